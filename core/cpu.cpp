@@ -1,0 +1,71 @@
+#include "core/cpu.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "core/error.h"
+#include "core/names.h"
+
+namespace cytodet {
+namespace {
+
+const char* const kNames[] = {"baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"};
+
+Isa detect() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) return Isa::baseline;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
+      !__builtin_cpu_supports("avx512dq"))
+    return Isa::avx2;
+  if (!__builtin_cpu_supports("avx512vnni")) return Isa::avx512;
+  if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512_vnni;
+  return Isa::avx512_bf16;
+#else
+  return Isa::baseline;
+#endif
+}
+
+Isa capped() {
+  Isa best = detect();
+  const char* cap = std::getenv("CYTODET_MAX_ISA");
+  if (!cap || !*cap) return best;
+  for (int i = 0; i < 5; ++i)
+    if (std::string(cap) == kNames[i]) return std::min(best, static_cast<Isa>(i));
+  throw UsageError("CYTODET_MAX_ISA", std::string("unknown instruction set \"") + cap + "\"",
+                   suggest(cap, {std::begin(kNames), std::end(kNames)}));
+}
+
+double cgroup_quota() {
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (v2 >> quota >> period && quota != "max" && period > 0) return std::atof(quota.c_str()) / period;
+  return 0;
+}
+
+}  // namespace
+
+Isa isa() {
+  static const Isa value = capped();
+  return value;
+}
+
+std::string name_of(Isa isa) { return kNames[static_cast<int>(isa)]; }
+
+int usable_cpus() {
+  cpu_set_t set;
+  int n = 1;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) n = std::max(1, CPU_COUNT(&set));
+  double quota = cgroup_quota();
+  if (quota > 0) n = std::min(n, std::max(1, static_cast<int>(std::ceil(quota))));
+  return n;
+}
+
+}  // namespace cytodet

@@ -1,0 +1,19 @@
+// Image: 8-bit RGB, interleaved, rows without padding.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace cytodet {
+
+struct Image {
+  int width = 0, height = 0;
+  std::vector<uint8_t> rgb;  // height * width * 3
+
+  Image() = default;
+  Image(int w, int h) : width(w), height(h), rgb(static_cast<size_t>(w) * static_cast<size_t>(h) * 3) {}
+  uint8_t* row(int y) { return rgb.data() + static_cast<size_t>(y) * static_cast<size_t>(width) * 3; }
+  const uint8_t* row(int y) const { return rgb.data() + static_cast<size_t>(y) * static_cast<size_t>(width) * 3; }
+};
+
+}  // namespace cytodet

@@ -1,0 +1,58 @@
+#include "core/parallel.h"
+
+#include <tbb/concurrent_queue.h>
+#include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+
+#include "core/cpu.h"
+
+namespace cytodet {
+
+void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& body) {
+  if (threads <= 0) threads = usable_cpus();
+  if (threads == 1 || n <= 1) {
+    for (int64_t i = 0; i < n; ++i) body(i);
+    return;
+  }
+  tbb::task_arena arena(threads);
+  arena.execute([&] { tbb::parallel_for(int64_t{0}, n, [&](int64_t i) { body(i); }); });
+}
+
+void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stages) {
+  workers = std::max(1, workers);
+  in_flight = std::max(1, in_flight);
+  tbb::concurrent_bounded_queue<int> idle;
+  for (int i = 0; i < workers; ++i) idle.push(i);
+
+  using Item = std::shared_ptr<void>;
+  tbb::task_arena arena(workers + 1);
+  arena.execute([&] {
+    tbb::parallel_pipeline(
+        static_cast<size_t>(in_flight),
+        tbb::make_filter<void, Item>(tbb::filter_mode::serial_in_order,
+                                     [&](tbb::flow_control& control) -> Item {
+                                       Item item = stages.produce();
+                                       if (!item) control.stop();
+                                       return item;
+                                     }) &
+            tbb::make_filter<Item, Item>(tbb::filter_mode::parallel,
+                                         [&](Item item) {
+                                           int worker = 0;
+                                           idle.pop(worker);
+                                           struct Return {
+                                             tbb::concurrent_bounded_queue<int>& idle;
+                                             int worker;
+                                             ~Return() { idle.push(worker); }
+                                           } give_back{idle, worker};
+                                           stages.work(item.get(), worker);
+                                           return item;
+                                         }) &
+            tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order,
+                                         [&](const Item& item) { stages.consume(item.get()); }));
+  });
+}
+
+}  // namespace cytodet

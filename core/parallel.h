@@ -1,0 +1,42 @@
+// Threads: the only place that knows TBB. Results must not depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace cytodet {
+
+// body(i) for i in [0, n) on at most `threads` threads (0: all usable). The first exception is rethrown.
+void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& body);
+
+// A bounded three-stage pipeline: `produce` (serial, called in order, empty ends it) -> `work` (up to `workers` at once;
+// worker index in [0, workers)) -> `consume` (serial, in the order produced). At most `in_flight` items exist at a time,
+// so memory does not grow with the input. The first exception stops it and is rethrown.
+// Items are moved through std::shared_ptr<void>; the typed wrapper is below.
+struct PipelineStages {
+  std::function<std::shared_ptr<void>()> produce;
+  std::function<void(void* item, int worker)> work;
+  std::function<void(void* item)> consume;
+};
+void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stages);
+
+template <class Item>
+struct Pipeline {
+  std::function<std::optional<Item>()> produce;
+  std::function<void(Item&, int worker)> work;
+  std::function<void(Item&)> consume;
+
+  void run(int workers, int in_flight) const {
+    run_pipeline_untyped(workers, in_flight,
+                         {[this]() -> std::shared_ptr<void> {
+                            std::optional<Item> item = produce();
+                            return item ? std::make_shared<Item>(std::move(*item)) : nullptr;
+                          },
+                          [this](void* item, int worker) { work(*static_cast<Item*>(item), worker); },
+                          [this](void* item) { consume(*static_cast<Item*>(item)); }});
+  }
+};
+
+}  // namespace cytodet

@@ -1,0 +1,86 @@
+#include "core/settings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/file.h"
+#include "core/names.h"
+
+namespace cytodet {
+namespace {
+
+std::string position(std::string_view text, size_t byte) {
+  byte = std::min(byte, text.size());
+  size_t line = 1 + static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<long>(byte), '\n'));
+  size_t start = text.substr(0, byte).rfind('\n');
+  size_t column = start == std::string_view::npos ? byte : byte - start - 1;
+  return "line " + std::to_string(line) + ", column " + std::to_string(std::max<size_t>(column, 1));
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where) {
+  bool deep = false;
+  Json json;
+  try {
+    json = Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > 64) deep = true;
+      return !deep;
+    });
+  } catch (const Json::parse_error& e) {
+    throw Error(where, "not valid JSON at " + position(text, e.byte), "check the file with a JSON tool");
+  } catch (const Json::exception& e) {
+    throw Error(where, std::string("not valid JSON: ") + e.what(), "check the file with a JSON tool");
+  }
+  if (deep) throw Error(where, "JSON is nested more than 64 deep");
+  return json;
+}
+
+Json read_json(const std::filesystem::path& path, int64_t max_bytes) {
+  return parse_json(read_file(path, max_bytes), path.string());
+}
+
+void Fields::finish() const {
+  if (!json_.is_object()) wrong(path_, json_, "an object");
+  for (auto it = json_.begin(); it != json_.end(); ++it)
+    if (std::find(known_.begin(), known_.end(), it.key()) == known_.end())
+      throw UsageError((path_.empty() ? "" : path_ + ".") + it.key(), "unknown key", suggest(it.key(), known_));
+}
+
+void Fields::wrong(const std::string& path, const Json& j, const char* wanted) {
+  std::string shown = j.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (shown.size() > 40) shown = shown.substr(0, 40) + "...";
+  throw UsageError(path.empty() ? "top level" : path, std::string("must be ") + wanted + ", not " + shown);
+}
+
+void Fields::get(const Json& j, bool& v, const std::string& path) {
+  if (!j.is_boolean()) wrong(path, j, "true or false");
+  v = j.get<bool>();
+}
+void Fields::get(const Json& j, int64_t& v, const std::string& path) {
+  if (!j.is_number_integer() || (j.is_number_unsigned() && j.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())))
+    wrong(path, j, "a whole number");
+  v = j.get<int64_t>();
+}
+void Fields::get(const Json& j, int& v, const std::string& path) {
+  int64_t wide = 0;
+  get(j, wide, path);
+  if (wide < std::numeric_limits<int>::min() || wide > std::numeric_limits<int>::max()) wrong(path, j, "a smaller whole number");
+  v = static_cast<int>(wide);
+}
+void Fields::get(const Json& j, double& v, const std::string& path) {
+  if (!j.is_number() || !std::isfinite(j.get<double>())) wrong(path, j, "a number");
+  v = j.get<double>();
+}
+void Fields::get(const Json& j, float& v, const std::string& path) {
+  double wide = 0;
+  get(j, wide, path);
+  v = static_cast<float>(wide);
+}
+void Fields::get(const Json& j, std::string& v, const std::string& path) {
+  if (!j.is_string()) wrong(path, j, "a string");
+  v = j.get<std::string>();
+}
+
+}  // namespace cytodet

@@ -1,0 +1,75 @@
+// Plan: a Graph compiled once for given input shapes: immutable, shared by all threads. Runner: one thread's arena.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace cytodet {
+
+struct PlanOptions {
+  std::map<std::string, Shape> input_shapes;  // by input name; needed where the Placeholder's own shape is not static
+  std::vector<std::string> outputs;           // "name" or "name:slot"; empty: find_outputs(graph)
+  int threads = 1;                            // used inside one run()
+  bool fuse = true;                           // false: one plain step per node (the oracle of the kernels)
+};
+
+struct TensorSpec {
+  std::string name;  // as asked for
+  DType dtype = DType::invalid;
+  Shape shape;  // -1 where only known at run time
+};
+
+struct StepInfo {
+  std::string name;    // node that gives the output
+  std::string op;      // its op
+  std::string kernel;  // row of the kernel table, "plain" for a fallback
+  Shape shape;         // of the output
+  int64_t macs = 0;
+  int64_t bytes = 0;  // read + written, weights included
+};
+
+class Plan {
+ public:
+  // Throws Error naming the node: unknown op on the needed path, cycle, input without a shape, NaN or infinite weights.
+  static std::shared_ptr<const Plan> compile(const Graph& graph, const PlanOptions& options);
+  virtual ~Plan() = default;
+
+  virtual const std::vector<TensorSpec>& inputs() const = 0;
+  virtual const std::vector<TensorSpec>& outputs() const = 0;
+  virtual std::vector<StepInfo> steps() const = 0;
+  virtual int64_t arena_bytes() const = 0;
+  virtual int plain_steps() const = 0;  // steps without a kernel
+
+ protected:
+  friend class Runner;
+  struct State;
+  virtual std::unique_ptr<State> new_state() const = 0;
+};
+
+class Runner {
+ public:
+  explicit Runner(std::shared_ptr<const Plan> plan);
+  ~Runner();
+  Runner(Runner&&) noexcept;
+
+  // Fill before run(); the buffer stays the same. Index as in Plan::inputs(). For an input whose shape is not static,
+  // set_input replaces it.
+  Tensor& input(int i);
+  void set_input(int i, Tensor tensor);
+  void run();
+  // Valid until the next run(). Index as in Plan::outputs().
+  const Tensor& output(int i) const;
+  // run(), adding each step's milliseconds to ms[step] (resized to the number of steps).
+  void run_timed(std::vector<double>& ms);
+  const Plan& plan() const { return *plan_; }
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  std::unique_ptr<Plan::State> state_;
+};
+
+}  // namespace cytodet

@@ -1,0 +1,54 @@
+// Passes: named, ordered, separately switchable rewrites of a Graph that keep its meaning.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace cytodet {
+
+// What the caller promises to feed and to fetch: passes keep these names and meanings.
+struct Interface {
+  std::vector<std::string> inputs;   // node names; empty: every Placeholder
+  std::vector<std::string> outputs;  // node names; empty: every node nobody consumes (see find_outputs)
+};
+
+struct Pass {
+  const char* name;
+  const char* summary;  // "before -> after" in one line
+  bool (*run)(Graph&, const Interface&);  // true when it changed something
+  bool by_default = true;
+};
+
+std::span<const Pass> all_passes();  // in the order they run
+const Pass* find_pass(std::string_view name);
+
+// Outputs as TensorFlow's summarize_graph finds them: nobody consumes them, op not Const/Assign/NoOp/Placeholder.
+std::vector<std::string> find_outputs(const Graph& graph);
+std::vector<std::string> find_inputs(const Graph& graph);  // Placeholders
+
+struct PassOptions {
+  Interface interface;
+  std::optional<std::vector<std::string>> only;  // run exactly these, in the table's order
+  std::vector<std::string> without;              // switched off
+  std::string stop_after;                        // name of the last pass to run; empty: all
+  std::filesystem::path dump_dir;                // write "<nn>_<pass>.pb" after each pass; empty: none
+};
+
+struct PassReport {
+  std::string pass;
+  bool changed = false;
+  int nodes_before = 0, nodes_after = 0;
+  double time_ms = 0;
+};
+
+// Runs the passes, checks the graph after each, repeats nothing by itself (a pass runs to its own fixed point).
+// Unknown pass or node names are UsageErrors with the nearest known ones.
+std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options);
+
+}  // namespace cytodet
