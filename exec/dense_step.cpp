@@ -1,0 +1,166 @@
+#include <algorithm>
+
+#include "exec/packed_conv.h"
+
+namespace cytodet {
+namespace {
+
+class DenseStep : public Step {
+ public:
+  DenseStep(const DenseConv& conv, const ConvIo& io) : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
+    inputs = {io.input};
+    if (io.gate >= 0) inputs.push_back(io.gate);
+    if (io.residual >= 0) inputs.push_back(io.residual);
+    outputs = {io.output};
+    info.kernel = shape_.pointwise() ? "gemm" : "patches_gemm";
+    info.macs = shape_.batch * shape_.out_h * shape_.out_w * packed_.k * packed_.n;
+    row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
+    ScratchCutter cut(nullptr);
+    pieces(cut);
+    scratch_bytes = cut.total();
+  }
+
+  void run(RunContext& context) const override {
+    for (int64_t n = 0; n < shape_.batch; ++n) {
+      PanelMatrix matrix = packed_.matrix();
+      if (io_.gate >= 0) {
+        ScratchCutter cut(context.scratch);
+        float* scaled = pieces(cut).weights;
+        set_.scale_rows(matrix, context.in(io_.gate) + n * shape_.in_c, scaled);
+        matrix.data = scaled;
+      }
+      if (shape_.pointwise()) run_pointwise(context, n, matrix);
+      else run_patches(context, n, matrix);
+    }
+  }
+
+ private:
+  struct Pieces {
+    float* weights;
+    float* patches;
+  };
+  Pieces pieces(ScratchCutter& cut) const {
+    float* weights = io_.gate >= 0 ? cut.floats(packed_.weights.size()) : nullptr;
+    float* patches = shape_.pointwise() ? nullptr : cut.floats(row_block_ * shape_.out_w * packed_.k);
+    return {weights, patches};
+  }
+
+  Epilogue epilogue(RunContext& context, int64_t pixel) const {
+    Epilogue e{packed_.bias.data(), act_};
+    if (io_.residual >= 0) {
+      e.residual = context.in(io_.residual) + pixel * packed_.n;
+      e.residual_stride = packed_.n;
+      e.residual_first = io_.residual_first;
+    }
+    return e;
+  }
+
+  void run_pointwise(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
+    int64_t pixels = shape_.out_h * shape_.out_w;
+    int64_t first = n * pixels;
+    auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end) {
+      set_.gemm(context.in(io_.input) + (first + begin) * packed_.k, packed_.k, end - begin, matrix, panel_begin, panel_end,
+                context.out(io_.output) + (first + begin) * packed_.n, packed_.n, epilogue(context, first + begin));
+    };
+    constexpr int64_t kRows = 12;
+    if (pixels >= kRows * 2 * context.threads)
+      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows,
+                     [&](int64_t b, int64_t e, int) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels()); });
+    else
+      for_each_chunk(context.threads, packed_.panels(), [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
+  }
+
+  void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
+    const float* image = context.in(io_.input) + n * shape_.in_h * shape_.in_w * shape_.in_c;
+    for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, [&](int64_t b, int64_t e, int thread) {
+      ScratchCutter cut(context.scratch + thread * scratch_bytes);
+      float* patches = pieces(cut).patches;
+      for (int64_t block = b; block < e; ++block) {
+        int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
+        for (int64_t y = y0; y < y1; ++y) fill_patches(shape_, image, y, patches + (y - y0) * shape_.out_w * packed_.k);
+        int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
+        set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n,
+                  packed_.n, epilogue(context, pixel));
+      }
+    });
+  }
+
+  ConvShape shape_;
+  Act act_;
+  ConvIo io_;
+  const KernelSet& set_;
+  PackedDense packed_;
+  int64_t row_block_ = 1;
+};
+
+class SumStep : public Step {
+ public:
+  SumStep(const Shape& shape, std::vector<SumTerm> terms, Act act, int output)
+      : terms_(std::move(terms)), act_(act), set_(kernels()), output_(output) {
+    channels_ = shape.empty() ? 1 : shape.back();
+    bool upsampled = std::any_of(terms_.begin(), terms_.end(), [](const SumTerm& t) { return t.repeat != 1; });
+    if (upsampled) {
+      batch_ = shape[0];
+      height_ = shape[1];
+      width_ = shape[2];
+    } else {
+      width_ = channels_ ? elements(shape) / channels_ : 0;
+    }
+    for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
+    outputs = {output};
+    info.kernel = "weighted_sum";
+  }
+
+  void run(RunContext& context) const override {
+    for_each_chunk(context.threads, batch_ * height_, [&](int64_t b, int64_t e, int) {
+      WeightedRow rows[4];
+      for (int64_t row = b; row < e; ++row) {
+        int64_t n = row / height_, y = row % height_;
+        for (size_t i = 0; i < terms_.size(); ++i) {
+          const SumTerm& t = terms_[i];
+          int64_t h = height_ / t.repeat, w = width_ / t.repeat;
+          rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * channels_, t.weight, t.repeat};
+        }
+        set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), act_, context.out(output_) + row * width_ * channels_, width_, channels_);
+      }
+    });
+  }
+
+ private:
+  std::vector<SumTerm> terms_;
+  Act act_;
+  const KernelSet& set_;
+  int output_;
+  int64_t batch_ = 1, height_ = 1, width_ = 1, channels_ = 1;
+};
+
+class ActivationStep : public Step {
+ public:
+  ActivationStep(Act act, int input, int output) : act_(act), set_(kernels()) {
+    inputs = {input};
+    outputs = {output};
+    info.kernel = "activation";
+  }
+  void run(RunContext& context) const override {
+    const float* in = context.in(inputs[0]);
+    float* out = context.out(outputs[0]);
+    int64_t n = context.tensors[static_cast<size_t>(inputs[0])].size();
+    for_each_chunk(context.threads, n, [&](int64_t b, int64_t e, int) { set_.activation(in + b, out + b, e - b, act_); });
+  }
+
+ private:
+  Act act_;
+  const KernelSet& set_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) { return std::make_unique<DenseStep>(conv, io); }
+
+std::unique_ptr<Step> make_weighted_sum(const Shape& shape, const std::vector<SumTerm>& terms, Act act, int output) {
+  return std::make_unique<SumStep>(shape, terms, act, output);
+}
+
+std::unique_ptr<Step> make_activation(Act act, int input, int output) { return std::make_unique<ActivationStep>(act, input, output); }
+
+}  // namespace cytodet

@@ -1,0 +1,176 @@
+#include <algorithm>
+#include <cstring>
+
+#include "exec/packed_conv.h"
+
+namespace cytodet {
+namespace {
+
+// Source rows (copied, or summed and activated on the way) -> depthwise -> optional pointwise. A thread works a band of output
+// rows: the last kernel_h source rows lie zero-padded in its scratch, a few depthwise rows wait there for the pointwise product.
+class DepthwiseChainStep : public Step {
+ public:
+  DepthwiseChainStep(const DepthwiseChain& chain, const ConvIo& io)
+      : terms_(chain.terms), terms_act_(chain.terms_act), s_(chain.depthwise.shape), act_(chain.depthwise.act), io_(io), set_(kernels()),
+        depthwise_(set_, chain.depthwise) {
+    if (chain.pointwise) {
+      pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
+      pointwise_act_ = chain.pointwise->act;
+    }
+    for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
+    if (terms_.empty()) inputs.push_back(io.input);
+    if (io.residual >= 0) inputs.push_back(io.residual);
+    outputs = {io.output};
+    if (io.pooled >= 0) outputs.push_back(io.pooled);
+    info.kernel = std::string(terms_.empty() ? "" : "sum_") + "depthwise" + (pointwise_ ? "_pointwise" : "");
+    info.macs = s_.batch * s_.out_h * s_.out_w * s_.in_c * (s_.taps() + (pointwise_ ? pointwise_->n : 0));
+    padded_w_ = std::max((s_.out_w - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1, s_.pad_left + s_.in_w);
+    ring_rows_ = int64_t{s_.kernel_h - 1} * s_.dilation_h + 1;
+    group_ = pointwise_ ? std::max<int64_t>(1, 96 / std::max<int64_t>(1, s_.out_w)) : 1;
+    bands_ = std::min<int64_t>(s_.out_h, 16);
+    ScratchCutter cut(nullptr);
+    pieces(cut);
+    scratch_bytes = cut.total();
+  }
+
+  void run(RunContext& context) const override {
+    for (int64_t n = 0; n < s_.batch; ++n) {
+      for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) { run_bands(context, n, b, e, thread); });
+      if (io_.pooled >= 0) pool(context, n);
+    }
+  }
+
+ private:
+  struct Pieces {
+    float* ring;  // [ring_rows][padded_w][channels] and panel floats of slack
+    float* zero;  // one such row of zeros
+    float* depthwise;
+    float* sums;  // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
+  };
+  Pieces pieces(ScratchCutter& cut) const {
+    int64_t row = padded_w_ * s_.in_c;
+    float* ring = cut.floats(ring_rows_ * row + depthwise_.panel);
+    float* zero = cut.floats(row + depthwise_.panel);
+    float* rows = pointwise_ ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
+    float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
+    return {ring, zero, rows, sums};
+  }
+
+  void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
+    if (terms_.empty()) {
+      std::memcpy(to, context.in(io_.input) + (n * s_.in_h + y) * s_.in_w * s_.in_c, static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
+      return;
+    }
+    WeightedRow rows[4];
+    for (size_t i = 0; i < terms_.size(); ++i) {
+      const SumTerm& t = terms_[i];
+      int64_t h = s_.in_h / t.repeat, w = s_.in_w / t.repeat;
+      rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * s_.in_c, t.weight, t.repeat};
+    }
+    set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), terms_act_, to, s_.in_w, s_.in_c);
+  }
+
+  // Depthwise output row oy into out ([out_w][channels]).
+  void depthwise_row(const float* const* rows, float* out, float* sums) const {
+    for (int64_t p = 0; p < depthwise_.panels(); ++p) {
+      int64_t c = p * depthwise_.panel;
+      const float* shifted[64];
+      for (int k = 0; k < s_.kernel_h; ++k) shifted[k] = rows[k] + c;
+      DepthwiseRow job;
+      job.rows = shifted;
+      job.pixel_stride = s_.in_c;
+      job.kernel_h = s_.kernel_h;
+      job.kernel_w = s_.kernel_w;
+      job.stride = s_.stride_w;
+      job.dilation = s_.dilation_w;
+      job.weights = depthwise_.panel_weights(p);
+      job.bias = depthwise_.panel_bias(p);
+      job.act = act_;
+      job.out = out + c;
+      job.out_stride = s_.in_c;
+      job.width = s_.out_w;
+      job.channels = static_cast<int>(std::min<int64_t>(depthwise_.panel, s_.in_c - c));
+      job.sums = sums ? sums + c : nullptr;
+      set_.depthwise_row(job);
+    }
+  }
+
+  void run_bands(RunContext& context, int64_t n, int64_t band_begin, int64_t band_end, int thread) const {
+    ScratchCutter cut(context.scratch + thread * scratch_bytes);
+    Pieces piece = pieces(cut);
+    ScratchCutter shared_cut(context.scratch);
+    float* sums = pieces(shared_cut).sums;
+    const int64_t row_floats = padded_w_ * s_.in_c;
+    std::fill_n(piece.ring, ring_rows_ * row_floats + depthwise_.panel, 0.0f);
+    std::fill_n(piece.zero, row_floats + depthwise_.panel, 0.0f);
+    int64_t have = -1;  // last source row in the ring
+    for (int64_t band = band_begin; band < band_end; ++band) {
+      float* band_sums = sums ? sums + band * depthwise_.bias.size() : nullptr;
+      if (band_sums) std::fill_n(band_sums, depthwise_.bias.size(), 0.0f);
+      int64_t y1 = s_.out_h * (band + 1) / bands_;
+      for (int64_t y = s_.out_h * band / bands_; y < y1; y += group_) {
+        int64_t count = std::min(group_, y1 - y);
+        int64_t pixel = (n * s_.out_h + y) * s_.out_w;
+        float* rows_out = pointwise_ ? piece.depthwise : context.out(io_.output) + pixel * s_.in_c;
+        for (int64_t i = 0; i < count; ++i) {
+          const float* rows[64];
+          int64_t top = (y + i) * s_.stride_h - s_.pad_top;
+          for (int k = 0; k < s_.kernel_h; ++k) {
+            int64_t iy = top + int64_t{k} * s_.dilation_h;
+            if (iy < 0 || iy >= s_.in_h) {
+              rows[k] = piece.zero;
+              continue;
+            }
+            for (int64_t fill = std::max(have + 1, std::max<int64_t>(0, top)); fill <= iy; ++fill) {
+              source_row(context, n, fill, piece.ring + (fill % ring_rows_) * row_floats + s_.pad_left * s_.in_c);
+              have = fill;
+            }
+            rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
+          }
+          depthwise_row(rows, rows_out + i * s_.out_w * s_.in_c, band_sums);
+        }
+        if (pointwise_) {
+          Epilogue e{pointwise_->bias.data(), pointwise_act_};
+          if (io_.residual >= 0) {
+            e.residual = context.in(io_.residual) + pixel * pointwise_->n;
+            e.residual_stride = pointwise_->n;
+            e.residual_first = io_.residual_first;
+          }
+          set_.gemm(piece.depthwise, s_.in_c, count * s_.out_w, pointwise_->matrix(), 0, pointwise_->panels(),
+                    context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
+        }
+      }
+    }
+  }
+
+  void pool(RunContext& context, int64_t n) const {
+    ScratchCutter cut(context.scratch);
+    const float* sums = pieces(cut).sums;
+    float* pooled = context.out(io_.pooled) + n * s_.in_c;
+    float scale = 1.0f / static_cast<float>(s_.out_h * s_.out_w);
+    for (int64_t c = 0; c < s_.in_c; ++c) {
+      float total = 0;
+      for (int64_t band = 0; band < bands_; ++band) total += sums[band * depthwise_.bias.size() + c];
+      pooled[c] = total * scale;
+    }
+  }
+
+  std::vector<SumTerm> terms_;
+  Act terms_act_;
+  ConvShape s_;
+  Act act_;
+  ConvIo io_;
+  const KernelSet& set_;
+  PackedDepthwise depthwise_;
+  std::unique_ptr<PackedDense> pointwise_;
+  Act pointwise_act_ = Act::none;
+  int64_t padded_w_ = 0, ring_rows_ = 0, group_ = 1, bands_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_depthwise_chain(const DepthwiseChain& chain, const ConvIo& io) {
+  return std::make_unique<DepthwiseChainStep>(chain, io);
+}
+
+}  // namespace cytodet

@@ -1,0 +1,146 @@
+#include <algorithm>
+
+#include "exec/packed_conv.h"
+
+namespace cytodet {
+namespace {
+
+// Dense conv -> depthwise. Worked in bands of output rows, and in a band one panel of channels at a time: its last kernel_h
+// expanded rows lie zero-padded in scratch (L1), so the expanded map is never written to memory. Bands are sized so that
+// their source rows stay in L2 while the panels pass over them; the few rows that two bands share are expanded twice.
+class ExpandDepthwiseStep : public Step {
+ public:
+  ExpandDepthwiseStep(const DenseConv& expand, const DepthwiseConv& depthwise, const ConvIo& io)
+      : e_(expand.shape), d_(depthwise.shape), expand_act_(expand.act), act_(depthwise.act), io_(io), set_(kernels()), expand_(set_, expand),
+        depthwise_(set_, depthwise) {
+    inputs = {io.input};
+    outputs = {io.output};
+    if (io.pooled >= 0) outputs.push_back(io.pooled);
+    info.kernel = "expand_depthwise";
+    info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();
+    padded_w_ = std::max((d_.out_w - 1) * d_.stride_w + int64_t{d_.kernel_w - 1} * d_.dilation_w + 1, d_.pad_left + d_.in_w);
+    ring_rows_ = int64_t{d_.kernel_h - 1} * d_.dilation_h + 1;
+    int64_t source_row_bytes = e_.out_w * expand_.k * 4;
+    int64_t rows = std::max<int64_t>(1, 160 * 1024 / source_row_bytes);
+    int64_t out_rows = std::max<int64_t>(4, (rows - ring_rows_) / d_.stride_h + 1);
+    bands_ = std::clamp<int64_t>((d_.out_h + out_rows - 1) / out_rows, std::min<int64_t>(d_.out_h, 2), d_.out_h);
+    band_rows_ = (d_.out_h + bands_ - 1) / bands_;
+    bands_ = (d_.out_h + band_rows_ - 1) / band_rows_;
+    ScratchCutter cut(nullptr);
+    pieces(cut);
+    scratch_bytes = cut.total();
+  }
+
+  void run(RunContext& context) const override {
+    for (int64_t n = 0; n < d_.batch; ++n) {
+      for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) {
+        for (int64_t band = b; band < e; ++band) run_band(context, n, band, thread);
+      });
+      if (io_.pooled >= 0) pool(context, n);
+    }
+  }
+
+ private:
+  struct Pieces {
+    float* ring;     // [ring_rows][padded_w][panel]
+    float* zero;     // one such row
+    float* patches;  // [source rows of a band][out_w][k]; null when the expansion is pointwise
+    float* sums;     // [bands][panels * panel]; thread 0's only
+  };
+  int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
+  Pieces pieces(ScratchCutter& cut) const {
+    float* ring = cut.floats(ring_rows_ * padded_w_ * expand_.panel);
+    float* zero = cut.floats(padded_w_ * expand_.panel);
+    float* patches = e_.pointwise() ? nullptr : cut.floats(source_rows() * e_.out_w * expand_.k);
+    float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
+    return {ring, zero, patches, sums};
+  }
+
+  void run_band(RunContext& context, int64_t n, int64_t band, int thread) const {
+    ScratchCutter cut(context.scratch + thread * scratch_bytes);
+    Pieces piece = pieces(cut);
+    ScratchCutter shared_cut(context.scratch);
+    float* sums = pieces(shared_cut).sums;
+    const int panel = expand_.panel;
+    const int64_t row_floats = padded_w_ * panel;
+    const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
+    const int64_t first = std::max<int64_t>(0, y0 * d_.stride_h - d_.pad_top);
+    const int64_t last = std::min<int64_t>(e_.out_h - 1, (y1 - 1) * d_.stride_h - d_.pad_top + ring_rows_ - 1);
+    const float* image = context.in(io_.input) + n * e_.in_h * e_.in_w * e_.in_c;
+    const float* source = image + first * e_.out_w * expand_.k;
+    if (piece.patches) {
+      for (int64_t y = first; y <= last; ++y) fill_patches(e_, image, y, piece.patches + (y - first) * e_.out_w * expand_.k);
+      source = piece.patches;
+    }
+    std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
+    std::fill_n(piece.zero, row_floats, 0.0f);
+    const Epilogue epilogue{expand_.bias.data(), expand_act_};
+    for (int64_t p = 0; p < expand_.panels(); ++p) {
+      const int64_t c = p * panel;
+      int64_t have = first - 1;
+      DepthwiseRow job;
+      job.pixel_stride = panel;
+      job.kernel_h = d_.kernel_h;
+      job.kernel_w = d_.kernel_w;
+      job.stride = d_.stride_w;
+      job.dilation = d_.dilation_w;
+      job.weights = depthwise_.panel_weights(p);
+      job.bias = depthwise_.panel_bias(p);
+      job.act = act_;
+      job.out_stride = d_.in_c;
+      job.width = d_.out_w;
+      job.channels = static_cast<int>(std::min<int64_t>(panel, d_.in_c - c));
+      if (sums) {
+        job.sums = sums + band * depthwise_.bias.size() + c;
+        std::fill_n(job.sums, panel, 0.0f);
+      }
+      for (int64_t y = y0; y < y1; ++y) {
+        const float* rows[64];
+        for (int k = 0; k < d_.kernel_h; ++k) {
+          int64_t iy = y * d_.stride_h - d_.pad_top + int64_t{k} * d_.dilation_h;
+          if (iy < 0 || iy >= e_.out_h) {
+            rows[k] = piece.zero;
+            continue;
+          }
+          for (; have < iy; ++have) {
+            int64_t at = have + 1;
+            float* ring_row = piece.ring + (at % ring_rows_) * row_floats + d_.pad_left * panel;
+            set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1, ring_row - c, panel, epilogue);
+          }
+          rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
+        }
+        job.rows = rows;
+        job.out = context.out(io_.output) + (n * d_.out_h + y) * d_.out_w * d_.in_c + c;
+        set_.depthwise_row(job);
+      }
+    }
+  }
+
+  void pool(RunContext& context, int64_t n) const {
+    ScratchCutter cut(context.scratch);
+    const float* sums = pieces(cut).sums;
+    float* pooled = context.out(io_.pooled) + n * d_.in_c;
+    float scale = 1.0f / static_cast<float>(d_.out_h * d_.out_w);
+    for (int64_t c = 0; c < d_.in_c; ++c) {
+      float total = 0;
+      for (int64_t band = 0; band < bands_; ++band) total += sums[band * depthwise_.bias.size() + c];
+      pooled[c] = total * scale;
+    }
+  }
+
+  ConvShape e_, d_;
+  Act expand_act_, act_;
+  ConvIo io_;
+  const KernelSet& set_;
+  PackedDense expand_;
+  PackedDepthwise depthwise_;
+  int64_t padded_w_ = 0, ring_rows_ = 0, bands_ = 1, band_rows_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_expand_depthwise(const DenseConv& expand, const DepthwiseConv& depthwise, const ConvIo& io) {
+  return std::make_unique<ExpandDepthwiseStep>(expand, depthwise, io);
+}
+
+}  // namespace cytodet

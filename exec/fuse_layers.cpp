@@ -1,0 +1,122 @@
+#include <algorithm>
+
+#include "exec/match.h"
+
+namespace cytodet {
+namespace {
+
+// The layer that alone reads v; -1.
+int sole_reading_layer(const Lowering& low, Value v) {
+  if (low.is_wanted(v)) return -1;
+  int found = -1;
+  for (size_t i = 0; i < low.layers.size(); ++i)
+    for (Value read : low.layers[i].reads())
+      if (read == v) {
+        if (found >= 0) return -1;
+        found = static_cast<int>(i);
+      }
+  if (found < 0) return -1;
+  // A reader outside the layers (a plain node) also counts.
+  for (Consumers::Use use : low.uses.of(v))
+    if (low.needed(use.node) && !low.taken(use.node)) return -1;
+  return found;
+}
+
+bool reads_height_width_mean(const Lowering& low, const Node& n) {
+  if (n.op != "Mean" || n.inputs.size() != 2) return false;
+  const Tensor* axes = low.constant(n.inputs[1]);
+  if (!axes || (axes->dtype() != DType::i32 && axes->dtype() != DType::i64)) return false;
+  std::vector<int64_t> list = axes->as_ints();
+  for (int64_t& a : list) a = a < 0 ? a + 4 : a;
+  std::sort(list.begin(), list.end());
+  return list == std::vector<int64_t>{1, 2};
+}
+
+}  // namespace
+
+void fuse_pooled_mean(Lowering& low) {
+  for (size_t i = 0; i < low.layers.size(); ++i) {
+    if (!low.layers[i].only_depthwise() || low.layers[i].pooled != kNoValue) continue;
+    for (Consumers::Use use : low.uses.of(low.layers[i].output)) {
+      if (!low.needed(use.node) || use.input != 0 || !reads_height_width_mean(low, low.graph.node(use.node))) continue;
+      Value mean{use.node, 0};
+      int reader = low.producer(mean);
+      if (!low.float_shape(mean) || (low.taken(use.node) && reader < 0)) continue;
+      low.layers[i].pooled = mean;
+      low.take({use.node});
+      if (reader >= 0) {
+        low.remove_layer(reader);
+        if (static_cast<size_t>(reader) < i) --i;
+      }
+      break;
+    }
+  }
+}
+
+void fuse_gate_into_pointwise(Lowering& low) {
+  for (size_t i = 0; i < low.layers.size(); ++i) {
+    Layer& conv = low.layers[i];
+    if (!conv.only_dense() || !conv.dense->shape.pointwise() || conv.gate != kNoValue) continue;
+    int g = low.producer(conv.input);
+    if (g < 0 || low.layers[static_cast<size_t>(g)].gate == kNoValue || low.layers[static_cast<size_t>(g)].dense) continue;
+    Layer& gated = low.layers[static_cast<size_t>(g)];
+    if (gated.depthwise || !gated.terms.empty() || sole_reading_layer(low, gated.output) != static_cast<int>(i)) continue;
+    conv.input = gated.input;
+    conv.gate = gated.gate;
+    low.remove_layer(g);
+    if (static_cast<size_t>(g) < i) --i;
+  }
+}
+
+void fuse_expand_depthwise(Lowering& low) {
+  for (size_t i = 0; i < low.layers.size(); ++i) {
+    Layer& dw = low.layers[i];
+    if (!dw.only_depthwise() || !dw.terms.empty()) continue;
+    int e = low.producer(dw.input);
+    if (e < 0) continue;
+    Layer& expand = low.layers[static_cast<size_t>(e)];
+    if (!expand.only_dense() || expand.gate != kNoValue || expand.residual != kNoValue || expand.output != dw.input) continue;
+    if (sole_reading_layer(low, expand.output) != static_cast<int>(i)) continue;
+    dw.dense = std::move(expand.dense);
+    dw.input = expand.input;
+    low.remove_layer(e);
+    if (static_cast<size_t>(e) < i) --i;
+  }
+}
+
+void fuse_sum_depthwise(Lowering& low) {
+  for (size_t i = 0; i < low.layers.size(); ++i) {
+    Layer& dw = low.layers[i];
+    if (!dw.only_depthwise() || !dw.terms.empty()) continue;
+    int s = low.producer(dw.input);
+    if (s < 0) continue;
+    Layer& sum = low.layers[static_cast<size_t>(s)];
+    if (!sum.only_sum() || sole_reading_layer(low, sum.output) != static_cast<int>(i)) continue;
+    dw.terms = sum.terms;
+    dw.terms_act = sum.terms_act;
+    dw.input = kNoValue;
+    low.remove_layer(s);
+    if (static_cast<size_t>(s) < i) --i;
+  }
+}
+
+void fuse_depthwise_pointwise(Lowering& low) {
+  for (size_t i = 0; i < low.layers.size(); ++i) {
+    Layer& pw = low.layers[i];
+    if (!pw.only_dense() || !pw.dense->shape.pointwise() || pw.gate != kNoValue) continue;
+    int d = low.producer(pw.input);
+    if (d < 0) continue;
+    Layer& dw = low.layers[static_cast<size_t>(d)];
+    if (!dw.only_depthwise() || dw.pooled != kNoValue || sole_reading_layer(low, dw.output) != static_cast<int>(i)) continue;
+    pw.pointwise = std::move(pw.dense);
+    pw.dense.reset();
+    pw.depthwise = std::move(dw.depthwise);
+    pw.terms = dw.terms;
+    pw.terms_act = dw.terms_act;
+    pw.input = dw.input;
+    low.remove_layer(d);
+    if (static_cast<size_t>(d) < i) --i;
+  }
+}
+
+}  // namespace cytodet

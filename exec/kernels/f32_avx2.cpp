@@ -1,0 +1,34 @@
+#include <immintrin.h>
+
+namespace cytodet {
+namespace {
+struct V {
+  using T = __m256;
+  static constexpr int width = 8;
+  static constexpr int tile_rows = 6;
+  static T zero() { return _mm256_setzero_ps(); }
+  static T set(float x) { return _mm256_set1_ps(x); }
+  static T load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, T x) { _mm256_storeu_ps(p, x); }
+  static T add(T a, T b) { return _mm256_add_ps(a, b); }
+  static T sub(T a, T b) { return _mm256_sub_ps(a, b); }
+  static T mul(T a, T b) { return _mm256_mul_ps(a, b); }
+  static T div(T a, T b) { return _mm256_div_ps(a, b); }
+  static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
+  static T min(T a, T b) { return _mm256_min_ps(a, b); }
+  static T max(T a, T b) { return _mm256_max_ps(a, b); }
+  static T max_keep_nan(T x, T b) { return _mm256_max_ps(b, x); }
+  static T min_keep_nan(T x, T b) { return _mm256_min_ps(b, x); }
+  static T keep_nan(T y, T x) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
+  static T scale_by_power(T p, T shifted) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
+  }
+};
+}  // namespace
+}  // namespace cytodet
+
+#include "exec/kernels/f32_impl.h"
+
+namespace cytodet {
+const KernelSet kAvx2Kernels = make_set("avx2");
+}

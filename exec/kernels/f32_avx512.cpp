@@ -1,0 +1,34 @@
+#include <immintrin.h>
+
+namespace cytodet {
+namespace {
+struct V {
+  using T = __m512;
+  static constexpr int width = 16;
+  static constexpr int tile_rows = 12;
+  static T zero() { return _mm512_setzero_ps(); }
+  static T set(float x) { return _mm512_set1_ps(x); }
+  static T load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, T x) { _mm512_storeu_ps(p, x); }
+  static T add(T a, T b) { return _mm512_add_ps(a, b); }
+  static T sub(T a, T b) { return _mm512_sub_ps(a, b); }
+  static T mul(T a, T b) { return _mm512_mul_ps(a, b); }
+  static T div(T a, T b) { return _mm512_div_ps(a, b); }
+  static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
+  static T min(T a, T b) { return _mm512_min_ps(a, b); }
+  static T max(T a, T b) { return _mm512_max_ps(a, b); }
+  static T max_keep_nan(T x, T b) { return _mm512_max_ps(b, x); }
+  static T min_keep_nan(T x, T b) { return _mm512_min_ps(b, x); }
+  static T keep_nan(T y, T x) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x); }
+  static T scale_by_power(T p, T shifted) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
+  }
+};
+}  // namespace
+}  // namespace cytodet
+
+#include "exec/kernels/f32_impl.h"
+
+namespace cytodet {
+const KernelSet kAvx512Kernels = make_set("avx512");
+}

@@ -1,0 +1,37 @@
+#include <emmintrin.h>
+
+namespace cytodet {
+namespace {
+struct V {
+  using T = __m128;
+  static constexpr int width = 4;
+  static constexpr int tile_rows = 6;
+  static T zero() { return _mm_setzero_ps(); }
+  static T set(float x) { return _mm_set1_ps(x); }
+  static T load(const float* p) { return _mm_loadu_ps(p); }
+  static void store(float* p, T x) { _mm_storeu_ps(p, x); }
+  static T add(T a, T b) { return _mm_add_ps(a, b); }
+  static T sub(T a, T b) { return _mm_sub_ps(a, b); }
+  static T mul(T a, T b) { return _mm_mul_ps(a, b); }
+  static T div(T a, T b) { return _mm_div_ps(a, b); }
+  static T fma(T a, T b, T c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+  static T min(T a, T b) { return _mm_min_ps(a, b); }
+  static T max(T a, T b) { return _mm_max_ps(a, b); }
+  static T max_keep_nan(T x, T b) { return _mm_max_ps(b, x); }
+  static T min_keep_nan(T x, T b) { return _mm_min_ps(b, x); }
+  static T keep_nan(T y, T x) {
+    T nan = _mm_cmpunord_ps(x, x);
+    return _mm_or_ps(_mm_and_ps(nan, x), _mm_andnot_ps(nan, y));
+  }
+  static T scale_by_power(T p, T shifted) {
+    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p), _mm_slli_epi32(_mm_castps_si128(shifted), 23)));
+  }
+};
+}  // namespace
+}  // namespace cytodet
+
+#include "exec/kernels/f32_impl.h"
+
+namespace cytodet {
+const KernelSet kSse2Kernels = make_set("sse2");
+}

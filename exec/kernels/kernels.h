@@ -1,0 +1,74 @@
+// The float kernels: one KernelSet per instruction set, chosen once by core/cpu.h isa(). Every kernel computes what the
+// plain evals of graph/ops compute, to float rounding.
+#pragma once
+
+#include <cstdint>
+
+#include "core/cpu.h"
+
+namespace cytodet {
+
+enum class Act : int { none, relu, relu6, sigmoid, swish };  // swish: x * sigmoid(x)
+
+// What happens to a result while it is in registers: act(x + bias) + residual, or act(x + bias + residual).
+struct Epilogue {
+  const float* bias = nullptr;  // one per column, padded to a multiple of `panel`; never null
+  Act act = Act::none;
+  const float* residual = nullptr;  // row-major like the result; null: none
+  int64_t residual_stride = 0;      // floats between rows
+  bool residual_first = false;      // added before act
+};
+
+// A matrix [k, n] cut into panels of `panel` columns, each stored row after row; the last panel is padded with zeros.
+struct PanelMatrix {
+  const float* data = nullptr;
+  int64_t k = 0, n = 0;
+};
+
+// Depthwise taps over rows of pixels: out pixel x reads pixels x*stride + kx*dilation, kx < kernel_w, of each row. A whole panel
+// of channels is read (never stored) at every pixel, so rows need panel floats of slack behind their last channel.
+struct DepthwiseRow {
+  const float* const* rows = nullptr;  // kernel_h pointers to the panel's first channel of pixel 0
+  int64_t pixel_stride = 0;            // floats between pixels of a row
+  int kernel_h = 0, kernel_w = 0, stride = 1, dilation = 1;
+  const float* weights = nullptr;  // [kernel_h * kernel_w][panel]
+  const float* bias = nullptr;     // [panel]
+  Act act = Act::none;
+  float* out = nullptr;  // pixel x at out + x * out_stride
+  int64_t out_stride = 0;
+  int64_t width = 0;      // output pixels
+  int channels = 0;       // valid channels of the panel
+  float* sums = nullptr;  // [panel]: adds the row's outputs per channel; null: none
+};
+
+// One input of a weighted sum, already upsampled by reading each pixel `repeat` times in x (rows are chosen by the caller).
+struct WeightedRow {
+  const float* data = nullptr;
+  float weight = 1;
+  int repeat = 1;
+};
+
+struct KernelSet {
+  const char* name;
+  int panel;  // columns per panel and channels per depthwise block
+
+  // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns [first_panel*panel, ...) of panels
+  // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
+  void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+               const Epilogue& epilogue);
+  void (*depthwise_row)(const DepthwiseRow& job);
+  // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
+  void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
+  void (*activation)(const float* in, float* out, int64_t n, Act act);
+  // out[k * n panels] = b scaled per row by scale[k].
+  void (*scale_rows)(const PanelMatrix& b, const float* scale, float* out);
+};
+
+const KernelSet& kernels(Isa isa);
+inline const KernelSet& kernels() { return kernels(isa()); }
+
+// Floats that a packed [k, n] takes, and packing from row-major; `panel` as in the KernelSet.
+int64_t packed_size(int64_t k, int64_t n, int panel);
+void pack_panels(const float* b, int64_t k, int64_t n, int panel, float* out);
+
+}  // namespace cytodet

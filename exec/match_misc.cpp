@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <cstring>
+
+#include "exec/match.h"
+
+namespace cytodet {
+namespace {
+
+void claim(Lowering& low, NodeId id, std::vector<Value> inputs, std::function<std::unique_ptr<Step>(const std::vector<int>&, int)> make) {
+  Layer layer;
+  layer.root = id;
+  layer.output = {id, 0};
+  layer.inputs = std::move(inputs);
+  layer.make = std::move(make);
+  low.take({id});
+  low.layers.push_back(std::move(layer));
+}
+
+// The output is the input's bytes: no work when both lie in the arena, a copy otherwise.
+class AliasStep : public Step {
+ public:
+  AliasStep(int input, int output) {
+    inputs = {input};
+    outputs = {output};
+    info.kernel = "alias";
+  }
+  void run(RunContext& context) const override {
+    const Tensor& in = context.tensors[static_cast<size_t>(inputs[0])];
+    Tensor& out = context.tensors[static_cast<size_t>(outputs[0])];
+    if (in.raw() != out.raw()) std::memcpy(out.raw(), in.raw(), out.bytes());
+  }
+};
+
+class MeanStep : public Step {
+ public:
+  MeanStep(Shape shape, int input, int output) : shape_(std::move(shape)) {
+    inputs = {input};
+    outputs = {output};
+    info.kernel = "mean";
+  }
+  void run(RunContext& context) const override {
+    const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
+    for (int64_t n = 0; n < shape_[0]; ++n) {
+      const float* in = context.in(inputs[0]) + n * pixels * channels;
+      float* out = context.out(outputs[0]) + n * channels;
+      std::vector<double> total(static_cast<size_t>(channels), 0.0);
+      for (int64_t p = 0; p < pixels; ++p)
+        for (int64_t c = 0; c < channels; ++c) total[static_cast<size_t>(c)] += in[p * channels + c];
+      for (int64_t c = 0; c < channels; ++c) out[c] = static_cast<float>(total[static_cast<size_t>(c)] / static_cast<double>(pixels));
+    }
+  }
+
+ private:
+  Shape shape_;
+};
+
+class GateStep : public Step {
+ public:
+  GateStep(Shape shape, int input, int gate, int output) : shape_(std::move(shape)) {
+    inputs = {input, gate};
+    outputs = {output};
+    info.kernel = "gate";
+  }
+  void run(RunContext& context) const override {
+    const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
+    for_each_chunk(context.threads, shape_[0] * pixels, [&](int64_t b, int64_t e, int) {
+      for (int64_t p = b; p < e; ++p) {
+        const float* gate = context.in(inputs[1]) + p / pixels * channels;
+        const float* in = context.in(inputs[0]) + p * channels;
+        float* out = context.out(outputs[0]) + p * channels;
+        for (int64_t c = 0; c < channels; ++c) out[c] = in[c] * gate[c];
+      }
+    });
+  }
+
+ private:
+  Shape shape_;
+};
+
+class ConcatStep : public Step {
+ public:
+  ConcatStep(std::vector<int64_t> rows_bytes, int64_t outer, std::vector<int> in, int out) : sizes_(std::move(rows_bytes)), outer_(outer) {
+    inputs = std::move(in);
+    outputs = {out};
+    info.kernel = "concat";
+  }
+  void run(RunContext& context) const override {
+    char* out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
+    for (int64_t o = 0; o < outer_; ++o)
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const Tensor& in = context.tensors[static_cast<size_t>(inputs[i])];
+        std::memcpy(out, static_cast<const char*>(in.raw()) + o * sizes_[i], static_cast<size_t>(sizes_[i]));
+        out += sizes_[i];
+      }
+  }
+
+ private:
+  std::vector<int64_t> sizes_;
+  int64_t outer_;
+};
+
+}  // namespace
+
+bool match_alias(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  static const char* const kOps[] = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "Snapshot"};
+  if (std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; })) return false;
+  const Shape* in = low.float_shape(n.inputs[0]);
+  const Shape* out = low.float_shape({id, 0});
+  if (!in || !out || low.constant(n.inputs[0]) || elements(*in) != elements(*out)) return false;
+  claim(low, id, {n.inputs[0]}, [](const std::vector<int>& i, int o) { return std::make_unique<AliasStep>(i[0], o); });
+  return true;
+}
+
+bool match_mean(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "Mean" || n.inputs.size() != 2) return false;
+  const Tensor* axes = low.constant(n.inputs[1]);
+  const Shape* in = low.float_shape(n.inputs[0]);
+  if (!axes || !in || in->size() != 4 || !low.float_shape({id, 0}) || elements(*in) == 0 || low.constant(n.inputs[0])) return false;
+  std::vector<int64_t> list = axes->as_ints();
+  for (int64_t& a : list) a = a < 0 ? a + 4 : a;
+  std::sort(list.begin(), list.end());
+  if (list != std::vector<int64_t>{1, 2}) return false;
+  claim(low, id, {n.inputs[0]}, [shape = *in](const std::vector<int>& i, int o) { return std::make_unique<MeanStep>(shape, i[0], o); });
+  return true;
+}
+
+bool match_gate(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "Mul") return false;
+  for (int first = 0; first < 2; ++first) {
+    Value map = n.inputs[static_cast<size_t>(first)], gate = n.inputs[static_cast<size_t>(1 - first)];
+    const Shape* m = low.float_shape(map);
+    const Shape* g = low.float_shape(gate);
+    if (!m || !g || m->size() != 4 || low.constant(map) || low.constant(gate) || map == gate || elements(*m) == 0) continue;
+    if (*g != Shape{(*m)[0], 1, 1, (*m)[3]} || *m == *g) continue;
+    Layer layer;
+    layer.root = id;
+    layer.output = {id, 0};
+    layer.input = map;
+    layer.gate = gate;
+    layer.make = [shape = *m](const std::vector<int>& i, int o) { return std::make_unique<GateStep>(shape, i[0], i[1], o); };
+    low.take({id});
+    low.layers.push_back(std::move(layer));
+    return true;
+  }
+  return false;
+}
+
+bool match_concat(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "ConcatV2" || n.inputs.size() < 2) return false;
+  const Tensor* axis = low.constant(n.inputs.back());
+  const Shape* out = low.float_shape({id, 0});
+  if (!axis || axis->size() != 1 || !out || out->empty()) return false;
+  int64_t a = axis->as_int();
+  a = a < 0 ? a + static_cast<int64_t>(out->size()) : a;
+  if (a < 0 || a >= static_cast<int64_t>(out->size())) return false;
+  std::vector<Value> inputs(n.inputs.begin(), n.inputs.end() - 1);
+  std::vector<int64_t> sizes;
+  int64_t outer = elements(Shape(out->begin(), out->begin() + a));
+  for (Value v : inputs) {
+    const Shape* in = low.float_shape(v);
+    if (!in || in->size() != out->size() || low.constant(v)) return false;
+    sizes.push_back(elements(Shape(in->begin() + a, in->end())) * 4);
+  }
+  claim(low, id, inputs, [sizes, outer](const std::vector<int>& i, int o) { return std::make_unique<ConcatStep>(sizes, outer, i, o); });
+  return true;
+}
+
+}  // namespace cytodet

@@ -1,0 +1,50 @@
+#include "exec/packed_conv.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace cytodet {
+namespace {
+
+FloatBuffer padded_bias(const std::vector<float>& bias, int64_t n, int panel) {
+  FloatBuffer out((n + panel - 1) / panel * panel);
+  std::copy(bias.begin(), bias.end(), out.data());
+  return out;
+}
+
+}  // namespace
+
+PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
+    : panel(set.panel), k(conv.shape.taps() * conv.shape.in_c), n(conv.shape.out_c), weights(packed_size(k, n, panel)),
+      bias(padded_bias(conv.bias, n, panel)) {
+  pack_panels(conv.weights.data<float>(), k, n, panel, weights.data());
+}
+
+PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv)
+    : panel(set.panel), channels(conv.shape.in_c), taps(conv.shape.taps()), weights(packed_size(taps, channels, panel)),
+      bias(padded_bias(conv.bias, channels, panel)) {
+  pack_panels(conv.weights.data<float>(), taps, channels, panel, weights.data());
+}
+
+void fill_patches(const ConvShape& s, const float* in, int64_t oy, float* out) {
+  const int64_t tap = s.in_c;
+  for (int64_t ox = 0; ox < s.out_w; ++ox)
+    for (int ky = 0; ky < s.kernel_h; ++ky) {
+      int64_t iy = oy * s.stride_h - s.pad_top + int64_t{ky} * s.dilation_h;
+      int64_t ix = ox * s.stride_w - s.pad_left;
+      bool inside_y = iy >= 0 && iy < s.in_h;
+      const float* row = in + (inside_y ? iy : 0) * s.in_w * tap;
+      if (inside_y && s.dilation_w == 1 && ix >= 0 && ix + s.kernel_w <= s.in_w) {
+        std::memcpy(out, row + ix * tap, static_cast<size_t>(s.kernel_w * tap) * sizeof(float));
+        out += s.kernel_w * tap;
+        continue;
+      }
+      for (int kx = 0; kx < s.kernel_w; ++kx, out += tap) {
+        int64_t x = ix + int64_t{kx} * s.dilation_w;
+        if (inside_y && x >= 0 && x < s.in_w) std::memcpy(out, row + x * tap, static_cast<size_t>(tap) * sizeof(float));
+        else std::fill_n(out, tap, 0.0f);
+      }
+    }
+}
+
+}  // namespace cytodet

@@ -1,0 +1,329 @@
+#include "exec/plan.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/names.h"
+#include "core/timing.h"
+#include "exec/lowering.h"
+#include "exec/memory.h"
+#include "graph/pass.h"
+
+namespace cytodet {
+
+// One node by its plain eval; its outputs are new tensors each run.
+class PlainStep : public Step {
+ public:
+  PlainStep(const Node& node, std::vector<int> in, std::vector<int> out) : node_(node) {
+    inputs = std::move(in);
+    outputs = std::move(out);
+    info.kernel = "plain";
+  }
+  void run(RunContext& context) const override {
+    std::vector<Tensor> in;
+    for (int id : inputs) in.push_back(context.tensors[static_cast<size_t>(id)]);
+    std::vector<Tensor> out = evaluate(node_, in);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i] < 0) continue;
+      if (i >= out.size()) throw Error("node " + node_.name + " (" + node_.op + ")", "gives only " + std::to_string(out.size()) + " outputs");
+      context.tensors[static_cast<size_t>(outputs[i])] = out[i];
+    }
+  }
+
+ private:
+  Node node_;
+};
+
+struct Plan::State {
+  std::vector<Tensor> tensors;
+  std::shared_ptr<void> arena, scratch;
+};
+
+namespace {
+
+struct Place {
+  enum Kind { unset, constant, input, arena, dynamic } kind = unset;
+  DType dtype = DType::f32;
+  Shape shape;
+  Tensor value;        // constant
+  int64_t offset = 0;  // arena
+};
+
+class CompiledPlan : public Plan {
+ public:
+  std::vector<std::unique_ptr<Step>> list;
+  std::vector<Place> places;
+  std::vector<int> input_ids, output_ids;
+  std::vector<TensorSpec> input_specs, output_specs;
+  int64_t arena_size = 0, scratch_size = 0;
+  int threads = 1, plain = 0;
+
+  const std::vector<TensorSpec>& inputs() const override { return input_specs; }
+  const std::vector<TensorSpec>& outputs() const override { return output_specs; }
+  int64_t arena_bytes() const override { return arena_size + scratch_size; }
+  int plain_steps() const override { return plain; }
+  std::vector<StepInfo> steps() const override {
+    std::vector<StepInfo> infos;
+    for (const auto& step : list) infos.push_back(step->info);
+    return infos;
+  }
+
+  std::unique_ptr<State> new_state() const override {
+    auto state = std::make_unique<State>();
+    state->arena = aligned_buffer(static_cast<size_t>(arena_size));
+    state->scratch = aligned_buffer(static_cast<size_t>(scratch_size));
+    for (const Place& p : places) {
+      if (p.kind == Place::constant) state->tensors.push_back(p.value);
+      else if (p.kind == Place::arena) state->tensors.push_back(Tensor::view(p.dtype, p.shape, static_cast<char*>(state->arena.get()) + p.offset));
+      else if (p.kind == Place::input && is_static(p.shape)) state->tensors.push_back(Tensor(p.dtype, p.shape));
+      else state->tensors.emplace_back();
+    }
+    return state;
+  }
+};
+
+class Compiler {
+ public:
+  Compiler(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {}
+
+  std::shared_ptr<const Plan> run() {
+    std::vector<std::string> outputs = options_.outputs.empty() ? find_outputs(graph_) : options_.outputs;
+    if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
+    std::vector<Value> wanted;
+    for (const std::string& name : outputs) wanted.push_back(graph_.value(name));
+    std::map<Value, Fact> known = input_facts();
+    Lowering low(graph_, known, wanted);
+    low_ = &low;
+    if (options_.fuse) {
+      for (const KernelRow& row : kernel_rows())
+        for (NodeId id : low.order)
+          if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
+      for (const FusionRow& row : fusion_rows()) row.run(low);
+    }
+    plan_ = std::make_shared<CompiledPlan>();
+    plan_->threads = std::max(1, options_.threads);
+    schedule();
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      plan_->output_ids.push_back(id_of(wanted[i]));
+      const Fact& f = low.facts.of(wanted[i]);
+      plan_->output_specs.push_back({outputs[i], f.dtype, f.shape.value_or(Shape{})});
+    }
+    place();
+    return plan_;
+  }
+
+ private:
+  std::map<Value, Fact> input_facts() {
+    std::map<Value, Fact> known;
+    for (const auto& [name, shape] : options_.input_shapes) {
+      Value v = graph_.value(name);
+      const Node& n = graph_.node(v.node);
+      DType dtype = n.attr_or("dtype", n.attr_or("T", DType::f32));
+      known[v] = Fact{dtype, shape, {}};
+    }
+    return known;
+  }
+
+  int id_of(Value v) {
+    auto [it, fresh] = ids_.try_emplace(v, static_cast<int>(plan_->places.size()));
+    if (fresh) {
+      Place p;
+      const Fact& f = low_->facts.of(v);
+      p.dtype = f.dtype;
+      p.shape = f.shape.value_or(Shape{-1});
+      if (const Tensor* t = low_->constant(v)) {
+        p.kind = Place::constant;
+        p.value = *t;
+      }
+      plan_->places.push_back(std::move(p));
+    }
+    return it->second;
+  }
+
+  // Layers and plain nodes, each once its inputs exist, in the order of the graph.
+  void schedule() {
+    std::map<NodeId, size_t> layer_of;  // by root
+    for (size_t i = 0; i < low_->layers.size(); ++i) layer_of[low_->layers[i].root] = i;
+    std::map<Value, size_t> writer;
+    for (size_t i = 0; i < low_->layers.size(); ++i)
+      for (Value v : low_->layers[i].writes()) writer[v] = i;
+    std::vector<char> layer_done(low_->layers.size(), 0);
+    std::set<NodeId> node_done;
+    // Depth first over values, so that a layer runs as late as its place in the graph asks, but after its inputs.
+    std::function<void(Value)> produce = [&](Value v) {
+      if (low_->constant(v)) return;
+      if (auto it = writer.find(v); it != writer.end()) {
+        if (layer_done[it->second]) return;
+        layer_done[it->second] = 1;
+        const Layer& layer = low_->layers[it->second];
+        for (Value read : layer.reads()) produce(read);
+        add_layer(layer);
+        return;
+      }
+      if (!node_done.insert(v.node).second) return;
+      const Node& n = graph_.node(v.node);
+      if (n.op == "Placeholder" || options_.input_shapes.contains(graph_.name_of({v.node, 0}))) {
+        add_input(v.node);
+        return;
+      }
+      for (Value in : n.inputs) produce(in);
+      add_plain(v.node);
+    };
+    for (NodeId id : low_->order) {
+      if (auto it = layer_of.find(id); it != layer_of.end()) produce(low_->layers[it->second].output);
+      else if (!low_->taken(id)) produce({id, 0});
+    }
+  }
+
+  void add_input(NodeId id) {
+    Value v{id, 0};
+    int tensor = id_of(v);
+    Place& p = plan_->places[static_cast<size_t>(tensor)];
+    p.kind = Place::input;
+    plan_->input_ids.push_back(tensor);
+    plan_->input_specs.push_back({graph_.node(id).name, p.dtype, p.shape});
+  }
+
+  void add_plain(NodeId id) {
+    const Node& n = graph_.node(id);
+    if (!find_op(n.op)) evaluate(n, {});  // throws the error that names the op
+    std::vector<int> in, out;
+    for (Value v : n.inputs) in.push_back(id_of(v));
+    int slots = 1;
+    for (Consumers::Use use : low_->uses.of(id))
+      for (Value v : graph_.node(use.node).inputs)
+        if (v.node == id) slots = std::max(slots, v.slot + 1);
+    for (Value v : low_->wanted)
+      if (v.node == id) slots = std::max(slots, v.slot + 1);
+    for (int s = 0; s < slots; ++s) {
+      bool used = low_->is_wanted({id, s}) || !low_->uses.of(Value{id, s}).empty();
+      out.push_back(used ? id_of({id, s}) : -1);
+      if (used) plan_->places[static_cast<size_t>(out.back())].kind = Place::dynamic;
+    }
+    auto step = std::make_unique<PlainStep>(n, in, out);
+    ++plan_->plain;
+    finish(std::move(step), id);
+  }
+
+  void add_layer(const Layer& layer) {
+    std::unique_ptr<Step> step;
+    std::vector<int> reads;
+    for (Value v : layer.reads()) reads.push_back(id_of(v));
+    int output = id_of(layer.output);
+    for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
+    auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
+    ConvIo io{optional_id(layer.input), output, optional_id(layer.gate), optional_id(layer.residual), layer.residual_first, optional_id(layer.pooled)};
+    std::vector<SumTerm> terms;
+    for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
+    if (layer.make) {
+      step = layer.make(reads, output);
+    } else if (layer.dense && layer.depthwise) {
+      step = make_expand_depthwise(*layer.dense, *layer.depthwise, io);
+    } else if (layer.depthwise) {
+      DepthwiseChain chain{terms, layer.terms_act, *layer.depthwise, nullptr};
+      if (layer.pointwise) chain.pointwise = std::make_unique<DenseConv>(*layer.pointwise);
+      step = make_depthwise_chain(chain, io);
+    } else if (layer.dense) {
+      step = make_dense_conv(*layer.dense, io);
+    } else {
+      step = make_weighted_sum(plan_->places[static_cast<size_t>(output)].shape, terms, layer.terms_act, output);
+    }
+    finish(std::move(step), layer.root);
+  }
+
+  void finish(std::unique_ptr<Step> step, NodeId root) {
+    step->info.name = graph_.node(root).name;
+    step->info.op = graph_.node(root).op;
+    for (const auto* ids : {&step->inputs, &step->outputs})
+      for (int id : *ids)
+        if (id >= 0 && is_static(plan_->places[static_cast<size_t>(id)].shape))
+          step->info.bytes += elements(plan_->places[static_cast<size_t>(id)].shape) * static_cast<int64_t>(size_of(plan_->places[static_cast<size_t>(id)].dtype));
+    if (!step->outputs.empty() && step->outputs[0] >= 0) step->info.shape = plan_->places[static_cast<size_t>(step->outputs[0])].shape;
+    plan_->scratch_size = std::max(plan_->scratch_size, step->scratch_bytes * plan_->threads);
+    plan_->list.push_back(std::move(step));
+  }
+
+  void place() {
+    int steps = static_cast<int>(plan_->list.size());
+    std::vector<Lifetime> lives(plan_->places.size());
+    for (size_t i = 0; i < lives.size(); ++i) {
+      const Place& p = plan_->places[i];
+      if (p.kind == Place::arena) lives[i] = {elements(p.shape) * static_cast<int64_t>(size_of(p.dtype)), steps, -1};
+    }
+    for (int s = 0; s < steps; ++s)
+      for (const auto* ids : {&plan_->list[static_cast<size_t>(s)]->inputs, &plan_->list[static_cast<size_t>(s)]->outputs})
+        for (int id : *ids)
+          if (id >= 0) {
+            lives[static_cast<size_t>(id)].first = std::min(lives[static_cast<size_t>(id)].first, s);
+            lives[static_cast<size_t>(id)].last = std::max(lives[static_cast<size_t>(id)].last, s);
+          }
+    for (int id : plan_->output_ids) lives[static_cast<size_t>(id)].last = steps;
+    std::vector<Lifetime> arena;
+    std::vector<size_t> which;
+    for (size_t i = 0; i < lives.size(); ++i)
+      if (plan_->places[i].kind == Place::arena) {
+        arena.push_back(lives[i]);
+        which.push_back(i);
+      }
+    std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
+    for (size_t i = 0; i < which.size(); ++i) plan_->places[which[i]].offset = offsets[i];
+    if (plan_->arena_size > max_tensor_bytes() * 2)
+      throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB", "use a smaller input or batch");
+  }
+
+  const Graph& graph_;
+  const PlanOptions& options_;
+  Lowering* low_ = nullptr;
+  std::shared_ptr<CompiledPlan> plan_;
+  std::map<Value, int> ids_;
+};
+
+const CompiledPlan& compiled(const Plan& plan) { return static_cast<const CompiledPlan&>(plan); }
+
+}  // namespace
+
+std::shared_ptr<const Plan> Plan::compile(const Graph& graph, const PlanOptions& options) { return Compiler(graph, options).run(); }
+
+Runner::Runner(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), state_(plan_->new_state()) {}
+Runner::~Runner() = default;
+Runner::Runner(Runner&&) noexcept = default;
+
+Tensor& Runner::input(int i) { return state_->tensors[static_cast<size_t>(compiled(*plan_).input_ids.at(static_cast<size_t>(i)))]; }
+
+void Runner::set_input(int i, Tensor tensor) {
+  const TensorSpec& spec = plan_->inputs().at(static_cast<size_t>(i));
+  bool fits = spec.dtype == DType::invalid || spec.dtype == tensor.dtype();
+  if (is_static(spec.shape)) fits = fits && spec.shape == tensor.shape();
+  if (!fits)
+    throw Error("input " + spec.name, "is " + name_of(tensor.dtype()) + " " + to_string(tensor.shape()) + ", but the plan takes " + name_of(spec.dtype) + " " +
+                                          to_string(spec.shape));
+  input(i) = std::move(tensor);
+}
+
+void Runner::run() {
+  const CompiledPlan& plan = compiled(*plan_);
+  if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);
+  RunContext context{state_->tensors, static_cast<char*>(state_->scratch.get()), plan.threads};
+  for (size_t i = 0; i < plan.input_ids.size(); ++i)
+    if (!input(static_cast<int>(i)).defined()) throw Error("input " + plan.input_specs[i].name, "is not fed", "feed it a value");
+  for (const auto& step : plan.list) step->run(context);
+}
+
+const Tensor& Runner::output(int i) const { return state_->tensors[static_cast<size_t>(compiled(*plan_).output_ids.at(static_cast<size_t>(i)))]; }
+
+void Runner::run_timed(std::vector<double>& ms) {
+  const CompiledPlan& plan = compiled(*plan_);
+  if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);
+  RunContext context{state_->tensors, static_cast<char*>(state_->scratch.get()), plan.threads};
+  ms.resize(plan.list.size(), 0);
+  for (size_t i = 0; i < plan.list.size(); ++i) {
+    Stopwatch watch;
+    plan.list[i]->run(context);
+    ms[i] += watch.ms();
+  }
+}
+
+}  // namespace cytodet

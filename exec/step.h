@@ -1,0 +1,65 @@
+// Step: one piece of work of a Plan over numbered tensors. Immutable after compile; all state is in the RunContext.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "exec/kernels/kernels.h"
+#include "exec/plan.h"
+
+namespace cytodet {
+
+struct RunContext {
+  std::vector<Tensor>& tensors;  // by tensor id
+  char* scratch;                 // of the running step: threads * Step::scratch_bytes, 64-byte aligned pieces
+  int threads;
+
+  const float* in(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).data<float>(); }
+  float* out(int id) const { return tensors[static_cast<size_t>(id)].data<float>(); }
+};
+
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual void run(RunContext& context) const = 0;
+
+  StepInfo info;
+  std::vector<int> inputs, outputs;  // tensor ids; read and written
+  int64_t scratch_bytes = 0;         // per thread
+};
+
+// body(i, thread) for i in [0, n), split in equal runs over the context's threads (OpenMP). body must not throw.
+void for_each_chunk(int threads, int64_t n, const std::function<void(int64_t begin, int64_t end, int thread)>& body);
+
+// Floats with 64-byte alignment, owned.
+class FloatBuffer {
+ public:
+  FloatBuffer() = default;
+  explicit FloatBuffer(int64_t n) : data_(aligned_buffer(static_cast<size_t>(n) * sizeof(float))), size_(n) {}
+  float* data() { return static_cast<float*>(data_.get()); }
+  const float* data() const { return static_cast<const float*>(data_.get()); }
+  int64_t size() const { return size_; }
+
+ private:
+  std::shared_ptr<void> data_;
+  int64_t size_ = 0;
+};
+
+// Cuts a scratch area into 64-byte aligned pieces; with a null base it only counts (total()).
+class ScratchCutter {
+ public:
+  explicit ScratchCutter(char* base) : base_(base) {}
+  float* floats(int64_t n) {
+    char* piece = base_ ? base_ + total_ : nullptr;
+    total_ += (n * static_cast<int64_t>(sizeof(float)) + 63) / 64 * 64;
+    return reinterpret_cast<float*>(piece);
+  }
+  int64_t total() const { return total_; }
+
+ private:
+  char* base_;
+  int64_t total_ = 0;
+};
+
+}  // namespace cytodet

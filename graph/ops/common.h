@@ -1,0 +1,113 @@
+// What the op rows share: dispatch over element types, broadcasting, axes, and the usual inferences.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "core/error.h"
+#include "graph/op.h"
+
+namespace cytodet::ops {
+
+[[noreturn]] inline void unsupported(DType t) { throw Error("", "type " + name_of(t) + " is not supported here"); }
+
+// f.template operator()<T>() for the element type; q types run as their plain integers.
+template <class F>
+void on_floats(DType t, F&& f) {
+  switch (t) {
+    case DType::f32: return f.template operator()<float>();
+    case DType::f64: return f.template operator()<double>();
+    case DType::f16: return f.template operator()<Half>();
+    case DType::bf16: return f.template operator()<BFloat16>();
+    default: unsupported(t);
+  }
+}
+template <class F>
+void on_integers(DType t, F&& f) {
+  switch (t) {
+    case DType::i8: case DType::qint8: return f.template operator()<int8_t>();
+    case DType::i16: case DType::qint16: return f.template operator()<int16_t>();
+    case DType::i32: case DType::qint32: return f.template operator()<int32_t>();
+    case DType::i64: return f.template operator()<int64_t>();
+    case DType::u8: case DType::quint8: return f.template operator()<uint8_t>();
+    case DType::u16: case DType::quint16: return f.template operator()<uint16_t>();
+    case DType::u32: return f.template operator()<uint32_t>();
+    case DType::u64: return f.template operator()<uint64_t>();
+    default: unsupported(t);
+  }
+}
+template <class F>
+void on_numbers(DType t, F&& f) {
+  if (is_floating(t)) on_floats(t, f);
+  else on_integers(t, f);
+}
+template <class F>
+void on_any(DType t, F&& f) {
+  if (t == DType::boolean) f.template operator()<bool>();
+  else on_numbers(t, f);
+}
+
+// The type arithmetic is done in: float for the 16-bit floats, T otherwise.
+template <class T>
+struct Wide {
+  using type = T;
+};
+template <>
+struct Wide<Half> {
+  using type = float;
+};
+template <>
+struct Wide<BFloat16> {
+  using type = float;
+};
+template <class T>
+using wide_t = typename Wide<T>::type;
+
+template <class T>
+wide_t<T> widen(T v) {
+  return static_cast<wide_t<T>>(v);
+}
+
+// Inputs.
+const Tensor& input(const OpCall& call, size_t i);  // throws Error when there are fewer
+inline void need(bool ok, const std::string& problem) {
+  if (!ok) throw Error("", problem);
+}
+// axis in [-rank, rank) -> [0, rank); throws Error.
+int64_t axis_of(int64_t axis, int64_t rank);
+std::vector<int64_t> axes_of(const Tensor& axes, int64_t rank);  // sorted, distinct
+Shape shape_of(const Tensor& t);  // a 1-D (or scalar) integer tensor as dimensions, each >= 0
+
+// Row-major strides, 0 on dimensions of size 1 when broadcast to `to`; throws Error when shapes do not broadcast.
+Shape broadcast_shapes(const Shape& a, const Shape& b);
+std::vector<int64_t> broadcast_strides(const Shape& from, const Shape& to);
+std::vector<int64_t> strides_of(const Shape& shape);
+// f(flat output index, flat index into each of the inputs) over `shape`; `strides` one list per input.
+void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides, const std::function<void(int64_t, const int64_t*)>& f);
+
+// Copies elements of any held type.
+void copy_element(Tensor& to, int64_t to_index, const Tensor& from, int64_t from_index);
+
+// Inference helpers. `known(i)`: shape of input i or null.
+inline const Shape* known(const InferCall& call, size_t i) { return i < call.in.size() && call.in[i].shape ? &*call.in[i].shape : nullptr; }
+inline Fact fact(DType dtype, std::optional<Shape> shape = {}) { return {dtype, std::move(shape), {}}; }
+void infer_same(InferCall& call);       // out 0 like input 0
+void infer_broadcast(InferCall& call);  // out 0: broadcast of inputs 0 and 1, dtype of input 0
+void infer_compare(InferCall& call);    // the same, bool
+std::optional<Shape> broadcast_partial(const Shape& a, const Shape& b);
+
+const std::vector<Op>& elementwise_rows();
+const std::vector<Op>& shape_rows();
+const std::vector<Op>& slice_rows();
+const std::vector<Op>& reduce_rows();
+const std::vector<Op>& conv_rows();
+const std::vector<Op>& nn_rows();
+const std::vector<Op>& image_rows();
+const std::vector<Op>& misc_rows();
+
+}  // namespace cytodet::ops

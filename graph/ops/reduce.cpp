@@ -1,0 +1,305 @@
+// Reductions, and the ops that sort or search.
+#include "graph/ops/common.h"
+
+namespace cytodet::ops {
+namespace {
+
+struct Reduction {
+  Shape kept;             // with keep_dims
+  Shape result;           // as asked for
+  std::vector<int64_t> strides;  // of the flat output index, per input dimension (0 on reduced ones)
+};
+
+Reduction plan_reduction(const Shape& shape, std::vector<int64_t> axes, bool keep) {
+  Reduction r;
+  r.kept = shape;
+  for (int64_t a : axes) r.kept[static_cast<size_t>(a)] = 1;
+  r.strides = strides_of(r.kept);
+  for (int64_t a : axes) r.strides[static_cast<size_t>(a)] = 0;
+  for (size_t d = 0; d < shape.size(); ++d)
+    if (keep || std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end()) r.result.push_back(r.kept[d]);
+  return r;
+}
+
+bool keep_dims(const Node& n) { return n.attr_or("keep_dims", n.attr_or("keepdims", false)); }
+
+// Accumulates in Acc: out = finish(fold(first, x...), count).
+template <class T, class Acc, class Fold, class Finish>
+void reduce_typed(OpCall& call, Acc first, Fold fold, Finish finish) {
+  const Tensor& x = input(call, 0);
+  Reduction r = plan_reduction(x.shape(), axes_of(input(call, 1), x.rank()), keep_dims(call.node));
+  Tensor out(x.dtype(), r.kept);
+  std::vector<Acc> acc(static_cast<size_t>(out.size()), first);
+  const T* in = x.data<T>();
+  walk(x.shape(), {r.strides}, [&](int64_t i, const int64_t* at) { acc[static_cast<size_t>(at[0])] = fold(acc[static_cast<size_t>(at[0])], static_cast<Acc>(in[i])); });
+  int64_t count = out.size() ? x.size() / out.size() : 0;
+  for (int64_t i = 0; i < out.size(); ++i) out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>(finish(acc[static_cast<size_t>(i)], count)));
+  call.out = {out.reshaped(r.result)};
+}
+
+template <class T>
+using sum_t = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
+
+template <class T>
+struct SumCast {
+  sum_t<T> v;
+};
+
+void eval_sum_like(OpCall& call, bool mean) {
+  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+    if constexpr (std::is_integral_v<T>) {
+      reduce_typed<T, int64_t>(call, 0, [](int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); },
+                               [&](int64_t a, int64_t n) { return mean ? (n ? a / n : 0) : a; });
+    } else {
+      const Tensor& x = call.in[0];
+      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
+        reduce_typed<T, double>(call, 0.0, [](double a, double b) { return a + b; }, [&](double a, int64_t n) { return mean ? a / static_cast<double>(n) : a; });
+      } else {
+        OpCall wide{call.node, {}, {}};
+        Tensor f(DType::f32, x.shape());
+        for (int64_t i = 0; i < x.size(); ++i) f.data<float>()[i] = widen(x.data<T>()[i]);
+        std::vector<Tensor> in{f, call.in[1]};
+        wide.in = in;
+        eval_sum_like(wide, mean);
+        Tensor out(x.dtype(), wide.out[0].shape());
+        for (int64_t i = 0; i < out.size(); ++i) out.data<T>()[i] = T(wide.out[0].data<float>()[i]);
+        call.out = {out};
+      }
+    }
+  });
+}
+
+template <class Better>
+void extreme(OpCall& call, bool maximum, Better better) {
+  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+    using W = wide_t<T>;
+    W first = maximum ? (std::numeric_limits<W>::has_infinity ? -std::numeric_limits<W>::infinity() : std::numeric_limits<W>::lowest())
+                      : (std::numeric_limits<W>::has_infinity ? std::numeric_limits<W>::infinity() : std::numeric_limits<W>::max());
+    reduce_typed<T, W>(call, first, [&](W a, W b) { return a != a ? a : (b != b || better(b, a)) ? b : a; }, [](W a, int64_t) { return a; });
+  });
+}
+
+void eval_prod(OpCall& call) {
+  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+    using W = wide_t<T>;
+    reduce_typed<T, W>(call, W(1), [](W a, W b) {
+      if constexpr (std::is_integral_v<W>) return static_cast<W>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+      else return a * b;
+    }, [](W a, int64_t) { return a; });
+  });
+}
+void eval_euclidean(OpCall& call) {
+  on_floats(input(call, 0).dtype(), [&]<class T>() {
+    using W = wide_t<T>;
+    reduce_typed<T, W>(call, W(0), [](W a, W b) { return a + b * b; }, [](W a, int64_t) { return std::sqrt(a); });
+  });
+}
+void eval_all(OpCall& call) { reduce_typed<bool, bool>(call, true, [](bool a, bool b) { return a && b; }, [](bool a, int64_t) { return a; }); }
+void eval_any(OpCall& call) { reduce_typed<bool, bool>(call, false, [](bool a, bool b) { return a || b; }, [](bool a, int64_t) { return a; }); }
+
+void infer_reduce(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  if (!known(call, 0) || call.in.size() < 2) return;
+  if (call.in[1].constant) {
+    call.out[0].shape = Shape{};
+    std::vector<int64_t> axes = axes_of(*call.in[1].constant, static_cast<int64_t>(known(call, 0)->size()));
+    for (size_t d = 0; d < known(call, 0)->size(); ++d) {
+      bool reduced = std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) != axes.end();
+      if (!reduced) call.out[0].shape->push_back((*known(call, 0))[d]);
+      else if (keep_dims(call.node)) call.out[0].shape->push_back(1);
+    }
+  } else if (keep_dims(call.node)) {
+    call.out[0].shape = Shape(known(call, 0)->size(), -1);
+  }
+}
+
+template <class Better>
+void arg_extreme(OpCall& call, Better better) {
+  const Tensor& x = input(call, 0);
+  int64_t axis = axis_of(input(call, 1).as_int(), x.rank());
+  Shape s = x.shape();
+  s.erase(s.begin() + axis);
+  DType type = call.node.attr_or("output_type", DType::i64);
+  Tensor out(type, s);
+  int64_t inner = elements(Shape(x.shape().begin() + axis + 1, x.shape().end())), size = x.dim(static_cast<int>(axis));
+  need(size > 0 || out.size() == 0, "cannot search an empty dimension");
+  on_any(x.dtype(), [&]<class T>() {
+    for (int64_t i = 0; i < out.size(); ++i) {
+      const T* p = x.data<T>() + i / inner * size * inner + i % inner;
+      int64_t best = 0;
+      for (int64_t k = 1; k < size; ++k)
+        if (better(widen(p[k * inner]), widen(p[best * inner]))) best = k;
+      if (type == DType::i32) out.data<int32_t>()[i] = static_cast<int32_t>(best);
+      else out.data<int64_t>()[i] = best;
+    }
+  });
+  call.out = {out};
+}
+void infer_arg(InferCall& call) {
+  call.out = {fact(call.node.attr_or("output_type", DType::i64))};
+  if (!known(call, 0) || call.in.size() < 2 || !call.in[1].constant) return;
+  Shape s = *known(call, 0);
+  s.erase(s.begin() + axis_of(call.in[1].constant->as_int(), static_cast<int64_t>(s.size())));
+  call.out[0].shape = s;
+}
+
+void eval_top_k(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  int64_t k = call.node.op == "TopK" ? call.node.attr<int64_t>("k") : input(call, 1).as_int();
+  need(x.rank() >= 1 && k >= 0 && k <= x.dim(-1), "k is out of range");
+  Shape s = x.shape();
+  int64_t size = s.back(), rows = size ? x.size() / size : 0;
+  s.back() = k;
+  Tensor values(x.dtype(), s), index(DType::i32, s);
+  on_numbers(x.dtype(), [&]<class T>() {
+    std::vector<int32_t> order(static_cast<size_t>(size));
+    for (int64_t r = 0; r < rows; ++r) {
+      const T* p = x.data<T>() + r * size;
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return widen(p[a]) > widen(p[b]); });
+      for (int64_t i = 0; i < k; ++i) {
+        values.data<T>()[r * k + i] = p[order[static_cast<size_t>(i)]];
+        index.data<int32_t>()[r * k + i] = order[static_cast<size_t>(i)];
+      }
+    }
+  });
+  call.out = {values, index};
+}
+
+void eval_where(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  std::vector<int64_t> hits;
+  on_any(x.dtype(), [&]<class T>() {
+    for (int64_t i = 0; i < x.size(); ++i)
+      if (widen(x.data<T>()[i]) != 0) hits.push_back(i);
+  });
+  Tensor out(DType::i64, {static_cast<int64_t>(hits.size()), x.rank()});
+  std::vector<int64_t> own = strides_of(x.shape());
+  for (size_t h = 0; h < hits.size(); ++h)
+    for (size_t d = 0; d < own.size(); ++d)
+      out.data<int64_t>()[h * own.size() + d] = hits[h] / own[d] % x.dim(static_cast<int>(d));
+  call.out = {out};
+}
+
+void select(OpCall& call, const Shape& condition_shape) {
+  const Tensor &c = input(call, 0), &a = input(call, 1), &b = input(call, 2);
+  need(c.dtype() == DType::boolean && a.dtype() == b.dtype(), "needs a bool condition and two inputs of one type");
+  Shape shape = broadcast_shapes(broadcast_shapes(condition_shape, a.shape()), b.shape());
+  Tensor out(a.dtype(), shape);
+  walk(shape, {broadcast_strides(condition_shape, shape), broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape)},
+       [&](int64_t i, const int64_t* at) {
+         bool first = c.data<bool>()[at[0]];
+         copy_element(out, i, first ? a : b, first ? at[1] : at[2]);
+       });
+  call.out = {out};
+}
+void eval_select(OpCall& call) {
+  Shape c = input(call, 0).shape();
+  need(input(call, 1).shape() == input(call, 2).shape(), "both sides must have one shape");
+  if (c.size() == 1 && input(call, 1).rank() > 1) c.resize(call.in[1].shape().size(), 1);
+  select(call, c);
+}
+void eval_select_v2(OpCall& call) { select(call, input(call, 0).shape()); }
+void infer_select(InferCall& call) { call.out = {call.in.size() > 1 ? fact(call.in[1].dtype, call.node.op == "Select" ? call.in[1].shape : std::nullopt) : Fact{}}; }
+
+template <class F>
+void cumulative(OpCall& call, double first, F f) {
+  const Tensor& x = input(call, 0);
+  int64_t axis = axis_of(input(call, 1).as_int(), x.rank()), size = x.dim(static_cast<int>(axis));
+  int64_t inner = elements(Shape(x.shape().begin() + axis + 1, x.shape().end()));
+  bool exclusive = call.node.attr_or("exclusive", false), reverse = call.node.attr_or("reverse", false);
+  Tensor out(x.dtype(), x.shape());
+  on_numbers(x.dtype(), [&]<class T>() {
+    for (int64_t line = 0; size && line < x.size() / size; ++line) {
+      int64_t base = line / inner * size * inner + line % inner;
+      auto acc = static_cast<wide_t<T>>(first);
+      for (int64_t k = 0; k < size; ++k) {
+        int64_t i = base + (reverse ? size - 1 - k : k) * inner;
+        auto next = static_cast<wide_t<T>>(f(acc, widen(x.data<T>()[i])));
+        out.data<T>()[i] = static_cast<T>(exclusive ? acc : next);
+        acc = next;
+      }
+    }
+  });
+  call.out = {out};
+}
+
+template <class Fold>
+void segments(OpCall& call, double first, int64_t count, Fold fold, bool mean = false) {
+  const Tensor &x = input(call, 0), &ids = input(call, 1);
+  need(ids.rank() <= x.rank(), "segment ids have more dimensions than the data");
+  int64_t inner = elements(Shape(x.shape().begin() + ids.rank(), x.shape().end()));
+  Shape s{count};
+  s.insert(s.end(), x.shape().begin() + ids.rank(), x.shape().end());
+  Tensor out(x.dtype(), s);
+  on_numbers(x.dtype(), [&]<class T>() {
+    std::vector<wide_t<T>> acc(static_cast<size_t>(out.size()), first == 0 || first == 1 ? static_cast<wide_t<T>>(first) : first > 0 ? std::numeric_limits<wide_t<T>>::max() : std::numeric_limits<wide_t<T>>::lowest());
+    std::vector<int64_t> seen(static_cast<size_t>(count), 0);
+    for (int64_t i = 0; i < ids.size(); ++i) {
+      int64_t id = ids.as_int(i);
+      if (id < 0) continue;
+      need(id < count, "segment id " + std::to_string(id) + " is out of range");
+      ++seen[static_cast<size_t>(id)];
+      for (int64_t k = 0; k < inner; ++k) {
+        auto& a = acc[static_cast<size_t>(id * inner + k)];
+        a = static_cast<wide_t<T>>(fold(a, widen(x.data<T>()[i * inner + k])));
+      }
+    }
+    bool unsorted = call.node.op.starts_with("Unsorted");
+    for (int64_t i = 0; i < out.size(); ++i) {
+      int64_t n = seen[static_cast<size_t>(i / inner)];
+      auto a = acc[static_cast<size_t>(i)];
+      if (mean && n) a = static_cast<wide_t<T>>(a / static_cast<wide_t<T>>(n));
+      if (n == 0 && !unsorted && (first != 0 && first != 1)) a = 0;
+      out.data<T>()[i] = static_cast<T>(a);
+    }
+  });
+  call.out = {out};
+}
+int64_t segment_count(const OpCall& call) {
+  if (call.node.op.starts_with("Unsorted")) {
+    int64_t n = input(call, 2).as_int();
+    need(n >= 0 && n < int64_t{1} << 31, "num_segments is out of range");
+    return n;
+  }
+  const Tensor& ids = input(call, 1);
+  return ids.size() ? ids.as_int(ids.size() - 1) + 1 : 0;
+}
+#define SEGMENT(NAME, FIRST, EXPR) \
+  {NAME, nullptr, [](OpCall& c) { segments(c, FIRST, segment_count(c), [](auto a, auto b) { return EXPR; }); }}
+
+}  // namespace
+
+const std::vector<Op>& reduce_rows() {
+  static const std::vector<Op> rows = {
+      {"All", infer_reduce, eval_all},
+      {"Any", infer_reduce, eval_any},
+      {"ArgMax", infer_arg, [](OpCall& c) { arg_extreme(c, [](auto a, auto b) { return a > b; }); }},
+      {"ArgMin", infer_arg, [](OpCall& c) { arg_extreme(c, [](auto a, auto b) { return a < b; }); }},
+      {"Cumprod", infer_same, [](OpCall& c) { cumulative(c, 1, [](auto a, auto b) { return a * b; }); }},
+      {"Cumsum", infer_same, [](OpCall& c) { cumulative(c, 0, [](auto a, auto b) { return a + b; }); }},
+      {"EuclideanNorm", infer_reduce, eval_euclidean},
+      {"Max", infer_reduce, [](OpCall& c) { extreme(c, true, [](auto a, auto b) { return a > b; }); }},
+      {"Mean", infer_reduce, [](OpCall& c) { eval_sum_like(c, true); }},
+      {"Min", infer_reduce, [](OpCall& c) { extreme(c, false, [](auto a, auto b) { return a < b; }); }},
+      {"Prod", infer_reduce, eval_prod},
+      SEGMENT("SegmentMax", -2, std::max(a, b)),
+      {"SegmentMean", nullptr, [](OpCall& c) { segments(c, 0, segment_count(c), [](auto a, auto b) { return a + b; }, true); }},
+      SEGMENT("SegmentMin", 2, std::min(a, b)),
+      SEGMENT("SegmentProd", 1, a * b),
+      SEGMENT("SegmentSum", 0, a + b),
+      {"Select", infer_select, eval_select},
+      {"SelectV2", infer_select, eval_select_v2},
+      {"Sum", infer_reduce, [](OpCall& c) { eval_sum_like(c, false); }},
+      {"TopK", nullptr, eval_top_k},
+      {"TopKV2", nullptr, eval_top_k},
+      SEGMENT("UnsortedSegmentMax", -2, std::max(a, b)),
+      SEGMENT("UnsortedSegmentMin", 2, std::min(a, b)),
+      SEGMENT("UnsortedSegmentProd", 1, a * b),
+      SEGMENT("UnsortedSegmentSum", 0, a + b),
+      {"Where", nullptr, eval_where},
+  };
+  return rows;
+}
+
+}  // namespace cytodet::ops

@@ -1,0 +1,299 @@
+// Ops about shape: what is where, not what is computed.
+#include "graph/ops/common.h"
+
+namespace cytodet::ops {
+namespace {
+
+void eval_pass(OpCall& call) { call.out = {input(call, 0)}; }
+void eval_pass_all(OpCall& call) { call.out.assign(call.in.begin(), call.in.end()); }
+void infer_pass_all(InferCall& call) {
+  for (const Fact& f : call.in) call.out.push_back(fact(f.dtype, f.shape));
+}
+
+void eval_check_numerics(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  bool nan = false, inf = false;
+  on_floats(x.dtype(), [&]<class T>() {
+    for (int64_t i = 0; i < x.size(); ++i) {
+      nan = nan || std::isnan(widen(x.data<T>()[i]));
+      inf = inf || std::isinf(widen(x.data<T>()[i]));
+    }
+  });
+  if (nan || inf) throw Error("", "tensor has " + std::string(nan ? "NaN" : "Inf") + ": " + call.node.attr_or<std::string>("message", ""));
+  call.out = {x};
+}
+
+void eval_const(OpCall& call) {
+  const Tensor* value = call.node.has_attr("value") ? call.node.attrs.find("value")->second.get<Tensor>() : nullptr;
+  need(value, "the constant is missing or of a type that cannot be held");
+  call.out = {*value};
+}
+void infer_const(InferCall& call) {
+  auto it = call.node.attrs.find("value");
+  const Tensor* value = it == call.node.attrs.end() ? nullptr : it->second.get<Tensor>();
+  call.out = {value ? Fact{value->dtype(), value->shape(), {}} : Fact{}};
+}
+
+void infer_placeholder(InferCall& call) {
+  call.out = {fact(call.node.attr_or("dtype", DType::invalid))};
+  if (auto it = call.node.attrs.find("shape"); it != call.node.attrs.end())
+    if (const ShapeAttr* s = it->second.get<ShapeAttr>(); s && s->known_rank) call.out[0].shape = s->dims;
+}
+void eval_placeholder(OpCall&) { throw Error("", "is not fed", "feed it a value"); }
+
+Shape resolve_reshape(const Shape& wanted, int64_t size) {
+  int64_t known_size = 1;
+  int hole = -1;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] == -1) {
+      need(hole < 0, "only one dimension of a reshape may be -1");
+      hole = static_cast<int>(i);
+    } else {
+      need(wanted[i] >= 0, "reshape to a negative dimension");
+      known_size = known_size == 0 || wanted[i] == 0 ? 0 : elements({known_size, wanted[i]});
+    }
+  }
+  Shape shape = wanted;
+  if (hole >= 0) {
+    need(known_size > 0 ? size % known_size == 0 : size == 0, "cannot reshape " + std::to_string(size) + " elements to " + to_string(wanted));
+    shape[static_cast<size_t>(hole)] = known_size > 0 ? size / known_size : 0;
+  }
+  return shape;
+}
+
+void eval_reshape(OpCall& call) {
+  const Tensor &x = input(call, 0), &s = input(call, 1);
+  need(s.rank() <= 1, "a shape must have one dimension");
+  call.out = {x.reshaped(resolve_reshape(s.as_ints(), x.size()))};
+}
+void infer_reshape(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  if (call.in.size() < 2) return;
+  if (call.in[1].constant) {
+    Shape wanted = call.in[1].constant->as_ints();
+    if (known(call, 0) && is_static(*known(call, 0))) wanted = resolve_reshape(wanted, elements(*known(call, 0)));
+    call.out[0].shape = wanted;
+  } else if (const Shape* s = known(call, 1); s && s->size() == 1 && (*s)[0] >= 0 && (*s)[0] < 64) {
+    call.out[0].shape = Shape(static_cast<size_t>((*s)[0]), -1);
+  }
+}
+
+Shape squeezed(const Shape& shape, std::vector<int64_t> axes) {
+  for (int64_t& a : axes) a = axis_of(a, static_cast<int64_t>(shape.size()));
+  Shape out;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    bool named = std::find(axes.begin(), axes.end(), static_cast<int64_t>(i)) != axes.end();
+    need(!named || shape[i] == 1 || shape[i] < 0, "cannot squeeze dimension " + std::to_string(i) + " of " + to_string(shape));
+    if (!(named || (axes.empty() && shape[i] == 1))) out.push_back(shape[i]);
+  }
+  return out;
+}
+std::vector<int64_t> squeeze_axes(const Node& node) {
+  std::vector<int64_t> axes = node.attr_or("squeeze_dims", AttrList{}).ints;
+  return axes.empty() ? node.attr_or("axis", AttrList{}).ints : axes;
+}
+void eval_squeeze(OpCall& call) { call.out = {input(call, 0).reshaped(squeezed(input(call, 0).shape(), squeeze_axes(call.node)))}; }
+void infer_squeeze(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  const Shape* s = known(call, 0);
+  if (s && (is_static(*s) || !squeeze_axes(call.node).empty())) call.out[0].shape = squeezed(*s, squeeze_axes(call.node));
+}
+
+Shape expanded(Shape shape, int64_t axis) {
+  int64_t at = axis_of(axis, static_cast<int64_t>(shape.size()) + 1);
+  shape.insert(shape.begin() + at, 1);
+  return shape;
+}
+void eval_expand_dims(OpCall& call) {
+  need(input(call, 1).size() == 1, "the axis must be one number");
+  call.out = {input(call, 0).reshaped(expanded(input(call, 0).shape(), input(call, 1).as_int()))};
+}
+void infer_expand_dims(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  if (known(call, 0) && call.in.size() > 1 && call.in[1].constant && call.in[1].constant->size() == 1)
+    call.out[0].shape = expanded(*known(call, 0), call.in[1].constant->as_int());
+}
+
+Tensor int_tensor(DType t, Shape shape, const std::vector<int64_t>& values) {
+  Tensor out(t, std::move(shape));
+  need(t == DType::i32 || t == DType::i64, "the result must be int32 or int64");
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (t == DType::i32) out.data<int32_t>()[i] = static_cast<int32_t>(values[i]);
+    else out.data<int64_t>()[i] = values[i];
+  }
+  return out;
+}
+DType out_type(const Node& n) { return n.attr_or("out_type", DType::i32); }
+void eval_shape(OpCall& call) {
+  const Shape& s = input(call, 0).shape();
+  call.out = {int_tensor(out_type(call.node), {static_cast<int64_t>(s.size())}, s)};
+}
+void infer_shape(InferCall& call) {
+  call.out = {fact(out_type(call.node))};
+  const Shape* s = known(call, 0);
+  if (!s) return;
+  call.out[0].shape = Shape{static_cast<int64_t>(s->size())};
+  if (is_static(*s)) call.out[0].constant = int_tensor(out_type(call.node), *call.out[0].shape, *s);
+}
+void eval_shape_n(OpCall& call) {
+  for (const Tensor& t : call.in) call.out.push_back(int_tensor(out_type(call.node), {t.rank()}, t.shape()));
+}
+void eval_size(OpCall& call) { call.out = {int_tensor(out_type(call.node), {}, {input(call, 0).size()})}; }
+void eval_rank(OpCall& call) { call.out = {int_tensor(DType::i32, {}, {input(call, 0).rank()})}; }
+void infer_size(InferCall& call) {
+  call.out = {fact(out_type(call.node), Shape{})};
+  if (known(call, 0) && is_static(*known(call, 0))) call.out[0].constant = int_tensor(out_type(call.node), {}, {elements(*known(call, 0))});
+}
+void infer_rank(InferCall& call) {
+  call.out = {fact(DType::i32, Shape{})};
+  if (known(call, 0)) call.out[0].constant = int_tensor(DType::i32, {}, {static_cast<int64_t>(known(call, 0)->size())});
+}
+
+Tensor filled(const Shape& shape, const Tensor& value) {
+  Tensor out(value.dtype(), shape);
+  for (int64_t i = 0; i < out.size(); ++i) copy_element(out, i, value, 0);
+  return out;
+}
+void eval_fill(OpCall& call) {
+  need(input(call, 1).size() == 1, "the fill value must be a scalar");
+  call.out = {filled(shape_of(input(call, 0)), input(call, 1))};
+}
+void infer_fill(InferCall& call) {
+  call.out = {fact(call.in.size() > 1 ? call.in[1].dtype : DType::invalid)};
+  if (call.in[0].constant) call.out[0].shape = call.in[0].constant->as_ints();
+}
+void eval_zeros_like(OpCall& call) { call.out = {Tensor(input(call, 0).dtype(), input(call, 0).shape())}; }
+void eval_ones_like(OpCall& call) {
+  Tensor one(input(call, 0).dtype(), {});
+  on_any(one.dtype(), [&]<class T>() { one.data<T>()[0] = static_cast<T>(1.0f); });
+  call.out = {filled(input(call, 0).shape(), one)};
+}
+
+void eval_range(OpCall& call) {
+  const Tensor &start = input(call, 0), &limit = input(call, 1), &delta = input(call, 2);
+  need(start.size() == 1 && limit.size() == 1 && delta.size() == 1, "start, limit and delta must be scalars");
+  need(delta.as_double() != 0, "delta must not be 0");
+  double count = std::ceil((limit.as_double() - start.as_double()) / delta.as_double());
+  need(count < 1e10, "the range is too long");
+  Tensor out(start.dtype(), {std::max<int64_t>(0, static_cast<int64_t>(count))});
+  on_numbers(start.dtype(), [&]<class T>() {
+    wide_t<T> v = widen(start.data<T>()[0]), d = widen(delta.data<T>()[0]);
+    for (int64_t i = 0; i < out.size(); ++i) {
+      out.data<T>()[i] = static_cast<T>(v);
+      v = static_cast<wide_t<T>>(v + d);
+    }
+  });
+  call.out = {out};
+}
+void infer_range(InferCall& call) { call.out = {fact(call.in[0].dtype, Shape{-1})}; }
+
+void eval_broadcast_to(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  Tensor out(x.dtype(), shape_of(input(call, 1)));
+  walk(out.shape(), {broadcast_strides(x.shape(), out.shape())}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, at[0]); });
+  call.out = {out};
+}
+void eval_broadcast_args(OpCall& call) {
+  Shape s = broadcast_shapes(shape_of(input(call, 0)), shape_of(input(call, 1)));
+  call.out = {int_tensor(call.in[0].dtype(), {static_cast<int64_t>(s.size())}, s)};
+}
+
+template <class From, class To>
+To convert(From v) {
+  auto w = widen(v);
+  if constexpr (std::is_same_v<To, bool>) return w != 0;
+  else if constexpr (std::is_floating_point_v<decltype(w)> && std::is_integral_v<To>) {
+    if (!(w >= static_cast<decltype(w)>(std::numeric_limits<To>::min()))) return std::numeric_limits<To>::min();
+    if (w >= static_cast<decltype(w)>(std::numeric_limits<To>::max())) return std::isnan(w) ? To{} : std::numeric_limits<To>::max();
+    return static_cast<To>(w);
+  } else return static_cast<To>(static_cast<wide_t<To>>(w));
+}
+void eval_cast(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  DType to = call.node.attr<DType>("DstT");
+  if (to == x.dtype()) return eval_pass(call);
+  Tensor out(to, x.shape());
+  on_any(x.dtype(), [&]<class From>() {
+    on_any(to, [&]<class To>() {
+      for (int64_t i = 0; i < x.size(); ++i) out.data<To>()[i] = convert<From, To>(x.data<From>()[i]);
+    });
+  });
+  call.out = {out};
+}
+void infer_cast(InferCall& call) { call.out = {fact(call.node.attr_or("DstT", DType::invalid), call.in[0].shape)}; }
+
+void eval_bitcast(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  DType to = call.node.attr<DType>("type");
+  size_t from_size = size_of(x.dtype()), to_size = size_of(to);
+  need(from_size && to_size, "cannot bitcast these types");
+  Shape s = x.shape();
+  if (from_size > to_size) s.push_back(static_cast<int64_t>(from_size / to_size));
+  if (from_size < to_size) {
+    need(!s.empty() && s.back() == static_cast<int64_t>(to_size / from_size), "the last dimension does not fit the bitcast");
+    s.pop_back();
+  }
+  Tensor out(to, s);
+  std::memcpy(out.raw(), x.raw(), x.bytes());
+  call.out = {out};
+}
+
+void eval_nothing(OpCall&) {}
+void infer_nothing(InferCall&) {}
+void eval_assert(OpCall& call) {
+  const Tensor& ok = input(call, 0);
+  need(ok.dtype() == DType::boolean && ok.size() == 1, "the condition must be one bool");
+  need(ok.data<bool>()[0], "assertion failed");
+}
+
+void eval_lin_space(OpCall& call) {
+  const Tensor &a = input(call, 0), &b = input(call, 1);
+  int64_t n = input(call, 2).as_int();
+  need(n > 0 && n < int64_t{1} << 30, "num must be positive");
+  Tensor out(a.dtype(), {n});
+  on_floats(a.dtype(), [&]<class T>() {
+    auto x = widen(a.data<T>()[0]), y = widen(b.data<T>()[0]);
+    for (int64_t i = 0; i < n; ++i) out.data<T>()[i] = static_cast<T>(n == 1 ? x : i == n - 1 ? y : x + (y - x) / static_cast<decltype(x)>(n - 1) * static_cast<decltype(x)>(i));
+  });
+  call.out = {out};
+}
+
+}  // namespace
+
+const std::vector<Op>& shape_rows() {
+  static const std::vector<Op> rows = {
+      {"Assert", infer_nothing, eval_assert},
+      {"Bitcast", nullptr, eval_bitcast},
+      {"BroadcastArgs", nullptr, eval_broadcast_args},
+      {"BroadcastTo", nullptr, eval_broadcast_to},
+      {"Cast", infer_cast, eval_cast},
+      {"CheckNumerics", infer_same, eval_check_numerics},
+      {"Const", infer_const, eval_const},
+      {"EnsureShape", infer_same, eval_pass},
+      {"ExpandDims", infer_expand_dims, eval_expand_dims},
+      {"Fill", infer_fill, eval_fill},
+      {"GuaranteeConst", infer_same, eval_pass},
+      {"Identity", infer_same, eval_pass},
+      {"IdentityN", infer_pass_all, eval_pass_all},
+      {"LinSpace", nullptr, eval_lin_space},
+      {"NoOp", infer_nothing, eval_nothing},
+      {"OnesLike", infer_same, eval_ones_like},
+      {"Placeholder", infer_placeholder, eval_placeholder},
+      {"PlaceholderWithDefault", infer_same, eval_pass},
+      {"PreventGradient", infer_same, eval_pass},
+      {"Print", infer_same, eval_pass},
+      {"Range", infer_range, eval_range},
+      {"Rank", infer_rank, eval_rank},
+      {"Reshape", infer_reshape, eval_reshape},
+      {"Shape", infer_shape, eval_shape},
+      {"ShapeN", nullptr, eval_shape_n},
+      {"Size", infer_size, eval_size},
+      {"Snapshot", infer_same, eval_pass},
+      {"Squeeze", infer_squeeze, eval_squeeze},
+      {"StopGradient", infer_same, eval_pass},
+      {"ZerosLike", infer_same, eval_zeros_like},
+  };
+  return rows;
+}
+
+}  // namespace cytodet::ops
