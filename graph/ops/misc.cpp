@@ -82,7 +82,7 @@ struct Grid {
   float low, high, scale;
   Grid(float lo, float hi, int64_t bits, bool narrow) {
     need(bits >= 2 && bits <= 16, "num_bits must be 2 to 16");
-    need(lo <= 0 && hi >= 0 && lo < hi, "the range must hold 0");
+    need(lo < hi, "min must be below max");
     float q_low = narrow ? 1.0f : 0.0f, q_high = static_cast<float>((1 << bits) - 1);
     scale = (hi - lo) / (q_high - q_low);
     float zero = q_low - lo / scale;

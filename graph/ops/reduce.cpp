@@ -37,14 +37,6 @@ void reduce_typed(OpCall& call, Acc first, Fold fold, Finish finish) {
   call.out = {out.reshaped(r.result)};
 }
 
-template <class T>
-using sum_t = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
-
-template <class T>
-struct SumCast {
-  sum_t<T> v;
-};
-
 void eval_sum_like(OpCall& call, bool mean) {
   on_numbers(input(call, 0).dtype(), [&]<class T>() {
     if constexpr (std::is_integral_v<T>) {
@@ -156,7 +148,9 @@ void eval_top_k(OpCall& call) {
     for (int64_t r = 0; r < rows; ++r) {
       const T* p = x.data<T>() + r * size;
       std::iota(order.begin(), order.end(), 0);
-      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return widen(p[a]) > widen(p[b]); });
+      // TensorFlow leaves a row as it is when all of it is asked for unsorted.
+      if (call.node.attr_or("sorted", true) || k < size)
+        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return widen(p[a]) > widen(p[b]); });
       for (int64_t i = 0; i < k; ++i) {
         values.data<T>()[r * k + i] = p[order[static_cast<size_t>(i)]];
         index.data<int32_t>()[r * k + i] = order[static_cast<size_t>(i)];

@@ -279,7 +279,7 @@ const std::vector<Op>& shape_rows() {
       {"NoOp", infer_nothing, eval_nothing},
       {"OnesLike", infer_same, eval_ones_like},
       {"Placeholder", infer_placeholder, eval_placeholder},
-      {"PlaceholderWithDefault", infer_same, eval_pass},
+      {"PlaceholderWithDefault", infer_same, eval_pass, true},
       {"PreventGradient", infer_same, eval_pass},
       {"Print", infer_same, eval_pass},
       {"Range", infer_range, eval_range},

@@ -1,0 +1,271 @@
+#include "graph/passes/affine.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cytodet {
+namespace {
+
+bool channels_first(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC") == "NCHW"; }
+bool is_batch_norm(const std::string& op) { return op.starts_with("FusedBatchNorm") || op == "BatchNormWithGlobalNormalization"; }
+
+// Per-channel numbers of a constant that broadcasts over a map's last axis.
+std::optional<std::vector<double>> per_channel(const Tensor* t, int64_t channels) {
+  if (!t || t->dtype() != DType::f32) return {};
+  bool scalar = t->size() == 1 && t->rank() <= 1;
+  bool vector = t->size() == channels && t->rank() >= 1 && t->rank() <= 4 && t->dim(-1) == channels;
+  if (!scalar && !vector) return {};
+  std::vector<double> v;
+  for (int64_t i = 0; i < t->size(); ++i) v.push_back(t->data<float>()[i]);
+  return v;
+}
+
+double at(const std::vector<double>& v, int64_t c) { return v[v.size() == 1 ? 0 : static_cast<size_t>(c)]; }
+
+std::optional<Affine> batch_norm(const Graph& g, const Node& n, int64_t channels) {
+  bool global = n.op == "BatchNormWithGlobalNormalization";
+  if (n.inputs.size() != 5 || (!global && n.attr_or("is_training", true))) return {};
+  // Fused: scale, offset, mean, variance; global: mean, variance, beta, gamma.
+  const Tensor* p[4];
+  for (size_t i = 0; i < 4; ++i) {
+    p[i] = g.constant(n.inputs[i + 1]);
+    if (!p[i] || p[i]->dtype() != DType::f32 || p[i]->size() != channels) return {};
+  }
+  const Tensor *gamma = p[global ? 3 : 0], *beta = p[global ? 2 : 1], *mean = p[global ? 0 : 2], *variance = p[global ? 1 : 3];
+  double epsilon = global ? n.attr_or("variance_epsilon", 0.0f) : n.attr_or("epsilon", 1e-4f);
+  bool scaled = !global || n.attr_or("scale_after_normalization", false);
+  Affine a{n.inputs[0], {}, {}};
+  for (int64_t c = 0; c < channels; ++c) {
+    double s = (scaled ? gamma->data<float>()[c] : 1.0) / std::sqrt(variance->data<float>()[c] + epsilon);
+    a.scale.push_back(s);
+    a.offset.push_back(beta->data<float>()[c] - mean->data<float>()[c] * s);
+  }
+  return a;
+}
+
+Tensor scaled_weights(const Node& linear, const Tensor& w, const std::vector<double>& scale) {
+  Tensor out(DType::f32, w.shape());
+  bool transposed = linear.op == "MatMul" && linear.attr_or("transpose_b", false);
+  int64_t channels = linear.op == "DepthwiseConv2dNative" ? w.dim(2) * w.dim(3) : transposed ? w.dim(0) : w.dim(-1);
+  int64_t inner = transposed ? w.dim(1) : 1;
+  for (int64_t i = 0; i < w.size(); ++i) out.data<float>()[i] = static_cast<float>(w.data<float>()[i] * at(scale, i / inner % channels));
+  return out;
+}
+
+Tensor bias_tensor(const std::vector<double>& offset, int64_t channels) {
+  Tensor t(DType::f32, {channels});
+  for (int64_t c = 0; c < channels; ++c) t.data<float>()[c] = static_cast<float>(at(offset, c));
+  return t;
+}
+
+bool sole(const Consumers& uses, const std::set<NodeId>& outputs, NodeId id) { return uses.sole(id) && !outputs.contains(id); }
+
+// Can y = v * scale + offset be pushed into what makes v?
+bool pushable(const Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, Value v, int64_t channels) {
+  if (v.slot != 0 || !sole(uses, outputs, v.node)) return false;
+  const Node& n = g.node(v.node);
+  if (int64_t c = linear_channels(g, v.node)) return c == channels;
+  if (n.op == "BiasAdd") return g.constant(n.inputs[1]) && linear_channels(g, n.inputs[0].node) == channels && sole(uses, outputs, n.inputs[0].node);
+  if (n.op == "BatchToSpaceND") return pushable(g, uses, outputs, n.inputs[0], channels);
+  return false;
+}
+
+// Pushes; returns the value that now carries y.
+Value push(Graph& g, Value v, const std::vector<double>& scale, const std::vector<double>& offset, int64_t channels) {
+  const Node n = g.node(v.node);
+  if (n.op == "BatchToSpaceND") {
+    Value inner = push(g, n.inputs[0], scale, offset, channels);
+    g.node(v.node).inputs[0] = inner;
+    return v;
+  }
+  NodeId linear = n.op == "BiasAdd" ? n.inputs[0].node : v.node;
+  std::vector<double> bias = offset;
+  if (n.op == "BiasAdd") {
+    const Tensor& b = *g.constant(n.inputs[1]);
+    bias.assign(static_cast<size_t>(channels), 0);
+    for (int64_t c = 0; c < channels; ++c) bias[static_cast<size_t>(c)] = b.data<float>()[c] * at(scale, c) + at(offset, c);
+  }
+  Tensor weights = scaled_weights(g.node(linear), *g.constant(g.node(linear).inputs[1]), scale);
+  Value folded = g.add_const(g.node(linear).name + "/folded_weights", weights);
+  g.node(linear).inputs[1] = folded;
+  Value bias_value = g.add_const(g.node(linear).name + "/folded_bias", bias_tensor(bias, channels));
+  if (n.op == "BiasAdd") {
+    g.node(v.node).inputs[1] = bias_value;
+    return v;
+  }
+  Node add;
+  add.name = g.unique_name(g.node(linear).name + "/bias_add");
+  add.op = "BiasAdd";
+  add.inputs = {v, bias_value};
+  add.attrs.emplace("T", DType::f32);
+  add.attrs.emplace("data_format", channels_first(g.node(linear)) ? "NCHW" : "NHWC");
+  return {g.add(std::move(add)), 0};
+}
+
+bool fold_through(Graph& g, NodeId last, const Affine& a, const std::set<NodeId>& outputs, int64_t channels) {
+  Consumers uses(g);
+  const Node& source = g.node(a.input.node);
+  Value result = a.input;
+  if (source.op == "ConcatV2" && a.input.slot == 0 && sole(uses, outputs, a.input.node)) {
+    const Tensor* axis = g.constant(source.inputs.back());
+    if (!axis || axis->size() != 1) return false;
+    bool channel_axis = axis->as_int() == 3 || axis->as_int() == -1;
+    std::vector<int64_t> parts;
+    for (size_t i = 0; i + 1 < source.inputs.size(); ++i) {
+      Value v = source.inputs[i];
+      const Node& made = g.node(v.node);
+      NodeId linear = made.op == "BiasAdd" ? made.inputs[0].node : v.node;
+      int64_t c = linear_channels(g, linear);
+      if (c == 0 || !pushable(g, uses, outputs, v, c) || channels_first(g.node(linear)) || (!channel_axis && c != channels)) return false;
+      parts.push_back(c);
+    }
+    if (channel_axis) {
+      int64_t total = 0;
+      for (int64_t c : parts) total += c;
+      if (total != channels) return false;
+    }
+    int64_t begin = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      std::vector<double> scale, offset;
+      for (int64_t c = 0; c < parts[i]; ++c) {
+        scale.push_back(at(a.scale, begin + c));
+        offset.push_back(at(a.offset, begin + c));
+      }
+      Value v = push(g, g.node(a.input.node).inputs[i], scale, offset, parts[i]);
+      g.node(a.input.node).inputs[i] = v;
+      if (channel_axis) begin += parts[i];
+    }
+  } else if (source.op == "BatchToSpaceND" && pushable(g, uses, outputs, a.input, channels)) {
+    result = push(g, a.input, a.scale, a.offset, channels);
+  } else {
+    return false;
+  }
+  Node& n = g.node(last);
+  n.op = "Identity";
+  n.inputs = {result};
+  n.attrs.clear();
+  n.attrs.emplace("T", DType::f32);
+  if (!outputs.contains(last)) {
+    std::vector<NodeId> controls = n.controls;
+    g.replace_uses({last, 0}, result);
+  }
+  return true;
+}
+
+}  // namespace
+
+int64_t linear_channels(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  if (n.inputs.size() != 2) return 0;
+  const Tensor* w = g.constant(n.inputs[1]);
+  if (!w || w->dtype() != DType::f32) return 0;
+  if (n.op == "Conv2D" && w->rank() == 4) return w->dim(3);
+  if (n.op == "DepthwiseConv2dNative" && w->rank() == 4) return w->dim(2) * w->dim(3);
+  if (n.op == "MatMul" && w->rank() == 2) return n.attr_or("transpose_b", false) ? w->dim(0) : w->dim(1);
+  return 0;
+}
+
+std::optional<Affine> affine_at(const Graph& g, NodeId id, int64_t channels) {
+  const Node& n = g.node(id);
+  if (is_batch_norm(n.op)) return batch_norm(g, n, channels);
+  if (n.inputs.size() != 2) return {};
+  bool commutes = n.op == "Mul" || n.op == "Add" || n.op == "AddV2";
+  if (!commutes && n.op != "RealDiv" && n.op != "Sub" && n.op != "BiasAdd") return {};
+  for (size_t side : {size_t{1}, size_t{0}}) {
+    if (side == 0 && !commutes) return {};
+    auto v = per_channel(g.constant(n.inputs[side]), channels);
+    if (!v || g.constant(n.inputs[1 - side])) continue;
+    Affine a{n.inputs[1 - side], {1}, {0}};
+    if (n.op == "Mul") a.scale = *v;
+    else if (n.op == "RealDiv") {
+      for (double& x : *v) x = 1 / x;
+      a.scale = *v;
+    } else if (n.op == "Sub") {
+      for (double& x : *v) x = -x;
+      a.offset = *v;
+    } else a.offset = *v;
+    return a;
+  }
+  return {};
+}
+
+bool fold_chain(Graph& g, NodeId last, const std::set<NodeId>& outputs, bool (*accept)(const std::vector<std::string>&)) {
+  Consumers uses(g);
+  // Walk back to the linear op; the number of channels is only known there.
+  std::vector<NodeId> chain{last};
+  NodeId linear = -1;
+  while (chain.size() < 16) {
+    const Node& n = g.node(chain.back());
+    if (is_batch_norm(n.op) && uses.of(chain.back()).size() != uses.of(Value{chain.back(), 0}).size()) return false;
+    NodeId before = -1;
+    for (Value v : n.inputs)
+      if (!g.constant(v)) {
+        before = v.node;
+        break;
+      }
+    if (before < 0 || outputs.contains(before)) return false;
+    if (linear_channels(g, before)) {
+      linear = before;
+      break;
+    }
+    const std::string& op = g.node(before).op;
+    if (op == "ConcatV2" || op == "BatchToSpaceND") break;
+    static const char* const kAffine[] = {"Mul", "RealDiv", "Sub", "Add", "AddV2", "BiasAdd"};
+    if (!is_batch_norm(op) && std::none_of(std::begin(kAffine), std::end(kAffine), [&](const char* k) { return op == k; })) return false;
+    if (!uses.sole(before)) return false;
+    chain.push_back(before);
+  }
+  std::vector<std::string> ops;
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it) ops.push_back(g.node(*it).op);
+  if (!accept(ops)) return false;
+  if (linear < 0) {
+    if (chain.size() != 1 || !is_batch_norm(g.node(last).op)) return false;
+    const Tensor* p = g.constant(g.node(last).inputs[1]);
+    std::optional<Affine> a = p && !channels_first(g.node(last)) ? affine_at(g, last, p->size()) : std::nullopt;
+    return a && fold_through(g, last, *a, outputs, p->size());
+  }
+  if (!uses.sole(linear)) return false;
+  int64_t channels = linear_channels(g, linear);
+  const Node& conv = g.node(linear);
+  if (channels_first(conv))
+    for (NodeId id : chain)
+      if (!is_batch_norm(g.node(id).op) && g.node(id).op != "BiasAdd") {
+        const Tensor* t = g.constant(g.node(id).inputs[1]);
+        if (!t || t->size() != 1) return false;
+      }
+  std::vector<double> scale(static_cast<size_t>(channels), 1), offset(static_cast<size_t>(channels), 0);
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
+    std::optional<Affine> a = affine_at(g, *it, channels);
+    Value expected{it == chain.rbegin() ? linear : *(it - 1), 0};
+    if (!a || a->input != expected) return false;
+    for (int64_t c = 0; c < channels; ++c) {
+      size_t k = static_cast<size_t>(c);
+      scale[k] *= at(a->scale, c);
+      offset[k] = offset[k] * at(a->scale, c) + at(a->offset, c);
+      if (!std::isfinite(scale[k]) || !std::isfinite(offset[k])) return false;
+    }
+  }
+  Node folded = conv;
+  folded.inputs[1] = g.add_const(conv.name + "/folded_weights", scaled_weights(conv, *g.constant(conv.inputs[1]), scale));
+  bool no_bias = std::all_of(offset.begin(), offset.end(), [](double v) { return v == 0; });
+  Node& end = g.node(last);
+  if (no_bias) {
+    end.op = folded.op;
+    end.attrs = folded.attrs;
+    end.inputs = folded.inputs;
+    end.controls.insert(end.controls.end(), folded.controls.begin(), folded.controls.end());
+    return true;
+  }
+  g.node(linear).inputs = folded.inputs;
+  Value bias = g.add_const(conv.name + "/folded_bias", bias_tensor(offset, channels));
+  Node& tail = g.node(last);
+  bool nchw = channels_first(g.node(linear));
+  tail.op = "BiasAdd";
+  tail.attrs.clear();
+  tail.attrs.emplace("T", DType::f32);
+  tail.attrs.emplace("data_format", nchw ? "NCHW" : "NHWC");
+  tail.inputs = {{linear, 0}, bias};
+  return true;
+}
+
+}  // namespace cytodet

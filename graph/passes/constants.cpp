@@ -1,0 +1,97 @@
+#include <algorithm>
+
+#include "core/error.h"
+#include "graph/passes/passes.h"
+
+namespace cytodet {
+namespace {
+
+constexpr size_t kMaxFoldedBytes = size_t{64} << 20;
+
+void become_const(Graph& g, NodeId id, Tensor value) {
+  Node& n = g.node(id);
+  n.op = "Const";
+  n.inputs.clear();
+  n.controls.clear();
+  n.attrs.clear();
+  n.attrs.emplace("dtype", value.dtype());
+  n.attrs.emplace("value", std::move(value));
+}
+
+bool foldable(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  static const char* const kNever[] = {"Const", "Placeholder", "PlaceholderWithDefault", "NoOp", "Assert", "Print", "Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond"};
+  if (std::any_of(std::begin(kNever), std::end(kNever), [&](const char* op) { return n.op == op; })) return false;
+  const Op* op = find_op(n.op);
+  return op && op->eval && !op->stateful && n.controls.empty();
+}
+
+}  // namespace
+
+bool pass_fold_constants(Graph& g, const Interface& io) {
+  bool changed = false;
+  std::set<NodeId> inputs = input_ids(g, io), outputs = output_ids(g, io);
+  Facts facts(g);
+  for (NodeId id : g.topological_order()) {
+    if (!foldable(g, id) || inputs.contains(id)) continue;
+    const Node& n = g.node(id);
+    std::vector<Tensor> in;
+    for (Value v : n.inputs) {
+      const Tensor* t = g.constant(v);
+      if (!t) break;
+      in.push_back(*t);
+    }
+    if (in.size() != n.inputs.size() || in.empty()) {
+      // Shape, Size and Rank of a value of known shape.
+      const Fact& f = facts.of({id, 0});
+      if (f.constant && (n.op == "Shape" || n.op == "Size" || n.op == "Rank")) {
+        become_const(g, id, *f.constant);
+        changed = true;
+      }
+      continue;
+    }
+    std::vector<Tensor> out;
+    try {
+      out = evaluate(n, in);
+    } catch (const Error&) {
+      continue;  // running the graph reports it
+    }
+    size_t bytes = 0;
+    for (const Tensor& t : out) bytes += t.bytes();
+    if (out.empty() || bytes > kMaxFoldedBytes) continue;
+    if (out.size() > 1 && outputs.contains(id)) continue;  // any of its slots may be fetched
+    for (size_t slot = 1; slot < out.size(); ++slot) {
+      Value v{id, static_cast<int>(slot)};
+      Consumers uses(g);
+      if (!uses.of(v).empty()) g.replace_uses(v, g.add_const(n.name + "/output_" + std::to_string(slot), out[slot]));
+    }
+    become_const(g, id, out[0]);
+    changed = true;
+  }
+  if (changed) sweep(g, io);
+  return changed;
+}
+
+bool pass_split_shared_constants(Graph& g, const Interface& io) {
+  static const char* const kReaders[] = {"Conv2D", "DepthwiseConv2dNative", "MatMul", "BiasAdd"};
+  bool changed = false;
+  std::set<NodeId> outputs = output_ids(g, io);
+  Consumers uses(g);
+  for (NodeId id : g.ids()) {
+    if (!g.constant(id)) continue;
+    int k = 0;
+    for (Consumers::Use use : uses.of(id)) {
+      Node& reader = g.node(use.node);
+      if (std::none_of(std::begin(kReaders), std::end(kReaders), [&](const char* op) { return reader.op == op; })) continue;
+      if (++k < 2) continue;
+      Node copy = g.node(id);
+      copy.name = g.unique_name(g.node(id).name + "_" + std::to_string(k));
+      NodeId clone = g.add(std::move(copy));
+      g.node(use.node).inputs[static_cast<size_t>(use.input)] = {clone, 0};
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+}  // namespace cytodet

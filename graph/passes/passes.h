@@ -1,0 +1,33 @@
+// Every pass is one function; the order and the one-line summaries are in table.cpp.
+#pragma once
+
+#include <set>
+
+#include "graph/op.h"
+#include "graph/pass.h"
+
+namespace cytodet {
+
+bool pass_inline_functions(Graph& g, const Interface& io);
+bool pass_strip_unused_nodes(Graph& g, const Interface& io);
+bool pass_remove_training_nodes(Graph& g, const Interface& io);
+bool pass_fold_switch_merge(Graph& g, const Interface& io);
+bool pass_split_shared_constants(Graph& g, const Interface& io);
+bool pass_fold_constants(Graph& g, const Interface& io);
+bool pass_remove_no_ops(Graph& g, const Interface& io);
+bool pass_fuse_column_wise_mul(Graph& g, const Interface& io);
+bool pass_fold_old_batch_norms(Graph& g, const Interface& io);
+bool pass_fuse_decomposed_batch_norm(Graph& g, const Interface& io);
+bool pass_fold_subdivmul_batch_norms(Graph& g, const Interface& io);
+bool pass_fold_batch_norms(Graph& g, const Interface& io);
+bool pass_fold_convolutionwithbias_mul(Graph& g, const Interface& io);
+bool pass_add_to_bias(Graph& g, const Interface& io);
+bool pass_fuse_pad_and_conv(Graph& g, const Interface& io);
+
+// Ids of the outputs that the interface names (or finds), and of its inputs and all Placeholders.
+std::set<NodeId> output_ids(const Graph& g, const Interface& io);
+std::set<NodeId> input_ids(const Graph& g, const Interface& io);
+// Removes what neither outputs nor inputs need.
+void sweep(Graph& g, const Interface& io);
+
+}  // namespace cytodet
