@@ -1,6 +1,7 @@
 // Image: 8-bit RGB, interleaved, rows without padding.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -104,8 +104,9 @@ class Consumers {
   const std::vector<Use>& of(Value v) const;            // data uses of one output
   const std::vector<Use>& of(NodeId id) const;          // data uses of any output
   const std::vector<NodeId>& controls_of(NodeId id) const;  // nodes with a control input on id
-  // Exactly one data use of slot 0, none of other slots, no control use.
-  bool sole(NodeId id) const { return of(id).size() == 1 && controls_of(id).empty(); }
+  // Exactly one data use, no control use; false for a node added since.
+  bool sole(NodeId id) const { return knows(id) && of(id).size() == 1 && controls_of(id).empty(); }
+  bool knows(NodeId id) const { return static_cast<size_t>(id) < by_node_.size(); }
 
  private:
   std::vector<std::vector<Use>> by_node_;

@@ -135,6 +135,21 @@ void infer_arg(InferCall& call) {
   call.out[0].shape = s;
 }
 
+// Unsorted top k in TensorFlow's own order: a heap of k + 1 from which the least is dropped, one newcomer at a time. A row
+// that is wanted whole stays as it is.
+template <class Before>
+void keep_heap(std::vector<int32_t>& order, int64_t k, Before before) {
+  std::vector<int32_t> heap(order.begin(), order.begin() + k + 1);
+  std::make_heap(heap.begin(), heap.end(), before);
+  std::pop_heap(heap.begin(), heap.end(), before);
+  for (size_t i = static_cast<size_t>(k) + 1; i < order.size(); ++i)
+    if (before(order[i], heap.front())) {
+      heap.back() = order[i];
+      std::pop_heap(heap.begin(), heap.end(), before);
+    }
+  std::copy(heap.begin(), heap.end() - 1, order.begin());
+}
+
 void eval_top_k(OpCall& call) {
   const Tensor& x = input(call, 0);
   int64_t k = call.node.op == "TopK" ? call.node.attr<int64_t>("k") : input(call, 1).as_int();
@@ -148,9 +163,9 @@ void eval_top_k(OpCall& call) {
     for (int64_t r = 0; r < rows; ++r) {
       const T* p = x.data<T>() + r * size;
       std::iota(order.begin(), order.end(), 0);
-      // TensorFlow leaves a row as it is when all of it is asked for unsorted.
-      if (call.node.attr_or("sorted", true) || k < size)
-        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return widen(p[a]) > widen(p[b]); });
+      auto before = [&](int32_t i, int32_t j) { return widen(p[i]) > widen(p[j]) || (widen(p[i]) == widen(p[j]) && i < j); };
+      if (call.node.attr_or("sorted", true)) std::sort(order.begin(), order.end(), before);
+      else if (k > 0 && k < size) keep_heap(order, k, before);
       for (int64_t i = 0; i < k; ++i) {
         values.data<T>()[r * k + i] = p[order[static_cast<size_t>(i)]];
         index.data<int32_t>()[r * k + i] = order[static_cast<size_t>(i)];

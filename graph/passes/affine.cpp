@@ -102,8 +102,7 @@ Value push(Graph& g, Value v, const std::vector<double>& scale, const std::vecto
   return {g.add(std::move(add)), 0};
 }
 
-bool fold_through(Graph& g, NodeId last, const Affine& a, const std::set<NodeId>& outputs, int64_t channels) {
-  Consumers uses(g);
+bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a, const std::set<NodeId>& outputs, int64_t channels) {
   const Node& source = g.node(a.input.node);
   Value result = a.input;
   if (source.op == "ConcatV2" && a.input.slot == 0 && sole(uses, outputs, a.input.node)) {
@@ -189,8 +188,7 @@ std::optional<Affine> affine_at(const Graph& g, NodeId id, int64_t channels) {
   return {};
 }
 
-bool fold_chain(Graph& g, NodeId last, const std::set<NodeId>& outputs, bool (*accept)(const std::vector<std::string>&)) {
-  Consumers uses(g);
+bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs, bool (*accept)(const std::vector<std::string>&)) {
   // Walk back to the linear op; the number of channels is only known there.
   std::vector<NodeId> chain{last};
   NodeId linear = -1;
@@ -222,7 +220,7 @@ bool fold_chain(Graph& g, NodeId last, const std::set<NodeId>& outputs, bool (*a
     if (chain.size() != 1 || !is_batch_norm(g.node(last).op)) return false;
     const Tensor* p = g.constant(g.node(last).inputs[1]);
     std::optional<Affine> a = p && !channels_first(g.node(last)) ? affine_at(g, last, p->size()) : std::nullopt;
-    return a && fold_through(g, last, *a, outputs, p->size());
+    return a && fold_through(g, uses, last, *a, outputs, p->size());
   }
   if (!uses.sole(linear)) return false;
   int64_t channels = linear_channels(g, linear);

@@ -23,6 +23,7 @@ int64_t linear_channels(const Graph& g, NodeId id);
 
 // Folds the chain that ends in `last` into the linear op (or ops: through ConcatV2 and BatchToSpaceND) in front of it. `accept` sees
 // the ops of the chain, first to last. The folded result carries last's name.
-bool fold_chain(Graph& g, NodeId last, const std::set<NodeId>& outputs, bool (*accept)(const std::vector<std::string>&));
+// `uses` may be older than the last fold: nodes made since then are never part of a chain.
+bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs, bool (*accept)(const std::vector<std::string>&));
 
 }  // namespace cytodet

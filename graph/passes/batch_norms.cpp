@@ -12,8 +12,9 @@ bool is_batch_norm(const std::string& op) { return op.starts_with("FusedBatchNor
 bool fold_all(Graph& g, const Interface& io, bool (*ends)(const std::string&), bool (*accept)(const Ops&)) {
   std::set<NodeId> outputs = output_ids(g, io);
   bool changed = false;
+  const Consumers uses(g);
   for (NodeId id : g.ids())
-    if (g.alive(id) && ends(g.node(id).op)) changed = fold_chain(g, id, outputs, accept) || changed;
+    if (uses.knows(id) && ends(g.node(id).op)) changed = fold_chain(g, uses, id, outputs, accept) || changed;
   if (changed) sweep(g, io);
   return changed;
 }

@@ -1,0 +1,20 @@
+// Image -> network input.
+#pragma once
+
+#include "core/image.h"
+#include "models/efficientdet/model_file.h"
+
+namespace cytodet {
+
+// What maps input pixels back: source = input / scale.
+struct Letterbox {
+  double scale = 1;           // input pixels per source pixel
+  int width = 0, height = 0;  // part of the input that holds the image, top-left
+};
+Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input);
+
+// 8-bit bilinear resize (half-pixel centres, no antialiasing) to the letterbox, then (pixel / 255 - mean) / deviation into `out`
+// [height, width, 3]; the rest is 0.
+void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, float* out);
+
+}  // namespace cytodet

@@ -1,0 +1,99 @@
+#include <openslide/openslide.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "core/error.h"
+#include "tiling/formats/rows.h"
+
+namespace cytodet {
+namespace {
+
+struct Closer {
+  void operator()(openslide_t* s) const { openslide_close(s); }
+};
+using HandlePtr = std::unique_ptr<openslide_t, Closer>;
+
+HandlePtr open_handle(const std::string& path) {
+  HandlePtr s(openslide_open(path.c_str()));
+  if (!s) throw Error("", "OpenSlide does not know the format", "check the file");
+  if (const char* e = openslide_get_error(s.get())) throw Error("", std::string("OpenSlide: ") + e, "restore the file");
+  return s;
+}
+
+// An error in one region makes an OpenSlide handle useless for good, so regions are read on handles that are thrown away after an error.
+class OpenSlideSlide : public Slide {
+ public:
+  explicit OpenSlideSlide(const std::string& file) {
+    path = file;
+    HandlePtr s = open_handle(file);
+    int count = openslide_get_level_count(s.get());
+    for (int i = 0; i < count; ++i) {
+      LevelInfo level;
+      openslide_get_level_dimensions(s.get(), i, &level.width, &level.height);
+      level.downsample = openslide_get_level_downsample(s.get(), i);
+      if (level.width <= 0 || level.height <= 0) throw Error("", "level " + std::to_string(i) + " is empty", "restore the file");
+      levels.push_back(level);
+    }
+    if (levels.empty()) throw Error("", "the slide has no levels", "restore the file");
+    auto number = [&](const char* name) -> std::optional<double> {
+      const char* text = openslide_get_property_value(s.get(), name);
+      double v = text ? std::strtod(text, nullptr) : 0;
+      return v > 0 ? std::optional<double>(v) : std::nullopt;
+    };
+    mpp_x = number(OPENSLIDE_PROPERTY_NAME_MPP_X);
+    mpp_y = number(OPENSLIDE_PROPERTY_NAME_MPP_Y);
+    if (mpp_x) mpp_source = OPENSLIDE_PROPERTY_NAME_MPP_X;
+    if (const char* colour = openslide_get_property_value(s.get(), OPENSLIDE_PROPERTY_NAME_BACKGROUND_COLOR))
+      background_ = static_cast<uint32_t>(std::strtoul(colour, nullptr, 16));
+    idle_.push_back(std::move(s));
+  }
+
+  void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
+    HandlePtr s = take();
+    std::vector<uint32_t> argb(static_cast<size_t>(w) * static_cast<size_t>(h));
+    double down = levels[static_cast<size_t>(level)].downsample;
+    openslide_read_region(s.get(), argb.data(), static_cast<int64_t>(static_cast<double>(x) * down + (x < 0 ? -0.5 : 0.5)),
+                          static_cast<int64_t>(static_cast<double>(y) * down + (y < 0 ? -0.5 : 0.5)), level, w, h);
+    if (const char* e = openslide_get_error(s.get()))
+      throw Error("", "OpenSlide: level " + std::to_string(level) + ", region at " + std::to_string(x) + "," + std::to_string(y) + ": " + e, "restore the file");
+    {
+      std::lock_guard lock(mutex_);
+      idle_.push_back(std::move(s));
+    }
+    for (uint32_t p : argb) {
+      uint32_t a = p >> 24;
+      for (int shift = 16; shift >= 0; shift -= 8)
+        *rgb++ = static_cast<uint8_t>(std::min<uint32_t>(255, ((p >> shift) & 255) + ((background_ >> shift) & 255) * (255 - a) / 255));
+    }
+  }
+
+ private:
+  HandlePtr take() const {
+    {
+      std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        HandlePtr s = std::move(idle_.back());
+        idle_.pop_back();
+        return s;
+      }
+    }
+    return open_handle(path);
+  }
+  uint32_t background_ = 0xffffff;
+  mutable std::mutex mutex_;
+  mutable std::vector<HandlePtr> idle_;
+};
+
+}  // namespace
+
+std::unique_ptr<Slide> open_openslide(const std::string& path) { return std::make_unique<OpenSlideSlide>(path); }
+
+std::string openslide_vendor(const std::string& path) {
+  const char* vendor = openslide_detect_vendor(path.c_str());
+  return vendor ? vendor : "";
+}
+
+}  // namespace cytodet

@@ -1,0 +1,12 @@
+// The openers behind the rows of slide_formats().
+#pragma once
+
+#include "tiling/slide.h"
+
+namespace cytodet {
+
+std::unique_ptr<Slide> open_tiff(const std::string& path);
+std::unique_ptr<Slide> open_openslide(const std::string& path);
+std::string openslide_vendor(const std::string& path);  // empty when OpenSlide does not know the file
+
+}  // namespace cytodet

@@ -1,0 +1,45 @@
+// The tile grid over a slide.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "core/box.h"
+#include "core/settings.h"
+#include "tiling/slide.h"
+
+namespace cytodet {
+
+struct TilingSettings {
+  int tile_px = 640;      // side of a tile, in pixels of the working resolution
+  int overlap_px = 160;   // shared by neighbours, same pixels
+  std::optional<int> level;     // working resolution: that of a pyramid level,
+  std::optional<double> mpp;    // or micrometres per pixel,
+  std::optional<double> scale;  // or working pixels per level-0 pixel (0..1]; none: 1
+  std::optional<double> assume_mpp;  // for slides that do not say
+};
+void fields(Fields& f, TilingSettings& s);
+// Throws UsageError on impossible values.
+void check(const TilingSettings& s);
+
+struct Tile {
+  int index = 0;
+  Box area;                       // level-0 pixels, inside the slide
+  double side = 0;                // level-0 pixels of a whole tile; area is smaller only when the slide is
+  int level = 0;                  // to read from
+  int64_t x = 0, y = 0;           // in pixels of that level
+  int width = 0, height = 0;
+  bool slide_left = false, slide_top = false, slide_right = false, slide_bottom = false;  // edges that are the slide's own
+};
+
+// Working pixels per level-0 pixel. Errors: a level that does not exist, an mpp for a slide that has none.
+double working_scale(const Slide& slide, const TilingSettings& s);
+
+// Rows of tiles that cover the slide, left to right, top to bottom; the last row and column are shifted inwards. Tiles are read from
+// the coarsest level that still holds the working resolution.
+std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s);
+
+// Pixels of a tile at its level.
+Image read_tile(const Slide& slide, const Tile& tile);
+
+}  // namespace cytodet

@@ -1,0 +1,75 @@
+#include "tiling/overlay.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <opencv2/imgproc.hpp>
+
+namespace cytodet {
+namespace {
+
+constexpr std::array<std::array<int, 3>, 8> kColours = {{{220, 40, 40}, {30, 90, 230}, {20, 150, 60}, {230, 140, 0}, {150, 40, 190}, {0, 160, 170}, {120, 90, 40}, {90, 90, 90}}};
+
+cv::Scalar colour(int c) {
+  const auto& k = kColours[static_cast<size_t>(c) % kColours.size()];
+  return cv::Scalar(k[0], k[1], k[2]);
+}
+
+// The whole slide, strip by strip from the level that is nearest above the wanted size.
+Image thumbnail(const Slide& slide, double scale, int width, int height) {
+  int level = 0;
+  for (size_t i = 0; i < slide.levels.size(); ++i)
+    if (slide.levels[i].downsample <= 1 / scale * 1.001) level = static_cast<int>(i);
+  const LevelInfo& info = slide.levels[static_cast<size_t>(level)];
+  Image out(width, height);
+  constexpr int kRows = 64, kColumns = 256;
+  for (int y = 0; y < height; y += kRows)
+    for (int x = 0; x < width; x += kColumns) {
+      int rows = std::min(kRows, height - y), columns = std::min(kColumns, width - x);
+      int64_t y0 = int64_t{y} * info.height / height, y1 = std::max<int64_t>(y0 + 1, int64_t{y + rows} * info.height / height);
+      int64_t x0 = int64_t{x} * info.width / width, x1 = std::max<int64_t>(x0 + 1, int64_t{x + columns} * info.width / width);
+      Image part(static_cast<int>(x1 - x0), static_cast<int>(y1 - y0));
+      slide.read(level, x0, y0, part.width, part.height, part.rgb.data());
+      cv::Mat in(part.height, part.width, CV_8UC3, part.rgb.data()), small;
+      cv::resize(in, small, cv::Size(columns, rows), 0, 0, cv::INTER_AREA);
+      for (int r = 0; r < rows; ++r) std::memcpy(out.row(y + r) + x * 3, small.ptr<uint8_t>(r), static_cast<size_t>(columns) * 3);
+    }
+  return out;
+}
+
+}  // namespace
+
+Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes, int max_side) {
+  double w = static_cast<double>(slide.width()), h = static_cast<double>(slide.height());
+  double scale = std::min(1.0, max_side / std::max(w, h));
+  Image image = thumbnail(slide, scale, std::max(1, static_cast<int>(w * scale)), std::max(1, static_cast<int>(h * scale)));
+  cv::Mat canvas(image.height, image.width, CV_8UC3, image.rgb.data());
+  std::vector<int64_t> counts(classes.size(), 0);
+  for (auto it = detections.rbegin(); it != detections.rend(); ++it) {
+    const Box& b = it->box;
+    if (static_cast<size_t>(it->category) < counts.size()) ++counts[static_cast<size_t>(it->category)];
+    cv::rectangle(canvas, cv::Point(static_cast<int>(b.x0 * scale), static_cast<int>(b.y0 * scale)), cv::Point(static_cast<int>(b.x1 * scale), static_cast<int>(b.y1 * scale)),
+                  colour(it->category), std::max(1, image.width / 1000), cv::LINE_8);
+  }
+  double font = std::clamp(image.width / 1400.0, 0.4, 1.5);
+  int line = static_cast<int>(30 * font), legend_width = 0;
+  std::vector<std::string> texts;
+  for (size_t c = 0; c < classes.size(); ++c) {
+    texts.push_back(classes[c] + " " + std::to_string(counts[c]));
+    int base = 0;
+    legend_width = std::max(legend_width, cv::getTextSize(texts.back(), cv::FONT_HERSHEY_SIMPLEX, font, 1, &base).width);
+  }
+  int legend_height = line * static_cast<int>(texts.size()) + line / 2;
+  if (legend_width + 3 * line < image.width && legend_height < image.height) {
+    cv::rectangle(canvas, cv::Point(0, 0), cv::Point(legend_width + 2 * line, legend_height), cv::Scalar(255, 255, 255), cv::FILLED);
+    for (size_t c = 0; c < texts.size(); ++c) {
+      int y = line * static_cast<int>(c + 1);
+      cv::rectangle(canvas, cv::Point(line / 3, y - line / 2), cv::Point(line, y), colour(static_cast<int>(c)), cv::FILLED);
+      cv::putText(canvas, texts[c], cv::Point(line + line / 3, y), cv::FONT_HERSHEY_SIMPLEX, font, cv::Scalar(20, 20, 20), 1, cv::LINE_AA);
+    }
+  }
+  return image;
+}
+
+}  // namespace cytodet

@@ -1,0 +1,97 @@
+#include "tiling/slide.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "tiling/formats/rows.h"
+#include "tiling/image_io.h"
+
+namespace cytodet {
+namespace {
+
+class MemorySlide : public Slide {
+ public:
+  explicit MemorySlide(Image image) : image_(std::move(image)) { levels.push_back({image_.width, image_.height, 1.0}); }
+  void read(int, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
+    std::memset(rgb, 255, static_cast<size_t>(w) * static_cast<size_t>(h) * 3);
+    int64_t x0 = std::max<int64_t>(0, x), x1 = std::min<int64_t>(image_.width, x + w);
+    for (int64_t yy = std::max<int64_t>(0, y); x0 < x1 && yy < std::min<int64_t>(image_.height, y + h); ++yy)
+      std::memcpy(rgb + ((yy - y) * w + (x0 - x)) * 3, image_.row(static_cast<int>(yy)) + x0 * 3, static_cast<size_t>(x1 - x0) * 3);
+  }
+
+ private:
+  Image image_;
+};
+
+bool starts(std::span<const uint8_t> head, std::initializer_list<uint8_t> magic) {
+  return head.size() >= magic.size() && std::equal(magic.begin(), magic.end(), head.begin());
+}
+bool is_tiff(std::span<const uint8_t> h) {
+  return starts(h, {'I', 'I', 42, 0}) || starts(h, {'M', 'M', 0, 42}) || starts(h, {'I', 'I', 43, 0}) || starts(h, {'M', 'M', 0, 43});
+}
+
+std::span<const uint8_t> as_bytes(const std::string& s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
+
+template <Image (*decode)(std::span<const uint8_t>)>
+std::unique_ptr<Slide> open_image(const std::string& path) {
+  std::string bytes = read_file(path, int64_t{1} << 30);
+  return make_memory_slide(decode(as_bytes(bytes)));
+}
+
+constexpr SlideFormat kFormats[] = {
+    {"jpeg", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {0xff, 0xd8}); }, open_image<decode_jpeg>},
+    {"png", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {0x89, 'P', 'N', 'G'}); }, open_image<decode_png>},
+    {"bmp", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {'B', 'M'}); }, open_image<decode_bmp>},
+    // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
+    {"openslide",
+     [](const std::string& path, std::span<const uint8_t>) {
+       std::string vendor = openslide_vendor(path);
+       return !vendor.empty() && vendor != "generic-tiff";
+     },
+     open_openslide},
+    {"tiff", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff},
+};
+
+}  // namespace
+
+std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<MemorySlide>(std::move(image)); }
+
+std::span<const SlideFormat> slide_formats() { return kFormats; }
+
+std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) throw Error(name, "cannot open: no such file", "check the path");
+  if (std::filesystem::is_directory(path, error)) throw Error(name, "is a directory, not a slide", "name a file in it");
+  uint8_t head[16];
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw Error(name, std::string("cannot open: ") + std::strerror(errno), "check the permissions");
+  ssize_t n = ::read(fd, head, sizeof head);
+  ::close(fd);
+  if (n == 0) throw Error(name, "is empty", "restore the file");
+  if (n < 0) throw Error(name, std::string("cannot read: ") + std::strerror(errno));
+  std::string known;
+  for (const SlideFormat& f : kFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
+  try {
+    for (const SlideFormat& f : kFormats) {
+      if (!f.detect(name, {head, static_cast<size_t>(n)})) continue;
+      std::unique_ptr<Slide> slide = f.open(name);
+      slide->path = name;
+      slide->format = f.name;
+      return slide;
+    }
+  } catch (const Error& e) {
+    if (e.where().starts_with(name)) throw;
+    throw e.within(name);
+  } catch (const std::bad_alloc&) {
+    throw Error(name, "needs more memory than there is", "use a smaller image");
+  }
+  throw Error(name, "is of no known image or slide format", "known: " + known);
+}
+
+}  // namespace cytodet

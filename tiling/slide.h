@@ -1,0 +1,55 @@
+// Slide: a picture of any size with pyramid levels, readable region by region from many threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/image.h"
+
+namespace cytodet {
+
+struct LevelInfo {
+  int64_t width = 0, height = 0;
+  double downsample = 1;  // level-0 pixels per pixel
+};
+
+class Slide {
+ public:
+  virtual ~Slide() = default;
+
+  // Pixels [x, x + w) x [y, y + h) of a level into rgb (rows of w * 3 bytes); outside the slide is white. Safe from many
+  // threads. Throws Error (without the file: the caller adds it) when the stored data is damaged.
+  virtual void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const = 0;
+
+  int64_t width() const { return levels[0].width; }
+  int64_t height() const { return levels[0].height; }
+
+  std::string path, format;         // format: name of the row that opened it
+  std::vector<LevelInfo> levels;    // level 0 first
+  std::optional<double> mpp_x, mpp_y;  // micrometres per level-0 pixel
+  std::string mpp_source;           // property that gave it
+};
+
+// A row: bytes [0, 16) of the file tell whether the row may try; open throws Error when it cannot.
+struct SlideFormat {
+  const char* name;
+  bool (*detect)(const std::string& path, std::span<const uint8_t> head);
+  std::unique_ptr<Slide> (*open)(const std::string& path);
+};
+std::span<const SlideFormat> slide_formats();
+
+// By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
+std::unique_ptr<Slide> open_slide(const std::filesystem::path& path);
+
+// Largest plain image that is decoded whole.
+constexpr int64_t kMaxImagePixels = int64_t{400} << 20;
+
+// A slide of one level held in memory.
+std::unique_ptr<Slide> make_memory_slide(Image image);
+
+}  // namespace cytodet
