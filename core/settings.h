@@ -75,19 +75,19 @@ class Fields {
   }
 
   template <class T>
-  static void put(Json& j, const std::optional<T>& v) {
-    if (v) put(j, const_cast<T&>(*v));
+  static void put(Json& j, std::optional<T>& v) {
+    if (v) put(j, *v);
     else j = nullptr;
   }
   template <class T>
-  static void put(Json& j, const std::vector<T>& v) {
+  static void put(Json& j, std::vector<T>& v) {
     j = Json::array();
-    for (const T& item : v) put(j.emplace_back(), const_cast<T&>(item));
+    for (T& item : v) put(j.emplace_back(), item);
   }
   template <class T, size_t N>
-  static void put(Json& j, const std::array<T, N>& v) {
+  static void put(Json& j, std::array<T, N>& v) {
     j = Json::array();
-    for (const T& item : v) put(j.emplace_back(), const_cast<T&>(item));
+    for (T& item : v) put(j.emplace_back(), item);
   }
   template <class T>
   static void put(Json& j, T& v) {
