@@ -14,7 +14,7 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
   char text[256];
   for (const ImageDetections& image : images)
     for (const Detection& d : image.detections) {
-      std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.6f}", separator,
+      std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}", separator,
                     static_cast<long long>(image.image_id), category_ids[static_cast<size_t>(d.category)], d.box.x0, d.box.y0, d.box.width(), d.box.height(),
                     static_cast<double>(d.score));
       file.write(text);

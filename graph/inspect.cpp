@@ -1,0 +1,128 @@
+#include "graph/inspect.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+
+#include "graph/pass.h"
+
+namespace cytodet {
+namespace {
+
+// TensorFlow's names of types in summaries: float, int32, ...
+std::string summary_type(DType t) {
+  std::string name = t == DType::f32 ? "float" : t == DType::f64 ? "double" : t == DType::f16 ? "half" : name_of(t);
+  return name + "(" + std::to_string(static_cast<int>(t)) + ")";
+}
+
+int64_t product(const Shape& s, size_t from = 0) {
+  int64_t n = 1;
+  for (size_t i = from; i < s.size(); ++i) n *= s[i];
+  return n;
+}
+
+// Work of a node from the facts of its inputs and output; 0 when something is unknown.
+int64_t macs_of(const Node& n, const Facts& facts, NodeId id) {
+  auto shape = [&](Value v) -> std::optional<Shape> {
+    std::optional<Shape> s = facts.of(v).shape;
+    if (s && !s->empty() && (*s)[0] < 0) (*s)[0] = 1;
+    if (!s || !is_static(*s)) return {};
+    return s;
+  };
+  std::optional<Shape> out = shape({id, 0});
+  if (!out || n.inputs.size() < 2) return 0;
+  if (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative") {
+    std::optional<Shape> f = shape(n.inputs[1]);
+    if (!f || f->size() != 4) return 0;
+    return product(*out) * (*f)[0] * (*f)[1] * (n.op == "Conv2D" ? (*f)[2] : 1);
+  }
+  if (n.op == "Conv2DBackpropInput" && n.inputs.size() > 2) {
+    std::optional<Shape> f = shape(n.inputs[1]), g = shape(n.inputs[2]);
+    return f && g && f->size() == 4 ? product(*g) * (*f)[0] * (*f)[1] * (*f)[2] : 0;
+  }
+  if (n.op == "MatMul" || n.op.starts_with("BatchMatMul")) {
+    std::optional<Shape> a = shape(n.inputs[0]);
+    bool transposed = n.attr_or("transpose_a", n.attr_or("adj_x", false));
+    return a && a->size() >= 2 ? product(*out) * (*a)[a->size() - (transposed ? 2 : 1)] : 0;
+  }
+  return 0;
+}
+
+std::string short_count(int64_t n) {
+  char text[32];
+  if (n >= 1000000000) std::snprintf(text, sizeof text, "%.2fB", static_cast<double>(n) / 1e9);
+  else if (n >= 1000000) std::snprintf(text, sizeof text, "%.2fM", static_cast<double>(n) / 1e6);
+  else if (n >= 1000) std::snprintf(text, sizeof text, "%.2fk", static_cast<double>(n) / 1e3);
+  else std::snprintf(text, sizeof text, "%lld", static_cast<long long>(n));
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& parts, const char* separator) {
+  std::string text;
+  for (const std::string& p : parts) text += (text.empty() ? "" : separator) + p;
+  return text;
+}
+
+}  // namespace
+
+InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& shapes) {
+  InspectReport r;
+  std::map<Value, Fact> known;
+  for (const auto& [name, shape] : shapes) {
+    Value v = graph.value(name);
+    known[v] = {graph.node(v.node).attr_or("dtype", DType::f32), shape, {}};
+  }
+  Facts facts(graph, known);
+  std::map<std::string, int> counts;
+  for (NodeId id : graph.topological_order()) {
+    const Node& n = graph.node(id);
+    ++counts[n.op];
+    InspectNode node{n.name, n.op, {}, {}, macs_of(n, facts, id)};
+    for (Value v : n.inputs) node.inputs.push_back(graph.name_of(v));
+    for (NodeId c : n.controls) node.inputs.push_back("^" + graph.node(c).name);
+    for (int s = 0; s < std::max(1, facts.outputs(id)); ++s) {
+      const Fact& f = facts.of({id, s});
+      node.shapes.push_back(f.dtype == DType::invalid ? "?" : name_of(f.dtype) + " " + (f.shape ? to_string(*f.shape) : "?"));
+    }
+    r.control_edges += static_cast<int64_t>(n.controls.size());
+    r.macs += node.macs;
+    if (const Tensor* t = graph.constant(id)) r.const_parameters += t->size();
+    if (n.op == "Variable" || n.op == "VariableV2" || n.op == "VarHandleOp") r.variables.push_back(n.name);
+    if (n.op == "Placeholder") {
+      r.inputs.push_back(n.name);
+      auto it = n.attrs.find("shape");
+      const ShapeAttr* s = it == n.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
+      r.input_lines.push_back("(name=" + n.name + ", type=" + summary_type(n.attr_or("dtype", DType::invalid)) + ", shape=" + (!s ? "None" : s->known_rank ? to_string(s->dims) : "<unknown>") + ")");
+    }
+    r.nodes.push_back(std::move(node));
+  }
+  r.outputs = find_outputs(graph);
+  for (const std::string& name : r.outputs) r.output_lines.push_back("(name=" + name + ", op=" + graph.node(graph.find(name)).op + ")");
+  r.op_counts.assign(counts.begin(), counts.end());
+  std::stable_sort(r.op_counts.begin(), r.op_counts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  return r;
+}
+
+std::string to_text(const InspectReport& r, const std::string& graph_path, bool structure) {
+  std::string text;
+  if (r.inputs.empty()) text += "No inputs spotted.\n";
+  else text += "Found " + std::to_string(r.inputs.size()) + " possible inputs: " + joined(r.input_lines, " ") + " \n";
+  if (r.variables.empty()) text += "No variables spotted.\n";
+  else text += "Found " + std::to_string(r.variables.size()) + " variables: " + joined(r.variables, " ") + " \n";
+  if (r.outputs.empty()) text += "No outputs spotted.\n";
+  else text += "Found " + std::to_string(r.outputs.size()) + " possible outputs: " + joined(r.output_lines, " ") + " \n";
+  text += "Found " + std::to_string(r.const_parameters) + " (" + short_count(r.const_parameters) + ") const parameters, " + std::to_string(r.variable_parameters) + " (" +
+          short_count(r.variable_parameters) + ") variable parameters, and " + std::to_string(r.control_edges) + " control_edges\n";
+  std::vector<std::string> ops;
+  for (const auto& [op, count] : r.op_counts) ops.push_back(std::to_string(count) + " " + op);
+  text += "Op types used: " + joined(ops, ", ") + "\n";
+  text += "Multiply-accumulates per batch of one: " + std::to_string(r.macs) + " (" + short_count(r.macs) + ")\n";
+  text += "To use with tensorflow/tools/benchmark:benchmark_model try these arguments:\n";
+  text += "bazel run tensorflow/tools/benchmark:benchmark_model -- --graph=" + graph_path + " --show_flops --input_layer=" + joined(r.inputs, ",") +
+          " --output_layer=" + joined(r.outputs, ",") + "\n";
+  if (structure)
+    for (const InspectNode& n : r.nodes) text += n.name + " (" + n.op + "): [" + joined(n.inputs, ", ") + "], " + joined(n.shapes, ", ") + (n.macs ? ", macs=" + std::to_string(n.macs) : "") + "\n";
+  return text;
+}
+
+}  // namespace cytodet

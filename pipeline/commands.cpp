@@ -1,0 +1,98 @@
+#include "pipeline/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/names.h"
+
+namespace cytodet {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> rows = {
+      {"inspect", "What is in a graph: inputs, outputs, ops, parameters, work, shapes", "cytodet inspect graph.pb --structure", setup_inspect},
+      {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
+       "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs class_logits_3,box_deltas_3", setup_optimize},
+      {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
+      {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay", setup_detect},
+      {"evaluate", "Score detections against COCO truth; run detection first when given a model",
+       "cytodet evaluate --truth val.json --model model.json --images val --map --timing", setup_evaluate},
+      {"bench", "Latency and throughput of the network alone", "cytodet bench --model model.json --streams 2 --seconds 5 --layers", setup_bench},
+      {"run", "All stages of a run config: optimize, detect, evaluate", "cytodet run configs/blood_d0.json", setup_run},
+  };
+  return rows;
+}
+
+namespace {
+
+int program(int argc, char** argv) {
+  isa();  // an unknown cap is a usage error of every command
+  CLI::App app("cytodet finds cells on images and whole slides with a frozen TensorFlow detector graph.", "cytodet");
+  app.set_version_flag("--version", std::string("cytodet " CYTODET_VERSION));
+  app.require_subcommand(0, 1);
+  app.get_formatter()->column_width(34);
+  std::vector<std::pair<CLI::App*, std::function<int()>>> parsed;
+  for (const Command& c : commands()) {
+    CLI::App* sub = app.add_subcommand(c.name, c.summary);
+    sub->footer(std::string("Example:\n  ") + c.example);
+    parsed.emplace_back(sub, c.setup(*sub));
+  }
+  CLI::App* help = app.add_subcommand("help", "This text");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    // The nearest known names, for a command or an option.
+    std::vector<std::string> known;
+    CLI::App* in = &app;
+    for (auto& [sub, unused] : parsed) {
+      known.push_back(sub->get_name());
+      if (sub->parsed()) in = sub;
+    }
+    std::string wrong;
+    for (int i = 1; i < argc; ++i) {
+      std::string a = argv[i];
+      if (in == &app && a[0] != '-') {
+        wrong = a;
+        break;
+      }
+      if (in != &app && a.starts_with("--") && !in->get_option_no_throw(a.substr(0, a.find('=')))) {
+        wrong = a.substr(0, a.find('='));
+        known.clear();
+        for (const CLI::Option* o : in->get_options()) known.push_back(o->get_single_name().size() > 1 ? "--" + o->get_single_name() : "-" + o->get_single_name());
+        break;
+      }
+    }
+    std::string hint = wrong.empty() ? "see cytodet " + (in == &app ? std::string() : in->get_name() + " ") + "--help" : suggest(wrong, known);
+    throw UsageError("cytodet" + (in == &app ? std::string() : " " + in->get_name()), e.what(), hint);
+  }
+  for (auto& [sub, run] : parsed)
+    if (sub->parsed()) return run();
+  (void)help;
+  std::fputs(app.help().c_str(), stdout);
+  return static_cast<int>(argc > 1 ? Exit::ok : Exit::usage);
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not the end of the program
+  try {
+    return program(argc, argv);
+  } catch (const Error& e) {
+    std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::bad_alloc&) {
+    std::fputs("cytodet: error: out of memory; use smaller tiles, a smaller graph or fewer streams\n", stderr);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+  }
+  return static_cast<int>(Exit::failed);
+}
+
+}  // namespace cytodet

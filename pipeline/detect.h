@@ -1,0 +1,56 @@
+// Slides and images -> detections, in one bounded pipeline.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "eval/results.h"
+#include "pipeline/detector.h"
+#include "tiling/grid.h"
+#include "tiling/merge.h"
+
+namespace cytodet {
+
+struct DetectSettings {
+  std::string mode = "auto";  // image: whole picture shrunk to the input; slide: tiles; auto: slide when pyramidal or over twice the input's side
+  TilingSettings tiling;
+  MergeSettings merge;
+  int streams = 0;
+  int threads_per_stream = 1;
+};
+void fields(Fields& f, DetectSettings& s);
+void check(const DetectSettings& s);
+
+// Milliseconds per stage, summed over a picture's tiles.
+struct PictureTimes {
+  double read_ms = 0, resize_ms = 0, network_ms = 0, decode_ms = 0, merge_ms = 0;
+  double total_ms() const { return read_ms + resize_ms + network_ms + decode_ms + merge_ms; }
+};
+
+struct PictureResult {
+  std::string path;
+  std::string problem;  // empty: done
+  bool slide = false;
+  int64_t width = 0, height = 0;
+  int tiles = 0;
+  Detections detections;  // ranked, level-0 pixels
+  PictureTimes times;
+};
+
+struct DetectReport {
+  std::vector<PictureResult> pictures;  // as given
+  double wall_ms = 0;
+  int failed() const;
+};
+
+// Runs all inputs; a bad one is reported in its result and never stops the others. `done` (may be empty) is called in input order when a
+// picture is finished; what it throws counts as the picture's problem. Memory is bounded by streams and tile size.
+DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+                    const std::function<void(PictureResult&)>& done = {}, bool quiet = false);
+
+// Files and folders (not nested) -> files, sorted within a folder. Throws Error on a folder without files.
+std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
+
+}  // namespace cytodet

@@ -1,0 +1,318 @@
+// detect, evaluate, bench, run.
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/timing.h"
+#include "eval/coco.h"
+#include "pipeline/commands.h"
+#include "pipeline/run_config.h"
+#include "pipeline/timing_report.h"
+
+namespace cytodet {
+namespace {
+
+// Options that detect and evaluate share; they override the config.
+struct DetectFlags {
+  std::string model, config;
+  int tile = 0, overlap = -1, level = -1, streams = -1, threads = 0, detections = 0;
+  double mpp = 0, assume_mpp = 0, scale = 0, score = -1, iou = -1;
+  std::string mode, merge, nms;
+  bool quiet = false;
+
+  void add(CLI::App& app) {
+    app.add_option("--model", model, "Model file (.json), or a graph with one beside it");
+    app.add_option("--config", config, "Run config (.json); options override it");
+    app.add_option("--mode", mode, "auto, image (shrink the whole picture) or slide (tiles)");
+    app.add_option("--tile", tile, "Tile side in pixels of the working resolution");
+    app.add_option("--overlap", overlap, "Pixels that neighbouring tiles share");
+    app.add_option("--level", level, "Work at this pyramid level");
+    app.add_option("--mpp", mpp, "Work at this many micrometres per pixel");
+    app.add_option("--assume-mpp", assume_mpp, "Micrometres per pixel of slides that do not say");
+    app.add_option("--scale", scale, "Work at this share of full resolution (0..1]");
+    app.add_option("--score", score, "Least score of a detection");
+    app.add_option("--detections", detections, "Most detections per image or tile");
+    app.add_option("--nms", nms, "hard or gaussian");
+    app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
+    app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms");
+    app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
+    app.add_option("--threads", threads, "Threads inside one network");
+    app.add_flag("--quiet", quiet, "No progress");
+  }
+
+  RunConfig settings() const {
+    RunConfig c;
+    if (!config.empty()) c = read_run_config(config);
+    if (!model.empty()) c.model = model;
+    DetectSettings& d = c.detect;
+    if (!mode.empty()) d.mode = mode;
+    if (tile) d.tiling.tile_px = tile;
+    if (overlap >= 0) d.tiling.overlap_px = overlap;
+    else if (tile) d.tiling.overlap_px = tile / 4;
+    if (level >= 0) d.tiling.level = level;
+    if (mpp != 0) d.tiling.mpp = mpp;
+    if (assume_mpp != 0) d.tiling.assume_mpp = assume_mpp;
+    if (scale != 0) d.tiling.scale = scale;
+    if (!merge.empty()) d.merge.method = merge;
+    if (iou >= 0) d.merge.iou = iou;
+    if (streams >= 0) d.streams = streams;
+    if (threads > 0) d.threads_per_stream = threads;
+    if (c.model.empty()) throw UsageError("--model", "is missing", "name a model file or a config");
+    check(d);
+    return c;
+  }
+
+  Detector detector(const RunConfig& c) const {
+    ModelFile m = load_model(c.model);
+    if (score >= 0) m.suppression.score = score;
+    if (detections > 0) m.suppression.detections = detections;
+    if (!nms.empty()) m.suppression.method = nms;
+    if (iou >= 0) m.suppression.iou = iou;
+    check(m, c.model);
+    return Detector(std::move(m), {c.detect.streams, c.detect.threads_per_stream});
+  }
+};
+
+int exit_of(const DetectReport& report) {
+  int failed = report.failed();
+  if (failed == 0) return static_cast<int>(Exit::ok);
+  return static_cast<int>(failed == static_cast<int>(report.pictures.size()) ? Exit::failed : Exit::partial);
+}
+
+void warn(const std::vector<std::string>& warnings) {
+  for (const std::string& w : warnings) std::fprintf(stderr, "cytodet: warning: %s\n", w.c_str());
+}
+
+DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model) {
+  DetectionSet set;
+  int unknown = 0;
+  for (const PictureResult& r : report.pictures) {
+    if (!r.problem.empty()) continue;
+    int image = truth.image_named(std::filesystem::path(r.path).filename().string());
+    if (image < 0) {
+      ++unknown;
+      continue;
+    }
+    for (const Detection& d : r.detections) {
+      int category = truth.category_index(model.category_id(d.category));
+      if (category < 0) continue;
+      set.image.push_back(image);
+      set.category.push_back(category);
+      set.boxes.insert(set.boxes.end(), {d.box.x0, d.box.y0, d.box.width(), d.box.height()});
+      set.scores.push_back(static_cast<double>(d.score));
+    }
+  }
+  if (unknown) set.warnings.push_back(std::to_string(unknown) + " pictures are not in the truth; they are not scored");
+  return set;
+}
+
+}  // namespace
+
+std::function<int()> setup_detect(CLI::App& app) {
+  struct Options : DetectFlags {
+    std::vector<std::string> inputs;
+    std::string out, truth;
+    bool overlay = false, timing = false;
+  };
+  auto o = std::make_shared<Options>();
+  o->add(app);
+  app.add_option("INPUT", o->inputs, "Images, slides, folders");
+  app.add_option("-o,--out", o->out, "Folder for the results");
+  app.add_option("--truth", o->truth, "COCO truth that gives the image ids");
+  app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
+  app.add_flag("--timing", o->timing, "Print the timing table");
+  return [o] {
+    RunConfig c = o->settings();
+    if (!o->inputs.empty()) c.inputs = o->inputs;
+    if (!o->out.empty()) c.output = o->out;
+    else if (o->config.empty()) throw UsageError("cytodet detect", "needs -o OUTDIR");
+    if (!o->truth.empty()) c.truth = o->truth;
+    c.overlay = c.overlay || o->overlay;
+    if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
+    Detector detector = o->detector(c);
+    std::vector<int64_t> ids;
+    DetectReport report = detect_to_folder(detector, c, ids, o->quiet);
+    size_t boxes = 0;
+    for (const PictureResult& r : report.pictures) boxes += r.detections.size();
+    std::printf("%zu of %zu inputs done, %zu detections in %s\n", report.pictures.size() - static_cast<size_t>(report.failed()), report.pictures.size(), boxes,
+                (std::filesystem::path(c.output) / "detections.json").c_str());
+    if (o->timing) std::fputs(timing_table(report).c_str(), stdout);
+    return exit_of(report);
+  };
+}
+
+std::function<int()> setup_evaluate(CLI::App& app) {
+  struct Options : DetectFlags {
+    std::string truth, detections_file, out;
+    std::vector<std::string> images;
+    std::vector<int> max_dets;
+    bool map = false, timing = false, curves = false, id0 = false, pooled = false;
+  };
+  auto o = std::make_shared<Options>();
+  o->add(app);
+  app.remove_option(app.get_option("--detections"));
+  app.add_option("--truth", o->truth, "COCO truth")->required();
+  app.add_option("--detections", o->detections_file, "COCO results to score");
+  app.add_option("--images", o->images, "With --model: images, slides or folders to detect on first");
+  app.add_flag("--map", o->map, "COCO's figures and the table per class (the default)");
+  app.add_flag("--timing", o->timing, "The timing table");
+  app.add_option("--max-dets", o->max_dets, "Detections per image and class that are scored: one number, or an ascending list")->delimiter(',');
+  app.add_flag("--pooled", o->pooled, "All classes as one");
+  app.add_flag("--pycocotools-id0", o->id0, "Count matches with annotation id 0 as misses, as pycocotools does");
+  app.add_flag("--curves", o->curves, "Precision-recall data in the report");
+  app.add_option("-o,--out", o->out, "Report (.json)");
+  return [o] {
+    Truth truth = read_truth(o->truth);
+    ScoreOptions options;
+    if (o->max_dets.size() == 1) {
+      options.max_dets = {std::min(1, o->max_dets[0]), std::min(10, o->max_dets[0]), o->max_dets[0]};
+    } else if (!o->max_dets.empty()) {
+      options.max_dets = o->max_dets;
+    }
+    options.use_categories = !o->pooled;
+    options.pycocotools_id0 = o->id0;
+    DetectionSet set;
+    Json report_json;
+    int code = 0;
+    std::string table;
+    if (!o->detections_file.empty()) {
+      if (!o->images.empty() || !o->model.empty()) throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
+      set = read_detections(o->detections_file, truth);
+      if (o->timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
+    } else {
+      RunConfig c = o->settings();
+      if (!o->images.empty()) c.inputs = o->images;
+      if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
+      Detector detector = o->detector(c);
+      std::vector<std::string> inputs;
+      for (const std::string& file : expand_inputs(c.inputs))
+        if (truth.image_named(std::filesystem::path(file).filename().string()) >= 0) inputs.push_back(file);
+      if (inputs.empty()) throw Error(o->truth, "names none of the given images", "give the folder that its file_name fields refer to");
+      DetectReport report = detect(
+          detector, inputs, c.detect,
+          [](PictureResult& r) {
+            if (!r.problem.empty()) std::fprintf(stderr, "cytodet: error: %s\n", r.problem.c_str());
+          },
+          o->quiet);
+      set = to_set(report, truth, detector.model());
+      if (inputs.size() < truth.images.size())
+        set.warnings.push_back(std::to_string(truth.images.size() - inputs.size()) + " images of the truth were not given; their cells count as missed");
+      report_json["timing"] = timing_json(report);
+      report_json["timing"]["load_ms"] = detector.load_ms();
+      report_json["settings"] = write_settings(c);
+      if (o->timing) table = timing_table(report);
+      code = exit_of(report);
+    }
+    Scores scores = score(truth, set, options);
+    warn(scores.warnings);
+    std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);
+    if (!table.empty()) std::fputs(("\n" + table).c_str(), stdout);
+    Json s = to_json(scores, o->curves);
+    for (auto it = s.begin(); it != s.end(); ++it) report_json[it.key()] = it.value();
+    if (!o->out.empty()) write_file(o->out, report_json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    return code;
+  };
+}
+
+std::function<int()> setup_bench(CLI::App& app) {
+  struct Options {
+    std::string model, out;
+    int streams = 0, threads = 1;
+    double seconds = 3;
+    bool layers = false, json = false;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("--model", o->model, "Model file (.json), or a graph with one beside it")->required();
+  app.add_option("--streams", o->streams, "Networks at work at once; 0: one per core")->check(CLI::Range(0, 256));
+  app.add_option("--threads", o->threads, "Threads inside one network")->check(CLI::Range(1, 256));
+  app.add_option("--seconds", o->seconds, "How long to measure")->check(CLI::Range(0.1, 3600.0));
+  app.add_flag("--layers", o->layers, "Time per step (one stream)");
+  app.add_flag("--json", o->json, "JSON instead of text");
+  return [o] {
+    Detector detector(load_model(o->model), {o->streams, o->threads});
+    for (int s = 0; s < detector.streams(); ++s) detector.runner(s).run();
+    std::atomic<int64_t> images{0};
+    std::vector<std::vector<double>> latencies(static_cast<size_t>(detector.streams()));
+    Stopwatch watch;
+    std::vector<std::thread> threads;
+    for (int s = 0; s < detector.streams(); ++s)
+      threads.emplace_back([&, s] {
+        while (watch.ms() < o->seconds * 1000) {
+          Stopwatch one;
+          detector.runner(s).run();
+          latencies[static_cast<size_t>(s)].push_back(one.ms());
+          ++images;
+        }
+      });
+    for (std::thread& t : threads) t.join();
+    double seconds = watch.ms() / 1000, rate = static_cast<double>(images) / seconds;
+    std::vector<double> all;
+    for (const auto& l : latencies) all.insert(all.end(), l.begin(), l.end());
+    int64_t macs = 0;
+    for (const StepInfo& s : detector.plan().steps()) macs += s.macs;
+    Json j{{"model", o->model}, {"isa", name_of(isa())}, {"streams", detector.streams()}, {"threads", o->threads}, {"images", images.load()}, {"images_per_s", rate},
+           {"ms_per_image", 1000 / rate}, {"latency_median_ms", median(all)}, {"latency_p95_ms", percentile(all, 95)}, {"gmacs_per_s", static_cast<double>(macs) * rate / 1e9},
+           {"load_ms", detector.load_ms()}, {"arena_bytes", detector.plan().arena_bytes()}, {"plain_steps", detector.plan().plain_steps()}};
+    std::vector<double> ms;
+    if (o->layers) {
+      constexpr int kRounds = 10;
+      for (int i = 0; i < kRounds; ++i) detector.runner(0).run_timed(ms);
+      double total = 0;
+      for (double& m : ms) total += m /= kRounds;
+      std::vector<StepInfo> steps = detector.plan().steps();
+      j["layers"] = Json::array();
+      for (size_t i = 0; i < steps.size(); ++i)
+        j["layers"].push_back({{"name", steps[i].name}, {"kernel", steps[i].kernel}, {"shape", steps[i].shape}, {"ms", ms[i]}, {"share", ms[i] / total}, {"macs", steps[i].macs},
+                               {"bytes", steps[i].bytes}, {"gmacs_per_s", static_cast<double>(steps[i].macs) / ms[i] / 1e6}});
+    }
+    if (o->json) {
+      std::printf("%s\n", j.dump(1).c_str());
+      return 0;
+    }
+    std::printf("%s, %d streams x %d threads, %s\n", o->model.c_str(), detector.streams(), o->threads, name_of(isa()).c_str());
+    std::printf("%.2f ms/image, %.2f images/s, %.1f GMAC/s; latency median %.2f ms, p95 %.2f ms\n", 1000 / rate, rate, j["gmacs_per_s"].get<double>(), median(all), percentile(all, 95));
+    std::printf("load and compile %.0f ms, arena %.1f MiB per stream, %d plain steps\n", detector.load_ms(), static_cast<double>(detector.plan().arena_bytes()) / (1 << 20),
+                detector.plan().plain_steps());
+    if (o->layers) {
+      std::printf("%9s %6s %8s %8s  %-24s %-18s %s\n", "ms", "share", "GMAC/s", "GB/s", "kernel", "shape", "node");
+      for (const Json& l : j["layers"]) {
+        double t = l["ms"].get<double>();
+        std::printf("%9.3f %5.1f%% %8.1f %8.2f  %-24s %-18s %s\n", t, 100 * l["share"].get<double>(), l["gmacs_per_s"].get<double>(), l["bytes"].get<double>() / t / 1e6,
+                    l["kernel"].get<std::string>().c_str(), to_string(l["shape"].get<Shape>()).c_str(), l["name"].get<std::string>().c_str());
+      }
+    }
+    return 0;
+  };
+}
+
+std::function<int()> setup_run(CLI::App& app) {
+  auto config = std::make_shared<std::string>();
+  app.add_option("CONFIG", *config, "Run config (.json)")->required();
+  return [config] {
+    RunConfig c = read_run_config(*config);
+    Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
+    std::vector<int64_t> ids;
+    DetectReport report = detect_to_folder(detector, c, ids);
+    if (!c.truth.empty()) {
+      Truth truth = read_truth(c.truth);
+      ScoreOptions options;
+      options.max_dets = c.evaluate.max_dets;
+      Scores scores = score(truth, to_set(report, truth, detector.model()), options);
+      warn(scores.warnings);
+      std::fputs((to_text(scores) + "\n").c_str(), stdout);
+      if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
+      write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
+    }
+    std::fputs(timing_table(report).c_str(), stdout);
+    std::printf("results in %s\n", c.output.c_str());
+    return exit_of(report);
+  };
+}
+
+}  // namespace cytodet

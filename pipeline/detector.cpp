@@ -1,0 +1,82 @@
+#include "pipeline/detector.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/timing.h"
+#include "graph/io.h"
+#include "graph/pass.h"
+
+namespace cytodet {
+
+ModelFile load_model(const std::string& path) {
+  std::filesystem::path p = path;
+  if (p.extension() == ".json") return read_model_file(p);
+  std::filesystem::path beside = p;
+  beside.replace_extension(".json");
+  std::error_code ignored;
+  if (!std::filesystem::exists(p, ignored)) throw Error(path, "cannot open: no such file", "name a model file (.json) or a graph beside one");
+  if (!std::filesystem::exists(beside, ignored))
+    throw Error(path, "has no model file beside it", "write " + beside.string() + ", see docs/model_file.md");
+  ModelFile m = read_model_file(beside);
+  m.graph = path;
+  return m;
+}
+
+Detector::Detector(ModelFile model, const DetectorOptions& options) : decoder_(std::move(model)) {
+  Stopwatch watch;
+  const ModelFile& m = decoder_.model();
+  Graph graph = read_graph(m.graph);
+  PlanOptions plan;
+  plan.threads = std::max(1, options.threads_per_stream);
+  plan.outputs = m.class_logits;
+  plan.outputs.insert(plan.outputs.end(), m.box_deltas.begin(), m.box_deltas.end());
+  plan.input_shapes[m.input.node] = {1, m.input.height, m.input.width, 3};
+  try {
+    if (options.optimize) {
+      PassOptions passes;
+      passes.interface = {{m.input.node}, plan.outputs};
+      run_passes(graph, passes);
+    }
+    plan_ = Plan::compile(graph, plan);
+    for (size_t i = 0; i < plan_->outputs().size(); ++i) {
+      const TensorSpec& out = plan_->outputs()[i];
+      size_t level = i % m.class_logits.size();
+      int64_t anchors = static_cast<int64_t>(level_anchors(m, m.anchors.min_level + static_cast<int>(level)).size());
+      int64_t wanted = anchors * (i < m.class_logits.size() ? m.class_count() : 4);
+      if (out.dtype != DType::f32 || !is_static(out.shape) || elements(out.shape) != wanted)
+        throw Error("output " + out.name, "is " + name_of(out.dtype) + " " + to_string(out.shape) + ", but " + std::to_string(wanted) + " float values are expected",
+                    "check input size, anchors and classes in the model file");
+    }
+  } catch (const Error& e) {
+    throw e.within(m.graph);
+  }
+  int streams = options.streams > 0 ? options.streams : std::max(1, usable_cpus() / plan.threads);
+  for (int i = 0; i < streams; ++i) runners_.emplace_back(plan_);
+  load_ms_ = watch.ms();
+}
+
+Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times) {
+  Runner& r = runner(stream);
+  const ModelFile& m = model();
+  Stopwatch watch;
+  preprocess(image, m.input, box, r.input(0).data<float>());
+  times.resize_ms = watch.ms();
+  watch.restart();
+  r.run();
+  times.network_ms = watch.ms();
+  watch.restart();
+  std::vector<const Tensor*> logits, deltas;
+  int levels = static_cast<int>(m.class_logits.size());
+  for (int i = 0; i < levels; ++i) {
+    logits.push_back(&r.output(i));
+    deltas.push_back(&r.output(levels + i));
+  }
+  Detections found = decoder_.decode(logits, deltas, box.scale, image.width, image.height);
+  times.decode_ms = watch.ms();
+  return found;
+}
+
+}  // namespace cytodet

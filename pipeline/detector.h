@@ -1,0 +1,49 @@
+// Detector: a model file compiled for detection; one Runner per stream.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "exec/plan.h"
+#include "graph/graph.h"
+#include "models/efficientdet/decode.h"
+#include "models/efficientdet/preprocess.h"
+
+namespace cytodet {
+
+struct DetectorOptions {
+  int streams = 0;            // networks at work at once; 0: one per usable core
+  int threads_per_stream = 1;
+  bool optimize = true;       // run the passes first
+};
+
+class Detector {
+ public:
+  // Throws Error: the model file, its graph, outputs that do not exist or do not fit.
+  Detector(ModelFile model, const DetectorOptions& options);
+
+  int streams() const { return static_cast<int>(runners_.size()); }
+  const ModelFile& model() const { return decoder_.model(); }
+  const Plan& plan() const { return *plan_; }
+  double load_ms() const { return load_ms_; }  // read, passes, compile
+
+  struct StageTimes {
+    double resize_ms = 0, network_ms = 0, decode_ms = 0;
+  };
+  // Detections of one picture in its own pixels. `box` says how it lies in the input; stream in [0, streams()).
+  Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times);
+  // The network alone on whatever lies in the input; for benches.
+  Runner& runner(int stream) { return runners_[static_cast<size_t>(stream)]; }
+
+ private:
+  Decoder decoder_;
+  std::shared_ptr<const Plan> plan_;
+  std::vector<Runner> runners_;
+  double load_ms_ = 0;
+};
+
+// Model file (.json), or a bare graph (.pb, .pbtxt) beside which a model file of the same name lies.
+ModelFile load_model(const std::string& path);
+
+}  // namespace cytodet

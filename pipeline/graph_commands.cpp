@@ -1,0 +1,153 @@
+// inspect, optimize, infer.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/settings.h"
+#include "graph/inspect.h"
+#include "graph/io.h"
+#include "graph/pass.h"
+#include "pipeline/case.h"
+#include "pipeline/commands.h"
+
+namespace cytodet {
+namespace {
+
+// "image=1,512,512,3" -> name and shape.
+std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts) {
+  std::map<std::string, Shape> shapes;
+  for (const std::string& text : texts) {
+    size_t eq = text.rfind('=');
+    Shape shape;
+    bool ok = eq != std::string::npos && eq > 0;
+    for (size_t at = eq + 1; ok && at <= text.size();) {
+      size_t comma = std::min(text.find(',', at), text.size());
+      char* end = nullptr;
+      std::string part = text.substr(at, comma - at);
+      shape.push_back(std::strtoll(part.c_str(), &end, 10));
+      ok = !part.empty() && *end == 0 && shape.back() >= -1;
+      at = comma + 1;
+    }
+    if (!ok) throw UsageError("--shape " + text, "must be name=d0,d1,...");
+    shapes[text.substr(0, eq)] = shape;
+  }
+  return shapes;
+}
+
+Json inspect_json(const InspectReport& r) {
+  Json j{{"inputs", r.inputs}, {"outputs", r.outputs}, {"variables", r.variables}, {"const_parameters", r.const_parameters}, {"variable_parameters", r.variable_parameters},
+         {"control_edges", r.control_edges}, {"macs", r.macs}};
+  for (const auto& [op, count] : r.op_counts) j["ops"][op] = count;
+  j["nodes"] = Json::array();
+  for (const InspectNode& n : r.nodes) j["nodes"].push_back({{"name", n.name}, {"op", n.op}, {"inputs", n.inputs}, {"outputs", n.shapes}, {"macs", n.macs}});
+  return j;
+}
+
+}  // namespace
+
+std::function<int()> setup_inspect(CLI::App& app) {
+  struct Options {
+    std::string graph;
+    std::vector<std::string> shapes;
+    bool structure = false, json = false;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt")->required();
+  app.add_option("--shape", o->shapes, "Shape of an input: name=1,512,512,3");
+  app.add_flag("--structure", o->structure, "One line per node");
+  app.add_flag("--json", o->json, "JSON instead of text");
+  return [o] {
+    Graph graph = read_graph(o->graph);
+    try {
+      InspectReport r = inspect(graph, parse_shapes(o->shapes));
+      std::string text = o->json ? inspect_json(r).dump(1) + "\n" : to_text(r, o->graph, o->structure);
+      std::fputs(text.c_str(), stdout);
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      throw e.within(o->graph);
+    }
+    return 0;
+  };
+}
+
+std::function<int()> setup_optimize(CLI::App& app) {
+  struct Options {
+    std::string graph, out, stop_after, dump_dir;
+    std::vector<std::string> inputs, outputs, passes, without;
+    bool list = false;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt");
+  app.add_option("-o,--out", o->out, "Result; text when it ends in .pbtxt");
+  app.add_option("--inputs", o->inputs, "Nodes to feed; the graph is cut there")->delimiter(',');
+  app.add_option("--outputs", o->outputs, "Nodes to fetch; default: nodes nobody reads")->delimiter(',');
+  app.add_option("--passes", o->passes, "Only these")->delimiter(',');
+  app.add_option("--without", o->without, "All but these")->delimiter(',');
+  app.add_option("--stop-after", o->stop_after, "Last pass to run");
+  app.add_option("--dump-dir", o->dump_dir, "Write the graph here after each pass");
+  app.add_flag("--list", o->list, "Print the passes in their order");
+  return [o] {
+    if (o->list) {
+      for (const Pass& p : all_passes()) std::printf("%-30s %s\n", p.name, p.summary);
+      return 0;
+    }
+    if (o->graph.empty() || o->out.empty()) throw UsageError("cytodet optimize", "needs GRAPH and -o OUT");
+    Graph graph = read_graph(o->graph);
+    PassOptions options;
+    options.interface = {o->inputs, o->outputs};
+    if (!o->passes.empty()) options.only = o->passes;
+    options.without = o->without;
+    options.stop_after = o->stop_after;
+    options.dump_dir = o->dump_dir;
+    try {
+      for (const PassReport& r : run_passes(graph, options))
+        std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms, r.changed ? "" : "  (nothing to do)");
+    } catch (const Error& e) {
+      throw e.code() == Exit::usage ? e : e.within(o->graph);
+    }
+    write_graph(graph, o->out);
+    return 0;
+  };
+}
+
+std::function<int()> setup_infer(CLI::App& app) {
+  struct Options {
+    std::string graph, feeds, out, cases;
+    std::vector<std::string> outputs;
+    bool plain = false;
+    int threads = 1;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt");
+  app.add_option("--feeds", o->feeds, "JSON: {\"inputs\": {\"name:0\": {\"dtype\", \"shape\", \"data\"}}}");
+  app.add_option("-o,--out", o->out, "JSON of the outputs; default: standard output");
+  app.add_option("--outputs", o->outputs, "Outputs, \"name\" or \"name:slot\"")->delimiter(',');
+  app.add_option("--cases", o->cases, "Folder of cases (graph.pb, case.json): pass or fail each");
+  app.add_flag("--plain", o->plain, "The plain interpreter instead of the kernels");
+  app.add_option("--threads", o->threads, "Threads inside the network")->check(CLI::Range(1, 256));
+  return [o] {
+    InferOptions options{o->outputs, o->plain, o->threads};
+    if (!o->cases.empty()) {
+      int passed = 0, failed = 0;
+      for (const CaseResult& r : run_cases(o->cases, options)) {
+        std::printf("%s %s%s%s\n", r.problem.empty() ? "pass" : "FAIL", r.name.c_str(), r.problem.empty() ? "" : ": ", r.problem.c_str());
+        ++(r.problem.empty() ? passed : failed);
+      }
+      std::printf("%d passed, %d failed\n", passed, failed);
+      return static_cast<int>(failed == 0 ? Exit::ok : passed ? Exit::partial : Exit::failed);
+    }
+    if (o->graph.empty()) throw UsageError("cytodet infer", "needs GRAPH or --cases DIR");
+    NamedTensors feeds;
+    if (!o->feeds.empty()) feeds = read_case(o->feeds).inputs;
+    Json j{{"outputs", tensors_to_json(infer(o->graph, feeds, options))}};
+    std::string text = j.dump() + "\n";
+    if (o->out.empty()) std::fputs(text.c_str(), stdout);
+    else write_file(o->out, text);
+    return 0;
+  };
+}
+
+}  // namespace cytodet
