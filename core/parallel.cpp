@@ -1,6 +1,7 @@
 #include "core/parallel.h"
 
 #include <tbb/concurrent_queue.h>
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
@@ -17,6 +18,7 @@ void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& bo
     for (int64_t i = 0; i < n; ++i) body(i);
     return;
   }
+  tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads));
   tbb::task_arena arena(threads);
   arena.execute([&] { tbb::parallel_for(int64_t{0}, n, [&](int64_t i) { body(i); }); });
 }
@@ -28,6 +30,8 @@ void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stag
   for (int i = 0; i < workers; ++i) idle.push(i);
 
   using Item = std::shared_ptr<void>;
+  // TBB would otherwise stop at one thread per core, and say so on stderr.
+  tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(workers) + 1);
   tbb::task_arena arena(workers + 1);
   arena.execute([&] {
     tbb::parallel_pipeline(

@@ -119,6 +119,7 @@ std::function<int()> setup_detect(CLI::App& app) {
     std::vector<std::string> inputs;
     std::string out, truth;
     bool overlay = false, timing = false;
+    double overlay_score = -1;
   };
   auto o = std::make_shared<Options>();
   o->add(app);
@@ -126,6 +127,7 @@ std::function<int()> setup_detect(CLI::App& app) {
   app.add_option("-o,--out", o->out, "Folder for the results");
   app.add_option("--truth", o->truth, "COCO truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
+  app.add_option("--overlay-score", o->overlay_score, "Least score of a box in the picture");
   app.add_flag("--timing", o->timing, "Print the timing table");
   return [o] {
     RunConfig c = o->settings();
@@ -134,6 +136,7 @@ std::function<int()> setup_detect(CLI::App& app) {
     else if (o->config.empty()) throw UsageError("cytodet detect", "needs -o OUTDIR");
     if (!o->truth.empty()) c.truth = o->truth;
     c.overlay = c.overlay || o->overlay;
+    if (o->overlay_score >= 0) c.overlay_score = o->overlay_score;
     if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
     Detector detector = o->detector(c);
     std::vector<int64_t> ids;

@@ -33,6 +33,7 @@ void fields(Fields& f, RunConfig& s) {
   f("truth", s.truth);
   f("output", s.output);
   f("overlay", s.overlay);
+  f("overlay_score", s.overlay_score);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
 }
@@ -85,7 +86,7 @@ DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::
           return;
         }
         write_competition_results(r.detections, folder / (name + ".json"));
-        if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes), folder / (name + ".png"));
+        if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}), folder / (name + ".png"));
       },
       quiet);
   std::vector<ImageDetections> all;

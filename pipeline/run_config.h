@@ -18,7 +18,8 @@ struct RunConfig {
   std::vector<std::string> inputs;  // images, slides, folders
   std::string truth;                // COCO; empty: no scoring
   std::string output = "out";       // folder
-  bool overlay = false;
+  bool overlay = false;             // also a picture with boxes per input
+  double overlay_score = 0.4;       // least score of a box in the picture
   DetectSettings detect;
   EvaluateSettings evaluate;
 };

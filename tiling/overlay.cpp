@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <opencv2/imgproc.hpp>
 
@@ -40,34 +41,34 @@ Image thumbnail(const Slide& slide, double scale, int width, int height) {
 
 }  // namespace
 
-Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes, int max_side) {
+Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes, const OverlayOptions& options) {
   double w = static_cast<double>(slide.width()), h = static_cast<double>(slide.height());
-  double scale = std::min(1.0, max_side / std::max(w, h));
-  Image image = thumbnail(slide, scale, std::max(1, static_cast<int>(w * scale)), std::max(1, static_cast<int>(h * scale)));
-  cv::Mat canvas(image.height, image.width, CV_8UC3, image.rgb.data());
+  double scale = std::min(1.0, options.max_side / std::max(w, h));
+  Image picture = thumbnail(slide, scale, std::max(1, static_cast<int>(w * scale)), std::max(1, static_cast<int>(h * scale)));
+  cv::Mat canvas(picture.height, picture.width, CV_8UC3, picture.rgb.data());
   std::vector<int64_t> counts(classes.size(), 0);
   for (auto it = detections.rbegin(); it != detections.rend(); ++it) {
     const Box& b = it->box;
+    if (static_cast<double>(it->score) < options.score) continue;
     if (static_cast<size_t>(it->category) < counts.size()) ++counts[static_cast<size_t>(it->category)];
     cv::rectangle(canvas, cv::Point(static_cast<int>(b.x0 * scale), static_cast<int>(b.y0 * scale)), cv::Point(static_cast<int>(b.x1 * scale), static_cast<int>(b.y1 * scale)),
-                  colour(it->category), std::max(1, image.width / 1000), cv::LINE_8);
+                  colour(it->category), std::max(1, picture.width / 700), cv::LINE_8);
   }
-  double font = std::clamp(image.width / 1400.0, 0.4, 1.5);
-  int line = static_cast<int>(30 * font), legend_width = 0;
-  std::vector<std::string> texts;
-  for (size_t c = 0; c < classes.size(); ++c) {
-    texts.push_back(classes[c] + " " + std::to_string(counts[c]));
-    int base = 0;
-    legend_width = std::max(legend_width, cv::getTextSize(texts.back(), cv::FONT_HERSHEY_SIMPLEX, font, 1, &base).width);
-  }
-  int legend_height = line * static_cast<int>(texts.size()) + line / 2;
-  if (legend_width + 3 * line < image.width && legend_height < image.height) {
-    cv::rectangle(canvas, cv::Point(0, 0), cv::Point(legend_width + 2 * line, legend_height), cv::Scalar(255, 255, 255), cv::FILLED);
-    for (size_t c = 0; c < texts.size(); ++c) {
-      int y = line * static_cast<int>(c + 1);
-      cv::rectangle(canvas, cv::Point(line / 3, y - line / 2), cv::Point(line, y), colour(static_cast<int>(c)), cv::FILLED);
-      cv::putText(canvas, texts[c], cv::Point(line + line / 3, y), cv::FONT_HERSHEY_SIMPLEX, font, cv::Scalar(20, 20, 20), 1, cv::LINE_AA);
-    }
+  const double font = std::clamp(picture.width / 1400.0, 0.4, 1.5);
+  const int line = static_cast<int>(34 * font);
+  Image image(picture.width, picture.height + line + line / 2);
+  std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
+  std::copy(picture.rgb.begin(), picture.rgb.end(), image.row(line + line / 2));
+  cv::Mat legend(line + line / 2, image.width, CV_8UC3, image.rgb.data());
+  int x = line / 2;
+  char least[32];
+  std::snprintf(least, sizeof least, "score >= %.2f", options.score);
+  for (size_t c = 0; c <= classes.size(); ++c) {
+    std::string text = c < classes.size() ? classes[c] + " " + std::to_string(counts[c]) : least;
+    if (c < classes.size()) cv::rectangle(legend, cv::Point(x, line / 2), cv::Point(x + line / 2, line), colour(static_cast<int>(c)), cv::FILLED);
+    int base = 0, left = c < classes.size() ? x + line * 3 / 4 : x;
+    cv::putText(legend, text, cv::Point(left, line), cv::FONT_HERSHEY_SIMPLEX, font, cv::Scalar(20, 20, 20), std::max(1, picture.width / 1200), cv::LINE_AA);
+    x = left + cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, font, 1, &base).width + line;
   }
   return image;
 }

@@ -9,8 +9,12 @@
 
 namespace cytodet {
 
-// The slide shrunk so that its longer side is at most max_side pixels, boxes in one colour per class, and a legend with the count of
-// each class.
-Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes, int max_side = 2048);
+struct OverlayOptions {
+  double score = 0.4;   // least score of a box that is drawn
+  int max_side = 2048;  // pixels of the picture's longer side
+};
+
+// The slide shrunk, boxes in one colour per class, and above it a legend with the number of boxes drawn per class.
+Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes, const OverlayOptions& options = {});
 
 }  // namespace cytodet
