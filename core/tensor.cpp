@@ -24,14 +24,22 @@ DType plain(DType t) {
   }
 }
 
+// A float as R; NaN and what R cannot hold is an Error when R is an integer.
+template <class R>
+R narrow(double v) {
+  if constexpr (std::is_integral_v<R>)
+    if (!(v >= -9.2e18 && v <= 9.2e18)) throw Error("", "the number " + std::to_string(v) + " where an integer is needed");
+  return static_cast<R>(v);
+}
+
 template <class R>
 R element(const Tensor& t, int64_t i) {
-  assert(i >= 0 && i < t.size());
+  if (i < 0 || i >= t.size()) throw Error("", "element " + std::to_string(i) + " of a tensor of " + std::to_string(t.size()) + " elements is needed");
   switch (plain(t.dtype())) {
-    case DType::f32: return static_cast<R>(t.data<float>()[i]);
-    case DType::f64: return static_cast<R>(t.data<double>()[i]);
-    case DType::f16: return static_cast<R>(static_cast<float>(t.data<Half>()[i]));
-    case DType::bf16: return static_cast<R>(static_cast<float>(t.data<BFloat16>()[i]));
+    case DType::f32: return narrow<R>(t.data<float>()[i]);
+    case DType::f64: return narrow<R>(t.data<double>()[i]);
+    case DType::f16: return narrow<R>(static_cast<float>(t.data<Half>()[i]));
+    case DType::bf16: return narrow<R>(static_cast<float>(t.data<BFloat16>()[i]));
     case DType::i8: return static_cast<R>(t.data<int8_t>()[i]);
     case DType::i16: return static_cast<R>(t.data<int16_t>()[i]);
     case DType::i32: return static_cast<R>(t.data<int32_t>()[i]);

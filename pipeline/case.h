@@ -1,31 +1,13 @@
-// The case form: {"inputs": {"name:slot": {"dtype", "shape", "data"}}, "outputs": {...}}; data is flat, with "nan", "inf", "-inf" as
-// strings. Feeds files hold only inputs.
+// Running a graph on named feeds, and a folder of cases (graph/case.h).
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
-#include "core/tensor.h"
+#include "graph/case.h"
 
 namespace cytodet {
-
-using NamedTensors = std::map<std::string, Tensor>;
-
-struct Case {
-  NamedTensors inputs, outputs;
-};
-
-// Throws Error with the file, the tensor and what is wrong.
-Case read_case(const std::filesystem::path& path);
-Json tensor_to_json(const Tensor& t);
-Json tensors_to_json(const NamedTensors& tensors);
-
-// Empty when equal: same dtype and shape, values within 1e-4 relative + 1e-5 absolute (integers and bools exactly; NaN equals NaN);
-// otherwise one line that says where they differ first.
-std::string difference(const Tensor& got, const Tensor& wanted);
 
 struct InferOptions {
   std::vector<std::string> outputs;  // empty: as the case or the graph says
