@@ -4,6 +4,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
@@ -33,6 +34,8 @@ bool looks_like_text(std::string_view bytes) {
 }
 
 void parse_message(std::string_view bytes, const std::string& where, proto::GraphDef& message) {
+  // What protobuf would print is in our own error.
+  [[maybe_unused]] static const auto silent = google::protobuf::SetLogHandler(nullptr);
   if (bytes.empty()) throw Error(where, "is empty", "name a frozen GraphDef (.pb or .pbtxt)");
   google::protobuf::io::ArrayInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
   if (looks_like_text(bytes)) {

@@ -1,0 +1,368 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <set>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "exec/lowering.h"
+#include "exec/memory.h"
+#include "exec/plan.h"
+#include "tests/graph/fixtures.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+using ::testing::HasSubstr;
+
+Tensor random_tensor(Shape shape, std::mt19937& random, float scale = 1) {
+  Tensor t(DType::f32, std::move(shape));
+  std::normal_distribution<float> normal(0, scale);
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = normal(random);
+  return t;
+}
+
+// Runs `g` on random data through the plan and through the plain evals; both must agree, for 1 and 2 threads bit by bit. Returns the
+// kernels used.
+std::set<std::string> check_against_plain(const Graph& g, const std::map<std::string, Shape>& inputs, const std::vector<std::string>& outputs, std::mt19937& random) {
+  Feeds feeds;
+  std::map<std::string, Tensor> data;
+  for (const auto& [name, shape] : inputs) feeds[g.value(name)] = data[name] = random_tensor(shape, random);
+  std::vector<Value> fetches;
+  for (const std::string& name : outputs) fetches.push_back(g.value(name));
+  std::vector<Tensor> wanted = interpret(g, feeds, fetches);
+  std::set<std::string> kernels;
+  std::vector<Tensor> first;
+  for (int threads : {1, 2}) {
+    PlanOptions o;
+    o.outputs = outputs;
+    o.input_shapes = inputs;
+    o.threads = threads;
+    Runner r(Plan::compile(g, o));
+    for (const StepInfo& s : r.plan().steps()) kernels.insert(s.kernel);
+    for (int round = 0; round < 2; ++round) {
+      for (size_t i = 0; i < r.plan().inputs().size(); ++i)
+        std::memcpy(r.input(static_cast<int>(i)).raw(), data[r.plan().inputs()[i].name].raw(), data[r.plan().inputs()[i].name].bytes());
+      r.run();
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Tensor& got = r.output(static_cast<int>(i));
+      EXPECT_EQ(got.shape(), wanted[i].shape());
+      double largest = 1, worst = 0;
+      for (int64_t k = 0; k < got.size(); ++k) {
+        largest = std::max(largest, std::abs(wanted[i].as_double(k)));
+        worst = std::max(worst, std::abs(got.as_double(k) - wanted[i].as_double(k)));
+      }
+      EXPECT_LT(worst, 1e-5 * largest) << outputs[i];
+      if (threads == 1) first.push_back(got.clone());
+      else EXPECT_EQ(std::memcmp(first[i].raw(), got.raw(), got.bytes()), 0) << outputs[i] << " depends on the number of threads";
+    }
+  }
+  return kernels;
+}
+
+void swish(Graph& g, const std::string& name, const std::string& x) {
+  add(g, name + "/sigmoid", "Sigmoid", {x});
+  add(g, name, "Mul", {x, name + "/sigmoid"});
+}
+
+struct Case {
+  int64_t n, h, w, c, oc;
+  int k, stride;
+  const char* padding;
+};
+
+void PrintTo(const Case& c, std::ostream* os) { *os << c.n << "x" << c.h << "x" << c.w << "x" << c.c << "->" << c.oc << " k" << c.k << " s" << c.stride << " " << c.padding; }
+
+AttrMap attrs_of(const Case& c) { return conv_attrs(c.padding, c.stride); }
+
+// Layers of EfficientDet D0 and D2 (narrowed where the plain loops would be slow) and adversarial ones.
+const Case kDense[] = {{1, 16, 16, 16, 96, 1, 1, "SAME"},  {1, 9, 7, 24, 144, 1, 1, "SAME"},   {1, 8, 8, 672, 112, 1, 1, "SAME"}, {2, 5, 5, 64, 27, 1, 1, "SAME"},
+                       {1, 4, 4, 64, 36, 1, 1, "VALID"},   {1, 1, 1, 32, 8, 1, 1, "SAME"},     {1, 1, 1, 8, 32, 1, 1, "SAME"},    {3, 1, 1, 5, 3, 1, 1, "SAME"},
+                       {1, 33, 17, 3, 32, 3, 2, "SAME"},   {1, 32, 32, 3, 32, 3, 2, "SAME"},   {1, 7, 9, 5, 17, 3, 1, "VALID"},   {1, 6, 6, 4, 1, 5, 1, "SAME"},
+                       {1, 11, 11, 13, 33, 1, 2, "SAME"},  {1, 5, 5, 1, 1, 1, 1, "SAME"},      {1, 2, 2, 7, 9, 3, 1, "SAME"},     {1, 3, 50, 16, 48, 1, 1, "SAME"}};
+class Dense : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Dense, EveryEpilogue) {
+  Case c = GetParam();
+  std::mt19937 random(1);
+  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
+    for (const char* residual : {"none", "after", "before"}) {
+      Graph g;
+      placeholder(g, "x", {c.n, c.h, c.w, c.c});
+      constant(g, "w", random_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c))));
+      constant(g, "b", random_tensor({c.oc}, random));
+      add(g, "conv", "Conv2D", {"x", "w"}, attrs_of(c));
+      add(g, "bias", "BiasAdd", {"conv", "b"});
+      std::map<std::string, Shape> inputs{{"x", {c.n, c.h, c.w, c.c}}};
+      std::string last = "bias";
+      Shape out = *Facts(g).of(g.value("bias")).shape;
+      if (std::string(residual) != "none") {
+        placeholder(g, "r", out);
+        inputs["r"] = out;
+      }
+      if (std::string(residual) == "before") add(g, "sum", "AddV2", {last, "r"}), last = "sum";
+      if (std::string(act) == "swish") swish(g, "act", last), last = "act";
+      else if (std::string(act) != "none") add(g, "act", act, {last}), last = "act";
+      if (std::string(residual) == "after") add(g, "sum", "AddV2", {"r", last}), last = "sum";
+      std::set<std::string> kernels = check_against_plain(g, inputs, {last}, random);
+      EXPECT_THAT(kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "gemm" : "patches_gemm")) << act << residual;
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Layers, Dense, ::testing::ValuesIn(kDense));
+
+const Case kDepthwise[] = {{1, 16, 16, 32, 32, 3, 1, "SAME"}, {1, 16, 16, 96, 96, 3, 2, "SAME"}, {1, 15, 13, 40, 40, 5, 2, "SAME"}, {2, 9, 9, 17, 17, 5, 1, "SAME"},
+                           {1, 4, 4, 64, 64, 3, 1, "SAME"},   {1, 1, 1, 8, 8, 3, 1, "SAME"},     {1, 8, 8, 1, 1, 3, 2, "VALID"},    {1, 7, 6, 20, 20, 7, 1, "SAME"},
+                           {1, 64, 5, 24, 24, 3, 1, "SAME"},  {1, 6, 6, 9, 9, 1, 1, "SAME"},     {1, 5, 5, 16, 16, 3, 4, "SAME"},   {1, 3, 3, 16, 16, 5, 1, "SAME"}};
+class Depthwise : public ::testing::TestWithParam<Case> {};
+
+void depthwise(Graph& g, const Case& c, const std::string& x, std::mt19937& random) {
+  constant(g, "dw/w", random_tensor({c.k, c.k, c.c, 1}, random, 0.3f));
+  constant(g, "dw/b", random_tensor({c.c}, random));
+  add(g, "dw/conv", "DepthwiseConv2dNative", {x, "dw/w"}, attrs_of(c));
+  add(g, "dw", "BiasAdd", {"dw/conv", "dw/b"});
+}
+
+TEST_P(Depthwise, AloneWithSwishAndMean) {
+  Case c = GetParam();
+  std::mt19937 random(2);
+  Graph g;
+  placeholder(g, "x", {c.n, c.h, c.w, c.c});
+  depthwise(g, c, "x", random);
+  swish(g, "act", "dw");
+  constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
+  AttrMap keep;
+  keep.emplace("keep_dims", true);
+  add(g, "mean", "Mean", {"act", "axes"}, std::move(keep));
+  EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act", "mean"}, random), ::testing::ElementsAre("depthwise"));
+}
+
+TEST_P(Depthwise, ThenPointwise) {
+  Case c = GetParam();
+  std::mt19937 random(3);
+  Graph g;
+  placeholder(g, "x", {c.n, c.h, c.w, c.c});
+  depthwise(g, c, "x", random);
+  constant(g, "w", random_tensor({1, 1, c.c, 36}, random, 0.3f));
+  add(g, "pw", "Conv2D", {"dw", "w"}, conv_attrs("SAME"));
+  swish(g, "act", "pw");
+  EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act"}, random), ::testing::ElementsAre("depthwise_pointwise"));
+}
+
+TEST_P(Depthwise, BehindAnExpansion) {
+  Case c = GetParam();
+  std::mt19937 random(4);
+  for (int stem : {0, 1}) {
+    Graph g;
+    placeholder(g, "x", {c.n, c.h, c.w, 6});
+    constant(g, "e/w", random_tensor({stem ? 3 : 1, stem ? 3 : 1, 6, c.c}, random, 0.4f));
+    constant(g, "e/b", random_tensor({c.c}, random));
+    add(g, "e/conv", "Conv2D", {"x", "e/w"}, conv_attrs("SAME"));
+    add(g, "e/bias", "BiasAdd", {"e/conv", "e/b"});
+    swish(g, "e", "e/bias");
+    depthwise(g, c, "e", random);
+    swish(g, "act", "dw");
+    constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
+    add(g, "mean", "Mean", {"act", "axes"});
+    EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, 6}}}, {"act", "mean"}, random), ::testing::ElementsAre("expand_depthwise"));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Layers, Depthwise, ::testing::ValuesIn(kDepthwise));
+
+TEST(Kernels, SqueezeExciteBlock) {
+  std::mt19937 random(5);
+  Graph g;
+  placeholder(g, "x", {1, 10, 10, 24});
+  Case c{1, 10, 10, 24, 24, 3, 1, "SAME"};
+  depthwise(g, c, "x", random);
+  swish(g, "act", "dw");
+  constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
+  AttrMap keep;
+  keep.emplace("keep_dims", true);
+  add(g, "mean", "Mean", {"act", "axes"}, std::move(keep));
+  constant(g, "w1", random_tensor({1, 1, 24, 6}, random));
+  constant(g, "w2", random_tensor({1, 1, 6, 24}, random));
+  constant(g, "w3", random_tensor({1, 1, 24, 24}, random));
+  add(g, "reduce", "Conv2D", {"mean", "w1"}, conv_attrs("SAME"));
+  swish(g, "reduced", "reduce");
+  add(g, "expand", "Conv2D", {"reduced", "w2"}, conv_attrs("SAME"));
+  add(g, "gate", "Sigmoid", {"expand"});
+  add(g, "gated", "Mul", {"gate", "act"});
+  add(g, "project", "Conv2D", {"gated", "w3"}, conv_attrs("SAME"));
+  add(g, "out", "AddV2", {"project", "x"});
+  EXPECT_THAT(check_against_plain(g, {{"x", {1, 10, 10, 24}}}, {"out"}, random), ::testing::UnorderedElementsAre("depthwise", "gemm"));
+}
+
+TEST(Kernels, WeightedSumOfMapsAndNearest) {
+  std::mt19937 random(6);
+  for (bool then_depthwise : {false, true}) {
+    Graph g;
+    placeholder(g, "a", {1, 8, 8, 20});
+    placeholder(g, "b", {1, 4, 4, 20});
+    constant(g, "wa", Tensor::scalar(0.3f));
+    constant(g, "wb", Tensor::scalar(0.7f));
+    constant(g, "total", Tensor::scalar(1.0001f));
+    constant(g, "size", Tensor::from<int32_t>({2}, {8, 8}));
+    add(g, "up", "ResizeNearestNeighbor", {"b", "size"});
+    add(g, "ma", "Mul", {"a", "wa"});
+    add(g, "mb", "Mul", {"wb", "up"});
+    add(g, "da", "RealDiv", {"ma", "total"});
+    add(g, "db", "RealDiv", {"mb", "total"});
+    add(g, "sum", "AddN", {"da", "db"});
+    swish(g, "act", "sum");
+    std::string out = "act";
+    if (then_depthwise) depthwise(g, {1, 8, 8, 20, 20, 3, 1, "SAME"}, "act", random), out = "dw";
+    EXPECT_THAT(check_against_plain(g, {{"a", {1, 8, 8, 20}}, {"b", {1, 4, 4, 20}}}, {out}, random),
+                ::testing::ElementsAre(then_depthwise ? "sum_depthwise" : "weighted_sum"));
+  }
+}
+
+TEST(Kernels, OneDnnRows) {
+  std::mt19937 random(8);
+  Graph g;
+  placeholder(g, "x", {1, 9, 8, 12});
+  AttrMap pool = conv_attrs("SAME", 2);
+  pool.emplace("ksize", ints({1, 3, 3, 1}));
+  add(g, "max", "MaxPool", {"x"}, pool);
+  add(g, "avg", "AvgPool", {"x"}, pool);
+  add(g, "soft", "Softmax", {"avg"});
+  constant(g, "axis", Tensor::scalar(int32_t{3}));
+  add(g, "joined", "ConcatV2", {"max", "soft", "axis"});
+  constant(g, "sizes", Tensor::from<int32_t>({4}, {1, 10, 8, 5}));
+  constant(g, "filter", random_tensor({3, 3, 5, 24}, random));
+  add(g, "up", "Conv2DBackpropInput", {"sizes", "filter", "joined"}, conv_attrs("SAME", 2));
+  add(g, "out", "Relu", {"up"});
+  constant(g, "flat", Tensor::from<int32_t>({2}, {80, 5}));
+  add(g, "rows", "Reshape", {"out", "flat"});
+  AttrMap transposed;
+  transposed.emplace("transpose_b", true);
+  add(g, "gram", "MatMul", {"rows", "rows"}, std::move(transposed));
+  EXPECT_THAT(check_against_plain(g, {{"x", {1, 9, 8, 12}}}, {"gram", "max"}, random),
+              ::testing::UnorderedElementsAre("onednn_max_pool", "onednn_avg_pool", "onednn_softmax", "concat", "onednn_deconv", "alias", "onednn_matmul"));
+}
+
+TEST(Kernels, MatMulWithConstant) {
+  std::mt19937 random(9);
+  for (bool transposed : {false, true}) {
+    Graph g;
+    placeholder(g, "x", {5, 70});
+    constant(g, "w", random_tensor(transposed ? Shape{33, 70} : Shape{70, 33}, random));
+    constant(g, "b", random_tensor({33}, random));
+    AttrMap a;
+    a.emplace("transpose_b", transposed);
+    add(g, "product", "MatMul", {"x", "w"}, std::move(a));
+    add(g, "bias", "BiasAdd", {"product", "b"});
+    add(g, "out", "Relu", {"bias"});
+    EXPECT_THAT(check_against_plain(g, {{"x", {5, 70}}}, {"out"}, random), ::testing::ElementsAre("gemm"));
+  }
+}
+
+TEST(Kernels, PlainStepsMixWithKernels) {
+  std::mt19937 random(10);
+  Graph g;
+  placeholder(g, "x", {1, 4, 4, 8});
+  constant(g, "w", random_tensor({1, 1, 8, 8}, random));
+  add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs());
+  add(g, "tanh", "Tanh", {"conv"});
+  add(g, "conv2", "Conv2D", {"tanh", "w"}, conv_attrs());
+  EXPECT_THAT(check_against_plain(g, {{"x", {1, 4, 4, 8}}}, {"conv2", "tanh"}, random), ::testing::ElementsAre("gemm", "plain"));
+}
+
+TEST(KernelTable, EveryRowIsUsedByATest) {
+  // Names the tests above expect, per row of the table.
+  std::map<std::string, std::string> covered{{"dense_conv", "gemm"}, {"depthwise", "depthwise"}, {"matmul", "gemm"}, {"onednn_deconv", "onednn_deconv"}, {"onednn_matmul", "onednn_matmul"},
+                                             {"weighted_sum", "weighted_sum"}, {"mean", "mean"}, {"gate", "gate"}, {"activation", "activation"}, {"onednn_pool", "onednn_max_pool"},
+                                             {"onednn_softmax", "onednn_softmax"}, {"resize_nearest", "weighted_sum"}, {"concat", "concat"}, {"alias", "alias"}};
+  for (const KernelRow& row : kernel_rows()) EXPECT_TRUE(covered.contains(row.name)) << row.name;
+}
+
+TEST(Kernels, MeanGateActivationResizeAlone) {
+  std::mt19937 random(11);
+  Graph g;
+  placeholder(g, "x", {2, 6, 5, 11});
+  placeholder(g, "gate", {2, 1, 1, 11});
+  add(g, "gated", "Mul", {"x", "gate"});
+  swish(g, "act", "gated");
+  constant(g, "axes", Tensor::from<int32_t>({2}, {1, -2}));
+  add(g, "mean", "Mean", {"act", "axes"});
+  constant(g, "size", Tensor::from<int32_t>({2}, {12, 10}));
+  add(g, "up", "ResizeNearestNeighbor", {"act", "size"});
+  EXPECT_THAT(check_against_plain(g, {{"x", {2, 6, 5, 11}}, {"gate", {2, 1, 1, 11}}}, {"mean", "up"}, random),
+              ::testing::UnorderedElementsAre("gate", "activation", "mean", "weighted_sum"));
+}
+
+TEST(Kernels, SwishIsExactAtTheEnds) {
+  Graph g;
+  placeholder(g, "x", {8});
+  swish(g, "act", "x");
+  PlanOptions o;
+  o.outputs = {"act"};
+  Runner r(Plan::compile(g, o));
+  const float in[8] = {0, 1, -1, 50, -50, 1e4f, -1e4f, -1.2784645f};
+  std::memcpy(r.input(0).raw(), in, sizeof in);
+  r.run();
+  for (int i = 0; i < 8; ++i) {
+    double x = in[i], wanted = x / (1 + std::exp(-x));
+    EXPECT_NEAR(r.output(0).data<float>()[i], wanted, 1e-6 * std::max(1.0, std::abs(wanted)));
+  }
+}
+
+std::string compile_error(const Graph& g, PlanOptions o) {
+  try {
+    Plan::compile(g, o);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(PlanErrors, NameTheNode) {
+  Graph g;
+  placeholder(g, "x", {1, 4, 4, 2});
+  Tensor w(DType::f32, {1, 1, 2, 2});
+  w.data<float>()[3] = NAN;
+  constant(g, "w", w);
+  add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs());
+  add(g, "odd", "NobodyKnows", {"conv"});
+  PlanOptions o;
+  o.outputs = {"conv"};
+  EXPECT_THAT(compile_error(g, o), HasSubstr("node conv: weight 3 is NaN"));
+  o.outputs = {"cnv"};
+  EXPECT_THAT(compile_error(g, o), HasSubstr("did you mean conv"));
+  o.outputs = {"odd"};
+  o.fuse = false;
+  EXPECT_THAT(compile_error(g, o), HasSubstr("node odd (NobodyKnows): op NobodyKnows is not known"));
+}
+
+TEST(Arena, OverlappingLifetimesNeverShare) {
+  std::mt19937 random(12);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<Lifetime> lives(40);
+    for (Lifetime& l : lives) {
+      l.bytes = 1 + random() % 5000;
+      l.first = static_cast<int>(random() % 30);
+      l.last = l.first + static_cast<int>(random() % 10);
+    }
+    int64_t total = 0, sum = 0;
+    std::vector<int64_t> at = plan_arena(lives, total);
+    for (size_t i = 0; i < lives.size(); ++i) {
+      sum += lives[i].bytes + 64;
+      EXPECT_EQ(at[i] % 64, 0);
+      EXPECT_LE(at[i] + lives[i].bytes, total);
+      for (size_t j = 0; j < i; ++j) {
+        bool together = lives[i].first <= lives[j].last && lives[j].first <= lives[i].last;
+        bool apart = at[i] + lives[i].bytes <= at[j] || at[j] + lives[j].bytes <= at[i];
+        EXPECT_TRUE(!together || apart);
+      }
+    }
+    EXPECT_LT(total, sum);
+  }
+}
+
+}  // namespace
+}  // namespace cytodet
