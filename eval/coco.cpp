@@ -132,6 +132,12 @@ ClassWork match_class(const Truth& truth, const DetectionSet& dets, int category
   auto of_class = [&](const std::vector<int32_t>& c) { return [&c, category](size_t i) { return category < 0 || c[i] == category; }; };
   Groups gt = group(truth.size(), truth.images.size(), truth.image, of_class(truth.category));
   Groups dt = group(dets.size(), truth.images.size(), dets.image, of_class(dets.category));
+  // Pooled, pycocotools lists an image's boxes class by class: equal scores fall in that order.
+  if (category < 0)
+    for (auto [groups, of] : {std::pair(&gt, &truth.category), std::pair(&dt, &dets.category)})
+      for (size_t i = 0; i + 1 < groups->begin.size(); ++i)
+        std::stable_sort(groups->order.begin() + groups->begin[i], groups->order.begin() + groups->begin[i + 1],
+                         [of](int32_t a, int32_t b) { return (*of)[static_cast<size_t>(a)] < (*of)[static_cast<size_t>(b)]; });
   ClassWork work;
   work.outcomes.reserve(dt.order.size());
   std::vector<double> ious;
