@@ -1,0 +1,167 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "models/efficientdet/decode.h"
+#include "models/efficientdet/model_file.h"
+#include "models/efficientdet/preprocess.h"
+
+namespace cytodet {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kSource = CYTODET_SOURCE_DIR;
+
+ModelFile shipped() { return read_model_file(kSource + "/models/efficientdet/efficientdet_d0_blood.json"); }
+
+std::vector<float> read_npy(const std::string& path) {
+  std::string bytes = read_file(path);
+  size_t header = 10 + static_cast<unsigned char>(bytes[8]) + 256u * static_cast<unsigned char>(bytes[9]);
+  std::vector<float> v((bytes.size() - header) / 4);
+  std::memcpy(v.data(), bytes.data() + header, v.size() * 4);
+  return v;
+}
+
+TEST(ModelFile, ShippedOneIsSound) {
+  ModelFile m = shipped();
+  EXPECT_EQ(m.class_count(), 3);
+  EXPECT_EQ(m.category_id(2), 3);
+  EXPECT_THAT(m.graph, HasSubstr("models/efficientdet/efficientdet_d0_blood.pb"));
+}
+
+TEST(ModelFile, ErrorsNameKeyAndFile) {
+  auto with = [](const char* key, Json value) {
+    ModelFile m = configuration("efficientdet-d0");
+    m.graph = "g.pb";
+    m.classes = {"a"};
+    Json j = write_settings(m);
+    j[key] = std::move(value);
+    try {
+      ModelFile out;
+      read_settings(j, out, "m.json");
+      check(out, "m.json");
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(with("name", "x"), "no error");
+  EXPECT_THAT(with("class_logits", {"one"}), HasSubstr("m.json: class_logits: must name 5 nodes"));
+  EXPECT_THAT(with("classes", Json::array()), HasSubstr("m.json: classes"));
+  EXPECT_THAT(with("clases", 1), HasSubstr("did you mean classes"));
+  EXPECT_THAT(with("input", {{"width", 0}}), HasSubstr("input.width"));
+  EXPECT_THAT(with("suppression", {{"method", "medium"}}), HasSubstr("must be hard or gaussian"));
+}
+
+TEST(ModelFile, EveryPublishedConfiguration) {
+  for (const std::string& name : configuration_names()) {
+    ModelFile m = configuration(name);
+    m.classes = {"a"};
+    check(m, name);
+    EXPECT_EQ(m.class_logits.size(), static_cast<size_t>(m.anchors.max_level - 2));
+  }
+  EXPECT_EQ(configuration("efficientdet-d2").input.width, 768);
+  EXPECT_EQ(configuration("efficientdet-lite0").input.width, 320);
+  EXPECT_THROW(configuration("efficientdet-d9"), UsageError);
+}
+
+TEST(Anchors, AsDefined) {
+  std::vector<Anchor> a = level_anchors(shipped(), 3);
+  ASSERT_EQ(a.size(), 64u * 64 * 9);
+  EXPECT_FLOAT_EQ(a[0].cx, 4);
+  EXPECT_FLOAT_EQ(a[0].width, 32);
+  EXPECT_FLOAT_EQ(a[1].width, 32 * std::sqrt(2.0f)) << "aspects are inner";
+  EXPECT_FLOAT_EQ(a[1].height, 32 / std::sqrt(2.0f));
+  EXPECT_FLOAT_EQ(a[3].width, 32 * std::exp2(1.0f / 3)) << "octaves are outer";
+  EXPECT_FLOAT_EQ(a[9].cx, 12);
+  EXPECT_FLOAT_EQ(a[64 * 9].cy, 12);
+}
+
+TEST(Decode, TensorFlowsHeadsGiveItsDetections) {
+  ModelFile m = shipped();
+  std::vector<float> logits = read_npy(kSource + "/tests/data/efficientdet/BloodImage_00007_class_logits.npy");
+  std::vector<float> deltas = read_npy(kSource + "/tests/data/efficientdet/BloodImage_00007_box_deltas.npy");
+  std::vector<Tensor> l, d;
+  size_t at = 0;
+  for (int64_t side : {64, 32, 16, 8, 4}) {
+    l.push_back(Tensor::view(DType::f32, {1, side, side, 27}, logits.data() + at * 27));
+    d.push_back(Tensor::view(DType::f32, {1, side, side, 36}, deltas.data() + at * 36));
+    at += static_cast<size_t>(side * side);
+  }
+  std::vector<const Tensor*> lp, dp;
+  for (size_t i = 0; i < 5; ++i) lp.push_back(&l[i]), dp.push_back(&d[i]);
+  Detections found = Decoder(m).decode(lp, dp, 0.8, 640, 480);
+  Json golden = read_json(kSource + "/tests/data/efficientdet/BloodImage_00007_detections.json");
+  ASSERT_EQ(found.size(), golden.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].category + 1, golden[i]["category_id"].get<int>()) << i;
+    EXPECT_NEAR(found[i].score, golden[i]["score"].get<double>(), 1e-5) << i;
+    std::vector<double> b = golden[i]["bbox"];
+    EXPECT_NEAR(found[i].box.x0, b[0], 0.01);
+    EXPECT_NEAR(found[i].box.y0, b[1], 0.01);
+    EXPECT_NEAR(found[i].box.width(), b[2], 0.01);
+    EXPECT_NEAR(found[i].box.height(), b[3], 0.01);
+  }
+}
+
+TEST(Decode, RefusesHeadsThatDoNotFit) {
+  ModelFile m = shipped();
+  Tensor t(DType::f32, {1, 2, 2, 27});
+  std::vector<const Tensor*> five(5, &t);
+  EXPECT_THROW(Decoder(m).decode(five, five, 1, 10, 10), Error);
+}
+
+TEST(Suppress, HardKeepsTheBest) {
+  SuppressionSettings s;
+  Detections d{{{0, 0, 10, 10}, 0, 0.5f}, {{1, 0, 11, 10}, 0, 0.9f}, {{30, 0, 40, 10}, 0, 0.4f}};
+  Detections kept = suppress(d, s);
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_FLOAT_EQ(kept[0].score, 0.9f);
+  EXPECT_FLOAT_EQ(kept[1].score, 0.4f);
+}
+
+TEST(Suppress, GaussianDecays) {
+  SuppressionSettings s;
+  s.method = "gaussian";
+  Detections d{{{0, 0, 10, 10}, 0, 0.9f}, {{5, 0, 15, 10}, 0, 0.8f}};
+  Detections kept = suppress(d, s);
+  ASSERT_EQ(kept.size(), 2u);
+  double o = 1.0 / 3;
+  EXPECT_NEAR(kept[1].score, 0.8 * std::exp(-o * o / 0.5), 1e-6);
+}
+
+TEST(Suppress, CandidatesAreBounded) {
+  SuppressionSettings s;
+  s.candidates_per_class = 3;
+  Detections d;
+  for (int i = 0; i < 100; ++i) d.push_back({{i * 20.0, 0, i * 20.0 + 10, 10}, 0, static_cast<float>(i) / 100});
+  EXPECT_EQ(suppress(d, s).size(), 3u);
+}
+
+TEST(Preprocess, LetterboxIsTopLeftAndNormalised) {
+  InputSettings in;
+  in.width = in.height = 8;
+  Image image(4, 2);
+  for (size_t i = 0; i < image.rgb.size(); i += 3) image.rgb[i] = 255, image.rgb[i + 1] = 0, image.rgb[i + 2] = 128;
+  Letterbox box = letterbox_of(4, 2, in);
+  EXPECT_EQ(box.width, 8);
+  EXPECT_EQ(box.height, 4);
+  EXPECT_DOUBLE_EQ(box.scale, 2);
+  std::vector<float> out(8 * 8 * 3, 7);
+  preprocess(image, in, box, out.data());
+  EXPECT_NEAR(out[0], (1 - 0.485) / 0.229, 1e-5);
+  EXPECT_NEAR(out[1], (0 - 0.456) / 0.224, 1e-5);
+  EXPECT_NEAR(out[3 * 8 * 3 + 2], (128 / 255.0 - 0.406) / 0.225, 1e-5);
+  for (size_t i = 4 * 8 * 3; i < out.size(); ++i) EXPECT_EQ(out[i], 0);
+  in.pixel_order = "BGR";
+  preprocess(image, in, box, out.data());
+  EXPECT_NEAR(out[0], (128 / 255.0 - 0.485) / 0.229, 1e-5);
+}
+
+}  // namespace
+}  // namespace cytodet
