@@ -1,6 +1,6 @@
 # A room is one folder: a static library cytodet_<room> of its sources, seen by others as "room/header.h".
 add_library(cytodet_flags INTERFACE)
-target_compile_options(cytodet_flags INTERFACE -Wall -Wextra -Wshadow -Wno-missing-field-initializers)
+target_compile_options(cytodet_flags INTERFACE -Wall -Wextra -Wshadow -Wno-missing-field-initializers -Wno-restrict)
 target_include_directories(cytodet_flags INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
 if(CYTODET_SANITIZE)
   target_compile_options(cytodet_flags INTERFACE -fsanitize=${CYTODET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

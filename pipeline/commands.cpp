@@ -73,9 +73,9 @@ int program(int argc, char** argv) {
   }
   for (auto& [sub, run] : parsed)
     if (sub->parsed()) return run();
-  (void)help;
-  std::fputs(app.help().c_str(), stdout);
-  return static_cast<int>(argc > 1 ? Exit::ok : Exit::usage);
+  std::string text = app.get_formatter()->make_help(&app, "cytodet", CLI::AppFormatMode::Normal);
+  std::fputs(text.c_str(), help->parsed() ? stdout : stderr);
+  return static_cast<int>(help->parsed() ? Exit::ok : Exit::usage);
 }
 
 }  // namespace

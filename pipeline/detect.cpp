@@ -38,12 +38,11 @@ Tile whole(const Slide& slide) {
 }
 
 // Where a tile lies in the network's input: all tiles of a grid share one scale, so a tile cut short by a small slide stays top-left.
-Letterbox tile_letterbox(const Tile& tile, double downsample, const InputSettings& input) {
-  double level_side = tile.side / downsample;
+Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input) {
   Letterbox box;
-  box.scale = std::min(input.width, input.height) / level_side;
-  box.width = std::clamp(static_cast<int>(std::lround(tile.width * box.scale)), 1, input.width);
-  box.height = std::clamp(static_cast<int>(std::lround(tile.height * box.scale)), 1, input.height);
+  box.scale = std::min(input.width, input.height) / (tile.side / tile.pixel);
+  box.width = std::clamp(static_cast<int>(std::lround(image.width * box.scale)), 1, input.width);
+  box.height = std::clamp(static_cast<int>(std::lround(image.height * box.scale)), 1, input.height);
   return box;
 }
 
@@ -113,15 +112,15 @@ class Batch {
       Stopwatch watch;
       Image image = read_tile(*p.slide, tile);
       job.times.read_ms = watch.ms() + job.open_ms;
-      double down = p.slide->levels[static_cast<size_t>(tile.level)].downsample;
-      Letterbox box = p.tiled ? tile_letterbox(tile, down, detector_.model().input) : letterbox_of(image.width, image.height, detector_.model().input);
+      Letterbox box = p.tiled ? tile_letterbox(tile, image, detector_.model().input) : letterbox_of(image.width, image.height, detector_.model().input);
       Detector::StageTimes stages;
       Detections found = detector_.run(image, box, stream, stages);
       job.times.resize_ms = stages.resize_ms;
       job.times.network_ms = stages.network_ms;
       job.times.decode_ms = stages.decode_ms;
       for (Detection& d : found) {
-        d.box = {d.box.x0 * down + tile.area.x0, d.box.y0 * down + tile.area.y0, d.box.x1 * down + tile.area.x0, d.box.y1 * down + tile.area.y0};
+        const double k = tile.pixel, left = tile.area.x0, top = tile.area.y0;
+        d.box = {d.box.x0 * k + left, d.box.y0 * k + top, d.box.x1 * k + left, d.box.y1 * k + top};
         job.found.push_back({d, tile.index, p.tiled && touches_inner_edge(d.box, tile, settings_.merge.edge_px)});
       }
     } catch (const Error& e) {

@@ -102,13 +102,15 @@ std::function<int()> setup_optimize(CLI::App& app) {
     options.without = o->without;
     options.stop_after = o->stop_after;
     options.dump_dir = o->dump_dir;
+    std::vector<PassReport> reports;
     try {
-      for (const PassReport& r : run_passes(graph, options))
-        std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms, r.changed ? "" : "  (nothing to do)");
+      reports = run_passes(graph, options);
     } catch (const Error& e) {
       throw e.code() == Exit::usage ? e : e.within(o->graph);
     }
     write_graph(graph, o->out);
+    for (const PassReport& r : reports)
+      std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms, r.changed ? "" : "  (nothing to do)");
     return 0;
   };
 }

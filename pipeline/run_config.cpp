@@ -81,12 +81,14 @@ DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::
       detector, inputs, config.detect,
       [&](PictureResult& r) {
         const std::string& name = names[at++];
-        if (!r.problem.empty()) {
-          std::fprintf(stderr, "cytodet: error: %s\n", r.problem.c_str());
-          return;
+        try {
+          if (!r.problem.empty()) throw Error("", r.problem);
+          write_competition_results(r.detections, folder / (name + ".json"));
+          if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}), folder / (name + ".png"));
+        } catch (const Error& e) {
+          std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+          throw;
         }
-        write_competition_results(r.detections, folder / (name + ".json"));
-        if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}), folder / (name + ".png"));
       },
       quiet);
   std::vector<ImageDetections> all;
