@@ -8,14 +8,34 @@
 namespace cytodet {
 namespace {
 
-// Starts of tiles of `side` along `length`, neighbours sharing at least `overlap`.
-std::vector<double> starts(double length, double side, double overlap) {
-  if (length <= side) return {0};
-  double step = side - overlap;
-  int64_t count = static_cast<int64_t>(std::ceil((length - side) / step - 1e-9)) + 1;
-  std::vector<double> at;
-  for (int64_t i = 0; i < count; ++i) at.push_back(std::min(static_cast<double>(i) * step, length - side));
+constexpr int kMaxTiles = 2'000'000;
+
+// Starts of tiles of `side` along `length`, neighbours sharing `overlap`, the last pair at least that.
+std::vector<int64_t> starts(int64_t length, int64_t side, int64_t overlap) {
+  std::vector<int64_t> at;
+  for (int64_t x = 0; x + side < length; x += side - overlap) at.push_back(x);
+  at.push_back(std::max<int64_t>(0, length - side));
   return at;
+}
+
+int coarsest_level(const Slide& slide, double downsample) {
+  size_t best = 0;
+  for (size_t i = 0; i < slide.levels.size(); ++i)
+    if (slide.levels[i].downsample <= downsample * 1.001 && slide.levels[i].downsample > slide.levels[best].downsample) best = i;
+  return static_cast<int>(best);
+}
+
+// Mean of shrink x shrink pixels of `part` into rows of `out` from `first` on; the last row and column take what there is.
+void average(const Image& part, int shrink, Image& out, int first) {
+  for (int y = 0; y * shrink < part.height; ++y)
+    for (int x = 0; x < out.width; ++x) {
+      const int x1 = std::min(part.width, (x + 1) * shrink), y1 = std::min(part.height, (y + 1) * shrink);
+      uint32_t sum[3] = {}, count = 0;
+      for (int sy = y * shrink; sy < y1; ++sy)
+        for (int sx = x * shrink; sx < x1; ++sx, ++count)
+          for (int c = 0; c < 3; ++c) sum[c] += part.row(sy)[sx * 3 + c];
+      for (int c = 0; c < 3; ++c) out.row(first + y)[x * 3 + c] = static_cast<uint8_t>((sum[c] + count / 2) / count);
+    }
 }
 
 }  // namespace
@@ -30,7 +50,7 @@ void fields(Fields& f, TilingSettings& s) {
 }
 
 void check(const TilingSettings& s) {
-  if (s.tile_px < 16 || s.tile_px > 16384) throw UsageError("tiling.tile_px", "must be 16 to 16384, not " + std::to_string(s.tile_px));
+  if (s.tile_px < 16 || s.tile_px > 8192) throw UsageError("tiling.tile_px", "must be 16 to 8192, not " + std::to_string(s.tile_px));
   if (s.overlap_px < 0 || s.overlap_px > s.tile_px * 3 / 4)
     throw UsageError("tiling.overlap_px", "must be 0 to three quarters of the tile (" + std::to_string(s.tile_px * 3 / 4) + "), not " + std::to_string(s.overlap_px));
   if (int(s.level.has_value()) + int(s.mpp.has_value()) + int(s.scale.has_value()) > 1)
@@ -57,39 +77,55 @@ double working_scale(const Slide& slide, const TilingSettings& s) {
 std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
   check(s);
   const double scale = working_scale(slide, s);
-  const double side = s.tile_px / scale, overlap = s.overlap_px / scale;
-  int level = 0;
-  for (size_t i = 0; i < slide.levels.size(); ++i)
-    if (slide.levels[i].downsample <= 1 / scale * 1.001 && slide.levels[i].downsample > slide.levels[static_cast<size_t>(level)].downsample) level = static_cast<int>(i);
+  const int level = coarsest_level(slide, 1 / scale);
   const LevelInfo& info = slide.levels[static_cast<size_t>(level)];
+  const double ratio = 1 / (scale * info.downsample);  // level pixels per working pixel
+  const int shrink = std::max(1, static_cast<int>(ratio + 1e-3));
+  const int64_t side = std::max<int64_t>(1, std::llround(s.tile_px * ratio / shrink)) * shrink;
+  const int64_t overlap = std::min<int64_t>(side - 1, std::llround(s.overlap_px * ratio));
+  const int64_t step = side - overlap;
+  if ((info.width / step + 1) * (info.height / step + 1) > kMaxTiles)
+    throw Error("", "would be cut into more than " + std::to_string(kMaxTiles) + " tiles", "use a larger tile or a lower resolution");
   const double w = static_cast<double>(slide.width()), h = static_cast<double>(slide.height());
-  if (w / (side - overlap) * (h / (side - overlap)) > 1e8) throw Error("", "would be cut into more than 100 million tiles", "use a larger tile or a lower resolution");
   std::vector<Tile> tiles;
-  for (double y : starts(h, side, overlap))
-    for (double x : starts(w, side, overlap)) {
+  for (int64_t y : starts(info.height, side, overlap))
+    for (int64_t x : starts(info.width, side, overlap)) {
       Tile t;
       t.index = static_cast<int>(tiles.size());
-      t.side = side;
+      t.side = static_cast<double>(side) * info.downsample;
       t.level = level;
-      t.x = std::llround(x / info.downsample);
-      t.y = std::llround(y / info.downsample);
-      t.width = static_cast<int>(std::min<int64_t>(std::llround(side / info.downsample), info.width - t.x));
-      t.height = static_cast<int>(std::min<int64_t>(std::llround(side / info.downsample), info.height - t.y));
-      if (t.width <= 0 || t.height <= 0) continue;
-      double x0 = static_cast<double>(t.x) * info.downsample, y0 = static_cast<double>(t.y) * info.downsample;
-      t.area = {x0, y0, std::min(w, x0 + t.width * info.downsample), std::min(h, y0 + t.height * info.downsample)};
-      t.slide_left = t.x == 0;
-      t.slide_top = t.y == 0;
-      t.slide_right = t.x + t.width >= info.width;
-      t.slide_bottom = t.y + t.height >= info.height;
+      t.x = x;
+      t.y = y;
+      t.width = static_cast<int>(std::min(side, info.width - x));
+      t.height = static_cast<int>(std::min(side, info.height - y));
+      t.shrink = shrink;
+      t.pixel = info.downsample * shrink;
+      t.slide_left = x == 0;
+      t.slide_top = y == 0;
+      t.slide_right = x + t.width == info.width;
+      t.slide_bottom = y + t.height == info.height;
+      t.area = {static_cast<double>(x) * info.downsample, static_cast<double>(y) * info.downsample,
+                t.slide_right ? w : std::min(w, static_cast<double>(x + t.width) * info.downsample),
+                t.slide_bottom ? h : std::min(h, static_cast<double>(y + t.height) * info.downsample)};
       tiles.push_back(t);
     }
   return tiles;
 }
 
 Image read_tile(const Slide& slide, const Tile& t) {
-  Image image(t.width, t.height);
-  slide.read(t.level, t.x, t.y, t.width, t.height, image.rgb.data());
+  Image image((t.width + t.shrink - 1) / t.shrink, (t.height + t.shrink - 1) / t.shrink);
+  if (t.shrink == 1) {
+    slide.read(t.level, t.x, t.y, t.width, t.height, image.rgb.data());
+    return image;
+  }
+  // In bands, so that memory follows the tile and not the level.
+  const int band = std::max(1, (4 << 20) / (t.width * t.shrink));
+  for (int first = 0; first < image.height; first += band) {
+    const int top = first * t.shrink, rows = std::min(band * t.shrink, t.height - top);
+    Image part(t.width, rows);
+    slide.read(t.level, t.x, t.y + top, t.width, rows, part.rgb.data());
+    average(part, t.shrink, image, first);
+  }
   return image;
 }
 

@@ -29,6 +29,8 @@ struct Tile {
   int level = 0;                  // to read from
   int64_t x = 0, y = 0;           // in pixels of that level
   int width = 0, height = 0;
+  int shrink = 1;    // shrink x shrink level pixels become one of read_tile's
+  double pixel = 1;  // level-0 pixels per pixel of read_tile's
   bool slide_left = false, slide_top = false, slide_right = false, slide_bottom = false;  // edges that are the slide's own
 };
 
@@ -36,10 +38,11 @@ struct Tile {
 double working_scale(const Slide& slide, const TilingSettings& s);
 
 // Rows of tiles that cover the slide, left to right, top to bottom; the last row and column are shifted inwards. Tiles are read from
-// the coarsest level that still holds the working resolution.
+// the coarsest level that still holds the working resolution, and shrunk by a whole number where that level is twice as fine or more.
 std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s);
 
-// Pixels of a tile at its level.
+// Pixels of a tile: ceil(width / shrink) x ceil(height / shrink), each the mean of the level pixels it covers. What the slide throws is
+// passed on.
 Image read_tile(const Slide& slide, const Tile& tile);
 
 }  // namespace cytodet

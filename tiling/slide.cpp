@@ -43,8 +43,11 @@ std::unique_ptr<Slide> open_image(const std::string& path) {
   return make_memory_slide(decode(as_bytes(bytes)));
 }
 
+// The file that names a MIRAX slide is itself a JPEG.
+bool is_mirax(const std::string& path) { return path.ends_with(".mrxs") && openslide_vendor(path) == "mirax"; }
+
 constexpr SlideFormat kFormats[] = {
-    {"jpeg", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {0xff, 0xd8}); }, open_image<decode_jpeg>},
+    {"jpeg", [](const std::string& path, std::span<const uint8_t> h) { return starts(h, {0xff, 0xd8}) && !is_mirax(path); }, open_image<decode_jpeg>},
     {"png", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {0x89, 'P', 'N', 'G'}); }, open_image<decode_png>},
     {"bmp", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {'B', 'M'}); }, open_image<decode_bmp>},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.

@@ -1,16 +1,17 @@
+#include "tiling/formats/jpeg.h"
+
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 
 #include <jpeglib.h>
 #include <jerror.h>
 
-#include "core/error.h"
-#include "core/file.h"
+#include "tiling/formats/limits.h"
 #include "tiling/image_io.h"
-#include "tiling/slide.h"
 
 namespace cytodet {
 namespace {
@@ -30,94 +31,134 @@ struct ErrorManager {
 // Data that is missing or wrong is an error; odd but harmless markers are not.
 void message(j_common_ptr info, int level) {
   if (level >= 0) return;
-  int code = info->err->msg_code;
-  if (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC) fail(info);
+  switch (info->err->msg_code) {
+    case JWRN_JPEG_EOF:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_MUST_RESYNC:
+      fail(info);
+    default:
+      return;
+  }
 }
 
-void install(ErrorManager& manager, jpeg_error_mgr*& slot) {
-  slot = jpeg_std_error(&manager.base);
+jpeg_error_mgr* install(ErrorManager& manager) {
+  jpeg_std_error(&manager.base);
   manager.base.error_exit = fail;
   manager.base.emit_message = message;
   manager.base.output_message = [](j_common_ptr) {};
+  return &manager.base;
 }
 
 uint8_t times(int a, int b) { return static_cast<uint8_t>((a * b + 127) / 255); }
 
+// All that lives across a jump out of libjpeg.
+struct Decoder {
+  jpeg_decompress_struct info{};
+  ErrorManager manager;
+  std::vector<uint8_t> line;
+  uint8_t* rgb = nullptr;
+  Decoder() { info.err = install(manager); }
+  ~Decoder() { jpeg_destroy_decompress(&info); }
+};
+
+void set_colour(jpeg_decompress_struct& info, JpegColour colour) {
+  if (colour == JpegColour::gray && info.num_components == 1) info.jpeg_color_space = JCS_GRAYSCALE;
+  if (colour == JpegColour::rgb && info.num_components == 3) info.jpeg_color_space = JCS_RGB;
+  if (colour == JpegColour::ycbcr && info.num_components == 3) info.jpeg_color_space = JCS_YCbCr;
+}
+
+// `place` gives the buffer for a picture of the stream's size, or null for none, or throws. False: libjpeg's own words are in manager.text.
+bool decode(Decoder& d, const JpegStream& stream, const std::function<uint8_t*(const jpeg_decompress_struct&)>& place) {
+  if (setjmp(d.manager.jump)) return false;
+  jpeg_create_decompress(&d.info);
+  d.info.mem->max_memory_to_use = 1L << 30;
+  if (!stream.tables.empty()) {
+    jpeg_mem_src(&d.info, stream.tables.data(), stream.tables.size());
+    jpeg_read_header(&d.info, FALSE);
+  }
+  jpeg_mem_src(&d.info, stream.data.data(), stream.data.size());
+  jpeg_read_header(&d.info, TRUE);
+  d.rgb = place(d.info);
+  if (!d.rgb) return true;
+  set_colour(d.info, stream.colour);
+  const bool cmyk = d.info.jpeg_color_space == JCS_CMYK || d.info.jpeg_color_space == JCS_YCCK;
+  d.info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  jpeg_start_decompress(&d.info);
+  const size_t width = d.info.output_width;
+  if (cmyk) d.line.resize(width * 4);
+  while (d.info.output_scanline < d.info.output_height) {
+    uint8_t* row = d.rgb + d.info.output_scanline * width * 3;
+    JSAMPROW target = cmyk ? d.line.data() : row;
+    jpeg_read_scanlines(&d.info, &target, 1);
+    if (!cmyk) continue;
+    const bool inverted = d.info.saw_Adobe_marker;
+    for (size_t x = 0; x < width; ++x) {
+      const uint8_t* p = d.line.data() + x * 4;
+      for (size_t c = 0; c < 3; ++c) row[x * 3 + c] = inverted ? times(p[c], p[3]) : times(255 - p[c], 255 - p[3]);
+    }
+  }
+  jpeg_finish_decompress(&d.info);
+  return true;
+}
+
 }  // namespace
 
 Image decode_jpeg(std::span<const uint8_t> bytes) {
-  jpeg_decompress_struct info{};
-  ErrorManager manager;
-  install(manager, info.err);
-  // What changes after setjmp lives on the heap, so that a jump finds it whole.
-  struct Work {
-    Image image;
-    std::vector<uint8_t> line;
-  };
-  const auto work = std::make_unique<Work>();
-  if (setjmp(manager.jump)) {
-    jpeg_destroy_decompress(&info);
-    throw Error("", std::string("damaged JPEG: ") + manager.text, "restore the file");
-  }
-  jpeg_create_decompress(&info);
-  jpeg_mem_src(&info, bytes.data(), bytes.size());
-  jpeg_read_header(&info, TRUE);
-  if (static_cast<int64_t>(info.image_width) * info.image_height > kMaxImagePixels) {
-    jpeg_destroy_decompress(&info);
-    throw Error("", "image is over the limit of " + std::to_string(kMaxImagePixels) + " pixels", "save it as a tiled TIFF");
-  }
-  bool cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
-  info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
-  jpeg_start_decompress(&info);
-  work->image = Image(static_cast<int>(info.output_width), static_cast<int>(info.output_height));
-  Image& image = work->image;
-  std::vector<uint8_t>& line = work->line;
-  if (cmyk) line.resize(static_cast<size_t>(info.output_width) * 4);
-  while (info.output_scanline < info.output_height) {
-    uint8_t* row = image.row(static_cast<int>(info.output_scanline));
-    JSAMPROW target = cmyk ? line.data() : row;
-    jpeg_read_scanlines(&info, &target, 1);
-    for (int x = 0; cmyk && x < image.width; ++x) {
-      const uint8_t* p = line.data() + x * 4;
-      bool inverted = info.saw_Adobe_marker;
-      for (int c = 0; c < 3; ++c) row[x * 3 + c] = inverted ? times(p[c], p[3]) : times(255 - p[c], 255 - p[3]);
-    }
-  }
-  jpeg_finish_decompress(&info);
-  jpeg_destroy_decompress(&info);
-  return std::move(work->image);
+  Image image;
+  Decoder d;
+  bool ok = decode(d, {{}, bytes, JpegColour::stated}, [&](const jpeg_decompress_struct& info) {
+    const int64_t pixels = static_cast<int64_t>(info.image_width) * info.image_height;
+    check_pixels(info.image_width, info.image_height);
+    // A Huffman-coded block of 64 pixels takes at least a bit per component.
+    if (!info.arith_code && pixels / 2048 > static_cast<int64_t>(bytes.size()))
+      throw Error("", "damaged JPEG: " + std::to_string(bytes.size()) + " bytes cannot hold " + std::to_string(pixels) + " pixels", "restore the file");
+    image = Image(static_cast<int>(info.image_width), static_cast<int>(info.image_height));
+    return image.rgb.data();
+  });
+  if (!ok) throw Error("", std::string("damaged JPEG: ") + d.manager.text, "restore the file");
+  return image;
+}
+
+bool decode_jpeg_stream(const JpegStream& stream, int width, int height, uint8_t* rgb) {
+  Decoder d;
+  bool ok = decode(d, stream, [&](const jpeg_decompress_struct& info) {
+    return static_cast<int64_t>(info.image_width) == width && static_cast<int64_t>(info.image_height) == height ? rgb : nullptr;
+  });
+  if (!ok) throw Error("", std::string("damaged JPEG: ") + d.manager.text, "restore the file");
+  return d.rgb != nullptr;
 }
 
 std::string encode_jpeg(const Image& image, int quality) {
-  jpeg_compress_struct info{};
-  ErrorManager manager;
-  install(manager, info.err);
-  struct Output {
+  struct Encoder {
+    jpeg_compress_struct info{};
+    ErrorManager manager;
     unsigned char* data = nullptr;
     unsigned long size = 0;
-    ~Output() { std::free(data); }
+    Encoder() { info.err = install(manager); }
+    ~Encoder() {
+      jpeg_destroy_compress(&info);
+      std::free(data);
+    }
   };
-  const auto output = std::make_unique<Output>();
-  if (setjmp(manager.jump)) {
-    jpeg_destroy_compress(&info);
-    throw Error("", std::string("cannot encode JPEG: ") + manager.text);
+  const auto e = std::make_unique<Encoder>();
+  if (setjmp(e->manager.jump)) throw Error("", std::string("cannot encode JPEG: ") + e->manager.text);
+  jpeg_create_compress(&e->info);
+  jpeg_mem_dest(&e->info, &e->data, &e->size);
+  e->info.image_width = static_cast<JDIMENSION>(image.width);
+  e->info.image_height = static_cast<JDIMENSION>(image.height);
+  e->info.input_components = 3;
+  e->info.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&e->info);
+  jpeg_set_quality(&e->info, quality, TRUE);
+  jpeg_start_compress(&e->info, TRUE);
+  while (e->info.next_scanline < e->info.image_height) {
+    JSAMPROW row = const_cast<uint8_t*>(image.row(static_cast<int>(e->info.next_scanline)));
+    jpeg_write_scanlines(&e->info, &row, 1);
   }
-  jpeg_create_compress(&info);
-  jpeg_mem_dest(&info, &output->data, &output->size);
-  info.image_width = static_cast<JDIMENSION>(image.width);
-  info.image_height = static_cast<JDIMENSION>(image.height);
-  info.input_components = 3;
-  info.in_color_space = JCS_RGB;
-  jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, quality, TRUE);
-  jpeg_start_compress(&info, TRUE);
-  while (info.next_scanline < info.image_height) {
-    JSAMPROW row = const_cast<uint8_t*>(image.row(static_cast<int>(info.next_scanline)));
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
-  jpeg_destroy_compress(&info);
-  return {reinterpret_cast<char*>(output->data), output->size};
+  jpeg_finish_compress(&e->info);
+  return {reinterpret_cast<char*>(e->data), e->size};
 }
 
 }  // namespace cytodet

@@ -1,0 +1,44 @@
+// Decoded stored tiles of one slide, least recently used dropped first. Threads that ask for the same block at once decode it once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <vector>
+
+namespace cytodet {
+
+using Block = std::shared_ptr<const std::vector<uint8_t>>;  // RGB, rows of the block's width
+
+class BlockCache {
+ public:
+  using Key = std::tuple<int, int64_t, int64_t>;  // level, column, row of the block
+
+  explicit BlockCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  // The block, from `decode` where it is not held. What decode throws is thrown here, to all that wait, and nothing is kept.
+  Block get(const Key& key, const std::function<Block()>& decode);
+
+  int64_t bytes() const;
+
+ private:
+  struct Entry {
+    std::shared_future<Block> block;
+    std::list<Key>::iterator recent;
+    int64_t bytes = 0;  // 0: being decoded
+  };
+  void drop_oldest();
+
+  const int64_t max_bytes_;
+  mutable std::mutex mutex_;
+  std::map<Key, Entry> entries_;
+  std::list<Key> recent_;  // newest first
+  int64_t bytes_ = 0;
+};
+
+}  // namespace cytodet

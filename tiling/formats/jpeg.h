@@ -1,0 +1,25 @@
+// libjpeg-turbo behind errors that are thrown.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/image.h"
+
+namespace cytodet {
+
+enum class JpegColour { stated, gray, rgb, ycbcr };  // stated: as the stream's own markers say
+
+// A stored tile: an abbreviated stream and the tables it needs (empty: it has its own).
+struct JpegStream {
+  std::span<const uint8_t> tables, data;
+  JpegColour colour = JpegColour::stated;
+};
+
+// RGB rows of width * 3 bytes. False, with nothing decoded, when the stream's size is not width x height. Throws Error on damaged data.
+bool decode_jpeg_stream(const JpegStream& stream, int width, int height, uint8_t* rgb);
+
+std::string encode_jpeg(const Image& image, int quality);
+
+}  // namespace cytodet

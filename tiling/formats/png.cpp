@@ -1,0 +1,96 @@
+#include "tiling/formats/png.h"
+
+#include <png.h>
+
+#include <csetjmp>
+#include <cstring>
+#include <vector>
+
+#include "tiling/formats/limits.h"
+#include "tiling/image_io.h"
+
+namespace cytodet {
+namespace {
+
+struct Source {
+  std::span<const uint8_t> left;
+};
+
+// All that lives across a jump out of libpng.
+struct Reader {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  Source source;
+  Image image;
+  std::vector<png_bytep> rows;
+  std::string problem;
+
+  ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp text) {
+  static_cast<Reader*>(png_get_error_ptr(png))->problem = text;
+  png_longjmp(png, 1);
+}
+void on_warning(png_structp, png_const_charp) {}
+
+void take(png_structp png, png_bytep out, size_t n) {
+  auto* source = static_cast<Source*>(png_get_io_ptr(png));
+  if (n > source->left.size()) png_error(png, "the data is cut off");
+  std::memcpy(out, source->left.data(), n);
+  source->left = source->left.subspan(n);
+}
+
+bool decode(Reader& r, size_t bytes) {
+  if (setjmp(png_jmpbuf(r.png))) return false;
+  png_set_read_fn(r.png, &r.source, take);
+  png_read_info(r.png, r.info);
+  const int64_t width = png_get_image_width(r.png, r.info), height = png_get_image_height(r.png, r.info);
+  check_pixels(width, height);
+  // Deflate shrinks at most 1032 times.
+  if (static_cast<double>(png_get_rowbytes(r.png, r.info)) * static_cast<double>(height) > 1032.0 * static_cast<double>(bytes))
+    png_error(r.png, "the data is too short for its size");
+  png_set_expand(r.png);
+  png_set_scale_16(r.png);
+  png_set_gray_to_rgb(r.png);
+  png_color_16 white{0, 255, 255, 255, 255};
+  const bool deep = png_get_bit_depth(r.png, r.info) == 16;
+  if (deep) white.red = white.green = white.blue = white.gray = 65535;
+  if ((png_get_color_type(r.png, r.info) & PNG_COLOR_MASK_ALPHA) || png_get_valid(r.png, r.info, PNG_INFO_tRNS))
+    png_set_background(r.png, &white, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
+  png_set_interlace_handling(r.png);
+  png_read_update_info(r.png, r.info);
+  if (png_get_rowbytes(r.png, r.info) != static_cast<size_t>(width) * 3) png_error(r.png, "cannot be turned into 8-bit RGB");
+  r.image = Image(static_cast<int>(width), static_cast<int>(height));
+  for (int y = 0; y < r.image.height; ++y) r.rows.push_back(r.image.row(y));
+  png_read_image(r.png, r.rows.data());
+  png_read_end(r.png, nullptr);
+  return true;
+}
+
+}  // namespace
+
+Image decode_png(std::span<const uint8_t> bytes) {
+  Reader r;
+  r.source.left = bytes;
+  r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
+  r.info = r.png ? png_create_info_struct(r.png) : nullptr;
+  if (!r.info) throw std::bad_alloc();
+  if (!decode(r, bytes.size())) throw Error("", "damaged PNG: " + r.problem, "restore the file");
+  return std::move(r.image);
+}
+
+std::string encode_png(const Image& image) {
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  png.width = static_cast<png_uint_32>(image.width);
+  png.height = static_cast<png_uint_32>(image.height);
+  png.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
+  std::string bytes(size, '\0');
+  if (!png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr)) throw Error("", std::string("cannot encode PNG: ") + png.message);
+  bytes.resize(size);
+  return bytes;
+}
+
+}  // namespace cytodet

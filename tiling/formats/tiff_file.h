@@ -1,0 +1,60 @@
+// One open TIFF file: libtiff behind errors that are thrown. A handle is used by one thread at a time.
+#pragma once
+
+#include <tiffio.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tiling/formats/block_cache.h"
+
+namespace cytodet {
+
+// An image in the file. It is stored in blocks: tiles, or strips as wide as the image.
+struct TiffDirectory {
+  bool sub = false;
+  uint64_t where = 0;  // number in the main chain, or offset of a SubIFD
+  int64_t width = 0, height = 0;
+  int64_t block_width = 0, block_height = 0;
+  bool tiled = false;
+  bool plain_jpeg = false;  // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
+  uint16_t orientation = 1;  // TIFF 6.0, tag 274
+  uint32_t subfile_type = 0;
+};
+
+class TiffFile {
+ public:
+  explicit TiffFile(const std::string& path);
+  ~TiffFile();
+  TiffFile(const TiffFile&) = delete;
+  TiffFile& operator=(const TiffFile&) = delete;
+
+  // Makes an image current and describes it. Throws Error when it is damaged, empty, or cannot be turned into RGB.
+  TiffDirectory open(bool sub, uint64_t where);
+  TIFF* tiff() const { return tiff_; }
+
+  // Offsets of the current image's SubIFDs; number of images in the main chain (at most 256 each).
+  std::vector<uint64_t> sub_images() const;
+  int images();
+
+  // RGB pixels of a block of an image, alpha laid over white; the part outside the image, and a block that the file leaves out, are white.
+  Block decode(const TiffDirectory& d, int64_t column, int64_t row);
+
+ private:
+  static int on_error(TIFF*, void* user, const char* module, const char* format, va_list arguments);
+  static int on_warning(TIFF*, void* user, const char* module, const char* format, va_list arguments);
+  [[noreturn]] void fail() const;
+  void select(bool sub, uint64_t where);
+  bool decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t bytes, uint8_t* rgb);
+  void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
+
+  TIFF* tiff_ = nullptr;
+  std::string error_, damage_;  // first error; first warning that tells of damaged pixels
+  int64_t file_bytes_ = 0;
+  bool selected_ = false, sub_ = false;
+  uint64_t where_ = 0;
+};
+
+}  // namespace cytodet

@@ -1,0 +1,21 @@
+#include "tiling/image_io.h"
+
+#include "core/error.h"
+#include "core/file.h"
+#include "tiling/formats/jpeg.h"
+#include "tiling/formats/png.h"
+
+namespace cytodet {
+
+void write_image(const Image& image, const std::filesystem::path& path) {
+  std::string extension = path.extension().string();
+  const bool jpeg = extension == ".jpg" || extension == ".jpeg";
+  try {
+    write_file(path, jpeg ? encode_jpeg(image, 90) : encode_png(image));
+  } catch (const Error& e) {
+    if (e.where().starts_with(path.string())) throw;
+    throw e.within(path.string());
+  }
+}
+
+}  // namespace cytodet
