@@ -1,0 +1,20 @@
+#include "fuzz/driver.h"
+
+#include "models/efficientdet/model_file.h"
+#include "pipeline/run_config.h"
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/configs", CYTODET_SOURCE_DIR "/models/efficientdet/efficientdet_d0_blood.json"}; }
+
+// Run configs and model files are read by the same code.
+void fuzz_one(std::string_view bytes) {
+  cytodet::Json json = cytodet::parse_json(bytes, "config");
+  try {
+    cytodet::RunConfig config;
+    cytodet::read_settings(json, config, "config");
+    cytodet::check(config.detect);
+  } catch (const cytodet::Error&) {
+    cytodet::ModelFile model;
+    cytodet::read_settings(json, model, "model");
+    cytodet::check(model, "model");
+  }
+}

@@ -1,0 +1,12 @@
+#include "fuzz/driver.h"
+
+#include "eval/coco.h"
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/detections"}; }
+
+void fuzz_one(std::string_view bytes) {
+  static const cytodet::Truth truth = cytodet::read_truth(CYTODET_SOURCE_DIR "/tests/data/fuzz/truth/small.json");
+  cytodet::ScoreOptions options;
+  options.threads = 1;
+  cytodet::to_text(cytodet::score(truth, cytodet::parse_detections(bytes, "detections", truth), options));
+}

@@ -1,0 +1,18 @@
+#include "fuzz/driver.h"
+
+#include "exec/plan.h"
+#include "graph/io.h"
+#include "graph/op.h"
+#include "graph/pass.h"
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/graph/conformance"}; }
+
+// Compiling and running; inputs are zeros of whatever static shape they claim.
+void fuzz_one(std::string_view bytes) {
+  cytodet::set_max_tensor_bytes(int64_t{16} << 20);
+  cytodet::Graph graph = cytodet::parse_graph(bytes, "input");
+  cytodet::PlanOptions options;
+  options.fuse = bytes.size() % 2;
+  cytodet::Runner runner(cytodet::Plan::compile(graph, options));
+  runner.run();
+}

@@ -1,0 +1,13 @@
+#include "fuzz/driver.h"
+
+#include "eval/coco.h"
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/truth"}; }
+
+void fuzz_one(std::string_view bytes) {
+  cytodet::Truth truth = cytodet::parse_truth(bytes, "truth");
+  cytodet::DetectionSet none;
+  cytodet::ScoreOptions options;
+  options.threads = 1;
+  cytodet::to_text(cytodet::score(truth, none, options));
+}
