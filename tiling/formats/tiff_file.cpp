@@ -152,14 +152,28 @@ bool TiffFile::decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t 
   return decode_jpeg_stream(stream, static_cast<int>(d.block_width), static_cast<int>(rows_of(d, d.tiled ? 0 : index)), rgb);
 }
 
+// libtiff 4.5 refuses an uncompressed tile unless its read buffer has just the tile's size; its own are multiples of 1024.
+void TiffFile::give_buffer(const TiffDirectory& d) {
+  uint16_t compression = COMPRESSION_NONE;
+  TIFFGetFieldDefaulted(tiff_, TIFFTAG_COMPRESSION, &compression);
+  if (d.tiled && compression == COMPRESSION_NONE) {
+    buffer_.resize(static_cast<size_t>(TIFFTileSize(tiff_)));
+    TIFFReadBufferSetup(tiff_, buffer_.data(), static_cast<tmsize_t>(buffer_.size()));
+  } else if (!buffer_.empty()) {
+    TIFFReadBufferSetup(tiff_, nullptr, 1024);
+    buffer_.clear();
+  }
+}
+
 void TiffFile::decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb) {
   // Blocks are wanted as they are stored: libtiff would flip each by itself.
   TIFFSetField(tiff_, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
+  give_buffer(d);
   const int64_t rows = rows_of(d, row);
   std::vector<uint32_t> raster(static_cast<size_t>(d.block_width * d.block_height));
   const auto x = static_cast<uint32_t>(column * d.block_width), y = static_cast<uint32_t>(row * d.block_height);
   const int ok = d.tiled ? TIFFReadRGBATileExt(tiff_, x, y, raster.data(), 1) : TIFFReadRGBAStripExt(tiff_, y, raster.data(), 1);
-  if (!ok || !damage_.empty()) fail();
+  if (!ok || !error_.empty() || !damage_.empty()) fail();
   for (int64_t r = 0; r < rows; ++r) {
     const uint32_t* in = raster.data() + (rows - 1 - r) * d.block_width;
     uint8_t* out = rgb + r * d.block_width * 3;

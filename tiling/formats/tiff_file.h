@@ -48,10 +48,12 @@ class TiffFile {
   [[noreturn]] void fail() const;
   void select(bool sub, uint64_t where);
   bool decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t bytes, uint8_t* rgb);
+  void give_buffer(const TiffDirectory& d);
   void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
 
   TIFF* tiff_ = nullptr;
   std::string error_, damage_;  // first error; first warning that tells of damaged pixels
+  std::vector<uint8_t> buffer_;  // libtiff's read buffer, where it is ours
   int64_t file_bytes_ = 0;
   bool selected_ = false, sub_ = false;
   uint64_t where_ = 0;
