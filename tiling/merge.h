@@ -15,6 +15,8 @@ struct MergeSettings {
   double iou = 0.5;              // boxes of one class that overlap more are one
   double edge_px = 4;            // a box this near to an inner tile edge may be cut (level-0 pixels)
   double cover = 0.6;            // share of a cut box inside another tile's box above which it is part of it
+  double soft_sigma = 0.5;       // soft_nms
+  double soft_score = 0.05;      // soft_nms: least score that is kept
 };
 void fields(Fields& f, MergeSettings& s);
 

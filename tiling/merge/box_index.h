@@ -1,6 +1,7 @@
 // Boxes bucketed by a uniform grid: finds those that overlap a box without comparing with all. O(n) memory.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <unordered_map>
@@ -15,7 +16,7 @@ class BoxIndex {
   explicit BoxIndex(double cell) : cell_(cell) {}
 
   void add(int id, const Box& box) {
-    if (cells_covered(box) > kMaxCells) {
+    if (!fits(box)) {
       large_.push_back(id);
       return;
     }
@@ -28,7 +29,7 @@ class BoxIndex {
     for (int id : large_)
       if (f(id)) return true;
     bool found = false;
-    if (cells_covered(box) > kMaxCells) {
+    if (!fits(box)) {
       for (const auto& [key, ids] : cells_)
         for (int id : ids)
           if (f(id)) return true;
@@ -47,13 +48,18 @@ class BoxIndex {
   }
 
  private:
-  static constexpr double kMaxCells = 256;
+  static constexpr double kMaxCells = 256, kMaxCell = 1e15;
   int64_t cell_of(double v) const { return static_cast<int64_t>(std::floor(v / cell_)); }
-  double cells_covered(const Box& b) const { return (std::floor(b.x1 / cell_) - std::floor(b.x0 / cell_) + 1) * (std::floor(b.y1 / cell_) - std::floor(b.y0 / cell_) + 1); }
+  // Few cells, none of them out of an integer's reach; false for what is not a number.
+  bool fits(const Box& b) const {
+    const double columns = std::floor(b.x1 / cell_) - std::floor(b.x0 / cell_) + 1, rows = std::floor(b.y1 / cell_) - std::floor(b.y0 / cell_) + 1;
+    const double farthest = std::max({std::abs(b.x0), std::abs(b.y0), std::abs(b.x1), std::abs(b.y1)}) / cell_;
+    return columns * rows <= kMaxCells && farthest < kMaxCell;
+  }
   template <class F>
   void each_cell(const Box& b, F f) const {
     for (int64_t y = cell_of(b.y0); y <= cell_of(b.y1); ++y)
-      for (int64_t x = cell_of(b.x0); x <= cell_of(b.x1); ++x) f(static_cast<uint64_t>(y) * 0x9e3779b97f4a7c15ull ^ static_cast<uint64_t>(x));
+      for (int64_t x = cell_of(b.x0); x <= cell_of(b.x1); ++x) f((static_cast<uint64_t>(y) * 0x9e3779b97f4a7c15ull) ^ static_cast<uint64_t>(x));
   }
   double cell_;
   std::vector<int> large_;
@@ -65,7 +71,8 @@ template <class Boxes, class Get>
 double cell_for(const Boxes& boxes, Get get) {
   double total = 0;
   for (const auto& b : boxes) total += get(b).width() + get(b).height();
-  return boxes.empty() ? 1.0 : std::max(1e-3, total / static_cast<double>(boxes.size()));
+  const double cell = boxes.empty() ? 1.0 : total / static_cast<double>(boxes.size());
+  return std::isfinite(cell) ? std::max(1e-3, cell) : 1.0;
 }
 
 }  // namespace cytodet

@@ -5,15 +5,16 @@
 
 #include "core/names.h"
 #include "tiling/merge/box_index.h"
+#include "tiling/merge/rows.h"
 
 namespace cytodet {
-namespace {
 
 std::vector<std::vector<TileDetection>> by_class(std::vector<TileDetection> all) {
   std::sort(all.begin(), all.end(), [](const TileDetection& a, const TileDetection& b) {
     if (a.detection.category != b.detection.category) return a.detection.category < b.detection.category;
     if (a.detection != b.detection) return ranks_before(a.detection, b.detection);
-    return a.cut < b.cut;
+    if (a.cut != b.cut) return b.cut;
+    return a.tile < b.tile;
   });
   std::vector<std::vector<TileDetection>> groups;
   for (TileDetection& d : all) {
@@ -22,6 +23,8 @@ std::vector<std::vector<TileDetection>> by_class(std::vector<TileDetection> all)
   }
   return groups;
 }
+
+namespace {
 
 // Greedy suppression of one class, ranked.
 void suppress(const std::vector<TileDetection>& ranked, double limit, Detections& out) {
@@ -64,6 +67,7 @@ Detections merge_owner(std::vector<TileDetection> all, const MergeSettings& s) {
 
 constexpr MergeMethod kMethods[] = {
     {"nms", "per class, the best of boxes that overlap", merge_nms},
+    {"soft_nms", "per class, scores fall by the overlap with better boxes", merge_soft_nms},
     {"owner", "cut boxes give way to the tile that sees the cell whole, then nms", merge_owner},
 };
 
@@ -74,6 +78,8 @@ void fields(Fields& f, MergeSettings& s) {
   f("iou", s.iou);
   f("edge_px", s.edge_px);
   f("cover", s.cover);
+  f("soft_sigma", s.soft_sigma);
+  f("soft_score", s.soft_score);
 }
 
 std::span<const MergeMethod> merge_methods() { return kMethods; }
@@ -81,6 +87,9 @@ std::span<const MergeMethod> merge_methods() { return kMethods; }
 Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) {
   if (!(s.iou >= 0 && s.iou <= 1)) throw UsageError("merge.iou", "must be 0 to 1");
   if (!(s.cover >= 0 && s.cover <= 1)) throw UsageError("merge.cover", "must be 0 to 1");
+  if (!(s.edge_px >= 0)) throw UsageError("merge.edge_px", "must be 0 or more");
+  if (!(s.soft_sigma > 0)) throw UsageError("merge.soft_sigma", "must be above 0");
+  if (!(s.soft_score >= 0 && s.soft_score <= 1)) throw UsageError("merge.soft_score", "must be 0 to 1");
   std::vector<std::string> known;
   for (const MergeMethod& m : kMethods) {
     known.push_back(m.name);
