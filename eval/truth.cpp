@@ -45,6 +45,15 @@ int64_t whole(const Path& at, const char* field, simdjson::simdjson_result<od::v
   return static_cast<int64_t>(d);
 }
 
+// A field that may be missing or of another type. Any other error means the text is broken: reading on would be undefined.
+template <class T>
+bool optional_field(const Path& at, simdjson::simdjson_result<T> result, T& out) {
+  simdjson::error_code e = std::move(result).get(out);
+  if (e == simdjson::SUCCESS) return true;
+  if (e != simdjson::NO_SUCH_FIELD && e != simdjson::INCORRECT_TYPE && e != simdjson::NUMBER_ERROR) not_json(at.file, e);
+  return false;
+}
+
 void box_of(const Path& at, simdjson::simdjson_result<od::value> value, double* box) {
   od::array list;
   if (auto e = value.get_array().get(list)) at.fail("bbox", e == simdjson::NO_SUCH_FIELD ? "is missing" : "is not an array");
@@ -124,17 +133,17 @@ Truth parse_truth(std::string_view json, const std::string& where) {
       TruthImage image;
       image.id = whole(at, "id", o.find_field_unordered("id"));
       std::string_view name;
-      if (!o.find_field_unordered("file_name").get_string().get(name)) image.file_name = std::string(name);
+      if (optional_field(at, o.find_field_unordered("file_name").get_string(), name)) image.file_name = std::string(name);
       int64_t side = 0;
-      if (!o.find_field_unordered("width").get_int64().get(side)) image.width = side;
-      if (!o.find_field_unordered("height").get_int64().get(side)) image.height = side;
+      if (optional_field(at, o.find_field_unordered("width").get_int64(), side)) image.width = side;
+      if (optional_field(at, o.find_field_unordered("height").get_int64(), side)) image.height = side;
       t.images.push_back(std::move(image));
     });
     each_object(doc, where, "categories", true, [&](od::object& o, const Path& at) {
       TruthCategory category;
       category.id = whole(at, "id", o.find_field_unordered("id"));
       std::string_view name;
-      if (!o.find_field_unordered("name").get_string().get(name)) category.name = std::string(name);
+      if (optional_field(at, o.find_field_unordered("name").get_string(), name)) category.name = std::string(name);
       else category.name = std::to_string(category.id);
       t.categories.push_back(std::move(category));
     });
@@ -157,9 +166,9 @@ Truth parse_truth(std::string_view json, const std::string& where) {
       int64_t crowd = 0, ignore = 0;
       auto flag = [&](const char* name) -> int64_t {
         od::value v;
-        if (o.find_field_unordered(name).get(v)) return 0;
+        if (!optional_field(at, o.find_field_unordered(name), v)) return 0;
         bool b = false;
-        if (!v.get_bool().get(b)) return b;
+        if (optional_field(at, v.get_bool(), b)) return b;
         return whole(at, name, o.find_field_unordered(name));
       };
       crowd = flag("iscrowd");
