@@ -120,6 +120,7 @@ std::function<int()> setup_detect(CLI::App& app) {
     std::string out, truth;
     bool overlay = false, timing = false;
     double overlay_score = -1;
+    std::string overlay_format;
   };
   auto o = std::make_shared<Options>();
   o->add(app);
@@ -127,6 +128,7 @@ std::function<int()> setup_detect(CLI::App& app) {
   app.add_option("-o,--out", o->out, "Folder for the results");
   app.add_option("--truth", o->truth, "COCO truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
+  app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
   app.add_option("--overlay-score", o->overlay_score, "Least score of a box in the picture");
   app.add_flag("--timing", o->timing, "Print the timing table");
   return [o] {
@@ -137,6 +139,7 @@ std::function<int()> setup_detect(CLI::App& app) {
     if (!o->truth.empty()) c.truth = o->truth;
     c.overlay = c.overlay || o->overlay;
     if (o->overlay_score >= 0) c.overlay_score = o->overlay_score;
+    if (!o->overlay_format.empty()) c.overlay_format = o->overlay_format;
     if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
     Detector detector = o->detector(c);
     std::vector<int64_t> ids;

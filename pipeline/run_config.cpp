@@ -34,6 +34,7 @@ void fields(Fields& f, RunConfig& s) {
   f("output", s.output);
   f("overlay", s.overlay);
   f("overlay_score", s.overlay_score);
+  f("overlay_format", s.overlay_format);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
 }
@@ -59,6 +60,7 @@ RunConfig read_run_config(const std::filesystem::path& path) {
 }
 
 DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::vector<int64_t>& ids, bool quiet) {
+  if (config.overlay_format != "png" && config.overlay_format != "jpg") throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
   make_folder(config.output);
   std::filesystem::path folder = config.output;
   { AtomicFile writable(folder / "run.json"); }
@@ -84,7 +86,7 @@ DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::
         try {
           if (!r.problem.empty()) throw Error("", r.problem);
           write_competition_results(r.detections, folder / (name + ".json"));
-          if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}), folder / (name + ".png"));
+          if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}), folder / (name + "." + config.overlay_format));
         } catch (const Error& e) {
           std::fprintf(stderr, "cytodet: error: %s\n", e.what());
           throw;

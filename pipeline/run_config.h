@@ -20,6 +20,7 @@ struct RunConfig {
   std::string output = "out";       // folder
   bool overlay = false;             // also a picture with boxes per input
   double overlay_score = 0.4;       // least score of a box in the picture
+  std::string overlay_format = "png";  // png or jpg
   DetectSettings detect;
   EvaluateSettings evaluate;
 };
