@@ -96,6 +96,21 @@ TEST(BadInput, AnUnreadableSlideFailsAgainAndAgainAndOthersLive) {
   EXPECT_NO_THROW(open_slide(data_folder() / "slides/small.svs")->read(0, 0, 0, 16, 16, tile.rgb.data()));
 }
 
+TEST(BadInput, DamagedHeadersPrintNothing) {
+  ScratchFolder scratch;
+  const std::string whole = read_file(data_folder() / "slides/small.svs");
+  int refused = 0;
+  testing::internal::CaptureStderr();
+  for (size_t at = 8; at < whole.size(); at += 5) {
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(~bytes[at]);
+    write_file(scratch.path / "a.svs", bytes);
+    refused += !failure(scratch.path / "a.svs").empty();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_GT(refused, 20);
+}
+
 TEST(BadInput, SizesOverTheLimitAreNamedBeforeMemoryIsTaken) {
   ScratchFolder scratch;
   std::string bmp = read_file(data_folder() / "tiling/formats/rgb.bmp"), png = read_file(data_folder() / "tiling/formats/rgb.png"), jpeg = read_file(data_folder() / "tiling/formats/gray.jpg");

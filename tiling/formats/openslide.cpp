@@ -1,4 +1,6 @@
+#include <dlfcn.h>
 #include <openslide/openslide.h>
+#include <tiffio.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,12 +13,26 @@
 namespace cytodet {
 namespace {
 
+// OpenSlide reports its errors itself; what libtiff and GLib print beside them must not reach the user's terminal. GLib comes with
+// OpenSlide but its headers do not, hence the look-up.
+void silence_libraries() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    TIFFSetWarningHandler(nullptr);
+    TIFFSetErrorHandler(nullptr);
+    using LogHandler = void (*)(const char*, int, const char*, void*);
+    using SetDefaultHandler = LogHandler (*)(LogHandler, void*);
+    if (auto set = reinterpret_cast<SetDefaultHandler>(dlsym(RTLD_DEFAULT, "g_log_set_default_handler"))) set([](const char*, int, const char*, void*) {}, nullptr);
+  });
+}
+
 struct Closer {
   void operator()(openslide_t* s) const { openslide_close(s); }
 };
 using HandlePtr = std::unique_ptr<openslide_t, Closer>;
 
 HandlePtr open_handle(const std::string& path) {
+  silence_libraries();
   HandlePtr s(openslide_open(path.c_str()));
   if (!s) throw Error("", "OpenSlide does not know the format", "check the file");
   if (const char* e = openslide_get_error(s.get())) throw Error("", std::string("OpenSlide: ") + e, "restore the file");
@@ -92,6 +108,7 @@ class OpenSlideSlide : public Slide {
 std::unique_ptr<Slide> open_openslide(const std::string& path) { return std::make_unique<OpenSlideSlide>(path); }
 
 std::string openslide_vendor(const std::string& path) {
+  silence_libraries();
   const char* vendor = openslide_detect_vendor(path.c_str());
   return vendor ? vendor : "";
 }

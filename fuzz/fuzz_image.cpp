@@ -1,0 +1,26 @@
+#include "fuzz/driver.h"
+
+#include "tiling/slide.h"
+
+std::vector<std::string> fuzz_seeds() {
+  const std::string data = CYTODET_SOURCE_DIR "/tests/data/";
+  return {data + "tiling/formats", data + "corrupt", data + "slides/boxes.tiff", data + "slides/small.svs", data + "slides/test_orient1.tif"};
+}
+
+void fuzz_one(std::string_view bytes) {
+  static const std::string path = (std::filesystem::temp_directory_path() / ("fuzz_image-" + std::to_string(::getpid()) + ".slide")).string();
+  struct Scratch {
+    ~Scratch() { std::filesystem::remove(path); }
+  } scratch;
+  if (std::FILE* f = std::fopen(path.c_str(), "wb")) {
+    std::fwrite(bytes.data(), 1, bytes.size(), f);
+    std::fclose(f);
+  }
+  std::unique_ptr<cytodet::Slide> slide = cytodet::open_slide(path);
+  cytodet::Image piece(300, 200);
+  for (size_t level = 0; level < slide->levels.size() && level < 8; ++level)
+    for (int i = 0; i < 3; ++i) {
+      const cytodet::LevelInfo& l = slide->levels[level];
+      slide->read(static_cast<int>(level), i * l.width / 2 - 150, i * l.height / 2 - 100, piece.width, piece.height, piece.rgb.data());
+    }
+}
