@@ -40,7 +40,7 @@ struct DetectFlags {
     app.add_option("--detections", detections, "Most detections per image or tile");
     app.add_option("--nms", nms, "hard or gaussian");
     app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
-    app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms");
+    app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
     app.add_option("--threads", threads, "Threads inside one network");
     app.add_flag("--quiet", quiet, "No progress");

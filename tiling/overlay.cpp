@@ -7,6 +7,8 @@
 #include <cstring>
 #include <opencv2/imgproc.hpp>
 
+#include "core/parallel.h"
+
 namespace cytodet {
 namespace {
 
@@ -17,7 +19,10 @@ cv::Scalar colour(int c) {
   return cv::Scalar(k[0], k[1], k[2]);
 }
 
-// The whole slide, strip by strip from the level that is nearest above the wanted size.
+// Far outside stays outside, and within an integer.
+cv::Point point(double x, double y) { return {static_cast<int>(std::clamp(x, -1000.0, 1e6)), static_cast<int>(std::clamp(y, -1000.0, 1e6))}; }
+
+// The whole slide, piece by strip from the level that is nearest above the wanted size.
 Image thumbnail(const Slide& slide, double scale, int width, int height) {
   int level = 0;
   for (size_t i = 0; i < slide.levels.size(); ++i)
@@ -25,17 +30,18 @@ Image thumbnail(const Slide& slide, double scale, int width, int height) {
   const LevelInfo& info = slide.levels[static_cast<size_t>(level)];
   Image out(width, height);
   constexpr int kRows = 64, kColumns = 256;
-  for (int y = 0; y < height; y += kRows)
-    for (int x = 0; x < width; x += kColumns) {
-      int rows = std::min(kRows, height - y), columns = std::min(kColumns, width - x);
-      int64_t y0 = int64_t{y} * info.height / height, y1 = std::max<int64_t>(y0 + 1, int64_t{y + rows} * info.height / height);
-      int64_t x0 = int64_t{x} * info.width / width, x1 = std::max<int64_t>(x0 + 1, int64_t{x + columns} * info.width / width);
-      Image part(static_cast<int>(x1 - x0), static_cast<int>(y1 - y0));
-      slide.read(level, x0, y0, part.width, part.height, part.rgb.data());
-      cv::Mat in(part.height, part.width, CV_8UC3, part.rgb.data()), small;
-      cv::resize(in, small, cv::Size(columns, rows), 0, 0, cv::INTER_AREA);
-      for (int r = 0; r < rows; ++r) std::memcpy(out.row(y + r) + x * 3, small.ptr<uint8_t>(r), static_cast<size_t>(columns) * 3);
-    }
+  const int across = (width + kColumns - 1) / kColumns, down = (height + kRows - 1) / kRows;
+  parallel_for(int64_t{across} * down, 0, [&](int64_t i) {
+    const int x = static_cast<int>(i % across) * kColumns, y = static_cast<int>(i / across) * kRows;
+    const int rows = std::min(kRows, height - y), columns = std::min(kColumns, width - x);
+    const int64_t y0 = int64_t{y} * info.height / height, y1 = std::max<int64_t>(y0 + 1, int64_t{y + rows} * info.height / height);
+    const int64_t x0 = int64_t{x} * info.width / width, x1 = std::max<int64_t>(x0 + 1, int64_t{x + columns} * info.width / width);
+    Image part(static_cast<int>(x1 - x0), static_cast<int>(y1 - y0));
+    slide.read(level, x0, y0, part.width, part.height, part.rgb.data());
+    cv::Mat in(part.height, part.width, CV_8UC3, part.rgb.data()), small;
+    cv::resize(in, small, cv::Size(columns, rows), 0, 0, cv::INTER_AREA);
+    for (int r = 0; r < rows; ++r) std::memcpy(out.row(y + r) + x * 3, small.ptr<uint8_t>(r), static_cast<size_t>(columns) * 3);
+  });
   return out;
 }
 
@@ -51,7 +57,7 @@ Image draw_overlay(const Slide& slide, const Detections& detections, const std::
     const Box& b = it->box;
     if (static_cast<double>(it->score) < options.score) continue;
     if (static_cast<size_t>(it->category) < counts.size()) ++counts[static_cast<size_t>(it->category)];
-    cv::rectangle(canvas, cv::Point(static_cast<int>(b.x0 * scale), static_cast<int>(b.y0 * scale)), cv::Point(static_cast<int>(b.x1 * scale), static_cast<int>(b.y1 * scale)),
+    cv::rectangle(canvas, point(b.x0 * scale, b.y0 * scale), point(b.x1 * scale, b.y1 * scale),
                   colour(it->category), std::max(1, picture.width / 700), cv::LINE_8);
   }
   const double font = std::clamp(picture.width / 1400.0, 0.4, 1.5);
