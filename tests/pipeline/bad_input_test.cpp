@@ -157,7 +157,7 @@ TEST_F(BadInput, CommandLineAndConfig) {
   expect_one_line(run({"detekt"}), 2, {"detect"});
   expect_one_line(run({"detect", "--modle", "x"}), 2, {"did you mean", "--model"});
   expect_one_line(run({"detect", "--model", kModel, "x.png"}), 2, {"needs -o OUTDIR"});
-  expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--tile", "3"}), 2, {"tiling.tile_px", "16 to 16384"});
+  expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--tile", "3"}), 2, {"tiling.tile_px", "16 to 8192"});
   expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--level", "1", "--mpp", "0.5"}), 2, {"exclude each other"});
   expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--merge", "ouner"}), 2, {"merge.method", "did you mean owner"});
   expect_one_line(run({"run", put("c.json", R"({"model": "m.json", "inputs": ["a"], "detect": {"tiling": {"tilepx": 3}}})")}), 2, {"c.json", "detect.tiling.tilepx", "did you mean tile_px"});
