@@ -1,14 +1,15 @@
 #include "fuzz/driver.h"
-
 #include "tiling/slide.h"
 
 std::vector<std::string> fuzz_seeds() {
   const std::string data = CYTODET_SOURCE_DIR "/tests/data/";
-  return {data + "tiling/formats", data + "corrupt", data + "slides/boxes.tiff", data + "slides/small.svs", data + "slides/test_orient1.tif"};
+  return {data + "tiling/formats", data + "corrupt", data + "slides/boxes.tiff", data + "slides/small.svs",
+          data + "slides/test_orient1.tif"};
 }
 
 void fuzz_one(std::string_view bytes) {
-  static const std::string path = (std::filesystem::temp_directory_path() / ("fuzz_image-" + std::to_string(::getpid()) + ".slide")).string();
+  static const std::string path =
+      (std::filesystem::temp_directory_path() / ("fuzz_image-" + std::to_string(::getpid()) + ".slide")).string();
   struct Scratch {
     ~Scratch() { std::filesystem::remove(path); }
   } scratch;
@@ -21,6 +22,7 @@ void fuzz_one(std::string_view bytes) {
   for (size_t level = 0; level < slide->levels.size() && level < 8; ++level)
     for (int i = 0; i < 3; ++i) {
       const cytodet::LevelInfo& l = slide->levels[level];
-      slide->read(static_cast<int>(level), i * l.width / 2 - 150, i * l.height / 2 - 100, piece.width, piece.height, piece.rgb.data());
+      slide->read(static_cast<int>(level), i * l.width / 2 - 150, i * l.height / 2 - 100, piece.width, piece.height,
+                  piece.rgb.data());
     }
 }

@@ -50,25 +50,31 @@ void fields(Fields& f, TilingSettings& s) {
 }
 
 void check(const TilingSettings& s) {
-  if (s.tile_px < 16 || s.tile_px > 8192) throw UsageError("tiling.tile_px", "must be 16 to 8192, not " + std::to_string(s.tile_px));
+  if (s.tile_px < 16 || s.tile_px > 8192)
+    throw UsageError("tiling.tile_px", "must be 16 to 8192, not " + std::to_string(s.tile_px));
   if (s.overlap_px < 0 || s.overlap_px > s.tile_px * 3 / 4)
-    throw UsageError("tiling.overlap_px", "must be 0 to three quarters of the tile (" + std::to_string(s.tile_px * 3 / 4) + "), not " + std::to_string(s.overlap_px));
+    throw UsageError("tiling.overlap_px", "must be 0 to three quarters of the tile (" + std::to_string(s.tile_px * 3 / 4) +
+                                              "), not " + std::to_string(s.overlap_px));
   if (int(s.level.has_value()) + int(s.mpp.has_value()) + int(s.scale.has_value()) > 1)
     throw UsageError("tiling", "level, mpp and scale exclude each other", "give one of them");
   if (s.scale && !(*s.scale > 1e-4 && *s.scale <= 1)) throw UsageError("tiling.scale", "must be above 0.0001 and at most 1");
-  if (s.mpp && !(*s.mpp > 0 && *s.mpp < 1000)) throw UsageError("tiling.mpp", "must be above 0 and below 1000 micrometres per pixel");
-  if (s.assume_mpp && !(*s.assume_mpp > 0 && *s.assume_mpp < 1000)) throw UsageError("tiling.assume_mpp", "must be above 0 and below 1000 micrometres per pixel");
+  if (s.mpp && !(*s.mpp > 0 && *s.mpp < 1000))
+    throw UsageError("tiling.mpp", "must be above 0 and below 1000 micrometres per pixel");
+  if (s.assume_mpp && !(*s.assume_mpp > 0 && *s.assume_mpp < 1000))
+    throw UsageError("tiling.assume_mpp", "must be above 0 and below 1000 micrometres per pixel");
 }
 
 double working_scale(const Slide& slide, const TilingSettings& s) {
   if (s.level) {
     if (*s.level < 0 || *s.level >= static_cast<int>(slide.levels.size()))
-      throw Error("level " + std::to_string(*s.level), "does not exist: the slide has " + std::to_string(slide.levels.size()), "use 0 to " + std::to_string(slide.levels.size() - 1));
+      throw Error("level " + std::to_string(*s.level), "does not exist: the slide has " + std::to_string(slide.levels.size()),
+                  "use 0 to " + std::to_string(slide.levels.size() - 1));
     return 1 / slide.levels[static_cast<size_t>(*s.level)].downsample;
   }
   if (s.mpp) {
     std::optional<double> own = slide.mpp_x ? slide.mpp_x : s.assume_mpp;
-    if (!own) throw Error("", "does not say its micrometres per pixel (no openslide.mpp-x, no TIFF XResolution)", "give --assume-mpp");
+    if (!own)
+      throw Error("", "does not say its micrometres per pixel (no openslide.mpp-x, no TIFF XResolution)", "give --assume-mpp");
     return std::min(1.0, *own / *s.mpp);
   }
   return s.scale.value_or(1.0);
@@ -85,7 +91,8 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
   const int64_t overlap = std::min<int64_t>(side - 1, std::llround(s.overlap_px * ratio));
   const int64_t step = side - overlap;
   if ((info.width / step + 1) * (info.height / step + 1) > kMaxTiles)
-    throw Error("", "would be cut into more than " + std::to_string(kMaxTiles) + " tiles", "use a larger tile or a lower resolution");
+    throw Error("", "would be cut into more than " + std::to_string(kMaxTiles) + " tiles",
+                "use a larger tile or a lower resolution");
   const double w = static_cast<double>(slide.width()), h = static_cast<double>(slide.height());
   std::vector<Tile> tiles;
   for (int64_t y : starts(info.height, side, overlap))

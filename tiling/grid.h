@@ -11,11 +11,11 @@
 namespace cytodet {
 
 struct TilingSettings {
-  int tile_px = 640;      // side of a tile, in pixels of the working resolution
-  int overlap_px = 160;   // shared by neighbours, same pixels
-  std::optional<int> level;     // working resolution: that of a pyramid level,
-  std::optional<double> mpp;    // or micrometres per pixel,
-  std::optional<double> scale;  // or working pixels per level-0 pixel (0..1]; none: 1
+  int tile_px = 640;                 // side of a tile, in pixels of the working resolution
+  int overlap_px = 160;              // shared by neighbours, same pixels
+  std::optional<int> level;          // working resolution: that of a pyramid level,
+  std::optional<double> mpp;         // or micrometres per pixel,
+  std::optional<double> scale;       // or working pixels per level-0 pixel (0..1]; none: 1
   std::optional<double> assume_mpp;  // for slides that do not say
 };
 void fields(Fields& f, TilingSettings& s);
@@ -24,10 +24,10 @@ void check(const TilingSettings& s);
 
 struct Tile {
   int index = 0;
-  Box area;                       // level-0 pixels, inside the slide
-  double side = 0;                // level-0 pixels of a whole tile; area is smaller only when the slide is
-  int level = 0;                  // to read from
-  int64_t x = 0, y = 0;           // in pixels of that level
+  Box area;              // level-0 pixels, inside the slide
+  double side = 0;       // level-0 pixels of a whole tile; area is smaller only when the slide is
+  int level = 0;         // to read from
+  int64_t x = 0, y = 0;  // in pixels of that level
   int width = 0, height = 0;
   int shrink = 1;    // shrink x shrink level pixels become one of read_tile's
   double pixel = 1;  // level-0 pixels per pixel of read_tile's
@@ -37,12 +37,13 @@ struct Tile {
 // Working pixels per level-0 pixel. Errors: a level that does not exist, an mpp for a slide that has none.
 double working_scale(const Slide& slide, const TilingSettings& s);
 
-// Rows of tiles that cover the slide, left to right, top to bottom; the last row and column are shifted inwards. Tiles are read from
-// the coarsest level that still holds the working resolution, and shrunk by a whole number where that level is twice as fine or more.
+// Rows of tiles that cover the slide, left to right, top to bottom; the last row and column are shifted inwards. Tiles are read
+// from the coarsest level that still holds the working resolution, and shrunk by a whole number where that level is twice as fine
+// or more.
 std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s);
 
-// Pixels of a tile: ceil(width / shrink) x ceil(height / shrink), each the mean of the level pixels it covers. What the slide throws is
-// passed on.
+// Pixels of a tile: ceil(width / shrink) x ceil(height / shrink), each the mean of the level pixels it covers. What the slide
+// throws is passed on.
 Image read_tile(const Slide& slide, const Tile& tile);
 
 }  // namespace cytodet

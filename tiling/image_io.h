@@ -10,8 +10,8 @@
 
 namespace cytodet {
 
-// 8-bit RGB whatever the file holds: gray, palette, 16 bit, CMYK are converted, alpha is laid over white. Throws Error on damaged or
-// truncated data and above kMaxImagePixels.
+// 8-bit RGB whatever the file holds: gray, palette, 16 bit, CMYK are converted, alpha is laid over white. Throws Error on damaged
+// or truncated data and above kMaxImagePixels.
 Image decode_jpeg(std::span<const uint8_t> bytes);
 Image decode_png(std::span<const uint8_t> bytes);
 Image decode_bmp(std::span<const uint8_t> bytes);

@@ -15,6 +15,7 @@ struct OverlayOptions {
 };
 
 // The slide shrunk, boxes in one colour per class, and above it a legend with the number of boxes drawn per class.
-Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes, const OverlayOptions& options = {});
+Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes,
+                   const OverlayOptions& options = {});
 
 }  // namespace cytodet

@@ -21,7 +21,8 @@ class MemorySlide : public Slide {
     std::memset(rgb, 255, static_cast<size_t>(w) * static_cast<size_t>(h) * 3);
     int64_t x0 = std::max<int64_t>(0, x), x1 = std::min<int64_t>(image_.width, x + w);
     for (int64_t yy = std::max<int64_t>(0, y); x0 < x1 && yy < std::min<int64_t>(image_.height, y + h); ++yy)
-      std::memcpy(rgb + ((yy - y) * w + (x0 - x)) * 3, image_.row(static_cast<int>(yy)) + x0 * 3, static_cast<size_t>(x1 - x0) * 3);
+      std::memcpy(rgb + ((yy - y) * w + (x0 - x)) * 3, image_.row(static_cast<int>(yy)) + x0 * 3,
+                  static_cast<size_t>(x1 - x0) * 3);
   }
 
  private:
@@ -32,7 +33,8 @@ bool starts(std::span<const uint8_t> head, std::initializer_list<uint8_t> magic)
   return head.size() >= magic.size() && std::equal(magic.begin(), magic.end(), head.begin());
 }
 bool is_tiff(std::span<const uint8_t> h) {
-  return starts(h, {'I', 'I', 42, 0}) || starts(h, {'M', 'M', 0, 42}) || starts(h, {'I', 'I', 43, 0}) || starts(h, {'M', 'M', 0, 43});
+  return starts(h, {'I', 'I', 42, 0}) || starts(h, {'M', 'M', 0, 42}) || starts(h, {'I', 'I', 43, 0}) ||
+         starts(h, {'M', 'M', 0, 43});
 }
 
 std::span<const uint8_t> as_bytes(const std::string& s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
@@ -47,9 +49,21 @@ std::unique_ptr<Slide> open_image(const std::string& path) {
 bool is_mirax(const std::string& path) { return path.ends_with(".mrxs") && openslide_vendor(path) == "mirax"; }
 
 constexpr SlideFormat kFormats[] = {
-    {"jpeg", [](const std::string& path, std::span<const uint8_t> h) { return starts(h, {0xff, 0xd8}) && !is_mirax(path); }, open_image<decode_jpeg>},
-    {"png", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {0x89, 'P', 'N', 'G'}); }, open_image<decode_png>},
-    {"bmp", [](const std::string&, std::span<const uint8_t> h) { return starts(h, {'B', 'M'}); }, open_image<decode_bmp>},
+    {"jpeg",
+     [](const std::string& path, std::span<const uint8_t> h) {
+       return starts(h, {0xff, 0xd8}) && !is_mirax(path);
+     },
+     open_image<decode_jpeg>},
+    {"png",
+     [](const std::string&, std::span<const uint8_t> h) {
+       return starts(h, {0x89, 'P', 'N', 'G'});
+     },
+     open_image<decode_png>},
+    {"bmp",
+     [](const std::string&, std::span<const uint8_t> h) {
+       return starts(h, {'B', 'M'});
+     },
+     open_image<decode_bmp>},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
     {"openslide",
      [](const std::string& path, std::span<const uint8_t>) {

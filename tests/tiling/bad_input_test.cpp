@@ -55,9 +55,10 @@ TEST(BadInput, NotAnImageAtAll) {
 // Every format, cut at several places, fails; the pixels that are there are not taken for an image.
 TEST(BadInput, TruncatedFilesAreErrors) {
   ScratchFolder scratch;
-  const char* names[] = {"rgb420.jpg",   "progressive.jpg", "cmyk.jpg",   "rgb.png",  "interlaced_rgba.png", "palette.png",    "rgb.bmp",
-                         "top_down.bmp", "os2.bmp",         "strip.tif",  "lzw.tif",  "deflate.tif",         "jpeg_ycbcr.tif", "jpeg_rgb.tif",
-                         "rgba.tif",     "planar.tif",      "packbits.tif"};
+  const char* names[] = {"rgb420.jpg",  "progressive.jpg", "cmyk.jpg",       "rgb.png",      "interlaced_rgba.png",
+                         "palette.png", "rgb.bmp",         "top_down.bmp",   "os2.bmp",      "strip.tif",
+                         "lzw.tif",     "deflate.tif",     "jpeg_ycbcr.tif", "jpeg_rgb.tif", "rgba.tif",
+                         "planar.tif",  "packbits.tif"};
   for (const char* name : names) {
     const std::string whole = read_file(data_folder() / "tiling/formats" / name);
     for (double share : {0.02, 0.3, 0.6, 0.9}) {
@@ -113,14 +114,18 @@ TEST(BadInput, DamagedHeadersPrintNothing) {
 
 TEST(BadInput, SizesOverTheLimitAreNamedBeforeMemoryIsTaken) {
   ScratchFolder scratch;
-  std::string bmp = read_file(data_folder() / "tiling/formats/rgb.bmp"), png = read_file(data_folder() / "tiling/formats/rgb.png"), jpeg = read_file(data_folder() / "tiling/formats/gray.jpg");
+  std::string bmp = read_file(data_folder() / "tiling/formats/rgb.bmp"),
+              png = read_file(data_folder() / "tiling/formats/rgb.png"),
+              jpeg = read_file(data_folder() / "tiling/formats/gray.jpg");
   auto refused = [&](const char* name, const std::string& bytes) {
     write_file(scratch.path / name, bytes);
     return failure(scratch.path / name);
   };
   const std::string huge("\x00\x00\x01\x00", 4);
-  EXPECT_THAT(refused("a.bmp", std::string(bmp).replace(18, 4, "\xff\xff\x00\x00", 4).replace(22, 4, "\xff\xff\x00\x00", 4)), HasSubstr("over the limit of 419430400 pixels"));
-  EXPECT_THAT(refused("zero.bmp", std::string(bmp).replace(18, 4, std::string(4, '\0'))), HasSubstr("0 x 29 pixels holds nothing"));
+  EXPECT_THAT(refused("a.bmp", std::string(bmp).replace(18, 4, "\xff\xff\x00\x00", 4).replace(22, 4, "\xff\xff\x00\x00", 4)),
+              HasSubstr("over the limit of 419430400 pixels"));
+  EXPECT_THAT(refused("zero.bmp", std::string(bmp).replace(18, 4, std::string(4, '\0'))),
+              HasSubstr("0 x 29 pixels holds nothing"));
   const size_t frame = jpeg.find("\xff\xc0");
   ASSERT_NE(frame, std::string::npos);
   EXPECT_THAT(refused("a.jpg", std::string(jpeg).replace(frame + 5, 4, "\xff\xdc\xff\xdc", 4)), HasSubstr("over the limit"));

@@ -47,7 +47,8 @@ TEST(Formats, RegionsOfSlides) {
 }
 
 TEST(Formats, EveryRowOpensASample) {
-  const std::vector<std::string> samples = {"tiling/formats/rgb420.jpg", "tiling/formats/rgb.png", "tiling/formats/rgb.bmp", "slides/blood-mosaic.tif", "slides/cmu-1-small-region.svs"};
+  const std::vector<std::string> samples = {"tiling/formats/rgb420.jpg", "tiling/formats/rgb.png", "tiling/formats/rgb.bmp",
+                                            "slides/blood-mosaic.tif", "slides/cmu-1-small-region.svs"};
   std::set<std::string> opened;
   for (const std::string& s : samples) opened.insert(open_slide(data_folder() / s)->format);
   for (const SlideFormat& row : slide_formats()) EXPECT_TRUE(opened.contains(row.name)) << row.name << " has no sample";
@@ -76,7 +77,8 @@ TEST(Formats, PhysicalSizeAndItsSource) {
 }
 
 TEST(Formats, OutsideOfASlideIsWhite) {
-  for (const char* name : {"slides/blood-mosaic.tif", "slides/cmu-1-small-region.svs", "tiling/formats/rgb.png", "tiling/formats/orientation6.tif"}) {
+  for (const char* name : {"slides/blood-mosaic.tif", "slides/cmu-1-small-region.svs", "tiling/formats/rgb.png",
+                           "tiling/formats/orientation6.tif"}) {
     std::unique_ptr<Slide> slide = open_slide(data_folder() / name);
     Image region(5, 5);
     slide->read(0, slide->width() + 3, slide->height() + 3, 5, 5, region.rgb.data());
@@ -98,7 +100,8 @@ TEST(Formats, ThreadsReadTheSamePixels) {
           const int x = (i * 331 + t * 97) % whole.width, y = (i * 577 + t * 31) % whole.height;
           Image part(std::min(300, whole.width - x), std::min(200, whole.height - y));
           slide->read(0, x, y, part.width, part.height, part.rgb.data());
-          for (int r = 0; r < part.height; ++r) wrong += !std::equal(part.row(r), part.row(r) + part.width * 3, whole.row(y + r) + x * 3);
+          for (int r = 0; r < part.height; ++r)
+            wrong += !std::equal(part.row(r), part.row(r) + part.width * 3, whole.row(y + r) + x * 3);
         }
       });
     for (std::thread& t : threads) t.join();

@@ -18,8 +18,10 @@ class Made : public Slide {
   Made(int64_t w, int64_t h, int count, double factor = 2) {
     for (int i = 0; i < count; ++i) {
       const double down = std::pow(factor, i);
-      const int64_t lw = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(w) / down)), lh = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(h) / down));
-      levels.push_back({lw, lh, (static_cast<double>(w) / static_cast<double>(lw) + static_cast<double>(h) / static_cast<double>(lh)) / 2});
+      const int64_t lw = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(w) / down)),
+                    lh = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(h) / down));
+      levels.push_back(
+          {lw, lh, (static_cast<double>(w) / static_cast<double>(lw) + static_cast<double>(h) / static_cast<double>(lh)) / 2});
     }
   }
   static uint8_t value(int64_t x, int64_t y) { return static_cast<uint8_t>((x * 7 + y * 13) % 251); }

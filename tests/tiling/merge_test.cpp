@@ -14,7 +14,9 @@
 namespace cytodet {
 namespace {
 
-TileDetection found(Box box, float score, int tile = 0, bool cut = false, int category = 0) { return {{box, category, score}, tile, cut}; }
+TileDetection found(Box box, float score, int tile = 0, bool cut = false, int category = 0) {
+  return {{box, category, score}, tile, cut};
+}
 
 Detections merged(const char* method, std::vector<TileDetection> all) {
   MergeSettings s;
@@ -28,7 +30,8 @@ std::vector<TileDetection> random_boxes(int count, double field, unsigned seed) 
   std::vector<TileDetection> all;
   for (int i = 0; i < count; ++i) {
     const double x = at(random), y = at(random);
-    all.push_back(found({x, y, x + side(random), y + side(random)}, static_cast<float>(std::round(score(random) * 50) / 50), i % 9, i % 5 == 0, i % 3));
+    all.push_back(found({x, y, x + side(random), y + side(random)}, static_cast<float>(std::round(score(random) * 50) / 50),
+                        i % 9, i % 5 == 0, i % 3));
   }
   return all;
 }
@@ -38,7 +41,10 @@ Detections plain_nms(std::vector<TileDetection> all, double limit) {
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return ranks_before(a.detection, b.detection); });
   Detections kept;
   for (const TileDetection& d : all)
-    if (std::none_of(kept.begin(), kept.end(), [&](const Detection& k) { return k.category == d.detection.category && iou(k.box, d.detection.box) > limit; })) kept.push_back(d.detection);
+    if (std::none_of(kept.begin(), kept.end(), [&](const Detection& k) {
+          return k.category == d.detection.category && iou(k.box, d.detection.box) > limit;
+        }))
+      kept.push_back(d.detection);
   return kept;
 }
 
@@ -71,8 +77,9 @@ Detections plain_owner(const std::vector<TileDetection>& all, const MergeSetting
   for (const TileDetection& d : all) {
     const Box& box = d.detection.box;
     const bool owned = d.cut && std::any_of(all.begin(), all.end(), [&](const TileDetection& o) {
-      return !o.cut && o.tile != d.tile && o.detection.category == d.detection.category && intersection(o.detection.box, box) > s.cover * box.area();
-    });
+                         return !o.cut && o.tile != d.tile && o.detection.category == d.detection.category &&
+                                intersection(o.detection.box, box) > s.cover * box.area();
+                       });
     if (!owned) rest.push_back(d);
   }
   return plain_nms(rest, s.iou);
@@ -87,7 +94,9 @@ TEST(Merge, EveryRowEqualsItsDefinition) {
       s.method = method.name;
       const std::string name = method.name;
       ASSERT_TRUE(name == "nms" || name == "soft_nms" || name == "owner") << "a new row needs its definition here";
-      const Detections expected = name == "nms" ? plain_nms(all, s.iou) : name == "owner" ? plain_owner(all, s) : plain_soft_nms(all, s);
+      const Detections expected = name == "nms"     ? plain_nms(all, s.iou)
+                                  : name == "owner" ? plain_owner(all, s)
+                                                    : plain_soft_nms(all, s);
       const Detections got = merge(all, s);
       ASSERT_EQ(got.size(), expected.size());
       for (size_t i = 0; i < got.size(); ++i) {
@@ -113,7 +122,8 @@ TEST(Merge, OrderOfTilesDoesNotMatter) {
 
 TEST(Merge, ACellCutByATileEdgeIsFoundOnce) {
   // Tile 0 ends at x = 640 and sees half of the cell with more confidence than tile 1, which sees it whole.
-  const std::vector<TileDetection> all = {found({600, 100, 639, 180}, 0.9f, 0, true), found({600, 100, 680, 180}, 0.8f, 1, false)};
+  const std::vector<TileDetection> all = {found({600, 100, 639, 180}, 0.9f, 0, true),
+                                          found({600, 100, 680, 180}, 0.8f, 1, false)};
   const Detections owner = merged("owner", all);
   ASSERT_EQ(owner.size(), 1u);
   EXPECT_EQ(owner[0].box, (Box{600, 100, 680, 180}));
@@ -122,7 +132,9 @@ TEST(Merge, ACellCutByATileEdgeIsFoundOnce) {
 
 TEST(Merge, ACutCellThatNobodySeesWholeStays) {
   EXPECT_EQ(merged("owner", {found({600, 100, 639, 180}, 0.9f, 0, true)}).size(), 1u);
-  EXPECT_EQ(merged("owner", {found({600, 100, 639, 180}, 0.9f, 0, true), found({600, 100, 680, 180}, 0.8f, 1, false, 1)}).size(), 2u) << "another class owns nothing";
+  EXPECT_EQ(merged("owner", {found({600, 100, 639, 180}, 0.9f, 0, true), found({600, 100, 680, 180}, 0.8f, 1, false, 1)}).size(),
+            2u)
+      << "another class owns nothing";
 }
 
 TEST(Merge, EmptyAndSingle) {
@@ -135,7 +147,11 @@ TEST(Merge, EmptyAndSingle) {
 TEST(Merge, EndlessAndEmptyBoxesAreHarmless) {
   const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
   for (const MergeMethod& method : merge_methods())
-    EXPECT_GE(merged(method.name, {found({-inf, -inf, inf, inf}, 0.9f), found({nan, 0, 1, 1}, 0.8f), found({1e300, 0, 1.5e300, 9}, 0.7f), found({5, 5, 5, 5}, 0.6f), found({0, 0, 9, 9}, 0.5f, 1, true)}).size(), 1u);
+    EXPECT_GE(
+        merged(method.name, {found({-inf, -inf, inf, inf}, 0.9f), found({nan, 0, 1, 1}, 0.8f),
+                             found({1e300, 0, 1.5e300, 9}, 0.7f), found({5, 5, 5, 5}, 0.6f), found({0, 0, 9, 9}, 0.5f, 1, true)})
+            .size(),
+        1u);
 }
 
 TEST(Merge, UnknownMethodAndImpossibleValues) {
@@ -150,7 +166,9 @@ TEST(Merge, ScoresOnTheShippedSlide) {
   std::istringstream in(read_file(data_folder() / "tiling/merge/blood-mosaic-640-160.txt"));
   std::vector<TileDetection> all;
   TileDetection d;
-  while (in >> d.tile >> d.detection.category >> d.detection.score >> d.detection.box.x0 >> d.detection.box.y0 >> d.detection.box.x1 >> d.detection.box.y1 >> d.cut) all.push_back(d);
+  while (in >> d.tile >> d.detection.category >> d.detection.score >> d.detection.box.x0 >> d.detection.box.y0 >>
+         d.detection.box.x1 >> d.detection.box.y1 >> d.cut)
+    all.push_back(d);
   ASSERT_EQ(all.size(), 6193u);
   const Truth truth = read_truth(data_folder() / "slides/blood-mosaic.json");
   auto stats = [&](const char* method) {
@@ -177,7 +195,8 @@ TEST(Merge, CrowdsTakeMilliseconds) {
   const auto start = std::chrono::steady_clock::now();
   const Detections kept = merged("owner", all);
   EXPECT_GT(kept.size(), 1000u);
-  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 5.0) << "a comparison of all with all would take longer";
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 5.0)
+      << "a comparison of all with all would take longer";
 }
 
 }  // namespace

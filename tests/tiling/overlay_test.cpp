@@ -12,7 +12,8 @@ using Pixel = std::array<uint8_t, 3>;
 
 int count(const Image& image, Pixel colour) {
   int n = 0;
-  for (size_t i = 0; i < image.rgb.size(); i += 3) n += std::equal(colour.begin(), colour.end(), image.rgb.begin() + static_cast<std::ptrdiff_t>(i));
+  for (size_t i = 0; i < image.rgb.size(); i += 3)
+    n += std::equal(colour.begin(), colour.end(), image.rgb.begin() + static_cast<std::ptrdiff_t>(i));
   return n;
 }
 
@@ -55,7 +56,8 @@ TEST(Overlay, ShrinksLargeSlidesAndKeepsTheirColours) {
 
 TEST(Overlay, OddInputsAreHarmless) {
   const auto slide = gray_slide(1, 3000);
-  const Image image = draw_overlay(*slide, {{{-1e12, -1e12, 1e12, 1e12}, 7, 1.0f}, {{0, 0, 1, 1}, 0, 1.0f}}, {"a class with a name far longer than the picture is wide"});
+  const Image image = draw_overlay(*slide, {{{-1e12, -1e12, 1e12, 1e12}, 7, 1.0f}, {{0, 0, 1, 1}, 0, 1.0f}},
+                                   {"a class with a name far longer than the picture is wide"});
   EXPECT_EQ(image.width, 1);
 }
 

@@ -36,7 +36,8 @@ struct ScratchFolder {
   std::filesystem::path path;
   ScratchFolder() {
     static int count = 0;
-    path = std::filesystem::temp_directory_path() / ("cytodet-tiling-" + std::to_string(getpid()) + "-" + std::to_string(count++));
+    path =
+        std::filesystem::temp_directory_path() / ("cytodet-tiling-" + std::to_string(getpid()) + "-" + std::to_string(count++));
     std::filesystem::create_directories(path);
   }
   ~ScratchFolder() {

@@ -1,4 +1,5 @@
-// Decoded stored tiles of one slide, least recently used dropped first. Threads that ask for the same block at once decode it once.
+// Decoded stored tiles of one slide, least recently used dropped first. Threads that ask for the same block at once decode it
+// once.
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,8 @@ void check_length(std::span<const uint8_t> b) {
   const int64_t height = old ? little(b, 20, 2) : std::abs(static_cast<int64_t>(static_cast<int32_t>(little(b, 22, 4))));
   const int64_t bits = little(b, old ? 24 : 28, 2), compression = old ? 0 : little(b, 30, 4);
   check_pixels(width, height);
-  if (compression != 0 && compression != 3) throw Error("", "BMP with compression " + std::to_string(compression) + " is not supported", "save it uncompressed");
+  if (compression != 0 && compression != 3)
+    throw Error("", "BMP with compression " + std::to_string(compression) + " is not supported", "save it uncompressed");
   const int64_t row = (width * bits + 31) / 32 * 4, size = static_cast<int64_t>(b.size());
   if (offset > size || row * height > size - offset) damaged("the data is cut off");
 }
@@ -47,7 +48,8 @@ void check_length(std::span<const uint8_t> b) {
 Image decode_bmp(std::span<const uint8_t> bytes) {
   check_length(bytes);
   int width = 0, height = 0, channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, 3), stbi_image_free);
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, 3), stbi_image_free);
   if (!pixels) damaged(stbi_failure_reason());
   Image image(width, height);
   std::memcpy(image.rgb.data(), pixels.get(), image.rgb.size());

@@ -7,8 +7,10 @@
 #include <functional>
 #include <memory>
 
+// clang-format off
 #include <jpeglib.h>
 #include <jerror.h>
+// clang-format on
 
 #include "tiling/formats/limits.h"
 #include "tiling/image_io.h"
@@ -69,7 +71,8 @@ void set_colour(jpeg_decompress_struct& info, JpegColour colour) {
   if (colour == JpegColour::ycbcr && info.num_components == 3) info.jpeg_color_space = JCS_YCbCr;
 }
 
-// `place` gives the buffer for a picture of the stream's size, or null for none, or throws. False: libjpeg's own words are in manager.text.
+// `place` gives the buffer for a picture of the stream's size, or null for none, or throws. False: libjpeg's own words are in
+// manager.text.
 bool decode(Decoder& d, const JpegStream& stream, const std::function<uint8_t*(const jpeg_decompress_struct&)>& place) {
   if (setjmp(d.manager.jump)) return false;
   jpeg_create_decompress(&d.info);
@@ -113,7 +116,9 @@ Image decode_jpeg(std::span<const uint8_t> bytes) {
     check_pixels(info.image_width, info.image_height);
     // A Huffman-coded block of 64 pixels takes at least a bit per component.
     if (!info.arith_code && pixels / 2048 > static_cast<int64_t>(bytes.size()))
-      throw Error("", "damaged JPEG: " + std::to_string(bytes.size()) + " bytes cannot hold " + std::to_string(pixels) + " pixels", "restore the file");
+      throw Error("",
+                  "damaged JPEG: " + std::to_string(bytes.size()) + " bytes cannot hold " + std::to_string(pixels) + " pixels",
+                  "restore the file");
     image = Image(static_cast<int>(info.image_width), static_cast<int>(info.image_height));
     return image.rgb.data();
   });

@@ -17,7 +17,8 @@ struct JpegStream {
   JpegColour colour = JpegColour::stated;
 };
 
-// RGB rows of width * 3 bytes. False, with nothing decoded, when the stream's size is not width x height. Throws Error on damaged data.
+// RGB rows of width * 3 bytes. False, with nothing decoded, when the stream's size is not width x height. Throws Error on damaged
+// data.
 bool decode_jpeg_stream(const JpegStream& stream, int width, int height, uint8_t* rgb);
 
 std::string encode_jpeg(const Image& image, int quality);

@@ -13,8 +13,8 @@
 namespace cytodet {
 namespace {
 
-// OpenSlide reports its errors itself; what libtiff and GLib print beside them must not reach the user's terminal. GLib comes with
-// OpenSlide but its headers do not, hence the look-up.
+// OpenSlide reports its errors itself; what libtiff and GLib print beside them must not reach the user's terminal. GLib comes
+// with OpenSlide but its headers do not, hence the look-up.
 void silence_libraries() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -22,7 +22,8 @@ void silence_libraries() {
     TIFFSetErrorHandler(nullptr);
     using LogHandler = void (*)(const char*, int, const char*, void*);
     using SetDefaultHandler = LogHandler (*)(LogHandler, void*);
-    if (auto set = reinterpret_cast<SetDefaultHandler>(dlsym(RTLD_DEFAULT, "g_log_set_default_handler"))) set([](const char*, int, const char*, void*) {}, nullptr);
+    if (auto set = reinterpret_cast<SetDefaultHandler>(dlsym(RTLD_DEFAULT, "g_log_set_default_handler")))
+      set([](const char*, int, const char*, void*) {}, nullptr);
   });
 }
 
@@ -39,7 +40,8 @@ HandlePtr open_handle(const std::string& path) {
   return s;
 }
 
-// An error in one region makes an OpenSlide handle useless for good, so regions are read on handles that are thrown away after an error.
+// An error in one region makes an OpenSlide handle useless for good, so regions are read on handles that are thrown away after an
+// error.
 class OpenSlideSlide : public Slide {
  public:
   explicit OpenSlideSlide(const std::string& file) {
@@ -74,7 +76,10 @@ class OpenSlideSlide : public Slide {
     openslide_read_region(s.get(), argb.data(), static_cast<int64_t>(static_cast<double>(x) * down + (x < 0 ? -0.5 : 0.5)),
                           static_cast<int64_t>(static_cast<double>(y) * down + (y < 0 ? -0.5 : 0.5)), level, w, h);
     if (const char* e = openslide_get_error(s.get()))
-      throw Error("", "OpenSlide: level " + std::to_string(level) + ", region at " + std::to_string(x) + "," + std::to_string(y) + ": " + e, "restore the file");
+      throw Error(
+          "",
+          "OpenSlide: level " + std::to_string(level) + ", region at " + std::to_string(x) + "," + std::to_string(y) + ": " + e,
+          "restore the file");
     {
       std::lock_guard lock(mutex_);
       idle_.push_back(std::move(s));
@@ -82,7 +87,8 @@ class OpenSlideSlide : public Slide {
     for (uint32_t p : argb) {
       uint32_t a = p >> 24;
       for (int shift = 16; shift >= 0; shift -= 8)
-        *rgb++ = static_cast<uint8_t>(std::min<uint32_t>(255, ((p >> shift) & 255) + ((background_ >> shift) & 255) * (255 - a) / 255));
+        *rgb++ = static_cast<uint8_t>(
+            std::min<uint32_t>(255, ((p >> shift) & 255) + ((background_ >> shift) & 255) * (255 - a) / 255));
     }
   }
 

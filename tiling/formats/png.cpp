@@ -88,7 +88,8 @@ std::string encode_png(const Image& image) {
   png.format = PNG_FORMAT_RGB;
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
   std::string bytes(size, '\0');
-  if (!png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr)) throw Error("", std::string("cannot encode PNG: ") + png.message);
+  if (!png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr))
+    throw Error("", std::string("cannot encode PNG: ") + png.message);
   bytes.resize(size);
   return bytes;
 }

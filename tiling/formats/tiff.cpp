@@ -1,5 +1,5 @@
-// TIFF through libtiff: tiled or striped, pyramids by directories or SubIFDs, any pixel form that libtiff turns into RGBA. Blocks are
-// decoded when they are needed, so memory does not grow with the file.
+// TIFF through libtiff: tiled or striped, pyramids by directories or SubIFDs, any pixel form that libtiff turns into RGBA. Blocks
+// are decoded when they are needed, so memory does not grow with the file.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -18,7 +18,8 @@ void read_mpp(TIFF* tiff, Slide& slide) {
   float rx = 0, ry = 0;
   uint16_t unit = RESUNIT_INCH;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_RESOLUTIONUNIT, &unit);
-  if (!TIFFGetField(tiff, TIFFTAG_XRESOLUTION, &rx) || !TIFFGetField(tiff, TIFFTAG_YRESOLUTION, &ry) || unit == RESUNIT_NONE) return;
+  if (!TIFFGetField(tiff, TIFFTAG_XRESOLUTION, &rx) || !TIFFGetField(tiff, TIFFTAG_YRESOLUTION, &ry) || unit == RESUNIT_NONE)
+    return;
   const double micrometres = unit == RESUNIT_CENTIMETER ? 10000 : 25400, mx = micrometres / rx, my = micrometres / ry;
   // Coarser than this is a printer's or a screen's resolution, written by programs that know nothing of the slide.
   constexpr double kFinest = 0.005, kCoarsest = 12.7;
@@ -37,10 +38,13 @@ class TiffSlide : public Slide {
     read_mpp(f->tiff(), *this);
     for (uint64_t offset : f->sub_images()) consider(*f, true, offset);
     for (int i = 1, n = f->images(); i < n; ++i) consider(*f, false, static_cast<uint64_t>(i));
-    std::sort(directories_.begin() + 1, directories_.end(), [](const TiffDirectory& a, const TiffDirectory& b) { return a.width > b.width; });
+    std::sort(directories_.begin() + 1, directories_.end(),
+              [](const TiffDirectory& a, const TiffDirectory& b) { return a.width > b.width; });
     const TiffDirectory& first = directories_[0];
     for (const TiffDirectory& d : directories_) {
-      double down = (static_cast<double>(first.width) / static_cast<double>(d.width) + static_cast<double>(first.height) / static_cast<double>(d.height)) / 2;
+      double down = (static_cast<double>(first.width) / static_cast<double>(d.width) +
+                     static_cast<double>(first.height) / static_cast<double>(d.height)) /
+                    2;
       levels.push_back({d.width, d.height, down});
     }
     cache_ = std::make_unique<BlockCache>(cache_bytes(first.width));
@@ -52,20 +56,24 @@ class TiffSlide : public Slide {
   void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     const TiffDirectory& d = directories_[static_cast<size_t>(level)];
     std::memset(rgb, 255, static_cast<size_t>(w) * static_cast<size_t>(h) * 3);
-    const int64_t x0 = std::max<int64_t>(0, x), y0 = std::max<int64_t>(0, y), x1 = std::min(d.width, x + w), y1 = std::min(d.height, y + h);
+    const int64_t x0 = std::max<int64_t>(0, x), y0 = std::max<int64_t>(0, y), x1 = std::min(d.width, x + w),
+                  y1 = std::min(d.height, y + h);
     if (x0 >= x1 || y0 >= y1) return;
     for (int64_t row = y0 / d.block_height; row * d.block_height < y1; ++row)
       for (int64_t column = x0 / d.block_width; column * d.block_width < x1; ++column) {
         const Block block = cache_->get({level, column, row}, [&] { return decode(level, column, row); });
         const int64_t left = column * d.block_width, top = row * d.block_height;
-        const int64_t cx0 = std::max(x0, left), cx1 = std::min(x1, left + d.block_width), cy1 = std::min(y1, top + d.block_height);
+        const int64_t cx0 = std::max(x0, left), cx1 = std::min(x1, left + d.block_width),
+                      cy1 = std::min(y1, top + d.block_height);
         for (int64_t yy = std::max(y0, top); yy < cy1; ++yy)
-          std::memcpy(rgb + ((yy - y) * w + (cx0 - x)) * 3, block->data() + ((yy - top) * d.block_width + (cx0 - left)) * 3, static_cast<size_t>(cx1 - cx0) * 3);
+          std::memcpy(rgb + ((yy - y) * w + (cx0 - x)) * 3, block->data() + ((yy - top) * d.block_width + (cx0 - left)) * 3,
+                      static_cast<size_t>(cx1 - cx0) * 3);
       }
   }
 
  private:
-  // Levels are the smaller images of the same shape; labels, masks, thumbnails of another shape and what cannot be read are left out.
+  // Levels are the smaller images of the same shape; labels, masks, thumbnails of another shape and what cannot be read are left
+  // out.
   void consider(TiffFile& f, bool sub, uint64_t where) {
     const TiffDirectory& first = directories_[0];
     TiffDirectory d;
@@ -74,9 +82,12 @@ class TiffSlide : public Slide {
     } catch (const Error&) {
       return;
     }
-    const double rx = static_cast<double>(first.width) / static_cast<double>(d.width), ry = static_cast<double>(first.height) / static_cast<double>(d.height);
-    const bool smaller = d.width < first.width && d.height <= first.height && std::abs(rx / ry - 1) < 0.02 + 2.0 / static_cast<double>(std::min(d.width, d.height));
-    if (smaller && !(d.subfile_type & FILETYPE_MASK) && d.orientation == first.orientation && (d.tiled || (d.subfile_type & FILETYPE_REDUCEDIMAGE)))
+    const double rx = static_cast<double>(first.width) / static_cast<double>(d.width),
+                 ry = static_cast<double>(first.height) / static_cast<double>(d.height);
+    const bool smaller = d.width < first.width && d.height <= first.height &&
+                         std::abs(rx / ry - 1) < 0.02 + 2.0 / static_cast<double>(std::min(d.width, d.height));
+    if (smaller && !(d.subfile_type & FILETYPE_MASK) && d.orientation == first.orientation &&
+        (d.tiled || (d.subfile_type & FILETYPE_REDUCEDIMAGE)))
       directories_.push_back(d);
   }
 
@@ -98,7 +109,8 @@ class TiffSlide : public Slide {
       idle_.push_back(std::move(f));
       return block;
     } catch (const Error& e) {
-      throw e.within("level " + std::to_string(level) + ", stored tile at " + std::to_string(column * d.block_width) + "," + std::to_string(row * d.block_height));
+      throw e.within("level " + std::to_string(level) + ", stored tile at " + std::to_string(column * d.block_width) + "," +
+                     std::to_string(row * d.block_height));
     }
   }
 

@@ -21,7 +21,9 @@ std::string formatted(const char* format, va_list arguments) {
   return text;
 }
 
-int64_t rows_of(const TiffDirectory& d, int64_t row) { return d.tiled ? d.block_height : std::min(d.block_height, d.height - row * d.block_height); }
+int64_t rows_of(const TiffDirectory& d, int64_t row) {
+  return d.tiled ? d.block_height : std::min(d.block_height, d.height - row * d.block_height);
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ int TiffFile::on_warning(TIFF*, void* user, const char* module, const char* form
   auto* file = static_cast<TiffFile*>(user);
   if (!module || std::strcmp(module, "JPEGLib") != 0) return 1;
   std::string text = formatted(format, arguments);
-  bool damaged = text.starts_with("Premature end") || (text.starts_with("Corrupt JPEG data") && text.find("extraneous") == std::string::npos);
+  bool damaged = text.starts_with("Premature end") ||
+                 (text.starts_with("Corrupt JPEG data") && text.find("extraneous") == std::string::npos);
   if (damaged && file->damage_.empty()) file->damage_ = std::move(text);
   return 1;
 }
@@ -78,7 +81,9 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
   uint32_t width = 0, height = 0, block_width = 0, block_height = 0;
   TIFFGetField(tiff_, TIFFTAG_IMAGEWIDTH, &width);
   TIFFGetField(tiff_, TIFFTAG_IMAGELENGTH, &height);
-  if (width == 0 || height == 0) throw Error("", "damaged TIFF: the image is " + std::to_string(width) + " x " + std::to_string(height) + " pixels", "restore the file");
+  if (width == 0 || height == 0)
+    throw Error("", "damaged TIFF: the image is " + std::to_string(width) + " x " + std::to_string(height) + " pixels",
+                "restore the file");
   d.width = width;
   d.height = height;
   d.tiled = TIFFIsTiled(tiff_);
@@ -91,7 +96,9 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
     block_height = std::min(block_height, height);
   }
   if (block_width == 0 || block_height == 0 || static_cast<int64_t>(block_width) > kMaxBlockPixels / block_height)
-    throw Error("", "TIFF is stored in pieces of " + std::to_string(block_width) + " x " + std::to_string(block_height) + " pixels; the limit is " + std::to_string(kMaxBlockPixels) + " each",
+    throw Error("",
+                "TIFF is stored in pieces of " + std::to_string(block_width) + " x " + std::to_string(block_height) +
+                    " pixels; the limit is " + std::to_string(kMaxBlockPixels) + " each",
                 "save it as a tiled TIFF");
   d.block_width = block_width;
   d.block_height = block_height;
@@ -103,10 +110,13 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
   TIFFGetFieldDefaulted(tiff_, TIFFTAG_PLANARCONFIG, &planar);
   TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &photometric);
   TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &d.subfile_type);
-  if (!TIFFIsCODECConfigured(compression)) throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
+  if (!TIFFIsCODECConfigured(compression))
+    throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
   char why[1024] = "";
-  if (!TIFFRGBAImageOK(tiff_, why)) throw Error("", std::string("TIFF cannot be turned into RGB: ") + why, "save it as 8-bit RGB");
-  bool gray = samples == 1 && photometric == PHOTOMETRIC_MINISBLACK, colour = samples == 3 && (photometric == PHOTOMETRIC_RGB || photometric == PHOTOMETRIC_YCBCR);
+  if (!TIFFRGBAImageOK(tiff_, why))
+    throw Error("", std::string("TIFF cannot be turned into RGB: ") + why, "save it as 8-bit RGB");
+  bool gray = samples == 1 && photometric == PHOTOMETRIC_MINISBLACK,
+       colour = samples == 3 && (photometric == PHOTOMETRIC_RGB || photometric == PHOTOMETRIC_YCBCR);
   d.plain_jpeg = compression == COMPRESSION_JPEG && bits == 8 && (gray || (colour && planar == PLANARCONFIG_CONTIG));
   return d;
 }
@@ -137,18 +147,24 @@ Block TiffFile::decode(const TiffDirectory& d, int64_t column, int64_t row) {
 }
 
 bool TiffFile::decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t bytes, uint8_t* rgb) {
-  if (bytes > static_cast<uint64_t>(file_bytes_)) throw Error("", "damaged TIFF: a stored tile of " + std::to_string(bytes) + " bytes is longer than the file", "restore the file");
+  if (bytes > static_cast<uint64_t>(file_bytes_))
+    throw Error("", "damaged TIFF: a stored tile of " + std::to_string(bytes) + " bytes is longer than the file",
+                "restore the file");
   std::vector<uint8_t> data(bytes);
-  tmsize_t n = d.tiled ? TIFFReadRawTile(tiff_, index, data.data(), static_cast<tmsize_t>(bytes)) : TIFFReadRawStrip(tiff_, index, data.data(), static_cast<tmsize_t>(bytes));
+  tmsize_t n = d.tiled ? TIFFReadRawTile(tiff_, index, data.data(), static_cast<tmsize_t>(bytes))
+                       : TIFFReadRawStrip(tiff_, index, data.data(), static_cast<tmsize_t>(bytes));
   if (n < 0) fail();
   JpegStream stream;
   stream.data = {data.data(), static_cast<size_t>(n)};
   uint32_t table_bytes = 0;
   const uint8_t* tables = nullptr;
-  if (TIFFGetField(tiff_, TIFFTAG_JPEGTABLES, &table_bytes, &tables) && tables && table_bytes > 4) stream.tables = {tables, table_bytes};
+  if (TIFFGetField(tiff_, TIFFTAG_JPEGTABLES, &table_bytes, &tables) && tables && table_bytes > 4)
+    stream.tables = {tables, table_bytes};
   uint16_t photometric = 0;
   TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &photometric);
-  stream.colour = photometric == PHOTOMETRIC_YCBCR ? JpegColour::ycbcr : photometric == PHOTOMETRIC_RGB ? JpegColour::rgb : JpegColour::gray;
+  stream.colour = photometric == PHOTOMETRIC_YCBCR ? JpegColour::ycbcr
+                  : photometric == PHOTOMETRIC_RGB ? JpegColour::rgb
+                                                   : JpegColour::gray;
   return decode_jpeg_stream(stream, static_cast<int>(d.block_width), static_cast<int>(rows_of(d, d.tiled ? 0 : index)), rgb);
 }
 

@@ -19,7 +19,7 @@ struct TiffDirectory {
   int64_t width = 0, height = 0;
   int64_t block_width = 0, block_height = 0;
   bool tiled = false;
-  bool plain_jpeg = false;  // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
+  bool plain_jpeg = false;   // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
   uint16_t orientation = 1;  // TIFF 6.0, tag 274
   uint32_t subfile_type = 0;
 };
@@ -39,7 +39,8 @@ class TiffFile {
   std::vector<uint64_t> sub_images() const;
   int images();
 
-  // RGB pixels of a block of an image, alpha laid over white; the part outside the image, and a block that the file leaves out, are white.
+  // RGB pixels of a block of an image, alpha laid over white; the part outside the image, and a block that the file leaves out,
+  // are white.
   Block decode(const TiffDirectory& d, int64_t column, int64_t row);
 
  private:
@@ -52,7 +53,7 @@ class TiffFile {
   void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
 
   TIFF* tiff_ = nullptr;
-  std::string error_, damage_;  // first error; first warning that tells of damaged pixels
+  std::string error_, damage_;   // first error; first warning that tells of damaged pixels
   std::vector<uint8_t> buffer_;  // libtiff's read buffer, where it is ours
   int64_t file_bytes_ = 0;
   bool selected_ = false, sub_ = false;

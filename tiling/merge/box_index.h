@@ -52,14 +52,16 @@ class BoxIndex {
   int64_t cell_of(double v) const { return static_cast<int64_t>(std::floor(v / cell_)); }
   // Few cells, none of them out of an integer's reach; false for what is not a number.
   bool fits(const Box& b) const {
-    const double columns = std::floor(b.x1 / cell_) - std::floor(b.x0 / cell_) + 1, rows = std::floor(b.y1 / cell_) - std::floor(b.y0 / cell_) + 1;
+    const double columns = std::floor(b.x1 / cell_) - std::floor(b.x0 / cell_) + 1,
+                 rows = std::floor(b.y1 / cell_) - std::floor(b.y0 / cell_) + 1;
     const double farthest = std::max({std::abs(b.x0), std::abs(b.y0), std::abs(b.x1), std::abs(b.y1)}) / cell_;
     return columns * rows <= kMaxCells && farthest < kMaxCell;
   }
   template <class F>
   void each_cell(const Box& b, F f) const {
     for (int64_t y = cell_of(b.y0); y <= cell_of(b.y1); ++y)
-      for (int64_t x = cell_of(b.x0); x <= cell_of(b.x1); ++x) f((static_cast<uint64_t>(y) * 0x9e3779b97f4a7c15ull) ^ static_cast<uint64_t>(x));
+      for (int64_t x = cell_of(b.x0); x <= cell_of(b.x1); ++x)
+        f((static_cast<uint64_t>(y) * 0x9e3779b97f4a7c15ull) ^ static_cast<uint64_t>(x));
   }
   double cell_;
   std::vector<int> large_;

@@ -43,8 +43,8 @@ Detections merge_nms(std::vector<TileDetection> all, const MergeSettings& s) {
   return out;
 }
 
-// A box that touches an inner tile edge may be a cut cell. When a box of another tile that is not cut covers it, that one saw the cell
-// whole and owns it; the cut box goes. What is left is suppressed as usual.
+// A box that touches an inner tile edge may be a cut cell. When a box of another tile that is not cut covers it, that one saw the
+// cell whole and owns it; the cut box goes. What is left is suppressed as usual.
 Detections merge_owner(std::vector<TileDetection> all, const MergeSettings& s) {
   Detections out;
   for (auto& group : by_class(std::move(all))) {
