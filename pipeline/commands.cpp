@@ -64,7 +64,8 @@ int program(int argc, char** argv) {
       if (in != &app && a.starts_with("--") && !in->get_option_no_throw(a.substr(0, a.find('=')))) {
         wrong = a.substr(0, a.find('='));
         known.clear();
-        for (const CLI::Option* o : in->get_options()) known.push_back(o->get_single_name().size() > 1 ? "--" + o->get_single_name() : "-" + o->get_single_name());
+        for (const CLI::Option* o : in->get_options())
+          if (!o->get_positional()) known.push_back((o->get_single_name().size() > 1 ? "--" : "-") + o->get_single_name());
         break;
       }
     }
