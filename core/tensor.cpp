@@ -1,7 +1,6 @@
 #include "core/tensor.h"
 
 #include <atomic>
-#include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -15,12 +14,18 @@ std::atomic<int64_t> g_max_bytes{int64_t{8} << 30};
 
 DType plain(DType t) {
   switch (t) {
-    case DType::qint8: return DType::i8;
-    case DType::quint8: return DType::u8;
-    case DType::qint16: return DType::i16;
-    case DType::quint16: return DType::u16;
-    case DType::qint32: return DType::i32;
-    default: return t;
+    case DType::qint8:
+      return DType::i8;
+    case DType::quint8:
+      return DType::u8;
+    case DType::qint16:
+      return DType::i16;
+    case DType::quint16:
+      return DType::u16;
+    case DType::qint32:
+      return DType::i32;
+    default:
+      return t;
   }
 }
 
@@ -34,22 +39,37 @@ R narrow(double v) {
 
 template <class R>
 R element(const Tensor& t, int64_t i) {
-  if (i < 0 || i >= t.size()) throw Error("", "element " + std::to_string(i) + " of a tensor of " + std::to_string(t.size()) + " elements is needed");
+  if (i < 0 || i >= t.size())
+    throw Error("", "element " + std::to_string(i) + " of a tensor of " + std::to_string(t.size()) + " elements is needed");
   switch (plain(t.dtype())) {
-    case DType::f32: return narrow<R>(t.data<float>()[i]);
-    case DType::f64: return narrow<R>(t.data<double>()[i]);
-    case DType::f16: return narrow<R>(static_cast<float>(t.data<Half>()[i]));
-    case DType::bf16: return narrow<R>(static_cast<float>(t.data<BFloat16>()[i]));
-    case DType::i8: return static_cast<R>(t.data<int8_t>()[i]);
-    case DType::i16: return static_cast<R>(t.data<int16_t>()[i]);
-    case DType::i32: return static_cast<R>(t.data<int32_t>()[i]);
-    case DType::i64: return static_cast<R>(t.data<int64_t>()[i]);
-    case DType::u8: return static_cast<R>(t.data<uint8_t>()[i]);
-    case DType::u16: return static_cast<R>(t.data<uint16_t>()[i]);
-    case DType::u32: return static_cast<R>(t.data<uint32_t>()[i]);
-    case DType::u64: return static_cast<R>(t.data<uint64_t>()[i]);
-    case DType::boolean: return static_cast<R>(t.data<bool>()[i]);
-    default: throw Error("", "a " + name_of(t.dtype()) + " tensor where a number is needed");
+    case DType::f32:
+      return narrow<R>(t.data<float>()[i]);
+    case DType::f64:
+      return narrow<R>(t.data<double>()[i]);
+    case DType::f16:
+      return narrow<R>(static_cast<float>(t.data<Half>()[i]));
+    case DType::bf16:
+      return narrow<R>(static_cast<float>(t.data<BFloat16>()[i]));
+    case DType::i8:
+      return static_cast<R>(t.data<int8_t>()[i]);
+    case DType::i16:
+      return static_cast<R>(t.data<int16_t>()[i]);
+    case DType::i32:
+      return static_cast<R>(t.data<int32_t>()[i]);
+    case DType::i64:
+      return static_cast<R>(t.data<int64_t>()[i]);
+    case DType::u8:
+      return static_cast<R>(t.data<uint8_t>()[i]);
+    case DType::u16:
+      return static_cast<R>(t.data<uint16_t>()[i]);
+    case DType::u32:
+      return static_cast<R>(t.data<uint32_t>()[i]);
+    case DType::u64:
+      return static_cast<R>(t.data<uint64_t>()[i]);
+    case DType::boolean:
+      return static_cast<R>(t.data<bool>()[i]);
+    default:
+      throw Error("", "a " + name_of(t.dtype()) + " tensor where a number is needed");
   }
 }
 
@@ -63,9 +83,12 @@ int64_t elements(const Shape& shape) {
   bool empty = false;
   for (int64_t d : shape) {
     if (d < 0) throw Error("", "shape " + to_string(shape) + " has a negative dimension");
-    if (d == 0) empty = true;
-    else if (n > (int64_t{1} << 62) / d) throw Error("", "shape " + to_string(shape) + " is too large");
-    else n *= d;
+    if (d == 0)
+      empty = true;
+    else if (n > (int64_t{1} << 62) / d)
+      throw Error("", "shape " + to_string(shape) + " is too large");
+    else
+      n *= d;
   }
   return empty ? 0 : n;
 }
@@ -96,7 +119,8 @@ std::shared_ptr<void> aligned_buffer(size_t bytes) {
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)), size_(elements(shape_)) {
   if (dtype_ == DType::string) {
     if (size_ > g_max_bytes / int64_t{sizeof(std::string)})
-      throw Error("", "string tensor of shape " + to_string(shape_) + " is over the limit of " + std::to_string(g_max_bytes) + " bytes");
+      throw Error(
+          "", "string tensor of shape " + to_string(shape_) + " is over the limit of " + std::to_string(g_max_bytes) + " bytes");
     auto strings = std::make_shared<std::vector<std::string>>(static_cast<size_t>(size_));
     data_ = std::shared_ptr<void>(strings, strings.get());
     return;
@@ -134,14 +158,15 @@ std::vector<int64_t> Tensor::as_ints() const {
 
 Tensor Tensor::clone() const {
   Tensor t(dtype_, shape_);
-  if (dtype_ == DType::string) t.strings() = strings();
-  else std::memcpy(t.raw(), raw(), bytes());
+  if (dtype_ == DType::string)
+    t.strings() = strings();
+  else
+    std::memcpy(t.raw(), raw(), bytes());
   return t;
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
-  if (elements(shape) != size_)
-    throw Error("", "cannot reshape " + to_string(shape_) + " to " + to_string(shape));
+  if (elements(shape) != size_) throw Error("", "cannot reshape " + to_string(shape_) + " to " + to_string(shape));
   Tensor t = *this;
   t.shape_ = std::move(shape);
   return t;
@@ -156,8 +181,7 @@ Tensor Tensor::bitcast(DType dtype) const {
 }
 
 void Tensor::check_type(DType t) const {
-  (void)t;
-  assert(plain(dtype_) == plain(t));
+  if (plain(dtype_) != plain(t)) throw Error("", "a " + name_of(dtype_) + " tensor where " + name_of(t) + " is needed");
 }
 
 void Tensor::check_count(const Tensor& t, size_t n) {

@@ -18,8 +18,8 @@ using Shape = std::vector<int64_t>;
 
 // Number of elements. Throws Error when a dimension is negative or the product exceeds 2^62.
 int64_t elements(const Shape& shape);
-bool is_static(const Shape& shape);          // no -1
-std::string to_string(const Shape& shape);   // "[1,512,512,3]", "?" for -1
+bool is_static(const Shape& shape);         // no -1
+std::string to_string(const Shape& shape);  // "[1,512,512,3]", "?" for -1
 
 class Tensor {
  public:
@@ -59,7 +59,7 @@ class Tensor {
 
   void* raw() { return data_.get(); }
   const void* raw() const { return data_.get(); }
-  // T must match the dtype (q types match their plain integer); asserted.
+  // T must match the dtype (q types match their plain integer); otherwise throws Error.
   template <class T>
   T* data() {
     check_type(dtype_of<T>);
@@ -104,9 +104,9 @@ void set_max_tensor_bytes(int64_t bytes);
 
 // Scale(s), zero point(s) and channel axis of an 8-bit value: real = scale * (q - zero_point).
 struct Quant {
-  std::vector<float> scales;        // one, or one per channel
-  std::vector<int32_t> zero_points; // empty means 0
-  int axis = -1;                    // channel axis when scales has more than one entry
+  std::vector<float> scales;         // one, or one per channel
+  std::vector<int32_t> zero_points;  // empty means 0
+  int axis = -1;                     // channel axis when scales has more than one entry
 };
 
 // 64-byte aligned zeroed memory.

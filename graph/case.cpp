@@ -23,20 +23,39 @@ double number(const Json& j, const std::string& where) {
 template <class F>
 void on_type(DType t, const std::string& where, F f) {
   switch (t) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f64: return f.template operator()<double>();
-    case DType::f16: return f.template operator()<Half>();
-    case DType::bf16: return f.template operator()<BFloat16>();
-    case DType::i8: case DType::qint8: return f.template operator()<int8_t>();
-    case DType::i16: return f.template operator()<int16_t>();
-    case DType::i32: case DType::qint32: return f.template operator()<int32_t>();
-    case DType::i64: return f.template operator()<int64_t>();
-    case DType::u8: case DType::quint8: return f.template operator()<uint8_t>();
-    case DType::u16: return f.template operator()<uint16_t>();
-    case DType::u32: return f.template operator()<uint32_t>();
-    case DType::u64: return f.template operator()<uint64_t>();
-    case DType::boolean: return f.template operator()<bool>();
-    default: throw Error(where, "dtype " + name_of(t) + " is not supported in JSON");
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f64:
+      return f.template operator()<double>();
+    case DType::f16:
+      return f.template operator()<Half>();
+    case DType::bf16:
+      return f.template operator()<BFloat16>();
+    case DType::i8:
+    case DType::qint8:
+      return f.template operator()<int8_t>();
+    case DType::i16:
+    case DType::qint16:
+      return f.template operator()<int16_t>();
+    case DType::i32:
+    case DType::qint32:
+      return f.template operator()<int32_t>();
+    case DType::i64:
+      return f.template operator()<int64_t>();
+    case DType::u8:
+    case DType::quint8:
+      return f.template operator()<uint8_t>();
+    case DType::u16:
+    case DType::quint16:
+      return f.template operator()<uint16_t>();
+    case DType::u32:
+      return f.template operator()<uint32_t>();
+    case DType::u64:
+      return f.template operator()<uint64_t>();
+    case DType::boolean:
+      return f.template operator()<bool>();
+    default:
+      throw Error(where, "dtype " + name_of(t) + " is not supported in JSON");
   }
 }
 
@@ -49,9 +68,12 @@ T element(const Json& j, const std::string& where) {
       return j.is_number_unsigned() ? static_cast<T>(j.get<uint64_t>()) : static_cast<T>(j.get<int64_t>());
     }
   double v = number(j, where);
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return T(static_cast<float>(v));
-  else if constexpr (std::is_floating_point_v<T>) return static_cast<T>(v);
-  else if constexpr (std::is_same_v<T, bool>) return v != 0;
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+    return T(static_cast<float>(v));
+  else if constexpr (std::is_floating_point_v<T>)
+    return static_cast<T>(v);
+  else if constexpr (std::is_same_v<T, bool>)
+    return v != 0;
   else {
     if (!(v >= -9e18 && v <= 9e18) || !std::in_range<T>(static_cast<int64_t>(v)) || v != std::floor(v))
       throw Error(where, "a number does not fit " + name_of(dtype_of<T>));
@@ -60,7 +82,8 @@ T element(const Json& j, const std::string& where) {
 }
 
 Tensor parse_tensor(const Json& j, const std::string& where) {
-  if (!j.is_object() || !j.contains("dtype") || !j.contains("shape") || !j.contains("data") || !j["dtype"].is_string() || !j["shape"].is_array())
+  if (!j.is_object() || !j.contains("dtype") || !j.contains("shape") || !j.contains("data") || !j["dtype"].is_string() ||
+      !j["shape"].is_array())
     throw Error(where, "must be an object with \"dtype\", \"shape\" and \"data\"");
   DType dtype = dtype_from_name(j["dtype"].get<std::string>());
   Shape shape;
@@ -76,11 +99,13 @@ Tensor parse_tensor(const Json& j, const std::string& where) {
     stack.pop_back();
     if (item->is_array())
       for (auto it = item->rbegin(); it != item->rend(); ++it) stack.push_back(&*it);
-    else flat.push_back(item);
+    else
+      flat.push_back(item);
   }
   int64_t n = elements(shape);
   if (static_cast<int64_t>(flat.size()) != n)
-    throw Error(where, "data has " + std::to_string(flat.size()) + " values, but the shape " + to_string(shape) + " needs " + std::to_string(n));
+    throw Error(where, "data has " + std::to_string(flat.size()) + " values, but the shape " + to_string(shape) + " needs " +
+                           std::to_string(n));
   Tensor t(dtype == DType::invalid ? DType::f32 : dtype, shape);
   if (dtype == DType::invalid) throw Error(where, "unknown dtype \"" + j["dtype"].get<std::string>() + "\"");
   if (dtype == DType::string) {
@@ -141,13 +166,18 @@ Json tensor_to_json(const Tensor& t) {
     on_type(t.dtype(), "output", [&]<class T>() {
       for (int64_t i = 0; i < t.size(); ++i) {
         T v = t.data<T>()[i];
-        if constexpr (std::is_same_v<T, bool>) data.push_back(v);
-        else if constexpr (std::is_integral_v<T>) data.push_back(v);
+        if constexpr (std::is_same_v<T, bool>)
+          data.push_back(v);
+        else if constexpr (std::is_integral_v<T>)
+          data.push_back(v);
         else {
           double d = static_cast<double>(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(v));
-          if (std::isnan(d)) data.push_back("nan");
-          else if (std::isinf(d)) data.push_back(d > 0 ? "inf" : "-inf");
-          else data.push_back(d);
+          if (std::isnan(d))
+            data.push_back("nan");
+          else if (std::isinf(d))
+            data.push_back(d > 0 ? "inf" : "-inf");
+          else
+            data.push_back(d);
         }
       }
     });
@@ -178,7 +208,8 @@ std::string difference(const Tensor& got, const Tensor& wanted) {
       if (g == w || (std::isfinite(w) && std::abs(g - w) <= 1e-4 * std::abs(w) + 1e-5)) continue;
       return exact_difference(i, std::to_string(g), std::to_string(w));
     }
-    if (got.as_int(i) != wanted.as_int(i)) return exact_difference(i, std::to_string(got.as_int(i)), std::to_string(wanted.as_int(i)));
+    if (got.as_int(i) != wanted.as_int(i))
+      return exact_difference(i, std::to_string(got.as_int(i)), std::to_string(wanted.as_int(i)));
   }
   return {};
 }

@@ -1,12 +1,13 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "graph/control_flow.h"
 #include "graph/op.h"
 
 namespace cytodet {
 namespace {
 
-// Nodes that the fetches need, inputs first; feeds cut the walk. Throws Error on a cycle.
+// Nodes that the fetches need, inputs first (but for the back edges of loops); feeds cut the walk. Throws Error on a cycle.
 std::vector<NodeId> needed_order(const Graph& graph, const Feeds& feeds, const std::vector<Value>& fetches) {
   enum : char { fresh, open, done };
   std::vector<char> state(static_cast<size_t>(graph.capacity()), fresh);
@@ -14,15 +15,18 @@ std::vector<NodeId> needed_order(const Graph& graph, const Feeds& feeds, const s
   std::vector<std::pair<NodeId, size_t>> stack;
   auto visit = [&](NodeId id) {
     char& s = state[static_cast<size_t>(id)];
-    if (s == open) throw Error("node " + graph.node(id).name + " (" + graph.node(id).op + ")", "is on a cycle", "the graph must be acyclic");
+    if (s == open)
+      throw Error("node " + graph.node(id).name + " (" + graph.node(id).op + ")", "is on a cycle", "the graph must be acyclic");
     if (s == fresh) {
       s = open;
       stack.emplace_back(id, 0);
     }
   };
-  for (Value fetch : fetches) {
-    if (feeds.contains(fetch)) continue;
-    visit(fetch.node);
+  std::vector<NodeId> roots;  // fetches, then the ends of back edges
+  for (Value fetch : fetches)
+    if (!feeds.contains(fetch)) roots.push_back(fetch.node);
+  for (size_t r = 0; r < roots.size(); ++r) {
+    visit(roots[r]);
     while (!stack.empty()) {
       auto& [id, next] = stack.back();
       const Node& n = graph.node(id);
@@ -30,7 +34,10 @@ std::vector<NodeId> needed_order(const Graph& graph, const Feeds& feeds, const s
         size_t i = next++;
         if (i < n.inputs.size() && feeds.contains(n.inputs[i])) continue;
         NodeId from = i < n.inputs.size() ? n.inputs[i].node : n.controls[i - n.inputs.size()];
-        if (state[static_cast<size_t>(from)] != done) visit(from);
+        if (n.op == "Merge" && graph.node(from).op == "NextIteration")
+          roots.push_back(from);
+        else if (state[static_cast<size_t>(from)] != done)
+          visit(from);
       } else {
         state[static_cast<size_t>(id)] = done;
         order.push_back(id);
@@ -45,6 +52,7 @@ std::vector<NodeId> needed_order(const Graph& graph, const Feeds& feeds, const s
 
 std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std::vector<Value>& fetches) {
   std::vector<NodeId> order = needed_order(graph, feeds, fetches);
+  if (has_control_flow(graph, order)) return run_control_flow(graph, order, feeds, fetches);
   std::map<Value, int> uses;
   for (NodeId id : order)
     for (Value v : graph.node(id).inputs) ++uses[v];
@@ -56,7 +64,9 @@ std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std:
     std::vector<Tensor> in;
     for (Value v : n.inputs) {
       auto it = values.find(v);
-      if (it == values.end()) throw Error("node " + n.name + " (" + n.op + ")", "input " + graph.name_of(v) + " has no value: its node gives fewer outputs");
+      if (it == values.end())
+        throw Error("node " + n.name + " (" + n.op + ")",
+                    "input " + graph.name_of(v) + " has no value: its node gives fewer outputs");
       in.push_back(it->second);
       if (--uses[v] == 0 && !feeds.contains(v)) values.erase(it);
     }

@@ -3,12 +3,14 @@
 namespace cytodet::ops {
 
 const Tensor& input(const OpCall& call, size_t i) {
-  if (i >= call.in.size()) throw Error("", "needs input " + std::to_string(i) + " but has " + std::to_string(call.in.size()) + " inputs");
+  if (i >= call.in.size())
+    throw Error("", "needs input " + std::to_string(i) + " but has " + std::to_string(call.in.size()) + " inputs");
   return call.in[i];
 }
 
 int64_t axis_of(int64_t axis, int64_t rank) {
-  if (axis < -rank || axis >= rank) throw Error("", "axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank));
+  if (axis < -rank || axis >= rank)
+    throw Error("", "axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank));
   return axis < 0 ? axis + rank : axis;
 }
 
@@ -44,10 +46,14 @@ std::optional<Shape> broadcast_partial(const Shape& a, const Shape& b) {
   for (size_t i = 0; i < out.size(); ++i) {
     int64_t x = i + a.size() >= out.size() ? a[i + a.size() - out.size()] : 1;
     int64_t y = i + b.size() >= out.size() ? b[i + b.size() - out.size()] : 1;
-    if (x == 1) out[i] = y;
-    else if (y == 1 || x == y) out[i] = x;
-    else if (x < 0 || y < 0) out[i] = std::max(x, y);
-    else throw Error("", "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
+    if (x == 1)
+      out[i] = y;
+    else if (y == 1 || x == y)
+      out[i] = x;
+    else if (x < 0 || y < 0)
+      out[i] = std::max(x, y);
+    else
+      throw Error("", "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
   }
   return out;
 }
@@ -69,7 +75,8 @@ std::vector<int64_t> broadcast_strides(const Shape& from, const Shape& to) {
   return out;
 }
 
-void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides, const std::function<void(int64_t, const int64_t*)>& f) {
+void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides,
+          const std::function<void(int64_t, const int64_t*)>& f) {
   const int64_t n = elements(shape);
   std::vector<int64_t> at(shape.size(), 0), index(strides.size(), 0);
   for (int64_t i = 0; i < n; ++i) {
@@ -83,6 +90,18 @@ void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides, 
   }
 }
 
+Tensor int_tensor(DType t, Shape shape, const std::vector<int64_t>& values) {
+  Tensor out(t, std::move(shape));
+  need(t == DType::i32 || t == DType::i64, "the result must be int32 or int64");
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (t == DType::i32)
+      out.data<int32_t>()[i] = static_cast<int32_t>(values[i]);
+    else
+      out.data<int64_t>()[i] = values[i];
+  }
+  return out;
+}
+
 void copy_element(Tensor& to, int64_t to_index, const Tensor& from, int64_t from_index) {
   if (to.dtype() == DType::string) {
     to.strings()[static_cast<size_t>(to_index)] = from.strings()[static_cast<size_t>(from_index)];
@@ -91,6 +110,10 @@ void copy_element(Tensor& to, int64_t to_index, const Tensor& from, int64_t from
   size_t item = size_of(to.dtype());
   std::memcpy(static_cast<char*>(to.raw()) + static_cast<size_t>(to_index) * item,
               static_cast<const char*>(from.raw()) + static_cast<size_t>(from_index) * item, item);
+}
+
+void strided_copy(const Tensor& x, Tensor& out, const std::vector<int64_t>& strides, int64_t offset) {
+  walk(out.shape(), {strides}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, offset + at[0]); });
 }
 
 void infer_same(InferCall& call) { call.out = {fact(call.in[0].dtype, call.in[0].shape)}; }

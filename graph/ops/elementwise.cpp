@@ -75,9 +75,10 @@ void compare(OpCall& call, F f) {
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(DType::boolean, broadcast_shapes(a.shape(), b.shape()));
   if (a.dtype() == DType::string) {
-    walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())}, [&](int64_t i, const int64_t* at) {
-      out.data<bool>()[i] = f(a.strings()[static_cast<size_t>(at[0])].compare(b.strings()[static_cast<size_t>(at[1])]), 0);
-    });
+    walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())},
+         [&](int64_t i, const int64_t* at) {
+           out.data<bool>()[i] = f(a.strings()[static_cast<size_t>(at[0])].compare(b.strings()[static_cast<size_t>(at[1])]), 0);
+         });
   } else {
     on_any(a.dtype(), [&]<class T>() { binary_loop<T, bool>(a, b, out, f); });
   }
@@ -92,13 +93,6 @@ void logical(OpCall& call, F f) {
   Tensor out(DType::boolean, broadcast_shapes(a.shape(), b.shape()));
   binary_loop<bool, bool>(a, b, out, f);
   call.out = {out};
-}
-
-// Integers wrap like TensorFlow's, without signed overflow.
-template <class T>
-auto wrap(T v) {
-  if constexpr (std::is_integral_v<T>) return static_cast<uint64_t>(v);
-  else return v;
 }
 
 template <class T>
@@ -124,8 +118,19 @@ T remainder_towards_zero(T a, T b) {
 struct Divide {
   template <class T>
   T operator()(T a, T b) const {
-    if constexpr (std::is_integral_v<T>) return divide_towards_zero(a, b);
-    else return a / b;
+    if constexpr (std::is_integral_v<T>)
+      return divide_towards_zero(a, b);
+    else
+      return a / b;
+  }
+};
+struct TruncateDivide {
+  template <class T>
+  T operator()(T a, T b) const {
+    if constexpr (std::is_integral_v<T>)
+      return divide_towards_zero(a, b);
+    else
+      return std::trunc(a / b);
   }
 };
 struct FloorDivide {
@@ -178,8 +183,10 @@ T sign_of(T x) {
 }
 template <class T>
 T round_half_even(T x) {
-  if constexpr (std::is_integral_v<T>) return x;
-  else return std::nearbyint(x);
+  if constexpr (std::is_integral_v<T>)
+    return x;
+  else
+    return std::nearbyint(x);
 }
 template <class T>
 T max_of(T a, T b) {
@@ -201,23 +208,34 @@ template <class T>
 T softplus(T x) {
   return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
 }
-template <class T>
-T digamma(T x) {
-  T shift = 0;
-  if (x <= 0 && std::floor(x) == x) return std::numeric_limits<T>::quiet_NaN();
-  if (x < 0) return digamma(1 - x) - T(M_PI) / std::tan(T(M_PI) * x);
-  while (x < 10) shift -= 1 / x, x += 1;
-  T r = 1 / (x * x);
-  return shift + std::log(x) - 1 / (2 * x) - r * (T(1) / 12 - r * (T(1) / 120 - r * (T(1) / 252 - r * (T(1) / 240 - r / 132))));
-}
-
-#define UNARY(NAME, EXPR) {NAME, infer_same, [](OpCall& c) { unary_floats(c, [](auto x) { return EXPR; }); }}
-#define UNARY_NUMBER(NAME, EXPR) {NAME, infer_same, [](OpCall& c) { unary_numbers(c, [](auto x) -> decltype(x) { return EXPR; }); }}
-#define BINARY(NAME, EXPR) {NAME, infer_broadcast, [](OpCall& c) { binary(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); }}
-#define BINARY_FLOAT(NAME, EXPR) {NAME, infer_broadcast, [](OpCall& c) { binary_floats(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); }}
-#define BINARY_INT(NAME, EXPR) {NAME, infer_broadcast, [](OpCall& c) { binary_integers(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); }}
-#define COMPARE(NAME, EXPR) {NAME, infer_compare, [](OpCall& c) { compare(c, [](auto a, auto b) { return EXPR; }); }}
-#define LOGICAL(NAME, EXPR) {NAME, infer_compare, [](OpCall& c) { logical(c, [](bool a, bool b) { return EXPR; }); }}
+#define UNARY(NAME, EXPR)                                                             \
+  {                                                                                   \
+    NAME, infer_same, [](OpCall& c) { unary_floats(c, [](auto x) { return EXPR; }); } \
+  }
+#define UNARY_NUMBER(NAME, EXPR)                                                                      \
+  {                                                                                                   \
+    NAME, infer_same, [](OpCall& c) { unary_numbers(c, [](auto x) -> decltype(x) { return EXPR; }); } \
+  }
+#define BINARY(NAME, EXPR)                                                                                  \
+  {                                                                                                         \
+    NAME, infer_broadcast, [](OpCall& c) { binary(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); } \
+  }
+#define BINARY_FLOAT(NAME, EXPR)                                                                                   \
+  {                                                                                                                \
+    NAME, infer_broadcast, [](OpCall& c) { binary_floats(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); } \
+  }
+#define BINARY_INT(NAME, EXPR)                                                                                       \
+  {                                                                                                                  \
+    NAME, infer_broadcast, [](OpCall& c) { binary_integers(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); } \
+  }
+#define COMPARE(NAME, EXPR)                                                                 \
+  {                                                                                         \
+    NAME, infer_compare, [](OpCall& c) { compare(c, [](auto a, auto b) { return EXPR; }); } \
+  }
+#define LOGICAL(NAME, EXPR)                                                                 \
+  {                                                                                         \
+    NAME, infer_compare, [](OpCall& c) { logical(c, [](bool a, bool b) { return EXPR; }); } \
+  }
 
 void eval_add_n(OpCall& call) {
   Tensor sum = input(call, 0).clone();
@@ -233,12 +251,42 @@ void eval_add_n(OpCall& call) {
 }
 
 void eval_add(OpCall& call) {
-  if (input(call, 0).dtype() != DType::string) return binary(call, [](auto a, auto b) -> decltype(a) { return static_cast<decltype(a)>(wrap(a) + wrap(b)); });
+  if (input(call, 0).dtype() != DType::string)
+    return binary(call, [](auto a, auto b) -> decltype(a) { return static_cast<decltype(a)>(wrap(a) + wrap(b)); });
   check_pair(call);
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(DType::string, broadcast_shapes(a.shape(), b.shape()));
-  walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())}, [&](int64_t i, const int64_t* at) {
-    out.strings()[static_cast<size_t>(i)] = a.strings()[static_cast<size_t>(at[0])] + b.strings()[static_cast<size_t>(at[1])];
+  walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())},
+       [&](int64_t i, const int64_t* at) {
+         out.strings()[static_cast<size_t>(i)] =
+             a.strings()[static_cast<size_t>(at[0])] + b.strings()[static_cast<size_t>(at[1])];
+       });
+  call.out = {out};
+}
+
+void eval_clip(OpCall& call) {
+  const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
+  need(lo.dtype() == x.dtype() && hi.dtype() == x.dtype(), "inputs differ in type");
+  Tensor out(x.dtype(), broadcast_shapes(broadcast_shapes(x.shape(), lo.shape()), hi.shape()));
+  on_numbers(x.dtype(), [&]<class T>() {
+    walk(out.shape(),
+         {broadcast_strides(x.shape(), out.shape()), broadcast_strides(lo.shape(), out.shape()),
+          broadcast_strides(hi.shape(), out.shape())},
+         [&](int64_t i, const int64_t* at) {
+           const T v = x.data<T>()[at[0]], a = lo.data<T>()[at[1]], b = hi.data<T>()[at[2]];
+           const T low = widen(v) < widen(a) ? a : v;
+           out.data<T>()[i] = widen(b) < widen(low) ? b : low;
+         });
+  });
+  call.out = {out};
+}
+
+void eval_population_count(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  Tensor out(DType::u8, x.shape());
+  on_integers(x.dtype(), [&]<class T>() {
+    for (int64_t i = 0; i < x.size(); ++i)
+      out.data<uint8_t>()[i] = static_cast<uint8_t>(std::popcount(static_cast<std::make_unsigned_t<T>>(x.data<T>()[i])));
   });
   call.out = {out};
 }
@@ -279,8 +327,11 @@ const std::vector<Op>& elementwise_rows() {
   static const std::vector<Op> rows = {
       {"Add", infer_broadcast, eval_add},
       {"AddV2", infer_broadcast, eval_add},
+      {"AccumulateNV2", infer_same, eval_add_n},
       {"AddN", infer_same, eval_add_n},
       {"ApproximateEqual", infer_compare, eval_approximate_equal},
+      {"ClipByValue", infer_same, eval_clip},
+      {"PopulationCount", [](InferCall& c) { c.out = {fact(DType::u8, c.in[0].shape)}; }, eval_population_count},
       {"LeakyRelu", infer_same, eval_leaky_relu},
       {"LogicalNot", infer_same, eval_logical_not},
       {"IsNan", infer_predicate, [](OpCall& c) { predicate(c, [](auto x) { return std::isnan(x); }); }},
@@ -290,7 +341,7 @@ const std::vector<Op>& elementwise_rows() {
       BINARY("Mul", static_cast<decltype(a)>(wrap(a) * wrap(b))),
       BINARY("Div", Divide()(a, b)),
       BINARY("RealDiv", Divide()(a, b)),
-      BINARY("TruncateDiv", Divide()(a, b)),
+      BINARY("TruncateDiv", TruncateDivide()(a, b)),
       BINARY("FloorDiv", FloorDivide()(a, b)),
       BINARY("FloorMod", FloorModulo()(a, b)),
       BINARY("Mod", remainder_towards_zero(a, b)),
@@ -358,7 +409,6 @@ const std::vector<Op>& elementwise_rows() {
       UNARY("Erf", std::erf(x)),
       UNARY("Erfc", std::erfc(x)),
       UNARY("Lgamma", std::lgamma(x)),
-      UNARY("Digamma", digamma(x)),
       UNARY("Reciprocal", 1 / x),
       UNARY("Inv", 1 / x),
       UNARY("Sigmoid", sigmoid(x)),

@@ -25,30 +25,35 @@ void eval_bias_add(OpCall& call) {
 
 // Inference: (x - mean) / sqrt(variance + epsilon) * scale + offset; training: mean and variance of the batch.
 void eval_fused_batch_norm(OpCall& call) {
-  const Tensor &x = input(call, 0), &scale = input(call, 1), &offset = input(call, 2), &mean = input(call, 3), &variance = input(call, 4);
+  const Tensor &x = input(call, 0), &scale = input(call, 1), &offset = input(call, 2), &mean = input(call, 3),
+               &variance = input(call, 4);
   need(x.rank() == 4, "needs a map of 4 dimensions");
   int axis = channel_is_second(call.node, 4) ? 1 : 3;
   int64_t c = x.dim(axis), inner = axis == 1 ? x.dim(2) * x.dim(3) : 1, count = c ? x.size() / c : 0;
   bool training = call.node.attr_or("is_training", true);
   double epsilon = call.node.attr_or("epsilon", 1e-4f);
-  need(scale.size() == c && offset.size() == c && (training || (mean.size() == c && variance.size() == c)), "parameters do not fit " + std::to_string(c) + " channels");
+  need(scale.size() == c && offset.size() == c && (training || (mean.size() == c && variance.size() == c)),
+       "parameters do not fit " + std::to_string(c) + " channels");
   std::vector<double> m(static_cast<size_t>(c), 0), v(static_cast<size_t>(c), 0);
   Tensor out(x.dtype(), x.shape());
   Tensor out_mean(scale.dtype(), {c}), out_variance(scale.dtype(), {c});
   auto channel = [&](int64_t i) { return static_cast<size_t>(i / inner % c); };
   on_floats(x.dtype(), [&]<class T>() {
     if (training) {
-      for (int64_t i = 0; i < x.size(); ++i) m[channel(i)] += static_cast<double>(widen(x.data<T>()[i])) / static_cast<double>(count);
+      for (int64_t i = 0; i < x.size(); ++i)
+        m[channel(i)] += static_cast<double>(widen(x.data<T>()[i])) / static_cast<double>(count);
       for (int64_t i = 0; i < x.size(); ++i) {
         double d = widen(x.data<T>()[i]) - m[channel(i)];
         v[channel(i)] += d * d / static_cast<double>(count);
       }
     } else {
-      for (int64_t k = 0; k < c; ++k) m[static_cast<size_t>(k)] = mean.as_double(k), v[static_cast<size_t>(k)] = variance.as_double(k);
+      for (int64_t k = 0; k < c; ++k)
+        m[static_cast<size_t>(k)] = mean.as_double(k), v[static_cast<size_t>(k)] = variance.as_double(k);
     }
     for (int64_t i = 0; i < x.size(); ++i) {
       size_t k = channel(i);
-      double y = (widen(x.data<T>()[i]) - m[k]) / std::sqrt(v[k] + epsilon) * scale.as_double(static_cast<int64_t>(k)) + offset.as_double(static_cast<int64_t>(k));
+      double y = (widen(x.data<T>()[i]) - m[k]) / std::sqrt(v[k] + epsilon) * scale.as_double(static_cast<int64_t>(k)) +
+                 offset.as_double(static_cast<int64_t>(k));
       out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>(y));
     }
   });
@@ -69,8 +74,11 @@ void infer_fused_batch_norm(InferCall& call) {
 }
 
 void eval_global_batch_norm(OpCall& call) {
-  const Tensor &x = input(call, 0), &mean = input(call, 1), &variance = input(call, 2), &beta = input(call, 3), &gamma = input(call, 4);
-  need(x.rank() == 4 && mean.size() == x.dim(3) && variance.size() == x.dim(3) && beta.size() == x.dim(3) && gamma.size() == x.dim(3), "parameters do not fit the map");
+  const Tensor &x = input(call, 0), &mean = input(call, 1), &variance = input(call, 2), &beta = input(call, 3),
+               &gamma = input(call, 4);
+  need(x.rank() == 4 && mean.size() == x.dim(3) && variance.size() == x.dim(3) && beta.size() == x.dim(3) &&
+           gamma.size() == x.dim(3),
+       "parameters do not fit the map");
   double epsilon = call.node.attr_or("variance_epsilon", 0.0f);
   bool scaled = call.node.attr_or("scale_after_normalization", false);
   Tensor out(x.dtype(), x.shape());
@@ -78,7 +86,8 @@ void eval_global_batch_norm(OpCall& call) {
     for (int64_t i = 0; i < x.size(); ++i) {
       int64_t k = i % x.dim(3);
       double s = (scaled ? gamma.as_double(k) : 1) / std::sqrt(variance.as_double(k) + epsilon);
-      out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>((widen(x.data<T>()[i]) - mean.as_double(k)) * s + beta.as_double(k)));
+      out.data<T>()[i] =
+          static_cast<T>(static_cast<wide_t<T>>((widen(x.data<T>()[i]) - mean.as_double(k)) * s + beta.as_double(k)));
     }
   });
   call.out = {out};
@@ -108,14 +117,17 @@ void softmax(OpCall& call, bool log) {
 
 // c[rows, columns] += a * b with any strides.
 template <class T>
-void multiply(const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k, int64_t b_column, T* c, int64_t rows, int64_t k, int64_t columns) {
+void multiply(const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k, int64_t b_column, T* c, int64_t rows, int64_t k,
+              int64_t columns) {
   using W = std::conditional_t<std::is_same_v<T, double>, double, wide_t<T>>;
   std::vector<W> acc(static_cast<size_t>(columns));
   for (int64_t i = 0; i < rows; ++i) {
     std::fill(acc.begin(), acc.end(), W(0));
     for (int64_t p = 0; p < k; ++p) {
       W v = widen(a[i * a_row + p * a_k]);
-      for (int64_t j = 0; j < columns; ++j) acc[static_cast<size_t>(j)] = static_cast<W>(acc[static_cast<size_t>(j)] + v * static_cast<W>(widen(b[p * b_k + j * b_column])));
+      for (int64_t j = 0; j < columns; ++j)
+        acc[static_cast<size_t>(j)] =
+            static_cast<W>(acc[static_cast<size_t>(j)] + v * static_cast<W>(widen(b[p * b_k + j * b_column])));
     }
     for (int64_t j = 0; j < columns; ++j) c[i * columns + j] = static_cast<T>(acc[static_cast<size_t>(j)]);
   }
@@ -126,14 +138,15 @@ void matmul(OpCall& call, bool transpose_a, bool transpose_b) {
   need(a.rank() >= 2 && b.rank() >= 2 && a.dtype() == b.dtype(), "needs two matrices of one type");
   int64_t rows = a.dim(transpose_a ? -1 : -2), k = a.dim(transpose_a ? -2 : -1), columns = b.dim(transpose_b ? -2 : -1);
   need(k == b.dim(transpose_b ? -1 : -2), "matrices " + to_string(a.shape()) + " and " + to_string(b.shape()) + " do not fit");
-  Shape sa(a.shape().begin(), a.shape().end() - 2), sb(b.shape().begin(), b.shape().end() - 2), s = broadcast_shapes(sa, sb), full = s;
+  Shape sa(a.shape().begin(), a.shape().end() - 2), sb(b.shape().begin(), b.shape().end() - 2), s = broadcast_shapes(sa, sb),
+                                                                                                full = s;
   full.push_back(rows);
   full.push_back(columns);
   Tensor out(a.dtype(), full);
   on_numbers(a.dtype(), [&]<class T>() {
     walk(s, {broadcast_strides(sa, s), broadcast_strides(sb, s)}, [&](int64_t i, const int64_t* at) {
-      multiply(a.data<T>() + at[0] * rows * k, transpose_a ? 1 : k, transpose_a ? rows : 1, b.data<T>() + at[1] * k * columns, transpose_b ? 1 : columns,
-               transpose_b ? k : 1, out.data<T>() + i * rows * columns, rows, k, columns);
+      multiply(a.data<T>() + at[0] * rows * k, transpose_a ? 1 : k, transpose_a ? rows : 1, b.data<T>() + at[1] * k * columns,
+               transpose_b ? 1 : columns, transpose_b ? k : 1, out.data<T>() + i * rows * columns, rows, k, columns);
     });
   });
   call.out = {out};
@@ -152,8 +165,12 @@ void infer_matmul_shapes(InferCall& call, bool ta, bool tb) {
   s->push_back((*b)[b->size() - (tb ? 2 : 1)]);
   call.out[0].shape = s;
 }
-void infer_matmul(InferCall& call) { infer_matmul_shapes(call, call.node.attr_or("transpose_a", false), call.node.attr_or("transpose_b", false)); }
-void infer_batch_matmul(InferCall& call) { infer_matmul_shapes(call, call.node.attr_or("adj_x", false), call.node.attr_or("adj_y", false)); }
+void infer_matmul(InferCall& call) {
+  infer_matmul_shapes(call, call.node.attr_or("transpose_a", false), call.node.attr_or("transpose_b", false));
+}
+void infer_batch_matmul(InferCall& call) {
+  infer_matmul_shapes(call, call.node.attr_or("adj_x", false), call.node.attr_or("adj_y", false));
+}
 
 void eval_lrn(OpCall& call) {
   const Tensor& x = input(call, 0);

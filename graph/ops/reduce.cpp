@@ -5,8 +5,8 @@ namespace cytodet::ops {
 namespace {
 
 struct Reduction {
-  Shape kept;             // with keep_dims
-  Shape result;           // as asked for
+  Shape kept;                    // with keep_dims
+  Shape result;                  // as asked for
   std::vector<int64_t> strides;  // of the flat output index, per input dimension (0 on reduced ones)
 };
 
@@ -31,32 +31,25 @@ void reduce_typed(OpCall& call, Acc first, Fold fold, Finish finish) {
   Tensor out(x.dtype(), r.kept);
   std::vector<Acc> acc(static_cast<size_t>(out.size()), first);
   const T* in = x.data<T>();
-  walk(x.shape(), {r.strides}, [&](int64_t i, const int64_t* at) { acc[static_cast<size_t>(at[0])] = fold(acc[static_cast<size_t>(at[0])], static_cast<Acc>(in[i])); });
+  walk(x.shape(), {r.strides}, [&](int64_t i, const int64_t* at) {
+    acc[static_cast<size_t>(at[0])] = fold(acc[static_cast<size_t>(at[0])], static_cast<Acc>(widen(in[i])));
+  });
   int64_t count = out.size() ? x.size() / out.size() : 0;
-  for (int64_t i = 0; i < out.size(); ++i) out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>(finish(acc[static_cast<size_t>(i)], count)));
+  for (int64_t i = 0; i < out.size(); ++i)
+    out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>(finish(acc[static_cast<size_t>(i)], count)));
   call.out = {out.reshaped(r.result)};
 }
 
 void eval_sum_like(OpCall& call, bool mean) {
   on_numbers(input(call, 0).dtype(), [&]<class T>() {
     if constexpr (std::is_integral_v<T>) {
-      reduce_typed<T, int64_t>(call, 0, [](int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); },
-                               [&](int64_t a, int64_t n) { return mean ? (n ? a / n : 0) : a; });
+      reduce_typed<T, int64_t>(
+          call, 0, [](int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); },
+          [&](int64_t a, int64_t n) { return mean ? (n ? a / n : 0) : a; });
     } else {
-      const Tensor& x = call.in[0];
-      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-        reduce_typed<T, double>(call, 0.0, [](double a, double b) { return a + b; }, [&](double a, int64_t n) { return mean ? a / static_cast<double>(n) : a; });
-      } else {
-        OpCall wide{call.node, {}, {}};
-        Tensor f(DType::f32, x.shape());
-        for (int64_t i = 0; i < x.size(); ++i) f.data<float>()[i] = widen(x.data<T>()[i]);
-        std::vector<Tensor> in{f, call.in[1]};
-        wide.in = in;
-        eval_sum_like(wide, mean);
-        Tensor out(x.dtype(), wide.out[0].shape());
-        for (int64_t i = 0; i < out.size(); ++i) out.data<T>()[i] = T(wide.out[0].data<float>()[i]);
-        call.out = {out};
-      }
+      reduce_typed<T, double>(
+          call, 0.0, [](double a, double b) { return a + b; },
+          [&](double a, int64_t n) { return mean ? a / static_cast<double>(n) : a; });
     }
   });
 }
@@ -65,29 +58,44 @@ template <class Better>
 void extreme(OpCall& call, bool maximum, Better better) {
   on_numbers(input(call, 0).dtype(), [&]<class T>() {
     using W = wide_t<T>;
-    W first = maximum ? (std::numeric_limits<W>::has_infinity ? -std::numeric_limits<W>::infinity() : std::numeric_limits<W>::lowest())
-                      : (std::numeric_limits<W>::has_infinity ? std::numeric_limits<W>::infinity() : std::numeric_limits<W>::max());
-    reduce_typed<T, W>(call, first, [&](W a, W b) { return a != a ? a : (b != b || better(b, a)) ? b : a; }, [](W a, int64_t) { return a; });
+    W first =
+        maximum ? (std::numeric_limits<W>::has_infinity ? -std::numeric_limits<W>::infinity() : std::numeric_limits<W>::lowest())
+                : (std::numeric_limits<W>::has_infinity ? std::numeric_limits<W>::infinity() : std::numeric_limits<W>::max());
+    reduce_typed<T, W>(
+        call, first, [&](W a, W b) { return a != a                     ? a
+                                            : (b != b || better(b, a)) ? b
+                                                                       : a; }, [](W a, int64_t) { return a; });
   });
 }
 
 void eval_prod(OpCall& call) {
   on_numbers(input(call, 0).dtype(), [&]<class T>() {
     using W = wide_t<T>;
-    reduce_typed<T, W>(call, W(1), [](W a, W b) {
-      if constexpr (std::is_integral_v<W>) return static_cast<W>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-      else return a * b;
-    }, [](W a, int64_t) { return a; });
+    reduce_typed<T, W>(
+        call, W(1),
+        [](W a, W b) {
+          if constexpr (std::is_integral_v<W>)
+            return static_cast<W>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+          else
+            return a * b;
+        },
+        [](W a, int64_t) { return a; });
   });
 }
 void eval_euclidean(OpCall& call) {
-  on_floats(input(call, 0).dtype(), [&]<class T>() {
-    using W = wide_t<T>;
-    reduce_typed<T, W>(call, W(0), [](W a, W b) { return a + b * b; }, [](W a, int64_t) { return std::sqrt(a); });
+  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+    reduce_typed<T, double>(
+        call, 0.0, [](double a, double b) { return a + b * b; }, [](double a, int64_t) { return std::sqrt(a); });
   });
 }
-void eval_all(OpCall& call) { reduce_typed<bool, bool>(call, true, [](bool a, bool b) { return a && b; }, [](bool a, int64_t) { return a; }); }
-void eval_any(OpCall& call) { reduce_typed<bool, bool>(call, false, [](bool a, bool b) { return a || b; }, [](bool a, int64_t) { return a; }); }
+void eval_all(OpCall& call) {
+  reduce_typed<bool, bool>(
+      call, true, [](bool a, bool b) { return a && b; }, [](bool a, int64_t) { return a; });
+}
+void eval_any(OpCall& call) {
+  reduce_typed<bool, bool>(
+      call, false, [](bool a, bool b) { return a || b; }, [](bool a, int64_t) { return a; });
+}
 
 void infer_reduce(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};
@@ -97,8 +105,10 @@ void infer_reduce(InferCall& call) {
     std::vector<int64_t> axes = axes_of(*call.in[1].constant, static_cast<int64_t>(known(call, 0)->size()));
     for (size_t d = 0; d < known(call, 0)->size(); ++d) {
       bool reduced = std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) != axes.end();
-      if (!reduced) call.out[0].shape->push_back((*known(call, 0))[d]);
-      else if (keep_dims(call.node)) call.out[0].shape->push_back(1);
+      if (!reduced)
+        call.out[0].shape->push_back((*known(call, 0))[d]);
+      else if (keep_dims(call.node))
+        call.out[0].shape->push_back(1);
     }
   } else if (keep_dims(call.node)) {
     call.out[0].shape = Shape(known(call, 0)->size(), -1);
@@ -121,8 +131,10 @@ void arg_extreme(OpCall& call, Better better) {
       int64_t best = 0;
       for (int64_t k = 1; k < size; ++k)
         if (better(widen(p[k * inner]), widen(p[best * inner]))) best = k;
-      if (type == DType::i32) out.data<int32_t>()[i] = static_cast<int32_t>(best);
-      else out.data<int64_t>()[i] = best;
+      if (type == DType::i32)
+        out.data<int32_t>()[i] = static_cast<int32_t>(best);
+      else
+        out.data<int64_t>()[i] = best;
     }
   });
   call.out = {out};
@@ -152,7 +164,7 @@ void keep_heap(std::vector<int32_t>& order, int64_t k, Before before) {
 
 void eval_top_k(OpCall& call) {
   const Tensor& x = input(call, 0);
-  int64_t k = call.node.op == "TopK" ? call.node.attr<int64_t>("k") : input(call, 1).as_int();
+  int64_t k = input(call, 1).as_int();
   need(x.rank() >= 1 && k >= 0 && k <= x.dim(-1), "k is out of range");
   Shape s = x.shape();
   int64_t size = s.back(), rows = size ? x.size() / size : 0;
@@ -164,8 +176,11 @@ void eval_top_k(OpCall& call) {
       const T* p = x.data<T>() + r * size;
       std::iota(order.begin(), order.end(), 0);
       auto before = [&](int32_t i, int32_t j) { return widen(p[i]) > widen(p[j]) || (widen(p[i]) == widen(p[j]) && i < j); };
-      if (call.node.attr_or("sorted", true)) std::sort(order.begin(), order.end(), before);
-      else if (k > 0 && k < size) keep_heap(order, k, before);
+      // Stable: NaNs have no order that std::sort could rely on.
+      if (call.node.attr_or("sorted", true) || k == size)
+        std::stable_sort(order.begin(), order.end(), before);
+      else if (k > 0 && k < size)
+        keep_heap(order, k, before);
       for (int64_t i = 0; i < k; ++i) {
         values.data<T>()[r * k + i] = p[order[static_cast<size_t>(i)]];
         index.data<int32_t>()[r * k + i] = order[static_cast<size_t>(i)];
@@ -173,6 +188,14 @@ void eval_top_k(OpCall& call) {
     }
   });
   call.out = {values, index};
+}
+
+void infer_top_k(InferCall& call) {
+  call.out = {fact(call.in[0].dtype), fact(DType::i32)};
+  if (!known(call, 0) || known(call, 0)->empty()) return;
+  Shape s = *known(call, 0);
+  s.back() = call.in.size() > 1 && call.in[1].constant ? call.in[1].constant->as_int() : -1;
+  call.out[0].shape = call.out[1].shape = s;
 }
 
 void eval_where(OpCall& call) {
@@ -190,12 +213,17 @@ void eval_where(OpCall& call) {
   call.out = {out};
 }
 
+void infer_where(InferCall& call) {
+  call.out = {fact(DType::i64, Shape{-1, known(call, 0) ? static_cast<int64_t>(known(call, 0)->size()) : -1})};
+}
+
 void select(OpCall& call, const Shape& condition_shape) {
   const Tensor &c = input(call, 0), &a = input(call, 1), &b = input(call, 2);
   need(c.dtype() == DType::boolean && a.dtype() == b.dtype(), "needs a bool condition and two inputs of one type");
   Shape shape = broadcast_shapes(broadcast_shapes(condition_shape, a.shape()), b.shape());
   Tensor out(a.dtype(), shape);
-  walk(shape, {broadcast_strides(condition_shape, shape), broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape)},
+  walk(shape,
+       {broadcast_strides(condition_shape, shape), broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape)},
        [&](int64_t i, const int64_t* at) {
          bool first = c.data<bool>()[at[0]];
          copy_element(out, i, first ? a : b, first ? at[1] : at[2]);
@@ -209,7 +237,9 @@ void eval_select(OpCall& call) {
   select(call, c);
 }
 void eval_select_v2(OpCall& call) { select(call, input(call, 0).shape()); }
-void infer_select(InferCall& call) { call.out = {call.in.size() > 1 ? fact(call.in[1].dtype, call.node.op == "Select" ? call.in[1].shape : std::nullopt) : Fact{}}; }
+void infer_select(InferCall& call) {
+  call.out = {call.in.size() > 1 ? fact(call.in[1].dtype, call.node.op == "Select" ? call.in[1].shape : std::nullopt) : Fact{}};
+}
 
 template <class F>
 void cumulative(OpCall& call, double first, F f) {
@@ -233,6 +263,14 @@ void cumulative(OpCall& call, double first, F f) {
   call.out = {out};
 }
 
+void eval_cumulative_logsumexp(OpCall& call) {
+  need(is_floating(input(call, 0).dtype()), "needs floating numbers");
+  cumulative(call, -std::numeric_limits<double>::infinity(), [](auto a, auto b) {
+    const auto top = std::max(a, b), low = std::min(a, b);
+    return low == top && std::isinf(top) ? top : top + std::log1p(std::exp(low - top));
+  });
+}
+
 template <class Fold>
 void segments(OpCall& call, double first, int64_t count, Fold fold, bool mean = false) {
   const Tensor &x = input(call, 0), &ids = input(call, 1);
@@ -242,7 +280,9 @@ void segments(OpCall& call, double first, int64_t count, Fold fold, bool mean = 
   s.insert(s.end(), x.shape().begin() + ids.rank(), x.shape().end());
   Tensor out(x.dtype(), s);
   on_numbers(x.dtype(), [&]<class T>() {
-    std::vector<wide_t<T>> acc(static_cast<size_t>(out.size()), first == 0 || first == 1 ? static_cast<wide_t<T>>(first) : first > 0 ? std::numeric_limits<wide_t<T>>::max() : std::numeric_limits<wide_t<T>>::lowest());
+    std::vector<wide_t<T>> acc(static_cast<size_t>(out.size()), first == 0 || first == 1 ? static_cast<wide_t<T>>(first)
+                                                                : first > 0              ? std::numeric_limits<wide_t<T>>::max()
+                                                                            : std::numeric_limits<wide_t<T>>::lowest());
     std::vector<int64_t> seen(static_cast<size_t>(count), 0);
     for (int64_t i = 0; i < ids.size(); ++i) {
       int64_t id = ids.as_int(i);
@@ -274,8 +314,19 @@ int64_t segment_count(const OpCall& call) {
   const Tensor& ids = input(call, 1);
   return ids.size() ? ids.as_int(ids.size() - 1) + 1 : 0;
 }
-#define SEGMENT(NAME, FIRST, EXPR) \
-  {NAME, nullptr, [](OpCall& c) { segments(c, FIRST, segment_count(c), [](auto a, auto b) { return EXPR; }); }}
+void infer_segments(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  const Shape *x = known(call, 0), *ids = known(call, 1);
+  if (!x || !ids || ids->size() > x->size()) return;
+  call.out[0].shape = Shape{-1};
+  if (call.node.op.starts_with("Unsorted") && call.in.size() > 2 && call.in[2].constant)
+    call.out[0].shape = Shape{call.in[2].constant->as_int()};
+  call.out[0].shape->insert(call.out[0].shape->end(), x->begin() + static_cast<long>(ids->size()), x->end());
+}
+#define SEGMENT(NAME, FIRST, EXPR)                                                                                     \
+  {                                                                                                                    \
+    NAME, infer_segments, [](OpCall& c) { segments(c, FIRST, segment_count(c), [](auto a, auto b) { return EXPR; }); } \
+  }
 
 }  // namespace
 
@@ -287,26 +338,30 @@ const std::vector<Op>& reduce_rows() {
       {"ArgMin", infer_arg, [](OpCall& c) { arg_extreme(c, [](auto a, auto b) { return a < b; }); }},
       {"Cumprod", infer_same, [](OpCall& c) { cumulative(c, 1, [](auto a, auto b) { return a * b; }); }},
       {"Cumsum", infer_same, [](OpCall& c) { cumulative(c, 0, [](auto a, auto b) { return a + b; }); }},
+      {"CumulativeLogsumexp", infer_same, eval_cumulative_logsumexp},
       {"EuclideanNorm", infer_reduce, eval_euclidean},
       {"Max", infer_reduce, [](OpCall& c) { extreme(c, true, [](auto a, auto b) { return a > b; }); }},
       {"Mean", infer_reduce, [](OpCall& c) { eval_sum_like(c, true); }},
       {"Min", infer_reduce, [](OpCall& c) { extreme(c, false, [](auto a, auto b) { return a < b; }); }},
       {"Prod", infer_reduce, eval_prod},
       SEGMENT("SegmentMax", -2, std::max(a, b)),
-      {"SegmentMean", nullptr, [](OpCall& c) { segments(c, 0, segment_count(c), [](auto a, auto b) { return a + b; }, true); }},
+      {"SegmentMean", infer_segments,
+       [](OpCall& c) {
+         segments(
+             c, 0, segment_count(c), [](auto a, auto b) { return a + b; }, true);
+       }},
       SEGMENT("SegmentMin", 2, std::min(a, b)),
       SEGMENT("SegmentProd", 1, a * b),
       SEGMENT("SegmentSum", 0, a + b),
       {"Select", infer_select, eval_select},
       {"SelectV2", infer_select, eval_select_v2},
       {"Sum", infer_reduce, [](OpCall& c) { eval_sum_like(c, false); }},
-      {"TopK", nullptr, eval_top_k},
-      {"TopKV2", nullptr, eval_top_k},
+      {"TopKV2", infer_top_k, eval_top_k},
       SEGMENT("UnsortedSegmentMax", -2, std::max(a, b)),
       SEGMENT("UnsortedSegmentMin", 2, std::min(a, b)),
       SEGMENT("UnsortedSegmentProd", 1, a * b),
       SEGMENT("UnsortedSegmentSum", 0, a + b),
-      {"Where", nullptr, eval_where},
+      {"Where", infer_where, eval_where},
   };
   return rows;
 }

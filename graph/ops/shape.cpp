@@ -19,7 +19,8 @@ void eval_check_numerics(OpCall& call) {
       inf = inf || std::isinf(widen(x.data<T>()[i]));
     }
   });
-  if (nan || inf) throw Error("", "tensor has " + std::string(nan ? "NaN" : "Inf") + ": " + call.node.attr_or<std::string>("message", ""));
+  if (nan || inf)
+    throw Error("", "tensor has " + std::string(nan ? "NaN" : "Inf") + ": " + call.node.attr_or<std::string>("message", ""));
   call.out = {x};
 }
 
@@ -55,7 +56,8 @@ Shape resolve_reshape(const Shape& wanted, int64_t size) {
   }
   Shape shape = wanted;
   if (hole >= 0) {
-    need(known_size > 0 ? size % known_size == 0 : size == 0, "cannot reshape " + std::to_string(size) + " elements to " + to_string(wanted));
+    need(known_size > 0 ? size % known_size == 0 : size == 0,
+         "cannot reshape " + std::to_string(size) + " elements to " + to_string(wanted));
     shape[static_cast<size_t>(hole)] = known_size > 0 ? size / known_size : 0;
   }
   return shape;
@@ -92,7 +94,9 @@ std::vector<int64_t> squeeze_axes(const Node& node) {
   std::vector<int64_t> axes = node.attr_or("squeeze_dims", AttrList{}).ints;
   return axes.empty() ? node.attr_or("axis", AttrList{}).ints : axes;
 }
-void eval_squeeze(OpCall& call) { call.out = {input(call, 0).reshaped(squeezed(input(call, 0).shape(), squeeze_axes(call.node)))}; }
+void eval_squeeze(OpCall& call) {
+  call.out = {input(call, 0).reshaped(squeezed(input(call, 0).shape(), squeeze_axes(call.node)))};
+}
 void infer_squeeze(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};
   const Shape* s = known(call, 0);
@@ -114,15 +118,6 @@ void infer_expand_dims(InferCall& call) {
     call.out[0].shape = expanded(*known(call, 0), call.in[1].constant->as_int());
 }
 
-Tensor int_tensor(DType t, Shape shape, const std::vector<int64_t>& values) {
-  Tensor out(t, std::move(shape));
-  need(t == DType::i32 || t == DType::i64, "the result must be int32 or int64");
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (t == DType::i32) out.data<int32_t>()[i] = static_cast<int32_t>(values[i]);
-    else out.data<int64_t>()[i] = values[i];
-  }
-  return out;
-}
 DType out_type(const Node& n) { return n.attr_or("out_type", DType::i32); }
 void eval_shape(OpCall& call) {
   const Shape& s = input(call, 0).shape();
@@ -142,7 +137,8 @@ void eval_size(OpCall& call) { call.out = {int_tensor(out_type(call.node), {}, {
 void eval_rank(OpCall& call) { call.out = {int_tensor(DType::i32, {}, {input(call, 0).rank()})}; }
 void infer_size(InferCall& call) {
   call.out = {fact(out_type(call.node), Shape{})};
-  if (known(call, 0) && is_static(*known(call, 0))) call.out[0].constant = int_tensor(out_type(call.node), {}, {elements(*known(call, 0))});
+  if (known(call, 0) && is_static(*known(call, 0)))
+    call.out[0].constant = int_tensor(out_type(call.node), {}, {elements(*known(call, 0))});
 }
 void infer_rank(InferCall& call) {
   call.out = {fact(DType::i32, Shape{})};
@@ -190,7 +186,8 @@ void infer_range(InferCall& call) { call.out = {fact(call.in[0].dtype, Shape{-1}
 void eval_broadcast_to(OpCall& call) {
   const Tensor& x = input(call, 0);
   Tensor out(x.dtype(), shape_of(input(call, 1)));
-  walk(out.shape(), {broadcast_strides(x.shape(), out.shape())}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, at[0]); });
+  walk(out.shape(), {broadcast_strides(x.shape(), out.shape())},
+       [&](int64_t i, const int64_t* at) { copy_element(out, i, x, at[0]); });
   call.out = {out};
 }
 void eval_broadcast_args(OpCall& call) {
@@ -201,12 +198,15 @@ void eval_broadcast_args(OpCall& call) {
 template <class From, class To>
 To convert(From v) {
   auto w = widen(v);
-  if constexpr (std::is_same_v<To, bool>) return w != 0;
+  if constexpr (std::is_same_v<To, bool>)
+    return w != 0;
   else if constexpr (std::is_floating_point_v<decltype(w)> && std::is_integral_v<To>) {
     if (!(w >= static_cast<decltype(w)>(std::numeric_limits<To>::min()))) return std::numeric_limits<To>::min();
-    if (w >= static_cast<decltype(w)>(std::numeric_limits<To>::max())) return std::isnan(w) ? To{} : std::numeric_limits<To>::max();
+    if (w >= static_cast<decltype(w)>(std::numeric_limits<To>::max()))
+      return std::isnan(w) ? To{} : std::numeric_limits<To>::max();
     return static_cast<To>(w);
-  } else return static_cast<To>(static_cast<wide_t<To>>(w));
+  } else
+    return static_cast<To>(static_cast<wide_t<To>>(w));
 }
 void eval_cast(OpCall& call) {
   const Tensor& x = input(call, 0);
@@ -238,6 +238,60 @@ void eval_bitcast(OpCall& call) {
   call.out = {out};
 }
 
+// A format as a permutation of another: positions (DimMap) or entries (VecPermute) follow.
+void eval_data_format(OpCall& call) {
+  const std::string from = call.node.attr_or<std::string>("src_format", "NHWC"),
+                    to = call.node.attr_or<std::string>("dst_format", "NCHW");
+  need(from.size() == to.size() && std::is_permutation(from.begin(), from.end(), to.begin()),
+       "the formats " + from + " and " + to + " differ in letters");
+  const Tensor& x = input(call, 0);
+  const int64_t n = static_cast<int64_t>(from.size());
+  Tensor out(x.dtype(), x.shape());
+  if (call.node.op == "DataFormatDimMap") {
+    std::vector<int64_t> at;
+    for (int64_t i : x.as_ints()) at.push_back(static_cast<int64_t>(to.find(from[static_cast<size_t>(axis_of(i, n))])));
+    call.out = {int_tensor(x.dtype(), x.shape(), at)};
+    return;
+  }
+  need((x.rank() == 1 || (x.rank() == 2 && x.dim(1) == 2)) && x.dim(0) == n, "needs one entry per letter of the format");
+  const int64_t inner = x.rank() == 2 ? 2 : 1;
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t k = 0; k < inner; ++k)
+      copy_element(out, i * inner + k, x, static_cast<int64_t>(from.find(to[static_cast<size_t>(i)])) * inner + k);
+  call.out = {out};
+}
+
+void eval_empty(OpCall& call) { call.out = {Tensor(call.node.attr<DType>("dtype"), shape_of(input(call, 0)))}; }
+void infer_empty(InferCall& call) {
+  call.out = {fact(call.node.attr_or("dtype", DType::invalid))};
+  if (call.in[0].constant) call.out[0].shape = call.in[0].constant->as_ints();
+}
+void infer_broadcast_to(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  if (call.in.size() > 1 && call.in[1].constant)
+    call.out[0].shape = call.in[1].constant->as_ints();
+  else if (const Shape* s = known(call, 1); s && s->size() == 1 && (*s)[0] >= 0 && (*s)[0] < 64)
+    call.out[0].shape = Shape(static_cast<size_t>((*s)[0]), -1);
+}
+void infer_broadcast_args(InferCall& call) {
+  call.out = {fact(call.in[0].dtype, Shape{-1})};
+  if (known(call, 0) && known(call, 1) && known(call, 0)->size() == 1 && known(call, 1)->size() == 1 &&
+      (*known(call, 0))[0] >= 0 && (*known(call, 1))[0] >= 0)
+    call.out[0].shape = Shape{std::max((*known(call, 0))[0], (*known(call, 1))[0])};
+}
+void infer_shape_n(InferCall& call) {
+  for (size_t i = 0; i < call.in.size(); ++i) {
+    const std::array<Fact, 1> one{call.in[i]};
+    InferCall single{call.node, one, {}};
+    infer_shape(single);
+    call.out.push_back(single.out[0]);
+  }
+}
+void infer_lin_space(InferCall& call) {
+  call.out = {fact(call.in[0].dtype, Shape{-1})};
+  if (call.in.size() > 2 && call.in[2].constant) call.out[0].shape = Shape{call.in[2].constant->as_int()};
+}
+
 void eval_nothing(OpCall&) {}
 void infer_nothing(InferCall&) {}
 void eval_assert(OpCall& call) {
@@ -253,7 +307,11 @@ void eval_lin_space(OpCall& call) {
   Tensor out(a.dtype(), {n});
   on_floats(a.dtype(), [&]<class T>() {
     auto x = widen(a.data<T>()[0]), y = widen(b.data<T>()[0]);
-    for (int64_t i = 0; i < n; ++i) out.data<T>()[i] = static_cast<T>(n == 1 ? x : i == n - 1 ? y : x + (y - x) / static_cast<decltype(x)>(n - 1) * static_cast<decltype(x)>(i));
+    for (int64_t i = 0; i < n; ++i)
+      out.data<T>()[i] =
+          static_cast<T>(n == 1       ? x
+                         : i == n - 1 ? y
+                                      : x + (y - x) / static_cast<decltype(x)>(n - 1) * static_cast<decltype(x)>(i));
   });
   call.out = {out};
 }
@@ -264,18 +322,24 @@ const std::vector<Op>& shape_rows() {
   static const std::vector<Op> rows = {
       {"Assert", infer_nothing, eval_assert},
       {"Bitcast", nullptr, eval_bitcast},
-      {"BroadcastArgs", nullptr, eval_broadcast_args},
-      {"BroadcastTo", nullptr, eval_broadcast_to},
+      {"BroadcastArgs", infer_broadcast_args, eval_broadcast_args},
+      {"BroadcastTo", infer_broadcast_to, eval_broadcast_to},
       {"Cast", infer_cast, eval_cast},
       {"CheckNumerics", infer_same, eval_check_numerics},
+      {"CheckNumericsV2", infer_same, eval_check_numerics},
       {"Const", infer_const, eval_const},
+      {"ControlTrigger", infer_nothing, eval_nothing},
+      {"DataFormatDimMap", infer_same, eval_data_format},
+      {"DataFormatVecPermute", infer_same, eval_data_format},
+      {"DeepCopy", infer_same, eval_pass},
+      {"Empty", infer_empty, eval_empty},
       {"EnsureShape", infer_same, eval_pass},
       {"ExpandDims", infer_expand_dims, eval_expand_dims},
       {"Fill", infer_fill, eval_fill},
       {"GuaranteeConst", infer_same, eval_pass},
       {"Identity", infer_same, eval_pass},
       {"IdentityN", infer_pass_all, eval_pass_all},
-      {"LinSpace", nullptr, eval_lin_space},
+      {"LinSpace", infer_lin_space, eval_lin_space},
       {"NoOp", infer_nothing, eval_nothing},
       {"OnesLike", infer_same, eval_ones_like},
       {"Placeholder", infer_placeholder, eval_placeholder},
@@ -286,7 +350,7 @@ const std::vector<Op>& shape_rows() {
       {"Rank", infer_rank, eval_rank},
       {"Reshape", infer_reshape, eval_reshape},
       {"Shape", infer_shape, eval_shape},
-      {"ShapeN", nullptr, eval_shape_n},
+      {"ShapeN", infer_shape_n, eval_shape_n},
       {"Size", infer_size, eval_size},
       {"Snapshot", infer_same, eval_pass},
       {"Squeeze", infer_squeeze, eval_squeeze},

@@ -11,7 +11,7 @@ SPECIAL = np.array([nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -
 @case("Rint", "Floor", "Ceil", "Exp", "Expm1", "Sin", "Cos", "Tan", "Atan", "Sinh", "Cosh", "Tanh", "Asinh", "Erf", "Erfc", "Sigmoid", "Softplus",
       "Softsign", "Elu", "Selu", "Sqrt", "Rsqrt", "Log", "Log1p", "Reciprocal", "Inv", "Lgamma", "Digamma", "Acosh", "Asin", "Acos", "Atanh", "Erfinv",
       "Ndtri", "BesselI0", "BesselI0e", "BesselI1", "BesselI1e", "Abs", "Neg", "Sign", "Square", "Round", "Relu", "Relu6", "LeakyRelu", "IsNan", "IsInf",
-      "IsFinite", "OnesLike", "ZerosLike", "Softmax", "LogSoftmax", "L2Loss", "Spence", "Expint", "Dawsn", "FresnelSin", "FresnelCos", "BesselJ0",
+      "IsFinite", "OnesLike", "ZerosLike", "Softmax", "LogSoftmax", "L2Loss", "Expint", "BesselJ0",
       "BesselJ1", "BesselK0", "BesselK1", "BesselY0", "BesselY1", "BesselK0e", "BesselK1e")
 def unary(g):
     lo, hi = {"Acosh": (1, 6), "Asin": (-1, 1), "Acos": (-1, 1), "Atanh": (-.99, .99), "Erfinv": (-1, 1), "Ndtri": (.01, .99)}.get(g.name, (-4, 4))
@@ -19,7 +19,7 @@ def unary(g):
            "LeakyRelu": "features", "Softmax": "logits", "LogSoftmax": "logits", "L2Loss": "t"}.get(g.name, "x")
     for dtype in FLOATS:
         g(**{key: g.rand(3, 5, dtype=dtype, lo=lo, hi=hi)})
-    if not g.name.startswith(("Bessel", "Fresnel", "Dawsn", "Spence", "Expint")) and g.name not in ("L2Loss", "Softmax", "LogSoftmax", "Lgamma", "Digamma"):
+    if not g.name.startswith(("Bessel", "Fresnel", "Expint")) and g.name not in ("L2Loss", "Softmax", "LogSoftmax", "Lgamma", "Digamma"):
         g(**{key: SPECIAL})
     g(**{key: g.rand(2, 0, 3)})
     g(**{key: g.rand(2, 3, 2, dtype=np.float64, lo=lo, hi=hi)})
@@ -55,17 +55,18 @@ SHAPES = (((2, 3), (2, 3)), ((2, 3), ()), ((), (4,)), ((3, 1, 5), (1, 2, 1)), ((
       "DivNoNan", "MulNoNan", "Xdivy", "Xlogy", "Xlog1py", "Atan2", "NextAfter", "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual",
       "ApproximateEqual", "TruncateDiv")
 def binary(g):
+    keys = ("x1", "x2") if g.name == "NextAfter" else ("y", "x") if g.name == "Atan2" else ("x", "y")
     for i, (a, b) in enumerate(SHAPES):
         if g.name == "ApproximateEqual" and a != b:
             continue
         dtype = FLOATS[i % 2]
-        g(x=g.rand(*a, dtype=dtype), y=g.rand(*b, dtype=dtype))
+        g(**dict(zip(keys, (g.rand(*a, dtype=dtype), g.rand(*b, dtype=dtype)))))
     for dtype in (np.float16, bfloat16):
-        g(x=g.rand(5, dtype=dtype), y=g.rand(5, dtype=dtype))
+        g(**dict(zip(keys, (g.rand(5, dtype=dtype), g.rand(5, dtype=dtype)))))
     if g.name not in ("ApproximateEqual", "NextAfter"):
         x, y = np.meshgrid(np.array([nan, inf, -inf, 0, 1, -1.5, 2.5], np.float32), np.array([nan, inf, -inf, 0, 1, -2, 2.5], np.float32))
-        g(x=x, y=y)
-    g(x=np.array([1.0, 2.0], np.float32), y=np.array([1.000001, 2.1], np.float32))
+        g(**dict(zip(keys, (x, y))))
+    g(**dict(zip(keys, (np.array([1.0, 2.0], np.float32), np.array([1.000001, 2.1], np.float32)))))
 
 
 @case("Add", "AddV2", "Sub", "Mul", "Div", "FloorDiv", "FloorMod", "TruncateMod", "TruncateDiv", "Mod", "Maximum", "Minimum", "Pow", "SquaredDifference",

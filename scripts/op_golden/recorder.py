@@ -25,7 +25,7 @@ class Recorder:
         self.name = name
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
         self.graph = tf.Graph()
-        self.feeds, self.fetches, self.failed = {}, [], []
+        self.feeds, self.fetches, self.failed, self.given, self.nodes = {}, [], [], {}, []
 
     def rand(self, *shape, dtype=np.float32, lo=-3.0, hi=3.0):
         if dtype in (bool, np.bool_):
@@ -57,36 +57,55 @@ class Recorder:
 
     def __call__(self, op=None, **arguments):
         """build() and fetch(); a call that this TensorFlow has no CPU kernel for is left out."""
-        before = dict(self.feeds)
+        trial = Recorder(self.name)
         try:
-            outputs = self.build(op or self.name, **arguments)
+            outputs = trial.build(op or self.name, **arguments)
+            with tf.compat.v1.Session(graph=trial.graph) as session:
+                session.run(outputs, trial.feeds)
         except Exception as e:  # noqa: BLE001
-            self.feeds = before
-            self.failed.append(f"{op or self.name}: {str(e).splitlines()[0][:160]}")
+            self.failed.append(f"{op or self.name}: {first_line(e)}")
             return None
+        outputs = self.build(op or self.name, **arguments)
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        with tf.compat.v1.Session(graph=self.graph) as session:
-            try:
-                session.run(outputs, self.feeds)
-            except Exception as e:  # noqa: BLE001
-                self.failed.append(f"{op or self.name}: {str(e).splitlines()[0][:160]}")
-                return None
         self.fetch(outputs)
         return outputs
 
+    def known(self, output, value):
+        """Fetches an output that this TensorFlow cannot compute: value is given."""
+        self.fetches.append(output)
+        self.given[output.ref()] = value
+
+    def node(self, op, inputs, attributes, value):
+        """A node of an op that this TensorFlow no longer builds; value is its first output."""
+        node = tf.compat.v1.NodeDef(name=f"{op}_{len(self.nodes)}", op=op, input=[self.feed(a).op.name for a in inputs])
+        node.attr["T"].type = tf.as_dtype(inputs[0].dtype).as_datatype_enum
+        for key, v in attributes.items():
+            setattr(node.attr[key], {bool: "b", float: "f", int: "i"}[type(v)], v)
+        self.nodes.append((node, value))
+
     def write(self, folder):
         with tf.compat.v1.Session(graph=self.graph) as session:
-            values = session.run(self.fetches, self.feeds) if self.fetches else []
+            run = [t for t in self.fetches if t.ref() not in self.given]
+            values = {**self.given, **dict(zip([t.ref() for t in run], session.run(run, self.feeds)))}
         definition = self.graph.as_graph_def()
         if self.fetches:
             definition = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted({t.op.name for t in self.fetches}))
+        elif self.nodes:
+            definition.CopyFrom(tf.compat.v1.GraphDef(node=[n for n in definition.node if n.op == "Placeholder"]))
+        definition.node.extend(n for n, _ in self.nodes)
         kept = {n.name for n in definition.node}
         definition.library.Clear()
         folder.mkdir(parents=True)
         (folder / "graph.pb").write_bytes(definition.SerializeToString(deterministic=True))
         case_json = {"inputs": {p.op.name + ":0": tensor(a) for p, a in self.feeds.items() if p.op.name in kept},
-                     "outputs": {t.name: tensor(v) for t, v in zip(self.fetches, values)}}
+                     "outputs": {t.name: tensor(v, t.dtype) for t, v in ((t, values[t.ref()]) for t in self.fetches)}}
+        case_json["outputs"].update({n.name + ":0": tensor(v) for n, v in self.nodes})
         (folder / "case.json").write_text(json.dumps(case_json, separators=(",", ":")) + "\n")
+
+
+def first_line(e):
+    lines = [line for line in str(e).splitlines() if line and not line.startswith(("Graph execution", "Detected at", "  ", "node"))]
+    return lines[0][:140] if lines else repr(e)
 
 
 def number(v):
@@ -104,9 +123,10 @@ def number(v):
     return f if isinstance(v, np.float64) else float(str(np.float32(v)))
 
 
-def tensor(a):
+def tensor(a, dtype=None):
+    """dtype: where the array's own cannot tell, as with fetched codes."""
     a = np.asarray(a)
-    dtype = tf.as_dtype(a.dtype)
+    dtype = dtype or tf.as_dtype(a.dtype)
     quantized = {"qint8": np.int8, "quint8": np.uint8, "qint32": np.int32, "qint16": np.int16, "quint16": np.uint16}
     if dtype.name in quantized:
         a = a.view(quantized[dtype.name])
@@ -121,9 +141,9 @@ def write_all(root, only):
         g = Recorder(name)
         for make in makers:
             make(g)
-        for line in g.failed:
-            print("left out:", line)
-        if not g.fetches:
+        if g.failed:
+            print(f"left out {len(g.failed)} of {name}, first: {g.failed[0]}")
+        if not g.fetches and not g.nodes:
             print("NO CASE:", name)
             bad += 1
             continue
@@ -131,6 +151,6 @@ def write_all(root, only):
         try:
             g.write(root / name)
         except Exception as e:  # noqa: BLE001
-            print("FAILED:", name, str(e).splitlines()[0][:200])
+            print("FAILED:", name, first_line(e))
             bad += 1
     return 1 if bad else 0

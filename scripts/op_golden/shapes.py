@@ -47,7 +47,7 @@ def const(g):
 def shape(g):
     for x in (g.rand(2, 3), g.rand(), g.rand(0, 4), g.rand(2, 1, 3, dtype=i32)):
         for out in (tf.int32, tf.int64):
-            g(input=[x, g.rand(1)] if g.name == "ShapeN" else x, **({} if g.name == "Rank" else {"out_type": out}))
+            g(input=[x, x[..., np.newaxis]] if g.name == "ShapeN" else x, **({} if g.name == "Rank" else {"out_type": out}))
 
 
 @case("Reshape")
@@ -82,7 +82,7 @@ def fill(g):
 
 @case("Empty")
 def empty(g):
-    g(dims=[2, 3], dtype=tf.float32, init=True)
+    g(shape=[2, 3], dtype=tf.float32, init=True)
 
 
 @case("Range")

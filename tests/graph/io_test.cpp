@@ -1,3 +1,5 @@
+#include "graph/io.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +8,6 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "graph/io.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
@@ -50,7 +51,8 @@ TEST(GraphIo, AnUntouchedAttributeKeepsItsBytes) {
     library { function { signature { name: "f" input_arg { name: "x" type: DT_FLOAT } } } })";
   Graph g = parse_graph(text, "t.pbtxt");
   std::string out = encode_graph_text(g);
-  for (const char* kept : {"float_val: 2.5", "original_node_names: \"o\"", "placeholder: \"T\"", "producer: 27", "min_consumer: 12", "input: \"^c\"", "device: \"/cpu:0\"", "op: \"NobodyKnows\"", "name: \"f\""})
+  for (const char* kept : {"float_val: 2.5", "original_node_names: \"o\"", "placeholder: \"T\"", "producer: 27",
+                           "min_consumer: 12", "input: \"^c\"", "device: \"/cpu:0\"", "op: \"NobodyKnows\"", "name: \"f\""})
     EXPECT_THAT(out, HasSubstr(kept));
   const Tensor* t = g.constant(g.find("c"));
   ASSERT_TRUE(t);
@@ -61,12 +63,17 @@ TEST(GraphIo, OneLinePerProblem) {
   EXPECT_THAT(error_of(""), HasSubstr("g.pb: is empty"));
   EXPECT_THAT(error_of(std::string("\xff\xfe\xfd garbage \x01", 14)), HasSubstr("is not a GraphDef"));
   EXPECT_THAT(error_of("node { nam: \"x\" }"), HasSubstr("line 1"));
-  EXPECT_THAT(error_of(R"(node { name: "a" op: "Relu" input: "bb" } node { name: "b" op: "NoOp" })"), HasSubstr("node a (Relu): invalid input \"bb\""));
+  EXPECT_THAT(error_of(R"(node { name: "a" op: "Relu" input: "bb" } node { name: "b" op: "NoOp" })"),
+              HasSubstr("node a (Relu): invalid input \"bb\""));
   EXPECT_THAT(error_of(R"(node { name: "a" op: "NoOp" } node { name: "a" op: "NoOp" })"), HasSubstr("used twice"));
-  EXPECT_THAT(error_of(R"(node { name: "a" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 1000000000000 } } float_val: 1 } } } })"),
-              HasSubstr("over the limit"));
-  EXPECT_THAT(error_of(R"(node { name: "a" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 3 } } tensor_content: "1234" } } } })"),
-              HasSubstr("node a (Const): attribute value: constant of shape [3]"));
+  EXPECT_THAT(
+      error_of(
+          R"(node { name: "a" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 1000000000000 } } float_val: 1 } } } })"),
+      HasSubstr("over the limit"));
+  EXPECT_THAT(
+      error_of(
+          R"(node { name: "a" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 3 } } tensor_content: "1234" } } } })"),
+      HasSubstr("node a (Const): attribute value: constant of shape [3]"));
 }
 
 TEST(GraphIo, CycleIsNamed) {
@@ -81,7 +88,8 @@ TEST(GraphIo, DamagedBytesNeverCrash) {
   int errors = 0;
   for (int i = 0; i < 400; ++i) {
     std::string bytes = whole;
-    if (i % 2) bytes.resize(random() % bytes.size());
+    if (i % 2)
+      bytes.resize(random() % bytes.size());
     else
       for (int k = 0; k < 20; ++k) bytes[random() % bytes.size()] ^= static_cast<char>(1 << random() % 8);
     try {

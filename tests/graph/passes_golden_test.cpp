@@ -18,7 +18,8 @@ TEST(PassGolden, EveryPassKeepsTensorFlowsOutputs) {
     Graph original = read_graph(entry.path() / "graph.pb");
     PassOptions options;
     for (const auto& [name, tensor] : c.inputs) options.interface.inputs.push_back(original.node(original.value(name).node).name);
-    for (const auto& [name, tensor] : c.outputs) options.interface.outputs.push_back(original.node(original.value(name).node).name);
+    for (const auto& [name, tensor] : c.outputs)
+      options.interface.outputs.push_back(original.node(original.value(name).node).name);
     for (const Pass& last : all_passes()) {
       Graph g = original;
       options.stop_after = last.name;
@@ -30,7 +31,8 @@ TEST(PassGolden, EveryPassKeepsTensorFlowsOutputs) {
       for (const auto& [name, tensor] : c.outputs) fetches.push_back(g.value(name));
       std::vector<Tensor> got = interpret(g, feeds, fetches);
       size_t i = 0;
-      for (const auto& [name, wanted] : c.outputs) EXPECT_EQ(difference(got[i++], wanted), "") << entry.path().filename() << " " << name << " after " << last.name;
+      for (const auto& [name, wanted] : c.outputs)
+        EXPECT_EQ(difference(got[i++], wanted), "") << entry.path().filename() << " " << name << " after " << last.name;
     }
     ++graphs;
   }
@@ -48,7 +50,9 @@ TEST(PassGolden, FunctionsSwitchesAndBatchNormsAreGone) {
     for (NodeId id : g.ids()) {
       const std::string& op = g.node(id).op;
       EXPECT_TRUE(find_op(op)) << entry.path().filename() << " still calls " << op;
-      EXPECT_FALSE(op.starts_with("FusedBatchNorm") || op == "Switch" || op == "Merge" || op == "IdentityN" || op == "CheckNumerics") << entry.path().filename() << " " << op;
+      EXPECT_FALSE(op.starts_with("FusedBatchNorm") || op == "Switch" || op == "Merge" || op == "IdentityN" ||
+                   op == "CheckNumerics")
+          << entry.path().filename() << " " << op;
     }
     EXPECT_TRUE(g.library.empty());
   }

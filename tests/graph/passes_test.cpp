@@ -24,7 +24,9 @@ bool optimize(Graph& g, const std::string& pass, std::vector<std::string> output
   return run_passes(g, o).at(0).changed;
 }
 
-void expect_near(const std::vector<float>& got, const std::vector<float>& wanted, float tolerance) { EXPECT_THAT(got, Pointwise(FloatNear(tolerance), wanted)); }
+void expect_near(const std::vector<float>& got, const std::vector<float>& wanted, float tolerance) {
+  EXPECT_THAT(got, Pointwise(FloatNear(tolerance), wanted));
+}
 
 std::vector<float> head(std::vector<float> v, size_t n) {
   v.resize(n);
@@ -53,7 +55,8 @@ TEST(Pass_fold_batch_norms, Conv2DSharedStaysRight) {
   add(g, "output", "Mul", {"conv", "m"});
   add(g, "output_2", "Mul", {"conv", "m"});
   optimize(g, "fold_batch_norms", {"output", "output_2"});
-  for (const char* name : {"output", "output_2"}) expect_near(run(g, name), {29.4f, 61.2f, 38.2f, 81, 39.4f, 84.6f, -29.4f, -61.2f, -38.2f, -81}, 1e-5f);
+  for (const char* name : {"output", "output_2"})
+    expect_near(run(g, name), {29.4f, 61.2f, 38.2f, 81, 39.4f, 84.6f, -29.4f, -61.2f, -38.2f, -81}, 1e-5f);
 }
 
 TEST(Pass_fold_batch_norms, MatMul) {
@@ -64,7 +67,8 @@ TEST(Pass_fold_batch_norms, MatMul) {
   add(g, "product", "MatMul", {"x", "w"});
   add(g, "output", "Mul", {"product", "m"});
   EXPECT_TRUE(optimize(g, "fold_batch_norms", {"output"}));
-  expect_near(run(g, "output", fixture_input().reshaped({6, 2})), {4.4f, 10.8f, 7, 18, 9.6f, 25.2f, -4.4f, -10.8f, -7, -18, -9.6f, -25.2f}, 1e-5f);
+  expect_near(run(g, "output", fixture_input().reshaped({6, 2})),
+              {4.4f, 10.8f, 7, 18, 9.6f, 25.2f, -4.4f, -10.8f, -7, -18, -9.6f, -25.2f}, 1e-5f);
   EXPECT_EQ(count(g, "Mul"), 0);
 }
 
@@ -130,7 +134,8 @@ Graph with_batch_norm(const std::string& op, AttrMap attrs, bool global) {
   constant(g, "variance", Tensor::from<float>({2}, {.25f, .5f}));
   constant(g, "beta", Tensor::from<float>({2}, {.1f, .6f}));
   constant(g, "gamma", Tensor::from<float>({2}, {1, 2}));
-  std::vector<std::string> inputs = global ? std::vector<std::string>{"conv", "mean", "variance", "beta", "gamma"} : std::vector<std::string>{"conv", "gamma", "beta", "mean", "variance"};
+  std::vector<std::string> inputs = global ? std::vector<std::string>{"conv", "mean", "variance", "beta", "gamma"}
+                                           : std::vector<std::string>{"conv", "gamma", "beta", "mean", "variance"};
   add(g, "output", op, inputs, std::move(attrs));
   return g;
 }
@@ -147,7 +152,9 @@ TEST(Pass_fold_old_batch_norms, FusedBatchNormEveryVersion) {
     Graph g = with_batch_norm(op, fused_attrs(), false);
     EXPECT_TRUE(optimize(g, "fold_old_batch_norms", {"output"}));
     expect_near(run(g, "output"),
-                {9.499812f, 1.731360f, 18.299636f, 20.398792f, 19.499612f, 23.792870f, -49.299012f, -113.667313f, -58.098836f, -132.334746f}, 2e-5f * 132);
+                {9.499812f, 1.731360f, 18.299636f, 20.398792f, 19.499612f, 23.792870f, -49.299012f, -113.667313f, -58.098836f,
+                 -132.334746f},
+                2e-5f * 132);
     EXPECT_EQ(count(g, op), 0);
   }
 }
@@ -165,7 +172,10 @@ TEST(Pass_fold_old_batch_norms, GlobalNormalizationIgnoresGamma) {
   a.emplace("scale_after_normalization", false);
   Graph g = with_batch_norm("BatchNormWithGlobalNormalization", std::move(a), true);
   EXPECT_TRUE(optimize(g, "fold_old_batch_norms", {"output"}));
-  expect_near(run(g, "output"), {9.499812f, 1.165680f, 18.299636f, 10.499395f, 19.499612f, 12.196435f, -49.299012f, -56.533656f, -58.098836f, -65.867373f}, 1e-5f * 66);
+  expect_near(
+      run(g, "output"),
+      {9.499812f, 1.165680f, 18.299636f, 10.499395f, 19.499612f, 12.196435f, -49.299012f, -56.533656f, -58.098836f, -65.867373f},
+      1e-5f * 66);
 }
 
 TEST(Pass_fold_old_batch_norms, Depthwise) {
@@ -294,8 +304,10 @@ TEST(Pass_fuse_pad_and_conv, OnlyZerosAndOnlyImageSides) {
     constant(g, "w", fixture_weights());
     constant(g, "pads", Tensor::from<int32_t>({4, 2}, {0, 0, 1, 2, 1, 0, 0, 0}));
     if (kind == 1) constant(g, "value", Tensor::scalar(5.0f));
-    if (kind == 1) add(g, "pad", "PadV2", {"x", "pads", "value"});
-    else add(g, "pad", "Pad", {"x", "pads"});
+    if (kind == 1)
+      add(g, "pad", "PadV2", {"x", "pads", "value"});
+    else
+      add(g, "pad", "Pad", {"x", "pads"});
     add(g, "output", "Conv2D", {"pad", "w"}, conv_attrs(kind == 2 ? "SAME" : "VALID"));
     std::vector<float> before = run(g, "output");
     EXPECT_EQ(optimize(g, "fuse_pad_and_conv", {"output"}), kind == 0);
@@ -444,7 +456,8 @@ TEST(PassRunner, DetectorLosesEveryBatchNormAndIsStable) {
   EXPECT_EQ(count(g, "Placeholder"), 1);
   EXPECT_EQ(count(g, "Conv2D"), 134);
   std::string once = encode_graph(g);
-  for (const PassReport& r : run_passes(g, o)) EXPECT_TRUE(!r.changed || r.pass == "split_shared_constants") << r.pass << " changed an optimized graph";
+  for (const PassReport& r : run_passes(g, o))
+    EXPECT_TRUE(!r.changed || r.pass == "split_shared_constants") << r.pass << " changed an optimized graph";
 }
 
 }  // namespace

@@ -1,0 +1,61 @@
+// Control flow and tensor arrays. A branch that is not taken is an undefined tensor; interpret() keeps loops and arrays
+// (graph/control_flow.h), so their rows only say what is known before data.
+#include "graph/ops/common.h"
+
+namespace cytodet::ops {
+namespace {
+
+void eval_switch(OpCall& call) {
+  const Tensor& condition = input(call, 1);
+  need(condition.dtype() == DType::boolean && condition.size() == 1, "the condition must be one bool");
+  call.out.assign(2, Tensor());
+  call.out[condition.data<bool>()[0] ? 1 : 0] = call.in[0];
+}
+void infer_switch(InferCall& call) { call.out.assign(2, fact(call.in[0].dtype, call.in[0].shape)); }
+
+void eval_merge(OpCall& call) {
+  for (size_t i = 0; i < call.in.size(); ++i)
+    if (call.in[i].defined()) {
+      call.out = {call.in[i], Tensor::scalar(static_cast<int32_t>(i))};
+      return;
+    }
+  throw Error("", "none of its inputs is alive");
+}
+void infer_merge(InferCall& call) {
+  call.out = {fact(call.in.empty() ? DType::invalid : call.in[0].dtype), fact(DType::i32, Shape{})};
+}
+
+void eval_pass(OpCall& call) { call.out = {input(call, 0)}; }
+void eval_array(OpCall&) { throw Error("", "a tensor array lives only in a whole graph", "run the graph with the interpreter"); }
+
+void infer_array(InferCall& call) { call.out = {Fact{}, fact(DType::f32, Shape{})}; }
+void infer_flow(InferCall& call) { call.out = {fact(DType::f32, Shape{})}; }
+void infer_element(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::invalid))}; }
+void infer_size(InferCall& call) { call.out = {fact(DType::i32, Shape{})}; }
+void infer_concat(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::invalid)), fact(DType::i64, Shape{-1})}; }
+void infer_nothing(InferCall&) {}
+
+}  // namespace
+
+const std::vector<Op>& control_rows() {
+  static const std::vector<Op> rows = {
+      {"Enter", infer_same, eval_pass, true},
+      {"Exit", infer_same, eval_pass, true},
+      {"LoopCond", infer_same, eval_pass, true},
+      {"Merge", infer_merge, eval_merge, true},
+      {"NextIteration", infer_same, eval_pass, true},
+      {"Switch", infer_switch, eval_switch, true},
+      {"TensorArrayCloseV3", infer_nothing, eval_array, true},
+      {"TensorArrayConcatV3", infer_concat, eval_array, true},
+      {"TensorArrayGatherV3", infer_element, eval_array, true},
+      {"TensorArrayReadV3", infer_element, eval_array, true},
+      {"TensorArrayScatterV3", infer_flow, eval_array, true},
+      {"TensorArraySizeV3", infer_size, eval_array, true},
+      {"TensorArraySplitV3", infer_flow, eval_array, true},
+      {"TensorArrayV3", infer_array, eval_array, true},
+      {"TensorArrayWriteV3", infer_flow, eval_array, true},
+  };
+  return rows;
+}
+
+}  // namespace cytodet::ops

@@ -1,0 +1,183 @@
+// Non-maximum suppression in every form that TensorFlow has.
+#include <functional>
+
+#include "graph/ops/common.h"
+
+namespace cytodet::ops {
+namespace {
+
+// Intersection over union of two boxes given by any two opposite corners.
+float corner_iou(const float* p, const float* q) {
+  auto ordered = [](const float* c) {
+    return std::array<float, 4>{std::min(c[0], c[2]), std::min(c[1], c[3]), std::max(c[0], c[2]), std::max(c[1], c[3])};
+  };
+  auto a = ordered(p), c = ordered(q);
+  float area_a = (a[2] - a[0]) * (a[3] - a[1]), area_c = (c[2] - c[0]) * (c[3] - c[1]);
+  if (area_a <= 0 || area_c <= 0) return 0;
+  float inter =
+      std::max(0.0f, std::min(a[2], c[2]) - std::max(a[0], c[0])) * std::max(0.0f, std::min(a[3], c[3]) - std::max(a[1], c[1]));
+  return inter / (area_a + area_c - inter);
+}
+
+struct Kept {
+  float score;
+  int64_t box;
+};
+
+struct Suppression {
+  int64_t most;      // boxes kept
+  double threshold;  // a box that overlaps a kept one by more goes
+  double least;      // so does one of this score or less
+  float sigma = 0;   // > 0: instead of going, its score falls by exp(-overlap^2 / (2 sigma))
+};
+
+// The kept of boxes 0..scores.size()-1, best first.
+std::vector<Kept> suppress(const std::vector<float>& scores, const Suppression& s,
+                           const std::function<float(int64_t, int64_t)>& overlap) {
+  struct Candidate {
+    float score;
+    int64_t box;
+    size_t seen;  // kept boxes it has been compared with
+  };
+  auto later = [](const Candidate& x, const Candidate& y) { return x.score < y.score || (x.score == y.score && x.box > y.box); };
+  std::vector<Candidate> heap;
+  for (size_t i = 0; i < scores.size(); ++i)
+    if (scores[i] > s.least) heap.push_back({scores[i], static_cast<int64_t>(i), 0});
+  std::make_heap(heap.begin(), heap.end(), later);
+  std::vector<Kept> kept;
+  while (!heap.empty() && static_cast<int64_t>(kept.size()) < s.most) {
+    std::pop_heap(heap.begin(), heap.end(), later);
+    Candidate c = heap.back();
+    heap.pop_back();
+    const float before = c.score;
+    bool dropped = false;
+    for (size_t k = kept.size(); k-- > c.seen && !dropped;) {
+      const float o = overlap(c.box, kept[k].box);
+      if (s.sigma > 0) c.score *= std::exp(-0.5f / s.sigma * o * o);
+      dropped = s.sigma > 0 ? c.score <= s.least : o > s.threshold;
+    }
+    if (dropped) continue;
+    c.seen = kept.size();
+    if (c.score == before) {
+      kept.push_back({c.score, c.box});
+    } else {
+      heap.push_back(c);
+      std::push_heap(heap.begin(), heap.end(), later);
+    }
+  }
+  return kept;
+}
+
+std::vector<float> floats_of(const Tensor& t) {
+  std::vector<float> v(static_cast<size_t>(t.size()));
+  for (int64_t i = 0; i < t.size(); ++i) v[static_cast<size_t>(i)] = static_cast<float>(t.as_double(i));
+  return v;
+}
+
+Tensor indices_of(const std::vector<Kept>& kept) {
+  Tensor index(DType::i32, {static_cast<int64_t>(kept.size())});
+  for (size_t i = 0; i < kept.size(); ++i) index.data<int32_t>()[i] = static_cast<int32_t>(kept[i].box);
+  return index;
+}
+
+// V1: threshold an attribute; V2: an input; V3: + score threshold; V4: + padding, count; V5: + soft sigma, scores.
+void eval_nms(OpCall& call) {
+  const std::string& op = call.node.op;
+  const int version = op.back() >= '2' && op.back() <= '5' ? op.back() - '0' : 1;
+  const Tensor &boxes = input(call, 0), &scores = input(call, 1);
+  need(boxes.rank() == 2 && boxes.dim(1) == 4 && scores.size() == boxes.dim(0), "needs boxes [n, 4] and n scores");
+  Suppression s{input(call, 2).as_int(), version == 1 ? call.node.attr_or("iou_threshold", 0.5f) : input(call, 3).as_double(),
+                version >= 3 ? input(call, 4).as_double() : -std::numeric_limits<double>::infinity(),
+                version == 5 ? static_cast<float>(input(call, 5).as_double()) : 0};
+  need(s.most >= 0, "the output size is negative");
+  const std::vector<float> b = floats_of(boxes);
+  std::vector<Kept> kept =
+      suppress(floats_of(scores), s, [&](int64_t i, int64_t j) { return corner_iou(b.data() + i * 4, b.data() + j * 4); });
+  const int32_t valid = static_cast<int32_t>(kept.size());
+  if (version >= 4 && call.node.attr_or("pad_to_max_output_size", false)) {
+    need(s.most <= int64_t{1} << 24, "the output size is too large");
+    kept.resize(static_cast<size_t>(s.most), {0, 0});
+  }
+  call.out = {indices_of(kept)};
+  if (version == 5) {
+    Tensor out(scores.dtype(), call.out[0].shape());
+    on_floats(scores.dtype(), [&]<class T>() {
+      for (size_t i = 0; i < kept.size(); ++i) out.data<T>()[i] = static_cast<T>(kept[i].score);
+    });
+    call.out.push_back(out);
+  }
+  if (version >= 4) call.out.push_back(Tensor::scalar(valid));
+}
+
+void eval_nms_overlaps(OpCall& call) {
+  const Tensor &overlaps = input(call, 0), &scores = input(call, 1);
+  const int64_t n = scores.size();
+  need(overlaps.rank() == 2 && overlaps.dim(0) == n && overlaps.dim(1) == n, "needs overlaps [n, n] and n scores");
+  const Suppression s{input(call, 2).as_int(), input(call, 3).as_double(), input(call, 4).as_double()};
+  need(s.most >= 0, "the output size is negative");
+  const std::vector<float> o = floats_of(overlaps);
+  call.out = {
+      indices_of(suppress(floats_of(scores), s, [&](int64_t i, int64_t j) { return o[static_cast<size_t>(i * n + j)]; }))};
+}
+
+// Per image and class, then the best of all classes; boxes [batch, n, 1 or classes, 4], scores [batch, n, classes].
+void eval_combined_nms(OpCall& call) {
+  const Tensor &boxes = input(call, 0), &scores = input(call, 1);
+  need(boxes.rank() == 4 && boxes.dim(3) == 4 && scores.rank() == 3 && boxes.dim(0) == scores.dim(0) &&
+           boxes.dim(1) == scores.dim(1),
+       "needs boxes [batch, n, q, 4] and scores [batch, n, classes]");
+  const int64_t batch = scores.dim(0), n = scores.dim(1), classes = scores.dim(2), q = boxes.dim(2),
+                total = input(call, 3).as_int();
+  need(q == 1 || q == classes, "boxes must be shared or one per class");
+  const Suppression s{input(call, 2).as_int(), input(call, 4).as_double(), input(call, 5).as_double()};
+  need(s.most > 0 && total > 0 && total <= int64_t{1} << 24, "output sizes must be positive");
+  const int64_t rows = call.node.attr_or("pad_per_class", false) ? std::min(total, s.most * classes) : total;
+  const bool clip = call.node.attr_or("clip_boxes", true);
+  const std::vector<float> b = floats_of(boxes), all = floats_of(scores);
+  Tensor out_boxes(DType::f32, {batch, rows, 4}), out_scores(DType::f32, {batch, rows}), out_classes(DType::f32, {batch, rows}),
+      valid(DType::i32, {batch});
+  struct Found {
+    float score;
+    const float* box;
+    int64_t category;
+  };
+  for (int64_t image = 0; image < batch; ++image) {
+    std::vector<Found> found;
+    for (int64_t category = 0; category < classes; ++category) {
+      std::vector<float> own(static_cast<size_t>(n));
+      for (int64_t i = 0; i < n; ++i)
+        own[static_cast<size_t>(i)] = all[static_cast<size_t>((image * n + i) * classes + category)];
+      auto box = [&](int64_t i) { return b.data() + ((image * n + i) * q + (q == 1 ? 0 : category)) * 4; };
+      for (const Kept& k : suppress(own, s, [&](int64_t i, int64_t j) { return corner_iou(box(i), box(j)); }))
+        found.push_back({k.score, box(k.box), category});
+    }
+    std::stable_sort(found.begin(), found.end(), [](const Found& x, const Found& y) { return x.score > y.score; });
+    found.resize(std::min(found.size(), static_cast<size_t>(rows)));
+    for (size_t i = 0; i < found.size(); ++i) {
+      const int64_t at = image * rows + static_cast<int64_t>(i);
+      for (int k = 0; k < 4; ++k)
+        out_boxes.data<float>()[at * 4 + k] = clip ? std::clamp(found[i].box[k], 0.0f, 1.0f) : found[i].box[k];
+      out_scores.data<float>()[at] = found[i].score;
+      out_classes.data<float>()[at] = static_cast<float>(found[i].category);
+    }
+    valid.data<int32_t>()[image] = static_cast<int32_t>(found.size());
+  }
+  call.out = {out_boxes, out_scores, out_classes, valid};
+}
+
+}  // namespace
+
+const std::vector<Op>& nms_rows() {
+  static const std::vector<Op> rows = {
+      {"CombinedNonMaxSuppression", nullptr, eval_combined_nms},
+      {"NonMaxSuppression", nullptr, eval_nms},
+      {"NonMaxSuppressionV2", nullptr, eval_nms},
+      {"NonMaxSuppressionV3", nullptr, eval_nms},
+      {"NonMaxSuppressionV4", nullptr, eval_nms},
+      {"NonMaxSuppressionV5", nullptr, eval_nms},
+      {"NonMaxSuppressionWithOverlaps", nullptr, eval_nms_overlaps},
+  };
+  return rows;
+}
+
+}  // namespace cytodet::ops

@@ -1,0 +1,241 @@
+// Between numbers and their 8- to 32-bit codes, as TensorFlow's quantized graphs do it.
+#include "graph/ops/common.h"
+
+namespace cytodet::ops {
+namespace {
+
+struct Codes {
+  double least, most;
+  explicit Codes(DType t) {
+    switch (t) {
+      case DType::qint8:
+        least = -128, most = 127;
+        break;
+      case DType::quint8:
+        least = 0, most = 255;
+        break;
+      case DType::qint16:
+        least = -32768, most = 32767;
+        break;
+      case DType::quint16:
+        least = 0, most = 65535;
+        break;
+      case DType::qint32:
+        least = -2147483648.0, most = 2147483647.0;
+        break;
+      default:
+        throw Error("", "type " + name_of(t) + " is not a quantized type");
+    }
+  }
+  double steps() const { return most - least; }
+};
+
+double away(double v) { return std::round(v); }
+double even(double v) { return std::nearbyint(v); }
+
+// A code as a number when low..high are spread over all codes, 0 kept exact.
+struct Spread {
+  Codes codes;
+  double low, scale;
+  Spread(DType t, double lo, double hi) : codes(t), low(lo), scale((hi - lo) / codes.steps()) {}
+  double number(double code) const { return scale == 0 ? low : away(low / scale) * scale + (code - codes.least) * scale; }
+  double code(double v) const {
+    return scale == 0 ? codes.least : std::clamp(away(v / scale) - away(low / scale) + codes.least, codes.least, codes.most);
+  }
+};
+
+// Ranges per slice: axis -1 is one range for all.
+struct Slices {
+  int64_t count = 1, inner = 1;
+  Slices(const Tensor& x, int64_t axis) {
+    if (axis == -1) return;
+    axis = axis_of(axis, x.rank());
+    count = x.dim(static_cast<int>(axis));
+    inner = elements(Shape(x.shape().begin() + axis + 1, x.shape().end()));
+  }
+  int64_t of(int64_t i) const { return i / inner % count; }
+};
+
+void put_code(Tensor& out, int64_t i, double code) {
+  on_integers(out.dtype(), [&]<class T>() { out.data<T>()[i] = std::isnan(code) ? T(0) : static_cast<T>(code); });
+}
+float finite(const Tensor& t, int64_t i) {
+  const double v = t.as_double(i);
+  need(std::isfinite(v), "a range is not finite");
+  return static_cast<float>(v);
+}
+Tensor floats(Shape shape, const std::vector<float>& v) { return Tensor::from(std::move(shape), v); }
+
+void eval_quantize(OpCall& call) {
+  const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
+  const DType type = call.node.attr_or("T", DType::quint8);
+  const Codes codes(type);
+  const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
+  auto* round = call.node.attr_or<std::string>("round_mode", "HALF_AWAY_FROM_ZERO") == "HALF_TO_EVEN" ? even : away;
+  const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
+  need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
+  need(x.dtype() == DType::f32, "needs float32");
+  const double least = codes.least + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  std::vector<float> mins, maxs;
+  for (int64_t k = 0; k < slices.count; ++k) {
+    const float a = finite(lo, k), b = finite(hi, k), low = std::min(0.0f, a);
+    const float margin = std::max(1.0f, std::max(std::abs(a), std::abs(b))) * call.node.attr_or("ensure_minimum_range", 0.01f);
+    need(a <= b, "a range has its minimum above its maximum");
+    mins.push_back(low);
+    maxs.push_back(std::max(0.0f, std::max(b, low + margin)));
+    if (mode == "SCALED") {
+      const double from_min = least * mins.back() > 0 ? least / mins.back() : std::numeric_limits<float>::max(),
+                   from_max = codes.most * maxs.back() > 0 ? codes.most / maxs.back() : std::numeric_limits<float>::max();
+      const double scale = std::min(from_min, from_max);
+      mins.back() = static_cast<float>(least / scale);
+      maxs.back() = static_cast<float>(codes.most / scale);
+    }
+  }
+  Tensor out(type, x.shape());
+  for (int64_t i = 0; i < x.size(); ++i) {
+    const size_t k = static_cast<size_t>(slices.of(i));
+    const double v = std::clamp<double>(x.data<float>()[i], mins[k], maxs[k]), range = static_cast<double>(maxs[k]) - mins[k];
+    if (mode == "MIN_FIRST")
+      put_code(out, i, Spread(type, mins[k], maxs[k]).code(x.data<float>()[i]));
+    else if (mode == "SCALED")
+      put_code(out, i, std::clamp(round(v * (codes.most / maxs[k])), least, codes.most));
+    else
+      put_code(out, i,
+               std::clamp(round((v - mins[k]) * (codes.steps() / range) - (codes.least < 0 ? (codes.steps() + 1) / 2 : 0)),
+                          codes.least, codes.most));
+  }
+  call.out = {out, floats(lo.shape(), mins), floats(lo.shape(), maxs)};
+}
+void infer_quantize(InferCall& call) {
+  call.out.assign(3, fact(DType::f32, call.in.size() > 1 ? call.in[1].shape : std::nullopt));
+  call.out[0] = fact(call.node.attr_or("T", DType::quint8), call.in[0].shape);
+}
+
+void eval_dequantize(OpCall& call) {
+  const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
+  const Codes codes(x.dtype());
+  const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
+  const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
+  need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
+  const double least = codes.least + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  Tensor out(call.node.attr_or("dtype", DType::f32), x.shape());
+  on_floats(out.dtype(), [&]<class T>() {
+    for (int64_t i = 0; i < x.size(); ++i) {
+      const int64_t k = slices.of(i);
+      const double a = lo.as_double(k), b = hi.as_double(k), code = x.as_double(i);
+      double v;
+      if (mode == "MIN_FIRST")
+        v = Spread(x.dtype(), a, b).number(code);
+      else if (mode == "SCALED")
+        v = code * (codes.least < 0 ? std::max(a / least, b / codes.most) : b / codes.most);
+      else
+        v = (code + (codes.least < 0 ? (codes.steps() + 1) / 2 : 0)) * ((b - a) / codes.steps()) + a;
+      out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>(v));
+    }
+  });
+  call.out = {out};
+}
+void infer_dequantize(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::f32), call.in[0].shape)}; }
+
+// The range that the codes of input 0 use.
+std::pair<float, float> used_range(const Tensor& x, double lo, double hi) {
+  const Spread s(x.dtype(), lo, hi);
+  double least = s.codes.most, most = s.codes.least;
+  for (int64_t i = 0; i < x.size(); ++i) {
+    least = std::min(least, x.as_double(i));
+    most = std::max(most, x.as_double(i));
+  }
+  return {static_cast<float>(s.number(least)), static_cast<float>(s.number(most))};
+}
+void requantize(OpCall& call, float lo, float hi) {
+  const Tensor& x = call.in[0];
+  const DType type = call.node.attr<DType>("out_type");
+  const Spread from(x.dtype(), finite(input(call, 1), 0), finite(input(call, 2), 0)), to(type, lo, hi);
+  Tensor out(type, x.shape());
+  for (int64_t i = 0; i < x.size(); ++i) put_code(out, i, to.code(static_cast<float>(from.number(x.as_double(i)))));
+  call.out = {out, floats({}, {lo}), floats({}, {hi})};
+}
+void eval_requantize(OpCall& call) {
+  const float lo = std::min(0.0f, finite(input(call, 3), 0)), hi = finite(input(call, 4), 0);
+  need(lo <= hi, "the requested range has its minimum above its maximum");
+  requantize(call, lo, hi);
+}
+void eval_shrink_range(OpCall& call) {
+  auto [lo, hi] = used_range(input(call, 0), finite(input(call, 1), 0), finite(input(call, 2), 0));
+  lo = std::min(0.0f, lo);
+  requantize(call, lo, std::max(lo, hi));
+}
+void infer_requantize(InferCall& call) {
+  call.out.assign(3, fact(DType::f32, Shape{}));
+  call.out[0] = fact(call.node.attr_or("out_type", DType::invalid), call.in[0].shape);
+}
+void eval_requantization_range(OpCall& call) {
+  const auto [lo, hi] = used_range(input(call, 0), finite(input(call, 1), 0), finite(input(call, 2), 0));
+  call.out = {floats({}, {std::min(0.0f, lo)}), floats({}, {hi})};
+}
+void infer_requantization_range(InferCall& call) { call.out.assign(2, fact(DType::f32, Shape{})); }
+
+// Quantizes and goes back: symmetric steps of one scale that both ends of the range fit.
+void eval_round_trip(OpCall& call) {
+  const Tensor& x = input(call, 0);
+  const int64_t bits = call.node.op.ends_with("V3") ? input(call, 3).as_int() : call.node.attr_or("num_bits", int64_t{8});
+  const bool with_sign = call.node.attr_or("signed_input", true),
+             given = call.node.attr_or("range_given", call.node.op.ends_with("V3"));
+  need(bits > (with_sign ? 1 : 0) && bits < 63, "num_bits is out of range");
+  const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
+  const bool half_up = call.node.attr_or<std::string>("round_mode", "HALF_TO_EVEN") == "HALF_UP";
+  const double narrow = call.node.attr_or("narrow_range", false) ? 1 : 0;
+  const double least = with_sign ? -std::ldexp(1, static_cast<int>(bits) - 1) + narrow : narrow,
+               most = std::ldexp(1, static_cast<int>(bits) - (with_sign ? 1 : 0)) - 1;
+  std::vector<double> lo(static_cast<size_t>(slices.count), 0), hi(static_cast<size_t>(slices.count), 0);
+  Tensor out(x.dtype(), x.shape());
+  on_floats(x.dtype(), [&]<class T>() {
+    std::vector<char> seen(static_cast<size_t>(slices.count), 0);
+    for (int64_t i = 0; i < x.size() && !given; ++i) {
+      const size_t k = static_cast<size_t>(slices.of(i));
+      const double v = widen(x.data<T>()[i]);
+      lo[k] = seen[k] ? std::min(lo[k], v) : v;
+      hi[k] = seen[k] ? std::max(hi[k], v) : v;
+      seen[k] = 1;
+    }
+    if (given) need(input(call, 1).size() == slices.count && input(call, 2).size() == slices.count, "needs one range per slice");
+    std::vector<double> scale(lo.size());
+    for (size_t k = 0; k < lo.size(); ++k) {
+      if (given) lo[k] = call.in[1].as_double(static_cast<int64_t>(k)), hi[k] = call.in[2].as_double(static_cast<int64_t>(k));
+      need(lo[k] <= hi[k], "a range has its minimum above its maximum");
+      const double from_min = least * lo[k] > 0 ? least / lo[k] : std::numeric_limits<float>::max(),
+                   from_max = most * hi[k] > 0 ? most / hi[k] : std::numeric_limits<float>::max();
+      scale[k] = std::min(from_min, from_max);
+      if (from_min < from_max)
+        hi[k] = most / scale[k];
+      else
+        lo[k] = least / scale[k];
+    }
+    for (int64_t i = 0; i < x.size(); ++i) {
+      const size_t k = static_cast<size_t>(slices.of(i));
+      const double number = widen(x.data<T>()[i]);
+      const double v =
+          (given ? std::min(std::max(number, lo[k]), hi[k]) : number) * scale[k];  // a range of the data's own cuts nothing
+      out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>((half_up ? std::floor(v + 0.5) : even(v)) / scale[k]));
+    }
+  });
+  call.out = {out};
+}
+
+}  // namespace
+
+const std::vector<Op>& quant_rows() {
+  static const std::vector<Op> rows = {
+      {"Dequantize", infer_dequantize, eval_dequantize},
+      {"QuantizeAndDequantizeV2", infer_same, eval_round_trip},
+      {"QuantizeAndDequantizeV3", infer_same, eval_round_trip},
+      {"QuantizeAndDequantizeV4", infer_same, eval_round_trip},
+      {"QuantizeDownAndShrinkRange", infer_requantize, eval_shrink_range},
+      {"QuantizeV2", infer_quantize, eval_quantize},
+      {"RequantizationRange", infer_requantization_range, eval_requantization_range},
+      {"Requantize", infer_requantize, eval_requantize},
+  };
+  return rows;
+}
+
+}  // namespace cytodet::ops

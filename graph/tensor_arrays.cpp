@@ -1,0 +1,138 @@
+#include "graph/tensor_arrays.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace cytodet {
+namespace {
+
+constexpr int64_t most_items = 1 << 24;
+
+void need(bool ok, const std::string& problem) {
+  if (!ok) throw Error("", problem);
+}
+
+// Items [from, from + count) of the first dimension.
+Tensor rows(const Tensor& x, int64_t from, int64_t count) {
+  Shape s = x.shape();
+  s[0] = count;
+  Tensor out(x.dtype(), s);
+  const int64_t inner = x.dim(0) ? x.size() / x.dim(0) : 0;
+  if (x.dtype() == DType::string) std::copy_n(x.strings().begin() + from * inner, count * inner, out.strings().begin());
+  else if (out.bytes()) std::memcpy(out.raw(), static_cast<const char*>(x.raw()) + static_cast<size_t>(from * inner) * size_of(x.dtype()), out.bytes());
+  return out;
+}
+Tensor joined(const std::vector<Tensor>& parts, Shape shape, DType dtype) {
+  Tensor out(dtype, std::move(shape));
+  size_t at = 0;
+  for (const Tensor& p : parts) {
+    if (dtype == DType::string) std::copy(p.strings().begin(), p.strings().end(), out.strings().begin() + static_cast<long>(at));
+    else if (p.bytes()) std::memcpy(static_cast<char*>(out.raw()) + at, p.raw(), p.bytes());
+    at += dtype == DType::string ? static_cast<size_t>(p.size()) : p.bytes();
+  }
+  return out;
+}
+Tensor without_first(const Tensor& x) { return x.reshaped(Shape(x.shape().begin() + 1, x.shape().end())); }
+
+}  // namespace
+
+TensorArrays::Array& TensorArrays::of(const Tensor& handle) {
+  need(handle.dtype() == DType::string && handle.size() == 1, "the handle is no tensor array");
+  const std::string& text = handle.strings()[0];
+  need(!text.empty() && text.size() < 9 && text.find_first_not_of("0123456789") == std::string::npos && std::stoul(text) < arrays_.size(), "the handle is no tensor array");
+  return arrays_[std::stoul(text)];
+}
+
+Tensor TensorArrays::item(const Array& array, int64_t index) const {
+  need(index >= 0 && index < static_cast<int64_t>(array.items.size()), "index " + std::to_string(index) + " is outside of the tensor array");
+  const Tensor& t = array.items[static_cast<size_t>(index)];
+  if (t.defined()) return t;
+  if (array.element && is_static(*array.element)) return Tensor(array.dtype, *array.element);
+  for (const Tensor& other : array.items)
+    if (other.defined()) return Tensor(array.dtype, other.shape());
+  throw Error("", "item " + std::to_string(index) + " of the tensor array was never written");
+}
+
+void TensorArrays::write(Array& array, int64_t index, const Tensor& value) const {
+  need(value.dtype() == array.dtype, "a " + name_of(value.dtype()) + " item for a tensor array of " + name_of(array.dtype));
+  need(index >= 0 && index < (array.grows ? most_items : static_cast<int64_t>(array.items.size())), "index " + std::to_string(index) + " is outside of the tensor array");
+  if (index >= static_cast<int64_t>(array.items.size())) array.items.resize(static_cast<size_t>(index) + 1);
+  array.items[static_cast<size_t>(index)] = value;
+}
+
+std::vector<Tensor> TensorArrays::run(const Node& node, std::span<const Tensor> in) {
+  const std::string op = node.op.substr(11, node.op.size() - 13);  // between "TensorArray" and "V3"
+  const Tensor flow = Tensor::scalar(0.0f);
+  auto arg = [&](size_t i) -> const Tensor& {
+    need(i < in.size(), "needs input " + std::to_string(i));
+    return in[i];
+  };
+  if (op.empty()) {
+    const int64_t size = arg(0).as_int();
+    need(size >= 0 && size < most_items && arrays_.size() < 1000000, "the size is out of range");
+    Array a{node.attr<DType>("dtype"), {}, node.attr_or("dynamic_size", false), std::vector<Tensor>(static_cast<size_t>(size))};
+    if (const ShapeAttr s = node.attr_or("element_shape", ShapeAttr{false, {}}); s.known_rank) a.element = s.dims;
+    arrays_.push_back(std::move(a));
+    Tensor handle(DType::string, {});
+    handle.strings()[0] = std::to_string(arrays_.size() - 1);
+    return {handle, flow};
+  }
+  Array& a = of(arg(0));
+  if (op == "Close") return {};
+  if (op == "Size") return {Tensor::scalar(static_cast<int32_t>(a.items.size()))};
+  if (op == "Read") return {item(a, arg(1).as_int())};
+  if (op == "Write") {
+    write(a, arg(1).as_int(), arg(2));
+    return {flow};
+  }
+  if (op == "Gather") {
+    std::vector<Tensor> parts;
+    for (int64_t i : arg(1).as_ints()) parts.push_back(item(a, i));
+    Shape s = parts.empty() ? a.element.value_or(Shape{}) : parts[0].shape();
+    for (int64_t& d : s) d = std::max<int64_t>(d, 0);
+    for (const Tensor& p : parts) need(p.shape() == s, "items differ in shape");
+    s.insert(s.begin(), static_cast<int64_t>(parts.size()));
+    return {joined(parts, s, a.dtype)};
+  }
+  if (op == "Concat") {
+    std::vector<Tensor> parts;
+    std::vector<int64_t> lengths;
+    Shape s;
+    for (size_t i = 0; i < a.items.size(); ++i) {
+      parts.push_back(item(a, static_cast<int64_t>(i)));
+      Shape own = parts.back().shape();
+      need(!own.empty(), "scalars cannot be concatenated");
+      lengths.push_back(own[0]);
+      if (i == 0) s = own, s[0] = 0;
+      s[0] += own[0];
+      own[0] = s[0];
+      need(own == s, "items differ in shape");
+    }
+    if (parts.empty()) s = {0};
+    return {joined(parts, s, a.dtype), Tensor::from({static_cast<int64_t>(lengths.size())}, lengths)};
+  }
+  if (op == "Scatter") {
+    const std::vector<int64_t> index = arg(1).as_ints();
+    need(arg(2).rank() >= 1 && arg(2).dim(0) == static_cast<int64_t>(index.size()), "needs one item per index");
+    for (size_t i = 0; i < index.size(); ++i) write(a, index[i], without_first(rows(arg(2), static_cast<int64_t>(i), 1)));
+    return {flow};
+  }
+  if (op == "Split") {
+    const Tensor& x = arg(1);
+    int64_t at = 0;
+    need(x.rank() >= 1, "scalars cannot be split");
+    for (int64_t i = 0; i < arg(2).size(); ++i) {
+      const int64_t n = arg(2).as_int(i);
+      need(n >= 0 && n <= x.dim(0) - at, "the lengths do not fit the value");
+      write(a, i, rows(x, at, n));
+      at += n;
+    }
+    need(at == x.dim(0), "the lengths do not fit the value");
+    return {flow};
+  }
+  throw Error("", "is not supported");
+}
+
+}  // namespace cytodet

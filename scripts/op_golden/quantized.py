@@ -1,0 +1,86 @@
+import numpy as np
+import tensorflow as tf
+
+from op_golden.recorder import case
+
+i32, i64, f32 = np.int32, np.int64, np.float32
+TYPES = (tf.quint8, tf.qint8, tf.qint16, tf.quint16, tf.qint32)
+
+
+@case("QuantizeV2")
+def quantize(g):
+    for t in (tf.quint8, tf.qint8, tf.qint32):
+        for mode in ("MIN_COMBINED", "MIN_FIRST", "SCALED"):
+            if mode == "MIN_FIRST" and t != tf.quint8 or t == tf.qint32:
+                continue
+            for lo, hi in ((-1, 2.5), (0, 6), (-6, 0), (1, 3)):
+                for rounding in ("HALF_AWAY_FROM_ZERO", "HALF_TO_EVEN") if mode == "SCALED" else ("HALF_AWAY_FROM_ZERO",):
+                    g(input=g.rand(3, 5, lo=-8, hi=8), min_range=f32(lo), max_range=f32(hi), T=t, mode=mode, round_mode=rounding)
+    g(input=g.rand(3, 5), min_range=f32(-2), max_range=f32(3), T=tf.qint8, mode="SCALED", narrow_range=True)
+    g(input=g.rand(3, 2), min_range=np.array([-2, -1], f32), max_range=np.array([3, .5], f32), T=tf.qint8, mode="SCALED", axis=1)
+
+
+def codes(g, t, *shape):
+    """A quantized placeholder: fed with plain codes."""
+    kinds = {tf.quint8: np.uint8, tf.qint8: np.int8, tf.qint16: np.int16, tf.quint16: np.uint16, tf.qint32: np.int32}
+    info = np.iinfo(kinds[t])
+    return g.rng.integers(info.min, int(info.max) + 1, shape).astype(kinds[t]).astype(t.as_numpy_dtype)
+
+
+@case("Dequantize")
+def dequantize(g):
+    for t in (tf.quint8, tf.qint8, tf.qint16, tf.quint16, tf.qint32):
+        for mode in ("MIN_COMBINED", "MIN_FIRST", "SCALED"):
+            if mode == "MIN_FIRST" and t != tf.quint8:
+                continue
+            g(input=codes(g, t, 3, 4), min_range=f32(-1.5), max_range=f32(2.5), mode=mode)
+    g(input=codes(g, tf.qint8, 3, 2), min_range=np.array([-2, -1], f32), max_range=np.array([3, .5], f32), mode="SCALED", axis=1)
+    g(input=codes(g, tf.qint8, 5), min_range=f32(-2), max_range=f32(2), mode="SCALED", narrow_range=True)
+
+
+def sums(g, *shape):
+    return (g.rng.integers(-200000, 200000, shape) * 64).astype(i32).astype(tf.qint32.as_numpy_dtype)
+
+
+@case("Requantize", "RequantizationRange", "QuantizeDownAndShrinkRange")
+def requantize(g):
+    for lo, hi in ((-100, 200), (-3, 3)):
+        if g.name == "Requantize":
+            for t in (tf.quint8, tf.qint8):
+                g(input=sums(g, 3, 4), input_min=f32(lo), input_max=f32(hi), requested_output_min=f32(lo / 200), requested_output_max=f32(hi / 150), out_type=t)
+        elif g.name == "RequantizationRange":
+            g(input=sums(g, 3, 4), input_min=f32(lo), input_max=f32(hi))
+        else:
+            g(input=sums(g, 3, 4), input_min=f32(lo), input_max=f32(hi), out_type=tf.quint8)
+
+
+@case("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3", "QuantizeAndDequantizeV4")
+def round_trip(g):
+    for signed in (False, True):
+        for bits in (8, 4):
+            for given in (False, True):
+                more = {} if g.name == "QuantizeAndDequantizeV4" else {}
+                g(input=g.rand(4, 5), input_min=f32(-1.5), input_max=f32(2), signed_input=signed, num_bits=bits, range_given=given, **more)
+    if g.name != "QuantizeAndDequantizeV3":
+        g(input=g.rand(4, 5), input_min=f32(-1.5), input_max=f32(2), range_given=True, round_mode="HALF_UP")
+    g(input=g.rand(4, 5), input_min=f32(-1.5), input_max=f32(2), num_bits=8, range_given=True, narrow_range=True)
+    g(input=g.rand(4, 2), input_min=np.array([-1, -2], f32), input_max=np.array([1, 3], f32), num_bits=8, range_given=True, axis=1)
+
+
+@case("FakeQuantWithMinMaxArgs")
+def fake_args(g):
+    for lo, hi in ((-1, 2.5), (0, 6), (1, 3), (-4, -1)):
+        for bits, narrow in ((8, False), (4, True)):
+            g(inputs=g.rand(4, 5, lo=-8, hi=8), min=lo, max=hi, num_bits=bits, narrow_range=narrow)
+
+
+@case("FakeQuantWithMinMaxVars")
+def fake_vars(g):
+    for lo, hi in ((-1, 2.5), (0, 6), (0, 0), (-4, -1)):
+        g(inputs=g.rand(4, 5, lo=-8, hi=8), min=f32(lo), max=f32(hi), num_bits=8, narrow_range=False)
+
+
+@case("FakeQuantWithMinMaxVarsPerChannel")
+def fake_channels(g):
+    g(inputs=g.rand(4, 3, lo=-8, hi=8), min=np.array([-1, 0, -3], f32), max=np.array([2, 6, -1], f32), num_bits=6)
+    g(inputs=g.rand(2, 2, 2, 2, lo=-8, hi=8), min=np.array([-1, 0], f32), max=np.array([2, 6], f32), narrow_range=True)

@@ -1,0 +1,83 @@
+// Every op of the table against what TensorFlow computes (tests/data/graph/ops, made by scripts/make_op_golden).
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/graph/cases.h"
+
+namespace cytodet::testing {
+namespace {
+
+// TensorFlow's own 16-bit kernels also sum in 16 bits: some units in the last place are theirs; and they bring sums back to 8-bit
+// codes with a fixed-point scale, which may turn a code into its neighbour. Everything else as for every case.
+std::string golden_difference(const Tensor& got, const Tensor& wanted) {
+  const DType t = wanted.dtype();
+  const bool half = t == DType::f16 || t == DType::bf16, codes = t == DType::qint8 || t == DType::quint8;
+  if (!(half || codes) || got.dtype() != t || got.shape() != wanted.shape()) return difference(got, wanted);
+  const double unit = t == DType::f16 ? 1.0 / 1024 : 1.0 / 128;
+  for (int64_t i = 0; i < got.size(); ++i) {
+    double g = got.as_double(i), w = wanted.as_double(i);
+    if (g == w || (std::isnan(g) && std::isnan(w)) ||
+        (std::isfinite(w) && std::abs(g - w) <= (codes ? 1 : unit * (6 * std::abs(w) + 0.5))))
+      continue;
+    return "element " + std::to_string(i) + " is " + std::to_string(g) + ", expected " + std::to_string(w);
+  }
+  return {};
+}
+
+class OpGolden : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(OpGolden, EqualsTensorFlow) {
+  GraphCase c = read_graph_case(data("graph/ops/" + GetParam()));
+  ASSERT_FALSE(c.values.outputs.empty());
+  for (const auto& [name, wanted] : c.values.outputs) {
+    try {
+      Tensor got = interpret(c.graph, c.feeds(), {c.graph.value(name)})[0];
+      EXPECT_EQ(golden_difference(got, wanted), "") << name;
+    } catch (const Error& e) {
+      ADD_FAILURE() << name << ": " << e.what();
+    }
+  }
+}
+
+// What is known before data must hold for the data.
+TEST_P(OpGolden, FactsHold) {
+  GraphCase c = read_graph_case(data("graph/ops/" + GetParam()));
+  Facts facts(c.graph);
+  for (const auto& [name, wanted] : c.values.outputs) {
+    const Fact& fact = facts.of(c.graph.value(name));
+    if (fact.dtype != DType::invalid) {
+      EXPECT_EQ(name_of(fact.dtype), name_of(wanted.dtype())) << name;
+    }
+    if (fact.shape) {
+      EXPECT_EQ(fact.shape->size(), wanted.shape().size())
+          << name << ": " << to_string(*fact.shape) << " " << to_string(wanted.shape());
+      for (size_t d = 0; d < std::min(fact.shape->size(), wanted.shape().size()); ++d)
+        EXPECT_TRUE((*fact.shape)[d] < 0 || (*fact.shape)[d] == wanted.shape()[d])
+            << name << ": " << to_string(*fact.shape) << " " << to_string(wanted.shape());
+    }
+    if (fact.constant) {
+      EXPECT_EQ(golden_difference(*fact.constant, wanted), "") << name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, OpGolden, ::testing::ValuesIn(case_names(data("graph/ops"))),
+                         [](const auto& given) { return given.param; });
+
+TEST(OpTable, EveryRowHasACase) {
+  std::set<std::string> seen;
+  for (const char* folder : {"graph/ops", "graph/conformance"})
+    for (const std::string& name : case_names(data(folder)))
+      for (Graph g = read_graph(data(folder) / name / "graph.pb"); NodeId id : g.ids()) seen.insert(g.node(id).op);
+  for (const Op& row : all_ops()) EXPECT_TRUE(seen.contains(row.name)) << row.name << " has no case in tests/data/graph";
+}
+
+TEST(OpTable, NamesAreUniqueAndOrdered) {
+  std::span<const Op> rows = all_ops();
+  for (size_t i = 1; i < rows.size(); ++i) EXPECT_LT(std::string(rows[i - 1].name), rows[i].name);
+  EXPECT_EQ(find_op("NoSuchOp"), nullptr);
+}
+
+}  // namespace
+}  // namespace cytodet::testing
