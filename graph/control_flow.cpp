@@ -241,6 +241,10 @@ bool has_control_flow(const Graph& graph, const std::vector<NodeId>& nodes) {
   });
 }
 
+bool has_loop(const Graph& graph, const std::vector<NodeId>& nodes) {
+  return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) { return graph.node(id).op == "NextIteration"; });
+}
+
 std::vector<Tensor> run_control_flow(const Graph& graph, const std::vector<NodeId>& nodes, const Feeds& feeds,
                                      const std::vector<Value>& fetches) {
   return ControlFlow(graph, nodes, feeds).run(fetches);

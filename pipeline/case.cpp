@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "exec/plan.h"
+#include "graph/control_flow.h"
 #include "graph/io.h"
 #include "graph/op.h"
 #include "graph/pass.h"
@@ -27,7 +28,7 @@ NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds,
         passes.interface.outputs.push_back(node);
     }
     NamedTensors results;
-    if (options.plain) {
+    auto interpreted = [&]() -> NamedTensors& {
       inline_functions(graph);
       Feeds by_value;
       std::vector<Value> fetches;
@@ -36,8 +37,11 @@ NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds,
       std::vector<Tensor> values = interpret(graph, by_value, fetches);
       for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = values[i];
       return results;
-    }
+    };
+    // A plan is a fixed order of steps: what runs depends on data only in the interpreter. Constant conditions fold away first.
+    if (options.plain || has_loop(graph, graph.ids())) return interpreted();
     run_passes(graph, passes);
+    if (has_control_flow(graph, graph.ids())) return interpreted();
     PlanOptions plan_options;
     plan_options.outputs = outputs;
     plan_options.threads = options.threads;
