@@ -147,12 +147,34 @@ std::pair<float, float> used_range(const Tensor& x, double lo, double hi) {
   }
   return {static_cast<float>(s.number(least)), static_cast<float>(s.number(most))};
 }
+// From qint32 to quint8 TensorFlow counts in fixed point of 16 bits, with code 0 in the middle of the range: a code may differ
+// by one from the general way's. Empty where the numbers leave 64 bits.
+std::optional<std::vector<uint8_t>> fixed_point_codes(const Tensor& x, float from_lo, float from_hi, float lo, float hi) {
+  constexpr double one = 1 << 16;
+  const float from_range = from_hi - from_lo, range = hi - lo, middle = static_cast<float>((from_lo + from_hi) / 2.0);
+  const float per_unit = range == 0 ? 0 : static_cast<float>(255.0 / range);
+  const double scale = range == 0 ? 0 : 255.0 * one * from_range / range, start = range == 0 ? 0 : one * (lo * 255.0) / range;
+  const float offset = middle * per_unit * static_cast<float>(one);
+  for (double v : {scale, start, static_cast<double>(offset)})
+    if (!(std::abs(v) < std::ldexp(1, 32))) return {};
+  const int64_t step = static_cast<int64_t>(scale), shift = static_cast<int64_t>(offset) - std::lround(start) + (1 << 15);
+  std::vector<uint8_t> codes;
+  for (int32_t v : x.span<int32_t>())
+    codes.push_back(static_cast<uint8_t>(std::clamp<int64_t>((((v * step) >> 32) + shift) >> 16, 0, 255)));
+  return codes;
+}
 void requantize(OpCall& call, float lo, float hi) {
   const Tensor& x = call.in[0];
   const DType type = call.node.attr<DType>("out_type");
   const Spread from(x.dtype(), finite(input(call, 1), 0), finite(input(call, 2), 0)), to(type, lo, hi);
   Tensor out(type, x.shape());
-  for (int64_t i = 0; i < x.size(); ++i) put_code(out, i, to.code(static_cast<float>(from.number(x.as_double(i)))));
+  std::optional<std::vector<uint8_t>> fixed;
+  if (x.dtype() == DType::qint32 && type == DType::quint8)
+    fixed = fixed_point_codes(x, finite(call.in[1], 0), finite(call.in[2], 0), lo, hi);
+  if (fixed)
+    std::copy(fixed->begin(), fixed->end(), out.data<uint8_t>());
+  else
+    for (int64_t i = 0; i < x.size(); ++i) put_code(out, i, to.code(static_cast<float>(from.number(x.as_double(i)))));
   call.out = {out, floats({}, {lo}), floats({}, {hi})};
 }
 void eval_requantize(OpCall& call) {

@@ -32,7 +32,7 @@ def printed(g):
 
 @case("EnsureShape")
 def ensure(g):
-    g(input=g.feed(g.rand(2, 3), shape=None), shape=[2, None])
+    g.fetch(g.build("EnsureShape", input=g.feed(g.rand(2, 3), shape=None), shape=[2, None]))
 
 
 @case("Const")
