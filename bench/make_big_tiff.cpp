@@ -36,7 +36,8 @@ int main(int argc, char** argv) {
   TIFFSetField(out, TIFFTAG_COMPRESSION, COMPRESSION_JPEG);
   TIFFSetField(out, TIFFTAG_PHOTOMETRIC, photometric);
   uint16_t h = 2, v = 2;
-  if (photometric == PHOTOMETRIC_YCBCR && TIFFGetFieldDefaulted(in, TIFFTAG_YCBCRSUBSAMPLING, &h, &v)) TIFFSetField(out, TIFFTAG_YCBCRSUBSAMPLING, h, v);
+  if (photometric == PHOTOMETRIC_YCBCR && TIFFGetFieldDefaulted(in, TIFFTAG_YCBCRSUBSAMPLING, &h, &v))
+    TIFFSetField(out, TIFFTAG_YCBCRSUBSAMPLING, h, v);
   if (TIFFGetField(in, TIFFTAG_JPEGTABLES, &count, &tables) && count) TIFFSetField(out, TIFFTAG_JPEGTABLES, count, tables);
   std::vector<std::vector<char>> tiles;
   for (uint32_t t = 0; t < TIFFNumberOfTiles(in) && tiles.size() < 64; ++t) {

@@ -17,8 +17,8 @@ struct Box {
 
 struct Detection {
   Box box;
-  int category = 0;   // index into the model's class names, from 0
-  float score = 0;    // 0..1
+  int category = 0;  // index into the model's class names, from 0
+  float score = 0;   // 0..1
   friend bool operator==(const Detection&, const Detection&) = default;
 };
 

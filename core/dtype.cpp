@@ -12,14 +12,14 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {DType::f32, "float32", 4},   {DType::f64, "float64", 8},       {DType::i32, "int32", 4},
-    {DType::u8, "uint8", 1},      {DType::i16, "int16", 2},         {DType::i8, "int8", 1},
-    {DType::string, "string", 0}, {DType::c64, "complex64", 8},     {DType::i64, "int64", 8},
-    {DType::boolean, "bool", 1},  {DType::qint8, "qint8", 1},       {DType::quint8, "quint8", 1},
-    {DType::qint32, "qint32", 4}, {DType::bf16, "bfloat16", 2},     {DType::qint16, "qint16", 2},
-    {DType::quint16, "quint16", 2}, {DType::u16, "uint16", 2},      {DType::c128, "complex128", 16},
-    {DType::f16, "float16", 2},   {DType::resource, "resource", 0}, {DType::variant, "variant", 0},
-    {DType::u32, "uint32", 4},    {DType::u64, "uint64", 8},
+    {DType::f32, "float32", 4},     {DType::f64, "float64", 8},       {DType::i32, "int32", 4},
+    {DType::u8, "uint8", 1},        {DType::i16, "int16", 2},         {DType::i8, "int8", 1},
+    {DType::string, "string", 0},   {DType::c64, "complex64", 8},     {DType::i64, "int64", 8},
+    {DType::boolean, "bool", 1},    {DType::qint8, "qint8", 1},       {DType::quint8, "quint8", 1},
+    {DType::qint32, "qint32", 4},   {DType::bf16, "bfloat16", 2},     {DType::qint16, "qint16", 2},
+    {DType::quint16, "quint16", 2}, {DType::u16, "uint16", 2},        {DType::c128, "complex128", 16},
+    {DType::f16, "float16", 2},     {DType::resource, "resource", 0}, {DType::variant, "variant", 0},
+    {DType::u32, "uint32", 4},      {DType::u64, "uint64", 8},
 };
 
 const Row* find(DType t) {
@@ -49,14 +49,18 @@ DType dtype_from_name(std::string_view name) {
   return DType::invalid;
 }
 
-bool is_floating(DType t) {
-  return t == DType::f16 || t == DType::bf16 || t == DType::f32 || t == DType::f64;
-}
+bool is_floating(DType t) { return t == DType::f16 || t == DType::bf16 || t == DType::f32 || t == DType::f64; }
 
 bool is_integer(DType t) {
   switch (t) {
-    case DType::i8: case DType::i16: case DType::i32: case DType::i64:
-    case DType::u8: case DType::u16: case DType::u32: case DType::u64:
+    case DType::i8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64:
+    case DType::u8:
+    case DType::u16:
+    case DType::u32:
+    case DType::u64:
       return true;
     default:
       return false;

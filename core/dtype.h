@@ -68,10 +68,10 @@ struct BFloat16 {
 
 template <class T>
 struct DTypeOf;
-#define CYTODET_DTYPE(T, D)                    \
-  template <>                                  \
-  struct DTypeOf<T> {                          \
-    static constexpr DType value = DType::D;   \
+#define CYTODET_DTYPE(T, D)                  \
+  template <>                                \
+  struct DTypeOf<T> {                        \
+    static constexpr DType value = DType::D; \
   }
 CYTODET_DTYPE(float, f32);
 CYTODET_DTYPE(double, f64);

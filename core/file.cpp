@@ -17,16 +17,25 @@ std::string reason(int error_number) { return std::strerror(error_number); }
 
 const char* advice(int error_number) {
   switch (error_number) {
-    case ENOENT: return "check the path";
-    case EACCES: case EPERM: case EROFS: return "check the permissions";
-    case ENOSPC: case EDQUOT: return "free some space or write elsewhere";
-    default: return "";
+    case ENOENT:
+      return "check the path";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "check the permissions";
+    case ENOSPC:
+    case EDQUOT:
+      return "free some space or write elsewhere";
+    default:
+      return "";
   }
 }
 
 struct Descriptor {
   int fd;
-  ~Descriptor() { if (fd >= 0) ::close(fd); }
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
 };
 
 }  // namespace
@@ -34,7 +43,7 @@ struct Descriptor {
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) throw Error(path.string(), "cannot open: " + reason(errno), advice(errno));
-  struct stat info{};
+  struct stat info {};
   if (::fstat(file.fd, &info) != 0) throw Error(path.string(), "cannot stat: " + reason(errno));
   if (S_ISDIR(info.st_mode)) throw Error(path.string(), "is a directory, not a file", "name a file in it");
   if (!S_ISREG(info.st_mode)) throw Error(path.string(), "is not a regular file");

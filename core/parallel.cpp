@@ -36,26 +36,23 @@ void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stag
   arena.execute([&] {
     tbb::parallel_pipeline(
         static_cast<size_t>(in_flight),
-        tbb::make_filter<void, Item>(tbb::filter_mode::serial_in_order,
-                                     [&](tbb::flow_control& control) -> Item {
-                                       Item item = stages.produce();
-                                       if (!item) control.stop();
-                                       return item;
-                                     }) &
-            tbb::make_filter<Item, Item>(tbb::filter_mode::parallel,
-                                         [&](Item item) {
-                                           int worker = 0;
-                                           idle.pop(worker);
-                                           struct Return {
-                                             tbb::concurrent_bounded_queue<int>& idle;
-                                             int worker;
-                                             ~Return() { idle.push(worker); }
-                                           } give_back{idle, worker};
-                                           stages.work(item.get(), worker);
-                                           return item;
-                                         }) &
-            tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order,
-                                         [&](const Item& item) { stages.consume(item.get()); }));
+        tbb::make_filter<void, Item>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) -> Item {
+          Item item = stages.produce();
+          if (!item) control.stop();
+          return item;
+        }) & tbb::make_filter<Item, Item>(tbb::filter_mode::parallel, [&](Item item) {
+          int worker = 0;
+          idle.pop(worker);
+          struct Return {
+            tbb::concurrent_bounded_queue<int>& idle;
+            int worker;
+            ~Return() { idle.push(worker); }
+          } give_back{idle, worker};
+          stages.work(item.get(), worker);
+          return item;
+        }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](const Item& item) {
+          stages.consume(item.get());
+        }));
   });
 }
 

@@ -38,7 +38,8 @@ void Progress::print(bool last) {
     n = std::snprintf(line, sizeof line, "%s [%s] %lld/%lld %s, %.1f/s, %.0f s left", label_.c_str(), bar,
                       static_cast<long long>(done_), static_cast<long long>(total_), unit_.c_str(), rate, last ? 0 : left);
   } else {
-    n = std::snprintf(line, sizeof line, "%s %lld %s, %.1f/s", label_.c_str(), static_cast<long long>(done_), unit_.c_str(), rate);
+    n = std::snprintf(line, sizeof line, "%s %lld %s, %.1f/s", label_.c_str(), static_cast<long long>(done_), unit_.c_str(),
+                      rate);
   }
   (void)n;
   std::fprintf(stderr, terminal_ ? (last ? "\r%s\033[K\n" : "\r%s\033[K") : "%s\n", line);

@@ -13,7 +13,7 @@ class Progress {
  public:
   // total < 0: unknown. `unit` is plural ("tiles", "images"). quiet: prints nothing.
   Progress(std::string label, int64_t total, std::string unit, bool quiet = false);
-  ~Progress();  // finishes the line
+  ~Progress();              // finishes the line
   void add(int64_t n = 1);  // any thread
 
  private:

@@ -59,7 +59,8 @@ void Fields::get(const Json& j, bool& v, const std::string& path) {
   v = j.get<bool>();
 }
 void Fields::get(const Json& j, int64_t& v, const std::string& path) {
-  if (!j.is_number_integer() || (j.is_number_unsigned() && j.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())))
+  if (!j.is_number_integer() ||
+      (j.is_number_unsigned() && j.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())))
     wrong(path, j, "a whole number");
   v = j.get<int64_t>();
 }

@@ -8,11 +8,10 @@
 // A struct is described once, by its fields() overload (found by argument-dependent look-up); structs may nest.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <array>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,8 +63,10 @@ class Fields {
   }
   template <class T>
   static void get(const Json& j, std::optional<T>& v, const std::string& path) {
-    if (j.is_null()) v.reset();
-    else get(j, v.emplace(), path);
+    if (j.is_null())
+      v.reset();
+    else
+      get(j, v.emplace(), path);
   }
   template <class T>
   static auto get(const Json& j, T& v, const std::string& path) -> decltype(fields(std::declval<Fields&>(), v)) {
@@ -76,8 +77,10 @@ class Fields {
 
   template <class T>
   static void put(Json& j, std::optional<T>& v) {
-    if (v) put(j, *v);
-    else j = nullptr;
+    if (v)
+      put(j, *v);
+    else
+      j = nullptr;
   }
   template <class T>
   static void put(Json& j, std::vector<T>& v) {
@@ -91,7 +94,7 @@ class Fields {
   }
   template <class T>
   static void put(Json& j, T& v) {
-    if constexpr (requires(Fields& f) { fields(f, v); }) {
+    if constexpr (requires(Fields & f) { fields(f, v); }) {
       j = Json::object();
       Fields nested(Mode::write, j, {});
       fields(nested, v);

@@ -76,13 +76,15 @@ struct Accumulated {
   std::array<std::array<double, kRecalls>, kThresholds> precision;
 };
 
-void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt, int n_gt, const int32_t* dt, int n_dt, const ScoreOptions& options,
-                 const std::array<double, kThresholds>& thresholds, ClassWork& work, std::vector<double>& ious) {
+void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt, int n_gt, const int32_t* dt, int n_dt,
+                 const ScoreOptions& options, const std::array<double, kThresholds>& thresholds, ClassWork& work,
+                 std::vector<double>& ious) {
   ious.resize(static_cast<size_t>(n_dt) * static_cast<size_t>(n_gt));
   for (int d = 0; d < n_dt; ++d)
     for (int g = 0; g < n_gt; ++g)
       ious[static_cast<size_t>(d * n_gt + g)] =
-          box_iou(&dets.boxes[static_cast<size_t>(dt[d]) * 4], &truth.boxes[static_cast<size_t>(gt[g]) * 4], truth.crowd[static_cast<size_t>(gt[g])]);
+          box_iou(&dets.boxes[static_cast<size_t>(dt[d]) * 4], &truth.boxes[static_cast<size_t>(gt[g]) * 4],
+                  truth.crowd[static_cast<size_t>(gt[g])]);
   size_t first = work.outcomes.size();
   for (int d = 0; d < n_dt; ++d) work.outcomes.push_back({dets.scores[static_cast<size_t>(dt[d])], d, {}, {}});
   std::vector<int> order(static_cast<size_t>(n_gt));
@@ -128,8 +130,11 @@ void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt
   }
 }
 
-ClassWork match_class(const Truth& truth, const DetectionSet& dets, int category, const ScoreOptions& options, const std::array<double, kThresholds>& thresholds) {
-  auto of_class = [&](const std::vector<int32_t>& c) { return [&c, category](size_t i) { return category < 0 || c[i] == category; }; };
+ClassWork match_class(const Truth& truth, const DetectionSet& dets, int category, const ScoreOptions& options,
+                      const std::array<double, kThresholds>& thresholds) {
+  auto of_class = [&](const std::vector<int32_t>& c) {
+    return [&c, category](size_t i) { return category < 0 || c[i] == category; };
+  };
   Groups gt = group(truth.size(), truth.images.size(), truth.image, of_class(truth.category));
   Groups dt = group(dets.size(), truth.images.size(), dets.image, of_class(dets.category));
   // Pooled, pycocotools lists an image's boxes class by class: equal scores fall in that order.
@@ -145,7 +150,9 @@ ClassWork match_class(const Truth& truth, const DetectionSet& dets, int category
     int32_t* d = dt.order.data() + dt.begin[i];
     int n_dt = dt.begin[i + 1] - dt.begin[i], n_gt = gt.begin[i + 1] - gt.begin[i];
     if (n_dt == 0 && n_gt == 0) continue;
-    std::stable_sort(d, d + n_dt, [&](int32_t a, int32_t b) { return dets.scores[static_cast<size_t>(a)] > dets.scores[static_cast<size_t>(b)]; });
+    std::stable_sort(d, d + n_dt, [&](int32_t a, int32_t b) {
+      return dets.scores[static_cast<size_t>(a)] > dets.scores[static_cast<size_t>(b)];
+    });
     int kept = std::min(n_dt, options.max_dets.back());
     work.cut += n_dt - kept;
     match_image(truth, dets, gt.order.data() + gt.begin[i], n_gt, d, kept, options, thresholds, work, ious);
@@ -164,7 +171,8 @@ Accumulated accumulate(const ClassWork& work, const std::vector<int>& max_dets) 
   for (auto& row : acc.precision) row.fill(-1);
   std::vector<uint32_t> all(work.outcomes.size());
   std::iota(all.begin(), all.end(), 0u);
-  std::stable_sort(all.begin(), all.end(), [&](uint32_t a, uint32_t b) { return work.outcomes[a].score > work.outcomes[b].score; });
+  std::stable_sort(all.begin(), all.end(),
+                   [&](uint32_t a, uint32_t b) { return work.outcomes[a].score > work.outcomes[b].score; });
   std::vector<double> rc, pr;
   for (size_t m = 0; m < m_count; ++m)
     for (size_t a = 0; a < kAreas; ++a) {
@@ -207,8 +215,11 @@ void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores
   std::vector<int32_t> order;
   for (size_t i = 0; i < dets.size(); ++i)
     if (category < 0 || dets.category[i] == category) order.push_back(static_cast<int32_t>(i));
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return dets.scores[static_cast<size_t>(a)] > dets.scores[static_cast<size_t>(b)]; });
-  Groups gt = group(truth.size(), truth.images.size(), truth.image, [&](size_t i) { return category < 0 || truth.category[i] == category; });
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return dets.scores[static_cast<size_t>(a)] > dets.scores[static_cast<size_t>(b)];
+  });
+  Groups gt = group(truth.size(), truth.images.size(), truth.image,
+                    [&](size_t i) { return category < 0 || truth.category[i] == category; });
   int64_t total = 0;
   for (int32_t g : gt.order) total += !truth.crowd[static_cast<size_t>(g)];
   if (total == 0) return;
@@ -229,8 +240,10 @@ void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores
     }
     if (best >= 0.5 && match >= 0) {
       if (truth.crowd[static_cast<size_t>(match)]) continue;
-      if (taken[static_cast<size_t>(match)]) ++fp;
-      else ++tp, taken[static_cast<size_t>(match)] = 1;
+      if (taken[static_cast<size_t>(match)])
+        ++fp;
+      else
+        ++tp, taken[static_cast<size_t>(match)] = 1;
     } else {
       ++fp;
     }
@@ -258,7 +271,8 @@ double mean_of(const std::vector<double>& values) {
 
 Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& options) {
   Scores s;
-  if (options.max_dets.empty() || !std::is_sorted(options.max_dets.begin(), options.max_dets.end()) || options.max_dets.front() < 1)
+  if (options.max_dets.empty() || !std::is_sorted(options.max_dets.begin(), options.max_dets.end()) ||
+      options.max_dets.front() < 1)
     throw UsageError("max_dets", "must be ascending counts of at least 1");
   s.max_dets = options.max_dets;
   s.warnings = truth.warnings;
@@ -307,8 +321,11 @@ Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& o
   s.voc2010 = mean_of(v10);
   int64_t total_cut = std::accumulate(cut.begin(), cut.end(), int64_t{0});
   if (total_cut)
-    s.warnings.push_back(std::to_string(total_cut) + " detections are beyond " + std::to_string(options.max_dets.back()) + " per image and class and are not scored; raise --max-dets");
-  if (options.max_dets.back() != 100) s.warnings.push_back("AP is at " + std::to_string(options.max_dets.back()) + " detections per image and class (pycocotools prints -1 there)");
+    s.warnings.push_back(std::to_string(total_cut) + " detections are beyond " + std::to_string(options.max_dets.back()) +
+                         " per image and class and are not scored; raise --max-dets");
+  if (options.max_dets.back() != 100)
+    s.warnings.push_back("AP is at " + std::to_string(options.max_dets.back()) +
+                         " detections per image and class (pycocotools prints -1 there)");
   return s;
 }
 

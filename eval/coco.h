@@ -19,10 +19,11 @@ struct ScoreOptions {
 
 struct ClassScores {
   std::string name;
-  int64_t truths = 0;                     // not ignored
+  int64_t truths = 0;  // not ignored
   double ap = -1, ap50 = -1, ap75 = -1, ar = -1;
-  double voc2007 = -1, voc2010 = -1;      // at IoU >= 0.5: 11 points, area under the envelope
-  std::array<std::array<double, 101>, 10> precision{};  // [IoU threshold][recall 0, 0.01 .. 1], at the last max_dets; -1 without truth
+  double voc2007 = -1, voc2010 = -1;  // at IoU >= 0.5: 11 points, area under the envelope
+  std::array<std::array<double, 101>, 10>
+      precision{};  // [IoU threshold][recall 0, 0.01 .. 1], at the last max_dets; -1 without truth
 };
 
 struct Scores {
@@ -38,8 +39,8 @@ struct Scores {
 // 101-point precision). Independent of the number of threads.
 Scores score(const Truth& truth, const DetectionSet& detections, const ScoreOptions& options = {});
 
-std::string to_text(const Scores& scores);           // COCO's twelve lines
-std::string class_table(const Scores& scores);       // per class
+std::string to_text(const Scores& scores);      // COCO's twelve lines
+std::string class_table(const Scores& scores);  // per class
 Json to_json(const Scores& scores, bool curves);
 
 }  // namespace cytodet

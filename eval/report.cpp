@@ -7,7 +7,8 @@ namespace {
 
 std::string line(const char* title, const char* kind, const char* iou, const char* area, int max_dets, double value) {
   char text[160];
-  std::snprintf(text, sizeof text, " %-18s %s @[ IoU=%-9s | area=%6s | maxDets=%3d ] = %0.3f\n", title, kind, iou, area, max_dets, value);
+  std::snprintf(text, sizeof text, " %-18s %s @[ IoU=%-9s | area=%6s | maxDets=%3d ] = %0.3f\n", title, kind, iou, area, max_dets,
+                value);
   return text;
 }
 
@@ -19,7 +20,8 @@ std::string to_text(const Scores& s) {
   static const char* const kAreas[] = {"small", "medium", "large"};
   const int last = s.max_dets.back();
   const size_t m = s.max_dets.size();
-  std::string text = line("Average Precision", "(AP)", "0.50:0.95", "all", last, s.stats[0]) + line("Average Precision", "(AP)", "0.50", "all", last, s.stats[1]) +
+  std::string text = line("Average Precision", "(AP)", "0.50:0.95", "all", last, s.stats[0]) +
+                     line("Average Precision", "(AP)", "0.50", "all", last, s.stats[1]) +
                      line("Average Precision", "(AP)", "0.75", "all", last, s.stats[2]);
   for (size_t a = 0; a < 3; ++a) text += line("Average Precision", "(AP)", "0.50:0.95", kAreas[a], last, s.stats[3 + a]);
   for (size_t i = 0; i < m; ++i) text += line("Average Recall", "(AR)", "0.50:0.95", "all", s.max_dets[i], s.stats[6 + i]);
@@ -29,11 +31,12 @@ std::string to_text(const Scores& s) {
 
 std::string class_table(const Scores& s) {
   char text[200];
-  std::snprintf(text, sizeof text, "%-20s %8s %7s %7s %7s %7s %8s %8s\n", "class", "truths", "AP", "AP50", "AP75", "AR", "VOC2007", "VOC2010");
+  std::snprintf(text, sizeof text, "%-20s %8s %7s %7s %7s %7s %8s %8s\n", "class", "truths", "AP", "AP50", "AP75", "AR",
+                "VOC2007", "VOC2010");
   std::string table = text;
   for (const ClassScores& c : s.classes) {
-    std::snprintf(text, sizeof text, "%-20.20s %8lld %7.4f %7.4f %7.4f %7.4f %8.4f %8.4f\n", c.name.c_str(), static_cast<long long>(c.truths), c.ap, c.ap50, c.ap75, c.ar,
-                  c.voc2007, c.voc2010);
+    std::snprintf(text, sizeof text, "%-20.20s %8lld %7.4f %7.4f %7.4f %7.4f %8.4f %8.4f\n", c.name.c_str(),
+                  static_cast<long long>(c.truths), c.ap, c.ap50, c.ap75, c.ar, c.voc2007, c.voc2010);
     table += text;
   }
   return table;
@@ -52,7 +55,8 @@ Json to_json(const Scores& s, bool curves) {
   j["max_dets"] = s.max_dets;
   j["classes"] = Json::array();
   for (const ClassScores& c : s.classes) {
-    Json k{{"name", c.name}, {"truths", c.truths}, {"AP", c.ap}, {"AP50", c.ap50}, {"AP75", c.ap75}, {"AR", c.ar}, {"voc2007", c.voc2007}, {"voc2010", c.voc2010}};
+    Json k{{"name", c.name}, {"truths", c.truths}, {"AP", c.ap},           {"AP50", c.ap50},
+           {"AP75", c.ap75}, {"AR", c.ar},         {"voc2007", c.voc2007}, {"voc2010", c.voc2010}};
     if (curves) k["precision"] = c.precision;
     j["classes"].push_back(std::move(k));
   }

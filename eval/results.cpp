@@ -8,15 +8,16 @@
 
 namespace cytodet {
 
-void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids, const std::filesystem::path& path) {
+void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids,
+                        const std::filesystem::path& path) {
   AtomicFile file(path);
   const char* separator = "[\n";
   char text[256];
   for (const ImageDetections& image : images)
     for (const Detection& d : image.detections) {
-      std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}", separator,
-                    static_cast<long long>(image.image_id), category_ids[static_cast<size_t>(d.category)], d.box.x0, d.box.y0, d.box.width(), d.box.height(),
-                    static_cast<double>(d.score));
+      std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}",
+                    separator, static_cast<long long>(image.image_id), category_ids[static_cast<size_t>(d.category)], d.box.x0,
+                    d.box.y0, d.box.width(), d.box.height(), static_cast<double>(d.score));
       file.write(text);
       separator = ",\n";
     }
@@ -30,8 +31,9 @@ void write_competition_results(const Detections& detections, const std::filesyst
   char text[160];
   for (const Detection& d : detections) {
     long long x = std::llround(d.box.x0), y = std::llround(d.box.y0);
-    std::snprintf(text, sizeof text, "%s{\"x\":%lld,\"y\":%lld,\"w\":%lld,\"h\":%lld,\"p\":%.5f}", separator, x, y, std::max(1LL, std::llround(d.box.x1) - x),
-                  std::max(1LL, std::llround(d.box.y1) - y), static_cast<double>(d.score));
+    std::snprintf(text, sizeof text, "%s{\"x\":%lld,\"y\":%lld,\"w\":%lld,\"h\":%lld,\"p\":%.5f}", separator, x, y,
+                  std::max(1LL, std::llround(d.box.x1) - x), std::max(1LL, std::llround(d.box.y1) - y),
+                  static_cast<double>(d.score));
     file.write(text);
     separator = ",\n";
   }

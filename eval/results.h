@@ -15,8 +15,10 @@ struct ImageDetections {
   Detections detections;  // ranked
 };
 
-// [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}, ...]; category_ids by class index. Written aside, then renamed.
-void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids, const std::filesystem::path& path);
+// [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}, ...]; category_ids by class index. Written aside, then
+// renamed.
+void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids,
+                        const std::filesystem::path& path);
 
 // [{"x", "y", "w", "h", "p"}, ...] in whole pixels, w and h at least 1.
 void write_competition_results(const Detections& detections, const std::filesystem::path& path);

@@ -24,16 +24,16 @@ struct Truth {
   std::vector<TruthImage> images;         // by ascending id
   std::vector<TruthCategory> categories;  // by ascending id
   // Annotations. Boxes are x, y, width, height; area is the annotation's own field, not width * height.
-  std::vector<int32_t> image, category;   // indices into the above
-  std::vector<double> boxes;              // 4 per annotation
+  std::vector<int32_t> image, category;  // indices into the above
+  std::vector<double> boxes;             // 4 per annotation
   std::vector<double> areas;
   std::vector<uint8_t> crowd;
   std::vector<int64_t> ids;
   std::vector<std::string> warnings;
 
   size_t size() const { return image.size(); }
-  int image_index(int64_t id) const;     // -1
-  int category_index(int64_t id) const;  // -1
+  int image_index(int64_t id) const;                  // -1
+  int category_index(int64_t id) const;               // -1
   int image_named(std::string_view file_name) const;  // by whole name, then by file name without folders; -1
 };
 
@@ -45,13 +45,13 @@ struct DetectionSet {
   size_t size() const { return image.size(); }
 };
 
-// Errors name the file and the element ("annotations[17].bbox[2]"): not JSON, missing or wrong fields, ids used twice, unknown image
-// or category, boxes that are negative or not finite.
+// Errors name the file and the element ("annotations[17].bbox[2]"): not JSON, missing or wrong fields, ids used twice, unknown
+// image or category, boxes that are negative or not finite.
 Truth read_truth(const std::filesystem::path& path);
 Truth parse_truth(std::string_view json, const std::string& where);
 
-// COCO results. A detection of an image that the truth lacks is an Error (pycocotools asserts); of a category it lacks is left out
-// with a warning (pycocotools leaves it out silently). An empty list is legal.
+// COCO results. A detection of an image that the truth lacks is an Error (pycocotools asserts); of a category it lacks is left
+// out with a warning (pycocotools leaves it out silently). An empty list is legal.
 DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth);
 DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth);
 

@@ -7,7 +7,8 @@ namespace {
 
 class DenseStep : public Step {
  public:
-  DenseStep(const DenseConv& conv, const ConvIo& io) : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
+  DenseStep(const DenseConv& conv, const ConvIo& io)
+      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual >= 0) inputs.push_back(io.residual);
@@ -29,8 +30,10 @@ class DenseStep : public Step {
         set_.scale_rows(matrix, context.in(io_.gate) + n * shape_.in_c, scaled);
         matrix.data = scaled;
       }
-      if (shape_.pointwise()) run_pointwise(context, n, matrix);
-      else run_patches(context, n, matrix);
+      if (shape_.pointwise())
+        run_pointwise(context, n, matrix);
+      else
+        run_patches(context, n, matrix);
     }
   }
 
@@ -79,8 +82,8 @@ class DenseStep : public Step {
         int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
         for (int64_t y = y0; y < y1; ++y) fill_patches(shape_, image, y, patches + (y - y0) * shape_.out_w * packed_.k);
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
-        set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n,
-                  packed_.n, epilogue(context, pixel));
+        set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
+                  context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
       }
     });
   }
@@ -121,7 +124,8 @@ class SumStep : public Step {
           int64_t h = height_ / t.repeat, w = width_ / t.repeat;
           rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * channels_, t.weight, t.repeat};
         }
-        set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), act_, context.out(output_) + row * width_ * channels_, width_, channels_);
+        set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), act_, context.out(output_) + row * width_ * channels_,
+                              width_, channels_);
       }
     });
   }
@@ -161,6 +165,8 @@ std::unique_ptr<Step> make_weighted_sum(const Shape& shape, const std::vector<Su
   return std::make_unique<SumStep>(shape, terms, act, output);
 }
 
-std::unique_ptr<Step> make_activation(Act act, int input, int output) { return std::make_unique<ActivationStep>(act, input, output); }
+std::unique_ptr<Step> make_activation(Act act, int input, int output) {
+  return std::make_unique<ActivationStep>(act, input, output);
+}
 
 }  // namespace cytodet

@@ -11,7 +11,12 @@ namespace {
 class DepthwiseChainStep : public Step {
  public:
   DepthwiseChainStep(const DepthwiseChain& chain, const ConvIo& io)
-      : terms_(chain.terms), terms_act_(chain.terms_act), s_(chain.depthwise.shape), act_(chain.depthwise.act), io_(io), set_(kernels()),
+      : terms_(chain.terms),
+        terms_act_(chain.terms_act),
+        s_(chain.depthwise.shape),
+        act_(chain.depthwise.act),
+        io_(io),
+        set_(kernels()),
         depthwise_(set_, chain.depthwise) {
     if (chain.pointwise) {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
@@ -58,7 +63,8 @@ class DepthwiseChainStep : public Step {
 
   void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
     if (terms_.empty()) {
-      std::memcpy(to, context.in(io_.input) + (n * s_.in_h + y) * s_.in_w * s_.in_c, static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
+      std::memcpy(to, context.in(io_.input) + (n * s_.in_h + y) * s_.in_w * s_.in_c,
+                  static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
       return;
     }
     WeightedRow rows[4];

@@ -11,7 +11,13 @@ namespace {
 class ExpandDepthwiseStep : public Step {
  public:
   ExpandDepthwiseStep(const DenseConv& expand, const DepthwiseConv& depthwise, const ConvIo& io)
-      : e_(expand.shape), d_(depthwise.shape), expand_act_(expand.act), act_(depthwise.act), io_(io), set_(kernels()), expand_(set_, expand),
+      : e_(expand.shape),
+        d_(depthwise.shape),
+        expand_act_(expand.act),
+        act_(depthwise.act),
+        io_(io),
+        set_(kernels()),
+        expand_(set_, expand),
         depthwise_(set_, depthwise) {
     inputs = {io.input};
     outputs = {io.output};
@@ -105,7 +111,8 @@ class ExpandDepthwiseStep : public Step {
           for (; have < iy; ++have) {
             int64_t at = have + 1;
             float* ring_row = piece.ring + (at % ring_rows_) * row_floats + d_.pad_left * panel;
-            set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1, ring_row - c, panel, epilogue);
+            set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1, ring_row - c,
+                      panel, epilogue);
           }
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }

@@ -22,8 +22,13 @@ std::vector<Value> Layer::writes() const {
 }
 
 Lowering::Lowering(const Graph& g, const std::map<Value, Fact>& known, std::vector<Value> outputs)
-    : graph(g), facts(g, known), uses(g), wanted(std::move(outputs)), wanted_set_(wanted.begin(), wanted.end()),
-      needed_(static_cast<size_t>(g.capacity()), 0), taken_(static_cast<size_t>(g.capacity()), 0) {
+    : graph(g),
+      facts(g, known),
+      uses(g),
+      wanted(std::move(outputs)),
+      wanted_set_(wanted.begin(), wanted.end()),
+      needed_(static_cast<size_t>(g.capacity()), 0),
+      taken_(static_cast<size_t>(g.capacity()), 0) {
   std::vector<NodeId> stack;
   auto need = [&](Value v) {
     if (constant(v) || needed_[static_cast<size_t>(v.node)]) return;
@@ -138,8 +143,8 @@ Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_resid
                (tail.residual == kNoValue || tail.residual_first)) {
       tail.act = n.op == "Relu" ? Act::relu : n.op == "Relu6" ? Act::relu6 : Act::sigmoid;
       open = false;
-    } else if (with_residual && is_add(n) && tail.residual == kNoValue && other != tail.output && !low.constant(other) && low.float_shape(other) &&
-               *low.float_shape(other) == *low.float_shape(v)) {
+    } else if (with_residual && is_add(n) && tail.residual == kNoValue && other != tail.output && !low.constant(other) &&
+               low.float_shape(other) && *low.float_shape(other) == *low.float_shape(v)) {
       tail.residual = other;
       tail.residual_first = tail.act == Act::none;
       open = false;
@@ -158,7 +163,8 @@ std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input,
   if (!in || !out || in->size() != 4 || out->size() != 4 || filter.rank() != 4 || filter.dtype() != DType::f32) return {};
   if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
   if (elements(*in) == 0 || elements(*out) == 0) return {};
-  AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{}), pads = n.attr_or("explicit_paddings", AttrList{});
+  AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{}),
+           pads = n.attr_or("explicit_paddings", AttrList{});
   auto at = [](const AttrList& list, size_t i) { return list.ints.size() == 4 ? static_cast<int>(list.ints[i]) : 1; };
   ConvShape s;
   s.batch = (*in)[0];

@@ -21,10 +21,10 @@ bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
 bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides
 bool match_onednn_softmax(Lowering& low, NodeId id);
 
-void fuse_pooled_mean(Lowering& low);       // depthwise -> Mean: summed in the depthwise epilogue
+void fuse_pooled_mean(Lowering& low);          // depthwise -> Mean: summed in the depthwise epilogue
 void fuse_gate_into_pointwise(Lowering& low);  // Mul by a gate -> pointwise conv: the gate scales the weights
-void fuse_expand_depthwise(Lowering& low);  // dense conv -> depthwise
-void fuse_sum_depthwise(Lowering& low);     // weighted sum -> depthwise
+void fuse_expand_depthwise(Lowering& low);     // dense conv -> depthwise
+void fuse_sum_depthwise(Lowering& low);        // weighted sum -> depthwise
 void fuse_depthwise_pointwise(Lowering& low);
 
 }  // namespace cytodet

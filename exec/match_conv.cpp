@@ -41,7 +41,9 @@ bool match_matmul(Lowering& low, NodeId id) {
   const Tensor* b = low.constant(n.inputs[1]);
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});
-  if (!b || b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 || elements(*out) == 0) return false;
+  if (!b || b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 ||
+      elements(*out) == 0)
+    return false;
   require_finite(*b, n.name);
   Tensor weights = *b;
   if (n.attr_or("transpose_b", false)) {

@@ -6,7 +6,8 @@
 namespace cytodet {
 namespace {
 
-void claim(Lowering& low, NodeId id, std::vector<Value> inputs, std::function<std::unique_ptr<Step>(const std::vector<int>&, int)> make) {
+void claim(Lowering& low, NodeId id, std::vector<Value> inputs,
+           std::function<std::unique_ptr<Step>(const std::vector<int>&, int)> make) {
   Layer layer;
   layer.root = id;
   layer.output = {id, 0};
@@ -46,7 +47,8 @@ class MeanStep : public Step {
       std::vector<double> total(static_cast<size_t>(channels), 0.0);
       for (int64_t p = 0; p < pixels; ++p)
         for (int64_t c = 0; c < channels; ++c) total[static_cast<size_t>(c)] += in[p * channels + c];
-      for (int64_t c = 0; c < channels; ++c) out[c] = static_cast<float>(total[static_cast<size_t>(c)] / static_cast<double>(pixels));
+      for (int64_t c = 0; c < channels; ++c)
+        out[c] = static_cast<float>(total[static_cast<size_t>(c)] / static_cast<double>(pixels));
     }
   }
 
@@ -79,7 +81,8 @@ class GateStep : public Step {
 
 class ConcatStep : public Step {
  public:
-  ConcatStep(std::vector<int64_t> rows_bytes, int64_t outer, std::vector<int> in, int out) : sizes_(std::move(rows_bytes)), outer_(outer) {
+  ConcatStep(std::vector<int64_t> rows_bytes, int64_t outer, std::vector<int> in, int out)
+      : sizes_(std::move(rows_bytes)), outer_(outer) {
     inputs = std::move(in);
     outputs = {out};
     info.kernel = "concat";
@@ -103,7 +106,8 @@ class ConcatStep : public Step {
 
 bool match_alias(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  static const char* const kOps[] = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "Snapshot"};
+  static const char* const kOps[] = {"Identity",     "Reshape",         "Squeeze", "ExpandDims",
+                                     "StopGradient", "PreventGradient", "Snapshot"};
   if (std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; })) return false;
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});
@@ -117,12 +121,14 @@ bool match_mean(Lowering& low, NodeId id) {
   if (n.op != "Mean" || n.inputs.size() != 2) return false;
   const Tensor* axes = low.constant(n.inputs[1]);
   const Shape* in = low.float_shape(n.inputs[0]);
-  if (!axes || !in || in->size() != 4 || !low.float_shape({id, 0}) || elements(*in) == 0 || low.constant(n.inputs[0])) return false;
+  if (!axes || !in || in->size() != 4 || !low.float_shape({id, 0}) || elements(*in) == 0 || low.constant(n.inputs[0]))
+    return false;
   std::vector<int64_t> list = axes->as_ints();
   for (int64_t& a : list) a = a < 0 ? a + 4 : a;
   std::sort(list.begin(), list.end());
   if (list != std::vector<int64_t>{1, 2}) return false;
-  claim(low, id, {n.inputs[0]}, [shape = *in](const std::vector<int>& i, int o) { return std::make_unique<MeanStep>(shape, i[0], o); });
+  claim(low, id, {n.inputs[0]},
+        [shape = *in](const std::vector<int>& i, int o) { return std::make_unique<MeanStep>(shape, i[0], o); });
   return true;
 }
 
@@ -165,7 +171,8 @@ bool match_concat(Lowering& low, NodeId id) {
     if (!in || in->size() != out->size() || low.constant(v)) return false;
     sizes.push_back(elements(Shape(in->begin() + a, in->end())) * 4);
   }
-  claim(low, id, inputs, [sizes, outer](const std::vector<int>& i, int o) { return std::make_unique<ConcatStep>(sizes, outer, i, o); });
+  claim(low, id, inputs,
+        [sizes, outer](const std::vector<int>& i, int o) { return std::make_unique<ConcatStep>(sizes, outer, i, o); });
   return true;
 }
 

@@ -63,8 +63,9 @@ bool match_sum(Lowering& low, NodeId id) {
     pending.pop_back();
     NodeId inner = v.node;
     const Node& m = low.graph.node(inner);
-    bool nested = (m.op == "Add" || m.op == "AddV2") && v.slot == 0 && !low.taken(inner) && low.sole_reader(v) >= 0 && low.float_shape(v) &&
-                  *low.float_shape(v) == *out && !low.constant(v) && terms.size() + pending.size() + m.inputs.size() <= 4;
+    bool nested = (m.op == "Add" || m.op == "AddV2") && v.slot == 0 && !low.taken(inner) && low.sole_reader(v) >= 0 &&
+                  low.float_shape(v) && *low.float_shape(v) == *out && !low.constant(v) &&
+                  terms.size() + pending.size() + m.inputs.size() <= 4;
     if (nested) {
       nodes.push_back(inner);
       pending.insert(pending.end(), m.inputs.rbegin(), m.inputs.rend());

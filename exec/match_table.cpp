@@ -4,11 +4,20 @@ namespace cytodet {
 
 std::vector<KernelRow> kernel_rows() {
   return {
-      {"dense_conv", match_dense_conv},       {"depthwise", match_depthwise},           {"matmul", match_matmul},
-      {"onednn_deconv", match_onednn_deconv}, {"onednn_matmul", match_onednn_matmul},   {"weighted_sum", match_sum},
-      {"mean", match_mean},                   {"gate", match_gate},                     {"activation", match_activation},
-      {"onednn_pool", match_onednn_pool},     {"onednn_softmax", match_onednn_softmax}, {"resize_nearest", match_resize_nearest},
-      {"concat", match_concat},               {"alias", match_alias},
+      {"dense_conv", match_dense_conv},
+      {"depthwise", match_depthwise},
+      {"matmul", match_matmul},
+      {"onednn_deconv", match_onednn_deconv},
+      {"onednn_matmul", match_onednn_matmul},
+      {"weighted_sum", match_sum},
+      {"mean", match_mean},
+      {"gate", match_gate},
+      {"activation", match_activation},
+      {"onednn_pool", match_onednn_pool},
+      {"onednn_softmax", match_onednn_softmax},
+      {"resize_nearest", match_resize_nearest},
+      {"concat", match_concat},
+      {"alias", match_alias},
   };
 }
 

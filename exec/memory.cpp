@@ -24,7 +24,8 @@ std::vector<int64_t> plan_arena(const std::vector<Lifetime>& tensors, int64_t& t
     }
     offsets[i] = at;
     total = std::max(total, at + bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, [&](size_t a, size_t b) { return offsets[a] < offsets[b]; }), i);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, [&](size_t a, size_t b) { return offsets[a] < offsets[b]; }),
+                  i);
   }
   return offsets;
 }

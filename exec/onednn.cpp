@@ -1,6 +1,5 @@
 // Steps on oneDNN primitives, all NHWC or plain row-major.
 #include <dnnl.hpp>
-
 #include <unordered_map>
 
 #include "core/error.h"
@@ -14,11 +13,20 @@ using dnnl::memory;
 dnnl::engine& engine() {
   static dnnl::engine e = [] {
     switch (isa()) {
-      case Isa::baseline: dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41); break;
-      case Isa::avx2: dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2); break;
-      case Isa::avx512: dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core); break;
-      case Isa::avx512_vnni: dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_vnni); break;
-      case Isa::avx512_bf16: break;
+      case Isa::baseline:
+        dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
+        break;
+      case Isa::avx2:
+        dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+        break;
+      case Isa::avx512:
+        dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
+        break;
+      case Isa::avx512_vnni:
+        dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_vnni);
+        break;
+      case Isa::avx512_bf16:
+        break;
     }
     return dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();
@@ -53,8 +61,10 @@ class PrimitiveStep : public Step {
     dnnl::stream stream(engine());
     std::unordered_map<int, memory> bound;
     for (const Argument& a : arguments_) {
-      if (a.tensor < 0) bound.emplace(a.name, *a.fixed);
-      else bound.emplace(a.name, memory(a.desc, engine(), context.tensors[static_cast<size_t>(a.tensor)].raw()));
+      if (a.tensor < 0)
+        bound.emplace(a.name, *a.fixed);
+      else
+        bound.emplace(a.name, memory(a.desc, engine(), context.tensors[static_cast<size_t>(a.tensor)].raw()));
     }
     bound.emplace(DNNL_ARG_SCRATCHPAD, memory(scratchpad_, engine(), context.scratch));
     primitive_.execute(stream, bound);
@@ -103,10 +113,12 @@ bool match_onednn_pool(Lowering& low, NodeId id) {
   bool max = n.op == "MaxPool";
   claim(low, id, {id, 0}, {n.inputs[0]}, {id}, [s = *s, max](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
     memory::desc src = nhwc({s.batch, s.in_h, s.in_w, s.in_c}), dst = nhwc({s.batch, s.out_h, s.out_w, s.in_c});
-    dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference, max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_exclude_padding,
-                                     src, dst, {s.stride_h, s.stride_w}, {s.kernel_h, s.kernel_w}, {s.pad_top, s.pad_left}, {s.pad_bottom, s.pad_right});
+    dnnl::pooling_forward::desc desc(
+        dnnl::prop_kind::forward_inference, max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_exclude_padding,
+        src, dst, {s.stride_h, s.stride_w}, {s.kernel_h, s.kernel_w}, {s.pad_top, s.pad_left}, {s.pad_bottom, s.pad_right});
     dnnl::pooling_forward::primitive_desc pd(desc, user_scratchpad(), engine());
-    return std::make_unique<PrimitiveStep>(dnnl::pooling_forward(pd), std::vector<Argument>{{DNNL_ARG_SRC, in[0], src, {}}, {DNNL_ARG_DST, out, dst, {}}},
+    return std::make_unique<PrimitiveStep>(dnnl::pooling_forward(pd),
+                                           std::vector<Argument>{{DNNL_ARG_SRC, in[0], src, {}}, {DNNL_ARG_DST, out, dst, {}}},
                                            pd.scratchpad_desc(), max ? "onednn_max_pool" : "onednn_avg_pool");
   });
   return true;
@@ -116,12 +128,14 @@ bool match_onednn_softmax(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "Softmax") return false;
   const Shape* s = low.float_shape(n.inputs[0]);
-  if (!s || s->empty() || s->size() > 6 || elements(*s) == 0 || low.constant(n.inputs[0]) || !low.float_shape({id, 0})) return false;
+  if (!s || s->empty() || s->size() > 6 || elements(*s) == 0 || low.constant(n.inputs[0]) || !low.float_shape({id, 0}))
+    return false;
   claim(low, id, {id, 0}, {n.inputs[0]}, {id}, [shape = *s](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
     memory::desc d = plain(shape);
     dnnl::softmax_forward::desc desc(dnnl::prop_kind::forward_inference, d, static_cast<int>(shape.size()) - 1);
     dnnl::softmax_forward::primitive_desc pd(desc, user_scratchpad(), engine());
-    return std::make_unique<PrimitiveStep>(dnnl::softmax_forward(pd), std::vector<Argument>{{DNNL_ARG_SRC, in[0], d, {}}, {DNNL_ARG_DST, out, d, {}}},
+    return std::make_unique<PrimitiveStep>(dnnl::softmax_forward(pd),
+                                           std::vector<Argument>{{DNNL_ARG_SRC, in[0], d, {}}, {DNNL_ARG_DST, out, d, {}}},
                                            pd.scratchpad_desc(), "onednn_softmax");
   });
   return true;
@@ -132,24 +146,28 @@ bool match_onednn_matmul(Lowering& low, NodeId id) {
   bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
   if ((!batch && n.op != "MatMul") || n.inputs.size() != 2) return false;
   const Shape *a = low.float_shape(n.inputs[0]), *b = low.float_shape(n.inputs[1]), *c = low.float_shape({id, 0});
-  if (!a || !b || !c || a->size() != b->size() || a->size() < 2 || a->size() > 5 || elements(*c) == 0 || elements(*a) == 0) return false;
+  if (!a || !b || !c || a->size() != b->size() || a->size() < 2 || a->size() > 5 || elements(*c) == 0 || elements(*a) == 0)
+    return false;
   if (low.constant(n.inputs[0]) || low.constant(n.inputs[1]) || !std::equal(a->begin(), a->end() - 2, b->begin())) return false;
   bool ta = n.attr_or(batch ? "adj_x" : "transpose_a", false), tb = n.attr_or(batch ? "adj_y" : "transpose_b", false);
-  claim(low, id, {id, 0}, n.inputs, {id}, [a = *a, b = *b, c = *c, ta, tb](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
-    auto side = [](const Shape& s, bool transposed) {
-      memory::desc d = plain(s);
-      if (!transposed) return d;
-      std::vector<int> order(s.size());
-      for (size_t i = 0; i < s.size(); ++i) order[i] = static_cast<int>(i);
-      std::swap(order[s.size() - 1], order[s.size() - 2]);
-      return d.permute_axes(order);
-    };
-    memory::desc da = side(a, ta), db = side(b, tb), dc = plain(c);
-    dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(da, db, dc), user_scratchpad(), engine());
-    return std::make_unique<PrimitiveStep>(dnnl::matmul(pd),
-                                           std::vector<Argument>{{DNNL_ARG_SRC, in[0], da, {}}, {DNNL_ARG_WEIGHTS, in[1], db, {}}, {DNNL_ARG_DST, out, dc, {}}},
-                                           pd.scratchpad_desc(), "onednn_matmul");
-  });
+  claim(
+      low, id, {id, 0}, n.inputs, {id},
+      [a = *a, b = *b, c = *c, ta, tb](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
+        auto side = [](const Shape& s, bool transposed) {
+          memory::desc d = plain(s);
+          if (!transposed) return d;
+          std::vector<int> order(s.size());
+          for (size_t i = 0; i < s.size(); ++i) order[i] = static_cast<int>(i);
+          std::swap(order[s.size() - 1], order[s.size() - 2]);
+          return d.permute_axes(order);
+        };
+        memory::desc da = side(a, ta), db = side(b, tb), dc = plain(c);
+        dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(da, db, dc), user_scratchpad(), engine());
+        return std::make_unique<PrimitiveStep>(
+            dnnl::matmul(pd),
+            std::vector<Argument>{{DNNL_ARG_SRC, in[0], da, {}}, {DNNL_ARG_WEIGHTS, in[1], db, {}}, {DNNL_ARG_DST, out, dc, {}}},
+            pd.scratchpad_desc(), "onednn_matmul");
+      });
   return true;
 }
 
@@ -166,36 +184,39 @@ bool match_onednn_deconv(Lowering& low, NodeId id) {
   Tail tail = absorb_tail(low, {id, 0}, s->in_c, false);
   std::vector<NodeId> nodes = tail.nodes;
   nodes.push_back(id);
-  claim(low, id, tail.output, {n.inputs[2]}, nodes, [s = *s, filter = *filter, tail](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
-    memory::desc src = nhwc({s.batch, s.out_h, s.out_w, s.out_c}), dst = nhwc({s.batch, s.in_h, s.in_w, s.in_c});
-    memory::dims filter_dims{s.in_c, s.out_c, s.kernel_h, s.kernel_w};
-    memory::desc any(filter_dims, memory::data_type::f32, memory::format_tag::any);
-    memory::desc given(filter_dims, memory::data_type::f32, memory::dims{s.out_c, 1, int64_t{s.kernel_w} * s.in_c * s.out_c, s.in_c * s.out_c});
-    memory::desc bias({s.in_c}, memory::data_type::f32, memory::format_tag::x);
-    dnnl::primitive_attr attr = user_scratchpad();
-    dnnl::post_ops ops;
-    if (tail.act == Act::relu) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0, 0);
-    if (tail.act == Act::relu6) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_clip, 0, 6);
-    if (tail.act == Act::sigmoid) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_logistic, 0, 0);
-    if (tail.act == Act::swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1, 0);
-    attr.set_post_ops(ops);
-    dnnl::deconvolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, src, any, bias, dst,
-                                           {s.stride_h, s.stride_w}, {s.pad_top, s.pad_left}, {s.pad_bottom, s.pad_right});
-    dnnl::deconvolution_forward::primitive_desc pd(desc, attr, engine());
-    memory raw(given, engine(), const_cast<void*>(filter.raw()));
-    auto packed = std::make_shared<memory>(pd.weights_desc(), engine());
-    dnnl::stream stream(engine());
-    dnnl::reorder(raw, *packed).execute(stream, raw, *packed);
-    stream.wait();
-    auto bias_memory = std::make_shared<memory>(bias, engine());
-    std::copy(tail.bias.begin(), tail.bias.end(), static_cast<float*>(bias_memory->get_data_handle()));
-    return std::make_unique<PrimitiveStep>(dnnl::deconvolution_forward(pd),
-                                           std::vector<Argument>{{DNNL_ARG_SRC, in[0], src, {}},
-                                                                 {DNNL_ARG_WEIGHTS, -1, pd.weights_desc(), packed},
-                                                                 {DNNL_ARG_BIAS, -1, bias, bias_memory},
-                                                                 {DNNL_ARG_DST, out, dst, {}}},
-                                           pd.scratchpad_desc(), "onednn_deconv");
-  });
+  claim(low, id, tail.output, {n.inputs[2]}, nodes,
+        [s = *s, filter = *filter, tail](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
+          memory::desc src = nhwc({s.batch, s.out_h, s.out_w, s.out_c}), dst = nhwc({s.batch, s.in_h, s.in_w, s.in_c});
+          memory::dims filter_dims{s.in_c, s.out_c, s.kernel_h, s.kernel_w};
+          memory::desc any(filter_dims, memory::data_type::f32, memory::format_tag::any);
+          memory::desc given(filter_dims, memory::data_type::f32,
+                             memory::dims{s.out_c, 1, int64_t{s.kernel_w} * s.in_c * s.out_c, s.in_c * s.out_c});
+          memory::desc bias({s.in_c}, memory::data_type::f32, memory::format_tag::x);
+          dnnl::primitive_attr attr = user_scratchpad();
+          dnnl::post_ops ops;
+          if (tail.act == Act::relu) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0, 0);
+          if (tail.act == Act::relu6) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_clip, 0, 6);
+          if (tail.act == Act::sigmoid) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_logistic, 0, 0);
+          if (tail.act == Act::swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1, 0);
+          attr.set_post_ops(ops);
+          dnnl::deconvolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, src,
+                                                 any, bias, dst, {s.stride_h, s.stride_w}, {s.pad_top, s.pad_left},
+                                                 {s.pad_bottom, s.pad_right});
+          dnnl::deconvolution_forward::primitive_desc pd(desc, attr, engine());
+          memory raw(given, engine(), const_cast<void*>(filter.raw()));
+          auto packed = std::make_shared<memory>(pd.weights_desc(), engine());
+          dnnl::stream stream(engine());
+          dnnl::reorder(raw, *packed).execute(stream, raw, *packed);
+          stream.wait();
+          auto bias_memory = std::make_shared<memory>(bias, engine());
+          std::copy(tail.bias.begin(), tail.bias.end(), static_cast<float*>(bias_memory->get_data_handle()));
+          return std::make_unique<PrimitiveStep>(dnnl::deconvolution_forward(pd),
+                                                 std::vector<Argument>{{DNNL_ARG_SRC, in[0], src, {}},
+                                                                       {DNNL_ARG_WEIGHTS, -1, pd.weights_desc(), packed},
+                                                                       {DNNL_ARG_BIAS, -1, bias, bias_memory},
+                                                                       {DNNL_ARG_DST, out, dst, {}}},
+                                                 pd.scratchpad_desc(), "onednn_deconv");
+        });
   return true;
 }
 

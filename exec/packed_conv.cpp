@@ -15,13 +15,19 @@ FloatBuffer padded_bias(const std::vector<float>& bias, int64_t n, int panel) {
 }  // namespace
 
 PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
-    : panel(set.panel), k(conv.shape.taps() * conv.shape.in_c), n(conv.shape.out_c), weights(packed_size(k, n, panel)),
+    : panel(set.panel),
+      k(conv.shape.taps() * conv.shape.in_c),
+      n(conv.shape.out_c),
+      weights(packed_size(k, n, panel)),
       bias(padded_bias(conv.bias, n, panel)) {
   pack_panels(conv.weights.data<float>(), k, n, panel, weights.data());
 }
 
 PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv)
-    : panel(set.panel), channels(conv.shape.in_c), taps(conv.shape.taps()), weights(packed_size(taps, channels, panel)),
+    : panel(set.panel),
+      channels(conv.shape.in_c),
+      taps(conv.shape.taps()),
+      weights(packed_size(taps, channels, panel)),
       bias(padded_bias(conv.bias, channels, panel)) {
   pack_panels(conv.weights.data<float>(), taps, channels, panel, weights.data());
 }
@@ -41,8 +47,10 @@ void fill_patches(const ConvShape& s, const float* in, int64_t oy, float* out) {
       }
       for (int kx = 0; kx < s.kernel_w; ++kx, out += tap) {
         int64_t x = ix + int64_t{kx} * s.dilation_w;
-        if (inside_y && x >= 0 && x < s.in_w) std::memcpy(out, row + x * tap, static_cast<size_t>(tap) * sizeof(float));
-        else std::fill_n(out, tap, 0.0f);
+        if (inside_y && x >= 0 && x < s.in_w)
+          std::memcpy(out, row + x * tap, static_cast<size_t>(tap) * sizeof(float));
+        else
+          std::fill_n(out, tap, 0.0f);
       }
     }
 }

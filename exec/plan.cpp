@@ -28,7 +28,8 @@ class PlainStep : public Step {
     std::vector<Tensor> out = evaluate(node_, in);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i] < 0) continue;
-      if (i >= out.size()) throw Error("node " + node_.name + " (" + node_.op + ")", "gives only " + std::to_string(out.size()) + " outputs");
+      if (i >= out.size())
+        throw Error("node " + node_.name + " (" + node_.op + ")", "gives only " + std::to_string(out.size()) + " outputs");
       context.tensors[static_cast<size_t>(outputs[i])] = out[i];
     }
   }
@@ -76,10 +77,14 @@ class CompiledPlan : public Plan {
     state->arena = aligned_buffer(static_cast<size_t>(arena_size));
     state->scratch = aligned_buffer(static_cast<size_t>(scratch_size));
     for (const Place& p : places) {
-      if (p.kind == Place::constant) state->tensors.push_back(p.value);
-      else if (p.kind == Place::arena) state->tensors.push_back(Tensor::view(p.dtype, p.shape, static_cast<char*>(state->arena.get()) + p.offset));
-      else if (p.kind == Place::input && is_static(p.shape)) state->tensors.push_back(Tensor(p.dtype, p.shape));
-      else state->tensors.emplace_back();
+      if (p.kind == Place::constant)
+        state->tensors.push_back(p.value);
+      else if (p.kind == Place::arena)
+        state->tensors.push_back(Tensor::view(p.dtype, p.shape, static_cast<char*>(state->arena.get()) + p.offset));
+      else if (p.kind == Place::input && is_static(p.shape))
+        state->tensors.push_back(Tensor(p.dtype, p.shape));
+      else
+        state->tensors.emplace_back();
     }
     return state;
   }
@@ -173,8 +178,10 @@ class Compiler {
       add_plain(v.node);
     };
     for (NodeId id : low_->order) {
-      if (auto it = layer_of.find(id); it != layer_of.end()) produce(low_->layers[it->second].output);
-      else if (!low_->taken(id)) produce({id, 0});
+      if (auto it = layer_of.find(id); it != layer_of.end())
+        produce(low_->layers[it->second].output);
+      else if (!low_->taken(id))
+        produce({id, 0});
     }
   }
 
@@ -215,7 +222,8 @@ class Compiler {
     int output = id_of(layer.output);
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{optional_id(layer.input), output, optional_id(layer.gate), optional_id(layer.residual), layer.residual_first, optional_id(layer.pooled)};
+    ConvIo io{optional_id(layer.input), output, optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
+              optional_id(layer.pooled)};
     std::vector<SumTerm> terms;
     for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
     if (layer.make) {
@@ -240,8 +248,10 @@ class Compiler {
     for (const auto* ids : {&step->inputs, &step->outputs})
       for (int id : *ids)
         if (id >= 0 && is_static(plan_->places[static_cast<size_t>(id)].shape))
-          step->info.bytes += elements(plan_->places[static_cast<size_t>(id)].shape) * static_cast<int64_t>(size_of(plan_->places[static_cast<size_t>(id)].dtype));
-    if (!step->outputs.empty() && step->outputs[0] >= 0) step->info.shape = plan_->places[static_cast<size_t>(step->outputs[0])].shape;
+          step->info.bytes += elements(plan_->places[static_cast<size_t>(id)].shape) *
+                              static_cast<int64_t>(size_of(plan_->places[static_cast<size_t>(id)].dtype));
+    if (!step->outputs.empty() && step->outputs[0] >= 0)
+      step->info.shape = plan_->places[static_cast<size_t>(step->outputs[0])].shape;
     plan_->scratch_size = std::max(plan_->scratch_size, step->scratch_bytes * plan_->threads);
     plan_->list.push_back(std::move(step));
   }
@@ -271,7 +281,8 @@ class Compiler {
     std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
     for (size_t i = 0; i < which.size(); ++i) plan_->places[which[i]].offset = offsets[i];
     if (plan_->arena_size > max_tensor_bytes() * 2)
-      throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB", "use a smaller input or batch");
+      throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB",
+                  "use a smaller input or batch");
   }
 
   const Graph& graph_;
@@ -285,21 +296,25 @@ const CompiledPlan& compiled(const Plan& plan) { return static_cast<const Compil
 
 }  // namespace
 
-std::shared_ptr<const Plan> Plan::compile(const Graph& graph, const PlanOptions& options) { return Compiler(graph, options).run(); }
+std::shared_ptr<const Plan> Plan::compile(const Graph& graph, const PlanOptions& options) {
+  return Compiler(graph, options).run();
+}
 
 Runner::Runner(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), state_(plan_->new_state()) {}
 Runner::~Runner() = default;
 Runner::Runner(Runner&&) noexcept = default;
 
-Tensor& Runner::input(int i) { return state_->tensors[static_cast<size_t>(compiled(*plan_).input_ids.at(static_cast<size_t>(i)))]; }
+Tensor& Runner::input(int i) {
+  return state_->tensors[static_cast<size_t>(compiled(*plan_).input_ids.at(static_cast<size_t>(i)))];
+}
 
 void Runner::set_input(int i, Tensor tensor) {
   const TensorSpec& spec = plan_->inputs().at(static_cast<size_t>(i));
   bool fits = spec.dtype == DType::invalid || spec.dtype == tensor.dtype();
   if (is_static(spec.shape)) fits = fits && spec.shape == tensor.shape();
   if (!fits)
-    throw Error("input " + spec.name, "is " + name_of(tensor.dtype()) + " " + to_string(tensor.shape()) + ", but the plan takes " + name_of(spec.dtype) + " " +
-                                          to_string(spec.shape));
+    throw Error("input " + spec.name, "is " + name_of(tensor.dtype()) + " " + to_string(tensor.shape()) +
+                                          ", but the plan takes " + name_of(spec.dtype) + " " + to_string(spec.shape));
   input(i) = std::move(tensor);
 }
 
@@ -312,7 +327,9 @@ void Runner::run() {
   for (const auto& step : plan.list) step->run(context);
 }
 
-const Tensor& Runner::output(int i) const { return state_->tensors[static_cast<size_t>(compiled(*plan_).output_ids.at(static_cast<size_t>(i)))]; }
+const Tensor& Runner::output(int i) const {
+  return state_->tensors[static_cast<size_t>(compiled(*plan_).output_ids.at(static_cast<size_t>(i)))];
+}
 
 void Runner::run_timed(std::vector<double>& ms) {
   const CompiledPlan& plan = compiled(*plan_);

@@ -1,9 +1,11 @@
 // A fuzzer is an ordinary program: it includes this and defines
 //   void fuzz_one(std::string_view bytes);                  // may throw cytodet::Error and nothing else
 //   std::vector<std::string> fuzz_seeds();                  // files and folders to start from
-// usage: PROGRAM [--seconds N] [--seed S] [FILE...]   Replays the seeds (or the FILEs alone), then mutates them. Every input is written to
-// a scratch file before it runs, so that after a crash it is there; the name is printed at the start.
+// usage: PROGRAM [--seconds N] [--seed S] [FILE...]   Replays the seeds (or the FILEs alone), then mutates them. Every input is
+// written to a scratch file before it runs, so that after a crash it is there; the name is printed at the start.
 #pragma once
+
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -11,7 +13,6 @@
 #include <cstring>
 #include <filesystem>
 #include <random>
-#include <unistd.h>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,11 +30,21 @@ inline std::string mutate(std::string s, const std::vector<std::string>& seeds, 
   for (size_t i = 1 + below(6); i-- > 0;) {
     size_t at = below(s.size() + 1), length = 1 + below(below(2) ? 8 : 200);
     switch (below(8)) {
-      case 0: if (at < s.size()) s[at] ^= static_cast<char>(1 << below(8)); break;
-      case 1: if (at < s.size()) s[at] = static_cast<char>(random()); break;
-      case 2: s.erase(at, length); break;
-      case 3: s.insert(at, std::string(length, static_cast<char>(random()))); break;
-      case 4: s.resize(at); break;
+      case 0:
+        if (at < s.size()) s[at] ^= static_cast<char>(1 << below(8));
+        break;
+      case 1:
+        if (at < s.size()) s[at] = static_cast<char>(random());
+        break;
+      case 2:
+        s.erase(at, length);
+        break;
+      case 3:
+        s.insert(at, std::string(length, static_cast<char>(random())));
+        break;
+      case 4:
+        s.resize(at);
+        break;
       case 5: {  // a piece of another seed
         const std::string& other = seeds[below(seeds.size())];
         size_t from = below(other.size() + 1);
@@ -41,13 +52,16 @@ inline std::string mutate(std::string s, const std::vector<std::string>& seeds, 
         break;
       }
       case 6: {  // lengths and counts at their ends
-        static const char* const kEnds[] = {"\xff\xff\xff\xff", "\x7f\xff\xff\xff", "\x80\x80\x80\x80\x10", "99999999999", "-1", "0", "1e999", "\0\0\0\0"};
+        static const char* const kEnds[] = {
+            "\xff\xff\xff\xff", "\x7f\xff\xff\xff", "\x80\x80\x80\x80\x10", "99999999999", "-1", "0", "1e999", "\0\0\0\0"};
         const char* end = kEnds[below(8)];
         size_t n = std::max<size_t>(1, std::strlen(end));
         s.replace(at, std::min(n, s.size() - at), end, n);
         break;
       }
-      default: s.insert(at, s.substr(below(s.size() + 1), length)); break;
+      default:
+        s.insert(at, s.substr(below(s.size() + 1), length));
+        break;
     }
     if (s.size() > size_t{4} << 20) s.resize(size_t{4} << 20);
   }
@@ -60,9 +74,12 @@ inline int run(int argc, char** argv) {
   std::vector<std::string> files;
   for (int i = 1; i < argc; ++i) {
     std::string a = argv[i];
-    if (a == "--seconds" && i + 1 < argc) seconds = std::atof(argv[++i]);
-    else if (a == "--seed" && i + 1 < argc) seed = std::strtoull(argv[++i], nullptr, 10);
-    else files.push_back(a);
+    if (a == "--seconds" && i + 1 < argc)
+      seconds = std::atof(argv[++i]);
+    else if (a == "--seed" && i + 1 < argc)
+      seed = std::strtoull(argv[++i], nullptr, 10);
+    else
+      files.push_back(a);
   }
   bool replay = !files.empty();
   std::vector<std::string> seeds;
@@ -75,7 +92,9 @@ inline int run(int argc, char** argv) {
       if (e.is_regular_file() && e.file_size() < size_t{1} << 20) seeds.push_back(cytodet::read_file(e.path()));
   }
   if (seeds.empty()) seeds.emplace_back("");
-  const std::filesystem::path last = std::filesystem::temp_directory_path() / ("fuzz-" + std::filesystem::path(argv[0]).filename().string() + "-" + std::to_string(::getpid()));
+  const std::filesystem::path last =
+      std::filesystem::temp_directory_path() /
+      ("fuzz-" + std::filesystem::path(argv[0]).filename().string() + "-" + std::to_string(::getpid()));
   std::printf("%zu seeds; the running input is kept in %s\n", seeds.size(), last.c_str());
   std::fflush(stdout);
   std::mt19937_64 random(seed);
@@ -94,7 +113,8 @@ inline int run(int argc, char** argv) {
   };
   for (const std::string& s : seeds) one(s);
   auto start = std::chrono::steady_clock::now();
-  while (!replay && std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds) one(mutate(seeds[random() % seeds.size()], seeds, random));
+  while (!replay && std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds)
+    one(mutate(seeds[random() % seeds.size()], seeds, random));
   std::filesystem::remove(last);
   std::printf("%lld inputs, %lld refused, no crash\n", static_cast<long long>(runs), static_cast<long long>(refused));
   return 0;

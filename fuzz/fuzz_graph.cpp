@@ -1,5 +1,4 @@
 #include "fuzz/driver.h"
-
 #include "graph/inspect.h"
 #include "graph/io.h"
 #include "graph/pass.h"

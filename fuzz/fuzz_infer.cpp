@@ -1,6 +1,5 @@
-#include "fuzz/driver.h"
-
 #include "exec/plan.h"
+#include "fuzz/driver.h"
 #include "graph/io.h"
 #include "graph/op.h"
 #include "graph/pass.h"

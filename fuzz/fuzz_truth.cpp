@@ -1,6 +1,5 @@
-#include "fuzz/driver.h"
-
 #include "eval/coco.h"
+#include "fuzz/driver.h"
 
 std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/truth"}; }
 

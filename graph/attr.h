@@ -45,8 +45,7 @@ class Attr {
  public:
   Attr() = default;
   template <class T>
-    requires(!std::same_as<std::decay_t<T>, Attr>)
-  Attr(T value) : value_(std::move(value)) {}
+  requires(!std::same_as<std::decay_t<T>, Attr>) Attr(T value) : value_(std::move(value)) {}
   Attr(const char* s) : value_(std::string(s)) {}
   Attr(int i) : value_(int64_t{i}) {}
   Attr(AttrValue value, std::shared_ptr<const std::string> wire) : value_(std::move(value)), wire_(std::move(wire)) {}

@@ -13,7 +13,8 @@ bool small(const Fact& f, int64_t limit) {
 
 }  // namespace
 
-Facts::Facts(const Graph& graph, const std::map<Value, Fact>& known, int64_t fold_bytes) : facts_(static_cast<size_t>(graph.capacity())) {
+Facts::Facts(const Graph& graph, const std::map<Value, Fact>& known, int64_t fold_bytes)
+    : facts_(static_cast<size_t>(graph.capacity())) {
   for (NodeId id : graph.topological_order()) {
     const Node& n = graph.node(id);
     std::vector<Fact>& out = facts_[static_cast<size_t>(id)];
@@ -33,7 +34,8 @@ Facts::Facts(const Graph& graph, const std::map<Value, Fact>& known, int64_t fol
         }
         if (const Tensor* t = graph.constant(id); t && t->bytes() <= static_cast<size_t>(fold_bytes)) {
           out = {Fact{t->dtype(), t->shape(), *t}};
-        } else if (constant && !op->stateful && op->eval && std::all_of(out.begin(), out.end(), [&](const Fact& f) { return small(f, fold_bytes); })) {
+        } else if (constant && !op->stateful && op->eval &&
+                   std::all_of(out.begin(), out.end(), [&](const Fact& f) { return small(f, fold_bytes); })) {
           std::vector<Tensor> tensors;
           for (const Fact& f : in) tensors.push_back(*f.constant);
           std::vector<Tensor> values = evaluate(n, tensors);

@@ -74,7 +74,8 @@ int flat_slot(const Node& n, const std::string& output, int index, const Library
 }
 
 // Attributes of the body with "$placeholder" replaced by the call's.
-AttrMap bind_placeholders(const AttrMap& body, const google::protobuf::Map<std::string, proto::AttrValue>& encoded, const AttrMap& call) {
+AttrMap bind_placeholders(const AttrMap& body, const google::protobuf::Map<std::string, proto::AttrValue>& encoded,
+                          const AttrMap& call) {
   AttrMap bound = body;
   for (const auto& [key, value] : encoded)
     if (value.value_case() == proto::AttrValue::kPlaceholder)
@@ -97,7 +98,8 @@ Inlined inline_call(Graph& g, const Node& call, const proto::FunctionDef& f, con
       for (const auto& [key, value] : *func->attrs) attrs.insert_or_assign(key, value);
   for (const auto& arg : f.signature().input_arg())
     for (int64_t i = arg_count(arg, attrs); i > 0; --i) {
-      if (next >= call.inputs.size()) throw Error("", "function " + f.signature().name() + " needs more inputs than the call has");
+      if (next >= call.inputs.size())
+        throw Error("", "function " + f.signature().name() + " needs more inputs than the call has");
       values[arg.name()].push_back(call.inputs[next++]);
     }
   std::map<std::string, NodeId> made;
@@ -114,11 +116,13 @@ Inlined inline_call(Graph& g, const Node& call, const proto::FunctionDef& f, con
     size_t first = ref.find(':');
     std::string name = ref.substr(0, first);
     if (auto it = values.find(name); it != values.end()) {
-      size_t index = first == std::string::npos ? 0 : static_cast<size_t>(std::strtol(ref.c_str() + ref.rfind(':') + 1, nullptr, 10));
+      size_t index =
+          first == std::string::npos ? 0 : static_cast<size_t>(std::strtol(ref.c_str() + ref.rfind(':') + 1, nullptr, 10));
       if (index < it->second.size()) return it->second[index];
     } else if (auto m = made.find(name); m != made.end()) {
       size_t second = first == std::string::npos ? first : ref.find(':', first + 1);
-      std::string output = first == std::string::npos ? "" : ref.substr(first + 1, second == std::string::npos ? second : second - first - 1);
+      std::string output =
+          first == std::string::npos ? "" : ref.substr(first + 1, second == std::string::npos ? second : second - first - 1);
       int index = second == std::string::npos ? 0 : static_cast<int>(std::strtol(ref.c_str() + second + 1, nullptr, 10));
       return {m->second, flat_slot(g.node(m->second), output, index, library)};
     }
@@ -161,7 +165,8 @@ int inline_functions(Graph& graph) {
       auto it = library.by_name.find(called_function(call, library));
       if (it == library.by_name.end()) continue;
       const std::string where = "node " + call.name + " (" + call.op + ")";
-      if (depth[id] > 64 || replaced > 100000) throw Error(where, "the function calls itself", "recursive functions cannot be inlined");
+      if (depth[id] > 64 || replaced > 100000)
+        throw Error(where, "the function calls itself", "recursive functions cannot be inlined");
       int first_new = graph.capacity();
       Inlined body;
       try {
@@ -170,7 +175,8 @@ int inline_functions(Graph& graph) {
         throw e.within(where);
       }
       for (int made = first_new; made < graph.capacity(); ++made) depth[made] = depth[id] + 1;
-      for (size_t slot = 1; slot < body.outputs.size(); ++slot) graph.replace_uses({id, static_cast<int>(slot)}, body.outputs[slot]);
+      for (size_t slot = 1; slot < body.outputs.size(); ++slot)
+        graph.replace_uses({id, static_cast<int>(slot)}, body.outputs[slot]);
       // The call itself stays as an Identity of its first output, so that its name and control edges stay.
       Node& n = graph.node(id);
       n.attrs.clear();

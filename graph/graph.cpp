@@ -10,7 +10,8 @@ namespace cytodet {
 
 namespace detail {
 void missing_attr(const Node& node, std::string_view name) {
-  throw Error("node " + node.name + " (" + node.op + ")", "attribute \"" + std::string(name) + "\" is missing or of the wrong kind");
+  throw Error("node " + node.name + " (" + node.op + ")",
+              "attribute \"" + std::string(name) + "\" is missing or of the wrong kind");
 }
 }  // namespace detail
 

@@ -55,10 +55,10 @@ class Graph {
   Value value(std::string_view text) const;
   std::string name_of(Value v) const;  // "name" for slot 0, else "name:slot"
 
-  NodeId add(Node node);  // throws Error when the name is taken or empty
+  NodeId add(Node node);                                 // throws Error when the name is taken or empty
   std::string unique_name(std::string_view base) const;  // base, or base_1, base_2, ...
   void rename(NodeId id, std::string name);              // throws Error when taken
-  void remove(NodeId id);  // the caller has re-pointed its consumers
+  void remove(NodeId id);                                // the caller has re-pointed its consumers
   // Adds a Const of `tensor` under unique_name(base); returns its value.
   Value add_const(std::string_view base, Tensor tensor);
 
@@ -101,8 +101,8 @@ class Consumers {
     int input;  // index into inputs
   };
   explicit Consumers(const Graph& graph);
-  const std::vector<Use>& of(Value v) const;            // data uses of one output
-  const std::vector<Use>& of(NodeId id) const;          // data uses of any output
+  const std::vector<Use>& of(Value v) const;                // data uses of one output
+  const std::vector<Use>& of(NodeId id) const;              // data uses of any output
   const std::vector<NodeId>& controls_of(NodeId id) const;  // nodes with a control input on id
   // Exactly one data use, no control use; false for a node added since.
   bool sole(NodeId id) const { return knows(id) && of(id).size() == 1 && controls_of(id).empty(); }

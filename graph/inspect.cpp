@@ -50,10 +50,14 @@ int64_t macs_of(const Node& n, const Facts& facts, NodeId id) {
 
 std::string short_count(int64_t n) {
   char text[32];
-  if (n >= 1000000000) std::snprintf(text, sizeof text, "%.2fB", static_cast<double>(n) / 1e9);
-  else if (n >= 1000000) std::snprintf(text, sizeof text, "%.2fM", static_cast<double>(n) / 1e6);
-  else if (n >= 1000) std::snprintf(text, sizeof text, "%.2fk", static_cast<double>(n) / 1e3);
-  else std::snprintf(text, sizeof text, "%lld", static_cast<long long>(n));
+  if (n >= 1000000000)
+    std::snprintf(text, sizeof text, "%.2fB", static_cast<double>(n) / 1e9);
+  else if (n >= 1000000)
+    std::snprintf(text, sizeof text, "%.2fM", static_cast<double>(n) / 1e6);
+  else if (n >= 1000)
+    std::snprintf(text, sizeof text, "%.2fk", static_cast<double>(n) / 1e3);
+  else
+    std::snprintf(text, sizeof text, "%lld", static_cast<long long>(n));
   return text;
 }
 
@@ -92,12 +96,17 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
       r.inputs.push_back(n.name);
       auto it = n.attrs.find("shape");
       const ShapeAttr* s = it == n.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
-      r.input_lines.push_back("(name=" + n.name + ", type=" + summary_type(n.attr_or("dtype", DType::invalid)) + ", shape=" + (!s ? "None" : s->known_rank ? to_string(s->dims) : "<unknown>") + ")");
+      r.input_lines.push_back("(name=" + n.name + ", type=" + summary_type(n.attr_or("dtype", DType::invalid)) + ", shape=" +
+                              (!s              ? "None"
+                               : s->known_rank ? to_string(s->dims)
+                                               : "<unknown>") +
+                              ")");
     }
     r.nodes.push_back(std::move(node));
   }
   r.outputs = find_outputs(graph);
-  for (const std::string& name : r.outputs) r.output_lines.push_back("(name=" + name + ", op=" + graph.node(graph.find(name)).op + ")");
+  for (const std::string& name : r.outputs)
+    r.output_lines.push_back("(name=" + name + ", op=" + graph.node(graph.find(name)).op + ")");
   r.op_counts.assign(counts.begin(), counts.end());
   std::stable_sort(r.op_counts.begin(), r.op_counts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   return r;
@@ -105,23 +114,32 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
 
 std::string to_text(const InspectReport& r, const std::string& graph_path, bool structure) {
   std::string text;
-  if (r.inputs.empty()) text += "No inputs spotted.\n";
-  else text += "Found " + std::to_string(r.inputs.size()) + " possible inputs: " + joined(r.input_lines, " ") + " \n";
-  if (r.variables.empty()) text += "No variables spotted.\n";
-  else text += "Found " + std::to_string(r.variables.size()) + " variables: " + joined(r.variables, " ") + " \n";
-  if (r.outputs.empty()) text += "No outputs spotted.\n";
-  else text += "Found " + std::to_string(r.outputs.size()) + " possible outputs: " + joined(r.output_lines, " ") + " \n";
-  text += "Found " + std::to_string(r.const_parameters) + " (" + short_count(r.const_parameters) + ") const parameters, " + std::to_string(r.variable_parameters) + " (" +
-          short_count(r.variable_parameters) + ") variable parameters, and " + std::to_string(r.control_edges) + " control_edges\n";
+  if (r.inputs.empty())
+    text += "No inputs spotted.\n";
+  else
+    text += "Found " + std::to_string(r.inputs.size()) + " possible inputs: " + joined(r.input_lines, " ") + " \n";
+  if (r.variables.empty())
+    text += "No variables spotted.\n";
+  else
+    text += "Found " + std::to_string(r.variables.size()) + " variables: " + joined(r.variables, " ") + " \n";
+  if (r.outputs.empty())
+    text += "No outputs spotted.\n";
+  else
+    text += "Found " + std::to_string(r.outputs.size()) + " possible outputs: " + joined(r.output_lines, " ") + " \n";
+  text += "Found " + std::to_string(r.const_parameters) + " (" + short_count(r.const_parameters) + ") const parameters, " +
+          std::to_string(r.variable_parameters) + " (" + short_count(r.variable_parameters) + ") variable parameters, and " +
+          std::to_string(r.control_edges) + " control_edges\n";
   std::vector<std::string> ops;
   for (const auto& [op, count] : r.op_counts) ops.push_back(std::to_string(count) + " " + op);
   text += "Op types used: " + joined(ops, ", ") + "\n";
   text += "Multiply-accumulates per batch of one: " + std::to_string(r.macs) + " (" + short_count(r.macs) + ")\n";
   text += "To use with tensorflow/tools/benchmark:benchmark_model try these arguments:\n";
-  text += "bazel run tensorflow/tools/benchmark:benchmark_model -- --graph=" + graph_path + " --show_flops --input_layer=" + joined(r.inputs, ",") +
-          " --output_layer=" + joined(r.outputs, ",") + "\n";
+  text += "bazel run tensorflow/tools/benchmark:benchmark_model -- --graph=" + graph_path +
+          " --show_flops --input_layer=" + joined(r.inputs, ",") + " --output_layer=" + joined(r.outputs, ",") + "\n";
   if (structure)
-    for (const InspectNode& n : r.nodes) text += n.name + " (" + n.op + "): [" + joined(n.inputs, ", ") + "], " + joined(n.shapes, ", ") + (n.macs ? ", macs=" + std::to_string(n.macs) : "") + "\n";
+    for (const InspectNode& n : r.nodes)
+      text += n.name + " (" + n.op + "): [" + joined(n.inputs, ", ") + "], " + joined(n.shapes, ", ") +
+              (n.macs ? ", macs=" + std::to_string(n.macs) : "") + "\n";
   return text;
 }
 

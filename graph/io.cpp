@@ -29,7 +29,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 // Text graphs are printable and have braces; binary ones hold lengths and tags below 0x20.
 bool looks_like_text(std::string_view bytes) {
   std::string_view head = bytes.substr(0, 512);
-  bool printable = std::none_of(head.begin(), head.end(), [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\r' && c != '\t'; });
+  bool printable =
+      std::none_of(head.begin(), head.end(), [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\r' && c != '\t'; });
   return printable && head.find('{') != std::string_view::npos;
 }
 
@@ -111,9 +112,12 @@ Graph from_message(proto::GraphDef& message) {
         throw Error("node " + n.name() + " (" + n.op() + ")", "invalid input \"" + text + "\": there is no such node",
                     suggest(ref.name, known));
       }
-      if (ref.control) node.controls.push_back(from);
-      else if (!node.controls.empty()) throw Error("node " + n.name(), "data input \"" + text + "\" stands behind a control input");
-      else node.inputs.push_back({from, ref.slot});
+      if (ref.control)
+        node.controls.push_back(from);
+      else if (!node.controls.empty())
+        throw Error("node " + n.name(), "data input \"" + text + "\" stands behind a control input");
+      else
+        node.inputs.push_back({from, ref.slot});
     }
   }
   if (message.has_library()) graph.library = message.library().SerializeAsString();
@@ -155,7 +159,9 @@ Graph parse_graph(std::string_view bytes, const std::string& where) {
   }
 }
 
-Graph read_graph(const std::filesystem::path& path) { return parse_graph(read_file(path, (int64_t{2} << 30) - 1), path.string()); }
+Graph read_graph(const std::filesystem::path& path) {
+  return parse_graph(read_file(path, (int64_t{2} << 30) - 1), path.string());
+}
 
 std::string encode_graph(const Graph& graph) {
   google::protobuf::Arena arena;

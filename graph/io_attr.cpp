@@ -38,20 +38,39 @@ void fill_bits(Tensor& t, const List& values) {
 
 void fill_values(Tensor& t, const proto::TensorProto& m) {
   switch (t.dtype()) {
-    case DType::f32: return fill_cast<float>(t, m.float_val());
-    case DType::f64: return fill_cast<double>(t, m.double_val());
-    case DType::i32: case DType::qint32: return fill_cast<int32_t>(t, m.int_val());
-    case DType::u8: case DType::quint8: return fill_cast<uint8_t>(t, m.int_val());
-    case DType::i8: case DType::qint8: return fill_cast<int8_t>(t, m.int_val());
-    case DType::i16: case DType::qint16: return fill_cast<int16_t>(t, m.int_val());
-    case DType::u16: case DType::quint16: return fill_cast<uint16_t>(t, m.int_val());
-    case DType::i64: return fill_cast<int64_t>(t, m.int64_val());
-    case DType::boolean: return fill_cast<bool>(t, m.bool_val());
-    case DType::u32: return fill_cast<uint32_t>(t, m.uint32_val());
-    case DType::u64: return fill_cast<uint64_t>(t, m.uint64_val());
-    case DType::f16: return fill_bits<Half>(t, m.half_val());
-    case DType::bf16: return fill_bits<BFloat16>(t, m.half_val());
-    default: throw Error("", "tensors of type " + name_of(t.dtype()) + " cannot be held");
+    case DType::f32:
+      return fill_cast<float>(t, m.float_val());
+    case DType::f64:
+      return fill_cast<double>(t, m.double_val());
+    case DType::i32:
+    case DType::qint32:
+      return fill_cast<int32_t>(t, m.int_val());
+    case DType::u8:
+    case DType::quint8:
+      return fill_cast<uint8_t>(t, m.int_val());
+    case DType::i8:
+    case DType::qint8:
+      return fill_cast<int8_t>(t, m.int_val());
+    case DType::i16:
+    case DType::qint16:
+      return fill_cast<int16_t>(t, m.int_val());
+    case DType::u16:
+    case DType::quint16:
+      return fill_cast<uint16_t>(t, m.int_val());
+    case DType::i64:
+      return fill_cast<int64_t>(t, m.int64_val());
+    case DType::boolean:
+      return fill_cast<bool>(t, m.bool_val());
+    case DType::u32:
+      return fill_cast<uint32_t>(t, m.uint32_val());
+    case DType::u64:
+      return fill_cast<uint64_t>(t, m.uint64_val());
+    case DType::f16:
+      return fill_bits<Half>(t, m.half_val());
+    case DType::bf16:
+      return fill_bits<BFloat16>(t, m.half_val());
+    default:
+      throw Error("", "tensors of type " + name_of(t.dtype()) + " cannot be held");
   }
 }
 
@@ -100,7 +119,9 @@ Tensor decode_tensor(const proto::TensorProto& m) {
   int64_t n = elements(shape);
   const std::string& content = m.tensor_content();
   if (dtype == DType::string) {
-    if (n > m.string_val_size() && n > 1 << 20) throw Error("", "string constant of shape " + to_string(shape) + " holds only " + std::to_string(m.string_val_size()) + " values");
+    if (n > m.string_val_size() && n > 1 << 20)
+      throw Error(
+          "", "string constant of shape " + to_string(shape) + " holds only " + std::to_string(m.string_val_size()) + " values");
     Tensor t(dtype, shape);
     for (int64_t i = 0; i < n && m.string_val_size() > 0; ++i)
       t.strings()[static_cast<size_t>(i)] = m.string_val(static_cast<int>(std::min<int64_t>(i, m.string_val_size() - 1)));
@@ -109,14 +130,17 @@ Tensor decode_tensor(const proto::TensorProto& m) {
   int64_t item = static_cast<int64_t>(size_of(dtype));
   if (!content.empty()) {
     if (n > (int64_t{1} << 40) || n * item != static_cast<int64_t>(content.size()))
-      throw Error("", "constant of shape " + to_string(shape) + " and type " + name_of(dtype) + " holds " + std::to_string(content.size()) + " bytes",
+      throw Error("",
+                  "constant of shape " + to_string(shape) + " and type " + name_of(dtype) + " holds " +
+                      std::to_string(content.size()) + " bytes",
                   "the file is damaged");
     Tensor t(dtype, shape);
     std::memcpy(t.raw(), content.data(), content.size());
     return t;
   }
   if (n > kMaxRepeatedBytes / item)
-    throw Error("", "constant of shape " + to_string(shape) + " is over the limit of " + std::to_string(kMaxRepeatedBytes) + " bytes");
+    throw Error(
+        "", "constant of shape " + to_string(shape) + " is over the limit of " + std::to_string(kMaxRepeatedBytes) + " bytes");
   Tensor t(dtype, shape);
   fill_values(t, m);
   return t;
@@ -138,12 +162,24 @@ Attr decode_attr(const proto::AttrValue& m) {
   auto wire = std::make_shared<const std::string>(serialize(m));
   AttrValue value;
   switch (m.value_case()) {
-    case proto::AttrValue::kS: value = m.s(); break;
-    case proto::AttrValue::kI: value = static_cast<int64_t>(m.i()); break;
-    case proto::AttrValue::kF: value = m.f(); break;
-    case proto::AttrValue::kB: value = m.b(); break;
-    case proto::AttrValue::kType: value = static_cast<DType>(m.type()); break;
-    case proto::AttrValue::kShape: value = decode_shape(m.shape()); break;
+    case proto::AttrValue::kS:
+      value = m.s();
+      break;
+    case proto::AttrValue::kI:
+      value = static_cast<int64_t>(m.i());
+      break;
+    case proto::AttrValue::kF:
+      value = m.f();
+      break;
+    case proto::AttrValue::kB:
+      value = m.b();
+      break;
+    case proto::AttrValue::kType:
+      value = static_cast<DType>(m.type());
+      break;
+    case proto::AttrValue::kShape:
+      value = decode_shape(m.shape());
+      break;
     case proto::AttrValue::kTensor:
       if (held(static_cast<DType>(m.tensor().dtype()))) value = decode_tensor(m.tensor());
       break;
@@ -163,7 +199,8 @@ Attr decode_attr(const proto::AttrValue& m) {
       value = std::move(list);
       break;
     }
-    default: break;
+    default:
+      break;
   }
   return Attr(std::move(value), std::move(wire));
 }

@@ -20,7 +20,7 @@ struct Interface {
 
 struct Pass {
   const char* name;
-  const char* summary;  // "before -> after" in one line
+  const char* summary;                    // "before -> after" in one line
   bool (*run)(Graph&, const Interface&);  // true when it changed something
   bool by_default = true;
 };

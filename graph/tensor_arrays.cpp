@@ -20,16 +20,21 @@ Tensor rows(const Tensor& x, int64_t from, int64_t count) {
   s[0] = count;
   Tensor out(x.dtype(), s);
   const int64_t inner = x.dim(0) ? x.size() / x.dim(0) : 0;
-  if (x.dtype() == DType::string) std::copy_n(x.strings().begin() + from * inner, count * inner, out.strings().begin());
-  else if (out.bytes()) std::memcpy(out.raw(), static_cast<const char*>(x.raw()) + static_cast<size_t>(from * inner) * size_of(x.dtype()), out.bytes());
+  if (x.dtype() == DType::string)
+    std::copy_n(x.strings().begin() + from * inner, count * inner, out.strings().begin());
+  else if (out.bytes())
+    std::memcpy(out.raw(), static_cast<const char*>(x.raw()) + static_cast<size_t>(from * inner) * size_of(x.dtype()),
+                out.bytes());
   return out;
 }
 Tensor joined(const std::vector<Tensor>& parts, Shape shape, DType dtype) {
   Tensor out(dtype, std::move(shape));
   size_t at = 0;
   for (const Tensor& p : parts) {
-    if (dtype == DType::string) std::copy(p.strings().begin(), p.strings().end(), out.strings().begin() + static_cast<long>(at));
-    else if (p.bytes()) std::memcpy(static_cast<char*>(out.raw()) + at, p.raw(), p.bytes());
+    if (dtype == DType::string)
+      std::copy(p.strings().begin(), p.strings().end(), out.strings().begin() + static_cast<long>(at));
+    else if (p.bytes())
+      std::memcpy(static_cast<char*>(out.raw()) + at, p.raw(), p.bytes());
     at += dtype == DType::string ? static_cast<size_t>(p.size()) : p.bytes();
   }
   return out;
@@ -41,12 +46,15 @@ Tensor without_first(const Tensor& x) { return x.reshaped(Shape(x.shape().begin(
 TensorArrays::Array& TensorArrays::of(const Tensor& handle) {
   need(handle.dtype() == DType::string && handle.size() == 1, "the handle is no tensor array");
   const std::string& text = handle.strings()[0];
-  need(!text.empty() && text.size() < 9 && text.find_first_not_of("0123456789") == std::string::npos && std::stoul(text) < arrays_.size(), "the handle is no tensor array");
+  need(!text.empty() && text.size() < 9 && text.find_first_not_of("0123456789") == std::string::npos &&
+           std::stoul(text) < arrays_.size(),
+       "the handle is no tensor array");
   return arrays_[std::stoul(text)];
 }
 
 Tensor TensorArrays::item(const Array& array, int64_t index) const {
-  need(index >= 0 && index < static_cast<int64_t>(array.items.size()), "index " + std::to_string(index) + " is outside of the tensor array");
+  need(index >= 0 && index < static_cast<int64_t>(array.items.size()),
+       "index " + std::to_string(index) + " is outside of the tensor array");
   const Tensor& t = array.items[static_cast<size_t>(index)];
   if (t.defined()) return t;
   if (array.element && is_static(*array.element)) return Tensor(array.dtype, *array.element);
@@ -57,7 +65,8 @@ Tensor TensorArrays::item(const Array& array, int64_t index) const {
 
 void TensorArrays::write(Array& array, int64_t index, const Tensor& value) const {
   need(value.dtype() == array.dtype, "a " + name_of(value.dtype()) + " item for a tensor array of " + name_of(array.dtype));
-  need(index >= 0 && index < (array.grows ? most_items : static_cast<int64_t>(array.items.size())), "index " + std::to_string(index) + " is outside of the tensor array");
+  need(index >= 0 && index < (array.grows ? most_items : static_cast<int64_t>(array.items.size())),
+       "index " + std::to_string(index) + " is outside of the tensor array");
   if (index >= static_cast<int64_t>(array.items.size())) array.items.resize(static_cast<size_t>(index) + 1);
   array.items[static_cast<size_t>(index)] = value;
 }

@@ -49,7 +49,8 @@ NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds,
     Runner runner(Plan::compile(graph, plan_options));
     for (size_t i = 0; i < runner.plan().inputs().size(); ++i)
       for (const auto& [name, tensor] : feeds)
-        if (graph.node(graph.value(name).node).name == runner.plan().inputs()[i].name) runner.set_input(static_cast<int>(i), tensor);
+        if (graph.node(graph.value(name).node).name == runner.plan().inputs()[i].name)
+          runner.set_input(static_cast<int>(i), tensor);
     runner.run();
     for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = runner.output(static_cast<int>(i));
     for (auto& [name, tensor] : results) tensor = tensor.clone();

@@ -12,14 +12,17 @@ namespace cytodet {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> rows = {
-      {"inspect", "What is in a graph: inputs, outputs, ops, parameters, work, shapes", "cytodet inspect graph.pb --structure", setup_inspect},
+      {"inspect", "What is in a graph: inputs, outputs, ops, parameters, work, shapes", "cytodet inspect graph.pb --structure",
+       setup_inspect},
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
        "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs class_logits_3,box_deltas_3", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
-      {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay", setup_detect},
+      {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay",
+       setup_detect},
       {"evaluate", "Score detections against COCO truth; run detection first when given a model",
        "cytodet evaluate --truth val.json --model model.json --images val --map --timing", setup_evaluate},
-      {"bench", "Latency and throughput of the network alone", "cytodet bench --model model.json --streams 2 --seconds 5 --layers", setup_bench},
+      {"bench", "Latency and throughput of the network alone",
+       "cytodet bench --model model.json --streams 2 --seconds 5 --layers", setup_bench},
       {"run", "All stages of a run config: optimize, detect, evaluate", "cytodet run configs/blood_d0.json", setup_run},
   };
   return rows;
@@ -69,7 +72,8 @@ int program(int argc, char** argv) {
         break;
       }
     }
-    std::string hint = wrong.empty() ? "see cytodet " + (in == &app ? std::string() : in->get_name() + " ") + "--help" : suggest(wrong, known);
+    std::string hint =
+        wrong.empty() ? "see cytodet " + (in == &app ? std::string() : in->get_name() + " ") + "--help" : suggest(wrong, known);
     throw UsageError("cytodet" + (in == &app ? std::string() : " " + in->get_name()), e.what(), hint);
   }
   for (auto& [sub, run] : parsed)

@@ -37,7 +37,8 @@ Tile whole(const Slide& slide) {
   return t;
 }
 
-// Where a tile lies in the network's input: all tiles of a grid share one scale, so a tile cut short by a small slide stays top-left.
+// Where a tile lies in the network's input: all tiles of a grid share one scale, so a tile cut short by a small slide stays
+// top-left.
 Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input) {
   Letterbox box;
   box.scale = std::min(input.width, input.height) / (tile.side / tile.pixel);
@@ -47,21 +48,26 @@ Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettin
 }
 
 bool touches_inner_edge(const Box& b, const Tile& t, double edge) {
-  return (!t.slide_left && b.x0 < t.area.x0 + edge) || (!t.slide_top && b.y0 < t.area.y0 + edge) || (!t.slide_right && b.x1 > t.area.x1 - edge) ||
-         (!t.slide_bottom && b.y1 > t.area.y1 - edge);
+  return (!t.slide_left && b.x0 < t.area.x0 + edge) || (!t.slide_top && b.y0 < t.area.y0 + edge) ||
+         (!t.slide_right && b.x1 > t.area.x1 - edge) || (!t.slide_bottom && b.y1 > t.area.y1 - edge);
 }
 
 class Batch {
  public:
-  Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings, const std::function<void(PictureResult&)>& done, bool quiet)
-      : detector_(detector), inputs_(inputs), settings_(settings), done_(done),
+  Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+        const std::function<void(PictureResult&)>& done, bool quiet)
+      : detector_(detector),
+        inputs_(inputs),
+        settings_(settings),
+        done_(done),
         progress_(inputs.size() == 1 ? "detect" : "detect " + std::to_string(inputs.size()) + " inputs", -1, "tiles", quiet) {
     report_.pictures.resize(inputs.size());
   }
 
   DetectReport run() {
     Stopwatch watch;
-    Pipeline<Job> pipeline{[this] { return produce(); }, [this](Job& j, int stream) { work(j, stream); }, [this](Job& j) { consume(j); }};
+    Pipeline<Job> pipeline{[this] { return produce(); }, [this](Job& j, int stream) { work(j, stream); },
+                           [this](Job& j) { consume(j); }};
     pipeline.run(detector_.streams(), detector_.streams() * 2 + 1);
     report_.wall_ms = watch.ms();
     return std::move(report_);
@@ -93,11 +99,15 @@ class Batch {
     picture->slide = open_slide(inputs_[index]);
     const Slide& s = *picture->slide;
     int64_t side = 2 * std::max(detector_.model().input.width, detector_.model().input.height);
-    picture->tiled = settings_.mode == "slide" || (settings_.mode == "auto" && (s.levels.size() > 1 || s.width() > side || s.height() > side));
+    picture->tiled =
+        settings_.mode == "slide" || (settings_.mode == "auto" && (s.levels.size() > 1 || s.width() > side || s.height() > side));
     try {
-      if (picture->tiled) picture->tiles = make_grid(s, settings_.tiling);
-      else if (s.width() > kMaxImagePixels / s.height()) throw Error("", "is too large to be shrunk as one image", "use --mode slide");
-      else picture->tiles = {whole(s)};
+      if (picture->tiled)
+        picture->tiles = make_grid(s, settings_.tiling);
+      else if (s.width() > kMaxImagePixels / s.height())
+        throw Error("", "is too large to be shrunk as one image", "use --mode slide");
+      else
+        picture->tiles = {whole(s)};
     } catch (const Error& e) {
       throw e.within(inputs_[index]);
     }
@@ -112,7 +122,8 @@ class Batch {
       Stopwatch watch;
       Image image = read_tile(*p.slide, tile);
       job.times.read_ms = watch.ms() + job.open_ms;
-      Letterbox box = p.tiled ? tile_letterbox(tile, image, detector_.model().input) : letterbox_of(image.width, image.height, detector_.model().input);
+      Letterbox box = p.tiled ? tile_letterbox(tile, image, detector_.model().input)
+                              : letterbox_of(image.width, image.height, detector_.model().input);
       Detector::StageTimes stages;
       Detections found = detector_.run(image, box, stream, stages);
       job.times.resize_ms = stages.resize_ms;
@@ -194,7 +205,8 @@ void fields(Fields& f, DetectSettings& s) {
 }
 
 void check(const DetectSettings& s) {
-  if (s.mode != "auto" && s.mode != "image" && s.mode != "slide") throw UsageError("detect.mode", "must be auto, image or slide, not \"" + s.mode + "\"");
+  if (s.mode != "auto" && s.mode != "image" && s.mode != "slide")
+    throw UsageError("detect.mode", "must be auto, image or slide, not \"" + s.mode + "\"");
   if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
   check(s.tiling);
@@ -202,7 +214,8 @@ void check(const DetectSettings& s) {
 }
 
 int DetectReport::failed() const {
-  return static_cast<int>(std::count_if(pictures.begin(), pictures.end(), [](const PictureResult& r) { return !r.problem.empty(); }));
+  return static_cast<int>(
+      std::count_if(pictures.begin(), pictures.end(), [](const PictureResult& r) { return !r.problem.empty(); }));
 }
 
 DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,

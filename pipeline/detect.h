@@ -14,7 +14,8 @@
 namespace cytodet {
 
 struct DetectSettings {
-  std::string mode = "auto";  // image: whole picture shrunk to the input; slide: tiles; auto: slide when pyramidal or over twice the input's side
+  std::string mode = "auto";  // image: whole picture shrunk to the input; slide: tiles; auto: slide when pyramidal or over twice
+                              // the input's side
   TilingSettings tiling;
   MergeSettings merge;
   int streams = 0;
@@ -45,8 +46,8 @@ struct DetectReport {
   int failed() const;
 };
 
-// Runs all inputs; a bad one is reported in its result and never stops the others. `done` (may be empty) is called in input order when a
-// picture is finished; what it throws counts as the picture's problem. Memory is bounded by streams and tile size.
+// Runs all inputs; a bad one is reported in its result and never stops the others. `done` (may be empty) is called in input order
+// when a picture is finished; what it throws counts as the picture's problem. Memory is bounded by streams and tile size.
 DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
                     const std::function<void(PictureResult&)>& done = {}, bool quiet = false);
 

@@ -53,8 +53,10 @@ struct DetectFlags {
     DetectSettings& d = c.detect;
     if (!mode.empty()) d.mode = mode;
     if (tile) d.tiling.tile_px = tile;
-    if (overlap >= 0) d.tiling.overlap_px = overlap;
-    else if (tile) d.tiling.overlap_px = tile / 4;
+    if (overlap >= 0)
+      d.tiling.overlap_px = overlap;
+    else if (tile)
+      d.tiling.overlap_px = tile / 4;
     if (level >= 0) d.tiling.level = level;
     if (mpp != 0) d.tiling.mpp = mpp;
     if (assume_mpp != 0) d.tiling.assume_mpp = assume_mpp;
@@ -134,8 +136,10 @@ std::function<int()> setup_detect(CLI::App& app) {
   return [o] {
     RunConfig c = o->settings();
     if (!o->inputs.empty()) c.inputs = o->inputs;
-    if (!o->out.empty()) c.output = o->out;
-    else if (o->config.empty()) throw UsageError("cytodet detect", "needs -o OUTDIR");
+    if (!o->out.empty())
+      c.output = o->out;
+    else if (o->config.empty())
+      throw UsageError("cytodet detect", "needs -o OUTDIR");
     if (!o->truth.empty()) c.truth = o->truth;
     c.overlay = c.overlay || o->overlay;
     if (o->overlay_score >= 0) c.overlay_score = o->overlay_score;
@@ -146,8 +150,8 @@ std::function<int()> setup_detect(CLI::App& app) {
     DetectReport report = detect_to_folder(detector, c, ids, o->quiet);
     size_t boxes = 0;
     for (const PictureResult& r : report.pictures) boxes += r.detections.size();
-    std::printf("%zu of %zu inputs done, %zu detections in %s\n", report.pictures.size() - static_cast<size_t>(report.failed()), report.pictures.size(), boxes,
-                (std::filesystem::path(c.output) / "detections.json").c_str());
+    std::printf("%zu of %zu inputs done, %zu detections in %s\n", report.pictures.size() - static_cast<size_t>(report.failed()),
+                report.pictures.size(), boxes, (std::filesystem::path(c.output) / "detections.json").c_str());
     if (o->timing) std::fputs(timing_table(report).c_str(), stdout);
     return exit_of(report);
   };
@@ -168,7 +172,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
   app.add_option("--images", o->images, "With --model: images, slides or folders to detect on first");
   app.add_flag("--map", o->map, "COCO's figures and the table per class (the default)");
   app.add_flag("--timing", o->timing, "The timing table");
-  app.add_option("--max-dets", o->max_dets, "Detections per image and class that are scored: one number, or an ascending list")->delimiter(',');
+  app.add_option("--max-dets", o->max_dets, "Detections per image and class that are scored: one number, or an ascending list")
+      ->delimiter(',');
   app.add_flag("--pooled", o->pooled, "All classes as one");
   app.add_flag("--pycocotools-id0", o->id0, "Count matches with annotation id 0 as misses, as pycocotools does");
   app.add_flag("--curves", o->curves, "Precision-recall data in the report");
@@ -188,7 +193,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     int code = 0;
     std::string table;
     if (!o->detections_file.empty()) {
-      if (!o->images.empty() || !o->model.empty()) throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
+      if (!o->images.empty() || !o->model.empty())
+        throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
       set = read_detections(o->detections_file, truth);
       if (o->timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
     } else {
@@ -199,7 +205,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       std::vector<std::string> inputs;
       for (const std::string& file : expand_inputs(c.inputs))
         if (truth.image_named(std::filesystem::path(file).filename().string()) >= 0) inputs.push_back(file);
-      if (inputs.empty()) throw Error(o->truth, "names none of the given images", "give the folder that its file_name fields refer to");
+      if (inputs.empty())
+        throw Error(o->truth, "names none of the given images", "give the folder that its file_name fields refer to");
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
@@ -208,7 +215,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
           o->quiet);
       set = to_set(report, truth, detector.model());
       if (inputs.size() < truth.images.size())
-        set.warnings.push_back(std::to_string(truth.images.size() - inputs.size()) + " images of the truth were not given; their cells count as missed");
+        set.warnings.push_back(std::to_string(truth.images.size() - inputs.size()) +
+                               " images of the truth were not given; their cells count as missed");
       report_json["timing"] = timing_json(report);
       report_json["timing"]["load_ms"] = detector.load_ms();
       report_json["settings"] = write_settings(c);
@@ -262,9 +270,19 @@ std::function<int()> setup_bench(CLI::App& app) {
     for (const auto& l : latencies) all.insert(all.end(), l.begin(), l.end());
     int64_t macs = 0;
     for (const StepInfo& s : detector.plan().steps()) macs += s.macs;
-    Json j{{"model", o->model}, {"isa", name_of(isa())}, {"streams", detector.streams()}, {"threads", o->threads}, {"images", images.load()}, {"images_per_s", rate},
-           {"ms_per_image", 1000 / rate}, {"latency_median_ms", median(all)}, {"latency_p95_ms", percentile(all, 95)}, {"gmacs_per_s", static_cast<double>(macs) * rate / 1e9},
-           {"load_ms", detector.load_ms()}, {"arena_bytes", detector.plan().arena_bytes()}, {"plain_steps", detector.plan().plain_steps()}};
+    Json j{{"model", o->model},
+           {"isa", name_of(isa())},
+           {"streams", detector.streams()},
+           {"threads", o->threads},
+           {"images", images.load()},
+           {"images_per_s", rate},
+           {"ms_per_image", 1000 / rate},
+           {"latency_median_ms", median(all)},
+           {"latency_p95_ms", percentile(all, 95)},
+           {"gmacs_per_s", static_cast<double>(macs) * rate / 1e9},
+           {"load_ms", detector.load_ms()},
+           {"arena_bytes", detector.plan().arena_bytes()},
+           {"plain_steps", detector.plan().plain_steps()}};
     std::vector<double> ms;
     if (o->layers) {
       constexpr int kRounds = 10;
@@ -274,23 +292,31 @@ std::function<int()> setup_bench(CLI::App& app) {
       std::vector<StepInfo> steps = detector.plan().steps();
       j["layers"] = Json::array();
       for (size_t i = 0; i < steps.size(); ++i)
-        j["layers"].push_back({{"name", steps[i].name}, {"kernel", steps[i].kernel}, {"shape", steps[i].shape}, {"ms", ms[i]}, {"share", ms[i] / total}, {"macs", steps[i].macs},
-                               {"bytes", steps[i].bytes}, {"gmacs_per_s", static_cast<double>(steps[i].macs) / ms[i] / 1e6}});
+        j["layers"].push_back({{"name", steps[i].name},
+                               {"kernel", steps[i].kernel},
+                               {"shape", steps[i].shape},
+                               {"ms", ms[i]},
+                               {"share", ms[i] / total},
+                               {"macs", steps[i].macs},
+                               {"bytes", steps[i].bytes},
+                               {"gmacs_per_s", static_cast<double>(steps[i].macs) / ms[i] / 1e6}});
     }
     if (o->json) {
       std::printf("%s\n", j.dump(1).c_str());
       return 0;
     }
     std::printf("%s, %d streams x %d threads, %s\n", o->model.c_str(), detector.streams(), o->threads, name_of(isa()).c_str());
-    std::printf("%.2f ms/image, %.2f images/s, %.1f GMAC/s; latency median %.2f ms, p95 %.2f ms\n", 1000 / rate, rate, j["gmacs_per_s"].get<double>(), median(all), percentile(all, 95));
-    std::printf("load and compile %.0f ms, arena %.1f MiB per stream, %d plain steps\n", detector.load_ms(), static_cast<double>(detector.plan().arena_bytes()) / (1 << 20),
-                detector.plan().plain_steps());
+    std::printf("%.2f ms/image, %.2f images/s, %.1f GMAC/s; latency median %.2f ms, p95 %.2f ms\n", 1000 / rate, rate,
+                j["gmacs_per_s"].get<double>(), median(all), percentile(all, 95));
+    std::printf("load and compile %.0f ms, arena %.1f MiB per stream, %d plain steps\n", detector.load_ms(),
+                static_cast<double>(detector.plan().arena_bytes()) / (1 << 20), detector.plan().plain_steps());
     if (o->layers) {
       std::printf("%9s %6s %8s %8s  %-24s %-18s %s\n", "ms", "share", "GMAC/s", "GB/s", "kernel", "shape", "node");
       for (const Json& l : j["layers"]) {
         double t = l["ms"].get<double>();
-        std::printf("%9.3f %5.1f%% %8.1f %8.2f  %-24s %-18s %s\n", t, 100 * l["share"].get<double>(), l["gmacs_per_s"].get<double>(), l["bytes"].get<double>() / t / 1e6,
-                    l["kernel"].get<std::string>().c_str(), to_string(l["shape"].get<Shape>()).c_str(), l["name"].get<std::string>().c_str());
+        std::printf("%9.3f %5.1f%% %8.1f %8.2f  %-24s %-18s %s\n", t, 100 * l["share"].get<double>(),
+                    l["gmacs_per_s"].get<double>(), l["bytes"].get<double>() / t / 1e6, l["kernel"].get<std::string>().c_str(),
+                    to_string(l["shape"].get<Shape>()).c_str(), l["name"].get<std::string>().c_str());
       }
     }
     return 0;

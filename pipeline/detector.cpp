@@ -17,7 +17,8 @@ ModelFile load_model(const std::string& path) {
   std::filesystem::path beside = p;
   beside.replace_extension(".json");
   std::error_code ignored;
-  if (!std::filesystem::exists(p, ignored)) throw Error(path, "cannot open: no such file", "name a model file (.json) or a graph beside one");
+  if (!std::filesystem::exists(p, ignored))
+    throw Error(path, "cannot open: no such file", "name a model file (.json) or a graph beside one");
   if (!std::filesystem::exists(beside, ignored))
     throw Error(path, "has no model file beside it", "write " + beside.string() + ", see docs/model_file.md");
   ModelFile m = read_model_file(beside);
@@ -47,7 +48,9 @@ Detector::Detector(ModelFile model, const DetectorOptions& options) : decoder_(s
       int64_t anchors = static_cast<int64_t>(level_anchors(m, m.anchors.min_level + static_cast<int>(level)).size());
       int64_t wanted = anchors * (i < m.class_logits.size() ? m.class_count() : 4);
       if (out.dtype != DType::f32 || !is_static(out.shape) || elements(out.shape) != wanted)
-        throw Error("output " + out.name, "is " + name_of(out.dtype) + " " + to_string(out.shape) + ", but " + std::to_string(wanted) + " float values are expected",
+        throw Error("output " + out.name,
+                    "is " + name_of(out.dtype) + " " + to_string(out.shape) + ", but " + std::to_string(wanted) +
+                        " float values are expected",
                     "check input size, anchors and classes in the model file");
     }
   } catch (const Error& e) {

@@ -13,9 +13,9 @@
 namespace cytodet {
 
 struct DetectorOptions {
-  int streams = 0;            // networks at work at once; 0: one per usable core
+  int streams = 0;  // networks at work at once; 0: one per usable core
   int threads_per_stream = 1;
-  bool optimize = true;       // run the passes first
+  bool optimize = true;  // run the passes first
 };
 
 class Detector {

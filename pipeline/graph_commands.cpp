@@ -37,11 +37,17 @@ std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts)
 }
 
 Json inspect_json(const InspectReport& r) {
-  Json j{{"inputs", r.inputs}, {"outputs", r.outputs}, {"variables", r.variables}, {"const_parameters", r.const_parameters}, {"variable_parameters", r.variable_parameters},
-         {"control_edges", r.control_edges}, {"macs", r.macs}};
+  Json j{{"inputs", r.inputs},
+         {"outputs", r.outputs},
+         {"variables", r.variables},
+         {"const_parameters", r.const_parameters},
+         {"variable_parameters", r.variable_parameters},
+         {"control_edges", r.control_edges},
+         {"macs", r.macs}};
   for (const auto& [op, count] : r.op_counts) j["ops"][op] = count;
   j["nodes"] = Json::array();
-  for (const InspectNode& n : r.nodes) j["nodes"].push_back({{"name", n.name}, {"op", n.op}, {"inputs", n.inputs}, {"outputs", n.shapes}, {"macs", n.macs}});
+  for (const InspectNode& n : r.nodes)
+    j["nodes"].push_back({{"name", n.name}, {"op", n.op}, {"inputs", n.inputs}, {"outputs", n.shapes}, {"macs", n.macs}});
   return j;
 }
 
@@ -110,7 +116,8 @@ std::function<int()> setup_optimize(CLI::App& app) {
     }
     write_graph(graph, o->out);
     for (const PassReport& r : reports)
-      std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms, r.changed ? "" : "  (nothing to do)");
+      std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms,
+                   r.changed ? "" : "  (nothing to do)");
     return 0;
   };
 }
@@ -135,7 +142,8 @@ std::function<int()> setup_infer(CLI::App& app) {
     if (!o->cases.empty()) {
       int passed = 0, failed = 0;
       for (const CaseResult& r : run_cases(o->cases, options)) {
-        std::printf("%s %s%s%s\n", r.problem.empty() ? "pass" : "FAIL", r.name.c_str(), r.problem.empty() ? "" : ": ", r.problem.c_str());
+        std::printf("%s %s%s%s\n", r.problem.empty() ? "pass" : "FAIL", r.name.c_str(), r.problem.empty() ? "" : ": ",
+                    r.problem.c_str());
         ++(r.problem.empty() ? passed : failed);
       }
       std::printf("%d passed, %d failed\n", passed, failed);
@@ -146,8 +154,10 @@ std::function<int()> setup_infer(CLI::App& app) {
     if (!o->feeds.empty()) feeds = read_case(o->feeds).inputs;
     Json j{{"outputs", tensors_to_json(infer(o->graph, feeds, options))}};
     std::string text = j.dump() + "\n";
-    if (o->out.empty()) std::fputs(text.c_str(), stdout);
-    else write_file(o->out, text);
+    if (o->out.empty())
+      std::fputs(text.c_str(), stdout);
+    else
+      write_file(o->out, text);
     return 0;
   };
 }

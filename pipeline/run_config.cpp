@@ -60,7 +60,8 @@ RunConfig read_run_config(const std::filesystem::path& path) {
 }
 
 DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::vector<int64_t>& ids, bool quiet) {
-  if (config.overlay_format != "png" && config.overlay_format != "jpg") throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
+  if (config.overlay_format != "png" && config.overlay_format != "jpg")
+    throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
   make_folder(config.output);
   std::filesystem::path folder = config.output;
   { AtomicFile writable(folder / "run.json"); }
@@ -86,7 +87,9 @@ DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::
         try {
           if (!r.problem.empty()) throw Error("", r.problem);
           write_competition_results(r.detections, folder / (name + ".json"));
-          if (config.overlay) write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}), folder / (name + "." + config.overlay_format));
+          if (config.overlay)
+            write_image(draw_overlay(*open_slide(r.path), r.detections, m.classes, {config.overlay_score, 2048}),
+                        folder / (name + "." + config.overlay_format));
         } catch (const Error& e) {
           std::fprintf(stderr, "cytodet: error: %s\n", e.what());
           throw;
@@ -110,7 +113,11 @@ DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::
       one["height"] = r.height;
       one["tiles"] = r.tiles;
       one["detections"] = r.detections.size();
-      one["ms"] = {{"read", r.times.read_ms}, {"resize", r.times.resize_ms}, {"network", r.times.network_ms}, {"decode", r.times.decode_ms}, {"merge", r.times.merge_ms}};
+      one["ms"] = {{"read", r.times.read_ms},
+                   {"resize", r.times.resize_ms},
+                   {"network", r.times.network_ms},
+                   {"decode", r.times.decode_ms},
+                   {"merge", r.times.merge_ms}};
       all.push_back({ids[i], r.path, r.detections});
     }
     run["inputs"].push_back(std::move(one));

@@ -12,9 +12,12 @@ struct Stage {
   double (*get)(const PictureTimes&);
 };
 constexpr Stage kStages[] = {
-    {"read", [](const PictureTimes& t) { return t.read_ms; }},       {"resize", [](const PictureTimes& t) { return t.resize_ms; }},
-    {"network", [](const PictureTimes& t) { return t.network_ms; }}, {"decode", [](const PictureTimes& t) { return t.decode_ms; }},
-    {"merge", [](const PictureTimes& t) { return t.merge_ms; }},     {"total", [](const PictureTimes& t) { return t.total_ms(); }},
+    {"read", [](const PictureTimes& t) { return t.read_ms; }},
+    {"resize", [](const PictureTimes& t) { return t.resize_ms; }},
+    {"network", [](const PictureTimes& t) { return t.network_ms; }},
+    {"decode", [](const PictureTimes& t) { return t.decode_ms; }},
+    {"merge", [](const PictureTimes& t) { return t.merge_ms; }},
+    {"total", [](const PictureTimes& t) { return t.total_ms(); }},
 };
 
 }  // namespace
@@ -50,11 +53,12 @@ std::string timing_table(const DetectReport& report) {
   std::string text = "stage        median ms     p95 ms\n";
   for (const Stage& stage : kStages) {
     const Json& s = j["stages"][stage.name];
-    std::snprintf(line, sizeof line, "%-10s %11.2f %10.2f\n", stage.name, s["median_ms"].get<double>(), s["p95_ms"].get<double>());
+    std::snprintf(line, sizeof line, "%-10s %11.2f %10.2f\n", stage.name, s["median_ms"].get<double>(),
+                  s["p95_ms"].get<double>());
     text += line;
   }
-  std::snprintf(line, sizeof line, "%.2f images/s, %.2f tiles/s, %.2f megapixels/s\n", j["images_per_s"].get<double>(), j["tiles_per_s"].get<double>(),
-                j["megapixels_per_s"].get<double>());
+  std::snprintf(line, sizeof line, "%.2f images/s, %.2f tiles/s, %.2f megapixels/s\n", j["images_per_s"].get<double>(),
+                j["tiles_per_s"].get<double>(), j["megapixels_per_s"].get<double>());
   return text + line;
 }
 

@@ -47,11 +47,21 @@ inline Vec activate(Vec x) {
 template <class Body>
 inline void with_act(Act act, Body body) {
   switch (act) {
-    case Act::none: body.template operator()<Act::none>(); break;
-    case Act::relu: body.template operator()<Act::relu>(); break;
-    case Act::relu6: body.template operator()<Act::relu6>(); break;
-    case Act::sigmoid: body.template operator()<Act::sigmoid>(); break;
-    case Act::swish: body.template operator()<Act::swish>(); break;
+    case Act::none:
+      body.template operator()<Act::none>();
+      break;
+    case Act::relu:
+      body.template operator()<Act::relu>();
+      break;
+    case Act::relu6:
+      body.template operator()<Act::relu6>();
+      break;
+    case Act::sigmoid:
+      body.template operator()<Act::sigmoid>();
+      break;
+    case Act::swish:
+      body.template operator()<Act::swish>();
+      break;
   }
 }
 
@@ -104,7 +114,8 @@ inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, fl
 }
 
 template <Act act, int Rows, int Vectors>
-inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc, TileEnd end) {
+inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
+                       TileEnd end) {
   const float* residual = end.residual;
   for (; m + Rows <= rows; m += Rows) {
     if (residual) end.residual = residual + m * end.ldr;
@@ -113,7 +124,8 @@ inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, in
 }
 
 template <Act act, int Vectors>
-inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc, const TileEnd& end) {
+inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
+                      const TileEnd& end) {
   int64_t m = 0;
   gemm_tiles<act, V::tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
   gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
@@ -121,8 +133,8 @@ inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, cons
 }
 
 template <Act act>
-void gemm_act(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
-              const Epilogue& e) {
+void gemm_act(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
+              int64_t ldc, const Epilogue& e) {
   int64_t block = 128 * 1024 / 4 / (b.k > 0 ? b.k : 1);
   block = block < V::tile_rows * 2 ? V::tile_rows * 2 : block / V::tile_rows * V::tile_rows;
   for (int64_t row = 0; row < m; row += block) {
@@ -130,17 +142,19 @@ void gemm_act(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int6
     for (int64_t p = first_panel; p < last_panel; ++p) {
       int64_t column = p * kPanel;
       int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-      TileEnd end{e.bias + column, e.residual ? e.residual + row * e.residual_stride + column : nullptr, e.residual_stride, e.residual_first,
-                  columns};
+      TileEnd end{e.bias + column, e.residual ? e.residual + row * e.residual_stride + column : nullptr, e.residual_stride,
+                  e.residual_first, columns};
       const float* panel = b.data + column * b.k;
-      if (columns > V::width) gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
-      else gemm_rows<act, 1>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
+      if (columns > V::width)
+        gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
+      else
+        gemm_rows<act, 1>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
     }
   }
 }
 
-void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
-          const Epilogue& e) {
+void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
+          int64_t ldc, const Epilogue& e) {
   with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
 }
 
@@ -194,16 +208,24 @@ inline void depthwise_pixels(const DepthwiseRow& job) {
 template <Act act, int Vectors>
 inline void depthwise_taps(const DepthwiseRow& job) {
   switch (job.kernel_w) {
-    case 3: depthwise_pixels<act, 3, Vectors>(job); break;
-    case 5: depthwise_pixels<act, 5, Vectors>(job); break;
-    default: depthwise_pixels<act, 0, Vectors>(job); break;
+    case 3:
+      depthwise_pixels<act, 3, Vectors>(job);
+      break;
+    case 5:
+      depthwise_pixels<act, 5, Vectors>(job);
+      break;
+    default:
+      depthwise_pixels<act, 0, Vectors>(job);
+      break;
   }
 }
 
 void depthwise_row(const DepthwiseRow& job) {
   with_act(job.act, [&]<Act act>() {
-    if (job.channels > V::width) depthwise_taps<act, 2>(job);
-    else depthwise_taps<act, 1>(job);
+    if (job.channels > V::width)
+      depthwise_taps<act, 2>(job);
+    else
+      depthwise_taps<act, 1>(job);
   });
 }
 
@@ -236,10 +258,18 @@ inline void weighted_pixels(const WeightedRow* in, float* out, int64_t width, in
 void weighted_sum_row(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels) {
   with_act(act, [&]<Act a>() {
     switch (count) {
-      case 1: weighted_pixels<a, 1>(in, out, width, channels); break;
-      case 2: weighted_pixels<a, 2>(in, out, width, channels); break;
-      case 3: weighted_pixels<a, 3>(in, out, width, channels); break;
-      default: weighted_pixels<a, 4>(in, out, width, channels); break;
+      case 1:
+        weighted_pixels<a, 1>(in, out, width, channels);
+        break;
+      case 2:
+        weighted_pixels<a, 2>(in, out, width, channels);
+        break;
+      case 3:
+        weighted_pixels<a, 3>(in, out, width, channels);
+        break;
+      default:
+        weighted_pixels<a, 4>(in, out, width, channels);
+        break;
     }
   });
 }

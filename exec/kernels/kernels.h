@@ -54,8 +54,8 @@ struct KernelSet {
 
   // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns [first_panel*panel, ...) of panels
   // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
-  void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
-               const Epilogue& epilogue);
+  void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
+               int64_t ldc, const Epilogue& epilogue);
   void (*depthwise_row)(const DepthwiseRow& job);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);

@@ -48,7 +48,8 @@ Tensor scaled_weights(const Node& linear, const Tensor& w, const std::vector<dou
   bool transposed = linear.op == "MatMul" && linear.attr_or("transpose_b", false);
   int64_t channels = linear.op == "DepthwiseConv2dNative" ? w.dim(2) * w.dim(3) : transposed ? w.dim(0) : w.dim(-1);
   int64_t inner = transposed ? w.dim(1) : 1;
-  for (int64_t i = 0; i < w.size(); ++i) out.data<float>()[i] = static_cast<float>(w.data<float>()[i] * at(scale, i / inner % channels));
+  for (int64_t i = 0; i < w.size(); ++i)
+    out.data<float>()[i] = static_cast<float>(w.data<float>()[i] * at(scale, i / inner % channels));
   return out;
 }
 
@@ -65,7 +66,8 @@ bool pushable(const Graph& g, const Consumers& uses, const std::set<NodeId>& out
   if (v.slot != 0 || !sole(uses, outputs, v.node)) return false;
   const Node& n = g.node(v.node);
   if (int64_t c = linear_channels(g, v.node)) return c == channels;
-  if (n.op == "BiasAdd") return g.constant(n.inputs[1]) && linear_channels(g, n.inputs[0].node) == channels && sole(uses, outputs, n.inputs[0].node);
+  if (n.op == "BiasAdd")
+    return g.constant(n.inputs[1]) && linear_channels(g, n.inputs[0].node) == channels && sole(uses, outputs, n.inputs[0].node);
   if (n.op == "BatchToSpaceND") return pushable(g, uses, outputs, n.inputs[0], channels);
   return false;
 }
@@ -102,7 +104,8 @@ Value push(Graph& g, Value v, const std::vector<double>& scale, const std::vecto
   return {g.add(std::move(add)), 0};
 }
 
-bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a, const std::set<NodeId>& outputs, int64_t channels) {
+bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a, const std::set<NodeId>& outputs,
+                  int64_t channels) {
   const Node& source = g.node(a.input.node);
   Value result = a.input;
   if (source.op == "ConcatV2" && a.input.slot == 0 && sole(uses, outputs, a.input.node)) {
@@ -115,7 +118,8 @@ bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a,
       const Node& made = g.node(v.node);
       NodeId linear = made.op == "BiasAdd" ? made.inputs[0].node : v.node;
       int64_t c = linear_channels(g, linear);
-      if (c == 0 || !pushable(g, uses, outputs, v, c) || channels_first(g.node(linear)) || (!channel_axis && c != channels)) return false;
+      if (c == 0 || !pushable(g, uses, outputs, v, c) || channels_first(g.node(linear)) || (!channel_axis && c != channels))
+        return false;
       parts.push_back(c);
     }
     if (channel_axis) {
@@ -175,20 +179,23 @@ std::optional<Affine> affine_at(const Graph& g, NodeId id, int64_t channels) {
     auto v = per_channel(g.constant(n.inputs[side]), channels);
     if (!v || g.constant(n.inputs[1 - side])) continue;
     Affine a{n.inputs[1 - side], {1}, {0}};
-    if (n.op == "Mul") a.scale = *v;
+    if (n.op == "Mul")
+      a.scale = *v;
     else if (n.op == "RealDiv") {
       for (double& x : *v) x = 1 / x;
       a.scale = *v;
     } else if (n.op == "Sub") {
       for (double& x : *v) x = -x;
       a.offset = *v;
-    } else a.offset = *v;
+    } else
+      a.offset = *v;
     return a;
   }
   return {};
 }
 
-bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs, bool (*accept)(const std::vector<std::string>&)) {
+bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs,
+                bool (*accept)(const std::vector<std::string>&)) {
   // Walk back to the linear op; the number of channels is only known there.
   std::vector<NodeId> chain{last};
   NodeId linear = -1;
@@ -209,7 +216,8 @@ bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<Nod
     const std::string& op = g.node(before).op;
     if (op == "ConcatV2" || op == "BatchToSpaceND") break;
     static const char* const kAffine[] = {"Mul", "RealDiv", "Sub", "Add", "AddV2", "BiasAdd"};
-    if (!is_batch_norm(op) && std::none_of(std::begin(kAffine), std::end(kAffine), [&](const char* k) { return op == k; })) return false;
+    if (!is_batch_norm(op) && std::none_of(std::begin(kAffine), std::end(kAffine), [&](const char* k) { return op == k; }))
+      return false;
     if (!uses.sole(before)) return false;
     chain.push_back(before);
   }

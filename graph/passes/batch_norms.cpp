@@ -33,20 +33,25 @@ bool pass_fold_batch_norms(Graph& g, const Interface& io) {
 }
 
 bool pass_fold_old_batch_norms(Graph& g, const Interface& io) {
-  return fold_all(g, io, is_batch_norm,
-                  [](const Ops& ops) { return std::all_of(ops.begin(), ops.end() - 1, [](const std::string& op) { return op == "BiasAdd"; }); });
+  return fold_all(g, io, is_batch_norm, [](const Ops& ops) {
+    return std::all_of(ops.begin(), ops.end() - 1, [](const std::string& op) { return op == "BiasAdd"; });
+  });
 }
 
 bool pass_fuse_decomposed_batch_norm(Graph& g, const Interface& io) {
   return fold_all(g, io, is_sum, [](const Ops& ops) {
-    bool sums = std::all_of(ops.begin(), ops.end(), [](const std::string& op) { return is_sum(op) || is_mul(op) || op == "BiasAdd"; });
+    bool sums =
+        std::all_of(ops.begin(), ops.end(), [](const std::string& op) { return is_sum(op) || is_mul(op) || op == "BiasAdd"; });
     return sums && std::any_of(ops.begin(), ops.end(), is_mul);
   });
 }
 
 bool pass_fold_subdivmul_batch_norms(Graph& g, const Interface& io) {
-  return fold_all(g, io, [](const std::string& op) { return op == "BiasAdd"; },
-                  [](const Ops& ops) { return ops == Ops{"Sub", "RealDiv", "Mul", "BiasAdd"}; });
+  return fold_all(
+      g, io, [](const std::string& op) { return op == "BiasAdd"; },
+      [](const Ops& ops) {
+        return ops == Ops{"Sub", "RealDiv", "Mul", "BiasAdd"};
+      });
 }
 
 bool pass_fold_convolutionwithbias_mul(Graph& g, const Interface& io) {
@@ -54,8 +59,12 @@ bool pass_fold_convolutionwithbias_mul(Graph& g, const Interface& io) {
 }
 
 bool pass_add_to_bias(Graph& g, const Interface& io) {
-  return fold_all(g, io, [](const std::string& op) { return op == "Add" || op == "AddV2"; },
-                  [](const Ops& ops) { return std::all_of(ops.begin(), ops.end(), [](const std::string& op) { return op == "BiasAdd" || op == "Add" || op == "AddV2"; }); });
+  return fold_all(
+      g, io, [](const std::string& op) { return op == "Add" || op == "AddV2"; },
+      [](const Ops& ops) {
+        return std::all_of(ops.begin(), ops.end(),
+                           [](const std::string& op) { return op == "BiasAdd" || op == "Add" || op == "AddV2"; });
+      });
 }
 
 bool pass_fuse_pad_and_conv(Graph& g, const Interface& io) {

@@ -20,7 +20,9 @@ void become_const(Graph& g, NodeId id, Tensor value) {
 
 bool foldable(const Graph& g, NodeId id) {
   const Node& n = g.node(id);
-  static const char* const kNever[] = {"Const", "Placeholder", "PlaceholderWithDefault", "NoOp", "Assert", "Print", "Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond"};
+  static const char* const kNever[] = {
+      "Const", "Placeholder", "PlaceholderWithDefault", "NoOp",    "Assert", "Print", "Switch", "Merge",
+      "Enter", "Exit",        "NextIteration",          "LoopCond"};
   if (std::any_of(std::begin(kNever), std::end(kNever), [&](const char* op) { return n.op == op; })) return false;
   const Op* op = find_op(n.op);
   return op && op->eval && !op->stateful && n.controls.empty();

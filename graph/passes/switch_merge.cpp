@@ -37,7 +37,8 @@ bool pass_fold_switch_merge(Graph& g, const Interface& io) {
   for (NodeId id : g.topological_order()) {
     const Node& n = g.node(id);
     auto is_dead = [&](Value v) { return dead.contains(v) || dead_nodes.contains(v.node); };
-    bool gone = n.op == "Merge" ? std::all_of(n.inputs.begin(), n.inputs.end(), is_dead) : std::any_of(n.inputs.begin(), n.inputs.end(), is_dead);
+    bool gone = n.op == "Merge" ? std::all_of(n.inputs.begin(), n.inputs.end(), is_dead)
+                                : std::any_of(n.inputs.begin(), n.inputs.end(), is_dead);
     gone = gone || std::any_of(n.controls.begin(), n.controls.end(), [&](NodeId c) { return dead_nodes.contains(c); });
     if (gone) dead_nodes.insert(id);
   }

@@ -13,7 +13,8 @@ namespace {
 
 constexpr Pass kPasses[] = {
     {"inline_functions", "call of a library function -> its body", pass_inline_functions},
-    {"strip_unused_nodes", "nodes that no output needs -> gone; an input inside the graph -> Placeholder", pass_strip_unused_nodes},
+    {"strip_unused_nodes", "nodes that no output needs -> gone; an input inside the graph -> Placeholder",
+     pass_strip_unused_nodes},
     {"fold_switch_merge", "Switch/Merge with a constant predicate -> the branch taken", pass_fold_switch_merge},
     {"remove_training_nodes", "Identity, IdentityN, CheckNumerics, StopGradient -> gone", pass_remove_training_nodes},
     {"fold_constants", "op of constants -> Const", pass_fold_constants},
@@ -21,8 +22,10 @@ constexpr Pass kPasses[] = {
     {"split_shared_constants", "Const read by several convolutions or biases -> one each", pass_split_shared_constants},
     {"fuse_column_wise_mul", "linear op -> Mul by a channel constant -> linear op", pass_fuse_column_wise_mul},
     {"fold_old_batch_norms", "linear op [-> BiasAdd] -> batch norm -> linear op -> BiasAdd", pass_fold_old_batch_norms},
-    {"fold_subdivmul_batch_norms", "linear op -> Sub -> RealDiv -> Mul -> BiasAdd -> linear op -> BiasAdd", pass_fold_subdivmul_batch_norms},
-    {"fuse_decomposed_batch_norm", "linear op -> Mul, Add, Sub by constants -> linear op -> BiasAdd", pass_fuse_decomposed_batch_norm},
+    {"fold_subdivmul_batch_norms", "linear op -> Sub -> RealDiv -> Mul -> BiasAdd -> linear op -> BiasAdd",
+     pass_fold_subdivmul_batch_norms},
+    {"fuse_decomposed_batch_norm", "linear op -> Mul, Add, Sub by constants -> linear op -> BiasAdd",
+     pass_fuse_decomposed_batch_norm},
     {"fold_batch_norms", "linear op -> Mul -> Mul -> linear op", pass_fold_batch_norms},
     {"fold_convolutionwithbias_mul", "linear op -> BiasAdd -> Mul -> linear op -> BiasAdd", pass_fold_convolutionwithbias_mul},
     {"add_to_bias", "linear op [-> BiasAdd] -> Add of a channel constant -> linear op -> BiasAdd", pass_add_to_bias},
@@ -66,7 +69,9 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   int number = 0;
   for (const Pass& pass : kPasses) {
     const std::string name = pass.name;
-    auto listed = [&](const std::vector<std::string>& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
+    auto listed = [&](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
     bool wanted = options.only ? listed(*options.only) : pass.by_default;
     ++number;
     if (wanted && !listed(options.without)) {

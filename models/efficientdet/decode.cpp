@@ -51,14 +51,15 @@ std::vector<Anchor> level_anchors(const ModelFile& m, int level) {
       for (int o = 0; o < a.octaves; ++o)
         for (double aspect : a.aspects) {
           double side = a.scale * stride * std::exp2(static_cast<double>(o) / a.octaves);
-          anchors.push_back({static_cast<float>((x + 0.5) * stride), static_cast<float>((y + 0.5) * stride), static_cast<float>(side * std::sqrt(aspect)),
-                             static_cast<float>(side / std::sqrt(aspect))});
+          anchors.push_back({static_cast<float>((x + 0.5) * stride), static_cast<float>((y + 0.5) * stride),
+                             static_cast<float>(side * std::sqrt(aspect)), static_cast<float>(side / std::sqrt(aspect))});
         }
   return anchors;
 }
 
 Decoder::Decoder(ModelFile model) : model_(std::move(model)) {
-  for (int level = model_.anchors.min_level; level <= model_.anchors.max_level; ++level) anchors_.push_back(level_anchors(model_, level));
+  for (int level = model_.anchors.min_level; level <= model_.anchors.max_level; ++level)
+    anchors_.push_back(level_anchors(model_, level));
 }
 
 Detections suppress(Detections boxes, const SuppressionSettings& s) {
@@ -71,7 +72,8 @@ Detections suppress(Detections boxes, const SuppressionSettings& s) {
   return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(std::move(boxes), s.iou);
 }
 
-Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::vector<const Tensor*>& deltas, double scale, double width, double height) const {
+Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::vector<const Tensor*>& deltas, double scale,
+                           double width, double height) const {
   const int classes = model_.class_count();
   const double least = std::max(model_.suppression.score, 1e-9);
   const float least_logit = static_cast<float>(std::log(least / (1 - least))) - 1e-3f;
@@ -80,8 +82,9 @@ Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::
     const std::vector<Anchor>& anchors = anchors_[level];
     int64_t n = static_cast<int64_t>(anchors.size());
     if (logits[level]->size() != n * classes || deltas[level]->size() != n * 4 || logits[level]->dtype() != DType::f32)
-      throw Error("output " + model_.class_logits[level], "has shape " + to_string(logits[level]->shape()) + ", but " + std::to_string(n) + " anchors x " +
-                                                              std::to_string(classes) + " classes are expected",
+      throw Error("output " + model_.class_logits[level],
+                  "has shape " + to_string(logits[level]->shape()) + ", but " + std::to_string(n) + " anchors x " +
+                      std::to_string(classes) + " classes are expected",
                   "check input size, anchors and classes in the model file");
     const float* l = logits[level]->data<float>();
     const float* d = deltas[level]->data<float>();
@@ -95,8 +98,8 @@ Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::
         const float* t = d + i * 4;
         double cy = t[0] * a.height + a.cy, cx = t[1] * a.width + a.cx;
         double h = std::exp(std::min(t[2], 20.0f)) * a.height, w = std::exp(std::min(t[3], 20.0f)) * a.width;
-        Box box{std::clamp((cx - w / 2) / scale, 0.0, width), std::clamp((cy - h / 2) / scale, 0.0, height), std::clamp((cx + w / 2) / scale, 0.0, width),
-                std::clamp((cy + h / 2) / scale, 0.0, height)};
+        Box box{std::clamp((cx - w / 2) / scale, 0.0, width), std::clamp((cy - h / 2) / scale, 0.0, height),
+                std::clamp((cx + w / 2) / scale, 0.0, width), std::clamp((cy + h / 2) / scale, 0.0, height)};
         if (box.width() > 0 && box.height() > 0) per_class[static_cast<size_t>(c)].push_back({box, c, score});
       }
   }
@@ -106,7 +109,8 @@ Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::
     all.insert(all.end(), kept.begin(), kept.end());
   }
   std::sort(all.begin(), all.end(), ranks_before);
-  if (static_cast<int>(all.size()) > model_.suppression.detections) all.resize(static_cast<size_t>(model_.suppression.detections));
+  if (static_cast<int>(all.size()) > model_.suppression.detections)
+    all.resize(static_cast<size_t>(model_.suppression.detections));
   return all;
 }
 

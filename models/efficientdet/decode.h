@@ -22,10 +22,12 @@ class Decoder {
  public:
   explicit Decoder(ModelFile model);
 
-  // logits[l] [1, h, w, anchors * classes], deltas[l] [1, h, w, anchors * 4] as (ty, tx, th, tw): centre = t * size + centre, side =
-  // exp(t) * side. Boxes come back in source pixels: input / scale, clipped to width x height. Per class: score above the least,
-  // best candidates_per_class, suppression; then the best `detections` of the image. Throws Error on shapes that do not fit.
-  Detections decode(const std::vector<const Tensor*>& logits, const std::vector<const Tensor*>& deltas, double scale, double width, double height) const;
+  // logits[l] [1, h, w, anchors * classes], deltas[l] [1, h, w, anchors * 4] as (ty, tx, th, tw): centre = t * size + centre,
+  // side = exp(t) * side. Boxes come back in source pixels: input / scale, clipped to width x height. Per class: score above the
+  // least, best candidates_per_class, suppression; then the best `detections` of the image. Throws Error on shapes that do not
+  // fit.
+  Detections decode(const std::vector<const Tensor*>& logits, const std::vector<const Tensor*>& deltas, double scale,
+                    double width, double height) const;
 
   const ModelFile& model() const { return model_; }
 

@@ -17,11 +17,13 @@ struct Row {
 
 // Input sides of the published networks (google/automl); D7x has one more level.
 constexpr Row kConfigurations[] = {
-    {"efficientdet-d0", 512, 7, 4.0, false},    {"efficientdet-d1", 640, 7, 4.0, false},    {"efficientdet-d2", 768, 7, 4.0, false},
-    {"efficientdet-d3", 896, 7, 4.0, false},    {"efficientdet-d4", 1024, 7, 4.0, false},   {"efficientdet-d5", 1280, 7, 4.0, false},
-    {"efficientdet-d6", 1280, 7, 5.0, false},   {"efficientdet-d7", 1536, 7, 5.0, false},   {"efficientdet-d7x", 1536, 8, 4.0, false},
-    {"efficientdet-lite0", 320, 7, 3.0, true},  {"efficientdet-lite1", 384, 7, 3.0, true},  {"efficientdet-lite2", 448, 7, 3.0, true},
-    {"efficientdet-lite3", 512, 7, 4.0, true},  {"efficientdet-lite4", 640, 7, 4.0, true},
+    {"efficientdet-d0", 512, 7, 4.0, false},   {"efficientdet-d1", 640, 7, 4.0, false},
+    {"efficientdet-d2", 768, 7, 4.0, false},   {"efficientdet-d3", 896, 7, 4.0, false},
+    {"efficientdet-d4", 1024, 7, 4.0, false},  {"efficientdet-d5", 1280, 7, 4.0, false},
+    {"efficientdet-d6", 1280, 7, 5.0, false},  {"efficientdet-d7", 1536, 7, 5.0, false},
+    {"efficientdet-d7x", 1536, 8, 4.0, false}, {"efficientdet-lite0", 320, 7, 3.0, true},
+    {"efficientdet-lite1", 384, 7, 3.0, true}, {"efficientdet-lite2", 448, 7, 3.0, true},
+    {"efficientdet-lite3", 512, 7, 4.0, true}, {"efficientdet-lite4", 640, 7, 4.0, true},
 };
 
 void need(bool ok, const std::string& key, const std::string& problem, const std::string& where) {
@@ -74,11 +76,13 @@ void check(const ModelFile& m, const std::string& where) {
   need(m.input.height > 0 && m.input.height <= 16384, "input.height", "must be 1 to 16384", where);
   need(m.input.pixel_order == "RGB" || m.input.pixel_order == "BGR", "input.pixel_order", "must be RGB or BGR", where);
   need(m.input.mean.size() == 3, "input.mean", "must have three numbers", where);
-  need(m.input.deviation.size() == 3 && *std::min_element(m.input.deviation.begin(), m.input.deviation.end()) > 0, "input.deviation",
-       "must have three positive numbers", where);
-  need(a.min_level >= 1 && a.max_level >= a.min_level && a.max_level <= 12, "anchors", "levels must satisfy 1 <= min_level <= max_level <= 12", where);
+  need(m.input.deviation.size() == 3 && *std::min_element(m.input.deviation.begin(), m.input.deviation.end()) > 0,
+       "input.deviation", "must have three positive numbers", where);
+  need(a.min_level >= 1 && a.max_level >= a.min_level && a.max_level <= 12, "anchors",
+       "levels must satisfy 1 <= min_level <= max_level <= 12", where);
   need(a.octaves >= 1 && a.octaves <= 16, "anchors.octaves", "must be 1 to 16", where);
-  need(!a.aspects.empty() && a.aspects.size() <= 16 && *std::min_element(a.aspects.begin(), a.aspects.end()) > 0, "anchors.aspects", "must be positive numbers", where);
+  need(!a.aspects.empty() && a.aspects.size() <= 16 && *std::min_element(a.aspects.begin(), a.aspects.end()) > 0,
+       "anchors.aspects", "must be positive numbers", where);
   need(a.scale > 0, "anchors.scale", "must be positive", where);
   size_t levels = static_cast<size_t>(a.max_level - a.min_level + 1);
   need(m.class_logits.size() == levels, "class_logits", "must name " + std::to_string(levels) + " nodes, one per level", where);

@@ -18,11 +18,13 @@ Letterbox letterbox_of(int source_width, int source_height, const InputSettings&
 
 void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, float* out) {
   cv::Mat source(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data())), resized = source;
-  if (box.width != image.width || box.height != image.height) cv::resize(source, resized, cv::Size(box.width, box.height), 0, 0, cv::INTER_LINEAR);
+  if (box.width != image.width || box.height != image.height)
+    cv::resize(source, resized, cv::Size(box.width, box.height), 0, 0, cv::INTER_LINEAR);
   const bool swap = input.pixel_order == "BGR";
   std::array<std::array<float, 256>, 3> table;
   for (size_t c = 0; c < 3; ++c)
-    for (int v = 0; v < 256; ++v) table[c][static_cast<size_t>(v)] = static_cast<float>((v - 255.0 * input.mean[c]) / (255.0 * input.deviation[c]));
+    for (int v = 0; v < 256; ++v)
+      table[c][static_cast<size_t>(v)] = static_cast<float>((v - 255.0 * input.mean[c]) / (255.0 * input.deviation[c]));
   const int first = swap ? 2 : 0, third = swap ? 0 : 2;
   for (int y = 0; y < input.height; ++y) {
     float* row = out + static_cast<int64_t>(y) * input.width * 3;

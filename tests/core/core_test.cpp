@@ -34,8 +34,10 @@ TEST(Half, EveryFiniteValueSurvives) {
     Half h;
     h.bits = static_cast<uint16_t>(bits);
     float f = static_cast<float>(h);
-    if (std::isnan(f)) EXPECT_TRUE(std::isnan(static_cast<float>(Half(f))));
-    else EXPECT_EQ(Half(f).bits, h.bits) << f;
+    if (std::isnan(f))
+      EXPECT_TRUE(std::isnan(static_cast<float>(Half(f))));
+    else
+      EXPECT_EQ(Half(f).bits, h.bits) << f;
   }
 }
 
@@ -96,7 +98,12 @@ TEST(Settings, ReadsWhatItWrites) {
 }
 
 TEST(Settings, ErrorsNamePathAndNearestKey) {
-  auto with = [](const char* text) { return error_of([&] { Outer o; read_settings(parse_json(text, "x.json"), o, "x.json"); }); };
+  auto with = [](const char* text) {
+    return error_of([&] {
+      Outer o;
+      read_settings(parse_json(text, "x.json"), o, "x.json");
+    });
+  };
   EXPECT_THAT(with(R"({"inner": {"numbr": 1}})"), HasSubstr("x.json: inner.numbr: unknown key; did you mean number?"));
   EXPECT_THAT(with(R"({"inner": {"number": "one"}})"), HasSubstr("inner.number: must be a whole number"));
   EXPECT_THAT(with(R"({"inner": {"number": 99999999999}})"), HasSubstr("must be a smaller whole number"));

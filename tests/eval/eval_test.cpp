@@ -32,7 +32,8 @@ TEST(Coco, TrapsAsPycocotools) {
   for (const Json& c : read_json(kData + "traps.json")) {
     Truth truth = parse_truth(c["truth"].dump(), "truth");
     DetectionSet dets = parse_detections(c["detections"].dump(), "detections", truth);
-    std::string name = c["name"].get<std::string>() + " " + c["max_dets"].dump() + (c["use_categories"].get<bool>() ? "" : " pooled");
+    std::string name =
+        c["name"].get<std::string>() + " " + c["max_dets"].dump() + (c["use_categories"].get<bool>() ? "" : " pooled");
     for (int threads : {1, 2}) {
       ScoreOptions o;
       o.max_dets = c["max_dets"].get<std::vector<int>>();
@@ -47,7 +48,8 @@ TEST(Coco, TrapsAsPycocotools) {
 }
 
 TEST(Coco, IdZeroIsMatchedAndWarnedOf) {
-  const char* text = R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[{"id":0,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"iscrowd":0}]})";
+  const char* text =
+      R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[{"id":0,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"iscrowd":0}]})";
   Truth truth = parse_truth(text, "t");
   DetectionSet d = parse_detections(R"([{"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.9}])", "d", truth);
   Scores ours = score(truth, d);
@@ -59,15 +61,18 @@ TEST(Coco, IdZeroIsMatchedAndWarnedOf) {
 }
 
 TEST(Coco, IgnoreFieldEmptyListAndCutAreWarnedOf) {
-  const char* text = R"({"images":[{"id":1}],"categories":[{"id":1}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"ignore":1}]})";
+  const char* text =
+      R"({"images":[{"id":1}],"categories":[{"id":1}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"ignore":1}]})";
   Truth truth = parse_truth(text, "t");
   EXPECT_THAT(truth.warnings, ::testing::Contains(HasSubstr("only iscrowd ignores")));
   Scores none = score(truth, parse_detections("[]", "d", truth));
   EXPECT_EQ(none.stats[0], 0);
   EXPECT_THAT(none.warnings, ::testing::Contains(HasSubstr("no detections")));
   std::string many = "[";
-  for (int i = 0; i < 101; ++i) many += std::string(i ? "," : "") + R"({"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.9})";
-  EXPECT_THAT(score(truth, parse_detections(many + "]", "d", truth)).warnings, ::testing::Contains(HasSubstr("1 detections are beyond 100")));
+  for (int i = 0; i < 101; ++i)
+    many += std::string(i ? "," : "") + R"({"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.9})";
+  EXPECT_THAT(score(truth, parse_detections(many + "]", "d", truth)).warnings,
+              ::testing::Contains(HasSubstr("1 detections are beyond 100")));
 }
 
 TEST(Coco, PrintsItsTwelveLines) {
@@ -79,13 +84,18 @@ TEST(Coco, PrintsItsTwelveLines) {
 }
 
 TEST(Voc, HandMadeCurve) {
-  // Three truths; detections in score order: hit, miss, hit, duplicate of the first. Precision 1, 1/2, 2/3, 2/4 at recall 1/3, 1/3, 2/3, 2/3.
+  // Three truths; detections in score order: hit, miss, hit, duplicate of the first. Precision 1, 1/2, 2/3, 2/4 at recall 1/3,
+  // 1/3, 2/3, 2/3.
   const char* text = R"({"images":[{"id":1}],"categories":[{"id":1}],"annotations":[
     {"id":1,"image_id":1,"category_id":1,"bbox":[0,0,10,10],"area":100},{"id":2,"image_id":1,"category_id":1,"bbox":[100,0,10,10],"area":100},
     {"id":3,"image_id":1,"category_id":1,"bbox":[200,0,10,10],"area":100}]})";
   Truth truth = parse_truth(text, "t");
-  Scores s = score(truth, parse_detections(R"([{"image_id":1,"category_id":1,"bbox":[0,0,10,10],"score":0.9},{"image_id":1,"category_id":1,"bbox":[50,0,10,10],"score":0.8},
-    {"image_id":1,"category_id":1,"bbox":[100,0,10,10],"score":0.7},{"image_id":1,"category_id":1,"bbox":[1,0,10,10],"score":0.6}])", "d", truth));
+  Scores s = score(
+      truth,
+      parse_detections(
+          R"([{"image_id":1,"category_id":1,"bbox":[0,0,10,10],"score":0.9},{"image_id":1,"category_id":1,"bbox":[50,0,10,10],"score":0.8},
+    {"image_id":1,"category_id":1,"bbox":[100,0,10,10],"score":0.7},{"image_id":1,"category_id":1,"bbox":[1,0,10,10],"score":0.6}])",
+          "d", truth));
   EXPECT_NEAR(s.voc2010, 1.0 / 3 + 2.0 / 9, 1e-12);
   EXPECT_NEAR(s.voc2007, (4 * 1.0 + 3 * 2.0 / 3) / 11, 1e-12);
 }
@@ -104,10 +114,14 @@ TEST(EvalErrors, NameFileAndElement) {
   EXPECT_THAT(truth_error("[1]"), HasSubstr("is not a COCO truth object"));
   EXPECT_THAT(truth_error("{}"), HasSubstr("has no \"images\""));
   EXPECT_THAT(truth_error(R"({"images":[{"id":1},{"id":1}],"categories":[],"annotations":[]})"), HasSubstr("id 1 is used twice"));
-  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":9,"bbox":[0,0,1,1]}]})").c_str()), HasSubstr("annotations[0].category_id 9 is not among the categories"));
-  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":2,"category_id":1,"bbox":[0,0,1,1]}]})").c_str()), HasSubstr("annotations[0].image_id 2 is not among the images"));
-  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,-1,1]}]})").c_str()), HasSubstr("annotations[0].bbox has a negative width or height"));
-  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,1]}]})").c_str()), HasSubstr("annotations[0].bbox must be four finite numbers"));
+  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":9,"bbox":[0,0,1,1]}]})").c_str()),
+              HasSubstr("annotations[0].category_id 9 is not among the categories"));
+  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":2,"category_id":1,"bbox":[0,0,1,1]}]})").c_str()),
+              HasSubstr("annotations[0].image_id 2 is not among the images"));
+  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,-1,1]}]})").c_str()),
+              HasSubstr("annotations[0].bbox has a negative width or height"));
+  EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,1]}]})").c_str()),
+              HasSubstr("annotations[0].bbox must be four finite numbers"));
   EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1}]})").c_str()), HasSubstr("bbox is missing"));
   Truth truth = parse_truth((head + "]}").c_str(), "t");
   auto detection_error = [&](const char* text) {
@@ -118,11 +132,13 @@ TEST(EvalErrors, NameFileAndElement) {
     }
     return std::string("no error");
   };
-  EXPECT_THAT(detection_error(R"([{"image_id":7,"category_id":1,"bbox":[0,0,1,1],"score":1}])"), HasSubstr("d.json: detections[0].image_id 7 is not in the truth"));
+  EXPECT_THAT(detection_error(R"([{"image_id":7,"category_id":1,"bbox":[0,0,1,1],"score":1}])"),
+              HasSubstr("d.json: detections[0].image_id 7 is not in the truth"));
   EXPECT_THAT(detection_error(R"([{"image_id":1,"category_id":1,"bbox":[0,0,NaN,1],"score":1}])"), HasSubstr("d.json"));
   EXPECT_THAT(detection_error(R"([{"image_id":1,"category_id":1,"bbox":[0,0,1e999,1],"score":1}])"), HasSubstr("d.json"));
   EXPECT_THAT(detection_error(R"([{"image_id":1,"category_id":1,"bbox":[0,0,1,1]}])"), HasSubstr("score is missing"));
-  EXPECT_THAT(detection_error(R"([{"image_id":1.5,"category_id":1,"bbox":[0,0,1,1],"score":1}])"), HasSubstr("image_id is not a whole number"));
+  EXPECT_THAT(detection_error(R"([{"image_id":1.5,"category_id":1,"bbox":[0,0,1,1],"score":1}])"),
+              HasSubstr("image_id is not a whole number"));
   EXPECT_THAT(detection_error(R"({"a":1})"), HasSubstr("is not a list of detections"));
   EXPECT_THAT(detection_error("[3]"), HasSubstr("detections[0] is not an object"));
   EXPECT_THAT(detection_error(""), HasSubstr("d.json"));

@@ -27,9 +27,10 @@ Tensor random_tensor(Shape shape, std::mt19937& random, float scale = 1) {
   return t;
 }
 
-// Runs `g` on random data through the plan and through the plain evals; both must agree, for 1 and 2 threads bit by bit. Returns the
-// kernels used.
-std::set<std::string> check_against_plain(const Graph& g, const std::map<std::string, Shape>& inputs, const std::vector<std::string>& outputs, std::mt19937& random) {
+// Runs `g` on random data through the plan and through the plain evals; both must agree, for 1 and 2 threads bit by bit. Returns
+// the kernels used.
+std::set<std::string> check_against_plain(const Graph& g, const std::map<std::string, Shape>& inputs,
+                                          const std::vector<std::string>& outputs, std::mt19937& random) {
   Feeds feeds;
   std::map<std::string, Tensor> data;
   for (const auto& [name, shape] : inputs) feeds[g.value(name)] = data[name] = random_tensor(shape, random);
@@ -47,7 +48,8 @@ std::set<std::string> check_against_plain(const Graph& g, const std::map<std::st
     for (const StepInfo& s : r.plan().steps()) kernels.insert(s.kernel);
     for (int round = 0; round < 2; ++round) {
       for (size_t i = 0; i < r.plan().inputs().size(); ++i)
-        std::memcpy(r.input(static_cast<int>(i)).raw(), data[r.plan().inputs()[i].name].raw(), data[r.plan().inputs()[i].name].bytes());
+        std::memcpy(r.input(static_cast<int>(i)).raw(), data[r.plan().inputs()[i].name].raw(),
+                    data[r.plan().inputs()[i].name].bytes());
       r.run();
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -59,8 +61,10 @@ std::set<std::string> check_against_plain(const Graph& g, const std::map<std::st
         worst = std::max(worst, std::abs(got.as_double(k) - wanted[i].as_double(k)));
       }
       EXPECT_LT(worst, 1e-5 * largest) << outputs[i];
-      if (threads == 1) first.push_back(got.clone());
-      else EXPECT_EQ(std::memcmp(first[i].raw(), got.raw(), got.bytes()), 0) << outputs[i] << " depends on the number of threads";
+      if (threads == 1)
+        first.push_back(got.clone());
+      else
+        EXPECT_EQ(std::memcmp(first[i].raw(), got.raw(), got.bytes()), 0) << outputs[i] << " depends on the number of threads";
     }
   }
   return kernels;
@@ -77,15 +81,19 @@ struct Case {
   const char* padding;
 };
 
-void PrintTo(const Case& c, std::ostream* os) { *os << c.n << "x" << c.h << "x" << c.w << "x" << c.c << "->" << c.oc << " k" << c.k << " s" << c.stride << " " << c.padding; }
+void PrintTo(const Case& c, std::ostream* os) {
+  *os << c.n << "x" << c.h << "x" << c.w << "x" << c.c << "->" << c.oc << " k" << c.k << " s" << c.stride << " " << c.padding;
+}
 
 AttrMap attrs_of(const Case& c) { return conv_attrs(c.padding, c.stride); }
 
 // Layers of EfficientDet D0 and D2 (narrowed where the plain loops would be slow) and adversarial ones.
-const Case kDense[] = {{1, 16, 16, 16, 96, 1, 1, "SAME"},  {1, 9, 7, 24, 144, 1, 1, "SAME"},   {1, 8, 8, 672, 112, 1, 1, "SAME"}, {2, 5, 5, 64, 27, 1, 1, "SAME"},
-                       {1, 4, 4, 64, 36, 1, 1, "VALID"},   {1, 1, 1, 32, 8, 1, 1, "SAME"},     {1, 1, 1, 8, 32, 1, 1, "SAME"},    {3, 1, 1, 5, 3, 1, 1, "SAME"},
-                       {1, 33, 17, 3, 32, 3, 2, "SAME"},   {1, 32, 32, 3, 32, 3, 2, "SAME"},   {1, 7, 9, 5, 17, 3, 1, "VALID"},   {1, 6, 6, 4, 1, 5, 1, "SAME"},
-                       {1, 11, 11, 13, 33, 1, 2, "SAME"},  {1, 5, 5, 1, 1, 1, 1, "SAME"},      {1, 2, 2, 7, 9, 3, 1, "SAME"},     {1, 3, 50, 16, 48, 1, 1, "SAME"}};
+const Case kDense[] = {{1, 16, 16, 16, 96, 1, 1, "SAME"}, {1, 9, 7, 24, 144, 1, 1, "SAME"}, {1, 8, 8, 672, 112, 1, 1, "SAME"},
+                       {2, 5, 5, 64, 27, 1, 1, "SAME"},   {1, 4, 4, 64, 36, 1, 1, "VALID"}, {1, 1, 1, 32, 8, 1, 1, "SAME"},
+                       {1, 1, 1, 8, 32, 1, 1, "SAME"},    {3, 1, 1, 5, 3, 1, 1, "SAME"},    {1, 33, 17, 3, 32, 3, 2, "SAME"},
+                       {1, 32, 32, 3, 32, 3, 2, "SAME"},  {1, 7, 9, 5, 17, 3, 1, "VALID"},  {1, 6, 6, 4, 1, 5, 1, "SAME"},
+                       {1, 11, 11, 13, 33, 1, 2, "SAME"}, {1, 5, 5, 1, 1, 1, 1, "SAME"},    {1, 2, 2, 7, 9, 3, 1, "SAME"},
+                       {1, 3, 50, 16, 48, 1, 1, "SAME"}};
 class Dense : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Dense, EveryEpilogue) {
@@ -107,8 +115,10 @@ TEST_P(Dense, EveryEpilogue) {
         inputs["r"] = out;
       }
       if (std::string(residual) == "before") add(g, "sum", "AddV2", {last, "r"}), last = "sum";
-      if (std::string(act) == "swish") swish(g, "act", last), last = "act";
-      else if (std::string(act) != "none") add(g, "act", act, {last}), last = "act";
+      if (std::string(act) == "swish")
+        swish(g, "act", last), last = "act";
+      else if (std::string(act) != "none")
+        add(g, "act", act, {last}), last = "act";
       if (std::string(residual) == "after") add(g, "sum", "AddV2", {"r", last}), last = "sum";
       std::set<std::string> kernels = check_against_plain(g, inputs, {last}, random);
       EXPECT_THAT(kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "gemm" : "patches_gemm")) << act << residual;
@@ -116,9 +126,11 @@ TEST_P(Dense, EveryEpilogue) {
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Dense, ::testing::ValuesIn(kDense));
 
-const Case kDepthwise[] = {{1, 16, 16, 32, 32, 3, 1, "SAME"}, {1, 16, 16, 96, 96, 3, 2, "SAME"}, {1, 15, 13, 40, 40, 5, 2, "SAME"}, {2, 9, 9, 17, 17, 5, 1, "SAME"},
-                           {1, 4, 4, 64, 64, 3, 1, "SAME"},   {1, 1, 1, 8, 8, 3, 1, "SAME"},     {1, 8, 8, 1, 1, 3, 2, "VALID"},    {1, 7, 6, 20, 20, 7, 1, "SAME"},
-                           {1, 64, 5, 24, 24, 3, 1, "SAME"},  {1, 6, 6, 9, 9, 1, 1, "SAME"},     {1, 5, 5, 16, 16, 3, 4, "SAME"},   {1, 3, 3, 16, 16, 5, 1, "SAME"}};
+const Case kDepthwise[] = {
+    {1, 16, 16, 32, 32, 3, 1, "SAME"}, {1, 16, 16, 96, 96, 3, 2, "SAME"}, {1, 15, 13, 40, 40, 5, 2, "SAME"},
+    {2, 9, 9, 17, 17, 5, 1, "SAME"},   {1, 4, 4, 64, 64, 3, 1, "SAME"},   {1, 1, 1, 8, 8, 3, 1, "SAME"},
+    {1, 8, 8, 1, 1, 3, 2, "VALID"},    {1, 7, 6, 20, 20, 7, 1, "SAME"},   {1, 64, 5, 24, 24, 3, 1, "SAME"},
+    {1, 6, 6, 9, 9, 1, 1, "SAME"},     {1, 5, 5, 16, 16, 3, 4, "SAME"},   {1, 3, 3, 16, 16, 5, 1, "SAME"}};
 class Depthwise : public ::testing::TestWithParam<Case> {};
 
 void depthwise(Graph& g, const Case& c, const std::string& x, std::mt19937& random) {
@@ -139,7 +151,8 @@ TEST_P(Depthwise, AloneWithSwishAndMean) {
   AttrMap keep;
   keep.emplace("keep_dims", true);
   add(g, "mean", "Mean", {"act", "axes"}, std::move(keep));
-  EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act", "mean"}, random), ::testing::ElementsAre("depthwise"));
+  EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act", "mean"}, random),
+              ::testing::ElementsAre("depthwise"));
 }
 
 TEST_P(Depthwise, ThenPointwise) {
@@ -151,7 +164,8 @@ TEST_P(Depthwise, ThenPointwise) {
   constant(g, "w", random_tensor({1, 1, c.c, 36}, random, 0.3f));
   add(g, "pw", "Conv2D", {"dw", "w"}, conv_attrs("SAME"));
   swish(g, "act", "pw");
-  EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act"}, random), ::testing::ElementsAre("depthwise_pointwise"));
+  EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act"}, random),
+              ::testing::ElementsAre("depthwise_pointwise"));
 }
 
 TEST_P(Depthwise, BehindAnExpansion) {
@@ -169,7 +183,8 @@ TEST_P(Depthwise, BehindAnExpansion) {
     swish(g, "act", "dw");
     constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
     add(g, "mean", "Mean", {"act", "axes"});
-    EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, 6}}}, {"act", "mean"}, random), ::testing::ElementsAre("expand_depthwise"));
+    EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, 6}}}, {"act", "mean"}, random),
+                ::testing::ElementsAre("expand_depthwise"));
   }
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Depthwise, ::testing::ValuesIn(kDepthwise));
@@ -195,7 +210,8 @@ TEST(Kernels, SqueezeExciteBlock) {
   add(g, "gated", "Mul", {"gate", "act"});
   add(g, "project", "Conv2D", {"gated", "w3"}, conv_attrs("SAME"));
   add(g, "out", "AddV2", {"project", "x"});
-  EXPECT_THAT(check_against_plain(g, {{"x", {1, 10, 10, 24}}}, {"out"}, random), ::testing::UnorderedElementsAre("depthwise", "gemm"));
+  EXPECT_THAT(check_against_plain(g, {{"x", {1, 10, 10, 24}}}, {"out"}, random),
+              ::testing::UnorderedElementsAre("depthwise", "gemm"));
 }
 
 TEST(Kernels, WeightedSumOfMapsAndNearest) {
@@ -243,7 +259,8 @@ TEST(Kernels, OneDnnRows) {
   transposed.emplace("transpose_b", true);
   add(g, "gram", "MatMul", {"rows", "rows"}, std::move(transposed));
   EXPECT_THAT(check_against_plain(g, {{"x", {1, 9, 8, 12}}}, {"gram", "max"}, random),
-              ::testing::UnorderedElementsAre("onednn_max_pool", "onednn_avg_pool", "onednn_softmax", "concat", "onednn_deconv", "alias", "onednn_matmul"));
+              ::testing::UnorderedElementsAre("onednn_max_pool", "onednn_avg_pool", "onednn_softmax", "concat", "onednn_deconv",
+                                              "alias", "onednn_matmul"));
 }
 
 TEST(Kernels, MatMulWithConstant) {
@@ -275,9 +292,20 @@ TEST(Kernels, PlainStepsMixWithKernels) {
 
 TEST(KernelTable, EveryRowIsUsedByATest) {
   // Names the tests above expect, per row of the table.
-  std::map<std::string, std::string> covered{{"dense_conv", "gemm"}, {"depthwise", "depthwise"}, {"matmul", "gemm"}, {"onednn_deconv", "onednn_deconv"}, {"onednn_matmul", "onednn_matmul"},
-                                             {"weighted_sum", "weighted_sum"}, {"mean", "mean"}, {"gate", "gate"}, {"activation", "activation"}, {"onednn_pool", "onednn_max_pool"},
-                                             {"onednn_softmax", "onednn_softmax"}, {"resize_nearest", "weighted_sum"}, {"concat", "concat"}, {"alias", "alias"}};
+  std::map<std::string, std::string> covered{{"dense_conv", "gemm"},
+                                             {"depthwise", "depthwise"},
+                                             {"matmul", "gemm"},
+                                             {"onednn_deconv", "onednn_deconv"},
+                                             {"onednn_matmul", "onednn_matmul"},
+                                             {"weighted_sum", "weighted_sum"},
+                                             {"mean", "mean"},
+                                             {"gate", "gate"},
+                                             {"activation", "activation"},
+                                             {"onednn_pool", "onednn_max_pool"},
+                                             {"onednn_softmax", "onednn_softmax"},
+                                             {"resize_nearest", "weighted_sum"},
+                                             {"concat", "concat"},
+                                             {"alias", "alias"}};
   for (const KernelRow& row : kernel_rows()) EXPECT_TRUE(covered.contains(row.name)) << row.name;
 }
 

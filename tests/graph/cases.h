@@ -24,7 +24,9 @@ struct GraphCase {
   }
 };
 
-inline std::filesystem::path data(const std::string& below) { return std::filesystem::path(CYTODET_SOURCE_DIR) / "tests/data" / below; }
+inline std::filesystem::path data(const std::string& below) {
+  return std::filesystem::path(CYTODET_SOURCE_DIR) / "tests/data" / below;
+}
 
 inline std::vector<std::string> case_names(const std::filesystem::path& folder) {
   std::vector<std::string> names;

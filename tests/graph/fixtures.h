@@ -10,15 +10,19 @@ inline NodeId add(Graph& g, const std::string& name, const std::string& op, std:
   n.name = name;
   n.op = op;
   for (const std::string& i : inputs) {
-    if (i[0] == '^') n.controls.push_back(g.require(i.substr(1)));
-    else n.inputs.push_back(g.value(i));
+    if (i[0] == '^')
+      n.controls.push_back(g.require(i.substr(1)));
+    else
+      n.inputs.push_back(g.value(i));
   }
   attrs.try_emplace("T", DType::f32);
   n.attrs = std::move(attrs);
   return g.add(std::move(n));
 }
 
-inline void constant(Graph& g, const std::string& name, Tensor t) { g.rename(g.add_const(name + "_tmp", std::move(t)).node, name); }
+inline void constant(Graph& g, const std::string& name, Tensor t) {
+  g.rename(g.add_const(name + "_tmp", std::move(t)).node, name);
+}
 
 inline Attr ints(std::vector<int64_t> v) {
   AttrList l;
@@ -42,7 +46,9 @@ inline void placeholder(Graph& g, const std::string& name, Shape shape) {
 
 // Fixture F: X [1,1,6,2] through a 1x2 convolution with W [1,2,2,2], stride 1, VALID; "conv" is the result.
 inline Tensor fixture_input() { return Tensor::from<float>({1, 1, 6, 2}, {1, 4, 2, 5, 3, 6, -1, -4, -2, -5, -3, -6}); }
-inline Tensor fixture_weights(Shape shape = {1, 2, 2, 2}) { return Tensor::from<float>(std::move(shape), {1, 2, 3, 4, .1f, .2f, .3f, .4f}); }
+inline Tensor fixture_weights(Shape shape = {1, 2, 2, 2}) {
+  return Tensor::from<float>(std::move(shape), {1, 2, 3, 4, .1f, .2f, .3f, .4f});
+}
 inline Graph fixture() {
   Graph g;
   placeholder(g, "x", {1, 1, 6, 2});

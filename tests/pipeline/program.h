@@ -39,7 +39,8 @@ class ProgramTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder = std::filesystem::temp_directory_path() / ("cytodet_" + std::string(info->test_suite_name()) + "_" + info->name() + "_" + std::to_string(::getpid()));
+    folder = std::filesystem::temp_directory_path() /
+             ("cytodet_" + std::string(info->test_suite_name()) + "_" + info->name() + "_" + std::to_string(::getpid()));
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
   }
@@ -56,7 +57,9 @@ class ProgramTest : public ::testing::Test {
     std::string out = path(".stdout"), err = path(".stderr");
     pid_t child = ::fork();
     if (child == 0) {
-      if (!std::freopen("/dev/null", "r", stdin) || !std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) _exit(126);
+      if (!std::freopen("/dev/null", "r", stdin) || !std::freopen(out.c_str(), "w", stdout) ||
+          !std::freopen(err.c_str(), "w", stderr))
+        _exit(126);
       if (max_file_bytes > 0) {
         rlimit limit{static_cast<rlim_t>(max_file_bytes), static_cast<rlim_t>(max_file_bytes)};
         ::setrlimit(RLIMIT_FSIZE, &limit);

@@ -1,11 +1,12 @@
 // The program's main jobs, as a user runs them.
+#include "tests/pipeline/program.h"
+
 #include <gmock/gmock.h>
 
 #include <chrono>
 
 #include "graph/io.h"
 #include "pipeline/commands.h"
-#include "tests/pipeline/program.h"
 
 namespace cytodet::test {
 namespace {
@@ -48,7 +49,8 @@ TEST_F(Program, ConformanceCasesPassByKernelsAndByPlainEvals) {
 }
 
 TEST_F(Program, ValidationImagesScoreAsInTensorFlow) {
-  Output o = run({"evaluate", "--truth", kSource + "/tests/data/bccd/val.json", "--model", kModel, "--images", kSource + "/tests/data/bccd", "--map", "--timing", "-o", path("r.json"), "--quiet"});
+  Output o = run({"evaluate", "--truth", kSource + "/tests/data/bccd/val.json", "--model", kModel, "--images",
+                  kSource + "/tests/data/bccd", "--map", "--timing", "-o", path("r.json"), "--quiet"});
   ASSERT_EQ(o.code, 0) << o.err;
   Json r = read_json(folder / "r.json");
   EXPECT_NEAR(r["stats"]["AP"].get<double>(), 0.61074, 0.001);
@@ -61,12 +63,14 @@ TEST_F(Program, ValidationImagesScoreAsInTensorFlow) {
 TEST_F(Program, SlideIsFoundWholeWhateverTheStreams) {
   std::string slide = kSource + "/tests/data/slides/blood-mosaic.tif", truth = kSource + "/tests/data/slides/blood-mosaic.json";
   for (const char* streams : {"1", "3"}) {
-    Output o = run({"detect", "--model", kModel, slide, "--truth", truth, "-o", path(streams), "--streams", streams, "--quiet", "--overlay"});
+    Output o = run({"detect", "--model", kModel, slide, "--truth", truth, "-o", path(streams), "--streams", streams, "--quiet",
+                    "--overlay"});
     ASSERT_EQ(o.code, 0) << o.err;
   }
   EXPECT_EQ(read_file(folder / "1" / "detections.json"), read_file(folder / "3" / "detections.json"));
   EXPECT_TRUE(std::filesystem::exists(folder / "1" / "blood-mosaic.png"));
-  Output o = run({"evaluate", "--truth", truth, "--detections", path("1") + "/detections.json", "--max-dets", "5000", "-o", path("r.json")});
+  Output o = run(
+      {"evaluate", "--truth", truth, "--detections", path("1") + "/detections.json", "--max-dets", "5000", "-o", path("r.json")});
   ASSERT_EQ(o.code, 0) << o.err;
   Json r = read_json(folder / "r.json");
   EXPECT_GE(r["stats"]["AP50"].get<double>(), 0.905);
@@ -75,7 +79,9 @@ TEST_F(Program, SlideIsFoundWholeWhateverTheStreams) {
 
 TEST_F(Program, EverySlideFormatGivesResults) {
   std::vector<std::string> arguments{"detect", "--model", kModel, "-o", path("out"), "--quiet", "--scale", "0.25"};
-  for (const char* name : {"blood-mosaic.tif", "cmu-1-small-region.svs", "boxes.tiff", "small.svs", "test_orient1.tif", "yb10kx5k.zstd.tiff"}) arguments.push_back(kSource + "/tests/data/slides/" + name);
+  for (const char* name :
+       {"blood-mosaic.tif", "cmu-1-small-region.svs", "boxes.tiff", "small.svs", "test_orient1.tif", "yb10kx5k.zstd.tiff"})
+    arguments.push_back(kSource + "/tests/data/slides/" + name);
   Output o = run(arguments);
   EXPECT_EQ(o.code, 0) << o.err;
   Json r = read_json(folder / "out" / "run.json");
@@ -93,13 +99,16 @@ TEST_F(Program, RunConfigDoesAllStages) {
   Output o = run({"run", put("c.json", c.dump())});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("maxDets=5000"));
-  EXPECT_THAT(names(path("result")), ::testing::ElementsAre("blood-mosaic.json", "blood-mosaic.png", "detections.json", "run.json", "scores.json"));
+  EXPECT_THAT(names(path("result")),
+              ::testing::ElementsAre("blood-mosaic.json", "blood-mosaic.png", "detections.json", "run.json", "scores.json"));
 }
 
 TEST_F(Program, OptimizedGraphIsReadBack) {
   std::string outputs;
-  for (int l = 3; l <= 7; ++l) outputs += (outputs.empty() ? "" : ",") + ("class_logits_" + std::to_string(l)) + ",box_deltas_" + std::to_string(l);
-  Output o = run({"optimize", kSource + "/models/efficientdet/efficientdet_d0_blood.pb", "-o", path("small.pb"), "--inputs", "image", "--outputs", outputs, "--dump-dir", path("dump")});
+  for (int l = 3; l <= 7; ++l)
+    outputs += (outputs.empty() ? "" : ",") + ("class_logits_" + std::to_string(l)) + ",box_deltas_" + std::to_string(l);
+  Output o = run({"optimize", kSource + "/models/efficientdet/efficientdet_d0_blood.pb", "-o", path("small.pb"), "--inputs",
+                  "image", "--outputs", outputs, "--dump-dir", path("dump")});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_EQ(names(path("dump")).size(), 15u);
   Output i = run({"inspect", path("small.pb"), "--shape", "image=1,512,512,3"});
