@@ -1,0 +1,59 @@
+// Quantized convolutions in a Graph, in TensorFlow's own vocabulary:
+//
+//   x -> QuantizeV2(min, max) -> Dequantize -> Conv2D | DepthwiseConv2dNative | MatMul <- Dequantize(axis) <- Const qint8
+//
+// Only Const codes and ranges tell the scales; plain evals (and stock TensorFlow) give the meaning, exec runs the same on codes.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace cytodet {
+
+// Uniform 8-bit codes of a value: x is about (code - zero_point) * scale, code = clamp(round(x / scale) + zero_point).
+struct Quant {
+  float scale = 1;
+  int zero_point = 0;      // in 0..255 of unsigned codes; 0 for signed ones
+  bool is_signed = false;  // codes -127..127 instead of 0..255
+  bool operator==(const Quant&) const = default;
+
+  // Of a range: unsigned with a zero point, exact at 0; signed (symmetric) when asked. A range that does not hold 0 is widened to
+  // it; an empty or not finite one gives scale 1 (the caller decides whether that is an error).
+  static Quant of_range(float low, float high, bool symmetric);
+  int lowest() const { return is_signed ? -127 : 0; }
+  int highest() const { return is_signed ? 127 : 255; }
+  float low() const { return static_cast<float>(lowest() - zero_point) * scale; }
+  float high() const { return static_cast<float>(highest() - zero_point) * scale; }
+  int code(float x) const;
+  float number(int code) const { return static_cast<float>(code - zero_point) * scale; }
+};
+
+// 8-bit weights: codes in -127..127, number = code * scale of its output channel.
+struct QuantWeights {
+  Tensor codes;               // i8, the filter's shape: HWIO; [h, w, channels, multiplier]; [in, out]
+  std::vector<float> scales;  // one per output channel (depthwise: channels * multiplier); one alone: per tensor
+};
+
+// Symmetric codes of a float filter by rounding; per_channel as above. A channel of zeros has scale 1.
+// channel = element index % channels for every kind of filter (output channels lie innermost; depthwise: the last two axes).
+QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel);
+// The float filter that the codes stand for, of the codes' shape.
+Tensor dequantize_weights(const QuantWeights& weights);
+
+struct QuantConv {
+  Value input;  // the float value before QuantizeV2
+  Quant quant;
+  QuantWeights weights;
+};
+// Puts the codes of `quant` between `input` and conv's first input, and `weights` in place of its second. Nodes are named
+// "<producer>/quantized", "<producer>/dequantized", "<conv>/filter_codes", "<conv>/filter"; convs that read one value with one Quant
+// share its nodes. conv: Conv2D, DepthwiseConv2dNative, MatMul (without transpose_b).
+void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWeights& weights);
+// Reads what set_quantized wrote (or an equal form from elsewhere); empty when the conv is not quantized.
+std::optional<QuantConv> quantized(const Graph& graph, NodeId conv);
+// True when any conv is.
+bool has_quantized(const Graph& graph);
+
+}  // namespace cytodet

@@ -1,0 +1,34 @@
+// Ranges of values, from calibration.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace cytodet {
+
+struct Range {
+  float low = 0, high = 0;
+  std::vector<float> channel_low, channel_high;  // per innermost channel; empty when not asked for
+};
+
+// ranges.json
+struct Ranges {
+  std::string method;      // row of the observer table
+  std::string data;        // what was shown to the network
+  std::string graph_hash;  // of the optimized graph whose values these are
+  int64_t images = 0;
+  std::map<std::string, Range> values;  // by "node" or "node:slot"
+};
+
+// Hash of a graph's meaning: ops, names, attributes, constants, edges of the nodes that the outputs need; not the order in the file.
+std::string graph_hash(const Graph& graph);
+
+// Throws Error: file, field, what is wrong; ranges that are not finite or upside down.
+Ranges read_ranges(const std::filesystem::path& path);
+void write_ranges(const Ranges& ranges, const std::filesystem::path& path);
+
+}  // namespace cytodet
