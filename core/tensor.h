@@ -102,13 +102,6 @@ class Tensor {
 int64_t max_tensor_bytes();
 void set_max_tensor_bytes(int64_t bytes);
 
-// Scale(s), zero point(s) and channel axis of an 8-bit value: real = scale * (q - zero_point).
-struct Quant {
-  std::vector<float> scales;         // one, or one per channel
-  std::vector<int32_t> zero_points;  // empty means 0
-  int axis = -1;                     // channel axis when scales has more than one entry
-};
-
 // 64-byte aligned zeroed memory.
 std::shared_ptr<void> aligned_buffer(size_t bytes);
 

@@ -57,7 +57,7 @@ class CompiledPlan : public Plan {
  public:
   std::vector<std::unique_ptr<Step>> list;
   std::vector<Place> places;
-  std::vector<int> input_ids, output_ids;
+  std::vector<int> input_ids, output_ids, tap_ids;
   std::vector<TensorSpec> input_specs, output_specs;
   int64_t arena_size = 0, scratch_size = 0;
   int threads = 1, plain = 0;
@@ -99,8 +99,10 @@ class Compiler {
     if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
     std::vector<Value> wanted;
     for (const std::string& name : outputs) wanted.push_back(graph_.value(name));
+    std::vector<Value> kept = wanted;  // exist as they stand in the graph
+    for (const std::string& name : options_.taps) kept.push_back(graph_.value(name));
     std::map<Value, Fact> known = input_facts();
-    Lowering low(graph_, known, wanted);
+    Lowering low(graph_, known, kept);
     low_ = &low;
     if (options_.fuse) {
       for (const KernelRow& row : kernel_rows())
@@ -116,6 +118,7 @@ class Compiler {
       const Fact& f = low.facts.of(wanted[i]);
       plan_->output_specs.push_back({outputs[i], f.dtype, f.shape.value_or(Shape{})});
     }
+    for (size_t i = wanted.size(); i < kept.size(); ++i) plan_->tap_ids.push_back(id_of(kept[i]));
     place();
     return plan_;
   }
@@ -318,13 +321,30 @@ void Runner::set_input(int i, Tensor tensor) {
   input(i) = std::move(tensor);
 }
 
-void Runner::run() {
+void Runner::run() { run({}); }
+
+void Runner::run(const std::function<void(int, const Tensor&)>& tap) {
   const CompiledPlan& plan = compiled(*plan_);
   if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);
   RunContext context{state_->tensors, static_cast<char*>(state_->scratch.get()), plan.threads};
   for (size_t i = 0; i < plan.input_ids.size(); ++i)
     if (!input(static_cast<int>(i)).defined()) throw Error("input " + plan.input_specs[i].name, "is not fed", "feed it a value");
-  for (const auto& step : plan.list) step->run(context);
+  if (!tap) {
+    for (const auto& step : plan.list) step->run(context);
+    return;
+  }
+  std::multimap<int, int> taps;  // by tensor
+  for (size_t i = 0; i < plan.tap_ids.size(); ++i) taps.emplace(plan.tap_ids[i], static_cast<int>(i));
+  auto show = [&](int tensor) {
+    auto [first, last] = taps.equal_range(tensor);
+    for (auto it = first; it != last; ++it) tap(it->second, state_->tensors[static_cast<size_t>(tensor)]);
+    taps.erase(first, last);
+  };
+  for (const auto& step : plan.list) {
+    step->run(context);
+    for (int id : step->outputs) show(id);
+  }
+  while (!taps.empty()) show(taps.begin()->first);  // inputs and constants
 }
 
 const Tensor& Runner::output(int i) const {

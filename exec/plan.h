@@ -1,6 +1,7 @@
 // Plan: a Graph compiled once for given input shapes: immutable, shared by all threads. Runner: one thread's arena.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@ namespace cytodet {
 struct PlanOptions {
   std::map<std::string, Shape> input_shapes;  // by input name; needed where the Placeholder's own shape is not static
   std::vector<std::string> outputs;           // "name" or "name:slot"; empty: find_outputs(graph)
+  std::vector<std::string> taps;              // values to be seen by run(tap): computed as they stand, nothing is fused across them
   int threads = 1;                            // used inside one run()
   bool fuse = true;                           // false: one plain step per node (the oracle of the kernels)
 };
@@ -61,6 +63,8 @@ class Runner {
   Tensor& input(int i);
   void set_input(int i, Tensor tensor);
   void run();
+  // run(), calling tap(i, value) for PlanOptions::taps[i] as soon as the value exists; it is valid during the call only.
+  void run(const std::function<void(int, const Tensor&)>& tap);
   // Valid until the next run(). Index as in Plan::outputs().
   const Tensor& output(int i) const;
   // run(), adding each step's milliseconds to ms[step] (resized to the number of steps).

@@ -1,0 +1,212 @@
+#include "graph/quantized.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "graph/op.h"
+
+namespace cytodet {
+namespace {
+
+constexpr float kSmallestScale = 1e-30f;
+
+bool is_conv(const std::string& op) { return op == "Conv2D" || op == "DepthwiseConv2dNative" || op == "MatMul"; }
+
+// Output channels of a filter: the innermost axis, or for depthwise the last two.
+int64_t channels_of(const std::string& op, const Shape& filter) {
+  return op == "DepthwiseConv2dNative" ? filter[2] * filter[3] : filter.back();
+}
+
+Value add(Graph& graph, const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
+  Node n;
+  n.name = graph.unique_name(base);
+  n.op = std::move(op);
+  n.inputs = std::move(inputs);
+  n.attrs = std::move(attrs);
+  return {graph.add(std::move(n)), 0};
+}
+
+// The attributes that codes and numbers share.
+AttrMap coding(const Quant& q) {
+  AttrMap attrs;
+  attrs["T"] = q.is_signed ? DType::qint8 : DType::quint8;
+  attrs["mode"] = std::string(q.is_signed ? "SCALED" : "MIN_FIRST");
+  if (q.is_signed) attrs["narrow_range"] = true;
+  return attrs;
+}
+
+std::string quantize_mode(const Node& n) { return n.attr_or<std::string>("mode", "MIN_COMBINED"); }
+
+std::optional<float> scalar(const Graph& graph, Value v) {
+  const Tensor* t = graph.constant(v);
+  if (!t || t->size() != 1 || !is_floating(t->dtype())) return {};
+  return static_cast<float>(t->as_double());
+}
+
+// Equal but for the rounding that a scale takes on its way through a range.
+bool same(const Quant& a, const Quant& b) {
+  return a.is_signed == b.is_signed && a.zero_point == b.zero_point && std::abs(a.scale - b.scale) <= 1e-6f * a.scale;
+}
+
+// What a QuantizeV2 (or its Dequantize) with this range means.
+std::optional<Quant> quant_of(const Node& n, DType type, float low, float high) {
+  if (!std::isfinite(low) || !std::isfinite(high) || low > high) return {};
+  const std::string mode = quantize_mode(n);
+  if (type == DType::qint8 && mode == "SCALED") return Quant{std::max(std::abs(low), std::abs(high)) / 127, 0, true};
+  if (type == DType::quint8 && mode == "SCALED") return Quant{high / 255, 0, false};
+  if (type != DType::quint8 || mode != "MIN_FIRST" || high <= low) return {};
+  const float scale = (high - low) / 255;
+  const int zero_point = static_cast<int>(-std::round(low / scale));
+  if (zero_point < 0 || zero_point > 255) return {};
+  return Quant{scale, zero_point, false};
+}
+
+std::optional<QuantWeights> read_weights(const Graph& graph, Value v) {
+  const Node& d = graph.node(v.node);
+  if (v.slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || quantize_mode(d) != "SCALED") return {};
+  const Tensor *codes = graph.constant(d.inputs[0]), *low = graph.constant(d.inputs[1]), *high = graph.constant(d.inputs[2]);
+  if (!codes || !low || !high || codes->dtype() != DType::qint8 || low->size() != high->size() || low->size() == 0) return {};
+  QuantWeights w;
+  w.codes = Tensor(DType::i8, codes->shape());
+  std::memcpy(w.codes.raw(), codes->raw(), static_cast<size_t>(codes->size()));
+  for (int64_t i = 0; i < low->size(); ++i) {
+    const float top = std::max(std::abs(static_cast<float>(low->as_double(i))), std::abs(static_cast<float>(high->as_double(i))));
+    w.scales.push_back(top / 127);
+  }
+  return w;
+}
+
+// Depthwise filters are stored as [h, w, 1, channels * multiplier] codes, since Dequantize has one axis, and reshaped after.
+Value filter_behind(const Graph& graph, Value v) {
+  const Node& n = graph.node(v.node);
+  return n.op == "Reshape" && v.slot == 0 && n.inputs.size() == 2 && graph.constant(n.inputs[1]) ? n.inputs[0] : v;
+}
+
+}  // namespace
+
+Quant Quant::of_range(float low, float high, bool symmetric) {
+  if (!std::isfinite(low) || !std::isfinite(high)) return {1, 0, symmetric};
+  low = std::min(low, 0.0f);
+  high = std::max(high, 0.0f);
+  if (high - low < kSmallestScale) return {1, 0, symmetric};
+  if (symmetric) return {std::max(-low, high) / 127, 0, true};
+  const float scale = (high - low) / 255;
+  return {scale, std::clamp(static_cast<int>(std::lround(-low / scale)), 0, 255), false};
+}
+
+int Quant::code(float x) const {
+  const double c = std::nearbyint(static_cast<double>(x) / scale) + zero_point;
+  return static_cast<int>(std::clamp<double>(std::isnan(c) ? zero_point : c, lowest(), highest()));
+}
+
+QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel) {
+  const float* w = filter.data<float>();
+  std::vector<float> top(static_cast<size_t>(per_channel ? channels : 1), 0);
+  const int64_t groups = static_cast<int64_t>(top.size());
+  for (int64_t i = 0; i < filter.size(); ++i) {
+    float& t = top[static_cast<size_t>(i % groups)];
+    t = std::max(t, std::abs(w[i]));
+  }
+  QuantWeights q;
+  q.codes = Tensor(DType::i8, filter.shape());
+  for (float t : top) q.scales.push_back(t > kSmallestScale ? t / 127 : 1.0f);
+  for (int64_t i = 0; i < filter.size(); ++i) {
+    const float code = std::nearbyint(w[i] / q.scales[static_cast<size_t>(i % groups)]);
+    q.codes.data<int8_t>()[i] = static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f));
+  }
+  return q;
+}
+
+Tensor dequantize_weights(const QuantWeights& weights) {
+  Tensor out(DType::f32, weights.codes.shape());
+  const size_t groups = weights.scales.size();
+  for (int64_t i = 0; i < out.size(); ++i)
+    out.data<float>()[i] = static_cast<float>(weights.codes.data<int8_t>()[i]) * weights.scales[static_cast<size_t>(i) % groups];
+  return out;
+}
+
+void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWeights& weights) {
+  const std::string op = graph.node(conv).op, name = graph.node(conv).name;
+  const Value input = graph.node(conv).inputs.at(0);
+  const std::string from = graph.node(input.node).name + (input.slot ? "_" + std::to_string(input.slot) : "");
+  // Shared by the convolutions that read the same value in the same codes.
+  Value number = {-1, 0};
+  for (NodeId id : graph.ids()) {
+    const Node& n = graph.node(id);
+    if (!is_conv(n.op) || id == conv) continue;
+    if (auto other = quantized(graph, id); other && other->input == input && same(other->quant, quant)) number = n.inputs[0];
+  }
+  if (number.node < 0) {
+    // Ranges that give the scale back exactly are those of TensorFlow's own rule: all codes, zero exact.
+    const float low = quant.is_signed ? -127 * quant.scale : static_cast<float>(-quant.zero_point) * quant.scale;
+    const float high = quant.is_signed ? 127 * quant.scale : static_cast<float>(255 - quant.zero_point) * quant.scale;
+    const Value lo = graph.add_const(from + "/quantized/min", Tensor::scalar(low)),
+                hi = graph.add_const(from + "/quantized/max", Tensor::scalar(high));
+    AttrMap attrs = coding(quant);
+    attrs["round_mode"] = std::string(quant.is_signed ? "HALF_TO_EVEN" : "HALF_AWAY_FROM_ZERO");
+    attrs["ensure_minimum_range"] = 0.0f;
+    const Value codes = add(graph, from + "/quantized", "QuantizeV2", {input, lo, hi}, attrs);
+    number = add(graph, from + "/dequantized", "Dequantize", {codes, {codes.node, 1}, {codes.node, 2}}, coding(quant));
+  }
+  const Shape shape = weights.codes.shape();
+  const int64_t channels = channels_of(op, shape);
+  const bool depthwise = op == "DepthwiseConv2dNative";
+  Tensor codes(DType::qint8, depthwise ? Shape{shape[0], shape[1], 1, channels} : shape);
+  std::memcpy(codes.raw(), weights.codes.raw(), static_cast<size_t>(codes.size()));
+  const bool per_channel = weights.scales.size() > 1 || channels == 1;
+  std::vector<float> low, high;
+  for (float s : weights.scales) low.push_back(-127 * s), high.push_back(127 * s);
+  const Shape ranges = per_channel ? Shape{channels} : Shape{};
+  const Value c = graph.add_const(name + "/filter_codes", codes),
+              lo = graph.add_const(name + "/filter_min", Tensor::from(ranges, low)),
+              hi = graph.add_const(name + "/filter_max", Tensor::from(ranges, high));
+  AttrMap attrs;
+  attrs["T"] = DType::qint8;
+  attrs["mode"] = std::string("SCALED");
+  attrs["axis"] = static_cast<int64_t>(per_channel ? codes.rank() - 1 : -1);
+  Value filter = add(graph, name + "/filter", "Dequantize", {c, lo, hi}, attrs);
+  if (depthwise && shape != codes.shape()) {
+    AttrMap reshape;
+    reshape["T"] = DType::f32;
+    reshape["Tshape"] = DType::i32;
+    const std::vector<int32_t> sizes(shape.begin(), shape.end());
+    const Value to = graph.add_const(name + "/filter_shape", Tensor::from({4}, sizes));
+    filter = add(graph, name + "/filter_depthwise", "Reshape", {filter, to}, reshape);
+  }
+  graph.node(conv).inputs[0] = number;
+  graph.node(conv).inputs[1] = filter;
+}
+
+std::optional<QuantConv> quantized(const Graph& graph, NodeId conv) {
+  const Node& n = graph.node(conv);
+  if (!is_conv(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
+  const Node& d = graph.node(n.inputs[0].node);
+  if (n.inputs[0].slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0].slot != 0) return {};
+  const Node& q = graph.node(d.inputs[0].node);
+  if (q.op != "QuantizeV2" || q.inputs.size() != 3 || quantize_mode(q) != quantize_mode(d)) return {};
+  if (d.inputs[1] != Value{d.inputs[0].node, 1} || d.inputs[2] != Value{d.inputs[0].node, 2}) return {};
+  const std::optional<float> low = scalar(graph, q.inputs[1]), high = scalar(graph, q.inputs[2]);
+  if (!low || !high) return {};
+  const std::optional<Quant> quant = quant_of(q, q.attr_or("T", DType::quint8), *low, *high);
+  std::optional<QuantWeights> weights = read_weights(graph, filter_behind(graph, n.inputs[1]));
+  if (!quant || !weights) return {};
+  if (const Value behind = filter_behind(graph, n.inputs[1]); behind != n.inputs[1]) {
+    Shape shape;
+    for (int64_t size : graph.constant(graph.node(n.inputs[1].node).inputs[1])->as_ints()) shape.push_back(size);
+    if (elements(shape) != weights->codes.size()) return {};
+    weights->codes = weights->codes.reshaped(shape);
+  }
+  const int64_t channels = channels_of(n.op, weights->codes.shape());
+  if (weights->scales.size() != 1 && static_cast<int64_t>(weights->scales.size()) != channels) return {};
+  return QuantConv{q.inputs[0], *quant, std::move(*weights)};
+}
+
+bool has_quantized(const Graph& graph) {
+  for (NodeId id : graph.ids())
+    if (quantized(graph, id)) return true;
+  return false;
+}
+
+}  // namespace cytodet

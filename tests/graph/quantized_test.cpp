@@ -1,0 +1,134 @@
+// Quantized convolutions: what is set is read back, and means what the codes say.
+#include "graph/quantized.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "graph/op.h"
+#include "tests/graph/cases.h"
+#include "tests/graph/fixtures.h"
+
+namespace cytodet::testing {
+namespace {
+
+Tensor random_tensor(Shape shape, float low, float high, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> u(low, high);
+  Tensor t(DType::f32, std::move(shape));
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(random);
+  return t;
+}
+
+struct Case1 {
+  const char* op;
+  Shape input, filter;
+  int64_t channels;
+  float low, high;
+  bool symmetric, per_channel;
+};
+
+class SetQuantized : public ::testing::TestWithParam<Case1> {};
+
+TEST_P(SetQuantized, IsReadBackAndMeansItsCodes) {
+  const Case1& c = GetParam();
+  Graph g;
+  Node x{"x", "Placeholder", "", {}, {}, {}, ""};
+  x.attrs["dtype"] = DType::f32;
+  const NodeId input = g.add(x);
+  const Tensor filter = random_tensor(c.filter, -0.5f, 0.7f, 1), data = random_tensor(c.input, c.low * 1.1f, c.high * 1.1f, 2);
+  Node n{"conv", c.op, "", {{input, 0}, g.add_const("w", filter)}, {}, {}, ""};
+  n.attrs["T"] = DType::f32;
+  if (std::string(c.op) != "MatMul") {
+    AttrList ones;
+    ones.ints = {1, 1, 1, 1};
+    n.attrs["strides"] = ones;
+    n.attrs["padding"] = std::string("SAME");
+  }
+  const NodeId conv = g.add(n);
+  EXPECT_FALSE(quantized(g, conv));
+  const Tensor exact = interpret(g, {{{input, 0}, data}}, {{conv, 0}})[0];
+  const Quant quant = Quant::of_range(c.low, c.high, c.symmetric);
+  const QuantWeights weights = quantize_weights(filter, c.channels, c.per_channel);
+  set_quantized(g, conv, quant, weights);
+  g.check();
+  EXPECT_TRUE(has_quantized(g));
+
+  auto back = quantized(g, conv);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->input, (Value{input, 0}));
+  EXPECT_NEAR(back->quant.scale, quant.scale, 1e-6 * quant.scale);
+  EXPECT_EQ(back->quant.zero_point, quant.zero_point);
+  EXPECT_EQ(back->quant.is_signed, quant.is_signed);
+  EXPECT_EQ(back->weights.codes.shape(), filter.shape());
+  ASSERT_EQ(back->weights.scales.size(), weights.scales.size());
+  for (size_t i = 0; i < weights.scales.size(); ++i)
+    EXPECT_NEAR(back->weights.scales[i], weights.scales[i], 1e-6 * weights.scales[i]);
+  for (int64_t i = 0; i < filter.size(); ++i) ASSERT_EQ(back->weights.codes.data<int8_t>()[i], weights.codes.data<int8_t>()[i]);
+
+  // The same convolution on numbers that are codes.
+  Tensor coded(DType::f32, data.shape());
+  for (int64_t i = 0; i < data.size(); ++i) coded.data<float>()[i] = quant.number(quant.code(data.data<float>()[i]));
+  Graph plain;
+  x.name = "x";
+  plain.add(x);
+  n.inputs[1] = plain.add_const("w", dequantize_weights(weights));
+  const NodeId plain_conv = plain.add(n);
+  const Tensor wanted = interpret(plain, {{{input, 0}, coded}}, {{plain_conv, 0}})[0];
+  const Tensor got = interpret(g, {{{input, 0}, data}}, {{conv, 0}})[0];
+  EXPECT_EQ(difference(got, wanted), "");
+  double noise = 0, signal = 0;
+  for (int64_t i = 0; i < got.size(); ++i) {
+    noise += std::pow(got.as_double(i) - exact.as_double(i), 2);
+    signal += std::pow(exact.as_double(i), 2);
+  }
+  EXPECT_GT(10 * std::log10(signal / noise), c.low < 0 ? 25 : 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, SetQuantized,
+                         ::testing::Values(Case1{"Conv2D", {1, 5, 4, 3}, {3, 3, 3, 8}, 8, -1, 3, false, true},
+                                           Case1{"Conv2D", {1, 5, 4, 3}, {1, 1, 3, 8}, 8, -1, 1, true, true},
+                                           Case1{"Conv2D", {1, 5, 4, 3}, {1, 1, 3, 1}, 1, -1, 2, false, true},
+                                           Case1{"Conv2D", {1, 5, 4, 3}, {3, 3, 3, 8}, 8, -0.28f, 6, false, false},
+                                           Case1{"DepthwiseConv2dNative", {2, 6, 5, 4}, {3, 3, 4, 1}, 4, -1, 3, false, true},
+                                           Case1{"DepthwiseConv2dNative", {1, 6, 5, 4}, {5, 5, 4, 2}, 8, -1, 3, true, true},
+                                           Case1{"MatMul", {6, 20}, {20, 7}, 7, -1, 1.5f, false, true}));
+
+TEST(Quant, OfRange) {
+  EXPECT_EQ(Quant::of_range(0, 255, false), (Quant{1, 0, false}));
+  EXPECT_EQ(Quant::of_range(-127, 12, true), (Quant{1, 0, true}));
+  EXPECT_EQ(Quant::of_range(-1, 254, false), (Quant{1, 1, false}));
+  EXPECT_EQ(Quant::of_range(5, 255, false), (Quant{1, 0, false}));  // zero is always a code
+  EXPECT_EQ(Quant::of_range(-255, -3, false), (Quant{1, 255, false}));
+  EXPECT_EQ(Quant::of_range(0, 0, false), (Quant{1, 0, false}));  // degenerate
+  EXPECT_EQ(Quant::of_range(NAN, 3, true), (Quant{1, 0, true}));
+  const Quant q = Quant::of_range(-0.278f, 5.1f, false);
+  EXPECT_EQ(q.number(q.code(0)), 0);
+  EXPECT_EQ(q.code(100), 255);
+  EXPECT_EQ(q.code(-100), 0);
+  EXPECT_EQ(q.code(NAN), q.zero_point);
+}
+
+TEST(SetQuantizedShared, OneValueInOneCodeIsQuantizedOnce) {
+  Graph g;
+  Node x{"x", "Placeholder", "", {}, {}, {}, ""};
+  x.attrs["dtype"] = DType::f32;
+  const NodeId input = g.add(x);
+  const Tensor w = random_tensor({4, 4}, -1, 1, 1);
+  std::vector<NodeId> convs;
+  for (const char* name : {"a", "b", "c"}) {
+    Node n{name, "MatMul", "", {{input, 0}, g.add_const(std::string(name) + "w", w)}, {}, {}, ""};
+    n.attrs["T"] = DType::f32;
+    convs.push_back(g.add(n));
+  }
+  set_quantized(g, convs[0], Quant::of_range(-1, 2, false), quantize_weights(w, 4, true));
+  set_quantized(g, convs[1], Quant::of_range(-1, 2, false), quantize_weights(w, 4, true));
+  set_quantized(g, convs[2], Quant::of_range(-1, 2, true), quantize_weights(w, 4, true));
+  int quantizes = 0;
+  for (NodeId id : g.ids()) quantizes += g.node(id).op == "QuantizeV2";
+  EXPECT_EQ(quantizes, 2);
+}
+
+}  // namespace
+}  // namespace cytodet::testing
