@@ -17,6 +17,8 @@ const std::vector<Command>& commands() {
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
        "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs class_logits_3,box_deltas_3", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
+      {"calibrate", "Ranges of a network's values over images, for quantization",
+       "cytodet calibrate model.json --images train -o ranges.json", setup_calibrate},
       {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay",
        setup_detect},
       {"evaluate", "Score detections against COCO truth; run detection first when given a model",

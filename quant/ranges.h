@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -13,6 +14,7 @@ namespace cytodet {
 struct Range {
   float low = 0, high = 0;
   std::vector<float> channel_low, channel_high;  // per innermost channel; empty when not asked for
+  std::vector<float> channel_mean;               // per innermost channel, over all images; empty when not known
 };
 
 // ranges.json
@@ -24,10 +26,15 @@ struct Ranges {
   std::map<std::string, Range> values;  // by "node" or "node:slot"
 };
 
-// Hash of a graph's meaning: ops, names, attributes, constants, edges of the nodes that the outputs need; not the order in the file.
+// All that was seen is one number: nothing to choose a scale by. Written as "degenerate": true.
+bool is_degenerate(const Range& range);
+
+// Hash of a graph's meaning: ops, names, attributes, constants, edges of the nodes that the outputs need; not the order in the
+// file.
 std::string graph_hash(const Graph& graph);
 
 // Throws Error: file, field, what is wrong; ranges that are not finite or upside down.
+Ranges parse_ranges(std::string_view json, const std::string& where);
 Ranges read_ranges(const std::filesystem::path& path);
 void write_ranges(const Ranges& ranges, const std::filesystem::path& path);
 

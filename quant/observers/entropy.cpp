@@ -1,0 +1,110 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "quant/observers/histogram.h"
+#include "quant/observers/rows.h"
+
+namespace cytodet {
+namespace {
+
+constexpr int kCodes = 256;
+constexpr int kMostBins = 2048;  // on each side of 0
+
+double x_log_x(double x) { return x > 0 ? x * std::log(x) : 0; }
+
+// Counts of bins [first, first + size) with the sums that make a candidate cheap.
+class Reference {
+ public:
+  explicit Reference(const Histogram& h) {
+    int side = std::max(h.last_bin() + 1, -h.first_bin());
+    int merge = side > kMostBins ? 2 : 1;
+    width_ = h.width() * merge;
+    first_ = static_cast<int>(std::floor(std::min(h.first_bin(), 0) / static_cast<double>(merge)));
+    int end = std::max(h.last_bin(), 0) / merge + 1;
+    counts_.assign(static_cast<size_t>(end - first_), 0);
+    for (int b = h.first_bin(); b <= h.last_bin(); ++b)
+      at(static_cast<int>(std::floor(b / static_cast<double>(merge)))) +=
+          static_cast<double>(h.counts()[static_cast<size_t>(Histogram::kBins + b)]);
+    level_zero();
+    for (double c : counts_) {
+      sums_.push_back(sums_.back() + c);
+      used_.push_back(used_.back() + (c > 0));
+      logs_.push_back(logs_.back() + x_log_x(c));
+    }
+  }
+
+  double width() const { return width_; }
+  int first() const { return first_; }
+  int end() const { return first_ + static_cast<int>(counts_.size()); }
+  double total() const { return sums_.back(); }
+
+  // Kullback-Leibler divergence between the numbers clipped to bins [a, b) and what 256 codes keep of the numbers inside: each
+  // code's count spread evenly over those of its bins that are not empty. Infinite when a clipped number has no code.
+  double divergence(int a, int b) const {
+    const int bins = b - a;
+    double clipped_low = sum(sums_, first_, a), clipped_high = sum(sums_, b, end()), inside = sum(sums_, a, b);
+    double cross = 0;
+    for (int code = 0; code < kCodes; ++code) {
+      int from = a + code * bins / kCodes, to = a + (code + 1) * bins / kCodes;
+      double q = sum(sums_, from, to), used = sum(used_, from, to), p = q;
+      if (from == a) add_clipped(clipped_low, from, p, used);
+      if (to == b) add_clipped(clipped_high, to - 1, p, used);
+      if (p > 0 && q == 0) return std::numeric_limits<double>::infinity();
+      if (p > 0) cross += p * std::log(q / used);
+    }
+    double own = sum(logs_, a, b) + edge_gain(clipped_low, a) + edge_gain(clipped_high, b - 1);
+    return (own - cross) / total() - std::log(total()) + std::log(inside);
+  }
+
+ private:
+  double& at(int bin) { return counts_[static_cast<size_t>(bin - first_)]; }
+  double at(int bin) const { return counts_[static_cast<size_t>(bin - first_)]; }
+  double sum(const std::vector<double>& sums, int a, int b) const {
+    return sums[static_cast<size_t>(b - first_)] - sums[static_cast<size_t>(a - first_)];
+  }
+  void add_clipped(double clipped, int edge, double& p, double& used) const {
+    p += clipped;
+    used += clipped > 0 && at(edge) == 0;
+  }
+  double edge_gain(double clipped, int edge) const { return x_log_x(at(edge) + clipped) - x_log_x(at(edge)); }
+
+  // 0 has a code of its own in every range: however many zeros there are, they are no reason to prefer one. The bins beside 0
+  // count as their neighbours do.
+  void level_zero() {
+    if (end() > 1) at(0) = std::min(at(0), at(1));
+    if (first_ < -1) at(-1) = std::min(at(-1), at(-2));
+  }
+
+  int first_ = 0;
+  double width_ = 1;
+  std::vector<double> counts_, sums_ = {0}, used_ = {0}, logs_ = {0};
+};
+
+class Entropy : public HistogramObserver {
+ public:
+  Range range() const override {
+    const Reference r(histogram_);
+    const int side = std::max(r.end(), -r.first());
+    Range best{histogram_.low(), histogram_.high(), {}, {}};
+    if (r.end() - r.first() < kCodes || r.total() == 0) return best;
+    double least = r.divergence(r.first(), r.end());
+    for (int reach = side - 1; reach > 0; --reach) {
+      int a = std::max(r.first(), -reach), b = std::min(r.end(), reach);
+      if (b - a < kCodes) break;
+      double d = r.divergence(a, b);
+      if (d >= least) continue;
+      least = d;
+      auto edge = static_cast<float>(reach * r.width());
+      best.low = std::max(histogram_.low(), -edge);
+      best.high = std::min(histogram_.high(), edge);
+    }
+    return best;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Observer> make_entropy(const ObserverOptions&) { return std::make_unique<Entropy>(); }
+
+}  // namespace cytodet

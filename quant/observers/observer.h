@@ -1,0 +1,44 @@
+// Observers: one per value, shown every image's numbers, asked for a range at the end. Sums of counts and per-image records only,
+// so that the range depends neither on the order of the images nor on how they were spread over observers that are merged.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quant/ranges.h"
+
+namespace cytodet {
+
+// Of no numbers: low > high. Not finite: low and high mean nothing.
+struct Extremes {
+  float low = 0, high = 0;
+  bool finite = true;
+};
+Extremes extremes(std::span<const float> values);
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // values: some, all finite; `e` theirs.
+  virtual void see(std::span<const float> values, const Extremes& e, int64_t image) = 0;
+  // Adds what another observer of the same row and options saw.
+  virtual void merge(const Observer& other) = 0;
+  virtual Range range() const = 0;
+};
+
+struct ObserverOptions {
+  double percentile = 99.99;  // share of the numbers between each end of the range and the other end's infinity
+};
+
+struct ObserverRow {
+  const char* name;
+  const char* summary;
+  std::unique_ptr<Observer> (*make)(const ObserverOptions&);
+};
+std::span<const ObserverRow> all_observers();
+// Throws UsageError with the known names.
+const ObserverRow& require_observer(const std::string& name);
+
+}  // namespace cytodet

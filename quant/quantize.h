@@ -1,0 +1,44 @@
+// Graph + ranges -> quantized graph.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/quantized.h"
+#include "quant/ranges.h"
+
+namespace cytodet {
+
+struct QuantizeOptions {
+  bool per_channel = true;
+  bool symmetric = false;                  // signed activations everywhere
+  bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
+  std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
+  std::vector<std::string> exclude_nodes;  // nodes that stay in float
+};
+
+struct QuantizedLayer {
+  std::string name, op;
+  std::string precision;  // "int8" or "float"
+  std::string why;        // of float: what keeps it so
+  Quant input;
+  std::string input_name;
+  double weight_sqnr_db = 0;  // of the coded weights against the float ones
+};
+
+struct QuantizeReport {
+  std::vector<QuantizedLayer> layers;
+  int int8_layers() const;
+};
+
+// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range. `graph` is an optimized
+// float graph, the one that the ranges were taken on. Throws Error: nothing to quantize, already quantized, another graph's ranges,
+// excluded names that do not exist (with the nearest names).
+QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options);
+
+// Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges needs.
+std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges);
+
+}  // namespace cytodet
