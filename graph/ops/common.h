@@ -106,6 +106,7 @@ const std::vector<Op>& linalg_rows();
 const std::vector<Op>& einsum_rows();
 const std::vector<Op>& color_rows();
 const std::vector<Op>& quant_rows();
+const std::vector<Op>& quantized_conv_rows();
 const std::vector<Op>& random_rows();
 const std::vector<Op>& control_rows();
 

@@ -28,15 +28,29 @@ bool foldable(const Graph& g, NodeId id) {
   return op && op->eval && !op->stateful && n.controls.empty();
 }
 
+// Codes of a filter say more than its numbers: graph/quantized.h reads them.
+bool codes_of_filter(const Graph& g, const Consumers& uses, NodeId id) {
+  const Node& n = g.node(id);
+  if (n.op != "Dequantize" && n.op != "Reshape") return false;
+  if (n.op == "Dequantize" && size_of(n.attr_or("T", DType::quint8)) != 1) return false;
+  return std::any_of(uses.of(id).begin(), uses.of(id).end(), [&](Consumers::Use use) {
+    const std::string& op = g.node(use.node).op;
+    return op == "Conv2D" || op == "DepthwiseConv2dNative" || op == "MatMul" ||
+           (n.op == "Dequantize" && codes_of_filter(g, uses, use.node));
+  });
+}
+
 }  // namespace
 
 bool pass_fold_constants(Graph& g, const Interface& io) {
   bool changed = false;
   std::set<NodeId> inputs = input_ids(g, io), outputs = output_ids(g, io);
   Facts facts(g);
+  const Consumers read(g);
   for (NodeId id : g.topological_order()) {
     if (!foldable(g, id) || inputs.contains(id)) continue;
     const Node& n = g.node(id);
+    if (n.op == "Dequantize" && codes_of_filter(g, read, id)) continue;
     std::vector<Tensor> in;
     for (Value v : n.inputs) {
       const Tensor* t = g.constant(v);

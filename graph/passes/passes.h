@@ -12,6 +12,7 @@ bool pass_inline_functions(Graph& g, const Interface& io);
 bool pass_strip_unused_nodes(Graph& g, const Interface& io);
 bool pass_remove_training_nodes(Graph& g, const Interface& io);
 bool pass_fold_switch_merge(Graph& g, const Interface& io);
+bool pass_raise_int8(Graph& g, const Interface& io);
 bool pass_split_shared_constants(Graph& g, const Interface& io);
 bool pass_fold_constants(Graph& g, const Interface& io);
 bool pass_remove_no_ops(Graph& g, const Interface& io);

@@ -17,6 +17,7 @@ constexpr Pass kPasses[] = {
      pass_strip_unused_nodes},
     {"fold_switch_merge", "Switch/Merge with a constant predicate -> the branch taken", pass_fold_switch_merge},
     {"remove_training_nodes", "Identity, IdentityN, CheckNumerics, StopGradient -> gone", pass_remove_training_nodes},
+    {"raise_int8", "TensorFlow's integer convolutions -> convolutions between QuantizeV2 and Dequantize", pass_raise_int8},
     {"fold_constants", "op of constants -> Const", pass_fold_constants},
     {"remove_no_ops", "x * 1, x / 1, Reshape to the same shape -> x", pass_remove_no_ops},
     {"split_shared_constants", "Const read by several convolutions or biases -> one each", pass_split_shared_constants},

@@ -84,3 +84,57 @@ def fake_vars(g):
 def fake_channels(g):
     g(inputs=g.rand(4, 3, lo=-8, hi=8), min=np.array([-1, 0, -3], f32), max=np.array([2, 6, -1], f32), num_bits=6)
     g(inputs=g.rand(2, 2, 2, 2, lo=-8, hi=8), min=np.array([-1, 0], f32), max=np.array([2, 6], f32), narrow_range=True)
+
+
+def fused(g, depthwise, t_in, t_out, ops, padding, stride=1, explicit=(), bias=np.float32, per_channel=True):
+    """A quantized convolution as its oneDNN kernel takes it: every input on the host, filter and ranges constant. The
+    filter's codes are even and small: kernels without VNNI add pairs of products in 16 bits and halve signed filters."""
+    c, m = 3, 2 if depthwise else 5
+    n = c * m if depthwise else m
+    with g.graph.as_default():
+        x = g.feed(codes(g, t_in, 1, 5, 6, c))
+        low = np.array([g.rng.uniform(-1, -.2) for _ in range(n if per_channel else 1)], f32)
+        low = low if per_channel else low[0]
+        filter_codes = (2 * g.rng.integers(-31, 32, (3, 3, c, m))).astype(np.int8).astype(tf.qint8.as_numpy_dtype)
+        offset = g.rng.uniform(-1, 1, n).astype(f32) if bias is f32 else g.rng.integers(-9000, 9000, n).astype(i32).astype(tf.qint32.as_numpy_dtype)
+        most = f32(g.rng.uniform(.5, 2))
+        inputs = [x, tf.constant(filter_codes, tf.qint8)]
+        inputs += [tf.constant(offset, tf.float32 if bias is f32 else tf.qint32)] if "BiasAdd" in ops else []
+        inputs += [tf.constant(v) for v in (f32(0 if t_in == tf.quint8 else -2), f32(2), low, -low, f32(0 if t_out == tf.quint8 else -most), most)]
+        attributes = {"Tinput": t_in, "Tfilter": tf.qint8, "Tbias": tf.float32 if bias is f32 else tf.qint32, "Tsummand": t_out, "out_type": t_out,
+                      "Tdevice_inputs": [], "Tdevice_outputs": [], "Thost_inputs": [v.dtype for v in inputs], "Thost_outputs": [t_out, tf.float32, tf.float32],
+                      "strides": [1, stride, stride, 1], "padding": padding, "explicit_paddings": list(explicit), "fused_ops": ops}
+        op = g.graph.create_op(g.name, inputs, [t_out, tf.float32, tf.float32], attrs={k: attribute(v) for k, v in attributes.items()}, name=g.name.strip("_"))
+        g.fetch(op.outputs)
+
+
+def attribute(value):
+    a = tf.compat.v1.AttrValue()
+    if isinstance(value, tf.DType):
+        a.type = value.as_datatype_enum
+    elif isinstance(value, str):
+        a.s = value.encode()
+    else:
+        a.list.SetInParent()
+        for v in value:
+            if isinstance(v, tf.DType):
+                a.list.type.append(v.as_datatype_enum)
+            elif isinstance(v, str):
+                a.list.s.append(v.encode())
+            else:
+                a.list.i.append(v)
+    return a
+
+
+@case("_FusedQuantizedConv2D", "_FusedQuantizedDepthwiseConv2D")
+def fused_convolutions(g):
+    depthwise = "Depthwise" in g.name
+    for t_in in (tf.quint8, tf.qint8):
+        for t_out, ops in ((tf.quint8, ["BiasAdd", "Relu", "Requantize"]), (tf.qint8, ["BiasAdd", "Requantize"])):
+            for padding, stride in (("VALID", 1), ("SAME", 2)):
+                fused(g, depthwise, t_in, t_out, ops, padding, stride)
+    fused(g, depthwise, tf.quint8, tf.qint8, ["BiasAdd", "Requantize"], "EXPLICIT", 1, (0, 0, 1, 2, 0, 1, 0, 0))
+    fused(g, depthwise, tf.quint8, tf.quint8, ["BiasAdd", "Relu", "Requantize"], "SAME", bias=i32)
+    fused(g, depthwise, tf.quint8, tf.qint8, ["BiasAdd", "Requantize"], "SAME", per_channel=False)
+    for ops in (["Requantize"], ["Relu", "Requantize"]):
+        fused(g, depthwise, tf.quint8, tf.qint8, ops, "VALID")

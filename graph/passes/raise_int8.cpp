@@ -1,0 +1,265 @@
+#include <algorithm>
+#include <cmath>
+
+#include "graph/passes/passes.h"
+#include "graph/tf_int8.h"
+
+namespace cytodet {
+namespace {
+
+// An integer convolution with constant filter and ranges.
+struct Site {
+  bool depthwise = false, relu = false;
+  bool is_signed = false;
+  double scale = 1;  // of the input's codes
+  QuantWeights weights;
+  std::vector<double> bias;
+  float top = 0;  // greatest number of the result's range
+};
+
+std::optional<double> top_of(const Graph& g, Value low, Value high) {
+  const Tensor *a = g.constant(low), *b = g.constant(high);
+  if (!a || !b || a->size() != 1 || b->size() != 1) return {};
+  const double top = std::max(std::abs(a->as_double()), std::abs(b->as_double()));
+  return std::isfinite(top) && top > 0 ? std::optional<double>(top) : std::nullopt;
+}
+
+// The range of the codes: given, or that of the QuantizeV2 that makes them.
+std::optional<double> input_top(const Graph& g, Value codes, Value low, Value high) {
+  const Node& q = g.node(codes.node);
+  if (q.op == "QuantizeV2" && low == Value{codes.node, 1} && high == Value{codes.node, 2})
+    return top_of(g, q.inputs[1], q.inputs[2]);
+  return top_of(g, low, high);
+}
+
+// What is fused, in order; empty when the node is no integer convolution that can be raised.
+std::vector<std::string> fused_ops(const Node& n) {
+  if (n.op == "_FusedQuantizedConv2D" || n.op == "_FusedQuantizedDepthwiseConv2D")
+    return n.attr_or("fused_ops", AttrList{}).strings;
+  const std::string rest = n.op.starts_with("QuantizedConv2D")            ? n.op.substr(15)
+                           : n.op.starts_with("QuantizedDepthwiseConv2D") ? n.op.substr(24)
+                                                                          : "";
+  if (rest == "WithBiasAndRequantize") return {"BiasAdd", "Requantize"};
+  if (rest == "WithBiasAndReluAndRequantize") return {"BiasAdd", "Relu", "Requantize"};
+  return {};
+}
+
+std::optional<QuantWeights> weights_of(const Graph& g, Value filter, Value low, Value high, int64_t channels) {
+  const Tensor *codes = g.constant(filter), *lo = g.constant(low), *hi = g.constant(high);
+  if (!codes || !lo || !hi || codes->dtype() != DType::qint8 || lo->size() != hi->size()) return {};
+  if (lo->size() != 1 && lo->size() != channels) return {};
+  QuantWeights w{codes->bitcast(DType::i8), {}};
+  for (int64_t i = 0; i < lo->size(); ++i)
+    w.scales.push_back(static_cast<float>(std::max(std::abs(lo->as_double(i)), std::abs(hi->as_double(i))) / 127));
+  return w;
+}
+
+std::optional<Site> site_at(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  const std::vector<std::string> ops = fused_ops(n);
+  const bool biased = !ops.empty() && ops.front() == "BiasAdd";
+  const size_t at = biased ? 3 : 2;
+  if (ops.empty() || n.inputs.size() != at + 6 || ops.back() != "Requantize") return {};
+  Site s;
+  s.relu = std::find(ops.begin(), ops.end(), "Relu") != ops.end();
+  if (ops.size() != size_t{1} + biased + s.relu) return {};
+  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
+  const Tensor* filter = g.constant(n.inputs[1]);
+  if (!filter || filter->rank() != 4) return {};
+  s.depthwise = n.op.find("Depthwise") != std::string::npos;
+  const int64_t channels = s.depthwise ? filter->dim(2) * filter->dim(3) : filter->dim(3);
+  auto weights = weights_of(g, n.inputs[1], n.inputs[at + 2], n.inputs[at + 3], channels);
+  auto in = input_top(g, n.inputs[0], n.inputs[at], n.inputs[at + 1]), out = top_of(g, n.inputs[at + 4], n.inputs[at + 5]);
+  if (!weights || !in || !out) return {};
+  s.is_signed = n.attr_or("Tinput", DType::quint8) == DType::qint8;
+  s.scale = static_cast<float>(*in / (s.is_signed ? 127 : 255));
+  s.top = static_cast<float>(*out);
+  s.weights = std::move(*weights);
+  s.bias.assign(static_cast<size_t>(channels), 0);
+  const Tensor* bias = biased ? g.constant(n.inputs[2]) : nullptr;
+  if (biased && (!bias || bias->size() != channels)) return {};
+  for (size_t c = 0; bias && c < s.bias.size(); ++c) {
+    const double w = s.weights.scales[s.weights.scales.size() == 1 ? 0 : c];
+    s.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (bias->dtype() == DType::qint32 ? s.scale * w : 1);
+  }
+  return s;
+}
+
+// The number behind the codes, and the paddings in front of them.
+struct Source {
+  Value value;
+  Quant quant;
+  std::array<int64_t, 4> pads{};
+};
+
+bool all_zero(const std::array<int64_t, 4>& pads) { return *std::max_element(pads.begin(), pads.end()) == 0; }
+
+// x in PadV2(x) with zeros around a map: changes source. Other pads stay where they are, which is only right without a zero
+// point.
+void look_behind_pad(const Graph& g, Source& source) {
+  const Node& pad = g.node(source.value.node);
+  if (pad.op != "Pad" && pad.op != "PadV2") return;
+  const Tensor *sizes = g.constant(pad.inputs[1]), *value = pad.op == "PadV2" ? g.constant(pad.inputs[2]) : nullptr;
+  if (!sizes || sizes->size() != 8 || (pad.op == "PadV2" && (!value || value->size() != 1 || value->as_double() != 0))) return;
+  const std::vector<int64_t> p = sizes->as_ints();
+  if (p[0] || p[1] || p[6] || p[7] || *std::min_element(p.begin(), p.end()) < 0) return;
+  std::copy(p.begin() + 2, p.begin() + 6, source.pads.begin());
+  source.value = pad.inputs[0];
+}
+
+// x in AddV2(x, zero_point * scale): codes with a zero point. False when the sum is another one.
+bool look_behind_shift(const Graph& g, Source& source) {
+  const Node& add = g.node(source.value.node);
+  if (add.op != "AddV2" || source.quant.is_signed || source.value.slot != 0) return false;
+  const Tensor* shift = g.constant(add.inputs[1]);
+  if (!shift || shift->size() != 1 || shift->dtype() != DType::f32) return false;
+  const double z = shift->as_double() / source.quant.scale, code = std::nearbyint(z);
+  if (code < 1 || code > 255 || std::abs(z - code) > 1e-3) return false;
+  source.quant.zero_point = static_cast<int>(code);
+  source.value = add.inputs[0];
+  return true;
+}
+
+class Raiser {
+ public:
+  Raiser(Graph& graph, const Interface& io) : g_(graph), facts_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
+  bool raise(NodeId id);
+
+ private:
+  std::optional<Source> source_of(const Node& n, const Site& site) const;
+  NodeId linear(NodeId fused, const Site& site, const Source& source);
+  void set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const;
+  Value add(const std::string& base, std::string op, std::vector<Value> inputs) {
+    Node n;
+    n.name = g_.unique_name(base);
+    n.op = std::move(op);
+    n.inputs = std::move(inputs);
+    n.attrs["T"] = DType::f32;
+    return {g_.add(std::move(n)), 0};
+  }
+  void give(NodeId fused, Value result);
+
+  Graph& g_;
+  const Facts facts_;
+  const Consumers uses_;
+  const std::set<NodeId> outputs_;
+  std::map<Value, Value> numbers_;  // codes -> the raised convolution that made them
+};
+
+std::optional<Source> Raiser::source_of(const Node& n, const Site& site) const {
+  Source s{n.inputs[0], {static_cast<float>(site.scale), 0, site.is_signed}};
+  if (auto it = numbers_.find(n.inputs[0]); it != numbers_.end()) {
+    s.value = it->second;
+    return s;
+  }
+  const Node& q = g_.node(n.inputs[0].node);
+  if (q.op != "QuantizeV2" || n.inputs[0].slot != 0) return {};
+  const Tensor *low = g_.constant(q.inputs[1]), *high = g_.constant(q.inputs[2]);
+  if (!low || !high || low->size() != 1 || high->size() != 1) return {};
+  const bool scaled = q.attr_or<std::string>("mode", "MIN_COMBINED") == "SCALED";
+  if (!scaled && (site.is_signed || low->as_double() != 0)) return {};
+  const double top = site.is_signed ? std::max(std::abs(low->as_double()), std::abs(high->as_double())) : high->as_double();
+  if (std::abs(top / (site.is_signed ? 127 : 255) - site.scale) > 1e-5 * site.scale) return {};
+  s.value = q.inputs[0];
+  Source shifted = s;
+  // Padding by the convolution itself pads with code 0, which a zero point makes another number than 0.
+  const auto own = paddings_of(n, site.weights.codes.shape(), facts_.of(n.inputs[0]).shape);
+  if (own && all_zero(*own) && n.attr_or("padding_list", AttrList{}).ints.empty() && look_behind_shift(g_, shifted)) {
+    look_behind_pad(g_, shifted);
+    return shifted;
+  }
+  return s;
+}
+
+// SAME where it means the paddings that were in front of the codes.
+void Raiser::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
+  for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
+    if (auto it = old.attrs.find(kept); it != old.attrs.end()) conv.attrs.insert_or_assign(kept, it->second);
+  AttrList list = old.attr_or("padding_list", AttrList{});
+  if (!all_zero(source.pads)) {
+    conv.attrs["padding"] = "SAME";
+    if (paddings_of(conv, filter, facts_.of(source.value).shape) == source.pads) return;
+    list.ints = {0, 0, source.pads[0], source.pads[1], source.pads[2], source.pads[3], 0, 0};
+  }
+  if (list.ints.size() != 8) return;
+  conv.attrs["padding"] = "EXPLICIT";
+  conv.attrs["explicit_paddings"] = list;
+}
+
+NodeId Raiser::linear(NodeId fused, const Site& site, const Source& source) {
+  const Node old = g_.node(fused);
+  std::string name = old.name;
+  for (const char* tail : {"_eightbit_requantize", "_eightbit_quantized_conv", "_eightbit_quantized_depthwise_conv"})
+    if (name.ends_with(tail)) name.resize(name.size() - std::char_traits<char>::length(tail));
+  if (name == old.name && !outputs_.contains(fused)) g_.rename(fused, g_.unique_name(name + "_codes"));
+  const NodeId conv = add(name, site.depthwise ? "DepthwiseConv2dNative" : "Conv2D", {source.value, source.value}).node;
+  g_.node(conv).attrs["data_format"] = "NHWC";
+  g_.node(conv).controls = old.controls;
+  set_padding(g_.node(conv), old, site.weights.codes.shape(), source);
+  set_quantized(g_, conv, source.quant, site.weights);
+  return conv;
+}
+
+// Every Dequantize of the codes becomes the result itself; the first takes over its last node.
+void Raiser::give(NodeId fused, Value result) {
+  bool taken = false;
+  for (Consumers::Use use : uses_.of(Value{fused, 0})) {
+    Node& d = g_.node(use.node);
+    if (d.op != "Dequantize" || use.input != 0) continue;
+    d.attrs.clear();
+    if (taken) {
+      d.op = "Identity";
+      d.attrs["T"] = DType::f32;
+      d.inputs = {result};
+      if (!outputs_.contains(use.node)) g_.replace_uses({use.node, 0}, result);
+      continue;
+    }
+    const Node last = g_.node(result.node);
+    d.op = last.op;
+    d.inputs = last.inputs;
+    d.attrs = last.attrs;
+    d.controls.insert(d.controls.end(), last.controls.begin(), last.controls.end());
+    g_.remove(result.node);
+    result = {use.node, 0};
+    taken = true;
+  }
+  numbers_[{fused, 0}] = result;
+}
+
+bool Raiser::raise(NodeId id) {
+  const std::optional<Site> site = site_at(g_, id);
+  if (!site) return false;
+  const Node old = g_.node(id);
+  const std::optional<Source> source = source_of(old, *site);
+  if (!source) return false;
+  Value result{linear(id, *site, *source), 0};
+  const std::string name = g_.node(result.node).name;
+  const std::vector<double> sums = zero_point_sums(source->quant, site->weights, static_cast<int64_t>(site->bias.size()));
+  std::vector<float> bias;
+  for (size_t c = 0; c < sums.size(); ++c) {
+    const double b = site->bias[c] + sums[c];
+    // What is left when all of a float32 was compensation is its rounding.
+    bias.push_back(std::abs(b) <= std::ldexp(std::abs(sums[c]), -24) ? 0.0f : static_cast<float>(b));
+  }
+  if (std::any_of(bias.begin(), bias.end(), [](float b) { return b != 0; })) {
+    result = add(name + "/bias_add", "BiasAdd",
+                 {result, g_.add_const(name + "/bias", Tensor::from({static_cast<int64_t>(bias.size())}, bias))});
+    g_.node(result.node).attrs["data_format"] = "NHWC";
+  }
+  const bool six = site->top == 6 || old.attr_or<std::string>("_activation", "") == "Relu6";
+  if (site->relu) result = add(name + "/relu", six ? "Relu6" : "Relu", {result});
+  give(id, result);
+  return true;
+}
+
+}  // namespace
+
+bool pass_raise_int8(Graph& g, const Interface& io) {
+  Raiser raiser(g, io);
+  bool changed = false;
+  for (NodeId id : g.topological_order()) changed = raiser.raise(id) || changed;
+  if (changed) sweep(g, io);
+  return changed;
+}
+
+}  // namespace cytodet

@@ -1,0 +1,260 @@
+#include "graph/tf_int8.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "graph/passes/passes.h"
+
+namespace cytodet {
+namespace {
+
+struct Codes {
+  Value codes, low, high;
+};
+
+AttrList types(std::vector<DType> list) {
+  AttrList l;
+  l.types = std::move(list);
+  return l;
+}
+
+// A name as part of another node's.
+std::string flat(std::string name) {
+  if (const size_t at = name.find(':'); at != std::string::npos) name.replace(at, 1, "__port__");
+  return name;
+}
+
+class Emitter {
+ public:
+  Emitter(Graph& graph, const Interface& io) : g_(graph), facts_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
+  bool emit(NodeId conv, std::pair<float, float> range);
+
+ private:
+  Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
+    Node n;
+    n.name = g_.unique_name(base);
+    n.op = std::move(op);
+    n.inputs = std::move(inputs);
+    n.attrs = std::move(attrs);
+    return {g_.add(std::move(n)), 0};
+  }
+  Value constant(const std::string& base, float v) { return g_.add_const(base, Tensor::scalar(v)); }
+  bool dense_map(NodeId conv, const QuantConv& q) const;
+  Codes input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
+  Value above_zero(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
+  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in);
+  Value fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed);
+
+  struct Coded {
+    Value input;
+    Quant quant;
+    std::array<int64_t, 4> pads;
+    Codes codes;
+  };
+  Graph& g_;
+  const Facts facts_;
+  const Consumers uses_;
+  const std::set<NodeId> outputs_;
+  std::vector<Coded> coded_;
+};
+
+// One group, channels last.
+bool Emitter::dense_map(NodeId conv, const QuantConv& q) const {
+  const Node& n = g_.node(conv);
+  if (n.op != "Conv2D" && n.op != "DepthwiseConv2dNative") return false;
+  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return false;
+  const std::optional<Shape>& in = facts_.of(q.input).shape;
+  return !in || (in->size() == 4 && (in->back() < 0 || in->back() == q.weights.codes.dim(2)));
+}
+
+Value Emitter::above_zero(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads) {
+  const std::string in = flat(g_.name_of(q.input));
+  Value x = q.input;
+  if (*std::max_element(pads.begin(), pads.end()) > 0) {
+    std::vector<int32_t> all{0, 0, 0, 0, 0, 0, 0, 0};
+    std::copy(pads.begin(), pads.end(), all.begin() + 2);
+    AttrMap attrs;
+    attrs["T"] = DType::f32;
+    attrs["Tpaddings"] = DType::i32;
+    const Value sizes = g_.add_const(conv + "_eightbit_paddings_" + in, Tensor::from({4, 2}, all));
+    x = add(conv + "_eightbit_pad_" + in, "PadV2", {x, sizes, constant(conv + "_eightbit_padding_" + in, 0)}, attrs);
+  }
+  AttrMap attrs;
+  attrs["T"] = DType::f32;
+  const Value shift = constant(conv + "_eightbit_offset_" + in, static_cast<float>(q.quant.zero_point) * q.quant.scale);
+  return add(conv + "_eightbit_shift_" + in, "AddV2", {x, shift}, attrs);
+}
+
+// Convolutions that read one value in the same codes share them.
+Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads) {
+  for (const Coded& c : coded_)
+    if (c.input == q.input && c.quant == q.quant && c.pads == pads) return c.codes;
+  const Value x = q.quant.zero_point ? above_zero(conv, q, pads) : q.input;
+  const std::string in = flat(g_.name_of(q.input));
+  const float top = static_cast<float>(q.quant.is_signed ? 127 : 255) * q.quant.scale;
+  Codes c;
+  c.low = constant(conv + "_eightbit_min_" + in, q.quant.is_signed ? -top : 0);
+  c.high = constant(conv + "_eightbit_max_" + in, top);
+  AttrMap attrs;
+  attrs["T"] = q.quant.is_signed ? DType::qint8 : DType::quint8;
+  attrs["mode"] = "SCALED";
+  attrs["round_mode"] = "HALF_TO_EVEN";
+  attrs["ensure_minimum_range"] = 0.0f;
+  if (q.quant.is_signed) attrs["narrow_range"] = true;
+  c.codes = add(conv + "_eightbit_quantize_" + in, "QuantizeV2", {x, c.low, c.high}, attrs);
+  coded_.push_back({q.input, q.quant, pads, c});
+  return c;
+}
+
+std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in) {
+  const std::string name = g_.node(conv).name;
+  const int64_t channels = conv_channels(g_.node(conv).op, q.weights.codes.shape());
+  std::vector<float> low, high, bias;
+  const std::vector<double> sums = zero_point_sums(q.quant, q.weights, channels);
+  const Tensor* given = tail.bias < 0 ? nullptr : g_.constant(g_.node(tail.bias).inputs[1]);
+  for (size_t c = 0; c < sums.size(); ++c) {
+    const float top = 127 * q.weights.scales[q.weights.scales.size() == 1 ? 0 : c];
+    low.push_back(-top);
+    high.push_back(top);
+    bias.push_back(static_cast<float>((given ? given->as_double(static_cast<int64_t>(c)) : 0) - sums[c]));
+  }
+  const Value filter = g_.add_const(name + "_eightbit_filter_qint8_const", q.weights.codes.bitcast(DType::qint8)),
+              offset = g_.add_const(name + "_eightbit_bias", Tensor::from({channels}, bias)),
+              lo = g_.add_const(name + "_eightbit_filter_min", Tensor::from({channels}, low)),
+              hi = g_.add_const(name + "_eightbit_filter_max", Tensor::from({channels}, high));
+  return {in.codes, filter, offset, in.low, in.high, lo, hi};
+}
+
+Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed) {
+  const Node old = g_.node(conv);
+  const DType in = is_signed ? DType::qint8 : DType::quint8, out = tail.activation < 0 ? DType::qint8 : DType::quint8;
+  AttrMap attrs;
+  for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
+    if (auto it = old.attrs.find(kept); it != old.attrs.end()) attrs.insert(*it);
+  if (padded) {
+    attrs["padding"] = "VALID";
+    attrs.erase("explicit_paddings");
+  }
+  attrs["data_format"] = "NHWC";
+  attrs["Tinput"] = in;
+  attrs["Tfilter"] = DType::qint8;
+  attrs["Tbias"] = DType::f32;
+  attrs["Tsummand"] = attrs["out_type"] = out;
+  attrs["Tdevice_inputs"] = attrs["Tdevice_outputs"] = AttrList{};
+  std::vector<DType> given{in, DType::qint8};
+  given.resize(inputs.size(), DType::f32);
+  attrs["Thost_inputs"] = types(given);
+  attrs["Thost_outputs"] = types({out, DType::f32, DType::f32});
+  AttrList ops;
+  ops.strings = tail.activation < 0 ? std::vector<std::string>{"BiasAdd", "Requantize"}
+                                    : std::vector<std::string>{"BiasAdd", "Relu", "Requantize"};
+  attrs["fused_ops"] = ops;
+  // A range below 6 does not tell Relu6 from Relu; TensorFlow skips attributes with an underscore.
+  if (tail.activation >= 0 && g_.node(tail.activation).op == "Relu6") attrs["_activation"] = "Relu6";
+  const std::string op = old.op == "Conv2D" ? "_FusedQuantizedConv2D" : "_FusedQuantizedDepthwiseConv2D";
+  const Value v = add(old.name + "_eightbit_requantize", op, std::move(inputs), std::move(attrs));
+  g_.node(v.node).controls = old.controls;
+  return v;
+}
+
+bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
+  const std::optional<QuantConv> q = quantized(g_, conv);
+  if (!q || !dense_map(conv, *q)) return false;
+  const ConvTail tail = conv_tail(g_, uses_, outputs_, conv);
+  const bool relu = tail.activation >= 0;
+  float top = relu ? range.second : std::max(std::abs(range.first), std::abs(range.second));
+  if (relu && g_.node(tail.activation).op == "Relu6") top = std::min(top, 6.0f);
+  if (!std::isfinite(top) || !(top > 0)) return false;
+  std::array<int64_t, 4> pads{};
+  if (q->quant.zero_point) {
+    auto known = paddings_of(g_.node(conv), q->weights.codes.shape(), facts_.of(q->input).shape);
+    if (!known) return false;
+    pads = *known;
+  }
+  const std::string name = g_.node(conv).name;
+  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, input_codes(name, *q, pads));
+  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_min", relu ? 0 : -top));
+  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_max", top));
+  const bool padded = *std::max_element(pads.begin(), pads.end()) > 0;
+  const Value out = fused(conv, tail, std::move(inputs), padded, q->quant.is_signed);
+  Node& last = g_.node(tail.last);
+  last.op = "Dequantize";
+  last.inputs = {out, {out.node, 1}, {out.node, 2}};
+  last.attrs.clear();
+  last.attrs["T"] = relu ? DType::quint8 : DType::qint8;
+  last.attrs["mode"] = "SCALED";
+  return true;
+}
+
+}  // namespace
+
+ConvTail conv_tail(const Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, NodeId conv) {
+  ConvTail t{-1, -1, conv};
+  auto next = [&]() -> NodeId { return uses.sole(t.last) && !outputs.contains(t.last) ? uses.of(t.last)[0].node : -1; };
+  if (NodeId n = next(); n >= 0 && g.node(n).op == "BiasAdd" && g.constant(g.node(n).inputs[1]) && g.node(n).controls.empty())
+    t.bias = t.last = n;
+  if (NodeId n = next(); n >= 0 && (g.node(n).op == "Relu" || g.node(n).op == "Relu6") && g.node(n).controls.empty())
+    t.activation = t.last = n;
+  return t;
+}
+
+std::vector<double> zero_point_sums(const Quant& quant, const QuantWeights& weights, int64_t channels) {
+  std::vector<int64_t> sums(static_cast<size_t>(channels), 0);
+  for (int64_t i = 0; i < weights.codes.size(); ++i) sums[static_cast<size_t>(i % channels)] += weights.codes.data<int8_t>()[i];
+  std::vector<double> out;
+  for (size_t c = 0; c < sums.size(); ++c)
+    out.push_back(static_cast<double>(quant.zero_point) * quant.scale * weights.scales[weights.scales.size() == 1 ? 0 : c] *
+                  static_cast<double>(sums[c]));
+  return out;
+}
+
+int64_t conv_channels(const std::string& op, const Shape& filter) {
+  return op == "DepthwiseConv2dNative" ? filter[2] * filter[3] : filter.back();
+}
+
+std::optional<std::array<int64_t, 4>> paddings_of(const Node& conv, const Shape& filter, const std::optional<Shape>& input) {
+  const std::string padding = conv.attr<std::string>("padding");
+  std::array<int64_t, 4> pads{};
+  if (padding == "EXPLICIT") {
+    const std::vector<int64_t> all = conv.attr<AttrList>("explicit_paddings").ints;
+    if (all.size() != 8) return {};
+    std::copy(all.begin() + 2, all.begin() + 6, pads.begin());
+    return pads;
+  }
+  if (padding != "SAME") return pads;
+  const std::vector<int64_t> strides = conv.attr<AttrList>("strides").ints,
+                             dilations = conv.attr_or("dilations", AttrList{}).ints;
+  for (size_t side : {size_t{0}, size_t{1}}) {
+    const int64_t stride = strides.at(side + 1),
+                  extent = (filter[side] - 1) * (dilations.size() == 4 ? dilations[side + 1] : 1) + 1;
+    if (extent == 1) continue;
+    int64_t total = extent - 1;
+    if (stride > 1) {
+      if (!input || input->size() != 4 || (*input)[side + 1] < 0) return {};
+      const int64_t in = (*input)[side + 1], out = (in + stride - 1) / stride;
+      total = std::max<int64_t>(0, (out - 1) * stride + extent - in);
+    }
+    pads[2 * side] = total / 2;
+    pads[2 * side + 1] = total - total / 2;
+  }
+  return pads;
+}
+
+int to_tensorflow_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options) {
+  Interface io = options.interface;
+  for (const std::string& name : find_outputs(graph)) io.outputs.push_back(name);
+  Emitter emitter(graph, io);
+  int done = 0;
+  for (NodeId id : graph.topological_order()) {
+    const std::string name = graph.node(id).name;
+    const auto range = ranges.find(name);
+    if (range == ranges.end() || options.precise.contains(name)) continue;
+    done += emitter.emit(id, range->second);
+  }
+  if (done) sweep(graph, io);
+  return done;
+}
+
+}  // namespace cytodet

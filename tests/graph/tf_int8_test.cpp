@@ -1,0 +1,292 @@
+// Quantized convolutions as TensorFlow's integer convolutions and back.
+#include "graph/tf_int8.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "tests/graph/fixtures.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+
+Tensor random(Shape shape, float low, float high, unsigned seed) {
+  std::mt19937 rng(seed);
+  std::uniform_real_distribution<float> u(low, high);
+  Tensor t(DType::f32, std::move(shape));
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(rng);
+  return t;
+}
+
+struct Conv {
+  std::string name, padding;
+  int64_t kernel, stride, height, width;
+  bool depthwise = false;
+  std::string activation;  // Relu, Relu6, swish or none
+  float low = -0.3f, high = 2;
+  bool is_signed = false, biased = true;
+  std::vector<int64_t> pads;
+};
+
+void PrintTo(const Conv& c, std::ostream* out) { *out << c.name; }
+
+constexpr int64_t kIn = 4, kOut = 6, kMultiplier = 2;
+
+int64_t channels(const Conv& c) { return c.depthwise ? kIn * kMultiplier : kOut; }
+
+Graph float_graph(const Conv& c) {
+  Graph g;
+  placeholder(g, "x", {1, c.height, c.width, kIn});
+  constant(g, "w", random({c.kernel, c.kernel, kIn, c.depthwise ? kMultiplier : kOut}, -1, 1, 1));
+  AttrMap attrs = conv_attrs(c.padding, c.stride);
+  if (!c.pads.empty()) attrs["explicit_paddings"] = ints(c.pads);
+  add(g, "conv", c.depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"x", "w"}, attrs);
+  std::string last = "conv";
+  if (c.biased) {
+    constant(g, "b", random({channels(c)}, -1, 1, 2));
+    add(g, "bias", "BiasAdd", {"conv", "b"});
+    last = "bias";
+  }
+  if (c.activation.starts_with("Relu")) add(g, last = "relu", c.activation, {c.biased ? "bias" : "conv"});
+  if (c.activation == "swish") {
+    add(g, "sigmoid", "Sigmoid", {last});
+    add(g, "swish", "Mul", {last, "sigmoid"});
+    last = "swish";
+  }
+  add(g, "out", "Identity", {last});
+  return g;
+}
+
+Graph quantized_graph(const Conv& c) {
+  Graph g = float_graph(c);
+  const Tensor w = *g.constant(g.find("w"));
+  set_quantized(g, g.find("conv"), Quant::of_range(c.low, c.high, c.is_signed), quantize_weights(w, channels(c), true));
+  return g;
+}
+
+Tensor feed(const Conv& c) { return random({1, c.height, c.width, kIn}, c.low, c.high, 3); }
+
+OutputRanges range_of(const Graph& g, const Conv& c) {
+  const char* value = c.activation.starts_with("Relu") ? "relu" : c.biased ? "bias" : "conv";
+  const std::vector<float> v = run(g, value, feed(c));
+  const auto [low, high] = std::minmax_element(v.begin(), v.end());
+  return {{"conv", {*low, *high}}};
+}
+
+double step(const OutputRanges& ranges, const Conv& c) {
+  const auto [low, high] = ranges.at("conv");
+  return c.activation.starts_with("Relu") ? high / 255 : std::max(-low, high) / 127;
+}
+
+class TfInt8 : public ::testing::TestWithParam<Conv> {};
+
+TEST_P(TfInt8, ComputesTheSame) {
+  Graph g = quantized_graph(GetParam());
+  const std::vector<float> wanted = run(g, "out", feed(GetParam()));
+  const OutputRanges ranges = range_of(g, GetParam());
+  ASSERT_EQ(to_tensorflow_int8(g, ranges), 1);
+  g.check();
+  EXPECT_EQ(count(g, "Conv2D") + count(g, "DepthwiseConv2dNative"), 0);
+  const std::vector<float> got = run(g, "out", feed(GetParam()));
+  ASSERT_EQ(got.size(), wanted.size());
+  // Half a step of the result's codes; swish is at most 1.1 times as steep. A value between two input codes may round either way.
+  const double tolerance = step(ranges, GetParam()) * 0.51 * 1.1 + 1e-4;
+  size_t off = 0;
+  for (size_t i = 0; i < got.size(); ++i) off += std::abs(got[i] - wanted[i]) > tolerance;
+  EXPECT_LE(off, got.size() / 100);
+}
+
+TEST_P(TfInt8, IsRaised) {
+  const Graph before = quantized_graph(GetParam());
+  Graph g = before;
+  ASSERT_EQ(to_tensorflow_int8(g, range_of(before, GetParam())), 1);
+  PassOptions only;
+  only.only = {"raise_int8"};
+  EXPECT_TRUE(run_passes(g, only)[0].changed);
+  const auto was = quantized(before, before.find("conv")), is = quantized(g, g.require("conv"));
+  ASSERT_TRUE(was && is);
+  EXPECT_EQ(g.name_of(is->input), "x");
+  EXPECT_EQ(is->quant.zero_point, was->quant.zero_point);
+  EXPECT_EQ(is->quant.is_signed, was->quant.is_signed);
+  EXPECT_FLOAT_EQ(is->quant.scale, was->quant.scale);
+  EXPECT_EQ(is->weights.codes.shape(), was->weights.codes.shape());
+  EXPECT_TRUE(std::ranges::equal(is->weights.codes.span<int8_t>(), was->weights.codes.span<int8_t>()));
+  ASSERT_EQ(is->weights.scales.size(), was->weights.scales.size());
+  for (size_t c = 0; c < was->weights.scales.size(); ++c) EXPECT_FLOAT_EQ(is->weights.scales[c], was->weights.scales[c]);
+  for (const char* op : {"BiasAdd", "Relu", "Relu6", "PadV2", "AddV2", "Dequantize", "Conv2D", "DepthwiseConv2dNative"})
+    EXPECT_EQ(count(g, op), count(before, op)) << op;
+  EXPECT_EQ(g.node(g.find("conv")).attr<std::string>("padding"), GetParam().padding);
+  const std::vector<float> wanted = run(before, "out", feed(GetParam())), got = run(g, "out", feed(GetParam()));
+  for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 2e-5) << i;
+}
+
+// After all passes a raised graph still has its codes, and passes find nothing more to do.
+TEST_P(TfInt8, PassesKeepTheForm) {
+  Graph g = quantized_graph(GetParam());
+  to_tensorflow_int8(g, range_of(g, GetParam()));
+  const std::vector<float> integer = run(g, "out", feed(GetParam()));
+  run_passes(g, {});
+  ASSERT_TRUE(quantized(g, g.require("conv")));
+  const int nodes = g.size();
+  for (const PassReport& report : run_passes(g, {})) EXPECT_FALSE(report.changed) << report.pass;
+  EXPECT_EQ(g.size(), nodes);
+  ASSERT_TRUE(quantized(g, g.require("conv")));
+}
+
+const Conv kConvs[] = {
+    {"pointwise", "SAME", 1, 1, 5, 7},
+    {"pointwise_stride2", "SAME", 1, 2, 6, 7},
+    {"dense_same", "SAME", 3, 1, 6, 7, false, "Relu"},
+    {"dense_same_stride2", "SAME", 3, 2, 6, 7, false, "Relu6", -0.3f, 3},
+    {"dense_valid", "VALID", 3, 1, 6, 7, false, "swish"},
+    {"dense_explicit", "EXPLICIT", 3, 1, 6, 7, false, "", -1, 2, false, true, {0, 0, 1, 2, 2, 0, 0, 0}},
+    {"dense_without_zero_point", "SAME", 3, 2, 6, 6, false, "Relu", 0, 2},
+    {"dense_explicit_without_zero_point", "EXPLICIT", 3, 1, 6, 7, false, "", 0, 2, false, true, {0, 0, 1, 2, 2, 0, 0, 0}},
+    {"dense_signed", "SAME", 3, 2, 6, 6, false, "swish", -1, 2, true},
+    {"dense_without_bias", "SAME", 3, 1, 5, 5, false, "", -1, 2, false, false},
+    {"dense_relu_without_bias", "SAME", 3, 1, 5, 5, false, "Relu", -1, 2, false, false},
+    {"depthwise3_stride2", "SAME", 3, 2, 8, 6, true, "swish"},
+    {"depthwise5_stride2", "SAME", 5, 2, 8, 10, true, "Relu6", -0.27f, 4},
+    {"depthwise5", "SAME", 5, 1, 7, 6, true, "swish"},
+    {"depthwise_signed", "SAME", 3, 1, 7, 6, true, "", -2, 2, true},
+    {"depthwise_without_zero_point", "SAME", 3, 2, 8, 6, true, "Relu", 0, 3},
+    {"depthwise_explicit", "EXPLICIT", 3, 2, 8, 6, true, "", -1, 3, false, true, {0, 0, 1, 1, 1, 1, 0, 0}},
+};
+INSTANTIATE_TEST_SUITE_P(Convolutions, TfInt8, ::testing::ValuesIn(kConvs), [](const auto& given) { return given.param.name; });
+
+const Conv kPlain{"plain", "SAME", 3, 1, 6, 6, false, "Relu"};
+
+TEST(TfInt8Rules, WithoutARangeOrPreciseStays) {
+  Graph g = quantized_graph(kPlain);
+  const OutputRanges ranges = range_of(g, kPlain);
+  EXPECT_EQ(to_tensorflow_int8(g, {}), 0);
+  EXPECT_EQ(to_tensorflow_int8(g, ranges, {{}, {"conv"}}), 0);
+  EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {0, 0}}}), 0);
+  EXPECT_TRUE(quantized(g, g.find("conv")));
+}
+
+TEST(TfInt8Rules, AnOutputInTheChainEndsIt) {
+  Graph g = quantized_graph(kPlain);
+  EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {-5, 5}}}, {{{}, {"bias", "out"}}, {}}), 1);
+  EXPECT_EQ(g.node(g.require("bias")).op, "Dequantize");
+  EXPECT_EQ(g.node(g.require("relu")).op, "Relu");
+}
+
+TEST(TfInt8Rules, SharedInputIsCodedOnce) {
+  Graph g = float_graph(kPlain);
+  add(g, "other", "Conv2D", {"x", "w"}, conv_attrs("SAME"));
+  const QuantWeights w = quantize_weights(*g.constant(g.find("w")), kOut, true);
+  for (const char* conv : {"conv", "other"}) set_quantized(g, g.find(conv), Quant::of_range(-.3f, 2, false), w);
+  EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {0, 9}}, {"other", {-9, 9}}}), 2);
+  EXPECT_EQ(count(g, "QuantizeV2"), 1);
+  EXPECT_EQ(g.node(g.require("other")).op, "Dequantize");
+  g.require("conv_eightbit_quantize_x");
+  g.require("conv_eightbit_requantize");
+}
+
+TEST(TfInt8Rules, AnUnknownSizeThatPaddingNeedsStays) {
+  Conv strided = kPlain;
+  strided.stride = 2;
+  Graph g = quantized_graph(strided);
+  g.node(g.find("x")).attrs["shape"] = ShapeAttr{true, {1, -1, -1, kIn}};
+  EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {0, 9}}}), 0);
+  EXPECT_TRUE(quantized(g, g.find("conv")));
+}
+
+// Files of other programs: the ops that Intel's TensorFlow tools write.
+struct Foreign {
+  Graph g;
+  Tensor codes = Tensor(DType::qint8, {1, 1, 2, 3});
+  Foreign() {
+    for (int64_t i = 0; i < codes.size(); ++i) codes.data<int8_t>()[i] = static_cast<int8_t>(20 * i - 50);
+    placeholder(g, "x", {1, 2, 2, 2});
+    for (auto [name, v] : {std::pair{"zero", 0.0f}, {"four", 4.0f}, {"six", 6.0f}}) constant(g, name, Tensor::scalar(v));
+    constant(g, "filter", codes);
+    constant(g, "low", Tensor::from<float>({3}, {-1, -2, -3}));
+    constant(g, "high", Tensor::from<float>({3}, {1, 2, 3}));
+    constant(g, "bias", Tensor::from<float>({3}, {.5f, -.5f, .25f}));
+    AttrMap scaled;
+    scaled["T"] = DType::quint8;
+    scaled["mode"] = "SCALED";
+    add(g, "codes", "QuantizeV2", {"x", "zero", "four"}, scaled);
+    add(g, "q", "QuantizedConv2DWithBiasAndReluAndRequantize",
+        {"codes", "filter", "bias", "codes:1", "codes:2", "low", "high", "zero", "six"}, attrs());
+  }
+  AttrMap attrs() const {
+    AttrMap a = conv_attrs("SAME");
+    a["Tinput"] = a["out_type"] = DType::quint8;
+    return a;
+  }
+  void dequantize(const std::string& codes_name, const std::string& name) {
+    AttrMap scaled;
+    scaled["T"] = DType::quint8;
+    scaled["mode"] = "SCALED";
+    add(g, name, "Dequantize", {codes_name, codes_name + ":1", codes_name + ":2"}, scaled);
+  }
+  bool raise() { return run_passes(g, {{{}, {"out"}}, {{"raise_int8"}}, {}, "", {}})[0].changed; }
+};
+
+TEST(Pass_raise_int8, OpsOfOldNames) {
+  Foreign f;
+  f.dequantize("q", "out");
+  ASSERT_TRUE(f.raise());
+  EXPECT_EQ(f.g.node(f.g.require("out")).op, "Relu6");
+  const auto q = quantized(f.g, f.g.require("q"));
+  ASSERT_TRUE(q);
+  EXPECT_EQ(f.g.name_of(q->input), "x");
+  EXPECT_EQ(q->quant, (Quant{4.0f / 255, 0, false}));
+  EXPECT_EQ(q->weights.scales, (std::vector<float>{1 / 127.0f, 2 / 127.0f, 3 / 127.0f}));
+  // 1 and 4 are codes 64 and 255.
+  const std::vector<float> out = run(f.g, "out", Tensor::from<float>({1, 2, 2, 2}, {1, 4, 0, 0, 4, 4, 1, 1}));
+  const double a = 64 * 4 / 255.0, sum = a * 50 * 3 / 127 * -1;
+  EXPECT_NEAR(out[0], std::max(0.0, a * -50 / 127 + 4 * 10 / 127.0 + .5), 1e-5);
+  EXPECT_NEAR(out[2], std::max(0.0, sum / 5 + 4 * 50 * 3 / 127.0 + .25), 1e-5);
+}
+
+TEST(Pass_raise_int8, CodesFromOneToTheNext) {
+  Foreign f;
+  constant(f.g, "filter2", f.codes.reshaped({1, 1, 3, 2}));
+  constant(f.g, "bias2", [] {
+    Tensor t(DType::qint32, {2});
+    t.data<int32_t>()[0] = 1000;
+    return t;
+  }());
+  add(f.g, "q2", "QuantizedConv2DWithBiasAndReluAndRequantize",
+      {"q", "filter2", "bias2", "q:1", "q:2", "zero", "four", "zero", "four"}, f.attrs());
+  f.dequantize("q2", "out");
+  f.g.node(f.g.find("q2")).inputs[3] = f.g.value("zero");
+  f.g.node(f.g.find("q2")).inputs[4] = f.g.value("six");
+  ASSERT_TRUE(f.raise());
+  EXPECT_EQ(count(f.g, "Conv2D"), 2);
+  const auto q = quantized(f.g, f.g.require("q2"));
+  ASSERT_TRUE(q && quantized(f.g, f.g.require("q")));
+  EXPECT_EQ(f.g.node(q->input.node).op, "Relu6");
+  const Tensor& bias = *f.g.constant(f.g.require("q2/bias"));
+  EXPECT_FLOAT_EQ(bias.data<float>()[0], 1000 * (6.0f / 255) * (4.0f / 127));
+}
+
+TEST(Pass_raise_int8, RangesThatAreComputedStay) {
+  Foreign f;
+  f.dequantize("q", "out");
+  placeholder(f.g, "top", {});
+  f.g.node(f.g.find("codes")).inputs[2] = f.g.value("top");
+  EXPECT_FALSE(f.raise());
+}
+
+TEST(Pass_raise_int8, ASumThatIsNoZeroPointStays) {
+  Foreign f;
+  f.dequantize("q", "out");
+  constant(f.g, "half_code", Tensor::scalar(4.0f / 255 * 10.5f));
+  add(f.g, "sum", "AddV2", {"x", "half_code"});
+  f.g.node(f.g.find("codes")).inputs[0] = f.g.value("sum");
+  ASSERT_TRUE(f.raise());
+  const auto q = quantized(f.g, f.g.require("q"));
+  EXPECT_EQ(f.g.name_of(q->input), "sum");
+  EXPECT_EQ(q->quant.zero_point, 0);
+}
+
+}  // namespace
+}  // namespace cytodet
