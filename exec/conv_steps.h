@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "exec/step.h"
+#include "graph/quantized.h"
 
 namespace cytodet {
 
@@ -26,6 +28,7 @@ struct DenseConv {
   Tensor weights;
   std::vector<float> bias;
   Act act = Act::none;
+  std::optional<QuantConv> quant;  // the input becomes codes first; `weights` are then the numbers of the codes
 };
 
 // Depthwise convolution, multiplier 1: weights [kernel_h, kernel_w, channels, 1].
@@ -34,6 +37,7 @@ struct DepthwiseConv {
   Tensor weights;
   std::vector<float> bias;
   Act act = Act::none;
+  std::optional<QuantConv> quant;  // as of DenseConv
 };
 
 // One term of a weighted sum: a map that is `repeat` times smaller in height and width (nearest upsampling).
@@ -51,7 +55,7 @@ struct ConvIo {
   int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
 };
 
-// act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm".
+// act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm", "int8_patches_gemm".
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io);
 
 // weighted sum (or a copy of `input` when terms is empty) -> depthwise -> optional pointwise, worked in bands of rows:

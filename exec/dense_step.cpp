@@ -13,9 +13,11 @@ class DenseStep : public Step {
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual >= 0) inputs.push_back(io.residual);
     outputs = {io.output};
-    info.kernel = shape_.pointwise() ? "gemm" : "patches_gemm";
+    info.kernel = std::string(packed_.coded ? "int8_" : "") + (shape_.pointwise() ? "gemm" : "patches_gemm");
     info.macs = shape_.batch * shape_.out_h * shape_.out_w * packed_.k * packed_.n;
     row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
+    // Rows of codes that stay in the cache while all panels pass over them.
+    code_block_ = std::clamp<int64_t>(96 * 1024 / (packed_.stride() * 2), kRows, 480) / kRows * kRows;
     ScratchCutter cut(nullptr);
     pieces(cut);
     scratch_bytes = cut.total();
@@ -24,13 +26,15 @@ class DenseStep : public Step {
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < shape_.batch; ++n) {
       PanelMatrix matrix = packed_.matrix();
-      if (io_.gate >= 0) {
+      if (io_.gate >= 0 && !packed_.coded) {
         ScratchCutter cut(context.scratch);
         float* scaled = pieces(cut).weights;
         set_.scale_rows(matrix, context.in(io_.gate) + n * shape_.in_c, scaled);
         matrix.data = scaled;
       }
-      if (shape_.pointwise())
+      if (shape_.pointwise() && packed_.coded)
+        run_coded(context, n);
+      else if (shape_.pointwise())
         run_pointwise(context, n, matrix);
       else
         run_patches(context, n, matrix);
@@ -41,11 +45,13 @@ class DenseStep : public Step {
   struct Pieces {
     float* weights;
     float* patches;
+    int16_t* codes;
   };
   Pieces pieces(ScratchCutter& cut) const {
-    float* weights = io_.gate >= 0 ? cut.floats(packed_.weights.size()) : nullptr;
+    float* weights = io_.gate >= 0 && !packed_.coded ? cut.floats(packed_.weights.size()) : nullptr;
     float* patches = shape_.pointwise() ? nullptr : cut.floats(row_block_ * shape_.out_w * packed_.k);
-    return {weights, patches};
+    int16_t* codes = packed_.coded ? cut.codes((shape_.pointwise() ? code_block_ : row_block_ * shape_.out_w) * packed_.stride()) : nullptr;
+    return {weights, patches, codes};
   }
 
   Epilogue epilogue(RunContext& context, int64_t pixel) const {
@@ -65,7 +71,6 @@ class DenseStep : public Step {
       set_.gemm(context.in(io_.input) + (first + begin) * packed_.k, packed_.k, end - begin, matrix, panel_begin, panel_end,
                 context.out(io_.output) + (first + begin) * packed_.n, packed_.n, epilogue(context, first + begin));
     };
-    constexpr int64_t kRows = 12;
     if (pixels >= kRows * 2 * context.threads)
       for_each_chunk(context.threads, (pixels + kRows - 1) / kRows,
                      [&](int64_t b, int64_t e, int) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels()); });
@@ -73,15 +78,44 @@ class DenseStep : public Step {
       for_each_chunk(context.threads, packed_.panels(), [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
   }
 
+  void run_coded(RunContext& context, int64_t n) const {
+    const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
+    const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
+    auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end, int thread) {
+      ScratchCutter cut(context.scratch + thread * scratch_bytes);
+      int16_t* codes = pieces(cut).codes;
+      for (int64_t row = begin; row < end; row += code_block_) {
+        const int64_t rows = std::min(code_block_, end - row);
+        set_.quantize_rows(context.in(io_.input) + (first + row) * packed_.k, packed_.k, rows, packed_.k, gate, packed_.rule, codes);
+        set_.gemm_codes(codes, rows, packed_.code_matrix(), panel_begin, panel_end, context.out(io_.output) + (first + row) * packed_.n,
+                        packed_.n, epilogue(context, first + row));
+      }
+    };
+    if (pixels >= kRows * 2 * context.threads)
+      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, [&](int64_t b, int64_t e, int thread) {
+        part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels(), thread);
+      });
+    else
+      for_each_chunk(context.threads, packed_.panels(), [&](int64_t b, int64_t e, int thread) { part(0, pixels, b, e, thread); });
+  }
+
   void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
     const float* image = context.in(io_.input) + n * shape_.in_h * shape_.in_w * shape_.in_c;
     for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, [&](int64_t b, int64_t e, int thread) {
       ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      float* patches = pieces(cut).patches;
+      const Pieces piece = pieces(cut);
+      float* patches = piece.patches;
       for (int64_t block = b; block < e; ++block) {
         int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
         for (int64_t y = y0; y < y1; ++y) fill_patches(shape_, image, y, patches + (y - y0) * shape_.out_w * packed_.k);
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
+        if (packed_.coded) {
+          const int64_t rows = (y1 - y0) * shape_.out_w;
+          set_.quantize_rows(patches, packed_.k, rows, packed_.k, nullptr, packed_.rule, piece.codes);
+          set_.gemm_codes(piece.codes, rows, packed_.code_matrix(), 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n,
+                          packed_.n, epilogue(context, pixel));
+          continue;
+        }
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
                   context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
       }
@@ -93,7 +127,8 @@ class DenseStep : public Step {
   ConvIo io_;
   const KernelSet& set_;
   PackedDense packed_;
-  int64_t row_block_ = 1;
+  static constexpr int64_t kRows = 12;
+  int64_t row_block_ = 1, code_block_ = kRows;
 };
 
 class SumStep : public Step {

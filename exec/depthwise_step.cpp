@@ -27,7 +27,7 @@ class DepthwiseChainStep : public Step {
     if (io.residual >= 0) inputs.push_back(io.residual);
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
-    info.kernel = std::string(terms_.empty() ? "" : "sum_") + "depthwise" + (pointwise_ ? "_pointwise" : "");
+    info.kernel = std::string(depthwise_.coded ? "int8_" : "") + (terms_.empty() ? "" : "sum_") + "depthwise" + (pointwise_ ? "_pointwise" : "");
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.in_c * (s_.taps() + (pointwise_ ? pointwise_->n : 0));
     padded_w_ = std::max((s_.out_w - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1, s_.pad_left + s_.in_w);
     ring_rows_ = int64_t{s_.kernel_h - 1} * s_.dilation_h + 1;
@@ -50,6 +50,7 @@ class DepthwiseChainStep : public Step {
     float* ring;  // [ring_rows][padded_w][channels] and panel floats of slack
     float* zero;  // one such row of zeros
     float* depthwise;
+    int16_t* codes;  // of the depthwise rows, for the pointwise product
     float* sums;  // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
   };
   Pieces pieces(ScratchCutter& cut) const {
@@ -57,8 +58,9 @@ class DepthwiseChainStep : public Step {
     float* ring = cut.floats(ring_rows_ * row + depthwise_.panel);
     float* zero = cut.floats(row + depthwise_.panel);
     float* rows = pointwise_ ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
+    int16_t* codes = pointwise_ && pointwise_->coded ? cut.codes(group_ * s_.out_w * pointwise_->stride()) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, rows, sums};
+    return {ring, zero, rows, codes, sums};
   }
 
   void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
@@ -128,7 +130,9 @@ class DepthwiseChainStep : public Step {
               continue;
             }
             for (int64_t fill = std::max(have + 1, std::max<int64_t>(0, top)); fill <= iy; ++fill) {
-              source_row(context, n, fill, piece.ring + (fill % ring_rows_) * row_floats + s_.pad_left * s_.in_c);
+              float* to = piece.ring + (fill % ring_rows_) * row_floats + s_.pad_left * s_.in_c;
+              source_row(context, n, fill, to);
+              if (depthwise_.coded) set_.round_to_codes(to, s_.in_w * s_.in_c, depthwise_.rule);
               have = fill;
             }
             rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
@@ -141,6 +145,12 @@ class DepthwiseChainStep : public Step {
             e.residual = context.in(io_.residual) + pixel * pointwise_->n;
             e.residual_stride = pointwise_->n;
             e.residual_first = io_.residual_first;
+          }
+          if (pointwise_->coded) {
+            set_.quantize_rows(piece.depthwise, s_.in_c, count * s_.out_w, s_.in_c, nullptr, pointwise_->rule, piece.codes);
+            set_.gemm_codes(piece.codes, count * s_.out_w, pointwise_->code_matrix(), 0, pointwise_->panels(),
+                            context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
+            continue;
           }
           set_.gemm(piece.depthwise, s_.in_c, count * s_.out_w, pointwise_->matrix(), 0, pointwise_->panels(),
                     context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);

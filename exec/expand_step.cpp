@@ -22,7 +22,7 @@ class ExpandDepthwiseStep : public Step {
     inputs = {io.input};
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
-    info.kernel = "expand_depthwise";
+    info.kernel = expand_.coded ? "int8_expand_depthwise" : "expand_depthwise";
     info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();
     padded_w_ = std::max((d_.out_w - 1) * d_.stride_w + int64_t{d_.kernel_w - 1} * d_.dilation_w + 1, d_.pad_left + d_.in_w);
     ring_rows_ = int64_t{d_.kernel_h - 1} * d_.dilation_h + 1;
@@ -51,6 +51,7 @@ class ExpandDepthwiseStep : public Step {
     float* ring;     // [ring_rows][padded_w][panel]
     float* zero;     // one such row
     float* patches;  // [source rows of a band][out_w][k]; null when the expansion is pointwise
+    int16_t* codes;  // of the same rows
     float* sums;     // [bands][panels * panel]; thread 0's only
   };
   int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
@@ -58,8 +59,9 @@ class ExpandDepthwiseStep : public Step {
     float* ring = cut.floats(ring_rows_ * padded_w_ * expand_.panel);
     float* zero = cut.floats(padded_w_ * expand_.panel);
     float* patches = e_.pointwise() ? nullptr : cut.floats(source_rows() * e_.out_w * expand_.k);
+    int16_t* codes = expand_.coded ? cut.codes(source_rows() * e_.out_w * expand_.stride()) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, patches, sums};
+    return {ring, zero, patches, codes, sums};
   }
 
   void run_band(RunContext& context, int64_t n, int64_t band, int thread) const {
@@ -78,6 +80,8 @@ class ExpandDepthwiseStep : public Step {
       for (int64_t y = first; y <= last; ++y) fill_patches(e_, image, y, piece.patches + (y - first) * e_.out_w * expand_.k);
       source = piece.patches;
     }
+    if (piece.codes)
+      set_.quantize_rows(source, expand_.k, (last - first + 1) * e_.out_w, expand_.k, nullptr, expand_.rule, piece.codes);
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
     const Epilogue epilogue{expand_.bias.data(), expand_act_};
@@ -111,8 +115,13 @@ class ExpandDepthwiseStep : public Step {
           for (; have < iy; ++have) {
             int64_t at = have + 1;
             float* ring_row = piece.ring + (at % ring_rows_) * row_floats + d_.pad_left * panel;
-            set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1, ring_row - c,
-                      panel, epilogue);
+            if (piece.codes)
+              set_.gemm_codes(piece.codes + (at - first) * e_.out_w * expand_.stride(), e_.out_w, expand_.code_matrix(), p, p + 1,
+                              ring_row - c, panel, epilogue);
+            else
+              set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1, ring_row - c,
+                        panel, epilogue);
+            if (depthwise_.coded) set_.round_to_codes(ring_row, e_.out_w * panel, depthwise_.rule);
           }
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }

@@ -15,33 +15,59 @@ std::vector<NodeId> with(NodeId first, std::vector<NodeId> rest) {
   return rest;
 }
 
+// What a convolution reads and multiplies by; nothing when its filter is not known.
+struct Operands {
+  Value input;
+  Tensor filter;
+  std::optional<QuantConv> quant;
+  std::vector<NodeId> nodes;  // of the way from the input to the convolution
+};
+std::optional<Operands> operands(const Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.inputs.size() != 2) return {};
+  if (std::optional<QuantConv> q = quantized(low.graph, id); q && !low.is_wanted(n.inputs[0])) {
+    const NodeId dequantize = n.inputs[0].node;
+    return Operands{q->input, dequantize_weights(q->weights), q, {dequantize, low.graph.node(dequantize).inputs[0].node}};
+  }
+  const Tensor* filter = low.constant(n.inputs[1]);
+  if (!filter) return {};
+  return Operands{n.inputs[0], *filter, {}, {}};
+}
+
+void take(Lowering& low, NodeId id, const Operands& from, const Tail& tail) {
+  low.take(with(id, tail.nodes));
+  low.take(from.nodes);
+}
+
 }  // namespace
 
 bool match_dense_conv(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "Conv2D" || n.inputs.size() != 2) return false;
-  const Tensor* filter = low.constant(n.inputs[1]);
-  if (!filter) return false;
-  std::optional<ConvShape> shape = conv_shape(low, id, n.inputs[0], {id, 0}, *filter);
-  if (!shape || filter->dim(2) != shape->in_c) return false;
-  require_finite(*filter, n.name);
+  if (n.op != "Conv2D") return false;
+  std::optional<Operands> from = operands(low, id);
+  if (!from) return false;
+  std::optional<ConvShape> shape = conv_shape(low, id, from->input, {id, 0}, from->filter);
+  if (!shape || from->filter.dim(2) != shape->in_c) return false;
+  require_finite(from->filter, n.name);
   Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
   Layer layer;
-  layer.input = n.inputs[0];
-  layer.dense = DenseConv{*shape, *filter, tail.bias, tail.act};
+  layer.input = from->input;
+  layer.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant};
   set_tail(layer, tail);
-  low.take(with(id, tail.nodes));
+  take(low, id, *from, tail);
   low.layers.push_back(std::move(layer));
   return true;
 }
 
 bool match_matmul(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "MatMul" || n.inputs.size() != 2 || n.attr_or("transpose_a", false)) return false;
-  const Tensor* b = low.constant(n.inputs[1]);
-  const Shape* in = low.float_shape(n.inputs[0]);
+  if (n.op != "MatMul" || n.attr_or("transpose_a", false)) return false;
+  std::optional<Operands> from = operands(low, id);
+  if (!from) return false;
+  const Tensor* b = &from->filter;
+  const Shape* in = low.float_shape(from->input);
   const Shape* out = low.float_shape({id, 0});
-  if (!b || b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 ||
+  if (b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 ||
       elements(*out) == 0)
     return false;
   require_finite(*b, n.name);
@@ -58,28 +84,28 @@ bool match_matmul(Lowering& low, NodeId id) {
   s.out_c = weights.dim(1);
   Tail tail = absorb_tail(low, {id, 0}, s.out_c, true);
   Layer layer;
-  layer.input = n.inputs[0];
-  layer.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act};
+  layer.input = from->input;
+  layer.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant};
   set_tail(layer, tail);
-  low.take(with(id, tail.nodes));
+  take(low, id, *from, tail);
   low.layers.push_back(std::move(layer));
   return true;
 }
 
 bool match_depthwise(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "DepthwiseConv2dNative" || n.inputs.size() != 2) return false;
-  const Tensor* filter = low.constant(n.inputs[1]);
-  if (!filter || filter->rank() != 4 || filter->dim(3) != 1) return false;
-  std::optional<ConvShape> shape = conv_shape(low, id, n.inputs[0], {id, 0}, *filter);
-  if (!shape || filter->dim(2) != shape->in_c) return false;
-  require_finite(*filter, n.name);
+  if (n.op != "DepthwiseConv2dNative") return false;
+  std::optional<Operands> from = operands(low, id);
+  if (!from || from->filter.rank() != 4 || from->filter.dim(3) != 1) return false;
+  std::optional<ConvShape> shape = conv_shape(low, id, from->input, {id, 0}, from->filter);
+  if (!shape || from->filter.dim(2) != shape->in_c) return false;
+  require_finite(from->filter, n.name);
   Tail tail = absorb_tail(low, {id, 0}, shape->out_c, false);
   Layer layer;
-  layer.input = n.inputs[0];
-  layer.depthwise = DepthwiseConv{*shape, *filter, tail.bias, tail.act};
+  layer.input = from->input;
+  layer.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant};
   set_tail(layer, tail);
-  low.take(with(id, tail.nodes));
+  take(low, id, *from, tail);
   low.layers.push_back(std::move(layer));
   return true;
 }

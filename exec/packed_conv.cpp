@@ -14,22 +14,40 @@ FloatBuffer padded_bias(const std::vector<float>& bias, int64_t n, int panel) {
 
 }  // namespace
 
+CodeRule code_rule(const Quant& quant) {
+  return {1 / quant.scale, static_cast<float>(quant.lowest() - quant.zero_point), static_cast<float>(quant.highest() - quant.zero_point)};
+}
+
 PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
     : panel(set.panel),
       k(conv.shape.taps() * conv.shape.in_c),
       n(conv.shape.out_c),
-      weights(packed_size(k, n, panel)),
+      coded(conv.quant.has_value()),
       bias(padded_bias(conv.bias, n, panel)) {
-  pack_panels(conv.weights.data<float>(), k, n, panel, weights.data());
+  if (!coded) {
+    weights = FloatBuffer(packed_size(k, n, panel));
+    pack_panels(conv.weights.data<float>(), k, n, panel, weights.data());
+    return;
+  }
+  const QuantWeights& w = conv.quant->weights;
+  rule = code_rule(conv.quant->quant);
+  codes = Buffer<int16_t>(packed_codes_size(k, n, panel));
+  pack_codes(w.codes.data<int8_t>(), k, n, panel, codes.data());
+  scales = FloatBuffer(bias.size());
+  for (int64_t i = 0; i < n; ++i) scales.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
 }
 
 PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv)
     : panel(set.panel),
       channels(conv.shape.in_c),
       taps(conv.shape.taps()),
+      coded(conv.quant.has_value()),
       weights(packed_size(taps, channels, panel)),
       bias(padded_bias(conv.bias, channels, panel)) {
   pack_panels(conv.weights.data<float>(), taps, channels, panel, weights.data());
+  if (!coded) return;
+  rule = code_rule(conv.quant->quant);
+  for (int64_t i = 0; i < weights.size(); ++i) weights.data()[i] *= conv.quant->quant.scale;
 }
 
 void fill_patches(const ConvShape& s, const float* in, int64_t oy, float* out) {

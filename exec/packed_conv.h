@@ -5,14 +5,22 @@
 
 namespace cytodet {
 
+// How the floats of a value become codes.
+CodeRule code_rule(const Quant& quant);
+
 struct PackedDense {
   PackedDense(const KernelSet& set, const DenseConv& conv);
   PanelMatrix matrix() const { return {weights.data(), k, n}; }
+  CodeMatrix code_matrix() const { return {codes.data(), k, n, scales.data()}; }
   int64_t panels() const { return (n + panel - 1) / panel; }
+  int64_t stride() const { return code_stride(k); }
 
   int panel;
-  int64_t k, n;  // kernel_h * kernel_w * in_c, out_c
-  FloatBuffer weights, bias;
+  int64_t k, n;          // kernel_h * kernel_w * in_c, out_c
+  bool coded = false;    // codes and scales hold the weights; else `weights` does
+  CodeRule rule;         // of the input
+  FloatBuffer weights, bias, scales;
+  Buffer<int16_t> codes;
 };
 
 struct PackedDepthwise {
@@ -23,6 +31,10 @@ struct PackedDepthwise {
 
   int panel;
   int64_t channels, taps;
+  // With codes the input is rounded to codes that stay floats: their products with the (then scaled) weights and the sums of some taps
+  // are exact but for the last rounding.
+  bool coded = false;
+  CodeRule rule;
   FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]
 };
 

@@ -32,13 +32,14 @@ class Step {
 // body(i, thread) for i in [0, n), split in equal runs over the context's threads (OpenMP). body must not throw.
 void for_each_chunk(int threads, int64_t n, const std::function<void(int64_t begin, int64_t end, int thread)>& body);
 
-// Floats with 64-byte alignment, owned.
-class FloatBuffer {
+// Zeroed elements with 64-byte alignment, owned.
+template <class T>
+class Buffer {
  public:
-  FloatBuffer() = default;
-  explicit FloatBuffer(int64_t n) : data_(aligned_buffer(static_cast<size_t>(n) * sizeof(float))), size_(n) {}
-  float* data() { return static_cast<float*>(data_.get()); }
-  const float* data() const { return static_cast<const float*>(data_.get()); }
+  Buffer() = default;
+  explicit Buffer(int64_t n) : data_(aligned_buffer(static_cast<size_t>(n) * sizeof(T))), size_(n) {}
+  T* data() { return static_cast<T*>(data_.get()); }
+  const T* data() const { return static_cast<const T*>(data_.get()); }
   int64_t size() const { return size_; }
 
  private:
@@ -46,18 +47,24 @@ class FloatBuffer {
   int64_t size_ = 0;
 };
 
+using FloatBuffer = Buffer<float>;
+
 // Cuts a scratch area into 64-byte aligned pieces; with a null base it only counts (total()).
 class ScratchCutter {
  public:
   explicit ScratchCutter(char* base) : base_(base) {}
-  float* floats(int64_t n) {
-    char* piece = base_ ? base_ + total_ : nullptr;
-    total_ += (n * static_cast<int64_t>(sizeof(float)) + 63) / 64 * 64;
-    return reinterpret_cast<float*>(piece);
-  }
+  float* floats(int64_t n) { return cut<float>(n); }
+  int16_t* codes(int64_t n) { return cut<int16_t>(n); }
   int64_t total() const { return total_; }
 
  private:
+  template <class T>
+  T* cut(int64_t n) {
+    char* piece = base_ ? base_ + total_ : nullptr;
+    total_ += (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+    return reinterpret_cast<T*>(piece);
+  }
+
   char* base_;
   int64_t total_ = 0;
 };

@@ -6,6 +6,18 @@ struct V {
   using T = __m256;
   static constexpr int width = 8;
   static constexpr int tile_rows = 6;
+  using I = __m256i;
+  static I izero() { return _mm256_setzero_si256(); }
+  static I iload(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const I*>(p)); }
+  static I pair(const int16_t* p) { return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p))); }
+  static I dot(I sum, I a, I b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+  static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
+  static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static void store_codes(int16_t* p, T x) {
+    const I wide = _mm256_cvtps_epi32(x);
+    const I packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(wide, wide), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+  }
   static T zero() { return _mm256_setzero_ps(); }
   static T set(float x) { return _mm256_set1_ps(x); }
   static T load(const float* p) { return _mm256_loadu_ps(p); }

@@ -6,6 +6,20 @@ struct V {
   using T = __m512;
   static constexpr int width = 16;
   static constexpr int tile_rows = 12;
+  using I = __m512i;
+  static I izero() { return _mm512_setzero_si512(); }
+  static I iload(const int16_t* p) { return _mm512_loadu_si512(p); }
+  static I pair(const int16_t* p) { return _mm512_castps_si512(_mm512_set1_ps(*reinterpret_cast<const float*>(p))); }
+#ifdef __AVX512VNNI__
+  static I dot(I sum, I a, I b) { return _mm512_dpwssd_epi32(sum, a, b); }
+#else
+  static I dot(I sum, I a, I b) { return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)); }
+#endif
+  static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
+  static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static void store_codes(int16_t* p, T x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+  }
   static T zero() { return _mm512_setzero_ps(); }
   static T set(float x) { return _mm512_set1_ps(x); }
   static T load(const float* p) { return _mm512_loadu_ps(p); }
@@ -30,5 +44,9 @@ struct V {
 #include "exec/kernels/f32_impl.h"
 
 namespace cytodet {
+#ifdef __AVX512VNNI__
+const KernelSet kAvx512VnniKernels = make_set("avx512_vnni");
+#else
 const KernelSet kAvx512Kernels = make_set("avx512");
+#endif
 }

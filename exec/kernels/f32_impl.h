@@ -7,7 +7,7 @@
 
 namespace cytodet {
 
-extern const KernelSet kSse2Kernels, kAvx2Kernels, kAvx512Kernels;
+extern const KernelSet kSse2Kernels, kAvx2Kernels, kAvx512Kernels, kAvx512VnniKernels;
 
 namespace {
 
@@ -74,31 +74,15 @@ struct TileEnd {
   int columns;
 };
 
+// Residual and activation on a tile's sums, and the store.
 template <Act act, int Rows, int Vectors>
-inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc, const TileEnd& end) {
-  const float* bias = end.bias;
-  const float* residual = end.residual;
-  const int64_t ldr = end.ldr;
-  const int columns = end.columns;
-  Vec acc[Rows][Vectors];
-  for (int v = 0; v < Vectors; ++v) {
-    Vec start = V::load(bias + v * V::width);
-    for (int r = 0; r < Rows; ++r) acc[r][v] = start;
-  }
-  for (int64_t i = 0; i < k; ++i) {
-    Vec bv[Vectors];
-    for (int v = 0; v < Vectors; ++v) bv[v] = V::load(b + i * kPanel + v * V::width);
-    for (int r = 0; r < Rows; ++r) {
-      Vec av = V::set(a[r * lda + i]);
-      for (int v = 0; v < Vectors; ++v) acc[r][v] = V::fma(av, bv[v], acc[r][v]);
-    }
-  }
-  bool whole = columns == Vectors * V::width;
+inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const TileEnd& end) {
+  const bool whole = end.columns == Vectors * V::width;
   for (int r = 0; r < Rows; ++r) {
     alignas(64) float tail[kPanel], add[kPanel];
-    const float* from = residual ? residual + r * ldr : nullptr;
+    const float* from = end.residual ? end.residual + r * end.ldr : nullptr;
     if (from && !whole) {
-      for (int j = 0; j < Vectors * V::width; ++j) add[j] = j < columns ? from[j] : 0.0f;
+      for (int j = 0; j < Vectors * V::width; ++j) add[j] = j < end.columns ? from[j] : 0.0f;
       from = add;
     }
     for (int v = 0; v < Vectors; ++v) {
@@ -109,8 +93,26 @@ inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, fl
       V::store(whole ? c + r * ldc + v * V::width : tail + v * V::width, x);
     }
     if (!whole)
-      for (int j = 0; j < columns; ++j) c[r * ldc + j] = tail[j];
+      for (int j = 0; j < end.columns; ++j) c[r * ldc + j] = tail[j];
   }
+}
+
+template <Act act, int Rows, int Vectors>
+inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc, const TileEnd& end) {
+  Vec acc[Rows][Vectors];
+  for (int v = 0; v < Vectors; ++v) {
+    Vec start = V::load(end.bias + v * V::width);
+    for (int r = 0; r < Rows; ++r) acc[r][v] = start;
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    Vec bv[Vectors];
+    for (int v = 0; v < Vectors; ++v) bv[v] = V::load(b + i * kPanel + v * V::width);
+    for (int r = 0; r < Rows; ++r) {
+      Vec av = V::set(a[r * lda + i]);
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = V::fma(av, bv[v], acc[r][v]);
+    }
+  }
+  finish_tile<act, Rows, Vectors>(acc, c, ldc, end);
 }
 
 template <Act act, int Rows, int Vectors>
@@ -156,6 +158,98 @@ void gemm_act(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int6
 void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
           int64_t ldc, const Epilogue& e) {
   with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
+}
+
+// Products of code pairs: b holds [pairs][panel][2].
+template <Act act, int Rows, int Vectors>
+inline void code_tile(const int16_t* a, int64_t lda, int64_t k, const int16_t* b, const float* scales, float* c, int64_t ldc,
+                      const TileEnd& end) {
+  typename V::I acc[Rows][Vectors];
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) acc[r][v] = V::izero();
+  for (int64_t i = 0; i < k; i += 2) {
+    typename V::I bv[Vectors];
+    for (int v = 0; v < Vectors; ++v) bv[v] = V::iload(b + i * kPanel + v * 2 * V::width);
+    for (int r = 0; r < Rows; ++r) {
+      typename V::I av = V::pair(a + r * lda + i);
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = V::dot(acc[r][v], av, bv[v]);
+    }
+  }
+  Vec sums[Rows][Vectors];
+  for (int v = 0; v < Vectors; ++v) {
+    Vec scale = V::load(scales + v * V::width), bias = V::load(end.bias + v * V::width);
+    for (int r = 0; r < Rows; ++r) sums[r][v] = V::fma(V::to_float(acc[r][v]), scale, bias);
+  }
+  finish_tile<act, Rows, Vectors>(sums, c, ldc, end);
+}
+
+template <Act act, int Rows, int Vectors>
+inline void code_tiles(int64_t& m, int64_t rows, const int16_t* a, int64_t lda, const int16_t* b, const float* scales, float* c,
+                       int64_t ldc, TileEnd end) {
+  const float* residual = end.residual;
+  for (; m + Rows <= rows; m += Rows) {
+    if (residual) end.residual = residual + m * end.ldr;
+    code_tile<act, Rows, Vectors>(a + m * lda, lda, lda, b, scales, c + m * ldc, ldc, end);
+  }
+}
+
+template <Act act, int Vectors>
+inline void code_rows(int64_t rows, const int16_t* a, int64_t lda, const int16_t* b, const float* scales, float* c, int64_t ldc,
+                      const TileEnd& end) {
+  int64_t m = 0;
+  code_tiles<act, V::tile_rows, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
+  code_tiles<act, 4, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
+  code_tiles<act, 1, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
+}
+
+void gemm_codes(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+                const Epilogue& e) {
+  with_act(e.act, [&]<Act act>() {
+    const int64_t lda = code_stride(b.k);
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      const int64_t column = p * kPanel;
+      const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
+      const TileEnd end{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns};
+      if (columns > V::width)
+        code_rows<act, 2>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
+      else
+        code_rows<act, 1>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
+    }
+  });
+}
+
+inline Vec to_code(Vec x, const CodeRule& rule) {
+  // Not a number becomes the lowest code.
+  return V::round(V::min(V::max(V::mul(x, V::set(rule.inverse_scale)), V::set(rule.lowest)), V::set(rule.highest)));
+}
+
+void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, int16_t* out) {
+  for (int64_t r = 0; r < rows; ++r, in += lda, out += code_stride(k)) {
+    int64_t i = 0;
+    for (; i + V::width <= k; i += V::width) {
+      Vec x = V::load(in + i);
+      if (gate) x = V::mul(x, V::load(gate + i));
+      V::store_codes(out + i, to_code(x, rule));
+    }
+    if (i < k) {
+      alignas(64) float tail[V::width] = {};
+      alignas(64) int16_t codes[V::width];
+      for (int64_t j = i; j < k; ++j) tail[j - i] = gate ? in[j] * gate[j] : in[j];
+      V::store_codes(codes, to_code(V::load(tail), rule));
+      for (int64_t j = i; j < k; ++j) out[j] = codes[j - i];
+    }
+    if (k % 2) out[k] = 0;
+  }
+}
+
+void round_to_codes(float* x, int64_t n, const CodeRule& rule) {
+  int64_t i = 0;
+  for (; i + V::width <= n; i += V::width) V::store(x + i, to_code(V::load(x + i), rule));
+  if (i == n) return;
+  alignas(64) float tail[V::width] = {};
+  for (int64_t j = i; j < n; ++j) tail[j - i] = x[j];
+  V::store(tail, to_code(V::load(tail), rule));
+  for (int64_t j = i; j < n; ++j) x[j] = tail[j - i];
 }
 
 // KernelW: taps of a row, known when compiled (0: any).
@@ -290,7 +384,7 @@ void scale_rows(const PanelMatrix& b, const float* scale, float* out) {
 }
 
 constexpr KernelSet make_set(const char* name) {
-  return {name, kPanel, gemm, depthwise_row, weighted_sum_row, activation, scale_rows};
+  return {name, kPanel, gemm, gemm_codes, quantize_rows, round_to_codes, depthwise_row, weighted_sum_row, activation, scale_rows};
 }
 
 }  // namespace

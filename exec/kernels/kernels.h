@@ -25,6 +25,21 @@ struct PanelMatrix {
   int64_t k = 0, n = 0;
 };
 
+// A matrix [k, n] of 8-bit codes widened to 16 bits, for products of codes that are exact in 32 bits: panels as above, each stored
+// [(k + 1) / 2][panel][2], rows 2i and 2i + 1 side by side (a missing last row is zeros).
+struct CodeMatrix {
+  const int16_t* data = nullptr;
+  int64_t k = 0, n = 0;
+  const float* scales = nullptr;  // one per column, padded to a multiple of `panel`: number = sum of products * scale
+};
+inline int64_t code_stride(int64_t k) { return (k + 1) / 2 * 2; }  // 16-bit codes of a row of k
+
+// How floats become codes: round(x * inverse_scale), clamped. Codes are relative to the zero point, so zero is code 0.
+struct CodeRule {
+  float inverse_scale = 1;
+  float lowest = -127, highest = 127;
+};
+
 // Depthwise taps over rows of pixels: out pixel x reads pixels x*stride + kx*dilation, kx < kernel_w, of each row. A whole panel
 // of channels is read (never stored) at every pixel, so rows need panel floats of slack behind their last channel.
 struct DepthwiseRow {
@@ -56,6 +71,13 @@ struct KernelSet {
   // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
   void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
                int64_t ldc, const Epilogue& epilogue);
+  // The same on codes: a[m, code_stride(k)], the epilogue on sum * scales[column] + bias.
+  void (*gemm_codes)(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+                     const Epilogue& epilogue);
+  // Rows of codes out[rows][code_stride(k)] of in[rows][lda], each column times gate[column] first (null: 1).
+  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, int16_t* out);
+  // x[i] = its code, still a float.
+  void (*round_to_codes)(float* x, int64_t n, const CodeRule& rule);
   void (*depthwise_row)(const DepthwiseRow& job);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
@@ -70,5 +92,8 @@ inline const KernelSet& kernels() { return kernels(isa()); }
 // Floats that a packed [k, n] takes, and packing from row-major; `panel` as in the KernelSet.
 int64_t packed_size(int64_t k, int64_t n, int panel);
 void pack_panels(const float* b, int64_t k, int64_t n, int panel, float* out);
+// 16-bit words of a packed code matrix, and packing from row-major codes.
+int64_t packed_codes_size(int64_t k, int64_t n, int panel);
+void pack_codes(const int8_t* b, int64_t k, int64_t n, int panel, int16_t* out);
 
 }  // namespace cytodet
