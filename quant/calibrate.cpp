@@ -1,7 +1,7 @@
 #include "quant/calibrate.h"
 
 #include <algorithm>
-#include <limits>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "graph/control_flow.h"
 #include "graph/op.h"
+#include "quant/channels.h"
 
 namespace cytodet {
 namespace {
@@ -34,47 +35,20 @@ Value after_bias(const Graph& graph, const Consumers& uses, Value v) {
 // What one stream saw of one value.
 struct Watch {
   std::unique_ptr<Observer> observer;
-  std::vector<float> channel_low, channel_high;
+  ChannelExtremes channels;
   bool seen = false;
 
-  void see_channels(const Tensor& t) {
-    const size_t channels = t.rank() > 0 ? static_cast<size_t>(t.dim(-1)) : 1;
-    start_channels(channels);
-    const float* v = t.data<float>();
-    for (const float* end = v + t.size(); v != end; v += channels) widen(v, v);
-  }
   void merge(const Watch& other) {
     if (!other.seen) return;
     observer->merge(*other.observer);
-    if (!other.channel_low.empty()) {
-      start_channels(other.channel_low.size());
-      widen(other.channel_low.data(), other.channel_high.data());
-    }
+    channels.merge(other.channels);
     seen = true;
   }
   Range range() const {
     Range r = observer->range();
-    r.channel_low = channel_low;
-    r.channel_high = channel_high;
+    r.channel_low = channels.low;
+    r.channel_high = channels.high;
     return r;
-  }
-
- private:
-  void start_channels(size_t channels) {
-    if (channel_low.empty()) {
-      channel_low.assign(channels, std::numeric_limits<float>::infinity());
-      channel_high.assign(channels, -std::numeric_limits<float>::infinity());
-    }
-    if (channel_low.size() != channels)
-      throw Error("", "its last dimension differs between samples", "calibrate without --per-channel");
-  }
-  void widen(const float* lows, const float* highs) {
-    float* low = channel_low.data();
-    float* high = channel_high.data();
-    for (size_t c = 0, n = channel_low.size(); c < n; ++c) {
-      low[c] = lows[c] < low[c] ? lows[c] : low[c];
-      high[c] = highs[c] > high[c] ? highs[c] : high[c];
-    }
   }
 };
 
@@ -92,8 +66,9 @@ struct Stream {
 
 struct Sample {
   size_t index;
-  std::string problem;         // the sample is bad
-  std::optional<Error> fatal;  // the network is
+  std::string problem;                       // the sample is bad
+  std::map<int, std::vector<double>> means;  // of each channel, by tap
+  std::optional<Error> fatal;                // the network is
 };
 
 class Calibrator {
@@ -106,6 +81,8 @@ class Calibrator {
     if (plan.taps.empty())
       throw Error("graph", "has no convolution or matrix product with a constant filter", "calibrate with --values all");
     taps_ = plan.taps;
+    for (NodeId id : graph.ids())
+      if (is_layer(graph, id)) read_by_layers_.insert(graph.name_of(graph.node(id).inputs[0]));
     auto compiled = Plan::compile(graph, plan);
     int streams = options.streams > 0 ? options.streams : usable_cpus();
     streams = std::clamp(streams, 1, static_cast<int>(std::max<size_t>(1, data.samples.size())));
@@ -133,13 +110,13 @@ class Calibrator {
     size_t next = 0;
     Pipeline<Sample> pipeline{[&]() -> std::optional<Sample> {
                                 if (next >= data_.samples.size()) return std::nullopt;
-                                return Sample{next++, {}, {}};
+                                return Sample{next++, {}, {}, {}};
                               },
                               [&](Sample& s, int stream) { work(s, streams_[static_cast<size_t>(stream)]); },
                               [&](Sample& s) {
                                 if (s.fatal) throw *s.fatal;
                                 if (s.problem.empty())
-                                  ++result_.ranges.images;
+                                  add_means(s);
                                 else
                                   result_.problems.push_back(s.problem);
                                 progress.add();
@@ -155,13 +132,13 @@ class Calibrator {
       return;
     }
     try {
-      stream.runner.run([&](int tap, const Tensor& t) { see(stream, s.index, tap, t); });
+      stream.runner.run([&](int tap, const Tensor& t) { see(stream, s, tap, t); });
     } catch (const Error& e) {
       s.fatal = e.within(data_.samples[s.index]);
     }
   }
 
-  void see(Stream& stream, size_t sample, int tap, const Tensor& t) {
+  void see(Stream& stream, Sample& sample, int tap, const Tensor& t) {
     if (t.size() == 0) return;
     const std::string node = "node " + taps_[static_cast<size_t>(tap)];
     std::span<const float> values = t.span<float>();
@@ -169,12 +146,23 @@ class Calibrator {
     if (!e.finite) throw Error(node, "gives NaN or infinite values", "check the weights and the input's normalisation");
     Watch& watch = stream.watches[static_cast<size_t>(tap)];
     watch.seen = true;
-    watch.observer->see(values, e, static_cast<int64_t>(sample));
-    if (options_.records) stream.extents.push_back({static_cast<int64_t>(sample), tap, e.low, e.high});
+    watch.observer->see(values, e, static_cast<int64_t>(sample.index));
+    if (options_.records) stream.extents.push_back({static_cast<int64_t>(sample.index), tap, e.low, e.high});
+    if (read_by_layers_.contains(taps_[static_cast<size_t>(tap)])) sample.means[tap] = channel_means(t);
     try {
-      if (options_.per_channel) watch.see_channels(t);
+      if (options_.per_channel) watch.channels.see(t);
     } catch (const Error& error) {
       throw error.within(node);
+    }
+  }
+
+  // In the order of the samples: sums of doubles depend on it.
+  void add_means(const Sample& s) {
+    ++result_.ranges.images;
+    for (const auto& [tap, means] : s.means) {
+      std::vector<double>& sums = mean_sums_[tap];
+      sums.resize(means.size(), 0);
+      for (size_t c = 0; c < means.size(); ++c) sums[c] += means[c];
     }
   }
 
@@ -191,6 +179,10 @@ class Calibrator {
     });
     for (size_t tap = 0; tap < taps_.size(); ++tap)
       if (all[tap].seen) result_.ranges.values[taps_[tap]] = std::move(ranges[tap]);
+    for (const auto& [tap, sums] : mean_sums_)
+      for (double sum : sums)
+        result_.ranges.values[taps_[static_cast<size_t>(tap)]].channel_mean.push_back(
+            static_cast<float>(sum / static_cast<double>(result_.ranges.images)));
   }
 
   void gather_records() {
@@ -206,6 +198,8 @@ class Calibrator {
   const CalibrateOptions& options_;
   const ObserverRow& row_;
   std::vector<std::string> taps_;
+  std::set<std::string> read_by_layers_;
+  std::map<int, std::vector<double>> mean_sums_;  // by tap
   std::vector<Stream> streams_;
   Calibration result_;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cfloat>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -37,7 +36,7 @@ std::string_view trim(std::string_view s) {
 std::optional<float> number(std::string_view s) {
   double v = 0;
   auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
-  if (error != std::errc() || end != s.data() + s.size() || !(std::abs(v) <= FLT_MAX)) return {};
+  if (error != std::errc() || end != s.data() + s.size() || !rounds_to_float(v)) return {};
   return static_cast<float>(v);
 }
 

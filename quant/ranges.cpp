@@ -1,8 +1,8 @@
 #include "quant/ranges.h"
 
-#include <cfloat>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -32,7 +32,7 @@ std::string text(const Json& object, const char* key) {
 float finite(const Json& j, const std::string& field) {
   if (!j.is_number()) wrong(field, "must be a number");
   double v = j.get<double>();
-  if (!(std::abs(v) <= FLT_MAX)) wrong(field, "is not a finite float");
+  if (!rounds_to_float(v)) wrong(field, "is not a finite float");
   return static_cast<float>(v);
 }
 
@@ -52,16 +52,16 @@ void require_upright(float low, float high, const std::string& field) {
 
 Range read_range(const Json& j, const std::string& field) {
   if (!j.is_object()) wrong(field, "must be an object with \"low\" and \"high\"");
+  static const std::set<std::string> known{"low", "high", "degenerate", "channel_low", "channel_high", "channel_mean"};
   for (auto it = j.begin(); it != j.end(); ++it)
-    if (it.key() != "low" && it.key() != "high" && it.key() != "channel_low" && it.key() != "channel_high" &&
-        it.key() != "degenerate")
-      wrong(field + "." + it.key(), "is not a known field");
+    if (!known.contains(it.key())) wrong(field + "." + it.key(), "is not a known field");
   Range r;
   r.low = finite(member(j, "low", field + ".low"), field + ".low");
   r.high = finite(member(j, "high", field + ".high"), field + ".high");
   require_upright(r.low, r.high, field);
   r.channel_low = finites(j, "channel_low", field + ".channel_low");
   r.channel_high = finites(j, "channel_high", field + ".channel_high");
+  r.channel_mean = finites(j, "channel_mean", field + ".channel_mean");
   if (r.channel_low.size() != r.channel_high.size()) wrong(field, "has channel_low and channel_high of different lengths");
   for (size_t c = 0; c < r.channel_low.size(); ++c)
     require_upright(r.channel_low[c], r.channel_high[c], field + " channel " + std::to_string(c));
@@ -108,6 +108,7 @@ Json to_json(const Range& r) {
     j["channel_low"] = shortest(r.channel_low);
     j["channel_high"] = shortest(r.channel_high);
   }
+  if (!r.channel_mean.empty()) j["channel_mean"] = shortest(r.channel_mean);
   return j;
 }
 

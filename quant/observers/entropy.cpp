@@ -11,6 +11,9 @@ namespace {
 constexpr int kCodes = 256;
 constexpr int kMostBins = 2048;  // on each side of 0
 
+// What clipped numbers find where there were none: far less than one, but not impossible.
+constexpr double kEmpty = 1e-4;
+
 double x_log_x(double x) { return x > 0 ? x * std::log(x) : 0; }
 
 // Counts of bins [first, first + size) with the sums that make a candidate cheap.
@@ -40,18 +43,18 @@ class Reference {
   double total() const { return sums_.back(); }
 
   // Kullback-Leibler divergence between the numbers clipped to bins [a, b) and what 256 codes keep of the numbers inside: each
-  // code's count spread evenly over those of its bins that are not empty. Infinite when a clipped number has no code.
+  // code's count spread evenly over those of its bins that are not empty.
   double divergence(int a, int b) const {
     const int bins = b - a;
     double clipped_low = sum(sums_, first_, a), clipped_high = sum(sums_, b, end()), inside = sum(sums_, a, b);
+    if (inside == 0) return std::numeric_limits<double>::infinity();
     double cross = 0;
     for (int code = 0; code < kCodes; ++code) {
       int from = a + code * bins / kCodes, to = a + (code + 1) * bins / kCodes;
       double q = sum(sums_, from, to), used = sum(used_, from, to), p = q;
       if (from == a) add_clipped(clipped_low, from, p, used);
       if (to == b) add_clipped(clipped_high, to - 1, p, used);
-      if (p > 0 && q == 0) return std::numeric_limits<double>::infinity();
-      if (p > 0) cross += p * std::log(q / used);
+      if (p > 0) cross += p * std::log(q > 0 ? q / used : kEmpty);
     }
     double own = sum(logs_, a, b) + edge_gain(clipped_low, a) + edge_gain(clipped_high, b - 1);
     return (own - cross) / total() - std::log(total()) + std::log(inside);
