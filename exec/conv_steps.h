@@ -55,7 +55,8 @@ struct ConvIo {
   int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
 };
 
-// act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm", "int8_patches_gemm".
+// act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",
+// "int8_patches_gemm".
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io);
 
 // weighted sum (or a copy of `input` when terms is empty) -> depthwise -> optional pointwise, worked in bands of rows:

@@ -50,7 +50,8 @@ class DenseStep : public Step {
   Pieces pieces(ScratchCutter& cut) const {
     float* weights = io_.gate >= 0 && !packed_.coded ? cut.floats(packed_.weights.size()) : nullptr;
     float* patches = shape_.pointwise() ? nullptr : cut.floats(row_block_ * shape_.out_w * packed_.k);
-    int16_t* codes = packed_.coded ? cut.codes((shape_.pointwise() ? code_block_ : row_block_ * shape_.out_w) * packed_.stride()) : nullptr;
+    int16_t* codes =
+        packed_.coded ? cut.codes((shape_.pointwise() ? code_block_ : row_block_ * shape_.out_w) * packed_.stride()) : nullptr;
     return {weights, patches, codes};
   }
 
@@ -86,9 +87,10 @@ class DenseStep : public Step {
       int16_t* codes = pieces(cut).codes;
       for (int64_t row = begin; row < end; row += code_block_) {
         const int64_t rows = std::min(code_block_, end - row);
-        set_.quantize_rows(context.in(io_.input) + (first + row) * packed_.k, packed_.k, rows, packed_.k, gate, packed_.rule, codes);
-        set_.gemm_codes(codes, rows, packed_.code_matrix(), panel_begin, panel_end, context.out(io_.output) + (first + row) * packed_.n,
-                        packed_.n, epilogue(context, first + row));
+        set_.quantize_rows(context.in(io_.input) + (first + row) * packed_.k, packed_.k, rows, packed_.k, gate, packed_.rule,
+                           codes);
+        set_.gemm_codes(codes, rows, packed_.code_matrix(), panel_begin, panel_end,
+                        context.out(io_.output) + (first + row) * packed_.n, packed_.n, epilogue(context, first + row));
       }
     };
     if (pixels >= kRows * 2 * context.threads)
@@ -112,8 +114,8 @@ class DenseStep : public Step {
         if (packed_.coded) {
           const int64_t rows = (y1 - y0) * shape_.out_w;
           set_.quantize_rows(patches, packed_.k, rows, packed_.k, nullptr, packed_.rule, piece.codes);
-          set_.gemm_codes(piece.codes, rows, packed_.code_matrix(), 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n,
-                          packed_.n, epilogue(context, pixel));
+          set_.gemm_codes(piece.codes, rows, packed_.code_matrix(), 0, packed_.panels(),
+                          context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
           continue;
         }
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),

@@ -27,7 +27,8 @@ class DepthwiseChainStep : public Step {
     if (io.residual >= 0) inputs.push_back(io.residual);
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
-    info.kernel = std::string(depthwise_.coded ? "int8_" : "") + (terms_.empty() ? "" : "sum_") + "depthwise" + (pointwise_ ? "_pointwise" : "");
+    info.kernel = std::string(depthwise_.coded ? "int8_" : "") + (terms_.empty() ? "" : "sum_") + "depthwise" +
+                  (pointwise_ ? "_pointwise" : "");
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.in_c * (s_.taps() + (pointwise_ ? pointwise_->n : 0));
     padded_w_ = std::max((s_.out_w - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1, s_.pad_left + s_.in_w);
     ring_rows_ = int64_t{s_.kernel_h - 1} * s_.dilation_h + 1;
@@ -51,7 +52,7 @@ class DepthwiseChainStep : public Step {
     float* zero;  // one such row of zeros
     float* depthwise;
     int16_t* codes;  // of the depthwise rows, for the pointwise product
-    float* sums;  // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
+    float* sums;     // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
   };
   Pieces pieces(ScratchCutter& cut) const {
     int64_t row = padded_w_ * s_.in_c;

@@ -119,8 +119,8 @@ class ExpandDepthwiseStep : public Step {
               set_.gemm_codes(piece.codes + (at - first) * e_.out_w * expand_.stride(), e_.out_w, expand_.code_matrix(), p, p + 1,
                               ring_row - c, panel, epilogue);
             else
-              set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1, ring_row - c,
-                        panel, epilogue);
+              set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1,
+                        ring_row - c, panel, epilogue);
             if (depthwise_.coded) set_.round_to_codes(ring_row, e_.out_w * panel, depthwise_.rule);
           }
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;

@@ -67,8 +67,7 @@ bool match_matmul(Lowering& low, NodeId id) {
   const Tensor* b = &from->filter;
   const Shape* in = low.float_shape(from->input);
   const Shape* out = low.float_shape({id, 0});
-  if (b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 ||
-      elements(*out) == 0)
+  if (b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 || elements(*out) == 0)
     return false;
   require_finite(*b, n.name);
   Tensor weights = *b;

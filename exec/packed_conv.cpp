@@ -15,7 +15,8 @@ FloatBuffer padded_bias(const std::vector<float>& bias, int64_t n, int panel) {
 }  // namespace
 
 CodeRule code_rule(const Quant& quant) {
-  return {1 / quant.scale, static_cast<float>(quant.lowest() - quant.zero_point), static_cast<float>(quant.highest() - quant.zero_point)};
+  return {1 / quant.scale, static_cast<float>(quant.lowest() - quant.zero_point),
+          static_cast<float>(quant.highest() - quant.zero_point)};
 }
 
 PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
@@ -34,7 +35,8 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
   codes = Buffer<int16_t>(packed_codes_size(k, n, panel));
   pack_codes(w.codes.data<int8_t>(), k, n, panel, codes.data());
   scales = FloatBuffer(bias.size());
-  for (int64_t i = 0; i < n; ++i) scales.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
+  for (int64_t i = 0; i < n; ++i)
+    scales.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
 }
 
 PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv)

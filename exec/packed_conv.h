@@ -16,9 +16,9 @@ struct PackedDense {
   int64_t stride() const { return code_stride(k); }
 
   int panel;
-  int64_t k, n;          // kernel_h * kernel_w * in_c, out_c
-  bool coded = false;    // codes and scales hold the weights; else `weights` does
-  CodeRule rule;         // of the input
+  int64_t k, n;        // kernel_h * kernel_w * in_c, out_c
+  bool coded = false;  // codes and scales hold the weights; else `weights` does
+  CodeRule rule;       // of the input
   FloatBuffer weights, bias, scales;
   Buffer<int16_t> codes;
 };
@@ -31,8 +31,8 @@ struct PackedDepthwise {
 
   int panel;
   int64_t channels, taps;
-  // With codes the input is rounded to codes that stay floats: their products with the (then scaled) weights and the sums of some taps
-  // are exact but for the last rounding.
+  // With codes the input is rounded to codes that stay floats: their products with the (then scaled) weights and the sums of some
+  // taps are exact but for the last rounding.
   bool coded = false;
   CodeRule rule;
   FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]

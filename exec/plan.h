@@ -14,9 +14,9 @@ namespace cytodet {
 struct PlanOptions {
   std::map<std::string, Shape> input_shapes;  // by input name; needed where the Placeholder's own shape is not static
   std::vector<std::string> outputs;           // "name" or "name:slot"; empty: find_outputs(graph)
-  std::vector<std::string> taps;              // values to be seen by run(tap): computed as they stand, nothing is fused across them
-  int threads = 1;                            // used inside one run()
-  bool fuse = true;                           // false: one plain step per node (the oracle of the kernels)
+  std::vector<std::string> taps;  // values to be seen by run(tap): computed as they stand, nothing is fused across them
+  int threads = 1;                // used inside one run()
+  bool fuse = true;               // false: one plain step per node (the oracle of the kernels)
 };
 
 struct TensorSpec {

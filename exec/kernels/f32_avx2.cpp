@@ -5,12 +5,18 @@ namespace {
 struct V {
   using T = __m256;
   static constexpr int width = 8;
+  static constexpr int code_rows = 6;
   static constexpr int tile_rows = 6;
   using I = __m256i;
   static I izero() { return _mm256_setzero_si256(); }
   static I iload(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const I*>(p)); }
   static I pair(const int16_t* p) { return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p))); }
-  static I dot(I sum, I a, I b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+  static I dot(I sum, I a, I b) {
+    // As an instruction of our own: the compiler would keep two copies of every sum and run out of registers.
+    const I products = _mm256_madd_epi16(a, b);
+    asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products));
+    return sum;
+  }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static void store_codes(int16_t* p, T x) {

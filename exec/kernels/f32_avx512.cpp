@@ -5,6 +5,7 @@ namespace {
 struct V {
   using T = __m512;
   static constexpr int width = 16;
+  static constexpr int code_rows = 12;
   static constexpr int tile_rows = 12;
   using I = __m512i;
   static I izero() { return _mm512_setzero_si512(); }
@@ -49,4 +50,4 @@ const KernelSet kAvx512VnniKernels = make_set("avx512_vnni");
 #else
 const KernelSet kAvx512Kernels = make_set("avx512");
 #endif
-}
+}  // namespace cytodet

@@ -165,19 +165,26 @@ template <Act act, int Rows, int Vectors>
 inline void code_tile(const int16_t* a, int64_t lda, int64_t k, const int16_t* b, const float* scales, float* c, int64_t ldc,
                       const TileEnd& end) {
   typename V::I acc[Rows][Vectors];
+#pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) acc[r][v] = V::izero();
   for (int64_t i = 0; i < k; i += 2) {
     typename V::I bv[Vectors];
+#pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) bv[v] = V::iload(b + i * kPanel + v * 2 * V::width);
+#pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       typename V::I av = V::pair(a + r * lda + i);
+#pragma GCC unroll 16
       for (int v = 0; v < Vectors; ++v) acc[r][v] = V::dot(acc[r][v], av, bv[v]);
     }
   }
   Vec sums[Rows][Vectors];
+#pragma GCC unroll 16
   for (int v = 0; v < Vectors; ++v) {
     Vec scale = V::load(scales + v * V::width), bias = V::load(end.bias + v * V::width);
+#pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) sums[r][v] = V::fma(V::to_float(acc[r][v]), scale, bias);
   }
   finish_tile<act, Rows, Vectors>(sums, c, ldc, end);
@@ -197,8 +204,7 @@ template <Act act, int Vectors>
 inline void code_rows(int64_t rows, const int16_t* a, int64_t lda, const int16_t* b, const float* scales, float* c, int64_t ldc,
                       const TileEnd& end) {
   int64_t m = 0;
-  code_tiles<act, V::tile_rows, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
-  code_tiles<act, 4, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
+  code_tiles<act, V::code_rows, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
   code_tiles<act, 1, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
 }
 
@@ -209,7 +215,8 @@ void gemm_codes(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_
     for (int64_t p = first_panel; p < last_panel; ++p) {
       const int64_t column = p * kPanel;
       const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-      const TileEnd end{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns};
+      const TileEnd end{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
+                        columns};
       if (columns > V::width)
         code_rows<act, 2>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
       else

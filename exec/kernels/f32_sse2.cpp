@@ -5,6 +5,7 @@ namespace {
 struct V {
   using T = __m128;
   static constexpr int width = 4;
+  static constexpr int code_rows = 4;
   static constexpr int tile_rows = 6;
   using I = __m128i;
   static I izero() { return _mm_setzero_si128(); }

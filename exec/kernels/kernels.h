@@ -25,7 +25,8 @@ struct PanelMatrix {
   int64_t k = 0, n = 0;
 };
 
-// A matrix [k, n] of 8-bit codes widened to 16 bits, for products of codes that are exact in 32 bits: panels as above, each stored
+// A matrix [k, n] of 8-bit codes widened to 16 bits, for products of codes that are exact in 32 bits: panels as above, each
+// stored
 // [(k + 1) / 2][panel][2], rows 2i and 2i + 1 side by side (a missing last row is zeros).
 struct CodeMatrix {
   const int16_t* data = nullptr;
@@ -72,10 +73,11 @@ struct KernelSet {
   void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
                int64_t ldc, const Epilogue& epilogue);
   // The same on codes: a[m, code_stride(k)], the epilogue on sum * scales[column] + bias.
-  void (*gemm_codes)(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
-                     const Epilogue& epilogue);
+  void (*gemm_codes)(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
+                     int64_t ldc, const Epilogue& epilogue);
   // Rows of codes out[rows][code_stride(k)] of in[rows][lda], each column times gate[column] first (null: 1).
-  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, int16_t* out);
+  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+                        int16_t* out);
   // x[i] = its code, still a float.
   void (*round_to_codes)(float* x, int64_t n, const CodeRule& rule);
   void (*depthwise_row)(const DepthwiseRow& job);
