@@ -44,7 +44,7 @@ class Emitter {
   bool dense_map(NodeId conv, const QuantConv& q) const;
   Codes input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
   Value above_zero(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
-  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in);
+  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in, double low);
   Value fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed);
 
   struct Coded {
@@ -108,7 +108,8 @@ Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const st
   return c;
 }
 
-std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in) {
+std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in,
+                                            double low_end) {
   const std::string name = g_.node(conv).name;
   const int64_t channels = conv_channels(g_.node(conv).op, q.weights.codes.shape());
   std::vector<float> low, high, bias;
@@ -118,7 +119,7 @@ std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, c
     const float top = 127 * q.weights.scales[q.weights.scales.size() == 1 ? 0 : c];
     low.push_back(-top);
     high.push_back(top);
-    bias.push_back(static_cast<float>((given ? given->as_double(static_cast<int64_t>(c)) : 0) - sums[c]));
+    bias.push_back(static_cast<float>((given ? given->as_double(static_cast<int64_t>(c)) : 0) - sums[c] - low_end));
   }
   const Value filter = g_.add_const(name + "_eightbit_filter_qint8_const", q.weights.codes.bitcast(DType::qint8)),
               offset = g_.add_const(name + "_eightbit_bias", Tensor::from({channels}, bias)),
@@ -129,7 +130,7 @@ std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, c
 
 Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed) {
   const Node old = g_.node(conv);
-  const DType in = is_signed ? DType::qint8 : DType::quint8, out = tail.activation < 0 ? DType::qint8 : DType::quint8;
+  const DType in = is_signed ? DType::qint8 : DType::quint8, out = DType::quint8;
   AttrMap attrs;
   for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
     if (auto it = old.attrs.find(kept); it != old.attrs.end()) attrs.insert(*it);
@@ -164,9 +165,10 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
   if (!q || !dense_map(conv, *q)) return false;
   const ConvTail tail = conv_tail(g_, uses_, outputs_, conv);
   const bool relu = tail.activation >= 0;
-  float top = relu ? range.second : std::max(std::abs(range.first), std::abs(range.second));
-  if (relu && g_.node(tail.activation).op == "Relu6") top = std::min(top, 6.0f);
-  if (!std::isfinite(top) || !(top > 0)) return false;
+  const float low = relu ? 0 : range.first;
+  float high = range.second;
+  if (relu && g_.node(tail.activation).op == "Relu6") high = std::min(high, 6.0f);
+  if (!std::isfinite(low) || !std::isfinite(high - low) || !(high - low > 0)) return false;
   std::array<int64_t, 4> pads{};
   if (q->quant.zero_point) {
     auto known = paddings_of(g_.node(conv), q->weights.codes.shape(), facts_.of(q->input).shape);
@@ -174,17 +176,19 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
     pads = *known;
   }
   const std::string name = g_.node(conv).name;
-  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, input_codes(name, *q, pads));
-  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_min", relu ? 0 : -top));
-  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_max", top));
+  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, input_codes(name, *q, pads), low);
+  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_min", 0));
+  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_max", high - low));
   const bool padded = *std::max_element(pads.begin(), pads.end()) > 0;
   const Value out = fused(conv, tail, std::move(inputs), padded, q->quant.is_signed);
+  std::vector<Value> inverse{out, {out.node, 1}, {out.node, 2}};
+  if (!relu) inverse = {out, constant(name + "_eightbit_result_min", low), constant(name + "_eightbit_result_max", high)};
   Node& last = g_.node(tail.last);
   last.op = "Dequantize";
-  last.inputs = {out, {out.node, 1}, {out.node, 2}};
+  last.inputs = std::move(inverse);
   last.attrs.clear();
-  last.attrs["T"] = relu ? DType::quint8 : DType::qint8;
-  last.attrs["mode"] = "SCALED";
+  last.attrs["T"] = DType::quint8;
+  last.attrs["mode"] = relu ? "SCALED" : "MIN_COMBINED";
   return true;
 }
 
@@ -193,7 +197,8 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
 ConvTail conv_tail(const Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, NodeId conv) {
   ConvTail t{-1, -1, conv};
   auto next = [&]() -> NodeId { return uses.sole(t.last) && !outputs.contains(t.last) ? uses.of(t.last)[0].node : -1; };
-  if (NodeId n = next(); n >= 0 && g.node(n).op == "BiasAdd" && g.constant(g.node(n).inputs[1]) && g.node(n).controls.empty())
+  if (NodeId n = next(); n >= 0 && g.node(n).op == "BiasAdd" && g.node(n).inputs.size() == 2 && g.constant(g.node(n).inputs[1]) &&
+                         g.node(n).controls.empty())
     t.bias = t.last = n;
   if (NodeId n = next(); n >= 0 && (g.node(n).op == "Relu" || g.node(n).op == "Relu6") && g.node(n).controls.empty())
     t.activation = t.last = n;
@@ -226,9 +231,9 @@ std::optional<std::array<int64_t, 4>> paddings_of(const Node& conv, const Shape&
   if (padding != "SAME") return pads;
   const std::vector<int64_t> strides = conv.attr<AttrList>("strides").ints,
                              dilations = conv.attr_or("dilations", AttrList{}).ints;
+  if (strides.size() != 4) return {};
   for (size_t side : {size_t{0}, size_t{1}}) {
-    const int64_t stride = strides.at(side + 1),
-                  extent = (filter[side] - 1) * (dilations.size() == 4 ? dilations[side + 1] : 1) + 1;
+    const int64_t stride = strides[side + 1], extent = (filter[side] - 1) * (dilations.size() == 4 ? dilations[side + 1] : 1) + 1;
     if (extent == 1) continue;
     int64_t total = extent - 1;
     if (stride > 1) {

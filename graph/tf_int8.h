@@ -4,7 +4,9 @@
 //     -> _FusedQuantizedConv2D | _FusedQuantizedDepthwiseConv2D {BiasAdd, [Relu,] Requantize} -> Dequantize
 //
 // Its codes know no zero point: the sum moves the value above 0 and the bias takes zero_point * scale * sum of weights back. The
-// padding comes first, so that a padded 0 moves as well. The pass raise_int8 is the way back to graph/quantized.h's form.
+// padding comes first, so that a padded 0 moves as well. Results without Relu leave the same way: the bias also takes the low end
+// of the range off, the codes are unsigned, and Dequantize MIN_COMBINED adds it again. The pass raise_int8 is the way back to
+// graph/quantized.h's form.
 #pragma once
 
 #include <array>

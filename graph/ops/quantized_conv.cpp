@@ -62,6 +62,8 @@ void eval_fused(OpCall& call) {
   const Tensor &low = call.in[at + 2], &high = call.in[at + 3];
   need(low.size() == high.size() && (low.size() == 1 || low.size() == oc), "needs one filter range, or one per channel");
   need(!fused.bias || call.in[2].size() == oc, "needs one bias per channel");
+  for (size_t i : {at, at + 1, at + 4, at + 5})
+    need(call.in[i].size() == 1, "needs one range of the input and one of the result");
   const DType type = call.node.attr<DType>("out_type");
   need(type == DType::quint8 || type == DType::qint8, "needs an 8-bit result");
   const double most = type == DType::quint8 ? 255 : 127, least = type == DType::quint8 ? 0 : -128;

@@ -14,7 +14,7 @@ struct Site {
   double scale = 1;  // of the input's codes
   QuantWeights weights;
   std::vector<double> bias;
-  float top = 0;  // greatest number of the result's range
+  float top = 0;  // of the result's range
 };
 
 std::optional<double> top_of(const Graph& g, Value low, Value high) {
@@ -27,7 +27,7 @@ std::optional<double> top_of(const Graph& g, Value low, Value high) {
 // The range of the codes: given, or that of the QuantizeV2 that makes them.
 std::optional<double> input_top(const Graph& g, Value codes, Value low, Value high) {
   const Node& q = g.node(codes.node);
-  if (q.op == "QuantizeV2" && low == Value{codes.node, 1} && high == Value{codes.node, 2})
+  if (q.op == "QuantizeV2" && q.inputs.size() == 3 && low == Value{codes.node, 1} && high == Value{codes.node, 2})
     return top_of(g, q.inputs[1], q.inputs[2]);
   return top_of(g, low, high);
 }
@@ -98,7 +98,7 @@ bool all_zero(const std::array<int64_t, 4>& pads) { return *std::max_element(pad
 // point.
 void look_behind_pad(const Graph& g, Source& source) {
   const Node& pad = g.node(source.value.node);
-  if (pad.op != "Pad" && pad.op != "PadV2") return;
+  if (!(pad.op == "Pad" && pad.inputs.size() == 2) && !(pad.op == "PadV2" && pad.inputs.size() == 3)) return;
   const Tensor *sizes = g.constant(pad.inputs[1]), *value = pad.op == "PadV2" ? g.constant(pad.inputs[2]) : nullptr;
   if (!sizes || sizes->size() != 8 || (pad.op == "PadV2" && (!value || value->size() != 1 || value->as_double() != 0))) return;
   const std::vector<int64_t> p = sizes->as_ints();
@@ -110,7 +110,7 @@ void look_behind_pad(const Graph& g, Source& source) {
 // x in AddV2(x, zero_point * scale): codes with a zero point. False when the sum is another one.
 bool look_behind_shift(const Graph& g, Source& source) {
   const Node& add = g.node(source.value.node);
-  if (add.op != "AddV2" || source.quant.is_signed || source.value.slot != 0) return false;
+  if (add.op != "AddV2" || add.inputs.size() != 2 || source.quant.is_signed || source.value.slot != 0) return false;
   const Tensor* shift = g.constant(add.inputs[1]);
   if (!shift || shift->size() != 1 || shift->dtype() != DType::f32) return false;
   const double z = shift->as_double() / source.quant.scale, code = std::nearbyint(z);
@@ -120,10 +120,23 @@ bool look_behind_shift(const Graph& g, Source& source) {
   return true;
 }
 
+// What a Dequantize of a result adds to its codes times their scale; empty when it reads them in another way.
+std::optional<double> offset_of(const Graph& g, const Node& d, NodeId fused, double top) {
+  if (d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0] != Value{fused, 0}) return {};
+  if (d.inputs[1] == Value{fused, 1} && d.inputs[2] == Value{fused, 2}) return 0;
+  const Tensor *low = g.constant(d.inputs[1]), *high = g.constant(d.inputs[2]);
+  if (!low || !high || low->size() != 1 || high->size() != 1) return {};
+  const double a = low->as_double(), b = high->as_double();
+  const bool scaled = d.attr_or<std::string>("mode", "MIN_COMBINED") == "SCALED";
+  if (!scaled && d.attr_or("T", DType::quint8) != DType::quint8) return {};
+  const double range = scaled ? std::max(std::abs(a), std::abs(b)) : b - a;
+  return std::abs(range - top) <= 1e-5 * top ? std::optional<double>(scaled ? 0 : a) : std::nullopt;
+}
+
 class Raiser {
  public:
   Raiser(Graph& graph, const Interface& io) : g_(graph), facts_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
-  bool raise(NodeId id);
+  bool raise(NodeId id);  // true when another node now reads the result
 
  private:
   std::optional<Source> source_of(const Node& n, const Site& site) const;
@@ -137,7 +150,8 @@ class Raiser {
     n.attrs["T"] = DType::f32;
     return {g_.add(std::move(n)), 0};
   }
-  void give(NodeId fused, Value result);
+  void give(NodeId fused, const std::vector<NodeId>& readers, Value result);
+  Value with_bias(Value linear, const Site& site, const Source& source, double offset);
 
   Graph& g_;
   const Facts facts_;
@@ -153,7 +167,7 @@ std::optional<Source> Raiser::source_of(const Node& n, const Site& site) const {
     return s;
   }
   const Node& q = g_.node(n.inputs[0].node);
-  if (q.op != "QuantizeV2" || n.inputs[0].slot != 0) return {};
+  if (q.op != "QuantizeV2" || n.inputs[0].slot != 0 || q.inputs.size() != 3) return {};
   const Tensor *low = g_.constant(q.inputs[1]), *high = g_.constant(q.inputs[2]);
   if (!low || !high || low->size() != 1 || high->size() != 1) return {};
   const bool scaled = q.attr_or<std::string>("mode", "MIN_COMBINED") == "SCALED";
@@ -201,17 +215,16 @@ NodeId Raiser::linear(NodeId fused, const Site& site, const Source& source) {
 }
 
 // Every Dequantize of the codes becomes the result itself; the first takes over its last node.
-void Raiser::give(NodeId fused, Value result) {
+void Raiser::give(NodeId fused, const std::vector<NodeId>& readers, Value result) {
   bool taken = false;
-  for (Consumers::Use use : uses_.of(Value{fused, 0})) {
-    Node& d = g_.node(use.node);
-    if (d.op != "Dequantize" || use.input != 0) continue;
+  for (NodeId reader : readers) {
+    Node& d = g_.node(reader);
     d.attrs.clear();
     if (taken) {
       d.op = "Identity";
       d.attrs["T"] = DType::f32;
       d.inputs = {result};
-      if (!outputs_.contains(use.node)) g_.replace_uses({use.node, 0}, result);
+      if (!outputs_.contains(reader)) g_.replace_uses({reader, 0}, result);
       continue;
     }
     const Node last = g_.node(result.node);
@@ -220,10 +233,27 @@ void Raiser::give(NodeId fused, Value result) {
     d.attrs = last.attrs;
     d.controls.insert(d.controls.end(), last.controls.begin(), last.controls.end());
     g_.remove(result.node);
-    result = {use.node, 0};
+    result = {reader, 0};
     taken = true;
   }
   numbers_[{fused, 0}] = result;
+}
+
+// The bias without what it compensated.
+Value Raiser::with_bias(Value linear, const Site& site, const Source& source, double offset) {
+  const std::string name = g_.node(linear.node).name;
+  const int64_t channels = static_cast<int64_t>(site.bias.size());
+  const std::vector<double> sums = zero_point_sums(source.quant, site.weights, channels);
+  std::vector<float> bias;
+  for (size_t c = 0; c < sums.size(); ++c) {
+    const double b = site.bias[c] + sums[c] + offset;
+    // What is left when all of a float32 was compensation is its rounding.
+    bias.push_back(std::abs(b) <= std::ldexp(std::abs(sums[c]) + std::abs(offset), -24) ? 0.0f : static_cast<float>(b));
+  }
+  if (std::all_of(bias.begin(), bias.end(), [](float b) { return b == 0; })) return linear;
+  const Value sum = add(name + "/bias_add", "BiasAdd", {linear, g_.add_const(name + "/bias", Tensor::from({channels}, bias))});
+  g_.node(sum.node).attrs["data_format"] = "NHWC";
+  return sum;
 }
 
 bool Raiser::raise(NodeId id) {
@@ -232,33 +262,35 @@ bool Raiser::raise(NodeId id) {
   const Node old = g_.node(id);
   const std::optional<Source> source = source_of(old, *site);
   if (!source) return false;
-  Value result{linear(id, *site, *source), 0};
-  const std::string name = g_.node(result.node).name;
-  const std::vector<double> sums = zero_point_sums(source->quant, site->weights, static_cast<int64_t>(site->bias.size()));
-  std::vector<float> bias;
-  for (size_t c = 0; c < sums.size(); ++c) {
-    const double b = site->bias[c] + sums[c];
-    // What is left when all of a float32 was compensation is its rounding.
-    bias.push_back(std::abs(b) <= std::ldexp(std::abs(sums[c]), -24) ? 0.0f : static_cast<float>(b));
+  std::vector<NodeId> readers;
+  double offset = 0;
+  bool chained = false;
+  for (Consumers::Use use : uses_.of(Value{id, 0})) {
+    chained = chained || (use.input == 0 && !fused_ops(g_.node(use.node)).empty());
+    const std::optional<double> o = offset_of(g_, g_.node(use.node), id, site->top);
+    if (!o || (site->relu && *o != 0) || (!readers.empty() && *o != offset)) continue;
+    offset = *o;
+    readers.push_back(use.node);
   }
-  if (std::any_of(bias.begin(), bias.end(), [](float b) { return b != 0; })) {
-    result = add(name + "/bias_add", "BiasAdd",
-                 {result, g_.add_const(name + "/bias", Tensor::from({static_cast<int64_t>(bias.size())}, bias))});
-    g_.node(result.node).attrs["data_format"] = "NHWC";
-  }
+  if (readers.empty() && !chained) return false;
+  const Value product{linear(id, *site, *source), 0};
+  const std::string name = g_.node(product.node).name;
+  Value result = with_bias(product, *site, *source, offset);
   const bool six = site->top == 6 || old.attr_or<std::string>("_activation", "") == "Relu6";
   if (site->relu) result = add(name + "/relu", six ? "Relu6" : "Relu", {result});
-  give(id, result);
-  return true;
+  give(id, readers, result);
+  if (offset != 0) numbers_.erase({id, 0});
+  return !readers.empty();
 }
 
 }  // namespace
 
 bool pass_raise_int8(Graph& g, const Interface& io) {
+  const int before = g.capacity();
   Raiser raiser(g, io);
   bool changed = false;
   for (NodeId id : g.topological_order()) changed = raiser.raise(id) || changed;
-  if (changed) sweep(g, io);
+  if (g.capacity() != before) sweep(g, io);
   return changed;
 }
 

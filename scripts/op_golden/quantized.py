@@ -130,7 +130,7 @@ def attribute(value):
 def fused_convolutions(g):
     depthwise = "Depthwise" in g.name
     for t_in in (tf.quint8, tf.qint8):
-        for t_out, ops in ((tf.quint8, ["BiasAdd", "Relu", "Requantize"]), (tf.qint8, ["BiasAdd", "Requantize"])):
+        for t_out, ops in ((tf.quint8, ["BiasAdd", "Relu", "Requantize"]), (tf.quint8, ["BiasAdd", "Requantize"]), (tf.qint8, ["BiasAdd", "Requantize"])):
             for padding, stride in (("VALID", 1), ("SAME", 2)):
                 fused(g, depthwise, t_in, t_out, ops, padding, stride)
     fused(g, depthwise, tf.quint8, tf.qint8, ["BiasAdd", "Requantize"], "EXPLICIT", 1, (0, 0, 1, 2, 0, 1, 0, 0))

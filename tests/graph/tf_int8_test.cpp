@@ -78,7 +78,7 @@ OutputRanges range_of(const Graph& g, const Conv& c) {
 
 double step(const OutputRanges& ranges, const Conv& c) {
   const auto [low, high] = ranges.at("conv");
-  return c.activation.starts_with("Relu") ? high / 255 : std::max(-low, high) / 127;
+  return (high - (c.activation.starts_with("Relu") ? 0 : low)) / 255;
 }
 
 class TfInt8 : public ::testing::TestWithParam<Conv> {};
@@ -266,6 +266,15 @@ TEST(Pass_raise_int8, CodesFromOneToTheNext) {
   EXPECT_EQ(f.g.node(q->input.node).op, "Relu6");
   const Tensor& bias = *f.g.constant(f.g.require("q2/bias"));
   EXPECT_FLOAT_EQ(bias.data<float>()[0], 1000 * (6.0f / 255) * (4.0f / 127));
+}
+
+// An op that is not known reads the codes.
+TEST(Pass_raise_int8, CodesThatOthersReadStay) {
+  Foreign f;
+  add(f.g, "out", "QuantizedMaxPool", {"q", "q:1", "q:2"});
+  const int nodes = f.g.size();
+  EXPECT_FALSE(f.raise());
+  EXPECT_EQ(f.g.size(), nodes);
 }
 
 TEST(Pass_raise_int8, RangesThatAreComputedStay) {
