@@ -9,6 +9,7 @@ class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
       : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
+    if (packed_.coded) act_ = act_on_codes(act_);
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual >= 0) inputs.push_back(io.residual);

@@ -22,6 +22,11 @@ class DepthwiseChainStep : public Step {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
     }
+    if (depthwise_.coded) {
+      act_ = act_on_codes(act_);
+      terms_act_ = act_on_codes(terms_act_);
+    }
+    if (pointwise_ && pointwise_->coded) pointwise_act_ = act_on_codes(pointwise_act_);
     for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
     if (io.residual >= 0) inputs.push_back(io.residual);

@@ -19,6 +19,8 @@ class ExpandDepthwiseStep : public Step {
         set_(kernels()),
         expand_(set_, expand),
         depthwise_(set_, depthwise) {
+    if (expand_.coded) expand_act_ = act_on_codes(expand_act_);
+    if (depthwise_.coded) act_ = act_on_codes(act_);
     inputs = {io.input};
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
@@ -84,7 +86,8 @@ class ExpandDepthwiseStep : public Step {
       set_.quantize_rows(source, expand_.k, (last - first + 1) * e_.out_w, expand_.k, nullptr, expand_.rule, piece.codes);
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
-    const Epilogue epilogue{expand_.bias.data(), expand_act_};
+    Epilogue epilogue{expand_.bias.data(), expand_act_};
+    if (piece.codes && depthwise_.coded) epilogue.codes = &depthwise_.rule;
     for (int64_t p = 0; p < expand_.panels(); ++p) {
       const int64_t c = p * panel;
       int64_t have = first - 1;
@@ -121,7 +124,7 @@ class ExpandDepthwiseStep : public Step {
             else
               set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1,
                         ring_row - c, panel, epilogue);
-            if (depthwise_.coded) set_.round_to_codes(ring_row, e_.out_w * panel, depthwise_.rule);
+            if (depthwise_.coded && !piece.codes) set_.round_to_codes(ring_row, e_.out_w * panel, depthwise_.rule);
           }
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }

@@ -5,6 +5,8 @@
 
 namespace cytodet {
 
+// The activation behind a convolution on codes: as exact as 8 bits can show.
+inline Act act_on_codes(Act act) { return act == Act::swish ? Act::swish8 : act; }
 // How the floats of a value become codes.
 CodeRule code_rule(const Quant& quant);
 

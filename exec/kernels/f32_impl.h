@@ -34,8 +34,30 @@ inline Vec one_plus_exp_minus(Vec x) {
   return V::add(exp2_bounded(z), V::set(1.0f));
 }
 
+// 2^z to 1e-4, |z| <= 60: the minimax polynomial of degree 3.
+inline Vec exp2_coarse(Vec z) {
+  const Vec magic = V::set(12582912.0f);
+  Vec shifted = V::add(z, magic);
+  Vec f = V::sub(z, V::sub(shifted, magic));
+  Vec p = V::fma(V::set(5.517166e-2f), f, V::set(2.4261114e-1f));
+  p = V::fma(p, f, V::set(6.9326099e-1f));
+  p = V::fma(p, f, V::set(9.9992807e-1f));
+  return V::scale_by_power(p, shifted);
+}
+
+inline Vec swish8(Vec x) {
+  Vec z = V::mul(x, V::set(-1.44269504f));
+  z = V::min(V::max(z, V::set(-60.0f)), V::set(60.0f));
+  Vec d = V::add(exp2_coarse(z), V::set(1.0f));
+  // One step of Newton's method on the CPU's own estimate, so that CPUs agree.
+  Vec r = V::reciprocal_estimate(d);
+  r = V::mul(r, V::sub(V::set(2.0f), V::mul(d, r)));
+  return V::mul(x, r);
+}
+
 template <Act act>
 inline Vec activate(Vec x) {
+  if constexpr (act == Act::swish8) return swish8(x);
   if constexpr (act == Act::relu) return V::max_keep_nan(x, V::zero());
   if constexpr (act == Act::relu6) return V::min_keep_nan(V::max_keep_nan(x, V::zero()), V::set(6.0f));
   if constexpr (act == Act::sigmoid) return V::div(V::set(1.0f), V::keep_nan(one_plus_exp_minus(x), x));
@@ -62,6 +84,9 @@ inline void with_act(Act act, Body body) {
     case Act::swish:
       body.template operator()<Act::swish>();
       break;
+    case Act::swish8:
+      body.template operator()<Act::swish8>();
+      break;
   }
 }
 
@@ -72,7 +97,13 @@ struct TileEnd {
   int64_t ldr;
   bool residual_first;
   int columns;
+  const CodeRule* codes = nullptr;
 };
+
+inline Vec to_code(Vec x, const CodeRule& rule) {
+  // Not a number becomes the lowest code.
+  return V::round(V::min(V::max(V::mul(x, V::set(rule.inverse_scale)), V::set(rule.lowest)), V::set(rule.highest)));
+}
 
 // Residual and activation on a tile's sums, and the store.
 template <Act act, int Rows, int Vectors>
@@ -90,6 +121,7 @@ inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const 
       if (from && end.residual_first) x = V::add(x, V::load(from + v * V::width));
       x = activate<act>(x);
       if (from && !end.residual_first) x = V::add(x, V::load(from + v * V::width));
+      if (end.codes) x = to_code(x, *end.codes);
       V::store(whole ? c + r * ldc + v * V::width : tail + v * V::width, x);
     }
     if (!whole)
@@ -215,19 +247,14 @@ void gemm_codes(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_
     for (int64_t p = first_panel; p < last_panel; ++p) {
       const int64_t column = p * kPanel;
       const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-      const TileEnd end{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
-                        columns};
+      const TileEnd end{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns,
+                        e.codes};
       if (columns > V::width)
         code_rows<act, 2>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
       else
         code_rows<act, 1>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
     }
   });
-}
-
-inline Vec to_code(Vec x, const CodeRule& rule) {
-  // Not a number becomes the lowest code.
-  return V::round(V::min(V::max(V::mul(x, V::set(rule.inverse_scale)), V::set(rule.lowest)), V::set(rule.highest)));
 }
 
 void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, int16_t* out) {

@@ -8,15 +8,17 @@
 
 namespace cytodet {
 
-enum class Act : int { none, relu, relu6, sigmoid, swish };  // swish: x * sigmoid(x)
+// swish: x * sigmoid(x). swish8: the same to 1e-4 of its value, for results that become 8-bit codes.
+enum class Act : int { none, relu, relu6, sigmoid, swish, swish8 };
 
 // What happens to a result while it is in registers: act(x + bias) + residual, or act(x + bias + residual).
 struct Epilogue {
   const float* bias = nullptr;  // one per column, padded to a multiple of `panel`; never null
   Act act = Act::none;
-  const float* residual = nullptr;  // row-major like the result; null: none
-  int64_t residual_stride = 0;      // floats between rows
-  bool residual_first = false;      // added before act
+  const float* residual = nullptr;         // row-major like the result; null: none
+  int64_t residual_stride = 0;             // floats between rows
+  bool residual_first = false;             // added before act
+  const struct CodeRule* codes = nullptr;  // of gemm_codes: results become codes that stay floats; null: they do not
 };
 
 // A matrix [k, n] cut into panels of `panel` columns, each stored row after row; the last panel is padded with zeros.

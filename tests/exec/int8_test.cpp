@@ -177,7 +177,7 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
         conv("dw", "DepthwiseConv2dNative", {c.k, c.k, c.c, 1}, c.stride, c.padding, expand ? Quant{0.03f, 10, false} : quant);
         if (pointwise) conv("pw", "Conv2D", {1, 1, c.c, 36}, 1, "SAME", {0.04f, 8, false});
         for (auto& [node, q, w] : convs)
-          set_quantized(g, node, q, quantize_weights(w, w.dim(3) == 1 ? w.dim(2) : w.dim(3), true));
+          set_quantized(g, node, q, quantize_weights(w, w.dim(g.node(node).op == "Conv2D" ? 3 : 2), true));
         Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random)}}, {last});
         // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole.
         if (!expand && !pointwise)
