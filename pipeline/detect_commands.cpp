@@ -1,4 +1,4 @@
-// detect, evaluate, bench, run.
+// detect, evaluate, bench.
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "pipeline/commands.h"
+#include "pipeline/measure.h"
 #include "pipeline/run_config.h"
 #include "pipeline/timing_report.h"
 
@@ -80,39 +81,6 @@ struct DetectFlags {
     return Detector(std::move(m), {c.detect.streams, c.detect.threads_per_stream});
   }
 };
-
-int exit_of(const DetectReport& report) {
-  int failed = report.failed();
-  if (failed == 0) return static_cast<int>(Exit::ok);
-  return static_cast<int>(failed == static_cast<int>(report.pictures.size()) ? Exit::failed : Exit::partial);
-}
-
-void warn(const std::vector<std::string>& warnings) {
-  for (const std::string& w : warnings) std::fprintf(stderr, "cytodet: warning: %s\n", w.c_str());
-}
-
-DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model) {
-  DetectionSet set;
-  int unknown = 0;
-  for (const PictureResult& r : report.pictures) {
-    if (!r.problem.empty()) continue;
-    int image = truth.image_named(std::filesystem::path(r.path).filename().string());
-    if (image < 0) {
-      ++unknown;
-      continue;
-    }
-    for (const Detection& d : r.detections) {
-      int category = truth.category_index(model.category_id(d.category));
-      if (category < 0) continue;
-      set.image.push_back(image);
-      set.category.push_back(category);
-      set.boxes.insert(set.boxes.end(), {d.box.x0, d.box.y0, d.box.width(), d.box.height()});
-      set.scores.push_back(static_cast<double>(d.score));
-    }
-  }
-  if (unknown) set.warnings.push_back(std::to_string(unknown) + " pictures are not in the truth; they are not scored");
-  return set;
-}
 
 }  // namespace
 
@@ -202,11 +170,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (!o->images.empty()) c.inputs = o->images;
       if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
       Detector detector = o->detector(c);
-      std::vector<std::string> inputs;
-      for (const std::string& file : expand_inputs(c.inputs))
-        if (truth.image_named(std::filesystem::path(file).filename().string()) >= 0) inputs.push_back(file);
-      if (inputs.empty())
-        throw Error(o->truth, "names none of the given images", "give the folder that its file_name fields refer to");
+      std::vector<std::string> inputs = pictures_of(truth, c.inputs, o->truth);
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
@@ -320,30 +284,6 @@ std::function<int()> setup_bench(CLI::App& app) {
       }
     }
     return 0;
-  };
-}
-
-std::function<int()> setup_run(CLI::App& app) {
-  auto config = std::make_shared<std::string>();
-  app.add_option("CONFIG", *config, "Run config (.json)")->required();
-  return [config] {
-    RunConfig c = read_run_config(*config);
-    Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
-    std::vector<int64_t> ids;
-    DetectReport report = detect_to_folder(detector, c, ids);
-    if (!c.truth.empty()) {
-      Truth truth = read_truth(c.truth);
-      ScoreOptions options;
-      options.max_dets = c.evaluate.max_dets;
-      Scores scores = score(truth, to_set(report, truth, detector.model()), options);
-      warn(scores.warnings);
-      std::fputs((to_text(scores) + "\n").c_str(), stdout);
-      if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
-      write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
-    }
-    std::fputs(timing_table(report).c_str(), stdout);
-    std::printf("results in %s\n", c.output.c_str());
-    return exit_of(report);
   };
 }
 

@@ -28,8 +28,18 @@ ModelFile load_model(const std::string& path) {
 
 Detector::Detector(ModelFile model, const DetectorOptions& options) : decoder_(std::move(model)) {
   Stopwatch watch;
+  compile(read_graph(decoder_.model().graph), options);
+  load_ms_ = watch.ms();
+}
+
+Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options) : decoder_(std::move(model)) {
+  Stopwatch watch;
+  compile(std::move(graph), options);
+  load_ms_ = watch.ms();
+}
+
+void Detector::compile(Graph graph, const DetectorOptions& options) {
   const ModelFile& m = decoder_.model();
-  Graph graph = read_graph(m.graph);
   PlanOptions plan;
   plan.threads = std::max(1, options.threads_per_stream);
   plan.outputs = m.class_logits;
@@ -58,7 +68,6 @@ Detector::Detector(ModelFile model, const DetectorOptions& options) : decoder_(s
   }
   int streams = options.streams > 0 ? options.streams : std::max(1, usable_cpus() / plan.threads);
   for (int i = 0; i < streams; ++i) runners_.emplace_back(plan_);
-  load_ms_ = watch.ms();
 }
 
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times) {

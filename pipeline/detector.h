@@ -22,6 +22,8 @@ class Detector {
  public:
   // Throws Error: the model file, its graph, outputs that do not exist or do not fit.
   Detector(ModelFile model, const DetectorOptions& options);
+  // `graph` instead of the model's.
+  Detector(ModelFile model, Graph graph, const DetectorOptions& options);
 
   int streams() const { return static_cast<int>(runners_.size()); }
   const ModelFile& model() const { return decoder_.model(); }
@@ -37,6 +39,8 @@ class Detector {
   Runner& runner(int stream) { return runners_[static_cast<size_t>(stream)]; }
 
  private:
+  void compile(Graph graph, const DetectorOptions& options);
+
   Decoder decoder_;
   std::shared_ptr<const Plan> plan_;
   std::vector<Runner> runners_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/file.h"
 #include "core/names.h"
 
 namespace cytodet {
@@ -105,6 +106,13 @@ ModelFile read_model_file(const std::filesystem::path& path) {
   std::filesystem::path graph = m.graph;
   if (graph.is_relative()) m.graph = (path.parent_path() / graph).string();
   return m;
+}
+
+void write_model_file(const ModelFile& model, const std::filesystem::path& path) {
+  ModelFile m = model;
+  const std::filesystem::path folder = std::filesystem::absolute(path).lexically_normal().parent_path();
+  m.graph = std::filesystem::absolute(model.graph).lexically_normal().lexically_relative(folder).string();
+  write_file(path, write_settings(m).dump(1) + "\n");
 }
 
 ModelFile configuration(const std::string& name) {

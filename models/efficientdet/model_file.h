@@ -55,6 +55,8 @@ void fields(Fields& f, ModelFile& s);
 // Reads and checks; `graph` comes back as a path that can be opened. Errors name the file and the key.
 ModelFile read_model_file(const std::filesystem::path& path);
 void check(const ModelFile& model, const std::string& where);
+// Written aside, then renamed; `graph` is written relative to the file.
+void write_model_file(const ModelFile& model, const std::filesystem::path& path);
 
 // Published configurations: efficientdet-d0 .. d7 and efficientdet-lite0 .. lite4 (input side, normalisation, levels).
 ModelFile configuration(const std::string& name);

@@ -1,0 +1,25 @@
+// Detections of pictures against COCO truth.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/coco.h"
+#include "pipeline/detect.h"
+
+namespace cytodet {
+
+// The files in `inputs` (files and folders) that the truth names. Throws Error when there are none; `where` is the truth's file.
+std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::string>& inputs, const std::string& where);
+// The truth of these pictures alone.
+Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures);
+// Failed pictures and those that the truth does not know are left out.
+DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model);
+// AP (stats[0]) of the pictures, all of which the truth names. Throws Error when one fails.
+double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
+                  const DetectSettings& settings, const ScoreOptions& options);
+
+int exit_of(const DetectReport& report);
+void warn(const std::vector<std::string>& warnings);
+
+}  // namespace cytodet

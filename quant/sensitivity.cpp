@@ -1,0 +1,79 @@
+#include "quant/sensitivity.h"
+
+#include <algorithm>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "core/progress.h"
+#include "quant/sqnr.h"
+
+namespace cytodet {
+
+OutputSqnr::OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) : plan_(plan) {
+  auto compiled = Plan::compile(graph, plan_);
+  Runner runner(compiled);
+  for (size_t s = 0; s < data.samples.size(); ++s) {
+    data.feed(s, runner);
+    std::vector<Tensor>&in = inputs_.emplace_back(), &out = outputs_.emplace_back();
+    for (size_t i = 0; i < compiled->inputs().size(); ++i) in.push_back(runner.input(static_cast<int>(i)).clone());
+    runner.run();
+    for (size_t i = 0; i < compiled->outputs().size(); ++i) out.push_back(runner.output(static_cast<int>(i)).clone());
+  }
+  if (inputs_.empty()) throw Error(data.name, "holds no samples");
+}
+
+std::vector<std::pair<std::string, double>> OutputSqnr::noise_shares(const Graph& graph) const {
+  auto compiled = Plan::compile(graph, plan_);
+  Runner runner(compiled);
+  std::vector<Sqnr> sums(compiled->outputs().size());
+  for (size_t s = 0; s < inputs_.size(); ++s) {
+    for (size_t i = 0; i < inputs_[s].size(); ++i) runner.set_input(static_cast<int>(i), inputs_[s][i]);
+    runner.run();
+    for (size_t i = 0; i < sums.size(); ++i)
+      if (outputs_[s][i].dtype() == DType::f32) sums[i].add(outputs_[s][i], runner.output(static_cast<int>(i)));
+  }
+  std::vector<std::pair<std::string, double>> shares;
+  for (size_t i = 0; i < sums.size(); ++i)
+    if (compiled->outputs()[i].dtype == DType::f32) shares.emplace_back(compiled->outputs()[i].name, sums[i].noise_share());
+  if (shares.empty()) throw Error("graph", "has no float output to compare");
+  return shares;
+}
+
+std::vector<std::pair<std::string, double>> OutputSqnr::each(const Graph& graph) const {
+  auto found = noise_shares(graph);
+  for (auto& [name, value] : found) value = to_db(value);
+  return found;
+}
+
+double OutputSqnr::of(const Graph& graph) const {
+  double sum = 0;
+  const auto shares = noise_shares(graph);
+  for (const auto& [name, share] : shares) sum += share;
+  return to_db(sum / static_cast<double>(shares.size()));
+}
+
+std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
+                                          const SensitivityOptions& options) {
+  Graph all = graph;
+  std::vector<LayerSensitivity> layers;
+  for (const QuantizedLayer& l : quantize(all, ranges, options.quantize).layers)
+    if (l.precision == "int8") layers.push_back({l.name, l.op, 0});
+  Progress progress("sensitivity", static_cast<int64_t>(layers.size()), "layers", options.quiet);
+  parallel_for(static_cast<int64_t>(layers.size()), options.threads, [&](int64_t i) {
+    LayerSensitivity& layer = layers[static_cast<size_t>(i)];
+    QuantizeOptions trial = options.quantize;
+    for (const LayerSensitivity& other : layers)
+      if ((other.name == layer.name) == options.alone_float) trial.exclude_nodes.push_back(other.name);
+    Graph g = graph;
+    quantize(g, ranges, trial);
+    layer.sqnr_db = outputs.of(g);
+    progress.add();
+  });
+  std::stable_sort(layers.begin(), layers.end(), [&](const LayerSensitivity& a, const LayerSensitivity& b) {
+    return options.alone_float ? a.sqnr_db > b.sqnr_db : a.sqnr_db < b.sqnr_db;
+  });
+  return layers;
+}
+
+}  // namespace cytodet

@@ -1,0 +1,45 @@
+// How much each layer's codes move the network's outputs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quant/calibrate.h"
+#include "quant/quantize.h"
+
+namespace cytodet {
+
+struct SensitivityOptions {
+  bool alone_float = false;  // the layer alone stays in float, all others are INT8; else it alone is INT8
+  QuantizeOptions quantize;  // layers that it excludes are not tried
+  int threads = 0;           // trials at once; 0: one per usable core
+  bool quiet = false;
+};
+
+struct LayerSensitivity {
+  std::string name, op;
+  double sqnr_db = 0;  // of the outputs
+};
+
+// SQNR of a network's float outputs over samples, each output scaled to the same energy: the noise shares are averaged.
+class OutputSqnr {
+ public:
+  // Runs the float network. Throws Error naming a sample that cannot be fed.
+  OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data);
+  // `graph`: the same network, quantized. Any thread.
+  double of(const Graph& graph) const;
+  // Of each output.
+  std::vector<std::pair<std::string, double>> each(const Graph& graph) const;
+
+ private:
+  std::vector<std::pair<std::string, double>> noise_shares(const Graph& graph) const;
+  PlanOptions plan_;
+  std::vector<std::vector<Tensor>> inputs_, outputs_;  // by sample
+};
+
+// Every layer that quantize() would make INT8, the one that does most harm first: alone in INT8 the least SQNR, alone in float
+// the greatest. Independent of threads. Throws Error as quantize() does.
+std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
+                                          const SensitivityOptions& options);
+
+}  // namespace cytodet

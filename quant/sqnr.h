@@ -1,0 +1,23 @@
+// Signal to quantization noise.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace cytodet {
+
+constexpr double kExactDb = 200;  // reported where nothing differs
+
+class Sqnr {
+ public:
+  // Both float, of one size. Throws Error when they are not.
+  void add(const Tensor& exact, const Tensor& coded);
+  double noise_share() const;  // noise energy / signal energy; 0: no noise
+  double db() const;
+
+ private:
+  double signal_ = 0, noise_ = 0;
+};
+
+double to_db(double noise_share);
+
+}  // namespace cytodet
