@@ -24,6 +24,8 @@ std::function<int()> setup_inspect(CLI::App& app);
 std::function<int()> setup_optimize(CLI::App& app);
 std::function<int()> setup_infer(CLI::App& app);
 std::function<int()> setup_calibrate(CLI::App& app);
+std::function<int()> setup_quantize(CLI::App& app);
+std::function<int()> setup_sensitivity(CLI::App& app);
 std::function<int()> setup_detect(CLI::App& app);
 std::function<int()> setup_evaluate(CLI::App& app);
 std::function<int()> setup_bench(CLI::App& app);

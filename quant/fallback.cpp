@@ -44,10 +44,11 @@ class Search {
   Search(FallbackState& state, const FallbackOptions& options) : state_(state), options_(options) {}
 
   FallbackTrial run() {
-    const size_t n = state_.ranked.size();
-    size_t fails = 0, meets = 1;
     FallbackTrial best = trial(state_.ranked.begin(), state_.ranked.begin());
     if (met(best)) return best;
+    if (state_.ranked.empty()) state_.ranked = options_.rank();
+    const size_t n = state_.ranked.size();
+    size_t fails = 0, meets = 1;
     for (; meets < n && !met(best = first(meets)); meets *= 2) fails = meets;
     if (meets >= n) best = {first_names(meets = n), state_.float_accuracy};
     while (meets - fails > 1) {

@@ -20,7 +20,7 @@ void fields(Fields& f, FallbackTrial& t);
 struct FallbackState {
   std::string settings;  // of everything that a trial depends on; a file with others is not used
   double float_accuracy = -1;
-  std::vector<std::string> ranked;  // layers, the most harmful first
+  std::vector<std::string> ranked;  // layers, the most harmful first; empty: not known yet
   std::vector<FallbackTrial> trials;
 };
 void fields(Fields& f, FallbackState& s);
@@ -33,11 +33,13 @@ struct FallbackOptions {
   double max_drop = 0.005;
   int most_removals = 64;                                                   // trials that take one layer back out of the set
   std::function<double(const std::vector<std::string>& in_float)> measure;  // the accuracy with these layers in float
+  std::function<std::vector<std::string>()> rank;                           // asked when the state has no ranking
   std::function<void(const FallbackTrial&, bool known)> tried;              // after each trial; known: it was in the state
 };
 
-// Adds layers in their rank until the drop is met (doubling, then halving the interval), then leaves out each one, the least
-// harmful first, that is not needed. All layers in float count as no drop. Appends its trials to `state`.
+// No layer in float first. Then adds layers in their rank until the drop is met (doubling, then halving the interval), then
+// leaves out each one, the least harmful first, that is not needed. All layers in float count as no drop. Appends its trials to
+// `state`.
 FallbackTrial search_fallback(FallbackState& state, const FallbackOptions& options);
 
 }  // namespace cytodet

@@ -1,0 +1,134 @@
+#include "pipeline/quantize_model.h"
+
+#include <cstdio>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "graph/io.h"
+#include "graph/tf_int8.h"
+
+namespace cytodet {
+
+void fields(Fields& f, QuantizeSettings& s) {
+  f("ranges", s.ranges);
+  f("images", s.images);
+  f("max_images", s.max_images);
+  f("method", s.method);
+  f("per_channel", s.per_channel);
+  f("symmetric", s.symmetric);
+  f("bias_correction", s.bias_correction);
+  f("exclude_ops", s.exclude_ops);
+  f("exclude_nodes", s.exclude_nodes);
+  f("max_drop", s.max_drop);
+}
+
+void check(const QuantizeSettings& s) {
+  if (s.ranges.empty() && s.images.empty())
+    throw UsageError("quantize", "needs ranges, or images to calibrate on", "run cytodet calibrate, or name a folder of images");
+  if (s.max_images < 1) throw UsageError("quantize.max_images", "must be at least 1");
+  if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
+  require_observer(s.method);
+}
+
+QuantizeOptions options_of(const QuantizeSettings& s) {
+  return {s.per_channel, s.symmetric, s.bias_correction, s.exclude_ops, s.exclude_nodes};
+}
+
+Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
+  if (!s.ranges.empty()) return read_ranges(s.ranges);
+  CalibrationData data = data_of(subject, s.images, s.max_images);
+  CalibrateOptions options;
+  options.method = s.method;
+  options.quiet = quiet;
+  try {
+    Calibration c = calibrate(subject.graph, subject.plan, data, options);
+    for (const std::string& problem : c.problems) std::fprintf(stderr, "cytodet: warning: %s\n", problem.c_str());
+    return c.ranges;
+  } catch (const Error& e) {
+    throw e.within(subject.path);
+  }
+}
+
+namespace {
+
+std::vector<std::string> outputs_of(const Subject& subject) {
+  return subject.interface.outputs.empty() ? find_outputs(subject.graph) : subject.interface.outputs;
+}
+
+}  // namespace
+
+Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const QuantizeOptions& options) {
+  Quantized q{subject.graph, {}};
+  try {
+    q.report = quantize(q.graph, ranges, options);
+    std::vector<NodeId> kept;
+    for (const std::string& name : outputs_of(subject)) kept.push_back(q.graph.value(name).node);
+    for (const std::string& name : subject.interface.inputs) kept.push_back(q.graph.require(name));
+    q.graph.sweep(kept);  // float filters and biases
+  } catch (const Error& e) {
+    throw e.code() == Exit::usage ? e : e.within(subject.path);
+  }
+  return q;
+}
+
+std::set<std::string> last_layers(const Subject& subject) {
+  const Graph& g = subject.graph;
+  std::set<std::string> found;
+  for (const std::string& name : outputs_of(subject)) {
+    NodeId at = g.value(name).node;
+    while (at >= 0) {
+      const Node& n = g.node(at);
+      if (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul") {
+        found.insert(n.name);
+        break;
+      }
+      // On, through whatever has one computed input.
+      NodeId next = -1;
+      int computed = 0;
+      for (const Value& v : n.inputs)
+        if (!g.constant(v)) ++computed, next = v.node;
+      at = computed == 1 ? next : -1;
+    }
+  }
+  return found;
+}
+
+Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges) {
+  Graph g = quantized.graph;
+  to_tensorflow_int8(g, output_ranges(g, ranges), {subject.interface, last_layers(subject)});
+  return g;
+}
+
+std::filesystem::path model_file_beside(const std::filesystem::path& graph) {
+  return std::filesystem::path(graph).replace_extension(".json");
+}
+
+namespace {
+
+void refuse_source(const std::filesystem::path& source, const std::filesystem::path& out) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(source, out, ignored))
+    throw UsageError(out.string(), "is the network that is to be quantized", "choose another name");
+}
+
+}  // namespace
+
+void check_writable(const Subject& subject, const std::filesystem::path& out) {
+  if (out.extension() != ".pb" && out.extension() != ".pbtxt")
+    throw UsageError(out.string(), "must end in .pb or .pbtxt", "name the INT8 graph, such as int8.pb");
+  refuse_source(subject.path, out);
+  { AtomicFile writable(out); }
+  if (!subject.model) return;
+  refuse_source(model_file_beside(subject.path), model_file_beside(out));
+  { AtomicFile writable(model_file_beside(out)); }
+}
+
+void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out) {
+  write_graph(file, out);
+  if (!subject.model) return;
+  ModelFile m = *subject.model;
+  m.graph = out.string();
+  write_model_file(m, model_file_beside(out));
+}
+
+}  // namespace cytodet

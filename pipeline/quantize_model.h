@@ -1,0 +1,65 @@
+// A network from float to an INT8 file.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/settings.h"
+#include "pipeline/detect.h"
+#include "pipeline/subject.h"
+#include "quant/fallback.h"
+#include "quant/quantize.h"
+
+namespace cytodet {
+
+struct QuantizeSettings {
+  std::string ranges;                      // of calibrate; empty: calibrate on `images`
+  std::string images;                      // folder of images; for a bare graph, of feeds
+  int max_images = 100;                    // to calibrate on
+  std::string method = "percentile";       // of calibration
+  bool per_channel = true;                 // a scale for each output channel of a filter
+  bool symmetric = false;                  // signed codes for what layers read
+  bool bias_correction = true;             // of the shift that coding the weights brings
+  std::vector<std::string> exclude_ops;    // stay in float
+  std::vector<std::string> exclude_nodes;  // stay in float
+  double max_drop = -1;                    // of AP; layers return to float until it is met; < 0: not measured
+};
+void fields(Fields& f, QuantizeSettings& s);
+void check(const QuantizeSettings& s);
+
+QuantizeOptions options_of(const QuantizeSettings& s);
+
+// Reads them, or calibrates.
+Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet);
+
+struct Quantized {
+  Graph graph;  // in graph/quantized.h's form
+  QuantizeReport report;
+};
+Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const QuantizeOptions& options);
+
+// Layers whose results leave the network without another layer in between: what they give must stay precise.
+std::set<std::string> last_layers(const Subject& subject);
+
+// The form that stock TensorFlow runs on integers.
+Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges);
+
+// Where an INT8 graph goes; a model's file goes beside it. Throws Error before any work when it cannot be written, or would
+// overwrite its own source.
+std::filesystem::path model_file_beside(const std::filesystem::path& graph);
+void check_writable(const Subject& subject, const std::filesystem::path& out);
+void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out);
+
+// AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in
+// `state` until the search is done.
+struct Accuracy {
+  double float_ap = -1, int8_ap = -1;
+  std::vector<std::string> in_float;  // besides the excluded ones
+  size_t trials = 0;
+};
+Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, const std::string& truth,
+                       const DetectSettings& detection, const std::filesystem::path& state, bool quiet);
+
+}  // namespace cytodet
