@@ -59,13 +59,17 @@ void warn_of_floats(const QuantizeReport& report) {
                  names.size() > 1 ? (" and " + std::to_string(names.size() - 1) + " more").c_str() : "", why.c_str());
 }
 
-Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector<LayerRow>& rows, const Accuracy& accuracy) {
+using Decibels = std::vector<std::pair<std::string, double>>;
+
+Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector<LayerRow>& rows, const Decibels& outputs,
+                 const Accuracy& accuracy) {
   Json j{{"graph", o.graph}, {"graph_hash", ranges.graph_hash}, {"settings", write_settings(o.settings)}};
   j["ranges"] = {{"method", ranges.method}, {"data", ranges.data}, {"images", ranges.images}};
   if (accuracy.float_ap >= 0) {
     j["accuracy"] = {{"float_ap", accuracy.float_ap}, {"int8_ap", accuracy.int8_ap}, {"trials", accuracy.trials}};
     j["accuracy"]["returned_to_float"] = accuracy.in_float;
   }
+  for (const auto& [name, db] : outputs) j["outputs_sqnr_db"][name] = db;
   j["layers"] = layers_json(rows);
   return j;
 }
@@ -97,8 +101,10 @@ int quantize_command(QuantizeFlags& o) {
   std::optional<CalibrationData> samples;
   if (!o.settings.images.empty()) samples = data_of(subject, o.settings.images, 4);
   const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &*samples : nullptr);
+  Decibels outputs;
+  if (samples) outputs = OutputSqnr(subject.graph, subject.plan, *samples).each(q.graph);
   dump(o.dump_dir, subject, q, file);
-  if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, accuracy).dump(1) + "\n");
+  if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy).dump(1) + "\n");
   write_quantized(subject, file, o.out);
   std::error_code ignored;
   if (o.settings.max_drop >= 0) std::filesystem::remove(state_of(o.out), ignored);
@@ -107,6 +113,8 @@ int quantize_command(QuantizeFlags& o) {
   if (accuracy.float_ap >= 0)
     std::printf("AP %.4f, in float %.4f; %zu layers returned to float after %zu trials\n", accuracy.int8_ap, accuracy.float_ap,
                 accuracy.in_float.size(), accuracy.trials);
+  for (const auto& [name, db] : outputs)
+    if (!o.quiet) std::printf("%s: %.1f dB\n", name.c_str(), db);
   std::printf("%d of %zu layers in INT8, %s\n", q.report.int8_layers(), rows.size(), o.out.c_str());
   return 0;
 }
@@ -128,6 +136,8 @@ std::function<int()> setup_quantize(CLI::App& app) {
   o->add(app);
   app.add_option("-o,--out", o->out, "INT8 graph (.pb); of a model, its model file is written beside it")->required();
   app.add_option("--method", o->settings.method, "Of calibration, without --ranges; default percentile");
+  app.add_option("--percentile", o->settings.percentile, "Of --method percentile; default 99.999")
+      ->check(CLI::Range(50.0, 100.0));
   app.add_option("--max-images", o->settings.max_images, "To calibrate on, without --ranges; default 100")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--max-drop", o->settings.max_drop, "Most AP to lose; layers return to float until it is met")

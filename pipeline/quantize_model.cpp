@@ -14,6 +14,7 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("images", s.images);
   f("max_images", s.max_images);
   f("method", s.method);
+  f("percentile", s.percentile);
   f("per_channel", s.per_channel);
   f("symmetric", s.symmetric);
   f("bias_correction", s.bias_correction);
@@ -27,6 +28,7 @@ void check(const QuantizeSettings& s) {
     throw UsageError("quantize", "needs ranges, or images to calibrate on", "run cytodet calibrate, or name a folder of images");
   if (s.max_images < 1) throw UsageError("quantize.max_images", "must be at least 1");
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
+  if (!(s.percentile >= 50 && s.percentile <= 100)) throw UsageError("quantize.percentile", "must be 50 to 100");
   require_observer(s.method);
 }
 
@@ -39,6 +41,7 @@ Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
   CalibrationData data = data_of(subject, s.images, s.max_images);
   CalibrateOptions options;
   options.method = s.method;
+  options.observer.percentile = s.percentile;
   options.quiet = quiet;
   try {
     Calibration c = calibrate(subject.graph, subject.plan, data, options);

@@ -19,6 +19,7 @@ struct QuantizeSettings {
   std::string images;                      // folder of images; for a bare graph, of feeds
   int max_images = 100;                    // to calibrate on
   std::string method = "percentile";       // of calibration
+  double percentile = 99.999;              // of --method percentile
   bool per_channel = true;                 // a scale for each output channel of a filter
   bool symmetric = false;                  // signed codes for what layers read
   bool bias_correction = true;             // of the shift that coding the weights brings

@@ -6,35 +6,134 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/timing.h"
 #include "eval/coco.h"
+#include "graph/io.h"
 #include "pipeline/commands.h"
 #include "pipeline/measure.h"
 #include "pipeline/run_config.h"
 #include "pipeline/timing_report.h"
 
 namespace cytodet {
+namespace {
+
+ScoreOptions score_options(const RunConfig& c) {
+  ScoreOptions options;
+  options.max_dets = c.evaluate.max_dets;
+  return options;
+}
+
+int run_float(const RunConfig& c) {
+  Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
+  std::vector<int64_t> ids;
+  DetectReport report = detect_to_folder(detector, c, ids);
+  if (!c.truth.empty()) {
+    Truth truth = read_truth(c.truth);
+    Scores scores = score(truth, to_set(report, truth, detector.model()), score_options(c));
+    warn(scores.warnings);
+    std::fputs((to_text(scores) + "\n").c_str(), stdout);
+    if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
+    write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
+  }
+  std::fputs(timing_table(report).c_str(), stdout);
+  std::printf("results in %s\n", c.output.c_str());
+  return exit_of(report);
+}
+
+// One precision of the comparison.
+struct Row {
+  std::string precision;
+  std::vector<double> stats;  // empty without truth
+  double ms = 0, rate = 0;    // the network's median per picture; pictures per second of the whole pipeline
+  int64_t bytes = 0;          // of the graph file
+  int code = 0;
+};
+
+Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c) {
+  c.model = model.string();
+  c.output = (std::filesystem::path(c.output) / precision).string();
+  Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
+  std::vector<int64_t> ids;
+  const DetectReport report = detect_to_folder(detector, c, ids);
+  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(report)};
+  if (!c.truth.empty()) {
+    const Truth truth = truth_of(read_truth(c.truth), c.inputs);
+    const Scores scores = score(truth, to_set(report, truth, detector.model()), score_options(c));
+    warn(scores.warnings);
+    row.stats = scores.stats;
+    write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
+  }
+  std::vector<double> ms;
+  for (const PictureResult& r : report.pictures)
+    if (r.problem.empty()) ms.push_back(r.times.network_ms);
+  row.ms = median(ms);
+  row.rate = 1000 * static_cast<double>(ms.size()) / report.wall_ms;
+  return row;
+}
+
+std::string comparison_table(const std::vector<Row>& rows) {
+  std::string text = "precision      AP    AP50    AP75  ms/image  images/s  file MB\n";
+  for (const Row& r : rows) {
+    char line[120];
+    std::snprintf(line, sizeof line, "%-9s", r.precision.c_str());
+    text += line;
+    for (size_t i = 0; i < 3; ++i) {
+      std::snprintf(line, sizeof line, r.stats.empty() ? "%8s" : "%.0s%8.4f", "-", r.stats.empty() ? 0 : r.stats[i]);
+      text += line;
+    }
+    std::snprintf(line, sizeof line, "%10.1f%10.1f%9.2f\n", r.ms, r.rate, static_cast<double>(r.bytes) / 1e6);
+    text += line;
+  }
+  return text;
+}
+
+Json comparison_json(const std::vector<Row>& rows, const RunConfig& c, const Quantized& q) {
+  Json j{{"settings", write_settings(c)}, {"int8_layers", q.report.int8_layers()}, {"layers", q.report.layers.size()}};
+  j["precisions"] = Json::array();
+  for (const Row& r : rows) {
+    Json one{{"precision", r.precision}, {"ms_per_image", r.ms}, {"images_per_s", r.rate}, {"file_bytes", r.bytes}};
+    if (!r.stats.empty()) one.update({{"AP", r.stats[0]}, {"AP50", r.stats[1]}, {"AP75", r.stats[2]}});
+    j["precisions"].push_back(std::move(one));
+  }
+  return j;
+}
+
+int run_int8(RunConfig c) {
+  const QuantizeSettings& s = *c.quantize;
+  make_folder(c.output);
+  const std::filesystem::path folder = c.output, graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
+  Subject subject = read_subject(c.model);
+  if (!subject.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
+  if (!c.truth.empty()) c.inputs = pictures_of(read_truth(c.truth), c.inputs, c.truth);
+  check_writable(subject, graph8);
+  check_writable(subject, graph32);
+  const Ranges ranges = ranges_of(subject, s, false);
+  write_ranges(ranges, folder / "ranges.json");
+  QuantizeOptions options = options_of(s);
+  if (s.max_drop >= 0) {
+    const std::filesystem::path state = folder / "int8.pb.search.json";
+    const Accuracy a = keep_accuracy(subject, ranges, s, c.truth, c.detect, state, false);
+    options.exclude_nodes.insert(options.exclude_nodes.end(), a.in_float.begin(), a.in_float.end());
+    std::filesystem::remove(state);
+  }
+  const Quantized q = quantize_subject(subject, ranges, options);
+  write_quantized(subject, subject.graph, graph32);
+  write_quantized(subject, file_form(subject, q, ranges), graph8);
+  const std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c), measured("int8", model_file_beside(graph8), c)};
+  std::fputs(comparison_table(rows).c_str(), stdout);
+  write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
+  return std::max(rows[0].code, rows[1].code);
+}
+
+}  // namespace
 
 std::function<int()> setup_run(CLI::App& app) {
   auto config = std::make_shared<std::string>();
   app.add_option("CONFIG", *config, "Run config (.json)")->required();
   return [config] {
     RunConfig c = read_run_config(*config);
-    Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
-    std::vector<int64_t> ids;
-    DetectReport report = detect_to_folder(detector, c, ids);
-    if (!c.truth.empty()) {
-      Truth truth = read_truth(c.truth);
-      ScoreOptions options;
-      options.max_dets = c.evaluate.max_dets;
-      Scores scores = score(truth, to_set(report, truth, detector.model()), options);
-      warn(scores.warnings);
-      std::fputs((to_text(scores) + "\n").c_str(), stdout);
-      if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
-      write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
-    }
-    std::fputs(timing_table(report).c_str(), stdout);
-    std::printf("results in %s\n", c.output.c_str());
-    return exit_of(report);
+    return c.quantize ? run_int8(std::move(c)) : run_float(c);
   };
 }
 

@@ -37,6 +37,7 @@ void fields(Fields& f, RunConfig& s) {
   f("overlay_format", s.overlay_format);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
+  f("quantize", s.quantize);
 }
 
 RunConfig read_run_config(const std::filesystem::path& path) {
@@ -46,6 +47,7 @@ RunConfig read_run_config(const std::filesystem::path& path) {
   if (c.inputs.empty()) throw UsageError(path.string() + ": inputs", "is empty", "name images, slides or folders");
   try {
     check(c.detect);
+    if (c.quantize) check(*c.quantize);
   } catch (const Error& e) {
     throw e.within(path.string());
   }
@@ -56,6 +58,12 @@ RunConfig read_run_config(const std::filesystem::path& path) {
   resolve(c.truth);
   resolve(c.output);
   for (std::string& input : c.inputs) resolve(input);
+  if (c.quantize) {
+    resolve(c.quantize->ranges);
+    resolve(c.quantize->images);
+    if (c.quantize->max_drop >= 0 && (c.truth.empty() || c.quantize->images.empty()))
+      throw UsageError(path.string() + ": quantize.max_drop", "needs truth and quantize.images");
+  }
   return c;
 }
 

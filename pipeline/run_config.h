@@ -2,8 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
-#include "pipeline/detect.h"
+#include "pipeline/quantize_model.h"
 
 namespace cytodet {
 
@@ -23,6 +24,7 @@ struct RunConfig {
   std::string overlay_format = "png";  // png or jpg
   DetectSettings detect;
   EvaluateSettings evaluate;
+  std::optional<QuantizeSettings> quantize;  // of `run`: also the network in INT8, compared with float
 };
 void fields(Fields& f, RunConfig& s);
 

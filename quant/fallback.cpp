@@ -87,14 +87,23 @@ class Search {
     return t;
   }
 
+  // Leaves out halves, quarters, ... single layers that are not needed.
   FallbackTrial reduced(FallbackTrial best, size_t ranked) {
+    Names order(state_.ranked.begin(), state_.ranked.begin() + static_cast<std::ptrdiff_t>(ranked));  // those still in float
     int left = options_.most_removals;
-    for (size_t i = ranked; i-- > 0 && left > 0 && best.in_float.size() > 1; --left) {
-      Names fewer = best.in_float;
-      std::erase(fewer, state_.ranked[i]);
-      if (FallbackTrial t = trial(fewer.begin(), fewer.end()); met(t)) best = t;
+    for (size_t chunk = std::max<size_t>(1, ranked / 2);; chunk /= 2) {
+      for (size_t end = order.size(); end > 0 && order.size() > 1 && left > 0; --left) {
+        const size_t begin = end > chunk ? end - chunk : 0;
+        Names fewer(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(begin));
+        fewer.insert(fewer.end(), order.begin() + static_cast<std::ptrdiff_t>(end), order.end());
+        if (FallbackTrial t = trial(fewer.begin(), fewer.end()); met(t)) {
+          best = t;
+          order = fewer;
+        }
+        end = begin;
+      }
+      if (chunk == 1 || left == 0) return best;
     }
-    return best;
   }
 
   FallbackState& state_;

@@ -38,8 +38,8 @@ struct FallbackOptions {
 };
 
 // No layer in float first. Then adds layers in their rank until the drop is met (doubling, then halving the interval), then
-// leaves out each one, the least harmful first, that is not needed. All layers in float count as no drop. Appends its trials to
-// `state`.
+// leaves out those that are not needed (halves, quarters, ..., single layers, the least harmful first). All layers in float count
+// as no drop. Appends its trials to `state`.
 FallbackTrial search_fallback(FallbackState& state, const FallbackOptions& options);
 
 }  // namespace cytodet
