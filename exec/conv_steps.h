@@ -29,6 +29,7 @@ struct DenseConv {
   std::vector<float> bias;
   Act act = Act::none;
   std::optional<QuantConv> quant;  // the input becomes codes first; `weights` are then the numbers of the codes
+  std::vector<float> factors;      // multiply the input's channels before they are coded; empty: 1
 };
 
 // Depthwise convolution, multiplier 1: weights [kernel_h, kernel_w, channels, 1].
@@ -37,7 +38,8 @@ struct DepthwiseConv {
   Tensor weights;
   std::vector<float> bias;
   Act act = Act::none;
-  std::optional<QuantConv> quant;  // as of DenseConv
+  std::optional<QuantConv> quant;  // these as of DenseConv
+  std::vector<float> factors;
 };
 
 // One term of a weighted sum: a map that is `repeat` times smaller in height and width (nearest upsampling).

@@ -138,7 +138,7 @@ class DepthwiseChainStep : public Step {
             for (int64_t fill = std::max(have + 1, std::max<int64_t>(0, top)); fill <= iy; ++fill) {
               float* to = piece.ring + (fill % ring_rows_) * row_floats + s_.pad_left * s_.in_c;
               source_row(context, n, fill, to);
-              if (depthwise_.coded) set_.round_to_codes(to, s_.in_w * s_.in_c, depthwise_.rule);
+              if (depthwise_.coded) set_.round_to_codes(to, s_.in_w, s_.in_c, depthwise_.input.rule());
               have = fill;
             }
             rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
@@ -153,7 +153,8 @@ class DepthwiseChainStep : public Step {
             e.residual_first = io_.residual_first;
           }
           if (pointwise_->coded) {
-            set_.quantize_rows(piece.depthwise, s_.in_c, count * s_.out_w, s_.in_c, nullptr, pointwise_->rule, piece.codes);
+            set_.quantize_rows(piece.depthwise, s_.in_c, count * s_.out_w, s_.in_c, nullptr, pointwise_->input.rule(),
+                               piece.codes);
             set_.gemm_codes(piece.codes, count * s_.out_w, pointwise_->code_matrix(), 0, pointwise_->panels(),
                             context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
             continue;

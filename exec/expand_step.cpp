@@ -83,11 +83,12 @@ class ExpandDepthwiseStep : public Step {
       source = piece.patches;
     }
     if (piece.codes)
-      set_.quantize_rows(source, expand_.k, (last - first + 1) * e_.out_w, expand_.k, nullptr, expand_.rule, piece.codes);
+      set_.quantize_rows(source, expand_.k, (last - first + 1) * e_.out_w, expand_.k, nullptr, expand_.input.rule(), piece.codes);
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
     Epilogue epilogue{expand_.bias.data(), expand_act_};
-    if (piece.codes && depthwise_.coded) epilogue.codes = &depthwise_.rule;
+    const CodeRule codes = depthwise_.coded ? depthwise_.input.rule() : CodeRule{};
+    if (piece.codes && depthwise_.coded) epilogue.codes = &codes;
     for (int64_t p = 0; p < expand_.panels(); ++p) {
       const int64_t c = p * panel;
       int64_t have = first - 1;
@@ -124,7 +125,11 @@ class ExpandDepthwiseStep : public Step {
             else
               set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1,
                         ring_row - c, panel, epilogue);
-            if (depthwise_.coded && !piece.codes) set_.round_to_codes(ring_row, e_.out_w * panel, depthwise_.rule);
+            if (depthwise_.coded && !piece.codes) {
+              CodeRule panel_rule = codes;
+              panel_rule.inverse_scales += c;
+              set_.round_to_codes(ring_row, e_.out_w, panel, panel_rule);
+            }
           }
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }

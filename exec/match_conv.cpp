@@ -20,18 +20,37 @@ struct Operands {
   Value input;
   Tensor filter;
   std::optional<QuantConv> quant;
+  std::vector<float> factors;
   std::vector<NodeId> nodes;  // of the way from the input to the convolution
 };
+// A constant per channel that multiplies the input right before it is coded joins the coding.
+void absorb_factors(const Lowering& low, NodeId quantize, Operands& from) {
+  const Node& mul = low.graph.node(from.input.node);
+  if (mul.op != "Mul" || from.input.slot != 0 || low.taken(from.input.node) || low.sole_reader(from.input) != quantize) return;
+  for (size_t i = 0; i < 2; ++i) {
+    const Tensor* factors = low.constant(mul.inputs[i]);
+    const Shape* shape = low.float_shape(mul.inputs[1 - i]);
+    if (!factors || !shape || shape->empty() || factors->dtype() != DType::f32 || factors->rank() < 1) continue;
+    if (factors->size() != shape->back() || factors->dim(-1) != shape->back()) continue;
+    from.nodes.push_back(from.input.node);
+    from.factors.assign(factors->data<float>(), factors->data<float>() + factors->size());
+    from.input = mul.inputs[1 - i];
+    return;
+  }
+}
+
 std::optional<Operands> operands(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.inputs.size() != 2) return {};
   if (std::optional<QuantConv> q = quantized(low.graph, id); q && !low.is_wanted(n.inputs[0])) {
-    const NodeId dequantize = n.inputs[0].node;
-    return Operands{q->input, dequantize_weights(q->weights), q, {dequantize, low.graph.node(dequantize).inputs[0].node}};
+    const NodeId dequantize = n.inputs[0].node, quantize = low.graph.node(dequantize).inputs[0].node;
+    Operands from{q->input, dequantize_weights(q->weights), q, {}, {dequantize, quantize}};
+    absorb_factors(low, quantize, from);
+    return from;
   }
   const Tensor* filter = low.constant(n.inputs[1]);
   if (!filter) return {};
-  return Operands{n.inputs[0], *filter, {}, {}};
+  return Operands{n.inputs[0], *filter, {}, {}, {}};
 }
 
 void take(Lowering& low, NodeId id, const Operands& from, const Tail& tail) {
@@ -52,7 +71,7 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
   Layer layer;
   layer.input = from->input;
-  layer.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant};
+  layer.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   set_tail(layer, tail);
   take(low, id, *from, tail);
   low.layers.push_back(std::move(layer));
@@ -84,7 +103,7 @@ bool match_matmul(Lowering& low, NodeId id) {
   Tail tail = absorb_tail(low, {id, 0}, s.out_c, true);
   Layer layer;
   layer.input = from->input;
-  layer.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant};
+  layer.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant, from->factors};
   set_tail(layer, tail);
   take(low, id, *from, tail);
   low.layers.push_back(std::move(layer));
@@ -102,7 +121,7 @@ bool match_depthwise(Lowering& low, NodeId id) {
   Tail tail = absorb_tail(low, {id, 0}, shape->out_c, false);
   Layer layer;
   layer.input = from->input;
-  layer.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant};
+  layer.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   set_tail(layer, tail);
   take(low, id, *from, tail);
   low.layers.push_back(std::move(layer));

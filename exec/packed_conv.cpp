@@ -14,9 +14,12 @@ FloatBuffer padded_bias(const std::vector<float>& bias, int64_t n, int panel) {
 
 }  // namespace
 
-CodeRule code_rule(const Quant& quant) {
-  return {1 / quant.scale, static_cast<float>(quant.lowest() - quant.zero_point),
-          static_cast<float>(quant.highest() - quant.zero_point)};
+CodeTable::CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel)
+    : inverse_scales((columns + panel - 1) / panel * panel),
+      lowest(static_cast<float>(quant.lowest() - quant.zero_point)),
+      highest(static_cast<float>(quant.highest() - quant.zero_point)) {
+  for (int64_t i = 0; i < columns; ++i)
+    inverse_scales.data()[i] = (factors.empty() ? 1.0f : factors[static_cast<size_t>(i) % factors.size()]) / quant.scale;
 }
 
 PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
@@ -31,7 +34,7 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
     return;
   }
   const QuantWeights& w = conv.quant->weights;
-  rule = code_rule(conv.quant->quant);
+  input = CodeTable(conv.quant->quant, conv.factors, k, panel);
   codes = Buffer<int16_t>(packed_codes_size(k, n, panel));
   pack_codes(w.codes.data<int8_t>(), k, n, panel, codes.data());
   scales = FloatBuffer(bias.size());
@@ -48,7 +51,7 @@ PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv
       bias(padded_bias(conv.bias, channels, panel)) {
   pack_panels(conv.weights.data<float>(), taps, channels, panel, weights.data());
   if (!coded) return;
-  rule = code_rule(conv.quant->quant);
+  input = CodeTable(conv.quant->quant, conv.factors, channels, panel);
   for (int64_t i = 0; i < weights.size(); ++i) weights.data()[i] *= conv.quant->quant.scale;
 }
 

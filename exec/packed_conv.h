@@ -8,7 +8,15 @@ namespace cytodet {
 // The activation behind a convolution on codes: as exact as 8 bits can show.
 inline Act act_on_codes(Act act) { return act == Act::swish ? Act::swish8 : act; }
 // How the floats of a value become codes.
-CodeRule code_rule(const Quant& quant);
+struct CodeTable {
+  CodeTable() = default;
+  // `columns` inverse scales, those of `factors` over and over; empty factors are 1.
+  CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel);
+  CodeRule rule() const { return {inverse_scales.data(), lowest, highest}; }
+
+  FloatBuffer inverse_scales;
+  float lowest = 0, highest = 0;
+};
 
 struct PackedDense {
   PackedDense(const KernelSet& set, const DenseConv& conv);
@@ -20,7 +28,7 @@ struct PackedDense {
   int panel;
   int64_t k, n;        // kernel_h * kernel_w * in_c, out_c
   bool coded = false;  // codes and scales hold the weights; else `weights` does
-  CodeRule rule;       // of the input
+  CodeTable input;     // its codes
   FloatBuffer weights, bias, scales;
   Buffer<int16_t> codes;
 };
@@ -36,7 +44,7 @@ struct PackedDepthwise {
   // With codes the input is rounded to codes that stay floats: their products with the (then scaled) weights and the sums of some
   // taps are exact but for the last rounding.
   bool coded = false;
-  CodeRule rule;
+  CodeTable input;
   FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]
 };
 

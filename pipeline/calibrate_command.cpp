@@ -74,9 +74,9 @@ std::function<int()> setup_calibrate(CLI::App& app) {
   app.add_option("--images", o->images, "Folder of images; for a bare graph, of feeds (.json)");
   app.add_option("-o,--out", o->out, "Ranges (.json)")->required();
   app.add_option("--method", o->options.method, "How a range is chosen: " + methods);
-  app.add_option("--percentile", o->options.observer.percentile, "Of --method percentile; default 99.99")
+  app.add_option("--percentile", o->options.observer.percentile, "Of --method percentile; default 99.9999")
       ->check(CLI::Range(50.0, 100.0));
-  app.add_flag("--per-channel", o->options.per_channel, "Also the extremes of every channel");
+  app.add_flag("--per-channel,!--no-per-channel", o->options.per_channel, "Also the extremes of every channel (the default)");
   app.add_option("--max-images", o->max_images, "Evenly spaced over the sorted list; default 100")->check(CLI::Range(1, 1000000));
   app.add_option("--values", o->values, "layers (what quantization needs; the default) or all")
       ->check(CLI::IsMember({"layers", "all"}));

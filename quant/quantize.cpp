@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/names.h"
 #include "graph/op.h"
+#include "graph/tf_int8.h"
 
 namespace cytodet {
 namespace {
@@ -73,8 +74,10 @@ NodeId bias_after(const Graph& graph, const Consumers& uses, NodeId conv, int64_
   return bias && bias->dtype() == DType::f32 && bias->size() == channels && readers[0].input == 0 ? readers[0].node : -1;
 }
 
-// The mean output moves by sum over inputs of mean(x) * (coded - exact) weight; the bias takes it back. mean(x) per input channel.
-void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor& filter, const Tensor& coded, const Range& range) {
+// The mean output moves by sum over inputs of mean(x) * (coded - exact) weight; the bias takes it back. mean(x) per input
+// channel.
+void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor& filter, const Tensor& coded,
+                  const Range& range) {
   if (range.channel_mean.empty()) return;
   const Node& n = graph.node(conv);
   const int64_t channels = output_channels(n, filter);
@@ -93,10 +96,70 @@ void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor
   graph.node(at).inputs[1] = corrected;
 }
 
+// Largest magnitude of the filter's numbers per input channel.
+std::vector<float> filter_reach(const Tensor& filter, bool depthwise) {
+  const int64_t in = depthwise ? filter.dim(2) : filter.dim(-2), inner = filter.dim(-1);
+  std::vector<float> reach(static_cast<size_t>(in), 0);
+  for (int64_t i = 0; i < filter.size(); ++i) {
+    float& r = reach[static_cast<size_t>(i / inner % in)];
+    r = std::max(r, std::abs(filter.data<float>()[i]));
+  }
+  return reach;
+}
+
+// What the observer cut off the whole is cut off the channels.
+void clip_channels(Range& range) {
+  for (float& low : range.channel_low) low = std::max(low, range.low);
+  for (float& high : range.channel_high) high = std::min(high, range.high);
+}
+
+// Multiplies the input channels and divides the filter; the range becomes that of the scaled input.
+void equalize(Graph& graph, NodeId conv, const std::vector<float>& factors, Tensor& filter, Range& range) {
+  const Node& n = graph.node(conv);
+  const std::string name = n.name;
+  const Value input = n.inputs[0];
+  const int64_t in = static_cast<int64_t>(factors.size()), inner = filter.dim(-1);
+  filter = filter.clone();
+  for (int64_t i = 0; i < filter.size(); ++i) filter.data<float>()[i] /= factors[static_cast<size_t>(i / inner % in)];
+  range.low = range.high = 0;
+  for (size_t c = 0; c < factors.size(); ++c) {
+    range.low = std::min(range.low, range.channel_low[c] *= factors[c]);
+    range.high = std::max(range.high, range.channel_high[c] *= factors[c]);
+    if (c < range.channel_mean.size()) range.channel_mean[c] *= factors[c];
+  }
+  Node mul;
+  mul.name = graph.unique_name(name + "/equalized");
+  mul.op = "Mul";
+  mul.inputs = {input, graph.add_const(name + "/equalization", Tensor::from({in}, factors))};
+  mul.attrs["T"] = DType::f32;
+  graph.node(conv).inputs[0] = {graph.add(std::move(mul)), 0};
+}
+
 }  // namespace
 
+std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input) {
+  const std::vector<float> reach = filter_reach(filter, depthwise);
+  if (input.channel_low.size() != reach.size() || input.channel_high.size() != reach.size()) return {};
+  std::vector<float> factors(reach.size(), 1);
+  float largest = 0;
+  for (float r : reach) largest = std::max(largest, r);
+  const float span = std::max(-input.low, input.high);
+  if (!(span > 0) || !(largest > 0)) return {};
+  float most = 0;
+  for (size_t c = 0; c < reach.size(); ++c) {
+    // Channels that are nearly silent (in input or filter) count as 1/100 of the greatest: their factor stays bounded.
+    const float x = std::max(std::max(-input.channel_low[c], input.channel_high[c]), span / 100),
+                w = std::max(reach[c], largest / 100);
+    factors[c] = depthwise ? 1 / x : std::sqrt(w / x);
+    most = std::max(most, factors[c]);
+  }
+  for (float& f : factors) f /= most;
+  return factors;
+}
+
 int QuantizeReport::int8_layers() const {
-  return static_cast<int>(std::count_if(layers.begin(), layers.end(), [](const QuantizedLayer& l) { return l.precision == "int8"; }));
+  return static_cast<int>(
+      std::count_if(layers.begin(), layers.end(), [](const QuantizedLayer& l) { return l.precision == "int8"; }));
 }
 
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options) {
@@ -112,8 +175,12 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
     const Node& n = graph.node(id);
     QuantizedLayer layer{n.name, n.op, "float", obstacle(graph, n, ranges, options), {}, graph.name_of(n.inputs.at(0)), 0};
     if (layer.why.empty()) {
-      const Tensor filter = *graph.constant(n.inputs[1]);
-      const Range& range = ranges.values.at(layer.input_name);
+      Tensor filter = *graph.constant(n.inputs[1]);
+      Range range = ranges.values.at(layer.input_name);
+      clip_channels(range);
+      if (options.equalize)
+        if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
+          equalize(graph, id, factors, filter, range);
       layer.precision = "int8";
       layer.input = Quant::of_range(range.low, range.high, options.symmetric);
       const QuantWeights weights = quantize_weights(filter, output_channels(n, filter), options.per_channel);
@@ -128,20 +195,22 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
   return report;
 }
 
-std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges) {
+std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
+                                                             const std::set<std::string>& outputs) {
   std::map<std::string, std::pair<float, float>> found;
   const Consumers uses(graph);
+  std::set<NodeId> kept;
+  for (const std::string& name : outputs)
+    if (const NodeId id = graph.find(name); id >= 0) kept.insert(id);
   for (NodeId id : graph.ids()) {
     if (!is_layer(graph.node(id)) || !quantized(graph, id)) continue;
-    // The last of conv -> bias -> relu whose range is known.
-    for (NodeId at = id;;) {
-      if (auto r = ranges.values.find(graph.node(at).name); r != ranges.values.end())
-        found[graph.node(id).name] = {r->second.low, r->second.high};
-      const auto readers = uses.of(Value{at, 0});
-      if (readers.size() != 1 || readers[0].input != 0) break;
-      const std::string& op = graph.node(readers[0].node).op;
-      if (op != "BiasAdd" && op != "AddV2" && op != "Relu" && op != "Relu6") break;
-      at = readers[0].node;
+    const ConvTail tail = conv_tail(graph, uses, kept, id);
+    for (NodeId at : {tail.last, tail.bias}) {
+      if (at < 0) continue;
+      auto r = ranges.values.find(graph.node(at).name);
+      if (r == ranges.values.end()) continue;
+      found[graph.node(id).name] = {r->second.low, r->second.high};
+      break;
     }
   }
   return found;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ struct QuantizeOptions {
   bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
   std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
+  bool equalize = true;                    // scales input channels before they are coded, and the filter back; see equalization()
 };
 
 struct QuantizedLayer {
@@ -33,12 +35,20 @@ struct QuantizeReport {
   int int8_layers() const;
 };
 
-// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range. `graph` is an optimized
-// float graph, the one that the ranges were taken on. Throws Error: nothing to quantize, already quantized, another graph's ranges,
-// excluded names that do not exist (with the nearest names).
+// Factor per input channel that makes the channels' ranges alike: the input is multiplied by it, the filter divided. Depthwise:
+// one over the channel's range, which costs the filter nothing, since its codes are scaled per channel. Else the square root of
+// what the filter's reach has over the input's ("Data-free quantization", Nagel et al. 2019, formula 11, one side of it).
+// Largest 1.
+std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input);
+
+// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range. `graph` is an
+// optimized float graph, the one that the ranges were taken on. Throws Error: nothing to quantize, already quantized, another
+// graph's ranges, excluded names that do not exist (with the nearest names).
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options);
 
-// Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges needs.
-std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges);
+// Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges
+// needs. `outputs`: nodes whose names must stay.
+std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
+                                                             const std::set<std::string>& outputs = {});
 
 }  // namespace cytodet

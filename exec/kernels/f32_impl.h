@@ -98,11 +98,12 @@ struct TileEnd {
   bool residual_first;
   int columns;
   const CodeRule* codes = nullptr;
+  int64_t column = 0;  // of the tile in the whole result; for codes
 };
 
-inline Vec to_code(Vec x, const CodeRule& rule) {
+inline Vec to_code(Vec x, Vec inverse_scale, const CodeRule& rule) {
   // Not a number becomes the lowest code.
-  return V::round(V::min(V::max(V::mul(x, V::set(rule.inverse_scale)), V::set(rule.lowest)), V::set(rule.highest)));
+  return V::round(V::min(V::max(V::mul(x, inverse_scale), V::set(rule.lowest)), V::set(rule.highest)));
 }
 
 // Residual and activation on a tile's sums, and the store.
@@ -121,7 +122,7 @@ inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const 
       if (from && end.residual_first) x = V::add(x, V::load(from + v * V::width));
       x = activate<act>(x);
       if (from && !end.residual_first) x = V::add(x, V::load(from + v * V::width));
-      if (end.codes) x = to_code(x, *end.codes);
+      if (end.codes) x = to_code(x, V::load(end.codes->inverse_scales + end.column + v * V::width), *end.codes);
       V::store(whole ? c + r * ldc + v * V::width : tail + v * V::width, x);
     }
     if (!whole)
@@ -247,8 +248,9 @@ void gemm_codes(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_
     for (int64_t p = first_panel; p < last_panel; ++p) {
       const int64_t column = p * kPanel;
       const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-      const TileEnd end{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns,
-                        e.codes};
+      const TileEnd end{
+          e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns, e.codes,
+          column};
       if (columns > V::width)
         code_rows<act, 2>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
       else
@@ -258,32 +260,36 @@ void gemm_codes(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_
 }
 
 void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, int16_t* out) {
+  const float* inverse = rule.inverse_scales;
   for (int64_t r = 0; r < rows; ++r, in += lda, out += code_stride(k)) {
     int64_t i = 0;
     for (; i + V::width <= k; i += V::width) {
       Vec x = V::load(in + i);
       if (gate) x = V::mul(x, V::load(gate + i));
-      V::store_codes(out + i, to_code(x, rule));
+      V::store_codes(out + i, to_code(x, V::load(inverse + i), rule));
     }
     if (i < k) {
       alignas(64) float tail[V::width] = {};
       alignas(64) int16_t codes[V::width];
       for (int64_t j = i; j < k; ++j) tail[j - i] = gate ? in[j] * gate[j] : in[j];
-      V::store_codes(codes, to_code(V::load(tail), rule));
+      V::store_codes(codes, to_code(V::load(tail), V::load(inverse + i), rule));
       for (int64_t j = i; j < k; ++j) out[j] = codes[j - i];
     }
     if (k % 2) out[k] = 0;
   }
 }
 
-void round_to_codes(float* x, int64_t n, const CodeRule& rule) {
-  int64_t i = 0;
-  for (; i + V::width <= n; i += V::width) V::store(x + i, to_code(V::load(x + i), rule));
-  if (i == n) return;
-  alignas(64) float tail[V::width] = {};
-  for (int64_t j = i; j < n; ++j) tail[j - i] = x[j];
-  V::store(tail, to_code(V::load(tail), rule));
-  for (int64_t j = i; j < n; ++j) x[j] = tail[j - i];
+void round_to_codes(float* x, int64_t pixels, int64_t channels, const CodeRule& rule) {
+  const float* inverse = rule.inverse_scales;
+  for (int64_t p = 0; p < pixels; ++p, x += channels) {
+    int64_t i = 0;
+    for (; i + V::width <= channels; i += V::width) V::store(x + i, to_code(V::load(x + i), V::load(inverse + i), rule));
+    if (i == channels) continue;
+    alignas(64) float tail[V::width] = {};
+    for (int64_t j = i; j < channels; ++j) tail[j - i] = x[j];
+    V::store(tail, to_code(V::load(tail), V::load(inverse + i), rule));
+    for (int64_t j = i; j < channels; ++j) x[j] = tail[j - i];
+  }
 }
 
 // KernelW: taps of a row, known when compiled (0: any).

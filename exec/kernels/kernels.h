@@ -37,9 +37,10 @@ struct CodeMatrix {
 };
 inline int64_t code_stride(int64_t k) { return (k + 1) / 2 * 2; }  // 16-bit codes of a row of k
 
-// How floats become codes: round(x * inverse_scale), clamped. Codes are relative to the zero point, so zero is code 0.
+// How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
+// 0.
 struct CodeRule {
-  float inverse_scale = 1;
+  const float* inverse_scales = nullptr;  // padded to a multiple of `panel`
   float lowest = -127, highest = 127;
 };
 
@@ -80,8 +81,8 @@ struct KernelSet {
   // Rows of codes out[rows][code_stride(k)] of in[rows][lda], each column times gate[column] first (null: 1).
   void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
                         int16_t* out);
-  // x[i] = its code, still a float.
-  void (*round_to_codes)(float* x, int64_t n, const CodeRule& rule);
+  // x[pixels][channels] becomes its codes, still floats.
+  void (*round_to_codes)(float* x, int64_t pixels, int64_t channels, const CodeRule& rule);
   void (*depthwise_row)(const DepthwiseRow& job);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);

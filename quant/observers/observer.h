@@ -29,7 +29,7 @@ class Observer {
 };
 
 struct ObserverOptions {
-  double percentile = 99.99;  // share of the numbers between each end of the range and the other end's infinity
+  double percentile = 99.9999;  // share of the numbers between each end of the range and the other end's infinity
 };
 
 struct ObserverRow {

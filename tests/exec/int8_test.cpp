@@ -26,13 +26,15 @@ Tensor normal_tensor(Shape shape, std::mt19937& random, float scale = 1) {
   return t;
 }
 
-// Numbers of random codes, moved within their steps so far that no rounding is a matter of taste; some outside the range.
-Tensor coded_tensor(Shape shape, const Quant& q, std::mt19937& random) {
+// Numbers of random codes (once channel_factors have multiplied them, when scaled), moved within their steps so far that no
+// rounding is a matter of taste; some outside the range.
+Tensor coded_tensor(Shape shape, const Quant& q, std::mt19937& random, bool scaled = false) {
   Tensor t(DType::f32, std::move(shape));
   std::uniform_int_distribution<int> code(q.lowest() - 20, q.highest() + 20);
   std::uniform_real_distribution<float> within(-0.4f, 0.4f);
   for (int64_t i = 0; i < t.size(); ++i)
-    t.data<float>()[i] = (static_cast<float>(code(random) - q.zero_point) + within(random)) * q.scale;
+    t.data<float>()[i] = (static_cast<float>(code(random) - q.zero_point) + within(random)) * q.scale /
+                         (scaled ? std::ldexp(1.0f, static_cast<int>(i % t.dim(-1) % 3)) : 1.0f);
   return t;
 }
 
@@ -92,6 +94,13 @@ double sqnr_db(const Tensor& got, const Tensor& wanted) {
   return 10 * std::log10(signal / noise);
 }
 
+// Powers of two, so that scaled numbers lie as far within their steps as before.
+Tensor channel_factors(int64_t channels) {
+  Tensor t(DType::f32, {channels});
+  for (int64_t i = 0; i < channels; ++i) t.data<float>()[i] = std::ldexp(1.0f, static_cast<int>(i % 3));
+  return t;
+}
+
 struct Shapes {
   int64_t n, h, w, c, oc;
   int k, stride;
@@ -111,14 +120,19 @@ TEST_P(Int8Dense, EveryEpilogueAndCode) {
   for (const Quant& quant : kQuants)
     for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
       for (bool residual : {false, true}) {
+        const bool factors = residual;
         Graph g;
         placeholder(g, "x", {c.n, c.h, c.w, c.c});
         const Tensor w = normal_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c)));
         constant(g, "w", w);
         constant(g, "b", normal_tensor({c.oc}, random));
-        const NodeId conv = add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs(c.padding, c.stride));
+        if (factors) {
+          constant(g, "factors", channel_factors(c.c));
+          add(g, "scaled", "Mul", {"x", "factors"});
+        }
+        const NodeId conv = add(g, "conv", "Conv2D", {factors ? "scaled" : "x", "w"}, conv_attrs(c.padding, c.stride));
         add(g, "bias", "BiasAdd", {"conv", "b"});
-        std::map<std::string, Tensor> data{{"x", coded_tensor({c.n, c.h, c.w, c.c}, quant, random)}};
+        std::map<std::string, Tensor> data{{"x", coded_tensor({c.n, c.h, c.w, c.c}, quant, random, factors)}};
         const Shape out = *Facts(g).of(g.value("bias")).shape;
         std::string last = "bias";
         if (std::string(act) == "swish") {
@@ -164,6 +178,11 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
         std::string last = "x";
         std::vector<std::tuple<NodeId, Quant, Tensor>> convs;
         auto conv = [&](const std::string& name, const char* op, Shape filter, int stride, const char* padding, const Quant& q) {
+          if (name != "e") {
+            constant(g, name + "/factors", channel_factors(filter[2]));
+            add(g, name + "/scaled", "Mul", {last, name + "/factors"});
+            last = name + "/scaled";
+          }
           const Tensor w = normal_tensor(filter, random, 0.4f);
           constant(g, name + "/w", w);
           constant(g, name + "/b", normal_tensor({op[0] == 'C' ? filter[3] : filter[2]}, random));
@@ -178,7 +197,7 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
         if (pointwise) conv("pw", "Conv2D", {1, 1, c.c, 36}, 1, "SAME", {0.04f, 8, false});
         for (auto& [node, q, w] : convs)
           set_quantized(g, node, q, quantize_weights(w, w.dim(g.node(node).op == "Conv2D" ? 3 : 2), true));
-        Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random)}}, {last});
+        Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random, !expand)}}, {last});
         // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole.
         if (!expand && !pointwise)
           EXPECT_LT(worst_relative(a.plan[0], a.plain[0]), 2e-5);
@@ -211,14 +230,15 @@ TEST(Int8Kernels, ExtremeCodesAreExact) {
 TEST(Int8Kernels, CodesOfEveryNumber) {
   const KernelSet& set = kernels();
   for (const Quant& q : kQuants) {
-    const CodeRule rule = code_rule(q);
+    const CodeTable table(q, {}, 13, set.panel);
+    const CodeRule rule = table.rule();
     std::vector<float> x{0,         -0.0f,           q.scale,         -q.scale, 1e30f, -1e30f, INFINITY,
                          -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    3};
     std::vector<int16_t> codes(static_cast<size_t>(code_stride(static_cast<int64_t>(x.size()))), 99);
     set.quantize_rows(x.data(), 13, 1, 13, nullptr, rule, codes.data());
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(codes[i] + q.zero_point, q.code(x[i])) << x[i];
     EXPECT_EQ(codes[13], 0);
-    set.round_to_codes(x.data(), 13, rule);
+    set.round_to_codes(x.data(), 1, 13, rule);
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(x[i], static_cast<float>(codes[i]));
   }
 }
