@@ -2,10 +2,12 @@
 // definition that every kernel is tested against.
 #pragma once
 
+#include <concepts>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "core/error.h"
 #include "graph/graph.h"
 
 namespace cytodet {
@@ -17,15 +19,31 @@ struct Fact {
   std::optional<Tensor> constant;
 };
 
+// A node's inputs. Asking for one that a (broken) node lacks throws Error.
+template <class T>
+class Inputs : public std::span<const T> {
+ public:
+  template <class All>
+    requires std::convertible_to<const All&, std::span<const T>>
+  Inputs(const All& all) : std::span<const T>(all) {}
+  const T& operator[](size_t i) const {
+    if (i >= this->size())
+      throw Error("", "needs input " + std::to_string(i) + " but has " + std::to_string(this->size()) + " inputs");
+    return this->data()[i];
+  }
+  const T& front() const { return (*this)[0]; }
+  const T& back() const { return (*this)[this->size() - 1]; }
+};
+
 struct OpCall {
   const Node& node;
-  std::span<const Tensor> in;
+  Inputs<Tensor> in;
   std::vector<Tensor> out;  // eval fills it, one per output slot
 };
 
 struct InferCall {
   const Node& node;
-  std::span<const Fact> in;
+  Inputs<Fact> in;
   std::vector<Fact> out;  // infer fills it, one per output slot
 };
 

@@ -18,7 +18,7 @@ struct QuantizeFlags {
   std::string graph, out, dump_dir, report, truth;
   QuantizeSettings settings;
   DetectSettings detection;
-  bool per_tensor = false, per_channel = false, no_bias_correction = false, quiet = false;
+  bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false;
 
   // What says how layers are coded; of both commands.
   void add(CLI::App& app) {
@@ -29,6 +29,7 @@ struct QuantizeFlags {
     app.add_flag("--per-tensor", per_tensor, "One scale per filter")->excludes(channel);
     app.add_flag("--symmetric", settings.symmetric, "Signed codes without a zero point for what layers read");
     app.add_flag("--no-bias-correction", no_bias_correction, "Leave the shift that coding the weights brings");
+    app.add_flag("--no-equalization", no_equalization, "Code input channels as they are, large and small with one scale");
     app.add_option("--exclude-ops", settings.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
     app.add_option("--exclude-nodes", settings.exclude_nodes, "Nodes that stay in float")->delimiter(',');
     app.add_flag("--quiet", quiet, "No progress and no table");
@@ -36,6 +37,7 @@ struct QuantizeFlags {
   void finish() {
     settings.per_channel = !per_tensor;
     settings.bias_correction = !no_bias_correction;
+    settings.equalize = !no_equalization;
     check(settings);
   }
 };
@@ -135,8 +137,8 @@ std::function<int()> setup_quantize(CLI::App& app) {
   auto o = std::make_shared<QuantizeFlags>();
   o->add(app);
   app.add_option("-o,--out", o->out, "INT8 graph (.pb); of a model, its model file is written beside it")->required();
-  app.add_option("--method", o->settings.method, "Of calibration, without --ranges; default percentile");
-  app.add_option("--percentile", o->settings.percentile, "Of --method percentile; default 99.999")
+  app.add_option("--method", o->settings.method, "Of calibration, without --ranges; default minmax");
+  app.add_option("--percentile", o->settings.percentile, "Of --method percentile; default 99.9999")
       ->check(CLI::Range(50.0, 100.0));
   app.add_option("--max-images", o->settings.max_images, "To calibrate on, without --ranges; default 100")
       ->check(CLI::Range(1, 1000000));

@@ -18,6 +18,7 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("per_channel", s.per_channel);
   f("symmetric", s.symmetric);
   f("bias_correction", s.bias_correction);
+  f("equalize", s.equalize);
   f("exclude_ops", s.exclude_ops);
   f("exclude_nodes", s.exclude_nodes);
   f("max_drop", s.max_drop);
@@ -33,7 +34,14 @@ void check(const QuantizeSettings& s) {
 }
 
 QuantizeOptions options_of(const QuantizeSettings& s) {
-  return {s.per_channel, s.symmetric, s.bias_correction, s.exclude_ops, s.exclude_nodes};
+  QuantizeOptions o;
+  o.per_channel = s.per_channel;
+  o.symmetric = s.symmetric;
+  o.bias_correction = s.bias_correction;
+  o.equalize = s.equalize;
+  o.exclude_ops = s.exclude_ops;
+  o.exclude_nodes = s.exclude_nodes;
+  return o;
 }
 
 Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
@@ -98,7 +106,8 @@ std::set<std::string> last_layers(const Subject& subject) {
 
 Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges) {
   Graph g = quantized.graph;
-  to_tensorflow_int8(g, output_ranges(g, ranges), {subject.interface, last_layers(subject)});
+  const std::vector<std::string> outputs = outputs_of(subject);
+  to_tensorflow_int8(g, output_ranges(g, ranges, {outputs.begin(), outputs.end()}), {subject.interface, last_layers(subject)});
   return g;
 }
 

@@ -26,9 +26,9 @@ class OutputSqnr {
  public:
   // Runs the float network. Throws Error naming a sample that cannot be fed.
   OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data);
-  // `graph`: the same network, quantized. Any thread.
+  // `graph`: the same network, quantized. Any thread. Throws Error when no output is float.
   double of(const Graph& graph) const;
-  // Of each output.
+  // Of each float output.
   std::vector<std::pair<std::string, double>> each(const Graph& graph) const;
 
  private:

@@ -1,0 +1,147 @@
+#include "quant/quantize.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <random>
+
+#include "core/error.h"
+#include "graph/io.h"
+#include "graph/pass.h"
+#include "quant/calibrate.h"
+#include "quant/sensitivity.h"
+#include "tests/quant/subjects.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+CalibrateOptions quiet() {
+  CalibrateOptions o;
+  o.quiet = true;
+  return o;
+}
+
+template <class F>
+std::string message(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+std::vector<float> output_of(const Graph& graph, PlanOptions plan, const CalibrationData& data, int threads) {
+  plan.threads = threads;
+  Runner runner(Plan::compile(graph, plan));
+  data.feed(0, runner);
+  runner.run();
+  const Tensor& out = runner.output(0);
+  return {out.data<float>(), out.data<float>() + out.size()};
+}
+
+TEST(Quantize, LenetKeeps25Decibels) {
+  TestSubject s = lenet();
+  const Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  const OutputSqnr outputs(s.graph, s.plan, s.data);
+  std::vector<double> db;
+  for (bool per_channel : {true, false}) {
+    Graph g = s.graph;
+    QuantizeReport report = quantize(g, ranges, {.per_channel = per_channel, .symmetric = false, .bias_correction = true});
+    EXPECT_EQ(report.int8_layers(), 5);
+    EXPECT_TRUE(has_quantized(g));
+    db.push_back(outputs.of(g));
+    EXPECT_EQ(output_of(g, s.plan, s.data, 1), output_of(g, s.plan, s.data, 2));
+  }
+  EXPECT_GE(db[0], 25);
+  EXPECT_GE(db[1], 20);
+}
+
+TEST(Quantize, SignedCodesToo) {
+  TestSubject s = lenet();
+  const Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  Graph g = s.graph;
+  QuantizeReport report = quantize(g, ranges, {.symmetric = true, .exclude_ops = {}, .exclude_nodes = {}});
+  for (const QuantizedLayer& l : report.layers) EXPECT_TRUE(l.input.is_signed && l.input.zero_point == 0);
+  EXPECT_GE(OutputSqnr(s.graph, s.plan, s.data).of(g), 22);
+}
+
+// What keeps a conformance graph's layers in float; the others must keep 25 dB.
+std::string quantized_conformance(const std::string& name, bool& tried) {
+  TestSubject s = conformance(name);
+  if (s.graph.ids().empty()) return {};
+  const std::vector<std::string> values = values_of_layers(s.graph);
+  if (values.empty()) return {};
+  tried = true;
+  Ranges ranges;
+  ranges.graph_hash = graph_hash(s.graph);
+  if (s.f32) ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  Graph g = s.graph;
+  QuantizeReport report = quantize(g, ranges, {});
+  if (!report.int8_layers()) return report.layers.front().why;
+  const double db = OutputSqnr(s.graph, s.plan, s.data).of(g);
+  return db >= 25 ? "" : "outputs at " + std::to_string(db) + " dB";
+}
+
+TEST(Quantize, ConformanceGraphs) {
+  int tried = 0, coded = 0;
+  for (const auto& e : std::filesystem::directory_iterator(CYTODET_SOURCE_DIR "/tests/data/graph/conformance")) {
+    const std::string name = e.path().filename().string();
+    bool counts = false;
+    const std::string why = quantized_conformance(name, counts);
+    tried += counts;
+    coded += counts && why.empty();
+    if (why.empty()) continue;
+    const bool known = name.find("nchw") != name.npos  ? why == "its data is not NHWC"
+                       : name.find("_tb") != name.npos ? why == "it transposes"
+                                                       : why == "its filter is not a float constant" || why == "";
+    EXPECT_TRUE(known) << name << ": " << why;
+  }
+  EXPECT_GE(tried, 8);
+  EXPECT_GE(coded, 4);
+}
+
+TEST(Quantize, ExclusionsAndMissingRangesAreReported) {
+  TestSubject s = lenet();
+  Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  QuantizeOptions options;
+  options.exclude_ops = {"MatMul"};
+  options.exclude_nodes = {"Lenet/conv1_1/Conv2D"};
+  ranges.values.erase("Lenet/pool2_1/MaxPool");
+  ranges.values["Lenet/pool4_1/MaxPool"].low = ranges.values["Lenet/pool4_1/MaxPool"].high = 0;
+  Graph g = s.graph;
+  QuantizeReport report = quantize(g, ranges, options);
+  ASSERT_THAT(report.layers, SizeIs(5));
+  EXPECT_EQ(report.layers[0].why, "excluded by name");
+  EXPECT_EQ(report.layers[1].why, "no range of its input Lenet/pool2_1/MaxPool");
+  EXPECT_EQ(report.layers[2].why, "its input was one number in calibration");
+  EXPECT_EQ(report.layers[3].why, "excluded by op");
+  EXPECT_EQ(report.int8_layers(), 0);
+}
+
+TEST(Quantize, Errors) {
+  TestSubject s = lenet();
+  const Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  Graph g = s.graph;
+  QuantizeOptions options;
+  options.exclude_nodes = {"Lenet/conv1_1/Conv2d"};
+  EXPECT_THAT(message([&] { quantize(g, ranges, options); }),
+              HasSubstr("Lenet/conv1_1/Conv2d is not in the graph; did you mean Lenet/conv1_1/Conv2D"));
+  options.exclude_nodes = {};
+  options.exclude_ops = {"Conv3D"};
+  EXPECT_THAT(message([&] { quantize(g, ranges, options); }), HasSubstr("did you mean Conv2D"));
+  Ranges other = ranges;
+  other.graph_hash = "0";
+  EXPECT_THAT(message([&] { quantize(g, other, {}); }), HasSubstr("belong to another graph"));
+  quantize(g, ranges, {});
+  EXPECT_THAT(message([&] { quantize(g, ranges, {}); }), HasSubstr("is quantized already"));
+}
+
+}  // namespace
+}  // namespace cytodet
