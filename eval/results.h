@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/box.h"
@@ -22,5 +24,17 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
 
 // [{"x", "y", "w", "h", "p"}, ...] in whole pixels, w and h at least 1.
 void write_competition_results(const Detections& detections, const std::filesystem::path& path);
+
+struct CocoResult {
+  int64_t image_id = 0, category_id = 0;
+  Box box;
+  double score = 0;
+};
+
+// A COCO results file without its truth: calls `each` for every detection in the file's order; returns how many. Memory does not
+// grow with the file. Errors name the file and the element: not a JSON list, an element over 4 MiB, missing or wrong fields,
+// coordinates beyond 1e9.
+int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each);
+int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each);
 
 }  // namespace cytodet

@@ -16,6 +16,9 @@ Image decode_jpeg(std::span<const uint8_t> bytes);
 Image decode_png(std::span<const uint8_t> bytes);
 Image decode_bmp(std::span<const uint8_t> bytes);
 
+// PNG or, with jpeg, JPEG of this quality (1 to 100).
+std::string encode_image(const Image& image, bool jpeg, int quality = 90);
+
 // Written aside, then renamed. JPEG when the name ends in .jpg or .jpeg, else PNG.
 void write_image(const Image& image, const std::filesystem::path& path);
 

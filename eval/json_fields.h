@@ -1,0 +1,93 @@
+// Fields of COCO's JSON lists, checked; errors name file, element and field. For the sources of this room.
+#pragma once
+
+#include <simdjson.h>
+
+#include <array>
+#include <cmath>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace cytodet::json {
+
+namespace dom = simdjson::dom;
+
+// Where in the document we are, for errors; built only when one is thrown.
+struct Path {
+  const std::string& file;
+  const char* list;
+  size_t index;
+  [[noreturn]] void fail(const std::string& field, const std::string& what, const std::string& fix = {}) const {
+    throw Error(file, std::string(list) + "[" + std::to_string(index) + "]" + (field.empty() ? "" : "." + field) + " " + what,
+                fix);
+  }
+};
+
+// The whole text is checked before anything is read from it; the parser owns the result.
+inline dom::element parse(dom::parser& parser, std::string_view json, const std::string& where) {
+  dom::element root;
+  if (auto e = parser.parse(json.data(), json.size()).get(root))
+    throw Error(where, std::string("not valid JSON: ") + simdjson::error_message(e), "check the file with a JSON tool");
+  return root;
+}
+
+inline double finite(const Path& at, const char* field, dom::element value) {
+  double v = 0;
+  if (value.get_double().get(v)) at.fail(field, "is not a number");
+  if (!std::isfinite(v)) at.fail(field, "is not finite");
+  return v;
+}
+
+inline int64_t whole(const Path& at, const char* field, dom::element value) {
+  int64_t i = 0;
+  if (!value.get_int64().get(i)) return i;
+  double d = 0;
+  if (value.get_double().get(d) || d != std::floor(d) || std::abs(d) > 9e15) at.fail(field, "is not a whole number");
+  return static_cast<int64_t>(d);
+}
+
+inline void box_of(const Path& at, dom::element value, double* box) {
+  dom::array list;
+  if (value.get_array().get(list)) at.fail("bbox", "is not an array");
+  size_t n = 0;
+  for (dom::element item : list) {
+    double v = 0;
+    if (n >= 4 || item.get_double().get(v) || !std::isfinite(v))
+      at.fail("bbox", "must be four finite numbers [x, y, width, height]");
+    box[n++] = v;
+  }
+  if (n != 4) at.fail("bbox", "must be four finite numbers [x, y, width, height]");
+  if (box[2] < 0 || box[3] < 0) at.fail("bbox", "has a negative width or height", "boxes are [x, y, width, height]");
+}
+
+// The named fields of an object in one walk (absent ones are empty); of a name given twice the last counts, as in Python.
+template <size_t N>
+std::array<std::optional<dom::element>, N> fields(dom::object object, const std::array<std::string_view, N>& names) {
+  std::array<std::optional<dom::element>, N> found;
+  for (auto [key, value] : object)
+    for (size_t i = 0; i < N; ++i)
+      if (key == names[i]) found[i] = value;
+  return found;
+}
+
+inline dom::element required(const Path& at, const char* field, const std::optional<dom::element>& value) {
+  if (!value) at.fail(field, "is missing");
+  return *value;
+}
+
+// Calls f(object, path) for each object of a list whose first has this index; returns the index after the last.
+template <class F>
+size_t each_object(dom::array items, const std::string& where, const char* list, F f, size_t index = 0) {
+  for (dom::element item : items) {
+    Path at{where, list, index++};
+    dom::object object;
+    if (item.get_object().get(object)) at.fail("", "is not an object");
+    f(object, at);
+  }
+  return index;
+}
+
+}  // namespace cytodet::json

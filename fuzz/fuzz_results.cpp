@@ -1,0 +1,10 @@
+#include "eval/results.h"
+#include "fuzz/driver.h"
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/detections"}; }
+
+void fuzz_one(std::string_view bytes) {
+  double sum = 0;
+  cytodet::parse_coco_results(bytes, "results", [&](const cytodet::CocoResult& r) { sum += r.box.area(); });
+  if (!(sum >= 0)) std::abort();
+}
