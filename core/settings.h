@@ -50,6 +50,7 @@ class Fields {
   static void get(const Json& j, double& v, const std::string& path);
   static void get(const Json& j, float& v, const std::string& path);
   static void get(const Json& j, std::string& v, const std::string& path);
+  static void get(const Json& j, Json& v, const std::string&) { v = j; }  // any JSON
   template <class T>
   static void get(const Json& j, std::vector<T>& v, const std::string& path) {
     if (!j.is_array()) wrong(path, j, "an array");

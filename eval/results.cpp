@@ -4,25 +4,31 @@
 #include <cmath>
 #include <cstdio>
 
-#include "core/file.h"
-
 namespace cytodet {
+
+CocoResultsWriter::CocoResultsWriter(std::vector<int> category_ids, const std::filesystem::path& path)
+    : category_ids_(std::move(category_ids)), file_(path) {}
+
+void CocoResultsWriter::add(int64_t image_id, const Detection& d) {
+  char text[256];
+  std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}",
+                first_ ? "[\n" : ",\n", static_cast<long long>(image_id), category_ids_.at(static_cast<size_t>(d.category)),
+                d.box.x0, d.box.y0, d.box.width(), d.box.height(), static_cast<double>(d.score));
+  file_.write(text);
+  first_ = false;
+}
+
+void CocoResultsWriter::finish() {
+  file_.write(first_ ? "[]\n" : "\n]\n");
+  file_.commit();
+}
 
 void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids,
                         const std::filesystem::path& path) {
-  AtomicFile file(path);
-  const char* separator = "[\n";
-  char text[256];
+  CocoResultsWriter writer(category_ids, path);
   for (const ImageDetections& image : images)
-    for (const Detection& d : image.detections) {
-      std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}",
-                    separator, static_cast<long long>(image.image_id), category_ids[static_cast<size_t>(d.category)], d.box.x0,
-                    d.box.y0, d.box.width(), d.box.height(), static_cast<double>(d.score));
-      file.write(text);
-      separator = ",\n";
-    }
-  file.write(separator[0] == '[' ? "[]\n" : "\n]\n");
-  file.commit();
+    for (const Detection& d : image.detections) writer.add(image.image_id, d);
+  writer.finish();
 }
 
 void write_competition_results(const Detections& detections, const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/box.h"
+#include "core/file.h"
 
 namespace cytodet {
 
@@ -17,8 +18,21 @@ struct ImageDetections {
   Detections detections;  // ranked
 };
 
-// [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}, ...]; category_ids by class index. Written aside, then
-// renamed.
+// COCO results, detection by detection, in constant memory: [{"image_id", "category_id", "bbox": [x, y, width, height], "score"},
+// ...]; category_ids by class index. Written aside, renamed by finish().
+class CocoResultsWriter {
+ public:
+  CocoResultsWriter(std::vector<int> category_ids, const std::filesystem::path& path);
+  void add(int64_t image_id, const Detection& d);
+  void finish();
+
+ private:
+  std::vector<int> category_ids_;
+  AtomicFile file_;
+  bool first_ = true;
+};
+
+// The same from memory.
 void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids,
                         const std::filesystem::path& path);
 
