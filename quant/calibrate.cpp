@@ -221,13 +221,17 @@ std::vector<std::string> values_of_layers(const Graph& graph) {
   return names;
 }
 
-std::vector<std::string> all_float_values(const Graph& graph, const PlanOptions& plan) {
+Facts facts_of(const Graph& graph, const PlanOptions& plan) {
   std::map<Value, Fact> known;
   for (const auto& [name, shape] : plan.input_shapes) {
     Value v = graph.value(name);
     known[v] = Fact{graph.node(v.node).attr_or("dtype", DType::f32), shape, {}};
   }
-  Facts facts(graph, known);
+  return Facts(graph, known);
+}
+
+std::vector<std::string> all_float_values(const Graph& graph, const PlanOptions& plan) {
+  Facts facts = facts_of(graph, plan);
   Consumers uses(graph);
   std::vector<std::string> names;
   for (NodeId id : graph.topological_order())

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "exec/plan.h"
+#include "graph/op.h"
 #include "quant/calibration_log.h"
 #include "quant/observers/observer.h"
 
@@ -38,6 +39,9 @@ struct Calibration {
 // their outputs after BiasAdd. Or all float values.
 std::vector<std::string> values_of_layers(const Graph& graph);
 std::vector<std::string> all_float_values(const Graph& graph, const PlanOptions& plan);
+
+// What is known of every value when the inputs have the plan's shapes.
+Facts facts_of(const Graph& graph, const PlanOptions& plan);
 
 // `graph` is the optimized one; plan says inputs and outputs. Throws Error naming sample and node when a value is not finite, and
 // when no sample could be used.

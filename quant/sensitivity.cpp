@@ -1,16 +1,42 @@
 #include "quant/sensitivity.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/progress.h"
+#include "graph/op.h"
+#include "graph/pass.h"
 #include "quant/sqnr.h"
 
 namespace cytodet {
+namespace {
+
+// What to compare: the outputs; for one that is not float, such as the best class, the nearest float values that it is made of.
+std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& plan) {
+  const Facts facts = facts_of(graph, plan);
+  std::vector<std::string> names;
+  std::vector<Value> queue;
+  for (const std::string& name : plan.outputs.empty() ? find_outputs(graph) : plan.outputs) queue.push_back(graph.value(name));
+  std::set<Value> seen;
+  for (size_t i = 0; i < queue.size(); ++i) {
+    const Value v = queue[i];
+    if (graph.constant(v) || !seen.insert(v).second) continue;
+    if (facts.of(v).dtype == DType::f32)
+      names.push_back(graph.name_of(v));
+    else
+      queue.insert(queue.end(), graph.node(v.node).inputs.begin(), graph.node(v.node).inputs.end());
+  }
+  if (names.empty()) throw Error("graph", "has no float output to compare");
+  return names;
+}
+
+}  // namespace
 
 OutputSqnr::OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) : plan_(plan) {
+  plan_.outputs = float_outputs(graph, plan);
   auto compiled = Plan::compile(graph, plan_);
   Runner runner(compiled);
   for (size_t s = 0; s < data.samples.size(); ++s) {
@@ -30,12 +56,10 @@ std::vector<std::pair<std::string, double>> OutputSqnr::noise_shares(const Graph
   for (size_t s = 0; s < inputs_.size(); ++s) {
     for (size_t i = 0; i < inputs_[s].size(); ++i) runner.set_input(static_cast<int>(i), inputs_[s][i]);
     runner.run();
-    for (size_t i = 0; i < sums.size(); ++i)
-      if (outputs_[s][i].dtype() == DType::f32) sums[i].add(outputs_[s][i], runner.output(static_cast<int>(i)));
+    for (size_t i = 0; i < sums.size(); ++i) sums[i].add(outputs_[s][i], runner.output(static_cast<int>(i)));
   }
   std::vector<std::pair<std::string, double>> shares;
-  for (size_t i = 0; i < sums.size(); ++i)
-    if (compiled->outputs()[i].dtype == DType::f32) shares.emplace_back(compiled->outputs()[i].name, sums[i].noise_share());
+  for (size_t i = 0; i < sums.size(); ++i) shares.emplace_back(compiled->outputs()[i].name, sums[i].noise_share());
   return shares;
 }
 
@@ -48,7 +72,6 @@ std::vector<std::pair<std::string, double>> OutputSqnr::each(const Graph& graph)
 double OutputSqnr::of(const Graph& graph) const {
   double sum = 0;
   const auto shares = noise_shares(graph);
-  if (shares.empty()) throw Error("graph", "has no float output to compare");
   for (const auto& [name, share] : shares) sum += share;
   return to_db(sum / static_cast<double>(shares.size()));
 }

@@ -21,14 +21,15 @@ struct LayerSensitivity {
   double sqnr_db = 0;  // of the outputs
 };
 
-// SQNR of a network's float outputs over samples, each output scaled to the same energy: the noise shares are averaged.
+// SQNR of a network's outputs over samples, each output scaled to the same energy: the noise shares are averaged. For an output
+// that is not float (the best class), of the float values that it is made of.
 class OutputSqnr {
  public:
-  // Runs the float network. Throws Error naming a sample that cannot be fed.
+  // Runs the float network. Throws Error naming a sample that cannot be fed, and when no output is made of float values.
   OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data);
-  // `graph`: the same network, quantized. Any thread. Throws Error when no output is float.
+  // `graph`: the same network, quantized. Any thread.
   double of(const Graph& graph) const;
-  // Of each float output.
+  // Of each.
   std::vector<std::pair<std::string, double>> each(const Graph& graph) const;
 
  private:
