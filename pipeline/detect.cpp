@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 
 #include "core/parallel.h"
 #include "core/progress.h"
@@ -23,7 +24,7 @@ struct Job {
   size_t tile = 0;
   std::string problem;
   double open_ms = 0;
-  std::vector<TileDetection> found;
+  std::vector<RawDetection> found;
   PictureTimes times;
 };
 
@@ -47,9 +48,13 @@ Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettin
   return box;
 }
 
-bool touches_inner_edge(const Box& b, const Tile& t, double edge) {
-  return (!t.slide_left && b.x0 < t.area.x0 + edge) || (!t.slide_top && b.y0 < t.area.y0 + edge) ||
-         (!t.slide_right && b.x1 > t.area.x1 - edge) || (!t.slide_bottom && b.y1 > t.area.y1 - edge);
+double to_inner_edge(const Box& b, const Tile& t) {
+  double d = std::numeric_limits<double>::infinity();
+  if (!t.slide_left) d = std::min(d, b.x0 - t.area.x0);
+  if (!t.slide_top) d = std::min(d, b.y0 - t.area.y0);
+  if (!t.slide_right) d = std::min(d, t.area.x1 - b.x1);
+  if (!t.slide_bottom) d = std::min(d, t.area.y1 - b.y1);
+  return std::max(d, 0.0);
 }
 
 class Batch {
@@ -132,7 +137,7 @@ class Batch {
       for (Detection& d : found) {
         const double k = tile.pixel, left = tile.area.x0, top = tile.area.y0;
         d.box = {d.box.x0 * k + left, d.box.y0 * k + top, d.box.x1 * k + left, d.box.y1 * k + top};
-        job.found.push_back({d, tile.index, p.tiled && touches_inner_edge(d.box, tile, settings_.merge.edge_px)});
+        job.found.push_back({d, tile.index, to_inner_edge(d.box, tile)});
       }
     } catch (const Error& e) {
       job.problem = std::string(inputs_[p.index]) + ": " + e.what();
@@ -162,13 +167,10 @@ class Batch {
     progress_.add();
     if (job.tile + 1 < p.tiles.size()) return;
     Stopwatch watch;
-    if (p.tiled) {
-      r.detections = merge(std::move(pending_), settings_.merge);
-    } else {
-      for (const TileDetection& d : pending_) r.detections.push_back(d.detection);
-    }
-    pending_.clear();
+    r.detections = merge_raw(pending_, p.tiled, settings_);
     r.times.merge_ms = watch.ms();
+    if (settings_.keep_raw) r.raw = std::move(pending_);
+    pending_.clear();
     finish(r);
   }
 
@@ -191,7 +193,7 @@ class Batch {
   std::shared_ptr<OpenPicture> current_;
   size_t next_input_ = 0, next_tile_ = 0;
   double open_ms_ = 0;
-  std::vector<TileDetection> pending_;
+  std::vector<RawDetection> pending_;
 };
 
 }  // namespace
@@ -202,6 +204,7 @@ void fields(Fields& f, DetectSettings& s) {
   f("merge", s.merge);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
+  f("score", s.score);
 }
 
 void check(const DetectSettings& s) {
@@ -209,8 +212,28 @@ void check(const DetectSettings& s) {
     throw UsageError("detect.mode", "must be auto, image or slide, not \"" + s.mode + "\"");
   if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
+  if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
   check(s.tiling);
   merge({}, s.merge);
+}
+
+ModelFile with_settings(ModelFile model, const DetectSettings& s) {
+  if (s.score) model.suppression.score = *s.score;
+  return model;
+}
+
+Detections merge_raw(const std::vector<RawDetection>& raw, bool tiled, const DetectSettings& s) {
+  auto keep = [&](const Detection& d) { return !s.score || static_cast<double>(d.score) > *s.score; };
+  if (!tiled) {
+    Detections found;
+    for (const RawDetection& r : raw)
+      if (keep(r.detection)) found.push_back(r.detection);
+    return found;
+  }
+  std::vector<TileDetection> found;
+  for (const RawDetection& r : raw)
+    if (keep(r.detection)) found.push_back({r.detection, r.tile, r.inner_edge_px < s.merge.edge_px});
+  return merge(std::move(found), s.merge);
 }
 
 int DetectReport::failed() const {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,26 @@ struct DetectSettings {
   MergeSettings merge;
   int streams = 0;
   int threads_per_stream = 1;
+  std::optional<double> score;  // least score of a detection; none: the model file's
+  bool keep_raw = false;        // for programs, not in files: fill PictureResult::raw
 };
 void fields(Fields& f, DetectSettings& s);
 void check(const DetectSettings& s);
+
+// The model with what the settings say of it.
+ModelFile with_settings(ModelFile model, const DetectSettings& s);
+
+// A detection before merging. inner_edge_px: level-0 pixels, 0 or more, to the nearest edge of its tile that is not the slide's;
+// infinite where there is none.
+struct RawDetection {
+  Detection detection;
+  int tile = 0;
+  double inner_edge_px = 0;
+};
+
+// What detect() does after the last tile: in a tiled picture, merging; otherwise nothing is left to do. Detections of score <=
+// settings.score are dropped first, which gives the result of a detector that had not found them.
+Detections merge_raw(const std::vector<RawDetection>& raw, bool tiled, const DetectSettings& settings);
 
 // Milliseconds per stage, summed over a picture's tiles.
 struct PictureTimes {
@@ -37,6 +55,7 @@ struct PictureResult {
   int64_t width = 0, height = 0;
   int tiles = 0;
   Detections detections;  // ranked, level-0 pixels
+  std::vector<RawDetection> raw;  // with keep_raw, before merging
   PictureTimes times;
 };
 

@@ -66,14 +66,14 @@ struct DetectFlags {
     if (iou >= 0) d.merge.iou = iou;
     if (streams >= 0) d.streams = streams;
     if (threads > 0) d.threads_per_stream = threads;
+    if (score >= 0) d.score = score;
     if (c.model.empty()) throw UsageError("--model", "is missing", "name a model file or a config");
     check(d);
     return c;
   }
 
   Detector detector(const RunConfig& c) const {
-    ModelFile m = load_model(c.model);
-    if (score >= 0) m.suppression.score = score;
+    ModelFile m = with_settings(load_model(c.model), c.detect);
     if (detections > 0) m.suppression.detections = detections;
     if (!nms.empty()) m.suppression.method = nms;
     if (iou >= 0) m.suppression.iou = iou;

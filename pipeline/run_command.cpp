@@ -24,7 +24,7 @@ ScoreOptions score_options(const RunConfig& c) {
 }
 
 int run_float(const RunConfig& c) {
-  Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
+  Detector detector(with_settings(load_model(c.model), c.detect), {c.detect.streams, c.detect.threads_per_stream});
   std::vector<int64_t> ids;
   DetectReport report = detect_to_folder(detector, c, ids);
   if (!c.truth.empty()) {
@@ -52,7 +52,7 @@ struct Row {
 Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c) {
   c.model = model.string();
   c.output = (std::filesystem::path(c.output) / precision).string();
-  Detector detector(load_model(c.model), {c.detect.streams, c.detect.threads_per_stream});
+  Detector detector(with_settings(load_model(c.model), c.detect), {c.detect.streams, c.detect.threads_per_stream});
   std::vector<int64_t> ids;
   const DetectReport report = detect_to_folder(detector, c, ids);
   Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(report)};
