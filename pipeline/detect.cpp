@@ -167,10 +167,12 @@ class Batch {
     progress_.add();
     if (job.tile + 1 < p.tiles.size()) return;
     Stopwatch watch;
-    r.detections = merge_raw(pending_, p.tiled, settings_);
-    r.times.merge_ms = watch.ms();
-    if (settings_.keep_raw) r.raw = std::move(pending_);
+    if (settings_.raw_only)
+      r.raw = std::move(pending_);
+    else
+      r.detections = merge_raw(pending_, p.tiled, settings_);
     pending_.clear();
+    r.times.merge_ms = watch.ms();
     finish(r);
   }
 

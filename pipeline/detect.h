@@ -22,7 +22,7 @@ struct DetectSettings {
   int streams = 0;
   int threads_per_stream = 1;
   std::optional<double> score;  // least score of a detection; none: the model file's
-  bool keep_raw = false;        // for programs, not in files: fill PictureResult::raw
+  bool raw_only = false;        // for programs, not in files: fill PictureResult::raw and leave merging to merge_raw
 };
 void fields(Fields& f, DetectSettings& s);
 void check(const DetectSettings& s);
@@ -55,7 +55,7 @@ struct PictureResult {
   int64_t width = 0, height = 0;
   int tiles = 0;
   Detections detections;  // ranked, level-0 pixels
-  std::vector<RawDetection> raw;  // with keep_raw, before merging
+  std::vector<RawDetection> raw;  // instead, with raw_only
   PictureTimes times;
 };
 

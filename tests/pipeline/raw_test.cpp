@@ -22,20 +22,21 @@ class Raw : public ::testing::Test {
 TEST_F(Raw, MergesAsADetectorWithOtherSettings) {
   DetectSettings low;
   low.tiling.scale = 0.5;
-  low.tiling.tile_px = 1024;
+  low.tiling.tile_px = 1280;
   low.score = 0.1;
-  low.keep_raw = true;
+  DetectSettings low_raw = low;
+  low_raw.raw_only = true;
   DetectSettings high = low;
   high.score = 0.35;
   high.merge.method = "nms";
   high.merge.iou = 0.3;
-  high.keep_raw = false;
   for (const char* suppression : {"hard", "gaussian"}) {
-    const PictureResult a = found(low, suppression), b = found(high, suppression);
+    const PictureResult a = found(low, suppression), b = found(high, suppression), r = found(low_raw, suppression);
     EXPECT_GT(b.tiles, 1);
     EXPECT_TRUE(b.raw.empty());
-    EXPECT_EQ(a.detections, merge_raw(a.raw, a.slide, low)) << suppression;
-    EXPECT_EQ(b.detections, merge_raw(a.raw, a.slide, high)) << suppression;
+    EXPECT_TRUE(r.detections.empty());
+    EXPECT_EQ(a.detections, merge_raw(r.raw, r.slide, low)) << suppression;
+    EXPECT_EQ(b.detections, merge_raw(r.raw, r.slide, high)) << suppression;
     EXPECT_LT(b.detections.size(), a.detections.size());
     EXPECT_FALSE(b.detections.empty());
   }
