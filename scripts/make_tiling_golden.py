@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/data/tiling/{formats,regions}: small images of every pixel form and regions of the shipped slides, with the pixels that
+"""Makes tests/data/tiling/{formats,regions,svs}: small images of every pixel form, Aperio slides and regions of the shipped slides, with the pixels that
 Pillow, tifffile and OpenSlide see (raw RGB). usage: $(scripts/oracle_env slides) scripts/make_tiling_golden.py"""
 import struct
 import zlib
@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 ROOT = Path(__file__).resolve().parent.parent / "tests" / "data"
-FORMATS, REGIONS = ROOT / "tiling" / "formats", ROOT / "tiling" / "regions"
+FORMATS, REGIONS, SVS = ROOT / "tiling" / "formats", ROOT / "tiling" / "regions", ROOT / "tiling" / "svs"
 W, H = 37, 29
 
 
@@ -184,7 +184,48 @@ def make_regions():
     (REGIONS / "list.txt").write_text("\n".join(lines) + "\n")
 
 
+def make_svs():
+    """Aperio slides of two levels with a thumbnail; SVS/list.txt: name, row that reads it, levels; level N of NAME is in NAME.N.rgb."""
+    width, height = 100, 75
+    rng = np.random.default_rng(4)
+    level0 = np.clip(picture(width, height).astype(int) + rng.integers(-12, 13, (height, width, 3)), 0, 255).astype(np.uint8)
+    level1 = level0[: height // 4 * 4, : width // 4 * 4].reshape(height // 4, 4, width // 4, 4, 3).mean((1, 3)).round().astype(np.uint8)
+    text = "Aperio Image Library v11.2.1 \r\n100x75 [0,0 100x75] (32x32) JPEG/RGB Q=70|AppMag = 20|MPP = 0.2520"
+
+    def tiles(image):
+        for y in range(0, image.shape[0], 32):
+            for x in range(0, image.shape[1], 32):
+                piece = image[y : y + 32, x : x + 32]
+                yield np.pad(piece, ((0, 32 - piece.shape[0]), (0, 32 - piece.shape[1]), (0, 0)), "edge")
+
+    lines = []
+    for name, row, text_here, options, dropped in [
+        ("ycbcr420.svs", "svs", text, {"compression": "jpeg", "subsampling": (2, 2)}, None),
+        ("ycbcr422.svs", "svs", text, {"compression": "jpeg", "subsampling": (2, 1)}, None),
+        ("ycbcr444.svs", "svs", text, {"compression": "jpeg", "subsampling": (1, 1)}, None),
+        ("rgb.svs", "svs", text, {"compression": "jpeg", "compressionargs": {"outcolorspace": "rgb"}}, None),
+        ("comma.svs", "svs", text.replace("0.2520", "0,2520"), {"compression": "jpeg", "subsampling": (2, 2)}, None),
+        ("sparse.svs", "openslide", text, {"compression": "jpeg", "subsampling": (2, 2)}, 5),
+        ("jpeg2000.svs", "openslide", text, {"compression": "aperio_jp2000_rgb"}, None),
+    ]:
+        with tifffile.TiffWriter(SVS / name) as tiff:
+            for level, image in enumerate([level0, level1]):
+                pieces = [None if level == 0 and i == dropped else t for i, t in enumerate(tiles(image))]
+                common = {"shape": image.shape, "dtype": np.uint8, "photometric": "rgb", "tile": (32, 32), "metadata": None}
+                tiff.write(iter(pieces), description=text_here if level == 0 else text_here.replace("JPEG", f"-> {image.shape[1]}x{image.shape[0]} JPEG"), **common, **options)
+                if level == 0:
+                    tiff.write(level1, photometric="rgb", compression="jpeg", metadata=None, description=text + "|thumbnail")
+        s = openslide.OpenSlide(SVS / name)
+        for level in range(s.level_count):
+            rgba = np.array(s.read_region((0, 0), level, s.level_dimensions[level]))
+            (SVS / f"{name}.{level}.rgb").write_bytes(over_white(rgba[:, :, :3], rgba[:, :, 3]).tobytes())
+        assert s.properties["openslide.vendor"] == "aperio" and s.properties["openslide.mpp-x"].startswith("0.252"), name
+        lines.append(f"{name} {row} {s.level_count}")
+    (SVS / "list.txt").write_text("\n".join(lines) + "\n")
+
+
 def main():
+    SVS.mkdir(parents=True, exist_ok=True)
     FORMATS.mkdir(parents=True, exist_ok=True)
     REGIONS.mkdir(parents=True, exist_ok=True)
     make_png()
@@ -192,6 +233,7 @@ def main():
     make_jpeg()
     make_tiff()
     make_regions()
+    make_svs()
     (FORMATS / "list.txt").write_text("\n".join(entries) + "\n")
     print(len(entries), "images")
 

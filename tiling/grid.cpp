@@ -10,11 +10,12 @@ namespace {
 
 constexpr int kMaxTiles = 2'000'000;
 
-// Starts of tiles of `side` along `length`, neighbours sharing `overlap`, the last pair at least that.
-std::vector<int64_t> starts(int64_t length, int64_t side, int64_t overlap) {
+// Starts of tiles of `side` along `length`, neighbours sharing `overlap`, the last pair at least that; all multiples of `shrink`,
+// as side and overlap are, so that a codec can shrink.
+std::vector<int64_t> starts(int64_t length, int64_t side, int64_t overlap, int shrink) {
   std::vector<int64_t> at;
   for (int64_t x = 0; x + side < length; x += side - overlap) at.push_back(x);
-  at.push_back(std::max<int64_t>(0, length - side));
+  at.push_back((std::max<int64_t>(0, length - side) + shrink - 1) / shrink * shrink);
   return at;
 }
 
@@ -23,19 +24,6 @@ int coarsest_level(const Slide& slide, double downsample) {
   for (size_t i = 0; i < slide.levels.size(); ++i)
     if (slide.levels[i].downsample <= downsample * 1.001 && slide.levels[i].downsample > slide.levels[best].downsample) best = i;
   return static_cast<int>(best);
-}
-
-// Mean of shrink x shrink pixels of `part` into rows of `out` from `first` on; the last row and column take what there is.
-void average(const Image& part, int shrink, Image& out, int first) {
-  for (int y = 0; y * shrink < part.height; ++y)
-    for (int x = 0; x < out.width; ++x) {
-      const int x1 = std::min(part.width, (x + 1) * shrink), y1 = std::min(part.height, (y + 1) * shrink);
-      uint32_t sum[3] = {}, count = 0;
-      for (int sy = y * shrink; sy < y1; ++sy)
-        for (int sx = x * shrink; sx < x1; ++sx, ++count)
-          for (int c = 0; c < 3; ++c) sum[c] += part.row(sy)[sx * 3 + c];
-      for (int c = 0; c < 3; ++c) out.row(first + y)[x * 3 + c] = static_cast<uint8_t>((sum[c] + count / 2) / count);
-    }
 }
 
 }  // namespace
@@ -88,15 +76,16 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
   const double ratio = 1 / (scale * info.downsample);  // level pixels per working pixel
   const int shrink = std::max(1, static_cast<int>(ratio + 1e-3));
   const int64_t side = std::max<int64_t>(1, std::llround(s.tile_px * ratio / shrink)) * shrink;
-  const int64_t overlap = std::min<int64_t>(side - 1, std::llround(s.overlap_px * ratio));
+  const int64_t overlap =
+      std::min<int64_t>(side / shrink - 1, static_cast<int64_t>(std::ceil(s.overlap_px * ratio / shrink - 1e-6))) * shrink;
   const int64_t step = side - overlap;
   if ((info.width / step + 1) * (info.height / step + 1) > kMaxTiles)
     throw Error("", "would be cut into more than " + std::to_string(kMaxTiles) + " tiles",
                 "use a larger tile or a lower resolution");
   const double w = static_cast<double>(slide.width()), h = static_cast<double>(slide.height());
   std::vector<Tile> tiles;
-  for (int64_t y : starts(info.height, side, overlap))
-    for (int64_t x : starts(info.width, side, overlap)) {
+  for (int64_t y : starts(info.height, side, overlap, shrink))
+    for (int64_t x : starts(info.width, side, overlap, shrink)) {
       Tile t;
       t.index = static_cast<int>(tiles.size());
       t.side = static_cast<double>(side) * info.downsample;
@@ -121,18 +110,7 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
 
 Image read_tile(const Slide& slide, const Tile& t) {
   Image image((t.width + t.shrink - 1) / t.shrink, (t.height + t.shrink - 1) / t.shrink);
-  if (t.shrink == 1) {
-    slide.read(t.level, t.x, t.y, t.width, t.height, image.rgb.data());
-    return image;
-  }
-  // In bands, so that memory follows the tile and not the level.
-  const int band = std::max(1, (4 << 20) / (t.width * t.shrink));
-  for (int first = 0; first < image.height; first += band) {
-    const int top = first * t.shrink, rows = std::min(band * t.shrink, t.height - top);
-    Image part(t.width, rows);
-    slide.read(t.level, t.x, t.y + top, t.width, rows, part.rgb.data());
-    average(part, t.shrink, image, first);
-  }
+  slide.read_shrunk(t.level, t.x, t.y, t.width, t.height, t.shrink, image.rgb.data());
   return image;
 }
 

@@ -16,7 +16,9 @@ namespace {
 
 class MemorySlide : public Slide {
  public:
-  explicit MemorySlide(Image image) : image_(std::move(image)) { levels.push_back({image_.width, image_.height, 1.0}); }
+  explicit MemorySlide(Image image) : image_(std::move(image)) {
+    levels.push_back({image_.width, image_.height, 1.0, image_.width, image_.height, "whole image"});
+  }
   void read(int, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     std::memset(rgb, 255, static_cast<size_t>(w) * static_cast<size_t>(h) * 3);
     int64_t x0 = std::max<int64_t>(0, x), x1 = std::min<int64_t>(image_.width, x + w);
@@ -64,6 +66,7 @@ constexpr SlideFormat kFormats[] = {
        return starts(h, {'B', 'M'});
      },
      open_image<decode_bmp>},
+    {"svs", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
     {"openslide",
      [](const std::string& path, std::span<const uint8_t>) {
@@ -75,6 +78,38 @@ constexpr SlideFormat kFormats[] = {
 };
 
 }  // namespace
+
+void shrink_by_mean(const Image& image, int shrink, uint8_t* rgb) {
+  const size_t bytes = static_cast<size_t>(image.width) * 3;
+  std::vector<uint32_t> down(bytes);
+  for (int y = 0; y < image.height; y += shrink) {
+    const int rows = std::min(shrink, image.height - y);
+    std::fill(down.begin(), down.end(), 0u);
+    for (int r = 0; r < rows; ++r) {
+      const uint8_t* line = image.row(y + r);
+      for (size_t i = 0; i < bytes; ++i) down[i] += line[i];
+    }
+    for (int x = 0; x < image.width; x += shrink) {
+      const int columns = std::min(shrink, image.width - x);
+      const auto count = static_cast<uint32_t>(columns * rows);
+      uint32_t sum[3] = {count / 2, count / 2, count / 2};
+      for (int c = 0; c < columns * 3; c += 3)
+        for (int k = 0; k < 3; ++k) sum[k] += down[static_cast<size_t>(x * 3 + c + k)];
+      for (int k = 0; k < 3; ++k) *rgb++ = static_cast<uint8_t>(sum[k] / count);
+    }
+  }
+}
+
+void Slide::read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const {
+  if (shrink == 1) return read(level, x, y, w, h, rgb);
+  // In bands, so that memory follows the region wanted and not the level.
+  const int width = (w + shrink - 1) / shrink, band = std::max(1, (4 << 20) / (w * shrink)) * shrink;
+  for (int top = 0; top < h; top += band) {
+    Image part(w, std::min(band, h - top));
+    read(level, x, y + top, w, part.height, part.rgb.data());
+    shrink_by_mean(part, shrink, rgb + static_cast<int64_t>(top / shrink) * width * 3);
+  }
+}
 
 std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<MemorySlide>(std::move(image)); }
 
@@ -98,6 +133,7 @@ std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
     for (const SlideFormat& f : kFormats) {
       if (!f.detect(name, {head, static_cast<size_t>(n)})) continue;
       std::unique_ptr<Slide> slide = f.open(name);
+      if (!slide) continue;
       slide->path = name;
       slide->format = f.name;
       return slide;

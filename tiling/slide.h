@@ -16,6 +16,9 @@ namespace cytodet {
 struct LevelInfo {
   int64_t width = 0, height = 0;
   double downsample = 1;  // level-0 pixels per pixel
+  // How it is stored, where the format tells: size of a stored tile or strip (0: unknown), and codec.
+  int64_t tile_width = 0, tile_height = 0;
+  std::string codec;
 };
 
 class Slide {
@@ -26,6 +29,11 @@ class Slide {
   // threads. Throws Error (without the file: the caller adds it) when the stored data is damaged.
   virtual void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const = 0;
 
+  // The same pixels, each shrink x shrink of them made one: rows of ceil(w / shrink) * 3 bytes, ceil(h / shrink) of them. A pixel
+  // is the mean of those it covers; where x and y are multiples of shrink, a format may take its codec's own reduction instead,
+  // which differs from the mean by what the codec filters, and at the slide's right and lower edge by what is stored beyond it.
+  virtual void read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const;
+
   int64_t width() const { return levels[0].width; }
   int64_t height() const { return levels[0].height; }
 
@@ -35,7 +43,8 @@ class Slide {
   std::string mpp_source;              // property that gave it
 };
 
-// A row: bytes [0, 16) of the file tell whether the row may try; open throws Error when it cannot.
+// A row: bytes [0, 16) of the file tell whether the row may try; open throws Error when it cannot, or gives null to leave the
+// file to the rows below it.
 struct SlideFormat {
   const char* name;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
@@ -51,5 +60,8 @@ constexpr int64_t kMaxImagePixels = int64_t{400} << 20;
 
 // A slide of one level held in memory.
 std::unique_ptr<Slide> make_memory_slide(Image image);
+
+// Rows of ceil(width / shrink) * 3 bytes, each pixel the mean of shrink x shrink; the last row and column take what there is.
+void shrink_by_mean(const Image& image, int shrink, uint8_t* rgb);
 
 }  // namespace cytodet

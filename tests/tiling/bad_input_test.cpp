@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/tiling/samples.h"
+#include "tiling/formats/rows.h"
 #include "tiling/image_io.h"
 
 namespace cytodet {
@@ -91,7 +92,9 @@ TEST(BadInput, DamagedStoredTileSparesTheOthers) {
 
 // OpenSlide's errors stick to its handle.
 TEST(BadInput, AnUnreadableSlideFailsAgainAndAgainAndOthersLive) {
-  std::unique_ptr<Slide> bad = open_slide(data_folder() / "corrupt/unreadable.svs");
+  const auto unreadable = (data_folder() / "corrupt/unreadable.svs").string();
+  EXPECT_THAT(failure(unreadable), HasSubstr("level 0, stored tile at 0,0: damaged JPEG"));
+  std::unique_ptr<Slide> bad = open_openslide(unreadable);
   Image tile(16, 16);
   for (int i = 0; i < 3; ++i) EXPECT_THAT(error_of([&] { bad->read(0, 0, 0, 16, 16, tile.rgb.data()); }), HasSubstr("OpenSlide"));
   EXPECT_NO_THROW(open_slide(data_folder() / "slides/small.svs")->read(0, 0, 0, 16, 16, tile.rgb.data()));

@@ -6,14 +6,16 @@ Block BlockCache::get(const Key& key, const std::function<Block()>& decode) {
   std::promise<Block> promise;
   {
     std::unique_lock lock(mutex_);
+    ++gets_;
     if (auto it = entries_.find(key); it != entries_.end()) {
       recent_.splice(recent_.begin(), recent_, it->second.recent);
+      it->second.used = gets_;
       std::shared_future<Block> block = it->second.block;
       lock.unlock();
       return block.get();
     }
     recent_.push_front(key);
-    entries_[key] = {promise.get_future().share(), recent_.begin(), 0};
+    entries_[key] = {promise.get_future().share(), recent_.begin(), 0, gets_};
   }
   try {
     Block block = decode();
@@ -21,7 +23,7 @@ Block BlockCache::get(const Key& key, const std::function<Block()>& decode) {
     std::lock_guard lock(mutex_);
     entries_.at(key).bytes = static_cast<int64_t>(block->size());
     bytes_ += static_cast<int64_t>(block->size());
-    drop_oldest();
+    make_room(key);
     return block;
   } catch (...) {
     promise.set_exception(std::current_exception());
@@ -33,15 +35,25 @@ Block BlockCache::get(const Key& key, const std::function<Block()>& decode) {
   }
 }
 
+bool BlockCache::drop(std::map<Key, Entry>::iterator it) {
+  if (it->second.bytes == 0) return false;
+  bytes_ -= it->second.bytes;
+  recent_.erase(it->second.recent);
+  entries_.erase(it);
+  return true;
+}
+
 // Blocks that are being decoded stay; the newest stays even when it alone is over the limit.
-void BlockCache::drop_oldest() {
-  for (auto it = recent_.end(); bytes_ > max_bytes_ && it != recent_.begin();) {
-    --it;
-    auto entry = entries_.find(*it);
-    if (it == recent_.begin() || entry->second.bytes == 0) continue;
-    bytes_ -= entry->second.bytes;
-    entries_.erase(entry);
-    it = recent_.erase(it);
+void BlockCache::make_room(const Key& newest) {
+  constexpr int64_t kStale = 8;  // times the number of blocks held
+  while (bytes_ > max_bytes_ && recent_.back() != newest) {
+    auto oldest = entries_.find(recent_.back());
+    if (gets_ - oldest->second.used < kStale * static_cast<int64_t>(entries_.size()) || !drop(oldest)) break;
+  }
+  for (auto it = entries_.begin(); bytes_ > max_bytes_ && it != entries_.end();) {
+    const auto next = std::next(it);
+    if (it->first != newest) drop(it);
+    it = next;
   }
 }
 

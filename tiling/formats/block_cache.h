@@ -1,5 +1,5 @@
-// Decoded stored tiles of one slide, least recently used dropped first. Threads that ask for the same block at once decode it
-// once.
+// Decoded stored tiles of one slide. Threads that ask for the same block at once decode it once. Slides are read in rows of
+// tiles, top to bottom, so the upmost block is dropped first; blocks long unused before all others.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ using Block = std::shared_ptr<const std::vector<uint8_t>>;  // RGB, rows of the 
 
 class BlockCache {
  public:
-  using Key = std::tuple<int, int64_t, int64_t>;  // level, column, row of the block
+  using Key = std::tuple<int, int64_t, int64_t>;  // level (and reduction), row, column of the block
 
   explicit BlockCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
 
@@ -32,14 +32,16 @@ class BlockCache {
     std::shared_future<Block> block;
     std::list<Key>::iterator recent;
     int64_t bytes = 0;  // 0: being decoded
+    int64_t used = 0;   // number of the last get
   };
-  void drop_oldest();
+  void make_room(const Key& newest);
+  bool drop(std::map<Key, Entry>::iterator it);
 
   const int64_t max_bytes_;
   mutable std::mutex mutex_;
   std::map<Key, Entry> entries_;
   std::list<Key> recent_;  // newest first
-  int64_t bytes_ = 0;
+  int64_t bytes_ = 0, gets_ = 0;
 };
 
 }  // namespace cytodet

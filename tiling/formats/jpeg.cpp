@@ -1,5 +1,6 @@
 #include "tiling/formats/jpeg.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
@@ -53,12 +54,23 @@ jpeg_error_mgr* install(ErrorManager& manager) {
   return &manager.base;
 }
 
+// A few bytes can ask for thousands of passes over a progressive picture.
+void stop_endless_scans(j_common_ptr info) {
+  constexpr int kMaxScans = 500;
+  if (info->is_decompressor && reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) {
+    ErrorManager* manager = reinterpret_cast<ErrorManager*>(info->err);
+    std::snprintf(manager->text, sizeof manager->text, "more than %d scans", kMaxScans);
+    std::longjmp(manager->jump, 1);
+  }
+}
+
 uint8_t times(int a, int b) { return static_cast<uint8_t>((a * b + 127) / 255); }
 
 // All that lives across a jump out of libjpeg.
 struct Decoder {
   jpeg_decompress_struct info{};
   ErrorManager manager;
+  jpeg_progress_mgr progress{};
   std::vector<uint8_t> line;
   uint8_t* rgb = nullptr;
   Decoder() { info.err = install(manager); }
@@ -73,10 +85,13 @@ void set_colour(jpeg_decompress_struct& info, JpegColour colour) {
 
 // `place` gives the buffer for a picture of the stream's size, or null for none, or throws. False: libjpeg's own words are in
 // manager.text.
-bool decode(Decoder& d, const JpegStream& stream, const std::function<uint8_t*(const jpeg_decompress_struct&)>& place) {
+using Place = std::function<uint8_t*(const jpeg_decompress_struct&)>;
+bool decode(Decoder& d, const JpegStream& stream, int reduce, const Place& place) {
   if (setjmp(d.manager.jump)) return false;
   jpeg_create_decompress(&d.info);
   d.info.mem->max_memory_to_use = 1L << 30;
+  d.progress.progress_monitor = stop_endless_scans;
+  d.info.progress = &d.progress;
   if (!stream.tables.empty()) {
     jpeg_mem_src(&d.info, stream.tables.data(), stream.tables.size());
     jpeg_read_header(&d.info, FALSE);
@@ -88,14 +103,22 @@ bool decode(Decoder& d, const JpegStream& stream, const std::function<uint8_t*(c
   set_colour(d.info, stream.colour);
   const bool cmyk = d.info.jpeg_color_space == JCS_CMYK || d.info.jpeg_color_space == JCS_YCCK;
   d.info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  d.info.scale_num = 1;
+  d.info.scale_denom = static_cast<unsigned>(reduce);
   jpeg_start_decompress(&d.info);
   const size_t width = d.info.output_width;
   if (cmyk) d.line.resize(width * 4);
   while (d.info.output_scanline < d.info.output_height) {
     uint8_t* row = d.rgb + d.info.output_scanline * width * 3;
-    JSAMPROW target = cmyk ? d.line.data() : row;
+    if (!cmyk) {
+      JSAMPROW rows[8];
+      const JDIMENSION count = std::min<JDIMENSION>(8, d.info.output_height - d.info.output_scanline);
+      for (JDIMENSION i = 0; i < count; ++i) rows[i] = row + i * width * 3;
+      jpeg_read_scanlines(&d.info, rows, count);
+      continue;
+    }
+    JSAMPROW target = d.line.data();
     jpeg_read_scanlines(&d.info, &target, 1);
-    if (!cmyk) continue;
     const bool inverted = d.info.saw_Adobe_marker;
     for (size_t x = 0; x < width; ++x) {
       const uint8_t* p = d.line.data() + x * 4;
@@ -111,7 +134,7 @@ bool decode(Decoder& d, const JpegStream& stream, const std::function<uint8_t*(c
 Image decode_jpeg(std::span<const uint8_t> bytes) {
   Image image;
   Decoder d;
-  bool ok = decode(d, {{}, bytes, JpegColour::stated}, [&](const jpeg_decompress_struct& info) {
+  bool ok = decode(d, {{}, bytes, JpegColour::stated}, 1, [&](const jpeg_decompress_struct& info) {
     const int64_t pixels = static_cast<int64_t>(info.image_width) * info.image_height;
     check_pixels(info.image_width, info.image_height);
     // A Huffman-coded block of 64 pixels takes at least a bit per component.
@@ -126,10 +149,23 @@ Image decode_jpeg(std::span<const uint8_t> bytes) {
   return image;
 }
 
-bool decode_jpeg_stream(const JpegStream& stream, int width, int height, uint8_t* rgb) {
+JpegSize jpeg_size(std::span<const uint8_t> data) {
+  JpegSize size;
   Decoder d;
-  bool ok = decode(d, stream, [&](const jpeg_decompress_struct& info) {
-    return static_cast<int64_t>(info.image_width) == width && static_cast<int64_t>(info.image_height) == height ? rgb : nullptr;
+  bool ok = decode(d, {{}, data, JpegColour::stated}, 1, [&](const jpeg_decompress_struct& info) -> uint8_t* {
+    size = {static_cast<int>(info.image_width), static_cast<int>(info.image_height)};
+    return nullptr;
+  });
+  if (!ok) throw Error("", std::string("damaged JPEG: ") + d.manager.text, "restore the file");
+  return size;
+}
+
+bool decode_jpeg_stream(const JpegStream& stream, JpegSize size, int reduce, uint8_t* rgb) {
+  Decoder d;
+  bool ok = decode(d, stream, reduce, [&](const jpeg_decompress_struct& info) {
+    return static_cast<int64_t>(info.image_width) == size.width && static_cast<int64_t>(info.image_height) == size.height
+               ? rgb
+               : nullptr;
   });
   if (!ok) throw Error("", std::string("damaged JPEG: ") + d.manager.text, "restore the file");
   return d.rgb != nullptr;

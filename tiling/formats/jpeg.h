@@ -17,9 +17,15 @@ struct JpegStream {
   JpegColour colour = JpegColour::stated;
 };
 
-// RGB rows of width * 3 bytes. False, with nothing decoded, when the stream's size is not width x height. Throws Error on damaged
-// data.
-bool decode_jpeg_stream(const JpegStream& stream, int width, int height, uint8_t* rgb);
+// What a frame says of itself.
+struct JpegSize {
+  int width = 0, height = 0;
+};
+JpegSize jpeg_size(std::span<const uint8_t> data);
+
+// RGB rows of ceil(width / reduce) * 3 bytes, ceil(height / reduce) of them; reduce: 1, 2, 4 or 8, done inside the inverse
+// transform. False, with nothing decoded, when the stream's size is not width x height. Throws Error on damaged data.
+bool decode_jpeg_stream(const JpegStream& stream, JpegSize size, int reduce, uint8_t* rgb);
 
 std::string encode_jpeg(const Image& image, int quality);
 

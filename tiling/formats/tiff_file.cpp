@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "tiling/formats/jpeg.h"
+#include "tiling/slide.h"
 
 namespace cytodet {
 namespace {
@@ -19,6 +20,28 @@ std::string formatted(const char* format, va_list arguments) {
   char text[512];
   std::vsnprintf(text, sizeof text, format, arguments);
   return text;
+}
+
+std::string codec_name(uint16_t compression) {
+  struct Name {
+    uint16_t compression;
+    const char* name;
+  };
+  constexpr Name kNames[] = {{COMPRESSION_NONE, "uncompressed"},
+                             {COMPRESSION_JPEG, "JPEG"},
+                             {COMPRESSION_OJPEG, "old-style JPEG"},
+                             {COMPRESSION_LZW, "LZW"},
+                             {COMPRESSION_ADOBE_DEFLATE, "Deflate"},
+                             {COMPRESSION_DEFLATE, "Deflate"},
+                             {COMPRESSION_PACKBITS, "PackBits"},
+                             {COMPRESSION_ZSTD, "Zstandard"},
+                             {COMPRESSION_WEBP, "WebP"},
+                             {COMPRESSION_LZMA, "LZMA"},
+                             {COMPRESSION_CCITTFAX3, "fax"},
+                             {COMPRESSION_CCITTFAX4, "fax"}};
+  for (const Name& n : kNames)
+    if (n.compression == compression) return n.name;
+  return "compression " + std::to_string(compression);
 }
 
 int64_t rows_of(const TiffDirectory& d, int64_t row) {
@@ -110,6 +133,7 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
   TIFFGetFieldDefaulted(tiff_, TIFFTAG_PLANARCONFIG, &planar);
   TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &photometric);
   TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &d.subfile_type);
+  d.codec = codec_name(compression);
   if (!TIFFIsCODECConfigured(compression))
     throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
   char why[1024] = "";
@@ -133,20 +157,43 @@ int TiffFile::images() {
   return std::min<int>(static_cast<int>(TIFFNumberOfDirectories(tiff_)), kMaxImages);
 }
 
-Block TiffFile::decode(const TiffDirectory& d, int64_t column, int64_t row) {
+std::string TiffFile::description() const {
+  const char* text = nullptr;
+  return TIFFGetField(tiff_, TIFFTAG_IMAGEDESCRIPTION, &text) && text ? text : "";
+}
+
+bool TiffFile::complete(const TiffDirectory& d) const {
+  constexpr uint32_t kMaxBlocks = 1u << 24;
+  const uint32_t count = d.tiled ? TIFFNumberOfTiles(tiff_) : TIFFNumberOfStrips(tiff_);
+  if (count > kMaxBlocks) return false;
+  for (uint32_t i = 0; i < count; ++i)
+    if (TIFFGetStrileByteCount(tiff_, i) == 0) return false;
+  return true;
+}
+
+Block TiffFile::decode(const TiffDirectory& d, const BlockPlace& at) {
   error_.clear();
   damage_.clear();
   select(d.sub, d.where);
-  auto block = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(d.block_width * d.block_height * 3), uint8_t{255});
-  const auto x = static_cast<uint32_t>(column * d.block_width), y = static_cast<uint32_t>(row * d.block_height);
+  const int64_t width = d.block_width / at.reduce, height = d.block_height / at.reduce;
+  auto block = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(width * height * 3), uint8_t{255});
+  const auto x = static_cast<uint32_t>(at.column * d.block_width), y = static_cast<uint32_t>(at.row * d.block_height);
   const uint32_t index = d.tiled ? TIFFComputeTile(tiff_, x, y, 0, 0) : TIFFComputeStrip(tiff_, y, 0);
-  const uint64_t bytes = TIFFGetStrileByteCount(tiff_, index);
-  if (bytes == 0) return block;
-  if (!d.plain_jpeg || !decode_raw_jpeg(d, index, bytes, block->data())) decode_any(d, column, row, block->data());
+  if (TIFFGetStrileByteCount(tiff_, index) == 0) return block;
+  if (d.plain_jpeg && decode_raw_jpeg(d, index, at.reduce, block->data())) return block;
+  if (at.reduce == 1) {
+    decode_any(d, at.column, at.row, block->data());
+    return block;
+  }
+  Image whole(static_cast<int>(d.block_width), static_cast<int>(d.block_height));
+  std::fill(whole.rgb.begin(), whole.rgb.end(), uint8_t{255});
+  decode_any(d, at.column, at.row, whole.rgb.data());
+  shrink_by_mean(whole, at.reduce, block->data());
   return block;
 }
 
-bool TiffFile::decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t bytes, uint8_t* rgb) {
+bool TiffFile::decode_raw_jpeg(const TiffDirectory& d, uint32_t index, int reduce, uint8_t* rgb) {
+  const uint64_t bytes = TIFFGetStrileByteCount(tiff_, index);
   if (bytes > static_cast<uint64_t>(file_bytes_))
     throw Error("", "damaged TIFF: a stored tile of " + std::to_string(bytes) + " bytes is longer than the file",
                 "restore the file");
@@ -165,7 +212,8 @@ bool TiffFile::decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t 
   stream.colour = photometric == PHOTOMETRIC_YCBCR ? JpegColour::ycbcr
                   : photometric == PHOTOMETRIC_RGB ? JpegColour::rgb
                                                    : JpegColour::gray;
-  return decode_jpeg_stream(stream, static_cast<int>(d.block_width), static_cast<int>(rows_of(d, d.tiled ? 0 : index)), rgb);
+  return decode_jpeg_stream(stream, {static_cast<int>(d.block_width), static_cast<int>(rows_of(d, d.tiled ? 0 : index))}, reduce,
+                            rgb);
 }
 
 // libtiff 4.5 refuses an uncompressed tile unless its read buffer has just the tile's size; its own are multiples of 1024.

@@ -19,6 +19,7 @@ struct TiffDirectory {
   int64_t width = 0, height = 0;
   int64_t block_width = 0, block_height = 0;
   bool tiled = false;
+  std::string codec;         // "JPEG", "JPEG 2000", "LZW", ...
   bool plain_jpeg = false;   // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
   uint16_t orientation = 1;  // TIFF 6.0, tag 274
   uint32_t subfile_type = 0;
@@ -39,16 +40,25 @@ class TiffFile {
   std::vector<uint64_t> sub_images() const;
   int images();
 
+  // ImageDescription of the current image; empty: none.
+  std::string description() const;
+  // No block of the current image is left out.
+  bool complete(const TiffDirectory& d) const;
+
   // RGB pixels of a block of an image, alpha laid over white; the part outside the image, and a block that the file leaves out,
-  // are white.
-  Block decode(const TiffDirectory& d, int64_t column, int64_t row);
+  // are white. reduce (1, 2, 4, 8; above 1 only of plain JPEG whose blocks' sides it divides): 1 / reduce of the pixels each way.
+  struct BlockPlace {
+    int64_t column = 0, row = 0;
+    int reduce = 1;
+  };
+  Block decode(const TiffDirectory& d, const BlockPlace& at);
 
  private:
   static int on_error(TIFF*, void* user, const char* module, const char* format, va_list arguments);
   static int on_warning(TIFF*, void* user, const char* module, const char* format, va_list arguments);
   [[noreturn]] void fail() const;
   void select(bool sub, uint64_t where);
-  bool decode_raw_jpeg(const TiffDirectory& d, uint32_t index, uint64_t bytes, uint8_t* rgb);
+  bool decode_raw_jpeg(const TiffDirectory& d, uint32_t index, int reduce, uint8_t* rgb);
   void give_buffer(const TiffDirectory& d);
   void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
 
