@@ -6,14 +6,29 @@
 
 namespace cytodet {
 
+void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& d) {
+  char line[256];
+  std::snprintf(line, sizeof line, "{\"image_id\":%lld,\"category_id\":%lld,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}",
+                static_cast<long long>(image_id), static_cast<long long>(category_id), d.box.x0, d.box.y0, d.box.width(),
+                d.box.height(), static_cast<double>(d.score));
+  text += line;
+}
+
+void append_competition_result(std::string& text, const Detection& d) {
+  long long x = std::llround(d.box.x0), y = std::llround(d.box.y0);
+  char line[160];
+  std::snprintf(line, sizeof line, "{\"x\":%lld,\"y\":%lld,\"w\":%lld,\"h\":%lld,\"p\":%.5f}", x, y,
+                std::max(1LL, std::llround(d.box.x1) - x), std::max(1LL, std::llround(d.box.y1) - y),
+                static_cast<double>(d.score));
+  text += line;
+}
+
 CocoResultsWriter::CocoResultsWriter(std::vector<int> category_ids, const std::filesystem::path& path)
     : category_ids_(std::move(category_ids)), file_(path) {}
 
 void CocoResultsWriter::add(int64_t image_id, const Detection& d) {
-  char text[256];
-  std::snprintf(text, sizeof text, "%s{\"image_id\":%lld,\"category_id\":%d,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}",
-                first_ ? "[\n" : ",\n", static_cast<long long>(image_id), category_ids_.at(static_cast<size_t>(d.category)),
-                d.box.x0, d.box.y0, d.box.width(), d.box.height(), static_cast<double>(d.score));
+  std::string text = first_ ? "[\n" : ",\n";
+  append_coco_result(text, image_id, category_ids_.at(static_cast<size_t>(d.category)), d);
   file_.write(text);
   first_ = false;
 }
@@ -33,17 +48,15 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
 
 void write_competition_results(const Detections& detections, const std::filesystem::path& path) {
   AtomicFile file(path);
-  const char* separator = "[";
-  char text[160];
+  std::string text = "[";
+  bool any = false;
   for (const Detection& d : detections) {
-    long long x = std::llround(d.box.x0), y = std::llround(d.box.y0);
-    std::snprintf(text, sizeof text, "%s{\"x\":%lld,\"y\":%lld,\"w\":%lld,\"h\":%lld,\"p\":%.5f}", separator, x, y,
-                  std::max(1LL, std::llround(d.box.x1) - x), std::max(1LL, std::llround(d.box.y1) - y),
-                  static_cast<double>(d.score));
+    if (any) text = ",\n";
+    any = true;
+    append_competition_result(text, d);
     file.write(text);
-    separator = ",\n";
   }
-  file.write(separator[0] == '[' ? "[]\n" : "]\n");
+  file.write(any ? "]\n" : "[]\n");
   file.commit();
 }
 

@@ -39,6 +39,10 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
 // [{"x", "y", "w", "h", "p"}, ...] in whole pixels, w and h at least 1.
 void write_competition_results(const Detections& detections, const std::filesystem::path& path);
 
+// One element of each list, appended.
+void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& detection);
+void append_competition_result(std::string& text, const Detection& detection);
+
 struct CocoResult {
   int64_t image_id = 0, category_id = 0;
   Box box;
@@ -47,7 +51,8 @@ struct CocoResult {
 
 // A COCO results file without its truth: calls `each` for every detection in the file's order; returns how many. Memory does not
 // grow with the file. Errors name the file and the element: not a JSON list, an element over 4 MiB, missing or wrong fields,
-// coordinates beyond 1e9.
+// coordinates
+// or scores beyond 1e9.
 int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each);
 int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each);
 

@@ -91,6 +91,7 @@ class ListReader {
             if (std::abs(v) > kFarthest) at.fail("bbox", "is beyond 1e9 pixels");
           r.box = {box[0], box[1], box[0] + box[2], box[1] + box[3]};
           r.score = finite(at, "score", required(at, "score", score));
+          if (std::abs(r.score) > kFarthest) at.fail("score", "is beyond 1e9");
           each_(r);
         },
         count_);

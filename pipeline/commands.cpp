@@ -25,6 +25,8 @@ const std::vector<Command>& commands() {
        setup_sensitivity},
       {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay",
        setup_detect},
+      {"export", "Results in another form: GeoJSON for QuPath, CSV, heat map, crops, ...",
+       "cytodet export results -o cells.geojson.gz", setup_export},
       {"evaluate", "Score detections against COCO truth; run detection first when given a model",
        "cytodet evaluate --truth val.json --model model.json --images val --map --timing", setup_evaluate},
       {"bench", "Latency and throughput of the network alone",

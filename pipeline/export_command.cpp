@@ -1,0 +1,122 @@
+// export: saved results in another form.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "pipeline/commands.h"
+#include "pipeline/outputs/saved_results.h"
+
+namespace cytodet {
+namespace {
+
+struct ExportOptions {
+  std::string results, out;
+  std::vector<std::string> formats;
+  int64_t image = 0;
+  bool has_image = false;
+  double score = -1e300;
+  ResultsHints hints;
+  OutputSettings settings;
+};
+
+std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const SlideState& s,
+                                        const ExportOptions& o, const std::filesystem::path& to) {
+  return row.open(results.output_picture(s, row.pixels != Pixels::none), o.settings, to);
+}
+
+// One file, written while the results are read.
+int64_t export_file(SavedResults& results, const ExportOptions& o, const Output& row) {
+  std::unique_ptr<OutputFile> file;
+  SlideState first;
+  int64_t boxes = 0;
+  const auto start = [&](const SlideState& s) {
+    first = s;
+    file = open_output(row, results, s, o, o.out);
+  };
+  if (results.run()) {
+    std::vector<SlideState> done;
+    for (const SlideState& s : results.run()->inputs)
+      if (s.state == "done" && (!o.has_image || s.image_id == o.image)) done.push_back(s);
+    if (done.empty()) throw Error(o.results, "has no such picture that is done", "see run.json");
+    if (done.size() > 1)
+      throw UsageError(o.results, "holds " + std::to_string(done.size()) + " pictures",
+                       "choose one by --image, or give a folder as -o");
+    start(done[0]);
+  }
+  results.stream([&](const SlideState& s, const Detection& d) {
+    if (o.has_image && s.image_id != o.image) return;
+    if (!file) start(s);
+    if (s.image_id != first.image_id)
+      throw UsageError(o.results, "holds more than one picture", "choose one by --image, or give a folder as -o");
+    if (static_cast<double>(d.score) < o.score) return;
+    file->add(d);
+    ++boxes;
+  });
+  if (!file) {
+    SlideState none;
+    none.name = std::filesystem::path(o.out).stem().string();
+    none.image_id = o.image;
+    start(none);
+  }
+  file->finish();
+  return boxes;
+}
+
+// A file per picture and format.
+int64_t export_folder(SavedResults& results, const ExportOptions& o) {
+  make_folder(o.out);
+  int64_t boxes = 0;
+  for (const SlideState& s : results.pictures()) {
+    if (s.state != "done" || (o.has_image && s.image_id != o.image)) continue;
+    const Detections all = results.detections(s);
+    for (const std::string& format : o.formats) {
+      const Output& row = output_named(format);
+      std::unique_ptr<OutputFile> file = open_output(
+          row, results, s, o, std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix));
+      for (const Detection& d : all)
+        if (static_cast<double>(d.score) >= o.score) file->add(d);
+      file->finish();
+    }
+    for (const Detection& d : all) boxes += static_cast<double>(d.score) >= o.score;
+  }
+  return boxes;
+}
+
+std::string format_names() {
+  std::string text;
+  for (const Output& row : outputs()) text += (text.empty() ? "" : ", ") + std::string(row.name);
+  return text;
+}
+
+}  // namespace
+
+std::function<int()> setup_export(CLI::App& app) {
+  auto o = std::make_shared<ExportOptions>();
+  app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
+  app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per picture and form")->required();
+  app.add_option("--format", o->formats, "Forms: " + format_names())->delimiter(',');
+  CLI::Option* image = app.add_option("--image", o->image, "Only the picture of this image id");
+  app.add_option("--score", o->score, "Least score of a box");
+  app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes");
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',');
+  app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
+  return [o, image] {
+    o->has_image = image->count() > 0;
+    check(o->settings);
+    for (const std::string& f : o->formats) output_named(f);
+    std::error_code ignored;
+    const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;
+    const Output* row = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
+    if (!row || (folder && o->formats.empty()))
+      throw UsageError(o->out, "does not tell the form of the output", "give --format: " + format_names());
+    SavedResults results(o->results, o->hints);
+    const int64_t boxes = folder ? export_folder(results, *o) : export_file(results, *o, *row);
+    std::printf("%lld boxes in %s\n", static_cast<long long>(boxes), o->out.c_str());
+    return 0;
+  };
+}
+
+}  // namespace cytodet

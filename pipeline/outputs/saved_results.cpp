@@ -1,0 +1,135 @@
+#include "pipeline/outputs/saved_results.h"
+
+#include <set>
+
+#include "core/error.h"
+#include "eval/results.h"
+#include "eval/truth.h"
+
+namespace cytodet {
+namespace {
+
+bool is_file(const std::filesystem::path& p) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(p, ignored);
+}
+bool is_folder(const std::filesystem::path& p) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(p, ignored);
+}
+
+}  // namespace
+
+SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints) : path_(path), hints_(std::move(hints)) {
+  if (path_.filename() == "run.json") path_ = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+  if (is_folder(path_)) {
+    run_ = RunFolder{path_}.read();
+    for (size_t c = 0; c < run_->model.classes.size(); ++c) classes_.add(run_->model.category_ids[c], run_->model.classes[c]);
+    pictures_ = run_->inputs;
+    loaded_ = true;
+  } else if (!is_file(path_)) {
+    throw Error(path_.string(), "is neither a run folder nor a file of results", "check the path");
+  }
+  if (!hints_.truth.empty()) {
+    const Truth truth = read_truth(hints_.truth);
+    for (const TruthCategory& c : truth.categories) classes_.add(c.id, c.name);
+    for (const TruthImage& i : truth.images) {
+      SlideState s = state_of(i.id);
+      s.path = i.file_name;
+      if (const std::string stem = std::filesystem::path(i.file_name).stem().string(); !stem.empty()) s.name = stem;
+      s.width = i.width;
+      s.height = i.height;
+      known_[i.id] = std::move(s);
+    }
+  }
+  for (size_t c = 0; c < hints_.classes.size(); ++c) classes_.add(static_cast<int64_t>(c) + 1, hints_.classes[c]);
+}
+
+SlideState SavedResults::state_of(int64_t image_id) const {
+  if (auto it = known_.find(image_id); it != known_.end()) return it->second;
+  SlideState s;
+  s.image_id = image_id;
+  s.state = "done";
+  s.name = "image_" + std::to_string(image_id);
+  return s;
+}
+
+void SavedResults::load() {
+  if (loaded_) return;
+  loaded_ = true;
+  for (const auto& [id, s] : known_) boxes_[id];
+  read_coco_results(path_, [&](const CocoResult& r) {
+    boxes_[r.image_id].push_back({r.box, classes_.index_of(r.category_id), static_cast<float>(r.score)});
+  });
+  std::set<std::string> taken;
+  for (const auto& [id, boxes] : boxes_) {
+    SlideState s = state_of(id);
+    if (!taken.insert(s.name).second) taken.insert(s.name += "_" + std::to_string(id));
+    s.detections = static_cast<int64_t>(boxes.size());
+    pictures_.push_back(std::move(s));
+  }
+}
+
+const std::vector<SlideState>& SavedResults::pictures() {
+  load();
+  return pictures_;
+}
+
+Detections SavedResults::detections(const SlideState& picture) {
+  load();
+  if (!run_) {
+    auto it = boxes_.find(picture.image_id);
+    return it == boxes_.end() ? Detections{} : it->second;
+  }
+  Detections all;
+  if (picture.state != "done") return all;
+  BoxesReader reader(RunFolder{path_}.boxes(picture));
+  for (Detection d; reader.next(d);) all.push_back(d);
+  return all;
+}
+
+void SavedResults::stream(const std::function<void(const SlideState&, const Detection&)>& each) {
+  if (run_) {
+    for_each_done(RunFolder{path_}, *run_, [&](const SlideState& s, BoxesReader& reader) {
+      for (Detection d; reader.next(d);) each(s, d);
+    });
+    return;
+  }
+  SlideState s;
+  bool any = false;
+  read_coco_results(path_, [&](const CocoResult& r) {
+    if (!any || s.image_id != r.image_id) s = state_of(r.image_id);
+    any = true;
+    each(s, {r.box, classes_.index_of(r.category_id), static_cast<float>(r.score)});
+  });
+}
+
+std::filesystem::path SavedResults::slide_file(const SlideState& picture) const {
+  if (!hints_.slides.empty() && is_file(hints_.slides)) return hints_.slides;
+  if (picture.path.empty()) return {};
+  const std::filesystem::path given = picture.path;
+  std::vector<std::filesystem::path> places;
+  if (!hints_.slides.empty())
+    places = {std::filesystem::path(hints_.slides) / given, std::filesystem::path(hints_.slides) / given.filename()};
+  places.push_back(given);
+  if (run_) places.push_back(path_ / given.filename());
+  if (!hints_.truth.empty()) places.push_back(std::filesystem::path(hints_.truth).parent_path() / given);
+  for (const auto& p : places)
+    if (is_file(p)) return p;
+  return {};
+}
+
+OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) const {
+  OutputPicture p{s.name, s.image_id, s.width, s.height, s.mpp, s.mpp, nullptr, &classes_};
+  if (!pixels) return p;
+  const std::filesystem::path file = slide_file(s);
+  if (file.empty()) return p;
+  OutputPicture with = picture_of(p.name, p.image_id, open_slide(file), classes_);
+  if (p.mpp_x) {
+    with.mpp_x = p.mpp_x;
+    with.mpp_y = p.mpp_y;
+  }
+  return with;
+}
+
+}  // namespace cytodet

@@ -1,0 +1,60 @@
+// Results on disk, for the commands that show or convert them: a run folder, or a COCO results file from anywhere.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/outputs/output.h"
+#include "pipeline/run_folder.h"
+
+namespace cytodet {
+
+// What the results themselves do not say.
+struct ResultsHints {
+  std::string truth;                 // COCO truth: names of images and classes
+  std::string slides;                // folder where the slides lie now, or the one slide of a results file with one image
+  std::vector<std::string> classes;  // names of category ids 1, 2, ...
+};
+
+class SavedResults {
+ public:
+  // Errors name the file: missing, no run folder, damaged.
+  SavedResults(const std::filesystem::path& path, ResultsHints hints);
+
+  const std::optional<RunState>& run() const { return run_; }  // of a run folder
+  const std::filesystem::path& path() const { return path_; }
+  const Classes& classes() const { return classes_; }
+
+  // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done": the file is
+  // read whole, 40 bytes per box.
+  const std::vector<SlideState>& pictures();
+  Detections detections(const SlideState& picture);
+
+  // Every detection of the done pictures in the order of the file, without holding them.
+  void stream(const std::function<void(const SlideState&, const Detection&)>& each);
+
+  // Where the picture's slide lies; empty when it is not there.
+  std::filesystem::path slide_file(const SlideState& picture) const;
+  // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
+  OutputPicture output_picture(const SlideState& picture, bool pixels) const;
+
+ private:
+  SlideState state_of(int64_t image_id) const;
+  void load();
+
+  std::filesystem::path path_;
+  ResultsHints hints_;
+  std::optional<RunState> run_;
+  Classes classes_;
+  std::map<int64_t, SlideState> known_;  // by image id, from the truth
+  bool loaded_ = false;
+  std::vector<SlideState> pictures_;
+  std::map<int64_t, Detections> boxes_;  // of a results file
+};
+
+}  // namespace cytodet
