@@ -15,7 +15,7 @@ struct TextFile::Gzip {
   std::string out = std::string(size_t{1} << 16, '\0');
 
   Gzip() {
-    constexpr int kLevel = 4, kGzipWindow = 15 + 16, kMemory = 9;
+    constexpr int kLevel = 1, kGzipWindow = 15 + 16, kMemory = 9;
     if (deflateInit2(&stream, kLevel, Z_DEFLATED, kGzipWindow, kMemory, Z_DEFAULT_STRATEGY) != Z_OK)
       throw Error("gzip", "cannot start", "free some memory");
   }
