@@ -3,8 +3,8 @@
 
 std::vector<std::string> fuzz_seeds() {
   const std::string data = CYTODET_SOURCE_DIR "/tests/data/";
-  return {data + "tiling/formats", data + "corrupt", data + "slides/boxes.tiff", data + "slides/small.svs",
-          data + "slides/test_orient1.tif"};
+  return {data + "tiling/formats",    data + "tiling/svs",       data + "corrupt",
+          data + "slides/boxes.tiff", data + "slides/small.svs", data + "slides/test_orient1.tif"};
 }
 
 void fuzz_one(std::string_view bytes) {
@@ -24,5 +24,7 @@ void fuzz_one(std::string_view bytes) {
       const cytodet::LevelInfo& l = slide->levels[level];
       slide->read(static_cast<int>(level), i * l.width / 2 - 150, i * l.height / 2 - 100, piece.width, piece.height,
                   piece.rgb.data());
+      slide->read_shrunk(static_cast<int>(level), l.width / 16 * 8, l.height / 16 * 8, piece.width, piece.height, 2 << i,
+                         piece.rgb.data());
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Makes tests/data/tiling/{formats,regions,svs}: small images of every pixel form, Aperio slides and regions of the shipped slides, with the pixels that
+"""Makes tests/data/tiling/{formats,regions,svs,kfb}: small images of every pixel form, Aperio and KFB slides, and regions of the shipped slides, with the pixels that
 Pillow, tifffile and OpenSlide see (raw RGB). usage: $(scripts/oracle_env slides) scripts/make_tiling_golden.py"""
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 ROOT = Path(__file__).resolve().parent.parent / "tests" / "data"
-FORMATS, REGIONS, SVS = ROOT / "tiling" / "formats", ROOT / "tiling" / "regions", ROOT / "tiling" / "svs"
+FORMATS, REGIONS, SVS, KFB = (ROOT / "tiling" / name for name in ("formats", "regions", "svs", "kfb"))
 W, H = 37, 29
 
 
@@ -224,7 +225,37 @@ def make_svs():
     (SVS / "list.txt").write_text("\n".join(lines) + "\n")
 
 
+def make_kfb():
+    """A KFB slide of three levels (see tiling/formats/kfb_file.h); level N in sample.kfb.N.rgb as Pillow decodes the tiles."""
+    width, height, side, scale = 150, 100, 64, 40
+    rng = np.random.default_rng(5)
+    image = np.clip(picture(width, height).astype(int) + rng.integers(-9, 10, (height, width, 3)), 0, 255).astype(np.uint8)
+    tiles, entries = b"", []
+    while scale >= 10:
+        seen = np.zeros_like(image)
+        for y in range(0, image.shape[0], side):
+            for x in range(0, image.shape[1], side):
+                piece = image[y : y + side, x : x + side]
+                stream = io.BytesIO()
+                Image.fromarray(piece).save(stream, "jpeg", quality=85)
+                seen[y : y + side, x : x + side] = np.array(Image.open(stream).convert("RGB"))
+                entries.append((x, y, piece.shape[1], piece.shape[0], scale, len(stream.getvalue()), len(tiles)))
+                tiles += stream.getvalue()
+        (KFB / f"sample.kfb.{len(list(KFB.glob('*.rgb')))}.rgb").write_bytes(seen.tobytes())
+        image = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2].reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, 3).mean((1, 3)).round().astype(np.uint8))
+        scale //= 2
+    head = bytearray(0x5C)
+    start = len(head) + len(tiles)
+    struct.pack_into("<4s4s4xfiiii4s", head, 0, b"\xf1\x01\xee\xee", b"KFB\0", 1.6, len(entries), height, width, 40, b"JPEG")
+    struct.pack_into("<qqf8xi", head, 0x3C, start + 64 * len(entries), start, 0.25, side)
+    index = b"".join(struct.pack("<4sIIIIf8xIq20x", b"\xf1\x04\xee\xee", x, y, w, h, s, n, len(head) + at - start) for x, y, w, h, s, n, at in entries)
+    (KFB / "sample.kfb").write_bytes(bytes(head) + tiles + index)
+
+
 def main():
+    KFB.mkdir(parents=True, exist_ok=True)
+    for old in KFB.iterdir():
+        old.unlink()
     SVS.mkdir(parents=True, exist_ok=True)
     FORMATS.mkdir(parents=True, exist_ok=True)
     REGIONS.mkdir(parents=True, exist_ok=True)
@@ -234,6 +265,7 @@ def main():
     make_tiff()
     make_regions()
     make_svs()
+    make_kfb()
     (FORMATS / "list.txt").write_text("\n".join(entries) + "\n")
     print(len(entries), "images")
 

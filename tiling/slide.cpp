@@ -66,6 +66,11 @@ constexpr SlideFormat kFormats[] = {
        return starts(h, {'B', 'M'});
      },
      open_image<decode_bmp>},
+    {"kfb",
+     [](const std::string&, std::span<const uint8_t> h) {
+       return starts(h, {0xf1, 0x01, 0xee, 0xee, 'K', 'F', 'B'});
+     },
+     open_kfb},
     {"svs", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
     {"openslide",

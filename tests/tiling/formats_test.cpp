@@ -47,9 +47,9 @@ TEST(Formats, RegionsOfSlides) {
 }
 
 TEST(Formats, EveryRowOpensASample) {
-  const std::vector<std::string> samples = {"tiling/formats/rgb420.jpg",     "tiling/formats/rgb.png",
-                                            "tiling/formats/rgb.bmp",        "slides/blood-mosaic.tif",
-                                            "slides/cmu-1-small-region.svs", "tiling/svs/jpeg2000.svs"};
+  const std::vector<std::string> samples = {
+      "tiling/formats/rgb420.jpg",     "tiling/formats/rgb.png",  "tiling/formats/rgb.bmp", "slides/blood-mosaic.tif",
+      "slides/cmu-1-small-region.svs", "tiling/svs/jpeg2000.svs", "tiling/kfb/sample.kfb"};
   std::set<std::string> opened;
   for (const std::string& s : samples) opened.insert(open_slide(data_folder() / s)->format);
   for (const SlideFormat& row : slide_formats()) EXPECT_TRUE(opened.contains(row.name)) << row.name << " has no sample";

@@ -8,6 +8,7 @@ namespace cytodet {
 std::unique_ptr<Slide> open_tiff(const std::string& path);
 // Aperio slides whose levels are all plain JPEG and complete; null for all others.
 std::unique_ptr<Slide> open_svs(const std::string& path);
+std::unique_ptr<Slide> open_kfb(const std::string& path);
 std::unique_ptr<Slide> open_openslide(const std::string& path);
 std::string openslide_vendor(const std::string& path);  // empty when OpenSlide does not know the file
 
