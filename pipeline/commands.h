@@ -28,6 +28,8 @@ std::function<int()> setup_quantize(CLI::App& app);
 std::function<int()> setup_sensitivity(CLI::App& app);
 std::function<int()> setup_detect(CLI::App& app);
 std::function<int()> setup_export(CLI::App& app);
+std::function<int()> setup_report(CLI::App& app);
+std::function<int()> setup_view(CLI::App& app);
 std::function<int()> setup_evaluate(CLI::App& app);
 std::function<int()> setup_bench(CLI::App& app);
 std::function<int()> setup_run(CLI::App& app);

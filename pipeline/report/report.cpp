@@ -1,0 +1,228 @@
+#include "pipeline/report/report.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "eval/coco.h"
+#include "eval/truth.h"
+#include "pipeline/outputs/summary.h"
+#include "pipeline/report/html.h"
+#include "pipeline/report/style.h"
+#include "tiling/overlay.h"
+
+namespace cytodet {
+namespace {
+
+struct Stage {
+  const char* name;
+  double StageSeconds::*seconds;
+};
+constexpr std::array<Stage, 7> kStages = {{{"open", &StageSeconds::open},
+                                           {"read", &StageSeconds::read},
+                                           {"resize", &StageSeconds::resize},
+                                           {"network", &StageSeconds::network},
+                                           {"decode", &StageSeconds::decode},
+                                           {"merge", &StageSeconds::merge},
+                                           {"write", &StageSeconds::write}}};
+
+std::array<double, kStages.size()> parts_of(const StageSeconds& s) {
+  std::array<double, kStages.size()> parts{};
+  for (size_t i = 0; i < kStages.size(); ++i) parts[i] = s.*kStages[i].seconds;
+  return parts;
+}
+
+double sum(const StageSeconds& s) {
+  double total = 0;
+  for (double p : parts_of(s)) total += p;
+  return total;
+}
+
+class Report {
+ public:
+  Report(SavedResults& results, const ReportOptions& options) : results_(results), options_(options) {}
+
+  std::string text() {
+    const std::string title = results_.path().lexically_normal().string();
+    out_ =
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
+        escape_html(title) + "</title>\n<style>" + std::string(kReportStyle) + "</style></head><body><main>\n<h1>" +
+        escape_html(title) + "</h1>\n";
+    for (const SlideState& s : results_.pictures()) count(s);
+    totals();
+    if (!options_.truth.empty()) scores();
+    slides();
+    times();
+    pictures();
+    settings();
+    return out_ + "</main></body></html>\n";
+  }
+
+ private:
+  void heading(const char* text) { out_ += std::string("<h2>") + text + "</h2>\n"; }
+
+  void count(const SlideState& s) {
+    ++states_[s.state];
+    Summary summary;
+    for (const Detection& d : results_.detections(s)) summary.add(d);
+    boxes_ += summary.boxes();
+    tiles_ += s.tiles;
+    for (size_t c = 0; c < summary.classes().size(); ++c) {
+      if (per_class_.size() <= c) per_class_.resize(c + 1);
+      per_class_[c] += summary.classes()[c].boxes;
+    }
+    summaries_.push_back(std::move(summary));
+  }
+
+  void totals() {
+    out_ += "<ul class=\"totals\">";
+    const auto item = [&](const std::string& value, const std::string& what) {
+      out_ += "<li><b>" + value + "</b>" + what + "</li>";
+    };
+    for (const char* state : {"done", "failed", "skipped", "waiting"})
+      if (int64_t n = states_[state]; n || std::string(state) == "done") item(grouped(n), std::string("slides ") + state);
+    item(grouped(boxes_), "boxes");
+    for (size_t c = 0; c < per_class_.size(); ++c)
+      item(grouped(per_class_[c]), "<i style=\"background:" + css_colour(static_cast<int>(c)) + "\"></i>" + class_name(c));
+    if (tiles_) item(grouped(tiles_), "tiles");
+    if (results_.run() && results_.run()->timing.is_object()) {
+      const Json& t = results_.run()->timing;
+      for (const auto& [key, what] : {std::pair{"wall_s", "seconds"}, {"images_per_s", "slides/s"}, {"tiles_per_s", "tiles/s"}})
+        if (auto it = t.find(key); it != t.end() && it->is_number()) item(rounded(it->get<double>(), 2), what);
+    }
+    out_ += "</ul>\n";
+  }
+
+  std::string class_name(size_t c) const {
+    return escape_html(c < results_.classes().all().size() ? results_.classes().all()[c].name : "class " + std::to_string(c));
+  }
+
+  void scores() {
+    heading("Scores");
+    const Truth truth = read_truth(options_.truth);
+    const auto file = results_.run() ? RunFolder{results_.path()}.detections_json() : results_.path();
+    ScoreOptions score_options;
+    score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
+    const Scores s = score(truth, read_detections(file, truth), score_options);
+    const auto figure = [](double v) { return v < 0 ? std::string("&ndash;") : rounded(v, 4); };
+    std::vector<std::vector<std::string>> rows;
+    for (const ClassScores& k : s.classes)
+      rows.push_back({escape_html(k.name), grouped(k.truths), figure(k.ap), figure(k.ap50), figure(k.ap75), figure(k.ar),
+                      figure(k.voc2010)});
+    rows.push_back({"<b>all</b>", grouped(static_cast<int64_t>(truth.size())), figure(s.stats[0]), figure(s.stats[1]),
+                    figure(s.stats[2]), figure(s.stats[8]), figure(s.voc2010)});
+    out_ += "<p>COCO's figures against " + escape_html(options_.truth) + ", at most " + std::to_string(options_.max_dets) +
+            " boxes per picture and class.</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) +
+            precision_recall_svg(s);
+    for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
+  }
+
+  void slides() {
+    heading("Slides");
+    std::vector<std::string> head = {"slide", "state", "size, px", "&micro;m/px", "tiles", "boxes"};
+    for (size_t c = 0; c < per_class_.size(); ++c) head.push_back(class_name(c));
+    head.insert(head.end(), {"boxes/mm&sup2;", "seconds"});
+    std::vector<std::vector<std::string>> rows;
+    for (size_t i = 0; i < results_.pictures().size(); ++i) {
+      const SlideState& s = results_.pictures()[i];
+      const Summary& summary = summaries_[i];
+      const bool done = s.state == "done";
+      std::string state = "<span class=\"" +
+                          std::string(done                  ? "good"
+                                      : s.state == "failed" ? "bad"
+                                                            : "soft") +
+                          "\">" + escape_html(s.state) + "</span>";
+      if (!s.reason.empty()) state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
+      if (s.bad_tiles)
+        state += "<br><span class=\"reason\">" + std::to_string(s.bad_tiles) + " bad tiles: " + escape_html(s.damage) + "</span>";
+      std::vector<std::string> row = {escape_html(s.name),
+                                      state,
+                                      s.width > 0 ? grouped(s.width) + " &times; " + grouped(s.height) : "",
+                                      s.mpp ? rounded(*s.mpp, 4) : "",
+                                      s.tiles ? grouped(s.tiles) : "",
+                                      done ? grouped(summary.boxes()) : ""};
+      for (size_t c = 0; c < per_class_.size(); ++c)
+        row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
+      const auto area = area_mm2(results_.output_picture(s, false));
+      row.push_back(done && area ? rounded(static_cast<double>(summary.boxes()) / *area, 1) : "");
+      row.push_back(sum(s.seconds) > 0 ? rounded(sum(s.seconds), 2) : "");
+      rows.push_back(std::move(row));
+    }
+    out_ += table(head, rows, 2);
+  }
+
+  void times() {
+    double most = 0;
+    StageSeconds all;
+    for (const SlideState& s : results_.pictures()) {
+      most = std::max(most, sum(s.seconds));
+      for (const Stage& stage : kStages) all.*stage.seconds += s.seconds.*stage.seconds;
+    }
+    if (most <= 0) return;
+    heading("Time");
+    out_ += "<p>Seconds per stage, summed over threads.</p><p class=\"key\">";
+    const auto totals = parts_of(all);
+    for (size_t i = 0; i < kStages.size(); ++i)
+      out_ += "<span><svg width=\"12\" height=\"12\"><rect width=\"12\" height=\"12\" class=\"p" + std::to_string(i) +
+              "\"/></svg> " + kStages[i].name + " " + rounded(totals[i], 2) + "</span>";
+    out_ += "</p>\n";
+    std::vector<std::vector<std::string>> rows;
+    for (const SlideState& s : results_.pictures())
+      if (sum(s.seconds) > 0)
+        rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.seconds), most), rounded(sum(s.seconds), 2)});
+    out_ += table({"slide", "", "seconds"}, rows, 2);
+  }
+
+  void pictures() {
+    std::string figures;
+    int shown = 0, left = 0;
+    for (const SlideState& s : results_.pictures()) {
+      const auto file = results_.slide_file(s);
+      if (s.state != "done" || file.empty()) continue;
+      if (shown >= options_.thumbnails) {
+        ++left;
+        continue;
+      }
+      ++shown;
+      figures += "<figure>";
+      try {
+        figures += embed_image(draw_overlay(*open_slide(file), results_.detections(s), results_.classes().names(),
+                                            {options_.score, options_.thumbnail_px}),
+                               s.name);
+      } catch (const Error& e) {
+        figures += "<p class=\"warning\">" + escape_html(e.what()) + "</p>";
+      }
+      figures += "<figcaption>" + escape_html(s.name) + "</figcaption></figure>\n";
+    }
+    if (!shown) return;
+    heading("Pictures");
+    out_ += "<div class=\"pictures\">" + figures + "</div>\n";
+    if (left) out_ += "<p>" + std::to_string(left) + " more slides are not shown.</p>\n";
+  }
+
+  void settings() {
+    if (!results_.run()) return;
+    heading("Settings");
+    const RunState& r = *results_.run();
+    out_ += "<p>cytodet " + escape_html(r.version) + ", " + escape_html(r.isa) + "; model " + escape_html(r.model.file) + " " +
+            escape_html(r.model.hash) + "; graph " + escape_html(r.model.graph_hash) + "; settings " +
+            escape_html(r.settings_hash) + "</p>\n<pre>" +
+            escape_html(r.settings.dump(1, ' ', false, Json::error_handler_t::replace)) + "</pre>\n";
+  }
+
+  SavedResults& results_;
+  const ReportOptions& options_;
+  std::string out_;
+  std::map<std::string, int64_t> states_;
+  int64_t boxes_ = 0, tiles_ = 0;
+  std::vector<int64_t> per_class_;
+  std::vector<Summary> summaries_;
+};
+
+}  // namespace
+
+std::string html_report(SavedResults& results, const ReportOptions& options) { return Report(results, options).text(); }
+
+}  // namespace cytodet

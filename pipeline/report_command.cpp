@@ -1,0 +1,36 @@
+// report: a run as one HTML file.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "core/file.h"
+#include "pipeline/commands.h"
+#include "pipeline/report/report.h"
+
+namespace cytodet {
+
+std::function<int()> setup_report(CLI::App& app) {
+  struct Options {
+    std::string results, out;
+    ReportOptions report;
+    ResultsHints hints;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("RESULTS", o->results, "Run folder, or COCO results")->required();
+  app.add_option("-o,--out", o->out, "The report (.html)")->required();
+  app.add_option("--truth", o->report.truth, "COCO truth: scores and precision-recall curves");
+  app.add_option("--max-dets", o->report.max_dets, "Boxes per picture and class that are scored")->check(CLI::Range(1, 1000000));
+  app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
+  app.add_option("--score", o->report.score, "Least score of a box in a picture");
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',');
+  app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  return [o] {
+    o->hints.truth = o->report.truth;
+    SavedResults results(o->results, o->hints);
+    const std::string page = html_report(results, o->report);
+    write_file(o->out, page);
+    std::printf("%s, %.1f MB\n", o->out.c_str(), static_cast<double>(page.size()) / 1e6);
+    return 0;
+  };
+}
+
+}  // namespace cytodet

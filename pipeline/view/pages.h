@@ -1,0 +1,14 @@
+// The viewer's page, built into the program from pipeline/view/page/.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace cytodet {
+
+struct Page {
+  std::string_view path, type, text;  // path "" is the page itself
+};
+std::span<const Page> pages();
+
+}  // namespace cytodet

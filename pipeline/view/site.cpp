@@ -1,0 +1,174 @@
+#include "pipeline/view/site.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "pipeline/view/pages.h"
+#include "tiling/image_io.h"
+#include "tiling/region.h"
+
+namespace cytodet {
+namespace {
+
+constexpr int kQuality = 85;
+constexpr size_t kOpenSlides = 4;
+
+// Digits only, at most nine; -1 for anything else.
+int64_t number(std::string_view s) {
+  int64_t v = -1;
+  if (s.empty() || s.size() > 9 || s[0] == '-') return -1;
+  auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
+  return error == std::errc() && end == s.data() + s.size() ? v : -1;
+}
+
+std::vector<std::string_view> split(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (size_t at = 0; parts.size() < 8;) {
+    const size_t end = path.find('/', at);
+    parts.push_back(path.substr(at, end == std::string_view::npos ? end : end - at));
+    if (end == std::string_view::npos) break;
+    at = end + 1;
+  }
+  return parts;
+}
+
+HttpReply bytes(std::string_view type, std::shared_ptr<const std::string> body, bool lasting) {
+  return {200, std::string(type), std::move(body), lasting};
+}
+
+HttpReply nothing() { return HttpReply::text(404, "no such page"); }
+
+}  // namespace
+
+std::shared_ptr<const std::string> ByteCache::get(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  auto it = index_.find(key);
+  if (it == index_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, it->second);
+  return it->second->value;
+}
+
+void ByteCache::put(const std::string& key, std::shared_ptr<const std::string> value) {
+  std::lock_guard lock(mutex_);
+  if (index_.contains(key)) return;
+  bytes_ += value->size();
+  entries_.push_front({key, std::move(value)});
+  index_[key] = entries_.begin();
+  while (bytes_ > most_ && entries_.size() > 1) {
+    bytes_ -= entries_.back().value->size();
+    index_.erase(entries_.back().key);
+    entries_.pop_back();
+  }
+}
+
+std::string pack_boxes(const Detections& detections) {
+  static_assert(std::endian::native == std::endian::little);
+  const size_t n = detections.size();
+  std::string out(8 + n * (5 * sizeof(float) + sizeof(uint16_t)), '\0');
+  const auto count = static_cast<uint32_t>(n);
+  std::memcpy(out.data(), "CYB1", 4);
+  std::memcpy(out.data() + 4, &count, 4);
+  char* at = out.data() + 8;
+  const auto column = [&](auto value) {
+    for (const Detection& d : detections) {
+      const auto v = value(d);
+      std::memcpy(at, &v, sizeof v);
+      at += sizeof v;
+    }
+  };
+  column([](const Detection& d) { return static_cast<float>(d.box.x0); });
+  column([](const Detection& d) { return static_cast<float>(d.box.y0); });
+  column([](const Detection& d) { return static_cast<float>(d.box.x1); });
+  column([](const Detection& d) { return static_cast<float>(d.box.y1); });
+  column([](const Detection& d) { return d.score; });
+  column([](const Detection& d) { return static_cast<uint16_t>(d.category); });
+  return out;
+}
+
+ViewSite::ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes)
+    : title_(std::move(title)), slides_(std::move(slides)), classes_(std::move(classes)), read_boxes_(std::move(boxes)) {}
+
+int ViewSite::zooms(const ViewSlide& s) {
+  int n = 1;
+  for (int64_t side = std::max(s.width, s.height); side > kTile; side = (side + 1) / 2) ++n;
+  return n;
+}
+
+Json ViewSite::slides_json() const {
+  Json j{{"title", title_}, {"tile", kTile}};
+  j["classes"] = Json::array();
+  for (size_t c = 0; c < classes_.all().size(); ++c)
+    j["classes"].push_back({{"name", classes_.all()[c].name}, {"color", class_colour(static_cast<int>(c))}});
+  j["slides"] = Json::array();
+  for (const ViewSlide& s : slides_)
+    j["slides"].push_back({{"name", s.name},
+                           {"width", s.width},
+                           {"height", s.height},
+                           {"mpp", s.mpp ? Json(*s.mpp) : Json(nullptr)},
+                           {"zooms", zooms(s)},
+                           {"boxes", s.boxes},
+                           {"pixels", !s.path.empty()},
+                           {"state", s.state},
+                           {"reason", s.reason}});
+  return j;
+}
+
+std::shared_ptr<const Slide> ViewSite::open(size_t slide) {
+  std::lock_guard lock(open_mutex_);
+  for (auto it = open_.begin(); it != open_.end(); ++it)
+    if (it->first == slide) {
+      open_.splice(open_.begin(), open_, it);
+      return open_.front().second;
+    }
+  open_.emplace_front(slide, open_slide(slides_[slide].path));
+  if (open_.size() > kOpenSlides) open_.pop_back();
+  return open_.front().second;
+}
+
+HttpReply ViewSite::tile(size_t slide, int zoom, int64_t x, int64_t y) {
+  const ViewSlide& s = slides_[slide];
+  if (s.path.empty() || zoom >= zooms(s)) return nothing();
+  const int64_t step = int64_t{1} << zoom, side = kTile * step;
+  if (x * side >= s.width || y * side >= s.height) return nothing();
+  const std::string key = std::to_string(slide) + "/" + std::to_string(zoom) + "/" + std::to_string(x) + "/" + std::to_string(y);
+  if (auto known = tiles_.get(key)) return bytes("image/jpeg", known, true);
+  const int64_t x1 = std::min(s.width, (x + 1) * side), y1 = std::min(s.height, (y + 1) * side);
+  const Box area{static_cast<double>(x * side), static_cast<double>(y * side), static_cast<double>(x1), static_cast<double>(y1)};
+  const auto pixels = [&](int64_t length) { return static_cast<int>((length + step - 1) / step); };
+  const Image image = read_scaled(*open(slide), area, pixels(x1 - x * side), pixels(y1 - y * side), &stop_);
+  auto body = std::make_shared<const std::string>(encode_image(image, true, kQuality));
+  tiles_.put(key, body);
+  return bytes("image/jpeg", body, true);
+}
+
+HttpReply ViewSite::boxes(size_t slide) {
+  const std::string key = std::to_string(slide);
+  std::lock_guard lock(boxes_mutex_);
+  auto body = box_bytes_.get(key);
+  if (!body) {
+    body = std::make_shared<const std::string>(pack_boxes(read_boxes_(slide)));
+    box_bytes_.put(key, body);
+  }
+  return bytes("application/octet-stream", body, false);
+}
+
+HttpReply ViewSite::answer(std::string_view path) {
+  for (const Page& p : pages())
+    if (path == p.path) return bytes(p.type, std::make_shared<const std::string>(p.text), false);
+  if (path == "slides.json")
+    return bytes("application/json",
+                 std::make_shared<const std::string>(slides_json().dump(-1, ' ', false, Json::error_handler_t::replace)), false);
+  const std::vector<std::string_view> parts = split(path);
+  const int64_t slide = number(parts[0]);
+  if (slide < 0 || slide >= static_cast<int64_t>(slides_.size())) return nothing();
+  if (parts.size() == 2 && parts[1] == "boxes") return boxes(static_cast<size_t>(slide));
+  if (parts.size() != 5 || parts[1] != "tile") return nothing();
+  const int64_t zoom = number(parts[2]), x = number(parts[3]), y = number(parts[4]);
+  if (zoom < 0 || zoom > 40 || x < 0 || y < 0) return nothing();
+  return tile(static_cast<size_t>(slide), static_cast<int>(zoom), x, y);
+}
+
+}  // namespace cytodet

@@ -1,0 +1,83 @@
+// What the viewer's page asks for: slides, tiles, boxes. Paths are numbers and fixed words; no file name ever comes from a
+// request.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/settings.h"
+#include "pipeline/outputs/output.h"
+#include "pipeline/view/http.h"
+
+namespace cytodet {
+
+struct ViewSlide {
+  std::string name, path;         // path: of the slide's file; empty: not there, boxes are shown over white
+  int64_t width = 0, height = 0;  // level-0 pixels
+  std::optional<double> mpp;
+  int64_t boxes = 0;
+  std::string state, reason;  // as in run.json; empty: a slide alone
+};
+
+// Least recently used bytes go first.
+class ByteCache {
+ public:
+  explicit ByteCache(size_t most_bytes) : most_(most_bytes) {}
+  std::shared_ptr<const std::string> get(const std::string& key);
+  void put(const std::string& key, std::shared_ptr<const std::string> value);
+
+ private:
+  struct Entry {
+    std::string key;
+    std::shared_ptr<const std::string> value;
+  };
+  std::mutex mutex_;
+  size_t most_, bytes_ = 0;
+  std::list<Entry> entries_;  // newest first
+  std::map<std::string, std::list<Entry>::iterator> index_;
+};
+
+// Paths:
+//   ""  view.js  view.css          the page
+//   slides.json                    {"title", "tile", "classes": [{"name", "color"}], "slides": [ViewSlide with "zooms"]}
+//   SLIDE/tile/ZOOM/X/Y            JPEG of 512 x 512 pixels (less at the right and bottom), each 2^ZOOM level-0 pixels wide
+//   SLIDE/boxes                    "CYB1", count (uint32), then little-endian columns: x0, y0, x1, y1, score (float32), class
+//   (uint16)
+// Anything else is 404.
+class ViewSite {
+ public:
+  using Boxes = std::function<Detections(size_t slide)>;
+  ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes);
+  HttpReply answer(std::string_view path);  // any thread
+  void stop() { stop_ = true; }             // running tiles give up soon
+
+  static constexpr int kTile = 512;
+  static int zooms(const ViewSlide& s);  // of these the last shows the slide in one tile
+
+ private:
+  HttpReply tile(size_t slide, int zoom, int64_t x, int64_t y);
+  HttpReply boxes(size_t slide);
+  Json slides_json() const;
+  std::shared_ptr<const Slide> open(size_t slide);
+
+  std::string title_;
+  std::vector<ViewSlide> slides_;
+  Classes classes_;
+  Boxes read_boxes_;
+  std::mutex boxes_mutex_, open_mutex_;
+  ByteCache tiles_{size_t{128} << 20}, box_bytes_{size_t{256} << 20};
+  std::list<std::pair<size_t, std::shared_ptr<const Slide>>> open_;  // newest first
+  std::atomic<bool> stop_{false};
+};
+
+// The columns of SLIDE/boxes.
+std::string pack_boxes(const Detections& detections);
+
+}  // namespace cytodet

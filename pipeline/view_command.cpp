@@ -1,0 +1,131 @@
+// view: a slide with its boxes, in a browser.
+#include <pthread.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "pipeline/commands.h"
+#include "pipeline/outputs/saved_results.h"
+#include "pipeline/view/site.h"
+
+namespace cytodet {
+namespace {
+
+struct ViewOptions {
+  std::string subject, results;
+  HttpOptions http;
+  double seconds = 0;
+  ResultsHints hints;
+};
+
+bool holds_results(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored) || path.extension() == ".json";
+}
+
+// Size and resolution come from the slide's file where the results do not tell them.
+void complete(ViewSlide& v, const SlideState& s, const Detections& boxes) {
+  if (v.width > 0 && v.height > 0 && (v.mpp || v.path.empty())) return;
+  if (!v.path.empty()) {
+    try {
+      const auto slide = open_slide(v.path);
+      v.width = slide->width();
+      v.height = slide->height();
+      if (!v.mpp) v.mpp = slide->mpp_x;
+    } catch (const Error& e) {
+      std::fprintf(stderr, "cytodet: warning: %s\n", e.what());
+      v.path.clear();
+    }
+  }
+  for (const Detection& d : boxes) {
+    if (s.width > 0 || !v.path.empty()) break;
+    v.width = std::max(v.width, static_cast<int64_t>(d.box.x1) + 1);
+    v.height = std::max(v.height, static_cast<int64_t>(d.box.y1) + 1);
+  }
+  v.width = std::max<int64_t>(1, v.width);
+  v.height = std::max<int64_t>(1, v.height);
+}
+
+std::unique_ptr<ViewSite> site_of_results(const std::string& path, const ResultsHints& hints) {
+  auto results = std::make_shared<SavedResults>(path, hints);
+  std::vector<ViewSlide> slides;
+  std::vector<SlideState> states;
+  int missing = 0;
+  for (const SlideState& s : results->pictures()) {
+    if (s.state != "done") continue;
+    ViewSlide v{s.name, results->slide_file(s).string(), s.width, s.height, s.mpp, s.detections, s.state, s.reason};
+    missing += v.path.empty();
+    complete(v, s, v.path.empty() && s.width < 1 ? results->detections(s) : Detections{});
+    slides.push_back(std::move(v));
+    states.push_back(s);
+  }
+  if (slides.empty()) throw Error(path, "holds no picture that is done", "see run.json");
+  if (missing)
+    std::fprintf(stderr,
+                 "cytodet: warning: %d of %zu slides are not at hand, boxes alone are shown; name their folder by --slides\n",
+                 missing, slides.size());
+  const std::string title = std::filesystem::path(path).lexically_normal().string();
+  return std::make_unique<ViewSite>(title, std::move(slides), results->classes(),
+                                    [results, states](size_t i) { return results->detections(states.at(i)); });
+}
+
+std::unique_ptr<ViewSite> site_of_slide(const std::string& path) {
+  const auto slide = open_slide(path);
+  ViewSlide v{std::filesystem::path(path).stem().string(), path, slide->width(), slide->height(), slide->mpp_x, 0, "", ""};
+  return std::make_unique<ViewSite>(std::filesystem::path(path).filename().string(), std::vector<ViewSlide>{v}, Classes{},
+                                    [](size_t) { return Detections{}; });
+}
+
+}  // namespace
+
+std::function<int()> setup_view(CLI::App& app) {
+  auto o = std::make_shared<ViewOptions>();
+  app.add_option("SUBJECT", o->subject, "Run folder, COCO results (.json), or slide")->required();
+  app.add_option("--results", o->results, "With a slide: COCO results whose boxes to show");
+  app.add_option("--port", o->http.port, "Port; 0: any free one")->check(CLI::Range(0, 65535));
+  app.add_option("--listen", o->http.address, "Address to listen at; other machines can reach all but loopback");
+  app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes of a results file");
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',');
+  app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  app.add_option("--seconds", o->seconds, "End after this time; 0: on Ctrl-C")->check(CLI::Range(0.0, 1e7));
+  return [o] {
+    if (!is_loopback(o->http.address))
+      std::fprintf(
+          stderr,
+          "cytodet: warning: whoever can reach %s and learns the address below can see these slides; nothing is encrypted\n",
+          o->http.address.c_str());
+    const bool results = holds_results(o->subject);
+    if (!o->results.empty()) {
+      if (results) throw UsageError("--results", "goes with a slide", "give the slide first");
+      o->hints.slides = o->subject;
+    }
+    std::unique_ptr<ViewSite> site =
+        results || !o->results.empty() ? site_of_results(results ? o->subject : o->results, o->hints) : site_of_slide(o->subject);
+    // Blocked before the server's threads start, so that only sigtimedwait gets them.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    o->http.token = random_token();
+    HttpServer server(o->http, [&](std::string_view path) { return site->answer(path); });
+    std::printf("%s\n", server.url().c_str());
+    std::fflush(stdout);
+    std::fputs("cytodet: open the address above in a browser; Ctrl-C ends\n", stderr);
+    if (o->seconds > 0) {
+      timespec time{static_cast<time_t>(o->seconds), static_cast<long>((o->seconds - std::floor(o->seconds)) * 1e9)};
+      sigtimedwait(&signals, nullptr, &time);
+    } else {
+      int unused = 0;
+      sigwait(&signals, &unused);
+    }
+    site->stop();
+    return 0;
+  };
+}
+
+}  // namespace cytodet
