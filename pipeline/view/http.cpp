@@ -98,7 +98,7 @@ struct HttpServer::Daemon {
         {MHD_HTTP_HEADER_CONTENT_TYPE, r.type.c_str()},
         {MHD_HTTP_HEADER_CACHE_CONTROL, r.lasting ? "private, max-age=3600" : "no-store"},
         {"Content-Security-Policy",
-         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
         {"X-Content-Type-Options", "nosniff"},
         {"Referrer-Policy", "no-referrer"},

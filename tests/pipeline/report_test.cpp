@@ -3,8 +3,6 @@
 
 #include <gmock/gmock.h>
 
-#include <regex>
-
 #include "pipeline/report/html.h"
 #include "tests/pipeline/program.h"
 
@@ -81,7 +79,7 @@ TEST_F(Report, StandsAloneAndIsHarmless) {
   ASSERT_EQ(o.code, 0) << o.err;
   std::string page = read_file(folder / "r.html");
   EXPECT_THAT(page, HasSubstr("data:image/jpeg;base64,"));
-  page = std::regex_replace(page, std::regex("base64,[A-Za-z0-9+/=]*"), "base64,");
+  for (size_t at = 0; (at = page.find("base64,", at)) != std::string::npos; ++at) page.erase(at + 7, page.find('"', at) - at - 7);
   for (const char* bad : {"<script", "<img src=x", "http:", "https:", "@import", "url(", "<link", "<iframe"})
     EXPECT_THAT(page, Not(HasSubstr(bad)));
   EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;"));
