@@ -33,8 +33,13 @@ function readBoxes(buffer) {
   }
   for (let c = 0; c < b.cells * b.cells; c++) start[c + 1] += start[c];
   const next = start.slice();
-  b.order = new Uint32Array(n);
-  for (let i = 0; i < n; i++) b.order[next[place[i]]++] = i;
+  const order = new Uint32Array(n);
+  for (let i = 0; i < n; i++) order[next[place[i]]++] = i;
+  for (const name of ['x0', 'y0', 'x1', 'y1', 'score', 'cls']) {  // neighbours on the slide become neighbours in memory
+    const from = b[name], to = new from.constructor(n);
+    for (let k = 0; k < n; k++) to[k] = from[order[k]];
+    b[name] = to;
+  }
   b.start = start;
   b.mean = n ? sum / n : 0;
   return b;
@@ -46,8 +51,7 @@ function eachBox(x0, y0, x1, y1, f) {
   const left = at(x0 - b.half), right = at(x1 + b.half), top = at(y0 - b.half), bottom = at(y1 + b.half);
   for (let row = top; row <= bottom; row++) {
     const end = b.start[row * b.cells + right + 1];
-    for (let k = b.start[row * b.cells + left]; k < end; k++) {
-      const i = b.order[k];
+    for (let i = b.start[row * b.cells + left]; i < end; i++) {
       if (b.score[i] >= least && enabled[b.cls[i]] && b.x0[i] <= x1 && b.x1[i] >= x0 && b.y0[i] <= y1 && b.y1[i] >= y0) f(i);
     }
   }
@@ -148,7 +152,7 @@ function drawBoxes(g, w, h) {
   if (!boxes || !$('show').checked) return;
   const b = boxes, k = view.scale, left = view.x - w / 2 / k, top = view.y - h / 2 / k, right = left + w / k, bottom = top + h / k;
   let near = 0;
-  eachBox(left, top, right, bottom, () => near++);
+  eachBox(left, top, right, bottom, () => { near++; });
   status.drawn = near;
   if (near <= kCrowd && b.mean * k >= 3) {
     status.how = 'lines';
@@ -171,6 +175,11 @@ function drawBoxes(g, w, h) {
   eachBox(left, top, right, bottom, i => {
     const colour = colours[b.cls[i]];
     const x0 = Math.floor((b.x0[i] - left) * k), y0 = Math.floor((b.y0[i] - top) * k), x1 = Math.floor((b.x1[i] - left) * k), y1 = Math.floor((b.y1[i] - top) * k);
+    if (x1 - x0 <= 1 && y1 - y0 <= 1) {  // most of a crowd seen from afar
+      if (x0 >= 0 && x0 < w && y0 >= 0 && y0 < h) out[y0 * w + x0] = colour;
+      if (x1 >= 0 && x1 < w && y1 >= 0 && y1 < h) out[y1 * w + x1] = colour;
+      return;
+    }
     const a = Math.max(0, x0), c = Math.min(w - 1, x1), d = Math.max(0, y0), e = Math.min(h - 1, y1);
     if (y0 >= 0 && y0 < h) out.fill(colour, y0 * w + a, y0 * w + c + 1);
     if (y1 !== y0 && y1 >= 0 && y1 < h) out.fill(colour, y1 * w + a, y1 * w + c + 1);
