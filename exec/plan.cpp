@@ -30,7 +30,9 @@ class PlainStep : public Step {
       if (outputs[i] < 0) continue;
       if (i >= out.size())
         throw Error("node " + node_.name + " (" + node_.op + ")", "gives only " + std::to_string(out.size()) + " outputs");
-      context.tensors[static_cast<size_t>(outputs[i])] = out[i];
+      // What an op passes through lies in the arena, whose bytes others take over after the input's last reader.
+      const bool passed = std::any_of(in.begin(), in.end(), [&](const Tensor& t) { return t.raw() == out[i].raw(); });
+      context.tensors[static_cast<size_t>(outputs[i])] = passed ? out[i].clone() : out[i];
     }
   }
 

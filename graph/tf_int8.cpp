@@ -41,9 +41,15 @@ class Emitter {
     return {g_.add(std::move(n)), 0};
   }
   Value constant(const std::string& base, float v) { return g_.add_const(base, Tensor::scalar(v)); }
+  // Hundreds of nodes that nobody asks for by name: long names would be a tenth of the file.
+  std::string helper(const char* what) const { return "q8/" + std::to_string(number_) + "/" + what; }
+  Value zero() {
+    if (zero_.node < 0) zero_ = constant("q8/zero", 0);
+    return zero_;
+  }
   bool dense_map(NodeId conv, const QuantConv& q) const;
   Codes input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
-  Value above_zero(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
+  Value above_zero(const QuantConv& q, const std::array<int64_t, 4>& pads);
   std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in, double low);
   Value fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed);
 
@@ -58,6 +64,8 @@ class Emitter {
   const Consumers uses_;
   const std::set<NodeId> outputs_;
   std::vector<Coded> coded_;
+  Value zero_{-1, 0};
+  int number_ = 0;  // of the convolution at work
 };
 
 // One group, channels last.
@@ -69,8 +77,7 @@ bool Emitter::dense_map(NodeId conv, const QuantConv& q) const {
   return !in || (in->size() == 4 && (in->back() < 0 || in->back() == q.weights.codes.dim(2)));
 }
 
-Value Emitter::above_zero(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads) {
-  const std::string in = flat(g_.name_of(q.input));
+Value Emitter::above_zero(const QuantConv& q, const std::array<int64_t, 4>& pads) {
   Value x = q.input;
   if (*std::max_element(pads.begin(), pads.end()) > 0) {
     std::vector<int32_t> all{0, 0, 0, 0, 0, 0, 0, 0};
@@ -78,25 +85,26 @@ Value Emitter::above_zero(const std::string& conv, const QuantConv& q, const std
     AttrMap attrs;
     attrs["T"] = DType::f32;
     attrs["Tpaddings"] = DType::i32;
-    const Value sizes = g_.add_const(conv + "_eightbit_paddings_" + in, Tensor::from({4, 2}, all));
-    x = add(conv + "_eightbit_pad_" + in, "PadV2", {x, sizes, constant(conv + "_eightbit_padding_" + in, 0)}, attrs);
+    const Value sizes = g_.add_const(helper("paddings"), Tensor::from({4, 2}, all));
+    x = add(helper("pad"), "PadV2", {x, sizes, zero()}, attrs);
   }
   AttrMap attrs;
   attrs["T"] = DType::f32;
-  const Value shift = constant(conv + "_eightbit_offset_" + in, static_cast<float>(q.quant.zero_point) * q.quant.scale);
-  return add(conv + "_eightbit_shift_" + in, "AddV2", {x, shift}, attrs);
+  const Value shift = constant(helper("offset"), static_cast<float>(q.quant.zero_point) * q.quant.scale);
+  return add(helper("shift"), "AddV2", {x, shift}, attrs);
 }
 
 // Convolutions that read one value in the same codes share them.
 Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads) {
   for (const Coded& c : coded_)
     if (c.input == q.input && c.quant == q.quant && c.pads == pads) return c.codes;
-  const Value x = q.quant.zero_point ? above_zero(conv, q, pads) : q.input;
-  const std::string in = flat(g_.name_of(q.input));
+  const Value x = q.quant.zero_point ? above_zero(q, pads) : q.input;
+  std::string in = flat(g_.name_of(q.input));
+  if (in.starts_with(conv + "/")) in.erase(0, conv.size() + 1);
   const float top = static_cast<float>(q.quant.is_signed ? 127 : 255) * q.quant.scale;
   Codes c;
-  c.low = constant(conv + "_eightbit_min_" + in, q.quant.is_signed ? -top : 0);
-  c.high = constant(conv + "_eightbit_max_" + in, top);
+  c.low = q.quant.is_signed ? constant(helper("min"), -top) : zero();
+  c.high = constant(helper("max"), top);
   AttrMap attrs;
   attrs["T"] = q.quant.is_signed ? DType::qint8 : DType::quint8;
   attrs["mode"] = "SCALED";
@@ -110,21 +118,20 @@ Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const st
 
 std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in,
                                             double low_end) {
-  const std::string name = g_.node(conv).name;
   const int64_t channels = conv_channels(g_.node(conv).op, q.weights.codes.shape());
-  std::vector<float> low, high, bias;
+  std::vector<float> high, bias;
   const std::vector<double> sums = zero_point_sums(q.quant, q.weights, channels);
   const Tensor* given = tail.bias < 0 ? nullptr : g_.constant(g_.node(tail.bias).inputs[1]);
   for (size_t c = 0; c < sums.size(); ++c) {
-    const float top = 127 * q.weights.scales[q.weights.scales.size() == 1 ? 0 : c];
-    low.push_back(-top);
-    high.push_back(top);
+    high.push_back(127 * q.weights.scales[q.weights.scales.size() == 1 ? 0 : c]);
     bias.push_back(static_cast<float>((given ? given->as_double(static_cast<int64_t>(c)) : 0) - sums[c] - low_end));
   }
-  const Value filter = g_.add_const(name + "_eightbit_filter_qint8_const", q.weights.codes.bitcast(DType::qint8)),
-              offset = g_.add_const(name + "_eightbit_bias", Tensor::from({channels}, bias)),
-              lo = g_.add_const(name + "_eightbit_filter_min", Tensor::from({channels}, low)),
-              hi = g_.add_const(name + "_eightbit_filter_max", Tensor::from({channels}, high));
+  AttrMap attrs;
+  attrs["T"] = DType::f32;
+  const Value filter = g_.add_const(helper("filter"), q.weights.codes.bitcast(DType::qint8)),
+              offset = g_.add_const(helper("bias"), Tensor::from({channels}, bias)),
+              hi = g_.add_const(helper("filter_max"), Tensor::from({channels}, high)),
+              lo = add(helper("filter_min"), "Neg", {hi}, attrs);
   return {in.codes, filter, offset, in.low, in.high, lo, hi};
 }
 
@@ -138,12 +145,10 @@ Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> input
     attrs["padding"] = "VALID";
     attrs.erase("explicit_paddings");
   }
-  attrs["data_format"] = "NHWC";
   attrs["Tinput"] = in;
   attrs["Tfilter"] = DType::qint8;
   attrs["Tbias"] = DType::f32;
   attrs["Tsummand"] = attrs["out_type"] = out;
-  attrs["Tdevice_inputs"] = attrs["Tdevice_outputs"] = AttrList{};
   std::vector<DType> given{in, DType::qint8};
   given.resize(inputs.size(), DType::f32);
   attrs["Thost_inputs"] = types(given);
@@ -175,14 +180,14 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
     if (!known) return false;
     pads = *known;
   }
-  const std::string name = g_.node(conv).name;
-  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, input_codes(name, *q, pads), low);
-  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_min", 0));
-  inputs.push_back(constant(name + "_eightbit_requant_range/frozen_max", high - low));
+  ++number_;
+  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, input_codes(g_.node(conv).name, *q, pads), low);
+  inputs.push_back(zero());
+  inputs.push_back(constant(helper("frozen_max"), high - low));
   const bool padded = *std::max_element(pads.begin(), pads.end()) > 0;
   const Value out = fused(conv, tail, std::move(inputs), padded, q->quant.is_signed);
   std::vector<Value> inverse{out, {out.node, 1}, {out.node, 2}};
-  if (!relu) inverse = {out, constant(name + "_eightbit_result_min", low), constant(name + "_eightbit_result_max", high)};
+  if (!relu) inverse = {out, constant(helper("result_min"), low), constant(helper("result_max"), high)};
   Node& last = g_.node(tail.last);
   last.op = "Dequantize";
   last.inputs = std::move(inverse);
@@ -190,6 +195,36 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
   last.attrs["T"] = DType::quint8;
   last.attrs["mode"] = relu ? "SCALED" : "MIN_COMBINED";
   return true;
+}
+
+bool exact_in_half(const Tensor& t) {
+  const auto v = t.span<float>();
+  return std::all_of(v.begin(), v.end(), [](float x) { return static_cast<float>(Half(x)) == x; });
+}
+
+// Factors that 16 bits hold exactly -> Cast of them.
+void store_factors_in_half(Graph& g) {
+  constexpr int64_t kSmallest = 64;  // below it the Cast takes more than it saves
+  const Consumers uses(g);
+  int number = 0;
+  for (NodeId id : g.ids()) {
+    const Tensor* factors = g.constant(id);
+    const std::vector<Consumers::Use>& readers = uses.of(id);
+    if (!factors || factors->dtype() != DType::f32 || factors->size() < kSmallest || readers.empty() ||
+        !exact_in_half(*factors) ||
+        std::any_of(readers.begin(), readers.end(), [&](Consumers::Use use) { return g.node(use.node).op != "Mul"; }))
+      continue;
+    Tensor half(DType::f16, factors->shape());
+    for (int64_t i = 0; i < half.size(); ++i) half.data<Half>()[i] = Half(factors->data<float>()[i]);
+    const std::string name = "q8/factors/" + std::to_string(++number);
+    Node cast;
+    cast.name = g.unique_name(name + "/f32");
+    cast.op = "Cast";
+    cast.inputs = {g.add_const(name, std::move(half))};
+    cast.attrs["SrcT"] = DType::f16;
+    cast.attrs["DstT"] = DType::f32;
+    g.replace_uses({id, 0}, {g.add(std::move(cast)), 0});
+  }
 }
 
 }  // namespace
@@ -258,7 +293,10 @@ int to_tensorflow_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Opt
     if (range == ranges.end() || options.precise.contains(name)) continue;
     done += emitter.emit(id, range->second);
   }
-  if (done) sweep(graph, io);
+  if (done) {
+    store_factors_in_half(graph);
+    sweep(graph, io);
+  }
   return done;
 }
 

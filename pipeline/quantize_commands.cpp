@@ -6,9 +6,9 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "graph/io.h"
 #include "pipeline/commands.h"
 #include "pipeline/quantize_report.h"
+#include "pipeline/quantize_stages.h"
 #include "quant/sensitivity.h"
 
 namespace cytodet {
@@ -29,6 +29,8 @@ struct QuantizeFlags {
     app.add_flag("--per-tensor", per_tensor, "One scale per filter")->excludes(channel);
     app.add_flag("--symmetric", settings.symmetric, "Signed codes without a zero point for what layers read");
     app.add_flag("--no-bias-correction", no_bias_correction, "Leave the shift that coding the weights brings");
+    app.add_flag("--reduce-range", settings.reduce_range,
+                 "Dense filters in 7 bits: TensorFlow's sums stay exact on machines without VNNI");
     app.add_flag("--no-equalization", no_equalization, "Code input channels as they are, large and small with one scale");
     app.add_option("--exclude-ops", settings.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
     app.add_option("--exclude-nodes", settings.exclude_nodes, "Nodes that stay in float")->delimiter(',');
@@ -41,16 +43,6 @@ struct QuantizeFlags {
     check(settings);
   }
 };
-
-// The stages that exist here, by the names that users of IntelAI's tools know.
-void dump(const std::string& folder, const Subject& subject, const Quantized& q, const Graph& file) {
-  if (folder.empty()) return;
-  make_folder(folder);
-  const std::filesystem::path at = folder;
-  write_graph(subject.graph, at / "fp32_optimized_graph.pb");
-  write_graph(q.graph, at / "int8_frozen_range_graph.pb");
-  write_graph(file, at / "int8_final_fused_graph.pb");
-}
 
 void warn_of_floats(const QuantizeReport& report) {
   std::map<std::string, std::vector<std::string>> by_reason;
@@ -105,7 +97,7 @@ int quantize_command(QuantizeFlags& o) {
   const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &*samples : nullptr);
   Decibels outputs;
   if (samples) outputs = OutputSqnr(subject.graph, subject.plan, *samples).each(q.graph);
-  dump(o.dump_dir, subject, q, file);
+  if (!o.dump_dir.empty()) write_stages({subject.graph, q.graph, file}, o.dump_dir);
   if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy).dump(1) + "\n");
   write_quantized(subject, file, o.out);
   std::error_code ignored;

@@ -18,6 +18,7 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("per_channel", s.per_channel);
   f("symmetric", s.symmetric);
   f("bias_correction", s.bias_correction);
+  f("reduce_range", s.reduce_range);
   f("equalize", s.equalize);
   f("exclude_ops", s.exclude_ops);
   f("exclude_nodes", s.exclude_nodes);
@@ -38,6 +39,7 @@ QuantizeOptions options_of(const QuantizeSettings& s) {
   o.per_channel = s.per_channel;
   o.symmetric = s.symmetric;
   o.bias_correction = s.bias_correction;
+  o.reduce_range = s.reduce_range;
   o.equalize = s.equalize;
   o.exclude_ops = s.exclude_ops;
   o.exclude_nodes = s.exclude_nodes;

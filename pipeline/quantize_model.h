@@ -23,6 +23,7 @@ struct QuantizeSettings {
   bool per_channel = true;                 // a scale for each output channel of a filter
   bool symmetric = false;                  // signed codes for what layers read
   bool bias_correction = true;             // of the shift that coding the weights brings
+  bool reduce_range = false;               // dense filters in 7 bits, for TensorFlow on machines without VNNI
   bool equalize = true;                    // of the input channels that a layer reads
   std::vector<std::string> exclude_ops;    // stay in float
   std::vector<std::string> exclude_nodes;  // stay in float

@@ -72,7 +72,7 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
 }
 
 std::string comparison_table(const std::vector<Row>& rows) {
-  std::string text = "precision      AP    AP50    AP75  ms/image  images/s  file MB\n";
+  std::string text = "precision     mAP    AP50    AP75  ms/image  images/s  file MB\n";
   for (const Row& r : rows) {
     char line[120];
     std::snprintf(line, sizeof line, "%-9s", r.precision.c_str());

@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "graph/control_flow.h"
 #include "graph/op.h"
+#include "graph/quantized.h"
 #include "quant/channels.h"
 
 namespace cytodet {
@@ -75,6 +76,7 @@ class Calibrator {
  public:
   Calibrator(const Graph& graph, PlanOptions plan, const CalibrationData& data, const CalibrateOptions& options)
       : data_(data), options_(options), row_(require_observer(options.method)) {
+    if (has_quantized(graph)) throw Error("graph", "is quantized already", "start from the float graph");
     if (has_control_flow(graph, graph.ids()))
       throw Error("graph", "has loops or conditions, so its values have no fixed place", "calibrate the part between them");
     plan.taps = options.all_values ? all_float_values(graph, plan) : values_of_layers(graph);

@@ -16,9 +16,9 @@ struct CalibrateOptions {
   std::string method = "minmax";  // row of the observer table
   ObserverOptions observer;
   bool per_channel = true;  // also the smallest and largest number of each innermost channel; equalization needs them
-  bool all_values = false;   // every float value; else what convolutions and matrix products read and give
-  bool records = false;      // also each sample's extremes, for the calibration log
-  int streams = 0;           // networks at work at once; 0: one per usable core
+  bool all_values = false;  // every float value; else what convolutions and matrix products read and give
+  bool records = false;     // also each sample's extremes, for the calibration log
+  int streams = 0;          // networks at work at once; 0: one per usable core
   bool quiet = false;
 };
 

@@ -7,11 +7,25 @@
 #include "core/names.h"
 #include "graph/op.h"
 #include "graph/tf_int8.h"
+#include "quant/layout.h"
 
 namespace cytodet {
 namespace {
 
 bool is_layer(const Node& n) { return n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul"; }
+
+// Products of numbers that have no INT8 form.
+bool is_float_layer(const Node& n) {
+  static const std::set<std::string> kOps{"Conv2DBackpropInput",
+                                          "Conv3D",
+                                          "Conv3DBackpropInputV2",
+                                          "DepthwiseConv2dNativeBackpropInput",
+                                          "BatchMatMul",
+                                          "BatchMatMulV2",
+                                          "Dilation2D",
+                                          "Einsum"};
+  return kOps.contains(n.op);
+}
 
 int64_t output_channels(const Node& n, const Tensor& filter) {
   return n.op == "DepthwiseConv2dNative" ? filter.dim(2) * filter.dim(3) : filter.dim(-1);
@@ -53,15 +67,27 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
   };
   if (listed(options.exclude_nodes, n.name)) return "excluded by name";
   if (listed(options.exclude_ops, n.op)) return "excluded by op";
+  if (!is_layer(n)) return n.op + " has no INT8 form";
   const Tensor* filter = n.inputs.size() == 2 ? graph.constant(n.inputs[1]) : nullptr;
   if (!filter || filter->dtype() != DType::f32) return "its filter is not a float constant";
-  if (n.op == "MatMul" && (n.attr_or("transpose_a", false) || n.attr_or("transpose_b", false))) return "it transposes";
-  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return "its data is not NHWC";
+  if (n.op == "MatMul" && n.attr_or("transpose_a", false)) return "it transposes its input";
+  if (const auto format = n.attr_or<std::string>("data_format", "NHWC"); format != "NHWC" && format != "NCHW")
+    return "its data is " + format;
   auto range = ranges.values.find(graph.name_of(n.inputs[0]));
   if (range == ranges.values.end()) return "no range of its input " + graph.name_of(n.inputs[0]);
   if (is_degenerate(range->second)) return "its input was one number in calibration";
   if (!(range->second.high - range->second.low < 1e9f)) return "its input ran away in calibration";
   return {};
+}
+
+// The same filter in codes -64..64.
+void drop_a_bit(QuantWeights& weights, const Tensor& filter) {
+  for (float& scale : weights.scales) scale *= 2;
+  for (int64_t i = 0; i < filter.size(); ++i) {
+    const float scale = weights.scales[static_cast<size_t>(i) % weights.scales.size()];
+    weights.codes.data<int8_t>()[i] =
+        static_cast<int8_t>(std::clamp(std::nearbyint(filter.data<float>()[i] / scale), -64.0f, 64.0f));
+  }
 }
 
 // The BiasAdd (or Add of a constant per channel) right behind; -1.
@@ -135,6 +161,31 @@ void equalize(Graph& graph, NodeId conv, const std::vector<float>& factors, Tens
   graph.node(conv).inputs[0] = {graph.add(std::move(mul)), 0};
 }
 
+void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const QuantizeOptions& options, QuantizedLayer& layer) {
+  NodeId id = graph.require(layer.name);
+  Range range = ranges.values.at(layer.input_name);
+  const bool turned = is_channels_first(graph.node(id));
+  if (turned) {
+    id = put_channels_last(graph, id);
+    range = {range.low, range.high, {}, {}, {}};  // its channels were not innermost
+  }
+  store_transposed(graph, id);
+  const Node& n = graph.node(id);
+  Tensor filter = *graph.constant(n.inputs[1]);
+  clip_channels(range);
+  if (options.equalize)
+    if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
+      equalize(graph, id, factors, filter, range);
+  layer.precision = "int8";
+  layer.input = Quant::of_range(range.low, range.high, options.symmetric);
+  QuantWeights weights = quantize_weights(filter, output_channels(n, filter), options.per_channel);
+  if (options.reduce_range && n.op != "DepthwiseConv2dNative") drop_a_bit(weights, filter);
+  const Tensor coded = dequantize_weights(weights);
+  layer.weight_sqnr_db = sqnr_db(filter, coded);
+  if (options.bias_correction && !turned) correct_bias(graph, uses, id, filter, coded, range);
+  set_quantized(graph, id, layer.input, weights);
+}
+
 }  // namespace
 
 std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input) {
@@ -153,7 +204,7 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
     factors[c] = depthwise ? 1 / x : std::sqrt(w / x);
     most = std::max(most, factors[c]);
   }
-  for (float& f : factors) f /= most;
+  for (float& f : factors) f = static_cast<float>(Half(f / most));
   return factors;
 }
 
@@ -171,24 +222,10 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
   QuantizeReport report;
   const Consumers uses(graph);
   for (NodeId id : graph.topological_order()) {
-    if (!is_layer(graph.node(id))) continue;
+    if (!is_layer(graph.node(id)) && !is_float_layer(graph.node(id))) continue;
     const Node& n = graph.node(id);
     QuantizedLayer layer{n.name, n.op, "float", obstacle(graph, n, ranges, options), {}, graph.name_of(n.inputs.at(0)), 0};
-    if (layer.why.empty()) {
-      Tensor filter = *graph.constant(n.inputs[1]);
-      Range range = ranges.values.at(layer.input_name);
-      clip_channels(range);
-      if (options.equalize)
-        if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
-          equalize(graph, id, factors, filter, range);
-      layer.precision = "int8";
-      layer.input = Quant::of_range(range.low, range.high, options.symmetric);
-      const QuantWeights weights = quantize_weights(filter, output_channels(n, filter), options.per_channel);
-      const Tensor coded = dequantize_weights(weights);
-      layer.weight_sqnr_db = sqnr_db(filter, coded);
-      if (options.bias_correction) correct_bias(graph, uses, id, filter, coded, range);
-      set_quantized(graph, id, layer.input, weights);
-    }
+    if (layer.why.empty()) code(graph, uses, ranges, options, layer);
     report.layers.push_back(std::move(layer));
   }
   if (report.layers.empty()) throw Error("graph", "has no Conv2D, DepthwiseConv2dNative or MatMul to quantize");

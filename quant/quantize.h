@@ -18,6 +18,7 @@ struct QuantizeOptions {
   bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
   std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
+  bool reduce_range = false;               // dense filters keep to codes -64..64: sums of two products fit 16 bits
   bool equalize = true;                    // scales input channels before they are coded, and the filter back; see equalization()
 };
 
@@ -38,10 +39,11 @@ struct QuantizeReport {
 // Factor per input channel that makes the channels' ranges alike: the input is multiplied by it, the filter divided. Depthwise:
 // one over the channel's range, which costs the filter nothing, since its codes are scaled per channel. Else the square root of
 // what the filter's reach has over the input's ("Data-free quantization", Nagel et al. 2019, formula 11, one side of it).
-// Largest 1.
+// Largest 1; exact in half precision, so that a file can keep them in 16 bits.
 std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input);
 
-// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range. `graph` is an
+// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range; other convolutions and
+// matrix products are in the report. `graph` is an
 // optimized float graph, the one that the ranges were taken on. Throws Error: nothing to quantize, already quantized, another
 // graph's ranges, excluded names that do not exist (with the nearest names).
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options);

@@ -45,6 +45,7 @@ std::vector<std::string> fused_ops(const Node& n) {
 }
 
 std::optional<QuantWeights> weights_of(const Graph& g, Value filter, Value low, Value high, int64_t channels) {
+  if (const Node& neg = g.node(low.node); neg.op == "Neg" && neg.inputs.size() == 1) low = neg.inputs[0];
   const Tensor *codes = g.constant(filter), *lo = g.constant(low), *hi = g.constant(high);
   if (!codes || !lo || !hi || codes->dtype() != DType::qint8 || lo->size() != hi->size()) return {};
   if (lo->size() != 1 && lo->size() != channels) return {};

@@ -1,0 +1,253 @@
+// cytodet quantize and sensitivity, as a user runs them.
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "graph/case.h"
+#include "graph/io.h"
+#include "graph/quantized.h"
+#include "quant/ranges.h"
+#include "tests/pipeline/program.h"
+
+namespace cytodet::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+const std::string kLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kFeeds = kSource + "/tests/data/quant/lenet",
+                  kBlood = kSource + "/tests/data/bccd";
+const std::string kFc9 = "Lenet/fc9_1/MatMul", kConv1 = "Lenet/conv1_1/Conv2D";
+
+class QuantizeCommand : public ProgramTest {
+ protected:
+  void calibrate() {
+    Output o = run({"calibrate", kLenet, "--images", kFeeds, "-o", path("ranges.json"), "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+  }
+  Output quantize(std::vector<std::string> more = {}) {
+    std::vector<std::string> a{"quantize", kLenet, "--ranges", path("ranges.json"), "-o", path("int8.pb")};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(a);
+  }
+  void expect_error(const Output& o, int code, const std::string& part) {
+    EXPECT_EQ(o.code, code) << o.err;
+    ASSERT_THAT(o.errors(), SizeIs(1)) << o.err;
+    EXPECT_THAT(o.errors()[0], HasSubstr(part));
+    EXPECT_FALSE(std::filesystem::exists(folder / "int8.pb"));
+  }
+  // By layer.
+  std::map<std::string, Json> report() {
+    std::map<std::string, Json> rows;
+    const Json all = read_json(path("report.json"));
+    for (const Json& row : all["layers"]) rows[row["name"]] = row;
+    return rows;
+  }
+  // Changes one range of ranges.json.
+  void set_range(const std::string& value, float low, float high) {
+    Ranges r = read_ranges(path("ranges.json"));
+    ASSERT_TRUE(r.values.contains(value));
+    r.values[value] = {low, high, {}, {}, {}};
+    write_ranges(r, path("ranges.json"));
+  }
+  Tensor answer(const std::string& graph, const std::string& output) {
+    Output o = run({"infer", graph, "--feeds", kFeeds + "/b.json", "--outputs", output, "-o", path("answer.json")});
+    EXPECT_EQ(o.code, 0) << o.err;
+    return read_case(path("answer.json")).outputs.begin()->second;
+  }
+};
+
+TEST_F(QuantizeCommand, ReportsEveryLayer) {
+  calibrate();
+  Output o = quantize({"--images", kFeeds, "--report", path("report.json")});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("5 of 5 layers in INT8"));
+  const std::map<std::string, Json> rows = report();
+  EXPECT_THAT(rows, SizeIs(5));
+  for (const auto& [name, row] : rows) {
+    EXPECT_EQ(row["precision"], "int8") << name;
+    EXPECT_THAT(row["kernel"].get<std::string>(), StartsWith("int8_")) << name;
+    EXPECT_LT(row["low"].get<double>(), row["high"].get<double>()) << name;
+    EXPECT_GE(row["weight_sqnr_db"].get<double>(), 35) << name;
+    EXPECT_GE(row["sqnr_db"].get<double>(), 35) << name;
+  }
+  const Json outputs = read_json(path("report.json"))["outputs_sqnr_db"];
+  ASSERT_THAT(outputs, SizeIs(1));
+  EXPECT_GE(outputs.begin()->get<double>(), 35);
+  EXPECT_EQ(answer(kLenet, "Lenet/fc9_1/BiasAdd").shape(), answer(path("int8.pb"), "Lenet/fc9_1/BiasAdd").shape());
+}
+
+TEST_F(QuantizeCommand, OptionsSayHow) {
+  calibrate();
+  ASSERT_EQ(quantize({"--symmetric", "--exclude-ops", "MatMul", "--report", path("report.json")}).code, 0);
+  EXPECT_EQ(report()[kConv1]["signed"], true);
+  EXPECT_EQ(report()[kFc9]["why"], "excluded by op");
+  const double fine = report()[kConv1]["weight_sqnr_db"];
+  ASSERT_EQ(quantize({"--exclude-nodes", kConv1 + "," + kFc9, "--report", path("report.json")}).code, 0);
+  EXPECT_EQ(report()[kConv1]["why"], "excluded by name");
+  EXPECT_EQ(report()[kFc9]["precision"], "float");
+  ASSERT_EQ(quantize({"--per-tensor", "--no-equalization", "--report", path("report.json")}).code, 0);
+  EXPECT_LT(report()[kConv1]["weight_sqnr_db"].get<double>(), fine);
+  ASSERT_EQ(quantize({"--reduce-range", "--report", path("report.json")}).code, 0);
+  EXPECT_LT(report()[kConv1]["weight_sqnr_db"].get<double>(), fine - 3);
+  EXPECT_EQ(report()[kConv1]["signed"], false);
+  EXPECT_EQ(quantize({"--per-tensor", "--per-channel"}).code, 2);
+}
+
+TEST_F(QuantizeCommand, StagesAreKept) {
+  calibrate();
+  ASSERT_EQ(quantize({"--dump-dir", path("stages")}).code, 0);
+  EXPECT_THAT(names(folder / "stages"),
+              ElementsAre("fp32_logged_graph.pb", "fp32_optimized_graph.pb", "int8_dynamic_range_graph.pb",
+                          "int8_final_fused_graph.pb", "int8_frozen_range_graph.pb", "int8_logged_graph.pb"));
+  const std::string output = "Lenet/fc9_1/Relu";
+  const Tensor exact = answer(path("stages/fp32_optimized_graph.pb"), output);
+  double top = 0;
+  for (float v : exact.span<float>()) top = std::max(top, std::abs(static_cast<double>(v)));
+  for (const std::string& name : names(folder / "stages")) {
+    const Tensor got = answer(path("stages/" + name), output);
+    for (int64_t i = 0; i < exact.size(); ++i)
+      EXPECT_NEAR(got.data<float>()[i], exact.data<float>()[i], name.starts_with("fp32") ? 1e-6 : .03 * top) << name;
+  }
+  EXPECT_EQ(read_file(path("stages/int8_final_fused_graph.pb")), read_file(path("int8.pb")));
+  const Graph logged = read_graph(path("stages/fp32_logged_graph.pb"));
+  EXPECT_EQ(logged.node(logged.require("Lenet/pool2_1/MaxPool__print__")).attr<std::string>("message"),
+            ";Lenet/pool2_1/MaxPool__print__;__requant_min_max:");
+}
+
+TEST_F(QuantizeCommand, BadRangesKeepLayersInFloat) {
+  calibrate();
+  set_range("Lenet/pool2_1/MaxPool", 0, 0);
+  set_range("Lenet/pool4_1/MaxPool", 2, 2);
+  set_range("Lenet/fc7_1/Relu", -2.5e9f, 2.5e9f);
+  Output o = quantize({"--report", path("report.json"), "--quiet"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(report()["Lenet/conv3_1/Conv2D"]["why"], "its input was one number in calibration");
+  EXPECT_EQ(report()["Lenet/conv5_1/Conv2D"]["why"], "its input was one number in calibration");
+  EXPECT_EQ(report()[kFc9]["why"], "its input ran away in calibration");
+  EXPECT_THAT(o.err, HasSubstr("Lenet/conv3_1/Conv2D and 1 more stays in float: its input was one number in calibration"));
+  EXPECT_THAT(o.out, HasSubstr("2 of 5 layers in INT8"));
+}
+
+TEST_F(QuantizeCommand, Errors) {
+  expect_error(quantize(), 1, "ranges.json: cannot open");
+  calibrate();
+  expect_error(quantize({"--exclude-nodes", "Lenet/conv1_1/Conv2d"}), 2, "did you mean Lenet/conv1_1/Conv2D");
+  expect_error(quantize({"--exclude-ops", "Matmul"}), 2, "did you mean MatMul");
+  expect_error(quantize({"--max-drop", "0.01"}), 2, "needs --truth and --images");
+  expect_error(quantize({"--max-drop", "0.01", "--truth", kBlood + "/val.json", "--images", kBlood}), 2, "needs a model file");
+  expect_error(run({"quantize", kLenet, "-o", path("int8.pb")}), 2, "needs ranges, or images");
+  expect_error(run({"quantize", kLenet, "--images", path("none"), "-o", path("int8.pb")}), 1, "none: cannot open");
+  expect_error(run({"quantize", kLenet, "--ranges", path("ranges.json"), "-o", path("int8.json")}), 2,
+               "must end in .pb or .pbtxt");
+  std::filesystem::copy(kLenet, folder / "own.pb");
+  const std::string before = read_file(path("own.pb"));
+  expect_error(run({"quantize", path("own.pb"), "--ranges", path("ranges.json"), "-o", path("own.pb")}), 2,
+               "is the network that is to be quantized");
+  EXPECT_EQ(read_file(path("own.pb")), before);
+  Ranges ranges = read_ranges(path("ranges.json")), other = ranges, none = ranges;
+  other.graph_hash = "0123456789abcdef";
+  write_ranges(other, path("ranges.json"));
+  expect_error(quantize(), 1, "belong to another graph");
+  none.values.clear();
+  write_ranges(none, path("ranges.json"));
+  expect_error(quantize(), 1, "no layer is left that can be INT8");
+  write_ranges(ranges, path("ranges.json"));
+  ASSERT_EQ(quantize().code, 0);
+  std::filesystem::rename(folder / "int8.pb", folder / "done.pb");
+  expect_error(run({"quantize", path("done.pb"), "--images", kFeeds, "-o", path("int8.pb")}), 1, "is quantized already");
+}
+
+TEST_F(QuantizeCommand, SensitivityAsTableAndJson) {
+  Output o = run({"sensitivity", kLenet, "--images", kFeeds, "-o", path("s.json"), "--quiet"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  const Json j = read_json(path("s.json"));
+  ASSERT_THAT(j["layers"], SizeIs(5));
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_THAT(o.out, HasSubstr(j["layers"][i]["name"].get<std::string>()));
+    if (i > 0) {
+      EXPECT_GE(j["layers"][i]["sqnr_db"].get<double>(), j["layers"][i - 1]["sqnr_db"].get<double>());
+    }
+  }
+  EXPECT_EQ(j["alone"], "int8");
+  EXPECT_GE(j["outputs"]["Lenet/fc9_1/Relu"].get<double>(), 35) << "of the value that the best class is chosen by";
+  EXPECT_EQ(run({"sensitivity", kLenet, "-o", path("s.json")}).code, 2);
+}
+
+// The detector on two pictures, few layers in INT8, two of which spoil everything.
+class MaxDrop : public QuantizeCommand {
+ protected:
+  void SetUp() override {
+    QuantizeCommand::SetUp();
+    std::filesystem::create_directory(folder / "images");
+    for (const char* name : {"BloodImage_00007.jpg", "BloodImage_00015.jpg"})
+      std::filesystem::copy(kBlood + "/" + name, folder / "images" / name);
+    Output o = run({"calibrate", kModel, "--images", path("images"), "-o", path("ranges.json"), "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    o = run(
+        {"quantize", kModel, "--ranges", path("ranges.json"), "-o", path("all.pb"), "--report", path("report.json"), "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    const std::set<std::string> kept{kStem, kPredict, "efficientnet-b0/blocks_1/conv2d/Conv2D",
+                                     "efficientnet-b0/blocks_2/conv2d/Conv2D", "efficientnet-b0/blocks_4/conv2d/Conv2D"};
+    for (const auto& [name, row] : report()) {
+      if (!kept.contains(name)) excluded_ += (excluded_.empty() ? "" : ",") + name;
+      if (name == kStem || name == kPredict) set_range(row["input"], -1e5f, 1e5f);
+    }
+  }
+  std::vector<std::string> arguments() const {
+    return {"quantize",           kModel,           "--ranges", path("ranges.json"), "--images", path("images"), "--truth",
+            kBlood + "/val.json", "--max-drop",     "0.02",     "--exclude-nodes",   excluded_,  "-o",           path("int8.pb"),
+            "--report",           path("kept.json")};
+  }
+  // Starts the program and kills it as soon as its search has saved a trial.
+  void start_and_kill() const {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr)) _exit(126);
+      std::vector<std::string> a = arguments();
+      std::vector<char*> argv{const_cast<char*>(kProgram.c_str())};
+      for (std::string& s : a) argv.push_back(s.data());
+      argv.push_back(nullptr);
+      ::execv(kProgram.c_str(), argv.data());
+      _exit(127);
+    }
+    int status = 0;
+    while (!std::filesystem::exists(folder / "int8.pb.search.json") && ::waitpid(child, &status, WNOHANG) == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "ended before it could be killed";
+  }
+
+  const std::string kStem = "efficientnet-b0/stem/conv2d/Conv2D", kPredict = "class_net/class-predict_1/separable_conv2d";
+  std::string excluded_;
+};
+
+TEST_F(MaxDrop, ReturnsWhatMattersAndGoesOnAfterAKill) {
+  start_and_kill();
+  EXPECT_FALSE(std::filesystem::exists(folder / "int8.pb"));
+  const size_t known = read_json(path("int8.pb.search.json"))["trials"].size();
+  ASSERT_GE(known, 1u);
+  const Output resumed = run(arguments());
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("going on with the " + std::to_string(known) + " trials"));
+  EXPECT_THAT(resumed.out, HasSubstr("(known)"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "int8.pb.search.json")) << "of no use any more";
+  const Json accuracy = read_json(path("kept.json"))["accuracy"];
+  EXPECT_THAT(accuracy["returned_to_float"].get<std::vector<std::string>>(), ElementsAre(kPredict, kStem));
+  EXPECT_LE(accuracy["float_ap"].get<double>() - accuracy["int8_ap"].get<double>(), .02);
+  const std::string graph = read_file(path("int8.pb"));
+  const Output whole = run(arguments());
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_THAT(whole.out, Not(HasSubstr("going on")));
+  EXPECT_EQ(read_file(path("int8.pb")), graph);
+}
+
+}  // namespace
+}  // namespace cytodet::test

@@ -1,0 +1,242 @@
+// Networks unlike the shipped one: each is calibrated, quantized, written for TensorFlow and read back.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+#include "core/error.h"
+#include "graph/pass.h"
+#include "graph/tf_int8.h"
+#include "quant/calibrate.h"
+#include "quant/quantize.h"
+#include "quant/sensitivity.h"
+#include "tests/graph/fixtures.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+
+Tensor noise(Shape shape, unsigned seed, float low = -1, float high = 1) {
+  std::mt19937 rng(seed);
+  std::uniform_real_distribution<float> u(low, high);
+  Tensor t(DType::f32, std::move(shape));
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(rng);
+  return t;
+}
+
+struct Network {
+  const char* name;
+  std::map<std::string, Shape> inputs;
+  std::function<void(Graph&)> build;
+  int int8 = 1;          // layers
+  const char* why = "";  // of a layer that stays in float
+};
+
+void PrintTo(const Network& n, std::ostream* out) { *out << n.name; }
+
+void conv(Graph& g, const std::string& name, const std::string& x, Shape filter, AttrMap attrs, const char* op = "Conv2D") {
+  const int64_t channels = std::string(op) == "Conv2D" ? filter[3] : filter[2] * filter[3];
+  constant(g, name + "/w", noise(filter, static_cast<unsigned>(name.size() + filter[0])));
+  constant(g, name + "/b", noise({channels}, 7, -.2f, .2f));
+  add(g, name + "/conv", op, {x, name + "/w"}, std::move(attrs));
+  add(g, name, "BiasAdd", {name + "/conv", name + "/b"});
+}
+
+AttrMap dilated(int64_t d) {
+  AttrMap a = conv_attrs("SAME");
+  a.emplace("dilations", ints({1, d, d, 1}));
+  return a;
+}
+
+void matmul(Graph& g, const std::string& name, const std::string& x, const std::string& w, bool ta, bool tb) {
+  AttrMap a;
+  a.emplace("transpose_a", ta);
+  a.emplace("transpose_b", tb);
+  add(g, name, "MatMul", {x, w}, a);
+}
+
+const Network kNetworks[] = {
+    {"valid_batch3",
+     {{"x", {3, 9, 8, 5}}},
+     [](Graph& g) {
+       conv(g, "y", "x", {3, 3, 5, 7}, conv_attrs());
+     }},
+    {"dilated",
+     {{"x", {1, 12, 11, 4}}},
+     [](Graph& g) {
+       conv(g, "y", "x", {3, 3, 4, 6}, dilated(2));
+     }},
+    {"multiplier",
+     {{"x", {2, 9, 9, 6}}},
+     [](Graph& g) {
+       conv(g, "y", "x", {3, 3, 6, 3}, conv_attrs("SAME"), "DepthwiseConv2dNative");
+     }},
+    {"depthwise_valid_stride2",
+     {{"x", {1, 9, 10, 5}}},
+     [](Graph& g) {
+       conv(g, "y", "x", {5, 5, 5, 1}, conv_attrs("VALID", 2), "DepthwiseConv2dNative");
+     }},
+    {"one_by_one_maps",
+     {{"x", {4, 1, 1, 17}}},
+     [](Graph& g) {
+       conv(g, "y", "x", {1, 1, 17, 3}, conv_attrs("SAME"));
+     }},
+    {"chain",
+     {{"x", {1, 10, 10, 3}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 3, 9}, conv_attrs("SAME", 2));
+       add(g, "s", "Sigmoid", {"a"});
+       add(g, "swish", "Mul", {"a", "s"});
+       conv(g, "b", "swish", {3, 3, 9, 1}, conv_attrs("SAME"), "DepthwiseConv2dNative");
+       add(g, "r", "Relu6", {"b"});
+       conv(g, "y", "r", {1, 1, 9, 4}, conv_attrs("VALID"));
+     },
+     3},
+    {"two_inputs",
+     {{"x", {2, 6, 6, 4}}, {"z", {2, 6, 6, 4}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 4, 5}, conv_attrs("SAME"));
+       conv(g, "b", "z", {1, 1, 4, 5}, conv_attrs("SAME"));
+       add(g, "y", "AddV2", {"a", "b"});
+     },
+     2},
+    {"matmuls",
+     {{"x", {6, 20}}},
+     [](Graph& g) {
+       constant(g, "w1", noise({20, 12}, 1));
+       matmul(g, "h", "x", "w1", false, false);
+       add(g, "r", "Relu", {"h"});
+       constant(g, "w2", noise({5, 12}, 2));
+       matmul(g, "y", "r", "w2", false, true);
+     },
+     2},
+    {"transposed_input",
+     {{"x", {20, 6}}},
+     [](Graph& g) {
+       constant(g, "w", noise({20, 4}, 1));
+       matmul(g, "t", "x", "w", true, false);
+       constant(g, "w2", noise({4, 4}, 3));
+       matmul(g, "y", "t", "w2", false, false);
+     },
+     1,
+     "it transposes its input"},
+    {"channels_first_between_transposes",
+     {{"x", {1, 4, 9, 7}}},
+     [](Graph& g) {
+       constant(g, "last", Tensor::from<int32_t>({4}, {0, 2, 3, 1}));
+       constant(g, "first", Tensor::from<int32_t>({4}, {0, 3, 1, 2}));
+       AttrMap a;
+       a.emplace("Tperm", DType::i32);
+       add(g, "nhwc", "Transpose", {"x", "last"}, a);
+       conv(g, "c", "nhwc", {3, 3, 4, 6}, conv_attrs("SAME"));
+       add(g, "y", "Transpose", {"c", "first"}, a);
+     }},
+    {"channels_first",
+     {{"x", {2, 5, 9, 8}}},
+     [](Graph& g) {
+       AttrMap a = conv_attrs("EXPLICIT");
+       a["data_format"] = std::string("NCHW");
+       a["strides"] = ints({1, 1, 2, 1});
+       a["explicit_paddings"] = ints({0, 0, 0, 0, 1, 2, 0, 1});
+       constant(g, "w", noise({3, 3, 5, 8}, 5));
+       add(g, "c", "Conv2D", {"x", "w"}, a);
+       AttrMap d = conv_attrs("SAME");
+       d["data_format"] = std::string("NCHW");
+       constant(g, "w2", noise({3, 3, 8, 1}, 6));
+       add(g, "y", "DepthwiseConv2dNative", {"c", "w2"}, d);
+     },
+     2},
+    {"dead_channels",
+     {{"x", {1, 8, 8, 4}}},
+     [](Graph& g) {
+       Tensor w = noise({3, 3, 4, 6}, 5), mask = noise({4}, 0, 1, 1);
+       for (int64_t i = 0; i < w.size(); i += 6) w.data<float>()[i] = 0;  // an output channel
+       mask.data<float>()[2] = 0;                                         // an input channel
+       constant(g, "mask", mask);
+       add(g, "masked", "Mul", {"x", "mask"});
+       constant(g, "w", w);
+       add(g, "y", "Conv2D", {"masked", "w"}, conv_attrs("SAME"));
+     }},
+    {"dead_depthwise",
+     {{"x", {1, 8, 8, 4}}},
+     [](Graph& g) {
+       Tensor w = noise({3, 3, 4, 1}, 5);
+       for (int64_t i = 1; i < w.size(); i += 4) w.data<float>()[i] = 0;
+       for (int64_t i = 2; i < w.size(); i += 4) w.data<float>()[i] *= 1e-20f;
+       constant(g, "w", w);
+       add(g, "y", "DepthwiseConv2dNative", {"x", "w"}, conv_attrs("SAME"));
+     }},
+};
+
+class Networks : public ::testing::TestWithParam<Network> {};
+
+TEST_P(Networks, Keep25Decibels) {
+  const Network& n = GetParam();
+  Graph graph;
+  PlanOptions plan;
+  PassOptions passes;
+  for (const auto& [name, shape] : n.inputs) {
+    placeholder(graph, name, shape);
+    passes.interface.inputs.push_back(name);
+    plan.input_shapes[name] = shape;
+  }
+  n.build(graph);
+  plan.outputs = passes.interface.outputs = {"y"};
+  run_passes(graph, passes);
+  CalibrationData data{"noise", {"a", "b"}, [&](size_t sample, Runner& runner) {
+                         for (size_t i = 0; i < n.inputs.size(); ++i)
+                           runner.set_input(static_cast<int>(i), noise(runner.plan().inputs()[i].shape,
+                                                                       static_cast<unsigned>(10 * sample + i), -.5f, 2));
+                       }};
+  CalibrateOptions quiet;
+  quiet.quiet = true;
+  const Ranges ranges = calibrate(graph, plan, data, quiet).ranges;
+  const OutputSqnr outputs(graph, plan, data);
+  for (bool reduce_range : {false, true})
+    for (bool symmetric : {false, true}) {
+      Graph g = graph;
+      QuantizeOptions options;
+      options.reduce_range = reduce_range;
+      options.symmetric = symmetric;
+      const QuantizeReport report = quantize(g, ranges, options);
+      EXPECT_EQ(report.int8_layers(), n.int8);
+      for (const QuantizedLayer& l : report.layers) EXPECT_EQ(l.why, l.precision == "int8" ? "" : n.why);
+      const double db = outputs.of(g);
+      EXPECT_GE(db, reduce_range || symmetric ? 25 : 30) << reduce_range << symmetric;
+      // To TensorFlow's form and back: the same network.
+      Graph file = g;
+      to_tensorflow_int8(file, output_ranges(file, ranges, {"y"}), {passes.interface, {}});
+      run_passes(file, passes);
+      EXPECT_TRUE(has_quantized(file));
+      EXPECT_GE(outputs.of(file), 25);
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Kinds, Networks, ::testing::ValuesIn(kNetworks), [](const auto& given) { return given.param.name; });
+
+TEST(ReduceRange, DenseFiltersKeepTo64) {
+  Graph g;
+  placeholder(g, "x", {1, 8, 8, 4});
+  conv(g, "a", "x", {3, 3, 4, 6}, conv_attrs("SAME"));
+  conv(g, "y", "a", {3, 3, 6, 1}, conv_attrs("SAME"), "DepthwiseConv2dNative");
+  Ranges ranges;
+  ranges.graph_hash = graph_hash(g);
+  ranges.values["x"] = ranges.values["a"] = {-1, 2, {}, {}, {}};
+  QuantizeOptions options;
+  options.reduce_range = true;
+  quantize(g, ranges, options);
+  auto greatest = [&](const char* name) {
+    const std::optional<QuantConv> layer = quantized(g, g.require(name));
+    int most = 0;
+    for (int8_t code : layer->weights.codes.span<int8_t>()) most = std::max(most, std::abs(code));
+    return most;
+  };
+  EXPECT_LE(greatest("a/conv"), 64);
+  EXPECT_GE(greatest("a/conv"), 63);
+  EXPECT_EQ(greatest("y/conv"), 127);
+}
+
+}  // namespace
+}  // namespace cytodet
