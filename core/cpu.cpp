@@ -42,6 +42,20 @@ Isa capped() {
                    suggest(cap, {std::begin(kNames), std::end(kNames)}));
 }
 
+// Place of a CPU among the hyperthreads of its core: 0 for the first.
+int sibling_rank(int cpu) {
+  std::ifstream list("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+  // "0,8" or "0-1"
+  int rank = 0, low = 0;
+  char separator = ',';
+  while (list >> low) {
+    int high = low;
+    if (list >> separator && separator == '-' && list >> high) list >> separator;
+    for (int c = low; c <= high && c < cpu; ++c) ++rank;
+  }
+  return rank;
+}
+
 double cgroup_quota() {
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
   std::string quota;
@@ -66,6 +80,27 @@ int usable_cpus() {
   double quota = cgroup_quota();
   if (quota > 0) n = std::min(n, std::max(1, static_cast<int>(std::ceil(quota))));
   return n;
+}
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int c = 0; c < CPU_SETSIZE; ++c)
+    if (CPU_ISSET(c, &set)) cpus.push_back(c);
+  std::vector<std::pair<int, int>> ranked;
+  for (int c : cpus) ranked.emplace_back(sibling_rank(c), c);
+  std::sort(ranked.begin(), ranked.end());
+  std::transform(ranked.begin(), ranked.end(), cpus.begin(), [](const auto& r) { return r.second; });
+  return cpus;
+}
+
+bool set_allowed_cpus(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int c : cpus)
+    if (c >= 0 && c < CPU_SETSIZE) CPU_SET(c, &set);
+  return CPU_COUNT(&set) > 0 && sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
 }  // namespace cytodet

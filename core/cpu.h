@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace cytodet {
 
@@ -15,5 +16,10 @@ std::string name_of(Isa isa);
 
 // Processors this process may use (affinity and cgroup quota respected).
 int usable_cpus();
+
+// CPUs the calling thread may run on: one hyperthread of every core first, then the second ones; ascending otherwise.
+std::vector<int> allowed_cpus();
+// False where the system refuses.
+bool set_allowed_cpus(const std::vector<int>& cpus);
 
 }  // namespace cytodet

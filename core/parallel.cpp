@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/cpu.h"
+#include "core/error.h"
 
 namespace cytodet {
 
@@ -54,6 +55,36 @@ void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stag
           stages.consume(item.get());
         }));
   });
+}
+
+Pinned::Pinned(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  std::vector<int> before = allowed_cpus();
+  if (set_allowed_cpus(cpus)) before_ = std::move(before);
+}
+
+Pinned::~Pinned() {
+  if (held()) set_allowed_cpus(before_);
+}
+
+std::vector<int> cpus_of_stream(int stream, int streams, int threads) {
+  static const std::vector<int> cpus = allowed_cpus();  // once: a pinned thread may ask as well
+  size_t wanted = static_cast<size_t>(streams) * static_cast<size_t>(threads);
+  static const bool quota = usable_cpus() < static_cast<int>(cpus.size());
+  if (quota || wanted > cpus.size()) return {};
+  auto first = cpus.begin() + std::ptrdiff_t{stream} * threads;
+  return {first, first + threads};
+}
+
+Sharing share_cpus(Sharing asked, const std::string& hint) {
+  if (hint != "latency" && hint != "throughput")
+    throw UsageError("--hint", "must be latency or throughput, not \"" + hint + "\"");
+  Sharing given = asked;
+  const bool latency = hint == "latency";
+  if (given.streams <= 0 && latency) given.streams = 1;
+  if (given.threads <= 0) given.threads = latency ? std::max(1, usable_cpus() / given.streams) : 1;
+  if (given.streams <= 0) given.streams = std::max(1, usable_cpus() / given.threads);
+  return given;
 }
 
 }  // namespace cytodet

@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace cytodet {
 
@@ -38,5 +40,31 @@ struct Pipeline {
                           [this](void* item) { consume(*static_cast<Item*>(item)); }});
   }
 };
+
+// The calling thread, and threads it starts from then on, stay on these CPUs until the object ends. Empty, or where the system
+// does not allow it: nothing happens, held() is false.
+class Pinned {
+ public:
+  explicit Pinned(const std::vector<int>& cpus);
+  ~Pinned();
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  bool held() const { return !before_.empty(); }
+
+ private:
+  std::vector<int> before_;
+};
+
+// The CPUs of stream s of `streams` that take `threads` CPUs each: streams lie apart, a core's second hyperthread comes last.
+// Empty (pin nothing) when there are not enough CPUs, or when a quota gives the process fewer than it may run on.
+std::vector<int> cpus_of_stream(int stream, int streams, int threads);
+
+// How a machine's CPUs are shared out: networks at work at once, each with threads of its own.
+struct Sharing {
+  int streams = 0;  // 0: as many as `threads` leaves room for
+  int threads = 0;  // 0: as `hint` says
+};
+// Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
+Sharing share_cpus(Sharing asked, const std::string& hint);
 
 }  // namespace cytodet

@@ -67,6 +67,14 @@ class CompiledPlan : public Plan {
   const std::vector<TensorSpec>& inputs() const override { return input_specs; }
   const std::vector<TensorSpec>& outputs() const override { return output_specs; }
   int64_t arena_bytes() const override { return arena_size + scratch_size; }
+  int64_t stream_bytes() const override {
+    int64_t bytes = arena_bytes();
+    for (int id : input_ids) {
+      const Place& p = places[static_cast<size_t>(id)];
+      if (is_static(p.shape)) bytes += elements(p.shape) * static_cast<int64_t>(size_of(p.dtype));
+    }
+    return bytes;
+  }
   int plain_steps() const override { return plain; }
   std::vector<StepInfo> steps() const override {
     std::vector<StepInfo> infos;
@@ -244,7 +252,18 @@ class Compiler {
     } else {
       step = make_weighted_sum(plan_->places[static_cast<size_t>(output)].shape, terms, layer.terms_act, output);
     }
+    if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c);
+    if (layer.depthwise) count_conv(step->info, *layer.depthwise, 1);
+    if (layer.pointwise) count_conv(step->info, *layer.pointwise, layer.pointwise->shape.in_c);
     finish(std::move(step), layer.root);
+  }
+
+  // inputs: channels that one output reads.
+  template <class Conv>
+  static void count_conv(StepInfo& info, const Conv& conv, int64_t inputs) {
+    const ConvShape& s = conv.shape;
+    info.bytes += conv.weights.size() * (conv.quant ? 1 : 4) + static_cast<int64_t>(conv.bias.size()) * 4;
+    if (conv.quant) info.int8_macs += s.batch * s.out_h * s.out_w * s.out_c * s.taps() * inputs;
   }
 
   void finish(std::unique_ptr<Step> step, NodeId root) {

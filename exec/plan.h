@@ -31,7 +31,8 @@ struct StepInfo {
   std::string kernel;  // row of the kernel table, "plain" for a fallback
   Shape shape;         // of the output
   int64_t macs = 0;
-  int64_t bytes = 0;  // read + written, weights included
+  int64_t int8_macs = 0;  // those of macs that are on 8-bit codes
+  int64_t bytes = 0;      // read + written, weights (a byte each on codes) and biases included
 };
 
 class Plan {
@@ -44,7 +45,8 @@ class Plan {
   virtual const std::vector<TensorSpec>& outputs() const = 0;
   virtual std::vector<StepInfo> steps() const = 0;
   virtual int64_t arena_bytes() const = 0;
-  virtual int plain_steps() const = 0;  // steps without a kernel
+  virtual int64_t stream_bytes() const = 0;  // of one Runner: arena, scratch and inputs; weights are the Plan's
+  virtual int plain_steps() const = 0;       // steps without a kernel
 
  protected:
   friend class Runner;

@@ -1,15 +1,11 @@
-// detect, evaluate, bench.
+// detect, evaluate.
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
-#include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
-#include "core/timing.h"
 #include "eval/coco.h"
 #include "pipeline/commands.h"
 #include "pipeline/measure.h"
@@ -195,95 +191,6 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     for (auto it = s.begin(); it != s.end(); ++it) report_json[it.key()] = it.value();
     if (!o->out.empty()) write_file(o->out, report_json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
     return code;
-  };
-}
-
-std::function<int()> setup_bench(CLI::App& app) {
-  struct Options {
-    std::string model, out;
-    int streams = 0, threads = 1;
-    double seconds = 3;
-    bool layers = false, json = false;
-  };
-  auto o = std::make_shared<Options>();
-  app.add_option("--model", o->model, "Model file (.json), or a graph with one beside it")->required();
-  app.add_option("--streams", o->streams, "Networks at work at once; 0: one per core")->check(CLI::Range(0, 256));
-  app.add_option("--threads", o->threads, "Threads inside one network")->check(CLI::Range(1, 256));
-  app.add_option("--seconds", o->seconds, "How long to measure")->check(CLI::Range(0.1, 3600.0));
-  app.add_flag("--layers", o->layers, "Time per step (one stream)");
-  app.add_flag("--json", o->json, "JSON instead of text");
-  return [o] {
-    Detector detector(load_model(o->model), {o->streams, o->threads});
-    for (int s = 0; s < detector.streams(); ++s) detector.runner(s).run();
-    std::atomic<int64_t> images{0};
-    std::vector<std::vector<double>> latencies(static_cast<size_t>(detector.streams()));
-    Stopwatch watch;
-    std::vector<std::thread> threads;
-    for (int s = 0; s < detector.streams(); ++s)
-      threads.emplace_back([&, s] {
-        while (watch.ms() < o->seconds * 1000) {
-          Stopwatch one;
-          detector.runner(s).run();
-          latencies[static_cast<size_t>(s)].push_back(one.ms());
-          ++images;
-        }
-      });
-    for (std::thread& t : threads) t.join();
-    double seconds = watch.ms() / 1000, rate = static_cast<double>(images) / seconds;
-    std::vector<double> all;
-    for (const auto& l : latencies) all.insert(all.end(), l.begin(), l.end());
-    int64_t macs = 0;
-    for (const StepInfo& s : detector.plan().steps()) macs += s.macs;
-    Json j{{"model", o->model},
-           {"isa", name_of(isa())},
-           {"streams", detector.streams()},
-           {"threads", o->threads},
-           {"images", images.load()},
-           {"images_per_s", rate},
-           {"ms_per_image", 1000 / rate},
-           {"latency_median_ms", median(all)},
-           {"latency_p95_ms", percentile(all, 95)},
-           {"gmacs_per_s", static_cast<double>(macs) * rate / 1e9},
-           {"load_ms", detector.load_ms()},
-           {"arena_bytes", detector.plan().arena_bytes()},
-           {"plain_steps", detector.plan().plain_steps()}};
-    std::vector<double> ms;
-    if (o->layers) {
-      constexpr int kRounds = 10;
-      for (int i = 0; i < kRounds; ++i) detector.runner(0).run_timed(ms);
-      double total = 0;
-      for (double& m : ms) total += m /= kRounds;
-      std::vector<StepInfo> steps = detector.plan().steps();
-      j["layers"] = Json::array();
-      for (size_t i = 0; i < steps.size(); ++i)
-        j["layers"].push_back({{"name", steps[i].name},
-                               {"kernel", steps[i].kernel},
-                               {"shape", steps[i].shape},
-                               {"ms", ms[i]},
-                               {"share", ms[i] / total},
-                               {"macs", steps[i].macs},
-                               {"bytes", steps[i].bytes},
-                               {"gmacs_per_s", static_cast<double>(steps[i].macs) / ms[i] / 1e6}});
-    }
-    if (o->json) {
-      std::printf("%s\n", j.dump(1).c_str());
-      return 0;
-    }
-    std::printf("%s, %d streams x %d threads, %s\n", o->model.c_str(), detector.streams(), o->threads, name_of(isa()).c_str());
-    std::printf("%.2f ms/image, %.2f images/s, %.1f GMAC/s; latency median %.2f ms, p95 %.2f ms\n", 1000 / rate, rate,
-                j["gmacs_per_s"].get<double>(), median(all), percentile(all, 95));
-    std::printf("load and compile %.0f ms, arena %.1f MiB per stream, %d plain steps\n", detector.load_ms(),
-                static_cast<double>(detector.plan().arena_bytes()) / (1 << 20), detector.plan().plain_steps());
-    if (o->layers) {
-      std::printf("%9s %6s %8s %8s  %-24s %-18s %s\n", "ms", "share", "GMAC/s", "GB/s", "kernel", "shape", "node");
-      for (const Json& l : j["layers"]) {
-        double t = l["ms"].get<double>();
-        std::printf("%9.3f %5.1f%% %8.1f %8.2f  %-24s %-18s %s\n", t, 100 * l["share"].get<double>(),
-                    l["gmacs_per_s"].get<double>(), l["bytes"].get<double>() / t / 1e6, l["kernel"].get<std::string>().c_str(),
-                    to_string(l["shape"].get<Shape>()).c_str(), l["name"].get<std::string>().c_str());
-      }
-    }
-    return 0;
   };
 }
 

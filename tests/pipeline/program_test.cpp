@@ -120,15 +120,5 @@ TEST_F(Program, OptimizedGraphIsReadBack) {
   EXPECT_NEAR(j["macs"].get<double>(), 2.22e9, 0.02e9);
 }
 
-TEST_F(Program, BenchMeasuresTheNetwork) {
-  Output o = run({"bench", "--model", kModel, "--seconds", "0.3", "--layers", "--json"});
-  ASSERT_EQ(o.code, 0) << o.err;
-  Json j = Json::parse(o.out);
-  EXPECT_EQ(j["plain_steps"], 0);
-  EXPECT_GT(j["images_per_s"].get<double>(), 0);
-  EXPECT_GT(j["layers"].size(), 100u);
-  EXPECT_LT(j["load_ms"].get<double>(), 2000) << "generous for a busy machine; scripts/bench_peers reports the real figure";
-}
-
 }  // namespace
 }  // namespace cytodet::test

@@ -1,0 +1,181 @@
+#include "core/peak.h"
+
+#include <algorithm>
+#include <barrier>
+#include <cstring>
+#include <functional>
+#include <thread>
+
+#include "core/cpu.h"
+#include "core/parallel.h"
+#include "core/timing.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace cytodet {
+namespace {
+
+// Independent sums: enough to hide the latency of a multiply-add on two ports, few enough for 16 registers.
+constexpr int kSums = 10;
+
+#if defined(__x86_64__)
+
+// Adds products of ones. The empty asm keeps the compiler from seeing that a product is the same in every round.
+#define CYTODET_PEAK_LOOP(name, flags, Vector, Element, zero, one, add_product) \
+  __attribute__((target(flags))) double name(long rounds) {                     \
+    Vector sums[kSums], a = one, b = one;                                       \
+    for (auto& s : sums) s = zero;                                              \
+    for (long r = 0; r < rounds; ++r) {                                         \
+      _Pragma("GCC unroll 10") for (int i = 0; i < kSums; ++i) {                \
+        asm("" : "+v"(a));                                                      \
+        sums[i] = add_product;                                                  \
+      }                                                                         \
+    }                                                                           \
+    double total = 0;                                                           \
+    for (auto& s : sums) {                                                      \
+      Element lanes[sizeof(Vector) / sizeof(Element)];                          \
+      std::memcpy(lanes, &s, sizeof lanes);                                     \
+      for (Element lane : lanes) total += lane;                                 \
+    }                                                                           \
+    return total;                                                               \
+  }
+
+CYTODET_PEAK_LOOP(madd_sse2, "sse2", __m128i, int32_t, _mm_setzero_si128(), _mm_set1_epi16(1),
+                  _mm_add_epi32(sums[i], _mm_madd_epi16(a, b)))
+CYTODET_PEAK_LOOP(madd_avx2, "avx2", __m256i, int32_t, _mm256_setzero_si256(), _mm256_set1_epi16(1),
+                  _mm256_add_epi32(sums[i], _mm256_madd_epi16(a, b)))
+CYTODET_PEAK_LOOP(maddubs_avx2, "avx2", __m256i, int32_t, _mm256_setzero_si256(), _mm256_set1_epi8(1),
+                  _mm256_add_epi32(sums[i], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1))))
+CYTODET_PEAK_LOOP(dpbusd_avx, "avx2,avxvnni", __m256i, int32_t, _mm256_setzero_si256(), _mm256_set1_epi8(1),
+                  _mm256_dpbusd_avx_epi32(sums[i], a, b))
+CYTODET_PEAK_LOOP(madd_avx512, "avx512f,avx512bw", __m512i, int32_t, _mm512_setzero_si512(), _mm512_set1_epi16(1),
+                  _mm512_add_epi32(sums[i], _mm512_madd_epi16(a, b)))
+CYTODET_PEAK_LOOP(maddubs_avx512, "avx512f,avx512bw", __m512i, int32_t, _mm512_setzero_si512(), _mm512_set1_epi8(1),
+                  _mm512_add_epi32(sums[i], _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), _mm512_set1_epi16(1))))
+CYTODET_PEAK_LOOP(dpbusd_avx512, "avx512f,avx512vnni", __m512i, int32_t, _mm512_setzero_si512(), _mm512_set1_epi8(1),
+                  _mm512_dpbusd_epi32(sums[i], a, b))
+CYTODET_PEAK_LOOP(muladd_sse2, "sse2", __m128, float, _mm_setzero_ps(), _mm_set1_ps(1), _mm_add_ps(sums[i], _mm_mul_ps(a, b)))
+CYTODET_PEAK_LOOP(fma_avx2, "avx2,fma", __m256, float, _mm256_setzero_ps(), _mm256_set1_ps(1), _mm256_fmadd_ps(a, b, sums[i]))
+CYTODET_PEAK_LOOP(fma_avx512, "avx512f", __m512, float, _mm512_setzero_ps(), _mm512_set1_ps(1), _mm512_fmadd_ps(a, b, sums[i]))
+CYTODET_PEAK_LOOP(dpbf16_avx512, "avx512f,avx512bf16", __m512, float, _mm512_setzero_ps(),
+                  _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80)), _mm512_dpbf16_ps(sums[i], (__m512bh)a, (__m512bh)b))
+
+#undef CYTODET_PEAK_LOOP
+
+template <Isa least>
+bool has() {
+  return isa() >= least;
+}
+bool has_avx_vnni() { return isa() >= Isa::avx2 && __builtin_cpu_supports("avxvnni"); }
+
+#endif
+
+// Units per second over all threads: each runs work(thread) between two barriers; the slowest ends a repetition.
+double best_rate(int threads, double units_per_thread, const std::function<void(int)>& work) {
+  constexpr int kRepetitions = 6;
+  std::barrier together(threads);
+  std::vector<std::vector<double>> ms(static_cast<size_t>(threads));
+  auto body = [&](int thread) {
+    Pinned pinned(cpus_of_stream(thread, threads, 1));
+    for (int r = 0; r < kRepetitions; ++r) {
+      together.arrive_and_wait();
+      Stopwatch watch;
+      work(thread);
+      ms[static_cast<size_t>(thread)].push_back(watch.ms());
+    }
+  };
+  std::vector<std::thread> pool;
+  for (int t = 0; t < threads; ++t) pool.emplace_back(body, t);
+  for (std::thread& t : pool) t.join();
+  double best = 0;
+  for (size_t r = 0; r < kRepetitions; ++r) {
+    double slowest = 0;
+    for (const auto& times : ms) slowest = std::max(slowest, times[r]);
+    best = std::max(best, units_per_thread * threads / std::max(slowest, 1e-6) * 1000);
+  }
+  return best;
+}
+
+double gmacs_of(const PeakInstruction& instruction, int threads) {
+  // Rounds of about 3 ms.
+  long rounds = 1000;
+  volatile double sink = 0;
+  for (double ms = 0; ms < 1 && rounds < (1L << 40);) {
+    Stopwatch watch;
+    sink = sink + instruction.run(rounds);
+    ms = watch.ms();
+    rounds = ms < 0.01 ? rounds * 100 : static_cast<long>(static_cast<double>(rounds) * 3 / ms);
+  }
+  std::vector<double> sinks(static_cast<size_t>(threads));
+  return best_rate(threads, static_cast<double>(rounds) * instruction.macs,
+                   [&](int thread) { sinks[static_cast<size_t>(thread)] = instruction.run(rounds); }) /
+         1e9;
+}
+
+double copy_gbs(int threads) {
+  const size_t bytes = (size_t{256} << 20) / static_cast<size_t>(std::max(4, threads));
+  struct Pair {
+    std::vector<char> from, to;
+  };
+  std::vector<Pair> blocks(static_cast<size_t>(threads));
+  for (Pair& p : blocks) {
+    p.from.assign(bytes, 1);
+    p.to.assign(bytes, 2);
+  }
+  return best_rate(threads, 2 * static_cast<double>(bytes),
+                   [&](int thread) {
+                     Pair& p = blocks[static_cast<size_t>(thread)];
+                     std::memcpy(p.to.data(), p.from.data(), bytes);
+                     asm volatile("" : : "r"(p.to.data()) : "memory");
+                   }) /
+         1e9;
+}
+
+}  // namespace
+
+const std::vector<PeakInstruction>& peak_instructions() {
+  static const std::vector<PeakInstruction> rows = {
+#if defined(__x86_64__)
+    {"int8", "pmaddwd", has<Isa::baseline>, 8 * kSums, madd_sse2},
+    {"int8", "vpmaddwd ymm", has<Isa::avx2>, 16 * kSums, madd_avx2},
+    {"int8", "vpmaddubsw ymm", has<Isa::avx2>, 32 * kSums, maddubs_avx2},
+    {"int8", "vpdpbusd ymm", has_avx_vnni, 32 * kSums, dpbusd_avx},
+    {"int8", "vpmaddwd zmm", has<Isa::avx512>, 32 * kSums, madd_avx512},
+    {"int8", "vpmaddubsw zmm", has<Isa::avx512>, 64 * kSums, maddubs_avx512},
+    {"int8", "vpdpbusd zmm", has<Isa::avx512_vnni>, 64 * kSums, dpbusd_avx512},
+    {"f32", "mulps, addps", has<Isa::baseline>, 4 * kSums, muladd_sse2},
+    {"f32", "vfmadd231ps ymm", has<Isa::avx2>, 8 * kSums, fma_avx2},
+    {"f32", "vfmadd231ps zmm", has<Isa::avx512>, 16 * kSums, fma_avx512},
+    {"bf16", "vdpbf16ps zmm", has<Isa::avx512_bf16>, 32 * kSums, dpbf16_avx512},
+#endif
+  };
+  return rows;
+}
+
+Peak measure_peak(int threads) {
+  Peak peak;
+  peak.threads = std::max(1, threads);
+  struct Kind {
+    const char* name;
+    double Peak::*gmacs;
+    std::string Peak::*instruction;
+  };
+  const Kind kinds[] = {{"int8", &Peak::int8_gmacs, &Peak::int8_instruction},
+                        {"bf16", &Peak::bf16_gmacs, &Peak::bf16_instruction},
+                        {"f32", &Peak::f32_gmacs, &Peak::f32_instruction}};
+  for (const PeakInstruction& row : peak_instructions()) {
+    if (!row.available()) continue;
+    double gmacs = gmacs_of(row, peak.threads);
+    for (const Kind& kind : kinds)
+      if (std::string(row.kind) == kind.name && gmacs > peak.*kind.gmacs) {
+        peak.*kind.gmacs = gmacs;
+        peak.*kind.instruction = row.name;
+      }
+  }
+  peak.copy_gbs = copy_gbs(peak.threads);
+  return peak;
+}
+
+}  // namespace cytodet

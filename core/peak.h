@@ -1,0 +1,30 @@
+// What the machine can do at most, measured: multiply-accumulates of registers, and bytes copied through memory.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cytodet {
+
+struct Peak {
+  int threads = 1;
+  // Of the fastest instruction that isa() allows; 0 and empty where the CPU has none for the kind.
+  double int8_gmacs = 0, bf16_gmacs = 0, f32_gmacs = 0;  // 10^9 multiply-accumulates per second
+  std::string int8_instruction, bf16_instruction, f32_instruction;
+  double copy_gbs = 0;  // 10^9 bytes per second, read + written, blocks beyond the caches
+};
+
+// Runs `threads` threads at once, pinned where the system allows it; about 0.1 s of work each. The best of several repetitions
+// counts: other work on the machine can only lower it.
+Peak measure_peak(int threads);
+
+struct PeakInstruction {
+  const char* kind;  // int8, bf16, f32
+  const char* name;
+  bool (*available)();         // on this CPU, and allowed by isa()
+  double macs;                 // per round
+  double (*run)(long rounds);  // the sum of rounds * macs products of ones (while its 32-bit parts hold it)
+};
+const std::vector<PeakInstruction>& peak_instructions();
+
+}  // namespace cytodet

@@ -1,0 +1,87 @@
+// The machine's peak and the sharing out of its CPUs.
+#include "core/peak.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace cytodet::test {
+namespace {
+
+TEST(Peak, EveryInstructionMultipliesWhatItSays) {
+  std::set<std::string> kinds;
+  for (const PeakInstruction& row : peak_instructions()) {
+    if (!row.available()) continue;
+    kinds.insert(row.kind);
+    EXPECT_EQ(row.run(1000), 1000 * row.macs) << row.name;
+    EXPECT_EQ(row.run(0), 0) << row.name;
+  }
+  EXPECT_TRUE(kinds.contains("int8"));
+  EXPECT_TRUE(kinds.contains("f32"));
+  EXPECT_EQ(kinds.contains("bf16"), isa() >= Isa::avx512_bf16);
+}
+
+TEST(Peak, IsPositiveAndSaysHow) {
+  Peak p = measure_peak(1);
+  EXPECT_EQ(p.threads, 1);
+  EXPECT_GT(p.int8_gmacs, 0);
+  EXPECT_GT(p.f32_gmacs, 0);
+  EXPECT_GT(p.copy_gbs, 0);
+  EXPECT_FALSE(p.int8_instruction.empty());
+  EXPECT_FALSE(p.f32_instruction.empty());
+  EXPECT_EQ(p.bf16_instruction.empty(), p.bf16_gmacs == 0);
+}
+
+TEST(Pinning, HoldsAThreadAndLetsItGo) {
+  std::vector<int> before = allowed_cpus();
+  ASSERT_FALSE(before.empty());
+  {
+    Pinned pinned({before.back()});
+    if (pinned.held()) {
+      EXPECT_EQ(allowed_cpus(), std::vector<int>{before.back()});
+      std::vector<int> child;
+      std::thread([&] { child = allowed_cpus(); }).join();
+      EXPECT_EQ(child, std::vector<int>{before.back()}) << "threads it starts stay there too";
+    }
+  }
+  EXPECT_EQ(allowed_cpus(), before);
+}
+
+TEST(Pinning, RefusedOrEmptyIsNoError) {
+  std::vector<int> before = allowed_cpus();
+  EXPECT_FALSE(Pinned({}).held());
+  EXPECT_FALSE(Pinned({100000}).held());
+  EXPECT_FALSE(Pinned({-1}).held());
+  EXPECT_EQ(allowed_cpus(), before);
+}
+
+TEST(Pinning, StreamsLieApart) {
+  int cpus = static_cast<int>(allowed_cpus().size());
+  EXPECT_TRUE(cpus_of_stream(0, cpus + 1, 1).empty()) << "more streams than CPUs";
+  std::set<int> taken;
+  for (int s = 0; s < cpus; ++s)
+    for (int c : cpus_of_stream(s, cpus, 1)) EXPECT_TRUE(taken.insert(c).second);
+  EXPECT_TRUE(taken.empty() || static_cast<int>(taken.size()) == cpus);
+}
+
+TEST(Sharing, FollowsTheHint) {
+  int cpus = usable_cpus();
+  Sharing latency = share_cpus({}, "latency"), throughput = share_cpus({}, "throughput");
+  EXPECT_EQ(latency.streams, 1);
+  EXPECT_EQ(latency.threads, cpus);
+  EXPECT_EQ(throughput.streams, cpus);
+  EXPECT_EQ(throughput.threads, 1);
+  Sharing asked = share_cpus({3, 2}, "latency");
+  EXPECT_EQ(asked.streams, 3);
+  EXPECT_EQ(asked.threads, 2);
+  EXPECT_EQ(share_cpus({0, 100000}, "throughput").streams, 1);
+  EXPECT_THROW(share_cpus({}, "fast"), UsageError);
+}
+
+}  // namespace
+}  // namespace cytodet::test
