@@ -1,11 +1,13 @@
 // detect, evaluate.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/parallel.h"
 #include "eval/coco.h"
 #include "pipeline/commands.h"
 #include "pipeline/measure.h"
@@ -20,7 +22,7 @@ struct DetectFlags {
   std::string model, config;
   int tile = 0, overlap = -1, level = -1, streams = -1, threads = 0, detections = 0;
   double mpp = 0, assume_mpp = 0, scale = 0, score = -1, iou = -1;
-  std::string mode, merge, nms;
+  std::string mode, merge, nms, hint;
   bool quiet = false;
 
   void add(CLI::App& app) {
@@ -40,6 +42,7 @@ struct DetectFlags {
     app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
     app.add_option("--threads", threads, "Threads inside one network");
+    app.add_option("--hint", hint, "What streams and threads are chosen for, where not given: throughput or latency");
     app.add_flag("--quiet", quiet, "No progress");
   }
 
@@ -63,6 +66,11 @@ struct DetectFlags {
     if (streams >= 0) d.streams = streams;
     if (threads > 0) d.threads_per_stream = threads;
     if (score >= 0) d.score = score;
+    if (!hint.empty()) {
+      Sharing sharing = share_cpus({std::max(streams, 0), threads}, hint);
+      d.streams = sharing.streams;
+      d.threads_per_stream = sharing.threads;
+    }
     if (c.model.empty()) throw UsageError("--model", "is missing", "name a model file or a config");
     check(d);
     return c;

@@ -1,127 +1,383 @@
-"""Interleaved rounds of cytodet and OpenVINO on the shipped network, then slides, memory and start-up; see bench_peers."""
+"""Interleaved rounds of cytodet and its peers on detector networks, and how far each one's answers stray from float; see bench_peers.
+
+Each row runs alone for some seconds in every round; ratios are taken within a round, so that a slower minute of the machine meets both sides; medians over the rounds
+count. Answers: signal-to-quantization-noise ratio of the raw heads against OpenVINO's float heads, class logits / box deltas, each group with its mean removed.
+"""
+import argparse
+import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
-import openvino as ov
+
+import make_peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-GRAPH = ROOT / "models/efficientdet/efficientdet_d0_blood.pb"
-MODEL = ROOT / "models/efficientdet/efficientdet_d0_blood.json"
-HEADS = [f"class_logits_{i}" for i in range(3, 8)] + [f"box_deltas_{i}" for i in range(3, 8)]
+D0 = ROOT / "models/efficientdet/efficientdet_d0_blood.json"
+CORES = len(os.sched_getaffinity(0))
 
 
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+def cpu_features():
+    """What decides whether 8 or 16 bits pay."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    flags = next((line.split(":")[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    return [f for f in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f in flags]
 
 
-def openvino_network(hint):
-    core = ov.Core()
-    m = core.read_model(GRAPH)
-    # Only the heads: the graph also holds a training branch.
-    results = [o for o in m.outputs if any(k in n for n in o.get_names() for k in ("check_class", "class_logits", "box_deltas"))]
-    inputs = [p for p in m.get_parameters() if p.get_friendly_name().startswith("image")]
-    net = ov.Model(results, inputs)
-    net.reshape([1, 512, 512, 3])
-    return core.compile_model(net, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_NUM_THREADS": os.cpu_count(), "INFERENCE_PRECISION_HINT": "f32",
-                                           "NUM_STREAMS": os.cpu_count() if hint == "THROUGHPUT" else 1})
+HAS_BF16 = "avx512_bf16" in cpu_features()
 
 
-def openvino_ms(compiled, image, seconds):
-    queue = ov.AsyncInferQueue(compiled, os.cpu_count() if "THROUGHPUT" in str(compiled.get_property("PERFORMANCE_HINT")) else 1)
-    queue.start_async({0: image})
-    queue.wait_all()
-    start, n = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        for _ in range(4):
-            queue.start_async({0: image})
-        n += 4
-    queue.wait_all()
-    return (time.perf_counter() - start) / n * 1000
+class Row:
+    """What is measured: an engine, a precision, a form's file, and how the cores are shared."""
+
+    def __init__(self, engine, precision, file, several, family, note="", remedy_of=None, hint=None):
+        self.engine, self.precision, self.file, self.several, self.family = engine, precision, file, several, family
+        self.note, self.remedy_of = note, remedy_of  # remedy_of: the form whose saturation this one avoids
+        self.hint = hint or precision
+        self.streams, self.threads = (CORES, 1) if several else (1, CORES)
+        self.ms, self.detail, self.problem = [], None, None
+
+    @property
+    def what(self):
+        return f"{self.engine} {self.precision}" + (f", {self.note}" if self.note else "")
+
+    @property
+    def key(self):
+        return f"{self.what} / {self.streams}x{self.threads}"
 
 
-def cytodet(program, *arguments):
-    return subprocess.run([program, *map(str, arguments)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+def rows_of(network):
+    rows = []
+    for several in (True, False):
+        add = lambda *a, **k: rows.append(Row(*a[:3], several, a[3], **k))
+        add("cytodet", "INT8", "cytodet_int8.json", "cytodet")
+        add("cytodet", "f32", str(network.model), "cytodet")
+        add("cytodet", "bf16", str(network.model), "cytodet")
+        add("OpenVINO", "f32", "openvino_f32.xml", "openvino", note="from .pb")
+        add("OpenVINO", "f32", "openvino_onnx_f32.xml", "openvino", note="from ONNX")
+        add("OpenVINO", "bf16", "openvino_f32.xml", "openvino")
+        add("OpenVINO", "INT8", "openvino_int8.xml", "openvino", note="NNCF", hint="f32")
+        add("OpenVINO", "INT8", "openvino_int8_fix.xml", "openvino", note="NNCF overflow fix", hint="f32", remedy_of="openvino_int8.xml")
+        if HAS_BF16:
+            add("OpenVINO", "INT8", "openvino_int8.xml", "openvino", note="NNCF, rest bf16", hint="bf16")
+        add("ONNX Runtime", "f32", "onnx_f32.onnx", "onnxruntime")
+        add("ONNX Runtime", "INT8", "onnx_int8.onnx", "onnxruntime", note="QDQ")
+        add("ONNX Runtime", "INT8", "onnx_int8_u8u8.onnx", "onnxruntime", note="QDQ u8u8", remedy_of="onnx_int8.onnx")
+        add("TensorFlow", "f32", str(network.graph), "tensorflow")
+        add("TFLite XNNPACK", "f32", "tflite_f32.tflite", "tflite")
+        add("TFLite XNNPACK", "INT8", "tflite_int8.tflite", "tflite")
+    rows.append(Row("cytodet", "INT8", "cytodet_int8.json", False, "cytodet", note="one core"))
+    rows[-1].threads = 1
+    return rows
 
 
-def measured(program, *arguments):
-    """Wall seconds and peak MiB of a run."""
-    start = time.perf_counter()
-    child = subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        sys.exit(f"{arguments} failed")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+class Worker:
+    """A process that holds one family's networks; see peer_worker.py."""
+
+    def __init__(self, family):
+        python = os.environ["ONNX_EXPORT_PYTHON"] if family in ("tensorflow", "tflite") else sys.executable
+        self.process = subprocess.Popen([python, ROOT / "scripts/peer_worker.py", family], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
+
+    def ask(self, **job):
+        try:
+            print(json.dumps(job), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        return json.loads(line) if line else {"error": "its process ended"}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def largest_difference(program, compiled, image):
+class Cytodet:
+    """The same questions put to the program."""
+
+    def __init__(self, program):
+        self.program, self.nets = program, {}
+
+    def run(self, *arguments):
+        done = subprocess.run([self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}")
+        return done.stdout
+
+    def ask(self, **job):
+        try:
+            return getattr(self, job.pop("op"))(**job)
+        except RuntimeError as problem:
+            return {"error": str(problem)}
+
+    def load(self, id, file, streams, threads, precision, **_):
+        options = []
+        if precision == "bf16":
+            if not HAS_BF16:
+                raise RuntimeError("not on this CPU")
+            if "--precision" not in self.run("bench", "--help"):
+                raise RuntimeError("no such path yet")
+            options = ["--precision", "bf16"]
+        self.nets[id] = (pathlib.Path(file), ["--streams", streams, "--threads", threads, *options])
+        return {}
+
+    def heads(self, id, images, out):
+        model = self.nets[id][0]
+        settings = json.loads(model.read_text())
+        names = settings["class_logits"] + settings["box_deltas"]
+        arrays = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for i, file in enumerate(images):
+                image = np.load(file)
+                feeds, answer = pathlib.Path(folder, "feeds.json"), pathlib.Path(folder, "out.json")
+                node = settings["input"]["node"].split(":")[0]
+                feeds.write_text(json.dumps({"inputs": {f"{node}:0": {"dtype": "float32", "shape": list(image.shape), "data": image.ravel().tolist()}}}))
+                self.run("infer", model.parent / settings["graph"], "--feeds", feeds, "--outputs", ",".join(names), "-o", answer)
+                outputs = json.loads(answer.read_text())["outputs"]
+                for j, name in enumerate(names):
+                    arrays[f"{i}_{j}"] = np.asarray(outputs[name]["data"], "f4")
+        np.savez(out, **arrays)
+        return {}
+
+    def measure(self, id, seconds, **_):
+        model, options = self.nets[id]
+        bench = json.loads(self.run("bench", "--model", model, *options, "--seconds", seconds, "--json"))
+        return {"ms": bench["ms_per_image"], "detail": {k: bench.get(k) for k in ("isa", "gmacs_per_s", "share_of_peak", "stream_bytes", "load_ms", "pinned",
+                                                                                 "plain_steps", "peak")}}
+
+    def close(self):
+        self.nets.clear()
+
+
+def sqnr(exact, heads):
+    """dB over all images and levels together."""
+    x, y = (np.concatenate([np.ravel(h) for h in group]).astype("f8") for group in (exact, heads))
+    noise = ((x - y) ** 2).sum()
+    return 10 * math.log10(((x - x.mean()) ** 2).sum() / noise) if noise else 200.0
+
+
+def accuracies(network, rows, workers, count):
+    """Form (file and precision) -> SQNR in dB of classes and boxes."""
+    answers, half = {}, len(network.heads) // 2
     with tempfile.TemporaryDirectory() as folder:
-        feeds = pathlib.Path(folder, "feeds.json")
-        feeds.write_text(json.dumps({"inputs": {"image:0": {"dtype": "float32", "shape": list(image.shape), "data": [round(float(v), 6) for v in image.ravel()]}}}))
-        out = pathlib.Path(folder, "out.json")
-        cytodet(program, "infer", GRAPH, "--feeds", feeds, "--outputs", ",".join(HEADS), "-o", out)
-        ours = json.loads(out.read_text())["outputs"]
-    peer = compiled({0: image})
-    worst = 0
-    for key, value in peer.items():
-        name = next(h for h in HEADS for n in key.get_names() if n.split(":")[0] in (h, h.replace("class_logits", "check_class")))
-        worst = max(worst, float(np.abs(np.asarray(ours[name]["data"], "f4") - value.ravel()).max()))
-    return worst
+        images = []
+        for i, file in enumerate(make_peers.evenly(network.images, count)):
+            images.append(str(pathlib.Path(folder, f"{i}.npy")))
+            np.save(images[-1], network.feed(file))
+        for row in rows:
+            if row.problem or (row.what in answers):
+                continue
+            out = pathlib.Path(folder, "heads.npz")
+            reply = workers[row.family].ask(op="heads", id=row.key, images=images, out=str(out))
+            if "error" in reply:
+                row.problem = reply["error"]
+                continue
+            with np.load(out) as heads:
+                answers[row.what] = [[heads[f"{i}_{j}"] for i in range(len(images)) for j in span] for span in (range(half), range(half, 2 * half))]
+    reference = answers.get("OpenVINO f32, from .pb") or answers.get("OpenVINO f32, from ONNX") or answers.get("TensorFlow f32") or answers["cytodet f32"]
+    return {what: [sqnr(x, y) for x, y in zip(reference, answer)] for what, answer in answers.items()}
+
+
+def load(network, rows, workers, problems):
+    """Loads every row; of a peer's imports of one form only the faster one stays."""
+    for row in rows:
+        row.problem = problems.get(row.file)
+        if row.problem:
+            continue
+        if row.precision == "bf16" and not HAS_BF16:
+            row.problem = "not on this CPU"
+            continue
+        file = str(network.folder / row.file)
+        reply = workers[row.family].ask(op="load", id=row.key, file=file, streams=row.streams, threads=row.threads, precision=row.hint,
+                                        input=network.input, heads=network.heads)
+        row.problem = reply.get("error")
+
+
+def measure_in_turn(network, rows, workers, rounds, seconds):
+    """Fills ms of the rows; returns the machine's load before each round, as other work on the machine shows in it."""
+    loads = []
+    with tempfile.TemporaryDirectory() as folder:
+        image = str(pathlib.Path(folder, "image.npy"))
+        np.save(image, network.feed(make_peers.evenly(network.images, 1)[0]))
+        for number in range(rounds):
+            loads.append(os.getloadavg()[0])
+            for row in rows:
+                if row.problem:
+                    continue
+                reply = workers[row.family].ask(op="measure", id=row.key, image=image, seconds=seconds)
+                if "error" in reply:
+                    row.problem = reply["error"]
+                else:
+                    row.ms.append(reply["ms"])
+                    row.detail = reply.get("detail", row.detail)
+            print(f"{network.model.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    return loads
+
+
+def ratio(peers, ours):
+    """How many times longer the best of the peers takes: median and spread over the rounds; None without both."""
+    best = min((p for p in peers if p.ms and not p.problem), key=lambda p: statistics.median(p.ms), default=None)
+    if best is None or ours is None or not ours.ms:
+        return None
+    by_round = [p / o for p, o in zip(best.ms, ours.ms)]
+    return {"median": statistics.median(by_round), "min": min(by_round), "max": max(by_round), "peer": best.what, "peer_ms": statistics.median(best.ms),
+            "ours_ms": statistics.median(ours.ms)}
+
+
+def ratios_of(rows, saturating):
+    """The figures that a speed-up or a loss of cytodet shows in; a peer whose answers saturate does not count as best."""
+    def pick(engine, precisions, several=None):
+        return [r for r in rows if r.engine == engine and r.precision in precisions and several in (None, r.several) and r.what not in saturating]
+
+    def ours(precision, several):
+        return next((r for r in rows if r.engine == "cytodet" and r.precision == precision and r.several == several and not r.note), None)
+    low = ("bf16", "INT8")
+    found = {
+        "INT8 throughput against the best OpenVINO form": ratio(pick("OpenVINO", ("f32",) + low), ours("INT8", True)),
+        "INT8 throughput against ONNX Runtime INT8": ratio(pick("ONNX Runtime", ("INT8",)), ours("INT8", True)),
+        "INT8 throughput against TFLite INT8": ratio(pick("TFLite XNNPACK", ("INT8",)), ours("INT8", True)),
+        "INT8 latency against the best OpenVINO LATENCY form": ratio(pick("OpenVINO", ("f32",) + low, False), ours("INT8", False)),
+        "bf16 throughput against OpenVINO bf16": ratio(pick("OpenVINO", ("bf16",)), ours("bf16", True)),
+        "f32 throughput against OpenVINO f32": ratio(pick("OpenVINO", ("f32",)), ours("f32", True)),
+        "f32 latency against OpenVINO f32": ratio(pick("OpenVINO", ("f32",), False), ours("f32", False)),
+        "f32 throughput against ONNX Runtime f32": ratio(pick("ONNX Runtime", ("f32",)), ours("f32", True)),
+        "f32 throughput against TensorFlow": ratio(pick("TensorFlow", ("f32",)), ours("f32", True)),
+        "INT8 throughput against cytodet f32": ratio([r for r in [ours("f32", True)] if r], ours("INT8", True)),
+        f"INT8 throughput of {CORES} cores against one": ratio([r for r in rows if r.note == "one core"], ours("INT8", True)),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def saturating_of(rows, decibels):
+    """Forms whose answers a remedy against saturation betters by 6 dB."""
+    named = set()
+    for remedy in rows:
+        for row in rows:
+            if remedy.remedy_of == row.file and row.what in decibels and remedy.what in decibels and min(decibels[remedy.what]) > min(decibels[row.what]) + 6:
+                named.add(row.what)
+    return named
+
+
+def bench(network, arguments, workers):
+    wanted = {row.file for row in rows_of(network)}
+    rows = [r for r in rows_of(network) if not arguments.engines or any(r.family.startswith(e) for e in ["cytodet", *arguments.engines])]
+    wanted = {row.file for row in rows} | ({"onnx_f32.onnx"} if any(r.family in ("openvino", "onnxruntime") for r in rows) else set())
+    problems = make_peers.make(network, wanted)
+    load(network, rows, workers, problems)
+    decibels = accuracies(network, rows, workers, arguments.answers)
+    # Float peers that stray are not the same network.
+    for row in rows:
+        if row.precision == "f32" and row.what in decibels and min(decibels[row.what]) < 60:
+            row.problem = f"its float answers stray: {min(decibels[row.what]):.1f} dB"
+    loads = measure_in_turn(network, rows, workers, arguments.rounds, arguments.seconds)
+    saturating = saturating_of(rows, decibels)
+    return {
+        "model": network.model.stem, "size": [network.width, network.height], "loads": loads, "ratios": ratios_of(rows, saturating),
+        "rows": [{"what": r.what, "engine": r.engine, "precision": r.precision, "streams": r.streams, "threads": r.threads, "problem": r.problem,
+                  "ms": statistics.median(r.ms) if r.ms else None, "ms_min": min(r.ms, default=None), "ms_max": max(r.ms, default=None), "rounds_ms": r.ms,
+                  "sqnr_db": decibels.get(r.what), "saturates": r.what in saturating, "detail": r.detail} for r in rows]}
+
+
+def table_of(result):
+    lines = [f"## {result['model']}, {result['size'][0]}x{result['size'][1]}", ""]
+    for several in (True, False):
+        group = [r for r in result["rows"] if (r["streams"] > 1) == several or CORES == 1]
+        ours = next((r["ms"] for r in group if r["what"] == "cytodet INT8"), None)
+        title = f"{CORES} images at once, a thread each" if several else f"one image at a time, {CORES} threads"
+        lines += [f"| {title} | ms/image, median (least to most) | times cytodet INT8 | SQNR dB, classes / boxes |", "|---|--:|--:|--:|"]
+        for r in sorted(group, key=lambda r: r["ms"] or math.inf):
+            db = " / ".join(f"{v:.1f}" if v < 200 else "same" for v in r["sqnr_db"]) if r["sqnr_db"] else ""
+            db += ", saturates" if r["saturates"] else ""
+            times = f"{r['ms'] / ours:.2f}" if r["ms"] and ours else ""
+            ms = f"{r['ms']:.1f} ({r['ms_min']:.1f} to {r['ms_max']:.1f})" if r["ms"] and not r["problem"] else r["problem"]
+            lines.append(f"| {r['what']} | {ms} | {times} | {db} |")
+        lines.append("")
+    lines += ["| ratio, median of the rounds (least to most) | | of |", "|---|--:|---|"]
+    lines += [f"| {name} | **{v['median']:.2f}** ({v['min']:.2f} to {v['max']:.2f}) | {v['peer']} {v['peer_ms']:.1f} ms, cytodet {v['ours_ms']:.1f} ms |"
+              for name, v in result["ratios"].items()]
+    for r in result["rows"]:
+        if r["engine"] == "cytodet" and r["detail"]:
+            d = r["detail"]
+            lines.append(f"| {r['what']}, {r['streams']} x {r['threads']}: share of the machine's peak | {100 * d['share_of_peak']:.0f} % | "
+                         f"{d['gmacs_per_s']:.0f} GMAC/s; {d['stream_bytes'] / 2**20:.1f} MiB per stream beyond weights |")
+    return "\n".join(lines) + "\n\nLoad before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n"
+
+
+def model_of(graph, program, folder):
+    """A model file for a bare graph of the shipped kind: its size from the graph, all else as the shipped one."""
+    graph = pathlib.Path(graph).resolve()
+    if graph.suffix == ".json":
+        return graph
+    beside = graph.with_suffix(".json")
+    if beside.exists():
+        return beside
+    answer = json.loads(subprocess.run([program, "inspect", graph, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+    settings = json.loads(D0.read_text())
+    shape = next(n["outputs"][0] for n in answer["nodes"] if n["name"] == settings["input"]["node"])
+    height, width = (int(d) for d in shape.split("[")[1].rstrip("]").split(",")[1:3])
+    settings |= {"name": graph.stem, "graph": str(graph)}
+    settings["input"] |= {"width": width, "height": height}
+    folder.mkdir(parents=True, exist_ok=True)
+    model = folder / f"{graph.stem}.json"
+    model.write_text(json.dumps(settings, indent=1) + "\n")
+    return model
 
 
 def main():
-    program, rounds = str(pathlib.Path(sys.argv[1]).resolve()), int(sys.argv[2])
-    image = np.round(np.random.default_rng(1).normal(0, 1, (1, 512, 512, 3)), 6).astype("f4")
-    throughput, latency = openvino_network("THROUGHPUT"), openvino_network("LATENCY")
-    result = {"openvino": ov.__version__, "cores": os.cpu_count(), "largest_difference": largest_difference(program, throughput, image)}
-    if result["largest_difference"] > 2e-3:
-        sys.exit(f"the answers differ by {result['largest_difference']}")
-    times = {"ours_throughput": [], "peer_throughput": [], "ours_latency": [], "peer_latency": []}
-    for _ in range(rounds):
-        b = json.loads(cytodet(program, "bench", "--model", MODEL, "--streams", os.cpu_count(), "--seconds", 3, "--json"))
-        times["ours_throughput"].append(b["ms_per_image"])
-        times["peer_throughput"].append(openvino_ms(throughput, image, 3))
-        l = json.loads(cytodet(program, "bench", "--model", MODEL, "--streams", 1, "--threads", os.cpu_count(), "--seconds", 3, "--json"))
-        times["ours_latency"].append(l["latency_median_ms"])
-        times["peer_latency"].append(openvino_ms(latency, image, 3))
-        result["load_ms"], result["isa"] = b["load_ms"], b["isa"]
-    result |= {k: spread(v) for k, v in times.items()}
-    result["throughput_ratio"] = result["peer_throughput"]["median"] / result["ours_throughput"]["median"]
-    result["latency_ratio"] = result["peer_latency"]["median"] / result["ours_latency"]["median"]
-
-    slide = ROOT / "tests/data/slides/blood-mosaic.tif"
-    shares = []
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(rounds):
-            cytodet(program, "detect", "--model", MODEL, slide, "-o", folder, "--quiet")
-            tiles = json.loads(pathlib.Path(folder, "run.json").read_text())["timing"]["tiles_per_s"]
-            shares.append(tiles / json.loads(cytodet(program, "bench", "--model", MODEL, "--streams", os.cpu_count(), "--seconds", 3, "--json"))["images_per_s"])
-        result["slide_share_of_bench"] = spread(shares)
-        _, result["slide_peak_mib"] = measured(program, "detect", "--model", MODEL, slide, "-o", folder, "--quiet")
-        result["big_slide_s"], result["big_slide_peak_mib"] = measured(program, "detect", "--model", MODEL, ROOT / "out/big.tif", "-o", folder, "--quiet", "--tile", 2560, "--overlap", 256)
-    result["help_ms"] = spread([measured(program, "--help")[0] * 1000 for _ in range(10)])
-
-    def row(text, value):
-        return f"| {text} | {value} |"
-    lines = ["| | |", "|---|--:|",
-             row("D0 512x512 f32, 2 streams", f"{result['ours_throughput']['median']:.1f} ms/image"),
-             row(f"the same, OpenVINO {ov.__version__.split('-')[0]} f32 THROUGHPUT", f"{result['peer_throughput']['median']:.1f} ms/image, **{result['throughput_ratio']:.2f}x** slower"),
-             row("one image on 2 threads", f"{result['ours_latency']['median']:.1f} ms"),
-             row("the same, OpenVINO f32 LATENCY", f"{result['peer_latency']['median']:.1f} ms, **{result['latency_ratio']:.2f}x** slower"),
-             row("largest difference of the heads", f"{result['largest_difference']:.1e}"),
-             row("slide: tiles/s as a share of the network alone", f"{100 * result['slide_share_of_bench']['median']:.0f} %"),
-             row("slide of 50,000 x 50,000 pixels: peak memory", f"{result['big_slide_peak_mib']:.0f} MiB"),
-             row("read, optimize and compile D0", f"{result['load_ms']:.0f} ms"),
-             row("`cytodet --help`", f"{result['help_ms']['median']:.0f} ms")]
-    (ROOT / "out/bench_peers.json").write_text(json.dumps(result, indent=1))
-    (ROOT / "out/bench_peers.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    parser = argparse.ArgumentParser(prog="bench_peers")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--graphs", nargs="+", default=[D0])
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--images", default=None, help="what is calibrated on")
+    parser.add_argument("--calibrate", type=int, help="images to calibrate on")
+    parser.add_argument("--answers", type=int, help="images to compare answers on")
+    parser.add_argument("--engines", type=lambda s: s.split(","), default=[])
+    parser.add_argument("--program", default=None)
+    parser.add_argument("--out", default=str(ROOT / "out/bench_peers"), help="results: this name with .json and .md")
+    a = parser.parse_args()
+    a.rounds = a.rounds or (3 if a.quick else 5)
+    a.seconds = a.seconds or (1.5 if a.quick else 3)
+    a.answers = a.answers or (3 if a.quick else 12)
+    count = a.calibrate or (12 if a.quick else 100)
+    if a.program is None:
+        subprocess.run([ROOT / "scripts/build", "release"], check=True)
+        a.program = ROOT / "build/release/cytodet"
+    program = str(pathlib.Path(a.program).resolve())
+    images = pathlib.Path(a.images or (ROOT.parent / "shared/data/bccd/train"))
+    if not images.is_dir():
+        images = ROOT / "tests/data/bccd"
+    peers = ROOT / "out/peers"
+    results = []
+    for graph in a.graphs:
+        model = model_of(graph, program, peers)
+        network = make_peers.Network(program, model, peers / f"{model.stem}-{count}", images, count)
+        workers = {"cytodet": Cytodet(program)}
+        families = [f for f in ("openvino", "onnxruntime", "tensorflow", "tflite") if not a.engines or any(f.startswith(e) for e in a.engines)]
+        workers |= {family: Worker(family) for family in families}
+        try:
+            results.append(bench(network, a, workers))
+        finally:
+            for worker in workers.values():
+                worker.close()
+    isa = next((r["detail"]["isa"] for result in results for r in result["rows"] if r["detail"]), "")
+    model_name = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    versions = {p: importlib.metadata.version(p) for p in ("openvino", "nncf", "onnxruntime")} | {"tensorflow": "2.15.1"}
+    result = {"cpu": f"{model_name}, {isa}, {CORES} cores", "features": cpu_features(), "versions": versions, "rounds": a.rounds, "seconds": a.seconds,
+              "calibration_images": count, "graphs": results}
+    text = "\n".join(table_of(r) for r in results)
+    text += f"\n{result['cpu']} ({', '.join(result['features'])}); {', '.join(f'{k} {v}' for k, v in versions.items())}; {a.rounds} rounds of {a.seconds:g} s.\n"
+    out = pathlib.Path(a.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    out.with_suffix(".md").write_text(text)
+    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ LayerTable table() {
              {"net/a/pool", "MaxPool", "pool<2>", {1, 2, 2, 8}, 0, 0, 1'000'000},
              {"net/b", "Conv2D", "int8_gemm", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000}};
   t.ms = {1, 2, 5};
+  t.least_ms = {0.5, 2, 4};
   t.run_ms = 7.5;
   t.rounds = 3;
   t.peak.int8_gmacs = 100;
@@ -31,6 +32,8 @@ TEST(BenchLayers, FiguresFollowFromTimesAndWork) {
   Json j = layers_json(table());
   EXPECT_DOUBLE_EQ(j["total_ms"], 8);
   EXPECT_DOUBLE_EQ(j["run_ms"], 7.5);
+  EXPECT_DOUBLE_EQ(j["total_least_ms"], 6.5);
+  EXPECT_DOUBLE_EQ(j["layers"][2]["least_ms"], 4);
   const Json& first = j["layers"][0];
   EXPECT_EQ(first["name"], "net/a/conv");
   EXPECT_EQ(first["shape"], Json({1, 4, 4, 8}));
@@ -133,7 +136,7 @@ TEST_F(Bench, LayersAddUpToTheNetwork) {
   EXPECT_GT(j["images_per_s"].get<double>(), 0);
   EXPECT_GT(j["stream_bytes"].get<int64_t>(), j["arena_bytes"].get<int64_t>());
   EXPECT_LT(j["stream_bytes"].get<int64_t>(), int64_t{24} << 20);
-  EXPECT_LT(j["load_ms"].get<double>(), 2000) << "generous for a busy machine; scripts/bench_peers reports the real figure";
+  EXPECT_LT(j["load_ms"].get<double>(), 20000) << "generous for a busy machine; scripts/bench_slides reports the real figure";
   for (const char* key : {"int8", "bf16", "f32", "copy_gb_per_s", "threads"}) EXPECT_TRUE(j["peak"].contains(key)) << key;
   ASSERT_GT(j["layers"].size(), 100u);
   double ms = 0, share = 0, kinds_ms = 0;
@@ -154,6 +157,7 @@ TEST_F(Bench, LayersAddUpToTheNetwork) {
     steps += k["steps"].get<size_t>();
   }
   EXPECT_NEAR(ms, j["total_ms"].get<double>(), 1e-6);
+  EXPECT_LE(j["total_least_ms"].get<double>(), ms);
   EXPECT_NEAR(kinds_ms, ms, 1e-6);
   EXPECT_NEAR(share, 1, 1e-6);
   EXPECT_EQ(steps, j["layers"].size());
