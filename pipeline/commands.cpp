@@ -35,6 +35,9 @@ const std::vector<Command>& commands() {
       {"bench", "Latency and throughput of the network alone",
        "cytodet bench --model model.json --streams 2 --seconds 5 --layers", setup_bench},
       {"run", "All stages of a run config: optimize, detect, evaluate", "cytodet run configs/blood_d0.json", setup_run},
+      {"info", "What a slide holds: size, levels, micrometres per pixel, codec, and what detection on it will take",
+       "cytodet info slide.svs --model model.json", setup_info},
+      {"doctor", "What this machine offers, and a self-test", "cytodet doctor", setup_doctor},
   };
   return rows;
 }

@@ -18,6 +18,7 @@ class MemorySlide : public Slide {
  public:
   explicit MemorySlide(Image image) : image_(std::move(image)) {
     levels.push_back({image_.width, image_.height, 1.0, image_.width, image_.height, "whole image"});
+    kept_bytes = static_cast<int64_t>(image_.rgb.size());
   }
   void read(int, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     std::memset(rgb, 255, static_cast<size_t>(w) * static_cast<size_t>(h) * 3);

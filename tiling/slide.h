@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/image.h"
@@ -41,6 +42,7 @@ class Slide {
   std::vector<LevelInfo> levels;       // level 0 first
   std::optional<double> mpp_x, mpp_y;  // micrometres per level-0 pixel
   std::string mpp_source;              // property that gave it
+  int64_t kept_bytes = 0;              // most that is kept of decoded pixels between reads
 };
 
 // A row: bytes [0, 16) of the file tell whether the row may try; open throws Error when it cannot, or gives null to leave the
@@ -54,6 +56,9 @@ std::span<const SlideFormat> slide_formats();
 
 // By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path);
+
+// Names and versions of the libraries behind the formats.
+std::vector<std::pair<std::string, std::string>> slide_libraries();
 
 // Largest plain image that is decoded whole.
 constexpr int64_t kMaxImagePixels = int64_t{400} << 20;

@@ -163,5 +163,27 @@ TEST(Preprocess, LetterboxIsTopLeftAndNormalised) {
   EXPECT_NEAR(out[0], (128 / 255.0 - 0.485) / 0.229, 1e-5);
 }
 
+// Every value of every channel, in rows that no vector divides.
+TEST(Preprocess, NormalisesEveryValueInOddRows) {
+  InputSettings in;
+  in.width = 37;
+  in.height = 21;
+  Image image(35, 21);
+  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  for (const char* order : {"RGB", "BGR"}) {
+    in.pixel_order = order;
+    std::vector<float> out(37 * 21 * 3, 7);
+    preprocess(image, in, {1, 35, 21}, out.data());
+    for (int y = 0; y < 21; ++y)
+      for (int x = 0; x < 37; ++x)
+        for (size_t c = 0; c < 3; ++c) {
+          const size_t from = in.pixel_order == "BGR" ? 2 - c : c;
+          const double want =
+              x < 35 ? (image.row(y)[static_cast<size_t>(x) * 3 + from] / 255.0 - in.mean[c]) / in.deviation[c] : 0;
+          ASSERT_NEAR(out[static_cast<size_t>((y * 37 + x) * 3) + c], want, 1e-6) << order << x << ',' << y << ',' << c;
+        }
+  }
+}
+
 }  // namespace
 }  // namespace cytodet

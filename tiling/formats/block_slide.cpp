@@ -9,7 +9,8 @@ namespace cytodet {
 
 // Rows of tiles share the blocks between them as long as a band of the slide's width is held.
 void BlockSlide::start_cache() {
-  cache_ = std::make_unique<BlockCache>(std::clamp(width() * 3 * 768, int64_t{64} << 20, int64_t{192} << 20));
+  kept_bytes = std::clamp(width() * 3 * 768, int64_t{64} << 20, int64_t{192} << 20);
+  cache_ = std::make_unique<BlockCache>(kept_bytes);
 }
 
 void BlockSlide::region(Resolution r, Rect want, uint8_t* rgb) const {

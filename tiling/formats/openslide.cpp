@@ -52,6 +52,13 @@ class OpenSlideSlide : public Slide {
       LevelInfo level;
       openslide_get_level_dimensions(s.get(), i, &level.width, &level.height);
       level.downsample = openslide_get_level_downsample(s.get(), i);
+      auto side = [&](const char* name) -> int64_t {
+        const char* text = openslide_get_property_value(s.get(), ("openslide.level[" + std::to_string(i) + "]." + name).c_str());
+        return text ? std::max(0LL, std::strtoll(text, nullptr, 10)) : 0;
+      };
+      level.tile_width = side("tile-width");
+      level.tile_height = side("tile-height");
+      level.codec = "through OpenSlide";
       if (level.width <= 0 || level.height <= 0) throw Error("", "level " + std::to_string(i) + " is empty", "restore the file");
       levels.push_back(level);
     }
@@ -66,6 +73,7 @@ class OpenSlideSlide : public Slide {
     if (mpp_x) mpp_source = OPENSLIDE_PROPERTY_NAME_MPP_X;
     if (const char* colour = openslide_get_property_value(s.get(), OPENSLIDE_PROPERTY_NAME_BACKGROUND_COLOR))
       background_ = static_cast<uint32_t>(std::strtoul(colour, nullptr, 16));
+    kept_bytes = int64_t{32} << 20;  // OpenSlide's own, of each handle
     idle_.push_back(std::move(s));
   }
 

@@ -20,8 +20,12 @@ class UprightSlide : public Slide {
     mpp_x = stored_->mpp_x;
     mpp_y = stored_->mpp_y;
     mpp_source = stored_->mpp_source;
+    kept_bytes = stored_->kept_bytes;
     if (!turned_) return;
-    for (LevelInfo& l : levels) std::swap(l.width, l.height);
+    for (LevelInfo& l : levels) {
+      std::swap(l.width, l.height);
+      std::swap(l.tile_width, l.tile_height);
+    }
     std::swap(mpp_x, mpp_y);
   }
 
