@@ -49,18 +49,18 @@ inline int64_t whole(const Path& at, const char* field, dom::element value) {
   return static_cast<int64_t>(d);
 }
 
-inline void box_of(const Path& at, dom::element value, double* box) {
+inline void box_of(const Path& at, dom::element value, double* box, const char* field = "bbox") {
   dom::array list;
-  if (value.get_array().get(list)) at.fail("bbox", "is not an array");
+  if (value.get_array().get(list)) at.fail(field, "is not an array");
   size_t n = 0;
   for (dom::element item : list) {
     double v = 0;
     if (n >= 4 || item.get_double().get(v) || !std::isfinite(v))
-      at.fail("bbox", "must be four finite numbers [x, y, width, height]");
+      at.fail(field, "must be four finite numbers [x, y, width, height]");
     box[n++] = v;
   }
-  if (n != 4) at.fail("bbox", "must be four finite numbers [x, y, width, height]");
-  if (box[2] < 0 || box[3] < 0) at.fail("bbox", "has a negative width or height", "boxes are [x, y, width, height]");
+  if (n != 4) at.fail(field, "must be four finite numbers [x, y, width, height]");
+  if (box[2] < 0 || box[3] < 0) at.fail(field, "has a negative width or height", "boxes are [x, y, width, height]");
 }
 
 // The named fields of an object in one walk (absent ones are empty); of a name given twice the last counts, as in Python.

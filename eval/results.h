@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,9 +52,18 @@ struct CocoResult {
 
 // A COCO results file without its truth: calls `each` for every detection in the file's order; returns how many. Memory does not
 // grow with the file. Errors name the file and the element: not a JSON list, an element over 4 MiB, missing or wrong fields,
-// coordinates
-// or scores beyond 1e9.
+// coordinates or scores beyond 1e9.
 int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each);
 int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each);
+
+// A detection of either form. The competition's says nothing of image and category: the file is the image.
+struct AnyResult : CocoResult {
+  bool competition = false;
+  std::optional<Box> tile;  // COCO's with "tile": [x, y, width, height], the part of the picture in which it was found
+};
+
+// The same for COCO results and the competition's lists. A file that mixes the two is an Error.
+int64_t read_results(const std::filesystem::path& path, const std::function<void(const AnyResult&)>& each);
+int64_t parse_results(std::string_view json, const std::string& where, const std::function<void(const AnyResult&)>& each);
 
 }  // namespace cytodet

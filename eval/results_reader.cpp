@@ -18,10 +18,12 @@ namespace {
 constexpr size_t kBlock = size_t{256} << 10, kMaxElement = size_t{4} << 20;
 constexpr double kFarthest = 1e9;
 
+using Element = std::function<void(dom::object, const Path&)>;
+
 // Cuts a JSON list at the commas between its elements; whole elements are parsed a block at a time.
 class ListReader {
  public:
-  ListReader(std::string where, const std::function<void(const CocoResult&)>& each) : where_(std::move(where)), each_(each) {}
+  ListReader(std::string where, const Element& element) : where_(std::move(where)), element_(element) {}
 
   void add(std::string_view bytes) {
     for (char c : bytes) {
@@ -78,30 +80,14 @@ class ListReader {
     dom::array items;
     if (parse(parser_, block_, where_).get_array().get(items)) throw Error(where_, "is not a list of detections");
     const size_t before = count_;
-    count_ = each_object(
-        items, where_, "detections",
-        [&](dom::object o, const Path& at) {
-          auto [image, category, bbox, score] = fields<4>(o, {"image_id", "category_id", "bbox", "score"});
-          CocoResult r;
-          r.image_id = whole(at, "image_id", required(at, "image_id", image));
-          r.category_id = whole(at, "category_id", required(at, "category_id", category));
-          double box[4];
-          box_of(at, required(at, "bbox", bbox), box);
-          for (double v : box)
-            if (std::abs(v) > kFarthest) at.fail("bbox", "is beyond 1e9 pixels");
-          r.box = {box[0], box[1], box[0] + box[2], box[1] + box[3]};
-          r.score = finite(at, "score", required(at, "score", score));
-          if (std::abs(r.score) > kFarthest) at.fail("score", "is beyond 1e9");
-          each_(r);
-        },
-        count_);
+    count_ = each_object(items, where_, "detections", element_, count_);
     if (count_ == before && !(last && !cut_))
       throw Error(where_, "not valid JSON: a comma without an element", "check the file with a JSON tool");
     cut_ = true;
   }
 
   std::string where_;
-  const std::function<void(const CocoResult&)>& each_;
+  const Element& element_;
   dom::parser parser_;
   std::string block_;
   int depth_ = 0;
@@ -116,16 +102,70 @@ struct Descriptor {
   }
 };
 
-}  // namespace
+Box near_box(const Path& at, const char* field, const double* box) {
+  for (int i = 0; i < 4; ++i)
+    if (std::abs(box[i]) > kFarthest) at.fail(field, "is beyond 1e9 pixels");
+  return {box[0], box[1], box[0] + box[2], box[1] + box[3]};
+}
 
-int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each) {
+double near_score(const Path& at, const char* field, const std::optional<dom::element>& value) {
+  const double score = finite(at, field, required(at, field, value));
+  if (std::abs(score) > kFarthest) at.fail(field, "is beyond 1e9");
+  return score;
+}
+
+Box required_box(const Path& at, const char* field, const std::optional<dom::element>& value) {
+  double box[4];
+  box_of(at, required(at, field, value), box, field);
+  return near_box(at, field, box);
+}
+
+Element coco_element(const std::function<void(const CocoResult&)>& each) {
+  return [&each](dom::object o, const Path& at) {
+    auto [image, category, bbox, score] = fields<4>(o, {"image_id", "category_id", "bbox", "score"});
+    CocoResult r;
+    r.image_id = whole(at, "image_id", required(at, "image_id", image));
+    r.category_id = whole(at, "category_id", required(at, "category_id", category));
+    r.box = required_box(at, "bbox", bbox);
+    r.score = near_score(at, "score", score);
+    each(r);
+  };
+}
+
+Element any_element(const std::function<void(const AnyResult&)>& each) {
+  return [&each, competition = std::optional<bool>()](dom::object o, const Path& at) mutable {
+    auto [image, category, bbox, score, tile, x, y, w, h, p] =
+        fields<10>(o, {"image_id", "category_id", "bbox", "score", "tile", "x", "y", "w", "h", "p"});
+    AnyResult r;
+    r.competition = !bbox && !image && (x || p);
+    if (competition.value_or(r.competition) != r.competition)
+      at.fail("", "is of another form than those before it", "a file holds COCO results or the competition's list");
+    competition = r.competition;
+    if (r.competition) {
+      const double box[4] = {finite(at, "x", required(at, "x", x)), finite(at, "y", required(at, "y", y)),
+                             finite(at, "w", required(at, "w", w)), finite(at, "h", required(at, "h", h))};
+      if (box[2] < 0 || box[3] < 0) at.fail("", "has a negative width or height");
+      r.box = near_box(at, "", box);
+      r.score = near_score(at, "p", p);
+    } else {
+      r.image_id = whole(at, "image_id", required(at, "image_id", image));
+      r.category_id = whole(at, "category_id", required(at, "category_id", category));
+      r.box = required_box(at, "bbox", bbox);
+      r.score = near_score(at, "score", score);
+      if (tile) r.tile = required_box(at, "tile", tile);
+    }
+    each(r);
+  };
+}
+
+int64_t read_list(const std::filesystem::path& path, const Element& element) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) throw Error(path.string(), std::string("cannot open: ") + std::strerror(errno), "check the path");
   struct stat info {};
   if (::fstat(file.fd, &info) != 0) throw Error(path.string(), std::string("cannot stat: ") + std::strerror(errno));
   if (S_ISDIR(info.st_mode)) throw Error(path.string(), "is a directory, not a file", "name a file in it");
   if (!S_ISREG(info.st_mode)) throw Error(path.string(), "is not a regular file");
-  ListReader reader(path.string(), each);
+  ListReader reader(path.string(), element);
   std::vector<char> buffer(kBlock);
   for (;;) {
     ssize_t n = ::read(file.fd, buffer.data(), buffer.size());
@@ -136,10 +176,28 @@ int64_t read_coco_results(const std::filesystem::path& path, const std::function
   }
 }
 
-int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each) {
-  ListReader reader(where, each);
+int64_t parse_list(std::string_view json, const std::string& where, const Element& element) {
+  ListReader reader(where, element);
   reader.add(json);
   return reader.finish();
+}
+
+}  // namespace
+
+int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each) {
+  return read_list(path, coco_element(each));
+}
+
+int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each) {
+  return parse_list(json, where, coco_element(each));
+}
+
+int64_t read_results(const std::filesystem::path& path, const std::function<void(const AnyResult&)>& each) {
+  return read_list(path, any_element(each));
+}
+
+int64_t parse_results(std::string_view json, const std::string& where, const std::function<void(const AnyResult&)>& each) {
+  return parse_list(json, where, any_element(each));
 }
 
 }  // namespace cytodet

@@ -32,6 +32,8 @@ const std::vector<Command>& commands() {
       {"view", "A slide with its boxes, in a browser", "cytodet view results --port 8080", setup_view},
       {"evaluate", "Score detections against COCO truth; run detection first when given a model",
        "cytodet evaluate --truth val.json --model model.json --images val --map --timing", setup_evaluate},
+      {"merge", "Merge boxes that overlap in results from anywhere",
+       "cytodet merge detections.json -o merged.json --method nmm --metric ios --iou 0.5", setup_merge},
       {"bench", "Latency and throughput of the network alone",
        "cytodet bench --model model.json --streams 2 --seconds 5 --layers", setup_bench},
       {"run", "All stages of a run config: optimize, detect, evaluate", "cytodet run configs/blood_d0.json", setup_run},

@@ -31,6 +31,7 @@ std::function<int()> setup_export(CLI::App& app);
 std::function<int()> setup_report(CLI::App& app);
 std::function<int()> setup_view(CLI::App& app);
 std::function<int()> setup_evaluate(CLI::App& app);
+std::function<int()> setup_merge(CLI::App& app);
 std::function<int()> setup_bench(CLI::App& app);
 std::function<int()> setup_run(CLI::App& app);
 std::function<int()> setup_info(CLI::App& app);

@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "eval/coco.h"
 #include "pipeline/commands.h"
+#include "pipeline/error_report.h"
 #include "pipeline/measure.h"
 #include "pipeline/run_config.h"
 #include "pipeline/timing_report.h"
@@ -39,7 +40,7 @@ struct DetectFlags {
     app.add_option("--detections", detections, "Most detections per image or tile");
     app.add_option("--nms", nms, "hard or gaussian");
     app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
-    app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms");
+    app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms, greedy_nmm, nmm, wbf");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
     app.add_option("--threads", threads, "Threads inside one network");
     app.add_option("--hint", hint, "What streams and threads are chosen for, where not given: throughput or latency");
@@ -135,13 +136,15 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     std::vector<std::string> images;
     std::vector<int> max_dets;
     bool map = false, timing = false, curves = false, id0 = false, pooled = false;
+    ErrorReport errors;
   };
   auto o = std::make_shared<Options>();
   o->add(app);
+  o->errors.add(app);
   app.remove_option(app.get_option("--detections"));
   app.add_option("--truth", o->truth, "COCO truth")->required();
   app.add_option("--detections", o->detections_file, "COCO results to score");
-  app.add_option("--images", o->images, "With --model: images, slides or folders to detect on first");
+  app.add_option("--images", o->images, "Images, slides or folders: with --model to detect on, with --worst to draw");
   app.add_flag("--map", o->map, "COCO's figures and the table per class (the default)");
   app.add_flag("--timing", o->timing, "The timing table");
   app.add_option("--max-dets", o->max_dets, "Detections per image and class that are scored: one number, or an ascending list")
@@ -164,17 +167,21 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     Json report_json;
     int code = 0;
     std::string table;
+    std::vector<std::string> inputs;
+    if (!o->errors.worst.empty() && !o->detections_file.empty() && o->images.empty())
+      throw UsageError("--worst", "needs --images", "name the folder of the truth's images");
     if (!o->detections_file.empty()) {
-      if (!o->images.empty() || !o->model.empty())
+      if ((!o->images.empty() && o->errors.worst.empty()) || !o->model.empty())
         throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
       set = read_detections(o->detections_file, truth);
+      if (!o->images.empty()) inputs = pictures_of(truth, o->images, o->truth);
       if (o->timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
     } else {
       RunConfig c = o->settings();
       if (!o->images.empty()) c.inputs = o->images;
       if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
       Detector detector = o->detector(c);
-      std::vector<std::string> inputs = pictures_of(truth, c.inputs, o->truth);
+      inputs = pictures_of(truth, c.inputs, o->truth);
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
@@ -197,6 +204,11 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     if (!table.empty()) std::fputs(("\n" + table).c_str(), stdout);
     Json s = to_json(scores, o->curves);
     for (auto it = s.begin(); it != s.end(); ++it) report_json[it.key()] = it.value();
+    if (o->errors.wanted()) {
+      ErrorOptions what;
+      what.max_dets = options.max_dets.back();
+      o->errors.run(truth, set, what, inputs, report_json);
+    }
     if (!o->out.empty()) write_file(o->out, report_json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
     return code;
   };

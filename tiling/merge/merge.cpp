@@ -1,104 +1,131 @@
 #include "tiling/merge.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <numeric>
 
 #include "core/names.h"
-#include "tiling/merge/box_index.h"
 #include "tiling/merge/rows.h"
 
 namespace cytodet {
+namespace {
 
-std::vector<std::vector<TileDetection>> by_class(std::vector<TileDetection> all) {
-  std::sort(all.begin(), all.end(), [](const TileDetection& a, const TileDetection& b) {
-    if (a.detection.category != b.detection.category) return a.detection.category < b.detection.category;
-    if (a.detection != b.detection) return ranks_before(a.detection, b.detection);
-    if (a.cut != b.cut) return b.cut;
-    return a.tile < b.tile;
-  });
-  std::vector<std::vector<TileDetection>> groups;
-  for (TileDetection& d : all) {
-    if (groups.empty() || groups.back().front().detection.category != d.detection.category) groups.emplace_back();
-    groups.back().push_back(d);
+constexpr MergeMethod kMethods[] = {
+    {"nms", "the best of boxes that overlap stays", false, merge_nms},
+    {"soft_nms", "scores fall by the overlap with better boxes", true, merge_soft_nms},
+    {"greedy_nmm", "the best of boxes that overlap grows to enclose them", false, merge_greedy_nmm},
+    {"nmm", "as greedy_nmm, through chains of boxes", false, merge_nmm},
+    {"wbf", "boxes that overlap become their mean, weighted by score", true, merge_wbf},
+    {"owner", "cut boxes give way to the tile that sees the cell whole, then nms", false, merge_owner},
+};
+
+bool finite(const Detection& d) {
+  return std::isfinite(d.box.x0) && std::isfinite(d.box.y0) && std::isfinite(d.box.x1) && std::isfinite(d.box.y1) &&
+         std::isfinite(d.score);
+}
+
+// Better scores have smaller keys.
+uint32_t score_key(float score) {
+  const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);  // one zero
+  return bits >> 31 ? bits : ~bits & 0x7fffffffu;
+}
+
+bool before(const TileDetection& a, const TileDetection& b) {
+  if (a.detection != b.detection) return ranks_before(a.detection, b.detection);
+  if (a.cut != b.cut) return b.cut;
+  return a.tile < b.tile;
+}
+
+}  // namespace
+
+std::vector<std::span<TileDetection>> ranked_groups(std::vector<TileDetection>& all, const MergeSettings& s) {
+  struct Key {
+    uint32_t group, score, index;
+  };
+  std::vector<Key> keys(all.size());
+  for (size_t i = 0; i < all.size(); ++i)
+    keys[i] = {s.class_agnostic ? 0 : static_cast<uint32_t>(all[i].detection.category), score_key(all[i].detection.score),
+               static_cast<uint32_t>(i)};
+  const auto first = [&](const Key& a, const Key& b) {
+    if (a.group != b.group) return a.group < b.group;
+    return a.score != b.score ? a.score < b.score : before(all[a.index], all[b.index]);
+  };
+  if (!std::is_sorted(keys.begin(), keys.end(), first)) std::sort(keys.begin(), keys.end(), first);
+  std::vector<TileDetection> sorted(all.size());
+  std::vector<size_t> ends;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    sorted[i] = all[keys[i].index];
+    if (i + 1 == keys.size() || keys[i + 1].group != keys[i].group) ends.push_back(i + 1);
+  }
+  all = std::move(sorted);
+  std::vector<std::span<TileDetection>> groups;
+  size_t begin = 0;
+  for (size_t end : ends) {
+    groups.push_back(std::span(all).subspan(begin, end - begin));
+    begin = end;
   }
   return groups;
 }
 
-namespace {
-
-// Greedy suppression of one class, ranked.
-void suppress(const std::vector<TileDetection>& ranked, double limit, Detections& out) {
-  BoxIndex kept(cell_for(ranked, [](const TileDetection& d) -> const Box& { return d.detection.box; }));
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    const Box& box = ranked[i].detection.box;
-    if (kept.any(box, [&](int k) { return iou(ranked[static_cast<size_t>(k)].detection.box, box) > limit; })) continue;
-    kept.add(static_cast<int>(i), box);
-    out.push_back(ranked[i].detection);
-  }
+std::vector<Box> boxes_of(std::span<const TileDetection> group) {
+  std::vector<Box> boxes;
+  boxes.reserve(group.size());
+  for (const TileDetection& d : group) boxes.push_back(d.detection.box);
+  return boxes;
 }
 
-Detections merge_nms(std::vector<TileDetection> all, const MergeSettings& s) {
-  Detections out;
-  for (const auto& group : by_class(std::move(all))) suppress(group, s.iou, out);
-  return out;
-}
-
-// A box that touches an inner tile edge may be a cut cell. When a box of another tile that is not cut covers it, that one saw the
-// cell whole and owns it; the cut box goes. What is left is suppressed as usual.
-Detections merge_owner(std::vector<TileDetection> all, const MergeSettings& s) {
-  Detections out;
-  for (auto& group : by_class(std::move(all))) {
-    BoxIndex whole(cell_for(group, [](const TileDetection& d) -> const Box& { return d.detection.box; }));
-    for (size_t i = 0; i < group.size(); ++i)
-      if (!group[i].cut) whole.add(static_cast<int>(i), group[i].detection.box);
-    std::vector<TileDetection> rest;
-    for (const TileDetection& d : group) {
-      const Box& box = d.detection.box;
-      bool owned = d.cut && box.area() > 0 && whole.any(box, [&](int k) {
-        const TileDetection& other = group[static_cast<size_t>(k)];
-        return other.tile != d.tile && intersection(other.detection.box, box) > s.cover * box.area();
-      });
-      if (!owned) rest.push_back(d);
-    }
-    suppress(rest, s.iou, out);
-  }
-  return out;
-}
-
-constexpr MergeMethod kMethods[] = {
-    {"nms", "per class, the best of boxes that overlap", merge_nms},
-    {"soft_nms", "per class, scores fall by the overlap with better boxes", merge_soft_nms},
-    {"owner", "cut boxes give way to the tile that sees the cell whole, then nms", merge_owner},
-};
-
-}  // namespace
+Overlap overlap_of(const MergeSettings& s) { return {s.metric == "ios" ? Overlap::Of::smaller : Overlap::Of::both, s.iou}; }
 
 void fields(Fields& f, MergeSettings& s) {
   f("method", s.method);
+  f("metric", s.metric);
   f("iou", s.iou);
+  f("class_agnostic", s.class_agnostic);
   f("edge_px", s.edge_px);
   f("cover", s.cover);
   f("soft_sigma", s.soft_sigma);
   f("soft_score", s.soft_score);
+  f("wbf_score", s.wbf_score);
+  f("wbf_models", s.wbf_models);
 }
 
 std::span<const MergeMethod> merge_methods() { return kMethods; }
 
-Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) {
+void check(const MergeSettings& s) {
+  std::vector<std::string> known;
+  const MergeMethod* method = nullptr;
+  for (const MergeMethod& m : kMethods) {
+    known.push_back(m.name);
+    if (s.method == m.name) method = &m;
+  }
+  if (!method) throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, known));
+  if (s.metric != "iou" && s.metric != "ios")
+    throw UsageError("merge.metric", "there is no metric \"" + s.metric + "\"", "known: iou, ios");
+  if (method->iou_only && s.metric != "iou")
+    throw UsageError("merge.metric", s.method + " is defined by iou", "leave metric away");
   if (!(s.iou >= 0 && s.iou <= 1)) throw UsageError("merge.iou", "must be 0 to 1");
   if (!(s.cover >= 0 && s.cover <= 1)) throw UsageError("merge.cover", "must be 0 to 1");
   if (!(s.edge_px >= 0)) throw UsageError("merge.edge_px", "must be 0 or more");
   if (!(s.soft_sigma > 0)) throw UsageError("merge.soft_sigma", "must be above 0");
   if (!(s.soft_score >= 0 && s.soft_score <= 1)) throw UsageError("merge.soft_score", "must be 0 to 1");
-  std::vector<std::string> known;
+  if (s.wbf_score != "max" && s.wbf_score != "avg")
+    throw UsageError("merge.wbf_score", "there is no score \"" + s.wbf_score + "\"", "known: max, avg");
+  if (s.wbf_models < 1) throw UsageError("merge.wbf_models", "must be 1 or more");
+}
+
+Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) {
+  check(s);
+  for (size_t i = 0; i < detections.size(); ++i)
+    if (!finite(detections[i].detection))
+      throw Error("merge", "detection " + std::to_string(i) + " has a coordinate or score that is not finite");
   for (const MergeMethod& m : kMethods) {
-    known.push_back(m.name);
     if (s.method != m.name) continue;
     Detections out = m.run(std::move(detections), s);
-    std::sort(out.begin(), out.end(), ranks_before);
+    if (!std::is_sorted(out.begin(), out.end(), ranks_before)) std::sort(out.begin(), out.end(), ranks_before);
     return out;
   }
-  throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, known));
+  return {};
 }
 
 }  // namespace cytodet

@@ -1,44 +1,42 @@
 #include <cmath>
 #include <queue>
 
-#include "tiling/merge/box_index.h"
+#include "tiling/merge/remaining_boxes.h"
 #include "tiling/merge/rows.h"
 
 namespace cytodet {
 
 Detections merge_soft_nms(std::vector<TileDetection> all, const MergeSettings& s) {
   Detections out;
-  for (const auto& group : by_class(std::move(all))) {
-    BoxIndex index(cell_for(group, [](const TileDetection& d) -> const Box& { return d.detection.box; }));
+  const Overlap any{Overlap::Of::both, 0};
+  for (const auto& group : ranked_groups(all, s)) {
+    RemainingBoxes left(boxes_of(group));
+    using Entry = std::pair<double, int>;  // score when queued (it may have fallen since), minus the rank; one entry per box
+    std::vector<Entry> first;
     std::vector<double> score;
-    std::vector<size_t> last_taker(group.size(), group.size());  // cells may name a neighbour twice
-    using Entry = std::pair<double, int>;                        // score when queued, minus the rank
-    std::priority_queue<Entry> queue;
     for (size_t i = 0; i < group.size(); ++i) {
-      index.add(static_cast<int>(i), group[i].detection.box);
       score.push_back(static_cast<double>(group[i].detection.score));
-      queue.emplace(score[i], -static_cast<int>(i));
+      first.emplace_back(score[i], -static_cast<int>(i));
     }
-    std::vector<bool> taken(group.size(), false);
+    std::priority_queue<Entry> queue({}, std::move(first));
     while (!queue.empty()) {
       const auto [queued, rank] = queue.top();
       queue.pop();
       const auto best = static_cast<size_t>(-rank);
-      if (taken[best] || queued != score[best]) continue;
-      taken[best] = true;
-      if (score[best] < s.soft_score) continue;
+      if (queued < s.soft_score) break;  // the rest is worse still
+      if (queued != score[best]) {
+        queue.emplace(score[best], rank);
+        continue;
+      }
+      left.remove(static_cast<int>(best));
       const Box& box = group[best].detection.box;
       out.push_back(group[best].detection);
       out.back().score = static_cast<float>(score[best]);
-      index.any(box, [&](int id) {
-        const auto other = static_cast<size_t>(id);
-        if (taken[other] || last_taker[other] == best) return false;
-        last_taker[other] = best;
-        const double overlap = iou(box, group[other].detection.box);
-        if (overlap <= 0) return false;
-        score[other] *= std::exp(-overlap * overlap / s.soft_sigma);
-        queue.emplace(score[other], -id);
-        return false;
+      left.each(box, any, [&](int id, const Box& other) {
+        const double overlap = iou(box, other);
+        double& lowered = score[static_cast<size_t>(id)];
+        lowered *= std::exp(-overlap * overlap / s.soft_sigma);
+        return lowered < s.soft_score ? RemainingBoxes::Visit::remove : RemainingBoxes::Visit::keep;
       });
     }
   }

@@ -1,0 +1,25 @@
+// The parts of find_errors(): what went wrong, then what it costs.
+#pragma once
+
+#include "eval/errors.h"
+
+namespace cytodet {
+
+// A detection that counts, or a truth that was missed; in the order of images, detections by falling score, then truths.
+struct Outcome {
+  int32_t detection = -1, truth = -1;  // truth: what the error would be set right to, -1 for none
+  int32_t category = 0, truth_category = 0;
+  double score = 0;
+  bool correct = false, ignored = false;
+  ErrorKind kind = ErrorKind::bkg;  // unless correct
+  bool fixable = false;             // set right, this is the match of `truth`
+  int size = 0;                     // index into Errors::sizes
+};
+
+// Matches and names the errors of every image.
+std::vector<Outcome> find_outcomes(const Truth& truth, const DetectionSet& detections, const ErrorOptions& options);
+
+// Fills ap, gains and counts of `errors`; truths: per class, those that count.
+void weigh(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors);
+
+}  // namespace cytodet

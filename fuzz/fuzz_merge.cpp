@@ -1,0 +1,20 @@
+// Results of either form, merged by every method.
+#include "eval/results.h"
+#include "fuzz/driver.h"
+#include "tiling/merge.h"
+
+std::vector<std::string> fuzz_seeds() {
+  return {CYTODET_SOURCE_DIR "/tests/data/fuzz/detections", CYTODET_SOURCE_DIR "/tests/data/fuzz/merge"};
+}
+
+void fuzz_one(std::string_view bytes) {
+  std::vector<cytodet::TileDetection> all;
+  cytodet::parse_results(bytes, "results", [&](const cytodet::AnyResult& r) {
+    all.push_back({{r.box, static_cast<int>(r.category_id), static_cast<float>(r.score)}, r.tile ? 1 : 0, r.tile.has_value()});
+  });
+  for (const cytodet::MergeMethod& m : cytodet::merge_methods()) {
+    cytodet::MergeSettings s;
+    s.method = m.name;
+    if (cytodet::merge(all, s).size() > all.size()) std::abort();
+  }
+}
