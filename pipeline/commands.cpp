@@ -40,6 +40,7 @@ const std::vector<Command>& commands() {
       {"info", "What a slide holds: size, levels, micrometres per pixel, codec, and what detection on it will take",
        "cytodet info slide.svs --model model.json", setup_info},
       {"doctor", "What this machine offers, and a self-test", "cytodet doctor", setup_doctor},
+      {"tune", "Search settings for the best mAP and speed", "cytodet tune configs/tune_blood.json --pick score", setup_tune},
   };
   return rows;
 }

@@ -41,8 +41,12 @@ void fields(Fields& f, RunConfig& s) {
 }
 
 RunConfig read_run_config(const std::filesystem::path& path) {
+  return parse_run_config(read_json(path, int64_t{16} << 20), path);
+}
+
+RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) {
   RunConfig c;
-  read_settings(read_json(path, int64_t{16} << 20), c, path.string());
+  read_settings(json, c, path.string());
   if (c.model.empty()) throw UsageError(path.string() + ": model", "is missing", "name a model file");
   if (c.inputs.empty()) throw UsageError(path.string() + ": inputs", "is empty", "name images, slides or folders");
   try {

@@ -30,6 +30,7 @@ void fields(Fields& f, RunConfig& s);
 
 // Reads, checks, and makes paths relative to the config's folder.
 RunConfig read_run_config(const std::filesystem::path& path);
+RunConfig parse_run_config(const Json& json, const std::filesystem::path& path);
 
 // Detects on `config.inputs` and writes into `output`: detections.json (COCO), <name>.json (competition) per picture, <name>.png
 // with overlay, run.json. Image ids are the truth's when it knows the file name, else 1, 2, ... in input order. `ids` gets them.

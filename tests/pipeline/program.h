@@ -54,6 +54,10 @@ class ProgramTest : public ::testing::Test {
 
   // No shell in between. max_file_bytes > 0: writing more fails, as on a full disk.
   Output run(std::vector<std::string> arguments, int64_t max_file_bytes = 0) const {
+    return wait(start(std::move(arguments), max_file_bytes));
+  }
+  // Whoever starts one may kill it, and must wait for it.
+  pid_t start(std::vector<std::string> arguments, int64_t max_file_bytes = 0) const {
     std::string out = path(".stdout"), err = path(".stderr");
     pid_t child = ::fork();
     if (child == 0) {
@@ -70,12 +74,15 @@ class ProgramTest : public ::testing::Test {
       ::execv(kProgram.c_str(), argv.data());
       _exit(127);
     }
+    return child;
+  }
+  Output wait(pid_t child) const {
     int status = 0;
     ::waitpid(child, &status, 0);
     Output o;
     o.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    o.out = read_file(out);
-    o.err = read_file(err);
+    o.out = read_file(path(".stdout"));
+    o.err = read_file(path(".stderr"));
     return o;
   }
 

@@ -1,0 +1,19 @@
+// What tune reads: its config, its journal, its cache of raw detections.
+#include "fuzz/driver.h"
+#include "pipeline/tune/journal.h"
+#include "pipeline/tune/raw_file.h"
+#include "pipeline/tune/space.h"
+
+void fuzz_one(std::string_view bytes) {
+  if (bytes.starts_with("cytodet raw")) {
+    cytodet::parse_raw(bytes, "fuzz", "0123456789abcdef");
+    return;
+  }
+  const cytodet::Json json = cytodet::parse_json(bytes, "fuzz");
+  if (json.is_object() && json.contains("seconds"))
+    cytodet::TuneJournal("").read(json, "fuzz");
+  else
+    cytodet::parse_tune_space(json, "fuzz.json");
+}
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/configs", CYTODET_SOURCE_DIR "/tests/data/fuzz/tune"}; }

@@ -1,0 +1,148 @@
+#include "pipeline/tune/plot.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+
+namespace cytodet {
+namespace {
+
+constexpr double kWidth = 800, kHeight = 500, kLeft = 80, kRight = 24, kTop = 44, kBottom = 60;
+
+std::string format(const char* pattern, ...) {
+  char text[400];
+  va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(text, sizeof text, pattern, arguments);
+  va_end(arguments);
+  return text;
+}
+
+std::string escaped(const std::string& text) {
+  std::string safe;
+  for (char c : text) {
+    if (c == '&')
+      safe += "&amp;";
+    else if (c == '<')
+      safe += "&lt;";
+    else if (c == '>')
+      safe += "&gt;";
+    else if (static_cast<unsigned char>(c) >= 32)
+      safe += c;
+  }
+  return safe;
+}
+
+class Plot {
+ public:
+  explicit Plot(const TunePlot& plot) : plot_(plot), front_(pareto_front(plot.points)) {
+    double x0 = 0, x1 = 1, y0 = 0, y1 = 1;
+    for (size_t i = 0; i < plot.points.size(); ++i) {
+      const TunePoint& p = plot.points[i];
+      x0 = i ? std::min(x0, p.per_second) : p.per_second;
+      x1 = i ? std::max(x1, p.per_second) : p.per_second;
+      y0 = i ? std::min(y0, p.map) : p.map;
+      y1 = i ? std::max(y1, p.map) : p.map;
+    }
+    x_ = ticks_for(x0, x1);
+    y_ = ticks_for(y0, y1);
+  }
+
+  std::string text() {
+    out_ = format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
+        "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+        kWidth, kHeight, kWidth, kHeight);
+    axes();
+    legend();
+    std::vector<char> in_front(plot_.points.size(), 0);
+    for (size_t i : front_) in_front[i] = 1;
+    for (size_t i = 0; i < plot_.points.size(); ++i)
+      if (!in_front[i]) dot(i, 3.5, "#b4bcc8", "none");
+    line();
+    for (size_t i : front_) dot(i, 5.5, "#c2185b", "#ffffff");
+    if (plot_.picked < plot_.points.size())
+      out_ += format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"10\" fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2.5\"/>\n",
+                     x(plot_.points[plot_.picked]), y(plot_.points[plot_.picked]));
+    return out_ + "</svg>\n";
+  }
+
+ private:
+  double at_x(double v) const { return kLeft + (v - x_.low) / (x_.high - x_.low) * (kWidth - kLeft - kRight); }
+  double at_y(double v) const { return kHeight - kBottom - (v - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom); }
+  double x(const TunePoint& p) const { return at_x(p.per_second); }
+  double y(const TunePoint& p) const { return at_y(p.map); }
+
+  void axes() {
+    const char* grid = "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e6eb\"/>\n";
+    for (int i = 0; i <= std::lround((x_.high - x_.low) / x_.step); ++i) {
+      const double v = x_.low + i * x_.step;
+      out_ += format(grid, at_x(v), kTop, at_x(v), kHeight - kBottom);
+      out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" fill=\"#444444\">%.4g</text>\n", at_x(v),
+                     kHeight - kBottom + 20, std::fabs(v) < x_.step / 2 ? 0 : v);
+    }
+    for (int i = 0; i <= std::lround((y_.high - y_.low) / y_.step); ++i) {
+      const double v = y_.low + i * y_.step;
+      out_ += format(grid, kLeft, at_y(v), kWidth - kRight, at_y(v));
+      out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#444444\">%.4g</text>\n", kLeft - 8, at_y(v) + 4,
+                     std::fabs(v) < y_.step / 2 ? 0 : v);
+    }
+    out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s per second</text>\n", (kLeft + kWidth - kRight) / 2,
+                   kHeight - 14, escaped(plot_.unit).c_str());
+    out_ += format("<text transform=\"translate(22 %.1f) rotate(-90)\" text-anchor=\"middle\">mAP</text>\n",
+                   (kTop + kHeight - kBottom) / 2);
+  }
+
+  void legend() {
+    out_ += format("<circle cx=\"%.1f\" cy=\"22\" r=\"5.5\" fill=\"#c2185b\"/><text x=\"%.1f\" y=\"26\">Pareto front</text>\n",
+                   kLeft + 6, kLeft + 18);
+    out_ += format("<circle cx=\"%.1f\" cy=\"22\" r=\"3.5\" fill=\"#b4bcc8\"/><text x=\"%.1f\" y=\"26\">other settings</text>\n",
+                   kLeft + 126, kLeft + 138);
+    if (plot_.picked < plot_.points.size())
+      out_ += format(
+          "<circle cx=\"%.1f\" cy=\"22\" r=\"7\" fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2.5\"/>"
+          "<text x=\"%.1f\" y=\"26\">picked</text>\n",
+          kLeft + 254, kLeft + 268);
+  }
+
+  void line() {
+    if (front_.size() < 2) return;
+    std::string path;
+    for (size_t i : front_) path += format("%s%.1f,%.1f", path.empty() ? "" : " ", x(plot_.points[i]), y(plot_.points[i]));
+    out_ += "<polyline fill=\"none\" stroke=\"#c2185b\" stroke-width=\"1.5\" points=\"" + path + "\"/>\n";
+  }
+
+  void dot(size_t i, double radius, const char* fill, const char* edge) {
+    const TunePoint& p = plot_.points[i];
+    out_ +=
+        format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" stroke=\"%s\"><title>", x(p), y(p), radius, fill, edge);
+    out_ += format("mAP %.4f, %.3g %s/s", p.map, p.per_second, escaped(plot_.unit).c_str());
+    if (i < plot_.labels.size() && !plot_.labels[i].empty()) out_ += ": " + escaped(plot_.labels[i]);
+    out_ += "</title></circle>\n";
+  }
+
+  const TunePlot& plot_;
+  std::vector<size_t> front_;
+  Ticks x_, y_;
+  std::string out_;
+};
+
+}  // namespace
+
+Ticks ticks_for(double least, double most) {
+  if (!(most > least)) {
+    const double half = least != 0 ? std::fabs(least) / 10 : 0.5;
+    least -= half;
+    most += half;
+  }
+  const double raw = (most - least) / 6, power = std::pow(10, std::floor(std::log10(raw)));
+  double step = 10 * power;
+  for (double k : {5.0, 2.0, 1.0})
+    if (k * power >= raw * 0.999) step = k * power;
+  return {std::floor(least / step) * step, std::ceil(most / step) * step, step};
+}
+
+std::string to_svg(const TunePlot& plot) { return Plot(plot).text(); }
+
+}  // namespace cytodet
