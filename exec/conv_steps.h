@@ -54,7 +54,8 @@ struct ConvIo {
   int gate = -1;      // [batch,1,1,in_c] multiplies the input per channel; -1: none
   int residual = -1;  // same shape as the output; -1: none
   bool residual_first = false;
-  int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
+  int pooled = -1;                               // depthwise: gets the mean of the output over height and width; -1: none
+  bool half_input = false, half_output = false;  // held as half floats: of a pointwise product on codes, of expand_depthwise
 };
 
 // act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",

@@ -88,8 +88,8 @@ class DenseStep : public Step {
       int16_t* codes = pieces(cut).codes;
       for (int64_t row = begin; row < end; row += code_block_) {
         const int64_t rows = std::min(code_block_, end - row);
-        set_.quantize_rows(context.in(io_.input) + (first + row) * packed_.k, packed_.k, rows, packed_.k, gate,
-                           packed_.input.rule(), codes);
+        const char* in = static_cast<const char*>(context.raw(io_.input)) + (first + row) * packed_.k * (io_.half_input ? 2 : 4);
+        set_.quantize_rows(in, io_.half_input, packed_.k, rows, packed_.k, gate, packed_.input.rule(), codes);
         set_.gemm_codes(codes, rows, packed_.code_matrix(), panel_begin, panel_end,
                         context.out(io_.output) + (first + row) * packed_.n, packed_.n, epilogue(context, first + row));
       }
@@ -114,7 +114,7 @@ class DenseStep : public Step {
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
         if (packed_.coded) {
           const int64_t rows = (y1 - y0) * shape_.out_w;
-          set_.quantize_rows(patches, packed_.k, rows, packed_.k, nullptr, packed_.input.rule(), piece.codes);
+          set_.quantize_rows(patches, false, packed_.k, rows, packed_.k, nullptr, packed_.input.rule(), piece.codes);
           set_.gemm_codes(piece.codes, rows, packed_.code_matrix(), 0, packed_.panels(),
                           context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
           continue;

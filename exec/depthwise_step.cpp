@@ -153,7 +153,7 @@ class DepthwiseChainStep : public Step {
             e.residual_first = io_.residual_first;
           }
           if (pointwise_->coded) {
-            set_.quantize_rows(piece.depthwise, s_.in_c, count * s_.out_w, s_.in_c, nullptr, pointwise_->input.rule(),
+            set_.quantize_rows(piece.depthwise, false, s_.in_c, count * s_.out_w, s_.in_c, nullptr, pointwise_->input.rule(),
                                piece.codes);
             set_.gemm_codes(piece.codes, count * s_.out_w, pointwise_->code_matrix(), 0, pointwise_->panels(),
                             context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);

@@ -7,7 +7,8 @@ namespace {
 
 // Dense conv -> depthwise. Worked in bands of output rows, and in a band one panel of channels at a time: its last kernel_h
 // expanded rows lie zero-padded in scratch (L1), so the expanded map is never written to memory. Bands are sized so that
-// their source rows stay in L2 while the panels pass over them; the few rows that two bands share are expanded twice.
+// their source rows stay in L2 while the panels pass over them; the few rows that two bands share are expanded twice. A map that
+// is one band is shared out to the threads by panels.
 class ExpandDepthwiseStep : public Step {
  public:
   ExpandDepthwiseStep(const DenseConv& expand, const DepthwiseConv& depthwise, const ConvIo& io)
@@ -28,10 +29,10 @@ class ExpandDepthwiseStep : public Step {
     info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();
     padded_w_ = std::max((d_.out_w - 1) * d_.stride_w + int64_t{d_.kernel_w - 1} * d_.dilation_w + 1, d_.pad_left + d_.in_w);
     ring_rows_ = int64_t{d_.kernel_h - 1} * d_.dilation_h + 1;
-    int64_t source_row_bytes = e_.out_w * expand_.k * 4;
-    int64_t rows = std::max<int64_t>(1, 160 * 1024 / source_row_bytes);
-    int64_t out_rows = std::max<int64_t>(4, (rows - ring_rows_) / d_.stride_h + 1);
-    bands_ = std::clamp<int64_t>((d_.out_h + out_rows - 1) / out_rows, std::min<int64_t>(d_.out_h, 2), d_.out_h);
+    const int64_t source_row_bytes = e_.out_w * (expand_.coded ? expand_.stride() * 2 : expand_.k * 4);
+    const int64_t rows = std::max<int64_t>(1, kBandBytes / source_row_bytes);
+    const int64_t out_rows = rows >= e_.out_h ? d_.out_h : std::max<int64_t>(4, (rows - ring_rows_) / d_.stride_h + 1);
+    bands_ = std::clamp<int64_t>((d_.out_h + out_rows - 1) / out_rows, 1, d_.out_h);
     band_rows_ = (d_.out_h + bands_ - 1) / bands_;
     bands_ = (d_.out_h + band_rows_ - 1) / band_rows_;
     ScratchCutter cut(nullptr);
@@ -41,9 +42,16 @@ class ExpandDepthwiseStep : public Step {
 
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < d_.batch; ++n) {
-      for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) {
-        for (int64_t band = b; band < e; ++band) run_band(context, n, band, thread);
-      });
+      if (bands_ == 1) {
+        const Source source = source_of(context, n, 0, 0);
+        for_each_chunk(context.threads, expand_.panels(),
+                       [&](int64_t b, int64_t e, int thread) { run_panels(context, n, source, 0, thread, b, e); });
+      } else {
+        for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) {
+          for (int64_t band = b; band < e; ++band)
+            run_panels(context, n, source_of(context, n, band, thread), band, thread, 0, expand_.panels());
+        });
+      }
       if (io_.pooled >= 0) pool(context, n);
     }
   }
@@ -66,7 +74,35 @@ class ExpandDepthwiseStep : public Step {
     return {ring, zero, patches, codes, sums};
   }
 
-  void run_band(RunContext& context, int64_t n, int64_t band, int thread) const {
+  // What the expansion of a band reads: rows [first, last] of the map, as floats or codes.
+  struct Source {
+    int64_t first, last;
+    const float* floats;
+    const int16_t* codes;
+  };
+  Source source_of(RunContext& context, int64_t n, int64_t band, int thread) const {
+    ScratchCutter cut(context.scratch + thread * scratch_bytes);
+    const Pieces piece = pieces(cut);
+    const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
+    Source s;
+    s.first = std::max<int64_t>(0, y0 * d_.stride_h - d_.pad_top);
+    s.last = std::min<int64_t>(e_.out_h - 1, (y1 - 1) * d_.stride_h - d_.pad_top + ring_rows_ - 1);
+    const float* image = context.in(io_.input) + n * e_.in_h * e_.in_w * e_.in_c;
+    s.floats = image + s.first * e_.out_w * expand_.k;
+    if (piece.patches) {
+      for (int64_t y = s.first; y <= s.last; ++y)
+        fill_patches(e_, image, y, piece.patches + (y - s.first) * e_.out_w * expand_.k);
+      s.floats = piece.patches;
+    }
+    s.codes = piece.codes;
+    if (s.codes)
+      set_.quantize_rows(s.floats, false, expand_.k, (s.last - s.first + 1) * e_.out_w, expand_.k, nullptr, expand_.input.rule(),
+                         piece.codes);
+    return s;
+  }
+
+  void run_panels(RunContext& context, int64_t n, const Source& source, int64_t band, int thread, int64_t panel_begin,
+                  int64_t panel_end) const {
     ScratchCutter cut(context.scratch + thread * scratch_bytes);
     Pieces piece = pieces(cut);
     ScratchCutter shared_cut(context.scratch);
@@ -74,24 +110,14 @@ class ExpandDepthwiseStep : public Step {
     const int panel = expand_.panel;
     const int64_t row_floats = padded_w_ * panel;
     const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
-    const int64_t first = std::max<int64_t>(0, y0 * d_.stride_h - d_.pad_top);
-    const int64_t last = std::min<int64_t>(e_.out_h - 1, (y1 - 1) * d_.stride_h - d_.pad_top + ring_rows_ - 1);
-    const float* image = context.in(io_.input) + n * e_.in_h * e_.in_w * e_.in_c;
-    const float* source = image + first * e_.out_w * expand_.k;
-    if (piece.patches) {
-      for (int64_t y = first; y <= last; ++y) fill_patches(e_, image, y, piece.patches + (y - first) * e_.out_w * expand_.k);
-      source = piece.patches;
-    }
-    if (piece.codes)
-      set_.quantize_rows(source, expand_.k, (last - first + 1) * e_.out_w, expand_.k, nullptr, expand_.input.rule(), piece.codes);
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
     Epilogue epilogue{expand_.bias.data(), expand_act_};
     const CodeRule codes = depthwise_.coded ? depthwise_.input.rule() : CodeRule{};
-    if (piece.codes && depthwise_.coded) epilogue.codes = &codes;
-    for (int64_t p = 0; p < expand_.panels(); ++p) {
+    if (source.codes && depthwise_.coded) epilogue.codes = &codes;
+    for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
-      int64_t have = first - 1;
+      int64_t have = source.first - 1;
       DepthwiseRow job;
       job.pixel_stride = panel;
       job.kernel_h = d_.kernel_h;
@@ -119,13 +145,13 @@ class ExpandDepthwiseStep : public Step {
           for (; have < iy; ++have) {
             int64_t at = have + 1;
             float* ring_row = piece.ring + (at % ring_rows_) * row_floats + d_.pad_left * panel;
-            if (piece.codes)
-              set_.gemm_codes(piece.codes + (at - first) * e_.out_w * expand_.stride(), e_.out_w, expand_.code_matrix(), p, p + 1,
-                              ring_row - c, panel, epilogue);
+            if (source.codes)
+              set_.gemm_codes(source.codes + (at - source.first) * e_.out_w * expand_.stride(), e_.out_w, expand_.code_matrix(),
+                              p, p + 1, ring_row - c, panel, epilogue);
             else
-              set_.gemm(source + (at - first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p, p + 1,
-                        ring_row - c, panel, epilogue);
-            if (depthwise_.coded && !piece.codes) {
+              set_.gemm(source.floats + (at - source.first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p,
+                        p + 1, ring_row - c, panel, epilogue);
+            if (depthwise_.coded && !source.codes) {
               CodeRule panel_rule = codes;
               panel_rule.inverse_scales += c;
               set_.round_to_codes(ring_row, e_.out_w, panel, panel_rule);
@@ -134,7 +160,11 @@ class ExpandDepthwiseStep : public Step {
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }
         job.rows = rows;
-        job.out = context.out(io_.output) + (n * d_.out_h + y) * d_.out_w * d_.in_c + c;
+        const int64_t at = (n * d_.out_h + y) * d_.out_w * d_.in_c + c;
+        if (io_.half_output)
+          job.half_out = static_cast<uint16_t*>(context.tensors[static_cast<size_t>(io_.output)].raw()) + at;
+        else
+          job.out = context.out(io_.output) + at;
         set_.depthwise_row(job);
       }
     }
@@ -151,6 +181,8 @@ class ExpandDepthwiseStep : public Step {
       pooled[c] = total * scale;
     }
   }
+
+  static constexpr int64_t kBandBytes = 400 * 1024;
 
   ConvShape e_, d_;
   Act expand_act_, act_;

@@ -235,8 +235,10 @@ class Compiler {
     int output = id_of(layer.output);
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{optional_id(layer.input), output, optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
-              optional_id(layer.pooled)};
+    ConvIo io{
+        optional_id(layer.input),  output,           optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
+        optional_id(layer.pooled), layer.half_input, layer.half_output};
+    if (layer.half_output) plan_->places[static_cast<size_t>(output)].dtype = DType::f16;
     std::vector<SumTerm> terms;
     for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
     if (layer.make) {

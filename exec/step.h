@@ -16,6 +16,7 @@ struct RunContext {
   int threads;
 
   const float* in(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).data<float>(); }
+  const void* raw(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).raw(); }
   float* out(int id) const { return tensors[static_cast<size_t>(id)].data<float>(); }
 };
 

@@ -1,10 +1,13 @@
 #include <immintrin.h>
 
+#include <cstdint>
+
 namespace cytodet {
 namespace {
 struct V {
   using T = __m256;
   static constexpr int width = 8;
+  static constexpr bool halves = true;
   static constexpr int code_rows = 6;
   static constexpr int tile_rows = 6;
   using I = __m256i;
@@ -19,11 +22,15 @@ struct V {
   }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  static void store_codes(int16_t* p, T x) {
-    const I wide = _mm256_cvtps_epi32(x);
-    const I packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(wide, wide), 0x08);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+  // Two vectors of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
+  static void store_codes(int16_t* p, T x, T y, float lowest) {
+    const I codes = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x), _mm256_cvtps_epi32(y)), 0xd8);
+    _mm256_storeu_si256(reinterpret_cast<I*>(p), _mm256_max_epi16(codes, _mm256_set1_epi16(static_cast<int16_t>(lowest))));
   }
+  static void store_half(uint16_t* p, T x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static T load_half(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
   static T zero() { return _mm256_setzero_ps(); }
   static T set(float x) { return _mm256_set1_ps(x); }
   static T load(const float* p) { return _mm256_loadu_ps(p); }
@@ -46,7 +53,7 @@ struct V {
 }  // namespace
 }  // namespace cytodet
 
-#include "exec/kernels/f32_impl.h"
+#include "exec/kernels/code_impl.h"
 
 namespace cytodet {
 const KernelSet kAvx2Kernels = make_set("avx2");

@@ -1,10 +1,13 @@
 #include <immintrin.h>
 
+#include <cstdint>
+
 namespace cytodet {
 namespace {
 struct V {
   using T = __m512;
   static constexpr int width = 16;
+  static constexpr bool halves = true;
   static constexpr int code_rows = 12;
   static constexpr int tile_rows = 12;
   using I = __m512i;
@@ -18,9 +21,16 @@ struct V {
 #endif
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  static void store_codes(int16_t* p, T x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+  // Two vectors of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
+  static void store_codes(int16_t* p, T x, T y, float lowest) {
+    const I order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+    const I codes = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(_mm512_cvtps_epi32(x), _mm512_cvtps_epi32(y)));
+    _mm512_storeu_si512(p, _mm512_max_epi16(codes, _mm512_set1_epi16(static_cast<int16_t>(lowest))));
   }
+  static void store_half(uint16_t* p, T x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static T load_half(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
   static T zero() { return _mm512_setzero_ps(); }
   static T set(float x) { return _mm512_set1_ps(x); }
   static T load(const float* p) { return _mm512_loadu_ps(p); }
@@ -43,7 +53,7 @@ struct V {
 }  // namespace
 }  // namespace cytodet
 
-#include "exec/kernels/f32_impl.h"
+#include "exec/kernels/code_impl.h"
 
 namespace cytodet {
 #ifdef __AVX512VNNI__

@@ -97,13 +97,11 @@ struct TileEnd {
   int64_t ldr;
   bool residual_first;
   int columns;
-  const CodeRule* codes = nullptr;
-  int64_t column = 0;  // of the tile in the whole result; for codes
 };
 
-inline Vec to_code(Vec x, Vec inverse_scale, const CodeRule& rule) {
+inline Vec to_code(Vec x, Vec inverse_scale, Vec lowest, Vec highest) {
   // Not a number becomes the lowest code.
-  return V::round(V::min(V::max(V::mul(x, inverse_scale), V::set(rule.lowest)), V::set(rule.highest)));
+  return V::round(V::min(V::max(V::mul(x, inverse_scale), lowest), highest));
 }
 
 // Residual and activation on a tile's sums, and the store.
@@ -122,7 +120,6 @@ inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const 
       if (from && end.residual_first) x = V::add(x, V::load(from + v * V::width));
       x = activate<act>(x);
       if (from && !end.residual_first) x = V::add(x, V::load(from + v * V::width));
-      if (end.codes) x = to_code(x, V::load(end.codes->inverse_scales + end.column + v * V::width), *end.codes);
       V::store(whole ? c + r * ldc + v * V::width : tail + v * V::width, x);
     }
     if (!whole)
@@ -164,6 +161,7 @@ inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, cons
   int64_t m = 0;
   gemm_tiles<act, V::tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
   gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
+  gemm_tiles<act, 2, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
   gemm_tiles<act, 1, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
 }
 
@@ -193,103 +191,69 @@ void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t 
   with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
 }
 
-// Products of code pairs: b holds [pairs][panel][2].
-template <Act act, int Rows, int Vectors>
-inline void code_tile(const int16_t* a, int64_t lda, int64_t k, const int16_t* b, const float* scales, float* c, int64_t ldc,
-                      const TileEnd& end) {
-  typename V::I acc[Rows][Vectors];
+// What a depthwise tile's sums become.
+template <Act act, int Pixels, int Vectors, class Set = V>
+inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x, int first, Vec* sums) {
+  const int left = job.channels - first;
+  const bool whole = left >= Vectors * V::width;
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) acc[r][v] = V::izero();
-  for (int64_t i = 0; i < k; i += 2) {
-    typename V::I bv[Vectors];
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) bv[v] = V::iload(b + i * kPanel + v * 2 * V::width);
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      typename V::I av = V::pair(a + r * lda + i);
-#pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) acc[r][v] = V::dot(acc[r][v], av, bv[v]);
+  for (int p = 0; p < Pixels; ++p) {
+    const int64_t at = (x + p) * job.out_stride + first;
+    alignas(64) float tail[kPanel];
+    if constexpr (Set::halves)
+      if (job.half_out) {
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) {
+          Vec y = activate<act>(acc[p][v]);
+          sums[v] = V::add(sums[v], y);
+          uint16_t halves[V::width];
+          Set::store_half(whole ? job.half_out + at + v * V::width : halves, y);
+          if (!whole)
+            for (int j = v * V::width; j < left && j < (v + 1) * V::width; ++j) job.half_out[at + j] = halves[j - v * V::width];
+        }
+        continue;
+      }
+    float* out = job.out + at;
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      Vec y = activate<act>(acc[p][v]);
+      sums[v] = V::add(sums[v], y);
+      V::store(whole ? out + v * V::width : tail + v * V::width, y);
     }
+    if (!whole)
+      for (int j = 0; j < left; ++j) out[j] = tail[j];
   }
-  Vec sums[Rows][Vectors];
-#pragma GCC unroll 16
+}
+
+// Stride 1, no dilation: every input vector is read once for all the outputs that it touches; a row's taps lie in registers.
+template <Act act, int KernelW, int Pixels, int Vectors>
+inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int first, Vec* sums) {
+  Vec acc[Pixels][Vectors];
+#pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) {
-    Vec scale = V::load(scales + v * V::width), bias = V::load(end.bias + v * V::width);
+    const Vec start = V::load(job.bias + first + v * V::width);
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) sums[r][v] = V::fma(V::to_float(acc[r][v]), scale, bias);
+    for (int p = 0; p < Pixels; ++p) acc[p][v] = start;
   }
-  finish_tile<act, Rows, Vectors>(sums, c, ldc, end);
-}
-
-template <Act act, int Rows, int Vectors>
-inline void code_tiles(int64_t& m, int64_t rows, const int16_t* a, int64_t lda, const int16_t* b, const float* scales, float* c,
-                       int64_t ldc, TileEnd end) {
-  const float* residual = end.residual;
-  for (; m + Rows <= rows; m += Rows) {
-    if (residual) end.residual = residual + m * end.ldr;
-    code_tile<act, Rows, Vectors>(a + m * lda, lda, lda, b, scales, c + m * ldc, ldc, end);
+  const float* w = job.weights + first;
+  for (int ky = 0; ky < job.kernel_h; ++ky, w += KernelW * kPanel) {
+    const float* in = job.rows[ky] + x * job.pixel_stride + first;
+    Vec taps[KernelW][Vectors];
+#pragma GCC unroll 5
+    for (int kx = 0; kx < KernelW; ++kx)
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) taps[kx][v] = V::load(w + kx * kPanel + v * V::width);
+#pragma GCC unroll 16
+    for (int column = 0; column < Pixels + KernelW - 1; ++column)
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) {
+        const Vec pixel = V::load(in + column * job.pixel_stride + v * V::width);
+#pragma GCC unroll 5
+        for (int kx = 0; kx < KernelW; ++kx)
+          if (column - kx >= 0 && column - kx < Pixels) acc[column - kx][v] = V::fma(taps[kx][v], pixel, acc[column - kx][v]);
+      }
   }
-}
-
-template <Act act, int Vectors>
-inline void code_rows(int64_t rows, const int16_t* a, int64_t lda, const int16_t* b, const float* scales, float* c, int64_t ldc,
-                      const TileEnd& end) {
-  int64_t m = 0;
-  code_tiles<act, V::code_rows, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
-  code_tiles<act, 1, Vectors>(m, rows, a, lda, b, scales, c, ldc, end);
-}
-
-void gemm_codes(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
-                const Epilogue& e) {
-  with_act(e.act, [&]<Act act>() {
-    const int64_t lda = code_stride(b.k);
-    for (int64_t p = first_panel; p < last_panel; ++p) {
-      const int64_t column = p * kPanel;
-      const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-      const TileEnd end{
-          e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns, e.codes,
-          column};
-      if (columns > V::width)
-        code_rows<act, 2>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
-      else
-        code_rows<act, 1>(m, a, lda, b.data + column * lda, b.scales + column, c + column, ldc, end);
-    }
-  });
-}
-
-void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, int16_t* out) {
-  const float* inverse = rule.inverse_scales;
-  for (int64_t r = 0; r < rows; ++r, in += lda, out += code_stride(k)) {
-    int64_t i = 0;
-    for (; i + V::width <= k; i += V::width) {
-      Vec x = V::load(in + i);
-      if (gate) x = V::mul(x, V::load(gate + i));
-      V::store_codes(out + i, to_code(x, V::load(inverse + i), rule));
-    }
-    if (i < k) {
-      alignas(64) float tail[V::width] = {};
-      alignas(64) int16_t codes[V::width];
-      for (int64_t j = i; j < k; ++j) tail[j - i] = gate ? in[j] * gate[j] : in[j];
-      V::store_codes(codes, to_code(V::load(tail), V::load(inverse + i), rule));
-      for (int64_t j = i; j < k; ++j) out[j] = codes[j - i];
-    }
-    if (k % 2) out[k] = 0;
-  }
-}
-
-void round_to_codes(float* x, int64_t pixels, int64_t channels, const CodeRule& rule) {
-  const float* inverse = rule.inverse_scales;
-  for (int64_t p = 0; p < pixels; ++p, x += channels) {
-    int64_t i = 0;
-    for (; i + V::width <= channels; i += V::width) V::store(x + i, to_code(V::load(x + i), V::load(inverse + i), rule));
-    if (i == channels) continue;
-    alignas(64) float tail[V::width] = {};
-    for (int64_t j = i; j < channels; ++j) tail[j - i] = x[j];
-    V::store(tail, to_code(V::load(tail), V::load(inverse + i), rule));
-    for (int64_t j = i; j < channels; ++j) x[j] = tail[j - i];
-  }
+  finish_depthwise<act, Pixels, Vectors>(acc, job, x, first, sums);
 }
 
 // KernelW: taps of a row, known when compiled (0: any).
@@ -313,18 +277,7 @@ inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
         for (int p = 0; p < Pixels; ++p) acc[p][v] = V::fma(tap, V::load(in + p * step + v * V::width), acc[p][v]);
       }
   }
-  bool whole = job.channels == Vectors * V::width;
-  for (int p = 0; p < Pixels; ++p) {
-    float* out = job.out + (x + p) * job.out_stride;
-    alignas(64) float tail[kPanel];
-    for (int v = 0; v < Vectors; ++v) {
-      Vec y = activate<act>(acc[p][v]);
-      sums[v] = V::add(sums[v], y);
-      V::store(whole ? out + v * V::width : tail + v * V::width, y);
-    }
-    if (!whole)
-      for (int j = 0; j < job.channels; ++j) out[j] = tail[j];
-  }
+  finish_depthwise<act, Pixels, Vectors>(acc, job, x, 0, sums);
 }
 
 template <Act act, int KernelW, int Vectors>
@@ -333,6 +286,17 @@ inline void depthwise_pixels(const DepthwiseRow& job) {
   Vec sums[Vectors];
   for (int v = 0; v < Vectors; ++v) sums[v] = V::zero();
   int64_t x = 0;
+  if constexpr (KernelW > 0)
+    if (job.stride == 1 && job.dilation == 1) {
+      // As many registers as there are: accumulators, taps and one pixel.
+      constexpr bool kBoth = KernelW == 3 || V::tile_rows >= 12;
+      constexpr int kBlock = kBoth ? kPixels : 2 * kPixels;
+      for (; x + kBlock <= job.width; x += kBlock)
+        if constexpr (kBoth)
+          depthwise_slide<act, KernelW, kBlock, Vectors>(job, x, 0, sums);
+        else
+          for (int v = 0; v < Vectors; ++v) depthwise_slide<act, KernelW, kBlock, 1>(job, x, v * V::width, sums + v);
+    }
   for (; x + kPixels <= job.width; x += kPixels) depthwise_tile<act, KernelW, kPixels, Vectors>(job, x, sums);
   for (; x < job.width; ++x) depthwise_tile<act, KernelW, 1, Vectors>(job, x, sums);
   if (job.sums)
@@ -421,10 +385,6 @@ void scale_rows(const PanelMatrix& b, const float* scale, float* out) {
       Vec s = V::set(scale[i]);
       for (int v = 0; v < 2; ++v) V::store(out + v * V::width, V::mul(V::load(in + v * V::width), s));
     }
-}
-
-constexpr KernelSet make_set(const char* name) {
-  return {name, kPanel, gemm, gemm_codes, quantize_rows, round_to_codes, depthwise_row, weighted_sum_row, activation, scale_rows};
 }
 
 }  // namespace

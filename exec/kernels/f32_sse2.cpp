@@ -5,6 +5,7 @@ namespace {
 struct V {
   using T = __m128;
   static constexpr int width = 4;
+  static constexpr bool halves = false;
   static constexpr int code_rows = 4;
   static constexpr int tile_rows = 6;
   using I = __m128i;
@@ -14,9 +15,10 @@ struct V {
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds
-  static void store_codes(int16_t* p, T x) {
-    const I wide = _mm_cvtps_epi32(x);
-    _mm_storel_epi64(reinterpret_cast<I*>(p), _mm_packs_epi32(wide, wide));
+  // Two vectors of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
+  static void store_codes(int16_t* p, T x, T y, float lowest) {
+    const I codes = _mm_packs_epi32(_mm_cvtps_epi32(x), _mm_cvtps_epi32(y));
+    _mm_storeu_si128(reinterpret_cast<I*>(p), _mm_max_epi16(codes, _mm_set1_epi16(static_cast<int16_t>(lowest))));
   }
   static T zero() { return _mm_setzero_ps(); }
   static T set(float x) { return _mm_set1_ps(x); }
@@ -43,7 +45,7 @@ struct V {
 }  // namespace
 }  // namespace cytodet
 
-#include "exec/kernels/f32_impl.h"
+#include "exec/kernels/code_impl.h"
 
 namespace cytodet {
 const KernelSet kSse2Kernels = make_set("sse2");

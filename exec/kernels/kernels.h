@@ -53,11 +53,12 @@ struct DepthwiseRow {
   const float* weights = nullptr;  // [kernel_h * kernel_w][panel]
   const float* bias = nullptr;     // [panel]
   Act act = Act::none;
-  float* out = nullptr;  // pixel x at out + x * out_stride
-  int64_t out_stride = 0;
-  int64_t width = 0;      // output pixels
-  int channels = 0;       // valid channels of the panel
-  float* sums = nullptr;  // [panel]: adds the row's outputs per channel; null: none
+  float* out = nullptr;          // pixel x at out + x * out_stride
+  uint16_t* half_out = nullptr;  // instead of out: the same as half floats; of sets with `halves`
+  int64_t out_stride = 0;        // elements between pixels
+  int64_t width = 0;             // output pixels
+  int channels = 0;              // valid channels of the panel
+  float* sums = nullptr;         // [panel]: adds the row's outputs per channel; null: none
 };
 
 // One input of a weighted sum, already upsampled by reading each pixel `repeat` times in x (rows are chosen by the caller).
@@ -69,7 +70,8 @@ struct WeightedRow {
 
 struct KernelSet {
   const char* name;
-  int panel;  // columns per panel and channels per depthwise block
+  bool halves;  // half floats can be stored and read
+  int panel;    // columns per panel and channels per depthwise block
 
   // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns [first_panel*panel, ...) of panels
   // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
@@ -78,8 +80,9 @@ struct KernelSet {
   // The same on codes: a[m, code_stride(k)], the epilogue on sum * scales[column] + bias.
   void (*gemm_codes)(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
                      int64_t ldc, const Epilogue& epilogue);
-  // Rows of codes out[rows][code_stride(k)] of in[rows][lda], each column times gate[column] first (null: 1).
-  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+  // Rows of codes out[rows][code_stride(k)] of in[rows][lda], each column times gate[column] first (null: 1). `in`: floats, or
+  // half floats.
+  void (*quantize_rows)(const void* in, bool half, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
                         int16_t* out);
   // x[pixels][channels] becomes its codes, still floats.
   void (*round_to_codes)(float* x, int64_t pixels, int64_t channels, const CodeRule& rule);
@@ -92,7 +95,8 @@ struct KernelSet {
 };
 
 const KernelSet& kernels(Isa isa);
-inline const KernelSet& kernels() { return kernels(isa()); }
+const KernelSet& kernels();              // of isa(), unless use_kernels chose others
+void use_kernels(const KernelSet& set);  // in plans compiled from now on; for tests of sets that this CPU lacks
 
 // Floats that a packed [k, n] takes, and packing from row-major; `panel` as in the KernelSet.
 int64_t packed_size(int64_t k, int64_t n, int panel);

@@ -13,6 +13,12 @@ const KernelSet& kernels(Isa isa) {
   return kSse2Kernels;
 }
 
+namespace {
+const KernelSet* chosen = nullptr;
+}
+const KernelSet& kernels() { return chosen ? *chosen : kernels(isa()); }
+void use_kernels(const KernelSet& set) { chosen = &set; }
+
 int64_t packed_size(int64_t k, int64_t n, int panel) { return k * ((n + panel - 1) / panel) * panel; }
 
 void pack_panels(const float* b, int64_t k, int64_t n, int panel, float* out) {

@@ -235,7 +235,7 @@ TEST(Int8Kernels, CodesOfEveryNumber) {
     std::vector<float> x{0,         -0.0f,           q.scale,         -q.scale, 1e30f, -1e30f, INFINITY,
                          -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    3};
     std::vector<int16_t> codes(static_cast<size_t>(code_stride(static_cast<int64_t>(x.size()))), 99);
-    set.quantize_rows(x.data(), 13, 1, 13, nullptr, rule, codes.data());
+    set.quantize_rows(x.data(), false, 13, 1, 13, nullptr, rule, codes.data());
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(codes[i] + q.zero_point, q.code(x[i])) << x[i];
     EXPECT_EQ(codes[13], 0);
     set.round_to_codes(x.data(), 1, 13, rule);
