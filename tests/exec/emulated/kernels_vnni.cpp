@@ -1,0 +1,2 @@
+#define EMULATE_VNNI
+#include "tests/exec/emulated/kernels.cpp"  // NOLINT
