@@ -25,6 +25,7 @@ const std::vector<Command>& commands() {
        setup_sensitivity},
       {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay",
        setup_detect},
+      {"collect", "Join the run folders of shards into one", "cytodet collect shard1 shard2 -o results", setup_collect},
       {"export", "Results in another form: GeoJSON for QuPath, CSV, heat map, crops, ...",
        "cytodet export results -o cells.geojson.gz", setup_export},
       {"report", "A run as one HTML file: tables, curves, pictures", "cytodet report results -o report.html --truth truth.json",

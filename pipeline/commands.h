@@ -27,6 +27,7 @@ std::function<int()> setup_calibrate(CLI::App& app);
 std::function<int()> setup_quantize(CLI::App& app);
 std::function<int()> setup_sensitivity(CLI::App& app);
 std::function<int()> setup_detect(CLI::App& app);
+std::function<int()> setup_collect(CLI::App& app);
 std::function<int()> setup_export(CLI::App& app);
 std::function<int()> setup_report(CLI::App& app);
 std::function<int()> setup_view(CLI::App& app);

@@ -1,42 +1,20 @@
 #include "pipeline/detect.h"
 
 #include <algorithm>
-#include <filesystem>
+#include <charconv>
+#include <cmath>
+#include <future>
 #include <limits>
 
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "core/timing.h"
+#include "pipeline/detect_open.h"
+#include "tiling/background.h"
+#include "tiling/tile_reading.h"
 
 namespace cytodet {
 namespace {
-
-struct OpenPicture {
-  size_t index;
-  std::shared_ptr<const Slide> slide;
-  bool tiled;
-  std::vector<Tile> tiles;
-};
-
-struct Job {
-  std::shared_ptr<OpenPicture> picture;  // null: the picture could not be opened
-  size_t index;
-  size_t tile = 0;
-  std::string problem;
-  double open_ms = 0;
-  std::vector<RawDetection> found;
-  PictureTimes times;
-};
-
-Tile whole(const Slide& slide) {
-  Tile t;
-  t.width = static_cast<int>(slide.width());
-  t.height = static_cast<int>(slide.height());
-  t.area = {0, 0, static_cast<double>(t.width), static_cast<double>(t.height)};
-  t.side = std::max(t.width, t.height);
-  t.slide_left = t.slide_top = t.slide_right = t.slide_bottom = true;
-  return t;
-}
 
 // Where a tile lies in the network's input: all tiles of a grid share one scale, so a tile cut short by a small slide stays
 // top-left.
@@ -57,16 +35,28 @@ double to_inner_edge(const Box& b, const Tile& t) {
   return std::max(d, 0.0);
 }
 
+struct Job {
+  std::shared_ptr<OpenPicture> picture;
+  std::optional<size_t> tile;  // empty: only the end of the picture
+  bool last = false;
+  std::string problem, damage;
+  bool bad = false, fell_back = false;
+  std::vector<RawDetection> found;
+  PictureTimes times;
+};
+
 class Batch {
  public:
-  Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
-        const std::function<void(PictureResult&)>& done, bool quiet)
-      : detector_(detector),
-        inputs_(inputs),
-        settings_(settings),
-        done_(done),
-        progress_(inputs.size() == 1 ? "detect" : "detect " + std::to_string(inputs.size()) + " inputs", -1, "tiles", quiet) {
+  Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings, const DetectHooks& hooks)
+      : detector_(detector), inputs_(inputs), settings_(settings), hooks_(hooks) {
+    if (!settings.roi.empty()) roi_.emplace(settings.roi);
+    open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks};
     report_.pictures.resize(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      report_.pictures[i].index = i;
+      report_.pictures[i].path = inputs[i];
+    }
+    open_ahead();
   }
 
   DetectReport run() {
@@ -74,61 +64,52 @@ class Batch {
     Pipeline<Job> pipeline{[this] { return produce(); }, [this](Job& j, int stream) { work(j, stream); },
                            [this](Job& j) { consume(j); }};
     pipeline.run(detector_.streams(), detector_.streams() * 2 + 1);
+    if (finishing_.valid()) finishing_.get();
     report_.wall_ms = watch.ms();
     return std::move(report_);
   }
 
  private:
+  void open_ahead() {
+    if (next_input_ >= inputs_.size()) return;
+    opening_ = std::async(std::launch::async, [this, index = next_input_] {
+      std::shared_ptr<OpenPicture> p = open_picture(inputs_[index], open_);
+      p->result.index = index;
+      return p;
+    });
+    ++next_input_;
+  }
+
   std::optional<Job> produce() {
-    if (current_ && next_tile_ >= current_->tiles.size()) current_.reset();
     if (!current_) {
-      if (next_input_ >= inputs_.size()) return std::nullopt;
-      size_t index = next_input_++;
-      Stopwatch watch;
-      try {
-        current_ = open(index);
-        next_tile_ = 0;
-        open_ms_ = watch.ms();
-      } catch (const Error& e) {
-        return Job{nullptr, index, 0, e.what(), 0, {}, {}};
-      }
+      if (!opening_.valid()) return std::nullopt;
+      current_ = opening_.get();
+      next_tile_ = 0;
+      open_ahead();
     }
-    Job job{current_, current_->index, next_tile_++, {}, open_ms_, {}, {}};
-    open_ms_ = 0;
+    Job job;
+    job.picture = current_;
+    if (next_tile_ < current_->tiles.size() && !current_->given_up) job.tile = next_tile_++;
+    job.last = !job.tile || next_tile_ == current_->tiles.size();
+    if (job.last) current_.reset();
     return job;
   }
 
-  std::shared_ptr<OpenPicture> open(size_t index) {
-    auto picture = std::make_shared<OpenPicture>();
-    picture->index = index;
-    picture->slide = open_slide(inputs_[index]);
-    const Slide& s = *picture->slide;
-    int64_t side = 2 * std::max(detector_.model().input.width, detector_.model().input.height);
-    picture->tiled =
-        settings_.mode == "slide" || (settings_.mode == "auto" && (s.levels.size() > 1 || s.width() > side || s.height() > side));
-    try {
-      if (picture->tiled)
-        picture->tiles = make_grid(s, settings_.tiling);
-      else if (s.width() > kMaxImagePixels / s.height())
-        throw Error("", "is too large to be shrunk as one image", "use --mode slide");
-      else
-        picture->tiles = {whole(s)};
-    } catch (const Error& e) {
-      throw e.within(inputs_[index]);
-    }
-    return picture;
-  }
-
   void work(Job& job, int stream) {
-    if (!job.picture) return;
-    const OpenPicture& p = *job.picture;
-    const Tile& tile = p.tiles[job.tile];
+    OpenPicture& p = *job.picture;
+    if (!job.tile || p.given_up) return;
+    const Tile& tile = p.tiles[*job.tile];
     try {
       Stopwatch watch;
-      Image image = read_tile(*p.slide, tile);
-      job.times.read_ms = watch.ms() + job.open_ms;
-      Letterbox box = p.tiled ? tile_letterbox(tile, image, detector_.model().input)
-                              : letterbox_of(image.width, image.height, detector_.model().input);
+      TileImage read = read_tile_anyway(*p.slide, tile);
+      job.times.read_ms = watch.ms();
+      job.bad = read.damaged;
+      job.fell_back = read.fell_back;
+      job.damage = std::move(read.damage);
+      if (read.damaged && p.bad_limit == 0) return;
+      const Image& image = read.image;
+      Letterbox box = p.result.slide ? tile_letterbox(tile, image, detector_.model().input)
+                                     : letterbox_of(image.width, image.height, detector_.model().input);
       Detector::StageTimes stages;
       Detections found = detector_.run(image, box, stream, stages);
       job.times.resize_ms = stages.resize_ms;
@@ -140,62 +121,93 @@ class Batch {
         job.found.push_back({d, tile.index, to_inner_edge(d.box, tile)});
       }
     } catch (const Error& e) {
-      job.problem = std::string(inputs_[p.index]) + ": " + e.what();
+      job.problem = p.result.path + ": " + e.what();
     } catch (const std::bad_alloc&) {
-      job.problem = std::string(inputs_[p.index]) + ": out of memory; use smaller tiles or fewer streams";
+      job.problem = p.result.path + ": out of memory; use smaller tiles or fewer streams";
     }
   }
 
   void consume(Job& job) {
-    PictureResult& r = report_.pictures[job.index];
-    r.path = inputs_[job.index];
-    if (r.problem.empty()) r.problem = job.problem;
-    if (!job.picture) {
-      finish(r);
-      return;
+    OpenPicture& p = *job.picture;
+    PictureResult& r = p.result;
+    if (!started_) {
+      started_ = true;
+      if (hooks_.started) hooks_.started(r.index, static_cast<int>(p.tiles.size()));
     }
-    const OpenPicture& p = *job.picture;
-    r.slide = p.tiled;
-    r.width = p.slide->width();
-    r.height = p.slide->height();
-    ++r.tiles;
+    if (job.tile && r.problem.empty()) {
+      take(p, job);
+      if (hooks_.tile) hooks_.tile(r.index);
+    }
+    if (!job.last) return;
+    started_ = false;
+    // One picture is finished at a time, beside the tiles of the next.
+    if (finishing_.valid()) finishing_.get();
+    finishing_ = std::async(std::launch::async, [this, picture = job.picture, pending = std::move(pending_)]() mutable {
+      finish(*picture, std::move(pending));
+    });
+    pending_ = {};
+  }
+
+  void take(OpenPicture& p, Job& job) {
+    PictureResult& r = p.result;
+    r.problem = job.problem;
     r.times.read_ms += job.times.read_ms;
     r.times.resize_ms += job.times.resize_ms;
     r.times.network_ms += job.times.network_ms;
     r.times.decode_ms += job.times.decode_ms;
-    pending_.insert(pending_.end(), job.found.begin(), job.found.end());
-    progress_.add();
-    if (job.tile + 1 < p.tiles.size()) return;
-    Stopwatch watch;
-    if (settings_.raw_only)
-      r.raw = std::move(pending_);
+    r.bad_tiles += job.bad;
+    r.fallback_tiles += job.fell_back;
+    if (r.damage.empty()) r.damage = job.damage;
+    if (r.bad_tiles > p.bad_limit)
+      r.problem = r.path + ": " + (p.bad_limit ? "more than " + std::to_string(p.bad_limit) : std::string("one")) + " of " +
+                  std::to_string(p.tiles.size()) + " tiles damaged (--max-bad-tiles " + settings_.max_bad_tiles +
+                  "): " + r.damage;
+    if (!r.problem.empty())
+      p.given_up = true;
     else
-      r.detections = merge_raw(pending_, p.tiled, settings_);
-    pending_.clear();
-    r.times.merge_ms = watch.ms();
-    finish(r);
+      pending_.insert(pending_.end(), job.found.begin(), job.found.end());
   }
 
-  void finish(PictureResult& r) {
-    if (!r.problem.empty()) r.detections.clear();
-    if (!done_) return;
-    try {
-      done_(r);
-    } catch (const Error& e) {
-      if (r.problem.empty()) r.problem = e.what();
+  void finish(OpenPicture& p, std::vector<RawDetection> pending) {
+    PictureResult& r = report_.pictures[p.result.index];
+    r = std::move(p.result);
+    if (r.done()) {
+      Stopwatch watch;
+      try {
+        if (settings_.raw_only)
+          r.raw = std::move(pending);
+        else
+          r.detections = merge_raw(pending, r.slide, settings_);
+        if (p.roi) std::erase_if(r.detections, [&](const Detection& d) { return !p.roi->holds(d.box); });
+      } catch (const std::bad_alloc&) {
+        r.problem = r.path + ": out of memory while merging; use a higher --score";
+      }
+      r.times.merge_ms = watch.ms();
     }
+    if (hooks_.done) try {
+        hooks_.done(r);
+      } catch (const Error& e) {
+        if (r.problem.empty()) r.problem = e.what();
+        r.detections.clear();
+      }
+    r.mask = {};
   }
 
   Detector& detector_;
   const std::vector<std::string>& inputs_;
   const DetectSettings& settings_;
-  const std::function<void(PictureResult&)>& done_;
-  Progress progress_;
+  const DetectHooks& hooks_;
+  std::optional<RoiSource> roi_;
+  OpenOptions open_;
   DetectReport report_;
+  // Of produce:
+  std::future<std::shared_ptr<OpenPicture>> opening_;
   std::shared_ptr<OpenPicture> current_;
   size_t next_input_ = 0, next_tile_ = 0;
-  double open_ms_ = 0;
+  // Of consume:
+  bool started_ = false;
   std::vector<RawDetection> pending_;
+  std::future<void> finishing_;
 };
 
 }  // namespace
@@ -204,6 +216,9 @@ void fields(Fields& f, DetectSettings& s) {
   f("mode", s.mode);
   f("tiling", s.tiling);
   f("merge", s.merge);
+  f("background", s.background);
+  f("roi", s.roi);
+  f("max_bad_tiles", s.max_bad_tiles);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
   f("score", s.score);
@@ -217,6 +232,19 @@ void check(const DetectSettings& s) {
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
   check(s.tiling);
   merge({}, s.merge);
+  background_method(s.background);
+  bad_tile_limit(s.max_bad_tiles, 0);
+}
+
+int bad_tile_limit(const std::string& text, int tiles) {
+  const bool share = text.ends_with('%');
+  double value = -1;
+  const char* end = text.data() + text.size() - (share ? 1 : 0);
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  const bool number = error == std::errc() && stopped == end && value >= 0 && value <= (share ? 100 : 2e9);
+  if (!number || (!share && value != std::floor(value)))
+    throw UsageError("max_bad_tiles", "must be a number of tiles or a share such as 5%, not \"" + text + "\"");
+  return static_cast<int>(share ? std::floor(value / 100 * tiles) : value);
 }
 
 ModelFile with_settings(ModelFile model, const DetectSettings& s) {
@@ -244,28 +272,18 @@ int DetectReport::failed() const {
 }
 
 DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
-                    const std::function<void(PictureResult&)>& done, bool quiet) {
+                    const DetectHooks& hooks) {
   check(settings);
-  return Batch(detector, inputs, settings, done, quiet).run();
+  return Batch(detector, inputs, settings, hooks).run();
 }
 
-std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) {
-  std::vector<std::string> files;
-  for (const std::string& input : inputs) {
-    std::error_code error;
-    if (!std::filesystem::is_directory(input, error)) {
-      files.push_back(input);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (const auto& entry : std::filesystem::directory_iterator(input, error))
-      if (entry.is_regular_file() && entry.path().filename().string()[0] != '.') found.push_back(entry.path().string());
-    if (error) throw Error(input, "cannot list the folder: " + error.message());
-    if (found.empty()) throw Error(input, "the folder holds no files");
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
+DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+                    const std::function<void(PictureResult&)>& done, bool quiet) {
+  Progress progress(inputs.size() == 1 ? "detect" : "detect " + std::to_string(inputs.size()) + " inputs", -1, "tiles", quiet);
+  DetectHooks hooks;
+  hooks.done = done;
+  hooks.tile = [&](size_t) { progress.add(); };
+  return detect(detector, inputs, settings, hooks);
 }
 
 }  // namespace cytodet

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "eval/results.h"
+#include "core/image.h"
 #include "pipeline/detector.h"
 #include "tiling/grid.h"
 #include "tiling/merge.h"
@@ -19,6 +18,9 @@ struct DetectSettings {
                               // the input's side
   TilingSettings tiling;
   MergeSettings merge;
+  std::string background = "none";   // a row of background_methods(); of slides
+  std::string roi;                   // regions of interest, see RoiSource; empty: all is looked at
+  std::string max_bad_tiles = "5%";  // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;
   std::optional<double> score;  // least score of a detection; none: the model file's
@@ -26,6 +28,9 @@ struct DetectSettings {
 };
 void fields(Fields& f, DetectSettings& s);
 void check(const DetectSettings& s);
+
+// Most bad tiles of `tiles` that are tolerated. Throws UsageError when the text is neither a number nor a share.
+int bad_tile_limit(const std::string& max_bad_tiles, int tiles);
 
 // The model with what the settings say of it.
 ModelFile with_settings(ModelFile model, const DetectSettings& s);
@@ -44,19 +49,33 @@ Detections merge_raw(const std::vector<RawDetection>& raw, bool tiled, const Det
 
 // Milliseconds per stage, summed over a picture's tiles.
 struct PictureTimes {
-  double read_ms = 0, resize_ms = 0, network_ms = 0, decode_ms = 0, merge_ms = 0;
-  double total_ms() const { return read_ms + resize_ms + network_ms + decode_ms + merge_ms; }
+  double open_ms = 0, read_ms = 0, resize_ms = 0, network_ms = 0, decode_ms = 0, merge_ms = 0, write_ms = 0;
+  double total_ms() const {
+    return open_ms + read_ms + resize_ms + network_ms + decode_ms + merge_ms;
+  }  // to write is the caller's
 };
 
 struct PictureResult {
+  size_t index = 0;  // among the inputs
   std::string path;
-  std::string problem;  // empty: done
-  bool slide = false;
+  std::string problem;  // not empty: failed
+  std::string skipped;  // not empty: nothing to run, and why
+  bool slide = false;   // cut into tiles
   int64_t width = 0, height = 0;
-  int tiles = 0;
-  Detections detections;  // ranked, level-0 pixels
-  std::vector<RawDetection> raw;  // instead, with raw_only
+  std::optional<double> mpp;  // of level 0
+  std::string mpp_source;
+  int tiles = 0;                                // of the grid
+  int background_tiles = 0, outside_tiles = 0;  // of these, not run: bare glass, no region of interest
+  int bad_tiles = 0, fallback_tiles = 0;        // run, but damaged in places; read from a finer level
+  std::string damage;                           // the first damage met
+  Detections detections;                        // ranked, level-0 pixels
+  std::vector<RawDetection> raw;                // instead, with raw_only
   PictureTimes times;
+  std::string mask_method;  // of the mask
+  Image mask;               // when asked for: the slide, small, background darkened
+
+  bool done() const { return problem.empty() && skipped.empty(); }
+  int tiles_run() const { return tiles - background_tiles - outside_tiles; }
 };
 
 struct DetectReport {
@@ -65,12 +84,31 @@ struct DetectReport {
   int failed() const;
 };
 
-// Runs all inputs; a bad one is reported in its result and never stops the others. `done` (may be empty) is called in input order
-// when a picture is finished; what it throws counts as the picture's problem. Memory is bounded by streams and tile size.
+// What a caller may hear while a batch runs. `started` and `tile` come from one thread, `done` from another, each in
+// the order of the inputs.
+struct DetectHooks {
+  std::function<void(size_t input, int tiles)> started;  // a picture's tiles that will be run
+  std::function<void(size_t input)> tile;                // one more of them is done
+  std::function<void(PictureResult&)> done;  // an Error it throws is the picture's problem. It may move the detections away.
+  bool masks = false;                        // make PictureResult::mask
+};
+
+// Runs all inputs; a bad one is reported in its result and never stops the others. The next picture is opened, and its tiles are
+// run, while the last one's are merged and written. Memory is bounded by streams and tile size, and the detections that are kept.
+// The result depends neither on streams nor on the order in which tiles are done.
+DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+                    const DetectHooks& hooks);
+
+// With progress on stderr.
 DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
                     const std::function<void(PictureResult&)>& done = {}, bool quiet = false);
 
-// Files and folders (not nested) -> files, sorted within a folder. Throws Error on a folder without files.
+// Files, folders (not nested), patterns ("slides/*.svs") and lists ("@list.txt": one of these a line, relative to the list; empty
+// lines and those that start with # do not count) -> files, each once, sorted within a folder or pattern. Throws Error on a
+// folder without files, a pattern that matches nothing, a list that cannot be read.
 std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
+
+// A text, judged by its extension, such as lies beside images: truth, licence, notes.
+bool is_text(const std::string& file);
 
 }  // namespace cytodet

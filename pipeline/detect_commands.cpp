@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "eval/coco.h"
 #include "pipeline/commands.h"
+#include "pipeline/detect_folder.h"
 #include "pipeline/error_report.h"
 #include "pipeline/measure.h"
 #include "pipeline/run_config.h"
@@ -23,7 +24,7 @@ struct DetectFlags {
   std::string model, config;
   int tile = 0, overlap = -1, level = -1, streams = -1, threads = 0, detections = 0;
   double mpp = 0, assume_mpp = 0, scale = 0, score = -1, iou = -1;
-  std::string mode, merge, nms, hint;
+  std::string mode, merge, nms, hint, background, roi, max_bad_tiles;
   bool quiet = false;
 
   void add(CLI::App& app) {
@@ -41,6 +42,9 @@ struct DetectFlags {
     app.add_option("--nms", nms, "hard or gaussian");
     app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
     app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms, greedy_nmm, nmm, wbf");
+    app.add_option("--roi", roi, "Regions of interest: GeoJSON, competition or COCO file, or a folder of them");
+    app.add_option("--background", background, "Skip bare glass: none, otsu, variance");
+    app.add_option("--max-bad-tiles", max_bad_tiles, "Damaged tiles that a slide may have: a number, or a share such as 5%");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
     app.add_option("--threads", threads, "Threads inside one network");
     app.add_option("--hint", hint, "What streams and threads are chosen for, where not given: throughput or latency");
@@ -64,6 +68,9 @@ struct DetectFlags {
     if (scale != 0) d.tiling.scale = scale;
     if (!merge.empty()) d.merge.method = merge;
     if (iou >= 0) d.merge.iou = iou;
+    if (!roi.empty()) d.roi = roi;
+    if (!background.empty()) d.background = background;
+    if (!max_bad_tiles.empty()) d.max_bad_tiles = max_bad_tiles;
     if (streams >= 0) d.streams = streams;
     if (threads > 0) d.threads_per_stream = threads;
     if (score >= 0) d.score = score;
@@ -87,6 +94,18 @@ struct DetectFlags {
   }
 };
 
+int detect_command(Detector detector, const RunConfig& c, const FolderOptions& options, bool timing) {
+  const FolderRun run = detect_to_folder(detector, c, options);
+  const std::vector<SlideState>& slides = run.state.inputs;
+  if (slides.size() > 1) std::fputs((run_table(run.state) + "\n").c_str(), stdout);
+  int64_t boxes = 0;
+  for (const SlideState& s : slides) boxes += s.detections;
+  std::printf("%d of %zu inputs done, %lld detections in %s\n", run.state.count("done"), slides.size(),
+              static_cast<long long>(boxes), RunFolder{c.output}.detections_json().c_str());
+  if (timing) std::fputs(timing_table(run.report).c_str(), stdout);
+  return exit_of(run.state);
+}
+
 }  // namespace
 
 std::function<int()> setup_detect(CLI::App& app) {
@@ -95,17 +114,22 @@ std::function<int()> setup_detect(CLI::App& app) {
     std::string out, truth;
     bool overlay = false, timing = false;
     double overlay_score = -1;
-    std::string overlay_format;
+    std::string overlay_format, shard, log = "text";
+    FolderOptions folder;
   };
   auto o = std::make_shared<Options>();
   o->add(app);
-  app.add_option("INPUT", o->inputs, "Images, slides, folders");
+  app.add_option("INPUT", o->inputs, "Images, slides, folders, patterns (\"slides/*.svs\"), lists (@list.txt)");
   app.add_option("-o,--out", o->out, "Folder for the results");
   app.add_option("--truth", o->truth, "COCO truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
   app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
   app.add_option("--overlay-score", o->overlay_score, "Least score of a box in the picture");
   app.add_flag("--timing", o->timing, "Print the timing table");
+  app.add_flag("--resume", o->folder.resume, "Keep what an earlier start finished with the same settings");
+  app.add_option("--shard", o->shard, "i/n: only every n-th slide of the list, from the i-th on; see collect");
+  app.add_flag("--mask-picture", o->folder.mask_picture, "Also a picture per slide of what --background skips");
+  app.add_option("--log", o->log, "text, or json: one object a line on stderr")->check(CLI::IsMember({"text", "json"}));
   return [o] {
     RunConfig c = o->settings();
     if (!o->inputs.empty()) c.inputs = o->inputs;
@@ -118,15 +142,15 @@ std::function<int()> setup_detect(CLI::App& app) {
     if (o->overlay_score >= 0) c.overlay_score = o->overlay_score;
     if (!o->overlay_format.empty()) c.overlay_format = o->overlay_format;
     if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
-    Detector detector = o->detector(c);
-    std::vector<int64_t> ids;
-    DetectReport report = detect_to_folder(detector, c, ids, o->quiet);
-    size_t boxes = 0;
-    for (const PictureResult& r : report.pictures) boxes += r.detections.size();
-    std::printf("%zu of %zu inputs done, %zu detections in %s\n", report.pictures.size() - static_cast<size_t>(report.failed()),
-                report.pictures.size(), boxes, (std::filesystem::path(c.output) / "detections.json").c_str());
-    if (o->timing) std::fputs(timing_table(report).c_str(), stdout);
-    return exit_of(report);
+    if (!o->shard.empty()) parse_shard(o->shard, o->folder);
+    o->folder.log = {o->log == "json", o->quiet};
+    try {
+      return detect_command(o->detector(c), c, o->folder, o->timing);
+    } catch (const Error& e) {
+      if (!o->folder.log.json) throw;
+      RunLog(o->folder.log).error(e.what());
+      return static_cast<int>(e.code());
+    }
   };
 }
 
@@ -166,7 +190,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     DetectionSet set;
     Json report_json;
     int code = 0;
-    std::string table;
+    std::string table, roi = o->roi;
     std::vector<std::string> inputs;
     if (!o->errors.worst.empty() && !o->detections_file.empty() && o->images.empty())
       throw UsageError("--worst", "needs --images", "name the folder of the truth's images");
@@ -180,6 +204,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       RunConfig c = o->settings();
       if (!o->images.empty()) c.inputs = o->images;
       if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
+      roi = c.detect.roi;
       Detector detector = o->detector(c);
       inputs = pictures_of(truth, c.inputs, o->truth);
       DetectReport report = detect(
@@ -198,6 +223,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (o->timing) table = timing_table(report);
       code = exit_of(report);
     }
+    if (!roi.empty()) keep_in_roi(RoiSource(roi), truth, set);
     Scores scores = score(truth, set, options);
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);

@@ -1,5 +1,6 @@
 #include "pipeline/measure.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -9,6 +10,13 @@ namespace cytodet {
 namespace {
 
 std::string name_of_file(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
+void add(DetectionSet& set, int32_t image, int32_t category, const Detection& d) {
+  set.image.push_back(image);
+  set.category.push_back(category);
+  set.boxes.insert(set.boxes.end(), {d.box.x0, d.box.y0, d.box.width(), d.box.height()});
+  set.scores.push_back(static_cast<double>(d.score));
+}
 
 }  // namespace
 
@@ -50,7 +58,7 @@ DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelF
   DetectionSet set;
   int unknown = 0;
   for (const PictureResult& r : report.pictures) {
-    if (!r.problem.empty()) continue;
+    if (!r.done()) continue;
     int image = truth.image_named(std::filesystem::path(r.path).filename().string());
     if (image < 0) {
       ++unknown;
@@ -59,14 +67,67 @@ DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelF
     for (const Detection& d : r.detections) {
       int category = truth.category_index(model.category_id(d.category));
       if (category < 0) continue;
-      set.image.push_back(image);
-      set.category.push_back(category);
-      set.boxes.insert(set.boxes.end(), {d.box.x0, d.box.y0, d.box.width(), d.box.height()});
-      set.scores.push_back(static_cast<double>(d.score));
+      add(set, image, category, d);
     }
   }
   if (unknown) set.warnings.push_back(std::to_string(unknown) + " pictures are not in the truth; they are not scored");
   return set;
+}
+
+DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth) {
+  DetectionSet set;
+  int unknown = 0;
+  for_each_done(folder, state, [&](const SlideState& s, BoxesReader& reader) {
+    const int image = truth.image_named(name_of_file(s.path));
+    unknown += image < 0;
+    for (Detection d; image >= 0 && reader.next(d);) {
+      const auto c = static_cast<size_t>(d.category);
+      const int category = c < state.model.category_ids.size() ? truth.category_index(state.model.category_ids[c]) : -1;
+      if (category >= 0) add(set, image, category, d);
+    }
+  });
+  if (unknown) set.warnings.push_back(std::to_string(unknown) + " pictures are not in the truth; they are not scored");
+  return set;
+}
+
+void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {
+  std::vector<std::optional<Roi>> of_image;
+  for (const TruthImage& image : truth.images) of_image.push_back(regions.of(image.file_name));
+  auto inside = [&](int32_t image, const double* b) {
+    const std::optional<Roi>& roi = of_image[static_cast<size_t>(image)];
+    return roi && roi->contains(b[0] + b[2] / 2, b[1] + b[3] / 2);
+  };
+  size_t n = 0;
+  for (size_t i = 0; i < truth.size(); ++i) {
+    const std::string& category = truth.categories[static_cast<size_t>(truth.category[i])].name;
+    if (category == "roi" || category == "ROI" || !inside(truth.image[i], &truth.boxes[4 * i])) continue;
+    truth.image[n] = truth.image[i];
+    truth.category[n] = truth.category[i];
+    std::copy_n(truth.boxes.begin() + static_cast<std::ptrdiff_t>(4 * i), 4,
+                truth.boxes.begin() + static_cast<std::ptrdiff_t>(4 * n));
+    truth.areas[n] = truth.areas[i];
+    truth.crowd[n] = truth.crowd[i];
+    truth.ids[n++] = truth.ids[i];
+  }
+  truth.image.resize(n);
+  truth.category.resize(n);
+  truth.boxes.resize(4 * n);
+  truth.areas.resize(n);
+  truth.crowd.resize(n);
+  truth.ids.resize(n);
+  n = 0;
+  for (size_t i = 0; i < set.size(); ++i) {
+    if (!inside(set.image[i], &set.boxes[4 * i])) continue;
+    set.image[n] = set.image[i];
+    set.category[n] = set.category[i];
+    std::copy_n(set.boxes.begin() + static_cast<std::ptrdiff_t>(4 * i), 4,
+                set.boxes.begin() + static_cast<std::ptrdiff_t>(4 * n));
+    set.scores[n++] = set.scores[i];
+  }
+  set.image.resize(n);
+  set.category.resize(n);
+  set.boxes.resize(4 * n);
+  set.scores.resize(n);
 }
 
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,

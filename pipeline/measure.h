@@ -6,6 +6,8 @@
 
 #include "eval/coco.h"
 #include "pipeline/detect.h"
+#include "pipeline/run_folder.h"
+#include "tiling/roi.h"
 
 namespace cytodet {
 
@@ -15,6 +17,11 @@ std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::
 Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures);
 // Failed pictures and those that the truth does not know are left out.
 DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model);
+// The detections of a run folder's done slides.
+DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth);
+// Leaves only what lies in regions of interest, by the centres of boxes: truth, and detections of it. Nothing is left of images
+// that have no region. Annotations that are regions themselves (category "roi") go as well.
+void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set);
 // AP (stats[0]) of the pictures, all of which the truth names. Throws Error when one fails.
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options);

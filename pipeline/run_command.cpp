@@ -10,6 +10,7 @@
 #include "eval/coco.h"
 #include "graph/io.h"
 #include "pipeline/commands.h"
+#include "pipeline/detect_folder.h"
 #include "pipeline/measure.h"
 #include "pipeline/run_config.h"
 #include "pipeline/timing_report.h"
@@ -25,19 +26,18 @@ ScoreOptions score_options(const RunConfig& c) {
 
 int run_float(const RunConfig& c) {
   Detector detector(with_settings(load_model(c.model), c.detect), {c.detect.streams, c.detect.threads_per_stream});
-  std::vector<int64_t> ids;
-  DetectReport report = detect_to_folder(detector, c, ids);
+  const FolderRun run = detect_to_folder(detector, c);
   if (!c.truth.empty()) {
     Truth truth = read_truth(c.truth);
-    Scores scores = score(truth, to_set(report, truth, detector.model()), score_options(c));
+    Scores scores = score(truth, to_set({c.output}, run.state, truth), score_options(c));
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n").c_str(), stdout);
     if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
     write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
   }
-  std::fputs(timing_table(report).c_str(), stdout);
+  std::fputs(timing_table(run.report).c_str(), stdout);
   std::printf("results in %s\n", c.output.c_str());
-  return exit_of(report);
+  return exit_of(run.state);
 }
 
 // One precision of the comparison.
@@ -53,21 +53,20 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
   c.model = model.string();
   c.output = (std::filesystem::path(c.output) / precision).string();
   Detector detector(with_settings(load_model(c.model), c.detect), {c.detect.streams, c.detect.threads_per_stream});
-  std::vector<int64_t> ids;
-  const DetectReport report = detect_to_folder(detector, c, ids);
-  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(report)};
+  const FolderRun run = detect_to_folder(detector, c);
+  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run.state)};
   if (!c.truth.empty()) {
     const Truth truth = truth_of(read_truth(c.truth), c.inputs);
-    const Scores scores = score(truth, to_set(report, truth, detector.model()), score_options(c));
+    const Scores scores = score(truth, to_set({c.output}, run.state, truth), score_options(c));
     warn(scores.warnings);
     row.stats = scores.stats;
     write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
   }
   std::vector<double> ms;
-  for (const PictureResult& r : report.pictures)
-    if (r.problem.empty()) ms.push_back(r.times.network_ms);
+  for (const PictureResult& r : run.report.pictures)
+    if (r.done()) ms.push_back(r.times.network_ms);
   row.ms = median(ms);
-  row.rate = 1000 * static_cast<double>(ms.size()) / report.wall_ms;
+  row.rate = 1000 * static_cast<double>(ms.size()) / run.report.wall_ms;
   return row;
 }
 

@@ -16,7 +16,7 @@ void fields(Fields& f, EvaluateSettings& s);
 
 struct RunConfig {
   std::string model;                   // model file or graph; paths are relative to the config
-  std::vector<std::string> inputs;     // images, slides, folders
+  std::vector<std::string> inputs;     // images, slides, folders, patterns, @lists
   std::string truth;                   // COCO; empty: no scoring
   std::string output = "out";          // folder
   bool overlay = false;                // also a picture with boxes per input
@@ -31,9 +31,5 @@ void fields(Fields& f, RunConfig& s);
 // Reads, checks, and makes paths relative to the config's folder.
 RunConfig read_run_config(const std::filesystem::path& path);
 RunConfig parse_run_config(const Json& json, const std::filesystem::path& path);
-
-// Detects on `config.inputs` and writes into `output`: detections.json (COCO), <name>.json (competition) per picture, <name>.png
-// with overlay, run.json. Image ids are the truth's when it knows the file name, else 1, 2, ... in input order. `ids` gets them.
-DetectReport detect_to_folder(Detector& detector, const RunConfig& config, std::vector<int64_t>& ids, bool quiet = false);
 
 }  // namespace cytodet

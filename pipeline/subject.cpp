@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 
 #include "core/error.h"
 #include "graph/case.h"
@@ -61,12 +60,6 @@ void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
   } catch (const Error& e) {
     throw e.within(path);
   }
-}
-
-// Texts often lie beside images: truth, licence, notes.
-bool is_text(const std::string& file) {
-  static const std::set<std::string> kTexts{"", ".json", ".txt", ".md", ".csv", ".xml", ".yaml", ".yml"};
-  return kTexts.contains(std::filesystem::path(file).extension().string());
 }
 
 std::vector<std::string> samples_of(const Subject& s, const std::string& images) {

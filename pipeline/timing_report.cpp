@@ -12,6 +12,7 @@ struct Stage {
   double (*get)(const PictureTimes&);
 };
 constexpr Stage kStages[] = {
+    {"open", [](const PictureTimes& t) { return t.open_ms; }},
     {"read", [](const PictureTimes& t) { return t.read_ms; }},
     {"resize", [](const PictureTimes& t) { return t.resize_ms; }},
     {"network", [](const PictureTimes& t) { return t.network_ms; }},
@@ -26,15 +27,15 @@ Json timing_json(const DetectReport& report) {
   Json j;
   double pixels = 0, tiles = 0, pictures = 0;
   for (const PictureResult& r : report.pictures) {
-    if (!r.problem.empty()) continue;
+    if (!r.done()) continue;
     pixels += static_cast<double>(r.width) * static_cast<double>(r.height);
-    tiles += r.tiles;
+    tiles += r.tiles_run();
     ++pictures;
   }
   for (const Stage& stage : kStages) {
     std::vector<double> ms;
     for (const PictureResult& r : report.pictures)
-      if (r.problem.empty()) ms.push_back(stage.get(r.times));
+      if (r.done()) ms.push_back(stage.get(r.times));
     j["stages"][stage.name] = {{"median_ms", median(ms)}, {"p95_ms", percentile(ms, 95)}};
   }
   double seconds = report.wall_ms / 1000;

@@ -62,8 +62,9 @@ double working_scale(const Slide& slide, const TilingSettings& s) {
   if (s.mpp) {
     std::optional<double> own = slide.mpp_x ? slide.mpp_x : s.assume_mpp;
     if (!own)
-      throw Error("", "does not say its micrometres per pixel (no openslide.mpp-x, no TIFF XResolution)", "give --assume-mpp");
-    return std::min(1.0, *own / *s.mpp);
+      throw Error("", "does not say its micrometres per pixel (looked for openslide.mpp-x and a TIFF XResolution of a scanner)",
+                  "give --assume-mpp");
+    return *own / *s.mpp;
   }
   return s.scale.value_or(1.0);
 }

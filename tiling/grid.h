@@ -34,7 +34,8 @@ struct Tile {
   bool slide_left = false, slide_top = false, slide_right = false, slide_bottom = false;  // edges that are the slide's own
 };
 
-// Working pixels per level-0 pixel. Errors: a level that does not exist, an mpp for a slide that has none.
+// Working pixels per level-0 pixel; above 1 only where mpp asks for more than the slide holds. Errors: a level that does not
+// exist, an mpp for a slide that has none.
 double working_scale(const Slide& slide, const TilingSettings& s);
 
 // Rows of tiles that cover the slide, left to right, top to bottom; the last row and column are shifted inwards. Tiles are read

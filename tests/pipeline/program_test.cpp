@@ -99,8 +99,8 @@ TEST_F(Program, RunConfigDoesAllStages) {
   Output o = run({"run", put("c.json", c.dump())});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("maxDets=5000"));
-  EXPECT_THAT(names(path("result")),
-              ::testing::ElementsAre("blood-mosaic.json", "blood-mosaic.png", "detections.json", "run.json", "scores.json"));
+  EXPECT_THAT(names(path("result")), ::testing::ElementsAre("blood-mosaic.json", "blood-mosaic.png", "boxes", "detections.json",
+                                                            "run.json", "scores.json"));
 }
 
 TEST_F(Program, OptimizedGraphIsReadBack) {

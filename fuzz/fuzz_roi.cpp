@@ -1,0 +1,17 @@
+#include "fuzz/driver.h"
+#include "tiling/roi.h"
+
+std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/roi"}; }
+
+void fuzz_one(std::string_view bytes) {
+  static const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("fuzz-roi-" + std::to_string(::getpid()) + ".json");
+  cytodet::write_file(file, bytes);
+  struct Remove {
+    ~Remove() { std::filesystem::remove(file); }
+  } remove;
+  if (auto roi = cytodet::RoiSource(file).of("a.tif")) {
+    roi->touches({0, 0, 50, 50});
+    roi->contains(20, 20);
+  }
+}

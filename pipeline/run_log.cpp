@@ -1,0 +1,109 @@
+#include "pipeline/run_log.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace cytodet {
+
+RunLog::RunLog(const LogOptions& options) : options_(options), terminal_(::isatty(2) == 1) {}
+
+void RunLog::json(const Json& event) {
+  std::fputs((event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stderr);
+}
+
+void RunLog::start(std::vector<int64_t> bytes, int kept) {
+  std::lock_guard lock(mutex_);
+  bytes_ = std::move(bytes);
+  for (int64_t b : bytes_) total_bytes_ += static_cast<double>(std::max<int64_t>(1, b));
+  if (options_.json) json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}});
+}
+
+void RunLog::started(size_t slide, int tiles) {
+  std::lock_guard lock(mutex_);
+  bytes_before_ += bytes_current_;
+  bytes_current_ = static_cast<double>(std::max<int64_t>(1, bytes_.at(slide)));
+  tiles_current_ = tiles;
+  tiles_of_current_ = 0;
+}
+
+void RunLog::tile() {
+  std::lock_guard lock(mutex_);
+  ++tiles_;
+  ++tiles_of_current_;
+  const double now = watch_.ms();
+  if (options_.quiet || now - last_ms_ < (options_.json ? 1000 : terminal_ ? 100 : 5000)) return;
+  last_ms_ = now;
+  progress(false);
+}
+
+void RunLog::progress(bool last) {
+  const double seconds = std::max(watch_.ms() / 1000, 1e-6), rate = static_cast<double>(tiles_) / seconds;
+  double done = bytes_before_;
+  if (tiles_current_ > 0) done += bytes_current_ * tiles_of_current_ / tiles_current_;
+  const double share = last ? 1 : total_bytes_ > 0 ? std::min(1.0, done / total_bytes_) : 0;
+  const double left = share > 0 ? seconds * (1 - share) / share : 0;
+  if (options_.json) {
+    json({{"event", "progress"},
+          {"slides_done", slides_done_},
+          {"slides", bytes_.size()},
+          {"tiles", tiles_},
+          {"tiles_per_s", rate},
+          {"seconds_left", left}});
+    return;
+  }
+  char bar[21] = {}, line[200];
+  for (int i = 0; i < 20; ++i) bar[i] = i < static_cast<int>(share * 20) ? '#' : '.';
+  const auto whole = static_cast<long long>(left);
+  std::snprintf(line, sizeof line, "detect [%s] %d/%zu slides, %lld tiles, %.1f tiles/s, %lld:%02lld:%02lld left", bar,
+                slides_done_, bytes_.size(), static_cast<long long>(tiles_), rate, whole / 3600, whole / 60 % 60, whole % 60);
+  std::fprintf(stderr, terminal_ ? (last ? "\r%s\033[K\n" : "\r%s\033[K") : "%s\n", line);
+  shown_ = !last;
+}
+
+void RunLog::slide(const SlideState& s) {
+  {
+    std::lock_guard lock(mutex_);
+    ++slides_done_;
+    if (options_.json)
+      json({{"event", "slide"},
+            {"path", s.path},
+            {"name", s.name},
+            {"state", s.state},
+            {"reason", s.reason},
+            {"tiles", s.tiles},
+            {"bad_tiles", s.bad_tiles},
+            {"detections", s.detections}});
+  }
+  if (s.state == "failed") error(s.reason);
+  if (s.state == "skipped") warning(s.path + ": skipped: " + s.reason);
+  if (s.state != "done" || s.damage.empty()) return;
+  std::string counts;
+  if (s.bad_tiles) counts = std::to_string(s.bad_tiles) + " damaged tiles filled with white";
+  if (s.fallback_tiles)
+    counts += (counts.empty() ? "" : ", ") + std::to_string(s.fallback_tiles) + " read from a finer level, theirs being damaged";
+  warning(s.path + ": " + counts + "; first: " + s.damage);
+}
+
+void RunLog::message_of(const char* kind, const std::string& message) {
+  std::lock_guard lock(mutex_);
+  if (options_.json)
+    json({{"event", kind}, {"message", message}});
+  else
+    std::fprintf(stderr, "%scytodet: %s: %s\n", shown_ && terminal_ ? "\r\033[K" : "", kind, message.c_str());
+}
+
+void RunLog::end(const RunState& s) {
+  std::lock_guard lock(mutex_);
+  if (options_.json)
+    json({{"event", "end"},
+          {"done", s.count("done")},
+          {"failed", s.count("failed")},
+          {"skipped", s.count("skipped")},
+          {"seconds", watch_.ms() / 1000}});
+  else if (shown_ || (!options_.quiet && tiles_ > 0))
+    progress(true);
+}
+
+}  // namespace cytodet

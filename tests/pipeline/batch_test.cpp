@@ -1,0 +1,378 @@
+// Batches of slides as a user runs them: run folder, resuming after kill -9, shards, damage, regions, background.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/file.h>
+
+#include <chrono>
+#include <map>
+#include <random>
+#include <thread>
+
+#include "pipeline/detect.h"
+#include "pipeline/run_folder.h"
+#include "tests/pipeline/program.h"
+#include "tiling/image_io.h"
+#include "tiling/region.h"
+
+namespace cytodet::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const std::string kSlide = kSource + "/tests/data/slides/blood-mosaic.tif", kImages = kSource + "/tests/data/bccd/";
+
+class BatchRuns : public ProgramTest {
+ protected:
+  std::vector<std::string> command(const std::string& out, const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments{"detect", "--model", kModel, "-o", path(out), "--quiet"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  // A folder of small slides.
+  std::string slides(int count) const {
+    std::filesystem::create_directory(folder / "slides");
+    int n = 0;
+    for (const auto& e : std::filesystem::directory_iterator(kImages))
+      if (e.path().extension() == ".jpg" && n++ < count)
+        std::filesystem::copy_file(e.path(), folder / "slides" / e.path().filename());
+    return path("slides");
+  }
+  // Every file of a run but run.json, byte for byte, and run.json without times.
+  std::map<std::string, std::string> results(const std::string& run) const {
+    std::map<std::string, std::string> all;
+    for (const auto& e : std::filesystem::recursive_directory_iterator(folder / run))
+      if (e.is_regular_file() && e.path().filename() != "run.json")
+        all[std::filesystem::relative(e.path(), folder / run).string()] = read_file(e.path());
+    Json j = read_json(folder / run / "run.json");
+    j.erase("timing");
+    j["settings"].erase("output");
+    for (Json& i : j["inputs"]) i.erase("seconds");
+    all["run.json"] = j.dump(1);
+    return all;
+  }
+  void expect_equal(const std::string& a, const std::string& b) const {
+    const auto x = results(a), y = results(b);
+    for (const auto& [name, bytes] : x) EXPECT_TRUE(y.contains(name) && y.at(name) == bytes) << b << "/" << name;
+    for (const auto& [name, bytes] : y) EXPECT_TRUE(x.contains(name)) << b << "/" << name << " is too much";
+  }
+  // Starts the program and kills it after `seconds`; true when it had ended by itself.
+  bool run_and_kill(std::vector<std::string> arguments, double seconds) const {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr)) _exit(126);
+      std::vector<char*> argv{const_cast<char*>(kProgram.c_str())};
+      for (std::string& a : arguments) argv.push_back(a.data());
+      argv.push_back(nullptr);
+      ::execv(kProgram.c_str(), argv.data());
+      _exit(127);
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    int status = 0;
+    while (std::chrono::steady_clock::now() < end) {
+      if (::waitpid(child, &status, WNOHANG) == child) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status);
+  }
+  RunState state(const std::string& run) const { return RunFolder{folder / run}.read(); }
+};
+
+TEST_F(BatchRuns, KilledAtAnyMomentAndResumed) {
+  const std::string in = slides(6);
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(run(command("whole", {in, "--overlay"})).code, 0);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  std::mt19937 random(1);
+  int killed = 0;
+  for (int i = 0; i < 3; ++i) {
+    std::filesystem::remove_all(folder / "killed");
+    for (int k = 0; k < 2; ++k)
+      killed += !run_and_kill(command("killed", {in, "--overlay", "--resume"}), seconds * (0.2 + 0.8 * (random() % 1000) / 1000));
+    const Output o = run(command("killed", {in, "--overlay", "--resume"}));
+    ASSERT_EQ(o.code, 0) << o.err;
+    expect_equal("whole", "killed");
+  }
+  EXPECT_GT(killed, 0);
+}
+
+TEST_F(BatchRuns, ResumingRedoesOnlyWhatIsUnfinishedOrChanged) {
+  const std::string in = slides(4);
+  ASSERT_EQ(run(command("out", {in})).code, 0);
+  std::map<std::string, std::filesystem::file_time_type> before;
+  auto changed = [&] {
+    std::vector<std::string> names;
+    for (const auto& e : std::filesystem::directory_iterator(folder / "out" / "boxes")) {
+      const auto time = std::filesystem::last_write_time(e.path());
+      if (before[e.path().stem().string()] != time) names.push_back(e.path().stem().string());
+      before[e.path().stem().string()] = time;
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  const std::vector<std::string> all = changed();
+  ASSERT_EQ(all.size(), 4u);
+  ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
+  EXPECT_THAT(changed(), ElementsAre());
+  EXPECT_GT(state("out").inputs[0].seconds.network, 0) << "times of kept slides stay";
+  ASSERT_EQ(run(command("out", {in, "--resume", "--streams", "1"})).code, 0);
+  EXPECT_THAT(changed(), ElementsAre()) << "streams do not change results";
+  std::filesystem::remove(folder / "out" / "boxes" / (all[1] + ".boxes"));
+  ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
+  EXPECT_THAT(changed(), ElementsAre(all[1]));
+  std::filesystem::last_write_time(folder / "slides" / (all[2] + ".jpg"), std::filesystem::file_time_type::clock::now());
+  ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
+  EXPECT_THAT(changed(), ElementsAre(all[2])) << "the slide's file has changed";
+  std::string cut = read_file(folder / "out" / "boxes" / (all[3] + ".boxes"));
+  put("out/boxes/" + all[3] + ".boxes", cut.substr(0, cut.size() - 5));
+  changed();
+  ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
+  EXPECT_THAT(changed(), ElementsAre(all[3])) << "was cut short";
+  ASSERT_EQ(run(command("out", {in, "--resume", "--score", "0.3"})).code, 0);
+  EXPECT_EQ(changed(), all) << "other settings";
+}
+
+TEST_F(BatchRuns, HalfOfABatchIsCorrupt) {
+  const std::string in = slides(6);
+  std::vector<std::string> bad;
+  const std::string picture = read_file(kImages + "BloodImage_00007.jpg");
+  for (int i = 0; i < 6; ++i) {
+    const std::string name = "slides/zz" + std::to_string(i) + ".jpg";
+    bad.push_back(put(name, i == 0  ? std::string()
+                            : i < 3 ? std::string(500, static_cast<char>(i))
+                                    : picture.substr(0, 1000u * i)));
+  }
+  put("slides/notes.txt", "not a slide");
+  const Output o = run(command("out", {in}));
+  EXPECT_EQ(o.code, 3);
+  EXPECT_EQ(o.errors().size(), 6u) << o.err;
+  const RunState s = state("out");
+  ASSERT_EQ(s.inputs.size(), 13u);
+  EXPECT_EQ(s.count("done"), 6);
+  EXPECT_EQ(s.count("failed"), 6);
+  EXPECT_EQ(s.count("skipped"), 1) << "a text beside slides";
+  for (const SlideState& one : s.inputs) {
+    EXPECT_EQ(std::count(bad.begin(), bad.end(), one.path) > 0, one.state == "failed") << one.path;
+    EXPECT_EQ(one.reason.empty(), one.state == "done");
+    EXPECT_EQ(std::filesystem::exists(RunFolder{folder / "out"}.boxes(one)), one.state == "done");
+    if (one.state == "failed") {
+      EXPECT_THAT(o.out, HasSubstr(one.reason)) << "the table at the end";
+    }
+  }
+  EXPECT_THAT(o.out, HasSubstr("6 done, 6 failed, 1 skipped"));
+}
+
+TEST_F(BatchRuns, PatternsAndLists) {
+  const std::string in = slides(5);
+  const std::vector<std::string> files = expand_inputs({in});
+  ASSERT_EQ(files.size(), 5u);
+  EXPECT_EQ(expand_inputs({in + "/*.jpg"}), files);
+  EXPECT_EQ(expand_inputs({in + "/Blood?mage_*.[jJ]pg"}), files);
+  put("list.txt", "# a list\n\n  slides/*.jpg\r\n" + files[0] + "\n");
+  EXPECT_EQ(expand_inputs({"@" + path("list.txt")}).size(), 5u) << "each once";
+  EXPECT_EQ(expand_inputs({files[2], in})[0], files[2]);
+  auto error = [](const std::vector<std::string>& inputs) {
+    try {
+      expand_inputs(inputs);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(error({in + "/*.svs"}), HasSubstr("matches no file"));
+  EXPECT_THAT(error({"@" + path("none.txt")}), HasSubstr("none.txt"));
+  EXPECT_THAT(error({"@" + put("empty.txt", "# nothing\n")}), HasSubstr("names no slides"));
+  EXPECT_THAT(error({"@" + put("nested.txt", "@list.txt\n")}), HasSubstr("another list"));
+  put("odd[1].jpg", read_file(files[0]));
+  EXPECT_THAT(expand_inputs({path("odd[1].jpg")}), ElementsAre(path("odd[1].jpg"))) << "a name that looks like a pattern";
+}
+
+TEST_F(BatchRuns, ShardsJoinToTheWholeRun) {
+  const std::string in = slides(5);
+  put("slides/broken.jpg", "broken");
+  EXPECT_EQ(run(command("whole", {in, "--overlay"})).code, 3);
+  for (const char* i : {"1", "2", "3"}) run(command(std::string("s") + i, {in, "--overlay", "--shard", std::string(i) + "/3"}));
+  auto collect = [&](std::vector<std::string> runs, const std::string& out) {
+    std::vector<std::string> arguments{"collect", "-o", path(out)};
+    for (const std::string& r : runs) arguments.push_back(path(r));
+    return run(arguments);
+  };
+  EXPECT_EQ(collect({"s3", "s1", "s2"}, "joined").code, 3);
+  expect_equal("whole", "joined");
+  auto refused = [&](const std::vector<std::string>& runs, const std::vector<std::string>& parts) {
+    const Output o = collect(runs, "refused");
+    EXPECT_EQ(o.code, 1);
+    ASSERT_EQ(o.errors().size(), 1u) << o.err;
+    for (const std::string& p : parts) EXPECT_THAT(o.errors()[0], HasSubstr(p));
+    EXPECT_FALSE(std::filesystem::exists(folder / "refused"));
+  };
+  refused({"s1", "s3"}, {"of 3 shards these are missing: 2"});
+  refused({"s1", "s2", "s1"}, {"is shard 1 a second time"});
+  run(command("t2", {in, "--shard", "2/3", "--tile", "512"}));
+  refused({"s1", "t2", "s3"}, {"t2", "cannot be joined", "tiling"});
+  run(command("u2", {in, "--shard", "2/3", "--score", "0.2"}));
+  refused({"s1", "u2", "s3"}, {"u2", "--score"});
+  run(command("v2", {in + "/broken.jpg", in, "--shard", "2/3"}));
+  refused({"s1", "v2", "s3"}, {"v2", "another list"});
+  refused({"s1", "slides", "s3"}, {"slides", "is no run folder"});
+  EXPECT_EQ(run({"collect", path("s1"), "-o", path("s1")}).code, 2);
+  for (const char* wrong : {"0/3", "4/3", "1", "a/b", "1/2/3", "-1/2"})
+    EXPECT_EQ(run(command("x", {in, "--shard", wrong})).code, 2) << wrong;
+}
+
+TEST_F(BatchRuns, LogAsJson) {
+  const std::string in = slides(3);
+  put("slides/broken.jpg", "broken");
+  const Output o = run(command("out", {in, "--log", "json"}));
+  EXPECT_EQ(o.code, 3);
+  std::map<std::string, int> events;
+  std::istringstream lines(o.err);
+  for (std::string line; std::getline(lines, line);) ++events[Json::parse(line)["event"].get<std::string>()];
+  EXPECT_EQ(events, (std::map<std::string, int>{{"start", 1}, {"slide", 4}, {"error", 1}, {"end", 1}}));
+  const Output missing = run(command("out2", {path("none*.jpg"), "--log", "json"}));
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_THAT(Json::parse(missing.err)["message"].get<std::string>(), HasSubstr("matches no file"));
+}
+
+TEST_F(BatchRuns, DamagedTilesAreFilledCountedAndLimited) {
+  std::string bytes = read_file(kSlide);
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 3), 3000, '\xff');
+  const std::string bad = put("bad.tif", bytes);
+  const std::vector<std::string> few{"--tile", "1280", "--max-bad-tiles"};
+  Output o = run(command("strict", {bad, few[0], few[1]}));
+  EXPECT_EQ(o.code, 1);
+  ASSERT_EQ(o.errors().size(), 1u);
+  EXPECT_THAT(o.errors()[0], HasSubstr("tiles damaged (--max-bad-tiles 5%): "));
+  o = run(command("lax", {bad, few[0], few[1], few[2], "50%"}));
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("damaged tiles filled with white"));
+  const SlideState s = state("lax").inputs[0];
+  EXPECT_GT(s.bad_tiles, 0);
+  EXPECT_THAT(s.damage, HasSubstr("stored tile"));
+  ASSERT_EQ(run(command("good", {kSlide, few[0], few[1]})).code, 0);
+  EXPECT_GT(s.detections, state("good").inputs[0].detections * 9 / 10) << "the rest of the slide is as it was";
+  EXPECT_EQ(run(command("x", {bad, "--max-bad-tiles", "many"})).code, 2);
+  EXPECT_EQ(bad_tile_limit("5%", 99), 4);
+  EXPECT_EQ(bad_tile_limit("7", 3), 7);
+  EXPECT_EQ(bad_tile_limit("0", 99), 0);
+}
+
+TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {
+  // The same cells scanned twice as fine as another scanner would: at one --mpp the boxes agree.
+  std::unique_ptr<Slide> slide = open_slide(kSlide);
+  const Box part{0, 0, 1920, 1440};
+  write_image(read_scaled(*slide, part, 1920, 1440), folder / "fine.png");
+  write_image(read_scaled(*slide, part, 960, 720), folder / "coarse.png");
+  auto boxes = [&](const std::string& name, const std::string& mpp, double scale) {
+    EXPECT_EQ(run(command(name, {path(name + ".png"), "--mode", "slide", "--mpp", "0.5", "--assume-mpp", mpp, "--score", "0.5",
+                                 "--tile", "480", "--overlap", "120"}))
+                  .code,
+              0);
+    Detections all;
+    RunFolder f{folder / name};
+    EXPECT_EQ(f.read().inputs[0].mpp_source, "assumed");
+    for_each_done(f, f.read(), [&](const SlideState&, BoxesReader& r) {
+      for (Detection d; r.next(d);) {
+        d.box = {d.box.x0 * scale, d.box.y0 * scale, d.box.x1 * scale, d.box.y1 * scale};
+        all.push_back(d);
+      }
+    });
+    return all;
+  };
+  const Detections fine = boxes("fine", "0.25", 0.25), coarse = boxes("coarse", "0.5", 0.5);
+  ASSERT_GT(fine.size(), 20u);
+  size_t matched = 0;
+  for (const Detection& a : fine)
+    matched += std::any_of(coarse.begin(), coarse.end(),
+                           [&](const Detection& b) { return a.category == b.category && iou(a.box, b.box) > 0.7; });
+  EXPECT_GT(matched, fine.size() * 9 / 10);
+  const Output o = run(command("x", {path("fine.png"), "--mode", "slide", "--mpp", "0.5"}));
+  ASSERT_EQ(o.errors().size(), 1u);
+  EXPECT_THAT(o.errors()[0], ::testing::AllOf(HasSubstr("openslide.mpp-x"), HasSubstr("XResolution"), HasSubstr("--assume-mpp")));
+}
+
+TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {
+  const std::string truth = kSource + "/tests/data/slides/blood-mosaic.json";
+  const std::string roi = put("roi.geojson", R"({"type":"Feature","geometry":{"type":"Polygon","coordinates":
+      [[[700,700],[1900,700],[1900,1600],[700,1600]]]},"properties":{"objectType":"annotation"}})");
+  ASSERT_EQ(run(command("roi", {kSlide, "--truth", truth, "--roi", roi})).code, 0);
+  const SlideState s = state("roi").inputs[0];
+  EXPECT_GT(s.outside_tiles, s.tiles / 2);
+  EXPECT_GT(s.detections, 10);
+  auto score = [&](const std::string& run_name, bool in_roi) {
+    std::vector<std::string> arguments{"evaluate",   "--truth", truth, "--detections", path(run_name) + "/detections.json",
+                                       "--max-dets", "5000",    "-o",  path("r.json")};
+    if (in_roi) arguments.insert(arguments.end(), {"--roi", roi});
+    EXPECT_EQ(run(arguments).code, 0);
+    return read_json(folder / "r.json")["stats"]["AP50"].get<double>();
+  };
+  const double everywhere = score("roi", false), inside = score("roi", true);
+  EXPECT_LT(everywhere, 0.5) << "cells outside count as missed";
+  EXPECT_GT(inside, 0.85);
+  for_each_done({folder / "roi"}, state("roi"), [&](const SlideState&, BoxesReader& r) {
+    for (Detection d; r.next(d);) {
+      const double x = (d.box.x0 + d.box.x1) / 2, y = (d.box.y0 + d.box.y1) / 2;
+      EXPECT_TRUE(x > 700 && x < 1900 && y > 700 && y < 1600) << x << ", " << y;
+    }
+  });
+  const Output o = run(command("none", {kSlide, "--roi", put("far.json", R"([{"class":"roi","x":9000,"y":1,"w":5,"h":5}])")}));
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(state("none").inputs[0].reason, HasSubstr("no tile touches"));
+  EXPECT_EQ(state("none").inputs[0].state, "skipped");
+}
+
+TEST_F(BatchRuns, BackgroundIsSkippedReportedAndDrawn) {
+  Image glass(2000, 1500);
+  std::fill(glass.rgb.begin(), glass.rgb.end(), uint8_t{250});
+  write_image(glass, folder / "white.png");
+  Image cells(640, 480);
+  open_slide(kImages + "BloodImage_00007.jpg")->read(0, 0, 0, 640, 480, cells.rgb.data());
+  for (int y = 0; y < 480; ++y) std::copy_n(cells.row(y), 640 * 3, glass.row(y));
+  write_image(glass, folder / "a.png");
+  ASSERT_EQ(run(command("none", {path("a.png"), "--score", "0.5"})).code, 0);
+  const SlideState all = state("none").inputs[0];
+  for (const char* method : {"otsu", "variance"}) {
+    const Output o = run(command(method, {path("a.png"), "--background", method, "--mask-picture", "--score", "0.5"}));
+    ASSERT_EQ(o.code, 0) << o.err;
+    const SlideState s = state(method).inputs[0];
+    EXPECT_GT(s.background_tiles, s.tiles / 2) << method;
+    EXPECT_LT(s.background_tiles, s.tiles) << method;
+    EXPECT_EQ(s.detections, all.detections);
+    EXPECT_TRUE(std::filesystem::exists(RunFolder{folder / method}.mask(s)));
+  }
+  ASSERT_EQ(run(command("white", {path("white.png"), "--background", "otsu"})).code, 0);
+  EXPECT_THAT(state("white").inputs[0].reason, HasSubstr("tiles are background"));
+}
+
+TEST_F(BatchRuns, AHugeSparseSlideTakesLittleMemory) {
+  const std::string huge = path("huge.tif"), maker = CYTODET_BINARY_DIR "/bench/make_sparse_tiff";
+  ASSERT_EQ(std::system(("'" + maker + "' '" + kSlide + "' '" + huge + "' 40000").c_str()), 0);
+  EXPECT_LT(std::filesystem::file_size(huge), 20u << 20);
+  ASSERT_EQ(run(command("out", {huge, "--background", "otsu", "--tile", "1280", "--overlap", "160", "--score", "0.5"})).code, 0);
+  const SlideState s = state("out").inputs[0];
+  EXPECT_EQ(s.width, 40000);
+  EXPECT_GT(s.tiles, 1000);
+  EXPECT_LT(s.tiles - s.background_tiles, 60);
+  EXPECT_GT(s.detections, 100);
+  rusage used{};
+  ::getrusage(RUSAGE_CHILDREN, &used);
+  EXPECT_LT(used.ru_maxrss, 1 << 20) << "KiB, of the largest child so far";
+}
+
+TEST_F(BatchRuns, OneProcessPerFolder) {
+  const std::string in = slides(1);
+  std::filesystem::create_directory(folder / "out");
+  const int fd = ::open(path("out").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  const Output second = run(command("out", {in}));
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.err, HasSubstr("another cytodet is writing"));
+  ::close(fd);
+  EXPECT_EQ(run(command("out", {in})).code, 0);
+}
+
+}  // namespace
+}  // namespace cytodet::test

@@ -1,0 +1,33 @@
+#include <opencv2/imgproc.hpp>
+
+#include "tiling/background/rows.h"
+
+namespace cytodet {
+namespace {
+
+constexpr int kWindow = 9;
+constexpr float kLeast = 3;  // gray levels of 255
+
+std::vector<uint8_t> cells(const Image& picture) {
+  const cv::Mat rgb(picture.height, picture.width, CV_8UC3, const_cast<uint8_t*>(picture.rgb.data()));
+  cv::Mat gray, value, mean, square;
+  cv::cvtColor(rgb, gray, cv::COLOR_RGB2GRAY);
+  gray.convertTo(value, CV_32F);
+  cv::boxFilter(value, mean, CV_32F, {kWindow, kWindow}, {-1, -1}, true, cv::BORDER_REPLICATE);
+  cv::boxFilter(value.mul(value), square, CV_32F, {kWindow, kWindow}, {-1, -1}, true, cv::BORDER_REPLICATE);
+  std::vector<uint8_t> mask(static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height));
+  for (int y = 0; y < picture.height; ++y)
+    for (int x = 0; x < picture.width; ++x) {
+      const float m = mean.at<float>(y, x);
+      mask[static_cast<size_t>(y) * static_cast<size_t>(picture.width) + static_cast<size_t>(x)] =
+          square.at<float>(y, x) - m * m > kLeast * kLeast || m < 128;
+    }
+  return mask;
+}
+
+}  // namespace
+
+constinit const BackgroundMethod kVariance{
+    "variance", "texture: standard deviation of luminance in small windows, and all that is dark", cells};
+
+}  // namespace cytodet
