@@ -15,7 +15,7 @@ struct Overlap {
   // Whether a and b, which share `shared` > 0 square pixels, overlap more than the limit.
   bool exceeded(double shared, double area_a, double area_b) const {
     const double whole = of == Of::both ? area_a + area_b - shared : of == Of::smaller ? std::min(area_a, area_b) : area_a;
-    return whole > 0 && shared / whole > limit;
+    return whole > 0 && shared > limit * whole * (1 - 1e-9) && shared / whole > limit;  // few divisions
   }
   bool exceeded(const Box& a, const Box& b) const {
     const double shared = intersection(a, b);

@@ -9,10 +9,27 @@
 namespace cytodet {
 namespace {
 
-constexpr int kOctaves = 5;  // sizes of a level differ by less than 2^5
+// Sizes of a level differ by less than 2^octaves. Few levels are searched fast; many leave out more of a crowd.
+constexpr int kOctaves = 6, kOctavesInCrowds = 2;
+constexpr double kCrowd = 32;  // boxes that a box touches
+
+struct Extent {
+  Box all{HUGE_VAL, HUGE_VAL, -HUGE_VAL, -HUGE_VAL};
+  double widths = 0, heights = 0, widest = 0, highest = 0, boxes = 0;
+
+  void add(const Box& b) {
+    all = {std::min(all.x0, b.x0), std::min(all.y0, b.y0), std::max(all.x1, b.x1), std::max(all.y1, b.y1)};
+    widths += b.width();
+    heights += b.height();
+    widest = std::max(widest, b.width());
+    highest = std::max(highest, b.height());
+    ++boxes;
+  }
+  bool crowded() const { return 4 * widths * heights / boxes > kCrowd * all.area(); }  // were they spread evenly
+};
 
 // Counted from the largest side, so that what is common lies in one class.
-int size_class(double side, int largest) { return (largest - std::ilogb(side)) / kOctaves; }
+int size_class(double side, int largest, int octaves) { return (largest - std::ilogb(side)) / octaves; }
 
 }  // namespace
 
@@ -34,7 +51,41 @@ size_t RemainingBoxes::first_item(const Row& row, double x0) const {
   return static_cast<size_t>(at - x0_.data());
 }
 
-RemainingBoxes::RemainingBoxes(std::span<const Box> boxes) {
+RemainingBoxes::RemainingBoxes(std::span<const Box> boxes) { build(boxes, {}); }
+
+std::vector<uint8_t> RemainingBoxes::remove_lonely(const Overlap& overlap) {
+  constexpr int kMost = 16;  // a box with more near it counts as not alone: in a crowd the search would not pay
+  std::vector<uint8_t> lonely(slot_.size(), 1);
+  size_t left = 0;
+  for (const Item& item : items_) {
+    const double area = item.box.area();
+    int seen = 0;
+    bool alone = true;
+    near(item.box, overlap, [&](const Item& other) {
+      if (other.id == item.id) return Visit::keep;
+      const double shared = intersection(item.box, other.box);
+      alone = ++seen <= kMost && (shared <= 0 || !overlap.exceeded(shared, area, other.box.area()));
+      return alone ? Visit::keep : Visit::stop;
+    });
+    lonely[static_cast<size_t>(item.id)] = alone;
+    left += !alone;
+  }
+  if (left < items_.size() * 3 / 4) {
+    std::vector<Box> boxes(slot_.size());
+    for (const Item& item : items_) boxes[static_cast<size_t>(item.id)] = item.box;
+    build(boxes, lonely);
+  } else {
+    for (size_t i = 0; i < lonely.size(); ++i)
+      if (lonely[i]) remove(static_cast<int>(i));
+  }
+  return lonely;
+}
+
+void RemainingBoxes::build(std::span<const Box> boxes, std::span<const uint8_t> left_out) {
+  levels_.clear();
+  rows_.clear();
+  items_.clear();
+  x0_.clear();
   struct Key {
     double row, x0;
     uint32_t level, id;
@@ -43,15 +94,16 @@ RemainingBoxes::RemainingBoxes(std::span<const Box> boxes) {
   keys.reserve(boxes.size());
   std::map<std::pair<int, int>, uint32_t> known;
   std::pair<int, int> last{-1, -1};
-  double widest = 0, highest = 0;
+  Extent extent;
   for (const Box& b : boxes)
-    if (b.area() > 0) widest = std::max(widest, b.width()), highest = std::max(highest, b.height());
-  const int most_x = std::ilogb(widest), most_y = std::ilogb(highest);
+    if (b.area() > 0) extent.add(b);
+  const int most_x = std::ilogb(extent.widest), most_y = std::ilogb(extent.highest);
+  const int octaves = extent.crowded() ? kOctavesInCrowds : kOctaves;
   uint32_t last_level = 0;
   for (size_t i = 0; i < boxes.size(); ++i) {
     const Box& b = boxes[i];
-    if (!(b.area() > 0)) continue;
-    const std::pair<int, int> size{size_class(b.width(), most_x), size_class(b.height(), most_y)};
+    if (!(b.area() > 0) || (!left_out.empty() && left_out[i])) continue;
+    const std::pair<int, int> size{size_class(b.width(), most_x, octaves), size_class(b.height(), most_y, octaves)};
     if (size != last) {
       last = size;
       last_level = known.try_emplace(size, static_cast<uint32_t>(known.size())).first->second;

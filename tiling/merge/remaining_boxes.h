@@ -1,8 +1,9 @@
 // The boxes that are still to be merged, found by overlap. Boxes can leave, none can join. Memory is O(n).
 //
-// Boxes of like width and height (within a factor of 32) form a level, so that no huge box widens the search among tiny ones, and
-// levels whose sizes rule a match out are left aside. A level is cut into rows as high as its highest box, and a row is sorted by
-// x: a search is a binary search and a short walk in each of about three rows. Runs of boxes that have left are skipped at once.
+// Boxes of like width and height (within a factor of 64, in crowds of 4) form a level, so that no huge box widens the search
+// among tiny ones, and levels whose sizes rule a match out are left aside. A level is cut into rows as high as its highest box,
+// and a row is sorted by x: a search is a binary search and a short walk in each of about three rows. Runs of boxes that have
+// left are skipped at once.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,33 @@ class RemainingBoxes {
 
   void remove(int id);
 
+  // Removes boxes that exceed `overlap` with no other, and tells which those are: most of a slide's are such, and are found in
+  // the order of their places at a fraction of what a search for each in the order of ranks costs. In crowds some are not
+  // recognised.
+  std::vector<uint8_t> remove_lonely(const Overlap& overlap);
+
   // f(id, box) for each box left that exceeds `overlap` with `box`, in no special order; f says what becomes of it.
   template <class F>
   void each(const Box& box, const Overlap& overlap, F f) {
     const double area = box.area();
-    if (!(area > 0)) return;
+    near(box, overlap, [&](const Item& item) {
+      const double shared = intersection(box, item.box);
+      if (shared <= 0 || !overlap.exceeded(shared, area, item.box.area())) return Visit::keep;
+      return f(item.id, item.box);
+    });
+  }
+
+ private:
+  struct Item {
+    Box box;
+    int id;
+    uint32_t row;
+  };
+
+  // f(item) for each box left that a look at rows and x does not rule out.
+  template <class F>
+  void near(const Box& box, const Overlap& overlap, F f) {
+    if (!(box.area() > 0)) return;
     for (const Level& level : levels_) {
       if (!overlap.possible(box, level.width, level.height, level.least_area)) continue;
       const double slack = 1 + 1e-12;  // of the roundings on the way
@@ -34,10 +57,7 @@ class RemainingBoxes {
         const Row& row = rows_[r];
         size_t k = alive(first_item(row, left));
         for (; k < row.end && x0_[k] < box.x1; k = alive(k + 1)) {
-          const Box& other = items_[k].box;
-          const double shared = intersection(box, other);
-          if (shared <= 0 || !overlap.exceeded(shared, area, other.area())) continue;
-          const Visit next = f(items_[k].id, other);
+          const Visit next = f(items_[k]);
           if (next == Visit::stop) return;
           if (next == Visit::remove) next_[k] = static_cast<uint32_t>(k + 1);
         }
@@ -50,13 +70,8 @@ class RemainingBoxes {
       }
     }
   }
+  void build(std::span<const Box> boxes, std::span<const uint8_t> left_out);
 
- private:
-  struct Item {
-    Box box;
-    int id;
-    uint32_t row;
-  };
   struct Row {
     double y;  // number of the row in its level
     size_t begin, end;
