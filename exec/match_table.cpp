@@ -28,7 +28,6 @@ std::vector<FusionRow> fusion_rows() {
       {"expand_depthwise", fuse_expand_depthwise},
       {"sum_depthwise", fuse_sum_depthwise},
       {"depthwise_pointwise", fuse_depthwise_pointwise},
-      {"half_maps", use_half_maps},
   };
 }
 
