@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "pipeline/outputs/output.h"
 
 namespace cytodet {
 namespace {
@@ -91,11 +92,12 @@ RunState collect(const std::vector<fs::path>& paths, const fs::path& out) {
       all.inputs.push_back(s);
       if (s.state != "done") continue;
       for (const char* format : {"png", "jpg"}) copy(r.folder.overlay(s, format), to.overlay(s, format), false);
+      for (const Output& o : outputs())
+        copy(r.folder.output(s, o.suffix), to.output(s, o.suffix), r.folder.output(s, o.suffix) == r.folder.competition(s));
       if (fs::exists(r.folder.mask(s), ignored)) {
         make_folder(out / "masks");
         copy(r.folder.mask(s), to.mask(s), true);
       }
-      copy(r.folder.competition(s), to.competition(s), true);
       copy(r.folder.boxes(s), to.boxes(s), true);
     }
   }

@@ -13,6 +13,7 @@
 #include "pipeline/detect_folder.h"
 #include "pipeline/error_report.h"
 #include "pipeline/measure.h"
+#include "pipeline/outputs/output.h"
 #include "pipeline/run_config.h"
 #include "pipeline/timing_report.h"
 
@@ -110,7 +111,7 @@ int detect_command(Detector detector, const RunConfig& c, const FolderOptions& o
 
 std::function<int()> setup_detect(CLI::App& app) {
   struct Options : DetectFlags {
-    std::vector<std::string> inputs;
+    std::vector<std::string> inputs, outputs;
     std::string out, truth;
     bool overlay = false, timing = false;
     double overlay_score = -1;
@@ -125,6 +126,9 @@ std::function<int()> setup_detect(CLI::App& app) {
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
   app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
   app.add_option("--overlay-score", o->overlay_score, "Least score of a box in the picture");
+  app.add_option("--outputs", o->outputs, "Also these forms per input: " + output_names())
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--timing", o->timing, "Print the timing table");
   app.add_flag("--resume", o->folder.resume, "Keep what an earlier start finished with the same settings");
   app.add_option("--shard", o->shard, "i/n: only every n-th slide of the list, from the i-th on; see collect");
@@ -139,6 +143,7 @@ std::function<int()> setup_detect(CLI::App& app) {
       throw UsageError("cytodet detect", "needs -o OUTDIR");
     if (!o->truth.empty()) c.truth = o->truth;
     c.overlay = c.overlay || o->overlay;
+    if (!o->outputs.empty()) c.outputs = o->outputs;
     if (o->overlay_score >= 0) c.overlay_score = o->overlay_score;
     if (!o->overlay_format.empty()) c.overlay_format = o->overlay_format;
     if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");

@@ -13,10 +13,12 @@
 #include "core/hash.h"
 #include "eval/results.h"
 #include "eval/truth.h"
+#include "pipeline/outputs/saved_results.h"
 #include "pipeline/timing_report.h"
 #include "tiling/image_io.h"
 #include "tiling/overlay.h"
 #include "tiling/roi.h"
+#include "tiling/tile_reading.h"
 
 namespace cytodet {
 namespace {
@@ -55,13 +57,17 @@ void remove_partial_files(const fs::path& folder) {
   for (const fs::path& p : partial) fs::remove(p, error);
 }
 
-// File names of a batch's results: the stem, made unique.
+// The stem, made such that no file of a slide is another slide's: beside "a", "a.coco" becomes "a.coco_2".
 std::string result_name(const std::string& path, std::set<std::string>& taken) {
   static const std::set<std::string> kOurs{"",       "run",     "detections", "scores", "comparison",
                                            "report", "summary", "boxes",      "masks"};
   std::string stem = fs::path(path).stem().string(), name = stem;
   if (kOurs.contains(name)) name += "_picture";
-  for (int i = 2; !taken.insert(name).second; ++i) name = stem + "_" + std::to_string(i);
+  std::vector<std::string> suffixes{".png", ".jpg"};
+  for (const Output& o : outputs()) suffixes.emplace_back(o.suffix);
+  const auto is_taken = [&](const std::string& suffix) { return taken.contains(name + suffix); };
+  for (int i = 2; std::any_of(suffixes.begin(), suffixes.end(), is_taken); ++i) name = stem + "_" + std::to_string(i);
+  for (const std::string& s : suffixes) taken.insert(name + s);
   return name;
 }
 
@@ -84,6 +90,8 @@ class FolderBatch {
       : detector_(detector), config_(config), options_(options), folder_{config.output}, log_(options.log) {
     if (config.overlay_format != "png" && config.overlay_format != "jpg")
       throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
+    for (const std::string& name : std::set<std::string>(config.outputs.begin(), config.outputs.end()))
+      outputs_.emplace_back(output_named(name).name);
     if (!config.detect.roi.empty()) roi_.emplace(config.detect.roi);
   }
 
@@ -137,6 +145,7 @@ class FolderBatch {
     base_hash_ = Hash().add(s.version).add(s.model.hash).add(s.model.graph_hash).add(write_settings(d).dump()).text();
     pictures_ = config_.overlay ? "overlay " + config_.overlay_format + " " + Json(config_.overlay_score).dump() : "";
     if (options_.mask_picture) pictures_ += pictures_.empty() ? "mask" : ", mask";
+    for (const std::string& name : outputs_) pictures_ += (pictures_.empty() ? "" : ", ") + name;
   }
 
   void list_slides() {
@@ -198,10 +207,11 @@ class FolderBatch {
           s.seconds = old->second->seconds;
         continue;
       }
-      if (fs::remove(folder_.boxes(s), ignored))
-        for (const fs::path& file :
-             {folder_.competition(s), folder_.overlay(s, "png"), folder_.overlay(s, "jpg"), folder_.mask(s)})
-          fs::remove(file, ignored);
+      if (fs::remove(folder_.boxes(s), ignored)) {
+        for (const char* suffix : {".png", ".jpg"}) fs::remove(folder_.output(s, suffix), ignored);
+        for (const Output& o : outputs()) fs::remove(folder_.output(s, o.suffix), ignored);
+        fs::remove(folder_.mask(s), ignored);
+      }
       todo_.push_back(i);
     }
   }
@@ -209,6 +219,8 @@ class FolderBatch {
   bool kept(SlideState& s, const std::string& hash) const {
     std::error_code ignored;
     if (!fs::exists(folder_.boxes(s), ignored) || !fs::exists(folder_.competition(s), ignored)) return false;
+    for (const std::string& name : outputs_)
+      if (!fs::exists(folder_.output(s, output_named(name).suffix), ignored)) return false;
     try {
       const BoxesReader reader(folder_.boxes(s));
       const BoxesHeader& h = reader.header();
@@ -270,8 +282,15 @@ class FolderBatch {
   void write_results(const SlideState& s, const PictureResult& r) {
     write_competition_results(r.detections, folder_.competition(s));
     if (config_.overlay)
-      write_image(draw_overlay(*open_slide(r.path), r.detections, detector_.model().classes, {config_.overlay_score, 2048}),
+      write_image(draw_overlay(*with_damage_white(open_slide(r.path)), r.detections, detector_.model().classes,
+                               {config_.overlay_score, 2048}),
                   folder_.overlay(s, config_.overlay_format));
+    if (!outputs_.empty()) {
+      Classes classes;
+      for (size_t c = 0; c < run_.state.model.classes.size(); ++c)
+        classes.add(run_.state.model.category_ids[c], run_.state.model.classes[c]);
+      write_outputs(outputs_, output_picture_of(s, r.path, classes), r.detections, {}, folder_.path, s.name);
+    }
     if (r.mask.width > 0) write_image(r.mask, folder_.mask(s));
     const FileIdentity id = identity(s.path);
     write_boxes(
@@ -300,7 +319,8 @@ class FolderBatch {
   std::optional<RoiSource> roi_;
   FolderRun run_;
   std::string base_hash_, pictures_;
-  std::vector<std::string> hashes_;  // per slide of the shard
+  std::vector<std::string> outputs_;  // rows of outputs() that are wanted, each once
+  std::vector<std::string> hashes_;   // per slide of the shard
   std::vector<size_t> todo_;
   Stopwatch since_save_;
   double save_ms_ = 0;

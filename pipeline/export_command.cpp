@@ -84,23 +84,17 @@ int64_t export_folder(SavedResults& results, const ExportOptions& o) {
   return boxes;
 }
 
-std::string format_names() {
-  std::string text;
-  for (const Output& row : outputs()) text += (text.empty() ? "" : ", ") + std::string(row.name);
-  return text;
-}
-
 }  // namespace
 
 std::function<int()> setup_export(CLI::App& app) {
   auto o = std::make_shared<ExportOptions>();
   app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
   app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per picture and form")->required();
-  app.add_option("--format", o->formats, "Forms: " + format_names())->delimiter(',');
+  app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
   CLI::Option* image = app.add_option("--image", o->image, "Only the picture of this image id");
   app.add_option("--score", o->score, "Least score of a box");
   app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes");
-  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',');
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
   return [o, image] {
@@ -111,7 +105,7 @@ std::function<int()> setup_export(CLI::App& app) {
     const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;
     const Output* row = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
     if (!row || (folder && o->formats.empty()))
-      throw UsageError(o->out, "does not tell the form of the output", "give --format: " + format_names());
+      throw UsageError(o->out, "does not tell the form of the output", "give --format: " + output_names());
     SavedResults results(o->results, o->hints);
     const int64_t boxes = folder ? export_folder(results, *o) : export_file(results, *o, *row);
     std::printf("%lld boxes in %s\n", static_cast<long long>(boxes), o->out.c_str());

@@ -21,7 +21,7 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--max-dets", o->report.max_dets, "Boxes per picture and class that are scored")->check(CLI::Range(1, 1000000));
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--score", o->report.score, "Least score of a box in a picture");
-  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',');
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   return [o] {
     o->hints.truth = o->report.truth;

@@ -14,6 +14,7 @@ void fields(Fields& f, RunConfig& s) {
   f("overlay", s.overlay);
   f("overlay_score", s.overlay_score);
   f("overlay_format", s.overlay_format);
+  f("outputs", s.outputs);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
   f("quantize", s.quantize);

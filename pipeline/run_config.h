@@ -22,6 +22,7 @@ struct RunConfig {
   bool overlay = false;                // also a picture with boxes per input
   double overlay_score = 0.4;          // least score of a box in the picture
   std::string overlay_format = "png";  // png or jpg
+  std::vector<std::string> outputs;    // rows of outputs() that are written per input as well
   DetectSettings detect;
   EvaluateSettings evaluate;
   std::optional<QuantizeSettings> quantize;  // of `run`: also the network in INT8, compared with float

@@ -5,6 +5,7 @@
 //   RUN/boxes/NAME.boxes    a done slide's detections, exact; its presence says that the slide is done
 //   RUN/NAME.json           the same in the competition's form
 //   RUN/NAME.png|.jpg       with --overlay: the slide with its boxes
+//   RUN/NAME.csv, ...       with --outputs: rows of outputs()
 //   RUN/masks/NAME.png      with --mask-picture: the slide, small, with what the background method skips darkened
 //
 // Every file is written aside and renamed; a slide's .boxes file comes last, so that a run killed at any moment can go on.
@@ -84,6 +85,7 @@ struct RunFolder {
   std::filesystem::path boxes(const SlideState& s) const { return path / "boxes" / (s.name + ".boxes"); }
   std::filesystem::path competition(const SlideState& s) const { return path / (s.name + ".json"); }
   std::filesystem::path overlay(const SlideState& s, const std::string& format) const { return path / (s.name + "." + format); }
+  std::filesystem::path output(const SlideState& s, const std::string& suffix) const { return path / (s.name + suffix); }
   std::filesystem::path mask(const SlideState& s) const { return path / "masks" / (s.name + ".png"); }
 
   // Errors name the file: missing, damaged, of a newer version.

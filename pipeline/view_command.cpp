@@ -89,7 +89,7 @@ std::function<int()> setup_view(CLI::App& app) {
   app.add_option("--port", o->http.port, "Port; 0: any free one")->check(CLI::Range(0, 65535));
   app.add_option("--listen", o->http.address, "Address to listen at; other machines can reach all but loopback");
   app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes of a results file");
-  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',');
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   app.add_option("--seconds", o->seconds, "End after this time; 0: on Ctrl-C")->check(CLI::Range(0.0, 1e7));
   return [o] {

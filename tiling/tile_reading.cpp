@@ -65,7 +65,40 @@ void read_pieces(const Slide& slide, const Tile& tile, Image& level_pixels, cons
   }
 }
 
+class DamageWhite : public Slide {
+ public:
+  explicit DamageWhite(std::shared_ptr<const Slide> slide) : Slide(*slide), slide_(std::move(slide)) {}
+  void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
+    try {
+      slide_->read(level, x, y, w, h, rgb);
+    } catch (const Error&) {
+      Image pixels(w, h);
+      std::fill(pixels.rgb.begin(), pixels.rgb.end(), uint8_t{255});
+      Tile place;
+      place.level = level;
+      place.x = x;
+      place.y = y;
+      read_pieces(*slide_, place, pixels, {0, 0, static_cast<double>(w), static_cast<double>(h)});
+      std::copy(pixels.rgb.begin(), pixels.rgb.end(), rgb);
+    }
+  }
+  void read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const override {
+    try {
+      slide_->read_shrunk(level, x, y, w, h, shrink, rgb);
+    } catch (const Error&) {
+      Slide::read_shrunk(level, x, y, w, h, shrink, rgb);
+    }
+  }
+
+ private:
+  std::shared_ptr<const Slide> slide_;
+};
+
 }  // namespace
+
+std::unique_ptr<Slide> with_damage_white(std::shared_ptr<const Slide> slide) {
+  return std::make_unique<DamageWhite>(std::move(slide));
+}
 
 TileImage read_tile_anyway(const Slide& slide, const Tile& tile) {
   TileImage t;

@@ -18,4 +18,7 @@ struct TileImage {
 // tile's own level, piece by piece, pieces being halved down to 64 pixels. Only damage is worked around (Error).
 TileImage read_tile_anyway(const Slide& slide, const Tile& tile);
 
+// The slide, for pictures that people look at: reading never fails, what is damaged is white, in pieces down to 64 pixels.
+std::unique_ptr<Slide> with_damage_white(std::shared_ptr<const Slide> slide);
+
 }  // namespace cytodet

@@ -69,6 +69,7 @@ struct Output {
                                       const std::filesystem::path& to);
 };
 std::span<const Output> outputs();
+std::string output_names();  // "competition, coco, ..."
 // UsageError with the known names.
 const Output& output_named(const std::string& name);
 // By the longest suffix; null when none fits.

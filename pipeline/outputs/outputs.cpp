@@ -56,6 +56,12 @@ void check(const OutputSettings& s) {
 
 std::span<const Output> outputs() { return kOutputs; }
 
+std::string output_names() {
+  std::string text;
+  for (const Output& row : kOutputs) text += (text.empty() ? "" : ", ") + std::string(row.name);
+  return text;
+}
+
 const Output& output_named(const std::string& name) {
   std::vector<std::string> known;
   for (const Output& o : kOutputs) {

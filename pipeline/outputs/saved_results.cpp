@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "eval/results.h"
 #include "eval/truth.h"
+#include "tiling/tile_reading.h"
 
 namespace cytodet {
 namespace {
@@ -120,16 +121,14 @@ std::filesystem::path SavedResults::slide_file(const SlideState& picture) const 
 }
 
 OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) const {
-  OutputPicture p{s.name, s.image_id, s.width, s.height, s.mpp, s.mpp, nullptr, &classes_};
-  if (!pixels) return p;
-  const std::filesystem::path file = slide_file(s);
-  if (file.empty()) return p;
-  OutputPicture with = picture_of(p.name, p.image_id, open_slide(file), classes_);
-  if (p.mpp_x) {
-    with.mpp_x = p.mpp_x;
-    with.mpp_y = p.mpp_y;
-  }
-  return with;
+  return output_picture_of(s, pixels ? slide_file(s) : std::filesystem::path{}, classes_);
+}
+
+OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes) {
+  if (file.empty()) return {s.name, s.image_id, s.width, s.height, s.mpp, s.mpp, nullptr, &classes};
+  std::unique_ptr<Slide> slide = with_damage_white(open_slide(file));
+  if (!slide->mpp_x) slide->mpp_x = slide->mpp_y = s.mpp;
+  return picture_of(s.name, s.image_id, std::move(slide), classes);
 }
 
 }  // namespace cytodet

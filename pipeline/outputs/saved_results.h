@@ -57,4 +57,8 @@ class SavedResults {
   std::map<int64_t, Detections> boxes_;  // of a results file
 };
 
+// Of a picture whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white; where the slide does not
+// tell its micrometres per pixel, the picture's count. Errors of opening are thrown.
+OutputPicture output_picture_of(const SlideState& picture, const std::filesystem::path& file, const Classes& classes);
+
 }  // namespace cytodet

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "pipeline/detect.h"
+#include "pipeline/outputs/output.h"
 #include "pipeline/run_folder.h"
 #include "tests/pipeline/program.h"
 #include "tiling/image_io.h"
@@ -169,6 +170,55 @@ TEST_F(BatchRuns, HalfOfABatchIsCorrupt) {
   EXPECT_THAT(o.out, HasSubstr("6 done, 6 failed, 1 skipped"));
 }
 
+TEST_F(BatchRuns, EveryFormInTheSamePass) {
+  const std::string in = slides(2);
+  std::vector<std::string> forms;
+  for (const cytodet::Output& o : outputs()) forms.emplace_back(o.name);
+  std::string list;
+  for (const std::string& f : forms) list += (list.empty() ? "" : ",") + f;
+  ASSERT_EQ(run(command("out", {"--outputs", list, in})).code, 0) << "what follows the list is an input";
+  EXPECT_EQ(read_json(folder / "out/run.json")["settings"]["outputs"], Json(forms));
+  ASSERT_EQ(run({"export", path("out"), "-o", path("exported/"), "--format", list}).code, 0);
+  EXPECT_EQ(names(folder / "exported").size(), 2 * forms.size());
+  for (const std::string& name : names(folder / "exported"))
+    EXPECT_EQ(read_file(folder / "out" / name), read_file(folder / "exported" / name)) << name;
+}
+
+TEST_F(BatchRuns, ResumingMakesTheFormsThatAreWantedNow) {
+  const std::string in = slides(2);
+  auto at = [&](const std::string& file) { return std::filesystem::last_write_time(folder / "out/boxes" / file); };
+  ASSERT_EQ(run(command("out", {in, "--outputs", "csv,summary"})).code, 0);
+  const std::vector<std::string> boxes = names(folder / "out/boxes");
+  const std::string one = boxes[0].substr(0, boxes[0].size() - 6);
+  auto first = at(boxes[0]), second = at(boxes[1]);
+  ASSERT_EQ(run(command("out", {in, "--outputs", "summary,csv", "--resume"})).code, 0);
+  EXPECT_EQ(at(boxes[0]), first) << "the same forms in another order";
+  std::filesystem::remove(folder / "out" / (one + ".csv"));
+  ASSERT_EQ(run(command("out", {in, "--outputs", "csv,summary", "--resume"})).code, 0);
+  EXPECT_NE(at(boxes[0]), first) << "a file is gone";
+  EXPECT_EQ(at(boxes[1]), second);
+  ASSERT_EQ(run(command("out", {in, "--outputs", "geojson.gz", "--resume"})).code, 0);
+  EXPECT_NE(at(boxes[1]), second) << "another form";
+  EXPECT_THAT(names(folder / "out"), ::testing::IsSupersetOf({one + ".geojson.gz", one + ".json"}));
+  EXPECT_FALSE(std::filesystem::exists(folder / "out" / (one + ".csv"))) << "made with other settings";
+  const Output o = run(command("never", {in, "--outputs", "csv,geojsn"}));
+  EXPECT_EQ(o.code, 2);
+  ASSERT_EQ(o.errors().size(), 1u) << o.err;
+  EXPECT_THAT(o.errors()[0], ::testing::AllOf(HasSubstr("\"geojsn\""), HasSubstr("did you mean geojson")));
+  EXPECT_FALSE(std::filesystem::exists(folder / "never"));
+}
+
+TEST_F(BatchRuns, NoSlideWritesOverAnothersFiles) {
+  const std::string picture = read_file(kImages + "BloodImage_00007.jpg");
+  std::filesystem::create_directory(folder / "in");
+  for (const char* name : {"in/a.jpg", "in/a.coco.jpg", "in/a.heatmap.jpg"}) put(name, picture);
+  ASSERT_EQ(run(command("out", {path("in/a.jpg"), path("in"), "--outputs", "coco,heatmap", "--overlay"})).code, 0);
+  std::vector<std::string> given;
+  for (const SlideState& s : state("out").inputs) given.push_back(s.name);
+  EXPECT_THAT(given, ElementsAre("a", "a.coco_2", "a.heatmap_2"));
+  EXPECT_EQ(names(folder / "out").size(), 3 * 4 + 3u);
+}
+
 TEST_F(BatchRuns, PatternsAndLists) {
   const std::string in = slides(5);
   const std::vector<std::string> files = expand_inputs({in});
@@ -197,8 +247,9 @@ TEST_F(BatchRuns, PatternsAndLists) {
 TEST_F(BatchRuns, ShardsJoinToTheWholeRun) {
   const std::string in = slides(5);
   put("slides/broken.jpg", "broken");
-  EXPECT_EQ(run(command("whole", {in, "--overlay"})).code, 3);
-  for (const char* i : {"1", "2", "3"}) run(command(std::string("s") + i, {in, "--overlay", "--shard", std::string(i) + "/3"}));
+  EXPECT_EQ(run(command("whole", {in, "--overlay", "--outputs", "csv,crops"})).code, 3);
+  for (const char* i : {"1", "2", "3"})
+    run(command(std::string("s") + i, {in, "--overlay", "--outputs", "csv,crops", "--shard", std::string(i) + "/3"}));
   auto collect = [&](std::vector<std::string> runs, const std::string& out) {
     std::vector<std::string> arguments{"collect", "-o", path(out)};
     for (const std::string& r : runs) arguments.push_back(path(r));
@@ -250,8 +301,9 @@ TEST_F(BatchRuns, DamagedTilesAreFilledCountedAndLimited) {
   EXPECT_EQ(o.code, 1);
   ASSERT_EQ(o.errors().size(), 1u);
   EXPECT_THAT(o.errors()[0], HasSubstr("tiles damaged (--max-bad-tiles 5%): "));
-  o = run(command("lax", {bad, few[0], few[1], few[2], "50%"}));
+  o = run(command("lax", {bad, few[0], few[1], few[2], "50%", "--overlay", "--outputs", "crops,heatmap"}));
   EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(names(folder / "lax"), ::testing::IsSupersetOf({"bad.png", "bad.crops.png", "bad.heatmap.png"}));
   EXPECT_THAT(o.err, HasSubstr("damaged tiles filled with white"));
   const SlideState s = state("lax").inputs[0];
   EXPECT_GT(s.bad_tiles, 0);
