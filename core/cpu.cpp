@@ -15,7 +15,16 @@
 namespace cytodet {
 namespace {
 
-const char* const kNames[] = {"baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"};
+const char* const kNames[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"};
+
+bool has_avx_vnni() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avxvnni");
+#else
+  return false;
+#endif
+}
 
 Isa detect() {
 #if defined(__x86_64__)
@@ -23,7 +32,7 @@ Isa detect() {
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) return Isa::baseline;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
       !__builtin_cpu_supports("avx512dq"))
-    return Isa::avx2;
+    return has_avx_vnni() ? Isa::avx2_vnni : Isa::avx2;
   if (!__builtin_cpu_supports("avx512vnni")) return Isa::avx512;
   if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512_vnni;
   return Isa::avx512_bf16;
@@ -36,8 +45,11 @@ Isa capped() {
   Isa best = detect();
   const char* cap = std::getenv("CYTODET_MAX_ISA");
   if (!cap || !*cap) return best;
-  for (int i = 0; i < 5; ++i)
-    if (std::string(cap) == kNames[i]) return std::min(best, static_cast<Isa>(i));
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    if (std::string(cap) == kNames[i]) {
+      const Isa capped = std::min(best, static_cast<Isa>(i));
+      return capped == Isa::avx2_vnni && !has_avx_vnni() ? Isa::avx2 : capped;
+    }
   throw UsageError("CYTODET_MAX_ISA", std::string("unknown instruction set \"") + cap + "\"",
                    suggest(cap, {std::begin(kNames), std::end(kNames)}));
 }

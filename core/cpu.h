@@ -6,11 +6,11 @@
 
 namespace cytodet {
 
-enum class Isa : int { baseline = 0, avx2 = 1, avx512 = 2, avx512_vnni = 3, avx512_bf16 = 4 };
+enum class Isa : int { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 };
 
 // The best set this CPU and operating system offer, capped by the environment variable CYTODET_MAX_ISA
-// (baseline, avx2, avx512, avx512_vnni, avx512_bf16). Read once. Throws UsageError on an unknown name.
-// avx2 means AVX2+FMA+F16C; avx512 means F+BW+VL+DQ.
+// (baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16). Read once. Throws UsageError on an unknown name.
+// avx2 means AVX2+FMA+F16C; avx2_vnni also AVX-VNNI; avx512 means F+BW+VL+DQ, with or without AVX-VNNI.
 Isa isa();
 std::string name_of(Isa isa);
 

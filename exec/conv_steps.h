@@ -1,4 +1,4 @@
-// The float convolution steps on own kernels. All tensors NHWC; shapes in ConvShape.
+// The convolution steps on own kernels. All tensors NHWC; shapes in ConvShape.
 #pragma once
 
 #include <memory>
@@ -30,6 +30,7 @@ struct DenseConv {
   Act act = Act::none;
   std::optional<QuantConv> quant;  // the input becomes codes first; `weights` are then the numbers of the codes
   std::vector<float> factors;      // multiply the input's channels before they are coded; empty: 1
+  bool bf16 = false;               // else, products of bfloat16 numbers; of kernel sets that have them
 };
 
 // Depthwise convolution, multiplier 1: weights [kernel_h, kernel_w, channels, 1].
@@ -54,12 +55,11 @@ struct ConvIo {
   int gate = -1;      // [batch,1,1,in_c] multiplies the input per channel; -1: none
   int residual = -1;  // same shape as the output; -1: none
   bool residual_first = false;
-  int pooled = -1;                               // depthwise: gets the mean of the output over height and width; -1: none
-  bool half_input = false, half_output = false;  // held as half floats: of a pointwise product on codes, of expand_depthwise
+  int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
 };
 
 // act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",
-// "int8_patches_gemm".
+// "int8_patches_gemm", on bfloat16 numbers "bf16_gemm", "bf16_patches_gemm".
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io);
 
 // weighted sum (or a copy of `input` when terms is empty) -> depthwise -> optional pointwise, worked in bands of rows:

@@ -9,16 +9,16 @@ class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
       : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
-    if (packed_.coded) act_ = act_on_codes(act_);
+    if (packed_.converts) act_ = coarse_act(act_);
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual >= 0) inputs.push_back(io.residual);
     outputs = {io.output};
-    info.kernel = std::string(packed_.coded ? "int8_" : "") + (shape_.pointwise() ? "gemm" : "patches_gemm");
+    info.kernel = packed_.prefix() + std::string(shape_.pointwise() ? "gemm" : "patches_gemm");
     info.macs = shape_.batch * shape_.out_h * shape_.out_w * packed_.k * packed_.n;
     row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
-    // Rows of codes that stay in the cache while all panels pass over them.
-    code_block_ = std::clamp<int64_t>(96 * 1024 / (packed_.stride() * 2), kRows, 480) / kRows * kRows;
+    // Converted rows that stay in the cache while all panels pass over them.
+    converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
     ScratchCutter cut(nullptr);
     pieces(cut);
     scratch_bytes = cut.total();
@@ -27,14 +27,14 @@ class DenseStep : public Step {
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < shape_.batch; ++n) {
       PanelMatrix matrix = packed_.matrix();
-      if (io_.gate >= 0 && !packed_.coded) {
+      if (io_.gate >= 0 && !packed_.converts) {
         ScratchCutter cut(context.scratch);
         float* scaled = pieces(cut).weights;
         set_.scale_rows(matrix, context.in(io_.gate) + n * shape_.in_c, scaled);
         matrix.data = scaled;
       }
-      if (shape_.pointwise() && packed_.coded)
-        run_coded(context, n);
+      if (shape_.pointwise() && packed_.converts)
+        run_converted(context, n);
       else if (shape_.pointwise())
         run_pointwise(context, n, matrix);
       else
@@ -46,18 +46,17 @@ class DenseStep : public Step {
   struct Pieces {
     float* weights;
     float* patches;
-    int16_t* codes;
+    uint8_t* converted;
   };
   Pieces pieces(ScratchCutter& cut) const {
-    float* weights = io_.gate >= 0 && !packed_.coded ? cut.floats(packed_.weights.size()) : nullptr;
+    float* weights = io_.gate >= 0 && !packed_.converts ? cut.floats(packed_.matrix_size()) : nullptr;
     float* patches = shape_.pointwise() ? nullptr : cut.floats(row_block_ * shape_.out_w * packed_.k);
-    int16_t* codes =
-        packed_.coded ? cut.codes((shape_.pointwise() ? code_block_ : row_block_ * shape_.out_w) * packed_.stride()) : nullptr;
-    return {weights, patches, codes};
+    const int64_t rows = shape_.pointwise() ? converted_block_ : row_block_ * shape_.out_w;
+    return {weights, patches, packed_.converts ? cut.bytes(rows * packed_.row_bytes()) : nullptr};
   }
 
   Epilogue epilogue(RunContext& context, int64_t pixel) const {
-    Epilogue e{packed_.bias.data(), act_};
+    Epilogue e{packed_.bias(), act_};
     if (io_.residual >= 0) {
       e.residual = context.in(io_.residual) + pixel * packed_.n;
       e.residual_stride = packed_.n;
@@ -80,18 +79,17 @@ class DenseStep : public Step {
       for_each_chunk(context.threads, packed_.panels(), [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
   }
 
-  void run_coded(RunContext& context, int64_t n) const {
+  void run_converted(RunContext& context, int64_t n) const {
     const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
     const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
     auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end, int thread) {
       ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      int16_t* codes = pieces(cut).codes;
-      for (int64_t row = begin; row < end; row += code_block_) {
-        const int64_t rows = std::min(code_block_, end - row);
-        const char* in = static_cast<const char*>(context.raw(io_.input)) + (first + row) * packed_.k * (io_.half_input ? 2 : 4);
-        set_.quantize_rows(in, io_.half_input, packed_.k, rows, packed_.k, gate, packed_.input.rule(), codes);
-        set_.gemm_codes(codes, rows, packed_.code_matrix(), panel_begin, panel_end,
-                        context.out(io_.output) + (first + row) * packed_.n, packed_.n, epilogue(context, first + row));
+      uint8_t* converted = pieces(cut).converted;
+      for (int64_t row = begin; row < end; row += converted_block_) {
+        const int64_t rows = std::min(converted_block_, end - row);
+        packed_.convert(context.in(io_.input) + (first + row) * packed_.k, rows, gate, converted);
+        packed_.multiply(converted, rows, panel_begin, panel_end, context.out(io_.output) + (first + row) * packed_.n, packed_.n,
+                         epilogue(context, first + row));
       }
     };
     if (pixels >= kRows * 2 * context.threads)
@@ -112,11 +110,11 @@ class DenseStep : public Step {
         int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
         for (int64_t y = y0; y < y1; ++y) fill_patches(shape_, image, y, patches + (y - y0) * shape_.out_w * packed_.k);
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
-        if (packed_.coded) {
+        if (packed_.converts) {
           const int64_t rows = (y1 - y0) * shape_.out_w;
-          set_.quantize_rows(patches, false, packed_.k, rows, packed_.k, nullptr, packed_.input.rule(), piece.codes);
-          set_.gemm_codes(piece.codes, rows, packed_.code_matrix(), 0, packed_.panels(),
-                          context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
+          packed_.convert(patches, rows, nullptr, piece.converted);
+          packed_.multiply(piece.converted, rows, 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n, packed_.n,
+                           epilogue(context, pixel));
           continue;
         }
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
@@ -131,7 +129,7 @@ class DenseStep : public Step {
   const KernelSet& set_;
   PackedDense packed_;
   static constexpr int64_t kRows = 12;
-  int64_t row_block_ = 1, code_block_ = kRows;
+  int64_t row_block_ = 1, converted_block_ = kRows;
 };
 
 class SumStep : public Step {

@@ -23,17 +23,19 @@ class DepthwiseChainStep : public Step {
       pointwise_act_ = chain.pointwise->act;
     }
     if (depthwise_.coded) {
-      act_ = act_on_codes(act_);
-      terms_act_ = act_on_codes(terms_act_);
+      act_ = coarse_act(act_);
+      terms_act_ = coarse_act(terms_act_);
     }
-    if (pointwise_ && pointwise_->coded) pointwise_act_ = act_on_codes(pointwise_act_);
+    if (pointwise_ && pointwise_->converts) pointwise_act_ = coarse_act(pointwise_act_);
     for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
     if (io.residual >= 0) inputs.push_back(io.residual);
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
-    info.kernel = std::string(depthwise_.coded ? "int8_" : "") + (terms_.empty() ? "" : "sum_") + "depthwise" +
-                  (pointwise_ ? "_pointwise" : "");
+    info.kernel = std::string(depthwise_.coded ? "int8_"
+                              : pointwise_     ? pointwise_->prefix()
+                                               : "") +
+                  (terms_.empty() ? "" : "sum_") + "depthwise" + (pointwise_ ? "_pointwise" : "");
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.in_c * (s_.taps() + (pointwise_ ? pointwise_->n : 0));
     padded_w_ = std::max((s_.out_w - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1, s_.pad_left + s_.in_w);
     ring_rows_ = int64_t{s_.kernel_h - 1} * s_.dilation_h + 1;
@@ -47,7 +49,10 @@ class DepthwiseChainStep : public Step {
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < s_.batch; ++n) {
       for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) { run_bands(context, n, b, e, thread); });
-      if (io_.pooled >= 0) pool(context, n);
+      if (io_.pooled >= 0) {
+        ScratchCutter cut(context.scratch);
+        depthwise_.mean_of_sums(s_, pieces(cut).sums, bands_, context.out(io_.pooled) + n * s_.in_c);
+      }
     }
   }
 
@@ -56,17 +61,17 @@ class DepthwiseChainStep : public Step {
     float* ring;  // [ring_rows][padded_w][channels] and panel floats of slack
     float* zero;  // one such row of zeros
     float* depthwise;
-    int16_t* codes;  // of the depthwise rows, for the pointwise product
-    float* sums;     // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
+    uint8_t* converted;  // the depthwise rows for the pointwise product
+    float* sums;         // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
   };
   Pieces pieces(ScratchCutter& cut) const {
     int64_t row = padded_w_ * s_.in_c;
     float* ring = cut.floats(ring_rows_ * row + depthwise_.panel);
     float* zero = cut.floats(row + depthwise_.panel);
     float* rows = pointwise_ ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
-    int16_t* codes = pointwise_ && pointwise_->coded ? cut.codes(group_ * s_.out_w * pointwise_->stride()) : nullptr;
+    uint8_t* converted = pointwise_ && pointwise_->converts ? cut.bytes(group_ * s_.out_w * pointwise_->row_bytes()) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, rows, codes, sums};
+    return {ring, zero, rows, converted, sums};
   }
 
   void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
@@ -90,20 +95,10 @@ class DepthwiseChainStep : public Step {
       int64_t c = p * depthwise_.panel;
       const float* shifted[64];
       for (int k = 0; k < s_.kernel_h; ++k) shifted[k] = rows[k] + c;
-      DepthwiseRow job;
+      DepthwiseRow job = depthwise_.job(s_, p, act_);
       job.rows = shifted;
       job.pixel_stride = s_.in_c;
-      job.kernel_h = s_.kernel_h;
-      job.kernel_w = s_.kernel_w;
-      job.stride = s_.stride_w;
-      job.dilation = s_.dilation_w;
-      job.weights = depthwise_.panel_weights(p);
-      job.bias = depthwise_.panel_bias(p);
-      job.act = act_;
       job.out = out + c;
-      job.out_stride = s_.in_c;
-      job.width = s_.out_w;
-      job.channels = static_cast<int>(std::min<int64_t>(depthwise_.panel, s_.in_c - c));
       job.sums = sums ? sums + c : nullptr;
       set_.depthwise_row(job);
     }
@@ -146,35 +141,22 @@ class DepthwiseChainStep : public Step {
           depthwise_row(rows, rows_out + i * s_.out_w * s_.in_c, band_sums);
         }
         if (pointwise_) {
-          Epilogue e{pointwise_->bias.data(), pointwise_act_};
+          Epilogue e{pointwise_->bias(), pointwise_act_};
           if (io_.residual >= 0) {
             e.residual = context.in(io_.residual) + pixel * pointwise_->n;
             e.residual_stride = pointwise_->n;
             e.residual_first = io_.residual_first;
           }
-          if (pointwise_->coded) {
-            set_.quantize_rows(piece.depthwise, false, s_.in_c, count * s_.out_w, s_.in_c, nullptr, pointwise_->input.rule(),
-                               piece.codes);
-            set_.gemm_codes(piece.codes, count * s_.out_w, pointwise_->code_matrix(), 0, pointwise_->panels(),
-                            context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
+          if (pointwise_->converts) {
+            pointwise_->convert(piece.depthwise, count * s_.out_w, nullptr, piece.converted);
+            pointwise_->multiply(piece.converted, count * s_.out_w, 0, pointwise_->panels(),
+                                 context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
             continue;
           }
           set_.gemm(piece.depthwise, s_.in_c, count * s_.out_w, pointwise_->matrix(), 0, pointwise_->panels(),
                     context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
         }
       }
-    }
-  }
-
-  void pool(RunContext& context, int64_t n) const {
-    ScratchCutter cut(context.scratch);
-    const float* sums = pieces(cut).sums;
-    float* pooled = context.out(io_.pooled) + n * s_.in_c;
-    float scale = 1.0f / static_cast<float>(s_.out_h * s_.out_w);
-    for (int64_t c = 0; c < s_.in_c; ++c) {
-      float total = 0;
-      for (int64_t band = 0; band < bands_; ++band) total += sums[band * depthwise_.bias.size() + c];
-      pooled[c] = total * scale;
     }
   }
 

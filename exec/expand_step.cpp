@@ -20,16 +20,16 @@ class ExpandDepthwiseStep : public Step {
         set_(kernels()),
         expand_(set_, expand),
         depthwise_(set_, depthwise) {
-    if (expand_.coded) expand_act_ = act_on_codes(expand_act_);
-    if (depthwise_.coded) act_ = act_on_codes(act_);
+    if (expand_.converts) expand_act_ = coarse_act(expand_act_);
+    if (depthwise_.coded) act_ = coarse_act(act_);
     inputs = {io.input};
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
-    info.kernel = expand_.coded ? "int8_expand_depthwise" : "expand_depthwise";
+    info.kernel = expand_.prefix() + std::string("expand_depthwise");
     info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();
     padded_w_ = std::max((d_.out_w - 1) * d_.stride_w + int64_t{d_.kernel_w - 1} * d_.dilation_w + 1, d_.pad_left + d_.in_w);
     ring_rows_ = int64_t{d_.kernel_h - 1} * d_.dilation_h + 1;
-    const int64_t source_row_bytes = e_.out_w * (expand_.coded ? expand_.stride() * 2 : expand_.k * 4);
+    const int64_t source_row_bytes = e_.out_w * (expand_.converts ? expand_.row_bytes() : expand_.k * 4);
     const int64_t rows = std::max<int64_t>(1, kBandBytes / source_row_bytes);
     const int64_t out_rows = rows >= e_.out_h ? d_.out_h : std::max<int64_t>(4, (rows - ring_rows_) / d_.stride_h + 1);
     bands_ = std::clamp<int64_t>((d_.out_h + out_rows - 1) / out_rows, 1, d_.out_h);
@@ -52,33 +52,36 @@ class ExpandDepthwiseStep : public Step {
             run_panels(context, n, source_of(context, n, band, thread), band, thread, 0, expand_.panels());
         });
       }
-      if (io_.pooled >= 0) pool(context, n);
+      if (io_.pooled >= 0) {
+        ScratchCutter cut(context.scratch);
+        depthwise_.mean_of_sums(d_, pieces(cut).sums, bands_, context.out(io_.pooled) + n * d_.in_c);
+      }
     }
   }
 
  private:
   struct Pieces {
-    float* ring;     // [ring_rows][padded_w][panel]
-    float* zero;     // one such row
-    float* patches;  // [source rows of a band][out_w][k]; null when the expansion is pointwise
-    int16_t* codes;  // of the same rows
-    float* sums;     // [bands][panels * panel]; thread 0's only
+    float* ring;         // [ring_rows][padded_w][panel]
+    float* zero;         // one such row
+    float* patches;      // [source rows of a band][out_w][k]; null when the expansion is pointwise
+    uint8_t* converted;  // the same rows for the product
+    float* sums;         // [bands][panels * panel]; thread 0's only
   };
   int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
   Pieces pieces(ScratchCutter& cut) const {
     float* ring = cut.floats(ring_rows_ * padded_w_ * expand_.panel);
     float* zero = cut.floats(padded_w_ * expand_.panel);
     float* patches = e_.pointwise() ? nullptr : cut.floats(source_rows() * e_.out_w * expand_.k);
-    int16_t* codes = expand_.coded ? cut.codes(source_rows() * e_.out_w * expand_.stride()) : nullptr;
+    uint8_t* converted = expand_.converts ? cut.bytes(source_rows() * e_.out_w * expand_.row_bytes()) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, patches, codes, sums};
+    return {ring, zero, patches, converted, sums};
   }
 
-  // What the expansion of a band reads: rows [first, last] of the map, as floats or codes.
+  // What the expansion of a band reads: rows [first, last] of the map, as floats or converted for the product.
   struct Source {
     int64_t first, last;
     const float* floats;
-    const int16_t* codes;
+    const uint8_t* converted;
   };
   Source source_of(RunContext& context, int64_t n, int64_t band, int thread) const {
     ScratchCutter cut(context.scratch + thread * scratch_bytes);
@@ -94,10 +97,8 @@ class ExpandDepthwiseStep : public Step {
         fill_patches(e_, image, y, piece.patches + (y - s.first) * e_.out_w * expand_.k);
       s.floats = piece.patches;
     }
-    s.codes = piece.codes;
-    if (s.codes)
-      set_.quantize_rows(s.floats, false, expand_.k, (s.last - s.first + 1) * e_.out_w, expand_.k, nullptr, expand_.input.rule(),
-                         piece.codes);
+    s.converted = piece.converted;
+    if (s.converted) expand_.convert(s.floats, (s.last - s.first + 1) * e_.out_w, nullptr, piece.converted);
     return s;
   }
 
@@ -112,24 +113,14 @@ class ExpandDepthwiseStep : public Step {
     const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
-    Epilogue epilogue{expand_.bias.data(), expand_act_};
+    Epilogue epilogue{expand_.bias(), expand_act_};
     const CodeRule codes = depthwise_.coded ? depthwise_.input.rule() : CodeRule{};
-    if (source.codes && depthwise_.coded) epilogue.codes = &codes;
+    if (expand_.coded && depthwise_.coded) epilogue.codes = &codes;
     for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
       int64_t have = source.first - 1;
-      DepthwiseRow job;
+      DepthwiseRow job = depthwise_.job(d_, p, act_);
       job.pixel_stride = panel;
-      job.kernel_h = d_.kernel_h;
-      job.kernel_w = d_.kernel_w;
-      job.stride = d_.stride_w;
-      job.dilation = d_.dilation_w;
-      job.weights = depthwise_.panel_weights(p);
-      job.bias = depthwise_.panel_bias(p);
-      job.act = act_;
-      job.out_stride = d_.in_c;
-      job.width = d_.out_w;
-      job.channels = static_cast<int>(std::min<int64_t>(panel, d_.in_c - c));
       if (sums) {
         job.sums = sums + band * depthwise_.bias.size() + c;
         std::fill_n(job.sums, panel, 0.0f);
@@ -145,13 +136,13 @@ class ExpandDepthwiseStep : public Step {
           for (; have < iy; ++have) {
             int64_t at = have + 1;
             float* ring_row = piece.ring + (at % ring_rows_) * row_floats + d_.pad_left * panel;
-            if (source.codes)
-              set_.gemm_codes(source.codes + (at - source.first) * e_.out_w * expand_.stride(), e_.out_w, expand_.code_matrix(),
-                              p, p + 1, ring_row - c, panel, epilogue);
+            if (source.converted)
+              expand_.multiply(source.converted + (at - source.first) * e_.out_w * expand_.row_bytes(), e_.out_w, p, p + 1,
+                               ring_row - c, panel, epilogue);
             else
               set_.gemm(source.floats + (at - source.first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p,
                         p + 1, ring_row - c, panel, epilogue);
-            if (depthwise_.coded && !source.codes) {
+            if (depthwise_.coded && !expand_.coded) {
               CodeRule panel_rule = codes;
               panel_rule.inverse_scales += c;
               set_.round_to_codes(ring_row, e_.out_w, panel, panel_rule);
@@ -160,25 +151,9 @@ class ExpandDepthwiseStep : public Step {
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }
         job.rows = rows;
-        const int64_t at = (n * d_.out_h + y) * d_.out_w * d_.in_c + c;
-        if (io_.half_output)
-          job.half_out = static_cast<uint16_t*>(context.tensors[static_cast<size_t>(io_.output)].raw()) + at;
-        else
-          job.out = context.out(io_.output) + at;
+        job.out = context.out(io_.output) + (n * d_.out_h + y) * d_.out_w * d_.in_c + c;
         set_.depthwise_row(job);
       }
-    }
-  }
-
-  void pool(RunContext& context, int64_t n) const {
-    ScratchCutter cut(context.scratch);
-    const float* sums = pieces(cut).sums;
-    float* pooled = context.out(io_.pooled) + n * d_.in_c;
-    float scale = 1.0f / static_cast<float>(d_.out_h * d_.out_w);
-    for (int64_t c = 0; c < d_.in_c; ++c) {
-      float total = 0;
-      for (int64_t band = 0; band < bands_; ++band) total += sums[band * depthwise_.bias.size() + c];
-      pooled[c] = total * scale;
     }
   }
 

@@ -119,16 +119,4 @@ void fuse_depthwise_pointwise(Lowering& low) {
   }
 }
 
-void use_half_maps(Lowering& low) {
-  if (!kernels().halves) return;
-  for (size_t i = 0; i < low.layers.size(); ++i) {
-    Layer& conv = low.layers[i];
-    if (!conv.only_dense() || !conv.dense->quant || !conv.dense->shape.pointwise() || conv.residual == conv.input) continue;
-    const int d = low.producer(conv.input);
-    if (d < 0 || sole_reading_layer(low, conv.input) != static_cast<int>(i)) continue;
-    Layer& dw = low.layers[static_cast<size_t>(d)];
-    if (dw.dense && dw.depthwise && dw.depthwise->quant) conv.half_input = dw.half_output = true;
-  }
-}
-
 }  // namespace cytodet

@@ -34,7 +34,6 @@ struct Layer {
   Act terms_act = Act::none;
   Value input = kNoValue, gate = kNoValue, residual = kNoValue, pooled = kNoValue;
   bool residual_first = false;
-  bool half_input = false, half_output = false;  // as in ConvIo
 
   // Any other layer.
   std::function<std::unique_ptr<Step>(const std::vector<int>& inputs, int output)> make;

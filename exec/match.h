@@ -26,7 +26,5 @@ void fuse_gate_into_pointwise(Lowering& low);  // Mul by a gate -> pointwise con
 void fuse_expand_depthwise(Lowering& low);     // dense conv -> depthwise
 void fuse_sum_depthwise(Lowering& low);        // weighted sum -> depthwise
 void fuse_depthwise_pointwise(Lowering& low);
-// A map that only a product on codes reads is held as half floats: half the memory, an error far below a code.
-void use_half_maps(Lowering& low);
 
 }  // namespace cytodet

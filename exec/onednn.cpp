@@ -19,6 +19,9 @@ dnnl::engine& engine() {
       case Isa::avx2:
         dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
         break;
+      case Isa::avx2_vnni:
+        dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2_vnni);
+        break;
       case Isa::avx512:
         dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
         break;

@@ -5,8 +5,9 @@
 
 namespace cytodet {
 
-// The activation behind a convolution on codes: as exact as 8 bits can show.
-inline Act act_on_codes(Act act) { return act == Act::swish ? Act::swish8 : act; }
+// The activation behind a convolution on codes or bfloat16 numbers: as exact as 8 bits can show.
+inline Act coarse_act(Act act) { return act == Act::swish ? Act::swish8 : act; }
+
 // How the floats of a value become codes.
 struct CodeTable {
   CodeTable() = default;
@@ -18,26 +19,46 @@ struct CodeTable {
   float lowest = 0, highest = 0;
 };
 
-struct PackedDense {
+// A dense convolution as a product of rows (pixels, or patches of them) with a matrix. Where it `converts`, rows of floats become
+// rows of codes or bfloat16 numbers first.
+class PackedDense {
+ public:
   PackedDense(const KernelSet& set, const DenseConv& conv);
-  PanelMatrix matrix() const { return {weights.data(), k, n}; }
-  CodeMatrix code_matrix() const { return {codes.data(), k, n, scales.data()}; }
-  int64_t panels() const { return (n + panel - 1) / panel; }
-  int64_t stride() const { return code_stride(k); }
 
-  int panel;
-  int64_t k, n;        // kernel_h * kernel_w * in_c, out_c
-  bool coded = false;  // codes and scales hold the weights; else `weights` does
-  CodeTable input;     // its codes
-  FloatBuffer weights, bias, scales;
-  Buffer<int16_t> codes;
+  const int64_t k, n;   // kernel_h * kernel_w * in_c, out_c
+  const bool coded;     // the product is on codes
+  const bool converts;  // it is on codes or on bfloat16 numbers
+  const int panel;
+  int64_t panels() const { return (n + panel - 1) / panel; }
+  const char* prefix() const { return coded ? "int8_" : converts ? "bf16_" : ""; }  // of kernel names
+  const float* bias() const { return bias_.data(); }                                // padded to whole panels
+
+  // Floats: c = epilogue(a * matrix), as KernelSet::gemm. `gate`: a matrix scaled per row of [k] gets into `scaled`
+  // (matrix_size() floats), for the rows of one image.
+  PanelMatrix matrix() const { return {weights_.data(), k, n}; }
+  int64_t matrix_size() const { return weights_.size(); }
+
+  // Rows that are converted: bytes of one, how they are made of floats, and their product, as KernelSet::gemm_codes.
+  int64_t row_bytes() const { return row_groups(k, coded ? set_.code_group : 2) * 4; }
+  void convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const;
+  void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+                const Epilogue& epilogue) const;
+
+ private:
+  const KernelSet& set_;
+  CodeTable input_;
+  FloatBuffer bias_, weights_, scales_;
+  Buffer<uint8_t> packed_;  // instead of weights_ where it converts
+  Buffer<int32_t> starts_;
 };
 
 struct PackedDepthwise {
   PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv);
   int64_t panels() const { return (channels + panel - 1) / panel; }
-  const float* panel_weights(int64_t p) const { return weights.data() + p * taps * panel; }
-  const float* panel_bias(int64_t p) const { return bias.data() + p * panel; }
+  // Work on panel p of an output row; rows, pixel_stride, out and sums are the caller's to set.
+  DepthwiseRow job(const ConvShape& s, int64_t p, Act act) const;
+  // mean[channels] over the pixels of an image, of bands' sums [bands][panels * panel].
+  void mean_of_sums(const ConvShape& s, const float* sums, int64_t bands, float* mean) const;
 
   int panel;
   int64_t channels, taps;

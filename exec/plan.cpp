@@ -119,6 +119,7 @@ class Compiler {
         for (NodeId id : low.order)
           if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
       for (const FusionRow& row : fusion_rows()) row.run(low);
+      if (options_.precision == Precision::bf16) use_bf16(low);
     }
     plan_ = std::make_shared<CompiledPlan>();
     plan_->threads = std::max(1, options_.threads);
@@ -143,6 +144,15 @@ class Compiler {
       known[v] = Fact{dtype, shape, {}};
     }
     return known;
+  }
+
+  static void use_bf16(Lowering& low) {
+    if (!has_precision(Precision::bf16))
+      throw Error("precision bf16", std::string("is not what this CPU's kernels (") + kernels().name + ") compute",
+                  "leave it out: layers in float stay in float");
+    for (Layer& layer : low.layers)
+      for (auto* conv : {&layer.dense, &layer.pointwise})
+        if (*conv) (*conv)->bf16 = !(*conv)->quant;
   }
 
   int id_of(Value v) {
@@ -235,10 +245,8 @@ class Compiler {
     int output = id_of(layer.output);
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{
-        optional_id(layer.input),  output,           optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
-        optional_id(layer.pooled), layer.half_input, layer.half_output};
-    if (layer.half_output) plan_->places[static_cast<size_t>(output)].dtype = DType::f16;
+    ConvIo io{optional_id(layer.input), output, optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
+              optional_id(layer.pooled)};
     std::vector<SumTerm> terms;
     for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
     if (layer.make) {
@@ -254,18 +262,20 @@ class Compiler {
     } else {
       step = make_weighted_sum(plan_->places[static_cast<size_t>(output)].shape, terms, layer.terms_act, output);
     }
-    if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c);
-    if (layer.depthwise) count_conv(step->info, *layer.depthwise, 1);
-    if (layer.pointwise) count_conv(step->info, *layer.pointwise, layer.pointwise->shape.in_c);
+    if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c, layer.dense->bf16);
+    if (layer.depthwise) count_conv(step->info, *layer.depthwise, 1, false);
+    if (layer.pointwise) count_conv(step->info, *layer.pointwise, layer.pointwise->shape.in_c, layer.pointwise->bf16);
     finish(std::move(step), layer.root);
   }
 
   // inputs: channels that one output reads.
   template <class Conv>
-  static void count_conv(StepInfo& info, const Conv& conv, int64_t inputs) {
+  static void count_conv(StepInfo& info, const Conv& conv, int64_t inputs, bool bf16) {
     const ConvShape& s = conv.shape;
-    info.bytes += conv.weights.size() * (conv.quant ? 1 : 4) + static_cast<int64_t>(conv.bias.size()) * 4;
-    if (conv.quant) info.int8_macs += s.batch * s.out_h * s.out_w * s.out_c * s.taps() * inputs;
+    info.bytes += conv.weights.size() * (conv.quant ? 1 : bf16 ? 2 : 4) + static_cast<int64_t>(conv.bias.size()) * 4;
+    const int64_t macs = s.batch * s.out_h * s.out_w * s.out_c * s.taps() * inputs;
+    if (conv.quant) info.int8_macs += macs;
+    if (bf16) info.bf16_macs += macs;
   }
 
   void finish(std::unique_ptr<Step> step, NodeId root) {
@@ -321,6 +331,14 @@ class Compiler {
 const CompiledPlan& compiled(const Plan& plan) { return static_cast<const CompiledPlan&>(plan); }
 
 }  // namespace
+
+Precision precision_named(const std::string& name) {
+  if (name == "graph") return Precision::graph;
+  if (name == "bf16") return Precision::bf16;
+  throw UsageError("precision", "must be graph or bf16, not \"" + name + "\"");
+}
+
+bool has_precision(Precision precision) { return precision != Precision::bf16 || kernels().gemm_bf16; }
 
 std::shared_ptr<const Plan> Plan::compile(const Graph& graph, const PlanOptions& options) {
   return Compiler(graph, options).run();

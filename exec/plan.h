@@ -11,12 +11,19 @@
 
 namespace cytodet {
 
+// What the layers that the graph keeps in float are computed in: float, or dense ones as products of bfloat16 numbers.
+enum class Precision { graph, bf16 };
+// By name, "graph" or "bf16". Throws UsageError on another.
+Precision precision_named(const std::string& name);
+bool has_precision(Precision precision);  // this CPU's kernels compute in it
+
 struct PlanOptions {
   std::map<std::string, Shape> input_shapes;  // by input name; needed where the Placeholder's own shape is not static
   std::vector<std::string> outputs;           // "name" or "name:slot"; empty: find_outputs(graph)
   std::vector<std::string> taps;  // values to be seen by run(tap): computed as they stand, nothing is fused across them
   int threads = 1;                // used inside one run()
-  bool fuse = true;               // false: one plain step per node (the oracle of the kernels)
+  Precision precision = Precision::graph;
+  bool fuse = true;  // false: one plain step per node (the oracle of the kernels)
 };
 
 struct TensorSpec {
@@ -32,12 +39,14 @@ struct StepInfo {
   Shape shape;         // of the output
   int64_t macs = 0;
   int64_t int8_macs = 0;  // those of macs that are on 8-bit codes
-  int64_t bytes = 0;      // read + written, weights (a byte each on codes) and biases included
+  int64_t bf16_macs = 0;  // those on bfloat16 numbers
+  int64_t bytes = 0;      // read + written, weights (a byte each on codes, two on bfloat16) and biases included
 };
 
 class Plan {
  public:
-  // Throws Error naming the node: unknown op on the needed path, cycle, input without a shape, NaN or infinite weights.
+  // Throws Error naming the node: unknown op on the needed path, cycle, input without a shape, NaN or infinite weights,
+  // a precision that this CPU lacks.
   static std::shared_ptr<const Plan> compile(const Graph& graph, const PlanOptions& options);
   virtual ~Plan() = default;
 

@@ -55,7 +55,7 @@ class ScratchCutter {
  public:
   explicit ScratchCutter(char* base) : base_(base) {}
   float* floats(int64_t n) { return cut<float>(n); }
-  int16_t* codes(int64_t n) { return cut<int16_t>(n); }
+  uint8_t* bytes(int64_t n) { return cut<uint8_t>(n); }
   int64_t total() const { return total_; }
 
  private:

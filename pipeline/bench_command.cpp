@@ -13,7 +13,7 @@ namespace cytodet {
 namespace {
 
 struct Options {
-  std::string model, hint = "throughput", trace, svg;
+  std::string model, hint = "throughput", precision = "graph", trace, svg;
   Sharing asked;
   double seconds = 3;
   int rounds = 20;
@@ -24,6 +24,7 @@ struct Options {
     app.add_option("--hint", hint, "What --streams and --threads are chosen for: throughput (default) or latency");
     app.add_option("--streams", asked.streams, "Networks at work at once; 0: as the hint says")->check(CLI::Range(0, 256));
     app.add_option("--threads", asked.threads, "Threads inside one network; 0: as the hint says")->check(CLI::Range(0, 256));
+    app.add_option("--precision", precision, "What layers in float are computed in: graph (as they are) or bf16");
     app.add_option("--seconds", seconds, "How long to measure")->check(CLI::Range(0.1, 3600.0));
     app.add_flag("--no-pin", no_pin, "Let streams wander over the CPUs");
     app.add_flag("--scaling", scaling, "Also a table of streams and threads up to all CPUs");
@@ -51,7 +52,8 @@ int bench(const Options& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
   const Sharing sharing = share_cpus(o.asked, o.hint);
   ModelFile model = load_model(o.model);
-  Detector detector(model, {sharing.streams, sharing.threads});
+  const Precision precision = precision_named(o.precision);
+  Detector detector(model, {sharing.streams, sharing.threads, true, precision});
   Speed speed = measure_speed(detector, sharing, o.seconds, pin);
   const Peak peak = measure_peak(std::min(usable_cpus(), sharing.streams * sharing.threads));
   LayerSum work;
@@ -67,9 +69,11 @@ int bench(const Options& o) {
          {"latency_median_ms", speed.latency_median_ms},
          {"latency_p95_ms", speed.latency_p95_ms},
          {"macs", work.macs},
+         {"precision", o.precision},
          {"int8_macs", work.int8_macs},
+         {"bf16_macs", work.bf16_macs},
          {"gmacs_per_s", static_cast<double>(work.macs) * speed.images_per_s / 1e9},
-         {"share_of_peak", ideal_ms(work.macs, work.int8_macs, peak) / speed.ms_per_image()},
+         {"share_of_peak", ideal_ms(work, peak) / speed.ms_per_image()},
          {"peak", peak_json(peak)},
          {"load_ms", detector.load_ms()},
          {"stream_bytes", detector.plan().stream_bytes()},
@@ -82,7 +86,7 @@ int bench(const Options& o) {
     LayerTable table = measure_layers(detector.runner(0), same, o.rounds, pin);
     if (o.layers) {
       j.update(layers_json(table));
-      j["share_of_peak"] = ideal_ms(work.macs, work.int8_macs, peak) / speed.ms_per_image();
+      j["share_of_peak"] = ideal_ms(work, peak) / speed.ms_per_image();
       j["layers_peak"] = peak_json(same);
       text += "\n" + (same.threads == peak.threads ? "" : peak_text(same)) + layers_text(table);
     }
@@ -90,7 +94,7 @@ int bench(const Options& o) {
     if (!o.svg.empty()) write_file(o.svg, flame_svg(table, o.model));
   }
   if (o.scaling) {
-    std::vector<Speed> speeds = measure_scaling(model, o.seconds, pin);
+    std::vector<Speed> speeds = measure_scaling(model, o.seconds, pin, precision);
     j["scaling"] = scaling_json(speeds);
     text += "\n" + scaling_table(speeds);
   }

@@ -38,10 +38,11 @@ Json figures(const LayerSum& s, double total_ms, const Peak& peak) {
           {"share", s.ms / total_ms},
           {"macs", s.macs},
           {"int8_macs", s.int8_macs},
+          {"bf16_macs", s.bf16_macs},
           {"bytes", s.bytes},
           {"gmacs_per_s", static_cast<double>(s.macs) / ms / 1e6},
           {"gb_per_s", static_cast<double>(s.bytes) / ms / 1e6},
-          {"share_of_peak", ideal_ms(s.macs, s.int8_macs, peak) / ms}};
+          {"share_of_peak", ideal_ms(s, peak) / ms}};
 }
 
 constexpr const char* kHeading = "       ms  share      MMAC        MB   GMAC/s     GB/s   peak  ";
@@ -70,6 +71,7 @@ void LayerSum::add(const StepInfo& info, double step_ms) {
   ms += step_ms;
   macs += info.macs;
   int8_macs += info.int8_macs;
+  bf16_macs += info.bf16_macs;
   bytes += info.bytes;
 }
 
@@ -103,9 +105,10 @@ LayerSum sum_of(const LayerTable& table) {
   return sum;
 }
 
-double ideal_ms(int64_t macs, int64_t int8_macs, const Peak& peak) {
+double ideal_ms(const LayerSum& work, const Peak& peak) {
   auto at = [](int64_t n, double gmacs) { return n > 0 && gmacs > 0 ? static_cast<double>(n) / gmacs / 1e6 : 0; };
-  return at(int8_macs, peak.int8_gmacs) + at(macs - int8_macs, peak.f32_gmacs);
+  return at(work.int8_macs, peak.int8_gmacs) + at(work.bf16_macs, peak.bf16_gmacs) +
+         at(work.macs - work.int8_macs - work.bf16_macs, peak.f32_gmacs);
 }
 
 Json layers_json(const LayerTable& table) {
@@ -115,7 +118,7 @@ Json layers_json(const LayerTable& table) {
          {"total_ms", total},
          {"total_least_ms", table.total_least_ms()},
          {"run_ms", table.run_ms},
-         {"share_of_peak", ideal_ms(sum.macs, sum.int8_macs, table.peak) / total},
+         {"share_of_peak", ideal_ms(sum, table.peak) / total},
          {"layers", Json::array()},
          {"kinds", Json::array()}};
   for (size_t i = 0; i < table.steps.size(); ++i) {

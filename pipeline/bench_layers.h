@@ -28,17 +28,18 @@ LayerTable measure_layers(Runner& runner, const Peak& peak, int rounds, bool pin
 struct LayerSum {
   int steps = 0;
   double ms = 0;
-  int64_t macs = 0, int8_macs = 0, bytes = 0;
+  int64_t macs = 0, int8_macs = 0, bf16_macs = 0, bytes = 0;
   void add(const StepInfo& info, double step_ms);
 };
 std::map<std::string, LayerSum> kinds_of(const LayerTable& table);
 LayerSum sum_of(const LayerTable& table);
 
-// Milliseconds that the multiply-accumulates take at the peak: those on codes at its int8 rate, the rest at f32's.
-double ideal_ms(int64_t macs, int64_t int8_macs, const Peak& peak);
+// Milliseconds that the multiply-accumulates take at the peak: those on codes at its int8 rate, those on bfloat16 numbers at its
+// bf16 rate, the rest at f32's.
+double ideal_ms(const LayerSum& work, const Peak& peak);
 
 // Keys: rounds, total_ms, total_least_ms, run_ms, share_of_peak, layers [{name, op, kernel, shape, least_ms, ms, share, macs,
-// int8_macs, bytes, gmacs_per_s, gb_per_s, share_of_peak}], kinds [{kernel, steps, then as layers}].
+// int8_macs, bf16_macs, bytes, gmacs_per_s, gb_per_s, share_of_peak}], kinds [{kernel, steps, then as layers}].
 Json layers_json(const LayerTable& table);
 std::string layers_text(const LayerTable& table);
 

@@ -58,7 +58,7 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
   return speed;
 }
 
-std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool pin) {
+std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision) {
   constexpr size_t kRounds = 3;
   const int cpus = usable_cpus();
   std::vector<int> counts;
@@ -68,7 +68,8 @@ std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool 
   for (int n : counts) sharings.push_back({n, 1});
   for (int n : counts) sharings.push_back({1, n});
   std::vector<Detector> detectors;
-  for (const Sharing& sharing : sharings) detectors.emplace_back(model, DetectorOptions{sharing.streams, sharing.threads});
+  for (const Sharing& sharing : sharings)
+    detectors.emplace_back(model, DetectorOptions{sharing.streams, sharing.threads, true, precision});
   std::vector<std::vector<Speed>> rounds(sharings.size());
   for (size_t r = 0; r < kRounds; ++r)
     for (size_t i = 0; i < sharings.size(); ++i)

@@ -23,7 +23,7 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
 
 // Speeds with 1, 2, 4 ... streams of one thread, and of one stream with 2, 4 ... threads, up to all CPUs: three rounds in turn of
 // seconds / 3 each, the round of median throughput counts. The first is one stream on one thread.
-std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool pin);
+std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision);
 // A row per speed, against the first.
 Json scaling_json(const std::vector<Speed>& speeds);
 std::string scaling_table(const std::vector<Speed>& speeds);

@@ -45,6 +45,7 @@ NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds,
     PlanOptions plan_options;
     plan_options.outputs = outputs;
     plan_options.threads = options.threads;
+    plan_options.precision = options.precision;
     for (const auto& [name, tensor] : feeds) plan_options.input_shapes[graph.node(graph.value(name).node).name] = tensor.shape();
     Runner runner(Plan::compile(graph, plan_options));
     for (size_t i = 0; i < runner.plan().inputs().size(); ++i)

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/plan.h"
 #include "graph/case.h"
 
 namespace cytodet {
@@ -13,6 +14,7 @@ struct InferOptions {
   std::vector<std::string> outputs;  // empty: as the case or the graph says
   bool plain = false;                // the interpreter instead of the compiled plan
   int threads = 1;
+  Precision precision = Precision::graph;
 };
 // Runs a graph file on named feeds. Throws Error naming file and node.
 NamedTensors infer(const std::filesystem::path& graph, const NamedTensors& feeds, const InferOptions& options);

@@ -221,6 +221,7 @@ void fields(Fields& f, DetectSettings& s) {
   f("max_bad_tiles", s.max_bad_tiles);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
+  f("precision", s.precision);
   f("score", s.score);
 }
 
@@ -230,6 +231,7 @@ void check(const DetectSettings& s) {
   if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
+  precision_named(s.precision);
   check(s.tiling);
   merge({}, s.merge);
   background_method(s.background);
@@ -245,6 +247,10 @@ int bad_tile_limit(const std::string& text, int tiles) {
   if (!number || (!share && value != std::floor(value)))
     throw UsageError("max_bad_tiles", "must be a number of tiles or a share such as 5%, not \"" + text + "\"");
   return static_cast<int>(share ? std::floor(value / 100 * tiles) : value);
+}
+
+DetectorOptions detector_options(const DetectSettings& s) {
+  return {s.streams, s.threads_per_stream, true, precision_named(s.precision)};
 }
 
 ModelFile with_settings(ModelFile model, const DetectSettings& s) {

@@ -23,8 +23,9 @@ struct DetectSettings {
   std::string max_bad_tiles = "5%";  // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;
-  std::optional<double> score;  // least score of a detection; none: the model file's
-  bool raw_only = false;        // for programs, not in files: fill PictureResult::raw and leave merging to merge_raw
+  std::string precision = "graph";  // or bf16, see Precision
+  std::optional<double> score;      // least score of a detection; none: the model file's
+  bool raw_only = false;            // for programs, not in files: fill PictureResult::raw and leave merging to merge_raw
 };
 void fields(Fields& f, DetectSettings& s);
 void check(const DetectSettings& s);
@@ -32,7 +33,8 @@ void check(const DetectSettings& s);
 // Most bad tiles of `tiles` that are tolerated. Throws UsageError when the text is neither a number nor a share.
 int bad_tile_limit(const std::string& max_bad_tiles, int tiles);
 
-// The model with what the settings say of it.
+// What the settings say of the network, and the model with what they say of it.
+DetectorOptions detector_options(const DetectSettings& s);
 ModelFile with_settings(ModelFile model, const DetectSettings& s);
 
 // A detection before merging. inner_edge_px: level-0 pixels, 0 or more, to the nearest edge of its tile that is not the slide's;

@@ -25,7 +25,7 @@ struct DetectFlags {
   std::string model, config;
   int tile = 0, overlap = -1, level = -1, streams = -1, threads = 0, detections = 0;
   double mpp = 0, assume_mpp = 0, scale = 0, score = -1, iou = -1;
-  std::string mode, merge, nms, hint, background, roi, max_bad_tiles;
+  std::string mode, merge, nms, hint, precision, background, roi, max_bad_tiles;
   bool quiet = false;
 
   void add(CLI::App& app) {
@@ -48,6 +48,7 @@ struct DetectFlags {
     app.add_option("--max-bad-tiles", max_bad_tiles, "Damaged tiles that a slide may have: a number, or a share such as 5%");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
     app.add_option("--threads", threads, "Threads inside one network");
+    app.add_option("--precision", precision, "What layers in float are computed in: graph (as they are) or bf16");
     app.add_option("--hint", hint, "What streams and threads are chosen for, where not given: throughput or latency");
     app.add_flag("--quiet", quiet, "No progress");
   }
@@ -74,6 +75,7 @@ struct DetectFlags {
     if (!max_bad_tiles.empty()) d.max_bad_tiles = max_bad_tiles;
     if (streams >= 0) d.streams = streams;
     if (threads > 0) d.threads_per_stream = threads;
+    if (!precision.empty()) d.precision = precision;
     if (score >= 0) d.score = score;
     if (!hint.empty()) {
       Sharing sharing = share_cpus({std::max(streams, 0), threads}, hint);
@@ -91,7 +93,7 @@ struct DetectFlags {
     if (!nms.empty()) m.suppression.method = nms;
     if (iou >= 0) m.suppression.iou = iou;
     check(m, c.model);
-    return Detector(std::move(m), {c.detect.streams, c.detect.threads_per_stream});
+    return Detector(std::move(m), detector_options(c.detect));
   }
 };
 

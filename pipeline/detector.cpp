@@ -42,6 +42,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
   const ModelFile& m = decoder_.model();
   PlanOptions plan;
   plan.threads = std::max(1, options.threads_per_stream);
+  plan.precision = options.precision;
   plan.outputs = m.class_logits;
   plan.outputs.insert(plan.outputs.end(), m.box_deltas.begin(), m.box_deltas.end());
   plan.input_shapes[m.input.node] = {1, m.input.height, m.input.width, 3};

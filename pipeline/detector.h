@@ -16,6 +16,7 @@ struct DetectorOptions {
   int streams = 0;  // networks at work at once; 0: one per usable core
   int threads_per_stream = 1;
   bool optimize = true;  // run the passes first
+  Precision precision = Precision::graph;
 };
 
 class Detector {

@@ -124,7 +124,7 @@ std::function<int()> setup_optimize(CLI::App& app) {
 
 std::function<int()> setup_infer(CLI::App& app) {
   struct Options {
-    std::string graph, feeds, out, cases;
+    std::string graph, feeds, out, cases, precision = "graph";
     std::vector<std::string> outputs;
     bool plain = false;
     int threads = 1;
@@ -137,8 +137,9 @@ std::function<int()> setup_infer(CLI::App& app) {
   app.add_option("--cases", o->cases, "Folder of cases (graph.pb, case.json): pass or fail each");
   app.add_flag("--plain", o->plain, "The plain interpreter instead of the kernels");
   app.add_option("--threads", o->threads, "Threads inside the network")->check(CLI::Range(1, 256));
+  app.add_option("--precision", o->precision, "What layers in float are computed in: graph (as they are) or bf16");
   return [o] {
-    InferOptions options{o->outputs, o->plain, o->threads};
+    InferOptions options{o->outputs, o->plain, o->threads, precision_named(o->precision)};
     if (!o->cases.empty()) {
       int passed = 0, failed = 0;
       for (const CaseResult& r : run_cases(o->cases, options)) {

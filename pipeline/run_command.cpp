@@ -1,5 +1,6 @@
 // run.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -25,7 +26,7 @@ ScoreOptions score_options(const RunConfig& c) {
 }
 
 int run_float(const RunConfig& c) {
-  Detector detector(with_settings(load_model(c.model), c.detect), {c.detect.streams, c.detect.threads_per_stream});
+  Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
   const FolderRun run = detect_to_folder(detector, c);
   if (!c.truth.empty()) {
     Truth truth = read_truth(c.truth);
@@ -52,7 +53,7 @@ struct Row {
 Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c) {
   c.model = model.string();
   c.output = (std::filesystem::path(c.output) / precision).string();
-  Detector detector(with_settings(load_model(c.model), c.detect), {c.detect.streams, c.detect.threads_per_stream});
+  Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
   const FolderRun run = detect_to_folder(detector, c);
   Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run.state)};
   if (!c.truth.empty()) {
@@ -118,11 +119,17 @@ int run_int8(RunConfig c) {
   const Quantized q = quantize_subject(subject, ranges, options);
   write_quantized(subject, subject.graph, graph32);
   write_quantized(subject, file_form(subject, q, ranges), graph8);
-  const std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c), measured("int8", model_file_beside(graph8), c)};
+  std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c)};
+  if (has_precision(Precision::bf16)) {
+    RunConfig bf16 = c;
+    bf16.detect.precision = "bf16";
+    rows.push_back(measured("bf16", model_file_beside(graph32), std::move(bf16)));
+  }
+  rows.push_back(measured("int8", model_file_beside(graph8), c));
   std::fputs(comparison_table(rows).c_str(), stdout);
   write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
   std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
-  return std::max(rows[0].code, rows[1].code);
+  return std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.code < b.code; })->code;
 }
 
 }  // namespace

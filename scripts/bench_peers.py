@@ -121,14 +121,12 @@ class Cytodet:
         if precision == "bf16":
             if not HAS_BF16:
                 raise RuntimeError("not on this CPU")
-            if "--precision" not in self.run("bench", "--help"):
-                raise RuntimeError("no such path yet")
             options = ["--precision", "bf16"]
-        self.nets[id] = (pathlib.Path(file), ["--streams", streams, "--threads", threads, *options])
+        self.nets[id] = (pathlib.Path(file), options, ["--streams", streams, "--threads", threads])
         return {}
 
     def heads(self, id, images, out):
-        model = self.nets[id][0]
+        model, precision, _ = self.nets[id]
         settings = json.loads(model.read_text())
         names = settings["class_logits"] + settings["box_deltas"]
         arrays = {}
@@ -138,7 +136,7 @@ class Cytodet:
                 feeds, answer = pathlib.Path(folder, "feeds.json"), pathlib.Path(folder, "out.json")
                 node = settings["input"]["node"].split(":")[0]
                 feeds.write_text(json.dumps({"inputs": {f"{node}:0": {"dtype": "float32", "shape": list(image.shape), "data": image.ravel().tolist()}}}))
-                self.run("infer", model.parent / settings["graph"], "--feeds", feeds, "--outputs", ",".join(names), "-o", answer)
+                self.run("infer", model.parent / settings["graph"], "--feeds", feeds, "--outputs", ",".join(names), "-o", answer, *precision)
                 outputs = json.loads(answer.read_text())["outputs"]
                 for j, name in enumerate(names):
                     arrays[f"{i}_{j}"] = np.asarray(outputs[name]["data"], "f4")
@@ -146,8 +144,8 @@ class Cytodet:
         return {}
 
     def measure(self, id, seconds, **_):
-        model, options = self.nets[id]
-        bench = json.loads(self.run("bench", "--model", model, *options, "--seconds", seconds, "--json"))
+        model, precision, sharing = self.nets[id]
+        bench = json.loads(self.run("bench", "--model", model, *precision, *sharing, "--seconds", seconds, "--json"))
         return {"ms": bench["ms_per_image"], "detail": {k: bench.get(k) for k in ("isa", "gmacs_per_s", "share_of_peak", "stream_bytes", "load_ms", "pinned",
                                                                                  "plain_steps", "peak")}}
 

@@ -2,35 +2,51 @@
 
 #include <cstdint>
 
+#include "exec/kernels/in_place.h"
+
 namespace cytodet {
 namespace {
 struct V {
   using T = __m256;
   static constexpr int width = 8;
-  static constexpr bool halves = true;
+  static constexpr bool bf16 = false;
   static constexpr int code_rows = 6;
   static constexpr int tile_rows = 6;
   using I = __m256i;
   static I izero() { return _mm256_setzero_si256(); }
-  static I iload(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const I*>(p)); }
-  static I pair(const int16_t* p) { return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p))); }
-  static I dot(I sum, I a, I b) {
-    // As an instruction of our own: the compiler would keep two copies of every sum and run out of registers.
-    const I products = _mm256_madd_epi16(a, b);
-    asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products));
-    return sum;
-  }
+  static I iload(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }
+  static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // Two vectors of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
+  // store_codes: two vectors of numbers as codes, at least `lowest`; not a number becomes the lowest.
+#ifdef __AVXVNNI__
+  using Code = uint8_t;  // counted from the lowest
+  static constexpr int group = 4;
+  static I dot(I sum, I a, I b) {
+    CYTODET_ADD_PRODUCTS("%{vex%} vpdpbusd", _mm256_dpbusd_avx_epi32, sum, a, b);
+    return sum;
+  }
+  static void store_codes(uint8_t* p, T x, T y, float lowest) {
+    const I from = _mm256_set1_epi32(static_cast<int>(lowest));
+    const I pairs =
+        _mm256_packs_epi32(_mm256_sub_epi32(_mm256_cvtps_epi32(x), from), _mm256_sub_epi32(_mm256_cvtps_epi32(y), from));
+    const I codes = _mm256_permute4x64_epi64(pairs, 0xd8);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                     _mm_packus_epi16(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
+  }
+#else
+  using Code = int16_t;
+  static constexpr int group = 2;
+  static I dot(I sum, I a, I b) {
+    const I products = _mm256_madd_epi16(a, b);
+    CYTODET_ADD(_mm256_add_epi32, sum, products);
+    return sum;
+  }
   static void store_codes(int16_t* p, T x, T y, float lowest) {
     const I codes = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x), _mm256_cvtps_epi32(y)), 0xd8);
     _mm256_storeu_si256(reinterpret_cast<I*>(p), _mm256_max_epi16(codes, _mm256_set1_epi16(static_cast<int16_t>(lowest))));
   }
-  static void store_half(uint16_t* p, T x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-  }
-  static T load_half(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+#endif
   static T zero() { return _mm256_setzero_ps(); }
   static T set(float x) { return _mm256_set1_ps(x); }
   static T load(const float* p) { return _mm256_loadu_ps(p); }
@@ -56,5 +72,9 @@ struct V {
 #include "exec/kernels/code_impl.h"
 
 namespace cytodet {
+#ifdef __AVXVNNI__
+const KernelSet kAvx2VnniKernels = make_set("avx2_vnni");
+#else
 const KernelSet kAvx2Kernels = make_set("avx2");
-}
+#endif
+}  // namespace cytodet

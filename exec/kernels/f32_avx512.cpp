@@ -2,35 +2,61 @@
 
 #include <cstdint>
 
+#include "exec/kernels/in_place.h"
+
 namespace cytodet {
 namespace {
 struct V {
   using T = __m512;
   static constexpr int width = 16;
-  static constexpr bool halves = true;
   static constexpr int code_rows = 12;
   static constexpr int tile_rows = 12;
   using I = __m512i;
   static I izero() { return _mm512_setzero_si512(); }
-  static I iload(const int16_t* p) { return _mm512_loadu_si512(p); }
-  static I pair(const int16_t* p) { return _mm512_castps_si512(_mm512_set1_ps(*reinterpret_cast<const float*>(p))); }
-#ifdef __AVX512VNNI__
-  static I dot(I sum, I a, I b) { return _mm512_dpwssd_epi32(sum, a, b); }
-#else
-  static I dot(I sum, I a, I b) { return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)); }
-#endif
+  static I iload(const void* p) { return _mm512_loadu_si512(p); }
+  static I four_bytes(const void* p) { return _mm512_castps_si512(_mm512_set1_ps(*static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // Two vectors of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
+  // store_codes: two vectors of numbers as codes, at least `lowest`; not a number becomes the lowest.
+#ifdef __AVX512VNNI__
+  using Code = uint8_t;  // counted from the lowest
+  static constexpr int group = 4;
+  static I dot(I sum, I a, I b) {
+    CYTODET_ADD_PRODUCTS("vpdpbusd", _mm512_dpbusd_epi32, sum, a, b);
+    return sum;
+  }
+  static void store_codes(uint8_t* p, T x, T y, float lowest) {
+    const I from = _mm512_set1_epi32(static_cast<int>(lowest));
+    const auto bytes = [&](T numbers) {
+      return _mm512_cvtusepi32_epi8(_mm512_max_epi32(_mm512_sub_epi32(_mm512_cvtps_epi32(numbers), from), izero()));
+    };
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + width), bytes(y));
+  }
+#else
+  using Code = int16_t;
+  static constexpr int group = 2;
+  static I dot(I sum, I a, I b) {
+    const I products = _mm512_madd_epi16(a, b);
+    CYTODET_ADD(_mm512_add_epi32, sum, products);
+    return sum;
+  }
   static void store_codes(int16_t* p, T x, T y, float lowest) {
     const I order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
     const I codes = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(_mm512_cvtps_epi32(x), _mm512_cvtps_epi32(y)));
     _mm512_storeu_si512(p, _mm512_max_epi16(codes, _mm512_set1_epi16(static_cast<int16_t>(lowest))));
   }
-  static void store_half(uint16_t* p, T x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#endif
+#ifdef __AVX512BF16__
+  static constexpr bool bf16 = true;
+  static T dot_bf16(T sum, I a, I b) {
+    CYTODET_ADD_PRODUCTS("vdpbf16ps", _mm512_dpbf16_ps, sum, (__m512bh)a, (__m512bh)b);
+    return sum;
   }
-  static T load_half(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+  static void store_bf16(uint16_t* p, T x, T y) { _mm512_storeu_si512(p, (I)_mm512_cvtne2ps_pbh(y, x)); }
+#else
+  static constexpr bool bf16 = false;
+#endif
   static T zero() { return _mm512_setzero_ps(); }
   static T set(float x) { return _mm512_set1_ps(x); }
   static T load(const float* p) { return _mm512_loadu_ps(p); }
@@ -56,7 +82,9 @@ struct V {
 #include "exec/kernels/code_impl.h"
 
 namespace cytodet {
-#ifdef __AVX512VNNI__
+#if defined(__AVX512BF16__)
+const KernelSet kAvx512Bf16Kernels = make_set("avx512_bf16");
+#elif defined(__AVX512VNNI__)
 const KernelSet kAvx512VnniKernels = make_set("avx512_vnni");
 #else
 const KernelSet kAvx512Kernels = make_set("avx512");

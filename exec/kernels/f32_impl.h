@@ -7,8 +7,6 @@
 
 namespace cytodet {
 
-extern const KernelSet kSse2Kernels, kAvx2Kernels, kAvx512Kernels, kAvx512VnniKernels;
-
 namespace {
 
 using Vec = V::T;
@@ -192,28 +190,14 @@ void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t 
 }
 
 // What a depthwise tile's sums become.
-template <Act act, int Pixels, int Vectors, class Set = V>
+template <Act act, int Pixels, int Vectors>
 inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x, int first, Vec* sums) {
   const int left = job.channels - first;
   const bool whole = left >= Vectors * V::width;
 #pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p) {
-    const int64_t at = (x + p) * job.out_stride + first;
     alignas(64) float tail[kPanel];
-    if constexpr (Set::halves)
-      if (job.half_out) {
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) {
-          Vec y = activate<act>(acc[p][v]);
-          sums[v] = V::add(sums[v], y);
-          uint16_t halves[V::width];
-          Set::store_half(whole ? job.half_out + at + v * V::width : halves, y);
-          if (!whole)
-            for (int j = v * V::width; j < left && j < (v + 1) * V::width; ++j) job.half_out[at + j] = halves[j - v * V::width];
-        }
-        continue;
-      }
-    float* out = job.out + at;
+    float* out = job.out + (x + p) * job.out_stride + first;
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) {
       Vec y = activate<act>(acc[p][v]);

@@ -5,13 +5,15 @@ namespace {
 struct V {
   using T = __m128;
   static constexpr int width = 4;
-  static constexpr bool halves = false;
+  static constexpr bool bf16 = false;
+  using Code = int16_t;
+  static constexpr int group = 2;
   static constexpr int code_rows = 4;
   static constexpr int tile_rows = 6;
   using I = __m128i;
   static I izero() { return _mm_setzero_si128(); }
-  static I iload(const int16_t* p) { return _mm_loadu_si128(reinterpret_cast<const I*>(p)); }
-  static I pair(const int16_t* p) { return _mm_castps_si128(_mm_load1_ps(reinterpret_cast<const float*>(p))); }
+  static I iload(const void* p) { return _mm_loadu_si128(static_cast<const I*>(p)); }
+  static I four_bytes(const void* p) { return _mm_castps_si128(_mm_load1_ps(static_cast<const float*>(p))); }
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds

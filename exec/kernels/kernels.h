@@ -1,4 +1,4 @@
-// The float kernels: one KernelSet per instruction set, chosen once by core/cpu.h isa(). Every kernel computes what the
+// The kernels: one KernelSet per instruction set, chosen once by core/cpu.h isa(). Every kernel computes what the
 // plain evals of graph/ops compute, to float rounding.
 #pragma once
 
@@ -27,15 +27,25 @@ struct PanelMatrix {
   int64_t k = 0, n = 0;
 };
 
-// A matrix [k, n] of 8-bit codes widened to 16 bits, for products of codes that are exact in 32 bits: panels as above, each
-// stored
-// [(k + 1) / 2][panel][2], rows 2i and 2i + 1 side by side (a missing last row is zeros).
+// Products of elements smaller than a float take 4 bytes of a row and of a column at once: `group` elements. A row of k is
+// row_groups(k, group) * 4 bytes, the missing last ones zeros.
+static inline int64_t row_groups(int64_t k, int group) { return (k + group - 1) / group; }
+
+// A matrix [k, n] of 8-bit codes, for products of codes that are exact in 32 bits: panels as above, each stored
+// [row_groups][panel][code_group]. Sets of code_group 2 hold rows and columns as 16-bit numbers; those of code_group 4 as bytes,
+// the rows' counted from CodeRule::lowest, which `starts` takes back.
 struct CodeMatrix {
-  const int16_t* data = nullptr;
+  const void* data = nullptr;
   int64_t k = 0, n = 0;
-  const float* scales = nullptr;  // one per column, padded to a multiple of `panel`: number = sum of products * scale
+  const float* scales = nullptr;    // one per column, padded to a multiple of `panel`: number = sum of products * scale
+  const int32_t* starts = nullptr;  // as many: lowest * sum of the column; not read where code_group is 2
 };
-inline int64_t code_stride(int64_t k) { return (k + 1) / 2 * 2; }  // 16-bit codes of a row of k
+
+// A matrix [k, n] of bfloat16 numbers: panels as above, each stored [row_groups(k, 2)][panel][2].
+struct Bf16Matrix {
+  const void* data = nullptr;
+  int64_t k = 0, n = 0;
+};
 
 // How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
 // 0.
@@ -53,12 +63,11 @@ struct DepthwiseRow {
   const float* weights = nullptr;  // [kernel_h * kernel_w][panel]
   const float* bias = nullptr;     // [panel]
   Act act = Act::none;
-  float* out = nullptr;          // pixel x at out + x * out_stride
-  uint16_t* half_out = nullptr;  // instead of out: the same as half floats; of sets with `halves`
-  int64_t out_stride = 0;        // elements between pixels
-  int64_t width = 0;             // output pixels
-  int channels = 0;              // valid channels of the panel
-  float* sums = nullptr;         // [panel]: adds the row's outputs per channel; null: none
+  float* out = nullptr;    // pixel x at out + x * out_stride
+  int64_t out_stride = 0;  // floats between pixels
+  int64_t width = 0;       // output pixels
+  int channels = 0;        // valid channels of the panel
+  float* sums = nullptr;   // [panel]: adds the row's outputs per channel; null: none
 };
 
 // One input of a weighted sum, already upsampled by reading each pixel `repeat` times in x (rows are chosen by the caller).
@@ -70,20 +79,23 @@ struct WeightedRow {
 
 struct KernelSet {
   const char* name;
-  bool halves;  // half floats can be stored and read
-  int panel;    // columns per panel and channels per depthwise block
+  int panel;       // columns per panel and channels per depthwise block
+  int code_group;  // of CodeMatrix
 
   // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns [first_panel*panel, ...) of panels
   // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
   void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
                int64_t ldc, const Epilogue& epilogue);
-  // The same on codes: a[m, code_stride(k)], the epilogue on sum * scales[column] + bias.
-  void (*gemm_codes)(const int16_t* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
+  // The same on m rows of codes, the epilogue on sum * scales[column] + bias.
+  void (*gemm_codes)(const void* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
                      int64_t ldc, const Epilogue& epilogue);
-  // Rows of codes out[rows][code_stride(k)] of in[rows][lda], each column times gate[column] first (null: 1). `in`: floats, or
-  // half floats.
-  void (*quantize_rows)(const void* in, bool half, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
-                        int16_t* out);
+  // Rows of codes of in[rows][lda], each column times gate[column] first (null: 1).
+  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+                        void* out);
+  // Both on rows of bfloat16 numbers; null where the CPU has no products of them.
+  void (*gemm_bf16)(const void* a, int64_t m, const Bf16Matrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+                    const Epilogue& epilogue);
+  void (*bf16_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out);
   // x[pixels][channels] becomes its codes, still floats.
   void (*round_to_codes)(float* x, int64_t pixels, int64_t channels, const CodeRule& rule);
   void (*depthwise_row)(const DepthwiseRow& job);
@@ -94,6 +106,7 @@ struct KernelSet {
   void (*scale_rows)(const PanelMatrix& b, const float* scale, float* out);
 };
 
+extern const KernelSet kSse2Kernels, kAvx2Kernels, kAvx2VnniKernels, kAvx512Kernels, kAvx512VnniKernels, kAvx512Bf16Kernels;
 const KernelSet& kernels(Isa isa);
 const KernelSet& kernels();              // of isa(), unless use_kernels chose others
 void use_kernels(const KernelSet& set);  // in plans compiled from now on; for tests of sets that this CPU lacks
@@ -101,8 +114,13 @@ void use_kernels(const KernelSet& set);  // in plans compiled from now on; for t
 // Floats that a packed [k, n] takes, and packing from row-major; `panel` as in the KernelSet.
 int64_t packed_size(int64_t k, int64_t n, int panel);
 void pack_panels(const float* b, int64_t k, int64_t n, int panel, float* out);
-// 16-bit words of a packed code matrix, and packing from row-major codes.
-int64_t packed_codes_size(int64_t k, int64_t n, int panel);
-void pack_codes(const int8_t* b, int64_t k, int64_t n, int panel, int16_t* out);
+// Bytes of a packed matrix of `group` elements in 4 bytes, and packing from row-major.
+int64_t packed_bytes(int64_t k, int64_t n, int panel, int group);
+void pack_codes(const int8_t* b, int64_t k, int64_t n, const KernelSet& set, void* out);
+void pack_bf16(const float* b, int64_t k, int64_t n, int panel, void* out);
+// CodeMatrix::starts; out is padded with zeros to whole panels already.
+void column_starts(const int8_t* b, int64_t k, int64_t n, int lowest, int32_t* out);
+// The nearest bfloat16 number, ties to even.
+uint16_t to_bf16(float x);
 
 }  // namespace cytodet

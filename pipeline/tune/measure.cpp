@@ -117,7 +117,7 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
   Hash hash;
   hash.add("seconds").add(network_hashes_[network]).add(std::to_string(usable_cpus()));
   hash.add(std::to_string(space_.config.speed.repeats));
-  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream));
+  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream)).add(d.precision);
   for (size_t p = 0; p < timed_; ++p) hash.add(picture_hashes_[p]);
   return hash.text();
 }
@@ -125,11 +125,11 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
 Detector& TuneMeasurer::detector(size_t network, size_t lane) {
   const DetectSettings& d = space_.lanes[lane].run.detect;
   const std::string& path = space_.networks[network].run.model;
-  const std::string key = std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + path;
+  const std::string key = std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + d.precision + " " + path;
   auto it = std::find_if(detectors_.begin(), detectors_.end(), [&](const Compiled& c) { return c.key == key; });
   if (it == detectors_.end()) {
     if (detectors_.size() == kMostDetectors) detectors_.pop_back();
-    auto made = std::make_unique<Detector>(models_.at(path), DetectorOptions{d.streams, d.threads_per_stream});
+    auto made = std::make_unique<Detector>(models_.at(path), detector_options(d));
     it = detectors_.insert(detectors_.begin(), {key, std::move(made)});
   } else {
     std::rotate(detectors_.begin(), it, it + 1);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -9,6 +10,7 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "exec/kernels/kernels.h"
 #include "exec/lowering.h"
 #include "exec/memory.h"
 #include "exec/plan.h"
@@ -25,6 +27,60 @@ Tensor random_tensor(Shape shape, std::mt19937& random, float scale = 1) {
   std::normal_distribution<float> normal(0, scale);
   for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = normal(random);
   return t;
+}
+
+Tensor bf16_numbers(Tensor t) {
+  for (int64_t i = 0; i < t.size(); ++i)
+    t.data<float>()[i] = std::bit_cast<float>(static_cast<uint32_t>(to_bf16(t.data<float>()[i])) << 16);
+  return t;
+}
+
+// The largest difference, in units of the largest number wanted (at least 1).
+double worst_difference(const Tensor& got, const Tensor& wanted) {
+  EXPECT_EQ(got.shape(), wanted.shape());
+  double largest = 1, worst = 0;
+  for (int64_t k = 0; k < got.size(); ++k) {
+    largest = std::max(largest, std::abs(wanted.as_double(k)));
+    worst = std::max(worst, std::abs(got.as_double(k) - wanted.as_double(k)));
+  }
+  return worst / largest;
+}
+
+// A plan in bfloat16 against the same in float, all input and weights being bfloat16 numbers: products are exact in both. Where
+// this CPU has none, the plan says so.
+void check_bf16(const Graph& g, const std::map<std::string, Shape>& inputs, const std::string& output, std::mt19937& random,
+                double tolerance) {
+  PlanOptions o;
+  o.outputs = {output};
+  o.input_shapes = inputs;
+  Runner wanted(Plan::compile(g, o));
+  o.precision = Precision::bf16;
+  if (!has_precision(o.precision)) {
+    try {
+      Plan::compile(g, o);
+      ADD_FAILURE() << "compiled for a CPU without bfloat16 products";
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), HasSubstr("precision bf16"));
+    }
+    return;
+  }
+  Runner got(Plan::compile(g, o));
+  o.threads = 2;
+  Runner two(Plan::compile(g, o));
+  int64_t bf16_macs = 0;
+  for (const StepInfo& s : got.plan().steps()) {
+    bf16_macs += s.bf16_macs;
+    EXPECT_EQ(s.bf16_macs > 0, s.kernel.find("bf16") != std::string::npos) << s.name;
+  }
+  EXPECT_GT(bf16_macs, 0);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor data = bf16_numbers(random_tensor(inputs.at(wanted.plan().inputs()[i].name), random));
+    for (Runner* r : {&wanted, &got, &two}) std::memcpy(r->input(static_cast<int>(i)).raw(), data.raw(), data.bytes());
+  }
+  for (Runner* r : {&wanted, &got, &two}) r->run();
+  EXPECT_LT(worst_difference(got.output(0), wanted.output(0)), tolerance);
+  EXPECT_EQ(std::memcmp(got.output(0).raw(), two.output(0).raw(), two.output(0).bytes()), 0)
+      << "depends on the number of threads";
 }
 
 // Runs `g` on random data through the plan and through the plain evals; both must agree, for 1 and 2 threads bit by bit. Returns
@@ -54,13 +110,7 @@ std::set<std::string> check_against_plain(const Graph& g, const std::map<std::st
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor& got = r.output(static_cast<int>(i));
-      EXPECT_EQ(got.shape(), wanted[i].shape());
-      double largest = 1, worst = 0;
-      for (int64_t k = 0; k < got.size(); ++k) {
-        largest = std::max(largest, std::abs(wanted[i].as_double(k)));
-        worst = std::max(worst, std::abs(got.as_double(k) - wanted[i].as_double(k)));
-      }
-      EXPECT_LT(worst, 1e-5 * largest) << outputs[i];
+      EXPECT_LT(worst_difference(got, wanted[i]), 1e-5) << outputs[i];
       if (threads == 1)
         first.push_back(got.clone());
       else
@@ -103,7 +153,8 @@ TEST_P(Dense, EveryEpilogue) {
     for (const char* residual : {"none", "after", "before"}) {
       Graph g;
       placeholder(g, "x", {c.n, c.h, c.w, c.c});
-      constant(g, "w", random_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c))));
+      constant(g, "w",
+               bf16_numbers(random_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c)))));
       constant(g, "b", random_tensor({c.oc}, random));
       add(g, "conv", "Conv2D", {"x", "w"}, attrs_of(c));
       add(g, "bias", "BiasAdd", {"conv", "b"});
@@ -122,6 +173,7 @@ TEST_P(Dense, EveryEpilogue) {
       if (std::string(residual) == "after") add(g, "sum", "AddV2", {"r", last}), last = "sum";
       std::set<std::string> kernels = check_against_plain(g, inputs, {last}, random);
       EXPECT_THAT(kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "gemm" : "patches_gemm")) << act << residual;
+      check_bf16(g, inputs, last, random, std::string(act) == "swish" ? 2e-4 : 1e-5);
     }
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Dense, ::testing::ValuesIn(kDense));
@@ -166,6 +218,7 @@ TEST_P(Depthwise, ThenPointwise) {
   swish(g, "act", "pw");
   EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act"}, random),
               ::testing::ElementsAre("depthwise_pointwise"));
+  check_bf16(g, {{"x", {c.n, c.h, c.w, c.c}}}, "act", random, 2e-2);
 }
 
 TEST_P(Depthwise, BehindAnExpansion) {
@@ -185,6 +238,7 @@ TEST_P(Depthwise, BehindAnExpansion) {
     add(g, "mean", "Mean", {"act", "axes"});
     EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, 6}}}, {"act", "mean"}, random),
                 ::testing::ElementsAre("expand_depthwise"));
+    check_bf16(g, {{"x", {c.n, c.h, c.w, 6}}}, "act", random, 2e-2);
   }
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Depthwise, ::testing::ValuesIn(kDepthwise));
@@ -212,6 +266,7 @@ TEST(Kernels, SqueezeExciteBlock) {
   add(g, "out", "AddV2", {"project", "x"});
   EXPECT_THAT(check_against_plain(g, {{"x", {1, 10, 10, 24}}}, {"out"}, random),
               ::testing::UnorderedElementsAre("depthwise", "gemm"));
+  check_bf16(g, {{"x", {1, 10, 10, 24}}}, "out", random, 2e-2);
 }
 
 TEST(Kernels, WeightedSumOfMapsAndNearest) {

@@ -212,19 +212,36 @@ INSTANTIATE_TEST_SUITE_P(Layers, Int8Depthwise,
                                            Shapes{1, 8, 8, 1, 1, 3, 2, "VALID"}, Shapes{1, 64, 5, 24, 24, 3, 1, "SAME"},
                                            Shapes{1, 1, 1, 8, 8, 3, 1, "SAME"}));
 
-// Sums of products of codes are exact: the largest that 16-bit pairs can make, over a long sum.
+// Code i of a row that quantize_rows made.
+int code_of(const std::vector<uint8_t>& row, int64_t i, const CodeRule& rule) {
+  if (kernels().code_group == 4) return row[static_cast<size_t>(i)] + static_cast<int>(rule.lowest);
+  int16_t code;
+  std::memcpy(&code, row.data() + 2 * i, 2);
+  return code;
+}
+
+// Sums of products of codes are exact: the largest that can be, over a long sum, of signed and unsigned codes.
 TEST(Int8Kernels, ExtremeCodesAreExact) {
   const KernelSet& set = kernels();
-  const int64_t k = 4097, n = set.panel + 3, m = 7;
-  std::vector<int8_t> weights(static_cast<size_t>(k * n), -127);
-  Buffer<int16_t> packed(packed_codes_size(k, n, set.panel)), a(m * code_stride(k));
-  pack_codes(weights.data(), k, n, set.panel, packed.data());
-  for (int64_t r = 0; r < m; ++r)
-    for (int64_t i = 0; i < k; ++i) a.data()[r * code_stride(k) + i] = r % 2 ? -255 : 255;
-  FloatBuffer ones(2 * set.panel), zeros(2 * set.panel), c(m * n);
-  for (int64_t i = 0; i < ones.size(); ++i) ones.data()[i] = 1;
-  set.gemm_codes(a.data(), m, {packed.data(), k, n, ones.data()}, 0, 2, c.data(), n, Epilogue{zeros.data()});
-  for (int64_t i = 0; i < m * n; ++i) ASSERT_EQ(c.data()[i], static_cast<float>((i / n % 2 ? 1 : -1) * 255 * 127 * k)) << i;
+  const int64_t k = 4097, n = set.panel + 3, m = 15, row_bytes = row_groups(k, set.code_group) * 4;
+  for (const float lowest : {-255.0f, -128.0f, 0.0f}) {
+    std::vector<int8_t> weights(static_cast<size_t>(k * n));
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<int64_t>(i) % n == 2 ? 127 : -127;
+    Buffer<uint8_t> packed(packed_bytes(k, n, set.panel, set.code_group)), codes(m * row_bytes);
+    pack_codes(weights.data(), k, n, set, packed.data());
+    FloatBuffer ones(std::max<int64_t>(2 * set.panel, k)), zeros(2 * set.panel), c(m * n), rows(m * k);
+    Buffer<int32_t> starts(2 * set.panel);
+    column_starts(weights.data(), k, n, static_cast<int>(lowest), starts.data());
+    std::fill_n(ones.data(), ones.size(), 1.0f);
+    for (int64_t i = 0; i < rows.size(); ++i) rows.data()[i] = i / k % 2 ? -1e9f : 1e9f;
+    const CodeRule rule{ones.data(), lowest, lowest + 255};
+    set.quantize_rows(rows.data(), k, m, k, nullptr, rule, codes.data());
+    set.gemm_codes(codes.data(), m, {packed.data(), k, n, ones.data(), starts.data()}, 0, 2, c.data(), n, Epilogue{zeros.data()});
+    for (int64_t i = 0; i < m * n; ++i) {
+      const int64_t code = static_cast<int64_t>(i / n % 2 ? rule.lowest : rule.highest), weight = i % n == 2 ? 127 : -127;
+      ASSERT_EQ(c.data()[i], static_cast<float>(code * weight * k)) << i << ", lowest " << lowest;
+    }
+  }
 }
 
 TEST(Int8Kernels, CodesOfEveryNumber) {
@@ -233,13 +250,15 @@ TEST(Int8Kernels, CodesOfEveryNumber) {
     const CodeTable table(q, {}, 13, set.panel);
     const CodeRule rule = table.rule();
     std::vector<float> x{0,         -0.0f,           q.scale,         -q.scale, 1e30f, -1e30f, INFINITY,
-                         -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    3};
-    std::vector<int16_t> codes(static_cast<size_t>(code_stride(static_cast<int64_t>(x.size()))), 99);
-    set.quantize_rows(x.data(), false, 13, 1, 13, nullptr, rule, codes.data());
-    for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(codes[i] + q.zero_point, q.code(x[i])) << x[i];
-    EXPECT_EQ(codes[13], 0);
+                         -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    NAN};
+    std::vector<uint8_t> codes(static_cast<size_t>(row_groups(13, set.code_group)) * 4, 99);
+    set.quantize_rows(x.data(), 13, 1, 13, nullptr, rule, codes.data());
+    for (int i = 0; i < 12; ++i)
+      EXPECT_EQ(code_of(codes, i, rule) + q.zero_point, q.code(x[static_cast<size_t>(i)])) << x[static_cast<size_t>(i)];
+    EXPECT_EQ(code_of(codes, 12, rule), rule.lowest) << "not a number";
+    for (size_t i = 13 * 4 / static_cast<size_t>(set.code_group); i < codes.size(); ++i) EXPECT_EQ(codes[i], 0);
     set.round_to_codes(x.data(), 1, 13, rule);
-    for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(x[i], static_cast<float>(codes[i]));
+    for (int i = 0; i < 13; ++i) EXPECT_EQ(x[static_cast<size_t>(i)], static_cast<float>(code_of(codes, i, rule)));
   }
 }
 

@@ -13,15 +13,16 @@ using ::testing::HasSubstr;
 // Three steps of 1, 2 and 5 ms on a machine of 100 GMAC/s on codes and 10 in float.
 LayerTable table() {
   LayerTable t;
-  t.steps = {{"net/a/conv", "Conv2D", "int8_gemm", {1, 4, 4, 8}, 20'000'000, 20'000'000, 4'000'000},
-             {"net/a/pool", "MaxPool", "pool<2>", {1, 2, 2, 8}, 0, 0, 1'000'000},
-             {"net/b", "Conv2D", "int8_gemm", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000}};
+  t.steps = {{"net/a/conv", "Conv2D", "int8_gemm", {1, 4, 4, 8}, 20'000'000, 20'000'000, 0, 4'000'000},
+             {"net/a/pool", "MaxPool", "pool<2>", {1, 2, 2, 8}, 0, 0, 0, 1'000'000},
+             {"net/b", "Conv2D", "int8_gemm", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000, 5'000'000}};
   t.ms = {1, 2, 5};
   t.least_ms = {0.5, 2, 4};
   t.run_ms = 7.5;
   t.rounds = 3;
   t.peak.int8_gmacs = 100;
   t.peak.f32_gmacs = 10;
+  t.peak.bf16_gmacs = 50;
   t.peak.int8_instruction = "madd";
   t.peak.f32_instruction = "fma";
   t.peak.copy_gbs = 20;
@@ -41,10 +42,10 @@ TEST(BenchLayers, FiguresFollowFromTimesAndWork) {
   EXPECT_DOUBLE_EQ(first["gmacs_per_s"], 20);
   EXPECT_DOUBLE_EQ(first["gb_per_s"], 4);
   EXPECT_DOUBLE_EQ(first["share_of_peak"], 0.2);
-  // 10 M on codes take 0.1 ms, 20 M in float 2 ms, of 5.
-  EXPECT_DOUBLE_EQ(j["layers"][2]["share_of_peak"], 2.1 / 5);
-  // All: 30 M on codes and 20 M in float take 2.3 ms, of 8.
-  EXPECT_DOUBLE_EQ(j["share_of_peak"], 2.3 / 8);
+  // 10 M on codes take 0.1 ms, 5 M on bfloat16 numbers 0.1 ms, 15 M in float 1.5 ms, of 5.
+  EXPECT_DOUBLE_EQ(j["layers"][2]["share_of_peak"], 1.7 / 5);
+  // All: 30 M on codes, 5 M on bfloat16 numbers and 15 M in float take 1.9 ms, of 8.
+  EXPECT_DOUBLE_EQ(j["share_of_peak"], 1.9 / 8);
   ASSERT_EQ(j["kinds"].size(), 2u);
   EXPECT_EQ(j["kinds"][0]["kernel"], "int8_gemm");
   EXPECT_EQ(j["kinds"][0]["steps"], 2);
@@ -58,8 +59,8 @@ TEST(BenchLayers, FiguresFollowFromTimesAndWork) {
 }
 
 TEST(BenchLayers, WorkWithoutAPeakHasNoIdealTime) {
-  EXPECT_DOUBLE_EQ(ideal_ms(1'000'000, 1'000'000, Peak{}), 0);
-  EXPECT_DOUBLE_EQ(ideal_ms(0, 0, table().peak), 0);
+  EXPECT_DOUBLE_EQ(ideal_ms(LayerSum{1, 0, 1'000'000, 1'000'000, 0, 0}, Peak{}), 0);
+  EXPECT_DOUBLE_EQ(ideal_ms(LayerSum{}, table().peak), 0);
 }
 
 TEST(BenchLayers, PeakSaysWhatTheCpuLacks) {

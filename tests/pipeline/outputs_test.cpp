@@ -59,13 +59,17 @@ const std::map<std::string, std::function<void(const std::filesystem::path&, boo
        [](const auto& p, bool any) {
          Json j = read_json(p);
          ASSERT_EQ(j.size(), any ? 2u : 0u);
-         if (any) EXPECT_EQ(j[0], Json::parse(R"({"image_id":7,"category_id":2,"bbox":[10.128,20,20.372,24.25],"score":0.75})"));
+         if (any) {
+           EXPECT_EQ(j[0], Json::parse(R"({"image_id":7,"category_id":2,"bbox":[10.128,20,20.372,24.25],"score":0.75})"));
+         }
        }},
       {"competition",
        [](const auto& p, bool any) {
          Json j = read_json(p);
          ASSERT_EQ(j.size(), any ? 2u : 0u);
-         if (any) EXPECT_EQ(j[0], Json::parse(R"({"x":10,"y":20,"w":21,"h":24,"p":0.75})"));
+         if (any) {
+           EXPECT_EQ(j[0], Json::parse(R"({"x":10,"y":20,"w":21,"h":24,"p":0.75})"));
+         }
        }},
       {"csv",
        [](const auto& p, bool any) {
@@ -107,8 +111,12 @@ const std::map<std::string, std::function<void(const std::filesystem::path&, boo
          EXPECT_EQ(j["image_id"], 7);
          EXPECT_EQ(j["boxes"], any ? 2 : 0);
          ASSERT_EQ(j["classes"].size(), 2u);
-         if (any) EXPECT_NEAR(j["classes"][1]["mean_width"].template get<double>(), 20.372, 1e-9);
-         if (!any) EXPECT_TRUE(j["classes"][1]["mean_score"].is_null());
+         if (any) {
+           EXPECT_NEAR(j["classes"][1]["mean_width"].template get<double>(), 20.372, 1e-9);
+         }
+         if (!any) {
+           EXPECT_TRUE(j["classes"][1]["mean_score"].is_null());
+         }
        }},
   };
   return all;

@@ -2,8 +2,7 @@
 #include "tests/pipeline/program.h"
 
 #include <gmock/gmock.h>
-
-#include <chrono>
+#include <sys/resource.h>
 
 #include "graph/io.h"
 #include "pipeline/commands.h"
@@ -28,13 +27,21 @@ TEST_F(Program, HelpVersionAndEveryCommand) {
   }
 }
 
+// Processor time: what else the machine does is not counted.
 TEST_F(Program, HelpStartsQuickly) {
+  const auto spent_ms = [] {
+    rusage used{};
+    ::getrusage(RUSAGE_CHILDREN, &used);
+    return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3 +
+           static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3;
+  };
   double best = 1e9;
   for (int i = 0; i < 5; ++i) {
-    auto start = std::chrono::steady_clock::now();
+    const double before = spent_ms();
     run({"--help"});
-    best = std::min(best, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(best, spent_ms() - before);
   }
+  EXPECT_GT(best, 0);
   EXPECT_LT(best, 50) << "ms";
 }
 

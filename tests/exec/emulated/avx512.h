@@ -3,12 +3,17 @@
 
 #include <immintrin.h>  // before its names become others
 
+#define CYTODET_EMULATED
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
-#include <simde/x86/f16c.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+
+namespace cytodet {
+uint16_t to_bf16(float x);  // of exec/kernels/kernels.h, which must come after the names of the sets have changed
+}
 
 inline simde__m512 emulated_cvtepi32_ps(simde__m512i x) {
   int in[16];
@@ -29,6 +34,15 @@ inline simde__m512i emulated_cvtps_epi32(simde__m512 x) {
   std::memcpy(&y, out, 64);
   return y;
 }
+inline __m128i emulated_cvtusepi32_epi8(simde__m512i x) {
+  unsigned in[16];
+  unsigned char out[16];
+  std::memcpy(in, &x, 64);
+  for (int i = 0; i < 16; ++i) out[i] = static_cast<unsigned char>(in[i] > 255 ? 255 : in[i]);
+  __m128i y;
+  std::memcpy(&y, out, 16);
+  return y;
+}
 inline simde__m512 emulated_rcp14_ps(simde__m512 x) {
   float v[16];
   std::memcpy(v, &x, 64);
@@ -36,35 +50,38 @@ inline simde__m512 emulated_rcp14_ps(simde__m512 x) {
   std::memcpy(&x, v, 64);
   return x;
 }
-inline simde__m256i emulated_cvtps_ph(simde__m512 x) {
-  float in[16];
-  std::memcpy(in, &x, 64);
-  simde__m128i halves[2];
-  for (int i = 0; i < 2; ++i) {
-    simde__m256 eight;
-    std::memcpy(&eight, in + 8 * i, 32);
-    halves[i] = simde_mm256_cvtps_ph(eight, SIMDE_MM_FROUND_TO_NEAREST_INT);
-  }
-  simde__m256i y;
-  std::memcpy(&y, halves, 32);
+inline float of_bf16(uint16_t x) {
+  const uint32_t bits = static_cast<uint32_t>(x) << 16;
+  float y;
+  std::memcpy(&y, &bits, 4);
   return y;
 }
-inline simde__m512 emulated_cvtph_ps(simde__m256i x) {
-  simde__m128i halves[2];
-  std::memcpy(halves, &x, 32);
-  float out[16];
-  for (int i = 0; i < 2; ++i) {
-    const simde__m256 eight = simde_mm256_cvtph_ps(halves[i]);
-    std::memcpy(out + 8 * i, &eight, 32);
-  }
-  simde__m512 y;
+inline simde__m512 emulated_dpbf16_ps(simde__m512 sum, simde__m512i a, simde__m512i b) {
+  float sums[16];
+  uint16_t x[32], y[32];
+  std::memcpy(sums, &sum, 64);
+  std::memcpy(x, &a, 64);
+  std::memcpy(y, &b, 64);
+  for (int i = 0; i < 32; ++i) sums[i / 2] += of_bf16(x[i]) * of_bf16(y[i]);
+  std::memcpy(&sum, sums, 64);
+  return sum;
+}
+inline simde__m512i emulated_cvtne2ps_pbh(simde__m512 high, simde__m512 low) {
+  float in[32];
+  uint16_t out[32];
+  std::memcpy(in, &low, 64);
+  std::memcpy(in + 16, &high, 64);
+  for (int i = 0; i < 32; ++i) out[i] = cytodet::to_bf16(in[i]);
+  simde__m512i y;
   std::memcpy(&y, out, 64);
   return y;
 }
 #define _mm512_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_cvtps_epi32 emulated_cvtps_epi32
+#define _mm512_cvtusepi32_epi8 emulated_cvtusepi32_epi8
 #define _mm512_rcp14_ps emulated_rcp14_ps
-#define _mm512_cvtps_ph(x, rounding) emulated_cvtps_ph(x)
-#define _mm512_cvtph_ps emulated_cvtph_ps
+#define __m512bh simde__m512i
+#define _mm512_dpbf16_ps emulated_dpbf16_ps
+#define _mm512_cvtne2ps_pbh emulated_cvtne2ps_pbh
 #undef _mm512_madd_epi16  // SIMDe 0.7.4 gives the name to a macro of four arguments
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)

@@ -1,14 +1,14 @@
-// CYTODET_EMULATE=avx512|avx512_vnni: the tests use that set, in software.
+// CYTODET_EMULATE=NAME: the tests use the set of that name, in software.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <string>
+#include <cstring>
 
 #include "exec/kernels/kernels.h"
 
 namespace cytodet {
 
-extern const KernelSet kEmulatedAvx512, kEmulatedAvx512Vnni;
+extern const KernelSet kEmulatedAvx2Vnni, kEmulatedAvx512, kEmulatedAvx512Vnni, kEmulatedAvx512Bf16;
 
 namespace {
 
@@ -16,7 +16,8 @@ class Emulation : public ::testing::Environment {
   void SetUp() override {
     const char* name = std::getenv("CYTODET_EMULATE");
     if (!name) return;
-    use_kernels(std::string(name) == kEmulatedAvx512Vnni.name ? kEmulatedAvx512Vnni : kEmulatedAvx512);
+    for (const KernelSet* set : {&kEmulatedAvx2Vnni, &kEmulatedAvx512, &kEmulatedAvx512Vnni, &kEmulatedAvx512Bf16})
+      if (!std::strcmp(set->name, name)) use_kernels(*set);
     ASSERT_STREQ(kernels().name, name);
   }
 };

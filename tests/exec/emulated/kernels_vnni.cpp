@@ -1,2 +1,0 @@
-#define EMULATE_VNNI
-#include "tests/exec/emulated/kernels.cpp"  // NOLINT
