@@ -230,7 +230,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (o->timing) table = timing_table(report);
       code = exit_of(report);
     }
-    if (!roi.empty()) keep_in_roi(RoiSource(roi), truth, set);
+    keep_in_roi(roi, truth, set);
     Scores scores = score(truth, set, options);
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);

@@ -130,12 +130,20 @@ void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {
   set.scores.resize(n);
 }
 
+void keep_in_roi(const std::string& regions, Truth& truth, DetectionSet& set) {
+  if (!regions.empty()) keep_in_roi(RoiSource(regions), truth, set);
+}
+
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options) {
   DetectReport report = detect(detector, pictures, settings, {}, true);
   for (const PictureResult& r : report.pictures)
     if (!r.problem.empty()) throw Error("", r.problem);
-  return score(truth, to_set(report, truth, detector.model()), options).stats.at(0);
+  DetectionSet set = to_set(report, truth, detector.model());
+  if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
+  Truth inside = truth;
+  keep_in_roi(settings.roi, inside, set);
+  return score(inside, set, options).stats.at(0);
 }
 
 int exit_of(const DetectReport& report) {

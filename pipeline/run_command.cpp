@@ -30,7 +30,9 @@ int run_float(const RunConfig& c) {
   const FolderRun run = detect_to_folder(detector, c);
   if (!c.truth.empty()) {
     Truth truth = read_truth(c.truth);
-    Scores scores = score(truth, to_set({c.output}, run.state, truth), score_options(c));
+    DetectionSet set = to_set({c.output}, run.state, truth);
+    keep_in_roi(c.detect.roi, truth, set);
+    Scores scores = score(truth, set, score_options(c));
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n").c_str(), stdout);
     if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
@@ -57,8 +59,10 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
   const FolderRun run = detect_to_folder(detector, c);
   Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run.state)};
   if (!c.truth.empty()) {
-    const Truth truth = truth_of(read_truth(c.truth), c.inputs);
-    const Scores scores = score(truth, to_set({c.output}, run.state, truth), score_options(c));
+    Truth truth = truth_of(read_truth(c.truth), c.inputs);
+    DetectionSet set = to_set({c.output}, run.state, truth);
+    keep_in_roi(c.detect.roi, truth, set);
+    const Scores scores = score(truth, set, score_options(c));
     warn(scores.warnings);
     row.stats = scores.stats;
     write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");

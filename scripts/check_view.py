@@ -156,7 +156,7 @@ def report(browser, program):
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     page.on("request", lambda r: problems.append("request to " + r.url) if not r.url.startswith(("file:", "data:")) else None)
     page.goto((OUT / "report.html").resolve().as_uri())
-    assert page.locator("svg polyline").count() >= 6 and page.locator("figure img").count() == 1
+    assert page.locator("svg polyline").count() >= 6 and page.locator("figure img").count() == 3
     assert page.evaluate("[...document.images].every(i => i.naturalWidth > 100)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
     page.screenshot(path=OUT / "report.png", full_page=True)

@@ -126,7 +126,7 @@ std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) throw Error(name, "cannot open: no such file", "check the path");
   if (std::filesystem::is_directory(path, error)) throw Error(name, "is a directory, not a slide", "name a file in it");
-  uint8_t head[16];
+  uint8_t head[132];
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw Error(name, std::string("cannot open: ") + std::strerror(errno), "check the permissions");
   ssize_t n = ::read(fd, head, sizeof head);
@@ -137,7 +137,7 @@ std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
   for (const SlideFormat& f : kFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
   try {
     for (const SlideFormat& f : kFormats) {
-      if (!f.detect(name, {head, static_cast<size_t>(n)})) continue;
+      if (!f.detect(name, {head, std::min(static_cast<size_t>(n), size_t{16})})) continue;
       std::unique_ptr<Slide> slide = f.open(name);
       if (!slide) continue;
       slide->path = name;
@@ -150,6 +150,8 @@ std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
   } catch (const std::bad_alloc&) {
     throw Error(name, "needs more memory than there is", "use a smaller image");
   }
+  if (n == sizeof head && std::memcmp(head + 128, "DICM", 4) == 0)
+    throw Error(name, "is DICOM, which is not read", "convert it to a tiled TIFF");
   throw Error(name, "is of no known image or slide format", "known: " + known);
 }
 

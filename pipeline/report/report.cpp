@@ -6,13 +6,18 @@
 #include "core/error.h"
 #include "eval/coco.h"
 #include "eval/truth.h"
+#include "pipeline/measure.h"
 #include "pipeline/outputs/summary.h"
 #include "pipeline/report/html.h"
 #include "pipeline/report/style.h"
+#include "tiling/contact_sheet.h"
+#include "tiling/heat_map.h"
 #include "tiling/overlay.h"
 
 namespace cytodet {
 namespace {
+
+constexpr int kCropPx = 96;
 
 struct Stage {
   const char* name;
@@ -101,11 +106,14 @@ class Report {
 
   void scores() {
     heading("Scores");
-    const Truth truth = read_truth(options_.truth);
-    const auto file = results_.run() ? RunFolder{results_.path()}.detections_json() : results_.path();
+    Truth truth = read_truth(options_.truth);
     ScoreOptions score_options;
     score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
-    const Scores s = score(truth, read_detections(file, truth), score_options);
+    DetectionSet set =
+        results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth) : read_detections(results_.path(), truth);
+    const std::string roi = regions();
+    keep_in_roi(roi, truth, set);
+    const Scores s = score(truth, set, score_options);
     const auto figure = [](double v) { return v < 0 ? std::string("&ndash;") : rounded(v, 4); };
     std::vector<std::vector<std::string>> rows;
     for (const ClassScores& k : s.classes)
@@ -114,9 +122,16 @@ class Report {
     rows.push_back({"<b>all</b>", grouped(static_cast<int64_t>(truth.size())), figure(s.stats[0]), figure(s.stats[1]),
                     figure(s.stats[2]), figure(s.stats[8]), figure(s.voc2010)});
     out_ += "<p>COCO's figures against " + escape_html(options_.truth) + ", at most " + std::to_string(options_.max_dets) +
-            " boxes per picture and class.</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) +
-            precision_recall_svg(s);
+            " boxes per picture and class" + (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") +
+            ".</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) + precision_recall_svg(s);
     for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
+  }
+
+  std::string regions() const {
+    if (!options_.roi.empty() || !results_.run()) return options_.roi;
+    const Json detect = results_.run()->settings.value("detect", Json::object());
+    const auto roi = detect.find("roi");
+    return roi != detect.end() && roi->is_string() ? roi->get<std::string>() : "";
   }
 
   void slides() {
@@ -186,20 +201,41 @@ class Report {
         continue;
       }
       ++shown;
-      figures += "<figure>";
+      figures += "<h3>" + escape_html(s.name) + "</h3>\n";
       try {
-        figures += embed_image(draw_overlay(*open_slide(file), results_.detections(s), results_.classes().names(),
-                                            {options_.score, options_.thumbnail_px}),
-                               s.name);
+        figures += pictures_of(s);
       } catch (const Error& e) {
-        figures += "<p class=\"warning\">" + escape_html(e.what()) + "</p>";
+        figures += "<p class=\"warning\">" + escape_html(e.what()) + "</p>\n";
       }
-      figures += "<figcaption>" + escape_html(s.name) + "</figcaption></figure>\n";
     }
     if (!shown) return;
     heading("Pictures");
-    out_ += "<div class=\"pictures\">" + figures + "</div>\n";
+    out_ += "<p>Boxes of at least " + rounded(options_.score, 2) + ".</p>\n" + figures;
     if (left) out_ += "<p>" + std::to_string(left) + " more slides are not shown.</p>\n";
+  }
+
+  // The slide with its boxes, where they are densest, and the surest of each class.
+  std::string pictures_of(const SlideState& s) {
+    const OutputPicture picture = results_.output_picture(s, true);
+    const std::vector<std::string> names = results_.classes().names();
+    Detections boxes = results_.detections(s);
+    std::erase_if(boxes, [&](const Detection& d) { return static_cast<double>(d.score) < options_.score; });
+    HeatMap heat(picture.width, picture.height);
+    std::optional<ContactSheet> sheet;
+    if (options_.crops) sheet.emplace(ContactSheetOptions{.per_class = options_.crops, .side_px = kCropPx});
+    for (const Detection& d : boxes) {
+      heat.add(d.box);
+      if (sheet) sheet->add(d);
+    }
+    const auto figure = [&](const Image& image, const std::string& what) {
+      return "<figure>" + embed_image(image, s.name + ", " + what) + "<figcaption>" + what + "</figcaption></figure>\n";
+    };
+    std::string text = "<div class=\"pictures\">" +
+                       figure(draw_overlay(*picture.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +
+                       figure(heat.draw(picture.slide.get(), options_.thumbnail_px), "density") + "</div>\n";
+    if (sheet && !boxes.empty())
+      text += "<div class=\"sheet\">" + figure(sheet->draw(*picture.slide, names), "surest boxes of each class") + "</div>\n";
+    return text;
   }
 
   void settings() {

@@ -9,14 +9,17 @@ namespace cytodet {
 
 struct ReportOptions {
   std::string truth;       // COCO; empty: no scores
+  std::string roi;         // regions of interest that are scored; empty: those of the run, where it had any
   int max_dets = 100;      // scored per image and class
   int thumbnails = 24;     // slides that are shown, the first of the list
   int thumbnail_px = 720;  // longer side
+  int crops = 12;          // of a class and slide on its contact sheet; 0: no sheets
   double score = 0.4;      // least score of a box in a picture
 };
 
 // Totals, scores with precision-recall curves, a row per slide (state, reason, size, boxes per class, density, time), time per
-// stage, slides with their boxes, settings. A slide that cannot be read is named in its picture's place.
+// stage, slides with their boxes, their densities and the surest crops of each class, settings. A slide that cannot be read is
+// named in its picture's place.
 std::string html_report(SavedResults& results, const ReportOptions& options);
 
 }  // namespace cytodet

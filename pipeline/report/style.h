@@ -24,6 +24,7 @@ svg { display: block; max-width: 100%; } svg text { font-size: 12px; fill: var(-
 .bar { margin: 5px 0; } .key { display: flex; flex-wrap: wrap; gap: 4px 18px; } .key span { display: flex; align-items: center; gap: 5px; }
 .p0 { fill: #8e9aa5; } .p1 { fill: #2f6fb0; } .p2 { fill: #55a3c9; } .p3 { fill: #d9822b; } .p4 { fill: #b8a12e; } .p5 { fill: #5a9e5a; } .p6 { fill: #9b6bb3; }
 .pictures { display: flex; flex-wrap: wrap; gap: 20px; } figure { margin: 0; flex: 0 1 540px; } figure img { width: 100%; height: auto; border: 1px solid var(--line); }
+h3 { font-size: 14px; margin: 28px 0 8px; overflow-wrap: anywhere; } .sheet { margin-top: 16px; } .sheet figure { max-width: 1072px; }
 figcaption { color: var(--soft); overflow-wrap: anywhere; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: 12px; font-size: 12px; max-height: 480px; }
 )css";

@@ -80,7 +80,13 @@ void write_picked(RunConfig run, const std::filesystem::path& path) {
   relate(run.model);
   relate(run.truth);
   relate(run.output);
-  for (std::string& input : run.inputs) relate(input);
+  relate(run.detect.roi);
+  for (std::string& input : run.inputs) {
+    const bool list = input.starts_with('@');
+    if (list) input.erase(0, 1);
+    relate(input);
+    if (list) input.insert(0, 1, '@');
+  }
   write_file(path, text_of(write_settings(run)));
 }
 

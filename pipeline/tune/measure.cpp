@@ -94,7 +94,16 @@ void TuneMeasurer::read_models() {
       hashes[path] = Hash().add(CYTODET_VERSION).add(name_of(isa())).add(text_of(write_settings(meaning))).text();
       models_[path] = std::move(m);
     }
-    network_hashes_.push_back(Hash().add(hashes[path]).add(text_of(network_settings(n.run.detect))).text());
+    Hash hash;
+    hash.add(hashes[path]).add(text_of(network_settings(n.run.detect)));
+    if (const std::string& roi = n.run.detect.roi; !roi.empty()) {
+      const RoiSource& regions = regions_.try_emplace(roi, roi).first->second;
+      for (const std::string& p : pictures_) {
+        const std::optional<Roi> of_picture = regions.of(p);
+        hash.add(of_picture ? of_picture->hash() : "none");
+      }
+    }
+    network_hashes_.push_back(hash.text());
   }
 }
 
@@ -236,7 +245,11 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   }
   ScoreOptions options;
   options.max_dets = space_.config.run.evaluate.max_dets;
-  return score(truth_, set, options).stats.at(0);
+  const auto regions = regions_.find(space_.networks[network].run.detect.roi);
+  if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
+  Truth inside = truth_;
+  keep_in_roi(regions->second, inside, set);
+  return score(inside, set, options).stats.at(0);
 }
 
 double TuneMeasurer::merge_seconds(size_t merge) const {

@@ -11,6 +11,7 @@
 #include "pipeline/tune/journal.h"
 #include "pipeline/tune/raw_file.h"
 #include "pipeline/tune/space.h"
+#include "tiling/roi.h"
 
 namespace cytodet {
 
@@ -48,7 +49,8 @@ class TuneMeasurer {
   Truth truth_;
   std::string truth_hash_;
   std::vector<std::string> pictures_, picture_hashes_;
-  std::map<std::string, ModelFile> models_;  // by path; with the least score that the search asks for
+  std::map<std::string, ModelFile> models_;   // by path; with the least score that the search asks for
+  std::map<std::string, RoiSource> regions_;  // by path
   std::vector<std::string> network_hashes_;
   std::vector<size_t> stage_pictures_;
   size_t timed_ = 1;  // pictures that speed is measured on

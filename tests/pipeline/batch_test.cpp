@@ -368,6 +368,14 @@ TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {
   const double everywhere = score("roi", false), inside = score("roi", true);
   EXPECT_LT(everywhere, 0.5) << "cells outside count as missed";
   EXPECT_GT(inside, 0.85);
+  const Json config{{"model", kModel},
+                    {"inputs", {kSlide}},
+                    {"truth", truth},
+                    {"output", path("from_config")},
+                    {"detect", {{"roi", "roi.geojson"}}},
+                    {"evaluate", {{"max_dets", {1, 10, 5000}}}}};
+  ASSERT_EQ(run({"run", put("run.json", config.dump())}).code, 0);
+  EXPECT_EQ(read_json(folder / "from_config/scores.json")["stats"]["AP50"].get<double>(), inside);
   for_each_done({folder / "roi"}, state("roi"), [&](const SlideState&, BoxesReader& r) {
     for (Detection d; r.next(d);) {
       const double x = (d.box.x0 + d.box.x1) / 2, y = (d.box.y0 + d.box.y1) / 2;

@@ -17,6 +17,11 @@ const std::string kEvil = "<script>alert(1)</script>\"'&<img src=x onerror=alert
 
 class Report : public ProgramTest {
  protected:
+  static int count(const std::string& text, const std::string& part) {
+    int n = 0;
+    for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+    return n;
+  }
   // A done slide, one with a hostile name, a failed one.
   std::string run_folder() {
     RunState state;
@@ -78,7 +83,7 @@ TEST_F(Report, StandsAloneAndIsHarmless) {
   Output o = run({"report", run_folder(), "-o", path("r.html")});
   ASSERT_EQ(o.code, 0) << o.err;
   std::string page = read_file(folder / "r.html");
-  EXPECT_THAT(page, HasSubstr("data:image/jpeg;base64,"));
+  EXPECT_EQ(count(page, "data:image/jpeg;base64,"), 3) << "boxes, density, crops of the one slide that is at hand";
   for (size_t at = 0; (at = page.find("base64,", at)) != std::string::npos; ++at) page.erase(at + 7, page.find('"', at) - at - 7);
   for (const char* bad : {"<script", "<img src=x", "http:", "https:", "@import", "url(", "<link", "<iframe"})
     EXPECT_THAT(page, Not(HasSubstr(bad)));
@@ -92,6 +97,26 @@ TEST_F(Report, StandsAloneAndIsHarmless) {
   EXPECT_THAT(page, HasSubstr("network 6.75"));
 }
 
+TEST_F(Report, PicturesOfEachSlide) {
+  const std::string run_path = run_folder();
+  const auto pictures = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"report", run_path, "-o", path("r.html")});
+    Output o = run(more);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return read_file(folder / "r.html");
+  };
+  std::string page = pictures({});
+  for (const char* what : {"boxes", "density", "surest boxes of each class"})
+    EXPECT_EQ(count(page, std::string("<figcaption>") + what + "</figcaption>"), 1) << what;
+  page = pictures({"--crops", "0"});
+  EXPECT_EQ(count(page, "data:image"), 2);
+  page = pictures({"--score", "0.95"});
+  EXPECT_EQ(count(page, "data:image"), 2) << "no box is so sure: nothing to cut out";
+  page = pictures({"--thumbnails", "0"});
+  EXPECT_EQ(count(page, "data:image"), 0);
+  EXPECT_EQ(run({"report", run_path, "-o", path("r.html"), "--crops", "-1"}).code, 2);
+}
+
 TEST_F(Report, ScoresAreThoseOfEvaluate) {
   const std::string base = kSource + "/tests/data/eval/synthetic200_";
   Output o = run({"report", base + "dt.json", "-o", path("r.html"), "--truth", base + "gt.json"});
@@ -102,6 +127,31 @@ TEST_F(Report, ScoresAreThoseOfEvaluate) {
   EXPECT_THAT(page, HasSubstr("<polyline"));
   EXPECT_EQ(run({"report", base + "dt.json", "-o", path("r2.html"), "--truth", base + "gt.json"}).code, 0);
   EXPECT_EQ(read_file(folder / "r2.html"), page) << "the same results give the same page";
+}
+
+TEST_F(Report, OnlyRegionsOfInterestAreScored) {
+  const std::string truth = put("truth.json", R"({"images":[{"id":1,"file_name":"mosaic.tif","width":4120,"height":3160}],
+      "categories":[{"id":1,"name":"RBC"}],"annotations":[
+      {"id":1,"image_id":1,"category_id":1,"bbox":[100,100,200,200],"area":40000,"iscrowd":0},
+      {"id":2,"image_id":1,"category_id":1,"bbox":[2000,2000,200,200],"area":40000,"iscrowd":0}]})");
+  const std::string roi = put("roi.json", R"([{"class":"roi","x":0,"y":0,"w":1000,"h":1000}])");
+  const std::string found = put("found.json", R"([{"image_id":1,"category_id":1,"bbox":[100,100,200,200],"score":0.9}])");
+  const auto ap = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"report", found, "-o", path("r.html"), "--truth", truth});
+    Output o = run(more);
+    EXPECT_EQ(o.code, 0) << o.err;
+    const std::string page = read_file(folder / "r.html");
+    return std::pair{count(page, ">1.0000<") > 0, count(page, "inside the regions of") > 0};
+  };
+  EXPECT_EQ(ap({}), std::pair(false, false)) << "one of two cells was found";
+  EXPECT_EQ(ap({"--roi", roi}), std::pair(true, true));
+  // A run may hold pictures that the truth does not know; pictures are told by their files' names.
+  Output o = run({"report", run_folder(), "-o", path("r.html"), "--truth", put("known.json", R"({"images":[{"id":77,
+      "file_name":"blood-mosaic.tif","width":4120,"height":3160}],"categories":[{"id":1,"name":"RBC"}],"annotations":[
+      {"id":1,"image_id":77,"category_id":1,"bbox":[100,100,200,200],"area":40000,"iscrowd":0}]})")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(count(read_file(folder / "r.html"), ">1.0000<"), 0);
+  EXPECT_EQ(count(read_file(folder / "r.html"), "1 pictures are not in the truth"), 1);
 }
 
 TEST_F(Report, SaysWhatIsWrong) {

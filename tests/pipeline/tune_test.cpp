@@ -235,6 +235,29 @@ TEST_F(Tune, MeasuredFrontIsThatOfTheExhaustiveSearch) {
   EXPECT_EQ(third.detected(), 1u);
 }
 
+TEST_F(Tune, OnlyRegionsOfInterestAreScored) {
+  Json j = config("out");
+  j["detect"]["roi"] = put("roi.json", R"([{"class":"roi","x":0,"y":0,"w":320,"h":480}])");
+  j["search"] = {{"detect.score", {0.05, 0.3}}};
+  const std::string file = put("tune.json", j.dump());
+  const auto best = [&] {
+    Output o = run({"tune", file, "--pick", "max-map", "--exhaustive", "--quiet"});
+    EXPECT_EQ(o.code, 0) << o.err;
+    double most = 0;
+    for (const auto& [values, map] : maps(read_json(folder / "out" / "tune.json"))) most = std::max(most, map);
+    return most;
+  };
+  const double half = best();
+  // The setting that was picked, run: the same figure.
+  const RunConfig c = read_run_config(folder / "out" / "picked.json");
+  const std::vector<std::string> pictures = expand_inputs(c.inputs);
+  Detector detector(with_settings(load_model(c.model), c.detect), {1, 1});
+  EXPECT_NEAR(measure_ap(detector, truth_of(read_truth(c.truth), pictures), pictures, c.detect, {}), half, 1e-12);
+  EXPECT_GT(half, 0.4) << "cells outside do not count as missed";
+  put("roi.json", R"([{"class":"roi","x":0,"y":0,"w":100,"h":480}])");
+  EXPECT_NE(best(), half) << "other regions in the same file are seen";
+}
+
 TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
   const std::string file = put("tune.json", config("out").dump());
   const pid_t child = start({"tune", file, "--exhaustive", "--quiet"});

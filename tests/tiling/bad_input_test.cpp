@@ -51,6 +51,8 @@ TEST(BadInput, NotAnImageAtAll) {
   EXPECT_THAT(failure(scratch.path / "empty.svs"), HasSubstr("is empty"));
   write_file(scratch.path / "text.jpg", "hello, this is text\n");
   EXPECT_THAT(failure(scratch.path / "text.jpg"), HasSubstr("known: jpeg, png, bmp"));
+  write_file(scratch.path / "slide.dcm", std::string(128, '\0') + "DICM" + std::string(200, '\2'));
+  EXPECT_THAT(failure(scratch.path / "slide.dcm"), HasSubstr("is DICOM, which is not read; convert it to a tiled TIFF"));
 }
 
 // Every format, cut at several places, fails; the pixels that are there are not taken for an image.
