@@ -85,19 +85,19 @@ class BatchRuns : public ProgramTest {
 TEST_F(BatchRuns, KilledAtAnyMomentAndResumed) {
   const std::string in = slides(6);
   const auto start = std::chrono::steady_clock::now();
-  ASSERT_EQ(run(command("whole", {in, "--overlay"})).code, 0);
+  ASSERT_EQ(run(command("whole", {in, "--overlay", "--outputs", "csv,crops"})).code, 0);
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::mt19937 random(1);
   int killed = 0;
   for (int i = 0; i < 3; ++i) {
     std::filesystem::remove_all(folder / "killed");
     for (int k = 0; k < 2; ++k) {
-      const bool ended =
-          run_and_kill(command("killed", {in, "--overlay", "--resume"}), seconds * (0.1 + 0.7 * (random() % 1000) / 1000));
+      const bool ended = run_and_kill(command("killed", {in, "--overlay", "--outputs", "csv,crops", "--resume"}),
+                                      seconds * (0.1 + 0.7 * (random() % 1000) / 1000));
       killed += !ended;
       if (ended) seconds /= 2;  // the machine was slower when the whole run was timed
     }
-    const Output o = run(command("killed", {in, "--overlay", "--resume"}));
+    const Output o = run(command("killed", {in, "--overlay", "--outputs", "csv,crops", "--resume"}));
     ASSERT_EQ(o.code, 0) << o.err;
     expect_equal("whole", "killed");
   }
