@@ -19,13 +19,23 @@ const char* advice(int error_number) {
   switch (error_number) {
     case ENOENT:
       return "check the path";
+    case ENOTDIR:
+      return "check the path: a file stands where it needs a folder";
+    case EISDIR:
+      return "name a file";
     case EACCES:
     case EPERM:
     case EROFS:
       return "check the permissions";
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
       return "free some space or write elsewhere";
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files";
+    case EIO:
+      return "check the disk";
     default:
       return "";
   }

@@ -108,7 +108,11 @@ int bench(const Options& o) {
 std::function<int()> setup_bench(CLI::App& app) {
   auto o = std::make_shared<Options>();
   o->add(app);
-  return [o] { return bench(*o); };
+  return [o] {
+    for (const std::string& file : {o->trace, o->svg})
+      if (!file.empty()) AtomicFile{file};  // before the long work
+    return bench(*o);
+  };
 }
 
 }  // namespace cytodet

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "pipeline/commands.h"
 #include "pipeline/subject.h"
 #include "quant/calibrate.h"
@@ -87,6 +88,8 @@ std::function<int()> setup_calibrate(CLI::App& app) {
   return [o] {
     if (o->images.empty() == o->from_log.empty())
       throw UsageError("cytodet calibrate", "needs --images DIR or --from-log FILE, one of them");
+    AtomicFile{o->out};  // before the long work
+    if (!o->log.empty()) AtomicFile{o->log};
     return o->from_log.empty() ? ranges_from_images(*o) : ranges_from_log(*o);
   };
 }

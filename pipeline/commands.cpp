@@ -1,8 +1,10 @@
 #include "pipeline/commands.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -106,7 +108,12 @@ int program(int argc, char** argv) {
 int run_program(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not the end of the program
   try {
-    return program(argc, argv);
+    const int code = program(argc, argv);
+    errno = 0;
+    if (std::fflush(stdout) != 0 || std::ferror(stdout))
+      throw Error("standard output", std::string("cannot write") + (errno ? std::string(": ") + std::strerror(errno) : ""),
+                  "free some space or write elsewhere");
+    return code;
   } catch (const Error& e) {
     std::fprintf(stderr, "cytodet: error: %s\n", e.what());
     return static_cast<int>(e.code());

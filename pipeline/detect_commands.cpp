@@ -185,6 +185,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
   app.add_flag("--curves", o->curves, "Precision-recall data in the report");
   app.add_option("-o,--out", o->out, "Report (.json)");
   return [o] {
+    for (const std::string& file : {o->out, o->errors.worst})
+      if (!file.empty()) AtomicFile{file};  // before the long work
     Truth truth = read_truth(o->truth);
     ScoreOptions options;
     if (o->max_dets.size() == 1) {

@@ -64,24 +64,47 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
   return boxes;
 }
 
-// A file per picture and format.
-int64_t export_folder(SavedResults& results, const ExportOptions& o) {
-  make_folder(o.out);
+// How often an error was told and the rest done.
+struct Exported {
   int64_t boxes = 0;
+  int files = 0, problems = 0;
+  template <typename Work>
+  void attempt(const Work& work) {
+    try {
+      work();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+      ++problems;
+    }
+  }
+  Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
+};
+
+// A file per picture and format.
+Exported export_folder(SavedResults& results, const ExportOptions& o) {
+  make_folder(o.out);
+  Exported done;
   for (const SlideState& s : results.pictures()) {
     if (s.state != "done" || (o.has_image && s.image_id != o.image)) continue;
-    const Detections all = results.detections(s);
-    for (const std::string& format : o.formats) {
-      const Output& row = output_named(format);
-      std::unique_ptr<OutputFile> file = open_output(
-          row, results, s, o, std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix));
-      for (const Detection& d : all)
-        if (static_cast<double>(d.score) >= o.score) file->add(d);
-      file->finish();
-    }
-    for (const Detection& d : all) boxes += static_cast<double>(d.score) >= o.score;
+    done.attempt([&] {
+      const Detections all = results.detections(s);
+      for (const std::string& format : o.formats)
+        done.attempt([&] {
+          const Output& row = output_named(format);
+          std::unique_ptr<OutputFile> file =
+              open_output(row, results, s, o,
+                          std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix));
+          for (const Detection& d : all)
+            if (static_cast<double>(d.score) >= o.score) file->add(d);
+          file->finish();
+          ++done.files;
+        });
+      for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
+    });
   }
-  return boxes;
+  return done;
 }
 
 }  // namespace
@@ -107,9 +130,9 @@ std::function<int()> setup_export(CLI::App& app) {
     if (!row || (folder && o->formats.empty()))
       throw UsageError(o->out, "does not tell the form of the output", "give --format: " + output_names());
     SavedResults results(o->results, o->hints);
-    const int64_t boxes = folder ? export_folder(results, *o) : export_file(results, *o, *row);
-    std::printf("%lld boxes in %s\n", static_cast<long long>(boxes), o->out.c_str());
-    return 0;
+    const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *row), 1, 0};
+    if (done.files || !done.problems) std::printf("%lld boxes in %s\n", static_cast<long long>(done.boxes), o->out.c_str());
+    return static_cast<int>(done.exit());
   };
 }
 

@@ -27,6 +27,7 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   return [o] {
     o->hints.truth = o->report.truth;
+    AtomicFile{o->out};  // before the long work
     SavedResults results(o->results, o->hints);
     const std::string page = html_report(results, o->report);
     write_file(o->out, page);

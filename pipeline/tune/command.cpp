@@ -120,6 +120,7 @@ int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer&
 
 int tune(const Options& o) {
   check_pick(o.picking);
+  if (!o.out.empty()) AtomicFile{o.out};  // before the long work
   Stopwatch watch;
   const TuneSpace space = read_tune_space(o.config);
   TuneMeasurer measurer(space);
