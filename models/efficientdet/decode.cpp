@@ -43,16 +43,17 @@ Detections gaussian(Detections boxes, const SuppressionSettings& s) {
 
 std::vector<Anchor> level_anchors(const ModelFile& m, int level) {
   const AnchorSettings& a = m.anchors;
-  int stride = 1 << level;
-  int rows = (m.input.height + stride - 1) / stride, columns = (m.input.width + stride - 1) / stride;
+  const int step = 1 << level;
+  const int rows = (m.input.height + step - 1) / step, columns = (m.input.width + step - 1) / step;
+  const double stride_y = static_cast<double>(m.input.height) / rows, stride_x = static_cast<double>(m.input.width) / columns;
   std::vector<Anchor> anchors;
   for (int y = 0; y < rows; ++y)
     for (int x = 0; x < columns; ++x)
       for (int o = 0; o < a.octaves; ++o)
         for (double aspect : a.aspects) {
-          double side = a.scale * stride * std::exp2(static_cast<double>(o) / a.octaves);
-          anchors.push_back({static_cast<float>((x + 0.5) * stride), static_cast<float>((y + 0.5) * stride),
-                             static_cast<float>(side * std::sqrt(aspect)), static_cast<float>(side / std::sqrt(aspect))});
+          const double sides = a.scale * std::exp2(static_cast<double>(o) / a.octaves), root = std::sqrt(aspect);
+          anchors.push_back({static_cast<float>((x + 0.5) * stride_x), static_cast<float>((y + 0.5) * stride_y),
+                             static_cast<float>(sides * stride_x * root), static_cast<float>(sides * stride_y / root)});
         }
   return anchors;
 }

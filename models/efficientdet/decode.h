@@ -15,7 +15,8 @@ struct Anchor {
 };
 
 // Anchors of one level, in the order of the heads: row, column, octave (outer), aspect (inner). Centre (i + 0.5) * stride, side
-// scale * stride * 2^(octave / octaves), width * sqrt(aspect), height / sqrt(aspect).
+// scale * stride * 2^(octave / octaves), width * sqrt(aspect), height / sqrt(aspect). A map has ceil(input / 2^level) cells, and
+// stride is input / cells: 2^level, or less where the input is no multiple of that (google/automl, efficientdet/tf2/anchors.py).
 std::vector<Anchor> level_anchors(const ModelFile& model, int level);
 
 class Decoder {

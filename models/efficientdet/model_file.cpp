@@ -16,15 +16,16 @@ struct Row {
   bool lite;
 };
 
-// Input sides of the published networks (google/automl); D7x has one more level.
+// Input sides and anchor scales of the published networks (google/automl, efficientdet/hparams_config.py).
 constexpr Row kConfigurations[] = {
     {"efficientdet-d0", 512, 7, 4.0, false},   {"efficientdet-d1", 640, 7, 4.0, false},
     {"efficientdet-d2", 768, 7, 4.0, false},   {"efficientdet-d3", 896, 7, 4.0, false},
     {"efficientdet-d4", 1024, 7, 4.0, false},  {"efficientdet-d5", 1280, 7, 4.0, false},
-    {"efficientdet-d6", 1280, 7, 5.0, false},  {"efficientdet-d7", 1536, 7, 5.0, false},
+    {"efficientdet-d6", 1280, 7, 4.0, false},  {"efficientdet-d7", 1536, 7, 5.0, false},
     {"efficientdet-d7x", 1536, 8, 4.0, false}, {"efficientdet-lite0", 320, 7, 3.0, true},
     {"efficientdet-lite1", 384, 7, 3.0, true}, {"efficientdet-lite2", 448, 7, 3.0, true},
-    {"efficientdet-lite3", 512, 7, 4.0, true}, {"efficientdet-lite4", 640, 7, 4.0, true},
+    {"efficientdet-lite3", 512, 7, 4.0, true}, {"efficientdet-lite3x", 640, 7, 3.0, true},
+    {"efficientdet-lite4", 640, 7, 4.0, true},
 };
 
 void need(bool ok, const std::string& key, const std::string& problem, const std::string& where) {

@@ -58,7 +58,8 @@ void check(const ModelFile& model, const std::string& where);
 // Written aside, then renamed; `graph` is written relative to the file.
 void write_model_file(const ModelFile& model, const std::filesystem::path& path);
 
-// Published configurations: efficientdet-d0 .. d7 and efficientdet-lite0 .. lite4 (input side, normalisation, levels).
+// Published configurations: efficientdet-d0 .. d7, d7x and efficientdet-lite0 .. lite4, lite3x (input side, normalisation,
+// levels, anchor scale).
 ModelFile configuration(const std::string& name);
 std::vector<std::string> configuration_names();
 

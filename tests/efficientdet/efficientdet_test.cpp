@@ -58,15 +58,72 @@ TEST(ModelFile, ErrorsNameKeyAndFile) {
   EXPECT_THAT(with("suppression", {{"method", "medium"}}), HasSubstr("must be hard or gaussian"));
 }
 
+// As google/automl publishes them: efficientdet/hparams_config.py, and the sizes of the maps by its anchors.py.
+struct Published {
+  const char* name;
+  int side, max_level;
+  double anchor_scale;
+  bool lite;
+  std::vector<int> cells;  // of a side, level 3 first
+};
+const Published kPublished[] = {
+    {"efficientdet-d0", 512, 7, 4, false, {64, 32, 16, 8, 4}},
+    {"efficientdet-d1", 640, 7, 4, false, {80, 40, 20, 10, 5}},
+    {"efficientdet-d2", 768, 7, 4, false, {96, 48, 24, 12, 6}},
+    {"efficientdet-d3", 896, 7, 4, false, {112, 56, 28, 14, 7}},
+    {"efficientdet-d4", 1024, 7, 4, false, {128, 64, 32, 16, 8}},
+    {"efficientdet-d5", 1280, 7, 4, false, {160, 80, 40, 20, 10}},
+    {"efficientdet-d6", 1280, 7, 4, false, {160, 80, 40, 20, 10}},
+    {"efficientdet-d7", 1536, 7, 5, false, {192, 96, 48, 24, 12}},
+    {"efficientdet-d7x", 1536, 8, 4, false, {192, 96, 48, 24, 12, 6}},
+    {"efficientdet-lite0", 320, 7, 3, true, {40, 20, 10, 5, 3}},
+    {"efficientdet-lite1", 384, 7, 3, true, {48, 24, 12, 6, 3}},
+    {"efficientdet-lite2", 448, 7, 3, true, {56, 28, 14, 7, 4}},
+    {"efficientdet-lite3", 512, 7, 4, true, {64, 32, 16, 8, 4}},
+    {"efficientdet-lite3x", 640, 7, 3, true, {80, 40, 20, 10, 5}},
+    {"efficientdet-lite4", 640, 7, 4, true, {80, 40, 20, 10, 5}},
+};
+
 TEST(ModelFile, EveryPublishedConfiguration) {
-  for (const std::string& name : configuration_names()) {
-    ModelFile m = configuration(name);
+  std::vector<std::string> known;
+  for (const Published& p : kPublished) {
+    SCOPED_TRACE(p.name);
+    known.push_back(p.name);
+    ModelFile m = configuration(p.name);
     m.classes = {"a"};
-    check(m, name);
-    EXPECT_EQ(m.class_logits.size(), static_cast<size_t>(m.anchors.max_level - 2));
+    check(m, p.name);
+    EXPECT_EQ(m.input.width, p.side);
+    EXPECT_EQ(m.input.height, p.side);
+    EXPECT_EQ(m.anchors.min_level, 3);
+    EXPECT_EQ(m.anchors.max_level, p.max_level);
+    EXPECT_EQ(m.anchors.octaves, 3);
+    EXPECT_EQ(m.anchors.aspects, (std::vector<double>{1, 2, .5}));
+    EXPECT_EQ(m.anchors.scale, p.anchor_scale);
+    ASSERT_EQ(m.class_logits.size(), p.cells.size());
+    ASSERT_EQ(m.box_deltas.size(), p.cells.size());
+    for (size_t l = 0; l < p.cells.size(); ++l) {
+      const std::vector<Anchor> anchors = level_anchors(m, 3 + static_cast<int>(l));
+      ASSERT_EQ(anchors.size(), static_cast<size_t>(p.cells[l] * p.cells[l] * 9));
+      const double stride = static_cast<double>(p.side) / p.cells[l];
+      EXPECT_FLOAT_EQ(anchors[0].width, static_cast<float>(p.anchor_scale * stride));
+      EXPECT_FLOAT_EQ(anchors[0].cx, static_cast<float>(stride / 2));
+      EXPECT_FLOAT_EQ(anchors.back().cy, static_cast<float>(p.side - stride / 2)) << "the last is as far inside as the first";
+      EXPECT_EQ(m.class_logits[l], "class_logits_" + std::to_string(3 + l));
+    }
+    // What a white, a middling and a black pixel become.
+    Image grey(3, 1);
+    for (int i = 0; i < 9; ++i) grey.rgb[static_cast<size_t>(i)] = static_cast<uint8_t>(i < 3 ? 255 : i < 6 ? 127 : 0);
+    m.input.width = 3, m.input.height = 1;
+    std::vector<float> out(9);
+    preprocess(grey, m.input, letterbox_of(3, 1, m.input), out.data());
+    const double mean[] = {123.675, 116.28, 103.53}, deviation[] = {58.395, 57.12, 57.375};
+    for (int i = 0; i < 9; ++i)
+      EXPECT_NEAR(out[static_cast<size_t>(i)],
+                  p.lite ? (grey.rgb[static_cast<size_t>(i)] - 127) / 128.
+                         : (grey.rgb[static_cast<size_t>(i)] - mean[i % 3]) / deviation[i % 3],
+                  1e-5);
   }
-  EXPECT_EQ(configuration("efficientdet-d2").input.width, 768);
-  EXPECT_EQ(configuration("efficientdet-lite0").input.width, 320);
+  EXPECT_EQ(configuration_names(), known);
   EXPECT_THROW(configuration("efficientdet-d9"), UsageError);
 }
 
