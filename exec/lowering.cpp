@@ -40,7 +40,7 @@ Lowering::Lowering(const Graph& g, const std::map<Value, Fact>& known, std::vect
     NodeId id = stack.back();
     stack.pop_back();
     if (known.contains({id, 0}) && graph.node(id).op == "Placeholder") continue;
-    if (quantized(graph, id))
+    if (is_quantized(graph, id))
       need(graph.node(id).inputs[0]);  // its filter is codes: no step makes it
     else
       for (Value v : graph.node(id).inputs) need(v);

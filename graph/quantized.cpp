@@ -63,17 +63,27 @@ std::optional<Quant> quant_of(const Node& n, DType type, float low, float high) 
   return Quant{scale, zero_point, false};
 }
 
-std::optional<QuantWeights> read_weights(const Graph& graph, Value v) {
+// The constants behind a Dequantize of a filter.
+struct CodedFilter {
+  const Tensor *codes, *low, *high;
+};
+
+std::optional<CodedFilter> coded_filter(const Graph& graph, Value v) {
   const Node& d = graph.node(v.node);
   if (v.slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || quantize_mode(d) != "SCALED") return {};
   const Tensor *codes = graph.constant(d.inputs[0]), *low = graph.constant(d.inputs[1]), *high = graph.constant(d.inputs[2]);
   if (!codes || !low || !high || codes->dtype() != DType::qint8 || low->size() != high->size() || low->size() == 0) return {};
+  return CodedFilter{codes, low, high};
+}
+
+QuantWeights weights_of(const CodedFilter& f, const Shape& shape) {
   QuantWeights w;
-  w.codes = Tensor(DType::i8, codes->shape());
-  std::memcpy(w.codes.raw(), codes->raw(), static_cast<size_t>(codes->size()));
-  for (int64_t i = 0; i < low->size(); ++i) {
-    const float top = std::max(std::abs(static_cast<float>(low->as_double(i))), std::abs(static_cast<float>(high->as_double(i))));
-    w.scales.push_back(top / 127);
+  w.codes = Tensor(DType::i8, shape);
+  std::memcpy(w.codes.raw(), f.codes->raw(), static_cast<size_t>(f.codes->size()));
+  w.scales.reserve(static_cast<size_t>(f.low->size()));
+  for (int64_t i = 0; i < f.low->size(); ++i) {
+    const float low = static_cast<float>(f.low->as_double(i)), high = static_cast<float>(f.high->as_double(i));
+    w.scales.push_back(std::max(std::abs(low), std::abs(high)) / 127);
   }
   return w;
 }
@@ -82,6 +92,39 @@ std::optional<QuantWeights> read_weights(const Graph& graph, Value v) {
 Value filter_behind(const Graph& graph, Value v) {
   const Node& n = graph.node(v.node);
   return n.op == "Reshape" && v.slot == 0 && n.inputs.size() == 2 && graph.constant(n.inputs[1]) ? n.inputs[0] : v;
+}
+
+struct CodedConv {
+  Value input;
+  Quant quant;
+  CodedFilter filter;
+  Shape shape;  // of the filter
+};
+
+// Where the codes of a conv lie; nothing is copied.
+std::optional<CodedConv> coded_conv(const Graph& graph, NodeId conv) {
+  const Node& n = graph.node(conv);
+  if (!is_conv(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
+  const Node& d = graph.node(n.inputs[0].node);
+  if (n.inputs[0].slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0].slot != 0) return {};
+  const Node& q = graph.node(d.inputs[0].node);
+  if (q.op != "QuantizeV2" || q.inputs.size() != 3 || quantize_mode(q) != quantize_mode(d)) return {};
+  if (d.inputs[1] != Value{d.inputs[0].node, 1} || d.inputs[2] != Value{d.inputs[0].node, 2}) return {};
+  const std::optional<float> low = scalar(graph, q.inputs[1]), high = scalar(graph, q.inputs[2]);
+  if (!low || !high) return {};
+  const std::optional<Quant> quant = quant_of(q, q.attr_or("T", DType::quint8), *low, *high);
+  const Value behind = filter_behind(graph, n.inputs[1]);
+  const std::optional<CodedFilter> filter = coded_filter(graph, behind);
+  if (!quant || !filter) return {};
+  Shape shape = filter->codes->shape();
+  if (behind != n.inputs[1]) {
+    shape.clear();
+    for (int64_t size : graph.constant(graph.node(n.inputs[1].node).inputs[1])->as_ints()) shape.push_back(size);
+    if (elements(shape) != filter->codes->size()) return {};
+  }
+  if (shape.size() < (n.op == "DepthwiseConv2dNative" ? 4u : 1u)) return {};
+  if (filter->low->size() != 1 && filter->low->size() != channels_of(n.op, shape)) return {};
+  return CodedConv{q.inputs[0], *quant, *filter, std::move(shape)};
 }
 
 }  // namespace
@@ -105,25 +148,28 @@ QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_c
   const float* w = filter.data<float>();
   std::vector<float> top(static_cast<size_t>(per_channel ? channels : 1), 0);
   const int64_t groups = static_cast<int64_t>(top.size());
-  for (int64_t i = 0; i < filter.size(); ++i) {
-    float& t = top[static_cast<size_t>(i % groups)];
-    t = std::max(t, std::abs(w[i]));
-  }
+  for (int64_t i = 0; i < filter.size(); i += groups)
+    for (int64_t g = 0; g < groups; ++g) top[static_cast<size_t>(g)] = std::max(top[static_cast<size_t>(g)], std::abs(w[i + g]));
   QuantWeights q;
   q.codes = Tensor(DType::i8, filter.shape());
   for (float t : top) q.scales.push_back(t > kSmallestScale ? t / 127 : 1.0f);
-  for (int64_t i = 0; i < filter.size(); ++i) {
-    const float code = std::nearbyint(w[i] / q.scales[static_cast<size_t>(i % groups)]);
-    q.codes.data<int8_t>()[i] = static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f));
-  }
+  int8_t* codes = q.codes.data<int8_t>();
+  for (int64_t i = 0; i < filter.size(); i += groups)
+    for (int64_t g = 0; g < groups; ++g) {
+      const float code = std::nearbyint(w[i + g] / q.scales[static_cast<size_t>(g)]);
+      codes[i + g] = static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f));
+    }
   return q;
 }
 
 Tensor dequantize_weights(const QuantWeights& weights) {
   Tensor out(DType::f32, weights.codes.shape());
-  const size_t groups = weights.scales.size();
-  for (int64_t i = 0; i < out.size(); ++i)
-    out.data<float>()[i] = static_cast<float>(weights.codes.data<int8_t>()[i]) * weights.scales[static_cast<size_t>(i) % groups];
+  const int64_t groups = static_cast<int64_t>(weights.scales.size());
+  const int8_t* codes = weights.codes.data<int8_t>();
+  float* numbers = out.data<float>();
+  for (int64_t i = 0; i < out.size(); i += groups)
+    for (int64_t g = 0; g < groups; ++g)
+      numbers[i + g] = static_cast<float>(codes[i + g]) * weights.scales[static_cast<size_t>(g)];
   return out;
 }
 
@@ -136,7 +182,7 @@ void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWei
   for (NodeId id : graph.ids()) {
     const Node& n = graph.node(id);
     if (!is_conv(n.op) || id == conv) continue;
-    if (auto other = quantized(graph, id); other && other->input == input && same(other->quant, quant)) number = n.inputs[0];
+    if (auto other = coded_conv(graph, id); other && other->input == input && same(other->quant, quant)) number = n.inputs[0];
   }
   if (number.node < 0) {
     // Ranges that give the scale back exactly are those of TensorFlow's own rule: all codes, zero exact.
@@ -180,32 +226,16 @@ void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWei
 }
 
 std::optional<QuantConv> quantized(const Graph& graph, NodeId conv) {
-  const Node& n = graph.node(conv);
-  if (!is_conv(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
-  const Node& d = graph.node(n.inputs[0].node);
-  if (n.inputs[0].slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0].slot != 0) return {};
-  const Node& q = graph.node(d.inputs[0].node);
-  if (q.op != "QuantizeV2" || q.inputs.size() != 3 || quantize_mode(q) != quantize_mode(d)) return {};
-  if (d.inputs[1] != Value{d.inputs[0].node, 1} || d.inputs[2] != Value{d.inputs[0].node, 2}) return {};
-  const std::optional<float> low = scalar(graph, q.inputs[1]), high = scalar(graph, q.inputs[2]);
-  if (!low || !high) return {};
-  const std::optional<Quant> quant = quant_of(q, q.attr_or("T", DType::quint8), *low, *high);
-  std::optional<QuantWeights> weights = read_weights(graph, filter_behind(graph, n.inputs[1]));
-  if (!quant || !weights) return {};
-  if (const Value behind = filter_behind(graph, n.inputs[1]); behind != n.inputs[1]) {
-    Shape shape;
-    for (int64_t size : graph.constant(graph.node(n.inputs[1].node).inputs[1])->as_ints()) shape.push_back(size);
-    if (elements(shape) != weights->codes.size()) return {};
-    weights->codes = weights->codes.reshaped(shape);
-  }
-  const int64_t channels = channels_of(n.op, weights->codes.shape());
-  if (weights->scales.size() != 1 && static_cast<int64_t>(weights->scales.size()) != channels) return {};
-  return QuantConv{q.inputs[0], *quant, std::move(*weights)};
+  const std::optional<CodedConv> c = coded_conv(graph, conv);
+  if (!c) return {};
+  return QuantConv{c->input, c->quant, weights_of(c->filter, c->shape)};
 }
+
+bool is_quantized(const Graph& graph, NodeId conv) { return coded_conv(graph, conv).has_value(); }
 
 bool has_quantized(const Graph& graph) {
   for (NodeId id : graph.ids())
-    if (quantized(graph, id)) return true;
+    if (is_quantized(graph, id)) return true;
   return false;
 }
 

@@ -53,6 +53,8 @@ struct QuantConv {
 void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWeights& weights);
 // Reads what set_quantized wrote (or an equal form from elsewhere); empty when the conv is not quantized.
 std::optional<QuantConv> quantized(const Graph& graph, NodeId conv);
+// The same question without a copy of the weights.
+bool is_quantized(const Graph& graph, NodeId conv);
 // True when any conv is.
 bool has_quantized(const Graph& graph);
 

@@ -240,7 +240,7 @@ std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph,
   for (const std::string& name : outputs)
     if (const NodeId id = graph.find(name); id >= 0) kept.insert(id);
   for (NodeId id : graph.ids()) {
-    if (!is_layer(graph.node(id)) || !quantized(graph, id)) continue;
+    if (!is_layer(graph.node(id)) || !is_quantized(graph, id)) continue;
     const ConvTail tail = conv_tail(graph, uses, kept, id);
     for (NodeId at : {tail.last, tail.bias}) {
       if (at < 0) continue;
