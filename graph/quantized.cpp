@@ -127,6 +127,14 @@ std::optional<CodedConv> coded_conv(const Graph& graph, NodeId conv) {
   return CodedConv{q.inputs[0], *quant, *filter, std::move(shape)};
 }
 
+// Whether it may be a conv on codes of the value: quick, before names of ops are compared.
+bool reads_codes_of(const Graph& graph, const Node& conv, Value value) {
+  const std::vector<Value>& dequantize = graph.node(conv.inputs[0].node).inputs;
+  if (dequantize.size() != 3) return false;
+  const std::vector<Value>& quantize = graph.node(dequantize[0].node).inputs;
+  return quantize.size() == 3 && quantize[0] == value;
+}
+
 }  // namespace
 
 Quant Quant::of_range(float low, float high, bool symmetric) {
@@ -181,7 +189,7 @@ void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWei
   Value number = {-1, 0};
   for (NodeId id : graph.ids()) {
     const Node& n = graph.node(id);
-    if (!is_conv(n.op) || id == conv) continue;
+    if (id == conv || n.inputs.size() < 2 || !reads_codes_of(graph, n, input)) continue;
     if (auto other = coded_conv(graph, id); other && other->input == input && same(other->quant, quant)) number = n.inputs[0];
   }
   if (number.node < 0) {

@@ -242,7 +242,9 @@ ConvTail conv_tail(const Graph& g, const Consumers& uses, const std::set<NodeId>
 
 std::vector<double> zero_point_sums(const Quant& quant, const QuantWeights& weights, int64_t channels) {
   std::vector<int64_t> sums(static_cast<size_t>(channels), 0);
-  for (int64_t i = 0; i < weights.codes.size(); ++i) sums[static_cast<size_t>(i % channels)] += weights.codes.data<int8_t>()[i];
+  const int8_t* codes = weights.codes.data<int8_t>();
+  for (int64_t i = 0; i < weights.codes.size(); i += channels)
+    for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += codes[i + c];
   std::vector<double> out;
   for (size_t c = 0; c < sums.size(); ++c)
     out.push_back(static_cast<double>(quant.zero_point) * quant.scale * weights.scales[weights.scales.size() == 1 ? 0 : c] *

@@ -118,20 +118,38 @@ void eval_dequantize(OpCall& call) {
   const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
   const double least = codes.least + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  // number = (code + shift) * scale + base, of a slice.
+  struct Line {
+    double scale, base;
+  };
+  const double shift = mode == "MIN_FIRST" ? -codes.least : mode == "SCALED" || codes.least >= 0 ? 0 : (codes.steps() + 1) / 2;
+  std::vector<Line> lines;
+  for (int64_t k = 0; k < slices.count; ++k) {
+    const double a = lo.as_double(k), b = hi.as_double(k);
+    if (mode == "MIN_FIRST") {
+      const Spread s(x.dtype(), a, b);
+      lines.push_back({s.scale, s.number(codes.least)});
+    } else if (mode == "SCALED") {
+      lines.push_back({codes.least < 0 ? std::max(a / least, b / codes.most) : b / codes.most, 0});
+    } else {
+      lines.push_back({(b - a) / codes.steps(), a});
+    }
+  }
   Tensor out(call.node.attr_or("dtype", DType::f32), x.shape());
   on_floats(out.dtype(), [&]<class T>() {
-    for (int64_t i = 0; i < x.size(); ++i) {
-      const int64_t k = slices.of(i);
-      const double a = lo.as_double(k), b = hi.as_double(k), code = x.as_double(i);
-      double v;
-      if (mode == "MIN_FIRST")
-        v = Spread(x.dtype(), a, b).number(code);
-      else if (mode == "SCALED")
-        v = code * (codes.least < 0 ? std::max(a / least, b / codes.most) : b / codes.most);
-      else
-        v = (code + (codes.least < 0 ? (codes.steps() + 1) / 2 : 0)) * ((b - a) / codes.steps()) + a;
-      out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>(v));
-    }
+    T* to = out.data<T>();
+    const auto fill = [&](const auto& code_at) {
+      for (int64_t i = 0; i < x.size();)
+        for (const Line& line : lines)
+          for (int64_t j = 0; j < slices.inner && i < x.size(); ++j, ++i)
+            to[i] = static_cast<T>(static_cast<wide_t<T>>((code_at(i) + shift) * line.scale + line.base));
+    };
+    if (x.dtype() == DType::qint8)
+      fill([codes8 = static_cast<const int8_t*>(x.raw())](int64_t i) { return static_cast<double>(codes8[i]); });
+    else if (x.dtype() == DType::quint8)
+      fill([codes8 = static_cast<const uint8_t*>(x.raw())](int64_t i) { return static_cast<double>(codes8[i]); });
+    else
+      fill([&](int64_t i) { return x.as_double(i); });
   });
   call.out = {out};
 }
