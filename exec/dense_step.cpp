@@ -47,12 +47,15 @@ class DenseStep : public Step {
     float* weights;
     float* patches;
     uint8_t* converted;
+    uint8_t* image;  // converted rows of it
   };
   Pieces pieces(ScratchCutter& cut) const {
     float* weights = io_.gate >= 0 && !packed_.converts ? cut.floats(packed_.matrix_size()) : nullptr;
-    float* patches = shape_.pointwise() ? nullptr : cut.floats(row_block_ * shape_.out_w * packed_.k);
-    const int64_t rows = shape_.pointwise() ? converted_block_ : row_block_ * shape_.out_w;
-    return {weights, patches, packed_.converts ? cut.bytes(rows * packed_.row_bytes()) : nullptr};
+    const bool patched = !shape_.pointwise();
+    float* patches = patched && !packed_.converts ? cut.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
+    if (!packed_.converts) return {weights, patches, nullptr, nullptr};
+    uint8_t* converted = cut.bytes((patched ? row_block_ * shape_.out_w : converted_block_) * packed_.row_bytes());
+    return {weights, patches, converted, patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr};
   }
 
   Epilogue epilogue(RunContext& context, int64_t pixel) const {
@@ -108,15 +111,15 @@ class DenseStep : public Step {
       float* patches = piece.patches;
       for (int64_t block = b; block < e; ++block) {
         int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
-        for (int64_t y = y0; y < y1; ++y) fill_patches(shape_, image, y, patches + (y - y0) * shape_.out_w * packed_.k);
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
         if (packed_.converts) {
           const int64_t rows = (y1 - y0) * shape_.out_w;
-          packed_.convert(patches, rows, nullptr, piece.converted);
+          packed_.convert_patches(shape_, image, y0, y1, piece.image, piece.converted);
           packed_.multiply(piece.converted, rows, 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n, packed_.n,
                            epilogue(context, pixel));
           continue;
         }
+        fill_patches(shape_, image, y0, y1, patches);
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
                   context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
       }

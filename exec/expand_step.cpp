@@ -65,16 +65,19 @@ class ExpandDepthwiseStep : public Step {
     float* zero;         // one such row
     float* patches;      // [source rows of a band][out_w][k]; null when the expansion is pointwise
     uint8_t* converted;  // the same rows for the product
+    uint8_t* image;      // what patches are cut from, converted
     float* sums;         // [bands][panels * panel]; thread 0's only
   };
   int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
   Pieces pieces(ScratchCutter& cut) const {
     float* ring = cut.floats(ring_rows_ * padded_w_ * expand_.panel);
     float* zero = cut.floats(padded_w_ * expand_.panel);
-    float* patches = e_.pointwise() ? nullptr : cut.floats(source_rows() * e_.out_w * expand_.k);
+    const bool patched = !e_.pointwise();
+    float* patches = patched && !expand_.converts ? cut.floats(source_rows() * e_.out_w * expand_.k) : nullptr;
     uint8_t* converted = expand_.converts ? cut.bytes(source_rows() * e_.out_w * expand_.row_bytes()) : nullptr;
+    uint8_t* image = patched && expand_.converts ? cut.bytes(expand_.image_bytes(e_, source_rows())) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, patches, converted, sums};
+    return {ring, zero, patches, converted, image, sums};
   }
 
   // What the expansion of a band reads: rows [first, last] of the map, as floats or converted for the product.
@@ -93,12 +96,14 @@ class ExpandDepthwiseStep : public Step {
     const float* image = context.in(io_.input) + n * e_.in_h * e_.in_w * e_.in_c;
     s.floats = image + s.first * e_.out_w * expand_.k;
     if (piece.patches) {
-      for (int64_t y = s.first; y <= s.last; ++y)
-        fill_patches(e_, image, y, piece.patches + (y - s.first) * e_.out_w * expand_.k);
+      fill_patches(e_, image, s.first, s.last + 1, piece.patches);
       s.floats = piece.patches;
     }
     s.converted = piece.converted;
-    if (s.converted) expand_.convert(s.floats, (s.last - s.first + 1) * e_.out_w, nullptr, piece.converted);
+    if (piece.image)
+      expand_.convert_patches(e_, image, s.first, s.last + 1, piece.image, piece.converted);
+    else if (piece.converted)
+      expand_.convert(s.floats, (s.last - s.first + 1) * e_.out_w, nullptr, piece.converted);
     return s;
   }
 

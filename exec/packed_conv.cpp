@@ -42,6 +42,7 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
   }
   const QuantWeights& w = conv.quant->weights;
   input_ = CodeTable(conv.quant->quant, conv.factors, k, panel);
+  if (!conv.shape.pointwise()) image_ = CodeTable(conv.quant->quant, conv.factors, conv.shape.in_w * conv.shape.in_c, panel);
   pack_codes(w.codes.data<int8_t>(), k, n, set, packed_.data());
   starts_ = Buffer<int32_t>(bias_.size());
   column_starts(w.codes.data<int8_t>(), k, n, static_cast<int>(input_.lowest), starts_.data());
@@ -102,27 +103,90 @@ void PackedDepthwise::mean_of_sums(const ConvShape& s, const float* sums, int64_
   }
 }
 
-void fill_patches(const ConvShape& s, const float* in, int64_t oy, float* out) {
-  const int64_t tap = s.in_c;
-  for (int64_t ox = 0; ox < s.out_w; ++ox)
+namespace {
+
+// Rows of an image: pixel (x, y) lies at rows + (y - first) * stride + x * in_c.
+template <class T>
+struct ImageRows {
+  const T* rows;
+  const T* end;
+  int64_t first, stride;
+  T zero;  // outside the image
+};
+
+// Patches of output row oy, each of `patch` elements of which those past the window are zero bytes.
+template <class T>
+void fill_patch_row(const ConvShape& s, const ImageRows<T>& image, int64_t oy, int64_t patch, T* out, const T* out_end) {
+  constexpr int64_t kBlock = 64 / sizeof(T);  // what is copied at once: more than a window's row, the rest is overwritten
+  const int64_t tap = s.in_c, window = s.kernel_w * tap;
+  for (int64_t ox = 0; ox < s.out_w; ++ox, out += patch) {
+    T* to = out;
+    const int64_t ix = ox * s.stride_w - s.pad_left;
+    const bool inside_x = s.dilation_w == 1 && ix >= 0 && ix + s.kernel_w <= s.in_w;
     for (int ky = 0; ky < s.kernel_h; ++ky) {
-      int64_t iy = oy * s.stride_h - s.pad_top + int64_t{ky} * s.dilation_h;
-      int64_t ix = ox * s.stride_w - s.pad_left;
-      bool inside_y = iy >= 0 && iy < s.in_h;
-      const float* row = in + (inside_y ? iy : 0) * s.in_w * tap;
-      if (inside_y && s.dilation_w == 1 && ix >= 0 && ix + s.kernel_w <= s.in_w) {
-        std::memcpy(out, row + ix * tap, static_cast<size_t>(s.kernel_w * tap) * sizeof(float));
-        out += s.kernel_w * tap;
+      const int64_t iy = oy * s.stride_h - s.pad_top + int64_t{ky} * s.dilation_h;
+      const bool inside_y = iy >= 0 && iy < s.in_h;
+      const T* row = inside_y ? image.rows + (iy - image.first) * image.stride : nullptr;
+      if (inside_y && inside_x) {
+        const T* from = row + ix * tap;
+        if (window <= kBlock && from + kBlock <= image.end && to + kBlock <= out_end)
+          std::memcpy(to, from, 64);
+        else
+          std::memcpy(to, from, static_cast<size_t>(window) * sizeof(T));
+        to += window;
         continue;
       }
-      for (int kx = 0; kx < s.kernel_w; ++kx, out += tap) {
-        int64_t x = ix + int64_t{kx} * s.dilation_w;
+      for (int kx = 0; kx < s.kernel_w; ++kx, to += tap) {
+        const int64_t x = ix + int64_t{kx} * s.dilation_w;
         if (inside_y && x >= 0 && x < s.in_w)
-          std::memcpy(out, row + x * tap, static_cast<size_t>(tap) * sizeof(float));
+          std::memcpy(to, row + x * tap, static_cast<size_t>(tap) * sizeof(T));
         else
-          std::fill_n(out, tap, 0.0f);
+          std::fill_n(to, tap, image.zero);
       }
     }
+    std::fill_n(to, patch - s.taps() * tap, T{0});
+  }
+}
+
+}  // namespace
+
+void fill_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, float* out) {
+  const int64_t row = s.in_w * s.in_c, patch = s.taps() * s.in_c;
+  const ImageRows<float> image{in, in + s.in_h * row, 0, row, 0};
+  const float* end = out + (y1 - y0) * s.out_w * patch;
+  for (int64_t y = y0; y < y1; ++y) fill_patch_row(s, image, y, patch, out + (y - y0) * s.out_w * patch, end);
+}
+
+int64_t PackedDense::image_rows(const ConvShape& s, int64_t out_rows) {
+  return std::min(s.in_h, (out_rows - 1) * s.stride_h + int64_t{s.kernel_h - 1} * s.dilation_h + 1);
+}
+
+int64_t PackedDense::image_bytes(const ConvShape& s, int64_t out_rows) const {
+  return image_rows(s, out_rows) * row_groups(s.in_w * s.in_c, group()) * 4;
+}
+
+void PackedDense::convert_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, uint8_t* scratch,
+                                  uint8_t* out) const {
+  const int64_t row = s.in_w * s.in_c, row_bytes_in = row_groups(row, group()) * 4;
+  const int64_t first = std::max<int64_t>(0, y0 * s.stride_h - s.pad_top);
+  const int64_t last = std::min(s.in_h - 1, (y1 - 1) * s.stride_h - s.pad_top + int64_t{s.kernel_h - 1} * s.dilation_h);
+  const int64_t rows = std::max<int64_t>(0, last - first + 1);
+  if (coded)
+    set_.quantize_rows(in + first * row, row, rows, row, nullptr, image_.rule(), scratch);
+  else
+    set_.bf16_rows(in + first * row, row, rows, row, nullptr, scratch);
+  const auto fill = [&]<class T>(T zero) {
+    const T* from = reinterpret_cast<const T*>(scratch);
+    const int64_t stride = row_bytes_in / static_cast<int64_t>(sizeof(T)), patch = row_bytes() / static_cast<int64_t>(sizeof(T));
+    const ImageRows<T> image{from, from + rows * stride, first, stride, zero};
+    T* to = reinterpret_cast<T*>(out);
+    const T* end = to + (y1 - y0) * s.out_w * patch;
+    for (int64_t y = y0; y < y1; ++y) fill_patch_row(s, image, y, patch, to + (y - y0) * s.out_w * patch, end);
+  };
+  if (group() == 4)
+    fill(static_cast<uint8_t>(-image_.lowest));
+  else
+    fill(uint16_t{0});
 }
 
 }  // namespace cytodet

@@ -39,14 +39,20 @@ class PackedDense {
   int64_t matrix_size() const { return weights_.size(); }
 
   // Rows that are converted: bytes of one, how they are made of floats, and their product, as KernelSet::gemm_codes.
-  int64_t row_bytes() const { return row_groups(k, coded ? set_.code_group : 2) * 4; }
+  int64_t row_bytes() const { return row_groups(k, group()) * 4; }
   void convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const;
   void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                 const Epilogue& epilogue) const;
+  // Patches of output rows [y0, y1) of image `in` as such rows; `scratch`: image_bytes(s, y1 - y0) for the image's own.
+  void convert_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, uint8_t* scratch, uint8_t* out) const;
+  int64_t image_bytes(const ConvShape& s, int64_t out_rows) const;
 
  private:
+  int group() const { return coded ? set_.code_group : 2; }
+  static int64_t image_rows(const ConvShape& s, int64_t out_rows);
+
   const KernelSet& set_;
-  CodeTable input_;
+  CodeTable input_, image_;  // of the product's rows; of the rows of the image that patches are cut from
   FloatBuffer bias_, weights_, scales_;
   Buffer<uint8_t> packed_;  // instead of weights_ where it converts
   Buffer<int32_t> starts_;
@@ -69,7 +75,8 @@ struct PackedDepthwise {
   FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]
 };
 
-// Patches of output row oy of image `in` ([in_h, in_w, in_c]): out[out_w][kernel_h * kernel_w * in_c], zero outside.
-void fill_patches(const ConvShape& s, const float* in, int64_t oy, float* out);
+// Patches of output rows [y0, y1) of image `in` ([in_h, in_w, in_c]): out[y1 - y0][out_w][kernel_h * kernel_w * in_c], zero
+// outside.
+void fill_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, float* out);
 
 }  // namespace cytodet

@@ -32,11 +32,11 @@ inline Vec one_plus_exp_minus(Vec x) {
   return V::add(exp2_bounded(z), V::set(1.0f));
 }
 
-// 2^z to 1e-4, |z| <= 60: the minimax polynomial of degree 3.
-inline Vec exp2_coarse(Vec z) {
+// 2^(x * scale) to 1e-4, |x * scale| <= 60: the minimax polynomial of degree 3.
+inline Vec exp2_coarse(Vec x, Vec scale) {
   const Vec magic = V::set(12582912.0f);
-  Vec shifted = V::add(z, magic);
-  Vec f = V::sub(z, V::sub(shifted, magic));
+  Vec shifted = V::fma(x, scale, magic);
+  Vec f = V::fma(x, scale, V::sub(magic, shifted));
   Vec p = V::fma(V::set(5.517166e-2f), f, V::set(2.4261114e-1f));
   p = V::fma(p, f, V::set(6.9326099e-1f));
   p = V::fma(p, f, V::set(9.9992807e-1f));
@@ -44,13 +44,11 @@ inline Vec exp2_coarse(Vec z) {
 }
 
 inline Vec swish8(Vec x) {
-  Vec z = V::mul(x, V::set(-1.44269504f));
-  z = V::min(V::max(z, V::set(-60.0f)), V::set(60.0f));
-  Vec d = V::add(exp2_coarse(z), V::set(1.0f));
+  const Vec bounded = V::min(V::max(x, V::set(-40.0f)), V::set(40.0f));
+  const Vec d = V::add(exp2_coarse(bounded, V::set(-1.44269504f)), V::set(1.0f));
   // One step of Newton's method on the CPU's own estimate, so that CPUs agree.
-  Vec r = V::reciprocal_estimate(d);
-  r = V::mul(r, V::sub(V::set(2.0f), V::mul(d, r)));
-  return V::mul(x, r);
+  const Vec r = V::reciprocal_estimate(d);
+  return V::mul(V::mul(x, r), V::fnma(d, r, V::set(2.0f)));
 }
 
 template <Act act>

@@ -31,6 +31,7 @@ struct V {
   static T mul(T a, T b) { return _mm_mul_ps(a, b); }
   static T div(T a, T b) { return _mm_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+  static T fnma(T a, T b, T c) { return _mm_sub_ps(c, _mm_mul_ps(a, b)); }  // c - a * b
   static T reciprocal_estimate(T x) { return _mm_rcp_ps(x); }
   static T min(T a, T b) { return _mm_min_ps(a, b); }
   static T max(T a, T b) { return _mm_max_ps(a, b); }
