@@ -90,6 +90,15 @@ void Graph::remove(NodeId id) {
   nodes_[static_cast<size_t>(id)].reset();
 }
 
+Value Graph::add_new(std::string_view base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
+  Node n;
+  n.name = unique_name(base);
+  n.op = std::move(op);
+  n.inputs = std::move(inputs);
+  n.attrs = std::move(attrs);
+  return {add(std::move(n)), 0};
+}
+
 Value Graph::add_const(std::string_view base, Tensor tensor) {
   Node n;
   n.name = unique_name(base);

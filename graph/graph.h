@@ -59,6 +59,8 @@ class Graph {
   std::string unique_name(std::string_view base) const;  // base, or base_1, base_2, ...
   void rename(NodeId id, std::string name);              // throws Error when taken
   void remove(NodeId id);                                // the caller has re-pointed its consumers
+  // Adds a node under unique_name(base); returns its first output.
+  Value add_new(std::string_view base, std::string op, std::vector<Value> inputs, AttrMap attrs);
   // Adds a Const of `tensor` under unique_name(base); returns its value.
   Value add_const(std::string_view base, Tensor tensor);
 

@@ -32,14 +32,6 @@ class Emitter {
   bool emit(NodeId conv, std::pair<float, float> range);
 
  private:
-  Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
-    Node n;
-    n.name = g_.unique_name(base);
-    n.op = std::move(op);
-    n.inputs = std::move(inputs);
-    n.attrs = std::move(attrs);
-    return {g_.add(std::move(n)), 0};
-  }
   Value constant(const std::string& base, float v) { return g_.add_const(base, Tensor::scalar(v)); }
   // Hundreds of nodes that nobody asks for by name: long names would be a tenth of the file.
   std::string helper(const char* what) const { return "q8/" + std::to_string(number_) + "/" + what; }
@@ -86,12 +78,12 @@ Value Emitter::above_zero(const QuantConv& q, const std::array<int64_t, 4>& pads
     attrs["T"] = DType::f32;
     attrs["Tpaddings"] = DType::i32;
     const Value sizes = g_.add_const(helper("paddings"), Tensor::from({4, 2}, all));
-    x = add(helper("pad"), "PadV2", {x, sizes, zero()}, attrs);
+    x = g_.add_new(helper("pad"), "PadV2", {x, sizes, zero()}, attrs);
   }
   AttrMap attrs;
   attrs["T"] = DType::f32;
   const Value shift = constant(helper("offset"), static_cast<float>(q.quant.zero_point) * q.quant.scale);
-  return add(helper("shift"), "AddV2", {x, shift}, attrs);
+  return g_.add_new(helper("shift"), "AddV2", {x, shift}, attrs);
 }
 
 // Convolutions that read one value in the same codes share them.
@@ -111,7 +103,7 @@ Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const st
   attrs["round_mode"] = "HALF_TO_EVEN";
   attrs["ensure_minimum_range"] = 0.0f;
   if (q.quant.is_signed) attrs["narrow_range"] = true;
-  c.codes = add(conv + "_eightbit_quantize_" + in, "QuantizeV2", {x, c.low, c.high}, attrs);
+  c.codes = g_.add_new(conv + "_eightbit_quantize_" + in, "QuantizeV2", {x, c.low, c.high}, attrs);
   coded_.push_back({q.input, q.quant, pads, c});
   return c;
 }
@@ -131,7 +123,7 @@ std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, c
   const Value filter = g_.add_const(helper("filter"), q.weights.codes.bitcast(DType::qint8)),
               offset = g_.add_const(helper("bias"), Tensor::from({channels}, bias)),
               hi = g_.add_const(helper("filter_max"), Tensor::from({channels}, high)),
-              lo = add(helper("filter_min"), "Neg", {hi}, attrs);
+              lo = g_.add_new(helper("filter_min"), "Neg", {hi}, attrs);
   return {in.codes, filter, offset, in.low, in.high, lo, hi};
 }
 
@@ -160,7 +152,7 @@ Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> input
   // A range below 6 does not tell Relu6 from Relu; TensorFlow skips attributes with an underscore.
   if (tail.activation >= 0 && g_.node(tail.activation).op == "Relu6") attrs["_activation"] = "Relu6";
   const std::string op = old.op == "Conv2D" ? "_FusedQuantizedConv2D" : "_FusedQuantizedDepthwiseConv2D";
-  const Value v = add(old.name + "_eightbit_requantize", op, std::move(inputs), std::move(attrs));
+  const Value v = g_.add_new(old.name + "_eightbit_requantize", op, std::move(inputs), std::move(attrs));
   g_.node(v.node).controls = old.controls;
   return v;
 }

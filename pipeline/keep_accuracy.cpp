@@ -25,7 +25,7 @@ std::vector<std::string> ranking(Subject& subject, const Ranges& ranges, const Q
   const CalibrationData data = data_of(subject, s.images, kRankingImages);
   const OutputSqnr outputs(subject.graph, subject.plan, data);
   SensitivityOptions options;
-  options.quantize = options_of(s);
+  options.quantize = s.layers;
   options.quiet = quiet;
   std::vector<std::string> names;
   for (const LayerSensitivity& l : sensitivity(subject.graph, ranges, outputs, options)) names.push_back(l.name);
@@ -59,7 +59,7 @@ Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSet
   FallbackOptions options;
   options.max_drop = s.max_drop;
   options.measure = [&](const std::vector<std::string>& in_float) {
-    QuantizeOptions q = options_of(s);
+    QuantizeOptions q = s.layers;
     q.exclude_nodes.insert(q.exclude_nodes.end(), in_float.begin(), in_float.end());
     return ap_of(quantize_subject(subject, ranges, q).graph);
   };

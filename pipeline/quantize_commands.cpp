@@ -27,19 +27,19 @@ struct QuantizeFlags {
     app.add_option("--images", settings.images, "Folder of images; for a bare graph, of feeds (.json)");
     CLI::Option* channel = app.add_flag("--per-channel", per_channel, "A scale per output channel of a filter (the default)");
     app.add_flag("--per-tensor", per_tensor, "One scale per filter")->excludes(channel);
-    app.add_flag("--symmetric", settings.symmetric, "Signed codes without a zero point for what layers read");
+    app.add_flag("--symmetric", settings.layers.symmetric, "Signed codes without a zero point for what layers read");
     app.add_flag("--no-bias-correction", no_bias_correction, "Leave the shift that coding the weights brings");
-    app.add_flag("--reduce-range", settings.reduce_range,
+    app.add_flag("--reduce-range", settings.layers.reduce_range,
                  "Dense filters in 7 bits: TensorFlow's sums stay exact on machines without VNNI");
     app.add_flag("--no-equalization", no_equalization, "Code input channels as they are, large and small with one scale");
-    app.add_option("--exclude-ops", settings.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
-    app.add_option("--exclude-nodes", settings.exclude_nodes, "Nodes that stay in float")->delimiter(',');
+    app.add_option("--exclude-ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
+    app.add_option("--exclude-nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
     app.add_flag("--quiet", quiet, "No progress and no table");
   }
   void finish() {
-    settings.per_channel = !per_tensor;
-    settings.bias_correction = !no_bias_correction;
-    settings.equalize = !no_equalization;
+    settings.layers.per_channel = !per_tensor;
+    settings.layers.bias_correction = !no_bias_correction;
+    settings.layers.equalize = !no_equalization;
     check(settings);
   }
 };
@@ -85,7 +85,7 @@ int quantize_command(QuantizeFlags& o) {
   check_writable(subject, o.out);
   if (!o.report.empty()) AtomicFile writable(o.report);
   const Ranges ranges = ranges_of(subject, o.settings, o.quiet);
-  QuantizeOptions options = options_of(o.settings);
+  QuantizeOptions options = o.settings.layers;
   quantize_subject(subject, ranges, options);  // its errors come before a long search
   const Accuracy accuracy = search(o, subject, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
@@ -162,7 +162,7 @@ std::function<int()> setup_sensitivity(CLI::App& app) {
     if (!o->out.empty()) AtomicFile writable(o->out);
     Subject subject = read_subject(o->graph);
     const Ranges ranges = ranges_of(subject, o->settings, o->quiet);
-    o->sensitivity.quantize = options_of(o->settings);
+    o->sensitivity.quantize = o->settings.layers;
     o->sensitivity.quiet = o->quiet;
     const Quantized all = quantize_subject(subject, ranges, o->sensitivity.quantize);
     const OutputSqnr outputs(subject.graph, subject.plan, data_of(subject, o->settings.images, o->max_images));

@@ -15,13 +15,13 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("max_images", s.max_images);
   f("method", s.method);
   f("percentile", s.percentile);
-  f("per_channel", s.per_channel);
-  f("symmetric", s.symmetric);
-  f("bias_correction", s.bias_correction);
-  f("reduce_range", s.reduce_range);
-  f("equalize", s.equalize);
-  f("exclude_ops", s.exclude_ops);
-  f("exclude_nodes", s.exclude_nodes);
+  f("per_channel", s.layers.per_channel);
+  f("symmetric", s.layers.symmetric);
+  f("bias_correction", s.layers.bias_correction);
+  f("reduce_range", s.layers.reduce_range);
+  f("equalize", s.layers.equalize);
+  f("exclude_ops", s.layers.exclude_ops);
+  f("exclude_nodes", s.layers.exclude_nodes);
   f("max_drop", s.max_drop);
 }
 
@@ -32,18 +32,6 @@ void check(const QuantizeSettings& s) {
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
   if (!(s.percentile >= 50 && s.percentile <= 100)) throw UsageError("quantize.percentile", "must be 50 to 100");
   require_observer(s.method);
-}
-
-QuantizeOptions options_of(const QuantizeSettings& s) {
-  QuantizeOptions o;
-  o.per_channel = s.per_channel;
-  o.symmetric = s.symmetric;
-  o.bias_correction = s.bias_correction;
-  o.reduce_range = s.reduce_range;
-  o.equalize = s.equalize;
-  o.exclude_ops = s.exclude_ops;
-  o.exclude_nodes = s.exclude_nodes;
-  return o;
 }
 
 Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {

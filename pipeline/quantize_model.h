@@ -15,24 +15,16 @@
 namespace cytodet {
 
 struct QuantizeSettings {
-  std::string ranges;                      // of calibrate; empty: calibrate on `images`
-  std::string images;                      // folder of images; for a bare graph, of feeds
-  int max_images = 100;                    // to calibrate on
-  std::string method = "minmax";           // of calibration; rare cells are what a cut would cut off
-  double percentile = 99.9999;             // of --method percentile
-  bool per_channel = true;                 // a scale for each output channel of a filter
-  bool symmetric = false;                  // signed codes for what layers read
-  bool bias_correction = true;             // of the shift that coding the weights brings
-  bool reduce_range = false;               // dense filters in 7 bits, for TensorFlow on machines without VNNI
-  bool equalize = true;                    // of the input channels that a layer reads
-  std::vector<std::string> exclude_ops;    // stay in float
-  std::vector<std::string> exclude_nodes;  // stay in float
-  double max_drop = -1;                    // of AP; layers return to float until it is met; < 0: not measured
+  std::string ranges;             // of calibrate; empty: calibrate on `images`
+  std::string images;             // folder of images; for a bare graph, of feeds
+  int max_images = 100;           // to calibrate on
+  std::string method = "minmax";  // of calibration; rare cells are what a cut would cut off
+  double percentile = 99.9999;    // of --method percentile
+  QuantizeOptions layers;         // in files its fields stand among the others
+  double max_drop = -1;           // of AP; layers return to float until it is met; < 0: not measured
 };
 void fields(Fields& f, QuantizeSettings& s);
 void check(const QuantizeSettings& s);
-
-QuantizeOptions options_of(const QuantizeSettings& s);
 
 // Reads them, or calibrates.
 Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet);

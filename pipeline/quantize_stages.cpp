@@ -27,32 +27,25 @@ class Rewriter {
       flat_shape_ = g_.add_const("eightbit_reshape_dims", Tensor::from<int32_t>({1}, {-1}));
       axis_ = g_.add_const("eightbit_reduction_dims", Tensor::from<int32_t>({1}, {0}));
     }
-    const Value row = add(name + "_eightbit_reshape", "Reshape", {x, flat_shape_}, {{"T", DType::f32}, {"Tshape", DType::i32}});
+    const Value row =
+        g_.add_new(name + "_eightbit_reshape", "Reshape", {x, flat_shape_}, {{"T", DType::f32}, {"Tshape", DType::i32}});
     const AttrMap reduce{{"T", DType::f32}, {"Tidx", DType::i32}, {"keep_dims", false}};
-    return {add(name + "_eightbit_min", "Min", {row, axis_}, reduce), add(name + "_eightbit_max", "Max", {row, axis_}, reduce)};
+    return {g_.add_new(name + "_eightbit_min", "Min", {row, axis_}, reduce),
+            g_.add_new(name + "_eightbit_max", "Max", {row, axis_}, reduce)};
   }
 
   Value printed(Value x, const std::string& name, const std::array<Value, 2>& range) {
     AttrList types;
     types.types = {DType::f32, DType::f32};
-    return add(flat(name) + "__print__", "Print", {x, range[0], range[1]},
-               {{"T", DType::f32},
-                {"U", types},
-                {"message", ";" + name + "__print__;__requant_min_max:"},
-                {"first_n", int64_t{-1}},
-                {"summarize", int64_t{1024}}});
+    return g_.add_new(flat(name) + "__print__", "Print", {x, range[0], range[1]},
+                      {{"T", DType::f32},
+                       {"U", types},
+                       {"message", ";" + name + "__print__;__requant_min_max:"},
+                       {"first_n", int64_t{-1}},
+                       {"summarize", int64_t{1024}}});
   }
 
  private:
-  Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
-    Node n;
-    n.name = g_.unique_name(base);
-    n.op = std::move(op);
-    n.inputs = std::move(inputs);
-    n.attrs = std::move(attrs);
-    return {g_.add(std::move(n)), 0};
-  }
-
   Graph& g_;
   Value flat_shape_{-1, 0}, axis_{-1, 0};
 };

@@ -113,7 +113,7 @@ int run_int8(RunConfig c) {
   check_writable(subject, graph32);
   const Ranges ranges = ranges_of(subject, s, false);
   write_ranges(ranges, folder / "ranges.json");
-  QuantizeOptions options = options_of(s);
+  QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
     const std::filesystem::path state = folder / "int8.pb.search.json";
     const Accuracy a = keep_accuracy(subject, ranges, s, c.truth, c.detect, state, false);

@@ -13,21 +13,12 @@
 #include "core/settings.h"
 #include "core/tensor.h"
 #include "core/timing.h"
+#include "tests/error_of.h"
 
 namespace cytodet {
 namespace {
 
 using ::testing::HasSubstr;
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 TEST(Half, EveryFiniteValueSurvives) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {

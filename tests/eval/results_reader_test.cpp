@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "eval/results.h"
 #include "eval/truth.h"
+#include "tests/error_of.h"
 
 namespace cytodet {
 namespace {
@@ -23,12 +24,7 @@ std::vector<CocoResult> parse(std::string_view text) {
 }
 
 std::string error_of(std::string_view text) {
-  try {
-    parse_coco_results(text, "r.json", [](const CocoResult&) {});
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
+  return cytodet::error_of([&] { parse_coco_results(text, "r.json", [](const CocoResult&) {}); });
 }
 
 constexpr const char* kOne = R"({"image_id": 7, "category_id": 2, "bbox": [1, 2.5, 3, 4], "score": 0.5})";

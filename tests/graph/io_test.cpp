@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "tests/error_of.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
@@ -19,12 +20,7 @@ using ::testing::HasSubstr;
 const std::string kData = CYTODET_SOURCE_DIR "/tests/data/graph/";
 
 std::string error_of(std::string_view bytes) {
-  try {
-    parse_graph(bytes, "g.pb");
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
+  return cytodet::error_of([&] { parse_graph(bytes, "g.pb"); });
 }
 
 TEST(GraphIo, EveryConformanceGraphSurvivesBinaryAndText) {

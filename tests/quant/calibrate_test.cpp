@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "tests/graph/fixtures.h"
+#include "tests/quant/subjects.h"
 
 namespace cytodet {
 namespace {
@@ -36,23 +37,6 @@ CalibrationData scaled_inputs(size_t n) {
                        }};
   for (size_t i = 0; i < n; ++i) data.samples.push_back("sample" + std::to_string(i));
   return data;
-}
-
-CalibrateOptions quiet(const std::string& method = "minmax") {
-  CalibrateOptions o;
-  o.method = method;
-  o.quiet = true;
-  return o;
-}
-
-template <class F>
-std::string message(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
 }
 
 TEST(Calibrate, RangesOfLayers) {
@@ -116,10 +100,10 @@ TEST(Calibrate, BadSamplesAreLeftOut) {
   EXPECT_THAT(c.problems, ElementsAre("sample1: is broken", "sample3: is broken"));
   EXPECT_EQ(c.ranges.values["x"].high, 18);
   data.feed = [](size_t i, Runner&) { throw Error("sample" + std::to_string(i), "is broken"); };
-  EXPECT_THAT(message([&] { calibrate(network(), {}, data, quiet()); }),
+  EXPECT_THAT(error_of([&] { calibrate(network(), {}, data, quiet()); }),
               HasSubstr("none of 4 images could be used; the first: sample0: is broken"));
   data.samples.clear();
-  EXPECT_THAT(message([&] { calibrate(network(), {}, data, quiet()); }), HasSubstr("data: holds no images"));
+  EXPECT_THAT(error_of([&] { calibrate(network(), {}, data, quiet()); }), HasSubstr("data: holds no images"));
 }
 
 // Log of negative numbers is NaN.
@@ -129,7 +113,7 @@ TEST(Calibrate, ValuesThatAreNotFiniteNameSampleAndNode) {
   constant(g, "w2", fixture_weights());
   add(g, "conv2", "Conv2D", {"log", "w2"}, conv_attrs());
   for (const ObserverRow& row : all_observers())
-    EXPECT_THAT(message([&] { calibrate(g, {}, scaled_inputs(3), quiet(row.name)); }),
+    EXPECT_THAT(error_of([&] { calibrate(g, {}, scaled_inputs(3), quiet(row.name)); }),
                 HasSubstr("sample0: node log: gives NaN or infinite values"));
 }
 
@@ -148,8 +132,8 @@ TEST(Calibrate, GraphsThatCannotBe) {
   Graph g;
   placeholder(g, "x", {1, 1, 6, 2});
   add(g, "relu", "Relu", {"x"});
-  EXPECT_THAT(message([&] { calibrate(g, {}, scaled_inputs(1), quiet()); }), HasSubstr("no convolution or matrix product"));
-  EXPECT_THAT(message([&] { calibrate(network(), {}, scaled_inputs(1), quiet("max")); }), HasSubstr("known: minmax"));
+  EXPECT_THAT(error_of([&] { calibrate(g, {}, scaled_inputs(1), quiet()); }), HasSubstr("no convolution or matrix product"));
+  EXPECT_THAT(error_of([&] { calibrate(network(), {}, scaled_inputs(1), quiet("max")); }), HasSubstr("known: minmax"));
 }
 
 }  // namespace

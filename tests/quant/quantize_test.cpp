@@ -21,22 +21,6 @@ using namespace test;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-CalibrateOptions quiet() {
-  CalibrateOptions o;
-  o.quiet = true;
-  return o;
-}
-
-template <class F>
-std::string message(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
 std::vector<float> output_of(const Graph& graph, PlanOptions plan, const CalibrationData& data, int threads) {
   plan.threads = threads;
   Runner runner(Plan::compile(graph, plan));
@@ -130,16 +114,16 @@ TEST(Quantize, Errors) {
   Graph g = s.graph;
   QuantizeOptions options;
   options.exclude_nodes = {"Lenet/conv1_1/Conv2d"};
-  EXPECT_THAT(message([&] { quantize(g, ranges, options); }),
+  EXPECT_THAT(error_of([&] { quantize(g, ranges, options); }),
               HasSubstr("Lenet/conv1_1/Conv2d is not in the graph; did you mean Lenet/conv1_1/Conv2D"));
   options.exclude_nodes = {};
   options.exclude_ops = {"Conv3D"};
-  EXPECT_THAT(message([&] { quantize(g, ranges, options); }), HasSubstr("did you mean Conv2D"));
+  EXPECT_THAT(error_of([&] { quantize(g, ranges, options); }), HasSubstr("did you mean Conv2D"));
   Ranges other = ranges;
   other.graph_hash = "0";
-  EXPECT_THAT(message([&] { quantize(g, other, {}); }), HasSubstr("belong to another graph"));
+  EXPECT_THAT(error_of([&] { quantize(g, other, {}); }), HasSubstr("belong to another graph"));
   quantize(g, ranges, {});
-  EXPECT_THAT(message([&] { quantize(g, ranges, {}); }), HasSubstr("is quantized already"));
+  EXPECT_THAT(error_of([&] { quantize(g, ranges, {}); }), HasSubstr("is quantized already"));
 }
 
 }  // namespace

@@ -8,8 +8,16 @@
 #include "graph/io.h"
 #include "graph/pass.h"
 #include "quant/calibrate.h"
+#include "tests/error_of.h"
 
 namespace cytodet::test {
+
+inline CalibrateOptions quiet(const std::string& method = "minmax") {
+  CalibrateOptions o;
+  o.method = method;
+  o.quiet = true;
+  return o;
+}
 
 struct TestSubject {
   Graph graph;  // optimized

@@ -106,7 +106,7 @@ TEST(FormatsKfb, DamageIsNamed) {
       {"index beyond the file", 0x44, std::string("\0\0\0\0\1\0\0\0", 8), "tile index is at byte"},
       {"index before the file", 0x44, std::string(8, '\xff'), "tile index is at byte"},
       {"index elsewhere", 0x44, std::string("\x70\0\0\0\0\0\0\0", 8), "does not start as one"},
-      {"entry of another kind", 64, "XXXX", "entry 1 of the tile index", true},
+      {"entry of another kind", 64, "abcd", "entry 1 of the tile index", true},
       {"tile too wide", 12, most, "does not fit the grid", true},
       {"tile of no height", 16, zero, "does not fit the grid", true},
       {"line off the grid", 8, std::string("\3\0\0\0", 4), "does not fit the grid", true},

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "tests/error_of.h"
 #include "tiling/slide.h"
 
 namespace cytodet {
@@ -45,16 +46,5 @@ struct ScratchFolder {
     std::filesystem::remove_all(path, ignored);
   }
 };
-
-// The message of the Error that `run` throws; empty when it throws none.
-template <class Run>
-std::string error_of(Run run) {
-  try {
-    run();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return {};
-}
 
 }  // namespace cytodet
