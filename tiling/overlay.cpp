@@ -34,23 +34,34 @@ Image draw_overlay(const Slide& slide, const Detections& detections, const std::
     cv::rectangle(canvas, point(b.x0 * scale, b.y0 * scale), point(b.x1 * scale, b.y1 * scale), colour(it->category),
                   std::max(1, picture.width / 700), cv::LINE_8);
   }
-  const double font = std::clamp(picture.width / 1400.0, 0.4, 1.5);
-  const int line = static_cast<int>(34 * font);
+  char least[32];
+  std::snprintf(least, sizeof least, "score >= %.2f", options.score);
+  std::vector<std::string> texts;
+  for (size_t c = 0; c < classes.size(); ++c) texts.push_back(classes[c] + " " + std::to_string(counts[c]));
+  texts.push_back(least);
+  const auto width_of = [](const std::string& text, double font) {
+    int base = 0;
+    return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, font, 1, &base).width;
+  };
+  const auto line_of = [](double font) { return static_cast<int>(34 * font); };
+  double font = std::clamp(picture.width / 1400.0, 0.4, 1.5);
+  double wide = line_of(font) / 2.0;
+  for (const std::string& text : texts) wide += width_of(text, font) + line_of(font) * 1.75;
+  font *= std::min(1.0, picture.width / wide);  // all of it is seen
+  const int line = std::max(4, line_of(font));
   Image image(picture.width, picture.height + line + line / 2);
   std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
   std::copy(picture.rgb.begin(), picture.rgb.end(), image.row(line + line / 2));
   cv::Mat legend(line + line / 2, image.width, CV_8UC3, image.rgb.data());
   int x = line / 2;
-  char least[32];
-  std::snprintf(least, sizeof least, "score >= %.2f", options.score);
-  for (size_t c = 0; c <= classes.size(); ++c) {
-    std::string text = c < classes.size() ? classes[c] + " " + std::to_string(counts[c]) : least;
-    if (c < classes.size())
+  for (size_t c = 0; c < texts.size(); ++c) {
+    const bool named = c < classes.size();
+    if (named)
       cv::rectangle(legend, cv::Point(x, line / 2), cv::Point(x + line / 2, line), colour(static_cast<int>(c)), cv::FILLED);
-    int base = 0, left = c < classes.size() ? x + line * 3 / 4 : x;
-    cv::putText(legend, text, cv::Point(left, line), cv::FONT_HERSHEY_SIMPLEX, font, cv::Scalar(20, 20, 20),
+    const int left = named ? x + line * 3 / 4 : x;
+    cv::putText(legend, texts[c], cv::Point(left, line), cv::FONT_HERSHEY_SIMPLEX, font, cv::Scalar(20, 20, 20),
                 std::max(1, picture.width / 1200), cv::LINE_AA);
-    x = left + cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, font, 1, &base).width + line;
+    x = left + width_of(texts[c], font) + line;
   }
   return image;
 }

@@ -31,7 +31,10 @@ Image draw_sheet(const std::vector<TitledPicture>& pictures, int columns) {
     const Image& p = pictures[i].picture;
     const int left = kGap + static_cast<int>(i) % columns * (width + kGap), top = tops[i / static_cast<size_t>(columns)];
     cv::Mat title = canvas(cv::Rect(left, top, width, kTitle));
-    cv::putText(title, pictures[i].title, cv::Point(0, kTitle - 9), cv::FONT_HERSHEY_SIMPLEX, kFont, cv::Scalar(20, 20, 20), 1,
+    int below = 0;
+    const int wide = cv::getTextSize(pictures[i].title, cv::FONT_HERSHEY_SIMPLEX, kFont, 1, &below).width;
+    const double font = kFont * std::min(1.0, static_cast<double>(width) / std::max(1, wide));
+    cv::putText(title, pictures[i].title, cv::Point(0, kTitle - 9), cv::FONT_HERSHEY_SIMPLEX, font, cv::Scalar(20, 20, 20), 1,
                 cv::LINE_AA);
     for (int r = 0; r < p.height; ++r)
       std::memcpy(sheet.row(top + kTitle + r) + left * 3, p.row(r), static_cast<size_t>(p.width) * 3);

@@ -14,6 +14,7 @@
 #include "exec/lowering.h"
 #include "exec/memory.h"
 #include "exec/plan.h"
+#include "tests/exec/compare.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
@@ -33,17 +34,6 @@ Tensor bf16_numbers(Tensor t) {
   for (int64_t i = 0; i < t.size(); ++i)
     t.data<float>()[i] = std::bit_cast<float>(static_cast<uint32_t>(to_bf16(t.data<float>()[i])) << 16);
   return t;
-}
-
-// The largest difference, in units of the largest number wanted (at least 1).
-double worst_difference(const Tensor& got, const Tensor& wanted) {
-  EXPECT_EQ(got.shape(), wanted.shape());
-  double largest = 1, worst = 0;
-  for (int64_t k = 0; k < got.size(); ++k) {
-    largest = std::max(largest, std::abs(wanted.as_double(k)));
-    worst = std::max(worst, std::abs(got.as_double(k) - wanted.as_double(k)));
-  }
-  return worst / largest;
 }
 
 // A plan in bfloat16 against the same in float, all input and weights being bfloat16 numbers: products are exact in both. Where

@@ -12,6 +12,7 @@
 #include "exec/plan.h"
 #include "graph/op.h"
 #include "graph/quantized.h"
+#include "tests/exec/compare.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
@@ -73,16 +74,6 @@ Answers run_both(const Graph& g, const std::map<std::string, Tensor>& data, cons
     }
   }
   return a;
-}
-
-double worst_relative(const Tensor& got, const Tensor& wanted) {
-  EXPECT_EQ(got.shape(), wanted.shape());
-  double largest = 1, worst = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    largest = std::max(largest, std::abs(wanted.as_double(i)));
-    worst = std::max(worst, std::abs(got.as_double(i) - wanted.as_double(i)));
-  }
-  return worst / largest;
 }
 
 double sqnr_db(const Tensor& got, const Tensor& wanted) {
@@ -151,7 +142,7 @@ TEST_P(Int8Dense, EveryEpilogueAndCode) {
         }
         set_quantized(g, conv, quant, quantize_weights(w, c.oc, true));
         Answers a = run_both(g, data, {last});
-        EXPECT_LT(worst_relative(a.plan[0], a.plain[0]), 2e-5) << act;
+        EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-5) << act;
         EXPECT_THAT(a.kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "int8_gemm" : "int8_patches_gemm"));
       }
 }
@@ -200,7 +191,7 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
         Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random, !expand)}}, {last});
         // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole.
         if (!expand && !pointwise)
-          EXPECT_LT(worst_relative(a.plan[0], a.plain[0]), 2e-5);
+          EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-5);
         else
           EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 45);
         for (const std::string& k : a.kernels) EXPECT_THAT(k, ::testing::StartsWith("int8_"));
