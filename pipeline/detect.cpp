@@ -40,7 +40,7 @@ struct Job {
   std::optional<size_t> tile;  // empty: only the end of the picture
   bool last = false;
   std::string problem, damage;
-  bool bad = false, fell_back = false;
+  bool bad = false, fell_back = false, coarser = false;
   std::vector<RawDetection> found;
   PictureTimes times;
 };
@@ -104,7 +104,8 @@ class Batch {
       TileImage read = read_tile_anyway(*p.slide, tile);
       job.times.read_ms = watch.ms();
       job.bad = read.damaged;
-      job.fell_back = read.fell_back;
+      job.fell_back = read.fell_back && !read.damaged;
+      job.coarser = read.coarser;
       job.damage = std::move(read.damage);
       if (read.damaged && p.bad_limit == 0) return;
       const Image& image = read.image;
@@ -157,6 +158,7 @@ class Batch {
     r.times.decode_ms += job.times.decode_ms;
     r.bad_tiles += job.bad;
     r.fallback_tiles += job.fell_back;
+    r.coarser_tiles += job.coarser;
     if (r.damage.empty()) r.damage = job.damage;
     if (r.bad_tiles > p.bad_limit)
       r.problem = r.path + ": " + (p.bad_limit ? "more than " + std::to_string(p.bad_limit) : std::string("one")) + " of " +

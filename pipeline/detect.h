@@ -68,10 +68,11 @@ struct PictureResult {
   std::string mpp_source;
   int tiles = 0;                                // of the grid
   int background_tiles = 0, outside_tiles = 0;  // of these, not run: bare glass, no region of interest
-  int bad_tiles = 0, fallback_tiles = 0;        // run, but damaged in places; read from a finer level
-  std::string damage;                           // the first damage met
-  Detections detections;                        // ranked, level-0 pixels
-  std::vector<RawDetection> raw;                // instead, with raw_only
+  int bad_tiles = 0, fallback_tiles = 0;        // run, but damaged: as in SlideState
+  int coarser_tiles = 0;
+  std::string damage;             // the first damage met
+  Detections detections;          // ranked, level-0 pixels
+  std::vector<RawDetection> raw;  // instead, with raw_only
   PictureTimes times;
   std::string mask_method;  // of the mask
   Image mask;               // when asked for: the slide, small, background darkened

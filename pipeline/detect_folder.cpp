@@ -268,6 +268,7 @@ class FolderBatch {
     s.outside_tiles = r.outside_tiles;
     s.bad_tiles = r.bad_tiles;
     s.fallback_tiles = r.fallback_tiles;
+    s.coarser_tiles = r.coarser_tiles;
     s.damage = r.damage;
     s.detections = static_cast<int64_t>(r.detections.size());
     s.seconds = {r.times.open_ms / 1000,
@@ -282,7 +283,7 @@ class FolderBatch {
   void write_results(const SlideState& s, const PictureResult& r) {
     write_competition_results(r.detections, folder_.competition(s));
     if (config_.overlay)
-      write_image(draw_overlay(*with_damage_white(open_slide(r.path)), r.detections, detector_.model().classes,
+      write_image(draw_overlay(*with_damage_filled(open_slide(r.path)), r.detections, detector_.model().classes,
                                {config_.overlay_score, 2048}),
                   folder_.overlay(s, config_.overlay_format));
     if (!outputs_.empty()) {

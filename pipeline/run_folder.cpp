@@ -56,6 +56,7 @@ void fields(Fields& f, SlideState& s) {
   f("outside_tiles", s.outside_tiles);
   f("bad_tiles", s.bad_tiles);
   f("fallback_tiles", s.fallback_tiles);
+  f("coarser_tiles", s.coarser_tiles);
   f("damage", s.damage);
   f("detections", s.detections);
   f("seconds", s.seconds);
@@ -196,6 +197,16 @@ void assemble_detections(const RunFolder& folder, const RunState& state) {
   writer.finish();
 }
 
+std::string damage_text(const SlideState& s) {
+  std::string text;
+  if (s.bad_tiles) text = std::to_string(s.bad_tiles) + (s.bad_tiles == 1 ? " tile bad" : " tiles bad");
+  if (s.fallback_tiles)
+    text += (text.empty() ? "" : ", ") + std::to_string(s.fallback_tiles) + (text.empty() ? " tiles" : "") +
+            " read from other levels";
+  if (s.coarser_tiles) text += " (" + std::to_string(s.coarser_tiles) + " from a coarser one)";
+  return text.empty() ? s.damage : text + ": " + s.damage;
+}
+
 std::string run_table(const RunState& state) {
   size_t width = 5;
   for (const SlideState& s : state.inputs) width = std::max(width, s.name.size());
@@ -211,17 +222,19 @@ std::string run_table(const RunState& state) {
                   static_cast<int>(width), s.name.c_str(), s.state.c_str(), s.tiles, s.tiles ? 100.0 * skipped / s.tiles : 0.0,
                   s.bad_tiles, static_cast<long long>(s.detections), s.seconds.network);
     text += line;
-    text += (s.reason.empty() ? s.damage : s.reason) + "\n";
+    text += (s.reason.empty() ? damage_text(s) : s.reason) + "\n";
     sum.tiles += s.tiles;
     sum.background_tiles += skipped;
     sum.bad_tiles += s.bad_tiles;
+    sum.fallback_tiles += s.fallback_tiles;
     sum.detections += s.detections;
     sum.seconds.network += s.seconds.network;
   }
-  std::snprintf(line, sizeof line, "%d done, %d failed, %d skipped%s; %d tiles, %.1f%% skipped, %d bad; %lld boxes\n",
+  std::snprintf(line, sizeof line, "%d done, %d failed, %d skipped%s; %d tiles, %.1f%% skipped, %d bad%s; %lld boxes\n",
                 state.count("done"), state.count("failed"), state.count("skipped"),
                 state.count("waiting") ? (", " + std::to_string(state.count("waiting")) + " waiting").c_str() : "", sum.tiles,
                 sum.tiles ? 100.0 * sum.background_tiles / sum.tiles : 0.0, sum.bad_tiles,
+                sum.fallback_tiles ? (", " + std::to_string(sum.fallback_tiles) + " from other levels").c_str() : "",
                 static_cast<long long>(sum.detections));
   return text + line;
 }

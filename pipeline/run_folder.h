@@ -43,13 +43,17 @@ struct SlideState {
   int tiles = 0;                  // of the grid; of these
   int background_tiles = 0;       // were skipped as background,
   int outside_tiles = 0;          // touch no region of interest,
-  int bad_tiles = 0;              // have damaged parts, filled with white,
-  int fallback_tiles = 0;         // were read from a finer level, since theirs is damaged
+  int bad_tiles = 0;              // have damaged parts, filled with white or from a level over twice as coarse,
+  int fallback_tiles = 0;         // are in whole or part from another level, theirs being damaged, and not bad;
+  int coarser_tiles = 0;          // bad or fallback, and some of it from a coarser level, enlarged
   std::string damage;             // the first damage met
   int64_t detections = 0;
   StageSeconds seconds;
 };
 void fields(Fields& f, SlideState& s);
+
+// "2 tiles bad, 3 read from other levels (1 from a coarser one): " and the first damage; empty where there is none.
+std::string damage_text(const SlideState& s);
 
 struct ModelState {
   std::string file, hash;         // model file; of its settings as they were used

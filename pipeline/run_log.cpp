@@ -74,16 +74,13 @@ void RunLog::slide(const SlideState& s) {
             {"reason", s.reason},
             {"tiles", s.tiles},
             {"bad_tiles", s.bad_tiles},
+            {"fallback_tiles", s.fallback_tiles},
             {"detections", s.detections}});
   }
   if (s.state == "failed") error(s.reason);
   if (s.state == "skipped") warning(s.path + ": skipped: " + s.reason);
   if (s.state != "done" || s.damage.empty()) return;
-  std::string counts;
-  if (s.bad_tiles) counts = std::to_string(s.bad_tiles) + " damaged tiles filled with white";
-  if (s.fallback_tiles)
-    counts += (counts.empty() ? "" : ", ") + std::to_string(s.fallback_tiles) + " read from a finer level, theirs being damaged";
-  warning(s.path + ": " + counts + "; first: " + s.damage);
+  warning(s.path + ": " + damage_text(s));
 }
 
 void RunLog::message_of(const char* kind, const std::string& message) {

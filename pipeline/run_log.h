@@ -19,7 +19,7 @@ struct LogOptions {
 // Events in JSON, all with "event" first:
 //   start     slides, kept (done by an earlier start)
 //   progress  slides_done, slides, tiles, tiles_per_s, seconds_left; once a second
-//   slide     path, name, state, reason, tiles, bad_tiles, detections
+//   slide     path, name, state, reason, tiles, bad_tiles, fallback_tiles, detections
 //   warning, error   message
 //   end       done, failed, skipped, seconds
 class RunLog {

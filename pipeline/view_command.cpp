@@ -57,7 +57,7 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
   int missing = 0;
   for (const SlideState& s : results->pictures()) {
     if (s.state != "done") continue;
-    ViewSlide v{s.name, results->slide_file(s).string(), s.width, s.height, s.mpp, s.detections, s.state, s.reason};
+    ViewSlide v{s.name, results->slide_file(s).string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s)};
     missing += v.path.empty();
     complete(v, s, v.path.empty() && s.width < 1 ? results->detections(s) : Detections{});
     slides.push_back(std::move(v));

@@ -9,16 +9,18 @@ namespace cytodet {
 
 struct TileImage {
   Image image;
-  bool fell_back = false;  // from a finer level, its own being damaged there
-  bool damaged = false;    // no level holds all of it: the damaged parts are white
+  bool fell_back = false;  // parts of it are from another level, its own being damaged there;
+  bool coarser = false;    // some of these from a coarser one, enlarged
+  bool damaged = false;    // parts are white since no level holds them, or from a level over twice as coarse as the tile
   std::string damage;      // first error met; empty: none
 };
 
-// read_tile, and where that fails the same area of the next finer levels, resized; where these fail too, what can be read of the
-// tile's own level, piece by piece, pieces being halved down to 64 pixels. Only damage is worked around (Error).
+// read_tile, and where that fails the same area of the next finer levels, resized. Where these fail too, the stored tiles of the
+// tile's own level that can be read (pieces of 64 pixels, where a format does not tell how it is stored), and for each of the
+// others the next finer level that holds it, then the next coarser one, then white. Only damage is worked around (Error).
 TileImage read_tile_anyway(const Slide& slide, const Tile& tile);
 
-// The slide, for pictures that people look at: reading never fails, what is damaged is white, in pieces down to 64 pixels.
-std::unique_ptr<Slide> with_damage_white(std::shared_ptr<const Slide> slide);
+// The slide, for pictures that people look at: reading never fails, what is damaged is filled as above.
+std::unique_ptr<Slide> with_damage_filled(std::shared_ptr<const Slide> slide);
 
 }  // namespace cytodet

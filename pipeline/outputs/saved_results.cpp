@@ -126,7 +126,7 @@ OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) con
 
 OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes) {
   if (file.empty()) return {s.name, s.image_id, s.width, s.height, s.mpp, s.mpp, nullptr, &classes};
-  std::unique_ptr<Slide> slide = with_damage_white(open_slide(file));
+  std::unique_ptr<Slide> slide = with_damage_filled(open_slide(file));
   if (!slide->mpp_x) slide->mpp_x = slide->mpp_y = s.mpp;
   return picture_of(s.name, s.image_id, std::move(slide), classes);
 }

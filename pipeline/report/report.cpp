@@ -149,9 +149,10 @@ class Report {
                                       : s.state == "failed" ? "bad"
                                                             : "soft") +
                           "\">" + escape_html(s.state) + "</span>";
-      if (!s.reason.empty()) state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
-      if (s.bad_tiles)
-        state += "<br><span class=\"reason\">" + std::to_string(s.bad_tiles) + " bad tiles: " + escape_html(s.damage) + "</span>";
+      if (!s.reason.empty())
+        state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
+      else if (!s.damage.empty())
+        state += "<br><span class=\"reason\">" + escape_html(damage_text(s)) + "</span>";
       std::vector<std::string> row = {escape_html(s.name),
                                       state,
                                       s.width > 0 ? grouped(s.width) + " &times; " + grouped(s.height) : "",

@@ -12,6 +12,7 @@
 #include "pipeline/detect.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/run_folder.h"
+#include "tests/damaged.h"
 #include "tests/pipeline/program.h"
 #include "tiling/image_io.h"
 #include "tiling/region.h"
@@ -293,9 +294,10 @@ TEST_F(BatchRuns, LogAsJson) {
 }
 
 TEST_F(BatchRuns, DamagedTilesAreFilledCountedAndLimited) {
-  std::string bytes = read_file(kSlide);
-  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 3), 3000, '\xff');
-  const std::string bad = put("bad.tif", bytes);
+  const std::string bytes = read_file(kSlide);
+  // No coarser level to fill it from.
+  const std::string bad = put("bad.tif", damage_tiles(bytes, stored_tiles_of_tiff(bytes),
+                                                      [](const StoredTile& t) { return t.level > 0 || t.index == 5 * 17 + 6; }));
   const std::vector<std::string> few{"--tile", "1280", "--max-bad-tiles"};
   Output o = run(command("strict", {bad, few[0], few[1]}));
   EXPECT_EQ(o.code, 1);
@@ -304,16 +306,46 @@ TEST_F(BatchRuns, DamagedTilesAreFilledCountedAndLimited) {
   o = run(command("lax", {bad, few[0], few[1], few[2], "50%", "--overlay", "--outputs", "crops,heatmap"}));
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(names(folder / "lax"), ::testing::IsSupersetOf({"bad.png", "bad.crops.png", "bad.heatmap.png"}));
-  EXPECT_THAT(o.err, HasSubstr("damaged tiles filled with white"));
   const SlideState s = state("lax").inputs[0];
   EXPECT_GT(s.bad_tiles, 0);
-  EXPECT_THAT(s.damage, HasSubstr("stored tile"));
+  EXPECT_EQ(s.fallback_tiles + s.coarser_tiles, 0);
+  EXPECT_THAT(s.damage, HasSubstr("stored tile at 1536,1280"));
+  EXPECT_THAT(o.err, HasSubstr(damage_text(s)));
   ASSERT_EQ(run(command("good", {kSlide, few[0], few[1]})).code, 0);
   EXPECT_GT(s.detections, state("good").inputs[0].detections * 9 / 10) << "the rest of the slide is as it was";
   EXPECT_EQ(run(command("x", {bad, "--max-bad-tiles", "many"})).code, 2);
   EXPECT_EQ(bad_tile_limit("5%", 99), 4);
   EXPECT_EQ(bad_tile_limit("7", 3), 7);
   EXPECT_EQ(bad_tile_limit("0", 99), 0);
+}
+
+TEST_F(BatchRuns, ADamagedLevelFallsBackToAnother) {
+  const std::string bytes = read_file(kSlide);
+  const std::vector<StoredTile> tiles = stored_tiles_of_tiff(bytes);
+  const std::string none = put("none0.tif", damage_tiles(bytes, tiles, [](const StoredTile&t) { return t.level == 0; })),
+                    far = put("far.tif", damage_tiles(bytes, tiles, [](const StoredTile&t) { return t.level < 2; })),
+                    one = put("one1.tif", damage_tiles(bytes, tiles, [](const StoredTile&t) { return t.level == 1; }));
+  ASSERT_EQ(run(command("good", {kSlide, "--tile", "1280"})).code, 0);
+  const int64_t boxes = state("good").inputs[0].detections;
+  // Level 1 is half as fine; level 2, a quarter as fine, is no stand-in unless allowed.
+  Output o = run(command("out", {none, far, "--tile", "1280"}));
+  EXPECT_EQ(o.code, 3) << o.err;
+  RunState s = state("out");
+  EXPECT_EQ(s.inputs[0].state, "done") << s.inputs[0].reason;
+  EXPECT_EQ(s.inputs[0].bad_tiles, 0);
+  EXPECT_EQ(s.inputs[0].fallback_tiles, s.inputs[0].tiles);
+  EXPECT_EQ(s.inputs[0].coarser_tiles, s.inputs[0].tiles);
+  EXPECT_NEAR(static_cast<double>(s.inputs[0].detections), static_cast<double>(boxes), 0.2 * static_cast<double>(boxes));
+  EXPECT_THAT(o.err, HasSubstr("tiles read from other levels ("));
+  EXPECT_EQ(s.inputs[1].state, "failed");
+  EXPECT_THAT(s.inputs[1].reason, HasSubstr("--max-bad-tiles"));
+  EXPECT_THAT(run_table(s), HasSubstr(" from other levels; "));
+  // A finer level is as good.
+  o = run(command("finer", {one, "--level", "1", "--tile", "640"}));
+  EXPECT_EQ(o.code, 0) << o.err;
+  s = state("finer");
+  EXPECT_EQ(s.inputs[0].fallback_tiles, s.inputs[0].tiles);
+  EXPECT_EQ(s.inputs[0].bad_tiles + s.inputs[0].coarser_tiles, 0);
 }
 
 TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {

@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/damaged.h"
+#include "tests/tiling/kfb_writer.h"
 #include "tests/tiling/samples.h"
+#include "tiling/formats/rows.h"
 
 namespace cytodet {
 namespace {
@@ -76,14 +79,32 @@ TEST(TileReading, AFinerLevelStandsIn) {
   EXPECT_LE(worst(t.image, read_tile(good, tile_at(2, 64, 32, 128))), 1);
 }
 
-TEST(TileReading, OnlyTheDamagedPartIsWhite) {
-  const Damaged good(Damaged::Holes{}), bad(Damaged::Holes{{0, {256, 256, 512, 512}}});
+// Reads of the coarser level hold a margin for interpolation, which the picture's ramps forgive.
+TEST(TileReading, TheDamagedPartIsFilledFromTheNextCoarserLevelThatReads) {
+  const Damaged good(Damaged::Holes{});
+  for (int shrink : {1, 2})
+    for (int levels : {1, 2}) {
+      Damaged::Holes holes{{0, {256, 256, 512, 512}}};
+      if (levels == 2) holes.push_back({1, {0, 0, 2048, 2048}});
+      const Damaged bad(holes);
+      const Tile tile = tile_at(0, 100, 100, 640, shrink);
+      const TileImage t = read_tile_anyway(bad, tile);
+      EXPECT_TRUE(t.fell_back && t.coarser);
+      EXPECT_EQ(t.damaged, levels == 2) << "over twice as coarse as wanted: 8 to 1, 8 to 2";
+      EXPECT_LE(worst(t.image, read_tile(good, tile)), 1) << "shrink " << shrink << ", levels " << levels;
+      EXPECT_THAT(t.damage, ::testing::HasSubstr("level 0 is damaged"));
+    }
+}
+
+TEST(TileReading, OnlyWhatNoLevelHoldsIsWhite) {
+  const Damaged good(Damaged::Holes{});
+  const Damaged bad(Damaged::Holes{{0, {256, 256, 512, 512}}, {1, {0, 0, 2048, 2048}}, {2, {0, 0, 512, 512}}});
   for (int shrink : {1, 2}) {
     const Tile tile = tile_at(0, 100, 100, 640, shrink);
     const Image whole = read_tile(good, tile);
     const TileImage t = read_tile_anyway(bad, tile);
     ASSERT_TRUE(t.damaged);
-    EXPECT_FALSE(t.fell_back);
+    EXPECT_FALSE(t.fell_back || t.coarser);
     int wrong = 0;
     for (int y = 0; y < t.image.height; ++y)
       for (int x = 0; x < t.image.width; ++x) {
@@ -93,39 +114,137 @@ TEST(TileReading, OnlyTheDamagedPartIsWhite) {
       }
     EXPECT_EQ(wrong, 0) << "shrink " << shrink;
   }
-}
-
-TEST(TileReading, NothingReadableIsWhite) {
-  const Damaged bad(Damaged::Holes{{0, {0, 0, 4096, 4096}}});
-  const TileImage t = read_tile_anyway(bad, tile_at(0, 100, 100, 200));
+  const TileImage t = read_tile_anyway(
+      Damaged(Damaged::Holes{{0, {0, 0, 4096, 4096}}, {1, {0, 0, 2048, 2048}}, {2, {0, 0, 512, 512}}}), tile_at(0, 9, 9, 200));
   EXPECT_TRUE(t.damaged);
   EXPECT_TRUE(std::all_of(t.image.rgb.begin(), t.image.rgb.end(), [](uint8_t v) { return v == 255; }));
 }
 
-// A real file: one stored tile of a TIFF overwritten. Level 0 has nothing finer.
-TEST(TileReading, AStoredTileOfATiff) {
+// A hole in the own level and others in the finer ones: each part from the best that holds it.
+TEST(TileReading, EachPartIsFromTheBestLevelThatHoldsIt) {
+  const Damaged good(Damaged::Holes{});
+  const Damaged bad(Damaged::Holes{{1, {0, 0, 128, 128}}, {0, {0, 0, 128, 256}}});
+  const Tile tile = tile_at(1, 0, 0, 256);
+  const TileImage t = read_tile_anyway(bad, tile);
+  EXPECT_TRUE(t.fell_back && t.coarser);
+  EXPECT_TRUE(t.damaged) << "level 2 is four times as coarse";
+  EXPECT_LE(worst(t.image, read_tile(good, tile)), 1);
+}
+
+// Real files, through each reader of stored tiles.
+struct Sample {
+  const char* name;
+  std::string bytes;
+  std::vector<StoredTile> tiles;
+  std::unique_ptr<Slide> (*open)(const std::string& path);
+  int levels;
+};
+
+std::vector<Sample> samples() {
+  const std::string tiff = read_file(data_folder() / "slides/blood-mosaic.tif");
+  std::unique_ptr<Slide> mosaic = open_slide(data_folder() / "slides/blood-mosaic.tif");
+  Image part(1000, 800);
+  mosaic->read(0, 700, 600, part.width, part.height, part.rgb.data());
+  KfbWriter writer;
+  const std::string kfb = writer.write(part);
+  return {{"tiff", tiff, stored_tiles_of_tiff(tiff), open_tiff, 6},
+          {"openslide", tiff, stored_tiles_of_tiff(tiff), open_openslide, 6},
+          {"kfb", kfb, stored_tiles_of_kfb(kfb), open_kfb, 3}};
+}
+
+double mean_difference(const Image& a, const Image& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.rgb.size(); ++i) sum += std::abs(int{a.rgb[i]} - int{b.rgb[i]});
+  return sum / static_cast<double>(a.rgb.size());
+}
+
+TEST(TileReading, AWhollyDamagedLevelOfAFileFallsBackToAnother) {
   ScratchFolder scratch;
-  std::string bytes = read_file(data_folder() / "slides/blood-mosaic.tif");
-  const auto path = scratch.path / "bad.tif";
-  std::unique_ptr<Slide> good = open_slide(data_folder() / "slides/blood-mosaic.tif");
-  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 3), 3000, '\xff');
-  write_file(path, bytes);
-  std::unique_ptr<Slide> bad = open_slide(path);
-  int damaged = 0, wrong = 0;
-  for (const Tile& tile : make_grid(*bad, {})) {
-    const TileImage t = read_tile_anyway(*bad, tile);
-    damaged += t.damaged;
-    const Image whole = read_tile(*good, tile);
-    for (int y = 0; y < t.image.height; ++y)
-      for (int x = 0; x < t.image.width; ++x) {
-        const uint8_t *p = t.image.row(y) + 3 * x, *q = whole.row(y) + 3 * x;
-        const bool white = p[0] == 255 && p[1] == 255 && p[2] == 255;
-        wrong += !t.damaged ? p[0] != q[0] : !white && p[0] != q[0];
+  for (const Sample& s : samples()) {
+    write_file(scratch.path / "good", s.bytes);
+    std::unique_ptr<Slide> good = s.open((scratch.path / "good").string());
+    ASSERT_EQ(good->levels.size(), static_cast<size_t>(s.levels)) << s.name;
+    for (int level : {0, 1, 2}) {
+      SCOPED_TRACE(std::string(s.name) + ", level " + std::to_string(level));
+      const auto path = scratch.path / ("bad" + std::to_string(level));
+      write_file(path, damage_tiles(s.bytes, s.tiles, [&](const StoredTile& t) { return t.level == level; }));
+      std::unique_ptr<Slide> bad = s.open(path.string());
+      TilingSettings tiling;
+      tiling.level = level;
+      for (const Tile& tile : make_grid(*bad, tiling)) {
+        if (tile.index % 7) continue;
+        const TileImage t = read_tile_anyway(*bad, tile);
+        ASSERT_TRUE(t.fell_back) << t.damage;
+        EXPECT_EQ(t.coarser, level == 0);
+        EXPECT_FALSE(t.damaged);
+        EXPECT_LT(mean_difference(t.image, read_tile(*good, tile)), 8) << tile.index;
       }
+    }
   }
-  EXPECT_GT(damaged, 0);
-  EXPECT_LT(damaged, 12);
-  EXPECT_EQ(wrong, 0);
+}
+
+TEST(TileReading, OneStoredTileOfAFileIsFilledAndTheOthersStayAsTheyAre) {
+  ScratchFolder scratch;
+  for (const Sample& s : samples()) {
+    SCOPED_TRACE(s.name);
+    write_file(scratch.path / "good", s.bytes);
+    std::unique_ptr<Slide> good = s.open((scratch.path / "good").string());
+    const int64_t side = good->levels[0].tile_width, columns = (good->width() + side - 1) / side;
+    ASSERT_GT(side, 0);
+    const int64_t column = 5, row = 4;
+    const Box hole{double(column * side), double(row * side), double((column + 1) * side), double((row + 1) * side)};
+    for (bool others_too : {false, true}) {
+      const auto path = scratch.path / (others_too ? "bad2" : "bad1");
+      write_file(path, damage_tiles(s.bytes, s.tiles, [&](const StoredTile& t) {
+                   return t.level == 0 ? t.index == row * columns + column : others_too;
+                 }));
+      std::unique_ptr<Slide> bad = s.open(path.string());
+      int filled = 0, wrong = 0;
+      double worst_fill = 0;
+      for (const Tile& tile : make_grid(*bad, {})) {
+        const bool meets = intersection(tile.area, hole) > 0;
+        if (!meets && tile.index % 5) continue;
+        const TileImage t = read_tile_anyway(*bad, tile);
+        EXPECT_EQ(t.damaged, meets && others_too);
+        EXPECT_EQ(t.fell_back, meets && !others_too);
+        EXPECT_EQ(t.damage.empty(), !meets);
+        const Image whole = read_tile(*good, tile);
+        double sum = 0, in_hole = 0;
+        for (int y = 0; y < t.image.height; ++y)
+          for (int x = 0; x < t.image.width; ++x) {
+            const uint8_t *p = t.image.row(y) + 3 * x, *q = whole.row(y) + 3 * x;
+            const double px = static_cast<double>(tile.x + x), py = static_cast<double>(tile.y + y);
+            if (px >= hole.x0 && px < hole.x1 && py >= hole.y0 && py < hole.y1) {
+              sum += std::abs(p[0] - (others_too ? 255 : q[0]));
+              ++in_hole;
+            } else {
+              wrong += p[0] != q[0] || p[1] != q[1] || p[2] != q[2];
+            }
+          }
+        filled += meets;
+        worst_fill = std::max(worst_fill, sum / std::max(1.0, in_hole));
+      }
+      EXPECT_GT(filled, 0);
+      EXPECT_EQ(wrong, 0);
+      EXPECT_LT(worst_fill, others_too ? 1e-9 : 8.0);
+    }
+  }
+}
+
+TEST(TileReading, PicturesAreFilledAndStayWhiteOutsideTheSlide) {
+  const Damaged good(Damaged::Holes{});
+  const std::unique_ptr<Slide> filled = with_damage_filled(std::make_shared<Damaged>(Damaged::Holes{{0, {0, 0, 4096, 4096}}}));
+  Image part(300, 200), whole(300, 200);
+  filled->read(0, -100, -50, part.width, part.height, part.rgb.data());
+  good.read(0, -100, -50, whole.width, whole.height, whole.rgb.data());
+  for (int y = 0; y < part.height; ++y)
+    for (int x = 0; x < part.width; ++x) {
+      const bool outside = x < 100 || y < 50;
+      ASSERT_NEAR(part.row(y)[3 * x + 2], outside ? 255 : 7, 0) << x << "," << y;
+      if (!outside) {
+        ASSERT_NEAR(part.row(y)[3 * x], whole.row(y)[3 * x], 1);
+      }
+    }
 }
 
 }  // namespace

@@ -95,9 +95,10 @@ bool starts_jpeg(int fd, int64_t offset) {
   return ::pread(fd, head, 3, offset) == 3 && head[0] == 0xff && head[1] == 0xd8 && head[2] == 0xff;
 }
 
-// Offsets of all tiles, by the first way under which every tile lies in the file and most of a sample start as JPEG does.
+// Offsets of all tiles, by the way under which every tile lies in the file and the most of a sample start as JPEG does.
 std::vector<int64_t> place_tiles(int fd, int64_t size, int64_t index, const std::vector<Entry>& entries) {
-  std::vector<int64_t> offsets(entries.size());
+  std::vector<int64_t> offsets(entries.size()), best;
+  int most = 0;
   for (const Placing& way : kPlacings) {
     way.place(index, entries, offsets);
     bool inside = true;
@@ -105,15 +106,20 @@ std::vector<int64_t> place_tiles(int fd, int64_t size, int64_t index, const std:
       inside = offsets[i] >= 0 && entries[i].bytes <= size && offsets[i] <= size - static_cast<int64_t>(entries[i].bytes);
     if (!inside) continue;
     int looked = 0, good = 0;
-    const size_t step = std::max<size_t>(1, entries.size() / 16);
+    const size_t step = std::max<size_t>(1, entries.size() / 64);
     for (size_t i = 0; i < entries.size(); i += step)
       if (entries[i].bytes > 0) {
         ++looked;
         good += starts_jpeg(fd, offsets[i]);
       }
-    if (looked == 0 || good * 2 > looked) return offsets;
+    if (looked == 0) return offsets;
+    if (good > most) {
+      most = good;
+      best = offsets;
+    }
   }
-  damaged("the tile index points at no tiles, or beyond the file");
+  if (best.empty()) damaged("the tile index points at no tiles, or beyond the file");
+  return best;
 }
 
 // Columns as x says; where x does not fit the grid, or sets two tiles in one place, by rank in the row.
