@@ -36,6 +36,16 @@ wide_t<T> widen(T v) {
   return static_cast<wide_t<T>>(v);
 }
 
+// v as it is when held as a T: TensorFlow's 16-bit kernels round after every operation.
+template <class T>
+wide_t<T> held(wide_t<T> v) {
+  return widen(static_cast<T>(v));
+}
+template <class T>
+struct Held {
+  wide_t<T> operator()(wide_t<T> v) const { return held<T>(v); }
+};
+
 // Integers wrap like TensorFlow's: arithmetic is done on wrap()ped values, without signed overflow.
 template <class T>
 auto wrap(T v) {

@@ -24,6 +24,7 @@ void eval_conv(OpCall& call) {
   const Windows w = windows(call.node, spatial(x), kernel_of(f), {});
   Tensor out(x.dtype(), w.out_shape(x.dim(0), oc, x.shape().size()));
   const int64_t groups = c / fc, group_oc = oc / groups;
+  const bool rounds = x.rank() == 5 && size_of(x.dtype()) == 2;  // in two dimensions TensorFlow sums 16-bit maps in float
   on_numbers(x.dtype(), [&]<class T>() {
     using W = wide_t<T>;
     std::vector<W> acc(static_cast<size_t>(out.size()), W(0)), weights(static_cast<size_t>(f.size()));
@@ -38,7 +39,10 @@ void eval_conv(OpCall& call) {
             const W v = widen(in[g * fc + i]);
             const W* k = weights.data() + (tap * fc + i) * oc + g * group_oc;
             W* sum = to + g * group_oc;
-            for (int64_t j = 0; j < group_oc; ++j) sum[j] = static_cast<W>(wrap(sum[j]) + wrap(v) * wrap(k[j]));
+            for (int64_t j = 0; j < group_oc; ++j) {
+              const W product = static_cast<W>(wrap(v) * wrap(k[j]));
+              sum[j] = rounds ? held<T>(sum[j] + held<T>(product)) : static_cast<W>(wrap(sum[j]) + wrap(product));
+            }
           }
       });
     store<T>(out, acc);
@@ -66,7 +70,7 @@ void eval_depthwise(OpCall& call) {
         const T* k = weights + tap * c * m;
         W* to = acc.data() + (n * w.out() + o) * c * m;
         for (int64_t i = 0; i < c; ++i)
-          for (int64_t j = 0; j < m; ++j) to[i * m + j] += widen(in[i]) * widen(k[i * m + j]);
+          for (int64_t j = 0; j < m; ++j) to[i * m + j] = held<T>(to[i * m + j] + held<T>(widen(in[i]) * widen(k[i * m + j])));
       });
     store<T>(out, acc);
   });
@@ -123,7 +127,9 @@ void eval_backprop_input(OpCall& call) {
         for (int64_t i = 0; i < b.c; ++i) {
           const T* k = weights + (tap * b.c + i) * per;
           const T* g = from + (b.depthwise ? i * per : 0);
-          for (int64_t j = 0; j < per; ++j) to[i] += widen(g[j]) * widen(k[j]);
+          W sum = 0;
+          for (int64_t j = 0; j < per; ++j) sum = held<T>(sum + held<T>(widen(g[j]) * widen(k[j])));
+          to[i] = held<T>(to[i] + sum);
         }
       });
     store<T>(out, acc);

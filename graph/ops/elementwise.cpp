@@ -18,7 +18,7 @@ void unary_floats(OpCall& call, F f) {
   const Tensor& x = input(call, 0);
   Tensor y(x.dtype(), x.shape());
   on_floats(x.dtype(), [&]<class T>() {
-    for (int64_t i = 0; i < x.size(); ++i) y.data<T>()[i] = static_cast<T>(f(widen(x.data<T>()[i])));
+    for (int64_t i = 0; i < x.size(); ++i) y.data<T>()[i] = static_cast<T>(f(widen(x.data<T>()[i]), Held<T>()));
   });
   call.out = {y};
 }
@@ -56,7 +56,7 @@ void binary_floats(OpCall& call, F f) {
   check_pair(call);
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(a.dtype(), broadcast_shapes(a.shape(), b.shape()));
-  on_floats(a.dtype(), [&]<class T>() { binary_loop<T, T>(a, b, out, f); });
+  on_floats(a.dtype(), [&]<class T>() { binary_loop<T, T>(a, b, out, [f](auto x, auto y) { return f(x, y, Held<T>()); }); });
   call.out = {out};
 }
 
@@ -200,17 +200,27 @@ T min_of(T a, T b) {
     if (std::isnan(a)) return a;
   return b < a || b != b ? b : a;
 }
-template <class T>
-T sigmoid(T x) {
-  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+template <class T, class H>
+T sigmoid(T x, H held) {
+  const T e = held(std::exp(x >= 0 ? -x : x));
+  return (x >= 0 ? 1 : e) / held(1 + e);
 }
-template <class T>
-T softplus(T x) {
-  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+template <class T, class H>
+T softplus(T x, H held) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(held(std::exp(x)));
 }
-#define UNARY(NAME, EXPR)                                                             \
-  {                                                                                   \
-    NAME, infer_same, [](OpCall& c) { unary_floats(c, [](auto x) { return EXPR; }); } \
+// 16-bit numbers lose here what expm1 would keep.
+template <class T, class H>
+T exp_less_one(T x, H held) {
+  return std::is_same_v<H, Held<T>> ? std::expm1(x) : held(held(std::exp(x)) - 1);
+}
+template <class T, class H>
+T selu(T x, H held) {
+  return x < 0 ? held(T(1.7580993408473768)) * exp_less_one(x, held) : held(T(1.0507009873554805)) * x;
+}
+#define UNARY(NAME, EXPR)                                                                                         \
+  {                                                                                                               \
+    NAME, infer_same, [](OpCall& c) { unary_floats(c, [](auto x, [[maybe_unused]] auto held) { return EXPR; }); } \
   }
 #define UNARY_NUMBER(NAME, EXPR)                                                                      \
   {                                                                                                   \
@@ -220,9 +230,10 @@ T softplus(T x) {
   {                                                                                                         \
     NAME, infer_broadcast, [](OpCall& c) { binary(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); } \
   }
-#define BINARY_FLOAT(NAME, EXPR)                                                                                   \
-  {                                                                                                                \
-    NAME, infer_broadcast, [](OpCall& c) { binary_floats(c, [](auto a, auto b) -> decltype(a) { return EXPR; }); } \
+#define BINARY_FLOAT(NAME, EXPR)                                                                                            \
+  {                                                                                                                         \
+    NAME, infer_broadcast,                                                                                                  \
+        [](OpCall& c) { binary_floats(c, [](auto a, auto b, [[maybe_unused]] auto held) -> decltype(a) { return EXPR; }); } \
   }
 #define BINARY_INT(NAME, EXPR)                                                                                       \
   {                                                                                                                  \
@@ -248,6 +259,19 @@ void eval_add_n(OpCall& call) {
     });
   }
   call.out = {sum};
+}
+
+void eval_squared_difference(OpCall& call) {
+  check_pair(call);
+  const Tensor &a = call.in[0], &b = call.in[1];
+  Tensor out(a.dtype(), broadcast_shapes(a.shape(), b.shape()));
+  on_numbers(a.dtype(), [&]<class T>() {
+    binary_loop<T, T>(a, b, out, [](auto x, auto y) {
+      const auto d = wrap(held<T>(static_cast<wide_t<T>>(wrap(x) - wrap(y))));
+      return static_cast<wide_t<T>>(d * d);
+    });
+  });
+  call.out = {out};
 }
 
 void eval_add(OpCall& call) {
@@ -301,7 +325,7 @@ void eval_logical_not(OpCall& call) {
 
 void eval_leaky_relu(OpCall& call) {
   float alpha = call.node.attr_or("alpha", 0.2f);
-  unary_floats(call, [alpha](auto x) { return x > 0 ? x : static_cast<decltype(x)>(x * static_cast<decltype(x)>(alpha)); });
+  unary_floats(call, [alpha](auto x, auto held) { return x > 0 ? x : x * held(static_cast<decltype(x)>(alpha)); });
 }
 
 template <class F>
@@ -349,12 +373,12 @@ const std::vector<Op>& elementwise_rows() {
       BINARY("Maximum", max_of(a, b)),
       BINARY("Minimum", min_of(a, b)),
       BINARY("Pow", Power()(a, b)),
-      BINARY("SquaredDifference", static_cast<decltype(a)>((wrap(a) - wrap(b)) * (wrap(a) - wrap(b)))),
+      {"SquaredDifference", infer_broadcast, eval_squared_difference},
       BINARY_FLOAT("DivNoNan", b == 0 ? 0 : a / b),
       BINARY_FLOAT("MulNoNan", b == 0 ? 0 : a * b),
       BINARY_FLOAT("Xdivy", a == 0 ? 0 : a / b),
-      BINARY_FLOAT("Xlogy", a == 0 ? 0 : a * std::log(b)),
-      BINARY_FLOAT("Xlog1py", a == 0 ? 0 : a * std::log1p(b)),
+      BINARY_FLOAT("Xlogy", a == 0 ? 0 : a * held(std::log(b))),
+      BINARY_FLOAT("Xlog1py", a == 0 ? 0 : a * held(std::log1p(b))),
       BINARY_FLOAT("Atan2", std::atan2(a, b)),
       BINARY_FLOAT("NextAfter", std::nextafter(a, b)),
       BINARY_INT("BitwiseAnd", static_cast<decltype(a)>(a & b)),
@@ -389,7 +413,7 @@ const std::vector<Op>& elementwise_rows() {
       UNARY("Floor", std::floor(x)),
       UNARY("Ceil", std::ceil(x)),
       UNARY("Sqrt", std::sqrt(x)),
-      UNARY("Rsqrt", 1 / std::sqrt(x)),
+      UNARY("Rsqrt", 1 / held(std::sqrt(x))),
       UNARY("Exp", std::exp(x)),
       UNARY("Expm1", std::expm1(x)),
       UNARY("Log", std::log(x)),
@@ -411,11 +435,11 @@ const std::vector<Op>& elementwise_rows() {
       UNARY("Lgamma", std::lgamma(x)),
       UNARY("Reciprocal", 1 / x),
       UNARY("Inv", 1 / x),
-      UNARY("Sigmoid", sigmoid(x)),
-      UNARY("Softplus", softplus(x)),
-      UNARY("Softsign", x / (1 + std::abs(x))),
-      UNARY("Elu", x < 0 ? std::expm1(x) : x),
-      UNARY("Selu", decltype(x)(1.0507009873554805) * (x < 0 ? decltype(x)(1.6732632423543772) * std::expm1(x) : x)),
+      UNARY("Sigmoid", sigmoid(x, held)),
+      UNARY("Softplus", softplus(x, held)),
+      UNARY("Softsign", x / held(1 + std::abs(x))),
+      UNARY("Elu", x < 0 ? exp_less_one(x, held) : x),
+      UNARY("Selu", selu(x, held)),
   };
   return rows;
 }

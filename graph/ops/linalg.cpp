@@ -308,8 +308,10 @@ void eval_cross(OpCall& call) {
     for (int64_t i = 0; i < a.size(); i += 3)
       for (int64_t k = 0; k < 3; ++k) {
         const int64_t p = i + (k + 1) % 3, q = i + (k + 2) % 3;
-        out.data<T>()[i + k] = static_cast<T>(static_cast<wide_t<T>>(wrap(widen(a.data<T>()[p])) * wrap(widen(b.data<T>()[q])) -
-                                                                     wrap(widen(a.data<T>()[q])) * wrap(widen(b.data<T>()[p]))));
+        const auto product = [&](int64_t m, int64_t n) {
+          return wrap(held<T>(static_cast<wide_t<T>>(wrap(widen(a.data<T>()[m])) * wrap(widen(b.data<T>()[n])))));
+        };
+        out.data<T>()[i + k] = static_cast<T>(static_cast<wide_t<T>>(product(p, q) - product(q, p)));
       }
   });
   call.out = {out};

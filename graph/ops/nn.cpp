@@ -104,11 +104,18 @@ void softmax(OpCall& call, bool log) {
       const T* in = x.data<T>() + r * size;
       W top = static_cast<W>(widen(in[0]));
       for (int64_t i = 1; i < size; ++i) top = std::max(top, static_cast<W>(widen(in[i])));
-      double total = 0;
-      for (int64_t i = 0; i < size; ++i) total += std::exp(static_cast<W>(widen(in[i])) - top);
-      for (int64_t i = 0; i < size; ++i) {
-        W v = static_cast<W>(widen(in[i])) - top;
-        out.data<T>()[r * size + i] = static_cast<T>(static_cast<wide_t<T>>(log ? v - std::log(total) : std::exp(v) / total));
+      const auto shifted = [&](int64_t i) { return held<T>(widen(in[i]) - top); };
+      if constexpr (sizeof(T) == 2) {
+        W total = 0;
+        for (int64_t i = 0; i < size; ++i) total = held<T>(total + held<T>(std::exp(shifted(i))));
+        const W by = held<T>(log ? std::log(total) : 1 / total);
+        for (int64_t i = 0; i < size; ++i)
+          out.data<T>()[r * size + i] = static_cast<T>(log ? shifted(i) - by : held<T>(std::exp(shifted(i))) * by);
+      } else {
+        double total = 0;
+        for (int64_t i = 0; i < size; ++i) total += std::exp(shifted(i));
+        for (int64_t i = 0; i < size; ++i)
+          out.data<T>()[r * size + i] = static_cast<T>(log ? shifted(i) - std::log(total) : std::exp(shifted(i)) / total);
       }
     }
   });
@@ -120,14 +127,18 @@ template <class T>
 void multiply(const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k, int64_t b_column, T* c, int64_t rows, int64_t k,
               int64_t columns) {
   using W = std::conditional_t<std::is_same_v<T, double>, double, wide_t<T>>;
+  constexpr bool half = std::is_same_v<T, Half>;  // TensorFlow adds these up in half floats
   std::vector<W> acc(static_cast<size_t>(columns));
   for (int64_t i = 0; i < rows; ++i) {
     std::fill(acc.begin(), acc.end(), W(0));
     for (int64_t p = 0; p < k; ++p) {
       W v = widen(a[i * a_row + p * a_k]);
-      for (int64_t j = 0; j < columns; ++j)
-        acc[static_cast<size_t>(j)] =
-            static_cast<W>(acc[static_cast<size_t>(j)] + v * static_cast<W>(widen(b[p * b_k + j * b_column])));
+      for (int64_t j = 0; j < columns; ++j) {
+        const W product = static_cast<W>(v * static_cast<W>(widen(b[p * b_k + j * b_column])));
+        W& sum = acc[static_cast<size_t>(j)];
+        sum = static_cast<W>(sum + (half ? held<T>(product) : product));
+        if (half) sum = held<T>(sum);
+      }
     }
     for (int64_t j = 0; j < columns; ++j) c[i * columns + j] = static_cast<T>(acc[static_cast<size_t>(j)]);
   }

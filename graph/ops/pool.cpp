@@ -42,7 +42,7 @@ void pool(OpCall& call, bool maximum, const std::function<Windows(const Tensor&)
         W* to = acc.data() + (n * w.out() + o) * c;
         if (n == 0) ++count[static_cast<size_t>(o)];
         for (int64_t i = 0; i < c; ++i)
-          to[i] = maximum ? std::max(to[i], widen(in[i])) : static_cast<W>(wrap(to[i]) + wrap(widen(in[i])));
+          to[i] = maximum ? std::max(to[i], widen(in[i])) : held<T>(static_cast<W>(wrap(to[i]) + wrap(widen(in[i]))));
       });
     for (int64_t i = 0; i < out.size(); ++i) {
       W v = acc[static_cast<size_t>(i)];

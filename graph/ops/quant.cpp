@@ -76,7 +76,7 @@ void eval_quantize(OpCall& call) {
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
   need(x.dtype() == DType::f32, "needs float32");
   const double least = codes.least + (call.node.attr_or("narrow_range", false) ? 1 : 0);
-  std::vector<float> mins, maxs;
+  std::vector<float> mins, maxs, scales(static_cast<size_t>(slices.count));
   for (int64_t k = 0; k < slices.count; ++k) {
     const float a = finite(lo, k), b = finite(hi, k), low = std::min(0.0f, a);
     const float margin = std::max(1.0f, std::max(std::abs(a), std::abs(b))) * call.node.attr_or("ensure_minimum_range", 0.01f);
@@ -84,30 +84,48 @@ void eval_quantize(OpCall& call) {
     mins.push_back(low);
     maxs.push_back(std::max(0.0f, std::max(b, low + margin)));
     if (mode == "SCALED") {
-      const double from_min = least * mins.back() > 0 ? least / mins.back() : std::numeric_limits<float>::max(),
-                   from_max = codes.most * maxs.back() > 0 ? codes.most / maxs.back() : std::numeric_limits<float>::max();
-      const double scale = std::min(from_min, from_max);
-      mins.back() = static_cast<float>(least / scale);
-      maxs.back() = static_cast<float>(codes.most / scale);
+      constexpr float none = std::numeric_limits<float>::max();
+      const float low_code = static_cast<float>(least), top_code = static_cast<float>(codes.most);
+      const float scale = std::min(low_code * mins.back() > 0 ? low_code / mins.back() : none,
+                                   top_code * maxs.back() > 0 ? top_code / maxs.back() : none);
+      mins.back() = low_code / scale;
+      maxs.back() = top_code / scale;
+      scales[static_cast<size_t>(k)] = scale;
     }
   }
   Tensor out(type, x.shape());
+  // In float, as TensorFlow computes: more bits would give other 16- and 32-bit codes.
+  const float half = codes.least < 0 ? static_cast<float>((codes.steps() + 1) / 2) : 0;
   for (int64_t i = 0; i < x.size(); ++i) {
     const size_t k = static_cast<size_t>(slices.of(i));
-    const double v = std::clamp<double>(x.data<float>()[i], mins[k], maxs[k]), range = static_cast<double>(maxs[k]) - mins[k];
-    if (mode == "MIN_FIRST")
-      put_code(out, i, Spread(type, mins[k], maxs[k]).code(x.data<float>()[i]));
-    else if (mode == "SCALED")
-      put_code(out, i, std::clamp(round(v * (codes.most / maxs[k])), least, codes.most));
-    else
-      put_code(out, i,
-               std::clamp(round((v - mins[k]) * (codes.steps() / range) - (codes.least < 0 ? (codes.steps() + 1) / 2 : 0)),
-                          codes.least, codes.most));
+    const float number = x.data<float>()[i], v = std::clamp(number, mins[k], maxs[k]);
+    double code;
+    if (mode == "MIN_FIRST") {
+      const float per_unit = maxs[k] == mins[k] ? 0 : static_cast<float>(codes.steps() / (maxs[k] - mins[k]));
+      const float start = std::round(mins[k] * per_unit) - static_cast<float>(codes.least);
+      code =
+          std::min(std::round(number * per_unit) - start, type == DType::qint32 ? 2147483520.0f : static_cast<float>(codes.most));
+    } else if (mode == "SCALED") {
+      code = round(v * scales[k]);
+    } else {
+      const float per_unit = static_cast<float>(codes.steps() / (maxs[k] - mins[k])), steps = (v - mins[k]) * per_unit;
+      code = codes.least < 0 ? std::round(steps - half) : std::floor(steps + 0.5f);
+    }
+    put_code(out, i, std::clamp(code, mode == "SCALED" ? least : codes.least, codes.most));
   }
-  call.out = {out, floats(lo.shape(), mins), floats(lo.shape(), maxs)};
+  const Shape ranges = slices.count != 1 ? Shape{slices.count} : Shape{};
+  call.out = {out, floats(ranges, mins), floats(ranges, maxs)};
 }
 void infer_quantize(InferCall& call) {
-  call.out.assign(3, fact(DType::f32, call.in.size() > 1 ? call.in[1].shape : std::nullopt));
+  const int64_t axis = call.node.attr_or("axis", int64_t{-1});
+  std::optional<Shape> ranges = Shape{};  // one range, though given as a list of one, is a scalar
+  if (const Shape* x = known(call, 0); axis >= 0) {
+    if (!x || axis >= static_cast<int64_t>(x->size()) || (*x)[static_cast<size_t>(axis)] < 0)
+      ranges.reset();
+    else if ((*x)[static_cast<size_t>(axis)] != 1)
+      ranges = Shape{(*x)[static_cast<size_t>(axis)]};
+  }
+  call.out.assign(3, fact(DType::f32, ranges));
   call.out[0] = fact(call.node.attr_or("T", DType::quint8), call.in[0].shape);
 }
 
@@ -166,7 +184,7 @@ std::pair<float, float> used_range(const Tensor& x, double lo, double hi) {
   return {static_cast<float>(s.number(least)), static_cast<float>(s.number(most))};
 }
 // From qint32 to quint8 TensorFlow counts in fixed point of 16 bits, with code 0 in the middle of the range: a code may differ
-// by one from the general way's. Empty where the numbers leave 64 bits.
+// by one from the general way's. Empty where the numbers of the ranges leave 64 bits.
 std::optional<std::vector<uint8_t>> fixed_point_codes(const Tensor& x, float from_lo, float from_hi, float lo, float hi) {
   constexpr double one = 1 << 16;
   const float from_range = from_hi - from_lo, range = hi - lo, middle = static_cast<float>((from_lo + from_hi) / 2.0);
@@ -174,11 +192,13 @@ std::optional<std::vector<uint8_t>> fixed_point_codes(const Tensor& x, float fro
   const double scale = range == 0 ? 0 : 255.0 * one * from_range / range, start = range == 0 ? 0 : one * (lo * 255.0) / range;
   const float offset = middle * per_unit * static_cast<float>(one);
   for (double v : {scale, start, static_cast<double>(offset)})
-    if (!(std::abs(v) < std::ldexp(1, 32))) return {};
-  const int64_t step = static_cast<int64_t>(scale), shift = static_cast<int64_t>(offset) - std::lround(start) + (1 << 15);
+    if (!(std::abs(v) < std::ldexp(1, 62))) return {};
+  const uint64_t step = static_cast<uint64_t>(static_cast<int64_t>(scale));  // products wrap where they leave 64 bits
+  const int64_t shift = static_cast<int64_t>(offset) - std::lround(start) + (1 << 15);
   std::vector<uint8_t> codes;
   for (int32_t v : x.span<int32_t>())
-    codes.push_back(static_cast<uint8_t>(std::clamp<int64_t>((((v * step) >> 32) + shift) >> 16, 0, 255)));
+    codes.push_back(static_cast<uint8_t>(
+        std::clamp<int64_t>(((static_cast<int64_t>(static_cast<uint64_t>(int64_t{v}) * step) >> 32) + shift) >> 16, 0, 255)));
   return codes;
 }
 void requantize(OpCall& call, float lo, float hi) {
@@ -225,7 +245,7 @@ void eval_round_trip(OpCall& call) {
   const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
   const bool half_up = call.node.attr_or<std::string>("round_mode", "HALF_TO_EVEN") == "HALF_UP";
   const double narrow = call.node.attr_or("narrow_range", false) ? 1 : 0;
-  const double least = with_sign ? -std::ldexp(1, static_cast<int>(bits) - 1) + narrow : narrow,
+  const double least = with_sign ? -std::ldexp(1, static_cast<int>(bits) - 1) + narrow : 0,
                most = std::ldexp(1, static_cast<int>(bits) - (with_sign ? 1 : 0)) - 1;
   std::vector<double> lo(static_cast<size_t>(slices.count), 0), hi(static_cast<size_t>(slices.count), 0);
   Tensor out(x.dtype(), x.shape());
@@ -239,24 +259,29 @@ void eval_round_trip(OpCall& call) {
       seen[k] = 1;
     }
     if (given) need(input(call, 1).size() == slices.count && input(call, 2).size() == slices.count, "needs one range per slice");
-    std::vector<double> scale(lo.size());
+    std::vector<double> scale(lo.size()), back(lo.size());
+    const double none =
+        std::is_same_v<T, double> ? std::numeric_limits<double>::max() : double{std::numeric_limits<float>::max()};
     for (size_t k = 0; k < lo.size(); ++k) {
       if (given) lo[k] = call.in[1].as_double(static_cast<int64_t>(k)), hi[k] = call.in[2].as_double(static_cast<int64_t>(k));
       need(lo[k] <= hi[k], "a range has its minimum above its maximum");
-      const double from_min = least * lo[k] > 0 ? least / lo[k] : std::numeric_limits<float>::max(),
-                   from_max = most * hi[k] > 0 ? most / hi[k] : std::numeric_limits<float>::max();
+      const double from_min = least * lo[k] > 0 ? least / lo[k] : none, from_max = most * hi[k] > 0 ? most / hi[k] : none;
       scale[k] = std::min(from_min, from_max);
-      if (from_min < from_max)
-        hi[k] = most / scale[k];
-      else
-        lo[k] = least / scale[k];
+      if (from_min < from_max) {
+        back[k] = lo[k] / least;
+        hi[k] = most * back[k];
+      } else {
+        back[k] = hi[k] / most;
+        lo[k] = least * back[k];
+      }
     }
     for (int64_t i = 0; i < x.size(); ++i) {
       const size_t k = static_cast<size_t>(slices.of(i));
-      const double number = widen(x.data<T>()[i]);
-      const double v =
-          (given ? std::min(std::max(number, lo[k]), hi[k]) : number) * scale[k];  // a range of the data's own cuts nothing
-      out.data<T>()[i] = static_cast<T>(static_cast<wide_t<T>>((half_up ? std::floor(v + 0.5) : even(v)) / scale[k]));
+      using W = wide_t<T>;
+      const W number = widen(x.data<T>()[i]), low = static_cast<W>(lo[k]), high = static_cast<W>(hi[k]);
+      // A range of the data's own cuts nothing.
+      const W v = (given ? std::min(std::max(number, low), high) : number) * static_cast<W>(scale[k]);
+      out.data<T>()[i] = static_cast<T>((half_up ? std::floor(v + W(0.5)) : std::nearbyint(v)) * static_cast<W>(back[k]));
     }
   });
   call.out = {out};

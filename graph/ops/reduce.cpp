@@ -254,7 +254,7 @@ void cumulative(OpCall& call, double first, F f) {
       auto acc = static_cast<wide_t<T>>(first);
       for (int64_t k = 0; k < size; ++k) {
         int64_t i = base + (reverse ? size - 1 - k : k) * inner;
-        auto next = static_cast<wide_t<T>>(f(acc, widen(x.data<T>()[i])));
+        auto next = held<T>(static_cast<wide_t<T>>(f(acc, widen(x.data<T>()[i]))));
         out.data<T>()[i] = static_cast<T>(exclusive ? acc : next);
         acc = next;
       }
@@ -280,9 +280,14 @@ void segments(OpCall& call, double first, int64_t count, Fold fold, bool mean = 
   s.insert(s.end(), x.shape().begin() + ids.rank(), x.shape().end());
   Tensor out(x.dtype(), s);
   on_numbers(x.dtype(), [&]<class T>() {
+    wide_t<T> most = std::numeric_limits<wide_t<T>>::max(), least = std::numeric_limits<wide_t<T>>::lowest();
+    if constexpr (sizeof(T) == 2 && std::is_floating_point_v<wide_t<T>>) {
+      most = std::is_same_v<T, Half> ? 65504.0f : 0x1.fep127f;
+      least = -most;
+    }
     std::vector<wide_t<T>> acc(static_cast<size_t>(out.size()), first == 0 || first == 1 ? static_cast<wide_t<T>>(first)
-                                                                : first > 0              ? std::numeric_limits<wide_t<T>>::max()
-                                                                            : std::numeric_limits<wide_t<T>>::lowest());
+                                                                : first > 0              ? most
+                                                                                         : least);
     std::vector<int64_t> seen(static_cast<size_t>(count), 0);
     for (int64_t i = 0; i < ids.size(); ++i) {
       int64_t id = ids.as_int(i);
@@ -291,7 +296,7 @@ void segments(OpCall& call, double first, int64_t count, Fold fold, bool mean = 
       ++seen[static_cast<size_t>(id)];
       for (int64_t k = 0; k < inner; ++k) {
         auto& a = acc[static_cast<size_t>(id * inner + k)];
-        a = static_cast<wide_t<T>>(fold(a, widen(x.data<T>()[i * inner + k])));
+        a = held<T>(static_cast<wide_t<T>>(fold(a, widen(x.data<T>()[i * inner + k]))));
       }
     }
     bool unsorted = call.node.op.starts_with("Unsorted");

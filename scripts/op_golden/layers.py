@@ -103,6 +103,7 @@ def pool_argmax(g):
 def pool_3d(g):
     for size, k, s, padding in (((5, 7, 6), (2, 3, 3), (2, 2, 1), "SAME"), ((4, 4, 4), (2, 2, 2), (2, 2, 2), "VALID"), ((3, 5, 4), (3, 1, 2), (1, 1, 2), "SAME")):
         g(input=g.rand(2, *size, 2), ksize=[1, *k, 1], strides=[1, *s, 1], padding=padding)
+    g(input=g.rand(1, 6, 3, 7, 2), ksize=[1, 3, 1, 2, 1], strides=[1, 2, 3, 3, 1], padding="SAME")
 
 
 @case("Conv3D")

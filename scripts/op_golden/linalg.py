@@ -65,7 +65,7 @@ def eig(g):
 
 @case("Cross")
 def cross(g):
-    for dtype in (f32, np.float64, i32):
+    for dtype in (f32, np.float64, i32, np.float16):
         g(a=g.rand(2, 4, 3, dtype=dtype), b=g.rand(2, 4, 3, dtype=dtype))
 
 

@@ -18,6 +18,10 @@ def quantize(g):
                     g(input=g.rand(3, 5, lo=-8, hi=8), min_range=f32(lo), max_range=f32(hi), T=t, mode=mode, round_mode=rounding)
     g(input=g.rand(3, 5), min_range=f32(-2), max_range=f32(3), T=tf.qint8, mode="SCALED", narrow_range=True)
     g(input=g.rand(3, 2), min_range=np.array([-2, -1], f32), max_range=np.array([3, .5], f32), T=tf.qint8, mode="SCALED", axis=1)
+    g(input=g.rand(2, 1, 3), min_range=np.array([-2], f32), max_range=np.array([3], f32), T=tf.quint8, mode="MIN_FIRST", axis=1)
+    for t in (tf.qint16, tf.quint16, tf.qint32):
+        for mode in ("MIN_COMBINED", "MIN_FIRST", "SCALED") if t == tf.qint16 else ("MIN_FIRST",):
+            g(input=g.rand(3, 5, lo=-8, hi=8), min_range=f32(-1), max_range=f32(2.5), T=t, mode=mode)
 
 
 def codes(g, t, *shape):
@@ -52,6 +56,9 @@ def requantize(g):
             g(input=sums(g, 3, 4), input_min=f32(lo), input_max=f32(hi))
         else:
             g(input=sums(g, 3, 4), input_min=f32(lo), input_max=f32(hi), out_type=tf.quint8)
+    if g.name != "RequantizationRange":  # the sums fill little of what they could: 32 bits do not hold the scale
+        more = dict(requested_output_min=f32(-3), requested_output_max=f32(6)) if g.name == "Requantize" else {}
+        g(input=sums(g, 3, 4), input_min=f32(-1e6), input_max=f32(1e6), out_type=tf.quint8, **more)
 
 
 @case("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3", "QuantizeAndDequantizeV4")
@@ -65,6 +72,8 @@ def round_trip(g):
         g(input=g.rand(4, 5), input_min=f32(-1.5), input_max=f32(2), range_given=True, round_mode="HALF_UP")
     g(input=g.rand(4, 5), input_min=f32(-1.5), input_max=f32(2), num_bits=8, range_given=True, narrow_range=True)
     g(input=g.rand(4, 2), input_min=np.array([-1, -2], f32), input_max=np.array([1, 3], f32), num_bits=8, range_given=True, axis=1)
+    g(input=g.rand(4, 5), input_min=f32(-1.5), input_max=f32(2), num_bits=4, range_given=True, narrow_range=True, signed_input=False)
+    g(input=-g.rand(4, lo=1, hi=3), input_min=f32(0), input_max=f32(0), num_bits=8, range_given=False, signed_input=False)
 
 
 @case("FakeQuantWithMinMaxArgs")

@@ -91,6 +91,7 @@ def unsorted(g):
     g(data=g.rand(5, dtype=i32), segment_ids=np.array([2, 0, 2, 3, 0], i64), num_segments=np.int64(4))
     g(data=g.rand(2, 3, 2, dtype=np.float64), segment_ids=np.array([[0, 1, 0], [3, 3, 1]], i32), num_segments=4)
     g(data=g.rand(4, dtype=np.uint8, lo=0), segment_ids=np.array([2, 0, 2, 3], i32), num_segments=5)
+    g(data=g.rand(4, dtype=np.float16), segment_ids=np.array([2, 0, 2, 3], i32), num_segments=5)
 
 
 @case("SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN")
