@@ -37,7 +37,14 @@ int ranges_from_log(const CalibrateFlags& flags) {
     warn(flags.from_log + ": " + std::to_string(log.rejected) + " records are broken in all");
   Ranges ranges = ranges_of(log, flags.from_log);
   ranges.data = std::filesystem::path(flags.from_log).filename().string();
-  ranges.graph_hash = graph_hash(read_subject(flags.graph).graph);
+  const Subject subject = read_subject(flags.graph);
+  ranges.graph_hash = graph_hash(subject.graph);
+  std::vector<std::string> strangers;
+  for (const auto& [name, range] : ranges.values)
+    if (subject.graph.find(name) < 0) strangers.push_back(name);
+  if (!strangers.empty())
+    warn(flags.from_log + ": " + std::to_string(strangers.size()) + " of its " + std::to_string(ranges.values.size()) +
+         " nodes are not in " + subject.path + ", such as " + strangers.front());
   warn_degenerate(ranges);
   write_ranges(ranges, flags.out);
   std::printf("%zu ranges from %zu records in %s\n", ranges.values.size(), log.records.size(), flags.out.c_str());

@@ -61,7 +61,7 @@ Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSet
   options.measure = [&](const std::vector<std::string>& in_float) {
     QuantizeOptions q = s.layers;
     q.exclude_nodes.insert(q.exclude_nodes.end(), in_float.begin(), in_float.end());
-    return ap_of(quantize_subject(subject, ranges, q).graph);
+    return ap_of(read_back(subject, file_form(subject, quantize_subject(subject, ranges, q), ranges)));
   };
   options.rank = [&] { return ranking(subject, ranges, s, quiet); };
   options.tried = [&](const FallbackTrial& t, bool known) {

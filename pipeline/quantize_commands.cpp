@@ -1,5 +1,6 @@
 // quantize, sensitivity.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -53,6 +54,18 @@ void warn_of_floats(const QuantizeReport& report) {
                  names.size() > 1 ? (" and " + std::to_string(names.size() - 1) + " more").c_str() : "", why.c_str());
 }
 
+// Where nothing can be INT8 there is nothing to write but the reasons.
+void need_layers(const std::string& graph, const QuantizeReport& report) {
+  if (report.int8_layers()) return;
+  std::map<std::string, int> by_reason;
+  for (const QuantizedLayer& l : report.layers) ++by_reason[l.why];
+  const auto most =
+      std::max_element(by_reason.begin(), by_reason.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const std::string why = most == by_reason.end() ? "it has no convolution or matrix product"
+                                                  : most->first + " (" + std::to_string(most->second) + " layers)";
+  throw Error(graph, "no layer is left that can be INT8: " + why, "calibrate on images like those it will see, or exclude less");
+}
+
 using Decibels = std::vector<std::pair<std::string, double>>;
 
 Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector<LayerRow>& rows, const Decibels& outputs,
@@ -86,17 +99,17 @@ int quantize_command(QuantizeFlags& o) {
   if (!o.report.empty()) AtomicFile writable(o.report);
   const Ranges ranges = ranges_of(subject, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
-  quantize_subject(subject, ranges, options);  // its errors come before a long search
+  need_layers(o.graph, quantize_subject(subject, ranges, options).report);  // its errors come before a long search
   const Accuracy accuracy = search(o, subject, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
   const Quantized q = quantize_subject(subject, ranges, options);
-  if (!q.report.int8_layers()) throw Error(o.graph, "no layer is left that can be INT8", "see the reasons with --report");
+  need_layers(o.graph, q.report);
   const Graph file = file_form(subject, q, ranges);
   std::optional<CalibrationData> samples;
   if (!o.settings.images.empty()) samples = data_of(subject, o.settings.images, 4);
   const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &*samples : nullptr);
   Decibels outputs;
-  if (samples) outputs = OutputSqnr(subject.graph, subject.plan, *samples).each(q.graph);
+  if (samples) outputs = OutputSqnr(subject.graph, subject.plan, *samples).each(read_back(subject, file));
   if (!o.dump_dir.empty()) write_stages({subject.graph, q.graph, file}, o.dump_dir);
   if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy).dump(1) + "\n");
   write_quantized(subject, file, o.out);

@@ -35,7 +35,15 @@ void check(const QuantizeSettings& s) {
 }
 
 Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
-  if (!s.ranges.empty()) return read_ranges(s.ranges);
+  if (!s.ranges.empty()) {
+    Ranges ranges = read_ranges(s.ranges);
+    if (const std::string hash = graph_hash(subject.graph); !has_quantized(subject.graph) && ranges.graph_hash != hash)
+      throw Error(
+          s.ranges,
+          "the ranges belong to another graph (hash " + ranges.graph_hash + ", that of " + subject.path + " is " + hash + ")",
+          "calibrate this graph");
+    return ranges;
+  }
   CalibrationData data = data_of(subject, s.images, s.max_images);
   CalibrateOptions options;
   options.method = s.method;
@@ -99,6 +107,13 @@ Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges
   const std::vector<std::string> outputs = outputs_of(subject);
   to_tensorflow_int8(g, output_ranges(g, ranges, {outputs.begin(), outputs.end()}), {subject.interface, last_layers(subject)});
   return g;
+}
+
+Graph read_back(const Subject& subject, Graph file) {
+  PassOptions passes;
+  passes.interface = {subject.interface.inputs, outputs_of(subject)};
+  run_passes(file, passes);
+  return file;
 }
 
 std::filesystem::path model_file_beside(const std::filesystem::path& graph) {

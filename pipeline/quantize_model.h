@@ -40,6 +40,8 @@ std::set<std::string> last_layers(const Subject& subject);
 
 // The form that stock TensorFlow runs on integers.
 Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges);
+// What whoever reads that form again runs: what is measured must be this.
+Graph read_back(const Subject& subject, Graph file);
 
 // Where an INT8 graph goes; a model's file goes beside it. Throws Error before any work when it cannot be written, or would
 // overwrite its own source.

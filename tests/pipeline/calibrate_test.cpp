@@ -109,6 +109,7 @@ TEST_F(CalibrateCommand, BrokenLogLinesAreCounted) {
   Output o = run({"calibrate", path("graph.pb"), "--from-log", log, "-o", path("r.json")});
   EXPECT_EQ(o.code, 3);
   EXPECT_THAT(o.err, HasSubstr("log.txt: line 1: the record of a is broken"));
+  EXPECT_THAT(o.err, HasSubstr("log.txt: 1 of its 1 nodes are not in " + path("graph.pb") + ", such as a"));
   EXPECT_EQ(read_ranges(folder / "r.json").values["a"].low, -1);
 }
 

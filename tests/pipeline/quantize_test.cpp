@@ -154,10 +154,10 @@ TEST_F(QuantizeCommand, Errors) {
   Ranges ranges = read_ranges(path("ranges.json")), other = ranges, none = ranges;
   other.graph_hash = "0123456789abcdef";
   write_ranges(other, path("ranges.json"));
-  expect_error(quantize(), 1, "belong to another graph");
+  expect_error(quantize(), 1, "ranges.json: the ranges belong to another graph (hash 0123456789abcdef, that of");
   none.values.clear();
   write_ranges(none, path("ranges.json"));
-  expect_error(quantize(), 1, "no layer is left that can be INT8");
+  expect_error(quantize(), 1, "no layer is left that can be INT8: no range of its input");
   write_ranges(ranges, path("ranges.json"));
   ASSERT_EQ(quantize().code, 0);
   std::filesystem::rename(folder / "int8.pb", folder / "done.pb");
