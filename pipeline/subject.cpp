@@ -7,6 +7,7 @@
 #include "graph/case.h"
 #include "graph/io.h"
 #include "pipeline/detect.h"
+#include "quant/layout.h"
 
 namespace cytodet {
 namespace {
@@ -85,9 +86,10 @@ void open_constants(Graph& g) {
   };
   for (NodeId id : g.ids()) {
     const Node& layer = g.node(id);
-    if (layer.op != "Conv2D" && layer.op != "DepthwiseConv2dNative" && layer.op != "MatMul") continue;
-    if (layer.inputs.size() != 2) continue;
-    const Value data = source(layer.inputs[0]), filter = source(layer.inputs[1]);
+    const bool turned = layer.op == "Conv2DBackpropInput" && layer.inputs.size() == 3;
+    if (!turned && layer.op != "Conv2D" && layer.op != "DepthwiseConv2dNative" && layer.op != "MatMul") continue;
+    if (!turned && layer.inputs.size() != 2) continue;
+    const Value data = source(layer.inputs[turned ? 2 : 0]), filter = source(layer.inputs[1]);
     const Tensor* values = g.constant(data);
     if (!values || values->dtype() != DType::f32 || !g.constant(filter) || data == filter) continue;
     const ShapeAttr shape{true, values->shape()};
@@ -121,6 +123,7 @@ Subject read_subject(const std::string& path) {
   try {
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
     run_passes(s.graph, passes);
+    deconvolutions_to_convolutions(s.graph);
   } catch (const Error& e) {
     throw e.within(s.path);
   }

@@ -1,0 +1,81 @@
+// Layers turned into forms that codes can have give what they gave.
+#include "quant/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "graph/case.h"
+#include "tests/graph/fixtures.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+
+Tensor noise(Shape shape, unsigned seed) {
+  std::mt19937 rng(seed);
+  std::uniform_real_distribution<float> u(-1, 1);
+  Tensor t(DType::f32, std::move(shape));
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(rng);
+  return t;
+}
+
+// A deconvolution to [2, height, width, 3] by a filter of [ky, kx].
+struct Deconvolution {
+  int64_t height, width, ky, kx, stride;
+  std::string padding;
+  std::vector<int64_t> pads = {};
+  int64_t in(int64_t out, int64_t k, size_t at) const {
+    if (padding == "SAME") return (out + stride - 1) / stride;
+    return (out - k + (pads.empty() ? 0 : pads[at] + pads[at + 1])) / stride + 1;
+  }
+};
+
+Graph graph_of(const Deconvolution& d, const std::string& format = "NHWC") {
+  Graph g;
+  placeholder(g, "x", {2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5});
+  constant(g, "w", noise({d.ky, d.kx, 3, 5}, 3));
+  constant(g, "sizes", Tensor::from<int32_t>({4}, {2, static_cast<int32_t>(d.height), static_cast<int32_t>(d.width), 3}));
+  AttrMap a = conv_attrs(d.padding, d.stride);
+  a.emplace("data_format", format);
+  if (!d.pads.empty()) a.emplace("explicit_paddings", ints(d.pads));
+  add(g, "y", "Conv2DBackpropInput", {"sizes", "w", "x"}, a);
+  return g;
+}
+
+TEST(Deconvolution, AsPhasesOfAConvolution) {
+  const Deconvolution kAll[] = {{8, 8, 3, 3, 2, "SAME"},   {7, 9, 3, 3, 2, "SAME"},
+                                {9, 8, 2, 4, 2, "VALID"},  {10, 7, 3, 2, 3, "VALID"},
+                                {11, 11, 1, 1, 3, "SAME"}, {6, 5, 3, 3, 1, "SAME"},
+                                {6, 5, 3, 2, 1, "VALID"},  {4, 4, 5, 4, 2, "SAME"},
+                                {2, 1, 4, 4, 2, "SAME"},   {9, 10, 3, 3, 2, "EXPLICIT", {0, 0, 1, 0, 2, 1, 0, 0}}};
+  for (const Deconvolution& d : kAll) {
+    Graph g = graph_of(d);
+    const Tensor x = noise({2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5}, 1);
+    const Tensor wanted = interpret(g, {{g.value("x"), x}}, {g.value("y")})[0];
+    ASSERT_EQ(deconvolutions_to_convolutions(g), 1) << d.padding << d.height;
+    g.check();
+    EXPECT_EQ(count(g, "Conv2DBackpropInput"), 0);
+    EXPECT_EQ(count(g, "Conv2D"), 1);
+    EXPECT_EQ(difference(interpret(g, {{g.value("x"), x}}, {g.value("y")})[0], wanted), "") << d.padding << d.height;
+  }
+}
+
+TEST(Deconvolution, OthersStay) {
+  Graph first = graph_of({8, 8, 3, 3, 2, "SAME"}, "NCHW");
+  EXPECT_EQ(deconvolutions_to_convolutions(first), 0);
+  Graph uneven = graph_of({8, 8, 3, 3, 2, "SAME"});
+  uneven.node(uneven.require("y")).attrs["strides"] = ints({1, 2, 1, 1});
+  EXPECT_EQ(deconvolutions_to_convolutions(uneven), 0);
+  Graph computed = graph_of({8, 8, 3, 3, 2, "SAME"});
+  placeholder(computed, "other", {3, 3, 3, 5});
+  computed.node(computed.require("y")).inputs[1] = computed.value("other");
+  EXPECT_EQ(deconvolutions_to_convolutions(computed), 0);
+  Graph broken = graph_of({8, 8, 3, 3, 2, "SAME"});
+  broken.node(broken.require("y")).attrs["strides"] = ints({1, 0, 0, 1});
+  EXPECT_EQ(deconvolutions_to_convolutions(broken), 0);
+}
+
+}  // namespace
+}  // namespace cytodet
