@@ -107,7 +107,7 @@ class Batch {
       job.fell_back = read.fell_back && !read.damaged;
       job.coarser = read.coarser;
       job.damage = std::move(read.damage);
-      if (read.damaged && p.bad_limit == 0) return;
+      if (read.empty || (read.damaged && p.bad_limit == 0)) return;
       const Image& image = read.image;
       Letterbox box = p.result.slide ? tile_letterbox(tile, image, detector_.model().input)
                                      : letterbox_of(image.width, image.height, detector_.model().input);
@@ -159,7 +159,7 @@ class Batch {
     r.bad_tiles += job.bad;
     r.fallback_tiles += job.fell_back;
     r.coarser_tiles += job.coarser;
-    if (r.damage.empty()) r.damage = job.damage;
+    if (!job.damage.empty() && r.damage == p.slide->damage) r.damage = job.damage + (r.damage.empty() ? "" : "; ") + r.damage;
     if (r.bad_tiles > p.bad_limit)
       r.problem = r.path + ": " + (p.bad_limit ? "more than " + std::to_string(p.bad_limit) : std::string("one")) + " of " +
                   std::to_string(p.tiles.size()) + " tiles damaged (--max-bad-tiles " + settings_.max_bad_tiles +

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -23,8 +24,8 @@ namespace {
 // Options that detect and evaluate share; they override the config.
 struct DetectFlags {
   std::string model, config;
-  int tile = 0, overlap = -1, level = -1, streams = -1, threads = 0, detections = 0;
-  double mpp = 0, assume_mpp = 0, scale = 0, score = -1, iou = -1;
+  std::optional<int> tile, overlap, level, streams, threads, detections;
+  std::optional<double> mpp, assume_mpp, scale, score, iou;
   std::string mode, merge, nms, hint, precision, background, roi, max_bad_tiles;
   bool quiet = false;
 
@@ -59,26 +60,28 @@ struct DetectFlags {
     if (!model.empty()) c.model = model;
     DetectSettings& d = c.detect;
     if (!mode.empty()) d.mode = mode;
-    if (tile) d.tiling.tile_px = tile;
-    if (overlap >= 0)
-      d.tiling.overlap_px = overlap;
+    if (tile) d.tiling.tile_px = *tile;
+    if (overlap)
+      d.tiling.overlap_px = *overlap;
     else if (tile)
-      d.tiling.overlap_px = tile / 4;
-    if (level >= 0) d.tiling.level = level;
-    if (mpp != 0) d.tiling.mpp = mpp;
-    if (assume_mpp != 0) d.tiling.assume_mpp = assume_mpp;
-    if (scale != 0) d.tiling.scale = scale;
+      d.tiling.overlap_px = *tile / 4;
+    if (level || mpp || scale) {
+      d.tiling.level = level;
+      d.tiling.mpp = mpp;
+      d.tiling.scale = scale;
+    }
+    if (assume_mpp) d.tiling.assume_mpp = assume_mpp;
     if (!merge.empty()) d.merge.method = merge;
-    if (iou >= 0) d.merge.iou = iou;
+    if (iou) d.merge.iou = *iou;
     if (!roi.empty()) d.roi = roi;
     if (!background.empty()) d.background = background;
     if (!max_bad_tiles.empty()) d.max_bad_tiles = max_bad_tiles;
-    if (streams >= 0) d.streams = streams;
-    if (threads > 0) d.threads_per_stream = threads;
+    if (streams) d.streams = *streams;
+    if (threads) d.threads_per_stream = *threads;
     if (!precision.empty()) d.precision = precision;
-    if (score >= 0) d.score = score;
+    if (score) d.score = score;
     if (!hint.empty()) {
-      Sharing sharing = share_cpus({std::max(streams, 0), threads}, hint);
+      Sharing sharing = share_cpus({std::max(streams.value_or(0), 0), std::max(threads.value_or(0), 0)}, hint);
       d.streams = sharing.streams;
       d.threads_per_stream = sharing.threads;
     }
@@ -89,9 +92,9 @@ struct DetectFlags {
 
   Detector detector(const RunConfig& c) const {
     ModelFile m = with_settings(load_model(c.model), c.detect);
-    if (detections > 0) m.suppression.detections = detections;
+    if (detections) m.suppression.detections = *detections;
     if (!nms.empty()) m.suppression.method = nms;
-    if (iou >= 0) m.suppression.iou = iou;
+    if (iou) m.suppression.iou = *iou;
     check(m, c.model);
     return Detector(std::move(m), detector_options(c.detect));
   }
@@ -100,7 +103,7 @@ struct DetectFlags {
 int detect_command(Detector detector, const RunConfig& c, const FolderOptions& options, bool timing) {
   const FolderRun run = detect_to_folder(detector, c, options);
   const std::vector<SlideState>& slides = run.state.inputs;
-  if (slides.size() > 1) std::fputs((run_table(run.state) + "\n").c_str(), stdout);
+  if (slides.size() > 1 || slides[0].tiled) std::fputs((run_table(run.state) + "\n").c_str(), stdout);
   int64_t boxes = 0;
   for (const SlideState& s : slides) boxes += s.detections;
   std::printf("%d of %zu inputs done, %lld detections in %s\n", run.state.count("done"), slides.size(),

@@ -2,6 +2,7 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -15,11 +16,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A folder that is called as a slide is a mistake that must be named; other folders in a folder are not looked at.
+bool called_as_slide(const fs::path& path) {
+  static const std::set<std::string> kSlides{".jpg", ".jpeg", ".png",  ".bmp", ".tif", ".tiff", ".svs",
+                                             ".kfb", ".ndpi", ".mrxs", ".scn", ".bif", ".vms",  ".vmu"};
+  std::string extension = path.extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return kSlides.contains(extension);
+}
+
+// Broken links, pipes and what cannot be looked at are taken too: opening them says what is wrong.
 std::vector<std::string> files_in(const std::string& folder) {
   std::error_code error;
   std::vector<std::string> found;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.is_regular_file() && entry.path().filename().string()[0] != '.') found.push_back(entry.path().string());
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    std::error_code unknown;
+    if (entry.path().filename().string()[0] != '.' && (!entry.is_directory(unknown) || called_as_slide(entry.path())))
+      found.push_back(entry.path().string());
+  }
   if (error) throw Error(folder, "cannot list the folder: " + error.message());
   if (found.empty()) throw Error(folder, "the folder holds no files");
   std::sort(found.begin(), found.end());
@@ -31,7 +45,10 @@ std::vector<std::string> matches(const std::string& pattern) {
   const int code = ::glob(pattern.c_str(), GLOB_NOSORT | GLOB_MARK, nullptr, &found);
   std::vector<std::string> files;
   for (size_t i = 0; i < found.gl_pathc; ++i)
-    if (std::string path = found.gl_pathv[i]; !path.ends_with('/')) files.push_back(path);
+    if (std::string path = found.gl_pathv[i]; !path.ends_with('/'))
+      files.push_back(path);
+    else if (path.pop_back(); called_as_slide(path))
+      files.push_back(path);
   ::globfree(&found);
   if (code != 0 && code != GLOB_NOMATCH) throw Error(pattern, "cannot be searched for files", "check the permissions");
   if (files.empty()) throw Error(pattern, "matches no file", "check the pattern");

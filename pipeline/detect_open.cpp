@@ -23,7 +23,8 @@ void cut(OpenPicture& p, const OpenOptions& o) {
   const Slide& s = *p.slide;
   const int64_t side = 2 * std::max(o.input->width, o.input->height);
   const std::string& mode = o.settings->mode;
-  p.result.slide = mode == "slide" || (mode == "auto" && (s.levels.size() > 1 || s.width() > side || s.height() > side));
+  p.result.slide =
+      mode == "slide" || (mode == "auto" && (s.levels.size() > 1 || !s.damage.empty() || s.width() > side || s.height() > side));
   if (p.result.slide)
     p.tiles = make_grid(s, o.settings->tiling);
   else if (s.width() > kMaxImagePixels / s.height())
@@ -69,6 +70,7 @@ std::shared_ptr<OpenPicture> open_picture(const std::string& path, const OpenOpt
     p->slide = open_slide(path);
     p->result.width = p->slide->width();
     p->result.height = p->slide->height();
+    p->result.damage = p->slide->damage;
     p->result.mpp = p->slide->mpp_x;
     p->result.mpp_source = p->slide->mpp_source;
     if (!p->result.mpp && options.settings->tiling.assume_mpp) {

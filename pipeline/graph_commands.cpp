@@ -112,7 +112,8 @@ std::function<int()> setup_optimize(CLI::App& app) {
     try {
       reports = run_passes(graph, options);
     } catch (const Error& e) {
-      throw e.code() == Exit::usage ? e : e.within(o->graph);
+      const bool of_dump = !o->dump_dir.empty() && e.where().starts_with(o->dump_dir);
+      throw e.code() == Exit::usage || of_dump ? e : e.within(o->graph);
     }
     write_graph(graph, o->out);
     for (const PassReport& r : reports)

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -41,7 +42,7 @@ struct Options {
   std::vector<std::string> slides;
   std::string model;
   TilingSettings tiling;
-  int overlap = -1;
+  std::optional<int> overlap;
   bool json = false;
 };
 
@@ -115,6 +116,7 @@ void print_text(const SlideInfo& info, const Options& o, const Detector* detecto
                   static_cast<long long>(l.tile_height));
     std::printf("\n");
   }
+  if (!s.damage.empty()) std::printf("  damage    %s\n", s.damage.c_str());
   if (!info.no_grid.empty()) {
     std::printf("  tiles     none: %s\n", info.no_grid.c_str());
     return;
@@ -146,6 +148,7 @@ Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, 
   j["mpp_x"] = s.mpp_x ? Json(*s.mpp_x) : Json(nullptr);
   j["mpp_y"] = s.mpp_y ? Json(*s.mpp_y) : Json(nullptr);
   j["mpp_source"] = s.mpp_source;
+  j["damage"] = s.damage;
   j["levels"] = Json::array();
   for (const LevelInfo& l : s.levels)
     j["levels"].push_back({{"width", l.width},
@@ -219,7 +222,7 @@ std::function<int()> setup_info(CLI::App& app) {
   app.add_option("--scale", o->tiling.scale, "Work at this share of full resolution (0..1]");
   app.add_flag("--json", o->json, "JSON instead of text");
   return [o] {
-    o->tiling.overlap_px = o->overlap >= 0 ? o->overlap : o->tiling.tile_px / 4;
+    o->tiling.overlap_px = o->overlap.value_or(o->tiling.tile_px / 4);
     return run_info(*o);
   };
 }

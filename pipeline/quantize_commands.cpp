@@ -97,6 +97,7 @@ int quantize_command(QuantizeFlags& o) {
     throw UsageError("--max-drop", "needs a model file", "write one beside " + subject.path + ", see docs/model_file.md");
   check_writable(subject, o.out);
   if (!o.report.empty()) AtomicFile writable(o.report);
+  if (!o.dump_dir.empty()) make_folder(o.dump_dir);
   const Ranges ranges = ranges_of(subject, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
   need_layers(o.graph, quantize_subject(subject, ranges, options).report);  // its errors come before a long search

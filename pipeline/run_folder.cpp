@@ -201,7 +201,10 @@ std::string damage_text(const SlideState& s) {
   std::string text;
   if (s.bad_tiles) text = std::to_string(s.bad_tiles) + (s.bad_tiles == 1 ? " tile bad" : " tiles bad");
   if (s.fallback_tiles)
-    text += (text.empty() ? "" : ", ") + std::to_string(s.fallback_tiles) + (text.empty() ? " tiles" : "") +
+    text += (text.empty() ? "" : ", ") + std::to_string(s.fallback_tiles) +
+            (!text.empty()           ? ""
+             : s.fallback_tiles == 1 ? " tile"
+                                     : " tiles") +
             " read from other levels";
   if (s.coarser_tiles) text += " (" + std::to_string(s.coarser_tiles) + " from a coarser one)";
   return text.empty() ? s.damage : text + ": " + s.damage;

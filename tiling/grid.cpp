@@ -43,6 +43,7 @@ void check(const TilingSettings& s) {
   if (s.overlap_px < 0 || s.overlap_px > s.tile_px * 3 / 4)
     throw UsageError("tiling.overlap_px", "must be 0 to three quarters of the tile (" + std::to_string(s.tile_px * 3 / 4) +
                                               "), not " + std::to_string(s.overlap_px));
+  if (s.level && *s.level < 0) throw UsageError("tiling.level", "must be 0 or more, not " + std::to_string(*s.level));
   if (int(s.level.has_value()) + int(s.mpp.has_value()) + int(s.scale.has_value()) > 1)
     throw UsageError("tiling", "level, mpp and scale exclude each other", "give one of them");
   if (s.scale && !(*s.scale > 1e-4 && *s.scale <= 1)) throw UsageError("tiling.scale", "must be above 0.0001 and at most 1");

@@ -123,9 +123,16 @@ std::span<const SlideFormat> slide_formats() { return kFormats; }
 
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
   const std::string name = path.string();
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) throw Error(name, "cannot open: no such file", "check the path");
-  if (std::filesystem::is_directory(path, error)) throw Error(name, "is a directory, not a slide", "name a file in it");
+  std::error_code error, no_link;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found)
+    throw Error(name,
+                std::filesystem::is_symlink(path, no_link) ? "cannot open: a link to a file that does not exist"
+                                                           : "cannot open: no such file",
+                "check the path");
+  if (error) throw Error(name, "cannot open: " + error.message(), "check the path and its permissions");
+  if (std::filesystem::is_directory(status)) throw Error(name, "is a directory, not a slide", "name a file in it");
+  if (!std::filesystem::is_regular_file(status)) throw Error(name, "is a pipe or device, not a slide", "name a file");
   uint8_t head[132];
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw Error(name, std::string("cannot open: ") + std::strerror(errno), "check the permissions");

@@ -42,6 +42,7 @@ class Slide {
   std::vector<LevelInfo> levels;       // level 0 first
   std::optional<double> mpp_x, mpp_y;  // micrometres per level-0 pixel
   std::string mpp_source;              // property that gave it
+  std::string damage;                  // of what a slide can be read without: levels that may be missing, and why; empty: none
   int64_t kept_bytes = 0;              // most that is kept of decoded pixels between reads
 };
 

@@ -11,9 +11,9 @@
 namespace cytodet {
 namespace {
 
-constexpr int kUnknownCell = 64;     // level pixels
-constexpr int kFillSide = 512;       // level pixels filled at a time
-constexpr double kTolerated = 2.02;  // times as coarse as wanted; levels' sizes are rounded
+constexpr int64_t kSmallestCell = 64;  // level pixels
+constexpr int kFillSide = 512;         // level pixels filled at a time
+constexpr double kTolerated = 2.02;    // times as coarse as wanted; levels' sizes are rounded
 
 Image resized(const Image& image, int width, int height) {
   if (image.width == width && image.height == height) return image;
@@ -80,8 +80,9 @@ class Mender {
   Mender(const Slide& slide, const Tile& tile) : slide_(slide), tile_(tile), pixels(tile.width, tile.height) {
     std::fill(pixels.rgb.begin(), pixels.rgb.end(), uint8_t{255});
     const LevelInfo& own = slide.levels[static_cast<size_t>(tile.level)];
-    cell_width_ = own.tile_width > 0 ? own.tile_width : kUnknownCell;
-    cell_height_ = own.tile_height > 0 ? own.tile_height : kUnknownCell;
+    const auto cell = [](int64_t stored) { return stored > 0 ? (kSmallestCell + stored - 1) / stored * stored : kSmallestCell; };
+    cell_width_ = cell(own.tile_width);
+    cell_height_ = cell(own.tile_height);
     tolerated_ = own.downsample * tile.shrink * kTolerated;
     read({std::max<int64_t>(0, tile.x), std::max<int64_t>(0, tile.y), std::min(own.width, tile.x + tile.width),
           std::min(own.height, tile.y + tile.height)});
@@ -109,6 +110,7 @@ class Mender {
   }
 
   void put(const Part& p, const Image& piece) {
+    empty = false;
     for (int r = 0; r < piece.height; ++r)
       std::memcpy(pixels.row(static_cast<int>(p.y0 - tile_.y) + r) + (p.x0 - tile_.x) * 3, piece.row(r),
                   static_cast<size_t>(piece.width) * 3);
@@ -127,6 +129,16 @@ class Mender {
     }
   }
 
+  // Of a level that is damaged in places, finer ones may hold smaller parts.
+  bool split(const Part& p) {
+    const int64_t w = (p.x1 - p.x0) / 2, h = (p.y1 - p.y0) / 2;
+    if (tile_.level == 0 || std::max(w, h) < kSmallestCell / 2) return false;
+    for (const Part& q : {Part{p.x0, p.y0, p.x0 + w, p.y0 + h}, Part{p.x0 + w, p.y0, p.x1, p.y0 + h},
+                          Part{p.x0, p.y0 + h, p.x0 + w, p.y1}, Part{p.x0 + w, p.y0 + h, p.x1, p.y1}})
+      if (q.x0 < q.x1 && q.y0 < q.y1) fill_piece(q);
+    return true;
+  }
+
   void fill(const Part& all) {
     for (int64_t y = all.y0; y < all.y1; y += kFillSide)
       for (int64_t x = all.x0; x < all.x1; x += kFillSide)
@@ -140,6 +152,7 @@ class Mender {
         fell_back = true;
         return put(p, *piece);
       }
+    if (split(p)) return;
     for (size_t level = static_cast<size_t>(tile_.level) + 1; level < slide_.levels.size(); ++level)
       if (const std::optional<Image> piece = from_coarser(slide_, t, static_cast<int>(level))) {
         fell_back = coarser = true;
@@ -156,7 +169,7 @@ class Mender {
 
  public:
   Image pixels;
-  bool fell_back = false, coarser = false, poor = false;
+  bool fell_back = false, coarser = false, poor = false, empty = true;
 };
 
 class DamageFilled : public Slide {
@@ -212,13 +225,14 @@ TileImage read_tile_anyway(const Slide& slide, const Tile& tile) {
   if (int64_t{tile.width} * tile.height > kMaxImagePixels) {
     t.image = Image(width, height);
     std::fill(t.image.rgb.begin(), t.image.rgb.end(), uint8_t{255});
-    t.damaged = true;
+    t.damaged = t.empty = true;
     return t;
   }
   Mender mended(slide, tile);
   t.fell_back = mended.fell_back;
   t.coarser = mended.coarser;
   t.damaged = mended.poor;
+  t.empty = mended.empty;
   t.image = tile.shrink == 1 ? std::move(mended.pixels) : resized(mended.pixels, width, height);
   return t;
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <map>
@@ -245,6 +246,45 @@ TEST_F(BatchRuns, PatternsAndLists) {
   EXPECT_THAT(expand_inputs({path("odd[1].jpg")}), ElementsAre(path("odd[1].jpg"))) << "a name that looks like a pattern";
 }
 
+TEST_F(BatchRuns, OptionsThatCannotBeAreRefusedAndOthersOverrideTheConfig) {
+  const std::string picture = kImages + "BloodImage_00007.jpg";
+  for (const char* option : {"--tile=0", "--overlap=-1", "--level=-1", "--mpp=0", "--assume-mpp=0", "--scale=0", "--score=-0.1",
+                             "--threads=0", "--streams=-1", "--iou=-1", "--detections=0"}) {
+    const Output o = run(command("out", {picture, option}));
+    EXPECT_NE(o.code, 0) << option;
+    EXPECT_EQ(o.errors().size(), 1u) << option << ": " << o.err;
+  }
+  EXPECT_EQ(run({"info", picture, "--overlap=-1"}).code, 2);
+  Json config{{"model", kModel}, {"inputs", {picture}}};
+  config["detect"]["tiling"] = {{"mpp", 0.5}, {"assume_mpp", 0.25}};
+  ASSERT_EQ(run(command("out", {"--config", put("config.json", config.dump()), "--scale", "0.5"})).code, 0);
+  const Json tiling = state("out").settings["detect"]["tiling"];
+  EXPECT_TRUE(tiling["mpp"].is_null());
+  EXPECT_EQ(tiling["scale"], 0.5);
+  EXPECT_EQ(tiling["assume_mpp"], 0.25);
+}
+
+TEST_F(BatchRuns, WhatCannotEvenBeOpenedIsNamed) {
+  namespace fs = std::filesystem;
+  const std::string in = slides(1);
+  fs::create_symlink("/nowhere/slide.tif", folder / "slides/dangling.tif");
+  fs::create_symlink("loop.tif", folder / "slides/loop.tif");
+  fs::create_directories(folder / "slides/folder.svs");
+  fs::create_directories(folder / "slides/notes");
+  put("slides/.hidden", "x");
+  ASSERT_EQ(::mkfifo(path("slides/pipe.tif").c_str(), 0600), 0);
+  EXPECT_EQ(expand_inputs({in}), expand_inputs({in + "/*"}));
+  const Output o = run(command("out", {in}));
+  EXPECT_EQ(o.code, 3) << o.err;
+  std::map<std::string, std::string> reasons;
+  for (const SlideState& s : state("out").inputs) reasons[s.name] = s.reason;
+  EXPECT_EQ(reasons.size(), 5u);
+  EXPECT_THAT(reasons["dangling"], HasSubstr("a link to a file that does not exist"));
+  EXPECT_THAT(reasons["loop"], HasSubstr("cannot open: Too many levels of symbolic links"));
+  EXPECT_THAT(reasons["folder"], HasSubstr("is a directory, not a slide"));
+  EXPECT_THAT(reasons["pipe"], HasSubstr("is a pipe or device, not a slide"));
+}
+
 TEST_F(BatchRuns, ShardsJoinToTheWholeRun) {
   const std::string in = slides(5);
   put("slides/broken.jpg", "broken");
@@ -346,6 +386,18 @@ TEST_F(BatchRuns, ADamagedLevelFallsBackToAnother) {
   s = state("finer");
   EXPECT_EQ(s.inputs[0].fallback_tiles, s.inputs[0].tiles);
   EXPECT_EQ(s.inputs[0].bad_tiles + s.inputs[0].coarser_tiles, 0);
+}
+
+TEST_F(BatchRuns, ASlideThatLostItsLevelsIsStillCutIntoTilesAndTold) {
+  const std::string whole = kSource + "/tests/data/slides/boxes.tiff", bytes = read_file(whole);
+  const Output o = run(command("out", {whole, put("cut.tiff", bytes.substr(0, bytes.size() / 2))}));
+  EXPECT_EQ(o.code, 0) << o.err;
+  const RunState s = state("out");
+  EXPECT_TRUE(s.inputs[1].tiled) << "one level is left";
+  EXPECT_EQ(s.inputs[1].detections, s.inputs[0].detections);
+  EXPECT_EQ(s.inputs[0].damage, "");
+  EXPECT_THAT(s.inputs[1].damage, HasSubstr("levels may be missing"));
+  EXPECT_THAT(o.err, HasSubstr("levels may be missing"));
 }
 
 TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {

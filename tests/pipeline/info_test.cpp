@@ -63,6 +63,9 @@ TEST_F(Info, BadSlidesAreNamedAndTheOthersShown) {
   EXPECT_TRUE(
       has(run({"info", data + "corrupt/unreadable.svs"}).out, "estimate  none: level 0, stored tile at 0,0: damaged JPEG"));
   EXPECT_TRUE(has(run({"info", good, "--mpp", "0.5"}).out, "tiles     none: "));
+  // Level 0 comes first in the file; the others are cut off.
+  const std::string boxes = read_file(data + "slides/boxes.tiff"), cut = put("cut.tiff", boxes.substr(0, boxes.size() / 2));
+  EXPECT_TRUE(has(run({"info", cut}).out, "damage    damaged TIFF: its chain of images breaks off, levels may be missing: "));
 }
 
 TEST_F(Info, DoctorFindsThisMachineWell) {

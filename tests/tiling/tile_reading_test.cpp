@@ -3,9 +3,12 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+
 #include "tests/damaged.h"
 #include "tests/tiling/kfb_writer.h"
 #include "tests/tiling/samples.h"
+#include "tiling/formats/block_slide.h"
 #include "tiling/formats/rows.h"
 
 namespace cytodet {
@@ -104,7 +107,7 @@ TEST(TileReading, OnlyWhatNoLevelHoldsIsWhite) {
     const Image whole = read_tile(good, tile);
     const TileImage t = read_tile_anyway(bad, tile);
     ASSERT_TRUE(t.damaged);
-    EXPECT_FALSE(t.fell_back || t.coarser);
+    EXPECT_FALSE(t.fell_back || t.coarser || t.empty);
     int wrong = 0;
     for (int y = 0; y < t.image.height; ++y)
       for (int x = 0; x < t.image.width; ++x) {
@@ -116,7 +119,7 @@ TEST(TileReading, OnlyWhatNoLevelHoldsIsWhite) {
   }
   const TileImage t = read_tile_anyway(
       Damaged(Damaged::Holes{{0, {0, 0, 4096, 4096}}, {1, {0, 0, 2048, 2048}}, {2, {0, 0, 512, 512}}}), tile_at(0, 9, 9, 200));
-  EXPECT_TRUE(t.damaged);
+  EXPECT_TRUE(t.damaged && t.empty);
   EXPECT_TRUE(std::all_of(t.image.rgb.begin(), t.image.rgb.end(), [](uint8_t v) { return v == 255; }));
 }
 
@@ -128,7 +131,46 @@ TEST(TileReading, EachPartIsFromTheBestLevelThatHoldsIt) {
   const TileImage t = read_tile_anyway(bad, tile);
   EXPECT_TRUE(t.fell_back && t.coarser);
   EXPECT_TRUE(t.damaged) << "level 2 is four times as coarse";
+  // A level without anything: what the finer one lacks is all that is coarse.
+  const Damaged none(Damaged::Holes{{1, {0, 0, 2048, 2048}}, {0, {128, 128, 256, 256}}, {2, {0, 0, 512, 512}}});
+  const Image whole = read_tile(good, tile), filled = read_tile_anyway(none, tile).image;
+  int white = 0, wrong = 0;
+  for (int y = 0; y < 256; ++y)
+    for (int x = 0; x < 256; ++x) {
+      const bool hole = x >= 64 && x < 128 && y >= 64 && y < 128;
+      white += filled.row(y)[3 * x + 2] == 255;
+      wrong += !hole && std::abs(filled.row(y)[3 * x] - whole.row(y)[3 * x]) > 1;
+    }
+  EXPECT_EQ(white, 64 * 64);
+  EXPECT_EQ(wrong, 0);
   EXPECT_LE(worst(t.image, read_tile(good, tile)), 1);
+}
+
+// Rows of one pixel, as wide as the slide: they are read many at a time, and what failed is not tried again for the next tile.
+TEST(TileReading, StoredPiecesThatFailedAreTriedOnce) {
+  class Rows : public BlockSlide {
+   public:
+    Rows() {
+      levels = {{4096, 4096, 1.0, 4096, 1, "test"}};
+      start_cache();
+    }
+    mutable std::atomic<int> tried = 0;
+
+   private:
+    Block decode(Resolution, int64_t, int64_t row) const override {
+      ++tried;
+      if (row % 2) throw Error("", "is damaged");
+      return std::make_shared<std::vector<uint8_t>>(4096 * 3, uint8_t{9});
+    }
+    bool reduces(int) const override { return false; }
+  } slide;
+  for (int64_t x : {0, 500, 3000})
+    for (int64_t y : {0, 300}) {
+      const TileImage t = read_tile_anyway(slide, tile_at(0, x, y, 640));
+      EXPECT_TRUE(t.damaged && t.empty) << "each piece of 64 rows has damaged ones";
+      EXPECT_THAT(t.damage, ::testing::EndsWith(": is damaged"));
+    }
+  EXPECT_LE(slide.tried, 940);
 }
 
 // Real files, through each reader of stored tiles.

@@ -6,11 +6,36 @@
 #include "core/error.h"
 
 namespace cytodet {
+namespace {
+
+constexpr size_t kMostRemembered = 1 << 16;
+
+BlockCache::Key key_of(int level, int reduce, int64_t column, int64_t row) { return {level * 16 + reduce, row, column}; }
+
+}  // namespace
 
 // Rows of tiles share the blocks between them as long as a band of the slide's width is held.
 void BlockSlide::start_cache() {
   kept_bytes = std::clamp(width() * 3 * 768, int64_t{64} << 20, int64_t{192} << 20);
   cache_ = std::make_unique<BlockCache>(kept_bytes);
+}
+
+Block BlockSlide::decode_once(Resolution r, int64_t column, int64_t row) const {
+  const BlockCache::Key key = key_of(r.level, 1, column, row);  // damage spoils all reductions
+  {
+    std::lock_guard lock(damage_mutex_);
+    if (auto known = damage_.find(key); known != damage_.end()) throw Error(known->second);
+  }
+  try {
+    return decode(r, column, row);
+  } catch (const Error& e) {
+    const LevelInfo& d = levels[static_cast<size_t>(r.level)];
+    const Error placed = e.within("level " + std::to_string(r.level) + ", stored tile at " +
+                                  std::to_string(column * d.tile_width) + "," + std::to_string(row * d.tile_height));
+    std::lock_guard lock(damage_mutex_);
+    if (damage_.size() < kMostRemembered) damage_.emplace(key, placed);
+    throw placed;
+  }
 }
 
 void BlockSlide::region(Resolution r, Rect want, uint8_t* rgb) const {
@@ -24,14 +49,7 @@ void BlockSlide::region(Resolution r, Rect want, uint8_t* rgb) const {
   if (x0 >= x1 || y0 >= y1) return;
   for (int64_t row = y0 / bh; row * bh < y1; ++row)
     for (int64_t column = x0 / bw; column * bw < x1; ++column) {
-      const Block block = cache_->get({r.level * 16 + r.reduce, row, column}, [&] {
-        try {
-          return decode(r, column, row);
-        } catch (const Error& e) {
-          throw e.within("level " + std::to_string(r.level) + ", stored tile at " + std::to_string(column * d.tile_width) + "," +
-                         std::to_string(row * d.tile_height));
-        }
-      });
+      const Block block = cache_->get(key_of(r.level, r.reduce, column, row), [&] { return decode_once(r, column, row); });
       const int64_t left = column * bw, top = row * bh;
       const int64_t cx0 = std::max(x0, left), cx1 = std::min(x1, left + bw), cy1 = std::min(y1, top + bh);
       for (int64_t yy = std::max(y0, top); yy < cy1; ++yy)

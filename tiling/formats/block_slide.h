@@ -2,8 +2,11 @@
 // grow with the file; each is decoded once though regions overlap, as long as it stays in the cache.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 
+#include "core/error.h"
 #include "tiling/formats/block_cache.h"
 #include "tiling/slide.h"
 
@@ -34,7 +37,11 @@ class BlockSlide : public Slide {
   virtual bool reduces(int level) const = 0;
   void region(Resolution r, Rect rect, uint8_t* rgb) const;
 
+  Block decode_once(Resolution r, int64_t column, int64_t row) const;
+
   std::unique_ptr<BlockCache> cache_;
+  mutable std::mutex damage_mutex_;
+  mutable std::map<BlockCache::Key, Error> damage_;  // of blocks that failed: they are not tried again
 };
 
 }  // namespace cytodet

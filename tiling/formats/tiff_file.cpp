@@ -152,9 +152,12 @@ std::vector<uint64_t> TiffFile::sub_images() const {
   return {offsets, offsets + std::min<int>(count, kMaxImages)};
 }
 
-int TiffFile::images() {
+int TiffFile::images(std::string* damage) {
   selected_ = false;
-  return std::min<int>(static_cast<int>(TIFFNumberOfDirectories(tiff_)), kMaxImages);
+  error_.clear();
+  const int count = std::min<int>(static_cast<int>(TIFFNumberOfDirectories(tiff_)), kMaxImages);
+  if (damage) *damage = error_;
+  return count;
 }
 
 std::string TiffFile::description() const {

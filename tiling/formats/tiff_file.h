@@ -36,9 +36,10 @@ class TiffFile {
   TiffDirectory open(bool sub, uint64_t where);
   TIFF* tiff() const { return tiff_; }
 
-  // Offsets of the current image's SubIFDs; number of images in the main chain (at most 256 each).
+  // Offsets of the current image's SubIFDs; number of images in the main chain (at most 256 each). damage (may be null): why the
+  // chain breaks off; empty: it does not.
   std::vector<uint64_t> sub_images() const;
-  int images();
+  int images(std::string* damage = nullptr);
 
   // ImageDescription of the current image; empty: none.
   std::string description() const;

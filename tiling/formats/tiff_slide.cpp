@@ -31,7 +31,9 @@ TiffSlide::TiffSlide(const std::string& file) {
   directories_.push_back(f->open(false, 0));
   read_mpp(f->tiff(), *this);
   for (uint64_t offset : f->sub_images()) consider(*f, true, offset);
-  for (int i = 1, n = f->images(); i < n; ++i) consider(*f, false, static_cast<uint64_t>(i));
+  std::string broken;
+  for (int i = 1, n = f->images(&broken); i < n; ++i) consider(*f, false, static_cast<uint64_t>(i));
+  if (!broken.empty()) damage = "damaged TIFF: its chain of images breaks off, levels may be missing: " + broken;
   std::sort(directories_.begin() + 1, directories_.end(),
             [](const TiffDirectory& a, const TiffDirectory& b) { return a.width > b.width; });
   const TiffDirectory& first = directories_[0];
@@ -52,7 +54,8 @@ void TiffSlide::consider(TiffFile& f, bool sub, uint64_t where) {
   TiffDirectory d;
   try {
     d = f.open(sub, where);
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (damage.empty() && e.problem().starts_with("damaged")) damage = "a level may be missing: " + e.problem();
     return;
   }
   const double rx = static_cast<double>(first.width) / static_cast<double>(d.width),
