@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "graph/tensor_arrays.h"
+#include "graph/tensor_lists.h"
 
 namespace cytodet {
 namespace {
@@ -186,9 +187,9 @@ class ControlFlow {
   }
 
   std::vector<Tensor> compute(const Node& n, const std::vector<Tensor>& in) {
-    if (!TensorArrays::handles(n)) return evaluate(n, in);
+    if (!TensorArrays::handles(n) && !TensorLists::handles(n)) return evaluate(n, in);
     try {
-      return arrays_.run(n, in);
+      return TensorLists::handles(n) ? lists_.run(n, in) : arrays_.run(n, in);
     } catch (const Error& e) {
       throw e.within(where(n));
     }
@@ -229,6 +230,7 @@ class ControlFlow {
   std::vector<Frame> frames_;
   std::vector<Scope*> scopes_;
   TensorArrays arrays_;
+  TensorLists lists_;
 };
 
 }  // namespace
@@ -237,7 +239,7 @@ bool has_control_flow(const Graph& graph, const std::vector<NodeId>& nodes) {
   return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) {
     const std::string& op = graph.node(id).op;
     return op == "Switch" || op == "Merge" || op == "Enter" || op == "Exit" || op == "NextIteration" ||
-           TensorArrays::handles(graph.node(id));
+           TensorArrays::handles(graph.node(id)) || TensorLists::handles(graph.node(id));
   });
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "graph/functional_control.h"
 #include "graph/io.h"
 #include "graph/io_proto.h"
 
@@ -55,6 +56,23 @@ int flat_slot(const Node& n, const std::string& output, int index, const Library
       {"NonMaxSuppressionV5", {"selected_indices", "selected_scores", "valid_outputs"}},
       {"CombinedNonMaxSuppression", {"nmsed_boxes", "nmsed_scores", "nmsed_classes", "valid_detections"}},
       {"MaxPoolWithArgmax", {"output", "argmax"}},
+      {"TensorArrayV3", {"handle", "flow"}},
+      {"TensorArrayConcatV3", {"value", "lengths"}},
+      {"TensorListConcatV2", {"tensor", "lengths"}},
+      {"TensorListPopBack", {"output_handle", "tensor"}},
+      {"UniqueWithCountsV2", {"y", "idx", "count"}},
+      {"Qr", {"q", "r"}},
+      {"Lu", {"lu", "p"}},
+      {"SelfAdjointEigV2", {"e", "v"}},
+      {"LogMatrixDeterminant", {"sign", "log_abs_determinant"}},
+      {"SoftmaxCrossEntropyWithLogits", {"loss", "backprop"}},
+      {"SparseSoftmaxCrossEntropyWithLogits", {"loss", "backprop"}},
+      {"QuantizeDownAndShrinkRange", {"output", "output_min", "output_max"}},
+      {"RequantizationRange", {"output_min", "output_max"}},
+      {"LSTMBlockCell", {"i", "cs", "f", "o", "ci", "co", "h"}},
+      {"BlockLSTM", {"i", "cs", "f", "o", "ci", "co", "h"}},
+      {"BlockLSTMV2", {"i", "cs", "f", "o", "ci", "co", "h"}},
+      {"GRUBlockCell", {"r", "u", "c", "h"}},
       {"QuantizeV2", {"output", "output_min", "output_max"}},
       {"Requantize", {"output", "output_min", "output_max"}},
   };
@@ -149,6 +167,22 @@ Inlined inline_call(Graph& g, const Node& call, const proto::FunctionDef& f, con
   return result;
 }
 
+void keep_all(Node& n, const std::vector<Value>& outputs, const AttrList& types) {
+  n.op = "IdentityN";
+  n.inputs = outputs;
+  n.attrs.clear();
+  n.attrs.emplace("T", types);
+}
+
+std::vector<FuncAttr> branches_of(const Node& n) {
+  std::vector<FuncAttr> functions;
+  const auto it = n.attrs.find("branches");
+  proto::AttrValue value;
+  if (it == n.attrs.end() || !it->second.wire() || !value.ParseFromString(*it->second.wire())) return functions;
+  for (const auto& f : value.list().func()) functions.push_back({f.name(), std::make_shared<AttrMap>(decode_attrs(f.attr()))});
+  return functions;
+}
+
 }  // namespace
 
 int inline_functions(Graph& graph) {
@@ -162,6 +196,18 @@ int inline_functions(Graph& graph) {
     again = false;
     for (NodeId id : graph.ids()) {
       const Node call = graph.node(id);
+      if (is_functional_control(call)) {
+        const int first = graph.capacity();
+        try {
+          lower_functional_control(graph, id, branches_of(call));
+        } catch (const Error& e) {
+          throw e.within("node " + call.name + " (" + call.op + ")");
+        }
+        for (int made = first; made < graph.capacity(); ++made) depth[made] = depth[id] + 1;
+        ++replaced;
+        again = true;
+        continue;
+      }
       auto it = library.by_name.find(called_function(call, library));
       if (it == library.by_name.end()) continue;
       const std::string where = "node " + call.name + " (" + call.op + ")";
@@ -177,7 +223,7 @@ int inline_functions(Graph& graph) {
       for (int made = first_new; made < graph.capacity(); ++made) depth[made] = depth[id] + 1;
       for (size_t slot = 1; slot < body.outputs.size(); ++slot)
         graph.replace_uses({id, static_cast<int>(slot)}, body.outputs[slot]);
-      // The call itself stays as an Identity of its first output, so that its name and control edges stay.
+      // The call itself stays as an Identity of its outputs, so that its names and control edges stay.
       Node& n = graph.node(id);
       n.attrs.clear();
       if (body.outputs.empty()) {
@@ -190,6 +236,13 @@ int inline_functions(Graph& graph) {
         const DType* type = t == call.attrs.end() ? nullptr : t->second.get<DType>();
         n.attrs.emplace("T", type ? *type : static_cast<DType>(it->second->signature().output_arg(0).type()));
         if (*n.attrs.find("T")->second.get<DType>() == DType::invalid) n.attrs.insert_or_assign("T", Attr(DType::f32));
+        AttrList types;
+        for (const auto& arg : it->second->signature().output_arg()) types.types.push_back(static_cast<DType>(arg.type()));
+        const bool known = std::find(types.types.begin(), types.types.end(), DType::invalid) == types.types.end();
+        if (body.outputs.size() > 1 && body.outputs.size() == types.types.size() && known) {
+          graph.replace_uses({id, 0}, body.outputs[0]);
+          keep_all(graph.node(id), body.outputs, types);
+        }
       }
       n.controls.insert(n.controls.end(), body.controls.begin(), body.controls.end());
       ++replaced;

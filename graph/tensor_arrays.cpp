@@ -1,9 +1,9 @@
 #include "graph/tensor_arrays.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/error.h"
+#include "graph/tensor_rows.h"
 
 namespace cytodet {
 namespace {
@@ -13,33 +13,6 @@ constexpr int64_t most_items = 1 << 24;
 void need(bool ok, const std::string& problem) {
   if (!ok) throw Error("", problem);
 }
-
-// Items [from, from + count) of the first dimension.
-Tensor rows(const Tensor& x, int64_t from, int64_t count) {
-  Shape s = x.shape();
-  s[0] = count;
-  Tensor out(x.dtype(), s);
-  const int64_t inner = x.dim(0) ? x.size() / x.dim(0) : 0;
-  if (x.dtype() == DType::string)
-    std::copy_n(x.strings().begin() + from * inner, count * inner, out.strings().begin());
-  else if (out.bytes())
-    std::memcpy(out.raw(), static_cast<const char*>(x.raw()) + static_cast<size_t>(from * inner) * size_of(x.dtype()),
-                out.bytes());
-  return out;
-}
-Tensor joined(const std::vector<Tensor>& parts, Shape shape, DType dtype) {
-  Tensor out(dtype, std::move(shape));
-  size_t at = 0;
-  for (const Tensor& p : parts) {
-    if (dtype == DType::string)
-      std::copy(p.strings().begin(), p.strings().end(), out.strings().begin() + static_cast<long>(at));
-    else if (p.bytes())
-      std::memcpy(static_cast<char*>(out.raw()) + at, p.raw(), p.bytes());
-    at += dtype == DType::string ? static_cast<size_t>(p.size()) : p.bytes();
-  }
-  return out;
-}
-Tensor without_first(const Tensor& x) { return x.reshaped(Shape(x.shape().begin() + 1, x.shape().end())); }
 
 }  // namespace
 
@@ -107,19 +80,9 @@ std::vector<Tensor> TensorArrays::run(const Node& node, std::span<const Tensor> 
   }
   if (op == "Concat") {
     std::vector<Tensor> parts;
+    for (size_t i = 0; i < a.items.size(); ++i) parts.push_back(item(a, static_cast<int64_t>(i)));
     std::vector<int64_t> lengths;
-    Shape s;
-    for (size_t i = 0; i < a.items.size(); ++i) {
-      parts.push_back(item(a, static_cast<int64_t>(i)));
-      Shape own = parts.back().shape();
-      need(!own.empty(), "scalars cannot be concatenated");
-      lengths.push_back(own[0]);
-      if (i == 0) s = own, s[0] = 0;
-      s[0] += own[0];
-      own[0] = s[0];
-      need(own == s, "items differ in shape");
-    }
-    if (parts.empty()) s = {0};
+    const Shape s = concatenated(parts, lengths);
     return {joined(parts, s, a.dtype), Tensor::from({static_cast<int64_t>(lengths.size())}, lengths)};
   }
   if (op == "Scatter") {

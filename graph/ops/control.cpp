@@ -1,5 +1,5 @@
-// Control flow and tensor arrays. A branch that is not taken is an undefined tensor; interpret() keeps loops and arrays
-// (graph/control_flow.h), so their rows only say what is known before data.
+// Control flow, tensor arrays and tensor lists. A branch that is not taken is an undefined tensor; interpret() keeps loops and
+// arrays (graph/control_flow.h), so their rows only say what is known before data.
 #include "graph/ops/common.h"
 
 namespace cytodet::ops {
@@ -26,7 +26,9 @@ void infer_merge(InferCall& call) {
 }
 
 void eval_pass(OpCall& call) { call.out = {input(call, 0)}; }
-void eval_array(OpCall&) { throw Error("", "a tensor array lives only in a whole graph", "run the graph with the interpreter"); }
+void eval_array(OpCall&) {
+  throw Error("", "tensor arrays and lists live only in a whole graph", "run the graph with the interpreter");
+}
 
 void infer_array(InferCall& call) { call.out = {Fact{}, fact(DType::f32, Shape{})}; }
 void infer_flow(InferCall& call) { call.out = {fact(DType::f32, Shape{})}; }
@@ -34,11 +36,18 @@ void infer_element(InferCall& call) { call.out = {fact(call.node.attr_or("dtype"
 void infer_size(InferCall& call) { call.out = {fact(DType::i32, Shape{})}; }
 void infer_concat(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::invalid)), fact(DType::i64, Shape{-1})}; }
 void infer_nothing(InferCall&) {}
+void infer_list(InferCall& call) { call.out = {Fact{}}; }
+void infer_list_item(InferCall& call) { call.out = {fact(call.node.attr_or("element_dtype", DType::invalid))}; }
+void infer_list_pop(InferCall& call) { call.out = {Fact{}, fact(call.node.attr_or("element_dtype", DType::invalid))}; }
+void infer_list_concat(InferCall& call) {
+  call.out = {fact(call.node.attr_or("element_dtype", DType::invalid)), fact(DType::i64, Shape{-1})};
+}
 
 }  // namespace
 
 const std::vector<Op>& control_rows() {
   static const std::vector<Op> rows = {
+      {"EmptyTensorList", infer_list, eval_array, true},
       {"Enter", infer_same, eval_pass, true},
       {"Exit", infer_same, eval_pass, true},
       {"LoopCond", infer_same, eval_pass, true},
@@ -54,6 +63,20 @@ const std::vector<Op>& control_rows() {
       {"TensorArraySplitV3", infer_flow, eval_array, true},
       {"TensorArrayV3", infer_array, eval_array, true},
       {"TensorArrayWriteV3", infer_flow, eval_array, true},
+      {"TensorListConcatV2", infer_list_concat, eval_array, true},
+      {"TensorListFromTensor", infer_list, eval_array, true},
+      {"TensorListGather", infer_list_item, eval_array, true},
+      {"TensorListGetItem", infer_list_item, eval_array, true},
+      {"TensorListLength", infer_size, eval_array, true},
+      {"TensorListPopBack", infer_list_pop, eval_array, true},
+      {"TensorListPushBack", infer_list, eval_array, true},
+      {"TensorListReserve", infer_list, eval_array, true},
+      {"TensorListResize", infer_list, eval_array, true},
+      {"TensorListScatterIntoExistingList", infer_list, eval_array, true},
+      {"TensorListScatterV2", infer_list, eval_array, true},
+      {"TensorListSetItem", infer_list, eval_array, true},
+      {"TensorListSplit", infer_list, eval_array, true},
+      {"TensorListStack", infer_list_item, eval_array, true},
   };
   return rows;
 }

@@ -37,9 +37,12 @@ bool pass_fold_switch_merge(Graph& g, const Interface& io) {
   for (NodeId id : g.topological_order()) {
     const Node& n = g.node(id);
     auto is_dead = [&](Value v) { return dead.contains(v) || dead_nodes.contains(v.node); };
-    bool gone = n.op == "Merge" ? std::all_of(n.inputs.begin(), n.inputs.end(), is_dead)
-                                : std::any_of(n.inputs.begin(), n.inputs.end(), is_dead);
-    gone = gone || std::any_of(n.controls.begin(), n.controls.end(), [&](NodeId c) { return dead_nodes.contains(c); });
+    // A Merge lives on one live input, whatever its controls are.
+    const bool merge = n.op == "Merge";
+    bool gone =
+        merge ? std::all_of(n.inputs.begin(), n.inputs.end(), is_dead) : std::any_of(n.inputs.begin(), n.inputs.end(), is_dead);
+    gone =
+        gone || (!merge && std::any_of(n.controls.begin(), n.controls.end(), [&](NodeId c) { return dead_nodes.contains(c); }));
     if (gone) dead_nodes.insert(id);
   }
   for (NodeId id : g.ids()) {
@@ -54,6 +57,7 @@ bool pass_fold_switch_merge(Graph& g, const Interface& io) {
     merge.op = "Identity";
     merge.inputs = {merge.inputs[alive[0]]};
     merge.attrs.erase("N");
+    std::erase_if(merge.controls, [&](NodeId c) { return dead_nodes.contains(c); });
   }
   for (NodeId id : switches) {
     if (dead_nodes.contains(id)) continue;

@@ -25,6 +25,7 @@ class Recorder:
         self.name = name
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
         self.graph = tf.Graph()
+        self.calls_functions = False
         self.feeds, self.fetches, self.failed, self.given, self.nodes = {}, [], [], {}, []
 
     def rand(self, *shape, dtype=np.float32, lo=-3.0, hi=3.0):
@@ -103,7 +104,8 @@ class Recorder:
             definition.CopyFrom(tf.compat.v1.GraphDef(node=[n for n in definition.node if n.op == "Placeholder"]))
         definition.node.extend(n for n, _ in self.nodes)
         kept = {n.name for n in definition.node}
-        definition.library.Clear()
+        if not self.calls_functions:
+            definition.library.Clear()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "graph.pb").write_bytes(definition.SerializeToString(deterministic=True))

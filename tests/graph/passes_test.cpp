@@ -371,6 +371,26 @@ TEST(Pass_fold_switch_merge, ConstantPredicate) {
   }
 }
 
+// Constant branches live by their control edges; the removal of Identity nodes leaves such edges on the Merge as well.
+TEST(Pass_fold_switch_merge, ConstantBranches) {
+  for (bool taken : {true, false}) {
+    Graph g;
+    constant(g, "predicate", Tensor::scalar(taken));
+    add(g, "switch", "Switch", {"predicate", "predicate"});
+    for (const char* way : {"yes", "no"}) {
+      const std::string pivot = std::string(way) + "/pivot";
+      add(g, pivot, "Identity", {way == std::string("yes") ? "switch:1" : "switch:0"});
+      constant(g, way, Tensor::scalar(way == std::string("yes") ? 1.0f : 2.0f));
+      g.node(g.require(way)).controls = {g.require(pivot)};
+    }
+    add(g, "output", "Merge", {"no", "yes"});
+    g.node(g.require("output")).controls = {g.require("yes/pivot"), g.require("no/pivot")};
+    EXPECT_TRUE(optimize(g, "fold_switch_merge", {"output"}));
+    EXPECT_EQ(count(g, "Switch") + count(g, "Merge"), 0);
+    EXPECT_EQ(run(g, "output")[0], taken ? 1 : 2);
+  }
+}
+
 TEST(Pass_fold_switch_merge, FedPredicateStays) {
   Graph g = fixture();
   AttrMap a;

@@ -1,0 +1,14 @@
+// If, Case and While of library functions -> Switch, Merge, Enter, NextIteration, Exit around calls of those functions.
+#pragma once
+
+#include "graph/graph.h"
+
+namespace cytodet {
+
+// If, Case, While, and their Stateless forms.
+bool is_functional_control(const Node& n);
+// Its values stay under its name. `branches`: the functions of a Case, which its attribute only carries. Throws Error, without
+// the node, when a function is missing.
+void lower_functional_control(Graph& graph, NodeId id, const std::vector<FuncAttr>& branches = {});
+
+}  // namespace cytodet
