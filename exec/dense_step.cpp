@@ -9,7 +9,7 @@ class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
       : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
-    if (packed_.converts) act_ = coarse_act(act_);
+    if (packed_.converts) act_ = coarse_act(act_, packed_.most());
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual >= 0) inputs.push_back(io.residual);
@@ -76,10 +76,10 @@ class DenseStep : public Step {
                 context.out(io_.output) + (first + begin) * packed_.n, packed_.n, epilogue(context, first + begin));
     };
     if (pixels >= kRows * 2 * context.threads)
-      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows,
+      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, 1,
                      [&](int64_t b, int64_t e, int) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels()); });
     else
-      for_each_chunk(context.threads, packed_.panels(), [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
+      for_each_chunk(context.threads, packed_.panels(), 1, [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
   }
 
   void run_converted(RunContext& context, int64_t n) const {
@@ -96,16 +96,17 @@ class DenseStep : public Step {
       }
     };
     if (pixels >= kRows * 2 * context.threads)
-      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, [&](int64_t b, int64_t e, int thread) {
-        part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels(), thread);
-      });
+      for_each_chunk(
+          context.threads, (pixels + kRows - 1) / kRows, converted_block_ / kRows,
+          [&](int64_t b, int64_t e, int thread) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels(), thread); });
     else
-      for_each_chunk(context.threads, packed_.panels(), [&](int64_t b, int64_t e, int thread) { part(0, pixels, b, e, thread); });
+      for_each_chunk(context.threads, packed_.panels(), 1,
+                     [&](int64_t b, int64_t e, int thread) { part(0, pixels, b, e, thread); });
   }
 
   void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
     const float* image = context.in(io_.input) + n * shape_.in_h * shape_.in_w * shape_.in_c;
-    for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, [&](int64_t b, int64_t e, int thread) {
+    for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, 1, [&](int64_t b, int64_t e, int thread) {
       ScratchCutter cut(context.scratch + thread * scratch_bytes);
       const Pieces piece = pieces(cut);
       float* patches = piece.patches;
@@ -154,7 +155,7 @@ class SumStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    for_each_chunk(context.threads, batch_ * height_, [&](int64_t b, int64_t e, int) {
+    for_each_chunk(context.threads, batch_ * height_, 1, [&](int64_t b, int64_t e, int) {
       WeightedRow rows[4];
       for (int64_t row = b; row < e; ++row) {
         int64_t n = row / height_, y = row % height_;
@@ -188,7 +189,7 @@ class ActivationStep : public Step {
     const float* in = context.in(inputs[0]);
     float* out = context.out(outputs[0]);
     int64_t n = context.tensors[static_cast<size_t>(inputs[0])].size();
-    for_each_chunk(context.threads, n, [&](int64_t b, int64_t e, int) { set_.activation(in + b, out + b, e - b, act_); });
+    for_each_chunk(context.threads, n, 4096, [&](int64_t b, int64_t e, int) { set_.activation(in + b, out + b, e - b, act_); });
   }
 
  private:

@@ -23,10 +23,10 @@ class DepthwiseChainStep : public Step {
       pointwise_act_ = chain.pointwise->act;
     }
     if (depthwise_.coded) {
-      act_ = coarse_act(act_);
-      terms_act_ = coarse_act(terms_act_);
+      act_ = coarse_act(act_, depthwise_.most);
+      terms_act_ = coarse_act(terms_act_, std::numeric_limits<float>::infinity());
     }
-    if (pointwise_ && pointwise_->converts) pointwise_act_ = coarse_act(pointwise_act_);
+    if (pointwise_ && pointwise_->converts) pointwise_act_ = coarse_act(pointwise_act_, pointwise_->most());
     for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
     if (io.residual >= 0) inputs.push_back(io.residual);
@@ -48,7 +48,7 @@ class DepthwiseChainStep : public Step {
 
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < s_.batch; ++n) {
-      for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) { run_bands(context, n, b, e, thread); });
+      for_each_chunk(context.threads, bands_, 2, [&](int64_t b, int64_t e, int thread) { run_bands(context, n, b, e, thread); });
       if (io_.pooled >= 0) {
         ScratchCutter cut(context.scratch);
         depthwise_.mean_of_sums(s_, pieces(cut).sums, bands_, context.out(io_.pooled) + n * s_.in_c);
@@ -74,10 +74,14 @@ class DepthwiseChainStep : public Step {
     return {ring, zero, rows, converted, sums};
   }
 
+  // Row y of the depthwise input, as codes where it is on codes.
   void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
     if (terms_.empty()) {
-      std::memcpy(to, context.in(io_.input) + (n * s_.in_h + y) * s_.in_w * s_.in_c,
-                  static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
+      const float* row = context.in(io_.input) + (n * s_.in_h + y) * s_.in_w * s_.in_c;
+      if (depthwise_.coded)
+        set_.round_to_codes(row, to, s_.in_w, s_.in_c, depthwise_.input.rule());
+      else
+        std::memcpy(to, row, static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
       return;
     }
     WeightedRow rows[4];
@@ -87,6 +91,7 @@ class DepthwiseChainStep : public Step {
       rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * s_.in_c, t.weight, t.repeat};
     }
     set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), terms_act_, to, s_.in_w, s_.in_c);
+    if (depthwise_.coded) set_.round_to_codes(to, to, s_.in_w, s_.in_c, depthwise_.input.rule());
   }
 
   // Depthwise output row oy into out ([out_w][channels]).
@@ -133,7 +138,6 @@ class DepthwiseChainStep : public Step {
             for (int64_t fill = std::max(have + 1, std::max<int64_t>(0, top)); fill <= iy; ++fill) {
               float* to = piece.ring + (fill % ring_rows_) * row_floats + s_.pad_left * s_.in_c;
               source_row(context, n, fill, to);
-              if (depthwise_.coded) set_.round_to_codes(to, s_.in_w, s_.in_c, depthwise_.input.rule());
               have = fill;
             }
             rows[k] = piece.ring + (iy % ring_rows_) * row_floats;

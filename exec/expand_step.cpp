@@ -20,8 +20,9 @@ class ExpandDepthwiseStep : public Step {
         set_(kernels()),
         expand_(set_, expand),
         depthwise_(set_, depthwise) {
-    if (expand_.converts) expand_act_ = coarse_act(expand_act_);
-    if (depthwise_.coded) act_ = coarse_act(act_);
+    if (expand_.coded && depthwise_.coded) coded_.emplace(expand_, depthwise_.input);
+    if (expand_.converts) expand_act_ = coarse_act(expand_act_, expand_.most());
+    if (depthwise_.coded) act_ = coarse_act(act_, depthwise_.most);
     inputs = {io.input};
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
@@ -35,6 +36,10 @@ class ExpandDepthwiseStep : public Step {
     bands_ = std::clamp<int64_t>((d_.out_h + out_rows - 1) / out_rows, 1, d_.out_h);
     band_rows_ = (d_.out_h + bands_ - 1) / bands_;
     bands_ = (d_.out_h + band_rows_ - 1) / band_rows_;
+    if (bands_ > 1) {  // as many for each of an even number of threads
+      band_rows_ = (d_.out_h + (bands_ + 3) / 4 * 4 - 1) / ((bands_ + 3) / 4 * 4);
+      bands_ = (d_.out_h + band_rows_ - 1) / band_rows_;
+    }
     ScratchCutter cut(nullptr);
     pieces(cut);
     scratch_bytes = cut.total();
@@ -43,13 +48,12 @@ class ExpandDepthwiseStep : public Step {
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < d_.batch; ++n) {
       if (bands_ == 1) {
-        const Source source = source_of(context, n, 0, 0);
-        for_each_chunk(context.threads, expand_.panels(),
+        const Source source = source_of(context, n, 0, 0, context.threads);
+        for_each_chunk(context.threads, expand_.panels(), 1,
                        [&](int64_t b, int64_t e, int thread) { run_panels(context, n, source, 0, thread, b, e); });
       } else {
-        for_each_chunk(context.threads, bands_, [&](int64_t b, int64_t e, int thread) {
-          for (int64_t band = b; band < e; ++band)
-            run_panels(context, n, source_of(context, n, band, thread), band, thread, 0, expand_.panels());
+        for_each_task(context.threads, bands_, [&](int64_t band, int thread) {
+          run_panels(context, n, source_of(context, n, band, thread, 1), band, thread, 0, expand_.panels());
         });
       }
       if (io_.pooled >= 0) {
@@ -86,7 +90,8 @@ class ExpandDepthwiseStep : public Step {
     const float* floats;
     const uint8_t* converted;
   };
-  Source source_of(RunContext& context, int64_t n, int64_t band, int thread) const {
+  // In the scratch of `thread`, by `threads` threads.
+  Source source_of(RunContext& context, int64_t n, int64_t band, int thread, int threads) const {
     ScratchCutter cut(context.scratch + thread * scratch_bytes);
     const Pieces piece = pieces(cut);
     const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
@@ -103,7 +108,9 @@ class ExpandDepthwiseStep : public Step {
     if (piece.image)
       expand_.convert_patches(e_, image, s.first, s.last + 1, piece.image, piece.converted);
     else if (piece.converted)
-      expand_.convert(s.floats, (s.last - s.first + 1) * e_.out_w, nullptr, piece.converted);
+      for_each_chunk(threads, (s.last - s.first + 1) * e_.out_w, 64, [&](int64_t b, int64_t e, int) {
+        expand_.convert(s.floats + b * expand_.k, e - b, nullptr, piece.converted + b * expand_.row_bytes());
+      });
     return s;
   }
 
@@ -119,8 +126,8 @@ class ExpandDepthwiseStep : public Step {
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
     Epilogue epilogue{expand_.bias(), expand_act_};
-    const CodeRule codes = depthwise_.coded ? depthwise_.input.rule() : CodeRule{};
-    if (expand_.coded && depthwise_.coded) epilogue.codes = &codes;
+    const CodedResults codes = coded_ ? coded_->results() : CodedResults{};
+    if (coded_) epilogue.codes = &codes;
     for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
       int64_t have = source.first - 1;
@@ -148,9 +155,9 @@ class ExpandDepthwiseStep : public Step {
               set_.gemm(source.floats + (at - source.first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p,
                         p + 1, ring_row - c, panel, epilogue);
             if (depthwise_.coded && !expand_.coded) {
-              CodeRule panel_rule = codes;
+              CodeRule panel_rule = depthwise_.input.rule();
               panel_rule.inverse_scales += c;
-              set_.round_to_codes(ring_row, e_.out_w, panel, panel_rule);
+              set_.round_to_codes(ring_row, ring_row, e_.out_w, panel, panel_rule);
             }
           }
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
@@ -170,6 +177,7 @@ class ExpandDepthwiseStep : public Step {
   const KernelSet& set_;
   PackedDense expand_;
   PackedDepthwise depthwise_;
+  std::optional<CodedTable> coded_;  // where both are on codes
   int64_t padded_w_ = 0, ring_rows_ = 0, bands_ = 1, band_rows_ = 1;
 };
 

@@ -12,11 +12,14 @@ bool match_sum(Lowering& low, NodeId id);         // Add/AddN of scaled, upsampl
 bool match_activation(Lowering& low, NodeId id);  // Relu, Relu6, Sigmoid, x * Sigmoid(x)
 bool match_alias(Lowering& low, NodeId id);       // Identity, Reshape, Squeeze, ExpandDims: the same bytes
 bool match_mean(Lowering& low, NodeId id);        // Mean over height and width
+bool match_max_pool(Lowering& low, NodeId id);    // MaxPool over height and width
 bool match_gate(Lowering& low, NodeId id);        // Mul of a map by one number per image and channel
 bool match_concat(Lowering& low, NodeId id);      // ConcatV2
 bool match_resize_nearest(Lowering& low, NodeId id);
+// Geometry of a pooling over height and width whose windows all touch the map.
+std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id);
 
-bool match_onednn_pool(Lowering& low, NodeId id);    // MaxPool, AvgPool
+bool match_onednn_pool(Lowering& low, NodeId id);    // AvgPool
 bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
 bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides
 bool match_onednn_softmax(Lowering& low, NodeId id);

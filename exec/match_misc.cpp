@@ -65,7 +65,7 @@ class GateStep : public Step {
   }
   void run(RunContext& context) const override {
     const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
-    for_each_chunk(context.threads, shape_[0] * pixels, [&](int64_t b, int64_t e, int) {
+    for_each_chunk(context.threads, shape_[0] * pixels, 16, [&](int64_t b, int64_t e, int) {
       for (int64_t p = b; p < e; ++p) {
         const float* gate = context.in(inputs[1]) + p / pixels * channels;
         const float* in = context.in(inputs[0]) + p * channels;

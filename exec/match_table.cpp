@@ -13,6 +13,7 @@ std::vector<KernelRow> kernel_rows() {
       {"mean", match_mean},
       {"gate", match_gate},
       {"activation", match_activation},
+      {"max_pool", match_max_pool},
       {"onednn_pool", match_onednn_pool},
       {"onednn_softmax", match_onednn_softmax},
       {"resize_nearest", match_resize_nearest},

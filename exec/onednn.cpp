@@ -107,22 +107,18 @@ void claim(Lowering& low, NodeId id, Value output, std::vector<Value> inputs, st
 
 bool match_onednn_pool(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if ((n.op != "MaxPool" && n.op != "AvgPool") || n.inputs.size() != 1) return false;
-  AttrList k = n.attr_or("ksize", AttrList{});
-  if (k.ints.size() != 4 || k.ints[0] != 1 || k.ints[3] != 1 || k.ints[1] > 64 || k.ints[2] > 64) return false;
-  Tensor window = Tensor::view(DType::f32, {k.ints[1], k.ints[2], 1, 1}, nullptr);
-  std::optional<ConvShape> s = conv_shape(low, id, n.inputs[0], {id, 0}, window);
-  if (!s || low.constant(n.inputs[0]) || s->pad_top >= s->kernel_h || s->pad_left >= s->kernel_w) return false;
-  bool max = n.op == "MaxPool";
-  claim(low, id, {id, 0}, {n.inputs[0]}, {id}, [s = *s, max](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
+  if (n.op != "AvgPool") return false;
+  const std::optional<ConvShape> s = pool_shape(low, id);
+  if (!s) return false;
+  claim(low, id, {id, 0}, {n.inputs[0]}, {id}, [s = *s](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
     memory::desc src = nhwc({s.batch, s.in_h, s.in_w, s.in_c}), dst = nhwc({s.batch, s.out_h, s.out_w, s.in_c});
-    dnnl::pooling_forward::desc desc(
-        dnnl::prop_kind::forward_inference, max ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_exclude_padding,
-        src, dst, {s.stride_h, s.stride_w}, {s.kernel_h, s.kernel_w}, {s.pad_top, s.pad_left}, {s.pad_bottom, s.pad_right});
+    dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::pooling_avg_exclude_padding, src, dst,
+                                     {s.stride_h, s.stride_w}, {s.kernel_h, s.kernel_w}, {s.pad_top, s.pad_left},
+                                     {s.pad_bottom, s.pad_right});
     dnnl::pooling_forward::primitive_desc pd(desc, user_scratchpad(), engine());
     return std::make_unique<PrimitiveStep>(dnnl::pooling_forward(pd),
                                            std::vector<Argument>{{DNNL_ARG_SRC, in[0], src, {}}, {DNNL_ARG_DST, out, dst, {}}},
-                                           pd.scratchpad_desc(), max ? "onednn_max_pool" : "onednn_avg_pool");
+                                           pd.scratchpad_desc(), "onednn_avg_pool");
   });
   return true;
 }

@@ -1,6 +1,7 @@
 #include "exec/packed_conv.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace cytodet {
@@ -49,6 +50,25 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
   scales_ = FloatBuffer(bias_.size());
   for (int64_t i = 0; i < n; ++i)
     scales_.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
+  std::vector<int64_t> column(static_cast<size_t>(n));
+  for (int64_t i = 0; i < k * n; ++i) column[static_cast<size_t>(i % n)] += std::abs(w.codes.data<int8_t>()[i]);
+  most_ = 0;
+  for (int64_t i = 0; i < n; ++i)
+    most_ = std::max(most_, static_cast<float>(column[static_cast<size_t>(i)]) * input_.largest() * scales_.data()[i] +
+                                std::abs(bias_.data()[i]));
+}
+
+CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
+    : rule_(codes.rule()),
+      scales_(codes.inverse_scales.size()),
+      bias_(codes.inverse_scales.size()),
+      exponents_(codes.inverse_scales.size()) {
+  for (int64_t i = 0; i < product.n; ++i) {
+    const float inverse = rule_.inverse_scales[i];
+    scales_.data()[i] = product.scales()[i] * inverse;
+    bias_.data()[i] = product.bias()[i] * inverse;
+    exponents_.data()[i] = -1.44269504f / inverse;
+  }
 }
 
 void PackedDense::convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const {
@@ -77,6 +97,12 @@ PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv
   if (!coded) return;
   input = CodeTable(conv.quant->quant, conv.factors, channels, panel);
   for (int64_t i = 0; i < weights.size(); ++i) weights.data()[i] *= conv.quant->quant.scale;
+  most = 0;
+  for (int64_t c = 0; c < bias.size(); ++c) {
+    float sum = 0;
+    for (int64_t t = 0; t < taps; ++t) sum += std::abs(weights.data()[(c / panel * taps + t) * panel + c % panel]);
+    most = std::max(most, sum * input.largest() + std::abs(bias.data()[c]));
+  }
 }
 
 DepthwiseRow PackedDepthwise::job(const ConvShape& s, int64_t p, Act act) const {

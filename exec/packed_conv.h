@@ -1,12 +1,18 @@
 // Weights and bias in the layout of this machine's kernels.
 #pragma once
 
+#include <algorithm>
+#include <limits>
+
 #include "exec/conv_steps.h"
 
 namespace cytodet {
 
-// The activation behind a convolution on codes or bfloat16 numbers: as exact as 8 bits can show.
-inline Act coarse_act(Act act) { return act == Act::swish ? Act::swish8 : act; }
+// The activation of numbers that are at most `most`, behind a convolution on codes or bfloat16 numbers: as exact as 8 bits can
+// show.
+inline Act coarse_act(Act act, float most) {
+  return act != Act::swish ? act : most <= kSwishBound ? Act::swish8_bounded : Act::swish8;
+}
 
 // How the floats of a value become codes.
 struct CodeTable {
@@ -14,6 +20,7 @@ struct CodeTable {
   // `columns` inverse scales, those of `factors` over and over; empty factors are 1.
   CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel);
   CodeRule rule() const { return {inverse_scales.data(), lowest, highest}; }
+  float largest() const { return std::max(-lowest, highest); }
 
   FloatBuffer inverse_scales;
   float lowest = 0, highest = 0;
@@ -32,6 +39,8 @@ class PackedDense {
   int64_t panels() const { return (n + panel - 1) / panel; }
   const char* prefix() const { return coded ? "int8_" : converts ? "bf16_" : ""; }  // of kernel names
   const float* bias() const { return bias_.data(); }                                // padded to whole panels
+  const float* scales() const { return scales_.data(); }                            // of codes: CodeMatrix::scales
+  float most() const { return most_; }  // bound of |result| before act; infinity: none
 
   // Floats: c = epilogue(a * matrix), as KernelSet::gemm. `gate`: a matrix scaled per row of [k] gets into `scaled`
   // (matrix_size() floats), for the rows of one image.
@@ -56,6 +65,18 @@ class PackedDense {
   FloatBuffer bias_, weights_, scales_;
   Buffer<uint8_t> packed_;  // instead of weights_ where it converts
   Buffer<int32_t> starts_;
+  float most_ = std::numeric_limits<float>::infinity();
+};
+
+// What CodedResults need of a product on codes whose results become codes.
+class CodedTable {
+ public:
+  CodedTable(const PackedDense& product, const CodeTable& codes);
+  CodedResults results() const { return {rule_, scales_.data(), bias_.data(), exponents_.data()}; }
+
+ private:
+  CodeRule rule_;
+  FloatBuffer scales_, bias_, exponents_;
 };
 
 struct PackedDepthwise {
@@ -72,7 +93,8 @@ struct PackedDepthwise {
   // taps are exact but for the last rounding.
   bool coded = false;
   CodeTable input;
-  FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]
+  float most = std::numeric_limits<float>::infinity();  // bound of |result| before act where it is coded
+  FloatBuffer weights, bias;                            // [panels][taps][panel], [panels][panel]
 };
 
 // Patches of output rows [y0, y1) of image `in` ([in_h, in_w, in_c]): out[y1 - y0][out_w][kernel_h * kernel_w * in_c], zero

@@ -43,6 +43,7 @@ class PlainStep : public Step {
 struct Plan::State {
   std::vector<Tensor> tensors;
   std::shared_ptr<void> arena, scratch;
+  std::unique_ptr<Team> team;
 };
 
 namespace {
@@ -86,6 +87,7 @@ class CompiledPlan : public Plan {
     auto state = std::make_unique<State>();
     state->arena = aligned_buffer(static_cast<size_t>(arena_size));
     state->scratch = aligned_buffer(static_cast<size_t>(scratch_size));
+    state->team = std::make_unique<Team>(threads);
     for (const Place& p : places) {
       if (p.kind == Place::constant)
         state->tensors.push_back(p.value);
@@ -288,6 +290,7 @@ class Compiler {
                               static_cast<int64_t>(size_of(plan_->places[static_cast<size_t>(id)].dtype));
     if (!step->outputs.empty() && step->outputs[0] >= 0)
       step->info.shape = plan_->places[static_cast<size_t>(step->outputs[0])].shape;
+    step->small = step->info.macs < kSmallMacs && step->info.bytes < kSmallBytes;
     plan_->scratch_size = std::max(plan_->scratch_size, step->scratch_bytes * plan_->threads);
     plan_->list.push_back(std::move(step));
   }
@@ -321,12 +324,27 @@ class Compiler {
                   "use a smaller input or batch");
   }
 
+  static constexpr int64_t kSmallMacs = 100'000, kSmallBytes = 64 * 1024;  // some microseconds
+
   const Graph& graph_;
   const PlanOptions& options_;
   Lowering* low_ = nullptr;
   std::shared_ptr<CompiledPlan> plan_;
   std::map<Value, int> ids_;
 };
+
+// work(step, context) for every step in turn, by the state's team.
+template <class State, class Work>
+void run_steps(const CompiledPlan& plan, State& state, Work work) {
+  if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);  // oneDNN's
+  state.team->run([&] {
+    RunContext context{state.tensors, static_cast<char*>(state.scratch.get()), plan.threads};
+    for (const auto& step : plan.list) {
+      context.threads = step->small ? 1 : plan.threads;
+      work(*step, context);
+    }
+  });
+}
 
 const CompiledPlan& compiled(const Plan& plan) { return static_cast<const CompiledPlan&>(plan); }
 
@@ -366,25 +384,20 @@ void Runner::run() { run({}); }
 
 void Runner::run(const std::function<void(int, const Tensor&)>& tap) {
   const CompiledPlan& plan = compiled(*plan_);
-  if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);
-  RunContext context{state_->tensors, static_cast<char*>(state_->scratch.get()), plan.threads};
   for (size_t i = 0; i < plan.input_ids.size(); ++i)
     if (!input(static_cast<int>(i)).defined()) throw Error("input " + plan.input_specs[i].name, "is not fed", "feed it a value");
-  if (!tap) {
-    for (const auto& step : plan.list) step->run(context);
-    return;
-  }
   std::multimap<int, int> taps;  // by tensor
-  for (size_t i = 0; i < plan.tap_ids.size(); ++i) taps.emplace(plan.tap_ids[i], static_cast<int>(i));
+  for (size_t i = 0; tap && i < plan.tap_ids.size(); ++i) taps.emplace(plan.tap_ids[i], static_cast<int>(i));
   auto show = [&](int tensor) {
     auto [first, last] = taps.equal_range(tensor);
     for (auto it = first; it != last; ++it) tap(it->second, state_->tensors[static_cast<size_t>(tensor)]);
     taps.erase(first, last);
   };
-  for (const auto& step : plan.list) {
-    step->run(context);
-    for (int id : step->outputs) show(id);
-  }
+  run_steps(plan, *state_, [&](const Step& step, RunContext& context) {
+    step.run(context);
+    if (!taps.empty())
+      for (int id : step.outputs) show(id);
+  });
   while (!taps.empty()) show(taps.begin()->first);  // inputs and constants
 }
 
@@ -394,14 +407,13 @@ const Tensor& Runner::output(int i) const {
 
 void Runner::run_timed(std::vector<double>& ms) {
   const CompiledPlan& plan = compiled(*plan_);
-  if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);
-  RunContext context{state_->tensors, static_cast<char*>(state_->scratch.get()), plan.threads};
   ms.resize(plan.list.size(), 0);
-  for (size_t i = 0; i < plan.list.size(); ++i) {
+  size_t at = 0;
+  run_steps(plan, *state_, [&](const Step& step, RunContext& context) {
     Stopwatch watch;
-    plan.list[i]->run(context);
-    ms[i] += watch.ms();
-  }
+    step.run(context);
+    ms[at++] += watch.ms();
+  });
 }
 
 }  // namespace cytodet

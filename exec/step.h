@@ -1,12 +1,12 @@
 // Step: one piece of work of a Plan over numbered tensors. Immutable after compile; all state is in the RunContext.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "exec/kernels/kernels.h"
 #include "exec/plan.h"
+#include "exec/team.h"
 
 namespace cytodet {
 
@@ -28,10 +28,8 @@ class Step {
   StepInfo info;
   std::vector<int> inputs, outputs;  // tensor ids; read and written
   int64_t scratch_bytes = 0;         // per thread
+  bool small = false;                // less work than it takes to wake another thread
 };
-
-// body(i, thread) for i in [0, n), split in equal runs over the context's threads (OpenMP). body must not throw.
-void for_each_chunk(int threads, int64_t n, const std::function<void(int64_t begin, int64_t end, int thread)>& body);
 
 // Zeroed elements with 64-byte alignment, owned.
 template <class T>

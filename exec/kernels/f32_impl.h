@@ -32,20 +32,15 @@ inline Vec one_plus_exp_minus(Vec x) {
   return V::add(exp2_bounded(z), V::set(1.0f));
 }
 
-// 2^(x * scale) to 1e-4, |x * scale| <= 60: the minimax polynomial of degree 3.
-inline Vec exp2_coarse(Vec x, Vec scale) {
+// x / (1 + 2^(x * exponent)), |x * exponent| <= 120: the power to 2e-3 by its minimax polynomial of degree 2, which is the result
+// to 4e-4 where exponent is -log2(e).
+inline Vec swish_bounded(Vec x, Vec exponent) {
   const Vec magic = V::set(12582912.0f);
-  Vec shifted = V::fma(x, scale, magic);
-  Vec f = V::fma(x, scale, V::sub(magic, shifted));
-  Vec p = V::fma(V::set(5.517166e-2f), f, V::set(2.4261114e-1f));
-  p = V::fma(p, f, V::set(6.9326099e-1f));
-  p = V::fma(p, f, V::set(9.9992807e-1f));
-  return V::scale_by_power(p, shifted);
-}
-
-inline Vec swish8(Vec x) {
-  const Vec bounded = V::min(V::max(x, V::set(-40.0f)), V::set(40.0f));
-  const Vec d = V::add(exp2_coarse(bounded, V::set(-1.44269504f)), V::set(1.0f));
+  const Vec shifted = V::fma(x, exponent, magic);
+  const Vec f = V::fma(x, exponent, V::sub(magic, shifted));
+  Vec p = V::fma(V::set(0.238428967f), f, V::set(0.703448017f));
+  p = V::fma(p, f, V::set(1.00044314f));
+  const Vec d = V::add(V::scale_by_power(p, shifted), V::set(1.0f));
   // One step of Newton's method on the CPU's own estimate, so that CPUs agree.
   const Vec r = V::reciprocal_estimate(d);
   return V::mul(V::mul(x, r), V::fnma(d, r, V::set(2.0f)));
@@ -53,7 +48,9 @@ inline Vec swish8(Vec x) {
 
 template <Act act>
 inline Vec activate(Vec x) {
-  if constexpr (act == Act::swish8) return swish8(x);
+  const Vec exponent = V::set(-1.44269504f);
+  if constexpr (act == Act::swish8_bounded) return swish_bounded(x, exponent);
+  if constexpr (act == Act::swish8) return swish_bounded(V::min(V::max(x, V::set(-kSwishBound)), V::set(kSwishBound)), exponent);
   if constexpr (act == Act::relu) return V::max_keep_nan(x, V::zero());
   if constexpr (act == Act::relu6) return V::min_keep_nan(V::max_keep_nan(x, V::zero()), V::set(6.0f));
   if constexpr (act == Act::sigmoid) return V::div(V::set(1.0f), V::keep_nan(one_plus_exp_minus(x), x));
@@ -82,6 +79,9 @@ inline void with_act(Act act, Body body) {
       break;
     case Act::swish8:
       body.template operator()<Act::swish8>();
+      break;
+    case Act::swish8_bounded:
+      body.template operator()<Act::swish8_bounded>();
       break;
   }
 }
@@ -187,24 +187,34 @@ void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t 
   with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
 }
 
-// What a depthwise tile's sums become.
+// What a depthwise tile's sums become; `totals` are added to.
 template <Act act, int Pixels, int Vectors>
-inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x, int first, Vec* sums) {
+inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x, int first, Vec* totals) {
   const int left = job.channels - first;
-  const bool whole = left >= Vectors * V::width;
-#pragma GCC unroll 16
-  for (int p = 0; p < Pixels; ++p) {
-    alignas(64) float tail[kPanel];
-    float* out = job.out + (x + p) * job.out_stride + first;
+  float* out = job.out + x * job.out_stride + first;
+  if (left >= Vectors * V::width) {
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) {
-      Vec y = activate<act>(acc[p][v]);
-      sums[v] = V::add(sums[v], y);
-      V::store(whole ? out + v * V::width : tail + v * V::width, y);
+      Vec total = totals[v];
+#pragma GCC unroll 16
+      for (int p = 0; p < Pixels; ++p) {
+        const Vec y = activate<act>(acc[p][v]);
+        total = V::add(total, y);
+        V::store(out + p * job.out_stride + v * V::width, y);
+      }
+      totals[v] = total;
     }
-    if (!whole)
-      for (int j = 0; j < left; ++j) out[j] = tail[j];
+    return;
   }
+  alignas(64) float tail[Pixels][Vectors * V::width];
+  for (int v = 0; v < Vectors; ++v)
+    for (int p = 0; p < Pixels; ++p) {
+      const Vec y = activate<act>(acc[p][v]);
+      totals[v] = V::add(totals[v], y);
+      V::store(tail[p] + v * V::width, y);
+    }
+  for (int p = 0; p < Pixels; ++p)
+    for (int j = 0; j < left; ++j) out[p * job.out_stride + j] = tail[p][j];
 }
 
 // Stride 1, no dilation: every input vector is read once for all the outputs that it touches; a row's taps lie in registers.
@@ -352,6 +362,25 @@ void weighted_sum_row(const WeightedRow* in, int count, Act act, float* out, int
         break;
     }
   });
+}
+
+void max_pool_row(const PoolRow& job) {
+  for (int64_t x = 0; x < job.width; ++x) {
+    const int64_t left = x * job.stride - job.pad;
+    const int64_t from = left < 0 ? 0 : left, to = left + job.kernel_w < job.in_w ? left + job.kernel_w : job.in_w;
+    float* out = job.out + x * job.channels;
+    constexpr float kLeast = -3.402823466e38f;
+    const auto window_max = [&]<class T>(int64_t c, T most, auto load, auto larger) {
+      for (int r = 0; r < job.count; ++r)
+        for (int64_t i = from; i < to; ++i) most = larger(load(job.rows[r] + i * job.channels + c), most);
+      return most;
+    };
+    int64_t c = 0;
+    for (; c + V::width <= job.channels; c += V::width) V::store(out + c, window_max(c, V::set(kLeast), V::load, V::max));
+    for (; c < job.channels; ++c)
+      out[c] = window_max(
+          c, kLeast, [](const float* p) { return *p; }, [](float value, float most) { return value > most ? value : most; });
+  }
 }
 
 void activation(const float* in, float* out, int64_t n, Act act) {

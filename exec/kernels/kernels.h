@@ -8,17 +8,34 @@
 
 namespace cytodet {
 
-// swish: x * sigmoid(x). swish8: the same to 1e-4 of its value, for results that become 8-bit codes.
-enum class Act : int { none, relu, relu6, sigmoid, swish, swish8 };
+// swish: x * sigmoid(x). swish8: the same to 4e-4, for results that become 8-bit codes; swish8_bounded: that, where |x| <=
+// kSwishBound is known.
+enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded };
+constexpr float kSwishBound = 80;
+
+// How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
+// 0.
+struct CodeRule {
+  const float* inverse_scales = nullptr;  // padded to a multiple of `panel`
+  float lowest = -127, highest = 127;
+};
+
+// Results of a product of codes that become codes by `rule`, still floats. Its sums are in their units when multiplied by
+// `scales` (CodeMatrix::scales * inverse scale) and added to `bias` (Epilogue::bias * inverse scale); `exponents`: -log2(e) /
+// inverse scale.
+struct CodedResults {
+  CodeRule rule;
+  const float *scales, *bias, *exponents;  // padded to a multiple of `panel`
+};
 
 // What happens to a result while it is in registers: act(x + bias) + residual, or act(x + bias + residual).
 struct Epilogue {
   const float* bias = nullptr;  // one per column, padded to a multiple of `panel`; never null
   Act act = Act::none;
-  const float* residual = nullptr;         // row-major like the result; null: none
-  int64_t residual_stride = 0;             // floats between rows
-  bool residual_first = false;             // added before act
-  const struct CodeRule* codes = nullptr;  // of gemm_codes: results become codes that stay floats; null: they do not
+  const float* residual = nullptr;      // row-major like the result; null: none
+  int64_t residual_stride = 0;          // floats between rows
+  bool residual_first = false;          // added before act
+  const CodedResults* codes = nullptr;  // of gemm_codes: results become codes, without residual, whole panels; null: they do not
 };
 
 // A matrix [k, n] cut into panels of `panel` columns, each stored row after row; the last panel is padded with zeros.
@@ -47,13 +64,6 @@ struct Bf16Matrix {
   int64_t k = 0, n = 0;
 };
 
-// How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
-// 0.
-struct CodeRule {
-  const float* inverse_scales = nullptr;  // padded to a multiple of `panel`
-  float lowest = -127, highest = 127;
-};
-
 // Depthwise taps over rows of pixels: out pixel x reads pixels x*stride + kx*dilation, kx < kernel_w, of each row. A whole panel
 // of channels is read (never stored) at every pixel, so rows need panel floats of slack behind their last channel.
 struct DepthwiseRow {
@@ -77,6 +87,15 @@ struct WeightedRow {
   int repeat = 1;
 };
 
+// Maxima of windows over rows of pixels: out pixel x reads pixels x*stride - pad + kx, 0 <= kx < kernel_w, those inside the rows;
+// one is.
+struct PoolRow {
+  const float* const* rows = nullptr;  // the `count` rows of the windows that are inside the map
+  int count = 1, kernel_w = 1, stride = 1, pad = 0;
+  int64_t in_w = 0, width = 0, channels = 0;
+  float* out = nullptr;  // [width][channels]
+};
+
 struct KernelSet {
   const char* name;
   int panel;       // columns per panel and channels per depthwise block
@@ -96,11 +115,12 @@ struct KernelSet {
   void (*gemm_bf16)(const void* a, int64_t m, const Bf16Matrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                     const Epilogue& epilogue);
   void (*bf16_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out);
-  // x[pixels][channels] becomes its codes, still floats.
-  void (*round_to_codes)(float* x, int64_t pixels, int64_t channels, const CodeRule& rule);
+  // out[pixels][channels]: the codes of `in`, still floats; `out` may be `in`.
+  void (*round_to_codes)(const float* in, float* out, int64_t pixels, int64_t channels, const CodeRule& rule);
   void (*depthwise_row)(const DepthwiseRow& job);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
+  void (*max_pool_row)(const PoolRow& job);
   void (*activation)(const float* in, float* out, int64_t n, Act act);
   // out[k * n panels] = b scaled per row by scale[k].
   void (*scale_rows)(const PanelMatrix& b, const float* scale, float* out);

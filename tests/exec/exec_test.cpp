@@ -283,6 +283,20 @@ TEST(Kernels, WeightedSumOfMapsAndNearest) {
   }
 }
 
+TEST(Kernels, MaxPoolOfEveryWindow) {
+  std::mt19937 random(18);
+  for (const auto& [size, stride, padding] :
+       {std::tuple{3, 2, "SAME"}, {2, 2, "VALID"}, {5, 1, "SAME"}, {3, 3, "VALID"}, {1, 1, "SAME"}})
+    for (int64_t channels : {1, 19, 64}) {
+      Graph g;
+      placeholder(g, "x", {2, 9, 14, channels});
+      AttrMap pool = conv_attrs(padding, stride);
+      pool.emplace("ksize", ints({1, size, size, 1}));
+      add(g, "max", "MaxPool", {"x"}, pool);
+      EXPECT_THAT(check_against_plain(g, {{"x", {2, 9, 14, channels}}}, {"max"}, random), ::testing::ElementsAre("max_pool"));
+    }
+}
+
 TEST(Kernels, OneDnnRows) {
   std::mt19937 random(8);
   Graph g;
@@ -304,8 +318,8 @@ TEST(Kernels, OneDnnRows) {
   transposed.emplace("transpose_b", true);
   add(g, "gram", "MatMul", {"rows", "rows"}, std::move(transposed));
   EXPECT_THAT(check_against_plain(g, {{"x", {1, 9, 8, 12}}}, {"gram", "max"}, random),
-              ::testing::UnorderedElementsAre("onednn_max_pool", "onednn_avg_pool", "onednn_softmax", "concat", "onednn_deconv",
-                                              "alias", "onednn_matmul"));
+              ::testing::UnorderedElementsAre("max_pool", "onednn_avg_pool", "onednn_softmax", "concat", "onednn_deconv", "alias",
+                                              "onednn_matmul"));
 }
 
 TEST(Kernels, MatMulWithConstant) {
@@ -346,7 +360,8 @@ TEST(KernelTable, EveryRowIsUsedByATest) {
                                              {"mean", "mean"},
                                              {"gate", "gate"},
                                              {"activation", "activation"},
-                                             {"onednn_pool", "onednn_max_pool"},
+                                             {"max_pool", "max_pool"},
+                                             {"onednn_pool", "onednn_avg_pool"},
                                              {"onednn_softmax", "onednn_softmax"},
                                              {"resize_nearest", "weighted_sum"},
                                              {"concat", "concat"},
