@@ -163,7 +163,7 @@ TEST_P(Dense, EveryEpilogue) {
       if (std::string(residual) == "after") add(g, "sum", "AddV2", {"r", last}), last = "sum";
       std::set<std::string> kernels = check_against_plain(g, inputs, {last}, random);
       EXPECT_THAT(kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "gemm" : "patches_gemm")) << act << residual;
-      check_bf16(g, inputs, last, random, std::string(act) == "swish" ? 2e-4 : 1e-5);
+      check_bf16(g, inputs, last, random, std::string(act) == "swish" ? kSwish8Error : 1e-5);
     }
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Dense, ::testing::ValuesIn(kDense));

@@ -103,8 +103,6 @@ void PrintTo(const Shapes& c, std::ostream* os) {
 
 const Quant kQuants[] = {{0.021f, 13, false}, {0.05f, 0, false}, {0.03f, 0, true}, {0.01f, 255, false}};
 
-constexpr double kSwishError = 4.5e-4;  // of Act::swish8
-
 class Int8Dense : public ::testing::TestWithParam<Shapes> {};
 
 TEST_P(Int8Dense, EveryEpilogueAndCode) {
@@ -144,7 +142,7 @@ TEST_P(Int8Dense, EveryEpilogueAndCode) {
         }
         set_quantized(g, conv, quant, quantize_weights(w, c.oc, true));
         Answers a = run_both(g, data, {last});
-        EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), std::string(act) == "swish" ? kSwishError : 2e-5) << act;
+        EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), std::string(act) == "swish" ? kSwish8Error : 2e-5) << act;
         EXPECT_THAT(a.kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "int8_gemm" : "int8_patches_gemm"));
       }
 }
@@ -193,7 +191,7 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
         Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random, !expand)}}, {last});
         // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole.
         if (!expand && !pointwise)
-          EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), kSwishError);
+          EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), kSwish8Error);
         else
           EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 45);
         for (const std::string& k : a.kernels) EXPECT_THAT(k, ::testing::StartsWith("int8_"));
