@@ -1,4 +1,4 @@
-// Threads: the only place that knows TBB. Results must not depend on the number of threads.
+// Threads: with parallel_team.h, the only place that knows TBB. Results must not depend on the number of threads.
 #pragma once
 
 #include <cstdint>

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
+#include "core/parallel_team.h"
 #include "exec/kernels/kernels.h"
 #include "exec/plan.h"
-#include "exec/team.h"
 
 namespace cytodet {
 

@@ -1,4 +1,4 @@
-#include "exec/team.h"
+#include "core/parallel_team.h"
 
 #include <sched.h>
 #include <tbb/parallel_for.h>

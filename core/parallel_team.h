@@ -1,4 +1,4 @@
-// The threads that work on one network together.
+// The threads that work on one network together; with parallel.h, all that knows TBB.
 #pragma once
 
 #include <cstdint>
