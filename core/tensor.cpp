@@ -1,5 +1,8 @@
 #include "core/tensor.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -109,8 +112,12 @@ std::string to_string(const Shape& shape) {
 }
 
 std::shared_ptr<void> aligned_buffer(size_t bytes) {
-  size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
-  void* p = std::aligned_alloc(64, rounded);
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const bool huge = bytes >= kHugePage;
+  const size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
+  void* p = nullptr;
+  if (posix_memalign(&p, huge ? kHugePage : 64, rounded) != 0) p = nullptr;
+  if (p && huge) madvise(p, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);  // maps are walked once: few pages, few misses
   if (!p) throw Error("", "out of memory allocating " + std::to_string(bytes) + " bytes", "use smaller inputs or fewer streams");
   std::memset(p, 0, rounded);
   return {p, [](void* q) { std::free(q); }};

@@ -9,7 +9,7 @@ class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
       : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
-    if (packed_.converts) act_ = coarse_act(act_, packed_.most());
+    act_ = packed_.act_of(act_, 0, packed_.panels());
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual >= 0) inputs.push_back(io.residual);

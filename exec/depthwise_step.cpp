@@ -22,11 +22,8 @@ class DepthwiseChainStep : public Step {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
     }
-    if (depthwise_.coded) {
-      act_ = coarse_act(act_, depthwise_.most);
-      terms_act_ = coarse_act(terms_act_, std::numeric_limits<float>::infinity());
-    }
-    if (pointwise_ && pointwise_->converts) pointwise_act_ = coarse_act(pointwise_act_, pointwise_->most());
+    if (depthwise_.coded) terms_act_ = coarse_act(terms_act_, std::numeric_limits<float>::infinity());
+    if (pointwise_) pointwise_act_ = pointwise_->act_of(pointwise_act_, 0, pointwise_->panels());
     for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
     if (io.residual >= 0) inputs.push_back(io.residual);

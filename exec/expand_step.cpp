@@ -21,8 +21,6 @@ class ExpandDepthwiseStep : public Step {
         expand_(set_, expand),
         depthwise_(set_, depthwise) {
     if (expand_.coded && depthwise_.coded) coded_.emplace(expand_, depthwise_.input);
-    if (expand_.converts) expand_act_ = coarse_act(expand_act_, expand_.most());
-    if (depthwise_.coded) act_ = coarse_act(act_, depthwise_.most);
     inputs = {io.input};
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
@@ -130,6 +128,7 @@ class ExpandDepthwiseStep : public Step {
     if (coded_) epilogue.codes = &codes;
     for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
+      epilogue.act = expand_.act_of(expand_act_, p, p + 1);
       int64_t have = source.first - 1;
       DepthwiseRow job = depthwise_.job(d_, p, act_);
       job.pixel_stride = panel;

@@ -52,10 +52,18 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
     scales_.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
   std::vector<int64_t> column(static_cast<size_t>(n));
   for (int64_t i = 0; i < k * n; ++i) column[static_cast<size_t>(i % n)] += std::abs(w.codes.data<int8_t>()[i]);
-  most_ = 0;
-  for (int64_t i = 0; i < n; ++i)
-    most_ = std::max(most_, static_cast<float>(column[static_cast<size_t>(i)]) * input_.largest() * scales_.data()[i] +
-                                std::abs(bias_.data()[i]));
+  most_.resize(static_cast<size_t>(panels()));
+  for (int64_t i = 0; i < n; ++i) {
+    float& most = most_[static_cast<size_t>(i / panel)];
+    most = std::max(most, static_cast<float>(column[static_cast<size_t>(i)]) * input_.largest() * scales_.data()[i] +
+                              std::abs(bias_.data()[i]));
+  }
+}
+
+Act PackedDense::act_of(Act act, int64_t first, int64_t last) const {
+  if (!converts) return act;
+  return coarse_act(
+      act, coded ? *std::max_element(most_.begin() + first, most_.begin() + last) : std::numeric_limits<float>::infinity());
 }
 
 CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
@@ -97,11 +105,11 @@ PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv
   if (!coded) return;
   input = CodeTable(conv.quant->quant, conv.factors, channels, panel);
   for (int64_t i = 0; i < weights.size(); ++i) weights.data()[i] *= conv.quant->quant.scale;
-  most = 0;
+  most.resize(static_cast<size_t>(panels()));
   for (int64_t c = 0; c < bias.size(); ++c) {
-    float sum = 0;
+    float sum = 0, &largest = most[static_cast<size_t>(c / panel)];
     for (int64_t t = 0; t < taps; ++t) sum += std::abs(weights.data()[(c / panel * taps + t) * panel + c % panel]);
-    most = std::max(most, sum * input.largest() + std::abs(bias.data()[c]));
+    largest = std::max(largest, sum * input.largest() + std::abs(bias.data()[c]));
   }
 }
 
@@ -113,7 +121,7 @@ DepthwiseRow PackedDepthwise::job(const ConvShape& s, int64_t p, Act act) const 
   job.dilation = s.dilation_w;
   job.weights = weights.data() + p * taps * panel;
   job.bias = bias.data() + p * panel;
-  job.act = act;
+  job.act = coded ? coarse_act(act, most[static_cast<size_t>(p)]) : act;
   job.out_stride = channels;
   job.width = s.out_w;
   job.channels = static_cast<int>(std::min<int64_t>(panel, channels - p * panel));

@@ -40,7 +40,8 @@ class PackedDense {
   const char* prefix() const { return coded ? "int8_" : converts ? "bf16_" : ""; }  // of kernel names
   const float* bias() const { return bias_.data(); }                                // padded to whole panels
   const float* scales() const { return scales_.data(); }                            // of codes: CodeMatrix::scales
-  float most() const { return most_; }  // bound of |result| before act; infinity: none
+  // `act` of the results of panels [first, last), as exact as it need be.
+  Act act_of(Act act, int64_t first, int64_t last) const;
 
   // Floats: c = epilogue(a * matrix), as KernelSet::gemm. `gate`: a matrix scaled per row of [k] gets into `scaled`
   // (matrix_size() floats), for the rows of one image.
@@ -65,7 +66,7 @@ class PackedDense {
   FloatBuffer bias_, weights_, scales_;
   Buffer<uint8_t> packed_;  // instead of weights_ where it converts
   Buffer<int32_t> starts_;
-  float most_ = std::numeric_limits<float>::infinity();
+  std::vector<float> most_;  // of codes, per panel: bound of |result| before act
 };
 
 // What CodedResults need of a product on codes whose results become codes.
@@ -82,7 +83,7 @@ class CodedTable {
 struct PackedDepthwise {
   PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv);
   int64_t panels() const { return (channels + panel - 1) / panel; }
-  // Work on panel p of an output row; rows, pixel_stride, out and sums are the caller's to set.
+  // Work on panel p of an output row, `act` as exact as it need be; rows, pixel_stride, out and sums are the caller's to set.
   DepthwiseRow job(const ConvShape& s, int64_t p, Act act) const;
   // mean[channels] over the pixels of an image, of bands' sums [bands][panels * panel].
   void mean_of_sums(const ConvShape& s, const float* sums, int64_t bands, float* mean) const;
@@ -93,8 +94,8 @@ struct PackedDepthwise {
   // taps are exact but for the last rounding.
   bool coded = false;
   CodeTable input;
-  float most = std::numeric_limits<float>::infinity();  // bound of |result| before act where it is coded
-  FloatBuffer weights, bias;                            // [panels][taps][panel], [panels][panel]
+  std::vector<float> most;    // where it is coded, per panel: bound of |result| before act
+  FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]
 };
 
 // Patches of output rows [y0, y1) of image `in` ([in_h, in_w, in_c]): out[y1 - y0][out_w][kernel_h * kernel_w * in_c], zero
