@@ -85,23 +85,32 @@ class DenseStep : public Step {
   void run_converted(RunContext& context, int64_t n) const {
     const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
     const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
-    auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end, int thread) {
+    const auto convert = [&](int64_t row, int64_t rows, int thread) {
       ScratchCutter cut(context.scratch + thread * scratch_bytes);
       uint8_t* converted = pieces(cut).converted;
-      for (int64_t row = begin; row < end; row += converted_block_) {
-        const int64_t rows = std::min(converted_block_, end - row);
-        packed_.convert(context.in(io_.input) + (first + row) * packed_.k, rows, gate, converted);
-        packed_.multiply(converted, rows, panel_begin, panel_end, context.out(io_.output) + (first + row) * packed_.n, packed_.n,
-                         epilogue(context, first + row));
-      }
+      packed_.convert(context.in(io_.input) + (first + row) * packed_.k, rows, gate, converted);
+      return converted;
+    };
+    const auto multiply = [&](const uint8_t* converted, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end) {
+      packed_.multiply(converted, rows, panel_begin, panel_end, context.out(io_.output) + (first + row) * packed_.n, packed_.n,
+                       epilogue(context, first + row));
+    };
+    const auto for_each_block = [&](int64_t begin, int64_t end, const auto& body) {
+      for (int64_t row = begin; row < end; row += converted_block_) body(row, std::min(converted_block_, end - row));
     };
     if (pixels >= kRows * 2 * context.threads)
-      for_each_chunk(
-          context.threads, (pixels + kRows - 1) / kRows, converted_block_ / kRows,
-          [&](int64_t b, int64_t e, int thread) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels(), thread); });
+      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, converted_block_ / kRows,
+                     [&](int64_t b, int64_t e, int thread) {
+                       for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
+                         multiply(convert(row, rows, thread), row, rows, 0, packed_.panels());
+                       });
+                     });
     else
-      for_each_chunk(context.threads, packed_.panels(), 1,
-                     [&](int64_t b, int64_t e, int thread) { part(0, pixels, b, e, thread); });
+      for_each_block(0, pixels, [&](int64_t row, int64_t rows) {
+        const uint8_t* converted = convert(row, rows, 0);
+        for_each_chunk(context.threads, packed_.panels(), 1,
+                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e); });
+      });
   }
 
   void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {

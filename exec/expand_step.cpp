@@ -31,13 +31,10 @@ class ExpandDepthwiseStep : public Step {
     const int64_t source_row_bytes = e_.out_w * (expand_.converts ? expand_.row_bytes() : expand_.k * 4);
     const int64_t rows = std::max<int64_t>(1, kBandBytes / source_row_bytes);
     const int64_t out_rows = rows >= e_.out_h ? d_.out_h : std::max<int64_t>(4, (rows - ring_rows_) / d_.stride_h + 1);
-    bands_ = std::clamp<int64_t>((d_.out_h + out_rows - 1) / out_rows, 1, d_.out_h);
-    band_rows_ = (d_.out_h + bands_ - 1) / bands_;
+    int64_t bands = (d_.out_h + out_rows - 1) / out_rows;
+    if (bands > 1) bands = std::min(d_.out_h, (bands + 3) / 4 * 4);  // as many for each of two or four threads
+    band_rows_ = (d_.out_h + bands - 1) / bands;
     bands_ = (d_.out_h + band_rows_ - 1) / band_rows_;
-    if (bands_ > 1) {  // as many for each of an even number of threads
-      band_rows_ = (d_.out_h + (bands_ + 3) / 4 * 4 - 1) / ((bands_ + 3) / 4 * 4);
-      bands_ = (d_.out_h + band_rows_ - 1) / band_rows_;
-    }
     ScratchCutter cut(nullptr);
     pieces(cut);
     scratch_bytes = cut.total();

@@ -5,6 +5,10 @@
 
 namespace cytodet {
 
+// A layer of the one node, made of its inputs' tensors and its output's.
+void claim(Lowering& low, NodeId id, std::vector<Value> inputs,
+           std::function<std::unique_ptr<Step>(const std::vector<int>& inputs, int output)> make);
+
 bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
 bool match_depthwise(Lowering& low, NodeId id);   // DepthwiseConv2dNative, constant filter, multiplier 1
 bool match_matmul(Lowering& low, NodeId id);      // MatMul, constant right side

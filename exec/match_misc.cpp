@@ -6,17 +6,6 @@
 namespace cytodet {
 namespace {
 
-void claim(Lowering& low, NodeId id, std::vector<Value> inputs,
-           std::function<std::unique_ptr<Step>(const std::vector<int>&, int)> make) {
-  Layer layer;
-  layer.root = id;
-  layer.output = {id, 0};
-  layer.inputs = std::move(inputs);
-  layer.make = std::move(make);
-  low.take({id});
-  low.layers.push_back(std::move(layer));
-}
-
 // The output is the input's bytes: no work when both lie in the arena, a copy otherwise.
 class AliasStep : public Step {
  public:
@@ -103,6 +92,17 @@ class ConcatStep : public Step {
 };
 
 }  // namespace
+
+void claim(Lowering& low, NodeId id, std::vector<Value> inputs,
+           std::function<std::unique_ptr<Step>(const std::vector<int>&, int)> make) {
+  Layer layer;
+  layer.root = id;
+  layer.output = {id, 0};
+  layer.inputs = std::move(inputs);
+  layer.make = std::move(make);
+  low.take({id});
+  low.layers.push_back(std::move(layer));
+}
 
 bool match_alias(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);

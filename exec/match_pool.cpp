@@ -61,13 +61,8 @@ bool match_max_pool(Lowering& low, NodeId id) {
   if (low.graph.node(id).op != "MaxPool") return false;
   const std::optional<ConvShape> shape = pool_shape(low, id);
   if (!shape) return false;
-  Layer layer;
-  layer.root = id;
-  layer.output = {id, 0};
-  layer.inputs = {low.graph.node(id).inputs[0]};
-  layer.make = [s = *shape](const std::vector<int>& in, int out) { return std::make_unique<MaxPoolStep>(s, in[0], out); };
-  low.take({id});
-  low.layers.push_back(std::move(layer));
+  claim(low, id, {low.graph.node(id).inputs[0]},
+        [s = *shape](const std::vector<int>& in, int out) { return std::make_unique<MaxPoolStep>(s, in[0], out); });
   return true;
 }
 

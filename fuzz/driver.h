@@ -25,6 +25,20 @@ std::vector<std::string> fuzz_seeds();
 
 namespace fuzz {
 
+// Bytes in a file of this process, for readers that take paths; removed at its end.
+struct ScratchFile {
+  ScratchFile(const std::string& name, std::string_view bytes)
+      : path((std::filesystem::temp_directory_path() / (name + "-" + std::to_string(::getpid()))).string()) {
+    if (std::FILE* f = std::fopen(path.c_str(), "wb")) {
+      std::fwrite(bytes.data(), 1, bytes.size(), f);
+      std::fclose(f);
+    }
+  }
+  ~ScratchFile() { std::filesystem::remove(path); }
+  ScratchFile(const ScratchFile&) = delete;
+  const std::string path;
+};
+
 inline std::string mutate(std::string s, const std::vector<std::string>& seeds, std::mt19937_64& random) {
   auto below = [&](size_t n) { return n ? static_cast<size_t>(random() % n) : 0; };
   for (size_t i = 1 + below(6); i-- > 0;) {

@@ -8,16 +8,8 @@ std::vector<std::string> fuzz_seeds() {
 }
 
 void fuzz_one(std::string_view bytes) {
-  static const std::string path =
-      (std::filesystem::temp_directory_path() / ("fuzz_image-" + std::to_string(::getpid()) + ".slide")).string();
-  struct Scratch {
-    ~Scratch() { std::filesystem::remove(path); }
-  } scratch;
-  if (std::FILE* f = std::fopen(path.c_str(), "wb")) {
-    std::fwrite(bytes.data(), 1, bytes.size(), f);
-    std::fclose(f);
-  }
-  std::unique_ptr<cytodet::Slide> slide = cytodet::open_slide(path);
+  const fuzz::ScratchFile file("fuzz_image", bytes);
+  std::unique_ptr<cytodet::Slide> slide = cytodet::open_slide(file.path);
   cytodet::Image piece(300, 200);
   for (size_t level = 0; level < slide->levels.size() && level < 8; ++level)
     for (int i = 0; i < 3; ++i) {

@@ -5,18 +5,10 @@ std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/
 
 // The magic is put back, so that mutations reach what lies behind it.
 void fuzz_one(std::string_view bytes) {
-  static const std::string path =
-      (std::filesystem::temp_directory_path() / ("fuzz_kfb-" + std::to_string(::getpid()) + ".slide")).string();
-  struct Scratch {
-    ~Scratch() { std::filesystem::remove(path); }
-  } scratch;
   std::string whole(bytes);
   whole.replace(0, std::min<size_t>(whole.size(), 8), "\xf1\x01\xee\xeeKFB\0", 8);
-  if (std::FILE* f = std::fopen(path.c_str(), "wb")) {
-    std::fwrite(whole.data(), 1, whole.size(), f);
-    std::fclose(f);
-  }
-  std::unique_ptr<cytodet::Slide> slide = cytodet::open_slide(path);
+  const fuzz::ScratchFile file("fuzz_kfb", whole);
+  std::unique_ptr<cytodet::Slide> slide = cytodet::open_slide(file.path);
   cytodet::Image piece(120, 90);
   for (size_t level = 0; level < slide->levels.size() && level < 6; ++level)
     for (int shrink : {1, 2}) {

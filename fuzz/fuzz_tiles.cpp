@@ -11,16 +11,8 @@ std::vector<std::string> fuzz_seeds() {
 
 // A slide that opens gives each tile, a mask and a thumbnail, whatever its pixels are: only opening may fail.
 void fuzz_one(std::string_view bytes) {
-  static const std::string path =
-      (std::filesystem::temp_directory_path() / ("fuzz_tiles-" + std::to_string(::getpid()) + ".slide")).string();
-  struct Scratch {
-    ~Scratch() { std::filesystem::remove(path); }
-  } scratch;
-  if (std::FILE* f = std::fopen(path.c_str(), "wb")) {
-    std::fwrite(bytes.data(), 1, bytes.size(), f);
-    std::fclose(f);
-  }
-  const std::shared_ptr<const cytodet::Slide> slide = cytodet::open_slide(path);
+  const fuzz::ScratchFile file("fuzz_tiles", bytes);
+  const std::shared_ptr<const cytodet::Slide> slide = cytodet::open_slide(file.path);
   if (slide->width() > 20000 || slide->height() > 20000) return;  // white for the most, and slow to say so
   for (int level = 0; level < static_cast<int>(slide->levels.size()) && level < 4; ++level) {
     cytodet::TilingSettings s;

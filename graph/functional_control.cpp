@@ -12,9 +12,9 @@ AttrMap typed(DType t) {
 }
 
 // Builds the nodes that stand for one If, Case or While.
-class Lowering {
+class FunctionalControl {
  public:
-  Lowering(Graph& graph, NodeId id) : g_(graph), id_(id), node_(graph.node(id)) {}
+  FunctionalControl(Graph& graph, NodeId id) : g_(graph), id_(id), node_(graph.node(id)) {}
 
   void branches(const std::vector<FuncAttr>& functions) {
     if (node_.inputs.empty() || functions.empty()) throw Error("", "needs a condition and functions");
@@ -118,20 +118,17 @@ class Lowering {
   }
   // The node stays as an Identity of its outputs, so that its names and control edges stay.
   void finish(const std::vector<Value>& outputs, const std::vector<NodeId>& calls) {
-    for (size_t slot = 1; slot < outputs.size(); ++slot) g_.replace_uses({id_, static_cast<int>(slot)}, outputs[slot]);
+    const char* types = node_.attrs.contains("Tout") ? "Tout" : "T";
+    if (outputs.size() > 1) {
+      keep_all(g_, id_, outputs, node_.attr_or(types, AttrList{}));
+      g_.node(id_).controls.clear();
+      return;
+    }
     Node& n = g_.node(id_);
-    const DType first = type_of(n.attrs.contains("Tout") ? "Tout" : "T", 0);
-    n.attrs = outputs.empty() ? AttrMap{} : typed(first);
     n.op = outputs.empty() ? "NoOp" : "Identity";
-    n.inputs.clear();
-    if (!outputs.empty()) n.inputs = {outputs[0]};
+    n.inputs = outputs;
+    n.attrs = outputs.empty() ? AttrMap{} : typed(type_of(types, 0));
     n.controls = outputs.empty() ? calls : std::vector<NodeId>{};
-    if (outputs.size() < 2) return;
-    g_.replace_uses({id_, 0}, outputs[0]);
-    g_.node(id_).op = "IdentityN";
-    g_.node(id_).inputs = outputs;
-    g_.node(id_).attrs.clear();
-    g_.node(id_).attrs.emplace("T", node_.attr_or(node_.attrs.contains("Tout") ? "Tout" : "T", AttrList{}));
   }
 
   Graph& g_;
@@ -148,13 +145,22 @@ bool is_functional_control(const Node& n) {
 
 void lower_functional_control(Graph& graph, NodeId id, const std::vector<FuncAttr>& branches) {
   const Node& n = graph.node(id);
-  Lowering lowering(graph, id);
+  FunctionalControl lowering(graph, id);
   if (n.op.ends_with("While"))
     lowering.loop(n.attr<FuncAttr>("cond"), n.attr<FuncAttr>("body"));
   else if (n.op.ends_with("If"))
     lowering.branches({n.attr<FuncAttr>("then_branch"), n.attr<FuncAttr>("else_branch")});
   else
     lowering.branches(branches);
+}
+
+void keep_all(Graph& graph, NodeId id, const std::vector<Value>& values, const AttrList& types) {
+  for (size_t slot = 0; slot < values.size(); ++slot) graph.replace_uses({id, static_cast<int>(slot)}, values[slot]);
+  Node& n = graph.node(id);
+  n.op = "IdentityN";
+  n.inputs = values;
+  n.attrs.clear();
+  n.attrs.emplace("T", types);
 }
 
 }  // namespace cytodet

@@ -11,4 +11,7 @@ bool is_functional_control(const Node& n);
 // the node, when a function is missing.
 void lower_functional_control(Graph& graph, NodeId id, const std::vector<FuncAttr>& branches = {});
 
+// Makes the node an IdentityN of several values, which its users read instead; its name and control edges stay.
+void keep_all(Graph& graph, NodeId id, const std::vector<Value>& values, const AttrList& types);
+
 }  // namespace cytodet

@@ -167,13 +167,6 @@ Inlined inline_call(Graph& g, const Node& call, const proto::FunctionDef& f, con
   return result;
 }
 
-void keep_all(Node& n, const std::vector<Value>& outputs, const AttrList& types) {
-  n.op = "IdentityN";
-  n.inputs = outputs;
-  n.attrs.clear();
-  n.attrs.emplace("T", types);
-}
-
 std::vector<FuncAttr> branches_of(const Node& n) {
   std::vector<FuncAttr> functions;
   const auto it = n.attrs.find("branches");
@@ -240,8 +233,7 @@ int inline_functions(Graph& graph) {
         for (const auto& arg : it->second->signature().output_arg()) types.types.push_back(static_cast<DType>(arg.type()));
         const bool known = std::find(types.types.begin(), types.types.end(), DType::invalid) == types.types.end();
         if (body.outputs.size() > 1 && body.outputs.size() == types.types.size() && known) {
-          graph.replace_uses({id, 0}, body.outputs[0]);
-          keep_all(graph.node(id), body.outputs, types);
+          keep_all(graph, id, body.outputs, types);
         }
       }
       n.controls.insert(n.controls.end(), body.controls.begin(), body.controls.end());

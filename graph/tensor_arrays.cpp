@@ -72,11 +72,7 @@ std::vector<Tensor> TensorArrays::run(const Node& node, std::span<const Tensor> 
   if (op == "Gather") {
     std::vector<Tensor> parts;
     for (int64_t i : arg(1).as_ints()) parts.push_back(item(a, i));
-    Shape s = parts.empty() ? a.element.value_or(Shape{}) : parts[0].shape();
-    for (int64_t& d : s) d = std::max<int64_t>(d, 0);
-    for (const Tensor& p : parts) need(p.shape() == s, "items differ in shape");
-    s.insert(s.begin(), static_cast<int64_t>(parts.size()));
-    return {joined(parts, s, a.dtype)};
+    return {stacked(parts, a.element.value_or(Shape{}), a.dtype)};
   }
   if (op == "Concat") {
     std::vector<Tensor> parts;
@@ -92,16 +88,8 @@ std::vector<Tensor> TensorArrays::run(const Node& node, std::span<const Tensor> 
     return {flow};
   }
   if (op == "Split") {
-    const Tensor& x = arg(1);
-    int64_t at = 0;
-    need(x.rank() >= 1, "scalars cannot be split");
-    for (int64_t i = 0; i < arg(2).size(); ++i) {
-      const int64_t n = arg(2).as_int(i);
-      need(n >= 0 && n <= x.dim(0) - at, "the lengths do not fit the value");
-      write(a, i, rows(x, at, n));
-      at += n;
-    }
-    need(at == x.dim(0), "the lengths do not fit the value");
+    const std::vector<Tensor> parts = split(arg(1), arg(2).as_ints());
+    for (size_t i = 0; i < parts.size(); ++i) write(a, static_cast<int64_t>(i), parts[i]);
     return {flow};
   }
   throw Error("", "is not supported");

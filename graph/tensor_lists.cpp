@@ -134,19 +134,7 @@ std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> i
       l.items[static_cast<size_t>(index[i])] = without_first(rows(x, static_cast<int64_t>(i), 1));
     return add(std::move(l));
   }
-  if (op == "Split") {
-    const Tensor& x = arg(0);
-    List l{x.dtype(), element_of(arg(1)), {}, -1, 0, {}};
-    int64_t at = 0;
-    need(x.rank() >= 1, "scalars cannot be split");
-    for (int64_t n : arg(2).as_ints()) {
-      need(n >= 0 && n <= x.dim(0) - at, "the lengths do not fit the value");
-      l.items.push_back(rows(x, at, n));
-      at += n;
-    }
-    need(at == x.dim(0), "the lengths do not fit the value");
-    return add(std::move(l));
-  }
+  if (op == "Split") return add({arg(0).dtype(), element_of(arg(1)), split(arg(0), arg(2).as_ints()), -1, 0, {}});
   if (op == "SetItem") return set(arg(0), arg(1).as_int(), arg(2), node.attr_or("resize_if_index_out_of_bounds", false));
   List& l = of(arg(0));
   if (op == "Length") return {Tensor::scalar(static_cast<int32_t>(l.items.size()))};
@@ -177,11 +165,7 @@ std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> i
       for (size_t i = 0; i < l.items.size(); ++i) index.push_back(static_cast<int64_t>(i));
     std::vector<Tensor> parts;
     for (int64_t i : index) parts.push_back(item(l, i, element));
-    Shape s = parts.empty() ? element.value_or(l.element.value_or(Shape{})) : parts[0].shape();
-    for (int64_t& d : s) d = std::max<int64_t>(d, 0);
-    for (const Tensor& p : parts) need(p.shape() == s, "items differ in shape");
-    s.insert(s.begin(), static_cast<int64_t>(parts.size()));
-    return {joined(parts, s, l.dtype)};
+    return {stacked(parts, element.value_or(l.element.value_or(Shape{})), l.dtype)};
   }
   if (op == "ConcatV2") {
     std::vector<Tensor> parts;

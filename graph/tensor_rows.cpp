@@ -39,6 +39,28 @@ Tensor zeros(DType dtype, Shape shape) {
   return t;
 }
 
+Tensor stacked(const std::vector<Tensor>& parts, Shape item, DType dtype) {
+  Shape s = parts.empty() ? std::move(item) : parts[0].shape();
+  for (int64_t& d : s) d = std::max<int64_t>(d, 0);
+  for (const Tensor& p : parts)
+    if (p.shape() != s) throw Error("", "items differ in shape");
+  s.insert(s.begin(), static_cast<int64_t>(parts.size()));
+  return joined(parts, s, dtype);
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& lengths) {
+  if (x.rank() < 1) throw Error("", "scalars cannot be split");
+  std::vector<Tensor> parts;
+  int64_t at = 0;
+  for (int64_t n : lengths) {
+    if (n < 0 || n > x.dim(0) - at) throw Error("", "the lengths do not fit the value");
+    parts.push_back(rows(x, at, n));
+    at += n;
+  }
+  if (at != x.dim(0)) throw Error("", "the lengths do not fit the value");
+  return parts;
+}
+
 Shape concatenated(const std::vector<Tensor>& parts, std::vector<int64_t>& lengths) {
   Shape s;
   for (const Tensor& p : parts) {

@@ -13,6 +13,11 @@ Tensor rows(const Tensor& x, int64_t from, int64_t count);
 Tensor joined(const std::vector<Tensor>& parts, Shape shape, DType dtype);
 Tensor without_first(const Tensor& x);  // [1, ...] -> [...]
 Tensor zeros(DType dtype, Shape shape);
+// Parts of one shape under a new first dimension; where there are none, of shape `item`, unknown sizes 0. Throws Error when they
+// differ.
+Tensor stacked(const std::vector<Tensor>& parts, Shape item, DType dtype);
+// x cut along its first dimension. Throws Error when the lengths do not fit it.
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& lengths);
 // The shape of the parts joined along their first dimension, and their lengths there. Throws Error when they differ otherwise.
 Shape concatenated(const std::vector<Tensor>& parts, std::vector<int64_t>& lengths);
 
