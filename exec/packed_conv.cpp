@@ -13,6 +13,16 @@ FloatBuffer padded_bias(const std::vector<float>& bias, int64_t n, int panel) {
   return out;
 }
 
+// The least and the greatest sum of products of weights with codes.
+struct Reach {
+  float low = 0, high = 0;
+  void add(float weight, const CodeTable& codes) {
+    low += std::min(weight * codes.lowest, weight * codes.highest);
+    high += std::max(weight * codes.lowest, weight * codes.highest);
+  }
+  float largest() const { return std::max(-low, high); }
+};
+
 }  // namespace
 
 CodeTable::CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel)
@@ -30,13 +40,14 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
       converts(coded || conv.bf16),
       panel(set.panel),
       set_(set),
+      codes_(coded && set.narrow.gemm && is_narrow(conv.quant->weights.codes, n) ? set.narrow : set.codes),
       bias_(padded_bias(conv.bias, n, panel)) {
   if (!converts) {
     weights_ = FloatBuffer(packed_size(k, n, panel));
     pack_panels(conv.weights.data<float>(), k, n, panel, weights_.data());
     return;
   }
-  packed_ = Buffer<uint8_t>(packed_bytes(k, n, panel, coded ? set.code_group : 2));
+  packed_ = Buffer<uint8_t>(packed_bytes(k, n, panel, group()));
   if (!coded) {
     pack_bf16(conv.weights.data<float>(), k, n, panel, packed_.data());
     return;
@@ -44,19 +55,18 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
   const QuantWeights& w = conv.quant->weights;
   input_ = CodeTable(conv.quant->quant, conv.factors, k, panel);
   if (!conv.shape.pointwise()) image_ = CodeTable(conv.quant->quant, conv.factors, conv.shape.in_w * conv.shape.in_c, panel);
-  pack_codes(w.codes.data<int8_t>(), k, n, set, packed_.data());
+  pack_codes(w.codes.data<int8_t>(), k, n, panel, group(), packed_.data());
   starts_ = Buffer<int32_t>(bias_.size());
   column_starts(w.codes.data<int8_t>(), k, n, static_cast<int>(input_.lowest), starts_.data());
   scales_ = FloatBuffer(bias_.size());
   for (int64_t i = 0; i < n; ++i)
     scales_.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
-  std::vector<int64_t> column(static_cast<size_t>(n));
-  for (int64_t i = 0; i < k * n; ++i) column[static_cast<size_t>(i % n)] += std::abs(w.codes.data<int8_t>()[i]);
   most_.resize(static_cast<size_t>(panels()));
   for (int64_t i = 0; i < n; ++i) {
+    Reach reach;
+    for (int64_t row = 0; row < k; ++row) reach.add(static_cast<float>(w.codes.data<int8_t>()[row * n + i]), input_);
     float& most = most_[static_cast<size_t>(i / panel)];
-    most = std::max(most, static_cast<float>(column[static_cast<size_t>(i)]) * input_.largest() * scales_.data()[i] +
-                              std::abs(bias_.data()[i]));
+    most = std::max(most, reach.largest() * scales_.data()[i] + std::abs(bias_.data()[i]));
   }
 }
 
@@ -81,7 +91,7 @@ CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
 
 void PackedDense::convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const {
   if (coded)
-    set_.quantize_rows(in, k, rows, k, gate, input_.rule(), out);
+    codes_.quantize_rows(in, k, rows, k, gate, input_.rule(), out);
   else
     set_.bf16_rows(in, k, rows, k, gate, out);
 }
@@ -89,7 +99,7 @@ void PackedDense::convert(const float* in, int64_t rows, const float* gate, uint
 void PackedDense::multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                            const Epilogue& epilogue) const {
   if (coded)
-    set_.gemm_codes(rows, m, {packed_.data(), k, n, scales_.data(), starts_.data()}, first_panel, last_panel, c, ldc, epilogue);
+    codes_.gemm(rows, m, {packed_.data(), k, n, scales_.data(), starts_.data()}, first_panel, last_panel, c, ldc, epilogue);
   else
     set_.gemm_bf16(rows, m, {packed_.data(), k, n}, first_panel, last_panel, c, ldc, epilogue);
 }
@@ -107,9 +117,10 @@ PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv
   for (int64_t i = 0; i < weights.size(); ++i) weights.data()[i] *= conv.quant->quant.scale;
   most.resize(static_cast<size_t>(panels()));
   for (int64_t c = 0; c < bias.size(); ++c) {
-    float sum = 0, &largest = most[static_cast<size_t>(c / panel)];
-    for (int64_t t = 0; t < taps; ++t) sum += std::abs(weights.data()[(c / panel * taps + t) * panel + c % panel]);
-    largest = std::max(largest, sum * input.largest() + std::abs(bias.data()[c]));
+    Reach reach;
+    for (int64_t t = 0; t < taps; ++t) reach.add(weights.data()[(c / panel * taps + t) * panel + c % panel], input);
+    float& largest = most[static_cast<size_t>(c / panel)];
+    largest = std::max(largest, reach.largest() + std::abs(bias.data()[c]));
   }
 }
 
@@ -206,7 +217,7 @@ void PackedDense::convert_patches(const ConvShape& s, const float* in, int64_t y
   const int64_t last = std::min(s.in_h - 1, (y1 - 1) * s.stride_h - s.pad_top + int64_t{s.kernel_h - 1} * s.dilation_h);
   const int64_t rows = std::max<int64_t>(0, last - first + 1);
   if (coded)
-    set_.quantize_rows(in + first * row, row, rows, row, nullptr, image_.rule(), scratch);
+    codes_.quantize_rows(in + first * row, row, rows, row, nullptr, image_.rule(), scratch);
   else
     set_.bf16_rows(in + first * row, row, rows, row, nullptr, scratch);
   const auto fill = [&]<class T>(T zero) {

@@ -20,7 +20,6 @@ struct CodeTable {
   // `columns` inverse scales, those of `factors` over and over; empty factors are 1.
   CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel);
   CodeRule rule() const { return {inverse_scales.data(), lowest, highest}; }
-  float largest() const { return std::max(-lowest, highest); }
 
   FloatBuffer inverse_scales;
   float lowest = 0, highest = 0;
@@ -48,7 +47,7 @@ class PackedDense {
   PanelMatrix matrix() const { return {weights_.data(), k, n}; }
   int64_t matrix_size() const { return weights_.size(); }
 
-  // Rows that are converted: bytes of one, how they are made of floats, and their product, as KernelSet::gemm_codes.
+  // Rows that are converted: bytes of one, how they are made of floats, and their product, as CodeKernels::gemm.
   int64_t row_bytes() const { return row_groups(k, group()) * 4; }
   void convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const;
   void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
@@ -58,10 +57,11 @@ class PackedDense {
   int64_t image_bytes(const ConvShape& s, int64_t out_rows) const;
 
  private:
-  int group() const { return coded ? set_.code_group : 2; }
+  int group() const { return coded ? codes_.group : 2; }
   static int64_t image_rows(const ConvShape& s, int64_t out_rows);
 
   const KernelSet& set_;
+  const CodeKernels& codes_;
   CodeTable input_, image_;  // of the product's rows; of the rows of the image that patches are cut from
   FloatBuffer bias_, weights_, scales_;
   Buffer<uint8_t> packed_;  // instead of weights_ where it converts

@@ -135,6 +135,42 @@ bool reads_codes_of(const Graph& graph, const Node& conv, Value value) {
   return quantize.size() == 3 && quantize[0] == value;
 }
 
+// visit(channel, for_each_row) for every sum of products in 16 bits; for_each_row(f): f(k) of its rows.
+template <class Visit>
+void for_each_narrow_sum(int64_t rows, int64_t channels, Visit visit) {
+  for (int64_t block = 0; block < rows; block += kNarrowRows)
+    for (int64_t lane = 0; lane < 4; lane += 2)
+      for (int64_t channel = 0; channel < channels; ++channel)
+        visit(channel, [&](auto f) {
+          const int64_t end = std::min(rows, block + kNarrowRows);
+          for (int64_t k = block + lane; k < end; k += 4)
+            for (int64_t i = k; i < std::min(end, k + 2); ++i) f(i);
+        });
+}
+
+// Moves codes of this sign towards zero, those first that rounding moved most the other way, until they sum to no more than
+// kNarrowSum.
+template <class ForEachRow>
+void lower_sum(const float* w, int8_t* codes, int64_t stride, float scale, int sign, const ForEachRow& for_each_row) {
+  for (;;) {
+    int sum = 0;
+    float most = -1;
+    int64_t at = 0;
+    for_each_row([&](int64_t k) {
+      const int code = sign * codes[k * stride];
+      if (code <= 0) return;
+      sum += code;
+      const float rounded_up = static_cast<float>(code) - static_cast<float>(sign) * w[k * stride] / scale;
+      if (rounded_up > most) {
+        most = rounded_up;
+        at = k;
+      }
+    });
+    if (sum <= kNarrowSum) return;
+    codes[at * stride] = static_cast<int8_t>(codes[at * stride] - sign);
+  }
+}
+
 }  // namespace
 
 Quant Quant::of_range(float low, float high, bool symmetric) {
@@ -152,21 +188,51 @@ int Quant::code(float x) const {
   return static_cast<int>(std::clamp<double>(std::isnan(c) ? zero_point : c, lowest(), highest()));
 }
 
-QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel) {
+bool is_narrow(const Tensor& codes, int64_t channels) {
+  bool narrow = true;
+  const int8_t* w = codes.data<int8_t>();
+  for_each_narrow_sum(codes.size() / channels, channels, [&](int64_t channel, const auto& for_each_row) {
+    int positive = 0, negative = 0;
+    for_each_row([&](int64_t k) {
+      const int code = w[k * channels + channel];
+      (code > 0 ? positive : negative) += code;
+    });
+    narrow &= positive <= kNarrowSum && -negative <= kNarrowSum;
+  });
+  return narrow;
+}
+
+QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel, const CodeLimits& limits) {
   const float* w = filter.data<float>();
-  std::vector<float> top(static_cast<size_t>(per_channel ? channels : 1), 0);
-  const int64_t groups = static_cast<int64_t>(top.size());
-  for (int64_t i = 0; i < filter.size(); i += groups)
-    for (int64_t g = 0; g < groups; ++g) top[static_cast<size_t>(g)] = std::max(top[static_cast<size_t>(g)], std::abs(w[i + g]));
-  QuantWeights q;
-  q.codes = Tensor(DType::i8, filter.shape());
-  for (float t : top) q.scales.push_back(t > kSmallestScale ? t / 127 : 1.0f);
+  const int64_t groups = per_channel ? channels : 1, rows = channels > 0 ? filter.size() / channels : 0;
+  std::vector<float> scales(static_cast<size_t>(groups), 0);
+  const auto widen = [&](int64_t channel, float scale) {
+    float& s = scales[static_cast<size_t>(channel % groups)];
+    s = std::max(s, scale);
+  };
+  for (int64_t i = 0; i < filter.size(); ++i) widen(i % channels, std::abs(w[i]) / static_cast<float>(limits.largest));
+  if (limits.narrow)
+    for_each_narrow_sum(rows, channels, [&](int64_t channel, const auto& for_each_row) {
+      float positive = 0, negative = 0;
+      for_each_row([&](int64_t k) {
+        const float x = w[k * channels + channel];
+        (x > 0 ? positive : negative) += x;
+      });
+      widen(channel, std::max(positive, -negative) / kNarrowSum);
+    });
+  QuantWeights q{Tensor(DType::i8, filter.shape()), std::move(scales)};
+  for (float& scale : q.scales)
+    if (!(scale * 127 > kSmallestScale)) scale = 1;
+  const float most = static_cast<float>(limits.largest);
   int8_t* codes = q.codes.data<int8_t>();
   for (int64_t i = 0; i < filter.size(); i += groups)
-    for (int64_t g = 0; g < groups; ++g) {
-      const float code = std::nearbyint(w[i + g] / q.scales[static_cast<size_t>(g)]);
-      codes[i + g] = static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f));
-    }
+    for (int64_t g = 0; g < groups; ++g)
+      codes[i + g] = static_cast<int8_t>(std::clamp(std::nearbyint(w[i + g] / q.scales[static_cast<size_t>(g)]), -most, most));
+  if (limits.narrow)
+    for_each_narrow_sum(rows, channels, [&](int64_t channel, const auto& for_each_row) {
+      const float scale = q.scales[static_cast<size_t>(channel % groups)];
+      for (int sign : {1, -1}) lower_sum(w + channel, codes + channel, channels, scale, sign, for_each_row);
+    });
   return q;
 }
 

@@ -36,9 +36,20 @@ struct QuantWeights {
   std::vector<float> scales;  // one per output channel (depthwise: channels * multiplier); one alone: per tensor
 };
 
-// Symmetric codes of a float filter by rounding; per_channel as above. A channel of zeros has scale 1.
+// CPUs without 32-bit dot products of bytes are fastest where four products of codes may be summed in 16 bits. A dense filter,
+// [k, channels] of its codes, is narrow when that is exact: of rows 8i, 8i + 1, 8i + 4, 8i + 5, and of 8i + 2, 8i + 3, 8i + 6, 8i
+// + 7, neither the positive nor the negative codes of a channel sum to more than kNarrowSum in magnitude.
+constexpr int kNarrowRows = 8, kNarrowSum = 32767 / 255;
+bool is_narrow(const Tensor& codes, int64_t channels);
+
+struct CodeLimits {
+  int largest = 127;    // magnitude
+  bool narrow = false;  // rounding to codes that sum to more moves them by one
+};
+// Symmetric codes of a float filter by rounding, with the smallest scales whose codes keep to the limits; per_channel as above. A
+// channel of zeros has scale 1.
 // channel = element index % channels for every kind of filter (output channels lie innermost; depthwise: the last two axes).
-QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel);
+QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel, const CodeLimits& limits = {});
 // The float filter that the codes stand for, of the codes' shape.
 Tensor dequantize_weights(const QuantWeights& weights);
 
@@ -48,8 +59,8 @@ struct QuantConv {
   QuantWeights weights;
 };
 // Puts the codes of `quant` between `input` and conv's first input, and `weights` in place of its second. Nodes are named
-// "<producer>/quantized", "<producer>/dequantized", "<conv>/filter_codes", "<conv>/filter"; convs that read one value with one Quant
-// share its nodes. conv: Conv2D, DepthwiseConv2dNative, MatMul (without transpose_b).
+// "<producer>/quantized", "<producer>/dequantized", "<conv>/filter_codes", "<conv>/filter"; convs that read one value with one
+// Quant share its nodes. conv: Conv2D, DepthwiseConv2dNative, MatMul (without transpose_b).
 void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWeights& weights);
 // Reads what set_quantized wrote (or an equal form from elsewhere); empty when the conv is not quantized.
 std::optional<QuantConv> quantized(const Graph& graph, NodeId conv);

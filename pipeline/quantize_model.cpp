@@ -18,6 +18,7 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("per_channel", s.layers.per_channel);
   f("symmetric", s.layers.symmetric);
   f("bias_correction", s.layers.bias_correction);
+  f("full_range", s.layers.full_range);
   f("reduce_range", s.layers.reduce_range);
   f("equalize", s.layers.equalize);
   f("exclude_ops", s.layers.exclude_ops);
@@ -31,6 +32,7 @@ void check(const QuantizeSettings& s) {
   if (s.max_images < 1) throw UsageError("quantize.max_images", "must be at least 1");
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
   if (!(s.percentile >= 50 && s.percentile <= 100)) throw UsageError("quantize.percentile", "must be 50 to 100");
+  if (s.layers.full_range && s.layers.reduce_range) throw UsageError("quantize.full_range", "contradicts reduce_range");
   require_observer(s.method);
 }
 

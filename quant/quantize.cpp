@@ -80,16 +80,6 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
   return {};
 }
 
-// The same filter in codes -64..64.
-void drop_a_bit(QuantWeights& weights, const Tensor& filter) {
-  for (float& scale : weights.scales) scale *= 2;
-  for (int64_t i = 0; i < filter.size(); ++i) {
-    const float scale = weights.scales[static_cast<size_t>(i) % weights.scales.size()];
-    weights.codes.data<int8_t>()[i] =
-        static_cast<int8_t>(std::clamp(std::nearbyint(filter.data<float>()[i] / scale), -64.0f, 64.0f));
-  }
-}
-
 // The BiasAdd (or Add of a constant per channel) right behind; -1.
 NodeId bias_after(const Graph& graph, const Consumers& uses, NodeId conv, int64_t channels) {
   const auto readers = uses.of(Value{conv, 0});
@@ -178,8 +168,9 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
       equalize(graph, id, factors, filter, range);
   layer.precision = "int8";
   layer.input = Quant::of_range(range.low, range.high, options.symmetric);
-  QuantWeights weights = quantize_weights(filter, output_channels(n, filter), options.per_channel);
-  if (options.reduce_range && n.op != "DepthwiseConv2dNative") drop_a_bit(weights, filter);
+  CodeLimits limits;
+  if (n.op != "DepthwiseConv2dNative") limits = {options.reduce_range ? 64 : 127, !options.full_range};
+  const QuantWeights weights = quantize_weights(filter, output_channels(n, filter), options.per_channel, limits);
   const Tensor coded = dequantize_weights(weights);
   layer.weight_sqnr_db = sqnr_db(filter, coded);
   if (options.bias_correction && !turned) correct_bias(graph, uses, id, filter, coded, range);

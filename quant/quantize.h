@@ -18,7 +18,8 @@ struct QuantizeOptions {
   bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
   std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
-  bool reduce_range = false;               // dense filters keep to codes -64..64: sums of two products fit 16 bits
+  bool full_range = false;                 // dense filters need not be narrow (graph/quantized.h is_narrow): slower without VNNI
+  bool reduce_range = false;               // dense filters keep to codes -64..64: sums of any two products fit 16 bits
   bool equalize = true;                    // scales input channels before they are coded, and the filter back; see equalization()
 };
 

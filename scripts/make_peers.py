@@ -150,12 +150,20 @@ FORMS = {
 }
 
 
+def is_there(network, name):
+    form = network.folder / name
+    if not form.exists():
+        return False
+    program = shutil.which(network.program)
+    return not name.startswith("cytodet") or program is None or form.stat().st_mtime > pathlib.Path(program).stat().st_mtime
+
+
 def make(network, wanted):
-    """Makes the wanted forms that are not there; returns those that could not be made, with the reason."""
+    """Makes the wanted forms that are not there, and those of an older program than `network.program`; returns those that could not be made, with the reason."""
     network.folder.mkdir(parents=True, exist_ok=True)
     problems = {}
     for name, make_form in FORMS.items():
-        if name not in wanted or (network.folder / name).exists():
+        if name not in wanted or is_there(network, name):
             continue
         print(f"making {network.folder.name}/{name}", file=sys.stderr, flush=True)
         try:

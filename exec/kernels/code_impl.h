@@ -12,18 +12,22 @@ struct ProductEnd {
   CodedResults codes;     // of results that become codes
 };
 
-// The two kinds of products: 4 bytes of a row, `group` elements, times as many of each column.
+// The kinds of products: 4 bytes of a row, `group` elements, times as many of each column. Codes: V, or those of narrow matrices.
+template <class Codes>
 struct CodeProduct {
   using Matrix = CodeMatrix;
-  using Element = V::Code;
+  using Element = Codes::Code;
   using Sum = V::I;
-  static constexpr int group = V::group;
+  static constexpr int group = Codes::group, blocks = Codes::blocks;
   static constexpr bool coded = true;
   static Sum start(const ProductEnd& end, int column) {
     if constexpr (group == 4) return V::iload(end.starts + column);
     return V::izero();
   }
-  static Sum dot(Sum sum, V::I row, V::I column) { return V::dot(sum, row, column); }
+  static Sum dot(Sum sum, V::I row, V::I column) { return Codes::dot(sum, row, column); }
+  static V::I products(V::I row, V::I column) { return Codes::products(row, column); }
+  static V::I add_products(V::I x, V::I y) { return Codes::add_products(x, y); }
+  static Sum add_sums(Sum sum, V::I products) { return Codes::add_sums(sum, products); }
   static ProductEnd end(const Matrix& b, const TileEnd& floats, const Epilogue& e, int64_t column) {
     ProductEnd end{floats, b.scales + column, group == 4 ? b.starts + column : nullptr, {}};
     if (!e.codes) return end;
@@ -38,7 +42,7 @@ struct Bf16Product {
   using Matrix = Bf16Matrix;
   using Element = uint16_t;
   using Sum = Vec;
-  static constexpr int group = 2;
+  static constexpr int group = 2, blocks = 1;
   static constexpr bool coded = false;
   static Sum start(const ProductEnd& end, int column) { return V::load(end.floats.bias + column); }
   static Sum dot(Sum sum, V::I row, V::I column) { return Set::dot_bf16(sum, row, column); }
@@ -57,18 +61,20 @@ inline void finish_product(typename V::I (&acc)[Rows][Vectors], float* c, int64_
       const Vec scale = V::load((in_units ? end.codes.scales : end.scales) + at);
       const Vec bias = V::load((in_units ? end.codes.bias : end.floats.bias) + at);
       const Vec column = V::load((in_units ? end.codes.exponents : end.codes.rule.inverse_scales) + at);
+      Vec x[Rows];
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const Vec x = V::fma(V::to_float(acc[r][v]), scale, bias);
-        Vec y;
-        if constexpr (act == Act::swish8_bounded)
-          y = swish_bounded(x, column);
-        else if constexpr (in_units)
-          y = activate<act>(x);
-        else
-          y = V::mul(activate<act>(x), column);
-        V::store(c + r * ldc + at, V::round(V::min(V::max(y, lowest), highest)));
+      for (int r = 0; r < Rows; ++r) x[r] = V::fma(V::to_float(acc[r][v]), scale, bias);
+      if constexpr (act == Act::swish8_bounded) {
+        swish_bounded(x, column);
+      } else {
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) x[r] = activate<act>(x[r]);
+        if constexpr (!in_units)
+#pragma GCC unroll 16
+          for (int r = 0; r < Rows; ++r) x[r] = V::mul(x[r], column);
       }
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) V::store(c + r * ldc + at, V::round(V::min(V::max(x[r], lowest), highest)));
     }
   } else {
     Vec sums[Rows][Vectors];
@@ -86,6 +92,26 @@ inline void finish_product(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, con
   finish_tile<act, Rows, Vectors>(acc, c, ldc, end.floats);
 }
 
+// Products of `Blocks` groups, summed in 16 bits before they are added: of a narrow matrix, whose kNarrowRows are two groups.
+template <class P, int Blocks, int Rows, int Vectors>
+inline void add_blocks(typename V::I (&acc)[Rows][Vectors], const typename P::Element* a, int64_t lda,
+                       const typename P::Element* b) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    typename V::I av[Blocks];
+#pragma GCC unroll 16
+    for (int i = 0; i < Blocks; ++i) av[i] = V::four_bytes(a + r * lda + i * P::group);
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v) {
+      const typename P::Element* column = b + v * P::group * V::width;
+      typename V::I sums = P::products(av[0], V::iload(column));
+#pragma GCC unroll 16
+      for (int i = 1; i < Blocks; ++i) sums = P::add_products(sums, P::products(av[i], V::iload(column + i * P::group * kPanel)));
+      acc[r][v] = P::add_sums(acc[r][v], sums);
+    }
+  }
+}
+
 // b holds [groups][panel][group].
 template <class P, Act act, bool Coded, int Rows, int Vectors>
 inline void product_tile(const typename P::Element* a, int64_t lda, const typename P::Element* b, float* c, int64_t ldc,
@@ -97,15 +123,21 @@ inline void product_tile(const typename P::Element* a, int64_t lda, const typena
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) acc[r][v] = start;
   }
-  for (int64_t i = 0; i < lda; i += P::group) {
-    typename V::I bv[Vectors];
+  int64_t i = 0;
+  if constexpr (P::blocks > 1) {
+    for (; i + P::blocks * P::group <= lda; i += P::blocks * P::group) add_blocks<P, P::blocks>(acc, a + i, lda, b + i * kPanel);
+    if (i < lda) add_blocks<P, 1>(acc, a + i, lda, b + i * kPanel);
+  } else {
+    for (; i < lda; i += P::group) {
+      typename V::I bv[Vectors];
 #pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) bv[v] = V::iload(b + i * kPanel + v * P::group * V::width);
+      for (int v = 0; v < Vectors; ++v) bv[v] = V::iload(b + i * kPanel + v * P::group * V::width);
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      typename V::I av = V::four_bytes(a + r * lda + i);
+      for (int r = 0; r < Rows; ++r) {
+        typename V::I av = V::four_bytes(a + r * lda + i);
 #pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) acc[r][v] = P::dot(acc[r][v], av, bv[v]);
+        for (int v = 0; v < Vectors; ++v) acc[r][v] = P::dot(acc[r][v], av, bv[v]);
+      }
     }
   }
   finish_product<act, Coded, Rows, Vectors>(acc, c, ldc, end);
@@ -162,51 +194,69 @@ void gemm_products(const void* rows, int64_t m, const typename P::Matrix& b, int
   });
 }
 
-// out[rows][stride] of in[rows][lda], two vectors at a time: store(out + column, two vectors of numbers times their factors).
-template <class Element, class Factor, class Store>
+// out[rows][stride] of in[rows][lda], `Vectors` of them at a time: store(out + column, numbers times their factors).
+template <int Vectors, class Element, class Factor, class Store>
 inline void convert_rows(const float* in, int64_t lda, int64_t rows, int64_t k, int64_t stride, Element* out, Factor factor_of,
                          Store store) {
   constexpr int64_t kBlock = 512;  // columns whose factors lie ready
-  constexpr int kStep = 2 * V::width;
+  constexpr int kStep = Vectors * V::width;
   alignas(64) float factors[kBlock + kStep] = {};
   const auto convert = [&](const float* from, const float* factor, Element* to) {
-    store(to, V::mul(V::load(from), V::load(factor)), V::mul(V::load(from + V::width), V::load(factor + V::width)));
+    Vec x[Vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) x[v] = V::mul(V::load(from + v * V::width), V::load(factor + v * V::width));
+    store(to, x);
   };
+  const auto convert_columns = [&](const float* from, int64_t columns, Element* to) {
+    int64_t i = 0;
+    for (; i + kStep <= columns; i += kStep) convert(from + i, factors + i, to + i);
+    if (i == columns) return;
+    float tail[kStep] = {};
+    Element converted[kStep];
+    for (int64_t j = i; j < columns; ++j) tail[j - i] = from[j];
+    convert(tail, factors + i, converted);
+    for (int64_t j = i; j < columns; ++j) to[j] = converted[j - i];
+  };
+  if (lda == k && stride == k && 2 * k <= kBlock) {
+    // Short rows without gaps: as many as have whole vectors are one.
+    int64_t joined = 1;
+    while (joined * k % kStep != 0) joined *= 2;
+    while (2 * joined * k <= kBlock) joined *= 2;
+    if (joined * k <= kBlock) {
+      for (int64_t i = 0; i < joined * k; ++i) factors[i] = i < k ? factor_of(i) : factors[i - k];
+      for (int64_t r = 0; r < rows; r += joined)
+        convert_columns(in + r * k, (rows - r < joined ? rows - r : joined) * k, out + r * k);
+      return;
+    }
+  }
   for (int64_t first = 0; first < k; first += kBlock) {
     const int64_t columns = k - first < kBlock ? k - first : kBlock;
     for (int64_t i = 0; i < columns; ++i) factors[i] = factor_of(first + i);
-    const float* from = in + first;
-    Element* to = out + first;
-    for (int64_t r = 0; r < rows; ++r, from += lda, to += stride) {
-      int64_t i = 0;
-      for (; i + kStep <= columns; i += kStep) convert(from + i, factors + i, to + i);
-      if (i == columns) continue;
-      float tail[kStep] = {};
-      Element converted[kStep];
-      for (int64_t j = i; j < columns; ++j) tail[j - i] = from[j];
-      convert(tail, factors + i, converted);
-      for (int64_t j = i; j < columns; ++j) to[j] = converted[j - i];
-    }
+    for (int64_t r = 0; r < rows; ++r) convert_columns(in + r * lda + first, columns, out + r * stride + first);
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = k; i < stride; ++i) out[r * stride + i] = 0;
 }
 
+template <class Codes>
 void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
   const Vec highest = V::set(rule.highest);
-  convert_rows(
-      in, lda, rows, k, row_groups(k, V::group) * V::group, static_cast<V::Code*>(out),
+  constexpr int kVectors = Codes::vectors;
+  convert_rows<kVectors>(
+      in, lda, rows, k, row_groups(k, Codes::group) * Codes::group, static_cast<Codes::Code*>(out),
       [&](int64_t i) { return rule.inverse_scales[i] * (gate ? gate[i] : 1.0f); },
-      [&](V::Code* to, Vec x, Vec y) {
-        V::store_codes(to, V::min_keep_nan(x, highest), V::min_keep_nan(y, highest), rule.lowest);
+      [&](Codes::Code* to, Vec(&x)[kVectors]) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) x[v] = V::min_keep_nan(x[v], highest);
+        Codes::store_codes(to, x, rule.lowest);
       });
 }
 
 template <class Set>
 void bf16_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out) {
-  convert_rows(
+  convert_rows<2>(
       in, lda, rows, k, row_groups(k, 2) * 2, static_cast<uint16_t*>(out), [&](int64_t i) { return gate ? gate[i] : 1.0f; },
-      [](uint16_t* to, Vec x, Vec y) { Set::store_bf16(to, x, y); });
+      [](uint16_t* to, const Vec(&x)[2]) { Set::store_bf16(to, x[0], x[1]); });
 }
 
 void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channels, const CodeRule& rule) {
@@ -224,11 +274,15 @@ void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channel
   }
 }
 
+template <class Codes>
+constexpr CodeKernels codes_of() {
+  return {Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes>};
+}
 template <class Set>
 constexpr KernelSet set_of(const char* name) {
-  KernelSet set{name,       kPanel,    V::group,       gemm,          gemm_products<CodeProduct>, quantize_rows,
-                nullptr,    nullptr,   round_to_codes, depthwise_row, weighted_sum_row,           max_pool_row,
-                activation, scale_rows};
+  KernelSet set{name,           kPanel,        codes_of<Set>(),  {},           gemm,       nullptr,   nullptr,
+                round_to_codes, depthwise_row, weighted_sum_row, max_pool_row, activation, scale_rows};
+  if constexpr (requires { typename Set::Narrow; }) set.narrow = codes_of<typename Set::Narrow>();
   if constexpr (Set::bf16) {
     set.bf16_rows = bf16_rows<Set>;
     set.gemm_bf16 = gemm_products<Bf16Product<Set>>;

@@ -18,34 +18,43 @@ struct V {
   static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // store_codes: two vectors of numbers as codes, at least `lowest`; not a number becomes the lowest.
+  // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
+  static void store_bytes(uint8_t* p, const T (&x)[4], float lowest) {
+    const I from = _mm256_set1_epi16(static_cast<int16_t>(lowest)), order = _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0);
+    const auto pair = [&](T a, T b) {
+      return _mm256_subs_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b)), from);
+    };
+    const I codes = _mm256_packus_epi16(pair(x[0], x[1]), pair(x[2], x[3]));
+    _mm256_storeu_si256(reinterpret_cast<I*>(p), _mm256_permutevar8x32_epi32(codes, order));
+  }
 #ifdef __AVXVNNI__
-  using Code = uint8_t;  // counted from the lowest
-  static constexpr int group = 4;
+  using Code = uint8_t;
+  static constexpr int group = 4, blocks = 1, vectors = 4;
   static I dot(I sum, I a, I b) {
     CYTODET_ADD_PRODUCTS("%{vex%} vpdpbusd", _mm256_dpbusd_avx_epi32, sum, a, b);
     return sum;
   }
-  static void store_codes(uint8_t* p, T x, T y, float lowest) {
-    const I from = _mm256_set1_epi32(static_cast<int>(lowest));
-    const I pairs =
-        _mm256_packs_epi32(_mm256_sub_epi32(_mm256_cvtps_epi32(x), from), _mm256_sub_epi32(_mm256_cvtps_epi32(y), from));
-    const I codes = _mm256_permute4x64_epi64(pairs, 0xd8);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
-                     _mm_packus_epi16(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
-  }
+  static void store_codes(uint8_t* p, const T (&x)[4], float lowest) { store_bytes(p, x, lowest); }
 #else
   using Code = int16_t;
-  static constexpr int group = 2;
+  static constexpr int group = 2, blocks = 1, vectors = 2;
   static I dot(I sum, I a, I b) {
     const I products = _mm256_madd_epi16(a, b);
     CYTODET_ADD(_mm256_add_epi32, sum, products);
     return sum;
   }
-  static void store_codes(int16_t* p, T x, T y, float lowest) {
-    const I codes = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x), _mm256_cvtps_epi32(y)), 0xd8);
+  static void store_codes(int16_t* p, const T (&x)[2], float lowest) {
+    const I codes = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1])), 0xd8);
     _mm256_storeu_si256(reinterpret_cast<I*>(p), _mm256_max_epi16(codes, _mm256_set1_epi16(static_cast<int16_t>(lowest))));
   }
+  struct Narrow {
+    using Code = uint8_t;
+    static constexpr int group = 4, blocks = 2, vectors = 4;
+    static I products(I a, I b) { return _mm256_maddubs_epi16(a, b); }
+    static I add_products(I x, I y) { return _mm256_add_epi16(x, y); }
+    static I add_sums(I sum, I products) { return dot(sum, products, _mm256_set1_epi16(1)); }
+    static void store_codes(uint8_t* p, const T (&x)[4], float lowest) { store_bytes(p, x, lowest); }
+  };
 #endif
   static T zero() { return _mm256_setzero_ps(); }
   static T set(float x) { return _mm256_set1_ps(x); }
@@ -56,8 +65,7 @@ struct V {
   static T mul(T a, T b) { return _mm256_mul_ps(a, b); }
   static T div(T a, T b) { return _mm256_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
-  static T fnma(T a, T b, T c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a * b
-  static T reciprocal_estimate(T x) { return _mm256_rcp_ps(x); }
+  static T quotient(T a, T b) { return div(a, b); }
   static T min(T a, T b) { return _mm256_min_ps(a, b); }
   static T max(T a, T b) { return _mm256_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm256_max_ps(b, x); }

@@ -17,35 +17,44 @@ struct V {
   static I four_bytes(const void* p) { return _mm512_castps_si512(_mm512_set1_ps(*static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // store_codes: two vectors of numbers as codes, at least `lowest`; not a number becomes the lowest.
-#ifdef __AVX512VNNI__
-  using Code = uint8_t;  // counted from the lowest
-  static constexpr int group = 4;
-  static I dot(I sum, I a, I b) {
-    CYTODET_ADD_PRODUCTS("vpdpbusd", _mm512_dpbusd_epi32, sum, a, b);
-    return sum;
-  }
-  static void store_codes(uint8_t* p, T x, T y, float lowest) {
+  // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
+  static void store_bytes(uint8_t* p, const T (&x)[2], float lowest) {
     const I from = _mm512_set1_epi32(static_cast<int>(lowest));
     const auto bytes = [&](T numbers) {
       return _mm512_cvtusepi32_epi8(_mm512_max_epi32(_mm512_sub_epi32(_mm512_cvtps_epi32(numbers), from), izero()));
     };
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes(x));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + width), bytes(y));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes(x[0]));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + width), bytes(x[1]));
   }
+#ifdef __AVX512VNNI__
+  using Code = uint8_t;
+  static constexpr int group = 4, blocks = 1, vectors = 2;
+  static I dot(I sum, I a, I b) {
+    CYTODET_ADD_PRODUCTS("vpdpbusd", _mm512_dpbusd_epi32, sum, a, b);
+    return sum;
+  }
+  static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x, lowest); }
 #else
   using Code = int16_t;
-  static constexpr int group = 2;
+  static constexpr int group = 2, blocks = 1, vectors = 2;
   static I dot(I sum, I a, I b) {
     const I products = _mm512_madd_epi16(a, b);
     CYTODET_ADD(_mm512_add_epi32, sum, products);
     return sum;
   }
-  static void store_codes(int16_t* p, T x, T y, float lowest) {
+  static void store_codes(int16_t* p, const T (&x)[2], float lowest) {
     const I order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
-    const I codes = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(_mm512_cvtps_epi32(x), _mm512_cvtps_epi32(y)));
+    const I codes = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(_mm512_cvtps_epi32(x[0]), _mm512_cvtps_epi32(x[1])));
     _mm512_storeu_si512(p, _mm512_max_epi16(codes, _mm512_set1_epi16(static_cast<int16_t>(lowest))));
   }
+  struct Narrow {
+    using Code = uint8_t;
+    static constexpr int group = 4, blocks = 2, vectors = 2;
+    static I products(I a, I b) { return _mm512_maddubs_epi16(a, b); }
+    static I add_products(I x, I y) { return _mm512_add_epi16(x, y); }
+    static I add_sums(I sum, I products) { return dot(sum, products, _mm512_set1_epi16(1)); }
+    static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x, lowest); }
+  };
 #endif
 #ifdef __AVX512BF16__
   static constexpr bool bf16 = true;
@@ -67,7 +76,11 @@ struct V {
   static T div(T a, T b) { return _mm512_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
   static T fnma(T a, T b, T c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
-  static T reciprocal_estimate(T x) { return _mm512_rcp14_ps(x); }
+  // a / b to 1e-7: one step of Newton's method on the estimate is faster than the division of 16 numbers.
+  static T quotient(T a, T b) {
+    const T r = _mm512_rcp14_ps(b);
+    return mul(mul(a, r), fnma(b, r, set(2.0f)));
+  }
   static T min(T a, T b) { return _mm512_min_ps(a, b); }
   static T max(T a, T b) { return _mm512_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm512_max_ps(b, x); }

@@ -34,16 +34,29 @@ inline Vec one_plus_exp_minus(Vec x) {
 
 // x / (1 + 2^(x * exponent)), |x * exponent| <= 120: the power to 2e-3 by its minimax polynomial of degree 2, which is the result
 // to 4e-4 where exponent is -log2(e).
-inline Vec swish_bounded(Vec x, Vec exponent) {
+// Step by step over all of x, since the steps of one wait for each other.
+template <int N>
+__attribute__((always_inline)) inline void swish_bounded(Vec (&x)[N], Vec exponent) {
   const Vec magic = V::set(12582912.0f);
-  const Vec shifted = V::fma(x, exponent, magic);
-  const Vec f = V::fma(x, exponent, V::sub(magic, shifted));
-  Vec p = V::fma(V::set(0.238428967f), f, V::set(0.703448017f));
-  p = V::fma(p, f, V::set(1.00044314f));
-  const Vec d = V::add(V::scale_by_power(p, shifted), V::set(1.0f));
-  // One step of Newton's method on the CPU's own estimate, so that CPUs agree.
-  const Vec r = V::reciprocal_estimate(d);
-  return V::mul(V::mul(x, r), V::fnma(d, r, V::set(2.0f)));
+  Vec shifted[N], f[N], p[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) shifted[i] = V::fma(x[i], exponent, magic);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) f[i] = V::fma(x[i], exponent, V::sub(magic, shifted[i]));
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V::fma(V::set(0.238428967f), f[i], V::set(0.703448017f));
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V::fma(p[i], f[i], V::set(1.00044314f));
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V::add(V::scale_by_power(p[i], shifted[i]), V::set(1.0f));
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = V::quotient(x[i], p[i]);
+}
+
+inline Vec swish_bounded(Vec x, Vec exponent) {
+  Vec one[1] = {x};
+  swish_bounded(one, exponent);
+  return one[0];
 }
 
 template <Act act>

@@ -7,7 +7,7 @@ struct V {
   static constexpr int width = 4;
   static constexpr bool bf16 = false;
   using Code = int16_t;
-  static constexpr int group = 2;
+  static constexpr int group = 2, blocks = 1, vectors = 2;
   static constexpr int code_rows = 4;
   static constexpr int tile_rows = 6;
   using I = __m128i;
@@ -17,9 +17,9 @@ struct V {
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds
-  // Two vectors of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
-  static void store_codes(int16_t* p, T x, T y, float lowest) {
-    const I codes = _mm_packs_epi32(_mm_cvtps_epi32(x), _mm_cvtps_epi32(y));
+  // `vectors` of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
+  static void store_codes(int16_t* p, const T (&x)[2], float lowest) {
+    const I codes = _mm_packs_epi32(_mm_cvtps_epi32(x[0]), _mm_cvtps_epi32(x[1]));
     _mm_storeu_si128(reinterpret_cast<I*>(p), _mm_max_epi16(codes, _mm_set1_epi16(static_cast<int16_t>(lowest))));
   }
   static T zero() { return _mm_setzero_ps(); }
@@ -31,8 +31,7 @@ struct V {
   static T mul(T a, T b) { return _mm_mul_ps(a, b); }
   static T div(T a, T b) { return _mm_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
-  static T fnma(T a, T b, T c) { return _mm_sub_ps(c, _mm_mul_ps(a, b)); }  // c - a * b
-  static T reciprocal_estimate(T x) { return _mm_rcp_ps(x); }
+  static T quotient(T a, T b) { return div(a, b); }
   static T min(T a, T b) { return _mm_min_ps(a, b); }
   static T max(T a, T b) { return _mm_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm_max_ps(b, x); }

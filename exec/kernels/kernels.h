@@ -49,13 +49,13 @@ struct PanelMatrix {
 static inline int64_t row_groups(int64_t k, int group) { return (k + group - 1) / group; }
 
 // A matrix [k, n] of 8-bit codes, for products of codes that are exact in 32 bits: panels as above, each stored
-// [row_groups][panel][code_group]. Sets of code_group 2 hold rows and columns as 16-bit numbers; those of code_group 4 as bytes,
-// the rows' counted from CodeRule::lowest, which `starts` takes back.
+// [row_groups][panel][group], group that of the CodeKernels. Those of group 2 hold rows and columns as 16-bit numbers; those of
+// group 4 as bytes, the rows' counted from CodeRule::lowest, which `starts` takes back.
 struct CodeMatrix {
   const void* data = nullptr;
   int64_t k = 0, n = 0;
   const float* scales = nullptr;    // one per column, padded to a multiple of `panel`: number = sum of products * scale
-  const int32_t* starts = nullptr;  // as many: lowest * sum of the column; not read where code_group is 2
+  const int32_t* starts = nullptr;  // as many: lowest * sum of the column; not read where group is 2
 };
 
 // A matrix [k, n] of bfloat16 numbers: panels as above, each stored [row_groups(k, 2)][panel][2].
@@ -96,22 +96,29 @@ struct PoolRow {
   float* out = nullptr;  // [width][channels]
 };
 
+// Products of codes in one of their layouts.
+struct CodeKernels {
+  int group = 0;
+  // As KernelSet::gemm on m rows of codes, the epilogue on sum * scales[column] + bias.
+  void (*gemm)(const void* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+               const Epilogue& epilogue) = nullptr;
+  // Rows of codes of in[rows][lda], each column times gate[column] first (null: 1).
+  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+                        void* out) = nullptr;
+};
+
 struct KernelSet {
   const char* name;
-  int panel;       // columns per panel and channels per depthwise block
-  int code_group;  // of CodeMatrix
+  int panel;           // columns per panel and channels per depthwise block
+  CodeKernels codes;   // of any matrix
+  CodeKernels narrow;  // of narrow ones (graph/quantized.h is_narrow), faster; gemm null where there are none
 
   // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns [first_panel*panel, ...) of panels
   // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
   void (*gemm)(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
                int64_t ldc, const Epilogue& epilogue);
-  // The same on m rows of codes, the epilogue on sum * scales[column] + bias.
-  void (*gemm_codes)(const void* a, int64_t m, const CodeMatrix& b, int64_t first_panel, int64_t last_panel, float* c,
-                     int64_t ldc, const Epilogue& epilogue);
-  // Rows of codes of in[rows][lda], each column times gate[column] first (null: 1).
-  void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
-                        void* out);
-  // Both on rows of bfloat16 numbers; null where the CPU has no products of them.
+  // The same on rows of bfloat16 numbers, and these of floats as CodeKernels makes codes; null where the CPU has no products of
+  // them.
   void (*gemm_bf16)(const void* a, int64_t m, const Bf16Matrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                     const Epilogue& epilogue);
   void (*bf16_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out);
@@ -136,7 +143,7 @@ int64_t packed_size(int64_t k, int64_t n, int panel);
 void pack_panels(const float* b, int64_t k, int64_t n, int panel, float* out);
 // Bytes of a packed matrix of `group` elements in 4 bytes, and packing from row-major.
 int64_t packed_bytes(int64_t k, int64_t n, int panel, int group);
-void pack_codes(const int8_t* b, int64_t k, int64_t n, const KernelSet& set, void* out);
+void pack_codes(const int8_t* b, int64_t k, int64_t n, int panel, int group, void* out);
 void pack_bf16(const float* b, int64_t k, int64_t n, int panel, void* out);
 // CodeMatrix::starts; out is padded with zeros to whole panels already.
 void column_starts(const int8_t* b, int64_t k, int64_t n, int lowest, int32_t* out);

@@ -46,12 +46,12 @@ void pack_groups(const From* b, int64_t k, int64_t n, int panel, int group, To* 
 }
 }  // namespace
 
-void pack_codes(const int8_t* b, int64_t k, int64_t n, const KernelSet& set, void* out) {
+void pack_codes(const int8_t* b, int64_t k, int64_t n, int panel, int group, void* out) {
   const auto same = [](int8_t x) { return x; };
-  if (set.code_group == 4)
-    pack_groups(b, k, n, set.panel, 4, static_cast<int8_t*>(out), same);
+  if (group == 4)
+    pack_groups(b, k, n, panel, 4, static_cast<int8_t*>(out), same);
   else
-    pack_groups(b, k, n, set.panel, 2, static_cast<int16_t*>(out), same);
+    pack_groups(b, k, n, panel, 2, static_cast<int16_t*>(out), same);
 }
 
 void pack_bf16(const float* b, int64_t k, int64_t n, int panel, void* out) {

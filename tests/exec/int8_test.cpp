@@ -111,7 +111,7 @@ TEST_P(Int8Dense, EveryEpilogueAndCode) {
   for (const Quant& quant : kQuants)
     for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
       for (bool residual : {false, true}) {
-        const bool factors = residual;
+        const bool factors = residual, narrow = std::string(act) != "Relu";
         Graph g;
         placeholder(g, "x", {c.n, c.h, c.w, c.c});
         const Tensor w = normal_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c)));
@@ -140,7 +140,7 @@ TEST_P(Int8Dense, EveryEpilogueAndCode) {
           add(g, "sum", "AddV2", {"r", last});
           last = "sum";
         }
-        set_quantized(g, conv, quant, quantize_weights(w, c.oc, true));
+        set_quantized(g, conv, quant, quantize_weights(w, c.oc, true, {127, narrow}));
         Answers a = run_both(g, data, {last});
         EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), std::string(act) == "swish" ? kSwish8Error : 2e-5) << act;
         EXPECT_THAT(a.kernels, ::testing::ElementsAre(c.k == 1 && c.stride == 1 ? "int8_gemm" : "int8_patches_gemm"));
@@ -238,9 +238,15 @@ TEST(Int8ExpandDepthwise, CodesOfEveryActivation) {
       }
 }
 
+std::vector<CodeKernels> code_kernels() {
+  std::vector<CodeKernels> all{kernels().codes};
+  if (kernels().narrow.gemm) all.push_back(kernels().narrow);
+  return all;
+}
+
 // Code i of a row that quantize_rows made.
-int code_of(const std::vector<uint8_t>& row, int64_t i, const CodeRule& rule) {
-  if (kernels().code_group == 4) return row[static_cast<size_t>(i)] + static_cast<int>(rule.lowest);
+int code_of(const std::vector<uint8_t>& row, int64_t i, int group, const CodeRule& rule) {
+  if (group == 4) return row[static_cast<size_t>(i)] + static_cast<int>(rule.lowest);
   int16_t code;
   std::memcpy(&code, row.data() + 2 * i, 2);
   return code;
@@ -248,44 +254,109 @@ int code_of(const std::vector<uint8_t>& row, int64_t i, const CodeRule& rule) {
 
 // Sums of products of codes are exact: the largest that can be, over a long sum, of signed and unsigned codes.
 TEST(Int8Kernels, ExtremeCodesAreExact) {
-  const KernelSet& set = kernels();
-  const int64_t k = 4097, n = set.panel + 3, m = 15, row_bytes = row_groups(k, set.code_group) * 4;
-  for (const float lowest : {-255.0f, -128.0f, 0.0f}) {
-    std::vector<int8_t> weights(static_cast<size_t>(k * n));
-    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<int64_t>(i) % n == 2 ? 127 : -127;
-    Buffer<uint8_t> packed(packed_bytes(k, n, set.panel, set.code_group)), codes(m * row_bytes);
-    pack_codes(weights.data(), k, n, set, packed.data());
-    FloatBuffer ones(std::max<int64_t>(2 * set.panel, k)), zeros(2 * set.panel), c(m * n), rows(m * k);
-    Buffer<int32_t> starts(2 * set.panel);
-    column_starts(weights.data(), k, n, static_cast<int>(lowest), starts.data());
-    std::fill_n(ones.data(), ones.size(), 1.0f);
-    for (int64_t i = 0; i < rows.size(); ++i) rows.data()[i] = i / k % 2 ? -1e9f : 1e9f;
-    const CodeRule rule{ones.data(), lowest, lowest + 255};
-    set.quantize_rows(rows.data(), k, m, k, nullptr, rule, codes.data());
-    set.gemm_codes(codes.data(), m, {packed.data(), k, n, ones.data(), starts.data()}, 0, 2, c.data(), n, Epilogue{zeros.data()});
-    for (int64_t i = 0; i < m * n; ++i) {
-      const int64_t code = static_cast<int64_t>(i / n % 2 ? rule.lowest : rule.highest), weight = i % n == 2 ? 127 : -127;
-      ASSERT_EQ(c.data()[i], static_cast<float>(code * weight * k)) << i << ", lowest " << lowest;
+  const int panel = kernels().panel;
+  const int64_t k = 4097, n = panel + 3, m = 15;
+  for (const CodeKernels& set : code_kernels()) {
+    const bool narrow = set.gemm == kernels().narrow.gemm;
+    const int64_t row_bytes = row_groups(k, set.group) * 4;
+    for (const float lowest : {-255.0f, -128.0f, 0.0f}) {
+      // Column 2 the largest of one sign, the others of the other; of a narrow matrix, sums of four are.
+      Tensor weights(DType::i8, {k, n});
+      for (int64_t i = 0; i < k * n; ++i)
+        weights.data<int8_t>()[i] = static_cast<int8_t>((i % n == 2 ? 1 : -1) * (narrow ? 32 : 127));
+      EXPECT_EQ(is_narrow(weights, n), narrow);
+      Buffer<uint8_t> packed(packed_bytes(k, n, panel, set.group)), codes(m * row_bytes);
+      pack_codes(weights.data<int8_t>(), k, n, panel, set.group, packed.data());
+      FloatBuffer ones(std::max<int64_t>(2 * panel, k)), zeros(2 * panel), c(m * n), rows(m * k);
+      Buffer<int32_t> starts(2 * panel);
+      column_starts(weights.data<int8_t>(), k, n, static_cast<int>(lowest), starts.data());
+      std::fill_n(ones.data(), ones.size(), 1.0f);
+      for (int64_t i = 0; i < rows.size(); ++i) rows.data()[i] = i / k % 2 ? -1e9f : 1e9f;
+      const CodeRule rule{ones.data(), lowest, lowest + 255};
+      set.quantize_rows(rows.data(), k, m, k, nullptr, rule, codes.data());
+      set.gemm(codes.data(), m, {packed.data(), k, n, ones.data(), starts.data()}, 0, 2, c.data(), n, Epilogue{zeros.data()});
+      for (int64_t i = 0; i < m * n; ++i) {
+        const int64_t code = static_cast<int64_t>(i / n % 2 ? rule.lowest : rule.highest), weight = weights.data<int8_t>()[i % n];
+        ASSERT_EQ(c.data()[i], static_cast<float>(code * weight * k)) << i << ", lowest " << lowest << ", group " << set.group;
+      }
     }
   }
 }
 
+// Products of narrow matrices of every small size, with weights that use all of 16 bits.
+TEST(Int8Kernels, NarrowSumsAreExact) {
+  const CodeKernels& set = kernels().narrow;
+  if (!set.gemm) GTEST_SKIP() << "no kernels of narrow matrices";
+  const int panel = kernels().panel;
+  std::mt19937 random(4);
+  for (int64_t k = 1; k < 70; ++k)
+    for (const int64_t n : {int64_t{1}, int64_t{panel}, int64_t{panel + panel / 2 + 1}}) {
+      const QuantWeights w = quantize_weights(normal_tensor({k, n}, random), n, true, {127, true});
+      ASSERT_TRUE(is_narrow(w.codes, n));
+      const int64_t m = 7, padded = (n + panel - 1) / panel * panel;
+      Buffer<uint8_t> packed(packed_bytes(k, n, panel, set.group)), codes(m * row_groups(k, set.group) * 4);
+      pack_codes(w.codes.data<int8_t>(), k, n, panel, set.group, packed.data());
+      FloatBuffer ones(std::max(padded, k) + panel), zeros(padded), c(m * n), rows(m * k);
+      std::fill_n(ones.data(), ones.size(), 1.0f);
+      Buffer<int32_t> starts(padded);
+      column_starts(w.codes.data<int8_t>(), k, n, -13, starts.data());
+      for (int64_t i = 0; i < m * k; ++i)
+        rows.data()[i] = i / k < 2 ? (i / k ? 1e9f : -1e9f) : static_cast<float>(random() % 256) - 13;
+      set.quantize_rows(rows.data(), k, m, k, nullptr, {ones.data(), -13, 242}, codes.data());
+      set.gemm(codes.data(), m, {packed.data(), k, n, ones.data(), starts.data()}, 0, padded / panel, c.data(), n,
+               Epilogue{zeros.data()});
+      for (int64_t row = 0; row < m; ++row)
+        for (int64_t column = 0; column < n; ++column) {
+          float sum = 0;
+          for (int64_t i = 0; i < k; ++i)
+            sum +=
+                std::clamp(rows.data()[row * k + i], -13.0f, 242.0f) * static_cast<float>(w.codes.data<int8_t>()[i * n + column]);
+          ASSERT_EQ(c.data()[row * n + column], sum) << k << "x" << n << " row " << row << " column " << column;
+        }
+    }
+}
+
 TEST(Int8Kernels, CodesOfEveryNumber) {
-  const KernelSet& set = kernels();
-  for (const Quant& q : kQuants) {
-    const CodeTable table(q, {}, 13, set.panel);
-    const CodeRule rule = table.rule();
-    std::vector<float> x{0,         -0.0f,           q.scale,         -q.scale, 1e30f, -1e30f, INFINITY,
-                         -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    NAN};
-    std::vector<uint8_t> codes(static_cast<size_t>(row_groups(13, set.code_group)) * 4, 99);
-    set.quantize_rows(x.data(), 13, 1, 13, nullptr, rule, codes.data());
-    for (int i = 0; i < 12; ++i)
-      EXPECT_EQ(code_of(codes, i, rule) + q.zero_point, q.code(x[static_cast<size_t>(i)])) << x[static_cast<size_t>(i)];
-    EXPECT_EQ(code_of(codes, 12, rule), rule.lowest) << "not a number";
-    for (size_t i = 13 * 4 / static_cast<size_t>(set.code_group); i < codes.size(); ++i) EXPECT_EQ(codes[i], 0);
-    set.round_to_codes(x.data(), x.data(), 1, 13, rule);
-    for (int i = 0; i < 13; ++i) EXPECT_EQ(x[static_cast<size_t>(i)], static_cast<float>(code_of(codes, i, rule)));
-  }
+  for (const CodeKernels& set : code_kernels())
+    for (const Quant& q : kQuants) {
+      const CodeTable table(q, {}, 13, kernels().panel);
+      const CodeRule rule = table.rule();
+      std::vector<float> x{0,         -0.0f,           q.scale,         -q.scale, 1e30f, -1e30f, INFINITY,
+                           -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    NAN};
+      std::vector<uint8_t> codes(static_cast<size_t>(row_groups(13, set.group)) * 4, 99);
+      set.quantize_rows(x.data(), 13, 1, 13, nullptr, rule, codes.data());
+      for (int i = 0; i < 12; ++i)
+        EXPECT_EQ(code_of(codes, i, set.group, rule) + q.zero_point, q.code(x[static_cast<size_t>(i)]))
+            << x[static_cast<size_t>(i)];
+      EXPECT_EQ(code_of(codes, 12, set.group, rule), rule.lowest) << "not a number";
+      for (size_t i = 13 * 4 / static_cast<size_t>(set.group); i < codes.size(); ++i) EXPECT_EQ(codes[i], 0);
+      kernels().round_to_codes(x.data(), x.data(), 1, 13, rule);
+      for (int i = 0; i < 13; ++i) EXPECT_EQ(x[static_cast<size_t>(i)], static_cast<float>(code_of(codes, i, set.group, rule)));
+    }
+}
+
+// Rows are coded alike alone and side by side, whatever their length, distance and factors.
+TEST(Int8Kernels, RowsOfEveryLengthAreCoded) {
+  std::mt19937 random(5);
+  for (const CodeKernels& set : code_kernels())
+    for (int64_t k : {1, 2, 3, 4, 8, 12, 24, 40, 100, 255, 256, 500, 512, 516, 1030})
+      for (int64_t gap : {0, 5}) {
+        const int64_t rows = 37, row_bytes = row_groups(k, set.group) * 4;
+        const Tensor x = normal_tensor({rows, k + gap}, random, 3), gate = normal_tensor({k}, random);
+        std::vector<float> inverse(static_cast<size_t>(k + 2 * kernels().panel));
+        for (size_t i = 0; i < inverse.size(); ++i) inverse[i] = static_cast<float>(10 + i % 7);
+        const CodeRule rule{inverse.data(), -100, 127};
+        std::vector<uint8_t> codes(static_cast<size_t>(rows * row_bytes), 99);
+        set.quantize_rows(x.data<float>(), k + gap, rows, k, gate.data<float>(), rule, codes.data());
+        for (int64_t r = 0; r < rows; ++r) {
+          const std::vector<uint8_t> row(codes.begin() + r * row_bytes, codes.begin() + (r + 1) * row_bytes);
+          for (int64_t i = 0; i < k; ++i) {
+            const float number = x.data<float>()[r * (k + gap) + i] * (inverse[static_cast<size_t>(i)] * gate.data<float>()[i]);
+            ASSERT_EQ(code_of(row, i, set.group, rule), std::nearbyint(std::clamp(number, -100.0f, 127.0f)))
+                << "row " << r << " column " << i << " of " << k;
+          }
+        }
+      }
 }
 
 }  // namespace

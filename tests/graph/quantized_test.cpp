@@ -95,6 +95,53 @@ INSTANTIATE_TEST_SUITE_P(Forms, SetQuantized,
                                            Case1{"DepthwiseConv2dNative", {1, 6, 5, 4}, {5, 5, 4, 2}, 8, -1, 3, true, true},
                                            Case1{"MatMul", {6, 20}, {20, 7}, 7, -1, 1.5f, false, true}));
 
+TEST(Narrow, SumsOfFourCodes) {
+  const auto narrow = [](int64_t rows, std::map<int64_t, int> codes) {
+    Tensor t(DType::i8, {rows, 2});
+    for (const auto& [row, code] : codes) t.data<int8_t>()[row * 2 + 1] = static_cast<int8_t>(code);
+    return is_narrow(t, 2);
+  };
+  EXPECT_TRUE(narrow(0, {}));
+  EXPECT_TRUE(narrow(1, {{0, 127}}));
+  EXPECT_TRUE(narrow(8, {{0, 64}, {5, 64}}));
+  EXPECT_FALSE(narrow(8, {{0, 64}, {5, 65}}));
+  EXPECT_FALSE(narrow(16, {{1, -64}, {4, -65}}));
+  EXPECT_TRUE(narrow(16, {{1, -127}, {4, 127}})) << "of one sign";
+  EXPECT_TRUE(narrow(16, {{1, 127}, {2, 127}})) << "of two sums";
+  EXPECT_TRUE(narrow(12, {{5, 127}, {8, 127}})) << "of two blocks";
+  EXPECT_FALSE(narrow(11, {{8, 127}, {9, 2}}));
+}
+
+TEST(Narrow, FiltersAreCodedWithinTheirSums) {
+  for (const Shape& shape : {Shape{1, 1, 96, 24}, Shape{3, 3, 3, 32}, Shape{700, 5}, Shape{5, 3}})
+    for (bool per_channel : {true, false})
+      for (float low : {-1.0f, 0.2f}) {
+        const Tensor filter = random_tensor(shape, low, 1, 3);
+        const int64_t channels = shape.back();
+        const QuantWeights wide = quantize_weights(filter, channels, per_channel),
+                           q = quantize_weights(filter, channels, per_channel, {127, true});
+        EXPECT_TRUE(is_narrow(q.codes, channels));
+        const Tensor back = dequantize_weights(q);
+        int off_by_more = 0;
+        for (int64_t i = 0; i < filter.size(); ++i) {
+          const float scale = q.scales[per_channel ? static_cast<size_t>(i % channels) : 0];
+          EXPECT_GE(scale, wide.scales[per_channel ? static_cast<size_t>(i % channels) : 0]);
+          const float off = std::abs(back.data<float>()[i] - filter.data<float>()[i]) / scale;
+          EXPECT_LT(off, 1.01f);
+          off_by_more += off > 0.501f;
+        }
+        EXPECT_LE(off_by_more, filter.size() / 10) << "few codes are moved";
+      }
+}
+
+TEST(Narrow, ReachIsLimitedAlone) {
+  const Tensor filter = random_tensor({40, 6}, -1, 1, 4);
+  const QuantWeights q = quantize_weights(filter, 6, true, {64, false});
+  int most = 0;
+  for (int8_t code : q.codes.span<int8_t>()) most = std::max(most, std::abs(code));
+  EXPECT_EQ(most, 64);
+}
+
 TEST(Quant, OfRange) {
   EXPECT_EQ(Quant::of_range(0, 255, false), (Quant{1, 0, false}));
   EXPECT_EQ(Quant::of_range(-127, 12, true), (Quant{1, 0, true}));

@@ -234,7 +234,7 @@ TEST(ReduceRange, DenseFiltersKeepTo64) {
     return most;
   };
   EXPECT_LE(greatest("a/conv"), 64);
-  EXPECT_GE(greatest("a/conv"), 63);
+  EXPECT_GT(greatest("a/conv"), 32) << "7 bits are used";
   EXPECT_EQ(greatest("y/conv"), 127);
 }
 
