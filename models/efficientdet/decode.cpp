@@ -2,20 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/error.h"
 
 namespace cytodet {
 namespace {
 
-Detections hard(Detections boxes, double iou_limit) {
-  std::vector<char> dropped(boxes.size(), 0);
+// Of ranked boxes.
+Detections hard(const Detections& boxes, const SuppressionSettings& s) {
   Detections kept;
-  for (size_t i = 0; i < boxes.size(); ++i) {
-    if (dropped[i]) continue;
-    kept.push_back(boxes[i]);
-    for (size_t j = i + 1; j < boxes.size(); ++j)
-      if (!dropped[j] && iou(boxes[i].box, boxes[j].box) > iou_limit) dropped[j] = 1;
+  std::vector<size_t> left(boxes.size());
+  std::iota(left.begin(), left.end(), size_t{0});
+  while (!left.empty() && static_cast<int>(kept.size()) < s.detections) {
+    const size_t best = left.front();
+    const Box top = boxes[best].box;
+    kept.push_back(boxes[best]);
+    std::erase_if(left, [&](size_t i) {
+      const Box& b = boxes[i].box;
+      const bool touches = (b.x0 < top.x1) & (top.x0 < b.x1) & (b.y0 < top.y1) & (top.y0 < b.y1);  // no branches: most do not
+      return i == best || (touches && iou(top, b) > s.iou);
+    });
   }
   return kept;
 }
@@ -70,7 +77,7 @@ Detections suppress(Detections boxes, const SuppressionSettings& s) {
     boxes.resize(most);
   }
   std::sort(boxes.begin(), boxes.end(), ranks_before);
-  return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(std::move(boxes), s.iou);
+  return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(boxes, s);
 }
 
 Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::vector<const Tensor*>& deltas, double scale,

@@ -37,7 +37,7 @@ class Decoder {
   std::vector<std::vector<Anchor>> anchors_;
 };
 
-// Suppression within one class. Detections in any order; comes back ranked.
+// Suppression within one class, down to the best `detections`. Detections in any order; comes back ranked.
 Detections suppress(Detections detections, const SuppressionSettings& settings);
 
 }  // namespace cytodet
