@@ -61,12 +61,14 @@ PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
   scales_ = FloatBuffer(bias_.size());
   for (int64_t i = 0; i < n; ++i)
     scales_.data()[i] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(i)];
+  std::vector<Reach> reach(static_cast<size_t>(n));
+  for (int64_t row = 0; row < k; ++row)
+    for (int64_t i = 0; i < n; ++i)
+      reach[static_cast<size_t>(i)].add(static_cast<float>(w.codes.data<int8_t>()[row * n + i]), input_);
   most_.resize(static_cast<size_t>(panels()));
   for (int64_t i = 0; i < n; ++i) {
-    Reach reach;
-    for (int64_t row = 0; row < k; ++row) reach.add(static_cast<float>(w.codes.data<int8_t>()[row * n + i]), input_);
     float& most = most_[static_cast<size_t>(i / panel)];
-    most = std::max(most, reach.largest() * scales_.data()[i] + std::abs(bias_.data()[i]));
+    most = std::max(most, reach[static_cast<size_t>(i)].largest() * scales_.data()[i] + std::abs(bias_.data()[i]));
   }
 }
 

@@ -232,9 +232,8 @@ int inline_functions(Graph& graph) {
         AttrList types;
         for (const auto& arg : it->second->signature().output_arg()) types.types.push_back(static_cast<DType>(arg.type()));
         const bool known = std::find(types.types.begin(), types.types.end(), DType::invalid) == types.types.end();
-        if (body.outputs.size() > 1 && body.outputs.size() == types.types.size() && known) {
+        if (body.outputs.size() > 1 && body.outputs.size() == types.types.size() && known)
           keep_all(graph, id, body.outputs, types);
-        }
       }
       n.controls.insert(n.controls.end(), body.controls.begin(), body.controls.end());
       ++replaced;

@@ -135,9 +135,11 @@ bool reads_codes_of(const Graph& graph, const Node& conv, Value value) {
   return quantize.size() == 3 && quantize[0] == value;
 }
 
-// visit(channel, for_each_row) for every sum of products in 16 bits; for_each_row(f): f(k) of its rows.
+// visit(channel, for_each_row) for every sum of products in 16 bits of a filter of `size` codes; for_each_row(f): f(k) of its
+// rows.
 template <class Visit>
-void for_each_narrow_sum(int64_t rows, int64_t channels, Visit visit) {
+void for_each_narrow_sum(int64_t size, int64_t channels, Visit visit) {
+  const int64_t rows = channels > 0 ? size / channels : 0;
   for (int64_t block = 0; block < rows; block += kNarrowRows)
     for (int64_t lane = 0; lane < 4; lane += 2)
       for (int64_t channel = 0; channel < channels; ++channel)
@@ -191,7 +193,7 @@ int Quant::code(float x) const {
 bool is_narrow(const Tensor& codes, int64_t channels) {
   bool narrow = true;
   const int8_t* w = codes.data<int8_t>();
-  for_each_narrow_sum(codes.size() / channels, channels, [&](int64_t channel, const auto& for_each_row) {
+  for_each_narrow_sum(codes.size(), channels, [&](int64_t channel, const auto& for_each_row) {
     int positive = 0, negative = 0;
     for_each_row([&](int64_t k) {
       const int code = w[k * channels + channel];
@@ -204,7 +206,7 @@ bool is_narrow(const Tensor& codes, int64_t channels) {
 
 QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_channel, const CodeLimits& limits) {
   const float* w = filter.data<float>();
-  const int64_t groups = per_channel ? channels : 1, rows = channels > 0 ? filter.size() / channels : 0;
+  const int64_t groups = per_channel ? channels : 1;
   std::vector<float> scales(static_cast<size_t>(groups), 0);
   const auto widen = [&](int64_t channel, float scale) {
     float& s = scales[static_cast<size_t>(channel % groups)];
@@ -212,7 +214,7 @@ QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_c
   };
   for (int64_t i = 0; i < filter.size(); ++i) widen(i % channels, std::abs(w[i]) / static_cast<float>(limits.largest));
   if (limits.narrow)
-    for_each_narrow_sum(rows, channels, [&](int64_t channel, const auto& for_each_row) {
+    for_each_narrow_sum(filter.size(), channels, [&](int64_t channel, const auto& for_each_row) {
       float positive = 0, negative = 0;
       for_each_row([&](int64_t k) {
         const float x = w[k * channels + channel];
@@ -229,7 +231,7 @@ QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_c
     for (int64_t g = 0; g < groups; ++g)
       codes[i + g] = static_cast<int8_t>(std::clamp(std::nearbyint(w[i + g] / q.scales[static_cast<size_t>(g)]), -most, most));
   if (limits.narrow)
-    for_each_narrow_sum(rows, channels, [&](int64_t channel, const auto& for_each_row) {
+    for_each_narrow_sum(filter.size(), channels, [&](int64_t channel, const auto& for_each_row) {
       const float scale = q.scales[static_cast<size_t>(channel % groups)];
       for (int sign : {1, -1}) lower_sum(w + channel, codes + channel, channels, scale, sign, for_each_row);
     });

@@ -51,7 +51,7 @@ def main():
     def row(text, value):
         return f"| {text} | {value} |"
     lines = ["| | |", "|---|--:|",
-             row("slide: tiles/s as a share of the network alone", f"{100 * result['slide_share_of_bench']['median']:.0f} %"),
+             row("slide: tiles/s as a share of the network alone", f"{100 * result['slide_share_of_bench']['median']:.1f} %"),
              row("slide of 50,000 x 50,000 pixels: peak memory", f"{result['big_slide_peak_mib']:.0f} MiB"),
              row("read, optimize and compile", f"{result['load_ms']:.0f} ms"),
              row("`cytodet --help`", f"{result['help_ms']['median']:.0f} ms")]

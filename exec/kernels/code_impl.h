@@ -15,6 +15,7 @@ struct ProductEnd {
 // The kinds of products: 4 bytes of a row, `group` elements, times as many of each column. Codes: V, or those of narrow matrices.
 template <class Codes>
 struct CodeProduct {
+  using Set = Codes;
   using Matrix = CodeMatrix;
   using Element = Codes::Code;
   using Sum = V::I;
@@ -25,9 +26,6 @@ struct CodeProduct {
     return V::izero();
   }
   static Sum dot(Sum sum, V::I row, V::I column) { return Codes::dot(sum, row, column); }
-  static V::I products(V::I row, V::I column) { return Codes::products(row, column); }
-  static V::I add_products(V::I x, V::I y) { return Codes::add_products(x, y); }
-  static Sum add_sums(Sum sum, V::I products) { return Codes::add_sums(sum, products); }
   static ProductEnd end(const Matrix& b, const TileEnd& floats, const Epilogue& e, int64_t column) {
     ProductEnd end{floats, b.scales + column, group == 4 ? b.starts + column : nullptr, {}};
     if (!e.codes) return end;
@@ -104,10 +102,11 @@ inline void add_blocks(typename V::I (&acc)[Rows][Vectors], const typename P::El
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) {
       const typename P::Element* column = b + v * P::group * V::width;
-      typename V::I sums = P::products(av[0], V::iload(column));
+      typename V::I sums = P::Set::products(av[0], V::iload(column));
 #pragma GCC unroll 16
-      for (int i = 1; i < Blocks; ++i) sums = P::add_products(sums, P::products(av[i], V::iload(column + i * P::group * kPanel)));
-      acc[r][v] = P::add_sums(acc[r][v], sums);
+      for (int i = 1; i < Blocks; ++i)
+        sums = P::Set::add_products(sums, P::Set::products(av[i], V::iload(column + i * P::group * kPanel)));
+      acc[r][v] = P::Set::add_sums(acc[r][v], sums);
     }
   }
 }
@@ -217,11 +216,11 @@ inline void convert_rows(const float* in, int64_t lda, int64_t rows, int64_t k, 
     convert(tail, factors + i, converted);
     for (int64_t j = i; j < columns; ++j) to[j] = converted[j - i];
   };
-  if (lda == k && stride == k && 2 * k <= kBlock) {
+  if (rows > 1 && lda == k && stride == k && 2 * k <= kBlock) {
     // Short rows without gaps: as many as have whole vectors are one.
     int64_t joined = 1;
     while (joined * k % kStep != 0) joined *= 2;
-    while (2 * joined * k <= kBlock) joined *= 2;
+    while (joined < rows && 2 * joined * k <= kBlock) joined *= 2;
     if (joined * k <= kBlock) {
       for (int64_t i = 0; i < joined * k; ++i) factors[i] = i < k ? factor_of(i) : factors[i - k];
       for (int64_t r = 0; r < rows; r += joined)

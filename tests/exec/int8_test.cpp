@@ -285,35 +285,35 @@ TEST(Int8Kernels, ExtremeCodesAreExact) {
 
 // Products of narrow matrices of every small size, with weights that use all of 16 bits.
 TEST(Int8Kernels, NarrowSumsAreExact) {
-  const CodeKernels& set = kernels().narrow;
-  if (!set.gemm) GTEST_SKIP() << "no kernels of narrow matrices";
   const int panel = kernels().panel;
   std::mt19937 random(4);
-  for (int64_t k = 1; k < 70; ++k)
-    for (const int64_t n : {int64_t{1}, int64_t{panel}, int64_t{panel + panel / 2 + 1}}) {
-      const QuantWeights w = quantize_weights(normal_tensor({k, n}, random), n, true, {127, true});
-      ASSERT_TRUE(is_narrow(w.codes, n));
-      const int64_t m = 7, padded = (n + panel - 1) / panel * panel;
-      Buffer<uint8_t> packed(packed_bytes(k, n, panel, set.group)), codes(m * row_groups(k, set.group) * 4);
-      pack_codes(w.codes.data<int8_t>(), k, n, panel, set.group, packed.data());
-      FloatBuffer ones(std::max(padded, k) + panel), zeros(padded), c(m * n), rows(m * k);
-      std::fill_n(ones.data(), ones.size(), 1.0f);
-      Buffer<int32_t> starts(padded);
-      column_starts(w.codes.data<int8_t>(), k, n, -13, starts.data());
-      for (int64_t i = 0; i < m * k; ++i)
-        rows.data()[i] = i / k < 2 ? (i / k ? 1e9f : -1e9f) : static_cast<float>(random() % 256) - 13;
-      set.quantize_rows(rows.data(), k, m, k, nullptr, {ones.data(), -13, 242}, codes.data());
-      set.gemm(codes.data(), m, {packed.data(), k, n, ones.data(), starts.data()}, 0, padded / panel, c.data(), n,
-               Epilogue{zeros.data()});
-      for (int64_t row = 0; row < m; ++row)
-        for (int64_t column = 0; column < n; ++column) {
-          float sum = 0;
-          for (int64_t i = 0; i < k; ++i)
-            sum +=
-                std::clamp(rows.data()[row * k + i], -13.0f, 242.0f) * static_cast<float>(w.codes.data<int8_t>()[i * n + column]);
-          ASSERT_EQ(c.data()[row * n + column], sum) << k << "x" << n << " row " << row << " column " << column;
-        }
-    }
+  for (const CodeKernels& set : code_kernels())
+    for (int64_t k = 1; k < 70; ++k)
+      for (const int64_t n : {int64_t{1}, int64_t{panel}, int64_t{panel + panel / 2 + 1}}) {
+        const QuantWeights w = quantize_weights(normal_tensor({k, n}, random), n, true, {127, true});
+        ASSERT_TRUE(is_narrow(w.codes, n));
+        const int64_t m = 7, padded = (n + panel - 1) / panel * panel;
+        Buffer<uint8_t> packed(packed_bytes(k, n, panel, set.group)), codes(m * row_groups(k, set.group) * 4);
+        pack_codes(w.codes.data<int8_t>(), k, n, panel, set.group, packed.data());
+        FloatBuffer ones(std::max(padded, k) + panel), zeros(padded), c(m * n), rows(m * k);
+        std::fill_n(ones.data(), ones.size(), 1.0f);
+        Buffer<int32_t> starts(padded);
+        column_starts(w.codes.data<int8_t>(), k, n, -13, starts.data());
+        for (int64_t i = 0; i < m * k; ++i)
+          rows.data()[i] = i / k < 2 ? (i / k ? 1e9f : -1e9f) : static_cast<float>(random() % 256) - 13;
+        set.quantize_rows(rows.data(), k, m, k, nullptr, {ones.data(), -13, 242}, codes.data());
+        set.gemm(codes.data(), m, {packed.data(), k, n, ones.data(), starts.data()}, 0, padded / panel, c.data(), n,
+                 Epilogue{zeros.data()});
+        for (int64_t row = 0; row < m; ++row)
+          for (int64_t column = 0; column < n; ++column) {
+            float sum = 0;
+            for (int64_t i = 0; i < k; ++i)
+              sum += std::clamp(rows.data()[row * k + i], -13.0f, 242.0f) *
+                     static_cast<float>(w.codes.data<int8_t>()[i * n + column]);
+            ASSERT_EQ(c.data()[row * n + column], sum)
+                << "group " << set.group << ", " << k << "x" << n << " row " << row << " column " << column;
+          }
+      }
 }
 
 TEST(Int8Kernels, CodesOfEveryNumber) {

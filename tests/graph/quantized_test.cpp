@@ -102,6 +102,7 @@ TEST(Narrow, SumsOfFourCodes) {
     return is_narrow(t, 2);
   };
   EXPECT_TRUE(narrow(0, {}));
+  EXPECT_TRUE(is_narrow(Tensor(DType::i8, {3, 0}), 0)) << "no channels";
   EXPECT_TRUE(narrow(1, {{0, 127}}));
   EXPECT_TRUE(narrow(8, {{0, 64}, {5, 64}}));
   EXPECT_FALSE(narrow(8, {{0, 64}, {5, 65}}));

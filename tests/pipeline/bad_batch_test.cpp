@@ -5,12 +5,8 @@
 #include <map>
 
 #include "pipeline/detect.h"
-#include "pipeline/outputs/output.h"
-#include "pipeline/run_folder.h"
 #include "tests/damaged.h"
 #include "tests/pipeline/batch_runs.h"
-#include "tiling/image_io.h"
-#include "tiling/region.h"
 
 namespace cytodet::test {
 namespace {

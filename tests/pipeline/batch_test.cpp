@@ -1,18 +1,15 @@
 // Batches of slides as a user runs them: run folder, resuming after kill -9, shards, regions, background.
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <signal.h>
 #include <sys/file.h>
 
 #include <chrono>
 #include <map>
 #include <random>
-#include <thread>
 
 #include "pipeline/detect.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/run_folder.h"
-#include "tests/damaged.h"
 #include "tests/pipeline/batch_runs.h"
 #include "tiling/image_io.h"
 #include "tiling/region.h"
