@@ -129,6 +129,7 @@ std::function<int()> setup_export(CLI::App& app) {
     const Output* row = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
     if (!row || (folder && o->formats.empty()))
       throw UsageError(o->out, "does not tell the form of the output", "give --format: " + output_names());
+    if (o->has_image) o->hints.image = o->image;
     SavedResults results(o->results, o->hints);
     const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *row), 1, 0};
     if (done.files || !done.problems) std::printf("%lld boxes in %s\n", static_cast<long long>(done.boxes), o->out.c_str());

@@ -29,13 +29,15 @@ bool holds_results(const std::filesystem::path& path) {
 
 // Size and resolution come from the slide's file where the results do not tell them.
 void complete(ViewSlide& v, const SlideState& s, const Detections& boxes) {
-  if (v.width > 0 && v.height > 0 && (v.mpp || v.path.empty())) return;
+  const bool sized = v.width > 0 && v.height > 0;
+  if (sized && (v.mpp || v.path.empty())) return;
   if (!v.path.empty()) {
     try {
-      const auto slide = open_slide(v.path);
-      v.width = slide->width();
-      v.height = slide->height();
-      if (!v.mpp) v.mpp = slide->mpp_x;
+      if (const auto slide = sized ? open_measured_slide(v.path) : open_slide(v.path)) {
+        v.width = slide->width();
+        v.height = slide->height();
+        if (!v.mpp) v.mpp = slide->mpp_x;
+      }
     } catch (const Error& e) {
       std::fprintf(stderr, "cytodet: warning: %s\n", e.what());
       v.path.clear();

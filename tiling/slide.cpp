@@ -52,36 +52,79 @@ std::unique_ptr<Slide> open_image(const std::string& path) {
 bool is_mirax(const std::string& path) { return path.ends_with(".mrxs") && openslide_vendor(path) == "mirax"; }
 
 constexpr SlideFormat kFormats[] = {
-    {"jpeg",
+    {"jpeg", false,
      [](const std::string& path, std::span<const uint8_t> h) {
        return starts(h, {0xff, 0xd8}) && !is_mirax(path);
      },
      open_image<decode_jpeg>},
-    {"png",
+    {"png", false,
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0x89, 'P', 'N', 'G'});
      },
      open_image<decode_png>},
-    {"bmp",
+    {"bmp", false,
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {'B', 'M'});
      },
      open_image<decode_bmp>},
-    {"kfb",
+    {"kfb", true,
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0xf1, 0x01, 0xee, 0xee, 'K', 'F', 'B'});
      },
      open_kfb},
-    {"svs", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
+    {"svs", true, [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
-    {"openslide",
+    {"openslide", true,
      [](const std::string& path, std::span<const uint8_t>) {
        std::string vendor = openslide_vendor(path);
        return !vendor.empty() && vendor != "generic-tiff";
      },
      open_openslide},
-    {"tiff", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff},
+    {"tiff", true, [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff},
 };
+
+// Null when `measured` is wanted and the file is a plain picture.
+std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool measured) {
+  const std::string name = path.string();
+  std::error_code error, no_link;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found)
+    throw Error(name,
+                std::filesystem::is_symlink(path, no_link) ? "cannot open: a link to a file that does not exist"
+                                                           : "cannot open: no such file",
+                "check the path");
+  if (error) throw Error(name, "cannot open: " + error.message(), "check the path and its permissions");
+  if (std::filesystem::is_directory(status)) throw Error(name, "is a directory, not a slide", "name a file in it");
+  if (!std::filesystem::is_regular_file(status)) throw Error(name, "is a pipe or device, not a slide", "name a file");
+  uint8_t head[132];
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw Error(name, std::string("cannot open: ") + std::strerror(errno), "check the permissions");
+  ssize_t n = ::read(fd, head, sizeof head);
+  ::close(fd);
+  if (n == 0) throw Error(name, "is empty", "restore the file");
+  if (n < 0) throw Error(name, std::string("cannot read: ") + std::strerror(errno));
+  std::string known;
+  for (const SlideFormat& f : kFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
+  try {
+    for (const SlideFormat& f : kFormats) {
+      if (!f.detect(name, {head, std::min(static_cast<size_t>(n), size_t{16})})) continue;
+      if (measured && !f.measured) return nullptr;
+      std::unique_ptr<Slide> slide = f.open(name);
+      if (!slide) continue;
+      slide->path = name;
+      slide->format = f.name;
+      return slide;
+    }
+  } catch (const Error& e) {
+    if (e.where().starts_with(name)) throw;
+    throw e.within(name);
+  } catch (const std::bad_alloc&) {
+    throw Error(name, "needs more memory than there is", "use a smaller image");
+  }
+  if (n == sizeof head && std::memcmp(head + 128, "DICM", 4) == 0)
+    throw Error(name, "is DICOM, which is not read", "convert it to a tiled TIFF");
+  throw Error(name, "is of no known image or slide format", "known: " + known);
+}
 
 }  // namespace
 
@@ -121,45 +164,8 @@ std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<
 
 std::span<const SlideFormat> slide_formats() { return kFormats; }
 
-std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) {
-  const std::string name = path.string();
-  std::error_code error, no_link;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found)
-    throw Error(name,
-                std::filesystem::is_symlink(path, no_link) ? "cannot open: a link to a file that does not exist"
-                                                           : "cannot open: no such file",
-                "check the path");
-  if (error) throw Error(name, "cannot open: " + error.message(), "check the path and its permissions");
-  if (std::filesystem::is_directory(status)) throw Error(name, "is a directory, not a slide", "name a file in it");
-  if (!std::filesystem::is_regular_file(status)) throw Error(name, "is a pipe or device, not a slide", "name a file");
-  uint8_t head[132];
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) throw Error(name, std::string("cannot open: ") + std::strerror(errno), "check the permissions");
-  ssize_t n = ::read(fd, head, sizeof head);
-  ::close(fd);
-  if (n == 0) throw Error(name, "is empty", "restore the file");
-  if (n < 0) throw Error(name, std::string("cannot read: ") + std::strerror(errno));
-  std::string known;
-  for (const SlideFormat& f : kFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
-  try {
-    for (const SlideFormat& f : kFormats) {
-      if (!f.detect(name, {head, std::min(static_cast<size_t>(n), size_t{16})})) continue;
-      std::unique_ptr<Slide> slide = f.open(name);
-      if (!slide) continue;
-      slide->path = name;
-      slide->format = f.name;
-      return slide;
-    }
-  } catch (const Error& e) {
-    if (e.where().starts_with(name)) throw;
-    throw e.within(name);
-  } catch (const std::bad_alloc&) {
-    throw Error(name, "needs more memory than there is", "use a smaller image");
-  }
-  if (n == sizeof head && std::memcmp(head + 128, "DICM", 4) == 0)
-    throw Error(name, "is DICOM, which is not read", "convert it to a tiled TIFF");
-  throw Error(name, "is of no known image or slide format", "known: " + known);
-}
+std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) { return open_by_rows(path, false); }
+
+std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path) { return open_by_rows(path, true); }
 
 }  // namespace cytodet

@@ -50,6 +50,7 @@ class Slide {
 // file to the rows below it.
 struct SlideFormat {
   const char* name;
+  bool measured;  // its slides may tell micrometres per pixel; the others are plain pictures, decoded whole when opened
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path);
 };
@@ -57,6 +58,9 @@ std::span<const SlideFormat> slide_formats();
 
 // By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path);
+
+// The same, but null for a picture of a format that never tells micrometres per pixel, which is not decoded.
+std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path);
 
 // Names and versions of the libraries behind the formats.
 std::vector<std::pair<std::string, std::string>> slide_libraries();

@@ -1,5 +1,6 @@
 #include "pipeline/outputs/saved_results.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/error.h"
@@ -44,6 +45,7 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
     }
   }
   for (size_t c = 0; c < hints_.classes.size(); ++c) classes_.add(static_cast<int64_t>(c) + 1, hints_.classes[c]);
+  if (run_) check_one_slide();
 }
 
 SlideState SavedResults::state_of(int64_t image_id) const {
@@ -59,9 +61,16 @@ void SavedResults::load() {
   if (loaded_) return;
   loaded_ = true;
   for (const auto& [id, s] : known_) boxes_[id];
+  Classes met;
+  std::map<int64_t, int> unknown;  // by id: colours and columns do not depend on the order of the boxes
   read_coco_results(path_, [&](const CocoResult& r) {
-    boxes_[r.image_id].push_back({r.box, classes_.index_of(r.category_id), static_cast<float>(r.score)});
+    unknown[r.category_id] = met.index_of(r.category_id);
+    boxes_[r.image_id].push_back({r.box, unknown[r.category_id], static_cast<float>(r.score)});
   });
+  std::vector<int> final_index(met.all().size());
+  for (const auto& [id, index] : unknown) final_index[static_cast<size_t>(index)] = classes_.index_of(id);
+  for (auto& [id, boxes] : boxes_)
+    for (Detection& d : boxes) d.category = final_index[static_cast<size_t>(d.category)];
   std::set<std::string> taken;
   for (const auto& [id, boxes] : boxes_) {
     SlideState s = state_of(id);
@@ -69,6 +78,20 @@ void SavedResults::load() {
     s.detections = static_cast<int64_t>(boxes.size());
     pictures_.push_back(std::move(s));
   }
+  check_one_slide();
+}
+
+bool SavedResults::is_slide_of(const SlideState& s) const {
+  return pictures_.size() <= 1 || hints_.image == s.image_id ||
+         std::filesystem::path(s.path).filename() == std::filesystem::path(hints_.slides).filename();
+}
+
+void SavedResults::check_one_slide() const {
+  if (hints_.slides.empty() || hints_.image || !is_file(hints_.slides)) return;
+  if (std::none_of(pictures_.begin(), pictures_.end(), [&](const SlideState& s) { return is_slide_of(s); }))
+    throw UsageError(hints_.slides,
+                     "is one slide, and none of the " + std::to_string(pictures_.size()) + " pictures is called so",
+                     "name the folder of their slides, and --truth for what pictures of a results file are called");
 }
 
 const std::vector<SlideState>& SavedResults::pictures() {
@@ -106,11 +129,12 @@ void SavedResults::stream(const std::function<void(const SlideState&, const Dete
 }
 
 std::filesystem::path SavedResults::slide_file(const SlideState& picture) const {
-  if (!hints_.slides.empty() && is_file(hints_.slides)) return hints_.slides;
+  const bool one_slide = !hints_.slides.empty() && is_file(hints_.slides);
+  if (one_slide && is_slide_of(picture)) return hints_.slides;
   if (picture.path.empty()) return {};
   const std::filesystem::path given = picture.path;
   std::vector<std::filesystem::path> places;
-  if (!hints_.slides.empty())
+  if (!hints_.slides.empty() && !one_slide)
     places = {std::filesystem::path(hints_.slides) / given, std::filesystem::path(hints_.slides) / given.filename()};
   places.push_back(given);
   if (run_) places.push_back(path_ / given.filename());
@@ -122,6 +146,15 @@ std::filesystem::path SavedResults::slide_file(const SlideState& picture) const 
 
 OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) const {
   return output_picture_of(s, pixels ? slide_file(s) : std::filesystem::path{}, classes_);
+}
+
+OutputPicture SavedResults::measured_picture(const SlideState& s) const {
+  const std::filesystem::path file = run_ ? std::filesystem::path{} : slide_file(s);
+  const std::shared_ptr<Slide> slide = file.empty() ? nullptr : open_measured_slide(file);
+  if (!slide) return output_picture(s, false);
+  OutputPicture picture = picture_of(s.name, s.image_id, slide, classes_);
+  picture.slide.reset();
+  return picture;
 }
 
 OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes) {

@@ -17,7 +17,9 @@ namespace cytodet {
 // What the results themselves do not say.
 struct ResultsHints {
   std::string truth;                 // COCO truth: names of images and classes
-  std::string slides;                // folder where the slides lie now, or the one slide of a results file with one image
+  std::string slides;                // folder where the slides lie now, or the one slide: of results of one picture, of the
+                                     // picture of its name, or of `image`
+  std::optional<int64_t> image;      // the only picture that is asked for
   std::vector<std::string> classes;  // names of category ids 1, 2, ...
 };
 
@@ -30,8 +32,8 @@ class SavedResults {
   const std::filesystem::path& path() const { return path_; }
   const Classes& classes() const { return classes_; }
 
-  // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done": the file is
-  // read whole, 40 bytes per box.
+  // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done", and classes
+  // by id: the file is read whole, 40 bytes per box. UsageError when one slide is named and it cannot be told whose it is.
   const std::vector<SlideState>& pictures();
   Detections detections(const SlideState& picture);
 
@@ -42,10 +44,14 @@ class SavedResults {
   std::filesystem::path slide_file(const SlideState& picture) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
   OutputPicture output_picture(const SlideState& picture, bool pixels) const;
+  // Without the slide, but with the size and micrometres per pixel that its file tells, where the results do not and it is there.
+  OutputPicture measured_picture(const SlideState& picture) const;
 
  private:
   SlideState state_of(int64_t image_id) const;
   void load();
+  bool is_slide_of(const SlideState& picture) const;  // hints_.slides, a file
+  void check_one_slide() const;
 
   std::filesystem::path path_;
   ResultsHints hints_;

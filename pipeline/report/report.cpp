@@ -134,6 +134,13 @@ class Report {
     return roi != detect.end() && roi->is_string() ? roi->get<std::string>() : "";
   }
 
+  // Both ways where they differ.
+  static std::string mpp_text(const OutputPicture& p) {
+    if (!p.mpp_x || !p.mpp_y) return "";
+    const std::string x = rounded(*p.mpp_x, 4), y = rounded(*p.mpp_y, 4);
+    return x == y ? x : x + " &times; " + y;
+  }
+
   void slides() {
     heading("Slides");
     std::vector<std::string> head = {"slide", "state", "size, px", "&micro;m/px", "tiles", "boxes"};
@@ -153,15 +160,21 @@ class Report {
         state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
       else if (!s.damage.empty())
         state += "<br><span class=\"reason\">" + escape_html(damage_text(s)) + "</span>";
+      OutputPicture picture = results_.output_picture(s, false);
+      try {
+        picture = results_.measured_picture(s);
+      } catch (const Error& e) {
+        state += "<br><span class=\"reason\">" + escape_html(e.what()) + "</span>";
+      }
       std::vector<std::string> row = {escape_html(s.name),
                                       state,
-                                      s.width > 0 ? grouped(s.width) + " &times; " + grouped(s.height) : "",
-                                      s.mpp ? rounded(*s.mpp, 4) : "",
+                                      picture.width > 0 ? grouped(picture.width) + " &times; " + grouped(picture.height) : "",
+                                      mpp_text(picture),
                                       s.tiles ? grouped(s.tiles) : "",
                                       done ? grouped(summary.boxes()) : ""};
       for (size_t c = 0; c < per_class_.size(); ++c)
         row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
-      const auto area = area_mm2(results_.output_picture(s, false));
+      const auto area = area_mm2(picture);
       row.push_back(done && area ? rounded(static_cast<double>(summary.boxes()) / *area, 1) : "");
       row.push_back(sum(s.seconds) > 0 ? rounded(sum(s.seconds), 2) : "");
       rows.push_back(std::move(row));

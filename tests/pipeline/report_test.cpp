@@ -154,6 +154,55 @@ TEST_F(Report, OnlyRegionsOfInterestAreScored) {
   EXPECT_EQ(count(read_file(folder / "r.html"), "1 pictures are not in the truth"), 1);
 }
 
+// Results from elsewhere: what they do not say of a slide, its file does.
+TEST_F(Report, ForeignResultsAreMeasuredBySlides) {
+  std::filesystem::copy_file(kSlide, folder / "mosaic.tif");
+  put("plain.jpg", "\xff\xd8 not decoded for a table");
+  put("broken.tif", std::string("II*\0broken", 10));
+  const std::string found = put("found.json", R"([{"image_id":1,"category_id":2,"bbox":[100,100,200,200],"score":0.9},
+      {"image_id":1,"category_id":1,"bbox":[500,100,200,200],"score":0.8},
+      {"image_id":3,"category_id":1,"bbox":[0,0,9,9],"score":0.7}])");
+  const std::string truth = put("truth.json", R"({"images":[{"id":1,"file_name":"mosaic.tif","width":4120,"height":3160},
+      {"id":2,"file_name":"plain.jpg","width":640,"height":480},{"id":3,"file_name":"broken.tif","width":7,"height":7}],
+      "categories":[{"id":1,"name":"RBC"},{"id":2,"name":"WBC"}],"annotations":[]})");
+  Output o = run({"report", found, "-o", path("r.html"), "--truth", truth, "--thumbnails", "0"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const std::string page = read_file(folder / "r.html");
+  EXPECT_THAT(page, HasSubstr("<td class=\"n\">0.2500</td>"));
+  EXPECT_THAT(page, HasSubstr("<td class=\"n\">" + rounded(2 / (4.12 * 3.16 / 16), 1) + "</td>")) << "boxes per mm2";
+  EXPECT_THAT(page, HasSubstr("640 &times; 480"));
+  EXPECT_EQ(count(page, "plain.jpg"), 0) << "plain pictures tell no size of a pixel and are left alone";
+  EXPECT_THAT(page, HasSubstr("broken.tif: ")) << "why there is none";
+  EXPECT_EQ(count(page, "<td class=\"n\">0.2500</td>"), 1);
+}
+
+TEST_F(Report, OneSlideOfSeveralPicturesIsNotTheSlideOfAll) {
+  std::filesystem::copy_file(kSlide, folder / "mosaic.tif");
+  const std::string found = put("found.json", R"([{"image_id":2,"category_id":7,"bbox":[100,100,200,200],"score":0.9},
+      {"image_id":1,"category_id":3,"bbox":[500,100,200,200],"score":0.8}])");
+  const auto report = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"report", found, "-o", path("r.html"), "--slides", path("mosaic.tif")});
+    return run(more);
+  };
+  Output o = report({});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("is one slide, and none of the 2 pictures is called so"));
+  o = report({"--truth", put("truth.json", R"({"images":[{"id":1,"file_name":"mosaic.tif","width":4120,"height":3160},
+      {"id":2,"file_name":"other.tif","width":640,"height":480}],"categories":[],"annotations":[]})")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const std::string page = read_file(folder / "r.html");
+  EXPECT_EQ(count(page, "data:image"), 3) << "of the picture that is called so";
+  EXPECT_LT(page.find(">class 3<"), page.find(">class 7<")) << "classes by id, not by first box";
+  const std::vector<std::string> one = {"export", found, "-o", path("crops.png"), "--format", "crops", "--slides"};
+  const auto exported = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = one;
+    all.insert(all.end(), {path("mosaic.tif")});
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all).code;
+  };
+  EXPECT_EQ(exported({"--image", "2"}), 0) << "the picture that was asked for";
+}
+
 TEST_F(Report, SaysWhatIsWrong) {
   EXPECT_EQ(run({"report", folder.string(), "-o", path("r.html")}).code, 1);
   EXPECT_EQ(run({"report", path("none"), "-o", path("r.html")}).code, 1);

@@ -51,7 +51,12 @@ TEST(Formats, EveryRowOpensASample) {
       "tiling/formats/rgb420.jpg",     "tiling/formats/rgb.png",  "tiling/formats/rgb.bmp", "slides/blood-mosaic.tif",
       "slides/cmu-1-small-region.svs", "tiling/svs/jpeg2000.svs", "tiling/kfb/sample.kfb"};
   std::set<std::string> opened;
-  for (const std::string& s : samples) opened.insert(open_slide(data_folder() / s)->format);
+  for (const std::string& s : samples) {
+    const std::unique_ptr<Slide> slide = open_slide(data_folder() / s), measured = open_measured_slide(data_folder() / s);
+    opened.insert(slide->format);
+    EXPECT_EQ(measured ? measured->mpp_x : std::nullopt, slide->mpp_x) << s;
+    EXPECT_EQ(!measured, slide->levels[0].codec == "whole image") << s << ": what is decoded whole is left alone";
+  }
   for (const SlideFormat& row : slide_formats()) EXPECT_TRUE(opened.contains(row.name)) << row.name << " has no sample";
 }
 
