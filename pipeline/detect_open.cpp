@@ -23,8 +23,8 @@ void cut(OpenPicture& p, const OpenOptions& o) {
   const Slide& s = *p.slide;
   const int64_t side = 2 * std::max(o.input->width, o.input->height);
   const std::string& mode = o.settings->mode;
-  p.result.slide =
-      mode == "slide" || (mode == "auto" && (s.levels.size() > 1 || !s.damage.empty() || s.width() > side || s.height() > side));
+  p.result.slide = mode == "slide" || (mode == "auto" && (asks_resolution(o.settings->tiling) || s.levels.size() > 1 ||
+                                                          !s.damage.empty() || s.width() > side || s.height() > side));
   if (p.result.slide)
     p.tiles = make_grid(s, o.settings->tiling);
   else if (s.width() > kMaxImagePixels / s.height())

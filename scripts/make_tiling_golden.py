@@ -165,6 +165,12 @@ def make_tiff():
     note("one.png", RGB[:1, :1])
     write("column.tif", RGB[:, :1], RGB[:, :1], photometric="rgb")
     write("row.tif", RGB[:1], RGB[:1], photometric="rgb")
+    large = picture(2 * W, 2 * H)  # a pyramid as OME-TIFFs hold it: SubIFDs, and the pixels' size in XML
+    with tifffile.TiffWriter(FORMATS / "ome.tif", ome=True) as out:
+        size = {"PhysicalSizeX": 325.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "\u00b5m"}
+        out.write(large, photometric="rgb", tile=(16, 16), compression="zlib", subifds=1, metadata={"axes": "YXS", **size})
+        out.write(large.reshape(H, 2, W, 2, 3).mean((1, 3)).round().astype(np.uint8), photometric="rgb", tile=(16, 16), compression="zlib", subfiletype=1)
+    note("ome.tif", large)
 
 
 def make_regions():

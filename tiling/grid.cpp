@@ -63,7 +63,7 @@ double working_scale(const Slide& slide, const TilingSettings& s) {
   if (s.mpp) {
     std::optional<double> own = slide.mpp_x ? slide.mpp_x : s.assume_mpp;
     if (!own)
-      throw Error("", "does not say its micrometres per pixel (looked for openslide.mpp-x and a TIFF XResolution of a scanner)",
+      throw Error("", "does not say its micrometres per pixel (looked for " + mpp_properties_of(slide) + ")",
                   "give --assume-mpp");
     return *own / *s.mpp;
   }

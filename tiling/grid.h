@@ -21,6 +21,8 @@ struct TilingSettings {
 void fields(Fields& f, TilingSettings& s);
 // Throws UsageError on impossible values.
 void check(const TilingSettings& s);
+// Whether a working resolution is asked for, be it the full one.
+inline bool asks_resolution(const TilingSettings& s) { return s.level || s.mpp || s.scale; }
 
 struct Tile {
   int index = 0;

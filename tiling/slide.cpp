@@ -52,35 +52,36 @@ std::unique_ptr<Slide> open_image(const std::string& path) {
 bool is_mirax(const std::string& path) { return path.ends_with(".mrxs") && openslide_vendor(path) == "mirax"; }
 
 constexpr SlideFormat kFormats[] = {
-    {"jpeg", false,
+    {"jpeg", "",
      [](const std::string& path, std::span<const uint8_t> h) {
        return starts(h, {0xff, 0xd8}) && !is_mirax(path);
      },
      open_image<decode_jpeg>},
-    {"png", false,
+    {"png", "",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0x89, 'P', 'N', 'G'});
      },
      open_image<decode_png>},
-    {"bmp", false,
+    {"bmp", "",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {'B', 'M'});
      },
      open_image<decode_bmp>},
-    {"kfb", true,
+    {"kfb", "micrometres per pixel in the KFB header",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0xf1, 0x01, 0xee, 0xee, 'K', 'F', 'B'});
      },
      open_kfb},
-    {"svs", true, [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
+    {"svs", "aperio.MPP", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
-    {"openslide", true,
+    {"openslide", "openslide.mpp-x",
      [](const std::string& path, std::span<const uint8_t>) {
        std::string vendor = openslide_vendor(path);
        return !vendor.empty() && vendor != "generic-tiff";
      },
      open_openslide},
-    {"tiff", true, [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff},
+    {"tiff", "TIFF XResolution finer than 12.7 micrometres, OME PhysicalSizeX",
+     [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff},
 };
 
 // Null when `measured` is wanted and the file is a plain picture.
@@ -108,7 +109,7 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
   try {
     for (const SlideFormat& f : kFormats) {
       if (!f.detect(name, {head, std::min(static_cast<size_t>(n), size_t{16})})) continue;
-      if (measured && !f.measured) return nullptr;
+      if (measured && !*f.mpp_properties) return nullptr;
       std::unique_ptr<Slide> slide = f.open(name);
       if (!slide) continue;
       slide->path = name;
@@ -165,6 +166,12 @@ std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<
 std::span<const SlideFormat> slide_formats() { return kFormats; }
 
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) { return open_by_rows(path, false); }
+
+std::string mpp_properties_of(const Slide& slide) {
+  for (const SlideFormat& f : kFormats)
+    if (slide.format == f.name && *f.mpp_properties) return f.mpp_properties;
+  return "nothing: plain pictures do not tell";
+}
 
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path) { return open_by_rows(path, true); }
 

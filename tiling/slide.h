@@ -50,7 +50,8 @@ class Slide {
 // file to the rows below it.
 struct SlideFormat {
   const char* name;
-  bool measured;  // its slides may tell micrometres per pixel; the others are plain pictures, decoded whole when opened
+  const char*
+      mpp_properties;  // where its slides may tell micrometres per pixel; empty: plain pictures, decoded whole when opened
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path);
 };
@@ -61,6 +62,9 @@ std::unique_ptr<Slide> open_slide(const std::filesystem::path& path);
 
 // The same, but null for a picture of a format that never tells micrometres per pixel, which is not decoded.
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path);
+
+// What was looked for in a slide that does not say its micrometres per pixel, for messages.
+std::string mpp_properties_of(const Slide& slide);
 
 // Names and versions of the libraries behind the formats.
 std::vector<std::pair<std::string, std::string>> slide_libraries();

@@ -1,10 +1,14 @@
 // Pixels of every form of image against what Pillow, tifffile and OpenSlide see (scripts/make_tiling_golden.py).
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <set>
 #include <sstream>
 #include <thread>
 
 #include "tests/tiling/samples.h"
+#include "tiling/formats/ome.h"
+#include "tiling/grid.h"
 #include "tiling/image_io.h"
 
 namespace cytodet {
@@ -80,6 +84,47 @@ TEST(Formats, PhysicalSizeAndItsSource) {
   EXPECT_NEAR(*mosaic->mpp_x, 0.25, 1e-4);
   EXPECT_EQ(mosaic->mpp_source, "TIFF XResolution");
   EXPECT_FALSE(open_slide(data_folder() / "slides/boxes.tiff")->mpp_x) << "72 dots per inch is no scanner's";
+  std::unique_ptr<Slide> ome = open_slide(data_folder() / "tiling/formats/ome.tif");
+  ASSERT_TRUE(ome->mpp_x && ome->mpp_y);
+  EXPECT_NEAR(*ome->mpp_x, 0.325, 1e-9);
+  EXPECT_NEAR(*ome->mpp_y, 0.5, 1e-9);
+  EXPECT_EQ(ome->mpp_source, "OME PhysicalSizeX");
+  EXPECT_EQ(ome->levels.size(), 2u);
+}
+
+TEST(Formats, WhatWasLookedForInVainIsNamed) {
+  TilingSettings s;
+  s.mpp = 0.5;
+  const auto why = [&](const std::string& sample) {
+    std::unique_ptr<Slide> slide = open_slide(data_folder() / sample);
+    slide->mpp_x.reset();
+    return error_of([&] { make_grid(*slide, s); });
+  };
+  using ::testing::HasSubstr;
+  EXPECT_THAT(why("slides/boxes.tiff"), HasSubstr("looked for TIFF XResolution finer than 12.7 micrometres, OME PhysicalSizeX"));
+  EXPECT_THAT(why("slides/cmu-1-small-region.svs"), HasSubstr("looked for aperio.MPP)"));
+  EXPECT_THAT(why("tiling/svs/jpeg2000.svs"), HasSubstr("looked for openslide.mpp-x)"));
+  EXPECT_THAT(why("tiling/kfb/sample.kfb"), HasSubstr("KFB header"));
+  EXPECT_THAT(why("tiling/formats/rgb.png"), HasSubstr("plain pictures do not tell"));
+}
+
+TEST(Formats, PixelSizeOfOmeXml) {
+  const auto read = [](const std::string& attributes) {
+    return ome_pixel_size(
+        "<?xml version=\"1.0\"?><OME xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\"><Image><Pixels " + attributes +
+        " ID=\"Pixels:0\"><TiffData/></Pixels></Image></OME>");
+  };
+  const auto is = [](double x, double y) { return std::optional(std::array{x, y}); };
+  EXPECT_EQ(read("PhysicalSizeX=\"0.25\" PhysicalSizeY=\"0.5\""), is(0.25, 0.5));
+  EXPECT_EQ(read("PhysicalSizeX = '0.25'\n PhysicalSizeXUnit='\xc2\xb5m'"), is(0.25, 0.25));
+  EXPECT_EQ(read("PhysicalSizeXUnit=\"mm\" PhysicalSizeX=\"2e-3\" PhysicalSizeY=\"3\" PhysicalSizeYUnit=\"&#181;m\""), is(2, 3));
+  for (const char* none :
+       {"", "PhysicalSizeX", "PhysicalSizeX=", "PhysicalSizeX=\"0.25", "PhysicalSizeX=\"\"", "PhysicalSizeX=\"0.25 \"",
+        "PhysicalSizeX=\"-1\"", "PhysicalSizeX=\"nan\"", "PhysicalSizeX=\"1e999\"",
+        "PhysicalSizeX=\"1\" PhysicalSizeXUnit=\"pixel\"", "XPhysicalSizeX=\"1\"", "PhysicalSizeX=\"1\" PhysicalSizeY=\"0\""})
+    EXPECT_EQ(read(none), std::nullopt) << none;
+  EXPECT_EQ(ome_pixel_size("<Pixels PhysicalSizeX=\"1\">"), std::nullopt) << "not OME's";
+  EXPECT_EQ(ome_pixel_size("openmicroscopy.org/Schemas/ <Pixels"), std::nullopt);
 }
 
 TEST(Formats, OutsideOfASlideIsWhite) {

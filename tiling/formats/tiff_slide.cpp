@@ -4,11 +4,18 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "tiling/formats/ome.h"
 
 namespace cytodet {
 namespace {
 
-void read_mpp(TIFF* tiff, Slide& slide) {
+void read_mpp(TIFF* tiff, const std::string& description, Slide& slide) {
+  if (const auto size = ome_pixel_size(description)) {
+    slide.mpp_x = (*size)[0];
+    slide.mpp_y = (*size)[1];
+    slide.mpp_source = "OME PhysicalSizeX";
+    return;
+  }
   float rx = 0, ry = 0;
   uint16_t unit = RESUNIT_INCH;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_RESOLUTIONUNIT, &unit);
@@ -29,7 +36,7 @@ TiffSlide::TiffSlide(const std::string& file) {
   path = file;
   auto f = std::make_unique<TiffFile>(file);
   directories_.push_back(f->open(false, 0));
-  read_mpp(f->tiff(), *this);
+  read_mpp(f->tiff(), f->description(), *this);
   for (uint64_t offset : f->sub_images()) consider(*f, true, offset);
   std::string broken;
   for (int i = 1, n = f->images(&broken); i < n; ++i) consider(*f, false, static_cast<uint64_t>(i));
