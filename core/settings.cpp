@@ -29,6 +29,7 @@ Json parse_json(std::string_view text, const std::string& where) {
       return !deep;
     });
   } catch (const Json::parse_error& e) {
+    if (text.starts_with("\x1f\x8b")) throw Error(where, "is gzipped, not JSON text", "unpack it with gunzip");
     throw Error(where, "not valid JSON at " + position(text, e.byte), "check the file with a JSON tool");
   } catch (const Json::exception& e) {
     throw Error(where, std::string("not valid JSON: ") + e.what(), "check the file with a JSON tool");

@@ -106,8 +106,8 @@ int detect_command(Detector detector, const RunConfig& c, const FolderOptions& o
   if (slides.size() > 1 || slides[0].tiled) std::fputs((run_table(run.state) + "\n").c_str(), stdout);
   int64_t boxes = 0;
   for (const SlideState& s : slides) boxes += s.detections;
-  std::printf("%d of %zu inputs done, %lld detections in %s\n", run.state.count("done"), slides.size(),
-              static_cast<long long>(boxes), RunFolder{c.output}.detections_json().c_str());
+  std::printf("%d of %zu inputs done, %lld detections in %s; %.1f s\n", run.state.count("done"), slides.size(),
+              static_cast<long long>(boxes), RunFolder{c.output}.detections_json().c_str(), run.report.wall_ms / 1000);
   if (timing) std::fputs(timing_table(run.report).c_str(), stdout);
   return exit_of(run.state);
 }

@@ -136,6 +136,7 @@ class FolderBatch {
     s.model.graph_hash = Hash().add(read_file(m.graph)).text();
     s.model.classes = m.classes;
     for (int c = 0; c < m.class_count(); ++c) s.model.category_ids.push_back(m.category_id(c));
+    s.model.suppression = write_settings(m.suppression);
     m.graph.clear();
     s.model.hash = Hash().add(write_settings(m).dump()).text();
     DetectSettings d = config_.detect;
@@ -192,11 +193,38 @@ class FolderBatch {
     }
   }
 
+  RunState read_before() const {
+    std::error_code ignored;
+    if (!fs::exists(folder_.run_json(), ignored)) return {};
+    try {
+      return folder_.read();
+    } catch (const Error&) {
+      if (options_.resume) throw;
+      return {};  // it is written anew
+    }
+  }
+
+  // What an earlier start left of slides that this list lacks is not removed, and may be of other settings.
+  void tell_others(const RunState& before) {
+    std::error_code ignored;
+    std::set<std::string> mine;
+    for (const SlideState& s : run_.state.inputs) mine.insert(s.name);
+    std::string names;
+    int count = 0;
+    for (const SlideState& s : before.inputs)
+      if (!mine.contains(s.name) && fs::exists(folder_.boxes(s), ignored) && ++count <= 3)
+        names += (count > 1 ? ", " : "") + s.name;
+    if (count)
+      log_.warning(folder_.path.string() + ": still holds the files of " + std::to_string(count) +
+                   (count == 1 ? " slide" : " slides") + " of an earlier start that this one was not given: " + names +
+                   (count > 3 ? ", ..." : ""));
+  }
+
   // Slides that an earlier start finished stay; of the others, what it left is removed.
   void keep_done() {
     std::error_code ignored;
-    RunState before;
-    if (options_.resume && fs::exists(folder_.run_json(), ignored)) before = folder_.read();
+    const RunState before = read_before();
+    tell_others(before);
     std::map<std::string, const SlideState*> by_name;
     for (const SlideState& s : before.inputs) by_name[s.name] = &s;
     for (size_t i = 0; i < run_.state.inputs.size(); ++i) {

@@ -84,7 +84,7 @@ std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) {
   std::set<std::string> taken;
   auto take = [&](const std::string& input) {
     for (std::string& file : expanded(input))
-      if (taken.insert(fs::path(file).lexically_normal().string()).second) files.push_back(std::move(file));
+      if (taken.insert(fs::absolute(file).lexically_normal().string()).second) files.push_back(std::move(file));
   };
   std::error_code ignored;
   for (const std::string& input : inputs)

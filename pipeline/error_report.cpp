@@ -11,6 +11,7 @@
 #include "tiling/overlay.h"
 #include "tiling/sheet.h"
 #include "tiling/slide.h"
+#include "tiling/tile_reading.h"
 
 namespace cytodet {
 namespace {
@@ -112,9 +113,9 @@ void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOp
   if (shown.size() > static_cast<size_t>(worst_count)) shown.resize(static_cast<size_t>(worst_count));
   std::vector<TitledPicture> sheet;
   for (const auto& [image, file] : shown) {
-    const auto slide = open_slide(file);
+    const auto slide = with_damage_filled(open_slide(file));
     OverlayOptions overlay;
-    overlay.score = 0;
+    overlay.score = std::min(worst_score, 1.0);
     overlay.max_side = 900;
     sheet.push_back(
         {std::filesystem::path(file).filename().string() + ": " + std::to_string(counts[static_cast<size_t>(image)]) + " errors",

@@ -25,9 +25,9 @@ ScoreOptions score_options(const RunConfig& c) {
   return options;
 }
 
-int run_float(const RunConfig& c) {
+int run_float(const RunConfig& c, const FolderOptions& options) {
   Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
-  const FolderRun run = detect_to_folder(detector, c);
+  const FolderRun run = detect_to_folder(detector, c, options);
   if (!c.truth.empty()) {
     Truth truth = read_truth(c.truth);
     DetectionSet set = to_set({c.output}, run.state, truth);
@@ -139,11 +139,20 @@ int run_int8(RunConfig c) {
 }  // namespace
 
 std::function<int()> setup_run(CLI::App& app) {
-  auto config = std::make_shared<std::string>();
-  app.add_option("CONFIG", *config, "Run config (.json)")->required();
-  return [config] {
-    RunConfig c = read_run_config(*config);
-    return c.quantize ? run_int8(std::move(c)) : run_float(c);
+  struct Options {
+    std::string config;
+    FolderOptions folder;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("CONFIG", o->config, "Run config (.json)")->required();
+  app.add_flag("--resume", o->folder.resume, "Keep the slides that an earlier start finished with the same settings");
+  app.add_flag("--quiet", o->folder.log.quiet, "No progress");
+  return [o] {
+    RunConfig c = read_run_config(o->config);
+    if (!c.quantize) return run_float(c, o->folder);
+    if (o->folder.resume || o->folder.log.quiet)
+      throw UsageError(o->config, "compares precisions (quantize), which goes without --resume and --quiet", "leave them out");
+    return run_int8(std::move(c));
   };
 }
 

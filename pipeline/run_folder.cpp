@@ -69,6 +69,7 @@ void fields(Fields& f, ModelState& s) {
   f("graph_hash", s.graph_hash);
   f("classes", s.classes);
   f("category_ids", s.category_ids);
+  f("suppression", s.suppression);
 }
 
 void fields(Fields& f, ShardState& s) {

@@ -60,6 +60,7 @@ struct ModelState {
   std::string graph, graph_hash;  // graph file; of its bytes
   std::vector<std::string> classes;
   std::vector<int> category_ids;  // by class
+  Json suppression;               // SuppressionSettings as they were used
 };
 void fields(Fields& f, ModelState& s);
 

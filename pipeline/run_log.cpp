@@ -17,7 +17,10 @@ void RunLog::start(std::vector<int64_t> bytes, int kept) {
   std::lock_guard lock(mutex_);
   bytes_ = std::move(bytes);
   for (int64_t b : bytes_) total_bytes_ += static_cast<double>(std::max<int64_t>(1, b));
-  if (options_.json) json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}});
+  if (options_.json)
+    json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}});
+  else if (kept > 0 && !options_.quiet)
+    std::fprintf(stderr, "cytodet: %d slides are kept from an earlier start, %zu to do\n", kept, bytes_.size());
 }
 
 void RunLog::started(size_t slide, int tiles) {
@@ -73,9 +76,12 @@ void RunLog::slide(const SlideState& s) {
             {"state", s.state},
             {"reason", s.reason},
             {"tiles", s.tiles},
+            {"background_tiles", s.background_tiles},
+            {"outside_tiles", s.outside_tiles},
             {"bad_tiles", s.bad_tiles},
             {"fallback_tiles", s.fallback_tiles},
-            {"detections", s.detections}});
+            {"detections", s.detections},
+            {"seconds", write_settings(s.seconds)}});
   }
   if (s.state == "failed") error(s.reason);
   if (s.state == "skipped") warning(s.path + ": skipped: " + s.reason);

@@ -99,12 +99,11 @@ Image HeatMap::draw(const Slide* slide, int max_side) const {
       for (size_t k = 0; k < 3; ++k) row[k] = static_cast<uint8_t>(std::lround(gray + (c[k] - gray) * share));
     }
   }
-  double per_megapixel = densest();
+  const bool measured = slide && slide->mpp_x && slide->mpp_y;
+  const double most_boxes = densest() / (measured ? *slide->mpp_x * *slide->mpp_y : 1);
   char text[96];
-  if (slide && slide->mpp_x && slide->mpp_y)
-    std::snprintf(text, sizeof text, "%.4g boxes per mm^2", per_megapixel / (*slide->mpp_x * *slide->mpp_y));
-  else
-    std::snprintf(text, sizeof text, "%.4g boxes per megapixel", per_megapixel);
+  std::snprintf(text, sizeof text, most_boxes < 1000 ? "%.4g boxes per %s" : "%.0f boxes per %s", most_boxes,
+                measured ? "mm^2" : "megapixel");
   return with_scale(picture, text);
 }
 

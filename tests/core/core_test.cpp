@@ -102,6 +102,7 @@ TEST(Settings, ErrorsNamePathAndNearestKey) {
   EXPECT_THAT(with(R"({"inner": 3})"), HasSubstr("inner: must be an object"));
   EXPECT_THAT(with("{\n  \"text\": ,\n}"), HasSubstr("line 2"));
   EXPECT_THAT(error_of([] { parse_json(std::string(200, '['), "x.json"); }), HasSubstr("x.json"));
+  EXPECT_THAT(error_of([] { parse_json("\x1f\x8b\x08", "x.json.gz"); }), HasSubstr("x.json.gz: is gzipped"));
 }
 
 class FileTest : public ::testing::Test {

@@ -129,6 +129,7 @@ TEST_F(BatchRuns, ASlideThatLostItsLevelsIsStillCutIntoTilesAndTold) {
   EXPECT_EQ(s.inputs[1].detections, s.inputs[0].detections);
   EXPECT_EQ(s.inputs[0].damage, "");
   EXPECT_THAT(s.inputs[1].damage, HasSubstr("levels may be missing"));
+  EXPECT_EQ(s.inputs[1].damage.find("cut.tiff"), std::string::npos) << "the file is named once, by who tells of it";
   EXPECT_THAT(o.err, HasSubstr("levels may be missing"));
 }
 

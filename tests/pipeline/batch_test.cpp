@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST_F(BatchRuns, KilledAtAnyMomentAndResumed) {
   const std::string in = slides(6);
@@ -136,6 +137,8 @@ TEST_F(BatchRuns, PatternsAndLists) {
   put("list.txt", "# a list\n\n  slides/*.jpg\r\n" + files[0] + "\n");
   EXPECT_EQ(expand_inputs({"@" + path("list.txt")}).size(), 5u) << "each once";
   EXPECT_EQ(expand_inputs({files[2], in})[0], files[2]);
+  const std::string relative = std::filesystem::relative(files[0]).string();
+  EXPECT_THAT(expand_inputs({relative, files[0], in + "/./" + files[0].substr(in.size())}), ElementsAre(relative)) << "one file";
   auto error = [](const std::vector<std::string>& inputs) {
     try {
       expand_inputs(inputs);
@@ -211,11 +214,41 @@ TEST_F(BatchRuns, LogAsJson) {
   EXPECT_EQ(o.code, 3);
   std::map<std::string, int> events;
   std::istringstream lines(o.err);
-  for (std::string line; std::getline(lines, line);) ++events[Json::parse(line)["event"].get<std::string>()];
+  for (std::string line; std::getline(lines, line);) {
+    const Json event = Json::parse(line);
+    ++events[event["event"].get<std::string>()];
+    if (event["event"] == "slide") {
+      EXPECT_EQ(event["seconds"]["network"].get<double>() > 0, event["state"] == "done");
+    }
+  }
   EXPECT_EQ(events, (std::map<std::string, int>{{"start", 1}, {"slide", 4}, {"error", 1}, {"end", 1}}));
   const Output missing = run(command("out2", {path("none*.jpg"), "--log", "json"}));
   EXPECT_EQ(missing.code, 1);
   EXPECT_THAT(Json::parse(missing.err)["message"].get<std::string>(), HasSubstr("matches no file"));
+}
+
+TEST_F(BatchRuns, AnEarlierStartIsSpokenOf) {
+  const std::string in = slides(3);
+  const auto detect = [&](const std::vector<std::string>& inputs, const std::vector<std::string>& more) {
+    std::vector<std::string> all{"detect", "--model", kModel, "-o", path("out")};
+    all.insert(all.end(), inputs.begin(), inputs.end());
+    all.insert(all.end(), more.begin(), more.end());
+    const Output o = run(all);
+    EXPECT_EQ(o.code, 0);
+    return o.err;
+  };
+  const std::vector<std::string> files = expand_inputs({in});
+  EXPECT_THAT(detect({files[0], files[1]}, {}), Not(HasSubstr("earlier")));
+  EXPECT_THAT(detect({in}, {"--resume"}), HasSubstr("2 slides are kept from an earlier start, 1 to do"));
+  EXPECT_THAT(detect({in}, {"--resume", "--quiet"}), Not(HasSubstr("earlier")));
+  const std::string other = std::filesystem::path(files[2]).stem().string();
+  EXPECT_THAT(detect({files[0], files[1]}, {"--score", "0.5"}),
+              HasSubstr("still holds the files of 1 slide of an earlier start that this one was not given: " + other));
+  EXPECT_TRUE(std::filesystem::exists(folder / "out" / (other + ".json"))) << "nothing is lost";
+  EXPECT_EQ(state("out").model.suppression["score"], 0.5) << "settings of suppression are kept with the run";
+  put("out/run.json", "not ours");
+  EXPECT_EQ(run(command("out", {in, "--resume"})).code, 1);
+  EXPECT_THAT(detect({in}, {}), Not(HasSubstr("earlier"))) << "without --resume all is made anew";
 }
 
 // A small picture is shrunk whole into the network's input, unless a resolution is asked for: then it is worked at that one.

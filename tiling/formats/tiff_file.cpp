@@ -50,9 +50,14 @@ int64_t rows_of(const TiffDirectory& d, int64_t row) {
 
 }  // namespace
 
-int TiffFile::on_error(TIFF*, void* user, const char*, const char* format, va_list arguments) {
+// The file is named by whoever opened it; "nowhere" is what libtiff says of blocks that are read as they are stored.
+int TiffFile::on_error(TIFF* tiff, void* user, const char*, const char* format, va_list arguments) {
   auto* file = static_cast<TiffFile*>(user);
-  if (file->error_.empty()) file->error_ = formatted(format, arguments);
+  if (!file->error_.empty()) return 1;
+  file->error_ = formatted(format, arguments);
+  const std::string own = tiff ? TIFFFileName(tiff) + std::string(": ") : "", nowhere = " at row 4294967295, col 4294967295";
+  if (!own.empty() && file->error_.starts_with(own)) file->error_.erase(0, own.size());
+  if (const size_t at = file->error_.find(nowhere); at != std::string::npos) file->error_.erase(at, nowhere.size());
   return 1;
 }
 
