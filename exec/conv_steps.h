@@ -50,12 +50,20 @@ struct SumTerm {
   int repeat = 1;
 };
 
+// How a map's numbers become codes: the channels multiplied by `factors` (empty: 1) first.
+struct Coding {
+  Quant quant;
+  std::vector<float> factors;
+  bool operator==(const Coding&) const = default;
+};
+
 struct ConvIo {
   int input = -1, output = -1;
   int gate = -1;      // [batch,1,1,in_c] multiplies the input per channel; -1: none
   int residual = -1;  // same shape as the output; -1: none
   bool residual_first = false;
-  int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
+  int pooled = -1;               // depthwise: gets the mean of the output over height and width; -1: none
+  std::optional<Coding> coding;  // the output is stored as codes
 };
 
 // act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",

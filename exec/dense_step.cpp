@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "exec/packed_conv.h"
 
@@ -8,7 +9,7 @@ namespace {
 class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
-      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv) {
+      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv), results_(set_, io, packed_.n) {
     act_ = packed_.act_of(act_, 0, packed_.panels());
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
@@ -19,6 +20,7 @@ class DenseStep : public Step {
     row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
     // Converted rows that stay in the cache while all panels pass over them.
     converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
+    if (results_.coded()) converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
     ScratchCutter cut(nullptr);
     pieces(cut);
     scratch_bytes = cut.total();
@@ -48,14 +50,17 @@ class DenseStep : public Step {
     float* patches;
     uint8_t* converted;
     uint8_t* image;  // converted rows of it
+    float* results;  // before they are stored as codes
   };
   Pieces pieces(ScratchCutter& cut) const {
     float* weights = io_.gate >= 0 && !packed_.converts ? cut.floats(packed_.matrix_size()) : nullptr;
     const bool patched = !shape_.pointwise();
     float* patches = patched && !packed_.converts ? cut.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
-    if (!packed_.converts) return {weights, patches, nullptr, nullptr};
-    uint8_t* converted = cut.bytes((patched ? row_block_ * shape_.out_w : converted_block_) * packed_.row_bytes());
-    return {weights, patches, converted, patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr};
+    if (!packed_.converts) return {weights, patches, nullptr, nullptr, nullptr};
+    const int64_t rows = patched ? row_block_ * shape_.out_w : converted_block_;
+    uint8_t* converted = cut.bytes(rows * packed_.row_bytes());
+    uint8_t* image = patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
+    return {weights, patches, converted, image, results_.coded() ? cut.floats(rows * packed_.n) : nullptr};
   }
 
   Epilogue epilogue(RunContext& context, int64_t pixel) const {
@@ -85,14 +90,16 @@ class DenseStep : public Step {
   void run_converted(RunContext& context, int64_t n) const {
     const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
     const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
-    const auto convert = [&](int64_t row, int64_t rows, int thread) {
+    const auto scratch = [&](int thread) {
       ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      uint8_t* converted = pieces(cut).converted;
-      packed_.convert(context.in(io_.input) + (first + row) * packed_.k, rows, gate, converted);
-      return converted;
+      return pieces(cut);
     };
-    const auto multiply = [&](const uint8_t* converted, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end) {
-      packed_.multiply(converted, rows, panel_begin, panel_end, context.out(io_.output) + (first + row) * packed_.n, packed_.n,
+    const auto convert = [&](int64_t row, int64_t rows, const Pieces& piece) {
+      return packed_.converted(context.map(io_.input), first + row, rows, gate, piece.converted);
+    };
+    const auto multiply = [&](const uint8_t* converted, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end,
+                              const Pieces& piece) {
+      packed_.multiply(converted, rows, panel_begin, panel_end, results_.floats(context, first + row, piece.results), packed_.n,
                        epilogue(context, first + row));
     };
     const auto for_each_block = [&](int64_t begin, int64_t end, const auto& body) {
@@ -101,20 +108,25 @@ class DenseStep : public Step {
     if (pixels >= kRows * 2 * context.threads)
       for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, converted_block_ / kRows,
                      [&](int64_t b, int64_t e, int thread) {
+                       const Pieces piece = scratch(thread);
                        for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
-                         multiply(convert(row, rows, thread), row, rows, 0, packed_.panels());
+                         multiply(convert(row, rows, piece), row, rows, 0, packed_.panels(), piece);
+                         results_.store(context, first + row, rows, piece.results);
                        });
                      });
     else
       for_each_block(0, pixels, [&](int64_t row, int64_t rows) {
-        const uint8_t* converted = convert(row, rows, 0);
+        const Pieces piece = scratch(0);
+        const uint8_t* converted = convert(row, rows, piece);
         for_each_chunk(context.threads, packed_.panels(), 1,
-                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e); });
+                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, piece); });
+        results_.store(context, first + row, rows, piece.results);
       });
   }
 
   void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
-    const float* image = context.in(io_.input) + n * shape_.in_h * shape_.in_w * shape_.in_c;
+    const Map map = context.map(io_.input);
+    const int64_t image = n * shape_.in_h * shape_.in_w * shape_.in_c;
     for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, 1, [&](int64_t b, int64_t e, int thread) {
       ScratchCutter cut(context.scratch + thread * scratch_bytes);
       const Pieces piece = pieces(cut);
@@ -124,12 +136,13 @@ class DenseStep : public Step {
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
         if (packed_.converts) {
           const int64_t rows = (y1 - y0) * shape_.out_w;
-          packed_.convert_patches(shape_, image, y0, y1, piece.image, piece.converted);
-          packed_.multiply(piece.converted, rows, 0, packed_.panels(), context.out(io_.output) + pixel * packed_.n, packed_.n,
+          packed_.convert_patches(shape_, map, image, y0, y1, piece.image, piece.converted);
+          packed_.multiply(piece.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, piece.results), packed_.n,
                            epilogue(context, pixel));
+          results_.store(context, pixel, rows, piece.results);
           continue;
         }
-        fill_patches(shape_, image, y0, y1, patches);
+        fill_patches(shape_, map.floats(image), y0, y1, patches);
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
                   context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
       }
@@ -141,6 +154,7 @@ class DenseStep : public Step {
   ConvIo io_;
   const KernelSet& set_;
   PackedDense packed_;
+  ResultRows results_;
   static constexpr int64_t kRows = 12;
   int64_t row_block_ = 1, converted_block_ = kRows;
 };
@@ -164,6 +178,7 @@ class SumStep : public Step {
   }
 
   void run(RunContext& context) const override {
+    if (context.map(terms_[0].tensor).form == Form::codes) return repeat_codes(context);
     for_each_chunk(context.threads, batch_ * height_, 1, [&](int64_t b, int64_t e, int) {
       WeightedRow rows[4];
       for (int64_t row = b; row < e; ++row) {
@@ -180,6 +195,21 @@ class SumStep : public Step {
   }
 
  private:
+  // The one term's pixels, which are codes.
+  void repeat_codes(RunContext& context) const {
+    const int64_t repeat = terms_[0].repeat, in_w = width_ / repeat, row = width_ * channels_;
+    const uint8_t* in = context.map(terms_[0].tensor).codes();
+    uint8_t* out = context.codes_out(output_);
+    for_each_chunk(context.threads, batch_ * height_ / repeat, 1, [&](int64_t b, int64_t e, int) {
+      for (int64_t y = b; y < e; ++y) {
+        uint8_t* first = out + y * repeat * row;
+        for (int64_t x = 0; x < width_; ++x)
+          std::memcpy(first + x * channels_, in + (y * in_w + x / repeat) * channels_, static_cast<size_t>(channels_));
+        for (int64_t copy = 1; copy < repeat; ++copy) std::memcpy(first + copy * row, first, static_cast<size_t>(row));
+      }
+    });
+  }
+
   std::vector<SumTerm> terms_;
   Act act_;
   const KernelSet& set_;

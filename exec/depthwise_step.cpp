@@ -17,7 +17,8 @@ class DepthwiseChainStep : public Step {
         act_(chain.depthwise.act),
         io_(io),
         set_(kernels()),
-        depthwise_(set_, chain.depthwise) {
+        depthwise_(set_, chain.depthwise),
+        results_(set_, io, chain.pointwise ? chain.pointwise->shape.out_c : depthwise_.channels) {
     if (chain.pointwise) {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
@@ -36,7 +37,7 @@ class DepthwiseChainStep : public Step {
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.in_c * (s_.taps() + (pointwise_ ? pointwise_->n : 0));
     padded_w_ = std::max((s_.out_w - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1, s_.pad_left + s_.in_w);
     ring_rows_ = int64_t{s_.kernel_h - 1} * s_.dilation_h + 1;
-    group_ = pointwise_ ? std::max<int64_t>(1, 96 / std::max<int64_t>(1, s_.out_w)) : 1;
+    group_ = pointwise_ || results_.coded() ? std::max<int64_t>(1, 96 / std::max<int64_t>(1, s_.out_w)) : 1;
     bands_ = std::min<int64_t>(s_.out_h, 16);
     ScratchCutter cut(nullptr);
     pieces(cut);
@@ -55,9 +56,10 @@ class DepthwiseChainStep : public Step {
 
  private:
   struct Pieces {
-    float* ring;  // [ring_rows][padded_w][channels] and panel floats of slack
-    float* zero;  // one such row of zeros
-    float* depthwise;
+    float* ring;         // [ring_rows][padded_w][channels] and panel floats of slack
+    float* zero;         // one such row of zeros
+    float* depthwise;    // for the pointwise product
+    float* results;      // before they are stored as codes
     uint8_t* converted;  // the depthwise rows for the pointwise product
     float* sums;         // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
   };
@@ -68,14 +70,19 @@ class DepthwiseChainStep : public Step {
     float* rows = pointwise_ ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
     uint8_t* converted = pointwise_ && pointwise_->converts ? cut.bytes(group_ * s_.out_w * pointwise_->row_bytes()) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, rows, converted, sums};
+    float* results = results_.coded() ? cut.floats(group_ * s_.out_w * results_.channels()) : nullptr;
+    return {ring, zero, rows, results, converted, sums};
   }
 
   // Row y of the depthwise input, as codes where it is on codes.
   void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
     if (terms_.empty()) {
-      const float* row = context.in(io_.input) + (n * s_.in_h + y) * s_.in_w * s_.in_c;
-      if (depthwise_.coded)
+      const Map map = context.map(io_.input);
+      const int64_t first = (n * s_.in_h + y) * s_.in_w * s_.in_c;
+      const float* row = map.floats(first);
+      if (map.form == Form::codes)
+        set_.floats_of_codes(map.codes(first), s_.in_w * s_.in_c, depthwise_.input.lowest, to);
+      else if (depthwise_.coded)
         set_.round_to_codes(row, to, s_.in_w, s_.in_c, depthwise_.input.rule());
       else
         std::memcpy(to, row, static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
@@ -122,7 +129,8 @@ class DepthwiseChainStep : public Step {
       for (int64_t y = s_.out_h * band / bands_; y < y1; y += group_) {
         int64_t count = std::min(group_, y1 - y);
         int64_t pixel = (n * s_.out_h + y) * s_.out_w;
-        float* rows_out = pointwise_ ? piece.depthwise : context.out(io_.output) + pixel * s_.in_c;
+        float* out = results_.floats(context, pixel, piece.results);
+        float* rows_out = pointwise_ ? piece.depthwise : out;
         for (int64_t i = 0; i < count; ++i) {
           const float* rows[64];
           int64_t top = (y + i) * s_.stride_h - s_.pad_top;
@@ -148,15 +156,14 @@ class DepthwiseChainStep : public Step {
             e.residual_stride = pointwise_->n;
             e.residual_first = io_.residual_first;
           }
-          if (pointwise_->converts) {
-            pointwise_->convert(piece.depthwise, count * s_.out_w, nullptr, piece.converted);
-            pointwise_->multiply(piece.converted, count * s_.out_w, 0, pointwise_->panels(),
-                                 context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
-            continue;
-          }
-          set_.gemm(piece.depthwise, s_.in_c, count * s_.out_w, pointwise_->matrix(), 0, pointwise_->panels(),
-                    context.out(io_.output) + pixel * pointwise_->n, pointwise_->n, e);
+          const int64_t pixels = count * s_.out_w;
+          if (pointwise_->converts)
+            pointwise_->multiply(pointwise_->converted({piece.depthwise, Form::floats}, 0, pixels, nullptr, piece.converted),
+                                 pixels, 0, pointwise_->panels(), out, pointwise_->n, e);
+          else
+            set_.gemm(piece.depthwise, s_.in_c, pixels, pointwise_->matrix(), 0, pointwise_->panels(), out, pointwise_->n, e);
         }
+        results_.store(context, pixel, count * s_.out_w, piece.results);
       }
     }
   }
@@ -169,6 +176,7 @@ class DepthwiseChainStep : public Step {
   const KernelSet& set_;
   PackedDepthwise depthwise_;
   std::unique_ptr<PackedDense> pointwise_;
+  ResultRows results_;
   Act pointwise_act_ = Act::none;
   int64_t padded_w_ = 0, ring_rows_ = 0, group_ = 1, bands_ = 1;
 };

@@ -19,7 +19,8 @@ class ExpandDepthwiseStep : public Step {
         io_(io),
         set_(kernels()),
         expand_(set_, expand),
-        depthwise_(set_, depthwise) {
+        depthwise_(set_, depthwise),
+        results_(set_, io, depthwise_.channels) {
     if (expand_.coded && depthwise_.coded) coded_.emplace(expand_, depthwise_.input);
     inputs = {io.input};
     outputs = {io.output};
@@ -65,6 +66,7 @@ class ExpandDepthwiseStep : public Step {
     float* patches;      // [source rows of a band][out_w][k]; null when the expansion is pointwise
     uint8_t* converted;  // the same rows for the product
     uint8_t* image;      // what patches are cut from, converted
+    float* results;      // [out_w][panel] before they are stored as codes
     float* sums;         // [bands][panels * panel]; thread 0's only
   };
   int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
@@ -75,8 +77,9 @@ class ExpandDepthwiseStep : public Step {
     float* patches = patched && !expand_.converts ? cut.floats(source_rows() * e_.out_w * expand_.k) : nullptr;
     uint8_t* converted = expand_.converts ? cut.bytes(source_rows() * e_.out_w * expand_.row_bytes()) : nullptr;
     uint8_t* image = patched && expand_.converts ? cut.bytes(expand_.image_bytes(e_, source_rows())) : nullptr;
+    float* results = results_.coded() ? cut.floats(d_.out_w * expand_.panel) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, patches, converted, image, sums};
+    return {ring, zero, patches, converted, image, results, sums};
   }
 
   // What the expansion of a band reads: rows [first, last] of the map, as floats or converted for the product.
@@ -93,19 +96,24 @@ class ExpandDepthwiseStep : public Step {
     Source s;
     s.first = std::max<int64_t>(0, y0 * d_.stride_h - d_.pad_top);
     s.last = std::min<int64_t>(e_.out_h - 1, (y1 - 1) * d_.stride_h - d_.pad_top + ring_rows_ - 1);
-    const float* image = context.in(io_.input) + n * e_.in_h * e_.in_w * e_.in_c;
-    s.floats = image + s.first * e_.out_w * expand_.k;
-    if (piece.patches) {
-      fill_patches(e_, image, s.first, s.last + 1, piece.patches);
-      s.floats = piece.patches;
-    }
+    const Map map = context.map(io_.input);
+    const int64_t image = n * e_.in_h * e_.in_w * e_.in_c, pixel = (n * e_.in_h + s.first) * e_.in_w;
+    s.floats = nullptr;
     s.converted = piece.converted;
-    if (piece.image)
-      expand_.convert_patches(e_, image, s.first, s.last + 1, piece.image, piece.converted);
-    else if (piece.converted)
+    if (piece.patches) {
+      fill_patches(e_, map.floats(image), s.first, s.last + 1, piece.patches);
+      s.floats = piece.patches;
+    } else if (piece.image) {
+      expand_.convert_patches(e_, map, image, s.first, s.last + 1, piece.image, piece.converted);
+    } else if (!expand_.converts) {
+      s.floats = map.floats(pixel * expand_.k);
+    } else if (expand_.reads_directly(map.form)) {
+      s.converted = map.codes(pixel * expand_.k);
+    } else {
       for_each_chunk(threads, (s.last - s.first + 1) * e_.out_w, 64, [&](int64_t b, int64_t e, int) {
-        expand_.convert(s.floats + b * expand_.k, e - b, nullptr, piece.converted + b * expand_.row_bytes());
+        expand_.converted(map, pixel + b, e - b, nullptr, piece.converted + b * expand_.row_bytes());
       });
+    }
     return s;
   }
 
@@ -129,6 +137,7 @@ class ExpandDepthwiseStep : public Step {
       int64_t have = source.first - 1;
       DepthwiseRow job = depthwise_.job(d_, p, act_);
       job.pixel_stride = panel;
+      if (results_.coded()) job.out_stride = panel;
       if (sums) {
         job.sums = sums + band * depthwise_.bias.size() + c;
         std::fill_n(job.sums, panel, 0.0f);
@@ -159,8 +168,10 @@ class ExpandDepthwiseStep : public Step {
           rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }
         job.rows = rows;
-        job.out = context.out(io_.output) + (n * d_.out_h + y) * d_.out_w * d_.in_c + c;
+        const int64_t pixel = (n * d_.out_h + y) * d_.out_w;
+        job.out = results_.coded() ? piece.results : context.out(io_.output) + pixel * d_.in_c + c;
         set_.depthwise_row(job);
+        if (results_.coded()) results_.store_columns(context, pixel, d_.out_w, c, job.channels, piece.results, panel);
       }
     }
   }
@@ -173,6 +184,7 @@ class ExpandDepthwiseStep : public Step {
   const KernelSet& set_;
   PackedDense expand_;
   PackedDepthwise depthwise_;
+  ResultRows results_;
   std::optional<CodedTable> coded_;  // where both are on codes
   int64_t padded_w_ = 0, ring_rows_ = 0, bands_ = 1, band_rows_ = 1;
 };

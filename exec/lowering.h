@@ -21,6 +21,10 @@ struct Term {
   int repeat = 1;  // nearest upsampling
 };
 
+// Whether a layer only moves numbers, so that it does the same to codes: they stay in their channels, or its inputs become the
+// output's channels one after another.
+enum class Moves { no, in_channels, into_channels };
+
 struct Layer {
   NodeId root = -1;  // gives the output, names the step
   Value output;
@@ -35,7 +39,10 @@ struct Layer {
   Value input = kNoValue, gate = kNoValue, residual = kNoValue, pooled = kNoValue;
   bool residual_first = false;
 
+  std::optional<Coding> coding;  // the output is stored as codes
+
   // Any other layer.
+  Moves moves = Moves::no;
   std::function<std::unique_ptr<Step>(const std::vector<int>& inputs, int output)> make;
 
   std::vector<Value> reads() const;
@@ -88,6 +95,8 @@ struct FusionRow {
 };
 std::vector<KernelRow> kernel_rows();  // in order of preference
 std::vector<FusionRow> fusion_rows();  // in the order they run
+// Lets the outputs be stored as codes of which all readers would make the same codes.
+void choose_forms(Lowering& low);
 
 // What follows a convolution in the graph and fits its epilogue.
 struct Tail {

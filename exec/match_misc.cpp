@@ -70,8 +70,8 @@ class GateStep : public Step {
 
 class ConcatStep : public Step {
  public:
-  ConcatStep(std::vector<int64_t> rows_bytes, int64_t outer, std::vector<int> in, int out)
-      : sizes_(std::move(rows_bytes)), outer_(outer) {
+  // rows: numbers of each input, `outer` times.
+  ConcatStep(std::vector<int64_t> rows, int64_t outer, std::vector<int> in, int out) : rows_(std::move(rows)), outer_(outer) {
     inputs = std::move(in);
     outputs = {out};
     info.kernel = "concat";
@@ -80,14 +80,15 @@ class ConcatStep : public Step {
     char* out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
     for (int64_t o = 0; o < outer_; ++o)
       for (size_t i = 0; i < inputs.size(); ++i) {
-        const Tensor& in = context.tensors[static_cast<size_t>(inputs[i])];
-        std::memcpy(out, static_cast<const char*>(in.raw()) + o * sizes_[i], static_cast<size_t>(sizes_[i]));
-        out += sizes_[i];
+        const Map in = context.map(inputs[i]);
+        const int64_t bytes = rows_[i] * in.bytes();
+        std::memcpy(out, static_cast<const char*>(in.data) + o * bytes, static_cast<size_t>(bytes));
+        out += bytes;
       }
   }
 
  private:
-  std::vector<int64_t> sizes_;
+  std::vector<int64_t> rows_;
   int64_t outer_;
 };
 
@@ -113,6 +114,7 @@ bool match_alias(Lowering& low, NodeId id) {
   const Shape* out = low.float_shape({id, 0});
   if (!in || !out || low.constant(n.inputs[0]) || elements(*in) != elements(*out)) return false;
   claim(low, id, {n.inputs[0]}, [](const std::vector<int>& i, int o) { return std::make_unique<AliasStep>(i[0], o); });
+  low.layers.back().moves = Moves::in_channels;
   return true;
 }
 
@@ -164,15 +166,16 @@ bool match_concat(Lowering& low, NodeId id) {
   a = a < 0 ? a + static_cast<int64_t>(out->size()) : a;
   if (a < 0 || a >= static_cast<int64_t>(out->size())) return false;
   std::vector<Value> inputs(n.inputs.begin(), n.inputs.end() - 1);
-  std::vector<int64_t> sizes;
+  std::vector<int64_t> rows;
   int64_t outer = elements(Shape(out->begin(), out->begin() + a));
   for (Value v : inputs) {
     const Shape* in = low.float_shape(v);
     if (!in || in->size() != out->size() || low.constant(v)) return false;
-    sizes.push_back(elements(Shape(in->begin() + a, in->end())) * 4);
+    rows.push_back(elements(Shape(in->begin() + a, in->end())));
   }
   claim(low, id, inputs,
-        [sizes, outer](const std::vector<int>& i, int o) { return std::make_unique<ConcatStep>(sizes, outer, i, o); });
+        [rows, outer](const std::vector<int>& i, int o) { return std::make_unique<ConcatStep>(rows, outer, i, o); });
+  low.layers.back().moves = a + 1 == static_cast<int64_t>(out->size()) ? Moves::into_channels : Moves::in_channels;
   return true;
 }
 

@@ -13,14 +13,24 @@ class MaxPoolStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t b, int64_t e, int) {
+    const Map in = context.map(inputs[0]);
+    if (in.form == Form::codes)
+      pool(context.threads, in.codes(), context.codes_out(outputs[0]), set_.max_pool_codes);
+    else
+      pool(context.threads, in.floats(), context.out(outputs[0]), set_.max_pool_row);
+  }
+
+ private:
+  template <class T>
+  void pool(int threads, const T* in, T* out, void (*pool_row)(const PoolRow<T>&)) const {
+    for_each_chunk(threads, s_.batch * s_.out_h, 1, [&](int64_t b, int64_t e, int) {
       for (int64_t row = b; row < e; ++row) {
         const int64_t n = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top;
-        const float* rows[64];
-        PoolRow job;
+        const T* rows[64];
+        PoolRow<T> job;
         job.count = 0;
         for (int64_t y = std::max<int64_t>(0, top); y < std::min(s_.in_h, top + s_.kernel_h); ++y)
-          rows[job.count++] = context.in(inputs[0]) + (n * s_.in_h + y) * s_.in_w * s_.in_c;
+          rows[job.count++] = in + (n * s_.in_h + y) * s_.in_w * s_.in_c;
         job.rows = rows;
         job.kernel_w = s_.kernel_w;
         job.stride = s_.stride_w;
@@ -28,13 +38,12 @@ class MaxPoolStep : public Step {
         job.in_w = s_.in_w;
         job.width = s_.out_w;
         job.channels = s_.in_c;
-        job.out = context.out(outputs[0]) + row * s_.out_w * s_.in_c;
-        set_.max_pool_row(job);
+        job.out = out + row * s_.out_w * s_.in_c;
+        pool_row(job);
       }
     });
   }
 
- private:
   ConvShape s_;
   const KernelSet& set_;
 };
@@ -63,6 +72,7 @@ bool match_max_pool(Lowering& low, NodeId id) {
   if (!shape) return false;
   claim(low, id, {low.graph.node(id).inputs[0]},
         [s = *shape](const std::vector<int>& in, int out) { return std::make_unique<MaxPoolStep>(s, in[0], out); });
+  low.layers.back().moves = Moves::in_channels;
   return true;
 }
 

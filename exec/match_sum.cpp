@@ -103,6 +103,7 @@ bool match_resize_nearest(Lowering& low, NodeId id) {
   if (factor == 0 || elements(*low.float_shape({id, 0})) == 0) return false;
   Layer layer;
   layer.terms = {Term{low.graph.node(id).inputs[0], 1, factor}};
+  layer.moves = Moves::in_channels;
   layer.output = {id, 0};
   layer.root = id;
   low.take({id});

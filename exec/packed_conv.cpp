@@ -91,11 +91,21 @@ CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
   }
 }
 
-void PackedDense::convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const {
-  if (coded)
-    codes_.quantize_rows(in, k, rows, k, gate, input_.rule(), out);
+// Of numbers from `first` on, rows of `columns`.
+void PackedDense::convert(const Map& in, int64_t first, int64_t rows, int64_t columns, const CodeTable& table, const float* gate,
+                          uint8_t* out) const {
+  if (!coded)
+    set_.bf16_rows(in.floats(first), columns, rows, columns, gate, out);
+  else if (in.form == Form::codes)
+    codes_.rows_of_codes(in.codes(first), rows, columns, table.lowest, out);
   else
-    set_.bf16_rows(in, k, rows, k, gate, out);
+    codes_.quantize_rows(in.floats(first), columns, rows, columns, gate, table.rule(), out);
+}
+
+const uint8_t* PackedDense::converted(const Map& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const {
+  if (reads_directly(in.form)) return in.codes(first * k);
+  convert(in, first * k, rows, k, input_, gate, scratch);
+  return scratch;
 }
 
 void PackedDense::multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
@@ -212,16 +222,13 @@ int64_t PackedDense::image_bytes(const ConvShape& s, int64_t out_rows) const {
   return image_rows(s, out_rows) * row_groups(s.in_w * s.in_c, group()) * 4;
 }
 
-void PackedDense::convert_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, uint8_t* scratch,
+void PackedDense::convert_patches(const ConvShape& s, const Map& in, int64_t start, int64_t y0, int64_t y1, uint8_t* scratch,
                                   uint8_t* out) const {
   const int64_t row = s.in_w * s.in_c, row_bytes_in = row_groups(row, group()) * 4;
   const int64_t first = std::max<int64_t>(0, y0 * s.stride_h - s.pad_top);
   const int64_t last = std::min(s.in_h - 1, (y1 - 1) * s.stride_h - s.pad_top + int64_t{s.kernel_h - 1} * s.dilation_h);
   const int64_t rows = std::max<int64_t>(0, last - first + 1);
-  if (coded)
-    codes_.quantize_rows(in + first * row, row, rows, row, nullptr, image_.rule(), scratch);
-  else
-    set_.bf16_rows(in + first * row, row, rows, row, nullptr, scratch);
+  convert(in, start + first * row, rows, row, image_, nullptr, scratch);
   const auto fill = [&]<class T>(T zero) {
     const T* from = reinterpret_cast<const T*>(scratch);
     const int64_t stride = row_bytes_in / static_cast<int64_t>(sizeof(T)), patch = row_bytes() / static_cast<int64_t>(sizeof(T));

@@ -25,6 +25,38 @@ struct CodeTable {
   float lowest = 0, highest = 0;
 };
 
+// Where a convolution's results go: straight into the output, or, where that is stored as codes, through scratch.
+class ResultRows {
+ public:
+  ResultRows(const KernelSet& set, const ConvIo& io, int64_t channels)
+      : set_(set), output_(io.output), channels_(channels), coded_(io.coding.has_value()) {
+    if (coded_) table_ = CodeTable(io.coding->quant, io.coding->factors, channels, set.panel);
+  }
+  bool coded() const { return coded_; }
+  int64_t channels() const { return channels_; }
+  // Where to compute pixels from `pixel` on, [..][channels]; then store() `rows` of them.
+  float* floats(const RunContext& context, int64_t pixel, float* scratch) const {
+    return coded_ ? scratch : context.out(output_) + pixel * channels_;
+  }
+  void store(const RunContext& context, int64_t pixel, int64_t rows, const float* scratch) const {
+    if (coded_) store_columns(context, pixel, rows, 0, channels_, scratch, channels_);
+  }
+  // Of rows scratch[rows][lda] of the channels [first, first + columns) alone.
+  void store_columns(const RunContext& context, int64_t pixel, int64_t rows, int64_t first, int64_t columns, const float* scratch,
+                     int64_t lda) const {
+    CodeRule rule = table_.rule();
+    rule.inverse_scales += first;
+    set_.codes_of_rows(scratch, lda, rows, columns, rule, context.codes_out(output_) + pixel * channels_ + first, channels_);
+  }
+
+ private:
+  const KernelSet& set_;
+  int output_;
+  int64_t channels_;
+  bool coded_;
+  CodeTable table_;
+};
+
 // A dense convolution as a product of rows (pixels, or patches of them) with a matrix. Where it `converts`, rows of floats become
 // rows of codes or bfloat16 numbers first.
 class PackedDense {
@@ -47,17 +79,25 @@ class PackedDense {
   PanelMatrix matrix() const { return {weights_.data(), k, n}; }
   int64_t matrix_size() const { return weights_.size(); }
 
-  // Rows that are converted: bytes of one, how they are made of floats, and their product, as CodeKernels::gemm.
+  // Rows that are converted: bytes of one, and their product, as CodeKernels::gemm.
   int64_t row_bytes() const { return row_groups(k, group()) * 4; }
-  void convert(const float* in, int64_t rows, const float* gate, uint8_t* out) const;
   void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                 const Epilogue& epilogue) const;
-  // Patches of output rows [y0, y1) of image `in` as such rows; `scratch`: image_bytes(s, y1 - y0) for the image's own.
-  void convert_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, uint8_t* scratch, uint8_t* out) const;
+  // Such rows of pixels [first, first + rows) of a map [pixels][k]: in `scratch` (rows * row_bytes()), or the map's own where it
+  // reads_directly.
+  const uint8_t* converted(const Map& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const;
+  bool reads_directly(Form form) const { return form == Form::codes && codes_.group == 4 && k % 4 == 0; }
+  // Such rows of patches of output rows [y0, y1) of the image that begins at number `start` of a map; `scratch`: image_bytes(s,
+  // y1
+  // - y0) for the image's own.
+  void convert_patches(const ConvShape& s, const Map& in, int64_t start, int64_t y0, int64_t y1, uint8_t* scratch,
+                       uint8_t* out) const;
   int64_t image_bytes(const ConvShape& s, int64_t out_rows) const;
 
  private:
   int group() const { return coded ? codes_.group : 2; }
+  void convert(const Map& in, int64_t first, int64_t rows, int64_t columns, const CodeTable& table, const float* gate,
+               uint8_t* out) const;
   static int64_t image_rows(const ConvShape& s, int64_t out_rows);
 
   const KernelSet& set_;

@@ -122,6 +122,7 @@ class Compiler {
           if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
       for (const FusionRow& row : fusion_rows()) row.run(low);
       if (options_.precision == Precision::bf16) use_bf16(low);
+      choose_forms(low);
     }
     plan_ = std::make_shared<CompiledPlan>();
     plan_->threads = std::max(1, options_.threads);
@@ -245,10 +246,11 @@ class Compiler {
     std::vector<int> reads;
     for (Value v : layer.reads()) reads.push_back(id_of(v));
     int output = id_of(layer.output);
+    if (layer.coding) plan_->places[static_cast<size_t>(output)].dtype = DType::u8;
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{optional_id(layer.input), output, optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
-              optional_id(layer.pooled)};
+    ConvIo io{optional_id(layer.input),  output,      optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
+              optional_id(layer.pooled), layer.coding};
     std::vector<SumTerm> terms;
     for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
     if (layer.make) {
@@ -264,6 +266,7 @@ class Compiler {
     } else {
       step = make_weighted_sum(plan_->places[static_cast<size_t>(output)].shape, terms, layer.terms_act, output);
     }
+    if (layer.moves != Moves::no && layer.coding) step->info.kernel = "int8_" + step->info.kernel;
     if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c, layer.dense->bf16);
     if (layer.depthwise) count_conv(step->info, *layer.depthwise, 1, false);
     if (layer.pointwise) count_conv(step->info, *layer.pointwise, layer.pointwise->shape.in_c, layer.pointwise->bf16);

@@ -251,6 +251,39 @@ void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const 
       });
 }
 
+template <class Codes>
+void rows_of_codes(const uint8_t* in, int64_t rows, int64_t k, float lowest, void* out) {
+  const int64_t stride = row_groups(k, Codes::group) * Codes::group;
+  const int first = Codes::group == 4 ? 0 : static_cast<int>(lowest);  // bytes of rows count from the lowest code as well
+  auto* to = static_cast<Codes::Code*>(out);
+  for (int64_t r = 0; r < rows; ++r, in += k, to += stride) {
+    for (int64_t i = 0; i < k; ++i) to[i] = static_cast<Codes::Code>(in[i] + first);
+    for (int64_t i = k; i < stride; ++i) to[i] = 0;
+  }
+}
+
+void codes_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo) {
+  const Vec highest = V::set(rule.highest);
+  const auto convert = [&](const float* from, int64_t column, uint8_t* to) {
+    const Vec units = V::mul(V::load(from), V::load(rule.inverse_scales + column));
+    V::store_bytes(to, V::min_keep_nan(units, highest), rule.lowest);
+  };
+  for (int64_t r = 0; r < rows; ++r, in += lda, out += ldo) {
+    int64_t i = 0;
+    for (; i + V::width <= k; i += V::width) convert(in + i, i, out + i);
+    if (i == k) continue;
+    float tail[V::width] = {};
+    uint8_t codes[V::width];
+    for (int64_t j = i; j < k; ++j) tail[j - i] = in[j];
+    convert(tail, i, codes);
+    for (int64_t j = i; j < k; ++j) out[j] = codes[j - i];
+  }
+}
+
+void floats_of_codes(const uint8_t* in, int64_t n, float lowest, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(in[i]) + lowest;
+}
+
 template <class Set>
 void bf16_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out) {
   convert_rows<2>(
@@ -275,12 +308,14 @@ void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channel
 
 template <class Codes>
 constexpr CodeKernels codes_of() {
-  return {Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes>};
+  return {Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes>, rows_of_codes<Codes>};
 }
 template <class Set>
 constexpr KernelSet set_of(const char* name) {
-  KernelSet set{name,           kPanel,        codes_of<Set>(),  {},           gemm,       nullptr,   nullptr,
-                round_to_codes, depthwise_row, weighted_sum_row, max_pool_row, activation, scale_rows};
+  KernelSet set{name,          kPanel,          codes_of<Set>(), {},
+                gemm,          nullptr,         nullptr,         round_to_codes,
+                codes_of_rows, floats_of_codes, depthwise_row,   weighted_sum_row,
+                max_pool_row,  max_pool_codes,  activation,      scale_rows};
   if constexpr (requires { typename Set::Narrow; }) set.narrow = codes_of<typename Set::Narrow>();
   if constexpr (Set::bf16) {
     set.bf16_rows = bf16_rows<Set>;

@@ -18,6 +18,14 @@ struct V {
   static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  // Codes as bytes that count from `lowest`; not a number becomes the lowest.
+  static void store_bytes(uint8_t* p, T x, float lowest) {
+    const I pairs = _mm256_packs_epi32(_mm256_cvtps_epi32(x), izero());
+    const I codes = _mm256_subs_epi16(pairs, _mm256_set1_epi16(static_cast<int16_t>(lowest)));
+    const I bytes = _mm256_packus_epi16(codes, codes);
+    const __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), both);
+  }
   // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
   static void store_bytes(uint8_t* p, const T (&x)[4], float lowest) {
     const I from = _mm256_set1_epi16(static_cast<int16_t>(lowest)), order = _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0);

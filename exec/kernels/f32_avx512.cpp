@@ -18,13 +18,14 @@ struct V {
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
-  static void store_bytes(uint8_t* p, const T (&x)[2], float lowest) {
+  static void store_bytes(uint8_t* p, T x, float lowest) {
     const I from = _mm512_set1_epi32(static_cast<int>(lowest));
-    const auto bytes = [&](T numbers) {
-      return _mm512_cvtusepi32_epi8(_mm512_max_epi32(_mm512_sub_epi32(_mm512_cvtps_epi32(numbers), from), izero()));
-    };
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes(x[0]));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + width), bytes(x[1]));
+    const I codes = _mm512_max_epi32(_mm512_sub_epi32(_mm512_cvtps_epi32(x), from), izero());
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(codes));
+  }
+  static void store_bytes(uint8_t* p, const T (&x)[2], float lowest) {
+    store_bytes(p, x[0], lowest);
+    store_bytes(p + width, x[1], lowest);
   }
 #ifdef __AVX512VNNI__
   using Code = uint8_t;

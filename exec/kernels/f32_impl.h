@@ -377,10 +377,32 @@ void weighted_sum_row(const WeightedRow* in, int count, Act act, float* out, int
   });
 }
 
-void max_pool_row(const PoolRow& job) {
+// Where the windows of output pixel x begin and end in their rows.
+template <class T>
+inline void window_of(const PoolRow<T>& job, int64_t x, int64_t& from, int64_t& to) {
+  const int64_t left = x * job.stride - job.pad;
+  from = left < 0 ? 0 : left;
+  to = left + job.kernel_w < job.in_w ? left + job.kernel_w : job.in_w;
+}
+
+void max_pool_codes(const PoolRow<uint8_t>& job) {
   for (int64_t x = 0; x < job.width; ++x) {
-    const int64_t left = x * job.stride - job.pad;
-    const int64_t from = left < 0 ? 0 : left, to = left + job.kernel_w < job.in_w ? left + job.kernel_w : job.in_w;
+    int64_t from, to;
+    window_of(job, x, from, to);
+    uint8_t* out = job.out + x * job.channels;
+    for (int64_t c = 0; c < job.channels; ++c) out[c] = 0;
+    for (int r = 0; r < job.count; ++r)
+      for (int64_t i = from; i < to; ++i) {
+        const uint8_t* in = job.rows[r] + i * job.channels;
+        for (int64_t c = 0; c < job.channels; ++c) out[c] = in[c] > out[c] ? in[c] : out[c];
+      }
+  }
+}
+
+void max_pool_row(const PoolRow<float>& job) {
+  for (int64_t x = 0; x < job.width; ++x) {
+    int64_t from, to;
+    window_of(job, x, from, to);
     float* out = job.out + x * job.channels;
     constexpr float kLeast = -3.402823466e38f;
     const auto window_max = [&]<class T>(int64_t c, T most, auto load, auto larger) {

@@ -1,5 +1,7 @@
 #include <emmintrin.h>
 
+#include <cstdint>
+
 namespace cytodet {
 namespace {
 struct V {
@@ -17,6 +19,13 @@ struct V {
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds
+  // Codes as bytes that count from `lowest`; not a number becomes the lowest.
+  static void store_bytes(uint8_t* p, T x, float lowest) {
+    const I pairs = _mm_packs_epi32(_mm_cvtps_epi32(x), izero());
+    const I codes = _mm_subs_epi16(pairs, _mm_set1_epi16(static_cast<int16_t>(lowest)));
+    const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(codes, codes));
+    __builtin_memcpy(p, &bytes, 4);
+  }
   // `vectors` of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
   static void store_codes(int16_t* p, const T (&x)[2], float lowest) {
     const I codes = _mm_packs_epi32(_mm_cvtps_epi32(x[0]), _mm_cvtps_epi32(x[1]));

@@ -89,11 +89,12 @@ struct WeightedRow {
 
 // Maxima of windows over rows of pixels: out pixel x reads pixels x*stride - pad + kx, 0 <= kx < kernel_w, those inside the rows;
 // one is.
+template <class T>
 struct PoolRow {
-  const float* const* rows = nullptr;  // the `count` rows of the windows that are inside the map
+  const T* const* rows = nullptr;  // the `count` rows of the windows that are inside the map
   int count = 1, kernel_w = 1, stride = 1, pad = 0;
   int64_t in_w = 0, width = 0, channels = 0;
-  float* out = nullptr;  // [width][channels]
+  T* out = nullptr;  // [width][channels]
 };
 
 // Products of codes in one of their layouts.
@@ -105,6 +106,8 @@ struct CodeKernels {
   // Rows of codes of in[rows][lda], each column times gate[column] first (null: 1).
   void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
                         void* out) = nullptr;
+  // The same rows of a map of codes [rows][k].
+  void (*rows_of_codes)(const uint8_t* in, int64_t rows, int64_t k, float lowest, void* out) = nullptr;
 };
 
 struct KernelSet {
@@ -124,10 +127,15 @@ struct KernelSet {
   void (*bf16_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out);
   // out[pixels][channels]: the codes of `in`, still floats; `out` may be `in`.
   void (*round_to_codes)(const float* in, float* out, int64_t pixels, int64_t channels, const CodeRule& rule);
+  // Maps of codes are bytes that count from CodeRule::lowest. out[rows][ldo] of in[rows][lda], k columns of each; and out[n],
+  // codes that are floats.
+  void (*codes_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo);
+  void (*floats_of_codes)(const uint8_t* in, int64_t n, float lowest, float* out);
   void (*depthwise_row)(const DepthwiseRow& job);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
-  void (*max_pool_row)(const PoolRow& job);
+  void (*max_pool_row)(const PoolRow<float>& job);
+  void (*max_pool_codes)(const PoolRow<uint8_t>& job);
   void (*activation)(const float* in, float* out, int64_t n, Act act);
   // out[k * n panels] = b scaled per row by scale[k].
   void (*scale_rows)(const PanelMatrix& b, const float* scale, float* out);

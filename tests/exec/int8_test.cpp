@@ -330,7 +330,15 @@ TEST(Int8Kernels, CodesOfEveryNumber) {
             << x[static_cast<size_t>(i)];
       EXPECT_EQ(code_of(codes, 12, set.group, rule), rule.lowest) << "not a number";
       for (size_t i = 13 * 4 / static_cast<size_t>(set.group); i < codes.size(); ++i) EXPECT_EQ(codes[i], 0);
+      // The same by way of a map of codes.
+      std::vector<uint8_t> map(13), rows(codes.size(), 99);
+      kernels().codes_of_rows(x.data(), 13, 1, 13, rule, map.data(), 13);
+      set.rows_of_codes(map.data(), 1, 13, rule.lowest, rows.data());
+      EXPECT_EQ(rows, codes);
+      std::vector<float> numbers(13);
+      kernels().floats_of_codes(map.data(), 13, rule.lowest, numbers.data());
       kernels().round_to_codes(x.data(), x.data(), 1, 13, rule);
+      EXPECT_EQ(numbers, x);
       for (int i = 0; i < 13; ++i) EXPECT_EQ(x[static_cast<size_t>(i)], static_cast<float>(code_of(codes, i, set.group, rule)));
     }
 }
