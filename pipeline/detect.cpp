@@ -235,9 +235,6 @@ void check(const DetectSettings& s) {
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
   precision_named(s.precision);
   check(s.tiling);
-  if (s.mode == "image" && asks_resolution(s.tiling))
-    throw UsageError("detect.mode", "is image, which shrinks the whole picture whatever the level, mpp or scale asked for",
-                     "leave one of them out");
   merge({}, s.merge);
   background_method(s.background);
   bad_tile_limit(s.max_bad_tiles, 0);

@@ -23,6 +23,8 @@ void cut(OpenPicture& p, const OpenOptions& o) {
   const Slide& s = *p.slide;
   const int64_t side = 2 * std::max(o.input->width, o.input->height);
   const std::string& mode = o.settings->mode;
+  if (mode == "image" && asks_resolution(o.settings->tiling))
+    throw Error("", "mode image shrinks the whole picture whatever level, mpp or scale is asked for", "leave one of them out");
   p.result.slide = mode == "slide" || (mode == "auto" && (asks_resolution(o.settings->tiling) || s.levels.size() > 1 ||
                                                           !s.damage.empty() || s.width() > side || s.height() > side));
   if (p.result.slide)

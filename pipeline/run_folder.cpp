@@ -211,6 +211,12 @@ std::string damage_text(const SlideState& s) {
   return text.empty() ? s.damage : text + ": " + s.damage;
 }
 
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return text;
+}
+
 std::string run_table(const RunState& state) {
   size_t width = 5;
   for (const SlideState& s : state.inputs) width = std::max(width, s.name.size());
@@ -223,8 +229,9 @@ std::string run_table(const RunState& state) {
   for (const SlideState& s : state.inputs) {
     const int skipped = s.background_tiles + s.outside_tiles;
     std::snprintf(line, sizeof line, "%-*.*s %-8s %7d %6.1f%% %5d %9lld %7.1fs  ", static_cast<int>(width),
-                  static_cast<int>(width), s.name.c_str(), s.state.c_str(), s.tiles, s.tiles ? 100.0 * skipped / s.tiles : 0.0,
-                  s.bad_tiles, static_cast<long long>(s.detections), s.seconds.network);
+                  static_cast<int>(width), one_line(s.name).c_str(), s.state.c_str(), s.tiles,
+                  s.tiles ? 100.0 * skipped / s.tiles : 0.0, s.bad_tiles, static_cast<long long>(s.detections),
+                  s.seconds.network);
     text += line;
     text += (s.reason.empty() ? damage_text(s) : s.reason) + "\n";
     sum.tiles += s.tiles;

@@ -133,6 +133,9 @@ void for_each_done(const RunFolder& folder, const RunState& state,
 // RUN/detections.json from the .boxes files.
 void assemble_detections(const RunFolder& folder, const RunState& state);
 
+// Control characters, which names of files may hold, become blanks.
+std::string one_line(std::string text);
+
 // A table of slides, failed and skipped ones with their reasons, and the totals.
 std::string run_table(const RunState& state);
 

@@ -94,7 +94,7 @@ void RunLog::message_of(const char* kind, const std::string& message) {
   if (options_.json)
     json({{"event", kind}, {"message", message}});
   else
-    std::fprintf(stderr, "%scytodet: %s: %s\n", shown_ && terminal_ ? "\r\033[K" : "", kind, message.c_str());
+    std::fprintf(stderr, "%scytodet: %s: %s\n", shown_ && terminal_ ? "\r\033[K" : "", kind, one_line(message).c_str());
 }
 
 void RunLog::end(const RunState& s) {

@@ -55,6 +55,15 @@ TEST_F(RunFolderTest, StateIsReadBack) {
   EXPECT_THAT(run_table(r), HasSubstr("2 done, 1 failed, 0 skipped"));
 }
 
+TEST_F(RunFolderTest, TheTableHasALineForEachSlideWhateverItIsCalled) {
+  RunState s = sample();
+  const std::string before = run_table(s);
+  s.inputs[0].name = "a\n\x1b[31mred\r\x7f";
+  const std::string table = run_table(s);
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), std::count(before.begin(), before.end(), '\n'));
+  EXPECT_EQ(table.find_first_of("\x1b\r\x7f"), std::string::npos);
+}
+
 TEST_F(RunFolderTest, DamagedStateIsRefused) {
   RunFolder f{folder};
   EXPECT_THAT(error_of([&] { f.read(); }), HasSubstr("holds no run.json"));
