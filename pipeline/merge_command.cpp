@@ -101,7 +101,13 @@ int64_t write(const Results& all, const std::vector<int>& categories, const std:
     writer.finish();
     return boxes;
   }
-  const bool folder = all.pictures.size() > 1;
+  std::error_code ignored;
+  const bool named = out.filename().empty() || std::filesystem::is_directory(out, ignored);
+  const bool folder = named || all.pictures.size() > 1;
+  if (folder && !named && out.extension() == ".json")
+    throw UsageError(out.string(),
+                     "names a file, and lists of " + std::to_string(all.pictures.size()) + " images become a file each",
+                     "name a folder");
   if (folder) make_folder(out);
   for (const auto& [key, unused] : all.pictures) {
     write_competition_results(merged[i], folder ? out / (key.second + ".json") : out);

@@ -60,6 +60,10 @@ TEST_F(MergeCommand, TheCompetitionsLists) {
   const std::string b = put("s2.json", R"([{"x":5,"y":5,"w":1,"h":1,"p":1}])");
   ASSERT_EQ(run({"merge", a, b, "-o", path("folder")}).code, 0);
   EXPECT_THAT(names(path("folder")), ElementsAre("s1.json", "s2.json"));
+  ASSERT_EQ(run({"merge", a, "-o", path("new/")}).code, 0);
+  EXPECT_EQ(names(path("new")).size(), 1u) << "a folder is a folder for one image too";
+  EXPECT_EQ(run({"merge", a, b, "-o", path("file.json")}).code, 2);
+  EXPECT_FALSE(std::filesystem::exists(path("file.json")));
   refused({a, put("coco.json", "[" + coco(1, 1, "[0,0,1,1]", 1) + "]")}, 2, "another form");
 }
 
