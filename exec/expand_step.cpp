@@ -133,7 +133,7 @@ class ExpandDepthwiseStep : public Step {
     if (coded_) epilogue.codes = &codes;
     for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
-      epilogue.act = expand_.act_of(expand_act_, p, p + 1);
+      epilogue.act = coded_ ? coded_->act_of(expand_act_, p) : expand_.act_of(expand_act_, p, p + 1);
       int64_t have = source.first - 1;
       DepthwiseRow job = depthwise_.job(d_, p, act_);
       job.pixel_stride = panel;

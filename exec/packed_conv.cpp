@@ -79,7 +79,8 @@ Act PackedDense::act_of(Act act, int64_t first, int64_t last) const {
 }
 
 CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
-    : rule_(codes.rule()),
+    : product_(product),
+      rule_(codes.rule()),
       scales_(codes.inverse_scales.size()),
       bias_(codes.inverse_scales.size()),
       exponents_(codes.inverse_scales.size()) {
@@ -89,6 +90,14 @@ CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
     bias_.data()[i] = product.bias()[i] * inverse;
     exponents_.data()[i] = -1.44269504f / inverse;
   }
+}
+
+Act CodedTable::act_of(Act act, int64_t panel) const {
+  const Act coarse = product_.act_of(act, panel, panel + 1);
+  const int64_t first = panel * product_.panel, last = std::min(product_.n, first + product_.panel);
+  const bool holds = std::all_of(rule_.inverse_scales + first, rule_.inverse_scales + last,
+                                 [&](float inverse) { return kSwishLeast * inverse > rule_.lowest - 0.5f; });
+  return coarse == Act::swish8_bounded && !holds ? Act::swish8 : coarse;
 }
 
 // Of numbers from `first` on, rows of `columns`.

@@ -113,9 +113,12 @@ class PackedDense {
 class CodedTable {
  public:
   CodedTable(const PackedDense& product, const CodeTable& codes);
+  // PackedDense::act_of(act, panel, panel + 1) for results that become codes.
+  Act act_of(Act act, int64_t panel) const;
   CodedResults results() const { return {rule_, scales_.data(), bias_.data(), exponents_.data()}; }
 
  private:
+  const PackedDense& product_;
   CodeRule rule_;
   FloatBuffer scales_, bias_, exponents_;
 };

@@ -71,8 +71,11 @@ inline void finish_product(typename V::I (&acc)[Rows][Vectors], float* c, int64_
 #pragma GCC unroll 16
           for (int r = 0; r < Rows; ++r) x[r] = V::mul(x[r], column);
       }
+      if constexpr (act != Act::swish8_bounded)
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) V::store(c + r * ldc + at, V::round(V::min(V::max(x[r], lowest), highest)));
+        for (int r = 0; r < Rows; ++r) x[r] = V::max(x[r], lowest);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) V::store(c + r * ldc + at, V::round(V::min(x[r], highest)));
     }
   } else {
     Vec sums[Rows][Vectors];
@@ -264,16 +267,18 @@ void rows_of_codes(const uint8_t* in, int64_t rows, int64_t k, float lowest, voi
 
 void codes_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo) {
   const Vec highest = V::set(rule.highest);
+  const auto units = [&](const float* from, int64_t column) {
+    return V::min_keep_nan(V::mul(V::load(from), V::load(rule.inverse_scales + column)), highest);
+  };
   const auto convert = [&](const float* from, int64_t column, uint8_t* to) {
-    const Vec units = V::mul(V::load(from), V::load(rule.inverse_scales + column));
-    V::store_bytes(to, V::min_keep_nan(units, highest), rule.lowest);
+    V::store_bytes(to, units(from, column), units(from + V::width, column + V::width), rule.lowest);
   };
   for (int64_t r = 0; r < rows; ++r, in += lda, out += ldo) {
     int64_t i = 0;
-    for (; i + V::width <= k; i += V::width) convert(in + i, i, out + i);
+    for (; i + kPanel <= k; i += kPanel) convert(in + i, i, out + i);
     if (i == k) continue;
-    float tail[V::width] = {};
-    uint8_t codes[V::width];
+    float tail[kPanel] = {};
+    uint8_t codes[kPanel];
     for (int64_t j = i; j < k; ++j) tail[j - i] = in[j];
     convert(tail, i, codes);
     for (int64_t j = i; j < k; ++j) out[j] = codes[j - i];

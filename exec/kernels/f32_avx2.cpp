@@ -19,12 +19,12 @@ struct V {
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // Codes as bytes that count from `lowest`; not a number becomes the lowest.
-  static void store_bytes(uint8_t* p, T x, float lowest) {
-    const I pairs = _mm256_packs_epi32(_mm256_cvtps_epi32(x), izero());
+  static void store_bytes(uint8_t* p, T x, T y, float lowest) {
+    const I pairs = _mm256_packs_epi32(_mm256_cvtps_epi32(x), _mm256_cvtps_epi32(y));
     const I codes = _mm256_subs_epi16(pairs, _mm256_set1_epi16(static_cast<int16_t>(lowest)));
-    const I bytes = _mm256_packus_epi16(codes, codes);
-    const __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), both);
+    const I order = _mm256_set_epi32(0, 0, 0, 0, 5, 1, 4, 0);
+    const I bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(codes, codes), order);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
   }
   // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
   static void store_bytes(uint8_t* p, const T (&x)[4], float lowest) {

@@ -18,14 +18,13 @@ struct V {
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
-  static void store_bytes(uint8_t* p, T x, float lowest) {
+  static void store_bytes(uint8_t* p, T x, T y, float lowest) {
     const I from = _mm512_set1_epi32(static_cast<int>(lowest));
-    const I codes = _mm512_max_epi32(_mm512_sub_epi32(_mm512_cvtps_epi32(x), from), izero());
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(codes));
-  }
-  static void store_bytes(uint8_t* p, const T (&x)[2], float lowest) {
-    store_bytes(p, x[0], lowest);
-    store_bytes(p + width, x[1], lowest);
+    const auto bytes = [&](T numbers) {
+      return _mm512_cvtusepi32_epi8(_mm512_max_epi32(_mm512_sub_epi32(_mm512_cvtps_epi32(numbers), from), izero()));
+    };
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + width), bytes(y));
   }
 #ifdef __AVX512VNNI__
   using Code = uint8_t;
@@ -34,7 +33,7 @@ struct V {
     CYTODET_ADD_PRODUCTS("vpdpbusd", _mm512_dpbusd_epi32, sum, a, b);
     return sum;
   }
-  static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x, lowest); }
+  static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x[0], x[1], lowest); }
 #else
   using Code = int16_t;
   static constexpr int group = 2, blocks = 1, vectors = 2;
@@ -54,7 +53,7 @@ struct V {
     static I products(I a, I b) { return _mm512_maddubs_epi16(a, b); }
     static I add_products(I x, I y) { return _mm512_add_epi16(x, y); }
     static I add_sums(I sum, I products) { return dot(sum, products, _mm512_set1_epi16(1)); }
-    static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x, lowest); }
+    static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x[0], x[1], lowest); }
   };
 #endif
 #ifdef __AVX512BF16__

@@ -20,11 +20,10 @@ struct V {
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds
   // Codes as bytes that count from `lowest`; not a number becomes the lowest.
-  static void store_bytes(uint8_t* p, T x, float lowest) {
-    const I pairs = _mm_packs_epi32(_mm_cvtps_epi32(x), izero());
+  static void store_bytes(uint8_t* p, T x, T y, float lowest) {
+    const I pairs = _mm_packs_epi32(_mm_cvtps_epi32(x), _mm_cvtps_epi32(y));
     const I codes = _mm_subs_epi16(pairs, _mm_set1_epi16(static_cast<int16_t>(lowest)));
-    const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(codes, codes));
-    __builtin_memcpy(p, &bytes, 4);
+    _mm_storel_epi64(reinterpret_cast<I*>(p), _mm_packus_epi16(codes, codes));
   }
   // `vectors` of numbers as 16-bit codes, at least `lowest`; not a number becomes the lowest.
   static void store_codes(int16_t* p, const T (&x)[2], float lowest) {

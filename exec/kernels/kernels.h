@@ -9,9 +9,9 @@
 namespace cytodet {
 
 // swish: x * sigmoid(x). swish8: the same to 4e-4, for results that become 8-bit codes; swish8_bounded: that, where |x| <=
-// kSwishBound is known.
+// kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below the lowest code.
 enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded };
-constexpr float kSwishBound = 80;
+constexpr float kSwishBound = 80, kSwishLeast = -0.2789f;
 
 // How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
 // 0.

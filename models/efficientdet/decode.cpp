@@ -2,29 +2,67 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <limits>
 
 #include "core/error.h"
 
 namespace cytodet {
 namespace {
 
+// Boxes that were kept, in blocks whose sides lie together as floats (rounded outwards), since most do not touch a given one.
+class KeptBoxes {
+ public:
+  void add(const Detection& d) {
+    if (kept_.size() % kBlock == 0) blocks_.emplace_back();
+    blocks_.back().set(kept_.size() % kBlock, d.box);
+    kept_.push_back(d);
+  }
+  // One of them overlaps `box` by more than `most`.
+  bool overlap(const Box& box, double most) const {
+    const float x0 = below(box.x0), y0 = below(box.y0), x1 = above(box.x1), y1 = above(box.y1);
+    for (size_t b = 0; b < blocks_.size(); ++b) {
+      const Block& block = blocks_[b];
+      int touches = 0;
+      for (size_t i = 0; i < kBlock; ++i)
+        touches |= (block.x0[i] < x1) & (x0 < block.x1[i]) & (block.y0[i] < y1) & (y0 < block.y1[i]);
+      if (!touches) continue;
+      for (size_t i = b * kBlock; i < std::min(kept_.size(), (b + 1) * kBlock); ++i)
+        if (iou(kept_[i].box, box) > most) return true;
+    }
+    return false;
+  }
+  size_t size() const { return kept_.size(); }
+  Detections take() { return std::move(kept_); }
+
+ private:
+  static constexpr size_t kBlock = 16;
+  static float below(double x) { return std::nextafter(static_cast<float>(x), -std::numeric_limits<float>::infinity()); }
+  static float above(double x) { return std::nextafter(static_cast<float>(x), std::numeric_limits<float>::infinity()); }
+  struct Block {
+    float x0[kBlock], y0[kBlock], x1[kBlock], y1[kBlock];
+    Block() {
+      std::fill_n(x0, kBlock, std::numeric_limits<float>::infinity());  // touches nothing
+      for (float* side : {y0, x1, y1}) std::fill_n(side, kBlock, 0.0f);
+    }
+    void set(size_t i, const Box& box) {
+      x0[i] = below(box.x0);
+      y0[i] = below(box.y0);
+      x1[i] = above(box.x1);
+      y1[i] = above(box.y1);
+    }
+  };
+  std::vector<Block> blocks_;
+  Detections kept_;
+};
+
 // Of ranked boxes.
 Detections hard(const Detections& boxes, const SuppressionSettings& s) {
-  Detections kept;
-  std::vector<size_t> left(boxes.size());
-  std::iota(left.begin(), left.end(), size_t{0});
-  while (!left.empty() && static_cast<int>(kept.size()) < s.detections) {
-    const size_t best = left.front();
-    const Box top = boxes[best].box;
-    kept.push_back(boxes[best]);
-    std::erase_if(left, [&](size_t i) {
-      const Box& b = boxes[i].box;
-      const bool touches = (b.x0 < top.x1) & (top.x0 < b.x1) & (b.y0 < top.y1) & (top.y0 < b.y1);  // no branches: most do not
-      return i == best || (touches && iou(top, b) > s.iou);
-    });
+  KeptBoxes kept;
+  for (const Detection& d : boxes) {
+    if (static_cast<int>(kept.size()) >= s.detections) break;
+    if (!kept.overlap(d.box, s.iou)) kept.add(d);
   }
-  return kept;
+  return kept.take();
 }
 
 // Soft-NMS (Bodla et al. 2017): the scores of overlapped boxes decay by exp(-iou^2 / sigma).
@@ -44,6 +82,21 @@ Detections gaussian(Detections boxes, const SuppressionSettings& s) {
     std::erase_if(boxes, [&](const Detection& d) { return d.score <= s.score; });
   }
   return kept;
+}
+
+// found(i, x[i]) for every x[i] above `least`, of which there are few.
+template <class Found>
+void for_each_above(const float* x, int64_t n, float least, Found found) {
+  constexpr int64_t kBlock = 64;
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t last = std::min(n, first + kBlock);
+    int any = last - first < kBlock;
+    if (!any)
+      for (int64_t i = 0; i < kBlock; ++i) any |= x[first + i] > least;
+    if (!any) continue;
+    for (int64_t i = first; i < last; ++i)
+      if (x[i] > least) found(i, x[i]);
+  }
 }
 
 }  // namespace
@@ -96,20 +149,19 @@ Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::
                   "check input size, anchors and classes in the model file");
     const float* l = logits[level]->data<float>();
     const float* d = deltas[level]->data<float>();
-    for (int64_t i = 0; i < n; ++i)
-      for (int c = 0; c < classes; ++c) {
-        float logit = l[i * classes + c];
-        if (!(logit > least_logit)) continue;
-        float score = 1.0f / (1.0f + std::exp(-logit));
-        if (!(score > least)) continue;
-        const Anchor& a = anchors[static_cast<size_t>(i)];
-        const float* t = d + i * 4;
-        double cy = t[0] * a.height + a.cy, cx = t[1] * a.width + a.cx;
-        double h = std::exp(std::min(t[2], 20.0f)) * a.height, w = std::exp(std::min(t[3], 20.0f)) * a.width;
-        Box box{std::clamp((cx - w / 2) / scale, 0.0, width), std::clamp((cy - h / 2) / scale, 0.0, height),
-                std::clamp((cx + w / 2) / scale, 0.0, width), std::clamp((cy + h / 2) / scale, 0.0, height)};
-        if (box.width() > 0 && box.height() > 0) per_class[static_cast<size_t>(c)].push_back({box, c, score});
-      }
+    for_each_above(l, n * classes, least_logit, [&](int64_t at, float logit) {
+      const int64_t i = at / classes;
+      const int c = static_cast<int>(at % classes);
+      float score = 1.0f / (1.0f + std::exp(-logit));
+      if (!(score > least)) return;
+      const Anchor& a = anchors[static_cast<size_t>(i)];
+      const float* t = d + i * 4;
+      double cy = t[0] * a.height + a.cy, cx = t[1] * a.width + a.cx;
+      double h = std::exp(std::min(t[2], 20.0f)) * a.height, w = std::exp(std::min(t[3], 20.0f)) * a.width;
+      Box box{std::clamp((cx - w / 2) / scale, 0.0, width), std::clamp((cy - h / 2) / scale, 0.0, height),
+              std::clamp((cx + w / 2) / scale, 0.0, width), std::clamp((cy + h / 2) / scale, 0.0, height)};
+      if (box.width() > 0 && box.height() > 0) per_class[static_cast<size_t>(c)].push_back({box, c, score});
+    });
   }
   Detections all;
   for (Detections& boxes : per_class) {

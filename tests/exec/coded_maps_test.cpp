@@ -141,6 +141,17 @@ TEST_P(CodedMaps, BetweenConvolutions) {
   }
 }
 
+TEST_P(CodedMaps, OfWideMaps) {
+  Network net;
+  net.input("x", {2, 11, 140, 3});
+  net.conv("a", "x", channels, 3, kCodes, false, narrow);
+  net.conv("b", "a", 18, 5, kOtherCodes, factors, narrow);
+  net.conv("c", "b", 8, 3, kCodes, factors, narrow);
+  net.conv("d", "c", 8, 0, kCodes, factors);
+  net.between = {"a", "b"};
+  expect_same(net, "d", {"a", "b"});
+}
+
 TEST_P(CodedMaps, OfADepthwiseChain) {
   Network net;
   net.input("x", {1, 10, 7, channels});

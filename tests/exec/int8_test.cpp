@@ -152,7 +152,10 @@ INSTANTIATE_TEST_SUITE_P(Layers, Int8Dense,
                                            Shapes{1, 1, 1, 32, 8, 1, 1, "SAME"}, Shapes{3, 1, 1, 5, 3, 1, 1, "SAME"},
                                            Shapes{1, 32, 32, 3, 32, 3, 2, "SAME"}, Shapes{1, 33, 17, 3, 32, 3, 2, "SAME"},
                                            Shapes{1, 7, 9, 5, 17, 3, 1, "VALID"}, Shapes{1, 6, 6, 4, 1, 5, 1, "SAME"},
-                                           Shapes{1, 11, 11, 13, 33, 1, 2, "SAME"}, Shapes{1, 5, 5, 1, 1, 1, 1, "SAME"}));
+                                           Shapes{1, 5, 130, 3, 32, 3, 2, "SAME"}, Shapes{2, 7, 67, 5, 17, 3, 1, "VALID"},
+                                           Shapes{1, 20, 64, 4, 5, 5, 1, "SAME"}, Shapes{1, 3, 200, 1, 18, 7, 3, "SAME"},
+                                           Shapes{1, 2, 70, 6, 3, 5, 1, "SAME"}, Shapes{1, 11, 11, 13, 33, 1, 2, "SAME"},
+                                           Shapes{1, 5, 5, 1, 1, 1, 1, "SAME"}));
 
 class Int8Depthwise : public ::testing::TestWithParam<Shapes> {};
 
@@ -209,14 +212,16 @@ TEST(Int8ExpandDepthwise, CodesOfEveryActivation) {
   const Quant quants[] = {{0.03f, 10, false}, {0.004f, 0, true}};
   for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
     for (const Quant& quant : quants)
-      for (float largest : {0.4f, 40.0f}) {
+      for (const auto& [largest, kernel] : {std::pair{0.4f, 1}, {40.0f, 1}, {0.1f, 3}}) {
+        const Shape in = kernel == 1 ? Shape{1, 33, 35, 12} : Shape{1, 9, 133, 12};
         Graph g;
-        placeholder(g, "x", {1, 33, 35, 12});
-        const Tensor w = normal_tensor({1, 1, 12, 40}, random, largest), taps = normal_tensor({3, 3, 40, 1}, random, 0.4f);
+        placeholder(g, "x", in);
+        const Tensor w = normal_tensor({kernel, kernel, 12, 40}, random, largest),
+                     taps = normal_tensor({3, 3, 40, 1}, random, 0.4f);
         constant(g, "w", w);
         constant(g, "b", normal_tensor({40}, random));
         constant(g, "taps", taps);
-        const NodeId expand = add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs("SAME", 1));
+        const NodeId expand = add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs("SAME", kernel == 1 ? 1 : 2));
         add(g, "bias", "BiasAdd", {"conv", "b"});
         std::string last = "bias";
         if (std::string(act) == "swish") {
@@ -232,7 +237,7 @@ TEST(Int8ExpandDepthwise, CodesOfEveryActivation) {
         const NodeId depthwise = add(g, "out", "DepthwiseConv2dNative", {"scaled", "taps"}, conv_attrs("SAME", 2));
         set_quantized(g, expand, kQuants[0], quantize_weights(w, 40, true));
         set_quantized(g, depthwise, quant, quantize_weights(taps, 40, true));
-        Answers a = run_both(g, {{"x", coded_tensor({1, 33, 35, 12}, kQuants[0], random)}}, {"out"});
+        Answers a = run_both(g, {{"x", coded_tensor(in, kQuants[0], random)}}, {"out"});
         EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 45) << act << ", code " << quant.scale << ", weights " << largest;
         EXPECT_THAT(a.kernels, ::testing::ElementsAre("int8_expand_depthwise"));
       }
