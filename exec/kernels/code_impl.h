@@ -243,6 +243,7 @@ inline void convert_rows(const float* in, int64_t lda, int64_t rows, int64_t k, 
 template <class Codes>
 void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
   const Vec highest = V::set(rule.highest);
+  const float lowest = rule.lowest;  // bytes may alias the rule
   constexpr int kVectors = Codes::vectors;
   convert_rows<kVectors>(
       in, lda, rows, k, row_groups(k, Codes::group) * Codes::group, static_cast<Codes::Code*>(out),
@@ -250,7 +251,7 @@ void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const 
       [&](Codes::Code* to, Vec(&x)[kVectors]) {
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) x[v] = V::min_keep_nan(x[v], highest);
-        Codes::store_codes(to, x, rule.lowest);
+        Codes::store_codes(to, x, lowest);
       });
 }
 
@@ -267,11 +268,13 @@ void rows_of_codes(const uint8_t* in, int64_t rows, int64_t k, float lowest, voi
 
 void codes_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo) {
   const Vec highest = V::set(rule.highest);
+  const float lowest = rule.lowest;  // bytes may alias the rule
+  const float* inverse_scales = rule.inverse_scales;
   const auto units = [&](const float* from, int64_t column) {
-    return V::min_keep_nan(V::mul(V::load(from), V::load(rule.inverse_scales + column)), highest);
+    return V::min_keep_nan(V::mul(V::load(from), V::load(inverse_scales + column)), highest);
   };
   const auto convert = [&](const float* from, int64_t column, uint8_t* to) {
-    V::store_bytes(to, units(from, column), units(from + V::width, column + V::width), rule.lowest);
+    V::store_bytes(to, units(from, column), units(from + V::width, column + V::width), lowest);
   };
   for (int64_t r = 0; r < rows; ++r, in += lda, out += ldo) {
     int64_t i = 0;

@@ -1,6 +1,7 @@
 #include "models/efficientdet/decode.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -24,10 +25,9 @@ class KeptBoxes {
       const Block& block = blocks_[b];
       int touches = 0;
       for (size_t i = 0; i < kBlock; ++i)
-        touches |= (block.x0[i] < x1) & (x0 < block.x1[i]) & (block.y0[i] < y1) & (y0 < block.y1[i]);
-      if (!touches) continue;
-      for (size_t i = b * kBlock; i < std::min(kept_.size(), (b + 1) * kBlock); ++i)
-        if (iou(kept_[i].box, box) > most) return true;
+        touches |= static_cast<int>((block.x0[i] < x1) & (x0 < block.x1[i]) & (block.y0[i] < y1) & (y0 < block.y1[i])) << i;
+      for (unsigned left = static_cast<unsigned>(touches); left; left &= left - 1)
+        if (iou(kept_[b * kBlock + static_cast<size_t>(std::countr_zero(left))].box, box) > most) return true;
     }
     return false;
   }
