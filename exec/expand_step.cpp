@@ -14,7 +14,6 @@ class ExpandDepthwiseStep : public Step {
   ExpandDepthwiseStep(const DenseConv& expand, const DepthwiseConv& depthwise, const ConvIo& io)
       : e_(expand.shape),
         d_(depthwise.shape),
-        expand_act_(expand.act),
         act_(depthwise.act),
         io_(io),
         set_(kernels()),
@@ -22,6 +21,8 @@ class ExpandDepthwiseStep : public Step {
         depthwise_(set_, depthwise),
         results_(set_, io, depthwise_.channels) {
     if (expand_.coded && depthwise_.coded) coded_.emplace(expand_, depthwise_.input);
+    for (int64_t p = 0; p < expand_.panels(); ++p)
+      expand_acts_.push_back(coded_ ? coded_->act_of(expand_, expand.act, p) : expand_.act_of(expand.act, p, p + 1));
     inputs = {io.input};
     outputs = {io.output};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
@@ -128,12 +129,12 @@ class ExpandDepthwiseStep : public Step {
     const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
     std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
     std::fill_n(piece.zero, row_floats, 0.0f);
-    Epilogue epilogue{expand_.bias(), expand_act_};
+    Epilogue epilogue{expand_.bias()};
     const CodedResults codes = coded_ ? coded_->results() : CodedResults{};
     if (coded_) epilogue.codes = &codes;
     for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
-      epilogue.act = coded_ ? coded_->act_of(expand_act_, p) : expand_.act_of(expand_act_, p, p + 1);
+      epilogue.act = expand_acts_[static_cast<size_t>(p)];
       int64_t have = source.first - 1;
       DepthwiseRow job = depthwise_.job(d_, p, act_);
       job.pixel_stride = panel;
@@ -179,7 +180,8 @@ class ExpandDepthwiseStep : public Step {
   static constexpr int64_t kBandBytes = 400 * 1024;
 
   ConvShape e_, d_;
-  Act expand_act_, act_;
+  Act act_;
+  std::vector<Act> expand_acts_;  // by panel
   ConvIo io_;
   const KernelSet& set_;
   PackedDense expand_;

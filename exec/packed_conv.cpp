@@ -79,8 +79,7 @@ Act PackedDense::act_of(Act act, int64_t first, int64_t last) const {
 }
 
 CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
-    : product_(product),
-      rule_(codes.rule()),
+    : rule_(codes.rule()),
       scales_(codes.inverse_scales.size()),
       bias_(codes.inverse_scales.size()),
       exponents_(codes.inverse_scales.size()) {
@@ -92,9 +91,9 @@ CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
   }
 }
 
-Act CodedTable::act_of(Act act, int64_t panel) const {
-  const Act coarse = product_.act_of(act, panel, panel + 1);
-  const int64_t first = panel * product_.panel, last = std::min(product_.n, first + product_.panel);
+Act CodedTable::act_of(const PackedDense& product, Act act, int64_t panel) const {
+  const Act coarse = product.act_of(act, panel, panel + 1);
+  const int64_t first = panel * product.panel, last = std::min(product.n, first + product.panel);
   const bool holds = std::all_of(rule_.inverse_scales + first, rule_.inverse_scales + last,
                                  [&](float inverse) { return kSwishLeast * inverse > rule_.lowest - 0.5f; });
   return coarse == Act::swish8_bounded && !holds ? Act::swish8 : coarse;

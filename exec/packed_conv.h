@@ -87,9 +87,8 @@ class PackedDense {
   // reads_directly.
   const uint8_t* converted(const Map& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const;
   bool reads_directly(Form form) const { return form == Form::codes && codes_.group == 4 && k % 4 == 0; }
-  // Such rows of patches of output rows [y0, y1) of the image that begins at number `start` of a map; `scratch`: image_bytes(s,
-  // y1
-  // - y0) for the image's own.
+  // Such rows of patches of output rows [y0, y1) of the image that begins at number `start` of a map; `scratch`, of
+  // image_bytes(s, y1 - y0), is for the image's own rows.
   void convert_patches(const ConvShape& s, const Map& in, int64_t start, int64_t y0, int64_t y1, uint8_t* scratch,
                        uint8_t* out) const;
   int64_t image_bytes(const ConvShape& s, int64_t out_rows) const;
@@ -113,12 +112,11 @@ class PackedDense {
 class CodedTable {
  public:
   CodedTable(const PackedDense& product, const CodeTable& codes);
-  // PackedDense::act_of(act, panel, panel + 1) for results that become codes.
-  Act act_of(Act act, int64_t panel) const;
+  // product.act_of(act, panel, panel + 1) for results that become codes.
+  Act act_of(const PackedDense& product, Act act, int64_t panel) const;
   CodedResults results() const { return {rule_, scales_.data(), bias_.data(), exponents_.data()}; }
 
  private:
-  const PackedDense& product_;
   CodeRule rule_;
   FloatBuffer scales_, bias_, exponents_;
 };

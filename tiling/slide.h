@@ -50,8 +50,8 @@ class Slide {
 // file to the rows below it.
 struct SlideFormat {
   const char* name;
-  const char*
-      mpp_properties;  // where its slides may tell micrometres per pixel; empty: plain pictures, decoded whole when opened
+  // Where its slides may tell micrometres per pixel; empty: plain pictures, which are decoded whole when opened.
+  const char* mpp_properties;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path);
 };

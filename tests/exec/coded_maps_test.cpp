@@ -10,6 +10,7 @@
 #include "exec/plan.h"
 #include "graph/op.h"
 #include "graph/quantized.h"
+#include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
@@ -22,10 +23,13 @@ const Quant kCodes{0.03f, 10, false}, kOtherCodes{0.02f, 0, true};
 
 Tensor random_tensor(Shape shape, float scale, unsigned seed) {
   std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, scale);
-  Tensor t(DType::f32, std::move(shape));
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = normal(random);
-  return t;
+  return normal_tensor(std::move(shape), random, scale);
+}
+
+AttrMap pool_attrs(int64_t side, int64_t stride) {
+  AttrMap attrs = conv_attrs("SAME", stride);
+  attrs.emplace("ksize", ints({1, side, side, 1}));
+  return attrs;
 }
 
 // A network under test: a graph, its convolutions to be coded, and the values between them.
@@ -168,11 +172,7 @@ TEST_P(CodedMaps, ThroughPoolsAndUpsampling) {
   Network net;
   net.input("x", {1, 9, 12, 4});
   net.conv("a", "x", channels, 3);
-  net.op("pool", "MaxPool", {"a"}, [] {
-    AttrMap attrs = conv_attrs("SAME", 2);
-    attrs.emplace("ksize", ints({1, 3, 3, 1}));
-    return attrs;
-  }());
+  net.op("pool", "MaxPool", {"a"}, pool_attrs(3, 2));
   net.axes("size", {15, 18}, {2});
   net.op("up", "ResizeNearestNeighbor", {"pool", "size"});
   net.conv("b", "up", 7, 3, kOtherCodes, factors, narrow);
@@ -216,26 +216,15 @@ INSTANTIATE_TEST_SUITE_P(Channels, CodedMaps,
 
 // Floats where readers would make different codes, or read floats.
 TEST(FloatMaps, WhereReadersDiffer) {
-  {
-    SCOPED_TRACE("two codings");
+  for (const bool factors : {false, true}) {
+    SCOPED_TRACE(factors ? "factors of one reader" : "two codings");
     Network net;
     net.input("x", {1, 6, 6, 4});
     net.conv("a", "x", 8, 3);
-    net.conv("b", "a", 8, 1, kCodes);
-    net.conv("c", "a", 8, 1, kOtherCodes);
+    net.conv("b", "a", 8, 1, kCodes, factors);
+    net.conv("c", "a", 8, 1, factors ? kCodes : kOtherCodes);
     net.op("sum", "AddV2", {"b", "c"});
     net.between = {"a", "b", "c"};
-    expect_same(net, "sum", {});
-  }
-  {
-    SCOPED_TRACE("factors of one reader");
-    Network net;
-    net.input("x", {1, 6, 6, 4});
-    net.conv("a", "x", 8, 3);
-    net.conv("b", "a", 8, 1, kCodes, true);
-    net.conv("c", "a", 8, 1, kCodes, false);
-    net.op("sum", "AddV2", {"b", "c"});
-    net.between = {"a"};
     expect_same(net, "sum", {});
   }
   {
@@ -266,11 +255,7 @@ TEST(FloatMaps, WhereReadersDiffer) {
     net.conv("a", "x", 8, 3);
     net.axes("axis", {3}, {});
     net.op("both", "ConcatV2", {"a", "x", "axis"});
-    net.op("pool", "MaxPool", {"both"}, [] {
-      AttrMap attrs = conv_attrs("SAME", 1);
-      attrs.emplace("ksize", ints({1, 2, 2, 1}));
-      return attrs;
-    }());
+    net.op("pool", "MaxPool", {"both"}, pool_attrs(2, 1));
     net.conv("b", "pool", 8, 1);
     net.between = {"a", "both", "pool"};
     expect_same(net, "b", {});

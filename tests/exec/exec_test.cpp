@@ -15,6 +15,7 @@
 #include "exec/memory.h"
 #include "exec/plan.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
@@ -22,13 +23,6 @@ namespace {
 
 using namespace test;
 using ::testing::HasSubstr;
-
-Tensor random_tensor(Shape shape, std::mt19937& random, float scale = 1) {
-  Tensor t(DType::f32, std::move(shape));
-  std::normal_distribution<float> normal(0, scale);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = normal(random);
-  return t;
-}
 
 Tensor bf16_numbers(Tensor t) {
   for (int64_t i = 0; i < t.size(); ++i)
@@ -64,7 +58,7 @@ void check_bf16(const Graph& g, const std::map<std::string, Shape>& inputs, cons
   }
   EXPECT_GT(bf16_macs, 0);
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Tensor data = bf16_numbers(random_tensor(inputs.at(wanted.plan().inputs()[i].name), random));
+    const Tensor data = bf16_numbers(normal_tensor(inputs.at(wanted.plan().inputs()[i].name), random));
     for (Runner* r : {&wanted, &got, &two}) std::memcpy(r->input(static_cast<int>(i)).raw(), data.raw(), data.bytes());
   }
   for (Runner* r : {&wanted, &got, &two}) r->run();
@@ -79,7 +73,7 @@ std::set<std::string> check_against_plain(const Graph& g, const std::map<std::st
                                           const std::vector<std::string>& outputs, std::mt19937& random) {
   Feeds feeds;
   std::map<std::string, Tensor> data;
-  for (const auto& [name, shape] : inputs) feeds[g.value(name)] = data[name] = random_tensor(shape, random);
+  for (const auto& [name, shape] : inputs) feeds[g.value(name)] = data[name] = normal_tensor(shape, random);
   std::vector<Value> fetches;
   for (const std::string& name : outputs) fetches.push_back(g.value(name));
   std::vector<Tensor> wanted = interpret(g, feeds, fetches);
@@ -144,8 +138,8 @@ TEST_P(Dense, EveryEpilogue) {
       Graph g;
       placeholder(g, "x", {c.n, c.h, c.w, c.c});
       constant(g, "w",
-               bf16_numbers(random_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c)))));
-      constant(g, "b", random_tensor({c.oc}, random));
+               bf16_numbers(normal_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c)))));
+      constant(g, "b", normal_tensor({c.oc}, random));
       add(g, "conv", "Conv2D", {"x", "w"}, attrs_of(c));
       add(g, "bias", "BiasAdd", {"conv", "b"});
       std::map<std::string, Shape> inputs{{"x", {c.n, c.h, c.w, c.c}}};
@@ -176,8 +170,8 @@ const Case kDepthwise[] = {
 class Depthwise : public ::testing::TestWithParam<Case> {};
 
 void depthwise(Graph& g, const Case& c, const std::string& x, std::mt19937& random) {
-  constant(g, "dw/w", random_tensor({c.k, c.k, c.c, 1}, random, 0.3f));
-  constant(g, "dw/b", random_tensor({c.c}, random));
+  constant(g, "dw/w", normal_tensor({c.k, c.k, c.c, 1}, random, 0.3f));
+  constant(g, "dw/b", normal_tensor({c.c}, random));
   add(g, "dw/conv", "DepthwiseConv2dNative", {x, "dw/w"}, attrs_of(c));
   add(g, "dw", "BiasAdd", {"dw/conv", "dw/b"});
 }
@@ -203,7 +197,7 @@ TEST_P(Depthwise, ThenPointwise) {
   Graph g;
   placeholder(g, "x", {c.n, c.h, c.w, c.c});
   depthwise(g, c, "x", random);
-  constant(g, "w", random_tensor({1, 1, c.c, 36}, random, 0.3f));
+  constant(g, "w", normal_tensor({1, 1, c.c, 36}, random, 0.3f));
   add(g, "pw", "Conv2D", {"dw", "w"}, conv_attrs("SAME"));
   swish(g, "act", "pw");
   EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act"}, random),
@@ -217,8 +211,8 @@ TEST_P(Depthwise, BehindAnExpansion) {
   for (int stem : {0, 1}) {
     Graph g;
     placeholder(g, "x", {c.n, c.h, c.w, 6});
-    constant(g, "e/w", random_tensor({stem ? 3 : 1, stem ? 3 : 1, 6, c.c}, random, 0.4f));
-    constant(g, "e/b", random_tensor({c.c}, random));
+    constant(g, "e/w", normal_tensor({stem ? 3 : 1, stem ? 3 : 1, 6, c.c}, random, 0.4f));
+    constant(g, "e/b", normal_tensor({c.c}, random));
     add(g, "e/conv", "Conv2D", {"x", "e/w"}, conv_attrs("SAME"));
     add(g, "e/bias", "BiasAdd", {"e/conv", "e/b"});
     swish(g, "e", "e/bias");
@@ -244,9 +238,9 @@ TEST(Kernels, SqueezeExciteBlock) {
   AttrMap keep;
   keep.emplace("keep_dims", true);
   add(g, "mean", "Mean", {"act", "axes"}, std::move(keep));
-  constant(g, "w1", random_tensor({1, 1, 24, 6}, random));
-  constant(g, "w2", random_tensor({1, 1, 6, 24}, random));
-  constant(g, "w3", random_tensor({1, 1, 24, 24}, random));
+  constant(g, "w1", normal_tensor({1, 1, 24, 6}, random));
+  constant(g, "w2", normal_tensor({1, 1, 6, 24}, random));
+  constant(g, "w3", normal_tensor({1, 1, 24, 24}, random));
   add(g, "reduce", "Conv2D", {"mean", "w1"}, conv_attrs("SAME"));
   swish(g, "reduced", "reduce");
   add(g, "expand", "Conv2D", {"reduced", "w2"}, conv_attrs("SAME"));
@@ -309,7 +303,7 @@ TEST(Kernels, OneDnnRows) {
   constant(g, "axis", Tensor::scalar(int32_t{3}));
   add(g, "joined", "ConcatV2", {"max", "soft", "axis"});
   constant(g, "sizes", Tensor::from<int32_t>({4}, {1, 10, 8, 5}));
-  constant(g, "filter", random_tensor({3, 3, 5, 24}, random));
+  constant(g, "filter", normal_tensor({3, 3, 5, 24}, random));
   add(g, "up", "Conv2DBackpropInput", {"sizes", "filter", "joined"}, conv_attrs("SAME", 2));
   add(g, "out", "Relu", {"up"});
   constant(g, "flat", Tensor::from<int32_t>({2}, {80, 5}));
@@ -327,8 +321,8 @@ TEST(Kernels, MatMulWithConstant) {
   for (bool transposed : {false, true}) {
     Graph g;
     placeholder(g, "x", {5, 70});
-    constant(g, "w", random_tensor(transposed ? Shape{33, 70} : Shape{70, 33}, random));
-    constant(g, "b", random_tensor({33}, random));
+    constant(g, "w", normal_tensor(transposed ? Shape{33, 70} : Shape{70, 33}, random));
+    constant(g, "b", normal_tensor({33}, random));
     AttrMap a;
     a.emplace("transpose_b", transposed);
     add(g, "product", "MatMul", {"x", "w"}, std::move(a));
@@ -342,7 +336,7 @@ TEST(Kernels, PlainStepsMixWithKernels) {
   std::mt19937 random(10);
   Graph g;
   placeholder(g, "x", {1, 4, 4, 8});
-  constant(g, "w", random_tensor({1, 1, 8, 8}, random));
+  constant(g, "w", normal_tensor({1, 1, 8, 8}, random));
   add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs());
   add(g, "tanh", "Tanh", {"conv"});
   add(g, "conv2", "Conv2D", {"tanh", "w"}, conv_attrs());

@@ -13,19 +13,13 @@
 #include "graph/op.h"
 #include "graph/quantized.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
 namespace {
 
 using namespace test;
-
-Tensor normal_tensor(Shape shape, std::mt19937& random, float scale = 1) {
-  Tensor t(DType::f32, std::move(shape));
-  std::normal_distribution<float> normal(0, scale);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = normal(random);
-  return t;
-}
 
 // Numbers of random codes (once channel_factors have multiplied them, when scaled), moved within their steps so far that no
 // rounding is a matter of taste; some outside the range.
