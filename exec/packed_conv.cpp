@@ -93,10 +93,11 @@ CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
 
 Act CodedTable::act_of(const PackedDense& product, Act act, int64_t panel) const {
   const Act coarse = product.act_of(act, panel, panel + 1);
-  const int64_t first = panel * product.panel, last = std::min(product.n, first + product.panel);
-  const bool holds = std::all_of(rule_.inverse_scales + first, rule_.inverse_scales + last,
-                                 [&](float inverse) { return kSwishLeast * inverse > rule_.lowest - 0.5f; });
-  return coarse == Act::swish8_bounded && !holds ? Act::swish8 : coarse;
+  if (coarse == act) return act;
+  const float finest = *std::max_element(rule_.inverse_scales + panel * product.panel,
+                                         rule_.inverse_scales + std::min(product.n, (panel + 1) * product.panel));
+  if (kSwish8Error * finest > kSwish8Codes) return act;
+  return kSwishLeast * finest > rule_.lowest - 0.5f ? coarse : Act::swish8;
 }
 
 // Of numbers from `first` on, rows of `columns`.
@@ -179,38 +180,59 @@ struct ImageRows {
   T zero;  // outside the image
 };
 
-// Patches of output row oy, each of `patch` elements of which those past the window are zero bytes.
+// One patch of `patch` elements, those past the window zero bytes.
+template <class T>
+void fill_patch(const ConvShape& s, const ImageRows<T>& image, int64_t oy, int64_t ox, int64_t patch, T* to) {
+  const int64_t tap = s.in_c;
+  for (int ky = 0; ky < s.kernel_h; ++ky) {
+    const int64_t y = oy * s.stride_h - s.pad_top + int64_t{ky} * s.dilation_h;
+    const T* row = y >= 0 && y < s.in_h ? image.rows + (y - image.first) * image.stride : nullptr;
+    for (int kx = 0; kx < s.kernel_w; ++kx, to += tap) {
+      const int64_t x = ox * s.stride_w - s.pad_left + int64_t{kx} * s.dilation_w;
+      if (row && x >= 0 && x < s.in_w)
+        std::memcpy(to, row + x * tap, static_cast<size_t>(tap) * sizeof(T));
+      else
+        std::fill_n(to, tap, image.zero);
+    }
+  }
+  std::fill_n(to, patch - s.taps() * tap, T{0});
+}
+
+// `count` patches of windows inside the image, which begin `step` elements apart and have `rows` rows, `stride` apart, of `row`
+// elements. kBytes, at least those of such a row, are copied at once: what is too much is overwritten.
+template <int kBytes, class T>
+void copy_patches(const T* from, int64_t step, int64_t rows, int64_t stride, int64_t row, int64_t count, T* out, int64_t patch) {
+  for (int64_t i = 0; i < count; ++i, from += step, out += patch) {
+    const T* in = from;
+    T* to = out;
+    for (int64_t r = 0; r < rows; ++r, in += stride, to += row) std::memcpy(to, in, kBytes);
+    if (to < out + patch) std::memset(to, 0, 4);  // rows are of whole groups of 4 bytes
+  }
+}
+
+// Patches of output row oy.
 template <class T>
 void fill_patch_row(const ConvShape& s, const ImageRows<T>& image, int64_t oy, int64_t patch, T* out, const T* out_end) {
-  constexpr int64_t kBlock = 64 / sizeof(T);  // what is copied at once: more than a window's row, the rest is overwritten
-  const int64_t tap = s.in_c, window = s.kernel_w * tap;
-  for (int64_t ox = 0; ox < s.out_w; ++ox, out += patch) {
-    T* to = out;
-    const int64_t ix = ox * s.stride_w - s.pad_left;
-    const bool inside_x = s.dilation_w == 1 && ix >= 0 && ix + s.kernel_w <= s.in_w;
-    for (int ky = 0; ky < s.kernel_h; ++ky) {
-      const int64_t iy = oy * s.stride_h - s.pad_top + int64_t{ky} * s.dilation_h;
-      const bool inside_y = iy >= 0 && iy < s.in_h;
-      const T* row = inside_y ? image.rows + (iy - image.first) * image.stride : nullptr;
-      if (inside_y && inside_x) {
-        const T* from = row + ix * tap;
-        if (window <= kBlock && from + kBlock <= image.end && to + kBlock <= out_end)
-          std::memcpy(to, from, 64);
-        else
-          std::memcpy(to, from, static_cast<size_t>(window) * sizeof(T));
-        to += window;
-        continue;
-      }
-      for (int kx = 0; kx < s.kernel_w; ++kx, to += tap) {
-        const int64_t x = ix + int64_t{kx} * s.dilation_w;
-        if (inside_y && x >= 0 && x < s.in_w)
-          std::memcpy(to, row + x * tap, static_cast<size_t>(tap) * sizeof(T));
-        else
-          std::fill_n(to, tap, image.zero);
-      }
+  constexpr int kLargest = 64;
+  const int64_t row = s.kernel_w * s.in_c, bytes = row * static_cast<int64_t>(sizeof(T)), block = bytes <= 16 ? 16 : kLargest;
+  const int64_t block_elements = block / static_cast<int64_t>(sizeof(T));
+  const int64_t y = oy * s.stride_h - s.pad_top, stride = image.stride * s.dilation_h;
+  int64_t x = std::min(s.out_w, (s.pad_left + s.stride_w - 1) / int64_t{s.stride_w});  // the first window inside the image
+  for (int64_t ox = 0; ox < x; ++ox) fill_patch(s, image, oy, ox, patch, out + ox * patch);
+  if (s.dilation_w == 1 && bytes <= kLargest && y >= 0 && y + int64_t{s.kernel_h - 1} * s.dilation_h < s.in_h) {
+    const int64_t step = int64_t{s.stride_w} * s.in_c, ahead = (s.kernel_h - 1) * row + block_elements;
+    const T* from = image.rows + (y - image.first) * image.stride + (x * s.stride_w - s.pad_left) * s.in_c;
+    T* to = out + x * patch;
+    const int64_t readable = image.end - from - (s.kernel_h - 1) * stride - block_elements, writable = out_end - to - ahead;
+    const int64_t inside = (s.in_w + s.pad_left - s.kernel_w) / s.stride_w + 1;
+    int64_t count = std::min(s.out_w, inside) - x;
+    count = readable < 0 || writable < 0 ? 0 : std::min({count, readable / step + 1, writable / patch + 1});
+    if (count > 0) {
+      (block == 16 ? copy_patches<16, T> : copy_patches<kLargest, T>)(from, step, s.kernel_h, stride, row, count, to, patch);
+      x += count;
     }
-    std::fill_n(to, patch - s.taps() * tap, T{0});
   }
+  for (; x < s.out_w; ++x) fill_patch(s, image, oy, x, patch, out + x * patch);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 
 namespace cytodet {
 
+constexpr float kSwish8Codes = 0.5f;  // at most as many codes may its error be
+
 // The activation of numbers that are at most `most`, behind a convolution on codes or bfloat16 numbers: as exact as 8 bits can
 // show.
 inline Act coarse_act(Act act, float most) {

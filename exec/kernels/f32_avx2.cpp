@@ -82,6 +82,9 @@ struct V {
   static T scale_by_power(T p, T shifted) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
   }
+  static T linear_power(I steps) { return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(set(1.0f)), steps)); }
+  static T linear_power_minus(I steps) { return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(set(1.0f)), steps)); }
+  static I to_int(T x) { return _mm256_cvtps_epi32(x); }
 };
 }  // namespace
 }  // namespace cytodet

@@ -51,6 +51,9 @@ struct V {
   static T scale_by_power(T p, T shifted) {
     return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p), _mm_slli_epi32(_mm_castps_si128(shifted), 23)));
   }
+  static T linear_power(I steps) { return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(set(1.0f)), steps)); }
+  static T linear_power_minus(I steps) { return _mm_castsi128_ps(_mm_sub_epi32(_mm_castps_si128(set(1.0f)), steps)); }
+  static I to_int(T x) { return _mm_cvtps_epi32(x); }
 };
 }  // namespace
 }  // namespace cytodet

@@ -8,10 +8,10 @@
 
 namespace cytodet {
 
-// swish: x * sigmoid(x). swish8: the same to 4e-4, for results that become 8-bit codes; swish8_bounded: that, where |x| <=
-// kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below the lowest code.
+// swish: x * sigmoid(x). swish8: the same to kSwish8Error, for results that become 8-bit codes; swish8_bounded: that, where |x|
+// <= kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below the lowest code.
 enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded };
-constexpr float kSwishBound = 80, kSwishLeast = -0.2789f;
+constexpr float kSwishBound = 80, kSwishLeast = -0.2809f, kSwish8Error = 2.4e-3f;
 
 // How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
 // 0.

@@ -10,8 +10,6 @@
 
 namespace cytodet::test {
 
-constexpr double kSwish8Error = 4.5e-4;  // of Act::swish8, in units of worst_difference
-
 // The largest difference, in units of the largest number wanted (at least 1).
 inline double worst_difference(const Tensor& got, const Tensor& wanted) {
   EXPECT_EQ(got.shape(), wanted.shape());
