@@ -1,12 +1,15 @@
 #include "core/parallel.h"
 
-#include <tbb/concurrent_queue.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
-#include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -24,41 +27,96 @@ void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& bo
   arena.execute([&] { tbb::parallel_for(int64_t{0}, n, [&](int64_t i) { body(i); }); });
 }
 
-void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stages) {
-  workers = std::max(1, workers);
-  in_flight = std::max(1, in_flight);
-  tbb::concurrent_bounded_queue<int> idle;
-  for (int i = 0; i < workers; ++i) idle.push(i);
+namespace {
 
+class Line {
+ public:
+  Line(int workers, int in_flight, const PipelineStages& stages)
+      : workers_(std::max(1, workers)), in_flight_(std::max(1, in_flight)), stages_(stages) {}
+
+  void run() {
+    std::vector<std::jthread> threads;
+    for (int w = 0; w < workers_; ++w) threads.emplace_back([this, w] { work(w); });
+    threads.clear();
+    if (problem_) std::rethrow_exception(problem_);
+  }
+
+ private:
   using Item = std::shared_ptr<void>;
-  // TBB would otherwise stop at one thread per core, and say so on stderr.
-  tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(workers) + 1);
-  tbb::task_arena arena(workers + 1);
-  arena.execute([&] {
-    tbb::parallel_pipeline(
-        static_cast<size_t>(in_flight),
-        tbb::make_filter<void, Item>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) -> Item {
-          Item item = stages.produce();
-          if (!item) control.stop();
-          return item;
-        }) & tbb::make_filter<Item, Item>(tbb::filter_mode::parallel, [&](Item item) {
-          int worker = 0;
-          idle.pop(worker);
-          struct Return {
-            tbb::concurrent_bounded_queue<int>& idle;
-            int worker;
-            ~Return() { idle.push(worker); }
-          } give_back{idle, worker};
-          stages.work(item.get(), worker);
-          return item;
-        }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](const Item& item) {
-          stages.consume(item.get());
-        }));
-  });
+
+  void work(int worker) {
+    Pinned pinned(workers_ == usable_cpus() ? cpus_of_stream(worker, workers_, 1) : std::vector<int>{});
+    try {
+      int64_t number = 0;
+      while (Item item = next(number)) {
+        stages_.work(item.get(), worker);
+        finished(number, std::move(item));
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!problem_) problem_ = std::current_exception();
+      ended_ = true;
+      room_.notify_all();
+    }
+  }
+
+  // Empty when there is no more to do.
+  Item next(int64_t& number) {
+    const std::lock_guard one_at_a_time(producing_);
+    {
+      std::unique_lock lock(mutex_);
+      room_.wait(lock, [this] { return ended_ || produced_ - consumed_ < in_flight_; });
+      if (ended_) return nullptr;
+    }
+    Item item = stages_.produce();
+    const std::lock_guard lock(mutex_);
+    if (!item) ended_ = true;
+    number = produced_++;
+    return item;
+  }
+
+  // Hands over what is next in order, unless another thread is about to.
+  void finished(int64_t number, Item item) {
+    std::unique_lock lock(mutex_);
+    waiting_.emplace(number, std::move(item));
+    if (consuming_) return;
+    consuming_ = true;
+    while (!problem_ && !waiting_.empty() && waiting_.begin()->first == consumed_) {
+      Item first = std::move(waiting_.begin()->second);
+      waiting_.erase(waiting_.begin());
+      lock.unlock();
+      stages_.consume(first.get());
+      first.reset();
+      lock.lock();
+      ++consumed_;
+      room_.notify_all();
+    }
+    consuming_ = false;
+  }
+
+  const int workers_, in_flight_;
+  const PipelineStages& stages_;
+  std::mutex producing_, mutex_;
+  std::condition_variable room_;
+  std::map<int64_t, Item> waiting_;
+  int64_t produced_ = 0, consumed_ = 0;
+  bool ended_ = false, consuming_ = false;
+  std::exception_ptr problem_;
+};
+
+// Before any thread was pinned.
+const std::vector<int>& all_cpus() {
+  static const std::vector<int> cpus = allowed_cpus();
+  return cpus;
 }
+
+}  // namespace
+
+void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stages) { Line(workers, in_flight, stages).run(); }
 
 Pinned::Pinned(const std::vector<int>& cpus) {
   if (cpus.empty()) return;
+  all_cpus();
   std::vector<int> before = allowed_cpus();
   if (set_allowed_cpus(cpus)) before_ = std::move(before);
 }
@@ -67,8 +125,10 @@ Pinned::~Pinned() {
   if (held()) set_allowed_cpus(before_);
 }
 
+void use_all_cpus() { set_allowed_cpus(all_cpus()); }
+
 std::vector<int> cpus_of_stream(int stream, int streams, int threads) {
-  static const std::vector<int> cpus = allowed_cpus();  // once: a pinned thread may ask as well
+  const std::vector<int>& cpus = all_cpus();
   size_t wanted = static_cast<size_t>(streams) * static_cast<size_t>(threads);
   static const bool quota = usable_cpus() < static_cast<int>(cpus.size());
   if (quota || wanted > cpus.size()) return {};

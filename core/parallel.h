@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cytodet {
@@ -14,8 +16,10 @@ namespace cytodet {
 void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& body);
 
 // A bounded three-stage pipeline: `produce` (serial, called in order, empty ends it) -> `work` (up to `workers` at once;
-// worker index in [0, workers)) -> `consume` (serial, in the order produced). At most `in_flight` items exist at a time,
-// so memory does not grow with the input. The first exception stops it and is rethrown.
+// worker index in [0, workers), each a thread of its own) -> `consume` (serial, in the order produced). At most `in_flight`
+// items exist at a time, so memory does not grow with the input. The first exception stops it and is rethrown. Where `workers`
+// are as many as the process has CPUs, each stays on its own: networks that wander lose their caches. What these functions start
+// is to go through start_anywhere().
 // Items are moved through std::shared_ptr<void>; the typed wrapper is below.
 struct PipelineStages {
   std::function<std::shared_ptr<void>()> produce;
@@ -54,6 +58,18 @@ class Pinned {
  private:
   std::vector<int> before_;
 };
+
+// Lifts what pins the calling thread.
+void use_all_cpus();
+
+// f() on a thread of its own, which no Pinned of the calling one holds.
+template <class F>
+auto start_anywhere(F f) {
+  return std::async(std::launch::async, [f = std::move(f)]() mutable {
+    use_all_cpus();
+    return f();
+  });
+}
 
 // The CPUs of stream s of `streams` that take `threads` CPUs each: streams lie apart, a core's second hyperthread comes last.
 // Empty (pin nothing) when there are not enough CPUs, or when a quota gives the process fewer than it may run on.

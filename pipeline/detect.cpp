@@ -72,7 +72,7 @@ class Batch {
  private:
   void open_ahead() {
     if (next_input_ >= inputs_.size()) return;
-    opening_ = std::async(std::launch::async, [this, index = next_input_] {
+    opening_ = start_anywhere([this, index = next_input_] {
       std::shared_ptr<OpenPicture> p = open_picture(inputs_[index], open_);
       p->result.index = index;
       return p;
@@ -143,9 +143,8 @@ class Batch {
     started_ = false;
     // One picture is finished at a time, beside the tiles of the next.
     if (finishing_.valid()) finishing_.get();
-    finishing_ = std::async(std::launch::async, [this, picture = job.picture, pending = std::move(pending_)]() mutable {
-      finish(*picture, std::move(pending));
-    });
+    finishing_ = start_anywhere(
+        [this, picture = job.picture, pending = std::move(pending_)]() mutable { finish(*picture, std::move(pending)); });
     pending_ = {};
   }
 

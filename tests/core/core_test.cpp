@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "core/box.h"
+#include "core/cpu.h"
 #include "core/dtype.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -172,6 +173,32 @@ TEST(Pipeline, PassesErrorsOn) {
                   },
                   [](int&) {}};
   EXPECT_THAT(error_of([&] { p.run(2, 4); }), HasSubstr("item 7"));
+}
+
+TEST(Pipeline, PassesErrorsOfItsEndsOn) {
+  for (const bool at_end : {false, true}) {
+    int next = 0;
+    Pipeline<int> p{[&]() -> std::optional<int> {
+                      if (!at_end && next == 7) throw Error("item 7", "is bad");
+                      return next < 50 ? std::optional(next++) : std::nullopt;
+                    },
+                    [](int&, int) {},
+                    [&](int& i) {
+                      if (at_end && i == 7) throw Error("item 7", "is bad");
+                      EXPECT_LT(i, 7);
+                    }};
+    EXPECT_THAT(error_of([&] { p.run(3, 2); }), HasSubstr("item 7"));
+  }
+}
+
+// What a pipeline that fills the machine starts may use all of it; so may the caller, afterwards.
+TEST(Pipeline, HoldsItsThreadsOnly) {
+  const std::vector<int> before = allowed_cpus();
+  std::atomic<int> items{0};
+  Pipeline<int>{[&]() -> std::optional<int> { return items < 20 ? std::optional(++items) : std::nullopt; },
+                [&](int&, int) { EXPECT_EQ(start_anywhere(allowed_cpus).get(), before); }, [](int&) {}}
+      .run(static_cast<int>(before.size()), 4);
+  EXPECT_EQ(allowed_cpus(), before);
 }
 
 TEST(Box, IouIsContinuous) {
