@@ -171,6 +171,12 @@ def make_tiff():
         out.write(large, photometric="rgb", tile=(16, 16), compression="zlib", subifds=1, metadata={"axes": "YXS", **size})
         out.write(large.reshape(H, 2, W, 2, 3).mean((1, 3)).round().astype(np.uint8), photometric="rgb", tile=(16, 16), compression="zlib", subfiletype=1)
     note("ome.tif", large)
+    channels = large.transpose(2, 0, 1)  # the same, a gray image for each channel
+    with tifffile.TiffWriter(FORMATS / "ome_channels.tif", ome=True) as out:
+        out.write(channels, photometric="minisblack", tile=(16, 16), compression="zlib", subifds=1, metadata={"axes": "CYX", **size})
+        small = channels.reshape(3, H, 2, W, 2).mean((2, 4)).round().astype(np.uint8)
+        out.write(small, photometric="minisblack", tile=(16, 16), compression="zlib", subfiletype=1)
+    note("ome_channels.tif", large)
 
 
 def make_regions():

@@ -48,6 +48,22 @@ TEST_F(BadInput, GraphFiles) {
   EXPECT_THAT(names(folder), ElementsAre("empty.pb", "random.pb", "short.pb", "text.pbtxt"));
 }
 
+// An OME-TIFF of three channels is one picture; one of five is not, and spares the others.
+TEST_F(BadInput, ChannelsOfFluorescence) {
+  const std::string channels = kSource + "/tests/data/tiling/formats/ome_channels.tif";
+  std::string bytes = read_file(channels);
+  bytes.replace(bytes.find("SizeC=\"3\""), 9, "SizeC=\"5\"");
+  const std::string five = put("five.ome.tif", bytes), problem = "five.ome.tif: is an OME-TIFF of 5 gray channels";
+  const Output info = run({"info", channels, five});
+  expect_one_line(info, 3, {problem, "fluorescence", "save one plane"});
+  EXPECT_THAT(info.out, HasSubstr("74 x 58, 1:1, Deflate in 3 channels, 5 x 4 stored tiles of 16 x 16"));
+  const Output detect = run({"detect", "--model", kModel, five, channels, "-o", path("out"), "--quiet"});
+  expect_one_line(detect, 3, {problem});
+  const Json inputs = read_json(folder / "out/run.json")["inputs"];
+  EXPECT_EQ(inputs[0]["state"], "failed");
+  EXPECT_EQ(inputs[1]["state"], "done");
+}
+
 TEST_F(BadInput, BitFlipsNeverCrash) {
   std::string whole = read_file(kSource + "/tests/data/graph/lenet_frozen.pb");
   std::mt19937 random(3);

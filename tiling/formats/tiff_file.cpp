@@ -139,6 +139,9 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
   TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &photometric);
   TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &d.subfile_type);
   d.codec = codec_name(compression);
+  d.samples = samples;
+  d.bits = bits;
+  d.gray = photometric == PHOTOMETRIC_MINISBLACK || photometric == PHOTOMETRIC_MINISWHITE;
   if (!TIFFIsCODECConfigured(compression))
     throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
   char why[1024] = "";

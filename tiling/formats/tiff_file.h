@@ -23,6 +23,8 @@ struct TiffDirectory {
   bool plain_jpeg = false;   // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
   uint16_t orientation = 1;  // TIFF 6.0, tag 274
   uint32_t subfile_type = 0;
+  int samples = 1, bits = 8;  // of a pixel; of a sample
+  bool gray = false;          // what a pixel's first sample says is a shade of gray
 };
 
 class TiffFile {

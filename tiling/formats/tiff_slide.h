@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,14 +16,16 @@ class TiffSlide : public BlockSlide {
  public:
   explicit TiffSlide(const std::string& file);
 
-  int orientation() const { return directories_[0].orientation; }
+  int orientation() const { return levels_[0][0].orientation; }
 
  private:
-  void consider(TiffFile& f, bool sub, uint64_t where);
-  Block decode(Resolution r, int64_t column, int64_t row) const override;
-  bool reduces(int level) const override { return directories_[static_cast<size_t>(level)].plain_jpeg; }
+  using Planes = std::vector<TiffDirectory>;  // one, or those of red, green and blue
 
-  std::vector<TiffDirectory> directories_;  // of the levels
+  std::optional<TiffDirectory> smaller_image(TiffFile& f, bool sub, uint64_t where);
+  Block decode(Resolution r, int64_t column, int64_t row) const override;
+  bool reduces(int level) const override;
+
+  std::vector<Planes> levels_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<TiffFile>> idle_;
 };
