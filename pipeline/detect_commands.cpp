@@ -44,7 +44,7 @@ struct DetectFlags {
     app.add_option("--nms", nms, "hard or gaussian");
     app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
     app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms, greedy_nmm, nmm, wbf");
-    app.add_option("--roi", roi, "Regions of interest: GeoJSON, competition or COCO file, or a folder of them");
+    app.add_option("--roi", roi, "Regions of interest: GeoJSON(.gz), competition or COCO file, or a folder of them");
     app.add_option("--background", background, "Skip bare glass: none, otsu, variance");
     app.add_option("--max-bad-tiles", max_bad_tiles, "Damaged tiles that a slide may have: a number, or a share such as 5%");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");

@@ -49,10 +49,11 @@ class Roi {
 //   GeoJSON (QuPath): polygons of all features but detections, cells and tiles; for every slide
 //   the competition's list [{"class": "roi", "x", "y", "w", "h"}, ...]; for every slide
 //   COCO truth: annotations of a category named "roi" or "ROI", by the file name of their image
-//   a folder: for a slide NAME.ext the file NAME.geojson or NAME.json in one of the first two forms
+//   a folder: for a slide NAME.ext the file NAME.geojson, NAME.geojson.gz or NAME.json in one of the first two forms
+// Each may be gzipped, of at most 256 MiB unpacked.
 class RoiSource {
  public:
-  // Errors name the file: missing, not JSON, of none of the forms, without a region, numbers that cannot be.
+  // Errors name the file: missing, not JSON, damaged gzip, too large, of none of the forms, without a region, numbers that cannot be.
   explicit RoiSource(const std::filesystem::path& path);
   // Empty: there is none for this slide.
   std::optional<Roi> of(const std::filesystem::path& slide) const;

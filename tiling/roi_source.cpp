@@ -1,6 +1,8 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/file.h"
+#include "core/gzip.h"
 #include "core/settings.h"
 #include "tiling/roi.h"
 
@@ -8,7 +10,8 @@ namespace cytodet {
 namespace {
 
 constexpr size_t kMaxPoints = 1'000'000;
-constexpr double kFarthest = 1e9;  // pixels
+constexpr int64_t kMaxBytes = int64_t{256} << 20;  // of a file, and of what it unpacks to
+constexpr double kFarthest = 1e9;                  // pixels
 
 class Reader {
  public:
@@ -136,6 +139,12 @@ std::map<std::string, Roi> coco_regions(const Json& j, Reader& read) {
   return found;
 }
 
+Json read_regions(const std::filesystem::path& path) {
+  std::string bytes = read_file(path, kMaxBytes);
+  if (is_gzip(bytes)) bytes = gunzip(bytes, path.string(), kMaxBytes);
+  return parse_json(bytes, path.string());
+}
+
 Roi read_common(const Json& j, const std::string& where) {
   Reader read(where);
   if (j.is_array())
@@ -151,7 +160,7 @@ Roi read_common(const Json& j, const std::string& where) {
 RoiSource::RoiSource(const std::filesystem::path& path) : path_(path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return;
-  const Json j = read_json(path);
+  const Json j = read_regions(path);
   if (j.is_object() && j.contains("annotations") && j.contains("images")) {
     Reader read(path.string());
     by_name_ = coco_regions(j, read);
@@ -166,10 +175,10 @@ std::optional<Roi> RoiSource::of(const std::filesystem::path& slide) const {
   if (auto it = by_name_.find(slide.filename().string()); it != by_name_.end()) return it->second;
   std::error_code ignored;
   if (by_name_.empty())
-    for (const char* extension : {".geojson", ".json"}) {
+    for (const char* extension : {".geojson", ".geojson.gz", ".json"}) {
       std::filesystem::path file = path_ / slide.stem();
       file += extension;
-      if (std::filesystem::exists(file, ignored)) return read_common(read_json(file), file.string());
+      if (std::filesystem::exists(file, ignored)) return read_common(read_regions(file), file.string());
     }
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "tests/gzipped.h"
 #include "tests/tiling/samples.h"
 
 namespace cytodet {
@@ -110,6 +111,21 @@ TEST_F(RoiFiles, AFolderHoldsOneFilePerSlide) {
   EXPECT_FALSE(source.of("c.tif"));
   EXPECT_NE(source.of("a.svs")->hash(), source.of("b.svs")->hash());
   EXPECT_EQ(source.of("a.svs")->hash(), source.of("a.tif")->hash());
+}
+
+TEST_F(RoiFiles, Gzipped) {
+  const std::string triangle = R"({"type":"Polygon","coordinates":[[[0,0],[9,0],[9,9]]]})", bytes = gzipped(triangle);
+  EXPECT_TRUE(RoiSource(put("a.geojson.gz", bytes)).of("any.svs")->contains(8, 1));
+  EXPECT_TRUE(RoiSource(put("called.json", bytes)).of("any.svs")->contains(8, 1)) << "content decides";
+  RoiSource folder(scratch.path);
+  EXPECT_TRUE(folder.of("slides/a.svs")->contains(8, 1));
+  EXPECT_FALSE(folder.of("b.svs"));
+  EXPECT_THAT(refused(bytes.substr(0, bytes.size() - 3)), HasSubstr("bad.json: damaged gzip: it breaks off; restore the file"));
+  EXPECT_THAT(refused(gzipped("{")), HasSubstr("bad.json: not valid JSON"));
+  const std::string member = gzipped(std::string(size_t{4} << 20, ' '));
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += member;
+  EXPECT_THAT(refused(many), HasSubstr("unpacks to more than the limit"));
 }
 
 TEST_F(RoiFiles, WhatIsWrongIsNamed) {
