@@ -27,29 +27,25 @@ bool holds_results(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, ignored) || path.extension() == ".json";
 }
 
-// Size and resolution come from the slide's file where the results do not tell them.
-void complete(ViewSlide& v, const SlideState& s, const Detections& boxes) {
-  const bool sized = v.width > 0 && v.height > 0;
-  if (sized && (v.mpp || v.path.empty())) return;
-  if (!v.path.empty()) {
-    try {
-      if (const auto slide = sized ? open_measured_slide(v.path) : open_slide(v.path)) {
-        v.width = slide->width();
-        v.height = slide->height();
-        if (!v.mpp) v.mpp = slide->mpp_x;
-      }
-    } catch (const Error& e) {
-      std::fprintf(stderr, "cytodet: warning: %s\n", e.what());
-      v.path.clear();
+ViewSlide view_of(SavedResults& results, const SlideState& s) {
+  ViewSlide v{s.name, results.slide_file(s).string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s)};
+  try {
+    const OutputPicture picture = results.measured_picture(s);
+    v.width = picture.width;
+    v.height = picture.height;
+    v.mpp = picture.mpp_x;
+  } catch (const Error& e) {
+    std::fprintf(stderr, "cytodet: warning: %s\n", e.what());
+    v.path.clear();
+  }
+  if (v.width < 1 || v.height < 1)
+    for (const Detection& d : results.detections(s)) {
+      v.width = std::max(v.width, static_cast<int64_t>(d.box.x1) + 1);
+      v.height = std::max(v.height, static_cast<int64_t>(d.box.y1) + 1);
     }
-  }
-  for (const Detection& d : boxes) {
-    if (s.width > 0 || !v.path.empty()) break;
-    v.width = std::max(v.width, static_cast<int64_t>(d.box.x1) + 1);
-    v.height = std::max(v.height, static_cast<int64_t>(d.box.y1) + 1);
-  }
   v.width = std::max<int64_t>(1, v.width);
   v.height = std::max<int64_t>(1, v.height);
+  return v;
 }
 
 std::unique_ptr<ViewSite> site_of_results(const std::string& path, const ResultsHints& hints) {
@@ -59,10 +55,8 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
   int missing = 0;
   for (const SlideState& s : results->pictures()) {
     if (s.state != "done") continue;
-    ViewSlide v{s.name, results->slide_file(s).string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s)};
-    missing += v.path.empty();
-    complete(v, s, v.path.empty() && s.width < 1 ? results->detections(s) : Detections{});
-    slides.push_back(std::move(v));
+    missing += results->slide_file(s).empty();
+    slides.push_back(view_of(*results, s));
     states.push_back(s);
   }
   if (slides.empty()) throw Error(path, "holds no picture that is done", "see run.json");

@@ -149,10 +149,14 @@ OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) con
 }
 
 OutputPicture SavedResults::measured_picture(const SlideState& s) const {
-  const std::filesystem::path file = run_ ? std::filesystem::path{} : slide_file(s);
-  const std::shared_ptr<Slide> slide = file.empty() ? nullptr : open_measured_slide(file);
-  if (!slide) return output_picture(s, false);
-  OutputPicture picture = picture_of(s.name, s.image_id, slide, classes_);
+  OutputPicture picture = output_picture(s, false);
+  const bool sized = s.width > 0 && s.height > 0;
+  if (sized ? run_ || s.mpp : run_ && s.state != "done") return picture;
+  const std::filesystem::path file = slide_file(s);
+  if (file.empty()) return picture;
+  const std::shared_ptr<Slide> slide = sized ? open_measured_slide(file) : open_slide(file);
+  if (!slide) return picture;
+  picture = picture_of(s.name, s.image_id, slide, classes_);
   picture.slide.reset();
   return picture;
 }

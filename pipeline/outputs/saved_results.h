@@ -44,7 +44,9 @@ class SavedResults {
   std::filesystem::path slide_file(const SlideState& picture) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
   OutputPicture output_picture(const SlideState& picture, bool pixels) const;
-  // Without the slide, but with the size and micrometres per pixel that its file tells, where the results do not and it is there.
+  // Without the slide, but with the size and micrometres per pixel that its file tells, where the results do not and it is there;
+  // a run folder tells both of what is done. A plain picture is decoded only for its size. Errors of a slide that is there are
+  // thrown.
   OutputPicture measured_picture(const SlideState& picture) const;
 
  private:

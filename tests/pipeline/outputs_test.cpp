@@ -10,9 +10,11 @@
 #include "eval/results.h"
 #include "eval/truth.h"
 #include "pipeline/outputs/output.h"
+#include "pipeline/outputs/saved_results.h"
 #include "pipeline/outputs/summary.h"
 #include "pipeline/outputs/text_file.h"
 #include "pipeline/run_folder.h"
+#include "tests/error_of.h"
 #include "tests/pipeline/program.h"
 #include "tiling/image_io.h"
 #include "tiling/region.h"
@@ -289,6 +291,30 @@ TEST_F(Export, AnyResultsFileWillDo) {
   EXPECT_EQ(name({"--classes", "a,b"}), "b");
   EXPECT_EQ(run({"export", file, "-o", path("r.crops.png"), "--slides", kSlide}).code, 0);
   EXPECT_EQ(run({"export", put("none.json", "[]"), "-o", path("none.csv")}).code, 0);
+}
+
+// What report and view tell of a picture's size.
+TEST_F(Export, PicturesAreMeasuredOnlyWhereResultsDoNotTell) {
+  const std::string results = put("r.json", R"([{"image_id":3,"category_id":1,"bbox":[1,2,3,4],"score":0.5}])"),
+                    no_picture = put("damaged.png", "\x89PNG\r\n\x1a\n");
+  const auto measured = [&](const std::string& slide, int width) {
+    const std::string truth = put("truth.json", R"({"images":[{"id":3,"file_name":"a.tif","width":)" + std::to_string(width) +
+                                                    R"(,"height":50}],"categories":[{"id":1,"name":"a"}],"annotations":[]})");
+    SavedResults saved(results, {width > 0 ? truth : "", slide, {}, {}});
+    return saved.measured_picture(saved.pictures().at(0));
+  };
+  EXPECT_EQ(measured("", 60).width, 60);
+  EXPECT_EQ(measured("", 0).width, 0) << "nobody knows";
+  const auto slide = open_slide(kSlide);
+  for (int width : {0, 60}) {
+    const OutputPicture told = measured(kSlide, width);
+    EXPECT_EQ(told.width, slide->width()) << "the slide knows best";
+    EXPECT_EQ(told.mpp_x, slide->mpp_x);
+    EXPECT_EQ(told.slide, nullptr);
+  }
+  EXPECT_EQ(measured(kSource + "/tests/data/tiling/formats/rgb.png", 0).width, 37);
+  EXPECT_EQ(measured(no_picture, 60).width, 60) << "a plain picture is not decoded where its size is told";
+  EXPECT_NE(error_of([&] { measured(no_picture, 0); }), "");
 }
 
 TEST_F(Export, SaysWhatIsWrong) {
