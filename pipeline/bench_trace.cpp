@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "pipeline/report/html.h"
+
 namespace cytodet {
 namespace {
 
@@ -14,23 +16,6 @@ std::vector<std::string> path_of(const std::string& name) {
     at = end + 1;
   }
   return parts;
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c == '\n' || (c >= 32 && c < 127) ? c : '?';
-  }
-  return out;
 }
 
 // One hue per kernel, the same in every picture.
@@ -50,9 +35,9 @@ std::string box(double x, double y, double width, const std::string& fill, const
   size_t letters = static_cast<size_t>(std::max(0.0, width / 7));
   if (letters >= 3) {
     std::snprintf(text, sizeof text, "<text x=\"%.2f\" y=\"%.1f\">", x + 3, y + 14);
-    svg += text + escaped(label.size() <= letters ? label : label.substr(0, letters - 1) + "~") + "</text>";
+    svg += text + escape_html(label.size() <= letters ? label : label.substr(0, letters - 1) + "~") + "</text>";
   }
-  return svg + "<title>" + escaped(tip) + "</title></g>\n";
+  return svg + "<title>" + escape_html(tip) + "</title></g>\n";
 }
 
 }  // namespace
@@ -107,7 +92,7 @@ std::string flame_svg(const LayerTable& table, const std::string& title) {
                 kWidth, y + kRow * static_cast<double>(layers["kinds"].size() + 1));
   std::string svg = text;
   std::snprintf(text, sizeof text, ": %.3f ms", table.total_ms());
-  svg += "<text x=\"4\" y=\"18\" font-size=\"14\">" + escaped(title) + text + "</text>\n";
+  svg += "<text x=\"4\" y=\"18\" font-size=\"14\">" + escape_html(title) + text + "</text>\n";
   for (const Frame& f : frames) {
     std::string fill = "#e4e4e4", label = f.name, tip = f.name;
     if (f.step >= 0) {
@@ -130,7 +115,7 @@ std::string flame_svg(const LayerTable& table, const std::string& title) {
     svg += box(0, y, kRow, colour(kernel), "", kernel);
     char place[60];
     std::snprintf(place, sizeof place, "<text x=\"28\" y=\"%.1f\">", y + 14);
-    svg += place + escaped(kernel + text) + "</text>\n";
+    svg += place + escape_html(kernel + text) + "</text>\n";
     y += kRow;
   }
   return svg + "</svg>\n";

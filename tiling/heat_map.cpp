@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "tiling/region.h"
+#include "tiling/sheet.h"
 
 namespace cytodet {
 namespace {
@@ -29,9 +30,7 @@ std::array<double, 3> ramp(double v) {
 Image with_scale(const Image& picture, const std::string& most) {
   const double font = std::clamp(picture.width / 1600.0, 0.4, 1.0);
   const int line = static_cast<int>(34 * font), bar = std::min(picture.width / 3, 8 * line);
-  Image image(picture.width, picture.height + line + line / 2);
-  std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
-  std::copy(picture.rgb.begin(), picture.rgb.end(), image.row(line + line / 2));
+  Image image = below_band(picture, line + line / 2);
   cv::Mat legend(line + line / 2, image.width, CV_8UC3, image.rgb.data());
   const cv::Scalar ink(20, 20, 20);
   cv::putText(legend, "0", cv::Point(line / 2, line), cv::FONT_HERSHEY_SIMPLEX, font, ink, 1, cv::LINE_AA);

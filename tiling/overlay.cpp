@@ -5,6 +5,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "tiling/region.h"
+#include "tiling/sheet.h"
 
 namespace cytodet {
 namespace {
@@ -49,9 +50,7 @@ Image draw_overlay(const Slide& slide, const Detections& detections, const std::
   for (const std::string& text : texts) wide += width_of(text, font) + line_of(font) * 1.75;
   font *= std::min(1.0, picture.width / wide);  // all of it is seen
   const int line = std::max(4, line_of(font));
-  Image image(picture.width, picture.height + line + line / 2);
-  std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
-  std::copy(picture.rgb.begin(), picture.rgb.end(), image.row(line + line / 2));
+  Image image = below_band(picture, line + line / 2);
   cv::Mat legend(line + line / 2, image.width, CV_8UC3, image.rgb.data());
   int x = line / 2;
   for (size_t c = 0; c < texts.size(); ++c) {

@@ -42,4 +42,11 @@ Image draw_sheet(const std::vector<TitledPicture>& pictures, int columns) {
   return sheet;
 }
 
+Image below_band(const Image& picture, int height) {
+  Image image(picture.width, picture.height + height);
+  std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
+  std::copy(picture.rgb.begin(), picture.rgb.end(), image.row(height));
+  return image;
+}
+
 }  // namespace cytodet

@@ -1,4 +1,4 @@
-// Pictures side by side, each under its title.
+// Pictures side by side, each under its title; and a picture under a legend.
 #pragma once
 
 #include <string>
@@ -15,5 +15,8 @@ struct TitledPicture {
 
 // Row by row on white; a row is as high as its highest picture. Titles are cut at the picture's width.
 Image draw_sheet(const std::vector<TitledPicture>& pictures, int columns);
+
+// The picture with `height` white rows above it, for a legend.
+Image below_band(const Image& picture, int height);
 
 }  // namespace cytodet

@@ -33,25 +33,15 @@ constexpr Pass kPasses[] = {
     {"fuse_pad_and_conv", "Pad -> Conv2D VALID -> Conv2D EXPLICIT", pass_fuse_pad_and_conv},
 };
 
-std::vector<std::string> pass_names() {
-  std::vector<std::string> names;
-  for (const Pass& p : kPasses) names.push_back(p.name);
-  return names;
-}
-
 void check_name(const std::string& name) {
-  if (!find_pass(name)) throw UsageError("pass " + name, "there is no such pass", suggest(name, pass_names()));
+  if (!find_pass(name)) throw UsageError("pass " + name, "there is no such pass", suggest(name, names_of(kPasses)));
 }
 
 }  // namespace
 
 std::span<const Pass> all_passes() { return kPasses; }
 
-const Pass* find_pass(std::string_view name) {
-  for (const Pass& p : kPasses)
-    if (name == p.name) return &p;
-  return nullptr;
-}
+const Pass* find_pass(std::string_view name) { return row_named(kPasses, name); }
 
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   if (options.only)

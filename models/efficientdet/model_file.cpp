@@ -137,10 +137,6 @@ ModelFile configuration(const std::string& name) {
   throw UsageError("configuration " + name, "there is no such configuration", suggest(name, configuration_names()));
 }
 
-std::vector<std::string> configuration_names() {
-  std::vector<std::string> names;
-  for (const Row& row : kConfigurations) names.push_back(row.name);
-  return names;
-}
+std::vector<std::string> configuration_names() { return names_of(kConfigurations); }
 
 }  // namespace cytodet

@@ -63,12 +63,8 @@ std::string output_names() {
 }
 
 const Output& output_named(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Output& o : kOutputs) {
-    if (name == o.name) return o;
-    known.emplace_back(o.name);
-  }
-  throw UsageError("output \"" + name + "\"", "is not known", suggest(name, known));
+  if (const Output* row = row_named(kOutputs, name)) return *row;
+  throw UsageError("output \"" + name + "\"", "is not known", suggest(name, names_of(kOutputs)));
 }
 
 const Output* output_for(const std::filesystem::path& file) {

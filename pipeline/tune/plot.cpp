@@ -5,6 +5,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "pipeline/report/html.h"
+
 namespace cytodet {
 namespace {
 
@@ -17,21 +19,6 @@ std::string format(const char* pattern, ...) {
   std::vsnprintf(text, sizeof text, pattern, arguments);
   va_end(arguments);
   return text;
-}
-
-std::string escaped(const std::string& text) {
-  std::string safe;
-  for (char c : text) {
-    if (c == '&')
-      safe += "&amp;";
-    else if (c == '<')
-      safe += "&lt;";
-    else if (c == '>')
-      safe += "&gt;";
-    else if (static_cast<unsigned char>(c) >= 32)
-      safe += c;
-  }
-  return safe;
 }
 
 class Plot {
@@ -89,7 +76,7 @@ class Plot {
                      std::fabs(v) < y_.step / 2 ? 0 : v);
     }
     out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s per second</text>\n", (kLeft + kWidth - kRight) / 2,
-                   kHeight - 14, escaped(plot_.unit).c_str());
+                   kHeight - 14, escape_html(plot_.unit).c_str());
     out_ += format("<text transform=\"translate(22 %.1f) rotate(-90)\" text-anchor=\"middle\">mAP</text>\n",
                    (kTop + kHeight - kBottom) / 2);
   }
@@ -117,8 +104,8 @@ class Plot {
     const TunePoint& p = plot_.points[i];
     out_ +=
         format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" stroke=\"%s\"><title>", x(p), y(p), radius, fill, edge);
-    out_ += format("mAP %.4f, %.3g %s/s", p.map, p.per_second, escaped(plot_.unit).c_str());
-    if (i < plot_.labels.size() && !plot_.labels[i].empty()) out_ += ": " + escaped(plot_.labels[i]);
+    out_ += format("mAP %.4f, %.3g %s/s", p.map, p.per_second, escape_html(plot_.unit).c_str());
+    if (i < plot_.labels.size() && !plot_.labels[i].empty()) out_ += ": " + escape_html(plot_.labels[i]);
     out_ += "</title></circle>\n";
   }
 

@@ -227,8 +227,8 @@ TEST(TunePlot, TicksAreRound) {
 TEST(TunePlot, ShowsEveryPointAndEscapesLabels) {
   const std::vector<TunePoint> points = points_of({{0.5, 1}, {0.4, 3}, {0.3, 2}});
   const std::string svg = to_svg({"slides", points, {"a<b & \"c\"", "two", "three"}, 1});
-  for (const char* part : {"<svg xmlns=", "slides per second", "a&lt;b &amp; \"c\"", "mAP 0.3000, 2 slides/s: three", "picked",
-                           "<polyline", "</svg>"})
+  for (const char* part : {"<svg xmlns=", "slides per second", "a&lt;b &amp; &quot;c&quot;", "mAP 0.3000, 2 slides/s: three",
+                           "picked", "<polyline", "</svg>"})
     EXPECT_THAT(svg, HasSubstr(part));
   EXPECT_THAT(to_svg({}), ::testing::Not(HasSubstr("nan")));
 }

@@ -22,12 +22,8 @@ const BackgroundMethod kRows[] = {{"none", "all tiles are run", nullptr}, kOtsu,
 std::span<const BackgroundMethod> background_methods() { return kRows; }
 
 const BackgroundMethod& background_method(const std::string& name) {
-  std::vector<std::string> known;
-  for (const BackgroundMethod& m : kRows) {
-    if (name == m.name) return m;
-    known.emplace_back(m.name);
-  }
-  throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, known));
+  if (const BackgroundMethod* row = row_named(kRows, name)) return *row;
+  throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, names_of(kRows)));
 }
 
 bool CellMask::touches(const Box& a) const {

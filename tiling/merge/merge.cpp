@@ -93,13 +93,8 @@ void fields(Fields& f, MergeSettings& s) {
 std::span<const MergeMethod> merge_methods() { return kMethods; }
 
 void check(const MergeSettings& s) {
-  std::vector<std::string> known;
-  const MergeMethod* method = nullptr;
-  for (const MergeMethod& m : kMethods) {
-    known.push_back(m.name);
-    if (s.method == m.name) method = &m;
-  }
-  if (!method) throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, known));
+  const MergeMethod* method = row_named(kMethods, s.method);
+  if (!method) throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, names_of(kMethods)));
   if (s.metric != "iou" && s.metric != "ios")
     throw UsageError("merge.metric", "there is no metric \"" + s.metric + "\"", "known: iou, ios");
   if (method->iou_only && s.metric != "iou")
@@ -119,13 +114,9 @@ Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) 
   for (size_t i = 0; i < detections.size(); ++i)
     if (!finite(detections[i].detection))
       throw Error("merge", "detection " + std::to_string(i) + " has a coordinate or score that is not finite");
-  for (const MergeMethod& m : kMethods) {
-    if (s.method != m.name) continue;
-    Detections out = m.run(std::move(detections), s);
-    if (!std::is_sorted(out.begin(), out.end(), ranks_before)) std::sort(out.begin(), out.end(), ranks_before);
-    return out;
-  }
-  return {};
+  Detections out = row_named(kMethods, s.method)->run(std::move(detections), s);
+  if (!std::is_sorted(out.begin(), out.end(), ranks_before)) std::sort(out.begin(), out.end(), ranks_before);
+  return out;
 }
 
 }  // namespace cytodet
