@@ -206,7 +206,7 @@ void copy_patches(const T* from, int64_t step, int64_t rows, int64_t stride, int
     const T* in = from;
     T* to = out;
     for (int64_t r = 0; r < rows; ++r, in += stride, to += row) std::memcpy(to, in, kBytes);
-    if (to < out + patch) std::memset(to, 0, 4);  // rows are of whole groups of 4 bytes
+    if (to < out + patch) std::memset(to, 0, 4);  // patches are of whole groups of 4 bytes
   }
 }
 
@@ -220,11 +220,15 @@ void fill_patch_row(const ConvShape& s, const ImageRows<T>& image, int64_t oy, i
   int64_t x = std::min(s.out_w, (s.pad_left + s.stride_w - 1) / int64_t{s.stride_w});  // the first window inside the image
   for (int64_t ox = 0; ox < x; ++ox) fill_patch(s, image, oy, ox, patch, out + ox * patch);
   if (s.dilation_w == 1 && bytes <= kLargest && y >= 0 && y + int64_t{s.kernel_h - 1} * s.dilation_h < s.in_h) {
-    const int64_t step = int64_t{s.stride_w} * s.in_c, ahead = (s.kernel_h - 1) * row + block_elements;
+    const int64_t step = int64_t{s.stride_w} * s.in_c;
+    const int64_t last_zero = s.kernel_h * row + 4 / static_cast<int64_t>(sizeof(T));
+    const int64_t ahead =
+        std::max((s.kernel_h - 1) * row + block_elements, last_zero);  // what copy_patches writes from a patch on
     const T* from = image.rows + (y - image.first) * image.stride + (x * s.stride_w - s.pad_left) * s.in_c;
     T* to = out + x * patch;
     const int64_t readable = image.end - from - (s.kernel_h - 1) * stride - block_elements, writable = out_end - to - ahead;
-    const int64_t inside = (s.in_w + s.pad_left - s.kernel_w) / s.stride_w + 1;
+    const int64_t last = s.in_w + s.pad_left - s.kernel_w;  // the last window inside the image begins at most here
+    const int64_t inside = last < 0 ? 0 : last / s.stride_w + 1;
     int64_t count = std::min(s.out_w, inside) - x;
     count = readable < 0 || writable < 0 ? 0 : std::min({count, readable / step + 1, writable / patch + 1});
     if (count > 0) {

@@ -27,8 +27,8 @@ bool holds_results(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, ignored) || path.extension() == ".json";
 }
 
-ViewSlide view_of(SavedResults& results, const SlideState& s) {
-  ViewSlide v{s.name, results.slide_file(s).string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s)};
+ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesystem::path& file) {
+  ViewSlide v{s.name, file.string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s)};
   try {
     const OutputPicture picture = results.measured_picture(s);
     v.width = picture.width;
@@ -55,8 +55,9 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
   int missing = 0;
   for (const SlideState& s : results->pictures()) {
     if (s.state != "done") continue;
-    missing += results->slide_file(s).empty();
-    slides.push_back(view_of(*results, s));
+    const std::filesystem::path file = results->slide_file(s);
+    missing += file.empty();
+    slides.push_back(view_of(*results, s, file));
     states.push_back(s);
   }
   if (slides.empty()) throw Error(path, "holds no picture that is done", "see run.json");

@@ -149,6 +149,7 @@ INSTANTIATE_TEST_SUITE_P(Layers, Int8Dense,
                                            Shapes{1, 5, 130, 3, 32, 3, 2, "SAME"}, Shapes{2, 7, 67, 5, 17, 3, 1, "VALID"},
                                            Shapes{1, 20, 64, 4, 5, 5, 1, "SAME"}, Shapes{1, 3, 200, 1, 18, 7, 3, "SAME"},
                                            Shapes{1, 2, 70, 6, 3, 5, 1, "SAME"}, Shapes{1, 11, 11, 13, 33, 1, 2, "SAME"},
+                                           Shapes{1, 9, 2, 4, 8, 3, 2, "SAME"}, Shapes{1, 4, 2, 3, 5, 5, 3, "SAME"},
                                            Shapes{1, 5, 5, 1, 1, 1, 1, "SAME"}));
 
 class Int8Depthwise : public ::testing::TestWithParam<Shapes> {};
@@ -186,12 +187,12 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
         for (auto& [node, q, w] : convs)
           set_quantized(g, node, q, quantize_weights(w, w.dim(g.node(node).op == "Conv2D" ? 3 : 2), true));
         Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random, !expand)}}, {last});
-        // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole, as is
-        // the error of the swish before it (codes of .03, numbers of about 1).
+        // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole, unless
+        // that is 8 numbers, as is the error of the swish before it (codes of .03, numbers of about 1).
         if (!expand && !pointwise)
           EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), kSwish8Error);
         else
-          EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 36);
+          EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), c.h * c.w == 1 ? 36 : 45);
         for (const std::string& k : a.kernels) EXPECT_THAT(k, ::testing::StartsWith("int8_"));
       }
 }
@@ -250,6 +251,84 @@ int code_of(const std::vector<uint8_t>& row, int64_t i, int group, const CodeRul
   int16_t code;
   std::memcpy(&code, row.data() + 2 * i, 2);
   return code;
+}
+
+// Patches of windows at every edge, of narrow and wide weights; nothing beyond the last one is written.
+TEST(Int8Patches, EqualAPlainLoopAndEndWhereTheyEnd) {
+  struct Window {
+    int64_t h, w, c;
+    int kernel, stride, pad;
+  };
+  std::mt19937 random(6);
+  for (const Window& window : {Window{5, 9, 21, 3, 1, 1},
+                               {5, 9, 63, 1, 2, 0},
+                               {4, 9, 31, 1, 2, 0},
+                               {9, 23, 9, 7, 1, 3},
+                               {6, 20, 3, 3, 2, 0},
+                               {9, 2, 4, 3, 2, 0},
+                               {1, 30, 5, 3, 1, 1},
+                               {7, 12, 16, 1, 3, 0},
+                               {8, 40, 1, 5, 1, 2}})
+    for (const bool narrow : {false, true}) {
+      DenseConv conv;
+      ConvShape& s = conv.shape;
+      s.in_h = window.h, s.in_w = window.w, s.in_c = window.c, s.out_c = 3;
+      s.kernel_h = s.kernel_w = window.kernel;
+      s.stride_h = s.stride_w = window.stride;
+      s.pad_top = s.pad_left = window.pad;
+      s.pad_bottom = s.pad_right = window.pad ? window.pad : 1;
+      s.out_h = (s.in_h + s.pad_top + s.pad_bottom - s.kernel_h) / s.stride_h + 1;
+      s.out_w = (s.in_w + s.pad_left + s.pad_right - s.kernel_w) / s.stride_w + 1;
+      const Quant quant{0.5f, 100, false};
+      conv.weights = normal_tensor({window.kernel, window.kernel, window.c, 3}, random);
+      conv.bias.assign(3, 0.0f);
+      conv.quant = QuantConv{{}, quant, quantize_weights(conv.weights, 3, true, {127, narrow})};
+      const PackedDense packed(kernels(), conv);
+      const Tensor in = coded_tensor({s.in_h, s.in_w, s.in_c}, quant, random);
+      const int group = packed.row_bytes() == row_groups(packed.k, 4) * 4 ? 4 : 2;
+      const int64_t bytes = s.out_h * s.out_w * packed.row_bytes(), guard = 64;
+      std::vector<uint8_t> out(static_cast<size_t>(bytes + guard), 0xa5),
+          image(static_cast<size_t>(packed.image_bytes(s, s.out_h)));
+      packed.convert_patches(s, {in.raw(), Form::floats}, 0, 0, s.out_h, image.data(), out.data());
+      for (int64_t i = bytes; i < bytes + guard; ++i)
+        ASSERT_EQ(out[static_cast<size_t>(i)], 0xa5) << "byte " << i - bytes << " past the end";
+      const CodeTable table(quant, {}, packed.k, kernels().panel);
+      for (int64_t pixel = 0; pixel < s.out_h * s.out_w; ++pixel) {
+        const auto begin = out.begin() + pixel * packed.row_bytes();
+        const std::vector<uint8_t> row(begin, begin + packed.row_bytes());
+        for (int64_t i = 0; i < packed.k; ++i) {
+          const int64_t tap = i / s.in_c, y = pixel / s.out_w * s.stride_h - s.pad_top + tap / s.kernel_w,
+                        x = pixel % s.out_w * s.stride_w - s.pad_left + tap % s.kernel_w;
+          const bool inside = y >= 0 && y < s.in_h && x >= 0 && x < s.in_w;
+          const int wanted = inside ? quant.code(in.data<float>()[(y * s.in_w + x) * s.in_c + i % s.in_c]) - quant.zero_point : 0;
+          ASSERT_EQ(code_of(row, i, group, table.rule()), wanted)
+              << window.w << "x" << window.c << " k" << window.kernel << ", pixel " << pixel << ", element " << i;
+        }
+      }
+    }
+}
+
+// Swish behind codes is exact where its error would show, and keeps its lower clamp where the codes do not reach its least
+// result.
+TEST(Int8Swish, IsAsExactAsTheCodesBehindIt) {
+  std::mt19937 random(7);
+  DenseConv conv;
+  conv.shape.in_c = 4, conv.shape.out_c = 5;
+  conv.weights = normal_tensor({1, 1, 4, 5}, random);
+  conv.bias.assign(5, 0.0f);
+  conv.quant = QuantConv{{}, {0.02f, 10, false}, quantize_weights(conv.weights, 5, true)};
+  const PackedDense product(kernels(), conv);
+  const auto act_of = [&](const Quant& quant) {
+    return CodedTable(product, CodeTable(quant, {}, 5, product.panel)).act_of(product, Act::swish, 0);
+  };
+  const float edge = kSwish8Error / kSwish8Codes;  // a finer code shows the error
+  EXPECT_EQ(act_of({edge * 0.99f, 100, false}), Act::swish);
+  EXPECT_EQ(act_of({edge * 1.01f, 100, false}), Act::swish8_bounded);
+  EXPECT_EQ(act_of({edge * 1.01f, 3, false}), Act::swish8);
+  EXPECT_EQ(act_of({0.1f, 3, false}), Act::swish8_bounded);
+  conv.bias[2] = 2 * kSwishBound;
+  const PackedDense large(kernels(), conv);
+  EXPECT_EQ(CodedTable(large, CodeTable({0.1f, 3, false}, {}, 5, large.panel)).act_of(large, Act::swish, 0), Act::swish8);
 }
 
 // Sums of products of codes are exact: the largest that can be, over a long sum, of signed and unsigned codes.
