@@ -64,6 +64,7 @@ struct ConvIo {
   bool residual_first = false;
   int pooled = -1;               // depthwise: gets the mean of the output over height and width; -1: none
   std::optional<Coding> coding;  // the output is stored as codes
+  bool halves = false;           // as halves
 };
 
 // act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",

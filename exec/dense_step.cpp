@@ -20,7 +20,8 @@ class DenseStep : public Step {
     row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
     // Converted rows that stay in the cache while all panels pass over them.
     converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
-    if (results_.coded()) converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
+    if (results_.form() != Form::floats)
+      converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
     ScratchCutter cut(nullptr);
     pieces(cut);
     scratch_bytes = cut.total();
@@ -60,7 +61,7 @@ class DenseStep : public Step {
     const int64_t rows = patched ? row_block_ * shape_.out_w : converted_block_;
     uint8_t* converted = cut.bytes(rows * packed_.row_bytes());
     uint8_t* image = patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
-    return {weights, patches, converted, image, results_.coded() ? cut.floats(rows * packed_.n) : nullptr};
+    return {weights, patches, converted, image, results_.form() != Form::floats ? cut.floats(rows * packed_.n) : nullptr};
   }
 
   Epilogue epilogue(RunContext& context, int64_t pixel) const {

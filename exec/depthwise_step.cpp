@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "exec/packed_conv.h"
+#include "exec/depthwise_window.h"
 
 namespace cytodet {
 namespace {
@@ -18,6 +18,7 @@ class DepthwiseChainStep : public Step {
         io_(io),
         set_(kernels()),
         depthwise_(set_, chain.depthwise),
+        window_(set_, depthwise_, s_, depthwise_.channels),
         results_(set_, io, chain.pointwise ? chain.pointwise->shape.out_c : depthwise_.channels) {
     if (chain.pointwise) {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
@@ -35,9 +36,7 @@ class DepthwiseChainStep : public Step {
                                                : "") +
                   (terms_.empty() ? "" : "sum_") + "depthwise" + (pointwise_ ? "_pointwise" : "");
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.in_c * (s_.taps() + (pointwise_ ? pointwise_->n : 0));
-    padded_w_ = std::max((s_.out_w - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1, s_.pad_left + s_.in_w);
-    ring_rows_ = int64_t{s_.kernel_h - 1} * s_.dilation_h + 1;
-    group_ = pointwise_ || results_.coded() ? std::max<int64_t>(1, 96 / std::max<int64_t>(1, s_.out_w)) : 1;
+    group_ = pointwise_ || results_.form() != Form::floats ? std::max<int64_t>(1, 96 / std::max<int64_t>(1, s_.out_w)) : 1;
     bands_ = std::min<int64_t>(s_.out_h, 16);
     ScratchCutter cut(nullptr);
     pieces(cut);
@@ -56,36 +55,45 @@ class DepthwiseChainStep : public Step {
 
  private:
   struct Pieces {
-    float* ring;         // [ring_rows][padded_w][channels] and panel floats of slack
-    float* zero;         // one such row of zeros
-    float* depthwise;    // for the pointwise product
-    float* results;      // before they are stored as codes
+    char* window;
+    float* source;       // a row before it becomes words
+    float* depthwise;    // rows for the pointwise product
+    float* results;      // before they change form
     uint8_t* converted;  // the depthwise rows for the pointwise product
     float* sums;         // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
   };
   Pieces pieces(ScratchCutter& cut) const {
-    int64_t row = padded_w_ * s_.in_c;
-    float* ring = cut.floats(ring_rows_ * row + depthwise_.panel);
-    float* zero = cut.floats(row + depthwise_.panel);
-    float* rows = pointwise_ ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
+    char* window = reinterpret_cast<char*>(cut.bytes(window_.bytes()));
+    float* source = depthwise_.words() && !terms_.empty() ? cut.floats(s_.in_w * s_.in_c) : nullptr;
+    float* rows = pointwise_ && !codes_between() ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
     uint8_t* converted = pointwise_ && pointwise_->converts ? cut.bytes(group_ * s_.out_w * pointwise_->row_bytes()) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    float* results = results_.coded() ? cut.floats(group_ * s_.out_w * results_.channels()) : nullptr;
-    return {ring, zero, rows, results, converted, sums};
+    float* results = through_floats() ? cut.floats(group_ * s_.out_w * results_.channels()) : nullptr;
+    return {window, source, rows, results, converted, sums};
   }
+  // The depthwise results become codes of the pointwise product at once.
+  bool codes_between() const { return depthwise_.words() && pointwise_ && pointwise_->coded; }
+  bool through_floats() const { return results_.form() != Form::floats && (pointwise_ || !depthwise_.words()); }
 
   // Row y of the depthwise input, as codes where it is on codes.
-  void source_row(RunContext& context, int64_t n, int64_t y, float* to) const {
+  void source_row(RunContext& context, int64_t n, int64_t y, const DepthwiseWindow::Row& to, float* scratch) const {
+    const CodeRule rule = depthwise_.input.rule();
+    const auto words_of = [&](const float* row) {
+      set_.words_of_floats(row, s_.in_w, s_.in_c, rule, to.byte, to.words, window_.pixel_stride());
+    };
     if (terms_.empty()) {
       const Map map = context.map(io_.input);
-      const int64_t first = (n * s_.in_h + y) * s_.in_w * s_.in_c;
-      const float* row = map.floats(first);
-      if (map.form == Form::codes)
-        set_.floats_of_codes(map.codes(first), s_.in_w * s_.in_c, depthwise_.input.lowest, to);
+      const int64_t numbers = s_.in_w * s_.in_c, first = (n * s_.in_h + y) * numbers;
+      if (map.form == Form::codes && to.words)
+        set_.words_of_codes(map.codes(first), s_.in_w, s_.in_c, to.byte, to.words, window_.pixel_stride());
+      else if (map.form == Form::codes)
+        set_.floats_of_codes(map.codes(first), numbers, rule.lowest, to.floats);
+      else if (to.words)
+        words_of(map.floats(first));
       else if (depthwise_.coded)
-        set_.round_to_codes(row, to, s_.in_w, s_.in_c, depthwise_.input.rule());
+        set_.round_to_codes(map.floats(first), to.floats, s_.in_w, s_.in_c, rule);
       else
-        std::memcpy(to, row, static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
+        std::memcpy(to.floats, map.floats(first), static_cast<size_t>(numbers) * sizeof(float));
       return;
     }
     WeightedRow rows[4];
@@ -94,23 +102,12 @@ class DepthwiseChainStep : public Step {
       int64_t h = s_.in_h / t.repeat, w = s_.in_w / t.repeat;
       rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * s_.in_c, t.weight, t.repeat};
     }
-    set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), terms_act_, to, s_.in_w, s_.in_c);
-    if (depthwise_.coded) set_.round_to_codes(to, to, s_.in_w, s_.in_c, depthwise_.input.rule());
-  }
-
-  // Depthwise output row oy into out ([out_w][channels]).
-  void depthwise_row(const float* const* rows, float* out, float* sums) const {
-    for (int64_t p = 0; p < depthwise_.panels(); ++p) {
-      int64_t c = p * depthwise_.panel;
-      const float* shifted[64];
-      for (int k = 0; k < s_.kernel_h; ++k) shifted[k] = rows[k] + c;
-      DepthwiseRow job = depthwise_.job(s_, p, act_);
-      job.rows = shifted;
-      job.pixel_stride = s_.in_c;
-      job.out = out + c;
-      job.sums = sums ? sums + c : nullptr;
-      set_.depthwise_row(job);
-    }
+    float* sum = to.words ? scratch : to.floats;
+    set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), terms_act_, sum, s_.in_w, s_.in_c);
+    if (to.words)
+      words_of(sum);
+    else if (depthwise_.coded)
+      set_.round_to_codes(sum, sum, s_.in_w, s_.in_c, rule);
   }
 
   void run_bands(RunContext& context, int64_t n, int64_t band_begin, int64_t band_end, int thread) const {
@@ -118,54 +115,58 @@ class DepthwiseChainStep : public Step {
     Pieces piece = pieces(cut);
     ScratchCutter shared_cut(context.scratch);
     float* sums = pieces(shared_cut).sums;
-    const int64_t row_floats = padded_w_ * s_.in_c;
-    std::fill_n(piece.ring, ring_rows_ * row_floats + depthwise_.panel, 0.0f);
-    std::fill_n(piece.zero, row_floats + depthwise_.panel, 0.0f);
-    int64_t have = -1;  // last source row in the ring
+    window_.clear(piece.window);
+    const DepthwiseWindow::Strip whole = window_.strip(0);
+    int64_t have = window_.before(s_.out_h * band_begin / bands_);
     for (int64_t band = band_begin; band < band_end; ++band) {
       float* band_sums = sums ? sums + band * depthwise_.bias.size() : nullptr;
       if (band_sums) std::fill_n(band_sums, depthwise_.bias.size(), 0.0f);
       int64_t y1 = s_.out_h * (band + 1) / bands_;
       for (int64_t y = s_.out_h * band / bands_; y < y1; y += group_) {
-        int64_t count = std::min(group_, y1 - y);
-        int64_t pixel = (n * s_.out_h + y) * s_.out_w;
-        float* out = results_.floats(context, pixel, piece.results);
-        float* rows_out = pointwise_ ? piece.depthwise : out;
+        const int64_t count = std::min(group_, y1 - y), pixel = (n * s_.out_h + y) * s_.out_w;
         for (int64_t i = 0; i < count; ++i) {
-          const float* rows[64];
-          int64_t top = (y + i) * s_.stride_h - s_.pad_top;
-          for (int k = 0; k < s_.kernel_h; ++k) {
-            int64_t iy = top + int64_t{k} * s_.dilation_h;
-            if (iy < 0 || iy >= s_.in_h) {
-              rows[k] = piece.zero;
-              continue;
-            }
-            for (int64_t fill = std::max(have + 1, std::max<int64_t>(0, top)); fill <= iy; ++fill) {
-              float* to = piece.ring + (fill % ring_rows_) * row_floats + s_.pad_left * s_.in_c;
-              source_row(context, n, fill, to);
-              have = fill;
-            }
-            rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
+          window_.advance(piece.window, whole, y + i, have,
+                          [&](int64_t row, const DepthwiseWindow::Row& to) { source_row(context, n, row, to, piece.source); });
+          for (int64_t p = 0; p < depthwise_.panels(); ++p) {
+            DepthwiseWindow::Results results = depthwise_results(context, pixel, i, p * depthwise_.panel, piece);
+            if (band_sums) results.sums = band_sums + p * depthwise_.panel;
+            window_.run(piece.window, whole, y + i, p, p * depthwise_.panel, act_, results);
           }
-          depthwise_row(rows, rows_out + i * s_.out_w * s_.in_c, band_sums);
         }
-        if (pointwise_) {
-          Epilogue e{pointwise_->bias(), pointwise_act_};
-          if (io_.residual >= 0) {
-            e.residual = context.in(io_.residual) + pixel * pointwise_->n;
-            e.residual_stride = pointwise_->n;
-            e.residual_first = io_.residual_first;
-          }
-          const int64_t pixels = count * s_.out_w;
-          if (pointwise_->converts)
-            pointwise_->multiply(pointwise_->converted({piece.depthwise, Form::floats}, 0, pixels, nullptr, piece.converted),
-                                 pixels, 0, pointwise_->panels(), out, pointwise_->n, e);
-          else
-            set_.gemm(piece.depthwise, s_.in_c, pixels, pointwise_->matrix(), 0, pointwise_->panels(), out, pointwise_->n, e);
-        }
-        results_.store(context, pixel, count * s_.out_w, piece.results);
+        if (pointwise_) multiply(context, pixel, count * s_.out_w, piece);
+        if (through_floats()) results_.store(context, pixel, count * s_.out_w, piece.results);
       }
     }
+  }
+
+  // Where row i of the rows from `pixel` on goes, its channels from c on.
+  DepthwiseWindow::Results depthwise_results(RunContext& context, int64_t pixel, int64_t i, int64_t c,
+                                             const Pieces& piece) const {
+    const int64_t first = i * s_.out_w;
+    if (codes_between())
+      return {piece.converted + first * pointwise_->row_bytes() + c, pointwise_->row_bytes(), Form::codes,
+              pointwise_->input().rule(c)};
+    if (pointwise_) return {piece.depthwise + first * s_.in_c + c, s_.in_c};
+    if (through_floats()) return {piece.results + first * s_.in_c + c, s_.in_c};
+    return {results_.at(context, pixel + first, c), s_.in_c, results_.form(), results_.rule(c)};
+  }
+
+  // The pointwise product of the rows that wait.
+  void multiply(RunContext& context, int64_t pixel, int64_t pixels, const Pieces& piece) const {
+    float* out = results_.floats(context, pixel, piece.results);
+    Epilogue e{pointwise_->bias(), pointwise_act_};
+    if (io_.residual >= 0) {
+      e.residual = context.in(io_.residual) + pixel * pointwise_->n;
+      e.residual_stride = pointwise_->n;
+      e.residual_first = io_.residual_first;
+    }
+    if (codes_between())
+      pointwise_->multiply(piece.converted, pixels, 0, pointwise_->panels(), out, pointwise_->n, e);
+    else if (pointwise_->converts)
+      pointwise_->multiply(pointwise_->converted({piece.depthwise, Form::floats}, 0, pixels, nullptr, piece.converted), pixels, 0,
+                           pointwise_->panels(), out, pointwise_->n, e);
+    else
+      set_.gemm(piece.depthwise, s_.in_c, pixels, pointwise_->matrix(), 0, pointwise_->panels(), out, pointwise_->n, e);
   }
 
   std::vector<SumTerm> terms_;
@@ -175,10 +176,11 @@ class DepthwiseChainStep : public Step {
   ConvIo io_;
   const KernelSet& set_;
   PackedDepthwise depthwise_;
+  DepthwiseWindow window_;
   std::unique_ptr<PackedDense> pointwise_;
   ResultRows results_;
   Act pointwise_act_ = Act::none;
-  int64_t padded_w_ = 0, ring_rows_ = 0, group_ = 1, bands_ = 1;
+  int64_t group_ = 1, bands_ = 1;
 };
 
 }  // namespace

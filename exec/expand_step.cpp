@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "exec/packed_conv.h"
+#include "exec/depthwise_window.h"
 
 namespace cytodet {
 namespace {
@@ -19,8 +19,10 @@ class ExpandDepthwiseStep : public Step {
         set_(kernels()),
         expand_(set_, expand),
         depthwise_(set_, depthwise),
+        window_(set_, depthwise_, d_, expand_.panel, kWindowBytes),
         results_(set_, io, depthwise_.channels) {
-    if (expand_.coded && depthwise_.coded) coded_.emplace(expand_, depthwise_.input);
+    const bool made_there = depthwise_.words() || !set_.depthwise_words;  // codes, in the form that the depthwise layer takes
+    if (expand_.coded && depthwise_.coded && made_there) coded_.emplace(expand_, depthwise_.input);
     for (int64_t p = 0; p < expand_.panels(); ++p)
       expand_acts_.push_back(coded_ ? coded_->act_of(expand_, expand.act, p) : expand_.act_of(expand.act, p, p + 1));
     inputs = {io.input};
@@ -28,7 +30,6 @@ class ExpandDepthwiseStep : public Step {
     if (io.pooled >= 0) outputs.push_back(io.pooled);
     info.kernel = expand_.prefix() + std::string("expand_depthwise");
     info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();
-    padded_w_ = std::max((d_.out_w - 1) * d_.stride_w + int64_t{d_.kernel_w - 1} * d_.dilation_w + 1, d_.pad_left + d_.in_w);
     ring_rows_ = int64_t{d_.kernel_h - 1} * d_.dilation_h + 1;
     const int64_t source_row_bytes = e_.out_w * (expand_.converts ? expand_.row_bytes() : expand_.k * 4);
     const int64_t rows = std::max<int64_t>(1, kBandBytes / source_row_bytes);
@@ -62,25 +63,26 @@ class ExpandDepthwiseStep : public Step {
 
  private:
   struct Pieces {
-    float* ring;         // [ring_rows][padded_w][panel]
-    float* zero;         // one such row
+    char* window;        // of a panel
+    float* expanded;     // a row of the panel before it becomes words
     float* patches;      // [source rows of a band][out_w][k]; null when the expansion is pointwise
     uint8_t* converted;  // the same rows for the product
     uint8_t* image;      // what patches are cut from, converted
-    float* results;      // [out_w][panel] before they are stored as codes
+    float* results;      // [out_w][panel] before they change form
     float* sums;         // [bands][panels * panel]; thread 0's only
   };
+  bool through_floats() const { return !depthwise_.words() && results_.form() != Form::floats; }
   int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
   Pieces pieces(ScratchCutter& cut) const {
-    float* ring = cut.floats(ring_rows_ * padded_w_ * expand_.panel);
-    float* zero = cut.floats(padded_w_ * expand_.panel);
+    char* window = reinterpret_cast<char*>(cut.bytes(window_.bytes()));
+    float* expanded = depthwise_.words() && !coded_ ? cut.floats(e_.out_w * expand_.panel) : nullptr;
     const bool patched = !e_.pointwise();
     float* patches = patched && !expand_.converts ? cut.floats(source_rows() * e_.out_w * expand_.k) : nullptr;
     uint8_t* converted = expand_.converts ? cut.bytes(source_rows() * e_.out_w * expand_.row_bytes()) : nullptr;
     uint8_t* image = patched && expand_.converts ? cut.bytes(expand_.image_bytes(e_, source_rows())) : nullptr;
-    float* results = results_.coded() ? cut.floats(d_.out_w * expand_.panel) : nullptr;
+    float* results = through_floats() ? cut.floats(d_.out_w * expand_.panel) : nullptr;
     float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    return {ring, zero, patches, converted, image, results, sums};
+    return {window, expanded, patches, converted, image, results, sums};
   }
 
   // What the expansion of a band reads: rows [first, last] of the map, as floats or converted for the product.
@@ -125,59 +127,50 @@ class ExpandDepthwiseStep : public Step {
     ScratchCutter shared_cut(context.scratch);
     float* sums = pieces(shared_cut).sums;
     const int panel = expand_.panel;
-    const int64_t row_floats = padded_w_ * panel;
     const int64_t y0 = band * band_rows_, y1 = std::min(d_.out_h, y0 + band_rows_);
-    std::fill_n(piece.ring, ring_rows_ * row_floats, 0.0f);
-    std::fill_n(piece.zero, row_floats, 0.0f);
     Epilogue epilogue{expand_.bias()};
-    const CodedResults codes = coded_ ? coded_->results() : CodedResults{};
+    CodedResults codes = coded_ ? coded_->results() : CodedResults{};
     if (coded_) epilogue.codes = &codes;
     for (int64_t p = panel_begin; p < panel_end; ++p) {
       const int64_t c = p * panel;
       epilogue.act = expand_acts_[static_cast<size_t>(p)];
-      int64_t have = source.first - 1;
-      DepthwiseRow job = depthwise_.job(d_, p, act_);
-      job.pixel_stride = panel;
-      if (results_.coded()) job.out_stride = panel;
-      if (sums) {
-        job.sums = sums + band * depthwise_.bias.size() + c;
-        std::fill_n(job.sums, panel, 0.0f);
-      }
-      for (int64_t y = y0; y < y1; ++y) {
-        const float* rows[64];
-        for (int k = 0; k < d_.kernel_h; ++k) {
-          int64_t iy = y * d_.stride_h - d_.pad_top + int64_t{k} * d_.dilation_h;
-          if (iy < 0 || iy >= e_.out_h) {
-            rows[k] = piece.zero;
-            continue;
+      float* panel_sums = sums ? sums + band * depthwise_.bias.size() + c : nullptr;
+      if (panel_sums) std::fill_n(panel_sums, panel, 0.0f);
+      for (int64_t i = 0; i < window_.strips(); ++i) {
+        const DepthwiseWindow::Strip strip = window_.strip(i);
+        const auto put = [&](int64_t row, const DepthwiseWindow::Row& to) {
+          codes.byte = to.byte;
+          float* out = coded_ && to.words ? reinterpret_cast<float*>(to.words) : to.words ? piece.expanded : to.floats;
+          const int64_t first = (row - source.first) * e_.out_w + strip.first;
+          if (source.converted)
+            expand_.multiply(source.converted + first * expand_.row_bytes(), strip.columns, p, p + 1, out - c, panel, epilogue);
+          else
+            set_.gemm(source.floats + first * expand_.k, expand_.k, strip.columns, expand_.matrix(), p, p + 1, out - c, panel,
+                      epilogue);
+          if (coded_ || !depthwise_.coded) return;
+          if (to.words)
+            set_.words_of_floats(out, strip.columns, panel, depthwise_.input.rule(c), to.byte, to.words, panel);
+          else
+            set_.round_to_codes(out, out, strip.columns, panel, depthwise_.input.rule(c));
+        };
+        if (p == panel_begin || window_.strips() > 1) window_.clear(piece.window);
+        int64_t have = window_.before(y0);
+        for (int64_t y = y0; y < y1; ++y) {
+          window_.advance(piece.window, strip, y, have, put);
+          const int64_t pixel = (n * d_.out_h + y) * d_.out_w + strip.x;
+          if (through_floats()) {
+            window_.run(piece.window, strip, y, p, 0, act_, {piece.results, panel, Form::floats, {}, panel_sums});
+            results_.store_columns(context, pixel, strip.width, c, std::min<int64_t>(panel, d_.in_c - c), piece.results, panel);
+          } else {
+            window_.run(piece.window, strip, y, p, 0, act_,
+                        {results_.at(context, pixel, c), d_.in_c, results_.form(), results_.rule(c), panel_sums});
           }
-          for (; have < iy; ++have) {
-            int64_t at = have + 1;
-            float* ring_row = piece.ring + (at % ring_rows_) * row_floats + d_.pad_left * panel;
-            if (source.converted)
-              expand_.multiply(source.converted + (at - source.first) * e_.out_w * expand_.row_bytes(), e_.out_w, p, p + 1,
-                               ring_row - c, panel, epilogue);
-            else
-              set_.gemm(source.floats + (at - source.first) * e_.out_w * expand_.k, expand_.k, e_.out_w, expand_.matrix(), p,
-                        p + 1, ring_row - c, panel, epilogue);
-            if (depthwise_.coded && !expand_.coded) {
-              CodeRule panel_rule = depthwise_.input.rule();
-              panel_rule.inverse_scales += c;
-              set_.round_to_codes(ring_row, ring_row, e_.out_w, panel, panel_rule);
-            }
-          }
-          rows[k] = piece.ring + (iy % ring_rows_) * row_floats;
         }
-        job.rows = rows;
-        const int64_t pixel = (n * d_.out_h + y) * d_.out_w;
-        job.out = results_.coded() ? piece.results : context.out(io_.output) + pixel * d_.in_c + c;
-        set_.depthwise_row(job);
-        if (results_.coded()) results_.store_columns(context, pixel, d_.out_w, c, job.channels, piece.results, panel);
       }
     }
   }
 
-  static constexpr int64_t kBandBytes = 400 * 1024;
+  static constexpr int64_t kBandBytes = 400 * 1024, kWindowBytes = 20 * 1024;  // that stay in the second cache, in the first
 
   ConvShape e_, d_;
   Act act_;
@@ -186,9 +179,10 @@ class ExpandDepthwiseStep : public Step {
   const KernelSet& set_;
   PackedDense expand_;
   PackedDepthwise depthwise_;
+  DepthwiseWindow window_;
   ResultRows results_;
-  std::optional<CodedTable> coded_;  // where both are on codes
-  int64_t padded_w_ = 0, ring_rows_ = 0, bands_ = 1, band_rows_ = 1;
+  std::optional<CodedTable> coded_;  // where the expansion makes the codes of the depthwise layer
+  int64_t ring_rows_ = 0, bands_ = 1, band_rows_ = 1;
 };
 
 }  // namespace

@@ -40,6 +40,7 @@ struct Layer {
   bool residual_first = false;
 
   std::optional<Coding> coding;  // the output is stored as codes
+  bool halves = false;           // as halves
 
   // Any other layer.
   Moves moves = Moves::no;
@@ -95,7 +96,8 @@ struct FusionRow {
 };
 std::vector<KernelRow> kernel_rows();  // in order of preference
 std::vector<FusionRow> fusion_rows();  // in the order they run
-// Lets the outputs be stored as codes of which all readers would make the same codes.
+// Lets the outputs be stored as codes of which all readers would make the same codes, and as halves what is only multiplied by a
+// gate before it becomes codes, on CPUs whose memory is slower than their products.
 void choose_forms(Lowering& low);
 
 // What follows a convolution in the graph and fits its epilogue.

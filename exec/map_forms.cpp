@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "exec/lowering.h"
 
@@ -19,10 +20,46 @@ class Forms {
 
   void run() {
     while (refuse_one()) wishes_.clear();
-    for (Layer& layer : low_.layers) layer.coding = wish(layer.output);
+    for (Layer& layer : low_.layers) {
+      layer.coding = wish(layer.output);
+      layer.halves = !layer.coding && kernels().halves_of_rows && fits_halves(layer) && only_gated(layer.output);
+    }
   }
 
  private:
+  // Every number that a depthwise layer on codes can give.
+  static bool fits_halves(const Layer& layer) {
+    if (!layer.depthwise || layer.pointwise || !layer.depthwise->quant) return false;
+    const DepthwiseConv& conv = *layer.depthwise;
+    const Quant& codes = conv.quant->quant;
+    const double most_in = std::max(std::abs(codes.low()), std::abs(codes.high()));
+    for (int64_t c = 0; c < conv.shape.in_c; ++c) {
+      double most = std::abs(conv.bias.empty() ? 0.0f : conv.bias[static_cast<size_t>(c)]);
+      for (int64_t t = 0; t < conv.shape.taps(); ++t)
+        most += most_in * std::abs(conv.weights.data<float>()[t * conv.shape.in_c + c]);
+      if (!(most < 65504)) return false;
+    }
+    return true;
+  }
+
+  // Every reader multiplies it by a gate and makes codes of it.
+  bool only_gated(Value v) {
+    if (low_.is_wanted(v) || read_plainly(v)) return false;
+    for (size_t reader : readers_[v]) {
+      const Layer& layer = low_.layers[reader];
+      if (!layer.only_dense() || !layer.dense->quant || !layer.dense->shape.pointwise() || layer.gate == kNoValue ||
+          layer.gate == v || layer.residual == v)
+        return false;
+    }
+    return true;
+  }
+
+  bool read_plainly(Value v) const {
+    const auto& uses = low_.uses.of(v);
+    return std::any_of(uses.begin(), uses.end(),
+                       [&](Consumers::Use use) { return low_.needed(use.node) && !low_.taken(use.node); });
+  }
+
   // A layer that moves codes needs all of its inputs as such.
   bool refuse_one() {
     for (size_t i = 0; i < low_.layers.size(); ++i) {
@@ -49,8 +86,7 @@ class Forms {
     if (writer == writer_.end() || refused_[writer->second] || low_.is_wanted(v)) return {};
     const Layer& layer = low_.layers[writer->second];
     if (layer.moves == Moves::no && (layer.make || layer.only_sum() || (layer.only_dense() && !layer.dense->quant))) return {};
-    for (Consumers::Use use : low_.uses.of(v))
-      if (low_.needed(use.node) && !low_.taken(use.node)) return {};  // a plain node
+    if (read_plainly(v)) return {};
     Wish common;
     for (size_t reader : readers_[v]) {
       const Wish one = wish_of(reader, v);

@@ -96,7 +96,10 @@ Act CodedTable::act_of(const PackedDense& product, Act act, int64_t panel) const
   if (coarse == act) return act;
   const float finest = *std::max_element(rule_.inverse_scales + panel * product.panel,
                                          rule_.inverse_scales + std::min(product.n, (panel + 1) * product.panel));
-  if (kSwish8Error * finest > kSwish8Codes) return act;
+  if (kSwish8Error * finest > kSwish8Codes) {
+    const float most = product.most(panel);
+    return most <= kFineSwishBound && fine_swish_error(most) * finest <= kSwish8Codes ? Act::swish_fine : act;
+  }
   return kSwishLeast * finest > rule_.lowest - 0.5f ? coarse : Act::swish8;
 }
 
@@ -107,6 +110,8 @@ void PackedDense::convert(const Map& in, int64_t first, int64_t rows, int64_t co
     set_.bf16_rows(in.floats(first), columns, rows, columns, gate, out);
   else if (in.form == Form::codes)
     codes_.rows_of_codes(in.codes(first), rows, columns, table.lowest, out);
+  else if (in.form == Form::halves)
+    codes_.rows_of_halves(in.halves(first), columns, rows, columns, gate, table.rule(), out);
   else
     codes_.quantize_rows(in.floats(first), columns, rows, columns, gate, table.rule(), out);
 }
@@ -127,6 +132,8 @@ void PackedDense::multiply(const uint8_t* rows, int64_t m, int64_t first_panel, 
 
 PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv)
     : panel(set.panel),
+      kernel_h(conv.shape.kernel_h),
+      kernel_w(conv.shape.kernel_w),
       channels(conv.shape.in_c),
       taps(conv.shape.taps()),
       coded(conv.quant.has_value()),
@@ -143,6 +150,26 @@ PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv
     float& largest = most[static_cast<size_t>(c / panel)];
     largest = std::max(largest, reach.largest() + std::abs(bias.data()[c]));
   }
+  if (set.depthwise_words && std::max(kernel_h, kernel_w) <= kMostWordTaps && conv.shape.dilation_h == 1) pack_words(*conv.quant);
+}
+
+void PackedDepthwise::pack_words(const QuantConv& quant) {
+  weights = {};
+  word_taps = Buffer<uint32_t>(panels() * kernel_w * quads() * panel);
+  starts = Buffer<int32_t>(bias.size());
+  scales = FloatBuffer(bias.size());
+  const QuantWeights& w = quant.weights;
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t p = c / panel;
+    for (int ky = 0; ky < kernel_h; ++ky)
+      for (int kx = 0; kx < kernel_w; ++kx) {
+        const int8_t code = w.codes.data<int8_t>()[(ky * kernel_w + kx) * channels + c];
+        uint32_t& word = word_taps.data()[((p * kernel_w + kx) * quads() + ky / 4) * panel + c % panel];
+        word |= static_cast<uint32_t>(static_cast<uint8_t>(code)) << 8 * (ky % 4);
+        starts.data()[c] += static_cast<int32_t>(input.lowest) * code;
+      }
+    scales.data()[c] = quant.quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(c)];
+  }
 }
 
 DepthwiseRow PackedDepthwise::job(const ConvShape& s, int64_t p, Act act) const {
@@ -153,9 +180,22 @@ DepthwiseRow PackedDepthwise::job(const ConvShape& s, int64_t p, Act act) const 
   job.dilation = s.dilation_w;
   job.weights = weights.data() + p * taps * panel;
   job.bias = bias.data() + p * panel;
-  job.act = coded ? coarse_act(act, most[static_cast<size_t>(p)]) : act;
-  job.out_stride = channels;
-  job.width = s.out_w;
+  job.act = act_of(act, p);
+  job.channels = static_cast<int>(std::min<int64_t>(panel, channels - p * panel));
+  return job;
+}
+
+DepthwiseWords PackedDepthwise::words_job(const ConvShape& s, int64_t p, Act act) const {
+  DepthwiseWords job;
+  job.quads = quads();
+  job.kernel_w = s.kernel_w;
+  job.stride = s.stride_w;
+  job.dilation = s.dilation_w;
+  job.taps = word_taps.data() + p * kernel_w * quads() * panel;
+  job.starts = starts.data() + p * panel;
+  job.scales = scales.data() + p * panel;
+  job.bias = bias.data() + p * panel;
+  job.act = act_of(act, p);
   job.channels = static_cast<int>(std::min<int64_t>(panel, channels - p * panel));
   return job;
 }

@@ -21,41 +21,58 @@ struct CodeTable {
   CodeTable() = default;
   // `columns` inverse scales, those of `factors` over and over; empty factors are 1.
   CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel);
-  CodeRule rule() const { return {inverse_scales.data(), lowest, highest}; }
+  CodeRule rule(int64_t first = 0) const {
+    return {inverse_scales.data() + first, lowest, highest};
+  }  // of columns from `first` on
 
   FloatBuffer inverse_scales;
   float lowest = 0, highest = 0;
 };
 
-// Where a convolution's results go: straight into the output, or, where that is stored as codes, through scratch.
+// Where a convolution's results go: straight into the output, or, where that is not stored as floats, through scratch.
 class ResultRows {
  public:
   ResultRows(const KernelSet& set, const ConvIo& io, int64_t channels)
-      : set_(set), output_(io.output), channels_(channels), coded_(io.coding.has_value()) {
-    if (coded_) table_ = CodeTable(io.coding->quant, io.coding->factors, channels, set.panel);
+      : set_(set),
+        output_(io.output),
+        channels_(channels),
+        form_(io.coding   ? Form::codes
+              : io.halves ? Form::halves
+                          : Form::floats) {
+    if (io.coding) table_ = CodeTable(io.coding->quant, io.coding->factors, channels, set.panel);
   }
-  bool coded() const { return coded_; }
+  Form form() const { return form_; }
   int64_t channels() const { return channels_; }
   // Where to compute pixels from `pixel` on, [..][channels]; then store() `rows` of them.
   float* floats(const RunContext& context, int64_t pixel, float* scratch) const {
-    return coded_ ? scratch : context.out(output_) + pixel * channels_;
+    return form_ != Form::floats ? scratch : context.out(output_) + pixel * channels_;
   }
   void store(const RunContext& context, int64_t pixel, int64_t rows, const float* scratch) const {
-    if (coded_) store_columns(context, pixel, rows, 0, channels_, scratch, channels_);
+    if (form_ != Form::floats) store_columns(context, pixel, rows, 0, channels_, scratch, channels_);
   }
   // Of rows scratch[rows][lda] of the channels [first, first + columns) alone.
   void store_columns(const RunContext& context, int64_t pixel, int64_t rows, int64_t first, int64_t columns, const float* scratch,
                      int64_t lda) const {
-    CodeRule rule = table_.rule();
-    rule.inverse_scales += first;
-    set_.codes_of_rows(scratch, lda, rows, columns, rule, context.codes_out(output_) + pixel * channels_ + first, channels_);
+    if (form_ == Form::codes)
+      set_.codes_of_rows(scratch, lda, rows, columns, rule(first), context.codes_out(output_) + pixel * channels_ + first,
+                         channels_);
+    else
+      set_.halves_of_rows(scratch, lda, rows, columns, context.halves_out(output_) + pixel * channels_ + first, channels_);
   }
+  // The output itself from channel `first` of `pixel` on, and how it is coded there.
+  void* at(const RunContext& context, int64_t pixel, int64_t first) const {
+    const int64_t number = pixel * channels_ + first;
+    return form_ == Form::floats   ? static_cast<void*>(context.out(output_) + number)
+           : form_ == Form::halves ? static_cast<void*>(context.halves_out(output_) + number)
+                                   : context.codes_out(output_) + number;
+  }
+  CodeRule rule(int64_t first) const { return table_.rule(first); }
 
  private:
   const KernelSet& set_;
   int output_;
   int64_t channels_;
-  bool coded_;
+  Form form_;
   CodeTable table_;
 };
 
@@ -73,8 +90,10 @@ class PackedDense {
   const char* prefix() const { return coded ? "int8_" : converts ? "bf16_" : ""; }  // of kernel names
   const float* bias() const { return bias_.data(); }                                // padded to whole panels
   const float* scales() const { return scales_.data(); }                            // of codes: CodeMatrix::scales
+  const CodeTable& input() const { return input_; }                                 // of codes
   // `act` of the results of panels [first, last), as exact as it need be.
   Act act_of(Act act, int64_t first, int64_t last) const;
+  float most(int64_t panel) const { return most_[static_cast<size_t>(panel)]; }  // of codes: bound of |result| before act
 
   // Floats: c = epilogue(a * matrix), as KernelSet::gemm. `gate`: a matrix scaled per row of [k] gets into `scaled`
   // (matrix_size() floats), for the rows of one image.
@@ -107,7 +126,7 @@ class PackedDense {
   FloatBuffer bias_, weights_, scales_;
   Buffer<uint8_t> packed_;  // instead of weights_ where it converts
   Buffer<int32_t> starts_;
-  std::vector<float> most_;  // of codes, per panel: bound of |result| before act
+  std::vector<float> most_;  // per panel
 };
 
 // What CodedResults need of a product on codes whose results become codes.
@@ -126,19 +145,30 @@ class CodedTable {
 struct PackedDepthwise {
   PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv);
   int64_t panels() const { return (channels + panel - 1) / panel; }
-  // Work on panel p of an output row, `act` as exact as it need be; rows, pixel_stride, out and sums are the caller's to set.
+  // Work on panel p of an output row, `act` as exact as it need be; where rows and results lie is the caller's to set.
   DepthwiseRow job(const ConvShape& s, int64_t p, Act act) const;
+  // The same where it takes words.
+  bool words() const { return word_taps.size() > 0; }
+  int quads() const { return (kernel_h + 3) / 4; }
+  DepthwiseWords words_job(const ConvShape& s, int64_t p, Act act) const;
   // mean[channels] over the pixels of an image, of bands' sums [bands][panels * panel].
   void mean_of_sums(const ConvShape& s, const float* sums, int64_t bands, float* mean) const;
 
-  int panel;
+  int panel, kernel_h, kernel_w;
   int64_t channels, taps;
-  // With codes the input is rounded to codes that stay floats: their products with the (then scaled) weights and the sums of some
-  // taps are exact but for the last rounding.
+  // With codes the input is rounded to codes. They are products of words, or stay floats: their products with the (then scaled)
+  // weights and the sums of some taps are exact but for the last rounding.
   bool coded = false;
   CodeTable input;
-  std::vector<float> most;    // where it is coded, per panel: bound of |result| before act
-  FloatBuffer weights, bias;  // [panels][taps][panel], [panels][panel]
+  std::vector<float> most;     // where it is coded, per panel: bound of |result| before act
+  FloatBuffer weights, bias;   // [panels][taps][panel], none where it takes words; [panels][panel]
+  Buffer<uint32_t> word_taps;  // these as in DepthwiseWords, of all panels
+  Buffer<int32_t> starts;
+  FloatBuffer scales;
+
+ private:
+  void pack_words(const QuantConv& quant);
+  Act act_of(Act act, int64_t p) const { return coded ? coarse_act(act, most[static_cast<size_t>(p)]) : act; }
 };
 
 // Patches of output rows [y0, y1) of image `in` ([in_h, in_w, in_c]): out[y1 - y0][out_w][kernel_h * kernel_w * in_c], zero

@@ -247,10 +247,17 @@ class Compiler {
     for (Value v : layer.reads()) reads.push_back(id_of(v));
     int output = id_of(layer.output);
     if (layer.coding) plan_->places[static_cast<size_t>(output)].dtype = DType::u8;
+    if (layer.halves) plan_->places[static_cast<size_t>(output)].dtype = DType::f16;
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{optional_id(layer.input),  output,      optional_id(layer.gate), optional_id(layer.residual), layer.residual_first,
-              optional_id(layer.pooled), layer.coding};
+    ConvIo io{optional_id(layer.input),
+              output,
+              optional_id(layer.gate),
+              optional_id(layer.residual),
+              layer.residual_first,
+              optional_id(layer.pooled),
+              layer.coding,
+              layer.halves};
     std::vector<SumTerm> terms;
     for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
     if (layer.make) {

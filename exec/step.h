@@ -10,15 +10,13 @@
 
 namespace cytodet {
 
-// What a map's numbers are stored as: floats, or codes, bytes that count from the lowest code.
-enum class Form : int { floats, codes };
-
 // Numbers of a tensor as its producer stored them.
 struct Map {
   const void* data;
   Form form;
-  int bytes() const { return form == Form::codes ? 1 : 4; }  // of a number
+  int bytes() const { return form == Form::codes ? 1 : form == Form::halves ? 2 : 4; }  // of a number
   const float* floats(int64_t number = 0) const { return static_cast<const float*>(data) + number; }
+  const uint16_t* halves(int64_t number = 0) const { return static_cast<const uint16_t*>(data) + number; }
   const uint8_t* codes(int64_t number = 0) const { return static_cast<const uint8_t*>(data) + number; }
 };
 
@@ -30,9 +28,13 @@ struct RunContext {
   const float* in(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).data<float>(); }
   const void* raw(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).raw(); }
   float* out(int id) const { return tensors[static_cast<size_t>(id)].data<float>(); }
-  // Of a tensor between steps that may be codes.
-  Map map(int id) const { return {raw(id), tensors[static_cast<size_t>(id)].dtype() == DType::u8 ? Form::codes : Form::floats}; }
+  // Of a tensor between steps that may be in any form.
+  Map map(int id) const {
+    const DType type = tensors[static_cast<size_t>(id)].dtype();
+    return {raw(id), type == DType::u8 ? Form::codes : type == DType::f16 ? Form::halves : Form::floats};
+  }
   uint8_t* codes_out(int id) const { return tensors[static_cast<size_t>(id)].data<uint8_t>(); }
+  uint16_t* halves_out(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };
 
 class Step {

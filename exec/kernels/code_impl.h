@@ -1,5 +1,5 @@
 // Kernel bodies on 8-bit codes and on bfloat16 pairs, beside the float ones of f32_impl.h and under the same rules.
-#include "exec/kernels/f32_impl.h"
+#include "exec/kernels/words_impl.h"
 
 namespace cytodet {
 namespace {
@@ -47,11 +47,52 @@ struct Bf16Product {
   static ProductEnd end(const Matrix&, const TileEnd& floats, const Epilogue&, int64_t) { return {floats, nullptr, nullptr, {}}; }
 };
 
+// Codes that are at most the highest, in rows of c.
+template <class Set, int Rows>
+inline void put_codes(const Vec (&x)[Rows], float* c, int64_t ldc, const CodedResults& codes) {
+  if constexpr (Set::words) {
+    const typename Set::WordByte byte(codes.rule.lowest, codes.byte);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) Set::merge_codes(reinterpret_cast<uint32_t*>(c) + r * ldc, x[r], byte);
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) V::store(c + r * ldc, V::round(x[r]));
+  }
+}
+
+// The codes of x / (1 + 2^(x * exponent)); of swish8_bounded they are not below the lowest.
+template <class Set, Act act, int Rows>
+inline void put_swish_codes(Vec (&x)[Rows], Vec exponent, float* c, int64_t ldc, const CodedResults& codes) {
+  const float lowest = codes.rule.lowest, highest = codes.rule.highest;
+  if constexpr (Set::words) {
+    // The low bits of numbers near 1.5 * 2^23 are whole numbers.
+    constexpr float whole = 12582912.0f;
+    const typename Set::WordByte byte(lowest, codes.byte);
+    const Vec from = V::set(whole - lowest), to = V::set(whole - lowest + highest);
+    Vec sum[Rows];
+    swish_quotient<act>(x, sum, exponent);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      x[r] = V::min(Set::coarse_quotient_plus(x[r], sum[r], from), to);
+      if constexpr (act != Act::swish8_bounded) x[r] = V::max(x[r], V::set(whole));
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) Set::merge_bytes(reinterpret_cast<uint32_t*>(c) + r * ldc, Set::bits(x[r]), byte);
+  } else {
+    quick_swish<act>(x, exponent);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      if constexpr (act != Act::swish8_bounded) x[r] = V::max(x[r], V::set(lowest));
+      V::store(c + r * ldc, V::round(V::min(x[r], V::set(highest))));
+    }
+  }
+}
+
 // Sums of codes, to floats or (Coded) to codes.
 template <Act act, bool Coded, int Rows, int Vectors>
 inline void finish_product(typename V::I (&acc)[Rows][Vectors], float* c, int64_t ldc, const ProductEnd& end) {
   if constexpr (Coded) {
-    constexpr bool in_units = act == Act::none || act == Act::relu || act == Act::swish8_bounded;
+    constexpr bool in_units = act == Act::none || act == Act::relu || is_quick_swish(act);
     const Vec lowest = V::set(end.codes.rule.lowest), highest = V::set(end.codes.rule.highest);
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) {
@@ -62,20 +103,17 @@ inline void finish_product(typename V::I (&acc)[Rows][Vectors], float* c, int64_
       Vec x[Rows];
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) x[r] = V::fma(V::to_float(acc[r][v]), scale, bias);
-      if constexpr (act == Act::swish8_bounded) {
-        swish_bounded(x, column);
+      if constexpr (is_quick_swish(act)) {
+        put_swish_codes<V, act>(x, column, c + at, ldc, end.codes);
       } else {
 #pragma GCC unroll 16
-        for (int r = 0; r < Rows; ++r) x[r] = activate<act>(x[r]);
-        if constexpr (!in_units)
-#pragma GCC unroll 16
-          for (int r = 0; r < Rows; ++r) x[r] = V::mul(x[r], column);
+        for (int r = 0; r < Rows; ++r) {
+          x[r] = activate<act>(x[r]);
+          if constexpr (!in_units) x[r] = V::mul(x[r], column);
+          x[r] = V::min(V::max(x[r], lowest), highest);
+        }
+        put_codes<V>(x, c + at, ldc, end.codes);
       }
-      if constexpr (act != Act::swish8_bounded)
-#pragma GCC unroll 16
-        for (int r = 0; r < Rows; ++r) x[r] = V::max(x[r], lowest);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) V::store(c + r * ldc + at, V::round(V::min(x[r], highest)));
     }
   } else {
     Vec sums[Rows][Vectors];
@@ -159,7 +197,17 @@ template <class P, Act act, bool Coded, int Vectors>
 inline void product_rows(int64_t rows, const typename P::Element* a, int64_t lda, const typename P::Element* b, float* c,
                          int64_t ldc, const ProductEnd& end) {
   int64_t m = 0;
-  product_tiles<P, act, Coded, V::code_rows, Vectors>(m, rows, a, lda, b, c, ldc, end);
+  if constexpr (V::code_rows == 12 && Coded) {
+    // What a tile's sums become waits for them: of small tiles the CPU works at two.
+    product_tiles<P, act, Coded, 6, Vectors>(m, rows, a, lda, b, c, ldc, end);
+  } else if constexpr (V::code_rows == 12) {
+    // No tile of 4 rows where 8 and 8 will do.
+    const int64_t most = rows % 12 == 4 && rows > 4 ? rows - 16 : rows;
+    product_tiles<P, act, Coded, 12, Vectors>(m, most, a, lda, b, c, ldc, end);
+    product_tiles<P, act, Coded, 8, Vectors>(m, rows, a, lda, b, c, ldc, end);
+  } else {
+    product_tiles<P, act, Coded, V::code_rows, Vectors>(m, rows, a, lda, b, c, ldc, end);
+  }
   product_tiles<P, act, Coded, 4, Vectors>(m, rows, a, lda, b, c, ldc, end);
   product_tiles<P, act, Coded, 2, Vectors>(m, rows, a, lda, b, c, ldc, end);
   product_tiles<P, act, Coded, 1, Vectors>(m, rows, a, lda, b, c, ldc, end);
@@ -196,24 +244,31 @@ void gemm_products(const void* rows, int64_t m, const typename P::Matrix& b, int
   });
 }
 
-// out[rows][stride] of in[rows][lda], `Vectors` of them at a time: store(out + column, numbers times their factors).
-template <int Vectors, class Element, class Factor, class Store>
-inline void convert_rows(const float* in, int64_t lda, int64_t rows, int64_t k, int64_t stride, Element* out, Factor factor_of,
-                         Store store) {
-  constexpr int64_t kBlock = 512;  // columns whose factors lie ready
+inline Vec load_numbers(const float* p) { return V::load(p); }
+template <class Set = V>
+inline Vec load_numbers(const uint16_t* p) {
+  return Set::load_halves(p);
+}
+
+// out[rows][stride] of in[rows][lda], k columns of each and then `zeros` zeros, `Vectors` at a time: store(out + column, numbers
+// times their factors).
+template <int Vectors, class In, class Element, class Factor, class Store>
+inline void convert_rows(const In* in, int64_t lda, int64_t rows, int64_t k, int64_t stride, int64_t zeros, Element* out,
+                         Factor factor_of, Store store) {
+  constexpr int64_t kBlock = 1536;  // columns whose factors lie ready
   constexpr int kStep = Vectors * V::width;
   alignas(64) float factors[kBlock + kStep] = {};
-  const auto convert = [&](const float* from, const float* factor, Element* to) {
+  const auto convert = [&](const In* from, const float* factor, Element* to) {
     Vec x[Vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) x[v] = V::mul(V::load(from + v * V::width), V::load(factor + v * V::width));
+    for (int v = 0; v < Vectors; ++v) x[v] = V::mul(load_numbers(from + v * V::width), V::load(factor + v * V::width));
     store(to, x);
   };
-  const auto convert_columns = [&](const float* from, int64_t columns, Element* to) {
+  const auto convert_columns = [&](const In* from, int64_t columns, Element* to) {
     int64_t i = 0;
     for (; i + kStep <= columns; i += kStep) convert(from + i, factors + i, to + i);
     if (i == columns) return;
-    float tail[kStep] = {};
+    In tail[kStep] = {};
     Element converted[kStep];
     for (int64_t j = i; j < columns; ++j) tail[j - i] = from[j];
     convert(tail, factors + i, converted);
@@ -237,16 +292,17 @@ inline void convert_rows(const float* in, int64_t lda, int64_t rows, int64_t k, 
     for (int64_t r = 0; r < rows; ++r) convert_columns(in + r * lda + first, columns, out + r * stride + first);
   }
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = k; i < stride; ++i) out[r * stride + i] = 0;
+    for (int64_t i = k; i < k + zeros; ++i) out[r * stride + i] = 0;
 }
 
-template <class Codes>
-void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
+template <class Codes, class In>
+void quantize_rows(const In* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
   const Vec highest = V::set(rule.highest);
   const float lowest = rule.lowest;  // bytes may alias the rule
   constexpr int kVectors = Codes::vectors;
+  const int64_t stride = row_groups(k, Codes::group) * Codes::group;
   convert_rows<kVectors>(
-      in, lda, rows, k, row_groups(k, Codes::group) * Codes::group, static_cast<Codes::Code*>(out),
+      in, lda, rows, k, stride, stride - k, static_cast<Codes::Code*>(out),
       [&](int64_t i) { return rule.inverse_scales[i] * (gate ? gate[i] : 1.0f); },
       [&](Codes::Code* to, Vec(&x)[kVectors]) {
 #pragma GCC unroll 4
@@ -269,23 +325,11 @@ void rows_of_codes(const uint8_t* in, int64_t rows, int64_t k, float lowest, voi
 void codes_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo) {
   const Vec highest = V::set(rule.highest);
   const float lowest = rule.lowest;  // bytes may alias the rule
-  const float* inverse_scales = rule.inverse_scales;
-  const auto units = [&](const float* from, int64_t column) {
-    return V::min_keep_nan(V::mul(V::load(from), V::load(inverse_scales + column)), highest);
-  };
-  const auto convert = [&](const float* from, int64_t column, uint8_t* to) {
-    V::store_bytes(to, units(from, column), units(from + V::width, column + V::width), lowest);
-  };
-  for (int64_t r = 0; r < rows; ++r, in += lda, out += ldo) {
-    int64_t i = 0;
-    for (; i + kPanel <= k; i += kPanel) convert(in + i, i, out + i);
-    if (i == k) continue;
-    float tail[kPanel] = {};
-    uint8_t codes[kPanel];
-    for (int64_t j = i; j < k; ++j) tail[j - i] = in[j];
-    convert(tail, i, codes);
-    for (int64_t j = i; j < k; ++j) out[j] = codes[j - i];
-  }
+  convert_rows<2>(
+      in, lda, rows, k, ldo, 0, out, [&](int64_t i) { return rule.inverse_scales[i]; },
+      [&](uint8_t* to, const Vec(&x)[2]) {
+        V::store_bytes(to, V::min_keep_nan(x[0], highest), V::min_keep_nan(x[1], highest), lowest);
+      });
 }
 
 void floats_of_codes(const uint8_t* in, int64_t n, float lowest, float* out) {
@@ -295,8 +339,8 @@ void floats_of_codes(const uint8_t* in, int64_t n, float lowest, float* out) {
 template <class Set>
 void bf16_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out) {
   convert_rows<2>(
-      in, lda, rows, k, row_groups(k, 2) * 2, static_cast<uint16_t*>(out), [&](int64_t i) { return gate ? gate[i] : 1.0f; },
-      [](uint16_t* to, const Vec(&x)[2]) { Set::store_bf16(to, x[0], x[1]); });
+      in, lda, rows, k, row_groups(k, 2) * 2, k % 2, static_cast<uint16_t*>(out),
+      [&](int64_t i) { return gate ? gate[i] : 1.0f; }, [](uint16_t* to, const Vec(&x)[2]) { Set::store_bf16(to, x[0], x[1]); });
 }
 
 void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channels, const CodeRule& rule) {
@@ -316,14 +360,40 @@ void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channel
 
 template <class Codes>
 constexpr CodeKernels codes_of() {
-  return {Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes>, rows_of_codes<Codes>};
+  CodeKernels codes{Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes, float>, nullptr, rows_of_codes<Codes>};
+  if constexpr (V::words) codes.rows_of_halves = quantize_rows<Codes, uint16_t>;
+  return codes;
 }
 template <class Set>
 constexpr KernelSet set_of(const char* name) {
-  KernelSet set{name,          kPanel,          codes_of<Set>(), {},
-                gemm,          nullptr,         nullptr,         round_to_codes,
-                codes_of_rows, floats_of_codes, depthwise_row,   weighted_sum_row,
-                max_pool_row,  max_pool_codes,  activation,      scale_rows};
+  KernelSet set{.name = name,
+                .panel = kPanel,
+                .codes = codes_of<Set>(),
+                .narrow = {},
+                .gemm = gemm,
+                .gemm_bf16 = nullptr,
+                .bf16_rows = nullptr,
+                .round_to_codes = round_to_codes,
+                .codes_of_rows = codes_of_rows,
+                .floats_of_codes = floats_of_codes,
+                .depthwise_row = depthwise_row,
+                .depthwise_words = nullptr,
+                .words_of_floats = nullptr,
+                .words_of_codes = nullptr,
+                .fill_words = nullptr,
+                .halves_of_rows = nullptr,
+                .weighted_sum_row = weighted_sum_row,
+                .max_pool_row = max_pool_row,
+                .max_pool_codes = max_pool_codes,
+                .activation = activation,
+                .scale_rows = scale_rows};
+  if constexpr (Set::words) {
+    set.depthwise_words = depthwise_words<Set>;
+    set.words_of_floats = words_of_floats<Set>;
+    set.words_of_codes = words_of_codes<Set>;
+    set.fill_words = fill_words<Set>;
+    set.halves_of_rows = halves_of_rows<Set>;
+  }
   if constexpr (requires { typename Set::Narrow; }) set.narrow = codes_of<typename Set::Narrow>();
   if constexpr (Set::bf16) {
     set.bf16_rows = bf16_rows<Set>;

@@ -16,6 +16,8 @@ struct V {
   static I izero() { return _mm256_setzero_si256(); }
   static I iload(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }
   static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
+  static I iset(int x) { return _mm256_set1_epi32(x); }
+  static I imax(I x, I y) { return _mm256_max_epi32(x, y); }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // Codes as bytes that count from `lowest`; not a number becomes the lowest.
@@ -43,7 +45,41 @@ struct V {
     return sum;
   }
   static void store_codes(uint8_t* p, const T (&x)[4], float lowest) { store_bytes(p, x, lowest); }
+
+  static constexpr bool words = true;
+  static constexpr int word_pixels = 4;  // that depthwise_words has in registers
+  // Where codes go in words.
+  struct WordByte {
+    WordByte(float lowest, int byte)
+        : from(_mm256_set1_epi32(static_cast<int>(lowest))), mask(_mm256_set1_epi32(static_cast<int>(0xffu << 8 * byte))) {}
+    I from, mask;
+  };
+  // `byte` of the words at p becomes the code of x, at least the lowest, counted from it; or the lowest byte of x.
+  static void merge_codes(uint32_t* p, T x, const WordByte& byte) {
+    merge_bytes(p, _mm256_sub_epi32(_mm256_cvtps_epi32(x), byte.from), byte);
+  }
+  static I bits(T x) { return _mm256_castps_si256(x); }
+  static void merge_bytes(uint32_t* p, I x, const WordByte& byte) {
+    const I everywhere = _mm256_set_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0, 0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    istore(p, _mm256_blendv_epi8(iload(p), _mm256_shuffle_epi8(x, everywhere), byte.mask));
+  }
+  // The words of a row that begins `bytes` later: `low` moved up, from `below` what falls out of its words.
+  static I shift_bytes(I low, I below, int bytes) {
+    return _mm256_or_si256(_mm256_sllv_epi32(low, _mm256_set1_epi32(8 * bytes)),
+                           _mm256_srlv_epi32(below, _mm256_set1_epi32(32 - 8 * bytes)));
+  }
+  static void istore(void* p, I x) { _mm256_storeu_si256(static_cast<I*>(p), x); }
+  static void store_halves(uint16_t* p, T x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static T load_halves(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static void store_byte_codes(uint8_t* p, T x, float lowest) {
+    const I code = _mm256_sub_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(static_cast<int>(lowest)));
+    const __m128i pairs = _mm_packs_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(pairs, pairs));
+  }
 #else
+  static constexpr bool words = false;
   using Code = int16_t;
   static constexpr int group = 2, blocks = 1, vectors = 2;
   static I dot(I sum, I a, I b) {
@@ -68,12 +104,18 @@ struct V {
   static T set(float x) { return _mm256_set1_ps(x); }
   static T load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, T x) { _mm256_storeu_ps(p, x); }
+  // The first n numbers at p, the others 0; 0 <= n <= width.
+  static T load_some(const float* p, int n) { return _mm256_maskload_ps(p, first(n)); }
+  static void store_some(float* p, T x, int n) { _mm256_maskstore_ps(p, first(n), x); }
+  static I first(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0)); }
   static T add(T a, T b) { return _mm256_add_ps(a, b); }
   static T sub(T a, T b) { return _mm256_sub_ps(a, b); }
   static T mul(T a, T b) { return _mm256_mul_ps(a, b); }
   static T div(T a, T b) { return _mm256_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
-  static T quotient(T a, T b) { return div(a, b); }
+  static T fnma(T a, T b, T c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a * b
+  static T coarse_quotient(T a, T b) { return div(a, b); }
+  static T coarse_quotient_plus(T a, T b, T c) { return add(div(a, b), c); }
   static T min(T a, T b) { return _mm256_min_ps(a, b); }
   static T max(T a, T b) { return _mm256_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm256_max_ps(b, x); }

@@ -15,6 +15,8 @@ struct V {
   static I izero() { return _mm512_setzero_si512(); }
   static I iload(const void* p) { return _mm512_loadu_si512(p); }
   static I four_bytes(const void* p) { return _mm512_castps_si512(_mm512_set1_ps(*static_cast<const float*>(p))); }
+  static I iset(int x) { return _mm512_set1_epi32(x); }
+  static I imax(I x, I y) { return _mm512_max_epi32(x, y); }
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
@@ -28,13 +30,53 @@ struct V {
   }
 #ifdef __AVX512VNNI__
   using Code = uint8_t;
-  static constexpr int group = 4, blocks = 1, vectors = 2;
+  static constexpr int group = 4, blocks = 1, vectors = 4;
   static I dot(I sum, I a, I b) {
     CYTODET_ADD_PRODUCTS("vpdpbusd", _mm512_dpbusd_epi32, sum, a, b);
     return sum;
   }
-  static void store_codes(uint8_t* p, const T (&x)[2], float lowest) { store_bytes(p, x[0], x[1], lowest); }
+  static void store_codes(uint8_t* p, const T (&x)[4], float lowest) {
+    const I from = _mm512_set1_epi16(static_cast<int16_t>(lowest));
+    const auto pair = [&](T a, T b) {
+      return _mm512_subs_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b)), from);
+    };
+    const I order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(pair(x[0], x[1]), pair(x[2], x[3]))));
+  }
+
+  static constexpr bool words = true;
+  static constexpr int word_pixels = 8;  // that depthwise_words has in registers
+  // Where codes go in words.
+  struct WordByte {
+    WordByte(float lowest, int byte) : from(_mm512_set1_epi32(static_cast<int>(lowest))), mask(0x1111111111111111u << byte) {}
+    I from;
+    __mmask64 mask;
+  };
+  // `byte` of the words at p becomes the code of x, at least the lowest, counted from it; or the lowest byte of x.
+  static void merge_codes(uint32_t* p, T x, const WordByte& byte) {
+    merge_bytes(p, _mm512_sub_epi32(_mm512_cvtps_epi32(x), byte.from), byte);
+  }
+  static void merge_bytes(uint32_t* p, I x, const WordByte& byte) {
+    const I everywhere = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    _mm512_storeu_si512(p, _mm512_mask_shuffle_epi8(_mm512_loadu_si512(p), byte.mask, x, everywhere));
+  }
+  static I bits(T x) { return _mm512_castps_si512(x); }
+  // The words of a row that begins `bytes` later: `low` moved up, from `below` what falls out of its words.
+  static I shift_bytes(I low, I below, int bytes) {
+    return _mm512_or_si512(_mm512_sllv_epi32(low, _mm512_set1_epi32(8 * bytes)),
+                           _mm512_srlv_epi32(below, _mm512_set1_epi32(32 - 8 * bytes)));
+  }
+  static void istore(void* p, I x) { _mm512_storeu_si512(p, x); }
+  static void store_halves(uint16_t* p, T x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static T load_halves(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+  static void store_byte_codes(uint8_t* p, T x, float lowest) {
+    const I code = _mm512_sub_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(static_cast<int>(lowest)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(_mm512_max_epi32(code, izero())));
+  }
 #else
+  static constexpr bool words = false;
   using Code = int16_t;
   static constexpr int group = 2, blocks = 1, vectors = 2;
   static I dot(I sum, I a, I b) {
@@ -70,17 +112,17 @@ struct V {
   static T set(float x) { return _mm512_set1_ps(x); }
   static T load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, T x) { _mm512_storeu_ps(p, x); }
+  // The first n numbers at p, the others 0; 0 <= n <= width.
+  static T load_some(const float* p, int n) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p); }
+  static void store_some(float* p, T x, int n) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), x); }
   static T add(T a, T b) { return _mm512_add_ps(a, b); }
   static T sub(T a, T b) { return _mm512_sub_ps(a, b); }
   static T mul(T a, T b) { return _mm512_mul_ps(a, b); }
   static T div(T a, T b) { return _mm512_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
-  static T fnma(T a, T b, T c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
-  // a / b to 1e-7: one step of Newton's method on the estimate is faster than the division of 16 numbers.
-  static T quotient(T a, T b) {
-    const T r = _mm512_rcp14_ps(b);
-    return mul(mul(a, r), fnma(b, r, set(2.0f)));
-  }
+  static T fnma(T a, T b, T c) { return _mm512_fnmadd_ps(a, b, c); }                      // c - a * b
+  static T coarse_quotient(T a, T b) { return mul(a, _mm512_rcp14_ps(b)); }               // a / b to 2^-14
+  static T coarse_quotient_plus(T a, T b, T c) { return fma(a, _mm512_rcp14_ps(b), c); }  // and c, rounded once
   static T min(T a, T b) { return _mm512_min_ps(a, b); }
   static T max(T a, T b) { return _mm512_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm512_max_ps(b, x); }

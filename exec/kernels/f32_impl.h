@@ -32,36 +32,65 @@ inline Vec one_plus_exp_minus(Vec x) {
   return V::add(exp2_bounded(z), V::set(1.0f));
 }
 
-// x / (1 + 2^(x * exponent)), |x * exponent| <= 120. With z = -x * exponent / 2 the quotient is 2^z / (2^z + 2^-z), and floats
-// whose bits are those of 1 and z * 2^23 are 2^z, linear between its whole powers. The errors of 2^z and 2^-z are nearly the
-// same, so that of the quotient is small: the result is good to 2.4e-3 where exponent is -log2(e). Step by step over all of x,
-// since the steps of one wait for each other.
-template <int N>
-__attribute__((always_inline)) inline void swish_bounded(Vec (&x)[N], Vec exponent) {
-  const Vec steps = V::mul(exponent, V::set(-0.5f * (1 << 23)));
-  V::I z[N];
-  Vec up[N], sum[N];
+// x / (1 + 2^(x * exponent)) = x / sum, from x on; exponent is -log2(e) times the unit of x. Step by step over all of x, since
+// the steps of one wait for each other. Coarse: with z = -x * exponent / 2 it is x * 2^z / (2^z + 2^-z), and floats whose bits
+// are those of 1 and z * 2^23 are 2^z, linear between its whole powers. The errors of 2^z and 2^-z are nearly the same, so that
+// of the quotient is small. Where |z| > 60 it is x or 0. Fine: 2^n * p(f), p of degree 3 with the value and the slope of 2^f at
+// 0, else its relative error at most 1.3e-4.
+template <Act act, int N>
+__attribute__((always_inline)) inline void swish_quotient(Vec (&x)[N], Vec (&sum)[N], Vec exponent) {
+  if constexpr (act == Act::swish_fine) {
+    const Vec magic = V::set(12582912.0f);
+    Vec shifted[N], minus_f[N];
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) z[i] = V::to_int(V::mul(x[i], steps));
+    for (int i = 0; i < N; ++i) shifted[i] = V::fma(x[i], exponent, magic);
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) up[i] = V::linear_power(z[i]);
+    for (int i = 0; i < N; ++i) minus_f[i] = V::fnma(x[i], exponent, V::sub(shifted[i], magic));
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) sum[i] = V::add(up[i], V::linear_power_minus(z[i]));
+    for (int i = 0; i < N; ++i) {
+      Vec p = V::fnma(minus_f[i], V::set(0.05549126f), V::set(0.24212018f));
+      p = V::fnma(minus_f[i], p, V::set(0.69314718f));
+      sum[i] = V::fnma(minus_f[i], p, V::set(1.0f));
+    }
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) x[i] = V::quotient(V::mul(x[i], up[i]), sum[i]);
+    for (int i = 0; i < N; ++i) sum[i] = V::add(V::scale_by_power(sum[i], shifted[i]), V::set(1.0f));
+  } else {
+    constexpr int one = 1 << 23, most = 60 * one;
+    const Vec steps = V::mul(exponent, V::set(-0.5f * one));
+    V::I z[N];
+    Vec up[N];
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) {
+      const Vec powers = V::mul(x[i], steps);
+      // What is too small for an integer becomes its least.
+      z[i] = act == Act::swish8_bounded ? V::to_int(powers) : V::imax(V::to_int(V::min(powers, V::set(most))), V::iset(-most));
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) up[i] = V::linear_power(z[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) sum[i] = V::add(up[i], V::linear_power_minus(z[i]));
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) x[i] = V::mul(x[i], up[i]);
+  }
 }
 
-inline Vec swish_bounded(Vec x, Vec exponent) {
-  Vec one[1] = {x};
-  swish_bounded(one, exponent);
-  return one[0];
+template <Act act, int N>
+__attribute__((always_inline)) inline void quick_swish(Vec (&x)[N], Vec exponent) {
+  Vec sum[N];
+  swish_quotient<act>(x, sum, exponent);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = V::coarse_quotient(x[i], sum[i]);
 }
+
+constexpr bool is_quick_swish(Act act) { return act == Act::swish8 || act == Act::swish8_bounded || act == Act::swish_fine; }
 
 template <Act act>
 inline Vec activate(Vec x) {
-  const Vec exponent = V::set(-1.44269504f);
-  if constexpr (act == Act::swish8_bounded) return swish_bounded(x, exponent);
-  if constexpr (act == Act::swish8) return swish_bounded(V::min(V::max(x, V::set(-kSwishBound)), V::set(kSwishBound)), exponent);
+  if constexpr (is_quick_swish(act)) {
+    Vec one[1] = {x};
+    quick_swish<act>(one, V::set(-1.44269504f));
+    return one[0];
+  }
   if constexpr (act == Act::relu) return V::max_keep_nan(x, V::zero());
   if constexpr (act == Act::relu6) return V::min_keep_nan(V::max_keep_nan(x, V::zero()), V::set(6.0f));
   if constexpr (act == Act::sigmoid) return V::div(V::set(1.0f), V::keep_nan(one_plus_exp_minus(x), x));
@@ -94,6 +123,9 @@ inline void with_act(Act act, Body body) {
     case Act::swish8_bounded:
       body.template operator()<Act::swish8_bounded>();
       break;
+    case Act::swish_fine:
+      body.template operator()<Act::swish_fine>();
+      break;
   }
 }
 
@@ -114,24 +146,27 @@ inline Vec to_code(Vec x, Vec inverse_scale, Vec lowest, Vec highest) {
 // Residual and activation on a tile's sums, and the store.
 template <Act act, int Rows, int Vectors>
 inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const TileEnd& end) {
-  const bool whole = end.columns == Vectors * V::width;
-  for (int r = 0; r < Rows; ++r) {
-    alignas(64) float tail[kPanel], add[kPanel];
-    const float* from = end.residual ? end.residual + r * end.ldr : nullptr;
-    if (from && !whole) {
-      for (int j = 0; j < Vectors * V::width; ++j) add[j] = j < end.columns ? from[j] : 0.0f;
-      from = add;
+  // The last vector may be part of one.
+  const int last = end.columns - (Vectors - 1) * V::width;
+  const auto finish = [&](auto load, auto store) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const float* from = end.residual ? end.residual + r * end.ldr : nullptr;
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) {
+        Vec x = acc[r][v];
+        if (from && end.residual_first) x = V::add(x, load(from + v * V::width, v));
+        x = activate<act>(x);
+        if (from && !end.residual_first) x = V::add(x, load(from + v * V::width, v));
+        store(c + r * ldc + v * V::width, x, v);
+      }
     }
-    for (int v = 0; v < Vectors; ++v) {
-      Vec x = acc[r][v];
-      if (from && end.residual_first) x = V::add(x, V::load(from + v * V::width));
-      x = activate<act>(x);
-      if (from && !end.residual_first) x = V::add(x, V::load(from + v * V::width));
-      V::store(whole ? c + r * ldc + v * V::width : tail + v * V::width, x);
-    }
-    if (!whole)
-      for (int j = 0; j < end.columns; ++j) c[r * ldc + j] = tail[j];
-  }
+  };
+  if (last == V::width)
+    finish([](const float* p, int) { return V::load(p); }, [](float* p, Vec x, int) { V::store(p, x); });
+  else
+    finish([&](const float* p, int v) { return v + 1 < Vectors ? V::load(p) : V::load_some(p, last); },
+           [&](float* p, Vec x, int v) { v + 1 < Vectors ? V::store(p, x) : V::store_some(p, x, last); });
 }
 
 template <Act act, int Rows, int Vectors>
@@ -217,15 +252,13 @@ inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& jo
     }
     return;
   }
-  alignas(64) float tail[Pixels][Vectors * V::width];
-  for (int v = 0; v < Vectors; ++v)
+  for (int v = 0; v < Vectors && v * V::width < left; ++v)
     for (int p = 0; p < Pixels; ++p) {
       const Vec y = activate<act>(acc[p][v]);
       totals[v] = V::add(totals[v], y);
-      V::store(tail[p] + v * V::width, y);
+      const int some = left - v * V::width;
+      V::store_some(out + p * job.out_stride + v * V::width, y, some < V::width ? some : V::width);
     }
-  for (int p = 0; p < Pixels; ++p)
-    for (int j = 0; j < left; ++j) out[p * job.out_stride + j] = tail[p][j];
 }
 
 // Stride 1, no dilation: every input vector is read once for all the outputs that it touches; a row's taps lie in registers.

@@ -7,7 +7,7 @@ namespace {
 struct V {
   using T = __m128;
   static constexpr int width = 4;
-  static constexpr bool bf16 = false;
+  static constexpr bool bf16 = false, words = false;
   using Code = int16_t;
   static constexpr int group = 2, blocks = 1, vectors = 2;
   static constexpr int code_rows = 4;
@@ -17,6 +17,11 @@ struct V {
   static I iload(const void* p) { return _mm_loadu_si128(static_cast<const I*>(p)); }
   static I four_bytes(const void* p) { return _mm_castps_si128(_mm_load1_ps(static_cast<const float*>(p))); }
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
+  static I iset(int x) { return _mm_set1_epi32(x); }
+  static I imax(I x, I y) {
+    const I larger = _mm_cmpgt_epi32(x, y);
+    return _mm_or_si128(_mm_and_si128(larger, x), _mm_andnot_si128(larger, y));
+  }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds
   // Codes as bytes that count from `lowest`; not a number becomes the lowest.
@@ -34,12 +39,24 @@ struct V {
   static T set(float x) { return _mm_set1_ps(x); }
   static T load(const float* p) { return _mm_loadu_ps(p); }
   static void store(float* p, T x) { _mm_storeu_ps(p, x); }
+  // The first n numbers at p, the others 0; 0 <= n <= width.
+  static T load_some(const float* p, int n) {
+    alignas(16) float some[width] = {};
+    for (int i = 0; i < n; ++i) some[i] = p[i];
+    return load(some);
+  }
+  static void store_some(float* p, T x, int n) {
+    alignas(16) float whole[width];
+    store(whole, x);
+    for (int i = 0; i < n; ++i) p[i] = whole[i];
+  }
   static T add(T a, T b) { return _mm_add_ps(a, b); }
   static T sub(T a, T b) { return _mm_sub_ps(a, b); }
   static T mul(T a, T b) { return _mm_mul_ps(a, b); }
   static T div(T a, T b) { return _mm_div_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
-  static T quotient(T a, T b) { return div(a, b); }
+  static T fnma(T a, T b, T c) { return sub(c, mul(a, b)); }  // c - a * b
+  static T coarse_quotient(T a, T b) { return div(a, b); }
   static T min(T a, T b) { return _mm_min_ps(a, b); }
   static T max(T a, T b) { return _mm_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm_max_ps(b, x); }

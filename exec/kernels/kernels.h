@@ -8,10 +8,12 @@
 
 namespace cytodet {
 
-// swish: x * sigmoid(x). swish8: the same to kSwish8Error, for results that become 8-bit codes; swish8_bounded: that, where |x|
-// <= kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below the lowest code.
-enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded };
-constexpr float kSwishBound = 80, kSwishLeast = -0.2809f, kSwish8Error = 2.4e-3f;
+// swish: x * sigmoid(x). The others are for results that become codes. swish8: the same to kSwish8Error and 2^-14 of itself;
+// swish8_bounded: that, where |x| <= kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below
+// the lowest code; swish_fine: to fine_swish_error of the largest |x|, which is at most kFineSwishBound, and 2^-14 of itself.
+enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded, swish_fine };
+constexpr float kSwishBound = 160, kSwishLeast = -0.2809f, kSwish8Error = 2.4e-3f, kFineSwishBound = 80;
+constexpr float fine_swish_error(float most) { return most < 0.3f ? 1.1e-3f * most * most * most : 2.9e-5f; }
 
 // How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
 // 0.
@@ -20,12 +22,17 @@ struct CodeRule {
   float lowest = -127, highest = 127;
 };
 
-// Results of a product of codes that become codes by `rule`, still floats. Its sums are in their units when multiplied by
+// Numbers of a map: floats, IEEE 754 halves, or codes, bytes that count from CodeRule::lowest.
+enum class Form : int { floats, halves, codes };
+
+// Results of a product of codes that become codes by `rule`: still floats, or, of a set with depthwise_words, bytes `byte` of the
+// words that the result then is. Its sums are in their units when multiplied by
 // `scales` (CodeMatrix::scales * inverse scale) and added to `bias` (Epilogue::bias * inverse scale); `exponents`: -log2(e) /
 // inverse scale.
 struct CodedResults {
   CodeRule rule;
   const float *scales, *bias, *exponents;  // padded to a multiple of `panel`
+  int byte = 0;
 };
 
 // What happens to a result while it is in registers: act(x + bias) + residual, or act(x + bias + residual).
@@ -80,6 +87,29 @@ struct DepthwiseRow {
   float* sums = nullptr;   // [panel]: adds the row's outputs per channel; null: none
 };
 
+// The same over rows of codes, exact in 32 bits: four rows to a 32-bit word, row r at byte r % 4 of the words of quad r / 4 %
+// quads, bytes counted from CodeRule::lowest. Whole panels of words are read.
+struct DepthwiseWords {
+  const uint32_t* words = nullptr;  // the panel's first channel of pixel 0, quad 0
+  int64_t quad_stride = 0, pixel_stride = 0;
+  int quads = 1;      // kernel_h <= 4 * quads
+  int first_row = 0;  // r of the window's first row, less than 4 * quads
+  int kernel_w = 0, stride = 1, dilation = 1;
+  const uint32_t* taps =
+      nullptr;  // [kernel_w][quads][panel]: signed weights, byte r % 4 of quad r / 4 that of row r of the window
+  const int32_t* starts = nullptr;  // [panel]: lowest * sum of the weights
+  const float* scales = nullptr;    // [panel]: number = (starts + sum) * scale + bias
+  const float* bias = nullptr;      // [panel]
+  Act act = Act::none;
+  Form form = Form::floats;  // of the results
+  CodeRule rule;             // of codes; inverse_scales of the panel
+  void* out = nullptr;       // pixel x at number x * out_stride
+  int64_t out_stride = 0, width = 0;
+  int channels = 0;       // valid channels of the panel
+  float* sums = nullptr;  // [panel]: adds the row's results, before they change form, per channel; null: none
+};
+constexpr int kMostWordTaps = 8;  // kernel_w, and 4 * quads
+
 // One input of a weighted sum, already upsampled by reading each pixel `repeat` times in x (rows are chosen by the caller).
 struct WeightedRow {
   const float* data = nullptr;
@@ -106,6 +136,9 @@ struct CodeKernels {
   // Rows of codes of in[rows][lda], each column times gate[column] first (null: 1).
   void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
                         void* out) = nullptr;
+  // The same of halves; null where the set has none.
+  void (*rows_of_halves)(const uint16_t* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+                         void* out) = nullptr;
   // The same rows of a map of codes [rows][k].
   void (*rows_of_codes)(const uint8_t* in, int64_t rows, int64_t k, float lowest, void* out) = nullptr;
 };
@@ -132,6 +165,13 @@ struct KernelSet {
   void (*codes_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo);
   void (*floats_of_codes)(const uint8_t* in, int64_t n, float lowest, float* out);
   void (*depthwise_row)(const DepthwiseRow& job);
+  // Null where the CPU has no products of bytes summed in 32 bits; then also the next four, which make words and halves.
+  void (*depthwise_words)(const DepthwiseWords& job);
+  void (*words_of_floats)(const float* in, int64_t pixels, int64_t channels, const CodeRule& rule, int byte, uint32_t* out,
+                          int64_t pixel_stride);
+  void (*words_of_codes)(const uint8_t* in, int64_t pixels, int64_t channels, int byte, uint32_t* out, int64_t pixel_stride);
+  void (*fill_words)(uint32_t* words, int64_t n, int byte, uint8_t code);
+  void (*halves_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
   void (*max_pool_row)(const PoolRow<float>& job);

@@ -6,12 +6,10 @@
 #include <cmath>
 #include <cstring>
 #include <random>
-#include <set>
 
 #include "exec/packed_conv.h"
-#include "exec/plan.h"
-#include "graph/op.h"
 #include "graph/quantized.h"
+#include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
@@ -31,52 +29,6 @@ Tensor coded_tensor(Shape shape, const Quant& q, std::mt19937& random, bool scal
     t.data<float>()[i] = (static_cast<float>(code(random) - q.zero_point) + within(random)) * q.scale /
                          (scaled ? std::ldexp(1.0f, static_cast<int>(i % t.dim(-1) % 3)) : 1.0f);
   return t;
-}
-
-struct Answers {
-  std::vector<Tensor> plain, plan;
-  std::set<std::string> kernels;
-};
-
-// Runs through the plain evals and through the plan; the plan's answers must not depend on the number of threads.
-Answers run_both(const Graph& g, const std::map<std::string, Tensor>& data, const std::vector<std::string>& outputs) {
-  Answers a;
-  Feeds feeds;
-  PlanOptions o;
-  o.outputs = outputs;
-  for (const auto& [name, t] : data) {
-    feeds[g.value(name)] = t;
-    o.input_shapes[name] = t.shape();
-  }
-  std::vector<Value> fetches;
-  for (const std::string& name : outputs) fetches.push_back(g.value(name));
-  a.plain = interpret(g, feeds, fetches);
-  for (int threads : {1, 2}) {
-    o.threads = threads;
-    Runner r(Plan::compile(g, o));
-    for (const StepInfo& s : r.plan().steps()) a.kernels.insert(s.kernel);
-    for (size_t i = 0; i < r.plan().inputs().size(); ++i) {
-      const Tensor& t = data.at(r.plan().inputs()[i].name);
-      std::memcpy(r.input(static_cast<int>(i)).raw(), t.raw(), t.bytes());
-    }
-    r.run();
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (threads == 1)
-        a.plan.push_back(r.output(static_cast<int>(i)).clone());
-      else
-        EXPECT_EQ(std::memcmp(a.plan[i].raw(), r.output(static_cast<int>(i)).raw(), a.plan[i].bytes()), 0) << outputs[i];
-    }
-  }
-  return a;
-}
-
-double sqnr_db(const Tensor& got, const Tensor& wanted) {
-  double signal = 0, noise = 1e-30;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    signal += wanted.as_double(i) * wanted.as_double(i);
-    noise += std::pow(got.as_double(i) - wanted.as_double(i), 2);
-  }
-  return 10 * std::log10(signal / noise);
 }
 
 // Powers of two, so that scaled numbers lie as far within their steps as before.
@@ -188,11 +140,11 @@ TEST_P(Int8Depthwise, AloneBehindAnExpansionAndBeforeAPointwise) {
           set_quantized(g, node, q, quantize_weights(w, w.dim(g.node(node).op == "Conv2D" ? 3 : 2), true));
         Answers a = run_both(g, {{"x", coded_tensor({c.n, c.h, c.w, in}, quant, random, !expand)}}, {last});
         // Behind the first convolution a number may lie on the edge of two codes; one step there is little in the whole, unless
-        // that is 8 numbers, as is the error of the swish before it (codes of .03, numbers of about 1).
+        // that is 8 numbers or windows of one, as is the error of the swish before it (codes of .03, numbers of about 1).
         if (!expand && !pointwise)
           EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), kSwish8Error);
         else
-          EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), c.h * c.w == 1 ? 36 : 45);
+          EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), c.h * c.w == 1 || c.k == 1 ? 36 : 45);
         for (const std::string& k : a.kernels) EXPECT_THAT(k, ::testing::StartsWith("int8_"));
       }
 }
@@ -200,7 +152,50 @@ INSTANTIATE_TEST_SUITE_P(Layers, Int8Depthwise,
                          ::testing::Values(Shapes{1, 16, 16, 32, 32, 3, 1, "SAME"}, Shapes{1, 16, 16, 96, 96, 3, 2, "SAME"},
                                            Shapes{1, 15, 13, 40, 40, 5, 2, "SAME"}, Shapes{2, 9, 9, 17, 17, 5, 1, "SAME"},
                                            Shapes{1, 8, 8, 1, 1, 3, 2, "VALID"}, Shapes{1, 64, 5, 24, 24, 3, 1, "SAME"},
-                                           Shapes{1, 1, 1, 8, 8, 3, 1, "SAME"}));
+                                           Shapes{1, 1, 1, 8, 8, 3, 1, "SAME"}, Shapes{1, 12, 11, 20, 20, 7, 1, "SAME"},
+                                           Shapes{1, 13, 10, 33, 33, 7, 2, "SAME"}, Shapes{1, 12, 13, 24, 24, 9, 1, "SAME"},
+                                           Shapes{1, 14, 9, 16, 16, 4, 1, "SAME"}, Shapes{2, 11, 12, 19, 19, 4, 2, "VALID"},
+                                           Shapes{1, 16, 17, 24, 24, 3, 3, "SAME"}, Shapes{1, 14, 16, 40, 40, 5, 3, "VALID"},
+                                           Shapes{1, 10, 13, 12, 12, 1, 1, "SAME"}, Shapes{1, 13, 13, 12, 12, 2, 4, "SAME"},
+                                           Shapes{2, 3, 3, 32, 32, 5, 1, "SAME"}, Shapes{1, 2, 4, 40, 40, 5, 2, "SAME"},
+                                           Shapes{1, 30, 1, 24, 24, 3, 1, "SAME"}, Shapes{1, 1, 30, 24, 24, 5, 1, "SAME"},
+                                           Shapes{1, 1, 33, 24, 24, 3, 2, "SAME"}, Shapes{1, 7, 65, 36, 36, 3, 1, "SAME"},
+                                           Shapes{1, 9, 65, 17, 17, 5, 2, "SAME"}, Shapes{1, 6, 139, 8, 8, 5, 1, "SAME"}));
+
+// Windows of any shape, with gaps between their rows (which rows of words have not) and columns, with a scale per channel or one.
+TEST(Int8Windows, AloneAndBehindAnExpansion) {
+  struct Window {
+    int h, w, down = 1, across = 1;  // dilations
+  };
+  std::mt19937 random(8);
+  const Quant quant = kQuants[0];
+  for (const Window& window : {Window{3, 3, 2, 2}, Window{5, 5, 1, 2}, Window{3, 5, 2, 1}, Window{3, 3, 3, 3}, Window{8, 8, 1, 2},
+                               Window{1, 7}, Window{7, 1}, Window{9, 3}, Window{3, 9}, Window{6, 3}, Window{3, 5}, Window{5, 3}})
+    for (const bool expand : {false, true})
+      for (const bool per_channel : {false, true}) {
+        SCOPED_TRACE(::testing::Message() << window.h << "x" << window.w << " dilated " << window.down << "x" << window.across
+                                          << (expand ? " behind an expansion" : ""));
+        const Shape in{1, 15, 17, expand ? 6 : 40};
+        Graph g;
+        placeholder(g, "x", in);
+        const Tensor e = normal_tensor({1, 1, in[3], 40}, random, 0.4f),
+                     w = normal_tensor({window.h, window.w, 40, 1}, random, 0.4f);
+        constant(g, "e/w", e);
+        constant(g, "w", w);
+        const NodeId expansion = expand ? add(g, "e", "Conv2D", {"x", "e/w"}, conv_attrs("SAME")) : -1;
+        AttrMap attrs = conv_attrs("SAME");
+        attrs.emplace("dilations", ints({1, window.down, window.across, 1}));
+        const NodeId depthwise = add(g, "dw", "DepthwiseConv2dNative", {expand ? "e" : "x", "w"}, std::move(attrs));
+        if (expand) set_quantized(g, expansion, quant, quantize_weights(e, 40, per_channel));
+        set_quantized(g, depthwise, quant, quantize_weights(w, 40, per_channel));
+        const Answers a = run_both(g, {{"x", coded_tensor(in, quant, random)}}, {"dw"});
+        if (expand)
+          EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 45);
+        else
+          EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-5);
+        EXPECT_THAT(a.kernels, ::testing::ElementsAre(expand ? "int8_expand_depthwise" : "int8_depthwise"));
+      }
+}
 
 // An expansion hands the depthwise codes: of every activation, of numbers that are known to be small and of others.
 TEST(Int8ExpandDepthwise, CodesOfEveryActivation) {
@@ -322,13 +317,52 @@ TEST(Int8Swish, IsAsExactAsTheCodesBehindIt) {
     return CodedTable(product, CodeTable(quant, {}, 5, product.panel)).act_of(product, Act::swish, 0);
   };
   const float edge = kSwish8Error / kSwish8Codes;  // a finer code shows the error
-  EXPECT_EQ(act_of({edge * 0.99f, 100, false}), Act::swish);
+  const float fine_edge = fine_swish_error(product.most(0)) / kSwish8Codes;
+  EXPECT_EQ(act_of({fine_edge * 0.99f, 100, false}), Act::swish);
+  EXPECT_EQ(act_of({fine_edge * 1.01f, 100, false}), Act::swish_fine);
+  EXPECT_EQ(act_of({edge * 0.99f, 100, false}), Act::swish_fine);
   EXPECT_EQ(act_of({edge * 1.01f, 100, false}), Act::swish8_bounded);
   EXPECT_EQ(act_of({edge * 1.01f, 3, false}), Act::swish8);
   EXPECT_EQ(act_of({0.1f, 3, false}), Act::swish8_bounded);
   conv.bias[2] = 2 * kSwishBound;
   const PackedDense large(kernels(), conv);
   EXPECT_EQ(CodedTable(large, CodeTable({0.1f, 3, false}, {}, 5, large.panel)).act_of(large, Act::swish, 0), Act::swish8);
+  EXPECT_EQ(CodedTable(large, CodeTable({0.001f, 200, false}, {}, 5, large.panel)).act_of(large, Act::swish, 0), Act::swish);
+}
+
+// The error of the fine swish is small beside small numbers too, in every set.
+TEST(Int8Swish, FineErrorOfEveryNumber) {
+  for (float most : {80.0f, 5.0f, 0.3f, 0.1f, 0.01f, 1e-4f}) {
+    std::vector<float> x(4001), y(x.size());
+    for (size_t i = 0; i < x.size(); ++i) x[i] = most * (static_cast<float>(i) / 2000 - 1);
+    kernels().activation(x.data(), y.data(), static_cast<int64_t>(x.size()), Act::swish_fine);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double wanted = x[i] / (1 + std::exp(-double{x[i]}));
+      ASSERT_NEAR(y[i], wanted, fine_swish_error(most) + std::abs(wanted) / 16384 + 1e-37) << x[i] << " of " << most;
+    }
+  }
+}
+
+// Numbers beyond the bound of the bounded swish are themselves.
+TEST(Int8Swish, OfLargeNumbersIsTheNumber) {
+  std::mt19937 random(9);
+  for (const bool depthwise : {false, true}) {
+    SCOPED_TRACE(depthwise ? "depthwise" : "dense");
+    Graph g;
+    placeholder(g, "x", {1, 5, 6, 8});
+    const Tensor w = normal_tensor(depthwise ? Shape{3, 3, 8, 1} : Shape{1, 1, 8, 8}, random);
+    Tensor b(DType::f32, {8});
+    std::fill_n(b.data<float>(), 8, 200.0f);
+    constant(g, "w", w);
+    constant(g, "b", b);
+    const NodeId conv = add(g, "conv", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"x", "w"}, conv_attrs("SAME"));
+    add(g, "bias", "BiasAdd", {"conv", "b"});
+    add(g, "sigmoid", "Sigmoid", {"bias"});
+    add(g, "act", "Mul", {"bias", "sigmoid"});
+    set_quantized(g, conv, kQuants[0], quantize_weights(w, 8, true));
+    const Answers a = run_both(g, {{"x", coded_tensor({1, 5, 6, 8}, kQuants[0], random)}}, {"act"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-3);
+  }
 }
 
 // Sums of products of codes are exact: the largest that can be, over a long sum, of signed and unsigned codes.

@@ -5,6 +5,7 @@
 
 #define CYTODET_EMULATED
 #define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/simde-f16.h>
 #include <simde/x86/avx512.h>
 
 #include <cmath>
@@ -76,6 +77,42 @@ inline simde__m512i emulated_cvtne2ps_pbh(simde__m512 high, simde__m512 low) {
   std::memcpy(&y, out, 64);
   return y;
 }
+inline simde__m256i emulated_cvtps_ph(simde__m512 x) {
+  float in[16];
+  simde_float16 out[16];
+  std::memcpy(in, &x, 64);
+  for (int i = 0; i < 16; ++i) out[i] = simde_float16_from_float32(in[i]);
+  simde__m256i y;
+  std::memcpy(&y, out, 32);
+  return y;
+}
+inline simde__m512 emulated_cvtph_ps(simde__m256i x) {
+  simde_float16 in[16];
+  float out[16];
+  std::memcpy(in, &x, 32);
+  for (int i = 0; i < 16; ++i) out[i] = simde_float16_to_float32(in[i]);
+  simde__m512 y;
+  std::memcpy(&y, out, 64);
+  return y;
+}
+inline simde__m512 emulated_maskz_loadu_ps(unsigned mask, const float* p) {
+  float out[16] = {};
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) out[i] = p[i];
+  simde__m512 y;
+  std::memcpy(&y, out, 64);
+  return y;
+}
+inline void emulated_mask_storeu_ps(float* p, unsigned mask, simde__m512 x) {
+  float in[16];
+  std::memcpy(in, &x, 64);
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) p[i] = in[i];
+}
+#define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
+#define _mm512_mask_storeu_ps emulated_mask_storeu_ps
+#define _mm512_cvtps_ph(x, rounding) emulated_cvtps_ph(x)
+#define _mm512_cvtph_ps emulated_cvtph_ps
 #define _mm512_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_cvtps_epi32 emulated_cvtps_epi32
 #define _mm512_cvtusepi32_epi8 emulated_cvtusepi32_epi8

@@ -1,0 +1,213 @@
+// Maps between a depthwise layer on codes and a product on codes with a gate are halves, where the kernels have them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "exec/kernels/kernels.h"
+#include "graph/quantized.h"
+#include "tests/exec/answers.h"
+#include "tests/exec/random.h"
+#include "tests/graph/fixtures.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+
+// x [-> expansion -> swish] -> depthwise "dw" -> swish "map"; its mean -> product -> sigmoid "gate"; map * gate -> product "out".
+struct Block {
+  Shape in{2, 13, 15, 24};
+  int channels = 24;  // of the map; others than of `in` only behind an expansion
+  bool expand = false;
+  int kernel = 3, stride = 1, dilation = 1;
+  bool relu = false;         // instead of swish
+  float bias = 0;            // of one channel of the depthwise layer
+  bool coded_map = true;     // the depthwise layer is on codes
+  bool coded_out = true;     // the last product is
+  int out_kernel = 1;        // its kernel
+  bool gated_twice = false;  // a second product reads the map with another gate, "out2"
+};
+void PrintTo(const Block& b, std::ostream* os) {
+  *os << b.in[0] << "x" << b.in[1] << "x" << b.in[2] << "x" << b.in[3] << "->" << b.channels << (b.expand ? " expanded" : "")
+      << ", kernel " << b.kernel << " stride " << b.stride << " dilation " << b.dilation;
+}
+
+Graph graph_of(const Block& b) {
+  std::mt19937 random(21);
+  Graph g;
+  std::vector<std::tuple<NodeId, Quant, Tensor>> coded;
+  const auto conv = [&](const std::string& name, const std::string& in, Shape filter, float scale, AttrMap attrs,
+                        const Quant* quant) {
+    const bool depthwise = filter[3] == 1;
+    const Tensor w = normal_tensor(filter, random, scale);
+    Tensor bias = normal_tensor({filter[depthwise ? 2 : 3]}, random, 0.3f);
+    if (depthwise) bias.data<float>()[filter[2] / 2] += b.bias;
+    constant(g, name + "/w", w);
+    constant(g, name + "/b", bias);
+    const NodeId id = add(g, name + "/conv", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {in, name + "/w"}, std::move(attrs));
+    if (quant) coded.emplace_back(id, *quant, w);
+    add(g, name, "BiasAdd", {name + "/conv", name + "/b"});
+  };
+  const auto swish = [&](const std::string& name, const std::string& in) {
+    add(g, name + "/sigmoid", "Sigmoid", {in});
+    add(g, name, "Mul", {in, name + "/sigmoid"});
+  };
+  const Quant of_input{0.04f, 128, false}, of_expanded{0.02f, 14, false}, of_gated{0.02f, 20, false};
+  placeholder(g, "x", b.in);
+  if (b.expand) {
+    conv("e", "x", {1, 1, b.in[3], b.channels}, 0.7f, conv_attrs("SAME"), &of_input);
+    swish("expanded", "e");
+  }
+  AttrMap window = conv_attrs("SAME", b.stride);
+  window.emplace("dilations", ints({1, b.dilation, b.dilation, 1}));
+  conv("dw", b.expand ? "expanded" : "x", {b.kernel, b.kernel, b.channels, 1}, 3 / static_cast<float>(b.kernel),
+       std::move(window), b.coded_map ? (b.expand ? &of_expanded : &of_input) : nullptr);
+  if (b.relu)
+    add(g, "map", "Relu", {"dw"});
+  else
+    swish("map", "dw");
+  constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
+  AttrMap keep;
+  keep.emplace("keep_dims", true);
+  add(g, "mean", "Mean", {"map", "axes"}, std::move(keep));
+  for (const std::string suffix : {"", "2"}) {
+    if (!suffix.empty() && !b.gated_twice) continue;
+    conv("excite" + suffix, "mean", {1, 1, b.channels, b.channels}, 0.2f, conv_attrs("SAME"), nullptr);
+    add(g, "gate" + suffix, "Sigmoid", {"excite" + suffix});
+    add(g, "gated" + suffix, "Mul", {"map", "gate" + suffix});
+    conv("out" + suffix, "gated" + suffix, {b.out_kernel, b.out_kernel, b.channels, b.channels}, 0.3f, conv_attrs("SAME"),
+         b.coded_out ? &of_gated : nullptr);
+  }
+  for (auto& [id, quant, w] : coded)
+    set_quantized(g, id, quant, quantize_weights(w, w.dim(g.node(id).op == "Conv2D" ? 3 : 2), true));
+  return g;
+}
+
+// Bytes that the step moves which computes the map.
+int64_t map_bytes(const Graph& g, const std::vector<std::string>& outputs) {
+  PlanOptions o;
+  o.outputs = outputs;
+  for (const StepInfo& s : Plan::compile(g, o)->steps())
+    if (s.name == "map") return s.bytes;
+  ADD_FAILURE() << "no step computes the map";
+  return 0;
+}
+
+// An output is floats, of 4 bytes; a half has 2.
+void expect_halves(const Graph& g, std::vector<std::string> outputs, bool halves) {
+  const Shape map = *Facts(g).of(g.value("map")).shape;
+  const int64_t bytes = map_bytes(g, outputs);
+  outputs.push_back("map");
+  const int64_t saved = map_bytes(g, outputs) - bytes;
+  EXPECT_EQ(saved, halves && kernels().halves_of_rows ? 2 * elements(map) : 0);
+}
+
+// The answer is that of the plain evals, as far as codes let it, and of any number of threads. Behind an expansion there are
+// codes thrice, so that more numbers are moved over the edge of one.
+Answers expect_answers(const Graph& g, const Block& b, const std::vector<std::string>& outputs) {
+  std::mt19937 random(22);
+  Answers a = run_both(g, {{"x", normal_tensor(b.in, random)}}, outputs);
+  for (size_t i = 0; i < outputs.size(); ++i) EXPECT_GT(sqnr_db(a.plan[i], a.plain[i]), b.expand ? 43 : 45) << outputs[i];
+  return a;
+}
+
+class Halves : public ::testing::TestWithParam<Block> {};
+
+TEST_P(Halves, BetweenADepthwiseLayerAndAGatedProduct) {
+  const Block& b = GetParam();
+  const Graph g = graph_of(b);
+  expect_halves(g, {"out"}, true);
+  const Answers a = expect_answers(g, b, {"out"}), floats = expect_answers(g, b, {"out", "map"});
+  EXPECT_GT(sqnr_db(a.plan[0], floats.plan[0]), 52);
+  EXPECT_THAT(a.kernels,
+              ::testing::UnorderedElementsAre(b.expand ? "int8_expand_depthwise" : "int8_depthwise", "gemm", "int8_gemm"));
+}
+INSTANTIATE_TEST_SUITE_P(
+    Blocks, Halves,
+    ::testing::Values(Block{}, Block{.in = {1, 16, 16, 8}, .channels = 48, .expand = true},
+                      Block{.in = {1, 9, 70, 17}, .channels = 17, .kernel = 5, .stride = 2},
+                      Block{.in = {2, 12, 11, 8}, .channels = 37, .expand = true, .kernel = 5, .stride = 2, .relu = true},
+                      Block{.in = {1, 12, 11, 33}, .channels = 33, .kernel = 9},
+                      Block{.in = {1, 12, 11, 8}, .channels = 37, .expand = true, .kernel = 9},
+                      Block{.in = {1, 14, 13, 20}, .channels = 20, .dilation = 2},
+                      Block{.in = {2, 14, 13, 8}, .channels = 70, .expand = true, .dilation = 2},
+                      Block{.in = {1, 90, 80, 16}, .channels = 24, .expand = true}));
+
+TEST(HalfMaps, OfTwoGatedReaders) {
+  const Block b{.expand = true, .gated_twice = true};
+  const Graph g = graph_of(b);
+  expect_halves(g, {"out", "out2"}, true);
+  expect_answers(g, b, {"out", "out2"});
+}
+
+// Numbers that a half cannot hold.
+TEST(FloatMapsNotHalves, WhereANumberCouldOverflow) {
+  for (const bool expand : {false, true})
+    for (const auto& [bias, fits] : {std::pair{70000.0f, false}, {-70000.0f, false}, {64000.0f, true}}) {
+      SCOPED_TRACE(bias);
+      const Block b{.expand = expand, .relu = true, .bias = bias};
+      const Graph g = graph_of(b);
+      expect_halves(g, {"out"}, fits);
+      expect_answers(g, b, {"out"});
+    }
+}
+
+TEST(FloatMapsNotHalves, WhereAnotherReads) {
+  const Block b{};
+  std::mt19937 random(3);
+  for (const std::string reader :
+       {"a sum", "the sum behind the product", "an ungated product", "a plain node", "a depthwise layer"}) {
+    SCOPED_TRACE(reader);
+    Graph g = graph_of(b);
+    constant(g, "w", normal_tensor(reader == "a depthwise layer" ? Shape{3, 3, 24, 1} : Shape{1, 1, 24, 24}, random, 0.3f));
+    if (reader == "a sum") {
+      add(g, "other", "AddV2", {"map", "x"});
+    } else if (reader == "the sum behind the product") {
+      add(g, "other", "AddV2", {"out", "map"});
+    } else if (reader == "a plain node") {
+      add(g, "other", "Sin", {"map"});
+    } else {
+      const NodeId conv =
+          add(g, "other", reader == "a depthwise layer" ? "DepthwiseConv2dNative" : "Conv2D", {"map", "w"}, conv_attrs("SAME"));
+      set_quantized(g, conv, {0.02f, 20, false}, quantize_weights(*g.constant(g.value("w")), 24, true));
+    }
+    std::vector<std::string> outputs{"other"};
+    if (reader != "the sum behind the product") outputs.push_back("out");
+    expect_halves(g, outputs, false);
+    expect_answers(g, b, outputs);
+  }
+}
+
+TEST(FloatMapsNotHalves, WhereTheMapOrTheProductIsNotCoded) {
+  for (const Block& b : {Block{.coded_map = false}, Block{.coded_out = false}, Block{.out_kernel = 3}}) {
+    SCOPED_TRACE(::testing::Message() << b.coded_map << b.coded_out << b.out_kernel);
+    const Graph g = graph_of(b);
+    expect_halves(g, {"out"}, false);
+    expect_answers(g, b, {"out"});
+  }
+}
+
+// A map of one pixel may be a gate itself.
+TEST(FloatMapsNotHalves, WhereTheMapIsAGate) {
+  Graph g;
+  std::mt19937 random(4);
+  placeholder(g, "x", {1, 1, 1, 24});
+  const Tensor taps = normal_tensor({3, 3, 24, 1}, random, 0.4f), w = normal_tensor({1, 1, 24, 18}, random, 0.3f);
+  constant(g, "taps", taps);
+  constant(g, "w", w);
+  const NodeId depthwise = add(g, "dw", "DepthwiseConv2dNative", {"x", "taps"}, conv_attrs("SAME"));
+  add(g, "map", "Relu", {"dw"});
+  placeholder(g, "y", {1, 7, 6, 24});
+  add(g, "gated", "Mul", {"y", "map"});
+  const NodeId product = add(g, "out", "Conv2D", {"gated", "w"}, conv_attrs("SAME"));
+  set_quantized(g, depthwise, {0.04f, 128, false}, quantize_weights(taps, 24, true));
+  set_quantized(g, product, {0.02f, 128, false}, quantize_weights(w, 18, true));
+  expect_halves(g, {"out"}, false);
+  const Answers a =
+      run_both(g, {{"x", normal_tensor({1, 1, 1, 24}, random)}, {"y", normal_tensor({1, 7, 6, 24}, random)}}, {"out"});
+  EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 45);
+}
+
+}  // namespace
+}  // namespace cytodet
