@@ -99,6 +99,9 @@ int quantize_command(QuantizeFlags& o) {
   if (o.settings.max_drop >= 0 && !subject.model)
     throw UsageError("--max-drop", "needs a model file", "write one beside " + subject.path + ", see docs/model_file.md");
   check_writable(subject, o.out);
+  if (!o.report.empty() && subject.model &&
+      std::filesystem::weakly_canonical(o.report) == std::filesystem::weakly_canonical(model_file_beside(o.out)))
+    throw UsageError("--report", o.report + " is where the model file of " + o.out + " goes", "name another file");
   if (!o.report.empty()) AtomicFile writable(o.report);
   if (!o.dump_dir.empty()) make_folder(o.dump_dir);
   const Ranges ranges = ranges_of(subject, o.settings, o.quiet);

@@ -150,6 +150,9 @@ TEST_F(QuantizeCommand, Errors) {
   expect_error(run({"quantize", kLenet, "--images", path("none"), "-o", path("int8.pb")}), 1, "none: cannot open");
   expect_error(run({"quantize", kLenet, "--ranges", path("ranges.json"), "-o", path("int8.json")}), 2,
                "must end in .pb or .pbtxt");
+  expect_error(run({"quantize", kSource + "/models/efficientdet/efficientdet_d0_blood.json", "--images", kBlood, "-o",
+                    path("int8.pb"), "--report", path("./int8.json")}),
+               2, "int8.json is where the model file of");
   std::filesystem::copy(kLenet, folder / "own.pb");
   const std::string before = read_file(path("own.pb"));
   expect_error(run({"quantize", path("own.pb"), "--ranges", path("ranges.json"), "-o", path("own.pb")}), 2,
