@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -63,6 +64,7 @@ class Lowering {
   std::vector<Value> wanted;  // outputs of the plan
   std::vector<NodeId> order;  // nodes that the outputs need, inputs first
   std::vector<Layer> layers;
+  std::map<Value, Coding> coded_inputs;
 
   bool needed(NodeId id) const { return needed_[static_cast<size_t>(id)]; }
   bool taken(NodeId id) const { return taken_[static_cast<size_t>(id)]; }
@@ -98,7 +100,7 @@ std::vector<KernelRow> kernel_rows();  // in order of preference
 std::vector<FusionRow> fusion_rows();  // in the order they run
 // Lets the outputs be stored as codes of which all readers would make the same codes, and as halves what is only multiplied by a
 // gate before it becomes codes, on CPUs whose memory is slower than their products.
-void choose_forms(Lowering& low);
+void choose_forms(Lowering& low, bool coded_inputs);
 
 // What follows a convolution in the graph and fits its epilogue.
 struct Tail {

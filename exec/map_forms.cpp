@@ -18,8 +18,12 @@ class Forms {
     }
   }
 
-  void run() {
+  void run(bool coded_inputs) {
     while (refuse_one()) wishes_.clear();
+    if (coded_inputs)
+      for (NodeId id : low_.order)
+        if (low_.graph.node(id).op == "Placeholder")
+          if (const Wish codes = common_wish({id, 0})) low_.coded_inputs[{id, 0}] = *codes;
     for (Layer& layer : low_.layers) {
       layer.coding = wish(layer.output);
       layer.halves = !layer.coding && kernels().halves_of_rows && fits_halves(layer) && only_gated(layer.output);
@@ -83,10 +87,14 @@ class Forms {
   // What all readers of v would make of it alike.
   Wish agreed(Value v) {
     const auto writer = writer_.find(v);
-    if (writer == writer_.end() || refused_[writer->second] || low_.is_wanted(v)) return {};
+    if (writer == writer_.end() || refused_[writer->second]) return {};
     const Layer& layer = low_.layers[writer->second];
     if (layer.moves == Moves::no && (layer.make || layer.only_sum() || (layer.only_dense() && !layer.dense->quant))) return {};
-    if (read_plainly(v)) return {};
+    return common_wish(v);
+  }
+
+  Wish common_wish(Value v) {
+    if (low_.is_wanted(v) || read_plainly(v)) return {};
     Wish common;
     for (size_t reader : readers_[v]) {
       const Wish one = wish_of(reader, v);
@@ -133,6 +141,6 @@ class Forms {
 
 }  // namespace
 
-void choose_forms(Lowering& low) { Forms(low).run(); }
+void choose_forms(Lowering& low, bool coded_inputs) { Forms(low).run(coded_inputs); }
 
 }  // namespace cytodet

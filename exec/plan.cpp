@@ -10,6 +10,7 @@
 #include "core/timing.h"
 #include "exec/lowering.h"
 #include "exec/memory.h"
+#include "exec/packed_conv.h"
 #include "graph/pass.h"
 
 namespace cytodet {
@@ -122,7 +123,7 @@ class Compiler {
           if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
       for (const FusionRow& row : fusion_rows()) row.run(low);
       if (options_.precision == Precision::bf16) use_bf16(low);
-      choose_forms(low);
+      choose_forms(low, options_.coded_inputs);
     }
     plan_ = std::make_shared<CompiledPlan>();
     plan_->threads = std::max(1, options_.threads);
@@ -216,8 +217,15 @@ class Compiler {
     int tensor = id_of(v);
     Place& p = plan_->places[static_cast<size_t>(tensor)];
     p.kind = Place::input;
+    TensorSpec spec{graph_.node(id).name, p.dtype, p.shape};
+    if (const auto codes = low_->coded_inputs.find(v); codes != low_->coded_inputs.end()) {
+      const CodeTable table(codes->second.quant, codes->second.factors, p.shape.back(), 1);
+      const float* scales = table.inverse_scales.data();
+      spec.codes = {{scales, scales + p.shape.back()}, table.lowest, table.highest};
+      spec.dtype = p.dtype = DType::u8;
+    }
     plan_->input_ids.push_back(tensor);
-    plan_->input_specs.push_back({graph_.node(id).name, p.dtype, p.shape});
+    plan_->input_specs.push_back(std::move(spec));
   }
 
   void add_plain(NodeId id) {

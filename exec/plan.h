@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,13 +24,21 @@ struct PlanOptions {
   std::vector<std::string> taps;  // values to be seen by run(tap): computed as they stand, nothing is fused across them
   int threads = 1;                // used inside one run()
   Precision precision = Precision::graph;
-  bool fuse = true;  // false: one plain step per node (the oracle of the kernels)
+  bool fuse = true;           // false: one plain step per node (the oracle of the kernels)
+  bool coded_inputs = false;  // inputs that all their readers would make the same codes of take these: TensorSpec::codes
+};
+
+// How the numbers of an input become its bytes: clamp(round(number * inverse_scales[channel]), lowest, highest) - lowest.
+struct InputCodes {
+  std::vector<float> inverse_scales;
+  float lowest = 0, highest = 255;
 };
 
 struct TensorSpec {
   std::string name;  // as asked for
   DType dtype = DType::invalid;
-  Shape shape;  // -1 where only known at run time
+  Shape shape;                           // -1 where only known at run time
+  std::optional<InputCodes> codes = {};  // of an input that takes codes; dtype is u8
 };
 
 struct StepInfo {

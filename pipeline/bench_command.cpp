@@ -53,7 +53,7 @@ int bench(const Options& o) {
   const Sharing sharing = share_cpus(o.asked, o.hint);
   ModelFile model = load_model(o.model);
   const Precision precision = precision_named(o.precision);
-  Detector detector(model, {sharing.streams, sharing.threads, true, precision});
+  Detector detector(model, {sharing.streams, sharing.threads, true, precision, false});
   Speed speed = measure_speed(detector, sharing, o.seconds, pin);
   const Peak peak = measure_peak(std::min(usable_cpus(), sharing.streams * sharing.threads));
   LayerSum work;

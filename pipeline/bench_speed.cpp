@@ -69,7 +69,7 @@ std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool 
   for (int n : counts) sharings.push_back({1, n});
   std::vector<Detector> detectors;
   for (const Sharing& sharing : sharings)
-    detectors.emplace_back(model, DetectorOptions{sharing.streams, sharing.threads, true, precision});
+    detectors.emplace_back(model, DetectorOptions{sharing.streams, sharing.threads, true, precision, false});
   std::vector<std::vector<Speed>> rounds(sharings.size());
   for (size_t r = 0; r < kRounds; ++r)
     for (size_t i = 0; i < sharings.size(); ++i)

@@ -45,6 +45,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
   plan.precision = options.precision;
   plan.outputs = m.class_logits;
   plan.outputs.insert(plan.outputs.end(), m.box_deltas.begin(), m.box_deltas.end());
+  plan.coded_inputs = options.coded_input;
   plan.input_shapes[m.input.node] = {1, m.input.height, m.input.width, 3};
   try {
     if (options.optimize) {
@@ -53,6 +54,10 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
       run_passes(graph, passes);
     }
     plan_ = Plan::compile(graph, plan);
+    if (const auto& codes = plan_->inputs().at(0).codes) {
+      codes_ = PixelCodes{{}, codes->lowest, codes->highest};
+      std::copy(codes->inverse_scales.begin(), codes->inverse_scales.end(), codes_->inverse_scale);
+    }
     for (size_t i = 0; i < plan_->outputs().size(); ++i) {
       const TensorSpec& out = plan_->outputs()[i];
       size_t level = i % m.class_logits.size();
@@ -75,7 +80,10 @@ Detections Detector::run(const Image& image, const Letterbox& box, int stream, S
   Runner& r = runner(stream);
   const ModelFile& m = model();
   Stopwatch watch;
-  preprocess(image, m.input, box, r.input(0).data<float>());
+  if (codes_)
+    preprocess(image, m.input, box, *codes_, r.input(0).data<uint8_t>());
+  else
+    preprocess(image, m.input, box, r.input(0).data<float>());
   times.resize_ms = watch.ms();
   watch.restart();
   r.run();

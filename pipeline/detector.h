@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct DetectorOptions {
   int threads_per_stream = 1;
   bool optimize = true;  // run the passes first
   Precision precision = Precision::graph;
+  bool coded_input = true;  // pixels become codes at once, where the network would make them of its input; the same detections
 };
 
 class Detector {
@@ -44,6 +46,7 @@ class Detector {
 
   Decoder decoder_;
   std::shared_ptr<const Plan> plan_;
+  std::optional<PixelCodes> codes_;  // of the input
   std::vector<Runner> runners_;
   double load_ms_ = 0;
 };

@@ -235,7 +235,8 @@ void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t 
 
 // What a depthwise tile's sums become; `totals` are added to.
 template <Act act, int Pixels, int Vectors>
-inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x, int first, Vec* totals) {
+__attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x,
+                                                            int first, Vec* totals) {
   const int left = job.channels - first;
   float* out = job.out + x * job.out_stride + first;
   if (left >= Vectors * V::width) {
@@ -252,13 +253,17 @@ inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& jo
     }
     return;
   }
-  for (int v = 0; v < Vectors && v * V::width < left; ++v)
+#pragma GCC unroll 2
+  for (int v = 0; v < Vectors; ++v) {
+    const int some = left - v * V::width;
+    if (some <= 0) return;
+#pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p) {
       const Vec y = activate<act>(acc[p][v]);
       totals[v] = V::add(totals[v], y);
-      const int some = left - v * V::width;
       V::store_some(out + p * job.out_stride + v * V::width, y, some < V::width ? some : V::width);
     }
+  }
 }
 
 // Stride 1, no dilation: every input vector is read once for all the outputs that it touches; a row's taps lie in registers.
@@ -296,8 +301,10 @@ inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int first, Vec* 
 template <Act act, int KernelW, int Pixels, int Vectors>
 inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
   Vec acc[Pixels][Vectors];
+#pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) {
-    Vec start = V::load(job.bias + v * V::width);
+    const Vec start = V::load(job.bias + v * V::width);
+#pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p) acc[p][v] = start;
   }
   const int64_t step = job.stride * job.pixel_stride;
@@ -308,8 +315,10 @@ inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
     const float* in = job.rows[ky] + x * step;
 #pragma GCC unroll 5
     for (int kx = 0; kx < taps; ++kx, in += tap_step, w += kPanel)
+#pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) {
-        Vec tap = V::load(w + v * V::width);
+        const Vec tap = V::load(w + v * V::width);
+#pragma GCC unroll 16
         for (int p = 0; p < Pixels; ++p) acc[p][v] = V::fma(tap, V::load(in + p * step + v * V::width), acc[p][v]);
       }
   }

@@ -23,38 +23,67 @@ constexpr int kLanes = 48;
 
 struct Normaliser {
   float factor[kLanes], offset[kLanes];
+  float inverse_scale[kLanes] = {}, lowest = 0, highest = 0;  // of bytes
 };
 
-[[gnu::always_inline]] inline void normalise(const uint8_t* in, int64_t n, const Normaliser& by, float* out) {
+[[gnu::always_inline]] inline float normalised(uint8_t in, const Normaliser& by, int k) {
+  return static_cast<float>(in) * by.factor[k] + by.offset[k];
+}
+[[gnu::always_inline]] inline void put(float x, const Normaliser&, int, float& out) { out = x; }
+[[gnu::always_inline]] inline void put(float x, const Normaliser& by, int k, uint8_t& out) {
+  constexpr float whole = 12582912.0f;  // the sum has no bits behind the point: it rounds, ties to even
+  float code = x * by.inverse_scale[k];
+  code = code < by.lowest ? by.lowest : code;
+  code = code > by.highest ? by.highest : code;
+  out = static_cast<uint8_t>(static_cast<int>(code + whole - whole - by.lowest));
+}
+
+template <class Out>
+[[gnu::always_inline]] inline void normalise(const uint8_t* in, int64_t n, const Normaliser& by, Out* out) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (int k = 0; k < kLanes; ++k) out[i + k] = static_cast<float>(in[i + k]) * by.factor[k] + by.offset[k];
-  for (int k = 0; i + k < n; ++k) out[i + k] = static_cast<float>(in[i + k]) * by.factor[k] + by.offset[k];
+    for (int k = 0; k < kLanes; ++k) put(normalised(in[i + k], by, k), by, k, out[i + k]);
+  for (int k = 0; i + k < n; ++k) put(normalised(in[i + k], by, k), by, k, out[i + k]);
 }
-void normalise_baseline(const uint8_t* in, int64_t n, const Normaliser& by, float* out) { normalise(in, n, by, out); }
-#if defined(__x86_64__)
-[[gnu::target("avx2")]] void normalise_avx2(const uint8_t* in, int64_t n, const Normaliser& by, float* out) {
+template <class Out>
+void normalise_baseline(const uint8_t* in, int64_t n, const Normaliser& by, Out* out) {
   normalise(in, n, by, out);
 }
+#if defined(__x86_64__)
+template <class Out>
+[[gnu::target("avx2")]] void normalise_avx2(const uint8_t* in, int64_t n, const Normaliser& by, Out* out) {
+  normalise(in, n, by, out);
+}
+template <class Out>
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")]] void normalise_avx512(const uint8_t* in, int64_t n,
                                                                                                     const Normaliser& by,
-                                                                                                    float* out) {
+                                                                                                    Out* out) {
   normalise(in, n, by, out);
 }
 #endif
 
-// All give the same floats: this file is compiled without contraction of products and sums.
+// All give the same numbers: this file is compiled without contraction of products and sums.
+template <class Out>
 auto normalise_here() {
 #if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return normalise_avx512;
-  if (isa() >= Isa::avx2) return normalise_avx2;
+  if (isa() >= Isa::avx512) return normalise_avx512<Out>;
+  if (isa() >= Isa::avx2) return normalise_avx2<Out>;
 #endif
-  return normalise_baseline;
+  return normalise_baseline<Out>;
 }
 
-}  // namespace
+Normaliser normaliser_of(const InputSettings& input) {
+  Normaliser by;
+  for (int k = 0; k < kLanes; ++k) {
+    const auto c = static_cast<size_t>(k % 3);
+    by.factor[k] = static_cast<float>(1 / (255.0 * input.deviation[c]));
+    by.offset[k] = static_cast<float>(-input.mean[c] / input.deviation[c]);
+  }
+  return by;
+}
 
-void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, float* out) {
+template <class Out>
+void fill_input(const Image& image, const InputSettings& input, const Letterbox& box, const Normaliser& by, Out zero, Out* out) {
   cv::Mat source(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data())), resized = source;
   if (box.width != image.width || box.height != image.height)
     cv::resize(source, resized, cv::Size(box.width, box.height), 0, 0, cv::INTER_LINEAR);
@@ -63,19 +92,27 @@ void preprocess(const Image& image, const InputSettings& input, const Letterbox&
     cv::cvtColor(resized, swapped, cv::COLOR_RGB2BGR);
     resized = swapped;
   }
-  Normaliser by;
-  for (int k = 0; k < kLanes; ++k) {
-    const auto c = static_cast<size_t>(k % 3);
-    by.factor[k] = static_cast<float>(1 / (255.0 * input.deviation[c]));
-    by.offset[k] = static_cast<float>(-input.mean[c] / input.deviation[c]);
-  }
-  const auto run = normalise_here();
+  const auto run = normalise_here<Out>();
   const int64_t row = int64_t{input.width} * 3, filled = int64_t{box.width} * 3;
   for (int y = 0; y < box.height; ++y) {
     run(resized.ptr<uint8_t>(y), filled, by, out + y * row);
-    std::fill_n(out + y * row + filled, row - filled, 0.0f);
+    std::fill_n(out + y * row + filled, row - filled, zero);
   }
-  std::fill_n(out + box.height * row, (input.height - box.height) * row, 0.0f);
+  std::fill_n(out + box.height * row, (input.height - box.height) * row, zero);
+}
+
+}  // namespace
+
+void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, float* out) {
+  fill_input(image, input, box, normaliser_of(input), 0.0f, out);
+}
+
+void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, const PixelCodes& codes, uint8_t* out) {
+  Normaliser by = normaliser_of(input);
+  for (int k = 0; k < kLanes; ++k) by.inverse_scale[k] = codes.inverse_scale[k % 3];
+  by.lowest = codes.lowest;
+  by.highest = codes.highest;
+  fill_input(image, input, box, by, static_cast<uint8_t>(-codes.lowest), out);
 }
 
 }  // namespace cytodet

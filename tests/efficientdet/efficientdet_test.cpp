@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -239,6 +240,28 @@ TEST(Preprocess, NormalisesEveryValueInOddRows) {
               x < 35 ? (image.row(y)[static_cast<size_t>(x) * 3 + from] / 255.0 - in.mean[c]) / in.deviation[c] : 0;
           ASSERT_NEAR(out[static_cast<size_t>((y * 37 + x) * 3) + c], want, 1e-6) << order << x << ',' << y << ',' << c;
         }
+  }
+}
+
+// Bytes are the codes of the floats, those outside the picture that of 0.
+TEST(Preprocess, BytesAreTheCodesOfTheFloats) {
+  InputSettings in;
+  in.width = 37;
+  in.height = 25;
+  Image image(35, 21);
+  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  // The last is too coarse, and the one before too narrow, for any number to keep its place.
+  const PixelCodes all[] = {
+      {{50, 61.5f, 55.25f}, -114, 141}, {{30, 30, 30}, -127, 127}, {{400, 90, 7}, 0, 255}, {{0.3f, 0.2f, 0.1f}, -100, 155}};
+  for (const PixelCodes& codes : all) {
+    std::vector<float> floats(37 * 25 * 3);
+    std::vector<uint8_t> bytes(floats.size(), 99);
+    preprocess(image, in, {1, 35, 21}, floats.data());
+    preprocess(image, in, {1, 35, 21}, codes, bytes.data());
+    for (size_t i = 0; i < floats.size(); ++i) {
+      const float code = std::clamp(std::nearbyint(floats[i] * codes.inverse_scale[i % 3]), codes.lowest, codes.highest);
+      ASSERT_EQ(bytes[i], code - codes.lowest) << floats[i];
+    }
   }
 }
 

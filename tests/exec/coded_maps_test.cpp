@@ -82,13 +82,16 @@ struct Answer {
   Tensor result;
   std::vector<std::string> kernels;
   std::map<std::string, int64_t> bytes;  // of the steps, by name
+  std::set<std::string> coded_inputs;
 };
 
-Answer run(const Network& net, std::vector<std::string> outputs, int threads) {
+// Inputs that take codes get those of the same numbers.
+Answer run(const Network& net, std::vector<std::string> outputs, int threads, bool coded_inputs = false) {
   PlanOptions o;
   o.outputs = std::move(outputs);
   o.input_shapes = net.inputs;
   o.threads = threads;
+  o.coded_inputs = coded_inputs;
   Runner runner(Plan::compile(net.graph, o));
   Answer r;
   for (const StepInfo& s : runner.plan().steps()) {
@@ -98,7 +101,18 @@ Answer run(const Network& net, std::vector<std::string> outputs, int threads) {
   for (size_t i = 0; i < runner.plan().inputs().size(); ++i) {
     const TensorSpec& spec = runner.plan().inputs()[i];
     const Tensor x = random_tensor(spec.shape, 2, static_cast<unsigned>(spec.name[0]));
-    std::memcpy(runner.input(static_cast<int>(i)).raw(), x.raw(), x.bytes());
+    if (!spec.codes) {
+      std::memcpy(runner.input(static_cast<int>(i)).raw(), x.raw(), x.bytes());
+      continue;
+    }
+    r.coded_inputs.insert(spec.name);
+    EXPECT_EQ(spec.dtype, DType::u8);
+    for (int64_t n = 0; n < x.size(); ++n) {
+      const float code =
+          std::nearbyint(x.data<float>()[n] * spec.codes->inverse_scales.at(static_cast<size_t>(n % spec.shape.back())));
+      runner.input(static_cast<int>(i)).data<uint8_t>()[n] =
+          static_cast<uint8_t>(std::clamp(code, spec.codes->lowest, spec.codes->highest) - spec.codes->lowest);
+    }
   }
   runner.run();
   r.result = runner.output(0).clone();
@@ -285,6 +299,69 @@ TEST(CodedMapsOf, TwoReadersAlike) {
   net.op("sum", "AddV2", {"b", "c"});
   net.between = {"a"};
   expect_same(net, "sum", {"a"});
+}
+
+// Inputs of which all readers make the same codes can take these; the answers are the same, bit for bit.
+void expect_coded_inputs(Network& net, const std::string& last, const std::set<std::string>& inputs) {
+  net.finish();
+  const Answer floats = run(net, {last}, 1), codes = run(net, {last}, 1, true);
+  EXPECT_EQ(floats.coded_inputs, std::set<std::string>{});
+  EXPECT_EQ(codes.coded_inputs, inputs);
+  EXPECT_EQ(std::memcmp(codes.result.raw(), floats.result.raw(), floats.result.bytes()), 0);
+}
+
+TEST(CodedInputs, OfEveryFirstLayer) {
+  for (int kernel : {0, 1, 3, 5})
+    for (bool factors : {false, true})
+      for (bool narrow : {false, true}) {
+        SCOPED_TRACE(testing::Message() << "kernel " << kernel << (factors ? ", factors" : "") << (narrow ? ", narrow" : ""));
+        Network net;
+        net.input("x", {2, 9, 11, 3});
+        net.conv("a", "x", 8, kernel, kOtherCodes, factors, narrow);
+        net.conv("b", "a", 8, 1);
+        expect_coded_inputs(net, "b", {"x"});
+      }
+}
+
+TEST(CodedInputs, BeforeAnExpansionOfPatches) {
+  Network net;
+  net.input("x", {1, 20, 31, 3});
+  net.conv("a", "x", 40, 3, kCodes);
+  net.conv("b", "a", 40, 0, kCodes);
+  net.conv("c", "b", 8, 1);
+  expect_coded_inputs(net, "c", {"x"});
+}
+
+TEST(CodedInputs, NotWhereReadersDiffer) {
+  {
+    SCOPED_TRACE("two codings");
+    Network net;
+    net.input("x", {1, 6, 6, 8});
+    net.conv("a", "x", 8, 1, kCodes);
+    net.conv("b", "x", 8, 1, kOtherCodes);
+    net.op("sum", "AddV2", {"a", "b"});
+    expect_coded_inputs(net, "sum", {});
+  }
+  {
+    SCOPED_TRACE("a sum");
+    Network net;
+    net.input("x", {1, 6, 6, 8});
+    net.input("y", {1, 6, 6, 8});
+    net.conv("a", "x", 8, 1);
+    net.conv("b", "y", 8, 1);
+    net.op("sum", "AddV2", {"a", "x"});
+    net.op("both", "AddV2", {"sum", "b"});
+    expect_coded_inputs(net, "both", {"y"});
+  }
+  {
+    SCOPED_TRACE("a node without a kernel");
+    Network net;
+    net.input("x", {1, 6, 6, 8});
+    net.conv("a", "x", 8, 1);
+    net.op("sine", "Sin", {"x"});
+    net.op("sum", "AddV2", {"a", "sine"});
+    expect_coded_inputs(net, "sum", {});
+  }
 }
 
 }  // namespace
