@@ -5,22 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include "exec/step.h"
-#include "graph/quantized.h"
+#include "exec/row_steps.h"
 
 namespace cytodet {
-
-struct ConvShape {
-  int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
-  int64_t out_h = 1, out_w = 1, out_c = 1;
-  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
-  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
-
-  bool pointwise() const {
-    return kernel_h == 1 && kernel_w == 1 && stride_h == 1 && stride_w == 1 && !pad_top && !pad_left && !pad_bottom && !pad_right;
-  }
-  int64_t taps() const { return int64_t{kernel_h} * kernel_w; }
-};
 
 // Dense convolution: weights HWIO, bias per output channel.
 struct DenseConv {
@@ -43,28 +30,13 @@ struct DepthwiseConv {
   std::vector<float> factors;
 };
 
-// One term of a weighted sum: a map that is `repeat` times smaller in height and width (nearest upsampling).
-struct SumTerm {
-  int tensor = -1;
-  float weight = 1;
-  int repeat = 1;
-};
-
-// How a map's numbers become codes: the channels multiplied by `factors` (empty: 1) first.
-struct Coding {
-  Quant quant;
-  std::vector<float> factors;
-  bool operator==(const Coding&) const = default;
-};
-
 struct ConvIo {
-  int input = -1, output = -1;
-  int gate = -1;      // [batch,1,1,in_c] multiplies the input per channel; -1: none
-  int residual = -1;  // same shape as the output; -1: none
+  int input = -1;
+  StepOutput output;
+  int gate = -1;                      // [batch,1,1,in_c] multiplies the input per channel; -1: none
+  std::optional<StepInput> residual;  // same shape as the output
   bool residual_first = false;
-  int pooled = -1;               // depthwise: gets the mean of the output over height and width; -1: none
-  std::optional<Coding> coding;  // the output is stored as codes
-  bool halves = false;           // as halves
+  int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
 };
 
 // act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",
@@ -83,11 +55,5 @@ std::unique_ptr<Step> make_depthwise_chain(const DepthwiseChain& chain, const Co
 
 // dense conv -> depthwise, the expanded map never leaving the cache: kernel "expand_depthwise".
 std::unique_ptr<Step> make_expand_depthwise(const DenseConv& expand, const DepthwiseConv& depthwise, const ConvIo& io);
-
-// act(sum of terms), all the same shape after upsampling: kernel "weighted_sum".
-std::unique_ptr<Step> make_weighted_sum(const Shape& shape, const std::vector<SumTerm>& terms, Act act, int output);
-
-// act(x): kernel "activation".
-std::unique_ptr<Step> make_activation(Act act, int input, int output);
 
 }  // namespace cytodet

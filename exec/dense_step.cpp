@@ -9,18 +9,19 @@ namespace {
 class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
-      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv), results_(set_, io, packed_.n) {
+      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv), results_(set_, io.output, packed_.n) {
+    if (io.residual) residual_.emplace(set_, *io.residual, packed_.n);
     act_ = packed_.act_of(act_, 0, packed_.panels());
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
-    if (io.residual >= 0) inputs.push_back(io.residual);
-    outputs = {io.output};
+    if (io.residual) inputs.push_back(io.residual->tensor);
+    outputs = {io.output.tensor};
     info.kernel = packed_.prefix() + std::string(shape_.pointwise() ? "gemm" : "patches_gemm");
     info.macs = shape_.batch * shape_.out_h * shape_.out_w * packed_.k * packed_.n;
     row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
     // Converted rows that stay in the cache while all panels pass over them.
     converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
-    if (results_.form() != Form::floats)
+    if (results_.scratch(1) > 0 || (residual_ && residual_->scratch(1) > 0))
       converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
     ScratchCutter cut(nullptr);
     pieces(cut);
@@ -50,24 +51,27 @@ class DenseStep : public Step {
     float* weights;
     float* patches;
     uint8_t* converted;
-    uint8_t* image;  // converted rows of it
-    float* results;  // before they are stored as codes
+    uint8_t* image;   // converted rows of it
+    float* residual;  // where it is not stored as floats
+    float* results;   // before they are stored as codes
   };
   Pieces pieces(ScratchCutter& cut) const {
     float* weights = io_.gate >= 0 && !packed_.converts ? cut.floats(packed_.matrix_size()) : nullptr;
     const bool patched = !shape_.pointwise();
     float* patches = patched && !packed_.converts ? cut.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
-    if (!packed_.converts) return {weights, patches, nullptr, nullptr, nullptr};
+    if (!packed_.converts) return {weights, patches, nullptr, nullptr, nullptr, nullptr};
     const int64_t rows = patched ? row_block_ * shape_.out_w : converted_block_;
     uint8_t* converted = cut.bytes(rows * packed_.row_bytes());
     uint8_t* image = patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
-    return {weights, patches, converted, image, results_.form() != Form::floats ? cut.floats(rows * packed_.n) : nullptr};
+    float* residual = residual_ ? cut.floats(residual_->scratch(rows)) : nullptr;
+    return {weights, patches, converted, image, residual, cut.floats(results_.scratch(rows))};
   }
 
-  Epilogue epilogue(RunContext& context, int64_t pixel) const {
+  // Of `pixels` pixels from `pixel` on; `residual` is scratch for theirs.
+  Epilogue epilogue(RunContext& context, int64_t pixel, int64_t pixels, float* residual) const {
     Epilogue e{packed_.bias(), act_};
-    if (io_.residual >= 0) {
-      e.residual = context.in(io_.residual) + pixel * packed_.n;
+    if (residual_) {
+      e.residual = residual_->numbers(context, pixel, pixels, residual);
       e.residual_stride = packed_.n;
       e.residual_first = io_.residual_first;
     }
@@ -79,7 +83,8 @@ class DenseStep : public Step {
     int64_t first = n * pixels;
     auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end) {
       set_.gemm(context.in(io_.input) + (first + begin) * packed_.k, packed_.k, end - begin, matrix, panel_begin, panel_end,
-                context.out(io_.output) + (first + begin) * packed_.n, packed_.n, epilogue(context, first + begin));
+                context.out(io_.output.tensor) + (first + begin) * packed_.n, packed_.n,
+                epilogue(context, first + begin, end - begin, nullptr));
     };
     if (pixels >= kRows * 2 * context.threads)
       for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, 1,
@@ -99,9 +104,9 @@ class DenseStep : public Step {
       return packed_.converted(context.map(io_.input), first + row, rows, gate, piece.converted);
     };
     const auto multiply = [&](const uint8_t* converted, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end,
-                              const Pieces& piece) {
+                              const Pieces& piece, const Epilogue& e) {
       packed_.multiply(converted, rows, panel_begin, panel_end, results_.floats(context, first + row, piece.results), packed_.n,
-                       epilogue(context, first + row));
+                       e);
     };
     const auto for_each_block = [&](int64_t begin, int64_t end, const auto& body) {
       for (int64_t row = begin; row < end; row += converted_block_) body(row, std::min(converted_block_, end - row));
@@ -111,7 +116,8 @@ class DenseStep : public Step {
                      [&](int64_t b, int64_t e, int thread) {
                        const Pieces piece = scratch(thread);
                        for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
-                         multiply(convert(row, rows, piece), row, rows, 0, packed_.panels(), piece);
+                         multiply(convert(row, rows, piece), row, rows, 0, packed_.panels(), piece,
+                                  epilogue(context, first + row, rows, piece.residual));
                          results_.store(context, first + row, rows, piece.results);
                        });
                      });
@@ -119,8 +125,9 @@ class DenseStep : public Step {
       for_each_block(0, pixels, [&](int64_t row, int64_t rows) {
         const Pieces piece = scratch(0);
         const uint8_t* converted = convert(row, rows, piece);
+        const Epilogue epilogue_of_rows = epilogue(context, first + row, rows, piece.residual);
         for_each_chunk(context.threads, packed_.panels(), 1,
-                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, piece); });
+                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, piece, epilogue_of_rows); });
         results_.store(context, first + row, rows, piece.results);
       });
   }
@@ -139,13 +146,13 @@ class DenseStep : public Step {
           const int64_t rows = (y1 - y0) * shape_.out_w;
           packed_.convert_patches(shape_, map, image, y0, y1, piece.image, piece.converted);
           packed_.multiply(piece.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, piece.results), packed_.n,
-                           epilogue(context, pixel));
+                           epilogue(context, pixel, rows, piece.residual));
           results_.store(context, pixel, rows, piece.results);
           continue;
         }
         fill_patches(shape_, map.floats(image), y0, y1, patches);
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
-                  context.out(io_.output) + pixel * packed_.n, packed_.n, epilogue(context, pixel));
+                  context.out(io_.output.tensor) + pixel * packed_.n, packed_.n, epilogue(context, pixel, 0, nullptr));
       }
     });
   }
@@ -156,97 +163,13 @@ class DenseStep : public Step {
   const KernelSet& set_;
   PackedDense packed_;
   ResultRows results_;
+  std::optional<RowSource> residual_;
   static constexpr int64_t kRows = 12;
   int64_t row_block_ = 1, converted_block_ = kRows;
-};
-
-class SumStep : public Step {
- public:
-  SumStep(const Shape& shape, std::vector<SumTerm> terms, Act act, int output)
-      : terms_(std::move(terms)), act_(act), set_(kernels()), output_(output) {
-    channels_ = shape.empty() ? 1 : shape.back();
-    bool upsampled = std::any_of(terms_.begin(), terms_.end(), [](const SumTerm& t) { return t.repeat != 1; });
-    if (upsampled) {
-      batch_ = shape[0];
-      height_ = shape[1];
-      width_ = shape[2];
-    } else {
-      width_ = channels_ ? elements(shape) / channels_ : 0;
-    }
-    for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
-    outputs = {output};
-    info.kernel = "weighted_sum";
-  }
-
-  void run(RunContext& context) const override {
-    if (context.map(terms_[0].tensor).form == Form::codes) return repeat_codes(context);
-    for_each_chunk(context.threads, batch_ * height_, 1, [&](int64_t b, int64_t e, int) {
-      WeightedRow rows[4];
-      for (int64_t row = b; row < e; ++row) {
-        int64_t n = row / height_, y = row % height_;
-        for (size_t i = 0; i < terms_.size(); ++i) {
-          const SumTerm& t = terms_[i];
-          int64_t h = height_ / t.repeat, w = width_ / t.repeat;
-          rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * channels_, t.weight, t.repeat};
-        }
-        set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), act_, context.out(output_) + row * width_ * channels_,
-                              width_, channels_);
-      }
-    });
-  }
-
- private:
-  // The one term's pixels, which are codes.
-  void repeat_codes(RunContext& context) const {
-    const int64_t repeat = terms_[0].repeat, in_w = width_ / repeat, row = width_ * channels_;
-    const uint8_t* in = context.map(terms_[0].tensor).codes();
-    uint8_t* out = context.codes_out(output_);
-    for_each_chunk(context.threads, batch_ * height_ / repeat, 1, [&](int64_t b, int64_t e, int) {
-      for (int64_t y = b; y < e; ++y) {
-        uint8_t* first = out + y * repeat * row;
-        for (int64_t x = 0; x < width_; ++x)
-          std::memcpy(first + x * channels_, in + (y * in_w + x / repeat) * channels_, static_cast<size_t>(channels_));
-        for (int64_t copy = 1; copy < repeat; ++copy) std::memcpy(first + copy * row, first, static_cast<size_t>(row));
-      }
-    });
-  }
-
-  std::vector<SumTerm> terms_;
-  Act act_;
-  const KernelSet& set_;
-  int output_;
-  int64_t batch_ = 1, height_ = 1, width_ = 1, channels_ = 1;
-};
-
-class ActivationStep : public Step {
- public:
-  ActivationStep(Act act, int input, int output) : act_(act), set_(kernels()) {
-    inputs = {input};
-    outputs = {output};
-    info.kernel = "activation";
-  }
-  void run(RunContext& context) const override {
-    const float* in = context.in(inputs[0]);
-    float* out = context.out(outputs[0]);
-    int64_t n = context.tensors[static_cast<size_t>(inputs[0])].size();
-    for_each_chunk(context.threads, n, 4096, [&](int64_t b, int64_t e, int) { set_.activation(in + b, out + b, e - b, act_); });
-  }
-
- private:
-  Act act_;
-  const KernelSet& set_;
 };
 
 }  // namespace
 
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) { return std::make_unique<DenseStep>(conv, io); }
-
-std::unique_ptr<Step> make_weighted_sum(const Shape& shape, const std::vector<SumTerm>& terms, Act act, int output) {
-  return std::make_unique<SumStep>(shape, terms, act, output);
-}
-
-std::unique_ptr<Step> make_activation(Act act, int input, int output) {
-  return std::make_unique<ActivationStep>(act, input, output);
-}
 
 }  // namespace cytodet

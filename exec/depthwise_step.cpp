@@ -19,17 +19,19 @@ class DepthwiseChainStep : public Step {
         set_(kernels()),
         depthwise_(set_, chain.depthwise),
         window_(set_, depthwise_, s_, depthwise_.channels),
-        results_(set_, io, chain.pointwise ? chain.pointwise->shape.out_c : depthwise_.channels) {
+        results_(set_, io.output, chain.pointwise ? chain.pointwise->shape.out_c : depthwise_.channels) {
+    for (const SumTerm& t : terms_) sources_.emplace_back(set_, t.input, s_.in_c);
+    if (io.residual) residual_.emplace(set_, *io.residual, results_.channels());
     if (chain.pointwise) {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
     }
     if (depthwise_.coded) terms_act_ = coarse_act(terms_act_, std::numeric_limits<float>::infinity());
     if (pointwise_) pointwise_act_ = pointwise_->act_of(pointwise_act_, 0, pointwise_->panels());
-    for (const SumTerm& t : terms_) inputs.push_back(t.tensor);
+    for (const SumTerm& t : terms_) inputs.push_back(t.input.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
-    if (io.residual >= 0) inputs.push_back(io.residual);
-    outputs = {io.output};
+    if (io.residual) inputs.push_back(io.residual->tensor);
+    outputs = {io.output.tensor};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
     info.kernel = std::string(depthwise_.coded ? "int8_"
                               : pointwise_     ? pointwise_->prefix()
@@ -57,29 +59,38 @@ class DepthwiseChainStep : public Step {
   struct Pieces {
     char* window;
     float* source;       // a row before it becomes words
+    float* terms[4];     // rows of the sum's terms that are not stored as floats
+    float* residual;     // these as well, of the rows for the pointwise product
     float* depthwise;    // rows for the pointwise product
     float* results;      // before they change form
     uint8_t* converted;  // the depthwise rows for the pointwise product
     float* sums;         // [bands][panels * panel]; only thread 0's is used, so that the order of addition is fixed
   };
   Pieces pieces(ScratchCutter& cut) const {
-    char* window = reinterpret_cast<char*>(cut.bytes(window_.bytes()));
-    float* source = depthwise_.words() && !terms_.empty() ? cut.floats(s_.in_w * s_.in_c) : nullptr;
-    float* rows = pointwise_ && !codes_between() ? cut.floats(group_ * s_.out_w * s_.in_c) : nullptr;
-    uint8_t* converted = pointwise_ && pointwise_->converts ? cut.bytes(group_ * s_.out_w * pointwise_->row_bytes()) : nullptr;
-    float* sums = io_.pooled >= 0 ? cut.floats(bands_ * depthwise_.bias.size()) : nullptr;
-    float* results = through_floats() ? cut.floats(group_ * s_.out_w * results_.channels()) : nullptr;
-    return {window, source, rows, results, converted, sums};
+    Pieces p{};
+    p.window = reinterpret_cast<char*>(cut.bytes(window_.bytes()));
+    if (depthwise_.words()) p.source = cut.floats(s_.in_w * s_.in_c);
+    for (size_t i = 0; i < terms_.size(); ++i) p.terms[i] = cut.floats(sources_[i].scratch(s_.in_w / terms_[i].repeat));
+    if (residual_) p.residual = cut.floats(residual_->scratch(group_ * s_.out_w));
+    if (pointwise_ && !codes_between()) p.depthwise = cut.floats(group_ * s_.out_w * s_.in_c);
+    if (pointwise_ && pointwise_->converts) p.converted = cut.bytes(group_ * s_.out_w * pointwise_->row_bytes());
+    if (io_.pooled >= 0) p.sums = cut.floats(bands_ * depthwise_.bias.size());
+    if (through_floats()) p.results = cut.floats(group_ * s_.out_w * results_.channels());
+    return p;
   }
   // The depthwise results become codes of the pointwise product at once.
   bool codes_between() const { return depthwise_.words() && pointwise_ && pointwise_->coded; }
   bool through_floats() const { return results_.form() != Form::floats && (pointwise_ || !depthwise_.words()); }
 
   // Row y of the depthwise input, as codes where it is on codes.
-  void source_row(RunContext& context, int64_t n, int64_t y, const DepthwiseWindow::Row& to, float* scratch) const {
+  void source_row(RunContext& context, int64_t n, int64_t y, const DepthwiseWindow::Row& to, const Pieces& piece) const {
     const CodeRule rule = depthwise_.input.rule();
     const auto words_of = [&](const float* row) {
       set_.words_of_floats(row, s_.in_w, s_.in_c, rule, to.byte, to.words, window_.pixel_stride());
+    };
+    const auto floats_of = [&](const uint16_t* halves, int64_t numbers, float* floats) {
+      set_.floats_of_halves(halves, numbers, floats);
+      return floats;
     };
     if (terms_.empty()) {
       const Map map = context.map(io_.input);
@@ -88,6 +99,10 @@ class DepthwiseChainStep : public Step {
         set_.words_of_codes(map.codes(first), s_.in_w, s_.in_c, to.byte, to.words, window_.pixel_stride());
       else if (map.form == Form::codes)
         set_.floats_of_codes(map.codes(first), numbers, rule.lowest, to.floats);
+      else if (map.form == Form::halves && to.words)
+        words_of(floats_of(map.halves(first), numbers, piece.source));
+      else if (map.form == Form::halves)
+        set_.round_to_codes(floats_of(map.halves(first), numbers, to.floats), to.floats, s_.in_w, s_.in_c, rule);
       else if (to.words)
         words_of(map.floats(first));
       else if (depthwise_.coded)
@@ -100,9 +115,10 @@ class DepthwiseChainStep : public Step {
     for (size_t i = 0; i < terms_.size(); ++i) {
       const SumTerm& t = terms_[i];
       int64_t h = s_.in_h / t.repeat, w = s_.in_w / t.repeat;
-      rows[i] = {context.in(t.tensor) + (n * h + y / t.repeat) * w * s_.in_c, t.weight, t.repeat};
+      rows[i] = {sources_[i].rows(context, (n * h + y / t.repeat) * w, w, piece.terms[i]), t.weight * sources_[i].scale(),
+                 t.repeat};
     }
-    float* sum = to.words ? scratch : to.floats;
+    float* sum = to.words ? piece.source : to.floats;
     set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), terms_act_, sum, s_.in_w, s_.in_c);
     if (to.words)
       words_of(sum);
@@ -126,7 +142,7 @@ class DepthwiseChainStep : public Step {
         const int64_t count = std::min(group_, y1 - y), pixel = (n * s_.out_h + y) * s_.out_w;
         for (int64_t i = 0; i < count; ++i) {
           window_.advance(piece.window, whole, y + i, have,
-                          [&](int64_t row, const DepthwiseWindow::Row& to) { source_row(context, n, row, to, piece.source); });
+                          [&](int64_t row, const DepthwiseWindow::Row& to) { source_row(context, n, row, to, piece); });
           for (int64_t p = 0; p < depthwise_.panels(); ++p) {
             DepthwiseWindow::Results results = depthwise_results(context, pixel, i, p * depthwise_.panel, piece);
             if (band_sums) results.sums = band_sums + p * depthwise_.panel;
@@ -155,8 +171,8 @@ class DepthwiseChainStep : public Step {
   void multiply(RunContext& context, int64_t pixel, int64_t pixels, const Pieces& piece) const {
     float* out = results_.floats(context, pixel, piece.results);
     Epilogue e{pointwise_->bias(), pointwise_act_};
-    if (io_.residual >= 0) {
-      e.residual = context.in(io_.residual) + pixel * pointwise_->n;
+    if (residual_) {
+      e.residual = residual_->numbers(context, pixel, pixels, piece.residual);
       e.residual_stride = pointwise_->n;
       e.residual_first = io_.residual_first;
     }
@@ -179,6 +195,8 @@ class DepthwiseChainStep : public Step {
   DepthwiseWindow window_;
   std::unique_ptr<PackedDense> pointwise_;
   ResultRows results_;
+  std::vector<RowSource> sources_;  // of the terms
+  std::optional<RowSource> residual_;
   Act pointwise_act_ = Act::none;
   int64_t group_ = 1, bands_ = 1;
 };

@@ -20,13 +20,13 @@ class ExpandDepthwiseStep : public Step {
         expand_(set_, expand),
         depthwise_(set_, depthwise),
         window_(set_, depthwise_, d_, expand_.panel, kWindowBytes),
-        results_(set_, io, depthwise_.channels) {
+        results_(set_, io.output, depthwise_.channels) {
     const bool made_there = depthwise_.words() || !set_.depthwise_words;  // codes, in the form that the depthwise layer takes
     if (expand_.coded && depthwise_.coded && made_there) coded_.emplace(expand_, depthwise_.input);
     for (int64_t p = 0; p < expand_.panels(); ++p)
       expand_acts_.push_back(coded_ ? coded_->act_of(expand_, expand.act, p) : expand_.act_of(expand.act, p, p + 1));
     inputs = {io.input};
-    outputs = {io.output};
+    outputs = {io.output.tensor};
     if (io.pooled >= 0) outputs.push_back(io.pooled);
     info.kernel = expand_.prefix() + std::string("expand_depthwise");
     info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();

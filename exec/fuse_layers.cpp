@@ -32,7 +32,47 @@ bool reads_height_width_mean(const Lowering& low, const Node& n) {
   return list == std::vector<int64_t>{1, 2};
 }
 
+// Whether both read a value that only one makes codes of.
+bool codes_differ(const Layer& a, const Layer& b) {
+  const auto differ_in = [](const Layer& one, const Layer& other) {
+    return std::any_of(one.codes.begin(), one.codes.end(), [&](const auto& coded) {
+      const std::vector<Value> reads = other.reads();
+      const auto same = other.codes.find(coded.first);
+      return std::count(reads.begin(), reads.end(), coded.first) > 0 &&
+             (same == other.codes.end() || same->second != coded.second);
+    });
+  };
+  return differ_in(a, b) || differ_in(b, a);
+}
+
+// Whether the layer only makes codes of its input, and numbers of them again.
+bool only_codes(const Lowering& low, const Layer& layer) {
+  return layer.only_sum() && !layer.codes.empty() && low.graph.node(layer.root).op == "Dequantize";
+}
+
 }  // namespace
+
+void fuse_codes(Lowering& low) {
+  for (size_t i = 0; i < low.layers.size(); ++i) {
+    if (!only_codes(low, low.layers[i])) continue;
+    const Value number = low.layers[i].output, input = low.layers[i].terms[0].value;
+    const Quant quant = low.layers[i].codes.at(input);
+    bool read = low.is_wanted(number);
+    for (Consumers::Use use : low.uses.of(number)) read |= low.needed(use.node) && !low.taken(use.node);
+    for (Layer& reader : low.layers) {
+      const std::vector<Value> reads = reader.reads();
+      if (std::count(reads.begin(), reads.end(), number) == 0) continue;
+      if (!reader.reads_in_rows(number) || reader.codes.contains(number) || std::count(reads.begin(), reads.end(), input) > 0) {
+        read = true;
+        continue;
+      }
+      reader.read_instead(number, input);
+      reader.codes[input] = quant;
+      reader.moves = Moves::no;
+    }
+    if (!read) low.remove_layer(static_cast<int>(i--));
+  }
+}
 
 void fuse_pooled_mean(Lowering& low) {
   for (size_t i = 0; i < low.layers.size(); ++i) {
@@ -60,7 +100,9 @@ void fuse_gate_into_pointwise(Lowering& low) {
     int g = low.producer(conv.input);
     if (g < 0 || low.layers[static_cast<size_t>(g)].gate == kNoValue || low.layers[static_cast<size_t>(g)].dense) continue;
     Layer& gated = low.layers[static_cast<size_t>(g)];
-    if (gated.depthwise || !gated.terms.empty() || sole_reading_layer(low, gated.output) != static_cast<int>(i)) continue;
+    if (gated.depthwise || !gated.terms.empty() || !gated.codes.empty() ||
+        sole_reading_layer(low, gated.output) != static_cast<int>(i))
+      continue;
     conv.input = gated.input;
     conv.gate = gated.gate;
     low.remove_layer(g);
@@ -94,6 +136,7 @@ void fuse_sum_depthwise(Lowering& low) {
     if (!sum.only_sum() || sole_reading_layer(low, sum.output) != static_cast<int>(i)) continue;
     dw.terms = sum.terms;
     dw.terms_act = sum.terms_act;
+    dw.codes = sum.codes;
     dw.input = kNoValue;
     low.remove_layer(s);
     if (static_cast<size_t>(s) < i) --i;
@@ -108,6 +151,8 @@ void fuse_depthwise_pointwise(Lowering& low) {
     if (d < 0) continue;
     Layer& dw = low.layers[static_cast<size_t>(d)];
     if (!dw.only_depthwise() || dw.pooled != kNoValue || sole_reading_layer(low, dw.output) != static_cast<int>(i)) continue;
+    if (codes_differ(pw, dw)) continue;
+    pw.codes.insert(dw.codes.begin(), dw.codes.end());
     pw.pointwise = std::move(pw.dense);
     pw.dense.reset();
     pw.depthwise = std::move(dw.depthwise);

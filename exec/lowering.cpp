@@ -15,6 +15,14 @@ std::vector<Value> Layer::reads() const {
   return values;
 }
 
+void Layer::read_instead(Value of, Value instead) {
+  std::replace(inputs.begin(), inputs.end(), of, instead);
+  for (Term& t : terms)
+    if (t.value == of) t.value = instead;
+  for (Value* v : {&input, &gate, &residual})
+    if (*v == of) *v = instead;
+}
+
 std::vector<Value> Layer::writes() const {
   std::vector<Value> values{output};
   if (pooled != kNoValue) values.push_back(pooled);
@@ -49,8 +57,32 @@ Lowering::Lowering(const Graph& g, const std::map<Value, Fact>& known, std::vect
     if (needed(id)) order.push_back(id);
 }
 
+bool Layer::reads_in_rows(Value v) const {
+  if (only_dense() && !dense->quant) return false;
+  return dense || depthwise ? v != input && v != gate : in_rows || only_sum();
+}
+
 void Lowering::take(const std::vector<NodeId>& nodes) {
   for (NodeId id : nodes) taken_[static_cast<size_t>(id)] = 1;
+}
+
+void Lowering::release() {
+  std::set<Value> written;
+  std::vector<Value> read = wanted;
+  for (const Layer& layer : layers) {
+    for (Value v : layer.writes()) written.insert(v);
+    for (Value v : layer.reads()) read.push_back(v);
+  }
+  const auto read_by = [&](NodeId id) { read.insert(read.end(), graph.node(id).inputs.begin(), graph.node(id).inputs.end()); };
+  for (NodeId id : order)
+    if (!taken(id)) read_by(id);
+  while (!read.empty()) {
+    const Value v = read.back();
+    read.pop_back();
+    if (constant(v) || written.contains(v) || !taken(v.node)) continue;
+    taken_[static_cast<size_t>(v.node)] = 0;
+    read_by(v.node);
+  }
 }
 
 const Tensor* Lowering::constant(Value v) const {

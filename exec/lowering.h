@@ -26,10 +26,19 @@ struct Term {
 // output's channels one after another.
 enum class Moves { no, in_channels, into_channels };
 
+// What a step is made of.
+struct LayerIo {
+  std::vector<StepInput> inputs;
+  StepOutput output;
+};
+
 struct Layer {
   NodeId root = -1;  // gives the output, names the step
   Value output;
   std::vector<Value> inputs;  // of layers with `make`
+  // Of what it reads, where the graph says so: the numbers become these codes first (and numbers again). Those that a convolution
+  // multiplies have theirs in DenseConv and DepthwiseConv.
+  std::map<Value, Quant> codes;
 
   // Convolution layers: [terms ->] [expand ->] [depthwise ->] [pointwise], see conv_steps.h.
   std::optional<DenseConv> dense;  // alone, or before depthwise
@@ -45,13 +54,17 @@ struct Layer {
 
   // Any other layer.
   Moves moves = Moves::no;
-  std::function<std::unique_ptr<Step>(const std::vector<int>& inputs, int output)> make;
+  bool in_rows = false;  // it takes maps row by row (row_steps.h), so in any form
+  std::function<std::unique_ptr<Step>(const LayerIo&)> make;
 
   std::vector<Value> reads() const;
+  void read_instead(Value of, Value instead);
   std::vector<Value> writes() const;
   bool only_dense() const { return dense && !depthwise; }
   bool only_depthwise() const { return depthwise && !dense && !pointwise; }
   bool only_sum() const { return !terms.empty() && !depthwise; }
+  // Whether v, which it reads, only goes into sums, products with other maps and the like: not into a convolution.
+  bool reads_in_rows(Value v) const;
 };
 
 class Lowering {
@@ -69,6 +82,8 @@ class Lowering {
   bool needed(NodeId id) const { return needed_[static_cast<size_t>(id)]; }
   bool taken(NodeId id) const { return taken_[static_cast<size_t>(id)]; }
   void take(const std::vector<NodeId>& nodes);
+  // Nodes that were taken although a plain node or a layer reads what no layer gives are plain nodes again.
+  void release();
   bool is_wanted(Value v) const { return wanted_set_.contains(v); }
 
   // Known before data: a Const or a folded value; null otherwise.
@@ -98,8 +113,8 @@ struct FusionRow {
 };
 std::vector<KernelRow> kernel_rows();  // in order of preference
 std::vector<FusionRow> fusion_rows();  // in the order they run
-// Lets the outputs be stored as codes of which all readers would make the same codes, and as halves what is only multiplied by a
-// gate before it becomes codes, on CPUs whose memory is slower than their products.
+// Lets the outputs be stored as codes of which all readers would make the same codes, and as halves what layers on codes give to
+// each other otherwise, on CPUs whose memory is slower than their products.
 void choose_forms(Lowering& low, bool coded_inputs);
 
 // What follows a convolution in the graph and fits its epilogue.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "exec/lowering.h"
 
@@ -26,36 +27,86 @@ class Forms {
           if (const Wish codes = common_wish({id, 0})) low_.coded_inputs[{id, 0}] = *codes;
     for (Layer& layer : low_.layers) {
       layer.coding = wish(layer.output);
-      layer.halves = !layer.coding && kernels().halves_of_rows && fits_halves(layer) && only_gated(layer.output);
+      layer.halves = !layer.coding && kernels().halves_of_rows && all_take_halves(layer.output) && writes_halves(layer) &&
+                     fits_halves(bound(layer.output));
     }
   }
 
  private:
-  // Every number that a depthwise layer on codes can give.
-  static bool fits_halves(const Layer& layer) {
-    if (!layer.depthwise || layer.pointwise || !layer.depthwise->quant) return false;
-    const DepthwiseConv& conv = *layer.depthwise;
-    const Quant& codes = conv.quant->quant;
-    const double most_in = std::max(std::abs(codes.low()), std::abs(codes.high()));
-    for (int64_t c = 0; c < conv.shape.in_c; ++c) {
-      double most = std::abs(conv.bias.empty() ? 0.0f : conv.bias[static_cast<size_t>(c)]);
-      for (int64_t t = 0; t < conv.shape.taps(); ++t)
-        most += most_in * std::abs(conv.weights.data<float>()[t * conv.shape.in_c + c]);
-      if (!(most < 65504)) return false;
-    }
-    return true;
+  // Depthwise layers make halves at once; the others in a pass of its own, which pays where a map does not stay in the cache.
+  bool writes_halves(const Layer& layer) const {
+    if (layer.depthwise && !layer.pointwise) return true;
+    const Shape* shape = low_.float_shape(layer.output);
+    return shape && elements(*shape) >= kManyNumbers && (layer.only_dense() ? layer.dense->quant.has_value() : true);
   }
 
-  // Every reader multiplies it by a gate and makes codes of it.
-  bool only_gated(Value v) {
-    if (low_.is_wanted(v) || read_plainly(v)) return false;
-    for (size_t reader : readers_[v]) {
-      const Layer& layer = low_.layers[reader];
-      if (!layer.only_dense() || !layer.dense->quant || !layer.dense->shape.pointwise() || layer.gate == kNoValue ||
-          layer.gate == v || layer.residual == v)
-        return false;
+  // Numbers of as much as the bound, or a thousandth of it, are halves to their 11 bits.
+  static bool fits_halves(double bound) { return bound < 65504 && bound > 0.0625; }
+
+  bool all_take_halves(Value v) {
+    if (low_.is_wanted(v) || read_plainly(v) || readers_[v].empty()) return false;
+    return std::all_of(readers_[v].begin(), readers_[v].end(),
+                       [&](size_t reader) { return takes_halves(low_.layers[reader], v); });
+  }
+
+  static bool takes_halves(const Layer& layer, Value v) {
+    if (!layer.dense && !layer.depthwise) return layer.reads_in_rows(v);
+    if (v == layer.gate) return false;
+    if (v != layer.input) return layer.reads_in_rows(v);
+    if (layer.residual == v && !layer.reads_in_rows(v)) return false;
+    return layer.dense ? layer.dense->quant.has_value() : layer.depthwise->quant.has_value();
+  }
+
+  // No number of v is larger in magnitude; infinity where that is not known.
+  double bound(Value v) {
+    auto [it, fresh] = bounds_.try_emplace(v, std::numeric_limits<double>::infinity());
+    if (!fresh) return it->second;
+    const auto writer = writer_.find(v);
+    return bounds_[v] = writer == writer_.end() ? std::numeric_limits<double>::infinity() : bound_of(low_.layers[writer->second]);
+  }
+
+  static double largest(const Quant& quant) { return std::max(std::abs(quant.low()), std::abs(quant.high())); }
+
+  double read_bound(const Layer& layer, Value v) {
+    const auto quant = layer.codes.find(v);
+    return quant == layer.codes.end() ? bound(v) : largest(quant->second);
+  }
+
+  double bound_of(const Layer& layer) {
+    double most = std::numeric_limits<double>::infinity();
+    if (layer.pointwise) {
+      if (layer.pointwise->quant) most = bound_of(*layer.pointwise, layer.pointwise->shape.out_c);
+    } else if (layer.depthwise) {
+      if (layer.depthwise->quant) most = bound_of(*layer.depthwise, layer.depthwise->shape.in_c);
+    } else if (layer.dense) {
+      if (layer.dense->quant) most = bound_of(*layer.dense, layer.dense->shape.out_c);
+    } else if (layer.only_sum()) {
+      most = 0;
+      for (const Term& t : layer.terms) most += std::abs(t.weight) * read_bound(layer, t.value);
+      most = bounded_by(layer.terms_act, most);
+    } else if (layer.in_rows) {
+      // A product; or a pool, a resize, an activation.
+      most = 1;
+      for (Value v : layer.reads()) most *= read_bound(layer, v);
+      if (layer.reads().size() == 1) most = std::max(most, 1.0);
     }
-    return true;
+    return layer.residual == kNoValue ? most : most + read_bound(layer, layer.residual);
+  }
+
+  // Of what a convolution on codes gives.
+  template <class Conv>
+  static double bound_of(const Conv& conv, int64_t channels) {
+    std::vector<double> sums(static_cast<size_t>(channels), 0);
+    const float* w = conv.weights.template data<float>();
+    for (int64_t i = 0; i < conv.weights.size(); ++i) sums[static_cast<size_t>(i % channels)] += std::abs(w[i]);
+    double most = 0;
+    for (size_t c = 0; c < sums.size(); ++c)
+      most = std::max(most, sums[c] * largest(conv.quant->quant) + std::abs(conv.bias.empty() ? 0.0f : conv.bias[c]));
+    return bounded_by(conv.act, most);
+  }
+
+  static double bounded_by(Act act, double most) {
+    return act == Act::sigmoid ? 1 : act == Act::relu6 ? std::min(most, 6.0) : most;
   }
 
   bool read_plainly(Value v) const {
@@ -89,8 +140,8 @@ class Forms {
     const auto writer = writer_.find(v);
     if (writer == writer_.end() || refused_[writer->second]) return {};
     const Layer& layer = low_.layers[writer->second];
-    if (layer.moves == Moves::no && (layer.make || layer.only_sum() || (layer.only_dense() && !layer.dense->quant))) return {};
-    return common_wish(v);
+    const bool only_floats = layer.make ? !layer.in_rows : layer.only_dense() && !layer.dense->quant;
+    return layer.moves == Moves::no && only_floats ? Wish{} : common_wish(v);
   }
 
   Wish common_wish(Value v) {
@@ -110,6 +161,7 @@ class Forms {
       const Wish& whole = wish(layer.output);
       return whole ? part_of(*whole, layer, v) : Wish{};
     }
+    if (const auto coded = layer.codes.find(v); coded != layer.codes.end()) return Coding{coded->second, {}};
     const bool again = std::any_of(layer.terms.begin(), layer.terms.end(), [&](const Term& t) { return t.value == v; });
     if (layer.make || again || layer.gate != kNoValue || layer.residual == v) return {};
     if (layer.dense) return layer.dense->quant ? Wish{{layer.dense->quant->quant, layer.dense->factors}} : Wish{};
@@ -132,10 +184,13 @@ class Forms {
     return Coding{whole.quant, {whole.factors.begin() + first, whole.factors.begin() + first + channels}};
   }
 
+  static constexpr int64_t kManyNumbers = 512 * 1024;
+
   Lowering& low_;
   std::map<Value, size_t> writer_;
   std::map<Value, std::vector<size_t>> readers_;
   std::map<Value, Wish> wishes_;
+  std::map<Value, double> bounds_;
   std::vector<char> refused_;
 };
 

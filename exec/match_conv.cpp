@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "exec/match.h"
 
 namespace cytodet {
@@ -39,12 +41,18 @@ void absorb_factors(const Lowering& low, NodeId quantize, Operands& from) {
   }
 }
 
+bool only_convolutions_read(const Lowering& low, Value number) {
+  const auto readers = low.absorbable_uses(number);
+  return std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) { return is_quantized(low.graph, u.node); });
+}
+
 std::optional<Operands> operands(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.inputs.size() != 2) return {};
   if (std::optional<QuantConv> q = quantized(low.graph, id); q && !low.is_wanted(n.inputs[0])) {
     const NodeId dequantize = n.inputs[0].node, quantize = low.graph.node(dequantize).inputs[0].node;
-    Operands from{q->input, dequantize_weights(q->weights), q, {}, {dequantize, quantize}};
+    Operands from{q->input, dequantize_weights(q->weights), q, {}, {}};
+    if (only_convolutions_read(low, n.inputs[0])) from.nodes = {dequantize, quantize};
     absorb_factors(low, quantize, from);
     return from;
   }

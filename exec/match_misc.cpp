@@ -6,6 +6,12 @@
 namespace cytodet {
 namespace {
 
+std::vector<int> tensors(const LayerIo& io) {
+  std::vector<int> ids;
+  for (const StepInput& in : io.inputs) ids.push_back(in.tensor);
+  return ids;
+}
+
 // The output is the input's bytes: no work when both lie in the arena, a copy otherwise.
 class AliasStep : public Step {
  public:
@@ -45,29 +51,6 @@ class MeanStep : public Step {
   Shape shape_;
 };
 
-class GateStep : public Step {
- public:
-  GateStep(Shape shape, int input, int gate, int output) : shape_(std::move(shape)) {
-    inputs = {input, gate};
-    outputs = {output};
-    info.kernel = "gate";
-  }
-  void run(RunContext& context) const override {
-    const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
-    for_each_chunk(context.threads, shape_[0] * pixels, 16, [&](int64_t b, int64_t e, int) {
-      for (int64_t p = b; p < e; ++p) {
-        const float* gate = context.in(inputs[1]) + p / pixels * channels;
-        const float* in = context.in(inputs[0]) + p * channels;
-        float* out = context.out(outputs[0]) + p * channels;
-        for (int64_t c = 0; c < channels; ++c) out[c] = in[c] * gate[c];
-      }
-    });
-  }
-
- private:
-  Shape shape_;
-};
-
 class ConcatStep : public Step {
  public:
   // rows: numbers of each input, `outer` times.
@@ -94,8 +77,7 @@ class ConcatStep : public Step {
 
 }  // namespace
 
-void claim(Lowering& low, NodeId id, std::vector<Value> inputs,
-           std::function<std::unique_ptr<Step>(const std::vector<int>&, int)> make) {
+void claim(Lowering& low, NodeId id, std::vector<Value> inputs, std::function<std::unique_ptr<Step>(const LayerIo&)> make) {
   Layer layer;
   layer.root = id;
   layer.output = {id, 0};
@@ -113,7 +95,8 @@ bool match_alias(Lowering& low, NodeId id) {
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});
   if (!in || !out || low.constant(n.inputs[0]) || elements(*in) != elements(*out)) return false;
-  claim(low, id, {n.inputs[0]}, [](const std::vector<int>& i, int o) { return std::make_unique<AliasStep>(i[0], o); });
+  claim(low, id, {n.inputs[0]},
+        [](const LayerIo& io) { return std::make_unique<AliasStep>(io.inputs[0].tensor, io.output.tensor); });
   low.layers.back().moves = Moves::in_channels;
   return true;
 }
@@ -130,25 +113,32 @@ bool match_mean(Lowering& low, NodeId id) {
   std::sort(list.begin(), list.end());
   if (list != std::vector<int64_t>{1, 2}) return false;
   claim(low, id, {n.inputs[0]},
-        [shape = *in](const std::vector<int>& i, int o) { return std::make_unique<MeanStep>(shape, i[0], o); });
+        [shape = *in](const LayerIo& io) { return std::make_unique<MeanStep>(shape, io.inputs[0].tensor, io.output.tensor); });
   return true;
 }
 
-bool match_gate(Lowering& low, NodeId id) {
+bool match_product(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "Mul") return false;
   for (int first = 0; first < 2; ++first) {
-    Value map = n.inputs[static_cast<size_t>(first)], gate = n.inputs[static_cast<size_t>(1 - first)];
-    const Shape* m = low.float_shape(map);
-    const Shape* g = low.float_shape(gate);
-    if (!m || !g || m->size() != 4 || low.constant(map) || low.constant(gate) || map == gate || elements(*m) == 0) continue;
-    if (*g != Shape{(*m)[0], 1, 1, (*m)[3]} || *m == *g) continue;
+    const Value map = n.inputs[static_cast<size_t>(first)], other = n.inputs[static_cast<size_t>(1 - first)];
+    const Shape *m = low.float_shape(map), *o = low.float_shape(other);
+    if (!m || !o || m->empty() || low.constant(map) || low.constant(other) || elements(*m) == 0) continue;
+    const bool gate = m->size() == 4 && *m != *o && *o == Shape{(*m)[0], 1, 1, (*m)[3]};
+    if (!gate && *m != *o) continue;
     Layer layer;
     layer.root = id;
     layer.output = {id, 0};
-    layer.input = map;
-    layer.gate = gate;
-    layer.make = [shape = *m](const std::vector<int>& i, int o) { return std::make_unique<GateStep>(shape, i[0], i[1], o); };
+    layer.in_rows = true;
+    layer.make = [shape = *m, gate](const LayerIo& io) {
+      return make_product(shape, io.inputs[0], io.inputs[1], gate, io.output);
+    };
+    if (gate) {
+      layer.input = map;
+      layer.gate = other;
+    } else {
+      layer.inputs = {map, other};
+    }
     low.take({id});
     low.layers.push_back(std::move(layer));
     return true;
@@ -174,8 +164,23 @@ bool match_concat(Lowering& low, NodeId id) {
     rows.push_back(elements(Shape(in->begin() + a, in->end())));
   }
   claim(low, id, inputs,
-        [rows, outer](const std::vector<int>& i, int o) { return std::make_unique<ConcatStep>(rows, outer, i, o); });
+        [rows, outer](const LayerIo& io) { return std::make_unique<ConcatStep>(rows, outer, tensors(io), io.output.tensor); });
   low.layers.back().moves = a + 1 == static_cast<int64_t>(out->size()) ? Moves::into_channels : Moves::in_channels;
+  return true;
+}
+
+bool match_coded(Lowering& low, NodeId id) {
+  const std::optional<CodedValue> coded = coded_value(low.graph, {id, 0});
+  if (!coded || low.constant(coded->input)) return false;
+  const Shape *in = low.float_shape(coded->input), *out = low.float_shape({id, 0});
+  if (!in || !out || elements(*out) == 0) return false;
+  Layer layer;
+  layer.root = id;
+  layer.output = {id, 0};
+  layer.terms = {{coded->input}};
+  layer.codes[coded->input] = coded->quant;
+  low.take({id, low.graph.node(id).inputs[0].node});
+  low.layers.push_back(std::move(layer));
   return true;
 }
 

@@ -127,7 +127,10 @@ bool match_activation(Lowering& low, NodeId id) {
     layer.output = {swish, 0};
     nodes.push_back(swish);
   }
-  layer.make = [act](const std::vector<int>& in, int out) { return make_activation(act, in[0], out); };
+  layer.in_rows = true;
+  layer.make = [act, shape = *low.float_shape(layer.output)](const LayerIo& io) {
+    return make_weighted_sum(shape, {{io.inputs[0]}}, act, io.output);
+  };
   low.take(nodes);
   low.layers.push_back(std::move(layer));
   return true;

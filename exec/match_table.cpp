@@ -11,19 +11,21 @@ std::vector<KernelRow> kernel_rows() {
       {"onednn_matmul", match_onednn_matmul},
       {"weighted_sum", match_sum},
       {"mean", match_mean},
-      {"gate", match_gate},
       {"activation", match_activation},
-      {"max_pool", match_max_pool},
-      {"onednn_pool", match_onednn_pool},
+      {"product", match_product},
+      {"pool", match_pool},
       {"onednn_softmax", match_onednn_softmax},
       {"resize_nearest", match_resize_nearest},
+      {"resize_bilinear", match_resize_bilinear},
       {"concat", match_concat},
       {"alias", match_alias},
+      {"coded", match_coded},
   };
 }
 
 std::vector<FusionRow> fusion_rows() {
   return {
+      {"codes", fuse_codes},
       {"pooled_mean", fuse_pooled_mean},
       {"gate_into_pointwise", fuse_gate_into_pointwise},
       {"expand_depthwise", fuse_expand_depthwise},

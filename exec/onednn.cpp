@@ -92,9 +92,11 @@ void claim(Lowering& low, NodeId id, Value output, std::vector<Value> inputs, st
   layer.root = output.node;
   layer.output = output;
   layer.inputs = std::move(inputs);
-  layer.make = [make = std::move(make), name = low.graph.node(id).name](const std::vector<int>& in, int out) {
+  layer.make = [make = std::move(make), name = low.graph.node(id).name](const LayerIo& io) {
     try {
-      return make(in, out);
+      std::vector<int> in;
+      for (const StepInput& one : io.inputs) in.push_back(one.tensor);
+      return make(in, io.output.tensor);
     } catch (const dnnl::error& e) {
       throw Error("node " + name, std::string("oneDNN cannot run it: ") + e.what());
     }
@@ -104,24 +106,6 @@ void claim(Lowering& low, NodeId id, Value output, std::vector<Value> inputs, st
 }
 
 }  // namespace
-
-bool match_onednn_pool(Lowering& low, NodeId id) {
-  const Node& n = low.graph.node(id);
-  if (n.op != "AvgPool") return false;
-  const std::optional<ConvShape> s = pool_shape(low, id);
-  if (!s) return false;
-  claim(low, id, {id, 0}, {n.inputs[0]}, {id}, [s = *s](const std::vector<int>& in, int out) -> std::unique_ptr<Step> {
-    memory::desc src = nhwc({s.batch, s.in_h, s.in_w, s.in_c}), dst = nhwc({s.batch, s.out_h, s.out_w, s.in_c});
-    dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::pooling_avg_exclude_padding, src, dst,
-                                     {s.stride_h, s.stride_w}, {s.kernel_h, s.kernel_w}, {s.pad_top, s.pad_left},
-                                     {s.pad_bottom, s.pad_right});
-    dnnl::pooling_forward::primitive_desc pd(desc, user_scratchpad(), engine());
-    return std::make_unique<PrimitiveStep>(dnnl::pooling_forward(pd),
-                                           std::vector<Argument>{{DNNL_ARG_SRC, in[0], src, {}}, {DNNL_ARG_DST, out, dst, {}}},
-                                           pd.scratchpad_desc(), "onednn_avg_pool");
-  });
-  return true;
-}
 
 bool match_onednn_softmax(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);

@@ -25,14 +25,6 @@ struct Reach {
 
 }  // namespace
 
-CodeTable::CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel)
-    : inverse_scales((columns + panel - 1) / panel * panel),
-      lowest(static_cast<float>(quant.lowest() - quant.zero_point)),
-      highest(static_cast<float>(quant.highest() - quant.zero_point)) {
-  for (int64_t i = 0; i < columns; ++i)
-    inverse_scales.data()[i] = (factors.empty() ? 1.0f : factors[static_cast<size_t>(i) % factors.size()]) / quant.scale;
-}
-
 PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
     : k(conv.shape.taps() * conv.shape.in_c),
       n(conv.shape.out_c),

@@ -16,66 +16,6 @@ inline Act coarse_act(Act act, float most) {
   return act != Act::swish ? act : most <= kSwishBound ? Act::swish8_bounded : Act::swish8;
 }
 
-// How the floats of a value become codes.
-struct CodeTable {
-  CodeTable() = default;
-  // `columns` inverse scales, those of `factors` over and over; empty factors are 1.
-  CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel);
-  CodeRule rule(int64_t first = 0) const {
-    return {inverse_scales.data() + first, lowest, highest};
-  }  // of columns from `first` on
-
-  FloatBuffer inverse_scales;
-  float lowest = 0, highest = 0;
-};
-
-// Where a convolution's results go: straight into the output, or, where that is not stored as floats, through scratch.
-class ResultRows {
- public:
-  ResultRows(const KernelSet& set, const ConvIo& io, int64_t channels)
-      : set_(set),
-        output_(io.output),
-        channels_(channels),
-        form_(io.coding   ? Form::codes
-              : io.halves ? Form::halves
-                          : Form::floats) {
-    if (io.coding) table_ = CodeTable(io.coding->quant, io.coding->factors, channels, set.panel);
-  }
-  Form form() const { return form_; }
-  int64_t channels() const { return channels_; }
-  // Where to compute pixels from `pixel` on, [..][channels]; then store() `rows` of them.
-  float* floats(const RunContext& context, int64_t pixel, float* scratch) const {
-    return form_ != Form::floats ? scratch : context.out(output_) + pixel * channels_;
-  }
-  void store(const RunContext& context, int64_t pixel, int64_t rows, const float* scratch) const {
-    if (form_ != Form::floats) store_columns(context, pixel, rows, 0, channels_, scratch, channels_);
-  }
-  // Of rows scratch[rows][lda] of the channels [first, first + columns) alone.
-  void store_columns(const RunContext& context, int64_t pixel, int64_t rows, int64_t first, int64_t columns, const float* scratch,
-                     int64_t lda) const {
-    if (form_ == Form::codes)
-      set_.codes_of_rows(scratch, lda, rows, columns, rule(first), context.codes_out(output_) + pixel * channels_ + first,
-                         channels_);
-    else
-      set_.halves_of_rows(scratch, lda, rows, columns, context.halves_out(output_) + pixel * channels_ + first, channels_);
-  }
-  // The output itself from channel `first` of `pixel` on, and how it is coded there.
-  void* at(const RunContext& context, int64_t pixel, int64_t first) const {
-    const int64_t number = pixel * channels_ + first;
-    return form_ == Form::floats   ? static_cast<void*>(context.out(output_) + number)
-           : form_ == Form::halves ? static_cast<void*>(context.halves_out(output_) + number)
-                                   : context.codes_out(output_) + number;
-  }
-  CodeRule rule(int64_t first) const { return table_.rule(first); }
-
- private:
-  const KernelSet& set_;
-  int output_;
-  int64_t channels_;
-  Form form_;
-  CodeTable table_;
-};
-
 // A dense convolution as a product of rows (pixels, or patches of them) with a matrix. Where it `converts`, rows of floats become
 // rows of codes or bfloat16 numbers first.
 class PackedDense {
@@ -93,7 +33,7 @@ class PackedDense {
   const CodeTable& input() const { return input_; }                                 // of codes
   // `act` of the results of panels [first, last), as exact as it need be.
   Act act_of(Act act, int64_t first, int64_t last) const;
-  float most(int64_t panel) const { return most_[static_cast<size_t>(panel)]; }  // of codes: bound of |result| before act
+  float most(int64_t p) const { return most_[static_cast<size_t>(p)]; }  // of codes: bound of |result| before act
 
   // Floats: c = epilogue(a * matrix), as KernelSet::gemm. `gate`: a matrix scaled per row of [k] gets into `scaled`
   // (matrix_size() floats), for the rows of one image.

@@ -122,6 +122,7 @@ class Compiler {
         for (NodeId id : low.order)
           if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
       for (const FusionRow& row : fusion_rows()) row.run(low);
+      low.release();
       if (options_.precision == Precision::bf16) use_bf16(low);
       choose_forms(low, options_.coded_inputs);
     }
@@ -251,25 +252,30 @@ class Compiler {
 
   void add_layer(const Layer& layer) {
     std::unique_ptr<Step> step;
-    std::vector<int> reads;
-    for (Value v : layer.reads()) reads.push_back(id_of(v));
-    int output = id_of(layer.output);
-    if (layer.coding) plan_->places[static_cast<size_t>(output)].dtype = DType::u8;
-    if (layer.halves) plan_->places[static_cast<size_t>(output)].dtype = DType::f16;
+    const auto input = [&](Value v) {
+      const int id = id_of(v);
+      const DType type = plan_->places[static_cast<size_t>(id)].dtype;
+      const auto quant = layer.codes.find(v);
+      return StepInput{id,
+                       type == DType::u8    ? Form::codes
+                       : type == DType::f16 ? Form::halves
+                                            : Form::floats,
+                       quant == layer.codes.end() ? std::optional<Quant>() : quant->second};
+    };
+    const StepOutput output{id_of(layer.output), layer.coding, layer.halves};
+    if (output.form() != Form::floats)
+      plan_->places[static_cast<size_t>(output.tensor)].dtype = layer.coding ? DType::u8 : DType::f16;
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{optional_id(layer.input),
-              output,
-              optional_id(layer.gate),
-              optional_id(layer.residual),
-              layer.residual_first,
-              optional_id(layer.pooled),
-              layer.coding,
-              layer.halves};
+    ConvIo io{optional_id(layer.input), output,
+              optional_id(layer.gate),  layer.residual == kNoValue ? std::optional<StepInput>() : input(layer.residual),
+              layer.residual_first,     optional_id(layer.pooled)};
     std::vector<SumTerm> terms;
-    for (const Term& t : layer.terms) terms.push_back({id_of(t.value), t.weight, t.repeat});
+    for (const Term& t : layer.terms) terms.push_back({input(t.value), t.weight, t.repeat});
     if (layer.make) {
-      step = layer.make(reads, output);
+      LayerIo made{{}, output};
+      for (Value v : layer.reads()) made.inputs.push_back(input(v));
+      step = layer.make(made);
     } else if (layer.dense && layer.depthwise) {
       step = make_expand_depthwise(*layer.dense, *layer.depthwise, io);
     } else if (layer.depthwise) {
@@ -279,7 +285,7 @@ class Compiler {
     } else if (layer.dense) {
       step = make_dense_conv(*layer.dense, io);
     } else {
-      step = make_weighted_sum(plan_->places[static_cast<size_t>(output)].shape, terms, layer.terms_act, output);
+      step = make_weighted_sum(plan_->places[static_cast<size_t>(output.tensor)].shape, terms, layer.terms_act, output);
     }
     if (layer.moves != Moves::no && layer.coding) step->info.kernel = "int8_" + step->info.kernel;
     if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c, layer.dense->bf16);

@@ -24,8 +24,7 @@ template <class T>
 class Inputs : public std::span<const T> {
  public:
   template <class All>
-    requires std::convertible_to<const All&, std::span<const T>>
-  Inputs(const All& all) : std::span<const T>(all) {}
+  requires std::convertible_to<const All&, std::span<const T>> Inputs(const All& all) : std::span<const T>(all) {}
   const T& operator[](size_t i) const {
     if (i >= this->size())
       throw Error("", "needs input " + std::to_string(i) + " but has " + std::to_string(this->size()) + " inputs");
@@ -60,6 +59,13 @@ const Op* find_op(std::string_view name);  // null when unknown
 
 // Runs a node's eval with the node named in every error. Throws Error for an unknown op (names the nearest known ones).
 std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs);
+
+// What ResizeBilinear reads for one output pixel along an axis: low + share of the way to high.
+struct ResizeTap {
+  int64_t low, high;
+  float share;
+};
+std::vector<ResizeTap> resize_taps(const Node& resize, int64_t in, int64_t out);  // `in` pixels become `out`
 
 using Feeds = std::map<Value, Tensor>;
 

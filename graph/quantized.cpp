@@ -105,17 +105,11 @@ struct CodedConv {
 std::optional<CodedConv> coded_conv(const Graph& graph, NodeId conv) {
   const Node& n = graph.node(conv);
   if (!is_conv(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
-  const Node& d = graph.node(n.inputs[0].node);
-  if (n.inputs[0].slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0].slot != 0) return {};
-  const Node& q = graph.node(d.inputs[0].node);
-  if (q.op != "QuantizeV2" || q.inputs.size() != 3 || quantize_mode(q) != quantize_mode(d)) return {};
-  if (d.inputs[1] != Value{d.inputs[0].node, 1} || d.inputs[2] != Value{d.inputs[0].node, 2}) return {};
-  const std::optional<float> low = scalar(graph, q.inputs[1]), high = scalar(graph, q.inputs[2]);
-  if (!low || !high) return {};
-  const std::optional<Quant> quant = quant_of(q, q.attr_or("T", DType::quint8), *low, *high);
+  const std::optional<CodedValue> input = coded_value(graph, n.inputs[0]);
+  if (!input) return {};
   const Value behind = filter_behind(graph, n.inputs[1]);
   const std::optional<CodedFilter> filter = coded_filter(graph, behind);
-  if (!quant || !filter) return {};
+  if (!filter) return {};
   Shape shape = filter->codes->shape();
   if (behind != n.inputs[1]) {
     shape.clear();
@@ -124,15 +118,7 @@ std::optional<CodedConv> coded_conv(const Graph& graph, NodeId conv) {
   }
   if (shape.size() < (n.op == "DepthwiseConv2dNative" ? 4u : 1u)) return {};
   if (filter->low->size() != 1 && filter->low->size() != channels_of(n.op, shape)) return {};
-  return CodedConv{q.inputs[0], *quant, *filter, std::move(shape)};
-}
-
-// Whether it may be a conv on codes of the value: quick, before names of ops are compared.
-bool reads_codes_of(const Graph& graph, const Node& conv, Value value) {
-  const std::vector<Value>& dequantize = graph.node(conv.inputs[0].node).inputs;
-  if (dequantize.size() != 3) return false;
-  const std::vector<Value>& quantize = graph.node(dequantize[0].node).inputs;
-  return quantize.size() == 3 && quantize[0] == value;
+  return CodedConv{input->input, input->quant, *filter, std::move(shape)};
 }
 
 // visit(channel, for_each_row) for every sum of products in 16 bits of a filter of `size` codes; for_each_row(f): f(k) of its
@@ -249,29 +235,41 @@ Tensor dequantize_weights(const QuantWeights& weights) {
   return out;
 }
 
+std::optional<CodedValue> coded_value(const Graph& graph, Value number) {
+  const Node& d = graph.node(number.node);
+  if (number.slot != 0 || d.inputs.size() != 3 || d.inputs[0].slot != 0 || d.op != "Dequantize") return {};
+  const Node& q = graph.node(d.inputs[0].node);
+  if (q.op != "QuantizeV2" || q.inputs.size() != 3 || quantize_mode(q) != quantize_mode(d)) return {};
+  if (d.inputs[1] != Value{d.inputs[0].node, 1} || d.inputs[2] != Value{d.inputs[0].node, 2}) return {};
+  const std::optional<float> low = scalar(graph, q.inputs[1]), high = scalar(graph, q.inputs[2]);
+  if (!low || !high) return {};
+  const std::optional<Quant> quant = quant_of(q, q.attr_or("T", DType::quint8), *low, *high);
+  if (!quant) return {};
+  return CodedValue{q.inputs[0], *quant};
+}
+
+Value add_coded(Graph& graph, Value input, const Quant& quant) {
+  for (NodeId id : graph.ids()) {
+    const std::vector<Value>& codes = graph.node(id).inputs;
+    if (codes.size() != 3 || graph.node(codes[0].node).inputs.empty() || graph.node(codes[0].node).inputs[0] != input) continue;
+    if (const auto other = coded_value(graph, {id, 0}); other && same(other->quant, quant)) return {id, 0};
+  }
+  const std::string from = graph.node(input.node).name + (input.slot ? "_" + std::to_string(input.slot) : "");
+  // Ranges that give the scale back exactly are those of TensorFlow's own rule: all codes, zero exact.
+  const float low = quant.is_signed ? -127 * quant.scale : static_cast<float>(-quant.zero_point) * quant.scale;
+  const float high = quant.is_signed ? 127 * quant.scale : static_cast<float>(255 - quant.zero_point) * quant.scale;
+  const Value lo = graph.add_const(from + "/quantized/min", Tensor::scalar(low)),
+              hi = graph.add_const(from + "/quantized/max", Tensor::scalar(high));
+  AttrMap attrs = coding(quant);
+  attrs["round_mode"] = std::string(quant.is_signed ? "HALF_TO_EVEN" : "HALF_AWAY_FROM_ZERO");
+  attrs["ensure_minimum_range"] = 0.0f;
+  const Value codes = add(graph, from + "/quantized", "QuantizeV2", {input, lo, hi}, attrs);
+  return add(graph, from + "/dequantized", "Dequantize", {codes, {codes.node, 1}, {codes.node, 2}}, coding(quant));
+}
+
 void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWeights& weights) {
   const std::string op = graph.node(conv).op, name = graph.node(conv).name;
-  const Value input = graph.node(conv).inputs.at(0);
-  const std::string from = graph.node(input.node).name + (input.slot ? "_" + std::to_string(input.slot) : "");
-  // Shared by the convolutions that read the same value in the same codes.
-  Value number = {-1, 0};
-  for (NodeId id : graph.ids()) {
-    const Node& n = graph.node(id);
-    if (id == conv || n.inputs.size() < 2 || !reads_codes_of(graph, n, input)) continue;
-    if (auto other = coded_conv(graph, id); other && other->input == input && same(other->quant, quant)) number = n.inputs[0];
-  }
-  if (number.node < 0) {
-    // Ranges that give the scale back exactly are those of TensorFlow's own rule: all codes, zero exact.
-    const float low = quant.is_signed ? -127 * quant.scale : static_cast<float>(-quant.zero_point) * quant.scale;
-    const float high = quant.is_signed ? 127 * quant.scale : static_cast<float>(255 - quant.zero_point) * quant.scale;
-    const Value lo = graph.add_const(from + "/quantized/min", Tensor::scalar(low)),
-                hi = graph.add_const(from + "/quantized/max", Tensor::scalar(high));
-    AttrMap attrs = coding(quant);
-    attrs["round_mode"] = std::string(quant.is_signed ? "HALF_TO_EVEN" : "HALF_AWAY_FROM_ZERO");
-    attrs["ensure_minimum_range"] = 0.0f;
-    const Value codes = add(graph, from + "/quantized", "QuantizeV2", {input, lo, hi}, attrs);
-    number = add(graph, from + "/dequantized", "Dequantize", {codes, {codes.node, 1}, {codes.node, 2}}, coding(quant));
-  }
+  const Value number = add_coded(graph, graph.node(conv).inputs.at(0), quant);
   const Shape shape = weights.codes.shape();
   const int64_t channels = channels_of(op, shape);
   const bool depthwise = op == "DepthwiseConv2dNative";

@@ -2,7 +2,8 @@
 //
 //   x -> QuantizeV2(min, max) -> Dequantize -> Conv2D | DepthwiseConv2dNative | MatMul <- Dequantize(axis) <- Const qint8
 //
-// Only Const codes and ranges tell the scales; plain evals (and stock TensorFlow) give the meaning, exec runs the same on codes.
+// Sums, products, pools and resizes may read x so too. Only Const codes and ranges tell the scales; plain evals (and stock
+// TensorFlow) give the meaning, exec runs the same on codes.
 #pragma once
 
 #include <optional>
@@ -53,14 +54,23 @@ QuantWeights quantize_weights(const Tensor& filter, int64_t channels, bool per_c
 // The float filter that the codes stand for, of the codes' shape.
 Tensor dequantize_weights(const QuantWeights& weights);
 
+// A value that is QuantizeV2 and then Dequantize of another, with one constant range.
+struct CodedValue {
+  Value input;
+  Quant quant;
+};
+std::optional<CodedValue> coded_value(const Graph& graph, Value number);
+// The numbers of the codes of `input`: those that the graph has, or new nodes, "<producer>/quantized" and
+// "<producer>/dequantized".
+Value add_coded(Graph& graph, Value input, const Quant& quant);
+
 struct QuantConv {
   Value input;  // the float value before QuantizeV2
   Quant quant;
   QuantWeights weights;
 };
 // Puts the codes of `quant` between `input` and conv's first input, and `weights` in place of its second. Nodes are named
-// "<producer>/quantized", "<producer>/dequantized", "<conv>/filter_codes", "<conv>/filter"; convs that read one value with one
-// Quant share its nodes. conv: Conv2D, DepthwiseConv2dNative, MatMul (without transpose_b).
+// "<conv>/filter_codes", "<conv>/filter", and as of add_coded. conv: Conv2D, DepthwiseConv2dNative, MatMul (without transpose_b).
 void set_quantized(Graph& graph, NodeId conv, const Quant& quant, const QuantWeights& weights);
 // Reads what set_quantized wrote (or an equal form from elsewhere); empty when the conv is not quantized.
 std::optional<QuantConv> quantized(const Graph& graph, NodeId conv);

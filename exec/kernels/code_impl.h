@@ -382,10 +382,13 @@ constexpr KernelSet set_of(const char* name) {
                 .words_of_codes = nullptr,
                 .fill_words = nullptr,
                 .halves_of_rows = nullptr,
+                .floats_of_halves = nullptr,
                 .weighted_sum_row = weighted_sum_row,
+                .product_row = product_row,
+                .average_pool_row = average_pool_row,
+                .bilinear_row = bilinear_row,
                 .max_pool_row = max_pool_row,
                 .max_pool_codes = max_pool_codes,
-                .activation = activation,
                 .scale_rows = scale_rows};
   if constexpr (Set::words) {
     set.depthwise_words = depthwise_words<Set>;
@@ -393,6 +396,7 @@ constexpr KernelSet set_of(const char* name) {
     set.words_of_codes = words_of_codes<Set>;
     set.fill_words = fill_words<Set>;
     set.halves_of_rows = halves_of_rows<Set>;
+    set.floats_of_halves = floats_of_halves<Set>;
   }
   if constexpr (requires { typename Set::Narrow; }) set.narrow = codes_of<typename Set::Narrow>();
   if constexpr (Set::bf16) {

@@ -458,9 +458,52 @@ void max_pool_row(const PoolRow<float>& job) {
   }
 }
 
-void activation(const float* in, float* out, int64_t n, Act act) {
-  WeightedRow row{in, 1, 1};
-  weighted_sum_row(&row, 1, act, out, 1, n);
+// put(c, columns) for each vector of channels; the last has fewer columns.
+template <class Put>
+__attribute__((always_inline)) inline void for_channels(int64_t channels, Put put) {
+  int64_t c = 0;
+  for (; c + V::width <= channels; c += V::width) put(c, V::width);
+  if (c < channels) put(c, static_cast<int>(channels - c));
+}
+inline Vec load_columns(const float* p, int columns) { return columns == V::width ? V::load(p) : V::load_some(p, columns); }
+inline void store_columns(float* p, Vec x, int columns) { columns == V::width ? V::store(p, x) : V::store_some(p, x, columns); }
+
+void product_row(const float* a, const float* b, int64_t b_stride, float scale, float* out, int64_t pixels, int64_t channels) {
+  const Vec factor = V::set(scale);
+  for (int64_t p = 0; p < pixels; ++p, a += channels, b += b_stride, out += channels)
+    for_channels(channels, [&](int64_t c, int columns) {
+      store_columns(out + c, V::mul(V::mul(load_columns(a + c, columns), load_columns(b + c, columns)), factor), columns);
+    });
+}
+
+void average_pool_row(const PoolRow<float>& job, float scale) {
+  for (int64_t x = 0; x < job.width; ++x) {
+    int64_t from, to;
+    window_of(job, x, from, to);
+    const Vec share = V::set(scale / static_cast<float>(job.count * (to - from)));
+    for_channels(job.channels, [&](int64_t c, int columns) {
+      Vec sum = V::zero();
+      for (int r = 0; r < job.count; ++r)
+        for (int64_t i = from; i < to; ++i) sum = V::add(sum, load_columns(job.rows[r] + i * job.channels + c, columns));
+      store_columns(job.out + x * job.channels + c, V::mul(sum, share), columns);
+    });
+  }
+}
+
+void bilinear_row(const BilinearRow& job) {
+  const Vec down = V::set(job.share), factor = V::set(job.scale);
+  for (int64_t x = 0; x < job.width; ++x) {
+    const int64_t low = job.columns[x].low * job.channels, high = job.columns[x].high * job.channels;
+    const Vec right = V::set(job.columns[x].share);
+    for_channels(job.channels, [&](int64_t c, int columns) {
+      const auto between = [&](const float* row) {
+        const Vec left = load_columns(row + low + c, columns);
+        return V::fma(V::sub(load_columns(row + high + c, columns), left), right, left);
+      };
+      const Vec top = between(job.top), y = V::fma(V::sub(between(job.bottom), top), down, top);
+      store_columns(job.out + x * job.channels + c, V::mul(y, factor), columns);
+    });
+  }
 }
 
 void scale_rows(const PanelMatrix& b, const float* scale, float* out) {

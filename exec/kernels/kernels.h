@@ -117,7 +117,7 @@ struct WeightedRow {
   int repeat = 1;
 };
 
-// Maxima of windows over rows of pixels: out pixel x reads pixels x*stride - pad + kx, 0 <= kx < kernel_w, those inside the rows;
+// Windows over rows of pixels: out pixel x reads pixels x*stride - pad + kx, 0 <= kx < kernel_w, those inside the rows;
 // one is.
 template <class T>
 struct PoolRow {
@@ -125,6 +125,22 @@ struct PoolRow {
   int count = 1, kernel_w = 1, stride = 1, pad = 0;
   int64_t in_w = 0, width = 0, channels = 0;
   T* out = nullptr;  // [width][channels]
+};
+
+// Where a pixel between two of a row lies: low + share of the way to high.
+struct BetweenPixels {
+  int32_t low, high;
+  float share;
+};
+
+// Pixels between four, linear in height and width, times `scale`.
+struct BilinearRow {
+  const float *top = nullptr, *bottom = nullptr;  // rows of pixels
+  float share = 0;                                // of the way from the one to the other
+  const BetweenPixels* columns = nullptr;         // of every output pixel
+  float scale = 1;
+  float* out = nullptr;  // [width][channels]
+  int64_t width = 0, channels = 0;
 };
 
 // Products of codes in one of their layouts.
@@ -165,18 +181,24 @@ struct KernelSet {
   void (*codes_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo);
   void (*floats_of_codes)(const uint8_t* in, int64_t n, float lowest, float* out);
   void (*depthwise_row)(const DepthwiseRow& job);
-  // Null where the CPU has no products of bytes summed in 32 bits; then also the next four, which make words and halves.
+  // Null where the CPU has no products of bytes summed in 32 bits; then also the next five, which make words and halves.
   void (*depthwise_words)(const DepthwiseWords& job);
   void (*words_of_floats)(const float* in, int64_t pixels, int64_t channels, const CodeRule& rule, int byte, uint32_t* out,
                           int64_t pixel_stride);
   void (*words_of_codes)(const uint8_t* in, int64_t pixels, int64_t channels, int byte, uint32_t* out, int64_t pixel_stride);
   void (*fill_words)(uint32_t* words, int64_t n, int byte, uint8_t code);
   void (*halves_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo);
+  void (*floats_of_halves)(const uint16_t* in, int64_t n, float* out);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
+  // out[pixels][channels] = a * b * scale; b_stride: floats between pixels of b.
+  void (*product_row)(const float* a, const float* b, int64_t b_stride, float scale, float* out, int64_t pixels,
+                      int64_t channels);
+  // The mean of the pixels that a window holds, times `scale`.
+  void (*average_pool_row)(const PoolRow<float>& job, float scale);
+  void (*bilinear_row)(const BilinearRow& job);
   void (*max_pool_row)(const PoolRow<float>& job);
   void (*max_pool_codes)(const PoolRow<uint8_t>& job);
-  void (*activation)(const float* in, float* out, int64_t n, Act act);
   // out[k * n panels] = b scaled per row by scale[k].
   void (*scale_rows)(const PanelMatrix& b, const float* scale, float* out);
 };

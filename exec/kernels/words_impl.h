@@ -196,6 +196,10 @@ void fill_words(uint32_t* words, int64_t n, int byte, uint8_t code) {
 
 template <class Set>
 void halves_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo) {
+  if (lda == k && ldo == k) {  // one row
+    k *= rows;
+    rows = 1;
+  }
   for (int64_t r = 0; r < rows; ++r, in += lda, out += ldo) {
     int64_t i = 0;
     for (; i + V::width <= k; i += V::width) Set::store_halves(out + i, V::load(in + i));
@@ -206,6 +210,16 @@ void halves_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, uint1
     Set::store_halves(halves, V::load(tail));
     for (int64_t j = i; j < k; ++j) out[j] = halves[j - i];
   }
+}
+
+template <class Set>
+void floats_of_halves(const uint16_t* in, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + V::width <= n; i += V::width) V::store(out + i, Set::load_halves(in + i));
+  if (i == n) return;
+  uint16_t tail[V::width] = {};
+  for (int64_t j = i; j < n; ++j) tail[j - i] = in[j];
+  V::store_some(out + i, Set::load_halves(tail), static_cast<int>(n - i));
 }
 
 }  // namespace

@@ -60,11 +60,7 @@ void eval_resize_nearest(OpCall& call) {
   call.out = {out};
 }
 
-struct Tap {
-  int64_t low, high;
-  float share;
-};
-Tap tap_of(const Scale& s, int64_t i, int64_t size) {
+ResizeTap tap_of(const Scale& s, int64_t i, int64_t size) {
   float at = s.source(i), low = std::floor(at);
   return {std::max<int64_t>(0, static_cast<int64_t>(low)), std::min<int64_t>(size - 1, static_cast<int64_t>(std::ceil(at))),
           at - low};
@@ -78,9 +74,9 @@ void eval_resize_bilinear(OpCall& call) {
   on_numbers(x.dtype(), [&]<class T>() {
     for (int64_t n = 0; n < z.n; ++n)
       for (int64_t y = 0; y < z.out_h; ++y) {
-        Tap ty = tap_of(sy, y, z.h);
+        ResizeTap ty = tap_of(sy, y, z.h);
         for (int64_t xx = 0; xx < z.out_w; ++xx) {
-          Tap tx = tap_of(sx, xx, z.w);
+          ResizeTap tx = tap_of(sx, xx, z.w);
           auto at = [&](int64_t yy, int64_t xi, int64_t i) {
             return static_cast<float>(widen(x.data<T>()[((n * z.h + yy) * z.w + xi) * z.c + i]));
           };
@@ -156,3 +152,14 @@ const std::vector<Op>& image_rows() {
 }
 
 }  // namespace cytodet::ops
+
+namespace cytodet {
+
+std::vector<ResizeTap> resize_taps(const Node& resize, int64_t in, int64_t out) {
+  const ops::Scale scale = ops::scale_of(resize, in, out);
+  std::vector<ResizeTap> taps;
+  for (int64_t i = 0; i < out; ++i) taps.push_back(ops::tap_of(scale, i, in));
+  return taps;
+}
+
+}  // namespace cytodet

@@ -335,7 +335,8 @@ TEST(Int8Swish, FineErrorOfEveryNumber) {
   for (float most : {80.0f, 5.0f, 0.3f, 0.1f, 0.01f, 1e-4f}) {
     std::vector<float> x(4001), y(x.size());
     for (size_t i = 0; i < x.size(); ++i) x[i] = most * (static_cast<float>(i) / 2000 - 1);
-    kernels().activation(x.data(), y.data(), static_cast<int64_t>(x.size()), Act::swish_fine);
+    const WeightedRow row{x.data()};
+    kernels().weighted_sum_row(&row, 1, Act::swish_fine, y.data(), 1, static_cast<int64_t>(x.size()));
     for (size_t i = 0; i < x.size(); ++i) {
       const double wanted = x[i] / (1 + std::exp(-double{x[i]}));
       ASSERT_NEAR(y[i], wanted, fine_swish_error(most) + std::abs(wanted) / 16384 + 1e-37) << x[i] << " of " << most;
