@@ -27,30 +27,6 @@ class AliasStep : public Step {
   }
 };
 
-class MeanStep : public Step {
- public:
-  MeanStep(Shape shape, int input, int output) : shape_(std::move(shape)) {
-    inputs = {input};
-    outputs = {output};
-    info.kernel = "mean";
-  }
-  void run(RunContext& context) const override {
-    const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
-    for (int64_t n = 0; n < shape_[0]; ++n) {
-      const float* in = context.in(inputs[0]) + n * pixels * channels;
-      float* out = context.out(outputs[0]) + n * channels;
-      std::vector<double> total(static_cast<size_t>(channels), 0.0);
-      for (int64_t p = 0; p < pixels; ++p)
-        for (int64_t c = 0; c < channels; ++c) total[static_cast<size_t>(c)] += in[p * channels + c];
-      for (int64_t c = 0; c < channels; ++c)
-        out[c] = static_cast<float>(total[static_cast<size_t>(c)] / static_cast<double>(pixels));
-    }
-  }
-
- private:
-  Shape shape_;
-};
-
 class ConcatStep : public Step {
  public:
   // rows: numbers of each input, `outer` times.
@@ -113,7 +89,8 @@ bool match_mean(Lowering& low, NodeId id) {
   std::sort(list.begin(), list.end());
   if (list != std::vector<int64_t>{1, 2}) return false;
   claim(low, id, {n.inputs[0]},
-        [shape = *in](const LayerIo& io) { return std::make_unique<MeanStep>(shape, io.inputs[0].tensor, io.output.tensor); });
+        [shape = *in](const LayerIo& io) { return make_mean(shape, io.inputs[0], io.output); });
+  low.layers.back().in_rows = true;
   return true;
 }
 

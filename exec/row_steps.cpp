@@ -243,6 +243,53 @@ class PoolStep : public Step {
   bool moves_codes_;
 };
 
+class MeanStep : public Step {
+ public:
+  MeanStep(const Shape& shape, const StepInput& input, const StepOutput& output)
+      : shape_(shape), source_(kernels(), input, shape[3]), results_(kernels(), output, shape[3]) {
+    inputs = {input.tensor};
+    outputs = {output.tensor};
+    info.kernel = kernel_name(source_.coded(), "mean");
+    chunk_ = std::clamp<int64_t>(kChunk / shape[3], 1, shape[1] * shape[2]);
+    ScratchCutter cut(nullptr);
+    pieces(cut);
+    scratch_bytes = cut.total();
+  }
+
+  void run(RunContext& context) const override {
+    const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
+    ScratchCutter cut(context.scratch);
+    const Pieces piece = pieces(cut);
+    for (int64_t n = 0; n < shape_[0]; ++n) {
+      std::vector<double> total(static_cast<size_t>(channels), 0.0);
+      for (int64_t first = 0; first < pixels; first += chunk_) {
+        const int64_t count = std::min(chunk_, pixels - first);
+        const float* in = source_.rows(context, n * pixels + first, count, piece.rows);
+        for (int64_t p = 0; p < count; ++p)
+          for (int64_t c = 0; c < channels; ++c) total[static_cast<size_t>(c)] += in[p * channels + c];
+      }
+      float* out = results_.floats(context, n, piece.results);
+      for (int64_t c = 0; c < channels; ++c)
+        out[c] = static_cast<float>(total[static_cast<size_t>(c)] / static_cast<double>(pixels)) * source_.scale();
+      results_.store(context, n, 1, piece.results);
+    }
+  }
+
+ private:
+  struct Pieces {
+    float *rows, *results;
+  };
+  Pieces pieces(ScratchCutter& cut) const {
+    float* rows = cut.floats(source_.scratch(chunk_));
+    return {rows, cut.floats(results_.scratch(1))};
+  }
+
+  Shape shape_;
+  RowSource source_;
+  ResultRows results_;
+  int64_t chunk_ = 1;
+};
+
 class BilinearStep : public Step {
  public:
   BilinearStep(const Shape& in, std::vector<BetweenPixels> rows, std::vector<BetweenPixels> columns, const StepInput& input,
@@ -328,6 +375,10 @@ std::unique_ptr<Step> make_product(const Shape& shape, const StepInput& a, const
 
 std::unique_ptr<Step> make_pool(const ConvShape& shape, bool average, const StepInput& input, const StepOutput& output) {
   return std::make_unique<PoolStep>(shape, average, input, output);
+}
+
+std::unique_ptr<Step> make_mean(const Shape& input_shape, const StepInput& input, const StepOutput& output) {
+  return std::make_unique<MeanStep>(input_shape, input, output);
 }
 
 std::unique_ptr<Step> make_bilinear(const Shape& input_shape, std::vector<BetweenPixels> rows, std::vector<BetweenPixels> columns,

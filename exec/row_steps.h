@@ -41,6 +41,9 @@ std::unique_ptr<Step> make_product(const Shape& shape, const StepInput& a, const
 // The largest numbers, or the means, of windows: kernels "max_pool" and "avg_pool".
 std::unique_ptr<Step> make_pool(const ConvShape& shape, bool average, const StepInput& input, const StepOutput& output);
 
+// Over height and width: kernel "mean".
+std::unique_ptr<Step> make_mean(const Shape& input_shape, const StepInput& input, const StepOutput& output);
+
 // Linear in height and width between the pixels that `rows` and `columns` say: kernel "resize_bilinear".
 std::unique_ptr<Step> make_bilinear(const Shape& input_shape, std::vector<BetweenPixels> rows, std::vector<BetweenPixels> columns,
                                     const StepInput& input, const StepOutput& output);

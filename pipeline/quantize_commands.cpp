@@ -36,6 +36,8 @@ struct QuantizeFlags {
                  "Dense filters in 7 bits: TensorFlow's sums stay exact on machines without VNNI")
         ->excludes(full);
     app.add_flag("--no-equalization", no_equalization, "Code input channels as they are, large and small with one scale");
+    app.add_flag("--elementwise", settings.layers.elementwise,
+                 "Sums, products and activations read codes too: less memory, less exact");
     app.add_option("--exclude-ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
     app.add_option("--exclude-nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
     app.add_flag("--quiet", quiet, "No progress and no table");

@@ -94,8 +94,8 @@ std::string layer_table(const std::vector<LayerRow>& rows) {
     std::snprintf(line, sizeof line, "%-5s %10s %10s %10s %4s %8s %8s  %-24s ", l.precision.c_str(),
                   shown("%.4g", l.input.low()).c_str(), shown("%.4g", l.input.high()).c_str(),
                   shown("%.4g", l.input.scale).c_str(), shown("%.0f", l.input.zero_point).c_str(),
-                  shown("%.1f", l.weight_sqnr_db).c_str(), row.sqnr_db ? number("%.1f", *row.sqnr_db).c_str() : "-",
-                  row.kernel.empty() ? "-" : row.kernel.c_str());
+                  l.weight_sqnr_db ? number("%.1f", *l.weight_sqnr_db).c_str() : "-",
+                  row.sqnr_db ? number("%.1f", *row.sqnr_db).c_str() : "-", row.kernel.empty() ? "-" : row.kernel.c_str());
     text += line + l.name + (l.why.empty() ? "" : ": " + l.why) + "\n";
   }
   return text;
@@ -113,7 +113,7 @@ Json layers_json(const std::vector<LayerRow>& rows) {
       j["scale"] = l.input.scale;
       j["zero_point"] = l.input.zero_point;
       j["signed"] = l.input.is_signed;
-      j["weight_sqnr_db"] = l.weight_sqnr_db;
+      if (l.weight_sqnr_db) j["weight_sqnr_db"] = *l.weight_sqnr_db;
     } else {
       j["why"] = l.why;
     }

@@ -13,6 +13,7 @@
 #include "graph/op.h"
 #include "graph/quantized.h"
 #include "quant/channels.h"
+#include "quant/row_ops.h"
 
 namespace cytodet {
 namespace {
@@ -220,6 +221,8 @@ std::vector<std::string> values_of_layers(const Graph& graph) {
     add(graph.node(id).inputs[0]);
     add(after_bias(graph, uses, {id, 0}));
   }
+  for (const auto& inputs : {pooling_inputs(graph), elementwise_inputs(graph)})
+    for (const RowInput& in : inputs) add(in.value);
   return names;
 }
 

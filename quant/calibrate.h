@@ -36,7 +36,7 @@ struct Calibration {
 };
 
 // Values whose ranges quantization needs: inputs of every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter, and
-// their outputs after BiasAdd. Or all float values.
+// their outputs after BiasAdd, and what row_ops.h lists. Or all float values.
 std::vector<std::string> values_of_layers(const Graph& graph);
 std::vector<std::string> all_float_values(const Graph& graph, const PlanOptions& plan);
 

@@ -8,6 +8,7 @@
 #include "graph/op.h"
 #include "graph/tf_int8.h"
 #include "quant/layout.h"
+#include "quant/row_ops.h"
 
 namespace cytodet {
 namespace {
@@ -60,24 +61,31 @@ void check_exclusions(const Graph& graph, const QuantizeOptions& options) {
   require_known(options.exclude_nodes, nodes, "exclude_nodes");
 }
 
-// Why a layer stays in float; empty: it does not.
-std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, const QuantizeOptions& options) {
+std::string exclusion(const Node& n, const QuantizeOptions& options) {
   auto listed = [](const std::vector<std::string>& list, const std::string& name) {
     return std::find(list.begin(), list.end(), name) != list.end();
   };
   if (listed(options.exclude_nodes, n.name)) return "excluded by name";
-  if (listed(options.exclude_ops, n.op)) return "excluded by op";
+  return listed(options.exclude_ops, n.op) ? "excluded by op" : "";
+}
+
+std::string bad_range(const Graph& graph, Value input, const Ranges& ranges) {
+  const auto range = ranges.values.find(graph.name_of(input));
+  if (range == ranges.values.end()) return "no range of its input " + graph.name_of(input);
+  if (is_degenerate(range->second)) return "its input was one number in calibration";
+  return range->second.high - range->second.low < 1e9f ? "" : "its input ran away in calibration";
+}
+
+// Why a layer stays in float; empty: it does not.
+std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, const QuantizeOptions& options) {
+  if (const std::string excluded = exclusion(n, options); !excluded.empty()) return excluded;
   if (!is_layer(n)) return n.op + " has no INT8 form";
   const Tensor* filter = n.inputs.size() == 2 ? graph.constant(n.inputs[1]) : nullptr;
   if (!filter || filter->dtype() != DType::f32) return "its filter is not a float constant";
   if (n.op == "MatMul" && n.attr_or("transpose_a", false)) return "it transposes its input";
   if (const auto format = n.attr_or<std::string>("data_format", "NHWC"); format != "NHWC" && format != "NCHW")
     return "its data is " + format;
-  auto range = ranges.values.find(graph.name_of(n.inputs[0]));
-  if (range == ranges.values.end()) return "no range of its input " + graph.name_of(n.inputs[0]);
-  if (is_degenerate(range->second)) return "its input was one number in calibration";
-  if (!(range->second.high - range->second.low < 1e9f)) return "its input ran away in calibration";
-  return {};
+  return bad_range(graph, n.inputs[0], ranges);
 }
 
 // The BiasAdd (or Add of a constant per channel) right behind; -1.
@@ -151,7 +159,9 @@ void equalize(Graph& graph, NodeId conv, const std::vector<float>& factors, Tens
   graph.node(conv).inputs[0] = {graph.add(std::move(mul)), 0};
 }
 
-void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const QuantizeOptions& options, QuantizedLayer& layer) {
+// shared: values that others read in the same codes, so that their channels keep one scale.
+void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const QuantizeOptions& options,
+          const std::set<std::string>& shared, QuantizedLayer& layer) {
   NodeId id = graph.require(layer.name);
   Range range = ranges.values.at(layer.input_name);
   const bool turned = is_channels_first(graph.node(id));
@@ -163,7 +173,7 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
   const Node& n = graph.node(id);
   Tensor filter = *graph.constant(n.inputs[1]);
   clip_channels(range);
-  if (options.equalize)
+  if (options.equalize && !shared.contains(layer.input_name))
     if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
       equalize(graph, id, factors, filter, range);
   layer.precision = "int8";
@@ -175,6 +185,36 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
   layer.weight_sqnr_db = sqnr_db(filter, coded);
   if (options.bias_correction && !turned) correct_bias(graph, uses, id, filter, coded, range);
   set_quantized(graph, id, layer.input, weights);
+}
+
+std::vector<RowInput> row_inputs_of(const Graph& graph, const QuantizeOptions& options) {
+  std::vector<RowInput> all = pooling_inputs(graph);
+  if (!options.elementwise) return all;
+  const std::vector<RowInput> more = elementwise_inputs(graph);
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+void code_rows(Graph& graph, const std::vector<RowInput>& inputs, const Ranges& ranges, const QuantizeOptions& options,
+               QuantizeReport& report) {
+  for (size_t i = 0; i < inputs.size();) {
+    const NodeId op = inputs[i].op;
+    const Node& n = graph.node(op);
+    QuantizedLayer layer{n.name, n.op, "float", exclusion(n, options), {}, graph.name_of(inputs[i].value), {}};
+    size_t end = i;
+    for (; end < inputs.size() && inputs[end].op == op; ++end)
+      if (layer.why.empty()) layer.why = bad_range(graph, inputs[end].value, ranges);
+    for (; i < end; ++i) {
+      if (!layer.why.empty()) continue;
+      const Range& range = ranges.values.at(graph.name_of(inputs[i].value));
+      const Quant quant = Quant::of_range(range.low, range.high, options.symmetric);
+      const Value number = add_coded(graph, inputs[i].value, quant);
+      graph.node(inputs[i].node).inputs[inputs[i].input] = number;
+      if (layer.precision != "int8") layer.input = quant;
+      layer.precision = "int8";
+    }
+    report.layers.push_back(std::move(layer));
+  }
 }
 
 }  // namespace
@@ -212,13 +252,17 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
                 "calibrate this graph");
   QuantizeReport report;
   const Consumers uses(graph);
+  const std::vector<RowInput> row_inputs = row_inputs_of(graph, options);  // of the graph as it is calibrated
+  std::set<std::string> shared;
+  for (const RowInput& in : row_inputs) shared.insert(graph.name_of(in.value));
   for (NodeId id : graph.topological_order()) {
     if (!is_layer(graph.node(id)) && !is_float_layer(graph.node(id))) continue;
     const Node& n = graph.node(id);
-    QuantizedLayer layer{n.name, n.op, "float", obstacle(graph, n, ranges, options), {}, graph.name_of(n.inputs.at(0)), 0};
-    if (layer.why.empty()) code(graph, uses, ranges, options, layer);
+    QuantizedLayer layer{n.name, n.op, "float", obstacle(graph, n, ranges, options), {}, graph.name_of(n.inputs.at(0)), {}};
+    if (layer.why.empty()) code(graph, uses, ranges, options, shared, layer);
     report.layers.push_back(std::move(layer));
   }
+  code_rows(graph, row_inputs, ranges, options, report);
   if (report.layers.empty()) throw Error("graph", "has no Conv2D, DepthwiseConv2dNative or MatMul to quantize");
   return report;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@ struct QuantizeOptions {
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
   bool full_range = false;                 // dense filters need not be narrow (graph/quantized.h is_narrow): slower without VNNI
   bool reduce_range = false;               // dense filters keep to codes -64..64: sums of any two products fit 16 bits
+  bool elementwise = false;                // sums, products and stand-alone activations read codes too: less memory, less exact
   bool equalize = true;                    // scales input channels before they are coded, and the filter back; see equalization()
 };
 
@@ -29,7 +31,7 @@ struct QuantizedLayer {
   std::string why;        // of float: what keeps it so
   Quant input;
   std::string input_name;
-  double weight_sqnr_db = 0;  // of the coded weights against the float ones
+  std::optional<double> weight_sqnr_db;  // of the coded weights against the float ones; of a layer that has any
 };
 
 struct QuantizeReport {
@@ -43,10 +45,10 @@ struct QuantizeReport {
 // Largest 1; exact in half precision, so that a file can keep them in 16 bits.
 std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input);
 
-// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range; other convolutions and
-// matrix products are in the report. `graph` is an
-// optimized float graph, the one that the ranges were taken on. Throws Error: nothing to quantize, already quantized, another
-// graph's ranges, excluded names that do not exist (with the nearest names).
+// Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range, average pools, means
+// and bilinear resizes that alone read their input, and, where asked, sums, products and activations; other convolutions and
+// matrix products are in the report. `graph` is an optimized float graph, the one that the ranges were taken on. Throws Error:
+// nothing to quantize, already quantized, another graph's ranges, excluded names that do not exist (with the nearest names).
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options);
 
 // Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges

@@ -31,8 +31,10 @@ struct Network {
   const char* name;
   std::map<std::string, Shape> inputs;
   std::function<void(Graph&)> build;
-  int int8 = 1;          // layers
-  const char* why = "";  // of a layer that stays in float
+  int int8 = 1;                     // layers
+  const char* why = "";             // of a layer that stays in float
+  bool elementwise = false;         // also quantized with elementwise ops
+  std::set<std::string> kernels{};  // that are among those which run it
 };
 
 void PrintTo(const Network& n, std::ostream* out) { *out << n.name; }
@@ -171,6 +173,111 @@ const Network kNetworks[] = {
      }},
 };
 
+void pool(Graph& g, const std::string& name, const std::string& x, const char* op, int64_t side, int64_t stride) {
+  AttrMap attrs = conv_attrs("SAME", stride);
+  attrs["ksize"] = ints({1, side, side, 1});
+  add(g, name, op, {x}, std::move(attrs));
+}
+
+void resize(Graph& g, const std::string& name, const std::string& x, const char* op, int32_t height, int32_t width) {
+  constant(g, name + "/size", Tensor::from<int32_t>({2}, {height, width}));
+  add(g, name, op, {x, name + "/size"});
+}
+
+const Network kRowNetworks[] = {
+    {"average_pool",
+     {{"x", {2, 9, 10, 5}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 5, 19}, conv_attrs("SAME"));
+       add(g, "r", "Relu", {"a"});
+       pool(g, "p", "r", "AvgPool", 3, 2);
+       conv(g, "y", "p", {1, 1, 19, 4}, conv_attrs("SAME"));
+     },
+     3,
+     "",
+     false,
+     {"int8_avg_pool"}},
+    {"mean_and_matmul",
+     {{"x", {2, 9, 10, 5}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 5, 19}, conv_attrs("SAME"));
+       constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
+       add(g, "m", "Mean", {"a", "axes"});
+       constant(g, "w", noise({19, 5}, 2));
+       matmul(g, "y", "m", "w", false, false);
+     },
+     3,
+     "",
+     false,
+     {"int8_mean"}},
+    {"bilinear",
+     {{"x", {1, 7, 6, 4}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {1, 1, 4, 18}, conv_attrs("SAME"));
+       resize(g, "up", "a", "ResizeBilinear", 14, 15);
+       conv(g, "y", "up", {3, 3, 18, 1}, conv_attrs("SAME"), "DepthwiseConv2dNative");
+     },
+     3,
+     "",
+     false,
+     {"int8_resize_bilinear"}},
+    {"pool_that_shares_its_input",
+     {{"x", {1, 8, 8, 4}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {1, 1, 4, 8}, conv_attrs("SAME"));
+       pool(g, "p", "a", "AvgPool", 3, 1);
+       conv(g, "b", "p", {1, 1, 8, 6}, conv_attrs("SAME"));
+       conv(g, "c", "a", {1, 1, 8, 6}, conv_attrs("SAME"));
+       constant(g, "axis", Tensor::scalar(int32_t{3}));
+       add(g, "y", "ConcatV2", {"b", "c", "axis"});
+     },
+     3,
+     "",
+     false,
+     {"avg_pool"}},
+    {"residual",
+     {{"x", {1, 12, 11, 6}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 6, 16}, conv_attrs("SAME"));
+       conv(g, "b", "a", {1, 1, 16, 16}, conv_attrs("SAME"));
+       add(g, "s", "AddV2", {"b", "a"});
+       conv(g, "y", "s", {1, 1, 16, 4}, conv_attrs("SAME"));
+     },
+     4,
+     "",
+     true},
+    {"weighted_sum_and_product",
+     {{"x", {1, 8, 12, 5}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 5, 12}, conv_attrs("SAME"));
+       conv(g, "b", "x", {3, 3, 5, 12}, conv_attrs("SAME", 2));
+       pool(g, "max", "a", "MaxPool", 2, 1);
+       resize(g, "up", "b", "ResizeNearestNeighbor", 8, 12);
+       constant(g, "half", Tensor::scalar(.5f));
+       add(g, "up/half", "Mul", {"up", "half"});
+       add(g, "s", "AddV2", {"max", "up/half"});
+       add(g, "p", "Mul", {"s", "a"});
+       conv(g, "y", "p", {1, 1, 12, 4}, conv_attrs("SAME"));
+     },
+     5,
+     "",
+     true,
+     {"int8_weighted_sum", "int8_product"}},
+    {"activation_alone",
+     {{"x", {1, 8, 12, 5}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {3, 3, 5, 12}, conv_attrs("SAME"));
+       pool(g, "max", "a", "MaxPool", 2, 2);
+       add(g, "s", "Sigmoid", {"max"});
+       add(g, "swish", "Mul", {"max", "s"});
+       conv(g, "y", "swish", {1, 1, 12, 4}, conv_attrs("SAME"));
+     },
+     3,
+     "",
+     true,
+     {"int8_activation"}},
+};
+
 class Networks : public ::testing::TestWithParam<Network> {};
 
 TEST_P(Networks, Keep25Decibels) {
@@ -201,9 +308,14 @@ TEST_P(Networks, Keep25Decibels) {
       QuantizeOptions options;
       options.reduce_range = reduce_range;
       options.symmetric = symmetric;
+      options.elementwise = n.elementwise;
       const QuantizeReport report = quantize(g, ranges, options);
       EXPECT_EQ(report.int8_layers(), n.int8);
       for (const QuantizedLayer& l : report.layers) EXPECT_EQ(l.why, l.precision == "int8" ? "" : n.why);
+      std::set<std::string> kernels;
+      for (const StepInfo& s : Plan::compile(g, plan)->steps()) kernels.insert(s.kernel);
+      EXPECT_THAT(kernels, ::testing::IsSupersetOf(n.kernels));
+      EXPECT_FALSE(kernels.contains("plain") && n.kernels.size() > 0);
       const double db = outputs.of(g);
       EXPECT_GE(db, reduce_range || symmetric ? 25 : 30) << reduce_range << symmetric;
       // To TensorFlow's form and back: the same network.
@@ -215,6 +327,53 @@ TEST_P(Networks, Keep25Decibels) {
     }
 }
 INSTANTIATE_TEST_SUITE_P(Kinds, Networks, ::testing::ValuesIn(kNetworks), [](const auto& given) { return given.param.name; });
+INSTANTIATE_TEST_SUITE_P(RowOps, Networks, ::testing::ValuesIn(kRowNetworks), [](const auto& given) { return given.param.name; });
+
+// What the elementwise networks are without that: their sums read floats.
+TEST(Elementwise, OnlyWhenAsked) {
+  for (const Network& n : kRowNetworks) {
+    if (!n.elementwise) continue;
+    SCOPED_TRACE(n.name);
+    Graph g;
+    placeholder(g, "x", n.inputs.at("x"));
+    n.build(g);
+    Ranges ranges;
+    ranges.graph_hash = graph_hash(g);
+    for (const std::string& value : values_of_layers(g)) ranges.values[value] = {-1, 2, {}, {}, {}};
+    Graph asked = g;
+    QuantizeOptions options;
+    EXPECT_LT(quantize(g, ranges, options).int8_layers(), n.int8);
+    options.elementwise = true;
+    EXPECT_EQ(quantize(asked, ranges, options).int8_layers(), n.int8);
+  }
+}
+
+TEST(RowOps, StayInFloatWhereExcludedOrWithoutARange) {
+  Graph g;
+  placeholder(g, "x", {2, 9, 10, 5});
+  kRowNetworks[0].build(g);
+  Ranges ranges;
+  ranges.graph_hash = graph_hash(g);
+  for (const char* value : {"x", "r", "p"}) ranges.values[value] = {-1, 2, {}, {}, {}};
+  const auto why = [&](const Ranges& r, QuantizeOptions options) {
+    Graph copy = g;
+    const QuantizeReport report = quantize(copy, r, options);
+    EXPECT_EQ(report.layers.back().name, "p");
+    return report.layers.back().why;
+  };
+  QuantizeOptions options;
+  EXPECT_EQ(why(ranges, options), "");
+  options.exclude_nodes = {"p"};
+  EXPECT_EQ(why(ranges, options), "excluded by name");
+  options.exclude_nodes = {};
+  options.exclude_ops = {"AvgPool"};
+  EXPECT_EQ(why(ranges, options), "excluded by op");
+  options.exclude_ops = {};
+  ranges.values["r"] = {0, 0, {}, {}, {}};
+  EXPECT_EQ(why(ranges, options), "its input was one number in calibration");
+  ranges.values.erase("r");
+  EXPECT_EQ(why(ranges, options), "no range of its input r");
+}
 
 TEST(ReduceRange, DenseFiltersKeepTo64) {
   Graph g;
