@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "tests/exec/coded_net.h"
+#include "tests/exec/compare.h"
 
 namespace cytodet {
 namespace {
@@ -145,6 +147,34 @@ TEST_P(CodedRows, OfFloatsIntoFloats) {
   op.build(net, net.coded("a", {0.02f, 100, false}));
   const Answers answers = net.expect_answers({"op"}, 50);
   EXPECT_EQ(answers.steps.at("op").kernel, op.kernel);
+}
+
+// A plan may take the codes instead, which changes no answer.
+TEST_P(CodedRows, OfAnInputOfCodes) {
+  const Quant quant{0.02f, 100, false};
+  CodedNet net;
+  net.input("x", {2, 7, 9, 5});
+  net.input("a", {2, 7, 9, 17});
+  GetParam().build(net, net.coded("a", quant));
+  const Tensor wanted = net.expect_answers({"op"}, 50).plan.at(0);
+  PlanOptions o;
+  o.outputs = {"op"};
+  o.coded_inputs = true;
+  Runner r(Plan::compile(net.graph, o));
+  for (size_t i = 0; i < r.plan().inputs().size(); ++i) {
+    const TensorSpec& spec = r.plan().inputs()[i];
+    const Tensor& floats = net.data.at(spec.name);
+    Tensor& in = r.input(static_cast<int>(i));
+    EXPECT_TRUE(spec.codes || spec.name != "a");
+    if (!spec.codes) std::memcpy(in.raw(), floats.raw(), floats.bytes());
+    for (int64_t n = 0; spec.codes && n < floats.size(); ++n) {
+      const float code = std::nearbyint(floats.data<float>()[n] * spec.codes->inverse_scales.at(0));
+      in.data<uint8_t>()[n] =
+          static_cast<uint8_t>(std::clamp(code, spec.codes->lowest, spec.codes->highest) - spec.codes->lowest);
+    }
+  }
+  r.run();
+  EXPECT_EQ(worst_difference(r.output(0), wanted), 0);  // zeros may have another sign
 }
 
 }  // namespace
