@@ -253,5 +253,20 @@ TEST(GatedProduct, OfAMapOrAGateOfCodes) {
       }
 }
 
+// The gate multiplies numbers, although the same map is added as codes.
+TEST(GatedProduct, OfAMapThatIsItsResidualInCodes) {
+  for (const bool coded_product : {false, true}) {
+    SCOPED_TRACE(coded_product);
+    CodedNet net;
+    net.input("x", {2, 7, 9, 5});
+    net.conv("a", "x", 19, 1, Quant{0.03f, 128, false});
+    net.input("gate", {2, 1, 1, 19});
+    net.op("gated", "Mul", {"a", "gate"});
+    net.conv("product", "gated", 19, 1, coded_product ? std::optional(Quant{0.03f, 120, false}) : std::nullopt);
+    net.op("out", "AddV2", {"product", net.coded("a", {0.03f, 0, true})});
+    net.expect_answers({"out"});
+  }
+}
+
 }  // namespace
 }  // namespace cytodet

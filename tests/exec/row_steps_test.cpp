@@ -151,5 +151,15 @@ TEST(Activation, OfEveryRank) {
     }
 }
 
+TEST(Activation, OfAnEmptyMap) {
+  for (const Shape& shape : {Shape{0, 3}, Shape{2, 0}, Shape{0}}) {
+    SCOPED_TRACE(to_string(shape));
+    Graph g;
+    placeholder(g, "x", shape);
+    add(g, "out", "Relu", {"x"});
+    EXPECT_EQ(run_both(g, {{"x", Tensor(DType::f32, shape)}}, {"out"}).plan.at(0).shape(), shape);
+  }
+}
+
 }  // namespace
 }  // namespace cytodet
