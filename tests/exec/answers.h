@@ -18,6 +18,7 @@ namespace cytodet::test {
 struct Answers {
   std::vector<Tensor> plain, plan;
   std::set<std::string> kernels;
+  std::map<std::string, StepInfo> steps;  // by name
 };
 
 // Runs through the plain evals and through the plan; the plan's answers must not depend on the number of threads.
@@ -36,7 +37,10 @@ inline Answers run_both(const Graph& g, const std::map<std::string, Tensor>& dat
   for (int threads : {1, 2}) {
     o.threads = threads;
     Runner r(Plan::compile(g, o));
-    for (const StepInfo& s : r.plan().steps()) a.kernels.insert(s.kernel);
+    for (const StepInfo& s : r.plan().steps()) {
+      a.kernels.insert(s.kernel);
+      a.steps[s.name] = s;
+    }
     for (size_t i = 0; i < r.plan().inputs().size(); ++i) {
       const Tensor& t = data.at(r.plan().inputs()[i].name);
       std::memcpy(r.input(static_cast<int>(i)).raw(), t.raw(), t.bytes());

@@ -1,7 +1,9 @@
-// Maps between a depthwise layer on codes and a product on codes with a gate are halves, where the kernels have them.
+// Maps of a depthwise layer on codes of which not all readers make the same codes are halves, where the kernels have them and all
+// readers take them: above all a product on codes with a gate.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
 
 #include "exec/kernels/kernels.h"
@@ -23,6 +25,7 @@ struct Block {
   int kernel = 3, stride = 1, dilation = 1;
   bool relu = false;         // instead of swish
   float bias = 0;            // of one channel of the depthwise layer
+  float size = 1;            // multiplies all numbers of the map
   bool coded_map = true;     // the depthwise layer is on codes
   bool coded_out = true;     // the last product is
   int out_kernel = 1;        // its kernel
@@ -41,7 +44,7 @@ Graph graph_of(const Block& b) {
                         const Quant* quant) {
     const bool depthwise = filter[3] == 1;
     const Tensor w = normal_tensor(filter, random, scale);
-    Tensor bias = normal_tensor({filter[depthwise ? 2 : 3]}, random, 0.3f);
+    Tensor bias = normal_tensor({filter[depthwise ? 2 : 3]}, random, depthwise ? 0.3f * b.size : 0.3f);
     if (depthwise) bias.data<float>()[filter[2] / 2] += b.bias;
     constant(g, name + "/w", w);
     constant(g, name + "/b", bias);
@@ -53,7 +56,7 @@ Graph graph_of(const Block& b) {
     add(g, name + "/sigmoid", "Sigmoid", {in});
     add(g, name, "Mul", {in, name + "/sigmoid"});
   };
-  const Quant of_input{0.04f, 128, false}, of_expanded{0.02f, 14, false}, of_gated{0.02f, 20, false};
+  const Quant of_input{0.04f, 128, false}, of_expanded{0.02f, 14, false}, of_gated{0.02f * b.size, 20, false};
   placeholder(g, "x", b.in);
   if (b.expand) {
     conv("e", "x", {1, 1, b.in[3], b.channels}, 0.7f, conv_attrs("SAME"), &of_input);
@@ -61,7 +64,7 @@ Graph graph_of(const Block& b) {
   }
   AttrMap window = conv_attrs("SAME", b.stride);
   window.emplace("dilations", ints({1, b.dilation, b.dilation, 1}));
-  conv("dw", b.expand ? "expanded" : "x", {b.kernel, b.kernel, b.channels, 1}, 3 / static_cast<float>(b.kernel),
+  conv("dw", b.expand ? "expanded" : "x", {b.kernel, b.kernel, b.channels, 1}, 3 * b.size / static_cast<float>(b.kernel),
        std::move(window), b.coded_map ? (b.expand ? &of_expanded : &of_input) : nullptr);
   if (b.relu)
     add(g, "map", "Relu", {"dw"});
@@ -153,39 +156,126 @@ TEST(FloatMapsNotHalves, WhereANumberCouldOverflow) {
     }
 }
 
-TEST(FloatMapsNotHalves, WhereAnotherReads) {
-  const Block b{};
-  std::mt19937 random(3);
-  for (const std::string reader :
-       {"a sum", "the sum behind the product", "an ungated product", "a plain node", "a depthwise layer"}) {
-    SCOPED_TRACE(reader);
-    Graph g = graph_of(b);
-    constant(g, "w", normal_tensor(reader == "a depthwise layer" ? Shape{3, 3, 24, 1} : Shape{1, 1, 24, 24}, random, 0.3f));
-    if (reader == "a sum") {
-      add(g, "other", "AddV2", {"map", "x"});
-    } else if (reader == "the sum behind the product") {
-      add(g, "other", "AddV2", {"out", "map"});
-    } else if (reader == "a plain node") {
-      add(g, "other", "Sin", {"map"});
-    } else {
-      const NodeId conv =
-          add(g, "other", reader == "a depthwise layer" ? "DepthwiseConv2dNative" : "Conv2D", {"map", "w"}, conv_attrs("SAME"));
-      set_quantized(g, conv, {0.02f, 20, false}, quantize_weights(*g.constant(g.value("w")), 24, true));
-    }
-    std::vector<std::string> outputs{"other"};
-    if (reader != "the sum behind the product") outputs.push_back("out");
-    expect_halves(g, outputs, false);
-    expect_answers(g, b, outputs);
+// Halves have fewer digits for very small numbers: maps whose bound is below 1/16 stay floats.
+TEST(FloatMapsNotHalves, WhereNumbersAreSmall) {
+  for (const auto& [size, fits] : {std::pair{0.0005f, false}, {0.05f, true}}) {
+    SCOPED_TRACE(size);
+    const Block b{.relu = true, .size = size};
+    const Graph g = graph_of(b);
+    expect_halves(g, {"out"}, fits);
+    expect_answers(g, b, {"out"});
   }
 }
 
+// Besides the gated product; "other" reads the map.
+struct Reader {
+  const char* name;
+  bool halves;
+  std::function<void(Graph&)> build;
+};
+void PrintTo(const Reader& r, std::ostream* os) { *os << r.name; }
+
+void build_conv(Graph& g, int side, bool depthwise, bool coded) {
+  std::mt19937 random(3);
+  constant(g, "w", normal_tensor(depthwise ? Shape{side, side, 24, 1} : Shape{side, side, 24, 24}, random, 0.3f));
+  const NodeId conv = add(g, "other", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"map", "w"}, conv_attrs("SAME"));
+  if (coded) set_quantized(g, conv, {0.02f, 20, false}, quantize_weights(*g.constant(g.value("w")), 24, true));
+}
+void build_pool(Graph& g, const char* op) {
+  AttrMap attrs = conv_attrs("SAME", 2);
+  attrs.emplace("ksize", ints({1, 3, 3, 1}));
+  add(g, "other", op, {"map"}, attrs);
+}
+void build_resize(Graph& g, const char* op) {
+  constant(g, "size", Tensor::from<int32_t>({2}, {26, 30}));
+  add(g, "other", op, {"map", "size"});
+}
+
+const Reader kReaders[] = {
+    {"Sum", true,
+     [](Graph& g) {
+       add(g, "other", "AddV2", {"map", "x"});
+     }},
+    {"Product", true,
+     [](Graph& g) {
+       add(g, "other", "Mul", {"map", "x"});
+     }},
+    {"Square", true,
+     [](Graph& g) {
+       add(g, "other", "Mul", {"map", "map"});
+     }},
+    {"Activation", true, [](Graph& g) { add(g, "other", "Relu", {"map"}); }},
+    {"MaxPool", true, [](Graph& g) { build_pool(g, "MaxPool"); }},
+    {"AveragePool", true, [](Graph& g) { build_pool(g, "AvgPool"); }},
+    {"ResizeNearest", true, [](Graph& g) { build_resize(g, "ResizeNearestNeighbor"); }},
+    {"ResizeBilinear", true, [](Graph& g) { build_resize(g, "ResizeBilinear"); }},
+    {"CodedSum", true,
+     [](Graph& g) {
+       const std::string map = g.name_of(add_coded(g, g.value("map"), {0.03f, 30, false}));
+       add(g, "other", "AddV2", {map, "x"});
+     }},
+    {"CodedProduct", true, [](Graph& g) { build_conv(g, 1, false, true); }},
+    {"CodedConvolution", true, [](Graph& g) { build_conv(g, 3, false, true); }},
+    {"CodedDepthwise", true, [](Graph& g) { build_conv(g, 3, true, true); }},
+    {"FloatProduct", false, [](Graph& g) { build_conv(g, 1, false, false); }},
+    {"FloatConvolution", false, [](Graph& g) { build_conv(g, 3, false, false); }},
+    {"FloatDepthwise", false, [](Graph& g) { build_conv(g, 3, true, false); }},
+    {"PlainNode", false, [](Graph& g) { add(g, "other", "Sin", {"map"}); }},
+    {"Alias", false, [](Graph& g) { add(g, "other", "Identity", {"map"}); }},
+};
+
+class HalvesWith : public ::testing::TestWithParam<Reader> {};
+
+TEST_P(HalvesWith, AnotherReader) {
+  const Block b{};
+  Graph g = graph_of(b);
+  GetParam().build(g);
+  expect_halves(g, {"other", "out"}, GetParam().halves);
+  expect_answers(g, b, {"other", "out"});
+}
+INSTANTIATE_TEST_SUITE_P(Readers, HalvesWith, ::testing::ValuesIn(kReaders), [](const auto& of) { return of.param.name; });
+
+// A layer on codes or on floats behind the gated product adds the map.
+TEST(HalfMaps, OfAResidualOfALaterLayer) {
+  const Block b{};
+  std::mt19937 random(5);
+  for (const bool coded : {true, false}) {
+    SCOPED_TRACE(coded);
+    Graph g = graph_of(b);
+    const Tensor w = normal_tensor({1, 1, 24, 24}, random, 0.3f);
+    constant(g, "w", w);
+    const NodeId conv = add(g, "last", "Conv2D", {"out", "w"}, conv_attrs("SAME"));
+    if (coded) set_quantized(g, conv, {0.03f, 128, false}, quantize_weights(w, 24, true));
+    add(g, "sum", "AddV2", {"last", "map"});
+    expect_halves(g, {"sum"}, coded);
+    expect_answers(g, b, {"sum"});
+  }
+}
+
+// One layer would read the map twice.
+TEST(FloatMapsNotHalves, WhereTheGatedProductAddsTheMap) {
+  const Block b{};
+  Graph g = graph_of(b);
+  add(g, "sum", "AddV2", {"out", "map"});
+  expect_halves(g, {"sum"}, false);
+  expect_answers(g, b, {"sum"});
+}
+
 TEST(FloatMapsNotHalves, WhereTheMapOrTheProductIsNotCoded) {
-  for (const Block& b : {Block{.coded_map = false}, Block{.coded_out = false}, Block{.out_kernel = 3}}) {
-    SCOPED_TRACE(::testing::Message() << b.coded_map << b.coded_out << b.out_kernel);
+  for (const Block& b : {Block{.coded_map = false}, Block{.coded_out = false}}) {
+    SCOPED_TRACE(::testing::Message() << b.coded_map << b.coded_out);
     const Graph g = graph_of(b);
     expect_halves(g, {"out"}, false);
     expect_answers(g, b, {"out"});
   }
+}
+
+// Then the gate is a step of its own.
+TEST(HalfMaps, OfAGateBeforeAConvolution) {
+  const Block b{.out_kernel = 3};
+  const Graph g = graph_of(b);
+  expect_halves(g, {"out"}, true);
+  EXPECT_THAT(expect_answers(g, b, {"out"}).kernels, ::testing::Contains("gate"));
 }
 
 // A map of one pixel may be a gate itself.
