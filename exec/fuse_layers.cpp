@@ -100,7 +100,7 @@ void fuse_gate_into_pointwise(Lowering& low) {
     int g = low.producer(conv.input);
     if (g < 0 || low.layers[static_cast<size_t>(g)].gate == kNoValue || low.layers[static_cast<size_t>(g)].dense) continue;
     Layer& gated = low.layers[static_cast<size_t>(g)];
-    if (gated.depthwise || !gated.terms.empty() || !gated.codes.empty() ||
+    if (gated.depthwise || !gated.terms.empty() || !gated.codes.empty() || conv.codes.contains(gated.input) ||
         sole_reading_layer(low, gated.output) != static_cast<int>(i))
       continue;
     conv.input = gated.input;

@@ -53,7 +53,6 @@ class Forms {
     if (!layer.dense && !layer.depthwise) return layer.reads_in_rows(v);
     if (v == layer.gate) return false;
     if (v != layer.input) return layer.reads_in_rows(v);
-    if (layer.residual == v && !layer.reads_in_rows(v)) return false;
     return layer.dense ? layer.dense->quant.has_value() : layer.depthwise->quant.has_value();
   }
 

@@ -119,6 +119,7 @@ bool match_activation(Lowering& low, NodeId id) {
   std::vector<NodeId> nodes{id};
   Act act = n.op == "Relu" ? Act::relu : n.op == "Relu6" ? Act::relu6 : n.op == "Sigmoid" ? Act::sigmoid : Act::none;
   if (act == Act::none || low.constant(n.inputs[0]) || !low.float_shape({id, 0}) || !low.float_shape(n.inputs[0])) return false;
+  if (elements(*low.float_shape({id, 0})) == 0) return false;
   layer.inputs = {n.inputs[0]};
   NodeId sigmoid = -1;
   if (NodeId swish = act == Act::sigmoid ? swish_after(low, n.inputs[0], sigmoid) : -1; swish >= 0) {

@@ -252,12 +252,11 @@ TEST(HalfMaps, OfAResidualOfALaterLayer) {
   }
 }
 
-// One layer would read the map twice.
-TEST(FloatMapsNotHalves, WhereTheGatedProductAddsTheMap) {
+TEST(HalfMaps, OfAGatedProductThatAddsTheMap) {
   const Block b{};
   Graph g = graph_of(b);
   add(g, "sum", "AddV2", {"out", "map"});
-  expect_halves(g, {"sum"}, false);
+  expect_halves(g, {"sum"}, true);
   expect_answers(g, b, {"sum"});
 }
 
