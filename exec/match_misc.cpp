@@ -88,8 +88,7 @@ bool match_mean(Lowering& low, NodeId id) {
   for (int64_t& a : list) a = a < 0 ? a + 4 : a;
   std::sort(list.begin(), list.end());
   if (list != std::vector<int64_t>{1, 2}) return false;
-  claim(low, id, {n.inputs[0]},
-        [shape = *in](const LayerIo& io) { return make_mean(shape, io.inputs[0], io.output); });
+  claim(low, id, {n.inputs[0]}, [shape = *in](const LayerIo& io) { return make_mean(shape, io.inputs[0], io.output); });
   low.layers.back().in_rows = true;
   return true;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "core/error.h"
@@ -84,16 +85,37 @@ Detections gaussian(Detections boxes, const SuppressionSettings& s) {
   return kept;
 }
 
+// Sorts by ranks_before: by the bits of the scores, which are not negative, then those of one score.
+void rank(Detections& boxes) {
+  std::vector<uint64_t> keys(boxes.size());
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = uint64_t{~std::bit_cast<uint32_t>(boxes[i].score)} << 32 | i;
+  std::sort(keys.begin(), keys.end());
+  Detections ranked;
+  ranked.reserve(boxes.size());
+  for (uint64_t key : keys) ranked.push_back(boxes[key & 0xffffffff]);
+  for (auto first = ranked.begin(); first != ranked.end();) {
+    const auto last = std::find_if(first, ranked.end(), [&](const Detection& d) { return d.score != first->score; });
+    if (last - first > 1) std::sort(first, last, ranks_before);
+    first = last;
+  }
+  boxes = std::move(ranked);
+}
+
 // found(i, x[i]) for every x[i] above `least`, of which there are few.
 template <class Found>
 void for_each_above(const float* x, int64_t n, float least, Found found) {
-  constexpr int64_t kBlock = 64;
+  constexpr int64_t kBlock = 64, kLanes = 16;
   for (int64_t first = 0; first < n; first += kBlock) {
     const int64_t last = std::min(n, first + kBlock);
-    int any = last - first < kBlock;
-    if (!any)
-      for (int64_t i = 0; i < kBlock; ++i) any |= x[first + i] > least;
-    if (!any) continue;
+    if (last - first == kBlock) {
+      float most[kLanes];
+      std::fill_n(most, kLanes, least);
+      for (int64_t row = 0; row < kBlock; row += kLanes)
+        for (int64_t i = 0; i < kLanes; ++i) most[i] = x[first + row + i] > most[i] ? x[first + row + i] : most[i];
+      int any = 0;
+      for (int64_t i = 0; i < kLanes; ++i) any |= most[i] > least;
+      if (!any) continue;
+    }
     for (int64_t i = first; i < last; ++i)
       if (x[i] > least) found(i, x[i]);
   }
@@ -129,7 +151,7 @@ Detections suppress(Detections boxes, const SuppressionSettings& s) {
     std::nth_element(boxes.begin(), boxes.begin() + static_cast<long>(most), boxes.end(), ranks_before);
     boxes.resize(most);
   }
-  std::sort(boxes.begin(), boxes.end(), ranks_before);
+  rank(boxes);
   return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(boxes, s);
 }
 
