@@ -136,6 +136,7 @@ struct TileEnd {
   int64_t ldr;
   bool residual_first;
   int columns;
+  bool from_memory = false;  // of floats: nothing has read the rows yet, and they do not just stream by
 };
 
 inline Vec to_code(Vec x, Vec inverse_scale, Vec lowest, Vec highest) {
@@ -169,31 +170,38 @@ inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const 
            [&](float* p, Vec x, int v) { v + 1 < Vectors ? V::store(p, x) : V::store_some(p, x, last); });
 }
 
-template <Act act, int Rows, int Vectors>
+template <Act act, int Rows, int Vectors, bool FromMemory>
 inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc, const TileEnd& end) {
   Vec acc[Rows][Vectors];
   for (int v = 0; v < Vectors; ++v) {
     Vec start = V::load(end.bias + v * V::width);
     for (int r = 0; r < Rows; ++r) acc[r][v] = start;
   }
-  for (int64_t i = 0; i < k; ++i) {
-    Vec bv[Vectors];
-    for (int v = 0; v < Vectors; ++v) bv[v] = V::load(b + i * kPanel + v * V::width);
-    for (int r = 0; r < Rows; ++r) {
-      Vec av = V::set(a[r * lda + i]);
-      for (int v = 0; v < Vectors; ++v) acc[r][v] = V::fma(av, bv[v], acc[r][v]);
+  // As many streams as the tile has rows are too many for the CPU to see what comes next: a line at a time.
+  constexpr int64_t kLine = 16;
+  for (int64_t i = 0; i < k;) {
+    if constexpr (FromMemory)
+      for (int r = 0; r < Rows; ++r) __builtin_prefetch(a + (Rows + r) * lda + i);
+    const int64_t last = FromMemory && i + kLine < k ? i + kLine : k;
+    for (; i < last; ++i) {
+      Vec bv[Vectors];
+      for (int v = 0; v < Vectors; ++v) bv[v] = V::load(b + i * kPanel + v * V::width);
+      for (int r = 0; r < Rows; ++r) {
+        Vec av = V::set(a[r * lda + i]);
+        for (int v = 0; v < Vectors; ++v) acc[r][v] = V::fma(av, bv[v], acc[r][v]);
+      }
     }
   }
   finish_tile<act, Rows, Vectors>(acc, c, ldc, end);
 }
 
-template <Act act, int Rows, int Vectors>
+template <Act act, int Rows, int Vectors, bool FromMemory = false>
 inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
                        TileEnd end) {
   const float* residual = end.residual;
   for (; m + Rows <= rows; m += Rows) {
     if (residual) end.residual = residual + m * end.ldr;
-    gemm_tile<act, Rows, Vectors>(a + m * lda, lda, k, b, c + m * ldc, ldc, end);
+    gemm_tile<act, Rows, Vectors, FromMemory>(a + m * lda, lda, k, b, c + m * ldc, ldc, end);
   }
 }
 
@@ -201,6 +209,7 @@ template <Act act, int Vectors>
 inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
                       const TileEnd& end) {
   int64_t m = 0;
+  if (end.from_memory) gemm_tiles<act, V::tile_rows, Vectors, true>(m, rows, a, lda, k, b, c, ldc, end);
   gemm_tiles<act, V::tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
   gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
   gemm_tiles<act, 2, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
@@ -218,7 +227,7 @@ void gemm_act(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int6
       int64_t column = p * kPanel;
       int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
       TileEnd end{e.bias + column, e.residual ? e.residual + row * e.residual_stride + column : nullptr, e.residual_stride,
-                  e.residual_first, columns};
+                  e.residual_first, columns, p == 0 && (b.k >= 64 || b.n > kPanel)};
       const float* panel = b.data + column * b.k;
       if (columns > V::width)
         gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
