@@ -131,6 +131,7 @@ struct V {
   static T scale_by_power(T p, T shifted) {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
   }
+  static T times_power(T x, T n) { return _mm512_scalef_ps(x, n); }  // x * 2^n; n infinite: 0 or infinity whatever x is
   static T linear_power(I steps) { return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(set(1.0f)), steps)); }
   static T linear_power_minus(I steps) { return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(set(1.0f)), steps)); }
   static I to_int(T x) { return _mm512_cvtps_epi32(x); }

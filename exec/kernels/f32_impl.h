@@ -12,25 +12,30 @@ namespace {
 using Vec = V::T;
 constexpr int kPanel = 2 * V::width;
 
-// 2^z for |z| <= 126: 2^n * p(f), p the minimax polynomial of degree 5 on [-1/2, 1/2] (relative error below 2e-7).
-inline Vec exp2_bounded(Vec z) {
-  const Vec magic = V::set(12582912.0f);
-  Vec shifted = V::add(z, magic);
-  Vec f = V::sub(z, V::sub(shifted, magic));
+// 2^f on [-1/2, 1/2]: the minimax polynomial of degree 5 (relative error below 2e-7).
+inline Vec exp2_of_fraction(Vec f) {
   Vec p = V::set(1.32764725e-3f);
   p = V::fma(p, f, V::set(9.67554096e-3f));
   p = V::fma(p, f, V::set(5.55071309e-2f));
   p = V::fma(p, f, V::set(2.40221202e-1f));
   p = V::fma(p, f, V::set(6.93146944e-1f));
-  p = V::fma(p, f, V::set(1.00000012f));
-  return V::scale_by_power(p, shifted);
+  return V::fma(p, f, V::set(1.00000012f));
 }
 
-inline Vec one_plus_exp_minus(Vec x) {
-  Vec z = V::mul(x, V::set(-1.44269504f));
-  z = V::min(V::max(z, V::set(-126.0f)), V::set(126.0f));
-  return V::add(exp2_bounded(z), V::set(1.0f));
+// 2^z; of sets without such an instruction for |z| <= 126, what is beyond as the end.
+template <class Set = V>
+inline Vec exp2(Vec z) {
+  if constexpr (requires { Set::times_power(z, z); }) {
+    const Vec n = V::round(z);
+    return Set::times_power(exp2_of_fraction(V::sub(z, n)), n);
+  } else {
+    z = V::min(V::max(z, V::set(-126.0f)), V::set(126.0f));
+    const Vec magic = V::set(12582912.0f), shifted = V::add(z, magic);
+    return V::scale_by_power(exp2_of_fraction(V::sub(z, V::sub(shifted, magic))), shifted);
+  }
 }
+
+inline Vec one_plus_exp_minus(Vec x) { return V::add(exp2(V::mul(x, V::set(-1.44269504f))), V::set(1.0f)); }
 
 // x / (1 + 2^(x * exponent)) = x / sum, from x on; exponent is -log2(e) times the unit of x. Step by step over all of x, since
 // the steps of one wait for each other. Coarse: with z = -x * exponent / 2 it is x * 2^z / (2^z + 2^-z), and floats whose bits
@@ -226,8 +231,9 @@ void gemm_act(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int6
     for (int64_t p = first_panel; p < last_panel; ++p) {
       int64_t column = p * kPanel;
       int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-      TileEnd end{e.bias + column, e.residual ? e.residual + row * e.residual_stride + column : nullptr, e.residual_stride,
-                  e.residual_first, columns, p == 0 && (b.k >= 64 || b.n > kPanel)};
+      TileEnd end{e.bias + column,   e.residual ? e.residual + row * e.residual_stride + column : nullptr,
+                  e.residual_stride, e.residual_first,
+                  columns,           p == 0 && (b.k >= 64 || b.n > kPanel)};
       const float* panel = b.data + column * b.k;
       if (columns > V::width)
         gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
