@@ -69,7 +69,8 @@ void for_each_task(int threads, int64_t n, const std::function<void(int64_t, int
 
 void for_each_chunk(int threads, int64_t n, int64_t least, const std::function<void(int64_t, int64_t, int)>& body) {
   constexpr int64_t kRunsPerThread = 4;
-  const int64_t runs = threads <= 1 ? 1 : std::clamp<int64_t>(n / std::max<int64_t>(1, least), 1, threads * kRunsPerThread);
+  int64_t runs = threads <= 1 ? 1 : std::clamp<int64_t>(n / std::max<int64_t>(1, least), 1, threads * kRunsPerThread);
+  if (runs > threads) runs -= runs % threads;  // as many for each
   for_each_task(threads, runs, [&](int64_t i, int thread) { body(n * i / runs, n * (i + 1) / runs, thread); });
 }
 

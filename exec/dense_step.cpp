@@ -111,8 +111,10 @@ class DenseStep : public Step {
     const auto for_each_block = [&](int64_t begin, int64_t end, const auto& body) {
       for (int64_t row = begin; row < end; row += converted_block_) body(row, std::min(converted_block_, end - row));
     };
+    const int64_t tiles = (pixels + kRows - 1) / kRows;
     if (pixels >= kRows * 2 * context.threads)
-      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, converted_block_ / kRows,
+      for_each_chunk(context.threads, tiles,
+                     std::min(converted_block_ / kRows, std::max<int64_t>(1, tiles / (2 * context.threads))),
                      [&](int64_t b, int64_t e, int thread) {
                        const Pieces piece = scratch(thread);
                        for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
