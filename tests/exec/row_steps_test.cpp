@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "core/error.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/random.h"
@@ -82,6 +83,17 @@ TEST_P(BilinearOf, EverySizeAndRule) {
 
 INSTANTIATE_TEST_SUITE_P(Channels, PoolOf, ::testing::Values(1, 3, 16, 17, 37));
 INSTANTIATE_TEST_SUITE_P(Channels, BilinearOf, ::testing::Values(1, 3, 16, 37));
+
+// The list of its pixels alone would take the memory of the machine.
+TEST(Bilinear, OfASizeThatNoTensorHas) {
+  Graph g = graph_of({{"x", {1, 2, 2, 1}}});
+  constant(g, "size", Tensor::from<int32_t>({2}, {2000000000, 2000000000}));
+  add(g, "up", "ResizeBilinear", {"x", "size"});
+  PlanOptions o;
+  o.outputs = {"up"};
+  o.input_shapes["x"] = {1, 2, 2, 1};
+  EXPECT_THROW(Runner(Plan::compile(g, o)).run(), Error);
+}
 
 TEST(Product, OfTwoMapsOfEveryRank) {
   for (const Shape& shape : {Shape{1}, Shape{5003}, Shape{7, 19}, Shape{3, 700, 5}, Shape{2, 23, 17, 13}, Shape{2, 1, 1, 9}}) {
