@@ -85,32 +85,30 @@ class DepthwiseChainStep : public Step {
   // Row y of the depthwise input, as codes where it is on codes.
   void source_row(RunContext& context, int64_t n, int64_t y, const DepthwiseWindow::Row& to, const Pieces& piece) const {
     const CodeRule rule = depthwise_.input.rule();
-    const auto words_of = [&](const float* row) {
-      set_.words_of_floats(row, s_.in_w, s_.in_c, rule, to.byte, to.words, window_.pixel_stride());
-    };
-    const auto floats_of = [&](const uint16_t* halves, int64_t numbers, float* floats) {
-      set_.floats_of_halves(halves, numbers, floats);
-      return floats;
-    };
-    if (terms_.empty()) {
+    float* made = to.words ? piece.source : to.floats;
+    const float* floats = made;
+    if (!terms_.empty()) {
+      sum_row(context, n, y, piece, made);
+    } else {
       const Map map = context.map(io_.input);
       const int64_t numbers = s_.in_w * s_.in_c, first = (n * s_.in_h + y) * numbers;
       if (map.form == Form::codes && to.words)
-        set_.words_of_codes(map.codes(first), s_.in_w, s_.in_c, to.byte, to.words, window_.pixel_stride());
-      else if (map.form == Form::codes)
-        set_.floats_of_codes(map.codes(first), numbers, rule.lowest, to.floats);
-      else if (map.form == Form::halves && to.words)
-        words_of(floats_of(map.halves(first), numbers, piece.source));
-      else if (map.form == Form::halves)
-        set_.round_to_codes(floats_of(map.halves(first), numbers, to.floats), to.floats, s_.in_w, s_.in_c, rule);
-      else if (to.words)
-        words_of(map.floats(first));
-      else if (depthwise_.coded)
-        set_.round_to_codes(map.floats(first), to.floats, s_.in_w, s_.in_c, rule);
+        return set_.words_of_codes(map.codes(first), s_.in_w, s_.in_c, to.byte, to.words, window_.pixel_stride());
+      if (map.form == Form::codes) return set_.floats_of_codes(map.codes(first), numbers, rule.lowest, to.floats);
+      if (map.form == Form::halves)
+        set_.floats_of_halves(map.halves(first), numbers, made);
       else
-        std::memcpy(to.floats, map.floats(first), static_cast<size_t>(numbers) * sizeof(float));
-      return;
+        floats = map.floats(first);
     }
+    if (to.words)
+      set_.words_of_floats(floats, s_.in_w, s_.in_c, rule, to.byte, to.words, window_.pixel_stride());
+    else if (depthwise_.coded)
+      set_.round_to_codes(floats, to.floats, s_.in_w, s_.in_c, rule);
+    else if (floats != to.floats)
+      std::memcpy(to.floats, floats, static_cast<size_t>(s_.in_w * s_.in_c) * sizeof(float));
+  }
+
+  void sum_row(RunContext& context, int64_t n, int64_t y, const Pieces& piece, float* sum) const {
     WeightedRow rows[4];
     for (size_t i = 0; i < terms_.size(); ++i) {
       const SumTerm& t = terms_[i];
@@ -118,12 +116,7 @@ class DepthwiseChainStep : public Step {
       rows[i] = {sources_[i].rows(context, (n * h + y / t.repeat) * w, w, piece.terms[i]), t.weight * sources_[i].scale(),
                  t.repeat};
     }
-    float* sum = to.words ? piece.source : to.floats;
     set_.weighted_sum_row(rows, static_cast<int>(terms_.size()), terms_act_, sum, s_.in_w, s_.in_c);
-    if (to.words)
-      words_of(sum);
-    else if (depthwise_.coded)
-      set_.round_to_codes(sum, sum, s_.in_w, s_.in_c, rule);
   }
 
   void run_bands(RunContext& context, int64_t n, int64_t band_begin, int64_t band_end, int thread) const {

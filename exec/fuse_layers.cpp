@@ -23,13 +23,7 @@ int sole_reading_layer(const Lowering& low, Value v) {
 }
 
 bool reads_height_width_mean(const Lowering& low, const Node& n) {
-  if (n.op != "Mean" || n.inputs.size() != 2) return false;
-  const Tensor* axes = low.constant(n.inputs[1]);
-  if (!axes || (axes->dtype() != DType::i32 && axes->dtype() != DType::i64)) return false;
-  std::vector<int64_t> list = axes->as_ints();
-  for (int64_t& a : list) a = a < 0 ? a + 4 : a;
-  std::sort(list.begin(), list.end());
-  return list == std::vector<int64_t>{1, 2};
+  return n.op == "Mean" && n.inputs.size() == 2 && are_height_and_width(low.constant(n.inputs[1]));
 }
 
 // Whether both read a value that only one makes codes of.

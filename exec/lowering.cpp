@@ -7,6 +7,12 @@
 
 namespace cytodet {
 
+std::vector<int> LayerIo::tensors() const {
+  std::vector<int> ids;
+  for (const StepInput& in : inputs) ids.push_back(in.tensor);
+  return ids;
+}
+
 std::vector<Value> Layer::reads() const {
   std::vector<Value> values = inputs;
   for (const Term& t : terms) values.push_back(t.value);

@@ -30,6 +30,7 @@ enum class Moves { no, in_channels, into_channels };
 struct LayerIo {
   std::vector<StepInput> inputs;
   StepOutput output;
+  std::vector<int> tensors() const;  // of the inputs, for steps that take them as they stand
 };
 
 struct Layer {

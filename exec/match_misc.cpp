@@ -6,12 +6,6 @@
 namespace cytodet {
 namespace {
 
-std::vector<int> tensors(const LayerIo& io) {
-  std::vector<int> ids;
-  for (const StepInput& in : io.inputs) ids.push_back(in.tensor);
-  return ids;
-}
-
 // The output is the input's bytes: no work when both lie in the arena, a copy otherwise.
 class AliasStep : public Step {
  public:
@@ -79,15 +73,9 @@ bool match_alias(Lowering& low, NodeId id) {
 
 bool match_mean(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "Mean" || n.inputs.size() != 2) return false;
-  const Tensor* axes = low.constant(n.inputs[1]);
+  if (n.op != "Mean" || n.inputs.size() != 2 || !are_height_and_width(low.constant(n.inputs[1]))) return false;
   const Shape* in = low.float_shape(n.inputs[0]);
-  if (!axes || !in || in->size() != 4 || !low.float_shape({id, 0}) || elements(*in) == 0 || low.constant(n.inputs[0]))
-    return false;
-  std::vector<int64_t> list = axes->as_ints();
-  for (int64_t& a : list) a = a < 0 ? a + 4 : a;
-  std::sort(list.begin(), list.end());
-  if (list != std::vector<int64_t>{1, 2}) return false;
+  if (!in || in->size() != 4 || !low.float_shape({id, 0}) || elements(*in) == 0 || low.constant(n.inputs[0])) return false;
   claim(low, id, {n.inputs[0]}, [shape = *in](const LayerIo& io) { return make_mean(shape, io.inputs[0], io.output); });
   low.layers.back().in_rows = true;
   return true;
@@ -140,7 +128,7 @@ bool match_concat(Lowering& low, NodeId id) {
     rows.push_back(elements(Shape(in->begin() + a, in->end())));
   }
   claim(low, id, inputs,
-        [rows, outer](const LayerIo& io) { return std::make_unique<ConcatStep>(rows, outer, tensors(io), io.output.tensor); });
+        [rows, outer](const LayerIo& io) { return std::make_unique<ConcatStep>(rows, outer, io.tensors(), io.output.tensor); });
   low.layers.back().moves = a + 1 == static_cast<int64_t>(out->size()) ? Moves::into_channels : Moves::in_channels;
   return true;
 }

@@ -94,9 +94,7 @@ void claim(Lowering& low, NodeId id, Value output, std::vector<Value> inputs, st
   layer.inputs = std::move(inputs);
   layer.make = [make = std::move(make), name = low.graph.node(id).name](const LayerIo& io) {
     try {
-      std::vector<int> in;
-      for (const StepInput& one : io.inputs) in.push_back(one.tensor);
-      return make(in, io.output.tensor);
+      return make(io.tensors(), io.output.tensor);
     } catch (const dnnl::error& e) {
       throw Error("node " + name, std::string("oneDNN cannot run it: ") + e.what());
     }

@@ -67,6 +67,9 @@ struct ResizeTap {
 };
 std::vector<ResizeTap> resize_taps(const Node& resize, int64_t in, int64_t out);  // `in` pixels become `out`
 
+// Whether a reduction of [n, h, w, c] along these axes (null: not constant) is one over height and width.
+bool are_height_and_width(const Tensor* axes);
+
 using Feeds = std::map<Value, Tensor>;
 
 // Plain interpreter: evaluates what `fetches` need, freeing values after their last use. Feeds override any value.

@@ -221,8 +221,7 @@ std::vector<std::string> values_of_layers(const Graph& graph) {
     add(graph.node(id).inputs[0]);
     add(after_bias(graph, uses, {id, 0}));
   }
-  for (const auto& inputs : {pooling_inputs(graph), elementwise_inputs(graph)})
-    for (const RowInput& in : inputs) add(in.value);
+  for (const RowInput& in : row_inputs(graph, true)) add(in.value);
   return names;
 }
 

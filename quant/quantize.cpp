@@ -187,31 +187,26 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
   set_quantized(graph, id, layer.input, weights);
 }
 
-std::vector<RowInput> row_inputs_of(const Graph& graph, const QuantizeOptions& options) {
-  std::vector<RowInput> all = pooling_inputs(graph);
-  if (!options.elementwise) return all;
-  const std::vector<RowInput> more = elementwise_inputs(graph);
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
 void code_rows(Graph& graph, const std::vector<RowInput>& inputs, const Ranges& ranges, const QuantizeOptions& options,
                QuantizeReport& report) {
   for (size_t i = 0; i < inputs.size();) {
     const NodeId op = inputs[i].op;
     const Node& n = graph.node(op);
     QuantizedLayer layer{n.name, n.op, "float", exclusion(n, options), {}, graph.name_of(inputs[i].value), {}};
-    size_t end = i;
-    for (; end < inputs.size() && inputs[end].op == op; ++end)
-      if (layer.why.empty()) layer.why = bad_range(graph, inputs[end].value, ranges);
-    for (; i < end; ++i) {
-      if (!layer.why.empty()) continue;
-      const Range& range = ranges.values.at(graph.name_of(inputs[i].value));
-      const Quant quant = Quant::of_range(range.low, range.high, options.symmetric);
-      const Value number = add_coded(graph, inputs[i].value, quant);
-      graph.node(inputs[i].node).inputs[inputs[i].input] = number;
-      if (layer.precision != "int8") layer.input = quant;
+    const size_t first = i;
+    for (; i < inputs.size() && inputs[i].op == op; ++i)
+      if (layer.why.empty()) layer.why = bad_range(graph, inputs[i].value, ranges);
+    if (layer.why.empty()) {
+      const auto quant_of = [&](const RowInput& in) {
+        const Range& range = ranges.values.at(graph.name_of(in.value));
+        return Quant::of_range(range.low, range.high, options.symmetric);
+      };
       layer.precision = "int8";
+      layer.input = quant_of(inputs[first]);
+      for (size_t at = first; at < i; ++at) {
+        const Value number = add_coded(graph, inputs[at].value, quant_of(inputs[at]));
+        graph.node(inputs[at].node).inputs[inputs[at].input] = number;
+      }
     }
     report.layers.push_back(std::move(layer));
   }
@@ -252,9 +247,9 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
                 "calibrate this graph");
   QuantizeReport report;
   const Consumers uses(graph);
-  const std::vector<RowInput> row_inputs = row_inputs_of(graph, options);  // of the graph as it is calibrated
+  const std::vector<RowInput> rows = row_inputs(graph, options.elementwise);  // of the graph as it is calibrated
   std::set<std::string> shared;
-  for (const RowInput& in : row_inputs) shared.insert(graph.name_of(in.value));
+  for (const RowInput& in : rows) shared.insert(graph.name_of(in.value));
   for (NodeId id : graph.topological_order()) {
     if (!is_layer(graph.node(id)) && !is_float_layer(graph.node(id))) continue;
     const Node& n = graph.node(id);
@@ -262,7 +257,7 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
     if (layer.why.empty()) code(graph, uses, ranges, options, shared, layer);
     report.layers.push_back(std::move(layer));
   }
-  code_rows(graph, row_inputs, ranges, options, report);
+  code_rows(graph, rows, ranges, options, report);
   if (report.layers.empty()) throw Error("graph", "has no Conv2D, DepthwiseConv2dNative or MatMul to quantize");
   return report;
 }

@@ -1,7 +1,9 @@
 #include "quant/row_ops.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <string>
 
 #include "graph/op.h"
 
@@ -12,10 +14,10 @@ using Names = std::set<std::string>;
 
 class RowOps {
  public:
-  explicit RowOps(const Graph& graph) : graph_(graph), uses_(graph), facts_(graph) {}
+  explicit RowOps(const Graph& graph) : graph_(graph), uses_(graph) {}
 
   bool is_map(Value v) const {
-    const Fact& fact = facts_.of(v);
+    const Fact& fact = facts().of(v);
     return !graph_.constant(v) && fact.dtype == DType::f32 && fact.shape && fact.shape->size() == 4 && !fact.constant;
   }
 
@@ -23,18 +25,13 @@ class RowOps {
 
   bool pools(const Node& n) const {
     if (n.op == "AvgPool" || n.op == "ResizeBilinear") return true;
-    const Tensor* axes = n.op == "Mean" && n.inputs.size() == 2 ? graph_.constant(n.inputs[1]) : nullptr;
-    if (!axes || !(axes->dtype() == DType::i32 || axes->dtype() == DType::i64)) return false;
-    std::vector<int64_t> list = axes->as_ints();
-    for (int64_t& a : list) a = a < 0 ? a + 4 : a;
-    std::sort(list.begin(), list.end());
-    return list == std::vector<int64_t>{1, 2};
+    return n.op == "Mean" && n.inputs.size() == 2 && are_height_and_width(graph_.constant(n.inputs[1]));
   }
 
   // Whether all that the node reads are maps of one shape.
   bool of_maps(const Node& n) const {
     return std::all_of(n.inputs.begin(), n.inputs.end(),
-                       [&](Value v) { return is_map(v) && facts_.of(v).shape == facts_.of(n.inputs[0]).shape; });
+                       [&](Value v) { return is_map(v) && facts().of(v).shape == facts().of(n.inputs[0]).shape; });
   }
 
   // Where the codes of a sum's term go in: before the factor and the upsampling that the sum takes with it.
@@ -95,27 +92,19 @@ class RowOps {
   const Consumers& uses() const { return uses_; }
 
  private:
+  // Few graphs have a node that asks.
+  const Facts& facts() const {
+    if (!facts_) facts_.emplace(graph_);
+    return *facts_;
+  }
+
   const Graph& graph_;
   const Consumers uses_;
-  const Facts facts_;
+  mutable std::optional<Facts> facts_;
 };
 
-}  // namespace
-
-std::vector<RowInput> pooling_inputs(const Graph& graph) {
-  const RowOps ops(graph);
-  std::vector<RowInput> found;
-  for (NodeId id : graph.topological_order()) {
-    const Node& n = graph.node(id);
-    if (ops.pools(n) && ops.is_map(n.inputs[0]) && ops.read_once(n.inputs[0])) found.push_back({id, id, 0, n.inputs[0]});
-  }
-  return found;
-}
-
-std::vector<RowInput> elementwise_inputs(const Graph& graph) {
-  const RowOps ops(graph);
-  std::vector<RowInput> found;
-  for (NodeId id : graph.topological_order()) {
+void add_elementwise(const Graph& graph, const RowOps& ops, const std::vector<NodeId>& order, std::vector<RowInput>& found) {
+  for (NodeId id : order) {
     const Node& n = graph.node(id);
     if (ops.is_activation(n)) {
       const Value v = n.inputs[0];
@@ -133,6 +122,19 @@ std::vector<RowInput> elementwise_inputs(const Graph& graph) {
       }
     }
   }
+}
+
+}  // namespace
+
+std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise) {
+  const RowOps ops(graph);
+  const std::vector<NodeId> order = graph.topological_order();
+  std::vector<RowInput> found;
+  for (NodeId id : order) {
+    const Node& n = graph.node(id);
+    if (ops.pools(n) && ops.read_once(n.inputs[0]) && ops.is_map(n.inputs[0])) found.push_back({id, id, 0, n.inputs[0]});
+  }
+  if (elementwise) add_elementwise(graph, ops, order, found);
   return found;
 }
 

@@ -1,7 +1,6 @@
 // Ops between convolutions that have INT8 kernels of their own.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "graph/graph.h"
@@ -17,11 +16,8 @@ struct RowInput {
 };
 
 // Of average pools, means and bilinear resizes that alone read their input. (Other pools, concatenations, reshapes and resizes
-// only move numbers: they take the codes of whoever reads them.)
-std::vector<RowInput> pooling_inputs(const Graph& graph);
-
-// Of sums and products of maps and of activations, but not of what a convolution right before them, which nobody else reads,
-// gives: that is done in its epilogue.
-std::vector<RowInput> elementwise_inputs(const Graph& graph);
+// only move numbers: they take the codes of whoever reads them.) Elementwise: then of sums and products of maps and of
+// activations too, but not of what a convolution right before them, which nobody else reads, gives: that is done in its epilogue.
+std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise);
 
 }  // namespace cytodet

@@ -1,5 +1,5 @@
 // Kernel bodies on 8-bit codes and on bfloat16 pairs, beside the float ones of f32_impl.h and under the same rules.
-#include "exec/kernels/words_impl.h"
+#include "exec/kernels/rows_impl.h"
 
 namespace cytodet {
 namespace {

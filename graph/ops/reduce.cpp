@@ -372,3 +372,15 @@ const std::vector<Op>& reduce_rows() {
 }
 
 }  // namespace cytodet::ops
+
+namespace cytodet {
+
+bool are_height_and_width(const Tensor* axes) {
+  if (!axes || (axes->dtype() != DType::i32 && axes->dtype() != DType::i64)) return false;
+  std::vector<int64_t> list = axes->as_ints();
+  for (int64_t& a : list) a = a < 0 ? a + 4 : a;
+  std::sort(list.begin(), list.end());
+  return list == std::vector<int64_t>{1, 2};
+}
+
+}  // namespace cytodet
