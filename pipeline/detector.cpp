@@ -61,7 +61,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
     for (size_t i = 0; i < plan_->outputs().size(); ++i) {
       const TensorSpec& out = plan_->outputs()[i];
       size_t level = i % m.class_logits.size();
-      int64_t anchors = static_cast<int64_t>(level_anchors(m, m.anchors.min_level + static_cast<int>(level)).size());
+      int64_t anchors = AnchorLevel(m, m.anchors.min_level + static_cast<int>(level)).size();
       int64_t wanted = anchors * (i < m.class_logits.size() ? m.class_count() : 4);
       if (out.dtype != DType::f32 || !is_static(out.shape) || elements(out.shape) != wanted)
         throw Error("output " + out.name,

@@ -17,7 +17,17 @@ struct Anchor {
 // Anchors of one level, in the order of the heads: row, column, octave (outer), aspect (inner). Centre (i + 0.5) * stride, side
 // scale * stride * 2^(octave / octaves), width * sqrt(aspect), height / sqrt(aspect). A map has ceil(input / 2^level) cells, and
 // stride is input / cells: 2^level, or less where the input is no multiple of that (google/automl, efficientdet/tf2/anchors.py).
-std::vector<Anchor> level_anchors(const ModelFile& model, int level);
+class AnchorLevel {
+ public:
+  AnchorLevel(const ModelFile& model, int level);
+  int64_t size() const { return rows_ * columns_ * static_cast<int64_t>(of_cell_.size()); }
+  Anchor operator[](int64_t i) const;  // 0 <= i < size()
+
+ private:
+  int64_t rows_, columns_;
+  double stride_x_, stride_y_;
+  std::vector<Anchor> of_cell_;  // their sizes
+};
 
 class Decoder {
  public:
@@ -34,7 +44,7 @@ class Decoder {
 
  private:
   ModelFile model_;
-  std::vector<std::vector<Anchor>> anchors_;
+  std::vector<AnchorLevel> anchors_;
 };
 
 // Suppression within one class, down to the best `detections`. Detections in any order; comes back ranked.

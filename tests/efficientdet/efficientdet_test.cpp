@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <random>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -103,12 +104,13 @@ TEST(ModelFile, EveryPublishedConfiguration) {
     ASSERT_EQ(m.class_logits.size(), p.cells.size());
     ASSERT_EQ(m.box_deltas.size(), p.cells.size());
     for (size_t l = 0; l < p.cells.size(); ++l) {
-      const std::vector<Anchor> anchors = level_anchors(m, 3 + static_cast<int>(l));
-      ASSERT_EQ(anchors.size(), static_cast<size_t>(p.cells[l] * p.cells[l] * 9));
+      const AnchorLevel anchors(m, 3 + static_cast<int>(l));
+      ASSERT_EQ(anchors.size(), p.cells[l] * p.cells[l] * 9);
       const double stride = static_cast<double>(p.side) / p.cells[l];
       EXPECT_FLOAT_EQ(anchors[0].width, static_cast<float>(p.anchor_scale * stride));
       EXPECT_FLOAT_EQ(anchors[0].cx, static_cast<float>(stride / 2));
-      EXPECT_FLOAT_EQ(anchors.back().cy, static_cast<float>(p.side - stride / 2)) << "the last is as far inside as the first";
+      EXPECT_FLOAT_EQ(anchors[anchors.size() - 1].cy, static_cast<float>(p.side - stride / 2))
+          << "the last is as far inside as the first";
       EXPECT_EQ(m.class_logits[l], "class_logits_" + std::to_string(3 + l));
     }
     // What a white, a middling and a black pixel become.
@@ -129,8 +131,8 @@ TEST(ModelFile, EveryPublishedConfiguration) {
 }
 
 TEST(Anchors, AsDefined) {
-  std::vector<Anchor> a = level_anchors(shipped(), 3);
-  ASSERT_EQ(a.size(), 64u * 64 * 9);
+  const AnchorLevel a(shipped(), 3);
+  ASSERT_EQ(a.size(), 64 * 64 * 9);
   EXPECT_FLOAT_EQ(a[0].cx, 4);
   EXPECT_FLOAT_EQ(a[0].width, 32);
   EXPECT_FLOAT_EQ(a[1].width, 32 * std::sqrt(2.0f)) << "aspects are inner";
@@ -181,6 +183,35 @@ TEST(Suppress, HardKeepsTheBest) {
   ASSERT_EQ(kept.size(), 2u);
   EXPECT_FLOAT_EQ(kept[0].score, 0.9f);
   EXPECT_FLOAT_EQ(kept[1].score, 0.4f);
+}
+
+TEST(Suppress, HardAsDefined) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<double> at(0, 300), side(1, 90);
+  for (double most : {0.0, 0.2, 0.5, 0.9}) {
+    for (double far : {0.0, 60000.0}) {  // where floats are 1/256 apart
+      SuppressionSettings s;
+      s.iou = most;
+      s.detections = 2000;
+      Detections boxes;
+      for (int i = 0; i < 1000; ++i) {
+        const double x = far + at(random), y = far + at(random);
+        boxes.push_back({{x, y, x + side(random), y + side(random)}, 0, static_cast<float>(1000 - i) / 1001});
+      }
+      // Overlaps just above, exactly and just below.
+      for (int i = -1; i <= 1; ++i)
+        boxes.push_back({{boxes[0].box.x0, boxes[0].box.y0, boxes[0].box.x1,
+                          boxes[0].box.y0 + boxes[0].box.height() * most * (1 + i * 1e-13)},
+                         0,
+                         0.0005f});
+      Detections kept;
+      for (const Detection& d : boxes)
+        if (std::none_of(kept.begin(), kept.end(), [&](const Detection& k) { return iou(k.box, d.box) > most; }))
+          kept.push_back(d);
+      ASSERT_GT(kept.size(), 30u);
+      EXPECT_EQ(suppress(boxes, s), kept) << most << " " << far;
+    }
+  }
 }
 
 TEST(Suppress, GaussianDecays) {
