@@ -22,9 +22,9 @@ class ExpandDepthwiseStep : public Step {
         window_(set_, depthwise_, d_, expand_.panel, kWindowBytes),
         results_(set_, io.output, depthwise_.channels) {
     const bool made_there = depthwise_.words() || !set_.depthwise_words;  // codes, in the form that the depthwise layer takes
-    if (expand_.coded && depthwise_.coded && made_there) coded_.emplace(expand_, depthwise_.input);
+    if (expand_.coded && depthwise_.coded && made_there) coded_.emplace(expand_, depthwise_.input, expand.act);
     for (int64_t p = 0; p < expand_.panels(); ++p)
-      expand_acts_.push_back(coded_ ? coded_->act_of(expand_, expand.act, p) : expand_.act_of(expand.act, p, p + 1));
+      expand_acts_.push_back(coded_ ? coded_->act_of(p) : expand_.act_of(expand.act, p, p + 1));
     inputs = {io.input};
     outputs = {io.output.tensor};
     if (io.pooled >= 0) outputs.push_back(io.pooled);

@@ -70,29 +70,31 @@ Act PackedDense::act_of(Act act, int64_t first, int64_t last) const {
       act, coded ? *std::max_element(most_.begin() + first, most_.begin() + last) : std::numeric_limits<float>::infinity());
 }
 
-CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes)
-    : rule_(codes.rule()),
-      scales_(codes.inverse_scales.size()),
-      bias_(codes.inverse_scales.size()),
-      exponents_(codes.inverse_scales.size()) {
+CodedTable::CodedTable(const PackedDense& product, const CodeTable& codes, Act act)
+    : rule_(codes.rule()), scales_(codes.inverse_scales.size()), bias_(codes.inverse_scales.size()) {
+  for (FloatBuffer& c : curve_) c = FloatBuffer(codes.inverse_scales.size());
+  for (int64_t p = 0; p < product.panels(); ++p) acts_.push_back(exact_enough(product, act, p));
   for (int64_t i = 0; i < product.n; ++i) {
-    const float inverse = rule_.inverse_scales[i];
-    scales_.data()[i] = product.scales()[i] * inverse;
-    bias_.data()[i] = product.bias()[i] * inverse;
-    exponents_.data()[i] = -1.44269504f / inverse;
+    const bool small = act_of(i / product.panel) == Act::swish_small;
+    const float inverse = rule_.inverse_scales[i], unit = small ? inverse / 2 : inverse;
+    scales_.data()[i] = product.scales()[i] * unit;
+    bias_.data()[i] = product.bias()[i] * unit;
+    for (int k = 0; small && k < 4; ++k)
+      curve_[k].data()[i] = static_cast<float>(kSmallSwish[k] / std::pow(double{inverse}, 2 * k + 1));
+    if (!small) curve_[0].data()[i] = -1.44269504f / inverse;
   }
 }
 
-Act CodedTable::act_of(const PackedDense& product, Act act, int64_t panel) const {
+Act CodedTable::exact_enough(const PackedDense& product, Act act, int64_t panel) const {
   const Act coarse = product.act_of(act, panel, panel + 1);
   if (coarse == act) return act;
   const float finest = *std::max_element(rule_.inverse_scales + panel * product.panel,
                                          rule_.inverse_scales + std::min(product.n, (panel + 1) * product.panel));
-  if (kSwish8Error * finest > kSwish8Codes) {
-    const float most = product.most(panel);
-    return most <= kFineSwishBound && fine_swish_error(most) * finest <= kSwish8Codes ? Act::swish_fine : act;
-  }
-  return kSwishLeast * finest > rule_.lowest - 0.5f ? coarse : Act::swish8;
+  const float most = product.most(panel);
+  const auto shows = [&](float error) { return error * finest > kSwish8Codes; };
+  if (coarse == Act::swish_small && !shows(small_swish_error(most))) return coarse;
+  if (shows(kSwish8Error)) return most <= kFineSwishBound && !shows(fine_swish_error(most)) ? Act::swish_fine : act;
+  return most <= kSwishBound && kSwishLeast * finest > rule_.lowest - 0.5f ? Act::swish8_bounded : Act::swish8;
 }
 
 // Of numbers from `first` on, rows of `columns`.

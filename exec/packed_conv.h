@@ -13,7 +13,10 @@ constexpr float kSwish8Codes = 0.5f;  // at most as many codes may its error be
 // The activation of numbers that are at most `most`, behind a convolution on codes or bfloat16 numbers: as exact as 8 bits can
 // show.
 inline Act coarse_act(Act act, float most) {
-  return act != Act::swish ? act : most <= kSwishBound ? Act::swish8_bounded : Act::swish8;
+  return act != Act::swish          ? act
+         : most <= kSmallSwishBound ? Act::swish_small
+         : most <= kSwishBound      ? Act::swish8_bounded
+                                    : Act::swish8;
 }
 
 // A dense convolution as a product of rows (pixels, or patches of them) with a matrix. Where it `converts`, rows of floats become
@@ -72,14 +75,19 @@ class PackedDense {
 // What CodedResults need of a product on codes whose results become codes.
 class CodedTable {
  public:
-  CodedTable(const PackedDense& product, const CodeTable& codes);
+  CodedTable(const PackedDense& product, const CodeTable& codes, Act act);
   // product.act_of(act, panel, panel + 1) for results that become codes.
-  Act act_of(const PackedDense& product, Act act, int64_t panel) const;
-  CodedResults results() const { return {rule_, scales_.data(), bias_.data(), exponents_.data()}; }
+  Act act_of(int64_t panel) const { return acts_[static_cast<size_t>(panel)]; }
+  CodedResults results() const {
+    return {rule_, scales_.data(), bias_.data(), {curve_[0].data(), curve_[1].data(), curve_[2].data(), curve_[3].data()}};
+  }
 
  private:
+  Act exact_enough(const PackedDense& product, Act act, int64_t panel) const;
+
   CodeRule rule_;
-  FloatBuffer scales_, bias_, exponents_;
+  FloatBuffer scales_, bias_, curve_[4];
+  std::vector<Act> acts_;
 };
 
 struct PackedDepthwise {

@@ -30,8 +30,8 @@ struct CodeProduct {
     ProductEnd end{floats, b.scales + column, group == 4 ? b.starts + column : nullptr, {}};
     if (!e.codes) return end;
     end.codes = *e.codes;
-    for (const float** columns : {&end.codes.rule.inverse_scales, &end.codes.scales, &end.codes.bias, &end.codes.exponents})
-      *columns += column;
+    for (const float** columns : {&end.codes.rule.inverse_scales, &end.codes.scales, &end.codes.bias}) *columns += column;
+    for (const float*& columns : end.codes.curve) columns += column;
     return end;
   }
 };
@@ -60,26 +60,38 @@ inline void put_codes(const Vec (&x)[Rows], float* c, int64_t ldc, const CodedRe
   }
 }
 
-// The codes of x / (1 + 2^(x * exponent)); of swish8_bounded they are not below the lowest.
+// The codes of x / (1 + 2^(x * exponent)), exponent curve[0]; of swish8_bounded they are not below the lowest. Of swish_small x
+// is half of that.
 template <class Set, Act act, int Rows>
-inline void put_swish_codes(Vec (&x)[Rows], Vec exponent, float* c, int64_t ldc, const CodedResults& codes) {
+inline void put_swish_codes(Vec (&x)[Rows], const Vec (&curve)[4], float* c, int64_t ldc, const CodedResults& codes) {
   const float lowest = codes.rule.lowest, highest = codes.rule.highest;
   if constexpr (Set::words) {
     // The low bits of numbers near 1.5 * 2^23 are whole numbers.
     constexpr float whole = 12582912.0f;
     const typename Set::WordByte byte(lowest, codes.byte);
     const Vec from = V::set(whole - lowest), to = V::set(whole - lowest + highest);
-    Vec sum[Rows];
-    swish_quotient<act>(x, sum, exponent);
+    if constexpr (act == Act::swish_small) {
+      small_swish(x, curve);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) x[r] = V::add(x[r], from);
+    } else {
+      Vec sum[Rows];
+      swish_quotient<act>(x, sum, curve[0]);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) x[r] = Set::coarse_quotient_plus(x[r], sum[r], from);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      x[r] = V::min(Set::coarse_quotient_plus(x[r], sum[r], from), to);
+      x[r] = V::min(x[r], to);
       if constexpr (act != Act::swish8_bounded) x[r] = V::max(x[r], V::set(whole));
     }
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) Set::merge_bytes(reinterpret_cast<uint32_t*>(c) + r * ldc, Set::bits(x[r]), byte);
   } else {
-    quick_swish<act>(x, exponent);
+    if constexpr (act == Act::swish_small)
+      small_swish(x, curve);
+    else
+      quick_swish<act>(x, curve[0]);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       if constexpr (act != Act::swish8_bounded) x[r] = V::max(x[r], V::set(lowest));
@@ -99,17 +111,19 @@ inline void finish_product(typename V::I (&acc)[Rows][Vectors], float* c, int64_
       const int at = v * V::width;
       const Vec scale = V::load((in_units ? end.codes.scales : end.scales) + at);
       const Vec bias = V::load((in_units ? end.codes.bias : end.floats.bias) + at);
-      const Vec column = V::load((in_units ? end.codes.exponents : end.codes.rule.inverse_scales) + at);
       Vec x[Rows];
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) x[r] = V::fma(V::to_float(acc[r][v]), scale, bias);
       if constexpr (is_quick_swish(act)) {
-        put_swish_codes<V, act>(x, column, c + at, ldc, end.codes);
+        constexpr int curves = act == Act::swish_small ? 4 : 1;
+        Vec curve[4];
+        for (int i = 0; i < 4; ++i) curve[i] = V::load(end.codes.curve[i < curves ? i : 0] + at);
+        put_swish_codes<V, act>(x, curve, c + at, ldc, end.codes);
       } else {
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {
           x[r] = activate<act>(x[r]);
-          if constexpr (!in_units) x[r] = V::mul(x[r], column);
+          if constexpr (!in_units) x[r] = V::mul(x[r], V::load(end.codes.rule.inverse_scales + at));
           x[r] = V::min(V::max(x[r], lowest), highest);
         }
         put_codes<V>(x, c + at, ldc, end.codes);

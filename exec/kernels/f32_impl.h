@@ -79,15 +79,40 @@ __attribute__((always_inline)) inline void swish_quotient(Vec (&x)[N], Vec (&sum
   }
 }
 
+// kSmallSwish, to x, which begins as half of the number.
+template <int N>
+__attribute__((always_inline)) inline void small_swish(Vec (&x)[N], const Vec (&k)[4]) {
+  Vec s[N], p[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) s[i] = V::mul(x[i], x[i]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V::fma(s[i], k[3], k[2]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V::fma(s[i], p[i], k[1]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V::fma(s[i], p[i], k[0]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = V::fma(s[i], p[i], x[i]);
+}
+
 template <Act act, int N>
 __attribute__((always_inline)) inline void quick_swish(Vec (&x)[N], Vec exponent) {
+  if constexpr (act == Act::swish_small) {
+    const Vec k[4] = {V::set(kSmallSwish[0]), V::set(kSmallSwish[1]), V::set(kSmallSwish[2]), V::set(kSmallSwish[3])};
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) x[i] = V::mul(x[i], V::set(0.5f));
+    small_swish(x, k);
+    return;
+  }
   Vec sum[N];
   swish_quotient<act>(x, sum, exponent);
 #pragma GCC unroll 16
   for (int i = 0; i < N; ++i) x[i] = V::coarse_quotient(x[i], sum[i]);
 }
 
-constexpr bool is_quick_swish(Act act) { return act == Act::swish8 || act == Act::swish8_bounded || act == Act::swish_fine; }
+constexpr bool is_quick_swish(Act act) {
+  return act == Act::swish8 || act == Act::swish8_bounded || act == Act::swish_fine || act == Act::swish_small;
+}
 
 template <Act act>
 inline Vec activate(Vec x) {
@@ -130,6 +155,9 @@ inline void with_act(Act act, Body body) {
       break;
     case Act::swish_fine:
       body.template operator()<Act::swish_fine>();
+      break;
+    case Act::swish_small:
+      body.template operator()<Act::swish_small>();
       break;
   }
 }

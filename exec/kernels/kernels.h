@@ -10,10 +10,14 @@ namespace cytodet {
 
 // swish: x * sigmoid(x). The others are for results that become codes. swish8: the same to kSwish8Error and 2^-14 of itself;
 // swish8_bounded: that, where |x| <= kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below
-// the lowest code; swish_fine: to fine_swish_error of the largest |x|, which is at most kFineSwishBound, and 2^-14 of itself.
-enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded, swish_fine };
-constexpr float kSwishBound = 160, kSwishLeast = -0.2809f, kSwish8Error = 2.4e-3f, kFineSwishBound = 80;
+// the lowest code; swish_fine: to fine_swish_error of the largest |x|, which is at most kFineSwishBound, and 2^-14 of itself;
+// swish_small: to small_swish_error of the largest |x|, which is at most kSmallSwishBound.
+enum class Act : int { none, relu, relu6, sigmoid, swish, swish8, swish8_bounded, swish_fine, swish_small };
+constexpr float kSwishBound = 160, kSwishLeast = -0.2809f, kSwish8Error = 2.4e-3f, kFineSwishBound = 80, kSmallSwishBound = 1.5f;
 constexpr float fine_swish_error(float most) { return most < 0.3f ? 1.1e-3f * most * most * most : 2.9e-5f; }
+constexpr float small_swish_error(float most) { return 5.2e-6f * most * most * most * most + 2e-7f * most; }
+// swish_small: with u = x / 2 and s = u^2 it is u + s * (k[0] + s * (k[1] + s * (k[2] + s * k[3]))), which fits least badly.
+constexpr float kSmallSwish[4] = {1.0f, -0.33325312f, 0.13057728f, -0.03955712f};
 
 // How floats become codes: round(x * inverse_scale of its column), clamped. Codes are relative to the zero point, so zero is code
 // 0.
@@ -27,11 +31,12 @@ enum class Form : int { floats, halves, codes };
 
 // Results of a product of codes that become codes by `rule`: still floats, or, of a set with depthwise_words, bytes `byte` of the
 // words that the result then is. Its sums are in their units when multiplied by
-// `scales` (CodeMatrix::scales * inverse scale) and added to `bias` (Epilogue::bias * inverse scale); `exponents`: -log2(e) /
-// inverse scale.
+// `scales` (CodeMatrix::scales * inverse scale) and added to `bias` (Epilogue::bias * inverse scale). Of a quick swish curve[0]
+// is -log2(e) / inverse scale; of swish_small scales and bias are half as large and curve[i] is kSmallSwish[i] / inverse
+// scale^(2i + 1).
 struct CodedResults {
   CodeRule rule;
-  const float *scales, *bias, *exponents;  // padded to a multiple of `panel`
+  const float *scales, *bias, *curve[4];  // padded to a multiple of `panel`
   int byte = 0;
 };
 

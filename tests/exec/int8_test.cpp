@@ -314,7 +314,7 @@ TEST(Int8Swish, IsAsExactAsTheCodesBehindIt) {
   conv.quant = QuantConv{{}, {0.02f, 10, false}, quantize_weights(conv.weights, 5, true)};
   const PackedDense product(kernels(), conv);
   const auto act_of = [&](const Quant& quant) {
-    return CodedTable(product, CodeTable(quant, {}, 5, product.panel)).act_of(product, Act::swish, 0);
+    return CodedTable(product, CodeTable(quant, {}, 5, product.panel), Act::swish).act_of(0);
   };
   const float edge = kSwish8Error / kSwish8Codes;  // a finer code shows the error
   const float fine_edge = fine_swish_error(product.most(0)) / kSwish8Codes;
@@ -324,10 +324,22 @@ TEST(Int8Swish, IsAsExactAsTheCodesBehindIt) {
   EXPECT_EQ(act_of({edge * 1.01f, 100, false}), Act::swish8_bounded);
   EXPECT_EQ(act_of({edge * 1.01f, 3, false}), Act::swish8);
   EXPECT_EQ(act_of({0.1f, 3, false}), Act::swish8_bounded);
+  // A bound of 1.2: small numbers, as exact as a code of any size can show that reaches a thousandth of them.
+  DenseConv little = conv;
+  little.quant->quant.scale *= 1.2f / product.most(0);
+  const PackedDense small(kernels(), little);
+  EXPECT_NEAR(small.most(0), 1.2, 1e-3);
+  const float small_edge = small_swish_error(small.most(0)) / kSwish8Codes;
+  const auto small_act_of = [&](float unit) {
+    return CodedTable(small, CodeTable({unit, 100, false}, {}, 5, small.panel), Act::swish).act_of(0);
+  };
+  EXPECT_EQ(small_act_of(small_edge * 1.01f), Act::swish_small);
+  EXPECT_EQ(small_act_of(small_edge * 0.99f), Act::swish);
+  EXPECT_EQ(small.act_of(Act::swish, 0, 1), Act::swish_small);
   conv.bias[2] = 2 * kSwishBound;
   const PackedDense large(kernels(), conv);
-  EXPECT_EQ(CodedTable(large, CodeTable({0.1f, 3, false}, {}, 5, large.panel)).act_of(large, Act::swish, 0), Act::swish8);
-  EXPECT_EQ(CodedTable(large, CodeTable({0.001f, 200, false}, {}, 5, large.panel)).act_of(large, Act::swish, 0), Act::swish);
+  EXPECT_EQ(CodedTable(large, CodeTable({0.1f, 3, false}, {}, 5, large.panel), Act::swish).act_of(0), Act::swish8);
+  EXPECT_EQ(CodedTable(large, CodeTable({0.001f, 200, false}, {}, 5, large.panel), Act::swish).act_of(0), Act::swish);
 }
 
 // The error of the fine swish is small beside small numbers too, in every set.
@@ -341,6 +353,18 @@ TEST(Int8Swish, FineErrorOfEveryNumber) {
       const double wanted = x[i] / (1 + std::exp(-double{x[i]}));
       ASSERT_NEAR(y[i], wanted, fine_swish_error(most) + std::abs(wanted) / 16384 + 1e-37) << x[i] << " of " << most;
     }
+  }
+}
+
+TEST(Int8Swish, SmallErrorOfEveryNumber) {
+  for (float most : {kSmallSwishBound, 1.0f, 0.3f, 0.01f, 1e-4f, 1e-20f}) {
+    std::vector<float> x(4001), y(x.size());
+    for (size_t i = 0; i < x.size(); ++i) x[i] = most * (static_cast<float>(i) / 2000 - 1);
+    const WeightedRow row{x.data()};
+    kernels().weighted_sum_row(&row, 1, Act::swish_small, y.data(), 1, static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(y[i], x[i] / (1 + std::exp(-double{x[i]})), small_swish_error(std::abs(x[i])) + 1e-37)
+          << x[i] << " of " << most;
   }
 }
 

@@ -14,8 +14,12 @@ namespace {
 
 using namespace test;
 
-const Act kActs[] = {Act::none,  Act::relu,   Act::relu6,          Act::sigmoid,
-                     Act::swish, Act::swish8, Act::swish8_bounded, Act::swish_fine};
+const Act kActs[] = {Act::none,   Act::relu,           Act::relu6,      Act::sigmoid,    Act::swish,
+                     Act::swish8, Act::swish8_bounded, Act::swish_fine, Act::swish_small};
+
+// The largest x of which an act is asked, and what makes numbers up to kFineSwishBound so small.
+float bound_of(Act act) { return act == Act::swish_small ? kSmallSwishBound : kFineSwishBound; }
+float shrink_of(Act act) { return act == Act::swish_small ? 0x1p-6f : 1; }
 
 double act_of(Act act, double x) {
   const double sigmoid = 1 / (1 + std::exp(-x));
@@ -34,6 +38,7 @@ double act_of(Act act, double x) {
 }
 double error_of(Act act, double x) {
   return act == Act::swish8 || act == Act::swish8_bounded ? kSwish8Error + std::abs(x) / 16384
+         : act == Act::swish_small                        ? small_swish_error(static_cast<float>(std::abs(x)))
          : act == Act::swish_fine                   ? fine_swish_error(static_cast<float>(std::abs(x))) + std::abs(x) / 16384
          : act == Act::sigmoid || act == Act::swish ? 1e-6 * std::max(1.0, std::abs(x))
                                                     : 0;
@@ -224,8 +229,8 @@ TEST_F(Words, EveryActivationInEveryForm) {
         SCOPED_TRACE(testing::Message() << "act " << static_cast<int>(act) << " kernel " << kernel << " channels " << c);
         Layer layer({kernel, kernel, 1, 1, 1, 67, c, -120}, random);
         for (int i = 0; i < panel; ++i) {
-          layer.scales.data()[i] = 1.0f / static_cast<float>(1 << (13 + i % 4));
-          layer.bias.data()[i] = static_cast<float>(i % 5) - 2;
+          layer.scales.data()[i] = shrink_of(act) / static_cast<float>(1 << (13 + i % 4));
+          layer.bias.data()[i] = (static_cast<float>(i % 5) - 2) * shrink_of(act);
           layer.inverse.data()[i] = static_cast<float>(4 << i % 5);  // swish's least result is above the lowest code
         }
         DepthwiseWords job = layer.job;
@@ -236,7 +241,7 @@ TEST_F(Words, EveryActivationInEveryForm) {
         for (size_t i = 0; i < floats.size(); ++i) {
           const size_t column = i % static_cast<size_t>(c);
           const float x = static_cast<float>(layer.sums[i]) * layer.scales.data()[column] + layer.bias.data()[column];
-          ASSERT_LE(std::abs(x), kFineSwishBound);
+          ASSERT_LE(std::abs(x), bound_of(act));
           ASSERT_NEAR(floats[i], act_of(act, x), error_of(act, x)) << x;
           ASSERT_EQ(halves[i], half_of(floats[i])) << x;
           ASSERT_EQ(codes[i], plain_code(floats[i] * layer.inverse.data()[column], job.rule)) << x;
@@ -433,16 +438,25 @@ TEST_F(Words, OfProductsOfCodes) {
         Buffer<int32_t> starts(padded);
         column_starts(weights.data(), k, n, lowest, starts.data());
         // Powers of two, so that sums in any unit are exact.
-        FloatBuffer scales(padded), bias(padded), inverse(padded), unit_scales(padded), unit_bias(padded), exponents(padded);
+        FloatBuffer scales(padded), bias(padded), inverse(padded), unit_scales(padded), unit_bias(padded);
+        FloatBuffer curve[4] = {FloatBuffer(padded), FloatBuffer(padded), FloatBuffer(padded), FloatBuffer(padded)};
         for (int64_t i = 0; i < padded; ++i) {
-          scales.data()[i] = std::ldexp(1.0f, -13 - static_cast<int>(i % 3));
-          bias.data()[i] = static_cast<float>(i % 5) - 2;
-          inverse.data()[i] = std::ldexp(1.0f, 2 + static_cast<int>(i % 4));
-          unit_scales.data()[i] = scales.data()[i] * inverse.data()[i];
-          unit_bias.data()[i] = bias.data()[i] * inverse.data()[i];
-          exponents.data()[i] = -1.44269504f / inverse.data()[i];
+          scales.data()[i] = std::ldexp(shrink_of(act), -13 - static_cast<int>(i % 3));
+          bias.data()[i] = (static_cast<float>(i % 5) - 2) * shrink_of(act);
+          inverse.data()[i] = std::ldexp(1 / shrink_of(act), 2 + static_cast<int>(i % 4));
+          const float unit = inverse.data()[i] * (act == Act::swish_small ? 0.5f : 1);
+          unit_scales.data()[i] = scales.data()[i] * unit;
+          unit_bias.data()[i] = bias.data()[i] * unit;
+          for (int j = 0; j < 4; ++j)
+            curve[j].data()[i] = act == Act::swish_small
+                                     ? static_cast<float>(kSmallSwish[j] / std::pow(inverse.data()[i], 2 * j + 1))
+                                     : -1.44269504f / inverse.data()[i];
         }
-        const CodedResults coded{{inverse.data(), -100, 150}, unit_scales.data(), unit_bias.data(), exponents.data(), byte};
+        const CodedResults coded{{inverse.data(), -100, 150},
+                                 unit_scales.data(),
+                                 unit_bias.data(),
+                                 {curve[0].data(), curve[1].data(), curve[2].data(), curve[3].data()},
+                                 byte};
         Epilogue epilogue{bias.data(), act};
         epilogue.codes = &coded;
         Target target(m, n, panel, random);
@@ -456,7 +470,7 @@ TEST_F(Words, OfProductsOfCodes) {
             sum += (rows[static_cast<size_t>(row * row_groups(k, 4) * 4 + j)] + lowest) *
                    weights[static_cast<size_t>(j * n + column)];
           const double x = sum * double{scales.data()[column]} + bias.data()[column], unit = inverse.data()[column];
-          ASSERT_LE(std::abs(x), kFineSwishBound);
+          ASSERT_LE(std::abs(x), bound_of(act));
           const double code = std::clamp(act_of(act, x) * unit, -100.0, 150.0) + 100, got = target.code(row, column, byte);
           if (error_of(act, x) == 0)
             ASSERT_EQ(got, plain_code(static_cast<float>(act_of(act, x) * unit), coded.rule)) << x;
