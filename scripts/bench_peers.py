@@ -41,7 +41,7 @@ class Row:
         self.note, self.remedy_of = note, remedy_of  # remedy_of: the form whose saturation this one avoids
         self.hint = hint or precision
         self.streams, self.threads = (CORES, 1) if several else (1, CORES)
-        self.ms, self.detail, self.problem = [], None, None
+        self.ms, self.details, self.problem = [], [], None
 
     @property
     def what(self):
@@ -213,9 +213,18 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
                     row.problem = reply["error"]
                 else:
                     row.ms.append(reply["ms"])
-                    row.detail = reply.get("detail", row.detail)
+                    row.details += [reply["detail"]] if "detail" in reply else []
             print(f"{network.model.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
     return loads
+
+
+def detail_of(row):
+    """What the engine told of itself; speeds are medians of the rounds."""
+    if not row.details:
+        return None
+    shares = [d["share_of_peak"] for d in row.details]
+    return {**row.details[-1], "share_of_peak": statistics.median(shares), "share_of_peak_rounds": shares,
+            "gmacs_per_s": statistics.median(d["gmacs_per_s"] for d in row.details)}
 
 
 def ratio(peers, ours):
@@ -279,7 +288,7 @@ def bench(network, arguments, workers):
         "model": network.model.stem, "size": [network.width, network.height], "loads": loads, "ratios": ratios_of(rows, saturating),
         "rows": [{"what": r.what, "engine": r.engine, "precision": r.precision, "streams": r.streams, "threads": r.threads, "problem": r.problem,
                   "ms": statistics.median(r.ms) if r.ms else None, "ms_min": min(r.ms, default=None), "ms_max": max(r.ms, default=None), "rounds_ms": r.ms,
-                  "sqnr_db": decibels.get(r.what), "saturates": r.what in saturating, "detail": r.detail} for r in rows]}
+                  "sqnr_db": decibels.get(r.what), "saturates": r.what in saturating, "detail": detail_of(r)} for r in rows]}
 
 
 def table_of(result):
@@ -302,8 +311,9 @@ def table_of(result):
     for r in result["rows"]:
         if r["engine"] == "cytodet" and r["detail"]:
             d = r["detail"]
-            lines.append(f"| {r['what']}, {r['streams']} x {r['threads']}: share of the machine's peak | {100 * d['share_of_peak']:.0f} % | "
-                         f"{d['gmacs_per_s']:.0f} GMAC/s; {d['stream_bytes'] / 2**20:.1f} MiB per stream beyond weights |")
+            shares = d["share_of_peak_rounds"]
+            lines.append(f"| {r['what']}, {r['streams']} x {r['threads']}: share of the machine's peak | {100 * d['share_of_peak']:.0f} % "
+                         f"({100 * min(shares):.0f} to {100 * max(shares):.0f}) | {d['gmacs_per_s']:.0f} GMAC/s; {d['stream_bytes'] / 2**20:.1f} MiB per stream beyond weights |")
     return "\n".join(lines) + "\n\nLoad before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n"
 
 

@@ -336,14 +336,22 @@ void rows_of_codes(const uint8_t* in, int64_t rows, int64_t k, float lowest, voi
   }
 }
 
+template <class Set>
 void codes_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const CodeRule& rule, uint8_t* out, int64_t ldo) {
   const Vec highest = V::set(rule.highest);
   const float lowest = rule.lowest;  // bytes may alias the rule
-  convert_rows<2>(
-      in, lda, rows, k, ldo, 0, out, [&](int64_t i) { return rule.inverse_scales[i]; },
-      [&](uint8_t* to, const Vec(&x)[2]) {
-        V::store_bytes(to, V::min_keep_nan(x[0], highest), V::min_keep_nan(x[1], highest), lowest);
-      });
+  const auto factor_of = [&](int64_t i) { return rule.inverse_scales[i]; };
+  if constexpr (Set::words) {
+    convert_rows<Set::vectors>(in, lda, rows, k, ldo, 0, out, factor_of, [&](uint8_t* to, Vec(&x)[Set::vectors]) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Set::vectors; ++v) x[v] = V::min_keep_nan(x[v], highest);
+      Set::store_codes(to, x, lowest);
+    });
+  } else {
+    convert_rows<2>(in, lda, rows, k, ldo, 0, out, factor_of, [&](uint8_t* to, const Vec(&x)[2]) {
+      V::store_bytes(to, V::min_keep_nan(x[0], highest), V::min_keep_nan(x[1], highest), lowest);
+    });
+  }
 }
 
 void floats_of_codes(const uint8_t* in, int64_t n, float lowest, float* out) {
@@ -388,7 +396,7 @@ constexpr KernelSet set_of(const char* name) {
                 .gemm_bf16 = nullptr,
                 .bf16_rows = nullptr,
                 .round_to_codes = round_to_codes,
-                .codes_of_rows = codes_of_rows,
+                .codes_of_rows = codes_of_rows<Set>,
                 .floats_of_codes = floats_of_codes,
                 .depthwise_row = depthwise_row,
                 .depthwise_words = nullptr,
