@@ -224,6 +224,7 @@ def detail_of(row):
         return None
     shares = [d["share_of_peak"] for d in row.details]
     return {**row.details[-1], "share_of_peak": statistics.median(shares), "share_of_peak_rounds": shares,
+            "peak_rounds": [d["peak"]["int8"]["gmacs_per_s"] for d in row.details],
             "gmacs_per_s": statistics.median(d["gmacs_per_s"] for d in row.details)}
 
 
@@ -314,6 +315,11 @@ def table_of(result):
             shares = d["share_of_peak_rounds"]
             lines.append(f"| {r['what']}, {r['streams']} x {r['threads']}: share of the machine's peak | {100 * d['share_of_peak']:.0f} % "
                          f"({100 * min(shares):.0f} to {100 * max(shares):.0f}) | {d['gmacs_per_s']:.0f} GMAC/s; {d['stream_bytes'] / 2**20:.1f} MiB per stream beyond weights |")
+    peaks = {(r["streams"], r["threads"]): r["detail"]["peak_rounds"] for r in result["rows"] if r["engine"] == "cytodet" and r["detail"]}
+    if CORES > 1 and {(1, 1), (CORES, 1)} <= peaks.keys():
+        by_round = [several / one for several, one in zip(peaks[CORES, 1], peaks[1, 1])]
+        lines.append(f"| the machine's own INT8 peak of {CORES} cores against one | {statistics.median(by_round):.2f} ({min(by_round):.2f} to "
+                     f"{max(by_round):.2f}) | the bound of what {CORES} cores can give |")
     return "\n".join(lines) + "\n\nLoad before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n"
 
 
