@@ -94,7 +94,7 @@ Act CodedTable::exact_enough(const PackedDense& product, Act act, int64_t panel)
   const auto shows = [&](float error) { return error * finest > kSwish8Codes; };
   if (coarse == Act::swish_small && !shows(small_swish_error(most))) return coarse;
   if (shows(kSwish8Error)) return most <= kFineSwishBound && !shows(fine_swish_error(most)) ? Act::swish_fine : act;
-  return most <= kSwishBound && kSwishLeast * finest > rule_.lowest - 0.5f ? Act::swish8_bounded : Act::swish8;
+  return kSwishLeast * finest > rule_.lowest - 0.5f ? coarse : Act::swish8;
 }
 
 // Of numbers from `first` on, rows of `columns`.

@@ -213,7 +213,8 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
                     row.problem = reply["error"]
                 else:
                     row.ms.append(reply["ms"])
-                    row.details += [reply["detail"]] if "detail" in reply else []
+                    if "detail" in reply:
+                        row.details.append(reply["detail"])
             print(f"{network.model.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
     return loads
 

@@ -60,8 +60,7 @@ inline void put_codes(const Vec (&x)[Rows], float* c, int64_t ldc, const CodedRe
   }
 }
 
-// The codes of x / (1 + 2^(x * exponent)), exponent curve[0]; of swish8_bounded they are not below the lowest. Of swish_small x
-// is half of that.
+// The codes of quick_swish; of swish8_bounded they are not below the lowest.
 template <class Set, Act act, int Rows>
 inline void put_swish_codes(Vec (&x)[Rows], const Vec (&curve)[4], float* c, int64_t ldc, const CodedResults& codes) {
   const float lowest = codes.rule.lowest, highest = codes.rule.highest;
@@ -88,10 +87,7 @@ inline void put_swish_codes(Vec (&x)[Rows], const Vec (&curve)[4], float* c, int
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) Set::merge_bytes(reinterpret_cast<uint32_t*>(c) + r * ldc, Set::bits(x[r]), byte);
   } else {
-    if constexpr (act == Act::swish_small)
-      small_swish(x, curve);
-    else
-      quick_swish<act>(x, curve[0]);
+    quick_swish<act>(x, curve);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       if constexpr (act != Act::swish8_bounded) x[r] = V::max(x[r], V::set(lowest));
@@ -115,9 +111,8 @@ inline void finish_product(typename V::I (&acc)[Rows][Vectors], float* c, int64_
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) x[r] = V::fma(V::to_float(acc[r][v]), scale, bias);
       if constexpr (is_quick_swish(act)) {
-        constexpr int curves = act == Act::swish_small ? 4 : 1;
         Vec curve[4];
-        for (int i = 0; i < 4; ++i) curve[i] = V::load(end.codes.curve[i < curves ? i : 0] + at);
+        for (int i = 0; i < 4; ++i) curve[i] = V::load(end.codes.curve[i] + at);  // what is not read is not loaded
         put_swish_codes<V, act>(x, curve, c + at, ldc, end.codes);
       } else {
 #pragma GCC unroll 16

@@ -95,19 +95,29 @@ __attribute__((always_inline)) inline void small_swish(Vec (&x)[N], const Vec (&
   for (int i = 0; i < N; ++i) x[i] = V::fma(s[i], p[i], x[i]);
 }
 
+// Of numbers in the units of CodedResults::curve.
 template <Act act, int N>
-__attribute__((always_inline)) inline void quick_swish(Vec (&x)[N], Vec exponent) {
+__attribute__((always_inline)) inline void quick_swish(Vec (&x)[N], const Vec (&curve)[4]) {
   if constexpr (act == Act::swish_small) {
-    const Vec k[4] = {V::set(kSmallSwish[0]), V::set(kSmallSwish[1]), V::set(kSmallSwish[2]), V::set(kSmallSwish[3])};
+    small_swish(x, curve);
+  } else {
+    Vec sum[N];
+    swish_quotient<act>(x, sum, curve[0]);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) x[i] = V::coarse_quotient(x[i], sum[i]);
+  }
+}
+
+// Of numbers themselves.
+template <Act act, int N>
+__attribute__((always_inline)) inline void quick_swish(Vec (&x)[N]) {
+  if constexpr (act == Act::swish_small) {
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) x[i] = V::mul(x[i], V::set(0.5f));
-    small_swish(x, k);
-    return;
+    quick_swish<act>(x, {V::set(kSmallSwish[0]), V::set(kSmallSwish[1]), V::set(kSmallSwish[2]), V::set(kSmallSwish[3])});
+  } else {
+    quick_swish<act>(x, {V::set(-1.44269504f)});
   }
-  Vec sum[N];
-  swish_quotient<act>(x, sum, exponent);
-#pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) x[i] = V::coarse_quotient(x[i], sum[i]);
 }
 
 constexpr bool is_quick_swish(Act act) {
@@ -118,7 +128,7 @@ template <Act act>
 inline Vec activate(Vec x) {
   if constexpr (is_quick_swish(act)) {
     Vec one[1] = {x};
-    quick_swish<act>(one, V::set(-1.44269504f));
+    quick_swish<act>(one);
     return one[0];
   }
   if constexpr (act == Act::relu) return V::max_keep_nan(x, V::zero());

@@ -95,7 +95,7 @@ inline void finish_words(const DepthwiseWords& job, int64_t x, int64_t pixels, i
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) y[i] = V::fma(V::to_float(V::iload(sums + (p + i) * kPanel + first)), scale, bias);
     if constexpr (is_quick_swish(act)) {
-      quick_swish<act>(y, V::set(-1.44269504f));
+      quick_swish<act>(y);
     } else {
 #pragma GCC unroll 16
       for (int i = 0; i < N; ++i) y[i] = activate<act>(y[i]);

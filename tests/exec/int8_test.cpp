@@ -19,18 +19,6 @@ namespace {
 
 using namespace test;
 
-// Numbers of random codes (once channel_factors have multiplied them, when scaled), moved within their steps so far that no
-// rounding is a matter of taste; some outside the range.
-Tensor coded_tensor(Shape shape, const Quant& q, std::mt19937& random, bool scaled = false) {
-  Tensor t(DType::f32, std::move(shape));
-  std::uniform_int_distribution<int> code(q.lowest() - 20, q.highest() + 20);
-  std::uniform_real_distribution<float> within(-0.4f, 0.4f);
-  for (int64_t i = 0; i < t.size(); ++i)
-    t.data<float>()[i] = (static_cast<float>(code(random) - q.zero_point) + within(random)) * q.scale /
-                         (scaled ? std::ldexp(1.0f, static_cast<int>(i % t.dim(-1) % 3)) : 1.0f);
-  return t;
-}
-
 // Powers of two, so that scaled numbers lie as far within their steps as before.
 Tensor channel_factors(int64_t channels) {
   Tensor t(DType::f32, {channels});
@@ -197,20 +185,21 @@ TEST(Int8Windows, AloneAndBehindAnExpansion) {
       }
 }
 
-// An expansion hands the depthwise codes: of every activation, of numbers that are known to be small and of others.
+// An expansion hands the depthwise codes: of every activation, of numbers that are known to be small, tiny, and of others.
 TEST(Int8ExpandDepthwise, CodesOfEveryActivation) {
   std::mt19937 random(3);
   const Quant quants[] = {{0.03f, 10, false}, {0.004f, 0, true}};
   for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
     for (const Quant& quant : quants)
-      for (const auto& [largest, kernel] : {std::pair{0.4f, 1}, {40.0f, 1}, {0.1f, 3}}) {
+      for (const auto& [largest, bias, kernel] :
+           {std::tuple{0.4f, 1.0f, 1}, {40.0f, 1.0f, 1}, {0.1f, 1.0f, 3}, {0.01f, 0.1f, 1}}) {
         const Shape in = kernel == 1 ? Shape{1, 33, 35, 12} : Shape{1, 9, 133, 12};
         Graph g;
         placeholder(g, "x", in);
         const Tensor w = normal_tensor({kernel, kernel, 12, 40}, random, largest),
                      taps = normal_tensor({3, 3, 40, 1}, random, 0.4f);
         constant(g, "w", w);
-        constant(g, "b", normal_tensor({40}, random));
+        constant(g, "b", normal_tensor({40}, random, bias));
         constant(g, "taps", taps);
         const NodeId expand = add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs("SAME", kernel == 1 ? 1 : 2));
         add(g, "bias", "BiasAdd", {"conv", "b"});
@@ -301,93 +290,6 @@ TEST(Int8Patches, EqualAPlainLoopAndEndWhereTheyEnd) {
         }
       }
     }
-}
-
-// Swish behind codes is exact where its error would show, and keeps its lower clamp where the codes do not reach its least
-// result.
-TEST(Int8Swish, IsAsExactAsTheCodesBehindIt) {
-  std::mt19937 random(7);
-  DenseConv conv;
-  conv.shape.in_c = 4, conv.shape.out_c = 5;
-  conv.weights = normal_tensor({1, 1, 4, 5}, random);
-  conv.bias.assign(5, 0.0f);
-  conv.quant = QuantConv{{}, {0.02f, 10, false}, quantize_weights(conv.weights, 5, true)};
-  const PackedDense product(kernels(), conv);
-  const auto act_of = [&](const Quant& quant) {
-    return CodedTable(product, CodeTable(quant, {}, 5, product.panel), Act::swish).act_of(0);
-  };
-  const float edge = kSwish8Error / kSwish8Codes;  // a finer code shows the error
-  const float fine_edge = fine_swish_error(product.most(0)) / kSwish8Codes;
-  EXPECT_EQ(act_of({fine_edge * 0.99f, 100, false}), Act::swish);
-  EXPECT_EQ(act_of({fine_edge * 1.01f, 100, false}), Act::swish_fine);
-  EXPECT_EQ(act_of({edge * 0.99f, 100, false}), Act::swish_fine);
-  EXPECT_EQ(act_of({edge * 1.01f, 100, false}), Act::swish8_bounded);
-  EXPECT_EQ(act_of({edge * 1.01f, 3, false}), Act::swish8);
-  EXPECT_EQ(act_of({0.1f, 3, false}), Act::swish8_bounded);
-  // A bound of 1.2: small numbers, as exact as a code of any size can show that reaches a thousandth of them.
-  DenseConv little = conv;
-  little.quant->quant.scale *= 1.2f / product.most(0);
-  const PackedDense small(kernels(), little);
-  EXPECT_NEAR(small.most(0), 1.2, 1e-3);
-  const float small_edge = small_swish_error(small.most(0)) / kSwish8Codes;
-  const auto small_act_of = [&](float unit) {
-    return CodedTable(small, CodeTable({unit, 100, false}, {}, 5, small.panel), Act::swish).act_of(0);
-  };
-  EXPECT_EQ(small_act_of(small_edge * 1.01f), Act::swish_small);
-  EXPECT_EQ(small_act_of(small_edge * 0.99f), Act::swish);
-  EXPECT_EQ(small.act_of(Act::swish, 0, 1), Act::swish_small);
-  conv.bias[2] = 2 * kSwishBound;
-  const PackedDense large(kernels(), conv);
-  EXPECT_EQ(CodedTable(large, CodeTable({0.1f, 3, false}, {}, 5, large.panel), Act::swish).act_of(0), Act::swish8);
-  EXPECT_EQ(CodedTable(large, CodeTable({0.001f, 200, false}, {}, 5, large.panel), Act::swish).act_of(0), Act::swish);
-}
-
-// The error of the fine swish is small beside small numbers too, in every set.
-TEST(Int8Swish, FineErrorOfEveryNumber) {
-  for (float most : {80.0f, 5.0f, 0.3f, 0.1f, 0.01f, 1e-4f}) {
-    std::vector<float> x(4001), y(x.size());
-    for (size_t i = 0; i < x.size(); ++i) x[i] = most * (static_cast<float>(i) / 2000 - 1);
-    const WeightedRow row{x.data()};
-    kernels().weighted_sum_row(&row, 1, Act::swish_fine, y.data(), 1, static_cast<int64_t>(x.size()));
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double wanted = x[i] / (1 + std::exp(-double{x[i]}));
-      ASSERT_NEAR(y[i], wanted, fine_swish_error(most) + std::abs(wanted) / 16384 + 1e-37) << x[i] << " of " << most;
-    }
-  }
-}
-
-TEST(Int8Swish, SmallErrorOfEveryNumber) {
-  for (float most : {kSmallSwishBound, 1.0f, 0.3f, 0.01f, 1e-4f, 1e-20f}) {
-    std::vector<float> x(4001), y(x.size());
-    for (size_t i = 0; i < x.size(); ++i) x[i] = most * (static_cast<float>(i) / 2000 - 1);
-    const WeightedRow row{x.data()};
-    kernels().weighted_sum_row(&row, 1, Act::swish_small, y.data(), 1, static_cast<int64_t>(x.size()));
-    for (size_t i = 0; i < x.size(); ++i)
-      ASSERT_NEAR(y[i], x[i] / (1 + std::exp(-double{x[i]})), small_swish_error(std::abs(x[i])) + 1e-37)
-          << x[i] << " of " << most;
-  }
-}
-
-// Numbers beyond the bound of the bounded swish are themselves.
-TEST(Int8Swish, OfLargeNumbersIsTheNumber) {
-  std::mt19937 random(9);
-  for (const bool depthwise : {false, true}) {
-    SCOPED_TRACE(depthwise ? "depthwise" : "dense");
-    Graph g;
-    placeholder(g, "x", {1, 5, 6, 8});
-    const Tensor w = normal_tensor(depthwise ? Shape{3, 3, 8, 1} : Shape{1, 1, 8, 8}, random);
-    Tensor b(DType::f32, {8});
-    std::fill_n(b.data<float>(), 8, 200.0f);
-    constant(g, "w", w);
-    constant(g, "b", b);
-    const NodeId conv = add(g, "conv", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"x", "w"}, conv_attrs("SAME"));
-    add(g, "bias", "BiasAdd", {"conv", "b"});
-    add(g, "sigmoid", "Sigmoid", {"bias"});
-    add(g, "act", "Mul", {"bias", "sigmoid"});
-    set_quantized(g, conv, kQuants[0], quantize_weights(w, 8, true));
-    const Answers a = run_both(g, {{"x", coded_tensor({1, 5, 6, 8}, kQuants[0], random)}}, {"act"});
-    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-3);
-  }
 }
 
 // Sums of products of codes are exact: the largest that can be, over a long sum, of signed and unsigned codes.

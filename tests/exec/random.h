@@ -1,9 +1,11 @@
 // Random numbers for layers.
 #pragma once
 
+#include <cmath>
 #include <random>
 
 #include "core/tensor.h"
+#include "graph/quantized.h"
 
 namespace cytodet::test {
 
@@ -12,6 +14,18 @@ inline Tensor normal_tensor(Shape shape, std::mt19937& random, float scale = 1) 
   Tensor t(DType::f32, std::move(shape));
   std::normal_distribution<float> normal(0, scale);
   for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = normal(random);
+  return t;
+}
+
+// Numbers of random codes (once powers of two have multiplied them, when scaled), moved within their steps so far that no
+// rounding is a matter of taste; some outside the range.
+inline Tensor coded_tensor(Shape shape, const Quant& q, std::mt19937& random, bool scaled = false) {
+  Tensor t(DType::f32, std::move(shape));
+  std::uniform_int_distribution<int> code(q.lowest() - 20, q.highest() + 20);
+  std::uniform_real_distribution<float> within(-0.4f, 0.4f);
+  for (int64_t i = 0; i < t.size(); ++i)
+    t.data<float>()[i] = (static_cast<float>(code(random) - q.zero_point) + within(random)) * q.scale /
+                         (scaled ? std::ldexp(1.0f, static_cast<int>(i % t.dim(-1) % 3)) : 1.0f);
   return t;
 }
 
