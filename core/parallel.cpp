@@ -136,6 +136,12 @@ std::vector<int> cpus_of_stream(int stream, int streams, int threads) {
   return {first, first + threads};
 }
 
+Places places_of(const Sharing& sharing) {
+  Places places;
+  for (int s = 0; s < sharing.streams; ++s) places.push_back(cpus_of_stream(s, sharing.streams, sharing.threads));
+  return places;
+}
+
 Sharing share_cpus(Sharing asked, const std::string& hint) {
   if (hint != "latency" && hint != "throughput")
     throw UsageError("--hint", "must be latency or throughput, not \"" + hint + "\"");

@@ -80,6 +80,10 @@ struct Sharing {
   int streams = 0;  // 0: as many as `threads` leaves room for
   int threads = 0;  // 0: as `hint` says
 };
+// The CPUs of each stream, or of other threads; no CPUs: it may wander.
+using Places = std::vector<std::vector<int>>;
+Places places_of(const Sharing& sharing);  // cpus_of_stream of each stream
+
 // Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
 Sharing share_cpus(Sharing asked, const std::string& hint);
 

@@ -4,9 +4,12 @@
 #include <barrier>
 #include <cstring>
 #include <functional>
+#include <iterator>
+#include <numeric>
 #include <thread>
 
 #include "core/cpu.h"
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/timing.h"
 
@@ -181,6 +184,31 @@ Peak measure_peak(int threads) {
   }
   peak.copy_gbs = copy_gbs(peak.threads);
   return peak;
+}
+
+double sustained_gmacs(const std::string& instruction, const Places& places, double seconds) {
+  const std::vector<PeakInstruction>& rows = peak_instructions();
+  const auto row = std::find_if(rows.begin(), rows.end(), [&](const PeakInstruction& r) { return r.name == instruction; });
+  if (row == rows.end() || !row->available()) throw UsageError("instruction", "no such on this CPU: " + instruction);
+  constexpr long kRounds = 100000;  // a fraction of a millisecond
+  std::barrier together(std::ssize(places));
+  std::vector<double> gmacs(places.size());
+  std::vector<std::thread> pool;
+  for (size_t t = 0; t < places.size(); ++t)
+    pool.emplace_back([&, t] {
+      Pinned pinned(places[t]);
+      volatile double sink = row->run(kRounds);
+      together.arrive_and_wait();
+      Stopwatch watch;
+      double runs = 0;
+      do {
+        sink = sink + row->run(kRounds);
+        ++runs;
+      } while (watch.ms() < seconds * 1000);
+      gmacs[t] = runs * kRounds * row->macs / watch.ms() / 1e6;
+    });
+  for (std::thread& t : pool) t.join();
+  return std::accumulate(gmacs.begin(), gmacs.end(), 0.0);
 }
 
 }  // namespace cytodet

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/parallel.h"
+
 namespace cytodet {
 
 struct Peak {
@@ -26,5 +28,9 @@ struct PeakInstruction {
   double (*run)(long rounds);  // the sum of rounds * macs products of ones (while its 32-bit parts hold it)
 };
 const std::vector<PeakInstruction>& peak_instructions();
+
+// 10^9 multiply-adds per second of threads that run the instruction (of that name) in registers for `seconds`, one at each place.
+// Unlike measure_peak all of the time counts, also what other work on the machine takes.
+double sustained_gmacs(const std::string& instruction, const Places& places, double seconds);
 
 }  // namespace cytodet

@@ -54,7 +54,8 @@ int bench(const Options& o) {
   ModelFile model = load_model(o.model);
   const Precision precision = precision_named(o.precision);
   Detector detector(model, {sharing.streams, sharing.threads, true, precision, false});
-  Speed speed = measure_speed(detector, sharing, o.seconds, pin);
+  Speed speed =
+      measure_speed(detector, sharing, o.seconds, pin ? places_of(sharing) : Places(static_cast<size_t>(sharing.streams)));
   const Peak peak = measure_peak(std::min(usable_cpus(), sharing.streams * sharing.threads));
   LayerSum work;
   for (const StepInfo& s : detector.plan().steps()) work.add(s, 0);
@@ -94,9 +95,9 @@ int bench(const Options& o) {
     if (!o.svg.empty()) write_file(o.svg, flame_svg(table, o.model));
   }
   if (o.scaling) {
-    std::vector<Speed> speeds = measure_scaling(model, o.seconds, pin, precision);
-    j["scaling"] = scaling_json(speeds);
-    text += "\n" + scaling_table(speeds);
+    std::vector<Scaling> rows = measure_scaling(model, o.seconds, pin, precision, peak.int8_instruction);
+    j["scaling"] = scaling_json(rows);
+    text += "\n" + scaling_table(rows);
   }
   if (o.json) text = j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   std::fputs(text.c_str(), stdout);

@@ -1,17 +1,21 @@
 #include "pipeline/bench_speed.h"
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
+#include <cmath>
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <thread>
 
 #include "core/cpu.h"
+#include "core/peak.h"
 #include "core/timing.h"
 
 namespace cytodet {
 
-Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, bool pin) {
+Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, const Places& places) {
   const int streams = detector.streams();
   struct Stream {
     std::vector<double> ms;
@@ -21,9 +25,10 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
   };
   std::vector<Stream> results(static_cast<size_t>(streams));
   std::barrier together(streams);
+  std::atomic<int> counting = streams;
   auto body = [&](int s) {
     Stream& r = results[static_cast<size_t>(s)];
-    Pinned pinned(pin ? cpus_of_stream(s, streams, sharing.threads) : std::vector<int>{});
+    Pinned pinned(places[static_cast<size_t>(s)]);
     r.pinned = pinned.held();
     try {
       detector.runner(s).run();
@@ -31,14 +36,17 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
       r.problem = std::current_exception();
     }
     together.arrive_and_wait();
-    if (r.problem) return;
-    Stopwatch watch;
-    do {
-      Stopwatch one;
-      detector.runner(s).run();
-      r.ms.push_back(one.ms());
-    } while (watch.ms() < seconds * 1000);
-    r.seconds = watch.ms() / 1000;
+    if (!r.problem) {
+      Stopwatch watch;
+      do {
+        Stopwatch one;
+        detector.runner(s).run();
+        r.ms.push_back(one.ms());
+      } while (watch.ms() < seconds * 1000);
+      r.seconds = watch.ms() / 1000;
+    }
+    // Who ends first must not leave the machine to the others.
+    for (--counting; !r.problem && counting > 0;) detector.runner(s).run();
   };
   std::vector<std::thread> pool;
   for (int s = 0; s < streams; ++s) pool.emplace_back(body, s);
@@ -58,9 +66,10 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
   return speed;
 }
 
-std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision) {
-  constexpr size_t kRounds = 3;
-  const int cpus = usable_cpus();
+std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision,
+                                     const std::string& instruction) {
+  constexpr double kLongestTurn = 0.1;
+  const int cpus = usable_cpus(), rounds = std::max(3, static_cast<int>(std::ceil(seconds / kLongestTurn)));
   std::vector<int> counts;
   for (int n = 2; n < cpus; n *= 2) counts.push_back(n);
   if (cpus > 1) counts.push_back(cpus);
@@ -70,38 +79,56 @@ std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool 
   std::vector<Detector> detectors;
   for (const Sharing& sharing : sharings)
     detectors.emplace_back(model, DetectorOptions{sharing.streams, sharing.threads, true, precision, false});
-  std::vector<std::vector<Speed>> rounds(sharings.size());
-  for (size_t r = 0; r < kRounds; ++r)
-    for (size_t i = 0; i < sharings.size(); ++i)
-      rounds[i].push_back(measure_speed(detectors[i], sharings[i], seconds / kRounds, pin));
-  std::vector<Speed> speeds;
-  for (std::vector<Speed>& r : rounds) {
-    std::sort(r.begin(), r.end(), [](const Speed& a, const Speed& b) { return a.images_per_s < b.images_per_s; });
-    speeds.push_back(r[kRounds / 2]);
+  const double turn = seconds / rounds;
+  std::vector<std::vector<Speed>> speeds(sharings.size());
+  std::vector<Scaling> rows(sharings.size());
+  for (int r = 0; r < rounds; ++r) {
+    const auto places = [&](const Sharing& sharing) {
+      if (!pin) return Places(static_cast<size_t>(sharing.streams));
+      return sharing.streams * sharing.threads == 1 ? Places{cpus_of_stream(r % cpus, cpus, 1)} : places_of(sharing);
+    };
+    std::map<int, double> gmacs;  // of so many CPUs
+    for (size_t i = 0; i < sharings.size(); ++i) {
+      const int used = sharings[i].streams * sharings[i].threads;
+      speeds[i].push_back(measure_speed(detectors[i], sharings[i], turn, places(sharings[i])));
+      if (!gmacs.contains(used)) gmacs[used] = sustained_gmacs(instruction, places({used, 1}), turn);
+      rows[i].times.push_back(speeds[i].back().images_per_s / speeds[0].back().images_per_s);
+      rows[i].machine.push_back(gmacs[used] / gmacs[1]);
+    }
   }
-  return speeds;
-}
-
-Json scaling_json(const std::vector<Speed>& speeds) {
-  Json rows = Json::array();
-  for (const Speed& s : speeds)
-    rows.push_back({{"streams", s.sharing.streams},
-                    {"threads", s.sharing.threads},
-                    {"pinned", s.pinned},
-                    {"images_per_s", s.images_per_s},
-                    {"ms_per_image", s.ms_per_image()},
-                    {"latency_median_ms", s.latency_median_ms},
-                    {"times_one_core", s.images_per_s / speeds[0].images_per_s}});
+  for (size_t i = 0; i < sharings.size(); ++i) {
+    auto middle = speeds[i].begin() + rounds / 2;
+    std::nth_element(speeds[i].begin(), middle, speeds[i].end(),
+                     [](const Speed& a, const Speed& b) { return a.images_per_s < b.images_per_s; });
+    rows[i].speed = *middle;
+  }
   return rows;
 }
 
-std::string scaling_table(const std::vector<Speed>& speeds) {
-  std::string text = "streams  threads   images/s  latency ms  times one core  of CPUs used\n";
+Json scaling_json(const std::vector<Scaling>& rows) {
+  Json list = Json::array();
+  for (const Scaling& row : rows)
+    list.push_back({{"streams", row.speed.sharing.streams},
+                    {"threads", row.speed.sharing.threads},
+                    {"pinned", row.speed.pinned},
+                    {"images_per_s", row.speed.images_per_s},
+                    {"ms_per_image", row.speed.ms_per_image()},
+                    {"latency_median_ms", row.speed.latency_median_ms},
+                    {"times_one_core", median(row.times)},
+                    {"machine_times_one_core", median(row.machine)},
+                    {"rounds", row.times}});
+  return list;
+}
+
+std::string scaling_table(const std::vector<Scaling>& rows) {
+  std::string text = "streams  threads   images/s  latency ms  times one core  of CPUs used  the machine itself\n";
   char line[160];
-  for (const Speed& s : speeds) {
-    double times = s.images_per_s / speeds[0].images_per_s;
-    std::snprintf(line, sizeof line, "%7d %8d %10.2f %11.2f %14.2fx %12.0f%%\n", s.sharing.streams, s.sharing.threads,
-                  s.images_per_s, s.latency_median_ms, times, 100 * times / (s.sharing.streams * s.sharing.threads));
+  for (const Scaling& row : rows) {
+    const Speed& s = row.speed;
+    const double times = median(row.times);
+    std::snprintf(line, sizeof line, "%7d %8d %10.2f %11.2f %14.2fx %12.0f%% %18.2fx\n", s.sharing.streams, s.sharing.threads,
+                  s.images_per_s, s.latency_median_ms, times, 100 * times / (s.sharing.streams * s.sharing.threads),
+                  median(row.machine));
     text += line;
   }
   return text;

@@ -18,14 +18,21 @@ struct Speed {
 };
 
 // Every stream runs the network on whatever lies in its input for `seconds`, on a thread of its own, after one run to warm up.
-// sharing: as the detector was made.
-Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, bool pin);
+// sharing: as the detector was made; places: one per stream.
+Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, const Places& places);
 
-// Speeds with 1, 2, 4 ... streams of one thread, and of one stream with 2, 4 ... threads, up to all CPUs: three rounds in turn of
-// seconds / 3 each, the round of median throughput counts. The first is one stream on one thread.
-std::vector<Speed> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision);
-// A row per speed, against the first.
-Json scaling_json(const std::vector<Speed>& speeds);
-std::string scaling_table(const std::vector<Speed>& speeds);
+struct Scaling {
+  Speed speed;                  // of the round of median throughput
+  std::vector<double> times;    // throughput against one stream of one thread, by round
+  std::vector<double> machine;  // of multiply-adds in registers on as many CPUs against one, by round: the bound
+};
+
+// 1, 2, 4 ... streams of one thread, and one stream of 2, 4 ... threads, up to all CPUs. They take turns of at most a tenth of a
+// second, `seconds` each in all, at least three rounds: how much of its CPUs a machine gives changes faster than a second. The
+// first is one stream on one thread, each round on another CPU. instruction: of the machine's figures (Peak).
+std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision,
+                                     const std::string& instruction);
+Json scaling_json(const std::vector<Scaling>& rows);
+std::string scaling_table(const std::vector<Scaling>& rows);
 
 }  // namespace cytodet

@@ -72,8 +72,6 @@ def rows_of(network):
         add("TensorFlow", "f32", str(network.graph), "tensorflow")
         add("TFLite XNNPACK", "f32", "tflite_f32.tflite", "tflite")
         add("TFLite XNNPACK", "INT8", "tflite_int8.tflite", "tflite")
-    rows.append(Row("cytodet", "INT8", "cytodet_int8.json", False, "cytodet", note="one core"))
-    rows[-1].threads = 1
     return rows
 
 
@@ -149,6 +147,14 @@ class Cytodet:
         return {"ms": bench["ms_per_image"], "detail": {k: bench.get(k) for k in ("isa", "gmacs_per_s", "share_of_peak", "stream_bytes", "load_ms", "pinned",
                                                                                  "plain_steps", "peak")}}
 
+    def scaling(self, id, seconds):
+        """How the throughput grows from one core to all, in turns of a tenth of a second, and how products in registers do."""
+        model, precision, _ = self.nets[id]
+        table = json.loads(self.run("bench", "--model", model, *precision, "--seconds", seconds, "--scaling", "--json"))["scaling"]
+        all_cores = next(r for r in table if (r["streams"], r["threads"]) == (CORES, 1))
+        return {"times": all_cores["times_one_core"], "machine": all_cores["machine_times_one_core"], "one_ms": table[0]["ms_per_image"],
+                "all_ms": all_cores["ms_per_image"]}
+
     def close(self):
         self.nets.clear()
 
@@ -198,8 +204,9 @@ def load(network, rows, workers, problems):
 
 
 def measure_in_turn(network, rows, workers, rounds, seconds):
-    """Fills ms of the rows; returns the machine's load before each round, as other work on the machine shows in it."""
-    loads = []
+    """Fills ms of the rows; returns the machine's load before each round, as other work on the machine shows in it, and each round's scaling."""
+    loads, scaling = [], []
+    ours = next(r for r in rows if r.engine == "cytodet" and r.precision == "INT8" and r.several)
     with tempfile.TemporaryDirectory() as folder:
         image = str(pathlib.Path(folder, "image.npy"))
         np.save(image, network.feed(make_peers.evenly(network.images, 1)[0]))
@@ -215,8 +222,10 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
                     row.ms.append(reply["ms"])
                     if "detail" in reply:
                         row.details.append(reply["detail"])
+            if not ours.problem:
+                scaling.append(workers["cytodet"].ask(op="scaling", id=ours.key, seconds=seconds))
             print(f"{network.model.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-    return loads
+    return loads, scaling
 
 
 def detail_of(row):
@@ -239,13 +248,21 @@ def ratio(peers, ours):
             "ours_ms": statistics.median(ours.ms)}
 
 
-def ratios_of(rows, saturating):
+def scaling_ratio(rounds, key):
+    by_round = [r[key] for r in rounds if key in r]
+    if not by_round:
+        return None
+    return {"median": statistics.median(by_round), "min": min(by_round), "max": max(by_round), "peer": "one core",
+            "peer_ms": statistics.median(r["one_ms"] for r in rounds if key in r), "ours_ms": statistics.median(r["all_ms"] for r in rounds if key in r)}
+
+
+def ratios_of(rows, scaling, saturating):
     """The figures that a speed-up or a loss of cytodet shows in; a peer whose answers saturate does not count as best."""
     def pick(engine, precisions, several=None):
         return [r for r in rows if r.engine == engine and r.precision in precisions and several in (None, r.several) and r.what not in saturating]
 
     def ours(precision, several):
-        return next((r for r in rows if r.engine == "cytodet" and r.precision == precision and r.several == several and not r.note), None)
+        return next((r for r in rows if r.engine == "cytodet" and r.precision == precision and r.several == several), None)
     low = ("bf16", "INT8")
     found = {
         "INT8 throughput against the best OpenVINO form": ratio(pick("OpenVINO", ("f32",) + low), ours("INT8", True)),
@@ -258,7 +275,7 @@ def ratios_of(rows, saturating):
         "f32 throughput against ONNX Runtime f32": ratio(pick("ONNX Runtime", ("f32",)), ours("f32", True)),
         "f32 throughput against TensorFlow": ratio(pick("TensorFlow", ("f32",)), ours("f32", True)),
         "INT8 throughput against cytodet f32": ratio([r for r in [ours("f32", True)] if r], ours("INT8", True)),
-        f"INT8 throughput of {CORES} cores against one": ratio([r for r in rows if r.note == "one core"], ours("INT8", True)),
+        f"INT8 throughput of {CORES} cores against one": scaling_ratio(scaling, "times"),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -284,10 +301,11 @@ def bench(network, arguments, workers):
     for row in rows:
         if row.precision == "f32" and row.what in decibels and min(decibels[row.what]) < 60:
             row.problem = f"its float answers stray: {min(decibels[row.what]):.1f} dB"
-    loads = measure_in_turn(network, rows, workers, arguments.rounds, arguments.seconds)
+    loads, scaling = measure_in_turn(network, rows, workers, arguments.rounds, arguments.seconds)
     saturating = saturating_of(rows, decibels)
     return {
-        "model": network.model.stem, "size": [network.width, network.height], "loads": loads, "ratios": ratios_of(rows, saturating),
+        "model": network.model.stem, "size": [network.width, network.height], "loads": loads, "ratios": ratios_of(rows, scaling, saturating),
+        "machine_scaling": scaling_ratio(scaling, "machine"),
         "rows": [{"what": r.what, "engine": r.engine, "precision": r.precision, "streams": r.streams, "threads": r.threads, "problem": r.problem,
                   "ms": statistics.median(r.ms) if r.ms else None, "ms_min": min(r.ms, default=None), "ms_max": max(r.ms, default=None), "rounds_ms": r.ms,
                   "sqnr_db": decibels.get(r.what), "saturates": r.what in saturating, "detail": detail_of(r)} for r in rows]}
@@ -316,11 +334,9 @@ def table_of(result):
             shares = d["share_of_peak_rounds"]
             lines.append(f"| {r['what']}, {r['streams']} x {r['threads']}: share of the machine's peak | {100 * d['share_of_peak']:.0f} % "
                          f"({100 * min(shares):.0f} to {100 * max(shares):.0f}) | {d['gmacs_per_s']:.0f} GMAC/s; {d['stream_bytes'] / 2**20:.1f} MiB per stream beyond weights |")
-    peaks = {(r["streams"], r["threads"]): r["detail"]["peak_rounds"] for r in result["rows"] if r["engine"] == "cytodet" and r["detail"]}
-    if CORES > 1 and {(1, 1), (CORES, 1)} <= peaks.keys():
-        by_round = [several / one for several, one in zip(peaks[CORES, 1], peaks[1, 1])]
-        lines.append(f"| the machine's own INT8 peak of {CORES} cores against one | {statistics.median(by_round):.2f} ({min(by_round):.2f} to "
-                     f"{max(by_round):.2f}) | the bound of what {CORES} cores can give |")
+    if v := result["machine_scaling"]:
+        lines.append(f"| products in registers of {CORES} cores against one, in turn with the network | {v['median']:.2f} ({v['min']:.2f} to {v['max']:.2f}) | "
+                     f"the bound of what {CORES} cores can give |")
     return "\n".join(lines) + "\n\nLoad before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n"
 
 

@@ -37,6 +37,15 @@ TEST(Peak, IsPositiveAndSaysHow) {
   EXPECT_EQ(p.bf16_instruction.empty(), p.bf16_gmacs == 0);
 }
 
+TEST(Peak, OfAWhileIsAtMostThePeak) {
+  Peak p = measure_peak(1);
+  const double gmacs = sustained_gmacs(p.int8_instruction, {cpus_of_stream(0, 1, 1)}, 0.02);
+  EXPECT_GT(gmacs, 0);
+  EXPECT_LT(gmacs, 2 * p.int8_gmacs) << "generous for a machine whose clock rises";
+  EXPECT_GT(sustained_gmacs(p.int8_instruction, {{}, {}}, 0.02), 0);
+  EXPECT_THROW(sustained_gmacs("abacus", {{}}, 0.02), UsageError);
+}
+
 TEST(Pinning, HoldsAThreadAndLetsItGo) {
   std::vector<int> before = allowed_cpus();
   ASSERT_FALSE(before.empty());

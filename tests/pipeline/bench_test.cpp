@@ -116,14 +116,18 @@ TEST(BenchTrace, PictureEscapesNames) {
   EXPECT_TRUE(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
 }
 
-TEST(BenchScaling, RowsAreAgainstTheFirst) {
-  std::vector<Speed> speeds(2);
-  speeds[0].sharing = {1, 1};
-  speeds[0].images_per_s = 10;
-  speeds[1].sharing = {2, 1};
-  speeds[1].images_per_s = 19;
-  EXPECT_DOUBLE_EQ(scaling_json(speeds)[1]["times_one_core"], 1.9);
-  EXPECT_THAT(scaling_table(speeds), HasSubstr("1.90x           95%"));
+TEST(BenchScaling, RowsTellTheMedianRound) {
+  std::vector<Scaling> rows(2);
+  rows[0].speed.sharing = {1, 1};
+  rows[0].times = rows[0].machine = {1, 1, 1};
+  rows[1].speed.sharing = {2, 1};
+  rows[1].times = {1.9, 2.2, 1.2};
+  rows[1].machine = {1.4, 1.99, 2};
+  const Json j = scaling_json(rows)[1];
+  EXPECT_DOUBLE_EQ(j["times_one_core"], 1.9);
+  EXPECT_DOUBLE_EQ(j["machine_times_one_core"], 1.99);
+  EXPECT_EQ(j["rounds"].size(), 3u);
+  EXPECT_THAT(scaling_table(rows), HasSubstr("1.90x           95%               1.99x"));
 }
 
 class Bench : public ProgramTest {};
@@ -172,6 +176,11 @@ TEST_F(Bench, LayersAddUpToTheNetwork) {
   EXPECT_EQ(macs, j["macs"].get<int64_t>());
   EXPECT_EQ(j["scaling"][0]["times_one_core"], 1.0);
   EXPECT_EQ(j["scaling"][0]["streams"], 1);
+  for (const Json& row : j["scaling"]) {
+    EXPECT_EQ(row["rounds"].size(), 3u);
+    EXPECT_GT(row["times_one_core"].get<double>(), 0);
+    EXPECT_GT(row["machine_times_one_core"].get<double>(), 0);
+  }
   EXPECT_GT(read_json(folder / "t.json")["traceEvents"].size(), j["layers"].size());
   EXPECT_THAT(read_file(folder / "p.svg"), HasSubstr("class_net"));
 }
