@@ -65,6 +65,7 @@ void DepthwiseWindow::run(const char* scratch, const Strip& strip, int64_t y, in
     job.first_row = static_cast<int>(turn(top(y)));
     job.form = results.form;
     job.rule = results.rule;
+    job.unit = results.unit;
     job.out = results.out;
     job.out_stride = results.stride;
     job.width = strip.width;

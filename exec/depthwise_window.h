@@ -52,6 +52,7 @@ class DepthwiseWindow {
     int64_t stride;
     Form form = Form::floats;
     CodeRule rule;
+    float unit = 1;  // of halves
     float* sums = nullptr;
   };
   // A strip of output row y of panel p, the first of whose channels is `channel` of a pixel.

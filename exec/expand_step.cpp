@@ -159,11 +159,12 @@ class ExpandDepthwiseStep : public Step {
           window_.advance(piece.window, strip, y, have, put);
           const int64_t pixel = (n * d_.out_h + y) * d_.out_w + strip.x;
           if (through_floats()) {
-            window_.run(piece.window, strip, y, p, 0, act_, {piece.results, panel, Form::floats, {}, panel_sums});
+            window_.run(piece.window, strip, y, p, 0, act_, {piece.results, panel, Form::floats, {}, 1, panel_sums});
             results_.store_columns(context, pixel, strip.width, c, std::min<int64_t>(panel, d_.in_c - c), piece.results, panel);
           } else {
-            window_.run(piece.window, strip, y, p, 0, act_,
-                        {results_.at(context, pixel, c), d_.in_c, results_.form(), results_.rule(c), panel_sums});
+            window_.run(
+                piece.window, strip, y, p, 0, act_,
+                {results_.at(context, pixel, c), d_.in_c, results_.form(), results_.rule(c), results_.unit(context), panel_sums});
           }
         }
       }

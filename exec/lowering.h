@@ -51,7 +51,7 @@ struct Layer {
   bool residual_first = false;
 
   std::optional<Coding> coding;  // the output is stored as codes
-  bool halves = false;           // as halves
+  float halves_unit = 0;         // as halves that count in this power of two; 0: not
 
   // Any other layer.
   Moves moves = Moves::no;

@@ -27,8 +27,8 @@ class Forms {
           if (const Wish codes = common_wish({id, 0})) low_.coded_inputs[{id, 0}] = *codes;
     for (Layer& layer : low_.layers) {
       layer.coding = wish(layer.output);
-      layer.halves = !layer.coding && kernels().halves_of_rows && all_take_halves(layer.output) && writes_halves(layer) &&
-                     fits_halves(bound(layer.output));
+      if (!layer.coding && kernels().halves_of_rows && all_take_halves(layer.output) && writes_halves(layer))
+        layer.halves_unit = unit_of(bound(layer.output));
     }
   }
 
@@ -40,8 +40,12 @@ class Forms {
     return shape && elements(*shape) >= kManyNumbers && (layer.only_dense() ? layer.dense->quant.has_value() : true);
   }
 
-  // Numbers of as much as the bound, or a thousandth of it, are halves to their 11 bits.
-  static bool fits_halves(double bound) { return bound < 65504 && bound > 0.0625; }
+  // The bound is 2^14 to 2^15 units: a half holds up to 65504, and has all of its 11 bits down to 2^-14. 0 where nothing is
+  // known.
+  static float unit_of(double bound) {
+    if (!(bound < 1e30)) return 0;
+    return static_cast<float>(std::ldexp(1.0, bound > 0 ? std::max(std::ilogb(bound), -100) - 14 : 0));
+  }
 
   bool all_take_halves(Value v) {
     if (low_.is_wanted(v) || read_plainly(v) || readers_[v].empty()) return false;

@@ -15,7 +15,7 @@ RowSource::RowSource(const KernelSet& set, const StepInput& in, int64_t channels
 }
 
 const float* RowSource::rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
-  const Map map{context.raw(in_.tensor), in_.form};
+  const Map map = context.map(in_.tensor);
   const int64_t first = pixel * channels_, numbers = pixels * channels_;
   switch (in_.form) {
     case Form::codes:
@@ -52,7 +52,7 @@ void ResultRows::store_columns(const RunContext& context, int64_t pixel, int64_t
   if (form_ == Form::codes)
     set_.codes_of_rows(scratch, lda, rows, columns, rule(first), context.codes_out(tensor_) + number, channels_);
   else
-    set_.halves_of_rows(scratch, lda, rows, columns, context.halves_out(tensor_) + number, channels_);
+    set_.halves_of_rows(scratch, lda, rows, columns, context.unit(tensor_), context.halves_out(tensor_) + number, channels_);
 }
 
 void* ResultRows::at(const RunContext& context, int64_t pixel, int64_t first) const {

@@ -86,6 +86,7 @@ class ResultRows {
   // The output itself from channel `first` of `pixel` on, and how it is coded there.
   void* at(const RunContext& context, int64_t pixel, int64_t first) const;
   CodeRule rule(int64_t first) const { return table_.rule(first); }
+  float unit(const RunContext& context) const { return context.unit(tensor_); }
 
  private:
   const KernelSet& set_;

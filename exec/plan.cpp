@@ -55,12 +55,14 @@ struct Place {
   Shape shape;
   Tensor value;        // constant
   int64_t offset = 0;  // arena
+  float unit = 1;      // of halves
 };
 
 class CompiledPlan : public Plan {
  public:
   std::vector<std::unique_ptr<Step>> list;
   std::vector<Place> places;
+  std::vector<float> units;  // of the places
   std::vector<int> input_ids, output_ids, tap_ids;
   std::vector<TensorSpec> input_specs, output_specs;
   int64_t arena_size = 0, scratch_size = 0;
@@ -262,9 +264,10 @@ class Compiler {
                                             : Form::floats,
                        quant == layer.codes.end() ? std::optional<Quant>() : quant->second};
     };
-    const StepOutput output{id_of(layer.output), layer.coding, layer.halves};
+    const StepOutput output{id_of(layer.output), layer.coding, layer.halves_unit > 0};
     if (output.form() != Form::floats)
       plan_->places[static_cast<size_t>(output.tensor)].dtype = layer.coding ? DType::u8 : DType::f16;
+    if (output.halves) plan_->places[static_cast<size_t>(output.tensor)].unit = layer.halves_unit;
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
     ConvIo io{optional_id(layer.input), output,
@@ -343,6 +346,7 @@ class Compiler {
       }
     std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
     for (size_t i = 0; i < which.size(); ++i) plan_->places[which[i]].offset = offsets[i];
+    for (const Place& p : plan_->places) plan_->units.push_back(p.unit);
     if (plan_->arena_size > max_tensor_bytes() * 2)
       throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB",
                   "use a smaller input or batch");
@@ -362,7 +366,7 @@ template <class State, class Work>
 void run_steps(const CompiledPlan& plan, State& state, Work work) {
   if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);  // oneDNN's
   state.team->run([&] {
-    RunContext context{state.tensors, static_cast<char*>(state.scratch.get()), plan.threads};
+    RunContext context{state.tensors, plan.units, static_cast<char*>(state.scratch.get()), plan.threads};
     for (const auto& step : plan.list) {
       context.threads = step->small ? 1 : plan.threads;
       work(*step, context);

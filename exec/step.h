@@ -14,15 +14,17 @@ namespace cytodet {
 struct Map {
   const void* data;
   Form form;
+  float unit = 1;                                                                       // of halves
   int bytes() const { return form == Form::codes ? 1 : form == Form::halves ? 2 : 4; }  // of a number
   const float* floats(int64_t number = 0) const { return static_cast<const float*>(data) + number; }
-  const uint16_t* halves(int64_t number = 0) const { return static_cast<const uint16_t*>(data) + number; }
+  Halves halves(int64_t number = 0) const { return {static_cast<const uint16_t*>(data) + number, unit}; }
   const uint8_t* codes(int64_t number = 0) const { return static_cast<const uint8_t*>(data) + number; }
 };
 
 struct RunContext {
-  std::vector<Tensor>& tensors;  // by tensor id
-  char* scratch;                 // of the running step: threads * Step::scratch_bytes, 64-byte aligned pieces
+  std::vector<Tensor>& tensors;     // by tensor id
+  const std::vector<float>& units;  // of halves, by tensor id
+  char* scratch;                    // of the running step: threads * Step::scratch_bytes, 64-byte aligned pieces
   int threads;
 
   const float* in(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).data<float>(); }
@@ -31,8 +33,9 @@ struct RunContext {
   // Of a tensor between steps that may be in any form.
   Map map(int id) const {
     const DType type = tensors[static_cast<size_t>(id)].dtype();
-    return {raw(id), type == DType::u8 ? Form::codes : type == DType::f16 ? Form::halves : Form::floats};
+    return {raw(id), type == DType::u8 ? Form::codes : type == DType::f16 ? Form::halves : Form::floats, unit(id)};
   }
+  float unit(int id) const { return units[static_cast<size_t>(id)]; }
   uint8_t* codes_out(int id) const { return tensors[static_cast<size_t>(id)].data<uint8_t>(); }
   uint16_t* halves_out(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };

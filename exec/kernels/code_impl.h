@@ -304,20 +304,31 @@ inline void convert_rows(const In* in, int64_t lda, int64_t rows, int64_t k, int
     for (int64_t i = k; i < k + zeros; ++i) out[r * stride + i] = 0;
 }
 
+// Of numbers in[i] * unit.
 template <class Codes, class In>
-void quantize_rows(const In* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
+void codes_of_numbers(const In* in, float unit, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+                      void* out) {
   const Vec highest = V::set(rule.highest);
   const float lowest = rule.lowest;  // bytes may alias the rule
   constexpr int kVectors = Codes::vectors;
   const int64_t stride = row_groups(k, Codes::group) * Codes::group;
   convert_rows<kVectors>(
       in, lda, rows, k, stride, stride - k, static_cast<Codes::Code*>(out),
-      [&](int64_t i) { return rule.inverse_scales[i] * (gate ? gate[i] : 1.0f); },
+      [&](int64_t i) { return rule.inverse_scales[i] * (gate ? gate[i] : 1.0f) * unit; },
       [&](Codes::Code* to, Vec(&x)[kVectors]) {
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) x[v] = V::min_keep_nan(x[v], highest);
         Codes::store_codes(to, x, lowest);
       });
+}
+
+template <class Codes>
+void quantize_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
+  codes_of_numbers<Codes>(in, 1, lda, rows, k, gate, rule, out);
+}
+template <class Codes>
+void rows_of_halves(const Halves& in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule, void* out) {
+  codes_of_numbers<Codes>(in.data, in.unit, lda, rows, k, gate, rule, out);
 }
 
 template <class Codes>
@@ -377,8 +388,8 @@ void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channel
 
 template <class Codes>
 constexpr CodeKernels codes_of() {
-  CodeKernels codes{Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes, float>, nullptr, rows_of_codes<Codes>};
-  if constexpr (V::words) codes.rows_of_halves = quantize_rows<Codes, uint16_t>;
+  CodeKernels codes{Codes::group, gemm_products<CodeProduct<Codes>>, quantize_rows<Codes>, nullptr, rows_of_codes<Codes>};
+  if constexpr (V::words) codes.rows_of_halves = rows_of_halves<Codes>;
   return codes;
 }
 template <class Set>

@@ -26,8 +26,14 @@ struct CodeRule {
   float lowest = -127, highest = 127;
 };
 
-// Numbers of a map: floats, IEEE 754 halves, or codes, bytes that count from CodeRule::lowest.
+// Numbers of a map: floats, IEEE 754 halves that count in the map's unit, or codes, bytes that count from CodeRule::lowest.
 enum class Form : int { floats, halves, codes };
+
+// Numbers data[i] * unit. Units are powers of two, so that numbers of any size have a half's 11 bits.
+struct Halves {
+  const uint16_t* data = nullptr;
+  float unit = 1;
+};
 
 // Results of a product of codes that become codes by `rule`: still floats, or, of a set with depthwise_words, bytes `byte` of the
 // words that the result then is. Its sums are in their units when multiplied by
@@ -108,6 +114,7 @@ struct DepthwiseWords {
   Act act = Act::none;
   Form form = Form::floats;  // of the results
   CodeRule rule;             // of codes; inverse_scales of the panel
+  float unit = 1;            // of halves
   void* out = nullptr;       // pixel x at number x * out_stride
   int64_t out_stride = 0, width = 0;
   int channels = 0;       // valid channels of the panel
@@ -158,7 +165,7 @@ struct CodeKernels {
   void (*quantize_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
                         void* out) = nullptr;
   // The same of halves; null where the set has none.
-  void (*rows_of_halves)(const uint16_t* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
+  void (*rows_of_halves)(const Halves& in, int64_t lda, int64_t rows, int64_t k, const float* gate, const CodeRule& rule,
                          void* out) = nullptr;
   // The same rows of a map of codes [rows][k].
   void (*rows_of_codes)(const uint8_t* in, int64_t rows, int64_t k, float lowest, void* out) = nullptr;
@@ -192,8 +199,8 @@ struct KernelSet {
                           int64_t pixel_stride);
   void (*words_of_codes)(const uint8_t* in, int64_t pixels, int64_t channels, int byte, uint32_t* out, int64_t pixel_stride);
   void (*fill_words)(uint32_t* words, int64_t n, int byte, uint8_t code);
-  void (*halves_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo);
-  void (*floats_of_halves)(const uint16_t* in, int64_t n, float* out);
+  void (*halves_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, float unit, uint16_t* out, int64_t ldo);
+  void (*floats_of_halves)(const Halves& in, int64_t n, float* out);
   // out[width, channels] = act(sum_i weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
   // out[pixels][channels] = a * b * scale; b_stride: floats between pixels of b.

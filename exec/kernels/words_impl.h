@@ -78,6 +78,7 @@ inline void finish_words(const DepthwiseWords& job, int64_t x, int64_t pixels, i
   const Vec scale = V::load(job.scales + first), bias = V::load(job.bias + first);
   Vec inverse = V::zero(), highest = V::zero();
   if constexpr (form == Form::codes) inverse = V::load(job.rule.inverse_scales + first), highest = V::set(job.rule.highest);
+  if constexpr (form == Form::halves) inverse = V::set(1 / job.unit);
   const float lowest = job.rule.lowest;  // bytes may alias the rule
   const int64_t stride = job.out_stride;
   using Element = std::conditional_t<form == Form::floats, float, std::conditional_t<form == Form::halves, uint16_t, uint8_t>>;
@@ -87,7 +88,7 @@ inline void finish_words(const DepthwiseWords& job, int64_t x, int64_t pixels, i
   for (Vec& t : totals) t = V::zero();
   const auto store = [&](Element* to, Vec y) {
     if constexpr (form == Form::floats) V::store(to, y);
-    if constexpr (form == Form::halves) Set::store_halves(to, y);
+    if constexpr (form == Form::halves) Set::store_halves(to, V::mul(y, inverse));
     if constexpr (form == Form::codes) Set::store_byte_codes(to, V::min(V::mul(y, inverse), highest), lowest);
   };
   const auto finish = [&]<int N>(int64_t p, auto put) {
@@ -195,31 +196,33 @@ void fill_words(uint32_t* words, int64_t n, int byte, uint8_t code) {
 }
 
 template <class Set>
-void halves_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo) {
+void halves_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, float unit, uint16_t* out, int64_t ldo) {
+  const Vec factor = V::set(1 / unit);
   if (lda == k && ldo == k) {  // one row
     k *= rows;
     rows = 1;
   }
   for (int64_t r = 0; r < rows; ++r, in += lda, out += ldo) {
     int64_t i = 0;
-    for (; i + V::width <= k; i += V::width) Set::store_halves(out + i, V::load(in + i));
+    for (; i + V::width <= k; i += V::width) Set::store_halves(out + i, V::mul(V::load(in + i), factor));
     if (i == k) continue;
     float tail[V::width] = {};
     uint16_t halves[V::width];
     for (int64_t j = i; j < k; ++j) tail[j - i] = in[j];
-    Set::store_halves(halves, V::load(tail));
+    Set::store_halves(halves, V::mul(V::load(tail), factor));
     for (int64_t j = i; j < k; ++j) out[j] = halves[j - i];
   }
 }
 
 template <class Set>
-void floats_of_halves(const uint16_t* in, int64_t n, float* out) {
+void floats_of_halves(const Halves& in, int64_t n, float* out) {
+  const Vec unit = V::set(in.unit);
   int64_t i = 0;
-  for (; i + V::width <= n; i += V::width) V::store(out + i, Set::load_halves(in + i));
+  for (; i + V::width <= n; i += V::width) V::store(out + i, V::mul(Set::load_halves(in.data + i), unit));
   if (i == n) return;
   uint16_t tail[V::width] = {};
-  for (int64_t j = i; j < n; ++j) tail[j - i] = in[j];
-  V::store_some(out + i, Set::load_halves(tail), static_cast<int>(n - i));
+  for (int64_t j = i; j < n; ++j) tail[j - i] = in.data[j];
+  V::store_some(out + i, V::mul(Set::load_halves(tail), unit), static_cast<int>(n - i));
 }
 
 }  // namespace

@@ -144,27 +144,26 @@ TEST(HalfMaps, OfTwoGatedReaders) {
   expect_answers(g, b, {"out", "out2"});
 }
 
-// Numbers that a half cannot hold.
-TEST(FloatMapsNotHalves, WhereANumberCouldOverflow) {
+// Halves count in a unit that fits the map's bound, where it has one.
+TEST(HalfMaps, OfNumbersOfAnySize) {
   for (const bool expand : {false, true})
-    for (const auto& [bias, fits] : {std::pair{70000.0f, false}, {-70000.0f, false}, {64000.0f, true}}) {
-      SCOPED_TRACE(bias);
-      const Block b{.expand = expand, .relu = true, .bias = bias};
-      const Graph g = graph_of(b);
-      expect_halves(g, {"out"}, fits);
-      expect_answers(g, b, {"out"});
-    }
+    for (const bool relu : {false, true})
+      for (const auto& [size, bias] :
+           {std::pair{1.0f, 70000.0f}, {1.0f, -70000.0f}, {1.0f, 1e9f}, {5e-4f, 0.0f}, {1e-9f, 0.0f}}) {
+        SCOPED_TRACE(::testing::Message() << expand << relu << " size " << size << " bias " << bias);
+        const Block b{.expand = expand, .relu = relu, .bias = bias, .size = size};
+        const Graph g = graph_of(b);
+        expect_halves(g, {"out"}, true);
+        const Answers a = expect_answers(g, b, {"out"}), floats = expect_answers(g, b, {"out", "map"});
+        EXPECT_GT(sqnr_db(a.plan[0], floats.plan[0]), 52);
+      }
 }
 
-// Halves have fewer digits for very small numbers: maps whose bound is below 1/16 stay floats.
-TEST(FloatMapsNotHalves, WhereNumbersAreSmall) {
-  for (const auto& [size, fits] : {std::pair{0.0005f, false}, {0.05f, true}}) {
-    SCOPED_TRACE(size);
-    const Block b{.relu = true, .size = size};
-    const Graph g = graph_of(b);
-    expect_halves(g, {"out"}, fits);
-    expect_answers(g, b, {"out"});
-  }
+TEST(FloatMapsNotHalves, WithoutABound) {
+  const Block b{.relu = true, .bias = 1e31f};
+  const Graph g = graph_of(b);
+  expect_halves(g, {"out"}, false);
+  expect_answers(g, b, {"out"});
 }
 
 // Besides the gated product; "other" reads the map.

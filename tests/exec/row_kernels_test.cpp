@@ -119,12 +119,17 @@ TEST_F(RowKernels, FloatsOfHalves) {
     const double size = exponent ? std::ldexp(1024 + digits, exponent - 25) : std::ldexp(digits, -24);
     wanted.push_back(half & 0x8000 ? -size : size);
   }
-  Results all(static_cast<int64_t>(halves.size()));
-  set.floats_of_halves(halves.data(), static_cast<int64_t>(halves.size()), all.data());
-  all.expect(wanted);
+  const auto expect_all = [&](float unit) {
+    Results all(static_cast<int64_t>(halves.size()));
+    set.floats_of_halves({halves.data(), unit}, static_cast<int64_t>(halves.size()), all.data());
+    std::vector<double> numbers;
+    for (double x : wanted) numbers.push_back(x * unit);
+    all.expect(numbers);
+  };
+  for (int exponent : {0, -3, -80, 90}) expect_all(std::ldexp(1.0f, exponent));
   for (int64_t n = 0; n <= 2 * set.panel; ++n) {
     Results some(n);
-    set.floats_of_halves(halves.data() + 15000, n, some.data());
+    set.floats_of_halves({halves.data() + 15000}, n, some.data());
     some.expect({wanted.begin() + 15000, wanted.begin() + 15000 + n});
   }
 }

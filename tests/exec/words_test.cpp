@@ -163,9 +163,12 @@ void expect_exact(const Depthwise& d, std::mt19937& random) {
   for (size_t i = 0; i < layer.sums.size(); ++i) ASSERT_EQ(floats[i], static_cast<float>(layer.sums[i])) << "number " << i;
 
   std::fill_n(layer.scales.data(), layer.panel, 1.0f / 64);
-  const std::vector<uint16_t> halves = results_of(job, Form::halves, uint16_t{0x7e55});
-  for (size_t i = 0; i < layer.sums.size(); ++i)
-    ASSERT_EQ(halves[i], half_of(static_cast<float>(layer.sums[i]) / 64)) << "half " << i;
+  for (float unit : {1.0f, 0.25f, 2048.0f}) {
+    job.unit = unit;
+    const std::vector<uint16_t> halves = results_of(job, Form::halves, uint16_t{0x7e55});
+    for (size_t i = 0; i < layer.sums.size(); ++i)
+      ASSERT_EQ(halves[i], half_of(static_cast<float>(layer.sums[i]) / 64 / unit)) << "half " << i << " of " << unit;
+  }
 
   for (int c = 0; c < layer.panel; ++c) layer.inverse.data()[c] = 1.0f / static_cast<float>(1 << (c % 3 * 4));
   const std::vector<uint8_t> codes = results_of(job, Form::codes, uint8_t{77});
@@ -363,7 +366,7 @@ TEST_F(Words, OfCodes) {
 
 TEST_F(Words, HalvesOfRows) {
   for (int64_t k : kColumns)
-    for (int64_t gap : {0, 5}) {
+    for (const auto& [gap, unit] : {std::pair{0, 1.0f}, {5, 1.0f}, {0, 0.125f}, {5, 1024.0f}}) {
       const int64_t rows = 12, lda = k + gap, ldo = k + 2 * gap;
       std::vector<float> in = numbers(rows * lda, random);
       // Ties, subnormal halves and the ends of the range.
@@ -371,7 +374,7 @@ TEST_F(Words, HalvesOfRows) {
         if (random() % 3 == 0)
           x = std::ldexp(static_cast<float>(2 * (random() % 2048) + 1), static_cast<int>(random() % 40) - 30);
       std::vector<uint16_t> out(static_cast<size_t>(rows * ldo + 32), 0x7e55);
-      kernels().halves_of_rows(in.data(), lda, rows, k, out.data(), ldo);
+      kernels().halves_of_rows(in.data(), lda, rows, k, unit, out.data(), ldo);
       for (int64_t i = 0; i < static_cast<int64_t>(out.size()); ++i) {
         const uint16_t half = out[static_cast<size_t>(i)];
         if (i / ldo >= rows || i % ldo >= k) {
@@ -382,7 +385,7 @@ TEST_F(Words, HalvesOfRows) {
         if (std::isnan(x))
           ASSERT_TRUE(std::isnan(number_of(half)));
         else
-          ASSERT_EQ(half, half_of(x)) << x << " in column " << i % ldo << " of " << k;
+          ASSERT_EQ(half, half_of(x / unit)) << x << " in column " << i % ldo << " of " << k;
       }
     }
 }
@@ -402,7 +405,8 @@ TEST_F(Words, RowsOfHalvesAreCoded) {
         const Tensor gate = normal_tensor({k}, random);
         const CodeRule rule{inverse.data(), -100, 127};
         std::vector<uint8_t> codes(static_cast<size_t>(rows * row_bytes + 64), 99);
-        set.rows_of_halves(in.data(), lda, rows, k, gated ? gate.data<float>() : nullptr, rule, codes.data());
+        const float unit = gap ? 0.5f : 4.0f;
+        set.rows_of_halves({in.data(), unit}, lda, rows, k, gated ? gate.data<float>() : nullptr, rule, codes.data());
         for (int64_t i = 0; i < static_cast<int64_t>(codes.size()); ++i) {
           const int64_t row = i / row_bytes, column = i % row_bytes;
           const int code = codes[static_cast<size_t>(i)];
@@ -412,7 +416,7 @@ TEST_F(Words, RowsOfHalvesAreCoded) {
             ASSERT_EQ(code, 0) << "row " << row << " column " << column << " of " << k;
           } else {
             const float x = number_of(in[static_cast<size_t>(row * lda + column)]);
-            const float factor = inverse.data()[column] * (gated ? gate.data<float>()[column] : 1.0f);
+            const float factor = inverse.data()[column] * (gated ? gate.data<float>()[column] : 1.0f) * unit;
             ASSERT_EQ(code, code_or_lowest(x * factor, rule)) << x << " in row " << row << " column " << column << " of " << k;
           }
         }
