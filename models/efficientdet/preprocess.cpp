@@ -5,6 +5,10 @@
 
 #include "core/cpu.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace cytodet {
 
 Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input) {
@@ -60,6 +64,42 @@ template <class Out>
                                                                                                     Out* out) {
   normalise(in, n, by, out);
 }
+
+// A byte for each that a pixel's channel may have.
+struct ByteTables {
+  uint8_t of[3][256];
+  explicit ByteTables(const Normaliser& by) {
+    for (int c = 0; c < 3; ++c)
+      for (int i = 0; i < 256; ++i) put(normalised(static_cast<uint8_t>(i), by, c), by, c, of[c][i]);
+  }
+};
+
+#define CYTODET_VBMI gnu::target("avx512f,avx512bw,avx512vbmi")
+[[CYTODET_VBMI, gnu::always_inline]] inline __m512i byte_of(const __m512i (&table)[4], __m512i index) {
+  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), _mm512_permutex2var_epi8(table[0], index, table[1]),
+                                _mm512_permutex2var_epi8(table[2], index, table[3]));
+}
+
+[[CYTODET_VBMI]] void look_up_vbmi(const uint8_t* in, int64_t n, const ByteTables& tables, uint8_t* out) {
+  __m512i table[3][4];
+  for (int c = 0; c < 3; ++c)
+    for (int quarter = 0; quarter < 4; ++quarter) table[c][quarter] = _mm512_loadu_si512(tables.of[c] + 64 * quarter);
+  // Bytes 0, 3, 6 ... of a vector; byte 64 is a pixel's second, byte 128 its third.
+  constexpr __mmask64 thirds = 0x9249249249249249;
+  constexpr __mmask64 second[3] = {thirds << 1, thirds, thirds << 2}, third[3] = {thirds << 2, thirds << 1, thirds};
+  int vector = 0;
+  for (int64_t i = 0; i < n; i += 64, vector = vector == 2 ? 0 : vector + 1) {
+    const __mmask64 valid = n - i < 64 ? (__mmask64{1} << (n - i)) - 1 : ~__mmask64{0};
+    const __m512i index = _mm512_maskz_loadu_epi8(valid, in + i);
+    __m512i bytes = byte_of(table[0], index);
+    bytes = _mm512_mask_mov_epi8(bytes, second[vector], byte_of(table[1], index));
+    bytes = _mm512_mask_mov_epi8(bytes, third[vector], byte_of(table[2], index));
+    _mm512_mask_storeu_epi8(out + i, valid, bytes);
+  }
+}
+#undef CYTODET_VBMI
+
+bool looks_up() { return isa() >= Isa::avx512_vnni && __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
 // All give the same numbers: this file is compiled without contraction of products and sums.
@@ -82,8 +122,9 @@ Normaliser normaliser_of(const InputSettings& input) {
   return by;
 }
 
-template <class Out>
-void fill_input(const Image& image, const InputSettings& input, const Letterbox& box, const Normaliser& by, Out zero, Out* out) {
+// run(bytes of a row, how many, where to): its numbers.
+template <class Out, class Run>
+void fill_input(const Image& image, const InputSettings& input, const Letterbox& box, Out zero, Out* out, Run run) {
   cv::Mat source(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data())), resized = source;
   if (box.width != image.width || box.height != image.height)
     cv::resize(source, resized, cv::Size(box.width, box.height), 0, 0, cv::INTER_LINEAR);
@@ -92,10 +133,9 @@ void fill_input(const Image& image, const InputSettings& input, const Letterbox&
     cv::cvtColor(resized, swapped, cv::COLOR_RGB2BGR);
     resized = swapped;
   }
-  const auto run = normalise_here<Out>();
   const int64_t row = int64_t{input.width} * 3, filled = int64_t{box.width} * 3;
   for (int y = 0; y < box.height; ++y) {
-    run(resized.ptr<uint8_t>(y), filled, by, out + y * row);
+    run(resized.ptr<uint8_t>(y), filled, out + y * row);
     std::fill_n(out + y * row + filled, row - filled, zero);
   }
   std::fill_n(out + box.height * row, (input.height - box.height) * row, zero);
@@ -104,7 +144,9 @@ void fill_input(const Image& image, const InputSettings& input, const Letterbox&
 }  // namespace
 
 void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, float* out) {
-  fill_input(image, input, box, normaliser_of(input), 0.0f, out);
+  const Normaliser by = normaliser_of(input);
+  fill_input(image, input, box, 0.0f, out,
+             [&, row = normalise_here<float>()](const uint8_t* in, int64_t n, float* to) { row(in, n, by, to); });
 }
 
 void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, const PixelCodes& codes, uint8_t* out) {
@@ -112,7 +154,14 @@ void preprocess(const Image& image, const InputSettings& input, const Letterbox&
   for (int k = 0; k < kLanes; ++k) by.inverse_scale[k] = codes.inverse_scale[k % 3];
   by.lowest = codes.lowest;
   by.highest = codes.highest;
-  fill_input(image, input, box, by, static_cast<uint8_t>(-codes.lowest), out);
+  const auto zero = static_cast<uint8_t>(-codes.lowest);
+#if defined(__x86_64__)
+  if (looks_up())
+    return fill_input(image, input, box, zero, out,
+                      [tables = ByteTables(by)](const uint8_t* in, int64_t n, uint8_t* to) { look_up_vbmi(in, n, tables, to); });
+#endif
+  fill_input(image, input, box, zero, out,
+             [&, row = normalise_here<uint8_t>()](const uint8_t* in, int64_t n, uint8_t* to) { row(in, n, by, to); });
 }
 
 }  // namespace cytodet

@@ -276,22 +276,24 @@ TEST(Preprocess, NormalisesEveryValueInOddRows) {
 
 // Bytes are the codes of the floats, those outside the picture that of 0.
 TEST(Preprocess, BytesAreTheCodesOfTheFloats) {
-  InputSettings in;
-  in.width = 37;
-  in.height = 25;
-  Image image(35, 21);
-  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 + i / 256);
   // The last is too coarse, and the one before too narrow, for any number to keep its place.
   const PixelCodes all[] = {
       {{50, 61.5f, 55.25f}, -114, 141}, {{30, 30, 30}, -127, 127}, {{400, 90, 7}, 0, 255}, {{0.3f, 0.2f, 0.1f}, -100, 155}};
-  for (const PixelCodes& codes : all) {
-    std::vector<float> floats(37 * 25 * 3);
-    std::vector<uint8_t> bytes(floats.size(), 99);
-    preprocess(image, in, {1, 35, 21}, floats.data());
-    preprocess(image, in, {1, 35, 21}, codes, bytes.data());
-    for (size_t i = 0; i < floats.size(); ++i) {
-      const float code = std::clamp(std::nearbyint(floats[i] * codes.inverse_scale[i % 3]), codes.lowest, codes.highest);
-      ASSERT_EQ(bytes[i], code - codes.lowest) << floats[i];
+  for (const auto& [width, height] : {std::pair{1, 1}, {35, 21}, {64, 2}, {149, 30}}) {  // the largest has every pixel
+    InputSettings in;
+    in.width = width + 2;
+    in.height = height + 4;
+    Image image(width, height);
+    for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 + i / 256);
+    for (const PixelCodes& codes : all) {
+      std::vector<float> floats(static_cast<size_t>(in.width * in.height * 3));
+      std::vector<uint8_t> bytes(floats.size(), 99);
+      preprocess(image, in, {1, width, height}, floats.data());
+      preprocess(image, in, {1, width, height}, codes, bytes.data());
+      for (size_t i = 0; i < floats.size(); ++i) {
+        const float code = std::clamp(std::nearbyint(floats[i] * codes.inverse_scale[i % 3]), codes.lowest, codes.highest);
+        ASSERT_EQ(bytes[i], code - codes.lowest) << floats[i] << " of " << width << "x" << height;
+      }
     }
   }
 }
