@@ -211,4 +211,15 @@ double sustained_gmacs(const std::string& instruction, const Places& places, dou
   return std::accumulate(gmacs.begin(), gmacs.end(), 0.0);
 }
 
+double cores_given() {
+  constexpr double kSeconds = 0.03;
+  const int cpus = usable_cpus();
+  std::string instruction;
+  for (const PeakInstruction& row : peak_instructions())
+    if (row.available() && std::string(row.kind) == "int8") instruction = row.name;
+  const auto alone = [&](int cpu) { return sustained_gmacs(instruction, {cpus_of_stream(cpu, cpus, 1)}, kSeconds); };
+  const double first = alone(0), together = sustained_gmacs(instruction, places_of({cpus, 1}), kSeconds), last = alone(cpus - 1);
+  return 2 * together / (first + last);
+}
+
 }  // namespace cytodet

@@ -33,4 +33,8 @@ const std::vector<PeakInstruction>& peak_instructions();
 // Unlike measure_peak all of the time counts, also what other work on the machine takes.
 double sustained_gmacs(const std::string& instruction, const Places& places, double seconds);
 
+// What the usable CPUs together do now of multiply-adds in registers, in times of what one of them does alone: less than their
+// number while neighbours on the machine, or a second hyperthread, take a part. Takes about 0.1 s.
+double cores_given();
+
 }  // namespace cytodet

@@ -13,6 +13,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/peak.h"
 #include "core/settings.h"
 #include "exec/kernels/kernels.h"
 #include "exec/onednn_version.h"
@@ -195,8 +196,9 @@ int run_doctor(bool json) {
   const std::vector<Finding> findings = examine();
   const bool ok = std::all_of(findings.begin(), findings.end(), [](const Finding& f) { return f.ok; });
   const std::string cpu = proc_value("/proc/cpuinfo", "model name");
+  const double given = cores_given();
   if (json) {
-    Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}};
+    Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}, {"cores_given", given}};
     for (const Feature& f : cpu_features()) j["features"][f.name] = f.present;
     j["isa"] = name_of(isa());
     j["kernels"] = kernels().name;
@@ -209,9 +211,11 @@ int run_doctor(bool json) {
     std::string present, absent, versions;
     for (const Feature& f : cpu_features()) (f.present ? present : absent) += std::string(" ") + f.name;
     for (const auto& [name, version] : libraries()) versions += (versions.empty() ? "" : ", ") + name + " " + version;
-    std::printf("cytodet    %s\nprocessor  %s, %d usable cores\nhas       %s\nlacks     %s\nkernels    %s (instruction set %s)\n",
-                CYTODET_VERSION, cpu.c_str(), usable_cpus(), present.c_str(), absent.empty() ? " nothing" : absent.c_str(),
-                kernels().name, name_of(isa()).c_str());
+    std::printf(
+        "cytodet    %s\nprocessor  %s, %d usable cores, at work together as many as %.2f\nhas       %s\nlacks     %s\nkernels    "
+        "%s (instruction set %s)\n",
+        CYTODET_VERSION, cpu.c_str(), usable_cpus(), given, present.c_str(), absent.empty() ? " nothing" : absent.c_str(),
+        kernels().name, name_of(isa()).c_str());
     std::printf("memory     %.1f GiB, %.1f available\nlibraries  %s\n", static_cast<double>(memory_bytes("MemTotal")) / (1 << 30),
                 static_cast<double>(memory_bytes("MemAvailable")) / (1 << 30), versions.c_str());
     for (const Finding& f : findings) std::printf("%-6s     %s: %s\n", f.ok ? "ok" : "FAILED", f.name.c_str(), f.text.c_str());

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 
@@ -155,6 +156,9 @@ class Cytodet:
         return {"times": all_cores["times_one_core"], "machine": all_cores["machine_times_one_core"], "one_ms": table[0]["ms_per_image"],
                 "all_ms": all_cores["ms_per_image"]}
 
+    def cores_given(self):
+        return json.loads(self.run("doctor", "--json"))["cores_given"]
+
     def close(self):
         self.nets.clear()
 
@@ -203,9 +207,35 @@ def load(network, rows, workers, problems):
         row.problem = reply.get("error")
 
 
+class Quiet:
+    """Keeps measurements out of the times in which neighbours on the machine take a core, as far as they end."""
+    LEAST = 0.9 * CORES  # cores that the machine gives before and after a measurement, or it is measured again
+    TRIES, PATIENCE_S = 4, 20
+
+    def __init__(self, cytodet):
+        self.cytodet, self.measured, self.repeated, self.disturbed = cytodet, 0, 0, 0
+
+    def now(self):
+        return CORES == 1 or self.cytodet.cores_given() >= self.LEAST
+
+    def ask(self, worker, **job):
+        self.measured += 1
+        for _ in range(self.TRIES):
+            end = time.monotonic() + self.PATIENCE_S
+            while not self.now() and time.monotonic() < end:
+                pass
+            reply = worker.ask(**job)
+            if "error" in reply or self.now():
+                return reply
+            self.repeated += 1
+        self.disturbed += 1
+        return reply
+
+
 def measure_in_turn(network, rows, workers, rounds, seconds):
-    """Fills ms of the rows; returns the machine's load before each round, as other work on the machine shows in it, and each round's scaling."""
-    loads, scaling = [], []
+    """Fills ms of the rows; returns the machine's load before each round, as other work on the machine shows in it, each round's scaling, and how often
+    something was measured again."""
+    loads, scaling, quiet = [], [], Quiet(workers["cytodet"])
     ours = next(r for r in rows if r.engine == "cytodet" and r.precision == "INT8" and r.several)
     with tempfile.TemporaryDirectory() as folder:
         image = str(pathlib.Path(folder, "image.npy"))
@@ -215,7 +245,7 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
             for row in rows:
                 if row.problem:
                     continue
-                reply = workers[row.family].ask(op="measure", id=row.key, image=image, seconds=seconds)
+                reply = quiet.ask(workers[row.family], op="measure", id=row.key, image=image, seconds=seconds)
                 if "error" in reply:
                     row.problem = reply["error"]
                 else:
@@ -223,9 +253,9 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
                     if "detail" in reply:
                         row.details.append(reply["detail"])
             if not ours.problem:
-                scaling.append(workers["cytodet"].ask(op="scaling", id=ours.key, seconds=seconds))
+                scaling.append(quiet.ask(workers["cytodet"], op="scaling", id=ours.key, seconds=seconds))
             print(f"{network.model.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-    return loads, scaling
+    return loads, scaling, {k: getattr(quiet, k) for k in ("measured", "repeated", "disturbed")}
 
 
 def detail_of(row):
@@ -301,10 +331,10 @@ def bench(network, arguments, workers):
     for row in rows:
         if row.precision == "f32" and row.what in decibels and min(decibels[row.what]) < 60:
             row.problem = f"its float answers stray: {min(decibels[row.what]):.1f} dB"
-    loads, scaling = measure_in_turn(network, rows, workers, arguments.rounds, arguments.seconds)
+    loads, scaling, quiet = measure_in_turn(network, rows, workers, arguments.rounds, arguments.seconds)
     saturating = saturating_of(rows, decibels)
     return {
-        "model": network.model.stem, "size": [network.width, network.height], "loads": loads, "ratios": ratios_of(rows, scaling, saturating),
+        "model": network.model.stem, "size": [network.width, network.height], "loads": loads, "quiet": quiet, "ratios": ratios_of(rows, scaling, saturating),
         "machine_scaling": scaling_ratio(scaling, "machine"),
         "rows": [{"what": r.what, "engine": r.engine, "precision": r.precision, "streams": r.streams, "threads": r.threads, "problem": r.problem,
                   "ms": statistics.median(r.ms) if r.ms else None, "ms_min": min(r.ms, default=None), "ms_max": max(r.ms, default=None), "rounds_ms": r.ms,
@@ -337,7 +367,9 @@ def table_of(result):
     if v := result["machine_scaling"]:
         lines.append(f"| products in registers of {CORES} cores against one, in turn with the network | {v['median']:.2f} ({v['min']:.2f} to {v['max']:.2f}) | "
                      f"the bound of what {CORES} cores can give |")
-    return "\n".join(lines) + "\n\nLoad before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n"
+    q = result["quiet"]
+    return "\n".join(lines) + (f"\n\nOf {q['measured']} measurements {q['repeated']} were repeated because the machine gave less than {Quiet.LEAST:.1f} cores after them, "
+                               f"{q['disturbed']} stand although it did. Load before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n")
 
 
 def model_of(graph, program, folder):

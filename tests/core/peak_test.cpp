@@ -46,6 +46,12 @@ TEST(Peak, OfAWhileIsAtMostThePeak) {
   EXPECT_THROW(sustained_gmacs("abacus", {{}}, 0.02), UsageError);
 }
 
+TEST(Peak, CoresGivenAreAboutThoseThereAre) {
+  const double given = cores_given();
+  EXPECT_GT(given, 0);
+  EXPECT_LT(given, 4 * usable_cpus()) << "generous: the one alone may have been held up";
+}
+
 TEST(Pinning, HoldsAThreadAndLetsItGo) {
   std::vector<int> before = allowed_cpus();
   ASSERT_FALSE(before.empty());
