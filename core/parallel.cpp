@@ -136,9 +136,10 @@ std::vector<int> cpus_of_stream(int stream, int streams, int threads) {
   return {first, first + threads};
 }
 
-Places places_of(const Sharing& sharing) {
+Places places_of(const Sharing& sharing, bool pin) {
   Places places;
-  for (int s = 0; s < sharing.streams; ++s) places.push_back(cpus_of_stream(s, sharing.streams, sharing.threads));
+  for (int s = 0; s < sharing.streams; ++s)
+    places.push_back(pin ? cpus_of_stream(s, sharing.streams, sharing.threads) : std::vector<int>{});
   return places;
 }
 

@@ -82,7 +82,7 @@ struct Sharing {
 };
 // The CPUs of each stream, or of other threads; no CPUs: it may wander.
 using Places = std::vector<std::vector<int>>;
-Places places_of(const Sharing& sharing);  // cpus_of_stream of each stream
+Places places_of(const Sharing& sharing, bool pin = true);  // cpus_of_stream of each stream; not pinned: none
 
 // Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
 Sharing share_cpus(Sharing asked, const std::string& hint);

@@ -1,10 +1,12 @@
 #include "core/peak.h"
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <cstring>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <thread>
 
@@ -220,6 +222,39 @@ double cores_given() {
   const auto alone = [&](int cpu) { return sustained_gmacs(instruction, {cpus_of_stream(cpu, cpus, 1)}, kSeconds); };
   const double first = alone(0), together = sustained_gmacs(instruction, places_of({cpus, 1}), kSeconds), last = alone(cpus - 1);
   return 2 * together / (first + last);
+}
+
+double core_to_core_ns() {
+  const int cpus = usable_cpus();
+  if (cpus < 2) return 0;
+  struct alignas(128) {
+    std::atomic<int64_t> number = 0;  // odd: the other thread is to add 1; negative: it is to end
+  } ball;
+  std::thread other([&] {
+    Pinned pinned(cpus_of_stream(cpus - 1, cpus, 1));
+    for (int64_t seen = 0; seen >= 0; seen = ball.number)
+      if (seen % 2 == 1) ball.number = seen + 1;
+  });
+  Pinned pinned(cpus_of_stream(0, cpus, 1));
+  int64_t number = 0;
+  const auto exchange = [&] {
+    ball.number = ++number;
+    while (ball.number == number) continue;
+    ++number;
+  };
+  exchange();
+  double least = std::numeric_limits<double>::infinity();
+  Stopwatch all;
+  for (int turn = 0; turn < 10 && all.ms() < 20; ++turn) {
+    constexpr int kExchanges = 200;
+    Stopwatch watch;
+    int exchanges = 0;
+    for (; exchanges < kExchanges && watch.ms() < 5; ++exchanges) exchange();  // both may have but one CPU
+    least = std::min(least, watch.ms() * 1e6 / (2 * exchanges));
+  }
+  ball.number = -1;
+  other.join();
+  return least;
 }
 
 }  // namespace cytodet

@@ -37,4 +37,8 @@ double sustained_gmacs(const std::string& instruction, const Places& places, dou
 // number while neighbours on the machine, or a second hyperthread, take a part. Takes about 0.1 s.
 double cores_given();
 
+// How long a cache line takes from the first usable CPU to the last, in nanoseconds: some 50 between cores that share a third
+// cache, some 200 between those that do not. A host may move virtual CPUs from the one to the other. 0 of one CPU.
+double core_to_core_ns();
+
 }  // namespace cytodet

@@ -54,8 +54,7 @@ int bench(const Options& o) {
   ModelFile model = load_model(o.model);
   const Precision precision = precision_named(o.precision);
   Detector detector(model, {sharing.streams, sharing.threads, true, precision, false});
-  Speed speed =
-      measure_speed(detector, sharing, o.seconds, pin ? places_of(sharing) : Places(static_cast<size_t>(sharing.streams)));
+  Speed speed = measure_speed(detector, sharing, o.seconds, places_of(sharing, pin));
   const Peak peak = measure_peak(std::min(usable_cpus(), sharing.streams * sharing.threads));
   LayerSum work;
   for (const StepInfo& s : detector.plan().steps()) work.add(s, 0);

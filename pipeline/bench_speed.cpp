@@ -84,8 +84,8 @@ std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, boo
   std::vector<Scaling> rows(sharings.size());
   for (int r = 0; r < rounds; ++r) {
     const auto places = [&](const Sharing& sharing) {
-      if (!pin) return Places(static_cast<size_t>(sharing.streams));
-      return sharing.streams * sharing.threads == 1 ? Places{cpus_of_stream(r % cpus, cpus, 1)} : places_of(sharing);
+      const bool one = sharing.streams * sharing.threads == 1;
+      return one && pin ? Places{cpus_of_stream(r % cpus, cpus, 1)} : places_of(sharing, pin);
     };
     std::map<int, double> gmacs;  // of so many CPUs
     for (size_t i = 0; i < sharings.size(); ++i) {

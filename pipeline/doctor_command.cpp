@@ -196,9 +196,10 @@ int run_doctor(bool json) {
   const std::vector<Finding> findings = examine();
   const bool ok = std::all_of(findings.begin(), findings.end(), [](const Finding& f) { return f.ok; });
   const std::string cpu = proc_value("/proc/cpuinfo", "model name");
-  const double given = cores_given();
+  const double given = cores_given(), apart = core_to_core_ns();
   if (json) {
-    Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}, {"cores_given", given}};
+    Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}, {"cores_given", given},
+           {"core_to_core_ns", apart}};
     for (const Feature& f : cpu_features()) j["features"][f.name] = f.present;
     j["isa"] = name_of(isa());
     j["kernels"] = kernels().name;
@@ -212,9 +213,10 @@ int run_doctor(bool json) {
     for (const Feature& f : cpu_features()) (f.present ? present : absent) += std::string(" ") + f.name;
     for (const auto& [name, version] : libraries()) versions += (versions.empty() ? "" : ", ") + name + " " + version;
     std::printf(
-        "cytodet    %s\nprocessor  %s, %d usable cores, at work together as many as %.2f\nhas       %s\nlacks     %s\nkernels    "
+        "cytodet    %s\nprocessor  %s, %d usable cores, at work together as many as %.2f, %.0f ns apart\nhas       %s\nlacks     "
+        "%s\nkernels    "
         "%s (instruction set %s)\n",
-        CYTODET_VERSION, cpu.c_str(), usable_cpus(), given, present.c_str(), absent.empty() ? " nothing" : absent.c_str(),
+        CYTODET_VERSION, cpu.c_str(), usable_cpus(), given, apart, present.c_str(), absent.empty() ? " nothing" : absent.c_str(),
         kernels().name, name_of(isa()).c_str());
     std::printf("memory     %.1f GiB, %.1f available\nlibraries  %s\n", static_cast<double>(memory_bytes("MemTotal")) / (1 << 30),
                 static_cast<double>(memory_bytes("MemAvailable")) / (1 << 30), versions.c_str());

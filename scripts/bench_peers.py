@@ -156,8 +156,8 @@ class Cytodet:
         return {"times": all_cores["times_one_core"], "machine": all_cores["machine_times_one_core"], "one_ms": table[0]["ms_per_image"],
                 "all_ms": all_cores["ms_per_image"]}
 
-    def cores_given(self):
-        return json.loads(self.run("doctor", "--json"))["cores_given"]
+    def doctor(self):
+        return json.loads(self.run("doctor", "--json"))
 
     def close(self):
         self.nets.clear()
@@ -208,24 +208,31 @@ def load(network, rows, workers, problems):
 
 
 class Quiet:
-    """Keeps measurements out of the times in which neighbours on the machine take a core, as far as they end."""
+    """Keeps measurements out of the times in which neighbours on the machine take a core, and those of networks of several threads out of the times in
+    which the cores lie further apart than they did at another time of the run, as far as they end."""
     LEAST = 0.9 * CORES  # cores that the machine gives before and after a measurement, or it is measured again
+    FARTHEST = 2  # times the least nanoseconds from core to core
     TRIES, PATIENCE_S = 4, 20
 
     def __init__(self, cytodet):
         self.cytodet, self.measured, self.repeated, self.disturbed = cytodet, 0, 0, 0
+        self.nearest_ns = math.inf
 
-    def now(self):
-        return CORES == 1 or self.cytodet.cores_given() >= self.LEAST
+    def now(self, near):
+        if CORES == 1:
+            return True
+        machine = self.cytodet.doctor()
+        self.nearest_ns = min(self.nearest_ns, machine["core_to_core_ns"]) if machine["cores_given"] >= self.LEAST else self.nearest_ns
+        return machine["cores_given"] >= self.LEAST and (not near or machine["core_to_core_ns"] <= self.FARTHEST * self.nearest_ns)
 
-    def ask(self, worker, **job):
+    def ask(self, worker, near, **job):
         self.measured += 1
         for _ in range(self.TRIES):
             end = time.monotonic() + self.PATIENCE_S
-            while not self.now() and time.monotonic() < end:
+            while not self.now(near) and time.monotonic() < end:
                 pass
             reply = worker.ask(**job)
-            if "error" in reply or self.now():
+            if "error" in reply or self.now(near):
                 return reply
             self.repeated += 1
         self.disturbed += 1
@@ -245,7 +252,7 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
             for row in rows:
                 if row.problem:
                     continue
-                reply = quiet.ask(workers[row.family], op="measure", id=row.key, image=image, seconds=seconds)
+                reply = quiet.ask(workers[row.family], row.threads > 1, op="measure", id=row.key, image=image, seconds=seconds)
                 if "error" in reply:
                     row.problem = reply["error"]
                 else:
@@ -253,7 +260,7 @@ def measure_in_turn(network, rows, workers, rounds, seconds):
                     if "detail" in reply:
                         row.details.append(reply["detail"])
             if not ours.problem:
-                scaling.append(quiet.ask(workers["cytodet"], op="scaling", id=ours.key, seconds=seconds))
+                scaling.append(quiet.ask(workers["cytodet"], False, op="scaling", id=ours.key, seconds=seconds))
             print(f"{network.model.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
     return loads, scaling, {k: getattr(quiet, k) for k in ("measured", "repeated", "disturbed")}
 
@@ -368,7 +375,7 @@ def table_of(result):
         lines.append(f"| products in registers of {CORES} cores against one, in turn with the network | {v['median']:.2f} ({v['min']:.2f} to {v['max']:.2f}) | "
                      f"the bound of what {CORES} cores can give |")
     q = result["quiet"]
-    return "\n".join(lines) + (f"\n\nOf {q['measured']} measurements {q['repeated']} were repeated because the machine gave less than {Quiet.LEAST:.1f} cores after them, "
+    return "\n".join(lines) + (f"\n\nOf {q['measured']} measurements {q['repeated']} were repeated because the machine gave less than {Quiet.LEAST:.1f} cores after them or had moved the cores of several threads apart, "
                                f"{q['disturbed']} stand although it did. Load before each round: " + ", ".join(f"{v:.1f}" for v in result["loads"]) + ".\n")
 
 

@@ -52,6 +52,12 @@ TEST(Peak, CoresGivenAreAboutThoseThereAre) {
   EXPECT_LT(given, 4 * usable_cpus()) << "generous: the one alone may have been held up";
 }
 
+TEST(Peak, ALineTakesItsTimeFromCoreToCore) {
+  const double ns = core_to_core_ns();
+  EXPECT_EQ(ns > 0, usable_cpus() > 1);
+  EXPECT_LT(ns, 1e8) << "generous: both threads may have had but one CPU";
+}
+
 TEST(Pinning, HoldsAThreadAndLetsItGo) {
   std::vector<int> before = allowed_cpus();
   ASSERT_FALSE(before.empty());
