@@ -66,6 +66,13 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
   return speed;
 }
 
+std::vector<double> Scaling::undisturbed() const {
+  std::vector<double> found;
+  for (size_t r = 0; r < times.size(); ++r)
+    if (machine[r] >= 0.9 * speed.sharing.streams * speed.sharing.threads) found.push_back(times[r]);
+  return found.empty() ? times : found;
+}
+
 std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision,
                                      const std::string& instruction) {
   constexpr double kLongestTurn = 0.1;
@@ -114,7 +121,8 @@ Json scaling_json(const std::vector<Scaling>& rows) {
                     {"images_per_s", row.speed.images_per_s},
                     {"ms_per_image", row.speed.ms_per_image()},
                     {"latency_median_ms", row.speed.latency_median_ms},
-                    {"times_one_core", median(row.times)},
+                    {"times_one_core", median(row.undisturbed())},
+                    {"undisturbed_rounds", row.undisturbed().size()},
                     {"machine_times_one_core", median(row.machine)},
                     {"rounds", row.times}});
   return list;
@@ -125,7 +133,7 @@ std::string scaling_table(const std::vector<Scaling>& rows) {
   char line[160];
   for (const Scaling& row : rows) {
     const Speed& s = row.speed;
-    const double times = median(row.times);
+    const double times = median(row.undisturbed());
     std::snprintf(line, sizeof line, "%7d %8d %10.2f %11.2f %14.2fx %12.0f%% %18.2fx\n", s.sharing.streams, s.sharing.threads,
                   s.images_per_s, s.latency_median_ms, times, 100 * times / (s.sharing.streams * s.sharing.threads),
                   median(row.machine));

@@ -25,6 +25,8 @@ struct Scaling {
   Speed speed;                  // of the round of median throughput
   std::vector<double> times;    // throughput against one stream of one thread, by round
   std::vector<double> machine;  // of multiply-adds in registers on as many CPUs against one, by round: the bound
+  // `times` of the rounds in which the machine gave at least nine tenths of the CPUs; of all, where it never did.
+  std::vector<double> undisturbed() const;
 };
 
 // 1, 2, 4 ... streams of one thread, and one stream of 2, 4 ... threads, up to all CPUs. They take turns of at most a tenth of a

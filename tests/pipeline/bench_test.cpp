@@ -116,18 +116,21 @@ TEST(BenchTrace, PictureEscapesNames) {
   EXPECT_TRUE(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
 }
 
-TEST(BenchScaling, RowsTellTheMedianRound) {
+TEST(BenchScaling, RowsTellTheMedianOfUndisturbedRounds) {
   std::vector<Scaling> rows(2);
   rows[0].speed.sharing = {1, 1};
   rows[0].times = rows[0].machine = {1, 1, 1};
   rows[1].speed.sharing = {2, 1};
-  rows[1].times = {1.9, 2.2, 1.2};
-  rows[1].machine = {1.4, 1.99, 2};
+  rows[1].times = {1.9, 2.2, 1.2, 1.0, 0.9, 1.1};
+  rows[1].machine = {1.99, 1.99, 2, 1.4, 1.1, 1.7};
   const Json j = scaling_json(rows)[1];
   EXPECT_DOUBLE_EQ(j["times_one_core"], 1.9);
-  EXPECT_DOUBLE_EQ(j["machine_times_one_core"], 1.99);
-  EXPECT_EQ(j["rounds"].size(), 3u);
-  EXPECT_THAT(scaling_table(rows), HasSubstr("1.90x           95%               1.99x"));
+  EXPECT_DOUBLE_EQ(j["machine_times_one_core"], 1.845);
+  EXPECT_EQ(j["rounds"].size(), 6u);
+  EXPECT_EQ(j["undisturbed_rounds"], 3);
+  EXPECT_THAT(scaling_table(rows), HasSubstr("1.90x           95%               1.8"));
+  rows[1].machine.assign(6, 1.0);
+  EXPECT_DOUBLE_EQ(scaling_json(rows)[1]["times_one_core"], 1.15) << "of all";
 }
 
 class Bench : public ProgramTest {};
