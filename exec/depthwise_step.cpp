@@ -157,7 +157,7 @@ class DepthwiseChainStep : public Step {
               pointwise_->input().rule(c)};
     if (pointwise_) return {piece.depthwise + first * s_.in_c + c, s_.in_c};
     if (through_floats()) return {piece.results + first * s_.in_c + c, s_.in_c};
-    return {results_.at(context, pixel + first, c), s_.in_c, results_.form(), results_.rule(c), results_.unit(context)};
+    return DepthwiseWindow::into(results_, context, pixel + first, c);
   }
 
   // The pointwise product of the rows that wait.

@@ -55,6 +55,10 @@ class DepthwiseWindow {
     float unit = 1;  // of halves
     float* sums = nullptr;
   };
+  // Straight into `out`, from channel `first` of `pixel` on.
+  static Results into(const ResultRows& out, const RunContext& context, int64_t pixel, int64_t first) {
+    return {out.at(context, pixel, first), out.channels(), out.form(), out.rule(first), out.unit(context)};
+  }
   // A strip of output row y of panel p, the first of whose channels is `channel` of a pixel.
   void run(const char* scratch, const Strip& strip, int64_t y, int64_t p, int64_t channel, Act act, const Results& results) const;
 

@@ -162,9 +162,9 @@ class ExpandDepthwiseStep : public Step {
             window_.run(piece.window, strip, y, p, 0, act_, {piece.results, panel, Form::floats, {}, 1, panel_sums});
             results_.store_columns(context, pixel, strip.width, c, std::min<int64_t>(panel, d_.in_c - c), piece.results, panel);
           } else {
-            window_.run(
-                piece.window, strip, y, p, 0, act_,
-                {results_.at(context, pixel, c), d_.in_c, results_.form(), results_.rule(c), results_.unit(context), panel_sums});
+            DepthwiseWindow::Results results = DepthwiseWindow::into(results_, context, pixel, c);
+            results.sums = panel_sums;
+            window_.run(piece.window, strip, y, p, 0, act_, results);
           }
         }
       }

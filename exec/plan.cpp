@@ -55,14 +55,13 @@ struct Place {
   Shape shape;
   Tensor value;        // constant
   int64_t offset = 0;  // arena
-  float unit = 1;      // of halves
 };
 
 class CompiledPlan : public Plan {
  public:
   std::vector<std::unique_ptr<Step>> list;
   std::vector<Place> places;
-  std::vector<float> units;  // of the places
+  std::vector<float> units;  // of halves, by place
   std::vector<int> input_ids, output_ids, tap_ids;
   std::vector<TensorSpec> input_specs, output_specs;
   int64_t arena_size = 0, scratch_size = 0;
@@ -174,6 +173,7 @@ class Compiler {
         p.value = *t;
       }
       plan_->places.push_back(std::move(p));
+      plan_->units.push_back(1);
     }
     return it->second;
   }
@@ -267,7 +267,7 @@ class Compiler {
     const StepOutput output{id_of(layer.output), layer.coding, layer.halves_unit > 0};
     if (output.form() != Form::floats)
       plan_->places[static_cast<size_t>(output.tensor)].dtype = layer.coding ? DType::u8 : DType::f16;
-    if (output.halves) plan_->places[static_cast<size_t>(output.tensor)].unit = layer.halves_unit;
+    if (output.halves) plan_->units[static_cast<size_t>(output.tensor)] = layer.halves_unit;
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
     ConvIo io{optional_id(layer.input), output,
@@ -346,7 +346,6 @@ class Compiler {
       }
     std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
     for (size_t i = 0; i < which.size(); ++i) plan_->places[which[i]].offset = offsets[i];
-    for (const Place& p : plan_->places) plan_->units.push_back(p.unit);
     if (plan_->arena_size > max_tensor_bytes() * 2)
       throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB",
                   "use a smaller input or batch");

@@ -212,12 +212,13 @@ int run_doctor(bool json) {
     std::string present, absent, versions;
     for (const Feature& f : cpu_features()) (f.present ? present : absent) += std::string(" ") + f.name;
     for (const auto& [name, version] : libraries()) versions += (versions.empty() ? "" : ", ") + name + " " + version;
-    std::printf(
-        "cytodet    %s\nprocessor  %s, %d usable cores, at work together as many as %.2f, %.0f ns apart\nhas       %s\nlacks     "
-        "%s\nkernels    "
-        "%s (instruction set %s)\n",
-        CYTODET_VERSION, cpu.c_str(), usable_cpus(), given, apart, present.c_str(), absent.empty() ? " nothing" : absent.c_str(),
-        kernels().name, name_of(isa()).c_str());
+    std::printf("cytodet    %s\nprocessor  %s, ", CYTODET_VERSION, cpu.c_str());
+    if (usable_cpus() == 1)
+      std::printf("1 usable core\n");
+    else
+      std::printf("%d usable cores, at work together as many as %.2f, %.0f ns apart\n", usable_cpus(), given, apart);
+    std::printf("has       %s\nlacks     %s\n", present.c_str(), absent.empty() ? " nothing" : absent.c_str());
+    std::printf("kernels    %s (instruction set %s)\n", kernels().name, name_of(isa()).c_str());
     std::printf("memory     %.1f GiB, %.1f available\nlibraries  %s\n", static_cast<double>(memory_bytes("MemTotal")) / (1 << 30),
                 static_cast<double>(memory_bytes("MemAvailable")) / (1 << 30), versions.c_str());
     for (const Finding& f : findings) std::printf("%-6s     %s: %s\n", f.ok ? "ok" : "FAILED", f.name.c_str(), f.text.c_str());

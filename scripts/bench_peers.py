@@ -271,7 +271,6 @@ def detail_of(row):
         return None
     shares = [d["share_of_peak"] for d in row.details]
     return {**row.details[-1], "share_of_peak": statistics.median(shares), "share_of_peak_rounds": shares,
-            "peak_rounds": [d["peak"]["int8"]["gmacs_per_s"] for d in row.details],
             "gmacs_per_s": statistics.median(d["gmacs_per_s"] for d in row.details)}
 
 
