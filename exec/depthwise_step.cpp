@@ -26,7 +26,7 @@ class DepthwiseChainStep : public Step {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
     }
-    if (depthwise_.coded) terms_act_ = coarse_act(terms_act_, std::numeric_limits<float>::infinity());
+    if (depthwise_.coarse) terms_act_ = coarse_act(terms_act_, std::numeric_limits<float>::infinity());
     if (pointwise_) pointwise_act_ = pointwise_->act_of(pointwise_act_, 0, pointwise_->panels());
     for (const SumTerm& t : terms_) inputs.push_back(t.input.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
@@ -80,7 +80,7 @@ class DepthwiseChainStep : public Step {
   }
   // The depthwise results become codes of the pointwise product at once.
   bool codes_between() const { return depthwise_.words() && pointwise_ && pointwise_->coded; }
-  bool through_floats() const { return results_.form() != Form::floats && (pointwise_ || !depthwise_.words()); }
+  bool through_floats() const { return pointwise_ ? results_.form() != Form::floats : !window_.makes(results_.form()); }
 
   // Row y of the depthwise input, as codes where it is on codes.
   void source_row(RunContext& context, int64_t n, int64_t y, const DepthwiseWindow::Row& to, const Pieces& piece) const {
@@ -97,6 +97,8 @@ class DepthwiseChainStep : public Step {
       if (map.form == Form::codes) return set_.floats_of_codes(map.codes(first), numbers, rule.lowest, to.floats);
       if (map.form == Form::halves)
         set_.floats_of_halves(map.halves(first), numbers, made);
+      else if (map.form == Form::bf16)
+        set_.floats_of_bf16(map.bf16(first), numbers, made);
       else
         floats = map.floats(first);
     }

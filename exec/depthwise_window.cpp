@@ -79,7 +79,8 @@ void DepthwiseWindow::run(const char* scratch, const Strip& strip, int64_t y, in
   DepthwiseRow job = packed_.job(s_, p, act);
   job.rows = rows;
   job.pixel_stride = pixel_;
-  job.out = static_cast<float*>(results.out);
+  job.form = results.form;
+  job.out = results.out;
   job.out_stride = results.stride;
   job.width = strip.width;
   job.sums = results.sums;

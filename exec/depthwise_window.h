@@ -24,6 +24,9 @@ class DepthwiseWindow {
   int64_t pixel_stride() const { return pixel_; }  // in numbers
   void clear(char* scratch) const;                 // before the first row
 
+  // Whether results come in a form at once.
+  bool makes(Form form) const { return words_ || form == Form::floats || form == Form::bf16; }
+
   // Where a strip's columns of a row of the map go; of words, byte `byte`.
   struct Row {
     float* floats;
@@ -46,7 +49,8 @@ class DepthwiseWindow {
     have = std::max(have, last);
   }
 
-  // Where a strip's results go: its pixel x at number x * stride of `out`; `rule` of codes. Of windows of floats only floats.
+  // Where a strip's results go: its pixel x at number x * stride of `out`; `rule` of codes. Of windows of floats only
+  // floats and bfloat16 numbers.
   struct Results {
     void* out;
     int64_t stride;

@@ -71,7 +71,7 @@ class ExpandDepthwiseStep : public Step {
     float* results;      // [out_w][panel] before they change form
     float* sums;         // [bands][panels * panel]; thread 0's only
   };
-  bool through_floats() const { return !depthwise_.words() && results_.form() != Form::floats; }
+  bool through_floats() const { return !window_.makes(results_.form()); }
   int64_t source_rows() const { return (band_rows_ - 1) * d_.stride_h + ring_rows_; }
   Pieces pieces(ScratchCutter& cut) const {
     char* window = reinterpret_cast<char*>(cut.bytes(window_.bytes()));
@@ -111,7 +111,7 @@ class ExpandDepthwiseStep : public Step {
     } else if (!expand_.converts) {
       s.floats = map.floats(pixel * expand_.k);
     } else if (expand_.reads_directly(map.form)) {
-      s.converted = map.codes(pixel * expand_.k);
+      s.converted = PackedDense::direct(map, pixel * expand_.k);
     } else {
       for_each_chunk(threads, (s.last - s.first + 1) * e_.out_w, 64, [&](int64_t b, int64_t e, int) {
         expand_.converted(map, pixel + b, e - b, nullptr, piece.converted + b * expand_.row_bytes());

@@ -64,7 +64,7 @@ Lowering::Lowering(const Graph& g, const std::map<Value, Fact>& known, std::vect
 }
 
 bool Layer::reads_in_rows(Value v) const {
-  if (only_dense() && !dense->quant) return false;
+  if (only_dense() && !dense->quant && !dense->bf16) return false;
   return dense || depthwise ? v != input && v != gate : in_rows || only_sum();
 }
 

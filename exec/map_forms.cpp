@@ -27,17 +27,29 @@ class Forms {
           if (const Wish codes = common_wish({id, 0})) low_.coded_inputs[{id, 0}] = *codes;
     for (Layer& layer : low_.layers) {
       layer.coding = wish(layer.output);
-      if (!layer.coding && kernels().halves_of_rows && all_take_halves(layer.output) && writes_halves(layer))
-        layer.halves_unit = unit_of(bound(layer.output));
+      if (!layer.coding) choose_short(layer);
     }
   }
 
  private:
-  // Depthwise layers make halves at once; the others in a pass of its own, which pays where a map does not stay in the cache.
-  bool writes_halves(const Layer& layer) const {
+  // Halves or bfloat16 numbers, where all readers take such.
+  void choose_short(Layer& layer) {
+    if (!writes_short(layer)) return;
+    const float unit = kernels().halves_of_rows && all_take(layer.output, Form::halves) ? unit_of(bound(layer.output)) : 0;
+    if (unit > 0) {
+      layer.numbers = Form::halves;
+      layer.unit = unit;
+    } else if (low_.bf16 && all_take(layer.output, Form::bf16)) {
+      layer.numbers = Form::bf16;
+    }
+  }
+
+  // Depthwise layers make them at once; the others in a pass of its own, which pays where a map does not stay in the cache.
+  bool writes_short(const Layer& layer) const {
     if (layer.depthwise && !layer.pointwise) return true;
     const Shape* shape = low_.float_shape(layer.output);
-    return shape && elements(*shape) >= kManyNumbers && (layer.only_dense() ? layer.dense->quant.has_value() : true);
+    const bool only_floats = layer.make ? !layer.in_rows : layer.only_dense() && !layer.dense->quant && !layer.dense->bf16;
+    return shape && elements(*shape) >= kManyNumbers && !only_floats;
   }
 
   // The bound is 2^14 to 2^15 units: a half holds up to 65504, and has all of its 11 bits down to 2^-14. 0 where nothing is
@@ -47,17 +59,18 @@ class Forms {
     return static_cast<float>(std::ldexp(1.0, bound > 0 ? std::max(std::ilogb(bound), -100) - 14 : 0));
   }
 
-  bool all_take_halves(Value v) {
+  bool all_take(Value v, Form form) {
     if (low_.is_wanted(v) || read_plainly(v) || readers_[v].empty()) return false;
     return std::all_of(readers_[v].begin(), readers_[v].end(),
-                       [&](size_t reader) { return takes_halves(low_.layers[reader], v); });
+                       [&](size_t reader) { return takes(low_.layers[reader], v, form); });
   }
 
-  static bool takes_halves(const Layer& layer, Value v) {
+  static bool takes(const Layer& layer, Value v, Form form) {
     if (!layer.dense && !layer.depthwise) return layer.reads_in_rows(v);
     if (v == layer.gate) return false;
     if (v != layer.input) return layer.reads_in_rows(v);
-    return layer.dense ? layer.dense->quant.has_value() : layer.depthwise->quant.has_value();
+    const auto conv_takes = [&](const auto& conv) { return form == Form::bf16 ? conv.bf16 : conv.quant.has_value(); };
+    return layer.dense ? conv_takes(*layer.dense) : conv_takes(*layer.depthwise);
   }
 
   // No number of v is larger in magnitude; infinity where that is not known.

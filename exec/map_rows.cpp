@@ -23,13 +23,16 @@ const float* RowSource::rows(const RunContext& context, int64_t pixel, int64_t p
       return scratch;
     case Form::halves:
       set_.floats_of_halves(map.halves(first), numbers, scratch);
-      if (coded()) set_.round_to_codes(scratch, scratch, pixels, channels_, table_.rule());
-      return scratch;
-    case Form::floats:
       break;
+    case Form::bf16:
+      set_.floats_of_bf16(map.bf16(first), numbers, scratch);
+      break;
+    case Form::floats:
+      if (!coded()) return map.floats(first);
+      set_.round_to_codes(map.floats(first), scratch, pixels, channels_, table_.rule());
+      return scratch;
   }
-  if (!coded()) return map.floats(first);
-  set_.round_to_codes(map.floats(first), scratch, pixels, channels_, table_.rule());
+  if (coded()) set_.round_to_codes(scratch, scratch, pixels, channels_, table_.rule());
   return scratch;
 }
 
@@ -51,15 +54,17 @@ void ResultRows::store_columns(const RunContext& context, int64_t pixel, int64_t
   const int64_t number = pixel * channels_ + first;
   if (form_ == Form::codes)
     set_.codes_of_rows(scratch, lda, rows, columns, rule(first), context.codes_out(tensor_) + number, channels_);
+  else if (form_ == Form::bf16)
+    set_.bf16_of_rows(scratch, lda, rows, columns, context.shorts_out(tensor_) + number, channels_);
   else
-    set_.halves_of_rows(scratch, lda, rows, columns, context.unit(tensor_), context.halves_out(tensor_) + number, channels_);
+    set_.halves_of_rows(scratch, lda, rows, columns, context.unit(tensor_), context.shorts_out(tensor_) + number, channels_);
 }
 
 void* ResultRows::at(const RunContext& context, int64_t pixel, int64_t first) const {
   const int64_t number = pixel * channels_ + first;
-  return form_ == Form::floats   ? static_cast<void*>(context.out(tensor_) + number)
-         : form_ == Form::halves ? static_cast<void*>(context.halves_out(tensor_) + number)
-                                 : context.codes_out(tensor_) + number;
+  return form_ == Form::floats  ? static_cast<void*>(context.out(tensor_) + number)
+         : form_ == Form::codes ? static_cast<void*>(context.codes_out(tensor_) + number)
+                                : context.shorts_out(tensor_) + number;
 }
 
 }  // namespace cytodet

@@ -27,8 +27,8 @@ struct Coding {
 struct StepOutput {
   int tensor = -1;
   std::optional<Coding> coding;  // codes
-  bool halves = false;           // else floats
-  Form form() const { return coding ? Form::codes : halves ? Form::halves : Form::floats; }
+  Form numbers = Form::floats;   // else
+  Form form() const { return coding ? Form::codes : numbers; }
 };
 
 // How the floats of a value become codes.

@@ -34,7 +34,7 @@ class ConcatStep : public Step {
     for (int64_t o = 0; o < outer_; ++o)
       for (size_t i = 0; i < inputs.size(); ++i) {
         const Map in = context.map(inputs[i]);
-        const int64_t bytes = rows_[i] * in.bytes();
+        const int64_t bytes = rows_[i] * static_cast<int64_t>(size_of(type_of(in.form)));
         std::memcpy(out, static_cast<const char*>(in.data) + o * bytes, static_cast<size_t>(bytes));
         out += bytes;
       }

@@ -100,7 +100,9 @@ Act CodedTable::exact_enough(const PackedDense& product, Act act, int64_t panel)
 // Of numbers from `first` on, rows of `columns`.
 void PackedDense::convert(const Map& in, int64_t first, int64_t rows, int64_t columns, const CodeTable& table, const float* gate,
                           uint8_t* out) const {
-  if (!coded)
+  if (!coded && in.form == Form::bf16)
+    set_.rows_of_bf16(in.bf16(first), rows, columns, gate, out);
+  else if (!coded)
     set_.bf16_rows(in.floats(first), columns, rows, columns, gate, out);
   else if (in.form == Form::codes)
     codes_.rows_of_codes(in.codes(first), rows, columns, table.lowest, out);
@@ -111,7 +113,7 @@ void PackedDense::convert(const Map& in, int64_t first, int64_t rows, int64_t co
 }
 
 const uint8_t* PackedDense::converted(const Map& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const {
-  if (reads_directly(in.form)) return in.codes(first * k);
+  if (reads_directly(in.form) && !gate) return direct(in, first * k);
   convert(in, first * k, rows, k, input_, gate, scratch);
   return scratch;
 }
@@ -131,13 +133,14 @@ PackedDepthwise::PackedDepthwise(const KernelSet& set, const DepthwiseConv& conv
       channels(conv.shape.in_c),
       taps(conv.shape.taps()),
       coded(conv.quant.has_value()),
+      coarse(coded || conv.bf16),
+      most(static_cast<size_t>(panels()), coded ? 0 : std::numeric_limits<float>::infinity()),
       weights(packed_size(taps, channels, panel)),
       bias(padded_bias(conv.bias, channels, panel)) {
   pack_panels(conv.weights.data<float>(), taps, channels, panel, weights.data());
   if (!coded) return;
   input = CodeTable(conv.quant->quant, conv.factors, channels, panel);
   for (int64_t i = 0; i < weights.size(); ++i) weights.data()[i] *= conv.quant->quant.scale;
-  most.resize(static_cast<size_t>(panels()));
   for (int64_t c = 0; c < bias.size(); ++c) {
     Reach reach;
     for (int64_t t = 0; t < taps; ++t) reach.add(weights.data()[(c / panel * taps + t) * panel + c % panel], input);

@@ -50,7 +50,12 @@ class PackedDense {
   // Such rows of pixels [first, first + rows) of a map [pixels][k]: in `scratch` (rows * row_bytes()), or the map's own where it
   // reads_directly.
   const uint8_t* converted(const Map& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const;
-  bool reads_directly(Form form) const { return form == Form::codes && codes_.group == 4 && k % 4 == 0; }
+  bool reads_directly(Form form) const {
+    return coded ? form == Form::codes && codes_.group == 4 && k % 4 == 0 : form == Form::bf16 && k % 2 == 0;
+  }
+  static const uint8_t* direct(const Map& in, int64_t number) {
+    return in.form == Form::codes ? in.codes(number) : reinterpret_cast<const uint8_t*>(in.bf16(number));
+  }
   // Such rows of patches of output rows [y0, y1) of the image that begins at number `start` of a map; `scratch`, of
   // image_bytes(s, y1 - y0), is for the image's own rows.
   void convert_patches(const ConvShape& s, const Map& in, int64_t start, int64_t y0, int64_t y1, uint8_t* scratch,
@@ -107,8 +112,9 @@ struct PackedDepthwise {
   // With codes the input is rounded to codes. They are products of words, or stay floats: their products with the (then scaled)
   // weights and the sums of some taps are exact but for the last rounding.
   bool coded = false;
+  bool coarse = false;  // results need be no more exact than codes or bfloat16 numbers
   CodeTable input;
-  std::vector<float> most;     // where it is coded, per panel: bound of |result| before act
+  std::vector<float> most;     // of coarse results, per panel: bound of |result| before act
   FloatBuffer weights, bias;   // [panels][taps][panel], none where it takes words; [panels][panel]
   Buffer<uint32_t> word_taps;  // these as in DepthwiseWords, of all panels
   Buffer<int32_t> starts;
@@ -116,7 +122,7 @@ struct PackedDepthwise {
 
  private:
   void pack_words(const QuantConv& quant);
-  Act act_of(Act act, int64_t p) const { return coded ? coarse_act(act, most[static_cast<size_t>(p)]) : act; }
+  Act act_of(Act act, int64_t p) const { return coarse ? coarse_act(act, most[static_cast<size_t>(p)]) : act; }
 };
 
 // Patches of output rows [y0, y1) of image `in` ([in_h, in_w, in_c]): out[y1 - y0][out_w][kernel_h * kernel_w * in_c], zero

@@ -156,9 +156,12 @@ class Compiler {
     if (!has_precision(Precision::bf16))
       throw Error("precision bf16", std::string("is not what this CPU's kernels (") + kernels().name + ") compute",
                   "leave it out: layers in float stay in float");
-    for (Layer& layer : low.layers)
+    low.bf16 = true;
+    for (Layer& layer : low.layers) {
       for (auto* conv : {&layer.dense, &layer.pointwise})
         if (*conv) (*conv)->bf16 = !(*conv)->quant;
+      if (layer.depthwise) layer.depthwise->bf16 = !layer.depthwise->quant;
+    }
   }
 
   int id_of(Value v) {
@@ -256,18 +259,13 @@ class Compiler {
     std::unique_ptr<Step> step;
     const auto input = [&](Value v) {
       const int id = id_of(v);
-      const DType type = plan_->places[static_cast<size_t>(id)].dtype;
       const auto quant = layer.codes.find(v);
-      return StepInput{id,
-                       type == DType::u8    ? Form::codes
-                       : type == DType::f16 ? Form::halves
-                                            : Form::floats,
+      return StepInput{id, form_of(plan_->places[static_cast<size_t>(id)].dtype),
                        quant == layer.codes.end() ? std::optional<Quant>() : quant->second};
     };
-    const StepOutput output{id_of(layer.output), layer.coding, layer.halves_unit > 0};
-    if (output.form() != Form::floats)
-      plan_->places[static_cast<size_t>(output.tensor)].dtype = layer.coding ? DType::u8 : DType::f16;
-    if (output.halves) plan_->units[static_cast<size_t>(output.tensor)] = layer.halves_unit;
+    const StepOutput output{id_of(layer.output), layer.coding, layer.numbers};
+    if (output.form() != Form::floats) plan_->places[static_cast<size_t>(output.tensor)].dtype = type_of(output.form());
+    plan_->units[static_cast<size_t>(output.tensor)] = layer.unit;
     for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
     auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
     ConvIo io{optional_id(layer.input), output,

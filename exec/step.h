@@ -10,14 +10,22 @@
 
 namespace cytodet {
 
+// The forms that tensors between steps are stored in.
+inline Form form_of(DType type) {
+  return type == DType::u8 ? Form::codes : type == DType::f16 ? Form::halves : type == DType::bf16 ? Form::bf16 : Form::floats;
+}
+inline DType type_of(Form form) {
+  return form == Form::codes ? DType::u8 : form == Form::halves ? DType::f16 : form == Form::bf16 ? DType::bf16 : DType::f32;
+}
+
 // Numbers of a tensor as its producer stored them.
 struct Map {
   const void* data;
   Form form;
-  float unit = 1;                                                                       // of halves
-  int bytes() const { return form == Form::codes ? 1 : form == Form::halves ? 2 : 4; }  // of a number
+  float unit = 1;  // of halves
   const float* floats(int64_t number = 0) const { return static_cast<const float*>(data) + number; }
   Halves halves(int64_t number = 0) const { return {static_cast<const uint16_t*>(data) + number, unit}; }
+  const uint16_t* bf16(int64_t number = 0) const { return static_cast<const uint16_t*>(data) + number; }
   const uint8_t* codes(int64_t number = 0) const { return static_cast<const uint8_t*>(data) + number; }
 };
 
@@ -31,13 +39,11 @@ struct RunContext {
   const void* raw(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).raw(); }
   float* out(int id) const { return tensors[static_cast<size_t>(id)].data<float>(); }
   // Of a tensor between steps that may be in any form.
-  Map map(int id) const {
-    const DType type = tensors[static_cast<size_t>(id)].dtype();
-    return {raw(id), type == DType::u8 ? Form::codes : type == DType::f16 ? Form::halves : Form::floats, unit(id)};
-  }
+  Map map(int id) const { return {raw(id), form_of(tensors[static_cast<size_t>(id)].dtype()), unit(id)}; }
   float unit(int id) const { return units[static_cast<size_t>(id)]; }
   uint8_t* codes_out(int id) const { return tensors[static_cast<size_t>(id)].data<uint8_t>(); }
-  uint16_t* halves_out(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
+  // Of halves and of bfloat16 numbers.
+  uint16_t* shorts_out(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };
 
 class Step {

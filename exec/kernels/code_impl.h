@@ -253,10 +253,18 @@ void gemm_products(const void* rows, int64_t m, const typename P::Matrix& b, int
   });
 }
 
+struct Bf16 {
+  uint16_t bits;
+};
+
 inline Vec load_numbers(const float* p) { return V::load(p); }
 template <class Set = V>
 inline Vec load_numbers(const uint16_t* p) {
   return Set::load_halves(p);
+}
+template <class Set = V>
+inline Vec load_numbers(const Bf16* p) {
+  return Set::load_bf16(p);
 }
 
 // out[rows][stride] of in[rows][lda], k columns of each and then `zeros` zeros, `Vectors` at a time: store(out + column, numbers
@@ -364,11 +372,37 @@ void floats_of_codes(const uint8_t* in, int64_t n, float lowest, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(in[i]) + lowest;
 }
 
+// out[rows][ldo] of in[rows][lda], k columns of each and then `zeros` zeros.
+template <class Set, class In>
+void bf16_of_numbers(const In* in, int64_t lda, int64_t rows, int64_t k, const float* gate, int64_t zeros, uint16_t* out,
+                     int64_t ldo) {
+  convert_rows<2>(
+      in, lda, rows, k, ldo, zeros, out, [&](int64_t i) { return gate ? gate[i] : 1.0f; },
+      [](uint16_t* to, const Vec(&x)[2]) { Set::store_bf16(to, x[0], x[1]); });
+}
+
 template <class Set>
 void bf16_rows(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out) {
-  convert_rows<2>(
-      in, lda, rows, k, row_groups(k, 2) * 2, k % 2, static_cast<uint16_t*>(out),
-      [&](int64_t i) { return gate ? gate[i] : 1.0f; }, [](uint16_t* to, const Vec(&x)[2]) { Set::store_bf16(to, x[0], x[1]); });
+  bf16_of_numbers<Set>(in, lda, rows, k, gate, k % 2, static_cast<uint16_t*>(out), row_groups(k, 2) * 2);
+}
+template <class Set>
+void rows_of_bf16(const uint16_t* in, int64_t rows, int64_t k, const float* gate, void* out) {
+  bf16_of_numbers<Set>(reinterpret_cast<const Bf16*>(in), k, rows, k, gate, k % 2, static_cast<uint16_t*>(out),
+                       row_groups(k, 2) * 2);
+}
+template <class Set>
+void bf16_of_rows(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo) {
+  bf16_of_numbers<Set>(in, lda, rows, k, nullptr, 0, out, ldo);
+}
+
+template <class Set>
+void floats_of_bf16(const uint16_t* in, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + V::width <= n; i += V::width) V::store(out + i, Set::load_bf16(in + i));
+  if (i == n) return;
+  uint16_t tail[V::width] = {};
+  for (int64_t j = i; j < n; ++j) tail[j - i] = in[j];
+  V::store_some(out + i, Set::load_bf16(tail), static_cast<int>(n - i));
 }
 
 void round_to_codes(const float* in, float* out, int64_t pixels, int64_t channels, const CodeRule& rule) {
@@ -401,10 +435,13 @@ constexpr KernelSet set_of(const char* name) {
                 .gemm = gemm,
                 .gemm_bf16 = nullptr,
                 .bf16_rows = nullptr,
+                .rows_of_bf16 = nullptr,
+                .bf16_of_rows = nullptr,
+                .floats_of_bf16 = nullptr,
                 .round_to_codes = round_to_codes,
                 .codes_of_rows = codes_of_rows<Set>,
                 .floats_of_codes = floats_of_codes,
-                .depthwise_row = depthwise_row,
+                .depthwise_row = depthwise_row<Set>,
                 .depthwise_words = nullptr,
                 .words_of_floats = nullptr,
                 .words_of_codes = nullptr,
@@ -429,6 +466,9 @@ constexpr KernelSet set_of(const char* name) {
   if constexpr (requires { typename Set::Narrow; }) set.narrow = codes_of<typename Set::Narrow>();
   if constexpr (Set::bf16) {
     set.bf16_rows = bf16_rows<Set>;
+    set.rows_of_bf16 = rows_of_bf16<Set>;
+    set.bf16_of_rows = bf16_of_rows<Set>;
+    set.floats_of_bf16 = floats_of_bf16<Set>;
     set.gemm_bf16 = gemm_products<Bf16Product<Set>>;
   }
   return set;

@@ -16,8 +16,6 @@ struct V {
   static I izero() { return _mm256_setzero_si256(); }
   static I iload(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }
   static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
-  static I iset(int x) { return _mm256_set1_epi32(x); }
-  static I imax(I x, I y) { return _mm256_max_epi32(x, y); }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // Codes as bytes that count from `lowest`; not a number becomes the lowest.
@@ -116,6 +114,8 @@ struct V {
   static T fnma(T a, T b, T c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a * b
   static T coarse_quotient(T a, T b) { return div(a, b); }
   static T coarse_quotient_plus(T a, T b, T c) { return add(div(a, b), c); }
+  // x, of a magnitude of at most `most`.
+  static T limit(T x, T most) { return _mm256_max_ps(_mm256_min_ps(x, most), _mm256_sub_ps(_mm256_setzero_ps(), most)); }
   static T min(T a, T b) { return _mm256_min_ps(a, b); }
   static T max(T a, T b) { return _mm256_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm256_max_ps(b, x); }

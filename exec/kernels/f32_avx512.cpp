@@ -15,8 +15,6 @@ struct V {
   static I izero() { return _mm512_setzero_si512(); }
   static I iload(const void* p) { return _mm512_loadu_si512(p); }
   static I four_bytes(const void* p) { return _mm512_castps_si512(_mm512_set1_ps(*static_cast<const float*>(p))); }
-  static I iset(int x) { return _mm512_set1_epi32(x); }
-  static I imax(I x, I y) { return _mm512_max_epi32(x, y); }
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // store_codes: `vectors` of numbers as codes, at least `lowest`; not a number becomes the lowest. Bytes are counted from it.
@@ -105,6 +103,12 @@ struct V {
     return sum;
   }
   static void store_bf16(uint16_t* p, T x, T y) { _mm512_storeu_si512(p, (I)_mm512_cvtne2ps_pbh(y, x)); }
+  static void store_bf16(uint16_t* p, T x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256((I)_mm512_cvtne2ps_pbh(x, x)));
+  }
+  static T load_bf16(const void* p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))), 16));
+  }
 #else
   static constexpr bool bf16 = false;
 #endif
@@ -123,6 +127,8 @@ struct V {
   static T fnma(T a, T b, T c) { return _mm512_fnmadd_ps(a, b, c); }                      // c - a * b
   static T coarse_quotient(T a, T b) { return mul(a, _mm512_rcp14_ps(b)); }               // a / b to 2^-14
   static T coarse_quotient_plus(T a, T b, T c) { return fma(a, _mm512_rcp14_ps(b), c); }  // and c, rounded once
+  // x, of a magnitude of at most `most`.
+  static T limit(T x, T most) { return _mm512_range_ps(x, most, 2); }
   static T min(T a, T b) { return _mm512_min_ps(a, b); }
   static T max(T a, T b) { return _mm512_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm512_max_ps(b, x); }

@@ -67,8 +67,7 @@ __attribute__((always_inline)) inline void swish_quotient(Vec (&x)[N], Vec (&sum
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) {
       const Vec powers = V::mul(x[i], steps);
-      // What is too small for an integer becomes its least.
-      z[i] = act == Act::swish8_bounded ? V::to_int(powers) : V::imax(V::to_int(V::min(powers, V::set(most))), V::iset(-most));
+      z[i] = V::to_int(act == Act::swish8_bounded ? powers : V::limit(powers, V::set(most)));
     }
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) up[i] = V::linear_power(z[i]);
@@ -136,6 +135,16 @@ inline Vec activate(Vec x) {
   if constexpr (act == Act::sigmoid) return V::div(V::set(1.0f), V::keep_nan(one_plus_exp_minus(x), x));
   if constexpr (act == Act::swish) return V::div(x, one_plus_exp_minus(x));
   return x;
+}
+
+template <Act act, int N>
+__attribute__((always_inline)) inline void activate_all(Vec (&x)[N]) {
+  if constexpr (is_quick_swish(act)) {
+    quick_swish<act>(x);
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) x[i] = activate<act>(x[i]);
+  }
 }
 
 // Calls body.template operator()<act>() for the run-time act.
@@ -286,21 +295,41 @@ void gemm(const float* a, int64_t lda, int64_t m, const PanelMatrix& b, int64_t 
   with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
 }
 
+// Results as bfloat16 numbers.
+template <class Set>
+struct Bf16Results {
+  using Element = uint16_t;
+  static void store(Element* p, Vec y) { Set::store_bf16(p, y); }
+  static void store_some(Element* p, Vec y, int n) {
+    Element whole[V::width];
+    store(whole, y);
+    for (int i = 0; i < n; ++i) p[i] = whole[i];
+  }
+};
+struct FloatResults {
+  using Element = float;
+  static void store(float* p, Vec y) { V::store(p, y); }
+  static void store_some(float* p, Vec y, int n) { V::store_some(p, y, n); }
+};
+
 // What a depthwise tile's sums become; `totals` are added to.
-template <Act act, int Pixels, int Vectors>
+template <class Results, Act act, int Pixels, int Vectors>
 __attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x,
                                                             int first, Vec* totals) {
   const int left = job.channels - first;
-  float* out = job.out + x * job.out_stride + first;
+  auto* out = static_cast<Results::Element*>(job.out) + x * job.out_stride + first;
   if (left >= Vectors * V::width) {
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) {
+      Vec y[Pixels];
+#pragma GCC unroll 16
+      for (int p = 0; p < Pixels; ++p) y[p] = acc[p][v];
+      activate_all<act>(y);
       Vec total = totals[v];
 #pragma GCC unroll 16
       for (int p = 0; p < Pixels; ++p) {
-        const Vec y = activate<act>(acc[p][v]);
-        total = V::add(total, y);
-        V::store(out + p * job.out_stride + v * V::width, y);
+        total = V::add(total, y[p]);
+        Results::store(out + p * job.out_stride + v * V::width, y[p]);
       }
       totals[v] = total;
     }
@@ -314,13 +343,13 @@ __attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][V
     for (int p = 0; p < Pixels; ++p) {
       const Vec y = activate<act>(acc[p][v]);
       totals[v] = V::add(totals[v], y);
-      V::store_some(out + p * job.out_stride + v * V::width, y, some < V::width ? some : V::width);
+      Results::store_some(out + p * job.out_stride + v * V::width, y, some < V::width ? some : V::width);
     }
   }
 }
 
 // Stride 1, no dilation: every input vector is read once for all the outputs that it touches; a row's taps lie in registers.
-template <Act act, int KernelW, int Pixels, int Vectors>
+template <class Results, Act act, int KernelW, int Pixels, int Vectors>
 inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int first, Vec* sums) {
   Vec acc[Pixels][Vectors];
 #pragma GCC unroll 2
@@ -347,11 +376,11 @@ inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int first, Vec* 
           if (column - kx >= 0 && column - kx < Pixels) acc[column - kx][v] = V::fma(taps[kx][v], pixel, acc[column - kx][v]);
       }
   }
-  finish_depthwise<act, Pixels, Vectors>(acc, job, x, first, sums);
+  finish_depthwise<Results, act, Pixels, Vectors>(acc, job, x, first, sums);
 }
 
 // KernelW: taps of a row, known when compiled (0: any).
-template <Act act, int KernelW, int Pixels, int Vectors>
+template <class Results, Act act, int KernelW, int Pixels, int Vectors>
 inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
   Vec acc[Pixels][Vectors];
 #pragma GCC unroll 2
@@ -375,10 +404,10 @@ inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
         for (int p = 0; p < Pixels; ++p) acc[p][v] = V::fma(tap, V::load(in + p * step + v * V::width), acc[p][v]);
       }
   }
-  finish_depthwise<act, Pixels, Vectors>(acc, job, x, 0, sums);
+  finish_depthwise<Results, act, Pixels, Vectors>(acc, job, x, 0, sums);
 }
 
-template <Act act, int KernelW, int Vectors>
+template <class Results, Act act, int KernelW, int Vectors>
 inline void depthwise_pixels(const DepthwiseRow& job) {
   constexpr int kPixels = V::tile_rows >= 12 ? 8 : 4;
   Vec sums[Vectors];
@@ -391,38 +420,46 @@ inline void depthwise_pixels(const DepthwiseRow& job) {
       constexpr int kBlock = kBoth ? kPixels : 2 * kPixels;
       for (; x + kBlock <= job.width; x += kBlock)
         if constexpr (kBoth)
-          depthwise_slide<act, KernelW, kBlock, Vectors>(job, x, 0, sums);
+          depthwise_slide<Results, act, KernelW, kBlock, Vectors>(job, x, 0, sums);
         else
-          for (int v = 0; v < Vectors; ++v) depthwise_slide<act, KernelW, kBlock, 1>(job, x, v * V::width, sums + v);
+          for (int v = 0; v < Vectors; ++v) depthwise_slide<Results, act, KernelW, kBlock, 1>(job, x, v * V::width, sums + v);
     }
-  for (; x + kPixels <= job.width; x += kPixels) depthwise_tile<act, KernelW, kPixels, Vectors>(job, x, sums);
-  for (; x < job.width; ++x) depthwise_tile<act, KernelW, 1, Vectors>(job, x, sums);
+  for (; x + kPixels <= job.width; x += kPixels) depthwise_tile<Results, act, KernelW, kPixels, Vectors>(job, x, sums);
+  for (; x < job.width; ++x) depthwise_tile<Results, act, KernelW, 1, Vectors>(job, x, sums);
   if (job.sums)
     for (int v = 0; v < Vectors; ++v) V::store(job.sums + v * V::width, V::add(V::load(job.sums + v * V::width), sums[v]));
 }
 
-template <Act act, int Vectors>
+template <class Results, Act act, int Vectors>
 inline void depthwise_taps(const DepthwiseRow& job) {
   switch (job.kernel_w) {
     case 3:
-      depthwise_pixels<act, 3, Vectors>(job);
+      depthwise_pixels<Results, act, 3, Vectors>(job);
       break;
     case 5:
-      depthwise_pixels<act, 5, Vectors>(job);
+      depthwise_pixels<Results, act, 5, Vectors>(job);
       break;
     default:
-      depthwise_pixels<act, 0, Vectors>(job);
+      depthwise_pixels<Results, act, 0, Vectors>(job);
       break;
   }
 }
 
-void depthwise_row(const DepthwiseRow& job) {
+template <class Results>
+void depthwise_results(const DepthwiseRow& job) {
   with_act(job.act, [&]<Act act>() {
     if (job.channels > V::width)
-      depthwise_taps<act, 2>(job);
+      depthwise_taps<Results, act, 2>(job);
     else
-      depthwise_taps<act, 1>(job);
+      depthwise_taps<Results, act, 1>(job);
   });
+}
+
+template <class Set>
+void depthwise_row(const DepthwiseRow& job) {
+  if constexpr (Set::bf16)
+    if (job.form == Form::bf16) return depthwise_results<Bf16Results<Set>>(job);
+  depthwise_results<FloatResults>(job);
 }
 
 void scale_rows(const PanelMatrix& b, const float* scale, float* out) {

@@ -17,11 +17,6 @@ struct V {
   static I iload(const void* p) { return _mm_loadu_si128(static_cast<const I*>(p)); }
   static I four_bytes(const void* p) { return _mm_castps_si128(_mm_load1_ps(static_cast<const float*>(p))); }
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
-  static I iset(int x) { return _mm_set1_epi32(x); }
-  static I imax(I x, I y) {
-    const I larger = _mm_cmpgt_epi32(x, y);
-    return _mm_or_si128(_mm_and_si128(larger, x), _mm_andnot_si128(larger, y));
-  }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of numbers that an int holds
   // Codes as bytes that count from `lowest`; not a number becomes the lowest.
@@ -57,6 +52,8 @@ struct V {
   static T fma(T a, T b, T c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
   static T fnma(T a, T b, T c) { return sub(c, mul(a, b)); }  // c - a * b
   static T coarse_quotient(T a, T b) { return div(a, b); }
+  // x, of a magnitude of at most `most`.
+  static T limit(T x, T most) { return _mm_max_ps(_mm_min_ps(x, most), _mm_sub_ps(_mm_setzero_ps(), most)); }
   static T min(T a, T b) { return _mm_min_ps(a, b); }
   static T max(T a, T b) { return _mm_max_ps(a, b); }
   static T max_keep_nan(T x, T b) { return _mm_max_ps(b, x); }

@@ -26,8 +26,9 @@ struct CodeRule {
   float lowest = -127, highest = 127;
 };
 
-// Numbers of a map: floats, IEEE 754 halves that count in the map's unit, or codes, bytes that count from CodeRule::lowest.
-enum class Form : int { floats, halves, codes };
+// Numbers of a map: floats, IEEE 754 halves that count in the map's unit, bfloat16 numbers, or codes, bytes that count from
+// CodeRule::lowest.
+enum class Form : int { floats, halves, bf16, codes };
 
 // Numbers data[i] * unit. Units are powers of two, so that numbers of any size have a half's 11 bits.
 struct Halves {
@@ -91,11 +92,11 @@ struct DepthwiseRow {
   const float* weights = nullptr;  // [kernel_h * kernel_w][panel]
   const float* bias = nullptr;     // [panel]
   Act act = Act::none;
-  float* out = nullptr;    // pixel x at out + x * out_stride
-  int64_t out_stride = 0;  // floats between pixels
-  int64_t width = 0;       // output pixels
-  int channels = 0;        // valid channels of the panel
-  float* sums = nullptr;   // [panel]: adds the row's outputs per channel; null: none
+  Form form = Form::floats;  // of the results: floats, or bfloat16 numbers of sets that have those
+  void* out = nullptr;       // pixel x at number x * out_stride
+  int64_t out_stride = 0, width = 0;
+  int channels = 0;       // valid channels of the panel
+  float* sums = nullptr;  // [panel]: adds the row's results, before they change form, per channel; null: none
 };
 
 // The same over rows of codes, exact in 32 bits: four rows to a 32-bit word, row r at byte r % 4 of the words of quad r / 4 %
@@ -186,6 +187,11 @@ struct KernelSet {
   void (*gemm_bf16)(const void* a, int64_t m, const Bf16Matrix& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                     const Epilogue& epilogue);
   void (*bf16_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out);
+  // The same of bfloat16 numbers [rows][k].
+  void (*rows_of_bf16)(const uint16_t* in, int64_t rows, int64_t k, const float* gate, void* out);
+  // Maps of bfloat16 numbers, as codes_of_rows and floats_of_codes; null where bf16_rows is.
+  void (*bf16_of_rows)(const float* in, int64_t lda, int64_t rows, int64_t k, uint16_t* out, int64_t ldo);
+  void (*floats_of_bf16)(const uint16_t* in, int64_t n, float* out);
   // out[pixels][channels]: the codes of `in`, still floats; `out` may be `in`.
   void (*round_to_codes)(const float* in, float* out, int64_t pixels, int64_t channels, const CodeRule& rule);
   // Maps of codes are bytes that count from CodeRule::lowest. out[rows][ldo] of in[rows][lda], k columns of each; and out[n],

@@ -81,7 +81,7 @@ inline void finish_words(const DepthwiseWords& job, int64_t x, int64_t pixels, i
   if constexpr (form == Form::halves) inverse = V::set(1 / job.unit);
   const float lowest = job.rule.lowest;  // bytes may alias the rule
   const int64_t stride = job.out_stride;
-  using Element = std::conditional_t<form == Form::floats, float, std::conditional_t<form == Form::halves, uint16_t, uint8_t>>;
+  using Element = std::conditional_t<form == Form::floats, float, std::conditional_t<form == Form::codes, uint8_t, uint16_t>>;
   auto* out = static_cast<Element*>(job.out) + x * stride + first;
   constexpr int kTotals = 4;  // additions that wait for each other are slow
   Vec totals[kTotals];
@@ -89,18 +89,14 @@ inline void finish_words(const DepthwiseWords& job, int64_t x, int64_t pixels, i
   const auto store = [&](Element* to, Vec y) {
     if constexpr (form == Form::floats) V::store(to, y);
     if constexpr (form == Form::halves) Set::store_halves(to, V::mul(y, inverse));
+    if constexpr (form == Form::bf16) Set::store_bf16(to, y);
     if constexpr (form == Form::codes) Set::store_byte_codes(to, V::min(V::mul(y, inverse), highest), lowest);
   };
   const auto finish = [&]<int N>(int64_t p, auto put) {
     Vec y[N];
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) y[i] = V::fma(V::to_float(V::iload(sums + (p + i) * kPanel + first)), scale, bias);
-    if constexpr (is_quick_swish(act)) {
-      quick_swish<act>(y);
-    } else {
-#pragma GCC unroll 16
-      for (int i = 0; i < N; ++i) y[i] = activate<act>(y[i]);
-    }
+    activate_all<act>(y);
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) {
       totals[i % kTotals] = V::add(totals[i % kTotals], y[i]);
@@ -154,6 +150,9 @@ void depthwise_words(const DepthwiseWords& job) {
         break;
       case Form::halves:
         run.template operator()<Form::halves>();
+        break;
+      case Form::bf16:
+        if constexpr (Set::bf16) run.template operator()<Form::bf16>();
         break;
       case Form::codes:
         run.template operator()<Form::codes>();

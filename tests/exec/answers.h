@@ -22,10 +22,12 @@ struct Answers {
 };
 
 // Runs through the plain evals and through the plan; the plan's answers must not depend on the number of threads.
-inline Answers run_both(const Graph& g, const std::map<std::string, Tensor>& data, const std::vector<std::string>& outputs) {
+inline Answers run_both(const Graph& g, const std::map<std::string, Tensor>& data, const std::vector<std::string>& outputs,
+                        Precision precision = Precision::graph) {
   Answers a;
   Feeds feeds;
   PlanOptions o;
+  o.precision = precision;
   o.outputs = outputs;
   for (const auto& [name, t] : data) {
     feeds[g.value(name)] = t;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <random>
 
@@ -109,7 +110,10 @@ TEST_F(RowKernels, Bilinear) {
 
 // Every half that is a number, and every length.
 TEST_F(RowKernels, FloatsOfHalves) {
-  if (!set.floats_of_halves) GTEST_SKIP() << set.name << " has no halves";
+  if (!set.depthwise_words) {
+    EXPECT_TRUE(!set.floats_of_halves && !set.halves_of_rows && !set.codes.rows_of_halves) << "a part of them is no use";
+    return;
+  }
   std::vector<uint16_t> halves;
   std::vector<double> wanted;
   for (int half = 0; half < 0x10000; ++half) {
@@ -132,6 +136,82 @@ TEST_F(RowKernels, FloatsOfHalves) {
     set.floats_of_halves({halves.data() + 15000}, n, some.data());
     some.expect({wanted.begin() + 15000, wanted.begin() + 15000 + n});
   }
+}
+
+float number_of(uint16_t bf16) { return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16); }
+
+TEST_F(RowKernels, Bf16) {
+  if (!set.gemm_bf16) {
+    EXPECT_TRUE(!set.bf16_rows && !set.rows_of_bf16 && !set.bf16_of_rows && !set.floats_of_bf16) << "a part of them is no use";
+    return;
+  }
+  for_channels([&](int64_t channels) {
+    const int64_t rows = 3, lda = channels + 2, ldo = channels + 5, even = (channels + 1) / 2 * 2;
+    const std::vector<float> in = numbers(rows * lda), gate = numbers(channels);
+    std::vector<uint16_t> map(static_cast<size_t>(rows * ldo + 64), 0x5555), packed;
+    set.bf16_of_rows(in.data(), lda, rows, channels, map.data(), ldo);
+    for (int64_t i = 0; i < static_cast<int64_t>(map.size()); ++i) {
+      const bool inside = i / ldo < rows && i % ldo < channels;
+      ASSERT_EQ(map[static_cast<size_t>(i)], inside ? to_bf16(in[static_cast<size_t>(i / ldo * lda + i % ldo)]) : 0x5555) << i;
+      if (inside) packed.push_back(map[static_cast<size_t>(i)]);
+    }
+    Results floats(rows * channels);
+    set.floats_of_bf16(packed.data(), rows * channels, floats.data());
+    std::vector<double> wanted;
+    for (uint16_t x : packed) wanted.push_back(number_of(x));
+    floats.expect(wanted);
+    for (const float* factors : {static_cast<const float*>(nullptr), gate.data()}) {
+      std::vector<uint16_t> out(static_cast<size_t>(rows * even + 64), 0x5555);
+      set.rows_of_bf16(packed.data(), rows, channels, factors, out.data());
+      for (int64_t i = 0; i < static_cast<int64_t>(out.size()); ++i) {
+        const int64_t row = i / even, c = i % even;
+        uint16_t wanted = row < rows ? 0 : 0x5555;
+        if (row < rows && c < channels)
+          wanted = to_bf16(number_of(packed[static_cast<size_t>(row * channels + c)]) * (factors ? factors[c] : 1.0f));
+        ASSERT_EQ(out[static_cast<size_t>(i)], wanted) << i;
+      }
+    }
+  });
+}
+
+// Depthwise results as bfloat16 numbers are those as floats, rounded; their sums are those of the floats.
+TEST_F(RowKernels, DepthwiseRowsOfBf16) {
+  if (!set.bf16_of_rows) return;  // floats are what the networks test
+  for (int kernel : {1, 3, 5, 7})
+    for (int stride : {1, 2})
+      for (int64_t width : {1, 7, 8, 19})
+        for (int channels : {1, 15, 16, 17, 31, 32}) {
+          SCOPED_TRACE(::testing::Message() << kernel << " stride " << stride << " width " << width << " channels " << channels);
+          const int64_t in_w = (width - 1) * stride + kernel, panel = set.panel;
+          const std::vector<float> map = numbers(kernel * in_w * panel), weights = numbers(kernel * kernel * panel),
+                                   bias = numbers(panel);
+          std::vector<const float*> rows;
+          for (int r = 0; r < kernel; ++r) rows.push_back(map.data() + r * in_w * panel);
+          DepthwiseRow job;
+          job.rows = rows.data();
+          job.pixel_stride = panel;
+          job.kernel_h = job.kernel_w = kernel;
+          job.stride = stride;
+          job.weights = weights.data();
+          job.bias = bias.data();
+          job.act = Act::swish8;
+          job.out_stride = channels + 3;
+          job.width = width;
+          job.channels = channels;
+          const auto numbers_out = static_cast<size_t>(width * job.out_stride + 64);
+          std::vector<float> floats(numbers_out, kUntouched), sums[2];
+          std::vector<uint16_t> bf16(numbers_out, to_bf16(kUntouched));
+          for (Form form : {Form::floats, Form::bf16}) {
+            std::vector<float>& sum = sums[form == Form::bf16];
+            sum.assign(static_cast<size_t>(panel), 0.5f);
+            job.form = form;
+            job.out = form == Form::bf16 ? static_cast<void*>(bf16.data()) : floats.data();
+            job.sums = sum.data();
+            set.depthwise_row(job);
+          }
+          for (size_t i = 0; i < numbers_out; ++i) ASSERT_EQ(bf16[i], to_bf16(floats[i])) << i;
+          for (int c = 0; c < channels; ++c) ASSERT_EQ(sums[0][static_cast<size_t>(c)], sums[1][static_cast<size_t>(c)]);
+        }
 }
 
 }  // namespace

@@ -170,6 +170,12 @@ void expect_exact(const Depthwise& d, std::mt19937& random) {
       ASSERT_EQ(halves[i], half_of(static_cast<float>(layer.sums[i]) / 64 / unit)) << "half " << i << " of " << unit;
   }
 
+  if (kernels().bf16_of_rows) {
+    const std::vector<uint16_t> bf16 = results_of(job, Form::bf16, uint16_t{0x7e55});
+    for (size_t i = 0; i < layer.sums.size(); ++i)
+      ASSERT_EQ(bf16[i], to_bf16(static_cast<float>(layer.sums[i]) / 64)) << "bfloat16 number " << i;
+  }
+
   for (int c = 0; c < layer.panel; ++c) layer.inverse.data()[c] = 1.0f / static_cast<float>(1 << (c % 3 * 4));
   const std::vector<uint8_t> codes = results_of(job, Form::codes, uint8_t{77});
   for (size_t i = 0; i < layer.sums.size(); ++i) {

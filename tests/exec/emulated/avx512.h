@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 namespace cytodet {
@@ -95,6 +96,25 @@ inline simde__m512 emulated_cvtph_ps(simde__m256i x) {
   std::memcpy(&y, out, 64);
   return y;
 }
+inline simde__m512i emulated_cvtepu16_epi32(simde__m256i x) {
+  uint16_t in[16];
+  uint32_t out[16];
+  std::memcpy(in, &x, 32);
+  for (int i = 0; i < 16; ++i) out[i] = in[i];
+  simde__m512i y;
+  std::memcpy(&y, out, 64);
+  return y;
+}
+// With 2 as `how`: the smaller in magnitude, with the sign of x.
+inline simde__m512 emulated_range_ps(simde__m512 x, simde__m512 y, int how) {
+  float a[16], b[16];
+  std::memcpy(a, &x, 64);
+  std::memcpy(b, &y, 64);
+  if (how != 2) std::abort();
+  for (int i = 0; i < 16; ++i) a[i] = std::copysign(std::fmin(std::fabs(a[i]), std::fabs(b[i])), a[i]);
+  std::memcpy(&x, a, 64);
+  return x;
+}
 inline simde__m512 emulated_maskz_loadu_ps(unsigned mask, const float* p) {
   float out[16] = {};
   for (int i = 0; i < 16; ++i)
@@ -109,6 +129,9 @@ inline void emulated_mask_storeu_ps(float* p, unsigned mask, simde__m512 x) {
   for (int i = 0; i < 16; ++i)
     if (mask >> i & 1) p[i] = in[i];
 }
+#define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
+#undef _mm512_range_ps
+#define _mm512_range_ps emulated_range_ps
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_cvtps_ph(x, rounding) emulated_cvtps_ph(x)
