@@ -47,16 +47,21 @@ class DepthwiseChainStep : public Step {
 
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < s_.batch; ++n) {
+      for (int thread = 0; thread < context.threads; ++thread) *pieces_of(context, thread).progress = {};
       for_each_chunk(context.threads, bands_, 2, [&](int64_t b, int64_t e, int thread) { run_bands(context, n, b, e, thread); });
-      if (io_.pooled >= 0) {
-        ScratchCutter cut(context.scratch);
-        depthwise_.mean_of_sums(s_, pieces(cut).sums, bands_, context.out(io_.pooled) + n * s_.in_c);
-      }
+      if (io_.pooled >= 0)
+        depthwise_.mean_of_sums(s_, pieces_of(context, 0).sums, bands_, context.out(io_.pooled) + n * s_.in_c);
     }
   }
 
  private:
+  // How far a thread has come in an image: whose bands follow on those before finds its rows in the window.
+  struct Progress {
+    int64_t next = -1;  // band
+    int64_t have = 0;   // the last row in the window
+  };
   struct Pieces {
+    Progress* progress;
     char* window;
     float* source;       // a row before it becomes words
     float* terms[4];     // rows of the sum's terms that are not stored as floats
@@ -68,6 +73,7 @@ class DepthwiseChainStep : public Step {
   };
   Pieces pieces(ScratchCutter& cut) const {
     Pieces p{};
+    p.progress = reinterpret_cast<Progress*>(cut.bytes(sizeof(Progress)));
     p.window = reinterpret_cast<char*>(cut.bytes(window_.bytes()));
     if (depthwise_.words()) p.source = cut.floats(s_.in_w * s_.in_c);
     for (size_t i = 0; i < terms_.size(); ++i) p.terms[i] = cut.floats(sources_[i].scratch(s_.in_w / terms_[i].repeat));
@@ -77,6 +83,10 @@ class DepthwiseChainStep : public Step {
     if (io_.pooled >= 0) p.sums = cut.floats(bands_ * depthwise_.bias.size());
     if (through_floats()) p.results = cut.floats(group_ * s_.out_w * results_.channels());
     return p;
+  }
+  Pieces pieces_of(const RunContext& context, int thread) const {
+    ScratchCutter cut(context.scratch + thread * scratch_bytes);
+    return pieces(cut);
   }
   // The depthwise results become codes of the pointwise product at once.
   bool codes_between() const { return depthwise_.words() && pointwise_ && pointwise_->coded; }
@@ -122,13 +132,14 @@ class DepthwiseChainStep : public Step {
   }
 
   void run_bands(RunContext& context, int64_t n, int64_t band_begin, int64_t band_end, int thread) const {
-    ScratchCutter cut(context.scratch + thread * scratch_bytes);
-    Pieces piece = pieces(cut);
-    ScratchCutter shared_cut(context.scratch);
-    float* sums = pieces(shared_cut).sums;
-    window_.clear(piece.window);
+    const Pieces piece = pieces_of(context, thread);
+    float* sums = pieces_of(context, 0).sums;
     const DepthwiseWindow::Strip whole = window_.strip(0);
-    int64_t have = window_.before(s_.out_h * band_begin / bands_);
+    int64_t have = piece.progress->have;
+    if (piece.progress->next != band_begin) {
+      window_.clear(piece.window);
+      have = window_.before(s_.out_h * band_begin / bands_);
+    }
     for (int64_t band = band_begin; band < band_end; ++band) {
       float* band_sums = sums ? sums + band * depthwise_.bias.size() : nullptr;
       if (band_sums) std::fill_n(band_sums, depthwise_.bias.size(), 0.0f);
@@ -148,6 +159,7 @@ class DepthwiseChainStep : public Step {
         if (through_floats()) results_.store(context, pixel, count * s_.out_w, piece.results);
       }
     }
+    *piece.progress = {band_end, have};
   }
 
   // Where row i of the rows from `pixel` on goes, its channels from c on.
