@@ -24,11 +24,18 @@ D0 = ROOT / "models/efficientdet/efficientdet_d0_blood.json"
 CORES = len(os.sched_getaffinity(0))
 
 
+# CYTODET_MAX_ISA -> the same cap for oneDNN, which OpenVINO computes with, and the features under it.
+CAPS = {"avx2": ("AVX2", ("avx2",)), "avx2_vnni": ("AVX2_VNNI", ("avx2", "avx_vnni")), "avx512": ("AVX512_CORE", ("avx2", "avx512f")),
+        "avx512_vnni": ("AVX512_CORE_VNNI", ("avx2", "avx512f", "avx512_vnni"))}
+CAP = CAPS.get(os.environ.get("CYTODET_MAX_ISA", ""))
+
+
 def cpu_features():
     """What decides whether 8 or 16 bits pay."""
     text = pathlib.Path("/proc/cpuinfo").read_text()
     flags = next((line.split(":")[1].split() for line in text.splitlines() if line.startswith("flags")), [])
-    return [f for f in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f in flags]
+    known = CAP[1] if CAP else ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
+    return [f for f in known if f in flags]
 
 
 HAS_BF16 = "avx512_bf16" in cpu_features()
@@ -93,7 +100,10 @@ class Worker:
         return json.loads(line) if line else {"error": "its process ended"}
 
     def close(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # its process ended
         self.process.wait()
 
 
@@ -411,6 +421,9 @@ def main():
     parser.add_argument("--program", default=None)
     parser.add_argument("--out", default=str(ROOT / "out/bench_peers"), help="results: this name with .json and .md")
     a = parser.parse_args()
+    if CAP:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = CAP[0]
+        a.engines = ["openvino"]  # that can be capped
     a.rounds = a.rounds or (3 if a.quick else 5)
     a.seconds = a.seconds or (1.5 if a.quick else 3)
     a.answers = a.answers or (3 if a.quick else 12)
@@ -438,7 +451,7 @@ def main():
     isa = next((r["detail"]["isa"] for result in results for r in result["rows"] if r["detail"]), "")
     model_name = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
     versions = {p: importlib.metadata.version(p) for p in ("openvino", "nncf", "onnxruntime")} | {"tensorflow": "2.15.1"}
-    result = {"cpu": f"{model_name}, {isa}, {CORES} cores", "features": cpu_features(), "versions": versions, "rounds": a.rounds, "seconds": a.seconds,
+    result = {"cpu": f"{model_name}, {isa}{' (capped)' if CAP else ''}, {CORES} cores", "features": cpu_features(), "versions": versions, "rounds": a.rounds, "seconds": a.seconds,
               "calibration_images": count, "graphs": results}
     text = "\n".join(table_of(r) for r in results)
     text += f"\n{result['cpu']} ({', '.join(result['features'])}); {', '.join(f'{k} {v}' for k, v in versions.items())}; {a.rounds} rounds of {a.seconds:g} s.\n"
