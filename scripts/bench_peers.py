@@ -24,10 +24,12 @@ D0 = ROOT / "models/efficientdet/efficientdet_d0_blood.json"
 CORES = len(os.sched_getaffinity(0))
 
 
-# CYTODET_MAX_ISA -> the same cap for oneDNN, which OpenVINO computes with, and the features under it.
+# CYTODET_MAX_ISA -> the same cap for OpenVINO and the oneDNN in it, which must agree, and the features under it.
 CAPS = {"avx2": ("AVX2", ("avx2",)), "avx2_vnni": ("AVX2_VNNI", ("avx2", "avx_vnni")), "avx512": ("AVX512_CORE", ("avx2", "avx512f")),
         "avx512_vnni": ("AVX512_CORE_VNNI", ("avx2", "avx512f", "avx512_vnni"))}
 CAP = CAPS.get(os.environ.get("CYTODET_MAX_ISA", ""))
+if os.environ.get("CYTODET_MAX_ISA") and not CAP:
+    raise SystemExit(f"bench_peers: error: CYTODET_MAX_ISA: peers can be capped to {', '.join(CAPS)}, not to \"{os.environ['CYTODET_MAX_ISA']}\"")
 
 
 def cpu_features():
@@ -422,8 +424,10 @@ def main():
     parser.add_argument("--out", default=str(ROOT / "out/bench_peers"), help="results: this name with .json and .md")
     a = parser.parse_args()
     if CAP:
-        os.environ["ONEDNN_MAX_CPU_ISA"] = CAP[0]
-        a.engines = ["openvino"]  # that can be capped
+        if a.engines not in ([], ["openvino"]):
+            parser.error("under CYTODET_MAX_ISA only openvino can be measured: the others cannot be capped")
+        os.environ["ONEDNN_MAX_CPU_ISA"] = os.environ["OV_CPU_MAX_ISA"] = CAP[0]
+        a.engines = ["openvino"]
     a.rounds = a.rounds or (3 if a.quick else 5)
     a.seconds = a.seconds or (1.5 if a.quick else 3)
     a.answers = a.answers or (3 if a.quick else 12)
