@@ -28,7 +28,7 @@ struct DepthwiseConv {
   Act act = Act::none;
   std::optional<QuantConv> quant;  // these as of DenseConv
   std::vector<float> factors;
-  bool bf16 = false;  // results need be no more exact than bfloat16 numbers
+  bool bf16 = false;  // in floats, between layers on bfloat16 numbers: activations are coarse_act's, maps may be bfloat16 numbers
 };
 
 struct ConvIo {

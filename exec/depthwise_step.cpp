@@ -49,13 +49,13 @@ class DepthwiseChainStep : public Step {
     for (int64_t n = 0; n < s_.batch; ++n) {
       for (int thread = 0; thread < context.threads; ++thread) *pieces_of(context, thread).progress = {};
       for_each_chunk(context.threads, bands_, 2, [&](int64_t b, int64_t e, int thread) { run_bands(context, n, b, e, thread); });
-      if (io_.pooled >= 0)
-        depthwise_.mean_of_sums(s_, pieces_of(context, 0).sums, bands_, context.out(io_.pooled) + n * s_.in_c);
+      if (io_.pooled >= 0) depthwise_.mean_of_sums(s_, pieces_of(context, 0).sums, bands_, context.out(io_.pooled) + n * s_.in_c);
     }
   }
 
  private:
-  // How far a thread has come in an image: whose bands follow on those before finds its rows in the window.
+  // How far a thread has come in an image: the window outlives run_bands, and bands that follow on those before find their rows
+  // in it.
   struct Progress {
     int64_t next = -1;  // band
     int64_t have = 0;   // the last row in the window

@@ -80,7 +80,7 @@ class Lowering {
   std::vector<NodeId> order;  // nodes that the outputs need, inputs first
   std::vector<Layer> layers;
   std::map<Value, Coding> coded_inputs;
-  bool bf16 = false;  // what is not on codes need be no more exact than bfloat16 numbers
+  bool bf16 = false;  // dense layers not on codes are on bfloat16 numbers, and maps may be such
 
   bool needed(NodeId id) const { return needed_[static_cast<size_t>(id)]; }
   bool taken(NodeId id) const { return taken_[static_cast<size_t>(id)]; }
@@ -117,7 +117,7 @@ struct FusionRow {
 std::vector<KernelRow> kernel_rows();  // in order of preference
 std::vector<FusionRow> fusion_rows();  // in the order they run
 // Lets the outputs be stored as codes of which all readers would make the same codes, and as halves what layers on codes give to
-// each other otherwise, as bfloat16 numbers what layers on such do, on CPUs whose memory is slower than their products.
+// each other otherwise, in plans on bfloat16 numbers as those, on CPUs whose memory is slower than their products.
 void choose_forms(Lowering& low, bool coded_inputs);
 
 // What follows a convolution in the graph and fits its epilogue.

@@ -10,8 +10,8 @@ namespace cytodet {
 
 constexpr float kSwish8Codes = 0.5f;  // at most as many codes may its error be
 
-// The activation of numbers that are at most `most`, behind a convolution on codes or bfloat16 numbers: as exact as 8 bits can
-// show.
+// The activation of numbers that are at most `most`, in layers on codes and in plans on bfloat16 numbers: an error of up to
+// kSwish8Error, about what 8 bits show of numbers around 1.
 inline Act coarse_act(Act act, float most) {
   return act != Act::swish          ? act
          : most <= kSmallSwishBound ? Act::swish_small
@@ -47,8 +47,8 @@ class PackedDense {
   int64_t row_bytes() const { return row_groups(k, group()) * 4; }
   void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                 const Epilogue& epilogue) const;
-  // Such rows of pixels [first, first + rows) of a map [pixels][k]: in `scratch` (rows * row_bytes()), or the map's own where it
-  // reads_directly.
+  // Such rows of pixels [first, first + rows) of a map [pixels][k]: in `scratch` (rows * row_bytes()), or, without a gate,
+  // the map's own where it reads_directly.
   const uint8_t* converted(const Map& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const;
   bool reads_directly(Form form) const {
     return coded ? form == Form::codes && codes_.group == 4 && k % 4 == 0 : form == Form::bf16 && k % 2 == 0;
@@ -112,7 +112,7 @@ struct PackedDepthwise {
   // With codes the input is rounded to codes. They are products of words, or stay floats: their products with the (then scaled)
   // weights and the sums of some taps are exact but for the last rounding.
   bool coded = false;
-  bool coarse = false;  // results need be no more exact than codes or bfloat16 numbers
+  bool coarse = false;  // activations are coarse_act's
   CodeTable input;
   std::vector<float> most;     // of coarse results, per panel: bound of |result| before act
   FloatBuffer weights, bias;   // [panels][taps][panel], none where it takes words; [panels][panel]

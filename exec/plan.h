@@ -12,7 +12,7 @@
 
 namespace cytodet {
 
-// What the layers that the graph keeps in float are computed in: float, or dense ones as products of bfloat16 numbers.
+// What layers that the graph keeps in float compute in: float, or bfloat16 products, maps and a swish to 2.4e-3 (docs/bench.md).
 enum class Precision { graph, bf16 };
 // By name, "graph" or "bf16". Throws UsageError on another.
 Precision precision_named(const std::string& name);

@@ -40,8 +40,8 @@ inline Vec one_plus_exp_minus(Vec x) { return V::add(exp2(V::mul(x, V::set(-1.44
 // x / (1 + 2^(x * exponent)) = x / sum, from x on; exponent is -log2(e) times the unit of x. Step by step over all of x, since
 // the steps of one wait for each other. Coarse: with z = -x * exponent / 2 it is x * 2^z / (2^z + 2^-z), and floats whose bits
 // are those of 1 and z * 2^23 are 2^z, linear between its whole powers. The errors of 2^z and 2^-z are nearly the same, so that
-// of the quotient is small. Where |z| > 60 it is x or 0. Fine: 2^n * p(f), p of degree 3 with the value and the slope of 2^f at
-// 0, else its relative error at most 1.3e-4.
+// of the quotient is small. Where |z| > 60 it is x or 0, of sizes up to 2^67. Fine: 2^n * p(f), p of degree 3 with the value and
+// the slope of 2^f at 0, else its relative error at most 1.3e-4.
 template <Act act, int N>
 __attribute__((always_inline)) inline void swish_quotient(Vec (&x)[N], Vec (&sum)[N], Vec exponent) {
   if constexpr (act == Act::swish_fine) {

@@ -8,7 +8,7 @@
 
 namespace cytodet {
 
-// swish: x * sigmoid(x). The others are for results that become codes. swish8: the same to kSwish8Error and 2^-14 of itself;
+// swish: x * sigmoid(x). The others are for codes and bfloat16. swish8: the same to kSwish8Error and 2^-14 of itself;
 // swish8_bounded: that, where |x| <= kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below
 // the lowest code; swish_fine: to fine_swish_error of the largest |x|, which is at most kFineSwishBound, and 2^-14 of itself;
 // swish_small: to small_swish_error of the largest |x|, which is at most kSmallSwishBound.
