@@ -1,7 +1,8 @@
 #include "fuzz/driver.h"
 #include "pipeline/run_folder.h"
+#include "tests/paths.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/boxes"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/boxes"}; }
 
 void fuzz_one(std::string_view bytes) {
   static const std::filesystem::path folder =

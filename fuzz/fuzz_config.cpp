@@ -1,9 +1,10 @@
 #include "fuzz/driver.h"
 #include "models/efficientdet/model_file.h"
 #include "pipeline/run_config.h"
+#include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() {
-  return {CYTODET_SOURCE_DIR "/configs", CYTODET_SOURCE_DIR "/models/efficientdet/efficientdet_d0_blood.json"};
+  return {cytodet::source_dir() + "/configs", cytodet::source_dir() + "/models/efficientdet/efficientdet_d0_blood.json"};
 }
 
 // Run configs and model files are read by the same code.

@@ -2,9 +2,10 @@
 #include "graph/inspect.h"
 #include "graph/io.h"
 #include "graph/pass.h"
+#include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() {
-  return {CYTODET_SOURCE_DIR "/tests/data/graph/conformance", CYTODET_SOURCE_DIR "/tests/data/graph/lenet_frozen.pb"};
+  return {cytodet::source_dir() + "/tests/data/graph/conformance", cytodet::source_dir() + "/tests/data/graph/lenet_frozen.pb"};
 }
 
 // Reading, inspecting, optimizing and writing again.

@@ -1,8 +1,9 @@
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 #include "tiling/slide.h"
 
 std::vector<std::string> fuzz_seeds() {
-  const std::string data = CYTODET_SOURCE_DIR "/tests/data/";
+  const std::string data = cytodet::source_dir() + "/tests/data/";
   return {data + "tiling/formats",    data + "tiling/svs",       data + "corrupt",
           data + "slides/boxes.tiff", data + "slides/small.svs", data + "slides/test_orient1.tif"};
 }

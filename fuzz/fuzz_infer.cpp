@@ -3,8 +3,9 @@
 #include "graph/io.h"
 #include "graph/op.h"
 #include "graph/pass.h"
+#include "tests/paths.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/graph/conformance"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/graph/conformance"}; }
 
 // Compiling and running; inputs are zeros of whatever static shape they claim.
 void fuzz_one(std::string_view bytes) {

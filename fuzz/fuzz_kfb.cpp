@@ -1,7 +1,8 @@
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 #include "tiling/slide.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/tiling/kfb/sample.kfb"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/tiling/kfb/sample.kfb"}; }
 
 // The magic is put back, so that mutations reach what lies behind it.
 void fuzz_one(std::string_view bytes) {

@@ -1,10 +1,11 @@
 // Results of either form, merged by every method.
 #include "eval/results.h"
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 #include "tiling/merge.h"
 
 std::vector<std::string> fuzz_seeds() {
-  return {CYTODET_SOURCE_DIR "/tests/data/fuzz/detections", CYTODET_SOURCE_DIR "/tests/data/fuzz/merge"};
+  return {cytodet::source_dir() + "/tests/data/fuzz/detections", cytodet::source_dir() + "/tests/data/fuzz/merge"};
 }
 
 void fuzz_one(std::string_view bytes) {

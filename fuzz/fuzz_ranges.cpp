@@ -1,7 +1,8 @@
 #include "fuzz/driver.h"
 #include "quant/calibration_log.h"
+#include "tests/paths.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/ranges"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/ranges"}; }
 
 // ranges.json, or else a calibration log. What is written of a log reads back the same.
 void fuzz_one(std::string_view bytes) {

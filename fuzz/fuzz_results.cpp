@@ -1,7 +1,8 @@
 #include "eval/results.h"
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/detections"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/detections"}; }
 
 void fuzz_one(std::string_view bytes) {
   double sum = 0;

@@ -1,7 +1,8 @@
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 #include "tiling/roi.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/roi"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/roi"}; }
 
 void fuzz_one(std::string_view bytes) {
   static const std::filesystem::path file =

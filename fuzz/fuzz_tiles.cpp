@@ -1,10 +1,11 @@
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 #include "tiling/background.h"
 #include "tiling/region.h"
 #include "tiling/tile_reading.h"
 
 std::vector<std::string> fuzz_seeds() {
-  const std::string data = CYTODET_SOURCE_DIR "/tests/data/";
+  const std::string data = cytodet::source_dir() + "/tests/data/";
   return {data + "tiling/kfb/sample.kfb", data + "tiling/svs", data + "slides/boxes.tiff", data + "slides/small.svs",
           data + "slides/test_orient1.tif"};
 }

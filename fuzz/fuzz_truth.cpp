@@ -1,7 +1,8 @@
 #include "eval/coco.h"
 #include "fuzz/driver.h"
+#include "tests/paths.h"
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/tests/data/fuzz/truth"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/truth"}; }
 
 void fuzz_one(std::string_view bytes) {
   cytodet::Truth truth = cytodet::parse_truth(bytes, "truth");

@@ -3,6 +3,7 @@
 #include "pipeline/tune/journal.h"
 #include "pipeline/tune/raw_file.h"
 #include "pipeline/tune/space.h"
+#include "tests/paths.h"
 
 void fuzz_one(std::string_view bytes) {
   if (bytes.starts_with("cytodet raw")) {
@@ -16,4 +17,4 @@ void fuzz_one(std::string_view bytes) {
     cytodet::parse_tune_space(json, "fuzz.json");
 }
 
-std::vector<std::string> fuzz_seeds() { return {CYTODET_SOURCE_DIR "/configs", CYTODET_SOURCE_DIR "/tests/data/fuzz/tune"}; }
+std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/configs", cytodet::source_dir() + "/tests/data/fuzz/tune"}; }

@@ -11,13 +11,14 @@
 #include "models/efficientdet/decode.h"
 #include "models/efficientdet/model_file.h"
 #include "models/efficientdet/preprocess.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kSource = CYTODET_SOURCE_DIR;
+const std::string kSource = cytodet::source_dir();
 
 ModelFile shipped() { return read_model_file(kSource + "/models/efficientdet/efficientdet_d0_blood.json"); }
 

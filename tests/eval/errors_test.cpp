@@ -9,11 +9,12 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
 
-const std::string kData = CYTODET_SOURCE_DIR "/tests/data/";
+const std::string kData = cytodet::source_dir() + "/tests/data/";
 constexpr ErrorKind kKinds[] = {ErrorKind::cls,  ErrorKind::loc, ErrorKind::both,
                                 ErrorKind::dupe, ErrorKind::bkg, ErrorKind::miss};
 

@@ -8,13 +8,14 @@
 #include "core/file.h"
 #include "eval/coco.h"
 #include "eval/results.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kData = CYTODET_SOURCE_DIR "/tests/data/eval/";
+const std::string kData = cytodet::source_dir() + "/tests/data/eval/";
 
 void expect_stats(const Scores& s, const std::vector<double>& wanted, const std::string& name) {
   ASSERT_EQ(s.stats.size(), wanted.size()) << name;

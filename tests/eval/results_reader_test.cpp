@@ -10,6 +10,7 @@
 #include "eval/results.h"
 #include "eval/truth.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
@@ -30,7 +31,7 @@ std::string error_of(std::string_view text) {
 constexpr const char* kOne = R"({"image_id": 7, "category_id": 2, "bbox": [1, 2.5, 3, 4], "score": 0.5})";
 
 TEST(ResultsReader, EqualsTheReaderThatHasTheTruth) {
-  const std::string base = CYTODET_SOURCE_DIR "/tests/data/eval/synthetic200_";
+  const std::string base = cytodet::source_dir() + "/tests/data/eval/synthetic200_";
   const Truth truth = read_truth(base + "gt.json");
   const DetectionSet set = read_detections(base + "dt.json", truth);
   size_t i = 0;

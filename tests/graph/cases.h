@@ -10,6 +10,7 @@
 #include "graph/case.h"
 #include "graph/io.h"
 #include "graph/op.h"
+#include "tests/paths.h"
 
 namespace cytodet::testing {
 
@@ -25,7 +26,7 @@ struct GraphCase {
 };
 
 inline std::filesystem::path data(const std::string& below) {
-  return std::filesystem::path(CYTODET_SOURCE_DIR) / "tests/data" / below;
+  return std::filesystem::path(cytodet::source_dir()) / "tests/data" / below;
 }
 
 inline std::vector<std::string> case_names(const std::filesystem::path& folder) {

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "tests/error_of.h"
 #include "tests/graph/fixtures.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 using namespace test;
 using ::testing::HasSubstr;
 
-const std::string kData = CYTODET_SOURCE_DIR "/tests/data/graph/";
+const std::string kData = cytodet::source_dir() + "/tests/data/graph/";
 
 std::string error_of(std::string_view bytes) {
   return cytodet::error_of([&] { parse_graph(bytes, "g.pb"); });

@@ -7,13 +7,14 @@
 #include "graph/io.h"
 #include "graph/op.h"
 #include "graph/pass.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
 
 TEST(PassGolden, EveryPassKeepsTensorFlowsOutputs) {
   int graphs = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(CYTODET_SOURCE_DIR "/tests/data/graph/passes")) {
+  for (const auto& entry : std::filesystem::directory_iterator(cytodet::source_dir() + "/tests/data/graph/passes")) {
     Case c = read_case(entry.path() / "case.json");
     Graph original = read_graph(entry.path() / "graph.pb");
     PassOptions options;
@@ -40,7 +41,7 @@ TEST(PassGolden, EveryPassKeepsTensorFlowsOutputs) {
 }
 
 TEST(PassGolden, FunctionsSwitchesAndBatchNormsAreGone) {
-  for (const auto& entry : std::filesystem::directory_iterator(CYTODET_SOURCE_DIR "/tests/data/graph/passes")) {
+  for (const auto& entry : std::filesystem::directory_iterator(cytodet::source_dir() + "/tests/data/graph/passes")) {
     Graph g = read_graph(entry.path() / "graph.pb");
     Case c = read_case(entry.path() / "case.json");
     PassOptions options;

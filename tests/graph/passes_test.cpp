@@ -8,6 +8,7 @@
 #include "graph/io.h"
 #include "graph/pass.h"
 #include "tests/graph/fixtures.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
@@ -464,7 +465,7 @@ TEST(PassRunner, UnknownNamesAreUsageErrors) {
 }
 
 TEST(PassRunner, DetectorLosesEveryBatchNormAndIsStable) {
-  Graph g = read_graph(CYTODET_SOURCE_DIR "/models/efficientdet/efficientdet_d0_blood.pb");
+  Graph g = read_graph(cytodet::source_dir() + "/models/efficientdet/efficientdet_d0_blood.pb");
   PassOptions o;
   o.interface.inputs = {"image"};
   for (int level = 3; level <= 7; ++level) {

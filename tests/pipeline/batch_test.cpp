@@ -10,6 +10,7 @@
 #include "pipeline/detect.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/run_folder.h"
+#include "tests/paths.h"
 #include "tests/pipeline/batch_runs.h"
 #include "tiling/image_io.h"
 #include "tiling/region.h"
@@ -369,7 +370,7 @@ TEST_F(BatchRuns, BackgroundIsSkippedReportedAndDrawn) {
 }
 
 TEST_F(BatchRuns, AHugeSparseSlideTakesLittleMemory) {
-  const std::string huge = path("huge.tif"), maker = CYTODET_BINARY_DIR "/bench/make_sparse_tiff";
+  const std::string huge = path("huge.tif"), maker = cytodet::binary_dir() + "/bench/make_sparse_tiff";
   ASSERT_EQ(std::system(("'" + maker + "' '" + kSlide + "' '" + huge + "' 40000").c_str()), 0);
   EXPECT_LT(std::filesystem::file_size(huge), 20u << 20);
   ASSERT_EQ(run(command("out", {huge, "--background", "otsu", "--tile", "1280", "--overlap", "160", "--score", "0.5"})).code, 0);

@@ -13,11 +13,12 @@
 
 #include "core/file.h"
 #include "core/settings.h"
+#include "tests/paths.h"
 
 namespace cytodet::test {
 
-inline const std::string kSource = CYTODET_SOURCE_DIR;
-inline const std::string kProgram = CYTODET_BINARY_DIR "/cytodet";
+inline const std::string kSource = cytodet::source_dir();
+inline const std::string kProgram = cytodet::binary_dir() + "/cytodet";
 inline const std::string kModel = kSource + "/models/efficientdet/efficientdet_d0_blood.json";
 
 struct Output {

@@ -9,6 +9,7 @@
 #include "graph/io.h"
 #include "graph/quantized.h"
 #include "quant/ranges.h"
+#include "tests/paths.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {
@@ -174,7 +175,7 @@ TEST_F(QuantizeCommand, Errors) {
 // All of them is constant; their cases, which feed nothing, are what they are calibrated on.
 TEST_F(QuantizeCommand, NetworksWithoutInputs) {
   for (const char* name : {"cnn2d_nn__nhwc_b1_k2_s2_SAME", "conv2d_transpose__nhwc_s1221_d1_VALID"}) {
-    const std::string own = std::string(CYTODET_SOURCE_DIR "/tests/data/graph/conformance/") + name;
+    const std::string own = (cytodet::source_dir() + "/tests/data/graph/conformance/") + name;
     Output o =
         run({"quantize", own + "/graph.pb", "--images", own, "-o", path("int8.pb"), "--report", path("report.json"), "--quiet"});
     ASSERT_EQ(o.code, 0) << o.err;

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "quant/calibration_log.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
@@ -13,7 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-const std::string kData = CYTODET_SOURCE_DIR "/tests/data/quant/";
+const std::string kData = cytodet::source_dir() + "/tests/data/quant/";
 
 struct Count {
   const char* file;

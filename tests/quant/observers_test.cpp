@@ -7,6 +7,7 @@
 
 #include "core/settings.h"
 #include "quant/observers/observer.h"
+#include "tests/paths.h"
 
 namespace cytodet {
 namespace {
@@ -79,7 +80,7 @@ double bin_width(const Numbers& x) {
 }
 
 TEST(Observers, GoldenOfNumpy) {
-  Json golden = read_json(CYTODET_SOURCE_DIR "/tests/data/quant/observers.json");
+  Json golden = read_json(cytodet::source_dir() + "/tests/data/quant/observers.json");
   auto all = distributions();
   ASSERT_EQ(golden.size(), all.size());
   for (const auto& [name, x] : all) {

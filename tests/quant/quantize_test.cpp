@@ -12,6 +12,7 @@
 #include "graph/pass.h"
 #include "quant/calibrate.h"
 #include "quant/sensitivity.h"
+#include "tests/paths.h"
 #include "tests/quant/subjects.h"
 
 namespace cytodet {
@@ -75,7 +76,7 @@ std::string quantized_conformance(const std::string& name, bool& tried) {
 
 TEST(Quantize, ConformanceGraphs) {
   int tried = 0, coded = 0;
-  for (const auto& e : std::filesystem::directory_iterator(CYTODET_SOURCE_DIR "/tests/data/graph/conformance")) {
+  for (const auto& e : std::filesystem::directory_iterator(cytodet::source_dir() + "/tests/data/graph/conformance")) {
     const std::string name = e.path().filename().string();
     bool counts = false;
     const std::string why = quantized_conformance(name, counts);

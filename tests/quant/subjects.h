@@ -9,6 +9,7 @@
 #include "graph/pass.h"
 #include "quant/calibrate.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 
 namespace cytodet::test {
 
@@ -28,7 +29,7 @@ struct TestSubject {
 
 inline TestSubject lenet() {
   TestSubject s;
-  s.graph = read_graph(CYTODET_SOURCE_DIR "/tests/data/graph/lenet_frozen.pb");
+  s.graph = read_graph(cytodet::source_dir() + "/tests/data/graph/lenet_frozen.pb");
   s.plan.outputs = {"Lenet/fc9_1/BiasAdd"};
   s.plan.input_shapes["input"] = {1, 784};
   PassOptions passes;
@@ -45,7 +46,7 @@ inline TestSubject lenet() {
 
 // A conformance case; float data that is a constant beside a constant filter becomes an input. Without nodes: it takes no float.
 inline TestSubject conformance(const std::string& name) {
-  const std::string folder = CYTODET_SOURCE_DIR "/tests/data/graph/conformance/" + name;
+  const std::string folder = cytodet::source_dir() + "/tests/data/graph/conformance/" + name;
   TestSubject s;
   s.graph = read_graph(folder + "/graph.pb");
   const Case c = read_case(folder + "/case.json");

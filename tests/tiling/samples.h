@@ -12,11 +12,12 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tiling/slide.h"
 
 namespace cytodet {
 
-inline std::filesystem::path data_folder() { return std::filesystem::path(CYTODET_SOURCE_DIR) / "tests" / "data"; }
+inline std::filesystem::path data_folder() { return std::filesystem::path(cytodet::source_dir()) / "tests" / "data"; }
 
 inline Image read_whole(const Slide& s, int level = 0) {
   const LevelInfo& l = s.levels[static_cast<size_t>(level)];
