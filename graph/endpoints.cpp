@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "graph/frames.h"
 #include "graph/pass.h"
 
 namespace cytodet {
@@ -8,14 +9,15 @@ namespace cytodet {
 std::vector<std::string> find_outputs(const Graph& graph) {
   static const char* const kNever[] = {"Const", "Assign", "NoOp", "Placeholder"};
   Consumers uses(graph);
-  std::vector<std::string> names;
+  const Frames frames(graph);
+  std::vector<std::string> names, dead_ends;
   for (NodeId id : graph.ids()) {
     const std::string& op = graph.node(id).op;
     if (!uses.of(id).empty() || !uses.controls_of(id).empty()) continue;
     if (std::any_of(std::begin(kNever), std::end(kNever), [&](const char* never) { return op == never; })) continue;
-    names.push_back(graph.node(id).name);
+    (frames.is_inside(id) ? dead_ends : names).push_back(graph.node(id).name);
   }
-  return names;
+  return names.empty() ? dead_ends : names;
 }
 
 std::vector<std::string> find_inputs(const Graph& graph) {

@@ -7,11 +7,18 @@ namespace cytodet {
 
 // If, Case, While, and their Stateless forms.
 bool is_functional_control(const Node& n);
-// Its values stay under its name. `branches`: the functions of a Case, which its attribute only carries. Throws Error, without
-// the node, when a function is missing.
-void lower_functional_control(Graph& graph, NodeId id, const std::vector<FuncAttr>& branches = {});
+// Its values stay under its name. `branches`: the functions of a Case, which its attribute only carries. The type of a While's
+// condition is `condition_type`. Throws Error, without the node, when a function is missing.
+void lower_functional_control(Graph& graph, NodeId id, const std::vector<FuncAttr>& branches = {},
+                              DType condition_type = DType::boolean);
 
-// Makes the node an IdentityN of several values, which its users read instead; its name and control edges stay.
-void keep_all(Graph& graph, NodeId id, const std::vector<Value>& values, const AttrList& types);
+// A call runs when all its inputs live, its parts when their own do: where inputs live on different conditions, each becomes an
+// Identity that waits for all (`types`: of the inputs). Returns the node that the parts without inputs must wait for; -1: none.
+NodeId gather_inputs(Graph& graph, NodeId id, const std::vector<DType>& types);
+
+// Makes the node an IdentityN of several values; its name and control edges stay. Its users read the values themselves, unless
+// they must wait for more (`controls`).
+void keep_all(Graph& graph, NodeId id, const std::vector<Value>& values, const AttrList& types,
+              const std::vector<NodeId>& controls = {});
 
 }  // namespace cytodet

@@ -20,8 +20,13 @@ void write_graph(const Graph& graph, const std::filesystem::path& path);
 std::string encode_graph(const Graph& graph);       // binary
 std::string encode_graph_text(const Graph& graph);  // text
 
+// For whom functions are inlined. TensorFlow runs some of them compiled alone (_XlaMustCompile): their convolutions of several
+// groups become one convolution per group, and where other ops have no kernel but the compiled one, the call stays.
+enum class InlineFor { running_here, tensorflow };
+
 // Replaces every call of a library function (by op name, PartitionedCall, StatefulPartitionedCall) with the function's
-// body, named "<call>/<inner>"; recursive calls are an Error. Returns the number of calls replaced.
-int inline_functions(Graph& graph);
+// body, named "<call>/<inner>", and lowers If, Case and While; recursive calls are an Error. The library keeps what is still
+// called. Returns the number of calls replaced.
+int inline_functions(Graph& graph, InlineFor purpose = InlineFor::running_here);
 
 }  // namespace cytodet

@@ -28,7 +28,7 @@ struct Pass {
 std::span<const Pass> all_passes();  // in the order they run
 const Pass* find_pass(std::string_view name);
 
-// Outputs as TensorFlow's summarize_graph finds them: nobody consumes them, op not Const/Assign/NoOp/Placeholder.
+// Nodes that nobody consumes, no Const, Assign, NoOp or Placeholder; ends inside loops and branches only if there are no others.
 std::vector<std::string> find_outputs(const Graph& graph);
 std::vector<std::string> find_inputs(const Graph& graph);  // Placeholders
 

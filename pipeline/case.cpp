@@ -41,6 +41,7 @@ NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds,
     // A plan is a fixed order of steps: what runs depends on data only in the interpreter. Constant conditions fold away first.
     if (options.plain || has_loop(graph, graph.ids())) return interpreted();
     run_passes(graph, passes);
+    inline_functions(graph);  // those that must stay in a file for TensorFlow
     if (has_control_flow(graph, graph.ids())) return interpreted();
     PlanOptions plan_options;
     plan_options.outputs = outputs;

@@ -53,6 +53,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
       passes.interface = {{m.input.node}, plan.outputs};
       run_passes(graph, passes);
     }
+    inline_functions(graph);  // those that the passes leave to TensorFlow's compiler
     plan_ = Plan::compile(graph, plan);
     if (const auto& codes = plan_->inputs().at(0).codes) {
       codes_ = PixelCodes{{}, codes->lowest, codes->highest};

@@ -123,6 +123,7 @@ Subject read_subject(const std::string& path) {
   try {
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
     run_passes(s.graph, passes);
+    inline_functions(s.graph);  // those that the passes leave to TensorFlow's compiler
     deconvolutions_to_convolutions(s.graph);
   } catch (const Error& e) {
     throw e.within(s.path);

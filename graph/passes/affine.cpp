@@ -59,6 +59,14 @@ Tensor bias_tensor(const std::vector<double>& offset, int64_t channels) {
   return t;
 }
 
+// What a node waits for only because its constants do.
+std::vector<NodeId> controls_of_constants(const Graph& g, const Node& n) {
+  std::vector<NodeId> all;
+  for (Value v : n.inputs)
+    if (g.constant(v)) all.insert(all.end(), g.node(v.node).controls.begin(), g.node(v.node).controls.end());
+  return all;
+}
+
 bool sole(const Consumers& uses, const std::set<NodeId>& outputs, NodeId id) { return uses.sole(id) && !outputs.contains(id); }
 
 // Can y = v * scale + offset be pushed into what makes v?
@@ -87,10 +95,12 @@ Value push(Graph& g, Value v, const std::vector<double>& scale, const std::vecto
     bias.assign(static_cast<size_t>(channels), 0);
     for (int64_t c = 0; c < channels; ++c) bias[static_cast<size_t>(c)] = b.data<float>()[c] * at(scale, c) + at(offset, c);
   }
-  Tensor weights = scaled_weights(g.node(linear), *g.constant(g.node(linear).inputs[1]), scale);
-  Value folded = g.add_const(g.node(linear).name + "/folded_weights", weights);
+  const Value old = g.node(linear).inputs[1];
+  Tensor weights = scaled_weights(g.node(linear), *g.constant(old), scale);
+  Value folded = add_const_like(g, old, g.node(linear).name + "/folded_weights", weights);
   g.node(linear).inputs[1] = folded;
-  Value bias_value = g.add_const(g.node(linear).name + "/folded_bias", bias_tensor(bias, channels));
+  const Value beside = n.op == "BiasAdd" ? n.inputs[1] : old;
+  Value bias_value = add_const_like(g, beside, g.node(linear).name + "/folded_bias", bias_tensor(bias, channels));
   if (n.op == "BiasAdd") {
     g.node(v.node).inputs[1] = bias_value;
     return v;
@@ -144,14 +154,12 @@ bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a,
     return false;
   }
   Node& n = g.node(last);
+  wait_for(n, controls_of_constants(g, n));
   n.op = "Identity";
   n.inputs = {result};
   n.attrs.clear();
   n.attrs.emplace("T", DType::f32);
-  if (!outputs.contains(last)) {
-    std::vector<NodeId> controls = n.controls;
-    g.replace_uses({last, 0}, result);
-  }
+  if (!outputs.contains(last) && n.controls.empty()) g.replace_uses({last, 0}, result);
   return true;
 }
 
@@ -251,19 +259,26 @@ bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<Nod
       if (!std::isfinite(scale[k]) || !std::isfinite(offset[k])) return false;
     }
   }
+  // The end of the chain still waits for all that its nodes and their constants waited for.
+  for (NodeId id : chain) {
+    const std::vector<NodeId> own = g.node(id).controls;
+    wait_for(g.node(last), own);
+    wait_for(g.node(last), controls_of_constants(g, g.node(id)));
+  }
   Node folded = conv;
-  folded.inputs[1] = g.add_const(conv.name + "/folded_weights", scaled_weights(conv, *g.constant(conv.inputs[1]), scale));
+  folded.inputs[1] =
+      add_const_like(g, conv.inputs[1], conv.name + "/folded_weights", scaled_weights(conv, *g.constant(conv.inputs[1]), scale));
   bool no_bias = std::all_of(offset.begin(), offset.end(), [](double v) { return v == 0; });
   Node& end = g.node(last);
   if (no_bias) {
     end.op = folded.op;
     end.attrs = folded.attrs;
     end.inputs = folded.inputs;
-    end.controls.insert(end.controls.end(), folded.controls.begin(), folded.controls.end());
+    wait_for(end, folded.controls);
     return true;
   }
   g.node(linear).inputs = folded.inputs;
-  Value bias = g.add_const(conv.name + "/folded_bias", bias_tensor(offset, channels));
+  Value bias = add_const_like(g, folded.inputs[1], conv.name + "/folded_bias", bias_tensor(offset, channels));
   Node& tail = g.node(last);
   bool nchw = channels_first(g.node(linear));
   tail.op = "BiasAdd";

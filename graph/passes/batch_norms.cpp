@@ -91,7 +91,8 @@ bool pass_fuse_pad_and_conv(Graph& g, const Interface& io) {
     list.ints = p;
     n.attrs.insert_or_assign("padding", Attr("EXPLICIT"));
     n.attrs.insert_or_assign("explicit_paddings", Attr(list));
-    n.inputs[0] = g.node(pad_id).inputs[0];
+    for (size_t i = 1; i < pad.inputs.size(); ++i) wait_for(n, g.node(pad.inputs[i].node).controls);
+    n.inputs[0] = pad.inputs[0];
     changed = true;
   }
   if (changed) sweep(g, io);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/error.h"
 #include "graph/passes/passes.h"
 
@@ -23,6 +25,17 @@ void sweep(Graph& g, const Interface& io) {
   for (NodeId id : output_ids(g, io)) keep.push_back(id);
   for (NodeId id : input_ids(g, io)) keep.push_back(id);
   g.sweep(keep);
+}
+
+void wait_for(Node& n, const std::vector<NodeId>& controls) {
+  for (NodeId c : controls)
+    if (std::find(n.controls.begin(), n.controls.end(), c) == n.controls.end()) n.controls.push_back(c);
+}
+
+Value add_const_like(Graph& g, Value old, std::string_view base, Tensor tensor) {
+  const Value made = g.add_const(base, std::move(tensor));
+  g.node(made.node).controls = g.node(old.node).controls;
+  return made;
 }
 
 }  // namespace cytodet

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "graph/frames.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet {
@@ -8,11 +9,13 @@ namespace {
 
 constexpr size_t kMaxFoldedBytes = size_t{64} << 20;
 
+// Waits for what its inputs waited for, and so lives in the same loop and on the same conditions as before.
 void become_const(Graph& g, NodeId id, Tensor value) {
   Node& n = g.node(id);
+  for (Value v : n.inputs)
+    if (g.constant(v)) wait_for(n, g.node(v.node).controls);
   n.op = "Const";
   n.inputs.clear();
-  n.controls.clear();
   n.attrs.clear();
   n.attrs.emplace("dtype", value.dtype());
   n.attrs.emplace("value", std::move(value));
@@ -25,7 +28,7 @@ bool foldable(const Graph& g, NodeId id) {
       "Enter", "Exit",        "NextIteration",          "LoopCond"};
   if (std::any_of(std::begin(kNever), std::end(kNever), [&](const char* op) { return n.op == op; })) return false;
   const Op* op = find_op(n.op);
-  return op && op->eval && !op->stateful && n.controls.empty();
+  return op && op->eval && !op->stateful;
 }
 
 // Codes of a filter say more than its numbers: graph/quantized.h reads them.
@@ -46,6 +49,7 @@ bool pass_fold_constants(Graph& g, const Interface& io) {
   bool changed = false;
   std::set<NodeId> inputs = input_ids(g, io), outputs = output_ids(g, io);
   Facts facts(g);
+  const Frames frames(g);
   const Consumers read(g);
   for (NodeId id : g.topological_order()) {
     if (!foldable(g, id) || inputs.contains(id)) continue;
@@ -61,6 +65,7 @@ bool pass_fold_constants(Graph& g, const Interface& io) {
       // Shape, Size and Rank of a value of known shape.
       const Fact& f = facts.of({id, 0});
       if (f.constant && (n.op == "Shape" || n.op == "Size" || n.op == "Rank")) {
+        if (const NodeId anchor = anchor_of(g, frames, n.inputs[0]); anchor >= 0) wait_for(g.node(id), {anchor});
         become_const(g, id, *f.constant);
         changed = true;
       }
@@ -76,12 +81,11 @@ bool pass_fold_constants(Graph& g, const Interface& io) {
     for (const Tensor& t : out) bytes += t.bytes();
     if (out.empty() || bytes > kMaxFoldedBytes) continue;
     if (out.size() > 1 && outputs.contains(id)) continue;  // any of its slots may be fetched
-    for (size_t slot = 1; slot < out.size(); ++slot) {
-      Value v{id, static_cast<int>(slot)};
-      Consumers uses(g);
-      if (!uses.of(v).empty()) g.replace_uses(v, g.add_const(n.name + "/output_" + std::to_string(slot), out[slot]));
-    }
+    const std::string name = n.name;
     become_const(g, id, out[0]);
+    for (size_t slot = 1; slot < out.size(); ++slot)
+      if (Value v{id, static_cast<int>(slot)}; !read.of(v).empty())
+        g.replace_uses(v, add_const_like(g, {id, 0}, name + "/output_" + std::to_string(slot), out[slot]));
     changed = true;
   }
   if (changed) sweep(g, io);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/frames.h"
 #include "graph/passes/passes.h"
 #include "graph/tf_int8.h"
 
@@ -136,10 +137,18 @@ std::optional<double> offset_of(const Graph& g, const Node& d, NodeId fused, dou
 
 class Raiser {
  public:
-  Raiser(Graph& graph, const Interface& io) : g_(graph), facts_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
+  Raiser(Graph& graph, const Interface& io)
+      : g_(graph), facts_(graph), frames_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
   bool raise(NodeId id);  // true when another node now reads the result
 
  private:
+  // Whether a node or one of its constants waits for others: what takes its place would not.
+  bool waits(NodeId id) const {
+    const auto held = [&](Value v) { return g_.constant(v) && !g_.node(v.node).controls.empty(); };
+    const Node& n = g_.node(id);
+    return !n.controls.empty() || std::any_of(n.inputs.begin(), n.inputs.end(), held);
+  }
+  bool agree(NodeId a, NodeId b) const { return frames_.agree(Value{a, 0}, b); }
   std::optional<Source> source_of(const Node& n, const Site& site) const;
   NodeId linear(NodeId fused, const Site& site, const Source& source);
   void set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const;
@@ -156,6 +165,7 @@ class Raiser {
 
   Graph& g_;
   const Facts facts_;
+  const Frames frames_;
   const Consumers uses_;
   const std::set<NodeId> outputs_;
   std::map<Value, Value> numbers_;  // codes -> the raised convolution that made them
@@ -168,7 +178,7 @@ std::optional<Source> Raiser::source_of(const Node& n, const Site& site) const {
     return s;
   }
   const Node& q = g_.node(n.inputs[0].node);
-  if (q.op != "QuantizeV2" || n.inputs[0].slot != 0 || q.inputs.size() != 3) return {};
+  if (q.op != "QuantizeV2" || n.inputs[0].slot != 0 || q.inputs.size() != 3 || waits(n.inputs[0].node)) return {};
   const Tensor *low = g_.constant(q.inputs[1]), *high = g_.constant(q.inputs[2]);
   if (!low || !high || low->size() != 1 || high->size() != 1) return {};
   const bool scaled = q.attr_or<std::string>("mode", "MIN_COMBINED") == "SCALED";
@@ -179,8 +189,9 @@ std::optional<Source> Raiser::source_of(const Node& n, const Site& site) const {
   Source shifted = s;
   // Padding by the convolution itself pads with code 0, which a zero point makes another number than 0.
   const auto own = paddings_of(n, site.weights.codes.shape(), facts_.of(n.inputs[0]).shape);
-  if (own && all_zero(*own) && n.attr_or("padding_list", AttrList{}).ints.empty() && look_behind_shift(g_, shifted)) {
-    look_behind_pad(g_, shifted);
+  if (own && all_zero(*own) && n.attr_or("padding_list", AttrList{}).ints.empty() && !waits(s.value.node) &&
+      look_behind_shift(g_, shifted)) {
+    if (!waits(shifted.value.node)) look_behind_pad(g_, shifted);
     return shifted;
   }
   return s;
@@ -258,8 +269,10 @@ Value Raiser::with_bias(Value linear, const Site& site, const Source& source, do
 }
 
 bool Raiser::raise(NodeId id) {
+  // In loops new constants would have to wait for the loop.
+  if (frames_.frame(id) != 0) return false;
   const std::optional<Site> site = site_at(g_, id);
-  if (!site) return false;
+  if (!site || waits(id)) return false;
   const Node old = g_.node(id);
   const std::optional<Source> source = source_of(old, *site);
   if (!source) return false;
@@ -270,6 +283,7 @@ bool Raiser::raise(NodeId id) {
     chained = chained || (use.input == 0 && !fused_ops(g_.node(use.node)).empty());
     const std::optional<double> o = offset_of(g_, g_.node(use.node), id, site->top);
     if (!o || (site->relu && *o != 0) || (!readers.empty() && *o != offset)) continue;
+    if (waits(use.node) || !agree(id, use.node)) return false;
     offset = *o;
     readers.push_back(use.node);
   }

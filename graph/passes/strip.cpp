@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
+#include "graph/frames.h"
 #include "graph/io.h"
 #include "graph/passes/passes.h"
 
@@ -10,6 +12,21 @@ namespace {
 void drop_duplicate_controls(Node& n) {
   std::sort(n.controls.begin(), n.controls.end());
   n.controls.erase(std::unique(n.controls.begin(), n.controls.end()), n.controls.end());
+}
+
+// Whether readers of `id` may read `values` instead: they live in the same loop and on the same conditions, and who waits for it
+// can wait for the first. A control edge from a Switch carries no choice; a Merge lives whatever its control inputs are.
+bool may_bypass(const Graph& g, const Frames& frames, NodeId id, const std::vector<Value>& values) {
+  if (frames.trivial()) return true;
+  if (!std::all_of(values.begin(), values.end(), [&](Value v) { return frames.agree(v, id); })) return false;
+  const bool chosen = g.node(values[0].node).op.ends_with("Switch"), waits = !g.node(id).controls.empty();
+  for (NodeId reader : g.ids()) {
+    const Node& n = g.node(reader);
+    if (chosen && std::find(n.controls.begin(), n.controls.end(), id) != n.controls.end()) return false;
+    if (waits && is_control_flow_op(n.op) && std::any_of(n.inputs.begin(), n.inputs.end(), [&](Value v) { return v.node == id; }))
+      return false;
+  }
+  return true;
 }
 
 // Consumers of `id` read `values[slot]` instead and wait for what it waited for.
@@ -29,10 +46,20 @@ void bypass(Graph& g, NodeId id, const std::vector<Value>& values) {
       n.controls.push_back(values[0].node);
       read = true;
     }
-    if (read && !controls.empty()) n.controls.insert(n.controls.end(), controls.begin(), controls.end());
-    if (read) drop_duplicate_controls(n);
+    if (!read) continue;
+    n.controls.insert(n.controls.end(), controls.begin(), controls.end());
+    drop_duplicate_controls(n);
   }
   g.remove(id);
+}
+
+void wait_through_constants(Graph& g, NodeId id) {
+  const std::vector<NodeId> before = std::exchange(g.node(id).controls, {});
+  for (NodeId c : before) {
+    const Node& n = g.node(c);
+    const bool nothing = n.op == "Const" || n.op == "Placeholder";
+    wait_for(g.node(id), nothing ? n.controls : std::vector<NodeId>{c});
+  }
 }
 
 bool is_reshape_to_same(const Facts& facts, const Node& n, NodeId id) {
@@ -48,16 +75,19 @@ bool all_equal(const Tensor* t, float wanted) {
 
 }  // namespace
 
-bool pass_inline_functions(Graph& g, const Interface&) { return inline_functions(g) > 0; }
+bool pass_inline_functions(Graph& g, const Interface&) { return inline_functions(g, InlineFor::tensorflow) > 0; }
 
 bool pass_strip_unused_nodes(Graph& g, const Interface& io) {
   int before = g.size();
   bool changed = false;
   std::set<NodeId> inputs = input_ids(g, io);
   Facts facts(g);
+  const Frames frames(g);
   for (NodeId id : inputs) {
     Node& n = g.node(id);
     if (n.op == "Placeholder") continue;
+    if (frames.frame(id) != 0)
+      throw Error("input " + n.name, "lies inside a loop, where nothing can be fed", "name a node before the loop");
     const Fact& f = facts.of({id, 0});
     n.op = "Placeholder";
     n.inputs.clear();
@@ -79,6 +109,7 @@ bool pass_remove_training_nodes(Graph& g, const Interface& io) {
   std::set<NodeId> kept = output_ids(g, io);
   for (NodeId id : input_ids(g, io)) kept.insert(id);
   bool changed = false;
+  const Frames frames(g);
   for (NodeId id : g.ids()) {
     const Node& n = g.node(id);
     if (kept.contains(id) || n.inputs.empty()) continue;
@@ -88,14 +119,12 @@ bool pass_remove_training_nodes(Graph& g, const Interface& io) {
     if (g.node(n.inputs[0].node).op == "Switch") continue;
     std::vector<Value> values = n.inputs;
     if (std::any_of(values.begin(), values.end(), [&](Value v) { return v.node == id; })) continue;
+    if (!may_bypass(g, frames, id, values)) continue;
     bypass(g, id, values);
     changed = true;
   }
-  // Waiting for a constant or an input is waiting for nothing.
-  for (NodeId id : g.ids()) {
-    Node& n = g.node(id);
-    std::erase_if(n.controls, [&](NodeId c) { return g.node(c).op == "Const" || g.node(c).op == "Placeholder"; });
-  }
+  // Waiting for a constant or an input is waiting for nothing but what that waits for.
+  for (NodeId id : g.ids()) wait_through_constants(g, id);
   if (changed) sweep(g, io);
   return changed;
 }
@@ -103,6 +132,7 @@ bool pass_remove_training_nodes(Graph& g, const Interface& io) {
 bool pass_remove_no_ops(Graph& g, const Interface& io) {
   std::set<NodeId> kept = output_ids(g, io);
   Facts facts(g);
+  const Frames frames(g);
   bool changed = false;
   for (NodeId id : g.ids()) {
     const Node& n = g.node(id);
@@ -124,7 +154,7 @@ bool pass_remove_no_ops(Graph& g, const Interface& io) {
         }
       }
     }
-    if (through.node < 0) continue;
+    if (through.node < 0 || !may_bypass(g, frames, id, {through})) continue;
     bypass(g, id, {through});
     changed = true;
   }

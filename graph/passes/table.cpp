@@ -7,6 +7,7 @@
 #include "core/timing.h"
 #include "graph/io.h"
 #include "graph/passes/passes.h"
+#include "graph/validate.h"
 
 namespace cytodet {
 namespace {
@@ -37,6 +38,31 @@ void check_name(const std::string& name) {
   if (!find_pass(name)) throw UsageError("pass " + name, "there is no such pass", suggest(name, names_of(kPasses)));
 }
 
+// TensorFlow refuses a node that is to run where another runs ("_class": "loc:@other") when the other is gone.
+void drop_lost_colocations(Graph& graph) {
+  for (NodeId id : graph.ids()) {
+    AttrMap& attrs = graph.node(id).attrs;
+    const auto it = attrs.find("_class");
+    const AttrList* classes = it == attrs.end() ? nullptr : it->second.get<AttrList>();
+    if (!classes) continue;
+    AttrList kept = *classes;
+    std::erase_if(kept.strings, [&](const std::string& s) { return s.starts_with("loc:@") && graph.find(s.substr(5)) < 0; });
+    if (kept.strings.size() == classes->strings.size()) continue;
+    if (kept.strings.empty())
+      attrs.erase(it);
+    else
+      it->second = Attr(kept);
+  }
+}
+
+// What a pass left must load where what it was given does.
+void check_after_pass(const Graph& graph, bool was_sound) {
+  graph.check();
+  if (!was_sound) return;
+  if (const std::string problem = problem_in(graph); !problem.empty())
+    throw Error("", problem + " after it", "leave the pass out with --without, and report the graph");
+}
+
 }  // namespace
 
 std::span<const Pass> all_passes() { return kPasses; }
@@ -57,6 +83,7 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   if (!options.dump_dir.empty()) make_folder(options.dump_dir);
 
   std::vector<PassReport> reports;
+  const bool sound = problem_in(graph).empty();
   int number = 0;
   for (const Pass& pass : kPasses) {
     const std::string name = pass.name;
@@ -70,7 +97,8 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
       Stopwatch watch;
       try {
         report.changed = pass.run(graph, io);
-        graph.check();
+        drop_lost_colocations(graph);
+        check_after_pass(graph, sound);
       } catch (const Error& e) {
         throw e.within("pass " + name);
       }
