@@ -5,7 +5,8 @@
 #include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() {
-  return {cytodet::source_dir() + "/tests/data/graph/conformance", cytodet::source_dir() + "/tests/data/graph/lenet_frozen.pb"};
+  const std::string data = cytodet::source_dir() + "/tests/data/";
+  return {data + "graph/conformance", data + "graph/lenet_frozen.pb", data + "graph/control", data + "field/graphs"};
 }
 
 // Reading, inspecting, optimizing and writing again.

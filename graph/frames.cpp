@@ -7,10 +7,14 @@
 namespace cytodet {
 namespace {
 
+constexpr size_t kMostWays = 128;  // of a Merge that are looked at
+
 using Guard = Frames::Guard;
 using Guards = Frames::Guards;
 
-bool is(const Node& n, const char* op) { return n.op == op || n.op == std::string("Ref") + op; }
+// "Ref" in front: the form for references, such as RefSwitch.
+std::string_view plain_name(const std::string& op) { return std::string_view(op).substr(op.starts_with("Ref") ? 3 : 0); }
+bool is(const Node& n, const char* op) { return plain_name(n.op) == op; }
 bool is_switch(const Node& n) { return is(n, "Switch") || n.op == "_SwitchN"; }
 
 bool holds(const Guards& all, const Guards& some) { return std::includes(all.begin(), all.end(), some.begin(), some.end()); }
@@ -27,11 +31,17 @@ std::optional<Guards> joined(const Guards& a, const Guards& b) {
   Guards left, right;
   std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(left));
   std::set_difference(b.begin(), b.end(), a.begin(), a.end(), std::back_inserter(right));
-  if (left.size() != 1 || right.size() != 1 || left[0].condition != right[0].condition || left[0].way < 0 || right[0].way < 0)
-    return {};
+  if (left.size() != 1 || right.size() != 1 || left[0].condition != right[0].condition) return {};
   Guards common;
   std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(common));
   return common;
+}
+
+// Both ways of one condition at once.
+bool is_never(const Guards& guards) {
+  for (size_t i = 1; i < guards.size(); ++i)
+    if (guards[i].condition == guards[i - 1].condition) return true;
+  return false;
 }
 
 // Alternatives, any of which may hold, as few as can be seen.
@@ -56,8 +66,8 @@ Guard first_turn(int frame) { return {{-2 - frame, 0}, 0}; }
 }  // namespace
 
 bool is_control_flow_op(const std::string& op) {
-  static const char* const kOps[] = {"Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "_SwitchN"};
-  return std::any_of(std::begin(kOps), std::end(kOps), [&](const char* k) { return op == k || op == std::string("Ref") + k; });
+  static constexpr std::string_view kOps[] = {"Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "_SwitchN"};
+  return std::find(std::begin(kOps), std::end(kOps), plain_name(op)) != std::end(kOps);
 }
 
 Frames::Frames(const Graph& graph) : graph_(graph) {
@@ -164,19 +174,20 @@ Guards Frames::merged(NodeId id) {
     std::erase_if(all, [&](const Guard& g) { return g == first_turn(nodes_[static_cast<size_t>(id)].frame); });
     return all;
   }
+  std::erase_if(ways, is_never);
+  const Guard own{{id, -1}, 0};  // that this Merge lives
+  if (ways.empty() || ways.size() > kMostWays) return {own};
   for (size_t i = 0; i < ways.size(); ++i)
     for (size_t j = 0; j < ways.size(); ++j)
-      if (i != j && holds(ways[j], ways[i]))
-        complain(id, "has two inputs that live at once: " + graph_.name_of(n.inputs[i]) + " and " + graph_.name_of(n.inputs[j]));
+      if (i != j && holds(ways[j], ways[i])) complain(id, "has two inputs that live at once");
   simplify(ways);
-  if (ways.empty()) return {};
   Guards common = ways[0];
   for (const Guards& w : ways) {
     Guards kept;
     std::set_intersection(common.begin(), common.end(), w.begin(), w.end(), std::back_inserter(kept));
     common = std::move(kept);
   }
-  return ways.size() == 1 ? common : added(common, {{id, 0}, -1});
+  return ways.size() == 1 ? common : added(common, own);
 }
 
 NodeId anchor_of(Graph& graph, const Frames& frames, Value v) {

@@ -38,11 +38,11 @@ class FunctionalControl {
         data[i] = {s, 0};
       }
       pivots.push_back(add("pivot", "Identity", {{way, 1}}, typed(type)));
-      calls.push_back(plain_call(functions[k], inside, {pivots.back().node}, outputs_of(node_)));
+      calls.push_back(plain_call(functions[k], inside, {pivots.back().node}, types("Tin"), types("Tout")));
       pivot = {way, 0};
     }
     pivots.push_back(add("pivot", "Identity", {pivot}, typed(type)));
-    calls.push_back(plain_call(functions.back(), data, {pivots.back().node}, outputs_of(node_)));
+    calls.push_back(plain_call(functions.back(), data, {pivots.back().node}, types("Tin"), types("Tout")));
     std::vector<Value> outputs;
     for (size_t slot = 0; slot < outputs_of(node_); ++slot) {
       std::vector<Value> ends;
@@ -65,7 +65,7 @@ class FunctionalControl {
       const Value enter = add("enter", "Enter", {node_.inputs[i]}, a);
       merges.push_back(merge({enter, enter}, type_of("T", i)));  // the second becomes the back edge
     }
-    const NodeId again = plain_call(condition, merges, {merges[0].node}, 1);
+    const NodeId again = plain_call(condition, merges, {merges[0].node}, types("T"), {condition_type});
     const Value go_on = add("loop_cond", "LoopCond", {truth({again, 0}, condition_type)}, {});
     for (size_t i = 0; i < n; ++i) {
       const DType t = type_of("T", i);
@@ -73,7 +73,7 @@ class FunctionalControl {
       inside.push_back(add("body", "Identity", {{switches[i].node, 1}}, typed(t)));
       exits.push_back(add("exit", "Exit", {switches[i]}, typed(t)));
     }
-    const NodeId round = plain_call(body, inside, {inside[0].node}, n);
+    const NodeId round = plain_call(body, inside, {inside[0].node}, types("T"), types("T"));
     for (size_t i = 0; i < n; ++i) {
       const Value next = add("next", "NextIteration", {{round, static_cast<int>(i)}}, typed(type_of("T", i)));
       g_.node(merges[i].node).inputs[1] = next;
@@ -83,9 +83,10 @@ class FunctionalControl {
 
  private:
   static size_t outputs_of(const Node& n) { return n.attr_or("Tout", AttrList{}).types.size(); }
+  std::vector<DType> types(const char* list) const { return node_.attr_or(list, AttrList{}).types; }
   DType type_of(const char* list, size_t i) const {
-    const AttrList types = node_.attr_or(list, AttrList{});
-    return i < types.types.size() ? types.types[i] : DType::invalid;
+    const std::vector<DType> all = types(list);
+    return i < all.size() ? all[i] : DType::invalid;
   }
   Value add(const char* what, const char* op, std::vector<Value> inputs, AttrMap attrs) {
     const std::string kind = op;
@@ -123,12 +124,15 @@ class FunctionalControl {
     return c;
   }
   bool is_case() const { return node_.op.ends_with("Case"); }
-  NodeId plain_call(const FuncAttr& f, const std::vector<Value>& inputs, std::vector<NodeId> controls, size_t outputs) {
+  NodeId plain_call(const FuncAttr& f, const std::vector<Value>& inputs, std::vector<NodeId> controls,
+                    const std::vector<DType>& in, const std::vector<DType>& out) {
     AttrMap a;
     a.emplace("f", f);
-    AttrList types;
-    types.types.resize(outputs, DType::invalid);
-    a.emplace("Tout", types);
+    AttrList list;
+    list.types = in;
+    a.emplace("Tin", list);
+    list.types = out;
+    a.emplace("Tout", list);
     const NodeId c = g_.add_new(node_.name + "/" + f.name, "StatefulPartitionedCall", inputs, std::move(a)).node;
     g_.node(c).controls = std::move(controls);
     return c;
@@ -149,16 +153,16 @@ class FunctionalControl {
   }
   // The node stays as an Identity of its outputs, so that its names and control edges stay.
   void finish(const std::vector<Value>& outputs, const std::vector<NodeId>& done) {
-    const char* types = node_.attrs.contains("Tout") ? "Tout" : "T";
+    const char* list = node_.attrs.contains("Tout") ? "Tout" : "T";
     if (outputs.size() > 1) {
-      keep_all(g_, id_, outputs, node_.attr_or(types, AttrList{}));
+      keep_all(g_, id_, outputs, node_.attr_or(list, AttrList{}));
       g_.node(id_).controls.clear();
       return;
     }
     Node& n = g_.node(id_);
     n.op = outputs.empty() ? "NoOp" : "Identity";
     n.inputs = outputs;
-    n.attrs = outputs.empty() ? AttrMap{} : typed(type_of(types, 0));
+    n.attrs = outputs.empty() ? AttrMap{} : typed(type_of(list, 0));
     n.controls = done;
   }
 

@@ -78,6 +78,16 @@ def merge_of_three(counted):
     return out(m.output) + ["index"] * counted
 
 
+def way_that_never_lives():
+    """A Merge whose second input needs both ways of one Switch."""
+    x, p, _ = inputs()
+    s = raw.Switch(data=x, pred=p)
+    with tf.control_dependencies([tf.identity(s.output_true)]):
+        c = tf.fill([2, 3], 4.0)
+    m = raw.Merge(inputs=[s.output_true + c, s.output_false * c])
+    return out(raw.Merge(inputs=[m.output, s.output_false - 1.0]).output)
+
+
 def loop_that_nobody_enters():
     x, _, k = inputs()
     return out(tf.cond(tf.constant(True), lambda: x + 1.0, lambda: v1.while_loop(lambda i, a: i < k, lambda i, a: (i + 1, a * 2.0), [0, x])[1]))
@@ -105,6 +115,17 @@ def grouped_on_one_way():
         return tf.reduce_mean(tf.nn.relu(tf.nn.bias_add(y, tf.ones([6]))), 3)[0]
 
     return out(tf.cond(p, way, lambda: x * 1.0))
+
+
+def grouped_branch():
+    """The branch itself must be compiled, and is of a size that is only known when it runs."""
+    x, p, k = inputs()
+    wide = tf.tile(tf.reshape(x, [1, 2, 3, 1]), tf.stack([1, 1, 1, tf.constant(4) + 0 * k]))
+    way = tf.function(lambda y: tf.reduce_mean(raw.Conv2D(input=y, filter=numbers(3, 3, 2, 6), strides=[1] * 4, padding="SAME"), 3), jit_compile=True)
+    spec = tf.TensorSpec([1, None, None, None])
+    other = tf.function(lambda y: y[:, :, :, 0] * 2.0)
+    y = raw.If(cond=p, input=[wide], Tout=[tf.float32], then_branch=way.get_concrete_function(spec), else_branch=other.get_concrete_function(spec))[0]
+    return out(tf.reshape(y, [2, 3]))
 
 
 def calls_that_assert():
@@ -138,10 +159,12 @@ FORMS = {  # name: (builder, forms of TensorFlow's control flow)
     "switches_in_switches": (switches_in_switches, (1,)),
     "merge_of_three": (lambda: merge_of_three(False), (1,)),
     "counted_merge_of_three": (lambda: merge_of_three(True), (1,)),
+    "way_that_never_lives": (way_that_never_lives, (1,)),
     "loop_that_nobody_enters": (loop_that_nobody_enters, (1, 2)),
     "loop_on_the_way_taken": (loop_on_the_way_taken, (1, 2)),
     "weights_enter_a_loop": (weights_enter_a_loop, (1, 2)),
     "grouped_on_one_way": (grouped_on_one_way, (1, 2)),
+    "grouped_branch": (grouped_branch, (2,)),
     "calls_that_assert": (calls_that_assert, (1, 2)),
     "suppression_on_one_way": (suppression_on_one_way, (1, 2)),
 }

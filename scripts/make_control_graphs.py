@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import sys
+import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # kernels that know only what every CPU's do
@@ -228,11 +229,14 @@ class Maker:
         x, flag = self.pick(values), self.flag(values)
         s = tf.raw_ops.Switch(data=x, pred=flag)
         no, yes = s.output_false, s.output_true
+        self.shared = {}  # weights of one way do not live on the other
         with tf.control_dependencies([tf.identity(yes)]):
             c = self.const(*SHAPE) if self.chance(0.5) else tf.fill([2, 3], 1.5)
             yes = self.straight(self.straight(yes)) + c if self.chance(0.6) else c * 2.0
+        self.shared = {}
         with tf.control_dependencies([tf.identity(no)]):
             no = tf.negative(self.straight(no)) if self.chance(0.5) else tf.identity(tf.ones(SHAPE)) * tf.constant(3.0)
+        self.shared = {}
         if self.chance(0.3):
             tf.identity(yes, name=f"dead_end_{self.name()}")
         m = tf.raw_ops.Merge(inputs=[no, yes])
@@ -431,14 +435,24 @@ def make_forms(folder):
             write_cases(own, cases, run(graph_def, cases, names), names)
 
 
+def go_on_without(folder, seed, count):
+    """Called when TensorFlow did not end: a session cannot be stopped, so the program starts anew behind the graph."""
+    print(f"{seed}: TensorFlow does not end", file=sys.stderr, flush=True)
+    os.execv(sys.executable, [sys.executable, __file__, "--make", str(count), str(folder), "--first", str(seed + 1)])
+
+
 def make(folder, first, count):
     made = skipped = nodes = 0
     for seed in range(first, first + count):
+        watch = threading.Timer(90, go_on_without, (folder, seed, first + count - seed - 1))
+        watch.daemon = True
+        watch.start()
         try:
             n = make_one(seed, folder / f"{seed:04d}")
         except Exception as e:  # a graph that TensorFlow itself does not run
             print(f"{seed}: {type(e).__name__} {str(e)[:300]}", file=sys.stderr)
             n = None
+        watch.cancel()
         made, skipped, nodes = made + (n is not None), skipped + (n is None), nodes + (n or 0)
     print(f"{made} graphs, {nodes / max(made, 1):.0f} nodes on average; {skipped} that TensorFlow does not run")
 

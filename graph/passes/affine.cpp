@@ -20,6 +20,33 @@ std::optional<std::vector<double>> per_channel(const Tensor* t, int64_t channels
   return v;
 }
 
+// Channels of a map, as far as the nodes before it tell; 0: not known.
+int64_t channels_of(const Graph& g, Value v) {
+  for (int hops = 0; hops < 16; ++hops) {
+    const Node& n = g.node(v.node);
+    if (n.op == "Placeholder") {
+      const ShapeAttr shape = n.attr_or("shape", ShapeAttr{false, {}});
+      return shape.known_rank && !shape.dims.empty() ? std::max<int64_t>(shape.dims.back(), 0) : 0;
+    }
+    if (const int64_t c = linear_channels(g, v.node)) return c;
+    if (n.inputs.empty() || v.slot != 0) return 0;
+    const bool scaled = is_batch_norm(n.op) || n.op == "BiasAdd";
+    if (scaled && n.inputs.size() > 1)
+      if (const Tensor* t = g.constant(n.inputs[1]); t && t->rank() == 1) return t->size();
+    static const char* const kSame[] = {"Relu", "Relu6", "Elu", "Sigmoid", "Tanh", "Identity", "MaxPool", "AvgPool"};
+    if (!scaled && std::none_of(std::begin(kSame), std::end(kSame), [&](const char* k) { return n.op == k; })) return 0;
+    v = n.inputs[0];
+  }
+  return 0;
+}
+
+// A convolution of several groups. TensorFlow fuses one with a BiasAdd behind it, and its fused kernel knows no groups.
+bool is_grouped(const Graph& g, const Node& conv) {
+  if (conv.op != "Conv2D" || channels_first(conv)) return false;
+  const int64_t channels = channels_of(g, conv.inputs[0]);
+  return channels > 0 && channels != g.constant(conv.inputs[1])->dim(2);
+}
+
 double at(const std::vector<double>& v, int64_t c) { return v[v.size() == 1 ? 0 : static_cast<size_t>(c)]; }
 
 std::optional<Affine> batch_norm(const Graph& g, const Node& n, int64_t channels) {
@@ -280,11 +307,11 @@ bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<Nod
   g.node(linear).inputs = folded.inputs;
   Value bias = add_const_like(g, folded.inputs[1], conv.name + "/folded_bias", bias_tensor(offset, channels));
   Node& tail = g.node(last);
-  bool nchw = channels_first(g.node(linear));
-  tail.op = "BiasAdd";
+  bool nchw = channels_first(g.node(linear)), grouped = is_grouped(g, g.node(linear));
+  tail.op = grouped ? "AddV2" : "BiasAdd";
   tail.attrs.clear();
   tail.attrs.emplace("T", DType::f32);
-  tail.attrs.emplace("data_format", nchw ? "NCHW" : "NHWC");
+  if (!grouped) tail.attrs.emplace("data_format", nchw ? "NCHW" : "NHWC");
   tail.inputs = {{linear, 0}, bias};
   return true;
 }

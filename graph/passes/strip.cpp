@@ -38,6 +38,8 @@ void bypass(Graph& g, NodeId id, const std::vector<Value>& values) {
     bool read = false;
     for (Value& v : n.inputs)
       if (v.node == id) {
+        if (static_cast<size_t>(v.slot) >= values.size())
+          throw Error("node " + n.name, "reads output " + g.name_of(v) + ", which does not exist");
         v = values[static_cast<size_t>(v.slot)];
         read = true;
       }
