@@ -15,7 +15,6 @@ using Guards = Frames::Guards;
 // "Ref" in front: the form for references, such as RefSwitch.
 std::string_view plain_name(const std::string& op) { return std::string_view(op).substr(op.starts_with("Ref") ? 3 : 0); }
 bool is(const Node& n, const char* op) { return plain_name(n.op) == op; }
-bool is_switch(const Node& n) { return is(n, "Switch") || n.op == "_SwitchN"; }
 
 bool holds(const Guards& all, const Guards& some) { return std::includes(all.begin(), all.end(), some.begin(), some.end()); }
 
@@ -64,6 +63,8 @@ void simplify(std::vector<Guards>& ways) {
 Guard first_turn(int frame) { return {{-2 - frame, 0}, 0}; }
 
 }  // namespace
+
+bool is_switch(const Node& n) { return is(n, "Switch") || n.op == "_SwitchN"; }
 
 bool is_control_flow_op(const std::string& op) {
   static constexpr std::string_view kOps[] = {"Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "_SwitchN"};
@@ -198,6 +199,7 @@ NodeId anchor_of(Graph& graph, const Frames& frames, Value v) {
     const Node& n = graph.node(v.node);
     const auto same = [&](Value from) { return frames.frame(from.node) == frame && frames.guards(from) == wanted; };
     if (is_switch(n) || is(n, "Merge") || is(n, "Enter")) break;
+    if (n.op == "Identity" && n.controls.empty() && !n.inputs.empty() && is_switch(graph.node(n.inputs[0].node))) break;
     Value before{-1, 0};
     for (Value from : n.inputs)
       if (before.node < 0 && same(from)) before = from;

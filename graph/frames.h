@@ -11,6 +11,9 @@ namespace cytodet {
 
 // True for Switch, Merge, Enter, Exit, NextIteration, LoopCond and their forms for references.
 bool is_control_flow_op(const std::string& op);
+// What reads one of its ways does so through an Identity: TensorFlow's optimizer mistakes the way for the first where a sum reads
+// it twice, and control edges cannot name it.
+bool is_switch(const Node& n);
 
 class Frames {
  public:

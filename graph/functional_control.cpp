@@ -33,9 +33,10 @@ class FunctionalControl {
       const NodeId way = split(pivot, type);
       std::vector<Value> inside;
       for (size_t i = 0; i < data.size(); ++i) {
-        const NodeId s = split(data[i], type_of("Tin", i));
-        inside.push_back({s, 1});
-        data[i] = {s, 0};
+        const DType t = type_of("Tin", i);
+        const NodeId s = split(data[i], t);
+        inside.push_back(add("input", "Identity", {{s, 1}}, typed(t)));
+        data[i] = add("input", "Identity", {{s, 0}}, typed(t));
       }
       pivots.push_back(add("pivot", "Identity", {{way, 1}}, typed(type)));
       calls.push_back(plain_call(functions[k], inside, {pivots.back().node}, types("Tin"), types("Tout")));
@@ -193,21 +194,21 @@ NodeId gather_inputs(Graph& graph, NodeId id, const std::vector<DType>& types) {
   const Frames frames(graph);
   if (frames.trivial() || graph.node(id).inputs.empty()) return -1;
   const std::vector<Value> inputs = graph.node(id).inputs;
+  const auto copy = [&](size_t i) {
+    const DType type = i < types.size() ? types[i] : DType::invalid;
+    return graph.node(id).inputs[i] = graph.add_new(graph.node(id).name + "/input", "Identity", {inputs[i]}, typed(type));
+  };
+  const bool agreed = std::all_of(inputs.begin(), inputs.end(), [&](Value v) { return frames.agree(v, inputs[0]); });
   std::vector<NodeId> anchors;
-  for (Value v : inputs)
-    if (const NodeId a = anchor_of(graph, frames, v); a >= 0 && std::find(anchors.begin(), anchors.end(), a) == anchors.end())
-      anchors.push_back(a);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const NodeId a = agreed && is_switch(graph.node(inputs[i].node)) ? copy(i).node : anchor_of(graph, frames, inputs[i]);
+    if (a >= 0 && std::find(anchors.begin(), anchors.end(), a) == anchors.end()) anchors.push_back(a);
+  }
   if (anchors.empty()) return -1;
-  const auto same = [&](Value v) { return frames.agree(v, inputs[0]); };
-  if (std::all_of(inputs.begin(), inputs.end(), same)) return anchors[0];
+  if (agreed) return anchors[0];
   const NodeId all = graph.add_new(graph.node(id).name + "/inputs", "NoOp", {}, {}).node;
   graph.node(all).controls = anchors;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const DType type = i < types.size() ? types[i] : DType::invalid;
-    const Value copy = graph.add_new(graph.node(id).name + "/input", "Identity", {inputs[i]}, typed(type));
-    graph.node(copy.node).controls = {all};
-    graph.node(id).inputs[i] = copy;
-  }
+  for (size_t i = 0; i < inputs.size(); ++i) graph.node(copy(i).node).controls = {all};
   return all;
 }
 

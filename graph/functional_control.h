@@ -12,8 +12,9 @@ bool is_functional_control(const Node& n);
 void lower_functional_control(Graph& graph, NodeId id, const std::vector<FuncAttr>& branches = {},
                               DType condition_type = DType::boolean);
 
-// A call runs when all its inputs live, its parts when their own do: where inputs live on different conditions, each becomes an
-// Identity that waits for all (`types`: of the inputs). Returns the node that the parts without inputs must wait for; -1: none.
+// Inputs of a call, for what is to stand for it. A call runs when all its inputs live, its parts when their own do: where inputs
+// live on different conditions, each becomes an Identity that waits for all; so does what comes from a Switch (see is_switch).
+// `types`: of the inputs. Returns the node that the parts without inputs must wait for; -1: none.
 NodeId gather_inputs(Graph& graph, NodeId id, const std::vector<DType>& types);
 
 // Makes the node an IdentityN of several values; its name and control edges stay. Its users read the values themselves, unless

@@ -128,6 +128,18 @@ def grouped_branch():
     return out(tf.reshape(y, [2, 3]))
 
 
+def way_that_a_sum_reads_twice():
+    x, p, k = inputs()
+    double = tf.function(lambda v: v + v)
+
+    def way():
+        one = x * tf.constant(1.0)
+        return one + one + double(x)
+
+    y = tf.cond(p, way, lambda: double(x) - tf.stop_gradient(x))
+    return out(tf.switch_case(k, [lambda: y + y, lambda: y * 1.0, lambda: double(y) + double(y)]))
+
+
 def calls_that_assert():
     x, p, _ = inputs()
 
@@ -165,6 +177,7 @@ FORMS = {  # name: (builder, forms of TensorFlow's control flow)
     "weights_enter_a_loop": (weights_enter_a_loop, (1, 2)),
     "grouped_on_one_way": (grouped_on_one_way, (1, 2)),
     "grouped_branch": (grouped_branch, (2,)),
+    "way_that_a_sum_reads_twice": (way_that_a_sum_reads_twice, (1, 2)),
     "calls_that_assert": (calls_that_assert, (1, 2)),
     "suppression_on_one_way": (suppression_on_one_way, (1, 2)),
 }

@@ -15,18 +15,17 @@ void drop_duplicate_controls(Node& n) {
 }
 
 // Whether readers of `id` may read `values` instead: they live in the same loop and on the same conditions, and who waits for it
-// can wait for the first. A control edge from a Switch carries no choice; a Merge lives whatever its control inputs are.
+// can wait for the first. What reads a Switch stays (see is_switch). A Merge lives whatever its control inputs are.
 bool may_bypass(const Graph& g, const Frames& frames, NodeId id, const std::vector<Value>& values) {
   if (frames.trivial()) return true;
-  if (!std::all_of(values.begin(), values.end(), [&](Value v) { return frames.agree(v, id); })) return false;
-  const bool chosen = g.node(values[0].node).op.ends_with("Switch"), waits = !g.node(id).controls.empty();
-  for (NodeId reader : g.ids()) {
+  if (std::any_of(values.begin(), values.end(), [&](Value v) { return !frames.agree(v, id) || is_switch(g.node(v.node)); }))
+    return false;
+  if (g.node(id).controls.empty()) return true;
+  const std::vector<NodeId> all = g.ids();
+  return std::none_of(all.begin(), all.end(), [&](NodeId reader) {
     const Node& n = g.node(reader);
-    if (chosen && std::find(n.controls.begin(), n.controls.end(), id) != n.controls.end()) return false;
-    if (waits && is_control_flow_op(n.op) && std::any_of(n.inputs.begin(), n.inputs.end(), [&](Value v) { return v.node == id; }))
-      return false;
-  }
-  return true;
+    return is_control_flow_op(n.op) && std::any_of(n.inputs.begin(), n.inputs.end(), [&](Value v) { return v.node == id; });
+  });
 }
 
 // Consumers of `id` read `values[slot]` instead and wait for what it waited for.
@@ -117,8 +116,6 @@ bool pass_remove_training_nodes(Graph& g, const Interface& io) {
     if (kept.contains(id) || n.inputs.empty()) continue;
     if (std::none_of(std::begin(kPass), std::end(kPass), [&](const char* op) { return n.op == op; })) continue;
     if (n.op != "IdentityN" && n.inputs.size() != 1) continue;
-    // An Identity behind a Switch carries the choice by its name in control edges; it goes when the Switch goes.
-    if (g.node(n.inputs[0].node).op == "Switch") continue;
     std::vector<Value> values = n.inputs;
     if (std::any_of(values.begin(), values.end(), [&](Value v) { return v.node == id; })) continue;
     if (!may_bypass(g, frames, id, values)) continue;

@@ -90,7 +90,7 @@ Value stand_in(Graph& g, const Frames& frames, NodeId id) {
   std::vector<NodeId> controls = n.controls;
   if (!frames.guards(n.inputs[1]).empty() && !frames.agree(n.inputs[1], data))
     if (const NodeId anchor = anchor_of(g, frames, n.inputs[1]); anchor >= 0) controls.push_back(anchor);
-  if (controls.empty()) return data;
+  if (controls.empty() && !is_switch(g.node(data.node))) return data;
   AttrMap attrs;
   attrs.emplace("T", n.attr_or("T", DType::f32));
   const Value copy = g.add_new(n.name + "/taken", "Identity", {data}, std::move(attrs));
