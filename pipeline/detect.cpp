@@ -215,6 +215,7 @@ class Batch {
 
 void fields(Fields& f, DetectSettings& s) {
   f("mode", s.mode);
+  f("selection", s.selection);
   f("tiling", s.tiling);
   f("merge", s.merge);
   f("background", s.background);
@@ -233,6 +234,7 @@ void check(const DetectSettings& s) {
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
   precision_named(s.precision);
+  check(s.selection);
   check(s.tiling);
   merge({}, s.merge);
   background_method(s.background);

@@ -16,6 +16,7 @@ namespace cytodet {
 struct DetectSettings {
   std::string mode = "auto";  // image: whole picture shrunk to the input; slide: tiles; auto: slide when pyramidal or over twice
                               // the input's side
+  ImageSelection selection;   // of files that hold several images
   TilingSettings tiling;
   MergeSettings merge;
   std::string background = "none";   // a row of background_methods(); of slides
@@ -66,6 +67,8 @@ struct PictureResult {
   int64_t width = 0, height = 0;
   std::optional<double> mpp;  // of level 0
   std::string mpp_source;
+  std::string selection;  // as Slide's, also the next
+  std::vector<std::string> warnings;
   int tiles = 0;                                // of the grid
   int background_tiles = 0, outside_tiles = 0;  // of these, not run: bare glass, no region of interest
   int bad_tiles = 0, fallback_tiles = 0;        // run, but damaged: as in SlideState

@@ -16,6 +16,7 @@
 #include "pipeline/measure.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/run_config.h"
+#include "pipeline/selection_flags.h"
 #include "pipeline/timing_report.h"
 
 namespace cytodet {
@@ -28,11 +29,13 @@ struct DetectFlags {
   std::optional<double> mpp, assume_mpp, scale, score, iou;
   std::string mode, merge, nms, hint, precision, background, roi, max_bad_tiles;
   bool quiet = false;
+  SelectionFlags selection;
 
   void add(CLI::App& app) {
     app.add_option("--model", model, "Model file (.json), or a graph with one beside it");
     app.add_option("--config", config, "Run config (.json); options override it");
     app.add_option("--mode", mode, "auto, image (shrink the whole picture) or slide (tiles)");
+    selection.add(app);
     app.add_option("--tile", tile, "Tile side in pixels of the working resolution");
     app.add_option("--overlap", overlap, "Pixels that neighbouring tiles share");
     app.add_option("--level", level, "Work at this pyramid level");
@@ -60,6 +63,7 @@ struct DetectFlags {
     if (!model.empty()) c.model = model;
     DetectSettings& d = c.detect;
     if (!mode.empty()) d.mode = mode;
+    selection.apply(d.selection);
     if (tile) d.tiling.tile_px = *tile;
     if (overlap)
       d.tiling.overlap_px = *overlap;
@@ -203,6 +207,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     Json report_json;
     int code = 0;
     std::string table, roi = o->roi;
+    ImageSelection selection;
     std::vector<std::string> inputs;
     if (!o->errors.worst.empty() && !o->detections_file.empty() && o->images.empty())
       throw UsageError("--worst", "needs --images", "name the folder of the truth's images");
@@ -217,12 +222,14 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (!o->images.empty()) c.inputs = o->images;
       if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
       roi = c.detect.roi;
+      selection = c.detect.selection;
       Detector detector = o->detector(c);
       inputs = pictures_of(truth, c.inputs, o->truth);
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
             if (!r.problem.empty()) std::fprintf(stderr, "cytodet: error: %s\n", r.problem.c_str());
+            for (const std::string& w : r.warnings) std::fprintf(stderr, "cytodet: warning: %s: %s\n", r.path.c_str(), w.c_str());
           },
           o->quiet);
       set = to_set(report, truth, detector.model());
@@ -245,7 +252,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     if (o->errors.wanted()) {
       ErrorOptions what;
       what.max_dets = options.max_dets.back();
-      o->errors.run(truth, set, what, inputs, report_json);
+      if (!o->detections_file.empty()) o->selection.apply(selection);
+      o->errors.run(truth, set, what, inputs, selection, report_json);
     }
     if (!o->out.empty()) write_file(o->out, report_json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
     return code;

@@ -291,6 +291,8 @@ class FolderBatch {
     s.height = r.height;
     s.mpp = r.mpp;
     s.mpp_source = r.mpp_source;
+    s.selection = r.selection;
+    s.warnings = r.warnings;
     s.tiles = r.tiles;
     s.background_tiles = r.background_tiles;
     s.outside_tiles = r.outside_tiles;
@@ -311,14 +313,15 @@ class FolderBatch {
   void write_results(const SlideState& s, const PictureResult& r) {
     write_competition_results(r.detections, folder_.competition(s));
     if (config_.overlay)
-      write_image(draw_overlay(*with_damage_filled(open_slide(r.path)), r.detections, detector_.model().classes,
-                               {config_.overlay_score, 2048}),
+      write_image(draw_overlay(*with_damage_filled(open_slide(r.path, config_.detect.selection)), r.detections,
+                               detector_.model().classes, {config_.overlay_score, 2048}),
                   folder_.overlay(s, config_.overlay_format));
     if (!outputs_.empty()) {
       Classes classes;
       for (size_t c = 0; c < run_.state.model.classes.size(); ++c)
         classes.add(run_.state.model.category_ids[c], run_.state.model.classes[c]);
-      write_outputs(outputs_, output_picture_of(s, r.path, classes), r.detections, {}, folder_.path, s.name);
+      write_outputs(outputs_, output_picture_of(s, r.path, classes, config_.detect.selection), r.detections, {}, folder_.path,
+                    s.name);
     }
     if (r.mask.width > 0) write_image(r.mask, folder_.mask(s));
     const FileIdentity id = identity(s.path);

@@ -69,10 +69,12 @@ std::shared_ptr<OpenPicture> open_picture(const std::string& path, const OpenOpt
   auto p = std::make_shared<OpenPicture>();
   p->result.path = path;
   try {
-    p->slide = open_slide(path);
+    p->slide = open_slide(path, options.settings->selection);
     p->result.width = p->slide->width();
     p->result.height = p->slide->height();
     p->result.damage = p->slide->damage;
+    p->result.selection = p->slide->selection;
+    p->result.warnings = p->slide->warnings;
     p->result.mpp = p->slide->mpp_x;
     p->result.mpp_source = p->slide->mpp_source;
     if (!p->result.mpp && options.settings->tiling.assume_mpp) {

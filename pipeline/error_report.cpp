@@ -92,7 +92,7 @@ void ErrorReport::add(CLI::App& app) {
 }
 
 void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOptions& options,
-                      const std::vector<std::string>& pictures, Json& report) const {
+                      const std::vector<std::string>& pictures, const ImageSelection& selection, Json& report) const {
   if (errors) {
     const Errors e = find_errors(truth, set, options);
     std::fputs(("\n" + to_text(e)).c_str(), stdout);
@@ -113,7 +113,7 @@ void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOp
   if (shown.size() > static_cast<size_t>(worst_count)) shown.resize(static_cast<size_t>(worst_count));
   std::vector<TitledPicture> sheet;
   for (const auto& [image, file] : shown) {
-    const auto slide = with_damage_filled(open_slide(file));
+    const auto slide = with_damage_filled(open_slide(file, selection));
     OverlayOptions overlay;
     overlay.score = std::min(worst_score, 1.0);
     overlay.max_side = 900;

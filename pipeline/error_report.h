@@ -6,6 +6,7 @@
 
 #include "core/settings.h"
 #include "eval/errors.h"
+#include "tiling/image_selection.h"
 
 namespace CLI {
 class App;
@@ -23,7 +24,7 @@ struct ErrorReport {
   bool wanted() const { return errors || !worst.empty(); }
   // Prints the tables, adds "errors" to the report, draws the sheet; `pictures`: files of the truth's images.
   void run(const Truth& truth, const DetectionSet& set, const ErrorOptions& options, const std::vector<std::string>& pictures,
-           Json& report) const;
+           const ImageSelection& selection, Json& report) const;
 };
 
 }  // namespace cytodet

@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "pipeline/commands.h"
 #include "pipeline/outputs/saved_results.h"
+#include "pipeline/selection_flags.h"
 
 namespace cytodet {
 namespace {
@@ -18,6 +19,7 @@ struct ExportOptions {
   bool has_image = false;
   double score = -1e300;
   ResultsHints hints;
+  SelectionFlags selection;
   OutputSettings settings;
 };
 
@@ -119,6 +121,7 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  o->selection.add(app);
   app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
   return [o, image] {
     o->has_image = image->count() > 0;
@@ -130,6 +133,7 @@ std::function<int()> setup_export(CLI::App& app) {
     if (!row || (folder && o->formats.empty()))
       throw UsageError(o->out, "does not tell the form of the output", "give --format: " + output_names());
     if (o->has_image) o->hints.image = o->image;
+    o->selection.apply(o->hints.selection);
     SavedResults results(o->results, o->hints);
     const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *row), 1, 0};
     if (done.files || !done.problems) std::printf("%lld boxes in %s\n", static_cast<long long>(done.boxes), o->out.c_str());

@@ -13,6 +13,7 @@
 #include "pipeline/commands.h"
 #include "pipeline/detect.h"
 #include "pipeline/run_config.h"
+#include "pipeline/selection_flags.h"
 
 namespace cytodet {
 namespace {
@@ -42,13 +43,15 @@ struct Options {
   std::vector<std::string> slides;
   std::string model;
   TilingSettings tiling;
+  ImageSelection selection;
+  SelectionFlags flags;
   std::optional<int> overlap;
   bool json = false;
 };
 
 SlideInfo look(const std::string& path, const Options& o, Detector* detector) {
   SlideInfo info;
-  info.slide = open_slide(path);
+  info.slide = open_slide(path, o.selection);
   try {
     info.tiles = make_grid(*info.slide, o.tiling);
   } catch (const UsageError&) {
@@ -220,8 +223,10 @@ std::function<int()> setup_info(CLI::App& app) {
   app.add_option("--mpp", o->tiling.mpp, "Work at this many micrometres per pixel");
   app.add_option("--assume-mpp", o->tiling.assume_mpp, "Micrometres per pixel of slides that do not say");
   app.add_option("--scale", o->tiling.scale, "Work at this share of full resolution (0..1]");
+  o->flags.add(app);
   app.add_flag("--json", o->json, "JSON instead of text");
   return [o] {
+    o->flags.apply(o->selection);
     o->tiling.overlap_px = o->overlap.value_or(o->tiling.tile_px / 4);
     return run_info(*o);
   };

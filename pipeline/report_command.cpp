@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "pipeline/commands.h"
 #include "pipeline/report/report.h"
+#include "pipeline/selection_flags.h"
 
 namespace cytodet {
 
@@ -13,6 +14,7 @@ std::function<int()> setup_report(CLI::App& app) {
     std::string results, out;
     ReportOptions report;
     ResultsHints hints;
+    SelectionFlags selection;
   };
   auto o = std::make_shared<Options>();
   app.add_option("RESULTS", o->results, "Run folder, or COCO results")->required();
@@ -25,8 +27,10 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--score", o->report.score, "Least score of a box in a picture");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  o->selection.add(app);
   return [o] {
     o->hints.truth = o->report.truth;
+    o->selection.apply(o->hints.selection);
     AtomicFile{o->out};  // before the long work
     SavedResults results(o->results, o->hints);
     const std::string page = html_report(results, o->report);

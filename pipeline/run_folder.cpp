@@ -51,6 +51,8 @@ void fields(Fields& f, SlideState& s) {
   f("height", s.height);
   f("mpp", s.mpp);
   f("mpp_source", s.mpp_source);
+  f("selection", s.selection);
+  f("warnings", s.warnings);
   f("tiles", s.tiles);
   f("background_tiles", s.background_tiles);
   f("outside_tiles", s.outside_tiles);

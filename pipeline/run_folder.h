@@ -30,23 +30,25 @@ struct StageSeconds {
 void fields(Fields& f, StageSeconds& s);
 
 struct SlideState {
-  int64_t index = 0;              // place in the whole list, from 0; shards keep it
-  std::string path;               // as given
-  std::string name;               // NAME of its files; no two in a list are equal
-  int64_t image_id = 0;           // in detections.json
-  std::string state = "waiting";  // waiting, done, failed, skipped
-  std::string reason;             // of failed and skipped
-  bool tiled = false;             // false: shrunk as one picture
-  int64_t width = 0, height = 0;  // level-0 pixels
-  std::optional<double> mpp;      // micrometres per level-0 pixel, where known or assumed
-  std::string mpp_source;         // property that gave it, or "assumed"
-  int tiles = 0;                  // of the grid; of these
-  int background_tiles = 0;       // were skipped as background,
-  int outside_tiles = 0;          // touch no region of interest,
-  int bad_tiles = 0;              // have damaged parts, filled with white or from a level over twice as coarse,
-  int fallback_tiles = 0;         // are in whole or part from another level, theirs being damaged, and not bad;
-  int coarser_tiles = 0;          // bad or fallback, and some of it from a coarser level, enlarged
-  std::string damage;             // the first damage met
+  int64_t index = 0;                  // place in the whole list, from 0; shards keep it
+  std::string path;                   // as given
+  std::string name;                   // NAME of its files; no two in a list are equal
+  int64_t image_id = 0;               // in detections.json
+  std::string state = "waiting";      // waiting, done, failed, skipped
+  std::string reason;                 // of failed and skipped
+  bool tiled = false;                 // false: shrunk as one picture
+  int64_t width = 0, height = 0;      // level-0 pixels
+  std::optional<double> mpp;          // micrometres per level-0 pixel, where known or assumed
+  std::string mpp_source;             // property that gave it, or "assumed"
+  std::string selection;              // in words, which of the images in its file was analysed; empty: there is one
+  std::vector<std::string> warnings;  // what of consequence was left out of the file, or looks wrong in it
+  int tiles = 0;                      // of the grid; of these
+  int background_tiles = 0;           // were skipped as background,
+  int outside_tiles = 0;              // touch no region of interest,
+  int bad_tiles = 0;                  // have damaged parts, filled with white or from a level over twice as coarse,
+  int fallback_tiles = 0;             // are in whole or part from another level, theirs being damaged, and not bad;
+  int coarser_tiles = 0;              // bad or fallback, and some of it from a coarser level, enlarged
+  std::string damage;                 // the first damage met
   int64_t detections = 0;
   StageSeconds seconds;
 };

@@ -75,6 +75,7 @@ void RunLog::slide(const SlideState& s) {
             {"name", s.name},
             {"state", s.state},
             {"reason", s.reason},
+            {"selection", s.selection},
             {"tiles", s.tiles},
             {"background_tiles", s.background_tiles},
             {"outside_tiles", s.outside_tiles},
@@ -85,7 +86,9 @@ void RunLog::slide(const SlideState& s) {
   }
   if (s.state == "failed") error(s.reason);
   if (s.state == "skipped") warning(s.path + ": skipped: " + s.reason);
-  if (s.state != "done" || s.damage.empty()) return;
+  if (s.state != "done") return;
+  for (const std::string& w : s.warnings) warning(s.path + ": " + w);
+  if (s.damage.empty()) return;
   warning(s.path + ": " + damage_text(s));
 }
 

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "pipeline/commands.h"
 #include "pipeline/outputs/saved_results.h"
+#include "pipeline/selection_flags.h"
 #include "pipeline/view/site.h"
 
 namespace cytodet {
@@ -20,6 +21,7 @@ struct ViewOptions {
   HttpOptions http;
   double seconds = 0;
   ResultsHints hints;
+  SelectionFlags selection;
 };
 
 bool holds_results(const std::filesystem::path& path) {
@@ -28,7 +30,7 @@ bool holds_results(const std::filesystem::path& path) {
 }
 
 ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesystem::path& file) {
-  ViewSlide v{s.name, file.string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s)};
+  ViewSlide v{s.name, file.string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s), results.selection()};
   try {
     const OutputPicture picture = results.measured_picture(s);
     v.width = picture.width;
@@ -70,9 +72,11 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
                                     [results, states](size_t i) { return results->detections(states.at(i)); });
 }
 
-std::unique_ptr<ViewSite> site_of_slide(const std::string& path) {
-  const auto slide = open_slide(path);
-  ViewSlide v{std::filesystem::path(path).stem().string(), path, slide->width(), slide->height(), slide->mpp_x, 0, "", ""};
+std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSelection& selection) {
+  const auto slide = open_slide(path, selection);
+  for (const std::string& w : slide->warnings) std::fprintf(stderr, "cytodet: warning: %s: %s\n", path.c_str(), w.c_str());
+  ViewSlide v{
+      std::filesystem::path(path).stem().string(), path, slide->width(), slide->height(), slide->mpp_x, 0, "", "", selection};
   return std::make_unique<ViewSite>(std::filesystem::path(path).filename().string(), std::vector<ViewSlide>{v}, Classes{},
                                     [](size_t) { return Detections{}; });
 }
@@ -88,8 +92,10 @@ std::function<int()> setup_view(CLI::App& app) {
   app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes of a results file");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  o->selection.add(app);
   app.add_option("--seconds", o->seconds, "End after this time; 0: on Ctrl-C")->check(CLI::Range(0.0, 1e7));
   return [o] {
+    o->selection.apply(o->hints.selection);
     if (!is_loopback(o->http.address))
       std::fprintf(
           stderr,
@@ -100,8 +106,8 @@ std::function<int()> setup_view(CLI::App& app) {
       if (results) throw UsageError("--results", "goes with a slide", "give the slide first");
       o->hints.slides = o->subject;
     }
-    std::unique_ptr<ViewSite> site =
-        results || !o->results.empty() ? site_of_results(results ? o->subject : o->results, o->hints) : site_of_slide(o->subject);
+    std::unique_ptr<ViewSite> site = results || !o->results.empty() ? site_of_results(results ? o->subject : o->results, o->hints)
+                                                                    : site_of_slide(o->subject, o->hints.selection);
     // Blocked before the server's threads start, so that only sigtimedwait gets them.
     sigset_t signals;
     sigemptyset(&signals);

@@ -43,7 +43,7 @@ bool is_tiff(std::span<const uint8_t> h) {
 std::span<const uint8_t> as_bytes(const std::string& s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
 
 template <Image (*decode)(std::span<const uint8_t>)>
-std::unique_ptr<Slide> open_image(const std::string& path) {
+std::unique_ptr<Slide> open_image(const std::string& path, const ImageSelection&) {
   std::string bytes = read_file(path, int64_t{1} << 30);
   return make_memory_slide(decode(as_bytes(bytes)));
 }
@@ -56,36 +56,49 @@ constexpr SlideFormat kFormats[] = {
      [](const std::string& path, std::span<const uint8_t> h) {
        return starts(h, {0xff, 0xd8}) && !is_mirax(path);
      },
-     open_image<decode_jpeg>},
+     open_image<decode_jpeg>, false},
     {"png", "",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0x89, 'P', 'N', 'G'});
      },
-     open_image<decode_png>},
+     open_image<decode_png>, false},
     {"bmp", "",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {'B', 'M'});
      },
-     open_image<decode_bmp>},
+     open_image<decode_bmp>, false},
     {"kfb", "micrometres per pixel in the KFB header",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0xf1, 0x01, 0xee, 0xee, 'K', 'F', 'B'});
      },
-     open_kfb},
-    {"svs", "aperio.MPP", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs},
+     open_kfb, false},
+    {"svs", "aperio.MPP", [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_svs, true},
     // Vendors' slides, TIFF-based ones too; a generic TIFF is read directly.
     {"openslide", "openslide.mpp-x",
      [](const std::string& path, std::span<const uint8_t>) {
        std::string vendor = openslide_vendor(path);
        return !vendor.empty() && vendor != "generic-tiff";
      },
-     open_openslide},
+     open_openslide, false},
     {"tiff", "TIFF XResolution finer than 12.7 micrometres, OME PhysicalSizeX",
-     [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff},
+     [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff, true},
 };
 
+// Throws Error when more is asked for than the one colour picture that a file holds.
+void check_only_image(const ImageSelection& s) {
+  const auto refuse = [](const std::string& option, int wanted, const char* what) {
+    throw Error("", "holds one " + std::string(what) + ", not number " + std::to_string(wanted) + " from 0",
+                "leave out " + option);
+  };
+  if (s.series.value_or(0)) refuse("--series", *s.series, "series");
+  if (s.page.value_or(0)) refuse("--page", *s.page, "page");
+  if (s.plane.value_or(0)) refuse("--plane", *s.plane, "focal plane");
+  if (s.time.value_or(0)) refuse("--time", *s.time, "point in time");
+  if (!s.channel.empty()) throw Error("", "is one colour picture, without channels to choose", "leave out --channel");
+}
+
 // Null when `measured` is wanted and the file is a plain picture.
-std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool measured) {
+std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool measured, const ImageSelection& selection) {
   const std::string name = path.string();
   std::error_code error, no_link;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
@@ -110,8 +123,9 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
     for (const SlideFormat& f : kFormats) {
       if (!f.detect(name, {head, std::min(static_cast<size_t>(n), size_t{16})})) continue;
       if (measured && !*f.mpp_properties) return nullptr;
-      std::unique_ptr<Slide> slide = f.open(name);
+      std::unique_ptr<Slide> slide = f.open(name, selection);
       if (!slide) continue;
+      if (!f.selects) check_only_image(selection);
       slide->path = name;
       slide->format = f.name;
       return slide;
@@ -165,7 +179,9 @@ std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<
 
 std::span<const SlideFormat> slide_formats() { return kFormats; }
 
-std::unique_ptr<Slide> open_slide(const std::filesystem::path& path) { return open_by_rows(path, false); }
+std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection) {
+  return open_by_rows(path, false, selection);
+}
 
 std::string mpp_properties_of(const Slide& slide) {
   for (const SlideFormat& f : kFormats)
@@ -173,6 +189,8 @@ std::string mpp_properties_of(const Slide& slide) {
   return "nothing: plain pictures do not tell";
 }
 
-std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path) { return open_by_rows(path, true); }
+std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection) {
+  return open_by_rows(path, true, selection);
+}
 
 }  // namespace cytodet

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/image.h"
+#include "tiling/image_selection.h"
 
 namespace cytodet {
 
@@ -44,6 +45,9 @@ class Slide {
   std::string mpp_source;              // property that gave it
   std::string damage;                  // of what a slide can be read without: levels that may be missing, and why; empty: none
   int64_t kept_bytes = 0;              // most that is kept of decoded pixels between reads
+  SlideContents contents;
+  std::string selection;              // in words, what is analysed of several: "focal plane 2 of 5"; empty: there is no choice
+  std::vector<std::string> warnings;  // what of consequence was left out or looks wrong, each one sentence without the file
 };
 
 // A row: bytes [0, 16) of the file tell whether the row may try; open throws Error when it cannot, or gives null to leave the
@@ -53,15 +57,16 @@ struct SlideFormat {
   // Where its slides may tell micrometres per pixel; empty: plain pictures, which are decoded whole when opened.
   const char* mpp_properties;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
-  std::unique_ptr<Slide> (*open)(const std::string& path);
+  std::unique_ptr<Slide> (*open)(const std::string& path, const ImageSelection& selection);
+  bool selects;  // the row heeds the selection; of others' slides open_slide checks that it asks for what there is
 };
 std::span<const SlideFormat> slide_formats();
 
 // By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
-std::unique_ptr<Slide> open_slide(const std::filesystem::path& path);
+std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
 // The same, but null for a picture of a format that never tells micrometres per pixel, which is not decoded.
-std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path);
+std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
 // What was looked for in a slide that does not say its micrometres per pixel, for messages.
 std::string mpp_properties_of(const Slide& slide);

@@ -20,6 +20,19 @@ bool is_folder(const std::filesystem::path& p) {
   return std::filesystem::is_directory(p, ignored);
 }
 
+// Runs of earlier versions tell none: they took what open_slide takes.
+ImageSelection selection_of(const RunState& run, const std::string& where) {
+  ImageSelection selection;
+  if (!run.settings.is_object()) return selection;
+  const auto detect = run.settings.find("detect");
+  if (detect == run.settings.end() || !detect->is_object()) return selection;
+  if (const auto found = detect->find("selection"); found != detect->end()) {
+    read_settings(*found, selection, where + ": settings.detect.selection");
+    check(selection);
+  }
+  return selection;
+}
+
 }  // namespace
 
 SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints) : path_(path), hints_(std::move(hints)) {
@@ -28,6 +41,7 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
     run_ = RunFolder{path_}.read();
     for (size_t c = 0; c < run_->model.classes.size(); ++c) classes_.add(run_->model.category_ids[c], run_->model.classes[c]);
     pictures_ = run_->inputs;
+    hints_.selection = selection_of(*run_, (path_ / "run.json").string());
     loaded_ = true;
   } else if (!is_file(path_)) {
     throw Error(path_.string(), "is neither a run folder nor a file of results", "check the path");
@@ -145,7 +159,7 @@ std::filesystem::path SavedResults::slide_file(const SlideState& picture) const 
 }
 
 OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) const {
-  return output_picture_of(s, pixels ? slide_file(s) : std::filesystem::path{}, classes_);
+  return output_picture_of(s, pixels ? slide_file(s) : std::filesystem::path{}, classes_, selection());
 }
 
 OutputPicture SavedResults::measured_picture(const SlideState& s) const {
@@ -154,16 +168,17 @@ OutputPicture SavedResults::measured_picture(const SlideState& s) const {
   if (sized ? run_ || s.mpp : run_ && s.state != "done") return picture;
   const std::filesystem::path file = slide_file(s);
   if (file.empty()) return picture;
-  const std::shared_ptr<Slide> slide = sized ? open_measured_slide(file) : open_slide(file);
+  const std::shared_ptr<Slide> slide = sized ? open_measured_slide(file, selection()) : open_slide(file, selection());
   if (!slide) return picture;
   picture = picture_of(s.name, s.image_id, slide, classes_);
   picture.slide.reset();
   return picture;
 }
 
-OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes) {
+OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes,
+                                const ImageSelection& selection) {
   if (file.empty()) return {s.name, s.image_id, s.width, s.height, s.mpp, s.mpp, nullptr, &classes};
-  std::unique_ptr<Slide> slide = with_damage_filled(open_slide(file));
+  std::unique_ptr<Slide> slide = with_damage_filled(open_slide(file, selection));
   if (!slide->mpp_x) slide->mpp_x = slide->mpp_y = s.mpp;
   return picture_of(s.name, s.image_id, std::move(slide), classes);
 }

@@ -21,6 +21,7 @@ struct ResultsHints {
                                      // picture of its name, or of `image`
   std::optional<int64_t> image;      // the only picture that is asked for
   std::vector<std::string> classes;  // names of category ids 1, 2, ...
+  ImageSelection selection;          // of the slides' files; a run folder tells its own
 };
 
 class SavedResults {
@@ -31,6 +32,7 @@ class SavedResults {
   const std::optional<RunState>& run() const { return run_; }  // of a run folder
   const std::filesystem::path& path() const { return path_; }
   const Classes& classes() const { return classes_; }
+  const ImageSelection& selection() const { return hints_.selection; }  // that the slides were opened with
 
   // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done", and classes
   // by id: the file is read whole, 40 bytes per box. UsageError when one slide is named and it cannot be told whose it is.
@@ -67,6 +69,7 @@ class SavedResults {
 
 // Of a picture whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white; where the slide does not
 // tell its micrometres per pixel, the picture's count. Errors of opening are thrown.
-OutputPicture output_picture_of(const SlideState& picture, const std::filesystem::path& file, const Classes& classes);
+OutputPicture output_picture_of(const SlideState& picture, const std::filesystem::path& file, const Classes& classes,
+                                const ImageSelection& selection);
 
 }  // namespace cytodet

@@ -160,6 +160,8 @@ class Report {
         state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
       else if (!s.damage.empty())
         state += "<br><span class=\"reason\">" + escape_html(damage_text(s)) + "</span>";
+      if (!s.selection.empty()) state += "<br><span class=\"reason\">" + escape_html(s.selection) + "</span>";
+      for (const std::string& w : s.warnings) state += "<br><span class=\"reason\">" + escape_html(w) + "</span>";
       OutputPicture picture = results_.output_picture(s, false);
       try {
         picture = results_.measured_picture(s);

@@ -124,7 +124,7 @@ std::shared_ptr<const Slide> ViewSite::open(size_t slide) {
       open_.splice(open_.begin(), open_, it);
       return open_.front().second;
     }
-  open_.emplace_front(slide, with_damage_filled(open_slide(slides_[slide].path)));
+  open_.emplace_front(slide, with_damage_filled(open_slide(slides_[slide].path, slides_[slide].selection)));
   if (open_.size() > kOpenSlides) open_.pop_back();
   return open_.front().second;
 }

@@ -24,6 +24,7 @@ struct ViewSlide {
   std::optional<double> mpp;
   int64_t boxes = 0;
   std::string state, reason;  // as in run.json; empty: a slide alone
+  ImageSelection selection;   // of the file
 };
 
 // Least recently used bytes go first.

@@ -69,6 +69,6 @@ class KfbSlide : public BlockSlide {
 
 }  // namespace
 
-std::unique_ptr<Slide> open_kfb(const std::string& path) { return std::make_unique<KfbSlide>(path); }
+std::unique_ptr<Slide> open_kfb(const std::string& path, const ImageSelection&) { return std::make_unique<KfbSlide>(path); }
 
 }  // namespace cytodet

@@ -119,7 +119,9 @@ class OpenSlideSlide : public Slide {
 
 }  // namespace
 
-std::unique_ptr<Slide> open_openslide(const std::string& path) { return std::make_unique<OpenSlideSlide>(path); }
+std::unique_ptr<Slide> open_openslide(const std::string& path, const ImageSelection&) {
+  return std::make_unique<OpenSlideSlide>(path);
+}
 
 std::string openslide_vendor(const std::string& path) {
   silence_libraries();

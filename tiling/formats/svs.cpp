@@ -29,7 +29,7 @@ std::optional<double> number_of(const std::string& description, const std::strin
 
 }  // namespace
 
-std::unique_ptr<Slide> open_svs(const std::string& path) {
+std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection&) {
   try {
     TiffFile file(path);
     const TiffDirectory first = file.open(false, 0);

@@ -51,7 +51,7 @@ class UprightSlide : public Slide {
 
 }  // namespace
 
-std::unique_ptr<Slide> open_tiff(const std::string& path) {
+std::unique_ptr<Slide> open_tiff(const std::string& path, const ImageSelection&) {
   auto slide = std::make_unique<TiffSlide>(path);
   if (slide->orientation() > 1 && slide->orientation() <= 8) return std::make_unique<UprightSlide>(std::move(slide));
   return slide;
