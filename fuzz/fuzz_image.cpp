@@ -4,8 +4,13 @@
 
 std::vector<std::string> fuzz_seeds() {
   const std::string data = cytodet::source_dir() + "/tests/data/";
-  return {data + "tiling/formats",    data + "tiling/svs",       data + "corrupt",
-          data + "slides/boxes.tiff", data + "slides/small.svs", data + "slides/test_orient1.tif"};
+  return {data + "tiling/formats",
+          data + "tiling/forms",
+          data + "tiling/svs",
+          data + "corrupt",
+          data + "slides/boxes.tiff",
+          data + "slides/small.svs",
+          data + "slides/test_orient1.tif"};
 }
 
 void fuzz_one(std::string_view bytes) {

@@ -11,6 +11,7 @@
 #include "core/settings.h"
 #include "core/timing.h"
 #include "pipeline/commands.h"
+#include "pipeline/contents_text.h"
 #include "pipeline/detect.h"
 #include "pipeline/run_config.h"
 #include "pipeline/selection_flags.h"
@@ -119,6 +120,7 @@ void print_text(const SlideInfo& info, const Options& o, const Detector* detecto
                   static_cast<long long>(l.tile_height));
     std::printf("\n");
   }
+  std::fputs(selection_text(s).c_str(), stdout);
   if (!s.damage.empty()) std::printf("  damage    %s\n", s.damage.c_str());
   if (!info.no_grid.empty()) {
     std::printf("  tiles     none: %s\n", info.no_grid.c_str());
@@ -152,6 +154,9 @@ Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, 
   j["mpp_y"] = s.mpp_y ? Json(*s.mpp_y) : Json(nullptr);
   j["mpp_source"] = s.mpp_source;
   j["damage"] = s.damage;
+  j["contents"] = contents_json(s.contents);
+  j["selection"] = s.selection;
+  j["warnings"] = s.warnings;
   j["levels"] = Json::array();
   for (const LevelInfo& l : s.levels)
     j["levels"].push_back({{"width", l.width},
@@ -203,8 +208,12 @@ int run_info(const Options& o) {
       throw;
     } catch (const Error& e) {
       ++failed;
+      const std::optional<SlideContents> held = list_contents(file);
+      if (held && !o.json) std::printf("%s\n%s", file.c_str(), contents_text(*held).c_str());
+      std::fflush(stdout);
       std::fprintf(stderr, "cytodet: error: %s\n", e.what());
       if (o.json) all.push_back({{"path", file}, {"problem", e.what()}});
+      if (held && o.json) all.back()["contents"] = contents_json(*held);
     }
   }
   if (o.json) std::printf("%s\n", all.dump(1, ' ', false, Json::error_handler_t::replace).c_str());

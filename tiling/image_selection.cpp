@@ -64,4 +64,6 @@ Stretch parse_stretch(std::string_view text) {
                    "must be none, auto, a number of bits from 1 to 32, or MIN,MAX, not \"" + std::string(text) + "\"");
 }
 
+int bits_for(double largest) { return largest < 1 ? 1 : static_cast<int>(std::floor(std::log2(largest))) + 1; }
+
 }  // namespace cytodet

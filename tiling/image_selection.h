@@ -39,6 +39,8 @@ struct Stretch {
 };
 // "none", "auto" (the values that are met), a number of bits from 1 to 32 (0 to 2^bits - 1), or "MIN,MAX". Throws UsageError.
 Stretch parse_stretch(std::string_view text);
+// Bits that hold the whole numbers up to this one.
+int bits_for(double largest);
 
 // An image in a file, for people.
 struct HeldImage {
@@ -52,6 +54,7 @@ struct HeldImage {
 // What a file holds. Counts are those of the series that is analysed.
 struct SlideContents {
   std::string kind;  // "Aperio SVS", "ImageJ hyperstack", ...; empty: a plain picture
+  int bits = 8;      // of a sample as it is stored
   int series = 1, pages = 1, channels = 1, planes = 1, times = 1;
   std::vector<std::string> channel_names;
   std::vector<HeldImage> others;  // that are not analysed and are no levels, channels or planes of what is

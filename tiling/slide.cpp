@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <fstream>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "tiling/formats/rows.h"
 #include "tiling/image_io.h"
+#include "tiling/sample_range.h"
 
 namespace cytodet {
 namespace {
@@ -61,7 +64,7 @@ constexpr SlideFormat kFormats[] = {
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {0x89, 'P', 'N', 'G'});
      },
-     open_image<decode_png>, false},
+     open_png, false},
     {"bmp", "",
      [](const std::string&, std::span<const uint8_t> h) {
        return starts(h, {'B', 'M'});
@@ -128,7 +131,9 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
       if (!f.selects) check_only_image(selection);
       slide->path = name;
       slide->format = f.name;
-      return slide;
+      const Stretch stretch = parse_stretch(selection.stretch);
+      if (stretch.kind == Stretch::Kind::none) notice_dark(*slide);
+      return stretched_slide(std::move(slide), stretch);
     }
   } catch (const Error& e) {
     if (e.where().starts_with(name)) throw;
@@ -181,6 +186,18 @@ std::span<const SlideFormat> slide_formats() { return kFormats; }
 
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection) {
   return open_by_rows(path, false, selection);
+}
+
+std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 4> head{};
+  if (!file.read(head.data(), head.size())) return std::nullopt;
+  if (!is_tiff({reinterpret_cast<const uint8_t*>(head.data()), head.size()})) return std::nullopt;
+  try {
+    return list_tiff(path.string());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 std::string mpp_properties_of(const Slide& slide) {

@@ -45,6 +45,7 @@ class Slide {
   std::string mpp_source;              // property that gave it
   std::string damage;                  // of what a slide can be read without: levels that may be missing, and why; empty: none
   int64_t kept_bytes = 0;              // most that is kept of decoded pixels between reads
+  bool stretched = false;              // pixels are stretched as the selection asks
   SlideContents contents;
   std::string selection;              // in words, what is analysed of several: "focal plane 2 of 5"; empty: there is no choice
   std::vector<std::string> warnings;  // what of consequence was left out or looks wrong, each one sentence without the file
@@ -67,6 +68,9 @@ std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const Image
 
 // The same, but null for a picture of a format that never tells micrometres per pixel, which is not decoded.
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
+
+// What a TIFF holds, also where open_slide refuses it for holding several images; empty: no TIFF, or damaged.
+std::optional<SlideContents> list_contents(const std::filesystem::path& path);
 
 // What was looked for in a slide that does not say its micrometres per pixel, for messages.
 std::string mpp_properties_of(const Slide& slide);

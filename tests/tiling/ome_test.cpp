@@ -5,6 +5,7 @@
 #include <tiffio.h>
 
 #include "tests/tiling/samples.h"
+#include "tiling/formats/ome_images.h"
 
 namespace cytodet {
 namespace {
@@ -109,58 +110,74 @@ TEST_F(Ome, OnePlaneIsReadAsItIs) {
   EXPECT_EQ(pixel(rgb), (std::vector{90, 90, 90})) << "images behind, such as a label, are not its planes";
   rgb.xml =
       "<OME xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\"><BinaryOnly MetadataFile=\"a.companion.ome\"/></OME>";
-  EXPECT_EQ(pixel(rgb), (std::vector{90, 90, 90}));
+  EXPECT_THAT(refused(rgb), HasSubstr("2 pages of 48 x 48")) << "what they are to each other lies in another file";
   EXPECT_EQ(pixel({rgb.xml, {77}}), (std::vector{77, 77, 77})) << "there is but one";
-  EXPECT_EQ(pixel({"not OME", {77, 78}}), (std::vector{77, 77, 77}));
+  EXPECT_THAT(refused({"not OME", {77, 78}}), HasSubstr("2 pages of 48 x 48"));
 }
 
 TEST_F(Ome, WhatIsNotOnePictureIsRefused) {
   const auto sizes = [](int c, int z, int t) {
     return ome_xml("SizeC=\"" + std::to_string(c) + "\" SizeZ=\"" + std::to_string(z) + "\" SizeT=\"" + std::to_string(t) + "\"");
   };
-  EXPECT_THAT(
-      refused({sizes(5, 1, 1), {1, 2, 3, 4, 5}}),
-      AllOf(HasSubstr("sample.ome.tif: is an OME-TIFF of 5 gray channels (as fluorescence is stored), not of one picture"),
-            HasSubstr("save one plane")));
-  EXPECT_THAT(refused({sizes(2, 4, 3), {1, 2}}),
-              HasSubstr("2 gray channels (as fluorescence is stored), 4 focal planes, 3 points in time"));
-  EXPECT_THAT(refused({sizes(1, 7, 1), {1, 2}}), HasSubstr("of 7 focal planes, not"));
+  EXPECT_THAT(refused({sizes(5, 1, 1), {1, 2, 3, 4, 5}}),
+              AllOf(HasSubstr("sample.ome.tif: is an OME-TIFF of 5 gray channels, not of one picture"),
+                    HasSubstr("--channel, from 0 to 4")));
+  EXPECT_THAT(refused({sizes(2, 4, 3), {1, 2}}), HasSubstr("2 gray channels, 4 focal planes, 3 points in time"));
+  EXPECT_THAT(refused({sizes(1, 7, 1), {1, 2}}), HasSubstr("focal plane 4 of 7 should be image 4, and it holds 2"));
   EXPECT_THAT(refused({sizes(3, 1, 2), {1, 2, 3}}), HasSubstr("3 gray channels, 2 points in time"));
   EXPECT_THAT(refused({sizes(3, 1, 1), {1, 2, 3}, 1, 16}), HasSubstr("3 gray channels of 16 bits"));
-  EXPECT_THAT(refused({sizes(3, 1, 1), {1}, 3}), HasSubstr("3 gray channels in one image"));
-  Sample rgb{sizes(3, 6, 1), {1, 2}, 3};
+  EXPECT_THAT(refused({sizes(3, 1, 1), {1}, 3}), HasSubstr("3 gray channels"));
+  Sample rgb{sizes(3, 3, 1), {1, 2, 3}, 3};
   rgb.photometric = PHOTOMETRIC_RGB;
-  EXPECT_THAT(refused(rgb), HasSubstr("of 6 focal planes, not"));
+  EXPECT_EQ(pixel(rgb), (std::vector{2, 2, 2})) << "the middle one of three focal planes";
   rgb.xml = sizes(6, 1, 1);
-  EXPECT_THAT(refused(rgb), HasSubstr("of 2 colour planes, not"));
+  EXPECT_THAT(refused(rgb), HasSubstr("of 2 colour pictures as channels, not"));
 }
 
 TEST_F(Ome, WhatXmlTellsWronglyIsNamed) {
   const auto with = [](const std::string& inside) { return Sample{ome_xml(kThreeChannels, inside), {1, 2, 3}}; };
   EXPECT_THAT(refused({ome_xml(kThreeChannels), {1, 2}}), HasSubstr("channel 3 of 3 should be image 3, and it holds 2"));
   EXPECT_THAT(refused(with("<TiffData IFD=\"4294967295\" PlaneCount=\"3\"/>")), HasSubstr("should be image 4294967296"));
-  EXPECT_THAT(refused(with("<TiffData IFD=\"0\"/>")), HasSubstr("does not tell where each of its 3 channels lies"));
+  EXPECT_THAT(refused(with("<TiffData IFD=\"0\"/>")), HasSubstr("does not tell where each of its images lies"));
   EXPECT_THAT(refused(with("<TiffData IFD=\"-1\"/>")), HasSubstr("tells no number by IFD"));
   EXPECT_THAT(
       refused(with(R"(<TiffData IFD="0"><UUID FileName="a"/></TiffData><TiffData IFD="0"><UUID FileName="b"/></TiffData>)")),
       HasSubstr("in several files"));
-  EXPECT_THAT(refused({ome_xml("SizeC=\"0\" SizeZ=\"1\" SizeT=\"1\""), {1, 2}}), HasSubstr("does not tell what they are"));
+  const auto piece = [&](const std::string& own) {
+    std::string xml = ome_xml("SizeC=\"1\" SizeZ=\"1\" SizeT=\"1\"",
+                              "<TiffData IFD=\"0\"><UUID FileName=\"first.tif\">urn:uuid:1</UUID></TiffData>");
+    return xml.insert(xml.find("<OME") + 4, " UUID=\"urn:uuid:" + own + "\"");
+  };
+  EXPECT_EQ(pixel({piece("1"), {7}}), (std::vector{7, 7, 7})) << "renamed since";
+  EXPECT_THAT(refused({piece("2"), {7}}), HasSubstr("first.tif")) << "a piece of a set, without the image";
+  EXPECT_THAT(refused({ome_xml("SizeC=\"0\" SizeZ=\"1\" SizeT=\"1\""), {1, 2}}), HasSubstr("not tell what they are"));
   Sample uneven = with("");
   uneven.last_side = 40;
-  EXPECT_THAT(refused(uneven), HasSubstr("3 channels differ in size"));
+  EXPECT_THAT(refused(uneven), HasSubstr("3 channels that differ in size"));
 }
 
-TEST_F(Ome, SizesOfOmeXml) {
+TEST_F(Ome, ImagesOfOmeXml) {
   const auto is = [](const std::string& sizes, uint32_t c, uint32_t z, uint32_t t) {
-    const auto s = ome_sizes(ome_xml(sizes));
-    return s && s->channels == c && s->depths == z && s->times == t;
+    const auto images = ome_images(ome_xml(sizes));
+    return images.size() == 1 && images[0].channels == c && images[0].depths == z && images[0].times == t;
   };
   EXPECT_TRUE(is("SizeC='4'\nSizeZ=\"4294967295\" SizeT=\"2\"", 4, 4294967295, 2));
   for (const char* none :
        {"", "SizeC=\"1\" SizeZ=\"1\"", "SizeC=\"1\" SizeZ=\"1\" SizeT=\"0\"", "SizeC=\"a\" SizeZ=\"1\" SizeT=\"1\"",
         "SizeC=\"4294967296\" SizeZ=\"1\" SizeT=\"1\"", "SizeC=\"1 \" SizeZ=\"1\" SizeT=\"1\""})
-    EXPECT_FALSE(ome_sizes(ome_xml(none))) << none;
-  EXPECT_FALSE(ome_sizes("<Pixels SizeC=\"1\" SizeZ=\"1\" SizeT=\"1\"/>")) << "not OME's";
+    EXPECT_TRUE(ome_images(ome_xml(none)).empty()) << none;
+  OmeImage image;
+  image.channels = 2;
+  image.depths = 3;
+  image.order = "XYZCT";
+  EXPECT_EQ(OmePlaces(image).at(1, 2, 0).directory, 5u);
+  image.order = "XYCZT";
+  EXPECT_EQ(OmePlaces(image).at(1, 2, 0).directory, 5u);
+  EXPECT_EQ(OmePlaces(image).at(1, 0, 0).directory, 1u);
+  image.data = {{0, 1, 0, 7, 2, "b.tif", "", ""}};
+  EXPECT_EQ(OmePlaces(image).at(1, 1, 0).directory, 8u);
+  EXPECT_EQ(OmePlaces(image).at(1, 1, 0).file, "b.tif");
+  EXPECT_FALSE(OmePlaces(image).at(0, 0, 0).directory);
 }
 
 }  // namespace

@@ -178,7 +178,7 @@ struct Sample {
   const char* name;
   std::string bytes;
   std::vector<StoredTile> tiles;
-  std::unique_ptr<Slide> (*open)(const std::string& path);
+  std::unique_ptr<Slide> (*open)(const std::string& path, const ImageSelection& selection);
   int levels;
 };
 
@@ -204,13 +204,13 @@ TEST(TileReading, AWhollyDamagedLevelOfAFileFallsBackToAnother) {
   ScratchFolder scratch;
   for (const Sample& s : samples()) {
     write_file(scratch.path / "good", s.bytes);
-    std::unique_ptr<Slide> good = s.open((scratch.path / "good").string());
+    std::unique_ptr<Slide> good = s.open((scratch.path / "good").string(), {});
     ASSERT_EQ(good->levels.size(), static_cast<size_t>(s.levels)) << s.name;
     for (int level : {0, 1, 2}) {
       SCOPED_TRACE(std::string(s.name) + ", level " + std::to_string(level));
       const auto path = scratch.path / ("bad" + std::to_string(level));
       write_file(path, damage_tiles(s.bytes, s.tiles, [&](const StoredTile& t) { return t.level == level; }));
-      std::unique_ptr<Slide> bad = s.open(path.string());
+      std::unique_ptr<Slide> bad = s.open(path.string(), {});
       TilingSettings tiling;
       tiling.level = level;
       for (const Tile& tile : make_grid(*bad, tiling)) {
@@ -230,7 +230,7 @@ TEST(TileReading, OneStoredTileOfAFileIsFilledAndTheOthersStayAsTheyAre) {
   for (const Sample& s : samples()) {
     SCOPED_TRACE(s.name);
     write_file(scratch.path / "good", s.bytes);
-    std::unique_ptr<Slide> good = s.open((scratch.path / "good").string());
+    std::unique_ptr<Slide> good = s.open((scratch.path / "good").string(), {});
     const int64_t side = good->levels[0].tile_width, columns = (good->width() + side - 1) / side;
     ASSERT_GT(side, 0);
     const int64_t column = 5, row = 4;
@@ -240,7 +240,7 @@ TEST(TileReading, OneStoredTileOfAFileIsFilledAndTheOthersStayAsTheyAre) {
       write_file(path, damage_tiles(s.bytes, s.tiles, [&](const StoredTile& t) {
                    return t.level == 0 ? t.index == row * columns + column : others_too;
                  }));
-      std::unique_ptr<Slide> bad = s.open(path.string());
+      std::unique_ptr<Slide> bad = s.open(path.string(), {});
       int filled = 0, wrong = 0;
       double worst_fill = 0;
       for (const Tile& tile : make_grid(*bad, {})) {

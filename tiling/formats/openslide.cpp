@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <set>
 
 #include "core/error.h"
 #include "tiling/formats/rows.h"
@@ -38,6 +39,27 @@ HandlePtr open_handle(const std::string& path) {
   if (!s) throw Error("", "OpenSlide does not know the format", "check the file");
   if (const char* e = openslide_get_error(s.get())) throw Error("", std::string("OpenSlide: ") + e, "restore the file");
   return s;
+}
+
+// Focal planes of a Hamamatsu NDPI: its images tell their height over the middle one in tag 65424. 1 where they do not, and where
+// the file is no TIFF that libtiff reads.
+int ndpi_planes(const std::string& path) {
+  constexpr uint32_t kOffsetZ = 65424;
+  TIFFOpenOptions* options = TIFFOpenOptionsAlloc();
+  TIFF* tiff = TIFFOpenExt(path.c_str(), "rm", options);
+  TIFFOpenOptionsFree(options);
+  if (!tiff) return 1;
+  std::set<int32_t> offsets{0};
+  int left = 4096;
+  do {
+    uint32_t count = 0;
+    const int32_t* offset = nullptr;
+    const TIFFField* field = TIFFFindField(tiff, kOffsetZ, TIFF_ANY);
+    if (field && TIFFFieldDataType(field) == TIFF_SLONG && TIFFGetField(tiff, kOffsetZ, &count, &offset) && count == 1 && offset)
+      offsets.insert(*offset);
+  } while (--left > 0 && TIFFReadDirectory(tiff));
+  TIFFClose(tiff);
+  return static_cast<int>(offsets.size());
 }
 
 // An error in one region makes an OpenSlide handle useless for good, so regions are read on handles that are thrown away after an
@@ -74,6 +96,7 @@ class OpenSlideSlide : public Slide {
     if (const char* colour = openslide_get_property_value(s.get(), OPENSLIDE_PROPERTY_NAME_BACKGROUND_COLOR))
       background_ = static_cast<uint32_t>(std::strtoul(colour, nullptr, 16));
     kept_bytes = int64_t{32} << 20;  // OpenSlide's own, of each handle
+    list_contents(s.get());
     idle_.push_back(std::move(s));
   }
 
@@ -101,6 +124,23 @@ class OpenSlideSlide : public Slide {
   }
 
  private:
+  void list_contents(openslide_t* s) {
+    const char* vendor = openslide_get_property_value(s, OPENSLIDE_PROPERTY_NAME_VENDOR);
+    contents.kind = vendor ? vendor : "";
+    for (const char* const* name = openslide_get_associated_image_names(s); name && *name; ++name) {
+      HeldImage h{*name, "", 0, 0, "", ""};
+      openslide_get_associated_image_dimensions(s, *name, &h.width, &h.height);
+      contents.others.push_back(std::move(h));
+    }
+    if (contents.kind != "hamamatsu") return;
+    contents.planes = ndpi_planes(path);
+    if (contents.planes > 1) {
+      selection = "focal plane 0";
+      warnings.push_back("holds " + std::to_string(contents.planes) +
+                         " focal planes; OpenSlide reads the one at 0, the others cannot be analysed");
+    }
+  }
+
   HandlePtr take() const {
     {
       std::lock_guard lock(mutex_);

@@ -2,12 +2,17 @@
 
 #include <png.h>
 
+#include <algorithm>
+#include <cmath>
 #include <csetjmp>
 #include <cstring>
 #include <vector>
 
+#include "core/file.h"
 #include "tiling/formats/limits.h"
+#include "tiling/formats/rows.h"
 #include "tiling/image_io.h"
+#include "tiling/sample_range.h"
 
 namespace cytodet {
 namespace {
@@ -21,7 +26,8 @@ struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;
   Source source;
-  Image image;
+  Image image;                 // 8 bits, or
+  std::vector<uint16_t> deep;  // 16 bits, three values a pixel
   std::vector<png_bytep> rows;
   std::string problem;
 
@@ -41,7 +47,7 @@ void take(png_structp png, png_bytep out, size_t n) {
   source->left = source->left.subspan(n);
 }
 
-bool decode(Reader& r, size_t bytes) {
+bool decode(Reader& r, size_t bytes, bool want_deep) {
   if (setjmp(png_jmpbuf(r.png))) return false;
   png_set_read_fn(r.png, &r.source, take);
   png_read_info(r.png, r.info);
@@ -51,7 +57,10 @@ bool decode(Reader& r, size_t bytes) {
   if (static_cast<double>(png_get_rowbytes(r.png, r.info)) * static_cast<double>(height) > 1032.0 * static_cast<double>(bytes))
     png_error(r.png, "the data is too short for its size");
   png_set_expand(r.png);
-  png_set_scale_16(r.png);
+  if (want_deep)
+    png_set_swap(r.png);
+  else
+    png_set_scale_16(r.png);
   png_set_gray_to_rgb(r.png);
   png_color_16 white{0, 255, 255, 255, 255};
   const bool deep = png_get_bit_depth(r.png, r.info) == 16;
@@ -60,24 +69,63 @@ bool decode(Reader& r, size_t bytes) {
     png_set_background(r.png, &white, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
   png_set_interlace_handling(r.png);
   png_read_update_info(r.png, r.info);
-  if (png_get_rowbytes(r.png, r.info) != static_cast<size_t>(width) * 3) png_error(r.png, "cannot be turned into 8-bit RGB");
-  r.image = Image(static_cast<int>(width), static_cast<int>(height));
-  for (int y = 0; y < r.image.height; ++y) r.rows.push_back(r.image.row(y));
+  if (png_get_rowbytes(r.png, r.info) != static_cast<size_t>(width) * (want_deep ? 6 : 3))
+    png_error(r.png, "cannot be turned into RGB");
+  if (want_deep)
+    r.deep.resize(static_cast<size_t>(width * height * 3));
+  else
+    r.image = Image(static_cast<int>(width), static_cast<int>(height));
+  for (int64_t y = 0; y < height; ++y)
+    r.rows.push_back(want_deep ? reinterpret_cast<png_bytep>(r.deep.data() + y * width * 3) : r.image.row(static_cast<int>(y)));
   png_read_image(r.png, r.rows.data());
   png_read_end(r.png, nullptr);
   return true;
+}
+
+void read_png(Reader& r, std::span<const uint8_t> bytes, bool deep) {
+  r.source.left = bytes;
+  r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
+  r.info = r.png ? png_create_info_struct(r.png) : nullptr;
+  if (!r.info) throw std::bad_alloc();
+  if (!decode(r, bytes.size(), deep)) throw Error("", "damaged PNG: " + r.problem, "restore the file");
+}
+
+bool is_deep(std::span<const uint8_t> bytes) {
+  constexpr size_t kBitDepth = 24;  // of IHDR, which comes first
+  return bytes.size() > kBitDepth && bytes[kBitDepth] == 16;
 }
 
 }  // namespace
 
 Image decode_png(std::span<const uint8_t> bytes) {
   Reader r;
-  r.source.left = bytes;
-  r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
-  r.info = r.png ? png_create_info_struct(r.png) : nullptr;
-  if (!r.info) throw std::bad_alloc();
-  if (!decode(r, bytes.size())) throw Error("", "damaged PNG: " + r.problem, "restore the file");
+  read_png(r, bytes, false);
   return std::move(r.image);
+}
+
+std::unique_ptr<Slide> open_png(const std::string& path, const ImageSelection& selection) {
+  const std::string text = read_file(path, int64_t{1} << 30);
+  const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+  Image image = decode_png(bytes);
+  const Stretch stretch = parse_stretch(selection.stretch);
+  std::string warning;
+  const bool deep = is_deep(bytes), stretched = deep && stretch.kind != Stretch::Kind::none;
+  if (deep && (stretched || *std::max_element(image.rgb.begin(), image.rgb.end()) < 128)) {
+    Reader r;
+    read_png(r, bytes, true);
+    const auto largest = std::max_element(r.deep.begin(), r.deep.end());
+    const StretchRange range =
+        stretch.kind == Stretch::Kind::automatic ? StretchRange{0, std::exp2(bits_for(*largest)) - 1} : stretch.range;
+    if (!stretched) warning = unused_depth(*largest, 16, 0);
+    for (size_t i = 0; stretched && i < r.deep.size(); ++i)
+      image.rgb[i] =
+          static_cast<uint8_t>(std::lround(std::clamp((r.deep[i] - range.low) / (range.high - range.low), 0.0, 1.0) * 255));
+  }
+  std::unique_ptr<Slide> slide = make_memory_slide(std::move(image));
+  slide->contents.bits = deep ? 16 : 8;
+  slide->stretched = stretched;
+  if (!warning.empty()) slide->warnings.push_back(std::move(warning));
+  return slide;
 }
 
 std::string encode_png(const Image& image) {

@@ -29,29 +29,39 @@ std::optional<double> number_of(const std::string& description, const std::strin
 
 }  // namespace
 
-std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection&) {
+// Whether every tiled image is a plain JPEG without gaps, and there is one picture.
+static bool is_simple(TiffFile& file, const TiffContents& held) {
+  for (const TiffPage& page : held.chain) {
+    if (!page.problem.empty()) return false;
+    if (!page.image.tiled) continue;
+    const TiffDirectory d = file.open(false, page.image.where);
+    if (!d.plain_jpeg || !file.complete(d)) return false;
+  }
+  return true;
+}
+
+std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& selection) {
+  std::string description;
+  bool several = false;
+  size_t tiled = 0;
   try {
     TiffFile file(path);
     const TiffDirectory first = file.open(false, 0);
-    const std::string description = file.description();
+    description = file.description();
     if (!first.tiled || !description.starts_with("Aperio") || first.orientation != 1) return nullptr;
-    std::vector<int64_t> widths;  // OpenSlide: every tiled image is a level, in their order
-    for (int i = 0, n = file.images(); i < n; ++i) {
-      const TiffDirectory d = file.open(false, static_cast<uint64_t>(i));
-      if (!d.tiled) continue;
-      if (!d.plain_jpeg || !file.complete(d)) return nullptr;
-      widths.push_back(d.width);
-    }
-    auto slide = std::make_unique<TiffSlide>(path);
-    if (slide->levels.size() != widths.size()) return nullptr;
-    for (size_t i = 0; i < widths.size(); ++i)
-      if (slide->levels[i].width != widths[i]) return nullptr;
-    slide->mpp_x = slide->mpp_y = number_of(description, "MPP");
-    slide->mpp_source = slide->mpp_x ? "aperio.MPP" : "";
-    return slide;
+    const TiffContents held = tiff_contents(file);
+    several = held.series[0].images.size() > 1;
+    if (!several && !is_simple(file, held)) return nullptr;
+    for (const TiffPage& page : held.chain) tiled += page.image.tiled;
   } catch (const Error&) {
     return nullptr;  // the rows below say what is wrong with it
   }
+  auto slide = std::make_unique<TiffSlide>(path, selection);
+  // OpenSlide: every tiled image is a level.
+  if (!several && !selection.page && slide->levels.size() != tiled) return nullptr;
+  slide->mpp_x = slide->mpp_y = number_of(description, "MPP");
+  slide->mpp_source = slide->mpp_x ? "aperio.MPP" : "";
+  return slide;
 }
 
 }  // namespace cytodet

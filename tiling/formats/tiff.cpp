@@ -16,11 +16,7 @@ class UprightSlide : public Slide {
     turned_ = o >= 5;
     flip_x_ = o == 2 || o == 3 || o == 7 || o == 8;
     flip_y_ = o == 3 || o == 4 || o == 6 || o == 7;
-    levels = stored_->levels;
-    mpp_x = stored_->mpp_x;
-    mpp_y = stored_->mpp_y;
-    mpp_source = stored_->mpp_source;
-    kept_bytes = stored_->kept_bytes;
+    Slide::operator=(*stored_);
     if (!turned_) return;
     for (LevelInfo& l : levels) {
       std::swap(l.width, l.height);
@@ -51,10 +47,15 @@ class UprightSlide : public Slide {
 
 }  // namespace
 
-std::unique_ptr<Slide> open_tiff(const std::string& path, const ImageSelection&) {
-  auto slide = std::make_unique<TiffSlide>(path);
+std::unique_ptr<Slide> open_tiff(const std::string& path, const ImageSelection& selection) {
+  auto slide = std::make_unique<TiffSlide>(path, selection);
   if (slide->orientation() > 1 && slide->orientation() <= 8) return std::make_unique<UprightSlide>(std::move(slide));
   return slide;
+}
+
+SlideContents list_tiff(const std::string& path) {
+  TiffFile file(path);
+  return listing(tiff_contents(file));
 }
 
 }  // namespace cytodet

@@ -1,5 +1,7 @@
 #include "tiling/formats/tiff_file.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -15,6 +17,9 @@ namespace {
 
 constexpr int64_t kMaxBlockPixels = int64_t{64} << 20;  // of one stored tile or strip
 constexpr int kMaxImages = 256;
+constexpr int64_t kMaxBlockBytes = int64_t{512} << 20;
+constexpr int kMaxPages = 4096;
+constexpr size_t kMaxDescription = size_t{1} << 16;  // kept of a page other than the first
 
 std::string formatted(const char* format, va_list arguments) {
   char text[512];
@@ -130,27 +135,78 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
                 "save it as a tiled TIFF");
   d.block_width = block_width;
   d.block_height = block_height;
-  uint16_t samples = 1, bits = 8, compression = 1, planar = PLANARCONFIG_CONTIG, photometric = 0;
+  uint16_t compression = 1, planar = PLANARCONFIG_CONTIG, extras = 0;
+  const uint16_t* extra = nullptr;
   TIFFGetFieldDefaulted(tiff_, TIFFTAG_ORIENTATION, &d.orientation);
-  TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLESPERPIXEL, &samples);
-  TIFFGetFieldDefaulted(tiff_, TIFFTAG_BITSPERSAMPLE, &bits);
+  TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLESPERPIXEL, &d.form.samples);
+  TIFFGetFieldDefaulted(tiff_, TIFFTAG_BITSPERSAMPLE, &d.form.bits);
+  TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLEFORMAT, &d.form.sample_format);
+  if (TIFFGetField(tiff_, TIFFTAG_EXTRASAMPLES, &extras, &extra) && extra) d.form.extra.assign(extra, extra + extras);
   TIFFGetFieldDefaulted(tiff_, TIFFTAG_COMPRESSION, &compression);
   TIFFGetFieldDefaulted(tiff_, TIFFTAG_PLANARCONFIG, &planar);
-  TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &photometric);
+  const uint16_t samples = d.form.samples, bits = d.form.bits;
+  if (!TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &d.form.photometric))
+    d.form.photometric = samples - extras >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
+  const uint16_t photometric = d.form.photometric;
+  d.form.separate = planar == PLANARCONFIG_SEPARATE && samples > 1;
   TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &d.subfile_type);
   d.codec = codec_name(compression);
-  d.samples = samples;
-  d.bits = bits;
-  d.gray = photometric == PHOTOMETRIC_MINISBLACK || photometric == PHOTOMETRIC_MINISWHITE;
   if (!TIFFIsCODECConfigured(compression))
     throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
-  char why[1024] = "";
-  if (!TIFFRGBAImageOK(tiff_, why))
-    throw Error("", std::string("TIFF cannot be turned into RGB: ") + why, "save it as 8-bit RGB");
   bool gray = samples == 1 && photometric == PHOTOMETRIC_MINISBLACK,
        colour = samples == 3 && (photometric == PHOTOMETRIC_RGB || photometric == PHOTOMETRIC_YCBCR);
   d.plain_jpeg = compression == COMPRESSION_JPEG && bits == 8 && (gray || (colour && planar == PLANARCONFIG_CONTIG));
   return d;
+}
+
+void TiffFile::prepare(TiffDirectory& d, int channel, const std::optional<StretchRange>& range) {
+  d.reading = sample_reading(d.form, channel, range);
+  char why[1024] = "";
+  if (d.reading.by == SampleReading::By::library && d.stack == 0 && !d.plain_jpeg && !TIFFRGBAImageOK(tiff_, why))
+    throw Error("", std::string("TIFF cannot be turned into RGB: ") + why, "save it as 8-bit RGB");
+  if (d.stack == 0) return;
+  d.reading.by = SampleReading::By::own;
+  const int64_t row_bytes = (d.width * d.form.samples * d.form.bits + 7) / 8;
+  const auto first = static_cast<int64_t>(TIFFGetStrileOffset(tiff_, 0));
+  if (d.tiled || d.form.separate || d.codec != "uncompressed" || d.form.bits % 8 != 0 || d.form.bits == 24)
+    throw Error("", "describes a stack of images by one of them, and stores them in a way that is not read",
+                "save the image that is wanted as a file of its own");
+  if (first <= 0 || first > file_bytes_ || d.stack >= (file_bytes_ - first) / row_bytes / d.height)
+    throw Error("", "damaged TIFF: the file ends before image " + std::to_string(d.stack) + " of its stack", "restore the file");
+}
+
+std::vector<TiffPage> TiffFile::pages(int64_t& total, std::string& damage) {
+  selected_ = false;
+  error_.clear();
+  total = TIFFNumberOfDirectories(tiff_);
+  damage = error_;
+  std::vector<TiffPage> pages;
+  bool follows = false;  // the directory before was read, so the next one can be
+  for (int64_t i = 0; i < std::min<int64_t>(total, kMaxPages); ++i) {
+    TiffPage page;
+    page.image.where = static_cast<uint64_t>(i);
+    error_.clear();
+    if (follows ? TIFFReadDirectory(tiff_) : TIFFSetDirectory(tiff_, static_cast<tdir_t>(i))) {
+      follows = true;
+      try {
+        selected_ = true;
+        sub_ = false;
+        where_ = page.image.where;
+        page.image = open(false, page.image.where);
+      } catch (const Error& e) {
+        page.problem = e.problem();
+      }
+      page.description = description();
+      if (i > 0 && page.description.size() > kMaxDescription) page.description.resize(kMaxDescription);
+      page.subs = sub_images();
+    } else {
+      follows = false;
+      page.problem = "damaged TIFF: " + (error_.empty() ? "no reason given" : error_);
+    }
+    pages.push_back(std::move(page));
+  }
+  selected_ = false;
+  return pages;
 }
 
 std::vector<uint64_t> TiffFile::sub_images() const {
@@ -173,6 +229,13 @@ std::string TiffFile::description() const {
   return TIFFGetField(tiff_, TIFFTAG_IMAGEDESCRIPTION, &text) && text ? text : "";
 }
 
+double TiffFile::stated_largest() const {
+  double value = 0;
+  if (TIFFGetField(tiff_, TIFFTAG_SMAXSAMPLEVALUE, &value) && value > 0) return value;
+  uint16_t whole = 0;
+  return TIFFGetField(tiff_, TIFFTAG_MAXSAMPLEVALUE, &whole) ? whole : 0;
+}
+
 bool TiffFile::complete(const TiffDirectory& d) const {
   constexpr uint32_t kMaxBlocks = 1u << 24;
   const uint32_t count = d.tiled ? TIFFNumberOfTiles(tiff_) : TIFFNumberOfStrips(tiff_);
@@ -191,16 +254,106 @@ Block TiffFile::decode(const TiffDirectory& d, const BlockPlace& at) {
   const auto x = static_cast<uint32_t>(at.column * d.block_width), y = static_cast<uint32_t>(at.row * d.block_height);
   const uint32_t index = d.tiled ? TIFFComputeTile(tiff_, x, y, 0, 0) : TIFFComputeStrip(tiff_, y, 0);
   if (TIFFGetStrileByteCount(tiff_, index) == 0) return block;
-  if (d.plain_jpeg && decode_raw_jpeg(d, index, at.reduce, block->data())) return block;
-  if (at.reduce == 1) {
-    decode_any(d, at.column, at.row, block->data());
-    return block;
-  }
+  const bool own = d.reading.by == SampleReading::By::own;
+  if (own || !d.plain_jpeg || !decode_raw_jpeg(d, index, at.reduce, block->data())) decode_pixels(d, at, *block);
+  if (d.reading.table)
+    for (uint8_t& v : *block) v = (*d.reading.table)[v];
+  return block;
+}
+
+void TiffFile::decode_pixels(const TiffDirectory& d, const BlockPlace& at, std::vector<uint8_t>& rgb) {
+  const auto decode_whole = [&](uint8_t* out) {
+    if (d.reading.by == SampleReading::By::library) return decode_any(d, at.column, at.row, out);
+    for_each_row(d, at.column, at.row, [&](int64_t y, const std::vector<std::vector<double>>& samples) {
+      samples_to_rgb(d.reading, samples, d.block_width, out + y * d.block_width * 3);
+    });
+  };
+  if (at.reduce == 1) return decode_whole(rgb.data());
   Image whole(static_cast<int>(d.block_width), static_cast<int>(d.block_height));
   std::fill(whole.rgb.begin(), whole.rgb.end(), uint8_t{255});
-  decode_any(d, at.column, at.row, whole.rgb.data());
-  shrink_by_mean(whole, at.reduce, block->data());
-  return block;
+  decode_whole(whole.rgb.data());
+  shrink_by_mean(whole, at.reduce, rgb.data());
+}
+
+// Calls each(y, samples) for the rows of a block that lie in the image: of each sample that the reading takes, alpha last, one
+// value a pixel.
+template <class Row>
+void TiffFile::for_each_row(const TiffDirectory& d, int64_t column, int64_t row, Row each) {
+  std::vector<int> wanted = d.reading.samples;
+  if (d.reading.alpha >= 0) wanted.push_back(d.reading.alpha);
+  std::vector<std::vector<uint8_t>> stored;
+  for (size_t k = 0; k < (d.form.separate ? wanted.size() : 1); ++k)
+    stored.push_back(d.stack > 0 ? stacked_rows(d, row) : stored_block(d, column, row, d.form.separate ? wanted[k] : 0));
+  const int64_t width = d.block_width, step = d.form.separate ? 1 : d.form.samples;
+  const int64_t row_bytes = (width * step * d.form.bits + 7) / 8;
+  std::vector<double> all(static_cast<size_t>(width * step));
+  std::vector<std::vector<double>> samples(wanted.size(), std::vector<double>(static_cast<size_t>(width)));
+  for (int64_t y = 0, rows = rows_of(d, row); y < rows; ++y) {
+    if (d.form.separate) {
+      for (size_t k = 0; k < wanted.size(); ++k)
+        unpack_samples(d.form, stored[k].data() + y * row_bytes, width, samples[k].data());
+    } else {
+      unpack_samples(d.form, stored[0].data() + y * row_bytes, width * step, all.data());
+      for (size_t k = 0; k < wanted.size(); ++k)
+        for (int64_t x = 0; x < width; ++x) samples[k][static_cast<size_t>(x)] = all[static_cast<size_t>(x * step + wanted[k])];
+    }
+    each(y, samples);
+  }
+}
+
+void TiffFile::extremes(const TiffDirectory& d, int64_t column, int64_t row, SampleExtremes& met) {
+  error_.clear();
+  damage_.clear();
+  select(d.sub, d.where);
+  const auto x = static_cast<uint32_t>(column * d.block_width), y = static_cast<uint32_t>(row * d.block_height);
+  if (TIFFGetStrileByteCount(tiff_, d.tiled ? TIFFComputeTile(tiff_, x, y, 0, 0) : TIFFComputeStrip(tiff_, y, 0)) == 0) return;
+  const auto inside = static_cast<size_t>(std::min(d.block_width, d.width - column * d.block_width));
+  const int64_t bottom = d.height - row * d.block_height;
+  for_each_row(d, column, row, [&](int64_t line, const std::vector<std::vector<double>>& samples) {
+    if (line >= bottom) return;
+    for (size_t k = 0; k < d.reading.samples.size(); ++k)
+      for (size_t i = 0; i < inside; ++i) met.add(samples[k][i]);
+  });
+}
+
+// Samples of a block as libtiff gives them: rows of packed values in this machine's byte order.
+std::vector<uint8_t> TiffFile::stored_block(const TiffDirectory& d, int64_t column, int64_t row, int sample) {
+  give_buffer(d);
+  const auto x = static_cast<uint32_t>(column * d.block_width), y = static_cast<uint32_t>(row * d.block_height);
+  const auto s = static_cast<uint16_t>(sample);
+  const uint32_t index = d.tiled ? TIFFComputeTile(tiff_, x, y, 0, s) : TIFFComputeStrip(tiff_, y, s);
+  const int64_t values = d.block_width * (d.form.separate ? 1 : d.form.samples);
+  const int64_t bytes = (values * d.form.bits + 7) / 8 * rows_of(d, row);
+  if (bytes > kMaxBlockBytes)
+    throw Error("",
+                "TIFF is stored in pieces of " + std::to_string(bytes) + " bytes; the limit is " + std::to_string(kMaxBlockBytes),
+                "save it as a tiled TIFF");
+  std::vector<uint8_t> data(static_cast<size_t>(bytes));
+  const tmsize_t n = d.tiled ? TIFFReadEncodedTile(tiff_, index, data.data(), static_cast<tmsize_t>(bytes))
+                             : TIFFReadEncodedStrip(tiff_, index, data.data(), static_cast<tmsize_t>(bytes));
+  if (n < 0 || !error_.empty() || !damage_.empty()) fail();
+  return data;
+}
+
+// The same of an image that only stands behind the one that the directory describes.
+std::vector<uint8_t> TiffFile::stacked_rows(const TiffDirectory& d, int64_t row) {
+  const int64_t values = d.width * d.form.samples, row_bytes = values * d.form.bits / 8, rows = rows_of(d, row);
+  if (rows * row_bytes > kMaxBlockBytes)
+    throw Error("",
+                "TIFF is stored in pieces of " + std::to_string(rows * row_bytes) + " bytes; the limit is " +
+                    std::to_string(kMaxBlockBytes),
+                "save it as a tiled TIFF");
+  std::vector<uint8_t> data(static_cast<size_t>(rows * row_bytes));
+  const int64_t at =
+      static_cast<int64_t>(TIFFGetStrileOffset(tiff_, 0)) + (d.stack * d.height + row * d.block_height) * row_bytes;
+  if (::pread(TIFFFileno(tiff_), data.data(), data.size(), at) != static_cast<ssize_t>(data.size()))
+    throw Error("", "damaged TIFF: the file ends within image " + std::to_string(d.stack) + " of its stack", "restore the file");
+  if (TIFFIsByteSwapped(tiff_)) {
+    if (d.form.bits == 16) TIFFSwabArrayOfShort(reinterpret_cast<uint16_t*>(data.data()), rows * values);
+    if (d.form.bits == 32) TIFFSwabArrayOfLong(reinterpret_cast<uint32_t*>(data.data()), rows * values);
+    if (d.form.bits == 64) TIFFSwabArrayOfDouble(reinterpret_cast<double*>(data.data()), rows * values);
+  }
+  return data;
 }
 
 bool TiffFile::decode_raw_jpeg(const TiffDirectory& d, uint32_t index, int reduce, uint8_t* rgb) {

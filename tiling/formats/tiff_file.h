@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tiling/formats/block_cache.h"
+#include "tiling/formats/tiff_samples.h"
 
 namespace cytodet {
 
@@ -23,8 +24,17 @@ struct TiffDirectory {
   bool plain_jpeg = false;   // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
   uint16_t orientation = 1;  // TIFF 6.0, tag 274
   uint32_t subfile_type = 0;
-  int samples = 1, bits = 8;  // of a pixel; of a sample
-  bool gray = false;          // what a pixel's first sample says is a shade of gray
+  TiffForm form;
+  SampleReading reading;  // once prepared
+  int64_t stack = 0;      // number among the images that the directory describes, stored behind each other
+};
+
+// An image of the main chain, as its tags tell it.
+struct TiffPage {
+  TiffDirectory image;
+  std::string description;
+  std::vector<uint64_t> subs;  // offsets of its SubIFDs
+  std::string problem;         // why it cannot be read; empty: it can, as far as its tags tell
 };
 
 class TiffFile {
@@ -34,8 +44,14 @@ class TiffFile {
   TiffFile(const TiffFile&) = delete;
   TiffFile& operator=(const TiffFile&) = delete;
 
-  // Makes an image current and describes it. Throws Error when it is damaged, empty, or cannot be turned into RGB.
+  // Makes an image current and describes it. Throws Error when it is damaged, empty, or stored in pieces that are too large.
   TiffDirectory open(bool sub, uint64_t where);
+  // Decides how the samples of the current image become RGB, see sample_reading(). Throws Error when they cannot.
+  void prepare(TiffDirectory& d, int channel, const std::optional<StretchRange>& range);
+  // The images of the main chain, at most 4,096 of them. total: how many there are; damage: why the chain breaks off.
+  std::vector<TiffPage> pages(int64_t& total, std::string& damage);
+  // The extremes of the samples of a block of an image that is prepared.
+  void extremes(const TiffDirectory& d, int64_t column, int64_t row, SampleExtremes& met);
   TIFF* tiff() const { return tiff_; }
 
   // Offsets of the current image's SubIFDs; number of images in the main chain (at most 256 each). damage (may be null): why the
@@ -45,6 +61,8 @@ class TiffFile {
 
   // ImageDescription of the current image; empty: none.
   std::string description() const;
+  // The largest sample value of the current image by its tags MaxSampleValue or SMaxSampleValue; 0: they do not tell.
+  double stated_largest() const;
   // No block of the current image is left out.
   bool complete(const TiffDirectory& d) const;
 
@@ -63,6 +81,11 @@ class TiffFile {
   void select(bool sub, uint64_t where);
   bool decode_raw_jpeg(const TiffDirectory& d, uint32_t index, int reduce, uint8_t* rgb);
   void give_buffer(const TiffDirectory& d);
+  template <class Row>
+  void for_each_row(const TiffDirectory& d, int64_t column, int64_t row, Row each);
+  std::vector<uint8_t> stored_block(const TiffDirectory& d, int64_t column, int64_t row, int sample);
+  std::vector<uint8_t> stacked_rows(const TiffDirectory& d, int64_t row);
+  void decode_pixels(const TiffDirectory& d, const BlockPlace& at, std::vector<uint8_t>& rgb);
   void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
 
   TIFF* tiff_ = nullptr;

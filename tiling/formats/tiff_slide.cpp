@@ -5,7 +5,8 @@
 
 #include "core/error.h"
 #include "tiling/formats/ome.h"
-#include "tiling/formats/tiff_planes.h"
+#include "tiling/formats/tiff_contents.h"
+#include "tiling/sample_range.h"
 
 namespace cytodet {
 namespace {
@@ -31,37 +32,38 @@ void read_mpp(TIFF* tiff, const std::string& description, Slide& slide) {
   slide.mpp_source = "TIFF XResolution";
 }
 
+// Whether images can be laid over each other as the channels of one picture: of one size, in blocks of one size.
+bool are_channels(const std::vector<TiffDirectory>& images) {
+  const TiffDirectory& a = images[0];
+  return std::all_of(images.begin(), images.end(), [&](const TiffDirectory& b) {
+    return b.width == a.width && b.height == a.height && b.tiled == a.tiled && b.block_width == a.block_width &&
+           b.block_height == a.block_height && b.orientation == a.orientation;
+  });
+}
+
 }  // namespace
 
-TiffSlide::TiffSlide(const std::string& file) {
+TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
   path = file;
   auto f = std::make_unique<TiffFile>(file);
-  const TiffDirectory first = f->open(false, 0);
-  read_mpp(f->tiff(), f->description(), *this);
-  Planes planes;
-  std::vector<std::vector<uint64_t>> subs;
-  for (uint64_t image : picture_planes(*f, first)) {
-    planes.push_back(f->open(false, image));
-    subs.push_back(f->sub_images());
-  }
-  const bool channels = planes.size() > 1;
-  if (channels && !are_channels(planes))
-    throw Error("", "is an OME-TIFF whose 3 channels differ in size or form", "save them as one 8-bit RGB picture");
-  levels_.push_back(std::move(planes));
-  for (size_t i = 0; i < subs[0].size(); ++i) {
-    Planes level;
-    for (const std::vector<uint64_t>& of_plane : subs)
-      if (i < of_plane.size())
-        if (const auto d = smaller_image(*f, true, of_plane[i])) level.push_back(*d);
-    if (level.size() == subs.size() && (!channels || are_channels(level))) levels_.push_back(std::move(level));
-  }
-  std::string broken;
-  const int images = f->images(&broken);
-  for (int i = 1; i < images && !channels; ++i)
-    if (const auto d = smaller_image(*f, false, static_cast<uint64_t>(i))) levels_.push_back({*d});
-  if (!broken.empty()) damage = "damaged TIFF: its chain of images breaks off, levels may be missing: " + broken;
-  std::sort(levels_.begin() + 1, levels_.end(), [](const Planes& a, const Planes& b) { return a[0].width > b[0].width; });
+  const TiffContents held = tiff_contents(*f);
+  TiffChoice choice = choose(held, wanted);
+  const TiffPlace& whole = choice.levels[0][0];
+  const TiffDirectory first = f->open(whole.sub, whole.where);
+  read_mpp(f->tiff(), whole.where == 0 ? f->description() : held.chain[0].description, *this);
+  if (!held.damage.empty()) damage = "damaged TIFF: its chain of images breaks off, levels may be missing: " + held.damage;
+  for (const TiffPage& page : held.chain)
+    if (damage.empty() && page.problem.starts_with("damaged")) damage = "a level may be missing: " + page.problem;
+  settle_range(*f, choice, parse_stretch(wanted.stretch));
+  contents = std::move(choice.contents);
+  selection = std::move(choice.selection);
+  warnings.insert(warnings.begin(), choice.warnings.begin(), choice.warnings.end());
+  const bool channels = levels_[0].size() > 1;
   const TiffDirectory& full = levels_[0][0];
+  contents.bits = full.form.bits;
+  if (const int unknown = full.form.unknown_samples())
+    warnings.push_back("has " + std::string(unknown == 1 ? "a sample of which" : std::to_string(unknown) + " samples of which") +
+                       " the file does not tell the meaning beside each pixel's colours; left out");
   for (const Planes& level : levels_) {
     const TiffDirectory& d = level[0];
     double down = (static_cast<double>(full.width) / static_cast<double>(d.width) +
@@ -73,25 +75,84 @@ TiffSlide::TiffSlide(const std::string& file) {
   idle_.push_back(std::move(f));
 }
 
-// Levels are the smaller images of the same shape; labels, masks, thumbnails of another shape and what cannot be read are left
-// out.
-std::optional<TiffDirectory> TiffSlide::smaller_image(TiffFile& f, bool sub, uint64_t where) {
-  const TiffDirectory& first = levels_[0][0];
-  TiffDirectory d;
+// Level 0, which must be readable, and those of the others that are.
+void TiffSlide::open_levels(TiffFile& f, const TiffChoice& choice, const std::optional<StretchRange>& range) {
+  levels_.clear();
+  Planes whole;
+  for (const TiffPlace& place : choice.levels[0]) {
+    TiffDirectory d = f.open(place.sub, place.where);
+    d.stack = place.stack;
+    f.prepare(d, place.channel, range);
+    whole.push_back(std::move(d));
+  }
+  if (!are_channels(whole))
+    throw Error("", "holds " + std::to_string(whole.size()) + " channels that differ in size or form",
+                "save them as one 8-bit RGB picture");
+  levels_.push_back(std::move(whole));
+  for (size_t i = 1; i < choice.levels.size(); ++i) {
+    Planes level;
+    for (const TiffPlace& place : choice.levels[i])
+      if (auto d = level_at(f, place, range)) level.push_back(std::move(*d));
+    if (level.size() == levels_[0].size() && are_channels(level)) levels_.push_back(std::move(level));
+  }
+  std::sort(levels_.begin() + 1, levels_.end(), [](const Planes& a, const Planes& b) { return a[0].width > b[0].width; });
+}
+
+// Empty: it cannot be read, or is no level.
+std::optional<TiffDirectory> TiffSlide::level_at(TiffFile& f, const TiffPlace& place, const std::optional<StretchRange>& range) {
   try {
-    d = f.open(sub, where);
+    TiffDirectory d = f.open(place.sub, place.where);
+    if (!is_level(levels_[0][0], d)) return std::nullopt;
+    f.prepare(d, place.channel, range);
+    return d;
   } catch (const Error& e) {
     if (damage.empty() && e.problem().starts_with("damaged")) damage = "a level may be missing: " + e.problem();
     return std::nullopt;
   }
-  const double rx = static_cast<double>(first.width) / static_cast<double>(d.width),
-               ry = static_cast<double>(first.height) / static_cast<double>(d.height);
-  const bool smaller = d.width < first.width && d.height <= first.height &&
-                       std::abs(rx / ry - 1) < 0.02 + 2.0 / static_cast<double>(std::min(d.width, d.height));
-  if (smaller && !(d.subfile_type & FILETYPE_MASK) && d.orientation == first.orientation &&
-      (d.tiled || (d.subfile_type & FILETYPE_REDUCEDIMAGE)))
-    return d;
-  return std::nullopt;
+}
+
+// Opens the levels, with the values of black and white that are wanted. Whole numbers of more than 8 bits that use a fraction of
+// them are noticed.
+void TiffSlide::settle_range(TiffFile& f, const TiffChoice& choice, const Stretch& stretch) {
+  const bool automatic = stretch.kind == Stretch::Kind::automatic;
+  std::optional<StretchRange> range;
+  if (stretch.kind == Stretch::Kind::range) range = stretch.range;
+  if (automatic) range = StretchRange{0, 255};  // so that any form is opened; the values are looked at next
+  open_levels(f, choice, range);
+  const TiffDirectory& full = levels_[0][0];
+  const uint16_t kind = full.form.sample_format;
+  const bool floats = kind == 3, deep = full.form.bits > 8 || (kind != 1 && kind != 4);
+  stretched = stretch.kind == Stretch::Kind::range || (automatic && deep);
+  if (automatic && !deep) open_levels(f, choice, std::nullopt);  // its RGB is stretched, by whoever opened the slide
+  if (!deep || stretch.kind == Stretch::Kind::range) return;
+  const double white = std::exp2(full.form.bits) - 1, enough = automatic ? HUGE_VAL : white / 2;
+  SampleExtremes met = extremes_of(f, levels_.size() - 1, enough);
+  if (!automatic && met.any && met.largest >= enough) return;
+  if (levels_.size() > 1)
+    if (const SampleExtremes more = extremes_of(f, 0, enough); more.any) {
+      met.add(more.least);
+      met.add(more.largest);
+    }
+  f.open(full.sub, full.where);
+  const double stated = f.stated_largest();
+  if (automatic) return open_levels(f, choice, automatic_range(met, floats, stated));
+  if (met.any && met.largest < enough) warnings.push_back(unused_depth(met.largest, full.form.bits, stated));
+}
+
+// Of at most 16 blocks, evenly spread over the level. Ends where a value reaches `enough`. Damaged blocks are left out.
+SampleExtremes TiffSlide::extremes_of(TiffFile& f, size_t level, double enough) const {
+  SampleExtremes met;
+  for (const TiffDirectory& d : levels_[level]) {
+    const int64_t columns = (d.width + d.block_width - 1) / d.block_width,
+                  rows = (d.height + d.block_height - 1) / d.block_height;
+    const int64_t blocks = columns * rows, looked = std::min<int64_t>(blocks, 16);
+    for (int64_t i = 0; i < looked && !(met.any && met.largest >= enough); ++i) try {
+        const int64_t block = blocks * (2 * i + 1) / (2 * looked);
+        f.extremes(d, block % columns, block / columns, met);
+      } catch (const Error&) {
+      }
+  }
+  return met;
 }
 
 bool TiffSlide::reduces(int level) const {

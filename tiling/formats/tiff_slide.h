@@ -8,20 +8,24 @@
 #include <vector>
 
 #include "tiling/formats/block_slide.h"
+#include "tiling/formats/tiff_contents.h"
 #include "tiling/formats/tiff_file.h"
 
 namespace cytodet {
 
 class TiffSlide : public BlockSlide {
  public:
-  explicit TiffSlide(const std::string& file);
+  TiffSlide(const std::string& file, const ImageSelection& selection);
 
   int orientation() const { return levels_[0][0].orientation; }
 
  private:
   using Planes = std::vector<TiffDirectory>;  // one, or those of red, green and blue
 
-  std::optional<TiffDirectory> smaller_image(TiffFile& f, bool sub, uint64_t where);
+  void open_levels(TiffFile& f, const TiffChoice& choice, const std::optional<StretchRange>& range);
+  std::optional<TiffDirectory> level_at(TiffFile& f, const TiffPlace& place, const std::optional<StretchRange>& range);
+  void settle_range(TiffFile& f, const TiffChoice& choice, const Stretch& stretch);
+  SampleExtremes extremes_of(TiffFile& f, size_t level, double enough) const;
   Block decode(Resolution r, int64_t column, int64_t row) const override;
   bool reduces(int level) const override;
 
