@@ -299,11 +299,48 @@ def make_stacks():
     note("five.ome.tif", np.stack([five[4], five[0], five[2]], -1), "channel=4,0,2")
 
 
+def make_microscopes():
+    """Zeiss LSM, MetaMorph STK, QPTIFF: as their layouts are described, with no file of theirs at hand."""
+    rgb8 = shown(RGB, 0, 1)
+    small = np.ascontiguousarray(rgb8[::4, ::4, 0])
+    thumbnail = [(254, "I", [1]), (256, "I", [small.shape[1]]), (257, "I", [small.shape[0]]), (258, "H", [8]), (259, "H", [1]),
+                 (262, "H", [1]), (273, "I", [small.tobytes()]), (277, "H", [1]), (278, "I", [small.shape[0]])]
+    info = struct.pack("<7i", 0x00400494, 500, W, H, 2, 2, 1) + bytes(100)
+    directories = []
+    for z in range(2):
+        planes = [np.ascontiguousarray(np.roll(rgb8[:, :, c], z, 1)).tobytes() for c in range(2)]
+        more = [(34412, "B", list(info))] if z == 0 else []
+        directories += [tags(planes, 8, 2, 1, planar=2, more=more), thumbnail]
+    write_tiff("zeiss.lsm", directories)
+    note("zeiss.lsm", np.roll(rgb8[:, :, 1], 1, 1), "channel=1;plane=1")
+    body = b"".join(np.roll(rgb8[:, :, 0], k, 1).tobytes() for k in range(3))
+    uic2 = (33629, "r", [(k, 1) for k in range(3)])
+    write_tiff("metamorph.stk", [tags([body], 8, more=[(279, "I", [W * H]), uic2])])
+    note("metamorph.stk", np.roll(rgb8[:, :, 0], 2, 1), "page=2")
+    xml = "<PerkinElmer-QPI-ImageDescription><ImageType>{}</ImageType><Name>{}</Name></PerkinElmer-QPI-ImageDescription>"
+    overview = np.ascontiguousarray(np.tile(rgb8, (3, 2, 1)))
+    with tifffile.TiffWriter(OUT / "bright.qptiff") as t:
+        for kind, image, tile, flag in [("FullResolution", rgb8, (16, 16), 0), ("Thumbnail", rgb8[::4, ::4], None, 0),
+                                        ("ReducedResolution", rgb8[::2, ::2], (16, 16), 1), ("Overview", overview, None, 0),
+                                        ("Label", rgb8[:20, :20], None, 0)]:
+            t.write(image, photometric="rgb", metadata=None, tile=tile, subfiletype=flag, description=xml.format(kind, ""))
+    note("bright.qptiff", rgb8)
+    with tifffile.TiffWriter(OUT / "dyes.qptiff") as t:
+        for c, name in enumerate(("DAPI", "FITC", "Cy3")):
+            t.write(np.ascontiguousarray(rgb8[:, :, c]), photometric="minisblack", metadata=None, tile=(16, 16),
+                    description=xml.format("FullResolution", name))
+        for c in range(3):
+            t.write(np.ascontiguousarray(rgb8[::2, ::2, c]), photometric="minisblack", metadata=None, tile=(16, 16), subfiletype=1,
+                    description=xml.format("ReducedResolution", ""))
+    note("dyes.qptiff", rgb8[:, :, 1], "channel=FITC")
+    note("dyes.qptiff", rgb8[:, :, ::-1], "channel=Cy3,FITC,DAPI")
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.iterdir():
         old.unlink()
-    for make in (make_bits, make_depth, make_kinds, make_extra, make_photometric, make_stacks):
+    for make in (make_bits, make_depth, make_kinds, make_extra, make_photometric, make_stacks, make_microscopes):
         make()
     (OUT / "list.txt").write_text("\n".join(entries) + "\n")
 

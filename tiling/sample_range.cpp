@@ -44,6 +44,7 @@ class StretchedSlide : public Slide {
       table_[static_cast<size_t>(i)] =
           static_cast<uint8_t>(std::lround(std::clamp((i - range.low) / (range.high - range.low), 0.0, 1.0) * 255));
     stretched = true;
+    say_range(selection, range);
   }
   void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     slide_->read(level, x, y, w, h, rgb);
@@ -83,6 +84,11 @@ std::string unused_depth(double largest, int bits, double stated) {
   if (stated > 0 && stated < std::exp2(bits) - 1) text += " (the file states " + plain(stated) + ")";
   return text + ", so it is analysed darker than it was taken; --stretch " + std::to_string(used) + " makes values up to " +
          plain(std::exp2(used) - 1) + " white";
+}
+
+void say_range(std::string& selection, const StretchRange& range) {
+  selection += (selection.empty() ? "" : ", ") + std::string("values ") + plain(range.low) + " to " + plain(range.high) +
+               " as black to white";
 }
 
 void notice_dark(Slide& slide) {

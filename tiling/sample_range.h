@@ -11,6 +11,9 @@ namespace cytodet {
 // What is said of samples of `bits` bits whose largest value met is this. stated: what the file calls its largest; 0: nothing.
 std::string unused_depth(double largest, int bits, double stated);
 
+// Adds to a slide's selection which values are black and white.
+void say_range(std::string& selection, const StretchRange& range);
+
 // 8-bit pixels: looks at a few regions of the coarsest level, until one value is bright, and adds a warning where none is.
 void notice_dark(Slide& slide);
 

@@ -95,6 +95,9 @@ TEST(TiffForms, DataThatUseAFractionOfTheirBitsAreNoticed) {
   EXPECT_THAT(warned("camera12.png"), ElementsAre(AllOf(HasSubstr("16 bits"), HasSubstr("--stretch 12"))));
   EXPECT_THAT(warned("dark8.tif"), ElementsAre(AllOf(HasSubstr("is 31"), HasSubstr("--stretch 5"))));
   EXPECT_THAT(warned("stated.tif"), ElementsAre(HasSubstr("the file states 4095")));
+  EXPECT_EQ(opened("camera12.tif", "stretch=auto")->selection, "values 0 to 4095 as black to white");
+  EXPECT_EQ(opened("camera12.png", "stretch=12")->selection, "values 0 to 4095 as black to white");
+  EXPECT_EQ(opened("dark8.tif", "stretch=auto")->selection, "values 0 to 31 as black to white");
   for (const char* stretched : {"stretch=12", "stretch=auto"}) EXPECT_THAT(warned("camera12.tif", stretched), IsEmpty());
   for (const char* full : {"gray12.tif", "gray16.tif", "rgb10.tif", "gray4.tif", "white_is_zero16.tif"})
     EXPECT_THAT(warned(full), IsEmpty()) << full;
@@ -179,6 +182,20 @@ TEST(TiffPages, ChannelsOfImageJ) {
   EXPECT_THAT(refused(forms() / "ij_cut.tif"), HasSubstr("the file ends before image 4 of its stack"));
 }
 
+TEST(TiffPages, StacksAndDyesOfMicroscopes) {
+  EXPECT_THAT(refused(forms() / "zeiss.lsm"),
+              AllOf(HasSubstr("a Zeiss LSM of 2 gray channels, 2 focal planes"), HasSubstr("--channel")));
+  EXPECT_THAT(refused(forms() / "metamorph.stk"), AllOf(HasSubstr("3 pages of 37 x 29"), HasSubstr("--page, from 0 to 2")));
+  EXPECT_THAT(refused(forms() / "metamorph.stk", "page=3"), HasSubstr("there is no page 3"));
+  const auto bright = opened("bright.qptiff");
+  EXPECT_EQ(bright->levels.size(), 2u);
+  EXPECT_THAT(bright->warnings, IsEmpty()) << "overview, label and thumbnail are told as such";
+  ASSERT_EQ(bright->contents.others.size(), 3u);
+  EXPECT_EQ(bright->contents.others[1].kind, "overview");
+  EXPECT_THAT(refused(forms() / "dyes.qptiff"), HasSubstr("3 gray channels (DAPI, FITC, Cy3), not of one picture"));
+  EXPECT_EQ(opened("dyes.qptiff", "channel=DAPI")->levels.size(), 2u);
+}
+
 TEST(TiffPages, SeriesOfOme) {
   const auto slide = opened("series.ome.tif", "series=1");
   EXPECT_THAT(slide->selection, HasSubstr("series 1 (of 3, from 0) \"slide\""));
@@ -228,6 +245,16 @@ TEST(TiffSamples, PackedValuesOfAnyBits) {
   double values[3];
   unpack_samples(form, row, 3, values);
   EXPECT_THAT(values, ElementsAre(0x123, 0xfff, 0x001));
+}
+
+TEST(TiffSamples, OneSampleOfColoursIsItsOwn) {
+  TiffForm form;
+  form.photometric = 2;
+  form.samples = 3;
+  EXPECT_EQ(sample_reading(form, -1, {}).by, SampleReading::By::library);
+  const SampleReading green = sample_reading(form, 1, {});
+  EXPECT_EQ(green.by, SampleReading::By::own) << "a library would give all three";
+  EXPECT_THAT(green.samples, ElementsAre(1));
 }
 
 TEST(XmlText, TagsAndTheirAttributes) {

@@ -109,13 +109,13 @@ std::unique_ptr<Slide> open_png(const std::string& path, const ImageSelection& s
   Image image = decode_png(bytes);
   const Stretch stretch = parse_stretch(selection.stretch);
   std::string warning;
+  StretchRange range;
   const bool deep = is_deep(bytes), stretched = deep && stretch.kind != Stretch::Kind::none;
   if (deep && (stretched || *std::max_element(image.rgb.begin(), image.rgb.end()) < 128)) {
     Reader r;
     read_png(r, bytes, true);
     const auto largest = std::max_element(r.deep.begin(), r.deep.end());
-    const StretchRange range =
-        stretch.kind == Stretch::Kind::automatic ? StretchRange{0, std::exp2(bits_for(*largest)) - 1} : stretch.range;
+    range = stretch.kind == Stretch::Kind::automatic ? StretchRange{0, std::exp2(bits_for(*largest)) - 1} : stretch.range;
     if (!stretched) warning = unused_depth(*largest, 16, 0);
     for (size_t i = 0; stretched && i < r.deep.size(); ++i)
       image.rgb[i] =
@@ -124,6 +124,7 @@ std::unique_ptr<Slide> open_png(const std::string& path, const ImageSelection& s
   std::unique_ptr<Slide> slide = make_memory_slide(std::move(image));
   slide->contents.bits = deep ? 16 : 8;
   slide->stretched = stretched;
+  if (stretched) say_range(slide->selection, range);
   if (!warning.empty()) slide->warnings.push_back(std::move(warning));
   return slide;
 }

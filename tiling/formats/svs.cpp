@@ -44,10 +44,12 @@ std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& s
   std::string description;
   bool several = false;
   size_t tiled = 0;
+  int64_t width = 0;
   try {
     TiffFile file(path);
     const TiffDirectory first = file.open(false, 0);
     description = file.description();
+    width = first.width;
     if (!first.tiled || !description.starts_with("Aperio") || first.orientation != 1) return nullptr;
     const TiffContents held = tiff_contents(file);
     several = held.series[0].images.size() > 1;
@@ -59,6 +61,7 @@ std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& s
   auto slide = std::make_unique<TiffSlide>(path, selection);
   // OpenSlide: every tiled image is a level.
   if (!several && !selection.page && slide->levels.size() != tiled) return nullptr;
+  if (slide->width() != width) return slide;  // a thumbnail or the like, which was asked for
   slide->mpp_x = slide->mpp_y = number_of(description, "MPP");
   slide->mpp_source = slide->mpp_x ? "aperio.MPP" : "";
   return slide;

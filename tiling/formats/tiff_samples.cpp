@@ -165,7 +165,7 @@ SampleReading sample_reading(const TiffForm& f, int channel, const std::optional
   if (channel >= 0) r.samples = {channel};
   const bool plain = f.samples == row->colours || (f.photometric == kRgb && f.samples == 4 && r.alpha == 3);
   const bool own =
-      row->by != FormRow::By::library || !plain ||
+      channel >= 0 || row->by != FormRow::By::library || !plain ||
       (range && (f.bits > 8 || r.alpha >= 0) && row->colours != 4 && f.photometric != kPalette && f.photometric != kYcbcr);
   if (own && (f.photometric == kPalette || f.photometric == kCmyk || f.photometric == kYcbcr))
     throw Error("", "TIFF of a form that is not read: " + in_words(f) + ", " + std::to_string(f.samples) + " samples",

@@ -54,9 +54,10 @@ TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
   if (!held.damage.empty()) damage = "damaged TIFF: its chain of images breaks off, levels may be missing: " + held.damage;
   for (const TiffPage& page : held.chain)
     if (damage.empty() && page.problem.starts_with("damaged")) damage = "a level may be missing: " + page.problem;
-  settle_range(*f, choice, parse_stretch(wanted.stretch));
+  const std::optional<StretchRange> range = settle_range(*f, choice, parse_stretch(wanted.stretch));
   contents = std::move(choice.contents);
   selection = std::move(choice.selection);
+  if (range) say_range(selection, *range);
   warnings.insert(warnings.begin(), choice.warnings.begin(), choice.warnings.end());
   const bool channels = levels_[0].size() > 1;
   const TiffDirectory& full = levels_[0][0];
@@ -111,9 +112,9 @@ std::optional<TiffDirectory> TiffSlide::level_at(TiffFile& f, const TiffPlace& p
   }
 }
 
-// Opens the levels, with the values of black and white that are wanted. Whole numbers of more than 8 bits that use a fraction of
-// them are noticed.
-void TiffSlide::settle_range(TiffFile& f, const TiffChoice& choice, const Stretch& stretch) {
+// Opens the levels, with the values of black and white that are wanted; gives those that were asked for. Whole numbers of more
+// than 8 bits that use a fraction of them are noticed.
+std::optional<StretchRange> TiffSlide::settle_range(TiffFile& f, const TiffChoice& choice, const Stretch& stretch) {
   const bool automatic = stretch.kind == Stretch::Kind::automatic;
   std::optional<StretchRange> range;
   if (stretch.kind == Stretch::Kind::range) range = stretch.range;
@@ -124,10 +125,11 @@ void TiffSlide::settle_range(TiffFile& f, const TiffChoice& choice, const Stretc
   const bool floats = kind == 3, deep = full.form.bits > 8 || (kind != 1 && kind != 4);
   stretched = stretch.kind == Stretch::Kind::range || (automatic && deep);
   if (automatic && !deep) open_levels(f, choice, std::nullopt);  // its RGB is stretched, by whoever opened the slide
-  if (!deep || stretch.kind == Stretch::Kind::range) return;
+  if (stretch.kind == Stretch::Kind::range) return range;
+  if (!deep) return std::nullopt;
   const double white = std::exp2(full.form.bits) - 1, enough = automatic ? HUGE_VAL : white / 2;
   SampleExtremes met = extremes_of(f, levels_.size() - 1, enough);
-  if (!automatic && met.any && met.largest >= enough) return;
+  if (!automatic && met.any && met.largest >= enough) return std::nullopt;
   if (levels_.size() > 1)
     if (const SampleExtremes more = extremes_of(f, 0, enough); more.any) {
       met.add(more.least);
@@ -135,8 +137,13 @@ void TiffSlide::settle_range(TiffFile& f, const TiffChoice& choice, const Stretc
     }
   f.open(full.sub, full.where);
   const double stated = f.stated_largest();
-  if (automatic) return open_levels(f, choice, automatic_range(met, floats, stated));
+  if (automatic) {
+    range = automatic_range(met, floats, stated);
+    open_levels(f, choice, range);
+    return range;
+  }
   if (met.any && met.largest < enough) warnings.push_back(unused_depth(met.largest, full.form.bits, stated));
+  return std::nullopt;
 }
 
 // Of at most 16 blocks, evenly spread over the level. Ends where a value reaches `enough`. Damaged blocks are left out.

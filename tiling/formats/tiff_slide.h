@@ -24,7 +24,7 @@ class TiffSlide : public BlockSlide {
 
   void open_levels(TiffFile& f, const TiffChoice& choice, const std::optional<StretchRange>& range);
   std::optional<TiffDirectory> level_at(TiffFile& f, const TiffPlace& place, const std::optional<StretchRange>& range);
-  void settle_range(TiffFile& f, const TiffChoice& choice, const Stretch& stretch);
+  std::optional<StretchRange> settle_range(TiffFile& f, const TiffChoice& choice, const Stretch& stretch);
   SampleExtremes extremes_of(TiffFile& f, size_t level, double enough) const;
   Block decode(Resolution r, int64_t column, int64_t row) const override;
   bool reduces(int level) const override;
