@@ -9,6 +9,7 @@
 #include "core/timing.h"
 #include "pipeline/commands.h"
 #include "pipeline/measure.h"
+#include "pipeline/selection_flags.h"
 #include "pipeline/tune/measure.h"
 #include "pipeline/tune/plot.h"
 
@@ -19,6 +20,7 @@ struct Options {
   std::string config, picking = "score", out;
   double budget = 0;
   bool exhaustive = false, quiet = false;
+  SelectionFlags selection;
 };
 
 // Columns of the front: figures, then the settings that differ.
@@ -122,7 +124,10 @@ int tune(const Options& o) {
   check_pick(o.picking);
   if (!o.out.empty()) AtomicFile{o.out};  // before the long work
   Stopwatch watch;
-  const TuneSpace space = read_tune_space(o.config);
+  TuneSpace space = read_tune_space(o.config);
+  o.selection.apply(space.config.run.detect.selection);
+  for (auto* side : {&space.networks, &space.lanes, &space.merges})
+    for (TuneSetting& s : *side) o.selection.apply(s.run.detect.selection);
   TuneMeasurer measurer(space);
   TuneMeasure measure;
   measure.stages = measurer.stages();
@@ -151,6 +156,7 @@ std::function<int()> setup_tune(CLI::App& app) {
   app.add_option("--pick", o->picking, "Setting to write as a run config: " + rules);
   app.add_option("-o,--out", o->out, "Where to write it (default: picked.json in the output folder)");
   app.add_option("--budget", o->budget, "Minutes after which nothing more is begun")->check(CLI::Range(0.0, 1e6));
+  o->selection.add(app);
   app.add_flag("--exhaustive", o->exhaustive, "Give up nothing early");
   app.add_flag("--quiet", o->quiet, "No progress");
   return [o] { return tune(*o); };

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <numeric>
 
@@ -12,6 +13,7 @@
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "pipeline/measure.h"
+#include "pipeline/run_folder.h"
 
 namespace cytodet {
 namespace {
@@ -168,6 +170,10 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
   DetectReport report = detect(detector(network, lane), paths, s, each, true);
   for (const PictureResult& r : report.pictures)
     if (!r.problem.empty()) throw Error("", r.problem);
+  for (const PictureResult& r : report.pictures)
+    for (const std::string& w : r.warnings)
+      if (const std::string text = r.path + ": " + w; warned_.insert(text).second)
+        std::fprintf(stderr, "cytodet: warning: %s\n", one_line(text).c_str());
   return report;
 }
 

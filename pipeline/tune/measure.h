@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class TuneMeasurer {
   std::vector<Compiled> detectors_;          // those used last, latest first
   size_t loaded_ = static_cast<size_t>(-1);  // network
   std::vector<RawPicture> raw_;              // of its first pictures
+  std::set<std::string> warned_;             // of pictures, each told once
   bool tiled_ = false;
   size_t detected_ = 0;
 };

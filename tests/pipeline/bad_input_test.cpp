@@ -55,7 +55,7 @@ TEST_F(BadInput, ChannelsOfFluorescence) {
   bytes.replace(bytes.find("SizeC=\"3\""), 9, "SizeC=\"5\"");
   const std::string five = put("five.ome.tif", bytes), problem = "five.ome.tif: is an OME-TIFF of 5 gray channels";
   const Output info = run({"info", channels, five});
-  expect_one_line(info, 3, {problem, "fluorescence", "save one plane"});
+  expect_one_line(info, 3, {problem, "name one by --channel, from 0 to 4"});
   EXPECT_THAT(info.out, HasSubstr("74 x 58, 1:1, Deflate in 3 channels, 5 x 4 stored tiles of 16 x 16"));
   const Output detect = run({"detect", "--model", kModel, five, channels, "-o", path("out"), "--quiet"});
   expect_one_line(detect, 3, {problem});
