@@ -13,19 +13,14 @@
 #include "pipeline/commands.h"
 #include "pipeline/contents_text.h"
 #include "pipeline/detect.h"
+#include "pipeline/read_estimate.h"
 #include "pipeline/run_config.h"
 #include "pipeline/selection_flags.h"
 
 namespace cytodet {
 namespace {
 
-constexpr size_t kSampleTiles = 3;
-
-// Of one tile, measured here; the network's part only with a model.
-struct TileCost {
-  int tiles = 0;  // measured
-  double read_ms = 0, network_ms = 0;
-};
+constexpr size_t kNetworkTiles = 3;
 
 struct Estimate {
   double seconds = 0;
@@ -36,7 +31,8 @@ struct SlideInfo {
   std::unique_ptr<Slide> slide;
   std::vector<Tile> tiles;
   std::string no_grid;  // why there is none
-  TileCost cost;
+  ReadEstimate reading;
+  double network_ms = 0;   // of a tile, with a model
   std::string unreadable;  // what reading the sample tiles said
 };
 
@@ -61,14 +57,11 @@ SlideInfo look(const std::string& path, const Options& o, Detector* detector) {
     info.no_grid = e.what();
     return info;
   }
-  std::vector<double> read_ms, network_ms;
+  std::vector<double> network_ms;
   try {
-    for (size_t i = 0; i < std::min(kSampleTiles, info.tiles.size()); ++i) {
-      const Tile& tile = info.tiles[info.tiles.size() * (2 * i + 1) / (2 * kSampleTiles)];
-      Stopwatch watch;
-      const Image image = read_tile(*info.slide, tile);
-      read_ms.push_back(watch.ms());
-      if (!detector) continue;
+    info.reading = estimate_reading(*info.slide, info.tiles);
+    for (size_t i = 0; detector && i < std::min(kNetworkTiles, info.tiles.size()); ++i) {
+      const Image image = read_tile(*info.slide, info.tiles[0]);
       Detector::StageTimes stages;
       const Letterbox box = letterbox_of(image.width, image.height, detector->model().input);
       if (network_ms.empty()) detector->run(image, box, 0, stages);  // warms up
@@ -78,16 +71,15 @@ SlideInfo look(const std::string& path, const Options& o, Detector* detector) {
   } catch (const Error& e) {
     info.unreadable = e.what();
   }
-  info.cost = {static_cast<int>(read_ms.size()), median(read_ms), median(network_ms)};
+  info.network_ms = median(network_ms);
   return info;
 }
 
 Estimate estimate(const SlideInfo& info, const Detector* detector, int streams) {
-  const double tile_ms = info.cost.read_ms + info.cost.network_ms;
   Estimate e;
-  e.seconds = static_cast<double>(info.tiles.size()) * tile_ms / 1000 / streams;
+  e.seconds = info.reading.seconds(info.tiles.size(), info.network_ms, streams);
   const Tile& t = info.tiles[0];
-  e.memory_bytes = info.slide->kept_bytes + int64_t{streams} * t.width * t.height * 3;
+  e.memory_bytes = info.reading.kept_bytes + int64_t{streams} * t.width * t.height * 3;
   if (detector) {
     std::error_code ignored;
     const auto weights = std::filesystem::file_size(detector->model().graph, ignored);
@@ -134,15 +126,17 @@ void print_text(const SlideInfo& info, const Options& o, const Detector* detecto
     return;
   }
   const Estimate e = estimate(info, detector, streams);
+  const double read_ms = info.reading.ms_per_tile(info.tiles.size());
   if (detector)
     std::printf(
-        "  estimate  %.1f s on %d streams: tiles x (%.1f ms read + %.1f ms network) / streams, medians of %d tiles measured "
-        "now, one at a time\n",
-        e.seconds, streams, info.cost.read_ms, info.cost.network_ms, info.cost.tiles);
+        "  estimate  %.1f s on %d streams: tiles x (%.1f ms read + %.1f ms network) / streams, from %d tiles measured now, one "
+        "at "
+        "a time\n",
+        e.seconds, streams, read_ms, info.network_ms, info.reading.measured);
   else
     std::printf(
-        "  estimate  %.1f s to read on %d threads (%.1f ms a tile, median of %d measured now); with --model, the network too\n",
-        e.seconds, streams, info.cost.read_ms, info.cost.tiles);
+        "  estimate  %.1f s to read on %d threads (%.1f ms a tile, from %d measured now); with --model, the network too\n",
+        e.seconds, streams, read_ms, info.reading.measured);
   std::printf("  memory    %.0f MiB at most: decoded tiles kept, a tile a stream%s\n", mib(e.memory_bytes),
               detector ? ", the network's buffers a stream, its weights twice" : "; without the network");
 }
@@ -183,9 +177,9 @@ Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, 
   j["estimate"] = {{"seconds", e.seconds},
                    {"memory_bytes", e.memory_bytes},
                    {"streams", streams},
-                   {"read_ms_per_tile", info.cost.read_ms},
-                   {"network_ms_per_tile", detector ? Json(info.cost.network_ms) : Json(nullptr)},
-                   {"measured_tiles", info.cost.tiles}};
+                   {"read_ms_per_tile", info.reading.ms_per_tile(info.tiles.size())},
+                   {"network_ms_per_tile", detector ? Json(info.network_ms) : Json(nullptr)},
+                   {"measured_tiles", info.reading.measured}};
   return j;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "tiling/stored_blocks.h"
 
 namespace cytodet {
 namespace {
@@ -26,8 +27,9 @@ int largest_value(const Slide& slide, size_t level, int enough) {
             height = static_cast<int>(std::min<int64_t>(256, l.height));
   std::vector<uint8_t> rgb(static_cast<size_t>(width) * static_cast<size_t>(height) * 3);
   int largest = -1;
-  // The middle first.
-  for (int place : {4, 0, 2, 6, 8, 1, 3, 5, 7}) try {
+  // The middle first; of what can only be decoded from the top on, the top.
+  constexpr std::array kMiddle{4, 0, 2, 6, 8, 1, 3, 5, 7}, kTop{1, 0, 2, 4, 3, 5, 7, 6, 8};
+  for (int place : plan_reads(slide, static_cast<int>(level), height, 1).in_order ? kTop : kMiddle) try {
       slide.read(static_cast<int>(level), (l.width - width) * (place % 3) / 2, (l.height - height) * (place / 3) / 2, width,
                  height, rgb.data());
       for (uint8_t v : rgb)

@@ -4,12 +4,13 @@
 #include "core/error.h"
 #include "tiling/formats/rows.h"
 #include "tiling/formats/tiff_slide.h"
+#include "tiling/stored_blocks.h"
 
 namespace cytodet {
 namespace {
 
 // A slide turned as its orientation tag says (TIFF 6.0, tag 274), region by region.
-class UprightSlide : public Slide {
+class UprightSlide : public Slide, public StoredBlocks {
  public:
   explicit UprightSlide(std::unique_ptr<TiffSlide> stored) : stored_(std::move(stored)) {
     const int o = stored_->orientation();
@@ -24,6 +25,12 @@ class UprightSlide : public Slide {
     }
     std::swap(mpp_x, mpp_y);
   }
+
+  // Turned by a quarter, rows of tiles are columns of the stored picture, for which nothing is known.
+  ReadPlan plan_reads(int level, int64_t height, int shrink) const override {
+    return turned_ ? ReadPlan{0, kept_bytes, false} : stored_->plan_reads(level, height, shrink);
+  }
+  DecodeWork decoded() const override { return stored_->decoded(); }
 
   void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     const LevelInfo& in = stored_->levels[static_cast<size_t>(level)];

@@ -15,7 +15,9 @@
 namespace cytodet {
 namespace {
 
-constexpr int64_t kMaxBlockPixels = int64_t{64} << 20;  // of one stored tile or strip
+constexpr int64_t kMaxBlockPixels = int64_t{64} << 20;  // of one stored tile, of a strip of JPEG, and of a row
+constexpr int64_t kMaxStripPixels = int64_t{16} << 20;  // of another strip that is decoded whole
+constexpr int64_t kBandPixels = int64_t{4} << 20;       // of the rows that are decoded at once of larger ones
 constexpr int kMaxImages = 256;
 constexpr int64_t kMaxBlockBytes = int64_t{512} << 20;
 constexpr int kMaxPages = 4096;
@@ -77,15 +79,28 @@ int TiffFile::on_warning(TIFF*, void* user, const char* module, const char* form
   return 1;
 }
 
-TiffFile::TiffFile(const std::string& path) {
-  std::error_code ignored;
-  file_bytes_ = static_cast<int64_t>(std::filesystem::file_size(path, ignored));
+TIFFOpenOptions* TiffFile::options() {
   TIFFOpenOptions* options = TIFFOpenOptionsAlloc();
   TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, this);
   TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, this);
   TIFFOpenOptionsSetMaxSingleMemAlloc(options, tmsize_t{512} << 20);
-  tiff_ = TIFFOpenExt(path.c_str(), "rm", options);
-  TIFFOpenOptionsFree(options);
+  return options;
+}
+
+TiffFile::TiffFile(const std::string& path) {
+  std::error_code ignored;
+  file_bytes_ = static_cast<int64_t>(std::filesystem::file_size(path, ignored));
+  TIFFOpenOptions* o = options();
+  tiff_ = TIFFOpenExt(path.c_str(), "rm", o);
+  TIFFOpenOptionsFree(o);
+  if (!tiff_) fail();
+}
+
+TiffFile::TiffFile(std::vector<uint8_t> bytes)
+    : memory_(std::make_unique<TiffMemory>(std::move(bytes))), file_bytes_(static_cast<int64_t>(memory_->bytes().size())) {
+  TIFFOpenOptions* o = options();
+  tiff_ = memory_->open("rc", o);  // c: a single strip is not cut up
+  TIFFOpenOptionsFree(o);
   if (!tiff_) fail();
 }
 
@@ -105,6 +120,20 @@ void TiffFile::select(bool sub, uint64_t where) {
   selected_ = true;
   sub_ = sub;
   where_ = where;
+}
+
+// Whether the current image's strips are too large to be decoded whole, and can be read by rows.
+bool TiffFile::read_by_rows(int64_t width, int64_t strip_rows) const {
+  if (strip_rows == 0 || width > kMaxBlockPixels) return false;
+  uint16_t compression = COMPRESSION_NONE, photometric = 0, across = 1, down = 1;
+  TIFFGetFieldDefaulted(tiff_, TIFFTAG_COMPRESSION, &compression);
+  TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &photometric);
+  const bool jpeg = compression == COMPRESSION_JPEG;
+  if (strip_rows * width <= (jpeg ? kMaxBlockPixels : kMaxStripPixels)) return false;
+  if (photometric == PHOTOMETRIC_YCBCR && !jpeg) TIFFGetFieldDefaulted(tiff_, TIFFTAG_YCBCRSUBSAMPLING, &across, &down);
+  // libtiff gives no single rows of colours stored for several pixels, nor of floating-point luminance.
+  return across == 1 && down == 1 && compression != COMPRESSION_OJPEG && photometric != PHOTOMETRIC_LOGL &&
+         photometric != PHOTOMETRIC_LOGLUV;
 }
 
 TiffDirectory TiffFile::open(bool sub, uint64_t where) {
@@ -127,6 +156,9 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
     block_width = width;
     TIFFGetFieldDefaulted(tiff_, TIFFTAG_ROWSPERSTRIP, &block_height);
     block_height = std::min(block_height, height);
+    d.strip_rows = block_height;
+    d.by_rows = read_by_rows(width, block_height);
+    if (d.by_rows) block_height = static_cast<uint32_t>(std::clamp<int64_t>(kBandPixels / width, 1, 256));
   }
   if (block_width == 0 || block_height == 0 || static_cast<int64_t>(block_width) > kMaxBlockPixels / block_height)
     throw Error("",
@@ -243,6 +275,13 @@ bool TiffFile::complete(const TiffDirectory& d) const {
   for (uint32_t i = 0; i < count; ++i)
     if (TIFFGetStrileByteCount(tiff_, i) == 0) return false;
   return true;
+}
+
+void TiffFile::read_row(const TiffDirectory& d, int64_t row, int plane, uint8_t* samples) {
+  error_.clear();
+  damage_.clear();
+  select(d.sub, d.where);
+  if (TIFFReadScanline(tiff_, samples, static_cast<uint32_t>(row), static_cast<uint16_t>(plane)) < 0 || !damage_.empty()) fail();
 }
 
 Block TiffFile::decode(const TiffDirectory& d, const BlockPlace& at) {

@@ -9,17 +9,20 @@
 #include <vector>
 
 #include "tiling/formats/block_cache.h"
+#include "tiling/formats/tiff_memory.h"
 #include "tiling/formats/tiff_samples.h"
 
 namespace cytodet {
 
-// An image in the file. It is stored in blocks: tiles, or strips as wide as the image.
+// An image in the file. It is stored in blocks: tiles, or strips as wide as the image. Of strips too large to be decoded whole
+// (by_rows), a block is some of the rows, which TiffRows reads.
 struct TiffDirectory {
   bool sub = false;
   uint64_t where = 0;  // number in the main chain, or offset of a SubIFD
   int64_t width = 0, height = 0;
   int64_t block_width = 0, block_height = 0;
-  bool tiled = false;
+  bool tiled = false, by_rows = false;
+  int64_t strip_rows = 0;    // of a stored strip
   std::string codec;         // "JPEG", "JPEG 2000", "LZW", ...
   bool plain_jpeg = false;   // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
   uint16_t orientation = 1;  // TIFF 6.0, tag 274
@@ -40,6 +43,8 @@ struct TiffPage {
 class TiffFile {
  public:
   explicit TiffFile(const std::string& path);
+  // A file in memory.
+  explicit TiffFile(std::vector<uint8_t> bytes);
   ~TiffFile();
   TiffFile(const TiffFile&) = delete;
   TiffFile& operator=(const TiffFile&) = delete;
@@ -74,11 +79,17 @@ class TiffFile {
   };
   Block decode(const TiffDirectory& d, const BlockPlace& at);
 
+  // A row of samples as the codec gives them, of a plane where these are stored apart. Rows of a strip must be read one after the
+  // other from its first.
+  void read_row(const TiffDirectory& d, int64_t row, int plane, uint8_t* samples);
+
  private:
+  TIFFOpenOptions* options();
   static int on_error(TIFF*, void* user, const char* module, const char* format, va_list arguments);
   static int on_warning(TIFF*, void* user, const char* module, const char* format, va_list arguments);
   [[noreturn]] void fail() const;
   void select(bool sub, uint64_t where);
+  bool read_by_rows(int64_t width, int64_t strip_rows) const;
   bool decode_raw_jpeg(const TiffDirectory& d, uint32_t index, int reduce, uint8_t* rgb);
   void give_buffer(const TiffDirectory& d);
   template <class Row>
@@ -91,6 +102,7 @@ class TiffFile {
   TIFF* tiff_ = nullptr;
   std::string error_, damage_;   // first error; first warning that tells of damaged pixels
   std::vector<uint8_t> buffer_;  // libtiff's read buffer, where it is ours
+  std::unique_ptr<TiffMemory> memory_;
   int64_t file_bytes_ = 0;
   bool selected_ = false, sub_ = false;
   uint64_t where_ = 0;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
 #include "tiling/formats/ome.h"
 #include "tiling/formats/tiff_contents.h"
+#include "tiling/level_ratio.h"
 #include "tiling/sample_range.h"
 
 namespace cytodet {
@@ -41,6 +43,10 @@ bool are_channels(const std::vector<TiffDirectory>& images) {
   });
 }
 
+Block white_block(int64_t width, int64_t height) {
+  return std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(width * height * 3), uint8_t{255});
+}
+
 }  // namespace
 
 TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
@@ -70,10 +76,15 @@ TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
     double down = (static_cast<double>(full.width) / static_cast<double>(d.width) +
                    static_cast<double>(full.height) / static_cast<double>(d.height)) /
                   2;
-    levels.push_back({d.width, d.height, down, d.block_width, d.block_height, d.codec + (channels ? " in 3 channels" : "")});
+    const std::string form = std::string(d.by_rows ? " in large strips" : "") + (channels ? " in 3 channels" : "");
+    levels.push_back({d.width, d.height, down, d.block_width, d.block_height, d.codec + form});
+    rows_.emplace_back();
+    for (const TiffDirectory& plane : level)
+      rows_.back().push_back(plane.by_rows && plane.stack == 0 ? std::make_unique<TiffRows>(file, plane) : nullptr);
   }
   start_cache();
   idle_.push_back(std::move(f));
+  settle_level_ratios(*this);
 }
 
 // Level 0, which must be readable, and those of the others that are.
@@ -153,9 +164,13 @@ SampleExtremes TiffSlide::extremes_of(TiffFile& f, size_t level, double enough) 
     const int64_t columns = (d.width + d.block_width - 1) / d.block_width,
                   rows = (d.height + d.block_height - 1) / d.block_height;
     const int64_t blocks = columns * rows, looked = std::min<int64_t>(blocks, 16);
+    const auto rows_read = d.by_rows && d.stack == 0 ? std::make_unique<TiffRows>(path, d) : nullptr;
     for (int64_t i = 0; i < looked && !(met.any && met.largest >= enough); ++i) try {
         const int64_t block = blocks * (2 * i + 1) / (2 * looked);
-        f.extremes(d, block % columns, block / columns, met);
+        if (rows_read)
+          rows_read->extremes({0, block * d.block_height, d.width, d.block_height}, met);
+        else
+          f.extremes(d, block % columns, block / columns, met);
       } catch (const Error&) {
       }
   }
@@ -164,26 +179,24 @@ SampleExtremes TiffSlide::extremes_of(TiffFile& f, size_t level, double enough) 
 
 bool TiffSlide::reduces(int level) const {
   const Planes& planes = levels_[static_cast<size_t>(level)];
-  return std::all_of(planes.begin(), planes.end(), [](const TiffDirectory& d) { return d.plain_jpeg; });
+  return std::all_of(planes.begin(), planes.end(), [](const TiffDirectory& d) { return d.plain_jpeg && !d.by_rows; });
 }
 
 Block TiffSlide::decode(Resolution r, int64_t column, int64_t row) const {
   const Planes& planes = levels_[static_cast<size_t>(r.level)];
-  std::unique_ptr<TiffFile> f;
-  {
-    std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      f = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (!f) f = std::make_unique<TiffFile>(path);
+  // Where level 0 is padded and the level is not, the level ends before level 0 does.
+  if (column * panel_width(r) >= planes[0].width || row * planes[0].block_height >= planes[0].height)
+    return white_block(panel_width(r) / r.reduce, planes[0].block_height / r.reduce);
+  std::unique_ptr<TiffFile> f = take_file();
+  const auto plane = [&](size_t c) {
+    return decode_plane(f.get(), planes[c], rows_[static_cast<size_t>(r.level)][c].get(), r, column, row);
+  };
   // A file that failed is closed, not given back.
-  Block block = f->decode(planes[0], {column, row, r.reduce});
+  Block block = plane(0);
   if (planes.size() > 1) {
     auto rgb = std::make_shared<std::vector<uint8_t>>(*block);
     for (size_t c = 1; c < planes.size(); ++c) {
-      const Block gray = f->decode(planes[c], {column, row, r.reduce});
+      const Block gray = plane(c);
       for (size_t i = c; i < rgb->size(); i += 3) (*rgb)[i] = (*gray)[i];
     }
     block = std::move(rgb);
@@ -191,6 +204,44 @@ Block TiffSlide::decode(Resolution r, int64_t column, int64_t row) const {
   std::lock_guard lock(mutex_);
   idle_.push_back(std::move(f));
   return block;
+}
+
+bool TiffSlide::striped(int level) const { return !levels_[static_cast<size_t>(level)][0].tiled; }
+
+bool TiffSlide::in_order(int level) const {
+  const auto& rows = rows_[static_cast<size_t>(level)];
+  return rows[0] && rows[0]->compressed();
+}
+
+std::unique_ptr<TiffFile> TiffSlide::take_file() const {
+  {
+    std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<TiffFile> f = std::move(idle_.back());
+      idle_.pop_back();
+      return f;
+    }
+  }
+  return std::make_unique<TiffFile>(path);
+}
+
+// A panel of a strip is cut from the whole strip.
+Block TiffSlide::decode_plane(TiffFile* file, const TiffDirectory& d, TiffRows* rows, const Resolution& r, int64_t column,
+                              int64_t row) const {
+  const int64_t width = panel_width(r), left = column * width;
+  if (rows) {
+    const Block block = rows->read({left, row * d.block_height, width, d.block_height});
+    if (r.reduce == 1) return block;
+    throw Error("", "TIFF rows cannot be reduced");
+  }
+  if (r.panels == 1) return file->decode(d, {column, row, r.reduce});
+  const Block whole = file->decode(d, {0, row, r.reduce});
+  const int64_t stride = d.block_width / r.reduce, own = width / r.reduce, first = left / r.reduce,
+                height = d.block_height / r.reduce, copied = std::min(own, stride - first);
+  auto panel = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(own * height * 3), uint8_t{255});
+  for (int64_t y = 0; y < height; ++y)
+    std::memcpy(panel->data() + y * own * 3, whole->data() + (y * stride + first) * 3, static_cast<size_t>(copied) * 3);
+  return panel;
 }
 
 }  // namespace cytodet

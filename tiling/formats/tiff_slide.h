@@ -10,6 +10,7 @@
 #include "tiling/formats/block_slide.h"
 #include "tiling/formats/tiff_contents.h"
 #include "tiling/formats/tiff_file.h"
+#include "tiling/formats/tiff_rows.h"
 
 namespace cytodet {
 
@@ -28,8 +29,14 @@ class TiffSlide : public BlockSlide {
   SampleExtremes extremes_of(TiffFile& f, size_t level, double enough) const;
   Block decode(Resolution r, int64_t column, int64_t row) const override;
   bool reduces(int level) const override;
+  bool striped(int level) const override;
+  bool in_order(int level) const override;
+  std::unique_ptr<TiffFile> take_file() const;
+  Block decode_plane(TiffFile* file, const TiffDirectory& d, TiffRows* rows, const Resolution& r, int64_t column,
+                     int64_t row) const;
 
   std::vector<Planes> levels_;
+  std::vector<std::vector<std::unique_ptr<TiffRows>>> rows_;  // by level and plane; null where blocks are decoded whole
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<TiffFile>> idle_;
 };
