@@ -2,7 +2,6 @@
 #include <glob.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -10,19 +9,24 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "pipeline/detect.h"
+#include "tiling/formats/known_formats.h"
+#include "tiling/formats/slide_parts.h"
 
 namespace cytodet {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A folder that is called as a slide is a mistake that must be named; other folders in a folder are not looked at.
-bool called_as_slide(const fs::path& path) {
-  static const std::set<std::string> kSlides{".jpg", ".jpeg", ".png",  ".bmp", ".tif", ".tiff", ".svs",
-                                             ".kfb", ".ndpi", ".mrxs", ".scn", ".bif", ".vms",  ".vmu"};
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return kSlides.contains(extension);
+// What iCloud leaves of a file that is not on this disk, ".S1.svs.icloud": hidden, but meant.
+bool is_placeholder(const std::string& name) { return name.size() > 8 && name.ends_with(".icloud"); }
+
+// Pictures that a slide of the folder names as its parts are no pictures of their own.
+void leave_out_parts(std::vector<std::string>& files) {
+  std::set<fs::path> parts;
+  for (const std::string& file : files)
+    for (const std::string& name : hamamatsu_parts(file)) parts.insert((fs::path(file).parent_path() / name).lexically_normal());
+  if (!parts.empty())
+    std::erase_if(files, [&](const std::string& file) { return parts.contains(fs::path(file).lexically_normal()); });
 }
 
 // Broken links, pipes and what cannot be looked at are taken too: opening them says what is wrong.
@@ -31,10 +35,13 @@ std::vector<std::string> files_in(const std::string& folder) {
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     std::error_code unknown;
-    if (entry.path().filename().string()[0] != '.' && (!entry.is_directory(unknown) || called_as_slide(entry.path())))
-      found.push_back(entry.path().string());
+    const std::string name = entry.path().filename().string();
+    if (name[0] == '.' && !is_placeholder(name)) continue;
+    // A folder that is called as a slide is a mistake that must be named; other folders in a folder are not looked at.
+    if (!entry.is_directory(unknown) || called_as_slide(entry.path())) found.push_back(entry.path().string());
   }
   if (error) throw Error(folder, "cannot list the folder: " + error.message());
+  leave_out_parts(found);
   if (found.empty()) throw Error(folder, "the folder holds no files");
   std::sort(found.begin(), found.end());
   return found;
@@ -72,7 +79,7 @@ std::vector<std::string> lines_of(const std::string& list) {
 
 std::vector<std::string> expanded(const std::string& input) {
   std::error_code ignored;
-  if (fs::is_directory(input, ignored)) return files_in(input);
+  if (fs::is_directory(input, ignored)) return is_slide_folder(input) ? std::vector{input} : files_in(input);
   if (!fs::exists(input, ignored) && input.find_first_of("*?[") != std::string::npos) return matches(input);
   return {input};
 }

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "tiling/formats/known_formats.h"
 #include "tiling/formats/rows.h"
 #include "tiling/image_io.h"
 #include "tiling/sample_range.h"
@@ -51,8 +52,8 @@ std::unique_ptr<Slide> open_image(const std::string& path, const ImageSelection&
   return make_memory_slide(decode(as_bytes(bytes)));
 }
 
-// The file that names a MIRAX slide is itself a JPEG.
-bool is_mirax(const std::string& path) { return path.ends_with(".mrxs") && openslide_vendor(path) == "mirax"; }
+// The file that names a MIRAX slide is itself a JPEG, of a preview; that its other parts are there is checked before.
+bool is_mirax(const std::string& path) { return path.ends_with(".mrxs"); }
 
 constexpr SlideFormat kFormats[] = {
     {"jpeg", "",
@@ -100,6 +101,17 @@ void check_only_image(const ImageSelection& s) {
   if (!s.channel.empty()) throw Error("", "is one colour picture, without channels to choose", "leave out --channel");
 }
 
+// Adds the file's name to what `look` throws.
+template <class Look>
+void in_file(const std::string& name, Look look) {
+  try {
+    look();
+  } catch (const Error& e) {
+    if (e.where().starts_with(name)) throw;
+    throw e.within(name);
+  }
+}
+
 // Null when `measured` is wanted and the file is a plain picture.
 std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool measured, const ImageSelection& selection) {
   const std::string name = path.string();
@@ -111,15 +123,21 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
                                                            : "cannot open: no such file",
                 "check the path");
   if (error) throw Error(name, "cannot open: " + error.message(), "check the path and its permissions");
-  if (std::filesystem::is_directory(status)) throw Error(name, "is a directory, not a slide", "name a file in it");
+  if (std::filesystem::is_directory(status)) {
+    in_file(name, [&] { check_folder(path); });
+    throw Error(name, "is a directory, not a slide", "name a file in it");
+  }
   if (!std::filesystem::is_regular_file(status)) throw Error(name, "is a pipe or device, not a slide", "name a file");
-  uint8_t head[132];
+  uint8_t head[kFormatHead];
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw Error(name, std::string("cannot open: ") + std::strerror(errno), "check the permissions");
   ssize_t n = ::read(fd, head, sizeof head);
   ::close(fd);
-  if (n == 0) throw Error(name, "is empty", "restore the file");
+  if (n == 0) throw Error(name, "is empty", "restore the file; was a copy or download of it interrupted?");
   if (n < 0) throw Error(name, std::string("cannot read: ") + std::strerror(errno));
+  std::error_code no_size;
+  const auto size = static_cast<int64_t>(std::filesystem::file_size(path, no_size));
+  in_file(name, [&] { check_known_format(path, {head, static_cast<size_t>(n)}, size); });
   std::string known;
   for (const SlideFormat& f : kFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
   try {
@@ -141,9 +159,7 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
   } catch (const std::bad_alloc&) {
     throw Error(name, "needs more memory than there is", "use a smaller image");
   }
-  if (n == sizeof head && std::memcmp(head + 128, "DICM", 4) == 0)
-    throw Error(name, "is DICOM, which is not read", "convert it to a tiled TIFF");
-  throw Error(name, "is of no known image or slide format", "known: " + known);
+  throw Error(name, "is of no known image or slide format" + claim_of_name(path), "known: " + known);
 }
 
 }  // namespace

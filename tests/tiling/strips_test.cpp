@@ -105,10 +105,12 @@ TEST(TiffRows, GiveThePixelsOfStripsDecodedWhole) {
   for (const auto& entry : std::filesystem::directory_iterator(data_folder() / "tiling/formats")) {
     const std::string path = entry.path().string();
     if (entry.path().extension() != ".tif") continue;
-    TiffDirectory d = TiffFile(path).open(false, 0);
+    TiffFile file(path);
+    TiffDirectory d = file.open(false, 0);
+    file.prepare(d, -1, std::nullopt);
     if (d.tiled || path.find("channels") != std::string::npos) continue;
     SCOPED_TRACE(path);
-    const TiffSlide whole(path);
+    const TiffSlide whole(path, {});
     d.by_rows = true;
     TiffRows rows(path, d);
     for (const TiffRows::Area& a : {TiffRows::Area{0, 0, d.width, 5},

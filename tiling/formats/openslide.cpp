@@ -10,12 +10,27 @@
 
 #include "core/error.h"
 #include "tiling/formats/rows.h"
+#include "tiling/level_ratio.h"
 
 namespace cytodet {
 namespace {
 
-// OpenSlide reports its errors itself; what libtiff and GLib print beside them must not reach the user's terminal. GLib comes
-// with OpenSlide but its headers do not, hence the look-up.
+// The last thing that GLib was told on this thread, which is where OpenSlide says why it takes a file for another format.
+std::string& last_words() {
+  static thread_local std::string words;
+  return words;
+}
+
+// One line of at most 160 bytes.
+std::string one_line(const char* text) {
+  std::string line(text ? text : "");
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return line.size() > 160 ? line.substr(0, 157) + "..." : line;
+}
+
+// What libtiff and GLib print must not reach the user's terminal; GLib's is kept for messages. GLib comes with OpenSlide but its
+// headers do not, hence the look-up.
 void silence_libraries() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -24,7 +39,7 @@ void silence_libraries() {
     using LogHandler = void (*)(const char*, int, const char*, void*);
     using SetDefaultHandler = LogHandler (*)(LogHandler, void*);
     if (auto set = reinterpret_cast<SetDefaultHandler>(dlsym(RTLD_DEFAULT, "g_log_set_default_handler")))
-      set([](const char*, int, const char*, void*) {}, nullptr);
+      set([](const char*, int, const char* message, void*) { last_words() = one_line(message); }, nullptr);
   });
 }
 
@@ -35,9 +50,12 @@ using HandlePtr = std::unique_ptr<openslide_t, Closer>;
 
 HandlePtr open_handle(const std::string& path) {
   silence_libraries();
+  last_words().clear();
   HandlePtr s(openslide_open(path.c_str()));
-  if (!s) throw Error("", "OpenSlide does not know the format", "check the file");
-  if (const char* e = openslide_get_error(s.get())) throw Error("", std::string("OpenSlide: ") + e, "restore the file");
+  const std::string warned = last_words().empty() ? "" : " (" + last_words() + ")";
+  if (!s) throw Error("", "OpenSlide does not know the format" + warned, "check the file");
+  if (const char* e = openslide_get_error(s.get()))
+    throw Error("", "OpenSlide: " + one_line(e) + (warned.find(e) == std::string::npos ? warned : ""), "restore the file");
   return s;
 }
 
@@ -81,6 +99,7 @@ class OpenSlideSlide : public Slide {
       level.tile_width = side("tile-width");
       level.tile_height = side("tile-height");
       level.codec = "through OpenSlide";
+      own_downsample_.push_back(level.downsample);
       if (level.width <= 0 || level.height <= 0) throw Error("", "level " + std::to_string(i) + " is empty", "restore the file");
       levels.push_back(level);
     }
@@ -98,12 +117,13 @@ class OpenSlideSlide : public Slide {
     kept_bytes = int64_t{32} << 20;  // OpenSlide's own, of each handle
     list_contents(s.get());
     idle_.push_back(std::move(s));
+    settle_level_ratios(*this);
   }
 
   void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     HandlePtr s = take();
     std::vector<uint32_t> argb(static_cast<size_t>(w) * static_cast<size_t>(h));
-    double down = levels[static_cast<size_t>(level)].downsample;
+    const double down = own_downsample_[static_cast<size_t>(level)];
     openslide_read_region(s.get(), argb.data(), static_cast<int64_t>(static_cast<double>(x) * down + (x < 0 ? -0.5 : 0.5)),
                           static_cast<int64_t>(static_cast<double>(y) * down + (y < 0 ? -0.5 : 0.5)), level, w, h);
     if (const char* e = openslide_get_error(s.get()))
@@ -152,6 +172,7 @@ class OpenSlideSlide : public Slide {
     }
     return open_handle(path);
   }
+  std::vector<double> own_downsample_;  // OpenSlide's of each level, which its coordinates are made with
   uint32_t background_ = 0xffffff;
   mutable std::mutex mutex_;
   mutable std::vector<HandlePtr> idle_;
@@ -161,6 +182,14 @@ class OpenSlideSlide : public Slide {
 
 std::unique_ptr<Slide> open_openslide(const std::string& path, const ImageSelection&) {
   return std::make_unique<OpenSlideSlide>(path);
+}
+
+std::string openslide_complaint(const std::string& path) {
+  silence_libraries();
+  last_words().clear();
+  const HandlePtr s(openslide_open(path.c_str()));
+  const char* error = s ? openslide_get_error(s.get()) : nullptr;
+  return error ? one_line(error) : last_words();
 }
 
 std::string openslide_vendor(const std::string& path) {

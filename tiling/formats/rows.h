@@ -13,6 +13,7 @@ SlideContents list_tiff(const std::string& path);
 std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& selection = {});
 std::unique_ptr<Slide> open_kfb(const std::string& path, const ImageSelection& selection = {});
 std::unique_ptr<Slide> open_openslide(const std::string& path, const ImageSelection& selection = {});
-std::string openslide_vendor(const std::string& path);  // empty when OpenSlide does not know the file
+std::string openslide_vendor(const std::string& path);     // empty when OpenSlide does not know the file
+std::string openslide_complaint(const std::string& path);  // what OpenSlide says of a file it does not open; may be empty
 
 }  // namespace cytodet
