@@ -116,6 +116,17 @@ void strided_copy(const Tensor& x, Tensor& out, const std::vector<int64_t>& stri
   walk(out.shape(), {strides}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, offset + at[0]); });
 }
 
+int64_t known_dim(const InferCall& call, size_t i, int64_t d) {
+  const Shape* s = known(call, i);
+  if (!s) return -1;
+  const int64_t rank = static_cast<int64_t>(s->size());
+  return d < -rank || d >= rank ? -1 : (*s)[static_cast<size_t>(d < 0 ? d + rank : d)];
+}
+int64_t known_int(const InferCall& call, size_t i) {
+  const bool one = i < call.in.size() && call.in[i].constant && call.in[i].constant->size() == 1;
+  return one ? call.in[i].constant->as_int() : -1;
+}
+
 void infer_same(InferCall& call) { call.out = {fact(call.in[0].dtype, call.in[0].shape)}; }
 
 void infer_broadcast(InferCall& call) {

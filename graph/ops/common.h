@@ -89,6 +89,10 @@ inline const Shape* known(const InferCall& call, size_t i) {
   return i < call.in.size() && call.in[i].shape ? &*call.in[i].shape : nullptr;
 }
 inline Fact fact(DType dtype, std::optional<Shape> shape = {}) { return {dtype, std::move(shape), {}}; }
+inline DType input_type(const InferCall& call, size_t i) { return i < call.in.size() ? call.in[i].dtype : DType::invalid; }
+// Dimension d of input i (from the end when negative), and the number that a scalar input holds; -1 where not known.
+int64_t known_dim(const InferCall& call, size_t i, int64_t d);
+int64_t known_int(const InferCall& call, size_t i);
 void infer_same(InferCall& call);          // out 0 like input 0
 void infer_broadcast(InferCall& call);     // out 0: broadcast of inputs 0 and 1, dtype of input 0
 void infer_compare(InferCall& call);       // the same, bool

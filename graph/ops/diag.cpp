@@ -161,6 +161,45 @@ void eval_diag_part(OpCall& call) {
   for (int64_t i = 0; i < out.size(); ++i) copy_element(out, i, x, i * (out.size() + 1));
   call.out = {out};
 }
+// Half of the shape.
+void infer_diag_part(InferCall& call) {
+  call.out = {fact(input_type(call, 0))};
+  if (const Shape* s = known(call, 0)) call.out[0].shape = Shape(s->begin(), s->begin() + static_cast<long>(s->size() / 2));
+}
+// The size of a matrix of diagonals is that of its rows and columns, where they are given.
+void infer_matrix_diag(InferCall& call) {
+  call.out = {fact(input_type(call, 0))};
+  const Shape* s = known(call, 0);
+  if (!s || s->empty()) return;
+  if (call.node.op == "MatrixDiag") {
+    call.out[0].shape = *s;
+    call.out[0].shape->push_back(s->back());
+    return;
+  }
+  if (call.in.size() < 2 || !call.in[1].constant) return;
+  const Tensor& k = *call.in[1].constant;
+  const bool banded = k.size() == 2 && k.as_int(0) != k.as_int(1);
+  if (banded && s->size() < 2) return;
+  Shape out(s->begin(), s->end() - (banded ? 2 : 1));
+  out.insert(out.end(), {known_int(call, 2), known_int(call, 3)});
+  call.out[0].shape = out;
+}
+void infer_matrix_diag_part(InferCall& call) {
+  call.out = {fact(input_type(call, 0))};
+  const Shape* s = known(call, 0);
+  if (!s || s->size() < 2) return;
+  Shape out(s->begin(), s->end() - 2);
+  const int64_t rows = known_dim(call, 0, -2), columns = known_dim(call, 0, -1);
+  if (call.node.op == "MatrixDiagPart") {
+    out.push_back(rows < 0 || columns < 0 ? -1 : std::min(rows, columns));
+  } else {
+    if (call.in.size() < 2 || !call.in[1].constant) return;
+    const Tensor& k = *call.in[1].constant;
+    if (k.size() == 2 && k.as_int(0) != k.as_int(1)) out.push_back(k.as_int(1) - k.as_int(0) + 1);
+    out.push_back(-1);
+  }
+  call.out[0].shape = out;
+}
 void infer_diag(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};
   if (!known(call, 0)) return;
@@ -174,14 +213,14 @@ void infer_diag(InferCall& call) {
 const std::vector<Op>& diag_rows() {
   static const std::vector<Op> rows = {
       {"Diag", infer_diag, eval_diag},
-      {"DiagPart", nullptr, eval_diag_part},
+      {"DiagPart", infer_diag_part, eval_diag_part},
       {"MatrixBandPart", infer_same, eval_matrix_band_part},
-      {"MatrixDiag", nullptr, eval_matrix_diag},
-      {"MatrixDiagPart", nullptr, eval_matrix_diag_part},
-      {"MatrixDiagPartV2", nullptr, eval_matrix_diag_part},
-      {"MatrixDiagPartV3", nullptr, eval_matrix_diag_part},
-      {"MatrixDiagV2", nullptr, eval_matrix_diag},
-      {"MatrixDiagV3", nullptr, eval_matrix_diag},
+      {"MatrixDiag", infer_matrix_diag, eval_matrix_diag},
+      {"MatrixDiagPart", infer_matrix_diag_part, eval_matrix_diag_part},
+      {"MatrixDiagPartV2", infer_matrix_diag_part, eval_matrix_diag_part},
+      {"MatrixDiagPartV3", infer_matrix_diag_part, eval_matrix_diag_part},
+      {"MatrixDiagV2", infer_matrix_diag, eval_matrix_diag},
+      {"MatrixDiagV3", infer_matrix_diag, eval_matrix_diag},
       {"MatrixSetDiag", infer_same, eval_matrix_set_diag},
       {"MatrixSetDiagV2", infer_same, eval_matrix_set_diag},
       {"MatrixSetDiagV3", infer_same, eval_matrix_set_diag},

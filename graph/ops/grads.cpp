@@ -47,6 +47,12 @@ void eval_bias_add_grad(OpCall& call) {
   call.out = {out};
 }
 
+void infer_bias_add_grad(InferCall& call) {
+  const bool first =
+      call.node.attr_or<std::string>("data_format", "NHWC").starts_with("NC") && known(call, 0) && known(call, 0)->size() > 2;
+  call.out = {fact(input_type(call, 0), Shape{known_dim(call, 0, first ? 1 : -1)})};
+}
+
 // loss = -sum(label * log softmax(x)), gradient = softmax(x) - label; label(row, class).
 template <class T, class Label>
 void cross_entropy(const Tensor& x, int64_t classes, Label label, Tensor& loss, Tensor& gradient) {
@@ -100,7 +106,7 @@ void infer_cross_entropy(InferCall& call) {
 
 const std::vector<Op>& grad_rows() {
   static const std::vector<Op> rows = {
-      {"BiasAddGrad", nullptr, eval_bias_add_grad},
+      {"BiasAddGrad", infer_bias_add_grad, eval_bias_add_grad},
       {"EluGrad", infer_same, [](OpCall& c) { pairwise(c, [](auto g, auto y) { return y < 0 ? (y + 1) * g : g; }); }},
       GRAD_OF_OUTPUT("InvGrad", -g * y * y),
       {"LeakyReluGrad", infer_same, eval_leaky_relu_grad},

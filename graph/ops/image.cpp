@@ -91,6 +91,12 @@ void eval_resize_bilinear(OpCall& call) {
   call.out = {out};
 }
 
+void infer_crop_and_resize(InferCall& call) {
+  int64_t h = -1, w = -1;
+  if (call.in.size() > 3 && call.in[3].constant && call.in[3].constant->size() == 2)
+    h = call.in[3].constant->as_int(0), w = call.in[3].constant->as_int(1);
+  call.out = {fact(DType::f32, Shape{known_dim(call, 1, 0), h, w, known_dim(call, 0, 3)})};
+}
 void eval_crop_and_resize(OpCall& call) {
   const Tensor &x = input(call, 0), &boxes = input(call, 1), &index = input(call, 2), &size = input(call, 3);
   need(x.rank() == 4 && boxes.rank() == 2 && boxes.dim(1) == 4 && index.size() == boxes.dim(0) && size.size() == 2,
@@ -144,7 +150,7 @@ void infer_resize_float(InferCall& call) { infer_resize(call, true); }
 
 const std::vector<Op>& image_rows() {
   static const std::vector<Op> rows = {
-      {"CropAndResize", nullptr, eval_crop_and_resize},
+      {"CropAndResize", infer_crop_and_resize, eval_crop_and_resize},
       {"ResizeBilinear", infer_resize_float, eval_resize_bilinear},
       {"ResizeNearestNeighbor", [](InferCall& c) { infer_resize(c, false); }, eval_resize_nearest},
   };

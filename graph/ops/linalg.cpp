@@ -188,6 +188,29 @@ void infer_solve(InferCall& call) {
                                                                   : fact(call.in[0].dtype)};
 }
 
+// The shape of a batch of matrices with its last two dimensions replaced; nothing of an unknown one.
+std::optional<Shape> matrices(const InferCall& call, std::initializer_list<int64_t> last) {
+  const Shape* s = known(call, 0);
+  if (!s || s->size() < 2) return {};
+  Shape out(s->begin(), s->end() - 2);
+  out.insert(out.end(), last);
+  return out;
+}
+void infer_lu(InferCall& call) {
+  call.out = {fact(input_type(call, 0), call.in[0].shape),
+              fact(call.node.attr_or("output_idx_type", DType::i32), matrices(call, {known_dim(call, 0, -1)}))};
+}
+void infer_qr(InferCall& call) {
+  const int64_t rows = known_dim(call, 0, -2), columns = known_dim(call, 0, -1);
+  const int64_t least = rows < 0 || columns < 0 ? -1 : std::min(rows, columns);
+  const int64_t k = call.node.attr_or("full_matrices", false) ? rows : least;
+  call.out = {fact(input_type(call, 0), matrices(call, {rows, k})), fact(input_type(call, 0), matrices(call, {k, columns}))};
+}
+void infer_self_adjoint_eig(InferCall& call) {
+  const bool vectors = call.node.attr_or("compute_v", true);
+  call.out = {fact(input_type(call, 0), matrices(call, {known_dim(call, 0, -1)})),
+              fact(input_type(call, 0), vectors ? call.in[0].shape : std::optional<Shape>(Shape{0}))};
+}
 void eval_lu(OpCall& call) {
   const Tensor& x = input(call, 0);
   check_square(x);
@@ -324,13 +347,13 @@ const std::vector<Op>& linalg_rows() {
       {"Cholesky", infer_same, eval_cholesky},
       {"Cross", infer_same, eval_cross},
       {"LogMatrixDeterminant", infer_determinant, eval_determinant},
-      {"Lu", nullptr, eval_lu},
+      {"Lu", infer_lu, eval_lu},
       {"MatrixDeterminant", infer_determinant, eval_determinant},
       {"MatrixInverse", infer_same, eval_inverse},
       {"MatrixSolve", infer_solve, eval_solve},
       {"MatrixTriangularSolve", infer_solve, eval_triangular_solve},
-      {"Qr", nullptr, eval_qr},
-      {"SelfAdjointEigV2", nullptr, eval_self_adjoint_eig},
+      {"Qr", infer_qr, eval_qr},
+      {"SelfAdjointEigV2", infer_self_adjoint_eig, eval_self_adjoint_eig},
   };
   return rows;
 }

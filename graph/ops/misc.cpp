@@ -89,6 +89,40 @@ void space_batch(OpCall& call, bool to_batch, std::vector<int64_t> block, const 
   }
   call.out = {out};
 }
+// The batch and the dimensions behind it; what is not known of block or pads leaves a dimension open.
+void infer_space_batch(InferCall& call, bool to_batch, const std::vector<int64_t>& block, const Fact& pads) {
+  call.out = {fact(input_type(call, 0), call.in[0].shape)};
+  if (!known(call, 0)) return;
+  Shape& s = *call.out[0].shape;
+  const bool sized = !block.empty() && pads.constant && pads.constant->size() == static_cast<int64_t>(2 * block.size());
+  need(s.size() > block.size(), "the block has too many dimensions");
+  if (block.empty()) {
+    std::fill(s.begin(), s.end(), -1);
+    return;
+  }
+  for (size_t d = 0; d < block.size(); ++d) {
+    need(block[d] > 0, "blocks must be positive");
+    int64_t& size = s[d + 1];
+    const int64_t moved =
+        sized ? pads.constant->as_int(static_cast<int64_t>(2 * d)) + pads.constant->as_int(static_cast<int64_t>(2 * d + 1)) : 0;
+    if (!sized || size < 0)
+      size = -1;
+    else
+      size = to_batch ? (size + moved) / block[d] : size * block[d] - moved;
+    if (s[0] >= 0) s[0] = to_batch ? s[0] * block[d] : s[0] / block[d];
+  }
+}
+std::vector<int64_t> block_of(const InferCall& call) {
+  return call.in.size() > 1 && call.in[1].constant ? call.in[1].constant->as_ints() : std::vector<int64_t>{};
+}
+std::vector<int64_t> square_block(const InferCall& call) {
+  return std::vector<int64_t>(2, call.node.attr<int64_t>("block_size"));
+}
+void infer_space_to_batch_nd(InferCall& call) { infer_space_batch(call, true, block_of(call), call.in[2]); }
+void infer_batch_to_space_nd(InferCall& call) { infer_space_batch(call, false, block_of(call), call.in[2]); }
+void infer_space_to_batch(InferCall& call) { infer_space_batch(call, true, square_block(call), call.in[1]); }
+void infer_batch_to_space(InferCall& call) { infer_space_batch(call, false, square_block(call), call.in[1]); }
+
 void eval_space_to_batch_nd(OpCall& call) { space_batch(call, true, input(call, 1).as_ints(), input(call, 2)); }
 void eval_batch_to_space_nd(OpCall& call) { space_batch(call, false, input(call, 1).as_ints(), input(call, 2)); }
 void eval_space_to_batch(OpCall& call) {
@@ -171,15 +205,15 @@ void eval_invert_permutation(OpCall& call) {
 
 const std::vector<Op>& misc_rows() {
   static const std::vector<Op> rows = {
-      {"BatchToSpace", nullptr, eval_batch_to_space},
-      {"BatchToSpaceND", nullptr, eval_batch_to_space_nd},
+      {"BatchToSpace", infer_batch_to_space, eval_batch_to_space},
+      {"BatchToSpaceND", infer_batch_to_space_nd, eval_batch_to_space_nd},
       {"DepthToSpace", infer_depth_space, [](OpCall& c) { depth_space(c, true); }},
       {"FakeQuantWithMinMaxArgs", infer_same, eval_fake_quant_args},
       {"FakeQuantWithMinMaxVars", infer_same, eval_fake_quant_vars},
       {"FakeQuantWithMinMaxVarsPerChannel", infer_same, eval_fake_quant_channels},
       {"InvertPermutation", infer_same, eval_invert_permutation},
-      {"SpaceToBatch", nullptr, eval_space_to_batch},
-      {"SpaceToBatchND", nullptr, eval_space_to_batch_nd},
+      {"SpaceToBatch", infer_space_to_batch, eval_space_to_batch},
+      {"SpaceToBatchND", infer_space_to_batch_nd, eval_space_to_batch_nd},
       {"SpaceToDepth", infer_depth_space, [](OpCall& c) { depth_space(c, false); }},
   };
   return rows;

@@ -165,17 +165,36 @@ void eval_combined_nms(OpCall& call) {
   call.out = {out_boxes, out_scores, out_classes, valid};
 }
 
+// Indices of as many boxes as are kept (all that are asked for, when padded), then scores (V5) and the number kept (V4, V5).
+void infer_nms(InferCall& call) {
+  const int version = call.node.op.back() >= '2' && call.node.op.back() <= '5' ? call.node.op.back() - '0' : 1;
+  const int64_t kept = version >= 4 && call.node.attr_or("pad_to_max_output_size", false) ? known_int(call, 2) : -1;
+  call.out = {fact(DType::i32, Shape{kept})};
+  if (version == 5) call.out.push_back(fact(input_type(call, 1), Shape{kept}));
+  if (version >= 4) call.out.push_back(fact(DType::i32, Shape{}));
+}
+void infer_nms_overlaps(InferCall& call) { call.out = {fact(DType::i32, Shape{-1})}; }
+void infer_combined_nms(InferCall& call) {
+  const int64_t batch = known_dim(call, 1, 0), classes = known_dim(call, 1, 2), total = known_int(call, 3),
+                most = known_int(call, 2);
+  int64_t rows = total;
+  if (call.node.attr_or("pad_per_class", false))
+    rows = total < 0 || most < 0 || classes < 0 ? -1 : std::min(total, most * classes);
+  call.out = {fact(DType::f32, Shape{batch, rows, 4}), fact(DType::f32, Shape{batch, rows}), fact(DType::f32, Shape{batch, rows}),
+              fact(DType::i32, Shape{batch})};
+}
+
 }  // namespace
 
 const std::vector<Op>& nms_rows() {
   static const std::vector<Op> rows = {
-      {"CombinedNonMaxSuppression", nullptr, eval_combined_nms},
-      {"NonMaxSuppression", nullptr, eval_nms},
-      {"NonMaxSuppressionV2", nullptr, eval_nms},
-      {"NonMaxSuppressionV3", nullptr, eval_nms},
-      {"NonMaxSuppressionV4", nullptr, eval_nms},
-      {"NonMaxSuppressionV5", nullptr, eval_nms},
-      {"NonMaxSuppressionWithOverlaps", nullptr, eval_nms_overlaps},
+      {"CombinedNonMaxSuppression", infer_combined_nms, eval_combined_nms},
+      {"NonMaxSuppression", infer_nms, eval_nms},
+      {"NonMaxSuppressionV2", infer_nms, eval_nms},
+      {"NonMaxSuppressionV3", infer_nms, eval_nms},
+      {"NonMaxSuppressionV4", infer_nms, eval_nms},
+      {"NonMaxSuppressionV5", infer_nms, eval_nms},
+      {"NonMaxSuppressionWithOverlaps", infer_nms_overlaps, eval_nms_overlaps},
   };
   return rows;
 }

@@ -203,6 +203,7 @@ void eval_lrn(OpCall& call) {
   call.out = {out};
 }
 
+void infer_l2_loss(InferCall& call) { call.out = {fact(input_type(call, 0), Shape{})}; }
 void eval_l2_loss(OpCall& call) {
   const Tensor& x = input(call, 0);
   Tensor out(x.dtype(), {});
@@ -227,7 +228,7 @@ const std::vector<Op>& nn_rows() {
       {"FusedBatchNorm", infer_fused_batch_norm, eval_fused_batch_norm},
       {"FusedBatchNormV2", infer_fused_batch_norm, eval_fused_batch_norm},
       {"FusedBatchNormV3", infer_fused_batch_norm, eval_fused_batch_norm},
-      {"L2Loss", nullptr, eval_l2_loss},
+      {"L2Loss", infer_l2_loss, eval_l2_loss},
       {"LRN", infer_same, eval_lrn},
       {"LogSoftmax", infer_same, [](OpCall& c) { softmax(c, true); }},
       {"MatMul", infer_matmul, eval_matmul},

@@ -110,6 +110,10 @@ void eval_multinomial(OpCall& call) {
   call.out = {int_tensor(type, s, drawn)};
 }
 
+void infer_multinomial(InferCall& call) {
+  call.out = {fact(call.node.attr_or("output_dtype", DType::i64), Shape{known_dim(call, 0, 0), known_int(call, 1)})};
+}
+
 // shape + shape of the parameter; one draw per element.
 template <class F>
 void per_parameter(OpCall& call, DType type, F draw) {
@@ -130,6 +134,13 @@ void per_parameter(OpCall& call, DType type, F draw) {
 void eval_gamma(OpCall& call) {
   per_parameter(call, input(call, 1).dtype(), [](Source& s, double alpha) { return s.gamma(alpha); });
 }
+void infer_per_parameter(InferCall& call) {
+  call.out = {fact(call.node.op == "RandomGamma" ? input_type(call, 1) : call.node.attr_or("dtype", DType::i64))};
+  if (!call.in[0].constant || !known(call, 1)) return;
+  Shape s = shape_of(*call.in[0].constant);
+  s.insert(s.end(), known(call, 1)->begin(), known(call, 1)->end());
+  call.out[0].shape = s;
+}
 void eval_poisson(OpCall& call) {
   per_parameter(call, call.node.attr_or("dtype", DType::i64), [](Source& s, double rate) {
     if (rate > 1000) return std::max(0.0, std::round(rate + std::sqrt(rate) * s.normal()));
@@ -143,9 +154,9 @@ void eval_poisson(OpCall& call) {
 
 const std::vector<Op>& random_rows() {
   static const std::vector<Op> rows = {
-      {"Multinomial", nullptr, eval_multinomial, true},
-      {"RandomGamma", nullptr, eval_gamma, true},
-      {"RandomPoissonV2", nullptr, eval_poisson, true},
+      {"Multinomial", infer_multinomial, eval_multinomial, true},
+      {"RandomGamma", infer_per_parameter, eval_gamma, true},
+      {"RandomPoissonV2", infer_per_parameter, eval_poisson, true},
       {"RandomShuffle", infer_same, eval_shuffle, true},
       {"RandomStandardNormal", infer_shaped, eval_floats<&Source::normal>, true},
       {"RandomUniform", infer_shaped, eval_floats<&Source::uniform>, true},

@@ -102,6 +102,10 @@ void eval_block_lstm(OpCall& call) {
   });
 }
 
+void infer_block_lstm(InferCall& call) {
+  call.out.assign(7, fact(input_type(call, 1), Shape{known_dim(call, 1, 0), known_dim(call, 1, 1), known_dim(call, 2, 1)}));
+}
+
 void eval_gru_cell(OpCall& call) {
   const Tensor &x = input(call, 0), &h = input(call, 1), &w_ru = input(call, 2), &w_c = input(call, 3), &b_ru = input(call, 4),
                &b_c = input(call, 5);
@@ -145,8 +149,8 @@ void infer_gru_cell(InferCall& call) {
 
 const std::vector<Op>& rnn_rows() {
   static const std::vector<Op> rows = {
-      {"BlockLSTM", nullptr, eval_block_lstm},
-      {"BlockLSTMV2", nullptr, eval_block_lstm},
+      {"BlockLSTM", infer_block_lstm, eval_block_lstm},
+      {"BlockLSTMV2", infer_block_lstm, eval_block_lstm},
       {"GRUBlockCell", infer_gru_cell, eval_gru_cell},
       {"LSTMBlockCell", infer_lstm_cell, eval_lstm_cell},
   };

@@ -222,6 +222,15 @@ void eval_cast(OpCall& call) {
 }
 void infer_cast(InferCall& call) { call.out = {fact(call.node.attr_or("DstT", DType::invalid), call.in[0].shape)}; }
 
+void infer_bitcast(InferCall& call) {
+  const DType from = input_type(call, 0), to = call.node.attr<DType>("type");
+  call.out = {fact(to)};
+  if (!known(call, 0) || !size_of(from) || !size_of(to)) return;
+  Shape s = *known(call, 0);
+  if (size_of(from) > size_of(to)) s.push_back(static_cast<int64_t>(size_of(from) / size_of(to)));
+  if (size_of(from) < size_of(to) && !s.empty()) s.pop_back();
+  call.out[0].shape = s;
+}
 void eval_bitcast(OpCall& call) {
   const Tensor& x = input(call, 0);
   DType to = call.node.attr<DType>("type");
@@ -321,7 +330,7 @@ void eval_lin_space(OpCall& call) {
 const std::vector<Op>& shape_rows() {
   static const std::vector<Op> rows = {
       {"Assert", infer_nothing, eval_assert},
-      {"Bitcast", nullptr, eval_bitcast},
+      {"Bitcast", infer_bitcast, eval_bitcast},
       {"BroadcastArgs", infer_broadcast_args, eval_broadcast_args},
       {"BroadcastTo", infer_broadcast_to, eval_broadcast_to},
       {"Cast", infer_cast, eval_cast},

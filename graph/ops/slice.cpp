@@ -31,13 +31,17 @@ void eval_concat(OpCall& call) {
   need(call.in.size() >= 2, "needs an axis and parts");
   call.out = {concat(call.in.subspan(1), call.in[0].as_int())};
 }
-void infer_concat_v2(InferCall& call) {
-  call.out = {fact(call.in[0].dtype)};
-  const Fact& axis = call.in.back();
-  if (!axis.constant || !known(call, 0)) return;
-  Shape shape = *known(call, 0);
-  size_t a = static_cast<size_t>(axis_of(axis.constant->as_int(), static_cast<int64_t>(shape.size())));
-  for (size_t i = 1; i + 1 < call.in.size(); ++i) {
+// Parts first, first + 1, ... up to last joined along an axis.
+void infer_joined(InferCall& call, size_t first, size_t last, const Tensor* axis) {
+  call.out = {fact(input_type(call, first))};
+  if (!known(call, first)) return;
+  Shape shape = *known(call, first);
+  if (!axis || axis->size() != 1) {
+    call.out[0].shape = Shape(shape.size(), -1);
+    return;
+  }
+  const size_t a = static_cast<size_t>(axis_of(axis->as_int(), static_cast<int64_t>(shape.size())));
+  for (size_t i = first + 1; i < last; ++i) {
     const Shape* s = known(call, i);
     if (!s || s->size() != shape.size()) return;
     for (size_t d = 0; d < shape.size(); ++d)
@@ -45,6 +49,18 @@ void infer_concat_v2(InferCall& call) {
     shape[a] = shape[a] < 0 || (*s)[a] < 0 ? -1 : shape[a] + (*s)[a];
   }
   call.out[0].shape = shape;
+}
+const Tensor* constant_of(const InferCall& call, size_t i) {
+  return i < call.in.size() && call.in[i].constant ? &*call.in[i].constant : nullptr;
+}
+void infer_concat(InferCall& call) { infer_joined(call, 1, call.in.size(), constant_of(call, 0)); }
+void infer_concat_v2(InferCall& call) { infer_joined(call, 0, call.in.size() - 1, constant_of(call, call.in.size() - 1)); }
+void infer_parallel_concat(InferCall& call) {
+  const Tensor axis = Tensor::scalar(0);
+  infer_joined(call, 0, call.in.size(), &axis);
+}
+void infer_concat_offset(InferCall& call) {
+  for (size_t i = 1; i < call.in.size(); ++i) call.out.push_back(fact(call.in[i].dtype, call.in[i].shape));
 }
 
 void eval_parallel_concat(OpCall& call) {
@@ -336,14 +352,14 @@ void infer_pad(InferCall& call) {
 
 const std::vector<Op>& slice_rows() {
   static const std::vector<Op> rows = {
-      {"Concat", nullptr, eval_concat},
-      {"ConcatOffset", nullptr, eval_concat_offset},
+      {"Concat", infer_concat, eval_concat},
+      {"ConcatOffset", infer_concat_offset, eval_concat_offset},
       {"ConcatV2", infer_concat_v2, eval_concat_v2},
       {"MirrorPad", infer_pad, eval_mirror_pad},
       {"Pack", infer_pack, eval_pack},
       {"Pad", infer_pad, eval_pad},
       {"PadV2", infer_pad, eval_pad_v2},
-      {"ParallelConcat", nullptr, eval_parallel_concat},
+      {"ParallelConcat", infer_parallel_concat, eval_parallel_concat},
       {"Slice", infer_slice, eval_slice},
       {"Split", infer_split, eval_split},
       {"SplitV", infer_split_v, eval_split_v},

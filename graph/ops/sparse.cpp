@@ -199,6 +199,13 @@ void infer_rows(InferCall& call) {
   (*call.out[0].shape)[0] = -1;
 }
 
+void infer_unravel_index(InferCall& call) {
+  call.out = {fact(input_type(call, 0))};
+  if (!known(call, 0)) return;
+  Shape s{known_dim(call, 1, 0)};
+  if (!known(call, 0)->empty()) s.push_back(known(call, 0)->front());
+  call.out[0].shape = s;
+}
 void eval_unravel_index(OpCall& call) {
   const Tensor &index = input(call, 0), &dims = input(call, 1);
   const Shape shape = shape_of(dims);
@@ -238,7 +245,7 @@ const std::vector<Op>& sparse_rows() {
       SCATTER("TensorScatterMin", b < a ? b : a),
       SCATTER("TensorScatterSub", wrap(a) - wrap(b)),
       SCATTER("TensorScatterUpdate", b),
-      {"UnravelIndex", nullptr, eval_unravel_index},
+      {"UnravelIndex", infer_unravel_index, eval_unravel_index},
   };
   return rows;
 }

@@ -56,6 +56,18 @@ TEST(OpTable, EveryRowHasACase) {
   for (const Op& row : all_ops()) EXPECT_TRUE(seen.contains(row.name)) << row.name << " has no case in tests/data/graph";
 }
 
+// Types of all results are known before data: what follows an op of unknown type is neither compiled nor quantized.
+TEST_P(OpGolden, TypesAreKnownBeforeData) {
+  GraphCase c = read_graph_case(data("graph/ops/" + GetParam()));
+  Facts facts(c.graph);
+  for (const auto& [name, wanted] : c.values.outputs)
+    EXPECT_EQ(name_of(facts.of(c.graph.value(name)).dtype), name_of(wanted.dtype())) << name;
+}
+
+TEST(OpTable, EveryRowHasAShapeFunction) {
+  for (const Op& row : all_ops()) EXPECT_TRUE(row.infer) << row.name << " has no shape function";
+}
+
 TEST(OpTable, NamesAreUniqueAndOrdered) {
   std::span<const Op> rows = all_ops();
   for (size_t i = 1; i < rows.size(); ++i) EXPECT_LT(std::string(rows[i - 1].name), rows[i].name);
