@@ -21,8 +21,14 @@ Error::Error(std::string where, std::string what, std::string fix, Exit code)
       fix_(std::move(fix)),
       code_(code) {}
 
+Error Error::caused_by(Cause cause) const {
+  Error same = *this;
+  same.cause_ = cause;
+  return same;
+}
+
 Error Error::within(const std::string& outer) const {
-  return Error(where_.empty() ? outer : outer + ": " + where_, what_, fix_, code_);
+  return Error(where_.empty() ? outer : outer + ": " + where_, what_, fix_, code_).caused_by(cause_);
 }
 
 }  // namespace cytodet

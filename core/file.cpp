@@ -29,8 +29,13 @@ const char* advice(int error_number) {
       return "check the permissions";
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
       return "free some space or write elsewhere";
+    case EFBIG:
+      return "free some space or write elsewhere, where files may be larger";
+    case ENAMETOOLONG:
+      return "give a shorter name; file systems take 255 bytes";
+    case ELOOP:
+      return "check the symbolic links: they lead in a circle";
     case EMFILE:
     case ENFILE:
       return "raise the limit of open files";
@@ -40,6 +45,9 @@ const char* advice(int error_number) {
       return "";
   }
 }
+
+// An inode that lacks is a full disk too (ENOSPC). A file over its own limit (EFBIG) is none: other files still fit.
+Cause cause(int error_number) { return error_number == ENOSPC || error_number == EDQUOT ? Cause::disk_full : Cause::other; }
 
 struct Descriptor {
   int fd;
@@ -88,7 +96,8 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::fail(const char* doing, int error_number) const {
-  throw Error(path_.string(), std::string("cannot ") + doing + ": " + reason(error_number), advice(error_number));
+  throw Error(path_.string(), std::string("cannot ") + doing + ": " + reason(error_number), advice(error_number))
+      .caused_by(cause(error_number));
 }
 
 void AtomicFile::flush() {
@@ -126,7 +135,12 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
 void make_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) throw Error(path.string(), "cannot make the folder: " + error.message(), "check the path and its permissions");
+  if (error) {
+    const std::string fix = advice(error.value());
+    throw Error(path.string(), "cannot make the folder: " + error.message(),
+                fix.empty() ? "check the path and its permissions" : fix)
+        .caused_by(cause(error.value()));
+  }
   if (!std::filesystem::is_directory(path, error)) throw Error(path.string(), "is not a folder", "name another output folder");
 }
 
