@@ -5,7 +5,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "pipeline/outputs/output.h"
+#include "pipeline/run_plan.h"
+#include "pipeline/run_writer.h"
 
 namespace cytodet {
 namespace {
@@ -58,9 +59,8 @@ void check_shards(const std::vector<Run>& runs) {
                 "name their run folders too");
 }
 
-void copy(const fs::path& from, const fs::path& to, bool needed) {
-  std::error_code error;
-  if (!needed && !fs::exists(from, error)) return;
+// Bytes of a file of a shard, to where it is made before it gets its name.
+void copy_bytes(const fs::path& from, const fs::path& to) {
   AtomicFile file(to);
   std::ifstream in(from, std::ios::binary);
   if (!in) throw Error(from.string(), "cannot open", "detect again with --resume");
@@ -68,6 +68,57 @@ void copy(const fs::path& from, const fs::path& to, bool needed) {
   while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)
     file.write({buffer.data(), static_cast<size_t>(in.gcount())});
   file.commit();
+}
+
+// The files of a done slide that are there, in the order in which they get their names: its .boxes file last. Shards of versions
+// that kept no list have what is called so.
+std::vector<std::string> files_of(const Run& run, const SlideState& s) {
+  std::vector<std::string> names;
+  for (const OwnFile& file : s.files) names.push_back(file.name);
+  if (!names.empty()) return names;
+  std::error_code ignored;
+  for (const std::string& name : all_files_of(s.name))
+    if (fs::exists(run.folder.path / name, ignored)) names.push_back(name);
+  std::rotate(names.begin(), names.begin() + (names.empty() ? 0 : 1), names.end());
+  return names;
+}
+
+// Everything that the joined run will hold, and where it comes from.
+struct Joined {
+  RunState state;
+  std::vector<std::pair<const Run*, std::vector<std::string>>> files;  // per slide of the state
+};
+
+Joined joined(const std::vector<Run>& runs) {
+  Joined all;
+  all.state = runs[0].state;
+  all.state.inputs.clear();
+  all.state.files.clear();
+  all.state.timing = nullptr;
+  all.state.shard.index = all.state.shard.count = 1;
+  std::vector<std::pair<const Run*, const SlideState*>> slides;
+  for (const Run& r : runs)
+    for (const SlideState& s : r.state.inputs) slides.emplace_back(&r, &s);
+  std::sort(slides.begin(), slides.end(), [](const auto& a, const auto& b) { return a.second->index < b.second->index; });
+  for (const auto& [run, slide] : slides) {
+    all.state.inputs.push_back(*slide);
+    all.state.inputs.back().files.clear();
+    all.files.emplace_back(run, slide->state == "done" ? files_of(*run, *slide) : std::vector<std::string>());
+  }
+  return all;
+}
+
+void check_target(const RunFiles& to, const Joined& all) {
+  ReadFiles read;
+  std::vector<std::pair<std::string, std::string>> planned;
+  for (size_t i = 0; i < all.files.size(); ++i)
+    for (const std::string& name : all.files[i].second) {
+      const fs::path from = all.files[i].first->folder.path / name;
+      read.add(from, "the shard's");
+      planned.emplace_back(name, from.string());
+    }
+  for (const std::string& name : RunLayout{}.files_of_run()) planned.emplace_back(name, "the joined run's");
+  check_plan(to, planned, read);
 }
 
 }  // namespace
@@ -81,30 +132,31 @@ RunState collect(const std::vector<fs::path>& paths, const fs::path& out) {
     if (fs::equivalent(r.folder.path, out, ignored))
       throw UsageError(out.string(), "is one of the runs", "name another folder for the result");
   check_shards(runs);
-  RunFolder to{out};
-  make_folder(out / "boxes");
-  RunState all = runs[0].state;
-  all.inputs.clear();
-  all.timing = nullptr;
-  all.shard.index = all.shard.count = 1;
-  for (const Run& r : runs) {
-    for (const SlideState& s : r.state.inputs) {
-      all.inputs.push_back(s);
-      if (s.state != "done") continue;
-      for (const char* format : {"png", "jpg"}) copy(r.folder.overlay(s, format), to.overlay(s, format), false);
-      for (const Output& o : outputs())
-        copy(r.folder.output(s, o.suffix), to.output(s, o.suffix), r.folder.output(s, o.suffix) == r.folder.competition(s));
-      if (fs::exists(r.folder.mask(s), ignored)) {
-        make_folder(out / "masks");
-        copy(r.folder.mask(s), to.mask(s), true);
-      }
-      copy(r.folder.boxes(s), to.boxes(s), true);
-    }
+  Joined all = joined(runs);
+  RunState& state = all.state;
+  RunFiles to(out);
+  check_target(to, all);
+  std::vector<const SlideState*> slides;
+  for (const SlideState& s : state.inputs) slides.push_back(&s);
+  remove_files_of(to, slides, {});
+  state.files = files_of_no_slide(to, state);
+  RunState waiting = state;
+  for (SlideState& s : waiting.inputs) s.state = s.state == "done" ? "waiting" : s.state;
+  to.begin(waiting);
+  for (size_t i = 0; i < all.files.size(); ++i) {
+    const auto& [run, names] = all.files[i];
+    if (names.empty()) continue;
+    to.make([&, from = run->folder.path] {
+      for (const std::string& name : names) copy_bytes(from / name, to.staged(name));
+    });
+    state.inputs[i].files = to.place(names);
   }
-  std::sort(all.inputs.begin(), all.inputs.end(), [](const SlideState& a, const SlideState& b) { return a.index < b.index; });
-  assemble_detections(to, all);
-  to.write(all);
-  return all;
+  to.make([&] { assemble_detections(RunFolder{out}, state, to.staged(RunFolder::kDetections)); });
+  const std::vector<OwnFile> placed = to.place({RunFolder::kDetections});
+  std::erase_if(state.files, [](const OwnFile& f) { return f.name == RunFolder::kDetections; });
+  state.files.push_back(placed.at(0));
+  to.end(state);
+  return std::move(state);
 }
 
 }  // namespace cytodet

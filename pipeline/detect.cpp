@@ -52,6 +52,7 @@ class Batch {
     if (!settings.roi.empty()) roi_.emplace(settings.roi);
     open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks};
     report_.pictures.resize(inputs.size());
+    finished_.resize(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
       report_.pictures[i].index = i;
       report_.pictures[i].path = inputs[i];
@@ -65,6 +66,8 @@ class Batch {
                            [this](Job& j) { consume(j); }};
     pipeline.run(detector_.streams(), detector_.streams() * 2 + 1);
     if (finishing_.valid()) finishing_.get();
+    if (opening_.valid()) opening_.wait();
+    if (stopping()) std::erase_if(report_.pictures, [this](const PictureResult& r) { return !finished_[r.index]; });
     report_.wall_ms = watch.ms();
     return std::move(report_);
   }
@@ -80,7 +83,10 @@ class Batch {
     ++next_input_;
   }
 
+  bool stopping() const { return hooks_.stop && hooks_.stop(); }
+
   std::optional<Job> produce() {
+    if (stopping()) return std::nullopt;
     if (!current_) {
       if (!opening_.valid()) return std::nullopt;
       current_ = opening_.get();
@@ -172,6 +178,7 @@ class Batch {
   void finish(OpenPicture& p, std::vector<RawDetection> pending) {
     PictureResult& r = report_.pictures[p.result.index];
     r = std::move(p.result);
+    finished_[r.index] = true;
     if (r.done()) {
       Stopwatch watch;
       try {
@@ -201,6 +208,7 @@ class Batch {
   std::optional<RoiSource> roi_;
   OpenOptions open_;
   DetectReport report_;
+  std::vector<char> finished_;  // per input
   // Of produce:
   std::future<std::shared_ptr<OpenPicture>> opening_;
   std::shared_ptr<OpenPicture> current_;

@@ -97,6 +97,7 @@ struct DetectHooks {
   std::function<void(size_t input)> tile;                // one more of them is done
   std::function<void(PictureResult&)> done;  // an Error it throws is the picture's problem. It may move the detections away.
   bool masks = false;                        // make PictureResult::mask
+  std::function<bool()> stop;  // true: no further tile is run; pictures that are not whole are left out of the report
 };
 
 // Runs all inputs; a bad one is reported in its result and never stops the others. The next picture is opened, and its tiles are

@@ -17,6 +17,7 @@
 #include "pipeline/outputs/output.h"
 #include "pipeline/run_config.h"
 #include "pipeline/selection_flags.h"
+#include "pipeline/stop_signal.h"
 #include "pipeline/timing_report.h"
 
 namespace cytodet {
@@ -113,7 +114,8 @@ int detect_command(Detector detector, const RunConfig& c, const FolderOptions& o
   std::printf("%d of %zu inputs done, %lld detections in %s; %.1f s\n", run.state.count("done"), slides.size(),
               static_cast<long long>(boxes), RunFolder{c.output}.detections_json().c_str(), run.report.wall_ms / 1000);
   if (timing) std::fputs(timing_table(run.report).c_str(), stdout);
-  return exit_of(run.state);
+  if (run.signal) end_by(run.signal);
+  return exit_of(run);
 }
 
 }  // namespace
@@ -140,6 +142,9 @@ std::function<int()> setup_detect(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_flag("--timing", o->timing, "Print the timing table");
   app.add_flag("--resume", o->folder.resume, "Keep what an earlier start finished with the same settings");
+  app.add_flag(
+      "--overwrite", o->folder.overwrite,
+      "Also replace results of a version that kept no list of its files, where their content tells that they are its own");
   app.add_option("--shard", o->shard, "i/n: only every n-th slide of the list, from the i-th on; see collect");
   app.add_flag("--mask-picture", o->folder.mask_picture, "Also a picture per slide of what --background skips");
   app.add_option("--log", o->log, "text, or json: one object a line on stderr")->check(CLI::IsMember({"text", "json"}));
@@ -158,6 +163,7 @@ std::function<int()> setup_detect(CLI::App& app) {
     if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
     if (!o->shard.empty()) parse_shard(o->shard, o->folder);
     o->folder.log = {o->log == "json", o->quiet};
+    if (!o->config.empty()) o->folder.read_also = {o->config};
     try {
       return detect_command(o->detector(c), c, o->folder, o->timing);
     } catch (const Error& e) {

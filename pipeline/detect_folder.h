@@ -10,25 +10,33 @@
 namespace cytodet {
 
 struct FolderOptions {
-  bool resume = false;        // keep what an earlier start finished with the same settings on the same slides
-  int shard = 1, shards = 1;  // only every shards-th slide of the list, from the shard-th (from 1) on
-  bool mask_picture = false;  // also RUN/masks/NAME.png
+  bool resume = false;                 // keep what an earlier start finished with the same settings on the same slides
+  int shard = 1, shards = 1;           // only every shards-th slide of the list, from the shard-th (from 1) on
+  bool mask_picture = false;           // also RUN/masks/NAME.png
+  bool overwrite = false;              // replace what an earlier version left without a list of its files, see list_by_content()
+  std::vector<std::string> read_also;  // files that the command has read: the config
+  std::vector<std::string> run_also;   // files that it will add to the run, see add_run_file()
   LogOptions log;
 };
 
 struct FolderRun {
   RunState state;
-  DetectReport report;  // of what was run now, without detections
+  DetectReport report;      // of what was run now, without detections
+  int signal = 0;           // that stopped it; 0: none. Whoever has told what is to be told goes by it, see end_by()
+  bool incomplete = false;  // detections.json or run.json could not be written; errors were told
 };
 
 // Detects on `config.inputs` and writes the run folder `config.output`, see pipeline/run_folder.h. Image ids are the truth's when
 // it knows the file name, else 1, 2, ... in the order of the list. Files that a folder holds beside slides and that are texts are
-// skipped. Errors: nothing to do, another process at work in the folder, run.json cannot be written.
+// skipped. A full disk, a folder that has gone and a signal end the batch early; what is done is kept by resuming. Errors:
+// nothing to do, another process at work in the folder, a file that would be written over one that is not ours (before any work),
+// run.json cannot be written.
 FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const FolderOptions& options = {});
 
 // "2/8". Throws UsageError.
 void parse_shard(const std::string& text, FolderOptions& options);
 
 int exit_of(const RunState& state);
+int exit_of(const FolderRun& run);
 
 }  // namespace cytodet

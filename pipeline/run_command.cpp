@@ -14,6 +14,8 @@
 #include "pipeline/detect_folder.h"
 #include "pipeline/measure.h"
 #include "pipeline/run_config.h"
+#include "pipeline/run_writer.h"
+#include "pipeline/stop_signal.h"
 #include "pipeline/timing_report.h"
 
 namespace cytodet {
@@ -25,9 +27,13 @@ ScoreOptions score_options(const RunConfig& c) {
   return options;
 }
 
-int run_float(const RunConfig& c, const FolderOptions& options) {
+constexpr const char* kScores = "scores.json";
+
+int run_float(const RunConfig& c, FolderOptions options) {
   Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
+  if (!c.truth.empty()) options.run_also = {kScores};
   const FolderRun run = detect_to_folder(detector, c, options);
+  if (run.signal) end_by(run.signal);
   if (!c.truth.empty()) {
     Truth truth = read_truth(c.truth);
     DetectionSet set = to_set({c.output}, run.state, truth);
@@ -36,11 +42,11 @@ int run_float(const RunConfig& c, const FolderOptions& options) {
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n").c_str(), stdout);
     if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
-    write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
+    add_run_file(c.output, kScores, to_json(scores, true).dump(1) + "\n");
   }
   std::fputs(timing_table(run.report).c_str(), stdout);
   std::printf("results in %s\n", c.output.c_str());
-  return exit_of(run.state);
+  return exit_of(run);
 }
 
 // One precision of the comparison.
@@ -52,12 +58,14 @@ struct Row {
   int code = 0;
 };
 
-Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c) {
+Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c, FolderOptions options) {
   c.model = model.string();
   c.output = (std::filesystem::path(c.output) / precision).string();
   Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
-  const FolderRun run = detect_to_folder(detector, c);
-  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run.state)};
+  if (!c.truth.empty()) options.run_also = {kScores};
+  const FolderRun run = detect_to_folder(detector, c, options);
+  if (run.signal) end_by(run.signal);
+  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run)};
   if (!c.truth.empty()) {
     Truth truth = truth_of(read_truth(c.truth), c.inputs);
     DetectionSet set = to_set({c.output}, run.state, truth);
@@ -65,7 +73,7 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
     const Scores scores = score(truth, set, score_options(c));
     warn(scores.warnings);
     row.stats = scores.stats;
-    write_file(std::filesystem::path(c.output) / "scores.json", to_json(scores, true).dump(1) + "\n");
+    add_run_file(c.output, kScores, to_json(scores, true).dump(1) + "\n");
   }
   std::vector<double> ms;
   for (const PictureResult& r : run.report.pictures)
@@ -102,7 +110,7 @@ Json comparison_json(const std::vector<Row>& rows, const RunConfig& c, const Qua
   return j;
 }
 
-int run_int8(RunConfig c) {
+int run_int8(RunConfig c, const FolderOptions& folder_options) {
   const QuantizeSettings& s = *c.quantize;
   make_folder(c.output);
   const std::filesystem::path folder = c.output, graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
@@ -123,13 +131,13 @@ int run_int8(RunConfig c) {
   const Quantized q = quantize_subject(subject, ranges, options);
   write_quantized(subject, subject.graph, graph32);
   write_quantized(subject, file_form(subject, q, ranges), graph8);
-  std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c)};
+  std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
   if (has_precision(Precision::bf16)) {
     RunConfig bf16 = c;
     bf16.detect.precision = "bf16";
-    rows.push_back(measured("bf16", model_file_beside(graph32), std::move(bf16)));
+    rows.push_back(measured("bf16", model_file_beside(graph32), std::move(bf16), folder_options));
   }
-  rows.push_back(measured("int8", model_file_beside(graph8), c));
+  rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));
   std::fputs(comparison_table(rows).c_str(), stdout);
   write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
   std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
@@ -146,13 +154,17 @@ std::function<int()> setup_run(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("CONFIG", o->config, "Run config (.json)")->required();
   app.add_flag("--resume", o->folder.resume, "Keep the slides that an earlier start finished with the same settings");
+  app.add_flag(
+      "--overwrite", o->folder.overwrite,
+      "Also replace results of a version that kept no list of its files, where their content tells that they are its own");
   app.add_flag("--quiet", o->folder.log.quiet, "No progress");
   return [o] {
     RunConfig c = read_run_config(o->config);
+    o->folder.read_also = {o->config};
     if (!c.quantize) return run_float(c, o->folder);
     if (o->folder.resume || o->folder.log.quiet)
       throw UsageError(o->config, "compares precisions (quantize), which goes without --resume and --quiet", "leave them out");
-    return run_int8(std::move(c));
+    return run_int8(std::move(c), o->folder);
   };
 }
 

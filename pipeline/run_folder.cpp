@@ -8,7 +8,9 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/unicode.h"
 #include "eval/results.h"
+#include "pipeline/result_names.h"
 
 namespace cytodet {
 namespace {
@@ -25,9 +27,53 @@ void check_state(const SlideState& s, const std::string& where) {
   if (s.name.empty() || s.name == "." || s.name == ".." || s.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
     throw Error(where, "\"" + s.name + "\" is no name of a slide's files", "restore the file");
   if (s.detections < 0 || s.width < 0 || s.height < 0) throw Error(where, "holds a negative number", "restore the file");
+  check_files(s.files, where);
+}
+
+constexpr std::string_view kReplacement = "\uFFFD";
+
+// As earlier versions wrote names: U+FFFD for what is not UTF-8.
+std::string replaced(const std::string& bytes) {
+  return Json::parse(Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
+}
+
+// The one file of the folder whose name was written so; `name` where there is none.
+std::string found_again(const std::filesystem::path& folder, const std::string& name) {
+  std::error_code ignored;
+  std::string found;
+  for (const auto& e : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string there = e.path().filename().string();
+    if (is_utf8(there) || replaced(there) != name) continue;
+    if (!found.empty()) return name;
+    found = there;
+  }
+  return found.empty() ? name : found;
+}
+
+// Names with U+FFFD that an earlier version wrote.
+void restore_names(const std::filesystem::path& run, SlideState& s) {
+  constexpr size_t kSuffix = 6;
+  if (s.name.find(kReplacement) != std::string::npos) {
+    const std::string boxes = found_again(run / "boxes", s.name + ".boxes");
+    s.name = boxes.substr(0, boxes.size() - kSuffix);
+  }
+  const std::filesystem::path path = s.path;
+  if (path.filename().string().find(kReplacement) != std::string::npos)
+    s.path = (path.parent_path() / found_again(path.parent_path().empty() ? "." : path.parent_path(), path.filename().string()))
+                 .string();
 }
 
 }  // namespace
+
+void check_files(const std::vector<OwnFile>& files, const std::string& where) {
+  for (const OwnFile& file : files) {
+    std::string_view name = file.name;
+    for (const std::string_view folder : {"boxes/", "masks/"})
+      if (name.starts_with(folder)) name.remove_prefix(folder.size());
+    if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
+      throw Error(where, "\"" + file.name + "\" is no name of a file of the run", "restore the file");
+  }
+}
 
 void fields(Fields& f, StageSeconds& s) {
   f("open", s.open);
@@ -39,9 +85,18 @@ void fields(Fields& f, StageSeconds& s) {
   f("write", s.write);
 }
 
+void fields(Fields& f, OwnFile& s) {
+  f("name", s.name);
+  f("bytes", s.bytes);
+  f("hash", s.hash);
+}
+
 void fields(Fields& f, SlideState& s) {
   f("index", s.index);
   f("path", s.path);
+  std::string bytes = is_utf8(s.path) ? "" : escaped(s.path);
+  f("path_bytes", bytes);
+  if (!bytes.empty()) s.path = unescaped(bytes);
   f("name", s.name);
   f("image_id", s.image_id);
   f("state", s.state);
@@ -62,6 +117,7 @@ void fields(Fields& f, SlideState& s) {
   f("damage", s.damage);
   f("detections", s.detections);
   f("seconds", s.seconds);
+  f("files", s.files);
 }
 
 void fields(Fields& f, ModelState& s) {
@@ -88,6 +144,7 @@ void fields(Fields& f, RunState& s) {
   f("model", s.model);
   f("shard", s.shard);
   f("inputs", s.inputs);
+  f("files", s.files);
   f("timing", s.timing);
 }
 
@@ -96,6 +153,7 @@ void fields(Fields& f, BoxesHeader& s) {
   f("settings_hash", s.settings_hash);
   f("slide_bytes", s.slide_bytes);
   f("slide_time_ns", s.slide_time_ns);
+  f("slide_hash", s.slide_hash);
   f("pictures", s.pictures);
   f("slide", s.slide);
 }
@@ -115,19 +173,26 @@ RunState RunFolder::read() const {
     throw Error(where, "model.category_ids and model.classes differ in length", "restore the file");
   if (s.shard.count < 1 || s.shard.index < 1 || s.shard.index > s.shard.count)
     throw Error(where, "shard is out of range", "restore the file");
-  for (size_t i = 0; i < s.inputs.size(); ++i) check_state(s.inputs[i], where + ": inputs[" + std::to_string(i) + "]");
+  for (size_t i = 0; i < s.inputs.size(); ++i) {
+    check_state(s.inputs[i], where + ": inputs[" + std::to_string(i) + "]");
+    restore_names(path, s.inputs[i]);
+  }
+  check_files(s.files, where);
   return s;
 }
 
-void RunFolder::write(const RunState& state) const {
-  write_file(run_json(), write_settings(state).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+std::string RunFolder::text(const RunState& state) {
+  return write_settings(state).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
+
+void RunFolder::write(const RunState& state) const { write_file(run_json(), text(state)); }
 
 void write_boxes(const BoxesHeader& header, const Detections& detections, const std::filesystem::path& path) {
   BoxesHeader h = header;
   h.slide.detections = static_cast<int64_t>(detections.size());
   h.slide.seconds = {};
   h.slide.index = h.slide.image_id = 0;
+  h.slide.files.clear();
   AtomicFile file(path);
   file.write(write_settings(h).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   char record[kRecord];
@@ -188,8 +253,8 @@ void for_each_done(const RunFolder& folder, const RunState& state,
   }
 }
 
-void assemble_detections(const RunFolder& folder, const RunState& state) {
-  CocoResultsWriter writer(state.model.category_ids, folder.detections_json());
+void assemble_detections(const RunFolder& folder, const RunState& state, const std::filesystem::path& to) {
+  CocoResultsWriter writer(state.model.category_ids, to);
   for_each_done(folder, state, [&](const SlideState& s, BoxesReader& reader) {
     for (Detection d; reader.next(d);) {
       if (static_cast<size_t>(d.category) >= state.model.classes.size())

@@ -9,6 +9,7 @@
 //   RUN/masks/NAME.png      with --mask-picture: the slide, small, with what the background method skips darkened
 //
 // Every file is written aside and renamed; a slide's .boxes file comes last, so that a run killed at any moment can go on.
+// run.json lists the files of the run, see pipeline/run_files.h; nothing else in the folder is ever replaced or removed.
 // Nothing but run.json holds times, so the rest is equal byte for byte however often a run was interrupted.
 #pragma once
 
@@ -29,9 +30,19 @@ struct StageSeconds {
 };
 void fields(Fields& f, StageSeconds& s);
 
+// A file of a run, as it was written.
+struct OwnFile {
+  std::string name;  // in the run folder: "S1.csv", "boxes/S1.boxes"
+  int64_t bytes = 0;
+  std::string hash;  // of its bytes
+};
+void fields(Fields& f, OwnFile& s);
+// Names that lead out of the run folder are an Error.
+void check_files(const std::vector<OwnFile>& files, const std::string& where);
+
 struct SlideState {
   int64_t index = 0;                  // place in the whole list, from 0; shards keep it
-  std::string path;                   // as given
+  std::string path;                   // as given; in JSON with the key path_bytes beside it, escaped(), where it is not UTF-8
   std::string name;                   // NAME of its files; no two in a list are equal
   int64_t image_id = 0;               // in detections.json
   std::string state = "waiting";      // waiting, done, failed, skipped
@@ -51,6 +62,7 @@ struct SlideState {
   std::string damage;                 // the first damage met
   int64_t detections = 0;
   StageSeconds seconds;
+  std::vector<OwnFile> files;  // of this slide; in run.json alone
 };
 void fields(Fields& f, SlideState& s);
 
@@ -79,6 +91,7 @@ struct RunState {
   ModelState model;
   ShardState shard;
   std::vector<SlideState> inputs;  // in the order of the list
+  std::vector<OwnFile> files;      // of the run: detections.json; what earlier starts made of slides that are not in the list
   Json timing;                     // of the last start, see timing_json()
   int count(std::string_view state) const;
 };
@@ -87,17 +100,22 @@ void fields(Fields& f, RunState& s);
 struct RunFolder {
   std::filesystem::path path;
 
-  std::filesystem::path run_json() const { return path / "run.json"; }
-  std::filesystem::path detections_json() const { return path / "detections.json"; }
+  static constexpr const char* kRunJson = "run.json";
+  static constexpr const char* kDetections = "detections.json";
+  static constexpr const char* kJournal = "run.journal";  // see pipeline/run_files.h
+  std::filesystem::path run_json() const { return path / kRunJson; }
+  std::filesystem::path detections_json() const { return path / kDetections; }
   std::filesystem::path boxes(const SlideState& s) const { return path / "boxes" / (s.name + ".boxes"); }
   std::filesystem::path competition(const SlideState& s) const { return path / (s.name + ".json"); }
   std::filesystem::path overlay(const SlideState& s, const std::string& format) const { return path / (s.name + "." + format); }
   std::filesystem::path output(const SlideState& s, const std::string& suffix) const { return path / (s.name + suffix); }
   std::filesystem::path mask(const SlideState& s) const { return path / "masks" / (s.name + ".png"); }
 
-  // Errors name the file: missing, damaged, of a newer version.
+  // Errors name the file: missing, damaged, of a newer version. Names that a version before this one wrote with U+FFFD for bytes
+  // that are not UTF-8 are those of the files in the folder.
   RunState read() const;
   void write(const RunState& state) const;
+  static std::string text(const RunState& state);  // of run.json
 };
 
 // boxes/NAME.boxes: one line of JSON, BoxesHeader, then per detection, ranked, five little-endian values: x0, y0, x1, y1
@@ -106,6 +124,7 @@ struct BoxesHeader {
   std::string format = "cytodet boxes 1";
   std::string settings_hash;                   // RunState's
   int64_t slide_bytes = 0, slide_time_ns = 0;  // size and time of change of the slide's file
+  std::string slide_hash;                      // of parts of it and of its companions, see pipeline/slide_files.h
   std::string pictures;                        // how its pictures were made
   SlideState slide;                            // without times, index and image id: those are run.json's
 };
@@ -132,8 +151,8 @@ class BoxesReader {
 void for_each_done(const RunFolder& folder, const RunState& state,
                    const std::function<void(const SlideState&, BoxesReader&)>& each);
 
-// RUN/detections.json from the .boxes files.
-void assemble_detections(const RunFolder& folder, const RunState& state);
+// COCO results from the .boxes files, as in RUN/detections.json.
+void assemble_detections(const RunFolder& folder, const RunState& state, const std::filesystem::path& to);
 
 // Control characters, which names of files may hold, become blanks.
 std::string one_line(std::string text);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "pipeline/resume.h"
+
 namespace cytodet {
 
 RunLog::RunLog(const LogOptions& options) : options_(options), terminal_(::isatty(2) == 1) {}
@@ -13,14 +15,18 @@ void RunLog::json(const Json& event) {
   std::fputs((event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stderr);
 }
 
-void RunLog::start(std::vector<int64_t> bytes, int kept) {
+void RunLog::start(std::vector<int64_t> bytes, int kept, const std::map<std::string, int>& not_kept) {
+  const auto is_news = [](const auto& reason) { return reason.first != "new"; };
   std::lock_guard lock(mutex_);
   bytes_ = std::move(bytes);
   for (int64_t b : bytes_) total_bytes_ += static_cast<double>(std::max<int64_t>(1, b));
-  if (options_.json)
-    json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}});
-  else if (kept > 0 && !options_.quiet)
-    std::fprintf(stderr, "cytodet: %d slides are kept from an earlier start, %zu to do\n", kept, bytes_.size());
+  if (options_.json) {
+    json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}, {"not_kept", not_kept}});
+  } else if (!options_.quiet && (kept > 0 || std::any_of(not_kept.begin(), not_kept.end(), is_news))) {
+    const std::string why = counted(not_kept);
+    std::fprintf(stderr, "cytodet: %d slides are kept from an earlier start, %zu to do%s\n", kept, bytes_.size(),
+                 why.empty() ? "" : (" (" + why + ")").c_str());
+  }
 }
 
 void RunLog::started(size_t slide, int tiles) {

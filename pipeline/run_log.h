@@ -2,6 +2,7 @@
 // line.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -17,7 +18,7 @@ struct LogOptions {
 };
 
 // Events in JSON, all with "event" first:
-//   start     slides, kept (done by an earlier start)
+//   start     slides, kept (done by an earlier start), not_kept (number by reason, of a run that resumes)
 //   progress  slides_done, slides, tiles, tiles_per_s, seconds_left; once a second
 //   slide     path, name, state, reason, selection, tiles, of these background_tiles, outside_tiles, bad_tiles, fallback_tiles;
 //   detections;
@@ -29,7 +30,8 @@ class RunLog {
   explicit RunLog(const LogOptions& options);
 
   // bytes: size of each slide that is run, in order; time left is judged by it.
-  void start(std::vector<int64_t> bytes, int kept);
+  // not_kept: why slides are done anew, with resume.
+  void start(std::vector<int64_t> bytes, int kept, const std::map<std::string, int>& not_kept = {});
   void started(size_t slide, int tiles);
   void tile();
   void slide(const SlideState& s);

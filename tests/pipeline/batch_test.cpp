@@ -68,7 +68,13 @@ TEST_F(BatchRuns, ResumingRedoesOnlyWhatIsUnfinishedOrChanged) {
   std::filesystem::remove(folder / "out" / "boxes" / (all[1] + ".boxes"));
   ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
   EXPECT_THAT(changed(), ElementsAre(all[1]));
-  std::filesystem::last_write_time(folder / "slides" / (all[2] + ".jpg"), std::filesystem::file_time_type::clock::now());
+  const std::filesystem::path slide = folder / "slides" / (all[2] + ".jpg");
+  std::filesystem::last_write_time(slide, std::filesystem::file_time_type::clock::now());
+  ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
+  EXPECT_THAT(changed(), ElementsAre()) << "another time, the same content";
+  std::string pixels = read_file(slide);
+  pixels[pixels.size() / 2] ^= 1;
+  put("slides/" + all[2] + ".jpg", pixels);
   ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
   EXPECT_THAT(changed(), ElementsAre(all[2])) << "the slide's file has changed";
   std::string cut = read_file(folder / "out" / "boxes" / (all[3] + ".boxes"));
@@ -248,8 +254,12 @@ TEST_F(BatchRuns, AnEarlierStartIsSpokenOf) {
   EXPECT_TRUE(std::filesystem::exists(folder / "out" / (other + ".json"))) << "nothing is lost";
   EXPECT_EQ(state("out").model.suppression["score"], 0.5) << "settings of suppression are kept with the run";
   put("out/run.json", "not ours");
-  EXPECT_EQ(run(command("out", {in, "--resume"})).code, 1);
-  EXPECT_THAT(detect({in}, {}), Not(HasSubstr("earlier"))) << "without --resume all is made anew";
+  for (const char* option : {"--resume", "--overwrite", "--quiet"}) {
+    const Output o = run(command("out", {in, option}));
+    EXPECT_EQ(o.code, 1);
+    EXPECT_THAT(o.err, HasSubstr("run.json: stands where the run writes its own"));
+  }
+  EXPECT_EQ(read_file(folder / "out/run.json"), "not ours");
 }
 
 // A small picture is shrunk whole into the network's input, unless a resolution is asked for: then it is worked at that one.

@@ -192,12 +192,12 @@ class OutputBatch : public ProgramTest {};
 TEST_F(OutputBatch, TheOtherPictureIsDone) {
   std::filesystem::create_directories(folder / "run" / "BloodImage_00007.json");
   Output o = run({"detect", "--model", kModel, kTwo[0], kTwo[1], "-o", path("run"), "--quiet"});
-  EXPECT_EQ(o.code, 3) << o.err;
+  EXPECT_EQ(o.code, 2) << o.err;
   ASSERT_THAT(o.errors(), SizeIs(1)) << o.err;
-  EXPECT_THAT(o.errors()[0], AllOf(HasSubstr("BloodImage_00007.json: cannot write: Is a directory"), HasSubstr("; ")));
-  EXPECT_THAT(names(folder / "run" / "boxes"), ElementsAre("BloodImage_00015.boxes"));
+  EXPECT_THAT(o.errors()[0], AllOf(HasSubstr("BloodImage_00007.json: results of "), HasSubstr(kTwo[0]), HasSubstr("; ")));
+  EXPECT_THAT(names(folder / "run"), ElementsAre("BloodImage_00007.json")) << "refused before any work";
   std::filesystem::remove(folder / "run" / "BloodImage_00007.json");
-  o = run({"detect", "--model", kModel, kTwo[0], kTwo[1], "-o", path("run"), "--resume", "--quiet"});
+  o = run({"detect", "--model", kModel, kTwo[0], kTwo[1], "-o", path("run"), "--quiet"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(names(folder / "run" / "boxes"), ElementsAre("BloodImage_00007.boxes", "BloodImage_00015.boxes"));
 

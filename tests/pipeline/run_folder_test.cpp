@@ -136,7 +136,7 @@ TEST_F(RunFolderTest, DetectionsAreAssembledInTheOrderOfTheList) {
     h.slide = s.inputs[i];
     write_boxes(h, {{{1, 2, 3.5, 5}, static_cast<int>(i) / 2, 0.5f}}, f.boxes(s.inputs[i]));
   }
-  assemble_detections(f, s);
+  assemble_detections(f, s, f.detections_json());
   EXPECT_EQ(read_file(f.detections_json()),
             "[\n{\"image_id\":10,\"category_id\":1,\"bbox\":[1.000,2.000,2.500,3.000],\"score\":0.5},\n"
             "{\"image_id\":12,\"category_id\":5,\"bbox\":[1.000,2.000,2.500,3.000],\"score\":0.5}\n]\n");
