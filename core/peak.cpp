@@ -221,7 +221,8 @@ double cores_given() {
     if (row.available() && std::string(row.kind) == "int8") instruction = row.name;
   const auto alone = [&](int cpu) { return sustained_gmacs(instruction, {cpus_of_stream(cpu, cpus, 1)}, kSeconds); };
   const double first = alone(0), together = sustained_gmacs(instruction, places_of({cpus, 1}), kSeconds), last = alone(cpus - 1);
-  return 2 * together / (first + last);
+  const double given = 2 * together / (first + last);
+  return given <= 1.05 * cpus ? given : 0;
 }
 
 double core_to_core_ns() {
@@ -254,7 +255,7 @@ double core_to_core_ns() {
   }
   ball.number = -1;
   other.join();
-  return least;
+  return least <= kFarthestNs ? least : 0;
 }
 
 }  // namespace cytodet

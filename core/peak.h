@@ -34,11 +34,14 @@ const std::vector<PeakInstruction>& peak_instructions();
 double sustained_gmacs(const std::string& instruction, const Places& places, double seconds);
 
 // What the usable CPUs together do now of multiply-adds in registers, in times of what one of them does alone: less than their
-// number while neighbours on the machine, or a second hyperthread, take a part. Takes about 0.1 s.
+// number while neighbours on the machine, or a second hyperthread, take a part. 0: they disturbed it so much that it came out
+// greater than the number of CPUs. Takes about 0.1 s.
 double cores_given();
 
 // How long a cache line takes from the first usable CPU to the last, in nanoseconds: some 50 between cores that share a third
-// cache, some 200 between those that do not. A host may move virtual CPUs from the one to the other. 0 of one CPU.
+// cache, some 200 between those that do not. A host may move virtual CPUs from the one to the other. 0 of one CPU, and where no
+// exchange was as quick as kFarthestNs: other work held up both.
+constexpr double kFarthestNs = 20000;
 double core_to_core_ns();
 
 }  // namespace cytodet

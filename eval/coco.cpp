@@ -210,7 +210,8 @@ Accumulated accumulate(const ClassWork& work, const std::vector<int>& max_dets) 
   return acc;
 }
 
-// VOC: every detection takes the truth it overlaps most; a second one on the same truth is false.
+// VOC: every detection takes the truth it overlaps most; a second one on the same truth is false. Detections of one score enter
+// together, so that precision and recall do not depend on the order of the file.
 void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores& out) {
   std::vector<int32_t> order;
   for (size_t i = 0; i < dets.size(); ++i)
@@ -226,7 +227,7 @@ void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores
   std::vector<char> taken(truth.size(), 0);
   std::vector<double> rc, pr;
   double tp = 0, fp = 0;
-  for (int32_t d : order) {
+  const auto count = [&](int32_t d) {
     size_t image = static_cast<size_t>(dets.image[static_cast<size_t>(d)]);
     double best = -1;
     int32_t match = -1;
@@ -239,7 +240,7 @@ void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores
       }
     }
     if (best >= 0.5 && match >= 0) {
-      if (truth.crowd[static_cast<size_t>(match)]) continue;
+      if (truth.crowd[static_cast<size_t>(match)]) return;
       if (taken[static_cast<size_t>(match)])
         ++fp;
       else
@@ -247,6 +248,12 @@ void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores
     } else {
       ++fp;
     }
+  };
+  for (size_t i = 0; i < order.size(); ++i) {
+    count(order[i]);
+    const bool tied =
+        i + 1 < order.size() && dets.scores[static_cast<size_t>(order[i])] == dets.scores[static_cast<size_t>(order[i + 1])];
+    if (tied || tp + fp == 0) continue;
     rc.push_back(tp / static_cast<double>(total));
     pr.push_back(tp / (tp + fp));
   }

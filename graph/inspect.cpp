@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cstdio>
 
+#include "core/error.h"
+#include "graph/io.h"
 #include "graph/pass.h"
 
 namespace cytodet {
@@ -19,6 +21,11 @@ int64_t product(const Shape& s, size_t from = 0) {
   int64_t n = 1;
   for (size_t i = from; i < s.size(); ++i) n *= s[i];
   return n;
+}
+
+bool is_layer(const Node& n) {
+  return n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "Conv2DBackpropInput" || n.op == "MatMul" ||
+         n.op.starts_with("BatchMatMul");
 }
 
 // Work of a node from the facts of its inputs and output; 0 when something is unknown.
@@ -67,16 +74,36 @@ std::string joined(const std::vector<std::string>& parts, const char* separator)
   return text;
 }
 
-}  // namespace
-
-InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& shapes) {
-  InspectReport r;
+std::map<Value, Fact> known_shapes(const Graph& graph, const std::map<std::string, Shape>& shapes) {
   std::map<Value, Fact> known;
   for (const auto& [name, shape] : shapes) {
     Value v = graph.value(name);
     known[v] = {graph.node(v.node).attr_or("dtype", DType::f32), shape, {}};
   }
-  Facts facts(graph, known);
+  return known;
+}
+
+// Of all layers, those in called functions too: the calls are replaced by their bodies in a copy.
+void count_work(const Graph& graph, const std::map<Value, Fact>& known, InspectReport& r) {
+  Graph whole = graph;
+  try {
+    if (!whole.library.empty()) inline_functions(whole);
+  } catch (const Error&) {
+    whole = graph;  // a body that cannot be looked into is not counted
+  }
+  const Facts facts(whole, known);
+  for (NodeId id : whole.ids()) {
+    const int64_t macs = macs_of(whole.node(id), facts, id);
+    r.macs += macs;
+    r.layers_unsized += macs == 0 && is_layer(whole.node(id));
+  }
+}
+
+}  // namespace
+
+InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& shapes) {
+  InspectReport r;
+  Facts facts(graph, known_shapes(graph, shapes));
   std::map<std::string, int> counts;
   for (NodeId id : graph.topological_order()) {
     const Node& n = graph.node(id);
@@ -89,7 +116,6 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
       node.shapes.push_back(f.dtype == DType::invalid ? "?" : name_of(f.dtype) + " " + (f.shape ? to_string(*f.shape) : "?"));
     }
     r.control_edges += static_cast<int64_t>(n.controls.size());
-    r.macs += node.macs;
     if (const Tensor* t = graph.constant(id)) r.const_parameters += t->size();
     if (n.op == "Variable" || n.op == "VariableV2" || n.op == "VarHandleOp") r.variables.push_back(n.name);
     if (n.op == "Placeholder") {
@@ -104,6 +130,7 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
     }
     r.nodes.push_back(std::move(node));
   }
+  count_work(graph, known_shapes(graph, shapes), r);
   r.outputs = find_outputs(graph);
   for (const std::string& name : r.outputs)
     r.output_lines.push_back("(name=" + name + ", op=" + graph.node(graph.find(name)).op + ")");
@@ -132,7 +159,10 @@ std::string to_text(const InspectReport& r, const std::string& graph_path, bool 
   std::vector<std::string> ops;
   for (const auto& [op, count] : r.op_counts) ops.push_back(std::to_string(count) + " " + op);
   text += "Op types used: " + joined(ops, ", ") + "\n";
-  text += "Multiply-accumulates per batch of one: " + std::to_string(r.macs) + " (" + short_count(r.macs) + ")\n";
+  text += "Multiply-accumulates per batch of one: " + std::to_string(r.macs) + " (" + short_count(r.macs) + ")";
+  if (r.layers_unsized)
+    text += ", without " + std::to_string(r.layers_unsized) + " layers whose sizes are not known (give --shape)";
+  text += "\n";
   text += "To use with tensorflow/tools/benchmark:benchmark_model try these arguments:\n";
   text += "bazel run tensorflow/tools/benchmark:benchmark_model -- --graph=" + graph_path +
           " --show_flops --input_layer=" + joined(r.inputs, ",") + " --output_layer=" + joined(r.outputs, ",") + "\n";

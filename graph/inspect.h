@@ -20,7 +20,9 @@ struct InspectReport {
   std::vector<InspectNode> nodes;  // inputs first
   std::vector<std::string> inputs, variables, outputs;
   std::vector<std::string> input_lines, output_lines;  // "(name=..., type=float(1), shape=[?,224,224,3])"
-  int64_t const_parameters = 0, variable_parameters = 0, control_edges = 0, macs = 0;
+  int64_t const_parameters = 0, variable_parameters = 0, control_edges = 0;
+  int64_t macs = 0;            // also those in the bodies of functions that are called
+  int64_t layers_unsized = 0;  // convolutions and matrix products whose work is not known, as shapes are open
   std::vector<std::pair<std::string, int>> op_counts;  // most frequent first
 };
 

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/names.h"
+#include "graph/file_kind.h"
 #include "graph/io_proto.h"
 
 namespace cytodet {
@@ -160,7 +161,11 @@ Graph parse_graph(std::string_view bytes, const std::string& where) {
 }
 
 Graph read_graph(const std::filesystem::path& path) {
-  return parse_graph(read_file(path, (int64_t{2} << 30) - 1), path.string());
+  if (const auto kind = folder_kind(path)) throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
+  const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
+  if (const auto kind = other_kind(bytes, path))
+    throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
+  return parse_graph(bytes, path.string());
 }
 
 std::string encode_graph(const Graph& graph) {
@@ -188,8 +193,10 @@ std::string encode_graph_text(const Graph& graph) {
   return text;
 }
 
-void write_graph(const Graph& graph, const std::filesystem::path& path) {
-  write_file(path, path.extension() == ".pbtxt" ? encode_graph_text(graph) : encode_graph(graph));
+void write_graph(const Graph& graph, const std::filesystem::path& path) { write_file(path, encode_as(graph, path)); }
+
+std::string encode_as(const Graph& graph, const std::filesystem::path& path) {
+  return path.extension() == ".pbtxt" ? encode_graph_text(graph) : encode_graph(graph);
 }
 
 }  // namespace cytodet

@@ -20,6 +20,9 @@ void write_graph(const Graph& graph, const std::filesystem::path& path);
 std::string encode_graph(const Graph& graph);       // binary
 std::string encode_graph_text(const Graph& graph);  // text
 
+// What write_graph(graph, path) writes.
+std::string encode_as(const Graph& graph, const std::filesystem::path& path);
+
 // For whom functions are inlined. TensorFlow runs some of them compiled alone (_XlaMustCompile): their convolutions of several
 // groups become one convolution per group, and where other ops have no kernel but the compiled one, the call stays.
 enum class InlineFor { running_here, tensorflow };

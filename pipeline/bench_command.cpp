@@ -8,11 +8,13 @@
 #include "pipeline/bench_speed.h"
 #include "pipeline/bench_trace.h"
 #include "pipeline/commands.h"
+#include "pipeline/input_shapes.h"
 
 namespace cytodet {
 namespace {
 
 struct Options {
+  std::vector<std::string> shapes, outputs;
   std::string model, hint = "throughput", precision = "graph", trace, svg;
   Sharing asked;
   double seconds = 3;
@@ -20,7 +22,9 @@ struct Options {
   bool layers = false, scaling = false, json = false, no_pin = false;
 
   void add(CLI::App& app) {
-    app.add_option("--model", model, "Model file (.json), or a graph with one beside it")->required();
+    app.add_option("--model", model, "Model file (.json), graph with one beside it, or bare graph")->required();
+    app.add_option("--shape", shapes, "Shape of a bare graph's input: name=1,224,224,3");
+    app.add_option("--outputs", outputs, "Of a bare graph: nodes to fetch; default: nodes nobody reads")->delimiter(',');
     app.add_option("--hint", hint, "What --streams and --threads are chosen for: throughput (default) or latency");
     app.add_option("--streams", asked.streams, "Networks at work at once; 0: as the hint says")->check(CLI::Range(0, 256));
     app.add_option("--threads", asked.threads, "Threads inside one network; 0: as the hint says")->check(CLI::Range(0, 256));
@@ -51,13 +55,12 @@ std::string network_text(const Json& j) {
 int bench(const Options& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
   const Sharing sharing = share_cpus(o.asked, o.hint);
-  ModelFile model = load_model(o.model);
-  const Precision precision = precision_named(o.precision);
-  Detector detector(model, {sharing.streams, sharing.threads, true, precision, false});
-  Speed speed = measure_speed(detector, sharing, o.seconds, places_of(sharing, pin));
+  const BenchOptions options{o.model, parse_shapes(o.shapes), o.outputs, precision_named(o.precision)};
+  BenchNetwork network(options, sharing.streams, sharing.threads);
+  Speed speed = measure_speed(network, sharing, o.seconds, places_of(sharing, pin));
   const Peak peak = measure_peak(std::min(usable_cpus(), sharing.streams * sharing.threads));
   LayerSum work;
-  for (const StepInfo& s : detector.plan().steps()) work.add(s, 0);
+  for (const StepInfo& s : network.plan().steps()) work.add(s, 0);
   Json j{{"model", o.model},
          {"isa", name_of(isa())},
          {"streams", sharing.streams},
@@ -75,15 +78,15 @@ int bench(const Options& o) {
          {"gmacs_per_s", static_cast<double>(work.macs) * speed.images_per_s / 1e9},
          {"share_of_peak", ideal_ms(work, peak) / speed.ms_per_image()},
          {"peak", peak_json(peak)},
-         {"load_ms", detector.load_ms()},
-         {"stream_bytes", detector.plan().stream_bytes()},
-         {"arena_bytes", detector.plan().arena_bytes()},
-         {"plain_steps", detector.plan().plain_steps()}};
+         {"load_ms", network.load_ms()},
+         {"stream_bytes", network.plan().stream_bytes()},
+         {"arena_bytes", network.plan().arena_bytes()},
+         {"plain_steps", network.plan().plain_steps()}};
   std::string text = o.model + ", " + std::to_string(sharing.streams) + " streams x " + std::to_string(sharing.threads) +
                      " threads, " + name_of(isa()) + (speed.pinned ? ", pinned" : "") + "\n" + network_text(j) + peak_text(peak);
   if (layers) {
     Peak same = peak.threads == sharing.threads ? peak : measure_peak(sharing.threads);
-    LayerTable table = measure_layers(detector.runner(0), same, o.rounds, pin);
+    LayerTable table = measure_layers(network.runner(0), same, o.rounds, pin);
     if (o.layers) {
       j.update(layers_json(table));
       j["share_of_peak"] = ideal_ms(work, peak) / speed.ms_per_image();
@@ -94,7 +97,7 @@ int bench(const Options& o) {
     if (!o.svg.empty()) write_file(o.svg, flame_svg(table, o.model));
   }
   if (o.scaling) {
-    std::vector<Scaling> rows = measure_scaling(model, o.seconds, pin, precision, peak.int8_instruction);
+    std::vector<Scaling> rows = measure_scaling(options, o.seconds, pin, peak.int8_instruction);
     j["scaling"] = scaling_json(rows);
     text += "\n" + scaling_table(rows);
   }

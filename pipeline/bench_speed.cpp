@@ -15,8 +15,8 @@
 
 namespace cytodet {
 
-Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, const Places& places) {
-  const int streams = detector.streams();
+Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const Places& places) {
+  const int streams = network.streams();
   struct Stream {
     std::vector<double> ms;
     double seconds = 0;
@@ -31,7 +31,7 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
     Pinned pinned(places[static_cast<size_t>(s)]);
     r.pinned = pinned.held();
     try {
-      detector.runner(s).run();
+      network.runner(s).run();
     } catch (...) {
       r.problem = std::current_exception();
     }
@@ -40,13 +40,13 @@ Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, 
       Stopwatch watch;
       do {
         Stopwatch one;
-        detector.runner(s).run();
+        network.runner(s).run();
         r.ms.push_back(one.ms());
       } while (watch.ms() < seconds * 1000);
       r.seconds = watch.ms() / 1000;
     }
     // Who ends first must not leave the machine to the others.
-    for (--counting; !r.problem && counting > 0;) detector.runner(s).run();
+    for (--counting; !r.problem && counting > 0;) network.runner(s).run();
   };
   std::vector<std::thread> pool;
   for (int s = 0; s < streams; ++s) pool.emplace_back(body, s);
@@ -73,8 +73,7 @@ std::vector<double> Scaling::undisturbed() const {
   return found.empty() ? times : found;
 }
 
-std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision,
-                                     const std::string& instruction) {
+std::vector<Scaling> measure_scaling(const BenchOptions& options, double seconds, bool pin, const std::string& instruction) {
   constexpr double kLongestTurn = 0.1;
   const int cpus = usable_cpus(), rounds = std::max(3, static_cast<int>(std::ceil(seconds / kLongestTurn)));
   std::vector<int> counts;
@@ -83,9 +82,9 @@ std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, boo
   std::vector<Sharing> sharings{{1, 1}};
   for (int n : counts) sharings.push_back({n, 1});
   for (int n : counts) sharings.push_back({1, n});
-  std::vector<Detector> detectors;
+  std::vector<std::unique_ptr<BenchNetwork>> networks;
   for (const Sharing& sharing : sharings)
-    detectors.emplace_back(model, DetectorOptions{sharing.streams, sharing.threads, true, precision, false});
+    networks.push_back(std::make_unique<BenchNetwork>(options, sharing.streams, sharing.threads));
   const double turn = seconds / rounds;
   std::vector<std::vector<Speed>> speeds(sharings.size());
   std::vector<Scaling> rows(sharings.size());
@@ -97,7 +96,7 @@ std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, boo
     std::map<int, double> gmacs;  // of so many CPUs
     for (size_t i = 0; i < sharings.size(); ++i) {
       const int used = sharings[i].streams * sharings[i].threads;
-      speeds[i].push_back(measure_speed(detectors[i], sharings[i], turn, places(sharings[i])));
+      speeds[i].push_back(measure_speed(*networks[i], sharings[i], turn, places(sharings[i])));
       if (!gmacs.contains(used)) gmacs[used] = sustained_gmacs(instruction, places({used, 1}), turn);
       rows[i].times.push_back(speeds[i].back().images_per_s / speeds[0].back().images_per_s);
       rows[i].machine.push_back(gmacs[used] / gmacs[1]);

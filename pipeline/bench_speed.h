@@ -1,9 +1,9 @@
-// How fast a Detector's network alone is: latency and throughput over its streams.
+// How fast a network alone is: latency and throughput over its streams.
 #pragma once
 
 #include "core/parallel.h"
 #include "core/settings.h"
-#include "pipeline/detector.h"
+#include "pipeline/bench_network.h"
 
 namespace cytodet {
 
@@ -18,8 +18,8 @@ struct Speed {
 };
 
 // Every stream runs the network on whatever lies in its input for `seconds`, on a thread of its own, after one run to warm up.
-// sharing: as the detector was made; places: one per stream.
-Speed measure_speed(Detector& detector, const Sharing& sharing, double seconds, const Places& places);
+// sharing: as the network was made; places: one per stream.
+Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const Places& places);
 
 struct Scaling {
   Speed speed;                  // of the round of median throughput
@@ -32,8 +32,7 @@ struct Scaling {
 // 1, 2, 4 ... streams of one thread, and one stream of 2, 4 ... threads, up to all CPUs. They take turns of at most a tenth of a
 // second, `seconds` each in all, at least three rounds: how much of its CPUs a machine gives changes faster than a second. The
 // first is one stream on one thread, each round on another CPU. instruction: of the machine's figures (Peak).
-std::vector<Scaling> measure_scaling(const ModelFile& model, double seconds, bool pin, Precision precision,
-                                     const std::string& instruction);
+std::vector<Scaling> measure_scaling(const BenchOptions& options, double seconds, bool pin, const std::string& instruction);
 Json scaling_json(const std::vector<Scaling>& rows);
 std::string scaling_table(const std::vector<Scaling>& rows);
 

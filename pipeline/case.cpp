@@ -4,6 +4,7 @@
 
 #include "exec/plan.h"
 #include "graph/control_flow.h"
+#include "graph/feed_check.h"
 #include "graph/io.h"
 #include "graph/op.h"
 #include "graph/pass.h"
@@ -19,8 +20,10 @@ NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds,
     for (const auto& [name, tensor] : feeds) {
       Value v = graph.value(name);
       if (v.slot != 0) throw Error("input " + name, "only the first output of a node can be fed");
+      check_feed(graph, v, tensor);
       passes.interface.inputs.push_back(graph.node(v.node).name);
     }
+    require_frozen(graph, outputs);
     if (feeds.empty()) passes.interface.inputs = find_inputs(graph);
     for (const std::string& name : outputs) {
       const std::string& node = graph.node(graph.value(name).node).name;

@@ -5,11 +5,37 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/settings.h"
 #include "core/timing.h"
 #include "graph/io.h"
 #include "graph/pass.h"
 
 namespace cytodet {
+
+namespace {
+
+// Tensors by name, perhaps under "inputs": what infer reads and writes. What cannot be read is not called so.
+bool holds_feeds(const std::filesystem::path& path) {
+  Json j;
+  try {
+    j = read_json(path);
+  } catch (const Error&) {
+    return false;
+  }
+  if (!j.is_object() || j.contains("graph") || j.contains("class_logits")) return false;
+  for (const char* key : {"inputs", "outputs"})
+    if (j.contains(key) && j[key].is_object()) return true;
+  return !j.empty() && std::all_of(j.begin(), j.end(), [](const Json& v) { return v.is_object() && v.contains("dtype"); });
+}
+
+}  // namespace
+
+bool has_model_file(const std::string& path) {
+  if (path.ends_with(".json")) return true;
+  std::error_code ignored;
+  const std::filesystem::path beside = std::filesystem::path(path).replace_extension(".json");
+  return std::filesystem::exists(beside, ignored) && !holds_feeds(beside);
+}
 
 ModelFile load_model(const std::string& path) {
   std::filesystem::path p = path;
@@ -19,7 +45,7 @@ ModelFile load_model(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(p, ignored))
     throw Error(path, "cannot open: no such file", "name a model file (.json) or a graph beside one");
-  if (!std::filesystem::exists(beside, ignored))
+  if (!has_model_file(path))
     throw Error(path, "has no model file beside it", "write " + beside.string() + ", see docs/model_file.md");
   ModelFile m = read_model_file(beside);
   m.graph = path;

@@ -51,6 +51,8 @@ class Detector {
   double load_ms_ = 0;
 };
 
+// Whether the path is a model file (.json) or a graph with one beside it. Feeds (docs/infer.md) of the graph's name are none.
+bool has_model_file(const std::string& path);
 // Model file (.json), or a bare graph (.pb, .pbtxt) beside which a model file of the same name lies.
 ModelFile load_model(const std::string& path);
 

@@ -26,6 +26,12 @@
 namespace cytodet {
 namespace {
 
+std::string formatted(const char* format, double v) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, v);
+  return text;
+}
+
 struct Feature {
   const char* name;
   bool present;
@@ -216,7 +222,9 @@ int run_doctor(bool json) {
     if (usable_cpus() == 1)
       std::printf("1 usable core\n");
     else
-      std::printf("%d usable cores, at work together as many as %.2f, %.0f ns apart\n", usable_cpus(), given, apart);
+      std::printf("%d usable cores, %s, %s\n", usable_cpus(),
+                  given > 0 ? formatted("at work together as many as %.2f", given).c_str() : "too busy to measure them together",
+                  apart > 0 ? formatted("%.0f ns apart", apart).c_str() : "too busy to measure how far apart");
     std::printf("has       %s\nlacks     %s\n", present.c_str(), absent.empty() ? " nothing" : absent.c_str());
     std::printf("kernels    %s (instruction set %s)\n", kernels().name, name_of(isa()).c_str());
     std::printf("memory     %.1f GiB, %.1f available\nlibraries  %s\n", static_cast<double>(memory_bytes("MemTotal")) / (1 << 30),

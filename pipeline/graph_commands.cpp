@@ -6,35 +6,17 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/settings.h"
+#include "graph/feed_check.h"
 #include "graph/inspect.h"
 #include "graph/io.h"
 #include "graph/pass.h"
+#include "pipeline/answer_check.h"
 #include "pipeline/case.h"
 #include "pipeline/commands.h"
+#include "pipeline/input_shapes.h"
 
 namespace cytodet {
 namespace {
-
-// "image=1,512,512,3" -> name and shape.
-std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts) {
-  std::map<std::string, Shape> shapes;
-  for (const std::string& text : texts) {
-    size_t eq = text.rfind('=');
-    Shape shape;
-    bool ok = eq != std::string::npos && eq > 0;
-    for (size_t at = eq + 1; ok && at <= text.size();) {
-      size_t comma = std::min(text.find(',', at), text.size());
-      char* end = nullptr;
-      std::string part = text.substr(at, comma - at);
-      shape.push_back(std::strtoll(part.c_str(), &end, 10));
-      ok = !part.empty() && *end == 0 && shape.back() >= -1;
-      at = comma + 1;
-    }
-    if (!ok) throw UsageError("--shape " + text, "must be name=d0,d1,...");
-    shapes[text.substr(0, eq)] = shape;
-  }
-  return shapes;
-}
 
 Json inspect_json(const InspectReport& r) {
   Json j{{"inputs", r.inputs},
@@ -43,12 +25,33 @@ Json inspect_json(const InspectReport& r) {
          {"const_parameters", r.const_parameters},
          {"variable_parameters", r.variable_parameters},
          {"control_edges", r.control_edges},
-         {"macs", r.macs}};
+         {"macs", r.macs},
+         {"layers_unsized", r.layers_unsized}};
   for (const auto& [op, count] : r.op_counts) j["ops"][op] = count;
   j["nodes"] = Json::array();
   for (const InspectNode& n : r.nodes)
     j["nodes"].push_back({{"name", n.name}, {"op", n.op}, {"inputs", n.inputs}, {"outputs", n.shapes}, {"macs", n.macs}});
   return j;
+}
+
+}  // namespace
+
+namespace {
+
+// The bytes that are written are read again and run, before they get their name.
+void write_checked(const Graph& source, const Graph& graph, const std::string& out, const AnswerOptions& options,
+                   const std::string& where) {
+  const std::string bytes = encode_as(graph, out);
+  AnswerCheck check;
+  try {
+    check = check_answers(source, parse_graph(bytes, out), options);
+  } catch (const Error& e) {
+    throw e.within(where);
+  }
+  write_file(out, bytes);
+  if (!check.skipped.empty())
+    std::fprintf(stderr, "cytodet: warning: %s: %s could not be compared with the source: %s\n", out.c_str(),
+                 check.compared.empty() ? "its answers" : "some of its answers", check.skipped.c_str());
 }
 
 }  // namespace
@@ -83,7 +86,8 @@ std::function<int()> setup_optimize(CLI::App& app) {
   struct Options {
     std::string graph, out, stop_after, dump_dir;
     std::vector<std::string> inputs, outputs, passes, without;
-    bool list = false;
+    std::string feeds;
+    bool list = false, no_check = false;
   };
   auto o = std::make_shared<Options>();
   app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt");
@@ -95,13 +99,19 @@ std::function<int()> setup_optimize(CLI::App& app) {
   app.add_option("--stop-after", o->stop_after, "Last pass to run");
   app.add_option("--dump-dir", o->dump_dir, "Write the graph here after each pass");
   app.add_flag("--list", o->list, "Print the passes in their order");
+  app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");
+  app.add_flag("--no-check", o->no_check, "Do not compare the result's answers with the source's before it is written");
   return [o] {
     if (o->list) {
       for (const Pass& p : all_passes()) std::printf("%-30s %s\n", p.name, p.summary);
       return 0;
     }
     if (o->graph.empty() || o->out.empty()) throw UsageError("cytodet optimize", "needs GRAPH and -o OUT");
-    Graph graph = read_graph(o->graph);
+    const Graph source = read_graph(o->graph);
+    if (const std::string variable = first_variable(source); !variable.empty())
+      std::fprintf(stderr, "cytodet: warning: %s: is not frozen: it holds variables, such as %s\n", o->graph.c_str(),
+                   variable.c_str());
+    Graph graph = source;
     PassOptions options;
     options.interface = {o->inputs, o->outputs};
     if (!o->passes.empty()) options.only = o->passes;
@@ -115,7 +125,11 @@ std::function<int()> setup_optimize(CLI::App& app) {
       const bool of_dump = !o->dump_dir.empty() && e.where().starts_with(o->dump_dir);
       throw e.code() == Exit::usage || of_dump ? e : e.within(o->graph);
     }
-    write_graph(graph, o->out);
+    if (o->no_check)
+      write_graph(graph, o->out);
+    else
+      write_checked(source, graph, o->out, {options.interface, o->feeds.empty() ? NamedTensors() : read_case(o->feeds).inputs},
+                    o->graph);
     for (const PassReport& r : reports)
       std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms,
                    r.changed ? "" : "  (nothing to do)");

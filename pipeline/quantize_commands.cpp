@@ -19,7 +19,8 @@ struct QuantizeFlags {
   std::string graph, out, dump_dir, report, truth;
   QuantizeSettings settings;
   DetectSettings detection;
-  bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false;
+  bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false,
+       no_check = false;
 
   // What says how layers are coded; of both commands.
   void add(CLI::App& app) {
@@ -119,6 +120,7 @@ int quantize_command(QuantizeFlags& o) {
   const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &*samples : nullptr);
   Decibels outputs;
   if (samples) outputs = OutputSqnr(subject.graph, subject.plan, *samples).each(read_back(subject, file));
+  if (!o.no_check) check_file(subject, q, file, o.out);
   if (!o.dump_dir.empty()) write_stages({subject.graph, q.graph, file}, o.dump_dir);
   if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy).dump(1) + "\n");
   write_quantized(subject, file, o.out);
@@ -163,6 +165,7 @@ std::function<int()> setup_quantize(CLI::App& app) {
       ->check(CLI::Range(0, 256));
   app.add_option("--dump-dir", o->dump_dir, "Write the graph of each stage here");
   app.add_option("--report", o->report, "What became of each layer (.json)");
+  app.add_flag("--no-check", o->no_check, "Do not run the file beside the network before it is written");
   return [o] { return quantize_command(*o); };
 }
 

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "graph/io.h"
 #include "graph/tf_int8.h"
+#include "pipeline/answer_check.h"
 
 namespace cytodet {
 
@@ -141,6 +142,22 @@ void check_writable(const Subject& subject, const std::filesystem::path& out) {
   if (!subject.model) return;
   refuse_source(model_file_beside(subject.path), model_file_beside(out));
   { AtomicFile writable(model_file_beside(out)); }
+}
+
+void check_file(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out) {
+  AnswerOptions options;
+  options.interface = {subject.interface.inputs, outputs_of(subject)};
+  options.shapes = subject.plan.input_shapes;
+  options.min_sqnr_db = kLeastFileDb;
+  options.plain_macs = 300000000;  // plain loops over quantized values are slow
+  try {
+    const AnswerCheck check = check_answers(quantized.graph, parse_graph(encode_as(file, out), out.string()), options);
+    if (!check.skipped.empty())
+      std::fprintf(stderr, "cytodet: warning: %s: could not be compared with the network: %s\n", out.c_str(),
+                   check.skipped.c_str());
+  } catch (const Error& e) {
+    throw e.within(subject.path);
+  }
 }
 
 void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out) {

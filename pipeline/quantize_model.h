@@ -47,6 +47,10 @@ Graph read_back(const Subject& subject, Graph file);
 // overwrite its own source.
 std::filesystem::path model_file_beside(const std::filesystem::path& graph);
 void check_writable(const Subject& subject, const std::filesystem::path& out);
+// Reads the file's bytes again and runs them beside the quantized network, on random feeds. Throws Error when an output is below
+// kLeastFileDb.
+constexpr double kLeastFileDb = 10;
+void check_file(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out);
 void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out);
 
 // AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in

@@ -5,17 +5,14 @@
 
 #include "core/error.h"
 #include "graph/case.h"
+#include "graph/feed_check.h"
 #include "graph/io.h"
 #include "pipeline/detect.h"
+#include "pipeline/detector.h"
 #include "quant/layout.h"
 
 namespace cytodet {
 namespace {
-
-bool has_model_file(const std::string& path) {
-  std::error_code ignored;
-  return path.ends_with(".json") || std::filesystem::exists(std::filesystem::path(path).replace_extension(".json"), ignored);
-}
 
 // At most `most`, evenly spaced.
 std::vector<std::string> chosen(const std::vector<std::string>& files, int most) {
@@ -56,6 +53,7 @@ void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
       auto feed = std::find_if(feeds.begin(), feeds.end(),
                                [&](const auto& f) { return graph.node(graph.value(f.first).node).name == name; });
       if (feed == feeds.end()) throw Error("input " + name, "is not fed");
+      check_feed(graph, graph.value(feed->first), feed->second);
       runner.set_input(static_cast<int>(i), feed->second);
     }
   } catch (const Error& e) {
@@ -121,6 +119,7 @@ Subject read_subject(const std::string& path) {
   }
   s.graph = read_graph(s.path);
   try {
+    require_frozen(s.graph, s.model ? s.plan.outputs : find_outputs(s.graph));
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
     run_passes(s.graph, passes);
     inline_functions(s.graph);  // those that the passes leave to TensorFlow's compiler

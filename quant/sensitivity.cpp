@@ -14,8 +14,18 @@
 namespace cytodet {
 namespace {
 
+// The type of a value that its op leaves open until it runs.
+DType type_when_run(const Graph& graph, PlanOptions plan, const CalibrationData& data, Value v) {
+  plan.outputs = {graph.name_of(v)};
+  Runner runner(Plan::compile(graph, plan));
+  data.feed(0, runner);
+  runner.run();
+  return runner.output(0).dtype();
+}
+
 // What to compare: the outputs; for one that is not float, such as the best class, the nearest float values that it is made of.
-std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& plan) {
+// Inputs are never compared: with themselves they are exact.
+std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) {
   const Facts facts = facts_of(graph, plan);
   std::vector<std::string> names;
   std::vector<Value> queue;
@@ -23,8 +33,10 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
   std::set<Value> seen;
   for (size_t i = 0; i < queue.size(); ++i) {
     const Value v = queue[i];
-    if (graph.constant(v) || !seen.insert(v).second) continue;
-    if (facts.of(v).dtype == DType::f32)
+    const std::string& op = graph.node(v.node).op;
+    if (graph.constant(v) || op == "Placeholder" || op == "PlaceholderWithDefault" || !seen.insert(v).second) continue;
+    const DType known = facts.of(v).dtype, type = known == DType::invalid ? type_when_run(graph, plan, data, v) : known;
+    if (type == DType::f32)
       names.push_back(graph.name_of(v));
     else
       queue.insert(queue.end(), graph.node(v.node).inputs.begin(), graph.node(v.node).inputs.end());
@@ -36,7 +48,8 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
 }  // namespace
 
 OutputSqnr::OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) : plan_(plan) {
-  plan_.outputs = float_outputs(graph, plan);
+  if (data.samples.empty()) throw Error(data.name, "holds no samples");
+  plan_.outputs = float_outputs(graph, plan, data);
   auto compiled = Plan::compile(graph, plan_);
   Runner runner(compiled);
   for (size_t s = 0; s < data.samples.size(); ++s) {
@@ -46,7 +59,6 @@ OutputSqnr::OutputSqnr(const Graph& graph, const PlanOptions& plan, const Calibr
     runner.run();
     for (size_t i = 0; i < compiled->outputs().size(); ++i) out.push_back(runner.output(static_cast<int>(i)).clone());
   }
-  if (inputs_.empty()) throw Error(data.name, "holds no samples");
 }
 
 std::vector<std::pair<std::string, double>> OutputSqnr::noise_shares(const Graph& graph) const {

@@ -234,8 +234,10 @@ class Quiet:
         if CORES == 1:
             return True
         machine = self.cytodet.doctor()
-        self.nearest_ns = min(self.nearest_ns, machine["core_to_core_ns"]) if machine["cores_given"] >= self.LEAST else self.nearest_ns
-        return machine["cores_given"] >= self.LEAST and (not near or machine["core_to_core_ns"] <= self.FARTHEST * self.nearest_ns)
+        apart = machine["core_to_core_ns"] or math.inf  # 0: the machine was too busy to tell
+        if machine["cores_given"] >= self.LEAST:
+            self.nearest_ns = min(self.nearest_ns, apart)
+        return machine["cores_given"] >= self.LEAST and (not near or apart <= self.FARTHEST * self.nearest_ns)
 
     def ask(self, worker, near, **job):
         self.measured += 1

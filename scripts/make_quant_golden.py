@@ -85,7 +85,7 @@ def entropy(x):
     best, chosen = divergence(counts, 0, len(counts)), None
     for reach in range(max(end, -first) - 1, 0, -1):
         a, b = max(first, -reach), min(end, reach)
-        if b - a < CODES:
+        if b - a < CODES or 1 - counts[a - first:b - first].sum() / counts.sum() > MOST_CLIPPED:
             break
         d = divergence(counts, a - first, b - first)
         if d < best - 1e-12:

@@ -42,23 +42,32 @@ void infer_placeholder(InferCall& call) {
 }
 void eval_placeholder(OpCall&) { throw Error("", "is not fed", "feed it a value"); }
 
-Shape resolve_reshape(const Shape& wanted, int64_t size) {
-  int64_t known_size = 1;
+// The shape asked for with its -1 filled in, as TensorFlow does: dimensions of 0 count on neither side where 0 is asked for, so
+// that [0, 3, 4] becomes [0, 6, 2] under [0, -1, 2].
+Shape resolve_reshape(const Shape& wanted, const Shape& from) {
+  int64_t product = 1;
   int hole = -1;
+  bool zero = false;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] == -1) {
       need(hole < 0, "only one dimension of a reshape may be -1");
       hole = static_cast<int>(i);
-    } else {
-      need(wanted[i] >= 0, "reshape to a negative dimension");
-      known_size = known_size == 0 || wanted[i] == 0 ? 0 : elements({known_size, wanted[i]});
+      continue;
     }
+    need(wanted[i] >= 0, "reshape to a negative dimension");
+    zero = zero || wanted[i] == 0;
+    if (wanted[i] > 0) product = elements({product, wanted[i]});
   }
   Shape shape = wanted;
   if (hole >= 0) {
-    need(known_size > 0 ? size % known_size == 0 : size == 0,
-         "cannot reshape " + std::to_string(size) + " elements to " + to_string(wanted));
-    shape[static_cast<size_t>(hole)] = known_size > 0 ? size / known_size : 0;
+    int64_t size = 1;
+    bool left_out = false;
+    for (int64_t d : from) {
+      left_out = left_out || (d == 0 && zero);
+      if (d > 0 || !zero) size = size == 0 || d == 0 ? 0 : elements({size, d});
+    }
+    need(left_out || size % product == 0, "cannot reshape " + to_string(from) + " to " + to_string(wanted));
+    shape[static_cast<size_t>(hole)] = size / product;
   }
   return shape;
 }
@@ -66,14 +75,14 @@ Shape resolve_reshape(const Shape& wanted, int64_t size) {
 void eval_reshape(OpCall& call) {
   const Tensor &x = input(call, 0), &s = input(call, 1);
   need(s.rank() <= 1, "a shape must have one dimension");
-  call.out = {x.reshaped(resolve_reshape(s.as_ints(), x.size()))};
+  call.out = {x.reshaped(resolve_reshape(s.as_ints(), x.shape()))};
 }
 void infer_reshape(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};
   if (call.in.size() < 2) return;
   if (call.in[1].constant) {
     Shape wanted = call.in[1].constant->as_ints();
-    if (known(call, 0) && is_static(*known(call, 0))) wanted = resolve_reshape(wanted, elements(*known(call, 0)));
+    if (known(call, 0) && is_static(*known(call, 0))) wanted = resolve_reshape(wanted, *known(call, 0));
     call.out[0].shape = wanted;
   } else if (const Shape* s = known(call, 1); s && s->size() == 1 && (*s)[0] >= 0 && (*s)[0] < 64) {
     call.out[0].shape = Shape(static_cast<size_t>((*s)[0]), -1);

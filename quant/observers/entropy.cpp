@@ -14,6 +14,10 @@ constexpr int kMostBins = 2048;  // on each side of 0
 // What clipped numbers find where there were none: far less than one, but not impossible.
 constexpr double kEmpty = 1e-4;
 
+// Largest share of the numbers that a range may clip. The divergence alone does not see how far clipped numbers move: of numbers
+// that all lie far from 0 it would clip every one but a few to a range that these few fill evenly.
+constexpr double kMostClipped = 0.01;
+
 double x_log_x(double x) { return x > 0 ? x * std::log(x) : 0; }
 
 // Counts of bins [first, first + size) with the sums that make a candidate cheap.
@@ -41,6 +45,9 @@ class Reference {
   int first() const { return first_; }
   int end() const { return first_ + static_cast<int>(counts_.size()); }
   double total() const { return sums_.back(); }
+
+  // Share of the numbers outside of bins [a, b).
+  double clipped(int a, int b) const { return 1 - sum(sums_, a, b) / total(); }
 
   // Kullback-Leibler divergence between the numbers clipped to bins [a, b) and what 256 codes keep of the numbers inside: each
   // code's count spread evenly over those of its bins that are not empty.
@@ -94,7 +101,7 @@ class Entropy : public HistogramObserver {
     double least = r.divergence(r.first(), r.end());
     for (int reach = side - 1; reach > 0; --reach) {
       int a = std::max(r.first(), -reach), b = std::min(r.end(), reach);
-      if (b - a < kCodes) break;
+      if (b - a < kCodes || r.clipped(a, b) > kMostClipped) break;
       double d = r.divergence(a, b);
       if (d >= least) continue;
       least = d;

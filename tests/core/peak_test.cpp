@@ -48,14 +48,17 @@ TEST(Peak, OfAWhileIsAtMostThePeak) {
 
 TEST(Peak, CoresGivenAreAboutThoseThereAre) {
   const double given = cores_given();
-  EXPECT_GT(given, 0);
-  EXPECT_LT(given, 4 * usable_cpus()) << "generous: the one alone may have been held up";
+  EXPECT_GE(given, 0) << "0: the machine is too busy to tell";
+  EXPECT_LE(given, 1.05 * usable_cpus());
 }
 
 TEST(Peak, ALineTakesItsTimeFromCoreToCore) {
   const double ns = core_to_core_ns();
-  EXPECT_EQ(ns > 0, usable_cpus() > 1);
-  EXPECT_LT(ns, 1e8) << "generous: both threads may have had but one CPU";
+  EXPECT_GE(ns, 0);
+  EXPECT_LE(ns, kFarthestNs);
+  if (usable_cpus() == 1) {
+    EXPECT_EQ(ns, 0);
+  }
 }
 
 TEST(Pinning, HoldsAThreadAndLetsItGo) {

@@ -112,6 +112,10 @@ TEST(Observers, KnownAnswers) {
   Range r = observe("mse", {all["uniform"]});
   EXPECT_GT(r.high, 0.99f);
   EXPECT_EQ(observe("entropy", {all["uniform"]}).high, extremes(all["uniform"]).high);
+  // Numbers far from 0 are not clipped to the few that are nearest to it.
+  Numbers far;
+  for (float v : all["bell"]) far.push_back(225 + 8 * v);
+  EXPECT_GT(observe("entropy", {far}).high, 225 + 2.3f * 8);
   // However many zeros there are, the others decide.
   Numbers zeros(200000, 0.0f);
   zeros.insert(zeros.end(), all["bell"].begin(), all["bell"].end());
