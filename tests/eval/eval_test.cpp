@@ -48,6 +48,21 @@ TEST(Coco, TrapsAsPycocotools) {
   EXPECT_GE(n, 60);
 }
 
+// Three detections of one score, one of them right: whichever the file lists first.
+TEST(Voc, TiedScoresDoNotDependOnTheOrder) {
+  Truth truth = parse_truth(
+      R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50]}]})",
+      "t");
+  const std::string right = R"({"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.5})",
+                    wrong = R"({"image_id":1,"category_id":1,"bbox":[80,80,9,9],"score":0.5})";
+  for (const std::string& list :
+       {right + "," + wrong + "," + wrong, wrong + "," + right + "," + wrong, wrong + "," + wrong + "," + right}) {
+    const Scores s = score(truth, parse_detections("[" + list + "]", "d", truth));
+    EXPECT_NEAR(s.classes.at(0).voc2010, 1.0 / 3, 1e-12) << list;
+    EXPECT_NEAR(s.classes.at(0).voc2007, 1.0 / 3, 1e-12) << list;
+  }
+}
+
 TEST(Coco, IdZeroIsMatchedAndWarnedOf) {
   const char* text =
       R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[{"id":0,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"iscrowd":0}]})";
