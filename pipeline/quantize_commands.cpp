@@ -72,10 +72,19 @@ void need_layers(const std::string& graph, const QuantizeReport& report) {
   throw Error(graph, "no layer is left that can be INT8: " + why, "calibrate on images like those it will see, or exclude less");
 }
 
+// What the decibels were taken on, and whether those images also gave the ranges, which flatters.
+std::string samples_text(const QuantizeFlags& o, const HeldBack& samples) {
+  const std::string count = std::to_string(samples.data.samples.size());
+  if (!o.settings.ranges.empty())
+    return count + " of the images; " + o.settings.ranges + " does not tell whether it was calibrated on them";
+  return samples.calibrated_on ? count + " images that were calibrated on: others come out lower"
+                               : count + " images held back from calibration";
+}
+
 using Decibels = std::vector<std::pair<std::string, double>>;
 
 Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector<LayerRow>& rows, const Decibels& outputs,
-                 const Accuracy& accuracy) {
+                 const Accuracy& accuracy, const std::string& samples_text) {
   Json j{{"graph", o.graph}, {"graph_hash", ranges.graph_hash}, {"settings", write_settings(o.settings)}};
   j["ranges"] = {{"method", ranges.method}, {"data", ranges.data}, {"images", ranges.images}};
   if (accuracy.float_ap >= 0) {
@@ -83,6 +92,7 @@ Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector
     j["accuracy"]["returned_to_float"] = accuracy.in_float;
   }
   for (const auto& [name, db] : outputs) j["outputs_sqnr_db"][name] = db;
+  if (!samples_text.empty()) j["outputs_sqnr_on"] = samples_text;
   j["layers"] = layers_json(rows);
   return j;
 }
@@ -115,14 +125,16 @@ int quantize_command(QuantizeFlags& o) {
   const Quantized q = quantize_subject(subject, ranges, options);
   need_layers(o.graph, q.report);
   const Graph file = file_form(subject, q, ranges);
-  std::optional<CalibrationData> samples;
-  if (!o.settings.images.empty()) samples = data_of(subject, o.settings.images, 4);
-  const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &*samples : nullptr);
+  std::optional<HeldBack> samples;
+  if (!o.settings.images.empty()) samples = held_back(subject, o.settings.images, o.settings.max_images, 4);
+  const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &samples->data : nullptr);
   Decibels outputs;
-  if (samples) outputs = OutputSqnr(subject.graph, subject.plan, *samples).each(read_back(subject, file));
+  if (samples) outputs = OutputSqnr(subject.graph, subject.plan, samples->data).each(read_back(subject, file));
   if (!o.no_check) check_file(subject, q, file, o.out);
   if (!o.dump_dir.empty()) write_stages({subject.graph, q.graph, file}, o.dump_dir);
-  if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy).dump(1) + "\n");
+  if (!o.report.empty())
+    write_file(o.report,
+               report_json(o, ranges, rows, outputs, accuracy, samples ? samples_text(o, *samples) : "").dump(1) + "\n");
   write_quantized(subject, file, o.out);
   std::error_code ignored;
   if (o.settings.max_drop >= 0) std::filesystem::remove(state_of(o.out), ignored);
@@ -133,6 +145,7 @@ int quantize_command(QuantizeFlags& o) {
                 accuracy.in_float.size(), accuracy.trials);
   for (const auto& [name, db] : outputs)
     if (!o.quiet) std::printf("%s: %.1f dB\n", name.c_str(), db);
+  if (samples && !o.quiet) std::printf("dB on %s\n", samples_text(o, *samples).c_str());
   std::printf("%d of %zu layers in INT8, %s\n", q.report.int8_layers(), rows.size(), o.out.c_str());
   return 0;
 }

@@ -1,7 +1,9 @@
 #include "pipeline/subject.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
+#include <set>
 
 #include "core/error.h"
 #include "graph/case.h"
@@ -130,16 +132,17 @@ Subject read_subject(const std::string& path) {
   return s;
 }
 
-CalibrationData data_of(Subject& s, const std::string& images, int most) {
+namespace {
+
+CalibrationData data_from(Subject& s, const std::string& images, const std::vector<std::string>& files) {
   CalibrationData data;
   data.name = std::filesystem::path(images).lexically_normal().filename().string();
   if (data.name.empty()) data.name = std::filesystem::path(images).lexically_normal().parent_path().filename().string();
-  std::vector<std::string> files = samples_of(s, images);
   if (!s.model) {
     for (const auto& [name, tensor] : read_case(files.front()).inputs)
       s.plan.input_shapes[s.graph.node(s.graph.value(name).node).name] = tensor.shape();
   }
-  data.samples = chosen(files, most);
+  data.samples = files;
   data.feed = [&s, samples = data.samples](size_t i, Runner& runner) {
     if (s.model)
       feed_picture(samples[i], s.model->input, runner);
@@ -147,6 +150,21 @@ CalibrationData data_of(Subject& s, const std::string& images, int most) {
       feed_case(samples[i], s.graph, runner);
   };
   return data;
+}
+
+}  // namespace
+
+CalibrationData data_of(Subject& s, const std::string& images, int most) {
+  return data_from(s, images, chosen(samples_of(s, images), most));
+}
+
+HeldBack held_back(Subject& s, const std::string& images, int calibrated, int most) {
+  const std::vector<std::string> files = samples_of(s, images), used = chosen(files, calibrated);
+  const std::set<std::string> taken(used.begin(), used.end());
+  std::vector<std::string> rest;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(rest), [&](const std::string& f) { return !taken.contains(f); });
+  const bool all = rest.empty();
+  return {data_from(s, images, chosen(all ? files : rest, most)), all};
 }
 
 }  // namespace cytodet

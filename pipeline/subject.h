@@ -26,4 +26,12 @@ Subject read_subject(const std::string& path);
 // subject.plan. The subject must outlive the result.
 CalibrationData data_of(Subject& subject, const std::string& images, int most);
 
+// Samples to measure on: at most `most` of those that data_of(subject, images, calibrated) leaves out; where it takes all, some
+// that were calibrated on.
+struct HeldBack {
+  CalibrationData data;
+  bool calibrated_on = false;
+};
+HeldBack held_back(Subject& subject, const std::string& images, int calibrated, int most);
+
 }  // namespace cytodet
