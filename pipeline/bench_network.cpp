@@ -24,7 +24,10 @@ Tensor random_input(const TensorSpec& spec) {
 }  // namespace
 
 BenchNetwork::BenchNetwork(const BenchOptions& options, int streams, int threads) {
-  if (!has_model_file(options.path)) return compile_graph(options, streams, threads);
+  if (!has_model_file(options.path)) {
+    compile_graph(options, streams, threads);
+    return;
+  }
   detector_ =
       std::make_unique<Detector>(load_model(options.path), DetectorOptions{streams, threads, true, options.precision, false});
   for (int s = 0; s < detector_->streams(); ++s) runners_.push_back(&detector_->runner(s));
