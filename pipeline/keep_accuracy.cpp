@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "pipeline/measure.h"
 #include "pipeline/quantize_model.h"
 #include "quant/sensitivity.h"
@@ -18,7 +19,7 @@ std::string fingerprint(const Ranges& ranges, const QuantizeSettings& s, const s
   j["detect"] = write_settings(detection);
   j["ranges"] = Json::object();
   for (const auto& [name, r] : ranges.values) j["ranges"][name] = {r.low, r.high};
-  return std::to_string(std::hash<std::string>{}(j.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  return Hash().add(j.dump(-1, ' ', false, Json::error_handler_t::replace)).text();
 }
 
 std::vector<std::string> ranking(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, bool quiet) {
