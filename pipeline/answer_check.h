@@ -28,10 +28,10 @@ struct AnswerCheck {
 };
 
 // Random feeds: floats in [0, 1), whole numbers 0 to 3 (8-bit ones: all), conditions false in a first and true in a second round;
-// unknown dimensions are 1 for a batch, else the first of 64, 32, 224, 299, 8 with which the source runs. Floats may differ by
-// the tolerance, or by ten times what the source itself changes when its feeds change in their last digits (ranks and suppression
-// turn such changes into jumps); all else must be equal. With min_sqnr_db float outputs must reach it, and others be of the same
-// type and shape. Throws Error naming the output and the values.
+// unknown dimensions are 1 for a batch, else the first of 64, 32, 224, 299, 8 with which the source runs; an unknown rank is that
+// of an image, then 0. Floats may differ by the tolerance, or by ten times what the source itself changes when its feeds change
+// in their last digits (ranks and suppression turn such changes into jumps); all else must be equal. With min_sqnr_db float
+// outputs must reach it, and others be of the same type and shape. Throws Error naming the output and the values.
 AnswerCheck check_answers(const Graph& source, const Graph& result, const AnswerOptions& options);
 
 }  // namespace cytodet
