@@ -5,37 +5,56 @@
 #include <limits>
 
 #include "core/file.h"
+#include "core/json_repair.h"
 #include "core/names.h"
+#include "core/text_decode.h"
 
 namespace cytodet {
 namespace {
 
-std::string position(std::string_view text, size_t byte) {
-  byte = std::min(byte, text.size());
-  size_t line = 1 + static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<long>(byte), '\n'));
-  size_t start = text.substr(0, byte).rfind('\n');
-  size_t column = start == std::string_view::npos ? byte : byte - start - 1;
-  return "line " + std::to_string(line) + ", column " + std::to_string(std::max<size_t>(column, 1));
+constexpr const char* kCheck = "check the file with a JSON tool";
+
+struct Parsed {
+  Json json;
+  std::string problem;         // empty: read
+  std::optional<size_t> byte;  // of the problem
+  bool deep = false;
+};
+
+Parsed parse_strictly(std::string_view text) {
+  Parsed p;
+  try {
+    p.json = Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > 64) p.deep = true;
+      return !p.deep;
+    });
+  } catch (const Json::parse_error& e) {
+    p.problem = "not valid JSON";
+    p.byte = e.byte;
+  } catch (const Json::exception& e) {
+    p.problem = std::string("not valid JSON: ") + e.what();
+  }
+  return p;
 }
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where) {
-  bool deep = false;
-  Json json;
-  try {
-    json = Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
-      if (depth > 64) deep = true;
-      return !deep;
-    });
-  } catch (const Json::parse_error& e) {
-    if (text.starts_with("\x1f\x8b")) throw Error(where, "is gzipped, not JSON text", "unpack it with gunzip");
-    throw Error(where, "not valid JSON at " + position(text, e.byte), "check the file with a JSON tool");
-  } catch (const Json::exception& e) {
-    throw Error(where, std::string("not valid JSON: ") + e.what(), "check the file with a JSON tool");
-  }
-  if (deep) throw Error(where, "JSON is nested more than 64 deep");
-  return json;
+Json parse_json(std::string_view bytes, const std::string& where) {
+  std::string decoded;
+  const std::string_view text = as_utf8(bytes, decoded, where);
+  Parsed p = parse_strictly(text);
+  if (!p.problem.empty())
+    if (const std::optional<RepairedJson> repaired = repair_json(text)) {
+      p = parse_strictly(repaired->text);
+      if (p.byte) p.byte = repaired->original(*p.byte);
+    }
+  if (p.deep) throw Error(where, "JSON is nested more than 64 deep");
+  if (p.problem.empty()) return std::move(p.json);
+  if (text.starts_with("\x1f\x8b")) throw Error(where, "is gzipped, not JSON text", "unpack it with gunzip");
+  if (const std::string_view known = known_content(text); !known.empty())
+    throw Error(where, "is " + std::string(known) + ", not JSON text", "name a JSON file");
+  check_utf8(text, where);
+  throw Error(where, p.problem + (p.byte ? " at " + text_position(text, *p.byte) : ""), kCheck);
 }
 
 Json read_json(const std::filesystem::path& path, int64_t max_bytes) {

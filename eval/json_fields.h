@@ -26,13 +26,10 @@ struct Path {
   }
 };
 
-// The whole text is checked before anything is read from it; the parser owns the result.
-inline dom::element parse(dom::parser& parser, std::string_view json, const std::string& where) {
-  dom::element root;
-  if (auto e = parser.parse(json.data(), json.size()).get(root))
-    throw Error(where, std::string("not valid JSON: ") + simdjson::error_message(e), "check the file with a JSON tool");
-  return root;
-}
+// The whole text is checked before anything is read from it; the parser owns the result. The text may be of any encoding that
+// core/text_decode.h reads, with NaN and the like where nobody reads them (core/json_repair.h). `before`: bytes of the file that
+// come before this piece of it.
+dom::element parse(dom::parser& parser, std::string_view json, const std::string& where, size_t before = 0);
 
 inline double finite(const Path& at, const char* field, dom::element value) {
   double v = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/text_decode.h"
 #include "eval/json_fields.h"
 #include "eval/results.h"
 
@@ -25,7 +26,29 @@ class ListReader {
  public:
   ListReader(std::string where, const Element& element) : where_(std::move(where)), element_(element) {}
 
+  // Bytes of the file, in pieces of any size; the first piece tells the encoding.
   void add(std::string_view bytes) {
+    if (bytes.empty()) return;
+    if (!begun_) {
+      begun_ = true;
+      const TextEncoding encoding = text_encoding(bytes, where_);
+      bytes.remove_prefix(encoding.mark);
+      if (encoding.utf16) decoder_.emplace(encoding.big_endian, where_);
+    }
+    if (!decoder_) return add_utf8(bytes);
+    decoded_.clear();
+    decoder_->add(bytes, decoded_);
+    add_utf8(decoded_);
+  }
+
+  int64_t finish() {
+    if (decoder_) decoder_->finish();
+    if (!ended_) throw Error(where_, depth_ ? "not valid JSON: the list does not end" : "is empty", "name a COCO results file");
+    return static_cast<int64_t>(count_);
+  }
+
+ private:
+  void add_utf8(std::string_view bytes) {
     for (char c : bytes) {
       if (depth_ == 0) {
         edge(c);
@@ -62,12 +85,6 @@ class ListReader {
     }
   }
 
-  int64_t finish() {
-    if (!ended_) throw Error(where_, depth_ ? "not valid JSON: the list does not end" : "is empty", "name a COCO results file");
-    return static_cast<int64_t>(count_);
-  }
-
- private:
   void edge(char c) {
     if (c == ' ' || c == '\n' || c == '\r' || c == '\t') return;
     if (ended_) throw Error(where_, "not valid JSON: something follows the list", "check the file with a JSON tool");
@@ -78,10 +95,13 @@ class ListReader {
 
   void parse_block(bool last) {
     dom::array items;
-    if (parse(parser_, block_, where_).get_array().get(items)) throw Error(where_, "is not a list of detections");
-    const size_t before = count_;
+    // A block after the first begins with a bracket that the file does not have.
+    const size_t before = parsed_ ? parsed_ - 1 : 0;
+    parsed_ += block_.size() - (parsed_ ? 1 : 0);
+    if (parse(parser_, block_, where_, before).get_array().get(items)) throw Error(where_, "is not a list of detections");
+    const size_t first = count_;
     count_ = each_object(items, where_, "detections", element_, count_);
-    if (count_ == before && !(last && !cut_))
+    if (count_ == first && !(last && !cut_))
       throw Error(where_, "not valid JSON: a comma without an element", "check the file with a JSON tool");
     cut_ = true;
   }
@@ -92,7 +112,10 @@ class ListReader {
   std::string block_;
   int depth_ = 0;
   bool string_ = false, escaped_ = false, ended_ = false, cut_ = false;
-  size_t count_ = 0;
+  bool begun_ = false;
+  std::optional<Utf16Decoder> decoder_;
+  std::string decoded_;            // of one piece
+  size_t count_ = 0, parsed_ = 0;  // elements; bytes of text
 };
 
 struct Descriptor {

@@ -96,6 +96,9 @@ Truth parse_truth(std::string_view json, const std::string& where) {
               "add the category or drop the annotation");
     double box[4];
     box_of(at, required(at, "bbox", bbox), box);
+    // Other writers put null where they have nothing.
+    if (area_field && area_field->is_null()) area_field.reset();
+    if (id_field && id_field->is_null()) id_field.reset();
     double area = area_field ? finite(at, "area", *area_field) : box[2] * box[3];
     bool crowd = flag(at, "iscrowd", crowd_field);
     int64_t id = id_field ? whole(at, "id", *id_field) : static_cast<int64_t>(at.index) + 1;

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/names.h"
+#include "core/text_decode.h"
 #include "graph/file_kind.h"
 #include "graph/io_proto.h"
 
@@ -39,6 +40,9 @@ void parse_message(std::string_view bytes, const std::string& where, proto::Grap
   // What protobuf would print is in our own error.
   [[maybe_unused]] static const auto silent = google::protobuf::SetLogHandler(nullptr);
   if (bytes.empty()) throw Error(where, "is empty", "name a frozen GraphDef (.pb or .pbtxt)");
+  std::string decoded;  // no binary GraphDef begins with a byte-order mark: its first byte is a field's tag
+  if (bytes.starts_with("\xef\xbb\xbf") || bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff"))
+    bytes = as_utf8(bytes, decoded, where);
   google::protobuf::io::ArrayInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
   if (looks_like_text(bytes)) {
     FirstError first;

@@ -49,7 +49,7 @@ class Batch {
  public:
   Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings, const DetectHooks& hooks)
       : detector_(detector), inputs_(inputs), settings_(settings), hooks_(hooks) {
-    if (!settings.roi.empty()) roi_.emplace(settings.roi);
+    if (!settings.roi.empty()) roi_.emplace(settings.roi, roi_choice(settings));
     open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks};
     report_.pictures.resize(inputs.size());
     finished_.resize(inputs.size());
@@ -228,6 +228,8 @@ void fields(Fields& f, DetectSettings& s) {
   f("merge", s.merge);
   f("background", s.background);
   f("roi", s.roi);
+  f("roi_class", s.roi_class);
+  f("roi_ignore", s.roi_ignore);
   f("max_bad_tiles", s.max_bad_tiles);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
@@ -241,6 +243,12 @@ void check(const DetectSettings& s) {
   if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
+  if (s.roi.empty() && !(s.roi_class.empty() && s.roi_ignore.empty()))
+    throw UsageError(s.roi_class.empty() ? "detect.roi_ignore" : "detect.roi_class", "needs regions of interest",
+                     "name their file with --roi");
+  for (const std::string& name : s.roi_class)
+    if (std::find(s.roi_ignore.begin(), s.roi_ignore.end(), name) != s.roi_ignore.end())
+      throw UsageError("detect.roi_ignore", "names \"" + name + "\", which roi_class names too", "name it in one of the two");
   precision_named(s.precision);
   check(s.selection);
   check(s.tiling);
@@ -248,6 +256,8 @@ void check(const DetectSettings& s) {
   background_method(s.background);
   bad_tile_limit(s.max_bad_tiles, 0);
 }
+
+RoiChoice roi_choice(const DetectSettings& s) { return {s.roi_class, s.roi_ignore}; }
 
 int bad_tile_limit(const std::string& text, int tiles) {
   const bool share = text.ends_with('%');

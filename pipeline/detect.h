@@ -10,6 +10,7 @@
 #include "pipeline/detector.h"
 #include "tiling/grid.h"
 #include "tiling/merge.h"
+#include "tiling/roi.h"
 
 namespace cytodet {
 
@@ -19,9 +20,10 @@ struct DetectSettings {
   ImageSelection selection;   // of files that hold several images
   TilingSettings tiling;
   MergeSettings merge;
-  std::string background = "none";   // a row of background_methods(); of slides
-  std::string roi;                   // regions of interest, see RoiSource; empty: all is looked at
-  std::string max_bad_tiles = "5%";  // a number of tiles, or a share of those run; a slide with more has failed
+  std::string background = "none";                 // a row of background_methods(); of slides
+  std::string roi;                                 // regions of interest, see RoiSource; empty: all is looked at
+  std::vector<std::string> roi_class, roi_ignore;  // of these classes, without these; see RoiChoice
+  std::string max_bad_tiles = "5%";                // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;
   std::string precision = "graph";  // or bf16, see Precision
@@ -30,6 +32,7 @@ struct DetectSettings {
 };
 void fields(Fields& f, DetectSettings& s);
 void check(const DetectSettings& s);
+RoiChoice roi_choice(const DetectSettings& s);
 
 // Most bad tiles of `tiles` that are tolerated. Throws UsageError when the text is neither a number nor a share.
 int bad_tile_limit(const std::string& max_bad_tiles, int tiles);
@@ -110,12 +113,18 @@ DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, 
 DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
                     const std::function<void(PictureResult&)>& done = {}, bool quiet = false);
 
+// What a user names, as files, each once and sorted within a folder or pattern.
+struct InputList {
+  std::vector<std::string> files;       // to be opened: named, or pictures by name or content
+  std::vector<std::string> companions;  // found in a folder or by a pattern, and no pictures (pipeline/companions.h)
+};
 // Files, folders (not nested), patterns ("slides/*.svs") and lists ("@list.txt": one of these a line, relative to the list; empty
-// lines and those that start with # do not count) -> files, each once, sorted within a folder or pattern. Throws Error on a
-// folder without files, a pattern that matches nothing, a list that cannot be read.
+// lines and those that start with # do not count). Throws Error on a folder without files, a pattern that matches nothing, a list
+// that cannot be read.
+InputList list_inputs(const std::vector<std::string>& inputs);
+// Throws Error where there are companions alone, too.
+InputList list_pictures(const std::vector<std::string>& inputs);
+// The files of list_pictures.
 std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
-
-// A text, judged by its extension, such as lies beside images: truth, licence, notes.
-bool is_text(const std::string& file);
 
 }  // namespace cytodet

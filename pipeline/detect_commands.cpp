@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "eval/coco.h"
 #include "pipeline/commands.h"
+#include "pipeline/companions.h"
 #include "pipeline/detect_folder.h"
 #include "pipeline/error_report.h"
 #include "pipeline/measure.h"
@@ -29,6 +30,7 @@ struct DetectFlags {
   std::optional<int> tile, overlap, level, streams, threads, detections;
   std::optional<double> mpp, assume_mpp, scale, score, iou;
   std::string mode, merge, nms, hint, precision, background, roi, max_bad_tiles;
+  std::vector<std::string> roi_class, roi_ignore;
   bool quiet = false;
   SelectionFlags selection;
 
@@ -48,7 +50,11 @@ struct DetectFlags {
     app.add_option("--nms", nms, "hard or gaussian");
     app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
     app.add_option("--merge", merge, "How overlapping tiles are joined: owner, nms, soft_nms, greedy_nmm, nmm, wbf");
-    app.add_option("--roi", roi, "Regions of interest: GeoJSON(.gz), competition or COCO file, or a folder of them");
+    app.add_option(
+        "--roi", roi,
+        "Regions of interest: GeoJSON(.gz, .zip), ASAP or ImageScope XML, HistomicsTK, labelme, COCO; or a folder of them");
+    app.add_option("--roi-class", roi_class, "Regions of these classes alone: NAME[,NAME]")->delimiter(',');
+    app.add_option("--roi-ignore", roi_ignore, "Regions of these classes are taken off the others: NAME[,NAME]")->delimiter(',');
     app.add_option("--background", background, "Skip bare glass: none, otsu, variance");
     app.add_option("--max-bad-tiles", max_bad_tiles, "Damaged tiles that a slide may have: a number, or a share such as 5%");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
@@ -79,6 +85,8 @@ struct DetectFlags {
     if (!merge.empty()) d.merge.method = merge;
     if (iou) d.merge.iou = *iou;
     if (!roi.empty()) d.roi = roi;
+    if (!roi_class.empty()) d.roi_class = roi_class;
+    if (!roi_ignore.empty()) d.roi_ignore = roi_ignore;
     if (!background.empty()) d.background = background;
     if (!max_bad_tiles.empty()) d.max_bad_tiles = max_bad_tiles;
     if (streams) d.streams = *streams;
@@ -111,8 +119,10 @@ int detect_command(Detector detector, const RunConfig& c, const FolderOptions& o
   if (slides.size() > 1 || slides[0].tiled) std::fputs((run_table(run.state) + "\n").c_str(), stdout);
   int64_t boxes = 0;
   for (const SlideState& s : slides) boxes += s.detections;
-  std::printf("%d of %zu inputs done, %lld detections in %s; %.1f s\n", run.state.count("done"), slides.size(),
-              static_cast<long long>(boxes), RunFolder{c.output}.detections_json().c_str(), run.report.wall_ms / 1000);
+  const auto companions = std::count_if(slides.begin(), slides.end(), [](const SlideState& s) { return is_companion(s); });
+  std::printf("%d of %zu inputs done, %lld detections in %s; %.1f s\n", run.state.count("done"),
+              slides.size() - static_cast<size_t>(companions), static_cast<long long>(boxes),
+              RunFolder{c.output}.detections_json().c_str(), run.report.wall_ms / 1000);
   if (timing) std::fputs(timing_table(run.report).c_str(), stdout);
   if (run.signal) end_by(run.signal);
   return exit_of(run);
@@ -214,6 +224,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     int code = 0;
     std::string table, roi = o->roi;
     ImageSelection selection;
+    RoiChoice choice{o->roi_class, o->roi_ignore};
     std::vector<std::string> inputs;
     if (!o->errors.worst.empty() && !o->detections_file.empty() && o->images.empty())
       throw UsageError("--worst", "needs --images", "name the folder of the truth's images");
@@ -229,6 +240,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
       roi = c.detect.roi;
       selection = c.detect.selection;
+      choice = roi_choice(c.detect);
       Detector detector = o->detector(c);
       inputs = pictures_of(truth, c.inputs, o->truth);
       DetectReport report = detect(
@@ -248,7 +260,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (o->timing) table = timing_table(report);
       code = exit_of(report);
     }
-    keep_in_roi(roi, truth, set);
+    keep_in_roi(roi, truth, set, choice);
     Scores scores = score(truth, set, options);
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "eval/truth.h"
+#include "pipeline/companions.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/result_names.h"
 #include "pipeline/run_plan.h"
@@ -31,7 +32,7 @@ class FolderBatch {
     if (config.overlay) layout_.overlay = config.overlay_format;
     layout_.mask = options.mask_picture;
     layout_.run_also = options.run_also;
-    if (!config.detect.roi.empty()) roi_.emplace(config.detect.roi);
+    if (!config.detect.roi.empty()) roi_.emplace(config.detect.roi, roi_choice(config.detect));
   }
 
   FolderRun run() {
@@ -142,6 +143,8 @@ class FolderBatch {
     d.streams = 0;
     d.threads_per_stream = 1;
     d.roi.clear();
+    d.roi_class.clear();
+    d.roi_ignore.clear();
     base_hash_ = Hash().add(s.version).add(s.model.hash).add(s.model.graph_hash).add(write_settings(d).dump()).text();
     pictures_ = config_.overlay ? "overlay " + config_.overlay_format + " " + Json(config_.overlay_score).dump() : "";
     if (options_.mask_picture) pictures_ += pictures_.empty() ? "mask" : ", mask";
@@ -150,8 +153,8 @@ class FolderBatch {
 
   void list_slides() {
     RunState& s = run_.state;
-    const std::vector<std::string> files = expand_inputs(config_.inputs);
-    const std::set<std::string> named(config_.inputs.begin(), config_.inputs.end());
+    const InputList inputs = list_pictures(config_.inputs);
+    const std::vector<std::string>& files = inputs.files;
     Truth truth;
     if (!config_.truth.empty()) truth = read_truth(config_.truth);
     ResultNames names;
@@ -166,29 +169,52 @@ class FolderBatch {
       list.add(one.name);
       std::string hash = base_hash_;
       if (roi_) {
-        const std::optional<Roi> roi = roi_->of(one.path);
-        const std::string own = roi ? roi->hash() : "none";
+        const std::string own = hash_of_regions(one.path);
         regions.add(own);
         hash = Hash().add(base_hash_).add(own).text();
       }
-      if (static_cast<int>(i % static_cast<size_t>(options_.shards)) != options_.shard - 1) continue;
-      if (!named.contains(one.path)) skip_text(one);
+      if (!in_shard(i)) continue;
       s.inputs.push_back(std::move(one));
       hashes_.push_back(std::move(hash));
     }
+    list_companions(inputs);
     s.shard = {options_.shard, options_.shards, list.text()};
     s.settings_hash = roi_ ? Hash().add(base_hash_).add(regions.text()).text() : base_hash_;
     if (s.inputs.empty())
       throw UsageError("--shard", "leaves no slide: the list has " + std::to_string(files.size()), "use fewer shards");
   }
 
-  static void skip_text(SlideState& s) {
-    if (!is_text(s.path)) return;
+  // A bad file of regions is its slide's failure, when that is opened.
+  std::string hash_of_regions(const std::string& slide) {
     try {
-      open_slide(s.path);
-    } catch (const Error& e) {
-      s.state = "skipped";
-      s.reason = "no slide, by name and content: " + e.problem();
+      const std::optional<Roi> roi = roi_->of(slide);
+      if (!roi) return "none";
+      if (!roi->note.empty() && notes_.insert(roi->note).second) log_.warning(roi->note);
+      return roi->hash();
+    } catch (const Error&) {
+      return "bad";
+    }
+  }
+
+  bool in_shard(size_t index) const {
+    return static_cast<int>(index % static_cast<size_t>(options_.shards)) == options_.shard - 1;
+  }
+
+  // After the slides, so that neither names nor image ids nor shards of slides depend on what lies beside them.
+  void list_companions(const InputList& inputs) {
+    std::set<std::string> names;
+    for (const SlideState& s : run_.state.inputs) names.insert(s.name);
+    for (size_t i = 0; i < inputs.companions.size(); ++i) {
+      SlideState one;
+      one.index = static_cast<int64_t>(inputs.files.size() + i);
+      if (!in_shard(static_cast<size_t>(one.index))) continue;
+      one.path = inputs.companions[i];
+      one.name = std::filesystem::path(one.path).filename().string();
+      while (!names.insert(one.name).second) one.name += "_";
+      one.state = "skipped";
+      one.reason = kCompanion;
+      run_.state.inputs.push_back(std::move(one));
+      hashes_.emplace_back();
     }
   }
 
@@ -197,6 +223,7 @@ class FolderBatch {
   const FolderOptions& options_;
   RunLog log_;
   std::optional<RoiSource> roi_;
+  std::set<std::string> notes_;  // of files of regions; each is told once
   RunLayout layout_;
   FolderRun run_;
   std::string base_hash_, pictures_;

@@ -1,13 +1,14 @@
-// expand_inputs: what a user names -> files.
+// list_inputs: what a user names -> files.
 #include <glob.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <set>
-#include <sstream>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/text_decode.h"
+#include "pipeline/companions.h"
 #include "pipeline/detect.h"
 #include "tiling/formats/known_formats.h"
 #include "tiling/formats/slide_parts.h"
@@ -64,34 +65,49 @@ std::vector<std::string> matches(const std::string& pattern) {
 }
 
 std::vector<std::string> lines_of(const std::string& list) {
-  std::istringstream text(read_file(list, int64_t{256} << 20));
+  const std::string text = decode_text(read_file(list, int64_t{256} << 20), list);
   std::vector<std::string> lines;
-  for (std::string line; std::getline(text, line);) {
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
+  size_t number = 0;
+  for (std::string_view piece : lines_of_text(text)) {
+    ++number;
+    std::string line(piece);
+    while (!line.empty() && (line.back() == ' ' || line.back() == '\t')) line.pop_back();
     line.erase(0, line.find_first_not_of(" \t"));
     if (line.empty() || line[0] == '#') continue;
     if (line[0] == '@') throw Error(list, "names another list, " + line, "name slides, folders and patterns in it");
+    if (line.find('\0') != std::string::npos)
+      throw Error(list, "holds a zero byte in line " + std::to_string(number), "write one name per line");
     lines.push_back(fs::path(line).is_absolute() ? line : (fs::path(list).parent_path() / line).string());
   }
   if (lines.empty()) throw Error(list, "names no slides", "write one per line");
   return lines;
 }
 
-std::vector<std::string> expanded(const std::string& input) {
+// What one input stands for. `found`: the files were found, not named.
+std::vector<std::string> expanded(const std::string& input, bool& found) {
   std::error_code ignored;
-  if (fs::is_directory(input, ignored)) return is_slide_folder(input) ? std::vector{input} : files_in(input);
+  found = true;
+  if (fs::is_directory(input, ignored)) {
+    found = !is_slide_folder(input);
+    return found ? files_in(input) : std::vector{input};
+  }
   if (!fs::exists(input, ignored) && input.find_first_of("*?[") != std::string::npos) return matches(input);
+  found = false;
   return {input};
 }
 
 }  // namespace
 
-std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) {
-  std::vector<std::string> files;
-  std::set<std::string> taken;
+InputList list_inputs(const std::vector<std::string>& inputs) {
+  InputList list;
+  std::set<std::string> taken, named(inputs.begin(), inputs.end());
   auto take = [&](const std::string& input) {
-    for (std::string& file : expanded(input))
-      if (taken.insert(fs::absolute(file).lexically_normal().string()).second) files.push_back(std::move(file));
+    bool found = false;
+    for (std::string& file : expanded(input, found)) {
+      if (!taken.insert(fs::absolute(file).lexically_normal().string()).second) continue;
+      const bool companion = found && !named.contains(file) && is_companion(file);
+      (companion ? list.companions : list.files).push_back(std::move(file));
+    }
   };
   std::error_code ignored;
   for (const std::string& input : inputs)
@@ -100,12 +116,16 @@ std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) {
     } else {
       take(input);
     }
-  return files;
+  return list;
 }
 
-bool is_text(const std::string& file) {
-  static const std::set<std::string> kTexts{"", ".json", ".geojson", ".txt", ".md", ".csv", ".xml", ".yaml", ".yml"};
-  return kTexts.contains(fs::path(file).extension().string());
+InputList list_pictures(const std::vector<std::string>& inputs) {
+  InputList list = list_inputs(inputs);
+  if (list.files.empty())
+    throw Error(inputs.at(0), "holds no pictures, only " + names_of_files(list.companions), "name the folder of the slides");
+  return list;
 }
+
+std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) { return list_pictures(inputs).files; }
 
 }  // namespace cytodet

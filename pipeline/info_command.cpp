@@ -11,10 +11,12 @@
 #include "core/settings.h"
 #include "core/timing.h"
 #include "pipeline/commands.h"
+#include "pipeline/companions.h"
 #include "pipeline/contents_text.h"
 #include "pipeline/detect.h"
 #include "pipeline/read_estimate.h"
 #include "pipeline/run_config.h"
+#include "pipeline/run_folder.h"
 #include "pipeline/selection_flags.h"
 
 namespace cytodet {
@@ -188,7 +190,10 @@ int run_info(const Options& o) {
   std::unique_ptr<Detector> detector;
   if (!o.model.empty()) detector = std::make_unique<Detector>(load_model(o.model), DetectorOptions{1, 1});
   const int streams = usable_cpus();
-  const std::vector<std::string> files = expand_inputs(o.slides);
+  const InputList inputs = list_pictures(o.slides);
+  const std::vector<std::string>& files = inputs.files;
+  if (!inputs.companions.empty())
+    std::fprintf(stderr, "cytodet: skipped, %s: %s\n", kCompanion, one_line(names_of_files(inputs.companions)).c_str());
   Json all = Json::array();
   size_t failed = 0;
   for (const std::string& file : files) {

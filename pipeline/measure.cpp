@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "core/error.h"
 
@@ -92,7 +93,12 @@ DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth&
 
 void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {
   std::vector<std::optional<Roi>> of_image;
-  for (const TruthImage& image : truth.images) of_image.push_back(regions.of(image.file_name));
+  std::set<std::string> notes;
+  for (const TruthImage& image : truth.images) {
+    of_image.push_back(regions.of(image.file_name));
+    if (of_image.back() && !of_image.back()->note.empty() && notes.insert(of_image.back()->note).second)
+      set.warnings.push_back(of_image.back()->note);
+  }
   auto inside = [&](int32_t image, const double* b) {
     const std::optional<Roi>& roi = of_image[static_cast<size_t>(image)];
     return roi && roi->contains(b[0] + b[2] / 2, b[1] + b[3] / 2);
@@ -130,8 +136,8 @@ void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {
   set.scores.resize(n);
 }
 
-void keep_in_roi(const std::string& regions, Truth& truth, DetectionSet& set) {
-  if (!regions.empty()) keep_in_roi(RoiSource(regions), truth, set);
+void keep_in_roi(const std::string& regions, Truth& truth, DetectionSet& set, const RoiChoice& choice) {
+  if (!regions.empty()) keep_in_roi(RoiSource(regions, choice), truth, set);
 }
 
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
@@ -142,7 +148,7 @@ double measure_ap(Detector& detector, const Truth& truth, const std::vector<std:
   DetectionSet set = to_set(report, truth, detector.model());
   if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
   Truth inside = truth;
-  keep_in_roi(settings.roi, inside, set);
+  keep_in_roi(settings.roi, inside, set, roi_choice(settings));
   return score(inside, set, options).stats.at(0);
 }
 

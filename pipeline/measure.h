@@ -23,7 +23,7 @@ DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth&
 // that have no region. Annotations that are regions themselves (category "roi") go as well.
 void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set);
 // With the regions of a file or folder; empty: everything stays.
-void keep_in_roi(const std::string& regions, Truth& truth, DetectionSet& set);
+void keep_in_roi(const std::string& regions, Truth& truth, DetectionSet& set, const RoiChoice& choice = {});
 // AP (stats[0]) of the pictures, all of which the truth names. Throws Error when one fails.
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options);

@@ -21,6 +21,9 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("-o,--out", o->out, "The report (.html)")->required();
   app.add_option("--truth", o->report.truth, "COCO truth: scores and precision-recall curves");
   app.add_option("--roi", o->report.roi, "Score only inside these regions of interest (default: those of the run)");
+  app.add_option("--roi-class", o->report.roi_choice.classes, "With --roi: regions of these classes alone")->delimiter(',');
+  app.add_option("--roi-ignore", o->report.roi_choice.ignored, "With --roi: regions of these classes are taken off")
+      ->delimiter(',');
   app.add_option("--max-dets", o->report.max_dets, "Boxes per picture and class that are scored")->check(CLI::Range(1, 1000000));
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));

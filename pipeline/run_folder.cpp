@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/unicode.h"
 #include "eval/results.h"
+#include "pipeline/companions.h"
 #include "pipeline/result_names.h"
 
 namespace cytodet {
@@ -286,14 +287,20 @@ std::string one_line(std::string text) {
 
 std::string run_table(const RunState& state) {
   size_t width = 5;
-  for (const SlideState& s : state.inputs) width = std::max(width, s.name.size());
+  for (const SlideState& s : state.inputs)
+    if (!is_companion(s)) width = std::max(width, s.name.size());
   width = std::min<size_t>(width, 40);
   char line[200];
   std::snprintf(line, sizeof line, "%-*s %-8s %7s %7s %5s %9s %8s  %s\n", static_cast<int>(width), "slide", "state", "tiles",
                 "skipped", "bad", "boxes", "network", "reason");
   std::string text = line;
   SlideState sum;
+  std::vector<std::string> companions;
   for (const SlideState& s : state.inputs) {
+    if (is_companion(s)) {
+      companions.push_back(s.path);
+      continue;
+    }
     const int skipped = s.background_tiles + s.outside_tiles;
     std::snprintf(line, sizeof line, "%-*.*s %-8s %7d %6.1f%% %5d %9lld %7.1fs  ", static_cast<int>(width),
                   static_cast<int>(width), one_line(s.name).c_str(), s.state.c_str(), s.tiles,
@@ -308,6 +315,7 @@ std::string run_table(const RunState& state) {
     sum.detections += s.detections;
     sum.seconds.network += s.seconds.network;
   }
+  if (!companions.empty()) text += "skipped, " + std::string(kCompanion) + ": " + one_line(names_of_files(companions)) + "\n";
   std::snprintf(line, sizeof line, "%d done, %d failed, %d skipped%s; %d tiles, %.1f%% skipped, %d bad%s; %lld boxes\n",
                 state.count("done"), state.count("failed"), state.count("skipped"),
                 state.count("waiting") ? (", " + std::to_string(state.count("waiting")) + " waiting").c_str() : "", sum.tiles,

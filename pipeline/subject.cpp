@@ -66,11 +66,13 @@ void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
 std::vector<std::string> samples_of(const Subject& s, const std::string& images) {
   std::error_code ignored;
   if (!std::filesystem::exists(images, ignored)) throw Error(images, "cannot open: no such file or folder", "check the path");
-  std::vector<std::string> files = expand_inputs({images});
-  if (s.model)
-    std::erase_if(files, is_text);
-  else
+  InputList list = list_inputs({images});
+  std::vector<std::string> files = std::move(list.files);
+  if (!s.model) {
+    files.insert(files.end(), list.companions.begin(), list.companions.end());
     std::erase_if(files, [](const std::string& f) { return !f.ends_with(".json"); });
+    std::sort(files.begin(), files.end());
+  }
   if (files.empty() && s.model) throw Error(images, "holds no images", "name a folder of pictures");
   if (files.empty())
     throw Error(images, "holds no feeds (.json)", "write a model file beside " + s.path + " to calibrate on images");

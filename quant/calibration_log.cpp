@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/text_decode.h"
 #include "quant/observers/observer.h"
 
 namespace cytodet {
@@ -67,12 +68,8 @@ class Parser {
  public:
   CalibrationLog run(std::string_view text) {
     // A progress bar ends its lines with \r alone.
-    for (int64_t line = 1; !text.empty(); ++line) {
-      size_t end = std::min(text.find_first_of("\r\n"), text.size());
-      read_line(text.substr(0, end), line);
-      bool pair = end + 1 < text.size() && text[end] == '\r' && text[end + 1] == '\n';
-      text.remove_prefix(std::min(text.size(), end + (pair ? 2 : 1)));
-    }
+    int64_t number = 0;
+    for (std::string_view line : lines_of_text(text)) read_line(line, ++number);
     return std::move(log_);
   }
 
@@ -143,9 +140,12 @@ Range range_of(const Batches& b, const std::string& node, double keep) {
 
 }  // namespace
 
-CalibrationLog parse_log(std::string_view text) { return Parser().run(text); }
+CalibrationLog parse_log(std::string_view text) {
+  std::string decoded;
+  return Parser().run(as_utf8(text, decoded, "calibration log"));
+}
 
-CalibrationLog read_log(const std::filesystem::path& path) { return parse_log(read_file(path)); }
+CalibrationLog read_log(const std::filesystem::path& path) { return parse_log(decode_text(read_file(path), path.string())); }
 
 std::string to_text(const LogRecord& record) {
   auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const KindRow& k) { return k.kind == record.kind; });

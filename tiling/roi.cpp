@@ -29,7 +29,7 @@ bool apart(const Box& a, const Box& b) { return a.x1 < b.x0 || b.x1 < a.x0 || a.
 
 }  // namespace
 
-void Roi::add(const std::vector<Ring>& rings) {
+std::optional<Roi::Polygon> Roi::polygon_of(const std::vector<Ring>& rings) {
   Polygon p;
   p.bounds = {INFINITY, INFINITY, -INFINITY, -INFINITY};
   for (const Ring& ring : rings)
@@ -39,7 +39,7 @@ void Roi::add(const std::vector<Ring>& rings) {
       p.bounds = {std::min(p.bounds.x0, a[0]), std::min(p.bounds.y0, a[1]), std::max(p.bounds.x1, a[0]),
                   std::max(p.bounds.y1, a[1])};
     }
-  if (p.edges.empty()) return;
+  if (p.edges.empty()) return {};
   // Bands only as fine as keeps their lists within a few times the edges.
   for (size_t count = std::clamp<size_t>(p.edges.size() / 4, 1, 4096);; count /= 2) {
     p.bands.assign(count, {});
@@ -52,7 +52,15 @@ void Roi::add(const std::vector<Ring>& rings) {
     }
     if (entries <= 16 * p.edges.size() || count == 1) break;
   }
-  polygons_.push_back(std::move(p));
+  return p;
+}
+
+void Roi::add(const std::vector<Ring>& rings) {
+  if (std::optional<Polygon> p = polygon_of(rings)) polygons_.push_back(std::move(*p));
+}
+
+void Roi::subtract(const std::vector<Ring>& rings) {
+  if (std::optional<Polygon> p = polygon_of(rings)) holes_.push_back(std::move(*p));
 }
 
 void Roi::add(const Box& b) { add({Ring{{b.x0, b.y0}, {b.x1, b.y0}, {b.x1, b.y1}, {b.x0, b.y1}}}); }
@@ -73,23 +81,31 @@ bool Roi::inside(const Polygon& p, double x, double y) {
 }
 
 bool Roi::contains(double x, double y) const {
-  return std::any_of(polygons_.begin(), polygons_.end(), [&](const Polygon& p) { return inside(p, x, y); });
+  const auto holds_point = [&](const Polygon& p) { return inside(p, x, y); };
+  return std::any_of(polygons_.begin(), polygons_.end(), holds_point) && std::none_of(holes_.begin(), holes_.end(), holds_point);
+}
+
+bool Roi::crosses_edge(const Polygon& p, const Box& box) {
+  if (apart(p.bounds, box)) return false;
+  for (size_t b = p.band(box.y0), last = p.band(box.y1); b <= last; ++b)
+    for (uint32_t i : p.bands[b])
+      if (const Edge& e = p.edges[i]; crosses(e.x0, e.y0, e.x1, e.y1, box)) return true;
+  return false;
 }
 
 bool Roi::touches(const Box& box) const {
-  for (const Polygon& p : polygons_) {
-    if (apart(p.bounds, box)) continue;
-    for (size_t b = p.band(box.y0), last = p.band(box.y1); b <= last; ++b)
-      for (uint32_t i : p.bands[b])
-        if (const Edge& e = p.edges[i]; crosses(e.x0, e.y0, e.x1, e.y1, box)) return true;
-    if (inside(p, (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)) return true;
-  }
-  return false;
+  const double x = (box.x0 + box.x1) / 2, y = (box.y0 + box.y1) / 2;
+  const auto covers = [&](const Polygon& p) { return inside(p, x, y) && !crosses_edge(p, box); };
+  return std::any_of(polygons_.begin(), polygons_.end(),
+                     [&](const Polygon& p) { return crosses_edge(p, box) || inside(p, x, y); }) &&
+         std::none_of(holes_.begin(), holes_.end(), covers);
 }
 
 std::string Roi::hash() const {
   Hash h;
   for (const Polygon& p : polygons_) h.add({reinterpret_cast<const char*>(p.edges.data()), p.edges.size() * sizeof(Edge)});
+  if (!holes_.empty()) h.add("without");
+  for (const Polygon& p : holes_) h.add({reinterpret_cast<const char*>(p.edges.data()), p.edges.size() * sizeof(Edge)});
   return h.text();
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,12 +22,16 @@ class Roi {
 
   void add(const std::vector<Ring>& polygon);
   void add(const Box& box);
+  // Takes a polygon off all others, those that are added later too.
+  void subtract(const std::vector<Ring>& polygon);
   bool empty() const { return polygons_.empty(); }
+  // What the file of the regions holds and is not looked at, for the user; empty: nothing.
+  std::string note;
 
   bool contains(double x, double y) const;
   // A box belongs to the region that holds its centre.
   bool holds(const Box& b) const { return contains((b.x0 + b.x1) / 2, (b.y0 + b.y1) / 2); }
-  // Whether box and regions have a point in common.
+  // Whether box and regions have a point in common. Of boxes that what was subtracted covers in part, some more.
   bool touches(const Box& b) const;
   // Tells two apart; equal for equal coordinates.
   std::string hash() const;
@@ -42,26 +47,39 @@ class Roi {
     size_t band(double y) const;
   };
   static bool inside(const Polygon& p, double x, double y);
-  std::vector<Polygon> polygons_;
+  static bool crosses_edge(const Polygon& p, const Box& box);
+  static std::optional<Polygon> polygon_of(const std::vector<Ring>& rings);
+  std::vector<Polygon> polygons_, holes_;  // holes: subtracted
 };
 
-// Where the regions of many slides come from. Forms:
-//   GeoJSON (QuPath): polygons of all features but detections, cells and tiles; for every slide
-//   the competition's list [{"class": "roi", "x", "y", "w", "h"}, ...]; for every slide
-//   COCO truth: annotations of a category named "roi" or "ROI", by the file name of their image
-//   a folder: for a slide NAME.ext the file NAME.geojson, NAME.geojson.gz or NAME.json in one of the first two forms
-// Each may be gzipped, of at most 256 MiB unpacked.
+// Which regions of a file are meant, by their class (group, layer, label). The case of letters does not matter.
+struct RoiChoice {
+  std::vector<std::string>
+      classes;  // these alone; none: all, but in files of boxes of all kinds (COCO, the competition's list) "roi"
+  std::vector<std::string> ignored;  // these are taken off the others, as are QuPath's classes that end in a star ("Ignore*")
+                                     // unless they are among the classes
+};
+
+class ZipArchive;
+
+// Where the regions of many slides come from: a file of one of the formats in tiling/regions (region_formats()), or a folder or
+// zip archive that holds one for each slide, NAME.geojson, NAME.xml and so on for a slide NAME.ext. Each may be gzipped, of at
+// most 256 MiB unpacked, in any encoding of core/text_decode.h. A file of boxes with their images (COCO) counts for the images
+// that it names, every other for all slides.
 class RoiSource {
  public:
-  // Errors name the file: missing, not JSON, damaged gzip, too large, of none of the forms, without a region, numbers that cannot be.
-  explicit RoiSource(const std::filesystem::path& path);
-  // Empty: there is none for this slide.
+  // Errors name the file: missing, of a format that is not read, damaged, too large, without a region, numbers that cannot be.
+  explicit RoiSource(const std::filesystem::path& path, RoiChoice choice = {});
+  // Empty: there is none for this slide. Throws Error as above where the slide's own file is bad.
   std::optional<Roi> of(const std::filesystem::path& slide) const;
 
  private:
   std::filesystem::path path_;
+  RoiChoice choice_;
   std::optional<Roi> common_;
   std::map<std::string, Roi> by_name_;
+  std::map<std::string, std::string> files_;   // of the folder or archive: NAME with its extension in lower case -> path, entry
+  std::shared_ptr<const ZipArchive> archive_;  // of several files
 };
 
 }  // namespace cytodet

@@ -1,184 +1,191 @@
-#include <cmath>
+#include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/gzip.h"
-#include "core/settings.h"
+#include "core/zip.h"
+#include "tiling/regions/region_file.h"
 #include "tiling/roi.h"
 
 namespace cytodet {
 namespace {
 
-constexpr size_t kMaxPoints = 1'000'000;
+namespace fs = std::filesystem;
+
 constexpr int64_t kMaxBytes = int64_t{256} << 20;  // of a file, and of what it unpacks to
-constexpr double kFarthest = 1e9;                  // pixels
+constexpr const char* kForms = "see docs/slides.md for the forms of regions";
 
-class Reader {
- public:
-  explicit Reader(std::string where) : where_(std::move(where)) {}
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& n : names) text += (text.empty() ? "" : ", ") + n;
+  return text;
+}
 
+// "1 line, 2 points", of plurals.
+std::string counted(const std::map<std::string, int>& things) {
+  std::string text;
+  for (const auto& [what, count] : things)
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " +
+            (count == 1 && what.ends_with('s') ? what.substr(0, what.size() - 1) : what);
+  return text;
+}
+
+// What becomes of the regions of a file.
+enum class Use { look, take_off, none };
+Use use_of(const Region& r, const RegionFile& file, const RoiChoice& choice) {
+  if (listed(choice.ignored, r.label)) return Use::take_off;
+  const bool meant = !choice.classes.empty() ? listed(choice.classes, r.label) : !file.roi_only || same_label(r.label, "roi");
+  if (!meant || (choice.classes.empty() && is_ignored_label(r.label)))
+    return is_ignored_label(r.label) ? Use::take_off : Use::none;
+  return r.negative ? Use::take_off : Use::look;
+}
+
+// The regions of one image, and what is to be said of those that are not looked at.
+struct Chosen {
   Roi roi;
+  std::set<std::string> looked, taken_off, unused;
 
-  double number(const Json& j, const std::string& at) const {
-    if (!j.is_number() || !(std::abs(j.get<double>()) <= kFarthest)) bad(at, "must be a number of pixels");
-    return j.get<double>();
-  }
-  const Json& member(const Json& j, const char* key, const std::string& at) const {
-    if (!j.is_object() || !j.contains(key)) bad(at, std::string("lacks \"") + key + "\"");
-    return j[key];
-  }
-  [[noreturn]] void bad(const std::string& at, const std::string& what) const {
-    throw Error(where_ + (at.empty() ? "" : ": " + at), what, "see docs/slides.md for the forms of regions");
+  void add(const Region& r, Use use) {
+    const std::string label = r.label.empty() ? "(no class)" : r.label;
+    if (use == Use::look) roi.add(r.rings);
+    if (use == Use::take_off) roi.subtract(r.rings);
+    (use == Use::look ? looked : use == Use::none ? unused : taken_off).insert(r.negative ? "negative regions" : label);
   }
 
-  void polygon(const Json& rings, const std::string& at) {
-    if (!rings.is_array()) bad(at, "must be an array of rings");
-    std::vector<Roi::Ring> all;
-    for (size_t r = 0; r < rings.size(); ++r) {
-      const std::string here = at + "[" + std::to_string(r) + "]";
-      if (!rings[r].is_array() || rings[r].size() < 3) bad(here, "must be a ring of at least 3 points");
-      Roi::Ring& ring = all.emplace_back();
-      for (const Json& point : rings[r]) {
-        if (++points_ > kMaxPoints) bad("", "holds more than " + std::to_string(kMaxPoints) + " points");
-        if (!point.is_array() || point.size() < 2) bad(here, "holds a point that is not [x, y]");
-        ring.push_back({number(point[0], here), number(point[1], here)});
-      }
-    }
-    roi.add(all);
+  void write_note(const RegionFile& file, const RoiChoice& choice, const std::string& where) {
+    std::string note;
+    const auto say = [&](const std::string& what) { note += (note.empty() ? "" : "; ") + what; };
+    if (!taken_off.empty()) say("taken off: " + joined(taken_off));
+    if (looked.size() > 1 && choice.classes.empty())
+      say("looked at are regions of all classes: " + joined(looked) + " (--roi-class chooses)");
+    if (!file.no_area.empty()) say("without an area, or no regions: " + counted(file.no_area));
+    if (!note.empty()) roi.note = where + ": " + note;
   }
-
-  void geometry(const Json& g, const std::string& at) {
-    if (g.is_null()) return;
-    const Json& type = member(g, "type", at);
-    if (type == "Polygon") {
-      polygon(member(g, "coordinates", at), at + ".coordinates");
-    } else if (type == "MultiPolygon") {
-      const Json& parts = member(g, "coordinates", at);
-      if (!parts.is_array()) bad(at + ".coordinates", "must be an array of polygons");
-      for (size_t i = 0; i < parts.size(); ++i) polygon(parts[i], at + ".coordinates[" + std::to_string(i) + "]");
-    } else if (type == "GeometryCollection") {
-      list(member(g, "geometries", at), at + ".geometries", [&](const Json& j, const std::string& here) { geometry(j, here); });
-    }
-  }
-
-  void feature(const Json& j, const std::string& at) {
-    const Json& type = member(j, "type", at);
-    if (type == "FeatureCollection") {
-      list(member(j, "features", at), at.empty() ? "features" : at + ".features",
-           [&](const Json& f, const std::string& here) { feature(f, here); });
-    } else if (type == "Feature") {
-      if (auto p = j.find("properties"); p != j.end() && p->is_object())
-        if (auto o = p->find("objectType"); o != p->end() && (*o == "detection" || *o == "cell" || *o == "tile")) return;
-      geometry(member(j, "geometry", at), at.empty() ? "geometry" : at + ".geometry");
-    } else {
-      geometry(j, at);
-    }
-  }
-
-  template <class Each>
-  void list(const Json& j, const std::string& at, Each each) const {
-    if (!j.is_array()) bad(at, "must be an array");
-    for (size_t i = 0; i < j.size(); ++i) each(j[i], at + "[" + std::to_string(i) + "]");
-  }
-
-  Box box(const Json& x, const Json& y, const Json& w, const Json& h, const std::string& at) const {
-    Box b{number(x, at), number(y, at), 0, 0};
-    b.x1 = b.x0 + number(w, at);
-    b.y1 = b.y0 + number(h, at);
-    if (b.x1 <= b.x0 || b.y1 <= b.y0) bad(at, "is a region without area");
-    return b;
-  }
-
-  // An array of the competition's boxes, or of GeoJSON features.
-  void array(const Json& j) {
-    list(j, "", [&](const Json& item, const std::string& at) {
-      if (!item.is_object()) bad(at, "must be an object");
-      if (item.contains("type")) {
-        feature(item, at);
-      } else if (member(item, "class", at) == "roi" || item["class"] == "ROI") {
-        roi.add(box(member(item, "x", at), member(item, "y", at), member(item, "w", at), member(item, "h", at), at));
-        if (++points_ > kMaxPoints) bad("", "holds too many regions");
-      }
-    });
-  }
-
- private:
-  std::string where_;
-  size_t points_ = 0;
 };
 
-std::map<std::string, Roi> coco_regions(const Json& j, Reader& read) {
-  std::map<int64_t, std::string> images;
-  std::map<int64_t, bool> wanted;
-  auto id = [&](const Json& item, const char* key, const std::string& at) {
-    const Json& v = read.member(item, key, at);
-    if (!v.is_number_integer()) read.bad(at + "." + key, "must be a whole number");
-    return v.get<int64_t>();
-  };
-  auto text = [&](const Json& item, const char* key, const std::string& at) {
-    const Json& v = read.member(item, key, at);
-    if (!v.is_string()) read.bad(at + "." + key, "must be a string");
-    return v.get<std::string>();
-  };
-  read.list(read.member(j, "images", ""), "images", [&](const Json& item, const std::string& at) {
-    images[id(item, "id", at)] = std::filesystem::path(text(item, "file_name", at)).filename().string();
-  });
-  read.list(read.member(j, "categories", ""), "categories", [&](const Json& item, const std::string& at) {
-    const std::string name = text(item, "name", at);
-    wanted[id(item, "id", at)] = name == "roi" || name == "ROI";
-  });
-  std::map<std::string, Roi> found;
-  read.list(read.member(j, "annotations", ""), "annotations", [&](const Json& item, const std::string& at) {
-    if (!wanted[id(item, "category_id", at)]) return;
-    const auto image = images.find(id(item, "image_id", at));
-    if (image == images.end()) read.bad(at + ".image_id", "is not among the images");
-    const Json& b = read.member(item, "bbox", at);
-    if (!b.is_array() || b.size() != 4) read.bad(at + ".bbox", "must be [x, y, width, height]");
-    found[image->second].add(read.box(b[0], b[1], b[2], b[3], at + ".bbox"));
-  });
+[[noreturn]] void nothing_left(const Chosen& c, const RegionFile& file, const RoiChoice& choice, const std::string& where) {
+  std::set<std::string> others = c.unused;
+  others.insert(file.other_labels.begin(), file.other_labels.end());
+  others.insert(c.taken_off.begin(), c.taken_off.end());
+  if (!choice.classes.empty())
+    throw Error(where, "holds no region of class " + joined({choice.classes.begin(), choice.classes.end()}),
+                others.empty() ? "its regions have no class" : "it has " + joined(others) + "; see --roi-class");
+  if (!c.taken_off.empty())
+    throw Error(where, "holds only regions that are taken off: " + joined(c.taken_off),
+                "draw a region around what is to be looked at, or name a class with --roi-class");
+  if (file.by_image) throw Error(where, "holds no annotation of a category named roi", kForms);
+  if (!file.no_area.empty()) throw Error(where, "holds no region of interest, only " + counted(file.no_area), kForms);
+  throw Error(where, "holds no region of interest", kForms);
+}
+
+// By the name of their image; "" where a file is for every slide.
+std::map<std::string, Roi> choose(const NamedRegions& named, const RoiChoice& choice, const std::string& where) {
+  std::map<std::string, Chosen> images;
+  for (const Region& r : named.file.regions) images[r.image].add(r, use_of(r, named.file, choice));
+  std::map<std::string, Roi> rois;
+  Chosen nothing;
+  for (auto& [image, chosen] : images) {
+    if (chosen.roi.empty()) {
+      nothing.taken_off.insert(chosen.taken_off.begin(), chosen.taken_off.end());
+      nothing.unused.insert(chosen.unused.begin(), chosen.unused.end());
+      continue;
+    }
+    chosen.write_note(named.file, choice, where);
+    rois[image] = std::move(chosen.roi);
+  }
+  if (rois.empty()) nothing_left(nothing, named.file, choice, where);
+  return rois;
+}
+
+std::map<std::string, Roi> regions_in(std::string bytes, const std::string& where, const RoiChoice& choice) {
+  if (is_gzip(bytes)) bytes = gunzip(bytes, where, kMaxBytes);
+  return choose(parse_regions(bytes, where, choice), choice, where);
+}
+
+// The entries of an archive that may hold regions: not what macOS adds, not folders.
+std::vector<ZipEntry> region_entries(const ZipArchive& archive) {
+  std::vector<ZipEntry> found;
+  for (const ZipEntry& e : archive.entries()) {
+    const std::string name = fs::path(e.name).filename().string();
+    if (!name.empty() && name[0] != '.' && !e.name.starts_with("__MACOSX/")) found.push_back(e);
+  }
   return found;
 }
 
-Json read_regions(const std::filesystem::path& path) {
-  std::string bytes = read_file(path, kMaxBytes);
-  if (is_gzip(bytes)) bytes = gunzip(bytes, path.string(), kMaxBytes);
-  return parse_json(bytes, path.string());
+// The key of a file of regions by its name: NAME and the extension in lower case; empty: its extension is of none.
+std::string key_of(const std::string& file) {
+  std::string_view longest;
+  for (std::string_view e : region_extensions())
+    if (e.size() > longest.size() && file.size() > e.size() &&
+        same_label(std::string_view(file).substr(file.size() - e.size()), e))
+      longest = e;
+  return longest.empty() ? "" : file.substr(0, file.size() - longest.size()) + std::string(longest);
 }
 
-Roi read_common(const Json& j, const std::string& where) {
-  Reader read(where);
-  if (j.is_array())
-    read.array(j);
-  else
-    read.feature(j, "");
-  if (read.roi.empty()) read.bad("", "holds no region of interest");
-  return std::move(read.roi);
+// The file that is for the slide, as NAME.ext or NAME and an extension; the extensions' order decides between several.
+const std::string* file_for(const std::map<std::string, std::string>& files, const fs::path& slide) {
+  for (std::string_view extension : region_extensions())
+    for (const fs::path& name : {slide.stem(), slide.filename()})
+      if (const auto found = files.find(name.string() + std::string(extension)); found != files.end()) return &found->second;
+  return nullptr;
+}
+
+Roi only_one(std::map<std::string, Roi> regions, const std::string& where) {
+  const auto all = regions.find("");
+  if (all == regions.end()) throw Error(where, "names the images of its regions", "name it itself with --roi, not its folder");
+  return std::move(all->second);
+}
+
+// A file of one slide, which may be an archive of one file.
+Roi regions_of_file(std::string bytes, const std::string& where, const RoiChoice& choice) {
+  if (!is_zip(bytes)) return only_one(regions_in(std::move(bytes), where, choice), where);
+  const ZipArchive archive(std::move(bytes), where);
+  const std::vector<ZipEntry> entries = region_entries(archive);
+  if (entries.size() != 1)
+    throw Error(where, "holds " + std::to_string(entries.size()) + " files, where one is wanted for this slide", "unpack it");
+  return only_one(regions_in(archive.read(entries[0], kMaxBytes), where + ": " + entries[0].name, choice), where);
 }
 
 }  // namespace
 
-RoiSource::RoiSource(const std::filesystem::path& path) : path_(path) {
+RoiSource::RoiSource(const fs::path& path, RoiChoice choice) : path_(path), choice_(std::move(choice)) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return;
-  const Json j = read_regions(path);
-  if (j.is_object() && j.contains("annotations") && j.contains("images")) {
-    Reader read(path.string());
-    by_name_ = coco_regions(j, read);
-    if (by_name_.empty()) read.bad("", "holds no annotation of a category named roi");
-  } else {
-    common_ = read_common(j, path.string());
+  if (fs::is_directory(path, ignored)) {
+    for (const auto& entry : fs::directory_iterator(path, ignored)) {
+      const std::string name = entry.path().filename().string();
+      if (std::string key = key_of(name); !key.empty() && name[0] != '.') files_.emplace(std::move(key), entry.path().string());
+    }
+    return;
+  }
+  std::string bytes = read_file(path, kMaxBytes);
+  if (is_zip(bytes)) {
+    archive_ = std::make_shared<const ZipArchive>(std::move(bytes), path.string());
+    const std::vector<ZipEntry> entries = region_entries(*archive_);
+    if (entries.empty()) throw Error(path.string(), "is an archive that holds no files", kForms);
+    for (const ZipEntry& e : entries)
+      if (std::string key = key_of(fs::path(e.name).filename().string()); !key.empty()) files_.emplace(std::move(key), e.name);
+    if (entries.size() > 1) return;
+    bytes = archive_->read(entries[0], kMaxBytes);
+    archive_.reset();
+  }
+  by_name_ = regions_in(std::move(bytes), path.string(), choice_);
+  if (auto all = by_name_.find(""); all != by_name_.end()) {
+    common_ = std::move(all->second);
+    by_name_.clear();
   }
 }
 
-std::optional<Roi> RoiSource::of(const std::filesystem::path& slide) const {
+std::optional<Roi> RoiSource::of(const fs::path& slide) const {
   if (common_) return common_;
   if (auto it = by_name_.find(slide.filename().string()); it != by_name_.end()) return it->second;
-  std::error_code ignored;
-  if (by_name_.empty())
-    for (const char* extension : {".geojson", ".geojson.gz", ".json"}) {
-      std::filesystem::path file = path_ / slide.stem();
-      file += extension;
-      if (std::filesystem::exists(file, ignored)) return read_common(read_regions(file), file.string());
+  const std::string* file = file_for(files_, slide);
+  if (!file) return std::nullopt;
+  if (!archive_) return regions_of_file(read_file(*file, kMaxBytes), *file, choice_);
+  for (const ZipEntry& e : archive_->entries())
+    if (e.name == *file) {
+      const std::string where = path_.string() + ": " + e.name;
+      return only_one(regions_in(archive_->read(e, kMaxBytes), where, choice_), where);
     }
   return std::nullopt;
 }

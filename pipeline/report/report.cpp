@@ -111,8 +111,9 @@ class Report {
     score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
     DetectionSet set =
         results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth) : read_detections(results_.path(), truth);
-    const std::string roi = regions();
-    keep_in_roi(roi, truth, set);
+    RoiChoice choice = options_.roi_choice;
+    const std::string roi = regions(choice);
+    keep_in_roi(roi, truth, set, choice);
     const Scores s = score(truth, set, score_options);
     const auto figure = [](double v) { return v < 0 ? std::string("&ndash;") : rounded(v, 4); };
     std::vector<std::vector<std::string>> rows;
@@ -127,9 +128,14 @@ class Report {
     for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
   }
 
-  std::string regions() const {
+  std::string regions(RoiChoice& choice) const {
     if (!options_.roi.empty() || !results_.run()) return options_.roi;
     const Json detect = results_.run()->settings.value("detect", Json::object());
+    const auto names = [&](const char* key) {
+      const auto found = detect.find(key);
+      return found != detect.end() && found->is_array() ? found->get<std::vector<std::string>>() : std::vector<std::string>();
+    };
+    choice = {names("roi_class"), names("roi_ignore")};
     const auto roi = detect.find("roi");
     return roi != detect.end() && roi->is_string() ? roi->get<std::string>() : "";
   }

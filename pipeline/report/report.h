@@ -4,12 +4,14 @@
 #include <string>
 
 #include "pipeline/outputs/saved_results.h"
+#include "tiling/roi.h"
 
 namespace cytodet {
 
 struct ReportOptions {
   std::string truth;       // COCO; empty: no scores
   std::string roi;         // regions of interest that are scored; empty: those of the run, where it had any
+  RoiChoice roi_choice;    // with roi: of these classes
   int max_dets = 100;      // scored per image and class
   int thumbnails = 24;     // slides that are shown, the first of the list
   int thumbnail_px = 720;  // longer side

@@ -23,6 +23,8 @@ constexpr double kRounding = 1e-12;  // of an AP: a mean over some thousand numb
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + text_of(Json{d.roi_class, d.roi_ignore}); }
+
 // Content, as far as a short look tells: size, time of change, first and last MiB.
 std::string hash_of_picture(const std::string& path) {
   struct stat info {};
@@ -99,7 +101,7 @@ void TuneMeasurer::read_models() {
     Hash hash;
     hash.add(hashes[path]).add(text_of(network_settings(n.run.detect)));
     if (const std::string& roi = n.run.detect.roi; !roi.empty()) {
-      const RoiSource& regions = regions_.try_emplace(roi, roi).first->second;
+      const RoiSource& regions = regions_.try_emplace(regions_key(n.run.detect), roi, roi_choice(n.run.detect)).first->second;
       for (const std::string& p : pictures_) {
         const std::optional<Roi> of_picture = regions.of(p);
         hash.add(of_picture ? of_picture->hash() : "none");
@@ -251,7 +253,7 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   }
   ScoreOptions options;
   options.max_dets = space_.config.run.evaluate.max_dets;
-  const auto regions = regions_.find(space_.networks[network].run.detect.roi);
+  const auto regions = regions_.find(regions_key(space_.networks[network].run.detect));
   if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
   Truth inside = truth_;
   keep_in_roi(regions->second, inside, set);

@@ -81,7 +81,8 @@ TEST_F(MergeCommand, BadInput) {
   refused({path("absent.json")}, 1, "absent.json: cannot open");
   refused({put("e.json", "")}, 1, "e.json: is empty");
   refused({put("o.json", "{}")}, 1, "is not a list of detections");
-  refused({put("n.json", R"([{"image_id":1,"category_id":1,"bbox":[0,0,1,NaN],"score":1}])")}, 1, "n.json: not valid JSON");
+  refused({put("n.json", R"([{"image_id":1,"category_id":1,"bbox":[0,0,1,NaN],"score":1}])")}, 1,
+          "n.json: detections[0].bbox must be four finite numbers");
   refused({put("m.json", "[" + coco(1, 1, "[0,0,1,1]", 1) + R"(,{"x":1,"y":1,"w":1,"h":1,"p":1}])")}, 1,
           "detections[1] is of another form");
   refused({put("w.json", R"([{"x":1,"y":1,"w":-1,"h":1,"p":1}])")}, 1, "detections[0] has a negative width");
