@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "tiling/formats/known_formats.h"
 #include "tiling/formats/rows.h"
+#include "tiling/formats/slide_parts.h"
 #include "tiling/image_io.h"
 #include "tiling/sample_range.h"
 
@@ -210,6 +211,7 @@ std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
   if (!file.read(head.data(), head.size())) return std::nullopt;
   if (!is_tiff({reinterpret_cast<const uint8_t*>(head.data()), head.size()})) return std::nullopt;
   try {
+    check_olympus_parts(path);  // of whose overview nothing is to be chosen
     return list_tiff(path.string());
   } catch (const Error&) {
     return std::nullopt;

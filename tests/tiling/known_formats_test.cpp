@@ -74,6 +74,7 @@ TEST(KnownFormats, MiraxInUpperCaseSaysThatTheNameMustChange) {
 TEST(KnownFormats, OlympusOverviewIsNotTheSlide) {
   EXPECT_THAT(refusal(kField / "30-vsi-overview/Image_01.vsi"),
               AllOf(HasSubstr("Olympus slide (VSI), which is not read"), HasSubstr("_Image_01_/stack1/frame_t.ets")));
+  EXPECT_FALSE(list_contents(kField / "30-vsi-overview/Image_01.vsi")) << "no page of it is to be chosen";
   ScratchFolder scratch;
   const auto copy = [&](const std::string& name) {
     fs::copy_file(kField / "30-vsi-overview/Image_01.vsi", scratch.path / name);

@@ -436,13 +436,19 @@ void TiffFile::decode_any(const TiffDirectory& d, int64_t column, int64_t row, u
   // Blocks are wanted as they are stored: libtiff would flip each by itself.
   TIFFSetField(tiff_, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
   give_buffer(d);
+  // libtiff 4.5 steps by half a row over what lies right of the image in 16-bit gray tiles: it is told that nothing does.
+  const bool overhangs = d.tiled && d.form.bits == 16 && d.form.gray() && d.width % d.block_width != 0;
+  if (overhangs) TIFFSetField(tiff_, TIFFTAG_IMAGEWIDTH, static_cast<uint32_t>((d.width / d.block_width + 1) * d.block_width));
   const int64_t rows = rows_of(d, row);
   std::vector<uint32_t> raster(static_cast<size_t>(d.block_width * d.block_height));
   const auto x = static_cast<uint32_t>(column * d.block_width), y = static_cast<uint32_t>(row * d.block_height);
   const int ok = d.tiled ? TIFFReadRGBATileExt(tiff_, x, y, raster.data(), 1) : TIFFReadRGBAStripExt(tiff_, y, raster.data(), 1);
+  if (overhangs) TIFFSetField(tiff_, TIFFTAG_IMAGEWIDTH, static_cast<uint32_t>(d.width));
   if (!ok || !error_.empty() || !damage_.empty()) fail();
+  const int64_t inside = overhangs ? std::min(d.block_width, d.width - column * d.block_width) : d.block_width;
   for (int64_t r = 0; r < rows; ++r) {
-    const uint32_t* in = raster.data() + (rows - 1 - r) * d.block_width;
+    uint32_t* in = raster.data() + (rows - 1 - r) * d.block_width;
+    std::fill(in + inside, in + d.block_width, 0u);  // transparent, as libtiff leaves it
     uint8_t* out = rgb + r * d.block_width * 3;
     for (int64_t c = 0; c < d.block_width; ++c, out += 3) {
       // Colours come multiplied by alpha: white shines through.
