@@ -276,6 +276,15 @@ def make_stacks():
             t.write(stack[k], photometric="rgb", metadata=None, tile=(16, 16))
         for k in range(4):
             t.write(stack[k][::2, ::2], photometric="rgb", metadata=None, tile=(16, 16), subfiletype=1)
+    with tifffile.TiffWriter(OUT / "fields_with_levels.tif") as t:
+        for k in range(3):
+            t.write(stack[k], photometric="rgb", metadata=None, tile=(16, 16))
+            t.write(stack[k][::2, ::2], photometric="rgb", metadata=None, tile=(16, 16), subfiletype=1)
+    note("fields_with_levels.tif", stack[2], "page=4")
+    with tifffile.TiffWriter(OUT / "planes_jpeg2000.svs") as t:
+        for k in range(3):
+            t.write(stack[k], photometric="rgb", metadata=None, tile=(16, 16), compression="aperio_jp2000_rgb",
+                    description=f"Aperio Image Library v11\r\n37x29 (16x16) J2K|MPP = 0.5|OffsetZ = {k - 1}")
     note("fields.tif", stack[3], "page=3")
     note("fields.tif", stack[2][::2, ::2], "page=6")
     with tifffile.TiffWriter(OUT / "thumbnail_first.tif") as t:

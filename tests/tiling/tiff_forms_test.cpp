@@ -124,6 +124,8 @@ TEST(TiffPages, PagesOfOneSizeAreRefusedWithTheirCount) {
   EXPECT_THAT(refused(field("09-imagej-pages/zstack_gray.tif")), HasSubstr("5 pages"));
   EXPECT_THAT(refused(forms() / "fields.tif"), HasSubstr("4 pages"));
   EXPECT_THAT(refused(forms() / "fields.tif", "page=8"), HasSubstr("there is no page 8"));
+  EXPECT_THAT(refused(forms() / "fields_with_levels.tif"), AllOf(HasSubstr("3 pages"), HasSubstr("--page: 0, 2, 4 (")));
+  EXPECT_EQ(opened("fields_with_levels.tif", "page=4")->levels.size(), 2u);
   const auto slide = opened("fields.tif", "page=2");
   ASSERT_EQ(slide->levels.size(), 2u) << "the third of the half size is the third page's";
   EXPECT_EQ(read_whole(*slide, 1).rgb, read_whole(*opened("fields.tif", "page=6")).rgb);
@@ -156,6 +158,7 @@ TEST(TiffPages, FocalPlanesOfAnAperioSlide) {
   EXPECT_THAT(other->warnings, IsEmpty()) << "it was asked for";
   EXPECT_NE(read_whole(*slide, 1).rgb, read_whole(*other, 1).rgb);
   EXPECT_THAT(refused(path, "plane=2"), HasSubstr("2 focal planes; there is no number 2"));
+  EXPECT_THAT(refused(forms() / "planes_jpeg2000.svs"), AllOf(HasSubstr("3 focal planes"), HasSubstr("compression 33005")));
 }
 
 TEST(TiffPages, LevelsOfOtherChannelsAreNoLevels) {

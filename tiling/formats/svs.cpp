@@ -43,6 +43,7 @@ static bool is_simple(TiffFile& file, const TiffContents& held) {
 std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& selection) {
   std::string description;
   bool several = false;
+  int planes = 1;
   size_t tiled = 0;
   int64_t width = 0;
   try {
@@ -53,12 +54,20 @@ std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& s
     if (!first.tiled || !description.starts_with("Aperio") || first.orientation != 1) return nullptr;
     const TiffContents held = tiff_contents(file);
     several = held.series[0].images.size() > 1;
+    planes = held.series[0].planes;
     if (!several && !is_simple(file, held)) return nullptr;
     for (const TiffPage& page : held.chain) tiled += page.image.tiled;
   } catch (const Error&) {
     return nullptr;  // the rows below say what is wrong with it
   }
-  auto slide = std::make_unique<TiffSlide>(path, selection);
+  std::unique_ptr<TiffSlide> slide;
+  try {
+    slide = std::make_unique<TiffSlide>(path, selection);
+  } catch (const Error& e) {
+    if (planes < 2) throw;
+    throw Error(e.where(), "holds " + std::to_string(planes) + " focal planes, which OpenSlide does not read: " + e.problem(),
+                e.fix());
+  }
   // OpenSlide: every tiled image is a level.
   if (!several && !selection.page && slide->levels.size() != tiled) return nullptr;
   if (slide->width() != width) return slide;  // a thumbnail or the like, which was asked for

@@ -583,11 +583,26 @@ class Chooser {
 
   [[noreturn]] void refuse_pages() const {
     const TiffSeries& s = c_.series[0];
-    const std::string count = std::to_string(c_.series.size());
+    // Those that were not looked at are taken for more of them.
+    const int64_t pages = static_cast<int64_t>(c_.series.size()) + c_.pages - static_cast<int64_t>(c_.chain.size());
+    const std::string count = std::to_string(pages);
     throw Error("",
                 "holds " + count + " pages of " + size_text(s.width, s.height) + " pixels (" + in_words(s.form) +
                     "), and does not tell what they are to each other",
-                "name one by --page, from 0 to " + std::to_string(c_.series.size() - 1) + " (cytodet info lists them)");
+                "name one by --page" + page_numbers() + " (cytodet info lists them)");
+  }
+  // ", from 0 to 4"; ": 0, 3, 6" where levels lie between them.
+  std::string page_numbers() const {
+    constexpr size_t kListed = 12;
+    const auto number = [&](size_t i) {
+      const TiffPlace& p = c_.series[i].images[0][0];
+      return p.stack > 0 ? p.stack : static_cast<int64_t>(p.where);
+    };
+    const size_t last = c_.series.size() - 1;
+    if (number(0) == 0 && number(last) == static_cast<int64_t>(last)) return ", from 0 to " + std::to_string(last);
+    std::string text;
+    for (size_t i = 0; i <= last && i < kListed; ++i) text += (i ? ", " : ": ") + std::to_string(number(i));
+    return text + (last >= kListed ? ", ..." : "");
   }
 
   int largest_series() const {

@@ -183,8 +183,6 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
   d.form.separate = planar == PLANARCONFIG_SEPARATE && samples > 1;
   TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &d.subfile_type);
   d.codec = codec_name(compression);
-  if (!TIFFIsCODECConfigured(compression))
-    throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
   bool gray = samples == 1 && photometric == PHOTOMETRIC_MINISBLACK,
        colour = samples == 3 && (photometric == PHOTOMETRIC_RGB || photometric == PHOTOMETRIC_YCBCR);
   d.plain_jpeg = compression == COMPRESSION_JPEG && bits == 8 && (gray || (colour && planar == PLANARCONFIG_CONTIG));
@@ -192,6 +190,10 @@ TiffDirectory TiffFile::open(bool sub, uint64_t where) {
 }
 
 void TiffFile::prepare(TiffDirectory& d, int channel, const std::optional<StretchRange>& range) {
+  uint16_t compression = COMPRESSION_NONE;
+  TIFFGetFieldDefaulted(tiff_, TIFFTAG_COMPRESSION, &compression);
+  if (!TIFFIsCODECConfigured(compression))
+    throw Error("", "TIFF compression " + std::to_string(compression) + " is not supported", "save it with another compression");
   d.reading = sample_reading(d.form, channel, range);
   char why[1024] = "";
   if (d.reading.by == SampleReading::By::library && d.stack == 0 && !d.plain_jpeg && !TIFFRGBAImageOK(tiff_, why))
