@@ -43,9 +43,7 @@ bool codes_of_filter(const Graph& g, const Consumers& uses, NodeId id) {
   });
 }
 
-}  // namespace
-
-bool pass_fold_constants(Graph& g, const Interface& io) {
+bool fold_once(Graph& g, const Interface& io) {
   bool changed = false;
   std::set<NodeId> inputs = input_ids(g, io), outputs = output_ids(g, io);
   Facts facts(g);
@@ -89,6 +87,19 @@ bool pass_fold_constants(Graph& g, const Interface& io) {
     changed = true;
   }
   if (changed) sweep(g, io);
+  return changed;
+}
+
+}  // namespace
+
+// A condition that became a constant goes with the way that is not taken: TensorFlow's optimizer gives no value where it meets
+// one on a way of another.
+bool pass_fold_constants(Graph& g, const Interface& io) {
+  bool changed = fold_once(g, io);
+  for (int rounds = 0; rounds < 16 && pass_fold_switch_merge(g, io); ++rounds) {
+    fold_once(g, io);
+    changed = true;
+  }
   return changed;
 }
 
