@@ -204,11 +204,8 @@ class Assigning {
   Assigning(const PathIndex& index, const std::vector<std::string>& paths, const std::string& where, const std::string& what)
       : index_(index), paths_(paths), where_(where), what_(what) {}
 
-  PathAssignment run() {
-    std::error_code ignored;
-    const std::string here = std::filesystem::current_path(ignored).string() + "/";
-    for (const std::string& p : paths_)
-      matches_.push_back(index_.find(p.empty() || is_slash(p[0]) || p.find("://") != p.npos ? p : here + p));
+  PathAssignment run(bool here) {
+    for (const std::string& p : paths_) matches_.push_back(index_.find(here ? absolute_path(p) : p));
     found_.name_of.assign(paths_.size(), -1);
     owner_.assign(index_.names().size(), -1);
     for (size_t i = 0; i < paths_.size(); ++i)
@@ -313,6 +310,12 @@ std::string_view last_component(std::string_view path) {
   return slash == path.npos ? path : path.substr(slash + 1);
 }
 
+std::string absolute_path(const std::string& path) {
+  if (path.empty() || is_slash(path[0]) || path.find("://") != path.npos) return path;
+  std::error_code ignored;
+  return std::filesystem::current_path(ignored).string() + "/" + path;
+}
+
 PathIndex::PathIndex(std::vector<std::string> names) : names_(std::move(names)) {
   keys_.reserve(names_.size());
   for (const std::string& name : names_) keys_.push_back(key_of(name));
@@ -370,8 +373,8 @@ PathIndex::Match PathIndex::find(std::string_view path) const {
 }
 
 PathAssignment assign_paths(const PathIndex& index, const std::vector<std::string>& paths, const std::string& where,
-                            const std::string& what) {
-  return Assigning(index, paths, where, what).run();
+                            const std::string& what, bool here) {
+  return Assigning(index, paths, where, what).run(here);
 }
 
 }  // namespace cytodet

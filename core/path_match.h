@@ -28,6 +28,9 @@ std::string without_image_extension(std::string_view file_name);
 // What follows the last '/' or '\'.
 std::string_view last_component(std::string_view path);
 
+// With the current folder before a relative path, so that all of its folders can be compared; addresses stay.
+std::string absolute_path(const std::string& path);
+
 class PathIndex {
  public:
   static constexpr size_t kMostCompared =
@@ -63,10 +66,10 @@ struct PathAssignment {
   std::vector<std::string> warnings;  // one for each way in which names were not exact, with counts and an example
 };
 
-// Relative paths count from the current folder. Of two paths that match one name the better match has it and the other is a
-// stranger. Throws Error where two match it equally well, and where a path matches several names equally well that no other path
-// has. `where` is the file of the names, `what` says what they are ("image of the truth").
+// Relative paths count from the current folder, unless `here` is false. Of two paths that match one name the better match has it
+// and the other is a stranger. Throws Error where two match it equally well, and where a path matches several names equally well
+// that no other path has. `where` is the file of the names, `what` says what they are ("image of the truth").
 PathAssignment assign_paths(const PathIndex& index, const std::vector<std::string>& paths, const std::string& where,
-                            const std::string& what);
+                            const std::string& what, bool here = true);
 
 }  // namespace cytodet

@@ -4,6 +4,7 @@
 #include <simdjson.h>
 
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -46,6 +47,21 @@ inline int64_t whole(const Path& at, const char* field, dom::element value) {
   return static_cast<int64_t>(d);
 }
 
+// An id: a whole number, also written 1.0 or "12", or a text ("0012" is one).
+struct Id {
+  int64_t number = 0;
+  std::string text;  // empty: it is the number
+};
+inline Id id_of(const Path& at, const char* field, dom::element value) {
+  std::string_view text;
+  if (value.get_string().get(text)) return {whole(at, field, value), {}};
+  if (text.empty()) at.fail(field, "is an empty text");
+  int64_t number = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (end.ec == std::errc() && end.ptr == text.data() + text.size() && std::to_string(number) == text) return {number, {}};
+  return {0, std::string(text)};
+}
+
 inline void box_of(const Path& at, dom::element value, double* box, const char* field = "bbox") {
   dom::array list;
   if (value.get_array().get(list)) at.fail(field, "is not an array");
@@ -73,6 +89,24 @@ std::array<std::optional<dom::element>, N> fields(dom::object object, const std:
 inline dom::element required(const Path& at, const char* field, const std::optional<dom::element>& value) {
   if (!value) at.fail(field, "is missing");
   return *value;
+}
+
+// What a COCO results element says of image and category, in all readers.
+struct ResultIds {
+  Id image, category;
+  std::string file_name;
+  bool has_image = true;  // false: image_id is null, or missing and a file_name is there
+};
+inline ResultIds result_ids(const Path& at, const std::optional<dom::element>& image, const std::optional<dom::element>& category,
+                            const std::optional<dom::element>& file_name) {
+  ResultIds ids;
+  std::string_view name;
+  if (file_name && !file_name->get_string().get(name)) ids.file_name = name;
+  if (!image && ids.file_name.empty()) at.fail("image_id", "is missing", "name the image by image_id or file_name");
+  ids.has_image = image && !image->is_null();
+  if (ids.has_image) ids.image = id_of(at, "image_id", *image);
+  ids.category = id_of(at, "category_id", required(at, "category_id", category));
+  return ids;
 }
 
 // Calls f(object, path) for each object of a list whose first has this index; returns the index after the last.

@@ -7,11 +7,14 @@
 namespace cytodet {
 
 void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& d) {
+  append_coco_result(text, std::to_string(image_id), std::to_string(category_id), d);
+}
+
+void append_coco_result(std::string& text, std::string_view image_id, std::string_view category_id, const Detection& d) {
   char line[256];
-  std::snprintf(line, sizeof line, "{\"image_id\":%lld,\"category_id\":%lld,\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}",
-                static_cast<long long>(image_id), static_cast<long long>(category_id), d.box.x0, d.box.y0, d.box.width(),
+  std::snprintf(line, sizeof line, ",\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}", d.box.x0, d.box.y0, d.box.width(),
                 d.box.height(), static_cast<double>(d.score));
-  text += line;
+  ((((text += "{\"image_id\":") += image_id) += ",\"category_id\":") += category_id) += line;
 }
 
 void append_competition_result(std::string& text, const Detection& d) {
@@ -29,6 +32,14 @@ CocoResultsWriter::CocoResultsWriter(std::vector<int> category_ids, const std::f
 void CocoResultsWriter::add(int64_t image_id, const Detection& d) {
   std::string text = first_ ? "[\n" : ",\n";
   append_coco_result(text, image_id, category_ids_.at(static_cast<size_t>(d.category)), d);
+  file_.write(text);
+  first_ = false;
+}
+
+void CocoResultsWriter::add(const std::string& image_id, const std::string& more, const std::string& category_id,
+                            const Detection& d) {
+  std::string text = first_ ? "[\n" : ",\n";
+  append_coco_result(text, image_id + more, category_id, d);
   file_.write(text);
   first_ = false;
 }

@@ -25,6 +25,8 @@ class CocoResultsWriter {
  public:
   CocoResultsWriter(std::vector<int> category_ids, const std::filesystem::path& path);
   void add(int64_t image_id, const Detection& d);
+  // Ids as JSON; `more` is written as it is after image_id: ",\"file_name\":\"a.jpg\"".
+  void add(const std::string& image_id, const std::string& more, const std::string& category_id, const Detection& d);
   void finish();
 
  private:
@@ -40,19 +42,23 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
 // [{"x", "y", "w", "h", "p"}, ...] in whole pixels, w and h at least 1.
 void write_competition_results(const Detections& detections, const std::filesystem::path& path);
 
-// One element of each list, appended.
+// One element of each list, appended. Ids as JSON: numbers, or texts in quotes.
 void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& detection);
+void append_coco_result(std::string& text, std::string_view image_id, std::string_view category_id, const Detection& detection);
 void append_competition_result(std::string& text, const Detection& detection);
 
 struct CocoResult {
   int64_t image_id = 0, category_id = 0;
+  std::string image_key, category_key;  // the id where it is a text
+  std::string file_name;                // beside it, where given
+  bool has_image = true;                // false: image_id is null or missing
   Box box;
   double score = 0;
 };
 
 // A COCO results file without its truth: calls `each` for every detection in the file's order; returns how many. Memory does not
-// grow with the file. Errors name the file and the element: not a JSON list, an element over 4 MiB, missing or wrong fields,
-// coordinates or scores beyond 1e9.
+// grow with the file. Ids are numbers, also 1.0 and "1", or texts; null is no id. Errors name the file and the element: not a
+// JSON list, an element over 4 MiB, missing or wrong fields, coordinates or scores beyond 1e9.
 int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each);
 int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each);
 

@@ -143,12 +143,20 @@ Box required_box(const Path& at, const char* field, const std::optional<dom::ele
   return near_box(at, field, box);
 }
 
+void set_ids(CocoResult& r, ResultIds ids) {
+  r.image_id = ids.image.number;
+  r.image_key = std::move(ids.image.text);
+  r.category_id = ids.category.number;
+  r.category_key = std::move(ids.category.text);
+  r.file_name = std::move(ids.file_name);
+  r.has_image = ids.has_image;
+}
+
 Element coco_element(const std::function<void(const CocoResult&)>& each) {
   return [&each](dom::object o, const Path& at) {
-    auto [image, category, bbox, score] = fields<4>(o, {"image_id", "category_id", "bbox", "score"});
+    auto [image, category, bbox, score, file_name] = fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
     CocoResult r;
-    r.image_id = whole(at, "image_id", required(at, "image_id", image));
-    r.category_id = whole(at, "category_id", required(at, "category_id", category));
+    set_ids(r, result_ids(at, image, category, file_name));
     r.box = required_box(at, "bbox", bbox);
     r.score = near_score(at, "score", score);
     each(r);
@@ -157,8 +165,8 @@ Element coco_element(const std::function<void(const CocoResult&)>& each) {
 
 Element any_element(const std::function<void(const AnyResult&)>& each) {
   return [&each, competition = std::optional<bool>()](dom::object o, const Path& at) mutable {
-    auto [image, category, bbox, score, tile, x, y, w, h, p] =
-        fields<10>(o, {"image_id", "category_id", "bbox", "score", "tile", "x", "y", "w", "h", "p"});
+    auto [image, category, bbox, score, tile, x, y, w, h, p, file_name] =
+        fields<11>(o, {"image_id", "category_id", "bbox", "score", "tile", "x", "y", "w", "h", "p", "file_name"});
     AnyResult r;
     r.competition = !bbox && !image && (x || p);
     if (competition.value_or(r.competition) != r.competition)
@@ -171,8 +179,7 @@ Element any_element(const std::function<void(const AnyResult&)>& each) {
       r.box = near_box(at, "", box);
       r.score = near_score(at, "p", p);
     } else {
-      r.image_id = whole(at, "image_id", required(at, "image_id", image));
-      r.category_id = whole(at, "category_id", required(at, "category_id", category));
+      set_ids(r, result_ids(at, image, category, file_name));
       r.box = required_box(at, "bbox", bbox);
       r.score = near_score(at, "score", score);
       if (tile) r.tile = required_box(at, "tile", tile);

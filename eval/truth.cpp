@@ -1,10 +1,12 @@
 #include "eval/truth.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_set>
 
 #include "core/file.h"
 #include "eval/json_fields.h"
+#include "eval/result_images.h"
 
 namespace cytodet {
 
@@ -28,18 +30,48 @@ bool flag(const Path& at, const char* field, const std::optional<dom::element>& 
   return value->get_bool().get(b) ? whole(at, field, *value) != 0 : b;
 }
 
+std::string shown(const Id& id) { return id.text.empty() ? std::to_string(id.number) : "\"" + id.text + "\""; }
+
 template <class Items>
 void sort_unique(Items& items, const std::string& where, const char* list) {
   std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   for (size_t i = 1; i < items.size(); ++i)
     if (items[i].id == items[i - 1].id)
-      throw Error(where, std::string(list) + ": id " + std::to_string(items[i].id) + " is used twice", "ids must be unique");
+      throw Error(where, std::string(list) + ": id " + shown({items[i].id, items[i].key}) + " is used twice",
+                  "ids must be unique");
+}
+
+// Texts get numbers above the others, in their order: so pycocotools sorts them.
+template <class Items>
+std::unordered_map<std::string, int64_t> number_texts(Items& items) {
+  int64_t largest = 0;
+  std::map<std::string, int64_t> numbers;
+  for (const auto& item : items)
+    if (item.key.empty())
+      largest = std::max(largest, item.id);
+    else
+      numbers[item.key];
+  for (auto& [text, number] : numbers) number = ++largest;
+  for (auto& item : items)
+    if (!item.key.empty()) item.id = numbers[item.key];
+  return {numbers.begin(), numbers.end()};
 }
 
 template <class Items>
 int find_id(const Items& items, int64_t id) {
   auto it = std::lower_bound(items.begin(), items.end(), id, [](const auto& a, int64_t v) { return a.id < v; });
   return it != items.end() && it->id == id ? static_cast<int>(it - items.begin()) : -1;
+}
+
+// Of an id that may be a text; -1: unknown. Numbers that stand for texts are nobody's id.
+template <class Items>
+int index_of(const Items& items, const Id& id, const std::unordered_map<std::string, int64_t>& texts) {
+  if (!id.text.empty()) {
+    const auto it = texts.find(id.text);
+    return it == texts.end() ? -1 : find_id(items, it->second);
+  }
+  const int i = find_id(items, id.number);
+  return i >= 0 && items[static_cast<size_t>(i)].key.empty() ? i : -1;
 }
 
 dom::array list_of(dom::object root, const std::string& where, const char* list) {
@@ -55,13 +87,29 @@ dom::array list_of(dom::object root, const std::string& where, const char* list)
 int Truth::image_index(int64_t id) const { return find_id(images, id); }
 int Truth::category_index(int64_t id) const { return find_id(categories, id); }
 
-int Truth::image_named(std::string_view name) const {
-  for (size_t i = 0; i < images.size(); ++i)
-    if (images[i].file_name == name) return static_cast<int>(i);
-  std::filesystem::path wanted = std::filesystem::path(name).filename();
-  for (size_t i = 0; i < images.size(); ++i)
-    if (std::filesystem::path(images[i].file_name).filename() == wanted) return static_cast<int>(i);
+int Truth::category_of_class(int64_t id, const std::string& name) const {
+  const bool texts = std::any_of(categories.begin(), categories.end(), [](const auto& c) { return !c.key.empty(); });
+  if (!texts) return category_index(id);
+  for (size_t i = 0; i < categories.size(); ++i)
+    if (categories[i].name == name) return static_cast<int>(i);
   return -1;
+}
+
+int64_t Truth::free_id() const {
+  const int64_t largest = images.empty() ? 0 : std::max<int64_t>(0, images.back().id);
+  if (largest > int64_t{1} << 62)
+    throw Error(where, "has image ids so large that none is left for other images", "number them from 1");
+  return largest + 1;
+}
+
+PathIndex Truth::image_names() const {
+  std::vector<std::string> names;
+  for (const TruthImage& i : images) names.push_back(i.file_name.empty() ? i.key : i.file_name);
+  return PathIndex(std::move(names));
+}
+
+PathAssignment Truth::images_of(const std::vector<std::string>& paths) const {
+  return assign_paths(image_names(), paths, where, "image of the truth");
 }
 
 Truth parse_truth(std::string_view json, const std::string& where) {
@@ -70,30 +118,32 @@ Truth parse_truth(std::string_view json, const std::string& where) {
   if (parse(parser, json, where).get_object().get(root))
     throw Error(where, "is not a COCO truth object", "it needs \"images\", \"annotations\" and \"categories\"");
   Truth t;
+  t.where = where;
   each_object(list_of(root, where, "images"), where, "images", [&](dom::object o, const Path& at) {
     auto [id, name, width, height] = fields<4>(o, {"id", "file_name", "width", "height"});
-    t.images.push_back({whole(at, "id", required(at, "id", id)), text_or(name, ""), whole_or_zero(width), whole_or_zero(height)});
+    const Id own = id_of(at, "id", required(at, "id", id));
+    t.images.push_back({own.number, text_or(name, ""), whole_or_zero(width), whole_or_zero(height), own.text});
   });
   each_object(list_of(root, where, "categories"), where, "categories", [&](dom::object o, const Path& at) {
     auto [id_field, name] = fields<2>(o, {"id", "name"});
-    int64_t id = whole(at, "id", required(at, "id", id_field));
-    t.categories.push_back({id, text_or(name, std::to_string(id))});
+    const Id id = id_of(at, "id", required(at, "id", id_field));
+    t.categories.push_back({id.number, text_or(name, id.text.empty() ? std::to_string(id.number) : id.text), id.text});
   });
+  const auto image_texts = number_texts(t.images), category_texts = number_texts(t.categories);
   sort_unique(t.images, where, "images");
   sort_unique(t.categories, where, "categories");
   size_t without_area = 0, ignored = 0, zero_id = 0, without_id = 0;
   std::unordered_set<int64_t> seen;
+  std::unordered_set<std::string> seen_texts;
   each_object(list_of(root, where, "annotations"), where, "annotations", [&](dom::object o, const Path& at) {
     auto [image_field, category_field, bbox, area_field, crowd_field, ignore_field, id_field] =
         fields<7>(o, {"image_id", "category_id", "bbox", "area", "iscrowd", "ignore", "id"});
-    int64_t image_id = whole(at, "image_id", required(at, "image_id", image_field));
-    int64_t category_id = whole(at, "category_id", required(at, "category_id", category_field));
-    int image = t.image_index(image_id), category = t.category_index(category_id);
-    if (image < 0)
-      at.fail("image_id", std::to_string(image_id) + " is not among the images", "add the image or drop the annotation");
+    const Id image_id = id_of(at, "image_id", required(at, "image_id", image_field));
+    const Id category_id = id_of(at, "category_id", required(at, "category_id", category_field));
+    const int image = index_of(t.images, image_id, image_texts), category = index_of(t.categories, category_id, category_texts);
+    if (image < 0) at.fail("image_id", shown(image_id) + " is not among the images", "add the image or drop the annotation");
     if (category < 0)
-      at.fail("category_id", std::to_string(category_id) + " is not among the categories",
-              "add the category or drop the annotation");
+      at.fail("category_id", shown(category_id) + " is not among the categories", "add the category or drop the annotation");
     double box[4];
     box_of(at, required(at, "bbox", bbox), box);
     // Other writers put null where they have nothing.
@@ -101,10 +151,13 @@ Truth parse_truth(std::string_view json, const std::string& where) {
     if (id_field && id_field->is_null()) id_field.reset();
     double area = area_field ? finite(at, "area", *area_field) : box[2] * box[3];
     bool crowd = flag(at, "iscrowd", crowd_field);
-    int64_t id = id_field ? whole(at, "id", *id_field) : static_cast<int64_t>(at.index) + 1;
-    if (!seen.insert(id).second) at.fail("id", std::to_string(id) + " is used twice", "ids must be unique");
+    const bool has_id = id_field && !id_field->is_null();
+    const Id own = has_id ? id_of(at, "id", *id_field) : Id{static_cast<int64_t>(at.index) + 1, {}};
+    if (own.text.empty() ? !seen.insert(own.number).second : !seen_texts.insert(own.text).second)
+      at.fail("id", shown(own) + " is used twice", "ids must be unique");
+    const int64_t id = own.text.empty() ? own.number : static_cast<int64_t>(at.index) + 1;
     without_area += !area_field;
-    without_id += !id_field;
+    without_id += !has_id;
     ignored += flag(at, "ignore", ignore_field) && !crowd;
     zero_id += id == 0;
     t.image.push_back(image);
@@ -126,37 +179,88 @@ Truth parse_truth(std::string_view json, const std::string& where) {
 
 Truth read_truth(const std::filesystem::path& path) { return parse_truth(read_file(path, int64_t{4} << 30), path.string()); }
 
-DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth) {
+namespace {
+
+// Categories of the truth by what results call them: their ids, or texts that are their ids or names.
+class CategoryIds {
+ public:
+  explicit CategoryIds(const Truth& truth) {
+    for (size_t i = 0; i < truth.categories.size(); ++i) {
+      const TruthCategory& c = truth.categories[i];
+      const auto index = static_cast<int32_t>(i);
+      if (c.key.empty()) numbers_[c.id] = index;
+      if (const auto [it, fresh] = texts_.try_emplace(c.name, index); !fresh) it->second = -1;
+    }
+    for (size_t i = 0; i < truth.categories.size(); ++i)
+      if (const std::string& key = truth.categories[i].key; !key.empty()) texts_[key] = static_cast<int32_t>(i);
+  }
+  int32_t index_of(const Id& id) const {
+    if (id.text.empty()) {
+      const auto it = numbers_.find(id.number);
+      return it == numbers_.end() ? -1 : it->second;
+    }
+    const auto it = texts_.find(id.text);
+    return it == texts_.end() ? -1 : it->second;
+  }
+
+ private:
+  std::unordered_map<int64_t, int32_t> numbers_;
+  std::unordered_map<std::string, int32_t> texts_;
+};
+
+// From numbers of refs to images of the truth; detections of others go.
+void keep_known(DetectionSet& d, const ResultImages& images) {
+  size_t n = 0;
+  for (size_t i = 0; i < d.size(); ++i) {
+    const int image = images.image(static_cast<size_t>(d.image[i]));
+    if (image < 0) continue;
+    d.image[n] = image;
+    d.category[n] = d.category[i];
+    std::copy_n(d.boxes.begin() + static_cast<std::ptrdiff_t>(4 * i), 4, d.boxes.begin() + static_cast<std::ptrdiff_t>(4 * n));
+    d.scores[n++] = d.scores[i];
+  }
+  d.image.resize(n);
+  d.category.resize(n);
+  d.boxes.resize(4 * n);
+  d.scores.resize(n);
+}
+
+}  // namespace
+
+DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth, const PathsOfIds& paths) {
   dom::parser parser;
   dom::array items;
   if (parse(parser, json, where).get_array().get(items))
     throw Error(where, "is not a list of detections", "name a COCO results file");
   DetectionSet d;
-  std::unordered_map<int64_t, int32_t> images, categories;
-  for (size_t i = 0; i < truth.images.size(); ++i) images[truth.images[i].id] = static_cast<int32_t>(i);
-  for (size_t i = 0; i < truth.categories.size(); ++i) categories[truth.categories[i].id] = static_cast<int32_t>(i);
+  ResultImages images;
+  const CategoryIds categories(truth);
   size_t unknown = 0, outside = 0;
   each_object(items, where, "detections", [&](dom::object o, const Path& at) {
-    auto [image_field, category_field, bbox, score_field] = fields<4>(o, {"image_id", "category_id", "bbox", "score"});
-    int64_t image_id = whole(at, "image_id", required(at, "image_id", image_field));
-    auto image = images.find(image_id);
-    if (image == images.end())
-      at.fail("image_id", std::to_string(image_id) + " is not in the truth", "score against the truth of these images");
-    int64_t category_id = whole(at, "category_id", required(at, "category_id", category_field));
+    auto [image_field, category_field, bbox, score_field, file_name] =
+        fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
+    ResultIds ids = result_ids(at, image_field, category_field, file_name);
+    const int32_t category = categories.index_of(ids.category);
+    const size_t image = images.see({ids.image.number, std::move(ids.image.text), std::move(ids.file_name), ids.has_image});
     double box[4];
     box_of(at, required(at, "bbox", bbox), box);
     double score = finite(at, "score", required(at, "score", score_field));
-    auto category = categories.find(category_id);
-    if (category == categories.end()) {
+    if (category < 0) {
       ++unknown;
       return;
     }
     outside += score < 0 || score > 1;
-    d.image.push_back(image->second);
-    d.category.push_back(category->second);
+    d.image.push_back(static_cast<int32_t>(image));
+    d.category.push_back(category);
     d.boxes.insert(d.boxes.end(), box, box + 4);
     d.scores.push_back(score);
   });
+  if (paths.empty())
+    images.settle(truth, where);
+  else
+    images.settle_run(truth, where, paths);
+  keep_known(d, images);
+  d.warnings = images.warnings;
   if (unknown)
     d.warnings.push_back(std::to_string(unknown) + " detections are of categories that the truth lacks; they are left out");
   if (outside) d.warnings.push_back(std::to_string(outside) + " scores are outside 0 to 1");
@@ -164,8 +268,8 @@ DetectionSet parse_detections(std::string_view json, const std::string& where, c
   return d;
 }
 
-DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth) {
-  return parse_detections(read_file(path, int64_t{4} << 30), path.string(), truth);
+DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth, const PathsOfIds& paths) {
+  return parse_detections(read_file(path, int64_t{4} << 30), path.string(), truth, paths);
 }
 
 }  // namespace cytodet

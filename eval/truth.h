@@ -8,16 +8,20 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/path_match.h"
+
 namespace cytodet {
 
 struct TruthImage {
-  int64_t id = 0;
+  int64_t id = 0;  // of ids that are texts: their place in the order of the texts, above all numbers
   std::string file_name;
   int64_t width = 0, height = 0;  // 0: not given
+  std::string key;                // the id where it is a text
 };
 struct TruthCategory {
   int64_t id = 0;
   std::string name;
+  std::string key;
 };
 
 struct Truth {
@@ -30,11 +34,16 @@ struct Truth {
   std::vector<uint8_t> crowd;
   std::vector<int64_t> ids;
   std::vector<std::string> warnings;
+  std::string where = "the truth";  // its file
 
   size_t size() const { return image.size(); }
-  int image_index(int64_t id) const;                  // -1
-  int category_index(int64_t id) const;               // -1
-  int image_named(std::string_view file_name) const;  // by whole name, then by file name without folders; -1
+  int image_index(int64_t id) const;                                 // -1
+  int category_index(int64_t id) const;                              // -1
+  int category_of_class(int64_t id, const std::string& name) const;  // where ids are texts, by name; -1
+  int64_t free_id() const;                                           // one above all image ids
+  // Which images files are, by the longest suffix of their paths, see assign_paths. Nothing else matches files and images.
+  PathAssignment images_of(const std::vector<std::string>& paths) const;
+  PathIndex image_names() const;  // file_name, or the id where that is a text and no name is given
 };
 
 struct DetectionSet {
@@ -50,9 +59,11 @@ struct DetectionSet {
 Truth read_truth(const std::filesystem::path& path);
 Truth parse_truth(std::string_view json, const std::string& where);
 
-// COCO results. A detection of an image that the truth lacks is an Error (pycocotools asserts); of a category it lacks is left
-// out with a warning (pycocotools leaves it out silently). An empty list is legal.
-DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth);
-DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth);
+// COCO results. Images are matched by id or by name, see ResultImages; a detection of an image that the truth lacks is an Error
+// (pycocotools asserts); of a category it lacks is left out with a warning (pycocotools leaves it out silently). An empty list is
+// legal. `paths`: of the images by id, where the results are those of a run.
+using PathsOfIds = std::unordered_map<int64_t, std::string>;
+DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth, const PathsOfIds& paths = {});
+DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth, const PathsOfIds& paths = {});
 
 }  // namespace cytodet

@@ -59,6 +59,16 @@ void check_shards(const std::vector<Run>& runs) {
                 "name their run folders too");
 }
 
+// Shards that were run with different truths may give one id to two images.
+void check_image_ids(const std::vector<Run>& runs) {
+  std::map<int64_t, const SlideState*> seen;
+  for (const Run& r : runs)
+    for (const SlideState& s : r.state.inputs)
+      if (const auto [it, fresh] = seen.emplace(s.image_id, &s); s.state == "done" && !fresh && it->second->state == "done")
+        throw Error(s.path, "has image_id " + std::to_string(s.image_id) + " as " + it->second->path + " has",
+                    "detect again with equal --truth in all shards");
+}
+
 // Bytes of a file of a shard, to where it is made before it gets its name.
 void copy_bytes(const fs::path& from, const fs::path& to) {
   AtomicFile file(to);
@@ -132,6 +142,7 @@ RunState collect(const std::vector<fs::path>& paths, const fs::path& out) {
     if (fs::equivalent(r.folder.path, out, ignored))
       throw UsageError(out.string(), "is one of the runs", "name another folder for the result");
   check_shards(runs);
+  check_image_ids(runs);
   Joined all = joined(runs);
   RunState& state = all.state;
   RunFiles to(out);

@@ -231,8 +231,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     if (!o->detections_file.empty()) {
       if ((!o->images.empty() && o->errors.worst.empty()) || !o->model.empty())
         throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
-      set = read_detections(o->detections_file, truth);
-      if (!o->images.empty()) inputs = pictures_of(truth, o->images, o->truth);
+      set = read_detections(o->detections_file, truth, paths_beside(o->detections_file));
+      if (!o->images.empty()) inputs = pictures_of(truth, o->images, o->truth, set.warnings);
       if (o->timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
     } else {
       RunConfig c = o->settings();
@@ -242,7 +242,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       selection = c.detect.selection;
       choice = roi_choice(c.detect);
       Detector detector = o->detector(c);
-      inputs = pictures_of(truth, c.inputs, o->truth);
+      std::vector<std::string> matching;
+      inputs = pictures_of(truth, c.inputs, o->truth, matching);
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
@@ -251,6 +252,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
           },
           o->quiet);
       set = to_set(report, truth, detector.model());
+      set.warnings.insert(set.warnings.begin(), matching.begin(), matching.end());
       if (inputs.size() < truth.images.size())
         set.warnings.push_back(std::to_string(truth.images.size() - inputs.size()) +
                                " images of the truth were not given; their cells count as missed");

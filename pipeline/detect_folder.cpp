@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "eval/truth.h"
 #include "pipeline/companions.h"
+#include "pipeline/detect_open.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/result_names.h"
 #include "pipeline/run_plan.h"
@@ -20,6 +21,8 @@
 
 namespace cytodet {
 namespace {
+
+bool has_no_region(const SlideState& s) { return s.state == "skipped" && s.reason.ends_with(kNoRegion); }
 
 class FolderBatch {
  public:
@@ -46,6 +49,7 @@ class FolderBatch {
     run_.signal = signals.caught();
     if (!run_.signal) assemble(writer);
     run_.state.timing = timing_json(run_.report);
+    tell_nothing_looked_at();
     end(writer);
     log_.end(run_.state);
     return std::move(run_);
@@ -93,6 +97,15 @@ class FolderBatch {
     DetectReport report = detect(detector_, paths, config_.detect, hooks);
     if (writer.stopped()) tell_stopped(writer.why_stopped());
     return report;
+  }
+
+  void tell_nothing_looked_at() {
+    const RunState& s = run_.state;
+    if (!nothing_to_look_at(s) || s.count("failed") + s.count("waiting") > 0) return;
+    const auto without = std::count_if(s.inputs.begin(), s.inputs.end(), has_no_region);
+    log_.error("nothing was looked at: " + config_.detect.roi + " has a region of interest for none of " +
+               std::to_string(without) + (without == 1 ? " slide" : " slides") +
+               "; see docs/slides.md for the names of files of regions");
   }
 
   void tell_stopped(const Error& e) {
@@ -151,12 +164,41 @@ class FolderBatch {
     for (const std::string& name : layout_.outputs) pictures_ += (pictures_.empty() ? "" : ", ") + name;
   }
 
+  // The truth's where it knows the file; others get ids above all of the truth's. They are made of the whole list, so that shards
+  // have those of one run.
+  std::vector<int64_t> image_ids_of(const std::vector<std::string>& files) {
+    std::vector<int64_t> ids;
+    if (config_.truth.empty()) {
+      for (size_t i = 0; i < files.size(); ++i) ids.push_back(static_cast<int64_t>(i) + 1);
+      return ids;
+    }
+    const Truth truth = read_truth(config_.truth);
+    const PathAssignment images = truth.images_of(files);
+    for (const std::string& w : images.warnings) log_.warning(config_.truth + ": " + w);
+    if (std::any_of(truth.images.begin(), truth.images.end(), [](const TruthImage& i) { return !i.key.empty(); }))
+      log_.warning(config_.truth + ": its image ids are texts; detections.json has numbers for them, which run.json tells");
+    int64_t next = truth.free_id();
+    size_t strangers = 0;
+    std::string example;
+    for (size_t i = 0; i < files.size(); ++i) {
+      const int known = images.name_of[i];
+      ids.push_back(known >= 0 ? truth.images[static_cast<size_t>(known)].id : next++);
+      if (known < 0 && !strangers++) example = files[i] + ", image_id " + std::to_string(ids[i]);
+    }
+    if (strangers)
+      log_.warning(config_.truth + ": lacks " + std::to_string(strangers) +
+                   (strangers == 1 ? " picture, which gets an id" : " pictures, which get ids") + " above its own: " + example +
+                   (strangers > 1 ? ", ..." : ""));
+    return ids;
+  }
+
   void list_slides() {
     RunState& s = run_.state;
     const InputList inputs = list_pictures(config_.inputs);
     const std::vector<std::string>& files = inputs.files;
-    Truth truth;
-    if (!config_.truth.empty()) truth = read_truth(config_.truth);
+    const std::vector<int64_t> image_ids = image_ids_of(files);
+    if (roi_)
+      for (const std::string& w : roi_->check(files)) log_.warning(w);
     ResultNames names;
     Hash list, regions;
     for (size_t i = 0; i < files.size(); ++i) {
@@ -164,8 +206,7 @@ class FolderBatch {
       one.index = static_cast<int64_t>(i);
       one.path = files[i];
       one.name = names.name_for(files[i]);
-      const int known = truth.image_named(std::filesystem::path(files[i]).filename().string());
-      one.image_id = known >= 0 ? truth.images[static_cast<size_t>(known)].id : one.index + 1;
+      one.image_id = image_ids[i];
       list.add(one.name);
       std::string hash = base_hash_;
       if (roi_) {
@@ -236,6 +277,10 @@ FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const Fo
   return FolderBatch(detector, config, options).run();
 }
 
+bool nothing_to_look_at(const RunState& s) {
+  return s.count("done") == 0 && std::any_of(s.inputs.begin(), s.inputs.end(), has_no_region);
+}
+
 void parse_shard(const std::string& text, FolderOptions& o) {
   const char* end = text.data() + text.size();
   int index = 0, count = 0;
@@ -256,7 +301,7 @@ int exit_of(const FolderRun& run) {
 }
 
 int exit_of(const RunState& s) {
-  if (s.count("failed") + s.count("waiting") == 0) return static_cast<int>(Exit::ok);
+  if (s.count("failed") + s.count("waiting") == 0) return static_cast<int>(nothing_to_look_at(s) ? Exit::failed : Exit::ok);
   return static_cast<int>(s.count("done") ? Exit::partial : Exit::failed);
 }
 

@@ -26,16 +26,20 @@ struct FolderRun {
   bool incomplete = false;  // detections.json or run.json could not be written; errors were told
 };
 
-// Detects on `config.inputs` and writes the run folder `config.output`, see pipeline/run_folder.h. Image ids are the truth's when
-// it knows the file name, else 1, 2, ... in the order of the list. Files that a folder holds beside slides and that are texts are
-// skipped. A full disk, a folder that has gone and a signal end the batch early; what is done is kept by resuming. Errors:
-// nothing to do, another process at work in the folder, a file that would be written over one that is not ours (before any work),
-// run.json cannot be written.
+// Detects on `config.inputs` and writes the run folder `config.output`, see pipeline/run_folder.h. Image ids are the truth's of
+// the files that it knows, see Truth::images_of, and above all of them for others; without a truth 1, 2, ... in the order of the
+// list. Files that a folder holds beside slides and that are texts are skipped. A full disk, a folder that has gone and a signal
+// end the batch early; what is done is kept by resuming. Errors: nothing to do, another process at work in the folder, a file
+// that would be written over one that is not ours (before any work), run.json cannot be written.
 FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const FolderOptions& options = {});
 
 // "2/8". Throws UsageError.
 void parse_shard(const std::string& text, FolderOptions& options);
 
+// Whether no slide is done, and slides were skipped as they have no region of interest.
+bool nothing_to_look_at(const RunState& state);
+
+// Of nothing_to_look_at: failed.
 int exit_of(const RunState& state);
 int exit_of(const FolderRun& run);
 

@@ -41,7 +41,7 @@ void choose_tiles(OpenPicture& p, const OpenOptions& o) {
   if (o.roi) {
     p.roi = o.roi->of(r.path);
     if (!p.roi) {
-      r.skipped = o.settings->roi + " has no region of interest for it";
+      r.skipped = o.settings->roi + kNoRegion;
       r.outside_tiles = r.tiles;
       return;
     }

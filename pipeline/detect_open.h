@@ -10,6 +10,9 @@
 
 namespace cytodet {
 
+// What a slide was skipped for ends in this where no region of interest is given for it.
+inline constexpr const char* kNoRegion = " has no region of interest for it";
+
 struct OpenPicture {
   PictureResult result;  // what is known so far
   std::shared_ptr<const Slide> slide;

@@ -103,8 +103,9 @@ void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOp
   const Errors e = find_errors(truth, sure, options);
   const std::vector<int64_t> counts = wrongs(truth, e, truth.images.size());
   std::vector<std::pair<int, std::string>> shown;  // image, file
-  for (const std::string& file : pictures)
-    if (int i = truth.image_named(std::filesystem::path(file).filename().string()); i >= 0) shown.emplace_back(i, file);
+  const std::vector<int> images = truth.images_of(pictures).name_of;
+  for (size_t i = 0; i < pictures.size(); ++i)
+    if (images[i] >= 0) shown.emplace_back(images[i], pictures[i]);
   std::sort(shown.begin(), shown.end(), [&](const auto& a, const auto& b) {
     const int64_t more = counts[static_cast<size_t>(a.first)] - counts[static_cast<size_t>(b.first)];
     return more != 0 ? more > 0 : a < b;

@@ -38,7 +38,9 @@ std::vector<std::string> ranking(Subject& subject, const Ranges& ranges, const Q
 Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, const std::string& truth_file,
                        const DetectSettings& detection, const std::filesystem::path& state_file, bool quiet) {
   Truth truth = read_truth(truth_file);
-  const std::vector<std::string> pictures = pictures_of(truth, {s.images}, truth_file);
+  std::vector<std::string> matching;
+  const std::vector<std::string> pictures = pictures_of(truth, {s.images}, truth_file, matching);
+  warn(matching);
   truth = truth_of(truth, pictures);
   DetectSettings settings = detection;
   auto ap_of = [&](const Graph& graph) {

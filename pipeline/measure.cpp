@@ -6,11 +6,13 @@
 #include <set>
 
 #include "core/error.h"
+#include "pipeline/companions.h"
 
 namespace cytodet {
 namespace {
 
-std::string name_of_file(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+constexpr int kDeepest = 8;  // folders in folders
+constexpr size_t kMostFiles = 10'000'000;
 
 void add(DetectionSet& set, int32_t image, int32_t category, const Detection& d) {
   set.image.push_back(image);
@@ -19,23 +21,118 @@ void add(DetectionSet& set, int32_t image, int32_t category, const Detection& d)
   set.scores.push_back(static_cast<double>(d.score));
 }
 
+// Whether a file_name has folders before the file's name.
+bool names_folders(const Truth& truth) {
+  return std::any_of(truth.images.begin(), truth.images.end(),
+                     [](const TruthImage& i) { return last_component(i.file_name).size() < i.file_name.size(); });
+}
+
+// Files of folders and of the folders in them, sorted in each. Hidden ones are left out; links to folders are followed after all
+// else, so that a folder has its own name, and no folder is visited twice.
+class FilesBelow {
+ public:
+  std::vector<std::string> files;
+
+  void add(const std::filesystem::path& folder) {
+    visit(folder, 0);
+    for (size_t i = 0; i < links_.size(); ++i) visit(links_[i].first, links_[i].second);
+    links_.clear();
+  }
+
+ private:
+  void visit(const std::filesystem::path& folder, int depth) {
+    std::error_code error;
+    if (depth > kDeepest || !seen_.insert(std::filesystem::canonical(folder, error)).second) return;
+    std::vector<std::filesystem::path> found, folders;
+    for (const auto& e : std::filesystem::directory_iterator(folder, error)) {
+      std::error_code unknown;
+      if (e.path().filename().string().starts_with('.')) continue;
+      if (!e.is_directory(unknown))
+        found.push_back(e.path());
+      else if (e.is_symlink(unknown))
+        links_.emplace_back(e.path(), depth + 1);
+      else
+        folders.push_back(e.path());
+    }
+    if (error) throw Error(folder.string(), "cannot list the folder: " + error.message());
+    std::sort(found.begin(), found.end());
+    std::sort(folders.begin(), folders.end());
+    for (const auto& f : found) files.push_back(f.string());
+    if (files.size() > kMostFiles) throw Error(folder.string(), "holds too many files", "name the folders of the images");
+    for (const auto& f : folders) visit(f, depth + 1);
+  }
+
+  std::set<std::filesystem::path> seen_;
+  std::vector<std::pair<std::filesystem::path, int>> links_;  // and their depth
+};
+
+// As expand_inputs, but folders with all that is in them.
+std::vector<std::string> files_below(const std::vector<std::string>& inputs) {
+  FilesBelow below;
+  std::error_code ignored;
+  for (const std::string& input : inputs)
+    if (std::filesystem::is_directory(input, ignored))
+      below.add(input);
+    else
+      below.files.push_back(input);
+  return expand_inputs(below.files);
+}
+
+std::string strangers_text(size_t count, const std::string& example) {
+  return std::to_string(count) + (count == 1 ? " picture is" : " pictures are") + " not in the truth and not scored: " + example +
+         (count > 1 ? ", ..." : "");
+}
+
+std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
+
+// Boxes of a truth that was made on a picture of another size lie elsewhere.
+class SizeCheck {
+ public:
+  void add(const std::string& path, int64_t width, int64_t height, const TruthImage& image) {
+    if (width < 1 || height < 1 || image.width < 1 || image.height < 1) return;
+    if ((image.width == width && image.height == height) || (image.width == height && image.height == width)) return;
+    if (!count_++)
+      example_ = path + " has " + size_text(width, height) + " pixels, the truth says " + size_text(image.width, image.height);
+  }
+  void tell(std::vector<std::string>& warnings) const {
+    if (count_)
+      warnings.push_back(std::to_string(count_) + (count_ == 1 ? " picture is" : " pictures are") +
+                         " of another size than in the truth, so boxes may lie elsewhere: " + example_);
+  }
+
+ private:
+  size_t count_ = 0;
+  std::string example_;
+};
+
 }  // namespace
 
-std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::string>& inputs, const std::string& where) {
+std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::string>& inputs, const std::string& where,
+                                     std::vector<std::string>& warnings) {
+  const std::vector<std::string> files = names_folders(truth) ? files_below(inputs) : expand_inputs(inputs);
+  const PathAssignment images = truth.images_of(files);
   std::vector<std::string> pictures;
-  for (const std::string& file : expand_inputs(inputs))
-    if (truth.image_named(name_of_file(file)) >= 0) pictures.push_back(file);
+  size_t strangers = 0;
+  std::string example;
+  for (size_t i = 0; i < files.size(); ++i)
+    if (images.name_of[i] >= 0)
+      pictures.push_back(files[i]);
+    else if (called_as_picture(files[i]) && !strangers++)
+      example = files[i];
   if (pictures.empty())
     throw Error(where, "names none of the given images", "give the folder that its file_name fields refer to");
+  warnings.insert(warnings.end(), images.warnings.begin(), images.warnings.end());
+  if (strangers) warnings.push_back(strangers_text(strangers, example));
   return pictures;
 }
 
 Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures) {
   std::vector<int> place(truth.images.size(), -1);
-  for (const std::string& p : pictures)
-    if (int i = truth.image_named(name_of_file(p)); i >= 0) place[static_cast<size_t>(i)] = 0;
+  for (const int i : truth.images_of(pictures).name_of)
+    if (i >= 0) place[static_cast<size_t>(i)] = 0;
   Truth some;
   some.categories = truth.categories;
+  some.where = truth.where;
   for (size_t i = 0; i < place.size(); ++i) {
     if (place[i] < 0) continue;
     place[i] = static_cast<int>(some.images.size());
@@ -57,38 +154,70 @@ Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures) {
 
 DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model) {
   DetectionSet set;
-  int unknown = 0;
-  for (const PictureResult& r : report.pictures) {
+  std::vector<std::string> paths;
+  for (const PictureResult& r : report.pictures) paths.push_back(r.path);
+  const std::vector<int> images = truth.images_of(paths).name_of;
+  std::vector<int> categories;  // by class
+  for (int c = 0; c < model.class_count(); ++c)
+    categories.push_back(truth.category_of_class(model.category_id(c), model.classes[static_cast<size_t>(c)]));
+  SizeCheck sizes;
+  size_t unknown = 0;
+  std::string example;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const PictureResult& r = report.pictures[i];
     if (!r.done()) continue;
-    int image = truth.image_named(std::filesystem::path(r.path).filename().string());
-    if (image < 0) {
-      ++unknown;
+    if (images[i] < 0) {
+      if (!unknown++) example = r.path;
       continue;
     }
-    for (const Detection& d : r.detections) {
-      int category = truth.category_index(model.category_id(d.category));
-      if (category < 0) continue;
-      add(set, image, category, d);
-    }
+    sizes.add(r.path, r.width, r.height, truth.images[static_cast<size_t>(images[i])]);
+    for (const Detection& d : r.detections)
+      if (const int category = categories.at(static_cast<size_t>(d.category)); category >= 0) add(set, images[i], category, d);
   }
-  if (unknown) set.warnings.push_back(std::to_string(unknown) + " pictures are not in the truth; they are not scored");
+  if (unknown) set.warnings.push_back(strangers_text(unknown, example));
+  sizes.tell(set.warnings);
   return set;
 }
 
 DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth) {
   DetectionSet set;
-  int unknown = 0;
+  std::vector<std::string> paths;
+  for (const SlideState& s : state.inputs) paths.push_back(s.path);
+  const PathAssignment images = truth.images_of(paths);
+  set.warnings = images.warnings;
+  std::vector<int> categories;  // by class
+  for (size_t c = 0; c < state.model.category_ids.size(); ++c)
+    categories.push_back(
+        truth.category_of_class(state.model.category_ids[c], c < state.model.classes.size() ? state.model.classes[c] : ""));
+  SizeCheck sizes;
+  size_t unknown = 0;
+  std::string example;
   for_each_done(folder, state, [&](const SlideState& s, BoxesReader& reader) {
-    const int image = truth.image_named(name_of_file(s.path));
-    unknown += image < 0;
+    const int image = images.name_of[static_cast<size_t>(&s - state.inputs.data())];
+    if (image < 0 && !unknown++) example = s.path;
+    if (image >= 0) sizes.add(s.path, s.width, s.height, truth.images[static_cast<size_t>(image)]);
     for (Detection d; image >= 0 && reader.next(d);) {
       const auto c = static_cast<size_t>(d.category);
-      const int category = c < state.model.category_ids.size() ? truth.category_index(state.model.category_ids[c]) : -1;
-      if (category >= 0) add(set, image, category, d);
+      if (c < categories.size() && categories[c] >= 0) add(set, image, categories[c], d);
     }
   });
-  if (unknown) set.warnings.push_back(std::to_string(unknown) + " pictures are not in the truth; they are not scored");
+  if (unknown) set.warnings.push_back(strangers_text(unknown, example));
+  sizes.tell(set.warnings);
   return set;
+}
+
+PathsOfIds paths_beside(const std::filesystem::path& results) {
+  const RunFolder folder{results.has_parent_path() ? results.parent_path() : std::filesystem::path(".")};
+  std::error_code ignored;
+  PathsOfIds paths;
+  if (results.filename() != "detections.json" || !std::filesystem::exists(folder.run_json(), ignored)) return paths;
+  try {
+    for (const SlideState& s : folder.read().inputs)
+      if (!paths.try_emplace(s.image_id, s.path).second) return {};
+  } catch (const Error&) {
+    return {};  // some other program's run.json
+  }
+  return paths;
 }
 
 void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {

@@ -10,7 +10,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
-#include "eval/results.h"
+#include "core/settings.h"
+#include "eval/result_images.h"
 #include "pipeline/commands.h"
 #include "tiling/merge.h"
 
@@ -22,25 +23,41 @@ struct Picture {
   std::vector<TileDetection> found;
   std::map<std::array<double, 4>, int> tiles;  // number of each tile's rectangle
   Box all;                                     // around the tiles
+  std::string file_name;                       // beside image_id, where given
 };
 
+// An id as JSON writes it.
+std::string json_of(int64_t number, const std::string& text) {
+  return text.empty() ? std::to_string(number) : Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 struct Results {
-  std::map<std::pair<int64_t, std::string>, Picture> pictures;  // image id, or file name of the competition's form
-  std::map<int, int> categories;                                // id -> number by which the boxes name it
+  std::map<std::pair<int64_t, std::string>, Picture> pictures;  // image id, or 0 and an id that is a text; competition: file name
+  std::map<std::pair<int64_t, std::string>, int> categories;    // id, or 0 and a text -> number by which the boxes name it
   std::string competition, coco;                                // a file of each form
   int64_t boxes = 0;
 
-  int number_of(int64_t category, const std::string& file) {
-    const int id = static_cast<int>(category);
-    if (category != id) throw Error(file, "category_id " + std::to_string(category) + " does not fit 32 bits");
-    return categories.try_emplace(id, static_cast<int>(categories.size())).first->second;
+  Picture& picture_of(const AnyResult& r, const std::string& stem, const std::string& file) {
+    if (r.competition) return pictures[{0, stem}];
+    Picture& p = r.has_image ? pictures[{r.image_id, r.image_key}] : pictures[{0, r.file_name}];
+    if (p.file_name.empty()) p.file_name = r.file_name;
+    if (!r.file_name.empty() && p.file_name != r.file_name)
+      throw Error(file, "image_id " + json_of(r.image_id, r.image_key) + " is of " + r.file_name + " and of " + p.file_name,
+                  "merge only files that number images alike");
+    return p;
+  }
+  int number_of(const CocoResult& r, const std::string& file) {
+    if (r.category_id != static_cast<int>(r.category_id))
+      throw Error(file, "category_id " + std::to_string(r.category_id) + " does not fit 32 bits");
+    return categories.try_emplace({r.category_id, r.category_key}, static_cast<int>(categories.size())).first->second;
   }
   // Numbers classes by ascending id, so that ranks do not depend on the order of files; returns the ids.
-  std::vector<int> sort_categories() {
-    std::vector<int> ids, sorted(categories.size());
+  std::vector<std::string> sort_categories() {
+    std::vector<std::string> ids;  // as JSON
+    std::vector<int> sorted(categories.size());
     for (const auto& [id, number] : categories) {
       sorted[static_cast<size_t>(number)] = static_cast<int>(ids.size());
-      ids.push_back(id);
+      ids.push_back(json_of(id.first, id.second));
     }
     for (auto& [key, picture] : pictures)
       for (TileDetection& d : picture.found) d.detection.category = sorted[static_cast<size_t>(d.detection.category)];
@@ -59,10 +76,11 @@ void read_file_of(const std::string& file, double least, const MergeSettings& se
     if (settings.method == "owner" && !r.tile)
       throw UsageError(file + ": detections[" + std::to_string(number) + "]", "has no \"tile\": [x, y, width, height]",
                        "the owner rule needs to know where each was found; choose another --method");
+    if (!r.competition && !r.has_image && r.file_name.empty()) refuse_no_image(file, number);
     ++number;
     if (r.score < least) return;
-    Picture& p = r.competition ? all.pictures[{0, stem}] : all.pictures[{r.image_id, ""}];
-    TileDetection d{{r.box, all.number_of(r.category_id, file), static_cast<float>(r.score)}, 0, false};
+    Picture& p = all.picture_of(r, r.competition ? stem : "", file);
+    TileDetection d{{r.box, all.number_of(r, file), static_cast<float>(r.score)}, 0, false};
     if (r.tile) {
       const Box& t = *r.tile;
       p.all = p.tiles.empty()
@@ -87,17 +105,20 @@ void mark_cut(Picture& p, double edge) {
   }
 }
 
-int64_t write(const Results& all, const std::vector<int>& categories, const std::vector<Detections>& merged,
+int64_t write(const Results& all, const std::vector<std::string>& categories, const std::vector<Detections>& merged,
               const std::filesystem::path& out) {
   int64_t boxes = 0;
   size_t i = 0;
   if (all.competition.empty()) {
-    CocoResultsWriter writer(categories, out);
-    for (const auto& [key, unused] : all.pictures)
+    CocoResultsWriter writer({}, out);
+    for (const auto& [key, picture] : all.pictures) {
+      const std::string id = json_of(key.first, key.second),
+                        more = picture.file_name.empty() ? "" : ",\"file_name\":" + json_of(0, picture.file_name);
       for (const Detection& d : merged[i++]) {
-        writer.add(key.first, d);
+        writer.add(id, more, categories.at(static_cast<size_t>(d.category)), d);
         ++boxes;
       }
+    }
     writer.finish();
     return boxes;
   }
@@ -146,7 +167,7 @@ std::function<int()> setup_merge(CLI::App& app) {
     check(o->settings);
     Results all;
     for (const std::string& file : o->results) read_file_of(file, o->least, o->settings, all);
-    const std::vector<int> categories = all.sort_categories();
+    const std::vector<std::string> categories = all.sort_categories();
     std::vector<Picture*> pictures;
     for (auto& [key, picture] : all.pictures) pictures.push_back(&picture);
     std::vector<Detections> merged(pictures.size());

@@ -116,7 +116,11 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   const std::filesystem::path folder = c.output, graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
   Subject subject = read_subject(c.model);
   if (!subject.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
-  if (!c.truth.empty()) c.inputs = pictures_of(read_truth(c.truth), c.inputs, c.truth);
+  if (!c.truth.empty()) {
+    std::vector<std::string> matching;
+    c.inputs = pictures_of(read_truth(c.truth), c.inputs, c.truth, matching);
+    warn(matching);
+  }
   check_writable(subject, graph8);
   check_writable(subject, graph32);
   const Ranges ranges = ranges_of(subject, s, false);

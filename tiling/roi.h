@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "core/box.h"
+#include "core/path_match.h"
+#include "tiling/roi_folder.h"
 
 namespace cytodet {
 
@@ -63,22 +65,27 @@ struct RoiChoice {
 class ZipArchive;
 
 // Where the regions of many slides come from: a file of one of the formats in tiling/regions (region_formats()), or a folder or
-// zip archive that holds one for each slide, NAME.geojson, NAME.xml and so on for a slide NAME.ext. Each may be gzipped, of at
-// most 256 MiB unpacked, in any encoding of core/text_decode.h. A file of boxes with their images (COCO) counts for the images
-// that it names, every other for all slides.
+// zip archive that holds one for each slide, see RoiFolder. Each may be gzipped, of at most 256 MiB unpacked, in any encoding of
+// core/text_decode.h. A file of boxes with their images (COCO) counts for the images that it names, see PathIndex, every other
+// for all slides.
 class RoiSource {
  public:
   // Errors name the file: missing, of a format that is not read, damaged, too large, without a region, numbers that cannot be.
   explicit RoiSource(const std::filesystem::path& path, RoiChoice choice = {});
-  // Empty: there is none for this slide. Throws Error as above where the slide's own file is bad.
+  // Empty: there is none for this slide. Throws Error as above where the slide's own file is bad, and where several files or
+  // images may be this slide's.
   std::optional<Roi> of(const std::filesystem::path& slide) const;
+  // That no two slides of a list have one image's regions; warnings of looser matches.
+  std::vector<std::string> check(const std::vector<std::string>& slides) const;
 
  private:
+  const Roi* of_image(const std::string& slide) const;
   std::filesystem::path path_;
   RoiChoice choice_;
   std::optional<Roi> common_;
-  std::map<std::string, Roi> by_name_;
-  std::map<std::string, std::string> files_;   // of the folder or archive: NAME with its extension in lower case -> path, entry
+  std::shared_ptr<const PathIndex> images_;    // file_name of the images that a file names
+  std::vector<Roi> of_image_;                  // in its order
+  RoiFolder folder_;                           // of the folder or archive
   std::shared_ptr<const ZipArchive> archive_;  // of several files
 };
 

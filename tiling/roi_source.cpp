@@ -113,22 +113,12 @@ std::vector<ZipEntry> region_entries(const ZipArchive& archive) {
   return found;
 }
 
-// The key of a file of regions by its name: NAME and the extension in lower case; empty: its extension is of none.
-std::string key_of(const std::string& file) {
-  std::string_view longest;
-  for (std::string_view e : region_extensions())
-    if (e.size() > longest.size() && file.size() > e.size() &&
-        same_label(std::string_view(file).substr(file.size() - e.size()), e))
-      longest = e;
-  return longest.empty() ? "" : file.substr(0, file.size() - longest.size()) + std::string(longest);
-}
-
-// The file that is for the slide, as NAME.ext or NAME and an extension; the extensions' order decides between several.
-const std::string* file_for(const std::map<std::string, std::string>& files, const fs::path& slide) {
-  for (std::string_view extension : region_extensions())
-    for (const fs::path& name : {slide.stem(), slide.filename()})
-      if (const auto found = files.find(name.string() + std::string(extension)); found != files.end()) return &found->second;
-  return nullptr;
+std::vector<std::string> files_in(const fs::path& folder) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path().string());
+  if (error) throw Error(folder.string(), "cannot list the folder: " + error.message());
+  return files;
 }
 
 Roi only_one(std::map<std::string, Roi> regions, const std::string& where) {
@@ -152,10 +142,7 @@ Roi regions_of_file(std::string bytes, const std::string& where, const RoiChoice
 RoiSource::RoiSource(const fs::path& path, RoiChoice choice) : path_(path), choice_(std::move(choice)) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
-    for (const auto& entry : fs::directory_iterator(path, ignored)) {
-      const std::string name = entry.path().filename().string();
-      if (std::string key = key_of(name); !key.empty() && name[0] != '.') files_.emplace(std::move(key), entry.path().string());
-    }
+    folder_ = RoiFolder(path.string(), files_in(path));
     return;
   }
   std::string bytes = read_file(path, kMaxBytes);
@@ -163,27 +150,51 @@ RoiSource::RoiSource(const fs::path& path, RoiChoice choice) : path_(path), choi
     archive_ = std::make_shared<const ZipArchive>(std::move(bytes), path.string());
     const std::vector<ZipEntry> entries = region_entries(*archive_);
     if (entries.empty()) throw Error(path.string(), "is an archive that holds no files", kForms);
-    for (const ZipEntry& e : entries)
-      if (std::string key = key_of(fs::path(e.name).filename().string()); !key.empty()) files_.emplace(std::move(key), e.name);
+    std::vector<std::string> names;
+    for (const ZipEntry& e : entries) names.push_back(e.name);
+    folder_ = RoiFolder(path.string(), names);
     if (entries.size() > 1) return;
     bytes = archive_->read(entries[0], kMaxBytes);
     archive_.reset();
   }
-  by_name_ = regions_in(std::move(bytes), path.string(), choice_);
-  if (auto all = by_name_.find(""); all != by_name_.end()) {
+  std::map<std::string, Roi> by_name = regions_in(std::move(bytes), path.string(), choice_);
+  if (auto all = by_name.find(""); all != by_name.end()) {
     common_ = std::move(all->second);
-    by_name_.clear();
+    return;
   }
+  std::vector<std::string> names;
+  for (auto& [name, roi] : by_name) {
+    names.push_back(name);
+    of_image_.push_back(std::move(roi));
+  }
+  images_ = std::make_shared<const PathIndex>(std::move(names));
+}
+
+const Roi* RoiSource::of_image(const std::string& slide) const {
+  const PathIndex::Match match = images_->find(absolute_path(slide));
+  const auto name = [&](size_t i) { return images_->names()[static_cast<size_t>(match.names[i])]; };
+  if (match.names.size() > 1)
+    throw Error(path_.string(),
+                slide + " may be any of its images " + name(0) + ", " + name(1) + (match.names.size() > 2 ? ", ..." : ""),
+                "name the slide with the folders that file_name has");
+  return match.name() < 0 ? nullptr : &of_image_[static_cast<size_t>(match.name())];
+}
+
+std::vector<std::string> RoiSource::check(const std::vector<std::string>& slides) const {
+  return images_ ? assign_paths(*images_, slides, path_.string(), "image").warnings : std::vector<std::string>{};
 }
 
 std::optional<Roi> RoiSource::of(const fs::path& slide) const {
   if (common_) return common_;
-  if (auto it = by_name_.find(slide.filename().string()); it != by_name_.end()) return it->second;
-  const std::string* file = file_for(files_, slide);
-  if (!file) return std::nullopt;
-  if (!archive_) return regions_of_file(read_file(*file, kMaxBytes), *file, choice_);
+  if (images_) {
+    const Roi* roi = of_image(slide.string());
+    return roi ? std::optional(*roi) : std::nullopt;
+  }
+  const std::string file = folder_.of(slide);
+  if (file.empty()) return std::nullopt;
+  if (!archive_) return regions_of_file(read_file(file, kMaxBytes), file, choice_);
   for (const ZipEntry& e : archive_->entries())
-    if (e.name == *file) {
+    if (e.name == file) {
       const std::string where = path_.string() + ": " + e.name;
       return only_one(regions_in(archive_->read(e, kMaxBytes), where, choice_), where);
     }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/result_images.h"
 #include "pipeline/outputs/output.h"
 #include "pipeline/run_folder.h"
 
@@ -53,7 +54,14 @@ class SavedResults {
 
  private:
   SlideState state_of(int64_t image_id) const;
+  void read_ids(const Truth* truth);
+  void name_images(const Truth* truth);
+  void add_named(int64_t id, const ImageRef& ref);
+  int64_t image_of(const CocoResult& r);
+  int64_t category_of(const CocoResult& r);
   void load();
+  std::vector<std::filesystem::path> places_below(const std::filesystem::path& folder, const std::string& path) const;
+  std::filesystem::path alike_in(const std::filesystem::path& folder, const std::string& path) const;
   bool is_slide_of(const SlideState& picture) const;  // hints_.slides, a file
   void check_one_slide() const;
 
@@ -61,10 +69,17 @@ class SavedResults {
   ResultsHints hints_;
   std::optional<RunState> run_;
   Classes classes_;
-  std::map<int64_t, SlideState> known_;  // by image id, from the truth
+  std::map<int64_t, SlideState> known_;          // by image id, from the truth or from names in a results file
+  bool all_numbers_ = true;                      // of a results file: its ids are numbers that are taken as they are
+  ResultImages images_;                          // else: what its elements say of their images,
+  std::vector<int64_t> image_ids_;               // and whose they are
+  std::map<std::string, int64_t> category_ids_;  // of category ids that are texts
+  int64_t next_category_ = int64_t{1} << 40;
   bool loaded_ = false;
   std::vector<SlideState> pictures_;
-  std::map<int64_t, Detections> boxes_;  // of a results file
+  mutable std::map<std::string, int> name_counts_;   // how many pictures are called so
+  mutable std::shared_ptr<const PathIndex> listed_;  // files of the folder of slides
+  std::map<int64_t, Detections> boxes_;              // of a results file
 };
 
 // Of a picture whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white; where the slide does not

@@ -109,8 +109,8 @@ class Report {
     Truth truth = read_truth(options_.truth);
     ScoreOptions score_options;
     score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
-    DetectionSet set =
-        results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth) : read_detections(results_.path(), truth);
+    DetectionSet set = results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth)
+                                      : read_detections(results_.path(), truth, paths_beside(results_.path()));
     RoiChoice choice = options_.roi_choice;
     const std::string roi = regions(choice);
     keep_in_roi(roi, truth, set, choice);

@@ -70,8 +70,11 @@ TuneMeasurer::TuneMeasurer(const TuneSpace& space)
   truth_ = read_truth(run.truth);
   warn(truth_.warnings);
   truth_hash_ = Hash().add(read_file(run.truth)).text();
-  pictures_ = pictures_of(truth_, run.inputs, run.truth);
+  std::vector<std::string> matching;
+  pictures_ = pictures_of(truth_, run.inputs, run.truth, matching);
+  warn(matching);
   truth_ = truth_of(truth_, pictures_);
+  image_of_ = truth_.images_of(pictures_).name_of;
   for (const std::string& p : pictures_) picture_hashes_.push_back(hash_of_picture(p));
   read_models();
   const auto timed = static_cast<size_t>(space.config.speed.pictures);
@@ -240,8 +243,7 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   }
   DetectionSet set = to_set(report, truth_, models_.at(space_.networks[network].run.model));
   std::vector<char> seen(truth_.images.size(), 0);
-  for (size_t p = 0; p < pictures; ++p)
-    seen[static_cast<size_t>(truth_.image_named(std::filesystem::path(pictures_[p]).filename().string()))] = 1;
+  for (size_t p = 0; p < pictures; ++p) seen[static_cast<size_t>(image_of_[p])] = 1;
   // The rest as if found without a fault, ahead of all else: at every recall no other detections of it give more precision.
   for (size_t t = 0; t < truth_.size(); ++t) {
     const double* box = truth_.boxes.data() + 4 * t;

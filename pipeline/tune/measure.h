@@ -50,6 +50,7 @@ class TuneMeasurer {
   Truth truth_;
   std::string truth_hash_;
   std::vector<std::string> pictures_, picture_hashes_;
+  std::vector<int> image_of_;                 // per picture: its image in truth_
   std::map<std::string, ModelFile> models_;   // by path; with the least score that the search asks for
   std::map<std::string, RoiSource> regions_;  // by path
   std::vector<std::string> network_hashes_;

@@ -151,7 +151,7 @@ TEST_F(Report, OnlyRegionsOfInterestAreScored) {
       {"id":1,"image_id":77,"category_id":1,"bbox":[100,100,200,200],"area":40000,"iscrowd":0}]})")});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_GT(count(read_file(folder / "r.html"), ">1.0000<"), 0);
-  EXPECT_EQ(count(read_file(folder / "r.html"), "1 pictures are not in the truth"), 1);
+  EXPECT_EQ(count(read_file(folder / "r.html"), "1 picture is not in the truth"), 1);
 }
 
 // Results from elsewhere: what they do not say of a slide, its file does.

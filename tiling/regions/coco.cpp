@@ -1,5 +1,5 @@
 // COCO truth: the boxes of a category named "roi" or "ROI", by the file name of their image.
-#include <filesystem>
+#include <map>
 
 #include "tiling/regions/fields.h"
 
@@ -11,14 +11,14 @@ bool is_coco_regions(const RegionDocument& d) {
 
 RegionFile read_coco_regions(const RegionDocument& d) {
   RegionFields read(d.where);
-  std::map<int64_t, std::string> images, categories;
+  std::map<std::string, std::string> images, categories;  // by id, a number or a text
   const auto id = [&](const Json& item, const char* key, const std::string& at) {
     const Json& v = read.member(item, key, at);
-    if (!v.is_number_integer()) read.bad(at + "." + key, "must be a whole number");
-    return v.get<int64_t>();
+    if (!v.is_number_integer() && !v.is_string()) read.bad(at + "." + key, "must be a whole number or a text");
+    return v.is_string() ? v.get<std::string>() : v.dump();
   };
   read.list(read.member(d.json, "images", ""), "images", [&](const Json& item, const std::string& at) {
-    images[id(item, "id", at)] = std::filesystem::path(read.text(item, "file_name", at)).filename().string();
+    images[id(item, "id", at)] = read.text(item, "file_name", at);
   });
   read.list(read.member(d.json, "categories", ""), "categories",
             [&](const Json& item, const std::string& at) { categories[id(item, "id", at)] = read.text(item, "name", at); });

@@ -20,7 +20,7 @@ namespace cytodet {
 struct Region {
   std::vector<Roi::Ring> rings;  // inside is what an odd number of edges lies to the left of
   std::string label;             // its class, group or layer; empty: none
-  std::string image;             // name of the image that it is for; empty: every one
+  std::string image;             // file_name of the image that it is for; empty: every one
   bool negative = false;         // the file says that it is to be taken off the others
 };
 

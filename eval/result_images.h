@@ -1,0 +1,67 @@
+// Whose detections a results file holds: programs write the truth's ids, names of images as ids, or names beside ids.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "eval/results.h"
+#include "eval/truth.h"
+
+namespace cytodet {
+
+// What one element says of its image.
+struct ImageRef {
+  int64_t number = 0;     // image_id, where key is empty
+  std::string key;        // image_id, where it is a text
+  std::string file_name;  // beside it
+  bool has_id = true;     // false: image_id is null or missing
+};
+std::string shown(const ImageRef& ref);  // 12, "img1", null
+
+// The error of an element that names no image.
+[[noreturn]] void refuse_no_image(const std::string& where, int64_t element);
+
+// First every element of a file is seen, then settle() matches all of them in one way: by id where all ids are the truth's, and
+// no file_name beside them says otherwise by name else: by file_name, a text id, or the number that an image is called
+// ("0012.jpg" is 12) Image ids are never matched in part by one and in part by the other way.
+class ResultImages {
+ public:
+  // The number under which the element's image is known here.
+  size_t see(const ImageRef& ref);
+  // Errors name the first element of an image that is not in the truth, that may be several of its images, or that it shares with
+  // another, and say what to do. With `strangers` an image that the truth lacks is image -1 instead.
+  void settle(const Truth& truth, const std::string& where, bool strangers = false);
+
+  // The same for results of a run, whose run.json tells the paths of its images: matched by path. Images that the truth lacks are
+  // -1.
+  void settle_run(const Truth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
+                  bool strangers = false);
+
+  const std::vector<ImageRef>& refs() const { return refs_; }
+  int64_t first_element(size_t ref) const { return static_cast<int64_t>(first_[ref]); }
+  int image(size_t ref) const { return images_[ref]; }  // index into the truth's; after settle()
+  std::vector<std::string> warnings;
+
+ private:
+  [[noreturn]] void refuse(size_t ref, const std::string& what, const std::string& advice) const;
+  [[noreturn]] void refuse_unknown(const std::vector<int>& ids, const std::vector<int>& names) const;
+  static bool all_known(const std::vector<int>& images);
+  std::vector<int> by_id(const Truth& truth) const;
+  std::vector<int> by_name(const Truth& truth);
+  void warn_of_numbers(const Truth& truth, const std::vector<int>& ids);
+  bool contradicted(const std::vector<int>& ids, const std::vector<int>& names) const;
+  void settle_without_ids(const Truth& truth);
+
+  std::string where_;
+  std::vector<ImageRef> refs_;
+  std::vector<size_t> first_;  // per ref: the element that it was first met in
+  std::vector<int> images_;
+  std::vector<std::string> name_warnings_;
+  size_t elements_ = 0;
+  std::unordered_map<int64_t, size_t> numbers_;  // of refs that are a number alone
+  std::unordered_map<std::string, size_t> others_;
+};
+
+}  // namespace cytodet
