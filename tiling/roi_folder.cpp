@@ -18,6 +18,9 @@ std::string image_extension(std::string_view name) {
   return extension;
 }
 
+// Of programs whose files are known and not read: they count where there is no other.
+bool is_read(std::string_view extension) { return extension != ".ndpa" && extension != ".qpdata" && extension != ".roi"; }
+
 bool fits(std::string_view of_file, std::string_view of_slide) {
   const std::string file = image_extension(of_file), slide = image_extension(of_slide);
   return slide.ends_with(file) || slide.starts_with(file + ".");
@@ -34,7 +37,7 @@ RoiFolder::RoiFolder(std::string where, const std::vector<std::string>& files) :
       if (folded.ends_with(extension) && extension.size() > longest.size()) longest = extension;
     if (longest.empty() || longest.size() >= name.size()) continue;
     const std::string image = name.substr(0, name.size() - longest.size());
-    by_stem_[name_key(without_image_extension(image))].push_back({file, image});
+    by_stem_[name_key(without_image_extension(image))].push_back({file, image, is_read(longest)});
   }
   for (auto& [stem, of_stem] : by_stem_)
     std::sort(of_stem.begin(), of_stem.end(), [](const File& a, const File& b) { return a.path < b.path; });
@@ -51,6 +54,8 @@ std::string RoiFolder::of(const std::filesystem::path& slide) const {
     if (decomposed(without_image_extension(f.image)) == decomposed(stem)) exact.push_back(&f);
   }
   if (!exact.empty()) candidates = std::move(exact);
+  if (std::any_of(candidates.begin(), candidates.end(), [](const File* f) { return f->read; }))
+    std::erase_if(candidates, [](const File* f) { return !f->read; });
   if (candidates.empty()) return {};
   if (candidates.size() > 1) {
     std::string list;

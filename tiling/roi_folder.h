@@ -24,6 +24,7 @@ class RoiFolder {
   struct File {
     std::string path;
     std::string image;  // the name without what says that it holds regions
+    bool read = true;   // of a format that is read
   };
   std::string where_;
   std::map<std::string, std::vector<File>> by_stem_;  // by the image's name without extensions, folded

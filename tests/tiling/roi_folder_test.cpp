@@ -71,6 +71,8 @@ TEST_F(RoiFolderTest, SeveralFilesOfOneSlideAreAnErrorThatListsThem) {
               AllOf(HasSubstr("several files may hold the regions of "
                               "a/S1.ome.tif: S1.geojson, S1.ome.tif.geojson")));
   EXPECT_TRUE(RoiSource(scratch.path).of("S1.svs")) << "the second is not this slide's";
+  put("S1.qpdata");
+  EXPECT_EQ(found("S1.svs"), "S1.geojson") << "what is not read does not count beside it";
 }
 
 TEST_F(RoiFolderTest, ImagesOfOneNameInCocoHaveTheirOwnRegions) {
