@@ -64,7 +64,8 @@ std::vector<OwnFile> files_of_no_slide(const RunFiles& files, const RunState& st
   std::unordered_set<std::string> claimed;
   if (!files.listed().empty())
     for (const SlideState& s : state.inputs)
-      for (std::string& name : all_files_of(s.name)) claimed.insert(std::move(name));
+      if (s.state != "skipped")  // what an earlier start made of it stays, and is still ours
+        for (std::string& name : all_files_of(s.name)) claimed.insert(std::move(name));
   std::vector<OwnFile> free;
   std::error_code ignored;
   for (const auto& [name, file] : files.listed())
