@@ -51,13 +51,14 @@ def write_tiff(name, directories, order="<"):
     link = 4
     for tags in directories:
         tags = dict((t, (k, v)) for t, k, v in tags)
-        strips = tags[273][1]
+        place, sizes = (324, 325) if 324 in tags else (273, 279)  # of tiles, of strips
+        strips = tags[place][1]
         offsets = []
         for s in strips:
             offsets.append(len(out))
             out += s + b"\0" * (len(s) % 2)
-        tags[273] = ("I", offsets)
-        tags.setdefault(279, ("I", [len(s) for s in strips]))
+        tags[place] = ("I", offsets)
+        tags.setdefault(sizes, ("I", [len(s) for s in strips]))
         body = []
         for tag in sorted(tags):
             kind, values = tags[tag]
@@ -308,6 +309,52 @@ def make_stacks():
     note("five.ome.tif", np.stack([five[4], five[0], five[2]], -1), "channel=4,0,2")
 
 
+def tile_tags(values, bits, photometric, extra=None, more=()):
+    """Tiles of 16 x 16 that stand out to the right and below, filled there with what must not be seen."""
+    values = values.reshape(H, W, -1)
+    filled = np.full((32, 48, values.shape[2]), (1 << bits) // 3, np.uint64)
+    filled[:H, :W] = values
+    tiles = []
+    for y in range(0, 32, 16):
+        for x in range(0, 48, 16):
+            tile = filled[y : y + 16, x : x + 16]
+            tiles.append(tile.astype("<u2").tobytes() if bits == 16 else packed(tile, bits))
+    kept = [t for t in tags([], bits, values.shape[2], photometric, extra=extra, more=more) if t[0] not in (273, 278)]
+    return kept + [(322, "H", [16]), (323, "H", [16]), (324, "I", tiles)]
+
+
+def make_tiles():
+    """Every form that libtiff turns into RGB, in tiles that stand out over the picture."""
+    for bits in (1, 2, 4, 8, 12, 16):
+        v = whole(bits)[:, :, 0]
+        for name, photometric in ((f"tiles_gray{bits}.tif", 1), (f"tiles_white_is_zero{bits}.tif", 0)):
+            write_tiff(name, [tile_tags(v, bits, photometric)])
+            expected = shown(v, 0, (1 << bits) - 1)
+            note(name, expected if photometric else 255 - expected)
+    for bits in (1, 2, 4, 8):
+        v, n = whole(bits)[:, :, 0].astype(int), 1 << bits
+        colours = (np.random.default_rng(bits).random((3, n)) * 256).astype(int) * 257
+        write_tiff(f"tiles_palette{bits}.tif", [tile_tags(v, bits, 3, more=[(320, "H", list(colours.flatten()))])])
+        note(f"tiles_palette{bits}.tif", np.moveaxis(colours // 257, 0, -1)[v])
+    for bits in (8, 12, 16):
+        v = whole(bits)
+        write_tiff(f"tiles_rgb{bits}.tif", [tile_tags(v, bits, 2)])
+        note(f"tiles_rgb{bits}.tif", shown(v, 0, (1 << bits) - 1))
+        with_alpha = np.dstack([v, v[:, :, 1]])
+        alpha = v[:, :, 1] / ((1 << bits) - 1)
+        write_tiff(f"tiles_rgba{bits}.tif", [tile_tags(with_alpha, bits, 2, extra=[2])])
+        note(f"tiles_rgba{bits}.tif", over_white(shown(v, 0, (1 << bits) - 1), alpha, False), tolerance=2)
+    rgb8 = shown(RGB, 0, 1).astype(int)
+    black = 40 * np.ones((H, W, 1), int)
+    cmyk = np.dstack([255 - rgb8, black])
+    write_tiff("tiles_cmyk.tif", [tile_tags(cmyk, 8, 5)])
+    note("tiles_cmyk.tif", np.floor(rgb8 * (255 - 40) / 255 + 0.5), tolerance=1)
+    y = 0.299 * rgb8[..., 0] + 0.587 * rgb8[..., 1] + 0.114 * rgb8[..., 2]
+    ycc = np.floor(np.clip(np.stack([y, (rgb8[..., 2] - y) / 1.772 + 128, (rgb8[..., 0] - y) / 1.402 + 128], -1), 0, 255) + 0.5)
+    write_tiff("tiles_ycbcr.tif", [tile_tags(ycc.astype(int), 8, 6, more=[(530, "H", [1, 1])])])
+    note("tiles_ycbcr.tif", rgb8, tolerance=3)
+
+
 def make_microscopes():
     """Zeiss LSM, MetaMorph STK, QPTIFF: as their layouts are described, with no file of theirs at hand."""
     rgb8 = shown(RGB, 0, 1)
@@ -349,7 +396,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.iterdir():
         old.unlink()
-    for make in (make_bits, make_depth, make_kinds, make_extra, make_photometric, make_stacks, make_microscopes):
+    for make in (make_bits, make_depth, make_kinds, make_extra, make_photometric, make_stacks, make_tiles, make_microscopes):
         make()
     (OUT / "list.txt").write_text("\n".join(entries) + "\n")
 
