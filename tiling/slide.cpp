@@ -150,6 +150,8 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
       if (!f.selects) check_only_image(selection);
       slide->path = name;
       slide->format = f.name;
+      if (std::string doubt = doubt_of_name(path, {head, static_cast<size_t>(n)}); !doubt.empty())
+        slide->warnings.push_back(std::move(doubt));
       const Stretch stretch = parse_stretch(selection.stretch);
       if (stretch.kind == Stretch::Kind::none) notice_dark(*slide);
       return stretched_slide(std::move(slide), stretch);

@@ -138,6 +138,18 @@ TEST(KnownFormats, NamesOfVendorsAreNoNamesForOtherContent) {
     }
 }
 
+TEST(KnownFormats, APlainPictureUnderTheNameOfASlideIsWarnedOf) {
+  ScratchFolder scratch;
+  const auto warnings = [&](const std::string& sample, const std::string& name) {
+    fs::copy_file(data_folder() / sample, scratch.path / name);
+    return open_slide(scratch.path / name)->warnings;
+  };
+  EXPECT_THAT(warnings("tiling/formats/rgb420.jpg", "a.svs"),
+              testing::Contains(HasSubstr("is called .svs, as Aperio SVS files are, and holds a plain JPEG picture")));
+  EXPECT_THAT(warnings("tiling/formats/rgb420.jpg", "a.JPEG"), testing::IsEmpty());
+  EXPECT_THAT(warnings("slides/boxes.tiff", "b.svs"), testing::Not(testing::Contains(HasSubstr("is called"))));
+}
+
 TEST(KnownFormats, WhatServersAndDisksLeaveBehind) {
   ScratchFolder scratch;
   const auto said = [&](const std::string& name, const std::string& bytes) {

@@ -302,6 +302,13 @@ void check_known_format(const fs::path& path, std::span<const uint8_t> head, int
   if (held == &named("TIFF")) check_tiff_directory(head, size);
 }
 
+std::string doubt_of_name(const fs::path& path, std::span<const uint8_t> head) {
+  const KnownFormat *held = format_holding(head), *claimed = format_called(path);
+  if (!held || !claimed || held->use != FormatUse::image || claimed->use != FormatUse::slide) return {};
+  return "is called " + extension_of(path) + ", as " + claimed->name + " files are, and holds a plain " + held->name +
+         " picture; it may be the preview of a slide";
+}
+
 std::string claim_of_name(const fs::path& path) {
   const KnownFormat* f = format_called(path);
   return f ? " (it is called " + extension_of(path) + ", as " + f->name + " files are)" : "";

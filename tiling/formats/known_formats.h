@@ -53,6 +53,9 @@ bool is_slide_folder(const std::filesystem::path& folder);
 // format whose other files (folders) are missing. The Error names no file: the caller adds it. `size` is the file's.
 void check_known_format(const std::filesystem::path& path, std::span<const uint8_t> head, int64_t size);
 
+// A sentence about a plain picture under the name of a slide, which may be its preview; empty: nothing is strange.
+std::string doubt_of_name(const std::filesystem::path& path, std::span<const uint8_t> head);
+
 // " (called .x, as ... are)": of a file whose content no row knows.
 std::string claim_of_name(const std::filesystem::path& path);
 
