@@ -11,6 +11,7 @@
 #include "core/timing.h"
 #include "pipeline/detect_open.h"
 #include "tiling/background.h"
+#include "tiling/slide_geometry.h"
 #include "tiling/tile_reading.h"
 
 namespace cytodet {
@@ -20,9 +21,11 @@ namespace {
 // top-left.
 Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input) {
   Letterbox box;
-  box.scale = std::min(input.width, input.height) / (tile.side / tile.pixel);
+  const int side = std::min(input.width, input.height);
+  box.scale = side / (tile.side / tile.pixel);
+  box.scale_y = side / (tile.side_y / tile.pixel);
   box.width = std::clamp(static_cast<int>(std::lround(image.width * box.scale)), 1, input.width);
-  box.height = std::clamp(static_cast<int>(std::lround(image.height * box.scale)), 1, input.height);
+  box.height = std::clamp(static_cast<int>(std::lround(image.height * box.scale_y)), 1, input.height);
   return box;
 }
 
@@ -33,6 +36,12 @@ double to_inner_edge(const Box& b, const Tile& t) {
   if (!t.slide_right) d = std::min(d, t.area.x1 - b.x1);
   if (!t.slide_bottom) d = std::min(d, t.area.y1 - b.y1);
   return std::max(d, 0.0);
+}
+
+// Whether a box has its centre in one.
+bool in_some_part(const std::vector<Box>& parts, const Box& b) {
+  const double x = (b.x0 + b.x1) / 2, y = (b.y0 + b.y1) / 2;
+  return std::any_of(parts.begin(), parts.end(), [&](const Box& p) { return x >= p.x0 && x < p.x1 && y >= p.y0 && y < p.y1; });
 }
 
 struct Job {
@@ -186,6 +195,7 @@ class Batch {
           r.raw = std::move(pending);
         else
           r.detections = merge_raw(pending, r.slide, settings_);
+        if (!p.parts.empty()) std::erase_if(r.detections, [&](const Detection& d) { return !in_some_part(p.parts, d.box); });
         if (p.roi) std::erase_if(r.detections, [&](const Detection& d) { return !p.roi->holds(d.box); });
       } catch (const std::bad_alloc&) {
         r.problem = r.path + ": out of memory while merging; use a higher --score";
@@ -230,6 +240,7 @@ void fields(Fields& f, DetectSettings& s) {
   f("roi", s.roi);
   f("roi_class", s.roi_class);
   f("roi_ignore", s.roi_ignore);
+  f("origin", s.origin);
   f("max_bad_tiles", s.max_bad_tiles);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
@@ -252,6 +263,7 @@ void check(const DetectSettings& s) {
   precision_named(s.precision);
   check(s.selection);
   check(s.tiling);
+  origin_named(s.origin, "detect.origin");
   merge({}, s.merge);
   background_method(s.background);
   bad_tile_limit(s.max_bad_tiles, 0);

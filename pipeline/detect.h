@@ -23,6 +23,7 @@ struct DetectSettings {
   std::string background = "none";                 // a row of background_methods(); of slides
   std::string roi;                                 // regions of interest, see RoiSource; empty: all is looked at
   std::vector<std::string> roi_class, roi_ignore;  // of these classes, without these; see RoiChoice
+  std::string origin = "bounds";                   // of coordinates in GeoJSON, read and written, see Origin
   std::string max_bad_tiles = "5%";                // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;
@@ -68,9 +69,11 @@ struct PictureResult {
   std::string skipped;  // not empty: nothing to run, and why
   bool slide = false;   // cut into tiles
   int64_t width = 0, height = 0;
-  std::optional<double> mpp;  // of level 0
-  std::string mpp_source;
-  std::string selection;  // as Slide's, also the next
+  std::optional<double> mpp, mpp_y;  // of level 0
+  std::string mpp_source, mpp_warning;
+  std::optional<PixelArea> bounds;
+  std::optional<double> analysed_px, run_px;  // as in SlideState
+  std::string selection;                      // as Slide's, also the next
   std::vector<std::string> warnings;
   int tiles = 0;                                // of the grid
   int background_tiles = 0, outside_tiles = 0;  // of these, not run: bare glass, no region of interest

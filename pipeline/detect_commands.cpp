@@ -15,7 +15,7 @@
 #include "pipeline/detect_folder.h"
 #include "pipeline/error_report.h"
 #include "pipeline/measure.h"
-#include "pipeline/outputs/output.h"
+#include "pipeline/outputs/summary.h"
 #include "pipeline/run_config.h"
 #include "pipeline/selection_flags.h"
 #include "pipeline/stop_signal.h"
@@ -29,7 +29,8 @@ struct DetectFlags {
   std::string model, config;
   std::optional<int> tile, overlap, level, streams, threads, detections;
   std::optional<double> mpp, assume_mpp, scale, score, iou;
-  std::string mode, merge, nms, hint, precision, background, roi, max_bad_tiles;
+  std::vector<double> set_mpp;
+  std::string mode, merge, nms, hint, precision, background, roi, origin, max_bad_tiles;
   std::vector<std::string> roi_class, roi_ignore;
   bool quiet = false;
   SelectionFlags selection;
@@ -44,6 +45,9 @@ struct DetectFlags {
     app.add_option("--level", level, "Work at this pyramid level");
     app.add_option("--mpp", mpp, "Work at this many micrometres per pixel");
     app.add_option("--assume-mpp", assume_mpp, "Micrometres per pixel of slides that do not say");
+    app.add_option("--set-mpp", set_mpp, "Micrometres per pixel, or x,y, whatever the slide says")
+        ->delimiter(',')
+        ->allow_extra_args(false);
     app.add_option("--scale", scale, "Work at this share of full resolution (0..1]");
     app.add_option("--score", score, "Least score of a detection");
     app.add_option("--detections", detections, "Most detections per image or tile");
@@ -55,6 +59,8 @@ struct DetectFlags {
         "Regions of interest: GeoJSON(.gz, .zip), ASAP or ImageScope XML, HistomicsTK, labelme, COCO; or a folder of them");
     app.add_option("--roi-class", roi_class, "Regions of these classes alone: NAME[,NAME]")->delimiter(',');
     app.add_option("--roi-ignore", roi_ignore, "Regions of these classes are taken off the others: NAME[,NAME]")->delimiter(',');
+    app.add_option("--origin", origin,
+                   "Where GeoJSON counts from, read and written: bounds (of what was scanned, as QuPath) or slide");
     app.add_option("--background", background, "Skip bare glass: none, otsu, variance");
     app.add_option("--max-bad-tiles", max_bad_tiles, "Damaged tiles that a slide may have: a number, or a share such as 5%");
     app.add_option("--streams", streams, "Networks at work at once; 0: one per core");
@@ -81,7 +87,12 @@ struct DetectFlags {
       d.tiling.mpp = mpp;
       d.tiling.scale = scale;
     }
+    if (!set_mpp.empty()) {
+      d.tiling.set_mpp = set_mpp;
+      d.tiling.assume_mpp.reset();  // of the config
+    }
     if (assume_mpp) d.tiling.assume_mpp = assume_mpp;
+    if (!origin.empty()) d.origin = origin;
     if (!merge.empty()) d.merge.method = merge;
     if (iou) d.merge.iou = *iou;
     if (!roi.empty()) d.roi = roi;
@@ -133,7 +144,7 @@ int detect_command(Detector detector, const RunConfig& c, const FolderOptions& o
 std::function<int()> setup_detect(CLI::App& app) {
   struct Options : DetectFlags {
     std::vector<std::string> inputs, outputs;
-    std::string out, truth;
+    std::string out, truth, density_area;
     bool overlay = false, timing = false;
     double overlay_score = -1;
     std::string overlay_format, shard, log = "text";
@@ -150,6 +161,8 @@ std::function<int()> setup_detect(CLI::App& app) {
   app.add_option("--outputs", o->outputs, "Also these forms per input: " + output_names())
       ->delimiter(',')
       ->allow_extra_args(false);
+  app.add_option("--density-area", o->density_area,
+                 "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_flag("--timing", o->timing, "Print the timing table");
   app.add_flag("--resume", o->folder.resume, "Keep what an earlier start finished with the same settings");
   app.add_flag(
@@ -168,6 +181,8 @@ std::function<int()> setup_detect(CLI::App& app) {
     if (!o->truth.empty()) c.truth = o->truth;
     c.overlay = c.overlay || o->overlay;
     if (!o->outputs.empty()) c.outputs = o->outputs;
+    if (!o->density_area.empty()) c.density_area = o->density_area;
+    check_density_area(c.density_area);
     if (o->overlay_score >= 0) c.overlay_score = o->overlay_score;
     if (!o->overlay_format.empty()) c.overlay_format = o->overlay_format;
     if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
@@ -222,7 +237,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
     DetectionSet set;
     Json report_json;
     int code = 0;
-    std::string table, roi = o->roi;
+    std::string table, roi = o->roi, origin = o->origin.empty() ? "bounds" : o->origin;
     ImageSelection selection;
     RoiChoice choice{o->roi_class, o->roi_ignore};
     std::vector<std::string> inputs;
@@ -241,6 +256,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       roi = c.detect.roi;
       selection = c.detect.selection;
       choice = roi_choice(c.detect);
+      origin = c.detect.origin;
       Detector detector = o->detector(c);
       std::vector<std::string> matching;
       inputs = pictures_of(truth, c.inputs, o->truth, matching);
@@ -262,7 +278,7 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       if (o->timing) table = timing_table(report);
       code = exit_of(report);
     }
-    keep_in_roi(roi, truth, set, choice);
+    keep_in_roi(roi, places_of(origin, inputs.empty() ? files_beside(truth, o->truth) : inputs), truth, set, choice);
     Scores scores = score(truth, set, options);
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);

@@ -61,6 +61,8 @@ class FolderBatch {
     w.layout = layout_;
     w.overlay_score = config_.overlay_score;
     w.selection = config_.detect.selection;
+    w.output = {.origin = config_.detect.origin, .density_area = config_.density_area};
+    w.regions = !config_.detect.roi.empty();
     w.pictures = pictures_;
     w.resume = options_.resume;
     w.overwrite = options_.overwrite;
@@ -162,6 +164,7 @@ class FolderBatch {
     pictures_ = config_.overlay ? "overlay " + config_.overlay_format + " " + Json(config_.overlay_score).dump() : "";
     if (options_.mask_picture) pictures_ += pictures_.empty() ? "mask" : ", mask";
     for (const std::string& name : layout_.outputs) pictures_ += (pictures_.empty() ? "" : ", ") + name;
+    if (config_.density_area != "regions" && !layout_.outputs.empty()) pictures_ += ", density of " + config_.density_area;
   }
 
   // The truth's where it knows the file; others get ids above all of the truth's. They are made of the whole list, so that shards

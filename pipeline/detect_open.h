@@ -18,6 +18,7 @@ struct OpenPicture {
   std::shared_ptr<const Slide> slide;
   std::vector<Tile> tiles;  // to run, with their indices in the grid
   std::optional<Roi> roi;
+  std::vector<Box> parts;  // what was scanned, where that is several parts: boxes between them do not count
   int bad_limit = 0;
   std::atomic<bool> given_up{false};  // too many bad tiles: the rest need not run
 };

@@ -122,7 +122,14 @@ Detections Detector::run(const Image& image, const Letterbox& box, int stream, S
     logits.push_back(&r.output(i));
     deltas.push_back(&r.output(levels + i));
   }
-  Detections found = decoder_.decode(logits, deltas, box.scale, image.width, image.height);
+  // The decoder has one scale: rows are counted as wide as columns first.
+  const double stretch = box.scale_y / box.scale;
+  Detections found = decoder_.decode(logits, deltas, box.scale, image.width, image.height * stretch);
+  if (stretch != 1)
+    for (Detection& d : found) {
+      d.box.y0 /= stretch;
+      d.box.y1 /= stretch;
+    }
   times.decode_ms = watch.ms();
   return found;
 }

@@ -25,7 +25,18 @@ struct ExportOptions {
 
 std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const SlideState& s,
                                         const ExportOptions& o, const std::filesystem::path& to) {
-  return row.open(results.output_picture(s, row.pixels != Pixels::none), o.settings, to);
+  OutputSettings settings = o.settings;
+  if (settings.origin.empty()) settings.origin = results.run() ? origin_of(results.run()->settings) : "bounds";
+  if (row.pixels != Pixels::bounds) return row.open(results.output_picture(s, row.pixels != Pixels::none), settings, to);
+  bool unknown = false;
+  const OutputPicture picture = results.bounded_picture(s, &unknown);
+  if (unknown && settings.origin == "bounds")
+    std::fprintf(
+        stderr,
+        "cytodet: warning: %s is not at hand: if what was scanned is a part of it, coordinates in %s count from the whole; "
+        "name the folder of the slides by --slides\n",
+        s.path.c_str(), to.c_str());
+  return row.open(picture, settings, to);
 }
 
 // One file, written while the results are read.
@@ -113,6 +124,7 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
 
 std::function<int()> setup_export(CLI::App& app) {
   auto o = std::make_shared<ExportOptions>();
+  o->settings.origin.clear();  // as the run
   app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
   app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per picture and form")->required();
   app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
@@ -122,10 +134,16 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   o->selection.add(app);
+  app.add_option("--origin", o->settings.origin,
+                 "Where GeoJSON counts from: bounds (of what was scanned, as QuPath) or slide (default: as the run)");
+  app.add_option("--density-area", o->settings.density_area,
+                 "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
   return [o, image] {
     o->has_image = image->count() > 0;
-    check(o->settings);
+    OutputSettings given = o->settings;
+    if (given.origin.empty()) given.origin = "bounds";
+    check(given);
     for (const std::string& f : o->formats) output_named(f);
     std::error_code ignored;
     const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;

@@ -18,6 +18,7 @@
 #include "pipeline/run_config.h"
 #include "pipeline/run_folder.h"
 #include "pipeline/selection_flags.h"
+#include "tiling/slide_geometry.h"
 
 namespace cytodet {
 namespace {
@@ -51,6 +52,7 @@ struct Options {
 SlideInfo look(const std::string& path, const Options& o, Detector* detector) {
   SlideInfo info;
   info.slide = open_slide(path, o.selection);
+  settle_pixel_size(*info.slide, o.tiling);
   try {
     info.tiles = make_grid(*info.slide, o.tiling);
   } catch (const UsageError&) {
@@ -103,6 +105,11 @@ void print_text(const SlideInfo& info, const Options& o, const Detector* detecto
     std::printf("\n  mpp       %.4g x %.4g (%s)\n", *s.mpp_x, s.mpp_y.value_or(*s.mpp_x), s.mpp_source.c_str());
   else
     std::printf("\n  mpp       not stated; give --assume-mpp where --mpp is used\n");
+  if (!s.mpp_warning.empty()) std::printf("  warning   %s\n", s.mpp_warning.c_str());
+  if (s.bounds)
+    std::printf("  scanned   %lld x %lld pixels at (%lld, %lld)\n", static_cast<long long>(s.bounds->width),
+                static_cast<long long>(s.bounds->height), static_cast<long long>(s.bounds->x),
+                static_cast<long long>(s.bounds->y));
   for (size_t i = 0; i < s.levels.size(); ++i) {
     const LevelInfo& l = s.levels[i];
     std::printf("  level %-3zu %lld x %lld, 1:%.4g", i, static_cast<long long>(l.width), static_cast<long long>(l.height),
@@ -149,6 +156,8 @@ Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, 
   j["mpp_x"] = s.mpp_x ? Json(*s.mpp_x) : Json(nullptr);
   j["mpp_y"] = s.mpp_y ? Json(*s.mpp_y) : Json(nullptr);
   j["mpp_source"] = s.mpp_source;
+  j["mpp_warning"] = s.mpp_warning;
+  j["bounds"] = s.bounds ? Json::array({s.bounds->x, s.bounds->y, s.bounds->width, s.bounds->height}) : Json(nullptr);
   j["damage"] = s.damage;
   j["contents"] = contents_json(s.contents);
   j["selection"] = s.selection;
@@ -230,6 +239,9 @@ std::function<int()> setup_info(CLI::App& app) {
   app.add_option("--level", o->tiling.level, "Work at this pyramid level");
   app.add_option("--mpp", o->tiling.mpp, "Work at this many micrometres per pixel");
   app.add_option("--assume-mpp", o->tiling.assume_mpp, "Micrometres per pixel of slides that do not say");
+  app.add_option("--set-mpp", o->tiling.set_mpp, "Micrometres per pixel, or x,y, whatever the slide says")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--scale", o->tiling.scale, "Work at this share of full resolution (0..1]");
   o->flags.add(app);
   app.add_flag("--json", o->json, "JSON instead of text");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -10,6 +11,8 @@
 
 namespace cytodet {
 namespace {
+
+std::string name_of_file(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
 constexpr int kDeepest = 8;  // folders in folders
 constexpr size_t kMostFiles = 10'000'000;
@@ -220,13 +223,52 @@ PathsOfIds paths_beside(const std::filesystem::path& results) {
   return paths;
 }
 
-void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {
+RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& files) {
+  std::map<std::string, std::string> by_name;
+  for (const std::string& f : files) by_name.emplace(name_of_file(f), f);
+  return {
+      origin_named(origin, "origin"), [by_name](const std::string& file_name) -> std::optional<PixelArea> {
+        const auto known = by_name.find(name_of_file(file_name));
+        if (known != by_name.end()) return bounds_of_file(known->second);
+        if (may_have_bounds(file_name))
+          warn({file_name + " is not at hand: where its regions lie is not known, if what was scanned is a part of it; name the "
+                            "folder of the slides, or give --origin slide"});
+        return std::nullopt;
+      }};
+}
+
+RoiPlaces places_of(const RunState& state, const std::string& origin) {
+  std::vector<std::string> files;  // of an earlier version, which does not tell bounds
+  std::map<std::string, std::optional<PixelArea>> told;
+  for (const SlideState& s : state.inputs)
+    if (s.analysed_px)
+      told[name_of_file(s.path)] = bounds_of(s);
+    else
+      files.push_back(s.path);
+  return {origin_named(origin, "origin"), [told, others = places_of(origin, files)](const std::string& file_name) {
+            const auto known = told.find(name_of_file(file_name));
+            return known == told.end() ? others.bounds(file_name) : known->second;
+          }};
+}
+
+std::vector<std::string> files_beside(const Truth& truth, const std::string& truth_file) {
+  std::vector<std::string> files;
+  std::error_code ignored;
+  for (const TruthImage& image : truth.images)
+    if (const auto file = std::filesystem::path(truth_file).parent_path() / image.file_name;
+        std::filesystem::is_regular_file(file, ignored))
+      files.push_back(file.string());
+  return files;
+}
+
+void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set) {
   std::vector<std::optional<Roi>> of_image;
   std::set<std::string> notes;
   for (const TruthImage& image : truth.images) {
-    of_image.push_back(regions.of(image.file_name));
-    if (of_image.back() && !of_image.back()->note.empty() && notes.insert(of_image.back()->note).second)
-      set.warnings.push_back(of_image.back()->note);
+    std::optional<Roi>& roi = of_image.emplace_back(regions.of(image.file_name));
+    if (roi && !roi->note.empty() && notes.insert(roi->note).second) set.warnings.push_back(roi->note);
+    if (roi && roi->frame == RoiFrame::viewer && places.origin == Origin::bounds && places.bounds)
+      roi->to_slide_frame(places.bounds(image.file_name), places.origin);
   }
   auto inside = [&](int32_t image, const double* b) {
     const std::optional<Roi>& roi = of_image[static_cast<size_t>(image)];
@@ -265,8 +307,8 @@ void keep_in_roi(const RoiSource& regions, Truth& truth, DetectionSet& set) {
   set.scores.resize(n);
 }
 
-void keep_in_roi(const std::string& regions, Truth& truth, DetectionSet& set, const RoiChoice& choice) {
-  if (!regions.empty()) keep_in_roi(RoiSource(regions, choice), truth, set);
+void keep_in_roi(const std::string& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set, const RoiChoice& choice) {
+  if (!regions.empty()) keep_in_roi(RoiSource(regions, choice), places, truth, set);
 }
 
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
@@ -277,7 +319,7 @@ double measure_ap(Detector& detector, const Truth& truth, const std::vector<std:
   DetectionSet set = to_set(report, truth, detector.model());
   if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
   Truth inside = truth;
-  keep_in_roi(settings.roi, inside, set, roi_choice(settings));
+  keep_in_roi(settings.roi, places_of(settings.origin, pictures), inside, set, roi_choice(settings));
   return score(inside, set, options).stats.at(0);
 }
 

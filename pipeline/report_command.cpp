@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "pipeline/commands.h"
+#include "pipeline/outputs/summary.h"
 #include "pipeline/report/report.h"
 #include "pipeline/selection_flags.h"
 
@@ -28,12 +29,17 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));
   app.add_option("--score", o->report.score, "Least score of a box in a picture");
+  app.add_option("--origin", o->report.origin, "Where GeoJSON regions count from: bounds or slide (default: as the run)");
+  app.add_option("--density-area", o->report.density_area,
+                 "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   o->selection.add(app);
   return [o] {
     o->hints.truth = o->report.truth;
     o->selection.apply(o->hints.selection);
+    check_density_area(o->report.density_area);
+    if (!o->report.origin.empty()) origin_named(o->report.origin, "--origin");
     AtomicFile{o->out};  // before the long work
     SavedResults results(o->results, o->hints);
     const std::string page = html_report(results, o->report);

@@ -37,7 +37,7 @@ int run_float(const RunConfig& c, FolderOptions options) {
   if (!c.truth.empty()) {
     Truth truth = read_truth(c.truth);
     DetectionSet set = to_set({c.output}, run.state, truth);
-    keep_in_roi(c.detect.roi, truth, set, roi_choice(c.detect));
+    keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
     Scores scores = score(truth, set, score_options(c));
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n").c_str(), stdout);
@@ -69,7 +69,7 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
   if (!c.truth.empty()) {
     Truth truth = truth_of(read_truth(c.truth), c.inputs);
     DetectionSet set = to_set({c.output}, run.state, truth);
-    keep_in_roi(c.detect.roi, truth, set, roi_choice(c.detect));
+    keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
     const Scores scores = score(truth, set, score_options(c));
     warn(scores.warnings);
     row.stats = scores.stats;

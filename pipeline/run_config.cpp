@@ -1,5 +1,7 @@
 #include "pipeline/run_config.h"
 
+#include "pipeline/outputs/summary.h"
+
 namespace cytodet {
 void fields(Fields& f, EvaluateSettings& s) {
   f("max_dets", s.max_dets);
@@ -15,6 +17,7 @@ void fields(Fields& f, RunConfig& s) {
   f("overlay_score", s.overlay_score);
   f("overlay_format", s.overlay_format);
   f("outputs", s.outputs);
+  f("density_area", s.density_area);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
   f("quantize", s.quantize);
@@ -31,6 +34,7 @@ RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) 
   if (c.inputs.empty()) throw UsageError(path.string() + ": inputs", "is empty", "name images, slides or folders");
   try {
     check(c.detect);
+    check_density_area(c.density_area);
     if (c.quantize) check(*c.quantize);
   } catch (const Error& e) {
     throw e.within(path.string());

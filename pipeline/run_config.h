@@ -15,14 +15,15 @@ struct EvaluateSettings {
 void fields(Fields& f, EvaluateSettings& s);
 
 struct RunConfig {
-  std::string model;                   // model file or graph; paths are relative to the config
-  std::vector<std::string> inputs;     // images, slides, folders, patterns, @lists
-  std::string truth;                   // COCO; empty: no scoring
-  std::string output = "out";          // folder
-  bool overlay = false;                // also a picture with boxes per input
-  double overlay_score = 0.4;          // least score of a box in the picture
-  std::string overlay_format = "png";  // png or jpg
-  std::vector<std::string> outputs;    // rows of outputs() that are written per input as well
+  std::string model;                     // model file or graph; paths are relative to the config
+  std::vector<std::string> inputs;       // images, slides, folders, patterns, @lists
+  std::string truth;                     // COCO; empty: no scoring
+  std::string output = "out";            // folder
+  bool overlay = false;                  // also a picture with boxes per input
+  double overlay_score = 0.4;            // least score of a box in the picture
+  std::string overlay_format = "png";    // png or jpg
+  std::vector<std::string> outputs;      // rows of outputs() that are written per input as well
+  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
   DetectSettings detect;
   EvaluateSettings evaluate;
   std::optional<QuantizeSettings> quantize;  // of `run`: also the network in INT8, compared with float

@@ -28,6 +28,10 @@ void check_state(const SlideState& s, const std::string& where) {
   if (s.name.empty() || s.name == "." || s.name == ".." || s.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
     throw Error(where, "\"" + s.name + "\" is no name of a slide's files", "restore the file");
   if (s.detections < 0 || s.width < 0 || s.height < 0) throw Error(where, "holds a negative number", "restore the file");
+  for (const std::optional<double>& v : {s.mpp, s.mpp_y, s.analysed_px, s.run_px})
+    if (v && !(*v >= 0 && *v < 1e18)) throw Error(where, "holds a size that cannot be", "restore the file");
+  if (s.bounds && std::any_of(s.bounds->begin(), s.bounds->end(), [](int64_t v) { return v < 0 || v > int64_t{1} << 40; }))
+    throw Error(where, "holds bounds that cannot be", "restore the file");
   check_files(s.files, where);
 }
 
@@ -106,9 +110,14 @@ void fields(Fields& f, SlideState& s) {
   f("width", s.width);
   f("height", s.height);
   f("mpp", s.mpp);
+  f("mpp_y", s.mpp_y);
   f("mpp_source", s.mpp_source);
   f("selection", s.selection);
   f("warnings", s.warnings);
+  f("mpp_warning", s.mpp_warning);
+  f("bounds", s.bounds);
+  f("analysed_px", s.analysed_px);
+  f("run_px", s.run_px);
   f("tiles", s.tiles);
   f("background_tiles", s.background_tiles);
   f("outside_tiles", s.outside_tiles);
@@ -119,6 +128,12 @@ void fields(Fields& f, SlideState& s) {
   f("detections", s.detections);
   f("seconds", s.seconds);
   f("files", s.files);
+}
+
+std::optional<PixelArea> bounds_of(const SlideState& s) {
+  if (!s.bounds) return std::nullopt;
+  const auto& [x, y, width, height] = *s.bounds;
+  return PixelArea{x, y, width, height};
 }
 
 void fields(Fields& f, ModelState& s) {

@@ -13,6 +13,7 @@
 // Nothing but run.json holds times, so the rest is equal byte for byte however often a run was interrupted.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -22,6 +23,7 @@
 
 #include "core/box.h"
 #include "core/settings.h"
+#include "tiling/slide.h"
 
 namespace cytodet {
 
@@ -41,16 +43,22 @@ void fields(Fields& f, OwnFile& s);
 void check_files(const std::vector<OwnFile>& files, const std::string& where);
 
 struct SlideState {
-  int64_t index = 0;                  // place in the whole list, from 0; shards keep it
-  std::string path;                   // as given; in JSON with the key path_bytes beside it, escaped(), where it is not UTF-8
-  std::string name;                   // NAME of its files; no two in a list are equal
-  int64_t image_id = 0;               // in detections.json
-  std::string state = "waiting";      // waiting, done, failed, skipped
-  std::string reason;                 // of failed and skipped
-  bool tiled = false;                 // false: shrunk as one picture
-  int64_t width = 0, height = 0;      // level-0 pixels
-  std::optional<double> mpp;          // micrometres per level-0 pixel, where known or assumed
-  std::string mpp_source;             // property that gave it, or "assumed"
+  int64_t index = 0;              // place in the whole list, from 0; shards keep it
+  std::string path;               // as given; in JSON with the key path_bytes beside it, escaped(), where it is not UTF-8
+  std::string name;               // NAME of its files; no two in a list are equal
+  int64_t image_id = 0;           // in detections.json
+  std::string state = "waiting";  // waiting, done, failed, skipped
+  std::string reason;             // of failed and skipped
+  bool tiled = false;             // false: shrunk as one picture
+  int64_t width = 0, height = 0;  // level-0 pixels
+  std::optional<double> mpp;      // micrometres per level-0 pixel across, where known, assumed or set
+  std::optional<double> mpp_y;    // and down; files of earlier versions lack it
+  std::string mpp_source;         // property that gave them, "assumed", or "--set-mpp"
+  std::string mpp_warning;        // why they may be wrong
+  std::optional<std::array<int64_t, 4>> bounds;  // x, y, width, height of what was scanned, where the slide tells it
+  // Level-0 pixels that were looked at: of what was scanned, inside the regions of interest; and of these inside the tiles that
+  // were run, background being left out. Files of earlier versions lack both.
+  std::optional<double> analysed_px, run_px;
   std::string selection;              // in words, which of the images in its file was analysed; empty: there is one
   std::vector<std::string> warnings;  // what of consequence was left out of the file, or looks wrong in it
   int tiles = 0;                      // of the grid; of these
@@ -65,6 +73,7 @@ struct SlideState {
   std::vector<OwnFile> files;  // of this slide; in run.json alone
 };
 void fields(Fields& f, SlideState& s);
+std::optional<PixelArea> bounds_of(const SlideState& s);
 
 // "2 tiles bad, 3 read from other levels (1 from a coarser one): " and the first damage; empty where there is none.
 std::string damage_text(const SlideState& s);

@@ -92,6 +92,7 @@ void RunLog::slide(const SlideState& s) {
   }
   if (s.state == "failed") error(s.reason);
   if (s.state == "skipped") warning(s.path + ": skipped: " + s.reason);
+  if (!s.mpp_warning.empty()) warning(s.path + ": " + s.mpp_warning);
   if (s.state != "done") return;
   for (const std::string& w : s.warnings) warning(s.path + ": " + w);
   if (s.damage.empty()) return;

@@ -27,7 +27,12 @@ void describe(SlideState& s, const PictureResult& r) {
   s.width = r.width;
   s.height = r.height;
   s.mpp = r.mpp;
+  s.mpp_y = r.mpp_y;
   s.mpp_source = r.mpp_source;
+  s.mpp_warning = r.mpp_warning;
+  if (r.bounds) s.bounds = {r.bounds->x, r.bounds->y, r.bounds->width, r.bounds->height};
+  s.analysed_px = r.analysed_px;
+  s.run_px = r.run_px;
   s.selection = r.selection;
   s.warnings = r.warnings;
   s.tiles = r.tiles;
@@ -198,8 +203,9 @@ void RunWriter::stage(const SlideState& s, const PictureResult& r) {
   if (!layout.outputs.empty()) {
     Classes classes;
     for (size_t c = 0; c < state_.model.classes.size(); ++c) classes.add(state_.model.category_ids[c], state_.model.classes[c]);
-    write_outputs(layout.outputs, output_picture_of(s, r.path, classes, settings_.selection), r.detections, {},
-                  files_.staged("x").parent_path(), s.name);
+    OutputPicture picture = output_picture_of(s, r.path, classes, settings_.selection);
+    picture.regions = settings_.regions;
+    write_outputs(layout.outputs, picture, r.detections, settings_.output, files_.staged("x").parent_path(), s.name);
   }
   if (layout.mask && r.mask.width > 0) write_image(r.mask, files_.staged("masks/" + s.name + ".png"));
   const SlideIdentity id = slide_identity(s.path);

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/timing.h"
 #include "pipeline/detect.h"
+#include "pipeline/outputs/output.h"
 #include "pipeline/run_files.h"
 #include "pipeline/run_plan.h"
 
@@ -21,6 +22,8 @@ struct WriterSettings {
   RunLayout layout;
   double overlay_score = 0.4;  // least score of a box in the overlay
   ImageSelection selection;    // of the image in a slide's file that is drawn
+  OutputSettings output;       // of the files of --outputs
+  bool regions = false;        // only regions of interest were looked at
   std::string pictures;        // BoxesHeader's
   bool overwrite = false;      // also what an earlier version left without a list, if its bytes tell that it is ours
   bool resume = false;

@@ -30,12 +30,15 @@ bool holds_results(const std::filesystem::path& path) {
 }
 
 ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesystem::path& file) {
-  ViewSlide v{s.name, file.string(), s.width, s.height, s.mpp, s.detections, s.state, damage_text(s), results.selection()};
+  ViewSlide v{s.name,         file.string(),       s.width, s.height,    s.mpp, s.detections, s.state,
+              damage_text(s), results.selection(), s.mpp_y, bounds_of(s)};
   try {
     const OutputPicture picture = results.measured_picture(s);
     v.width = picture.width;
     v.height = picture.height;
     v.mpp = picture.mpp_x;
+    v.mpp_y = picture.mpp_y;
+    v.bounds = picture.bounds;
   } catch (const Error& e) {
     std::fprintf(stderr, "cytodet: warning: %s\n", e.what());
     v.path.clear();
@@ -75,8 +78,17 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
 std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSelection& selection) {
   const auto slide = open_slide(path, selection);
   for (const std::string& w : slide->warnings) std::fprintf(stderr, "cytodet: warning: %s: %s\n", path.c_str(), w.c_str());
-  ViewSlide v{
-      std::filesystem::path(path).stem().string(), path, slide->width(), slide->height(), slide->mpp_x, 0, "", "", selection};
+  ViewSlide v{std::filesystem::path(path).stem().string(),
+              path,
+              slide->width(),
+              slide->height(),
+              slide->mpp_x,
+              0,
+              "",
+              "",
+              selection,
+              slide->mpp_y,
+              slide->bounds};
   return std::make_unique<ViewSite>(std::filesystem::path(path).filename().string(), std::vector<ViewSlide>{v}, Classes{},
                                     [](size_t) { return Detections{}; });
 }

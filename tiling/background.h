@@ -25,13 +25,15 @@ struct CellMask {
   Image picture;
   std::vector<uint8_t> cells;       // per pixel of the picture
   double pixel_x = 1, pixel_y = 1;  // level-0 pixels per pixel
+  double left = 0, top = 0;         // level-0 place of its corner
 
   // Whether the area (level-0 pixels) comes near a cell: within 8 pixels of the picture, since
   // the middle of a cell may be as pale as glass.
   bool touches(const Box& area) const;
 };
 
-// From the coarsest level that is at least 2048 pixels long, shrunk to at most 4096. Parts that cannot be read count as cells.
+// Of what was scanned, from the coarsest level on which that is at least 2048 pixels long, shrunk to at most 4096. Parts that
+// cannot be read count as cells.
 CellMask cell_mask(const Slide& slide, const BackgroundMethod& method);
 
 // The picture with its background darkened.

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "tiling/region.h"
 #include "tiling/sheet.h"
+#include "tiling/slide_geometry.h"
 
 namespace cytodet {
 namespace {
@@ -46,7 +47,11 @@ Image with_scale(const Image& picture, const std::string& most) {
 
 }  // namespace
 
-HeatMap::HeatMap(int64_t width, int64_t height) : width_(width), height_(height) {
+HeatMap::HeatMap(int64_t width, int64_t height) : HeatMap(width, height, std::nullopt) {}
+
+HeatMap::HeatMap(int64_t slide_width, int64_t slide_height, const std::optional<PixelArea>& bounds)
+    : width_(bounds ? bounds->width : slide_width), height_(bounds ? bounds->height : slide_height), bounds_(bounds) {
+  const int64_t width = width_, height = height_;
   if (width < 1 || height < 1) throw Error("heat map", "the slide's size is not known", "name the slide's file");
   const double cell = static_cast<double>(std::max(width, height)) / kCells;
   columns_ = std::clamp(static_cast<int>(std::ceil(static_cast<double>(width) / cell)), 1, kCells);
@@ -55,8 +60,9 @@ HeatMap::HeatMap(int64_t width, int64_t height) : width_(width), height_(height)
 }
 
 void HeatMap::add(const Box& b) {
-  const double x = (b.x0 + b.x1) / 2 / static_cast<double>(width_) * columns_,
-               y = (b.y0 + b.y1) / 2 / static_cast<double>(height_) * rows_;
+  const auto [left, top] = frame_corner(bounds_, Origin::bounds);
+  const double x = ((b.x0 + b.x1) / 2 - left) / static_cast<double>(width_) * columns_,
+               y = ((b.y0 + b.y1) / 2 - top) / static_cast<double>(height_) * rows_;
   const auto place = [](double v, int n) { return static_cast<size_t>(std::clamp(v, 0.0, n - 1.0)); };
   ++counts_[place(y, rows_) * static_cast<size_t>(columns_) + place(x, columns_)];
 }
@@ -79,8 +85,7 @@ Image HeatMap::draw(const Slide* slide, int max_side) const {
   Image picture(std::max(1, static_cast<int>(static_cast<double>(width_) * scale)),
                 std::max(1, static_cast<int>(static_cast<double>(height_) * scale)));
   if (slide)
-    picture = read_scaled(*slide, {0, 0, static_cast<double>(slide->width()), static_cast<double>(slide->height())},
-                          picture.width, picture.height);
+    picture = read_scaled(*slide, bounds_ ? box_of(*bounds_) : box_of(scanned_area(*slide)), picture.width, picture.height);
   else
     std::fill(picture.rgb.begin(), picture.rgb.end(), uint8_t{255});
   std::vector<float> heat = smooth();

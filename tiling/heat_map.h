@@ -1,6 +1,7 @@
 // Where on a slide the boxes lie, as a picture.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/box.h"
@@ -13,6 +14,8 @@ class HeatMap {
  public:
   // Level-0 size; the longer side has at most 256 cells. Throws Error when a side is not positive.
   HeatMap(int64_t width, int64_t height);
+  // Of the part of the slide that was scanned, where `bounds` tells one.
+  HeatMap(int64_t width, int64_t height, const std::optional<PixelArea>& bounds);
   void add(const Box& box);
 
   // Boxes per grid cell smoothed by a Gaussian of one cell, white to dark red up to the densest place, over the slide in gray
@@ -25,6 +28,7 @@ class HeatMap {
  private:
   std::vector<float> smooth() const;
   int64_t width_, height_;
+  std::optional<PixelArea> bounds_;
   int columns_, rows_;
   std::vector<float> counts_;
 };

@@ -6,6 +6,7 @@
 
 #include "tiling/region.h"
 #include "tiling/sheet.h"
+#include "tiling/slide_geometry.h"
 
 namespace cytodet {
 namespace {
@@ -25,15 +26,18 @@ cv::Point point(double x, double y) {
 Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes,
                    const OverlayOptions& options) {
   Image picture = thumbnail(slide, options.max_side);
-  const double scale = std::min(1.0, options.max_side / static_cast<double>(std::max(slide.width(), slide.height())));
+  const PixelArea scanned = scanned_area(slide);
+  const double from_x = static_cast<double>(scanned.x), from_y = static_cast<double>(scanned.y);
+  const double scale = std::min(1.0, options.max_side / static_cast<double>(std::max(scanned.width, scanned.height)));
   cv::Mat canvas(picture.height, picture.width, CV_8UC3, picture.rgb.data());
   std::vector<int64_t> counts(classes.size(), 0);
   for (auto it = detections.rbegin(); it != detections.rend(); ++it) {
     const Box& b = it->box;
     if (static_cast<double>(it->score) < options.score) continue;
     if (static_cast<size_t>(it->category) < counts.size()) ++counts[static_cast<size_t>(it->category)];
-    cv::rectangle(canvas, point(b.x0 * scale, b.y0 * scale), point(b.x1 * scale, b.y1 * scale), colour(it->category),
-                  std::max(1, picture.width / 700), cv::LINE_8);
+    cv::rectangle(canvas, point((b.x0 - from_x) * scale, (b.y0 - from_y) * scale),
+                  point((b.x1 - from_x) * scale, (b.y1 - from_y) * scale), colour(it->category), std::max(1, picture.width / 700),
+                  cv::LINE_8);
   }
   char least[32];
   std::snprintf(least, sizeof least, "score >= %.2f", options.score);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "tiling/slide_geometry.h"
 
 namespace cytodet {
 namespace {
@@ -62,9 +63,10 @@ Image read_scaled(const Slide& slide, const Box& area, int width, int height, co
 }
 
 Image thumbnail(const Slide& slide, int max_side) {
-  const double w = static_cast<double>(slide.width()), h = static_cast<double>(slide.height());
-  const double scale = std::min(1.0, max_side / std::max(w, h));
-  return read_scaled(slide, {0, 0, w, h}, std::max(1, static_cast<int>(w * scale)), std::max(1, static_cast<int>(h * scale)));
+  const Box all = box_of(scanned_area(slide));
+  const double scale = std::min(1.0, max_side / std::max(all.width(), all.height()));
+  return read_scaled(slide, all, std::max(1, static_cast<int>(all.width() * scale)),
+                     std::max(1, static_cast<int>(all.height() * scale)));
 }
 
 }  // namespace cytodet

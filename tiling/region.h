@@ -15,7 +15,7 @@ namespace cytodet {
 // is passed on.
 Image read_scaled(const Slide& slide, const Box& area, int width, int height, const std::atomic<bool>* stop = nullptr);
 
-// The whole slide, longer side at most max_side pixels, never enlarged.
+// What was scanned of the slide, longer side at most max_side pixels, never enlarged.
 Image thumbnail(const Slide& slide, int max_side);
 
 // One colour per class, the same in every picture and file: eight, then again from the first.

@@ -40,6 +40,11 @@ std::optional<Roi::Polygon> Roi::polygon_of(const std::vector<Ring>& rings) {
                   std::max(p.bounds.y1, a[1])};
     }
   if (p.edges.empty()) return {};
+  index(p);
+  return p;
+}
+
+void Roi::index(Polygon& p) {
   // Bands only as fine as keeps their lists within a few times the edges.
   for (size_t count = std::clamp<size_t>(p.edges.size() / 4, 1, 4096);; count /= 2) {
     p.bands.assign(count, {});
@@ -52,7 +57,6 @@ std::optional<Roi::Polygon> Roi::polygon_of(const std::vector<Ring>& rings) {
     }
     if (entries <= 16 * p.edges.size() || count == 1) break;
   }
-  return p;
 }
 
 void Roi::add(const std::vector<Ring>& rings) {
@@ -64,6 +68,22 @@ void Roi::subtract(const std::vector<Ring>& rings) {
 }
 
 void Roi::add(const Box& b) { add({Ring{{b.x0, b.y0}, {b.x1, b.y0}, {b.x1, b.y1}, {b.x0, b.y1}}}); }
+
+void Roi::move(double dx, double dy) {
+  for (std::vector<Polygon>* all : {&polygons_, &holes_})
+    for (Polygon& p : *all) {
+      for (Edge& e : p.edges) e = {e.x0 + dx, e.y0 + dy, e.x1 + dx, e.y1 + dy};
+      p.bounds = {p.bounds.x0 + dx, p.bounds.y0 + dy, p.bounds.x1 + dx, p.bounds.y1 + dy};
+      index(p);
+    }
+}
+
+void Roi::to_slide_frame(const std::optional<PixelArea>& bounds, Origin origin) {
+  if (frame == RoiFrame::slide) return;
+  frame = RoiFrame::slide;
+  const auto [dx, dy] = frame_corner(bounds, origin);
+  if (dx != 0 || dy != 0) move(dx, dy);
+}
 
 size_t Roi::Polygon::band(double y) const {
   const double height = bounds.y1 - bounds.y0, share = height > 0 ? (y - bounds.y0) / height : 0;
@@ -103,6 +123,7 @@ bool Roi::touches(const Box& box) const {
 
 std::string Roi::hash() const {
   Hash h;
+  if (frame == RoiFrame::viewer) h.add("viewer");
   for (const Polygon& p : polygons_) h.add({reinterpret_cast<const char*>(p.edges.data()), p.edges.size() * sizeof(Edge)});
   if (!holes_.empty()) h.add("without");
   for (const Polygon& p : holes_) h.add({reinterpret_cast<const char*>(p.edges.data()), p.edges.size() * sizeof(Edge)});

@@ -6,14 +6,20 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/box.h"
 #include "core/path_match.h"
 #include "tiling/roi_folder.h"
+#include "tiling/slide_geometry.h"
 
 namespace cytodet {
+
+// From where a file of regions counts its pixels: from the slide's canvas, or from what a viewer that crops to the scanned part
+// (QuPath) shows. The reader of each form says which; see Origin.
+enum class RoiFrame { slide, viewer };
 
 // A union of polygons in level-0 pixels. Inside a polygon is what an odd number of its edges lies to the left of, so that rings
 // inside others are holes.
@@ -30,11 +36,20 @@ class Roi {
   // What the file of the regions holds and is not looked at, for the user; empty: nothing.
   std::string note;
 
+  RoiFrame frame = RoiFrame::slide;
+  void move(double dx, double dy);
+  // Into the slide's own frame, where its bounds say that a viewer's differs.
+  void to_slide_frame(const std::optional<PixelArea>& bounds, Origin origin);
+
   bool contains(double x, double y) const;
   // A box belongs to the region that holds its centre.
   bool holds(const Box& b) const { return contains((b.x0 + b.x1) / 2, (b.y0 + b.y1) / 2); }
   // Whether box and regions have a point in common. Of boxes that what was subtracted covers in part, some more.
   bool touches(const Box& b) const;
+  // Level-0 pixels of `clip` that lie in a region, and in one of the boxes where there are some (`only`); overlaps count once,
+  // holes do not. Exact where edges run along the axes, else to about 1e-4 of it.
+  double area(const Box& clip) const;
+  double area(const Box& clip, std::span<const Box> only) const;
   // Tells two apart; equal for equal coordinates.
   std::string hash() const;
 
@@ -48,9 +63,11 @@ class Roi {
     std::vector<std::vector<uint32_t>> bands;  // edges by the horizontal bands of bounds that they cross
     size_t band(double y) const;
   };
+  class AreaSweep;
   static bool inside(const Polygon& p, double x, double y);
   static bool crosses_edge(const Polygon& p, const Box& box);
   static std::optional<Polygon> polygon_of(const std::vector<Ring>& rings);
+  static void index(Polygon& p);
   std::vector<Polygon> polygons_, holes_;  // holes: subtracted
 };
 

@@ -92,6 +92,7 @@ std::map<std::string, Roi> choose(const NamedRegions& named, const RoiChoice& ch
       continue;
     }
     chosen.write_note(named.file, choice, where);
+    if (named.format->frame == RegionFrame::viewer) chosen.roi.frame = RoiFrame::viewer;
     rois[image] = std::move(chosen.roi);
   }
   if (rois.empty()) nothing_left(nothing, named.file, choice, where);

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "tiling/formats/known_formats.h"
+#include "tiling/formats/physical_size.h"
 #include "tiling/formats/rows.h"
 #include "tiling/formats/slide_parts.h"
 #include "tiling/image_io.h"
@@ -50,7 +51,14 @@ std::span<const uint8_t> as_bytes(const std::string& s) { return {reinterpret_ca
 template <Image (*decode)(std::span<const uint8_t>)>
 std::unique_ptr<Slide> open_image(const std::string& path, const ImageSelection&) {
   std::string bytes = read_file(path, int64_t{1} << 30);
-  return make_memory_slide(decode(as_bytes(bytes)));
+  std::unique_ptr<Slide> slide = make_memory_slide(decode(as_bytes(bytes)));
+  if (const ChosenPixelSize scale = picture_pixel_size(as_bytes(bytes)); scale.size) {
+    slide->mpp_x = scale.size->x;
+    slide->mpp_y = scale.size->y;
+    slide->mpp_source = scale.size->source;
+    slide->mpp_warning = scale.warning;
+  }
+  return slide;
 }
 
 // The file that names a MIRAX slide is itself a JPEG, of a preview; that its other parts are there is checked before.
@@ -85,7 +93,7 @@ constexpr SlideFormat kFormats[] = {
        return !vendor.empty() && vendor != "generic-tiff";
      },
      open_openslide, false},
-    {"tiff", "TIFF XResolution finer than 12.7 micrometres, OME PhysicalSizeX",
+    {"tiff", "OME PhysicalSizeX, aperio.MPP, the unit of ImageJ or MetaMorph, TIFF XResolution finer than 12.7 micrometres",
      [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff, true},
 };
 
@@ -223,7 +231,7 @@ std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
 std::string mpp_properties_of(const Slide& slide) {
   for (const SlideFormat& f : kFormats)
     if (slide.format == f.name && *f.mpp_properties) return f.mpp_properties;
-  return "nothing: plain pictures do not tell";
+  return "a resolution finer than 12.7 micrometres; most plain pictures do not tell";
 }
 
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection) {

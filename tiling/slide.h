@@ -23,6 +23,12 @@ struct LevelInfo {
   std::string codec;
 };
 
+// A rectangle of whole level-0 pixels.
+struct PixelArea {
+  int64_t x = 0, y = 0, width = 0, height = 0;
+  friend bool operator==(const PixelArea&, const PixelArea&) = default;
+};
+
 class Slide {
  public:
   virtual ~Slide() = default;
@@ -43,9 +49,12 @@ class Slide {
   std::vector<LevelInfo> levels;       // level 0 first
   std::optional<double> mpp_x, mpp_y;  // micrometres per level-0 pixel
   std::string mpp_source;              // property that gave it
-  std::string damage;                  // of what a slide can be read without: levels that may be missing, and why; empty: none
-  int64_t kept_bytes = 0;              // most that is kept of decoded pixels between reads
-  bool stretched = false;              // pixels are stretched as the selection asks
+  std::string mpp_warning;          // why it may be wrong: another property of the file disagrees; empty: nothing speaks against
+  std::optional<PixelArea> bounds;  // what was scanned of a larger canvas, where the format tells it
+  std::vector<PixelArea> parts;     // and where that is several parts with nothing between them, these; empty: all of bounds
+  std::string damage;               // of what a slide can be read without: levels that may be missing, and why; empty: none
+  int64_t kept_bytes = 0;           // most that is kept of decoded pixels between reads
+  bool stretched = false;           // pixels are stretched as the selection asks
   SlideContents contents;
   std::string selection;              // in words, what is analysed of several: "focal plane 2 of 5"; empty: there is no choice
   std::vector<std::string> warnings;  // what of consequence was left out or looks wrong, each one sentence without the file
@@ -55,7 +64,7 @@ class Slide {
 // file to the rows below it.
 struct SlideFormat {
   const char* name;
-  // Where its slides may tell micrometres per pixel; empty: plain pictures, which are decoded whole when opened.
+  // Where its slides may tell micrometres per pixel; empty: plain pictures, which are decoded whole when opened and seldom tell.
   const char* mpp_properties;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path, const ImageSelection& selection);
@@ -66,7 +75,7 @@ std::span<const SlideFormat> slide_formats();
 // By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
-// The same, but null for a picture of a format that never tells micrometres per pixel, which is not decoded.
+// The same, but null for a plain picture, which is not decoded.
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
 // What a TIFF holds, also where open_slide refuses it for holding several images; empty: no TIFF, or damaged.

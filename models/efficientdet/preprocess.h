@@ -10,7 +10,8 @@ namespace cytodet {
 
 // What maps input pixels back: source = input / scale.
 struct Letterbox {
-  double scale = 1;           // input pixels per source pixel
+  double scale = 1;           // input pixels per source pixel across
+  double scale_y = 1;         // and down; they differ where the source's pixels are not square
   int width = 0, height = 0;  // part of the input that holds the image, top-left
 };
 Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input);

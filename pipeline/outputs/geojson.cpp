@@ -1,5 +1,6 @@
 // QuPath's form of GeoJSON: a FeatureCollection of detections, each a closed rectangle in level-0 pixels, with a class of the
-// colour that the pictures use, the score among its measurements, and an id.
+// colour that the pictures use, the score among its measurements, and an id. Coordinates count from the corner of what was
+// scanned, as QuPath's do (Origin).
 #include <array>
 
 #include "pipeline/outputs/rows.h"
@@ -40,8 +41,11 @@ void append_uuid(std::string& text, uint64_t seed, uint64_t index) {
 
 class GeoJson : public OutputFile {
  public:
-  GeoJson(const OutputPicture& p, const std::filesystem::path& to, bool gzip)
-      : file_(to, gzip), classes_(*p.classes), seed_(hash(p.name) ^ mix(static_cast<uint64_t>(p.image_id))) {
+  GeoJson(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to, bool gzip)
+      : file_(to, gzip),
+        classes_(*p.classes),
+        corner_(frame_corner(p.bounds, origin_named(s.origin, "origin"))),
+        seed_(hash(p.name) ^ mix(static_cast<uint64_t>(p.image_id))) {
     file_.text() += R"({"type":"FeatureCollection","features":[)";
   }
 
@@ -52,7 +56,7 @@ class GeoJson : public OutputFile {
     append_uuid(t, seed_, index_++);
     t += R"(","geometry":{"type":"Polygon","coordinates":[[)";
     std::array<std::string*, 4> side{&x0_, &y0_, &x1_, &y1_};
-    const std::array<double, 4> value{d.box.x0, d.box.y0, d.box.x1, d.box.y1};
+    const std::array<double, 4> value{d.box.x0 - corner_[0], d.box.y0 - corner_[1], d.box.x1 - corner_[0], d.box.y1 - corner_[1]};
     for (size_t i = 0; i < 4; ++i) {
       side[i]->clear();
       append_fixed(*side[i], value[i], 2);
@@ -92,6 +96,7 @@ class GeoJson : public OutputFile {
 
   TextFile file_;
   const Classes& classes_;
+  std::array<double, 2> corner_;
   uint64_t seed_, index_ = 0;
   std::vector<std::string> texts_;
   std::string x0_, y0_, x1_, y1_;
@@ -99,11 +104,11 @@ class GeoJson : public OutputFile {
 
 }  // namespace
 
-std::unique_ptr<OutputFile> open_geojson(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
-  return std::make_unique<GeoJson>(p, to, false);
+std::unique_ptr<OutputFile> open_geojson(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+  return std::make_unique<GeoJson>(p, s, to, false);
 }
-std::unique_ptr<OutputFile> open_geojson_gz(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
-  return std::make_unique<GeoJson>(p, to, true);
+std::unique_ptr<OutputFile> open_geojson_gz(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+  return std::make_unique<GeoJson>(p, s, to, true);
 }
 
 }  // namespace cytodet

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/box.h"
-#include "tiling/slide.h"
+#include "tiling/slide_geometry.h"
 
 namespace cytodet {
 
@@ -38,15 +38,26 @@ class Classes {
 struct OutputPicture {
   std::string name;  // what the files call it
   int64_t image_id = 0;
-  int64_t width = 0, height = 0;       // level-0 pixels; 0: not known
-  std::optional<double> mpp_x, mpp_y;  // micrometres per pixel
-  std::shared_ptr<const Slide> slide;  // null: its pixels are not at hand
-  const Classes* classes = nullptr;    // outlives the output; may grow while detections are added
+  int64_t width = 0, height = 0;         // level-0 pixels; 0: not known
+  std::optional<double> mpp_x, mpp_y;    // micrometres per pixel
+  std::shared_ptr<const Slide> slide;    // null: its pixels are not at hand
+  const Classes* classes = nullptr;      // outlives the output; may grow while detections are added
+  std::optional<PixelArea> bounds = {};  // what was scanned of the slide, where it tells it
+  // Level-0 pixels inside the regions of interest, and of these in tiles that were run. Empty: a run of an earlier version, or
+  // results from elsewhere.
+  std::optional<double> analysed_px = {}, run_px = {};
+  bool regions = false;  // boxes were looked for in regions of interest only
+
+  // Of what was scanned; the whole canvas where the slide tells no bounds.
+  int64_t shown_width() const { return bounds ? bounds->width : width; }
+  int64_t shown_height() const { return bounds ? bounds->height : height; }
 };
 OutputPicture picture_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes);
 
 struct OutputSettings {
-  int crops = 24;  // of a class on the contact sheet
+  int crops = 24;                        // of a class on the contact sheet
+  std::string origin = "bounds";         // of GeoJSON's coordinates, see Origin
+  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_areas()
 };
 void check(const OutputSettings& s);
 
@@ -58,7 +69,8 @@ class OutputFile {
   virtual void finish() = 0;  // renames onto the final name
 };
 
-enum class Pixels { none, used, needed };  // what a row wants of the slide's file; used: goes without when it is not there
+// What a row wants of the slide's file; bounds and used: goes without when it is not there.
+enum class Pixels { none, bounds, used, needed };
 
 struct Output {
   const char* name;

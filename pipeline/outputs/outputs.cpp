@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/names.h"
 #include "pipeline/outputs/rows.h"
+#include "pipeline/outputs/summary.h"
 #include "tiling/contact_sheet.h"
 
 namespace cytodet {
@@ -12,8 +13,8 @@ constexpr Output kOutputs[] = {
     {"competition", ".json", "the competition's list of {x, y, w, h, p} in whole pixels", Pixels::none, open_competition},
     {"coco", ".coco.json", "COCO results", Pixels::none, open_coco},
     {"csv", ".csv", "a row per box", Pixels::none, open_csv},
-    {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::none, open_geojson},
-    {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::none, open_geojson_gz},
+    {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::bounds, open_geojson},
+    {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::bounds, open_geojson_gz},
     {"heatmap", ".heatmap.png", "where the boxes lie, over the slide in gray", Pixels::used, open_heat_map},
     {"crops", ".crops.png", "contact sheet of the surest boxes of each class", Pixels::needed, open_crops},
     {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, open_summary},
@@ -44,6 +45,7 @@ std::vector<std::string> Classes::names() const {
 
 OutputPicture picture_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes) {
   OutputPicture p{std::move(name), image_id, slide->width(), slide->height(), slide->mpp_x, slide->mpp_y, nullptr, &classes};
+  p.bounds = slide->bounds;
   p.slide = std::move(slide);
   return p;
 }
@@ -52,6 +54,8 @@ void check(const OutputSettings& s) {
   ContactSheetOptions options;
   options.per_class = s.crops;
   check(options);
+  origin_named(s.origin, "origin");
+  check_density_area(s.density_area);
 }
 
 std::span<const Output> outputs() { return kOutputs; }

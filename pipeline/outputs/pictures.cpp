@@ -10,7 +10,8 @@ namespace {
 
 class HeatMapFile : public OutputFile {
  public:
-  HeatMapFile(const OutputPicture& p, std::filesystem::path to) : slide_(p.slide), map_(p.width, p.height), to_(std::move(to)) {}
+  HeatMapFile(const OutputPicture& p, std::filesystem::path to)
+      : slide_(p.slide), map_(p.width, p.height, p.bounds), to_(std::move(to)) {}
   void add(const Detection& d) override { map_.add(d.box); }
   void finish() override { write_image(map_.draw(slide_.get()), to_); }
 

@@ -8,6 +8,7 @@
 #include "eval/results.h"
 #include "eval/truth.h"
 #include "pipeline/measure.h"
+#include "tiling/slide_geometry.h"
 #include "tiling/tile_reading.h"
 
 namespace cytodet {
@@ -35,6 +36,15 @@ ImageSelection selection_of(const RunState& run, const std::string& where) {
     check(selection);
   }
   return selection;
+}
+
+// A text among the settings of a run, which may be of any form; empty: there is none.
+std::string detect_setting(const Json& settings, const char* key) {
+  if (!settings.is_object()) return "";
+  const auto detect = settings.find("detect");
+  if (detect == settings.end() || !detect->is_object()) return "";
+  const auto value = detect->find(key);
+  return value != detect->end() && value->is_string() ? value->get<std::string>() : "";
 }
 
 }  // namespace
@@ -284,29 +294,75 @@ std::filesystem::path SavedResults::slide_file(const SlideState& picture) const 
   return hints_.slides.empty() || one_slide ? std::filesystem::path{} : alike_in(hints_.slides, picture.path);
 }
 
+OutputPicture SavedResults::picture_at(const SlideState& s, const std::filesystem::path& file) const {
+  OutputPicture picture = output_picture_of(s, file, classes_, selection());
+  picture.regions = run_ && has_regions(run_->settings);
+  return picture;
+}
+
 OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) const {
-  return output_picture_of(s, pixels ? slide_file(s) : std::filesystem::path{}, classes_, selection());
+  return picture_at(s, pixels ? slide_file(s) : std::filesystem::path{});
 }
 
 OutputPicture SavedResults::measured_picture(const SlideState& s) const {
   OutputPicture picture = output_picture(s, false);
   const bool sized = s.width > 0 && s.height > 0;
-  if (sized ? run_ || s.mpp : run_ && s.state != "done") return picture;
+  if (run_ && (s.state != "done" || s.analysed_px)) return picture;
+  if (!run_ && sized && s.mpp) return picture;
   const std::filesystem::path file = slide_file(s);
   if (file.empty()) return picture;
-  const std::shared_ptr<Slide> slide = sized ? open_measured_slide(file, selection()) : open_slide(file, selection());
-  if (!slide) return picture;
-  picture = picture_of(s.name, s.image_id, slide, classes_);
-  picture.slide.reset();
+  try {
+    const std::shared_ptr<Slide> slide = sized ? open_measured_slide(file, selection()) : open_slide(file, selection());
+    if (!slide) return picture;
+    if (!run_ || !sized) {
+      picture = picture_of(s.name, s.image_id, slide, classes_);
+      picture.slide.reset();
+      return picture;
+    }
+    // A run of an earlier version: it does not tell bounds, nor the size of pixels that are not square.
+    picture.bounds = slide->bounds;
+    if (s.mpp && slide->mpp_x == s.mpp) picture.mpp_y = slide->mpp_y;
+  } catch (const Error&) {
+    if (!run_ || !sized) throw;
+  }
   return picture;
+}
+
+OutputPicture SavedResults::bounded_picture(const SlideState& s, bool* unknown) const {
+  OutputPicture picture = output_picture(s, false);
+  *unknown = false;
+  if (run_ && s.analysed_px) return picture;
+  const std::filesystem::path file = slide_file(s);
+  if (file.empty())
+    *unknown = may_have_bounds(s.path);
+  else
+    picture.bounds = bounds_of_file(file.string());
+  return picture;
+}
+
+bool has_regions(const Json& settings) { return !detect_setting(settings, "roi").empty(); }
+
+std::string origin_of(const Json& settings) {
+  const std::string origin = detect_setting(settings, "origin");
+  return origin.empty() ? "bounds" : origin;
 }
 
 OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes,
                                 const ImageSelection& selection) {
-  if (file.empty()) return {s.name, s.image_id, s.width, s.height, s.mpp, s.mpp, nullptr, &classes};
+  OutputPicture picture{s.name, s.image_id, s.width, s.height, s.mpp, s.mpp_y ? s.mpp_y : s.mpp, nullptr, &classes};
+  picture.bounds = bounds_of(s);
+  picture.analysed_px = s.analysed_px;
+  picture.run_px = s.run_px;
+  if (file.empty()) return picture;
   std::unique_ptr<Slide> slide = with_damage_filled(open_slide(file, selection));
-  if (!slide->mpp_x) slide->mpp_x = slide->mpp_y = s.mpp;
-  return picture_of(s.name, s.image_id, std::move(slide), classes);
+  if (s.mpp && (!slide->mpp_x || s.mpp_y)) {
+    slide->mpp_x = picture.mpp_x;
+    slide->mpp_y = picture.mpp_y;
+  }
+  OutputPicture shown = picture_of(s.name, s.image_id, std::move(slide), classes);
+  shown.analysed_px = s.analysed_px;
+  shown.run_px = s.run_px;
+  return shown;
 }
 
 }  // namespace cytodet

@@ -47,12 +47,16 @@ class SavedResults {
   std::filesystem::path slide_file(const SlideState& picture) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
   OutputPicture output_picture(const SlideState& picture, bool pixels) const;
-  // Without the slide, but with the size and micrometres per pixel that its file tells, where the results do not and it is there;
-  // a run folder tells both of what is done. A plain picture is decoded only for its size. Errors of a slide that is there are
-  // thrown.
+  // Without the slide, but with the size, bounds and micrometres per pixel that its file tells, where the results do not and it
+  // is there; a run folder of this version tells all of what is done. A plain picture is decoded only for its size. Errors of a
+  // slide that is there are thrown.
   OutputPicture measured_picture(const SlideState& picture) const;
+  // Without the slide, but with its bounds, which a slide's file is opened for where the results do not tell them. `unknown`:
+  // they are not known, and slides of this name may have some.
+  OutputPicture bounded_picture(const SlideState& picture, bool* unknown) const;
 
  private:
+  OutputPicture picture_at(const SlideState& picture, const std::filesystem::path& file) const;
   SlideState state_of(int64_t image_id) const;
   void read_ids(const Truth* truth);
   void name_images(const Truth* truth);
@@ -82,8 +86,14 @@ class SavedResults {
   std::map<int64_t, Detections> boxes_;              // of a results file
 };
 
-// Of a picture whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white; where the slide does not
-// tell its micrometres per pixel, the picture's count. Errors of opening are thrown.
+// Whether a run of these settings looked in regions of interest only.
+bool has_regions(const Json& settings);
+// "bounds" where they do not say.
+std::string origin_of(const Json& settings);
+
+// Of a picture whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
+// of the run count, as they may have been set; those of an earlier version only where the slide does not tell its own. Errors of
+// opening are thrown.
 OutputPicture output_picture_of(const SlideState& picture, const std::filesystem::path& file, const Classes& classes,
                                 const ImageSelection& selection);
 

@@ -1,5 +1,6 @@
 #include "pipeline/outputs/summary.h"
 
+#include "core/error.h"
 #include "core/file.h"
 #include "pipeline/outputs/rows.h"
 
@@ -8,21 +9,37 @@ namespace {
 
 class SummaryFile : public OutputFile {
  public:
-  SummaryFile(const OutputPicture& p, std::filesystem::path to) : picture_(p), to_(std::move(to)) {}
+  SummaryFile(const OutputPicture& p, const OutputSettings& s, std::filesystem::path to)
+      : picture_(p), density_area_(s.density_area), to_(std::move(to)) {}
   void add(const Detection& d) override { summary_.add(d); }
-  void finish() override { write_file(to_, summary_.json(picture_).dump(1, ' ', false, Json::error_handler_t::replace) + "\n"); }
+  void finish() override {
+    write_file(to_, summary_.json(picture_, density_area_).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
 
  private:
   OutputPicture picture_;
+  std::string density_area_;
   Summary summary_;
   std::filesystem::path to_;
 };
 
 }  // namespace
 
-std::optional<double> area_mm2(const OutputPicture& p) {
+void check_density_area(const std::string& which) {
+  if (which != "regions" && which != "tiles" && which != "slide")
+    throw UsageError("density_area", "must be regions, tiles or slide, not \"" + which + "\"");
+}
+
+std::optional<DensityArea> density_area(const OutputPicture& p, const std::string& which) {
+  check_density_area(which);
   if (p.width < 1 || p.height < 1 || !p.mpp_x || !p.mpp_y) return std::nullopt;
-  return static_cast<double>(p.width) * *p.mpp_x / 1000 * (static_cast<double>(p.height) * *p.mpp_y / 1000);
+  const auto area = [&](double pixels, const std::string& of, bool unknown) {
+    return DensityArea{square_millimetres(pixels, *p.mpp_x, *p.mpp_y), of, unknown};
+  };
+  if (which == "tiles" && p.run_px) return area(*p.run_px, "tiles", false);
+  if (which == "regions" && p.analysed_px) return area(*p.analysed_px, p.regions ? "regions" : "slide", false);
+  const double all = static_cast<double>(p.shown_width()) * static_cast<double>(p.shown_height());
+  return area(all, "slide", which == "tiles" || (which == "regions" && p.regions));
 }
 
 void Summary::add(const Detection& d) {
@@ -35,16 +52,20 @@ void Summary::add(const Detection& d) {
   c.height_sum += d.box.height();
 }
 
-Json Summary::json(const OutputPicture& p) const {
+Json Summary::json(const OutputPicture& p, const std::string& which) const {
   const auto known = [](bool yes, auto value) { return yes ? Json(value) : Json(nullptr); };
-  const std::optional<double> area = area_mm2(p);
-  const auto density = [&](int64_t boxes) { return area ? Json(static_cast<double>(boxes) / *area) : Json(nullptr); };
+  const std::optional<DensityArea> area = density_area(p, which);
+  const bool some = area && area->mm2 > 0;
+  const auto density = [&](int64_t boxes) { return some ? Json(static_cast<double>(boxes) / area->mm2) : Json(nullptr); };
   Json j{{"image", p.name},
          {"image_id", p.image_id},
-         {"width", known(p.width > 0, p.width)},
-         {"height", known(p.height > 0, p.height)},
+         {"width", known(p.width > 0, p.shown_width())},
+         {"height", known(p.height > 0, p.shown_height())},
+         {"bounds", p.bounds ? Json::array({p.bounds->x, p.bounds->y, p.bounds->width, p.bounds->height}) : Json(nullptr)},
          {"mpp", p.mpp_x && p.mpp_y ? Json::array({*p.mpp_x, *p.mpp_y}) : Json(nullptr)},
-         {"area_mm2", area ? Json(*area) : Json(nullptr)},
+         {"area_mm2", area ? Json(area->mm2) : Json(nullptr)},
+         {"area_of",
+          area ? Json(area->of + (area->unknown ? ", as the run does not tell the area of its " + which : "")) : Json(nullptr)},
          {"boxes", boxes_},
          {"boxes_per_mm2", density(boxes_)}};
   j["classes"] = Json::array();
@@ -63,8 +84,8 @@ Json Summary::json(const OutputPicture& p) const {
   return j;
 }
 
-std::unique_ptr<OutputFile> open_summary(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
-  return std::make_unique<SummaryFile>(p, to);
+std::unique_ptr<OutputFile> open_summary(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+  return std::make_unique<SummaryFile>(p, s, to);
 }
 
 }  // namespace cytodet

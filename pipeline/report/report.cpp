@@ -113,7 +113,7 @@ class Report {
                                       : read_detections(results_.path(), truth, paths_beside(results_.path()));
     RoiChoice choice = options_.roi_choice;
     const std::string roi = regions(choice);
-    keep_in_roi(roi, truth, set, choice);
+    keep_in_roi(roi, places(truth), truth, set, choice);
     const Scores s = score(truth, set, score_options);
     const auto figure = [](double v) { return v < 0 ? std::string("&ndash;") : rounded(v, 4); };
     std::vector<std::vector<std::string>> rows;
@@ -126,6 +126,17 @@ class Report {
             " boxes per picture and class" + (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") +
             ".</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) + precision_recall_svg(s);
     for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
+  }
+
+  // Of the run's slides, or of those at hand.
+  RoiPlaces places(const Truth& truth) const {
+    std::string origin = options_.origin;
+    if (origin.empty()) origin = results_.run() ? origin_of(results_.run()->settings) : "bounds";
+    if (results_.run()) return places_of(*results_.run(), origin);
+    std::vector<std::string> files = files_beside(truth, options_.truth);
+    for (const SlideState& s : results_.pictures())
+      if (const auto file = results_.slide_file(s); !file.empty()) files.push_back(file.string());
+    return places_of(origin, files);
   }
 
   std::string regions(RoiChoice& choice) const {
@@ -153,6 +164,7 @@ class Report {
     for (size_t c = 0; c < per_class_.size(); ++c) head.push_back(class_name(c));
     head.insert(head.end(), {"boxes/mm&sup2;", "seconds"});
     std::vector<std::vector<std::string>> rows;
+    bool unknown_area = false;
     for (size_t i = 0; i < results_.pictures().size(); ++i) {
       const SlideState& s = results_.pictures()[i];
       const Summary& summary = summaries_[i];
@@ -168,26 +180,40 @@ class Report {
         state += "<br><span class=\"reason\">" + escape_html(damage_text(s)) + "</span>";
       if (!s.selection.empty()) state += "<br><span class=\"reason\">" + escape_html(s.selection) + "</span>";
       for (const std::string& w : s.warnings) state += "<br><span class=\"reason\">" + escape_html(w) + "</span>";
+      if (!s.mpp_warning.empty()) state += "<br><span class=\"reason\">" + escape_html(s.mpp_warning) + "</span>";
       OutputPicture picture = results_.output_picture(s, false);
       try {
         picture = results_.measured_picture(s);
       } catch (const Error& e) {
         state += "<br><span class=\"reason\">" + escape_html(e.what()) + "</span>";
       }
-      std::vector<std::string> row = {escape_html(s.name),
-                                      state,
-                                      picture.width > 0 ? grouped(picture.width) + " &times; " + grouped(picture.height) : "",
-                                      mpp_text(picture),
-                                      s.tiles ? grouped(s.tiles) : "",
-                                      done ? grouped(summary.boxes()) : ""};
+      std::vector<std::string> row = {
+          escape_html(s.name),
+          state,
+          picture.width > 0 ? grouped(picture.shown_width()) + " &times; " + grouped(picture.shown_height()) : "",
+          mpp_text(picture),
+          s.tiles ? grouped(s.tiles) : "",
+          done ? grouped(summary.boxes()) : ""};
       for (size_t c = 0; c < per_class_.size(); ++c)
         row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
-      const auto area = area_mm2(picture);
-      row.push_back(done && area ? rounded(static_cast<double>(summary.boxes()) / *area, 1) : "");
+      const auto area = density_area(picture, options_.density_area);
+      const bool dense = done && area && area->mm2 > 0;
+      row.push_back(dense ? rounded(static_cast<double>(summary.boxes()) / area->mm2, 1) + (area->unknown ? "*" : "") : "");
+      unknown_area |= dense && area->unknown;
       row.push_back(sum(s.seconds) > 0 ? rounded(sum(s.seconds), 2) : "");
       rows.push_back(std::move(row));
     }
     out_ += table(head, rows, 2);
+    if (options_.density_area != "regions" || has_regions(results_.run() ? results_.run()->settings : Json()))
+      out_ += "<p>Boxes per mm&sup2; are of the area of " + density_text() + ".</p>\n";
+    if (unknown_area)
+      out_ += "<p class=\"warning\">* of the area of the whole slide: the run does not tell the area of its " +
+              escape_html(options_.density_area) + ".</p>\n";
+  }
+
+  std::string density_text() const {
+    if (options_.density_area == "tiles") return "the tiles that were run, inside the regions of interest";
+    return options_.density_area == "slide" ? "the slide" : "the regions of interest";
   }
 
   void times() {
@@ -242,7 +268,7 @@ class Report {
     const std::vector<std::string> names = results_.classes().names();
     Detections boxes = results_.detections(s);
     std::erase_if(boxes, [&](const Detection& d) { return static_cast<double>(d.score) < options_.score; });
-    HeatMap heat(picture.width, picture.height);
+    HeatMap heat(picture.width, picture.height, picture.bounds);
     std::optional<ContactSheet> sheet;
     if (options_.crops) sheet.emplace(ContactSheetOptions{.per_class = options_.crops, .side_px = kCropPx});
     for (const Detection& d : boxes) {

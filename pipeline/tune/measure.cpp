@@ -258,7 +258,7 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   const auto regions = regions_.find(regions_key(space_.networks[network].run.detect));
   if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
   Truth inside = truth_;
-  keep_in_roi(regions->second, inside, set);
+  keep_in_roi(regions->second, places_of(space_.networks[network].run.detect.origin, pictures_), inside, set);
   return score(inside, set, options).stats.at(0);
 }
 

@@ -109,6 +109,11 @@ Json ViewSite::slides_json() const {
                            {"width", s.width},
                            {"height", s.height},
                            {"mpp", s.mpp ? Json(*s.mpp) : Json(nullptr)},
+                           {"mpp_y", s.mpp_y ? Json(*s.mpp_y)
+                                     : s.mpp ? Json(*s.mpp)
+                                             : Json(nullptr)},
+                           {"bounds", s.bounds ? Json::array({s.bounds->x, s.bounds->y, s.bounds->width, s.bounds->height})
+                                               : Json::array({0, 0, s.width, s.height})},
                            {"zooms", zooms(s)},
                            {"boxes", s.boxes},
                            {"pixels", !s.path.empty()},

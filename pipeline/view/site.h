@@ -23,8 +23,10 @@ struct ViewSlide {
   int64_t width = 0, height = 0;  // level-0 pixels
   std::optional<double> mpp;
   int64_t boxes = 0;
-  std::string state, reason;  // as in run.json; empty: a slide alone
-  ImageSelection selection;   // of the file
+  std::string state, reason;             // as in run.json; empty: a slide alone
+  ImageSelection selection;              // of the file
+  std::optional<double> mpp_y = {};      // down; empty: as across
+  std::optional<PixelArea> bounds = {};  // of what was scanned, which is shown first
 };
 
 // Least recently used bytes go first.

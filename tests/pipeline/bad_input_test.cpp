@@ -57,7 +57,7 @@ TEST_F(BadInput, ChannelsOfFluorescence) {
   const Output info = run({"info", channels, five});
   expect_one_line(info, 3, {problem, "name one by --channel, from 0 to 4"});
   EXPECT_THAT(info.out, HasSubstr("74 x 58, 1:1, Deflate in 3 channels, 5 x 4 stored tiles of 16 x 16"));
-  const Output detect = run({"detect", "--model", kModel, five, channels, "-o", path("out"), "--quiet"});
+  const Output detect = run({"detect", "--model", kModel, five, channels, "-o", path("out"), "--set-mpp", "0.5", "--quiet"});
   expect_one_line(detect, 3, {problem});
   const Json inputs = read_json(folder / "out/run.json")["inputs"];
   EXPECT_EQ(inputs[0]["state"], "failed");

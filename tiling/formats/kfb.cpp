@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -10,6 +11,7 @@
 #include "tiling/formats/block_slide.h"
 #include "tiling/formats/jpeg.h"
 #include "tiling/formats/kfb_file.h"
+#include "tiling/formats/physical_size.h"
 #include "tiling/formats/rows.h"
 
 namespace cytodet {
@@ -31,6 +33,7 @@ class KfbSlide : public BlockSlide {
     if (file_.mpp > 0) {
       mpp_x = mpp_y = file_.mpp;
       mpp_source = "KFB header";
+      mpp_warning = choose_pixel_size(std::array{PixelSize{file_.mpp, file_.mpp, mpp_source}}).warning;
     }
     start_cache();
   }

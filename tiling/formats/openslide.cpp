@@ -3,12 +3,14 @@
 #include <tiffio.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <set>
 
 #include "core/error.h"
+#include "tiling/formats/physical_size.h"
 #include "tiling/formats/rows.h"
 #include "tiling/level_ratio.h"
 
@@ -42,6 +44,8 @@ void silence_libraries() {
       set([](const char*, int, const char* message, void*) { last_words() = one_line(message); }, nullptr);
   });
 }
+
+constexpr int64_t kFarthest = int64_t{1} << 40;  // pixels; no slide is larger
 
 struct Closer {
   void operator()(openslide_t* s) const { openslide_close(s); }
@@ -104,14 +108,8 @@ class OpenSlideSlide : public Slide {
       levels.push_back(level);
     }
     if (levels.empty()) throw Error("", "the slide has no levels", "restore the file");
-    auto number = [&](const char* name) -> std::optional<double> {
-      const char* text = openslide_get_property_value(s.get(), name);
-      double v = text ? std::strtod(text, nullptr) : 0;
-      return v > 0 ? std::optional<double>(v) : std::nullopt;
-    };
-    mpp_x = number(OPENSLIDE_PROPERTY_NAME_MPP_X);
-    mpp_y = number(OPENSLIDE_PROPERTY_NAME_MPP_Y);
-    if (mpp_x) mpp_source = OPENSLIDE_PROPERTY_NAME_MPP_X;
+    read_pixel_size(s.get());
+    read_bounds(s.get());
     if (const char* colour = openslide_get_property_value(s.get(), OPENSLIDE_PROPERTY_NAME_BACKGROUND_COLOR))
       background_ = static_cast<uint32_t>(std::strtoul(colour, nullptr, 16));
     kept_bytes = int64_t{32} << 20;  // OpenSlide's own, of each handle
@@ -158,6 +156,54 @@ class OpenSlideSlide : public Slide {
       selection = "focal plane 0";
       warnings.push_back("holds " + std::to_string(contents.planes) +
                          " focal planes; OpenSlide reads the one at 0, the others cannot be analysed");
+    }
+  }
+
+  // What OpenSlide says, and beside it the resolution of a slide that is a TIFF.
+  void read_pixel_size(openslide_t* s) {
+    const auto number = [&](const char* name) {
+      const char* text = openslide_get_property_value(s, name);
+      const double v = text ? std::strtod(text, nullptr) : 0;
+      return v > 0 && v < 1e12 ? v : 0;
+    };
+    std::vector<PixelSize> found;
+    const double x = number(OPENSLIDE_PROPERTY_NAME_MPP_X), y = number(OPENSLIDE_PROPERTY_NAME_MPP_Y);
+    if (x > 0) found.push_back({x, y > 0 ? y : x, OPENSLIDE_PROPERTY_NAME_MPP_X});
+    const char* unit = openslide_get_property_value(s, "tiff.ResolutionUnit");
+    if (const auto scale = unit ? micrometres_in(unit) : std::nullopt)
+      if (const auto size =
+              size_of_resolution(number("tiff.XResolution"), number("tiff.YResolution"), *scale, "tiff.XResolution"))
+        found.push_back(*size);
+    const ChosenPixelSize chosen = choose_pixel_size(found);
+    if (!chosen.size) return;
+    mpp_x = chosen.size->x;
+    mpp_y = chosen.size->y;
+    mpp_source = chosen.size->source;
+    mpp_warning = chosen.warning;
+  }
+
+  // Of OpenSlide's four properties; inside level 0.
+  std::optional<PixelArea> area_of(openslide_t* s, const std::string& prefix) const {
+    const auto whole = [&](const char* name, int64_t least) -> std::optional<int64_t> {
+      const char* text = openslide_get_property_value(s, (prefix + name).c_str());
+      if (!text) return std::nullopt;
+      int64_t v = 0;
+      const char* end = text + std::strlen(text);
+      const auto [stopped, error] = std::from_chars(text, end, v);
+      return error == std::errc() && stopped == end && v >= least && v <= kFarthest ? std::optional(v) : std::nullopt;
+    };
+    const auto x = whole("x", 0), y = whole("y", 0), w = whole("width", 1), h = whole("height", 1);
+    if (!x || !y || !w || !h || *x >= width() || *y >= height()) return std::nullopt;
+    return PixelArea{*x, *y, std::min(*w, width() - *x), std::min(*h, height() - *y)};
+  }
+
+  void read_bounds(openslide_t* s) {
+    constexpr int kMaxParts = 1000;
+    bounds = area_of(s, "openslide.bounds-");
+    for (int i = 0; i < kMaxParts; ++i) {
+      const auto part = area_of(s, "openslide.region[" + std::to_string(i) + "].");
+      if (!part) break;
+      parts.push_back(*part);
     }
   }
 

@@ -1,33 +1,10 @@
 // Aperio .svs read as the tiled JPEG TIFF it is. ImageDescription: "Aperio ...|AppMag = 20|MPP = 0.4990|...". What is not plain
 // JPEG (JPEG 2000), and slides with stored tiles left out, which OpenSlide draws from finer levels, are left to OpenSlide.
-#include <algorithm>
-#include <charconv>
-
 #include "core/error.h"
 #include "tiling/formats/rows.h"
 #include "tiling/formats/tiff_slide.h"
 
 namespace cytodet {
-namespace {
-
-// Value of "key = value" among fields that "|" parts.
-std::optional<double> number_of(const std::string& description, const std::string& key) {
-  for (size_t at = 0; at < description.size();) {
-    const size_t end = std::min(description.find('|', at), description.size());
-    const std::string field = description.substr(at, end - at);
-    at = end + 1;
-    const size_t eq = field.find(" = ");
-    if (eq == std::string::npos || field.substr(0, eq) != key) continue;
-    std::string text = field.substr(eq + 3);
-    std::replace(text.begin(), text.end(), ',', '.');
-    double value = 0;
-    const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && value > 0 && value < 1000) return value;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 // Whether every tiled image is a plain JPEG without gaps, and there is one picture.
 static bool is_simple(TiffFile& file, const TiffContents& held) {
@@ -41,17 +18,13 @@ static bool is_simple(TiffFile& file, const TiffContents& held) {
 }
 
 std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& selection) {
-  std::string description;
   bool several = false;
   int planes = 1;
   size_t tiled = 0;
-  int64_t width = 0;
   try {
     TiffFile file(path);
     const TiffDirectory first = file.open(false, 0);
-    description = file.description();
-    width = first.width;
-    if (!first.tiled || !description.starts_with("Aperio") || first.orientation != 1) return nullptr;
+    if (!first.tiled || !file.description().starts_with("Aperio") || first.orientation != 1) return nullptr;
     const TiffContents held = tiff_contents(file);
     several = held.series[0].images.size() > 1;
     planes = held.series[0].planes;
@@ -70,9 +43,6 @@ std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& s
   }
   // OpenSlide: every tiled image is a level.
   if (!several && !selection.page && slide->levels.size() != tiled) return nullptr;
-  if (slide->width() != width) return slide;  // a thumbnail or the like, which was asked for
-  slide->mpp_x = slide->mpp_y = number_of(description, "MPP");
-  slide->mpp_source = slide->mpp_x ? "aperio.MPP" : "";
   return slide;
 }
 

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "tiling/formats/ome.h"
+#include "tiling/formats/physical_size.h"
 #include "tiling/formats/tiff_contents.h"
 #include "tiling/level_ratio.h"
 #include "tiling/sample_range.h"
@@ -13,25 +13,32 @@
 namespace cytodet {
 namespace {
 
-void read_mpp(TIFF* tiff, const std::string& description, Slide& slide) {
-  if (const auto size = ome_pixel_size(description)) {
-    slide.mpp_x = (*size)[0];
-    slide.mpp_y = (*size)[1];
-    slide.mpp_source = "OME PhysicalSizeX";
-    return;
+// What the file says of the size of a pixel of `image`, which is current; an image without a description has that of the file's
+// first, where that is as large. Those of other images are looked at where it says nothing itself.
+void read_pixel_size(const TiffFile& file, const TiffDirectory& image, const TiffContents& held, Slide& slide) {
+  TiffScale scale;
+  scale.description = file.description();
+  if (scale.description.empty() && !held.chain.empty() && held.chain[0].image.width == image.width)
+    scale.description = held.chain[0].description;
+  scale.width = image.width;
+  scale.unit = RESUNIT_INCH;
+  TIFFGetFieldDefaulted(file.tiff(), TIFFTAG_RESOLUTIONUNIT, &scale.unit);
+  if (!TIFFGetField(file.tiff(), TIFFTAG_XRESOLUTION, &scale.x_resolution) ||
+      !TIFFGetField(file.tiff(), TIFFTAG_YRESOLUTION, &scale.y_resolution))
+    scale.x_resolution = scale.y_resolution = 0;
+  ChosenPixelSize chosen = tiff_pixel_size(scale);
+  if (!chosen.size) {
+    const auto smaller = [&](const TiffPage& page) { return page.image.width <= image.width; };
+    const bool largest = std::all_of(held.chain.begin(), held.chain.end(), smaller);  // not a label or thumbnail
+    for (const TiffPage& page : held.chain)
+      if (largest && !page.description.empty()) scale.elsewhere.push_back(page.description);
+    chosen = tiff_pixel_size(scale);
   }
-  float rx = 0, ry = 0;
-  uint16_t unit = RESUNIT_INCH;
-  TIFFGetFieldDefaulted(tiff, TIFFTAG_RESOLUTIONUNIT, &unit);
-  if (!TIFFGetField(tiff, TIFFTAG_XRESOLUTION, &rx) || !TIFFGetField(tiff, TIFFTAG_YRESOLUTION, &ry) || unit == RESUNIT_NONE)
-    return;
-  const double micrometres = unit == RESUNIT_CENTIMETER ? 10000 : 25400, mx = micrometres / rx, my = micrometres / ry;
-  // Coarser than this is a printer's or a screen's resolution, written by programs that know nothing of the slide.
-  constexpr double kFinest = 0.005, kCoarsest = 12.7;
-  if (!(mx > kFinest && mx < kCoarsest && my > kFinest && my < kCoarsest)) return;
-  slide.mpp_x = mx;
-  slide.mpp_y = my;
-  slide.mpp_source = "TIFF XResolution";
+  if (!chosen.size) return;
+  slide.mpp_x = chosen.size->x;
+  slide.mpp_y = chosen.size->y;
+  slide.mpp_source = chosen.size->source;
+  slide.mpp_warning = chosen.warning;
 }
 
 // Whether images can be laid over each other as the channels of one picture: of one size, in blocks of one size.
@@ -56,7 +63,7 @@ TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
   TiffChoice choice = choose(held, wanted);
   const TiffPlace& whole = choice.levels[0][0];
   const TiffDirectory first = f->open(whole.sub, whole.where);
-  read_mpp(f->tiff(), whole.where == 0 ? f->description() : held.chain[0].description, *this);
+  read_pixel_size(*f, first, held, *this);
   if (!held.damage.empty()) damage = "damaged TIFF: its chain of images breaks off, levels may be missing: " + held.damage;
   for (const TiffPage& page : held.chain)
     if (damage.empty() && page.problem.starts_with("damaged")) damage = "a level may be missing: " + page.problem;

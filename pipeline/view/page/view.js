@@ -224,9 +224,15 @@ const limit = () => {
   view.y = Math.max(0, Math.min(slide.height, view.y));
   dirty = true;
 };
-const fitScale = () => Math.min(stage.clientWidth / slide.width, stage.clientHeight / slide.height) * (window.devicePixelRatio || 1) * 0.96;
+// What was scanned is shown whole; the rest of the canvas can be moved to.
+const fitScale = () => Math.min(stage.clientWidth / slide.bounds[2], stage.clientHeight / slide.bounds[3]) * (window.devicePixelRatio || 1) * 0.96;
 
-function fit() { view.x = slide.width / 2; view.y = slide.height / 2; view.scale = fitScale(); limit(); }
+function fit() {
+  view.x = slide.bounds[0] + slide.bounds[2] / 2;
+  view.y = slide.bounds[1] + slide.bounds[3] / 2;
+  view.scale = fitScale();
+  limit();
+}
 
 // Keeps what lies under the place (CSS pixels) where it is.
 function zoomAt(factor, px = stage.clientWidth / 2, py = stage.clientHeight / 2) {
@@ -273,7 +279,7 @@ stage.addEventListener('dblclick', e => { const r = stage.getBoundingClientRect(
 // The smallest box under the pointer.
 function point(event) {
   const [x, y] = under(event);
-  const mm = slide.mpp ? `   ${(x * slide.mpp / 1000).toFixed(3)}, ${(y * slide.mpp / 1000).toFixed(3)} mm` : '';
+  const mm = slide.mpp ? `   ${(x * slide.mpp / 1000).toFixed(3)}, ${(y * slide.mpp_y / 1000).toFixed(3)} mm` : '';
   $('cursor').textContent = `${Math.round(x)}, ${Math.round(y)} px${mm}`;
   let best = -1, size = Infinity;
   if (boxes && $('show').checked && boxes.mean * view.scale >= 3)
@@ -285,7 +291,7 @@ function point(event) {
   if (best < 0) return;
   const w = boxes.x1[best] - boxes.x0[best], h = boxes.y1[best] - boxes.y0[best], r = stage.getBoundingClientRect();
   t.textContent = `${info.classes[boxes.cls[best]].name}  ${boxes.score[best].toFixed(3)}\n${w.toFixed(0)} \u00d7 ${h.toFixed(0)} px` +
-    (slide.mpp ? `, ${(w * slide.mpp).toFixed(1)} \u00d7 ${(h * slide.mpp).toFixed(1)} \u00b5m` : '');
+    (slide.mpp ? `, ${(w * slide.mpp).toFixed(1)} \u00d7 ${(h * slide.mpp_y).toFixed(1)} \u00b5m` : '');
   t.style.left = Math.min(event.clientX - r.left + 14, r.width - 150) + 'px';
   t.style.top = Math.min(event.clientY - r.top + 14, r.height - 50) + 'px';
 }
@@ -327,7 +333,8 @@ async function choose(index, place) {
   tip = -1;
   status.ready = false;
   $('slide').value = index;
-  const mm = slide.mpp ? `, ${slide.mpp.toFixed(4)} \u00b5m per pixel` : '';
+  const across = slide.mpp ? slide.mpp.toFixed(4) : '', down = slide.mpp ? slide.mpp_y.toFixed(4) : '';
+  const mm = slide.mpp ? `, ${across}${down === across ? '' : ' \u00d7 ' + down} \u00b5m per pixel` : '';
   $('facts').textContent = `${slide.width.toLocaleString('en')} \u00d7 ${slide.height.toLocaleString('en')} px${mm}` + (slide.reason ? `; ${slide.state}: ${slide.reason}` : '') +
     (slide.pixels ? '' : '; the slide is not at hand, boxes only');
   fit();
