@@ -239,7 +239,7 @@ class Export : public Outputs {
       state.inputs.push_back(s);
     }
     run.write(state);
-    assemble_detections(run, state);
+    assemble_detections(run, state, run.detections_json());
     return run.path.string();
   }
 };

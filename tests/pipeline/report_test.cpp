@@ -56,7 +56,7 @@ class Report : public ProgramTest {
       state.inputs.push_back(s);
     }
     folder_of.write(state);
-    assemble_detections(folder_of, state);
+    assemble_detections(folder_of, state, folder_of.detections_json());
     return folder_of.path.string();
   }
 };
