@@ -15,12 +15,13 @@ constexpr int64_t kShareTick = 100, kFatTick = 2000000000;  // nanoseconds: what
 
 bool is_same_slide(const BoxesHeader& h, const std::string& path) {
   std::error_code unknown;
-  if (h.slide.path == path && !fs::exists(path, unknown)) return true;  // a share that is away takes no results with it
+  const fs::path then = h.slide.path;
+  const bool same_name = then.filename() == fs::path(path).filename();
+  if (same_name && !fs::exists(path, unknown)) return true;  // a share that is away takes no results with it
   const SlideIdentity now = slide_stamp(path);
   if (h.slide_bytes != now.bytes) return false;
   const int64_t apart = std::llabs(h.slide_time_ns - now.time_ns);
-  const fs::path then = h.slide.path;
-  if (h.slide_hash.empty()) return then.filename() == fs::path(path).filename() && apart <= kFatTick;
+  if (h.slide_hash.empty()) return same_name && apart <= kFatTick;
   if (h.slide.path == path && apart < kShareTick && companions_of(path).empty()) return true;
   return slide_identity(path).hash == h.slide_hash;
 }
