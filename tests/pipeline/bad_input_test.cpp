@@ -177,7 +177,7 @@ TEST_F(BadInput, FullDisk) {
       run({"detect", "--model", kModel, kSource + "/tests/data/bccd/BloodImage_00007.jpg", "-o", path("out"), "--quiet"}, 1000);
   EXPECT_EQ(d.code, 1);
   EXPECT_GE(d.errors().size(), 1u);
-  EXPECT_THAT(names(folder), ElementsAre("out"));
+  EXPECT_THAT(names(folder), ::testing::AnyOf(ElementsAre("out"), ::testing::IsEmpty()));
   for (const std::string& name : names(path("out")))
     if (name != "boxes") {
       EXPECT_NO_THROW(read_json(folder / "out" / name)) << name << " is partial";

@@ -64,7 +64,7 @@ TEST_F(CalibrateCommand, BadFilesAreNamedAndTheRestUsed) {
   EXPECT_EQ(o.code, 3) << o.err;
   ASSERT_THAT(o.errors(), SizeIs(2)) << o.err;
   EXPECT_THAT(o.errors()[0], HasSubstr("b.json: not valid JSON"));
-  EXPECT_THAT(o.errors()[1], HasSubstr("c.json: input x: is float32 [2]"));
+  EXPECT_THAT(o.errors()[1], HasSubstr("c.json: input x: is fed [2], but the graph takes [1,1,6,2]"));
   EXPECT_EQ(read_ranges(folder / "r.json").images, 1);
 }
 
