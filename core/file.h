@@ -6,13 +6,23 @@
 #include <string>
 #include <string_view>
 
+#include "core/error.h"
+#include "core/live_paths.h"
+#include "core/output_target.h"
+
 namespace cytodet {
 
 // Whole content. Throws Error naming the file when it is missing, a directory, unreadable or over max_bytes.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{2} << 30);
 
-// Writes to "<path>.part-<pid>-<n>" in the same folder; commit() flushes, syncs and renames onto path. Without commit()
-// the partial file is removed. Errors (no folder, no permission, disk full) are thrown by write() and commit().
+// What a failed call of the system means for a file: "<path>: cannot <doing>: <reason>; <what to do>", with its cause.
+Error file_error(const std::filesystem::path& path, const std::string& doing, int error_number);
+
+// An output. A file is written to ".cytodet-<pid>-<n>.part" in its folder; commit() flushes, syncs and renames it onto the name,
+// which keeps the permissions and, where allowed, the owner of the file that was there. A symbolic link stays, and the file that
+// it leads to is replaced. Without commit(), or when a signal ends the program, the partial file is removed. "-", devices, named
+// pipes and /dev/fd/N are written through. Errors (no folder, no permission, disk full) are thrown by the constructor, write()
+// and commit(); a constructor alone tells before long work whether there is anywhere to write.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -22,15 +32,24 @@ class AtomicFile {
 
   void write(std::string_view bytes);
   void commit();
-  const std::filesystem::path& temporary() const { return temporary_; }  // for libraries that write by path
 
  private:
-  [[noreturn]] void fail(const char* doing, int error_number) const;
-  std::filesystem::path path_, temporary_;
+  bool is_stream() const { return target_.kind != OutputTarget::Kind::file; }
+  void open_partial();
+  void keep_owner();
+  void flush();
+  void copy_through();
+  std::filesystem::path path_, partial_;
+  OutputTarget target_;
+  LivePath live_;
   std::string buffer_;
   int fd_ = -1;
-  void flush();
 };
+
+// Removes what killed processes left in a folder: plain files whose names have exactly the form of partial files, of processes
+// that are gone. Partial files of others, also of other machines that write into the folder, are locked and stay. Returns how
+// many were removed.
+int remove_partial_files(const std::filesystem::path& folder);
 
 // AtomicFile in one call.
 void write_file(const std::filesystem::path& path, std::string_view bytes);

@@ -1,14 +1,18 @@
 #include "pipeline/commands.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/live_paths.h"
 #include "core/names.h"
+#include "core/text_width.h"
 
 namespace cytodet {
 
@@ -103,24 +107,34 @@ int program(int argc, char** argv) {
   return static_cast<int>(help->parsed() ? Exit::ok : Exit::usage);
 }
 
+// What was printed has arrived.
+void check_standard_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
+  pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+  if (errno == EPIPE || (::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR)))
+    throw Error("standard output", "whoever read it stopped before the end");
+  throw Error("standard output", std::string("cannot write") + (errno ? std::string(": ") + std::strerror(errno) : ""),
+              "free some space or write elsewhere");
+}
+
+void tell(const char* error) { std::fprintf(stderr, "cytodet: error: %s\n", printable(error).c_str()); }
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not the end of the program
+  clean_up_on_signals();
   try {
     const int code = program(argc, argv);
-    errno = 0;
-    if (std::fflush(stdout) != 0 || std::ferror(stdout))
-      throw Error("standard output", std::string("cannot write") + (errno ? std::string(": ") + std::strerror(errno) : ""),
-                  "free some space or write elsewhere");
+    check_standard_output();
     return code;
   } catch (const Error& e) {
-    std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+    tell(e.what());
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     std::fputs("cytodet: error: out of memory; use smaller tiles, a smaller graph or fewer streams\n", stderr);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+    tell(e.what());
   }
   return static_cast<int>(Exit::failed);
 }

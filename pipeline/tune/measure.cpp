@@ -56,12 +56,6 @@ std::vector<size_t> stages_of(size_t pictures) {
   return stages;
 }
 
-void remove_leftovers(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  for (const auto& e : std::filesystem::directory_iterator(folder, ignored))
-    if (e.path().filename().string().find(".part-") != std::string::npos) std::filesystem::remove(e.path(), ignored);
-}
-
 }  // namespace
 
 TuneMeasurer::TuneMeasurer(const TuneSpace& space)
@@ -81,8 +75,8 @@ TuneMeasurer::TuneMeasurer(const TuneSpace& space)
   timed_ = timed == 0 ? pictures_.size() : std::min(timed, pictures_.size());
   stage_pictures_ = stages_of(pictures_.size());
   make_folder(folder_ / "cache");
-  remove_leftovers(folder_);
-  remove_leftovers(folder_ / "cache");
+  remove_partial_files(folder_);
+  remove_partial_files(folder_ / "cache");
   journal_.save();  // a folder that cannot be written is known before the work
 }
 

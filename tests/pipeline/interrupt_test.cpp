@@ -17,7 +17,7 @@ class Interrupted : public ProgramTest {
     std::error_code missing;
     for (const auto& e : std::filesystem::recursive_directory_iterator(where, missing)) {
       const std::string name = e.path().filename().string();
-      if (!e.is_regular_file() || name.find(".part-") != std::string::npos || e.path().extension() != ".json") continue;
+      if (!e.is_regular_file() || name.ends_with(".part") || e.path().extension() != ".json") continue;
       EXPECT_NO_THROW(read_json(e.path())) << e.path();
     }
   }

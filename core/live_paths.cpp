@@ -1,0 +1,95 @@
+#include "core/live_paths.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace cytodet {
+namespace {
+
+// Everything that the handler touches is lock-free and has static storage. A process that has more live paths than entries
+// leaves the rest behind when it is killed.
+constexpr int kEntries = 4096;
+std::array<std::atomic<char*>, kEntries> entries;
+std::array<const char*, kEntries> folders;
+std::atomic<unsigned> next_entry{0};
+std::atomic<int> making{0};
+std::atomic<bool> ending{false};
+
+constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGUSR1, SIGUSR2};
+
+void sleep_ms(long ms) {
+  const timespec t{ms / 1000, ms % 1000 * 1000000};
+  ::nanosleep(&t, nullptr);
+}
+
+// A second signal ends the process at once, as SA_RESETHAND has put the default action back.
+extern "C" void remove_live_paths_and_end(int signal) {
+  constexpr int kMostWaitMs = 1000;  // a disk that does not answer does not hold the process
+  ending = true;
+  for (int waited = 0; making.load() > 0 && waited < kMostWaitMs; ++waited) sleep_ms(1);
+  size_t count = 0;
+  for (std::atomic<char*>& entry : entries)
+    if (const char* path = entry.exchange(nullptr); path && ::unlink(path) != 0) folders[count++] = path;
+  while (count > 0) ::rmdir(folders[--count]);
+  ::raise(signal);
+}
+
+}  // namespace
+
+LivePath::LivePath(const std::filesystem::path& path) {
+  char* text = ::strdup(path.c_str());
+  if (!text) return;
+  for (int tried = 0; tried < kEntries; ++tried) {
+    const int at = static_cast<int>(next_entry++ % kEntries);
+    char* empty = nullptr;
+    if (entries[static_cast<size_t>(at)].compare_exchange_strong(empty, text)) {
+      entry_ = at;
+      return;
+    }
+  }
+  std::free(text);
+}
+
+LivePath::~LivePath() {
+  if (entry_ >= 0) std::free(entries[static_cast<size_t>(entry_)].exchange(nullptr));  // null: the handler has it
+}
+
+// The handler must not run in this thread, where it would wait for itself.
+MakingPath::MakingPath() {
+  sigset_t all;
+  ::sigemptyset(&all);
+  for (int signal : kEndingSignals) ::sigaddset(&all, signal);
+  ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+  ++making;
+  if (!ending) return;
+  --making;
+  sleep_ms(1000);  // the process ends meanwhile
+  ++making;
+}
+
+MakingPath::~MakingPath() {
+  --making;
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void clean_up_on_signals() {
+  for (int signal : kEndingSignals) {
+    struct sigaction before {};
+    if (::sigaction(signal, nullptr, &before) != 0 || before.sa_handler != SIG_DFL) continue;
+    struct sigaction action {};
+    action.sa_handler = remove_live_paths_and_end;
+    action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_NODEFER;
+    ::sigemptyset(&action.sa_mask);
+    ::sigaction(signal, &action, nullptr);
+  }
+  ::signal(SIGXFSZ, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace cytodet

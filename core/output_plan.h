@@ -1,0 +1,52 @@
+// Every file that a command reads and every file that it may write, held against each other before any work: nobody's data is
+// written over because a path was spelled otherwise, or led through a link.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace cytodet {
+
+class OutputPlan {
+ public:
+  // `what` as an error calls it: "the truth", "the graph", "an image". A folder stands for itself, not for what it holds. What
+  // does not exist, or is none of our files ("-", a device), clashes with nothing.
+  void add_input(const std::filesystem::path& path, const std::string& what);
+  // A file to be: it need not exist, nor its folder.
+  void add_output(const std::filesystem::path& path, const std::string& what);
+  // UsageError that names both, where an output would be written over an input or over another output.
+  void check() const;
+
+ private:
+  // A file that exists: device and inode. One that does not: those of the nearest folder that exists, and the way from there.
+  struct Place {
+    dev_t device = 0;
+    ino_t inode = 0;
+    std::string rest;
+    bool exists() const { return rest.empty(); }
+    auto operator<=>(const Place&) const = default;
+  };
+  struct File {
+    std::filesystem::path path;
+    std::string what;
+    Place place;
+    std::filesystem::path folder;  // the nearest that exists
+  };
+  Place place_of(const std::filesystem::path& path, int links, std::filesystem::path& folder);
+  void check_against_inputs() const;
+  void check_against_outputs() const;
+
+  std::vector<File> inputs_, outputs_;
+  std::unordered_map<std::string, Place> folders_;  // that exist, as spelled
+};
+
+// Whether two names in a folder are one to its file system: upper and lower case, normal forms. Tried with files in a folder of
+// their own, which is removed; true where nothing can be tried.
+bool names_are_one(const std::filesystem::path& folder, const std::string& a, const std::string& b);
+
+}  // namespace cytodet
