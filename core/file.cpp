@@ -56,7 +56,7 @@ const char* advice(int error_number) {
 // An inode that lacks is a full disk too (ENOSPC). A file over its own limit (EFBIG) is none: other files still fit.
 Cause cause(int error_number) { return error_number == ENOSPC || error_number == EDQUOT ? Cause::disk_full : Cause::other; }
 
-constexpr std::string_view kPartialPrefix = ".cytodet-", kPartialSuffix = ".part";
+constexpr std::string_view kPartialPrefix = "cytodet-", kPartialSuffix = ".part";
 
 // Short and apart from the final name, so that names of the full length that a file system takes can be written.
 std::string partial_name(int number) {

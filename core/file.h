@@ -18,7 +18,7 @@ std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int
 // What a failed call of the system means for a file: "<path>: cannot <doing>: <reason>; <what to do>", with its cause.
 Error file_error(const std::filesystem::path& path, const std::string& doing, int error_number);
 
-// An output. A file is written to ".cytodet-<pid>-<n>.part" in its folder; commit() flushes, syncs and renames it onto the name,
+// An output. A file is written to "cytodet-<pid>-<n>.part" in its folder; commit() flushes, syncs and renames it onto the name,
 // which keeps the permissions and, where allowed, the owner of the file that was there. A symbolic link stays, and the file that
 // it leads to is replaced. Without commit(), or when a signal ends the program, the partial file is removed. "-", devices, named
 // pipes and /dev/fd/N are written through. Errors (no folder, no permission, disk full) are thrown by the constructor, write()

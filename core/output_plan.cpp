@@ -77,6 +77,12 @@ void OutputPlan::add_output(const std::filesystem::path& path, const std::string
   outputs_.push_back(std::move(file));
 }
 
+std::vector<std::filesystem::path> OutputPlan::outputs() const {
+  std::vector<std::filesystem::path> paths;
+  for (const File& f : outputs_) paths.push_back(f.path);
+  return paths;
+}
+
 void OutputPlan::check_against_inputs() const {
   std::map<std::pair<dev_t, ino_t>, const File*> inputs;
   for (const File& f : inputs_) inputs.try_emplace({f.place.device, f.place.inode}, &f);

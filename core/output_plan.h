@@ -19,6 +19,7 @@ class OutputPlan {
   void add_input(const std::filesystem::path& path, const std::string& what);
   // A file to be: it need not exist, nor its folder.
   void add_output(const std::filesystem::path& path, const std::string& what);
+  std::vector<std::filesystem::path> outputs() const;
   // UsageError that names both, where an output would be written over an input or over another output.
   void check() const;
 

@@ -69,7 +69,11 @@ int lent_standard_output() {
   if (lent < 0) {
     std::fflush(stdout);
     lent = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (lent >= 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);
+    if (lent >= 0 && ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {  // standard error is closed
+      const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+      ::dup2(nowhere, STDOUT_FILENO);
+      ::close(nowhere);
+    }
   }
   return lent;
 }

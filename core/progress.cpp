@@ -4,11 +4,18 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 namespace cytodet {
 
+bool can_redraw(int descriptor) {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(descriptor) == 1 && kind && *kind && std::string_view(kind) != "dumb" && std::string_view(kind) != "unknown";
+}
+
 Progress::Progress(std::string label, int64_t total, std::string unit, bool quiet)
-    : label_(std::move(label)), unit_(std::move(unit)), total_(total), quiet_(quiet), terminal_(::isatty(2) == 1) {}
+    : label_(std::move(label)), unit_(std::move(unit)), total_(total), quiet_(quiet), terminal_(can_redraw(STDERR_FILENO)) {}
 
 Progress::~Progress() {
   std::lock_guard lock(mutex_);

@@ -9,6 +9,10 @@
 
 namespace cytodet {
 
+// Whether lines on this descriptor can be written over: a terminal, and none of those that know no control sequences
+// (TERM=dumb, as in editors, or not set).
+bool can_redraw(int descriptor);
+
 class Progress {
  public:
   // total < 0: unknown. `unit` is plural ("tiles", "images"). quiet: prints nothing.

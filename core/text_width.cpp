@@ -68,6 +68,30 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+std::string printable_lines(std::string_view text) {
+  std::string shown;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    shown += printable(text.substr(at, end - at));
+    if (end < text.size()) shown += '\n';
+    at = end + 1;
+  }
+  return shown;
+}
+
+std::string valid_utf8(std::string_view text) {
+  std::string valid;
+  for (size_t at = 0; at < text.size();) {
+    const size_t n = utf8_length(text, at);
+    if (n > 0)
+      valid.append(text, at, n);
+    else
+      valid += escaped("\\x%02x", static_cast<unsigned char>(text[at])).text;
+    at += std::max<size_t>(n, 1);
+  }
+  return valid;
+}
+
 size_t display_width(std::string_view text) {
   size_t columns = 0;
   for (size_t at = 0; at < text.size();) columns += next(text, at).columns;

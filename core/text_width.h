@@ -12,6 +12,12 @@ namespace cytodet {
 // not UTF-8 become \n, \t, \x1b, \u202e.
 std::string printable(std::string_view text);
 
+// The same of several lines, which stay.
+std::string printable_lines(std::string_view text);
+
+// The text with only the bytes that are not UTF-8 so written.
+std::string valid_utf8(std::string_view text);
+
 // Columns that printable(text) takes on a terminal: 2 for wide characters (Chinese, Japanese, Korean, emoji), 0 for combining
 // marks.
 size_t display_width(std::string_view text);

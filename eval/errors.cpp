@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/text_width.h"
 #include "eval/error_matching.h"
 
 namespace cytodet {
@@ -22,11 +23,7 @@ std::string row(const std::string& title, const ErrorRow& r) {
   return line + "\n";
 }
 
-std::string padded(const std::string& name) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%-20.20s", name.c_str());
-  return text;
-}
+std::string padded(const std::string& name) { return left_aligned(name, 20); }
 
 Json json_of(const ErrorRow& r) {
   Json j;

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "core/text_width.h"
 #include "eval/coco.h"
 
 namespace cytodet {
@@ -30,14 +31,14 @@ std::string to_text(const Scores& s) {
 }
 
 std::string class_table(const Scores& s) {
+  constexpr size_t kNameColumns = 20;
   char text[200];
-  std::snprintf(text, sizeof text, "%-20s %8s %7s %7s %7s %7s %8s %8s\n", "class", "truths", "AP", "AP50", "AP75", "AR",
-                "VOC2007", "VOC2010");
-  std::string table = text;
+  std::snprintf(text, sizeof text, " %8s %7s %7s %7s %7s %8s %8s\n", "truths", "AP", "AP50", "AP75", "AR", "VOC2007", "VOC2010");
+  std::string table = left_aligned("class", kNameColumns) + text;
   for (const ClassScores& c : s.classes) {
-    std::snprintf(text, sizeof text, "%-20.20s %8lld %7.4f %7.4f %7.4f %7.4f %8.4f %8.4f\n", c.name.c_str(),
-                  static_cast<long long>(c.truths), c.ap, c.ap50, c.ap75, c.ar, c.voc2007, c.voc2010);
-    table += text;
+    std::snprintf(text, sizeof text, " %8lld %7.4f %7.4f %7.4f %7.4f %8.4f %8.4f\n", static_cast<long long>(c.truths), c.ap,
+                  c.ap50, c.ap75, c.ar, c.voc2007, c.voc2010);
+    table += left_aligned(c.name, kNameColumns) + text;
   }
   return table;
 }

@@ -11,8 +11,8 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/live_paths.h"
+#include "core/messages.h"
 #include "core/names.h"
-#include "core/text_width.h"
 
 namespace cytodet {
 
@@ -118,8 +118,6 @@ void check_standard_output() {
               "free some space or write elsewhere");
 }
 
-void tell(const char* error) { std::fprintf(stderr, "cytodet: error: %s\n", printable(error).c_str()); }
-
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -129,12 +127,12 @@ int run_program(int argc, char** argv) {
     check_standard_output();
     return code;
   } catch (const Error& e) {
-    tell(e.what());
+    tell_error(e.what());
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     std::fputs("cytodet: error: out of memory; use smaller tiles, a smaller graph or fewer streams\n", stderr);
   } catch (const std::exception& e) {
-    tell(e.what());
+    tell_error(e.what());
   }
   return static_cast<int>(Exit::failed);
 }

@@ -1,6 +1,6 @@
 #include "pipeline/contents_text.h"
 
-#include "pipeline/run_folder.h"
+#include "core/text_width.h"
 
 namespace cytodet {
 namespace {
@@ -10,7 +10,7 @@ constexpr size_t kMaxListed = 64;
 std::string line(const std::string& word, const std::string& text) {
   std::string start = "  " + word;
   start.resize(std::max<size_t>(12, start.size() + 1), ' ');
-  return start + one_line(text) + "\n";
+  return start + printable(text) + "\n";
 }
 
 std::string counted(int n, const char* one, const char* many) { return std::to_string(n) + " " + (n == 1 ? one : many); }

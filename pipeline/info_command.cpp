@@ -8,7 +8,9 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/messages.h"
 #include "core/settings.h"
+#include "core/text_width.h"
 #include "core/timing.h"
 #include "pipeline/commands.h"
 #include "pipeline/companions.h"
@@ -96,7 +98,7 @@ double mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 void print_text(const SlideInfo& info, const Options& o, const Detector* detector, int streams) {
   const Slide& s = *info.slide;
-  std::printf("%s\n  format    %s\n  size      %lld x %lld pixels", s.path.c_str(), s.format.c_str(),
+  std::printf("%s\n  format    %s\n  size      %lld x %lld pixels", printable(s.path).c_str(), s.format.c_str(),
               static_cast<long long>(s.width()), static_cast<long long>(s.height()));
   if (s.mpp_x)
     std::printf(", %.2f x %.2f mm", static_cast<double>(s.width()) * *s.mpp_x / 1000,
@@ -202,7 +204,7 @@ int run_info(const Options& o) {
   const InputList inputs = list_pictures(o.slides);
   const std::vector<std::string>& files = inputs.files;
   if (!inputs.companions.empty())
-    std::fprintf(stderr, "cytodet: skipped, %s: %s\n", kCompanion, one_line(names_of_files(inputs.companions)).c_str());
+    std::fprintf(stderr, "cytodet: skipped, %s: %s\n", kCompanion, printable(names_of_files(inputs.companions)).c_str());
   Json all = Json::array();
   size_t failed = 0;
   for (const std::string& file : files) {
@@ -219,7 +221,7 @@ int run_info(const Options& o) {
       const std::optional<SlideContents> held = list_contents(file);
       if (held && !o.json) std::printf("%s\n%s", file.c_str(), contents_text(*held).c_str());
       std::fflush(stdout);
-      std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+      tell_error(e.what());
       if (o.json) all.push_back({{"path", file}, {"problem", e.what()}});
       if (held && o.json) all.back()["contents"] = contents_json(*held);
     }

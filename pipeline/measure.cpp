@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/messages.h"
 #include "pipeline/companions.h"
 
 namespace cytodet {
@@ -330,7 +331,7 @@ int exit_of(const DetectReport& report) {
 }
 
 void warn(const std::vector<std::string>& warnings) {
-  for (const std::string& w : warnings) std::fprintf(stderr, "cytodet: warning: %s\n", w.c_str());
+  for (const std::string& w : warnings) tell_warning(w);
 }
 
 }  // namespace cytodet

@@ -1,9 +1,8 @@
 #include "pipeline/quantize_model.h"
 
-#include <cstdio>
-
 #include "core/error.h"
 #include "core/file.h"
+#include "core/messages.h"
 #include "graph/io.h"
 #include "graph/tf_int8.h"
 #include "pipeline/answer_check.h"
@@ -55,7 +54,7 @@ Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
   options.quiet = quiet;
   try {
     Calibration c = calibrate(subject.graph, subject.plan, data, options);
-    for (const std::string& problem : c.problems) std::fprintf(stderr, "cytodet: warning: %s\n", problem.c_str());
+    for (const std::string& problem : c.problems) tell_warning(problem);
     return c.ranges;
   } catch (const Error& e) {
     throw e.within(subject.path);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/text_width.h"
 #include "quant/sqnr.h"
 
 namespace cytodet {
@@ -96,7 +97,7 @@ std::string layer_table(const std::vector<LayerRow>& rows) {
                   shown("%.4g", l.input.scale).c_str(), shown("%.0f", l.input.zero_point).c_str(),
                   l.weight_sqnr_db ? number("%.1f", *l.weight_sqnr_db).c_str() : "-",
                   row.sqnr_db ? number("%.1f", *row.sqnr_db).c_str() : "-", row.kernel.empty() ? "-" : row.kernel.c_str());
-    text += line + l.name + (l.why.empty() ? "" : ": " + l.why) + "\n";
+    text += line + printable(l.name) + (l.why.empty() ? "" : ": " + l.why) + "\n";
   }
   return text;
 }

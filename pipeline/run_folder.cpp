@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/text_width.h"
 #include "core/unicode.h"
 #include "eval/results.h"
 #include "pipeline/companions.h"
@@ -294,21 +295,15 @@ std::string damage_text(const SlideState& s) {
   return text.empty() ? s.damage : text + ": " + s.damage;
 }
 
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return text;
-}
-
 std::string run_table(const RunState& state) {
   size_t width = 5;
   for (const SlideState& s : state.inputs)
-    if (!is_companion(s)) width = std::max(width, s.name.size());
+    if (!is_companion(s)) width = std::max(width, display_width(s.name));
   width = std::min<size_t>(width, 40);
   char line[200];
-  std::snprintf(line, sizeof line, "%-*s %-8s %7s %7s %5s %9s %8s  %s\n", static_cast<int>(width), "slide", "state", "tiles",
-                "skipped", "bad", "boxes", "network", "reason");
-  std::string text = line;
+  std::snprintf(line, sizeof line, " %-8s %7s %7s %5s %9s %8s  %s\n", "state", "tiles", "skipped", "bad", "boxes", "network",
+                "reason");
+  std::string text = left_aligned("slide", width) + line;
   SlideState sum;
   std::vector<std::string> companions;
   for (const SlideState& s : state.inputs) {
@@ -317,12 +312,10 @@ std::string run_table(const RunState& state) {
       continue;
     }
     const int skipped = s.background_tiles + s.outside_tiles;
-    std::snprintf(line, sizeof line, "%-*.*s %-8s %7d %6.1f%% %5d %9lld %7.1fs  ", static_cast<int>(width),
-                  static_cast<int>(width), one_line(s.name).c_str(), s.state.c_str(), s.tiles,
+    std::snprintf(line, sizeof line, " %-8s %7d %6.1f%% %5d %9lld %7.1fs  ", s.state.c_str(), s.tiles,
                   s.tiles ? 100.0 * skipped / s.tiles : 0.0, s.bad_tiles, static_cast<long long>(s.detections),
                   s.seconds.network);
-    text += line;
-    text += (s.reason.empty() ? damage_text(s) : s.reason) + "\n";
+    text += left_aligned(s.name, width) + line + printable(s.reason.empty() ? damage_text(s) : s.reason) + "\n";
     sum.tiles += s.tiles;
     sum.background_tiles += skipped;
     sum.bad_tiles += s.bad_tiles;
@@ -330,7 +323,7 @@ std::string run_table(const RunState& state) {
     sum.detections += s.detections;
     sum.seconds.network += s.seconds.network;
   }
-  if (!companions.empty()) text += "skipped, " + std::string(kCompanion) + ": " + one_line(names_of_files(companions)) + "\n";
+  if (!companions.empty()) text += "skipped, " + std::string(kCompanion) + ": " + printable(names_of_files(companions)) + "\n";
   std::snprintf(line, sizeof line, "%d done, %d failed, %d skipped%s; %d tiles, %.1f%% skipped, %d bad%s; %lld boxes\n",
                 state.count("done"), state.count("failed"), state.count("skipped"),
                 state.count("waiting") ? (", " + std::to_string(state.count("waiting")) + " waiting").c_str() : "", sum.tiles,

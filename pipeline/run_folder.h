@@ -163,9 +163,6 @@ void for_each_done(const RunFolder& folder, const RunState& state,
 // COCO results from the .boxes files, as in RUN/detections.json.
 void assemble_detections(const RunFolder& folder, const RunState& state, const std::filesystem::path& to);
 
-// Control characters, which names of files may hold, become blanks.
-std::string one_line(std::string text);
-
 // A table of slides, failed and skipped ones with their reasons, and the totals.
 std::string run_table(const RunState& state);
 

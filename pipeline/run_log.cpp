@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/progress.h"
+#include "core/text_width.h"
 #include "pipeline/resume.h"
 
 namespace cytodet {
 
-RunLog::RunLog(const LogOptions& options) : options_(options), terminal_(::isatty(2) == 1) {}
+RunLog::RunLog(const LogOptions& options) : options_(options), terminal_(can_redraw(STDERR_FILENO)) {}
 
 void RunLog::json(const Json& event) {
   std::fputs((event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stderr);
@@ -104,7 +106,7 @@ void RunLog::message_of(const char* kind, const std::string& message) {
   if (options_.json)
     json({{"event", kind}, {"message", message}});
   else
-    std::fprintf(stderr, "%scytodet: %s: %s\n", shown_ && terminal_ ? "\r\033[K" : "", kind, one_line(message).c_str());
+    std::fprintf(stderr, "%scytodet: %s: %s\n", shown_ && terminal_ ? "\r\033[K" : "", kind, printable(message).c_str());
 }
 
 void RunLog::end(const RunState& s) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/messages.h"
 #include "pipeline/commands.h"
 #include "pipeline/outputs/saved_results.h"
 #include "pipeline/selection_flags.h"
@@ -40,7 +41,7 @@ ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesys
     v.mpp_y = picture.mpp_y;
     v.bounds = picture.bounds;
   } catch (const Error& e) {
-    std::fprintf(stderr, "cytodet: warning: %s\n", e.what());
+    tell_warning(e.what());
     v.path.clear();
   }
   if (v.width < 1 || v.height < 1)

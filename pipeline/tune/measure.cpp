@@ -3,17 +3,16 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <numeric>
 
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/messages.h"
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "pipeline/measure.h"
-#include "pipeline/run_folder.h"
 
 namespace cytodet {
 namespace {
@@ -171,8 +170,7 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
     if (!r.problem.empty()) throw Error("", r.problem);
   for (const PictureResult& r : report.pictures)
     for (const std::string& w : r.warnings)
-      if (const std::string text = r.path + ": " + w; warned_.insert(text).second)
-        std::fprintf(stderr, "cytodet: warning: %s\n", one_line(text).c_str());
+      if (const std::string text = r.path + ": " + w; warned_.insert(text).second) tell_warning(text);
   return report;
 }
 

@@ -198,25 +198,25 @@ int gone_process() {
 TEST_F(OutputFile, LeftOversOfProcessesThatAreGoneAreRemovedAndNothingElse) {
   const std::string gone = std::to_string(gone_process());
   const std::vector<std::string> kept = {"a.part-" + gone + "-0",
-                                         ".cytodet-" + gone + "-0.part.json",
-                                         ".cytodet-" + gone + "-0.par",
-                                         ".cytodet-0" + gone + "-0.part",
-                                         ".cytodet-" + gone + "-00.part",
-                                         ".cytodet-" + gone + "--1.part",
-                                         ".cytodet-" + gone + ".part",
+                                         "cytodet-" + gone + "-0.part.json",
+                                         "cytodet-" + gone + "-0.par",
+                                         "cytodet-0" + gone + "-0.part",
+                                         "cytodet-" + gone + "-00.part",
+                                         "cytodet-" + gone + "--1.part",
+                                         "cytodet-" + gone + ".part",
                                          "x.cytodet-" + gone + "-0.part",
-                                         ".cytodet-" + std::to_string(::getppid()) + "-0.part",
-                                         ".cytodet--1-0.part",
-                                         ".cytodet-99999999999999999999-0.part",
-                                         ".cytodet-.part",
+                                         "cytodet-" + std::to_string(::getppid()) + "-0.part",
+                                         "cytodet--1-0.part",
+                                         "cytodet-99999999999999999999-0.part",
+                                         "cytodet-.part",
                                          ".part",
                                          "my.part-1-1"};
   for (const std::string& name : kept) std::fclose(std::fopen((folder / name).c_str(), "w"));
   for (const char* number : {"-0.part", "-17.part"})
-    std::fclose(std::fopen((folder / (".cytodet-" + gone + number)).c_str(), "w"));
+    std::fclose(std::fopen((folder / ("cytodet-" + gone + number)).c_str(), "w"));
   write_file(folder / "precious", "yes");
-  fs::create_symlink("precious", folder / (".cytodet-" + gone + "-3.part"));
-  fs::create_directory(folder / (".cytodet-" + gone + "-4.part"));
+  fs::create_symlink("precious", folder / ("cytodet-" + gone + "-3.part"));
+  fs::create_directory(folder / ("cytodet-" + gone + "-4.part"));
   AtomicFile mine(folder / "b");
   EXPECT_EQ(remove_partial_files(folder), 2);
   EXPECT_EQ(names().size(), kept.size() + 4);  // a link, a folder, precious, and what is being written
@@ -227,7 +227,7 @@ TEST_F(OutputFile, LeftOversOfProcessesThatAreGoneAreRemovedAndNothingElse) {
 }
 
 TEST_F(OutputFile, APartialFileThatIsLockedElsewhereStays) {
-  const fs::path other = folder / (".cytodet-" + std::to_string(gone_process()) + "-0.part");
+  const fs::path other = folder / ("cytodet-" + std::to_string(gone_process()) + "-0.part");
   const int fd = ::open(other.c_str(), O_WRONLY | O_CREAT, 0600);
   ASSERT_EQ(::flock(fd, LOCK_EX), 0);
   EXPECT_EQ(remove_partial_files(folder), 0);
@@ -241,9 +241,9 @@ TEST_F(OutputFile, NoLinkAtThePartialNameIsFollowed) {
   {
     AtomicFile probe(folder / "a");
     for (const std::string& name : names())
-      if (name.starts_with(".cytodet-")) number = std::stoi(name.substr(name.rfind('-') + 1)) + 1;
+      if (name.starts_with("cytodet-")) number = std::stoi(name.substr(name.rfind('-') + 1)) + 1;
   }
-  const std::string next = ".cytodet-" + std::to_string(::getpid()) + "-" + std::to_string(number) + ".part";
+  const std::string next = "cytodet-" + std::to_string(::getpid()) + "-" + std::to_string(number) + ".part";
   fs::create_symlink("precious", folder / next);
   write_file(folder / "a", "new");
   EXPECT_EQ(read_file(folder / "precious"), "yes");

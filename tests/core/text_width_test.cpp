@@ -60,5 +60,16 @@ TEST(TextWidth, WhatWouldActOnATerminalIsEscaped) {
   EXPECT_EQ(display_width("\xff"), 4u);
 }
 
+TEST(TextWidth, LinesStayLines) {
+  EXPECT_EQ(printable_lines("a\x1b\nb\n\n"), "a\\x1b\nb\n\n");
+  EXPECT_EQ(printable_lines("a"), "a");
+  EXPECT_EQ(printable_lines(""), "");
+}
+
+TEST(TextWidth, ValidTextIsLeftAsItIs) {
+  EXPECT_EQ(valid_utf8("病\n\x1b\u202e"), "病\n\x1b\u202e");
+  EXPECT_EQ(valid_utf8("Pr\xe4parat \xff"), "Pr\\xe4parat \\xff");
+}
+
 }  // namespace
 }  // namespace cytodet

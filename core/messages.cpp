@@ -1,0 +1,12 @@
+#include "core/messages.h"
+
+#include <cstdio>
+
+#include "core/text_width.h"
+
+namespace cytodet {
+
+void tell_error(std::string_view message) { std::fprintf(stderr, "cytodet: error: %s\n", printable(message).c_str()); }
+void tell_warning(std::string_view message) { std::fprintf(stderr, "cytodet: warning: %s\n", printable(message).c_str()); }
+
+}  // namespace cytodet

@@ -1,0 +1,12 @@
+// Lines on standard error that every command writes alike. Names in them come from outside: what would act on a terminal is
+// escaped.
+#pragma once
+
+#include <string_view>
+
+namespace cytodet {
+
+void tell_error(std::string_view message);    // "cytodet: error: ..."
+void tell_warning(std::string_view message);  // "cytodet: warning: ..."
+
+}  // namespace cytodet
