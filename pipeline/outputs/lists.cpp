@@ -1,5 +1,6 @@
 // COCO results, the competition's list, CSV: a line per box.
 #include "eval/results.h"
+#include "pipeline/outputs/csv_cells.h"
 #include "pipeline/outputs/rows.h"
 #include "pipeline/outputs/text_file.h"
 
@@ -45,24 +46,21 @@ class Competition : public OutputFile {
   bool any_ = false;
 };
 
-// RFC 4180: quoted when it must be, quotes doubled.
-std::string csv_field(const std::string& s) {
-  if (s.find_first_of(",\"\r\n") == std::string::npos) return s;
-  std::string quoted = "\"";
-  for (char c : s) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
+enum class CsvFor { programs, spreadsheets };
 
+// For spreadsheets: a byte order mark, so that they read UTF-8 whatever their language, and texts that stay as they are.
 class Csv : public OutputFile {
  public:
-  Csv(const OutputPicture& p, const std::filesystem::path& to) : file_(to, false), picture_(p), head_(csv_field(p.name) + ",") {
+  Csv(const OutputPicture& p, const std::filesystem::path& to, CsvFor reader) : file_(to, false), picture_(p), reader_(reader) {
+    head_ = cell(p.name) + ",";
     append_number(head_, p.image_id);
     head_ += ',';
+    if (reader_ == CsvFor::spreadsheets) file_.text() += "\xEF\xBB\xBF";
     file_.text() += "image,image_id,class,score,x,y,width,height\r\n";
   }
   void add(const Detection& d) override {
     while (names_.size() <= static_cast<size_t>(d.category))
-      names_.push_back(csv_field((*picture_.classes)[static_cast<int>(names_.size())].name));
+      names_.push_back(cell((*picture_.classes)[static_cast<int>(names_.size())].name));
     std::string& t = file_.text();
     t.append(head_).append(names_[static_cast<size_t>(d.category)]).append(",");
     append_number(t, d.score);
@@ -76,8 +74,12 @@ class Csv : public OutputFile {
   void finish() override { file_.commit(); }
 
  private:
+  std::string cell(const std::string& text) const {
+    return csv_field(reader_ == CsvFor::spreadsheets ? spreadsheet_text(text) : text);
+  }
   TextFile file_;
   OutputPicture picture_;
+  CsvFor reader_;
   std::string head_;
   std::vector<std::string> names_;
 };
@@ -91,7 +93,10 @@ std::unique_ptr<OutputFile> open_competition(const OutputPicture&, const OutputS
   return std::make_unique<Competition>(to);
 }
 std::unique_ptr<OutputFile> open_csv(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
-  return std::make_unique<Csv>(p, to);
+  return std::make_unique<Csv>(p, to, CsvFor::programs);
+}
+std::unique_ptr<OutputFile> open_csv_excel(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
+  return std::make_unique<Csv>(p, to, CsvFor::spreadsheets);
 }
 
 }  // namespace cytodet

@@ -13,6 +13,8 @@ constexpr Output kOutputs[] = {
     {"competition", ".json", "the competition's list of {x, y, w, h, p} in whole pixels", Pixels::none, open_competition},
     {"coco", ".coco.json", "COCO results", Pixels::none, open_coco},
     {"csv", ".csv", "a row per box", Pixels::none, open_csv},
+    {"csv-excel", ".excel.csv", "the same for spreadsheets: texts stay as they are in every language", Pixels::none,
+     open_csv_excel},
     {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::bounds, open_geojson},
     {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::bounds, open_geojson_gz},
     {"heatmap", ".heatmap.png", "where the boxes lie, over the slide in gray", Pixels::used, open_heat_map},

@@ -80,6 +80,13 @@ const std::map<std::string, std::function<void(const std::filesystem::path&, boo
                                             "\"slide, one\",7,RBC,0.1,-3.004,5,20.004,20\r\n"
                                           : ""));
        }},
+      {"csv-excel",
+       [](const auto& p, bool any) {
+         EXPECT_EQ(read_file(p), std::string("\xEF\xBB\xBFimage,image_id,class,score,x,y,width,height\r\n") +
+                                     (any ? "\"slide, one\",7,\"W\"\"B,C\",0.75,10.128,20,20.372,24.25\r\n"
+                                            "\"slide, one\",7,RBC,0.1,-3.004,5,20.004,20\r\n"
+                                          : ""));
+       }},
       {"geojson",
        [](const auto& p, bool any) {
          Json j = read_json(p);
