@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "pipeline/bench_speed.h"
 #include "pipeline/bench_trace.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/input_shapes.h"
 
@@ -112,8 +113,11 @@ std::function<int()> setup_bench(CLI::App& app) {
   auto o = std::make_shared<Options>();
   o->add(app);
   return [o] {
-    for (const std::string& file : {o->trace, o->svg})
-      if (!file.empty()) AtomicFile{file};  // before the long work
+    OutputPlan plan;
+    add_model(plan, o->model);
+    plan.add_output(o->trace, "the trace");
+    plan.add_output(o->svg, "the picture of steps");
+    check_outputs(plan);
     return bench(*o);
   };
 }

@@ -6,6 +6,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/messages.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/subject.h"
 #include "quant/calibrate.h"
@@ -19,7 +21,7 @@ struct CalibrateFlags {
   CalibrateOptions options;
 };
 
-void warn(const std::string& text) { std::fprintf(stderr, "cytodet: warning: %s\n", text.c_str()); }
+void warn(const std::string& text) { tell_warning(text); }
 
 void warn_degenerate(const Ranges& ranges) {
   std::vector<std::string> names;
@@ -63,7 +65,7 @@ int ranges_from_images(CalibrateFlags& flags) {
   } catch (const Error& e) {
     throw e.within(subject.path);
   }
-  for (const std::string& problem : c.problems) std::fprintf(stderr, "cytodet: error: %s\n", problem.c_str());
+  for (const std::string& problem : c.problems) tell_error(problem);
   warn_degenerate(c.ranges);
   write_ranges(c.ranges, flags.out);
   if (!flags.log.empty()) write_log(c.records, flags.log);
@@ -95,8 +97,13 @@ std::function<int()> setup_calibrate(CLI::App& app) {
   return [o] {
     if (o->images.empty() == o->from_log.empty())
       throw UsageError("cytodet calibrate", "needs --images DIR or --from-log FILE, one of them");
-    AtomicFile{o->out};  // before the long work
-    if (!o->log.empty()) AtomicFile{o->log};
+    OutputPlan plan;
+    add_model(plan, o->graph);
+    add_pictures(plan, {o->images}, true);
+    plan.add_input(o->from_log, "the log that is read");
+    plan.add_output(o->out, "the ranges");
+    plan.add_output(o->log, "the log");
+    check_outputs(plan);
     return o->from_log.empty() ? ranges_from_images(*o) : ranges_from_log(*o);
   };
 }

@@ -8,8 +8,10 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/messages.h"
 #include "core/parallel.h"
 #include "eval/coco.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/companions.h"
 #include "pipeline/detect_folder.h"
@@ -223,8 +225,17 @@ std::function<int()> setup_evaluate(CLI::App& app) {
   app.add_flag("--curves", o->curves, "Precision-recall data in the report");
   app.add_option("-o,--out", o->out, "Report (.json)");
   return [o] {
-    for (const std::string& file : {o->out, o->errors.worst})
-      if (!file.empty()) AtomicFile{file};  // before the long work
+    OutputPlan plan;
+    if (!o->config.empty()) add_config(plan, read_run_config(o->config));
+    plan.add_input(o->config, "the run config");
+    add_model(plan, o->model);
+    plan.add_input(o->truth, "the truth");
+    plan.add_input(o->detections_file, "the detections");
+    add_pictures(plan, o->images);
+    add_regions(plan, o->roi);
+    plan.add_output(o->out, "the report");
+    plan.add_output(o->errors.worst, "the picture of errors");
+    check_outputs(plan);
     Truth truth = read_truth(o->truth);
     ScoreOptions options;
     if (o->max_dets.size() == 1) {
@@ -263,8 +274,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
-            if (!r.problem.empty()) std::fprintf(stderr, "cytodet: error: %s\n", r.problem.c_str());
-            for (const std::string& w : r.warnings) std::fprintf(stderr, "cytodet: warning: %s: %s\n", r.path.c_str(), w.c_str());
+            if (!r.problem.empty()) tell_error(r.problem);
+            for (const std::string& w : r.warnings) tell_warning(r.path + ": " + w);
           },
           o->quiet);
       set = to_set(report, truth, detector.model());

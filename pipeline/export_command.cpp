@@ -5,6 +5,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/messages.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/outputs/saved_results.h"
 #include "pipeline/selection_flags.h"
@@ -25,22 +27,34 @@ struct ExportOptions {
 
 std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const SlideState& s,
                                         const ExportOptions& o, const std::filesystem::path& to) {
+  OutputPlan plan;
+  plan.add_input(results.slide_file(s), "the slide");
+  plan.add_output(to, "the export");
+  plan.check();
   OutputSettings settings = o.settings;
   if (settings.origin.empty()) settings.origin = results.run() ? origin_of(results.run()->settings) : "bounds";
   if (row.pixels != Pixels::bounds) return row.open(results.output_picture(s, row.pixels != Pixels::none), settings, to);
   bool unknown = false;
   const OutputPicture picture = results.bounded_picture(s, &unknown);
   if (unknown && settings.origin == "bounds")
-    std::fprintf(
-        stderr,
-        "cytodet: warning: %s is not at hand: if what was scanned is a part of it, coordinates in %s count from the whole; "
-        "name the folder of the slides by --slides\n",
-        s.path.c_str(), to.c_str());
+    tell_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
+                 " count from the whole; name the folder of the slides by --slides");
   return row.open(picture, settings, to);
+}
+
+OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
+  OutputPlan plan;
+  add_results(plan, results);
+  plan.add_input(o.hints.truth, "the truth");
+  if (!o.hints.slides.empty()) add_pictures(plan, {o.hints.slides});
+  return plan;
 }
 
 // One file, written while the results are read.
 int64_t export_file(SavedResults& results, const ExportOptions& o, const Output& row) {
+  OutputPlan plan = inputs_of(results, o);
+  plan.add_output(o.out, "the export");
+  check_outputs(plan);
   std::unique_ptr<OutputFile> file;
   SlideState first;
   int64_t boxes = 0;
@@ -88,27 +102,38 @@ struct Exported {
     } catch (const UsageError&) {
       throw;
     } catch (const Error& e) {
-      std::fprintf(stderr, "cytodet: error: %s\n", e.what());
+      tell_error(e.what());
       ++problems;
     }
   }
   Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
 };
 
+std::filesystem::path file_of(const SlideState& s, const Output& row, const ExportOptions& o) {
+  return std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix);
+}
+
+bool is_exported(const SlideState& s, const ExportOptions& o) {
+  return s.state == "done" && (!o.has_image || s.image_id == o.image);
+}
+
 // A file per picture and format.
 Exported export_folder(SavedResults& results, const ExportOptions& o) {
+  OutputPlan plan = inputs_of(results, o);
+  for (const SlideState& s : results.pictures())
+    for (const std::string& format : o.formats)
+      if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
+  plan.check();
   make_folder(o.out);
   Exported done;
   for (const SlideState& s : results.pictures()) {
-    if (s.state != "done" || (o.has_image && s.image_id != o.image)) continue;
+    if (!is_exported(s, o)) continue;
     done.attempt([&] {
       const Detections all = results.detections(s);
       for (const std::string& format : o.formats)
         done.attempt([&] {
           const Output& row = output_named(format);
-          std::unique_ptr<OutputFile> file =
-              open_output(row, results, s, o,
-                          std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix));
+          std::unique_ptr<OutputFile> file = open_output(row, results, s, o, file_of(s, row, o));
           for (const Detection& d : all)
             if (static_cast<double>(d.score) >= o.score) file->add(d);
           file->finish();

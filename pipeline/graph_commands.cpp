@@ -6,17 +6,31 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/settings.h"
+#include "core/text_width.h"
 #include "graph/feed_check.h"
 #include "graph/inspect.h"
 #include "graph/io.h"
 #include "graph/pass.h"
 #include "pipeline/answer_check.h"
 #include "pipeline/case.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/input_shapes.h"
 
 namespace cytodet {
 namespace {
+
+// What --dump-dir writes: DIR/NN_PASS.pb.
+std::vector<std::string> dumped_files(const std::string& folder) {
+  std::vector<std::string> files;
+  if (folder.empty()) return files;
+  for (size_t i = 0; i < all_passes().size(); ++i) {
+    char number[8];
+    std::snprintf(number, sizeof number, "%02zu_", i + 1);
+    files.push_back((std::filesystem::path(folder) / (number + std::string(all_passes()[i].name) + ".pb")).string());
+  }
+  return files;
+}
 
 Json inspect_json(const InspectReport& r) {
   Json j{{"inputs", r.inputs},
@@ -71,7 +85,7 @@ std::function<int()> setup_inspect(CLI::App& app) {
     Graph graph = read_graph(o->graph);
     try {
       InspectReport r = inspect(graph, parse_shapes(o->shapes));
-      std::string text = o->json ? inspect_json(r).dump(1) + "\n" : to_text(r, o->graph, o->structure);
+      std::string text = o->json ? inspect_json(r).dump(1) + "\n" : printable_lines(to_text(r, o->graph, o->structure));
       std::fputs(text.c_str(), stdout);
     } catch (const UsageError&) {
       throw;
@@ -107,6 +121,12 @@ std::function<int()> setup_optimize(CLI::App& app) {
       return 0;
     }
     if (o->graph.empty() || o->out.empty()) throw UsageError("cytodet optimize", "needs GRAPH and -o OUT");
+    OutputPlan plan;
+    plan.add_input(o->graph, "the graph that is read");
+    plan.add_output(o->out, "the optimized graph");
+    check_outputs(plan);
+    for (const std::string& file : dumped_files(o->dump_dir)) plan.add_output(file, "the graph after a pass");
+    plan.check();
     const Graph source = read_graph(o->graph);
     if (const std::string variable = first_variable(source); !variable.empty())
       std::fprintf(stderr, "cytodet: warning: %s: is not frozen: it holds variables, such as %s\n", o->graph.c_str(),
@@ -166,6 +186,11 @@ std::function<int()> setup_infer(CLI::App& app) {
       return static_cast<int>(failed == 0 ? Exit::ok : passed ? Exit::partial : Exit::failed);
     }
     if (o->graph.empty()) throw UsageError("cytodet infer", "needs GRAPH or --cases DIR");
+    OutputPlan plan;
+    plan.add_input(o->graph, "the graph that is read");
+    plan.add_input(o->feeds, "the feeds");
+    plan.add_output(o->out, "the answer");
+    check_outputs(plan);
     NamedTensors feeds;
     if (!o->feeds.empty()) feeds = read_case(o->feeds).inputs;
     Json j{{"outputs", tensors_to_json(infer(o->graph, feeds, options))}};

@@ -12,6 +12,7 @@
 #include "core/parallel.h"
 #include "core/settings.h"
 #include "eval/result_images.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "tiling/merge.h"
 
@@ -105,6 +106,33 @@ void mark_cut(Picture& p, double edge) {
   }
 }
 
+// Results of several images in the competition's form are a file each.
+bool is_folder_of(const Results& all, const std::filesystem::path& out) {
+  std::error_code ignored;
+  const bool named = out.filename().empty() || std::filesystem::is_directory(out, ignored);
+  if (!named && all.pictures.size() > 1 && out.extension() == ".json")
+    throw UsageError(out.string(),
+                     "names a file, and lists of " + std::to_string(all.pictures.size()) + " images become a file each",
+                     "name a folder");
+  return named || all.pictures.size() > 1;
+}
+
+std::filesystem::path list_of(const std::string& picture, const std::filesystem::path& folder) {
+  return folder / (picture + ".json");
+}
+
+// Before any is written.
+void check_files(const Results& all, const std::vector<std::string>& read, const std::filesystem::path& out) {
+  OutputPlan plan;
+  for (const std::string& file : read) plan.add_input(file, "results that are merged");
+  if (!all.competition.empty() && is_folder_of(all, out)) {
+    for (const auto& [key, unused] : all.pictures) plan.add_output(list_of(key.second, out), "the list of an image");
+    return plan.check();
+  }
+  plan.add_output(out, "the merged results");
+  check_outputs(plan);
+}
+
 int64_t write(const Results& all, const std::vector<std::string>& categories, const std::vector<Detections>& merged,
               const std::filesystem::path& out) {
   int64_t boxes = 0;
@@ -122,16 +150,10 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
     writer.finish();
     return boxes;
   }
-  std::error_code ignored;
-  const bool named = out.filename().empty() || std::filesystem::is_directory(out, ignored);
-  const bool folder = named || all.pictures.size() > 1;
-  if (folder && !named && out.extension() == ".json")
-    throw UsageError(out.string(),
-                     "names a file, and lists of " + std::to_string(all.pictures.size()) + " images become a file each",
-                     "name a folder");
+  const bool folder = is_folder_of(all, out);
   if (folder) make_folder(out);
   for (const auto& [key, unused] : all.pictures) {
-    write_competition_results(merged[i], folder ? out / (key.second + ".json") : out);
+    write_competition_results(merged[i], folder ? list_of(key.second, out) : out);
     boxes += static_cast<int64_t>(merged[i++].size());
   }
   return boxes;
@@ -167,6 +189,7 @@ std::function<int()> setup_merge(CLI::App& app) {
     check(o->settings);
     Results all;
     for (const std::string& file : o->results) read_file_of(file, o->least, o->settings, all);
+    check_files(all, o->results, o->out);
     const std::vector<std::string> categories = all.sort_categories();
     std::vector<Picture*> pictures;
     for (auto& [key, picture] : all.pictures) pictures.push_back(&picture);

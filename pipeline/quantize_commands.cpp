@@ -7,6 +7,9 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/messages.h"
+#include "core/text_width.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/quantize_report.h"
 #include "pipeline/quantize_stages.h"
@@ -56,8 +59,8 @@ void warn_of_floats(const QuantizeReport& report) {
   for (const QuantizedLayer& l : report.layers)
     if (l.precision == "float" && !l.why.starts_with("excluded")) by_reason[l.why].push_back(l.name);
   for (const auto& [why, names] : by_reason)
-    std::fprintf(stderr, "cytodet: warning: %s%s stays in float: %s\n", names.front().c_str(),
-                 names.size() > 1 ? (" and " + std::to_string(names.size() - 1) + " more").c_str() : "", why.c_str());
+    tell_warning(names.front() + (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "") +
+                 " stays in float: " + why);
 }
 
 // Where nothing can be INT8 there is nothing to write but the reasons.
@@ -104,6 +107,23 @@ Accuracy search(const QuantizeFlags& o, Subject& subject, const Ranges& ranges) 
   return keep_accuracy(subject, ranges, o.settings, o.truth, o.detection, state_of(o.out), o.quiet);
 }
 
+void add_inputs(OutputPlan& plan, const QuantizeFlags& o) {
+  add_model(plan, o.graph);
+  add_pictures(plan, {o.settings.images}, true);
+  plan.add_input(o.settings.ranges, "the ranges");
+  plan.add_input(o.truth, "the truth");
+}
+
+OutputPlan plan_of(const QuantizeFlags& o, const Subject& subject) {
+  OutputPlan plan;
+  add_inputs(plan, o);
+  plan.add_output(o.out, "the INT8 graph");
+  if (subject.model) plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
+  if (o.settings.max_drop >= 0) plan.add_output(state_of(o.out), "the state of the search");
+  plan.add_output(o.report, "the report");
+  return plan;
+}
+
 int quantize_command(QuantizeFlags& o) {
   o.finish();
   if (o.settings.max_drop >= 0 && (o.truth.empty() || o.settings.images.empty()))
@@ -112,11 +132,13 @@ int quantize_command(QuantizeFlags& o) {
   if (o.settings.max_drop >= 0 && !subject.model)
     throw UsageError("--max-drop", "needs a model file", "write one beside " + subject.path + ", see docs/model_file.md");
   check_writable(subject, o.out);
-  if (!o.report.empty() && subject.model &&
-      std::filesystem::weakly_canonical(o.report) == std::filesystem::weakly_canonical(model_file_beside(o.out)))
-    throw UsageError("--report", o.report + " is where the model file of " + o.out + " goes", "name another file");
-  if (!o.report.empty()) AtomicFile writable(o.report);
-  if (!o.dump_dir.empty()) make_folder(o.dump_dir);
+  check_outputs(plan_of(o, subject));
+  if (!o.dump_dir.empty()) {
+    OutputPlan plan = plan_of(o, subject);
+    for (const std::filesystem::path& file : stage_files(o.dump_dir)) plan.add_output(file, "the graph of a stage");
+    plan.check();
+    make_folder(o.dump_dir);
+  }
   const Ranges ranges = ranges_of(subject, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
   need_layers(o.graph, quantize_subject(subject, ranges, options).report);  // its errors come before a long search
@@ -155,7 +177,7 @@ std::string ranking_table(const std::vector<LayerSensitivity>& layers) {
   for (const LayerSensitivity& l : layers) {
     char line[32];
     std::snprintf(line, sizeof line, "%6.1f  ", l.sqnr_db);
-    text += line + l.name + "\n";
+    text += line + printable(l.name) + "\n";
   }
   return text;
 }
@@ -197,7 +219,10 @@ std::function<int()> setup_sensitivity(CLI::App& app) {
   return [o] {
     o->finish();
     if (o->settings.images.empty()) throw UsageError("cytodet sensitivity", "needs --images DIR");
-    if (!o->out.empty()) AtomicFile writable(o->out);
+    OutputPlan plan;
+    add_inputs(plan, *o);
+    plan.add_output(o->out, "the ranking");
+    check_outputs(plan);
     Subject subject = read_subject(o->graph);
     const Ranges ranges = ranges_of(subject, o->settings, o->quiet);
     o->sensitivity.quantize = o->settings.layers;

@@ -79,14 +79,23 @@ Graph with_dynamic_ranges(const Graph& quantized, bool log) {
   return g;
 }
 
+std::vector<std::filesystem::path> stage_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const char* name :
+       {"fp32_optimized", "fp32_logged", "int8_dynamic_range", "int8_logged", "int8_frozen_range", "int8_final_fused"})
+    files.push_back(folder / (std::string(name) + "_graph.pb"));
+  return files;
+}
+
 void write_stages(const Stages& stages, const std::filesystem::path& folder) {
   make_folder(folder);
-  write_graph(stages.fp32, folder / "fp32_optimized_graph.pb");
-  write_graph(logged(stages.fp32), folder / "fp32_logged_graph.pb");
-  write_graph(with_dynamic_ranges(stages.frozen, false), folder / "int8_dynamic_range_graph.pb");
-  write_graph(with_dynamic_ranges(stages.frozen, true), folder / "int8_logged_graph.pb");
-  write_graph(stages.frozen, folder / "int8_frozen_range_graph.pb");
-  write_graph(stages.fused, folder / "int8_final_fused_graph.pb");
+  const std::vector<std::filesystem::path> files = stage_files(folder);
+  write_graph(stages.fp32, files[0]);
+  write_graph(logged(stages.fp32), files[1]);
+  write_graph(with_dynamic_ranges(stages.frozen, false), files[2]);
+  write_graph(with_dynamic_ranges(stages.frozen, true), files[3]);
+  write_graph(stages.frozen, files[4]);
+  write_graph(stages.fused, files[5]);
 }
 
 }  // namespace cytodet

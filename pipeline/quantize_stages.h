@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "graph/graph.h"
 #include "quant/ranges.h"
@@ -23,6 +24,7 @@ struct Stages {
 };
 // fp32_optimized_graph.pb, fp32_logged_graph.pb, int8_dynamic_range_graph.pb, int8_logged_graph.pb, int8_frozen_range_graph.pb,
 // int8_final_fused_graph.pb.
+std::vector<std::filesystem::path> stage_files(const std::filesystem::path& folder);
 void write_stages(const Stages& stages, const std::filesystem::path& folder);
 
 }  // namespace cytodet

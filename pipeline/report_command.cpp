@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/file.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/outputs/summary.h"
 #include "pipeline/report/report.h"
@@ -40,7 +41,13 @@ std::function<int()> setup_report(CLI::App& app) {
     o->selection.apply(o->hints.selection);
     check_density_area(o->report.density_area);
     if (!o->report.origin.empty()) origin_named(o->report.origin, "--origin");
-    AtomicFile{o->out};  // before the long work
+    OutputPlan plan;
+    add_results(plan, o->results);
+    plan.add_input(o->report.truth, "the truth");
+    add_regions(plan, o->report.roi);
+    if (!o->hints.slides.empty()) add_pictures(plan, {o->hints.slides});
+    plan.add_output(o->out, "the report");
+    check_outputs(plan);
     SavedResults results(o->results, o->hints);
     const std::string page = html_report(results, o->report);
     write_file(o->out, page);

@@ -10,6 +10,7 @@
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "graph/io.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/detect_folder.h"
 #include "pipeline/measure.h"
@@ -110,6 +111,17 @@ Json comparison_json(const std::vector<Row>& rows, const RunConfig& c, const Qua
   return j;
 }
 
+void check_files(const RunConfig& c, const std::string& config) {
+  const std::filesystem::path folder = c.output;
+  OutputPlan plan;
+  plan.add_input(config, "the run config");
+  add_config(plan, c);
+  for (const char* name :
+       {"fp32.pb", "fp32.json", "int8.pb", "int8.json", "int8.pb.search.json", "ranges.json", "comparison.json"})
+    plan.add_output(folder / name, "a result");
+  plan.check();
+}
+
 int run_int8(RunConfig c, const FolderOptions& folder_options) {
   const QuantizeSettings& s = *c.quantize;
   make_folder(c.output);
@@ -165,9 +177,17 @@ std::function<int()> setup_run(CLI::App& app) {
   return [o] {
     RunConfig c = read_run_config(o->config);
     o->folder.read_also = {o->config};
-    if (!c.quantize) return run_float(c, o->folder);
+    if (!c.quantize) {
+      OutputPlan plan;
+      plan.add_input(o->config, "the run config");
+      add_config(plan, c);
+      if (!c.truth.empty()) plan.add_output(std::filesystem::path(c.output) / "scores.json", "the scores");
+      plan.check();
+      return run_float(c, o->folder);
+    }
     if (o->folder.resume || o->folder.log.quiet)
       throw UsageError(o->config, "compares precisions (quantize), which goes without --resume and --quiet", "leave them out");
+    check_files(c, o->config);
     return run_int8(std::move(c), o->folder);
   };
 }

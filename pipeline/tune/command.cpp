@@ -5,8 +5,11 @@
 #include <memory>
 
 #include "core/file.h"
+#include "core/messages.h"
 #include "core/progress.h"
+#include "core/text_width.h"
 #include "core/timing.h"
+#include "pipeline/command_files.h"
 #include "pipeline/commands.h"
 #include "pipeline/measure.h"
 #include "pipeline/selection_flags.h"
@@ -42,10 +45,10 @@ std::string front_table(const TuneSpace& space, const std::vector<TunePoint>& po
   }
   std::vector<size_t> widths(rows[0].size(), 1);
   for (const auto& row : rows)
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], display_width(row[c]));
   std::string text;
   for (const auto& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) text += (c ? "  " : "") + std::string(widths[c] - row[c].size(), ' ') + row[c];
+    for (size_t c = 0; c < row.size(); ++c) text += (c ? "  " : "") + right_aligned(row[c], widths[c]);
     text += "\n";
   }
   return text;
@@ -99,10 +102,15 @@ std::string label_of(const TuneSpace& space, const TunePoint& p) {
   return text;
 }
 
+// Where the picked run config goes.
+std::filesystem::path picked_file(const TuneSpace& space, const Options& o) {
+  return o.out.empty() ? std::filesystem::path(space.config.run.output) / "picked.json" : std::filesystem::path(o.out);
+}
+
 int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer& measurer, const Options& o) {
   const std::filesystem::path folder = space.config.run.output;
   const std::string unit = measurer.tiled() ? "slides" : "images";
-  for (const TuneFailure& f : result.failures) std::fprintf(stderr, "cytodet: error: %s\n", f.reason.c_str());
+  for (const TuneFailure& f : result.failures) tell_error(f.reason);
   write_file(folder / "tune.json", text_of(results_json(space, result, unit)));
   const size_t points = space.grid().points();
   std::printf("%zu of %zu settings measured, %zu given up early, on %zu pictures\n", result.points.size(), points, result.pruned,
@@ -113,21 +121,33 @@ int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer&
   TunePlot plot{unit, result.points, {}, picked};
   for (const TunePoint& p : result.points) plot.labels.push_back(label_of(space, p));
   write_file(folder / "front.svg", to_svg(plot));
-  const std::filesystem::path out = o.out.empty() ? folder / "picked.json" : std::filesystem::path(o.out);
+  const std::filesystem::path out = picked_file(space, o);
   write_picked(space.at(result.points[picked]), out);
   std::printf("* picked by %s: %s; all settings in %s, plot in %s\n", o.picking.c_str(), out.c_str(),
               (folder / "tune.json").c_str(), (folder / "front.svg").c_str());
   return static_cast<int>(result.failures.empty() ? Exit::ok : Exit::partial);
 }
 
+void check_files(const TuneSpace& space, const Options& o) {
+  const std::filesystem::path folder = space.config.run.output;
+  OutputPlan plan;
+  plan.add_input(o.config, "the run config");
+  add_config(plan, space.config.run);
+  for (const TuneSetting& n : space.networks) add_model(plan, n.run.model);
+  for (const char* name : {"tune.json", "front.svg", "journal.json"}) plan.add_output(folder / name, "a result");
+  plan.add_output(picked_file(space, o), "the picked run config");
+  plan.check();
+}
+
 int tune(const Options& o) {
   check_pick(o.picking);
-  if (!o.out.empty()) AtomicFile{o.out};  // before the long work
   Stopwatch watch;
   TuneSpace space = read_tune_space(o.config);
   o.selection.apply(space.config.run.detect.selection);
   for (auto* side : {&space.networks, &space.lanes, &space.merges})
     for (TuneSetting& s : *side) o.selection.apply(s.run.detect.selection);
+  check_files(space, o);
+  if (!o.out.empty()) AtomicFile{o.out};  // before the long work
   TuneMeasurer measurer(space);
   TuneMeasure measure;
   measure.stages = measurer.stages();

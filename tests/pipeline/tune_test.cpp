@@ -271,7 +271,7 @@ TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
   EXPECT_FALSE(std::filesystem::exists(folder / "out" / "tune.json"));
   const Json before = read_json(folder / "out" / "journal.json");
   EXPECT_GE(before["seconds"].size(), 1u);
-  put("out/cache/.cytodet-99999999-1.part", "left by a kill");
+  put("out/cache/cytodet-99999999-1.part", "left by a kill");
   Output o = run({"tune", file, "--pick", "max-map", "--exhaustive", "--quiet"});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("8 of 8 settings measured, 0 given up early, on 3 pictures"));
@@ -281,7 +281,7 @@ TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
     EXPECT_EQ(after["seconds"][it.key()], it.value()) << "measured once";
   EXPECT_THAT(names(folder / "out"), ElementsAre("cache", "front.svg", "journal.json", "picked.json", "tune.json"));
   for (const std::string& name : names(folder / "out" / "cache")) EXPECT_THAT(name, ::testing::EndsWith(".raw"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "out" / "cache" / ".cytodet-99999999-1.part"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "out" / "cache" / "cytodet-99999999-1.part"));
   // The picked run config reaches the mAP that it was picked for, detecting anew.
   double best = 0;
   for (const auto& [values, map] : maps(results)) best = std::max(best, map);
