@@ -14,9 +14,10 @@ namespace {
 namespace fs = std::filesystem;
 
 // The files that a user names; none where that fails, which the reading tells better.
-std::vector<std::string> files_of(const std::vector<std::string>& inputs) try {
+std::vector<std::string> files_of(std::vector<std::string> inputs) try {
+  std::erase(inputs, "");
   return expand_inputs(inputs);
-} catch (const Error&) {
+} catch (const std::exception&) {
   return {};
 }
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <vector>
 
 #include "core/text_width.h"
 
@@ -22,6 +20,8 @@ constexpr std::array<std::string_view, 58> kMonths = {
     "septembre", "octobre",   "novembre", "décembre",   "decembre", "enero",     "febrero",   "marzo",   "abril",     "mayo",
     "junio",     "julio",     "agosto",   "septiembre", "octubre",  "noviembre", "diciembre", "gennaio", "maggio",    "giugno",
     "luglio",    "settembre", "dicembre", "maart",      "augustus", "janeiro",   "dezembro",  "setembro"};
+constexpr std::array<std::string_view, 4> kCurrencies = {"€", "£", "¥", "\u00a0"};
+constexpr std::string_view kSigns = " .,:/-+()%$'";
 constexpr std::array<std::string_view, 4> kHalfDays = {"am", "pm", "a", "p"};
 constexpr std::array<std::string_view, 14> kTruths = {"true",  "false", "wahr",       "falsch", "vrai",   "faux",   "verdadero",
                                                       "falso", "vero",  "verdadeiro", "waar",   "onwaar", "prawda", "fałsz"};
@@ -45,18 +45,7 @@ bool begins_month(std::string_view word) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// The runs of letters (bytes beyond ASCII count as such) in a text of lower case.
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  bool in_word = false;
-  for (char c : text) {
-    const bool letter = (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80;
-    if (letter && !in_word) words.emplace_back();
-    if (letter) words.back() += c;
-    in_word = letter;
-  }
-  return words;
-}
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
 
 // Shown as it is: neither a zero in front nor so many digits that it is shown by its power of ten.
 bool is_plain_number(std::string_view text) {
@@ -64,13 +53,27 @@ bool is_plain_number(std::string_view text) {
   return text.size() <= kMostDigits && std::all_of(text.begin(), text.end(), is_digit) && (text.size() == 1 || text[0] != '0');
 }
 
-// Digits with signs, blanks, currencies and at most such words as numbers, dates and times have.
+// Whether a run of letters from `begin` to `end` may stand in a number, a date or a time: an exponent between digits, a currency,
+// a month, am and pm at the end.
+bool fits_number_or_date(std::string_view lower, size_t begin, size_t end) {
+  const std::string_view word = lower.substr(begin, end - begin);
+  if (begins_month(word) || is_one_of(kCurrencies, word)) return true;
+  const size_t digits = lower.find_last_not_of(' ', begin == 0 ? std::string_view::npos : begin - 1);
+  if (begin == 0 || digits == std::string_view::npos || !is_digit(lower[digits])) return false;
+  if (word == "e") return end < lower.size() && (is_digit(lower[end]) || lower[end] == '+' || lower[end] == '-');
+  return end == lower.size() && is_one_of(kHalfDays, word);
+}
+
 bool is_number_or_date(std::string_view lower) {
   if (is_plain_number(lower) || std::none_of(lower.begin(), lower.end(), is_digit)) return false;
-  for (const std::string& word : words_of(lower))
-    if (word != "e" && word != "€" && word != "£" && word != "¥" && word != "\u00a0" && !begins_month(word) &&
-        !is_one_of(kHalfDays, word))
+  for (size_t at = 0; at < lower.size();) {
+    size_t end = at;
+    while (end < lower.size() && is_letter(lower[end])) ++end;
+    if (end > at ? !fits_number_or_date(lower, at, end)
+                 : !is_digit(lower[at]) && kSigns.find(lower[at]) == std::string_view::npos)
       return false;
+    at = std::max(end, at + 1);
+  }
   return true;
 }
 

@@ -56,9 +56,33 @@ TEST(SpreadsheetText, WhatWouldBeTakenForAnotherKeepsItsLetters) {
 }
 
 TEST(SpreadsheetText, OtherTextsStayAsTheyAre) {
-  for (const std::string text :
-       {"", "slide", "Präparat, Köln", "S1", "BloodImage_00007", "2024-05-13 slide 7", "12345678901", "0", "42", "a=1", "x-1",
-        "病理科", "R2D2", "1E5x", "march", "true cells", "WBC", "decimal 5", "A/B"})
+  for (const std::string text : {"",
+                                 "slide",
+                                 "Präparat, Köln",
+                                 "S1",
+                                 "BloodImage_00007",
+                                 "2024-05-13 slide 7",
+                                 "12345678901",
+                                 "0",
+                                 "42",
+                                 "a=1",
+                                 "x-1",
+                                 "病理科",
+                                 "R2D2",
+                                 "1E5x",
+                                 "march",
+                                 "true cells",
+                                 "WBC",
+                                 "decimal 5",
+                                 "A/B",
+                                 "A1",
+                                 "P53",
+                                 "E5",
+                                 "1_2",
+                                 "2=1",
+                                 "5 x",
+                                 "3 p m",
+                                 "12 cells"})
     EXPECT_EQ(spreadsheet_text(text), text);
   EXPECT_EQ(spreadsheet_text("Pr\xe4parat"), "Pr\\xe4parat");
 }
