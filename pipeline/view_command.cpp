@@ -78,7 +78,7 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
 
 std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSelection& selection) {
   const auto slide = open_slide(path, selection);
-  for (const std::string& w : slide->warnings) std::fprintf(stderr, "cytodet: warning: %s: %s\n", path.c_str(), w.c_str());
+  for (const std::string& w : slide->warnings) tell_warning(path + ": " + w);
   ViewSlide v{std::filesystem::path(path).stem().string(),
               path,
               slide->width(),
