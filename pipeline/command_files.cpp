@@ -13,10 +13,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The files that a user names; none where that fails, which the reading tells better.
-std::vector<std::string> files_of(std::vector<std::string> inputs) try {
+// The files that a user names, of folders the pictures, or all; none where that fails, which the reading tells better.
+std::vector<std::string> files_of(std::vector<std::string> inputs, bool all) try {
   std::erase(inputs, "");
-  return expand_inputs(inputs);
+  InputList list = list_inputs(inputs);
+  if (all) list.files.insert(list.files.end(), list.companions.begin(), list.companions.end());
+  return list.files;
 } catch (const std::exception&) {
   return {};
 }
@@ -48,15 +50,14 @@ void add_model(OutputPlan& plan, const std::string& model) {
 void add_pictures(OutputPlan& plan, const std::vector<std::string>& inputs, bool texts) {
   for (const std::string& input : inputs)
     plan.add_input(input.starts_with('@') ? input.substr(1) : input, input.starts_with('@') ? "the list of inputs" : "an input");
-  for (const std::string& file : files_of(inputs))
-    if (texts || !is_text(file)) plan.add_input(file, "an input");
+  for (const std::string& file : files_of(inputs, texts)) plan.add_input(file, "an input");
 }
 
 void add_regions(OutputPlan& plan, const std::string& regions) {
   std::error_code ignored;
   if (regions.empty()) return;
   if (!fs::is_directory(regions, ignored)) return plan.add_input(regions, "the regions of interest");
-  for (const std::string& file : files_of({regions})) plan.add_input(file, "a region of interest");
+  for (const std::string& file : files_of({regions}, true)) plan.add_input(file, "a region of interest");
 }
 
 void add_results(OutputPlan& plan, const std::string& results) {
