@@ -1,20 +1,15 @@
 #include "core/text_width.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 
-#include "core/text_width_tables.h"
 #include "core/unicode.h"
 
 namespace cytodet {
 namespace {
-
-bool is_in(const unicode::Range* rows, size_t count, char32_t c) {
-  const unicode::Range* end = rows + count;
-  const unicode::Range* found = std::lower_bound(rows, end, c, [](const unicode::Range& r, char32_t v) { return r.last < v; });
-  return found != end && found->first <= c;
-}
 
 // C0, C1, line and paragraph separators, and what turns the direction of writing, so that a name looks like another.
 bool is_control(char32_t c) {
@@ -51,8 +46,7 @@ Shown next(std::string_view text, size_t& at) {
   if (c == '\t') return {"\\t", 2};
   if (is_control(c)) return c < 0x100 ? escaped("\\x%02x", c) : escaped("\\u%04x", c);
   if (c < 0x300) return {std::string(whole), 1};
-  const bool empty = is_in(unicode::kEmpty, unicode::kEmptyCount, c), wide = is_in(unicode::kWide, unicode::kWideCount, c);
-  return {std::string(whole), empty ? 0u : wide ? 2u : 1u};
+  return {std::string(whole), static_cast<size_t>(std::max(0, utf8proc_charwidth(static_cast<utf8proc_int32_t>(c))))};
 }
 
 std::string blanks(std::string_view shown, size_t columns) {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/messages.h"
 #include "core/settings.h"
 #include "core/text_width.h"
 #include "graph/feed_check.h"
@@ -64,8 +65,8 @@ void write_checked(const Graph& source, const Graph& graph, const std::string& o
   }
   write_file(out, bytes);
   if (!check.skipped.empty())
-    std::fprintf(stderr, "cytodet: warning: %s: %s could not be compared with the source: %s\n", out.c_str(),
-                 check.compared.empty() ? "its answers" : "some of its answers", check.skipped.c_str());
+    tell_warning(out + ": " + (check.compared.empty() ? "its answers" : "some of its answers") +
+                 " could not be compared with the source: " + check.skipped);
 }
 
 }  // namespace
@@ -129,8 +130,7 @@ std::function<int()> setup_optimize(CLI::App& app) {
     plan.check();
     const Graph source = read_graph(o->graph);
     if (const std::string variable = first_variable(source); !variable.empty())
-      std::fprintf(stderr, "cytodet: warning: %s: is not frozen: it holds variables, such as %s\n", o->graph.c_str(),
-                   variable.c_str());
+      tell_warning(o->graph + ": is not frozen: it holds variables, such as " + variable);
     Graph graph = source;
     PassOptions options;
     options.interface = {o->inputs, o->outputs};

@@ -151,9 +151,7 @@ void check_file(const Subject& subject, const Quantized& quantized, const Graph&
   options.plain_macs = 300000000;  // plain loops over quantized values are slow
   try {
     const AnswerCheck check = check_answers(quantized.graph, parse_graph(encode_as(file, out), out.string()), options);
-    if (!check.skipped.empty())
-      std::fprintf(stderr, "cytodet: warning: %s: could not be compared with the network: %s\n", out.c_str(),
-                   check.skipped.c_str());
+    if (!check.skipped.empty()) tell_warning(out.string() + ": could not be compared with the network: " + check.skipped);
   } catch (const Error& e) {
     throw e.within(subject.path);
   }

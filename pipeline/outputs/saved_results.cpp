@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/messages.h"
 #include "eval/results.h"
 #include "eval/truth.h"
 #include "pipeline/measure.h"
@@ -121,7 +122,7 @@ void SavedResults::name_images(const Truth* truth) {
       images_.settle(*truth, path_.string(), true);
     else
       images_.settle_run(*truth, path_.string(), paths, true);
-    for (const std::string& w : images_.warnings) std::fprintf(stderr, "cytodet: warning: %s: %s\n", path_.c_str(), w.c_str());
+    for (const std::string& w : images_.warnings) tell_warning(path_ + ": " + w);
   }
   int64_t next = truth ? truth->free_id() : 1;
   for (const ImageRef& r : refs)
