@@ -263,7 +263,7 @@ TEST(Preprocess, NormalisesEveryValueInOddRows) {
   for (const char* order : {"RGB", "BGR"}) {
     in.pixel_order = order;
     std::vector<float> out(37 * 21 * 3, 7);
-    preprocess(image, in, {1, 35, 21}, out.data());
+    preprocess(image, in, {1, 1, 35, 21}, out.data());
     for (int y = 0; y < 21; ++y)
       for (int x = 0; x < 37; ++x)
         for (size_t c = 0; c < 3; ++c) {
@@ -289,8 +289,8 @@ TEST(Preprocess, BytesAreTheCodesOfTheFloats) {
     for (const PixelCodes& codes : all) {
       std::vector<float> floats(static_cast<size_t>(in.width * in.height * 3));
       std::vector<uint8_t> bytes(floats.size(), 99);
-      preprocess(image, in, {1, width, height}, floats.data());
-      preprocess(image, in, {1, width, height}, codes, bytes.data());
+      preprocess(image, in, {1, 1, width, height}, floats.data());
+      preprocess(image, in, {1, 1, width, height}, codes, bytes.data());
       for (size_t i = 0; i < floats.size(); ++i) {
         const float code = std::clamp(std::nearbyint(floats[i] * codes.inverse_scale[i % 3]), codes.lowest, codes.highest);
         ASSERT_EQ(bytes[i], code - codes.lowest) << floats[i] << " of " << width << "x" << height;
