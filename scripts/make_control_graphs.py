@@ -3,7 +3,7 @@ TensorFlow loads what the passes make of them and gives the same answers.
 
 usage: $(scripts/oracle_env tensorflow) scripts/make_control_graphs.py --golden         -> tests/data/graph/control/NNNN/
        $(scripts/oracle_env tensorflow) scripts/make_control_graphs.py --make 3000 DIR [--first 0]
-       CYTODET_CONTROL_GRAPHS=DIR CYTODET_CONTROL_WRITE=1 test_pipeline --gtest_filter='ControlGraphs.*'   writes DIR/NNNN/PASS.pb
+       CYTODET_CONTROL_GRAPHS=DIR CYTODET_CONTROL_WRITE=1 test_graph --gtest_filter='ControlGraphs.*'   writes DIR/NNNN/PASS.pb
        $(scripts/oracle_env tensorflow) scripts/make_control_graphs.py --verify DIR
        $(scripts/oracle_env tensorflow) scripts/make_control_graphs.py --answers DIR NAME.pb...   -> DIR/NAME/{graph.pb,case_N.json}
 
