@@ -18,7 +18,7 @@ class Error : public std::runtime_error {
  public:
   Error(std::string where, std::string what, std::string fix = {}, Exit code = Exit::failed);
 
-  // The same error with its cause: throw Error(...).caused_by(Cause::disk_full).
+  // A copy of this error that has a cause: throw Error(...).caused_by(Cause::disk_full).
   Error caused_by(Cause cause) const;
   // The same error with `outer` put before where: Error("node x", ...).within("g.pb") -> "g.pb: node x: ...".
   Error within(const std::string& outer) const;

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/ascii.h"
+
 namespace cytodet {
 namespace {
 
@@ -16,9 +18,7 @@ bool is_token(char c) {
 // Words by which programs write a number that has no value: Python, Java, C's printf, and the C library of Windows.
 bool says_not_finite(std::string_view token) {
   if (token.starts_with('-') || token.starts_with('+')) token.remove_prefix(1);
-  std::string lower(token);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string lower = lower_ascii(token);
   if (lower.starts_with("1.#")) return true;
   return lower == "nan" || lower == "inf" || lower == "infinity" || lower == "snan" || lower == "qnan";
 }

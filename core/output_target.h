@@ -23,7 +23,7 @@ OutputTarget output_target(const std::filesystem::path& path);
 // The descriptor that a name stands for: "-" and /dev/stdout are 1, /dev/fd/N is N.
 std::optional<int> descriptor_named(const std::filesystem::path& path);
 
-// Where a symbolic link leads; empty: it is none.
+// The path that a symbolic link leads to; empty: the path is no link.
 std::filesystem::path link_target(const std::filesystem::path& path);
 
 // Opens for writing. A named pipe is waited for: 10 s until somebody reads it, then an Error. Standard output is lent to the

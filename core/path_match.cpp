@@ -6,6 +6,7 @@
 #include <numeric>
 #include <optional>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "core/unicode.h"
 
@@ -27,17 +28,10 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-std::string folded(std::string_view text) {
-  if (!is_ascii(text)) return name_key(text);
-  std::string key(text);
-  for (char& c : key) c = lower(c);
-  return key;
-}
+std::string folded(std::string_view text) { return is_ascii(text) ? lower_ascii(text) : name_key(text); }
 
 int hex_digit(char c) {
-  const char l = lower(c);
+  const char l = lower_ascii(c);
   return l >= '0' && l <= '9' ? l - '0' : l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 bool is_hex(std::string_view text) {

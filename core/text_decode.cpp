@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "core/ascii.h"
 #include "core/error.h"
 
 namespace cytodet {
@@ -67,9 +68,8 @@ size_t utf8_length(std::string_view s) {
 }
 
 bool begins_like(std::string_view text, std::string_view lower) {
-  return text.size() >= lower.size() && std::equal(lower.begin(), lower.end(), text.begin(), [](char wanted, char c) {
-           return wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
-         });
+  return text.size() >= lower.size() &&
+         std::equal(lower.begin(), lower.end(), text.begin(), [](char wanted, char c) { return wanted == lower_ascii(c); });
 }
 
 }  // namespace

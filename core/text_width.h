@@ -8,11 +8,11 @@
 
 namespace cytodet {
 
-// As it may be shown: one line of UTF-8. Control characters, also those that turn the direction of writing, and bytes that are
-// not UTF-8 become \n, \t, \x1b, \u202e.
+// The text as one line of UTF-8 that a terminal may show. Control characters, also those that turn the direction of writing, and
+// bytes that are not UTF-8 become \n, \t, \x1b, \u202e.
 std::string printable(std::string_view text);
 
-// The same of several lines, which stay.
+// printable() of each line; the line ends stay.
 std::string printable_lines(std::string_view text);
 
 // The text with only the bytes that are not UTF-8 so written.

@@ -34,8 +34,8 @@ class ResultImages {
   // another, and say what to do. With `strangers` an image that the truth lacks is image -1 instead.
   void settle(const Truth& truth, const std::string& where, bool strangers = false);
 
-  // The same for results of a run, whose run.json tells the paths of its images: matched by path. Images that the truth lacks are
-  // -1.
+  // As settle(), for results of a run: run.json tells the paths of its images, which are matched by path. Images that the truth
+  // lacks are -1.
   void settle_run(const Truth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
                   bool strangers = false);
 

@@ -63,7 +63,7 @@ int find_id(const Items& items, int64_t id) {
   return it != items.end() && it->id == id ? static_cast<int>(it - items.begin()) : -1;
 }
 
-// Of an id that may be a text; -1: unknown. Numbers that stand for texts are nobody's id.
+// Index of the item with this id, which may be a text; -1: unknown. A number that stands for a text is nobody's id.
 template <class Items>
 int index_of(const Items& items, const Id& id, const std::unordered_map<std::string, int64_t>& texts) {
   if (!id.text.empty()) {

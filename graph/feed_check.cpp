@@ -1,6 +1,7 @@
 #include "graph/feed_check.h"
 
 #include "core/error.h"
+#include "graph/file_kind.h"
 
 namespace cytodet {
 
@@ -36,8 +37,7 @@ void require_frozen(const Graph& graph, const std::vector<std::string>& outputs)
   for (const std::string& name : outputs) keep.push_back(needed.value(name).node);
   needed.sweep(keep);
   if (const std::string name = first_variable(needed); !name.empty())
-    throw Error("node " + name, "is a variable, whose value lies in a checkpoint: the graph is not frozen",
-                "freeze it first: variables become constants (convert_variables_to_constants_v2, or freeze_graph)");
+    throw Error("node " + name, "is a variable, whose value lies in a checkpoint: the graph is not frozen", kFreezeAdvice);
 }
 
 }  // namespace cytodet

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/ascii.h"
+
 namespace cytodet {
 namespace {
 
-constexpr const char* kFreeze =
-    "freeze it first: variables become constants (convert_variables_to_constants_v2, or freeze_graph)";
 constexpr const char* kExport = "export the network to a frozen TensorFlow graph (.pb)";
 
 bool starts(std::string_view bytes, std::string_view magic, size_t at = 0) {
@@ -19,11 +19,6 @@ std::string_view without_blanks(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   const size_t at = text.find_first_not_of(" \t\r\n");
   return at == std::string_view::npos ? std::string_view() : text.substr(at);
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
 }
 
 bool holds(std::string_view bytes, std::string_view part, size_t within = 64 << 10) {
@@ -74,10 +69,10 @@ std::optional<FileKind> protobuf_kind(std::string_view bytes, const std::string&
   if (any(fields, 1, 0)) {
     if (any(fields, 7, 2) || extension == ".onnx")
       return FileKind{"an ONNX network", "only frozen TensorFlow graphs are read; export the network as one"};
-    if (any(fields, 2, 2)) return FileKind{"a SavedModel, with its variables beside it", kFreeze};
+    if (any(fields, 2, 2)) return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice};
   }
   if (any(fields, 1, 2) && any(fields, 2, 2) && (any(fields, 3, 2) || extension == ".meta"))
-    return FileKind{"a meta graph of a checkpoint (.meta): its variables lie in other files", kFreeze};
+    return FileKind{"a meta graph of a checkpoint (.meta): its variables lie in other files", kFreezeAdvice};
   if (any(fields, 1, 2) && any(fields, 100, 2)) return FileKind{"a Caffe network", kExport};
   return std::nullopt;
 }
@@ -88,13 +83,13 @@ std::optional<FileKind> zip_kind(std::string_view bytes, const std::string& exte
   if (extension == ".keras" || names("model.weights.h5"))
     return FileKind{"a Keras model (.keras)", "load it in Keras, then freeze its function to a GraphDef"};
   if (names("data.pkl") || extension == ".pt" || extension == ".pth") return FileKind{"a PyTorch model", kExport};
-  if (names("saved_model.pb")) return FileKind{"a zipped SavedModel", kFreeze};
+  if (names("saved_model.pb")) return FileKind{"a zipped SavedModel", kFreezeAdvice};
   return FileKind{"a zip archive", "unpack it and name the graph in it"};
 }
 
 std::optional<FileKind> text_kind(std::string_view bytes, const std::string& extension) {
   const std::string_view text = without_blanks(bytes);
-  const std::string head = lower(std::string(text.substr(0, 512)));
+  const std::string head = lower_ascii(text.substr(0, 512));
   if (head.starts_with("version http") && head.find("oid sha256:") != std::string::npos)
     return FileKind{"a pointer of Git's large-file storage: the file itself was not downloaded", "run git lfs pull"};
   if (head.starts_with("<!doctype html") || head.starts_with("<html") || head.find("<html") != std::string::npos)
@@ -102,7 +97,7 @@ std::optional<FileKind> text_kind(std::string_view bytes, const std::string& ext
   if (head.starts_with("<?xml") || head.starts_with("<net"))
     return head.find("<net") != std::string::npos || extension == ".xml" ? FileKind{"XML, as OpenVINO's networks are", kExport}
                                                                          : FileKind{"XML", kExport};
-  if (head.starts_with("model_checkpoint_path:")) return FileKind{"the list of a folder's checkpoints", kFreeze};
+  if (head.starts_with("model_checkpoint_path:")) return FileKind{"the list of a folder's checkpoints", kFreezeAdvice};
   if (text.starts_with("{") || text.starts_with("["))
     return FileKind{"JSON", "name the graph (.pb or .pbtxt); a model file is a .json with the graph's name in \"graph\""};
   return std::nullopt;
@@ -150,7 +145,7 @@ bool is_table(std::string_view bytes) {
 std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const std::string& extension) {
   const std::string name = path.filename().string();
   if (name.find(".data-") != std::string::npos && name.find("-of-") != std::string::npos)
-    return FileKind{"the values of a checkpoint's variables", kFreeze};
+    return FileKind{"the values of a checkpoint's variables", kFreezeAdvice};
   if (extension == ".pt" || extension == ".pth") return FileKind{"a PyTorch model", kExport};
   if (extension == ".prototxt" || extension == ".caffemodel") return FileKind{"a Caffe network", kExport};
   if (extension == ".weights" || extension == ".cfg") return FileKind{"a Darknet network", kExport};
@@ -162,8 +157,8 @@ std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const st
 }  // namespace
 
 std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem::path& path) {
-  const std::string extension = lower(path.extension().string());
-  if (is_table(bytes)) return FileKind{"the index of a checkpoint's variables (.index)", kFreeze};
+  const std::string extension = lower_ascii(path.extension().string());
+  if (is_table(bytes)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice};
   for (const Magic& m : kMagics)
     if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice};
   if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, extension);
@@ -177,9 +172,9 @@ std::optional<FileKind> folder_kind(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return std::nullopt;
   for (const char* name : {"saved_model.pb", "saved_model.pbtxt"})
-    if (fs::exists(folder / name, ignored)) return FileKind{"the folder of a SavedModel", kFreeze};
-  if (fs::exists(folder / "checkpoint", ignored)) return FileKind{"a folder of checkpoints", kFreeze};
-  if (lower(folder.extension().string()) == ".mlpackage") return FileKind{"a Core ML network", kExport};
+    if (fs::exists(folder / name, ignored)) return FileKind{"the folder of a SavedModel", kFreezeAdvice};
+  if (fs::exists(folder / "checkpoint", ignored)) return FileKind{"a folder of checkpoints", kFreezeAdvice};
+  if (lower_ascii(folder.extension().string()) == ".mlpackage") return FileKind{"a Core ML network", kExport};
   return std::nullopt;
 }
 

@@ -8,6 +8,10 @@
 
 namespace cytodet {
 
+// What to do with a network whose variables are not constants yet.
+constexpr const char* kFreezeAdvice =
+    "freeze it first: variables become constants (convert_variables_to_constants_v2, or freeze_graph)";
+
 struct FileKind {
   std::string name;    // "a SavedModel", "a checkpoint's index", ...
   std::string advice;  // what makes a frozen graph of it, or what to name instead

@@ -83,23 +83,29 @@ std::map<Value, Fact> known_shapes(const Graph& graph, const std::map<std::strin
   return known;
 }
 
-// Of all layers, those in called functions too: the calls are replaced by their bodies in a copy.
-void count_work(const Graph& graph, const std::map<Value, Fact>& known, InspectReport& r) {
-  Graph whole = graph;
-  try {
-    if (!whole.library.empty()) inline_functions(whole);
-  } catch (const Error&) {
-    whole = graph;  // a body that cannot be looked into is not counted
+GraphWork sum_of(const Graph& graph, const Facts& facts) {
+  GraphWork work;
+  for (NodeId id : graph.ids()) {
+    const int64_t macs = macs_of(graph.node(id), facts, id);
+    work.macs += macs;
+    work.layers_unsized += macs == 0 && is_layer(graph.node(id));
   }
-  const Facts facts(whole, known);
-  for (NodeId id : whole.ids()) {
-    const int64_t macs = macs_of(whole.node(id), facts, id);
-    r.macs += macs;
-    r.layers_unsized += macs == 0 && is_layer(whole.node(id));
-  }
+  return work;
 }
 
 }  // namespace
+
+// Calls are replaced by the functions' bodies in a copy; a body that cannot be looked into is not counted.
+GraphWork work_of(const Graph& graph, const std::map<std::string, Shape>& shapes) {
+  const std::map<Value, Fact> known = known_shapes(graph, shapes);
+  if (!graph.library.empty()) try {
+      Graph whole = graph;
+      inline_functions(whole);
+      return sum_of(whole, Facts(whole, known));
+    } catch (const Error&) {
+    }
+  return sum_of(graph, Facts(graph, known));
+}
 
 InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& shapes) {
   InspectReport r;
@@ -130,7 +136,9 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
     }
     r.nodes.push_back(std::move(node));
   }
-  count_work(graph, known_shapes(graph, shapes), r);
+  const GraphWork work = graph.library.empty() ? sum_of(graph, facts) : work_of(graph, shapes);
+  r.macs = work.macs;
+  r.layers_unsized = work.layers_unsized;
   r.outputs = find_outputs(graph);
   for (const std::string& name : r.outputs)
     r.output_lines.push_back("(name=" + name + ", op=" + graph.node(graph.find(name)).op + ")");

@@ -26,6 +26,13 @@ struct InspectReport {
   std::vector<std::pair<std::string, int>> op_counts;  // most frequent first
 };
 
+// Multiply-accumulates of a graph's convolutions and matrix products, also of those in the bodies of functions that are called.
+struct GraphWork {
+  int64_t macs = 0;
+  int64_t layers_unsized = 0;  // layers whose work is not known, as shapes are open
+};
+GraphWork work_of(const Graph& graph, const std::map<std::string, Shape>& shapes = {});
+
 // `shapes` overrides the shape of inputs by name; an unknown batch counts as 1 for work.
 InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& shapes = {});
 

@@ -183,7 +183,7 @@ class Comparison {
   void choose_way(const NamedTensors& feeds) {
     std::map<std::string, Shape> shapes;
     for (const auto& [name, tensor] : feeds) shapes[name] = tensor.shape();
-    const bool large = inspect(source_.graph, shapes).macs > options_.plain_macs;
+    const bool large = work_of(source_.graph, shapes).macs > options_.plain_macs;
     for (Network* n : {&source_, &result_}) n->plain = !large || has_control_flow(n->graph, n->graph.ids());
     if (large && source_.plain)
       throw Error("", "a network with loops is compared up to " + std::to_string(options_.plain_macs / 1000000) +

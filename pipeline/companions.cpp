@@ -10,6 +10,7 @@
 #include <set>
 #include <string_view>
 
+#include "core/ascii.h"
 #include "pipeline/run_folder.h"
 #include "tiling/formats/known_formats.h"
 
@@ -18,13 +19,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-std::string lower(std::string s) {
-  for (char& c : s)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return s;
-}
-
-std::string extension(const std::string& file) { return lower(std::filesystem::path(file).extension().string()); }
+std::string extension(const std::string& file) { return lower_ascii(std::filesystem::path(file).extension().string()); }
 
 // Skipped whatever they hold: their content is part of a picture, or a copy of one that somebody edits.
 bool is_unfinished(const std::string& file) {

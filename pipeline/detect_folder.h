@@ -39,7 +39,7 @@ void parse_shard(const std::string& text, FolderOptions& options);
 // Whether no slide is done, and slides were skipped as they have no region of interest.
 bool nothing_to_look_at(const RunState& state);
 
-// Of nothing_to_look_at: failed.
+// Exit code of a run; failed where nothing_to_look_at().
 int exit_of(const RunState& state);
 int exit_of(const FolderRun& run);
 

@@ -8,6 +8,7 @@
 #include <cctype>
 #include <sstream>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -20,12 +21,6 @@ namespace fs = std::filesystem;
 constexpr int64_t kBlock = int64_t{64} << 10, kCompanionBlock = int64_t{4} << 10;  // bytes
 constexpr int kBlocks = 18, kCompanionBlocks = 4;                                  // the first, the last, and some between
 constexpr int64_t kMaxList = int64_t{1} << 20;                                     // bytes of a .vms
-
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
 
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -74,7 +69,7 @@ bool add_blocks(Hash& hash, const fs::path& path, int64_t block, int count) {
 }  // namespace
 
 std::vector<fs::path> companions_of(const fs::path& slide) {
-  const std::string extension = lower_extension(slide);
+  const std::string extension = lower_ascii(slide.extension().string());
   std::vector<fs::path> files;
   if (extension == ".mrxs") files = files_in(slide.parent_path() / slide.stem());
   if (extension == ".vsi") files = files_in(slide.parent_path() / ("_" + slide.stem().string() + "_"));

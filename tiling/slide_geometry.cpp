@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "tiling/grid.h"
 
@@ -43,9 +44,7 @@ std::vector<Box> scanned_parts(const Slide& slide) {
 }
 
 bool may_have_bounds(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  const std::string extension = lower_ascii(std::filesystem::path(path).extension().string());
   return extension == ".scn" || extension == ".mrxs" || extension == ".bif";
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/ascii.h"
 #include "core/text_width.h"
 
 namespace cytodet {
@@ -25,12 +26,6 @@ constexpr std::string_view kSigns = " .,:/-+()%$'";
 constexpr std::array<std::string_view, 4> kHalfDays = {"am", "pm", "a", "p"};
 constexpr std::array<std::string_view, 14> kTruths = {"true",  "false", "wahr",       "falsch", "vrai",   "faux",   "verdadero",
                                                       "falso", "vero",  "verdadeiro", "waar",   "onwaar", "prawda", "fałsz"};
-
-std::string lower_case(std::string_view text) {
-  std::string lower;
-  for (char c : text) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return lower;
-}
 
 template <class Words>
 bool is_one_of(const Words& words, std::string_view word) {
@@ -83,7 +78,7 @@ bool is_taken_for_another(const std::string& text) {
     return true;
   const size_t first = text.find_first_not_of(" \n\v\f");
   if (first == std::string::npos || first > 0 || text[0] == '#' || text[0] == '\'') return true;
-  const std::string lower = lower_case(text);
+  const std::string lower = lower_ascii(text);
   return is_one_of(kTruths, lower) || is_number_or_date(lower);
 }
 

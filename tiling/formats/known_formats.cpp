@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "tiling/formats/rows.h"
 #include "tiling/formats/slide_parts.h"
@@ -153,11 +154,6 @@ constexpr KnownFormat kFormats[] = {
      "finish the download, then name the file itself"},
 };
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 bool holds(const KnownFormat& f, std::span<const uint8_t> head) {
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
   return std::any_of(f.magic.begin(), f.magic.end(), [&](const Magic& m) {
@@ -187,7 +183,7 @@ std::string text_of(std::span<const uint8_t> head) {
   std::string text;
   for (const uint8_t c : head)
     if (c != 0 && c < 0x80 && !(text.empty() && std::isspace(c))) text += static_cast<char>(c);
-  return lower(text);
+  return lower_ascii(text);
 }
 
 const KnownFormat& named(std::string_view name) {
@@ -239,7 +235,7 @@ void check_strict(const KnownFormat& f, const fs::path& path, std::span<const ui
 std::span<const KnownFormat> known_formats() { return kFormats; }
 
 const KnownFormat* format_called(const fs::path& path) {
-  const std::string name = lower(path.filename().string());
+  const std::string name = lower_ascii(path.filename().string());
   const KnownFormat* best = nullptr;
   size_t longest = 0;
   for (const KnownFormat& f : kFormats)
@@ -277,7 +273,7 @@ void check_folder(const fs::path& folder) {
   };
   std::string name = folder.filename().string();
   if (name.empty()) name = folder.parent_path().filename().string();
-  if (has("zarr.json") || has(".zattrs") || has(".zgroup") || lower(name).ends_with(".zarr"))
+  if (has("zarr.json") || has(".zattrs") || has(".zgroup") || lower_ascii(name).ends_with(".zarr"))
     throw Error("", "is a folder of OME-Zarr, which is not read", kConvert);
   if (has("Slidedat.ini")) throw Error("", "is the data folder of a MIRAX slide", "name " + name + ".mrxs, which lies beside it");
   if (has("DICOMDIR")) throw Error("", "is a folder of DICOM, which is not read", named("DICOM").advice);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/ascii.h"
 #include "tiling/formats/ome.h"
 
 namespace cytodet {
@@ -35,13 +36,6 @@ constexpr double kUsualFinest = 0.04, kUsualCoarsest = 6;  // beyond this it may
 constexpr double kAgreed = 0.02;
 constexpr double kInch = 25400, kCentimetre = 10000, kMetre = 1e6;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return out;
-}
-
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlank{" \t\r\n\0\"", 6};
   const size_t from = text.find_first_not_of(kBlank);
@@ -59,13 +53,13 @@ std::optional<double> number_at(std::string_view text) {
 
 // Value of the line or field "key = value", blanks around the sign or not; case of the key does not matter.
 std::optional<std::string_view> field(std::string_view text, std::string_view key) {
-  const std::string wanted = lower(key);
+  const std::string wanted = lower_ascii(key);
   while (!text.empty()) {
     const size_t end = std::min(text.find_first_of("|;\r\n"), text.size());
     const std::string_view one = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     const size_t sign = one.find('=');
-    if (sign != std::string_view::npos && lower(trimmed(one.substr(0, sign))) == wanted) return trimmed(one.substr(sign + 1));
+    if (sign != std::string_view::npos && lower_ascii(trimmed(one.substr(0, sign))) == wanted) return trimmed(one.substr(sign + 1));
   }
   return std::nullopt;
 }
@@ -238,7 +232,7 @@ std::string advice() { return "; --set-mpp overrules what the file says"; }
 }  // namespace
 
 std::optional<double> micrometres_in(std::string_view unit) {
-  const std::string name = lower(trimmed(unit));
+  const std::string name = lower_ascii(trimmed(unit));
   for (const Unit& u : kUnits)
     if (u.name == name) return u.micrometres;
   return std::nullopt;

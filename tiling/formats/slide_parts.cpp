@@ -6,6 +6,7 @@
 #include <sstream>
 #include <vector>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "tiling/formats/known_formats.h"
@@ -19,11 +20,6 @@ constexpr int64_t kMaxIniBytes = int64_t{1} << 20;  // OpenSlide's own limit
 constexpr size_t kMaxParts = 4096;                  // files that one slide may name
 constexpr size_t kMaxListed = 3;                    // in a message
 constexpr int kMaxEntries = 100'000;                // of a folder that is looked through
-
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
@@ -40,9 +36,9 @@ Ini parse_ini(std::string text) {
   for (std::string line; std::getline(lines, line) && ini.size() < (size_t{1} << 17);) {
     line = trimmed(line);
     if (line.starts_with('[')) {
-      section = lower(line.substr(1, line.find(']') - 1));
+      section = lower_ascii(line.substr(1, line.find(']') - 1));
     } else if (const size_t eq = line.find('='); eq != std::string::npos && !line.starts_with('#') && !line.starts_with(';')) {
-      ini.emplace(std::pair(section, lower(trimmed(line.substr(0, eq)))), trimmed(line.substr(eq + 1)));
+      ini.emplace(std::pair(section, lower_ascii(trimmed(line.substr(0, eq)))), trimmed(line.substr(eq + 1)));
     }
   }
   return ini;
@@ -68,7 +64,7 @@ std::string in_other_case(const fs::path& folder, const std::string& name) {
   int looked = 0;
   for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {
     const std::string other = entry.path().filename().string();
-    if (other != name && lower(other) == lower(name)) return other;
+    if (other != name && lower_ascii(other) == lower_ascii(name)) return other;
     if (++looked == kMaxEntries) break;
   }
   return {};
@@ -129,7 +125,7 @@ fs::path ets_file(const fs::path& folder) {
     if (!is_folder(stack.path())) continue;
     std::error_code inner;
     for (const auto& entry : fs::directory_iterator(stack.path(), inner))
-      if (lower(entry.path().extension().string()) == ".ets") found.push_back(entry.path().lexically_relative(folder));
+      if (lower_ascii(entry.path().extension().string()) == ".ets") found.push_back(entry.path().lexically_relative(folder));
   }
   return found.empty() ? fs::path() : *std::min_element(found.begin(), found.end());
 }
@@ -167,7 +163,7 @@ void check_hamamatsu_parts(const fs::path& file) {
 }
 
 std::vector<std::string> hamamatsu_parts(const fs::path& file) {
-  const std::string extension = lower(file.extension().string());
+  const std::string extension = lower_ascii(file.extension().string());
   if (extension != ".vms" && extension != ".vmu") return {};
   try {
     return named_images(file);
@@ -177,7 +173,7 @@ std::vector<std::string> hamamatsu_parts(const fs::path& file) {
 }
 
 void check_olympus_parts(const fs::path& file) {
-  const bool called = lower(file.extension().string()) == ".vsi";
+  const bool called = lower_ascii(file.extension().string()) == ".vsi";
   const fs::path folder = file.parent_path() / ("_" + file.stem().string() + "_");
   const fs::path ets = is_folder(folder) ? ets_file(folder) : fs::path();
   // A TIFF beside X.vsi is what somebody exported from it.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "core/text_decode.h"
 
@@ -96,8 +97,7 @@ std::span<const RegionFormat> region_formats() { return kFormats; }
 std::span<const std::string_view> region_extensions() { return kExtensions; }
 
 bool same_label(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower_ascii(x) == lower_ascii(y); });
 }
 
 bool listed(const std::vector<std::string>& labels, std::string_view label) {
