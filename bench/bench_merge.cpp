@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "core/timing.h"
-#include "tiling/merge.h"
+#include "tiling/merge/merge.h"
 
 int main(int argc, char** argv) {
   using namespace cytodet;

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "core/timing.h"
-#include "models/efficientdet/preprocess.h"
+#include "models/common/preprocess.h"
 
 int main(int argc, char** argv) {
   using namespace cytodet;

@@ -16,7 +16,7 @@
 #include "core/error.h"
 #include "core/settings.h"
 #include "core/timing.h"
-#include "tiling/grid.h"
+#include "tiling/tiles/grid.h"
 
 namespace {
 

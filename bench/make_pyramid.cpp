@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "tiling/slide.h"
+#include "tiling/slides/slide.h"
 
 namespace {
 

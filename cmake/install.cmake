@@ -12,7 +12,7 @@ get_property(rooms GLOBAL PROPERTY CYTODET_ROOMS)
 install(TARGETS cytodet_library ${rooms} cytodet_flags EXPORT cytodetTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/cytodet)
 install(TARGETS cytodet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(EXPORT cytodetTargets NAMESPACE cytodet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
-foreach(room core graph exec quant eval tiling pipeline models/efficientdet)
+foreach(room core graph exec quant eval tiling pipeline models)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/${room}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cytodet/${room} FILES_MATCHING PATTERN "*.h" PATTERN "formats" EXCLUDE
           PATTERN "regions" EXCLUDE
           PATTERN "kernels" EXCLUDE PATTERN "io_proto.h" EXCLUDE)

@@ -7,6 +7,10 @@ if(CYTODET_SANITIZE)
   target_link_options(cytodet_flags INTERFACE -fsanitize=${CYTODET_SANITIZE})
 endif()
 
+# Programs beside the rooms (tests, fuzzers, benches) see the names of all rooms.
+add_library(cytodet_all_rooms INTERFACE)
+target_compile_options(cytodet_all_rooms INTERFACE "SHELL:-include ${CMAKE_SOURCE_DIR}/tests/rooms.h")
+
 set_property(GLOBAL PROPERTY CYTODET_ROOMS "")
 
 # cytodet_room(name LINK libs... PRIVATE libs... OPTIMIZE level): globs *.cpp of this folder and its sub-folders. OPTIMIZE: the level
@@ -39,7 +43,7 @@ function(cytodet_test name)
     return()
   endif()
   add_executable(test_${name} ${sources})
-  target_link_libraries(test_${name} PRIVATE cytodet_flags test_paths ${TEST_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_link_libraries(test_${name} PRIVATE cytodet_flags cytodet_all_rooms test_paths ${TEST_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   gtest_discover_tests(test_${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS ${name})
 endfunction()

@@ -4,7 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 constexpr char lower_ascii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -14,4 +16,4 @@ inline std::string lower_ascii(std::string_view text) {
   return lower;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 struct Box {
   double x0 = 0, y0 = 0, x1 = 0, y1 = 0;  // corners, x0 <= x1, y0 <= y1
@@ -48,4 +50,4 @@ inline bool ranks_before(const Detection& a, const Detection& b) {
 
 using Detections = std::vector<Detection>;
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/names.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 const char* const kNames[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"};
@@ -115,4 +115,4 @@ bool set_allowed_cpus(const std::vector<int>& cpus) {
   return CPU_COUNT(&set) > 0 && sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 enum class Isa : int { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 };
 
@@ -22,4 +24,4 @@ std::vector<int> allowed_cpus();
 // False where the system refuses.
 bool set_allowed_cpus(const std::vector<int>& cpus);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -4,7 +4,7 @@
 #include "core/dtype.h"
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 [[noreturn]] inline void unsupported(DType t) { throw Error("", "type " + name_of(t) + " is not supported here"); }
 
@@ -67,4 +67,4 @@ void on_any(DType t, F&& f) {
     on_numbers(t, f);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 struct Row {
@@ -95,4 +95,4 @@ Half::operator float() const {
   return sign ? -v : v;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

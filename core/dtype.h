@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 enum class DType : int32_t {
   invalid = 0,
@@ -91,4 +93,4 @@ CYTODET_DTYPE(BFloat16, bf16);
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -1,6 +1,6 @@
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 std::string one_line(const std::string& where, const std::string& what, const std::string& fix) {
@@ -31,4 +31,4 @@ Error Error::within(const std::string& outer) const {
   return Error(where_.empty() ? outer : outer + ": " + where_, what_, fix_, code_).caused_by(cause_);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -4,7 +4,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // Exit codes of every command.
 enum class Exit : int { ok = 0, failed = 1, usage = 2, partial = 3 };
@@ -42,4 +44,4 @@ class UsageError : public Error {
       : Error(std::move(where), std::move(what), std::move(fix), Exit::usage) {}
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::core

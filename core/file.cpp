@@ -13,7 +13,7 @@
 #include <mutex>
 #include <utility>
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 std::string reason(int error_number) { return std::strerror(error_number); }
@@ -261,4 +261,4 @@ void make_folder(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path, error)) throw Error(path.string(), "is not a folder", "name another output folder");
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -10,7 +10,7 @@
 #include "core/live_paths.h"
 #include "core/output_target.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 // Whole content. Throws Error naming the file when it is missing, a directory, unreadable or over max_bytes.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{2} << 30);
@@ -57,4 +57,4 @@ void write_file(const std::filesystem::path& path, std::string_view bytes);
 // Makes the folder and its parents. Throws Error when it cannot, or when something else has that name.
 void make_folder(const std::filesystem::path& path);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 struct Inflate {
@@ -50,4 +50,4 @@ std::string gunzip(std::string_view bytes, const std::string& where, int64_t max
   return text;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // By its first two bytes.
 bool is_gzip(std::string_view bytes);
@@ -14,4 +16,4 @@ bool is_gzip(std::string_view bytes);
 // held.
 std::string gunzip(std::string_view bytes, const std::string& where, int64_t max_bytes);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 class Hash {
  public:
@@ -29,4 +31,4 @@ class Hash {
   uint64_t state_ = 0xcbf29ce484222325u;
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::core

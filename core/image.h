@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 struct Image {
   int width = 0, height = 0;
@@ -17,4 +19,4 @@ struct Image {
   const uint8_t* row(int y) const { return rgb.data() + static_cast<size_t>(y) * static_cast<size_t>(width) * 3; }
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::core

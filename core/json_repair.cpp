@@ -6,7 +6,7 @@
 
 #include "core/ascii.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -87,4 +87,4 @@ std::optional<RepairedJson> repair_json(std::string_view text) {
   return r;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

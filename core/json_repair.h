@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // A copy of the text that a strict reader takes. Every bare NaN, Infinity, -inf, 1.#QNAN and number beyond a double becomes the
 // object
@@ -21,4 +23,4 @@ struct RepairedJson {
 // To be called when strict reading has failed, so that good text costs nothing. Empty: there is nothing to repair.
 std::optional<RepairedJson> repair_json(std::string_view text);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <ctime>
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 // Everything that the handler touches is lock-free and has static storage. A process that has more live paths than entries
@@ -92,4 +92,4 @@ void clean_up_on_signals() {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

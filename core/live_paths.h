@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <utility>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // From construction to destruction, a signal that ends the program removes the file, or the folder if it is empty when all live
 // files are gone. The destructor forgets the path and removes nothing.
@@ -42,4 +44,4 @@ class MakingPath {
 // the background) stays ignored. A closed pipe and a file over its limit become errors of write().
 void clean_up_on_signals();
 
-}  // namespace cytodet
+}  // namespace cytodet::core

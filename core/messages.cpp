@@ -4,9 +4,9 @@
 
 #include "core/text_width.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 void tell_error(std::string_view message) { std::fprintf(stderr, "cytodet: error: %s\n", printable(message).c_str()); }
 void tell_warning(std::string_view message) { std::fprintf(stderr, "cytodet: warning: %s\n", printable(message).c_str()); }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

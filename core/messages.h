@@ -4,9 +4,11 @@
 
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 void tell_error(std::string_view message);    // "cytodet: error: ..."
 void tell_warning(std::string_view message);  // "cytodet: warning: ..."
 
-}  // namespace cytodet
+}  // namespace cytodet::core

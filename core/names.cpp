@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -49,4 +49,4 @@ std::string suggest(std::string_view name, const std::vector<std::string>& known
   return near ? text + "?" : text;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

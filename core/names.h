@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // Up to `most` of `known`, nearest by edit distance first; only those near enough to be a slip.
 std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& known, size_t most = 3);
@@ -29,4 +31,4 @@ std::vector<std::string> names_of(const Rows& rows) {
   return names;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

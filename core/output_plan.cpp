@@ -14,7 +14,7 @@
 #include "core/output_target.h"
 #include "core/unicode.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 constexpr int kMostLinks = 40;
@@ -158,4 +158,4 @@ bool names_are_one(const std::filesystem::path& folder, const std::string& a, co
   });
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

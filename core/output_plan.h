@@ -10,7 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 class OutputPlan {
  public:
@@ -50,4 +52,4 @@ class OutputPlan {
 // their own, which is removed; true where nothing can be tried.
 bool names_are_one(const std::filesystem::path& folder, const std::string& a, const std::string& b);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

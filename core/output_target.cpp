@@ -14,7 +14,7 @@
 #include "core/error.h"
 #include "core/file.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 constexpr int kMostLinks = 40;  // as the kernel
@@ -177,4 +177,4 @@ void close_stream(const OutputTarget& target, int fd, bool written) {
   ::close(fd);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <optional>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 struct OutputTarget {
   enum class Kind { file, device, pipe, descriptor };
@@ -32,4 +34,4 @@ int open_stream(const OutputTarget& target, const std::filesystem::path& named);
 // What open_stream() gave; a named pipe stays open until it was written to, as closing would tell its reader that all is said.
 void close_stream(const OutputTarget& target, int fd, bool written);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -14,7 +14,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& body) {
   if (threads <= 0) threads = usable_cpus();
@@ -154,4 +154,4 @@ Sharing share_cpus(Sharing asked, const std::string& hint) {
   return given;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // body(i) for i in [0, n) on at most `threads` threads (0: all usable). The first exception is rethrown.
 void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& body);
@@ -87,4 +89,4 @@ Places places_of(const Sharing& sharing, bool pin = true);  // cpus_of_stream of
 // Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
 Sharing share_cpus(Sharing asked, const std::string& hint);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

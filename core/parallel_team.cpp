@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 // Keeps threads that join an arena on the CPUs of its owner.
@@ -74,4 +74,4 @@ void for_each_chunk(int threads, int64_t n, int64_t least, const std::function<v
   for_each_task(threads, runs, [&](int64_t i, int thread) { body(n * i / runs, n * (i + 1) / runs, thread); });
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // A runner's threads: the one that calls run(), and others that join it for as long as it has work to share, on the CPUs that it
 // may use itself. A thread that comes late takes less of the work; nobody waits for one that has taken none.
@@ -27,4 +29,4 @@ void for_each_task(int threads, int64_t n, const std::function<void(int64_t i, i
 void for_each_chunk(int threads, int64_t n, int64_t least,
                     const std::function<void(int64_t begin, int64_t end, int thread)>& body);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

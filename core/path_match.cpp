@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/unicode.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 using Components = std::vector<std::string>;  // of a path, the last one first
@@ -371,4 +371,4 @@ PathAssignment assign_paths(const PathIndex& index, const std::vector<std::strin
   return Assigning(index, paths, where, what).run(here);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -8,7 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // How far two spellings are apart, nearest first; a looser one allows all that the nearer ones do.
 enum class Spelling {
@@ -72,4 +74,4 @@ struct PathAssignment {
 PathAssignment assign_paths(const PathIndex& index, const std::vector<std::string>& paths, const std::string& where,
                             const std::string& what, bool here = true);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

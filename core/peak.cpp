@@ -19,7 +19,7 @@
 #include <immintrin.h>
 #endif
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 // Independent sums: enough to hide the latency of a multiply-add on two ports, few enough for 16 registers.
@@ -27,8 +27,8 @@ constexpr int kSums = 10;
 
 #if defined(__x86_64__)
 
-// Adds products of ones; of bytes, pairs of sums in 16 bits first, as narrow filters are (graph/quantized.h). The empty asm keeps
-// the compiler from seeing that a product is the same in every round.
+// Adds products of ones; of bytes, pairs of sums in 16 bits first, as narrow filters are (graph/quantized/quant_nodes.h). The
+// empty asm keeps the compiler from seeing that a product is the same in every round.
 #define CYTODET_PEAK_LOOP(name, flags, Vector, Element, zero, one, add_product) \
   __attribute__((target(flags))) double name(long rounds) {                     \
     Vector sums[kSums], a = one, b = one;                                       \
@@ -258,4 +258,4 @@ double core_to_core_ns() {
   return least <= kFarthestNs ? least : 0;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -6,7 +6,7 @@
 
 #include "core/parallel.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 struct Peak {
   int threads = 1;
@@ -44,4 +44,4 @@ double cores_given();
 constexpr double kFarthestNs = 20000;
 double core_to_core_ns();
 
-}  // namespace cytodet
+}  // namespace cytodet::core

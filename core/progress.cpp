@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
-namespace cytodet {
+namespace cytodet::core {
 
 bool can_redraw(int descriptor) {
   const char* kind = std::getenv("TERM");
@@ -53,4 +53,4 @@ void Progress::print(bool last) {
   shown_ = true;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -7,7 +7,7 @@
 
 #include "core/timing.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 // Whether lines on this descriptor can be written over: a terminal, and none of those that know no control sequences
 // (TERM=dumb, as in editors, or not set).
@@ -30,4 +30,4 @@ class Progress {
   Stopwatch watch_;
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::core

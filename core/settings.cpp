@@ -9,7 +9,7 @@
 #include "core/names.h"
 #include "core/text_decode.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 constexpr const char* kCheck = "check the file with a JSON tool";
@@ -104,4 +104,4 @@ void Fields::get(const Json& j, std::string& v, const std::string& path) {
   v = j.get<std::string>();
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -18,7 +18,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 using Json = nlohmann::ordered_json;
 
@@ -130,4 +130,4 @@ Json write_settings(const T& value) {
   return j;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 std::atomic<int64_t> g_max_bytes{int64_t{8} << 30};
@@ -193,7 +193,7 @@ void Tensor::check_type(DType t) const {
 
 void Tensor::check_count(const Tensor& t, size_t n) {
   if (static_cast<size_t>(t.size()) != n)
-    throw Error("", std::to_string(n) + " values for a tensor of shape " + cytodet::to_string(t.shape()));
+    throw Error("", std::to_string(n) + " values for a tensor of shape " + core::to_string(t.shape()));
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

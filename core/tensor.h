@@ -11,7 +11,7 @@
 
 #include "core/dtype.h"
 
-namespace cytodet {
+namespace cytodet::core {
 
 // Dimensions, outermost first. In a partial shape (Fact, attributes) -1 means unknown.
 using Shape = std::vector<int64_t>;
@@ -105,4 +105,4 @@ void set_max_tensor_bytes(int64_t bytes);
 // 64-byte aligned zeroed memory.
 std::shared_ptr<void> aligned_buffer(size_t bytes);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -8,7 +8,7 @@
 #include "core/ascii.h"
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 constexpr size_t kSample = 4096;  // bytes by which UTF-16 without a mark is noticed
@@ -197,4 +197,4 @@ std::string_view known_content(std::string_view bytes) {
   return {};
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

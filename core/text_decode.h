@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // How the bytes of a text are to be read. UTF-16 without a byte-order mark is noticed by its zero bytes.
 struct TextEncoding {
@@ -55,4 +57,4 @@ std::vector<std::string_view> lines_of_text(std::string_view text);
 // What bytes are that should have been text of another kind, "a web page (HTML)"; empty: nothing known.
 std::string_view known_content(std::string_view bytes);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -8,7 +8,7 @@
 
 #include "core/unicode.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 // C0, C1, line and paragraph separators, and what turns the direction of writing, so that a name looks like another.
@@ -116,4 +116,4 @@ std::string right_aligned(std::string_view text, size_t columns) {
   return blanks(shown, columns) + shown;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

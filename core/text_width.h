@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // The text as one line of UTF-8 that a terminal may show. Control characters, also those that turn the direction of writing, and
 // bytes that are not UTF-8 become \n, \t, \x1b, \u202e.
@@ -29,4 +31,4 @@ std::string cut_to_width(std::string_view text, size_t columns);
 std::string left_aligned(std::string_view text, size_t columns);
 std::string right_aligned(std::string_view text, size_t columns);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace cytodet {
+namespace cytodet::core {
 
 double percentile(std::vector<double> values, double percent) {
   if (values.empty()) return 0;
@@ -14,4 +14,4 @@ double percentile(std::vector<double> values, double percent) {
   return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

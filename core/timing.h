@@ -4,7 +4,9 @@
 #include <chrono>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 class Stopwatch {
  public:
@@ -20,4 +22,4 @@ class Stopwatch {
 double percentile(std::vector<double> values, double percent);
 inline double median(std::vector<double> values) { return percentile(std::move(values), 50); }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

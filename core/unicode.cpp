@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <new>
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 // Maps what is UTF-8 of the text; other bytes stay where they are.
@@ -74,4 +74,4 @@ std::string name_key(std::string_view name) {
   return map_characters(name, [](std::string_view part) { return map_utf8(part, kFold, to_upper); });
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 // Bytes of the character at `at`: 1 to 4; 0 where the bytes are not UTF-8 (overlong, surrogate, cut short, at the end).
 size_t utf8_length(std::string_view text, size_t at);
@@ -18,4 +20,4 @@ std::string decomposed(std::string_view text);
 // invisible characters (HFS+). Bytes that are not UTF-8 stay. It may also be equal for names that every file system keeps apart.
 std::string name_key(std::string_view name);
 
-}  // namespace cytodet
+}  // namespace cytodet::core

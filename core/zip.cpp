@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::core {
 namespace {
 
 constexpr size_t kEndBytes = 22, kEntryBytes = 46, kLocalBytes = 30, kMaxEntries = 100'000, kMaxComment = 65535;
@@ -118,4 +118,4 @@ std::string ZipArchive::read(const ZipEntry& e, int64_t max_bytes) const {
   return text;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::core

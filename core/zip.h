@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
-namespace cytodet {
+#include "core/namespaces.h"
+
+namespace cytodet::core {
 
 struct ZipEntry {
   std::string name;  // with its folders, parted by slashes
@@ -32,4 +34,4 @@ class ZipArchive {
   std::vector<ZipEntry> entries_;
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::core

@@ -7,7 +7,7 @@
 
 #include "core/parallel.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 namespace {
 
 constexpr int kThresholds = 10, kRecalls = 101, kAreas = 4;
@@ -336,4 +336,4 @@ Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& o
   return s;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -8,7 +8,7 @@
 #include "core/settings.h"
 #include "eval/truth.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 struct ScoreOptions {
   std::vector<int> max_dets = {1, 10, 100};  // per image and class, ascending; AP is at the last
@@ -43,4 +43,4 @@ std::string to_text(const Scores& scores);      // COCO's twelve lines
 std::string class_table(const Scores& scores);  // per class
 Json to_json(const Scores& scores, bool curves);
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -4,7 +4,7 @@
 
 #include "eval/error_matching.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 namespace {
 
 // What becomes of an error.
@@ -137,4 +137,4 @@ void weigh(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& tru
   errors.false_negatives_gain = costs.mean() - errors.ap;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

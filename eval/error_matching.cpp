@@ -6,7 +6,7 @@
 #include "core/box.h"
 #include "core/parallel.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 namespace {
 
 Box box_at(const std::vector<double>& boxes, int32_t i) {
@@ -170,4 +170,4 @@ std::vector<Outcome> find_outcomes(const Truth& truth, const DetectionSet& detec
   return all;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -1,9 +1,9 @@
 // The parts of find_errors(): what went wrong, then what it costs.
 #pragma once
 
-#include "eval/errors.h"
+#include "eval/error_analysis.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 // A detection that counts, or a truth that was missed; in the order of images, detections by falling score, then truths.
 struct Outcome {
@@ -22,4 +22,4 @@ std::vector<Outcome> find_outcomes(const Truth& truth, const DetectionSet& detec
 // Fills ap, gains and counts of `errors`; truths: per class, those that count.
 void weigh(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors);
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

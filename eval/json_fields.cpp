@@ -3,7 +3,7 @@
 #include "core/json_repair.h"
 #include "core/text_decode.h"
 
-namespace cytodet::json {
+namespace cytodet::eval::json {
 
 dom::element parse(dom::parser& parser, std::string_view json, const std::string& where, size_t before) {
   std::string decoded;
@@ -20,4 +20,4 @@ dom::element parse(dom::parser& parser, std::string_view json, const std::string
   throw Error(where, std::string("not valid JSON: ") + simdjson::error_message(problem), "check the file with a JSON tool");
 }
 
-}  // namespace cytodet::json
+}  // namespace cytodet::eval::json

@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 
-namespace cytodet::json {
+namespace cytodet::eval::json {
 
 namespace dom = simdjson::dom;
 
@@ -121,4 +121,4 @@ size_t each_object(dom::array items, const std::string& where, const char* list,
   return index;
 }
 
-}  // namespace cytodet::json
+}  // namespace cytodet::eval::json

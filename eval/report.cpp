@@ -3,7 +3,7 @@
 #include "core/text_width.h"
 #include "eval/coco.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 namespace {
 
 std::string line(const char* title, const char* kind, const char* iou, const char* area, int max_dets, double value) {
@@ -71,4 +71,4 @@ Json to_json(const Scores& s, bool curves) {
   return j;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 namespace {
 
 constexpr const char* kNoImage = "is null, as SAHI writes it where it was given no dataset";
@@ -239,4 +239,4 @@ void ResultImages::settle(const Truth& truth, const std::string& where, bool str
                      shown(refs_[static_cast<size_t>(std::find(images_.begin(), images_.end(), -1) - images_.begin())]));
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

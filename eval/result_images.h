@@ -9,7 +9,7 @@
 #include "eval/results.h"
 #include "eval/truth.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 // What one element says of its image.
 struct ImageRef {
@@ -64,4 +64,4 @@ class ResultImages {
   std::unordered_map<std::string, size_t> others_;
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

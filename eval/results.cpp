@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-namespace cytodet {
+namespace cytodet::eval {
 
 void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& d) {
   append_coco_result(text, std::to_string(image_id), std::to_string(category_id), d);
@@ -71,4 +71,4 @@ void write_competition_results(const Detections& detections, const std::filesyst
   file.commit();
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -11,7 +11,7 @@
 #include "core/box.h"
 #include "core/file.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 struct ImageDetections {
   int64_t image_id = 0;
@@ -72,4 +72,4 @@ struct AnyResult : CocoResult {
 int64_t read_results(const std::filesystem::path& path, const std::function<void(const AnyResult&)>& each);
 int64_t parse_results(std::string_view json, const std::string& where, const std::function<void(const AnyResult&)>& each);
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

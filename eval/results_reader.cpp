@@ -10,7 +10,7 @@
 #include "eval/json_fields.h"
 #include "eval/results.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 using namespace json;
 
@@ -230,4 +230,4 @@ int64_t parse_results(std::string_view json, const std::string& where, const std
   return parse_list(json, where, any_element(each));
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -8,7 +8,7 @@
 #include "eval/json_fields.h"
 #include "eval/result_images.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 using namespace json;
 
@@ -272,4 +272,4 @@ DetectionSet read_detections(const std::filesystem::path& path, const Truth& tru
   return parse_detections(read_file(path, int64_t{4} << 30), path.string(), truth, paths);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

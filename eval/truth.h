@@ -10,7 +10,7 @@
 
 #include "core/path_match.h"
 
-namespace cytodet {
+namespace cytodet::eval {
 
 struct TruthImage {
   int64_t id = 0;  // of ids that are texts: their place in the order of the texts, above all numbers
@@ -66,4 +66,4 @@ using PathsOfIds = std::unordered_map<int64_t, std::string>;
 DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth, const PathsOfIds& paths = {});
 DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth, const PathsOfIds& paths = {});
 
-}  // namespace cytodet
+}  // namespace cytodet::eval

@@ -1,5 +1,5 @@
 #include "fuzz/driver.h"
-#include "pipeline/run_folder.h"
+#include "pipeline/results/run_folder.h"
 #include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/boxes"}; }

@@ -1,6 +1,6 @@
 #include "fuzz/driver.h"
 #include "models/efficientdet/model_file.h"
-#include "pipeline/run_config.h"
+#include "pipeline/config/run_config.h"
 #include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() {

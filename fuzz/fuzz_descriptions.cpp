@@ -1,10 +1,10 @@
 // What microscopes write into descriptions: OME-XML, ImageJ's lines and look-up tables, QPTIFF's XML.
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/formats/imagej.h"
-#include "tiling/formats/ome.h"
-#include "tiling/formats/ome_images.h"
-#include "tiling/formats/xml_text.h"
+#include "tiling/slides/formats/imagej.h"
+#include "tiling/slides/formats/ome.h"
+#include "tiling/slides/formats/ome_images.h"
+#include "tiling/slides/formats/xml_text.h"
 
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/descriptions"}; }
 

@@ -1,7 +1,7 @@
 #include "fuzz/driver.h"
 #include "graph/inspect.h"
-#include "graph/io.h"
-#include "graph/pass.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
 #include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() {

@@ -1,8 +1,8 @@
-#include "exec/plan.h"
+#include "exec/runtime/plan.h"
 #include "fuzz/driver.h"
-#include "graph/io.h"
-#include "graph/op.h"
-#include "graph/pass.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/op.h"
+#include "graph/passes/pass.h"
 #include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/graph/conformance"}; }

@@ -4,7 +4,7 @@
 
 #include "core/file.h"
 #include "fuzz/driver.h"
-#include "pipeline/run_files.h"
+#include "pipeline/results/run_files.h"
 #include "tests/paths.h"
 
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/journal"}; }

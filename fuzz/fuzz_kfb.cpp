@@ -1,6 +1,6 @@
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/slide.h"
+#include "tiling/slides/slide.h"
 
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/tiling/kfb/sample.kfb"}; }
 

@@ -2,7 +2,7 @@
 #include "eval/results.h"
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/merge.h"
+#include "tiling/merge/merge.h"
 
 std::vector<std::string> fuzz_seeds() {
   return {cytodet::source_dir() + "/tests/data/fuzz/detections", cytodet::source_dir() + "/tests/data/fuzz/merge"};

@@ -1,7 +1,7 @@
 // The texts that name a slide's files: Slidedat.ini of MIRAX, .vms of Hamamatsu.
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/formats/slide_parts.h"
+#include "tiling/slides/formats/slide_parts.h"
 
 namespace {
 

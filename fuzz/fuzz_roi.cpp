@@ -1,6 +1,6 @@
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/roi.h"
+#include "tiling/regions/roi.h"
 
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/roi"}; }
 

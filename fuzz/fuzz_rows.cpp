@@ -1,7 +1,7 @@
 // Rows of strips that are read one by one, whatever their size: TiffRows on striped TIFFs.
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/formats/tiff_rows.h"
+#include "tiling/slides/formats/tiff_rows.h"
 
 std::vector<std::string> fuzz_seeds() {
   const std::string data = cytodet::source_dir() + "/tests/data/tiling/formats/";

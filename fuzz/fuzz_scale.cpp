@@ -3,7 +3,7 @@
 
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/formats/physical_size.h"
+#include "tiling/slides/formats/physical_size.h"
 
 std::vector<std::string> fuzz_seeds() {
   const std::string data = cytodet::source_dir() + "/tests/data/";

@@ -1,8 +1,8 @@
 #include "fuzz/driver.h"
 #include "tests/paths.h"
-#include "tiling/background.h"
-#include "tiling/region.h"
-#include "tiling/tile_reading.h"
+#include "tiling/background/background.h"
+#include "tiling/tiles/region.h"
+#include "tiling/tiles/tile_reading.h"
 
 std::vector<std::string> fuzz_seeds() {
   const std::string data = cytodet::source_dir() + "/tests/data/";

@@ -1,8 +1,8 @@
 // What tune reads: its config, its journal, its cache of raw detections.
 #include "fuzz/driver.h"
+#include "pipeline/tune/detection_cache.h"
 #include "pipeline/tune/journal.h"
-#include "pipeline/tune/raw_file.h"
-#include "pipeline/tune/space.h"
+#include "pipeline/tune/search_space.h"
 #include "tests/paths.h"
 
 void fuzz_one(std::string_view bytes) {
@@ -17,4 +17,6 @@ void fuzz_one(std::string_view bytes) {
     cytodet::parse_tune_space(json, "fuzz.json");
 }
 
-std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/configs", cytodet::source_dir() + "/tests/data/fuzz/tune"}; }
+std::vector<std::string> fuzz_seeds() {
+  return {cytodet::source_dir() + "/configs", cytodet::source_dir() + "/tests/data/fuzz/tune"};
+}

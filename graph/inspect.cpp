@@ -5,10 +5,10 @@
 #include <cstdio>
 
 #include "core/error.h"
-#include "graph/io.h"
-#include "graph/pass.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 // TensorFlow's names of types in summaries: float, int32, ...
@@ -181,4 +181,4 @@ std::string to_text(const InspectReport& r, const std::string& graph_path, bool 
   return text;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "graph/op.h"
+#include "graph/ir/op.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 
 struct InspectNode {
   std::string name, op;
@@ -39,4 +39,4 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
 // summarize_graph's text; with `structure` also one line per node.
 std::string to_text(const InspectReport& report, const std::string& graph_path, bool structure);
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -9,13 +9,13 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/progress.h"
-#include "graph/control_flow.h"
-#include "graph/op.h"
-#include "graph/quantized.h"
+#include "graph/interpret/control_flow.h"
+#include "graph/ir/op.h"
+#include "graph/quantized/quant_nodes.h"
 #include "quant/channels.h"
 #include "quant/row_ops.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 bool is_layer(const Graph& graph, NodeId id) {
@@ -251,4 +251,4 @@ Calibration calibrate(const Graph& graph, PlanOptions plan, const CalibrationDat
   return Calibrator(graph, std::move(plan), data, options).run();
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "exec/plan.h"
-#include "graph/op.h"
+#include "exec/runtime/plan.h"
+#include "graph/ir/op.h"
 #include "quant/calibration_log.h"
 #include "quant/observers/observer.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 struct CalibrateOptions {
   std::string method = "minmax";  // row of the observer table
@@ -47,4 +47,4 @@ Facts facts_of(const Graph& graph, const PlanOptions& plan);
 // when no sample could be used.
 Calibration calibrate(const Graph& graph, PlanOptions plan, const CalibrationData& data, const CalibrateOptions& options);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

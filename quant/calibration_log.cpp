@@ -11,7 +11,7 @@
 #include "core/text_decode.h"
 #include "quant/observers/observer.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 constexpr std::string_view kName = "__print__";
@@ -180,4 +180,4 @@ Ranges ranges_of(const CalibrationLog& log, const std::string& where, double kee
   return ranges;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -12,7 +12,7 @@
 
 #include "quant/ranges.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 enum class LogKind { requant_min_max, max, min, kl };
 
@@ -43,4 +43,4 @@ void write_log(const std::vector<LogRecord>& records, const std::filesystem::pat
 // the log. Throws Error when no node has a range, or a node has a __max without a __min.
 Ranges ranges_of(const CalibrationLog& log, const std::string& where, double keep = 0.95);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 size_t channels_of(const Tensor& t) { return t.rank() > 0 ? static_cast<size_t>(t.dim(-1)) : 1; }
@@ -51,4 +51,4 @@ std::vector<double> channel_means(const Tensor& t) {
   return means;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

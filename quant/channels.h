@@ -5,7 +5,7 @@
 
 #include "core/tensor.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 struct ChannelExtremes {
   std::vector<float> low, high;  // empty until something was seen
@@ -22,4 +22,4 @@ struct ChannelExtremes {
 // Mean of each channel.
 std::vector<double> channel_means(const Tensor& t);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

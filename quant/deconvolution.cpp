@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "graph/op.h"
+#include "graph/ir/op.h"
 #include "quant/layout.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 // One side of the result: kernel k, stride s, `out` long, made of a map `in` long whose first tap falls `before` ahead of it.
@@ -99,4 +99,4 @@ int deconvolutions_to_convolutions(Graph& graph) {
   return changed;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -4,7 +4,7 @@
 
 #include "core/file.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 void fields(Fields& f, FallbackTrial& t) {
   f("in_float", t.in_float);
@@ -114,4 +114,4 @@ class Search {
 
 FallbackTrial search_fallback(FallbackState& state, const FallbackOptions& options) { return Search(state, options).run(); }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -8,7 +8,7 @@
 
 #include "core/settings.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 struct FallbackTrial {
   std::vector<std::string> in_float;  // sorted
@@ -42,4 +42,4 @@ struct FallbackOptions {
 // as no drop. Appends its trials to `state`.
 FallbackTrial search_fallback(FallbackState& state, const FallbackOptions& options);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

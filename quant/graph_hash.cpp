@@ -2,10 +2,10 @@
 #include <cstring>
 #include <type_traits>
 
-#include "graph/pass.h"
+#include "graph/passes/pass.h"
 #include "quant/ranges.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 // FNV-1a over 64 bits. Every list is preceded by its length, so that no two graphs give the same bytes.
@@ -122,4 +122,4 @@ std::string graph_hash(const Graph& graph) {
   return hash.text();
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

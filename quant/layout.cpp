@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 Value transpose(Graph& graph, const std::string& name, Value x, const std::vector<int32_t>& order) {
@@ -59,4 +59,4 @@ NodeId put_channels_last(Graph& graph, NodeId id) {
   return conv;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -1,9 +1,9 @@
 // Layers as codes need them: channels innermost, filters as they are multiplied.
 #pragma once
 
-#include "graph/graph.h"
+#include "graph/ir/graph.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 // MatMul with a transposed float filter -> with the filter stored that way. Other nodes stay.
 void store_transposed(Graph& graph, NodeId id);
@@ -20,4 +20,4 @@ NodeId put_channels_last(Graph& graph, NodeId id);
 // Others stay. Returns how many changed.
 int deconvolutions_to_convolutions(Graph& graph);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

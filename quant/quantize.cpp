@@ -5,12 +5,12 @@
 
 #include "core/error.h"
 #include "core/names.h"
-#include "graph/op.h"
-#include "graph/tf_int8.h"
+#include "graph/ir/op.h"
+#include "graph/passes/tf_int8.h"
 #include "quant/layout.h"
 #include "quant/row_ops.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 bool is_layer(const Node& n) { return n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul"; }
@@ -283,4 +283,4 @@ std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph,
   return found;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

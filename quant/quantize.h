@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "graph/quantized.h"
+#include "graph/quantized/quant_nodes.h"
 #include "quant/ranges.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 struct QuantizeOptions {
   bool per_channel = true;
@@ -19,10 +19,10 @@ struct QuantizeOptions {
   bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
   std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
-  bool full_range = false;                 // dense filters need not be narrow (graph/quantized.h is_narrow): slower without VNNI
-  bool reduce_range = false;               // dense filters keep to codes -64..64: sums of any two products fit 16 bits
-  bool elementwise = false;                // sums, products and stand-alone activations read codes too: less memory, less exact
-  bool equalize = true;                    // scales input channels before they are coded, and the filter back; see equalization()
+  bool full_range = false;    // dense filters need not be narrow (graph/quantized/quant_nodes.h is_narrow): slower without VNNI
+  bool reduce_range = false;  // dense filters keep to codes -64..64: sums of any two products fit 16 bits
+  bool elementwise = false;   // sums, products and stand-alone activations read codes too: less memory, less exact
+  bool equalize = true;       // scales input channels before they are coded, and the filter back; see equalization()
 };
 
 struct QuantizedLayer {
@@ -56,4 +56,4 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
 std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
                                                              const std::set<std::string>& outputs = {});
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

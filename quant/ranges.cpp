@@ -8,7 +8,7 @@
 #include "core/file.h"
 #include "core/settings.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 constexpr int64_t kMaxBytes = int64_t{256} << 20;
@@ -139,4 +139,4 @@ void write_ranges(const Ranges& ranges, const std::filesystem::path& path) {
   write_file(path, text + "\n }\n}\n");
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

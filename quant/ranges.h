@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "graph/graph.h"
+#include "graph/ir/graph.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 struct Range {
   float low = 0, high = 0;
@@ -41,4 +41,4 @@ Ranges parse_ranges(std::string_view json, const std::string& where);
 Ranges read_ranges(const std::filesystem::path& path);
 void write_ranges(const Ranges& ranges, const std::filesystem::path& path);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -5,9 +5,9 @@
 #include <set>
 #include <string>
 
-#include "graph/op.h"
+#include "graph/ir/op.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 using Names = std::set<std::string>;
@@ -138,4 +138,4 @@ std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise) {
   return found;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "graph/graph.h"
+#include "graph/ir/graph.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 // Where codes go in: numbers of `value` become codes before input `input` of `node` reads them. `op`: the node that is then on
 // codes, `node` itself or a sum behind it that takes scaled or upsampled terms.
@@ -20,4 +20,4 @@ struct RowInput {
 // activations too, but not of what a convolution right before them, which nobody else reads, gives: that is done in its epilogue.
 std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

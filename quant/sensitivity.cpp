@@ -7,11 +7,11 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/progress.h"
-#include "graph/op.h"
-#include "graph/pass.h"
+#include "graph/ir/op.h"
+#include "graph/passes/pass.h"
 #include "quant/sqnr.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 // The type of a value that its op leaves open until it runs.
@@ -111,4 +111,4 @@ std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& rang
   return layers;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

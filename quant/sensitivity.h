@@ -7,7 +7,7 @@
 #include "quant/calibrate.h"
 #include "quant/quantize.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 struct SensitivityOptions {
   bool alone_float = false;  // the layer alone stays in float, all others are INT8; else it alone is INT8
@@ -43,4 +43,4 @@ class OutputSqnr {
 std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
                                           const SensitivityOptions& options);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 void Sqnr::add(const Tensor& exact, const Tensor& coded) {
   if (exact.shape() != coded.shape())
@@ -31,4 +31,4 @@ double to_db(double noise_share) {
 
 double Sqnr::db() const { return to_db(noise_share()); }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -3,7 +3,7 @@
 
 #include "core/tensor.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 constexpr double kExactDb = 200;  // reported where nothing differs
 
@@ -20,4 +20,4 @@ class Sqnr {
 
 double to_db(double noise_share);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -238,7 +238,7 @@ def make_svs():
 
 
 def make_kfb():
-    """A KFB slide of three levels (see tiling/formats/kfb_file.h); level N in sample.kfb.N.rgb as Pillow decodes the tiles."""
+    """A KFB slide of three levels (see tiling/slides/formats/kfb_file.h); level N in sample.kfb.N.rgb as Pillow decodes the tiles."""
     width, height, side, scale = 150, 100, 64, 40
     rng = np.random.default_rng(5)
     image = np.clip(picture(width, height).astype(int) + rng.integers(-9, 10, (height, width, 3)), 0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 // Kernel bodies on 8-bit codes and on bfloat16 pairs, beside the float ones of f32_impl.h and under the same rules.
 #include "exec/kernels/rows_impl.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 namespace {
 
 // What a tile of sums of products becomes. Pointers are at the tile's first row and column.
@@ -476,4 +476,4 @@ constexpr KernelSet set_of(const char* name) {
 constexpr KernelSet make_set(const char* name) { return set_of<V>(name); }
 
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec

@@ -4,7 +4,7 @@
 
 #include "exec/kernels/in_place.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 namespace {
 struct V {
   using T = __m256;
@@ -129,14 +129,14 @@ struct V {
   static I to_int(T x) { return _mm256_cvtps_epi32(x); }
 };
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec
 
 #include "exec/kernels/code_impl.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 #ifdef __AVXVNNI__
 const KernelSet kAvx2VnniKernels = make_set("avx2_vnni");
 #else
 const KernelSet kAvx2Kernels = make_set("avx2");
 #endif
-}  // namespace cytodet
+}  // namespace cytodet::exec

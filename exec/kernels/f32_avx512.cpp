@@ -4,7 +4,7 @@
 
 #include "exec/kernels/in_place.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 namespace {
 struct V {
   using T = __m512;
@@ -143,11 +143,11 @@ struct V {
   static I to_int(T x) { return _mm512_cvtps_epi32(x); }
 };
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec
 
 #include "exec/kernels/code_impl.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 #if defined(__AVX512BF16__)
 const KernelSet kAvx512Bf16Kernels = make_set("avx512_bf16");
 #elif defined(__AVX512VNNI__)
@@ -155,4 +155,4 @@ const KernelSet kAvx512VnniKernels = make_set("avx512_vnni");
 #else
 const KernelSet kAvx512Kernels = make_set("avx512");
 #endif
-}  // namespace cytodet
+}  // namespace cytodet::exec

@@ -5,7 +5,7 @@
 
 #include "exec/kernels/kernels.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 
 namespace {
 
@@ -473,4 +473,4 @@ void scale_rows(const PanelMatrix& b, const float* scale, float* out) {
 }
 
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec

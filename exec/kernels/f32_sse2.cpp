@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace cytodet {
+namespace cytodet::exec {
 namespace {
 struct V {
   using T = __m128;
@@ -70,10 +70,10 @@ struct V {
   static I to_int(T x) { return _mm_cvtps_epi32(x); }
 };
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec
 
 #include "exec/kernels/code_impl.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 const KernelSet kSse2Kernels = make_set("sse2");
 }

@@ -6,7 +6,7 @@
 
 #include "core/cpu.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 
 // swish: x * sigmoid(x). The others are for codes and bfloat16. swish8: the same to kSwish8Error and 2^-14 of itself;
 // swish8_bounded: that, where |x| <= kSwishBound is known and, of CodedResults, that the least result kSwishLeast is not below
@@ -176,7 +176,7 @@ struct KernelSet {
   const char* name;
   int panel;           // columns per panel and channels per depthwise block
   CodeKernels codes;   // of any matrix
-  CodeKernels narrow;  // of narrow ones (graph/quantized.h is_narrow), faster; gemm null where there are none
+  CodeKernels narrow;  // of narrow ones (graph/quantized/quant_nodes.h is_narrow), faster; gemm null where there are none
 
   // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns [first_panel*panel, ...) of panels
   // [first_panel, last_panel) only; c and residual point at column 0 of the whole result.
@@ -238,4 +238,4 @@ void column_starts(const int8_t* b, int64_t k, int64_t n, int lowest, int32_t* o
 // The nearest bfloat16 number, ties to even.
 uint16_t to_bf16(float x);
 
-}  // namespace cytodet
+}  // namespace cytodet::exec

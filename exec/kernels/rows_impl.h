@@ -1,7 +1,7 @@
 // Kernel bodies on rows of maps of floats, for the steps between convolutions, under the rules of f32_impl.h.
 #include "exec/kernels/words_impl.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 namespace {
 
 template <Act act, int Count>
@@ -133,4 +133,4 @@ void bilinear_row(const BilinearRow& job) {
 }
 
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec

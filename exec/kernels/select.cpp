@@ -3,7 +3,7 @@
 
 #include "exec/kernels/kernels.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 
 const KernelSet& kernels(Isa isa) {
   if (isa >= Isa::avx512_bf16) return kAvx512Bf16Kernels;
@@ -69,4 +69,4 @@ uint16_t to_bf16(float x) {
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::exec

@@ -4,7 +4,7 @@
 
 #include "exec/kernels/f32_impl.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 namespace {
 
 // The taps of a window whose first row is not the first of its words: [kernel_w][quads][panel].
@@ -225,4 +225,4 @@ void floats_of_halves(const Halves& in, int64_t n, float* out) {
 }
 
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec

@@ -1,7 +1,7 @@
 // Colour spaces, and the resizes that weigh more than their nearest four pixels.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 using Pixel = std::array<double, 3>;
@@ -181,4 +181,4 @@ const std::vector<Op>& color_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,8 +1,8 @@
 // Control flow, tensor arrays and tensor lists. A branch that is not taken is an undefined tensor; interpret() keeps loops and
-// arrays (graph/control_flow.h), so their rows only say what is known before data.
-#include "graph/ops/common.h"
+// arrays (graph/interpret/control_flow.h), so their rows only say what is known before data.
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 void eval_switch(OpCall& call) {
@@ -81,4 +81,4 @@ const std::vector<Op>& control_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

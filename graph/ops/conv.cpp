@@ -1,7 +1,7 @@
 // Convolutions of two and three dimensions, and their transposes.
 #include "graph/ops/window.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 template <class T, class W>
@@ -201,4 +201,4 @@ const std::vector<Op>& conv_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,7 +1,7 @@
 // Diagonals of matrices. A band of diagonals lo..hi is stored as rows [hi - d, position], each padded to the longest.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Band {
@@ -228,4 +228,4 @@ const std::vector<Op>& diag_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

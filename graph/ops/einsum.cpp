@@ -1,7 +1,7 @@
 // Einsum: sums of products over named dimensions; "..." stands for broadcast batch dimensions.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 // Each subscript as labels per dimension: letters, and '0' + k for the k-th of the dimensions under "..." (aligned to the right).
@@ -135,4 +135,4 @@ const std::vector<Op>& einsum_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

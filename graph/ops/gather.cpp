@@ -1,7 +1,7 @@
 // Ops that move whole elements: transpose, tile, reverse, roll, gather, one-hot.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 void eval_transpose(OpCall& call) {
@@ -225,4 +225,4 @@ const std::vector<Op>& gather_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

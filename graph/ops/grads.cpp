@@ -1,7 +1,7 @@
 // Gradients of activations and losses with their gradients: what a training graph leaves behind.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 template <class F>
@@ -129,4 +129,4 @@ const std::vector<Op>& grad_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

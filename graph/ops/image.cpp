@@ -1,7 +1,7 @@
 // Resizing, cropping, box suppression, colour.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Scale {
@@ -157,9 +157,9 @@ const std::vector<Op>& image_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops
 
-namespace cytodet {
+namespace cytodet::graph {
 
 std::vector<ResizeTap> resize_taps(const Node& resize, int64_t in, int64_t out) {
   const ops::Scale scale = ops::scale_of(resize, in, out);
@@ -168,4 +168,4 @@ std::vector<ResizeTap> resize_taps(const Node& resize, int64_t in, int64_t out) 
   return taps;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -1,7 +1,7 @@
 // Dense linear algebra on batches of matrices, in double: textbook algorithms (Golub and Van Loan, Matrix Computations).
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Matrix {
@@ -358,4 +358,4 @@ const std::vector<Op>& linalg_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,7 +1,7 @@
 // Blocks of space and batch, fake quantization.
 #include "graph/ops/window.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 void depth_space(OpCall& call, bool to_space) {
@@ -219,4 +219,4 @@ const std::vector<Op>& misc_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,9 +1,9 @@
 // Non-maximum suppression in every form that TensorFlow has.
 #include <functional>
 
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 // Intersection over union of two boxes given by any two opposite corners.
@@ -199,4 +199,4 @@ const std::vector<Op>& nms_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,7 +1,7 @@
 // Bias, batch norm, softmax, matrix products.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 bool channel_is_second(const Node& n, int rank) {
@@ -237,4 +237,4 @@ const std::vector<Op>& nn_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

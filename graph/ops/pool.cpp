@@ -1,7 +1,7 @@
 // Pools, dilation (a pool with a filter), and the patches that windows see.
 #include "graph/ops/window.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 constexpr WindowAttrs no_dilation{"strides", nullptr};
@@ -181,4 +181,4 @@ const std::vector<Op>& pool_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

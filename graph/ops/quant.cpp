@@ -1,7 +1,7 @@
 // Between numbers and their 8- to 32-bit codes, as TensorFlow's quantized graphs do it.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Codes {
@@ -303,4 +303,4 @@ const std::vector<Op>& quant_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,7 +1,7 @@
 // Convolutions of 8-bit codes, as TensorFlow's oneDNN kernels define them: symmetric scales, sums in 32 bits, one rounding.
 #include "graph/ops/window.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Fused {
@@ -104,4 +104,4 @@ const std::vector<Op>& quantized_conv_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

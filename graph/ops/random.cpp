@@ -2,9 +2,9 @@
 // name), so that a run repeats.
 #include <random>
 
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Source {
@@ -170,4 +170,4 @@ const std::vector<Op>& random_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,7 +1,7 @@
 // Reductions, and the ops that sort or search.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 struct Reduction {
@@ -371,9 +371,9 @@ const std::vector<Op>& reduce_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops
 
-namespace cytodet {
+namespace cytodet::graph {
 
 bool are_height_and_width(const Tensor* axes) {
   if (!axes || (axes->dtype() != DType::i32 && axes->dtype() != DType::i64)) return false;
@@ -383,4 +383,4 @@ bool are_height_and_width(const Tensor* axes) {
   return list == std::vector<int64_t>{1, 2};
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

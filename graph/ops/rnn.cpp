@@ -1,7 +1,7 @@
 // Cells of recurrent networks. The LSTM gates lie in the weights as i, c (candidate), f, o; GRU's as r, u.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -157,4 +157,4 @@ const std::vector<Op>& rnn_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

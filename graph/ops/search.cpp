@@ -1,9 +1,9 @@
 // Ops that count, search and tell apart: bins, bounds, ranks, distinct values.
 #include <unordered_map>
 
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 constexpr int64_t most_bins = int64_t{1} << 31;
@@ -249,4 +249,4 @@ const std::vector<Op>& search_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

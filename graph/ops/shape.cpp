@@ -1,7 +1,7 @@
 // Ops about shape: what is where, not what is computed.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 void eval_pass(OpCall& call) { call.out = {input(call, 0)}; }
@@ -378,4 +378,4 @@ const std::vector<Op>& shape_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,7 +1,7 @@
 // Ops that join, cut and pad.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 Tensor concat(std::span<const Tensor> parts, int64_t axis) {
@@ -369,4 +369,4 @@ const std::vector<Op>& slice_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

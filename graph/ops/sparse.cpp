@@ -1,7 +1,7 @@
 // Ops that scatter, stitch and gather by lists of indices.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 Shape tail(const Shape& s, int64_t from) { return {s.begin() + from, s.end()}; }
@@ -250,4 +250,4 @@ const std::vector<Op>& sparse_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -1,9 +1,9 @@
 // Special functions: incomplete gamma and beta, zeta, polygamma, inverse error function, Bessel. Formulas: Abramowitz and Stegun
 // (6.5 incomplete gamma, 26.5 incomplete beta by continued fraction, 23.2 zeta by Euler-Maclaurin), Acklam's inverse normal with
 // two Halley steps.
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
@@ -257,4 +257,4 @@ const std::vector<Op>& special_rows() {
   return rows;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

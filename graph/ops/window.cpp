@@ -1,6 +1,6 @@
 #include "graph/ops/window.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 namespace {
 
 constexpr int64_t huge = 1 << 20;
@@ -123,4 +123,4 @@ void infer_windows(InferCall& call, const Shape& kernel, int64_t channels, const
   call.out[0].shape = out;
 }
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

@@ -2,9 +2,9 @@
 // has depth 1. NCHW and NCDHW maps are transposed in and out.
 #pragma once
 
-#include "graph/ops/common.h"
+#include "graph/ops/eval_helpers.h"
 
-namespace cytodet::ops {
+namespace cytodet::graph::ops {
 
 // One spatial dimension; in and out are -1 when unknown (inference only).
 struct Side {
@@ -68,4 +68,4 @@ void for_taps(const Windows& w, F f) {
 // empty.
 void infer_windows(InferCall& call, const Shape& kernel, int64_t channels, const WindowAttrs& attrs);
 
-}  // namespace cytodet::ops
+}  // namespace cytodet::graph::ops

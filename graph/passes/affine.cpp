@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 bool channels_first(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC") == "NCHW"; }
@@ -316,4 +316,4 @@ bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<Nod
   return true;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

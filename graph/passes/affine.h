@@ -8,7 +8,7 @@
 
 #include "graph/passes/passes.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 
 struct Affine {
   Value input;
@@ -28,4 +28,4 @@ int64_t linear_channels(const Graph& g, NodeId id);
 bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs,
                 bool (*accept)(const std::vector<std::string>&));
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

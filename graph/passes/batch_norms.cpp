@@ -2,7 +2,7 @@
 
 #include "graph/passes/affine.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 using Ops = std::vector<std::string>;
@@ -99,4 +99,4 @@ bool pass_fuse_pad_and_conv(Graph& g, const Interface& io) {
   return changed;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "graph/frames.h"
+#include "graph/ir/frames.h"
 #include "graph/passes/passes.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 constexpr size_t kMaxFoldedBytes = size_t{64} << 20;
@@ -31,7 +31,7 @@ bool foldable(const Graph& g, NodeId id) {
   return op && op->eval && !op->stateful;
 }
 
-// Codes of a filter say more than its numbers: graph/quantized.h reads them.
+// Codes of a filter say more than its numbers: graph/quantized/quant_nodes.h reads them.
 bool codes_of_filter(const Graph& g, const Consumers& uses, NodeId id) {
   const Node& n = g.node(id);
   if (n.op != "Dequantize" && n.op != "Reshape") return false;
@@ -125,4 +125,4 @@ bool pass_split_shared_constants(Graph& g, const Interface& io) {
   return changed;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -3,10 +3,10 @@
 
 #include <set>
 
-#include "graph/op.h"
-#include "graph/pass.h"
+#include "graph/ir/op.h"
+#include "graph/passes/pass.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 
 bool pass_inline_functions(Graph& g, const Interface& io);
 bool pass_strip_unused_nodes(Graph& g, const Interface& io);
@@ -37,4 +37,4 @@ void wait_for(Node& n, const std::vector<NodeId>& controls);
 // loop and on the same conditions.
 Value add_const_like(Graph& g, Value old, std::string_view base, Tensor tensor);
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "graph/frames.h"
+#include "graph/ir/frames.h"
 #include "graph/passes/passes.h"
-#include "graph/tf_int8.h"
+#include "graph/passes/tf_int8.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 // An integer convolution with constant filter and ranges.
@@ -309,4 +309,4 @@ bool pass_raise_int8(Graph& g, const Interface& io) {
   return changed;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

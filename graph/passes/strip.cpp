@@ -2,11 +2,11 @@
 #include <utility>
 
 #include "core/error.h"
-#include "graph/frames.h"
-#include "graph/io.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/frames.h"
 #include "graph/passes/passes.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 void drop_duplicate_controls(Node& n) {
@@ -161,4 +161,4 @@ bool pass_remove_no_ops(Graph& g, const Interface& io) {
   return changed;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "graph/frames.h"
+#include "graph/ir/frames.h"
 #include "graph/passes/passes.h"
 
-namespace cytodet {
+namespace cytodet::graph {
 namespace {
 
 // The predicate as a constant, looking through Identity and a default that nobody is going to feed.
@@ -133,4 +133,4 @@ bool pass_fold_switch_merge(Graph& g, const Interface& io) {
   return true;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::graph

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::models {
 namespace {
 
 struct Candidate {
@@ -104,4 +104,4 @@ Detections Decoder::decode(const std::vector<const Tensor*>& logits, const std::
   return all;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::models

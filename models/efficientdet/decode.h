@@ -8,7 +8,7 @@
 #include "core/tensor.h"
 #include "models/efficientdet/model_file.h"
 
-namespace cytodet {
+namespace cytodet::models {
 
 struct Anchor {
   float cx, cy, width, height;  // input pixels
@@ -50,4 +50,4 @@ class Decoder {
 // Suppression within one class, down to the best `detections`. Detections in any order; comes back ranked.
 Detections suppress(Detections detections, const SuppressionSettings& settings);
 
-}  // namespace cytodet
+}  // namespace cytodet::models

@@ -6,7 +6,7 @@
 #include "core/file.h"
 #include "core/names.h"
 
-namespace cytodet {
+namespace cytodet::models {
 namespace {
 
 struct Row {
@@ -139,4 +139,4 @@ ModelFile configuration(const std::string& name) {
 
 std::vector<std::string> configuration_names() { return names_of(kConfigurations); }
 
-}  // namespace cytodet
+}  // namespace cytodet::models

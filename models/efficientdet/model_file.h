@@ -7,7 +7,7 @@
 
 #include "core/settings.h"
 
-namespace cytodet {
+namespace cytodet::models {
 
 struct InputSettings {
   std::string node = "image";
@@ -63,4 +63,4 @@ void write_model_file(const ModelFile& model, const std::filesystem::path& path)
 ModelFile configuration(const std::string& name);
 std::vector<std::string> configuration_names();
 
-}  // namespace cytodet
+}  // namespace cytodet::models

@@ -5,10 +5,10 @@
 #include <cstdlib>
 
 #include "core/settings.h"
-#include "tiling/image_io.h"
-#include "tiling/region.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/tiles/region.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 namespace {
 
 std::string point(double x, double y) { return rounded(x, 1) + "," + rounded(y, 1) + " "; }
@@ -150,4 +150,4 @@ std::string stacked_bar(std::span<const double> parts, double most) {
   return s + "</svg>";
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

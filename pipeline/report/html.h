@@ -9,7 +9,7 @@
 #include "core/image.h"
 #include "eval/coco.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 // Text as it may stand in HTML, also between quotes. Bytes that are not UTF-8, and control characters, become U+FFFD.
 std::string escape_html(std::string_view text);
@@ -34,4 +34,4 @@ std::string stacked_bar(std::span<const double> parts, double most);
 // "rgb(1,2,3)" of class_colour().
 std::string css_colour(int category);
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 inline constexpr std::string_view kReportStyle = R"css(
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #5d6670; --line: #d9dee3; --page: #fff; --bad: #b3261e; --good: #1d7a3e; }
@@ -29,4 +29,4 @@ figcaption { color: var(--soft); overflow-wrap: anywhere; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: 12px; font-size: 12px; max-height: 480px; }
 )css";
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -4,7 +4,7 @@
 
 #include "core/file.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 TuneJournal::TuneJournal(std::filesystem::path path) : path_(std::move(path)) {
   std::error_code ignored;
@@ -47,4 +47,4 @@ void TuneJournal::save() const {
   write_file(path_, json.dump(1) + "\n");
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -10,7 +10,7 @@
 #include "core/settings.h"
 #include "pipeline/tune/search.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 // Keys are hashes of all that a figure depends on.
 class TuneJournal {
@@ -32,4 +32,4 @@ class TuneJournal {
   std::map<std::string, TuneAccuracy> accuracy_;
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

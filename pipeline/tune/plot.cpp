@@ -7,7 +7,7 @@
 
 #include "pipeline/report/html.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 namespace {
 
 constexpr double kWidth = 800, kHeight = 500, kLeft = 80, kRight = 24, kTop = 44, kBottom = 60;
@@ -132,4 +132,4 @@ Ticks ticks_for(double least, double most) {
 
 std::string to_svg(const TunePlot& plot) { return Plot(plot).text(); }
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

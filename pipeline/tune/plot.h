@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/tune/front.h"
+#include "pipeline/tune/pareto_front.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 struct TunePlot {
   std::string unit = "images";  // per second
@@ -23,4 +23,4 @@ struct Ticks {
 };
 Ticks ticks_for(double least, double most);
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 namespace {
 
 class Search {
@@ -122,4 +122,4 @@ size_t tune_steps(const TuneGrid& grid, int stages) { return grid.networks * (gr
 
 TuneResult search(const TuneGrid& grid, const TuneMeasure& measure, bool prune) { return Search(grid, measure, prune).run(); }
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

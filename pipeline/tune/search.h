@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/tune/front.h"
+#include "pipeline/tune/pareto_front.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 // Every point is (network, lane, merge): what costs inference, how many streams and threads it runs on, and what is done with the
 // detections of its tiles.
@@ -50,4 +50,4 @@ struct TuneResult {
 // that of the exhaustive search. Throws Error when every network fails.
 TuneResult search(const TuneGrid& grid, const TuneMeasure& measure, bool prune = true);
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

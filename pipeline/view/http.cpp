@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 namespace {
 
 constexpr unsigned kConnections = 64, kSilentSeconds = 30;
@@ -159,4 +159,4 @@ bool is_loopback(const std::string& address) {
   return ntohl(reinterpret_cast<const sockaddr_in*>(&a.storage)->sin_addr.s_addr) >> 24 == 127;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 struct HttpReply {
   int status = 200;
@@ -49,4 +49,4 @@ std::string random_token();
 // Loopback addresses, for which no one else can connect.
 bool is_loopback(const std::string& address);
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -4,11 +4,11 @@
 #include <span>
 #include <string_view>
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 struct Page {
   std::string_view path, type, text;  // path "" is the page itself
 };
 std::span<const Page> pages();
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

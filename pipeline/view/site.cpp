@@ -7,11 +7,11 @@
 
 #include "core/error.h"
 #include "pipeline/view/pages.h"
-#include "tiling/image_io.h"
-#include "tiling/region.h"
-#include "tiling/tile_reading.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/tiles/region.h"
+#include "tiling/tiles/tile_reading.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 namespace {
 
 constexpr int kQuality = 85;
@@ -177,4 +177,4 @@ HttpReply ViewSite::answer(std::string_view path) {
   return tile(static_cast<size_t>(slide), static_cast<int>(zoom), x, y);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

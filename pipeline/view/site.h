@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "core/settings.h"
-#include "pipeline/outputs/output.h"
+#include "pipeline/results/formats/output.h"
 #include "pipeline/view/http.h"
 
-namespace cytodet {
+namespace cytodet::pipeline {
 
 struct ViewSlide {
   std::string name, path;         // path: of the slide's file; empty: not there, boxes are shown over white
@@ -83,4 +83,4 @@ class ViewSite {
 // The columns of SLIDE/boxes.
 std::string pack_boxes(const Detections& detections);
 
-}  // namespace cytodet
+}  // namespace cytodet::pipeline

@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "quant/observers/histogram.h"
-#include "quant/observers/rows.h"
+#include "quant/observers/observer_rows.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 constexpr int kCodes = 256;
@@ -117,4 +117,4 @@ class Entropy : public HistogramObserver {
 
 std::unique_ptr<Observer> make_entropy(const ObserverOptions&) { return std::make_unique<Entropy>(); }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 constexpr int kAll = 2 * Histogram::kBins;
@@ -76,4 +76,4 @@ void Histogram::merge(const Histogram& other) {
   empty_ = false;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -8,7 +8,7 @@
 
 #include "quant/observers/observer.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 class Histogram {
  public:
@@ -47,4 +47,4 @@ class HistogramObserver : public Observer {
   Histogram histogram_;
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

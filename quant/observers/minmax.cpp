@@ -2,9 +2,9 @@
 #include <array>
 #include <limits>
 
-#include "quant/observers/rows.h"
+#include "quant/observers/observer_rows.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 Extremes extremes(std::span<const float> values) {
   constexpr size_t kLanes = 32;  // independent, so that the compiler may use vectors without reordering sums
@@ -83,4 +83,4 @@ class MovingAverage : public Observer {
 std::unique_ptr<Observer> make_minmax(const ObserverOptions&) { return std::make_unique<MinMax>(); }
 std::unique_ptr<Observer> make_moving_average(const ObserverOptions&) { return std::make_unique<MovingAverage>(); }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "quant/observers/histogram.h"
-#include "quant/observers/rows.h"
+#include "quant/observers/observer_rows.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 constexpr int kSteps = 128;  // shares of an extreme that are tried
@@ -78,4 +78,4 @@ class LeastSquares : public HistogramObserver {
 
 std::unique_ptr<Observer> make_mse(const ObserverOptions&) { return std::make_unique<LeastSquares>(); }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

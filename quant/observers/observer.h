@@ -9,7 +9,7 @@
 
 #include "quant/ranges.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 
 // Of no numbers: low > high. Not finite: low and high mean nothing.
 struct Extremes {
@@ -41,4 +41,4 @@ std::span<const ObserverRow> all_observers();
 // Throws UsageError with the known names.
 const ObserverRow& require_observer(const std::string& name);
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

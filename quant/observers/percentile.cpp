@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "quant/observers/histogram.h"
-#include "quant/observers/rows.h"
+#include "quant/observers/observer_rows.h"
 
-namespace cytodet {
+namespace cytodet::quant {
 namespace {
 
 class Percentile : public HistogramObserver {
@@ -38,4 +38,4 @@ std::unique_ptr<Observer> make_percentile(const ObserverOptions& options) {
   return std::make_unique<Percentile>(options.percentile);
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::quant

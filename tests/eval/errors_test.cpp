@@ -1,5 +1,3 @@
-#include "eval/errors.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "eval/error_analysis.h"
 #include "tests/paths.h"
 
 namespace cytodet {

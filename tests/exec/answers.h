@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "exec/plan.h"
-#include "graph/op.h"
+#include "exec/runtime/plan.h"
+#include "graph/ir/op.h"
 
 namespace cytodet::test {
 

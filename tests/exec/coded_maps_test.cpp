@@ -7,9 +7,9 @@
 #include <random>
 #include <set>
 
-#include "exec/plan.h"
-#include "graph/op.h"
-#include "graph/quantized.h"
+#include "exec/runtime/plan.h"
+#include "graph/ir/op.h"
+#include "graph/quantized/quant_nodes.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/quantized.h"
+#include "graph/quantized/quant_nodes.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "exec/kernels/kernels.h"
-#include "graph/quantized.h"
+#include "graph/quantized/quant_nodes.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <random>
 
-#include "exec/packed_conv.h"
-#include "graph/quantized.h"
+#include "exec/steps/packed_conv.h"
+#include "graph/quantized/quant_nodes.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/random.h"

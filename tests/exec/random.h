@@ -5,7 +5,7 @@
 #include <random>
 
 #include "core/tensor.h"
-#include "graph/quantized.h"
+#include "graph/quantized/quant_nodes.h"
 
 namespace cytodet::test {
 

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "exec/kernels/kernels.h"
-#include "exec/step.h"
+#include "exec/steps/step.h"
 #include "tests/exec/random.h"
 
 namespace cytodet {

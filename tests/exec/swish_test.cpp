@@ -4,8 +4,8 @@
 #include <cmath>
 #include <random>
 
-#include "exec/packed_conv.h"
-#include "graph/quantized.h"
+#include "exec/steps/packed_conv.h"
+#include "graph/quantized/quant_nodes.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/random.h"

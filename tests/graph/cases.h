@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "graph/case.h"
-#include "graph/io.h"
-#include "graph/op.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/op.h"
 #include "tests/paths.h"
 
 namespace cytodet::testing {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "graph/case.h"
-#include "graph/io.h"
-#include "graph/pass.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
 #include "tests/paths.h"
 
 namespace cytodet::testing {

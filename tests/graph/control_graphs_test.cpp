@@ -10,11 +10,11 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "graph/case.h"
-#include "graph/io.h"
-#include "graph/op.h"
-#include "graph/pass.h"
-#include "graph/validate.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/op.h"
+#include "graph/ir/validate.h"
+#include "graph/passes/pass.h"
 
 namespace cytodet {
 namespace {

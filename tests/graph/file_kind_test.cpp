@@ -1,5 +1,5 @@
 // Files that people give as graphs and that are none: each is called what it is.
-#include "graph/file_kind.h"
+#include "graph/io/file_kind.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "core/error.h"
-#include "graph/io.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "tests/graph/cases.h"
 
 namespace cytodet::testing {

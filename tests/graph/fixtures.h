@@ -1,7 +1,7 @@
 // Small graphs for tests, in code.
 #pragma once
 
-#include "graph/op.h"
+#include "graph/ir/op.h"
 
 namespace cytodet::test {
 

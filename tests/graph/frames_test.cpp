@@ -1,13 +1,13 @@
 // What TensorFlow refuses of loops and conditions is found before a file is written; constants stay where they live.
-#include "graph/frames.h"
+#include "graph/ir/frames.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "graph/io.h"
-#include "graph/pass.h"
-#include "graph/validate.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/validate.h"
+#include "graph/passes/pass.h"
 #include "tests/graph/control_graphs.h"
 #include "tests/graph/fixtures.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "graph/feed_check.h"
+#include "graph/interpret/feed_check.h"
 #include "tests/graph/cases.h"
 
 namespace cytodet::testing {

@@ -1,5 +1,3 @@
-#include "graph/io.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "tests/error_of.h"
 #include "tests/graph/fixtures.h"
 #include "tests/paths.h"

@@ -3,10 +3,10 @@
 
 #include <filesystem>
 
-#include "graph/case.h"
-#include "graph/io.h"
-#include "graph/op.h"
-#include "graph/pass.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/op.h"
+#include "graph/passes/pass.h"
 #include "tests/paths.h"
 
 namespace cytodet {

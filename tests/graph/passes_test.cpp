@@ -5,8 +5,8 @@
 #include <random>
 
 #include "core/error.h"
-#include "graph/io.h"
-#include "graph/pass.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
 #include "tests/graph/fixtures.h"
 #include "tests/paths.h"
 

@@ -1,12 +1,11 @@
 // Quantized convolutions: what is set is read back, and means what the codes say.
-#include "graph/quantized.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <random>
 
-#include "graph/op.h"
+#include "graph/ir/op.h"
+#include "graph/quantized/quant_nodes.h"
 #include "tests/graph/cases.h"
 #include "tests/graph/fixtures.h"
 

@@ -1,5 +1,5 @@
 // Quantized convolutions as TensorFlow's integer convolutions and back.
-#include "graph/tf_int8.h"
+#include "graph/passes/tf_int8.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "core/error.h"
-#include "pipeline/detect.h"
+#include "pipeline/detect/image_pipeline.h"
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;

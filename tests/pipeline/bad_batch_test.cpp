@@ -4,7 +4,8 @@
 
 #include <map>
 
-#include "pipeline/detect.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/list_inputs.h"
 #include "tests/damaged.h"
 #include "tests/pipeline/batch_runs.h"
 

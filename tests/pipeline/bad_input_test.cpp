@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "graph/io.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "tests/graph/fixtures.h"
 #include "tests/pipeline/program.h"
 

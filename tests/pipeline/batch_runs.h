@@ -7,7 +7,7 @@
 #include <map>
 #include <thread>
 
-#include "pipeline/run_folder.h"
+#include "pipeline/results/run_folder.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

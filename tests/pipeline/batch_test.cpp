@@ -7,13 +7,14 @@
 #include <map>
 #include <random>
 
-#include "pipeline/detect.h"
-#include "pipeline/outputs/output.h"
-#include "pipeline/run_folder.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/list_inputs.h"
+#include "pipeline/results/formats/output.h"
+#include "pipeline/results/run_folder.h"
 #include "tests/paths.h"
 #include "tests/pipeline/batch_runs.h"
-#include "tiling/image_io.h"
-#include "tiling/region.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/tiles/region.h"
 
 namespace cytodet::test {
 namespace {

@@ -1,8 +1,8 @@
 // bench: figures with expected answers, and the command as a user runs it.
 #include <gmock/gmock.h>
 
-#include "pipeline/bench_speed.h"
-#include "pipeline/bench_trace.h"
+#include "pipeline/profile/throughput.h"
+#include "pipeline/profile/trace.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -1,8 +1,8 @@
 // cytodet calibrate, as a user runs it.
 #include <gmock/gmock.h>
 
-#include "graph/case.h"
-#include "graph/io.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "quant/ranges.h"
 #include "tests/graph/fixtures.h"
 #include "tests/pipeline/program.h"

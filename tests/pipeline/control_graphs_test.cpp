@@ -8,7 +8,7 @@
 #include <map>
 
 #include "core/error.h"
-#include "pipeline/case.h"
+#include "exec/run_graph.h"
 
 namespace cytodet {
 namespace {

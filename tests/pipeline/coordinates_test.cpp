@@ -5,13 +5,13 @@
 #include <set>
 
 #include "core/error.h"
-#include "pipeline/outputs/output.h"
-#include "pipeline/outputs/summary.h"
+#include "pipeline/results/formats/output.h"
+#include "pipeline/results/formats/summary.h"
 #include "tests/pipeline/program.h"
-#include "tiling/image_io.h"
-#include "tiling/region.h"
-#include "tiling/roi.h"
-#include "tiling/slide_geometry.h"
+#include "tiling/regions/roi.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/tiles/region.h"
+#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::test {
 namespace {

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "core/unicode.h"
-#include "pipeline/outputs/csv_cells.h"
-#include "pipeline/outputs/output.h"
+#include "pipeline/results/formats/csv_cells.h"
+#include "pipeline/results/formats/output.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -1,8 +1,9 @@
 // Folders as systems, viewers and scanners leave them, and texts as editors write them.
 #include <gmock/gmock.h>
 
-#include "pipeline/companions.h"
-#include "pipeline/detect.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/companions.h"
+#include "pipeline/inputs/list_inputs.h"
 #include "tests/error_of.h"
 #include "tests/pipeline/batch_runs.h"
 

@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "tests/pipeline/batch_runs.h"
-#include "tiling/slide.h"
+#include "tiling/slides/slide.h"
 
 namespace cytodet {
 namespace {

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "tests/pipeline/program.h"
-#include "tiling/image_io.h"
-#include "tiling/slide.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/slides/slide.h"
 
 namespace cytodet::test {
 namespace {

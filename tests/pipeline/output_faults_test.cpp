@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <set>
 
-#include "pipeline/commands.h"
+#include "pipeline/cli/commands.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

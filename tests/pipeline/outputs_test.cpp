@@ -9,15 +9,15 @@
 #include "core/error.h"
 #include "eval/results.h"
 #include "eval/truth.h"
-#include "pipeline/outputs/output.h"
-#include "pipeline/outputs/saved_results.h"
-#include "pipeline/outputs/summary.h"
-#include "pipeline/outputs/text_file.h"
-#include "pipeline/run_folder.h"
+#include "pipeline/results/formats/output.h"
+#include "pipeline/results/formats/summary.h"
+#include "pipeline/results/formats/text_file.h"
+#include "pipeline/results/run_folder.h"
+#include "pipeline/results/saved_results.h"
 #include "tests/error_of.h"
 #include "tests/pipeline/program.h"
-#include "tiling/image_io.h"
-#include "tiling/region.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/tiles/region.h"
 
 namespace cytodet::test {
 namespace {

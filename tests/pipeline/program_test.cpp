@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
-#include "graph/io.h"
-#include "pipeline/commands.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "pipeline/cli/commands.h"
 
 namespace cytodet::test {
 namespace {

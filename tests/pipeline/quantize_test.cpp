@@ -5,9 +5,9 @@
 #include <csignal>
 #include <thread>
 
-#include "graph/case.h"
-#include "graph/io.h"
-#include "graph/quantized.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/quantized/quant_nodes.h"
 #include "quant/ranges.h"
 #include "tests/paths.h"
 #include "tests/pipeline/program.h"

@@ -1,7 +1,7 @@
 // What tiles found can be merged again without a network, as if the detector had had the other settings.
 #include <gtest/gtest.h>
 
-#include "pipeline/detect.h"
+#include "pipeline/detect/image_pipeline.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -1,5 +1,5 @@
 // What info says that reading will take, against what it takes.
-#include "pipeline/read_estimate.h"
+#include "pipeline/cli/read_estimate.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/block_slide.h"
+#include "tiling/slides/formats/block_slide.h"
 
 namespace cytodet {
 namespace {

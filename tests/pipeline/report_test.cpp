@@ -1,9 +1,8 @@
 // The HTML report.
-#include "pipeline/report/report.h"
-
 #include <gmock/gmock.h>
 
 #include "pipeline/report/html.h"
+#include "pipeline/report/run_report.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -1,12 +1,12 @@
 // Names of results: safe on every file system, distinct, and reversible.
-#include "pipeline/result_names.h"
+#include "pipeline/results/result_names.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "core/unicode.h"
-#include "pipeline/outputs/output.h"
+#include "pipeline/results/formats/output.h"
 
 namespace cytodet::test {
 namespace {

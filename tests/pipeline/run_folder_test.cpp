@@ -1,5 +1,5 @@
 // The files of a run folder: what is written is read back, what is damaged is refused.
-#include "pipeline/run_folder.h"
+#include "pipeline/results/run_folder.h"
 
 #include <gmock/gmock.h>
 

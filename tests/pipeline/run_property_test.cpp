@@ -16,9 +16,9 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/timing.h"
-#include "pipeline/result_names.h"
-#include "pipeline/run_writer.h"
-#include "tiling/image_io.h"
+#include "pipeline/detect/run_writer.h"
+#include "pipeline/results/result_names.h"
+#include "tiling/slides/image_io.h"
 
 namespace cytodet::test {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <csignal>
 
-#include "pipeline/detect.h"
-#include "pipeline/slide_files.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/slide_files.h"
 #include "tests/pipeline/batch_runs.h"
 
 namespace cytodet::test {

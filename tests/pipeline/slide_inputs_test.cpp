@@ -2,7 +2,8 @@
 // silence.
 #include <gmock/gmock.h>
 
-#include "pipeline/detect.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/list_inputs.h"
 #include "tests/tiling/samples.h"
 
 namespace cytodet {

@@ -5,7 +5,7 @@
 
 #include "core/text_width.h"
 #include "core/unicode.h"
-#include "pipeline/run_folder.h"
+#include "pipeline/results/run_folder.h"
 
 namespace cytodet::test {
 namespace {

@@ -6,8 +6,9 @@
 #include <set>
 #include <thread>
 
-#include "pipeline/measure.h"
-#include "pipeline/tune/measure.h"
+#include "pipeline/detect/evaluate.h"
+#include "pipeline/inputs/list_inputs.h"
+#include "pipeline/tune/evaluator.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -15,7 +15,7 @@
 #include "pipeline/view/pages.h"
 #include "pipeline/view/site.h"
 #include "tests/pipeline/program.h"
-#include "tiling/image_io.h"
+#include "tiling/slides/image_io.h"
 
 namespace cytodet::test {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "graph/case.h"
+#include "graph/io/named_tensors.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {

@@ -7,8 +7,8 @@
 #include <random>
 
 #include "core/error.h"
-#include "graph/pass.h"
-#include "graph/tf_int8.h"
+#include "graph/passes/pass.h"
+#include "graph/passes/tf_int8.h"
 #include "quant/calibrate.h"
 #include "quant/quantize.h"
 #include "quant/sensitivity.h"

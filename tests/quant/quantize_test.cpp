@@ -8,8 +8,8 @@
 #include <random>
 
 #include "core/error.h"
-#include "graph/io.h"
-#include "graph/pass.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
 #include "quant/calibrate.h"
 #include "quant/sensitivity.h"
 #include "tests/paths.h"

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "graph/io.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <string>
 
-#include "graph/case.h"
-#include "graph/io.h"
-#include "graph/pass.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
 #include "quant/calibrate.h"
 #include "tests/error_of.h"
 #include "tests/paths.h"

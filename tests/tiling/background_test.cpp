@@ -1,5 +1,5 @@
 // Background methods: what they may never drop, and what they should.
-#include "tiling/background.h"
+#include "tiling/background/background.h"
 
 #include <gmock/gmock.h>
 
@@ -8,8 +8,8 @@
 
 #include "eval/truth.h"
 #include "tests/tiling/samples.h"
-#include "tiling/background/rows.h"
-#include "tiling/grid.h"
+#include "tiling/background/background_rows.h"
+#include "tiling/tiles/grid.h"
 
 namespace cytodet {
 namespace {

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/rows.h"
-#include "tiling/image_io.h"
+#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/image_io.h"
 
 namespace cytodet {
 namespace {

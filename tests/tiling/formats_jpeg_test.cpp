@@ -4,9 +4,9 @@
 #include <sstream>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/block_cache.h"
-#include "tiling/formats/rows.h"
-#include "tiling/grid.h"
+#include "tiling/slides/formats/block_cache.h"
+#include "tiling/slides/formats/format_rows.h"
+#include "tiling/tiles/grid.h"
 
 namespace cytodet {
 namespace {

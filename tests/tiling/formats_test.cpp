@@ -7,9 +7,9 @@
 #include <thread>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/ome.h"
-#include "tiling/grid.h"
-#include "tiling/image_io.h"
+#include "tiling/slides/formats/ome.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/tiles/grid.h"
 
 namespace cytodet {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiling/grid.h"
+#include "tiling/tiles/grid.h"
 
 #include <gmock/gmock.h>
 

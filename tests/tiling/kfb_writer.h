@@ -1,4 +1,4 @@
-// Writes .kfb slides (layout: tiling/formats/kfb_file.h), in the forms that writers differ in.
+// Writes .kfb slides (layout: tiling/slides/formats/kfb_file.h), in the forms that writers differ in.
 #pragma once
 
 #include <algorithm>
@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tiling/image_io.h"
-#include "tiling/slide.h"
+#include "tiling/slides/image_io.h"
+#include "tiling/slides/slide.h"
 
 namespace cytodet {
 

@@ -1,5 +1,5 @@
 // Files that claim, by name or content, to be of a format that is not read or whose parts are missing: one error that says so.
-#include "tiling/formats/known_formats.h"
+#include "tiling/slides/formats/known_formats.h"
 
 #include <gmock/gmock.h>
 

@@ -1,5 +1,5 @@
 // Ratios of pyramid levels that are stored as whole numbers of tiles.
-#include "tiling/level_ratio.h"
+#include "tiling/slides/level_ratio.h"
 
 #include <gmock/gmock.h>
 

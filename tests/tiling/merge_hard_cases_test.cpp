@@ -7,7 +7,7 @@
 #include <random>
 
 #include "tests/tiling/samples.h"
-#include "tiling/merge.h"
+#include "tiling/merge/merge.h"
 
 namespace cytodet {
 namespace {

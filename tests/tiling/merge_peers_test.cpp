@@ -7,7 +7,7 @@
 
 #include "core/settings.h"
 #include "tests/tiling/samples.h"
-#include "tiling/merge.h"
+#include "tiling/merge/merge.h"
 
 namespace cytodet {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiling/merge.h"
+#include "tiling/merge/merge.h"
 
 #include <gtest/gtest.h>
 

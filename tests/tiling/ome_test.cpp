@@ -1,11 +1,11 @@
 // OME-TIFFs by the planes they hold: one picture, three channels of one, or what cannot be one.
-#include "tiling/formats/ome.h"
+#include "tiling/slides/formats/ome.h"
 
 #include <gmock/gmock.h>
 #include <tiffio.h>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/ome_images.h"
+#include "tiling/slides/formats/ome_images.h"
 
 namespace cytodet {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiling/overlay.h"
+#include "tiling/draw/overlay.h"
 
 #include <algorithm>
 #include <array>

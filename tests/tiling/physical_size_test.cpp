@@ -1,11 +1,11 @@
 // How big a pixel is by what files say: every writer's unit, the order of trust, and what does not agree.
-#include "tiling/formats/physical_size.h"
+#include "tiling/slides/formats/physical_size.h"
 
 #include <gmock/gmock.h>
 #include <tiffio.h>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/ome.h"
+#include "tiling/slides/formats/ome.h"
 
 namespace cytodet {
 namespace {

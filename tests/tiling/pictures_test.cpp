@@ -7,9 +7,9 @@
 
 #include "core/error.h"
 #include "tests/tiling/samples.h"
-#include "tiling/contact_sheet.h"
-#include "tiling/heat_map.h"
-#include "tiling/region.h"
+#include "tiling/draw/contact_sheet.h"
+#include "tiling/draw/heat_map.h"
+#include "tiling/tiles/region.h"
 
 namespace cytodet {
 namespace {

@@ -7,7 +7,7 @@
 #include "tests/paths.h"
 #include "tests/tiling/samples.h"
 #include "tiling/regions/region_file.h"
-#include "tiling/roi.h"
+#include "tiling/regions/roi.h"
 
 namespace cytodet {
 namespace {

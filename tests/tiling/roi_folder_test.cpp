@@ -1,11 +1,11 @@
-#include "tiling/roi_folder.h"
+#include "tiling/regions/roi_folder.h"
 
 #include <gmock/gmock.h>
 
 #include "core/file.h"
 #include "tests/error_of.h"
 #include "tests/tiling/samples.h"
-#include "tiling/roi.h"
+#include "tiling/regions/roi.h"
 
 namespace cytodet {
 namespace {

@@ -1,5 +1,5 @@
 // Regions of interest: geometry against point-by-point definitions, and the forms of files.
-#include "tiling/roi.h"
+#include "tiling/regions/roi.h"
 
 #include <gmock/gmock.h>
 

@@ -13,7 +13,7 @@
 #include "core/file.h"
 #include "tests/error_of.h"
 #include "tests/paths.h"
-#include "tiling/slide.h"
+#include "tiling/slides/slide.h"
 
 namespace cytodet {
 

@@ -1,5 +1,5 @@
 // Where a slide's pixels lie and how large they are: bounds, frames, pixels that are not square, areas.
-#include "tiling/slide_geometry.h"
+#include "tiling/tiles/slide_geometry.h"
 
 #include <gmock/gmock.h>
 
@@ -7,12 +7,12 @@
 #include <random>
 
 #include "tests/tiling/samples.h"
-#include "tiling/background.h"
-#include "tiling/grid.h"
-#include "tiling/heat_map.h"
-#include "tiling/overlay.h"
-#include "tiling/region.h"
-#include "tiling/roi.h"
+#include "tiling/background/background.h"
+#include "tiling/draw/heat_map.h"
+#include "tiling/draw/overlay.h"
+#include "tiling/regions/roi.h"
+#include "tiling/tiles/grid.h"
+#include "tiling/tiles/region.h"
 
 namespace cytodet {
 namespace {

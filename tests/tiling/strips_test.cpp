@@ -8,10 +8,10 @@
 #include <thread>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/block_slide.h"
-#include "tiling/formats/tiff_rows.h"
-#include "tiling/formats/tiff_slide.h"
-#include "tiling/grid.h"
+#include "tiling/slides/formats/block_slide.h"
+#include "tiling/slides/formats/tiff_rows.h"
+#include "tiling/slides/formats/tiff_slide.h"
+#include "tiling/tiles/grid.h"
 
 namespace cytodet {
 namespace {

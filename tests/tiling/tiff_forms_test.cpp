@@ -5,9 +5,9 @@
 #include <sstream>
 
 #include "tests/tiling/samples.h"
-#include "tiling/formats/imagej.h"
-#include "tiling/formats/tiff_samples.h"
-#include "tiling/formats/xml_text.h"
+#include "tiling/slides/formats/imagej.h"
+#include "tiling/slides/formats/tiff_samples.h"
+#include "tiling/slides/formats/xml_text.h"
 
 namespace cytodet {
 namespace {

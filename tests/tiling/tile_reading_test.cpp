@@ -1,5 +1,5 @@
 // Damaged tiles: what can be read is, from where it can be.
-#include "tiling/tile_reading.h"
+#include "tiling/tiles/tile_reading.h"
 
 #include <gmock/gmock.h>
 
@@ -8,8 +8,8 @@
 #include "tests/damaged.h"
 #include "tests/tiling/kfb_writer.h"
 #include "tests/tiling/samples.h"
-#include "tiling/formats/block_slide.h"
-#include "tiling/formats/rows.h"
+#include "tiling/slides/formats/block_slide.h"
+#include "tiling/slides/formats/format_rows.h"
 
 namespace cytodet {
 namespace {

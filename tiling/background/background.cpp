@@ -1,4 +1,4 @@
-#include "tiling/background.h"
+#include "tiling/background/background.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,11 +6,11 @@
 
 #include "core/error.h"
 #include "core/names.h"
-#include "tiling/background/rows.h"
-#include "tiling/grid.h"
-#include "tiling/slide_geometry.h"
+#include "tiling/background/background_rows.h"
+#include "tiling/tiles/grid.h"
+#include "tiling/tiles/slide_geometry.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 constexpr int kMargin = 8;
@@ -117,4 +117,4 @@ Image mask_picture(const CellMask& mask) {
   return picture;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

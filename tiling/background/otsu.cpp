@@ -2,9 +2,9 @@
 #include <array>
 #include <opencv2/imgproc.hpp>
 
-#include "tiling/background/rows.h"
+#include "tiling/background/background_rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 constexpr int kLeast = 8, kMost = 16;  // of 255: glass and its JPEG noise stay below, pale plasma is above
@@ -55,4 +55,4 @@ int otsu_threshold(std::span<const int64_t> histogram) {
 
 constinit const BackgroundMethod kOtsu{"otsu", "colour: saturation over Otsu's threshold, and all that is dark", cells};
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

@@ -1,8 +1,8 @@
 #include <opencv2/imgproc.hpp>
 
-#include "tiling/background/rows.h"
+#include "tiling/background/background_rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 constexpr int kWindow = 9;
@@ -30,4 +30,4 @@ std::vector<uint8_t> cells(const Image& picture) {
 constinit const BackgroundMethod kVariance{
     "variance", "texture: standard deviation of luminance in small windows, and all that is dark", cells};
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

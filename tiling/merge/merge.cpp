@@ -1,4 +1,4 @@
-#include "tiling/merge.h"
+#include "tiling/merge/merge.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "core/names.h"
-#include "tiling/merge/rows.h"
+#include "tiling/merge/merge_rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 constexpr MergeMethod kMethods[] = {
@@ -119,4 +119,4 @@ Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) 
   return out;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

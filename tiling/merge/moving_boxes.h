@@ -10,7 +10,7 @@
 
 #include "tiling/merge/overlap.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 
 class MovingBoxes {
  public:
@@ -101,4 +101,4 @@ class MovingBoxes {
   std::map<int, Level> levels_;  // by the binary logarithm of their cells' side
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

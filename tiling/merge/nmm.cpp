@@ -1,9 +1,9 @@
 #include <algorithm>
 
+#include "tiling/merge/merge_rows.h"
 #include "tiling/merge/remaining_boxes.h"
-#include "tiling/merge/rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 constexpr size_t kFree = SIZE_MAX;
@@ -58,4 +58,4 @@ Detections merge_greedy_nmm(std::vector<TileDetection> all, const MergeSettings&
 
 Detections merge_nmm(std::vector<TileDetection> all, const MergeSettings& s) { return merge_enclosing(std::move(all), s, true); }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

@@ -1,7 +1,7 @@
+#include "tiling/merge/merge_rows.h"
 #include "tiling/merge/remaining_boxes.h"
-#include "tiling/merge/rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 
 void suppress(std::span<const TileDetection> ranked, const Overlap& overlap, Detections& out) {
   RemainingBoxes left(boxes_of(ranked));
@@ -49,4 +49,4 @@ Detections merge_owner(std::vector<TileDetection> all, const MergeSettings& s) {
   return out;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

@@ -5,7 +5,7 @@
 
 #include "core/box.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 
 struct Overlap {
   enum class Of { both, smaller, first };  // union, smaller box, the first box
@@ -29,4 +29,4 @@ struct Overlap {
   }
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

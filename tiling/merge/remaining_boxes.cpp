@@ -6,7 +6,7 @@
 #include <numeric>
 #include <utility>
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 // Sizes of a level differ by less than 2^octaves. Few levels are searched fast; many leave out more of a crowd.
@@ -144,4 +144,4 @@ void RemainingBoxes::remove(int id) {
   if (k < items_.size() && next_[k] == k) next_[k] = k + 1;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

@@ -12,7 +12,7 @@
 
 #include "tiling/merge/overlap.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 
 class RemainingBoxes {
  public:
@@ -99,4 +99,4 @@ class RemainingBoxes {
   std::vector<uint32_t> slot_;  // of each id; past the items for boxes without area
 };
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

@@ -1,10 +1,10 @@
 #include <cmath>
 #include <queue>
 
+#include "tiling/merge/merge_rows.h"
 #include "tiling/merge/remaining_boxes.h"
-#include "tiling/merge/rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 
 Detections merge_soft_nms(std::vector<TileDetection> all, const MergeSettings& s) {
   Detections out;
@@ -43,4 +43,4 @@ Detections merge_soft_nms(std::vector<TileDetection> all, const MergeSettings& s
   return out;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

@@ -1,9 +1,9 @@
 #include <algorithm>
 
+#include "tiling/merge/merge_rows.h"
 #include "tiling/merge/moving_boxes.h"
-#include "tiling/merge/rows.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 struct Fused {
@@ -58,4 +58,4 @@ Detections merge_wbf(std::vector<TileDetection> all, const MergeSettings& s) {
   return out;
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

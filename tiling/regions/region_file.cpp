@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/text_decode.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 namespace {
 
 constexpr size_t kMaxElements = 5'000'000, kMaxAttributes = 20'000'000;  // of XML, before anything is allocated
@@ -135,4 +135,4 @@ NamedRegions parse_regions(std::string_view bytes, const std::string& where, con
               "see docs/slides.md for the forms of regions");
 }
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

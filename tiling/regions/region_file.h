@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "core/settings.h"
-#include "tiling/roi.h"
+#include "tiling/regions/roi.h"
 
-namespace cytodet {
+namespace cytodet::tiling {
 
 // One region as a file holds it, in level-0 pixels.
 struct Region {
@@ -91,4 +91,4 @@ RegionFile read_asap(const RegionDocument& d);
 bool is_imagescope(const RegionDocument& d);
 RegionFile read_imagescope(const RegionDocument& d);
 
-}  // namespace cytodet
+}  // namespace cytodet::tiling

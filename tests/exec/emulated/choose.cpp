@@ -6,7 +6,7 @@
 
 #include "exec/kernels/kernels.h"
 
-namespace cytodet {
+namespace cytodet::exec {
 
 extern const KernelSet kEmulatedAvx2Vnni, kEmulatedAvx512, kEmulatedAvx512Bf16;
 
@@ -36,4 +36,4 @@ class Emulation : public ::testing::Environment {
 [[maybe_unused]] const auto* const chosen = ::testing::AddGlobalTestEnvironment(new Emulation);
 
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::exec

@@ -1,0 +1,36 @@
+// The rows of the kernel and fusion tables, one file per idea; the arrays are in match_table.cpp.
+#pragma once
+
+#include "exec/lower/lowering.h"
+
+namespace cytodet::exec {
+
+// A layer of the one node, made of its inputs' tensors and its output's.
+void claim(Lowering& low, NodeId id, std::vector<Value> inputs, std::function<std::unique_ptr<Step>(const LayerIo&)> make);
+
+bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
+bool match_depthwise(Lowering& low, NodeId id);   // DepthwiseConv2dNative, constant filter, multiplier 1
+bool match_matmul(Lowering& low, NodeId id);      // MatMul, constant right side
+bool match_sum(Lowering& low, NodeId id);         // Add/AddN of scaled, upsampled maps, and its activation
+bool match_activation(Lowering& low, NodeId id);  // Relu, Relu6, Sigmoid, x * Sigmoid(x)
+bool match_alias(Lowering& low, NodeId id);       // Identity, Reshape, Squeeze, ExpandDims: the same bytes
+bool match_mean(Lowering& low, NodeId id);        // Mean over height and width
+bool match_pool(Lowering& low, NodeId id);        // MaxPool, AvgPool over height and width
+bool match_product(Lowering& low, NodeId id);     // Mul of a map by another, or by one number per image and channel
+bool match_concat(Lowering& low, NodeId id);      // ConcatV2
+bool match_resize_nearest(Lowering& low, NodeId id);
+bool match_resize_bilinear(Lowering& low, NodeId id);
+bool match_coded(Lowering& low, NodeId id);  // QuantizeV2 -> Dequantize: the numbers of the codes
+
+bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
+bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides
+bool match_onednn_softmax(Lowering& low, NodeId id);
+
+void fuse_codes(Lowering& low);                // QuantizeV2 -> Dequantize -> a layer that takes maps in rows
+void fuse_pooled_mean(Lowering& low);          // depthwise -> Mean: summed in the depthwise epilogue
+void fuse_gate_into_pointwise(Lowering& low);  // Mul by a gate -> pointwise conv: the gate scales the weights
+void fuse_expand_depthwise(Lowering& low);     // dense conv -> depthwise
+void fuse_sum_depthwise(Lowering& low);        // weighted sum -> depthwise
+void fuse_depthwise_pointwise(Lowering& low);
+
+}  // namespace cytodet::exec

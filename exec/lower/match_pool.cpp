@@ -1,0 +1,59 @@
+#include "exec/lower/match.h"
+
+namespace cytodet::exec {
+namespace {
+
+// Geometry of a pooling over height and width whose windows all touch the map.
+std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.inputs.size() != 1 || low.constant(n.inputs[0])) return {};
+  const AttrList k = n.attr_or("ksize", AttrList{});
+  if (k.ints.size() != 4 || k.ints[0] != 1 || k.ints[3] != 1 || k.ints[1] > 64 || k.ints[2] > 64) return {};
+  const Tensor window = Tensor::view(DType::f32, {k.ints[1], k.ints[2], 1, 1}, nullptr);
+  std::optional<ConvShape> s = conv_shape(low, id, n.inputs[0], {id, 0}, window);
+  const auto inside = [](int64_t in, int64_t out, int kernel, int stride, int before) {
+    return before < kernel && (out - 1) * stride - before < in;
+  };
+  if (!s || !inside(s->in_h, s->out_h, s->kernel_h, s->stride_h, s->pad_top) ||
+      !inside(s->in_w, s->out_w, s->kernel_w, s->stride_w, s->pad_left))
+    return {};
+  return s;
+}
+
+}  // namespace
+
+bool match_pool(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "MaxPool" && n.op != "AvgPool") return false;
+  const std::optional<ConvShape> shape = pool_shape(low, id);
+  if (!shape) return false;
+  const bool average = n.op == "AvgPool";
+  claim(low, id, {n.inputs[0]},
+        [s = *shape, average](const LayerIo& io) { return make_pool(s, average, io.inputs[0], io.output); });
+  low.layers.back().in_rows = true;
+  if (!average) low.layers.back().moves = Moves::in_channels;
+  return true;
+}
+
+bool match_resize_bilinear(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "ResizeBilinear" || low.constant(n.inputs[0])) return false;
+  const Shape *in = low.float_shape(n.inputs[0]), *out = low.float_shape({id, 0});
+  if (!in || !out || in->size() != 4 || out->size() != 4 || elements(*in) == 0 || elements(*out) == 0) return false;
+  // Larger ones are refused when they run; their columns must not be listed before.
+  const int64_t most = max_tensor_bytes() / static_cast<int64_t>(sizeof(float));
+  if (elements(*in) > most || elements(*out) > most) return false;
+  const auto along = [&](size_t axis) {
+    std::vector<BetweenPixels> all;
+    for (const ResizeTap& t : resize_taps(n, (*in)[axis], (*out)[axis]))
+      all.push_back({static_cast<int32_t>(t.low), static_cast<int32_t>(t.high), t.share});
+    return all;
+  };
+  claim(low, id, {n.inputs[0]}, [shape = *in, rows = along(1), columns = along(2)](const LayerIo& io) {
+    return make_bilinear(shape, rows, columns, io.inputs[0], io.output);
+  });
+  low.layers.back().in_rows = true;
+  return true;
+}
+
+}  // namespace cytodet::exec

@@ -1,0 +1,37 @@
+#include "exec/lower/match.h"
+
+namespace cytodet::exec {
+
+std::vector<KernelRow> kernel_rows() {
+  return {
+      {"dense_conv", match_dense_conv},
+      {"depthwise", match_depthwise},
+      {"matmul", match_matmul},
+      {"onednn_deconv", match_onednn_deconv},
+      {"onednn_matmul", match_onednn_matmul},
+      {"weighted_sum", match_sum},
+      {"mean", match_mean},
+      {"activation", match_activation},
+      {"product", match_product},
+      {"pool", match_pool},
+      {"onednn_softmax", match_onednn_softmax},
+      {"resize_nearest", match_resize_nearest},
+      {"resize_bilinear", match_resize_bilinear},
+      {"concat", match_concat},
+      {"alias", match_alias},
+      {"coded", match_coded},
+  };
+}
+
+std::vector<FusionRow> fusion_rows() {
+  return {
+      {"codes", fuse_codes},
+      {"pooled_mean", fuse_pooled_mean},
+      {"gate_into_pointwise", fuse_gate_into_pointwise},
+      {"expand_depthwise", fuse_expand_depthwise},
+      {"sum_depthwise", fuse_sum_depthwise},
+      {"depthwise_pointwise", fuse_depthwise_pointwise},
+  };
+}
+
+}  // namespace cytodet::exec

@@ -1,0 +1,98 @@
+#include "exec/run_graph.h"
+
+#include <algorithm>
+
+#include "exec/runtime/plan.h"
+#include "graph/interpret/control_flow.h"
+#include "graph/interpret/feed_check.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/op.h"
+#include "graph/passes/pass.h"
+
+namespace cytodet::exec {
+
+NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
+  Graph graph = read_graph(path);
+  try {
+    std::vector<std::string> outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
+    if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
+    PassOptions passes;
+    for (const auto& [name, tensor] : feeds) {
+      Value v = graph.value(name);
+      if (v.slot != 0) throw Error("input " + name, "only the first output of a node can be fed");
+      check_feed(graph, v, tensor);
+      passes.interface.inputs.push_back(graph.node(v.node).name);
+    }
+    require_frozen(graph, outputs);
+    if (feeds.empty()) passes.interface.inputs = find_inputs(graph);
+    for (const std::string& name : outputs) {
+      const std::string& node = graph.node(graph.value(name).node).name;
+      if (std::find(passes.interface.outputs.begin(), passes.interface.outputs.end(), node) == passes.interface.outputs.end())
+        passes.interface.outputs.push_back(node);
+    }
+    NamedTensors results;
+    auto interpreted = [&]() -> NamedTensors& {
+      inline_functions(graph);
+      Feeds by_value;
+      std::vector<Value> fetches;
+      for (const auto& [name, tensor] : feeds) by_value[graph.value(name)] = tensor;
+      for (const std::string& name : outputs) fetches.push_back(graph.value(name));
+      std::vector<Tensor> values = interpret(graph, by_value, fetches);
+      for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = values[i];
+      return results;
+    };
+    // A plan is a fixed order of steps: what runs depends on data only in the interpreter. Constant conditions fold away first.
+    if (options.plain || has_loop(graph, graph.ids())) return interpreted();
+    run_passes(graph, passes);
+    inline_functions(graph);  // those that must stay in a file for TensorFlow
+    if (has_control_flow(graph, graph.ids())) return interpreted();
+    PlanOptions plan_options;
+    plan_options.outputs = outputs;
+    plan_options.threads = options.threads;
+    plan_options.precision = options.precision;
+    for (const auto& [name, tensor] : feeds) plan_options.input_shapes[graph.node(graph.value(name).node).name] = tensor.shape();
+    Runner runner(Plan::compile(graph, plan_options));
+    for (size_t i = 0; i < runner.plan().inputs().size(); ++i)
+      for (const auto& [name, tensor] : feeds)
+        if (graph.node(graph.value(name).node).name == runner.plan().inputs()[i].name)
+          runner.set_input(static_cast<int>(i), tensor);
+    runner.run();
+    for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = runner.output(static_cast<int>(i));
+    for (auto& [name, tensor] : results) tensor = tensor.clone();
+    return results;
+  } catch (const Error& e) {
+    throw e.within(path.string());
+  }
+}
+
+std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const InferOptions& options) {
+  std::vector<std::filesystem::path> folders;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (std::filesystem::exists(entry.path() / "case.json")) folders.push_back(entry.path());
+  if (error) throw Error(folder.string(), "cannot list the folder: " + error.message());
+  if (folders.empty()) throw Error(folder.string(), "has no sub-folder with case.json and graph.pb");
+  std::sort(folders.begin(), folders.end());
+  std::vector<CaseResult> results;
+  for (const auto& f : folders) {
+    CaseResult result{f.filename().string(), {}};
+    try {
+      Case c = read_case(f / "case.json");
+      InferOptions own = options;
+      own.outputs.clear();
+      for (const auto& [name, tensor] : c.outputs) own.outputs.push_back(name);
+      NamedTensors got = infer(f / "graph.pb", c.inputs, own);
+      for (const auto& [name, wanted] : c.outputs)
+        if (std::string d = difference(got.at(name), wanted); !d.empty()) {
+          result.problem = "output " + name + ": " + d;
+          break;
+        }
+    } catch (const Error& e) {
+      result.problem = e.what();
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+}  // namespace cytodet::exec

@@ -1,0 +1,444 @@
+#include "exec/runtime/plan.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/names.h"
+#include "core/timing.h"
+#include "exec/lower/lowering.h"
+#include "exec/runtime/memory.h"
+#include "exec/steps/packed_conv.h"
+#include "graph/passes/pass.h"
+
+namespace cytodet::exec {
+
+// One node by its plain eval; its outputs are new tensors each run.
+class PlainStep : public Step {
+ public:
+  PlainStep(const Node& node, std::vector<int> in, std::vector<int> out) : node_(node) {
+    inputs = std::move(in);
+    outputs = std::move(out);
+    info.kernel = "plain";
+  }
+  void run(RunContext& context) const override {
+    std::vector<Tensor> in;
+    for (int id : inputs) in.push_back(context.tensors[static_cast<size_t>(id)]);
+    std::vector<Tensor> out = evaluate(node_, in);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i] < 0) continue;
+      if (i >= out.size())
+        throw Error("node " + node_.name + " (" + node_.op + ")", "gives only " + std::to_string(out.size()) + " outputs");
+      // What an op passes through lies in the arena, whose bytes others take over after the input's last reader.
+      const bool passed = std::any_of(in.begin(), in.end(), [&](const Tensor& t) { return t.raw() == out[i].raw(); });
+      context.tensors[static_cast<size_t>(outputs[i])] = passed ? out[i].clone() : out[i];
+    }
+  }
+
+ private:
+  Node node_;
+};
+
+struct Plan::State {
+  std::vector<Tensor> tensors;
+  std::shared_ptr<void> arena, scratch;
+  std::unique_ptr<Team> team;
+};
+
+namespace {
+
+struct Place {
+  enum Kind { unset, constant, input, arena, dynamic } kind = unset;
+  DType dtype = DType::f32;
+  Shape shape;
+  Tensor value;        // constant
+  int64_t offset = 0;  // arena
+};
+
+class CompiledPlan : public Plan {
+ public:
+  std::vector<std::unique_ptr<Step>> list;
+  std::vector<Place> places;
+  std::vector<float> units;  // of halves, by place
+  std::vector<int> input_ids, output_ids, tap_ids;
+  std::vector<TensorSpec> input_specs, output_specs;
+  int64_t arena_size = 0, scratch_size = 0;
+  int threads = 1, plain = 0;
+
+  const std::vector<TensorSpec>& inputs() const override { return input_specs; }
+  const std::vector<TensorSpec>& outputs() const override { return output_specs; }
+  int64_t arena_bytes() const override { return arena_size + scratch_size; }
+  int64_t stream_bytes() const override {
+    int64_t bytes = arena_bytes();
+    for (int id : input_ids) {
+      const Place& p = places[static_cast<size_t>(id)];
+      if (is_static(p.shape)) bytes += elements(p.shape) * static_cast<int64_t>(size_of(p.dtype));
+    }
+    return bytes;
+  }
+  int plain_steps() const override { return plain; }
+  std::vector<StepInfo> steps() const override {
+    std::vector<StepInfo> infos;
+    for (const auto& step : list) infos.push_back(step->info);
+    return infos;
+  }
+
+  std::unique_ptr<State> new_state() const override {
+    auto state = std::make_unique<State>();
+    state->arena = aligned_buffer(static_cast<size_t>(arena_size));
+    state->scratch = aligned_buffer(static_cast<size_t>(scratch_size));
+    state->team = std::make_unique<Team>(threads);
+    for (const Place& p : places) {
+      if (p.kind == Place::constant)
+        state->tensors.push_back(p.value);
+      else if (p.kind == Place::arena)
+        state->tensors.push_back(Tensor::view(p.dtype, p.shape, static_cast<char*>(state->arena.get()) + p.offset));
+      else if (p.kind == Place::input && is_static(p.shape))
+        state->tensors.push_back(Tensor(p.dtype, p.shape));
+      else
+        state->tensors.emplace_back();
+    }
+    return state;
+  }
+};
+
+class Compiler {
+ public:
+  Compiler(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {}
+
+  std::shared_ptr<const Plan> run() {
+    std::vector<std::string> outputs = options_.outputs.empty() ? find_outputs(graph_) : options_.outputs;
+    if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
+    std::vector<Value> wanted;
+    for (const std::string& name : outputs) wanted.push_back(graph_.value(name));
+    std::vector<Value> kept = wanted;  // exist as they stand in the graph
+    for (const std::string& name : options_.taps) kept.push_back(graph_.value(name));
+    std::map<Value, Fact> known = input_facts();
+    Lowering low(graph_, known, kept);
+    low_ = &low;
+    if (options_.fuse) {
+      for (const KernelRow& row : kernel_rows())
+        for (NodeId id : low.order)
+          if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
+      for (const FusionRow& row : fusion_rows()) row.run(low);
+      low.release();
+      if (options_.precision == Precision::bf16) use_bf16(low);
+      choose_forms(low, options_.coded_inputs);
+    }
+    plan_ = std::make_shared<CompiledPlan>();
+    plan_->threads = std::max(1, options_.threads);
+    schedule();
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      plan_->output_ids.push_back(id_of(wanted[i]));
+      const Fact& f = low.facts.of(wanted[i]);
+      plan_->output_specs.push_back({outputs[i], f.dtype, f.shape.value_or(Shape{})});
+    }
+    for (size_t i = wanted.size(); i < kept.size(); ++i) plan_->tap_ids.push_back(id_of(kept[i]));
+    place();
+    return plan_;
+  }
+
+ private:
+  std::map<Value, Fact> input_facts() {
+    std::map<Value, Fact> known;
+    for (const auto& [name, shape] : options_.input_shapes) {
+      Value v = graph_.value(name);
+      const Node& n = graph_.node(v.node);
+      DType dtype = n.attr_or("dtype", n.attr_or("T", DType::f32));
+      known[v] = Fact{dtype, shape, {}};
+    }
+    return known;
+  }
+
+  static void use_bf16(Lowering& low) {
+    if (!has_precision(Precision::bf16))
+      throw Error("precision bf16", std::string("is not what this CPU's kernels (") + kernels().name + ") compute",
+                  "leave it out: layers in float stay in float");
+    low.bf16 = true;
+    for (Layer& layer : low.layers) {
+      for (auto* conv : {&layer.dense, &layer.pointwise})
+        if (*conv) (*conv)->bf16 = !(*conv)->quant;
+      if (layer.depthwise) layer.depthwise->bf16 = !layer.depthwise->quant;
+    }
+  }
+
+  int id_of(Value v) {
+    auto [it, fresh] = ids_.try_emplace(v, static_cast<int>(plan_->places.size()));
+    if (fresh) {
+      Place p;
+      const Fact& f = low_->facts.of(v);
+      p.dtype = f.dtype;
+      p.shape = f.shape.value_or(Shape{-1});
+      if (const Tensor* t = low_->constant(v)) {
+        p.kind = Place::constant;
+        p.value = *t;
+      }
+      plan_->places.push_back(std::move(p));
+      plan_->units.push_back(1);
+    }
+    return it->second;
+  }
+
+  // Layers and plain nodes, each once its inputs exist, in the order of the graph.
+  void schedule() {
+    std::map<NodeId, size_t> layer_of;  // by root
+    for (size_t i = 0; i < low_->layers.size(); ++i) layer_of[low_->layers[i].root] = i;
+    std::map<Value, size_t> writer;
+    for (size_t i = 0; i < low_->layers.size(); ++i)
+      for (Value v : low_->layers[i].writes()) writer[v] = i;
+    std::vector<char> layer_done(low_->layers.size(), 0);
+    std::set<NodeId> node_done;
+    // Depth first over values, so that a layer runs as late as its place in the graph asks, but after its inputs.
+    std::function<void(Value)> produce = [&](Value v) {
+      if (low_->constant(v)) return;
+      if (auto it = writer.find(v); it != writer.end()) {
+        if (layer_done[it->second]) return;
+        layer_done[it->second] = 1;
+        const Layer& layer = low_->layers[it->second];
+        for (Value read : layer.reads()) produce(read);
+        add_layer(layer);
+        return;
+      }
+      if (!node_done.insert(v.node).second) return;
+      const Node& n = graph_.node(v.node);
+      if (n.op == "Placeholder" || options_.input_shapes.contains(graph_.name_of({v.node, 0}))) {
+        add_input(v.node);
+        return;
+      }
+      for (Value in : n.inputs) produce(in);
+      add_plain(v.node);
+    };
+    for (NodeId id : low_->order) {
+      if (auto it = layer_of.find(id); it != layer_of.end())
+        produce(low_->layers[it->second].output);
+      else if (!low_->taken(id))
+        produce({id, 0});
+    }
+  }
+
+  void add_input(NodeId id) {
+    Value v{id, 0};
+    int tensor = id_of(v);
+    Place& p = plan_->places[static_cast<size_t>(tensor)];
+    p.kind = Place::input;
+    TensorSpec spec{graph_.node(id).name, p.dtype, p.shape};
+    if (const auto codes = low_->coded_inputs.find(v); codes != low_->coded_inputs.end()) {
+      const CodeTable table(codes->second.quant, codes->second.factors, p.shape.back(), 1);
+      const float* scales = table.inverse_scales.data();
+      spec.codes = {{scales, scales + p.shape.back()}, table.lowest, table.highest};
+      spec.dtype = p.dtype = DType::u8;
+    }
+    plan_->input_ids.push_back(tensor);
+    plan_->input_specs.push_back(std::move(spec));
+  }
+
+  void add_plain(NodeId id) {
+    const Node& n = graph_.node(id);
+    if (!find_op(n.op)) evaluate(n, {});  // throws the error that names the op
+    std::vector<int> in, out;
+    for (Value v : n.inputs) in.push_back(id_of(v));
+    int slots = 1;
+    for (Consumers::Use use : low_->uses.of(id))
+      for (Value v : graph_.node(use.node).inputs)
+        if (v.node == id) slots = std::max(slots, v.slot + 1);
+    for (Value v : low_->wanted)
+      if (v.node == id) slots = std::max(slots, v.slot + 1);
+    for (int s = 0; s < slots; ++s) {
+      bool used = low_->is_wanted({id, s}) || !low_->uses.of(Value{id, s}).empty();
+      out.push_back(used ? id_of({id, s}) : -1);
+      if (used) plan_->places[static_cast<size_t>(out.back())].kind = Place::dynamic;
+    }
+    auto step = std::make_unique<PlainStep>(n, in, out);
+    ++plan_->plain;
+    finish(std::move(step), id);
+  }
+
+  void add_layer(const Layer& layer) {
+    std::unique_ptr<Step> step;
+    const auto input = [&](Value v) {
+      const int id = id_of(v);
+      const auto quant = layer.codes.find(v);
+      return StepInput{id, form_of(plan_->places[static_cast<size_t>(id)].dtype),
+                       quant == layer.codes.end() ? std::optional<Quant>() : quant->second};
+    };
+    const StepOutput output{id_of(layer.output), layer.coding, layer.numbers};
+    if (output.form() != Form::floats) plan_->places[static_cast<size_t>(output.tensor)].dtype = type_of(output.form());
+    plan_->units[static_cast<size_t>(output.tensor)] = layer.unit;
+    for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
+    auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
+    ConvIo io{optional_id(layer.input), output,
+              optional_id(layer.gate),  layer.residual == kNoValue ? std::optional<StepInput>() : input(layer.residual),
+              layer.residual_first,     optional_id(layer.pooled)};
+    std::vector<SumTerm> terms;
+    for (const Term& t : layer.terms) terms.push_back({input(t.value), t.weight, t.repeat});
+    if (layer.make) {
+      LayerIo made{{}, output};
+      for (Value v : layer.reads()) made.inputs.push_back(input(v));
+      step = layer.make(made);
+    } else if (layer.dense && layer.depthwise) {
+      step = make_expand_depthwise(*layer.dense, *layer.depthwise, io);
+    } else if (layer.depthwise) {
+      DepthwiseChain chain{terms, layer.terms_act, *layer.depthwise, nullptr};
+      if (layer.pointwise) chain.pointwise = std::make_unique<DenseConv>(*layer.pointwise);
+      step = make_depthwise_chain(chain, io);
+    } else if (layer.dense) {
+      step = make_dense_conv(*layer.dense, io);
+    } else {
+      step = make_weighted_sum(plan_->places[static_cast<size_t>(output.tensor)].shape, terms, layer.terms_act, output);
+    }
+    if (layer.moves != Moves::no && layer.coding) step->info.kernel = "int8_" + step->info.kernel;
+    if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c, layer.dense->bf16);
+    if (layer.depthwise) count_conv(step->info, *layer.depthwise, 1, false);
+    if (layer.pointwise) count_conv(step->info, *layer.pointwise, layer.pointwise->shape.in_c, layer.pointwise->bf16);
+    finish(std::move(step), layer.root);
+  }
+
+  // inputs: channels that one output reads.
+  template <class Conv>
+  static void count_conv(StepInfo& info, const Conv& conv, int64_t inputs, bool bf16) {
+    const ConvShape& s = conv.shape;
+    info.bytes += conv.weights.size() * (conv.quant ? 1 : bf16 ? 2 : 4) + static_cast<int64_t>(conv.bias.size()) * 4;
+    const int64_t macs = s.batch * s.out_h * s.out_w * s.out_c * s.taps() * inputs;
+    if (conv.quant) info.int8_macs += macs;
+    if (bf16) info.bf16_macs += macs;
+  }
+
+  void finish(std::unique_ptr<Step> step, NodeId root) {
+    step->info.name = graph_.node(root).name;
+    step->info.op = graph_.node(root).op;
+    for (const auto* ids : {&step->inputs, &step->outputs})
+      for (int id : *ids)
+        if (id >= 0 && is_static(plan_->places[static_cast<size_t>(id)].shape))
+          step->info.bytes += elements(plan_->places[static_cast<size_t>(id)].shape) *
+                              static_cast<int64_t>(size_of(plan_->places[static_cast<size_t>(id)].dtype));
+    if (!step->outputs.empty() && step->outputs[0] >= 0)
+      step->info.shape = plan_->places[static_cast<size_t>(step->outputs[0])].shape;
+    step->small = step->info.macs < kSmallMacs && step->info.bytes < kSmallBytes;
+    plan_->scratch_size = std::max(plan_->scratch_size, step->scratch_bytes * plan_->threads);
+    plan_->list.push_back(std::move(step));
+  }
+
+  void place() {
+    int steps = static_cast<int>(plan_->list.size());
+    std::vector<Lifetime> lives(plan_->places.size());
+    for (size_t i = 0; i < lives.size(); ++i) {
+      const Place& p = plan_->places[i];
+      if (p.kind == Place::arena) lives[i] = {elements(p.shape) * static_cast<int64_t>(size_of(p.dtype)), steps, -1};
+    }
+    for (int s = 0; s < steps; ++s)
+      for (const auto* ids : {&plan_->list[static_cast<size_t>(s)]->inputs, &plan_->list[static_cast<size_t>(s)]->outputs})
+        for (int id : *ids)
+          if (id >= 0) {
+            lives[static_cast<size_t>(id)].first = std::min(lives[static_cast<size_t>(id)].first, s);
+            lives[static_cast<size_t>(id)].last = std::max(lives[static_cast<size_t>(id)].last, s);
+          }
+    for (int id : plan_->output_ids) lives[static_cast<size_t>(id)].last = steps;
+    std::vector<Lifetime> arena;
+    std::vector<size_t> which;
+    for (size_t i = 0; i < lives.size(); ++i)
+      if (plan_->places[i].kind == Place::arena) {
+        arena.push_back(lives[i]);
+        which.push_back(i);
+      }
+    std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
+    for (size_t i = 0; i < which.size(); ++i) plan_->places[which[i]].offset = offsets[i];
+    if (plan_->arena_size > max_tensor_bytes() * 2)
+      throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB",
+                  "use a smaller input or batch");
+  }
+
+  static constexpr int64_t kSmallMacs = 100'000, kSmallBytes = 64 * 1024;  // some microseconds
+
+  const Graph& graph_;
+  const PlanOptions& options_;
+  Lowering* low_ = nullptr;
+  std::shared_ptr<CompiledPlan> plan_;
+  std::map<Value, int> ids_;
+};
+
+// work(step, context) for every step in turn, by the state's team.
+template <class State, class Work>
+void run_steps(const CompiledPlan& plan, State& state, Work work) {
+  if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);  // oneDNN's
+  state.team->run([&] {
+    RunContext context{state.tensors, plan.units, static_cast<char*>(state.scratch.get()), plan.threads};
+    for (const auto& step : plan.list) {
+      context.threads = step->small ? 1 : plan.threads;
+      work(*step, context);
+    }
+  });
+}
+
+const CompiledPlan& compiled(const Plan& plan) { return static_cast<const CompiledPlan&>(plan); }
+
+}  // namespace
+
+Precision precision_named(const std::string& name) {
+  if (name == "graph") return Precision::graph;
+  if (name == "bf16") return Precision::bf16;
+  throw UsageError("precision", "must be graph or bf16, not \"" + name + "\"");
+}
+
+bool has_precision(Precision precision) { return precision != Precision::bf16 || kernels().gemm_bf16; }
+
+std::shared_ptr<const Plan> Plan::compile(const Graph& graph, const PlanOptions& options) {
+  return Compiler(graph, options).run();
+}
+
+Runner::Runner(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), state_(plan_->new_state()) {}
+Runner::~Runner() = default;
+Runner::Runner(Runner&&) noexcept = default;
+
+Tensor& Runner::input(int i) {
+  return state_->tensors[static_cast<size_t>(compiled(*plan_).input_ids.at(static_cast<size_t>(i)))];
+}
+
+void Runner::set_input(int i, Tensor tensor) {
+  const TensorSpec& spec = plan_->inputs().at(static_cast<size_t>(i));
+  bool fits = spec.dtype == DType::invalid || spec.dtype == tensor.dtype();
+  if (is_static(spec.shape)) fits = fits && spec.shape == tensor.shape();
+  if (!fits)
+    throw Error("input " + spec.name, "is " + name_of(tensor.dtype()) + " " + to_string(tensor.shape()) +
+                                          ", but the plan takes " + name_of(spec.dtype) + " " + to_string(spec.shape));
+  input(i) = std::move(tensor);
+}
+
+void Runner::run() { run({}); }
+
+void Runner::run(const std::function<void(int, const Tensor&)>& tap) {
+  const CompiledPlan& plan = compiled(*plan_);
+  for (size_t i = 0; i < plan.input_ids.size(); ++i)
+    if (!input(static_cast<int>(i)).defined()) throw Error("input " + plan.input_specs[i].name, "is not fed", "feed it a value");
+  std::multimap<int, int> taps;  // by tensor
+  for (size_t i = 0; tap && i < plan.tap_ids.size(); ++i) taps.emplace(plan.tap_ids[i], static_cast<int>(i));
+  auto show = [&](int tensor) {
+    auto [first, last] = taps.equal_range(tensor);
+    for (auto it = first; it != last; ++it) tap(it->second, state_->tensors[static_cast<size_t>(tensor)]);
+    taps.erase(first, last);
+  };
+  run_steps(plan, *state_, [&](const Step& step, RunContext& context) {
+    step.run(context);
+    if (!taps.empty())
+      for (int id : step.outputs) show(id);
+  });
+  while (!taps.empty()) show(taps.begin()->first);  // inputs and constants
+}
+
+const Tensor& Runner::output(int i) const {
+  return state_->tensors[static_cast<size_t>(compiled(*plan_).output_ids.at(static_cast<size_t>(i)))];
+}
+
+void Runner::run_timed(std::vector<double>& ms) {
+  const CompiledPlan& plan = compiled(*plan_);
+  ms.resize(plan.list.size(), 0);
+  size_t at = 0;
+  run_steps(plan, *state_, [&](const Step& step, RunContext& context) {
+    Stopwatch watch;
+    step.run(context);
+    ms[at++] += watch.ms();
+  });
+}
+
+}  // namespace cytodet::exec

@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <cstring>
+
+#include "exec/steps/packed_conv.h"
+
+namespace cytodet::exec {
+namespace {
+
+class DenseStep : public Step {
+ public:
+  DenseStep(const DenseConv& conv, const ConvIo& io)
+      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv), results_(set_, io.output, packed_.n) {
+    if (io.residual) residual_.emplace(set_, *io.residual, packed_.n);
+    act_ = packed_.act_of(act_, 0, packed_.panels());
+    inputs = {io.input};
+    if (io.gate >= 0) inputs.push_back(io.gate);
+    if (io.residual) inputs.push_back(io.residual->tensor);
+    outputs = {io.output.tensor};
+    info.kernel = packed_.prefix() + std::string(shape_.pointwise() ? "gemm" : "patches_gemm");
+    info.macs = shape_.batch * shape_.out_h * shape_.out_w * packed_.k * packed_.n;
+    row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
+    // Converted rows that stay in the cache while all panels pass over them.
+    converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
+    if (results_.scratch(1) > 0 || (residual_ && residual_->scratch(1) > 0))
+      converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
+    ScratchCutter cut(nullptr);
+    pieces(cut);
+    scratch_bytes = cut.total();
+  }
+
+  void run(RunContext& context) const override {
+    for (int64_t n = 0; n < shape_.batch; ++n) {
+      PanelMatrix matrix = packed_.matrix();
+      if (io_.gate >= 0 && !packed_.converts) {
+        ScratchCutter cut(context.scratch);
+        float* scaled = pieces(cut).weights;
+        set_.scale_rows(matrix, context.in(io_.gate) + n * shape_.in_c, scaled);
+        matrix.data = scaled;
+      }
+      if (shape_.pointwise() && packed_.converts)
+        run_converted(context, n);
+      else if (shape_.pointwise())
+        run_pointwise(context, n, matrix);
+      else
+        run_patches(context, n, matrix);
+    }
+  }
+
+ private:
+  struct Pieces {
+    float* weights;
+    float* patches;
+    uint8_t* converted;
+    uint8_t* image;   // converted rows of it
+    float* residual;  // where it is not stored as floats
+    float* results;   // before they are stored as codes
+  };
+  Pieces pieces(ScratchCutter& cut) const {
+    float* weights = io_.gate >= 0 && !packed_.converts ? cut.floats(packed_.matrix_size()) : nullptr;
+    const bool patched = !shape_.pointwise();
+    float* patches = patched && !packed_.converts ? cut.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
+    if (!packed_.converts) return {weights, patches, nullptr, nullptr, nullptr, nullptr};
+    const int64_t rows = patched ? row_block_ * shape_.out_w : converted_block_;
+    uint8_t* converted = cut.bytes(rows * packed_.row_bytes());
+    uint8_t* image = patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
+    float* residual = residual_ ? cut.floats(residual_->scratch(rows)) : nullptr;
+    return {weights, patches, converted, image, residual, cut.floats(results_.scratch(rows))};
+  }
+
+  // Of `pixels` pixels from `pixel` on; `residual` is scratch for theirs.
+  Epilogue epilogue(RunContext& context, int64_t pixel, int64_t pixels, float* residual) const {
+    Epilogue e{packed_.bias(), act_};
+    if (residual_) {
+      e.residual = residual_->numbers(context, pixel, pixels, residual);
+      e.residual_stride = packed_.n;
+      e.residual_first = io_.residual_first;
+    }
+    return e;
+  }
+
+  void run_pointwise(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
+    int64_t pixels = shape_.out_h * shape_.out_w;
+    int64_t first = n * pixels;
+    auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end) {
+      set_.gemm(context.in(io_.input) + (first + begin) * packed_.k, packed_.k, end - begin, matrix, panel_begin, panel_end,
+                context.out(io_.output.tensor) + (first + begin) * packed_.n, packed_.n,
+                epilogue(context, first + begin, end - begin, nullptr));
+    };
+    if (pixels >= kRows * 2 * context.threads)
+      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, 1,
+                     [&](int64_t b, int64_t e, int) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels()); });
+    else
+      for_each_chunk(context.threads, packed_.panels(), 1, [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
+  }
+
+  void run_converted(RunContext& context, int64_t n) const {
+    const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
+    const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
+    const auto scratch = [&](int thread) {
+      ScratchCutter cut(context.scratch + thread * scratch_bytes);
+      return pieces(cut);
+    };
+    const auto convert = [&](int64_t row, int64_t rows, const Pieces& piece) {
+      return packed_.converted(context.map(io_.input), first + row, rows, gate, piece.converted);
+    };
+    const auto multiply = [&](const uint8_t* converted, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end,
+                              const Pieces& piece, const Epilogue& e) {
+      packed_.multiply(converted, rows, panel_begin, panel_end, results_.floats(context, first + row, piece.results), packed_.n,
+                       e);
+    };
+    const auto for_each_block = [&](int64_t begin, int64_t end, const auto& body) {
+      for (int64_t row = begin; row < end; row += converted_block_) body(row, std::min(converted_block_, end - row));
+    };
+    const int64_t tiles = (pixels + kRows - 1) / kRows;
+    if (pixels >= kRows * 2 * context.threads)
+      for_each_chunk(context.threads, tiles,
+                     std::min(converted_block_ / kRows, std::max<int64_t>(1, tiles / (2 * context.threads))),
+                     [&](int64_t b, int64_t e, int thread) {
+                       const Pieces piece = scratch(thread);
+                       for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
+                         multiply(convert(row, rows, piece), row, rows, 0, packed_.panels(), piece,
+                                  epilogue(context, first + row, rows, piece.residual));
+                         results_.store(context, first + row, rows, piece.results);
+                       });
+                     });
+    else
+      for_each_block(0, pixels, [&](int64_t row, int64_t rows) {
+        const Pieces piece = scratch(0);
+        const uint8_t* converted = convert(row, rows, piece);
+        const Epilogue epilogue_of_rows = epilogue(context, first + row, rows, piece.residual);
+        for_each_chunk(context.threads, packed_.panels(), 1,
+                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, piece, epilogue_of_rows); });
+        results_.store(context, first + row, rows, piece.results);
+      });
+  }
+
+  void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
+    const Map map = context.map(io_.input);
+    const int64_t image = n * shape_.in_h * shape_.in_w * shape_.in_c;
+    for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, 1, [&](int64_t b, int64_t e, int thread) {
+      ScratchCutter cut(context.scratch + thread * scratch_bytes);
+      const Pieces piece = pieces(cut);
+      float* patches = piece.patches;
+      for (int64_t block = b; block < e; ++block) {
+        int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
+        int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
+        if (packed_.converts) {
+          const int64_t rows = (y1 - y0) * shape_.out_w;
+          packed_.convert_patches(shape_, map, image, y0, y1, piece.image, piece.converted);
+          packed_.multiply(piece.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, piece.results), packed_.n,
+                           epilogue(context, pixel, rows, piece.residual));
+          results_.store(context, pixel, rows, piece.results);
+          continue;
+        }
+        fill_patches(shape_, map.floats(image), y0, y1, patches);
+        set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
+                  context.out(io_.output.tensor) + pixel * packed_.n, packed_.n, epilogue(context, pixel, 0, nullptr));
+      }
+    });
+  }
+
+  ConvShape shape_;
+  Act act_;
+  ConvIo io_;
+  const KernelSet& set_;
+  PackedDense packed_;
+  ResultRows results_;
+  std::optional<RowSource> residual_;
+  static constexpr int64_t kRows = 12;
+  int64_t row_block_ = 1, converted_block_ = kRows;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) { return std::make_unique<DenseStep>(conv, io); }
+
+}  // namespace cytodet::exec

@@ -1,0 +1,90 @@
+#include "exec/steps/depthwise_window.h"
+
+#include <algorithm>
+
+namespace cytodet::exec {
+
+DepthwiseWindow::DepthwiseWindow(const KernelSet& set, const PackedDepthwise& packed, const ConvShape& s, int64_t channels,
+                                 int64_t most_bytes)
+    : set_(set),
+      packed_(packed),
+      s_(s),
+      words_(packed.words()),
+      rows_(words_ ? 4 * packed.quads() : int64_t{s.kernel_h - 1} * s.dilation_h + 1),
+      pixel_(words_ ? (channels + packed.panel - 1) / packed.panel * packed.panel : channels),
+      columns_(s.out_w),
+      zero_(words_ ? 0x01010101u * static_cast<uint32_t>(-packed.input.lowest) : 0) {
+  if (most_bytes) {
+    // Columns that two strips read are made twice: few of them.
+    const int64_t column_bytes = rows_ / (words_ ? 4 : 1) * pixel_ * 4,
+                  shared = std::max<int64_t>(0, columns_read(1) - s.stride_w);
+    const int64_t most = std::max(most_bytes / column_bytes / s.stride_w, 24 * shared / s.stride_w);
+    const int64_t strips = std::max<int64_t>(1, (s.out_w + most / 2) / std::max<int64_t>(1, most));
+    columns_ = std::min(s.out_w, ((s.out_w + strips - 1) / strips + 7) / 8 * 8);
+  }
+  row_ = std::max(columns_read(columns_), strips() > 1 ? 0 : s.pad_left + s.in_w) * pixel_;
+}
+
+DepthwiseWindow::Strip DepthwiseWindow::strip(int64_t i) const {
+  if (strips() == 1) return {0, s_.out_w, 0, s_.in_w, s_.pad_left};
+  Strip strip;
+  strip.x = i * columns_;
+  strip.width = std::min(columns_, s_.out_w - strip.x);
+  const int64_t left = strip.x * s_.stride_w - s_.pad_left;
+  strip.first = std::clamp<int64_t>(left, 0, s_.in_w);
+  strip.columns = std::clamp<int64_t>(left + columns_read(strip.width), strip.first, s_.in_w) - strip.first;
+  strip.at = strip.first - left;
+  return strip;
+}
+
+void DepthwiseWindow::clear(char* scratch) const {
+  std::fill_n(reinterpret_cast<uint32_t*>(scratch), bytes() / 4, zero_);  // no bits are the float 0
+}
+
+DepthwiseWindow::Row DepthwiseWindow::place(char* scratch, const Strip& strip, int64_t row) const {
+  const int64_t at = turn(row), first = strip.at * pixel_;
+  if (!words_) return {reinterpret_cast<float*>(scratch) + at * row_ + first, nullptr, 0};
+  return {nullptr, reinterpret_cast<uint32_t*>(scratch) + at / 4 * row_ + first, static_cast<int>(at % 4)};
+}
+
+void DepthwiseWindow::zero(const Strip& strip, const Row& row) const {
+  const int64_t numbers = strip.columns * pixel_;
+  if (words_)
+    set_.fill_words(row.words, numbers, row.byte, static_cast<uint8_t>(zero_));
+  else
+    std::fill_n(row.floats, numbers, 0.0f);
+}
+
+void DepthwiseWindow::run(const char* scratch, const Strip& strip, int64_t y, int64_t p, int64_t channel, Act act,
+                          const Results& results) const {
+  if (words_) {
+    DepthwiseWords job = packed_.words_job(s_, p, act);
+    job.words = reinterpret_cast<const uint32_t*>(scratch) + channel;
+    job.quad_stride = row_;
+    job.pixel_stride = pixel_;
+    job.first_row = static_cast<int>(turn(top(y)));
+    job.form = results.form;
+    job.rule = results.rule;
+    job.unit = results.unit;
+    job.out = results.out;
+    job.out_stride = results.stride;
+    job.width = strip.width;
+    job.sums = results.sums;
+    set_.depthwise_words(job);
+    return;
+  }
+  const float* rows[64];
+  for (int k = 0; k < s_.kernel_h; ++k)
+    rows[k] = reinterpret_cast<const float*>(scratch) + turn(top(y) + int64_t{k} * s_.dilation_h) * row_ + channel;
+  DepthwiseRow job = packed_.job(s_, p, act);
+  job.rows = rows;
+  job.pixel_stride = pixel_;
+  job.form = results.form;
+  job.out = results.out;
+  job.out_stride = results.stride;
+  job.width = strip.width;
+  job.sums = results.sums;
+  set_.depthwise_row(job);
+}
+
+}  // namespace cytodet::exec

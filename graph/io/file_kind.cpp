@@ -1,0 +1,181 @@
+#include "graph/io/file_kind.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/ascii.h"
+
+namespace cytodet::graph {
+namespace {
+
+constexpr const char* kExport = "export the network to a frozen TensorFlow graph (.pb)";
+
+bool starts(std::string_view bytes, std::string_view magic, size_t at = 0) {
+  return bytes.size() >= at + magic.size() && bytes.substr(at, magic.size()) == magic;
+}
+
+std::string_view without_blanks(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  const size_t at = text.find_first_not_of(" \t\r\n");
+  return at == std::string_view::npos ? std::string_view() : text.substr(at);
+}
+
+bool holds(std::string_view bytes, std::string_view part, size_t within = 64 << 10) {
+  return bytes.substr(0, within).find(part) != std::string_view::npos;
+}
+
+// The fields of a protobuf message's top level: number and wire type of each, up to `most`, and whether they could be walked.
+struct Field {
+  uint64_t number;
+  int wire;
+};
+std::vector<Field> top_fields(std::string_view bytes, size_t most = 4096) {
+  std::vector<Field> fields;
+  size_t at = 0;
+  auto varint = [&]() -> std::optional<uint64_t> {
+    uint64_t v = 0;
+    for (int shift = 0; shift < 64 && at < bytes.size(); shift += 7) {
+      const auto b = static_cast<uint8_t>(bytes[at++]);
+      v |= uint64_t{b & 0x7fu} << shift;
+      if (b < 0x80) return v;
+    }
+    return std::nullopt;
+  };
+  while (at < bytes.size() && fields.size() < most) {
+    const auto key = varint();
+    if (!key || *key >> 3 == 0) return fields;
+    const Field f{*key >> 3, static_cast<int>(*key & 7)};
+    std::optional<uint64_t> length = f.wire == 1 ? 8 : f.wire == 5 ? 4 : f.wire == 2 ? varint() : uint64_t{0};
+    if (f.wire == 0 && !varint()) return fields;
+    if (f.wire == 3 || f.wire == 4 || f.wire > 5 || !length) return fields;
+    fields.push_back(f);
+    if (*length > bytes.size() - at) return fields;
+    at += *length;
+  }
+  return fields;
+}
+
+bool any(const std::vector<Field>& fields, uint64_t number, int wire) {
+  return std::any_of(fields.begin(), fields.end(), [&](Field f) { return f.number == number && f.wire == wire; });
+}
+
+// TensorFlow's SavedModel begins with a schema version (field 1, a number) and its meta graphs (field 2); ONNX with a version
+// too, and holds a graph (7) and operator sets (8). A GraphDef's field 1 is its nodes; a meta graph has fields 1 and 2 as well,
+// and a saver in field 3, where a GraphDef has a number.
+std::optional<FileKind> protobuf_kind(std::string_view bytes, const std::string& extension) {
+  const std::vector<Field> fields = top_fields(bytes);
+  if (fields.empty()) return std::nullopt;
+  if (any(fields, 1, 0)) {
+    if (any(fields, 7, 2) || extension == ".onnx")
+      return FileKind{"an ONNX network", "only frozen TensorFlow graphs are read; export the network as one"};
+    if (any(fields, 2, 2)) return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice};
+  }
+  if (any(fields, 1, 2) && any(fields, 2, 2) && (any(fields, 3, 2) || extension == ".meta"))
+    return FileKind{"a meta graph of a checkpoint (.meta): its variables lie in other files", kFreezeAdvice};
+  if (any(fields, 1, 2) && any(fields, 100, 2)) return FileKind{"a Caffe network", kExport};
+  return std::nullopt;
+}
+
+std::optional<FileKind> zip_kind(std::string_view bytes, const std::string& extension) {
+  const std::string_view tail = bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 64 << 10));
+  auto names = [&](std::string_view part) { return holds(bytes, part) || holds(tail, part); };
+  if (extension == ".keras" || names("model.weights.h5"))
+    return FileKind{"a Keras model (.keras)", "load it in Keras, then freeze its function to a GraphDef"};
+  if (names("data.pkl") || extension == ".pt" || extension == ".pth") return FileKind{"a PyTorch model", kExport};
+  if (names("saved_model.pb")) return FileKind{"a zipped SavedModel", kFreezeAdvice};
+  return FileKind{"a zip archive", "unpack it and name the graph in it"};
+}
+
+std::optional<FileKind> text_kind(std::string_view bytes, const std::string& extension) {
+  const std::string_view text = without_blanks(bytes);
+  const std::string head = lower_ascii(text.substr(0, 512));
+  if (head.starts_with("version http") && head.find("oid sha256:") != std::string::npos)
+    return FileKind{"a pointer of Git's large-file storage: the file itself was not downloaded", "run git lfs pull"};
+  if (head.starts_with("<!doctype html") || head.starts_with("<html") || head.find("<html") != std::string::npos)
+    return FileKind{"a web page, such as a server's error or login page", "download the graph itself"};
+  if (head.starts_with("<?xml") || head.starts_with("<net"))
+    return head.find("<net") != std::string::npos || extension == ".xml" ? FileKind{"XML, as OpenVINO's networks are", kExport}
+                                                                         : FileKind{"XML", kExport};
+  if (head.starts_with("model_checkpoint_path:")) return FileKind{"the list of a folder's checkpoints", kFreezeAdvice};
+  if (text.starts_with("{") || text.starts_with("["))
+    return FileKind{"JSON", "name the graph (.pb or .pbtxt); a model file is a .json with the graph's name in \"graph\""};
+  return std::nullopt;
+}
+
+struct Magic {
+  size_t at;
+  std::string_view bytes;
+  const char *name, *advice;
+};
+const Magic kMagics[] = {
+    {0, "\x89HDF\r\n\x1a\n", "HDF5, as Keras saves models and weights (.h5)",
+     "load it in Keras, then freeze its function to a GraphDef"},
+    {4, "TFL3", "a TensorFlow Lite model", "only frozen TensorFlow graphs are read; name the graph that it was converted from"},
+    {0, "\x89PNG\r\n", "a PNG image", "name a frozen graph"},
+    {0, "\xff\xd8\xff", "a JPEG image", "name a frozen graph"},
+    {0, std::string_view("II*\0", 4), "a TIFF image", "name a frozen graph"},
+    {0, std::string_view("MM\0*", 4), "a TIFF image", "name a frozen graph"},
+    {0, "\x93NUMPY", "a NumPy array", "name a frozen graph"},
+    {0, "\x80\x02", "a Python pickle, as old PyTorch models are", kExport},
+    {0, "\x80\x03", "a Python pickle", kExport},
+    {0, "\x80\x04", "a Python pickle", kExport},
+    {0, "\x80\x05", "a Python pickle", kExport},
+    {0, "\x1f\x8b", "gzip-compressed", "unpack it first"},
+    {0, "BZh", "bzip2-compressed", "unpack it first"},
+    {0,
+     std::string_view("\xfd"
+                      "7zXZ\0",
+                      6),
+     "xz-compressed", "unpack it first"},
+    {0, "\x28\xb5\x2f\xfd", "Zstandard-compressed", "unpack it first"},
+    {0, "7z\xbc\xaf", "a 7-Zip archive", "unpack it and name the graph in it"},
+    {257, "ustar", "a tar archive", "unpack it and name the graph in it"},
+    {0,
+     "\x7f"
+     "ELF",
+     "a program or shared library", "name a frozen graph"},
+};
+
+// The table format of checkpoints ends in a number of its own.
+bool is_table(std::string_view bytes) {
+  return bytes.size() >= 48 && bytes.substr(bytes.size() - 8) == "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
+}
+
+std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const std::string& extension) {
+  const std::string name = path.filename().string();
+  if (name.find(".data-") != std::string::npos && name.find("-of-") != std::string::npos)
+    return FileKind{"the values of a checkpoint's variables", kFreezeAdvice};
+  if (extension == ".pt" || extension == ".pth") return FileKind{"a PyTorch model", kExport};
+  if (extension == ".prototxt" || extension == ".caffemodel") return FileKind{"a Caffe network", kExport};
+  if (extension == ".weights" || extension == ".cfg") return FileKind{"a Darknet network", kExport};
+  if (extension == ".mlmodel") return FileKind{"a Core ML network", kExport};
+  if (extension == ".engine" || extension == ".plan") return FileKind{"a TensorRT engine, made for one graphics card", kExport};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem::path& path) {
+  const std::string extension = lower_ascii(path.extension().string());
+  if (is_table(bytes)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice};
+  for (const Magic& m : kMagics)
+    if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice};
+  if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, extension);
+  if (const auto kind = text_kind(bytes, extension)) return kind;
+  if (const auto kind = protobuf_kind(bytes, extension)) return kind;
+  return kind_by_name(path, extension);
+}
+
+std::optional<FileKind> folder_kind(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) return std::nullopt;
+  for (const char* name : {"saved_model.pb", "saved_model.pbtxt"})
+    if (fs::exists(folder / name, ignored)) return FileKind{"the folder of a SavedModel", kFreezeAdvice};
+  if (fs::exists(folder / "checkpoint", ignored)) return FileKind{"a folder of checkpoints", kFreezeAdvice};
+  if (lower_ascii(folder.extension().string()) == ".mlpackage") return FileKind{"a Core ML network", kExport};
+  return std::nullopt;
+}
+
+}  // namespace cytodet::graph

@@ -1,0 +1,29 @@
+// The case form: {"inputs": {"name:slot": {"dtype", "shape", "data"}}, "outputs": {...}}; data is flat, with "nan", "inf", "-inf"
+// as strings. Feeds files hold only inputs.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "core/settings.h"
+#include "core/tensor.h"
+
+namespace cytodet::graph {
+
+using NamedTensors = std::map<std::string, Tensor>;
+
+struct Case {
+  NamedTensors inputs, outputs;
+};
+
+// Throws Error with the file, the tensor and what is wrong.
+Case read_case(const std::filesystem::path& path);
+Json tensor_to_json(const Tensor& t);
+Json tensors_to_json(const NamedTensors& tensors);
+
+// Empty when equal: same dtype and shape, values within 1e-4 relative + 1e-5 absolute (16-bit floats within some units in the
+// last place, integers and bools exactly; NaN equals NaN); otherwise one line that says where they differ first.
+std::string difference(const Tensor& got, const Tensor& wanted);
+
+}  // namespace cytodet::graph

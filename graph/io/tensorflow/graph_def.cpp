@@ -1,0 +1,206 @@
+#include "graph/io/tensorflow/graph_def.h"
+
+#include <google/protobuf/arena.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/stubs/logging.h>
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/names.h"
+#include "core/text_decode.h"
+#include "graph/io/file_kind.h"
+#include "graph/io/tensorflow/proto.h"
+
+namespace cytodet::graph {
+namespace {
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, int column, const std::string& message) override {
+    if (text.empty()) text = "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " + message;
+  }
+  std::string text;
+};
+
+// Text graphs are printable and have braces; binary ones hold lengths and tags below 0x20.
+bool looks_like_text(std::string_view bytes) {
+  std::string_view head = bytes.substr(0, 512);
+  bool printable =
+      std::none_of(head.begin(), head.end(), [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\r' && c != '\t'; });
+  return printable && head.find('{') != std::string_view::npos;
+}
+
+void parse_message(std::string_view bytes, const std::string& where, proto::GraphDef& message) {
+  // What protobuf would print is in our own error.
+  [[maybe_unused]] static const auto silent = google::protobuf::SetLogHandler(nullptr);
+  if (bytes.empty()) throw Error(where, "is empty", "name a frozen GraphDef (.pb or .pbtxt)");
+  std::string decoded;  // no binary GraphDef begins with a byte-order mark: its first byte is a field's tag
+  if (bytes.starts_with("\xef\xbb\xbf") || bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff"))
+    bytes = as_utf8(bytes, decoded, where);
+  google::protobuf::io::ArrayInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
+  if (looks_like_text(bytes)) {
+    FirstError first;
+    google::protobuf::TextFormat::Parser parser;
+    parser.RecordErrorsTo(&first);
+    parser.SetRecursionLimit(100);
+    if (!parser.Parse(&stream, &message)) throw Error(where, "is not a text GraphDef: " + first.text, "check the file");
+    return;
+  }
+  google::protobuf::io::CodedInputStream coded(&stream);
+  coded.SetRecursionLimit(100);
+  if (!message.ParseFromCodedStream(&coded) || !coded.ConsumedEntireMessage())
+    throw Error(where, "is not a GraphDef (near byte " + std::to_string(coded.CurrentPosition()) + ")",
+                "the file is damaged or of another kind; name a frozen .pb or .pbtxt");
+}
+
+struct InputRef {
+  std::string_view name;
+  int slot = 0;
+  bool control = false;
+};
+
+InputRef parse_input(std::string_view text, const std::string& node) {
+  InputRef ref;
+  if (!text.empty() && text[0] == '^') {
+    ref.control = true;
+    ref.name = text.substr(1);
+    return ref;
+  }
+  size_t colon = text.rfind(':');
+  ref.name = text.substr(0, colon);
+  if (colon != std::string_view::npos) {
+    auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), ref.slot);
+    if (error != std::errc() || end != text.data() + text.size() || ref.slot < 0 || ref.slot > 65535)
+      throw Error("node " + node, "input \"" + std::string(text) + "\" is not \"name\" or \"name:slot\"");
+  }
+  return ref;
+}
+
+Graph from_message(proto::GraphDef& message) {
+  Graph graph;
+  for (const auto& n : message.node()) {
+    Node node;
+    node.name = n.name();
+    node.op = n.op();
+    node.device = n.device();
+    try {
+      node.attrs = decode_attrs(n.attr());
+    } catch (const Error& e) {
+      throw e.within("node " + n.name() + " (" + n.op() + ")");
+    }
+    const auto& unknown = n.GetReflection()->GetUnknownFields(n);
+    if (n.has_experimental_debug_info() || n.has_experimental_type() || !unknown.empty()) {
+      proto::NodeDef rest;
+      rest.GetReflection()->MutableUnknownFields(&rest)->MergeFrom(unknown);
+      if (n.has_experimental_debug_info()) *rest.mutable_experimental_debug_info() = n.experimental_debug_info();
+      if (n.has_experimental_type()) *rest.mutable_experimental_type() = n.experimental_type();
+      node.extra = rest.SerializeAsString();
+    }
+    if (node.name.empty()) throw Error("node " + std::to_string(graph.size()) + " of op " + node.op, "has no name");
+    graph.add(std::move(node));
+  }
+  NodeId id = 0;
+  for (const auto& n : message.node()) {
+    Node& node = graph.node(id++);
+    for (const std::string& text : n.input()) {
+      InputRef ref = parse_input(text, n.name());
+      NodeId from = graph.find(ref.name);
+      if (from < 0) {
+        std::vector<std::string> known;
+        for (const auto& other : message.node()) known.push_back(other.name());
+        throw Error("node " + n.name() + " (" + n.op() + ")", "invalid input \"" + text + "\": there is no such node",
+                    suggest(ref.name, known));
+      }
+      if (ref.control)
+        node.controls.push_back(from);
+      else if (!node.controls.empty())
+        throw Error("node " + n.name(), "data input \"" + text + "\" stands behind a control input");
+      else
+        node.inputs.push_back({from, ref.slot});
+    }
+  }
+  if (message.has_library()) graph.library = message.library().SerializeAsString();
+  message.clear_node();
+  message.clear_library();
+  graph.extra = message.SerializeAsString();
+  return graph;
+}
+
+void to_message(const Graph& graph, proto::GraphDef& message) {
+  if (!message.ParseFromString(graph.extra)) throw Error("", "the graph's versions could not be encoded again");
+  if (!graph.library.empty() && !message.mutable_library()->ParseFromString(graph.library))
+    throw Error("", "the graph's function library could not be encoded again");
+  for (NodeId id : graph.ids()) {
+    const Node& node = graph.node(id);
+    proto::NodeDef& n = *message.add_node();
+    if (!node.extra.empty() && !n.ParseFromString(node.extra)) throw Error("node " + node.name, "could not be encoded again");
+    n.set_name(node.name);
+    n.set_op(node.op);
+    n.set_device(node.device);
+    for (Value v : node.inputs) n.add_input(graph.name_of(v));
+    for (NodeId control : node.controls) n.add_input("^" + graph.node(control).name);
+    for (const auto& [key, attr] : node.attrs) encode_attr(attr, (*n.mutable_attr())[key]);
+  }
+}
+
+}  // namespace
+
+Graph parse_graph(std::string_view bytes, const std::string& where) {
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<proto::GraphDef>(&arena);
+  parse_message(bytes, where, message);
+  try {
+    if (message.node_size() == 0 && message.library().function_size() == 0)
+      throw Error("", "holds no nodes", "name a frozen GraphDef (.pb or .pbtxt)");
+    return from_message(message);
+  } catch (const Error& e) {
+    throw e.within(where);
+  }
+}
+
+Graph read_graph(const std::filesystem::path& path) {
+  if (const auto kind = folder_kind(path)) throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
+  const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
+  if (const auto kind = other_kind(bytes, path))
+    throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
+  return parse_graph(bytes, path.string());
+}
+
+std::string encode_graph(const Graph& graph) {
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<proto::GraphDef>(&arena);
+  to_message(graph, message);
+  if (message.ByteSizeLong() > (size_t{2} << 30) - 1) throw Error("graph", "is over 2 GiB, more than a GraphDef can hold");
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }
+  return bytes;
+}
+
+std::string encode_graph_text(const Graph& graph) {
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<proto::GraphDef>(&arena);
+  to_message(graph, message);
+  std::string text;
+  google::protobuf::TextFormat::Printer printer;
+  printer.PrintToString(message, &text);
+  return text;
+}
+
+void write_graph(const Graph& graph, const std::filesystem::path& path) { write_file(path, encode_as(graph, path)); }
+
+std::string encode_as(const Graph& graph, const std::filesystem::path& path) {
+  return path.extension() == ".pbtxt" ? encode_graph_text(graph) : encode_graph(graph);
+}
+
+}  // namespace cytodet::graph

@@ -1,0 +1,16 @@
+// Between protobuf messages and the Graph's own types. Included by io*.cpp and functions.cpp only.
+#pragma once
+
+#include <string>
+
+#include "graph/ir/graph.h"
+#include "graph_def.pb.h"
+
+namespace cytodet::graph {
+
+Tensor decode_tensor(const proto::TensorProto& message);
+Attr decode_attr(const proto::AttrValue& message);
+void encode_attr(const Attr& attr, proto::AttrValue& message);
+AttrMap decode_attrs(const google::protobuf::Map<std::string, proto::AttrValue>& attrs);
+
+}  // namespace cytodet::graph

@@ -1,0 +1,142 @@
+#include "graph/ops/eval_helpers.h"
+
+namespace cytodet::graph::ops {
+
+const Tensor& input(const OpCall& call, size_t i) {
+  if (i >= call.in.size())
+    throw Error("", "needs input " + std::to_string(i) + " but has " + std::to_string(call.in.size()) + " inputs");
+  return call.in[i];
+}
+
+int64_t axis_of(int64_t axis, int64_t rank) {
+  if (axis < -rank || axis >= rank)
+    throw Error("", "axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank));
+  return axis < 0 ? axis + rank : axis;
+}
+
+std::vector<int64_t> axes_of(const Tensor& axes, int64_t rank) {
+  std::vector<int64_t> list = axes.as_ints();
+  for (int64_t& a : list) a = axis_of(a, rank);
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  return list;
+}
+
+Shape shape_of(const Tensor& t) {
+  need(t.dtype() == DType::i32 || t.dtype() == DType::i64, "a shape must be int32 or int64, not " + name_of(t.dtype()));
+  need(t.rank() <= 1, "a shape must have one dimension");
+  Shape s = t.as_ints();
+  elements(s);
+  return s;
+}
+
+Shape broadcast_shapes(const Shape& a, const Shape& b) {
+  Shape out(std::max(a.size(), b.size()));
+  for (size_t i = 0; i < out.size(); ++i) {
+    int64_t x = i + a.size() >= out.size() ? a[i + a.size() - out.size()] : 1;
+    int64_t y = i + b.size() >= out.size() ? b[i + b.size() - out.size()] : 1;
+    if (x != y && x != 1 && y != 1) throw Error("", "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
+    out[i] = x == 1 ? y : x;
+  }
+  return out;
+}
+
+std::optional<Shape> broadcast_partial(const Shape& a, const Shape& b) {
+  Shape out(std::max(a.size(), b.size()));
+  for (size_t i = 0; i < out.size(); ++i) {
+    int64_t x = i + a.size() >= out.size() ? a[i + a.size() - out.size()] : 1;
+    int64_t y = i + b.size() >= out.size() ? b[i + b.size() - out.size()] : 1;
+    if (x == 1)
+      out[i] = y;
+    else if (y == 1 || x == y)
+      out[i] = x;
+    else if (x < 0 || y < 0)
+      out[i] = std::max(x, y);
+    else
+      throw Error("", "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
+  }
+  return out;
+}
+
+std::vector<int64_t> strides_of(const Shape& shape) {
+  std::vector<int64_t> s(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;) s[i - 1] = s[i] * shape[i];
+  return s;
+}
+
+std::vector<int64_t> broadcast_strides(const Shape& from, const Shape& to) {
+  std::vector<int64_t> own = strides_of(from), out(to.size(), 0);
+  need(from.size() <= to.size(), "shapes " + to_string(from) + " and " + to_string(to) + " do not broadcast");
+  for (size_t i = 0; i < from.size(); ++i) {
+    size_t o = i + to.size() - from.size();
+    need(from[i] == to[o] || from[i] == 1, "shapes " + to_string(from) + " and " + to_string(to) + " do not broadcast");
+    out[o] = from[i] == 1 ? 0 : own[i];
+  }
+  return out;
+}
+
+void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides,
+          const std::function<void(int64_t, const int64_t*)>& f) {
+  const int64_t n = elements(shape);
+  std::vector<int64_t> at(shape.size(), 0), index(strides.size(), 0);
+  for (int64_t i = 0; i < n; ++i) {
+    f(i, index.data());
+    for (size_t d = shape.size(); d-- > 0;) {
+      for (size_t k = 0; k < strides.size(); ++k) index[k] += strides[k][d];
+      if (++at[d] < shape[d]) break;
+      for (size_t k = 0; k < strides.size(); ++k) index[k] -= strides[k][d] * shape[d];
+      at[d] = 0;
+    }
+  }
+}
+
+Tensor int_tensor(DType t, Shape shape, const std::vector<int64_t>& values) {
+  Tensor out(t, std::move(shape));
+  need(t == DType::i32 || t == DType::i64, "the result must be int32 or int64");
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (t == DType::i32)
+      out.data<int32_t>()[i] = static_cast<int32_t>(values[i]);
+    else
+      out.data<int64_t>()[i] = values[i];
+  }
+  return out;
+}
+
+void copy_element(Tensor& to, int64_t to_index, const Tensor& from, int64_t from_index) {
+  if (to.dtype() == DType::string) {
+    to.strings()[static_cast<size_t>(to_index)] = from.strings()[static_cast<size_t>(from_index)];
+    return;
+  }
+  size_t item = size_of(to.dtype());
+  std::memcpy(static_cast<char*>(to.raw()) + static_cast<size_t>(to_index) * item,
+              static_cast<const char*>(from.raw()) + static_cast<size_t>(from_index) * item, item);
+}
+
+void strided_copy(const Tensor& x, Tensor& out, const std::vector<int64_t>& strides, int64_t offset) {
+  walk(out.shape(), {strides}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, offset + at[0]); });
+}
+
+int64_t known_dim(const InferCall& call, size_t i, int64_t d) {
+  const Shape* s = known(call, i);
+  if (!s) return -1;
+  const int64_t rank = static_cast<int64_t>(s->size());
+  return d < -rank || d >= rank ? -1 : (*s)[static_cast<size_t>(d < 0 ? d + rank : d)];
+}
+int64_t known_int(const InferCall& call, size_t i) {
+  const bool one = i < call.in.size() && call.in[i].constant && call.in[i].constant->size() == 1;
+  return one ? call.in[i].constant->as_int() : -1;
+}
+
+void infer_same(InferCall& call) { call.out = {fact(call.in[0].dtype, call.in[0].shape)}; }
+
+void infer_broadcast(InferCall& call) {
+  call.out = {fact(call.in[0].dtype)};
+  if (known(call, 0) && known(call, 1)) call.out[0].shape = broadcast_partial(*known(call, 0), *known(call, 1));
+}
+
+void infer_compare(InferCall& call) {
+  infer_broadcast(call);
+  call.out[0].dtype = DType::boolean;
+}
+
+}  // namespace cytodet::graph::ops

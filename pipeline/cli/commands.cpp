@@ -1,0 +1,140 @@
+#include "pipeline/cli/commands.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/live_paths.h"
+#include "core/messages.h"
+#include "core/names.h"
+
+namespace cytodet::pipeline {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> rows = {
+      {"inspect", "What is in a graph: inputs, outputs, ops, parameters, work, shapes", "cytodet inspect graph.pb --structure",
+       setup_inspect},
+      {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
+       "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs class_logits_3,box_deltas_3", setup_optimize},
+      {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
+      {"calibrate", "Ranges of a network's values over images, for quantization",
+       "cytodet calibrate model.json --images train -o ranges.json", setup_calibrate},
+      {"quantize", "8-bit convolutions from a network and its ranges",
+       "cytodet quantize model.json --ranges ranges.json -o int8.pb --report report.json", setup_quantize},
+      {"sensitivity", "Which layers suffer most from 8 bits", "cytodet sensitivity model.json --ranges ranges.json --images val",
+       setup_sensitivity},
+      {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay",
+       setup_detect},
+      {"collect", "Join the run folders of shards into one", "cytodet collect shard1 shard2 -o results", setup_collect},
+      {"export", "Results in another form: GeoJSON for QuPath, CSV, heat map, crops, ...",
+       "cytodet export results -o cells.geojson.gz", setup_export},
+      {"report", "A run as one HTML file: tables, curves, pictures", "cytodet report results -o report.html --truth truth.json",
+       setup_report},
+      {"view", "A slide with its boxes, in a browser", "cytodet view results --port 8080", setup_view},
+      {"evaluate", "Score detections against COCO truth; run detection first when given a model",
+       "cytodet evaluate --truth val.json --model model.json --images val --map --timing", setup_evaluate},
+      {"merge", "Merge boxes that overlap in results from anywhere",
+       "cytodet merge detections.json -o merged.json --method nmm --metric ios --iou 0.5", setup_merge},
+      {"bench", "Latency and throughput of the network alone",
+       "cytodet bench --model model.json --streams 2 --seconds 5 --layers", setup_bench},
+      {"run", "All stages of a run config: optimize, detect, evaluate", "cytodet run configs/blood_d0.json", setup_run},
+      {"info", "What a slide holds: size, levels, micrometres per pixel, codec, and what detection on it will take",
+       "cytodet info slide.svs --model model.json", setup_info},
+      {"doctor", "What this machine offers, and a self-test", "cytodet doctor", setup_doctor},
+      {"tune", "Search settings for the best mAP and speed", "cytodet tune configs/tune_blood.json --pick score", setup_tune},
+  };
+  return rows;
+}
+
+namespace {
+
+int program(int argc, char** argv) {
+  isa();  // an unknown cap is a usage error of every command
+  CLI::App app("cytodet finds cells on images and whole slides with a frozen TensorFlow detector graph.", "cytodet");
+  app.set_version_flag("--version", std::string("cytodet " CYTODET_VERSION));
+  app.require_subcommand(0, 1);
+  app.get_formatter()->column_width(34);
+  std::vector<std::pair<CLI::App*, std::function<int()>>> parsed;
+  for (const Command& c : commands()) {
+    CLI::App* sub = app.add_subcommand(c.name, c.summary);
+    sub->footer(std::string("Example:\n  ") + c.example);
+    parsed.emplace_back(sub, c.setup(*sub));
+  }
+  CLI::App* help = app.add_subcommand("help", "This text");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    // The nearest known names, for a command or an option.
+    std::vector<std::string> known;
+    CLI::App* in = &app;
+    for (auto& [sub, unused] : parsed) {
+      known.push_back(sub->get_name());
+      if (sub->parsed()) in = sub;
+    }
+    std::string wrong;
+    for (int i = 1; i < argc; ++i) {
+      std::string a = argv[i];
+      if (in == &app && a[0] != '-') {
+        wrong = a;
+        break;
+      }
+      if (in != &app && a.starts_with("--") && !in->get_option_no_throw(a.substr(0, a.find('=')))) {
+        wrong = a.substr(0, a.find('='));
+        known.clear();
+        for (const CLI::Option* o : in->get_options())
+          if (!o->get_positional()) known.push_back((o->get_single_name().size() > 1 ? "--" : "-") + o->get_single_name());
+        break;
+      }
+    }
+    std::string hint =
+        wrong.empty() ? "see cytodet " + (in == &app ? std::string() : in->get_name() + " ") + "--help" : suggest(wrong, known);
+    throw UsageError("cytodet" + (in == &app ? std::string() : " " + in->get_name()), e.what(), hint);
+  }
+  for (auto& [sub, run] : parsed)
+    if (sub->parsed()) return run();
+  std::string text = app.get_formatter()->make_help(&app, "cytodet", CLI::AppFormatMode::Normal);
+  std::fputs(text.c_str(), help->parsed() ? stdout : stderr);
+  return static_cast<int>(help->parsed() ? Exit::ok : Exit::usage);
+}
+
+// What was printed has arrived.
+void check_standard_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
+  pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+  if (errno == EPIPE || (::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR)))
+    throw Error("standard output", "whoever read it stopped before the end");
+  throw Error("standard output", std::string("cannot write") + (errno ? std::string(": ") + std::strerror(errno) : ""),
+              "free some space or write elsewhere");
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  clean_up_on_signals();
+  try {
+    const int code = program(argc, argv);
+    check_standard_output();
+    return code;
+  } catch (const Error& e) {
+    tell_error(e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::bad_alloc&) {
+    std::fputs("cytodet: error: out of memory; use smaller tiles, a smaller graph or fewer streams\n", stderr);
+  } catch (const std::exception& e) {
+    tell_error(e.what());
+  }
+  return static_cast<int>(Exit::failed);
+}
+
+}  // namespace cytodet::pipeline

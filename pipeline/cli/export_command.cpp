@@ -1,0 +1,187 @@
+// export: saved results in another form.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/messages.h"
+#include "pipeline/cli/command_files.h"
+#include "pipeline/cli/commands.h"
+#include "pipeline/cli/selection_flags.h"
+#include "pipeline/results/saved_results.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+struct ExportOptions {
+  std::string results, out;
+  std::vector<std::string> formats;
+  int64_t image = 0;
+  bool has_image = false;
+  double score = -1e300;
+  ResultsHints hints;
+  SelectionFlags selection;
+  OutputSettings settings;
+};
+
+std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const SlideState& s,
+                                        const ExportOptions& o, const std::filesystem::path& to) {
+  OutputPlan plan;
+  plan.add_input(results.slide_file(s), "the slide");
+  plan.add_output(to, "the export");
+  plan.check();
+  OutputSettings settings = o.settings;
+  if (settings.origin.empty()) settings.origin = results.run() ? origin_of(results.run()->settings) : "bounds";
+  if (row.pixels != Pixels::bounds) return row.open(results.output_picture(s, row.pixels != Pixels::none), settings, to);
+  bool unknown = false;
+  const OutputPicture picture = results.bounded_picture(s, &unknown);
+  if (unknown && settings.origin == "bounds")
+    tell_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
+                 " count from the whole; name the folder of the slides by --slides");
+  return row.open(picture, settings, to);
+}
+
+OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
+  OutputPlan plan;
+  add_results(plan, results);
+  plan.add_input(o.hints.truth, "the truth");
+  if (!o.hints.slides.empty()) add_pictures(plan, {o.hints.slides});
+  return plan;
+}
+
+// One file, written while the results are read.
+int64_t export_file(SavedResults& results, const ExportOptions& o, const Output& row) {
+  OutputPlan plan = inputs_of(results, o);
+  plan.add_output(o.out, "the export");
+  check_outputs(plan);
+  std::unique_ptr<OutputFile> file;
+  SlideState first;
+  int64_t boxes = 0;
+  const auto start = [&](const SlideState& s) {
+    first = s;
+    file = open_output(row, results, s, o, o.out);
+  };
+  if (results.run()) {
+    std::vector<SlideState> done;
+    for (const SlideState& s : results.run()->inputs)
+      if (s.state == "done" && (!o.has_image || s.image_id == o.image)) done.push_back(s);
+    if (done.empty()) throw Error(o.results, "has no such picture that is done", "see run.json");
+    if (done.size() > 1)
+      throw UsageError(o.results, "holds " + std::to_string(done.size()) + " pictures",
+                       "choose one by --image, or give a folder as -o");
+    start(done[0]);
+  }
+  results.stream([&](const SlideState& s, const Detection& d) {
+    if (o.has_image && s.image_id != o.image) return;
+    if (!file) start(s);
+    if (s.image_id != first.image_id)
+      throw UsageError(o.results, "holds more than one picture", "choose one by --image, or give a folder as -o");
+    if (static_cast<double>(d.score) < o.score) return;
+    file->add(d);
+    ++boxes;
+  });
+  if (!file) {
+    SlideState none;
+    none.name = std::filesystem::path(o.out).stem().string();
+    none.image_id = o.image;
+    start(none);
+  }
+  file->finish();
+  return boxes;
+}
+
+// How often an error was told and the rest done.
+struct Exported {
+  int64_t boxes = 0;
+  int files = 0, problems = 0;
+  template <typename Work>
+  void attempt(const Work& work) {
+    try {
+      work();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      tell_error(e.what());
+      ++problems;
+    }
+  }
+  Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
+};
+
+std::filesystem::path file_of(const SlideState& s, const Output& row, const ExportOptions& o) {
+  return std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix);
+}
+
+bool is_exported(const SlideState& s, const ExportOptions& o) {
+  return s.state == "done" && (!o.has_image || s.image_id == o.image);
+}
+
+// A file per picture and format.
+Exported export_folder(SavedResults& results, const ExportOptions& o) {
+  OutputPlan plan = inputs_of(results, o);
+  for (const SlideState& s : results.pictures())
+    for (const std::string& format : o.formats)
+      if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
+  plan.check();
+  make_folder(o.out);
+  Exported done;
+  for (const SlideState& s : results.pictures()) {
+    if (!is_exported(s, o)) continue;
+    done.attempt([&] {
+      const Detections all = results.detections(s);
+      for (const std::string& format : o.formats)
+        done.attempt([&] {
+          const Output& row = output_named(format);
+          std::unique_ptr<OutputFile> file = open_output(row, results, s, o, file_of(s, row, o));
+          for (const Detection& d : all)
+            if (static_cast<double>(d.score) >= o.score) file->add(d);
+          file->finish();
+          ++done.files;
+        });
+      for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
+    });
+  }
+  return done;
+}
+
+}  // namespace
+
+std::function<int()> setup_export(CLI::App& app) {
+  auto o = std::make_shared<ExportOptions>();
+  o->settings.origin.clear();  // as the run
+  app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
+  app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per picture and form")->required();
+  app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
+  CLI::Option* image = app.add_option("--image", o->image, "Only the picture of this image id");
+  app.add_option("--score", o->score, "Least score of a box");
+  app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes");
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
+  app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  o->selection.add(app);
+  app.add_option("--origin", o->settings.origin,
+                 "Where GeoJSON counts from: bounds (of what was scanned, as QuPath) or slide (default: as the run)");
+  app.add_option("--density-area", o->settings.density_area,
+                 "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
+  app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
+  return [o, image] {
+    o->has_image = image->count() > 0;
+    OutputSettings given = o->settings;
+    if (given.origin.empty()) given.origin = "bounds";
+    check(given);
+    for (const std::string& f : o->formats) output_named(f);
+    std::error_code ignored;
+    const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;
+    const Output* row = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
+    if (!row || (folder && o->formats.empty()))
+      throw UsageError(o->out, "does not tell the form of the output", "give --format: " + output_names());
+    if (o->has_image) o->hints.image = o->image;
+    o->selection.apply(o->hints.selection);
+    SavedResults results(o->results, o->hints);
+    const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *row), 1, 0};
+    if (done.files || !done.problems) std::printf("%lld boxes in %s\n", static_cast<long long>(done.boxes), o->out.c_str());
+    return static_cast<int>(done.exit());
+  };
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,59 @@
+// report: a run as one HTML file.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "core/file.h"
+#include "pipeline/cli/command_files.h"
+#include "pipeline/cli/commands.h"
+#include "pipeline/cli/selection_flags.h"
+#include "pipeline/report/run_report.h"
+#include "pipeline/results/formats/summary.h"
+
+namespace cytodet::pipeline {
+
+std::function<int()> setup_report(CLI::App& app) {
+  struct Options {
+    std::string results, out;
+    ReportOptions report;
+    ResultsHints hints;
+    SelectionFlags selection;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("RESULTS", o->results, "Run folder, or COCO results")->required();
+  app.add_option("-o,--out", o->out, "The report (.html)")->required();
+  app.add_option("--truth", o->report.truth, "COCO truth: scores and precision-recall curves");
+  app.add_option("--roi", o->report.roi, "Score only inside these regions of interest (default: those of the run)");
+  app.add_option("--roi-class", o->report.roi_choice.classes, "With --roi: regions of these classes alone")->delimiter(',');
+  app.add_option("--roi-ignore", o->report.roi_choice.ignored, "With --roi: regions of these classes are taken off")
+      ->delimiter(',');
+  app.add_option("--max-dets", o->report.max_dets, "Boxes per picture and class that are scored")->check(CLI::Range(1, 1000000));
+  app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
+  app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));
+  app.add_option("--score", o->report.score, "Least score of a box in a picture");
+  app.add_option("--origin", o->report.origin, "Where GeoJSON regions count from: bounds or slide (default: as the run)");
+  app.add_option("--density-area", o->report.density_area,
+                 "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
+  app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
+  app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  o->selection.add(app);
+  return [o] {
+    o->hints.truth = o->report.truth;
+    o->selection.apply(o->hints.selection);
+    check_density_area(o->report.density_area);
+    if (!o->report.origin.empty()) origin_named(o->report.origin, "--origin");
+    OutputPlan plan;
+    add_results(plan, o->results);
+    plan.add_input(o->report.truth, "the truth");
+    add_regions(plan, o->report.roi);
+    if (!o->hints.slides.empty()) add_pictures(plan, {o->hints.slides});
+    plan.add_output(o->out, "the report");
+    check_outputs(plan);
+    SavedResults results(o->results, o->hints);
+    const std::string page = html_report(results, o->report);
+    write_file(o->out, page);
+    std::printf("%s, %.1f MB\n", o->out.c_str(), static_cast<double>(page.size()) / 1e6);
+    return 0;
+  };
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,196 @@
+// run.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/timing.h"
+#include "eval/coco.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "pipeline/cli/command_files.h"
+#include "pipeline/cli/commands.h"
+#include "pipeline/config/run_config.h"
+#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/run_detection.h"
+#include "pipeline/detect/run_writer.h"
+#include "pipeline/detect/stop_signal.h"
+#include "pipeline/detect/timing.h"
+#include "pipeline/quantize/quantize_model.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+ScoreOptions score_options(const RunConfig& c) {
+  ScoreOptions options;
+  options.max_dets = c.evaluate.max_dets;
+  return options;
+}
+
+constexpr const char* kScores = "scores.json";
+
+int run_float(const RunConfig& c, FolderOptions options) {
+  Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
+  if (!c.truth.empty()) options.run_also = {kScores};
+  const FolderRun run = detect_to_folder(detector, c, options);
+  if (run.signal) end_by(run.signal);
+  if (!c.truth.empty()) {
+    Truth truth = read_truth(c.truth);
+    DetectionSet set = to_set({c.output}, run.state, truth);
+    keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
+    Scores scores = score(truth, set, score_options(c));
+    warn(scores.warnings);
+    std::fputs((to_text(scores) + "\n").c_str(), stdout);
+    if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
+    add_run_file(c.output, kScores, to_json(scores, true).dump(1) + "\n");
+  }
+  std::fputs(timing_table(run.report).c_str(), stdout);
+  std::printf("results in %s\n", c.output.c_str());
+  return exit_of(run);
+}
+
+// One precision of the comparison.
+struct Row {
+  std::string precision;
+  std::vector<double> stats;  // empty without truth
+  double ms = 0, rate = 0;    // the network's median per picture; pictures per second of the whole pipeline
+  int64_t bytes = 0;          // of the graph file
+  int code = 0;
+};
+
+Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c, FolderOptions options) {
+  c.model = model.string();
+  c.output = (std::filesystem::path(c.output) / precision).string();
+  Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
+  if (!c.truth.empty()) options.run_also = {kScores};
+  const FolderRun run = detect_to_folder(detector, c, options);
+  if (run.signal) end_by(run.signal);
+  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run)};
+  if (!c.truth.empty()) {
+    Truth truth = truth_of(read_truth(c.truth), c.inputs);
+    DetectionSet set = to_set({c.output}, run.state, truth);
+    keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
+    const Scores scores = score(truth, set, score_options(c));
+    warn(scores.warnings);
+    row.stats = scores.stats;
+    add_run_file(c.output, kScores, to_json(scores, true).dump(1) + "\n");
+  }
+  std::vector<double> ms;
+  for (const PictureResult& r : run.report.pictures)
+    if (r.done()) ms.push_back(r.times.network_ms);
+  row.ms = median(ms);
+  row.rate = 1000 * static_cast<double>(ms.size()) / run.report.wall_ms;
+  return row;
+}
+
+std::string comparison_table(const std::vector<Row>& rows) {
+  std::string text = "precision     mAP    AP50    AP75  ms/image  images/s  file MB\n";
+  for (const Row& r : rows) {
+    char line[120];
+    std::snprintf(line, sizeof line, "%-9s", r.precision.c_str());
+    text += line;
+    for (size_t i = 0; i < 3; ++i) {
+      std::snprintf(line, sizeof line, r.stats.empty() ? "%8s" : "%.0s%8.4f", "-", r.stats.empty() ? 0 : r.stats[i]);
+      text += line;
+    }
+    std::snprintf(line, sizeof line, "%10.1f%10.1f%9.2f\n", r.ms, r.rate, static_cast<double>(r.bytes) / 1e6);
+    text += line;
+  }
+  return text;
+}
+
+Json comparison_json(const std::vector<Row>& rows, const RunConfig& c, const Quantized& q) {
+  Json j{{"settings", write_settings(c)}, {"int8_layers", q.report.int8_layers()}, {"layers", q.report.layers.size()}};
+  j["precisions"] = Json::array();
+  for (const Row& r : rows) {
+    Json one{{"precision", r.precision}, {"ms_per_image", r.ms}, {"images_per_s", r.rate}, {"file_bytes", r.bytes}};
+    if (!r.stats.empty()) one.update({{"AP", r.stats[0]}, {"AP50", r.stats[1]}, {"AP75", r.stats[2]}});
+    j["precisions"].push_back(std::move(one));
+  }
+  return j;
+}
+
+void check_files(const RunConfig& c, const std::string& config) {
+  const std::filesystem::path folder = c.output;
+  OutputPlan plan;
+  plan.add_input(config, "the run config");
+  add_config(plan, c);
+  for (const char* name :
+       {"fp32.pb", "fp32.json", "int8.pb", "int8.json", "int8.pb.search.json", "ranges.json", "comparison.json"})
+    plan.add_output(folder / name, "a result");
+  plan.check();
+}
+
+int run_int8(RunConfig c, const FolderOptions& folder_options) {
+  const QuantizeSettings& s = *c.quantize;
+  make_folder(c.output);
+  const std::filesystem::path folder = c.output, graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
+  Subject subject = read_subject(c.model);
+  if (!subject.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
+  if (!c.truth.empty()) {
+    std::vector<std::string> matching;
+    c.inputs = pictures_of(read_truth(c.truth), c.inputs, c.truth, matching);
+    warn(matching);
+  }
+  check_writable(subject, graph8);
+  check_writable(subject, graph32);
+  const Ranges ranges = ranges_of(subject, s, false);
+  write_ranges(ranges, folder / "ranges.json");
+  QuantizeOptions options = s.layers;
+  if (s.max_drop >= 0) {
+    const std::filesystem::path state = folder / "int8.pb.search.json";
+    const Accuracy a = keep_accuracy(subject, ranges, s, c.truth, c.detect, state, false);
+    options.exclude_nodes.insert(options.exclude_nodes.end(), a.in_float.begin(), a.in_float.end());
+    std::filesystem::remove(state);
+  }
+  const Quantized q = quantize_subject(subject, ranges, options);
+  write_quantized(subject, subject.graph, graph32);
+  write_quantized(subject, file_form(subject, q, ranges), graph8);
+  std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
+  if (has_precision(Precision::bf16)) {
+    RunConfig bf16 = c;
+    bf16.detect.precision = "bf16";
+    rows.push_back(measured("bf16", model_file_beside(graph32), std::move(bf16), folder_options));
+  }
+  rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));
+  std::fputs(comparison_table(rows).c_str(), stdout);
+  write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
+  return std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.code < b.code; })->code;
+}
+
+}  // namespace
+
+std::function<int()> setup_run(CLI::App& app) {
+  struct Options {
+    std::string config;
+    FolderOptions folder;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("CONFIG", o->config, "Run config (.json)")->required();
+  app.add_flag("--resume", o->folder.resume, "Keep the slides that an earlier start finished with the same settings");
+  app.add_flag(
+      "--overwrite", o->folder.overwrite,
+      "Also replace results of a version that kept no list of its files, where their content tells that they are its own");
+  app.add_flag("--quiet", o->folder.log.quiet, "No progress");
+  return [o] {
+    RunConfig c = read_run_config(o->config);
+    o->folder.read_also = {o->config};
+    if (!c.quantize) {
+      OutputPlan plan;
+      plan.add_input(o->config, "the run config");
+      add_config(plan, c);
+      if (!c.truth.empty()) plan.add_output(std::filesystem::path(c.output) / "scores.json", "the scores");
+      plan.check();
+      return run_float(c, o->folder);
+    }
+    if (o->folder.resume || o->folder.log.quiet)
+      throw UsageError(o->config, "compares precisions (quantize), which goes without --resume and --quiet", "leave them out");
+    check_files(c, o->config);
+    return run_int8(std::move(c), o->folder);
+  };
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,65 @@
+#include "pipeline/config/detect_settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "core/error.h"
+#include "exec/runtime/plan.h"
+#include "tiling/background/background.h"
+#include "tiling/tiles/slide_geometry.h"
+
+namespace cytodet::pipeline {
+
+void fields(Fields& f, DetectSettings& s) {
+  f("mode", s.mode);
+  f("selection", s.selection);
+  f("tiling", s.tiling);
+  f("merge", s.merge);
+  f("background", s.background);
+  f("roi", s.roi);
+  f("roi_class", s.roi_class);
+  f("roi_ignore", s.roi_ignore);
+  f("origin", s.origin);
+  f("max_bad_tiles", s.max_bad_tiles);
+  f("streams", s.streams);
+  f("threads_per_stream", s.threads_per_stream);
+  f("precision", s.precision);
+  f("score", s.score);
+}
+
+void check(const DetectSettings& s) {
+  if (s.mode != "auto" && s.mode != "image" && s.mode != "slide")
+    throw UsageError("detect.mode", "must be auto, image or slide, not \"" + s.mode + "\"");
+  if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
+  if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
+  if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
+  if (s.roi.empty() && !(s.roi_class.empty() && s.roi_ignore.empty()))
+    throw UsageError(s.roi_class.empty() ? "detect.roi_ignore" : "detect.roi_class", "needs regions of interest",
+                     "name their file with --roi");
+  for (const std::string& name : s.roi_class)
+    if (std::find(s.roi_ignore.begin(), s.roi_ignore.end(), name) != s.roi_ignore.end())
+      throw UsageError("detect.roi_ignore", "names \"" + name + "\", which roi_class names too", "name it in one of the two");
+  precision_named(s.precision);
+  check(s.selection);
+  check(s.tiling);
+  origin_named(s.origin, "detect.origin");
+  merge({}, s.merge);
+  background_method(s.background);
+  bad_tile_limit(s.max_bad_tiles, 0);
+}
+
+RoiChoice roi_choice(const DetectSettings& s) { return {s.roi_class, s.roi_ignore}; }
+
+int bad_tile_limit(const std::string& text, int tiles) {
+  const bool share = text.ends_with('%');
+  double value = -1;
+  const char* end = text.data() + text.size() - (share ? 1 : 0);
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  const bool number = error == std::errc() && stopped == end && value >= 0 && value <= (share ? 100 : 2e9);
+  if (!number || (!share && value != std::floor(value)))
+    throw UsageError("max_bad_tiles", "must be a number of tiles or a share such as 5%, not \"" + text + "\"");
+  return static_cast<int>(share ? std::floor(value / 100 * tiles) : value);
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,40 @@
+// How detection looks at images: keys of a run config and options of the commands.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/settings.h"
+#include "tiling/merge/merge.h"
+#include "tiling/regions/roi.h"
+#include "tiling/slides/image_selection.h"
+#include "tiling/tiles/grid.h"
+
+namespace cytodet::pipeline {
+
+struct DetectSettings {
+  std::string mode = "auto";  // image: whole picture shrunk to the input; slide: tiles; auto: slide when pyramidal or over twice
+                              // the input's side
+  ImageSelection selection;   // of files that hold several images
+  TilingSettings tiling;
+  MergeSettings merge;
+  std::string background = "none";                 // a row of background_methods(); of slides
+  std::string roi;                                 // regions of interest, see RoiSource; empty: all is looked at
+  std::vector<std::string> roi_class, roi_ignore;  // of these classes, without these; see RoiChoice
+  std::string origin = "bounds";                   // of coordinates in GeoJSON, read and written, see Origin
+  std::string max_bad_tiles = "5%";                // a number of tiles, or a share of those run; a slide with more has failed
+  int streams = 0;
+  int threads_per_stream = 1;
+  std::string precision = "graph";  // or bf16, see Precision
+  std::optional<double> score;      // least score of a detection; none: the model file's
+  bool raw_only = false;            // for programs, not in files: fill PictureResult::raw and leave merging to merge_raw
+};
+void fields(Fields& f, DetectSettings& s);
+void check(const DetectSettings& s);
+RoiChoice roi_choice(const DetectSettings& s);
+
+// Most bad tiles of `tiles` that are tolerated. Throws UsageError when the text is neither a number nor a share.
+int bad_tile_limit(const std::string& max_bad_tiles, int tiles);
+
+}  // namespace cytodet::pipeline

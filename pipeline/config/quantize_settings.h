@@ -1,0 +1,23 @@
+// How a network is quantized: keys of a run config and options of the commands.
+#pragma once
+
+#include <string>
+
+#include "core/settings.h"
+#include "quant/quantize.h"
+
+namespace cytodet::pipeline {
+
+struct QuantizeSettings {
+  std::string ranges;             // of calibrate; empty: calibrate on `images`
+  std::string images;             // folder of images; for a bare graph, of feeds
+  int max_images = 100;           // to calibrate on
+  std::string method = "minmax";  // of calibration; rare cells are what a cut would cut off
+  double percentile = 99.9999;    // of --method percentile
+  QuantizeOptions layers;         // in files its fields stand among the others
+  double max_drop = -1;           // of AP; layers return to float until it is met; < 0: not measured
+};
+void fields(Fields& f, QuantizeSettings& s);
+void check(const QuantizeSettings& s);
+
+}  // namespace cytodet::pipeline

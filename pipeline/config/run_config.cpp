@@ -1,0 +1,67 @@
+#include "pipeline/config/run_config.h"
+
+#include "pipeline/results/formats/summary.h"
+
+namespace cytodet::pipeline {
+void fields(Fields& f, EvaluateSettings& s) {
+  f("max_dets", s.max_dets);
+  f("per_class", s.per_class);
+}
+
+void fields(Fields& f, RunConfig& s) {
+  f("model", s.model);
+  f("inputs", s.inputs);
+  f("truth", s.truth);
+  f("output", s.output);
+  f("overlay", s.overlay);
+  f("overlay_score", s.overlay_score);
+  f("overlay_format", s.overlay_format);
+  f("outputs", s.outputs);
+  f("density_area", s.density_area);
+  f("detect", s.detect);
+  f("evaluate", s.evaluate);
+  f("quantize", s.quantize);
+}
+
+RunConfig read_run_config(const std::filesystem::path& path) {
+  return parse_run_config(read_json(path, int64_t{16} << 20), path);
+}
+
+RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) {
+  RunConfig c;
+  read_settings(json, c, path.string());
+  if (c.model.empty()) throw UsageError(path.string() + ": model", "is missing", "name a model file");
+  if (c.inputs.empty()) throw UsageError(path.string() + ": inputs", "is empty", "name images, slides or folders");
+  try {
+    check(c.detect);
+    check_density_area(c.density_area);
+    if (c.quantize) check(*c.quantize);
+  } catch (const Error& e) {
+    throw e.within(path.string());
+  }
+  auto resolve = [&](std::string& p) {
+    if (!p.empty() && std::filesystem::path(p).is_relative()) p = (path.parent_path() / p).lexically_normal().string();
+  };
+  resolve(c.model);
+  resolve(c.truth);
+  resolve(c.output);
+  resolve(c.detect.roi);
+  for (std::string& input : c.inputs) {
+    if (input.starts_with('@')) {
+      std::string list = input.substr(1);
+      resolve(list);
+      input = "@" + list;
+    } else {
+      resolve(input);
+    }
+  }
+  if (c.quantize) {
+    resolve(c.quantize->ranges);
+    resolve(c.quantize->images);
+    if (c.quantize->max_drop >= 0 && (c.truth.empty() || c.quantize->images.empty()))
+      throw UsageError(path.string() + ": quantize.max_drop", "needs truth and quantize.images");
+  }
+  return c;
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,38 @@
+// The run config: one struct per room, defaults here; the effective settings go into every result.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "pipeline/config/detect_settings.h"
+#include "pipeline/config/quantize_settings.h"
+
+namespace cytodet::pipeline {
+
+struct EvaluateSettings {
+  std::vector<int> max_dets = {1, 10, 100};
+  bool per_class = true;
+};
+void fields(Fields& f, EvaluateSettings& s);
+
+struct RunConfig {
+  std::string model;                     // model file or graph; paths are relative to the config
+  std::vector<std::string> inputs;       // images, slides, folders, patterns, @lists
+  std::string truth;                     // COCO; empty: no scoring
+  std::string output = "out";            // folder
+  bool overlay = false;                  // also a picture with boxes per input
+  double overlay_score = 0.4;            // least score of a box in the picture
+  std::string overlay_format = "png";    // png or jpg
+  std::vector<std::string> outputs;      // rows of outputs() that are written per input as well
+  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
+  DetectSettings detect;
+  EvaluateSettings evaluate;
+  std::optional<QuantizeSettings> quantize;  // of `run`: also the network in INT8, compared with float
+};
+void fields(Fields& f, RunConfig& s);
+
+// Reads, checks, and makes paths relative to the config's folder.
+RunConfig read_run_config(const std::filesystem::path& path);
+RunConfig parse_run_config(const Json& json, const std::filesystem::path& path);
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,59 @@
+// Detector: a model file compiled for detection; one Runner per stream.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "exec/runtime/plan.h"
+#include "graph/ir/graph.h"
+#include "models/common/preprocess.h"
+#include "models/efficientdet/decode.h"
+
+namespace cytodet::pipeline {
+
+struct DetectorOptions {
+  int streams = 0;  // networks at work at once; 0: one per usable core
+  int threads_per_stream = 1;
+  bool optimize = true;  // run the passes first
+  Precision precision = Precision::graph;
+  bool coded_input = true;  // pixels become codes at once, where the network would make them of its input; the same detections
+};
+
+class Detector {
+ public:
+  // Throws Error: the model file, its graph, outputs that do not exist or do not fit.
+  Detector(ModelFile model, const DetectorOptions& options);
+  // `graph` instead of the model's.
+  Detector(ModelFile model, Graph graph, const DetectorOptions& options);
+
+  int streams() const { return static_cast<int>(runners_.size()); }
+  const ModelFile& model() const { return decoder_.model(); }
+  const Plan& plan() const { return *plan_; }
+  double load_ms() const { return load_ms_; }  // read, passes, compile
+
+  struct StageTimes {
+    double resize_ms = 0, network_ms = 0, decode_ms = 0;
+  };
+  // Detections of one picture in its own pixels. `box` says how it lies in the input; stream in [0, streams()).
+  Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times);
+  // The network alone on whatever lies in the input; for benches.
+  Runner& runner(int stream) { return runners_[static_cast<size_t>(stream)]; }
+
+ private:
+  void compile(Graph graph, const DetectorOptions& options);
+
+  Decoder decoder_;
+  std::shared_ptr<const Plan> plan_;
+  std::optional<PixelCodes> codes_;  // of the input
+  std::vector<Runner> runners_;
+  double load_ms_ = 0;
+};
+
+// Whether the path is a model file (.json) or a graph with one beside it. Feeds (docs/infer.md) of the graph's name are none.
+bool has_model_file(const std::string& path);
+// Model file (.json), or a bare graph (.pb, .pbtxt) beside which a model file of the same name lies.
+ModelFile load_model(const std::string& path);
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,277 @@
+#include "pipeline/detect/image_pipeline.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <future>
+#include <limits>
+
+#include "core/parallel.h"
+#include "core/progress.h"
+#include "core/timing.h"
+#include "pipeline/detect/open_image.h"
+#include "tiling/background/background.h"
+#include "tiling/tiles/slide_geometry.h"
+#include "tiling/tiles/tile_reading.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+// Where a tile lies in the network's input: all tiles of a grid share one scale, so a tile cut short by a small slide stays
+// top-left.
+Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input) {
+  Letterbox box;
+  const int side = std::min(input.width, input.height);
+  box.scale = side / (tile.side / tile.pixel);
+  box.scale_y = side / (tile.side_y / tile.pixel);
+  box.width = std::clamp(static_cast<int>(std::lround(image.width * box.scale)), 1, input.width);
+  box.height = std::clamp(static_cast<int>(std::lround(image.height * box.scale_y)), 1, input.height);
+  return box;
+}
+
+double to_inner_edge(const Box& b, const Tile& t) {
+  double d = std::numeric_limits<double>::infinity();
+  if (!t.slide_left) d = std::min(d, b.x0 - t.area.x0);
+  if (!t.slide_top) d = std::min(d, b.y0 - t.area.y0);
+  if (!t.slide_right) d = std::min(d, t.area.x1 - b.x1);
+  if (!t.slide_bottom) d = std::min(d, t.area.y1 - b.y1);
+  return std::max(d, 0.0);
+}
+
+// Whether a box has its centre in one.
+bool in_some_part(const std::vector<Box>& parts, const Box& b) {
+  const double x = (b.x0 + b.x1) / 2, y = (b.y0 + b.y1) / 2;
+  return std::any_of(parts.begin(), parts.end(), [&](const Box& p) { return x >= p.x0 && x < p.x1 && y >= p.y0 && y < p.y1; });
+}
+
+struct Job {
+  std::shared_ptr<OpenPicture> picture;
+  std::optional<size_t> tile;  // empty: only the end of the picture
+  bool last = false;
+  std::string problem, damage;
+  bool bad = false, fell_back = false, coarser = false;
+  std::vector<RawDetection> found;
+  PictureTimes times;
+};
+
+class Batch {
+ public:
+  Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings, const DetectHooks& hooks)
+      : detector_(detector), inputs_(inputs), settings_(settings), hooks_(hooks) {
+    if (!settings.roi.empty()) roi_.emplace(settings.roi, roi_choice(settings));
+    open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks};
+    report_.pictures.resize(inputs.size());
+    finished_.resize(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      report_.pictures[i].index = i;
+      report_.pictures[i].path = inputs[i];
+    }
+    open_ahead();
+  }
+
+  DetectReport run() {
+    Stopwatch watch;
+    Pipeline<Job> pipeline{[this] { return produce(); }, [this](Job& j, int stream) { work(j, stream); },
+                           [this](Job& j) { consume(j); }};
+    pipeline.run(detector_.streams(), detector_.streams() * 2 + 1);
+    if (finishing_.valid()) finishing_.get();
+    if (opening_.valid()) opening_.wait();
+    if (stopping()) std::erase_if(report_.pictures, [this](const PictureResult& r) { return !finished_[r.index]; });
+    report_.wall_ms = watch.ms();
+    return std::move(report_);
+  }
+
+ private:
+  void open_ahead() {
+    if (next_input_ >= inputs_.size()) return;
+    opening_ = start_anywhere([this, index = next_input_] {
+      std::shared_ptr<OpenPicture> p = open_picture(inputs_[index], open_);
+      p->result.index = index;
+      return p;
+    });
+    ++next_input_;
+  }
+
+  bool stopping() const { return hooks_.stop && hooks_.stop(); }
+
+  std::optional<Job> produce() {
+    if (stopping()) return std::nullopt;
+    if (!current_) {
+      if (!opening_.valid()) return std::nullopt;
+      current_ = opening_.get();
+      next_tile_ = 0;
+      open_ahead();
+    }
+    Job job;
+    job.picture = current_;
+    if (next_tile_ < current_->tiles.size() && !current_->given_up) job.tile = next_tile_++;
+    job.last = !job.tile || next_tile_ == current_->tiles.size();
+    if (job.last) current_.reset();
+    return job;
+  }
+
+  void work(Job& job, int stream) {
+    OpenPicture& p = *job.picture;
+    if (!job.tile || p.given_up) return;
+    const Tile& tile = p.tiles[*job.tile];
+    try {
+      Stopwatch watch;
+      TileImage read = read_tile_anyway(*p.slide, tile);
+      job.times.read_ms = watch.ms();
+      job.bad = read.damaged;
+      job.fell_back = read.fell_back && !read.damaged;
+      job.coarser = read.coarser;
+      job.damage = std::move(read.damage);
+      if (read.empty || (read.damaged && p.bad_limit == 0)) return;
+      const Image& image = read.image;
+      Letterbox box = p.result.slide ? tile_letterbox(tile, image, detector_.model().input)
+                                     : letterbox_of(image.width, image.height, detector_.model().input);
+      Detector::StageTimes stages;
+      Detections found = detector_.run(image, box, stream, stages);
+      job.times.resize_ms = stages.resize_ms;
+      job.times.network_ms = stages.network_ms;
+      job.times.decode_ms = stages.decode_ms;
+      for (Detection& d : found) {
+        const double k = tile.pixel, left = tile.area.x0, top = tile.area.y0;
+        d.box = {d.box.x0 * k + left, d.box.y0 * k + top, d.box.x1 * k + left, d.box.y1 * k + top};
+        job.found.push_back({d, tile.index, to_inner_edge(d.box, tile)});
+      }
+    } catch (const Error& e) {
+      job.problem = p.result.path + ": " + e.what();
+    } catch (const std::bad_alloc&) {
+      job.problem = p.result.path + ": out of memory; use smaller tiles or fewer streams";
+    }
+  }
+
+  void consume(Job& job) {
+    OpenPicture& p = *job.picture;
+    PictureResult& r = p.result;
+    if (!started_) {
+      started_ = true;
+      if (hooks_.started) hooks_.started(r.index, static_cast<int>(p.tiles.size()));
+    }
+    if (job.tile && r.problem.empty()) {
+      take(p, job);
+      if (hooks_.tile) hooks_.tile(r.index);
+    }
+    if (!job.last) return;
+    started_ = false;
+    // One picture is finished at a time, beside the tiles of the next.
+    if (finishing_.valid()) finishing_.get();
+    finishing_ = start_anywhere(
+        [this, picture = job.picture, pending = std::move(pending_)]() mutable { finish(*picture, std::move(pending)); });
+    pending_ = {};
+  }
+
+  void take(OpenPicture& p, Job& job) {
+    PictureResult& r = p.result;
+    r.problem = job.problem;
+    r.times.read_ms += job.times.read_ms;
+    r.times.resize_ms += job.times.resize_ms;
+    r.times.network_ms += job.times.network_ms;
+    r.times.decode_ms += job.times.decode_ms;
+    r.bad_tiles += job.bad;
+    r.fallback_tiles += job.fell_back;
+    r.coarser_tiles += job.coarser;
+    if (!job.damage.empty() && r.damage == p.slide->damage) r.damage = job.damage + (r.damage.empty() ? "" : "; ") + r.damage;
+    if (r.bad_tiles > p.bad_limit)
+      r.problem = r.path + ": " + (p.bad_limit ? "more than " + std::to_string(p.bad_limit) : std::string("one")) + " of " +
+                  std::to_string(p.tiles.size()) + " tiles damaged (--max-bad-tiles " + settings_.max_bad_tiles +
+                  "): " + r.damage;
+    if (!r.problem.empty())
+      p.given_up = true;
+    else
+      pending_.insert(pending_.end(), job.found.begin(), job.found.end());
+  }
+
+  void finish(OpenPicture& p, std::vector<RawDetection> pending) {
+    PictureResult& r = report_.pictures[p.result.index];
+    r = std::move(p.result);
+    finished_[r.index] = true;
+    if (r.done()) {
+      Stopwatch watch;
+      try {
+        if (settings_.raw_only)
+          r.raw = std::move(pending);
+        else
+          r.detections = merge_raw(pending, r.slide, settings_);
+        if (!p.parts.empty()) std::erase_if(r.detections, [&](const Detection& d) { return !in_some_part(p.parts, d.box); });
+        if (p.roi) std::erase_if(r.detections, [&](const Detection& d) { return !p.roi->holds(d.box); });
+      } catch (const std::bad_alloc&) {
+        r.problem = r.path + ": out of memory while merging; use a higher --score";
+      }
+      r.times.merge_ms = watch.ms();
+    }
+    if (hooks_.done) try {
+        hooks_.done(r);
+      } catch (const Error& e) {
+        if (r.problem.empty()) r.problem = e.what();
+        r.detections.clear();
+      }
+    r.mask = {};
+  }
+
+  Detector& detector_;
+  const std::vector<std::string>& inputs_;
+  const DetectSettings& settings_;
+  const DetectHooks& hooks_;
+  std::optional<RoiSource> roi_;
+  OpenOptions open_;
+  DetectReport report_;
+  std::vector<char> finished_;  // per input
+  // Of produce:
+  std::future<std::shared_ptr<OpenPicture>> opening_;
+  std::shared_ptr<OpenPicture> current_;
+  size_t next_input_ = 0, next_tile_ = 0;
+  // Of consume:
+  bool started_ = false;
+  std::vector<RawDetection> pending_;
+  std::future<void> finishing_;
+};
+
+}  // namespace
+
+DetectorOptions detector_options(const DetectSettings& s) {
+  return {s.streams, s.threads_per_stream, true, precision_named(s.precision)};
+}
+
+ModelFile with_settings(ModelFile model, const DetectSettings& s) {
+  if (s.score) model.suppression.score = *s.score;
+  return model;
+}
+
+Detections merge_raw(const std::vector<RawDetection>& raw, bool tiled, const DetectSettings& s) {
+  auto keep = [&](const Detection& d) { return !s.score || static_cast<double>(d.score) > *s.score; };
+  if (!tiled) {
+    Detections found;
+    for (const RawDetection& r : raw)
+      if (keep(r.detection)) found.push_back(r.detection);
+    return found;
+  }
+  std::vector<TileDetection> found;
+  for (const RawDetection& r : raw)
+    if (keep(r.detection)) found.push_back({r.detection, r.tile, r.inner_edge_px < s.merge.edge_px});
+  return merge(std::move(found), s.merge);
+}
+
+int DetectReport::failed() const {
+  return static_cast<int>(
+      std::count_if(pictures.begin(), pictures.end(), [](const PictureResult& r) { return !r.problem.empty(); }));
+}
+
+DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+                    const DetectHooks& hooks) {
+  check(settings);
+  return Batch(detector, inputs, settings, hooks).run();
+}
+
+DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+                    const std::function<void(PictureResult&)>& done, bool quiet) {
+  Progress progress(inputs.size() == 1 ? "detect" : "detect " + std::to_string(inputs.size()) + " inputs", -1, "tiles", quiet);
+  DetectHooks hooks;
+  hooks.done = done;
+  hooks.tile = [&](size_t) { progress.add(); };
+  return detect(detector, inputs, settings, hooks);
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,173 @@
+#include "pipeline/detect/merge_shards.h"
+
+#include <algorithm>
+#include <map>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "pipeline/detect/run_writer.h"
+#include "pipeline/results/run_plan.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Run {
+  RunFolder folder;
+  RunState state;
+};
+
+// `mine` against `first`; the first difference that a user can act on.
+std::string difference(const RunState& first, const RunState& mine) {
+  if (mine.version != first.version) return "made by version " + mine.version + ", not " + first.version;
+  if (mine.model.graph_hash != first.model.graph_hash) return "made with another graph, " + mine.model.graph;
+  if (mine.model.hash != first.model.hash)
+    return "made with another model file or other --score, --nms or --iou, " + mine.model.file;
+  if (mine.settings_hash != first.settings_hash) {
+    const Json &a = first.settings.value("detect", Json::object()), &b = mine.settings.value("detect", Json::object());
+    for (auto it = b.begin(); it != b.end(); ++it)
+      if (it.key() != "streams" && it.key() != "threads_per_stream" && it.value() != a.value(it.key(), Json()))
+        return "made with other settings: " + it.key() + " is " + it.value().dump() + ", not " + a.value(it.key(), Json()).dump();
+    return "made with other settings";
+  }
+  if (mine.shard.list_hash != first.shard.list_hash) return "a shard of another list of slides";
+  if (mine.shard.count != first.shard.count)
+    return "one of " + std::to_string(mine.shard.count) + " shards, not " + std::to_string(first.shard.count);
+  return {};
+}
+
+void check_shards(const std::vector<Run>& runs) {
+  std::map<int, std::string> seen;
+  for (const Run& r : runs) {
+    const std::string path = r.folder.path.string();
+    if (std::string why = difference(runs[0].state, r.state); !why.empty())
+      throw Error(path, "cannot be joined with " + runs[0].folder.path.string() + ": it is " + why,
+                  "detect again with equal settings");
+    if (auto [it, fresh] = seen.emplace(r.state.shard.index, path); !fresh)
+      throw Error(path, "is shard " + std::to_string(r.state.shard.index) + " a second time, after " + it->second,
+                  "name each shard once");
+    if (const int waiting = r.state.count("waiting"))
+      throw Error(path, "has " + std::to_string(waiting) + " slides that are not done", "finish it with cytodet detect --resume");
+  }
+  std::string missing;
+  for (int i = 1; i <= runs[0].state.shard.count; ++i)
+    if (!seen.contains(i)) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
+  if (!missing.empty())
+    throw Error(runs[0].folder.path.string(),
+                "of " + std::to_string(runs[0].state.shard.count) + " shards these are missing: " + missing,
+                "name their run folders too");
+}
+
+// Shards that were run with different truths may give one id to two images.
+void check_image_ids(const std::vector<Run>& runs) {
+  std::map<int64_t, const SlideState*> seen;
+  for (const Run& r : runs)
+    for (const SlideState& s : r.state.inputs)
+      if (const auto [it, fresh] = seen.emplace(s.image_id, &s); s.state == "done" && !fresh && it->second->state == "done")
+        throw Error(s.path, "has image_id " + std::to_string(s.image_id) + " as " + it->second->path + " has",
+                    "detect again with equal --truth in all shards");
+}
+
+// Bytes of a file of a shard, to where it is made before it gets its name.
+void copy_bytes(const fs::path& from, const fs::path& to) {
+  AtomicFile file(to);
+  std::ifstream in(from, std::ios::binary);
+  if (!in) throw Error(from.string(), "cannot open", "detect again with --resume");
+  std::string buffer(size_t{1} << 20, '\0');
+  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)
+    file.write({buffer.data(), static_cast<size_t>(in.gcount())});
+  file.commit();
+}
+
+// The files of a done slide that are there, in the order in which they get their names: its .boxes file last. Shards of versions
+// that kept no list have what is called so.
+std::vector<std::string> files_of(const Run& run, const SlideState& s) {
+  std::vector<std::string> names;
+  for (const OwnFile& file : s.files) names.push_back(file.name);
+  if (!names.empty()) return names;
+  std::error_code ignored;
+  for (const std::string& name : all_files_of(s.name))
+    if (fs::exists(run.folder.path / name, ignored)) names.push_back(name);
+  std::rotate(names.begin(), names.begin() + (names.empty() ? 0 : 1), names.end());
+  return names;
+}
+
+// Everything that the joined run will hold, and where it comes from.
+struct Joined {
+  RunState state;
+  std::vector<std::pair<const Run*, std::vector<std::string>>> files;  // per slide of the state
+};
+
+Joined joined(const std::vector<Run>& runs) {
+  Joined all;
+  all.state = runs[0].state;
+  all.state.inputs.clear();
+  all.state.files.clear();
+  all.state.timing = nullptr;
+  all.state.shard.index = all.state.shard.count = 1;
+  std::vector<std::pair<const Run*, const SlideState*>> slides;
+  for (const Run& r : runs)
+    for (const SlideState& s : r.state.inputs) slides.emplace_back(&r, &s);
+  std::sort(slides.begin(), slides.end(), [](const auto& a, const auto& b) { return a.second->index < b.second->index; });
+  for (const auto& [run, slide] : slides) {
+    all.state.inputs.push_back(*slide);
+    all.state.inputs.back().files.clear();
+    all.files.emplace_back(run, slide->state == "done" ? files_of(*run, *slide) : std::vector<std::string>());
+  }
+  return all;
+}
+
+void check_target(const RunFiles& to, const Joined& all) {
+  ReadFiles read;
+  std::vector<std::pair<std::string, std::string>> planned;
+  for (size_t i = 0; i < all.files.size(); ++i)
+    for (const std::string& name : all.files[i].second) {
+      const fs::path from = all.files[i].first->folder.path / name;
+      read.add(from, "the shard's");
+      planned.emplace_back(name, from.string());
+    }
+  for (const std::string& name : RunLayout{}.files_of_run()) planned.emplace_back(name, "the joined run's");
+  check_plan(to, planned, read);
+}
+
+}  // namespace
+
+RunState collect(const std::vector<fs::path>& paths, const fs::path& out) {
+  std::vector<Run> runs;
+  for (const fs::path& p : paths) runs.push_back({{p}, RunFolder{p}.read()});
+  if (runs.empty()) throw UsageError("cytodet collect", "needs at least one run folder");
+  std::error_code ignored;
+  for (const Run& r : runs)
+    if (fs::equivalent(r.folder.path, out, ignored))
+      throw UsageError(out.string(), "is one of the runs", "name another folder for the result");
+  check_shards(runs);
+  check_image_ids(runs);
+  Joined all = joined(runs);
+  RunState& state = all.state;
+  RunFiles to(out);
+  check_target(to, all);
+  std::vector<const SlideState*> slides;
+  for (const SlideState& s : state.inputs) slides.push_back(&s);
+  remove_files_of(to, slides, {});
+  state.files = files_of_no_slide(to, state);
+  RunState waiting = state;
+  for (SlideState& s : waiting.inputs) s.state = s.state == "done" ? "waiting" : s.state;
+  to.begin(waiting);
+  for (size_t i = 0; i < all.files.size(); ++i) {
+    const auto& [run, names] = all.files[i];
+    if (names.empty()) continue;
+    to.make([&, from = run->folder.path] {
+      for (const std::string& name : names) copy_bytes(from / name, to.staged(name));
+    });
+    state.inputs[i].files = to.place(names);
+  }
+  to.make([&] { assemble_detections(RunFolder{out}, state, to.staged(RunFolder::kDetections)); });
+  const std::vector<OwnFile> placed = to.place({RunFolder::kDetections});
+  std::erase_if(state.files, [](const OwnFile& f) { return f.name == RunFolder::kDetections; });
+  state.files.push_back(placed.at(0));
+  to.end(state);
+  return std::move(state);
+}
+
+}  // namespace cytodet::pipeline

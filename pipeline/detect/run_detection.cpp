@@ -1,0 +1,312 @@
+#include "pipeline/detect/run_detection.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "core/cpu.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "eval/truth.h"
+#include "pipeline/detect/open_image.h"
+#include "pipeline/detect/run_writer.h"
+#include "pipeline/detect/stop_signal.h"
+#include "pipeline/detect/timing.h"
+#include "pipeline/inputs/companions.h"
+#include "pipeline/inputs/list_inputs.h"
+#include "pipeline/inputs/slide_files.h"
+#include "pipeline/results/formats/output.h"
+#include "pipeline/results/result_names.h"
+#include "pipeline/results/run_plan.h"
+#include "tiling/regions/roi.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+bool has_no_region(const SlideState& s) { return s.state == "skipped" && s.reason.ends_with(kNoRegion); }
+
+class FolderBatch {
+ public:
+  FolderBatch(Detector& detector, const RunConfig& config, const FolderOptions& options)
+      : detector_(detector), config_(config), options_(options), log_(options.log) {
+    if (config.overlay_format != "png" && config.overlay_format != "jpg")
+      throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
+    for (const std::string& name : std::set<std::string>(config.outputs.begin(), config.outputs.end()))
+      layout_.outputs.emplace_back(output_named(name).name);
+    if (config.overlay) layout_.overlay = config.overlay_format;
+    layout_.mask = options.mask_picture;
+    layout_.run_also = options.run_also;
+    if (!config.detect.roi.empty()) roi_.emplace(config.detect.roi, roi_choice(config.detect));
+  }
+
+  FolderRun run() {
+    const StopSignals signals;
+    describe_settings();
+    list_slides();
+    RunFiles files(config_.output);
+    RunWriter writer(files, run_.state, hashes_, writer_settings());
+    writer.begin(files_read());
+    run_.report = detect_slides(writer, signals);
+    run_.signal = signals.caught();
+    if (!run_.signal) assemble(writer);
+    run_.state.timing = timing_json(run_.report);
+    tell_nothing_looked_at();
+    end(writer);
+    log_.end(run_.state);
+    return std::move(run_);
+  }
+
+ private:
+  WriterSettings writer_settings() {
+    WriterSettings w;
+    w.layout = layout_;
+    w.overlay_score = config_.overlay_score;
+    w.selection = config_.detect.selection;
+    w.output = {.origin = config_.detect.origin, .density_area = config_.density_area};
+    w.regions = !config_.detect.roi.empty();
+    w.pictures = pictures_;
+    w.resume = options_.resume;
+    w.overwrite = options_.overwrite;
+    w.warn = [this](const std::string& message) { log_.warning(message); };
+    return w;
+  }
+
+  ReadFiles files_read() const {
+    std::vector<std::string> slides;
+    for (const SlideState& s : run_.state.inputs) slides.push_back(s.path);
+    ReadFiles read = pipeline::files_read(config_, detector_.model().graph, slides);
+    for (const std::string& file : options_.read_also) read.add(file, "the config");
+    return read;
+  }
+
+  DetectReport detect_slides(RunWriter& writer, const StopSignals& signals) {
+    std::vector<std::string> paths;
+    std::vector<int64_t> bytes;
+    for (const size_t i : writer.todo()) {
+      paths.push_back(run_.state.inputs[i].path);
+      bytes.push_back(slide_stamp(paths.back()).bytes);
+    }
+    log_.start(bytes, writer.kept(), writer.not_kept());
+    DetectHooks hooks;
+    hooks.masks = options_.mask_picture;
+    hooks.started = [&](size_t i, int tiles) { log_.started(i, tiles); };
+    hooks.tile = [&](size_t) { log_.tile(); };
+    hooks.stop = [&] { return writer.stopped() || signals.caught() != 0; };
+    hooks.done = [&](PictureResult& r) {
+      SlideState& s = run_.state.inputs[writer.todo()[r.index]];
+      writer.finish(s, r);
+      if (s.state != "waiting") log_.slide(s);
+    };
+    DetectReport report = detect(detector_, paths, config_.detect, hooks);
+    if (writer.stopped()) tell_stopped(writer.why_stopped());
+    return report;
+  }
+
+  void tell_nothing_looked_at() {
+    const RunState& s = run_.state;
+    if (!nothing_to_look_at(s) || s.count("failed") + s.count("waiting") > 0) return;
+    const auto without = std::count_if(s.inputs.begin(), s.inputs.end(), has_no_region);
+    log_.error("nothing was looked at: " + config_.detect.roi + " has a region of interest for none of " +
+               std::to_string(without) + (without == 1 ? " slide" : " slides") +
+               "; see docs/slides.md for the names of files of regions");
+  }
+
+  void tell_stopped(const Error& e) {
+    const bool full = e.cause() == Cause::disk_full;
+    log_.error(Error(e.where(), e.problem() + "; the batch stops with " + done_text(),
+                     std::string(full ? "free some space" : "mend that") + ", then go on with --resume")
+                   .what());
+  }
+  std::string done_text() const {
+    return std::to_string(run_.state.count("done")) + " of " + std::to_string(run_.state.inputs.size()) + " slides done";
+  }
+
+  // What is done stays done, whatever becomes of the list of all.
+  void assemble(RunWriter& writer) {
+    try {
+      writer.assemble();
+    } catch (const Error& e) {
+      run_.incomplete = true;
+      if (!writer.stopped()) log_.error(e.what());
+    }
+  }
+
+  void end(RunWriter& writer) {
+    try {
+      writer.end();
+    } catch (const Error& e) {
+      run_.incomplete = true;
+      if (!writer.stopped()) log_.error(e.what());
+    }
+    if (run_.signal) log_.warning("stopped with " + done_text() + "; --resume goes on");
+  }
+
+  void describe_settings() {
+    RunState& s = run_.state;
+    s.version = CYTODET_VERSION;
+    s.isa = name_of(isa());
+    s.settings = write_settings(config_);
+    ModelFile m = detector_.model();
+    s.model.file = config_.model;
+    s.model.graph = m.graph;
+    s.model.graph_hash = Hash().add(read_file(m.graph)).text();
+    s.model.classes = m.classes;
+    for (int c = 0; c < m.class_count(); ++c) s.model.category_ids.push_back(m.category_id(c));
+    s.model.suppression = write_settings(m.suppression);
+    m.graph.clear();
+    s.model.hash = Hash().add(write_settings(m).dump()).text();
+    DetectSettings d = config_.detect;
+    d.streams = 0;
+    d.threads_per_stream = 1;
+    d.roi.clear();
+    d.roi_class.clear();
+    d.roi_ignore.clear();
+    base_hash_ = Hash().add(s.version).add(s.model.hash).add(s.model.graph_hash).add(write_settings(d).dump()).text();
+    pictures_ = config_.overlay ? "overlay " + config_.overlay_format + " " + Json(config_.overlay_score).dump() : "";
+    if (options_.mask_picture) pictures_ += pictures_.empty() ? "mask" : ", mask";
+    for (const std::string& name : layout_.outputs) pictures_ += (pictures_.empty() ? "" : ", ") + name;
+    if (config_.density_area != "regions" && !layout_.outputs.empty()) pictures_ += ", density of " + config_.density_area;
+  }
+
+  // The truth's where it knows the file; others get ids above all of the truth's. They are made of the whole list, so that shards
+  // have those of one run.
+  std::vector<int64_t> image_ids_of(const std::vector<std::string>& files) {
+    std::vector<int64_t> ids;
+    if (config_.truth.empty()) {
+      for (size_t i = 0; i < files.size(); ++i) ids.push_back(static_cast<int64_t>(i) + 1);
+      return ids;
+    }
+    const Truth truth = read_truth(config_.truth);
+    const PathAssignment images = truth.images_of(files);
+    for (const std::string& w : images.warnings) log_.warning(config_.truth + ": " + w);
+    if (std::any_of(truth.images.begin(), truth.images.end(), [](const TruthImage& i) { return !i.key.empty(); }))
+      log_.warning(config_.truth + ": its image ids are texts; detections.json has numbers for them, which run.json tells");
+    int64_t next = truth.free_id();
+    size_t strangers = 0;
+    std::string example;
+    for (size_t i = 0; i < files.size(); ++i) {
+      const int known = images.name_of[i];
+      ids.push_back(known >= 0 ? truth.images[static_cast<size_t>(known)].id : next++);
+      if (known < 0 && !strangers++) example = files[i] + ", image_id " + std::to_string(ids[i]);
+    }
+    if (strangers)
+      log_.warning(config_.truth + ": lacks " + std::to_string(strangers) +
+                   (strangers == 1 ? " picture, which gets an id" : " pictures, which get ids") + " above its own: " + example +
+                   (strangers > 1 ? ", ..." : ""));
+    return ids;
+  }
+
+  void list_slides() {
+    RunState& s = run_.state;
+    const InputList inputs = list_pictures(config_.inputs);
+    const std::vector<std::string>& files = inputs.files;
+    const std::vector<int64_t> image_ids = image_ids_of(files);
+    if (roi_)
+      for (const std::string& w : roi_->check(files)) log_.warning(w);
+    ResultNames names;
+    Hash list, regions;
+    for (size_t i = 0; i < files.size(); ++i) {
+      SlideState one;
+      one.index = static_cast<int64_t>(i);
+      one.path = files[i];
+      one.name = names.name_for(files[i]);
+      one.image_id = image_ids[i];
+      list.add(one.name);
+      std::string hash = base_hash_;
+      if (roi_) {
+        const std::string own = hash_of_regions(one.path);
+        regions.add(own);
+        hash = Hash().add(base_hash_).add(own).text();
+      }
+      if (!in_shard(i)) continue;
+      s.inputs.push_back(std::move(one));
+      hashes_.push_back(std::move(hash));
+    }
+    list_companions(inputs);
+    s.shard = {options_.shard, options_.shards, list.text()};
+    s.settings_hash = roi_ ? Hash().add(base_hash_).add(regions.text()).text() : base_hash_;
+    if (s.inputs.empty())
+      throw UsageError("--shard", "leaves no slide: the list has " + std::to_string(files.size()), "use fewer shards");
+  }
+
+  // A bad file of regions is its slide's failure, when that is opened.
+  std::string hash_of_regions(const std::string& slide) {
+    try {
+      const std::optional<Roi> roi = roi_->of(slide);
+      if (!roi) return "none";
+      if (!roi->note.empty() && notes_.insert(roi->note).second) log_.warning(roi->note);
+      return roi->hash();
+    } catch (const Error&) {
+      return "bad";
+    }
+  }
+
+  bool in_shard(size_t index) const {
+    return static_cast<int>(index % static_cast<size_t>(options_.shards)) == options_.shard - 1;
+  }
+
+  // After the slides, so that neither names nor image ids nor shards of slides depend on what lies beside them.
+  void list_companions(const InputList& inputs) {
+    std::set<std::string> names;
+    for (const SlideState& s : run_.state.inputs) names.insert(s.name);
+    for (size_t i = 0; i < inputs.companions.size(); ++i) {
+      SlideState one;
+      one.index = static_cast<int64_t>(inputs.files.size() + i);
+      if (!in_shard(static_cast<size_t>(one.index))) continue;
+      one.path = inputs.companions[i];
+      one.name = std::filesystem::path(one.path).filename().string();
+      while (!names.insert(one.name).second) one.name += "_";
+      one.state = "skipped";
+      one.reason = kCompanion;
+      run_.state.inputs.push_back(std::move(one));
+      hashes_.emplace_back();
+    }
+  }
+
+  Detector& detector_;
+  const RunConfig& config_;
+  const FolderOptions& options_;
+  RunLog log_;
+  std::optional<RoiSource> roi_;
+  std::set<std::string> notes_;  // of files of regions; each is told once
+  RunLayout layout_;
+  FolderRun run_;
+  std::string base_hash_, pictures_;
+  std::vector<std::string> hashes_;  // per slide of the shard
+};
+
+}  // namespace
+
+FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const FolderOptions& options) {
+  return FolderBatch(detector, config, options).run();
+}
+
+bool nothing_to_look_at(const RunState& s) {
+  return s.count("done") == 0 && std::any_of(s.inputs.begin(), s.inputs.end(), has_no_region);
+}
+
+void parse_shard(const std::string& text, FolderOptions& o) {
+  const char* end = text.data() + text.size();
+  int index = 0, count = 0;
+  const auto first = std::from_chars(text.data(), end, index);
+  bool good = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
+  if (good) {
+    const auto second = std::from_chars(first.ptr + 1, end, count);
+    good = second.ec == std::errc() && second.ptr == end && index >= 1 && index <= count;
+  }
+  if (!good) throw UsageError("--shard", "must be i/n with i from 1 to n, not \"" + text + "\"");
+  o.shard = index;
+  o.shards = count;
+}
+
+int exit_of(const FolderRun& run) {
+  const int code = exit_of(run.state);
+  return run.incomplete && code == static_cast<int>(Exit::ok) ? static_cast<int>(Exit::partial) : code;
+}
+
+int exit_of(const RunState& s) {
+  if (s.count("failed") + s.count("waiting") == 0) return static_cast<int>(nothing_to_look_at(s) ? Exit::failed : Exit::ok);
+  return static_cast<int>(s.count("done") ? Exit::partial : Exit::failed);
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,47 @@
+// Detection into a run folder: state after every slide, resuming, shards.
+#pragma once
+
+#include <string>
+
+#include "pipeline/config/run_config.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/detect/progress_log.h"
+#include "pipeline/results/run_folder.h"
+
+namespace cytodet::pipeline {
+
+struct FolderOptions {
+  bool resume = false;                 // keep what an earlier start finished with the same settings on the same slides
+  int shard = 1, shards = 1;           // only every shards-th slide of the list, from the shard-th (from 1) on
+  bool mask_picture = false;           // also RUN/masks/NAME.png
+  bool overwrite = false;              // replace what an earlier version left without a list of its files, see list_by_content()
+  std::vector<std::string> read_also;  // files that the command has read: the config
+  std::vector<std::string> run_also;   // files that it will add to the run, see add_run_file()
+  LogOptions log;
+};
+
+struct FolderRun {
+  RunState state;
+  DetectReport report;      // of what was run now, without detections
+  int signal = 0;           // that stopped it; 0: none. Whoever has told what is to be told goes by it, see end_by()
+  bool incomplete = false;  // detections.json or run.json could not be written; errors were told
+};
+
+// Detects on `config.inputs` and writes the run folder `config.output`, see pipeline/results/run_folder.h. Image ids are the
+// truth's of the files that it knows, see Truth::images_of, and above all of them for others; without a truth 1, 2, ... in the
+// order of the list. Files that a folder holds beside slides and that are texts are skipped. A full disk, a folder that has gone
+// and a signal end the batch early; what is done is kept by resuming. Errors: nothing to do, another process at work in the
+// folder, a file that would be written over one that is not ours (before any work), run.json cannot be written.
+FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const FolderOptions& options = {});
+
+// "2/8". Throws UsageError.
+void parse_shard(const std::string& text, FolderOptions& options);
+
+// Whether no slide is done, and slides were skipped as they have no region of interest.
+bool nothing_to_look_at(const RunState& state);
+
+// Exit code of a run; failed where nothing_to_look_at().
+int exit_of(const RunState& state);
+int exit_of(const FolderRun& run);
+
+}  // namespace cytodet::pipeline

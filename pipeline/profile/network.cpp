@@ -1,0 +1,70 @@
+#include "pipeline/profile/network.h"
+
+#include <random>
+
+#include "core/dispatch.h"
+#include "core/error.h"
+#include "core/timing.h"
+#include "graph/interpret/feed_check.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+// Floats in [0, 1); whole numbers and conditions 0.
+Tensor random_input(const TensorSpec& spec) {
+  Tensor t(spec.dtype, spec.shape);
+  if (spec.dtype != DType::f32) return t;
+  std::mt19937 random(7);
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random() >> 8) * 0x1p-24f;
+  return t;
+}
+
+}  // namespace
+
+BenchNetwork::BenchNetwork(const BenchOptions& options, int streams, int threads) {
+  if (!has_model_file(options.path)) {
+    compile_graph(options, streams, threads);
+    return;
+  }
+  detector_ =
+      std::make_unique<Detector>(load_model(options.path), DetectorOptions{streams, threads, true, options.precision, false});
+  for (int s = 0; s < detector_->streams(); ++s) runners_.push_back(&detector_->runner(s));
+  plan_ = &detector_->plan();
+  load_ms_ = detector_->load_ms();
+}
+
+void BenchNetwork::compile_graph(const BenchOptions& options, int streams, int threads) {
+  Stopwatch watch;
+  Graph graph = read_graph(options.path);
+  try {
+    PassOptions passes;
+    passes.interface.outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
+    require_frozen(graph, passes.interface.outputs);
+    run_passes(graph, passes);
+    PlanOptions plan;
+    plan.outputs = passes.interface.outputs;
+    plan.input_shapes = options.shapes;
+    plan.threads = threads;
+    plan.precision = options.precision;
+    shared_ = Plan::compile(graph, plan);
+    for (const TensorSpec& input : shared_->inputs())
+      if (!is_static(input.shape) || input.dtype == DType::invalid)
+        throw Error("input " + input.name, "is " + to_string(input.shape) + ": its size is not known",
+                    "give it: --shape " + input.name + "=1,224,224,3");
+  } catch (const Error& e) {
+    throw e.code() == Exit::usage ? e : e.within(options.path);
+  }
+  plan_ = shared_.get();
+  load_ms_ = watch.ms();
+  own_.reserve(static_cast<size_t>(streams));
+  for (int s = 0; s < streams; ++s) {
+    Runner& runner = own_.emplace_back(shared_);
+    for (size_t i = 0; i < shared_->inputs().size(); ++i)
+      runner.set_input(static_cast<int>(i), random_input(shared_->inputs()[i]));
+    runners_.push_back(&runner);
+  }
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,80 @@
+#include <cstdio>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "pipeline/detect/evaluate.h"
+#include "pipeline/quantize/quantize_model.h"
+#include "quant/sensitivity.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+constexpr int kRankingImages = 4;
+
+// All that a trial's AP depends on.
+std::string fingerprint(const Ranges& ranges, const QuantizeSettings& s, const std::string& truth,
+                        const std::vector<std::string>& pictures, const DetectSettings& detection) {
+  Json j{{"graph", ranges.graph_hash}, {"quantize", write_settings(s)}, {"truth", truth}, {"pictures", pictures}};
+  j["detect"] = write_settings(detection);
+  j["ranges"] = Json::object();
+  for (const auto& [name, r] : ranges.values) j["ranges"][name] = {r.low, r.high};
+  return Hash().add(j.dump(-1, ' ', false, Json::error_handler_t::replace)).text();
+}
+
+std::vector<std::string> ranking(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, bool quiet) {
+  const CalibrationData data = data_of(subject, s.images, kRankingImages);
+  const OutputSqnr outputs(subject.graph, subject.plan, data);
+  SensitivityOptions options;
+  options.quantize = s.layers;
+  options.quiet = quiet;
+  std::vector<std::string> names;
+  for (const LayerSensitivity& l : sensitivity(subject.graph, ranges, outputs, options)) names.push_back(l.name);
+  return names;
+}
+
+}  // namespace
+
+Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, const std::string& truth_file,
+                       const DetectSettings& detection, const std::filesystem::path& state_file, bool quiet) {
+  Truth truth = read_truth(truth_file);
+  std::vector<std::string> matching;
+  const std::vector<std::string> pictures = pictures_of(truth, {s.images}, truth_file, matching);
+  warn(matching);
+  truth = truth_of(truth, pictures);
+  DetectSettings settings = detection;
+  auto ap_of = [&](const Graph& graph) {
+    Detector detector(*subject.model, graph,
+                      {settings.streams, settings.threads_per_stream, false, precision_named(settings.precision)});
+    return measure_ap(detector, truth, pictures, settings, {});
+  };
+  FallbackState state = resume_fallback(state_file, fingerprint(ranges, s, truth_file, pictures, detection));
+  auto say = [&](const std::string& text) {
+    if (!quiet) std::printf("%s\n", text.c_str());
+    std::fflush(stdout);
+  };
+  if (!state.trials.empty())
+    say("going on with the " + std::to_string(state.trials.size()) + " trials in " + state_file.string());
+  if (state.float_accuracy < 0) state.float_accuracy = ap_of(subject.graph);
+  char line[160];
+  std::snprintf(line, sizeof line, "float: AP %.4f on %zu images", state.float_accuracy, pictures.size());
+  say(line);
+  FallbackOptions options;
+  options.max_drop = s.max_drop;
+  options.measure = [&](const std::vector<std::string>& in_float) {
+    QuantizeOptions q = s.layers;
+    q.exclude_nodes.insert(q.exclude_nodes.end(), in_float.begin(), in_float.end());
+    return ap_of(read_back(subject, file_form(subject, quantize_subject(subject, ranges, q), ranges)));
+  };
+  options.rank = [&] { return ranking(subject, ranges, s, quiet); };
+  options.tried = [&](const FallbackTrial& t, bool known) {
+    std::snprintf(line, sizeof line, "%4zu layers in float: AP %.4f, drop %.4f%s", t.in_float.size(), t.accuracy,
+                  state.float_accuracy - t.accuracy, known ? " (known)" : "");
+    say(line);
+    if (!known) save_fallback(state, state_file);
+  };
+  const FallbackTrial best = search_fallback(state, options);
+  return {state.float_accuracy, best.accuracy, best.in_float, state.trials.size()};
+}
+
+}  // namespace cytodet::pipeline

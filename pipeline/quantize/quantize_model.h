@@ -1,0 +1,55 @@
+// A network from float to an INT8 file.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/settings.h"
+#include "pipeline/config/quantize_settings.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/quantize/target.h"
+#include "quant/fallback.h"
+#include "quant/quantize.h"
+
+namespace cytodet::pipeline {
+
+// Reads them, or calibrates.
+Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet);
+
+struct Quantized {
+  Graph graph;  // in graph/quantized/quant_nodes.h's form
+  QuantizeReport report;
+};
+Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const QuantizeOptions& options);
+
+// Layers whose results leave the network without another layer in between: what they give must stay precise.
+std::set<std::string> last_layers(const Subject& subject);
+
+// The form that stock TensorFlow runs on integers.
+Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges);
+// What whoever reads that form again runs: what is measured must be this.
+Graph read_back(const Subject& subject, Graph file);
+
+// Where an INT8 graph goes; a model's file goes beside it. Throws Error before any work when it cannot be written, or would
+// overwrite its own source.
+std::filesystem::path model_file_beside(const std::filesystem::path& graph);
+void check_writable(const Subject& subject, const std::filesystem::path& out);
+// Reads the file's bytes again and runs them beside the quantized network, on random feeds. Throws Error when an output is below
+// kLeastFileDb.
+constexpr double kLeastFileDb = 10;
+void check_file(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out);
+void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out);
+
+// AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in
+// `state` until the search is done.
+struct Accuracy {
+  double float_ap = -1, int8_ap = -1;
+  std::vector<std::string> in_float;  // besides the excluded ones
+  size_t trials = 0;
+};
+Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, const std::string& truth,
+                       const DetectSettings& detection, const std::filesystem::path& state, bool quiet);
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,173 @@
+#include "pipeline/quantize/target.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <set>
+
+#include "core/error.h"
+#include "graph/interpret/feed_check.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "pipeline/detect/detector.h"
+#include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/list_inputs.h"
+#include "quant/layout.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+// At most `most`, evenly spaced.
+std::vector<std::string> chosen(const std::vector<std::string>& files, int most) {
+  const auto n = static_cast<int64_t>(files.size()), take = std::min<int64_t>(n, most);
+  std::vector<std::string> some;
+  for (int64_t i = 0; i < take; ++i) some.push_back(files[static_cast<size_t>(i * n / take)]);
+  return some;
+}
+
+// The whole picture; of one that detection would cut into tiles, the tile in the middle.
+Image read_picture(const std::string& path, const InputSettings& input) {
+  std::unique_ptr<Slide> slide = open_slide(path);
+  const int64_t side = 2 * std::max(input.width, input.height);
+  Tile tile;
+  tile.width = static_cast<int>(slide->width());
+  tile.height = static_cast<int>(slide->height());
+  try {
+    if (slide->levels.size() > 1 || slide->width() > side || slide->height() > side) {
+      std::vector<Tile> tiles = make_grid(*slide, {});
+      tile = tiles[tiles.size() / 2];
+    }
+    return read_tile(*slide, tile);
+  } catch (const Error& e) {
+    throw e.within(path);
+  }
+}
+
+void feed_picture(const std::string& path, const InputSettings& input, Runner& runner) {
+  Image image = read_picture(path, input);
+  preprocess(image, input, letterbox_of(image.width, image.height, input), runner.input(0).data<float>());
+}
+
+void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
+  NamedTensors feeds = read_case(path).inputs;
+  try {
+    for (size_t i = 0; i < runner.plan().inputs().size(); ++i) {
+      const std::string& name = runner.plan().inputs()[i].name;
+      auto feed = std::find_if(feeds.begin(), feeds.end(),
+                               [&](const auto& f) { return graph.node(graph.value(f.first).node).name == name; });
+      if (feed == feeds.end()) throw Error("input " + name, "is not fed");
+      check_feed(graph, graph.value(feed->first), feed->second);
+      runner.set_input(static_cast<int>(i), feed->second);
+    }
+  } catch (const Error& e) {
+    throw e.within(path);
+  }
+}
+
+std::vector<std::string> samples_of(const Subject& s, const std::string& images) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(images, ignored)) throw Error(images, "cannot open: no such file or folder", "check the path");
+  InputList list = list_inputs({images});
+  std::vector<std::string> files = std::move(list.files);
+  if (!s.model) {
+    files.insert(files.end(), list.companions.begin(), list.companions.end());
+    std::erase_if(files, [](const std::string& f) { return !f.ends_with(".json"); });
+    std::sort(files.begin(), files.end());
+  }
+  if (files.empty() && s.model) throw Error(images, "holds no images", "name a folder of pictures");
+  if (files.empty())
+    throw Error(images, "holds no feeds (.json)", "write a model file beside " + s.path + " to calibrate on images");
+  return files;
+}
+
+// A network that takes no input would fold away whole: float constants that its layers read beside a constant filter become
+// inputs that need not be fed.
+void open_constants(Graph& g) {
+  const auto source = [&](Value v) {
+    while (g.node(v.node).op == "Identity" && g.node(v.node).inputs.size() == 1) v = g.node(v.node).inputs[0];
+    return v;
+  };
+  for (NodeId id : g.ids()) {
+    const Node& layer = g.node(id);
+    const bool turned = layer.op == "Conv2DBackpropInput" && layer.inputs.size() == 3;
+    if (!turned && layer.op != "Conv2D" && layer.op != "DepthwiseConv2dNative" && layer.op != "MatMul") continue;
+    if (!turned && layer.inputs.size() != 2) continue;
+    const Value data = source(layer.inputs[turned ? 2 : 0]), filter = source(layer.inputs[1]);
+    const Tensor* values = g.constant(data);
+    if (!values || values->dtype() != DType::f32 || !g.constant(filter) || data == filter) continue;
+    const ShapeAttr shape{true, values->shape()};
+    const Value kept = g.add_const(g.node(data.node).name + "/default", *values);
+    Node& n = g.node(data.node);
+    n.op = "PlaceholderWithDefault";
+    n.inputs = {kept};
+    n.attrs.clear();
+    n.attrs.emplace("dtype", DType::f32);
+    n.attrs.emplace("shape", shape);
+  }
+}
+
+}  // namespace
+
+Subject read_subject(const std::string& path) {
+  Subject s;
+  PassOptions passes;
+  if (has_model_file(path)) {
+    s.model = load_model(path);
+    const ModelFile& m = *s.model;
+    s.path = m.graph;
+    s.plan.outputs = m.class_logits;
+    s.plan.outputs.insert(s.plan.outputs.end(), m.box_deltas.begin(), m.box_deltas.end());
+    s.plan.input_shapes[m.input.node] = {1, m.input.height, m.input.width, 3};
+    s.interface = passes.interface = {{m.input.node}, s.plan.outputs};
+  } else {
+    s.path = path;
+  }
+  s.graph = read_graph(s.path);
+  try {
+    require_frozen(s.graph, s.model ? s.plan.outputs : find_outputs(s.graph));
+    if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
+    run_passes(s.graph, passes);
+    inline_functions(s.graph);  // those that the passes leave to TensorFlow's compiler
+    deconvolutions_to_convolutions(s.graph);
+  } catch (const Error& e) {
+    throw e.within(s.path);
+  }
+  return s;
+}
+
+namespace {
+
+CalibrationData data_from(Subject& s, const std::string& images, const std::vector<std::string>& files) {
+  CalibrationData data;
+  data.name = std::filesystem::path(images).lexically_normal().filename().string();
+  if (data.name.empty()) data.name = std::filesystem::path(images).lexically_normal().parent_path().filename().string();
+  if (!s.model) {
+    for (const auto& [name, tensor] : read_case(files.front()).inputs)
+      s.plan.input_shapes[s.graph.node(s.graph.value(name).node).name] = tensor.shape();
+  }
+  data.samples = files;
+  data.feed = [&s, samples = data.samples](size_t i, Runner& runner) {
+    if (s.model)
+      feed_picture(samples[i], s.model->input, runner);
+    else
+      feed_case(samples[i], s.graph, runner);
+  };
+  return data;
+}
+
+}  // namespace
+
+CalibrationData data_of(Subject& s, const std::string& images, int most) {
+  return data_from(s, images, chosen(samples_of(s, images), most));
+}
+
+HeldBack held_back(Subject& s, const std::string& images, int calibrated, int most) {
+  const std::vector<std::string> files = samples_of(s, images), used = chosen(files, calibrated);
+  const std::set<std::string> taken(used.begin(), used.end());
+  std::vector<std::string> rest;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(rest), [&](const std::string& f) { return !taken.contains(f); });
+  const bool all = rest.empty();
+  return {data_from(s, images, chosen(all ? files : rest, most)), all};
+}
+
+}  // namespace cytodet::pipeline

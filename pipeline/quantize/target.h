@@ -1,0 +1,37 @@
+// What calibration and quantization work on: a network's optimized graph, and samples to show it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "exec/runtime/plan.h"
+#include "graph/passes/pass.h"
+#include "models/efficientdet/model_file.h"
+#include "quant/calibrate.h"
+
+namespace cytodet::pipeline {
+
+struct Subject {
+  std::optional<ModelFile> model;
+  std::string path;     // of the graph, for errors
+  Graph graph;          // optimized as Detector does
+  PlanOptions plan;     // what to feed and fetch
+  Interface interface;  // what the passes kept
+};
+
+// Model file (.json), graph with one beside it, or bare graph.
+Subject read_subject(const std::string& path);
+
+// At most `most` samples, evenly spaced over the sorted list: pictures for a model, otherwise feeds (.json), whose shapes go into
+// subject.plan. The subject must outlive the result.
+CalibrationData data_of(Subject& subject, const std::string& images, int most);
+
+// Samples to measure on: at most `most` of those that data_of(subject, images, calibrated) leaves out; where it takes all, some
+// that were calibrated on.
+struct HeldBack {
+  CalibrationData data;
+  bool calibrated_on = false;
+};
+HeldBack held_back(Subject& subject, const std::string& images, int calibrated, int most);
+
+}  // namespace cytodet::pipeline

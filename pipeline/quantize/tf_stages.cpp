@@ -1,0 +1,101 @@
+#include "pipeline/quantize/tf_stages.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/file.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/op.h"
+#include "quant/calibrate.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+// A value's name as part of a node's.
+std::string flat(std::string name) {
+  std::replace(name.begin(), name.end(), ':', '_');
+  return name;
+}
+
+class Rewriter {
+ public:
+  explicit Rewriter(Graph& graph) : g_(graph) {}
+
+  std::array<Value, 2> extremes(Value x) {
+    const std::string name = flat(g_.name_of(x));
+    if (flat_shape_.node < 0) {
+      flat_shape_ = g_.add_const("eightbit_reshape_dims", Tensor::from<int32_t>({1}, {-1}));
+      axis_ = g_.add_const("eightbit_reduction_dims", Tensor::from<int32_t>({1}, {0}));
+    }
+    const Value row =
+        g_.add_new(name + "_eightbit_reshape", "Reshape", {x, flat_shape_}, {{"T", DType::f32}, {"Tshape", DType::i32}});
+    const AttrMap reduce{{"T", DType::f32}, {"Tidx", DType::i32}, {"keep_dims", false}};
+    return {g_.add_new(name + "_eightbit_min", "Min", {row, axis_}, reduce),
+            g_.add_new(name + "_eightbit_max", "Max", {row, axis_}, reduce)};
+  }
+
+  Value printed(Value x, const std::string& name, const std::array<Value, 2>& range) {
+    AttrList types;
+    types.types = {DType::f32, DType::f32};
+    return g_.add_new(flat(name) + "__print__", "Print", {x, range[0], range[1]},
+                      {{"T", DType::f32},
+                       {"U", types},
+                       {"message", ";" + name + "__print__;__requant_min_max:"},
+                       {"first_n", int64_t{-1}},
+                       {"summarize", int64_t{1024}}});
+  }
+
+ private:
+  Graph& g_;
+  Value flat_shape_{-1, 0}, axis_{-1, 0};
+};
+
+}  // namespace
+
+Graph logged(const Graph& graph) {
+  Graph g = graph;
+  Rewriter rewrite(g);
+  const Consumers uses(graph);
+  for (const std::string& name : values_of_layers(graph)) {
+    const Value x = g.value(name);
+    const std::vector<Consumers::Use>& readers = uses.of(x);
+    if (readers.empty()) continue;
+    const Value seen = rewrite.printed(x, name, rewrite.extremes(x));
+    for (const Consumers::Use& use : readers) g.node(use.node).inputs[static_cast<size_t>(use.input)] = seen;
+  }
+  return g;
+}
+
+Graph with_dynamic_ranges(const Graph& quantized, bool log) {
+  Graph g = quantized;
+  Rewriter rewrite(g);
+  for (NodeId id : quantized.ids()) {
+    const Node& n = quantized.node(id);
+    if (n.op != "QuantizeV2" || n.inputs.size() != 3 || quantized.constant(n.inputs[0])) continue;
+    const std::array<Value, 2> range = rewrite.extremes(n.inputs[0]);
+    const Value x = log ? rewrite.printed(n.inputs[0], quantized.name_of(n.inputs[0]), range) : n.inputs[0];
+    g.node(id).inputs = {x, range[0], range[1]};
+  }
+  return g;
+}
+
+std::vector<std::filesystem::path> stage_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const char* name :
+       {"fp32_optimized", "fp32_logged", "int8_dynamic_range", "int8_logged", "int8_frozen_range", "int8_final_fused"})
+    files.push_back(folder / (std::string(name) + "_graph.pb"));
+  return files;
+}
+
+void write_stages(const Stages& stages, const std::filesystem::path& folder) {
+  make_folder(folder);
+  const std::vector<std::filesystem::path> files = stage_files(folder);
+  write_graph(stages.fp32, files[0]);
+  write_graph(logged(stages.fp32), files[1]);
+  write_graph(with_dynamic_ranges(stages.frozen, false), files[2]);
+  write_graph(with_dynamic_ranges(stages.frozen, true), files[3]);
+  write_graph(stages.frozen, files[4]);
+  write_graph(stages.fused, files[5]);
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,312 @@
+#include "pipeline/report/run_report.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "eval/coco.h"
+#include "eval/truth.h"
+#include "pipeline/detect/evaluate.h"
+#include "pipeline/report/html.h"
+#include "pipeline/report/style.h"
+#include "pipeline/results/formats/summary.h"
+#include "tiling/draw/contact_sheet.h"
+#include "tiling/draw/heat_map.h"
+#include "tiling/draw/overlay.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+constexpr int kCropPx = 96;
+
+struct Stage {
+  const char* name;
+  double StageSeconds::*seconds;
+};
+constexpr std::array<Stage, 7> kStages = {{{"open", &StageSeconds::open},
+                                           {"read", &StageSeconds::read},
+                                           {"resize", &StageSeconds::resize},
+                                           {"network", &StageSeconds::network},
+                                           {"decode", &StageSeconds::decode},
+                                           {"merge", &StageSeconds::merge},
+                                           {"write", &StageSeconds::write}}};
+
+std::array<double, kStages.size()> parts_of(const StageSeconds& s) {
+  std::array<double, kStages.size()> parts{};
+  for (size_t i = 0; i < kStages.size(); ++i) parts[i] = s.*kStages[i].seconds;
+  return parts;
+}
+
+double sum(const StageSeconds& s) {
+  double total = 0;
+  for (double p : parts_of(s)) total += p;
+  return total;
+}
+
+class Report {
+ public:
+  Report(SavedResults& results, const ReportOptions& options) : results_(results), options_(options) {}
+
+  std::string text() {
+    const std::string title = results_.path().lexically_normal().string();
+    out_ =
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
+        escape_html(title) + "</title>\n<style>" + std::string(kReportStyle) + "</style></head><body><main>\n<h1>" +
+        escape_html(title) + "</h1>\n";
+    for (const SlideState& s : results_.pictures()) count(s);
+    totals();
+    if (!options_.truth.empty()) scores();
+    slides();
+    times();
+    pictures();
+    settings();
+    return out_ + "</main></body></html>\n";
+  }
+
+ private:
+  void heading(const char* text) { out_ += std::string("<h2>") + text + "</h2>\n"; }
+
+  void count(const SlideState& s) {
+    ++states_[s.state];
+    Summary summary;
+    for (const Detection& d : results_.detections(s)) summary.add(d);
+    boxes_ += summary.boxes();
+    tiles_ += s.tiles;
+    for (size_t c = 0; c < summary.classes().size(); ++c) {
+      if (per_class_.size() <= c) per_class_.resize(c + 1);
+      per_class_[c] += summary.classes()[c].boxes;
+    }
+    summaries_.push_back(std::move(summary));
+  }
+
+  void totals() {
+    out_ += "<ul class=\"totals\">";
+    const auto item = [&](const std::string& value, const std::string& what) {
+      out_ += "<li><b>" + value + "</b>" + what + "</li>";
+    };
+    for (const char* state : {"done", "failed", "skipped", "waiting"})
+      if (int64_t n = states_[state]; n || std::string(state) == "done") item(grouped(n), std::string("slides ") + state);
+    item(grouped(boxes_), "boxes");
+    for (size_t c = 0; c < per_class_.size(); ++c)
+      item(grouped(per_class_[c]), "<i style=\"background:" + css_colour(static_cast<int>(c)) + "\"></i>" + class_name(c));
+    if (tiles_) item(grouped(tiles_), "tiles");
+    if (results_.run() && results_.run()->timing.is_object()) {
+      const Json& t = results_.run()->timing;
+      for (const auto& [key, what] : {std::pair{"wall_s", "seconds"}, {"images_per_s", "slides/s"}, {"tiles_per_s", "tiles/s"}})
+        if (auto it = t.find(key); it != t.end() && it->is_number()) item(rounded(it->get<double>(), 2), what);
+    }
+    out_ += "</ul>\n";
+  }
+
+  std::string class_name(size_t c) const {
+    return escape_html(c < results_.classes().all().size() ? results_.classes().all()[c].name : "class " + std::to_string(c));
+  }
+
+  void scores() {
+    heading("Scores");
+    Truth truth = read_truth(options_.truth);
+    ScoreOptions score_options;
+    score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
+    DetectionSet set = results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth)
+                                      : read_detections(results_.path(), truth, paths_beside(results_.path()));
+    RoiChoice choice = options_.roi_choice;
+    const std::string roi = regions(choice);
+    keep_in_roi(roi, places(truth), truth, set, choice);
+    const Scores s = score(truth, set, score_options);
+    const auto figure = [](double v) { return v < 0 ? std::string("&ndash;") : rounded(v, 4); };
+    std::vector<std::vector<std::string>> rows;
+    for (const ClassScores& k : s.classes)
+      rows.push_back({escape_html(k.name), grouped(k.truths), figure(k.ap), figure(k.ap50), figure(k.ap75), figure(k.ar),
+                      figure(k.voc2010)});
+    rows.push_back({"<b>all</b>", grouped(static_cast<int64_t>(truth.size())), figure(s.stats[0]), figure(s.stats[1]),
+                    figure(s.stats[2]), figure(s.stats[8]), figure(s.voc2010)});
+    out_ += "<p>COCO's figures against " + escape_html(options_.truth) + ", at most " + std::to_string(options_.max_dets) +
+            " boxes per picture and class" + (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") +
+            ".</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) + precision_recall_svg(s);
+    for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
+  }
+
+  // Of the run's slides, or of those at hand.
+  RoiPlaces places(const Truth& truth) const {
+    std::string origin = options_.origin;
+    if (origin.empty()) origin = results_.run() ? origin_of(results_.run()->settings) : "bounds";
+    if (results_.run()) return places_of(*results_.run(), origin);
+    std::vector<std::string> files = files_beside(truth, options_.truth);
+    for (const SlideState& s : results_.pictures())
+      if (const auto file = results_.slide_file(s); !file.empty()) files.push_back(file.string());
+    return places_of(origin, files);
+  }
+
+  std::string regions(RoiChoice& choice) const {
+    if (!options_.roi.empty() || !results_.run()) return options_.roi;
+    const Json detect = results_.run()->settings.value("detect", Json::object());
+    const auto names = [&](const char* key) {
+      const auto found = detect.find(key);
+      return found != detect.end() && found->is_array() ? found->get<std::vector<std::string>>() : std::vector<std::string>();
+    };
+    choice = {names("roi_class"), names("roi_ignore")};
+    const auto roi = detect.find("roi");
+    return roi != detect.end() && roi->is_string() ? roi->get<std::string>() : "";
+  }
+
+  // Both ways where they differ.
+  static std::string mpp_text(const OutputPicture& p) {
+    if (!p.mpp_x || !p.mpp_y) return "";
+    const std::string x = rounded(*p.mpp_x, 4), y = rounded(*p.mpp_y, 4);
+    return x == y ? x : x + " &times; " + y;
+  }
+
+  void slides() {
+    heading("Slides");
+    std::vector<std::string> head = {"slide", "state", "size, px", "&micro;m/px", "tiles", "boxes"};
+    for (size_t c = 0; c < per_class_.size(); ++c) head.push_back(class_name(c));
+    head.insert(head.end(), {"boxes/mm&sup2;", "seconds"});
+    std::vector<std::vector<std::string>> rows;
+    bool unknown_area = false;
+    for (size_t i = 0; i < results_.pictures().size(); ++i) {
+      const SlideState& s = results_.pictures()[i];
+      const Summary& summary = summaries_[i];
+      const bool done = s.state == "done";
+      std::string state = "<span class=\"" +
+                          std::string(done                  ? "good"
+                                      : s.state == "failed" ? "bad"
+                                                            : "soft") +
+                          "\">" + escape_html(s.state) + "</span>";
+      if (!s.reason.empty())
+        state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
+      else if (!s.damage.empty())
+        state += "<br><span class=\"reason\">" + escape_html(damage_text(s)) + "</span>";
+      if (!s.selection.empty()) state += "<br><span class=\"reason\">" + escape_html(s.selection) + "</span>";
+      for (const std::string& w : s.warnings) state += "<br><span class=\"reason\">" + escape_html(w) + "</span>";
+      if (!s.mpp_warning.empty()) state += "<br><span class=\"reason\">" + escape_html(s.mpp_warning) + "</span>";
+      OutputPicture picture = results_.output_picture(s, false);
+      try {
+        picture = results_.measured_picture(s);
+      } catch (const Error& e) {
+        state += "<br><span class=\"reason\">" + escape_html(e.what()) + "</span>";
+      }
+      std::vector<std::string> row = {
+          escape_html(s.name),
+          state,
+          picture.width > 0 ? grouped(picture.shown_width()) + " &times; " + grouped(picture.shown_height()) : "",
+          mpp_text(picture),
+          s.tiles ? grouped(s.tiles) : "",
+          done ? grouped(summary.boxes()) : ""};
+      for (size_t c = 0; c < per_class_.size(); ++c)
+        row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
+      const auto area = density_area(picture, options_.density_area);
+      const bool dense = done && area && area->mm2 > 0;
+      row.push_back(dense ? rounded(static_cast<double>(summary.boxes()) / area->mm2, 1) + (area->unknown ? "*" : "") : "");
+      unknown_area |= dense && area->unknown;
+      row.push_back(sum(s.seconds) > 0 ? rounded(sum(s.seconds), 2) : "");
+      rows.push_back(std::move(row));
+    }
+    out_ += table(head, rows, 2);
+    if (options_.density_area != "regions" || has_regions(results_.run() ? results_.run()->settings : Json()))
+      out_ += "<p>Boxes per mm&sup2; are of the area of " + density_text() + ".</p>\n";
+    if (unknown_area)
+      out_ += "<p class=\"warning\">* of the area of the whole slide: the run does not tell the area of its " +
+              escape_html(options_.density_area) + ".</p>\n";
+  }
+
+  std::string density_text() const {
+    if (options_.density_area == "tiles") return "the tiles that were run, inside the regions of interest";
+    return options_.density_area == "slide" ? "the slide" : "the regions of interest";
+  }
+
+  void times() {
+    double most = 0;
+    StageSeconds all;
+    for (const SlideState& s : results_.pictures()) {
+      most = std::max(most, sum(s.seconds));
+      for (const Stage& stage : kStages) all.*stage.seconds += s.seconds.*stage.seconds;
+    }
+    if (most <= 0) return;
+    heading("Time");
+    out_ += "<p>Seconds per stage, summed over threads.</p><p class=\"key\">";
+    const auto totals = parts_of(all);
+    for (size_t i = 0; i < kStages.size(); ++i)
+      out_ += "<span><svg width=\"12\" height=\"12\"><rect width=\"12\" height=\"12\" class=\"p" + std::to_string(i) +
+              "\"/></svg> " + kStages[i].name + " " + rounded(totals[i], 2) + "</span>";
+    out_ += "</p>\n";
+    std::vector<std::vector<std::string>> rows;
+    for (const SlideState& s : results_.pictures())
+      if (sum(s.seconds) > 0)
+        rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.seconds), most), rounded(sum(s.seconds), 2)});
+    out_ += table({"slide", "", "seconds"}, rows, 2);
+  }
+
+  void pictures() {
+    std::string figures;
+    int shown = 0, left = 0;
+    for (const SlideState& s : results_.pictures()) {
+      const auto file = results_.slide_file(s);
+      if (s.state != "done" || file.empty()) continue;
+      if (shown >= options_.thumbnails) {
+        ++left;
+        continue;
+      }
+      ++shown;
+      figures += "<h3>" + escape_html(s.name) + "</h3>\n";
+      try {
+        figures += pictures_of(s);
+      } catch (const Error& e) {
+        figures += "<p class=\"warning\">" + escape_html(e.what()) + "</p>\n";
+      }
+    }
+    if (!shown) return;
+    heading("Pictures");
+    out_ += "<p>Boxes of at least " + rounded(options_.score, 2) + ".</p>\n" + figures;
+    if (left) out_ += "<p>" + std::to_string(left) + " more slides are not shown.</p>\n";
+  }
+
+  // The slide with its boxes, where they are densest, and the surest of each class.
+  std::string pictures_of(const SlideState& s) {
+    const OutputPicture picture = results_.output_picture(s, true);
+    const std::vector<std::string> names = results_.classes().names();
+    Detections boxes = results_.detections(s);
+    std::erase_if(boxes, [&](const Detection& d) { return static_cast<double>(d.score) < options_.score; });
+    HeatMap heat(picture.width, picture.height, picture.bounds);
+    std::optional<ContactSheet> sheet;
+    if (options_.crops) sheet.emplace(ContactSheetOptions{.per_class = options_.crops, .side_px = kCropPx});
+    for (const Detection& d : boxes) {
+      heat.add(d.box);
+      if (sheet) sheet->add(d);
+    }
+    const auto figure = [&](const Image& image, const std::string& what) {
+      return "<figure>" + embed_image(image, s.name + ", " + what) + "<figcaption>" + what + "</figcaption></figure>\n";
+    };
+    std::string text = "<div class=\"pictures\">" +
+                       figure(draw_overlay(*picture.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +
+                       figure(heat.draw(picture.slide.get(), options_.thumbnail_px), "density") + "</div>\n";
+    if (sheet && !boxes.empty())
+      text += "<div class=\"sheet\">" + figure(sheet->draw(*picture.slide, names), "surest boxes of each class") + "</div>\n";
+    return text;
+  }
+
+  void settings() {
+    if (!results_.run()) return;
+    heading("Settings");
+    const RunState& r = *results_.run();
+    out_ += "<p>cytodet " + escape_html(r.version) + ", " + escape_html(r.isa) + "; model " + escape_html(r.model.file) + " " +
+            escape_html(r.model.hash) + "; graph " + escape_html(r.model.graph_hash) + "; settings " +
+            escape_html(r.settings_hash) + "</p>\n<pre>" +
+            escape_html(r.settings.dump(1, ' ', false, Json::error_handler_t::replace)) + "</pre>\n";
+  }
+
+  SavedResults& results_;
+  const ReportOptions& options_;
+  std::string out_;
+  std::map<std::string, int64_t> states_;
+  int64_t boxes_ = 0, tiles_ = 0;
+  std::vector<int64_t> per_class_;
+  std::vector<Summary> summaries_;
+};
+
+}  // namespace
+
+std::string html_report(SavedResults& results, const ReportOptions& options) { return Report(results, options).text(); }
+
+}  // namespace cytodet::pipeline

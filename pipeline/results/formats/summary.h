@@ -1,0 +1,40 @@
+// What a picture's detections amount to.
+#pragma once
+
+#include "core/settings.h"
+#include "pipeline/results/formats/output.h"
+
+namespace cytodet::pipeline {
+
+class Summary {
+ public:
+  struct Class {
+    int64_t boxes = 0;
+    double score_sum = 0, width_sum = 0, height_sum = 0;
+  };
+  void add(const Detection& detection);
+  int64_t boxes() const { return boxes_; }
+  const std::vector<Class>& classes() const { return classes_; }
+  // image, image_id, width, height (of what was scanned), boxes, and per class boxes, mean score, mean width and height in
+  // pixels. Where the micrometres per pixel are known also mpp, area_mm2, area_of (which area that is) and boxes per mm²;
+  // otherwise these are null.
+  Json json(const OutputPicture& picture, const std::string& density_area = "regions") const;
+
+ private:
+  std::vector<Class> classes_;
+  int64_t boxes_ = 0;
+};
+
+// The area that boxes are divided by: of "regions" (what was looked at: regions of interest, or all that was scanned), of "tiles"
+// (the same without what was left out as background), or of the "slide" (all that was scanned).
+struct DensityArea {
+  double mm2 = 0;
+  std::string of;        // regions, tiles, slide
+  bool unknown = false;  // another area was asked for, which the run does not tell, and this one is larger
+};
+// Empty when the size or the micrometres per pixel are not known.
+std::optional<DensityArea> density_area(const OutputPicture& picture, const std::string& which);
+// Throws UsageError when it is none of these.
+void check_density_area(const std::string& which);
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,291 @@
+#include "pipeline/tune/evaluator.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <fstream>
+#include <numeric>
+
+#include "core/cpu.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/messages.h"
+#include "core/timing.h"
+#include "eval/coco.h"
+#include "pipeline/detect/evaluate.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+constexpr size_t kMostDetectors = 3;
+constexpr double kRounding = 1e-12;  // of an AP: a mean over some thousand numbers
+
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + text_of(Json{d.roi_class, d.roi_ignore}); }
+
+// Content, as far as a short look tells: size, time of change, first and last MiB.
+std::string hash_of_picture(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return path;  // opening it says what is wrong
+  Hash hash;
+  hash.add(std::to_string(info.st_size)).add(std::to_string(info.st_mtim.tv_sec)).add(std::to_string(info.st_mtim.tv_nsec));
+  std::ifstream file(path, std::ios::binary);
+  std::string part(size_t{1} << 20, '\0');
+  for (int64_t at : {int64_t{0}, std::max<int64_t>(0, info.st_size - (int64_t{1} << 20))}) {
+    file.clear();
+    file.seekg(at);
+    file.read(part.data(), static_cast<std::streamsize>(part.size()));
+    hash.add(std::string_view(part).substr(0, static_cast<size_t>(file.gcount())));
+  }
+  return hash.text();
+}
+
+// What of a picture's raw detections depends on.
+Json network_settings(const DetectSettings& s) {
+  Json json = write_settings(s);
+  for (const char* key : {"merge", "score", "streams", "threads_per_stream"}) json.erase(key);
+  return json;
+}
+
+std::vector<size_t> stages_of(size_t pictures) {
+  std::vector<size_t> stages;
+  for (size_t n : {pictures / 2, pictures * 3 / 4, pictures * 7 / 8, pictures})
+    if (n > 0 && (stages.empty() || n > stages.back())) stages.push_back(n);
+  return stages;
+}
+
+}  // namespace
+
+TuneMeasurer::TuneMeasurer(const TuneSpace& space)
+    : space_(space), folder_(space.config.run.output), journal_(folder_ / "journal.json") {
+  const RunConfig& run = space.config.run;
+  truth_ = read_truth(run.truth);
+  warn(truth_.warnings);
+  truth_hash_ = Hash().add(read_file(run.truth)).text();
+  std::vector<std::string> matching;
+  pictures_ = pictures_of(truth_, run.inputs, run.truth, matching);
+  warn(matching);
+  truth_ = truth_of(truth_, pictures_);
+  image_of_ = truth_.images_of(pictures_).name_of;
+  for (const std::string& p : pictures_) picture_hashes_.push_back(hash_of_picture(p));
+  read_models();
+  const auto timed = static_cast<size_t>(space.config.speed.pictures);
+  timed_ = timed == 0 ? pictures_.size() : std::min(timed, pictures_.size());
+  stage_pictures_ = stages_of(pictures_.size());
+  make_folder(folder_ / "cache");
+  remove_partial_files(folder_);
+  remove_partial_files(folder_ / "cache");
+  journal_.save();  // a folder that cannot be written is known before the work
+}
+
+// Detections above any score that the search asks for are found among those above the least.
+void TuneMeasurer::read_models() {
+  std::map<std::string, std::string> hashes;
+  for (const TuneSetting& n : space_.networks) {
+    const std::string& path = n.run.model;
+    if (!models_.contains(path)) {
+      ModelFile m = load_model(path);
+      double least = 1;
+      for (const TuneSetting& s : space_.merges) least = std::min(least, s.run.detect.score.value_or(m.suppression.score));
+      m.suppression.score = least;
+      ModelFile meaning = m;
+      meaning.graph = Hash().add(read_file(m.graph)).text();
+      hashes[path] = Hash().add(CYTODET_VERSION).add(name_of(isa())).add(text_of(write_settings(meaning))).text();
+      models_[path] = std::move(m);
+    }
+    Hash hash;
+    hash.add(hashes[path]).add(text_of(network_settings(n.run.detect)));
+    if (const std::string& roi = n.run.detect.roi; !roi.empty()) {
+      const RoiSource& regions = regions_.try_emplace(regions_key(n.run.detect), roi, roi_choice(n.run.detect)).first->second;
+      for (const std::string& p : pictures_) {
+        const std::optional<Roi> of_picture = regions.of(p);
+        hash.add(of_picture ? of_picture->hash() : "none");
+      }
+    }
+    network_hashes_.push_back(hash.text());
+  }
+}
+
+std::string TuneMeasurer::picture_key(size_t network, size_t picture) const {
+  return Hash().add(network_hashes_[network]).add(picture_hashes_[picture]).text();
+}
+
+std::string TuneMeasurer::accuracy_key(size_t network, size_t merge) const {
+  DetectSettings d = space_.merges[merge].run.detect;
+  Hash hash;
+  hash.add("accuracy").add(network_hashes_[network]).add(truth_hash_).add(text_of(space_.config.run.evaluate.max_dets));
+  hash.add(std::to_string(timed_)).add(text_of({{"score", d.score.value_or(-1)}, {"merge", write_settings(d.merge)}}));
+  for (size_t p = 0; p < pictures_.size(); ++p)
+    hash.add(std::filesystem::path(pictures_[p]).filename().string()).add(picture_hashes_[p]);
+  return hash.text();
+}
+
+std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
+  const DetectSettings& d = space_.lanes[lane].run.detect;
+  Hash hash;
+  hash.add("seconds").add(network_hashes_[network]).add(std::to_string(usable_cpus()));
+  hash.add(std::to_string(space_.config.speed.repeats));
+  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream)).add(d.precision);
+  for (size_t p = 0; p < timed_; ++p) hash.add(picture_hashes_[p]);
+  return hash.text();
+}
+
+Detector& TuneMeasurer::detector(size_t network, size_t lane) {
+  const DetectSettings& d = space_.lanes[lane].run.detect;
+  const std::string& path = space_.networks[network].run.model;
+  const std::string key = std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + d.precision + " " + path;
+  auto it = std::find_if(detectors_.begin(), detectors_.end(), [&](const Compiled& c) { return c.key == key; });
+  if (it == detectors_.end()) {
+    if (detectors_.size() == kMostDetectors) detectors_.pop_back();
+    auto made = std::make_unique<Detector>(models_.at(path), detector_options(d));
+    it = detectors_.insert(detectors_.begin(), {key, std::move(made)});
+  } else {
+    std::rotate(detectors_.begin(), it, it + 1);
+    it = detectors_.begin();
+  }
+  return *it->detector;
+}
+
+void TuneMeasurer::keep(size_t network, size_t picture, PictureResult& result) const {
+  const std::string key = picture_key(network, picture);
+  write_raw({result.slide, std::move(result.raw)}, key, raw_path(key));
+}
+
+// keep_each: what the tiles gave goes into the cache picture by picture, so that little is lost when the search is killed.
+DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<size_t>& pictures, bool keep_each) {
+  DetectSettings s = space_.networks[network].run.detect;
+  s.streams = space_.lanes[lane].run.detect.streams;
+  s.threads_per_stream = space_.lanes[lane].run.detect.threads_per_stream;
+  s.raw_only = true;
+  std::vector<std::string> paths;
+  for (size_t p : pictures) paths.push_back(pictures_[p]);
+  size_t at = 0;
+  auto each = [&](PictureResult& r) {
+    const size_t picture = pictures[at++];
+    if (keep_each && r.problem.empty()) keep(network, picture, r);
+  };
+  DetectReport report = detect(detector(network, lane), paths, s, each, true);
+  for (const PictureResult& r : report.pictures)
+    if (!r.problem.empty()) throw Error("", r.problem);
+  for (const PictureResult& r : report.pictures)
+    for (const std::string& w : r.warnings)
+      if (const std::string text = r.path + ": " + w; warned_.insert(text).second) tell_warning(text);
+  return report;
+}
+
+double TuneMeasurer::seconds(size_t network, size_t lane) {
+  const std::string key = seconds_key(network, lane);
+  if (const double* known = journal_.seconds(key)) return *known;
+  std::vector<size_t> pictures(timed_);
+  std::iota(pictures.begin(), pictures.end(), size_t{0});
+  double best = 0;
+  for (int i = 0; i < space_.config.speed.repeats; ++i) {
+    DetectReport report = run(network, lane, pictures, false);
+    best = i == 0 ? report.wall_ms : std::min(best, report.wall_ms);
+    std::error_code ignored;
+    for (size_t p = 0; i == 0 && p < timed_; ++p)
+      if (!std::filesystem::exists(raw_path(picture_key(network, p)), ignored)) keep(network, p, report.pictures[p]);
+  }
+  journal_.add_seconds(key, std::max(best, 1e-6) / 1000 / static_cast<double>(timed_));
+  journal_.save();
+  return *journal_.seconds(key);
+}
+
+// Raw detections of the first pictures, from the cache or from the network.
+void TuneMeasurer::load(size_t network, size_t pictures) {
+  if (loaded_ != network) raw_.clear();
+  loaded_ = network;
+  std::vector<RawPicture> found(pictures);
+  std::vector<size_t> missing;
+  std::error_code ignored;
+  auto read = [&](size_t p) {
+    const std::string key = picture_key(network, p);
+    found[p] = read_raw(raw_path(key), key);
+  };
+  for (size_t p = 0; p < pictures; ++p) {
+    if (p < raw_.size()) {
+      found[p] = std::move(raw_[p]);
+      continue;
+    }
+    if (std::filesystem::exists(raw_path(picture_key(network, p)), ignored)) {
+      try {
+        read(p);
+        continue;
+      } catch (const Error& e) {
+        warn({e.where() + ": " + e.problem() + "; detecting again"});
+      }
+    }
+    missing.push_back(p);
+  }
+  if (!missing.empty()) run(network, 0, missing, true);
+  for (size_t p : missing) read(p);
+  detected_ += missing.size();
+  raw_ = std::move(found);
+  for (const RawPicture& r : raw_) tiled_ = tiled_ || r.tiled;
+}
+
+double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
+  DetectReport report;
+  for (size_t p = 0; p < pictures; ++p) {
+    PictureResult r;
+    r.path = pictures_[p];
+    r.detections = merge_raw(raw_[p].found, raw_[p].tiled, space_.merges[merge].run.detect);
+    report.pictures.push_back(std::move(r));
+  }
+  DetectionSet set = to_set(report, truth_, models_.at(space_.networks[network].run.model));
+  std::vector<char> seen(truth_.images.size(), 0);
+  for (size_t p = 0; p < pictures; ++p) seen[static_cast<size_t>(image_of_[p])] = 1;
+  // The rest as if found without a fault, ahead of all else: at every recall no other detections of it give more precision.
+  for (size_t t = 0; t < truth_.size(); ++t) {
+    const double* box = truth_.boxes.data() + 4 * t;
+    if (seen[static_cast<size_t>(truth_.image[t])] || truth_.crowd[t] || !(box[2] > 0 && box[3] > 0)) continue;
+    set.image.push_back(truth_.image[t]);
+    set.category.push_back(truth_.category[t]);
+    set.boxes.insert(set.boxes.end(), box, box + 4);
+    set.scores.push_back(2);
+  }
+  ScoreOptions options;
+  options.max_dets = space_.config.run.evaluate.max_dets;
+  const auto regions = regions_.find(regions_key(space_.networks[network].run.detect));
+  if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
+  Truth inside = truth_;
+  keep_in_roi(regions->second, places_of(space_.networks[network].run.detect.origin, pictures_), inside, set);
+  return score(inside, set, options).stats.at(0);
+}
+
+double TuneMeasurer::merge_seconds(size_t merge) const {
+  double best = 0;
+  for (int i = 0; i < 3; ++i) {
+    Stopwatch watch;
+    for (size_t p = 0; p < timed_; ++p) merge_raw(raw_[p].found, raw_[p].tiled, space_.merges[merge].run.detect);
+    best = i == 0 ? watch.ms() : std::min(best, watch.ms());
+  }
+  return best / 1000 / static_cast<double>(timed_);
+}
+
+std::vector<TuneAccuracy> TuneMeasurer::accuracy(size_t network, int stage, const std::vector<size_t>& merges) {
+  const size_t pictures = stage_pictures_[static_cast<size_t>(stage)];
+  const bool last = pictures == pictures_.size();
+  std::vector<TuneAccuracy> found;
+  for (size_t merge : merges) {
+    const std::string key = accuracy_key(network, merge);
+    if (const TuneAccuracy* known = journal_.accuracy(key)) {  // the mAP is its own best bound
+      found.push_back(*known);
+      continue;
+    }
+    load(network, pictures);
+    TuneAccuracy a{map(network, merge, pictures), 0};
+    if (last) {
+      a.merge_seconds = merge_seconds(merge);
+      journal_.add_accuracy(key, a);
+    } else {
+      a.map += kRounding;
+    }
+    found.push_back(a);
+  }
+  if (last) journal_.save();
+  return found;
+}
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,32 @@
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "core/names.h"
+#include "quant/observers/observer_rows.h"
+
+namespace cytodet::quant {
+namespace {
+
+constexpr std::array<ObserverRow, 5> kRows{{
+    {"minmax", "smallest and largest number seen", make_minmax},
+    {"moving_average", "moving average of each image's smallest and largest number, 0.1 of each image", make_moving_average},
+    {"percentile", "leaves the outermost 0.01 % out at each end", make_percentile},
+    {"entropy", "the clipping that keeps the distribution of 8-bit codes nearest (Kullback-Leibler)", make_entropy},
+    {"mse", "the clipping with the least squared error of 8-bit codes", make_mse},
+}};
+
+}  // namespace
+
+std::span<const ObserverRow> all_observers() { return kRows; }
+
+const ObserverRow& require_observer(const std::string& name) {
+  std::string known;
+  for (const ObserverRow& row : kRows) {
+    if (row.name == name) return row;
+    known += (known.empty() ? "known: " : ", ") + std::string(row.name);
+  }
+  throw UsageError("calibration method " + name, "is not known", known);
+}
+
+}  // namespace cytodet::quant

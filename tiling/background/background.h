@@ -1,0 +1,42 @@
+// Where a slide holds cells or tissue, judged on a small picture of it, so that tiles of bare glass need no network.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/box.h"
+#include "tiling/slides/slide.h"
+
+namespace cytodet::tiling {
+
+// A row: which pixels of a small picture may belong to cells (1) and which are background (0).
+struct BackgroundMethod {
+  const char* name;
+  const char* summary;
+  std::vector<uint8_t> (*cells)(const Image& picture);  // null: everything is cells
+};
+std::span<const BackgroundMethod> background_methods();
+// Throws UsageError naming the known ones.
+const BackgroundMethod& background_method(const std::string& name);
+
+struct CellMask {
+  Image picture;
+  std::vector<uint8_t> cells;       // per pixel of the picture
+  double pixel_x = 1, pixel_y = 1;  // level-0 pixels per pixel
+  double left = 0, top = 0;         // level-0 place of its corner
+
+  // Whether the area (level-0 pixels) comes near a cell: within 8 pixels of the picture, since
+  // the middle of a cell may be as pale as glass.
+  bool touches(const Box& area) const;
+};
+
+// Of what was scanned, from the coarsest level on which that is at least 2048 pixels long, shrunk to at most 4096. Parts that
+// cannot be read count as cells.
+CellMask cell_mask(const Slide& slide, const BackgroundMethod& method);
+
+// The picture with its background darkened.
+Image mask_picture(const CellMask& mask);
+
+}  // namespace cytodet::tiling

@@ -1,0 +1,213 @@
+#include "tiling/slides/formats/kfb_file.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "core/error.h"
+
+namespace cytodet::tiling {
+namespace {
+
+constexpr int64_t kHeaderBytes = 0x5c, kEntryBytes = 64;
+constexpr int64_t kMaxTiles = 4 << 20, kMaxTileBytes = int64_t{64} << 20, kMaxSide = int64_t{1} << 24;
+
+[[noreturn]] void damaged(const std::string& why) { throw Error("", "damaged KFB: " + why, "restore the file"); }
+
+// Little endian, as the machine is.
+template <class T>
+T at(const uint8_t* p) {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+void read_exactly(int fd, int64_t offset, uint8_t* into, int64_t bytes) {
+  while (bytes > 0) {
+    const ssize_t n = ::pread(fd, into, static_cast<size_t>(bytes), offset);
+    if (n <= 0) damaged("it ends at byte " + std::to_string(offset));
+    offset += n;
+    into += n;
+    bytes -= n;
+  }
+}
+
+struct Entry {
+  uint32_t x, y, width, height;
+  float scale;
+  uint32_t bytes;
+  int64_t place;
+};
+
+std::vector<Entry> read_index(int fd, int64_t start, int64_t count) {
+  constexpr int64_t kPiece = 4096;
+  std::vector<Entry> entries;
+  entries.reserve(static_cast<size_t>(count));
+  std::vector<uint8_t> piece(static_cast<size_t>(kPiece * kEntryBytes));
+  for (int64_t first = 0; first < count; first += kPiece) {
+    const int64_t n = std::min(kPiece, count - first);
+    read_exactly(fd, start + first * kEntryBytes, piece.data(), n * kEntryBytes);
+    for (int64_t i = 0; i < n; ++i) {
+      const uint8_t* p = piece.data() + i * kEntryBytes;
+      if (std::memcmp(p, "\xf1\x04\xee\xee", 4) != 0)
+        damaged("entry " + std::to_string(first + i) + " of the tile index does not start as one");
+      entries.push_back({at<uint32_t>(p + 4), at<uint32_t>(p + 8), at<uint32_t>(p + 12), at<uint32_t>(p + 16), at<float>(p + 20),
+                         at<uint32_t>(p + 32), at<int64_t>(p + 36)});
+    }
+  }
+  return entries;
+}
+
+// A way to find a tile's data.
+struct Placing {
+  const char* name;
+  void (*place)(int64_t index, const std::vector<Entry>& entries, std::vector<int64_t>& offsets);
+};
+constexpr Placing kPlacings[] = {
+    {"stated",
+     [](int64_t index, const std::vector<Entry>& entries, std::vector<int64_t>& offsets) {
+       for (size_t i = 0; i < entries.size(); ++i)
+         offsets[i] = static_cast<int64_t>(static_cast<uint64_t>(index) + static_cast<uint64_t>(entries[i].place));
+     }},
+    {"after the first",
+     [](int64_t index, const std::vector<Entry>& entries, std::vector<int64_t>& offsets) {
+       auto next = static_cast<uint64_t>(index) + static_cast<uint64_t>(entries[0].place);
+       for (size_t i = 0; i < entries.size(); ++i) {
+         offsets[i] = static_cast<int64_t>(next);
+         next += entries[i].bytes;
+       }
+     }},
+    {"after the index",
+     [](int64_t index, const std::vector<Entry>& entries, std::vector<int64_t>& offsets) {
+       int64_t next = index + static_cast<int64_t>(entries.size()) * kEntryBytes;
+       for (size_t i = 0; i < entries.size(); ++i) {
+         offsets[i] = next;
+         next += entries[i].bytes;
+       }
+     }},
+};
+
+bool starts_jpeg(int fd, int64_t offset) {
+  uint8_t head[3];
+  return ::pread(fd, head, 3, offset) == 3 && head[0] == 0xff && head[1] == 0xd8 && head[2] == 0xff;
+}
+
+// Offsets of all tiles, by the way under which every tile lies in the file and the most of a sample start as JPEG does.
+std::vector<int64_t> place_tiles(int fd, int64_t size, int64_t index, const std::vector<Entry>& entries) {
+  std::vector<int64_t> offsets(entries.size()), best;
+  int most = 0;
+  for (const Placing& way : kPlacings) {
+    way.place(index, entries, offsets);
+    bool inside = true;
+    for (size_t i = 0; i < entries.size() && inside; ++i)
+      inside = offsets[i] >= 0 && entries[i].bytes <= size && offsets[i] <= size - static_cast<int64_t>(entries[i].bytes);
+    if (!inside) continue;
+    int looked = 0, good = 0;
+    const size_t step = std::max<size_t>(1, entries.size() / 64);
+    for (size_t i = 0; i < entries.size(); i += step)
+      if (entries[i].bytes > 0) {
+        ++looked;
+        good += starts_jpeg(fd, offsets[i]);
+      }
+    if (looked == 0) return offsets;
+    if (good > most) {
+      most = good;
+      best = offsets;
+    }
+  }
+  if (best.empty()) damaged("the tile index points at no tiles, or beyond the file");
+  return best;
+}
+
+// Columns as x says; where x does not fit the grid, or sets two tiles in one place, by rank in the row.
+void set_columns(KfbLevel& level, const std::vector<uint32_t>& x, int side) {
+  const int64_t columns = (level.width + side - 1) / side;
+  std::vector<std::pair<int64_t, int64_t>> taken;
+  bool fits = true;
+  for (size_t i = 0; i < level.tiles.size() && fits; ++i) {
+    KfbTile& t = level.tiles[i];
+    t.column = x[i] / static_cast<uint32_t>(side);
+    fits = x[i] % static_cast<uint32_t>(side) == 0 && t.column < columns;
+    taken.emplace_back(t.row, t.column);
+  }
+  std::sort(taken.begin(), taken.end());
+  if (fits && std::adjacent_find(taken.begin(), taken.end()) == taken.end()) return;
+  std::map<int64_t, int64_t> rank;
+  for (KfbTile& t : level.tiles) {
+    t.column = rank[t.row]++;
+    if (t.column >= columns) damaged("a row of tiles is wider than its level");
+  }
+}
+
+}  // namespace
+
+KfbFile read_kfb(int fd, int64_t size) {
+  if (size < kHeaderBytes) damaged("it ends within its header");
+  uint8_t h[kHeaderBytes];
+  read_exactly(fd, 0, h, kHeaderBytes);
+  if (std::memcmp(h + 4, "KFBF", 4) == 0) throw Error("", "KFB of fluorescence is not supported", "export it as TIFF");
+  if (std::memcmp(h + 4, "KFB\0", 4) != 0) damaged("its header does not say KFB");
+  if (std::memcmp(h + 0x20, "JPEG", 4) != 0 && std::memcmp(h + 0x20, "JPG", 3) != 0)
+    throw Error("", "KFB with tiles that are not JPEG is not supported", "export it as TIFF");
+  KfbFile f;
+  const int64_t count = at<int32_t>(h + 0x10), index = at<int64_t>(h + 0x44);
+  f.height = at<int32_t>(h + 0x14);
+  f.width = at<int32_t>(h + 0x18);
+  f.scan_scale = at<int32_t>(h + 0x1c);
+  f.tile_side = at<int32_t>(h + 0x58);
+  const float mpp = at<float>(h + 0x4c);
+  f.mpp = std::isfinite(mpp) && mpp > 0.005f && mpp < 100 ? static_cast<double>(mpp) : 0;
+  if (f.width <= 0 || f.height <= 0 || f.width > kMaxSide || f.height > kMaxSide)
+    damaged("the image is " + std::to_string(f.width) + " x " + std::to_string(f.height) + " pixels");
+  if (f.tile_side < 16 || f.tile_side > 4096) damaged("its tiles are " + std::to_string(f.tile_side) + " pixels wide");
+  if (index < kHeaderBytes || index > size) damaged("its tile index is at byte " + std::to_string(index));
+  if (count <= 0 || count > std::min(kMaxTiles, (size - index) / kEntryBytes))
+    damaged("a tile index of " + std::to_string(count) + " tiles does not fit into the file");
+
+  const std::vector<Entry> entries = read_index(fd, index, count);
+  const std::vector<int64_t> offsets = place_tiles(fd, size, index, entries);
+  double finest = 0;
+  for (const Entry& e : entries) {
+    if (!(e.scale > 0 && e.scale < 1e6f)) damaged("a tile has scale " + std::to_string(e.scale));
+    finest = std::max(finest, static_cast<double>(e.scale));
+  }
+  std::map<double, std::pair<KfbLevel, std::vector<uint32_t>>, std::greater<>> by_scale;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry& e = entries[i];
+    const double down = finest / static_cast<double>(e.scale);
+    if (f.width < down || f.height < down) continue;  // levels of less than a pixel
+    auto& [level, x] = by_scale[static_cast<double>(e.scale)];
+    if (by_scale.size() > 64) damaged("it has more than 64 levels");
+    level.scale = static_cast<double>(e.scale);
+    level.width = static_cast<int64_t>(static_cast<double>(f.width) / down);
+    level.height = static_cast<int64_t>(static_cast<double>(f.height) / down);
+    const bool fits = e.width > 0 && e.height > 0 && e.width <= static_cast<uint32_t>(f.tile_side) &&
+                      e.height <= static_cast<uint32_t>(f.tile_side) && e.bytes <= kMaxTileBytes;
+    if (!fits || e.y % static_cast<uint32_t>(f.tile_side) != 0)
+      damaged("tile " + std::to_string(i) + " of " + std::to_string(e.width) + " x " + std::to_string(e.height) + " pixels and " +
+              std::to_string(e.bytes) + " bytes at line " + std::to_string(e.y) + " does not fit the grid");
+    if (e.y >= level.height) continue;  // a last line that rounding leaves out
+    KfbTile tile;
+    tile.row = e.y / static_cast<uint32_t>(f.tile_side);
+    tile.width = static_cast<int>(e.width);
+    tile.height = static_cast<int>(e.height);
+    tile.offset = offsets[i];
+    tile.bytes = e.bytes;
+    level.tiles.push_back(tile);
+    x.push_back(e.x);
+  }
+  for (auto& [scale, found] : by_scale) {
+    auto& [level, x] = found;
+    set_columns(level, x, f.tile_side);
+    std::sort(level.tiles.begin(), level.tiles.end(),
+              [](const KfbTile& a, const KfbTile& b) { return a.row != b.row ? a.row < b.row : a.column < b.column; });
+    f.levels.push_back(std::move(level));
+  }
+  if (f.levels.empty()) damaged("it has no levels");
+  return f;
+}
+
+}  // namespace cytodet::tiling

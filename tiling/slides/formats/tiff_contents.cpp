@@ -1,0 +1,770 @@
+#include "tiling/slides/formats/tiff_contents.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "core/error.h"
+#include "tiling/slides/formats/imagej.h"
+#include "tiling/slides/formats/ome.h"
+#include "tiling/slides/formats/ome_images.h"
+#include "tiling/slides/formats/xml_text.h"
+
+namespace cytodet::tiling {
+namespace {
+
+constexpr const char* kFix = "save one plane of it, or its colours as 8-bit RGB, as a file of its own";
+constexpr int64_t kMaxImages = 1 << 16;  // of a series
+
+std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
+
+// What a file calls something, as part of a line: without control characters, and not longer than a name.
+std::string name_in_line(std::string_view text) {
+  constexpr size_t kMost = 80;
+  size_t end = std::min(text.size(), kMost);
+  while (end > 0 && end < text.size() && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;  // whole UTF-8 characters
+  std::string name(text.substr(0, end));
+  for (char& c : name)
+    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = ' ';
+  return name;
+}
+
+bool same_form(const TiffForm& a, const TiffForm& b) {
+  return a.samples == b.samples && a.bits == b.bits && a.sample_format == b.sample_format && a.gray() == b.gray();
+}
+bool same_size(const TiffDirectory& a, const TiffDirectory& b) { return a.width == b.width && a.height == b.height; }
+
+// Whether b shows what a shows, smaller.
+bool is_smaller_copy(const TiffDirectory& a, const TiffDirectory& b) {
+  const double rx = static_cast<double>(a.width) / static_cast<double>(b.width),
+               ry = static_cast<double>(a.height) / static_cast<double>(b.height);
+  return b.width < a.width && b.height <= a.height &&
+         std::abs(rx / ry - 1) < 0.02 + 2.0 / static_cast<double>(std::min(b.width, b.height));
+}
+// SubIFDs are looked at later, by whoever opens them.
+std::vector<TiffPlace> places_of(const TiffPage& page) {
+  std::vector<TiffPlace> places{{false, page.image.where}};
+  for (uint64_t offset : page.subs) places.push_back({true, offset});
+  return places;
+}
+
+// A gray image of several samples is as many channels.
+void add_samples_as_channels(TiffSeries& s) {
+  const int samples = s.form.gray_channels();
+  if (samples < 2 || s.channels > 1) return;
+  std::vector<std::vector<TiffPlace>> images;
+  for (const std::vector<TiffPlace>& image : s.images)
+    for (int c = 0; c < samples; ++c) {
+      images.push_back(image);
+      for (TiffPlace& p : images.back()) p.channel = c;
+    }
+  s.images = std::move(images);
+  s.channels = samples;
+  s.not_rgb = "they are samples of a gray image";
+}
+
+TiffSeries series_of(const TiffPage& page) {
+  TiffSeries s;
+  s.width = page.image.width;
+  s.height = page.image.height;
+  s.form = page.image.form;
+  s.images = {places_of(page)};
+  return s;
+}
+
+class Reader {
+ public:
+  explicit Reader(TiffFile& file) : file_(file) {
+    c_.chain = file.pages(c_.pages, c_.damage);
+    if (c_.chain.empty()) throw Error("", "damaged TIFF: it holds no image", "restore the file");
+    if (!c_.chain[0].problem.empty()) file.open(false, 0);  // says what is wrong, and what to do
+    used_.resize(c_.chain.size());
+  }
+
+  TiffContents read() {
+    const std::string& text = c_.chain[0].description;
+    if (!(is_ome(text) && ome()) && !imagej() && !lsm() && !metamorph() && !(text.starts_with("Aperio") && aperio()) &&
+        !(text.find("PerkinElmer-QPI") != std::string::npos && qptiff())) {
+      c_.kind = "TIFF";
+      pages();
+    }
+    for (TiffSeries& s : c_.series) add_samples_as_channels(s);
+    for (size_t i = 0; i < c_.chain.size(); ++i)
+      if (!used_[i]) c_.others.push_back(other(c_.chain[i], i));
+    return std::move(c_);
+  }
+
+ private:
+  const TiffPage& page(size_t i) const { return c_.chain[i]; }
+  bool whole(size_t i) const {  // may be a picture by itself
+    return page(i).problem.empty() && !used_[i] && !(page(i).image.subfile_type & (FILETYPE_MASK | FILETYPE_REDUCEDIMAGE));
+  }
+  bool readable(size_t i) const { return page(i).problem.empty() && !used_[i]; }
+
+  // What an image is that is neither a picture nor a part of one.
+  HeldImage other(const TiffPage& p, size_t i) const {
+    HeldImage h;
+    h.width = p.image.width;
+    h.height = p.image.height;
+    h.option = "--page " + std::to_string(i);
+    h.form = p.problem.empty() ? in_words(p.image.form) : p.problem;
+    h.kind = kind_of(p);
+    return h;
+  }
+  std::string kind_of(const TiffPage& p) const {
+    if (!p.problem.empty()) return "unreadable";
+    if (p.image.subfile_type & FILETYPE_MASK) return "mask";
+    if (const std::string_view type = text_of(p.description, "ImageType"); !type.empty()) return lower(name_in_line(type));
+    if (c_.kind == "Aperio SVS") {
+      const size_t line = p.description.find('\n');
+      const std::string_view rest = line == std::string::npos ? "" : std::string_view(p.description).substr(line + 1);
+      for (const char* kind : {"label", "macro", "thumbnail"})
+        if (rest.starts_with(kind)) return kind;
+      return "thumbnail";
+    }
+    for (const TiffSeries& s : c_.series) {
+      TiffDirectory full;
+      full.width = s.width;
+      full.height = s.height;
+      if (is_smaller_copy(full, p.image) && (s.width > p.image.width * 3 / 2)) return "thumbnail";
+    }
+    return p.image.subfile_type & FILETYPE_REDUCEDIMAGE ? "reduced image" : "image";
+  }
+  static std::string lower(std::string_view text) {
+    std::string s(text.substr(0, 40));
+    for (char& ch : s) ch = static_cast<char>(ch >= 'A' && ch <= 'Z' ? ch + 32 : ch);
+    return s;
+  }
+
+  // Pages of one size: the largest. None where all are unreadable.
+  std::vector<size_t> largest_pages() const {
+    std::optional<size_t> best;
+    for (int pass = 0; pass < 2 && !best; ++pass)  // if there is no other, one that is marked as reduced
+      for (size_t i = 0; i < c_.chain.size(); ++i)
+        if ((pass ? readable(i) : whole(i)) &&
+            (!best || page(i).image.width * page(i).image.height > page(*best).image.width * page(*best).image.height))
+          best = i;
+    std::vector<size_t> peers;
+    if (!best) return peers;
+    for (size_t i = 0; i < c_.chain.size(); ++i)
+      if (i == *best || (whole(i) && same_size(page(i).image, page(*best).image))) peers.push_back(i);
+    return peers;
+  }
+
+  // Gives each of the full images its levels among the other pages: of a size that occurs as often as the full one, the k-th is
+  // the k-th's. One picture takes the first of each size.
+  std::vector<std::vector<TiffPlace>> with_levels(const std::vector<size_t>& full) {
+    std::vector<std::vector<TiffPlace>> images;
+    for (size_t i : full) {
+      images.push_back(places_of(page(i)));
+      used_[i] = true;
+    }
+    std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> by_size;
+    for (size_t i = 0; i < c_.chain.size(); ++i)
+      if (readable(i) && is_level(page(full[0]).image, page(i).image))
+        by_size[{-page(i).image.width, -page(i).image.height}].push_back(i);
+    for (const auto& [size, found] : by_size) {
+      if (found.size() != full.size() && full.size() > 1) continue;
+      for (size_t k = 0; k < full.size(); ++k) {
+        images[k].push_back({false, page(found[k]).image.where});
+        used_[found[k]] = true;
+      }
+    }
+    return images;
+  }
+
+  // Pages of which nothing tells what they are.
+  void pages() {
+    const std::vector<size_t> full = largest_pages();
+    if (full.empty()) {
+      c_.series.push_back(series_of(page(0)));
+      used_[0] = true;
+      return;
+    }
+    std::vector<std::vector<TiffPlace>> images = with_levels(full);
+    for (size_t k = 0; k < full.size(); ++k) {
+      c_.series.push_back(series_of(page(full[k])));
+      c_.series.back().images = {std::move(images[k])};
+    }
+    c_.untold = full.size() > 1;
+  }
+
+  // The largest pages are the channels of one picture.
+  bool qptiff() {
+    c_.kind = "QPTIFF";
+    for (size_t i = 0; i < c_.chain.size(); ++i) {  // thumbnail, overview and label may be larger than the slide
+      const std::string type = lower(text_of(page(i).description, "ImageType"));
+      if (type == "thumbnail" || type == "overview" || type == "label") set_aside(i);
+    }
+    const std::vector<size_t> full = largest_pages();
+    if (full.empty()) return restore();
+    TiffSeries s = series_of(page(full[0]));
+    s.images = with_levels(full);
+    s.channels = static_cast<int>(full.size());
+    for (size_t i : full) {
+      const std::string_view name = text_of(page(i).description, "Name");
+      s.channel_names.push_back(name_in_line(name.empty() ? text_of(page(i).description, "Biomarker") : name));
+    }
+    s.not_rgb = "a QPTIFF's channels are dyes";
+    c_.series.push_back(std::move(s));
+    restore();
+    return true;
+  }
+  // Pages that are never pictures: marked as used until the pictures are found.
+  void set_aside(size_t i) {
+    aside_.push_back(i);
+    used_[i] = true;
+  }
+  bool restore() {
+    for (size_t i : aside_) used_[i] = false;
+    aside_.clear();
+    return false;
+  }
+
+  static std::optional<double> offset_z(const std::string& description) {
+    const size_t at = description.find("OffsetZ");
+    if (at == std::string::npos) return std::nullopt;
+    const size_t from = description.find_first_not_of(" =", at + 7);
+    double value = 0;
+    if (from == std::string::npos) return std::nullopt;
+    const auto [stopped, error] = std::from_chars(description.data() + from, description.data() + description.size(), value);
+    return error == std::errc() ? std::optional(value) : std::nullopt;
+  }
+
+  // Tiled images in their order: a focal plane begins with one of the full size, its levels follow.
+  bool aperio() {
+    c_.kind = "Aperio SVS";
+    if (!page(0).image.tiled) return false;
+    TiffSeries s = series_of(page(0));
+    s.images.clear();
+    std::vector<std::optional<double>> offsets;
+    for (size_t i = 0; i < c_.chain.size(); ++i) {
+      const TiffPage& p = page(i);
+      if (!p.problem.empty() || !p.image.tiled) continue;
+      const std::optional<double> z = offset_z(p.description);
+      if (same_size(p.image, page(0).image)) {
+        s.images.push_back(places_of(p));
+        offsets.push_back(z);
+      } else {
+        const auto known = z ? std::find(offsets.begin(), offsets.end(), z) : offsets.end();
+        auto& image = known == offsets.end() ? s.images.back() : s.images[static_cast<size_t>(known - offsets.begin())];
+        image.push_back({false, p.image.where});
+      }
+      used_[i] = true;
+    }
+    const int count = static_cast<int>(s.images.size());
+    if (s.form.gray() && count > 1 && !offsets[0]) {
+      s.channels = count;
+      s.not_rgb = "nothing tells their colours";
+    } else {
+      s.planes = count;
+      s.base_plane = 0;
+      for (int k = 0; k < count; ++k)
+        if (std::abs(offsets[static_cast<size_t>(k)].value_or(0)) <
+            std::abs(offsets[static_cast<size_t>(s.base_plane)].value_or(0)))
+          s.base_plane = k;
+    }
+    c_.series.push_back(std::move(s));
+    return true;
+  }
+
+  bool imagej() {
+    const auto stack = imagej_stack(c_.chain[0].description);
+    if (!stack || (stack->images == 1 && c_.pages == 1)) return false;
+    c_.kind = "ImageJ TIFF";
+    const bool contiguous = c_.pages == 1;
+    if (stack->images > kMaxImages || stack->channels * stack->slices > kMaxImages ||
+        stack->channels * stack->slices * stack->frames != stack->images || (!contiguous && stack->images > c_.pages)) {
+      if (contiguous)
+        throw Error("",
+                    "is an ImageJ TIFF of " + std::to_string(stack->images) + " images, of " + std::to_string(stack->channels) +
+                        " channels, " + std::to_string(stack->slices) + " slices, " + std::to_string(stack->frames) +
+                        " frames, which does not fit",
+                    kFix);
+      return false;  // pages of which nothing tells what they are
+    }
+    if (!contiguous)
+      for (int64_t i = 0; i < std::min<int64_t>(stack->images, static_cast<int64_t>(c_.chain.size())); ++i)
+        if (!page(static_cast<size_t>(i)).problem.empty() || !same_size(page(static_cast<size_t>(i)).image, page(0).image))
+          return false;
+    TiffSeries s = series_of(page(0));
+    s.images.clear();
+    s.channels = static_cast<int>(stack->channels);
+    s.planes = static_cast<int>(stack->slices);
+    s.times = static_cast<int>(stack->frames);
+    for (int64_t i = 0; i < stack->images; ++i) {
+      s.images.push_back({{false, contiguous ? 0 : static_cast<uint64_t>(i), contiguous ? i : 0}});
+      if (static_cast<size_t>(i) < used_.size() && (!contiguous || i == 0)) used_[static_cast<size_t>(i)] = true;
+    }
+    imagej_rgb(*stack, s);
+    c_.series.push_back(std::move(s));
+    return true;
+  }
+
+  // 3 gray channels in composite mode are red, green, blue, or what their look-up tables say.
+  void imagej_rgb(const ImageJStack& stack, TiffSeries& s) {
+    if (s.channels != 3 || !s.form.gray()) return;
+    if (stack.mode == "grayscale" || stack.mode == "color") {
+      s.not_rgb = "ImageJ shows them one by one (mode=" + stack.mode + ")";
+      return;
+    }
+    std::array<int, 3> rgb{0, 1, 2};
+    const std::vector<std::array<uint8_t, 3>> colours = look_up_tables();
+    if (colours.size() >= 3) {
+      rgb = {-1, -1, -1};
+      for (int c = 0; c < 3; ++c)
+        for (size_t k = 0; k < 3; ++k) {
+          std::array<uint8_t, 3> pure{};
+          pure[k] = 255;
+          if (colours[static_cast<size_t>(c)] == pure) rgb[k] = c;
+        }
+      if (*std::min_element(rgb.begin(), rgb.end()) < 0) {
+        s.not_rgb = "their look-up tables are not red, green and blue";
+        return;
+      }
+    }
+    s.rgb = rgb;
+  }
+  std::vector<std::array<uint8_t, 3>> look_up_tables() {
+    constexpr uint32_t kLengths = 50838, kMetadata = 50839;
+    file_.open(false, 0);
+    uint32_t parts = 0, bytes = 0;
+    const uint32_t* lengths = nullptr;
+    const uint8_t* metadata = nullptr;
+    const TIFFField* field = TIFFFindField(file_.tiff(), kLengths, TIFF_ANY);
+    if (!field || TIFFFieldDataType(field) != TIFF_LONG || !TIFFGetField(file_.tiff(), kLengths, &parts, &lengths) ||
+        !TIFFGetField(file_.tiff(), kMetadata, &bytes, &metadata) || !lengths || !metadata)
+      return {};
+    const bool big = TIFFIsBigEndian(file_.tiff());
+    return imagej_colours({metadata, bytes}, {lengths, parts}, big);
+  }
+
+  // Zeiss LSM: tag 34412 tells the sizes; a thumbnail stands behind each image; channels are samples.
+  bool lsm() {
+    constexpr uint32_t kInfo = 34412;
+    file_.open(false, 0);
+    uint32_t bytes = 0;
+    const uint8_t* info = nullptr;
+    if (!TIFFGetField(file_.tiff(), kInfo, &bytes, &info) || !info || bytes < 28) return false;
+    c_.kind = "Zeiss LSM";
+    const auto word = [&](size_t at) {
+      int32_t v = 0;  // LSM files are little-endian
+      std::memcpy(&v, info + at, 4);
+      return v;
+    };
+    const int64_t planes = word(16), channels = word(20), times = word(24);
+    std::vector<size_t> full;
+    for (size_t i = 0; i < c_.chain.size(); ++i)
+      if (whole(i) && same_size(page(i).image, page(0).image)) full.push_back(i);
+    if (planes < 1 || times < 1 || channels < 1 || planes * times != static_cast<int64_t>(full.size()) ||
+        channels != page(0).image.form.samples)
+      return false;
+    TiffSeries s = series_of(page(0));
+    s.form.photometric = PHOTOMETRIC_MINISBLACK;  // three channels are called RGB, whatever dyes they are
+    s.images.clear();
+    s.planes = static_cast<int>(planes);
+    s.times = static_cast<int>(times);
+    s.channels = static_cast<int>(channels);
+    s.not_rgb = "an LSM's channels are dyes";
+    for (size_t i : full) {
+      used_[i] = true;
+      for (int c = 0; c < s.channels; ++c) s.images.push_back({{false, page(i).image.where, 0, channels > 1 ? c : -1}});
+    }
+    c_.series.push_back(std::move(s));
+    return true;
+  }
+
+  // MetaMorph STK: one directory, and tag 33629 has an entry for each of the images stored behind each other.
+  bool metamorph() {
+    constexpr uint32_t kUic2 = 33629;
+    file_.open(false, 0);
+    uint32_t count = 0;
+    const void* data = nullptr;
+    if (!TIFFGetField(file_.tiff(), kUic2, &count, &data) || count < 1 || count > kMaxImages) return false;
+    c_.kind = "MetaMorph STK";
+    for (uint32_t i = 0; i < count; ++i) {
+      c_.series.push_back(series_of(page(0)));
+      c_.series.back().images = {{{false, 0, static_cast<int64_t>(i)}}};
+    }
+    c_.untold = count > 1;
+    used_[0] = true;
+    return true;
+  }
+
+  bool ome() {
+    const std::vector<OmeImage> images = ome_images(c_.chain[0].description);
+    if (images.empty()) return false;
+    c_.kind = "OME-TIFF";
+    for (const OmeImage& told : images)
+      for (const OmeData& d : told.data)
+        if (!d.file.empty()) named_files_.insert(d.file);
+    for (const OmeImage& told : images) add_ome(told);
+    return true;
+  }
+
+  void add_ome(OmeImage told) {
+    // The first of its images that is in this file says what its pixels are.
+    const OmePlace first = OmePlaces(told).at(0, 0, 0);
+    const size_t shown = first.directory && *first.directory < c_.chain.size() && page(*first.directory).problem.empty()
+                             ? static_cast<size_t>(*first.directory)
+                             : 0;
+    TiffSeries s = series_of(page(shown));
+    s.name = name_in_line(told.name);
+    if (!s.form.gray() && told.samples == 1) {
+      told.samples = std::max<uint32_t>(1, s.form.samples);
+      told.channels = told.channels / told.samples + (told.channels % told.samples > 0);
+    }
+    const bool in_one_image = s.form.gray() && s.form.gray_channels() > 1;
+    if (in_one_image) told.channels = 1;  // the samples are the channels
+    if (uint64_t{told.channels} * told.depths > kMaxImages || uint64_t{told.channels} * told.depths * told.times > kMaxImages)
+      throw Error("",
+                  "is an OME-TIFF whose OME-XML tells of " + std::to_string(told.channels) + " channels, " +
+                      std::to_string(told.depths) + " focal planes, " + std::to_string(told.times) + " points in time",
+                  kFix);
+    s.channels = static_cast<int>(told.channels);
+    s.planes = static_cast<int>(told.depths);
+    s.times = static_cast<int>(told.times);
+    if (told.channel_names.size() == told.channels)
+      for (const std::string& n : told.channel_names) s.channel_names.push_back(name_in_line(n));
+    s.images.clear();
+    const OmePlaces places(told);
+    for (uint32_t t = 0; t < told.times; ++t)
+      for (uint32_t z = 0; z < told.depths; ++z)
+        for (uint32_t c = 0; c < told.channels; ++c) s.images.push_back(ome_image(told, places, c, z, t));
+    if (s.channels == 3 && s.form.gray()) s.rgb = {0, 1, 2};
+    c_.series.push_back(std::move(s));
+  }
+
+  std::vector<TiffPlace> ome_image(const OmeImage& told, const OmePlaces& places, uint32_t c, uint32_t z, uint32_t t) {
+    const OmePlace place = places.at(c, z, t);
+    std::vector<TiffPlace> missing(1);
+    std::string& problem = missing[0].problem;
+    if (!place.bad_field.empty())
+      problem = "is an OME-TIFF whose TiffData tells no number by " + place.bad_field;
+    else if (!place.directory)
+      problem = "is an OME-TIFF whose TiffData does not tell where each of its images lies";
+    else if (!is_own(place, told.own_uuid))
+      problem = "is an OME-TIFF whose images lie in several files, this one in " + name_in_line(place.file);
+    else if (*place.directory >= static_cast<uint64_t>(c_.pages))
+      problem = "is an OME-TIFF whose channel " + std::to_string(c + 1) + " of " + std::to_string(told.channels) +
+                (told.depths > 1 ? ", focal plane " + std::to_string(z + 1) + " of " + std::to_string(told.depths) : "") +
+                (told.times > 1 ? ", point in time " + std::to_string(t + 1) + " of " + std::to_string(told.times) : "") +
+                " should be image " + std::to_string(*place.directory + 1) + ", and it holds " + std::to_string(c_.pages);
+    else if (*place.directory >= c_.chain.size())
+      return {{false, *place.directory}};
+    if (!problem.empty()) return missing;
+    used_[*place.directory] = true;
+    return places_of(page(*place.directory));
+  }
+  // By UUID where both are told, else by name. A file that alone is named is this one: it was called so when it was written.
+  bool is_own(const OmePlace& place, const std::string& own_uuid) const {
+    if (!place.uuid.empty() && !own_uuid.empty()) return place.uuid == own_uuid;
+    if (place.file.empty() || named_files_.size() == 1) return true;
+    return place.file == std::filesystem::path(TIFFFileName(file_.tiff())).filename().string();
+  }
+
+  TiffFile& file_;
+  TiffContents c_;
+  std::vector<bool> used_;  // of the chain: part of a picture
+  std::vector<size_t> aside_;
+  std::set<std::string> named_files_;  // by the TiffData of OME-XML
+};
+
+// "5", "7 gray channels (DAPI, FITC, ...)"
+std::string channels_in_words(const TiffSeries& s) {
+  std::string text = std::to_string(s.channels) + (s.form.gray() ? " gray channels" : " colour pictures as channels"), names;
+  const std::vector<std::string>& all = s.channel_names;
+  if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return !n.empty(); }))
+    for (size_t i = 0; i < std::min<size_t>(all.size(), 12); ++i) names += (i ? ", " : "") + all[i];
+  if (!names.empty()) text += " (" + names + (all.size() > 12 ? ", ..." : "") + ")";
+  if (s.form.gray() && s.form.bits != 8) text += " of " + std::to_string(s.form.bits) + " bits";
+  return text;
+}
+
+std::string in_words(const TiffSeries& s) {
+  std::string text;
+  const auto add = [&](const std::string& what) { text += (text.empty() ? "" : ", ") + what; };
+  if (s.channels > 1) add(channels_in_words(s));
+  if (s.planes > 1) add(std::to_string(s.planes) + " focal planes");
+  if (s.times > 1) add(std::to_string(s.times) + " points in time");
+  return text;
+}
+
+class Chooser {
+ public:
+  Chooser(const TiffContents& contents, const ImageSelection& selection) : c_(contents), s_(selection) {}
+
+  TiffChoice run() {
+    describe();
+    if (s_.page)
+      take_page();
+    else
+      take_series();
+    return std::move(out_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& what, const std::string& advice) const {
+    throw Error("", "is " + article() + " of " + what, advice);
+  }
+  std::string article() const { return (c_.kind[0] == 'A' || c_.kind[0] == 'I' || c_.kind[0] == 'O' ? "an " : "a ") + c_.kind; }
+  void say(const std::string& words) { out_.selection += (out_.selection.empty() ? "" : ", ") + words; }
+  static std::string number_of(int number, int count) {
+    return std::to_string(number) + " (of " + std::to_string(count) + ", from 0)";
+  }
+
+  void describe() {
+    SlideContents& d = out_.contents;
+    d.kind = c_.kind;
+    d.pages = static_cast<int>(std::min<int64_t>(c_.pages, INT32_MAX));
+    d.series = c_.untold ? 1 : static_cast<int>(c_.series.size());
+    d.others = c_.others;
+  }
+
+  // Pages are numbered by the chain, or, where one directory describes a stack, by the stack.
+  void take_page() {
+    const int page = *s_.page;
+    const TiffSeries* best = nullptr;
+    const std::vector<TiffPlace>* image = nullptr;
+    bool stacked = false;
+    for (const TiffSeries& s : c_.series)
+      for (const std::vector<TiffPlace>& one : s.images) {
+        const TiffPlace& p = one[0];
+        stacked = stacked || p.stack > 0;
+        const bool wanted = p.stack > 0 ? p.stack == page : p.problem.empty() && !p.sub && p.where == static_cast<uint64_t>(page);
+        if (!image && wanted) {
+          best = &s;
+          image = &one;
+        }
+      }
+    const int64_t pages = stacked ? stack_size() : c_.pages;
+    if (page >= pages)
+      refuse(std::to_string(pages) + (pages == 1 ? " page" : " pages") + "; there is no page " + std::to_string(page),
+             "pages count from 0; cytodet info lists them");
+    say("page " + number_of(page, static_cast<int>(pages)));
+    const TiffForm form =
+        best ? best->form : c_.chain[std::min<size_t>(static_cast<size_t>(page), c_.chain.size() - 1)].image.form;
+    std::vector<TiffPlace> alone = image ? *image : std::vector<TiffPlace>{{false, static_cast<uint64_t>(page)}};
+    TiffSeries one;
+    one.form = form;
+    for (TiffPlace& p : alone) p.channel = -1;
+    one.images = {std::move(alone)};
+    add_samples_as_channels(one);
+    take_channels(one, 0, 0);
+  }
+  int64_t stack_size() const {
+    int64_t most = 0;
+    for (const TiffSeries& s : c_.series)
+      for (const auto& one : s.images) most = std::max(most, one[0].stack + 1);
+    return most;
+  }
+
+  void take_series() {
+    const auto count = static_cast<int>(c_.series.size());
+    if (c_.untold && !s_.series) refuse_pages();
+    int wanted = s_.series.value_or(0);
+    if (wanted >= count)
+      refuse(std::to_string(count) + " series; there is no series " + std::to_string(wanted), "series count from 0");
+    if (!s_.series && count > 1) wanted = largest_series();
+    const TiffSeries& s = c_.series[static_cast<size_t>(wanted)];
+    if (count > 1) say("series " + number_of(wanted, count) + (s.name.empty() ? "" : " \"" + s.name + "\""));
+    if (count > 1 && !c_.untold) others_of_series(wanted);
+    out_.contents.channels = s.channels;
+    out_.contents.planes = s.planes;
+    out_.contents.times = s.times;
+    out_.contents.channel_names = s.channel_names;
+    take_channels(s, time_of(s), plane_of(s));
+    warn_of_others();
+  }
+
+  [[noreturn]] void refuse_pages() const {
+    const TiffSeries& s = c_.series[0];
+    // Those that were not looked at are taken for more of them.
+    const int64_t pages = static_cast<int64_t>(c_.series.size()) + c_.pages - static_cast<int64_t>(c_.chain.size());
+    const std::string count = std::to_string(pages);
+    throw Error("",
+                "holds " + count + " pages of " + size_text(s.width, s.height) + " pixels (" + in_words(s.form) +
+                    "), and does not tell what they are to each other",
+                "name one by --page" + page_numbers() + " (cytodet info lists them)");
+  }
+  // ", from 0 to 4"; ": 0, 3, 6" where levels lie between them.
+  std::string page_numbers() const {
+    constexpr size_t kListed = 12;
+    const auto number = [&](size_t i) {
+      const TiffPlace& p = c_.series[i].images[0][0];
+      return p.stack > 0 ? p.stack : static_cast<int64_t>(p.where);
+    };
+    const size_t last = c_.series.size() - 1;
+    if (number(0) == 0 && number(last) == static_cast<int64_t>(last)) return ", from 0 to " + std::to_string(last);
+    std::string text;
+    for (size_t i = 0; i <= last && i < kListed; ++i) text += (i ? ", " : ": ") + std::to_string(number(i));
+    return text + (last >= kListed ? ", ..." : "");
+  }
+
+  int largest_series() const {
+    const auto area = [&](size_t i) { return c_.series[i].width * c_.series[i].height; };
+    size_t best = 0, equal = 0;
+    for (size_t i = 1; i < c_.series.size(); ++i)
+      if (area(i) > area(best)) best = i;
+    for (size_t i = 0; i < c_.series.size(); ++i) equal += area(i) == area(best);
+    if (equal > 1)
+      throw Error("",
+                  "is " + article() + " of " + std::to_string(c_.series.size()) + " images, " + std::to_string(equal) +
+                      " of them of " + size_text(c_.series[best].width, c_.series[best].height) + " pixels",
+                  "name one by --series, from 0 to " + std::to_string(c_.series.size() - 1));
+    return static_cast<int>(best);
+  }
+
+  void others_of_series(int taken) {
+    for (size_t i = 0; i < c_.series.size(); ++i) {
+      const TiffSeries& s = c_.series[i];
+      if (static_cast<int>(i) == taken) continue;
+      HeldImage h{"image", s.name, s.width, s.height, in_words(s.form), "--series " + std::to_string(i)};
+      std::string name = s.name;
+      for (char& ch : name) ch = static_cast<char>(ch >= 'A' && ch <= 'Z' ? ch + 32 : ch);
+      for (const char* kind : {"label", "macro", "thumbnail", "overview"})
+        if (name.find(kind) != std::string::npos) h.kind = kind;
+      out_.contents.others.push_back(std::move(h));
+    }
+  }
+
+  // Images of which nothing says that they are a label, a thumbnail or the like.
+  void warn_of_others() {
+    std::string text;
+    int count = 0;
+    for (const HeldImage& h : out_.contents.others)
+      if (h.kind == "image" || h.kind == "unreadable") {
+        if (++count <= 3)
+          text += (count > 1 ? ", " : "") + (h.width > 0 ? size_text(h.width, h.height) : h.form) + " (" + h.option + ")";
+      }
+    if (count)
+      out_.warnings.push_back("holds " + std::to_string(count) + (count == 1 ? " more image that is" : " more images that are") +
+                              " not analysed: " + text + (count > 3 ? ", ..." : ""));
+  }
+
+  int time_of(const TiffSeries& s) {
+    if (s.times == 1 && !s_.time) return 0;
+    if (!s_.time)
+      refuse(in_words(s) + ", not of one picture", "name one point in time by --time, from 0 to " + std::to_string(s.times - 1));
+    if (*s_.time >= s.times)
+      refuse(std::to_string(s.times) + " points in time; there is no number " + std::to_string(*s_.time), "they count from 0");
+    say("point in time " + number_of(*s_.time, s.times));
+    return *s_.time;
+  }
+
+  int plane_of(const TiffSeries& s) {
+    if (s_.plane) {
+      if (*s_.plane >= s.planes)
+        refuse(std::to_string(s.planes) + (s.planes == 1 ? " focal plane" : " focal planes") + "; there is no number " +
+                   std::to_string(*s_.plane),
+               "they count from 0");
+      if (s.planes > 1) say("focal plane " + number_of(*s_.plane, s.planes));
+      return *s_.plane;
+    }
+    if (s.planes == 1) return 0;
+    const int plane = s.base_plane >= 0 ? s.base_plane : s.planes / 2;
+    say("focal plane " + number_of(plane, s.planes));
+    focal_plane_ = plane;
+    return plane;
+  }
+
+  std::optional<int> channel_named(const TiffSeries& s, const std::string& text) const {
+    for (size_t i = 0; i < s.channel_names.size(); ++i)
+      if (!text.empty() && s.channel_names[i] == text) return static_cast<int>(i);
+    int number = 0;
+    const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && stopped == text.data() + text.size() && number >= 0 && number < s.channels) return number;
+    return std::nullopt;
+  }
+
+  std::vector<int> channels_to_take(const TiffSeries& s) {
+    const std::string count = std::to_string(s.channels - 1);
+    std::vector<int> taken;
+    for (const std::string& text : channels_of(s_)) {
+      if (s.channels == 1 && !s.form.gray()) refuse("one colour picture, without channels to choose", "leave out --channel");
+      const auto channel = channel_named(s, text);
+      if (!channel)
+        refuse(channels_in_words(s) + "; there is no channel \"" + text + "\"",
+               "channels are named by numbers from 0, or as told");
+      taken.push_back(*channel);
+    }
+    if (taken.size() == 3 && !s.form.gray()) refuse("colour pictures, of which three make no picture", "name one channel");
+    if (!taken.empty()) return taken;
+    if (s.channels == 1) return {0};
+    if (s.rgb && s.form.bits == 8 && s.form.sample_format == 1) return {s.rgb->begin(), s.rgb->end()};
+    refuse(in_words(s) + ", not of one picture" + (s.channels == 3 && !s.not_rgb.empty() ? "; " + s.not_rgb : ""),
+           "name one by --channel, from 0 to " + count + (s.form.gray() ? ", shown as gray, or three by --channel R,G,B" : ""));
+  }
+
+  void take_channels(const TiffSeries& s, int time, int plane) {
+    const std::vector<int> taken = channels_to_take(s);
+    std::vector<const std::vector<TiffPlace>*> images;
+    size_t levels = SIZE_MAX;
+    for (int c : taken) {
+      images.push_back(&s.at(time, plane, c));
+      levels = std::min(levels, images.back()->size());
+      if (const std::string& problem = images.back()->front().problem; !problem.empty())
+        throw Error("", problem, "restore the file, or save the picture as one 8-bit RGB plane");
+    }
+    for (size_t level = 0; level < levels; ++level) {
+      out_.levels.emplace_back();
+      for (const auto* image : images) out_.levels.back().push_back((*image)[level]);
+    }
+    if (s.channels > 1) {
+      std::string text;
+      for (int c : taken) {
+        text += (text.empty() ? "" : ", ") + std::to_string(c);
+        if (const auto i = static_cast<size_t>(c); i < s.channel_names.size() && !s.channel_names[i].empty())
+          text += " \"" + s.channel_names[i] + "\"";
+      }
+      say(taken.size() == 3 ? "channels " + text + " as red, green, blue"
+                            : "channel " + text + " (of " + std::to_string(s.channels) + ", from 0)");
+    }
+    if (focal_plane_)
+      out_.warnings.push_back("holds " + std::to_string(s.planes) + " focal planes; number " + std::to_string(*focal_plane_) +
+                              " (from 0) is analysed, another by --plane");
+  }
+
+  const TiffContents& c_;
+  const ImageSelection& s_;
+  TiffChoice out_;
+  std::optional<int> focal_plane_;  // taken without being asked for
+};
+
+}  // namespace
+
+bool is_level(const TiffDirectory& a, const TiffDirectory& b) {
+  return is_smaller_copy(a, b) && !(b.subfile_type & FILETYPE_MASK) && b.orientation == a.orientation &&
+         same_form(a.form, b.form) && (b.tiled || (b.subfile_type & FILETYPE_REDUCEDIMAGE));
+}
+
+TiffContents tiff_contents(TiffFile& file) { return Reader(file).read(); }
+
+SlideContents listing(const TiffContents& c) {
+  SlideContents all;
+  all.kind = c.kind;
+  all.bits = c.series[0].form.bits;
+  all.pages = static_cast<int>(std::min<int64_t>(c.pages, INT32_MAX));
+  all.series = c.untold ? 1 : static_cast<int>(c.series.size());
+  for (size_t i = 0; i < c.series.size(); ++i) {
+    const TiffSeries& s = c.series[i];
+    const TiffPlace& first = s.images[0][0];
+    HeldImage h{"image", s.name, s.width, s.height, in_words(s.form), ""};
+    if (c.untold)
+      h.option = "--page " + std::to_string(first.stack > 0 ? first.stack : static_cast<int64_t>(first.where));
+    else if (c.series.size() > 1)
+      h.option = "--series " + std::to_string(i);
+    if (const std::string planes = in_words(s); !planes.empty()) h.form += "; " + planes;
+    all.others.push_back(std::move(h));
+  }
+  all.others.insert(all.others.end(), c.others.begin(), c.others.end());
+  return all;
+}
+
+TiffChoice choose(const TiffContents& contents, const ImageSelection& selection) { return Chooser(contents, selection).run(); }
+
+}  // namespace cytodet::tiling
