@@ -13,9 +13,8 @@ install(TARGETS cytodet_library ${rooms} cytodet_flags EXPORT cytodetTargets ARC
 install(TARGETS cytodet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(EXPORT cytodetTargets NAMESPACE cytodet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
 foreach(room core graph exec quant eval tiling pipeline models)
-  install(DIRECTORY ${CMAKE_SOURCE_DIR}/${room}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cytodet/${room} FILES_MATCHING PATTERN "*.h" PATTERN "formats" EXCLUDE
-          PATTERN "regions" EXCLUDE
-          PATTERN "kernels" EXCLUDE PATTERN "io_proto.h" EXCLUDE)
+  install(DIRECTORY ${CMAKE_SOURCE_DIR}/${room}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cytodet/${room}
+          FILES_MATCHING PATTERN "*.h")
 endforeach()
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/efficientdet/ DESTINATION ${CMAKE_INSTALL_DATADIR}/cytodet/models FILES_MATCHING PATTERN "*.pb" PATTERN "*.json")
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
