@@ -96,7 +96,7 @@ int main(int argc, char** argv) try {
                 argc == 6 ? "Aperio Image Library\r\n" + size + " (256x256) JPEG/RGB Q=80|AppMag = 20|MPP = 0.5" : std::string());
     if (level.width / 4 < kTile || level.height / 4 < kTile) break;
     Image next((level.width + 3) / 4, (level.height + 3) / 4);
-    cytodet::shrink_by_mean(level, 4, next.rgb.data());
+    cytodet::downsample_by_mean(level, 4, next.rgb.data());
     level = std::move(next);
   }
   TIFFClose(tiff);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/names.h"
+#include "core/suggest.h"
 
 namespace cytodet::core {
 namespace {

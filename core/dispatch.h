@@ -53,7 +53,7 @@ void on_integers(DType t, F&& f) {
   }
 }
 template <class F>
-void on_numbers(DType t, F&& f) {
+void on_numeric(DType t, F&& f) {
   if (is_floating(t))
     on_floats(t, f);
   else
@@ -64,7 +64,7 @@ void on_any(DType t, F&& f) {
   if (t == DType::boolean)
     f.template operator()<bool>();
   else
-    on_numbers(t, f);
+    on_numeric(t, f);
 }
 
 }  // namespace cytodet::core

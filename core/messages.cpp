@@ -6,7 +6,7 @@
 
 namespace cytodet::core {
 
-void tell_error(std::string_view message) { std::fprintf(stderr, "cytodet: error: %s\n", printable(message).c_str()); }
-void tell_warning(std::string_view message) { std::fprintf(stderr, "cytodet: warning: %s\n", printable(message).c_str()); }
+void print_error(std::string_view message) { std::fprintf(stderr, "cytodet: error: %s\n", printable(message).c_str()); }
+void print_warning(std::string_view message) { std::fprintf(stderr, "cytodet: warning: %s\n", printable(message).c_str()); }
 
 }  // namespace cytodet::core

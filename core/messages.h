@@ -8,7 +8,7 @@
 
 namespace cytodet::core {
 
-void tell_error(std::string_view message);    // "cytodet: error: ..."
-void tell_warning(std::string_view message);  // "cytodet: warning: ..."
+void print_error(std::string_view message);    // "cytodet: error: ..."
+void print_warning(std::string_view message);  // "cytodet: warning: ..."
 
 }  // namespace cytodet::core

@@ -17,7 +17,7 @@
 namespace cytodet::core {
 namespace {
 
-constexpr int kMostLinks = 40;
+constexpr int kMaxLinks = 40;
 
 bool is_there(const std::filesystem::path& path, struct stat& info) { return ::stat(path.c_str(), &info) == 0; }
 
@@ -39,7 +39,7 @@ OutputPlan::Place OutputPlan::place_of(const std::filesystem::path& path, int li
     folder = path;
     return {info.st_dev, info.st_ino, {}};
   }
-  if (const std::filesystem::path to = link_target(path); !to.empty() && links < kMostLinks)
+  if (const std::filesystem::path to = link_target(path); !to.empty() && links < kMaxLinks)
     return place_of(to, links + 1, folder);
   std::filesystem::path above = path.parent_path(), name = path.filename();
   if (above == path) return {};  // no root

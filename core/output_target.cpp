@@ -17,7 +17,7 @@
 namespace cytodet::core {
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel
+constexpr int kMaxLinks = 40;  // as the kernel
 
 // One of the program's named pipes: opened before the work, written after it.
 struct OpenPipes {
@@ -125,7 +125,7 @@ std::filesystem::path link_target(const std::filesystem::path& path) {
 OutputTarget output_target(const std::filesystem::path& path) {
   OutputTarget t;
   t.path = path;
-  for (int links = 0; links <= kMostLinks; ++links) {
+  for (int links = 0; links <= kMaxLinks; ++links) {
     if (const std::optional<int> fd = descriptor_named(t.path); fd && (links == 0 || t.path != "-")) {
       if (!is_for_writing(*fd)) throw Error(path.string(), "is not open for writing", "check the redirection");
       t.kind = OutputTarget::Kind::descriptor;

@@ -29,9 +29,9 @@ void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& bo
 
 namespace {
 
-class Line {
+class OrderedPipeline {
  public:
-  Line(int workers, int in_flight, const PipelineStages& stages)
+  OrderedPipeline(int workers, int in_flight, const PipelineStages& stages)
       : workers_(std::max(1, workers)), in_flight_(std::max(1, in_flight)), stages_(stages) {}
 
   void run() {
@@ -45,7 +45,7 @@ class Line {
   using Item = std::shared_ptr<void>;
 
   void work(int worker) {
-    Pinned pinned(workers_ == usable_cpus() ? cpus_of_stream(worker, workers_, 1) : std::vector<int>{});
+    ScopedAffinity pinned(workers_ == usable_cpus() ? cpus_of_stream(worker, workers_, 1) : std::vector<int>{});
     try {
       int64_t number = 0;
       while (Item item = next(number)) {
@@ -112,16 +112,18 @@ const std::vector<int>& all_cpus() {
 
 }  // namespace
 
-void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stages) { Line(workers, in_flight, stages).run(); }
+void run_pipeline_untyped(int workers, int in_flight, const PipelineStages& stages) {
+  OrderedPipeline(workers, in_flight, stages).run();
+}
 
-Pinned::Pinned(const std::vector<int>& cpus) {
+ScopedAffinity::ScopedAffinity(const std::vector<int>& cpus) {
   if (cpus.empty()) return;
   all_cpus();
   std::vector<int> before = allowed_cpus();
   if (set_allowed_cpus(cpus)) before_ = std::move(before);
 }
 
-Pinned::~Pinned() {
+ScopedAffinity::~ScopedAffinity() {
   if (held()) set_allowed_cpus(before_);
 }
 
@@ -136,8 +138,8 @@ std::vector<int> cpus_of_stream(int stream, int streams, int threads) {
   return {first, first + threads};
 }
 
-Places places_of(const Sharing& sharing, bool pin) {
-  Places places;
+CpuSets places_of(const Sharing& sharing, bool pin) {
+  CpuSets places;
   for (int s = 0; s < sharing.streams; ++s)
     places.push_back(pin ? cpus_of_stream(s, sharing.streams, sharing.threads) : std::vector<int>{});
   return places;

@@ -49,12 +49,12 @@ struct Pipeline {
 
 // The calling thread, and threads it starts from then on, stay on these CPUs until the object ends. Empty, or where the system
 // does not allow it: nothing happens, held() is false.
-class Pinned {
+class ScopedAffinity {
  public:
-  explicit Pinned(const std::vector<int>& cpus);
-  ~Pinned();
-  Pinned(const Pinned&) = delete;
-  Pinned& operator=(const Pinned&) = delete;
+  explicit ScopedAffinity(const std::vector<int>& cpus);
+  ~ScopedAffinity();
+  ScopedAffinity(const ScopedAffinity&) = delete;
+  ScopedAffinity& operator=(const ScopedAffinity&) = delete;
   bool held() const { return !before_.empty(); }
 
  private:
@@ -83,8 +83,8 @@ struct Sharing {
   int threads = 0;  // 0: as `hint` says
 };
 // The CPUs of each stream, or of other threads; no CPUs: it may wander.
-using Places = std::vector<std::vector<int>>;
-Places places_of(const Sharing& sharing, bool pin = true);  // cpus_of_stream of each stream; not pinned: none
+using CpuSets = std::vector<std::vector<int>>;
+CpuSets places_of(const Sharing& sharing, bool pin = true);  // cpus_of_stream of each stream; not pinned: none
 
 // Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
 Sharing share_cpus(Sharing asked, const std::string& hint);

@@ -38,16 +38,16 @@ thread_local bool SameCpus::moved_ = false;
 
 }  // namespace
 
-struct Team::Shared {
+struct ThreadTeam::Shared {
   explicit Shared(int threads) : arena(threads) { arena.initialize(); }
   tbb::task_arena arena;
   std::unique_ptr<SameCpus> same_cpus;  // of the first run
 };
 
-Team::Team(int threads) : shared_(threads > 1 ? std::make_unique<Shared>(threads) : nullptr) {}
-Team::~Team() = default;
+ThreadTeam::ThreadTeam(int threads) : shared_(threads > 1 ? std::make_unique<Shared>(threads) : nullptr) {}
+ThreadTeam::~ThreadTeam() = default;
 
-void Team::run(const std::function<void()>& work) {
+void ThreadTeam::run(const std::function<void()>& work) {
   if (!shared_) return work();
   if (!shared_->same_cpus) shared_->same_cpus = std::make_unique<SameCpus>(shared_->arena);
   shared_->arena.execute(work);
@@ -67,9 +67,9 @@ void for_each_task(int threads, int64_t n, const std::function<void(int64_t, int
       tbb::simple_partitioner{});
 }
 
-void for_each_chunk(int threads, int64_t n, int64_t least, const std::function<void(int64_t, int64_t, int)>& body) {
+void for_each_chunk(int threads, int64_t n, int64_t min, const std::function<void(int64_t, int64_t, int)>& body) {
   constexpr int64_t kRunsPerThread = 4;
-  int64_t runs = threads <= 1 ? 1 : std::clamp<int64_t>(n / std::max<int64_t>(1, least), 1, threads * kRunsPerThread);
+  int64_t runs = threads <= 1 ? 1 : std::clamp<int64_t>(n / std::max<int64_t>(1, min), 1, threads * kRunsPerThread);
   if (runs > threads) runs -= runs % threads;  // as many for each
   for_each_task(threads, runs, [&](int64_t i, int thread) { body(n * i / runs, n * (i + 1) / runs, thread); });
 }

@@ -18,7 +18,7 @@ using Components = std::vector<std::string>;  // of a path, the last one first
 constexpr std::array kSpellings = {Spelling::exact,    Spelling::unicode,   Spelling::letter_case,
                                    Spelling::encoding, Spelling::extension, Spelling::renamed};
 
-// Extensions of files that hold a picture, in lower case. "ome" and the like stand before another: S1.ome.tif.
+// Extensions of files that hold an image, in lower case. "ome" and the like stand before another: S1.ome.tif.
 constexpr std::array<std::string_view, 33> kExtensions = {"jpg", "jpeg", "jpe",    "jfif", "png",  "bmp",    "gif", "tif", "tiff",
                                                           "btf", "tf2",  "tf8",    "webp", "jp2",  "j2k",    "ppm", "pgm", "svs",
                                                           "kfb", "ndpi", "mrxs",   "scn",  "bif",  "vms",    "vmu", "vsi", "czi",
@@ -129,7 +129,7 @@ int common(const Components& a, const Components& b) {
   return static_cast<int>(end - a.begin());
 }
 
-// Two different marks are two pictures: dates before a name look like Label Studio's, and Roboflow's are variants of one picture.
+// Two different marks are two images: dates before a name look like Label Studio's, and Roboflow's are variants of one image.
 bool differ_in_marks(std::string_view name, std::string_view path) {
   const auto file_name = [](std::string_view p, Spelling s) { return components(p, s).front(); };
   const std::string own = file_name(name, Spelling::extension), wanted = file_name(path, Spelling::extension);
@@ -156,23 +156,23 @@ PathIndex::Match best_of(const std::vector<int>& candidates, const std::vector<s
   for (const Spelling spelling : kSpellings) {
     const Components wanted = components(path, spelling);
     PathIndex::Match best;
-    Agreement most{1, 0};
+    Agreement max{1, 0};
     for (const int name : candidates) {
       const std::string& text = names[static_cast<size_t>(name)];
       const Components own = components(text, spelling);
       const int length = spelling == Spelling::renamed && differ_in_marks(text, path) ? 0 : common(own, wanted);
       const auto all = [length](const Components& c) { return static_cast<int>(c.size()) == length ? 1 : 0; };
       const Agreement a{length, all(own) + all(wanted)};
-      if (a < most) continue;
-      if (a > most) best.names.clear();
-      most = a;
+      if (a < max) continue;
+      if (a > max) best.names.clear();
+      max = a;
       best.names.push_back(name);
     }
-    if (best.names.empty() || (!most.whole && most.components < longest)) continue;
+    if (best.names.empty() || (!max.whole && max.components < longest)) continue;
     std::sort(best.names.begin(), best.names.end());
     best.spelling = spelling;
-    best.components = most.components;
-    best.whole = most.whole > 0;
+    best.components = max.components;
+    best.whole = max.whole > 0;
     return best;
   }
   return {};

@@ -74,9 +74,9 @@ CYTODET_PEAK_LOOP(dpbf16_avx512, "avx512f,avx512bf16", __m512, float, _mm512_set
 
 #undef CYTODET_PEAK_LOOP
 
-template <Isa least>
+template <Isa min>
 bool has() {
-  return isa() >= least;
+  return isa() >= min;
 }
 bool has_avx_vnni() { return isa() >= Isa::avx2 && __builtin_cpu_supports("avxvnni"); }
 
@@ -88,7 +88,7 @@ double best_rate(int threads, double units_per_thread, const std::function<void(
   std::barrier together(threads);
   std::vector<std::vector<double>> ms(static_cast<size_t>(threads));
   auto body = [&](int thread) {
-    Pinned pinned(cpus_of_stream(thread, threads, 1));
+    ScopedAffinity pinned(cpus_of_stream(thread, threads, 1));
     for (int r = 0; r < kRepetitions; ++r) {
       together.arrive_and_wait();
       Stopwatch watch;
@@ -188,7 +188,7 @@ Peak measure_peak(int threads) {
   return peak;
 }
 
-double sustained_gmacs(const std::string& instruction, const Places& places, double seconds) {
+double sustained_gmacs(const std::string& instruction, const CpuSets& places, double seconds) {
   const std::vector<PeakInstruction>& rows = peak_instructions();
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const PeakInstruction& r) { return r.name == instruction; });
   if (row == rows.end() || !row->available()) throw UsageError("instruction", "no such on this CPU: " + instruction);
@@ -198,7 +198,7 @@ double sustained_gmacs(const std::string& instruction, const Places& places, dou
   std::vector<std::thread> pool;
   for (size_t t = 0; t < places.size(); ++t)
     pool.emplace_back([&, t] {
-      Pinned pinned(places[t]);
+      ScopedAffinity pinned(places[t]);
       volatile double sink = row->run(kRounds);
       together.arrive_and_wait();
       Stopwatch watch;
@@ -232,11 +232,11 @@ double core_to_core_ns() {
     std::atomic<int64_t> number = 0;  // odd: the other thread is to add 1; negative: it is to end
   } ball;
   std::thread other([&] {
-    Pinned pinned(cpus_of_stream(cpus - 1, cpus, 1));
+    ScopedAffinity pinned(cpus_of_stream(cpus - 1, cpus, 1));
     for (int64_t seen = 0; seen >= 0; seen = ball.number)
       if (seen % 2 == 1) ball.number = seen + 1;
   });
-  Pinned pinned(cpus_of_stream(0, cpus, 1));
+  ScopedAffinity pinned(cpus_of_stream(0, cpus, 1));
   int64_t number = 0;
   const auto exchange = [&] {
     ball.number = ++number;
@@ -244,18 +244,18 @@ double core_to_core_ns() {
     ++number;
   };
   exchange();
-  double least = std::numeric_limits<double>::infinity();
+  double min = std::numeric_limits<double>::infinity();
   Stopwatch all;
   for (int turn = 0; turn < 10 && all.ms() < 20; ++turn) {
     constexpr int kExchanges = 200;
     Stopwatch watch;
     int exchanges = 0;
     for (; exchanges < kExchanges && watch.ms() < 5; ++exchanges) exchange();  // both may have but one CPU
-    least = std::min(least, watch.ms() * 1e6 / (2 * exchanges));
+    min = std::min(min, watch.ms() * 1e6 / (2 * exchanges));
   }
   ball.number = -1;
   other.join();
-  return least <= kFarthestNs ? least : 0;
+  return min <= kFarthestNs ? min : 0;
 }
 
 }  // namespace cytodet::core

@@ -31,7 +31,7 @@ const std::vector<PeakInstruction>& peak_instructions();
 
 // 10^9 multiply-adds per second of threads that run the instruction (of that name) in registers for `seconds`, one at each place.
 // Unlike measure_peak all of the time counts, also what other work on the machine takes.
-double sustained_gmacs(const std::string& instruction, const Places& places, double seconds);
+double sustained_gmacs(const std::string& instruction, const CpuSets& places, double seconds);
 
 // What the usable CPUs together do now of multiply-adds in registers, in times of what one of them does alone: less than their
 // number while neighbours on the machine, or a second hyperthread, take a part. 0: they disturbed it so much that it came out

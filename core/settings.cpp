@@ -6,7 +6,7 @@
 
 #include "core/file.h"
 #include "core/json_repair.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "core/text_decode.h"
 
 namespace cytodet::core {

@@ -65,7 +65,7 @@ int64_t parse_coco_results(std::string_view json, const std::string& where, cons
 // A detection of either form. The competition's says nothing of image and category: the file is the image.
 struct AnyResult : CocoResult {
   bool competition = false;
-  std::optional<Box> tile;  // COCO's with "tile": [x, y, width, height], the part of the picture in which it was found
+  std::optional<Box> tile;  // COCO's with "tile": [x, y, width, height], the part of the image in which it was found
 };
 
 // The same for COCO results and the competition's lists. A file that mixes the two is an Error.

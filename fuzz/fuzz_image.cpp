@@ -22,7 +22,7 @@ void fuzz_one(std::string_view bytes) {
       const cytodet::LevelInfo& l = slide->levels[level];
       slide->read(static_cast<int>(level), i * l.width / 2 - 150, i * l.height / 2 - 100, piece.width, piece.height,
                   piece.rgb.data());
-      slide->read_shrunk(static_cast<int>(level), l.width / 16 * 8, l.height / 16 * 8, piece.width, piece.height, 2 << i,
-                         piece.rgb.data());
+      slide->read_downsampled(static_cast<int>(level), l.width / 16 * 8, l.height / 16 * 8, piece.width, piece.height, 2 << i,
+                              piece.rgb.data());
     }
 }

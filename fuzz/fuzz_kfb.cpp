@@ -14,6 +14,7 @@ void fuzz_one(std::string_view bytes) {
   for (size_t level = 0; level < slide->levels.size() && level < 6; ++level)
     for (int shrink : {1, 2}) {
       const cytodet::LevelInfo& l = slide->levels[level];
-      slide->read_shrunk(static_cast<int>(level), l.width / 2, l.height / 4, piece.width, piece.height, shrink, piece.rgb.data());
+      slide->read_downsampled(static_cast<int>(level), l.width / 2, l.height / 4, piece.width, piece.height, shrink,
+                              piece.rgb.data());
     }
 }

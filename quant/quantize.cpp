@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "graph/ir/op.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/layout.h"
@@ -222,15 +222,15 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
   for (float r : reach) largest = std::max(largest, r);
   const float span = std::max(-input.low, input.high);
   if (!(span > 0) || !(largest > 0)) return {};
-  float most = 0;
+  float max = 0;
   for (size_t c = 0; c < reach.size(); ++c) {
     // Channels that are nearly silent (in input or filter) count as 1/100 of the greatest: their factor stays bounded.
     const float x = std::max(std::max(-input.channel_low[c], input.channel_high[c]), span / 100),
                 w = std::max(reach[c], largest / 100);
     factors[c] = depthwise ? 1 / x : std::sqrt(w / x);
-    most = std::max(most, factors[c]);
+    max = std::max(max, factors[c]);
   }
-  for (float& f : factors) f = static_cast<float>(Half(f / most));
+  for (float& f : factors) f = static_cast<float>(Half(f / max));
   return factors;
 }
 

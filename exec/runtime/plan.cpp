@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "core/timing.h"
 #include "exec/lower/lowering.h"
 #include "exec/runtime/memory.h"
@@ -44,7 +44,7 @@ class PlainStep : public Step {
 struct Plan::State {
   std::vector<Tensor> tensors;
   std::shared_ptr<void> arena, scratch;
-  std::unique_ptr<Team> team;
+  std::unique_ptr<ThreadTeam> team;
 };
 
 namespace {
@@ -89,7 +89,7 @@ class CompiledPlan : public Plan {
     auto state = std::make_unique<State>();
     state->arena = aligned_buffer(static_cast<size_t>(arena_size));
     state->scratch = aligned_buffer(static_cast<size_t>(scratch_size));
-    state->team = std::make_unique<Team>(threads);
+    state->team = std::make_unique<ThreadTeam>(threads);
     for (const Place& p : places) {
       if (p.kind == Place::constant)
         state->tensors.push_back(p.value);

@@ -10,7 +10,7 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr int64_t most_iterations = int64_t{1} << 24;
+constexpr int64_t max_iterations = int64_t{1} << 24;
 
 std::string where(const Node& n) { return "node " + n.name + " (" + n.op + ")"; }
 
@@ -219,8 +219,8 @@ class ControlFlow {
           if (const Tensor* value = find(graph_.node(exit).inputs[0])) set(around, exit, {*value});
       scopes_.pop_back();
       if (carried.empty()) return;
-      if (iteration >= most_iterations)
-        throw Error("loop " + loop.name, "does not end within " + std::to_string(most_iterations) + " iterations");
+      if (iteration >= max_iterations)
+        throw Error("loop " + loop.name, "does not end within " + std::to_string(max_iterations) + " iterations");
     }
   }
 

@@ -8,7 +8,7 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr int64_t most_items = 1 << 24;
+constexpr int64_t max_items = 1 << 24;
 
 void need(bool ok, const std::string& problem) {
   if (!ok) throw Error("", problem);
@@ -38,7 +38,7 @@ Tensor TensorArrays::item(const Array& array, int64_t index) const {
 
 void TensorArrays::write(Array& array, int64_t index, const Tensor& value) const {
   need(value.dtype() == array.dtype, "a " + name_of(value.dtype()) + " item for a tensor array of " + name_of(array.dtype));
-  need(index >= 0 && index < (array.grows ? most_items : static_cast<int64_t>(array.items.size())),
+  need(index >= 0 && index < (array.grows ? max_items : static_cast<int64_t>(array.items.size())),
        "index " + std::to_string(index) + " is outside of the tensor array");
   if (index >= static_cast<int64_t>(array.items.size())) array.items.resize(static_cast<size_t>(index) + 1);
   array.items[static_cast<size_t>(index)] = value;
@@ -53,7 +53,7 @@ std::vector<Tensor> TensorArrays::run(const Node& node, std::span<const Tensor> 
   };
   if (op.empty()) {
     const int64_t size = arg(0).as_int();
-    need(size >= 0 && size < most_items && arrays_.size() < 1000000, "the size is out of range");
+    need(size >= 0 && size < max_items && arrays_.size() < 1000000, "the size is out of range");
     Array a{node.attr<DType>("dtype"), {}, node.attr_or("dynamic_size", false), std::vector<Tensor>(static_cast<size_t>(size))};
     if (const ShapeAttr s = node.attr_or("element_shape", ShapeAttr{false, {}}); s.known_rank) a.element = s.dims;
     arrays_.push_back(std::move(a));

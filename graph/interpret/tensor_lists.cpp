@@ -9,7 +9,7 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr int64_t most_items = 1 << 22;
+constexpr int64_t max_items = 1 << 22;
 constexpr size_t most_lists = 1 << 21;
 
 void need(bool ok, const std::string& problem) {
@@ -41,7 +41,7 @@ TensorLists::List& TensorLists::of(const Tensor& handle) {
   while (lists_[way.back()].newer >= 0) way.push_back(static_cast<size_t>(lists_[way.back()].newer));
   std::vector<Tensor> items = lists_[way.back()].items;
   items_ += static_cast<int64_t>(items.size());
-  need(items_ < most_items, "the lists hold too many items");
+  need(items_ < max_items, "the lists hold too many items");
   for (size_t k = way.size() - 1; k-- > 0;) {
     const List& l = lists_[way[k]];
     items[static_cast<size_t>(l.index)] = l.old;
@@ -54,7 +54,7 @@ TensorLists::List& TensorLists::of(const Tensor& handle) {
 
 std::vector<Tensor> TensorLists::add(List list) {
   items_ += static_cast<int64_t>(list.items.size());
-  need(items_ < most_items && lists_.size() < most_lists, "the lists hold too many items");
+  need(items_ < max_items && lists_.size() < most_lists, "the lists hold too many items");
   lists_.push_back(std::move(list));
   Tensor handle(DType::string, {});
   handle.strings()[0] = std::to_string(lists_.size() - 1);
@@ -77,7 +77,7 @@ std::vector<Tensor> TensorLists::set(const Tensor& handle, int64_t index, const 
   List& l = of(handle);
   need(value.dtype() == l.dtype, "a " + name_of(value.dtype()) + " item for a tensor list of " + name_of(l.dtype));
   const int64_t size = static_cast<int64_t>(l.items.size());
-  need(index >= 0 && index < (grows ? most_items : size), "index " + std::to_string(index) + " is outside of the tensor list");
+  need(index >= 0 && index < (grows ? max_items : size), "index " + std::to_string(index) + " is outside of the tensor list");
   List next{l.dtype, l.element, {}, -1, 0, {}};
   if (index >= size) {
     next.items = l.items;
@@ -101,7 +101,7 @@ std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> i
     return in[i];
   };
   auto sized = [&](int64_t n) {
-    need(n >= 0 && n < most_items, "the size is out of range");
+    need(n >= 0 && n < max_items, "the size is out of range");
     return static_cast<size_t>(n);
   };
   const DType type = node.attr_or("element_dtype", DType::invalid);

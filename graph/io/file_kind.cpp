@@ -30,7 +30,7 @@ struct Field {
   uint64_t number;
   int wire;
 };
-std::vector<Field> top_fields(std::string_view bytes, size_t most = 4096) {
+std::vector<Field> top_fields(std::string_view bytes, size_t max = 4096) {
   std::vector<Field> fields;
   size_t at = 0;
   auto varint = [&]() -> std::optional<uint64_t> {
@@ -42,7 +42,7 @@ std::vector<Field> top_fields(std::string_view bytes, size_t most = 4096) {
     }
     return std::nullopt;
   };
-  while (at < bytes.size() && fields.size() < most) {
+  while (at < bytes.size() && fields.size() < max) {
     const auto key = varint();
     if (!key || *key >> 3 == 0) return fields;
     const Field f{*key >> 3, static_cast<int>(*key & 7)};

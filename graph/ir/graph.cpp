@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "core/error.h"
-#include "core/names.h"
+#include "core/suggest.h"
 
 namespace cytodet::graph {
 

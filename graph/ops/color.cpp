@@ -146,7 +146,7 @@ void eval_resize(OpCall& call) {
   }
   auto* mixes = call.node.op == "ResizeArea" ? area : cubic;
   const std::vector<Mix> ys = mixes(call.node, h, oh), xs = mixes(call.node, w, ow);
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     const T* data = x.data<T>();
     float* to = out.data<float>();
     for (int64_t n = 0; n < x.dim(0); ++n)

@@ -25,7 +25,7 @@ void eval_conv(OpCall& call) {
   Tensor out(x.dtype(), w.out_shape(x.dim(0), oc, x.shape().size()));
   const int64_t groups = c / fc, group_oc = oc / groups;
   const bool rounds = x.rank() == 5 && size_of(x.dtype()) == 2;  // in two dimensions TensorFlow sums 16-bit maps in float
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     using W = wide_t<T>;
     std::vector<W> acc(static_cast<size_t>(out.size()), W(0)), weights(static_cast<size_t>(f.size()));
     for (int64_t i = 0; i < f.size(); ++i) weights[static_cast<size_t>(i)] = widen(f.data<T>()[i]);

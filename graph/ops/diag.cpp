@@ -55,14 +55,14 @@ void eval_matrix_diag(OpCall& call) {
   const bool banded = b.count() > 1;
   need(!banded || (x.rank() >= 2 && x.dim(-2) == b.count()), "the diagonals do not fit k");
   b.longest = x.dim(-1);
-  const int64_t least_rows = b.longest - std::min<int64_t>(b.hi, 0), least_columns = b.longest + std::max<int64_t>(b.lo, 0);
+  const int64_t min_rows = b.longest - std::min<int64_t>(b.hi, 0), min_columns = b.longest + std::max<int64_t>(b.lo, 0);
   if (b.rows == -1 && b.columns == -1)
-    b.rows = b.columns = std::max(least_rows, least_columns);
+    b.rows = b.columns = std::max(min_rows, min_columns);
   else if (b.rows == -1)
-    b.rows = least_rows;
+    b.rows = min_rows;
   else if (b.columns == -1)
-    b.columns = least_columns;
-  need(b.rows >= least_rows && b.columns >= least_columns && (b.rows == least_rows || b.columns == least_columns),
+    b.columns = min_columns;
+  need(b.rows >= min_rows && b.columns >= min_columns && (b.rows == min_rows || b.columns == min_columns),
        "rows and columns do not fit the diagonals");
   Shape s(x.shape().begin(), x.shape().end() - (banded ? 2 : 1));
   const int64_t batch = elements(s), stored = b.count() * b.longest;

@@ -5,15 +5,15 @@ namespace cytodet::graph::ops {
 namespace {
 
 // Each subscript as labels per dimension: letters, and '0' + k for the k-th of the dimensions under "..." (aligned to the right).
-constexpr int64_t most_batch = 8;
+constexpr int64_t max_batch = 8;
 
 std::string labels_of(std::string text, int64_t rank, const char* what) {
   const size_t dots = text.find("...");
   if (dots != std::string::npos) {
     const int64_t hidden = rank - (static_cast<int64_t>(text.size()) - 3);
-    need(hidden >= 0 && hidden <= most_batch, std::string(what) + " has the wrong number of dimensions for its subscript");
+    need(hidden >= 0 && hidden <= max_batch, std::string(what) + " has the wrong number of dimensions for its subscript");
     std::string names;
-    for (int64_t k = most_batch - hidden; k < most_batch; ++k) names += static_cast<char>('0' + k);
+    for (int64_t k = max_batch - hidden; k < max_batch; ++k) names += static_cast<char>('0' + k);
     text = text.substr(0, dots) + names + text.substr(dots + 3);
   }
   need(static_cast<int64_t>(text.size()) == rank, std::string(what) + " has the wrong number of dimensions for its subscript");
@@ -93,7 +93,7 @@ void eval_einsum(OpCall& call) {
     inner.emplace_back(strides.begin() + static_cast<long>(e.out.size()), strides.end());
   }
   Tensor out(call.in[0].dtype(), shape);
-  on_numbers(out.dtype(), [&]<class T>() {
+  on_numeric(out.dtype(), [&]<class T>() {
     using W = wide_t<T>;
     using A = std::conditional_t<std::is_integral_v<W>, uint64_t, double>;
     walk(shape, outer, [&](int64_t o, const int64_t* base) {

@@ -4,10 +4,10 @@ namespace cytodet::graph::ops {
 namespace {
 
 template <class F>
-void unary_numbers(OpCall& call, F f) {
+void unary_values(OpCall& call, F f) {
   const Tensor& x = input(call, 0);
   Tensor y(x.dtype(), x.shape());
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t i = 0; i < x.size(); ++i) y.data<T>()[i] = static_cast<T>(f(widen(x.data<T>()[i])));
   });
   call.out = {y};
@@ -47,7 +47,7 @@ void binary(OpCall& call, F f) {
   check_pair(call);
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(a.dtype(), broadcast_shapes(a.shape(), b.shape()));
-  on_numbers(a.dtype(), [&]<class T>() { binary_loop<T, T>(a, b, out, f); });
+  on_numeric(a.dtype(), [&]<class T>() { binary_loop<T, T>(a, b, out, f); });
   call.out = {out};
 }
 
@@ -222,9 +222,9 @@ T selu(T x, H held) {
   {                                                                                                               \
     NAME, infer_same, [](OpCall& c) { unary_floats(c, [](auto x, [[maybe_unused]] auto held) { return EXPR; }); } \
   }
-#define UNARY_NUMBER(NAME, EXPR)                                                                      \
-  {                                                                                                   \
-    NAME, infer_same, [](OpCall& c) { unary_numbers(c, [](auto x) -> decltype(x) { return EXPR; }); } \
+#define UNARY_NUMBER(NAME, EXPR)                                                                     \
+  {                                                                                                  \
+    NAME, infer_same, [](OpCall& c) { unary_values(c, [](auto x) -> decltype(x) { return EXPR; }); } \
   }
 #define BINARY(NAME, EXPR)                                                                                  \
   {                                                                                                         \
@@ -253,7 +253,7 @@ void eval_add_n(OpCall& call) {
   for (size_t k = 1; k < call.in.size(); ++k) {
     const Tensor& x = call.in[k];
     need(x.shape() == sum.shape() && x.dtype() == sum.dtype(), "inputs of AddN differ in shape or type");
-    on_numbers(sum.dtype(), [&]<class T>() {
+    on_numeric(sum.dtype(), [&]<class T>() {
       for (int64_t i = 0; i < sum.size(); ++i)
         sum.data<T>()[i] = static_cast<T>(wrap(widen(sum.data<T>()[i])) + wrap(widen(x.data<T>()[i])));
     });
@@ -265,7 +265,7 @@ void eval_squared_difference(OpCall& call) {
   check_pair(call);
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(a.dtype(), broadcast_shapes(a.shape(), b.shape()));
-  on_numbers(a.dtype(), [&]<class T>() {
+  on_numeric(a.dtype(), [&]<class T>() {
     binary_loop<T, T>(a, b, out, [](auto x, auto y) {
       const auto d = wrap(held<T>(static_cast<wide_t<T>>(wrap(x) - wrap(y))));
       return static_cast<wide_t<T>>(d * d);
@@ -292,7 +292,7 @@ void eval_clip(OpCall& call) {
   const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
   need(lo.dtype() == x.dtype() && hi.dtype() == x.dtype(), "inputs differ in type");
   Tensor out(x.dtype(), broadcast_shapes(broadcast_shapes(x.shape(), lo.shape()), hi.shape()));
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     walk(out.shape(),
          {broadcast_strides(x.shape(), out.shape()), broadcast_strides(lo.shape(), out.shape()),
           broadcast_strides(hi.shape(), out.shape())},

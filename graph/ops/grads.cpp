@@ -36,7 +36,7 @@ void eval_bias_add_grad(OpCall& call) {
   const int axis = call.node.attr_or<std::string>("data_format", "NHWC").starts_with("NC") && g.rank() > 2 ? 1 : g.rank() - 1;
   const int64_t c = g.dim(axis), inner = elements(Shape(g.shape().begin() + axis + 1, g.shape().end()));
   Tensor out(g.dtype(), {c});
-  on_numbers(g.dtype(), [&]<class T>() {
+  on_numeric(g.dtype(), [&]<class T>() {
     std::vector<wide_t<T>> sum(static_cast<size_t>(c), 0);
     for (int64_t i = 0; i < g.size(); ++i) {
       auto& s = sum[static_cast<size_t>(i / inner % c)];

@@ -71,7 +71,7 @@ void eval_resize_bilinear(OpCall& call) {
   const Tensor& x = call.in[0];
   Tensor out(DType::f32, {z.n, z.out_h, z.out_w, z.c});
   Scale sy = scale_of(call.node, z.h, z.out_h), sx = scale_of(call.node, z.w, z.out_w);
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t n = 0; n < z.n; ++n)
       for (int64_t y = 0; y < z.out_h; ++y) {
         ResizeTap ty = tap_of(sy, y, z.h);
@@ -106,7 +106,7 @@ void eval_crop_and_resize(OpCall& call) {
   float fill = call.node.attr_or("extrapolation_value", 0.0f);
   bool nearest = call.node.attr_or<std::string>("method", "bilinear") == "nearest";
   Tensor out(DType::f32, {count, oh, ow, c});
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t b = 0; b < count; ++b) {
       int64_t n = index.as_int(b);
       need(n >= 0 && n < x.dim(0), "a box index is out of range");

@@ -202,8 +202,8 @@ void infer_lu(InferCall& call) {
 }
 void infer_qr(InferCall& call) {
   const int64_t rows = known_dim(call, 0, -2), columns = known_dim(call, 0, -1);
-  const int64_t least = rows < 0 || columns < 0 ? -1 : std::min(rows, columns);
-  const int64_t k = call.node.attr_or("full_matrices", false) ? rows : least;
+  const int64_t min = rows < 0 || columns < 0 ? -1 : std::min(rows, columns);
+  const int64_t k = call.node.attr_or("full_matrices", false) ? rows : min;
   call.out = {fact(input_type(call, 0), matrices(call, {rows, k})), fact(input_type(call, 0), matrices(call, {k, columns}))};
 }
 void infer_self_adjoint_eig(InferCall& call) {
@@ -327,7 +327,7 @@ void eval_cross(OpCall& call) {
   const Tensor &a = input(call, 0), &b = input(call, 1);
   need(a.rank() >= 1 && a.dim(-1) == 3 && a.shape() == b.shape() && a.dtype() == b.dtype(), "needs two equal shapes [..., 3]");
   Tensor out(a.dtype(), a.shape());
-  on_numbers(a.dtype(), [&]<class T>() {
+  on_numeric(a.dtype(), [&]<class T>() {
     for (int64_t i = 0; i < a.size(); i += 3)
       for (int64_t k = 0; k < 3; ++k) {
         const int64_t p = i + (k + 1) % 3, q = i + (k + 2) % 3;

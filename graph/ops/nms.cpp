@@ -25,9 +25,9 @@ struct Kept {
 };
 
 struct Suppression {
-  int64_t most;      // boxes kept
+  int64_t max;       // boxes kept
   double threshold;  // a box that overlaps a kept one by more goes
-  double least;      // so does one of this score or less
+  double min;        // so does one of this score or less
   float sigma = 0;   // > 0: instead of going, its score falls by exp(-overlap^2 / (2 sigma))
 };
 
@@ -42,10 +42,10 @@ std::vector<Kept> suppress(const std::vector<float>& scores, const Suppression& 
   auto later = [](const Candidate& x, const Candidate& y) { return x.score < y.score || (x.score == y.score && x.box > y.box); };
   std::vector<Candidate> heap;
   for (size_t i = 0; i < scores.size(); ++i)
-    if (scores[i] > s.least) heap.push_back({scores[i], static_cast<int64_t>(i), 0});
+    if (scores[i] > s.min) heap.push_back({scores[i], static_cast<int64_t>(i), 0});
   std::make_heap(heap.begin(), heap.end(), later);
   std::vector<Kept> kept;
-  while (!heap.empty() && static_cast<int64_t>(kept.size()) < s.most) {
+  while (!heap.empty() && static_cast<int64_t>(kept.size()) < s.max) {
     std::pop_heap(heap.begin(), heap.end(), later);
     Candidate c = heap.back();
     heap.pop_back();
@@ -54,7 +54,7 @@ std::vector<Kept> suppress(const std::vector<float>& scores, const Suppression& 
     for (size_t k = kept.size(); k-- > c.seen && !dropped;) {
       const float o = overlap(c.box, kept[k].box);
       if (s.sigma > 0) c.score *= std::exp(-0.5f / s.sigma * o * o);
-      dropped = s.sigma > 0 ? c.score <= s.least : o > s.threshold;
+      dropped = s.sigma > 0 ? c.score <= s.min : o > s.threshold;
     }
     if (dropped) continue;
     c.seen = kept.size();
@@ -89,14 +89,14 @@ void eval_nms(OpCall& call) {
   Suppression s{input(call, 2).as_int(), version == 1 ? call.node.attr_or("iou_threshold", 0.5f) : input(call, 3).as_double(),
                 version >= 3 ? input(call, 4).as_double() : -std::numeric_limits<double>::infinity(),
                 version == 5 ? static_cast<float>(input(call, 5).as_double()) : 0};
-  need(s.most >= 0, "the output size is negative");
+  need(s.max >= 0, "the output size is negative");
   const std::vector<float> b = floats_of(boxes);
   std::vector<Kept> kept =
       suppress(floats_of(scores), s, [&](int64_t i, int64_t j) { return corner_iou(b.data() + i * 4, b.data() + j * 4); });
   const int32_t valid = static_cast<int32_t>(kept.size());
   if (version >= 4 && call.node.attr_or("pad_to_max_output_size", false)) {
-    need(s.most <= int64_t{1} << 24, "the output size is too large");
-    kept.resize(static_cast<size_t>(s.most), {0, 0});
+    need(s.max <= int64_t{1} << 24, "the output size is too large");
+    kept.resize(static_cast<size_t>(s.max), {0, 0});
   }
   call.out = {indices_of(kept)};
   if (version == 5) {
@@ -114,7 +114,7 @@ void eval_nms_overlaps(OpCall& call) {
   const int64_t n = scores.size();
   need(overlaps.rank() == 2 && overlaps.dim(0) == n && overlaps.dim(1) == n, "needs overlaps [n, n] and n scores");
   const Suppression s{input(call, 2).as_int(), input(call, 3).as_double(), input(call, 4).as_double()};
-  need(s.most >= 0, "the output size is negative");
+  need(s.max >= 0, "the output size is negative");
   const std::vector<float> o = floats_of(overlaps);
   call.out = {
       indices_of(suppress(floats_of(scores), s, [&](int64_t i, int64_t j) { return o[static_cast<size_t>(i * n + j)]; }))};
@@ -130,8 +130,8 @@ void eval_combined_nms(OpCall& call) {
                 total = input(call, 3).as_int();
   need(q == 1 || q == classes, "boxes must be shared or one per class");
   const Suppression s{input(call, 2).as_int(), input(call, 4).as_double(), input(call, 5).as_double()};
-  need(s.most > 0 && total > 0 && total <= int64_t{1} << 24, "output sizes must be positive");
-  const int64_t rows = call.node.attr_or("pad_per_class", false) ? std::min(total, s.most * classes) : total;
+  need(s.max > 0 && total > 0 && total <= int64_t{1} << 24, "output sizes must be positive");
+  const int64_t rows = call.node.attr_or("pad_per_class", false) ? std::min(total, s.max * classes) : total;
   const bool clip = call.node.attr_or("clip_boxes", true);
   const std::vector<float> b = floats_of(boxes), all = floats_of(scores);
   Tensor out_boxes(DType::f32, {batch, rows, 4}), out_scores(DType::f32, {batch, rows}), out_classes(DType::f32, {batch, rows}),
@@ -176,10 +176,9 @@ void infer_nms(InferCall& call) {
 void infer_nms_overlaps(InferCall& call) { call.out = {fact(DType::i32, Shape{-1})}; }
 void infer_combined_nms(InferCall& call) {
   const int64_t batch = known_dim(call, 1, 0), classes = known_dim(call, 1, 2), total = known_int(call, 3),
-                most = known_int(call, 2);
+                max = known_int(call, 2);
   int64_t rows = total;
-  if (call.node.attr_or("pad_per_class", false))
-    rows = total < 0 || most < 0 || classes < 0 ? -1 : std::min(total, most * classes);
+  if (call.node.attr_or("pad_per_class", false)) rows = total < 0 || max < 0 || classes < 0 ? -1 : std::min(total, max * classes);
   call.out = {fact(DType::f32, Shape{batch, rows, 4}), fact(DType::f32, Shape{batch, rows}), fact(DType::f32, Shape{batch, rows}),
               fact(DType::i32, Shape{batch})};
 }

@@ -16,7 +16,7 @@ void eval_bias_add(OpCall& call) {
   need(b.size() == x.dim(axis), "bias of " + std::to_string(b.size()) + " for " + to_string(x.shape()));
   int64_t inner = elements(Shape(x.shape().begin() + axis + 1, x.shape().end()));
   Tensor out(x.dtype(), x.shape());
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t i = 0; i < x.size(); ++i)
       out.data<T>()[i] = static_cast<T>(widen(x.data<T>()[i]) + widen(b.data<T>()[i / inner % b.size()]));
   });
@@ -154,7 +154,7 @@ void matmul(OpCall& call, bool transpose_a, bool transpose_b) {
   full.push_back(rows);
   full.push_back(columns);
   Tensor out(a.dtype(), full);
-  on_numbers(a.dtype(), [&]<class T>() {
+  on_numeric(a.dtype(), [&]<class T>() {
     walk(s, {broadcast_strides(sa, s), broadcast_strides(sb, s)}, [&](int64_t i, const int64_t* at) {
       multiply(a.data<T>() + at[0] * rows * k, transpose_a ? 1 : k, transpose_a ? rows : 1, b.data<T>() + at[1] * k * columns,
                transpose_b ? 1 : columns, transpose_b ? k : 1, out.data<T>() + i * rows * columns, rows, k, columns);

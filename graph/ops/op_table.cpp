@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "core/names.h"
+#include "core/suggest.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph {

@@ -13,7 +13,7 @@ void eval_channel_pool(OpCall& call, int64_t kernel, int64_t stride) {
   Shape s = x.shape();
   s[3] /= kernel;
   Tensor out(x.dtype(), s);
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t i = 0; i < out.size(); ++i) {
       const T* in = x.data<T>() + i * kernel;
       T best = in[0];
@@ -31,7 +31,7 @@ void pool(OpCall& call, bool maximum, const std::function<Windows(const Tensor&)
   const Windows w = windows_of(x);
   const int64_t c = x.dim(-1);
   Tensor out(x.dtype(), w.out_shape(x.dim(0), c, x.shape().size()));
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     using W = wide_t<T>;
     std::vector<W> acc(static_cast<size_t>(out.size()), maximum ? std::numeric_limits<W>::lowest() : W(0));
     std::vector<int64_t> count(static_cast<size_t>(w.out()), 0);
@@ -93,7 +93,7 @@ void eval_max_pool_argmax(OpCall& call) {
   const DType type = call.node.attr_or("Targmax", DType::i64);
   Tensor out(x.dtype(), w.out_shape(x.dim(0), c, 4));
   std::vector<int64_t> index(static_cast<size_t>(out.size()), -1);
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t n = 0; n < x.dim(0); ++n)
       for_taps(w, [&](int64_t o, int64_t, int64_t at) {
         for (int64_t i = 0; i < c; ++i) {
@@ -121,7 +121,7 @@ void eval_dilation2d(OpCall& call) {
   const Windows w = windows(call.node, spatial(x), {f.dim(0), f.dim(1)}, with_rates);
   const int64_t c = x.dim(3);
   Tensor out(x.dtype(), w.out_shape(x.dim(0), c, 4));
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     std::fill_n(out.data<T>(), out.size(), static_cast<T>(std::numeric_limits<wide_t<T>>::lowest()));
     for (int64_t n = 0; n < x.dim(0); ++n)
       for_taps(w, [&](int64_t o, int64_t tap, int64_t at) {

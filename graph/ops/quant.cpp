@@ -5,29 +5,29 @@ namespace cytodet::graph::ops {
 namespace {
 
 struct Codes {
-  double least, most;
+  double min, max;
   explicit Codes(DType t) {
     switch (t) {
       case DType::qint8:
-        least = -128, most = 127;
+        min = -128, max = 127;
         break;
       case DType::quint8:
-        least = 0, most = 255;
+        min = 0, max = 255;
         break;
       case DType::qint16:
-        least = -32768, most = 32767;
+        min = -32768, max = 32767;
         break;
       case DType::quint16:
-        least = 0, most = 65535;
+        min = 0, max = 65535;
         break;
       case DType::qint32:
-        least = -2147483648.0, most = 2147483647.0;
+        min = -2147483648.0, max = 2147483647.0;
         break;
       default:
         throw Error("", "type " + name_of(t) + " is not a quantized type");
     }
   }
-  double steps() const { return most - least; }
+  double steps() const { return max - min; }
 };
 
 double away(double v) { return std::round(v); }
@@ -38,9 +38,9 @@ struct Spread {
   Codes codes;
   double low, scale;
   Spread(DType t, double lo, double hi) : codes(t), low(lo), scale((hi - lo) / codes.steps()) {}
-  double number(double code) const { return scale == 0 ? low : away(low / scale) * scale + (code - codes.least) * scale; }
+  double number(double code) const { return scale == 0 ? low : away(low / scale) * scale + (code - codes.min) * scale; }
   double code(double v) const {
-    return scale == 0 ? codes.least : std::clamp(away(v / scale) - away(low / scale) + codes.least, codes.least, codes.most);
+    return scale == 0 ? codes.min : std::clamp(away(v / scale) - away(low / scale) + codes.min, codes.min, codes.max);
   }
 };
 
@@ -75,7 +75,7 @@ void eval_quantize(OpCall& call) {
   const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
   need(x.dtype() == DType::f32, "needs float32");
-  const double least = codes.least + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  const double min = codes.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
   std::vector<float> mins, maxs, scales(static_cast<size_t>(slices.count));
   for (int64_t k = 0; k < slices.count; ++k) {
     const float a = finite(lo, k), b = finite(hi, k), low = std::min(0.0f, a);
@@ -85,7 +85,7 @@ void eval_quantize(OpCall& call) {
     maxs.push_back(std::max(0.0f, std::max(b, low + margin)));
     if (mode == "SCALED") {
       constexpr float none = std::numeric_limits<float>::max();
-      const float low_code = static_cast<float>(least), top_code = static_cast<float>(codes.most);
+      const float low_code = static_cast<float>(min), top_code = static_cast<float>(codes.max);
       const float scale = std::min(low_code * mins.back() > 0 ? low_code / mins.back() : none,
                                    top_code * maxs.back() > 0 ? top_code / maxs.back() : none);
       mins.back() = low_code / scale;
@@ -95,23 +95,23 @@ void eval_quantize(OpCall& call) {
   }
   Tensor out(type, x.shape());
   // In float, as TensorFlow computes: more bits would give other 16- and 32-bit codes.
-  const float half = codes.least < 0 ? static_cast<float>((codes.steps() + 1) / 2) : 0;
+  const float half = codes.min < 0 ? static_cast<float>((codes.steps() + 1) / 2) : 0;
   for (int64_t i = 0; i < x.size(); ++i) {
     const size_t k = static_cast<size_t>(slices.of(i));
     const float number = x.data<float>()[i], v = std::clamp(number, mins[k], maxs[k]);
     double code;
     if (mode == "MIN_FIRST") {
       const float per_unit = maxs[k] == mins[k] ? 0 : static_cast<float>(codes.steps() / (maxs[k] - mins[k]));
-      const float start = std::round(mins[k] * per_unit) - static_cast<float>(codes.least);
+      const float start = std::round(mins[k] * per_unit) - static_cast<float>(codes.min);
       code =
-          std::min(std::round(number * per_unit) - start, type == DType::qint32 ? 2147483520.0f : static_cast<float>(codes.most));
+          std::min(std::round(number * per_unit) - start, type == DType::qint32 ? 2147483520.0f : static_cast<float>(codes.max));
     } else if (mode == "SCALED") {
       code = round(v * scales[k]);
     } else {
       const float per_unit = static_cast<float>(codes.steps() / (maxs[k] - mins[k])), steps = (v - mins[k]) * per_unit;
-      code = codes.least < 0 ? std::round(steps - half) : std::floor(steps + 0.5f);
+      code = codes.min < 0 ? std::round(steps - half) : std::floor(steps + 0.5f);
     }
-    put_code(out, i, std::clamp(code, mode == "SCALED" ? least : codes.least, codes.most));
+    put_code(out, i, std::clamp(code, mode == "SCALED" ? min : codes.min, codes.max));
   }
   const Shape ranges = slices.count != 1 ? Shape{slices.count} : Shape{};
   call.out = {out, floats(ranges, mins), floats(ranges, maxs)};
@@ -135,20 +135,20 @@ void eval_dequantize(OpCall& call) {
   const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
   const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
-  const double least = codes.least + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  const double min = codes.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
   // number = (code + shift) * scale + base, of a slice.
   struct Line {
     double scale, base;
   };
-  const double shift = mode == "MIN_FIRST" ? -codes.least : mode == "SCALED" || codes.least >= 0 ? 0 : (codes.steps() + 1) / 2;
+  const double shift = mode == "MIN_FIRST" ? -codes.min : mode == "SCALED" || codes.min >= 0 ? 0 : (codes.steps() + 1) / 2;
   std::vector<Line> lines;
   for (int64_t k = 0; k < slices.count; ++k) {
     const double a = lo.as_double(k), b = hi.as_double(k);
     if (mode == "MIN_FIRST") {
       const Spread s(x.dtype(), a, b);
-      lines.push_back({s.scale, s.number(codes.least)});
+      lines.push_back({s.scale, s.number(codes.min)});
     } else if (mode == "SCALED") {
-      lines.push_back({codes.least < 0 ? std::max(a / least, b / codes.most) : b / codes.most, 0});
+      lines.push_back({codes.min < 0 ? std::max(a / min, b / codes.max) : b / codes.max, 0});
     } else {
       lines.push_back({(b - a) / codes.steps(), a});
     }
@@ -176,12 +176,12 @@ void infer_dequantize(InferCall& call) { call.out = {fact(call.node.attr_or("dty
 // The range that the codes of input 0 use.
 std::pair<float, float> used_range(const Tensor& x, double lo, double hi) {
   const Spread s(x.dtype(), lo, hi);
-  double least = s.codes.most, most = s.codes.least;
+  double min = s.codes.max, max = s.codes.min;
   for (int64_t i = 0; i < x.size(); ++i) {
-    least = std::min(least, x.as_double(i));
-    most = std::max(most, x.as_double(i));
+    min = std::min(min, x.as_double(i));
+    max = std::max(max, x.as_double(i));
   }
-  return {static_cast<float>(s.number(least)), static_cast<float>(s.number(most))};
+  return {static_cast<float>(s.number(min)), static_cast<float>(s.number(max))};
 }
 // From qint32 to quint8 TensorFlow counts in fixed point of 16 bits, with code 0 in the middle of the range: a code may differ
 // by one from the general way's. Empty where the numbers of the ranges leave 64 bits.
@@ -245,8 +245,8 @@ void eval_round_trip(OpCall& call) {
   const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
   const bool half_up = call.node.attr_or<std::string>("round_mode", "HALF_TO_EVEN") == "HALF_UP";
   const double narrow = call.node.attr_or("narrow_range", false) ? 1 : 0;
-  const double least = with_sign ? -std::ldexp(1, static_cast<int>(bits) - 1) + narrow : 0,
-               most = std::ldexp(1, static_cast<int>(bits) - (with_sign ? 1 : 0)) - 1;
+  const double min = with_sign ? -std::ldexp(1, static_cast<int>(bits) - 1) + narrow : 0,
+               max = std::ldexp(1, static_cast<int>(bits) - (with_sign ? 1 : 0)) - 1;
   std::vector<double> lo(static_cast<size_t>(slices.count), 0), hi(static_cast<size_t>(slices.count), 0);
   Tensor out(x.dtype(), x.shape());
   on_floats(x.dtype(), [&]<class T>() {
@@ -265,14 +265,14 @@ void eval_round_trip(OpCall& call) {
     for (size_t k = 0; k < lo.size(); ++k) {
       if (given) lo[k] = call.in[1].as_double(static_cast<int64_t>(k)), hi[k] = call.in[2].as_double(static_cast<int64_t>(k));
       need(lo[k] <= hi[k], "a range has its minimum above its maximum");
-      const double from_min = least * lo[k] > 0 ? least / lo[k] : none, from_max = most * hi[k] > 0 ? most / hi[k] : none;
+      const double from_min = min * lo[k] > 0 ? min / lo[k] : none, from_max = max * hi[k] > 0 ? max / hi[k] : none;
       scale[k] = std::min(from_min, from_max);
       if (from_min < from_max) {
-        back[k] = lo[k] / least;
-        hi[k] = most * back[k];
+        back[k] = lo[k] / min;
+        hi[k] = max * back[k];
       } else {
-        back[k] = hi[k] / most;
-        lo[k] = least * back[k];
+        back[k] = hi[k] / max;
+        lo[k] = min * back[k];
       }
     }
     for (int64_t i = 0; i < x.size(); ++i) {

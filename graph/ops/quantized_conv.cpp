@@ -66,9 +66,9 @@ void eval_fused(OpCall& call) {
     need(call.in[i].size() == 1, "needs one range of the input and one of the result");
   const DType type = call.node.attr<DType>("out_type");
   need(type == DType::quint8 || type == DType::qint8, "needs an 8-bit result");
-  const double most = type == DType::quint8 ? 255 : 127, least = type == DType::quint8 ? 0 : -128;
+  const double max = type == DType::quint8 ? 255 : 127, min = type == DType::quint8 ? 0 : -128;
   const double step = top_of(call.in[at], call.in[at + 1], 0) / (x.dtype() == DType::quint8 ? 255 : 127),
-               out_step = top_of(call.in[at + 4], call.in[at + 5], 0) / most;
+               out_step = top_of(call.in[at + 4], call.in[at + 5], 0) / max;
   const std::vector<int64_t> acc = products(x, f, fused.depthwise, w);
   Tensor out(type, w.out_shape(x.dim(0), oc, 4));
   on_integers(type, [&]<class T>() {
@@ -78,7 +78,7 @@ void eval_fused(OpCall& call) {
       double v = static_cast<double>(acc[static_cast<size_t>(i)]) * scale;
       if (fused.bias) v += call.in[2].as_double(c) * (call.in[2].dtype() == DType::qint32 ? scale : 1);
       if (fused.relu) v = std::max(v, 0.0);
-      out.data<T>()[i] = static_cast<T>(std::clamp(std::nearbyint(v / out_step), least, most));
+      out.data<T>()[i] = static_cast<T>(std::clamp(std::nearbyint(v / out_step), min, max));
     }
   });
   call.out = {out, call.in[at + 4], call.in[at + 5]};

@@ -122,7 +122,7 @@ void per_parameter(OpCall& call, DType type, F draw) {
   Shape s = shape_of(input(call, 0));
   s.insert(s.end(), parameter.shape().begin(), parameter.shape().end());
   Tensor out(type, s);
-  on_numbers(type, [&]<class T>() {
+  on_numeric(type, [&]<class T>() {
     for (int64_t i = 0; i < out.size(); ++i) {
       const double p = parameter.as_double(i % parameter.size());
       need(p > 0 && p < 1e8, "the parameter must be positive and below 1e8");

@@ -41,7 +41,7 @@ void reduce_typed(OpCall& call, Acc first, Fold fold, Finish finish) {
 }
 
 void eval_sum_like(OpCall& call, bool mean) {
-  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+  on_numeric(input(call, 0).dtype(), [&]<class T>() {
     if constexpr (std::is_integral_v<T>) {
       reduce_typed<T, int64_t>(
           call, 0, [](int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); },
@@ -56,7 +56,7 @@ void eval_sum_like(OpCall& call, bool mean) {
 
 template <class Better>
 void extreme(OpCall& call, bool maximum, Better better) {
-  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+  on_numeric(input(call, 0).dtype(), [&]<class T>() {
     using W = wide_t<T>;
     W first =
         maximum ? (std::numeric_limits<W>::has_infinity ? -std::numeric_limits<W>::infinity() : std::numeric_limits<W>::lowest())
@@ -69,7 +69,7 @@ void extreme(OpCall& call, bool maximum, Better better) {
 }
 
 void eval_prod(OpCall& call) {
-  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+  on_numeric(input(call, 0).dtype(), [&]<class T>() {
     using W = wide_t<T>;
     reduce_typed<T, W>(
         call, W(1),
@@ -83,7 +83,7 @@ void eval_prod(OpCall& call) {
   });
 }
 void eval_euclidean(OpCall& call) {
-  on_numbers(input(call, 0).dtype(), [&]<class T>() {
+  on_numeric(input(call, 0).dtype(), [&]<class T>() {
     reduce_typed<T, double>(
         call, 0.0, [](double a, double b) { return a + b * b; }, [](double a, int64_t) { return std::sqrt(a); });
   });
@@ -170,7 +170,7 @@ void eval_top_k(OpCall& call) {
   int64_t size = s.back(), rows = size ? x.size() / size : 0;
   s.back() = k;
   Tensor values(x.dtype(), s), index(DType::i32, s);
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     std::vector<int32_t> order(static_cast<size_t>(size));
     for (int64_t r = 0; r < rows; ++r) {
       const T* p = x.data<T>() + r * size;
@@ -248,7 +248,7 @@ void cumulative(OpCall& call, double first, F f) {
   int64_t inner = elements(Shape(x.shape().begin() + axis + 1, x.shape().end()));
   bool exclusive = call.node.attr_or("exclusive", false), reverse = call.node.attr_or("reverse", false);
   Tensor out(x.dtype(), x.shape());
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t line = 0; size && line < x.size() / size; ++line) {
       int64_t base = line / inner * size * inner + line % inner;
       auto acc = static_cast<wide_t<T>>(first);
@@ -279,15 +279,15 @@ void segments(OpCall& call, double first, int64_t count, Fold fold, bool mean = 
   Shape s{count};
   s.insert(s.end(), x.shape().begin() + ids.rank(), x.shape().end());
   Tensor out(x.dtype(), s);
-  on_numbers(x.dtype(), [&]<class T>() {
-    wide_t<T> most = std::numeric_limits<wide_t<T>>::max(), least = std::numeric_limits<wide_t<T>>::lowest();
+  on_numeric(x.dtype(), [&]<class T>() {
+    wide_t<T> max = std::numeric_limits<wide_t<T>>::max(), min = std::numeric_limits<wide_t<T>>::lowest();
     if constexpr (sizeof(T) == 2 && std::is_floating_point_v<wide_t<T>>) {
-      most = std::is_same_v<T, Half> ? 65504.0f : 0x1.fep127f;
-      least = -most;
+      max = std::is_same_v<T, Half> ? 65504.0f : 0x1.fep127f;
+      min = -max;
     }
     std::vector<wide_t<T>> acc(static_cast<size_t>(out.size()), first == 0 || first == 1 ? static_cast<wide_t<T>>(first)
-                                                                : first > 0              ? most
-                                                                                         : least);
+                                                                : first > 0              ? max
+                                                                                         : min);
     std::vector<int64_t> seen(static_cast<size_t>(count), 0);
     for (int64_t i = 0; i < ids.size(); ++i) {
       int64_t id = ids.as_int(i);

@@ -17,7 +17,7 @@ int64_t bins_of(const Tensor& t) {
 
 void count_row(const Tensor& values, int64_t first, int64_t count, const Tensor& weights, bool binary, int64_t row, Tensor& out) {
   const int64_t bins = out.dim(-1);
-  on_numbers(out.dtype(), [&]<class T>() {
+  on_numeric(out.dtype(), [&]<class T>() {
     T* to = out.data<T>() + row * bins;
     for (int64_t i = first; i < first + count; ++i) {
       const int64_t v = values.as_int(i);
@@ -74,7 +74,7 @@ void bounds(OpCall& call, bool upper) {
        "needs two lists of rows of one type");
   const int64_t n = sorted.dim(1), m = values.dim(1);
   std::vector<int64_t> at(static_cast<size_t>(values.size()));
-  on_numbers(sorted.dtype(), [&]<class T>() {
+  on_numeric(sorted.dtype(), [&]<class T>() {
     auto less = [](T a, T b) { return widen(a) < widen(b); };
     for (size_t i = 0; i < at.size(); ++i) {
       const T* row = sorted.data<T>() + static_cast<int64_t>(i) / m * n;
@@ -117,7 +117,7 @@ void eval_nth_element(OpCall& call) {
   need(n >= 0 && n < size, "n is out of range");
   const bool reverse = call.node.attr_or("reverse", false);
   Tensor out(x.dtype(), Shape(x.shape().begin(), x.shape().end() - 1));
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t r = 0; r < out.size(); ++r) {
       std::vector<T> row(x.data<T>() + r * size, x.data<T>() + (r + 1) * size);
       std::stable_sort(row.begin(), row.end(), [&](T a, T b) {

@@ -181,7 +181,7 @@ void eval_range(OpCall& call) {
   double count = std::ceil((limit.as_double() - start.as_double()) / delta.as_double());
   need(count < 1e10, "the range is too long");
   Tensor out(start.dtype(), {std::max<int64_t>(0, static_cast<int64_t>(count))});
-  on_numbers(start.dtype(), [&]<class T>() {
+  on_numeric(start.dtype(), [&]<class T>() {
     wide_t<T> v = widen(start.data<T>()[0]), d = widen(delta.data<T>()[0]);
     for (int64_t i = 0; i < out.size(); ++i) {
       out.data<T>()[i] = static_cast<T>(v);

@@ -169,7 +169,7 @@ void eval_sparse_segment(OpCall& call) {
   s[0] = count;
   Tensor out(x.dtype(), s);
   const int64_t inner = elements(tail(x.shape(), 1));
-  on_numbers(x.dtype(), [&]<class T>() {
+  on_numeric(x.dtype(), [&]<class T>() {
     std::vector<wide_t<T>> acc(static_cast<size_t>(out.size()), 0);
     std::vector<int64_t> n(static_cast<size_t>(count), 0);
     for (int64_t i = 0; i < index.size(); ++i) {

@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "core/timing.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/validate.h"

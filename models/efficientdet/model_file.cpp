@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/file.h"
-#include "core/names.h"
+#include "core/suggest.h"
 
 namespace cytodet::models {
 namespace {

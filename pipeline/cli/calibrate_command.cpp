@@ -21,7 +21,7 @@ struct CalibrateFlags {
   CalibrateOptions options;
 };
 
-void warn(const std::string& text) { tell_warning(text); }
+void warn(const std::string& text) { print_warning(text); }
 
 void warn_degenerate(const Ranges& ranges) {
   std::vector<std::string> names;
@@ -65,7 +65,7 @@ int ranges_from_images(CalibrateFlags& flags) {
   } catch (const Error& e) {
     throw e.within(subject.path);
   }
-  for (const std::string& problem : c.problems) tell_error(problem);
+  for (const std::string& problem : c.problems) print_error(problem);
   warn_degenerate(c.ranges);
   write_ranges(c.ranges, flags.out);
   if (!flags.log.empty()) write_log(c.records, flags.log);

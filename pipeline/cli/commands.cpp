@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/live_paths.h"
 #include "core/messages.h"
-#include "core/names.h"
+#include "core/suggest.h"
 
 namespace cytodet::pipeline {
 
@@ -127,12 +127,12 @@ int run_program(int argc, char** argv) {
     check_standard_output();
     return code;
   } catch (const Error& e) {
-    tell_error(e.what());
+    print_error(e.what());
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     std::fputs("cytodet: error: out of memory; use smaller tiles, a smaller graph or fewer streams\n", stderr);
   } catch (const std::exception& e) {
-    tell_error(e.what());
+    print_error(e.what());
   }
   return static_cast<int>(Exit::failed);
 }

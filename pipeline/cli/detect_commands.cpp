@@ -274,8 +274,8 @@ std::function<int()> setup_evaluate(CLI::App& app) {
       DetectReport report = detect(
           detector, inputs, c.detect,
           [](PictureResult& r) {
-            if (!r.problem.empty()) tell_error(r.problem);
-            for (const std::string& w : r.warnings) tell_warning(r.path + ": " + w);
+            if (!r.problem.empty()) print_error(r.problem);
+            for (const std::string& w : r.warnings) print_warning(r.path + ": " + w);
           },
           o->quiet);
       set = to_set(report, truth, detector.model());

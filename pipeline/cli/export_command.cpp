@@ -37,8 +37,8 @@ std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& r
   bool unknown = false;
   const OutputPicture picture = results.bounded_picture(s, &unknown);
   if (unknown && settings.origin == "bounds")
-    tell_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
-                 " count from the whole; name the folder of the slides by --slides");
+    print_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
+                  " count from the whole; name the folder of the slides by --slides");
   return row.open(picture, settings, to);
 }
 
@@ -102,7 +102,7 @@ struct Exported {
     } catch (const UsageError&) {
       throw;
     } catch (const Error& e) {
-      tell_error(e.what());
+      print_error(e.what());
       ++problems;
     }
   }

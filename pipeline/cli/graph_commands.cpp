@@ -65,8 +65,8 @@ void write_checked(const Graph& source, const Graph& graph, const std::string& o
   }
   write_file(out, bytes);
   if (!check.skipped.empty())
-    tell_warning(out + ": " + (check.compared.empty() ? "its answers" : "some of its answers") +
-                 " could not be compared with the source: " + check.skipped);
+    print_warning(out + ": " + (check.compared.empty() ? "its answers" : "some of its answers") +
+                  " could not be compared with the source: " + check.skipped);
 }
 
 }  // namespace
@@ -130,7 +130,7 @@ std::function<int()> setup_optimize(CLI::App& app) {
     plan.check();
     const Graph source = read_graph(o->graph);
     if (const std::string variable = first_variable(source); !variable.empty())
-      tell_warning(o->graph + ": is not frozen: it holds variables, such as " + variable);
+      print_warning(o->graph + ": is not frozen: it holds variables, such as " + variable);
     Graph graph = source;
     PassOptions options;
     options.interface = {o->inputs, o->outputs};

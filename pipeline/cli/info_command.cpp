@@ -132,7 +132,8 @@ void print_text(const SlideInfo& info, const Options& o, const Detector* detecto
   }
   const Tile& t = info.tiles[0];
   std::printf("  tiles     %zu of %d px, overlap %d, read from level %d%s\n", info.tiles.size(), o.tiling.tile_px,
-              o.tiling.overlap_px, t.level, t.shrink > 1 ? (" shrunk by " + std::to_string(t.shrink)).c_str() : "");
+              o.tiling.overlap_px, t.level,
+              t.downsample_factor > 1 ? (" shrunk by " + std::to_string(t.downsample_factor)).c_str() : "");
   if (!info.unreadable.empty()) {
     std::printf("  estimate  none: %s\n", info.unreadable.c_str());
     return;
@@ -182,7 +183,7 @@ Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, 
                 {"tile_px", o.tiling.tile_px},
                 {"overlap_px", o.tiling.overlap_px},
                 {"level", t.level},
-                {"shrink", t.shrink}};
+                {"shrink", t.downsample_factor}};
   if (!info.unreadable.empty()) {
     j["estimate"] = {{"problem", info.unreadable}};
     return j;
@@ -222,7 +223,7 @@ int run_info(const Options& o) {
       const std::optional<SlideContents> held = list_contents(file);
       if (held && !o.json) std::printf("%s\n%s", file.c_str(), contents_text(*held).c_str());
       std::fflush(stdout);
-      tell_error(e.what());
+      print_error(e.what());
       if (o.json) all.push_back({{"path", file}, {"problem", e.what()}});
       if (held && o.json) all.back()["contents"] = contents_json(*held);
     }

@@ -59,8 +59,8 @@ void warn_of_floats(const QuantizeReport& report) {
   for (const QuantizedLayer& l : report.layers)
     if (l.precision == "float" && !l.why.starts_with("excluded")) by_reason[l.why].push_back(l.name);
   for (const auto& [why, names] : by_reason)
-    tell_warning(names.front() + (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "") +
-                 " stays in float: " + why);
+    print_warning(names.front() + (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "") +
+                  " stays in float: " + why);
 }
 
 // Where nothing can be INT8 there is nothing to write but the reasons.

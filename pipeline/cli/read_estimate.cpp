@@ -18,8 +18,8 @@ Tile sample_of(const Slide& slide, Tile tile) {
   const LevelInfo& l = slide.levels[static_cast<size_t>(tile.level)];
   if (l.tile_width < l.width || l.tile_height <= 0) return tile;
   const int64_t height = std::max<int64_t>(64, kSampleBlocks * l.tile_height);
-  tile.height =
-      static_cast<int>(std::clamp<int64_t>(height / tile.shrink * tile.shrink, std::min(tile.shrink, tile.height), tile.height));
+  tile.height = static_cast<int>(std::clamp<int64_t>(height / tile.downsample_factor * tile.downsample_factor,
+                                                     std::min(tile.downsample_factor, tile.height), tile.height));
   return tile;
 }
 
@@ -85,7 +85,7 @@ double ReadEstimate::seconds(size_t tiles, double other_ms, int streams) const {
 
 ReadEstimate estimate_reading(const Slide& slide, const std::vector<Tile>& tiles) {
   const Tile& t = tiles[0];
-  const ReadPlan plan = plan_reads(slide, t.level, t.height, t.shrink);
+  const ReadPlan plan = plan_reads(slide, t.level, t.height, t.downsample_factor);
   return plan.blocks > 0 ? by_blocks(slide, tiles, plan) : by_tiles(slide, tiles, plan);
 }
 

@@ -110,7 +110,7 @@ std::filesystem::path picked_file(const TuneSpace& space, const Options& o) {
 int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer& measurer, const Options& o) {
   const std::filesystem::path folder = space.config.run.output;
   const std::string unit = measurer.tiled() ? "slides" : "images";
-  for (const TuneFailure& f : result.failures) tell_error(f.reason);
+  for (const TuneFailure& f : result.failures) print_error(f.reason);
   write_file(folder / "tune.json", text_of(results_json(space, result, unit)));
   const size_t points = space.grid().points();
   std::printf("%zu of %zu settings measured, %zu given up early, on %zu pictures\n", result.points.size(), points, result.pruned,

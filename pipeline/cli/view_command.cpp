@@ -41,7 +41,7 @@ ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesys
     v.mpp_y = picture.mpp_y;
     v.bounds = picture.bounds;
   } catch (const Error& e) {
-    tell_warning(e.what());
+    print_warning(e.what());
     v.path.clear();
   }
   if (v.width < 1 || v.height < 1)
@@ -78,7 +78,7 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
 
 std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSelection& selection) {
   const auto slide = open_slide(path, selection);
-  for (const std::string& w : slide->warnings) tell_warning(path + ": " + w);
+  for (const std::string& w : slide->warnings) print_warning(path + ": " + w);
   ViewSlide v{std::filesystem::path(path).stem().string(),
               path,
               slide->width(),

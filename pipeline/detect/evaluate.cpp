@@ -318,7 +318,7 @@ int exit_of(const DetectReport& report) {
 }
 
 void warn(const std::vector<std::string>& warnings) {
-  for (const std::string& w : warnings) tell_warning(w);
+  for (const std::string& w : warnings) print_warning(w);
 }
 
 }  // namespace cytodet::pipeline

@@ -116,7 +116,7 @@ class Batch {
     const Tile& tile = p.tiles[*job.tile];
     try {
       Stopwatch watch;
-      TileImage read = read_tile_anyway(*p.slide, tile);
+      TileImage read = read_tile_tolerant(*p.slide, tile);
       job.times.read_ms = watch.ms();
       job.bad = read.damaged;
       job.fell_back = read.fell_back && !read.damaged;

@@ -82,7 +82,7 @@ LayerTable measure_layers(Runner& runner, const Peak& peak, int rounds, bool pin
   table.peak = peak;
   std::exception_ptr problem;
   std::thread([&] {
-    Pinned pinned(pin ? cpus_of_stream(0, 1, peak.threads) : std::vector<int>{});
+    ScopedAffinity pinned(pin ? cpus_of_stream(0, 1, peak.threads) : std::vector<int>{});
     try {
       measure(runner, table, rounds);
     } catch (...) {

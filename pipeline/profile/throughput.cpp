@@ -15,7 +15,7 @@
 
 namespace cytodet::pipeline {
 
-Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const Places& places) {
+Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const CpuSets& places) {
   const int streams = network.streams();
   struct Stream {
     std::vector<double> ms;
@@ -28,7 +28,7 @@ Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double second
   std::atomic<int> counting = streams;
   auto body = [&](int s) {
     Stream& r = results[static_cast<size_t>(s)];
-    Pinned pinned(places[static_cast<size_t>(s)]);
+    ScopedAffinity pinned(places[static_cast<size_t>(s)]);
     r.pinned = pinned.held();
     try {
       network.runner(s).run();
@@ -91,7 +91,7 @@ std::vector<Scaling> measure_scaling(const BenchOptions& options, double seconds
   for (int r = 0; r < rounds; ++r) {
     const auto places = [&](const Sharing& sharing) {
       const bool one = sharing.streams * sharing.threads == 1;
-      return one && pin ? Places{cpus_of_stream(r % cpus, cpus, 1)} : places_of(sharing, pin);
+      return one && pin ? CpuSets{cpus_of_stream(r % cpus, cpus, 1)} : places_of(sharing, pin);
     };
     std::map<int, double> gmacs;  // of so many CPUs
     for (size_t i = 0; i < sharings.size(); ++i) {

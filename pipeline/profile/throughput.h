@@ -19,7 +19,7 @@ struct Speed {
 
 // Every stream runs the network on whatever lies in its input for `seconds`, on a thread of its own, after one run to warm up.
 // sharing: as the network was made; places: one per stream.
-Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const Places& places);
+Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const CpuSets& places);
 
 struct Scaling {
   Speed speed;                  // of the round of median throughput

@@ -26,7 +26,7 @@ Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
   options.quiet = quiet;
   try {
     Calibration c = calibrate(subject.graph, subject.plan, data, options);
-    for (const std::string& problem : c.problems) tell_warning(problem);
+    for (const std::string& problem : c.problems) print_warning(problem);
     return c.ranges;
   } catch (const Error& e) {
     throw e.within(subject.path);
@@ -123,7 +123,7 @@ void check_file(const Subject& subject, const Quantized& quantized, const Graph&
   options.plain_macs = 300000000;  // plain loops over quantized values are slow
   try {
     const AnswerCheck check = check_answers(quantized.graph, parse_graph(encode_as(file, out), out.string()), options);
-    if (!check.skipped.empty()) tell_warning(out.string() + ": could not be compared with the network: " + check.skipped);
+    if (!check.skipped.empty()) print_warning(out.string() + ": could not be compared with the network: " + check.skipped);
   } catch (const Error& e) {
     throw e.within(subject.path);
   }

@@ -112,7 +112,7 @@ void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOp
   });
   if (shown.empty()) throw UsageError("--worst", "has no image to draw", "name the truth's images with --images");
   if (shown.size() > static_cast<size_t>(worst_count)) shown.resize(static_cast<size_t>(worst_count));
-  std::vector<TitledPicture> sheet;
+  std::vector<TitledImage> sheet;
   for (const auto& [image, file] : shown) {
     const auto slide = with_damage_filled(open_slide(file, selection));
     OverlayOptions overlay;

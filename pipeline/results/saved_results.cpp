@@ -121,7 +121,7 @@ void SavedResults::name_images(const Truth* truth) {
       images_.settle(*truth, path_.string(), true);
     else
       images_.settle_run(*truth, path_.string(), paths, true);
-    for (const std::string& w : images_.warnings) tell_warning(path_.string() + ": " + w);
+    for (const std::string& w : images_.warnings) print_warning(path_.string() + ": " + w);
   }
   int64_t next = truth ? truth->free_id() : 1;
   for (const ImageRef& r : refs)

@@ -170,7 +170,7 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
     if (!r.problem.empty()) throw Error("", r.problem);
   for (const PictureResult& r : report.pictures)
     for (const std::string& w : r.warnings)
-      if (const std::string text = r.path + ": " + w; warned_.insert(text).second) tell_warning(text);
+      if (const std::string text = r.path + ": " + w; warned_.insert(text).second) print_warning(text);
   return report;
 }
 

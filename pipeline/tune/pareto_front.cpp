@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "core/names.h"
+#include "core/suggest.h"
 
 namespace cytodet::pipeline {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/names.h"
+#include "core/suggest.h"
 
 namespace cytodet::pipeline {
 namespace {

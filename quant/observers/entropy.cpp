@@ -98,13 +98,13 @@ class Entropy : public HistogramObserver {
     const int side = std::max(r.end(), -r.first());
     Range best{histogram_.low(), histogram_.high(), {}, {}};
     if (r.end() - r.first() < kCodes || r.total() == 0) return best;
-    double least = r.divergence(r.first(), r.end());
+    double min = r.divergence(r.first(), r.end());
     for (int reach = side - 1; reach > 0; --reach) {
       int a = std::max(r.first(), -reach), b = std::min(r.end(), reach);
       if (b - a < kCodes || r.clipped(a, b) > kMostClipped) break;
       double d = r.divergence(a, b);
-      if (d >= least) continue;
-      least = d;
+      if (d >= min) continue;
+      min = d;
       auto edge = static_cast<float>(reach * r.width());
       best.low = std::max(histogram_.low(), -edge);
       best.high = std::min(histogram_.high(), edge);

@@ -47,13 +47,13 @@ class LeastSquares : public HistogramObserver {
     if (high - low <= kHighestCode * histogram_.width()) return best;
     const std::vector<Point> points = points_of(histogram_);
     int low_step = kSteps, high_step = kSteps;
-    double least = squared_error(points, low, high);
+    double min = squared_error(points, low, high);
     auto attempt = [&](int l, int h) {
       double from = low * l / kSteps, to = high * h / kSteps;
       if (to - from <= kHighestCode * histogram_.width()) return false;  // codes finer than bins: nothing to measure by
       double error = squared_error(points, from, to);
-      if (error >= least) return false;
-      least = error;
+      if (error >= min) return false;
+      min = error;
       low_step = l;
       high_step = h;
       return true;

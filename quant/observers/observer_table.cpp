@@ -2,7 +2,7 @@
 #include <array>
 
 #include "core/error.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "quant/observers/observer_rows.h"
 
 namespace cytodet::quant {

@@ -65,7 +65,7 @@ TEST(Pinning, HoldsAThreadAndLetsItGo) {
   std::vector<int> before = allowed_cpus();
   ASSERT_FALSE(before.empty());
   {
-    Pinned pinned({before.back()});
+    ScopedAffinity pinned({before.back()});
     if (pinned.held()) {
       EXPECT_EQ(allowed_cpus(), std::vector<int>{before.back()});
       std::vector<int> child;
@@ -78,9 +78,9 @@ TEST(Pinning, HoldsAThreadAndLetsItGo) {
 
 TEST(Pinning, RefusedOrEmptyIsNoError) {
   std::vector<int> before = allowed_cpus();
-  EXPECT_FALSE(Pinned({}).held());
-  EXPECT_FALSE(Pinned({100000}).held());
-  EXPECT_FALSE(Pinned({-1}).held());
+  EXPECT_FALSE(ScopedAffinity({}).held());
+  EXPECT_FALSE(ScopedAffinity({100000}).held());
+  EXPECT_FALSE(ScopedAffinity({-1}).held());
   EXPECT_EQ(allowed_cpus(), before);
 }
 

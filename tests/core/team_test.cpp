@@ -15,9 +15,9 @@
 namespace cytodet {
 namespace {
 
-TEST(Team, EveryTaskIsDoneOnceByAThreadOfItsOwnNumber) {
+TEST(ThreadTeam, EveryTaskIsDoneOnceByAThreadOfItsOwnNumber) {
   for (int threads : {1, 2, 5}) {
-    Team team(threads);
+    ThreadTeam team(threads);
     team.run([&] {
       for (int64_t n : {0, 1, 7, 1000}) {
         std::vector<std::atomic<int>> done(static_cast<size_t>(n)), busy(static_cast<size_t>(threads));
@@ -33,8 +33,8 @@ TEST(Team, EveryTaskIsDoneOnceByAThreadOfItsOwnNumber) {
   }
 }
 
-TEST(Team, RunsCoverTheWholeAndAreNotShorterThanTheLeast) {
-  Team team(3);
+TEST(ThreadTeam, RunsCoverTheWholeAndAreNotShorterThanTheLeast) {
+  ThreadTeam team(3);
   team.run([&] {
     for (int64_t n : {0, 1, 9, 10, 100, 4097})
       for (int64_t least : {1, 10, 5000}) {
@@ -48,8 +48,8 @@ TEST(Team, RunsCoverTheWholeAndAreNotShorterThanTheLeast) {
   });
 }
 
-TEST(Team, ManyShortRoundsAndAnExceptionOfTheWork) {
-  Team team(2);
+TEST(ThreadTeam, ManyShortRoundsAndAnExceptionOfTheWork) {
+  ThreadTeam team(2);
   int64_t sum = 0;
   team.run([&] {
     for (int round = 0; round < 2000; ++round) {
@@ -62,12 +62,12 @@ TEST(Team, ManyShortRoundsAndAnExceptionOfTheWork) {
   EXPECT_THROW(team.run([] { throw std::runtime_error("x"); }), std::runtime_error);
 }
 
-TEST(Team, StaysOnTheCpusOfItsOwner) {
+TEST(ThreadTeam, StaysOnTheCpusOfItsOwner) {
   const std::vector<int> before = allowed_cpus();
   std::thread([&] {
-    Pinned pinned({before.front()});
+    ScopedAffinity pinned({before.front()});
     if (!pinned.held()) return;
-    Team team(3);
+    ThreadTeam team(3);
     team.run([&] {
       for_each_task(3, 64, [&](int64_t, int) {
         EXPECT_EQ(allowed_cpus(), std::vector<int>{before.front()});

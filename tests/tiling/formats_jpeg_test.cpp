@@ -51,16 +51,16 @@ TEST(FormatsJpeg, EqualToOpenSlideOnShippedSlides) {
   }
 }
 
-Image shrunk(const Slide& s, int64_t x, int64_t y, int w, int h, int shrink) {
-  Image image((w + shrink - 1) / shrink, (h + shrink - 1) / shrink);
-  s.read_shrunk(0, x, y, w, h, shrink, image.rgb.data());
+Image downsampled(const Slide& s, int64_t x, int64_t y, int w, int h, int factor) {
+  Image image((w + factor - 1) / factor, (h + factor - 1) / factor);
+  s.read_downsampled(0, x, y, w, h, factor, image.rgb.data());
   return image;
 }
 
-Image mean_of(const Slide& s, int64_t x, int64_t y, int w, int h, int shrink) {
-  Image part(w, h), image((w + shrink - 1) / shrink, (h + shrink - 1) / shrink);
+Image mean_of(const Slide& s, int64_t x, int64_t y, int w, int h, int factor) {
+  Image part(w, h), image((w + factor - 1) / factor, (h + factor - 1) / factor);
   s.read(0, x, y, w, h, part.rgb.data());
-  shrink_by_mean(part, shrink, image.rgb.data());
+  downsample_by_mean(part, factor, image.rgb.data());
   return image;
 }
 
@@ -73,31 +73,31 @@ double mean_difference(const Image& a, const Image& b) {
 TEST(FormatsJpeg, ShrunkInsideTheCodecIsCloseToTheMean) {
   for (const char* name : {"slides/cmu-1-small-region.svs", "slides/blood-mosaic.tif"}) {
     std::unique_ptr<Slide> s = open_slide(data_folder() / name);
-    for (int shrink : {2, 4, 6, 8, 16}) {
-      SCOPED_TRACE(std::string(name) + " / " + std::to_string(shrink));
-      const Image got = shrunk(*s, 240, 480, 701, 501, shrink), want = mean_of(*s, 240, 480, 701, 501, shrink);
+    for (int factor : {2, 4, 6, 8, 16}) {
+      SCOPED_TRACE(std::string(name) + " / " + std::to_string(factor));
+      const Image got = downsampled(*s, 240, 480, 701, 501, factor), want = mean_of(*s, 240, 480, 701, 501, factor);
       EXPECT_LT(mean_difference(got, want), 1.5);
       EXPECT_FALSE(got.rgb == want.rgb) << "the codec's own reduction was not used";
     }
     // Nothing the codec can do: the mean itself.
-    EXPECT_TRUE(shrunk(*s, 240, 480, 300, 300, 3).rgb == mean_of(*s, 240, 480, 300, 300, 3).rgb);
-    EXPECT_TRUE(shrunk(*s, 241, 480, 300, 301, 2).rgb == mean_of(*s, 241, 480, 300, 301, 2).rgb);
+    EXPECT_TRUE(downsampled(*s, 240, 480, 300, 300, 3).rgb == mean_of(*s, 240, 480, 300, 300, 3).rgb);
+    EXPECT_TRUE(downsampled(*s, 241, 480, 300, 301, 2).rgb == mean_of(*s, 241, 480, 300, 301, 2).rgb);
   }
   // Neither where the pixels are not JPEG.
   std::unique_ptr<Slide> deflate = open_slide(data_folder() / "slides/boxes.tiff");
-  EXPECT_TRUE(shrunk(*deflate, 64, 64, 99, 77, 4).rgb == mean_of(*deflate, 64, 64, 99, 77, 4).rgb);
+  EXPECT_TRUE(downsampled(*deflate, 64, 64, 99, 77, 4).rgb == mean_of(*deflate, 64, 64, 99, 77, 4).rgb);
 }
 
 TEST(FormatsJpeg, ShrunkRegionsJoinWithoutSeams) {
   std::unique_ptr<Slide> s = open_slide(data_folder() / "slides/cmu-1-small-region.svs");
-  const Image all = shrunk(*s, -8, -16, 1200, 900, 4);
+  const Image all = downsampled(*s, -8, -16, 1200, 900, 4);
   for (int y = 0; y < 4; ++y) EXPECT_EQ(all.row(y)[5], 255) << "outside is white";
-  const Image part = shrunk(*s, 400, 200, 404, 300, 4);
+  const Image part = downsampled(*s, 400, 200, 404, 300, 4);
   for (int y = 0; y < part.height; ++y)
     EXPECT_TRUE(std::equal(part.row(y), part.row(y) + part.width * 3, all.row(y + 54) + 102 * 3)) << y;
 }
 
-// A grid whose tiles start between the codec's pixels would miss its reduction: every tile start is a multiple of the shrink.
+// A grid whose tiles start between the codec's pixels would miss its reduction: every tile start is a multiple of the factor.
 TEST(FormatsJpeg, GridsOfShrunkTilesAreAligned) {
   std::unique_ptr<Slide> s = open_slide(data_folder() / "slides/cmu-1-small-region.svs");
   for (double scale : {0.5, 0.3, 0.25, 0.125}) {
@@ -108,8 +108,8 @@ TEST(FormatsJpeg, GridsOfShrunkTilesAreAligned) {
     const std::vector<Tile> tiles = make_grid(*s, settings);
     EXPECT_TRUE(tiles.back().slide_right && tiles.back().slide_bottom);
     for (const Tile& t : tiles) {
-      EXPECT_EQ(t.x % t.shrink, 0);
-      EXPECT_EQ(t.y % t.shrink, 0);
+      EXPECT_EQ(t.x % t.downsample_factor, 0);
+      EXPECT_EQ(t.y % t.downsample_factor, 0);
       const Image image = read_tile(*s, t), first = read_tile(*s, tiles[0]);
       EXPECT_EQ(image.width, first.width);
       EXPECT_EQ(image.height, first.height);

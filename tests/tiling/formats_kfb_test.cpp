@@ -71,8 +71,8 @@ TEST(FormatsKfb, ShrunkInsideTheCodec) {
   write_file(scratch.path / "a.kfb", writer.write(picture()));
   std::unique_ptr<Slide> s = open_slide(scratch.path / "a.kfb");
   Image full = read_whole(*s), want(116, 85), got(116, 85);
-  shrink_by_mean(full, 2, want.rgb.data());
-  s->read_shrunk(0, 0, 0, 231, 170, 2, got.rgb.data());
+  downsample_by_mean(full, 2, want.rgb.data());
+  s->read_downsampled(0, 0, 0, 231, 170, 2, got.rgb.data());
   double sum = 0;
   for (size_t i = 0; i < got.rgb.size(); ++i) sum += std::abs(int{got.rgb[i]} - int{want.rgb[i]});
   EXPECT_LT(sum / static_cast<double>(got.rgb.size()), 3.0);

@@ -56,7 +56,7 @@ TEST(Grid, CoversEveryPixelOnRandomSlides) {
       ASSERT_GE(t.y, 0);
       ASSERT_LE(t.x + t.width, l.width);
       ASSERT_LE(t.y + t.height, l.height);
-      const auto pixels = [&](int side) { return (side + t.shrink - 1) / t.shrink; };
+      const auto pixels = [&](int side) { return (side + t.downsample_factor - 1) / t.downsample_factor; };
       ASSERT_EQ(pixels(t.width), pixels(tiles[0].width)) << "all tiles of a slide have one size";
       ASSERT_EQ(pixels(t.height), pixels(tiles[0].height));
       for (int x = 0; x < t.width; ++x) column[static_cast<size_t>(t.x + x)] = 1;
@@ -130,7 +130,7 @@ TEST(Grid, ALevelFinerThanNeededIsAveraged) {
   s.overlap_px = 16;
   s.scale = 0.25;
   for (const Tile& t : make_grid(slide, s)) {
-    ASSERT_EQ(t.shrink, 4);
+    ASSERT_EQ(t.downsample_factor, 4);
     ASSERT_EQ(t.width, 256);
     ASSERT_EQ(t.pixel, 4);
     const Image image = read_tile(slide, t);
@@ -148,7 +148,7 @@ TEST(Grid, ALevelFinerThanNeededIsAveraged) {
   Made wide(5003, 3001, 1);
   whole.width = 5003;
   whole.height = 3001;
-  whole.shrink = 3;
+  whole.downsample_factor = 3;
   const Image image = read_tile(wide, whole);
   EXPECT_EQ(image.width, 1668);
   EXPECT_EQ(image.height, 1001);

@@ -51,7 +51,7 @@ struct KfbWriter {
       expected.emplace_back(seen.rgb.begin(), seen.rgb.end());
       Image half(image.width / 2, image.height / 2), even(half.width * 2, half.height * 2);
       for (int r = 0; r < even.height; ++r) std::copy_n(image.row(r), even.width * 3, even.row(r));
-      shrink_by_mean(even, 2, half.rgb.data());
+      downsample_by_mean(even, 2, half.rgb.data());
       image = std::move(half);
     }
     const bool before = place != Place::after_the_index;

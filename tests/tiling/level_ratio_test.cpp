@@ -109,7 +109,7 @@ TEST(LevelRatio, AFileOfWholeTilesIsReadAtHalf) {
   // The two pictures lie at (11008, 5888) of level 1, and at twice that of level 0.
   Image level1(1280, 480), level0(1280, 480);
   slide->read(1, 11008, 5888, level1.width, level1.height, level1.rgb.data());
-  slide->read_shrunk(0, 22016, 11776, 2560, 960, 2, level0.rgb.data());
+  slide->read_downsampled(0, 22016, 11776, 2560, 960, 2, level0.rgb.data());
   double difference = 0;
   for (size_t i = 0; i < level1.rgb.size(); ++i) difference += std::abs(int{level1.rgb[i]} - int{level0.rgb[i]});
   EXPECT_LT(difference / static_cast<double>(level1.rgb.size()), 6);

@@ -88,7 +88,7 @@ TEST_F(Ome, ChannelsInJpegAreShrunkInsideTheCodec) {
   s.compression = COMPRESSION_JPEG;
   const std::unique_ptr<Slide> slide = open_slide(write(s));
   Image small(16, 16);
-  slide->read_shrunk(0, 0, 0, 32, 32, 2, small.rgb.data());
+  slide->read_downsampled(0, 0, 0, 32, 32, 2, small.rgb.data());
   for (int c = 0; c < 3; ++c) EXPECT_NEAR(small.row(8)[24 + c], s.values[static_cast<size_t>(c)], 2);
 }
 

@@ -143,7 +143,7 @@ TEST(PixelSize, PlainPicturesTellAFineResolution) {
   };
   const auto png = [&](const std::string& density) {
     const std::string header("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0crc.", 33);
-    return picture_pixel_size(bytes(header + std::string("\0\0\0\x09pHYs", 8) + density + "crc."));
+    return image_pixel_size(bytes(header + std::string("\0\0\0\x09pHYs", 8) + density + "crc."));
   };
   // 4,000,000 and 2,000,000 pixels per metre.
   const auto fine = png(std::string("\0\x3d\x09\0\0\x1e\x84\x80\1", 9));
@@ -154,7 +154,7 @@ TEST(PixelSize, PlainPicturesTellAFineResolution) {
   EXPECT_FALSE(png(std::string("\0\0\x0b\x13\0\0\x0b\x13\1", 9)).size) << "72 dots per inch";
   EXPECT_FALSE(png(std::string("\0\x3d\x09\0\0\x1e\x84\x80\0", 9)).size) << "no unit";
   const auto jpeg = [&](char unit, const std::string& density) {
-    return picture_pixel_size(
+    return image_pixel_size(
         bytes(std::string("\xff\xd8\xff\xe0\0\x10JFIF\0\1\2", 13) + std::string(1, unit) + density + std::string(2, '\0')));
   };
   EXPECT_EQ(jpeg(2, "\x9c\x40\x9c\x40").size->x, 0.25) << "40,000 per centimetre";
@@ -164,8 +164,8 @@ TEST(PixelSize, PlainPicturesTellAFineResolution) {
   std::string bmp = "BM" + std::string(52, '\0');
   bmp[14] = 40;
   bmp.replace(38, 8, std::string("\0\x09\x3d\0\0\x09\x3d\0", 8));
-  EXPECT_EQ(picture_pixel_size(bytes(bmp)).size->x, 0.25);
-  for (size_t cut = 0; cut < bmp.size(); ++cut) EXPECT_FALSE(picture_pixel_size(bytes(bmp.substr(0, cut))).size);
+  EXPECT_EQ(image_pixel_size(bytes(bmp)).size->x, 0.25);
+  for (size_t cut = 0; cut < bmp.size(); ++cut) EXPECT_FALSE(image_pixel_size(bytes(bmp.substr(0, cut))).size);
   EXPECT_FALSE(open_slide(data_folder() / "bccd/BloodImage_00007.jpg")->mpp_x);
 }
 

@@ -23,17 +23,17 @@ std::unique_ptr<Slide> gradient(int w, int h) {
 }
 
 // The mean of each block, straight.
-Image block_means(const Slide& slide, int shrink) {
+Image block_means(const Slide& slide, int factor) {
   const int w = static_cast<int>(slide.width()), h = static_cast<int>(slide.height());
-  Image whole(w, h), out(w / shrink, h / shrink);
+  Image whole(w, h), out(w / factor, h / factor);
   slide.read(0, 0, 0, w, h, whole.rgb.data());
   for (int y = 0; y < out.height; ++y)
     for (int x = 0; x < out.width; ++x)
       for (int c = 0; c < 3; ++c) {
         int sum = 0;
-        for (int j = 0; j < shrink; ++j)
-          for (int i = 0; i < shrink; ++i) sum += whole.row(y * shrink + j)[(x * shrink + i) * 3 + c];
-        out.row(y)[x * 3 + c] = static_cast<uint8_t>((sum + shrink * shrink / 2) / (shrink * shrink));
+        for (int j = 0; j < factor; ++j)
+          for (int i = 0; i < factor; ++i) sum += whole.row(y * factor + j)[(x * factor + i) * 3 + c];
+        out.row(y)[x * 3 + c] = static_cast<uint8_t>((sum + factor * factor / 2) / (factor * factor));
       }
   return out;
 }

@@ -83,7 +83,7 @@ TEST(SlideGeometry, TilesCoverTheScanAloneAtEveryLevel) {
               std::max(hull.y1, t.area.y1)};
     }
     EXPECT_EQ(intersection(hull, all), all.area()) << "nothing is left out";
-    const double slack = 16.0 * tiles[0].shrink + tiles[0].pixel;
+    const double slack = 16.0 * tiles[0].downsample_factor + tiles[0].pixel;
     EXPECT_GE(hull.x0, all.x0 - slack);
     EXPECT_LE(hull.x1, all.x1 + 1e-6);
   }
@@ -147,7 +147,7 @@ TEST(SlideGeometry, TilesAreSquareInMicrometres) {
   s.mpp = 1.0;
   s.tile_px = 80;
   const Tile t = make_grid(slide, s)[0];
-  EXPECT_EQ(t.shrink, 2) << "the way that wants less";
+  EXPECT_EQ(t.downsample_factor, 2) << "the way that wants less";
   EXPECT_EQ(t.side, 160);
   EXPECT_EQ(t.side_y, 320);
   std::swap(slide.mpp_x, slide.mpp_y);

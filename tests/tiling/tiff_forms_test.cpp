@@ -114,7 +114,7 @@ TEST(TiffForms, OutsideOfAStretchedSlideIsWhite) {
     Image region(5, 5);
     slide->read(0, slide->width() + 3, 0, 5, 5, region.rgb.data());
     EXPECT_THAT(region.rgb, Each(255)) << name;
-    slide->read_shrunk(0, slide->width() + 4, 0, 10, 10, 2, region.rgb.data());
+    slide->read_downsampled(0, slide->width() + 4, 0, 10, 10, 2, region.rgb.data());
     EXPECT_THAT(region.rgb, Each(255)) << name;
   }
 }

@@ -40,13 +40,13 @@ class Damaged : public Slide {
   Holes holes_;
 };
 
-Tile tile_at(int level, int64_t x, int64_t y, int side, int shrink = 1) {
+Tile tile_at(int level, int64_t x, int64_t y, int side, int factor = 1) {
   Tile t;
   t.level = level;
   t.x = x;
   t.y = y;
   t.width = t.height = side;
-  t.shrink = shrink;
+  t.downsample_factor = factor;
   return t;
 }
 
@@ -58,7 +58,7 @@ int worst(const Image& a, const Image& b) {
 
 TEST(TileReading, WholeTilesAreReadAsTheyAre) {
   const Damaged slide(Damaged::Holes{});
-  const TileImage t = read_tile_anyway(slide, tile_at(1, 100, 200, 300));
+  const TileImage t = read_tile_tolerant(slide, tile_at(1, 100, 200, 300));
   EXPECT_FALSE(t.damaged || t.fell_back);
   EXPECT_TRUE(t.damage.empty());
   EXPECT_EQ(t.image.rgb, read_tile(slide, tile_at(1, 100, 200, 300)).rgb);
@@ -69,7 +69,7 @@ TEST(TileReading, AFinerLevelStandsIn) {
   for (const Tile& tile :
        {tile_at(1, 100, 200, 300), tile_at(2, 64, 32, 128), tile_at(2, 64, 32, 128, 2), tile_at(1, 11, 21, 97, 3)}) {
     const Damaged bad(Damaged::Holes{{tile.level, {0, 0, 4096, 4096}}});
-    const TileImage t = read_tile_anyway(bad, tile);
+    const TileImage t = read_tile_tolerant(bad, tile);
     EXPECT_TRUE(t.fell_back);
     EXPECT_FALSE(t.damaged);
     EXPECT_THAT(t.damage, ::testing::HasSubstr("is damaged"));
@@ -77,7 +77,7 @@ TEST(TileReading, AFinerLevelStandsIn) {
   }
   // Where the next level is damaged too, the one after it.
   const Damaged both(Damaged::Holes{{2, {0, 0, 512, 512}}, {1, {0, 0, 2048, 2048}}});
-  const TileImage t = read_tile_anyway(both, tile_at(2, 64, 32, 128));
+  const TileImage t = read_tile_tolerant(both, tile_at(2, 64, 32, 128));
   EXPECT_TRUE(t.fell_back);
   EXPECT_LE(worst(t.image, read_tile(good, tile_at(2, 64, 32, 128))), 1);
 }
@@ -85,16 +85,16 @@ TEST(TileReading, AFinerLevelStandsIn) {
 // Reads of the coarser level hold a margin for interpolation, which the picture's ramps forgive.
 TEST(TileReading, TheDamagedPartIsFilledFromTheNextCoarserLevelThatReads) {
   const Damaged good(Damaged::Holes{});
-  for (int shrink : {1, 2})
+  for (int factor : {1, 2})
     for (int levels : {1, 2}) {
       Damaged::Holes holes{{0, {256, 256, 512, 512}}};
       if (levels == 2) holes.push_back({1, {0, 0, 2048, 2048}});
       const Damaged bad(holes);
-      const Tile tile = tile_at(0, 100, 100, 640, shrink);
-      const TileImage t = read_tile_anyway(bad, tile);
+      const Tile tile = tile_at(0, 100, 100, 640, factor);
+      const TileImage t = read_tile_tolerant(bad, tile);
       EXPECT_TRUE(t.fell_back && t.coarser);
       EXPECT_EQ(t.damaged, levels == 2) << "over twice as coarse as wanted: 8 to 1, 8 to 2";
-      EXPECT_LE(worst(t.image, read_tile(good, tile)), 1) << "shrink " << shrink << ", levels " << levels;
+      EXPECT_LE(worst(t.image, read_tile(good, tile)), 1) << "shrink " << factor << ", levels " << levels;
       EXPECT_THAT(t.damage, ::testing::HasSubstr("level 0 is damaged"));
     }
 }
@@ -102,22 +102,22 @@ TEST(TileReading, TheDamagedPartIsFilledFromTheNextCoarserLevelThatReads) {
 TEST(TileReading, OnlyWhatNoLevelHoldsIsWhite) {
   const Damaged good(Damaged::Holes{});
   const Damaged bad(Damaged::Holes{{0, {256, 256, 512, 512}}, {1, {0, 0, 2048, 2048}}, {2, {0, 0, 512, 512}}});
-  for (int shrink : {1, 2}) {
-    const Tile tile = tile_at(0, 100, 100, 640, shrink);
+  for (int factor : {1, 2}) {
+    const Tile tile = tile_at(0, 100, 100, 640, factor);
     const Image whole = read_tile(good, tile);
-    const TileImage t = read_tile_anyway(bad, tile);
+    const TileImage t = read_tile_tolerant(bad, tile);
     ASSERT_TRUE(t.damaged);
     EXPECT_FALSE(t.fell_back || t.coarser || t.empty);
     int wrong = 0;
     for (int y = 0; y < t.image.height; ++y)
       for (int x = 0; x < t.image.width; ++x) {
-        const int lx = 100 + x * shrink, ly = 100 + y * shrink;
+        const int lx = 100 + x * factor, ly = 100 + y * factor;
         const bool hole = lx >= 256 && lx < 512 && ly >= 256 && ly < 512;
         wrong += std::abs(t.image.row(y)[3 * x] - (hole ? 255 : whole.row(y)[3 * x])) > 1;
       }
-    EXPECT_EQ(wrong, 0) << "shrink " << shrink;
+    EXPECT_EQ(wrong, 0) << "shrink " << factor;
   }
-  const TileImage t = read_tile_anyway(
+  const TileImage t = read_tile_tolerant(
       Damaged(Damaged::Holes{{0, {0, 0, 4096, 4096}}, {1, {0, 0, 2048, 2048}}, {2, {0, 0, 512, 512}}}), tile_at(0, 9, 9, 200));
   EXPECT_TRUE(t.damaged && t.empty);
   EXPECT_TRUE(std::all_of(t.image.rgb.begin(), t.image.rgb.end(), [](uint8_t v) { return v == 255; }));
@@ -128,12 +128,12 @@ TEST(TileReading, EachPartIsFromTheBestLevelThatHoldsIt) {
   const Damaged good(Damaged::Holes{});
   const Damaged bad(Damaged::Holes{{1, {0, 0, 128, 128}}, {0, {0, 0, 128, 256}}});
   const Tile tile = tile_at(1, 0, 0, 256);
-  const TileImage t = read_tile_anyway(bad, tile);
+  const TileImage t = read_tile_tolerant(bad, tile);
   EXPECT_TRUE(t.fell_back && t.coarser);
   EXPECT_TRUE(t.damaged) << "level 2 is four times as coarse";
   // A level without anything: what the finer one lacks is all that is coarse.
   const Damaged none(Damaged::Holes{{1, {0, 0, 2048, 2048}}, {0, {128, 128, 256, 256}}, {2, {0, 0, 512, 512}}});
-  const Image whole = read_tile(good, tile), filled = read_tile_anyway(none, tile).image;
+  const Image whole = read_tile(good, tile), filled = read_tile_tolerant(none, tile).image;
   int white = 0, wrong = 0;
   for (int y = 0; y < 256; ++y)
     for (int x = 0; x < 256; ++x) {
@@ -166,7 +166,7 @@ TEST(TileReading, StoredPiecesThatFailedAreTriedOnce) {
   } slide;
   for (int64_t x : {0, 500, 3000})
     for (int64_t y : {0, 300}) {
-      const TileImage t = read_tile_anyway(slide, tile_at(0, x, y, 640));
+      const TileImage t = read_tile_tolerant(slide, tile_at(0, x, y, 640));
       EXPECT_TRUE(t.damaged && t.empty) << "each piece of 64 rows has damaged ones";
       EXPECT_THAT(t.damage, ::testing::EndsWith(": is damaged"));
     }
@@ -215,7 +215,7 @@ TEST(TileReading, AWhollyDamagedLevelOfAFileFallsBackToAnother) {
       tiling.level = level;
       for (const Tile& tile : make_grid(*bad, tiling)) {
         if (tile.index % 7) continue;
-        const TileImage t = read_tile_anyway(*bad, tile);
+        const TileImage t = read_tile_tolerant(*bad, tile);
         ASSERT_TRUE(t.fell_back) << t.damage;
         EXPECT_EQ(t.coarser, level == 0);
         EXPECT_FALSE(t.damaged);
@@ -246,7 +246,7 @@ TEST(TileReading, OneStoredTileOfAFileIsFilledAndTheOthersStayAsTheyAre) {
       for (const Tile& tile : make_grid(*bad, {})) {
         const bool meets = intersection(tile.area, hole) > 0;
         if (!meets && tile.index % 5) continue;
-        const TileImage t = read_tile_anyway(*bad, tile);
+        const TileImage t = read_tile_tolerant(*bad, tile);
         EXPECT_EQ(t.damaged, meets && others_too);
         EXPECT_EQ(t.fell_back, meets && !others_too);
         EXPECT_EQ(t.damage.empty(), !meets);

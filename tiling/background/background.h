@@ -1,4 +1,4 @@
-// Where a slide holds cells or tissue, judged on a small picture of it, so that tiles of bare glass need no network.
+// Where a slide holds cells or tissue, judged on a small image of it, so that tiles of bare glass need no network.
 #pragma once
 
 #include <optional>
@@ -11,23 +11,23 @@
 
 namespace cytodet::tiling {
 
-// A row: which pixels of a small picture may belong to cells (1) and which are background (0).
+// A row: which pixels of a small image may belong to cells (1) and which are background (0).
 struct BackgroundMethod {
   const char* name;
   const char* summary;
-  std::vector<uint8_t> (*cells)(const Image& picture);  // null: everything is cells
+  std::vector<uint8_t> (*cells)(const Image& image);  // null: everything is cells
 };
 std::span<const BackgroundMethod> background_methods();
 // Throws UsageError naming the known ones.
 const BackgroundMethod& background_method(const std::string& name);
 
 struct CellMask {
-  Image picture;
-  std::vector<uint8_t> cells;       // per pixel of the picture
+  Image image;
+  std::vector<uint8_t> cells;       // per pixel of the image
   double pixel_x = 1, pixel_y = 1;  // level-0 pixels per pixel
   double left = 0, top = 0;         // level-0 place of its corner
 
-  // Whether the area (level-0 pixels) comes near a cell: within 8 pixels of the picture, since
+  // Whether the area (level-0 pixels) comes near a cell: within 8 pixels of the image, since
   // the middle of a cell may be as pale as glass.
   bool touches(const Box& area) const;
 };
@@ -36,7 +36,7 @@ struct CellMask {
 // cannot be read count as cells.
 CellMask cell_mask(const Slide& slide, const BackgroundMethod& method);
 
-// The picture with its background darkened.
+// The image with its background darkened.
 Image mask_picture(const CellMask& mask);
 
 }  // namespace cytodet::tiling

@@ -5,7 +5,7 @@
 
 namespace cytodet::tiling {
 
-// Saturation (HSV, of the picture blurred by a 3 x 3 mean) over Otsu's threshold, which is bounded: where all is tissue or all is
+// Saturation (HSV, of the image blurred by a 3 x 3 mean) over Otsu's threshold, which is bounded: where all is tissue or all is
 // glass the histogram has one hump, and the threshold that splits it means nothing. Otsu, A threshold selection method from
 // gray-level histograms, IEEE Trans. SMC 9(1), 1979.
 extern const BackgroundMethod kOtsu;

@@ -7,24 +7,24 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr int kLeast = 8, kMost = 16;  // of 255: glass and its JPEG noise stay below, pale plasma is above
+constexpr int kMin = 8, kMax = 16;  // of 255: glass and its JPEG noise stay below, pale plasma is above
 
-std::vector<uint8_t> cells(const Image& picture) {
-  const cv::Mat rgb(picture.height, picture.width, CV_8UC3, const_cast<uint8_t*>(picture.rgb.data()));
+std::vector<uint8_t> cells(const Image& image) {
+  const cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
   cv::Mat smooth;
   cv::blur(rgb, smooth, {3, 3}, {-1, -1}, cv::BORDER_REPLICATE);
-  std::vector<uint8_t> saturation(static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height));
+  std::vector<uint8_t> saturation(static_cast<size_t>(image.width) * static_cast<size_t>(image.height));
   std::array<int64_t, 256> histogram{};
-  for (int y = 0; y < picture.height; ++y)
-    for (int x = 0; x < picture.width; ++x) {
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 0; x < image.width; ++x) {
       const uint8_t* p = smooth.ptr<uint8_t>(y) + 3 * x;
       const int high = std::max({p[0], p[1], p[2]}), low = std::min({p[0], p[1], p[2]});
       // Dark pixels are cells whatever their colour.
       const int s = high < 128 ? 255 : (high - low) * 255 / high;
-      saturation[static_cast<size_t>(y) * static_cast<size_t>(picture.width) + static_cast<size_t>(x)] = static_cast<uint8_t>(s);
+      saturation[static_cast<size_t>(y) * static_cast<size_t>(image.width) + static_cast<size_t>(x)] = static_cast<uint8_t>(s);
       ++histogram[static_cast<size_t>(s)];
     }
-  const int threshold = std::clamp(otsu_threshold(histogram), kLeast, kMost);
+  const int threshold = std::clamp(otsu_threshold(histogram), kMin, kMax);
   for (uint8_t& s : saturation) s = s > threshold;
   return saturation;
 }

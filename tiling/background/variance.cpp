@@ -6,21 +6,21 @@ namespace cytodet::tiling {
 namespace {
 
 constexpr int kWindow = 9;
-constexpr float kLeast = 3;  // gray levels of 255
+constexpr float kMin = 3;  // gray levels of 255
 
-std::vector<uint8_t> cells(const Image& picture) {
-  const cv::Mat rgb(picture.height, picture.width, CV_8UC3, const_cast<uint8_t*>(picture.rgb.data()));
+std::vector<uint8_t> cells(const Image& image) {
+  const cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
   cv::Mat gray, value, mean, square;
   cv::cvtColor(rgb, gray, cv::COLOR_RGB2GRAY);
   gray.convertTo(value, CV_32F);
   cv::boxFilter(value, mean, CV_32F, {kWindow, kWindow}, {-1, -1}, true, cv::BORDER_REPLICATE);
   cv::boxFilter(value.mul(value), square, CV_32F, {kWindow, kWindow}, {-1, -1}, true, cv::BORDER_REPLICATE);
-  std::vector<uint8_t> mask(static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height));
-  for (int y = 0; y < picture.height; ++y)
-    for (int x = 0; x < picture.width; ++x) {
+  std::vector<uint8_t> mask(static_cast<size_t>(image.width) * static_cast<size_t>(image.height));
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 0; x < image.width; ++x) {
       const float m = mean.at<float>(y, x);
-      mask[static_cast<size_t>(y) * static_cast<size_t>(picture.width) + static_cast<size_t>(x)] =
-          square.at<float>(y, x) - m * m > kLeast * kLeast || m < 128;
+      mask[static_cast<size_t>(y) * static_cast<size_t>(image.width) + static_cast<size_t>(x)] =
+          square.at<float>(y, x) - m * m > kMin * kMin || m < 128;
     }
   return mask;
 }

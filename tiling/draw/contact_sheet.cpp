@@ -28,10 +28,10 @@ void draw_crop(const Slide& slide, const Crop& crop, const ContactSheetOptions& 
   const double cx = (b.x0 + b.x1) / 2, cy = (b.y0 + b.y1) / 2, k = options.side_px / side;
   const Box area{cx - side / 2, cy - side / 2, cx + side / 2, cy + side / 2};
   Image cut = read_scaled(slide, area, options.side_px, options.side_px);
-  cv::Mat picture(cut.height, cut.width, CV_8UC3, cut.rgb.data());
+  cv::Mat image(cut.height, cut.width, CV_8UC3, cut.rgb.data());
   const auto c = class_colour(crop.detection.category);
   const auto at = [k](double v, double from) { return static_cast<int>(std::lround(std::clamp((v - from) * k, -10.0, 1e4))); };
-  cv::rectangle(picture, cv::Point(at(b.x0, area.x0), at(b.y0, area.y0)), cv::Point(at(b.x1, area.x0), at(b.y1, area.y0)),
+  cv::rectangle(image, cv::Point(at(b.x0, area.x0), at(b.y0, area.y0)), cv::Point(at(b.x1, area.x0), at(b.y1, area.y0)),
                 cv::Scalar(c[0], c[1], c[2]), 1);
   for (int r = 0; r < cut.height; ++r)
     std::memcpy(sheet.row(crop.y + r) + crop.x * 3, cut.row(r), static_cast<size_t>(cut.width) * 3);

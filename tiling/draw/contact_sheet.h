@@ -1,4 +1,4 @@
-// The surest boxes of each class, cut out of the slide, on one picture.
+// The surest boxes of each class, cut out of the slide, on one image.
 #pragma once
 
 #include <string>

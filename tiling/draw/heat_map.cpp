@@ -28,11 +28,11 @@ std::array<double, 3> ramp(double v) {
   return c;
 }
 
-Image with_scale(const Image& picture, const std::string& most) {
-  const double font = std::clamp(picture.width / 1600.0, 0.4, 1.0);
-  const int line = static_cast<int>(34 * font), bar = std::min(picture.width / 3, 8 * line);
-  Image image = below_band(picture, line + line / 2);
-  cv::Mat legend(line + line / 2, image.width, CV_8UC3, image.rgb.data());
+Image with_scale(const Image& image, const std::string& max) {
+  const double font = std::clamp(image.width / 1600.0, 0.4, 1.0);
+  const int line = static_cast<int>(34 * font), bar = std::min(image.width / 3, 8 * line);
+  Image banded = below_band(image, line + line / 2);
+  cv::Mat legend(line + line / 2, banded.width, CV_8UC3, banded.rgb.data());
   const cv::Scalar ink(20, 20, 20);
   cv::putText(legend, "0", cv::Point(line / 2, line), cv::FONT_HERSHEY_SIMPLEX, font, ink, 1, cv::LINE_AA);
   const int left = 3 * line / 2;
@@ -41,8 +41,8 @@ Image with_scale(const Image& picture, const std::string& most) {
     cv::line(legend, cv::Point(left + x, line / 2), cv::Point(left + x, line), cv::Scalar(c[0], c[1], c[2]));
   }
   cv::rectangle(legend, cv::Point(left, line / 2), cv::Point(left + bar, line), cv::Scalar(150, 150, 150));
-  cv::putText(legend, most, cv::Point(left + bar + line / 2, line), cv::FONT_HERSHEY_SIMPLEX, font, ink, 1, cv::LINE_AA);
-  return image;
+  cv::putText(legend, max, cv::Point(left + bar + line / 2, line), cv::FONT_HERSHEY_SIMPLEX, font, ink, 1, cv::LINE_AA);
+  return banded;
 }
 
 }  // namespace
@@ -82,21 +82,21 @@ double HeatMap::densest() const {
 
 Image HeatMap::draw(const Slide* slide, int max_side) const {
   const double scale = std::min(1.0, max_side / static_cast<double>(std::max(width_, height_)));
-  Image picture(std::max(1, static_cast<int>(static_cast<double>(width_) * scale)),
-                std::max(1, static_cast<int>(static_cast<double>(height_) * scale)));
+  Image image(std::max(1, static_cast<int>(static_cast<double>(width_) * scale)),
+              std::max(1, static_cast<int>(static_cast<double>(height_) * scale)));
   if (slide)
-    picture = read_scaled(*slide, bounds_ ? box_of(*bounds_) : box_of(scanned_area(*slide)), picture.width, picture.height);
+    image = read_scaled(*slide, bounds_ ? box_of(*bounds_) : box_of(scanned_area(*slide)), image.width, image.height);
   else
-    std::fill(picture.rgb.begin(), picture.rgb.end(), uint8_t{255});
+    std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
   std::vector<float> heat = smooth();
-  const float most = *std::max_element(heat.begin(), heat.end());
+  const float max = *std::max_element(heat.begin(), heat.end());
   cv::Mat grid(rows_, columns_, CV_32F, heat.data()), large;
-  cv::resize(grid, large, cv::Size(picture.width, picture.height), 0, 0, cv::INTER_LINEAR);
-  for (int y = 0; y < picture.height; ++y) {
-    uint8_t* row = picture.row(y);
+  cv::resize(grid, large, cv::Size(image.width, image.height), 0, 0, cv::INTER_LINEAR);
+  for (int y = 0; y < image.height; ++y) {
+    uint8_t* row = image.row(y);
     const float* h = large.ptr<float>(y);
-    for (int x = 0; x < picture.width; ++x, row += 3) {
-      const double v = most > 0 ? static_cast<double>(h[x] / most) : 0;
+    for (int x = 0; x < image.width; ++x, row += 3) {
+      const double v = max > 0 ? static_cast<double>(h[x] / max) : 0;
       const double gray = 0.5 * (0.299 * row[0] + 0.587 * row[1] + 0.114 * row[2]) + 127.5;
       const auto c = ramp(v);
       const double share = 0.9 * std::sqrt(v);
@@ -104,11 +104,11 @@ Image HeatMap::draw(const Slide* slide, int max_side) const {
     }
   }
   const bool measured = slide && slide->mpp_x && slide->mpp_y;
-  const double most_boxes = densest() / (measured ? *slide->mpp_x * *slide->mpp_y : 1);
+  const double max_boxes = densest() / (measured ? *slide->mpp_x * *slide->mpp_y : 1);
   char text[96];
-  std::snprintf(text, sizeof text, most_boxes < 1000 ? "%.4g boxes per %s" : "%.0f boxes per %s", most_boxes,
+  std::snprintf(text, sizeof text, max_boxes < 1000 ? "%.4g boxes per %s" : "%.0f boxes per %s", max_boxes,
                 measured ? "mm^2" : "megapixel");
-  return with_scale(picture, text);
+  return with_scale(image, text);
 }
 
 }  // namespace cytodet::tiling

@@ -1,4 +1,4 @@
-// Where on a slide the boxes lie, as a picture.
+// Where on a slide the boxes lie, as an image.
 #pragma once
 
 #include <optional>

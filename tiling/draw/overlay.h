@@ -1,4 +1,4 @@
-// A picture of a slide with its detections.
+// An image of a slide with its detections.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace cytodet::tiling {
 
 struct OverlayOptions {
   double score = 0.4;   // least score of a box that is drawn
-  int max_side = 2048;  // pixels of the picture's longer side
+  int max_side = 2048;  // pixels of the image's longer side
 };
 
 // The slide shrunk, boxes in one colour per class, and above it a legend with the number of boxes drawn per class.

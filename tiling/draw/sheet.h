@@ -1,4 +1,4 @@
-// Pictures side by side, each under its title; and a picture under a legend.
+// Images side by side, each under its title; and an image under a legend.
 #pragma once
 
 #include <string>
@@ -8,15 +8,15 @@
 
 namespace cytodet::tiling {
 
-struct TitledPicture {
+struct TitledImage {
   std::string title;
-  Image picture;
+  Image image;
 };
 
-// Row by row on white; a row is as high as its highest picture. Titles are cut at the picture's width.
-Image draw_sheet(const std::vector<TitledPicture>& pictures, int columns);
+// Row by row on white; a row is as high as its highest image. Titles are cut at the image's width.
+Image draw_sheet(const std::vector<TitledImage>& images, int columns);
 
-// The picture with `height` white rows above it, for a legend.
-Image below_band(const Image& picture, int height);
+// The image with `height` white rows above it, for a legend.
+Image below_band(const Image& image, int height);
 
 }  // namespace cytodet::tiling

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/names.h"
+#include "core/suggest.h"
 #include "tiling/merge/merge_rows.h"
 
 namespace cytodet::tiling {

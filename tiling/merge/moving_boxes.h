@@ -45,7 +45,7 @@ class MovingBoxes {
     };
     for (const auto& [exponent, level] : levels_) {
       const double side = side_of(exponent);
-      if (!overlap.possible(box, side, side, level.least_area)) continue;
+      if (!overlap.possible(box, side, side, level.min_area)) continue;
       const double x0 = std::floor((box.x0 - side) / side), x1 = std::floor(box.x1 / side);
       const double y0 = std::floor((box.y0 - side) / side), y1 = std::floor(box.y1 / side);
       const double columns = x1 - x0 + 1, rows = y1 - y0 + 1;
@@ -73,17 +73,17 @@ class MovingBoxes {
     friend bool operator==(const Place&, const Place&) = default;
   };
   struct Level {
-    double least_area = HUGE_VAL;
+    double min_area = HUGE_VAL;
     std::unordered_map<Cell, std::vector<size_t>, Hash> cells;
   };
 
   static double side_of(int level) { return std::ldexp(1.0, level); }
   static Place place_of(const Box& b) {
-    const double most = std::max(b.width(), b.height());
-    const int level = most > 0 ? std::ilogb(most) + 1 : 0;
+    const double max = std::max(b.width(), b.height());
+    const int level = max > 0 ? std::ilogb(max) + 1 : 0;
     return {level, {std::floor(b.x0 / side_of(level)), std::floor(b.y0 / side_of(level))}};
   }
-  static void note(Level& level, const Box& box) { level.least_area = std::min(level.least_area, box.area()); }
+  static void note(Level& level, const Box& box) { level.min_area = std::min(level.min_area, box.area()); }
   void enter(size_t id) {
     Level& level = levels_[places_[id].level];
     note(level, boxes_[id]);

@@ -5,7 +5,7 @@ namespace cytodet::tiling {
 
 void suppress(std::span<const TileDetection> ranked, const Overlap& overlap, Detections& out) {
   RemainingBoxes left(boxes_of(ranked));
-  const std::vector<uint8_t> lonely = left.remove_lonely(overlap);
+  const std::vector<uint8_t> lonely = left.remove_isolated(overlap);
   std::vector<bool> gone(ranked.size(), false);
   for (size_t i = 0; i < ranked.size(); ++i) {
     if (gone[i]) continue;

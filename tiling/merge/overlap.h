@@ -22,10 +22,10 @@ struct Overlap {
     return shared > 0 && exceeded(shared, a.area(), b.area());
   }
   // False only when no box of at most this width and height, and at least this area, can exceed the limit with a.
-  bool possible(const Box& a, double width, double height, double least_area) const {
-    const double most = std::min(a.width(), width) * std::min(a.height(), height), area = a.area();
-    const double whole = of == Of::both ? std::max(area, least_area) : of == Of::smaller ? std::min(area, least_area) : area;
-    return most > limit * whole * (1 - 1e-9);
+  bool possible(const Box& a, double width, double height, double min_area) const {
+    const double max = std::min(a.width(), width) * std::min(a.height(), height), area = a.area();
+    const double whole = of == Of::both ? std::max(area, min_area) : of == Of::smaller ? std::min(area, min_area) : area;
+    return max > limit * whole * (1 - 1e-9);
   }
 };
 

@@ -53,8 +53,8 @@ size_t RemainingBoxes::first_item(const Row& row, double x0) const {
 
 RemainingBoxes::RemainingBoxes(std::span<const Box> boxes) { build(boxes, {}); }
 
-std::vector<uint8_t> RemainingBoxes::remove_lonely(const Overlap& overlap) {
-  constexpr int kMost = 16;  // a box with more near it counts as not alone: in a crowd the search would not pay
+std::vector<uint8_t> RemainingBoxes::remove_isolated(const Overlap& overlap) {
+  constexpr int kMax = 16;  // a box with more near it counts as not alone: in a crowd the search would not pay
   std::vector<uint8_t> lonely(slot_.size(), 1);
   size_t left = 0;
   for (const Item& item : items_) {
@@ -64,7 +64,7 @@ std::vector<uint8_t> RemainingBoxes::remove_lonely(const Overlap& overlap) {
     near(item.box, overlap, [&](const Item& other) {
       if (other.id == item.id) return Visit::keep;
       const double shared = intersection(item.box, other.box);
-      alone = ++seen <= kMost && (shared <= 0 || !overlap.exceeded(shared, area, other.box.area()));
+      alone = ++seen <= kMax && (shared <= 0 || !overlap.exceeded(shared, area, other.box.area()));
       return alone ? Visit::keep : Visit::stop;
     });
     lonely[static_cast<size_t>(item.id)] = alone;
@@ -97,13 +97,13 @@ void RemainingBoxes::build(std::span<const Box> boxes, std::span<const uint8_t> 
   Extent extent;
   for (const Box& b : boxes)
     if (b.area() > 0) extent.add(b);
-  const int most_x = std::ilogb(extent.widest), most_y = std::ilogb(extent.highest);
+  const int max_x = std::ilogb(extent.widest), max_y = std::ilogb(extent.highest);
   const int octaves = extent.crowded() ? kOctavesInCrowds : kOctaves;
   uint32_t last_level = 0;
   for (size_t i = 0; i < boxes.size(); ++i) {
     const Box& b = boxes[i];
     if (!(b.area() > 0) || (!left_out.empty() && left_out[i])) continue;
-    const std::pair<int, int> size{size_class(b.width(), most_x, octaves), size_class(b.height(), most_y, octaves)};
+    const std::pair<int, int> size{size_class(b.width(), max_x, octaves), size_class(b.height(), max_y, octaves)};
     if (size != last) {
       last = size;
       last_level = known.try_emplace(size, static_cast<uint32_t>(known.size())).first->second;
@@ -112,7 +112,7 @@ void RemainingBoxes::build(std::span<const Box> boxes, std::span<const uint8_t> 
     Level& level = levels_[last_level];
     level.width = std::max(level.width, b.width());
     level.height = std::max(level.height, b.height());
-    level.least_area = std::min(level.least_area, b.area());
+    level.min_area = std::min(level.min_area, b.area());
     keys.push_back({0, b.x0, last_level, static_cast<uint32_t>(i)});
   }
   for (Key& k : keys) k.row = row_of(boxes[k.id].y0, levels_[k.level]);

@@ -25,7 +25,7 @@ class RemainingBoxes {
   // Removes boxes that exceed `overlap` with no other, and tells which those are: most of a slide's are such, and are found in
   // the order of their places at a fraction of what a search for each in the order of ranks costs. In crowds some are not
   // recognised.
-  std::vector<uint8_t> remove_lonely(const Overlap& overlap);
+  std::vector<uint8_t> remove_isolated(const Overlap& overlap);
 
   // f(id, box) for each box left that exceeds `overlap` with `box`, in no special order; f says what becomes of it.
   template <class F>
@@ -50,7 +50,7 @@ class RemainingBoxes {
   void near(const Box& box, const Overlap& overlap, F f) {
     if (!(box.area() > 0)) return;
     for (const Level& level : levels_) {
-      if (!overlap.possible(box, level.width, level.height, level.least_area)) continue;
+      if (!overlap.possible(box, level.width, level.height, level.min_area)) continue;
       const double slack = 1 + 1e-12;  // of the roundings on the way
       const double last = row_of(box.y1, level), left = box.x0 - level.width * slack;
       for (size_t r = first_row(level, row_of(box.y0 - level.height * slack, level)); r < level.end && rows_[r].y <= last;) {
@@ -77,8 +77,8 @@ class RemainingBoxes {
     size_t begin, end;
   };
   struct Level {
-    double width, height, least_area;  // most, most, least of its boxes
-    size_t begin, end;                 // rows
+    double width, height, min_area;  // most, most, least of its boxes
+    size_t begin, end;               // rows
   };
   static double row_of(double y, const Level& level);
   size_t first_row(const Level& level, double y) const;

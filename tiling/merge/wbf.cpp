@@ -27,11 +27,11 @@ void fuse(std::span<const TileDetection> ranked, const MergeSettings& s, Detecti
   MovingBoxes index;
   for (const TileDetection& d : ranked) {
     size_t best = fused.size();
-    double most = 0;
+    double max = 0;
     index.each(d.detection.box, overlap, [&](size_t id) {
       const double o = iou(d.detection.box, index[id]);
-      if (o < most || (o == most && id > best)) return;
-      most = o;
+      if (o < max || (o == max && id > best)) return;
+      max = o;
       best = id;
     });
     if (best == fused.size()) {

@@ -53,7 +53,7 @@ struct HeldImage {
 
 // What a file holds. Counts are those of the series that is analysed.
 struct SlideContents {
-  std::string kind;  // "Aperio SVS", "ImageJ hyperstack", ...; empty: a plain picture
+  std::string kind;  // "Aperio SVS", "ImageJ hyperstack", ...; empty: a plain image
   int bits = 8;      // of a sample as it is stored
   int series = 1, pages = 1, channels = 1, planes = 1, times = 1;
   std::vector<std::string> channel_names;

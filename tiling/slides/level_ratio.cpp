@@ -54,7 +54,7 @@ std::vector<Place> places_of(const Slide& slide, int level) {
     for (int column = 0; column < kScan; ++column) {
       Place p{at(l.width, column), at(l.height, row), 0};
       try {
-        slide.read_shrunk(level, p.x, p.y, kScanSide, kScanSide, kScanShrink, small.rgb.data());
+        slide.read_downsampled(level, p.x, p.y, kScanSide, kScanSide, kScanShrink, small.rgb.data());
       } catch (const Error&) {
         continue;
       }
@@ -78,11 +78,11 @@ double correlation(const Slide& slide, int level, const Place& p, int side, cons
   const int64_t x0 = from(p.x, step[0]), y0 = from(p.y, step[1]);
   Image fine(static_cast<int>(from(p.x + side, step[0]) - x0), static_cast<int>(from(p.y + side, step[1]) - y0));
   slide.read(level - 1, x0, y0, fine.width, fine.height, fine.rgb.data());
-  cv::Mat shrunk, result;
-  cv::resize(gray_of(fine), shrunk, cv::Size(side, side), 0, 0, cv::INTER_AREA);
+  cv::Mat downsampled, result;
+  cv::resize(gray_of(fine), downsampled, cv::Size(side, side), 0, 0, cv::INTER_AREA);
   const cv::Mat own = gray_of(coarse);
-  if (deviation_of(own) < 1 || deviation_of(shrunk) < 1) return 0;
-  cv::matchTemplate(own, shrunk, result, cv::TM_CCOEFF_NORMED);
+  if (deviation_of(own) < 1 || deviation_of(downsampled) < 1) return 0;
+  cv::matchTemplate(own, downsampled, result, cv::TM_CCOEFF_NORMED);
   return result.at<float>(0, 0);
 }
 
@@ -107,8 +107,8 @@ int shown_by_pixels(const Slide& slide, int level, const Ratio& finer, const std
   double next = -1;
   for (size_t i = 0; i < sums.size(); ++i)
     if (i != best) next = std::max(next, sums[i] / compared);
-  const double most = sums[best] / compared;
-  return most >= kCorrelates && most >= next + kMargin ? static_cast<int>(best) : -1;
+  const double max = sums[best] / compared;
+  return max >= kCorrelates && max >= next + kMargin ? static_cast<int>(best) : -1;
 }
 
 bool is_power_of_two(double v) { return v >= 1 && std::exp2(std::round(std::log2(v))) == v; }

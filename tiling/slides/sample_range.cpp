@@ -11,7 +11,7 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr int kDark = 64;  // 8-bit pictures of which no value met is as bright as this are taken for data of fewer bits
+constexpr int kDark = 64;  // 8-bit images of which no value met is as bright as this are taken for data of fewer bits
 
 std::string plain(double value) {
   char text[40];
@@ -52,22 +52,22 @@ class StretchedSlide : public Slide {
     slide_->read(level, x, y, w, h, rgb);
     stretch(level, x, y, w, h, 1, rgb);
   }
-  void read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const override {
-    slide_->read_shrunk(level, x, y, w, h, shrink, rgb);
-    stretch(level, x, y, w, h, shrink, rgb);
+  void read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const override {
+    slide_->read_downsampled(level, x, y, w, h, factor, rgb);
+    stretch(level, x, y, w, h, factor, rgb);
   }
 
  private:
   // Inside the slide only: what lies outside stays white.
-  void stretch(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const {
+  void stretch(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const {
     const LevelInfo& l = levels[static_cast<size_t>(level)];
-    const int64_t width = (w + shrink - 1) / shrink, height = (h + shrink - 1) / shrink;
+    const int64_t width = (w + factor - 1) / factor, height = (h + factor - 1) / factor;
     for (int64_t row = 0; row < height; ++row) {
-      const int64_t py = y + row * shrink;
-      if (py + shrink <= 0 || py >= l.height) continue;
+      const int64_t py = y + row * factor;
+      if (py + factor <= 0 || py >= l.height) continue;
       for (int64_t column = 0; column < width; ++column) {
-        const int64_t px = x + column * shrink;
-        if (px + shrink <= 0 || px >= l.width) continue;
+        const int64_t px = x + column * factor;
+        if (px + factor <= 0 || px >= l.width) continue;
         uint8_t* p = rgb + (row * width + column) * 3;
         for (int c = 0; c < 3; ++c) p[c] = table_[p[c]];
       }

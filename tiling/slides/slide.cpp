@@ -52,7 +52,7 @@ template <Image (*decode)(std::span<const uint8_t>)>
 std::unique_ptr<Slide> open_image(const std::string& path, const ImageSelection&) {
   std::string bytes = read_file(path, int64_t{1} << 30);
   std::unique_ptr<Slide> slide = make_memory_slide(decode(as_bytes(bytes)));
-  if (const ChosenPixelSize scale = picture_pixel_size(as_bytes(bytes)); scale.size) {
+  if (const ChosenPixelSize scale = image_pixel_size(as_bytes(bytes)); scale.size) {
     slide->mpp_x = scale.size->x;
     slide->mpp_y = scale.size->y;
     slide->mpp_source = scale.size->source;
@@ -97,7 +97,7 @@ constexpr SlideFormat kFormats[] = {
      [](const std::string&, std::span<const uint8_t> h) { return is_tiff(h); }, open_tiff, true},
 };
 
-// Throws Error when more is asked for than the one colour picture that a file holds.
+// Throws Error when more is asked for than the one colour image that a file holds.
 void check_only_image(const ImageSelection& s) {
   const auto refuse = [](const std::string& option, int wanted, const char* what) {
     throw Error("", "holds one " + std::string(what) + ", not number " + std::to_string(wanted) + " from 0",
@@ -121,7 +121,7 @@ void in_file(const std::string& name, Look look) {
   }
 }
 
-// Null when `measured` is wanted and the file is a plain picture.
+// Null when `measured` is wanted and the file is a plain image.
 std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool measured, const ImageSelection& selection) {
   const std::string name = path.string();
   std::error_code error, no_link;
@@ -175,18 +175,18 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
 
 }  // namespace
 
-void shrink_by_mean(const Image& image, int shrink, uint8_t* rgb) {
+void downsample_by_mean(const Image& image, int factor, uint8_t* rgb) {
   const size_t bytes = static_cast<size_t>(image.width) * 3;
   std::vector<uint32_t> down(bytes);
-  for (int y = 0; y < image.height; y += shrink) {
-    const int rows = std::min(shrink, image.height - y);
+  for (int y = 0; y < image.height; y += factor) {
+    const int rows = std::min(factor, image.height - y);
     std::fill(down.begin(), down.end(), 0u);
     for (int r = 0; r < rows; ++r) {
       const uint8_t* line = image.row(y + r);
       for (size_t i = 0; i < bytes; ++i) down[i] += line[i];
     }
-    for (int x = 0; x < image.width; x += shrink) {
-      const int columns = std::min(shrink, image.width - x);
+    for (int x = 0; x < image.width; x += factor) {
+      const int columns = std::min(factor, image.width - x);
       const auto count = static_cast<uint32_t>(columns * rows);
       uint32_t sum[3] = {count / 2, count / 2, count / 2};
       for (int c = 0; c < columns * 3; c += 3)
@@ -196,14 +196,14 @@ void shrink_by_mean(const Image& image, int shrink, uint8_t* rgb) {
   }
 }
 
-void Slide::read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const {
-  if (shrink == 1) return read(level, x, y, w, h, rgb);
+void Slide::read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const {
+  if (factor == 1) return read(level, x, y, w, h, rgb);
   // In bands, so that memory follows the region wanted and not the level.
-  const int width = (w + shrink - 1) / shrink, band = std::max(1, (4 << 20) / (w * shrink)) * shrink;
+  const int width = (w + factor - 1) / factor, band = std::max(1, (4 << 20) / (w * factor)) * factor;
   for (int top = 0; top < h; top += band) {
     Image part(w, std::min(band, h - top));
     read(level, x, y + top, w, part.height, part.rgb.data());
-    shrink_by_mean(part, shrink, rgb + static_cast<int64_t>(top / shrink) * width * 3);
+    downsample_by_mean(part, factor, rgb + static_cast<int64_t>(top / factor) * width * 3);
   }
 }
 

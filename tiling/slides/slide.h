@@ -1,4 +1,4 @@
-// Slide: a picture of any size with pyramid levels, readable region by region from many threads.
+// Slide: an image of any size with pyramid levels, readable region by region from many threads.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +37,10 @@ class Slide {
   // threads. Throws Error (without the file: the caller adds it) when the stored data is damaged.
   virtual void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const = 0;
 
-  // The same pixels, each shrink x shrink of them made one: rows of ceil(w / shrink) * 3 bytes, ceil(h / shrink) of them. A pixel
-  // is the mean of those it covers; where x and y are multiples of shrink, a format may take its codec's own reduction instead,
+  // The same pixels, each factor x factor of them made one: rows of ceil(w / factor) * 3 bytes, ceil(h / factor) of them. A pixel
+  // is the mean of those it covers; where x and y are multiples of factor, a format may take its codec's own reduction instead,
   // which differs from the mean by what the codec filters, and at the slide's right and lower edge by what is stored beyond it.
-  virtual void read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const;
+  virtual void read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const;
 
   int64_t width() const { return levels[0].width; }
   int64_t height() const { return levels[0].height; }
@@ -64,7 +64,7 @@ class Slide {
 // file to the rows below it.
 struct SlideFormat {
   const char* name;
-  // Where its slides may tell micrometres per pixel; empty: plain pictures, which are decoded whole when opened and seldom tell.
+  // Where its slides may tell micrometres per pixel; empty: plain images, which are decoded whole when opened and seldom tell.
   const char* mpp_properties;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path, const ImageSelection& selection);
@@ -75,7 +75,7 @@ std::span<const SlideFormat> slide_formats();
 // By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
-// The same, but null for a plain picture, which is not decoded.
+// The same, but null for a plain image, which is not decoded.
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
 // What a TIFF holds, also where open_slide refuses it for holding several images; empty: no TIFF, or damaged.
@@ -93,7 +93,7 @@ constexpr int64_t kMaxImagePixels = int64_t{400} << 20;
 // A slide of one level held in memory.
 std::unique_ptr<Slide> make_memory_slide(Image image);
 
-// Rows of ceil(width / shrink) * 3 bytes, each pixel the mean of shrink x shrink; the last row and column take what there is.
-void shrink_by_mean(const Image& image, int shrink, uint8_t* rgb);
+// Rows of ceil(width / factor) * 3 bytes, each pixel the mean of factor x factor; the last row and column take what there is.
+void downsample_by_mean(const Image& image, int factor, uint8_t* rgb);
 
 }  // namespace cytodet::tiling

@@ -22,14 +22,14 @@ struct DecodeWork {
 class StoredBlocks {
  public:
   virtual ~StoredBlocks() = default;
-  // Tiles of `height` rows of the level, shrunk by `shrink`.
-  virtual ReadPlan plan_reads(int level, int64_t height, int shrink) const = 0;
+  // Tiles of `height` rows of the level, shrunk by `factor`.
+  virtual ReadPlan plan_reads(int level, int64_t height, int factor) const = 0;
   virtual DecodeWork decoded() const = 0;
 };
 
-inline ReadPlan plan_reads(const Slide& slide, int level, int64_t height, int shrink) {
+inline ReadPlan plan_reads(const Slide& slide, int level, int64_t height, int factor) {
   const auto* blocks = dynamic_cast<const StoredBlocks*>(&slide);
-  return blocks ? blocks->plan_reads(level, height, shrink) : ReadPlan{0, slide.kept_bytes, false};
+  return blocks ? blocks->plan_reads(level, height, factor) : ReadPlan{0, slide.kept_bytes, false};
 }
 
 inline DecodeWork decoded(const Slide& slide) {

@@ -18,29 +18,29 @@ struct Axis {
 };
 
 // ratio: level pixels per working pixel.
-Axis axis_of(double ratio, int shrink, const TilingSettings& s) {
+Axis axis_of(double ratio, int factor, const TilingSettings& s) {
   Axis a;
-  a.side = std::max<int64_t>(1, std::llround(s.tile_px * ratio / shrink)) * shrink;
+  a.side = std::max<int64_t>(1, std::llround(s.tile_px * ratio / factor)) * factor;
   a.overlap =
-      std::min<int64_t>(a.side / shrink - 1, static_cast<int64_t>(std::ceil(s.overlap_px * ratio / shrink - 1e-6))) * shrink;
+      std::min<int64_t>(a.side / factor - 1, static_cast<int64_t>(std::ceil(s.overlap_px * ratio / factor - 1e-6))) * factor;
   return a;
 }
 
-// The level pixels of [from, to) of `length` level-0 pixels, from a multiple of `shrink` on.
-void set_range(Axis& a, int64_t from, int64_t to, int64_t length, int64_t level_length, double downsample, int shrink) {
+// The level pixels of [from, to) of `length` level-0 pixels, from a multiple of `factor` on.
+void set_range(Axis& a, int64_t from, int64_t to, int64_t length, int64_t level_length, double downsample, int factor) {
   const auto level_pixel = [&](int64_t v) { return static_cast<double>(v) / downsample; };
-  a.first = static_cast<int64_t>(level_pixel(from)) / shrink * shrink;
+  a.first = static_cast<int64_t>(level_pixel(from)) / factor * factor;
   a.end = to == length ? level_length : std::min(level_length, static_cast<int64_t>(std::ceil(level_pixel(to) - 1e-6)));
-  a.first = std::min(a.first, a.end - 1) / shrink * shrink;
+  a.first = std::min(a.first, a.end - 1) / factor * factor;
 }
 
-// Starts of the axis' tiles, the last pair sharing at least the overlap; all multiples of `shrink`, as side and overlap are, so
-// that a codec can shrink.
-std::vector<int64_t> starts(const Axis& a, int shrink) {
+// Starts of the axis' tiles, the last pair sharing at least the overlap; all multiples of `factor`, as side and overlap are, so
+// that a codec can factor.
+std::vector<int64_t> starts(const Axis& a, int factor) {
   std::vector<int64_t> at;
   const int64_t length = a.end - a.first;
   for (int64_t x = 0; x + a.side < length; x += a.side - a.overlap) at.push_back(a.first + x);
-  at.push_back(a.first + (std::max<int64_t>(0, length - a.side) + shrink - 1) / shrink * shrink);
+  at.push_back(a.first + (std::max<int64_t>(0, length - a.side) + factor - 1) / factor * factor);
   return at;
 }
 
@@ -109,19 +109,19 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
   const int level = coarsest_level(slide, 1 / std::max(scale.x, scale.y));
   const LevelInfo& info = slide.levels[static_cast<size_t>(level)];
   const double ratio_x = 1 / (scale.x * info.downsample), ratio_y = 1 / (scale.y * info.downsample);
-  const int shrink = std::max(1, static_cast<int>(std::min(ratio_x, ratio_y) + 1e-3));
-  Axis across = axis_of(ratio_x, shrink, s), down = axis_of(ratio_y, shrink, s);
+  const int factor = std::max(1, static_cast<int>(std::min(ratio_x, ratio_y) + 1e-3));
+  Axis across = axis_of(ratio_x, factor, s), down = axis_of(ratio_y, factor, s);
   const PixelArea scanned = scanned_area(slide);
   const Box all = box_of(scanned);
-  set_range(across, scanned.x, scanned.x + scanned.width, slide.width(), info.width, info.downsample, shrink);
-  set_range(down, scanned.y, scanned.y + scanned.height, slide.height(), info.height, info.downsample, shrink);
+  set_range(across, scanned.x, scanned.x + scanned.width, slide.width(), info.width, info.downsample, factor);
+  set_range(down, scanned.y, scanned.y + scanned.height, slide.height(), info.height, info.downsample, factor);
   if (across.tiles() * down.tiles() > kMaxTiles)
     throw Error("", "would be cut into more than " + std::to_string(kMaxTiles) + " tiles",
                 "use a larger tile or a lower resolution");
   const std::vector<Box> parts = scanned_parts(slide);
   std::vector<Tile> tiles;
-  for (int64_t y : starts(down, shrink))
-    for (int64_t x : starts(across, shrink)) {
+  for (int64_t y : starts(down, factor))
+    for (int64_t x : starts(across, factor)) {
       Tile t;
       t.index = static_cast<int>(tiles.size());
       t.side = static_cast<double>(across.side) * info.downsample;
@@ -131,8 +131,8 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
       t.y = y;
       t.width = static_cast<int>(std::min(across.side, across.end - x));
       t.height = static_cast<int>(std::min(down.side, down.end - y));
-      t.shrink = shrink;
-      t.pixel = info.downsample * shrink;
+      t.downsample_factor = factor;
+      t.pixel = info.downsample * factor;
       t.slide_left = x == across.first;
       t.slide_top = y == down.first;
       t.slide_right = x + t.width == across.end;
@@ -147,8 +147,9 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
 }
 
 Image read_tile(const Slide& slide, const Tile& t) {
-  Image image((t.width + t.shrink - 1) / t.shrink, (t.height + t.shrink - 1) / t.shrink);
-  slide.read_shrunk(t.level, t.x, t.y, t.width, t.height, t.shrink, image.rgb.data());
+  Image image((t.width + t.downsample_factor - 1) / t.downsample_factor,
+              (t.height + t.downsample_factor - 1) / t.downsample_factor);
+  slide.read_downsampled(t.level, t.x, t.y, t.width, t.height, t.downsample_factor, image.rgb.data());
   return image;
 }
 

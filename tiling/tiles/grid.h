@@ -33,8 +33,8 @@ struct Tile {
   int level = 0;         // to read from
   int64_t x = 0, y = 0;  // in pixels of that level
   int width = 0, height = 0;
-  int shrink = 1;    // shrink x shrink level pixels become one of read_tile's
-  double pixel = 1;  // level-0 pixels per pixel of read_tile's
+  int downsample_factor = 1;  // factor x factor level pixels become one of read_tile's
+  double pixel = 1;           // level-0 pixels per pixel of read_tile's
   bool slide_left = false, slide_top = false, slide_right = false, slide_bottom = false;  // edges that are the slide's own
 };
 
@@ -51,7 +51,7 @@ WorkingScale working_scale(const Slide& slide, const TilingSettings& s);
 // pixels differ. Tiles that hold nothing of a slide's scanned parts are left out.
 std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s);
 
-// Pixels of a tile: ceil(width / shrink) x ceil(height / shrink), each the mean of the level pixels it covers. What the slide
+// Pixels of a tile: ceil(width / factor) x ceil(height / factor), each the mean of the level pixels it covers. What the slide
 // throws is passed on.
 Image read_tile(const Slide& slide, const Tile& tile);
 

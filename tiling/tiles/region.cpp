@@ -16,17 +16,17 @@ constexpr std::array<std::array<uint8_t, 3>, 8> kColours = {
     {{220, 40, 40}, {30, 90, 230}, {20, 150, 60}, {230, 140, 0}, {150, 40, 190}, {0, 160, 170}, {120, 90, 40}, {90, 90, 90}}};
 
 constexpr double kPiecePixels = 1 << 21;  // stored pixels held at a time by one thread
-constexpr int64_t kMost = 8192;           // stored pixels on a side that one picture pixel is the mean of
+constexpr int64_t kMax = 8192;            // stored pixels on a side that one image pixel is the mean of
 
 struct Span {
   int64_t at, size;
 };
 
-// Level pixels under picture pixels [from, from + n) of a side.
+// Level pixels under image pixels [from, from + n) of a side.
 Span source(int from, int n, int side, double start, double length) {
   const double k = length / side;
   const int64_t a = std::llround(start + from * k), b = std::llround(start + (from + n) * k);
-  return {a, std::clamp<int64_t>(b - a, 1, std::max<int64_t>(kMost, 2 * n))};
+  return {a, std::clamp<int64_t>(b - a, 1, std::max<int64_t>(kMax, 2 * n))};
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ std::optional<Image> from_finer(const Slide& slide, const Tile& tile, int level,
   if (w * h > static_cast<double>(kMaxImagePixels)) return std::nullopt;
   t.width = static_cast<int>(w);
   t.height = static_cast<int>(h);
-  t.shrink = std::max(1, static_cast<int>(tile.shrink * std::min(kx, ky) + 1e-3));
+  t.downsample_factor = std::max(1, static_cast<int>(tile.downsample_factor * std::min(kx, ky) + 1e-3));
   try {
     return resized(read_tile(slide, t), width, height);
   } catch (const Error&) {
@@ -75,15 +75,15 @@ std::optional<Image> from_coarser(const Slide& slide, const Tile& tile, int leve
 }
 
 // Reads areas of one level piece by piece, what is damaged from other levels.
-class Mender {
+class TileRepair {
  public:
-  Mender(const Slide& slide, const Tile& tile) : slide_(slide), tile_(tile), pixels(tile.width, tile.height) {
+  TileRepair(const Slide& slide, const Tile& tile) : slide_(slide), tile_(tile), pixels(tile.width, tile.height) {
     std::fill(pixels.rgb.begin(), pixels.rgb.end(), uint8_t{255});
     const LevelInfo& own = slide.levels[static_cast<size_t>(tile.level)];
     const auto cell = [](int64_t stored) { return stored > 0 ? (kSmallestCell + stored - 1) / stored * stored : kSmallestCell; };
     cell_width_ = cell(own.tile_width);
     cell_height_ = cell(own.tile_height);
-    tolerated_ = own.downsample * tile.shrink * kTolerated;
+    tolerated_ = own.downsample * tile.downsample_factor * kTolerated;
     read({std::max<int64_t>(0, tile.x), std::max<int64_t>(0, tile.y), std::min(own.width, tile.x + tile.width),
           std::min(own.height, tile.y + tile.height)});
   }
@@ -105,7 +105,7 @@ class Mender {
     t.y = p.y0;
     t.width = static_cast<int>(p.x1 - p.x0);
     t.height = static_cast<int>(p.y1 - p.y0);
-    t.shrink = 1;
+    t.downsample_factor = 1;
     return t;
   }
 
@@ -185,15 +185,15 @@ class DamageFilled : public Slide {
       place.y = y;
       place.width = w;
       place.height = h;
-      const Mender mended(*slide_, place);
+      const TileRepair mended(*slide_, place);
       std::copy(mended.pixels.rgb.begin(), mended.pixels.rgb.end(), rgb);
     }
   }
-  void read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const override {
+  void read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const override {
     try {
-      slide_->read_shrunk(level, x, y, w, h, shrink, rgb);
+      slide_->read_downsampled(level, x, y, w, h, factor, rgb);
     } catch (const Error&) {
-      Slide::read_shrunk(level, x, y, w, h, shrink, rgb);
+      Slide::read_downsampled(level, x, y, w, h, factor, rgb);
     }
   }
 
@@ -207,7 +207,7 @@ std::unique_ptr<Slide> with_damage_filled(std::shared_ptr<const Slide> slide) {
   return std::make_unique<DamageFilled>(std::move(slide));
 }
 
-TileImage read_tile_anyway(const Slide& slide, const Tile& tile) {
+TileImage read_tile_tolerant(const Slide& slide, const Tile& tile) {
   TileImage t;
   try {
     t.image = read_tile(slide, tile);
@@ -215,7 +215,8 @@ TileImage read_tile_anyway(const Slide& slide, const Tile& tile) {
   } catch (const Error& e) {
     t.damage = e.what();
   }
-  const int width = (tile.width + tile.shrink - 1) / tile.shrink, height = (tile.height + tile.shrink - 1) / tile.shrink;
+  const int width = (tile.width + tile.downsample_factor - 1) / tile.downsample_factor,
+            height = (tile.height + tile.downsample_factor - 1) / tile.downsample_factor;
   for (int level = tile.level - 1; level >= 0; --level)
     if (std::optional<Image> image = from_finer(slide, tile, level, width, height)) {
       t.image = std::move(*image);
@@ -228,12 +229,12 @@ TileImage read_tile_anyway(const Slide& slide, const Tile& tile) {
     t.damaged = t.empty = true;
     return t;
   }
-  Mender mended(slide, tile);
+  TileRepair mended(slide, tile);
   t.fell_back = mended.fell_back;
   t.coarser = mended.coarser;
   t.damaged = mended.poor;
   t.empty = mended.empty;
-  t.image = tile.shrink == 1 ? std::move(mended.pixels) : resized(mended.pixels, width, height);
+  t.image = tile.downsample_factor == 1 ? std::move(mended.pixels) : resized(mended.pixels, width, height);
   return t;
 }
 

@@ -19,9 +19,9 @@ struct TileImage {
 // read_tile, and where that fails the same area of the next finer levels, resized. Where these fail too, the stored tiles of the
 // tile's own level that can be read (of 64 pixels at least, or where a format does not tell how it is stored), and for each of
 // the others the next finer level that holds it, then the next coarser one, then white. Only damage is worked around (Error).
-TileImage read_tile_anyway(const Slide& slide, const Tile& tile);
+TileImage read_tile_tolerant(const Slide& slide, const Tile& tile);
 
-// The slide, for pictures that people look at: reading never fails, what is damaged is filled as above.
+// The slide, for images that people look at: reading never fails, what is damaged is filled as above.
 std::unique_ptr<Slide> with_damage_filled(std::shared_ptr<const Slide> slide);
 
 }  // namespace cytodet::tiling

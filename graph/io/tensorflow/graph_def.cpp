@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "core/text_decode.h"
 #include "graph/io/file_kind.h"
 #include "graph/io/tensorflow/proto.h"

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/names.h"
+#include "core/suggest.h"
 #include "pipeline/results/formats/output_rows.h"
 #include "pipeline/results/formats/summary.h"
 #include "tiling/draw/contact_sheet.h"

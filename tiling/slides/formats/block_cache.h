@@ -21,8 +21,8 @@ class BlockCache {
  public:
   using Key = std::tuple<int, int64_t, int64_t>;  // level (and reduction), row, column of the block
 
-  enum class Drop { upmost, oldest };
-  explicit BlockCache(int64_t max_bytes, Drop drop = Drop::upmost) : drop_(drop), max_bytes_(max_bytes) {}
+  enum class Drop { topmost, oldest };
+  explicit BlockCache(int64_t max_bytes, Drop drop = Drop::topmost) : drop_(drop), max_bytes_(max_bytes) {}
 
   // The block, from `decode` where it is not held. What decode throws is thrown here, to all that wait, and nothing is kept.
   Block get(const Key& key, const std::function<Block()>& decode);

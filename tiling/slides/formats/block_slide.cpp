@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kMostRemembered = 1 << 16;
 
 constexpr int kMaxPanels = 1024;
-constexpr int64_t kLeastBytes = int64_t{64} << 20;
+constexpr int64_t kMinBytes = int64_t{64} << 20;
 constexpr int64_t kTileRows = 640;  // of tiles at the default settings
 
 // Panels of one strip are keys of their own, so that strips of all panels can be told apart.
@@ -24,9 +24,9 @@ BlockCache::Key key_of(int level, int reduce, int panels, int64_t column, int64_
 
 // Rows of tiles share the blocks between them as long as a band of the slide's width is held.
 void BlockSlide::start_cache() {
-  const int64_t tiles = std::clamp(width() * 3 * 768, kLeastBytes, kMaxTileBytes);
+  const int64_t tiles = std::clamp(width() * 3 * 768, kMinBytes, kMaxTileBytes);
   kept_bytes = striped(0) ? plan_reads(0, kTileRows, 1).kept_bytes : tiles;
-  cache_ = std::make_unique<BlockCache>(kept_bytes, striped(0) ? BlockCache::Drop::oldest : BlockCache::Drop::upmost);
+  cache_ = std::make_unique<BlockCache>(kept_bytes, striped(0) ? BlockCache::Drop::oldest : BlockCache::Drop::topmost);
 }
 
 int64_t BlockSlide::panel_width(const Resolution& r) const {
@@ -45,8 +45,8 @@ int64_t BlockSlide::wanted_bytes(int level, int reduce, int64_t height) const {
 // A tile that lies over the border of two panels wants both, hence half of the cache for each.
 int BlockSlide::panels_of(int level, int64_t wanted) const {
   if (wanted <= strip_limit_) return 1;
-  const int64_t half = strip_limit_ / 2, most = std::max<int64_t>(1, levels[static_cast<size_t>(level)].tile_width / 64);
-  return static_cast<int>(std::min({(wanted + half - 1) / half, most, int64_t{kMaxPanels}}));
+  const int64_t half = strip_limit_ / 2, max = std::max<int64_t>(1, levels[static_cast<size_t>(level)].tile_width / 64);
+  return static_cast<int>(std::min({(wanted + half - 1) / half, max, int64_t{kMaxPanels}}));
 }
 
 BlockSlide::Resolution BlockSlide::resolution(int level, int reduce, int64_t height) const {
@@ -55,14 +55,14 @@ BlockSlide::Resolution BlockSlide::resolution(int level, int reduce, int64_t hei
   return {level, reduce, panels_of(level, wanted)};
 }
 
-ReadPlan BlockSlide::plan_reads(int level, int64_t height, int shrink) const {
+ReadPlan BlockSlide::plan_reads(int level, int64_t height, int factor) const {
   const LevelInfo& d = levels[static_cast<size_t>(level)];
-  const int reduce = reduction(level, 0, 0, shrink);
+  const int reduce = reduction(level, 0, 0, factor);
   const int64_t rows = (d.height + d.tile_height - 1) / d.tile_height, wanted = wanted_bytes(level, reduce, height);
   if (wanted == 0) return {rows * ((d.width + d.tile_width - 1) / d.tile_width), kept_bytes, false};
   // Panels are gone through for each row of tiles: rows that two of these share, by default a quarter, are decoded for both.
   const int panels = panels_of(level, wanted);
-  return {panels == 1 ? rows : rows * panels * 4 / 3, std::min(std::max(wanted, kLeastBytes), strip_limit_), in_order(level)};
+  return {panels == 1 ? rows : rows * panels * 4 / 3, std::min(std::max(wanted, kMinBytes), strip_limit_), in_order(level)};
 }
 
 DecodeWork BlockSlide::decoded() const {
@@ -128,28 +128,28 @@ void BlockSlide::read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rg
   region(resolution(level, 1, h), {x, y, w, h}, rgb);
 }
 
-int BlockSlide::reduction(int level, int64_t x, int64_t y, int shrink) const {
+int BlockSlide::reduction(int level, int64_t x, int64_t y, int factor) const {
   const LevelInfo& d = levels[static_cast<size_t>(level)];
   int reduce = reduces(level) ? 8 : 1;
-  while (reduce > 1 && (x | y | shrink | d.tile_width | d.tile_height) % reduce != 0) reduce /= 2;
+  while (reduce > 1 && (x | y | factor | d.tile_width | d.tile_height) % reduce != 0) reduce /= 2;
   return reduce;
 }
 
-void BlockSlide::read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const {
-  const int reduce = reduction(level, x, y, shrink);
+void BlockSlide::read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const {
+  const int reduce = reduction(level, x, y, factor);
   const Resolution r = resolution(level, reduce, h);
   const Rect all{x / reduce, y / reduce, (w + reduce - 1) / reduce, (h + reduce - 1) / reduce};
-  if (shrink == reduce) return region(r, all, rgb);
-  shrink_region(r, all, shrink / reduce, rgb);
+  if (factor == reduce) return region(r, all, rgb);
+  downsample_region(r, all, factor / reduce, rgb);
 }
 
 // In bands, so that memory follows the region wanted and not the level.
-void BlockSlide::shrink_region(Resolution r, Rect all, int rest, uint8_t* rgb) const {
+void BlockSlide::downsample_region(Resolution r, Rect all, int rest, uint8_t* rgb) const {
   const int width = (all.w + rest - 1) / rest, band = std::max(1, (4 << 20) / (all.w * rest)) * rest;
   for (int top = 0; top < all.h; top += band) {
     Image part(all.w, std::min(band, all.h - top));
     region(r, {all.x, all.y + top, part.width, part.height}, part.rgb.data());
-    shrink_by_mean(part, rest, rgb + static_cast<int64_t>(top / rest) * width * 3);
+    downsample_by_mean(part, rest, rgb + static_cast<int64_t>(top / rest) * width * 3);
   }
 }
 

@@ -25,8 +25,8 @@ class BlockSlide : public Slide, public StoredBlocks {
  public:
   void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override;
   // Inside the codec where it can.
-  void read_shrunk(int level, int64_t x, int64_t y, int w, int h, int shrink, uint8_t* rgb) const override;
-  ReadPlan plan_reads(int level, int64_t height, int shrink) const override;
+  void read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const override;
+  ReadPlan plan_reads(int level, int64_t height, int factor) const override;
   DecodeWork decoded() const override;
 
  protected:
@@ -56,13 +56,13 @@ class BlockSlide : public Slide, public StoredBlocks {
   virtual bool striped(int) const { return false; }
   virtual bool in_order(int) const { return false; }
 
-  int reduction(int level, int64_t x, int64_t y, int shrink) const;
+  int reduction(int level, int64_t x, int64_t y, int factor) const;
   // Bytes that reads of `height` rows want kept, all panels together; 0: of a level in tiles.
   int64_t wanted_bytes(int level, int reduce, int64_t height) const;
   int panels_of(int level, int64_t wanted) const;
   Resolution resolution(int level, int reduce, int64_t height) const;
   void region(Resolution r, Rect rect, uint8_t* rgb) const;
-  void shrink_region(Resolution r, Rect rect, int shrink, uint8_t* rgb) const;
+  void downsample_region(Resolution r, Rect rect, int factor, uint8_t* rgb) const;
 
   Block decode_once(Resolution r, int64_t column, int64_t row) const;
 

@@ -7,7 +7,7 @@ namespace cytodet::tiling {
 
 std::unique_ptr<Slide> open_png(const std::string& path, const ImageSelection& selection = {});
 std::unique_ptr<Slide> open_tiff(const std::string& path, const ImageSelection& selection = {});
-// What a TIFF holds, whether or not one picture of it can be chosen.
+// What a TIFF holds, whether or not one image of it can be chosen.
 SlideContents list_tiff(const std::string& path);
 // Aperio slides whose levels are all plain JPEG and complete, or that have several focal planes; null for all others.
 std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& selection = {});

@@ -54,7 +54,7 @@ jpeg_error_mgr* install(ErrorManager& manager) {
   return &manager.base;
 }
 
-// A few bytes can ask for thousands of passes over a progressive picture.
+// A few bytes can ask for thousands of passes over a progressive image.
 void stop_endless_scans(j_common_ptr info) {
   constexpr int kMaxScans = 500;
   if (info->is_decompressor && reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) {
@@ -83,7 +83,7 @@ void set_colour(jpeg_decompress_struct& info, JpegColour colour) {
   if (colour == JpegColour::ycbcr && info.num_components == 3) info.jpeg_color_space = JCS_YCbCr;
 }
 
-// `place` gives the buffer for a picture of the stream's size, or null for none, or throws. False: libjpeg's own words are in
+// `place` gives the buffer for an image of the stream's size, or null for none, or throws. False: libjpeg's own words are in
 // manager.text.
 using Place = std::function<uint8_t*(const jpeg_decompress_struct&)>;
 bool decode(Decoder& d, const JpegStream& stream, int reduce, const Place& place) {

@@ -98,7 +98,7 @@ bool starts_jpeg(int fd, int64_t offset) {
 // Offsets of all tiles, by the way under which every tile lies in the file and the most of a sample start as JPEG does.
 std::vector<int64_t> place_tiles(int fd, int64_t size, int64_t index, const std::vector<Entry>& entries) {
   std::vector<int64_t> offsets(entries.size()), best;
-  int most = 0;
+  int max = 0;
   for (const Placing& way : kPlacings) {
     way.place(index, entries, offsets);
     bool inside = true;
@@ -113,8 +113,8 @@ std::vector<int64_t> place_tiles(int fd, int64_t size, int64_t index, const std:
         good += starts_jpeg(fd, offsets[i]);
       }
     if (looked == 0) return offsets;
-    if (good > most) {
-      most = good;
+    if (good > max) {
+      max = good;
       best = offsets;
     }
   }

@@ -12,7 +12,7 @@
 namespace cytodet::tiling {
 
 enum class FormatUse {
-  image,   // a plain picture; the content alone decides whether it is read
+  image,   // a plain image; the content alone decides whether it is read
   slide,   // read by a row of slide_formats(); other contents under its name are tried as what they are
   strict,  // a slide under whose name no other content is taken: it must hold the magic, or OpenSlide must know it
   unread,  // known and not read: other formats, parts and wrappings of slides; by name or content
@@ -53,7 +53,7 @@ bool is_slide_folder(const std::filesystem::path& folder);
 // format whose other files (folders) are missing. The Error names no file: the caller adds it. `size` is the file's.
 void check_known_format(const std::filesystem::path& path, std::span<const uint8_t> head, int64_t size);
 
-// A sentence about a plain picture under the name of a slide, which may be its preview; empty: nothing is strange.
+// A sentence about a plain image under the name of a slide, which may be its preview; empty: nothing is strange.
 std::string doubt_of_name(const std::filesystem::path& path, std::span<const uint8_t> head);
 
 // " (called .x, as ... are)": of a file whose content no row knows.

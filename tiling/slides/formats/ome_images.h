@@ -23,7 +23,7 @@ struct OmeImage {
   std::string name;
   uint32_t width = 0, height = 0;                // 0: not told
   uint32_t channels = 1, depths = 1, times = 1;  // SizeC / samples, SizeZ, SizeT
-  uint32_t samples = 1;                          // of a pixel of a channel, 3 of a colour picture
+  uint32_t samples = 1;                          // of a pixel of a channel, 3 of a colour image
   std::string order = "XYCZT";
   std::vector<std::string> channel_names;
   std::vector<OmeData> data;

@@ -184,13 +184,13 @@ class OpenSlideSlide : public Slide {
 
   // Of OpenSlide's four properties; inside level 0.
   std::optional<PixelArea> area_of(openslide_t* s, const std::string& prefix) const {
-    const auto whole = [&](const char* name, int64_t least) -> std::optional<int64_t> {
+    const auto whole = [&](const char* name, int64_t min) -> std::optional<int64_t> {
       const char* text = openslide_get_property_value(s, (prefix + name).c_str());
       if (!text) return std::nullopt;
       int64_t v = 0;
       const char* end = text + std::strlen(text);
       const auto [stopped, error] = std::from_chars(text, end, v);
-      return error == std::errc() && stopped == end && v >= least && v <= kFarthest ? std::optional(v) : std::nullopt;
+      return error == std::errc() && stopped == end && v >= min && v <= kFarthest ? std::optional(v) : std::nullopt;
     };
     const auto x = whole("x", 0), y = whole("y", 0), w = whole("width", 1), h = whole("height", 1);
     if (!x || !y || !w || !h || *x >= width() || *y >= height()) return std::nullopt;

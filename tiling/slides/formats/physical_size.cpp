@@ -273,7 +273,7 @@ ChosenPixelSize tiff_pixel_size(const TiffScale& tiff) {
   return choose_pixel_size(found);
 }
 
-ChosenPixelSize picture_pixel_size(std::span<const uint8_t> file) {
+ChosenPixelSize image_pixel_size(std::span<const uint8_t> file) {
   std::optional<PixelSize> size;
   if (has_text(file, 0, "\x89PNG"))
     size = png_size(file);

@@ -41,7 +41,7 @@ ChosenPixelSize tiff_pixel_size(const TiffScale& tiff);
 std::optional<PixelSize> size_of_resolution(double x, double y, double micrometres_per_unit, std::string source);
 
 // What a PNG (pHYs), JPEG (JFIF) or BMP says by its resolution, as above.
-ChosenPixelSize picture_pixel_size(std::span<const uint8_t> file);
+ChosenPixelSize image_pixel_size(std::span<const uint8_t> file);
 
 // The number behind `key` in text of fields "key = value" that "|", ";" or line ends part; a decimal comma counts as a point.
 std::optional<double> number_of_field(std::string_view text, std::string_view key);

@@ -6,7 +6,7 @@
 
 namespace cytodet::tiling {
 
-// Whether every tiled image is a plain JPEG without gaps, and there is one picture.
+// Whether every tiled image is a plain JPEG without gaps, and there is one image.
 static bool is_simple(TiffFile& file, const TiffContents& held) {
   for (const TiffPage& page : held.chain) {
     if (!page.problem.empty()) return false;

@@ -26,9 +26,9 @@ class UprightSlide : public Slide, public StoredBlocks {
     std::swap(mpp_x, mpp_y);
   }
 
-  // Turned by a quarter, rows of tiles are columns of the stored picture, for which nothing is known.
-  ReadPlan plan_reads(int level, int64_t height, int shrink) const override {
-    return turned_ ? ReadPlan{0, kept_bytes, false} : stored_->plan_reads(level, height, shrink);
+  // Turned by a quarter, rows of tiles are columns of the stored image, for which nothing is known.
+  ReadPlan plan_reads(int level, int64_t height, int factor) const override {
+    return turned_ ? ReadPlan{0, kept_bytes, false} : stored_->plan_reads(level, height, factor);
   }
   DecodeWork decoded() const override { return stored_->decoded(); }
 

@@ -24,8 +24,8 @@ std::string size_text(int64_t width, int64_t height) { return std::to_string(wid
 
 // What a file calls something, as part of a line: without control characters, and not longer than a name.
 std::string name_in_line(std::string_view text) {
-  constexpr size_t kMost = 80;
-  size_t end = std::min(text.size(), kMost);
+  constexpr size_t kMax = 80;
+  size_t end = std::min(text.size(), kMax);
   while (end > 0 && end < text.size() && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;  // whole UTF-8 characters
   std::string name(text.substr(0, end));
   for (char& c : name)
@@ -190,7 +190,7 @@ class Reader {
       c_.series.push_back(series_of(page(full[k])));
       c_.series.back().images = {std::move(images[k])};
     }
-    c_.untold = full.size() > 1;
+    c_.unrelated = full.size() > 1;
   }
 
   // The largest pages are the channels of one picture.
@@ -390,7 +390,7 @@ class Reader {
       c_.series.push_back(series_of(page(0)));
       c_.series.back().images = {{{false, 0, static_cast<int64_t>(i)}}};
     }
-    c_.untold = count > 1;
+    c_.unrelated = count > 1;
     used_[0] = true;
     return true;
   }
@@ -521,7 +521,7 @@ class Chooser {
     SlideContents& d = out_.contents;
     d.kind = c_.kind;
     d.pages = static_cast<int>(std::min<int64_t>(c_.pages, INT32_MAX));
-    d.series = c_.untold ? 1 : static_cast<int>(c_.series.size());
+    d.series = c_.unrelated ? 1 : static_cast<int>(c_.series.size());
     d.others = c_.others;
   }
 
@@ -557,22 +557,22 @@ class Chooser {
     take_channels(one, 0, 0);
   }
   int64_t stack_size() const {
-    int64_t most = 0;
+    int64_t max = 0;
     for (const TiffSeries& s : c_.series)
-      for (const auto& one : s.images) most = std::max(most, one[0].stack + 1);
-    return most;
+      for (const auto& one : s.images) max = std::max(max, one[0].stack + 1);
+    return max;
   }
 
   void take_series() {
     const auto count = static_cast<int>(c_.series.size());
-    if (c_.untold && !s_.series) refuse_pages();
+    if (c_.unrelated && !s_.series) refuse_pages();
     int wanted = s_.series.value_or(0);
     if (wanted >= count)
       refuse(std::to_string(count) + " series; there is no series " + std::to_string(wanted), "series count from 0");
     if (!s_.series && count > 1) wanted = largest_series();
     const TiffSeries& s = c_.series[static_cast<size_t>(wanted)];
     if (count > 1) say("series " + number_of(wanted, count) + (s.name.empty() ? "" : " \"" + s.name + "\""));
-    if (count > 1 && !c_.untold) others_of_series(wanted);
+    if (count > 1 && !c_.unrelated) others_of_series(wanted);
     out_.contents.channels = s.channels;
     out_.contents.planes = s.planes;
     out_.contents.times = s.times;
@@ -749,12 +749,12 @@ SlideContents listing(const TiffContents& c) {
   all.kind = c.kind;
   all.bits = c.series[0].form.bits;
   all.pages = static_cast<int>(std::min<int64_t>(c.pages, INT32_MAX));
-  all.series = c.untold ? 1 : static_cast<int>(c.series.size());
+  all.series = c.unrelated ? 1 : static_cast<int>(c.series.size());
   for (size_t i = 0; i < c.series.size(); ++i) {
     const TiffSeries& s = c.series[i];
     const TiffPlace& first = s.images[0][0];
     HeldImage h{"image", s.name, s.width, s.height, in_words(s.form), ""};
-    if (c.untold)
+    if (c.unrelated)
       h.option = "--page " + std::to_string(first.stack > 0 ? first.stack : static_cast<int64_t>(first.where));
     else if (c.series.size() > 1)
       h.option = "--series " + std::to_string(i);

@@ -42,7 +42,7 @@ struct TiffSeries {
 struct TiffContents {
   std::string kind;  // "Aperio SVS", "ImageJ TIFF", "OME-TIFF", "QPTIFF", ..., "TIFF"
   int64_t pages = 1;
-  bool untold = false;  // series are pages of which nothing tells what they are to each other
+  bool unrelated = false;  // series are pages of which nothing tells what they are to each other
   std::vector<TiffSeries> series;
   std::vector<HeldImage> others;
   std::vector<TiffPage> chain;  // the images of the main chain, as far as they were looked at

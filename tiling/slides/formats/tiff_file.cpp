@@ -313,7 +313,7 @@ void TiffFile::decode_pixels(const TiffDirectory& d, const BlockPlace& at, std::
   Image whole(static_cast<int>(d.block_width), static_cast<int>(d.block_height));
   std::fill(whole.rgb.begin(), whole.rgb.end(), uint8_t{255});
   decode_whole(whole.rgb.data());
-  shrink_by_mean(whole, at.reduce, rgb.data());
+  downsample_by_mean(whole, at.reduce, rgb.data());
 }
 
 // Calls each(y, samples) for the rows of a block that lie in the image: of each sample that the reading takes, alpha last, one

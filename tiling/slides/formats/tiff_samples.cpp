@@ -235,7 +235,7 @@ void samples_to_rgb(const SampleReading& r, const std::vector<std::vector<double
 
 StretchRange automatic_range(const SampleExtremes& met, bool floats, double stated) {
   if (!met.any) return {0, 255};
-  if (met.least < 0) return {met.least, std::max(met.largest, met.least + 1)};
+  if (met.min < 0) return {met.min, std::max(met.largest, met.min + 1)};
   if (floats && met.largest <= 1) return {0, 1};
   if (stated >= met.largest && stated > 0) return {0, stated};
   return {0, std::exp2(bits_for(met.largest)) - 1};

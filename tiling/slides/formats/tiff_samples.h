@@ -61,11 +61,11 @@ void samples_to_rgb(const SampleReading& reading, const std::vector<std::vector<
 
 // The largest and the least of values; only finite numbers count.
 struct SampleExtremes {
-  double least = 0, largest = 0;
+  double min = 0, largest = 0;
   bool any = false;
   void add(double value) {
     if (!std::isfinite(value)) return;
-    least = any ? std::min(least, value) : value;
+    min = any ? std::min(min, value) : value;
     largest = any ? std::max(largest, value) : value;
     any = true;
   }

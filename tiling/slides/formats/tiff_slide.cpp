@@ -41,7 +41,7 @@ void read_pixel_size(const TiffFile& file, const TiffDirectory& image, const Tif
   slide.mpp_warning = chosen.warning;
 }
 
-// Whether images can be laid over each other as the channels of one picture: of one size, in blocks of one size.
+// Whether images can be laid over each other as the channels of one image: of one size, in blocks of one size.
 bool are_channels(const std::vector<TiffDirectory>& images) {
   const TiffDirectory& a = images[0];
   return std::all_of(images.begin(), images.end(), [&](const TiffDirectory& b) {
@@ -150,7 +150,7 @@ std::optional<StretchRange> TiffSlide::settle_range(TiffFile& f, const TiffChoic
   if (!automatic && met.any && met.largest >= enough) return std::nullopt;
   if (levels_.size() > 1)
     if (const SampleExtremes more = extremes_of(f, 0, enough); more.any) {
-      met.add(more.least);
+      met.add(more.min);
       met.add(more.largest);
     }
   f.open(full.sub, full.where);

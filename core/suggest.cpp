@@ -1,4 +1,4 @@
-#include "core/names.h"
+#include "core/suggest.h"
 
 #include <algorithm>
 
@@ -22,7 +22,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& known, size_t most) {
+std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& known, size_t max) {
   std::string_view asked = name.substr(0, 256);
   std::vector<std::pair<size_t, std::string>> ranked;
   for (const std::string& k : known) {
@@ -34,7 +34,7 @@ std::vector<std::string> nearest(std::string_view name, const std::vector<std::s
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<std::string> names;
-  for (size_t i = 0; i < ranked.size() && i < most; ++i) names.push_back(ranked[i].second);
+  for (size_t i = 0; i < ranked.size() && i < max; ++i) names.push_back(ranked[i].second);
   return names;
 }
 

@@ -135,9 +135,9 @@ std::optional<double> offset_of(const Graph& g, const Node& d, NodeId fused, dou
   return std::abs(range - top) <= 1e-5 * top ? std::optional<double>(scaled ? 0 : a) : std::nullopt;
 }
 
-class Raiser {
+class Importer {
  public:
-  Raiser(Graph& graph, const Interface& io)
+  Importer(Graph& graph, const Interface& io)
       : g_(graph), facts_(graph), frames_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
   bool raise(NodeId id);  // true when another node now reads the result
 
@@ -171,7 +171,7 @@ class Raiser {
   std::map<Value, Value> numbers_;  // codes -> the raised convolution that made them
 };
 
-std::optional<Source> Raiser::source_of(const Node& n, const Site& site) const {
+std::optional<Source> Importer::source_of(const Node& n, const Site& site) const {
   Source s{n.inputs[0], {static_cast<float>(site.scale), 0, site.is_signed}};
   if (auto it = numbers_.find(n.inputs[0]); it != numbers_.end()) {
     s.value = it->second;
@@ -198,7 +198,7 @@ std::optional<Source> Raiser::source_of(const Node& n, const Site& site) const {
 }
 
 // SAME where it means the paddings that were in front of the codes.
-void Raiser::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
+void Importer::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
   for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
     if (auto it = old.attrs.find(kept); it != old.attrs.end()) conv.attrs.insert_or_assign(kept, it->second);
   AttrList list = old.attr_or("padding_list", AttrList{});
@@ -212,7 +212,7 @@ void Raiser::set_padding(Node& conv, const Node& old, const Shape& filter, const
   conv.attrs["explicit_paddings"] = list;
 }
 
-NodeId Raiser::linear(NodeId fused, const Site& site, const Source& source) {
+NodeId Importer::linear(NodeId fused, const Site& site, const Source& source) {
   const Node old = g_.node(fused);
   std::string name = old.name;
   for (const char* tail : {"_eightbit_requantize", "_eightbit_quantized_conv", "_eightbit_quantized_depthwise_conv"})
@@ -227,7 +227,7 @@ NodeId Raiser::linear(NodeId fused, const Site& site, const Source& source) {
 }
 
 // Every Dequantize of the codes becomes the result itself; the first takes over its last node.
-void Raiser::give(NodeId fused, const std::vector<NodeId>& readers, Value result) {
+void Importer::give(NodeId fused, const std::vector<NodeId>& readers, Value result) {
   bool taken = false;
   for (NodeId reader : readers) {
     Node& d = g_.node(reader);
@@ -252,7 +252,7 @@ void Raiser::give(NodeId fused, const std::vector<NodeId>& readers, Value result
 }
 
 // The bias without what it compensated.
-Value Raiser::with_bias(Value linear, const Site& site, const Source& source, double offset) {
+Value Importer::with_bias(Value linear, const Site& site, const Source& source, double offset) {
   const std::string name = g_.node(linear.node).name;
   const int64_t channels = static_cast<int64_t>(site.bias.size());
   const std::vector<double> sums = zero_point_sums(source.quant, site.weights, channels);
@@ -268,7 +268,7 @@ Value Raiser::with_bias(Value linear, const Site& site, const Source& source, do
   return sum;
 }
 
-bool Raiser::raise(NodeId id) {
+bool Importer::raise(NodeId id) {
   // In loops new constants would have to wait for the loop.
   if (frames_.frame(id) != 0) return false;
   const std::optional<Site> site = site_at(g_, id);
@@ -302,7 +302,7 @@ bool Raiser::raise(NodeId id) {
 
 bool pass_raise_int8(Graph& g, const Interface& io) {
   const int before = g.capacity();
-  Raiser raiser(g, io);
+  Importer raiser(g, io);
   bool changed = false;
   for (NodeId id : g.topological_order()) changed = raiser.raise(id) || changed;
   if (g.capacity() != before) sweep(g, io);
