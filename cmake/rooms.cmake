@@ -13,11 +13,16 @@ target_compile_options(cytodet_all_rooms INTERFACE "SHELL:-include ${CMAKE_SOURC
 
 set_property(GLOBAL PROPERTY CYTODET_ROOMS "")
 
-# cytodet_room(name LINK libs... PRIVATE libs... OPTIMIZE level): globs *.cpp of this folder and its sub-folders. OPTIMIZE: the level
-# of a release build, where the usual -O3 makes compiling slower and nothing else faster.
+# cytodet_room(name FOLDERS folders... LINK libs... PRIVATE libs... OPTIMIZE level): globs *.cpp of this folder and its sub-folders,
+# or of these folders alone. OPTIMIZE: the level of a release build, where the usual -O3 makes compiling slower and nothing else
+# faster.
 function(cytodet_room name)
-  cmake_parse_arguments(ROOM "" "OPTIMIZE" "LINK;PRIVATE" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  cmake_parse_arguments(ROOM "" "OPTIMIZE" "FOLDERS;LINK;PRIVATE" ${ARGN})
+  set(patterns ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(ROOM_FOLDERS)
+    list(TRANSFORM ROOM_FOLDERS REPLACE "(.+)" "${CMAKE_CURRENT_SOURCE_DIR}/\\1/*.cpp" OUTPUT_VARIABLE patterns)
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${patterns})
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   if(sources OR ${name} STREQUAL "graph")
     add_library(cytodet_${name} STATIC ${sources})

@@ -51,26 +51,6 @@ Json inspect_json(const InspectReport& r) {
 
 }  // namespace
 
-namespace {
-
-// The bytes that are written are read again and run, before they get their name.
-void write_checked(const Graph& source, const Graph& graph, const std::string& out, const AnswerOptions& options,
-                   const std::string& where) {
-  const std::string bytes = encode_as(graph, out);
-  AnswerCheck check;
-  try {
-    check = check_answers(source, parse_graph(bytes, out), options);
-  } catch (const Error& e) {
-    throw e.within(where);
-  }
-  write_file(out, bytes);
-  if (!check.skipped.empty())
-    print_warning(out + ": " + (check.compared.empty() ? "its answers" : "some of its answers") +
-                  " could not be compared with the source: " + check.skipped);
-}
-
-}  // namespace
-
 std::function<int()> setup_inspect(CLI::App& app) {
   struct Options {
     std::string graph;

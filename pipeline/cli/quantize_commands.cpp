@@ -63,18 +63,6 @@ void warn_of_floats(const QuantizeReport& report) {
                   " stays in float: " + why);
 }
 
-// Where nothing can be INT8 there is nothing to write but the reasons.
-void need_layers(const std::string& graph, const QuantizeReport& report) {
-  if (report.int8_layers()) return;
-  std::map<std::string, int> by_reason;
-  for (const QuantizedLayer& l : report.layers) ++by_reason[l.why];
-  const auto most =
-      std::max_element(by_reason.begin(), by_reason.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  const std::string why = most == by_reason.end() ? "it has no convolution or matrix product"
-                                                  : most->first + " (" + std::to_string(most->second) + " layers)";
-  throw Error(graph, "no layer is left that can be INT8: " + why, "calibrate on images like those it will see, or exclude less");
-}
-
 // What the decibels were taken on, and whether those images also gave the ranges, which flatters.
 std::string samples_text(const QuantizeFlags& o, const HeldBack& samples) {
   const std::string count = std::to_string(samples.data.samples.size());
@@ -141,11 +129,11 @@ int quantize_command(QuantizeFlags& o) {
   }
   const Ranges ranges = ranges_of(subject, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
-  need_layers(o.graph, quantize_subject(subject, ranges, options).report);  // its errors come before a long search
+  require_int8_layers(o.graph, quantize_subject(subject, ranges, options).report);  // its errors come before a long search
   const Accuracy accuracy = search(o, subject, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
   const Quantized q = quantize_subject(subject, ranges, options);
-  need_layers(o.graph, q.report);
+  require_int8_layers(o.graph, q.report);
   const Graph file = file_form(subject, q, ranges);
   std::optional<HeldBack> samples;
   if (!o.settings.images.empty()) samples = held_back(subject, o.settings.images, o.settings.max_images, 4);

@@ -59,7 +59,7 @@ class Batch {
   Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings, const DetectHooks& hooks)
       : detector_(detector), inputs_(inputs), settings_(settings), hooks_(hooks) {
     if (!settings.roi.empty()) roi_.emplace(settings.roi, roi_choice(settings));
-    open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks};
+    open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks, {}};
     report_.pictures.resize(inputs.size());
     finished_.resize(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -71,9 +71,10 @@ class Batch {
 
   DetectReport run() {
     Stopwatch watch;
-    Pipeline<Job> pipeline{[this] { return produce(); }, [this](Job& j, int stream) { work(j, stream); },
+    Pipeline<Job> pipeline{[this] { return produce(); }, [this](Job& j, int worker) { work(j, stream_of(worker)); },
                            [this](Job& j) { consume(j); }};
-    pipeline.run(detector_.streams(), detector_.streams() * 2 + 1);
+    const int streams = hooks_.streams.empty() ? detector_.streams() : static_cast<int>(hooks_.streams.size());
+    pipeline.run(streams, streams * 2 + 1);
     if (finishing_.valid()) finishing_.get();
     if (opening_.valid()) opening_.wait();
     if (stopping()) std::erase_if(report_.pictures, [this](const PictureResult& r) { return !finished_[r.index]; });
@@ -85,13 +86,16 @@ class Batch {
   void open_ahead() {
     if (next_input_ >= inputs_.size()) return;
     opening_ = start_anywhere([this, index = next_input_] {
-      std::shared_ptr<OpenPicture> p = open_picture(inputs_[index], open_);
+      OpenOptions options = open_;
+      if (hooks_.open) options.open = [this, index] { return hooks_.open(index); };
+      std::shared_ptr<OpenPicture> p = open_picture(inputs_[index], options);
       p->result.index = index;
       return p;
     });
     ++next_input_;
   }
 
+  int stream_of(int worker) const { return hooks_.streams.empty() ? worker : hooks_.streams[static_cast<size_t>(worker)]; }
   bool stopping() const { return hooks_.stop && hooks_.stop(); }
 
   std::optional<Job> produce() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -78,6 +79,9 @@ struct DetectHooks {
   std::function<void(PictureResult&)> done;  // an Error it throws is the picture's problem. It may move the detections away.
   bool masks = false;                        // make PictureResult::mask
   std::function<bool()> stop;  // true: no further tile is run; pictures that are not whole are left out of the report
+  // Opens an input instead of the file that it names: pixels in memory. One call at a time.
+  std::function<std::unique_ptr<Slide>(size_t input)> open;
+  std::vector<int> streams;  // the detector's streams that are used, each in [0, Detector::streams()); empty: all
 };
 
 // Runs all inputs; a bad one is reported in its result and never stops the others. The next picture is opened, and its tiles are

@@ -116,7 +116,7 @@ std::shared_ptr<OpenPicture> open_picture(const std::string& path, const OpenOpt
   auto p = std::make_shared<OpenPicture>();
   p->result.path = path;
   try {
-    std::unique_ptr<Slide> slide = open_slide(path, options.settings->selection);
+    std::unique_ptr<Slide> slide = options.open ? options.open() : open_slide(path, options.settings->selection);
     settle_pixel_size(*slide, options.settings->tiling);
     p->slide = std::move(slide);
     describe_slide(p->result, *p->slide);

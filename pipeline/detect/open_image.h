@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -28,6 +29,7 @@ struct OpenOptions {
   const InputSettings* input = nullptr;
   const RoiSource* roi = nullptr;  // null: no regions
   bool mask = false;
+  std::function<std::unique_ptr<Slide>()> open;  // instead of opening the file of that path; may be empty
 };
 
 // Never throws Error: what is wrong is in result.problem.

@@ -103,7 +103,9 @@ void RunLog::slide(const SlideState& s) {
 
 void RunLog::message_of(const char* kind, const std::string& message) {
   std::lock_guard lock(mutex_);
-  if (options_.json)
+  if (options_.hear)
+    options_.hear(message);
+  else if (options_.json)
     json({{"event", kind}, {"message", message}});
   else
     std::fprintf(stderr, "%scytodet: %s: %s\n", shown_ && terminal_ ? "\r\033[K" : "", kind, printable(message).c_str());

@@ -2,6 +2,7 @@
 // line.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -14,7 +15,8 @@ namespace cytodet::pipeline {
 
 struct LogOptions {
   bool json = false;
-  bool quiet = false;  // no progress; errors, warnings and JSON events of slides are still written
+  bool quiet = false;                            // no progress; errors, warnings and JSON events of slides are still written
+  std::function<void(const std::string&)> hear;  // hears errors and warnings, which are then not written; may be empty
 };
 
 // Events in JSON, all with "event" first:

@@ -40,14 +40,16 @@ class FolderBatch {
   }
 
   FolderRun run() {
-    const StopSignals signals;
+    std::optional<StopSignals> signals;
+    if (options_.catch_signals) signals.emplace();
+    const auto caught = [&] { return signals ? signals->caught() : 0; };
     describe_settings();
     list_slides();
     RunFiles files(config_.output);
     RunWriter writer(files, run_.state, hashes_, writer_settings());
     writer.begin(files_read());
-    run_.report = detect_slides(writer, signals);
-    run_.signal = signals.caught();
+    run_.report = detect_slides(writer, caught);
+    run_.signal = caught();
     if (!run_.signal) assemble(writer);
     run_.state.timing = timing_json(run_.report);
     tell_nothing_looked_at();
@@ -79,7 +81,8 @@ class FolderBatch {
     return read;
   }
 
-  DetectReport detect_slides(RunWriter& writer, const StopSignals& signals) {
+  // `caught`: the signal that asks to stop, or 0.
+  DetectReport detect_slides(RunWriter& writer, const std::function<int()>& caught) {
     std::vector<std::string> paths;
     std::vector<int64_t> bytes;
     for (const size_t i : writer.todo()) {
@@ -89,9 +92,15 @@ class FolderBatch {
     log_.start(bytes, writer.kept(), writer.not_kept());
     DetectHooks hooks;
     hooks.masks = options_.mask_picture;
-    hooks.started = [&](size_t i, int tiles) { log_.started(i, tiles); };
-    hooks.tile = [&](size_t) { log_.tile(); };
-    hooks.stop = [&] { return writer.stopped() || signals.caught() != 0; };
+    hooks.started = [&](size_t i, int tiles) {
+      log_.started(i, tiles);
+      if (options_.also.started) options_.also.started(i, tiles);
+    };
+    hooks.tile = [&](size_t i) {
+      log_.tile();
+      if (options_.also.tile) options_.also.tile(i);
+    };
+    hooks.stop = [&] { return writer.stopped() || caught() != 0 || (options_.also.stop && options_.also.stop()); };
     hooks.done = [&](PictureResult& r) {
       SlideState& s = run_.state.inputs[writer.todo()[r.index]];
       writer.finish(s, r);

@@ -18,6 +18,8 @@ struct FolderOptions {
   std::vector<std::string> read_also;  // files that the command has read: the config
   std::vector<std::string> run_also;   // files that it will add to the run, see add_run_file()
   LogOptions log;
+  bool catch_signals = true;  // Ctrl-C, SIGTERM and SIGHUP stop the batch, see StopSignals; false: they are left alone
+  DetectHooks also;           // its started, tile and stop are called as well; the rest is not looked at
 };
 
 struct FolderRun {

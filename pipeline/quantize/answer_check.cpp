@@ -7,6 +7,8 @@
 
 #include "core/dispatch.h"
 #include "core/error.h"
+#include "core/file.h"
+#include "core/messages.h"
 #include "exec/runtime/plan.h"
 #include "graph/inspect.h"
 #include "graph/interpret/control_flow.h"
@@ -270,6 +272,21 @@ class Comparison {
 
 AnswerCheck check_answers(const Graph& source, const Graph& result, const AnswerOptions& options) {
   return Comparison(source, result, options).run();
+}
+
+void write_checked(const Graph& source, const Graph& graph, const std::string& out, const AnswerOptions& options,
+                   const std::string& where) {
+  const std::string bytes = encode_as(graph, out);
+  AnswerCheck check;
+  try {
+    check = check_answers(source, parse_graph(bytes, out), options);
+  } catch (const Error& e) {
+    throw e.within(where);
+  }
+  write_file(out, bytes);
+  if (!check.skipped.empty())
+    print_warning(out + ": " + (check.compared.empty() ? "its answers" : "some of its answers") +
+                 " could not be compared with the source: " + check.skipped);
 }
 
 }  // namespace cytodet::pipeline

@@ -34,4 +34,10 @@ struct AnswerCheck {
 // outputs must reach it, and others be of the same type and shape. Throws Error naming the output and the values.
 AnswerCheck check_answers(const Graph& source, const Graph& result, const AnswerOptions& options);
 
+// Writes `graph`, a rewritten form of `source`, to the file `out` (text where that ends in .pbtxt): the bytes that are written
+// are read again and checked as above before they get their name. Warns of outputs that could not be compared. `where`: the
+// source's file, for errors.
+void write_checked(const Graph& source, const Graph& graph, const std::string& out, const AnswerOptions& options,
+                   const std::string& where);
+
 }  // namespace cytodet::pipeline

@@ -1,5 +1,8 @@
 #include "pipeline/quantize/quantize_model.h"
 
+#include <algorithm>
+#include <map>
+
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
@@ -53,6 +56,17 @@ Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const Q
     throw e.code() == Exit::usage ? e : e.within(subject.path);
   }
   return q;
+}
+
+void require_int8_layers(const std::string& graph, const QuantizeReport& report) {
+  if (report.int8_layers()) return;
+  std::map<std::string, int> by_reason;
+  for (const QuantizedLayer& l : report.layers) ++by_reason[l.why];
+  const auto most =
+      std::max_element(by_reason.begin(), by_reason.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const std::string why = most == by_reason.end() ? "it has no convolution or matrix product"
+                                                  : most->first + " (" + std::to_string(most->second) + " layers)";
+  throw Error(graph, "no layer is left that can be INT8: " + why, "calibrate on images like those it will see, or exclude less");
 }
 
 std::set<std::string> last_layers(const Subject& subject) {

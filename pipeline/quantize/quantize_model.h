@@ -23,6 +23,8 @@ struct Quantized {
   QuantizeReport report;
 };
 Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const QuantizeOptions& options);
+// Throws Error with the most frequent reason where no layer became INT8. `graph`: its file.
+void require_int8_layers(const std::string& graph, const QuantizeReport& report);
 
 // Layers whose results leave the network without another layer in between: what they give must stay precise.
 std::set<std::string> last_layers(const Subject& subject);
