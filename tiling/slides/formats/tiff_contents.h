@@ -1,5 +1,5 @@
 // What a TIFF holds: which of its images are pictures, levels of a picture, focal planes, points in time, channels, and what else
-// there is (label, macro, thumbnail, ...), by what its writer tells; and which of them a selection means.
+// there is (label, macro, thumbnail, ...), by what its writer tells. Which of them a selection means: tiff_choice.h.
 #pragma once
 
 #include <array>
@@ -54,18 +54,5 @@ bool is_level(const TiffDirectory& full, const TiffDirectory& level);
 
 // Throws Error when the file is damaged, or tells of images that it does not hold.
 TiffContents tiff_contents(TiffFile& file);
-
-// One picture: by level, one place, or those of red, green and blue.
-struct TiffChoice {
-  std::vector<std::vector<TiffPlace>> levels;
-  std::string selection;  // as Slide's, as the next
-  std::vector<std::string> warnings;
-  SlideContents contents;
-};
-// Throws Error, naming the choices, when the selection means none of the pictures, or when none is given and several are as good.
-TiffChoice choose(const TiffContents& contents, const ImageSelection& selection);
-
-// All of it, whether or not one picture can be chosen.
-SlideContents listing(const TiffContents& contents);
 
 }  // namespace cytodet::tiling

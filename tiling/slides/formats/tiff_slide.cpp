@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "tiling/slides/formats/physical_size.h"
-#include "tiling/slides/formats/tiff_contents.h"
+#include "tiling/slides/formats/tiff_choice.h"
 #include "tiling/slides/level_ratio.h"
 #include "tiling/slides/sample_range.h"
 
@@ -60,7 +60,7 @@ TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
   path = file;
   auto f = std::make_unique<TiffFile>(file);
   const TiffContents held = tiff_contents(*f);
-  TiffChoice choice = choose(held, wanted);
+  TiffChoice choice = choose_image(held, wanted);
   const TiffPlace& whole = choice.levels[0][0];
   const TiffDirectory first = f->open(whole.sub, whole.where);
   read_pixel_size(*f, first, held, *this);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tiling/slides/formats/block_slide.h"
-#include "tiling/slides/formats/tiff_contents.h"
+#include "tiling/slides/formats/tiff_choice.h"
 #include "tiling/slides/formats/tiff_file.h"
 #include "tiling/slides/formats/tiff_rows.h"
 
