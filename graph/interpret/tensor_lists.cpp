@@ -1,6 +1,7 @@
 #include "graph/interpret/tensor_lists.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/error.h"
@@ -9,8 +10,8 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr int64_t max_items = 1 << 22;
-constexpr size_t most_lists = 1 << 21;
+constexpr int64_t kMaxItems = 1 << 22;
+constexpr size_t kMaxLists = 1 << 21;
 
 void need(bool ok, const std::string& problem) {
   if (!ok) throw Error("", problem);
@@ -20,6 +21,11 @@ void need(bool ok, const std::string& problem) {
 std::optional<Shape> element_of(const Tensor& t) {
   if (t.rank() == 0) return {};
   return Shape(t.as_ints());
+}
+
+size_t sized(int64_t items) {
+  need(items >= 0 && items < kMaxItems, "the size is out of range");
+  return static_cast<size_t>(items);
 }
 
 }  // namespace
@@ -41,7 +47,7 @@ TensorLists::List& TensorLists::of(const Tensor& handle) {
   while (lists_[way.back()].newer >= 0) way.push_back(static_cast<size_t>(lists_[way.back()].newer));
   std::vector<Tensor> items = lists_[way.back()].items;
   items_ += static_cast<int64_t>(items.size());
-  need(items_ < max_items, "the lists hold too many items");
+  need(items_ < kMaxItems, "the lists hold too many items");
   for (size_t k = way.size() - 1; k-- > 0;) {
     const List& l = lists_[way[k]];
     items[static_cast<size_t>(l.index)] = l.old;
@@ -54,7 +60,7 @@ TensorLists::List& TensorLists::of(const Tensor& handle) {
 
 std::vector<Tensor> TensorLists::add(List list) {
   items_ += static_cast<int64_t>(list.items.size());
-  need(items_ < max_items && lists_.size() < most_lists, "the lists hold too many items");
+  need(items_ < kMaxItems && lists_.size() < kMaxLists, "the lists hold too many items");
   lists_.push_back(std::move(list));
   Tensor handle(DType::string, {});
   handle.strings()[0] = std::to_string(lists_.size() - 1);
@@ -77,7 +83,7 @@ std::vector<Tensor> TensorLists::set(const Tensor& handle, int64_t index, const 
   List& l = of(handle);
   need(value.dtype() == l.dtype, "a " + name_of(value.dtype()) + " item for a tensor list of " + name_of(l.dtype));
   const int64_t size = static_cast<int64_t>(l.items.size());
-  need(index >= 0 && index < (grows ? max_items : size), "index " + std::to_string(index) + " is outside of the tensor list");
+  need(index >= 0 && index < (grows ? kMaxItems : size), "index " + std::to_string(index) + " is outside of the tensor list");
   List next{l.dtype, l.element, {}, -1, 0, {}};
   if (index >= size) {
     next.items = l.items;
@@ -94,15 +100,38 @@ std::vector<Tensor> TensorLists::set(const Tensor& handle, int64_t index, const 
   return add(std::move(next));
 }
 
+std::vector<Tensor> TensorLists::scatter(List list, const Tensor& values, const std::vector<int64_t>& index, int64_t size) {
+  need(values.rank() >= 1 && values.dim(0) == static_cast<int64_t>(index.size()), "needs one item per index");
+  for (int64_t i : index) {
+    need(i >= 0, "index " + std::to_string(i) + " is outside of the tensor list");
+    size = std::max(size, i + 1);
+  }
+  list.items.resize(sized(size));
+  for (size_t i = 0; i < index.size(); ++i)
+    list.items[static_cast<size_t>(index[i])] = without_first(rows(values, static_cast<int64_t>(i), 1));
+  return add(std::move(list));
+}
+
+std::vector<Tensor> TensorLists::gather(const List& list, const std::vector<int64_t>& index,
+                                        const std::optional<Shape>& element) const {
+  std::vector<Tensor> parts;
+  for (int64_t i : index) parts.push_back(item(list, i, element));
+  return {stacked(parts, element.value_or(list.element.value_or(Shape{})), list.dtype)};
+}
+
+std::vector<Tensor> TensorLists::concat(const List& list) const {
+  std::vector<Tensor> parts;
+  for (size_t i = 0; i < list.items.size(); ++i) parts.push_back(item(list, static_cast<int64_t>(i), {}));
+  std::vector<int64_t> lengths;
+  const Shape s = concatenated(parts, lengths);
+  return {joined(parts, s, list.dtype), Tensor::from({static_cast<int64_t>(lengths.size())}, lengths)};
+}
+
 std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> in) {
   const std::string op = node.op == "EmptyTensorList" ? "Empty" : node.op.substr(10);  // behind "TensorList"
   auto arg = [&](size_t i) -> const Tensor& {
     need(i < in.size(), "needs input " + std::to_string(i));
     return in[i];
-  };
-  auto sized = [&](int64_t n) {
-    need(n >= 0 && n < max_items, "the size is out of range");
-    return static_cast<size_t>(n);
   };
   const DType type = node.attr_or("element_dtype", DType::invalid);
   if (op == "Reserve") return add({type, element_of(arg(0)), std::vector<Tensor>(sized(arg(1).as_int())), -1, 0, {}});
@@ -114,25 +143,11 @@ std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> i
     for (int64_t i = 0; i < x.dim(0); ++i) l.items.push_back(without_first(rows(x, i, 1)));
     return add(std::move(l));
   }
-  if (op == "ScatterV2" || op == "ScatterIntoExistingList") {
-    const bool into = op == "ScatterIntoExistingList";
-    const Tensor& x = arg(into ? 1 : 0);
-    const std::vector<int64_t> index = arg(into ? 2 : 1).as_ints();
-    need(x.rank() >= 1 && x.dim(0) == static_cast<int64_t>(index.size()), "needs one item per index");
-    List l{x.dtype(), {}, {}, -1, 0, {}};
-    if (into)
-      l = of(arg(0));
-    else
-      l.element = element_of(arg(2));
-    int64_t size = into ? static_cast<int64_t>(l.items.size()) : arg(3).as_int();
-    for (int64_t i : index) {
-      need(i >= 0, "index " + std::to_string(i) + " is outside of the tensor list");
-      size = std::max(size, i + 1);
-    }
-    l.items.resize(sized(size));
-    for (size_t i = 0; i < index.size(); ++i)
-      l.items[static_cast<size_t>(index[i])] = without_first(rows(x, static_cast<int64_t>(i), 1));
-    return add(std::move(l));
+  if (op == "ScatterV2")
+    return scatter({arg(0).dtype(), element_of(arg(2)), {}, -1, 0, {}}, arg(0), arg(1).as_ints(), arg(3).as_int());
+  if (op == "ScatterIntoExistingList") {
+    const List& into = of(arg(0));
+    return scatter(into, arg(1), arg(2).as_ints(), static_cast<int64_t>(into.items.size()));
   }
   if (op == "Split") return add({arg(0).dtype(), element_of(arg(1)), split(arg(0), arg(2).as_ints()), -1, 0, {}});
   if (op == "SetItem") return set(arg(0), arg(1).as_int(), arg(2), node.attr_or("resize_if_index_out_of_bounds", false));
@@ -156,24 +171,13 @@ std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> i
     next.items.resize(sized(arg(1).as_int()));
     return add(std::move(next));
   }
-  if (op == "Stack" || op == "Gather") {
-    const std::optional<Shape> element = element_of(arg(op == "Stack" ? 1 : 2));
-    std::vector<int64_t> index;
-    if (op == "Gather")
-      index = arg(1).as_ints();
-    else
-      for (size_t i = 0; i < l.items.size(); ++i) index.push_back(static_cast<int64_t>(i));
-    std::vector<Tensor> parts;
-    for (int64_t i : index) parts.push_back(item(l, i, element));
-    return {stacked(parts, element.value_or(l.element.value_or(Shape{})), l.dtype)};
+  if (op == "Gather") return gather(l, arg(1).as_ints(), element_of(arg(2)));
+  if (op == "Stack") {
+    std::vector<int64_t> all(l.items.size());
+    std::iota(all.begin(), all.end(), 0);
+    return gather(l, all, element_of(arg(1)));
   }
-  if (op == "ConcatV2") {
-    std::vector<Tensor> parts;
-    for (size_t i = 0; i < l.items.size(); ++i) parts.push_back(item(l, static_cast<int64_t>(i), {}));
-    std::vector<int64_t> lengths;
-    const Shape s = concatenated(parts, lengths);
-    return {joined(parts, s, l.dtype), Tensor::from({static_cast<int64_t>(lengths.size())}, lengths)};
-  }
+  if (op == "ConcatV2") return concat(l);
   throw Error("", "is not supported");
 }
 

@@ -32,6 +32,13 @@ class TensorLists {
   std::vector<Tensor> add(List list);
   Tensor item(const List& list, int64_t index, const std::optional<Shape>& element) const;
   std::vector<Tensor> set(const Tensor& handle, int64_t index, const Tensor& value, bool grows);
+  // The list with values[i] as item index[i], and at least `size` items.
+  std::vector<Tensor> scatter(List list, const Tensor& values, const std::vector<int64_t>& index, int64_t size);
+  // The items of these indices along a new first dimension.
+  std::vector<Tensor> gather(const List& list, const std::vector<int64_t>& index, const std::optional<Shape>& element) const;
+  // All items along their first dimension, and their lengths.
+  std::vector<Tensor> concat(const List& list) const;
+
   std::vector<List> lists_;
   int64_t items_ = 0;
 };

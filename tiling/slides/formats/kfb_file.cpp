@@ -142,9 +142,12 @@ void set_columns(KfbLevel& level, const std::vector<uint32_t>& x, int side) {
   }
 }
 
-}  // namespace
-
-KfbFile read_kfb(int fd, int64_t size) {
+// The header's fields, checked, and where the tile index lies.
+struct KfbHeader {
+  KfbFile file;
+  int64_t tiles = 0, index = 0;
+};
+KfbHeader read_header(int fd, int64_t size) {
   if (size < kHeaderBytes) damaged("it ends within its header");
   uint8_t h[kHeaderBytes];
   read_exactly(fd, 0, h, kHeaderBytes);
@@ -152,8 +155,8 @@ KfbFile read_kfb(int fd, int64_t size) {
   if (std::memcmp(h + 4, "KFB\0", 4) != 0) damaged("its header does not say KFB");
   if (std::memcmp(h + 0x20, "JPEG", 4) != 0 && std::memcmp(h + 0x20, "JPG", 3) != 0)
     throw Error("", "KFB with tiles that are not JPEG is not supported", "export it as TIFF");
-  KfbFile f;
-  const int64_t count = at<int32_t>(h + 0x10), index = at<int64_t>(h + 0x44);
+  KfbHeader header{{}, at<int32_t>(h + 0x10), at<int64_t>(h + 0x44)};
+  KfbFile& f = header.file;
   f.height = at<int32_t>(h + 0x14);
   f.width = at<int32_t>(h + 0x18);
   f.scan_scale = at<int32_t>(h + 0x1c);
@@ -163,43 +166,65 @@ KfbFile read_kfb(int fd, int64_t size) {
   if (f.width <= 0 || f.height <= 0 || f.width > kMaxSide || f.height > kMaxSide)
     damaged("the image is " + std::to_string(f.width) + " x " + std::to_string(f.height) + " pixels");
   if (f.tile_side < 16 || f.tile_side > 4096) damaged("its tiles are " + std::to_string(f.tile_side) + " pixels wide");
-  if (index < kHeaderBytes || index > size) damaged("its tile index is at byte " + std::to_string(index));
-  if (count <= 0 || count > std::min(kMaxTiles, (size - index) / kEntryBytes))
-    damaged("a tile index of " + std::to_string(count) + " tiles does not fit into the file");
+  if (header.index < kHeaderBytes || header.index > size) damaged("its tile index is at byte " + std::to_string(header.index));
+  if (header.tiles <= 0 || header.tiles > std::min(kMaxTiles, (size - header.index) / kEntryBytes))
+    damaged("a tile index of " + std::to_string(header.tiles) + " tiles does not fit into the file");
+  return header;
+}
 
-  const std::vector<Entry> entries = read_index(fd, index, count);
-  const std::vector<int64_t> offsets = place_tiles(fd, size, index, entries);
+// A level while its tiles are collected; x: of every tile, in pixels.
+struct OpenLevel {
+  KfbLevel level;
+  std::vector<uint32_t> x;
+};
+using LevelsByScale = std::map<double, OpenLevel, std::greater<>>;  // the finest first
+
+// Adds tile i, which lies at `offset`, to the level of its scale.
+void add_tile(const KfbFile& f, size_t i, const Entry& e, int64_t offset, double finest, LevelsByScale& levels) {
+  const double down = finest / static_cast<double>(e.scale);
+  if (f.width < down || f.height < down) return;  // levels of less than a pixel
+  auto& [level, x] = levels[static_cast<double>(e.scale)];
+  if (levels.size() > 64) damaged("it has more than 64 levels");
+  level.scale = static_cast<double>(e.scale);
+  level.width = static_cast<int64_t>(static_cast<double>(f.width) / down);
+  level.height = static_cast<int64_t>(static_cast<double>(f.height) / down);
+  const auto side = static_cast<uint32_t>(f.tile_side);
+  const bool fits = e.width > 0 && e.height > 0 && e.width <= side && e.height <= side && e.bytes <= kMaxTileBytes;
+  if (!fits || e.y % side != 0)
+    damaged("tile " + std::to_string(i) + " of " + std::to_string(e.width) + " x " + std::to_string(e.height) + " pixels and " +
+            std::to_string(e.bytes) + " bytes at line " + std::to_string(e.y) + " does not fit the grid");
+  if (e.y >= level.height) return;  // a last line that rounding leaves out
+  KfbTile tile;
+  tile.row = e.y / side;
+  tile.width = static_cast<int>(e.width);
+  tile.height = static_cast<int>(e.height);
+  tile.offset = offset;
+  tile.bytes = e.bytes;
+  level.tiles.push_back(tile);
+  x.push_back(e.x);
+}
+
+// The greatest scale of a tile, which is that of level 0.
+double finest_scale(const std::vector<Entry>& entries) {
   double finest = 0;
   for (const Entry& e : entries) {
     if (!(e.scale > 0 && e.scale < 1e6f)) damaged("a tile has scale " + std::to_string(e.scale));
     finest = std::max(finest, static_cast<double>(e.scale));
   }
-  std::map<double, std::pair<KfbLevel, std::vector<uint32_t>>, std::greater<>> by_scale;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const Entry& e = entries[i];
-    const double down = finest / static_cast<double>(e.scale);
-    if (f.width < down || f.height < down) continue;  // levels of less than a pixel
-    auto& [level, x] = by_scale[static_cast<double>(e.scale)];
-    if (by_scale.size() > 64) damaged("it has more than 64 levels");
-    level.scale = static_cast<double>(e.scale);
-    level.width = static_cast<int64_t>(static_cast<double>(f.width) / down);
-    level.height = static_cast<int64_t>(static_cast<double>(f.height) / down);
-    const bool fits = e.width > 0 && e.height > 0 && e.width <= static_cast<uint32_t>(f.tile_side) &&
-                      e.height <= static_cast<uint32_t>(f.tile_side) && e.bytes <= kMaxTileBytes;
-    if (!fits || e.y % static_cast<uint32_t>(f.tile_side) != 0)
-      damaged("tile " + std::to_string(i) + " of " + std::to_string(e.width) + " x " + std::to_string(e.height) + " pixels and " +
-              std::to_string(e.bytes) + " bytes at line " + std::to_string(e.y) + " does not fit the grid");
-    if (e.y >= level.height) continue;  // a last line that rounding leaves out
-    KfbTile tile;
-    tile.row = e.y / static_cast<uint32_t>(f.tile_side);
-    tile.width = static_cast<int>(e.width);
-    tile.height = static_cast<int>(e.height);
-    tile.offset = offsets[i];
-    tile.bytes = e.bytes;
-    level.tiles.push_back(tile);
-    x.push_back(e.x);
-  }
-  for (auto& [scale, found] : by_scale) {
+  return finest;
+}
+
+}  // namespace
+
+KfbFile read_kfb(int fd, int64_t size) {
+  KfbHeader header = read_header(fd, size);
+  KfbFile f = std::move(header.file);
+  const std::vector<Entry> entries = read_index(fd, header.index, header.tiles);
+  const std::vector<int64_t> offsets = place_tiles(fd, size, header.index, entries);
+  const double finest = finest_scale(entries);
+  LevelsByScale levels;
+  for (size_t i = 0; i < entries.size(); ++i) add_tile(f, i, entries[i], offsets[i], finest, levels);
+  for (auto& [scale, found] : levels) {
     auto& [level, x] = found;
     set_columns(level, x, f.tile_side);
     std::sort(level.tiles.begin(), level.tiles.end(),

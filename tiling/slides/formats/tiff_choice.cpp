@@ -1,6 +1,7 @@
 #include "tiling/slides/formats/tiff_choice.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 

@@ -50,21 +50,6 @@ std::vector<TiffPlace> places_of(const TiffPage& page) {
   return places;
 }
 
-// A gray image of several samples is as many channels.
-void add_samples_as_channels(TiffSeries& s) {
-  const int samples = s.form.gray_channels();
-  if (samples < 2 || s.channels > 1) return;
-  std::vector<std::vector<TiffPlace>> images;
-  for (const std::vector<TiffPlace>& image : s.images)
-    for (int c = 0; c < samples; ++c) {
-      images.push_back(image);
-      for (TiffPlace& p : images.back()) p.channel = c;
-    }
-  s.images = std::move(images);
-  s.channels = samples;
-  s.not_rgb = "they are samples of a gray image";
-}
-
 TiffSeries series_of(const TiffPage& page) {
   TiffSeries s;
   s.width = page.image.width;
@@ -473,6 +458,20 @@ class Reader {
 };
 
 }  // namespace
+
+void add_samples_as_channels(TiffSeries& s) {
+  const int samples = s.form.gray_channels();
+  if (samples < 2 || s.channels > 1) return;
+  std::vector<std::vector<TiffPlace>> images;
+  for (const std::vector<TiffPlace>& image : s.images)
+    for (int c = 0; c < samples; ++c) {
+      images.push_back(image);
+      for (TiffPlace& p : images.back()) p.channel = c;
+    }
+  s.images = std::move(images);
+  s.channels = samples;
+  s.not_rgb = "they are samples of a gray image";
+}
 
 bool is_level(const TiffDirectory& a, const TiffDirectory& b) {
   return is_smaller_copy(a, b) && !(b.subfile_type & FILETYPE_MASK) && b.orientation == a.orientation &&

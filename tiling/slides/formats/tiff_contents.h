@@ -52,6 +52,9 @@ struct TiffContents {
 // Whether `level` is `full`, smaller: of the same shape, form and orientation, no mask, and in tiles or marked as reduced.
 bool is_level(const TiffDirectory& full, const TiffDirectory& level);
 
+// Makes the samples of a gray image, where it has several, the channels of its series.
+void add_samples_as_channels(TiffSeries& s);
+
 // Throws Error when the file is damaged, or tells of images that it does not hold.
 TiffContents tiff_contents(TiffFile& file);
 
