@@ -26,7 +26,7 @@ class OutputPlan {
   void check() const;
 
  private:
-  // A file that exists: device and inode. One that does not: those of the nearest folder that exists, and the way from there.
+  // Device and inode of a file; for a file that does not exist those of the nearest folder that does, and the path from there.
   struct Place {
     dev_t device = 0;
     ino_t inode = 0;

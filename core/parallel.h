@@ -19,10 +19,9 @@ void parallel_for(int64_t n, int threads, const std::function<void(int64_t)>& bo
 
 // A bounded three-stage pipeline: `produce` (serial, called in order, empty ends it) -> `work` (up to `workers` at once;
 // worker index in [0, workers), each a thread of its own) -> `consume` (serial, in the order produced). At most `in_flight`
-// items exist at a time, so memory does not grow with the input. The first exception stops it and is rethrown. Where `workers`
-// are as many as the process has CPUs, each stays on its own: networks that wander lose their caches. What these functions start
-// is to go through start_anywhere().
-// Items are moved through std::shared_ptr<void>; the typed wrapper is below.
+// items exist at a time, so memory does not grow with the input. The first exception stops it and is rethrown. When there are
+// as many `workers` as CPUs, each is pinned to one, so that a network keeps its cache. Threads that the three functions start
+// must go through start_anywhere(). Items are moved through std::shared_ptr<void>; the typed wrapper is below.
 struct PipelineStages {
   std::function<std::shared_ptr<void>()> produce;
   std::function<void(void* item, int worker)> work;
@@ -47,8 +46,8 @@ struct Pipeline {
   }
 };
 
-// The calling thread, and threads it starts from then on, stay on these CPUs until the object ends. Empty, or where the system
-// does not allow it: nothing happens, held() is false.
+// Pins the calling thread, and threads that it starts from then on, to some CPUs until the object ends. With an empty list, or
+// when the system does not allow it, nothing happens and held() is false.
 class ScopedAffinity {
  public:
   explicit ScopedAffinity(const std::vector<int>& cpus);

@@ -68,7 +68,7 @@ struct PathAssignment {
   std::vector<std::string> warnings;  // one for each way in which names were not exact, with counts and an example
 };
 
-// Relative paths count from the current folder, unless `here` is false. Of two paths that match one name the better match has it
+// Relative paths count from the current folder, unless `here` is false. When two paths match one name, the better match has it
 // and the other is a stranger. Throws Error where two match it equally well, and where a path matches several names equally well
 // that no other path has. `where` is the file of the names, `what` says what they are ("image of the truth").
 PathAssignment assign_paths(const PathIndex& index, const std::vector<std::string>& paths, const std::string& where,

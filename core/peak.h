@@ -10,7 +10,7 @@ namespace cytodet::core {
 
 struct Peak {
   int threads = 1;
-  // Of the fastest instruction that isa() allows; 0 and empty where the CPU has none for the kind.
+  // By data type: the fastest instruction that isa() allows, and its rate; empty and 0 for a type that the CPU has none for.
   double int8_gmacs = 0, bf16_gmacs = 0, f32_gmacs = 0;  // 10^9 multiply-accumulates per second
   std::string int8_instruction, bf16_instruction, f32_instruction;
   double copy_gbs = 0;  // 10^9 bytes per second, read + written, blocks beyond the caches
@@ -39,8 +39,8 @@ double sustained_gmacs(const std::string& instruction, const CpuSets& places, do
 double cores_given();
 
 // How long a cache line takes from the first usable CPU to the last, in nanoseconds: some 50 between cores that share a third
-// cache, some 200 between those that do not. A host may move virtual CPUs from the one to the other. 0 of one CPU, and where no
-// exchange was as quick as kFarthestNs: other work held up both.
+// cache, some 200 between those that do not. A host may move virtual CPUs from one to another. 0 when there is only one
+// CPU, and when no exchange took less than kFarthestNs, as other work held up both.
 constexpr double kFarthestNs = 20000;
 double core_to_core_ns();
 

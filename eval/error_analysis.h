@@ -11,8 +11,9 @@
 
 namespace cytodet::eval {
 
-// Of a detection that is not a match: wrong class on a truth; right class but off (IoU from background to positive); both; a
-// second one on a matched truth; on background. Of a truth: missed, and no error above would have found it.
+// cls, loc, both, dupe and bkg are errors of a detection that is no match: wrong class on a ground truth box; right class, but
+// IoU between the background and positive thresholds; both; a second detection of a matched box; on background. miss is the error
+// of a ground truth box: not found, and it would not be if one of the errors above were repaired (Bolya et al. 2020, "TIDE").
 enum class ErrorKind { cls, loc, both, dupe, bkg, miss };
 constexpr size_t kErrorKinds = 6;
 const char* name_of(ErrorKind kind);  // tidecv's: Cls, Loc, Both, Dupe, Bkg, Miss

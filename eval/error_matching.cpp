@@ -131,7 +131,7 @@ class ImageErrors {
       o.kind = any.iou <= options_.background ? ErrorKind::bkg : ErrorKind::both;
   }
 
-  // Of the errors that would match a truth, the best detection's (the first that comes) is the one that does.
+  // When repairing any of several errors would match one ground truth box, the best detection (the first that comes) has it.
   void aim(Outcome& o, ErrorKind kind, Known& k) {
     o.kind = kind;
     o.truth = k.index;

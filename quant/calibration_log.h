@@ -38,8 +38,8 @@ CalibrationLog read_log(const std::filesystem::path& path);
 std::string to_text(const LogRecord& record);
 void write_log(const std::vector<LogRecord>& records, const std::filesystem::path& path);
 
-// Ranges by node. Of the batches' maxima the smallest that is not below `keep` of them, of the minima the largest that is not
-// above `keep` of them, so that one strange batch does not decide; of samples (__KL) the entropy method's range. `where` names
+// Ranges by node: the 95th percentile (`keep`) of the batches' maxima and the 5th of their minima, so that one strange batch does
+// not decide; for records of samples (__KL) the range of the entropy method. `where` names
 // the log. Throws Error when no node has a range, or a node has a __max without a __min.
 Ranges ranges_of(const CalibrationLog& log, const std::string& where, double keep = 0.95);
 

@@ -90,7 +90,7 @@ class Search {
   // Leaves out halves, quarters, ... single layers that are not needed.
   FallbackTrial reduced(FallbackTrial best, size_t ranked) {
     Names order(state_.ranked.begin(), state_.ranked.begin() + static_cast<std::ptrdiff_t>(ranked));  // those still in float
-    int left = options_.most_removals;
+    int left = options_.max_removals;
     for (size_t chunk = std::max<size_t>(1, ranked / 2);; chunk /= 2) {
       for (size_t end = order.size(); end > 0 && order.size() > 1 && left > 0; --left) {
         const size_t begin = end > chunk ? end - chunk : 0;

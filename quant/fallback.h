@@ -25,13 +25,13 @@ struct FallbackState {
 };
 void fields(Fields& f, FallbackState& s);
 
-// The state in the file when it has these settings, else a fresh one. Throws Error when the file is broken.
+// The state in the file when that was made with `settings`, else a fresh one. Throws Error when the file is broken.
 FallbackState resume_fallback(const std::filesystem::path& path, const std::string& settings);
 void save_fallback(const FallbackState& state, const std::filesystem::path& path);
 
 struct FallbackOptions {
   double max_drop = 0.005;
-  int most_removals = 64;                                                   // trials that take one layer back out of the set
+  int max_removals = 64;                                                    // trials that take one layer back out of the set
   std::function<double(const std::vector<std::string>& in_float)> measure;  // the accuracy with these layers in float
   std::function<std::vector<std::string>()> rank;                           // asked when the state has no ranking
   std::function<void(const FallbackTrial&, bool known)> tried;              // after each trial; known: it was in the state

@@ -34,7 +34,7 @@ class RowOps {
                        [&](Value v) { return is_map(v) && facts().of(v).shape == facts().of(n.inputs[0]).shape; });
   }
 
-  // Where the codes of a sum's term go in: before the factor and the upsampling that the sum takes with it.
+  // The input at which a term of a sum is quantized: before the factor and the upsampling that the sum takes with it.
   RowInput behind_factors(NodeId op, size_t input) const {
     RowInput in{op, op, input, graph_.node(op).inputs[input]};
     while (read_once(in.value)) {

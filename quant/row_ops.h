@@ -7,17 +7,17 @@
 
 namespace cytodet::quant {
 
-// Where codes go in: numbers of `value` become codes before input `input` of `node` reads them. `op`: the node that is then on
-// codes, `node` itself or a sum behind it that takes scaled or upsampled terms.
+// An input to be quantized: `value` is fake-quantized before input `input` of `node` reads it. `op`: the node that then works on
+// quantized values, `node` itself or a sum behind it that takes scaled or upsampled terms.
 struct RowInput {
   NodeId op, node;
   size_t input;
   Value value;
 };
 
-// Of average pools, means and bilinear resizes that alone read their input. (Other pools, concatenations, reshapes and resizes
-// only move numbers: they take the codes of whoever reads them.) Elementwise: then of sums and products of maps and of
-// activations too, but not of what a convolution right before them, which nobody else reads, gives: that is done in its epilogue.
+// The inputs of average pools, means and bilinear resizes that are the only readers of their input. (Other pools, concatenations,
+// reshapes and resizes only move values: they take the quantization of their readers.) With `elementwise` also the inputs of
+// sums, products and activations, except the output of a convolution with no other reader: its epilogue does that work.
 std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise);
 
 }  // namespace cytodet::quant

@@ -27,9 +27,9 @@ class OutputSqnr {
  public:
   // Runs the float network. Throws Error naming a sample that cannot be fed, and when no output is made of float values.
   OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data);
-  // `graph`: the same network, quantized. Any thread.
+  // SQNR in dB over all outputs together of `graph`, the network after quantization. Any thread may call it.
   double of(const Graph& graph) const;
-  // Of each.
+  // SQNR in dB of each output, by name.
   std::vector<std::pair<std::string, double>> each(const Graph& graph) const;
 
  private:

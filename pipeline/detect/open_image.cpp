@@ -60,7 +60,7 @@ void choose_tiles(OpenPicture& p, const OpenOptions& o) {
   if (!r.slide || p.tiles.empty() || (!method.cells && !o.mask)) return;
   const CellMask mask = cell_mask(*p.slide, method);
   if (o.mask) {
-    r.mask = mask_picture(mask);
+    r.mask = mask_image(mask);
     r.mask_method = method.name;
   }
   if (!method.cells) return;

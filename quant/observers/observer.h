@@ -11,7 +11,7 @@
 
 namespace cytodet::quant {
 
-// Of no numbers: low > high. Not finite: low and high mean nothing.
+// Smallest and largest of the values seen. low > high: none was seen; not `finite`: low and high mean nothing.
 struct Extremes {
   float low = 0, high = 0;
   bool finite = true;

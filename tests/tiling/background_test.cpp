@@ -72,7 +72,7 @@ TEST(Background, EveryRowSeparatesCellsFromGlass) {
     const CellMask mask = cell_mask(*slide, method);
     EXPECT_TRUE(mask.touches({1400, 200, 1600, 400})) << method.name;
     EXPECT_EQ(mask.touches({0, 0, 1000, 1000}), !skips_glass.at(method.name)) << method.name;
-    const Image picture = mask_picture(mask);
+    const Image picture = mask_image(mask);
     EXPECT_EQ(picture.row(10)[30] < 100, skips_glass.at(method.name)) << method.name;
   }
   EXPECT_THAT(error_of([] { background_method("otso"); }), ::testing::HasSubstr("did you mean otsu"));

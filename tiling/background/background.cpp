@@ -108,7 +108,7 @@ CellMask cell_mask(const Slide& slide, const BackgroundMethod& method) {
   return mask;
 }
 
-Image mask_picture(const CellMask& mask) {
+Image mask_image(const CellMask& mask) {
   Image image = mask.image;
   for (size_t i = 0; i < mask.cells.size(); ++i)
     if (!mask.cells[i])

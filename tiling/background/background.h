@@ -1,4 +1,4 @@
-// Where a slide holds cells or tissue, judged on a small image of it, so that tiles of bare glass need no network.
+// Which parts of a slide hold cells or tissue, found on a small image of it, so that tiles of bare glass need no network.
 #pragma once
 
 #include <optional>
@@ -32,11 +32,11 @@ struct CellMask {
   bool touches(const Box& area) const;
 };
 
-// Of what was scanned, from the coarsest level on which that is at least 2048 pixels long, shrunk to at most 4096. Parts that
-// cannot be read count as cells.
+// The mask of the scanned part of the slide, from the coarsest level on which it is at least 2048 pixels long, downsampled to at
+// most 4096. Parts that cannot be read count as cells.
 CellMask cell_mask(const Slide& slide, const BackgroundMethod& method);
 
 // The image with its background darkened.
-Image mask_picture(const CellMask& mask);
+Image mask_image(const CellMask& mask);
 
 }  // namespace cytodet::tiling

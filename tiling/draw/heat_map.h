@@ -14,7 +14,7 @@ class HeatMap {
  public:
   // Level-0 size; the longer side has at most 256 cells. Throws Error when a side is not positive.
   HeatMap(int64_t width, int64_t height);
-  // Of the part of the slide that was scanned, where `bounds` tells one.
+  // Covers the part of the slide that was scanned, `bounds`, or all of it.
   HeatMap(int64_t width, int64_t height, const std::optional<PixelArea>& bounds);
   void add(const Box& box);
 

@@ -25,8 +25,9 @@ Detections merge_nms(std::vector<TileDetection> all, const MergeSettings& settin
 Detections merge_soft_nms(std::vector<TileDetection> all, const MergeSettings& settings);
 
 // Akyol et al., SAHI's GREEDYNMM: best first, each box takes in the rest that it overlaps, best first, and grows to enclose each
-// that the grown box still overlaps. NMM: also what these overlap in turn, as long as it is not taken. Scores and classes are the
-// best box's. Unlike SAHI's NMM, a box takes in others of its own score too: the order of ranks says which is first.
+// that the grown box still overlaps. NMM also takes in what the boxes that were taken in overlap in turn, unless it is taken
+// already. Scores and classes are the best box's. Unlike SAHI's NMM, a box takes in others of its own score too: the order of
+// ranks says which is first.
 Detections merge_greedy_nmm(std::vector<TileDetection> all, const MergeSettings& settings);
 Detections merge_nmm(std::vector<TileDetection> all, const MergeSettings& settings);
 

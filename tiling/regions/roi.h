@@ -48,7 +48,7 @@ class Roi {
   bool contains(double x, double y) const;
   // A box belongs to the region that holds its centre.
   bool holds(const Box& b) const { return contains((b.x0 + b.x1) / 2, (b.y0 + b.y1) / 2); }
-  // Whether box and regions have a point in common. Of boxes that what was subtracted covers in part, some more.
+  // Whether box and regions have a point in common. May also be true for a box that a subtracted polygon covers in part.
   bool touches(const Box& b) const;
   // Level-0 pixels of `clip` that lie in a region, and in one of the boxes where there are some (`only`); overlaps count once,
   // holes do not. Exact where edges run along the axes, else to about 1e-4 of it.

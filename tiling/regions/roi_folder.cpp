@@ -18,7 +18,7 @@ std::string image_extension(std::string_view name) {
   return extension;
 }
 
-// Of programs whose files are known and not read: they count where there is no other.
+// False for formats that are known but not read; their files count only if there is no other.
 bool is_read(std::string_view extension) { return extension != ".ndpa" && extension != ".qpdata" && extension != ".roi"; }
 
 bool fits(std::string_view of_file, std::string_view of_slide) {

@@ -28,12 +28,12 @@ inline Box box_of(const PixelArea& a) {
 
 // The part of level 0 that holds the scan: the format's bounds, cut to the canvas; all of it where the format tells none.
 PixelArea scanned_area(const Slide& slide);
-// The same in parts, where the slide holds several with nothing between them; at least one.
+// The scanned parts one by one, of a slide that holds several with nothing between them; at least one.
 std::vector<Box> scanned_parts(const Slide& slide);
 
 // Whether slides with a file of this name may have bounds (Leica, MIRAX, Ventana), for warnings where the file is not at hand.
 bool may_have_bounds(const std::string& path);
-// Of a file, which is opened for it; empty where there are none, or it cannot be opened.
+// The bounds of a slide's file, which is opened for it; empty when it has none or cannot be opened.
 std::optional<PixelArea> bounds_of_file(const std::string& path);
 
 // Level-0 pixel that is (0, 0) of the frame.

@@ -93,7 +93,7 @@ class TileRepair {
     int64_t x0, y0, x1, y1;
   };
 
-  // Where a side is halved: between two stored tiles; its end when it lies in one.
+  // The place at which a side is halved: between two stored tiles; the side's end when it lies in one stored tile.
   static int64_t middle(int64_t from, int64_t to, int64_t cell) {
     const int64_t first = from / cell, last = (to - 1) / cell;
     return first == last ? to : (first + (last - first + 1) / 2) * cell;
@@ -129,7 +129,7 @@ class TileRepair {
     }
   }
 
-  // Of a level that is damaged in places, finer ones may hold smaller parts.
+  // A finer level may hold smaller parts of a level that is damaged in places.
   bool split(const Part& p) {
     const int64_t w = (p.x1 - p.x0) / 2, h = (p.y1 - p.y0) / 2;
     if (tile_.level == 0 || std::max(w, h) < kSmallestCell / 2) return false;

@@ -2,8 +2,8 @@
 // grow with the file; each is decoded once though regions overlap, as long as it stays in the cache.
 //
 // A strip is as wide as the level, so a row of tiles wants all strips that it touches once per tile: they are kept for the whole
-// row. Where that is over kMaxStripBytes, the level is cut into panels, upright ones side by side, and only a panel of a strip is
-// kept; each strip is then decoded once per panel.
+// row. If that takes more than kMaxStripBytes, the level is cut into panels, upright ones side by side, and only a panel of a
+// strip is kept; each strip is then decoded once per panel.
 #pragma once
 
 #include <atomic>

@@ -76,7 +76,7 @@ std::string missing_name(const fs::path& folder, const std::string& name) {
   return other.empty() ? name : name + " (there is " + other + ": rename it)";
 }
 
-// Of the files a slide names, those that are not there, in words; empty: all are.
+// The files that a slide names and that are missing, in words; empty: all are there.
 std::string missing_of(const fs::path& folder, const std::vector<std::string>& names) {
   std::vector<std::string> missing;
   for (const std::string& name : names)

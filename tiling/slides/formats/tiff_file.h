@@ -14,8 +14,8 @@
 
 namespace cytodet::tiling {
 
-// An image in the file. It is stored in blocks: tiles, or strips as wide as the image. Of strips too large to be decoded whole
-// (by_rows), a block is some of the rows, which TiffRows reads.
+// An image in the file. It is stored in blocks: tiles, or strips as wide as the image. A strip that is too large to be decoded
+// whole (by_rows) is read in blocks of some of its rows, by TiffRows.
 struct TiffDirectory {
   bool sub = false;
   uint64_t where = 0;  // number in the main chain, or offset of a SubIFD

@@ -164,7 +164,8 @@ std::optional<StretchRange> TiffSlide::settle_range(TiffFile& f, const TiffChoic
   return std::nullopt;
 }
 
-// Of at most 16 blocks, evenly spread over the level. Ends where a value reaches `enough`. Damaged blocks are left out.
+// Smallest and largest sample of at most 16 blocks, evenly spread over the level. Ends where a value reaches `enough`. Damaged
+// blocks are left out.
 SampleExtremes TiffSlide::extremes_of(TiffFile& f, size_t level, double enough) const {
   SampleExtremes met;
   for (const TiffDirectory& d : levels_[level]) {
@@ -191,7 +192,7 @@ bool TiffSlide::reduces(int level) const {
 
 Block TiffSlide::decode(Resolution r, int64_t column, int64_t row) const {
   const Planes& planes = levels_[static_cast<size_t>(r.level)];
-  // Where level 0 is padded and the level is not, the level ends before level 0 does.
+  // When level 0 is padded and this level is not, this level ends before level 0 does.
   if (column * panel_width(r) >= planes[0].width || row * planes[0].block_height >= planes[0].height)
     return white_block(panel_width(r) / r.reduce, planes[0].block_height / r.reduce);
   std::unique_ptr<TiffFile> f = take_file();
