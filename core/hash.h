@@ -1,6 +1,7 @@
-// FNV-1a over 64 bits: tells files and settings apart; not for secrets.
+// FNV-1a over 64 bits (Fowler, Noll, Vo): tells files and settings apart; not for secrets. Stable: its values are kept in files.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -10,15 +11,13 @@
 
 namespace cytodet::core {
 
-class Hash {
+class Fnv1a {
  public:
-  // Bytes preceded by their number, so that no two lists of parts give the same value.
-  Hash& add(std::string_view part) {
-    const auto n = static_cast<uint64_t>(part.size());
-    for (int i = 0; i < 8; ++i) byte(static_cast<unsigned char>(n >> (8 * i)));
-    for (char c : part) byte(static_cast<unsigned char>(c));
-    return *this;
+  void bytes(const void* data, size_t n) {
+    const auto* p = static_cast<const unsigned char*>(data);
+    for (size_t i = 0; i < n; ++i) state_ = (state_ ^ p[i]) * 0x100000001b3u;
   }
+  uint64_t value() const { return state_; }
   // 16 hexadecimal digits.
   std::string text() const {
     char digits[17];
@@ -27,8 +26,24 @@ class Hash {
   }
 
  private:
-  void byte(unsigned char b) { state_ = (state_ ^ b) * 0x100000001b3u; }
   uint64_t state_ = 0xcbf29ce484222325u;
+};
+
+class Hash {
+ public:
+  // Bytes preceded by their number, 8 bytes of it, little-endian, so that no two lists of parts give the same value.
+  Hash& add(std::string_view part) {
+    unsigned char length[8];
+    for (int i = 0; i < 8; ++i) length[i] = static_cast<unsigned char>(static_cast<uint64_t>(part.size()) >> (8 * i));
+    hash_.bytes(length, sizeof length);
+    hash_.bytes(part.data(), part.size());
+    return *this;
+  }
+  // 16 hexadecimal digits.
+  std::string text() const { return hash_.text(); }
+
+ private:
+  Fnv1a hash_;
 };
 
 }  // namespace cytodet::core

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/shortest_number.h"
 #include "core/text_decode.h"
 #include "quant/observers/observer.h"
 
@@ -104,11 +105,6 @@ class Parser {
 
   CalibrationLog log_;
 };
-
-std::string shortest(float v) {
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, v).ptr};
-}
 
 // What the batches of one node said.
 struct Batches {

@@ -2,19 +2,17 @@
 #include <cstring>
 #include <type_traits>
 
+#include "core/hash.h"
 #include "graph/passes/pass.h"
 #include "quant/ranges.h"
 
 namespace cytodet::quant {
 namespace {
 
-// FNV-1a over 64 bits. Every list is preceded by its length, so that no two graphs give the same bytes.
+// Every list is preceded by its length, so that no two graphs give the same bytes.
 class Hasher {
  public:
-  void bytes(const void* data, size_t n) {
-    const auto* p = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < n; ++i) state_ = (state_ ^ p[i]) * 0x100000001b3u;
-  }
+  void bytes(const void* data, size_t n) { hash_.bytes(data, n); }
   template <class T>
   requires std::is_arithmetic_v<T>
   void operator()(T v) { bytes(&v, sizeof v); }
@@ -63,11 +61,7 @@ class Hasher {
         std::visit([&](const auto& v) { visit(v); }, attr.value());
     }
   }
-  std::string text() const {
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(state_));
-    return digits;
-  }
+  std::string text() const { return hash_.text(); }
 
  private:
   void visit(std::monostate) {}
@@ -75,7 +69,7 @@ class Hasher {
   void visit(const T& v) {
     (*this)(v);
   }
-  uint64_t state_ = 0xcbf29ce484222325u;
+  Fnv1a hash_;
 };
 
 // The nodes that the outputs need; all of them when nothing is an output.

@@ -9,6 +9,7 @@
 #include "graph/passes/tf_int8.h"
 #include "quant/layout.h"
 #include "quant/row_ops.h"
+#include "quant/sqnr.h"
 
 namespace cytodet::quant {
 namespace {
@@ -32,14 +33,10 @@ int64_t output_channels(const Node& n, const Tensor& filter) {
   return n.op == "DepthwiseConv2dNative" ? filter.dim(2) * filter.dim(3) : filter.dim(-1);
 }
 
-double sqnr_db(const Tensor& exact, const Tensor& coded) {
-  double signal = 0, noise = 0;
-  for (int64_t i = 0; i < exact.size(); ++i) {
-    const double e = exact.data<float>()[i], d = e - coded.data<float>()[i];
-    signal += e * e;
-    noise += d * d;
-  }
-  return noise > 0 ? 10 * std::log10(signal / noise) : 200;
+double sqnr_db(const Tensor& exact, const Tensor& quantized) {
+  Sqnr sqnr;
+  sqnr.add(exact, quantized);
+  return sqnr.db();
 }
 
 void require_known(const std::vector<std::string>& names, const std::vector<std::string>& known, const char* what) {

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/settings.h"
+#include "core/shortest_number.h"
 
 namespace cytodet::quant {
 namespace {
@@ -86,29 +87,20 @@ Ranges parse(const Json& json) {
   return ranges;
 }
 
-// The shortest decimal that reads back as the same float.
-double shortest(float v) {
-  char digits[32];
-  auto end = std::to_chars(digits, digits + sizeof digits, v).ptr;
-  double d = 0;
-  std::from_chars(digits, end, d);
-  return static_cast<float>(d) == v ? d : v;
-}
-
-Json shortest(const std::vector<float>& values) {
+Json shortest_doubles(const std::vector<float>& values) {
   Json j = Json::array();
-  for (float v : values) j.push_back(shortest(v));
+  for (float v : values) j.push_back(shortest_double(v));
   return j;
 }
 
 Json to_json(const Range& r) {
-  Json j{{"low", shortest(r.low)}, {"high", shortest(r.high)}};
+  Json j{{"low", shortest_double(r.low)}, {"high", shortest_double(r.high)}};
   if (is_degenerate(r)) j["degenerate"] = true;
   if (!r.channel_low.empty()) {
-    j["channel_low"] = shortest(r.channel_low);
-    j["channel_high"] = shortest(r.channel_high);
+    j["channel_low"] = shortest_doubles(r.channel_low);
+    j["channel_high"] = shortest_doubles(r.channel_high);
   }
-  if (!r.channel_mean.empty()) j["channel_mean"] = shortest(r.channel_mean);
+  if (!r.channel_mean.empty()) j["channel_mean"] = shortest_doubles(r.channel_mean);
   return j;
 }
 

@@ -3,6 +3,7 @@
 // scanned, as QuPath's do (Origin).
 #include <array>
 
+#include "core/hash.h"
 #include "pipeline/results/formats/output_rows.h"
 #include "pipeline/results/formats/text_file.h"
 #include "tiling/tiles/region.h"
@@ -17,10 +18,10 @@ uint64_t mix(uint64_t x) {  // splitmix64, a bijection
   return x ^ (x >> 31);
 }
 
-uint64_t hash(std::string_view s) {  // FNV-1a
-  uint64_t h = 0xcbf29ce484222325;
-  for (char c : s) h = (h ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return h;
+uint64_t hash(std::string_view s) {
+  Fnv1a h;
+  h.bytes(s.data(), s.size());
+  return h.value();
 }
 
 // RFC 9562, version 8: made from the picture and the place in the list, so that the same results give the same file.

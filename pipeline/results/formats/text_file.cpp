@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/settings.h"
+#include "core/shortest_number.h"
 
 namespace cytodet::pipeline {
 
@@ -57,15 +58,8 @@ void TextFile::commit() {
   file_.commit();
 }
 
-void append_number(std::string& text, int64_t v) {
-  char digits[24];
-  text.append(digits, std::to_chars(digits, digits + sizeof digits, v).ptr);
-}
-
-void append_number(std::string& text, float v) {
-  char digits[48];
-  text.append(digits, std::to_chars(digits, digits + sizeof digits, v).ptr);
-}
+void append_number(std::string& text, int64_t v) { append_shortest(text, v); }
+void append_number(std::string& text, float v) { append_shortest(text, v); }
 
 void append_fixed(std::string& text, double v, int decimals) {
   static constexpr int64_t kPowers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
