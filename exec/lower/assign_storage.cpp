@@ -100,7 +100,7 @@ class Forms {
       most = 0;
       for (const Term& t : layer.terms) most += std::abs(t.weight) * read_bound(layer, t.value);
       most = bounded_by(layer.terms_act, most);
-    } else if (layer.in_rows) {
+    } else if (layer.in_rows && !layer.unbounded) {
       // A product; or a pool, a resize, an activation.
       most = 1;
       for (Value v : layer.reads()) most *= read_bound(layer, v);

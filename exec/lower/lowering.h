@@ -56,6 +56,7 @@ struct Layer {
 
   // Any other layer.
   Moves moves = Moves::no;
+  bool unbounded = false;  // its results may be larger than what it reads
   bool in_rows = false;  // it takes maps row by row (row_steps.h), so in any form
   std::function<std::unique_ptr<Step>(const LayerIo&)> make;
 

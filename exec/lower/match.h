@@ -20,6 +20,8 @@ bool match_product(Lowering& low, NodeId id);     // Mul of a map by another, or
 bool match_concat(Lowering& low, NodeId id);      // ConcatV2
 bool match_resize_nearest(Lowering& low, NodeId id);
 bool match_resize_bilinear(Lowering& low, NodeId id);
+bool match_expression(Lowering& low, NodeId id);       // chains of element-wise nodes that no other row is made for
+bool match_expression_rest(Lowering& low, NodeId id);  // element-wise nodes that all other rows have left
 bool match_coded(Lowering& low, NodeId id);  // QuantizeV2 -> Dequantize: the numbers of the codes
 
 bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput

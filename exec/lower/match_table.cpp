@@ -9,6 +9,7 @@ std::vector<KernelRow> kernel_rows() {
       {"matmul", match_matmul},
       {"onednn_deconv", match_onednn_deconv},
       {"onednn_matmul", match_onednn_matmul},
+      {"expression", match_expression},
       {"weighted_sum", match_sum},
       {"mean", match_mean},
       {"activation", match_activation},
@@ -20,6 +21,7 @@ std::vector<KernelRow> kernel_rows() {
       {"concat", match_concat},
       {"alias", match_alias},
       {"coded", match_coded},
+      {"expression_rest", match_expression_rest},
   };
 }
 

@@ -238,7 +238,12 @@ void eval_select(OpCall& call) {
 }
 void eval_select_v2(OpCall& call) { select(call, input(call, 0).shape()); }
 void infer_select(InferCall& call) {
-  call.out = {call.in.size() > 1 ? fact(call.in[1].dtype, call.node.op == "Select" ? call.in[1].shape : std::nullopt) : Fact{}};
+  if (call.in.size() < 2) return call.out.assign(1, Fact{});
+  std::optional<Shape> shape = call.in[1].shape;
+  if (call.node.op == "SelectV2")
+    for (size_t i : {size_t{0}, size_t{2}})
+      shape = shape && known(call, i) ? broadcast_partial(*shape, *known(call, i)) : std::nullopt;
+  call.out = {fact(call.in[1].dtype, shape)};
 }
 
 template <class F>
