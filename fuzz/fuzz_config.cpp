@@ -1,5 +1,5 @@
 #include "fuzz/driver.h"
-#include "models/efficientdet/model_file.h"
+#include "models/model_file.h"
 #include "pipeline/config/run_config.h"
 #include "tests/paths.h"
 
@@ -15,8 +15,6 @@ void fuzz_one(std::string_view bytes) {
     cytodet::read_settings(json, config, "config");
     cytodet::check(config.detect);
   } catch (const cytodet::Error&) {
-    cytodet::ModelFile model;
-    cytodet::read_settings(json, model, "model");
-    cytodet::check(model, "model");
+    cytodet::parse_model_file(json, "model");
   }
 }

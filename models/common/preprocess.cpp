@@ -11,15 +11,6 @@
 
 namespace cytodet::models {
 
-Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input) {
-  double scale = std::min(static_cast<double>(input.height) / source_height, static_cast<double>(input.width) / source_width);
-  Letterbox box;
-  box.scale = box.scale_y = scale;
-  box.width = std::clamp(static_cast<int>(source_width * scale), 1, input.width);
-  box.height = std::clamp(static_cast<int>(source_height * scale), 1, input.height);
-  return box;
-}
-
 namespace {
 
 // Lanes that hold whole pixels and whole vectors of every instruction set.
@@ -149,12 +140,13 @@ void preprocess(const Image& image, const InputSettings& input, const Letterbox&
              [&, row = normalise_here<float>()](const uint8_t* in, int64_t n, float* to) { row(in, n, by, to); });
 }
 
-void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, const PixelCodes& codes, uint8_t* out) {
+void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, const InputQuantization& quantization,
+                uint8_t* out) {
   Normaliser by = normaliser_of(input);
-  for (int k = 0; k < kLanes; ++k) by.inverse_scale[k] = codes.inverse_scale[k % 3];
-  by.lowest = codes.lowest;
-  by.highest = codes.highest;
-  const auto zero = static_cast<uint8_t>(-codes.lowest);
+  for (int k = 0; k < kLanes; ++k) by.inverse_scale[k] = quantization.inverse_scale[k % 3];
+  by.lowest = quantization.lowest;
+  by.highest = quantization.highest;
+  const auto zero = static_cast<uint8_t>(-quantization.lowest);
 #if defined(__x86_64__)
   if (looks_up())
     return fill_input(image, input, box, zero, out,

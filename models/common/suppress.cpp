@@ -1,3 +1,5 @@
+#include "models/common/suppress.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -5,9 +7,27 @@
 #include <limits>
 
 #include "core/cpu.h"
-#include "models/efficientdet/decode.h"
+#include "models/common/need.h"
 
 namespace cytodet::models {
+
+void fields(Fields& f, SuppressionSettings& s) {
+  f("method", s.method);
+  f("iou", s.iou);
+  f("sigma", s.sigma);
+  f("score", s.score);
+  f("candidates_per_class", s.candidates_per_class);
+  f("detections", s.detections);
+}
+
+void check(const SuppressionSettings& s, const std::string& where) {
+  need(s.method == "hard" || s.method == "gaussian", "suppression.method", "must be hard or gaussian", where);
+  need(s.iou >= 0 && s.iou <= 1, "suppression.iou", "must be 0 to 1", where);
+  need(s.sigma > 0, "suppression.sigma", "must be positive", where);
+  need(s.score >= 0 && s.score < 1, "suppression.score", "must be 0 to 1", where);
+  need(s.candidates_per_class > 0 && s.detections > 0, "suppression", "counts must be positive", where);
+}
+
 namespace {
 
 constexpr size_t kBlock = 16;
@@ -174,6 +194,17 @@ Detections suppress(Detections boxes, const SuppressionSettings& s) {
   }
   rank(boxes);
   return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(boxes, s);
+}
+
+Detections suppress_by_class(std::vector<Detections> detections_by_class, const SuppressionSettings& s) {
+  Detections all;
+  for (Detections& boxes : detections_by_class) {
+    Detections kept = suppress(std::move(boxes), s);
+    all.insert(all.end(), kept.begin(), kept.end());
+  }
+  std::sort(all.begin(), all.end(), ranks_before);
+  if (static_cast<int>(all.size()) > s.detections) all.resize(static_cast<size_t>(s.detections));
+  return all;
 }
 
 }  // namespace cytodet::models

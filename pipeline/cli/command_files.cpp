@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "models/efficientdet/model_file.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/results/run_folder.h"

@@ -9,6 +9,7 @@
 #include "core/timing.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
+#include "models/registry.h"
 
 namespace cytodet::pipeline {
 
@@ -22,7 +23,7 @@ bool holds_feeds(const std::filesystem::path& path) {
   } catch (const Error&) {
     return false;
   }
-  if (!j.is_object() || j.contains("graph") || j.contains("class_logits")) return false;
+  if (!j.is_object() || is_model_file(j)) return false;
   for (const char* key : {"inputs", "outputs"})
     if (j.contains(key) && j[key].is_object()) return true;
   return !j.empty() && std::all_of(j.begin(), j.end(), [](const Json& v) { return v.is_object() && v.contains("dtype"); });
@@ -52,52 +53,42 @@ ModelFile load_model(const std::string& path) {
   return m;
 }
 
-Detector::Detector(ModelFile model, const DetectorOptions& options) : decoder_(std::move(model)) {
+Detector::Detector(ModelFile model, const DetectorOptions& options) : model_(make_model(std::move(model))) {
   Stopwatch watch;
-  compile(read_graph(decoder_.model().graph), options);
+  compile(read_graph(model_->file().graph), options);
   load_ms_ = watch.ms();
 }
 
-Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options) : decoder_(std::move(model)) {
+Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options) : model_(make_model(std::move(model))) {
   Stopwatch watch;
   compile(std::move(graph), options);
   load_ms_ = watch.ms();
 }
 
 void Detector::compile(Graph graph, const DetectorOptions& options) {
-  const ModelFile& m = decoder_.model();
   PlanOptions plan;
   plan.threads = std::max(1, options.threads_per_stream);
   plan.precision = options.precision;
-  plan.outputs = m.class_logits;
-  plan.outputs.insert(plan.outputs.end(), m.box_deltas.begin(), m.box_deltas.end());
-  plan.coded_inputs = options.coded_input;
-  plan.input_shapes[m.input.node] = {1, m.input.height, m.input.width, 3};
+  plan.outputs = model_->outputs();
+  plan.coded_inputs = options.quantized_input;
+  plan.input_shapes[model_->input().node] = model_->input_shape();
   try {
     if (options.optimize) {
       PassOptions passes;
-      passes.interface = {{m.input.node}, plan.outputs};
+      passes.interface = {{model_->input().node}, plan.outputs};
       run_passes(graph, passes);
     }
     inline_functions(graph);  // those that the passes leave to TensorFlow's compiler
     plan_ = Plan::compile(graph, plan);
     if (const auto& codes = plan_->inputs().at(0).codes) {
-      codes_ = PixelCodes{{}, codes->lowest, codes->highest};
-      std::copy(codes->inverse_scales.begin(), codes->inverse_scales.end(), codes_->inverse_scale);
+      quantization_ = InputQuantization{{}, codes->lowest, codes->highest};
+      std::copy(codes->inverse_scales.begin(), codes->inverse_scales.end(), quantization_->inverse_scale);
     }
-    for (size_t i = 0; i < plan_->outputs().size(); ++i) {
-      const TensorSpec& out = plan_->outputs()[i];
-      size_t level = i % m.class_logits.size();
-      int64_t anchors = AnchorLevel(m, m.anchors.min_level + static_cast<int>(level)).size();
-      int64_t wanted = anchors * (i < m.class_logits.size() ? m.class_count() : 4);
-      if (out.dtype != DType::f32 || !is_static(out.shape) || elements(out.shape) != wanted)
-        throw Error("output " + out.name,
-                    "is " + name_of(out.dtype) + " " + to_string(out.shape) + ", but " + std::to_string(wanted) +
-                        " float values are expected",
-                    "check input size, anchors and classes in the model file");
-    }
+    std::vector<OutputSpec> outputs;
+    for (const TensorSpec& out : plan_->outputs()) outputs.push_back({out.name, out.dtype, out.shape});
+    model_->check_outputs(outputs);
   } catch (const Error& e) {
-    throw e.within(m.graph);
+    throw e.within(model().graph);
   }
   int streams = options.streams > 0 ? options.streams : std::max(1, usable_cpus() / plan.threads);
   for (int i = 0; i < streams; ++i) runners_.emplace_back(plan_);
@@ -105,31 +96,19 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
 
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times) {
   Runner& r = runner(stream);
-  const ModelFile& m = model();
   Stopwatch watch;
-  if (codes_)
-    preprocess(image, m.input, box, *codes_, r.input(0).data<uint8_t>());
+  if (quantization_)
+    model_->preprocess(image, box, *quantization_, r.input(0).data<uint8_t>());
   else
-    preprocess(image, m.input, box, r.input(0).data<float>());
+    model_->preprocess(image, box, r.input(0).data<float>());
   times.resize_ms = watch.ms();
   watch.restart();
   r.run();
   times.network_ms = watch.ms();
   watch.restart();
-  std::vector<const Tensor*> logits, deltas;
-  int levels = static_cast<int>(m.class_logits.size());
-  for (int i = 0; i < levels; ++i) {
-    logits.push_back(&r.output(i));
-    deltas.push_back(&r.output(levels + i));
-  }
-  // The decoder has one scale: rows are counted as wide as columns first.
-  const double stretch = box.scale_y / box.scale;
-  Detections found = decoder_.decode(logits, deltas, box.scale, image.width, image.height * stretch);
-  if (stretch != 1)
-    for (Detection& d : found) {
-      d.box.y0 /= stretch;
-      d.box.y1 /= stretch;
-    }
+  std::vector<const Tensor*> outputs;
+  for (size_t i = 0; i < plan_->outputs().size(); ++i) outputs.push_back(&r.output(static_cast<int>(i)));
+  Detections found = model_->decode(outputs, box, image.width, image.height);
   times.decode_ms = watch.ms();
   return found;
 }

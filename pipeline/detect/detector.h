@@ -8,8 +8,7 @@
 
 #include "exec/runtime/plan.h"
 #include "graph/ir/graph.h"
-#include "models/common/preprocess.h"
-#include "models/efficientdet/decode.h"
+#include "models/detection_model.h"
 
 namespace cytodet::pipeline {
 
@@ -18,7 +17,8 @@ struct DetectorOptions {
   int threads_per_stream = 1;
   bool optimize = true;  // run the passes first
   Precision precision = Precision::graph;
-  bool coded_input = true;  // pixels become codes at once, where the network would make them of its input; the same detections
+  bool quantized_input =
+      true;  // pixels become quantized bytes at once where the network would quantize its input; same detections
 };
 
 class Detector {
@@ -29,7 +29,8 @@ class Detector {
   Detector(ModelFile model, Graph graph, const DetectorOptions& options);
 
   int streams() const { return static_cast<int>(runners_.size()); }
-  const ModelFile& model() const { return decoder_.model(); }
+  const ModelFile& model() const { return model_->file(); }
+  const DetectionModel& network() const { return *model_; }
   const Plan& plan() const { return *plan_; }
   double load_ms() const { return load_ms_; }  // read, passes, compile
 
@@ -44,9 +45,9 @@ class Detector {
  private:
   void compile(Graph graph, const DetectorOptions& options);
 
-  Decoder decoder_;
+  std::shared_ptr<const DetectionModel> model_;
   std::shared_ptr<const Plan> plan_;
-  std::optional<PixelCodes> codes_;  // of the input
+  std::optional<InputQuantization> quantization_;  // of the input
   std::vector<Runner> runners_;
   double load_ms_ = 0;
 };

@@ -43,9 +43,9 @@ Image read_picture(const std::string& path, const InputSettings& input) {
   }
 }
 
-void feed_picture(const std::string& path, const InputSettings& input, Runner& runner) {
-  Image image = read_picture(path, input);
-  preprocess(image, input, letterbox_of(image.width, image.height, input), runner.input(0).data<float>());
+void feed_picture(const std::string& path, const DetectionModel& network, Runner& runner) {
+  Image image = read_picture(path, network.input());
+  network.preprocess(image, letterbox_of(image.width, image.height, network.input()), runner.input(0).data<float>());
 }
 
 void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
@@ -113,12 +113,11 @@ Subject read_subject(const std::string& path) {
   PassOptions passes;
   if (has_model_file(path)) {
     s.model = load_model(path);
-    const ModelFile& m = *s.model;
-    s.path = m.graph;
-    s.plan.outputs = m.class_logits;
-    s.plan.outputs.insert(s.plan.outputs.end(), m.box_deltas.begin(), m.box_deltas.end());
-    s.plan.input_shapes[m.input.node] = {1, m.input.height, m.input.width, 3};
-    s.interface = passes.interface = {{m.input.node}, s.plan.outputs};
+    s.network = make_model(*s.model);
+    s.path = s.model->graph;
+    s.plan.outputs = s.network->outputs();
+    s.plan.input_shapes[s.network->input().node] = s.network->input_shape();
+    s.interface = passes.interface = {{s.network->input().node}, s.plan.outputs};
   } else {
     s.path = path;
   }
@@ -148,7 +147,7 @@ CalibrationData data_from(Subject& s, const std::string& images, const std::vect
   data.samples = files;
   data.feed = [&s, samples = data.samples](size_t i, Runner& runner) {
     if (s.model)
-      feed_picture(samples[i], s.model->input, runner);
+      feed_picture(samples[i], *s.network, runner);
     else
       feed_case(samples[i], s.graph, runner);
   };

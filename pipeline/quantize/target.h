@@ -6,17 +6,18 @@
 
 #include "exec/runtime/plan.h"
 #include "graph/passes/pass.h"
-#include "models/efficientdet/model_file.h"
+#include "models/detection_model.h"
 #include "quant/calibrate.h"
 
 namespace cytodet::pipeline {
 
 struct Subject {
   std::optional<ModelFile> model;
-  std::string path;     // of the graph, for errors
-  Graph graph;          // optimized as Detector does
-  PlanOptions plan;     // what to feed and fetch
-  Interface interface;  // what the passes kept
+  std::shared_ptr<const DetectionModel> network;  // of the model file
+  std::string path;                               // of the graph, for errors
+  Graph graph;                                    // optimized as Detector does
+  PlanOptions plan;                               // what to feed and fetch
+  Interface interface;                            // what the passes kept
 };
 
 // Model file (.json), graph with one beside it, or bare graph.

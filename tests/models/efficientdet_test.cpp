@@ -1,16 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
 
 #include "core/error.h"
 #include "core/file.h"
-#include "models/common/preprocess.h"
-#include "models/efficientdet/decode.h"
-#include "models/efficientdet/model_file.h"
+#include "models/efficientdet/anchors.h"
+#include "models/efficientdet/configurations.h"
+#include "models/efficientdet/settings.h"
+#include "models/registry.h"
 #include "tests/paths.h"
 
 namespace cytodet {
@@ -45,9 +44,7 @@ TEST(ModelFile, ErrorsNameKeyAndFile) {
     Json j = write_settings(m);
     j[key] = std::move(value);
     try {
-      ModelFile out;
-      read_settings(j, out, "m.json");
-      check(out, "m.json");
+      parse_model_file(j, "m.json");
     } catch (const Error& e) {
       return std::string(e.what());
     }
@@ -93,26 +90,27 @@ TEST(ModelFile, EveryPublishedConfiguration) {
     SCOPED_TRACE(p.name);
     known.push_back(p.name);
     ModelFile m = configuration(p.name);
+    const EfficientDetSettings& own = efficientdet_settings(m);
     m.classes = {"a"};
     check(m, p.name);
     EXPECT_EQ(m.input.width, p.side);
     EXPECT_EQ(m.input.height, p.side);
-    EXPECT_EQ(m.anchors.min_level, 3);
-    EXPECT_EQ(m.anchors.max_level, p.max_level);
-    EXPECT_EQ(m.anchors.octaves, 3);
-    EXPECT_EQ(m.anchors.aspects, (std::vector<double>{1, 2, .5}));
-    EXPECT_EQ(m.anchors.scale, p.anchor_scale);
-    ASSERT_EQ(m.class_logits.size(), p.cells.size());
-    ASSERT_EQ(m.box_deltas.size(), p.cells.size());
+    EXPECT_EQ(own.anchors.min_level, 3);
+    EXPECT_EQ(own.anchors.max_level, p.max_level);
+    EXPECT_EQ(own.anchors.octaves, 3);
+    EXPECT_EQ(own.anchors.aspects, (std::vector<double>{1, 2, .5}));
+    EXPECT_EQ(own.anchors.scale, p.anchor_scale);
+    ASSERT_EQ(own.class_logits.size(), p.cells.size());
+    ASSERT_EQ(own.box_deltas.size(), p.cells.size());
     for (size_t l = 0; l < p.cells.size(); ++l) {
-      const AnchorLevel anchors(m, 3 + static_cast<int>(l));
+      const AnchorLevel anchors(m.input, own.anchors, 3 + static_cast<int>(l));
       ASSERT_EQ(anchors.size(), p.cells[l] * p.cells[l] * 9);
       const double stride = static_cast<double>(p.side) / p.cells[l];
       EXPECT_FLOAT_EQ(anchors[0].width, static_cast<float>(p.anchor_scale * stride));
       EXPECT_FLOAT_EQ(anchors[0].cx, static_cast<float>(stride / 2));
       EXPECT_FLOAT_EQ(anchors[anchors.size() - 1].cy, static_cast<float>(p.side - stride / 2))
           << "the last is as far inside as the first";
-      EXPECT_EQ(m.class_logits[l], "class_logits_" + std::to_string(3 + l));
+      EXPECT_EQ(own.class_logits[l], "class_logits_" + std::to_string(3 + l));
     }
     // What a white, a middling and a black pixel become.
     Image grey(3, 1);
@@ -132,7 +130,8 @@ TEST(ModelFile, EveryPublishedConfiguration) {
 }
 
 TEST(Anchors, AsDefined) {
-  const AnchorLevel a(shipped(), 3);
+  const ModelFile m = shipped();
+  const AnchorLevel a(m.input, efficientdet_settings(m).anchors, 3);
   ASSERT_EQ(a.size(), 64 * 64 * 9);
   EXPECT_FLOAT_EQ(a[0].cx, 4);
   EXPECT_FLOAT_EQ(a[0].width, 32);
@@ -154,9 +153,10 @@ TEST(Decode, TensorFlowsHeadsGiveItsDetections) {
     d.push_back(Tensor::view(DType::f32, {1, side, side, 36}, deltas.data() + at * 36));
     at += static_cast<size_t>(side * side);
   }
-  std::vector<const Tensor*> lp, dp;
-  for (size_t i = 0; i < 5; ++i) lp.push_back(&l[i]), dp.push_back(&d[i]);
-  Detections found = Decoder(m).decode(lp, dp, 0.8, 640, 480);
+  std::vector<const Tensor*> heads;
+  for (const Tensor& t : l) heads.push_back(&t);
+  for (const Tensor& t : d) heads.push_back(&t);
+  Detections found = make_model(m)->decode(heads, {.scale = 0.8, .scale_y = 0.8}, 640, 480);
   Json golden = read_json(kSource + "/tests/data/efficientdet/BloodImage_00007_detections.json");
   ASSERT_EQ(found.size(), golden.size());
   for (size_t i = 0; i < found.size(); ++i) {
@@ -173,130 +173,8 @@ TEST(Decode, TensorFlowsHeadsGiveItsDetections) {
 TEST(Decode, RefusesHeadsThatDoNotFit) {
   ModelFile m = shipped();
   Tensor t(DType::f32, {1, 2, 2, 27});
-  std::vector<const Tensor*> five(5, &t);
-  EXPECT_THROW(Decoder(m).decode(five, five, 1, 10, 10), Error);
-}
-
-TEST(Suppress, HardKeepsTheBest) {
-  SuppressionSettings s;
-  Detections d{{{0, 0, 10, 10}, 0, 0.5f}, {{1, 0, 11, 10}, 0, 0.9f}, {{30, 0, 40, 10}, 0, 0.4f}};
-  Detections kept = suppress(d, s);
-  ASSERT_EQ(kept.size(), 2u);
-  EXPECT_FLOAT_EQ(kept[0].score, 0.9f);
-  EXPECT_FLOAT_EQ(kept[1].score, 0.4f);
-}
-
-TEST(Suppress, HardAsDefined) {
-  std::mt19937 random(7);
-  std::uniform_real_distribution<double> at(0, 300), side(1, 90);
-  for (double most : {0.0, 0.2, 0.5, 0.9}) {
-    for (double far : {0.0, 60000.0}) {  // where floats are 1/256 apart
-      SuppressionSettings s;
-      s.iou = most;
-      s.detections = 2000;
-      Detections boxes;
-      for (int i = 0; i < 1000; ++i) {
-        const double x = far + at(random), y = far + at(random);
-        boxes.push_back({{x, y, x + side(random), y + side(random)}, 0, static_cast<float>(1000 - i) / 1001});
-      }
-      // Overlaps just above, exactly and just below.
-      for (int i = -1; i <= 1; ++i)
-        boxes.push_back({{boxes[0].box.x0, boxes[0].box.y0, boxes[0].box.x1,
-                          boxes[0].box.y0 + boxes[0].box.height() * most * (1 + i * 1e-13)},
-                         0,
-                         0.0005f});
-      Detections kept;
-      for (const Detection& d : boxes)
-        if (std::none_of(kept.begin(), kept.end(), [&](const Detection& k) { return iou(k.box, d.box) > most; }))
-          kept.push_back(d);
-      ASSERT_GT(kept.size(), 30u);
-      EXPECT_EQ(suppress(boxes, s), kept) << most << " " << far;
-    }
-  }
-}
-
-TEST(Suppress, GaussianDecays) {
-  SuppressionSettings s;
-  s.method = "gaussian";
-  Detections d{{{0, 0, 10, 10}, 0, 0.9f}, {{5, 0, 15, 10}, 0, 0.8f}};
-  Detections kept = suppress(d, s);
-  ASSERT_EQ(kept.size(), 2u);
-  double o = 1.0 / 3;
-  EXPECT_NEAR(kept[1].score, 0.8 * std::exp(-o * o / 0.5), 1e-6);
-}
-
-TEST(Suppress, CandidatesAreBounded) {
-  SuppressionSettings s;
-  s.candidates_per_class = 3;
-  Detections d;
-  for (int i = 0; i < 100; ++i) d.push_back({{i * 20.0, 0, i * 20.0 + 10, 10}, 0, static_cast<float>(i) / 100});
-  EXPECT_EQ(suppress(d, s).size(), 3u);
-}
-
-TEST(Preprocess, LetterboxIsTopLeftAndNormalised) {
-  InputSettings in;
-  in.width = in.height = 8;
-  Image image(4, 2);
-  for (size_t i = 0; i < image.rgb.size(); i += 3) image.rgb[i] = 255, image.rgb[i + 1] = 0, image.rgb[i + 2] = 128;
-  Letterbox box = letterbox_of(4, 2, in);
-  EXPECT_EQ(box.width, 8);
-  EXPECT_EQ(box.height, 4);
-  EXPECT_DOUBLE_EQ(box.scale, 2);
-  std::vector<float> out(8 * 8 * 3, 7);
-  preprocess(image, in, box, out.data());
-  EXPECT_NEAR(out[0], (1 - 0.485) / 0.229, 1e-5);
-  EXPECT_NEAR(out[1], (0 - 0.456) / 0.224, 1e-5);
-  EXPECT_NEAR(out[3 * 8 * 3 + 2], (128 / 255.0 - 0.406) / 0.225, 1e-5);
-  for (size_t i = 4 * 8 * 3; i < out.size(); ++i) EXPECT_EQ(out[i], 0);
-  in.pixel_order = "BGR";
-  preprocess(image, in, box, out.data());
-  EXPECT_NEAR(out[0], (128 / 255.0 - 0.485) / 0.229, 1e-5);
-}
-
-// Every value of every channel, in rows that no vector divides.
-TEST(Preprocess, NormalisesEveryValueInOddRows) {
-  InputSettings in;
-  in.width = 37;
-  in.height = 21;
-  Image image(35, 21);
-  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 + i / 256);
-  for (const char* order : {"RGB", "BGR"}) {
-    in.pixel_order = order;
-    std::vector<float> out(37 * 21 * 3, 7);
-    preprocess(image, in, {1, 1, 35, 21}, out.data());
-    for (int y = 0; y < 21; ++y)
-      for (int x = 0; x < 37; ++x)
-        for (size_t c = 0; c < 3; ++c) {
-          const size_t from = in.pixel_order == "BGR" ? 2 - c : c;
-          const double want =
-              x < 35 ? (image.row(y)[static_cast<size_t>(x) * 3 + from] / 255.0 - in.mean[c]) / in.deviation[c] : 0;
-          ASSERT_NEAR(out[static_cast<size_t>((y * 37 + x) * 3) + c], want, 1e-6) << order << x << ',' << y << ',' << c;
-        }
-  }
-}
-
-// Bytes are the codes of the floats, those outside the picture that of 0.
-TEST(Preprocess, BytesAreTheCodesOfTheFloats) {
-  // The last is too coarse, and the one before too narrow, for any number to keep its place.
-  const PixelCodes all[] = {
-      {{50, 61.5f, 55.25f}, -114, 141}, {{30, 30, 30}, -127, 127}, {{400, 90, 7}, 0, 255}, {{0.3f, 0.2f, 0.1f}, -100, 155}};
-  for (const auto& [width, height] : {std::pair{1, 1}, {35, 21}, {64, 2}, {149, 30}}) {  // the largest has every pixel
-    InputSettings in;
-    in.width = width + 2;
-    in.height = height + 4;
-    Image image(width, height);
-    for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 + i / 256);
-    for (const PixelCodes& codes : all) {
-      std::vector<float> floats(static_cast<size_t>(in.width * in.height * 3));
-      std::vector<uint8_t> bytes(floats.size(), 99);
-      preprocess(image, in, {1, 1, width, height}, floats.data());
-      preprocess(image, in, {1, 1, width, height}, codes, bytes.data());
-      for (size_t i = 0; i < floats.size(); ++i) {
-        const float code = std::clamp(std::nearbyint(floats[i] * codes.inverse_scale[i % 3]), codes.lowest, codes.highest);
-        ASSERT_EQ(bytes[i], code - codes.lowest) << floats[i] << " of " << width << "x" << height;
-      }
-    }
-  }
+  const std::vector<const Tensor*> ten(10, &t);
+  EXPECT_THROW(make_model(m)->decode(ten, {}, 10, 10), Error);
 }
 
 }  // namespace

@@ -199,15 +199,15 @@ NodeId gather_inputs(Graph& graph, NodeId id, const std::vector<DType>& types) {
     return graph.node(id).inputs[i] = graph.add_new(graph.node(id).name + "/input", "Identity", {inputs[i]}, typed(type));
   };
   const bool agreed = std::all_of(inputs.begin(), inputs.end(), [&](Value v) { return frames.agree(v, inputs[0]); });
-  std::vector<NodeId> anchors;
+  std::vector<NodeId> anchor_nodes;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const NodeId a = agreed && is_switch(graph.node(inputs[i].node)) ? copy(i).node : anchor_of(graph, frames, inputs[i]);
-    if (a >= 0 && std::find(anchors.begin(), anchors.end(), a) == anchors.end()) anchors.push_back(a);
+    if (a >= 0 && std::find(anchor_nodes.begin(), anchor_nodes.end(), a) == anchor_nodes.end()) anchor_nodes.push_back(a);
   }
-  if (anchors.empty()) return -1;
-  if (agreed) return anchors[0];
+  if (anchor_nodes.empty()) return -1;
+  if (agreed) return anchor_nodes[0];
   const NodeId all = graph.add_new(graph.node(id).name + "/inputs", "NoOp", {}, {}).node;
-  graph.node(all).controls = anchors;
+  graph.node(all).controls = anchor_nodes;
   for (size_t i = 0; i < inputs.size(); ++i) graph.node(copy(i).node).controls = {all};
   return all;
 }

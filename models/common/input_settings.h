@@ -1,0 +1,22 @@
+// How an image becomes a network's input: the key "input" of a model file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/settings.h"
+
+namespace cytodet::models {
+
+struct InputSettings {
+  std::string node = "image";                        // a placeholder [1, height, width, 3], float32
+  int width = 512, height = 512;                     // pixels
+  std::string pixel_order = "RGB";                   // RGB or BGR
+  std::vector<double> mean = {0.485, 0.456, 0.406};  // of 0..1; value = (pixel / 255 - mean) / deviation
+  std::vector<double> deviation = {0.229, 0.224, 0.225};
+};
+void fields(Fields& f, InputSettings& s);
+// Throws UsageError with the key: "m.json: input.width: must be 1 to 16384".
+void check(const InputSettings& s, const std::string& where);
+
+}  // namespace cytodet::models

@@ -1,0 +1,16 @@
+// How a source image lies in a network's input: scaled, in the top-left corner, the rest 0.
+#pragma once
+
+#include "models/common/input_settings.h"
+
+namespace cytodet::models {
+
+struct Letterbox {
+  double scale = 1;           // input pixels per source pixel across: source = input / scale
+  double scale_y = 1;         // and down; they differ where the source's pixels are not square
+  int width = 0, height = 0;  // part of the input that holds the image [pixels]
+};
+// The largest scale at which the whole source fits, its aspect kept.
+Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input);
+
+}  // namespace cytodet::models

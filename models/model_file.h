@@ -1,0 +1,68 @@
+// The model file: what a detector graph's inputs and outputs mean. JSON beside the graph; keys are the field names. Every family
+// of networks has the keys below; its own keys are described in the family's folder.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/settings.h"
+#include "models/common/input_settings.h"
+#include "models/common/suppress.h"
+
+namespace cytodet::models {
+
+// The keys that one family adds: which nodes are its outputs, and how they are read.
+class FamilySettings {
+ public:
+  virtual ~FamilySettings() = default;
+  virtual const char* family() const = 0;  // its name in families()
+  virtual std::unique_ptr<FamilySettings> clone() const = 0;
+  virtual void describe(Fields& f) = 0;  // f("key", field) for each key
+};
+
+// They are copied with the model file.
+class OwnSettings {
+ public:
+  OwnSettings() = default;
+  OwnSettings(std::unique_ptr<FamilySettings> settings) : settings_(std::move(settings)) {}
+  OwnSettings(const OwnSettings& other) : settings_(other.settings_ ? other.settings_->clone() : nullptr) {}
+  OwnSettings(OwnSettings&&) = default;
+  OwnSettings& operator=(OwnSettings other) {
+    settings_ = std::move(other.settings_);
+    return *this;
+  }
+  FamilySettings* get() const { return settings_.get(); }  // null: none yet
+
+ private:
+  std::unique_ptr<FamilySettings> settings_;
+};
+
+struct ModelFile {
+  std::string family;  // a name in families(); empty: the file has no such key, and the other keys tell the family
+  std::string name;
+  std::string graph;  // path, relative to the model file
+  InputSettings input;
+  OwnSettings own;                   // of the family
+  std::vector<std::string> classes;  // names, in channel order
+  std::vector<int> category_ids;     // COCO ids, in channel order; empty: 1, 2, ...
+  SuppressionSettings suppression;
+
+  int class_count() const { return static_cast<int>(classes.size()); }
+  int category_id(int c) const { return category_ids.empty() ? c + 1 : category_ids[static_cast<size_t>(c)]; }
+};
+// The family's keys are read and written where `own` is there.
+void fields(Fields& f, ModelFile& s);
+
+// Reads the keys, and checks them; the family's, too. UsageError with `where` and the key; for an unknown family with the nearest
+// known ones.
+ModelFile parse_model_file(const Json& json, const std::string& where);
+void check(const ModelFile& model, const std::string& where);
+
+// parse_model_file() of a file; `graph` comes back as a path that can be opened.
+ModelFile read_model_file(const std::filesystem::path& path);
+// Written aside, then renamed; `graph` is written relative to the file.
+void write_model_file(const ModelFile& model, const std::filesystem::path& path);
+
+}  // namespace cytodet::models

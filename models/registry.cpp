@@ -1,0 +1,49 @@
+#include "models/registry.h"
+
+#include <algorithm>
+
+#include "core/suggest.h"
+#include "models/efficientdet/efficientdet.h"
+
+namespace cytodet::models {
+namespace {
+
+std::vector<ModelFamily>& table() {
+  static std::vector<ModelFamily> families{
+      kEfficientDet,
+  };
+  return families;
+}
+
+const ModelFamily& family_named(const std::string& name, const std::string& where) {
+  if (const ModelFamily* family = row_named(table(), name)) return *family;
+  throw UsageError(where + ": family", "\"" + name + "\" is no known family of networks", suggest(name, names_of(table())));
+}
+
+}  // namespace
+
+const std::vector<ModelFamily>& families() { return table(); }
+
+void add_family(const ModelFamily& family) { table().push_back(family); }
+
+const ModelFamily& family_of(const Json& json, const std::string& where) {
+  if (!json.is_object()) return table().front();
+  if (const auto named = json.find("family"); named != json.end()) {
+    if (!named->is_string()) throw UsageError(where + ": family", "must be a string");
+    return family_named(named->get<std::string>(), where);
+  }
+  const auto own = std::find_if(table().begin(), table().end(), [&](const ModelFamily& f) { return f.recognises(json); });
+  return own == table().end() ? table().front() : *own;
+}
+
+const ModelFamily& family_of(const ModelFile& model) {
+  if (const FamilySettings* own = model.own.get()) return family_named(own->family(), model.name);
+  return model.family.empty() ? table().front() : family_named(model.family, model.name);
+}
+
+bool is_model_file(const Json& json) {
+  return json.is_object() && (json.contains("graph") || std::any_of(table().begin(), table().end(),
+                                                                    [&](const ModelFamily& f) { return f.recognises(json); }));
+}
+
+}  // namespace cytodet::models
