@@ -1,24 +1,26 @@
-# One library target for other programs: find_package(cytodet), then link cytodet::cytodet.
+# What is installed, by component: the program; the library; and for those who build on it, headers, CMake package and pkg-config file.
+# The API is include/cytodet; headers of rooms are not installed, and the package needs no other.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
-add_library(cytodet_library INTERFACE)
-set_target_properties(cytodet_library PROPERTIES EXPORT_NAME cytodet)
-target_link_libraries(cytodet_library INTERFACE cytodet_pipeline)
-target_include_directories(cytodet_library INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/cytodet>)
-target_compile_features(cytodet_library INTERFACE cxx_std_20)
-add_library(cytodet::cytodet ALIAS cytodet_library)
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
 
-get_property(rooms GLOBAL PROPERTY CYTODET_ROOMS)
-install(TARGETS cytodet_library ${rooms} cytodet_flags EXPORT cytodetTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/cytodet)
-install(TARGETS cytodet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(EXPORT cytodetTargets NAMESPACE cytodet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
-foreach(room core graph exec quant eval tiling pipeline models)
-  install(DIRECTORY ${CMAKE_SOURCE_DIR}/${room}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cytodet/${room}
-          FILES_MATCHING PATTERN "*.h")
-endforeach()
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/efficientdet/ DESTINATION ${CMAKE_INSTALL_DATADIR}/cytodet/models FILES_MATCHING PATTERN "*.pb" PATTERN "*.json")
-install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-configure_package_config_file(cmake/cytodetConfig.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/cytodetConfig.cmake INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
+install(TARGETS cytodet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/efficientdet/ DESTINATION ${CMAKE_INSTALL_DATADIR}/cytodet/models COMPONENT program
+        FILES_MATCHING PATTERN "*.pb" PATTERN "*.json")
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT library)
+
+install(TARGETS cytodet_library EXPORT cytodetTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/cytodet ${CMAKE_BINARY_DIR}/include/cytodet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        COMPONENT development FILES_MATCHING PATTERN "*.h")
+install(EXPORT cytodetTargets NAMESPACE cytodet:: DESTINATION ${package_folder} COMPONENT development)
+configure_package_config_file(cmake/cytodetConfig.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/cytodetConfig.cmake
+                              INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cytodetConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cytodetConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/cytodetConfigVersion.cmake cmake/libraries.cmake
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cytodetConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/cytodetConfigVersion.cmake
+        DESTINATION ${package_folder} COMPONENT development)
+# The prefix as seen from the file itself: the tree may be moved, or installed with --prefix.
+file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" PC_PREFIX "\${pcfiledir}/${up}")
+configure_file(cmake/cytodet.pc.in ${CMAKE_CURRENT_BINARY_DIR}/cytodet.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cytodet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

@@ -1,0 +1,174 @@
+// Functions of cytodet/c.h that rewrite graphs: optimize, calibrate, quantize.
+#include <memory>
+
+#include "api/handles.h"
+#include "core/output_plan.h"
+#include "core/text_width.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
+#include "pipeline/quantize/answer_check.h"
+#include "pipeline/quantize/quantize_model.h"
+#include "quant/calibrate.h"
+
+struct cytodet_graph_report {
+  int64_t nodes_before = 0, nodes_after = 0, ranges = 0, images = 0, layers = 0, int8_layers = 0;
+  std::vector<std::string> messages;
+};
+
+namespace cytodet::api {
+namespace {
+
+using core::Error, core::Json;
+
+using Report = std::unique_ptr<cytodet_graph_report>;
+
+// f(report), whose thread's warnings become messages of the report.
+template <class F>
+cytodet_graph_report* reported(F f) {
+  Report report = std::make_unique<cytodet_graph_report>();
+  const core::MessageCapture capture([&](std::string_view m) { report->messages.push_back(core::valid_utf8(m)); });
+  f(*report);
+  return report.release();
+}
+
+graph::Graph optimized(const graph::Graph& source, const graph::PassOptions& options, const char* file) {
+  graph::Graph graph = source;
+  try {
+    graph::run_passes(graph, options);
+  } catch (const Error& e) {
+    throw e.code() == core::Exit::usage ? e : e.within(file);
+  }
+  return graph;
+}
+
+void optimize(const char* file, const char* out, Json json, cytodet_graph_report& report) {
+  graph::PassOptions options;
+  options.interface.inputs = take(json, "inputs", options.interface.inputs);
+  options.interface.outputs = take(json, "outputs", options.interface.outputs);
+  options.only = take(json, "passes", options.only);
+  options.without = take(json, "without", options.without);
+  const bool check = take(json, "check", true);
+  refuse_rest(json, {"inputs", "outputs", "passes", "without", "check"});
+  core::OutputPlan plan;
+  plan.add_input(file, "the graph that is read");
+  plan.add_output(out, "the optimized graph");
+  plan.check();
+  const graph::Graph source = graph::read_graph(file);
+  const graph::Graph graph = optimized(source, options, file);
+  report.nodes_before = static_cast<int64_t>(source.ids().size());
+  report.nodes_after = static_cast<int64_t>(graph.ids().size());
+  if (check)
+    pipeline::write_checked(source, graph, out, {.interface = options.interface}, file);
+  else
+    graph::write_graph(graph, out);
+}
+
+void add_sources(core::OutputPlan& plan, const pipeline::Subject& subject, const char* model) {
+  plan.add_input(model, "the model");
+  plan.add_input(subject.path, "the graph that is read");
+}
+
+void calibrate(const char* model, const char* images, const char* out, Json json, cytodet_graph_report& report) {
+  quant::CalibrateOptions options;
+  options.quiet = true;
+  options.method = take(json, "method", options.method);
+  options.observer.percentile = take(json, "percentile", options.observer.percentile);
+  options.per_channel = take(json, "per_channel", options.per_channel);
+  options.streams = take(json, "streams", options.streams);
+  const int max_images = take(json, "max_images", 100);
+  refuse_rest(json, {"method", "percentile", "per_channel", "streams", "max_images"});
+  pipeline::QuantizeSettings checked;
+  checked.images = images;
+  checked.max_images = max_images;
+  checked.method = options.method;
+  checked.percentile = options.observer.percentile;
+  pipeline::check(checked);
+  if (options.streams < 0 || options.streams > 256) throw core::UsageError("streams", "must be 0 to 256");
+  pipeline::Subject subject = pipeline::read_subject(model);
+  core::OutputPlan plan;
+  add_sources(plan, subject, model);
+  plan.add_output(out, "the ranges");
+  plan.check();
+  const quant::CalibrationData data = pipeline::data_of(subject, images, max_images);
+  quant::Calibration c;
+  try {
+    c = quant::calibrate(subject.graph, subject.plan, data, options);
+  } catch (const Error& e) {
+    throw e.within(subject.path);
+  }
+  for (const std::string& problem : c.problems) report.messages.push_back(core::valid_utf8(problem));
+  quant::write_ranges(c.ranges, out);
+  report.ranges = static_cast<int64_t>(c.ranges.values.size());
+  report.images = c.ranges.images;
+}
+
+void quantize(const char* model, const char* out, Json json, cytodet_graph_report& report) {
+  const bool check = take(json, "check", true);
+  if (json.contains("max_drop"))
+    throw core::UsageError("max_drop", "is no setting here", "use the program: cytodet quantize --max-drop");
+  pipeline::QuantizeSettings s;
+  core::read_settings(json, s, "settings");
+  pipeline::check(s);
+  pipeline::Subject subject = pipeline::read_subject(model);
+  pipeline::check_writable(subject, out);
+  core::OutputPlan plan;
+  add_sources(plan, subject, model);
+  plan.add_input(s.ranges, "the ranges");
+  plan.add_output(out, "the INT8 graph");
+  if (subject.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");
+  plan.check();
+  const quant::Ranges ranges = pipeline::ranges_of(subject, s, true);
+  const pipeline::Quantized q = pipeline::quantize_subject(subject, ranges, s.layers);
+  pipeline::require_int8_layers(model, q.report);
+  const graph::Graph file = pipeline::file_form(subject, q, ranges);
+  if (check) pipeline::check_file(subject, q, file, out);
+  pipeline::write_quantized(subject, file, out);
+  report.ranges = static_cast<int64_t>(ranges.values.size());
+  report.images = ranges.images;
+  report.layers = static_cast<int64_t>(q.report.layers.size());
+  report.int8_layers = q.report.int8_layers();
+}
+
+}  // namespace
+}  // namespace cytodet::api
+
+using namespace cytodet;
+using namespace cytodet::api;
+
+cytodet_graph_report* cytodet_optimize(const char* graph, const char* out, const cytodet_settings* settings,
+                                       cytodet_error** error) {
+  return guarded(error, [&] {
+    require(graph, "graph");
+    require(out, "out");
+    return reported([&](cytodet_graph_report& report) { optimize(graph, out, json_of(settings), report); });
+  });
+}
+cytodet_graph_report* cytodet_calibrate(const char* model, const char* images, const char* out, const cytodet_settings* settings,
+                                        cytodet_error** error) {
+  return guarded(error, [&] {
+    require(model, "model");
+    require(images, "images");
+    require(out, "out");
+    return reported([&](cytodet_graph_report& report) { calibrate(model, images, out, json_of(settings), report); });
+  });
+}
+cytodet_graph_report* cytodet_quantize(const char* model, const char* out, const cytodet_settings* settings,
+                                       cytodet_error** error) {
+  return guarded(error, [&] {
+    require(model, "model");
+    require(out, "out");
+    return reported([&](cytodet_graph_report& report) { quantize(model, out, json_of(settings), report); });
+  });
+}
+
+int64_t cytodet_graph_report_nodes_before(const cytodet_graph_report* r) { return r ? r->nodes_before : 0; }
+int64_t cytodet_graph_report_nodes_after(const cytodet_graph_report* r) { return r ? r->nodes_after : 0; }
+int64_t cytodet_graph_report_ranges(const cytodet_graph_report* r) { return r ? r->ranges : 0; }
+int64_t cytodet_graph_report_images(const cytodet_graph_report* r) { return r ? r->images : 0; }
+int64_t cytodet_graph_report_layers(const cytodet_graph_report* r) { return r ? r->layers : 0; }
+int64_t cytodet_graph_report_int8_layers(const cytodet_graph_report* r) { return r ? r->int8_layers : 0; }
+size_t cytodet_graph_report_message_count(const cytodet_graph_report* r) { return r ? r->messages.size() : 0; }
+const char* cytodet_graph_report_message(const cytodet_graph_report* r, size_t index) {
+  return r ? text_at(r->messages, index) : "";
+}
+void cytodet_graph_report_free(cytodet_graph_report* r) { delete r; }

@@ -1,0 +1,107 @@
+// Graphs from float to INT8: optimize, calibrate, quantize.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cytodet/detail.h"
+
+namespace cytodet {
+
+struct OptimizeOptions {
+  std::vector<std::string> inputs = {};   // nodes that are fed; the graph is cut there; default: its placeholders
+  std::vector<std::string> outputs = {};  // nodes that are fetched; default: nodes that nobody reads
+  std::vector<std::string> passes = {};   // that are run; default: all
+  std::vector<std::string> without = {};  // passes that are not run
+  bool check = true;                      // the answers are compared with the source's before the file is written
+};
+struct OptimizeReport {
+  std::int64_t nodes_before = 0, nodes_after = 0;
+  std::vector<std::string> messages;  // warnings
+};
+
+struct CalibrateOptions {
+  std::string method = {};                // minmax (default), percentile, entropy, mse
+  std::optional<double> percentile = {};  // of method percentile, 50 to 100; default 99.9999
+  bool per_channel = true;                // also the ranges of single channels
+  int max_images = 100;                   // evenly spaced over the sorted list
+  int streams = 0;                        // networks at work at once; 0: one per usable core
+};
+struct CalibrateReport {
+  std::int64_t ranges = 0, images = 0;  // values whose range is known; images that were used
+  std::vector<std::string> messages;    // images that could not be read
+};
+
+struct QuantizeOptions {
+  std::string images = {};                      // folder of images to calibrate on; or
+  std::string ranges = {};                      // file that calibrate() wrote
+  int max_images = 100;                         // to calibrate on
+  std::string method = {};                      // of calibration, as above
+  std::vector<std::string> exclude_ops = {};    // TensorFlow ops that stay in float
+  std::vector<std::string> exclude_nodes = {};  // nodes that stay in float
+  bool check = true;                            // the file is run beside the network before it is written
+  std::string json = {};                        // more keys of "quantize" of a run config (docs/quantize.md); they win
+};
+struct QuantizeReport {
+  std::int64_t layers = 0, int8_layers = 0;
+  std::vector<std::string> messages;  // warnings
+};
+
+namespace detail {
+
+using GraphReport = Handle<cytodet_graph_report, cytodet_graph_report_free>;
+
+inline std::vector<std::string> messages_of(const GraphReport& r) {
+  return texts<cytodet_graph_report>(r.get(), cytodet_graph_report_message_count, cytodet_graph_report_message);
+}
+
+}  // namespace detail
+
+// Rewrites a frozen TensorFlow graph (.pb, .pbtxt) into the file `out`: strips it, folds constants and batch norms; the answers
+// stay. Throws Error: a file that cannot be read or written, unknown nodes or passes, answers that differ.
+inline OptimizeReport optimize(const std::string& graph, const std::string& out, const OptimizeOptions& options = {}) {
+  detail::Settings s;
+  s.set("inputs", options.inputs);
+  s.set("outputs", options.outputs);
+  s.set("passes", options.passes);
+  s.set("without", options.without);
+  s.set_flag("check", options.check);
+  const detail::GraphReport r(
+      detail::call([&](cytodet_error** error) { return cytodet_optimize(graph.c_str(), out.c_str(), s.get(), error); }));
+  return {cytodet_graph_report_nodes_before(r.get()), cytodet_graph_report_nodes_after(r.get()), detail::messages_of(r)};
+}
+
+// Runs the images in a folder through the network and writes the ranges of its values to `out` (.json).
+inline CalibrateReport calibrate(const std::string& model, const std::string& images, const std::string& out,
+                                 const CalibrateOptions& options = {}) {
+  detail::Settings s;
+  s.set("method", options.method);
+  s.set("percentile", options.percentile);
+  s.set_flag("per_channel", options.per_channel);
+  s.set("max_images", options.max_images);
+  s.set("streams", options.streams);
+  const detail::GraphReport r(detail::call(
+      [&](cytodet_error** error) { return cytodet_calibrate(model.c_str(), images.c_str(), out.c_str(), s.get(), error); }));
+  return {cytodet_graph_report_ranges(r.get()), cytodet_graph_report_images(r.get()), detail::messages_of(r)};
+}
+
+// Writes the network with INT8 layers to `out` (.pb), and for a model its model file beside it. Throws Error: neither images nor
+// ranges, ranges of another graph, no layer that can be INT8, a file that is one of the inputs.
+inline QuantizeReport quantize(const std::string& model, const std::string& out, const QuantizeOptions& options) {
+  detail::Settings s;
+  s.set("images", options.images);
+  s.set("ranges", options.ranges);
+  s.set("max_images", options.max_images);
+  s.set("method", options.method);
+  s.set("exclude_ops", options.exclude_ops);
+  s.set("exclude_nodes", options.exclude_nodes);
+  s.set_flag("check", options.check);
+  s.set_json(options.json);
+  const detail::GraphReport r(
+      detail::call([&](cytodet_error** error) { return cytodet_quantize(model.c_str(), out.c_str(), s.get(), error); }));
+  return {cytodet_graph_report_layers(r.get()), cytodet_graph_report_int8_layers(r.get()), detail::messages_of(r)};
+}
+
+}  // namespace cytodet
