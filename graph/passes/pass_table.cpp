@@ -14,6 +14,8 @@ namespace {
 
 constexpr Pass kPasses[] = {
     {"inline_functions", "call of a library function -> its body", pass_inline_functions},
+    {"float16_to_float32", "float16 and bfloat16 ops and constants -> float32; inputs and outputs keep their types",
+     pass_float16_to_float32, false},
     {"strip_unused_nodes", "nodes that no output needs -> gone; an input inside the graph -> Placeholder",
      pass_strip_unused_nodes},
     {"fold_switch_merge", "Switch/Merge with a constant predicate -> the branch taken", pass_fold_switch_merge},

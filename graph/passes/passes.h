@@ -1,4 +1,4 @@
-// Every pass is one function; the order and the one-line summaries are in table.cpp.
+// Every pass is one function; the order and the one-line summaries are in graph/passes/pass_table.cpp.
 #pragma once
 
 #include <set>
@@ -9,6 +9,7 @@
 namespace cytodet::graph {
 
 bool pass_inline_functions(Graph& g, const Interface& io);
+bool pass_float16_to_float32(Graph& g, const Interface& io);
 bool pass_strip_unused_nodes(Graph& g, const Interface& io);
 bool pass_remove_training_nodes(Graph& g, const Interface& io);
 bool pass_fold_switch_merge(Graph& g, const Interface& io);

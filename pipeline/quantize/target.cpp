@@ -125,6 +125,9 @@ Subject read_subject(const std::string& path) {
   try {
     require_frozen(s.graph, s.model ? s.plan.outputs : find_outputs(s.graph));
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
+    PassOptions in_float32 = passes;
+    in_float32.only = {"inline_functions", "float16_to_float32"};
+    run_passes(s.graph, in_float32);
     run_passes(s.graph, passes);
     inline_functions(s.graph);  // those that the passes leave to TensorFlow's compiler
     deconvolutions_to_convolutions(s.graph);

@@ -190,6 +190,26 @@ TEST_F(QuantizeCommand, NetworksWithoutInputs) {
   }
 }
 
+// Calibrated and quantized in float32; input and output stay float16.
+TEST_F(QuantizeCommand, Float16Networks) {
+  const std::string own = cytodet::source_dir() + "/tests/data/graph/float16/";
+  Output o = run({"quantize", own + "convolutions.pb", "--images", own, "-o", path("int8.pb"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("2 of 2 layers in INT8"));
+  o = run({"infer", path("int8.pb"), "--feeds", own + "case.json", "-o", path("answer.json")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Tensor got = read_case(path("answer.json")).outputs.at("out:0"),
+               wanted = read_case(own + "case.json").outputs.at("out:0");
+  ASSERT_EQ(got.dtype(), DType::f16);
+  ASSERT_EQ(got.shape(), wanted.shape());
+  double signal = 0, noise = 0;
+  for (int64_t i = 0; i < got.size(); ++i) {
+    signal += wanted.as_double(i) * wanted.as_double(i);
+    noise += (wanted.as_double(i) - got.as_double(i)) * (wanted.as_double(i) - got.as_double(i));
+  }
+  EXPECT_GT(10 * std::log10(signal / noise), 30);
+}
+
 TEST_F(QuantizeCommand, SensitivityAsTableAndJson) {
   Output o = run({"sensitivity", kLenet, "--images", kFeeds, "-o", path("s.json"), "--quiet"});
   EXPECT_EQ(o.code, 0) << o.err;
