@@ -3,7 +3,8 @@ find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 add_library(cytodet::dnnl INTERFACE IMPORTED GLOBAL)
 target_include_directories(cytodet::dnnl INTERFACE ${DNNL_INCLUDE_DIR})
-target_link_libraries(cytodet::dnnl INTERFACE ${DNNL_LIBRARY})
+# oneDNN's threads are those of libgomp, whose number is set through it; a second OpenMP library (clang's) would set its own.
+target_link_libraries(cytodet::dnnl INTERFACE ${DNNL_LIBRARY} gomp)
 
 # OpenCV's own package configuration comes only with all of OpenCV; core and imgproc are what is used.
 find_path(OPENCV_INCLUDE_DIR opencv2/imgproc.hpp PATH_SUFFIXES opencv4 REQUIRED)

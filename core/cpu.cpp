@@ -2,6 +2,10 @@
 
 #include <sched.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -17,19 +21,22 @@ namespace {
 
 const char* const kNames[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"};
 
-bool has_avx_vnni() {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avxvnni");
-#else
-  return false;
-#endif
+// Bit `bit` of register `reg` (0 to 3: EAX to EDX) of a CPUID leaf, for features that clang has no name for. They need the
+// registers of AVX, which the operating system must save: that part of the answer is __builtin_cpu_supports' of "avx".
+bool has_avx_and(unsigned leaf, unsigned subleaf, int reg, int bit) {
+  unsigned regs[4] = {};
+  if (!__builtin_cpu_supports("avx") || !__get_cpuid_count(leaf, subleaf, &regs[0], &regs[1], &regs[2], &regs[3])) return false;
+  return (regs[reg] >> bit & 1) != 0;
 }
+
+bool has_f16c() { return has_avx_and(1, 0, 2, 29); }
+#endif
 
 Isa detect() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) return Isa::baseline;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c()) return Isa::baseline;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
       !__builtin_cpu_supports("avx512dq"))
     return has_avx_vnni() ? Isa::avx2_vnni : Isa::avx2;
@@ -84,6 +91,35 @@ Isa isa() {
 }
 
 std::string name_of(Isa isa) { return kNames[static_cast<int>(isa)]; }
+
+bool has_avx_vnni() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return has_avx_and(7, 1, 0, 4);
+#else
+  return false;
+#endif
+}
+
+std::vector<CpuFeature> cpu_features() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return {{"sse4.2", __builtin_cpu_supports("sse4.2") != 0},
+          {"avx2", __builtin_cpu_supports("avx2") != 0},
+          {"fma", __builtin_cpu_supports("fma") != 0},
+          {"f16c", has_f16c()},
+          {"avxvnni", has_avx_vnni()},
+          {"avx512f", __builtin_cpu_supports("avx512f") != 0},
+          {"avx512bw", __builtin_cpu_supports("avx512bw") != 0},
+          {"avx512dq", __builtin_cpu_supports("avx512dq") != 0},
+          {"avx512vl", __builtin_cpu_supports("avx512vl") != 0},
+          {"avx512vbmi", __builtin_cpu_supports("avx512vbmi") != 0},
+          {"avx512vnni", __builtin_cpu_supports("avx512vnni") != 0},
+          {"avx512bf16", __builtin_cpu_supports("avx512bf16") != 0}};
+#else
+  return {};
+#endif
+}
 
 int usable_cpus() {
   cpu_set_t set;

@@ -16,6 +16,16 @@ enum class Isa : int { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf
 Isa isa();
 std::string name_of(Isa isa);
 
+// Products of four bytes on 256 bits (AVX-VNNI), whatever CYTODET_MAX_ISA says.
+bool has_avx_vnni();
+
+struct CpuFeature {
+  const char* name;
+  bool present;
+};
+// What kernels ask for, and whether this CPU and operating system have it; empty on other processors than x86-64.
+std::vector<CpuFeature> cpu_features();
+
 // Processors this process may use (affinity and cgroup quota respected).
 int usable_cpus();
 

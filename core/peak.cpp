@@ -78,7 +78,7 @@ template <Isa min>
 bool has() {
   return isa() >= min;
 }
-bool has_avx_vnni() { return isa() >= Isa::avx2 && __builtin_cpu_supports("avxvnni"); }
+bool may_use_avx_vnni() { return isa() >= Isa::avx2 && has_avx_vnni(); }
 
 #endif
 
@@ -151,7 +151,7 @@ const std::vector<PeakInstruction>& peak_instructions() {
     {"int8", "pmaddwd", has<Isa::baseline>, 8 * kSums, madd_sse2},
     {"int8", "vpmaddwd ymm", has<Isa::avx2>, 16 * kSums, madd_avx2},
     {"int8", "vpmaddubsw ymm", has<Isa::avx2>, 64 * kSums, maddubs_avx2},
-    {"int8", "vpdpbusd ymm", has_avx_vnni, 32 * kSums, dpbusd_avx},
+    {"int8", "vpdpbusd ymm", may_use_avx_vnni, 32 * kSums, dpbusd_avx},
     {"int8", "vpmaddwd zmm", has<Isa::avx512>, 32 * kSums, madd_avx512},
     {"int8", "vpmaddubsw zmm", has<Isa::avx512>, 128 * kSums, maddubs_avx512},
     {"int8", "vpdpbusd zmm", has<Isa::avx512_vnni>, 64 * kSums, dpbusd_avx512},

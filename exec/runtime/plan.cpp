@@ -1,7 +1,5 @@
 #include "exec/runtime/plan.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <set>
 
@@ -12,6 +10,10 @@
 #include "exec/runtime/memory.h"
 #include "exec/steps/packed_conv.h"
 #include "graph/passes/pass.h"
+
+// libgomp's, which oneDNN's threads are; declared here because clang does not see gcc's omp.h.
+extern "C" int omp_get_max_threads();
+extern "C" void omp_set_num_threads(int threads);
 
 namespace cytodet::exec {
 

@@ -32,31 +32,6 @@ std::string formatted(const char* format, double v) {
   return text;
 }
 
-struct Feature {
-  const char* name;
-  bool present;
-};
-
-std::vector<Feature> cpu_features() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  return {{"sse4.2", __builtin_cpu_supports("sse4.2") != 0},
-          {"avx2", __builtin_cpu_supports("avx2") != 0},
-          {"fma", __builtin_cpu_supports("fma") != 0},
-          {"f16c", __builtin_cpu_supports("f16c") != 0},
-          {"avxvnni", __builtin_cpu_supports("avxvnni") != 0},
-          {"avx512f", __builtin_cpu_supports("avx512f") != 0},
-          {"avx512bw", __builtin_cpu_supports("avx512bw") != 0},
-          {"avx512dq", __builtin_cpu_supports("avx512dq") != 0},
-          {"avx512vl", __builtin_cpu_supports("avx512vl") != 0},
-          {"avx512vbmi", __builtin_cpu_supports("avx512vbmi") != 0},
-          {"avx512vnni", __builtin_cpu_supports("avx512vnni") != 0},
-          {"avx512bf16", __builtin_cpu_supports("avx512bf16") != 0}};
-#else
-  return {};
-#endif
-}
-
 // Value of a line "key : value" or "key: value kB" of a file of /proc; empty when there is none.
 std::string proc_value(const char* file, const std::string& key) {
   std::ifstream in(file);
@@ -206,7 +181,7 @@ int run_doctor(bool json) {
   if (json) {
     Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}, {"cores_given", given},
            {"core_to_core_ns", apart}};
-    for (const Feature& f : cpu_features()) j["features"][f.name] = f.present;
+    for (const CpuFeature& f : cpu_features()) j["features"][f.name] = f.present;
     j["isa"] = name_of(isa());
     j["kernels"] = kernels().name;
     j["memory_bytes"] = memory_bytes("MemTotal");
@@ -216,7 +191,7 @@ int run_doctor(bool json) {
     std::printf("%s\n", j.dump(1).c_str());
   } else {
     std::string present, absent, versions;
-    for (const Feature& f : cpu_features()) (f.present ? present : absent) += std::string(" ") + f.name;
+    for (const CpuFeature& f : cpu_features()) (f.present ? present : absent) += std::string(" ") + f.name;
     for (const auto& [name, version] : libraries()) versions += (versions.empty() ? "" : ", ") + name + " " + version;
     std::printf("cytodet    %s\nprocessor  %s, ", CYTODET_VERSION, cpu.c_str());
     if (usable_cpus() == 1)
