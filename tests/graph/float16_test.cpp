@@ -21,7 +21,7 @@ bool widen(Graph& g, std::vector<std::string> outputs = {}) {
   return run_passes(g, o).at(0).changed;
 }
 
-TEST(Float16ToFloat32, KeepsTensorFlowsAnswerAndTheTypesOfInputsAndOutputs) {
+TEST(Pass_float16_to_float32, KeepsTensorFlowsAnswerAndTheTypesOfInputsAndOutputs) {
   const std::string data = source_dir() + "/tests/data/graph/float16/";
   Graph g = read_graph(data + "convolutions.pb");
   ASSERT_TRUE(widen(g));
@@ -41,12 +41,12 @@ TEST(Float16ToFloat32, KeepsTensorFlowsAnswerAndTheTypesOfInputsAndOutputs) {
     if (g.node(id).op == "Conv2D") EXPECT_EQ(g.node(id).attr<DType>("T"), DType::f32) << g.node(id).name;
 }
 
-TEST(Float16ToFloat32, LeavesFloat32NetworksAlone) {
+TEST(Pass_float16_to_float32, LeavesFloat32NetworksAlone) {
   Graph g = fixture();
   EXPECT_FALSE(widen(g, {"conv"}));
 }
 
-TEST(Float16ToFloat32, LeavesBitsThatMeanSomethingElseAlone) {
+TEST(Pass_float16_to_float32, LeavesBitsThatMeanSomethingElseAlone) {
   Graph g;
   AttrMap input;
   input.emplace("dtype", DType::f16);
