@@ -20,9 +20,19 @@ bool match_product(Lowering& low, NodeId id);     // Mul of a map by another, or
 bool match_concat(Lowering& low, NodeId id);      // ConcatV2
 bool match_resize_nearest(Lowering& low, NodeId id);
 bool match_resize_bilinear(Lowering& low, NodeId id);
+bool match_copy(Lowering& low, NodeId id);   // Pad, Slice, StridedSlice, Transpose, Tile and the like: elements move
+bool match_split(Lowering& low, NodeId id);  // Split, SplitV, Unpack
 bool match_expression(Lowering& low, NodeId id);       // chains of element-wise nodes that no other row is made for
 bool match_expression_rest(Lowering& low, NodeId id);  // element-wise nodes that all other rows have left
 bool match_coded(Lowering& low, NodeId id);  // QuantizeV2 -> Dequantize: the numbers of the codes
+
+// Pad by zeros, over height and width, of a map that v is the result of; nothing when v is something else.
+struct ZeroPad {
+  Value input;
+  NodeId node;
+  int top, bottom, left, right;
+};
+std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v);
 
 bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
 bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides

@@ -61,6 +61,22 @@ std::optional<Operands> operands(const Lowering& low, NodeId id) {
   return Operands{n.inputs[0], *filter, {}, {}, {}};
 }
 
+// Geometry of a convolution. Where zeros are padded before a VALID one, it reads what is padded, and pads by itself.
+std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& from) {
+  const bool valid = low.graph.node(id).attr_or<std::string>("padding", "") == "VALID";
+  const std::optional<ZeroPad> pad = valid ? zero_pad_before(low, from.input) : std::nullopt;
+  if (!pad) return conv_shape(low, id, from.input, {id, 0}, from.filter);
+  std::optional<ConvShape> s = conv_shape(low, id, pad->input, {id, 0}, from.filter);
+  if (!s) return {};
+  if (low.sole_reader(from.input) >= 0) from.nodes.push_back(pad->node);
+  from.input = pad->input;
+  s->pad_top = pad->top;
+  s->pad_bottom = pad->bottom;
+  s->pad_left = pad->left;
+  s->pad_right = pad->right;
+  return s;
+}
+
 void take(Lowering& low, NodeId id, const Operands& from, const Tail& tail) {
   low.take(with(id, tail.nodes));
   low.take(from.nodes);
@@ -73,7 +89,7 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   if (n.op != "Conv2D") return false;
   std::optional<Operands> from = operands(low, id);
   if (!from) return false;
-  std::optional<ConvShape> shape = conv_shape(low, id, from->input, {id, 0}, from->filter);
+  std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
   Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
@@ -123,7 +139,7 @@ bool match_depthwise(Lowering& low, NodeId id) {
   if (n.op != "DepthwiseConv2dNative") return false;
   std::optional<Operands> from = operands(low, id);
   if (!from || from->filter.rank() != 4 || from->filter.dim(3) != 1) return false;
-  std::optional<ConvShape> shape = conv_shape(low, id, from->input, {id, 0}, from->filter);
+  std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
   Tail tail = absorb_tail(low, {id, 0}, shape->out_c, false);

@@ -3,14 +3,30 @@
 namespace cytodet::exec {
 namespace {
 
+// Zeros padded around a map of no negative numbers, before a VALID MaxPool: the pooling may as well not look there.
+std::optional<ZeroPad> harmless_pad(const Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "MaxPool" || n.attr_or<std::string>("padding", "") != "VALID") return {};
+  const std::optional<ZeroPad> pad = zero_pad_before(low, n.inputs[0]);
+  if (!pad || low.sole_reader(n.inputs[0]) < 0) return {};
+  const std::string& op = low.graph.node(pad->input.node).op;
+  return op == "Relu" || op == "Relu6" || op == "Sigmoid" ? pad : std::nullopt;
+}
+
 // Geometry of a pooling over height and width whose windows all touch the map.
-std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id) {
+std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id, const std::optional<ZeroPad>& pad) {
   const Node& n = low.graph.node(id);
   if (n.inputs.size() != 1 || low.constant(n.inputs[0])) return {};
   const AttrList k = n.attr_or("ksize", AttrList{});
   if (k.ints.size() != 4 || k.ints[0] != 1 || k.ints[3] != 1 || k.ints[1] > 64 || k.ints[2] > 64) return {};
   const Tensor window = Tensor::view(DType::f32, {k.ints[1], k.ints[2], 1, 1}, nullptr);
-  std::optional<ConvShape> s = conv_shape(low, id, n.inputs[0], {id, 0}, window);
+  std::optional<ConvShape> s = conv_shape(low, id, pad ? pad->input : n.inputs[0], {id, 0}, window);
+  if (s && pad) {
+    s->pad_top = pad->top;
+    s->pad_bottom = pad->bottom;
+    s->pad_left = pad->left;
+    s->pad_right = pad->right;
+  }
   const auto inside = [](int64_t in, int64_t out, int kernel, int stride, int before) {
     return before < kernel && (out - 1) * stride - before < in;
   };
@@ -25,10 +41,13 @@ std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id) {
 bool match_pool(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "MaxPool" && n.op != "AvgPool") return false;
-  const std::optional<ConvShape> shape = pool_shape(low, id);
+  std::optional<ZeroPad> pad = harmless_pad(low, id);
+  std::optional<ConvShape> shape = pool_shape(low, id, pad);
+  if (!shape && pad) shape = pool_shape(low, id, pad = {});
   if (!shape) return false;
   const bool average = n.op == "AvgPool";
-  claim(low, id, {n.inputs[0]},
+  if (pad) low.take({pad->node});
+  claim(low, id, {pad ? pad->input : n.inputs[0]},
         [s = *shape, average](const LayerIo& io) { return make_pool(s, average, io.inputs[0], io.output); });
   low.layers.back().in_rows = true;
   if (!average) low.layers.back().moves = Moves::in_channels;

@@ -20,6 +20,8 @@ std::vector<KernelRow> kernel_rows() {
       {"resize_bilinear", match_resize_bilinear},
       {"concat", match_concat},
       {"alias", match_alias},
+      {"copy", match_copy},
+      {"split", match_split},
       {"coded", match_coded},
       {"expression_rest", match_expression_rest},
   };

@@ -362,6 +362,8 @@ TEST(KernelTable, EveryRowIsUsedByATest) {
                                              {"resize_nearest", "weighted_sum"},
                                              {"concat", "concat"},
                                              {"alias", "alias"},
+                                             {"copy", "copy"},  // copy_test.cpp
+                                             {"split", "copy"},
                                              {"expression", "elementwise"},  // expression_test.cpp
                                              {"expression_rest", "elementwise"}};
   for (const KernelRow& row : kernel_rows()) EXPECT_TRUE(covered.contains(row.name)) << row.name;

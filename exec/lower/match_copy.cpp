@@ -1,0 +1,270 @@
+// Nodes that only move elements -> a copy: Pad, PadV2, MirrorPad, Slice, StridedSlice, Split, SplitV, Unpack, Transpose, Tile,
+// ReverseV2, SpaceToDepth, DepthToSpace, ResizeNearestNeighbor of any ratio, GatherV2 by constant indices. And Pad before a
+// depthwise convolution, which pads by itself.
+#include <algorithm>
+#include <numeric>
+
+#include "exec/lower/match.h"
+#include "exec/steps/copy_step.h"
+
+namespace cytodet::exec {
+namespace {
+
+using Offsets = std::vector<int64_t>;
+
+std::vector<int64_t> dense_strides(const Shape& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
+  return strides;
+}
+
+// count elements from `begin` on, `step` apart, of a dimension with this stride.
+Offsets even(int64_t count, int64_t stride, int64_t begin = 0, int64_t step = 1) {
+  Offsets offsets;
+  for (int64_t i = 0; i < count; ++i) offsets.push_back((begin + i * step) * stride);
+  return offsets;
+}
+
+std::optional<std::vector<int64_t>> known_ints(const Lowering& low, const Node& n, size_t input) {
+  const Tensor* t = input < n.inputs.size() ? low.constant(n.inputs[input]) : nullptr;
+  if (!t || (t->dtype() != DType::i32 && t->dtype() != DType::i64)) return {};
+  return t->as_ints();
+}
+
+std::optional<size_t> known_axis(const Lowering& low, const Node& n, size_t input, size_t rank) {
+  const auto axis = known_ints(low, n, input);
+  if (!axis || axis->size() != 1) return {};
+  const int64_t a = (*axis)[0] < 0 ? (*axis)[0] + static_cast<int64_t>(rank) : (*axis)[0];
+  return a < 0 || a >= static_cast<int64_t>(rank) ? std::optional<size_t>() : static_cast<size_t>(a);
+}
+
+Copy whole(const Shape& shape) {
+  Copy copy;
+  const std::vector<int64_t> strides = dense_strides(shape);
+  for (size_t d = 0; d < shape.size(); ++d) copy.offsets.push_back(even(shape[d], strides[d]));
+  return copy;
+}
+
+std::optional<Copy> pad_copy(const Lowering& low, const Node& n, const Shape& in) {
+  const auto pads = known_ints(low, n, 1);
+  if (!pads || pads->size() != 2 * in.size() || *std::min_element(pads->begin(), pads->end()) < 0) return {};
+  Copy copy;
+  if (n.op == "PadV2") {
+    const Tensor* value = n.inputs.size() == 3 ? low.constant(n.inputs[2]) : nullptr;
+    if (!value || value->dtype() != DType::f32 || value->size() != 1) return {};
+    copy.fill = value->data<float>()[0];
+  }
+  const bool mirrors = n.op == "MirrorPad", reflects = mirrors && n.attr_or<std::string>("mode", "") == "REFLECT";
+  const std::vector<int64_t> strides = dense_strides(in);
+  for (size_t d = 0; d < in.size(); ++d) {
+    Offsets offsets;
+    const int64_t size = in[d], edge = reflects ? 1 : 0;
+    if (mirrors && std::max((*pads)[2 * d], (*pads)[2 * d + 1]) > size - edge) return {};
+    for (int64_t i = -(*pads)[2 * d]; i < size + (*pads)[2 * d + 1]; ++i) {
+      const int64_t from = !mirrors || (i >= 0 && i < size) ? i : i < 0 ? -i - 1 + edge : 2 * size - 1 - i - edge;
+      offsets.push_back(from < 0 || from >= size ? kFill : from * strides[d]);
+    }
+    copy.offsets.push_back(std::move(offsets));
+  }
+  return copy;
+}
+
+std::optional<Copy> slice_copy(const Lowering& low, const Node& n, const Shape& in, const Shape& out) {
+  const auto begin = known_ints(low, n, 1);
+  if (!begin || begin->size() != in.size() || out.size() != in.size()) return {};
+  Copy copy;
+  const std::vector<int64_t> strides = dense_strides(in);
+  for (size_t d = 0; d < in.size(); ++d) {
+    if ((*begin)[d] < 0 || (*begin)[d] + out[d] > in[d]) return {};
+    copy.offsets.push_back(even(out[d], strides[d], (*begin)[d]));
+  }
+  return copy;
+}
+
+// What the plain eval makes of the indices of the input tells where each element comes from.
+std::optional<Copy> probed_copy(const Lowering& low, const Node& n, const Shape& in, const Shape& out) {
+  constexpr int64_t kMaxProbe = 4 << 20;
+  if (elements(in) > kMaxProbe || elements(out) > kMaxProbe) return {};
+  Tensor indices(DType::i32, in);
+  std::iota(indices.data<int32_t>(), indices.data<int32_t>() + indices.size(), 0);
+  std::vector<Tensor> inputs{indices};
+  for (size_t i = 1; i < n.inputs.size(); ++i) {
+    const Tensor* t = low.constant(n.inputs[i]);
+    if (!t) return {};
+    inputs.push_back(*t);
+  }
+  const Tensor found = evaluate(n, inputs)[0];
+  if (found.shape() != out || found.dtype() != DType::i32) return {};
+  Copy copy;
+  const int32_t* index = found.data<int32_t>();
+  copy.first = index[0];
+  const std::vector<int64_t> strides = dense_strides(out);
+  for (size_t d = 0; d < out.size(); ++d) {
+    Offsets offsets;
+    for (int64_t i = 0; i < out[d]; ++i) offsets.push_back(index[i * strides[d]] - index[0]);
+    copy.offsets.push_back(std::move(offsets));
+  }
+  // Parts are counted from the smallest, so that none is kFill.
+  for (Offsets& offsets : copy.offsets) {
+    const int64_t least = *std::min_element(offsets.begin(), offsets.end());
+    for (int64_t& o : offsets) o -= least;
+    copy.first += least;
+  }
+  return copy;
+}
+
+std::optional<Copy> transpose_copy(const Lowering& low, const Node& n, const Shape& in) {
+  const auto order = known_ints(low, n, 1);
+  if (!order || order->size() != in.size()) return {};
+  Copy copy;
+  const std::vector<int64_t> strides = dense_strides(in);
+  for (int64_t o : *order) {
+    const auto d = static_cast<size_t>(o < 0 ? o + static_cast<int64_t>(in.size()) : o);
+    if (d >= in.size()) return {};
+    copy.offsets.push_back(even(in[d], strides[d]));
+  }
+  return copy;
+}
+
+std::optional<Copy> tile_copy(const Lowering& low, const Node& n, const Shape& in) {
+  const auto repeats = known_ints(low, n, 1);
+  if (!repeats || repeats->size() != in.size()) return {};
+  Copy copy = whole(in);
+  for (size_t d = 0; d < in.size(); ++d) {
+    const Offsets once = copy.offsets[d];
+    for (int64_t r = 1; r < (*repeats)[d]; ++r) copy.offsets[d].insert(copy.offsets[d].end(), once.begin(), once.end());
+  }
+  return copy;
+}
+
+std::optional<Copy> reverse_copy(const Lowering& low, const Node& n, const Shape& in) {
+  const auto axes = known_ints(low, n, 1);
+  if (!axes) return {};
+  Copy copy = whole(in);
+  for (int64_t a : *axes) {
+    const auto d = static_cast<size_t>(a < 0 ? a + static_cast<int64_t>(in.size()) : a);
+    if (d >= in.size()) return {};
+    std::reverse(copy.offsets[d].begin(), copy.offsets[d].end());
+  }
+  return copy;
+}
+
+std::optional<Copy> gather_copy(const Lowering& low, const Node& n, const Shape& in) {
+  const auto indices = known_ints(low, n, 1);
+  const auto axis = known_axis(low, n, 2, in.size());
+  if (!indices || !axis || n.attr_or("batch_dims", int64_t{0}) != 0) return {};
+  Copy copy = whole(in);
+  const int64_t stride = dense_strides(in)[*axis];
+  copy.offsets[*axis].clear();
+  for (int64_t i : *indices) {
+    if (i < 0 || i >= in[*axis]) return {};
+    copy.offsets[*axis].push_back(i * stride);
+  }
+  return copy;
+}
+
+// [n, h * b, w * b, c] <-> [n, h, w, b * b * c], as six dimensions of the result.
+std::optional<Copy> depth_copy(const Node& n, const Shape& in) {
+  const int64_t b = n.attr_or("block_size", int64_t{0});
+  if (in.size() != 4 || b < 1 || n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
+  const std::vector<int64_t> s = dense_strides(in);
+  Copy copy;
+  if (n.op == "SpaceToDepth")
+    copy.offsets = {even(in[0], s[0]), even(in[1] / b, b * s[1]), even(in[2] / b, b * s[2]), even(b, s[1]), even(b, s[2]),
+                    even(in[3], 1)};
+  else
+    copy.offsets = {even(in[0], s[0]), even(in[1], s[1]),      even(b, in[3] / b),
+                    even(in[2], s[2]), even(b, in[3] / b / b), even(in[3] / b / b, 1)};
+  return copy;
+}
+
+std::optional<Copy> copy_of(const Lowering& low, const Node& n, const Shape& in, const Shape& out) {
+  if (n.op == "Pad" || n.op == "PadV2" || n.op == "MirrorPad") return pad_copy(low, n, in);
+  if (n.op == "Slice") return slice_copy(low, n, in, out);
+  if (n.op == "StridedSlice" || n.op == "ResizeNearestNeighbor") return probed_copy(low, n, in, out);
+  if (n.op == "Transpose") return transpose_copy(low, n, in);
+  if (n.op == "Tile") return tile_copy(low, n, in);
+  if (n.op == "ReverseV2") return reverse_copy(low, n, in);
+  if (n.op == "GatherV2") return gather_copy(low, n, in);
+  if (n.op == "SpaceToDepth" || n.op == "DepthToSpace") return depth_copy(n, in);
+  return {};
+}
+
+int64_t count_of(const Copy& copy) {
+  int64_t count = 1;
+  for (const Offsets& offsets : copy.offsets) count *= static_cast<int64_t>(offsets.size());
+  return count;
+}
+
+void claim_copy(Lowering& low, NodeId id, Value input, Value output, Copy copy) {
+  claim(low, id, {input}, [copy = std::move(copy)](const LayerIo& io) { return make_copy(copy, io.inputs[0], io.output); });
+  low.layers.back().output = output;
+}
+
+}  // namespace
+
+bool match_copy(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.inputs.empty() || low.constant(n.inputs[0])) return false;
+  const Shape *in = low.float_shape(n.inputs[0]), *out = low.float_shape({id, 0});
+  if (!in || !out || elements(*in) == 0 || elements(*out) == 0) return false;
+  std::optional<Copy> copy = copy_of(low, n, *in, *out);
+  if (!copy || count_of(*copy) != elements(*out)) return false;
+  claim_copy(low, id, n.inputs[0], {id, 0}, std::move(*copy));
+  return true;
+}
+
+// Split, SplitV and Unpack: a copy for each of the parts that are read. None may be an output of the plan: what nobody reads is
+// not scheduled.
+bool match_split(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  const bool split = n.op == "Split", split_v = n.op == "SplitV", unpack = n.op == "Unpack";
+  if (!split && !split_v && !unpack) return false;
+  if (n.inputs.size() != (split ? 2u : split_v ? 3u : 1u)) return false;
+  const Value input = n.inputs[split ? 1 : 0];
+  const Shape* in = low.float_shape(input);
+  if (!in || in->empty() || elements(*in) == 0 || low.constant(input)) return false;
+  const auto rank = static_cast<int64_t>(in->size()), own_axis = n.attr_or("axis", int64_t{0});
+  const auto axis = unpack ? std::optional(static_cast<size_t>(own_axis < 0 ? own_axis + rank : own_axis))
+                           : known_axis(low, n, split ? 0 : 2, in->size());
+  if (!axis || *axis >= in->size()) return false;
+  const int64_t parts = n.attr_or(unpack  ? "num"
+                                  : split ? "num_split"
+                                          : "num_split",
+                                  int64_t{0}),
+                stride = dense_strides(*in)[*axis];
+  int64_t begin = 0;
+  std::vector<std::pair<Value, Copy>> copies;
+  for (int64_t i = 0; i < parts; ++i) {
+    const Value part{id, static_cast<int>(i)};
+    const Shape* shape = low.float_shape(part);
+    if (!shape || elements(*shape) == 0 || low.is_wanted(part)) return false;
+    const int64_t size = unpack ? 1 : (*shape)[*axis];
+    Copy copy = whole(*in);
+    copy.offsets[*axis] = even(size, stride, begin);
+    begin += size;
+    if (count_of(copy) != elements(*shape)) return false;
+    if (!low.absorbable_uses(part).empty()) copies.emplace_back(part, std::move(copy));
+  }
+  if (begin != (*in)[*axis]) return false;
+  for (auto& [part, copy] : copies) claim_copy(low, id, input, part, std::move(copy));
+  low.take({id});
+  return true;
+}
+
+std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v) {
+  const Node& n = low.graph.node(v.node);
+  if ((n.op != "Pad" && n.op != "PadV2") || v.slot != 0 || low.is_wanted(v)) return {};
+  const auto pads = known_ints(low, n, 1);
+  const Shape* in = low.float_shape(n.inputs[0]);
+  if (!pads || pads->size() != 8 || !in || in->size() != 4 || *std::min_element(pads->begin(), pads->end()) < 0) return {};
+  if ((*pads)[0] || (*pads)[1] || (*pads)[6] || (*pads)[7] || *std::max_element(pads->begin(), pads->end()) > 64) return {};
+  if (n.op == "PadV2") {
+    const Tensor* value = n.inputs.size() == 3 ? low.constant(n.inputs[2]) : nullptr;
+    if (!value || value->size() != 1 || value->as_double() != 0) return {};
+  }
+  const auto at = [&](size_t i) { return static_cast<int>((*pads)[i]); };
+  return ZeroPad{n.inputs[0], v.node, at(2), at(3), at(4), at(5)};
+}
+
+}  // namespace cytodet::exec
