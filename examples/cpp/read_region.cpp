@@ -7,7 +7,8 @@ int main(int argc, char** argv) try {
   if (argc != 3) return 2;
   const cytodet::Slide slide(argv[1]);
   std::printf("%s, %lld x %lld pixels, %zu levels, %g micrometres per pixel\n", slide.format().c_str(),
-              static_cast<long long>(slide.width()), static_cast<long long>(slide.height()), slide.levels().size(), slide.mpp_x());
+              static_cast<long long>(slide.width()), static_cast<long long>(slide.height()), slide.levels().size(),
+              slide.mpp_x());
   const cytodet::Image region = slide.read(0, slide.width() / 2 - 128, slide.height() / 2 - 128, 256, 256);
   std::FILE* out = std::fopen(argv[2], "wb");
   if (!out) return 1;
