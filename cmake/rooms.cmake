@@ -3,6 +3,8 @@ add_library(cytodet_flags INTERFACE)
 target_compile_options(cytodet_flags INTERFACE -Wall -Wextra -Wshadow -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   target_compile_options(cytodet_flags INTERFACE -Wno-restrict)  # gcc 12 sees overlaps in any std::string + "text"
+else()
+  target_compile_options(cytodet_flags INTERFACE -Wno-unknown-pragmas)  # "GCC ivdep", a hint for vectors
 endif()
 if(CYTODET_WERROR)
   target_compile_options(cytodet_flags INTERFACE -Werror)

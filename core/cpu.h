@@ -6,6 +6,14 @@
 
 #include "core/namespaces.h"
 
+// Behind the names of a target attribute: vectors of 512 bits, which gcc avoids unless told. clang does not know the word, and
+// would ignore the whole attribute.
+#if defined(__clang__)
+#define CYTODET_PREFER_512_BITS ""
+#else
+#define CYTODET_PREFER_512_BITS ",prefer-vector-width=512"
+#endif
+
 namespace cytodet::core {
 
 enum class Isa : int { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 };

@@ -50,7 +50,7 @@ template <class Out>
   normalise(in, n, by, out);
 }
 template <class Out>
-[[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")]] void normalise_avx512(const uint8_t* in, int64_t n,
+[[gnu::target("avx512f,avx512bw,avx512vl,avx512dq" CYTODET_PREFER_512_BITS)]] void normalise_avx512(const uint8_t* in, int64_t n,
                                                                                                     const Normaliser& by,
                                                                                                     Out* out) {
   normalise(in, n, by, out);

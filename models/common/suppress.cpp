@@ -81,7 +81,7 @@ unsigned may_overlap_baseline(const Block& block, const Outline& box, double mos
 [[gnu::target("avx2")]] unsigned may_overlap_avx2(const Block& block, const Outline& box, double most) {
   return may_overlap_in(block, box, most);
 }
-[[gnu::target("avx512f,prefer-vector-width=512")]] unsigned may_overlap_avx512(const Block& block, const Outline& box,
+[[gnu::target("avx512f" CYTODET_PREFER_512_BITS)]] unsigned may_overlap_avx512(const Block& block, const Outline& box,
                                                                                double most) {
   return may_overlap_in(block, box, most);
 }
