@@ -1,6 +1,7 @@
 // The instruction set used at run time.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,21 @@ struct CpuFeature {
 };
 // What kernels ask for, and whether this CPU and operating system have it; empty on other processors than x86-64.
 std::vector<CpuFeature> cpu_features();
+
+// Code that is compiled several times, once for each instruction set: select_for_isa({{Isa::baseline, f}, {Isa::avx2, f_avx2},
+// ...}) gives the entry of the best set that is not better than `best`. The first entry is the baseline, better ones follow.
+template <class T>
+struct IsaEntry {
+  Isa isa;
+  T value;
+};
+template <class T>
+T select_for_isa(std::initializer_list<IsaEntry<T>> entries, Isa best = isa()) {
+  T selected = entries.begin()->value;
+  for (const IsaEntry<T>& entry : entries)
+    if (entry.isa <= best) selected = entry.value;
+  return selected;
+}
 
 // Processors this process may use (affinity and cgroup quota respected).
 int usable_cpus();

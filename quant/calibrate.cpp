@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "graph/interpret/control_flow.h"
+#include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
 #include "graph/quantized/quant_nodes.h"
 #include "quant/channels.h"
@@ -26,12 +27,8 @@ bool is_layer(const Graph& graph, NodeId id) {
 
 // The sum with a constant vector that alone reads v; v itself when there is none.
 Value after_bias(const Graph& graph, const Consumers& uses, Value v) {
-  if (uses.of(v).size() != 1) return v;
-  const Consumers::Use use = uses.of(v)[0];
-  const Node& n = graph.node(use.node);
-  if (n.op != "BiasAdd" && n.op != "Add" && n.op != "AddV2") return v;
-  const Tensor* bias = n.inputs.size() == 2 ? graph.constant(n.inputs[static_cast<size_t>(1 - use.input)]) : nullptr;
-  return bias && bias->rank() <= 1 ? Value{use.node, 0} : v;
+  const std::optional<BiasNode> at = bias_behind(graph, uses, v);
+  return at && at->bias->rank() <= 1 ? Value{at->node, 0} : v;
 }
 
 // What one stream saw of one value.

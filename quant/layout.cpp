@@ -32,8 +32,6 @@ void store_transposed(Graph& graph, NodeId id) {
   graph.node(id).attrs["transpose_b"] = false;
 }
 
-bool is_channels_first(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC") == "NCHW"; }
-
 NodeId put_channels_last(Graph& graph, NodeId id) {
   Node last = graph.node(id);
   last.name = graph.unique_name(last.name + "/channels_last");

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
+#include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/layout.h"
@@ -27,10 +28,6 @@ bool is_float_layer(const Node& n) {
                                           "Dilation2D",
                                           "Einsum"};
   return kOps.contains(n.op);
-}
-
-int64_t output_channels(const Node& n, const Tensor& filter) {
-  return n.op == "DepthwiseConv2dNative" ? filter.dim(2) * filter.dim(3) : filter.dim(-1);
 }
 
 double sqnr_db(const Tensor& exact, const Tensor& quantized) {
@@ -87,12 +84,8 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
 
 // The BiasAdd (or Add of a constant per channel) right behind; -1.
 NodeId bias_after(const Graph& graph, const Consumers& uses, NodeId conv, int64_t channels) {
-  const auto readers = uses.of(Value{conv, 0});
-  if (readers.size() != 1) return -1;
-  const Node& n = graph.node(readers[0].node);
-  if (n.op != "BiasAdd" && n.op != "AddV2" && n.op != "Add") return -1;
-  const Tensor* bias = graph.constant(n.inputs[1]);
-  return bias && bias->dtype() == DType::f32 && bias->size() == channels && readers[0].input == 0 ? readers[0].node : -1;
+  const std::optional<BiasNode> at = bias_behind(graph, uses, {conv, 0});
+  return at && at->input == 0 && at->bias->dtype() == DType::f32 && at->bias->size() == channels ? at->node : -1;
 }
 
 // The mean output moves by sum over inputs of mean(x) * (coded - exact) weight; the bias takes it back. mean(x) per input
@@ -101,7 +94,7 @@ void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor
                   const Range& range) {
   if (range.channel_mean.empty()) return;
   const Node& n = graph.node(conv);
-  const int64_t channels = output_channels(n, filter);
+  const int64_t channels = output_channels(n.op, filter.shape());
   const NodeId at = bias_after(graph, uses, conv, channels);
   const int64_t in = n.op == "DepthwiseConv2dNative" ? filter.dim(2) : filter.dim(-2);
   if (at < 0 || static_cast<int64_t>(range.channel_mean.size()) != in) return;
@@ -174,10 +167,10 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
     if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
       equalize(graph, id, factors, filter, range);
   layer.precision = "int8";
-  layer.input = Quant::of_range(range.low, range.high, options.symmetric);
-  CodeLimits limits;
+  layer.input = QuantParams::of_range(range.low, range.high, options.symmetric);
+  WeightLimits limits;
   if (n.op != "DepthwiseConv2dNative") limits = {options.reduce_range ? 64 : 127, !options.full_range};
-  const QuantWeights weights = quantize_weights(filter, output_channels(n, filter), options.per_channel, limits);
+  const QuantizedWeights weights = quantize_weights(filter, output_channels(n.op, filter.shape()), options.per_channel, limits);
   const Tensor coded = dequantize_weights(weights);
   layer.weight_sqnr_db = sqnr_db(filter, coded);
   if (options.bias_correction && !turned) correct_bias(graph, uses, id, filter, coded, range);
@@ -196,12 +189,12 @@ void code_rows(Graph& graph, const std::vector<RowInput>& inputs, const Ranges& 
     if (layer.why.empty()) {
       const auto quant_of = [&](const RowInput& in) {
         const Range& range = ranges.values.at(graph.name_of(in.value));
-        return Quant::of_range(range.low, range.high, options.symmetric);
+        return QuantParams::of_range(range.low, range.high, options.symmetric);
       };
       layer.precision = "int8";
       layer.input = quant_of(inputs[first]);
       for (size_t at = first; at < i; ++at) {
-        const Value number = add_coded(graph, inputs[at].value, quant_of(inputs[at]));
+        const Value number = add_fake_quant(graph, inputs[at].value, quant_of(inputs[at]));
         graph.node(inputs[at].node).inputs[inputs[at].input] = number;
       }
     }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "exec/steps/conv_steps.h"
@@ -22,51 +23,92 @@ struct Term {
   int repeat = 1;  // nearest upsampling
 };
 
-// Whether a layer only moves numbers, so that it does the same to codes: they stay in their channels, or its inputs become the
-// output's channels one after another.
-enum class Moves { no, in_channels, into_channels };
+// Whether a layer only moves data, so that it does the same to quantized values: none (it computes), same_channels (every value
+// stays in its channel), joined_channels (its inputs' channels become the output's channels, one after another).
+enum class DataMovement { none, same_channels, joined_channels };
 
-// What a step is made of.
+// The tensors that a step is made of.
 struct LayerIo {
   std::vector<StepInput> inputs;
   StepOutput output;
   std::vector<int> tensors() const;  // of the inputs, for steps that take them as they stand
 };
 
+using MakeStep = std::function<std::unique_ptr<Step>(const LayerIo&)>;
+
+// What a layer computes: one of the next four.
+
+// [terms ->] [dense ->] [depthwise ->] [pointwise], on the own kernels (conv_steps.h):
+//
+//   input ─▶ dense                              input * gate ─▶ dense, where dense is pointwise
+//   input ─▶ dense ─▶ depthwise                 the expansion of an inverted residual
+//   input or sum of terms ─▶ depthwise [─▶ pointwise]
+//
+// each with bias and activation, then [+ residual]; `pooled` gets the mean of the depthwise output.
+struct ConvChain {
+  std::optional<DenseConv> dense;
+  std::optional<DepthwiseConv> depthwise;
+  std::optional<DenseConv> pointwise;  // only after depthwise
+  std::vector<Term> terms;             // only before depthwise, instead of input
+  Act terms_act = Act::none;
+  Value input = kNoValue, gate = kNoValue, residual = kNoValue, pooled = kNoValue;
+  bool residual_first = false;  // added before the activation
+
+  bool only_dense() const { return dense && !depthwise; }
+  bool only_depthwise() const { return depthwise && !dense && !pointwise; }
+};
+
+// act(sum of weight * upsampled term).
+struct WeightedSum {
+  std::vector<Term> terms;
+  Act act = Act::none;
+};
+
+// A step that reads and writes feature maps row by row (row_steps.h): of any storage type, fake-quantized where the graph says
+// so.
+struct RowOp {
+  std::vector<Value> inputs;
+  MakeStep make;
+  bool gated = false;      // a product, whose inputs[1] is one pixel per image
+  bool unbounded = false;  // its results may be larger in magnitude than the product of its inputs
+};
+
+// Any other step: it reads and writes f32 (where it moves data, whatever its inputs are stored as).
+struct Opaque {
+  std::vector<Value> inputs;
+  MakeStep make;
+};
+
+using LayerKind = std::variant<Opaque, RowOp, WeightedSum, ConvChain>;
+
 struct Layer {
   NodeId root = -1;  // gives the output, names the step
   Value output;
-  std::vector<Value> inputs;  // of layers with `make`
-  // Of what it reads, where the graph says so: the numbers become these codes first (and numbers again). Those that a convolution
-  // multiplies have theirs in DenseConv and DepthwiseConv.
-  std::map<Value, Quant> codes;
+  LayerKind kind;
+  DataMovement movement = DataMovement::none;
+  // What the graph has it fake-quantize on read (quantize, then dequantize). What a convolution multiplies is not listed here: it
+  // has its parameters in DenseConv and DepthwiseConv.
+  std::map<Value, QuantParams> fake_quant;
 
-  // Convolution layers: [terms ->] [expand ->] [depthwise ->] [pointwise], see conv_steps.h.
-  std::optional<DenseConv> dense;  // alone, or before depthwise
-  std::optional<DepthwiseConv> depthwise;
-  std::optional<DenseConv> pointwise;  // after depthwise
-  std::vector<Term> terms;
-  Act terms_act = Act::none;
-  Value input = kNoValue, gate = kNoValue, residual = kNoValue, pooled = kNoValue;
-  bool residual_first = false;
+  // How the output is stored (assign_storage).
+  std::optional<QuantizeSpec> storage_quant;     // as q8
+  StorageType float_storage = StorageType::f32;  // else as f32, f16 or bf16
+  float fp16_scale = 1;                          // of f16: a power of two
 
-  std::optional<Coding> coding;  // the output is stored as codes
-  Form numbers = Form::floats;   // else as these
-  float unit = 1;                // a power of two, of halves
-
-  // Any other layer.
-  Moves moves = Moves::no;
-  bool unbounded = false;  // its results may be larger than what it reads
-  bool in_rows = false;  // it takes maps row by row (row_steps.h), so in any form
-  std::function<std::unique_ptr<Step>(const LayerIo&)> make;
+  template <class Kind>
+  Kind* as() {
+    return std::get_if<Kind>(&kind);
+  }
+  template <class Kind>
+  const Kind* as() const {
+    return std::get_if<Kind>(&kind);
+  }
 
   std::vector<Value> reads() const;
-  void read_instead(Value of, Value instead);
   std::vector<Value> writes() const;
-  bool only_dense() const { return dense && !depthwise; }
-  bool only_depthwise() const { return depthwise && !dense && !pointwise; }
-  bool only_sum() const { return !terms.empty() && !depthwise; }
-  // Whether v, which it reads, only goes into sums, products with other maps and the like: not into a convolution.
+  void read_instead(Value of, Value instead);
+  // Whether v, which it reads, only goes into sums, products with other maps and the like, not into a convolution: then it is
+  // read through a RowSource, which takes any storage type and fake-quantizes.
   bool reads_in_rows(Value v) const;
 };
 
@@ -80,13 +122,13 @@ class Lowering {
   std::vector<Value> wanted;  // outputs of the plan
   std::vector<NodeId> order;  // nodes that the outputs need, inputs first
   std::vector<Layer> layers;
-  std::map<Value, Coding> coded_inputs;
-  bool bf16 = false;  // dense layers not on codes are on bfloat16 numbers, and maps may be such
+  std::map<Value, QuantizeSpec> quantized_inputs;
+  bool bf16 = false;  // dense layers that are not in 8 bits are on bf16, and feature maps may be stored so
 
   bool needed(NodeId id) const { return needed_[static_cast<size_t>(id)]; }
   bool taken(NodeId id) const { return taken_[static_cast<size_t>(id)]; }
   void take(const std::vector<NodeId>& nodes);
-  // Nodes that were taken although a plain node or a layer reads what no layer gives are plain nodes again.
+  // Gives taken nodes back to be plain nodes, where a plain node or a layer reads a value that no layer gives.
   void release();
   bool is_wanted(Value v) const { return wanted_set_.contains(v); }
 
@@ -98,6 +140,8 @@ class Lowering {
   std::vector<Consumers::Use> absorbable_uses(Value v) const;
   // The one node that reads v (data), if v is no plan output; -1 otherwise.
   NodeId sole_reader(Value v) const;
+  // Takes the nodes as a layer that gives `output` (whose node is its root).
+  Layer& add_layer(Value output, LayerKind kind, const std::vector<NodeId>& nodes);
   // Layer whose output is v; -1.
   int producer(Value v) const;
   void remove_layer(int index);
@@ -117,24 +161,11 @@ struct FusionRow {
 };
 std::vector<KernelRow> kernel_rows();  // in order of preference
 std::vector<FusionRow> fusion_rows();  // in the order they run
-// Lets the outputs be stored as codes of which all readers would make the same codes, and as halves what layers on codes give to
-// each other otherwise, in plans on bfloat16 numbers as those, on CPUs whose memory is slower than their products.
-void choose_forms(Lowering& low, bool coded_inputs);
-
-// What follows a convolution in the graph and fits its epilogue.
-struct Tail {
-  Value output;
-  std::vector<float> bias;
-  Act act = Act::none;
-  Value residual = kNoValue;
-  bool residual_first = false;
-  std::vector<NodeId> nodes;
-};
-Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual);
-// v -> Sigmoid -> Mul(v, .) with no other reader: the Mul; -1 otherwise. `sigmoid` gets the Sigmoid.
-NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid);
-// Geometry of Conv2D and DepthwiseConv2dNative in NHWC; empty when it is not static, NCHW or out of the kernels' range.
-std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter);
+// Decides how each layer's output is stored (storage_quant, float_storage): quantized where all readers would quantize it alike;
+// else as f16 where all readers are in 8 bits and a bound of its values is known; in bf16 plans as bf16 where all readers take
+// it; else as f32. With quantized_inputs, inputs of the plan that all readers quantize alike are quantized too
+// (Lowering::quantized_inputs).
+void assign_storage(Lowering& low, bool quantized_inputs);
 
 // Throws Error naming the node when weights hold NaN or infinity.
 void require_finite(const Tensor& t, const std::string& node);

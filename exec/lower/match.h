@@ -1,12 +1,14 @@
-// The rows of the kernel and fusion tables, one file per idea; the arrays are in match_table.cpp.
+// The functions of the kernel and fusion tables, one file per idea; the tables are in match_table.cpp. Above each function's body
+// a drawing shows the nodes that it matches.
 #pragma once
 
 #include "exec/lower/lowering.h"
 
 namespace cytodet::exec {
 
-// A layer of the one node, made of its inputs' tensors and its output's.
-void claim(Lowering& low, NodeId id, std::vector<Value> inputs, std::function<std::unique_ptr<Step>(const LayerIo&)> make);
+// Claims the one node as a layer whose step `make` builds: an Opaque one, or a RowOp.
+Layer& claim(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make);
+Layer& claim_rows(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make);
 
 bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
 bool match_depthwise(Lowering& low, NodeId id);   // DepthwiseConv2dNative, constant filter, multiplier 1
@@ -16,29 +18,30 @@ bool match_activation(Lowering& low, NodeId id);  // Relu, Relu6, Sigmoid, x * S
 bool match_alias(Lowering& low, NodeId id);       // Identity, Reshape, Squeeze, ExpandDims: the same bytes
 bool match_mean(Lowering& low, NodeId id);        // Mean over height and width
 bool match_pool(Lowering& low, NodeId id);        // MaxPool, AvgPool over height and width
-bool match_product(Lowering& low, NodeId id);     // Mul of a map by another, or by one number per image and channel
+bool match_product(Lowering& low, NodeId id);     // Mul of two feature maps, or of one by a value per image and channel
 bool match_concat(Lowering& low, NodeId id);      // ConcatV2
 bool match_resize_nearest(Lowering& low, NodeId id);
 bool match_resize_bilinear(Lowering& low, NodeId id);
-bool match_copy(Lowering& low, NodeId id);   // Pad, Slice, StridedSlice, Transpose, Tile and the like: elements move
-bool match_split(Lowering& low, NodeId id);  // Split, SplitV, Unpack
+bool match_copy(Lowering& low, NodeId id);             // Pad, Slice, StridedSlice, Transpose, Tile and the like: elements move
+bool match_split(Lowering& low, NodeId id);            // Split, SplitV, Unpack
 bool match_expression(Lowering& low, NodeId id);       // chains of element-wise nodes that no other row is made for
 bool match_expression_rest(Lowering& low, NodeId id);  // element-wise nodes that all other rows have left
-bool match_coded(Lowering& low, NodeId id);  // QuantizeV2 -> Dequantize: the numbers of the codes
+bool match_fake_quant(Lowering& low, NodeId id);       // QuantizeV2 -> Dequantize alone
 
-// Pad by zeros, over height and width, of a map that v is the result of; nothing when v is something else.
+// input ─▶ Pad | PadV2 zeros over height and width ─▶ v; nothing when v is something else.
 struct ZeroPad {
   Value input;
   NodeId node;
   int top, bottom, left, right;
 };
 std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v);
+void set_padding(ConvShape& shape, const ZeroPad& pad);
 
 bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
 bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides
 bool match_onednn_softmax(Lowering& low, NodeId id);
 
-void fuse_codes(Lowering& low);                // QuantizeV2 -> Dequantize -> a layer that takes maps in rows
+void fuse_fake_quant(Lowering& low);           // QuantizeV2 -> Dequantize -> a layer that reads in rows: read fake-quantized
 void fuse_pooled_mean(Lowering& low);          // depthwise -> Mean: summed in the depthwise epilogue
 void fuse_gate_into_pointwise(Lowering& low);  // Mul by a gate -> pointwise conv: the gate scales the weights
 void fuse_expand_depthwise(Lowering& low);     // dense conv -> depthwise

@@ -1,31 +1,20 @@
 #include <algorithm>
 
+#include "exec/lower/conv_tail.h"
 #include "exec/lower/match.h"
 
 namespace cytodet::exec {
 namespace {
 
-void set_tail(Layer& layer, const Tail& tail) {
-  layer.output = tail.output;
-  layer.root = tail.output.node;
-  layer.residual = tail.residual;
-  layer.residual_first = tail.residual_first;
-}
-
-std::vector<NodeId> with(NodeId first, std::vector<NodeId> rest) {
-  rest.push_back(first);
-  return rest;
-}
-
-// What a convolution reads and multiplies by; nothing when its filter is not known.
+// What a convolution reads and multiplies by.
 struct Operands {
   Value input;
   Tensor filter;
-  std::optional<QuantConv> quant;
+  std::optional<QuantizedConv> quant;
   std::vector<float> factors;
   std::vector<NodeId> nodes;  // of the way from the input to the convolution
 };
-// A constant per channel that multiplies the input right before it is coded joins the coding.
+// x * constant[channels] -> QuantizeV2: the constant joins the quantization (QuantizeSpec::factors).
 void absorb_factors(const Lowering& low, NodeId quantize, Operands& from) {
   const Node& mul = low.graph.node(from.input.node);
   if (mul.op != "Mul" || from.input.slot != 0 || low.taken(from.input.node) || low.sole_reader(from.input) != quantize) return;
@@ -41,15 +30,15 @@ void absorb_factors(const Lowering& low, NodeId quantize, Operands& from) {
   }
 }
 
-bool only_convolutions_read(const Lowering& low, Value number) {
-  const auto readers = low.absorbable_uses(number);
+bool only_convolutions_read(const Lowering& low, Value v) {
+  const auto readers = low.absorbable_uses(v);
   return std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) { return is_quantized(low.graph, u.node); });
 }
 
 std::optional<Operands> operands(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.inputs.size() != 2) return {};
-  if (std::optional<QuantConv> q = quantized(low.graph, id); q && !low.is_wanted(n.inputs[0])) {
+  if (std::optional<QuantizedConv> q = quantized_conv(low.graph, id); q && !low.is_wanted(n.inputs[0])) {
     const NodeId dequantize = n.inputs[0].node, quantize = low.graph.node(dequantize).inputs[0].node;
     Operands from{q->input, dequantize_weights(q->weights), q, {}, {}};
     if (only_convolutions_read(low, n.inputs[0])) from.nodes = {dequantize, quantize};
@@ -61,7 +50,7 @@ std::optional<Operands> operands(const Lowering& low, NodeId id) {
   return Operands{n.inputs[0], *filter, {}, {}, {}};
 }
 
-// Geometry of a convolution. Where zeros are padded before a VALID one, it reads what is padded, and pads by itself.
+// Geometry of a convolution. With a Pad of zeros before a VALID one it reads what the Pad reads, and pads by itself.
 std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& from) {
   const bool valid = low.graph.node(id).attr_or<std::string>("padding", "") == "VALID";
   const std::optional<ZeroPad> pad = valid ? zero_pad_before(low, from.input) : std::nullopt;
@@ -70,85 +59,84 @@ std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& 
   if (!s) return {};
   if (low.sole_reader(from.input) >= 0) from.nodes.push_back(pad->node);
   from.input = pad->input;
-  s->pad_top = pad->top;
-  s->pad_bottom = pad->bottom;
-  s->pad_left = pad->left;
-  s->pad_right = pad->right;
+  set_padding(*s, *pad);
   return s;
 }
 
-void take(Lowering& low, NodeId id, const Operands& from, const Tail& tail) {
-  low.take(with(id, tail.nodes));
-  low.take(from.nodes);
+// Adds the layer of convolution `id` with the tail that follows it.
+void add_conv(Lowering& low, NodeId id, const Operands& from, const Tail& tail, ConvChain chain) {
+  chain.input = from.input;
+  chain.residual = tail.residual;
+  chain.residual_first = tail.residual_first;
+  std::vector<NodeId> nodes{id};
+  for (const auto* more : {&tail.nodes, &from.nodes}) nodes.insert(nodes.end(), more->begin(), more->end());
+  low.add_layer(tail.output, std::move(chain), nodes);
+}
+
+Tensor transposed(const Tensor& m) {
+  Tensor out(DType::f32, {m.dim(1), m.dim(0)});
+  for (int64_t i = 0; i < m.dim(0); ++i)
+    for (int64_t j = 0; j < m.dim(1); ++j) out.data<float>()[j * m.dim(0) + i] = m.data<float>()[i * m.dim(1) + j];
+  return out;
 }
 
 }  // namespace
 
+//   x [─▶ Pad zeros] ─▶ Conv2D(constant filter) ─▶ tail (conv_tail.h)
+//   x [─▶ Mul factors] ─▶ QuantizeV2 ─▶ Dequantize ─▶ Conv2D(Dequantize(constant)) ─▶ tail     in 8 bits
 bool match_dense_conv(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "Conv2D") return false;
   std::optional<Operands> from = operands(low, id);
   if (!from) return false;
-  std::optional<ConvShape> shape = padded_shape(low, id, *from);
+  const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
-  Layer layer;
-  layer.input = from->input;
-  layer.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
-  set_tail(layer, tail);
-  take(low, id, *from, tail);
-  low.layers.push_back(std::move(layer));
+  const Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
+  ConvChain chain;
+  chain.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
+  add_conv(low, id, *from, tail, std::move(chain));
   return true;
 }
 
+//   x [rows, k] ─▶ MatMul(constant [k, n]) ─▶ tail; in 8 bits as match_dense_conv
 bool match_matmul(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "MatMul" || n.attr_or("transpose_a", false)) return false;
-  std::optional<Operands> from = operands(low, id);
+  const std::optional<Operands> from = operands(low, id);
   if (!from) return false;
-  const Tensor* b = &from->filter;
-  const Shape* in = low.float_shape(from->input);
-  const Shape* out = low.float_shape({id, 0});
-  if (b->dtype() != DType::f32 || b->rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 || elements(*out) == 0)
+  const Tensor& b = from->filter;
+  const Shape *in = low.float_shape(from->input), *out = low.float_shape({id, 0});
+  if (b.dtype() != DType::f32 || b.rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 || elements(*out) == 0)
     return false;
-  require_finite(*b, n.name);
-  Tensor weights = *b;
-  if (n.attr_or("transpose_b", false)) {
-    weights = Tensor(DType::f32, {b->dim(1), b->dim(0)});
-    for (int64_t i = 0; i < b->dim(0); ++i)
-      for (int64_t j = 0; j < b->dim(1); ++j) weights.data<float>()[j * b->dim(0) + i] = b->data<float>()[i * b->dim(1) + j];
-  }
+  require_finite(b, n.name);
+  const Tensor weights = n.attr_or("transpose_b", false) ? transposed(b) : b;
   if (weights.dim(0) != (*in)[1]) return false;
-  ConvShape s;
+  ConvShape s;  // of a pointwise convolution of one row of pixels
   s.in_w = s.out_w = (*in)[0];
   s.in_c = (*in)[1];
   s.out_c = weights.dim(1);
-  Tail tail = absorb_tail(low, {id, 0}, s.out_c, true);
-  Layer layer;
-  layer.input = from->input;
-  layer.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant, from->factors};
-  set_tail(layer, tail);
-  take(low, id, *from, tail);
-  low.layers.push_back(std::move(layer));
+  const Tail tail = absorb_tail(low, {id, 0}, s.out_c, true);
+  ConvChain chain;
+  chain.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant, from->factors};
+  add_conv(low, id, *from, tail, std::move(chain));
   return true;
 }
 
+//   x [─▶ Pad zeros] ─▶ DepthwiseConv2dNative(constant filter, multiplier 1) ─▶ tail without residual; in 8 bits as
+//   match_dense_conv
 bool match_depthwise(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "DepthwiseConv2dNative") return false;
   std::optional<Operands> from = operands(low, id);
   if (!from || from->filter.rank() != 4 || from->filter.dim(3) != 1) return false;
-  std::optional<ConvShape> shape = padded_shape(low, id, *from);
+  const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  Tail tail = absorb_tail(low, {id, 0}, shape->out_c, false);
-  Layer layer;
-  layer.input = from->input;
-  layer.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
-  set_tail(layer, tail);
-  take(low, id, *from, tail);
-  low.layers.push_back(std::move(layer));
+  const Tail tail = absorb_tail(low, {id, 0}, shape->out_c, false);
+  ConvChain chain;
+  chain.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
+  add_conv(low, id, *from, tail, std::move(chain));
   return true;
 }
 

@@ -197,8 +197,8 @@ int64_t count_of(const Copy& copy) {
 }
 
 void claim_copy(Lowering& low, NodeId id, Value input, Value output, Copy copy) {
-  claim(low, id, {input}, [copy = std::move(copy)](const LayerIo& io) { return make_copy(copy, io.inputs[0], io.output); });
-  low.layers.back().output = output;
+  MakeStep make = [copy = std::move(copy)](const LayerIo& io) { return make_copy(copy, io.inputs[0], io.output); };
+  low.add_layer(output, Opaque{{input}, std::move(make)}, {id});
 }
 
 }  // namespace
@@ -265,6 +265,13 @@ std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v) {
   }
   const auto at = [&](size_t i) { return static_cast<int>((*pads)[i]); };
   return ZeroPad{n.inputs[0], v.node, at(2), at(3), at(4), at(5)};
+}
+
+void set_padding(ConvShape& shape, const ZeroPad& pad) {
+  shape.pad_top = pad.top;
+  shape.pad_bottom = pad.bottom;
+  shape.pad_left = pad.left;
+  shape.pad_right = pad.right;
 }
 
 }  // namespace cytodet::exec

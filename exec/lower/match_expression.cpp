@@ -11,6 +11,7 @@
 
 #include "exec/lower/match.h"
 #include "exec/steps/expression_step.h"
+#include "graph/ir/conv_node.h"
 
 namespace cytodet::exec {
 namespace {
@@ -82,7 +83,6 @@ bool is_batch_norm(const Node& n) {
   return n.op.starts_with("FusedBatchNorm") && n.inputs.size() == 5 && !n.attr_or("is_training", true);
 }
 bool is_number(DType type) { return type == DType::f32 || type == DType::boolean; }
-bool channels_first(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC") == "NCHW"; }
 
 const Shape* shape_of(const Lowering& low, Value v) {
   const Fact& fact = low.facts.of(v);
@@ -127,7 +127,7 @@ bool is_elementwise(const Lowering& low, NodeId id) {
   else if (find_row(kBinary, n.op))
     known = n.inputs.size() == 2;
   else if (n.op == "BiasAdd")
-    known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && (!channels_first(n) || shape->size() >= 2);
+    known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && (!is_channels_first(n) || shape->size() >= 2);
   else if (n.op == "LeakyRelu")
     known = n.inputs.size() == 1;
   else if (n.op == "AddN")
@@ -303,7 +303,7 @@ class Translator {
     if (n.op == "Cast")
       return low_.facts.of({low_.graph.find(n.name), 0}).dtype == DType::boolean ? emit(ExprOp::not_equal, a, constant(0)) : a;
     if (n.op == "LeakyRelu") return emit(ExprOp::leaky_relu, a, constant(n.attr_or("alpha", 0.2f)));
-    if (n.op == "BiasAdd") return emit(ExprOp::add, a, constant(per_channel(*low_.constant(n.inputs[1]), channels_first(n))));
+    if (n.op == "BiasAdd") return emit(ExprOp::add, a, constant(per_channel(*low_.constant(n.inputs[1]), is_channels_first(n))));
     if (n.op == "Pow") return power(a, low_.constant(n.inputs[1])->data<float>()[0]);
     if (n.op == "AddN") {
       int sum = a;
@@ -339,7 +339,7 @@ class Translator {
       factor.data<float>()[c] = static_cast<float>(f);
       shift.data<float>()[c] = static_cast<float>(p[1]->data<float>()[c] - p[2]->data<float>()[c] * f);
     }
-    const bool first = channels_first(n);
+    const bool first = is_channels_first(n);
     return emit(ExprOp::add, emit(ExprOp::mul, operand(n.inputs[0]), constant(per_channel(factor, first))),
                 constant(per_channel(shift, first)));
   }
@@ -353,15 +353,11 @@ bool claim_expression(Lowering& low, const std::vector<NodeId>& nodes) {
   if (!low.float_shape({nodes.back(), 0})) return false;
   Translator translator(low);
   if (!translator.run(nodes)) return false;
-  Layer layer;
-  layer.root = nodes.back();
-  layer.output = {nodes.back(), 0};
-  layer.inputs = translator.inputs;
-  layer.in_rows = translator.expression.works_in_rows();
-  layer.unbounded = true;
-  layer.make = [e = std::move(translator.expression)](const LayerIo& io) { return make_expression(e, io.inputs, io.output); };
-  low.take(nodes);
-  low.layers.push_back(std::move(layer));
+  const bool in_rows = translator.expression.works_in_rows();
+  MakeStep make = [e = std::move(translator.expression)](const LayerIo& io) { return make_expression(e, io.inputs, io.output); };
+  LayerKind kind = Opaque{translator.inputs, make};
+  if (in_rows) kind = RowOp{.inputs = translator.inputs, .make = make, .unbounded = true};
+  low.add_layer({nodes.back(), 0}, std::move(kind), nodes);
   return true;
 }
 

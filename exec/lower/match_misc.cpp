@@ -23,7 +23,7 @@ class AliasStep : public Step {
 
 class ConcatStep : public Step {
  public:
-  // rows: numbers of each input, `outer` times.
+  // rows: elements of each input, which are copied `outer` times.
   ConcatStep(std::vector<int64_t> rows, int64_t outer, std::vector<int> in, int out) : rows_(std::move(rows)), outer_(outer) {
     inputs = std::move(in);
     outputs = {out};
@@ -33,8 +33,8 @@ class ConcatStep : public Step {
     char* out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
     for (int64_t o = 0; o < outer_; ++o)
       for (size_t i = 0; i < inputs.size(); ++i) {
-        const Map in = context.map(inputs[i]);
-        const int64_t bytes = rows_[i] * static_cast<int64_t>(size_of(type_of(in.form)));
+        const FeatureMap in = context.feature_map(inputs[i]);
+        const int64_t bytes = rows_[i] * static_cast<int64_t>(size_of(type_of(in.storage)));
         std::memcpy(out, static_cast<const char*>(in.data) + o * bytes, static_cast<size_t>(bytes));
         out += bytes;
       }
@@ -47,16 +47,15 @@ class ConcatStep : public Step {
 
 }  // namespace
 
-void claim(Lowering& low, NodeId id, std::vector<Value> inputs, std::function<std::unique_ptr<Step>(const LayerIo&)> make) {
-  Layer layer;
-  layer.root = id;
-  layer.output = {id, 0};
-  layer.inputs = std::move(inputs);
-  layer.make = std::move(make);
-  low.take({id});
-  low.layers.push_back(std::move(layer));
+Layer& claim(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make) {
+  return low.add_layer({id, 0}, Opaque{std::move(inputs), std::move(make)}, {id});
 }
 
+Layer& claim_rows(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make) {
+  return low.add_layer({id, 0}, RowOp{std::move(inputs), std::move(make)}, {id});
+}
+
+//   x ─▶ Identity | Reshape | Squeeze | ExpandDims | ...: the same elements in the same order
 bool match_alias(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   static const char* const kOps[] = {"Identity",     "Reshape",         "Squeeze", "ExpandDims",
@@ -65,22 +64,23 @@ bool match_alias(Lowering& low, NodeId id) {
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});
   if (!in || !out || low.constant(n.inputs[0]) || elements(*in) != elements(*out)) return false;
-  claim(low, id, {n.inputs[0]},
-        [](const LayerIo& io) { return std::make_unique<AliasStep>(io.inputs[0].tensor, io.output.tensor); });
-  low.layers.back().moves = Moves::in_channels;
+  claim(low, id, {n.inputs[0]}, [](const LayerIo& io) {
+    return std::make_unique<AliasStep>(io.inputs[0].tensor, io.output.tensor);
+  }).movement = DataMovement::same_channels;
   return true;
 }
 
+//   x [n, h, w, c] ─▶ Mean(axes 1, 2)
 bool match_mean(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "Mean" || n.inputs.size() != 2 || !are_height_and_width(low.constant(n.inputs[1]))) return false;
   const Shape* in = low.float_shape(n.inputs[0]);
   if (!in || in->size() != 4 || !low.float_shape({id, 0}) || elements(*in) == 0 || low.constant(n.inputs[0])) return false;
-  claim(low, id, {n.inputs[0]}, [shape = *in](const LayerIo& io) { return make_mean(shape, io.inputs[0], io.output); });
-  low.layers.back().in_rows = true;
+  claim_rows(low, id, {n.inputs[0]}, [shape = *in](const LayerIo& io) { return make_mean(shape, io.inputs[0], io.output); });
   return true;
 }
 
+//   a ─▶ Mul ◀─ b      b of a's shape, or [n, 1, 1, c]: a gate, one value per image and channel
 bool match_product(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "Mul") return false;
@@ -88,28 +88,18 @@ bool match_product(Lowering& low, NodeId id) {
     const Value map = n.inputs[static_cast<size_t>(first)], other = n.inputs[static_cast<size_t>(1 - first)];
     const Shape *m = low.float_shape(map), *o = low.float_shape(other);
     if (!m || !o || m->empty() || low.constant(map) || low.constant(other) || elements(*m) == 0) continue;
-    const bool gate = m->size() == 4 && *m != *o && *o == Shape{(*m)[0], 1, 1, (*m)[3]};
-    if (!gate && *m != *o) continue;
-    Layer layer;
-    layer.root = id;
-    layer.output = {id, 0};
-    layer.in_rows = true;
-    layer.make = [shape = *m, gate](const LayerIo& io) {
-      return make_product(shape, io.inputs[0], io.inputs[1], gate, io.output);
+    const bool gated = m->size() == 4 && *m != *o && *o == Shape{(*m)[0], 1, 1, (*m)[3]};
+    if (!gated && *m != *o) continue;
+    const auto make = [shape = *m, gated](const LayerIo& io) {
+      return make_product(shape, io.inputs[0], io.inputs[1], gated, io.output);
     };
-    if (gate) {
-      layer.input = map;
-      layer.gate = other;
-    } else {
-      layer.inputs = {map, other};
-    }
-    low.take({id});
-    low.layers.push_back(std::move(layer));
+    claim_rows(low, id, {map, other}, make).as<RowOp>()->gated = gated;
     return true;
   }
   return false;
 }
 
+//   a, b, ... ─▶ ConcatV2(constant axis)
 bool match_concat(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "ConcatV2" || n.inputs.size() < 2) return false;
@@ -127,24 +117,22 @@ bool match_concat(Lowering& low, NodeId id) {
     if (!in || in->size() != out->size() || low.constant(v)) return false;
     rows.push_back(elements(Shape(in->begin() + a, in->end())));
   }
-  claim(low, id, inputs,
-        [rows, outer](const LayerIo& io) { return std::make_unique<ConcatStep>(rows, outer, io.tensors(), io.output.tensor); });
-  low.layers.back().moves = a + 1 == static_cast<int64_t>(out->size()) ? Moves::into_channels : Moves::in_channels;
+  const auto make = [rows, outer](const LayerIo& io) {
+    return std::make_unique<ConcatStep>(rows, outer, io.tensors(), io.output.tensor);
+  };
+  const bool last_axis = a + 1 == static_cast<int64_t>(out->size());
+  claim(low, id, inputs, make).movement = last_axis ? DataMovement::joined_channels : DataMovement::same_channels;
   return true;
 }
 
-bool match_coded(Lowering& low, NodeId id) {
-  const std::optional<CodedValue> coded = coded_value(low.graph, {id, 0});
-  if (!coded || low.constant(coded->input)) return false;
-  const Shape *in = low.float_shape(coded->input), *out = low.float_shape({id, 0});
+//   x ─▶ QuantizeV2 ─▶ Dequantize
+bool match_fake_quant(Lowering& low, NodeId id) {
+  const std::optional<FakeQuantValue> fake_quant = fake_quant_value(low.graph, {id, 0});
+  if (!fake_quant || low.constant(fake_quant->input)) return false;
+  const Shape *in = low.float_shape(fake_quant->input), *out = low.float_shape({id, 0});
   if (!in || !out || elements(*out) == 0) return false;
-  Layer layer;
-  layer.root = id;
-  layer.output = {id, 0};
-  layer.terms = {{coded->input}};
-  layer.codes[coded->input] = coded->quant;
-  low.take({id, low.graph.node(id).inputs[0].node});
-  low.layers.push_back(std::move(layer));
+  Layer& layer = low.add_layer({id, 0}, WeightedSum{{{fake_quant->input}}}, {id, low.graph.node(id).inputs[0].node});
+  layer.fake_quant[fake_quant->input] = fake_quant->quant;
   return true;
 }
 

@@ -1,9 +1,10 @@
+#include "exec/lower/conv_tail.h"
 #include "exec/lower/match.h"
 
 namespace cytodet::exec {
 namespace {
 
-// Zeros padded around a map of no negative numbers, before a VALID MaxPool: the pooling may as well not look there.
+// Relu | Relu6 | Sigmoid ─▶ Pad zeros ─▶ MaxPool(VALID): no value is negative, so the pooling need not look at the zeros.
 std::optional<ZeroPad> harmless_pad(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "MaxPool" || n.attr_or<std::string>("padding", "") != "VALID") return {};
@@ -21,12 +22,7 @@ std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id, const std::o
   if (k.ints.size() != 4 || k.ints[0] != 1 || k.ints[3] != 1 || k.ints[1] > 64 || k.ints[2] > 64) return {};
   const Tensor window = Tensor::view(DType::f32, {k.ints[1], k.ints[2], 1, 1}, nullptr);
   std::optional<ConvShape> s = conv_shape(low, id, pad ? pad->input : n.inputs[0], {id, 0}, window);
-  if (s && pad) {
-    s->pad_top = pad->top;
-    s->pad_bottom = pad->bottom;
-    s->pad_left = pad->left;
-    s->pad_right = pad->right;
-  }
+  if (s && pad) set_padding(*s, *pad);
   const auto inside = [](int64_t in, int64_t out, int kernel, int stride, int before) {
     return before < kernel && (out - 1) * stride - before < in;
   };
@@ -38,6 +34,7 @@ std::optional<ConvShape> pool_shape(const Lowering& low, NodeId id, const std::o
 
 }  // namespace
 
+//   x [n, h, w, c] [─▶ Pad zeros] ─▶ MaxPool | AvgPool, whose windows all touch x
 bool match_pool(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "MaxPool" && n.op != "AvgPool") return false;
@@ -47,31 +44,30 @@ bool match_pool(Lowering& low, NodeId id) {
   if (!shape) return false;
   const bool average = n.op == "AvgPool";
   if (pad) low.take({pad->node});
-  claim(low, id, {pad ? pad->input : n.inputs[0]},
-        [s = *shape, average](const LayerIo& io) { return make_pool(s, average, io.inputs[0], io.output); });
-  low.layers.back().in_rows = true;
-  if (!average) low.layers.back().moves = Moves::in_channels;
+  const auto make = [s = *shape, average](const LayerIo& io) { return make_pool(s, average, io.inputs[0], io.output); };
+  Layer& layer = claim_rows(low, id, {pad ? pad->input : n.inputs[0]}, make);
+  if (!average) layer.movement = DataMovement::same_channels;
   return true;
 }
 
+//   x [n, h, w, c] ─▶ ResizeBilinear
 bool match_resize_bilinear(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "ResizeBilinear" || low.constant(n.inputs[0])) return false;
   const Shape *in = low.float_shape(n.inputs[0]), *out = low.float_shape({id, 0});
   if (!in || !out || in->size() != 4 || out->size() != 4 || elements(*in) == 0 || elements(*out) == 0) return false;
   // Larger ones are refused when they run; their columns must not be listed before.
-  const int64_t most = max_tensor_bytes() / static_cast<int64_t>(sizeof(float));
-  if (elements(*in) > most || elements(*out) > most) return false;
+  const int64_t max_elements = max_tensor_bytes() / static_cast<int64_t>(sizeof(float));
+  if (elements(*in) > max_elements || elements(*out) > max_elements) return false;
   const auto along = [&](size_t axis) {
     std::vector<BetweenPixels> all;
     for (const ResizeTap& t : resize_taps(n, (*in)[axis], (*out)[axis]))
       all.push_back({static_cast<int32_t>(t.low), static_cast<int32_t>(t.high), t.share});
     return all;
   };
-  claim(low, id, {n.inputs[0]}, [shape = *in, rows = along(1), columns = along(2)](const LayerIo& io) {
+  claim_rows(low, id, {n.inputs[0]}, [shape = *in, rows = along(1), columns = along(2)](const LayerIo& io) {
     return make_bilinear(shape, rows, columns, io.inputs[0], io.output);
   });
-  low.layers.back().in_rows = true;
   return true;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "exec/lower/conv_tail.h"
 #include "exec/lower/match.h"
 
 namespace cytodet::exec {
@@ -22,22 +23,37 @@ int nearest_factor(const Lowering& low, NodeId id) {
   return f >= 1 && f < 1024 && (*in)[1] * f == (*out)[1] && (*in)[2] * f == (*out)[2] ? static_cast<int>(f) : 0;
 }
 
-// Walks back through nodes that only scale or upsample and have no other reader.
+// A node of one input that multiplies by a finite constant: that constant and the input.
+struct Scaling {
+  float factor;
+  Value input;
+};
+std::optional<Scaling> scaling(const Lowering& low, const Node& n) {
+  if (n.op == "Mul")
+    for (size_t i : {1u, 0u})
+      if (const Tensor* t = scalar(low, n.inputs[i])) return Scaling{t->data<float>()[0], n.inputs[1 - i]};
+  return {};
+}
+std::optional<Scaling> division(const Lowering& low, const Node& n) {
+  const Tensor* t = n.op == "RealDiv" ? scalar(low, n.inputs[1]) : nullptr;
+  return t && t->data<float>()[0] != 0 ? std::optional(Scaling{t->data<float>()[0], n.inputs[0]}) : std::nullopt;
+}
+
+// Walks back from v through nodes that scale or upsample and have no other reader:
+//
+//   x ─▶ [Mul constant | RealDiv constant | ResizeNearestNeighbor]* ─▶ v
 Term trace(const Lowering& low, Value v, std::vector<NodeId>& nodes) {
   Term term{v};
   while (low.absorbable_uses(term.value).size() == 1 && !low.taken(term.value.node) && term.value.slot == 0) {
-    NodeId id = term.value.node;
+    const NodeId id = term.value.node;
     const Node& n = low.graph.node(id);
-    if (n.op == "Mul" && scalar(low, n.inputs[1])) {
-      term.weight *= scalar(low, n.inputs[1])->data<float>()[0];
-      term.value = n.inputs[0];
-    } else if (n.op == "Mul" && scalar(low, n.inputs[0])) {
-      term.weight *= scalar(low, n.inputs[0])->data<float>()[0];
-      term.value = n.inputs[1];
-    } else if (n.op == "RealDiv" && scalar(low, n.inputs[1]) && scalar(low, n.inputs[1])->data<float>()[0] != 0) {
-      term.weight /= scalar(low, n.inputs[1])->data<float>()[0];
-      term.value = n.inputs[0];
-    } else if (int factor = nearest_factor(low, id); factor > 0 && term.repeat * factor < 1024) {
+    if (const auto by = scaling(low, n)) {
+      term.weight *= by->factor;
+      term.value = by->input;
+    } else if (const auto of = division(low, n)) {
+      term.weight /= of->factor;
+      term.value = of->input;
+    } else if (const int factor = nearest_factor(low, id); factor > 0 && term.repeat * factor < 1024) {
       term.repeat *= factor;
       term.value = n.inputs[0];
     } else {
@@ -48,92 +64,96 @@ Term trace(const Lowering& low, Value v, std::vector<NodeId>& nodes) {
   return term;
 }
 
-}  // namespace
+constexpr size_t kMaxTerms = 4;
 
-bool match_sum(Lowering& low, NodeId id) {
+bool is_sum(const std::string& op) { return op == "Add" || op == "AddV2"; }
+
+// The terms of the sum `id` and of the sums of its shape that it alone reads; empty when there are none, too many, or a constant.
+std::vector<Term> terms_of(const Lowering& low, NodeId id, const Shape& shape, std::vector<NodeId>& nodes) {
+  const auto has_shape = [&](Value v) { return low.float_shape(v) && *low.float_shape(v) == shape && !low.constant(v); };
   const Node& n = low.graph.node(id);
-  if (n.op != "Add" && n.op != "AddV2" && n.op != "AddN") return false;
-  const Shape* out = low.float_shape({id, 0});
-  if (!out || out->empty() || elements(*out) == 0) return false;
   std::vector<Value> pending(n.inputs.rbegin(), n.inputs.rend());
-  std::vector<NodeId> nodes{id};
   std::vector<Term> terms;
   while (!pending.empty()) {
-    Value v = pending.back();
+    const Value v = pending.back();
     pending.pop_back();
-    NodeId inner = v.node;
-    const Node& m = low.graph.node(inner);
-    bool nested = (m.op == "Add" || m.op == "AddV2") && v.slot == 0 && !low.taken(inner) && low.sole_reader(v) >= 0 &&
-                  low.float_shape(v) && *low.float_shape(v) == *out && !low.constant(v) &&
-                  terms.size() + pending.size() + m.inputs.size() <= 4;
-    if (nested) {
-      nodes.push_back(inner);
+    if (!has_shape(v)) return {};
+    const Node& m = low.graph.node(v.node);
+    if (is_sum(m.op) && v.slot == 0 && !low.taken(v.node) && low.sole_reader(v) >= 0 &&
+        terms.size() + pending.size() + m.inputs.size() <= kMaxTerms) {
+      nodes.push_back(v.node);
       pending.insert(pending.end(), m.inputs.rbegin(), m.inputs.rend());
       continue;
     }
-    if (low.constant(v) || !low.float_shape(v) || *low.float_shape(v) != *out) return false;
     terms.push_back(trace(low, v, nodes));
-    if (low.constant(terms.back().value) || !low.float_shape(terms.back().value)) return false;
+    if (low.constant(terms.back().value) || !low.float_shape(terms.back().value)) return {};
   }
-  if (terms.empty() || terms.size() > 4) return false;
-  Layer layer;
-  layer.terms = terms;
-  layer.output = {id, 0};
+  return terms.size() <= kMaxTerms ? terms : std::vector<Term>();
+}
+
+// v ─▶ Relu | Relu6 | swish, which alone reads v: its activation; `v` becomes its output.
+Act activation_behind(const Lowering& low, Value& v, std::vector<NodeId>& nodes) {
   NodeId sigmoid = -1;
-  if (NodeId swish = swish_after(low, layer.output, sigmoid); swish >= 0) {
-    layer.terms_act = Act::swish;
-    layer.output = {swish, 0};
+  if (const NodeId swish = swish_after(low, v, sigmoid); swish >= 0) {
     nodes.insert(nodes.end(), {sigmoid, swish});
-  } else if (NodeId next = low.sole_reader(layer.output); next >= 0 && !low.taken(next)) {
-    const std::string& op = low.graph.node(next).op;
-    if (op == "Relu" || op == "Relu6") {
-      layer.terms_act = op == "Relu" ? Act::relu : Act::relu6;
-      layer.output = {next, 0};
-      nodes.push_back(next);
-    }
+    v = {swish, 0};
+    return Act::swish;
   }
-  layer.root = layer.output.node;
-  low.take(nodes);
-  low.layers.push_back(std::move(layer));
+  const NodeId next = low.sole_reader(v);
+  if (next < 0 || low.taken(next)) return Act::none;
+  const std::string& op = low.graph.node(next).op;
+  const Act act = op == "Relu" ? Act::relu : op == "Relu6" ? Act::relu6 : Act::none;
+  if (act == Act::none) return act;
+  nodes.push_back(next);
+  v = {next, 0};
+  return act;
+}
+
+}  // namespace
+
+//   a [─▶ scale, upsample] ─┐
+//   b [─▶ scale, upsample] ─┴▶ Add | AddN [─▶ Relu | Relu6 | swish]     up to four terms, nested sums included
+bool match_sum(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (!is_sum(n.op) && n.op != "AddN") return false;
+  const Shape* out = low.float_shape({id, 0});
+  if (!out || out->empty() || elements(*out) == 0) return false;
+  std::vector<NodeId> nodes{id};
+  WeightedSum sum{terms_of(low, id, *out, nodes)};
+  if (sum.terms.empty()) return false;
+  Value output{id, 0};
+  sum.act = activation_behind(low, output, nodes);
+  low.add_layer(output, std::move(sum), nodes);
   return true;
 }
 
+//   x ─▶ ResizeNearestNeighbor by a whole factor
 bool match_resize_nearest(Lowering& low, NodeId id) {
-  int factor = nearest_factor(low, id);
+  const int factor = nearest_factor(low, id);
   if (factor == 0 || elements(*low.float_shape({id, 0})) == 0) return false;
-  Layer layer;
-  layer.terms = {Term{low.graph.node(id).inputs[0], 1, factor}};
-  layer.moves = Moves::in_channels;
-  layer.output = {id, 0};
-  layer.root = id;
-  low.take({id});
-  low.layers.push_back(std::move(layer));
+  WeightedSum sum{{Term{low.graph.node(id).inputs[0], 1, factor}}};
+  low.add_layer({id, 0}, std::move(sum), {id}).movement = DataMovement::same_channels;
   return true;
 }
 
+//   x ─▶ Relu | Relu6 | Sigmoid | swish
 bool match_activation(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  Layer layer;
-  layer.root = id;
-  layer.output = {id, 0};
-  std::vector<NodeId> nodes{id};
   Act act = n.op == "Relu" ? Act::relu : n.op == "Relu6" ? Act::relu6 : n.op == "Sigmoid" ? Act::sigmoid : Act::none;
   if (act == Act::none || low.constant(n.inputs[0]) || !low.float_shape({id, 0}) || !low.float_shape(n.inputs[0])) return false;
   if (elements(*low.float_shape({id, 0})) == 0) return false;
-  layer.inputs = {n.inputs[0]};
+  Value output{id, 0};
+  std::vector<NodeId> nodes{id};
   NodeId sigmoid = -1;
-  if (NodeId swish = act == Act::sigmoid ? swish_after(low, n.inputs[0], sigmoid) : -1; swish >= 0) {
+  if (const NodeId swish = act == Act::sigmoid ? swish_after(low, n.inputs[0], sigmoid) : -1; swish >= 0) {
     act = Act::swish;
-    layer.root = swish;
-    layer.output = {swish, 0};
+    output = {swish, 0};
     nodes.push_back(swish);
   }
-  layer.in_rows = true;
-  layer.make = [act, shape = *low.float_shape(layer.output)](const LayerIo& io) {
+  const auto make = [act, shape = *low.float_shape(output)](const LayerIo& io) {
     return make_weighted_sum(shape, {{io.inputs[0]}}, act, io.output);
   };
-  low.take(nodes);
-  low.layers.push_back(std::move(layer));
+  low.add_layer(output, RowOp{{n.inputs[0]}, make}, nodes);
   return true;
 }
 

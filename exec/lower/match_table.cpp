@@ -22,14 +22,14 @@ std::vector<KernelRow> kernel_rows() {
       {"alias", match_alias},
       {"copy", match_copy},
       {"split", match_split},
-      {"coded", match_coded},
+      {"coded", match_fake_quant},
       {"expression_rest", match_expression_rest},
   };
 }
 
 std::vector<FusionRow> fusion_rows() {
   return {
-      {"codes", fuse_codes},
+      {"codes", fuse_fake_quant},
       {"pooled_mean", fuse_pooled_mean},
       {"gate_into_pointwise", fuse_gate_into_pointwise},
       {"expand_depthwise", fuse_expand_depthwise},

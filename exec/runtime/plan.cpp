@@ -63,7 +63,7 @@ class CompiledPlan : public Plan {
  public:
   std::vector<std::unique_ptr<Step>> list;
   std::vector<Place> places;
-  std::vector<float> units;  // of halves, by place
+  std::vector<float> fp16_scales;  // of f16 tensors, by place
   std::vector<int> input_ids, output_ids, tap_ids;
   std::vector<TensorSpec> input_specs, output_specs;
   int64_t arena_size = 0, scratch_size = 0;
@@ -127,7 +127,7 @@ class Compiler {
       for (const FusionRow& row : fusion_rows()) row.run(low);
       low.release();
       if (options_.precision == Precision::bf16) use_bf16(low);
-      choose_forms(low, options_.coded_inputs);
+      assign_storage(low, options_.quantized_inputs);
     }
     plan_ = std::make_shared<CompiledPlan>();
     plan_->threads = std::max(1, options_.threads);
@@ -160,9 +160,11 @@ class Compiler {
                   "leave it out: layers in float stay in float");
     low.bf16 = true;
     for (Layer& layer : low.layers) {
-      for (auto* conv : {&layer.dense, &layer.pointwise})
-        if (*conv) (*conv)->bf16 = !(*conv)->quant;
-      if (layer.depthwise) layer.depthwise->bf16 = !layer.depthwise->quant;
+      auto* conv = layer.as<ConvChain>();
+      if (!conv) continue;
+      for (auto* dense : {&conv->dense, &conv->pointwise})
+        if (*dense) (*dense)->bf16 = !(*dense)->quant;
+      if (conv->depthwise) conv->depthwise->bf16 = !conv->depthwise->quant;
     }
   }
 
@@ -178,7 +180,7 @@ class Compiler {
         p.value = *t;
       }
       plan_->places.push_back(std::move(p));
-      plan_->units.push_back(1);
+      plan_->fp16_scales.push_back(1);
     }
     return it->second;
   }
@@ -226,10 +228,10 @@ class Compiler {
     Place& p = plan_->places[static_cast<size_t>(tensor)];
     p.kind = Place::input;
     TensorSpec spec{graph_.node(id).name, p.dtype, p.shape};
-    if (const auto codes = low_->coded_inputs.find(v); codes != low_->coded_inputs.end()) {
-      const CodeTable table(codes->second.quant, codes->second.factors, p.shape.back(), 1);
+    if (const auto quant = low_->quantized_inputs.find(v); quant != low_->quantized_inputs.end()) {
+      const PackedQuantizeParams table(quant->second.quant, quant->second.factors, p.shape.back(), 1);
       const float* scales = table.inverse_scales.data();
-      spec.codes = {{scales, scales + p.shape.back()}, table.lowest, table.highest};
+      spec.quant = {{scales, scales + p.shape.back()}, table.qmin, table.qmax};
       spec.dtype = p.dtype = DType::u8;
     }
     plan_->input_ids.push_back(tensor);
@@ -258,43 +260,59 @@ class Compiler {
   }
 
   void add_layer(const Layer& layer) {
-    std::unique_ptr<Step> step;
-    const auto input = [&](Value v) {
-      const int id = id_of(v);
-      const auto quant = layer.codes.find(v);
-      return StepInput{id, form_of(plan_->places[static_cast<size_t>(id)].dtype),
-                       quant == layer.codes.end() ? std::optional<Quant>() : quant->second};
-    };
-    const StepOutput output{id_of(layer.output), layer.coding, layer.numbers};
-    if (output.form() != Form::floats) plan_->places[static_cast<size_t>(output.tensor)].dtype = type_of(output.form());
-    plan_->units[static_cast<size_t>(output.tensor)] = layer.unit;
-    for (Value v : layer.writes()) plan_->places[static_cast<size_t>(id_of(v))].kind = Place::arena;
-    auto optional_id = [&](Value v) { return v == kNoValue ? -1 : id_of(v); };
-    ConvIo io{optional_id(layer.input), output,
-              optional_id(layer.gate),  layer.residual == kNoValue ? std::optional<StepInput>() : input(layer.residual),
-              layer.residual_first,     optional_id(layer.pooled)};
-    std::vector<SumTerm> terms;
-    for (const Term& t : layer.terms) terms.push_back({input(t.value), t.weight, t.repeat});
-    if (layer.make) {
-      LayerIo made{{}, output};
-      for (Value v : layer.reads()) made.inputs.push_back(input(v));
-      step = layer.make(made);
-    } else if (layer.dense && layer.depthwise) {
-      step = make_expand_depthwise(*layer.dense, *layer.depthwise, io);
-    } else if (layer.depthwise) {
-      DepthwiseChain chain{terms, layer.terms_act, *layer.depthwise, nullptr};
-      if (layer.pointwise) chain.pointwise = std::make_unique<DenseConv>(*layer.pointwise);
-      step = make_depthwise_chain(chain, io);
-    } else if (layer.dense) {
-      step = make_dense_conv(*layer.dense, io);
-    } else {
-      step = make_weighted_sum(plan_->places[static_cast<size_t>(output.tensor)].shape, terms, layer.terms_act, output);
-    }
-    if (layer.moves != Moves::no && layer.coding) step->info.kernel = "int8_" + step->info.kernel;
-    if (layer.dense) count_conv(step->info, *layer.dense, layer.dense->shape.in_c, layer.dense->bf16);
-    if (layer.depthwise) count_conv(step->info, *layer.depthwise, 1, false);
-    if (layer.pointwise) count_conv(step->info, *layer.pointwise, layer.pointwise->shape.in_c, layer.pointwise->bf16);
+    const StepOutput output{id_of(layer.output), layer.storage_quant, layer.float_storage};
+    if (output.storage() != StorageType::f32) place_of(output.tensor).dtype = type_of(output.storage());
+    plan_->fp16_scales[static_cast<size_t>(output.tensor)] = layer.fp16_scale;
+    for (Value v : layer.writes()) place_of(id_of(v)).kind = Place::arena;
+    std::unique_ptr<Step> step = std::visit([&](const auto& kind) { return make_step(layer, kind, output); }, layer.kind);
+    if (layer.movement != DataMovement::none && layer.storage_quant) step->info.kernel = "int8_" + step->info.kernel;
     finish(std::move(step), layer.root);
+  }
+
+  Place& place_of(int tensor) { return plan_->places[static_cast<size_t>(tensor)]; }
+  int optional_id(Value v) { return v == kNoValue ? -1 : id_of(v); }
+  StepInput input_of(const Layer& layer, Value v) {
+    const int id = id_of(v);
+    const auto quant = layer.fake_quant.find(v);
+    return {id, storage_of(place_of(id).dtype), quant == layer.fake_quant.end() ? std::optional<QuantParams>() : quant->second};
+  }
+  std::vector<SumTerm> sum_terms(const Layer& layer, const std::vector<Term>& terms) {
+    std::vector<SumTerm> all;
+    for (const Term& t : terms) all.push_back({input_of(layer, t.value), t.weight, t.repeat});
+    return all;
+  }
+
+  std::unique_ptr<Step> make_step(const Layer& layer, const Opaque& kind, const StepOutput& output) {
+    return kind.make(io_of(layer, kind.inputs, output));
+  }
+  std::unique_ptr<Step> make_step(const Layer& layer, const RowOp& kind, const StepOutput& output) {
+    return kind.make(io_of(layer, kind.inputs, output));
+  }
+  LayerIo io_of(const Layer& layer, const std::vector<Value>& inputs, const StepOutput& output) {
+    LayerIo io{{}, output};
+    for (Value v : inputs) io.inputs.push_back(input_of(layer, v));
+    return io;
+  }
+  std::unique_ptr<Step> make_step(const Layer& layer, const WeightedSum& sum, const StepOutput& output) {
+    return make_weighted_sum(place_of(output.tensor).shape, sum_terms(layer, sum.terms), sum.act, output);
+  }
+  std::unique_ptr<Step> make_step(const Layer& layer, const ConvChain& conv, const StepOutput& output) {
+    std::unique_ptr<Step> step = make_conv(layer, conv, output);
+    if (conv.dense) count_conv(step->info, *conv.dense, conv.dense->shape.in_c, conv.dense->bf16);
+    if (conv.depthwise) count_conv(step->info, *conv.depthwise, 1, false);
+    if (conv.pointwise) count_conv(step->info, *conv.pointwise, conv.pointwise->shape.in_c, conv.pointwise->bf16);
+    return step;
+  }
+  std::unique_ptr<Step> make_conv(const Layer& layer, const ConvChain& conv, const StepOutput& output) {
+    ConvIo io{optional_id(conv.input), output, optional_id(conv.gate)};
+    if (conv.residual != kNoValue) io.residual = input_of(layer, conv.residual);
+    io.residual_first = conv.residual_first;
+    io.pooled = optional_id(conv.pooled);
+    if (!conv.depthwise) return make_dense_conv(*conv.dense, io);
+    if (conv.dense) return make_expand_depthwise(*conv.dense, *conv.depthwise, io);
+    DepthwiseChain chain{sum_terms(layer, conv.terms), conv.terms_act, *conv.depthwise, nullptr};
+    if (conv.pointwise) chain.pointwise = std::make_unique<DenseConv>(*conv.pointwise);
+    return make_depthwise_chain(chain, io);
   }
 
   // inputs: channels that one output reads.
@@ -365,7 +383,7 @@ template <class State, class Work>
 void run_steps(const CompiledPlan& plan, State& state, Work work) {
   if (omp_get_max_threads() != plan.threads) omp_set_num_threads(plan.threads);  // oneDNN's
   state.team->run([&] {
-    RunContext context{state.tensors, plan.units, static_cast<char*>(state.scratch.get()), plan.threads};
+    RunContext context{state.tensors, plan.fp16_scales, static_cast<char*>(state.scratch.get()), plan.threads};
     for (const auto& step : plan.list) {
       context.threads = step->small ? 1 : plan.threads;
       work(*step, context);

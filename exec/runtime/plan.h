@@ -13,7 +13,8 @@
 
 namespace cytodet::exec {
 
-// What layers that the graph keeps in float compute in: float, or bfloat16 products, maps and a swish to 2.4e-3 (docs/bench.md).
+// What layers that the graph keeps in float compute in: float; or bf16 products and feature maps, and swish to 2.4e-3
+// (docs/bench.md).
 enum class Precision { graph, bf16 };
 // By name, "graph" or "bf16". Throws UsageError on another.
 Precision precision_named(const std::string& name);
@@ -25,21 +26,21 @@ struct PlanOptions {
   std::vector<std::string> taps;  // values to be seen by run(tap): computed as they stand, nothing is fused across them
   int threads = 1;                // used inside one run()
   Precision precision = Precision::graph;
-  bool fuse = true;           // false: one plain step per node (the oracle of the kernels)
-  bool coded_inputs = false;  // inputs that all their readers would make the same codes of take these: TensorSpec::codes
+  bool fuse = true;               // false: one plain step per node (the oracle of the kernels)
+  bool quantized_inputs = false;  // inputs that all readers would quantize alike take quantized bytes: TensorSpec::quant
 };
 
-// How the numbers of an input become its bytes: clamp(round(number * inverse_scales[channel]), lowest, highest) - lowest.
-struct InputCodes {
+// How a value of an input becomes its byte: clamp(round(value * inverse_scales[channel]), qmin, qmax) - qmin.
+struct InputQuantParams {
   std::vector<float> inverse_scales;
-  float lowest = 0, highest = 255;
+  float qmin = 0, qmax = 255;
 };
 
 struct TensorSpec {
   std::string name;  // as asked for
   DType dtype = DType::invalid;
-  Shape shape;                           // -1 where only known at run time
-  std::optional<InputCodes> codes = {};  // of an input that takes codes; dtype is u8
+  Shape shape;                                 // -1 where only known at run time
+  std::optional<InputQuantParams> quant = {};  // of an input that takes quantized bytes; dtype is u8
 };
 
 class Plan {

@@ -9,15 +9,15 @@
 
 namespace cytodet::exec {
 
-// Dense convolution: weights HWIO, bias per output channel.
+// Dense convolution: weights [kernel_h, kernel_w, in_c, out_c] (HWIO), bias per output channel (empty: none).
 struct DenseConv {
   ConvShape shape;
   Tensor weights;
   std::vector<float> bias;
   Act act = Act::none;
-  std::optional<QuantConv> quant;  // the input becomes codes first; `weights` are then the numbers of the codes
-  std::vector<float> factors;      // multiply the input's channels before they are coded; empty: 1
-  bool bf16 = false;               // else, products of bfloat16 numbers; of kernel sets that have them
+  std::optional<QuantizedConv> quant;  // computed in 8 bits: the input is quantized first; `weights` are its dequantized weights
+  std::vector<float> factors;          // multiply the input's channels before they are quantized; empty: 1
+  bool bf16 = false;                   // without `quant`: products of bf16 values, in kernel sets that have them
 };
 
 // Depthwise convolution, multiplier 1: weights [kernel_h, kernel_w, channels, 1].
@@ -26,25 +26,25 @@ struct DepthwiseConv {
   Tensor weights;
   std::vector<float> bias;
   Act act = Act::none;
-  std::optional<QuantConv> quant;  // these as of DenseConv
+  std::optional<QuantizedConv> quant;  // quant and factors: as of DenseConv
   std::vector<float> factors;
-  bool bf16 = false;  // in floats, between layers on bfloat16 numbers: activations are coarse_act's, maps may be bfloat16 numbers
+  bool bf16 = false;  // computed in float between bf16 layers: activations are approximate (approximate_act), maps may be bf16
 };
 
 struct ConvIo {
   int input = -1;
   StepOutput output;
-  int gate = -1;                      // [batch,1,1,in_c] multiplies the input per channel; -1: none
-  std::optional<StepInput> residual;  // same shape as the output
-  bool residual_first = false;
-  int pooled = -1;  // depthwise: gets the mean of the output over height and width; -1: none
+  int gate = -1;                      // [batch, 1, 1, in_c] multiplies the input per channel; -1: none
+  std::optional<StepInput> residual;  // of the output's shape, added
+  bool residual_first = false;        // before the activation
+  int pooled = -1;                    // depthwise: gets the output's mean over height and width; -1: none
 };
 
-// act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; on codes "int8_gemm",
-// "int8_patches_gemm", on bfloat16 numbers "bf16_gemm", "bf16_patches_gemm".
+// act(conv(input * gate) + bias) + residual; kernel "gemm" when pointwise, else "patches_gemm"; in 8 bits "int8_gemm",
+// "int8_patches_gemm", on bf16 "bf16_gemm", "bf16_patches_gemm".
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io);
 
-// weighted sum (or a copy of `input` when terms is empty) -> depthwise -> optional pointwise, worked in bands of rows:
+// weighted sum (or `input` itself when terms is empty) -> depthwise -> optional pointwise, worked in bands of rows:
 // kernels "depthwise", "depthwise_pointwise", "sum_depthwise_pointwise", "sum_depthwise".
 struct DepthwiseChain {
   std::vector<SumTerm> terms;

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "exec/steps/packed_conv.h"
+#include "exec/steps/patches.h"
 
 namespace cytodet::exec {
 namespace {
@@ -23,17 +24,17 @@ class DenseStep : public Step {
     converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
     if (results_.scratch(1) > 0 || (residual_ && residual_->scratch(1) > 0))
       converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
     for (int64_t n = 0; n < shape_.batch; ++n) {
-      PanelMatrix matrix = packed_.matrix();
+      PackedF32Weights matrix = packed_.matrix();
       if (io_.gate >= 0 && !packed_.converts) {
-        ScratchCutter cut(context.scratch);
-        float* scaled = pieces(cut).weights;
+        ScratchAllocator alloc(context.scratch);
+        float* scaled = workspace(alloc).weights;
         set_.scale_rows(matrix, context.in(io_.gate) + n * shape_.in_c, scaled);
         matrix.data = scaled;
       }
@@ -47,38 +48,38 @@ class DenseStep : public Step {
   }
 
  private:
-  struct Pieces {
-    float* weights;
-    float* patches;
-    uint8_t* converted;
-    uint8_t* image;   // converted rows of it
-    float* residual;  // where it is not stored as floats
-    float* results;   // before they are stored as codes
+  struct Workspace {
+    float* weights;      // multiplied by the gate
+    float* patches;      // [row_block_ * out_w][k]
+    uint8_t* converted;  // [rows] packed rows of the product
+    uint8_t* image;      // converted rows of the image, of which patches are cut
+    float* residual;     // [rows][n], converted to floats
+    float* results;      // [rows][n] before they are stored in another type
   };
-  Pieces pieces(ScratchCutter& cut) const {
-    float* weights = io_.gate >= 0 && !packed_.converts ? cut.floats(packed_.matrix_size()) : nullptr;
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float* weights = io_.gate >= 0 && !packed_.converts ? alloc.floats(packed_.matrix_size()) : nullptr;
     const bool patched = !shape_.pointwise();
-    float* patches = patched && !packed_.converts ? cut.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
+    float* patches = patched && !packed_.converts ? alloc.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
     if (!packed_.converts) return {weights, patches, nullptr, nullptr, nullptr, nullptr};
     const int64_t rows = patched ? row_block_ * shape_.out_w : converted_block_;
-    uint8_t* converted = cut.bytes(rows * packed_.row_bytes());
-    uint8_t* image = patched ? cut.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
-    float* residual = residual_ ? cut.floats(residual_->scratch(rows)) : nullptr;
-    return {weights, patches, converted, image, residual, cut.floats(results_.scratch(rows))};
+    uint8_t* converted = alloc.bytes(rows * packed_.row_bytes());
+    uint8_t* image = patched ? alloc.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
+    float* residual = residual_ ? alloc.floats(residual_->scratch(rows)) : nullptr;
+    return {weights, patches, converted, image, residual, alloc.floats(results_.scratch(rows))};
   }
 
-  // Of `pixels` pixels from `pixel` on; `residual` is scratch for theirs.
+  // For `pixels` pixels from `pixel` on; `residual` is scratch for their residual.
   Epilogue epilogue(RunContext& context, int64_t pixel, int64_t pixels, float* residual) const {
     Epilogue e{packed_.bias(), act_};
     if (residual_) {
-      e.residual = residual_->numbers(context, pixel, pixels, residual);
+      e.residual = residual_->values(context, pixel, pixels, residual);
       e.residual_stride = packed_.n;
       e.residual_first = io_.residual_first;
     }
     return e;
   }
 
-  void run_pointwise(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
+  void run_pointwise(RunContext& context, int64_t n, const PackedF32Weights& matrix) const {
     int64_t pixels = shape_.out_h * shape_.out_w;
     int64_t first = n * pixels;
     auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end) {
@@ -97,16 +98,15 @@ class DenseStep : public Step {
     const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
     const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
     const auto scratch = [&](int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      return pieces(cut);
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      return workspace(alloc);
     };
-    const auto convert = [&](int64_t row, int64_t rows, const Pieces& piece) {
-      return packed_.converted(context.map(io_.input), first + row, rows, gate, piece.converted);
+    const auto convert = [&](int64_t row, int64_t rows, const Workspace& ws) {
+      return packed_.converted(context.feature_map(io_.input), first + row, rows, gate, ws.converted);
     };
     const auto multiply = [&](const uint8_t* converted, int64_t row, int64_t rows, int64_t panel_begin, int64_t panel_end,
-                              const Pieces& piece, const Epilogue& e) {
-      packed_.multiply(converted, rows, panel_begin, panel_end, results_.floats(context, first + row, piece.results), packed_.n,
-                       e);
+                              const Workspace& ws, const Epilogue& e) {
+      packed_.multiply(converted, rows, panel_begin, panel_end, results_.floats(context, first + row, ws.results), packed_.n, e);
     };
     const auto for_each_block = [&](int64_t begin, int64_t end, const auto& body) {
       for (int64_t row = begin; row < end; row += converted_block_) body(row, std::min(converted_block_, end - row));
@@ -116,43 +116,43 @@ class DenseStep : public Step {
       for_each_chunk(context.threads, tiles,
                      std::min(converted_block_ / kRows, std::max<int64_t>(1, tiles / (2 * context.threads))),
                      [&](int64_t b, int64_t e, int thread) {
-                       const Pieces piece = scratch(thread);
+                       const Workspace ws = scratch(thread);
                        for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
-                         multiply(convert(row, rows, piece), row, rows, 0, packed_.panels(), piece,
-                                  epilogue(context, first + row, rows, piece.residual));
-                         results_.store(context, first + row, rows, piece.results);
+                         multiply(convert(row, rows, ws), row, rows, 0, packed_.panels(), ws,
+                                  epilogue(context, first + row, rows, ws.residual));
+                         results_.store(context, first + row, rows, ws.results);
                        });
                      });
     else
       for_each_block(0, pixels, [&](int64_t row, int64_t rows) {
-        const Pieces piece = scratch(0);
-        const uint8_t* converted = convert(row, rows, piece);
-        const Epilogue epilogue_of_rows = epilogue(context, first + row, rows, piece.residual);
+        const Workspace ws = scratch(0);
+        const uint8_t* converted = convert(row, rows, ws);
+        const Epilogue epilogue_of_rows = epilogue(context, first + row, rows, ws.residual);
         for_each_chunk(context.threads, packed_.panels(), 1,
-                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, piece, epilogue_of_rows); });
-        results_.store(context, first + row, rows, piece.results);
+                       [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, ws, epilogue_of_rows); });
+        results_.store(context, first + row, rows, ws.results);
       });
   }
 
-  void run_patches(RunContext& context, int64_t n, const PanelMatrix& matrix) const {
-    const Map map = context.map(io_.input);
+  void run_patches(RunContext& context, int64_t n, const PackedF32Weights& matrix) const {
+    const FeatureMap map = context.feature_map(io_.input);
     const int64_t image = n * shape_.in_h * shape_.in_w * shape_.in_c;
     for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, 1, [&](int64_t b, int64_t e, int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      const Pieces piece = pieces(cut);
-      float* patches = piece.patches;
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
+      float* patches = ws.patches;
       for (int64_t block = b; block < e; ++block) {
         int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
         int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
         if (packed_.converts) {
           const int64_t rows = (y1 - y0) * shape_.out_w;
-          packed_.convert_patches(shape_, map, image, y0, y1, piece.image, piece.converted);
-          packed_.multiply(piece.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, piece.results), packed_.n,
-                           epilogue(context, pixel, rows, piece.residual));
-          results_.store(context, pixel, rows, piece.results);
+          packed_.convert_patches(shape_, map, image, y0, y1, ws.image, ws.converted);
+          packed_.multiply(ws.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, ws.results), packed_.n,
+                           epilogue(context, pixel, rows, ws.residual));
+          results_.store(context, pixel, rows, ws.results);
           continue;
         }
-        fill_patches(shape_, map.floats(image), y0, y1, patches);
+        fill_patches(shape_, map.f32(image), y0, y1, patches);
         set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
                   context.out(io_.output.tensor) + pixel * packed_.n, packed_.n, epilogue(context, pixel, 0, nullptr));
       }

@@ -84,26 +84,26 @@ class ExpressionStep : public Step {
     for (const StepInput& input : in) inputs.push_back(input.tensor);
     outputs = {output.tensor};
     info.kernel = "elementwise";
-    in_rows_ = stores_ = output.form() != Form::floats;
+    in_rows_ = stores_ = output.storage() != StorageType::f32;
     for (size_t i = 0, next = 0; i < e.leaves.size(); ++i)
       if (!e.leaves[i].constant) {
         const StepInput& input = in[next++];
-        in_rows_ |= e.leaves[i].dtype == DType::f32 && (input.form != Form::floats || input.quant);
+        in_rows_ |= e.leaves[i].dtype == DType::f32 && (input.storage != StorageType::f32 || input.fake_quant);
       }
     channels_ = e.shape.empty() ? 1 : e.shape.back();
     plan_blocks(e);
     read_leaves(e, in);
     assign_registers(e.leaves.size());
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
     for_each_chunk(context.threads, blocks_, 1, [&](int64_t begin, int64_t end, int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      Pieces piece = pieces(cut);
-      for (int64_t i = begin; i < end; ++i) run_block(context, i, piece);
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      Workspace ws = workspace(alloc);
+      for (int64_t i = begin; i < end; ++i) run_block(context, i, ws);
     });
   }
 
@@ -118,7 +118,7 @@ class ExpressionStep : public Step {
     std::vector<int64_t> strides;
     std::optional<RowSource> source;  // of pixels
   };
-  struct Pieces {
+  struct Workspace {
     std::vector<const float*> at;     // by register
     std::vector<float*> own;          // scratch, by register; null where it has none
     std::vector<const void*> filled;  // what lies in a leaf's scratch
@@ -196,23 +196,23 @@ class ExpressionStep : public Step {
     slots_ = slot;
   }
 
-  Pieces pieces(ScratchCutter& cut) const {
-    Pieces p{std::vector<const float*>(slots_.size()), std::vector<float*>(slots_.size()),
-             std::vector<const void*>(leaves_.size()), std::vector<int64_t>(loops_.sizes.size()), nullptr};
+  Workspace workspace(ScratchAllocator& alloc) const {
+    Workspace p{std::vector<const float*>(slots_.size()), std::vector<float*>(slots_.size()),
+                std::vector<const void*>(leaves_.size()), std::vector<int64_t>(loops_.sizes.size()), nullptr};
     for (size_t i = 0; i < leaves_.size(); ++i)
-      if (leaves_[i].read == Read::filled || leaves_[i].read == Read::pixels) p.own[i] = cut.floats(register_floats());
+      if (leaves_[i].read == Read::filled || leaves_[i].read == Read::pixels) p.own[i] = alloc.floats(register_floats());
     std::vector<float*> temporaries;
-    for (int i = 0; i < temporaries_; ++i) temporaries.push_back(cut.floats(register_floats()));
+    for (int i = 0; i < temporaries_; ++i) temporaries.push_back(alloc.floats(register_floats()));
     for (size_t i = leaves_.size(); i < slots_.size(); ++i)
       if (slots_[i] >= 0) p.own[i] = temporaries[static_cast<size_t>(slots_[i])];
-    p.results = cut.floats(stores_ ? register_floats() : 0);
+    p.results = alloc.floats(stores_ ? register_floats() : 0);
     return p;
   }
 
-  void run_block(const RunContext& context, int64_t block, Pieces& piece) const {
+  void run_block(const RunContext& context, int64_t block, Workspace& ws) const {
     const size_t dims = loops_.sizes.size();
     const int64_t columns = loops_.sizes[dims - 1], rows = loops_.sizes[dims - 2];
-    std::vector<int64_t>& at = piece.first;
+    std::vector<int64_t>& at = ws.first;
     at[dims - 1] = block % pieces_ * block_columns_;
     at[dims - 2] = block / pieces_ % row_blocks_ * block_rows_;
     for (int64_t d = static_cast<int64_t>(dims) - 3, rest = block / pieces_ / row_blocks_; d >= 0; --d) {
@@ -222,15 +222,14 @@ class ExpressionStep : public Step {
     int64_t first = 0;  // element of the result
     for (size_t d = 0; d < dims; ++d) first = first * loops_.sizes[d] + at[d];
     const int64_t height = std::min(block_rows_, rows - at[dims - 2]), width = std::min(block_columns_, columns - at[dims - 1]);
-    for (size_t i = 0; i < leaves_.size(); ++i) piece.at[i] = read_leaf(context, i, at, first, height, width, piece);
-    compute(context, first, height * width, piece);
+    for (size_t i = 0; i < leaves_.size(); ++i) ws.at[i] = read_leaf(context, i, at, first, height, width, ws);
+    compute(context, first, height * width, ws);
   }
 
   const float* read_leaf(const RunContext& context, size_t i, const std::vector<int64_t>& at, int64_t first, int64_t height,
-                         int64_t width, Pieces& piece) const {
+                         int64_t width, Workspace& ws) const {
     const LeafReader& leaf = leaves_[i];
-    if (leaf.read == Read::pixels)
-      return leaf.source->numbers(context, first / channels_, height * width / channels_, piece.own[i]);
+    if (leaf.read == Read::pixels) return leaf.source->values(context, first / channels_, height * width / channels_, ws.own[i]);
     int64_t offset = 0;
     for (size_t d = 0; d < at.size(); ++d) offset += at[d] * leaf.strides[d];
     const void* data = leaf.tensor < 0 ? leaf.constant.raw() : context.raw(leaf.tensor);
@@ -238,29 +237,29 @@ class ExpressionStep : public Step {
     if (leaf.read != Read::filled) return static_cast<const float*>(from);
     // What every block reads alike is filled once, unless the block is not a whole one.
     const bool whole = height == block_rows_ && width == block_columns_;
-    if (piece.filled[i] != from || !whole)
-      fill_register(leaf.dtype, from, height, leaf.strides[at.size() - 2], width, leaf.strides.back(), piece.own[i]);
-    piece.filled[i] = whole ? from : nullptr;
-    return piece.own[i];
+    if (ws.filled[i] != from || !whole)
+      fill_register(leaf.dtype, from, height, leaf.strides[at.size() - 2], width, leaf.strides.back(), ws.own[i]);
+    ws.filled[i] = whole ? from : nullptr;
+    return ws.own[i];
   }
 
-  void compute(const RunContext& context, int64_t first, int64_t n, Pieces& piece) const {
+  void compute(const RunContext& context, int64_t first, int64_t n, Workspace& ws) const {
     for (size_t i = 0; i < ops_.size(); ++i) {
       const ExpressionOp& op = ops_[i];
       const bool last = i + 1 == ops_.size();
       const auto to = static_cast<size_t>(op.to);
-      float* out = !last ? piece.own[to] : stores_ ? piece.results : context.out(outputs[0]) + first;
-      const float* a = piece.at[static_cast<size_t>(op.a)];
+      float* out = !last ? ws.own[to] : stores_ ? ws.results : context.out(outputs[0]) + first;
+      const float* a = ws.at[static_cast<size_t>(op.a)];
       if (is_unary(op.op)) {
         kernels_.of_one(op.op)(a, out, n);
       } else if (is_binary(op.op)) {
-        kernels_.of_two(op.op, one_of(op))(a, piece.at[static_cast<size_t>(op.b)], out, n);
+        kernels_.of_two(op.op, one_of(op))(a, ws.at[static_cast<size_t>(op.b)], out, n);
       } else {
-        kernels_.select(a, piece.at[static_cast<size_t>(op.b)], piece.at[static_cast<size_t>(op.c)], out, n);
+        kernels_.select(a, ws.at[static_cast<size_t>(op.b)], ws.at[static_cast<size_t>(op.c)], out, n);
       }
-      piece.at[to] = out;
+      ws.at[to] = out;
     }
-    if (stores_) results_.store(context, first / channels_, n / channels_, piece.results);
+    if (stores_) results_.store(context, first / channels_, n / channels_, ws.results);
   }
 
   OneValue one_of(const ExpressionOp& op) const {
@@ -273,7 +272,7 @@ class ExpressionStep : public Step {
   const ExpressionKernels& kernels_;
   std::vector<ExpressionOp> ops_;
   ResultRows results_;
-  bool in_rows_ = false;  // maps are read and written pixel by pixel, in their forms
+  bool in_rows_ = false;  // maps are read and written pixel by pixel, in their storage types
   bool stores_ = false;   // the result is not stored as floats
   int64_t channels_ = 1;
   Loops loops_;

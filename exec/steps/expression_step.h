@@ -29,7 +29,7 @@ struct Expression {
   std::vector<ExpressionLeaf> leaves;
   std::vector<ExpressionOp> ops;  // in the order they run; the last gives the result
 
-  // Whether all that it reads has the expression's shape or is constant, so that a map may be stored in any form.
+  // Whether all that it reads has the expression's shape or is constant, so that a map may be of any storage type.
   bool works_in_rows() const;
 };
 

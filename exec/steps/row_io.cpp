@@ -2,69 +2,70 @@
 
 namespace cytodet::exec {
 
-CodeTable::CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel)
+PackedQuantizeParams::PackedQuantizeParams(const QuantParams& quant, const std::vector<float>& factors, int64_t columns,
+                                           int panel)
     : inverse_scales((columns + panel - 1) / panel * panel),
-      lowest(static_cast<float>(quant.lowest() - quant.zero_point)),
-      highest(static_cast<float>(quant.highest() - quant.zero_point)) {
+      qmin(static_cast<float>(quant.qmin() - quant.zero_point)),
+      qmax(static_cast<float>(quant.qmax() - quant.zero_point)) {
   for (int64_t i = 0; i < columns; ++i)
     inverse_scales.data()[i] = (factors.empty() ? 1.0f : factors[static_cast<size_t>(i) % factors.size()]) / quant.scale;
 }
 
 RowSource::RowSource(const KernelSet& set, const StepInput& in, int64_t channels) : set_(set), in_(in), channels_(channels) {
-  if (in.quant) table_ = CodeTable(*in.quant, {}, channels, set.panel);
+  if (in.fake_quant) params_ = PackedQuantizeParams(*in.fake_quant, {}, channels, set.panel);
 }
 
 const float* RowSource::rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
-  const Map map = context.map(in_.tensor);
-  const int64_t first = pixel * channels_, numbers = pixels * channels_;
-  switch (in_.form) {
-    case Form::codes:
-      set_.floats_of_codes(map.codes(first), numbers, table_.lowest, scratch);
+  const FeatureMap map = context.feature_map(in_.tensor);
+  const int64_t first = pixel * channels_, values = pixels * channels_;
+  switch (in_.storage) {
+    case StorageType::q8:
+      set_.dequantize(map.q8(first), values, params_.qmin, scratch);
       return scratch;
-    case Form::halves:
-      set_.floats_of_halves(map.halves(first), numbers, scratch);
+    case StorageType::f16:
+      set_.f16_to_f32(map.f16(first), values, scratch);
       break;
-    case Form::bf16:
-      set_.floats_of_bf16(map.bf16(first), numbers, scratch);
+    case StorageType::bf16:
+      set_.bf16_to_f32(map.bf16(first), values, scratch);
       break;
-    case Form::floats:
-      if (!coded()) return map.floats(first);
-      set_.round_to_codes(map.floats(first), scratch, pixels, channels_, table_.rule());
+    case StorageType::f32:
+      if (!quantized()) return map.f32(first);
+      set_.fake_quantize(map.f32(first), scratch, pixels, channels_, params_.params());
       return scratch;
   }
-  if (coded()) set_.round_to_codes(scratch, scratch, pixels, channels_, table_.rule());
+  if (quantized()) set_.fake_quantize(scratch, scratch, pixels, channels_, params_.params());
   return scratch;
 }
 
-const float* RowSource::numbers(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
+const float* RowSource::values(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
   const float* floats = rows(context, pixel, pixels, scratch);
-  if (!coded()) return floats;
+  if (!quantized()) return floats;
   const WeightedRow row{floats, scale()};
   set_.weighted_sum_row(&row, 1, Act::none, scratch, pixels, channels_);
   return scratch;
 }
 
 ResultRows::ResultRows(const KernelSet& set, const StepOutput& out, int64_t channels)
-    : set_(set), tensor_(out.tensor), channels_(channels), form_(out.form()) {
-  if (out.coding) table_ = CodeTable(out.coding->quant, out.coding->factors, channels, set.panel);
+    : set_(set), tensor_(out.tensor), channels_(channels), storage_(out.storage()) {
+  if (out.quant) params_ = PackedQuantizeParams(out.quant->quant, out.quant->factors, channels, set.panel);
 }
 
-void ResultRows::store_columns(const RunContext& context, int64_t pixel, int64_t rows, int64_t first, int64_t columns,
+void ResultRows::store_columns(const RunContext& context, int64_t pixel, int64_t pixels, int64_t first, int64_t columns,
                                const float* scratch, int64_t lda) const {
-  const int64_t number = pixel * channels_ + first;
-  if (form_ == Form::codes)
-    set_.codes_of_rows(scratch, lda, rows, columns, rule(first), context.codes_out(tensor_) + number, channels_);
-  else if (form_ == Form::bf16)
-    set_.bf16_of_rows(scratch, lda, rows, columns, context.shorts_out(tensor_) + number, channels_);
+  const int64_t element = pixel * channels_ + first;
+  if (storage_ == StorageType::q8)
+    set_.quantize(scratch, lda, pixels, columns, params(first), context.q8_out(tensor_) + element, channels_);
+  else if (storage_ == StorageType::bf16)
+    set_.f32_to_bf16(scratch, lda, pixels, columns, context.out_16bit(tensor_) + element, channels_);
   else
-    set_.halves_of_rows(scratch, lda, rows, columns, context.unit(tensor_), context.shorts_out(tensor_) + number, channels_);
+    set_.f32_to_f16(scratch, lda, pixels, columns, context.fp16_scale(tensor_), context.out_16bit(tensor_) + element, channels_);
 }
 
 void* ResultRows::at(const RunContext& context, int64_t pixel, int64_t first) const {
-  const int64_t number = pixel * channels_ + first;
-  return form_ == Form::floats  ? static_cast<void*>(context.out(tensor_) + number)
-         : form_ == Form::codes ? static_cast<void*>(context.codes_out(tensor_) + number)
-                                : context.shorts_out(tensor_) + number;
+  const int64_t element = pixel * channels_ + first;
+  return storage_ == StorageType::f32  ? static_cast<void*>(context.out(tensor_) + element)
+         : storage_ == StorageType::q8 ? static_cast<void*>(context.q8_out(tensor_) + element)
+                                       : context.out_16bit(tensor_) + element;
 }
 
 }  // namespace cytodet::exec

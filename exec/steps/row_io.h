@@ -1,4 +1,4 @@
-// Rows of maps for steps that work on floats: read from and written to the form that a map is stored in.
+// Rows of feature maps for steps that compute on floats: read from, and written to, whatever storage type a map has.
 #pragma once
 
 #include <optional>
@@ -12,88 +12,89 @@ namespace cytodet::exec {
 // A tensor that a step reads.
 struct StepInput {
   int tensor = -1;
-  Form form = Form::floats;    // as it is stored
-  std::optional<Quant> quant;  // its numbers become these codes first
+  StorageType storage = StorageType::f32;
+  std::optional<QuantParams> fake_quant;  // values are quantized and dequantized with these before they are used
 };
 
-// How a map's numbers become codes: the channels multiplied by `factors` (empty: 1) first.
-struct Coding {
-  Quant quant;
+// How the values of a feature map are quantized: channel c is multiplied by factors[c] (empty: 1) first.
+struct QuantizeSpec {
+  QuantParams quant;
   std::vector<float> factors;
-  bool operator==(const Coding&) const = default;
+  bool operator==(const QuantizeSpec&) const = default;
 };
 
-// A tensor that a step writes, and the form that it is stored in.
+// A tensor that a step writes, and how it is stored.
 struct StepOutput {
   int tensor = -1;
-  std::optional<Coding> coding;  // codes
-  Form numbers = Form::floats;   // else
-  Form form() const { return coding ? Form::codes : numbers; }
+  std::optional<QuantizeSpec> quant;             // quantized (q8)
+  StorageType float_storage = StorageType::f32;  // else: f32, f16 or bf16
+  StorageType storage() const { return quant ? StorageType::q8 : float_storage; }
 };
 
-// How the floats of a value become codes.
-struct CodeTable {
-  CodeTable() = default;
-  // `columns` inverse scales, those of `factors` over and over; empty factors are 1.
-  CodeTable(const Quant& quant, const std::vector<float>& factors, int64_t columns, int panel);
-  CodeRule rule(int64_t first = 0) const {
-    return {inverse_scales.data() + first, lowest, highest};
-  }  // of columns from `first` on
+// QuantizeParams with the memory that they point to: [columns padded to a multiple of `panel`].
+struct PackedQuantizeParams {
+  PackedQuantizeParams() = default;
+  // `columns` inverse scales, those of `factors` repeated; empty factors are 1.
+  PackedQuantizeParams(const QuantParams& quant, const std::vector<float>& factors, int64_t columns, int panel);
+  // Of the columns from `first` on.
+  QuantizeParams params(int64_t first = 0) const { return {inverse_scales.data() + first, qmin, qmax}; }
 
   FloatBuffer inverse_scales;
-  float lowest = 0, highest = 0;
+  float qmin = 0, qmax = 0;
 };
 
-// What a step reads, as floats that are its numbers divided by scale().
+// Reads pixels of a feature map of [pixels][channels] as floats. Where they are fake-quantized, the floats are the quantized
+// integers, and the caller multiplies its result by scale().
 class RowSource {
  public:
   RowSource(const KernelSet& set, const StepInput& in, int64_t channels);
   int tensor() const { return in_.tensor; }
-  bool coded() const { return in_.quant.has_value(); }
-  float scale() const { return coded() ? in_.quant->scale : 1; }
-  // Floats of scratch that rows() of as many pixels needs.
-  int64_t scratch(int64_t pixels) const { return in_.form == Form::floats && !coded() ? 0 : pixels * channels_; }
-  // Pixels [pixel, pixel + pixels), [pixels][channels]: the map's own, or made in `scratch`.
+  bool quantized() const { return in_.fake_quant.has_value(); }
+  float scale() const { return quantized() ? in_.fake_quant->scale : 1; }
+  // Floats of scratch that rows() of so many pixels needs.
+  int64_t scratch(int64_t pixels) const { return in_.storage == StorageType::f32 && !quantized() ? 0 : pixels * channels_; }
+  // Pixels [pixel, pixel + pixels), divided by scale(): the map's own memory, or converted in `scratch`.
   const float* rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
-  // The same, multiplied by scale() already.
-  const float* numbers(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
+  // rows() multiplied by scale().
+  const float* values(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
 
  private:
   const KernelSet& set_;
   StepInput in_;
   int64_t channels_;
-  CodeTable table_;
+  PackedQuantizeParams params_;
 };
 
-// Where a step's results go: straight into the output, or, where that is not stored as floats, through scratch.
+// Writes a step's results, [pixels][channels] floats: straight into the output, or, where that is not stored as floats, converted
+// from scratch.
 class ResultRows {
  public:
   ResultRows(const KernelSet& set, const StepOutput& out, int64_t channels);
-  Form form() const { return form_; }
+  StorageType storage() const { return storage_; }
   int64_t channels() const { return channels_; }
-  // Floats of scratch that as many pixels need.
-  int64_t scratch(int64_t pixels) const { return form_ == Form::floats ? 0 : pixels * channels_; }
-  // Where to compute pixels from `pixel` on, [..][channels]; then store() `rows` of them.
+  // Floats of scratch that so many pixels need.
+  int64_t scratch(int64_t pixels) const { return storage_ == StorageType::f32 ? 0 : pixels * channels_; }
+  // Where to compute pixels from `pixel` on; then store() so many of them.
   float* floats(const RunContext& context, int64_t pixel, float* scratch) const {
-    return form_ != Form::floats ? scratch : context.out(tensor_) + pixel * channels_;
+    return storage_ != StorageType::f32 ? scratch : context.out(tensor_) + pixel * channels_;
   }
-  void store(const RunContext& context, int64_t pixel, int64_t rows, const float* scratch) const {
-    if (form_ != Form::floats) store_columns(context, pixel, rows, 0, channels_, scratch, channels_);
+  void store(const RunContext& context, int64_t pixel, int64_t pixels, const float* scratch) const {
+    if (storage_ != StorageType::f32) store_columns(context, pixel, pixels, 0, channels_, scratch, channels_);
   }
-  // Of rows scratch[rows][lda] of the channels [first, first + columns) alone.
-  void store_columns(const RunContext& context, int64_t pixel, int64_t rows, int64_t first, int64_t columns, const float* scratch,
-                     int64_t lda) const;
-  // The output itself from channel `first` of `pixel` on, and how it is coded there.
+  // Channels [first, first + columns) alone, of scratch[pixels][lda].
+  void store_columns(const RunContext& context, int64_t pixel, int64_t pixels, int64_t first, int64_t columns,
+                     const float* scratch, int64_t lda) const;
+  // The output's own memory from channel `first` of `pixel` on, and how it is quantized there.
   void* at(const RunContext& context, int64_t pixel, int64_t first) const;
-  CodeRule rule(int64_t first) const { return table_.rule(first); }
-  float unit(const RunContext& context) const { return context.unit(tensor_); }
+  QuantizeParams params(int64_t first) const { return params_.params(first); }
+  float fp16_scale(const RunContext& context) const { return context.fp16_scale(tensor_); }
 
  private:
   const KernelSet& set_;
   int tensor_;
   int64_t channels_;
-  Form form_;
-  CodeTable table_;
+  StorageType storage_;
+  PackedQuantizeParams params_;
 };
 
 }  // namespace cytodet::exec

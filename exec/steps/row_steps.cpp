@@ -6,9 +6,9 @@
 namespace cytodet::exec {
 namespace {
 
-constexpr int64_t kChunk = 4096;  // numbers of a map that are worked at once
+constexpr int64_t kChunk = 4096;  // elements of a map that are worked at once
 
-std::string kernel_name(bool coded, const char* name) { return std::string(coded ? "int8_" : "") + name; }
+std::string kernel_name(bool quantized, const char* name) { return std::string(quantized ? "int8_" : "") + name; }
 
 class SumStep : public Step {
  public:
@@ -34,51 +34,51 @@ class SumStep : public Step {
       inputs.push_back(t.input.tensor);
     }
     outputs = {output.tensor};
-    const bool coded = std::any_of(sources_.begin(), sources_.end(), [](const RowSource& s) { return s.coded(); });
-    info.kernel = kernel_name(coded, terms_.size() == 1 && !upsampled_ ? "activation" : "weighted_sum");
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    const bool quantized = std::any_of(sources_.begin(), sources_.end(), [](const RowSource& s) { return s.quantized(); });
+    info.kernel = kernel_name(quantized, terms_.size() == 1 && !upsampled_ ? "activation" : "weighted_sum");
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
-    if (moves_codes()) return repeat_codes(context);
+    if (copies_q8()) return repeat_q8(context);
     for_each_chunk(context.threads, rows_, 1, [&](int64_t b, int64_t e, int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      const Pieces piece = pieces(cut);
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
       WeightedRow in[4];
       for (int64_t row = b; row < e; ++row) {
         const int64_t pixel = row * width_, count = upsampled_ ? width_ : std::min(width_, pixels_ - pixel);
         for (size_t i = 0; i < terms_.size(); ++i) {
           const int64_t repeat = terms_[i].repeat, first = upsampled_ ? row / repeat * (width_ / repeat) : pixel;
-          in[i] = {sources_[i].rows(context, first, count / repeat, piece.terms[i]), terms_[i].weight * sources_[i].scale(),
+          in[i] = {sources_[i].rows(context, first, count / repeat, ws.terms[i]), terms_[i].weight * sources_[i].scale(),
                    terms_[i].repeat};
         }
-        float* out = results_.floats(context, pixel, piece.results);
+        float* out = results_.floats(context, pixel, ws.results);
         set_.weighted_sum_row(in, static_cast<int>(terms_.size()), act_, out, count, channels_);
-        results_.store(context, pixel, count, piece.results);
+        results_.store(context, pixel, count, ws.results);
       }
     });
   }
 
  private:
-  struct Pieces {
+  struct Workspace {
     float* terms[4];
     float* results;
   };
-  Pieces pieces(ScratchCutter& cut) const {
-    Pieces p{};
-    for (size_t i = 0; i < terms_.size(); ++i) p.terms[i] = cut.floats(sources_[i].scratch(width_ / terms_[i].repeat));
-    p.results = cut.floats(results_.scratch(width_));
+  Workspace workspace(ScratchAllocator& alloc) const {
+    Workspace p{};
+    for (size_t i = 0; i < terms_.size(); ++i) p.terms[i] = alloc.floats(sources_[i].scratch(width_ / terms_[i].repeat));
+    p.results = alloc.floats(results_.scratch(width_));
     return p;
   }
 
-  // The one term's pixels are codes already, the output's.
-  bool moves_codes() const { return terms_[0].input.form == Form::codes && !sources_[0].coded(); }
-  void repeat_codes(RunContext& context) const {
+  // The one term is stored quantized as the output is: its pixels are copied.
+  bool copies_q8() const { return terms_[0].input.storage == StorageType::q8 && !sources_[0].quantized(); }
+  void repeat_q8(RunContext& context) const {
     const int64_t repeat = terms_[0].repeat, in_w = width_ / repeat, row = width_ * channels_;
-    const uint8_t* in = context.map(terms_[0].input.tensor).codes();
-    uint8_t* out = context.codes_out(output_);
+    const uint8_t* in = context.feature_map(terms_[0].input.tensor).q8();
+    uint8_t* out = context.q8_out(output_);
     for_each_chunk(context.threads, rows_ / repeat, 1, [&](int64_t b, int64_t e, int) {
       for (int64_t y = b; y < e; ++y) {
         uint8_t* first = out + y * repeat * row;
@@ -111,40 +111,40 @@ class ProductStep : public Step {
         results_(set_, output, channels_) {
     inputs = {a.tensor, b.tensor};
     outputs = {output.tensor};
-    info.kernel = kernel_name(a_.coded() || b_.coded(), gate ? "gate" : "product");
+    info.kernel = kernel_name(a_.quantized() || b_.quantized(), gate ? "gate" : "product");
     pixels_ = elements(shape) / channels_;
     image_ = gate ? shape[1] * shape[2] : pixels_;  // pixels with one gate
     chunk_ = std::clamp<int64_t>(kChunk / channels_, 1, image_);
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
     const int64_t chunks = (image_ + chunk_ - 1) / chunk_, images = pixels_ / image_;
     for_each_chunk(context.threads, images * chunks, 1, [&](int64_t begin, int64_t end, int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      const Pieces piece = pieces(cut);
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t image = i / chunks, first = i % chunks * chunk_, pixel = image * image_ + first,
                       count = std::min(chunk_, image_ - first);
-        const float* a = a_.rows(context, pixel, count, piece.a);
-        const float* b = gate_ ? b_.rows(context, image, 1, piece.b) : b_.rows(context, pixel, count, piece.b);
-        set_.product_row(a, b, gate_ ? 0 : channels_, a_.scale() * b_.scale(), results_.floats(context, pixel, piece.results),
-                         count, channels_);
-        results_.store(context, pixel, count, piece.results);
+        const float* a = a_.rows(context, pixel, count, ws.a);
+        const float* b = gate_ ? b_.rows(context, image, 1, ws.b) : b_.rows(context, pixel, count, ws.b);
+        set_.product_row(a, b, gate_ ? 0 : channels_, a_.scale() * b_.scale(), results_.floats(context, pixel, ws.results), count,
+                         channels_);
+        results_.store(context, pixel, count, ws.results);
       }
     });
   }
 
  private:
-  struct Pieces {
+  struct Workspace {
     float *a, *b, *results;
   };
-  Pieces pieces(ScratchCutter& cut) const {
-    float* a = cut.floats(a_.scratch(chunk_));
-    float* b = cut.floats(b_.scratch(gate_ ? 1 : chunk_));
-    return {a, b, cut.floats(results_.scratch(chunk_))};
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float* a = alloc.floats(a_.scratch(chunk_));
+    float* b = alloc.floats(b_.scratch(gate_ ? 1 : chunk_));
+    return {a, b, alloc.floats(results_.scratch(chunk_))};
   }
 
   bool gate_;
@@ -163,62 +163,62 @@ class PoolStep : public Step {
         set_(kernels()),
         source_(set_, input, s_.in_c),
         results_(set_, output, s_.in_c),
-        moves_codes_(input.form == Form::codes && !source_.coded()) {
+        copies_q8_(input.storage == StorageType::q8 && !source_.quantized()) {
     inputs = {input.tensor};
     outputs = {output.tensor};
-    info.kernel = kernel_name(source_.coded(), average ? "avg_pool" : "max_pool");
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    info.kernel = kernel_name(source_.quantized(), average ? "avg_pool" : "max_pool");
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
-    if (moves_codes_) {
-      const uint8_t* in = context.map(inputs[0]).codes();
+    if (copies_q8_) {
+      const uint8_t* in = context.feature_map(inputs[0]).q8();
       for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t b, int64_t e, int) {
         for (int64_t row = b; row < e; ++row) {
           const uint8_t* rows[64];
           PoolRow<uint8_t> job = window<uint8_t>(row, [&](int i, int64_t pixel) { rows[i] = in + pixel * s_.in_c; });
           job.rows = rows;
-          job.out = context.codes_out(outputs[0]) + row * s_.out_w * s_.in_c;
-          set_.max_pool_codes(job);
+          job.out = context.q8_out(outputs[0]) + row * s_.out_w * s_.in_c;
+          set_.max_pool_q8(job);
         }
       });
       return;
     }
     for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t b, int64_t e, int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      const Pieces piece = pieces(cut);
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
       for (int64_t row = b; row < e; ++row) {
         const float* rows[64];
         PoolRow<float> job = window<float>(row, [&](int i, int64_t pixel) {
-          rows[i] = source_.rows(context, pixel, s_.in_w, piece.rows + i * source_.scratch(s_.in_w));
+          rows[i] = source_.rows(context, pixel, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));
         });
         job.rows = rows;
         const int64_t pixel = row * s_.out_w;
-        job.out = results_.floats(context, pixel, piece.results);
+        job.out = results_.floats(context, pixel, ws.results);
         if (average_) {
           set_.average_pool_row(job, source_.scale());
         } else {
           set_.max_pool_row(job);
-          const WeightedRow number{job.out, source_.scale()};
-          if (source_.coded()) set_.weighted_sum_row(&number, 1, Act::none, job.out, s_.out_w, s_.in_c);
+          const WeightedRow element{job.out, source_.scale()};
+          if (source_.quantized()) set_.weighted_sum_row(&element, 1, Act::none, job.out, s_.out_w, s_.in_c);
         }
-        results_.store(context, pixel, s_.out_w, piece.results);
+        results_.store(context, pixel, s_.out_w, ws.results);
       }
     });
   }
 
  private:
-  struct Pieces {
+  struct Workspace {
     float *rows, *results;
   };
-  Pieces pieces(ScratchCutter& cut) const {
-    float* rows = cut.floats(std::min<int64_t>(s_.kernel_h, s_.in_h) * source_.scratch(s_.in_w));
-    return {rows, cut.floats(results_.scratch(s_.out_w))};
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float* rows = alloc.floats(std::min<int64_t>(s_.kernel_h, s_.in_h) * source_.scratch(s_.in_w));
+    return {rows, alloc.floats(results_.scratch(s_.out_w))};
   }
 
-  // Of an output row; put(i, its first pixel) for each row of the map that the windows hold.
+  // The windows of output row `row`; put(i, first pixel of the row) for each input row that they hold.
   template <class T, class Put>
   PoolRow<T> window(int64_t row, Put put) const {
     const int64_t n = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top;
@@ -240,7 +240,7 @@ class PoolStep : public Step {
   const KernelSet& set_;
   RowSource source_;
   ResultRows results_;
-  bool moves_codes_;
+  bool copies_q8_;
 };
 
 class MeanStep : public Step {
@@ -249,39 +249,39 @@ class MeanStep : public Step {
       : shape_(shape), source_(kernels(), input, shape[3]), results_(kernels(), output, shape[3]) {
     inputs = {input.tensor};
     outputs = {output.tensor};
-    info.kernel = kernel_name(source_.coded(), "mean");
+    info.kernel = kernel_name(source_.quantized(), "mean");
     chunk_ = std::clamp<int64_t>(kChunk / shape[3], 1, shape[1] * shape[2]);
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
     const int64_t pixels = shape_[1] * shape_[2], channels = shape_[3];
-    ScratchCutter cut(context.scratch);
-    const Pieces piece = pieces(cut);
+    ScratchAllocator alloc(context.scratch);
+    const Workspace ws = workspace(alloc);
     for (int64_t n = 0; n < shape_[0]; ++n) {
       std::vector<double> total(static_cast<size_t>(channels), 0.0);
       for (int64_t first = 0; first < pixels; first += chunk_) {
         const int64_t count = std::min(chunk_, pixels - first);
-        const float* in = source_.rows(context, n * pixels + first, count, piece.rows);
+        const float* in = source_.rows(context, n * pixels + first, count, ws.rows);
         for (int64_t p = 0; p < count; ++p)
           for (int64_t c = 0; c < channels; ++c) total[static_cast<size_t>(c)] += in[p * channels + c];
       }
-      float* out = results_.floats(context, n, piece.results);
+      float* out = results_.floats(context, n, ws.results);
       for (int64_t c = 0; c < channels; ++c)
         out[c] = static_cast<float>(total[static_cast<size_t>(c)] / static_cast<double>(pixels)) * source_.scale();
-      results_.store(context, n, 1, piece.results);
+      results_.store(context, n, 1, ws.results);
     }
   }
 
  private:
-  struct Pieces {
+  struct Workspace {
     float *rows, *results;
   };
-  Pieces pieces(ScratchCutter& cut) const {
-    float* rows = cut.floats(source_.scratch(chunk_));
-    return {rows, cut.floats(results_.scratch(1))};
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float* rows = alloc.floats(source_.scratch(chunk_));
+    return {rows, alloc.floats(results_.scratch(1))};
   }
 
   Shape shape_;
@@ -305,17 +305,17 @@ class BilinearStep : public Step {
         results_(set_, output, channels_) {
     inputs = {input.tensor};
     outputs = {output.tensor};
-    info.kernel = kernel_name(source_.coded(), "resize_bilinear");
-    ScratchCutter cut(nullptr);
-    pieces(cut);
-    scratch_bytes = cut.total();
+    info.kernel = kernel_name(source_.quantized(), "resize_bilinear");
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
     const auto out_h = static_cast<int64_t>(rows_.size()), out_w = static_cast<int64_t>(columns_.size());
     for_each_chunk(context.threads, batch_ * out_h, 1, [&](int64_t b, int64_t e, int thread) {
-      ScratchCutter cut(context.scratch + thread * scratch_bytes);
-      const Pieces piece = pieces(cut);
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
       int64_t have[2] = {-1, -1};  // the rows that lie in the two pieces
       const float* at[2] = {};
       const auto row_of = [&](int64_t y, int64_t other) {
@@ -323,7 +323,7 @@ class BilinearStep : public Step {
           if (have[i] == y) return at[i];
         const int i = have[0] == other ? 1 : 0;
         have[i] = y;
-        return at[i] = source_.rows(context, y * in_w_, in_w_, piece.rows[i]);
+        return at[i] = source_.rows(context, y * in_w_, in_w_, ws.rows[i]);
       };
       for (int64_t row = b; row < e; ++row) {
         const BetweenPixels& y = rows_[static_cast<size_t>(row % out_h)];
@@ -334,24 +334,24 @@ class BilinearStep : public Step {
         job.share = y.share;
         job.columns = columns_.data();
         job.scale = source_.scale();
-        job.out = results_.floats(context, pixel, piece.results);
+        job.out = results_.floats(context, pixel, ws.results);
         job.width = out_w;
         job.channels = channels_;
         set_.bilinear_row(job);
-        results_.store(context, pixel, out_w, piece.results);
+        results_.store(context, pixel, out_w, ws.results);
       }
     });
   }
 
  private:
-  struct Pieces {
+  struct Workspace {
     float* rows[2];
     float* results;
   };
-  Pieces pieces(ScratchCutter& cut) const {
-    float* first = cut.floats(source_.scratch(in_w_));
-    float* second = cut.floats(source_.scratch(in_w_));
-    return {{first, second}, cut.floats(results_.scratch(static_cast<int64_t>(columns_.size())))};
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float* first = alloc.floats(source_.scratch(in_w_));
+    float* second = alloc.floats(source_.scratch(in_w_));
+    return {{first, second}, alloc.floats(results_.scratch(static_cast<int64_t>(columns_.size())))};
   }
 
   int64_t batch_, in_h_, in_w_, channels_;

@@ -1,4 +1,4 @@
-// Steps that take maps row by row, in whatever form they are stored (map_rows.h). All tensors NHWC.
+// Steps that work through feature maps row by row, whatever their storage type (row_io.h). All tensors NHWC.
 #pragma once
 
 #include <memory>
@@ -21,30 +21,30 @@ struct ConvShape {
   int64_t taps() const { return int64_t{kernel_h} * kernel_w; }
 };
 
-// One term of a weighted sum: a map that is `repeat` times smaller in height and width (nearest upsampling).
+// One term of a weighted sum: a feature map that is `repeat` times smaller in height and width (nearest upsampling).
 struct SumTerm {
   StepInput input;
   float weight = 1;
   int repeat = 1;
 };
 
-// The names of kernels that read codes begin with "int8_".
+// The names of kernels that fake-quantize an input begin with "int8_".
 
-// act(sum of 1 to 4 terms), all the same shape after upsampling: kernel "weighted_sum", of one term that is not upsampled
-// "activation".
+// act(sum of weight * term), 1 to 4 terms, each of `shape` after upsampling: kernel "weighted_sum"; of one term that is not
+// upsampled "activation".
 std::unique_ptr<Step> make_weighted_sum(const Shape& shape, const std::vector<SumTerm>& terms, Act act, const StepOutput& output);
 
-// a * b, kernel "product": both of `shape`, or b one pixel per image, kernel "gate".
+// a * b of `shape`: kernel "product"; with b one pixel per image, [batch, 1, 1, channels]: kernel "gate".
 std::unique_ptr<Step> make_product(const Shape& shape, const StepInput& a, const StepInput& b, bool gate,
                                    const StepOutput& output);
 
-// The largest numbers, or the means, of windows: kernels "max_pool" and "avg_pool".
+// The largest values, or the means, of windows: kernels "max_pool" and "avg_pool".
 std::unique_ptr<Step> make_pool(const ConvShape& shape, bool average, const StepInput& input, const StepOutput& output);
 
-// Over height and width: kernel "mean".
+// The mean over height and width: kernel "mean".
 std::unique_ptr<Step> make_mean(const Shape& input_shape, const StepInput& input, const StepOutput& output);
 
-// Linear in height and width between the pixels that `rows` and `columns` say: kernel "resize_bilinear".
+// Bilinear interpolation between the pixels that `rows` [out_h] and `columns` [out_w] name: kernel "resize_bilinear".
 std::unique_ptr<Step> make_bilinear(const Shape& input_shape, std::vector<BetweenPixels> rows, std::vector<BetweenPixels> columns,
                                     const StepInput& input, const StepOutput& output);
 

@@ -10,40 +10,46 @@
 
 namespace cytodet::exec {
 
-// The forms that tensors between steps are stored in.
-inline Form form_of(DType type) {
-  return type == DType::u8 ? Form::codes : type == DType::f16 ? Form::halves : type == DType::bf16 ? Form::bf16 : Form::floats;
+// How tensors between steps are stored, as their data type.
+inline StorageType storage_of(DType type) {
+  return type == DType::u8     ? StorageType::q8
+         : type == DType::f16  ? StorageType::f16
+         : type == DType::bf16 ? StorageType::bf16
+                               : StorageType::f32;
 }
-inline DType type_of(Form form) {
-  return form == Form::codes ? DType::u8 : form == Form::halves ? DType::f16 : form == Form::bf16 ? DType::bf16 : DType::f32;
+inline DType type_of(StorageType storage) {
+  return storage == StorageType::q8     ? DType::u8
+         : storage == StorageType::f16  ? DType::f16
+         : storage == StorageType::bf16 ? DType::bf16
+                                        : DType::f32;
 }
 
-// Numbers of a tensor as its producer stored them.
-struct Map {
+// The elements of a tensor as its producer stored them, row-major (NHWC); the accessors take the index of an element.
+struct FeatureMap {
   const void* data;
-  Form form;
-  float unit = 1;  // of halves
-  const float* floats(int64_t number = 0) const { return static_cast<const float*>(data) + number; }
-  Halves halves(int64_t number = 0) const { return {static_cast<const uint16_t*>(data) + number, unit}; }
-  const uint16_t* bf16(int64_t number = 0) const { return static_cast<const uint16_t*>(data) + number; }
-  const uint8_t* codes(int64_t number = 0) const { return static_cast<const uint8_t*>(data) + number; }
+  StorageType storage;
+  float fp16_scale = 1;  // of f16 elements
+  const float* f32(int64_t element = 0) const { return static_cast<const float*>(data) + element; }
+  Fp16Values f16(int64_t element = 0) const { return {static_cast<const uint16_t*>(data) + element, fp16_scale}; }
+  const uint16_t* bf16(int64_t element = 0) const { return static_cast<const uint16_t*>(data) + element; }
+  const uint8_t* q8(int64_t element = 0) const { return static_cast<const uint8_t*>(data) + element; }
 };
 
 struct RunContext {
-  std::vector<Tensor>& tensors;     // by tensor id
-  const std::vector<float>& units;  // of halves, by tensor id
-  char* scratch;                    // of the running step: threads * Step::scratch_bytes, 64-byte aligned pieces
+  std::vector<Tensor>& tensors;           // by tensor id
+  const std::vector<float>& fp16_scales;  // by tensor id
+  char* scratch;                          // of the running step: threads * Step::scratch_bytes, 64-byte aligned
   int threads;
 
   const float* in(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).data<float>(); }
   const void* raw(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).raw(); }
   float* out(int id) const { return tensors[static_cast<size_t>(id)].data<float>(); }
-  // Of a tensor between steps that may be in any form.
-  Map map(int id) const { return {raw(id), form_of(tensors[static_cast<size_t>(id)].dtype()), unit(id)}; }
-  float unit(int id) const { return units[static_cast<size_t>(id)]; }
-  uint8_t* codes_out(int id) const { return tensors[static_cast<size_t>(id)].data<uint8_t>(); }
-  // Of halves and of bfloat16 numbers.
-  uint16_t* shorts_out(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
+  // A tensor between steps, stored in whatever way.
+  FeatureMap feature_map(int id) const { return {raw(id), storage_of(tensors[static_cast<size_t>(id)].dtype()), fp16_scale(id)}; }
+  float fp16_scale(int id) const { return fp16_scales[static_cast<size_t>(id)]; }
+  uint8_t* q8_out(int id) const { return tensors[static_cast<size_t>(id)].data<uint8_t>(); }
+  // Of f16 and of bf16 elements.
+  uint16_t* out_16bit(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };
 
 class Step {
@@ -74,20 +80,21 @@ class Buffer {
 
 using FloatBuffer = Buffer<float>;
 
-// Cuts a scratch area into 64-byte aligned pieces; with a null base it only counts (total()).
-class ScratchCutter {
+// Lays the buffers of a step's workspace out in scratch memory, each 64-byte aligned. A step's workspace(alloc) asks for its
+// buffers one after another; with a null base it only counts (total()), so that the same function tells Step::scratch_bytes.
+class ScratchAllocator {
  public:
-  explicit ScratchCutter(char* base) : base_(base) {}
-  float* floats(int64_t n) { return cut<float>(n); }
-  uint8_t* bytes(int64_t n) { return cut<uint8_t>(n); }
+  explicit ScratchAllocator(char* base) : base_(base) {}
+  float* floats(int64_t n) { return allocate<float>(n); }
+  uint8_t* bytes(int64_t n) { return allocate<uint8_t>(n); }
   int64_t total() const { return total_; }
 
  private:
   template <class T>
-  T* cut(int64_t n) {
-    char* piece = base_ ? base_ + total_ : nullptr;
+  T* allocate(int64_t n) {
+    char* buffer = base_ ? base_ + total_ : nullptr;
     total_ += (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-    return reinterpret_cast<T*>(piece);
+    return reinterpret_cast<T*>(buffer);
   }
 
   char* base_;

@@ -14,9 +14,9 @@ struct StepInfo {
   std::string kernel;  // row of the kernel table, "plain" for a fallback
   Shape shape;         // of the output
   int64_t macs = 0;
-  int64_t int8_macs = 0;  // those of macs that are on 8-bit codes
-  int64_t bf16_macs = 0;  // those on bfloat16 numbers
-  int64_t bytes = 0;      // read + written, weights (a byte each on codes, two on bfloat16) and biases included
+  int64_t int8_macs = 0;  // those of macs that are computed in 8 bits
+  int64_t bf16_macs = 0;  // those computed on bf16
+  int64_t bytes = 0;      // read + written, weights (a byte each in 8 bits, two on bf16) and biases included
 };
 
 }  // namespace cytodet::exec

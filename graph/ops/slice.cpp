@@ -187,53 +187,81 @@ struct Slices {
   Shape dense, shape;
   std::vector<int64_t> begin, step;
 };
+
+// Plans one dimension of x after another, as the masks of a StridedSlice say.
+class SlicePlanner {
+ public:
+  SlicePlanner(const Node& n, const Shape& x) : x_(x) {
+    const auto mask = [&](const char* name) { return static_cast<uint64_t>(n.attr_or(name, int64_t{0})); };
+    begin_mask_ = mask("begin_mask");
+    end_mask_ = mask("end_mask");
+    ellipsis_ = mask("ellipsis_mask");
+    new_axis_ = mask("new_axis_mask");
+    shrink_ = mask("shrink_axis_mask");
+  }
+
+  Slices run(const std::vector<int64_t>& begin, const std::vector<int64_t>& end, const std::vector<int64_t>& step) {
+    int64_t consumed = 0;  // dimensions of x that entries name
+    for (size_t i = 0; i < begin.size(); ++i)
+      if (!has(new_axis_, i) && !has(ellipsis_, i)) ++consumed;
+    for (size_t i = 0; i < begin.size(); ++i) {
+      if (has(ellipsis_, i))
+        for (int64_t k = static_cast<int64_t>(x_.size()) - consumed; k > 0 && d_ < x_.size(); --k) take_whole();
+      else if (has(new_axis_, i))
+        slices_.shape.push_back(1);
+      else
+        slice(i, begin[i], end[i], step[i]);
+    }
+    while (d_ < x_.size()) take_whole();
+    return std::move(slices_);
+  }
+
+ private:
+  static bool has(uint64_t mask, size_t i) { return mask >> i & 1; }
+
+  // `count` elements of the next dimension; a shrunk one is not in the result's shape.
+  void take(int64_t from, int64_t by, int64_t count, bool shrunk) {
+    slices_.begin.push_back(from);
+    slices_.step.push_back(by);
+    slices_.dense.push_back(count);
+    if (!shrunk) slices_.shape.push_back(count);
+    ++d_;
+  }
+  void take_whole() { take(0, 1, x_[d_], false); }
+
+  // Entry i of begin, end and strides.
+  void slice(size_t i, int64_t begin, int64_t end, int64_t step) {
+    need(d_ < x_.size(), "more slices than dimensions");
+    need(step != 0 && step > -(int64_t{1} << 40) && step < int64_t{1} << 40, "a stride is 0 or huge");
+    const int64_t size = x_[d_];
+    if (has(shrink_, i)) return take_one(begin, size);
+    if (size < 0) return take(0, step, -1, false);
+    const auto clamp = [&](int64_t v) {
+      return std::clamp<int64_t>(v < 0 ? v + size : v, step > 0 ? 0 : -1, step > 0 ? size : size - 1);
+    };
+    const int64_t b = has(begin_mask_, i) ? (step > 0 ? 0 : size - 1) : clamp(begin);
+    const int64_t e = has(end_mask_, i) ? (step > 0 ? size : -1) : clamp(end);
+    const bool any = step > 0 ? e > b : e < b;
+    if (!any) return take(0, step, 0, false);
+    take(b, step, step > 0 ? (e - b + step - 1) / step : (e - b + step + 1) / step, false);
+  }
+  void take_one(int64_t index, int64_t size) {
+    const int64_t at = size >= 0 && index < 0 ? index + size : index;
+    need(size < 0 || (at >= 0 && at < size),
+         "index " + std::to_string(index) + " is out of range for dimension of " + std::to_string(size));
+    take(at, 1, 1, true);
+  }
+
+  const Shape& x_;
+  uint64_t begin_mask_, end_mask_, ellipsis_, new_axis_, shrink_;
+  size_t d_ = 0;  // the next dimension of x
+  Slices slices_;
+};
+
 Slices plan_slices(const Node& n, const Shape& x, const std::vector<int64_t>& begin, const std::vector<int64_t>& end,
                    const std::vector<int64_t>& step) {
   need(begin.size() == end.size() && end.size() == step.size() && begin.size() <= 32, "begin, end and strides differ in length");
-  auto mask = [&](const char* name) { return static_cast<uint64_t>(n.attr_or(name, int64_t{0})); };
-  const uint64_t begin_mask = mask("begin_mask"), end_mask = mask("end_mask"), ellipsis = mask("ellipsis_mask"),
-                 new_axis = mask("new_axis_mask"), shrink = mask("shrink_axis_mask");
-  int64_t consumed = 0;
-  size_t d = 0;
-  for (size_t i = 0; i < begin.size(); ++i)
-    if (!(new_axis >> i & 1) && !(ellipsis >> i & 1)) ++consumed;
-  Slices p;
-  auto take = [&](int64_t from, int64_t by, int64_t count, bool shrunk) {
-    p.begin.push_back(from);
-    p.step.push_back(by);
-    p.dense.push_back(count);
-    if (!shrunk) p.shape.push_back(count);
-    ++d;
-  };
-  for (size_t i = 0; i < begin.size(); ++i) {
-    if (ellipsis >> i & 1) {
-      for (int64_t k = static_cast<int64_t>(x.size()) - consumed; k > 0 && d < x.size(); --k) take(0, 1, x[d], false);
-    } else if (new_axis >> i & 1) {
-      p.shape.push_back(1);
-    } else {
-      need(d < x.size(), "more slices than dimensions");
-      const int64_t size = x[d], s = step[i];
-      need(s != 0 && s > -(int64_t{1} << 40) && s < int64_t{1} << 40, "a stride is 0 or huge");
-      if (shrink >> i & 1) {
-        const int64_t at = size >= 0 && begin[i] < 0 ? begin[i] + size : begin[i];
-        need(size < 0 || (at >= 0 && at < size),
-             "index " + std::to_string(begin[i]) + " is out of range for dimension of " + std::to_string(size));
-        take(at, 1, 1, true);
-      } else if (size < 0) {
-        take(0, s, -1, false);
-      } else {
-        auto clamp = [&](int64_t v) {
-          return std::clamp<int64_t>(v < 0 ? v + size : v, s > 0 ? 0 : -1, s > 0 ? size : size - 1);
-        };
-        const int64_t b = begin_mask >> i & 1 ? (s > 0 ? 0 : size - 1) : clamp(begin[i]),
-                      e = end_mask >> i & 1 ? (s > 0 ? size : -1) : clamp(end[i]);
-        const bool any = s > 0 ? e > b : e < b;
-        take(any ? b : 0, s, !any ? 0 : s > 0 ? (e - b + s - 1) / s : (e - b + s + 1) / s, false);
-      }
-    }
-  }
-  while (d < x.size()) take(0, 1, x[d], false);
-  return p;
+  return SlicePlanner(n, x).run(begin, end, step);
 }
 void eval_strided_slice(OpCall& call) {
   const Tensor& x = input(call, 0);

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/ir/conv_node.h"
+
 namespace cytodet::graph {
 namespace {
 
-bool channels_first(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC") == "NCHW"; }
 bool is_batch_norm(const std::string& op) { return op.starts_with("FusedBatchNorm") || op == "BatchNormWithGlobalNormalization"; }
 
 // Per-channel numbers of a constant that broadcasts over a map's last axis.
@@ -42,7 +43,7 @@ int64_t channels_of(const Graph& g, Value v) {
 
 // A convolution of several groups. TensorFlow fuses one with a BiasAdd behind it, and its fused kernel knows no groups.
 bool is_grouped(const Graph& g, const Node& conv) {
-  if (conv.op != "Conv2D" || channels_first(conv)) return false;
+  if (conv.op != "Conv2D" || is_channels_first(conv)) return false;
   const int64_t channels = channels_of(g, conv.inputs[0]);
   return channels > 0 && channels != g.constant(conv.inputs[1])->dim(2);
 }
@@ -137,7 +138,7 @@ Value push(Graph& g, Value v, const std::vector<double>& scale, const std::vecto
   add.op = "BiasAdd";
   add.inputs = {v, bias_value};
   add.attrs.emplace("T", DType::f32);
-  add.attrs.emplace("data_format", channels_first(g.node(linear)) ? "NCHW" : "NHWC");
+  add.attrs.emplace("data_format", is_channels_first(g.node(linear)) ? "NCHW" : "NHWC");
   return {g.add(std::move(add)), 0};
 }
 
@@ -155,7 +156,7 @@ bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a,
       const Node& made = g.node(v.node);
       NodeId linear = made.op == "BiasAdd" ? made.inputs[0].node : v.node;
       int64_t c = linear_channels(g, linear);
-      if (c == 0 || !pushable(g, uses, outputs, v, c) || channels_first(g.node(linear)) || (!channel_axis && c != channels))
+      if (c == 0 || !pushable(g, uses, outputs, v, c) || is_channels_first(g.node(linear)) || (!channel_axis && c != channels))
         return false;
       parts.push_back(c);
     }
@@ -229,90 +230,130 @@ std::optional<Affine> affine_at(const Graph& g, NodeId id, int64_t channels) {
   return {};
 }
 
-bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs,
-                bool (*accept)(const std::vector<std::string>&)) {
-  // Walk back to the linear op; the number of channels is only known there.
-  std::vector<NodeId> chain{last};
+namespace {
+
+// Affine nodes, last first, and the linear op before them; -1: what is before them is ConcatV2 or BatchToSpaceND.
+struct Chain {
+  std::vector<NodeId> nodes;
   NodeId linear = -1;
-  while (chain.size() < 16) {
-    const Node& n = g.node(chain.back());
-    if (is_batch_norm(n.op) && uses.of(chain.back()).size() != uses.of(Value{chain.back(), 0}).size()) return false;
-    NodeId before = -1;
-    for (Value v : n.inputs)
-      if (!g.constant(v)) {
-        before = v.node;
-        break;
-      }
-    if (before < 0 || outputs.contains(before)) return false;
+};
+
+// The node that gives the first input which is no constant; -1.
+NodeId node_before(const Graph& g, NodeId id) {
+  for (Value v : g.node(id).inputs)
+    if (!g.constant(v)) return v.node;
+  return -1;
+}
+
+bool may_be_affine(const std::string& op) {
+  static const char* const kAffine[] = {"Mul", "RealDiv", "Sub", "Add", "AddV2", "BiasAdd"};
+  return is_batch_norm(op) || std::any_of(std::begin(kAffine), std::end(kAffine), [&](const char* k) { return op == k; });
+}
+
+//   linear op ─▶ node ─▶ ... ─▶ last      walked back from `last`; the number of channels is only known at the linear op
+std::optional<Chain> chain_to(const Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs) {
+  constexpr size_t kMaxNodes = 16;
+  Chain chain{{last}};
+  while (chain.nodes.size() < kMaxNodes) {
+    const NodeId first = chain.nodes.back();
+    if (is_batch_norm(g.node(first).op) && uses.of(first).size() != uses.of(Value{first, 0}).size()) return {};
+    const NodeId before = node_before(g, first);
+    if (before < 0 || outputs.contains(before)) return {};
     if (linear_channels(g, before)) {
-      linear = before;
+      chain.linear = before;
       break;
     }
     const std::string& op = g.node(before).op;
     if (op == "ConcatV2" || op == "BatchToSpaceND") break;
-    static const char* const kAffine[] = {"Mul", "RealDiv", "Sub", "Add", "AddV2", "BiasAdd"};
-    if (!is_batch_norm(op) && std::none_of(std::begin(kAffine), std::end(kAffine), [&](const char* k) { return op == k; }))
-      return false;
-    if (!uses.sole(before)) return false;
-    chain.push_back(before);
+    if (!may_be_affine(op) || !uses.sole(before)) return {};
+    chain.nodes.push_back(before);
   }
-  std::vector<std::string> ops;
-  for (auto it = chain.rbegin(); it != chain.rend(); ++it) ops.push_back(g.node(*it).op);
-  if (!accept(ops)) return false;
-  if (linear < 0) {
-    if (chain.size() != 1 || !is_batch_norm(g.node(last).op)) return false;
-    const Tensor* p = g.constant(g.node(last).inputs[1]);
-    std::optional<Affine> a = p && !channels_first(g.node(last)) ? affine_at(g, last, p->size()) : std::nullopt;
-    return a && fold_through(g, uses, last, *a, outputs, p->size());
-  }
-  if (!uses.sole(linear)) return false;
-  int64_t channels = linear_channels(g, linear);
-  const Node& conv = g.node(linear);
-  if (channels_first(conv))
-    for (NodeId id : chain)
-      if (!is_batch_norm(g.node(id).op) && g.node(id).op != "BiasAdd") {
-        const Tensor* t = g.constant(g.node(id).inputs[1]);
-        if (!t || t->size() != 1) return false;
-      }
-  std::vector<double> scale(static_cast<size_t>(channels), 1), offset(static_cast<size_t>(channels), 0);
-  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
-    std::optional<Affine> a = affine_at(g, *it, channels);
-    Value expected{it == chain.rbegin() ? linear : *(it - 1), 0};
-    if (!a || a->input != expected) return false;
+  return chain;
+}
+
+// A batch norm behind ConcatV2 or BatchToSpaceND is pushed into the linear ops before that.
+bool fold_lone_batch_norm(Graph& g, const Consumers& uses, const Chain& chain, const std::set<NodeId>& outputs) {
+  const NodeId id = chain.nodes[0];
+  if (chain.nodes.size() != 1 || !is_batch_norm(g.node(id).op) || is_channels_first(g.node(id))) return false;
+  const Tensor* p = g.constant(g.node(id).inputs[1]);
+  const std::optional<Affine> a = p ? affine_at(g, id, p->size()) : std::nullopt;
+  return a && fold_through(g, uses, id, *a, outputs, p->size());
+}
+
+// In NCHW a constant vector would broadcast over the width: only one value will do, but for batch norms and BiasAdd.
+bool broadcasts_over_channels(const Graph& g, const Chain& chain) {
+  return !is_channels_first(g.node(chain.linear)) || std::all_of(chain.nodes.begin(), chain.nodes.end(), [&](NodeId id) {
+    const Node& n = g.node(id);
+    const Tensor* t = g.constant(n.inputs[1]);
+    return is_batch_norm(n.op) || n.op == "BiasAdd" || (t && t->size() == 1);
+  });
+}
+
+// The chain as one: last = linear * scale + offset, per channel; empty where a node is not affine or a number not finite.
+std::optional<Affine> composed(const Graph& g, const Chain& chain, int64_t channels) {
+  const auto n = static_cast<size_t>(channels);
+  Affine all{{chain.linear, 0}, std::vector<double>(n, 1), std::vector<double>(n, 0)};
+  Value input = all.input;
+  for (auto it = chain.nodes.rbegin(); it != chain.nodes.rend(); ++it) {
+    const std::optional<Affine> a = affine_at(g, *it, channels);
+    if (!a || a->input != input) return {};
     for (int64_t c = 0; c < channels; ++c) {
-      size_t k = static_cast<size_t>(c);
-      scale[k] *= at(a->scale, c);
-      offset[k] = offset[k] * at(a->scale, c) + at(a->offset, c);
-      if (!std::isfinite(scale[k]) || !std::isfinite(offset[k])) return false;
+      const auto k = static_cast<size_t>(c);
+      all.scale[k] *= at(a->scale, c);
+      all.offset[k] = all.offset[k] * at(a->scale, c) + at(a->offset, c);
+      if (!std::isfinite(all.scale[k]) || !std::isfinite(all.offset[k])) return {};
     }
+    input = {*it, 0};
   }
-  // The end of the chain still waits for all that its nodes and their constants waited for.
-  for (NodeId id : chain) {
-    const std::vector<NodeId> own = g.node(id).controls;
-    wait_for(g.node(last), own);
-    wait_for(g.node(last), controls_of_constants(g, g.node(id)));
-  }
-  Node folded = conv;
+  return all;
+}
+
+// `last` becomes the linear op with scaled weights itself, or its sum with a bias.
+void write_folded(Graph& g, NodeId last, NodeId linear, const Affine& all, int64_t channels) {
+  Node folded = g.node(linear);
+  const Value weights = folded.inputs[1];
   folded.inputs[1] =
-      add_const_like(g, conv.inputs[1], conv.name + "/folded_weights", scaled_weights(conv, *g.constant(conv.inputs[1]), scale));
-  bool no_bias = std::all_of(offset.begin(), offset.end(), [](double v) { return v == 0; });
-  Node& end = g.node(last);
-  if (no_bias) {
+      add_const_like(g, weights, folded.name + "/folded_weights", scaled_weights(folded, *g.constant(weights), all.scale));
+  if (std::all_of(all.offset.begin(), all.offset.end(), [](double v) { return v == 0; })) {
+    Node& end = g.node(last);
     end.op = folded.op;
     end.attrs = folded.attrs;
     end.inputs = folded.inputs;
     wait_for(end, folded.controls);
-    return true;
+    return;
   }
   g.node(linear).inputs = folded.inputs;
-  Value bias = add_const_like(g, folded.inputs[1], conv.name + "/folded_bias", bias_tensor(offset, channels));
-  Node& tail = g.node(last);
-  bool nchw = channels_first(g.node(linear)), grouped = is_grouped(g, g.node(linear));
-  tail.op = grouped ? "AddV2" : "BiasAdd";
-  tail.attrs.clear();
-  tail.attrs.emplace("T", DType::f32);
-  if (!grouped) tail.attrs.emplace("data_format", nchw ? "NCHW" : "NHWC");
-  tail.inputs = {{linear, 0}, bias};
+  const Value bias = add_const_like(g, folded.inputs[1], folded.name + "/folded_bias", bias_tensor(all.offset, channels));
+  const bool grouped = is_grouped(g, g.node(linear));
+  Node& sum = g.node(last);
+  sum.op = grouped ? "AddV2" : "BiasAdd";
+  sum.attrs.clear();
+  sum.attrs.emplace("T", DType::f32);
+  if (!grouped) sum.attrs.emplace("data_format", is_channels_first(folded) ? "NCHW" : "NHWC");
+  sum.inputs = {{linear, 0}, bias};
+}
+
+}  // namespace
+
+bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs,
+                bool (*accept)(const std::vector<std::string>&)) {
+  const std::optional<Chain> chain = chain_to(g, uses, last, outputs);
+  if (!chain) return false;
+  std::vector<std::string> ops;
+  for (auto it = chain->nodes.rbegin(); it != chain->nodes.rend(); ++it) ops.push_back(g.node(*it).op);
+  if (!accept(ops)) return false;
+  if (chain->linear < 0) return fold_lone_batch_norm(g, uses, *chain, outputs);
+  if (!uses.sole(chain->linear) || !broadcasts_over_channels(g, *chain)) return false;
+  const int64_t channels = linear_channels(g, chain->linear);
+  const std::optional<Affine> all = composed(g, *chain, channels);
+  if (!all) return false;
+  // The end of the chain still waits for all that its nodes and their constants waited for.
+  for (NodeId id : chain->nodes) {
+    const std::vector<NodeId> own = g.node(id).controls;
+    wait_for(g.node(last), own);
+    wait_for(g.node(last), controls_of_constants(g, g.node(id)));
+  }
+  write_folded(g, last, chain->linear, *all, channels);
   return true;
 }
 

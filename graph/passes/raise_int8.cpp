@@ -13,7 +13,7 @@ struct Site {
   bool depthwise = false, relu = false;
   bool is_signed = false;
   double scale = 1;  // of the input's codes
-  QuantWeights weights;
+  QuantizedWeights weights;
   std::vector<double> bias;
   float top = 0;  // of the result's range
 };
@@ -45,12 +45,12 @@ std::vector<std::string> fused_ops(const Node& n) {
   return {};
 }
 
-std::optional<QuantWeights> weights_of(const Graph& g, Value filter, Value low, Value high, int64_t channels) {
+std::optional<QuantizedWeights> weights_of(const Graph& g, Value filter, Value low, Value high, int64_t channels) {
   if (const Node& neg = g.node(low.node); neg.op == "Neg" && neg.inputs.size() == 1) low = neg.inputs[0];
   const Tensor *codes = g.constant(filter), *lo = g.constant(low), *hi = g.constant(high);
   if (!codes || !lo || !hi || codes->dtype() != DType::qint8 || lo->size() != hi->size()) return {};
   if (lo->size() != 1 && lo->size() != channels) return {};
-  QuantWeights w{codes->bitcast(DType::i8), {}};
+  QuantizedWeights w{codes->bitcast(DType::i8), {}};
   for (int64_t i = 0; i < lo->size(); ++i)
     w.scales.push_back(static_cast<float>(std::max(std::abs(lo->as_double(i)), std::abs(hi->as_double(i))) / 127));
   return w;
@@ -90,7 +90,7 @@ std::optional<Site> site_at(const Graph& g, NodeId id) {
 // The number behind the codes, and the paddings in front of them.
 struct Source {
   Value value;
-  Quant quant;
+  QuantParams quant;
   std::array<int64_t, 4> pads{};
 };
 
@@ -188,7 +188,7 @@ std::optional<Source> Importer::source_of(const Node& n, const Site& site) const
   s.value = q.inputs[0];
   Source shifted = s;
   // Padding by the convolution itself pads with code 0, which a zero point makes another number than 0.
-  const auto own = paddings_of(n, site.weights.codes.shape(), facts_.of(n.inputs[0]).shape);
+  const auto own = paddings_of(n, site.weights.values.shape(), facts_.of(n.inputs[0]).shape);
   if (own && all_zero(*own) && n.attr_or("padding_list", AttrList{}).ints.empty() && !waits(s.value.node) &&
       look_behind_shift(g_, shifted)) {
     if (!waits(shifted.value.node)) look_behind_pad(g_, shifted);
@@ -221,7 +221,7 @@ NodeId Importer::linear(NodeId fused, const Site& site, const Source& source) {
   const NodeId conv = add(name, site.depthwise ? "DepthwiseConv2dNative" : "Conv2D", {source.value, source.value}).node;
   g_.node(conv).attrs["data_format"] = "NHWC";
   g_.node(conv).controls = old.controls;
-  set_padding(g_.node(conv), old, site.weights.codes.shape(), source);
+  set_padding(g_.node(conv), old, site.weights.values.shape(), source);
   set_quantized(g_, conv, source.quant, site.weights);
   return conv;
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "graph/ir/conv_node.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {
@@ -39,15 +40,15 @@ class Emitter {
     if (zero_.node < 0) zero_ = constant("q8/zero", 0);
     return zero_;
   }
-  bool dense_map(NodeId conv, const QuantConv& q) const;
-  Codes input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads);
-  Value above_zero(const QuantConv& q, const std::array<int64_t, 4>& pads);
-  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in, double low);
+  bool dense_map(NodeId conv, const QuantizedConv& q) const;
+  Codes input_codes(const std::string& conv, const QuantizedConv& q, const std::array<int64_t, 4>& pads);
+  Value above_zero(const QuantizedConv& q, const std::array<int64_t, 4>& pads);
+  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantizedConv& q, const Codes& in, double low);
   Value fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed);
 
   struct Coded {
     Value input;
-    Quant quant;
+    QuantParams quant;
     std::array<int64_t, 4> pads;
     Codes codes;
   };
@@ -61,15 +62,15 @@ class Emitter {
 };
 
 // One group, channels last.
-bool Emitter::dense_map(NodeId conv, const QuantConv& q) const {
+bool Emitter::dense_map(NodeId conv, const QuantizedConv& q) const {
   const Node& n = g_.node(conv);
   if (n.op != "Conv2D" && n.op != "DepthwiseConv2dNative") return false;
   if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return false;
   const std::optional<Shape>& in = facts_.of(q.input).shape;
-  return !in || (in->size() == 4 && (in->back() < 0 || in->back() == q.weights.codes.dim(2)));
+  return !in || (in->size() == 4 && (in->back() < 0 || in->back() == q.weights.values.dim(2)));
 }
 
-Value Emitter::above_zero(const QuantConv& q, const std::array<int64_t, 4>& pads) {
+Value Emitter::above_zero(const QuantizedConv& q, const std::array<int64_t, 4>& pads) {
   Value x = q.input;
   if (*std::max_element(pads.begin(), pads.end()) > 0) {
     std::vector<int32_t> all{0, 0, 0, 0, 0, 0, 0, 0};
@@ -87,7 +88,7 @@ Value Emitter::above_zero(const QuantConv& q, const std::array<int64_t, 4>& pads
 }
 
 // Convolutions that read one value in the same codes share them.
-Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const std::array<int64_t, 4>& pads) {
+Codes Emitter::input_codes(const std::string& conv, const QuantizedConv& q, const std::array<int64_t, 4>& pads) {
   for (const Coded& c : coded_)
     if (c.input == q.input && c.quant == q.quant && c.pads == pads) return c.codes;
   const Value x = q.quant.zero_point ? above_zero(q, pads) : q.input;
@@ -108,9 +109,9 @@ Codes Emitter::input_codes(const std::string& conv, const QuantConv& q, const st
   return c;
 }
 
-std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantConv& q, const Codes& in,
+std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantizedConv& q, const Codes& in,
                                             double low_end) {
-  const int64_t channels = conv_channels(g_.node(conv).op, q.weights.codes.shape());
+  const int64_t channels = output_channels(g_.node(conv).op, q.weights.values.shape());
   std::vector<float> high, bias;
   const std::vector<double> sums = zero_point_sums(q.quant, q.weights, channels);
   const Tensor* given = tail.bias < 0 ? nullptr : g_.constant(g_.node(tail.bias).inputs[1]);
@@ -120,7 +121,7 @@ std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, c
   }
   AttrMap attrs;
   attrs["T"] = DType::f32;
-  const Value filter = g_.add_const(helper("filter"), q.weights.codes.bitcast(DType::qint8)),
+  const Value filter = g_.add_const(helper("filter"), q.weights.values.bitcast(DType::qint8)),
               offset = g_.add_const(helper("bias"), Tensor::from({channels}, bias)),
               hi = g_.add_const(helper("filter_max"), Tensor::from({channels}, high)),
               lo = g_.add_new(helper("filter_min"), "Neg", {hi}, attrs);
@@ -158,7 +159,7 @@ Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> input
 }
 
 bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
-  const std::optional<QuantConv> q = quantized(g_, conv);
+  const std::optional<QuantizedConv> q = quantized_conv(g_, conv);
   if (!q || !dense_map(conv, *q)) return false;
   const ConvTail tail = conv_tail(g_, uses_, outputs_, conv);
   const bool relu = tail.activation >= 0;
@@ -168,7 +169,7 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
   if (!std::isfinite(low) || !std::isfinite(high - low) || !(high - low > 0)) return false;
   std::array<int64_t, 4> pads{};
   if (q->quant.zero_point) {
-    auto known = paddings_of(g_.node(conv), q->weights.codes.shape(), facts_.of(q->input).shape);
+    auto known = paddings_of(g_.node(conv), q->weights.values.shape(), facts_.of(q->input).shape);
     if (!known) return false;
     pads = *known;
   }
@@ -232,20 +233,16 @@ ConvTail conv_tail(const Graph& g, const Consumers& uses, const std::set<NodeId>
   return t;
 }
 
-std::vector<double> zero_point_sums(const Quant& quant, const QuantWeights& weights, int64_t channels) {
+std::vector<double> zero_point_sums(const QuantParams& quant, const QuantizedWeights& weights, int64_t channels) {
   std::vector<int64_t> sums(static_cast<size_t>(channels), 0);
-  const int8_t* codes = weights.codes.data<int8_t>();
-  for (int64_t i = 0; i < weights.codes.size(); i += channels)
+  const int8_t* codes = weights.values.data<int8_t>();
+  for (int64_t i = 0; i < weights.values.size(); i += channels)
     for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += codes[i + c];
   std::vector<double> out;
   for (size_t c = 0; c < sums.size(); ++c)
     out.push_back(static_cast<double>(quant.zero_point) * quant.scale * weights.scales[weights.scales.size() == 1 ? 0 : c] *
                   static_cast<double>(sums[c]));
   return out;
-}
-
-int64_t conv_channels(const std::string& op, const Shape& filter) {
-  return op == "DepthwiseConv2dNative" ? filter[2] * filter[3] : filter.back();
 }
 
 std::optional<std::array<int64_t, 4>> paddings_of(const Node& conv, const Shape& filter, const std::optional<Shape>& input) {

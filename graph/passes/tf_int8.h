@@ -44,11 +44,8 @@ struct ConvTail {
 };
 ConvTail conv_tail(const Graph& graph, const Consumers& uses, const std::set<NodeId>& outputs, NodeId conv);
 
-// Output channels of a filter of Conv2D or DepthwiseConv2dNative.
-int64_t conv_channels(const std::string& op, const Shape& filter);
-
 // What a zero point adds to each output channel when it is not taken off the codes: zero_point * scale * sum of weights.
-std::vector<double> zero_point_sums(const Quant& quant, const QuantWeights& weights, int64_t channels);
+std::vector<double> zero_point_sums(const QuantParams& quant, const QuantizedWeights& weights, int64_t channels);
 
 // {top, bottom, left, right} that a convolution with this filter pads its NHWC input with; empty when it depends on an unknown
 // size.

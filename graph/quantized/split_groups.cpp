@@ -1,12 +1,13 @@
 #include "graph/quantized/split_groups.h"
 
+#include "graph/ir/conv_node.h"
 #include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 
 namespace cytodet::graph {
 namespace {
 
-constexpr int64_t kMostGroups = 4096;
+constexpr int64_t kMaxGroups = 4096;
 
 class Splitter {
  public:
@@ -17,7 +18,7 @@ class Splitter {
     const Node& n = g_.node(id);
     const auto &x = facts_.of(n.inputs.at(0)).shape, &filter = facts_.of(n.inputs.at(1)).shape;
     if (!x || !filter || x->size() != 4 || filter->size() != 4) return 0;
-    const bool first = n.attr_or<std::string>("data_format", "NHWC") == "NCHW";
+    const bool first = is_channels_first(n);
     const int64_t in = (*x)[first ? 1 : 3], of_group = (*filter)[2], out = (*filter)[3];
     if (in <= 0 || of_group <= 0 || in % of_group || out % (in / of_group)) return 0;
     return in / of_group;
@@ -26,7 +27,7 @@ class Splitter {
   // The node becomes the ConcatV2, so that its name stays.
   void split(NodeId id, int64_t groups) {
     const Node conv = g_.node(id);
-    const int axis = conv.attr_or<std::string>("data_format", "NHWC") == "NCHW" ? 1 : 3;
+    const int axis = is_channels_first(conv) ? 1 : 3;
     const DType type = conv.attr_or("T", DType::f32);
     const NodeId alive = anchor_of(g_, frames_, conv.inputs[0]);
     const auto number = [&](const char* what, int v) {
@@ -74,7 +75,7 @@ std::vector<NodeId> split_groups(Graph& graph, const std::set<NodeId>& convoluti
   for (NodeId id : convolutions) {
     if (!graph.alive(id) || graph.node(id).op != "Conv2D" || graph.node(id).inputs.size() < 2) continue;
     const int64_t groups = splitter.groups_of(id);
-    if (groups < 1 || groups > kMostGroups)
+    if (groups < 1 || groups > kMaxGroups)
       unknown.push_back(id);
     else if (groups > 1)
       found.emplace_back(id, groups);

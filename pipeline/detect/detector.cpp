@@ -70,7 +70,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
   plan.threads = std::max(1, options.threads_per_stream);
   plan.precision = options.precision;
   plan.outputs = model_->outputs();
-  plan.coded_inputs = options.quantized_input;
+  plan.quantized_inputs = options.quantized_input;
   plan.input_shapes[model_->input().node] = model_->input_shape();
   try {
     if (options.optimize) {
@@ -80,9 +80,9 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
     }
     inline_functions(graph);  // those that the passes leave to TensorFlow's compiler
     plan_ = Plan::compile(graph, plan);
-    if (const auto& codes = plan_->inputs().at(0).codes) {
-      quantization_ = InputQuantization{{}, codes->lowest, codes->highest};
-      std::copy(codes->inverse_scales.begin(), codes->inverse_scales.end(), quantization_->inverse_scale);
+    if (const auto& quant = plan_->inputs().at(0).quant) {
+      quantization_ = InputQuantization{{}, quant->qmin, quant->qmax};
+      std::copy(quant->inverse_scales.begin(), quant->inverse_scales.end(), quantization_->inverse_scale);
     }
     std::vector<OutputSpec> outputs;
     for (const TensorSpec& out : plan_->outputs()) outputs.push_back({out.name, out.dtype, out.shape});

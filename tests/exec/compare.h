@@ -10,7 +10,7 @@
 
 namespace cytodet::test {
 
-// The largest difference, in units of the largest number wanted (at least 1).
+// The largest difference, in units of the largest value wanted (at least 1).
 inline double worst_difference(const Tensor& got, const Tensor& wanted) {
   EXPECT_EQ(got.shape(), wanted.shape());
   double largest = 1, worst = 0;

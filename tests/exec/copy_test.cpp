@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "tests/exec/coded_net.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/quantized_net.h"
 
 namespace cytodet {
 namespace {
@@ -138,9 +138,9 @@ TEST(Copy, PaddingJoinsTheConvolutionOrPoolingBehindIt) {
 }
 
 TEST(Copy, PaddingJoinsConvolutionsOfQuantizedMaps) {
-  CodedNet net;
+  QuantizedNet net;
   net.input("x", {1, 12, 12, 20});
-  const Quant quant{0.03f, 110, false};
+  const QuantParams quant{0.03f, 110, false};
   net.conv("first", "x", 24, 1, quant);
   constant(net.graph, "pads", Tensor::from<int32_t>({4, 2}, {0, 0, 0, 1, 0, 1, 0, 0}));
   net.op("pad", "Pad", {"first", "pads"});

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/exec/coded_net.h"
+#include "tests/exec/quantized_net.h"
 #include "tests/exec/compare.h"
 
 namespace cytodet {
@@ -267,8 +267,8 @@ TEST(Expression, RandomGraphsGiveThePlainAnswers) {
 
 // Between convolutions on 8-bit values, maps come and go as they are stored there.
 TEST(Expression, ReadsAndWritesQuantizedMaps) {
-  CodedNet net;
-  const Quant quant{0.04f, 120, false};
+  QuantizedNet net;
+  const QuantParams quant{0.04f, 120, false};
   net.input("x", {1, 12, 12, 20});
   net.conv("first", "x", 24, 1, quant);
   constant(net.graph, "three", Tensor::scalar(3.0f));

@@ -9,7 +9,7 @@
 
 namespace cytodet::test {
 
-// Normal numbers of this deviation around 0.
+// Normal values of this deviation around 0.
 inline Tensor normal_tensor(Shape shape, std::mt19937& random, float scale = 1) {
   Tensor t(DType::f32, std::move(shape));
   std::normal_distribution<float> normal(0, scale);
@@ -17,11 +17,11 @@ inline Tensor normal_tensor(Shape shape, std::mt19937& random, float scale = 1) 
   return t;
 }
 
-// Numbers of random codes (once powers of two have multiplied them, when scaled), moved within their steps so far that no
-// rounding is a matter of taste; some outside the range.
-inline Tensor coded_tensor(Shape shape, const Quant& q, std::mt19937& random, bool scaled = false) {
+// Values near random quantized values (once powers of two have multiplied them, when scaled): so near that all kernels round them
+// alike; some outside the range.
+inline Tensor tensor_near_q8(Shape shape, const QuantParams& q, std::mt19937& random, bool scaled = false) {
   Tensor t(DType::f32, std::move(shape));
-  std::uniform_int_distribution<int> code(q.lowest() - 20, q.highest() + 20);
+  std::uniform_int_distribution<int> code(q.qmin() - 20, q.qmax() + 20);
   std::uniform_real_distribution<float> within(-0.4f, 0.4f);
   for (int64_t i = 0; i < t.size(); ++i)
     t.data<float>()[i] = (static_cast<float>(code(random) - q.zero_point) + within(random)) * q.scale /

@@ -1,10 +1,10 @@
-// Random networks of steps in rows and convolutions, on codes and on floats, against the plain evals: every way in which layers
+// Random networks of steps in rows and convolutions, in 8 bits and on floats, against the plain evals: every way in which layers
 // share maps, join and store them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "tests/exec/coded_net.h"
+#include "tests/exec/quantized_net.h"
 
 namespace cytodet {
 namespace {
@@ -24,7 +24,7 @@ class RandomNet {
     outputs.assign(last.begin(), last.end());
   }
 
-  CodedNet net;
+  QuantizedNet net;
   std::vector<std::string> outputs;
 
  private:
@@ -37,18 +37,18 @@ class RandomNet {
     const int n = static_cast<int>(values_.size());
     return values_[static_cast<size_t>(std::max(below(n), below(n)))];
   }
-  Quant quant() {
-    const Quant quants[] = {{0.0213f, 120, false}, {0.0287f, 0, true}};
+  QuantParams quant() {
+    const QuantParams quants[] = {{0.0213f, 120, false}, {0.0287f, 0, true}};
     return quants[below(2)];
   }
-  // Numbers of a value, or of its codes.
+  // A value, or the value fake-quantized.
   std::string read() {
     const std::string v = any();
-    return chance(2) ? v : net.coded(v, quant());
+    return chance(2) ? v : net.fake_quant(v, quant());
   }
 
-  // Means of codes lie half-way between two codes of the same scale often, not between those of quant().
-  std::string read_to_average() { return chance(3) ? (chance(2) ? "x" : "y") : net.coded(any(), {0.0249f, 110, false}); }
+  // Means of quantized values often lie half-way between two steps of the same scale, but not of the scale of quant().
+  std::string read_to_average() { return chance(3) ? (chance(2) ? "x" : "y") : net.fake_quant(any(), {0.0249f, 110, false}); }
 
   void add_layer(const std::string& name) {
     const std::string weight = name + "/weight";
@@ -121,7 +121,7 @@ class RandomNet {
     keep.emplace("keep_dims", true);
     net.op(name + "/mean", "Mean", {chance(2) ? map : any(), name + "/axes"}, std::move(keep));
     net.op(name + "/gate", "Sigmoid", {name + "/mean"});
-    const std::string gate = chance(3) ? net.coded(name + "/gate", {0.004f, 0, false}) : name + "/gate";
+    const std::string gate = chance(3) ? net.fake_quant(name + "/gate", {0.004f, 0, false}) : name + "/gate";
     net.op(name, "Mul", chance(2) ? std::vector{gate, map} : std::vector{map, gate});
   }
 
@@ -129,7 +129,7 @@ class RandomNet {
   void resampled(const std::string& name) {
     const bool average = chance(2), linear = chance(2);
     net.op(name + "/pool", average ? "AvgPool" : "MaxPool", {average || linear ? read_to_average() : read()}, pool_attrs(2, 2));
-    const std::string small = linear || chance(2) ? name + "/pool" : net.coded(name + "/pool", quant());
+    const std::string small = linear || chance(2) ? name + "/pool" : net.fake_quant(name + "/pool", quant());
     net.sizes(name + "/size", {6, 8});
     net.op(name, linear ? "ResizeBilinear" : "ResizeNearestNeighbor", {small, name + "/size"});
   }
@@ -138,7 +138,7 @@ class RandomNet {
   std::vector<std::string> values_;
 };
 
-// Numbers at the edge of a code fall to either side, and codes are up to eight deep: wrong maps are much further off.
+// Values half-way between two steps may be rounded either way, up to eight quantizations deep: wrong maps are much further off.
 TEST(RandomNets, AnswerAsThePlainEvals) {
   for (unsigned seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(seed);

@@ -108,10 +108,10 @@ TEST_F(RowKernels, Bilinear) {
   });
 }
 
-// Every half that is a number, and every length.
-TEST_F(RowKernels, FloatsOfHalves) {
-  if (!set.depthwise_words) {
-    EXPECT_TRUE(!set.floats_of_halves && !set.halves_of_rows && !set.codes.rows_of_halves) << "a part of them is no use";
+// Every half-precision value that is not NaN, and every length.
+TEST_F(RowKernels, F16ToF32) {
+  if (!set.depthwise_packed4) {
+    EXPECT_TRUE(!set.f16_to_f32 && !set.f32_to_f16 && !set.q8.pack_q8_f16) << "a part of them is no use";
     return;
   }
   std::vector<uint16_t> halves;
@@ -125,7 +125,7 @@ TEST_F(RowKernels, FloatsOfHalves) {
   }
   const auto expect_all = [&](float unit) {
     Results all(static_cast<int64_t>(halves.size()));
-    set.floats_of_halves({halves.data(), unit}, static_cast<int64_t>(halves.size()), all.data());
+    set.f16_to_f32({halves.data(), unit}, static_cast<int64_t>(halves.size()), all.data());
     std::vector<double> numbers;
     for (double x : wanted) numbers.push_back(x * unit);
     all.expect(numbers);
@@ -133,50 +133,51 @@ TEST_F(RowKernels, FloatsOfHalves) {
   for (int exponent : {0, -3, -80, 90}) expect_all(std::ldexp(1.0f, exponent));
   for (int64_t n = 0; n <= 2 * set.panel; ++n) {
     Results some(n);
-    set.floats_of_halves({halves.data() + 15000}, n, some.data());
+    set.f16_to_f32({halves.data() + 15000}, n, some.data());
     some.expect({wanted.begin() + 15000, wanted.begin() + 15000 + n});
   }
 }
 
-float number_of(uint16_t bf16) { return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16); }
+float value_of(uint16_t bf16) { return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16); }
 
-TEST_F(RowKernels, Bf16) {
+TEST_F(RowKernels, Bf16ConversionsRoundToNearestEven) {
   if (!set.gemm_bf16) {
-    EXPECT_TRUE(!set.bf16_rows && !set.rows_of_bf16 && !set.bf16_of_rows && !set.floats_of_bf16) << "a part of them is no use";
+    EXPECT_TRUE(!set.pack_bf16 && !set.repack_bf16 && !set.f32_to_bf16 && !set.bf16_to_f32) << "a part of them is no use";
     return;
   }
   for_channels([&](int64_t channels) {
     const int64_t rows = 3, lda = channels + 2, ldo = channels + 5, even = (channels + 1) / 2 * 2;
     const std::vector<float> in = numbers(rows * lda), gate = numbers(channels);
     std::vector<uint16_t> map(static_cast<size_t>(rows * ldo + 64), 0x5555), packed;
-    set.bf16_of_rows(in.data(), lda, rows, channels, map.data(), ldo);
+    set.f32_to_bf16(in.data(), lda, rows, channels, map.data(), ldo);
     for (int64_t i = 0; i < static_cast<int64_t>(map.size()); ++i) {
       const bool inside = i / ldo < rows && i % ldo < channels;
-      ASSERT_EQ(map[static_cast<size_t>(i)], inside ? to_bf16(in[static_cast<size_t>(i / ldo * lda + i % ldo)]) : 0x5555) << i;
+      ASSERT_EQ(map[static_cast<size_t>(i)], inside ? BFloat16(in[static_cast<size_t>(i / ldo * lda + i % ldo)]).bits : 0x5555)
+          << i;
       if (inside) packed.push_back(map[static_cast<size_t>(i)]);
     }
     Results floats(rows * channels);
-    set.floats_of_bf16(packed.data(), rows * channels, floats.data());
+    set.bf16_to_f32(packed.data(), rows * channels, floats.data());
     std::vector<double> wanted;
-    for (uint16_t x : packed) wanted.push_back(number_of(x));
+    for (uint16_t x : packed) wanted.push_back(value_of(x));
     floats.expect(wanted);
     for (const float* factors : {static_cast<const float*>(nullptr), gate.data()}) {
       std::vector<uint16_t> out(static_cast<size_t>(rows * even + 64), 0x5555);
-      set.rows_of_bf16(packed.data(), rows, channels, factors, out.data());
+      set.repack_bf16(packed.data(), rows, channels, factors, out.data());
       for (int64_t i = 0; i < static_cast<int64_t>(out.size()); ++i) {
         const int64_t row = i / even, c = i % even;
-        uint16_t wanted = row < rows ? 0 : 0x5555;
+        uint16_t bits = row < rows ? 0 : 0x5555;
         if (row < rows && c < channels)
-          wanted = to_bf16(number_of(packed[static_cast<size_t>(row * channels + c)]) * (factors ? factors[c] : 1.0f));
-        ASSERT_EQ(out[static_cast<size_t>(i)], wanted) << i;
+          bits = BFloat16(value_of(packed[static_cast<size_t>(row * channels + c)]) * (factors ? factors[c] : 1.0f)).bits;
+        ASSERT_EQ(out[static_cast<size_t>(i)], bits) << i;
       }
     }
   });
 }
 
-// Depthwise results as bfloat16 numbers are those as floats, rounded; their sums are those of the floats.
-TEST_F(RowKernels, DepthwiseRowsOfBf16) {
-  if (!set.bf16_of_rows) return;  // floats are what the networks test
+// Depthwise results as bf16 values are those as floats, rounded; their sums are those of the floats.
+TEST_F(RowKernels, DepthwiseRowsInBf16) {
+  if (!set.f32_to_bf16) return;  // floats are what the networks test
   for (int kernel : {1, 3, 5, 7})
     for (int stride : {1, 2})
       for (int64_t width : {1, 7, 8, 19})
@@ -194,22 +195,22 @@ TEST_F(RowKernels, DepthwiseRowsOfBf16) {
           job.stride = stride;
           job.weights = weights.data();
           job.bias = bias.data();
-          job.act = Act::swish8;
+          job.act = Act::swish_2e3;
           job.out_stride = channels + 3;
           job.width = width;
           job.channels = channels;
           const auto numbers_out = static_cast<size_t>(width * job.out_stride + 64);
           std::vector<float> floats(numbers_out, kUntouched), sums[2];
-          std::vector<uint16_t> bf16(numbers_out, to_bf16(kUntouched));
-          for (Form form : {Form::floats, Form::bf16}) {
-            std::vector<float>& sum = sums[form == Form::bf16];
+          std::vector<uint16_t> bf16(numbers_out, BFloat16(kUntouched).bits);
+          for (StorageType storage : {StorageType::f32, StorageType::bf16}) {
+            std::vector<float>& sum = sums[storage == StorageType::bf16];
             sum.assign(static_cast<size_t>(panel), 0.5f);
-            job.form = form;
-            job.out = form == Form::bf16 ? static_cast<void*>(bf16.data()) : floats.data();
+            job.storage = storage;
+            job.out = storage == StorageType::bf16 ? static_cast<void*>(bf16.data()) : floats.data();
             job.sums = sum.data();
             set.depthwise_row(job);
           }
-          for (size_t i = 0; i < numbers_out; ++i) ASSERT_EQ(bf16[i], to_bf16(floats[i])) << i;
+          for (size_t i = 0; i < numbers_out; ++i) ASSERT_EQ(bf16[i], BFloat16(floats[i]).bits) << i;
           for (int c = 0; c < channels; ++c) ASSERT_EQ(sums[0][static_cast<size_t>(c)], sums[1][static_cast<size_t>(c)]);
         }
 }

@@ -67,15 +67,15 @@ class BilinearOf : public ::testing::TestWithParam<int64_t> {};
 
 TEST_P(BilinearOf, EverySizeAndRule) {
   const std::pair<int32_t, int32_t> sizes[] = {{1, 1}, {5, 7}, {10, 14}, {13, 9}, {3, 2}, {2, 11}, {1, 8}};
-  for (const char* rule : {"neither", "align_corners", "half_pixel_centers"})
+  for (const char* params : {"neither", "align_corners", "half_pixel_centers"})
     for (const auto& [in_h, in_w] : {std::pair{5, 7}, {1, 1}, {1, 6}})
       for (const auto& [h, w] : sizes) {
-        SCOPED_TRACE(testing::Message() << rule << " " << in_h << "x" << in_w << " to " << h << "x" << w);
+        SCOPED_TRACE(testing::Message() << params << " " << in_h << "x" << in_w << " to " << h << "x" << w);
         const Inputs inputs{{"x", {2, in_h, in_w, GetParam()}}};
         Graph g = graph_of(inputs);
         constant(g, "size", Tensor::from<int32_t>({2}, {h, w}));
         AttrMap attrs;
-        if (rule != std::string("neither")) attrs.emplace(rule, true);
+        if (params != std::string("neither")) attrs.emplace(params, true);
         add(g, "resized", "ResizeBilinear", {"x", "size"}, attrs);
         expect_plain_answer(g, inputs, "resized", "resize_bilinear");
       }
@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Channels, PoolOf, ::testing::Values(1, 3, 16, 17, 37));
 INSTANTIATE_TEST_SUITE_P(Channels, BilinearOf, ::testing::Values(1, 3, 16, 37));
 
 // The list of its pixels alone would take the memory of the machine.
-TEST(Bilinear, OfASizeThatNoTensorHas) {
+TEST(Bilinear, ASizeThatNoTensorHasIsRefused) {
   Graph g = graph_of({{"x", {1, 2, 2, 1}}});
   constant(g, "size", Tensor::from<int32_t>({2}, {2000000000, 2000000000}));
   add(g, "up", "ResizeBilinear", {"x", "size"});
@@ -95,7 +95,7 @@ TEST(Bilinear, OfASizeThatNoTensorHas) {
   EXPECT_THROW(Runner(Plan::compile(g, o)).run(), Error);
 }
 
-TEST(Product, OfTwoMapsOfEveryRank) {
+TEST(Product, TwoMapsOfEveryRank) {
   for (const Shape& shape : {Shape{1}, Shape{5003}, Shape{7, 19}, Shape{3, 700, 5}, Shape{2, 23, 17, 13}, Shape{2, 1, 1, 9}}) {
     SCOPED_TRACE(to_string(shape));
     const Inputs inputs{{"x", shape}, {"y", shape}};
@@ -105,15 +105,15 @@ TEST(Product, OfTwoMapsOfEveryRank) {
   }
 }
 
-TEST(Product, OfAMapWithItself) {
+TEST(Product, AMapWithItself) {
   const Inputs inputs{{"x", {2, 23, 17, 13}}};
   Graph g = graph_of(inputs);
   add(g, "square", "Mul", {"x", "x"});
   expect_plain_answer(g, inputs, "square", "product");
 }
 
-// The gate is the first or the second factor; an image ends inside a chunk of 4096 numbers.
-TEST(Gate, OfEachImage) {
+// The gate is the first or the second factor; an image ends inside a chunk of 4096 values.
+TEST(Gate, EachImageHasItsOwn) {
   for (const int64_t channels : {1, 13, 32, 5000})
     for (const bool first : {false, true}) {
       SCOPED_TRACE(testing::Message() << channels << first);
@@ -124,9 +124,9 @@ TEST(Gate, OfEachImage) {
     }
 }
 
-// Terms 0 to `terms`, each with a weight of its own; every second is smaller where some are upsampled. Of more numbers than a
+// Terms 0 to `terms`, each with a weight of its own; every second is smaller where some are upsampled. Of more values than a
 // chunk, and no multiple of it.
-TEST(WeightedSum, OfOneToFourTermsWithUpsampling) {
+TEST(WeightedSum, OneToFourTermsWithUpsampling) {
   for (int terms = 1; terms <= 4; ++terms)
     for (const int factor : {1, 2, 3})
       for (const int64_t channels : {3, 16, 37}) {
@@ -152,7 +152,7 @@ TEST(WeightedSum, OfOneToFourTermsWithUpsampling) {
       }
 }
 
-TEST(Activation, OfEveryRank) {
+TEST(Activation, EveryRank) {
   for (const Shape& shape : {Shape{}, Shape{1}, Shape{9001}, Shape{4099, 3}, Shape{2, 31, 29, 7}})
     for (const std::string op : {"Relu", "Relu6", "Sigmoid"}) {
       SCOPED_TRACE(op + to_string(shape));
@@ -163,7 +163,7 @@ TEST(Activation, OfEveryRank) {
     }
 }
 
-TEST(Activation, OfAnEmptyMap) {
+TEST(Activation, AnEmptyMap) {
   for (const Shape& shape : {Shape{0, 3}, Shape{2, 0}, Shape{0}}) {
     SCOPED_TRACE(to_string(shape));
     Graph g;

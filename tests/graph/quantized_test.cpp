@@ -46,29 +46,29 @@ TEST_P(SetQuantized, IsReadBackAndMeansItsCodes) {
     n.attrs["padding"] = std::string("SAME");
   }
   const NodeId conv = g.add(n);
-  EXPECT_FALSE(quantized(g, conv));
+  EXPECT_FALSE(quantized_conv(g, conv));
   const Tensor exact = interpret(g, {{{input, 0}, data}}, {{conv, 0}})[0];
-  const Quant quant = Quant::of_range(c.low, c.high, c.symmetric);
-  const QuantWeights weights = quantize_weights(filter, c.channels, c.per_channel);
+  const QuantParams quant = QuantParams::of_range(c.low, c.high, c.symmetric);
+  const QuantizedWeights weights = quantize_weights(filter, c.channels, c.per_channel);
   set_quantized(g, conv, quant, weights);
   g.check();
   EXPECT_TRUE(has_quantized(g));
 
-  auto back = quantized(g, conv);
+  auto back = quantized_conv(g, conv);
   ASSERT_TRUE(back);
   EXPECT_EQ(back->input, (Value{input, 0}));
   EXPECT_NEAR(back->quant.scale, quant.scale, 1e-6 * quant.scale);
   EXPECT_EQ(back->quant.zero_point, quant.zero_point);
   EXPECT_EQ(back->quant.is_signed, quant.is_signed);
-  EXPECT_EQ(back->weights.codes.shape(), filter.shape());
+  EXPECT_EQ(back->weights.values.shape(), filter.shape());
   ASSERT_EQ(back->weights.scales.size(), weights.scales.size());
   for (size_t i = 0; i < weights.scales.size(); ++i)
     EXPECT_NEAR(back->weights.scales[i], weights.scales[i], 1e-6 * weights.scales[i]);
-  for (int64_t i = 0; i < filter.size(); ++i) ASSERT_EQ(back->weights.codes.data<int8_t>()[i], weights.codes.data<int8_t>()[i]);
+  for (int64_t i = 0; i < filter.size(); ++i) ASSERT_EQ(back->weights.values.data<int8_t>()[i], weights.values.data<int8_t>()[i]);
 
   // The same convolution on numbers that are codes.
   Tensor coded(DType::f32, data.shape());
-  for (int64_t i = 0; i < data.size(); ++i) coded.data<float>()[i] = quant.number(quant.code(data.data<float>()[i]));
+  for (int64_t i = 0; i < data.size(); ++i) coded.data<float>()[i] = quant.dequantize(quant.quantize(data.data<float>()[i]));
   Graph plain;
   x.name = "x";
   plain.add(x);
@@ -98,10 +98,10 @@ TEST(Narrow, SumsOfFourCodes) {
   const auto narrow = [](int64_t rows, std::map<int64_t, int> codes) {
     Tensor t(DType::i8, {rows, 2});
     for (const auto& [row, code] : codes) t.data<int8_t>()[row * 2 + 1] = static_cast<int8_t>(code);
-    return is_narrow(t, 2);
+    return is_16bit_safe(t, 2);
   };
   EXPECT_TRUE(narrow(0, {}));
-  EXPECT_TRUE(is_narrow(Tensor(DType::i8, {3, 0}), 0)) << "no channels";
+  EXPECT_TRUE(is_16bit_safe(Tensor(DType::i8, {3, 0}), 0)) << "no channels";
   EXPECT_TRUE(narrow(1, {{0, 127}}));
   EXPECT_TRUE(narrow(8, {{0, 64}, {5, 64}}));
   EXPECT_FALSE(narrow(8, {{0, 64}, {5, 65}}));
@@ -118,9 +118,9 @@ TEST(Narrow, FiltersAreCodedWithinTheirSums) {
       for (float low : {-1.0f, 0.2f}) {
         const Tensor filter = random_tensor(shape, low, 1, 3);
         const int64_t channels = shape.back();
-        const QuantWeights wide = quantize_weights(filter, channels, per_channel),
-                           q = quantize_weights(filter, channels, per_channel, {127, true});
-        EXPECT_TRUE(is_narrow(q.codes, channels));
+        const QuantizedWeights wide = quantize_weights(filter, channels, per_channel),
+                               q = quantize_weights(filter, channels, per_channel, {127, true});
+        EXPECT_TRUE(is_16bit_safe(q.values, channels));
         const Tensor back = dequantize_weights(q);
         int off_by_more = 0;
         for (int64_t i = 0; i < filter.size(); ++i) {
@@ -136,25 +136,25 @@ TEST(Narrow, FiltersAreCodedWithinTheirSums) {
 
 TEST(Narrow, ReachIsLimitedAlone) {
   const Tensor filter = random_tensor({40, 6}, -1, 1, 4);
-  const QuantWeights q = quantize_weights(filter, 6, true, {64, false});
+  const QuantizedWeights q = quantize_weights(filter, 6, true, {64, false});
   int most = 0;
-  for (int8_t code : q.codes.span<int8_t>()) most = std::max(most, std::abs(code));
+  for (int8_t code : q.values.span<int8_t>()) most = std::max(most, std::abs(code));
   EXPECT_EQ(most, 64);
 }
 
-TEST(Quant, OfRange) {
-  EXPECT_EQ(Quant::of_range(0, 255, false), (Quant{1, 0, false}));
-  EXPECT_EQ(Quant::of_range(-127, 12, true), (Quant{1, 0, true}));
-  EXPECT_EQ(Quant::of_range(-1, 254, false), (Quant{1, 1, false}));
-  EXPECT_EQ(Quant::of_range(5, 255, false), (Quant{1, 0, false}));  // zero is always a code
-  EXPECT_EQ(Quant::of_range(-255, -3, false), (Quant{1, 255, false}));
-  EXPECT_EQ(Quant::of_range(0, 0, false), (Quant{1, 0, false}));  // degenerate
-  EXPECT_EQ(Quant::of_range(NAN, 3, true), (Quant{1, 0, true}));
-  const Quant q = Quant::of_range(-0.278f, 5.1f, false);
-  EXPECT_EQ(q.number(q.code(0)), 0);
-  EXPECT_EQ(q.code(100), 255);
-  EXPECT_EQ(q.code(-100), 0);
-  EXPECT_EQ(q.code(NAN), q.zero_point);
+TEST(QuantParams, OfRange) {
+  EXPECT_EQ(QuantParams::of_range(0, 255, false), (QuantParams{1, 0, false}));
+  EXPECT_EQ(QuantParams::of_range(-127, 12, true), (QuantParams{1, 0, true}));
+  EXPECT_EQ(QuantParams::of_range(-1, 254, false), (QuantParams{1, 1, false}));
+  EXPECT_EQ(QuantParams::of_range(5, 255, false), (QuantParams{1, 0, false}));  // zero is always a code
+  EXPECT_EQ(QuantParams::of_range(-255, -3, false), (QuantParams{1, 255, false}));
+  EXPECT_EQ(QuantParams::of_range(0, 0, false), (QuantParams{1, 0, false}));  // degenerate
+  EXPECT_EQ(QuantParams::of_range(NAN, 3, true), (QuantParams{1, 0, true}));
+  const QuantParams q = QuantParams::of_range(-0.278f, 5.1f, false);
+  EXPECT_EQ(q.dequantize(q.quantize(0)), 0);
+  EXPECT_EQ(q.quantize(100), 255);
+  EXPECT_EQ(q.quantize(-100), 0);
+  EXPECT_EQ(q.quantize(NAN), q.zero_point);
 }
 
 TEST(SetQuantizedShared, OneValueInOneCodeIsQuantizedOnce) {
@@ -169,9 +169,9 @@ TEST(SetQuantizedShared, OneValueInOneCodeIsQuantizedOnce) {
     n.attrs["T"] = DType::f32;
     convs.push_back(g.add(n));
   }
-  set_quantized(g, convs[0], Quant::of_range(-1, 2, false), quantize_weights(w, 4, true));
-  set_quantized(g, convs[1], Quant::of_range(-1, 2, false), quantize_weights(w, 4, true));
-  set_quantized(g, convs[2], Quant::of_range(-1, 2, true), quantize_weights(w, 4, true));
+  set_quantized(g, convs[0], QuantParams::of_range(-1, 2, false), quantize_weights(w, 4, true));
+  set_quantized(g, convs[1], QuantParams::of_range(-1, 2, false), quantize_weights(w, 4, true));
+  set_quantized(g, convs[2], QuantParams::of_range(-1, 2, true), quantize_weights(w, 4, true));
   int quantizes = 0;
   for (NodeId id : g.ids()) quantizes += g.node(id).op == "QuantizeV2";
   EXPECT_EQ(quantizes, 2);

@@ -63,7 +63,7 @@ Graph float_graph(const Conv& c) {
 Graph quantized_graph(const Conv& c) {
   Graph g = float_graph(c);
   const Tensor w = *g.constant(g.find("w"));
-  set_quantized(g, g.find("conv"), Quant::of_range(c.low, c.high, c.is_signed), quantize_weights(w, channels(c), true));
+  set_quantized(g, g.find("conv"), QuantParams::of_range(c.low, c.high, c.is_signed), quantize_weights(w, channels(c), true));
   return g;
 }
 
@@ -106,14 +106,14 @@ TEST_P(TfInt8, IsRaised) {
   PassOptions only;
   only.only = {"raise_int8"};
   EXPECT_TRUE(run_passes(g, only)[0].changed);
-  const auto was = quantized(before, before.find("conv")), is = quantized(g, g.require("conv"));
+  const auto was = quantized_conv(before, before.find("conv")), is = quantized_conv(g, g.require("conv"));
   ASSERT_TRUE(was && is);
   EXPECT_EQ(g.name_of(is->input), "x");
   EXPECT_EQ(is->quant.zero_point, was->quant.zero_point);
   EXPECT_EQ(is->quant.is_signed, was->quant.is_signed);
   EXPECT_FLOAT_EQ(is->quant.scale, was->quant.scale);
-  EXPECT_EQ(is->weights.codes.shape(), was->weights.codes.shape());
-  EXPECT_TRUE(std::ranges::equal(is->weights.codes.span<int8_t>(), was->weights.codes.span<int8_t>()));
+  EXPECT_EQ(is->weights.values.shape(), was->weights.values.shape());
+  EXPECT_TRUE(std::ranges::equal(is->weights.values.span<int8_t>(), was->weights.values.span<int8_t>()));
   ASSERT_EQ(is->weights.scales.size(), was->weights.scales.size());
   for (size_t c = 0; c < was->weights.scales.size(); ++c) EXPECT_FLOAT_EQ(is->weights.scales[c], was->weights.scales[c]);
   for (const char* op : {"BiasAdd", "Relu", "Relu6", "PadV2", "AddV2", "Dequantize", "Conv2D", "DepthwiseConv2dNative"})
@@ -129,11 +129,11 @@ TEST_P(TfInt8, PassesKeepTheForm) {
   to_tensorflow_int8(g, range_of(g, GetParam()));
   const std::vector<float> integer = run(g, "out", feed(GetParam()));
   run_passes(g, {});
-  ASSERT_TRUE(quantized(g, g.require("conv")));
+  ASSERT_TRUE(quantized_conv(g, g.require("conv")));
   const int nodes = g.size();
   for (const PassReport& report : run_passes(g, {})) EXPECT_FALSE(report.changed) << report.pass;
   EXPECT_EQ(g.size(), nodes);
-  ASSERT_TRUE(quantized(g, g.require("conv")));
+  ASSERT_TRUE(quantized_conv(g, g.require("conv")));
 }
 
 const Conv kConvs[] = {
@@ -165,7 +165,7 @@ TEST(TfInt8Rules, WithoutARangeOrPreciseStays) {
   EXPECT_EQ(to_tensorflow_int8(g, {}), 0);
   EXPECT_EQ(to_tensorflow_int8(g, ranges, {{}, {"conv"}}), 0);
   EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {0, 0}}}), 0);
-  EXPECT_TRUE(quantized(g, g.find("conv")));
+  EXPECT_TRUE(quantized_conv(g, g.find("conv")));
 }
 
 TEST(TfInt8Rules, AnOutputInTheChainEndsIt) {
@@ -178,8 +178,8 @@ TEST(TfInt8Rules, AnOutputInTheChainEndsIt) {
 TEST(TfInt8Rules, SharedInputIsCodedOnce) {
   Graph g = float_graph(kPlain);
   add(g, "other", "Conv2D", {"x", "w"}, conv_attrs("SAME"));
-  const QuantWeights w = quantize_weights(*g.constant(g.find("w")), kOut, true);
-  for (const char* conv : {"conv", "other"}) set_quantized(g, g.find(conv), Quant::of_range(-.3f, 2, false), w);
+  const QuantizedWeights w = quantize_weights(*g.constant(g.find("w")), kOut, true);
+  for (const char* conv : {"conv", "other"}) set_quantized(g, g.find(conv), QuantParams::of_range(-.3f, 2, false), w);
   EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {0, 9}}, {"other", {-9, 9}}}), 2);
   EXPECT_EQ(count(g, "QuantizeV2"), 1);
   EXPECT_EQ(g.node(g.require("other")).op, "Dequantize");
@@ -193,7 +193,7 @@ TEST(TfInt8Rules, AnUnknownSizeThatPaddingNeedsStays) {
   Graph g = quantized_graph(strided);
   g.node(g.find("x")).attrs["shape"] = ShapeAttr{true, {1, -1, -1, kIn}};
   EXPECT_EQ(to_tensorflow_int8(g, {{"conv", {0, 9}}}), 0);
-  EXPECT_TRUE(quantized(g, g.find("conv")));
+  EXPECT_TRUE(quantized_conv(g, g.find("conv")));
 }
 
 // Files of other programs: the ops that Intel's TensorFlow tools write.
@@ -234,10 +234,10 @@ TEST(Pass_raise_int8, OpsOfOldNames) {
   f.dequantize("q", "out");
   ASSERT_TRUE(f.raise());
   EXPECT_EQ(f.g.node(f.g.require("out")).op, "Relu6");
-  const auto q = quantized(f.g, f.g.require("q"));
+  const auto q = quantized_conv(f.g, f.g.require("q"));
   ASSERT_TRUE(q);
   EXPECT_EQ(f.g.name_of(q->input), "x");
-  EXPECT_EQ(q->quant, (Quant{4.0f / 255, 0, false}));
+  EXPECT_EQ(q->quant, (QuantParams{4.0f / 255, 0, false}));
   EXPECT_EQ(q->weights.scales, (std::vector<float>{1 / 127.0f, 2 / 127.0f, 3 / 127.0f}));
   // 1 and 4 are codes 64 and 255.
   const std::vector<float> out = run(f.g, "out", Tensor::from<float>({1, 2, 2, 2}, {1, 4, 0, 0, 4, 4, 1, 1}));
@@ -261,8 +261,8 @@ TEST(Pass_raise_int8, CodesFromOneToTheNext) {
   f.g.node(f.g.find("q2")).inputs[4] = f.g.value("six");
   ASSERT_TRUE(f.raise());
   EXPECT_EQ(count(f.g, "Conv2D"), 2);
-  const auto q = quantized(f.g, f.g.require("q2"));
-  ASSERT_TRUE(q && quantized(f.g, f.g.require("q")));
+  const auto q = quantized_conv(f.g, f.g.require("q2"));
+  ASSERT_TRUE(q && quantized_conv(f.g, f.g.require("q")));
   EXPECT_EQ(f.g.node(q->input.node).op, "Relu6");
   const Tensor& bias = *f.g.constant(f.g.require("q2/bias"));
   EXPECT_FLOAT_EQ(bias.data<float>()[0], 1000 * (6.0f / 255) * (4.0f / 127));
@@ -292,7 +292,7 @@ TEST(Pass_raise_int8, ASumThatIsNoZeroPointStays) {
   add(f.g, "sum", "AddV2", {"x", "half_code"});
   f.g.node(f.g.find("codes")).inputs[0] = f.g.value("sum");
   ASSERT_TRUE(f.raise());
-  const auto q = quantized(f.g, f.g.require("q"));
+  const auto q = quantized_conv(f.g, f.g.require("q"));
   EXPECT_EQ(f.g.name_of(q->input), "sum");
   EXPECT_EQ(q->quant.zero_point, 0);
 }

@@ -387,9 +387,9 @@ TEST(ReduceRange, DenseFiltersKeepTo64) {
   options.reduce_range = true;
   quantize(g, ranges, options);
   auto greatest = [&](const char* name) {
-    const std::optional<QuantConv> layer = quantized(g, g.require(name));
+    const std::optional<QuantizedConv> layer = quantized_conv(g, g.require(name));
     int most = 0;
-    for (int8_t code : layer->weights.codes.span<int8_t>()) most = std::max(most, std::abs(code));
+    for (int8_t code : layer->weights.values.span<int8_t>()) most = std::max(most, std::abs(code));
     return most;
   };
   EXPECT_LE(greatest("a/conv"), 64);

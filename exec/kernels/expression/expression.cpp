@@ -3,7 +3,11 @@
 namespace cytodet::exec {
 
 const ExpressionKernels& expression_kernels() {
-  return isa() >= Isa::avx512 ? kExpressionAvx512 : isa() >= Isa::avx2 ? kExpressionAvx2 : kExpressionBaseline;
+  return *core::select_for_isa<const ExpressionKernels*>({
+      {Isa::baseline, &kExpressionBaseline},
+      {Isa::avx2, &kExpressionAvx2},
+      {Isa::avx512, &kExpressionAvx512},
+  });
 }
 
 }  // namespace cytodet::exec

@@ -13,9 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace cytodet::exec {
-uint16_t to_bf16(float x);  // of exec/kernels/kernels.h, which must come after the names of the sets have changed
-}
+#include "core/dtype.h"
 
 inline simde__m512 emulated_cvtepi32_ps(simde__m512i x) {
   int in[16];
@@ -73,7 +71,7 @@ inline simde__m512i emulated_cvtne2ps_pbh(simde__m512 high, simde__m512 low) {
   uint16_t out[32];
   std::memcpy(in, &low, 64);
   std::memcpy(in + 16, &high, 64);
-  for (int i = 0; i < 32; ++i) out[i] = cytodet::exec::to_bf16(in[i]);
+  for (int i = 0; i < 32; ++i) out[i] = cytodet::core::BFloat16(in[i]).bits;
   simde__m512i y;
   std::memcpy(&y, out, 64);
   return y;

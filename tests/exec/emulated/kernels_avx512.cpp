@@ -1,4 +1,14 @@
 #include "tests/exec/emulated/avx512.h"
 
-#define kAvx512Kernels kEmulatedAvx512
-#include "exec/kernels/f32_avx512.cpp"  // NOLINT
+#define CYTODET_EMULATE_AVX512
+#define CYTODET_TARGET emulated_avx512
+#include "exec/kernels/kernel_set-inl.h"
+
+namespace cytodet::exec {
+
+const KernelSet& emulated_avx512_kernels() {
+  static constexpr KernelSet set = emulated_avx512::kernel_set("avx512");
+  return set;
+}
+
+}  // namespace cytodet::exec

@@ -1,6 +1,18 @@
 #include "tests/exec/emulated/avx512.h"
 
-#define kAvx512Bf16Kernels kEmulatedAvx512Bf16
+#define CYTODET_EMULATE_AVX512
 #define __AVX512VNNI__ 1
 #define __AVX512BF16__ 1
-#include "exec/kernels/f32_avx512.cpp"  // NOLINT
+#define CYTODET_TARGET emulated_avx512_bf16
+#include "exec/kernels/bf16_set-inl.h"
+
+namespace cytodet::exec {
+
+const KernelSet& emulated_avx512_vnni_kernels();
+
+const KernelSet& emulated_avx512_bf16_kernels() {
+  static const KernelSet set = emulated_avx512_bf16::with_bf16<emulated_avx512_vnni_kernels>("avx512_bf16");
+  return set;
+}
+
+}  // namespace cytodet::exec

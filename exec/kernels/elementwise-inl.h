@@ -1,0 +1,64 @@
+// Weighted sums and products of feature maps, a row at a time.
+#pragma once
+
+#include "exec/kernels/activation-inl.h"
+#include "exec/kernels/channels-inl.h"
+
+namespace cytodet::exec::CYTODET_TARGET {
+namespace {
+
+template <Act act, int Count>
+inline void weighted_pixels(const WeightedRow* in, float* out, int64_t width, int64_t channels) {
+  Vec weights[Count];
+  for (int i = 0; i < Count; ++i) weights[i] = V::set(in[i].weight);
+  for (int64_t x = 0; x < width; ++x, out += channels) {
+    const float* from[Count];
+    for (int i = 0; i < Count; ++i) from[i] = in[i].data + (in[i].repeat == 1 ? x : x / in[i].repeat) * channels;
+    int64_t c = 0;
+    for (; c + V::width <= channels; c += V::width) {
+      Vec sum = V::mul(V::load(from[0] + c), weights[0]);
+      for (int i = 1; i < Count; ++i) sum = V::fma(V::load(from[i] + c), weights[i], sum);
+      V::store(out + c, activate<act>(sum));
+    }
+    if (c < channels) {
+      alignas(64) float tail[V::width] = {};
+      for (int64_t j = c; j < channels; ++j) {
+        float sum = from[0][j] * in[0].weight;
+        for (int i = 1; i < Count; ++i) sum += from[i][j] * in[i].weight;
+        tail[j - c] = sum;
+      }
+      V::store(tail, activate<act>(V::load(tail)));
+      for (int64_t j = c; j < channels; ++j) out[j] = tail[j - c];
+    }
+  }
+}
+
+void weighted_sum_row(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels) {
+  with_act(act, [&]<Act a>() {
+    switch (count) {
+      case 1:
+        weighted_pixels<a, 1>(in, out, width, channels);
+        break;
+      case 2:
+        weighted_pixels<a, 2>(in, out, width, channels);
+        break;
+      case 3:
+        weighted_pixels<a, 3>(in, out, width, channels);
+        break;
+      default:
+        weighted_pixels<a, 4>(in, out, width, channels);
+        break;
+    }
+  });
+}
+
+void product_row(const float* a, const float* b, int64_t b_stride, float scale, float* out, int64_t pixels, int64_t channels) {
+  const Vec factor = V::set(scale);
+  for (int64_t p = 0; p < pixels; ++p, a += channels, b += b_stride, out += channels)
+    for_channels(channels, [&](int64_t c, int columns) {
+      store_columns(out + c, V::mul(V::mul(load_columns(a + c, columns), load_columns(b + c, columns)), factor), columns);
+    });
+}
+
+}  // namespace
+}  // namespace cytodet::exec::CYTODET_TARGET

@@ -1,0 +1,96 @@
+// c = epilogue(a * b) in float (KernelSet::gemm), and scale_rows.
+#pragma once
+
+#include "exec/kernels/tile_epilogue-inl.h"
+
+namespace cytodet::exec::CYTODET_TARGET {
+namespace {
+
+// A tile of Rows rows and Vectors vectors of columns, sums in registers; b is a panel [k][panel].
+template <Act act, int Rows, int Vectors, bool FromMemory>
+inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc, const TileEpilogue& end) {
+  Vec acc[Rows][Vectors];
+  for (int v = 0; v < Vectors; ++v) {
+    Vec start = V::load(end.bias + v * V::width);
+    for (int r = 0; r < Rows; ++r) acc[r][v] = start;
+  }
+  // The tile's rows are more streams than the hardware prefetcher follows: the next tile's are prefetched, a cache line at a
+  // time.
+  constexpr int64_t kLine = 16;
+  for (int64_t i = 0; i < k;) {
+    if constexpr (FromMemory)
+      for (int r = 0; r < Rows; ++r) __builtin_prefetch(a + (Rows + r) * lda + i);
+    const int64_t last = FromMemory && i + kLine < k ? i + kLine : k;
+    for (; i < last; ++i) {
+      Vec bv[Vectors];
+      for (int v = 0; v < Vectors; ++v) bv[v] = V::load(b + i * kPanel + v * V::width);
+      for (int r = 0; r < Rows; ++r) {
+        Vec av = V::set(a[r * lda + i]);
+        for (int v = 0; v < Vectors; ++v) acc[r][v] = V::fma(av, bv[v], acc[r][v]);
+      }
+    }
+  }
+  finish_tile<act, Rows, Vectors>(acc, c, ldc, end);
+}
+
+template <Act act, int Rows, int Vectors, bool FromMemory = false>
+inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
+                       TileEpilogue end) {
+  const float* residual = end.residual;
+  for (; m + Rows <= rows; m += Rows) {
+    if (residual) end.residual = residual + m * end.ldr;
+    gemm_tile<act, Rows, Vectors, FromMemory>(a + m * lda, lda, k, b, c + m * ldc, ldc, end);
+  }
+}
+
+template <Act act, int Vectors>
+inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
+                      const TileEpilogue& end) {
+  int64_t m = 0;
+  if (end.from_memory) gemm_tiles<act, V::f32_tile_rows, Vectors, true>(m, rows, a, lda, k, b, c, ldc, end);
+  gemm_tiles<act, V::f32_tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
+  gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
+  gemm_tiles<act, 2, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
+  gemm_tiles<act, 1, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
+}
+
+// Rows in blocks of about 128 KiB of a, which stay in the L2 cache while all panels pass over them.
+template <Act act>
+void gemm_act(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
+              float* c, int64_t ldc, const Epilogue& e) {
+  int64_t block = 128 * 1024 / 4 / (b.k > 0 ? b.k : 1);
+  block = block < V::f32_tile_rows * 2 ? V::f32_tile_rows * 2 : block / V::f32_tile_rows * V::f32_tile_rows;
+  for (int64_t row = 0; row < m; row += block) {
+    int64_t rows = m - row < block ? m - row : block;
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      int64_t column = p * kPanel;
+      int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
+      TileEpilogue end{e.bias + column,   e.residual ? e.residual + row * e.residual_stride + column : nullptr,
+                       e.residual_stride, e.residual_first,
+                       columns,           p == 0 && (b.k >= 64 || b.n > kPanel)};
+      const float* panel = b.data + column * b.k;
+      if (columns > V::width)
+        gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
+      else
+        gemm_rows<act, 1>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
+    }
+  }
+}
+
+void gemm(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel, float* c,
+          int64_t ldc, const Epilogue& e) {
+  with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
+}
+
+void scale_rows(const PackedF32Weights& b, const float* scale, float* out) {
+  int64_t panels = (b.n + kPanel - 1) / kPanel;
+  const float* in = b.data;
+  for (int64_t p = 0; p < panels; ++p)
+    for (int64_t i = 0; i < b.k; ++i, in += kPanel, out += kPanel) {
+      Vec s = V::set(scale[i]);
+      for (int v = 0; v < 2; ++v) V::store(out + v * V::width, V::mul(V::load(in + v * V::width), s));
+    }
+}
+
+}  // namespace
+}  // namespace cytodet::exec::CYTODET_TARGET

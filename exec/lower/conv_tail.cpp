@@ -1,0 +1,172 @@
+#include "exec/lower/conv_tail.h"
+
+#include <algorithm>
+
+#include "graph/ir/conv_node.h"
+
+namespace cytodet::exec {
+
+NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid) {
+  std::vector<Consumers::Use> readers = low.absorbable_uses(v);
+  if (readers.size() != 2) return -1;
+  for (int first = 0; first < 2; ++first) {
+    NodeId s = readers[static_cast<size_t>(first)].node, m = readers[static_cast<size_t>(1 - first)].node;
+    if (low.graph.node(s).op != "Sigmoid" || low.graph.node(m).op != "Mul" || low.taken(s) || low.taken(m)) continue;
+    if (low.sole_reader({s, 0}) != m) continue;
+    const auto& in = low.graph.node(m).inputs;
+    if ((in[0] == v && in[1] == Value{s, 0}) || (in[1] == v && in[0] == Value{s, 0})) {
+      sigmoid = s;
+      return m;
+    }
+  }
+  return -1;
+}
+
+namespace {
+
+// The constant of a bias-like Add: `channels` values on the last axis, or one.
+const Tensor* channel_constant(const Lowering& low, Value v, int64_t channels) {
+  const Tensor* t = low.constant(v);
+  if (!t || t->dtype() != DType::f32) return nullptr;
+  if (t->size() == 1 && t->rank() <= 1) return t;
+  return t->size() == channels && t->rank() > 0 && t->dim(-1) == channels ? t : nullptr;
+}
+
+bool is_add(const Node& n) { return n.op == "Add" || n.op == "AddV2" || (n.op == "AddN" && n.inputs.size() == 2); }
+
+// Walks down from a convolution's output, a node at a time.
+class TailWalk {
+ public:
+  TailWalk(const Lowering& low, Value v, int64_t channels, bool with_residual)
+      : low_(low), shape_(*low.float_shape(v)), channels_(channels), with_residual_(with_residual) {
+    tail_.output = v;
+    tail_.bias.assign(static_cast<size_t>(channels), 0.0f);
+  }
+
+  Tail run() {
+    while (absorb_swish() || absorb_next()) {
+    }
+    return std::move(tail_);
+  }
+
+ private:
+  // No activation yet, and no residual that was added behind one.
+  bool takes_activation() const { return tail_.act == Act::none && (tail_.residual == kNoValue || tail_.residual_first); }
+
+  bool absorb_swish() {
+    NodeId sigmoid = -1;
+    const NodeId mul = takes_activation() ? swish_after(low_, tail_.output, sigmoid) : -1;
+    if (mul < 0) return false;
+    activate(Act::swish);
+    tail_.nodes.push_back(sigmoid);
+    absorb(mul);
+    return true;
+  }
+
+  // The node that alone reads the output so far.
+  bool absorb_next() {
+    const NodeId id = low_.sole_reader(tail_.output);
+    if (id < 0 || low_.taken(id) || !low_.float_shape({id, 0}) || *low_.float_shape({id, 0}) != shape_) return false;
+    const Node& n = low_.graph.node(id);
+    const Value other = n.inputs.size() == 2 ? (n.inputs[0] == tail_.output ? n.inputs[1] : n.inputs[0]) : kNoValue;
+    if (!add_bias(n, other) && !activate(n) && !add_residual(n, other)) return false;
+    absorb(id);
+    return true;
+  }
+
+  bool add_bias(const Node& n, Value other) {
+    const bool bias_op = (n.op == "BiasAdd" && !is_channels_first(n)) || is_add(n);
+    const Tensor* bias = bias_op && takes_bias_ && other != tail_.output ? channel_constant(low_, other, channels_) : nullptr;
+    if (!bias) return false;
+    require_finite(*bias, n.name);
+    for (int64_t c = 0; c < channels_; ++c) tail_.bias[static_cast<size_t>(c)] += bias->data<float>()[bias->size() == 1 ? 0 : c];
+    return true;
+  }
+
+  bool activate(const Node& n) {
+    const Act act = n.op == "Relu" ? Act::relu : n.op == "Relu6" ? Act::relu6 : n.op == "Sigmoid" ? Act::sigmoid : Act::none;
+    if (act == Act::none || !takes_activation()) return false;
+    activate(act);
+    return true;
+  }
+  void activate(Act act) {
+    tail_.act = act;
+    takes_bias_ = false;
+  }
+
+  bool add_residual(const Node& n, Value other) {
+    if (!with_residual_ || !is_add(n) || tail_.residual != kNoValue || other == tail_.output || low_.constant(other))
+      return false;
+    if (!low_.float_shape(other) || *low_.float_shape(other) != shape_) return false;
+    tail_.residual = other;
+    tail_.residual_first = tail_.act == Act::none;
+    takes_bias_ = false;
+    return true;
+  }
+
+  void absorb(NodeId id) {
+    tail_.nodes.push_back(id);
+    tail_.output = {id, 0};
+  }
+
+  const Lowering& low_;
+  const Shape shape_;
+  const int64_t channels_;
+  const bool with_residual_;
+  Tail tail_;
+  bool takes_bias_ = true;
+};
+
+}  // namespace
+
+Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual) {
+  return TailWalk(low, v, channels, with_residual).run();
+}
+
+std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter) {
+  const Node& n = low.graph.node(id);
+  const Shape* in = low.float_shape(input);
+  const Shape* out = low.float_shape(output);
+  if (!in || !out || in->size() != 4 || out->size() != 4 || filter.rank() != 4 || filter.dtype() != DType::f32) return {};
+  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
+  if (elements(*in) == 0 || elements(*out) == 0) return {};
+  AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{}),
+           pads = n.attr_or("explicit_paddings", AttrList{});
+  auto at = [](const AttrList& list, size_t i) { return list.ints.size() == 4 ? static_cast<int>(list.ints[i]) : 1; };
+  ConvShape s;
+  s.batch = (*in)[0];
+  s.in_h = (*in)[1];
+  s.in_w = (*in)[2];
+  s.in_c = (*in)[3];
+  s.out_h = (*out)[1];
+  s.out_w = (*out)[2];
+  s.out_c = (*out)[3];
+  s.kernel_h = static_cast<int>(filter.dim(0));
+  s.kernel_w = static_cast<int>(filter.dim(1));
+  s.stride_h = at(strides, 1);
+  s.stride_w = at(strides, 2);
+  s.dilation_h = at(dilations, 1);
+  s.dilation_w = at(dilations, 2);
+  if (at(strides, 0) != 1 || at(strides, 3) != 1 || s.kernel_h > 64 || s.kernel_w > 64) return {};
+  auto same = [](int64_t in_size, int64_t out_size, int kernel, int stride, int dilation, int& before, int& after) {
+    int64_t total = std::max<int64_t>(0, (out_size - 1) * stride + int64_t{kernel - 1} * dilation + 1 - in_size);
+    before = static_cast<int>(total / 2);
+    after = static_cast<int>(total - total / 2);
+  };
+  std::string padding = n.attr_or<std::string>("padding", "VALID");
+  if (padding == "SAME") {
+    same(s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
+    same(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
+  } else if (padding == "EXPLICIT") {
+    if (pads.ints.size() != 8) return {};
+    s.pad_top = static_cast<int>(pads.ints[2]);
+    s.pad_bottom = static_cast<int>(pads.ints[3]);
+    s.pad_left = static_cast<int>(pads.ints[4]);
+    s.pad_right = static_cast<int>(pads.ints[5]);
+  } else if (padding != "VALID") {
+    return {};
+  }
+  return s;
+}
+
+}  // namespace cytodet::exec

@@ -1,0 +1,33 @@
+// What surrounds a convolution in the graph and belongs to its layer.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "exec/lower/lowering.h"
+
+namespace cytodet::exec {
+
+// The bias, activation and residual that follow a convolution and fit its epilogue:
+//
+//   v ─▶ [BiasAdd | Add constant]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish] ─▶ [Add residual] ─▶
+//
+// with at most one residual. Each node is absorbed only where it alone reads the value before it, and keeps that value's shape.
+struct Tail {
+  Value output;
+  std::vector<float> bias;  // [channels]
+  Act act = Act::none;
+  Value residual = kNoValue;
+  bool residual_first = false;  // added before act
+  std::vector<NodeId> nodes;
+};
+Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual);
+
+// v ─┬─▶ Sigmoid ─▶ Mul ─▶     with no other reader of v: the Mul; -1 otherwise. `sigmoid` gets the Sigmoid.
+//    └─────────────┘
+NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid);
+
+// Geometry of Conv2D and DepthwiseConv2dNative; empty where it is not static, not NHWC, or beyond what the kernels take.
+std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter);
+
+}  // namespace cytodet::exec

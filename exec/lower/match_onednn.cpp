@@ -1,0 +1,73 @@
+#include "core/error.h"
+#include "exec/lower/conv_tail.h"
+#include "exec/lower/match.h"
+#include "exec/steps/onednn_steps.h"
+
+namespace cytodet::exec {
+namespace {
+
+// A layer on f32 tensors; an Error of `make` gets the node's name.
+template <class Make>
+void claim_onednn(Lowering& low, NodeId id, Value output, std::vector<Value> inputs, const std::vector<NodeId>& nodes,
+                  Make make) {
+  MakeStep named = [make = std::move(make), name = low.graph.node(id).name](const LayerIo& io) {
+    try {
+      return make(io.tensors(), io.output.tensor);
+    } catch (const Error& e) {
+      throw Error("node " + name, e.problem());
+    }
+  };
+  low.add_layer(output, Opaque{std::move(inputs), std::move(named)}, nodes);
+}
+
+}  // namespace
+
+//   x ─▶ Softmax
+bool match_onednn_softmax(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "Softmax") return false;
+  const Shape* s = low.float_shape(n.inputs[0]);
+  if (!s || s->empty() || s->size() > 6 || elements(*s) == 0 || low.constant(n.inputs[0]) || !low.float_shape({id, 0}))
+    return false;
+  claim_onednn(low, id, {id, 0}, {n.inputs[0]}, {id},
+               [shape = *s](const std::vector<int>& in, int out) { return make_onednn_softmax(shape, in[0], out); });
+  return true;
+}
+
+//   a ─▶ MatMul | BatchMatMul* ◀─ b     neither constant, of equal batch axes
+bool match_onednn_matmul(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  const bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
+  if ((!batch && n.op != "MatMul") || n.inputs.size() != 2) return false;
+  const Shape *a = low.float_shape(n.inputs[0]), *b = low.float_shape(n.inputs[1]), *c = low.float_shape({id, 0});
+  if (!a || !b || !c || a->size() != b->size() || a->size() < 2 || a->size() > 5 || elements(*c) == 0 || elements(*a) == 0)
+    return false;
+  if (low.constant(n.inputs[0]) || low.constant(n.inputs[1]) || !std::equal(a->begin(), a->end() - 2, b->begin())) return false;
+  const MatmulShape shape{*a, *b, *c, n.attr_or(batch ? "adj_x" : "transpose_a", false),
+                          n.attr_or(batch ? "adj_y" : "transpose_b", false)};
+  claim_onednn(low, id, {id, 0}, n.inputs, {id},
+               [shape](const std::vector<int>& in, int out) { return make_onednn_matmul(shape, in[0], in[1], out); });
+  return true;
+}
+
+//   x ─▶ Conv2DBackpropInput(constant filter) ─▶ tail without residual
+bool match_onednn_deconv(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "Conv2DBackpropInput" || n.inputs.size() != 3) return false;
+  const Tensor* filter = low.constant(n.inputs[1]);
+  if (!filter || low.constant(n.inputs[2])) return false;
+  // The geometry is that of the convolution from this node's output to its gradient input.
+  const std::optional<ConvShape> s = conv_shape(low, id, {id, 0}, n.inputs[2], *filter);
+  if (!s || s->dilation_h != 1 || s->dilation_w != 1 || filter->dim(2) != s->in_c || filter->dim(3) != s->out_c) return false;
+  require_finite(*filter, n.name);
+  const Tail tail = absorb_tail(low, {id, 0}, s->in_c, false);
+  std::vector<NodeId> nodes = tail.nodes;
+  nodes.push_back(id);
+  claim_onednn(low, id, tail.output, {n.inputs[2]}, nodes,
+               [deconv = Deconv{*s, *filter, tail.bias, tail.act}](const std::vector<int>& in, int out) {
+                 return make_onednn_deconv(deconv, in[0], out);
+               });
+  return true;
+}
+
+}  // namespace cytodet::exec

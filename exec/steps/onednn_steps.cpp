@@ -1,0 +1,176 @@
+#include "exec/steps/onednn_steps.h"
+
+#include <dnnl.hpp>
+#include <unordered_map>
+
+#include "core/error.h"
+
+namespace cytodet::exec {
+namespace {
+
+using dnnl::memory;
+
+// The instruction sets that oneDNN may use are capped as those of our own kernels are.
+void cap_instruction_set() {
+  const auto cap = select_for_isa<std::optional<dnnl::cpu_isa>>({
+      {Isa::baseline, dnnl::cpu_isa::sse41},
+      {Isa::avx2, dnnl::cpu_isa::avx2},
+      {Isa::avx2_vnni, dnnl::cpu_isa::avx2_vnni},
+      {Isa::avx512, dnnl::cpu_isa::avx512_core},
+      {Isa::avx512_vnni, dnnl::cpu_isa::avx512_core_vnni},
+      {Isa::avx512_bf16, std::nullopt},
+  });
+  if (cap) dnnl::set_max_cpu_isa(*cap);
+}
+
+dnnl::engine& engine() {
+  static dnnl::engine e = [] {
+    cap_instruction_set();
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return e;
+}
+
+memory::desc plain(const Shape& shape) {
+  memory::dims dims(shape.begin(), shape.end()), strides(dims.size(), 1);
+  for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
+  return {dims, memory::data_type::f32, strides};
+}
+memory::desc nhwc(const Shape& s) { return {{s[0], s[3], s[1], s[2]}, memory::data_type::f32, memory::format_tag::nhwc}; }
+
+struct Argument {
+  int name;    // DNNL_ARG_*
+  int tensor;  // id; -1: `fixed`
+  memory::desc desc;
+  std::shared_ptr<memory> fixed;
+};
+
+// One primitive; tensors are bound at run time, so that one step serves any number of runners.
+class PrimitiveStep : public Step {
+ public:
+  PrimitiveStep(dnnl::primitive primitive, std::vector<Argument> arguments, const memory::desc& scratchpad, const char* kernel)
+      : primitive_(std::move(primitive)), arguments_(std::move(arguments)), scratchpad_(scratchpad) {
+    info.kernel = kernel;
+    scratch_bytes = static_cast<int64_t>(scratchpad_.get_size());
+    for (const Argument& a : arguments_)
+      if (a.tensor >= 0) (a.name == DNNL_ARG_DST ? outputs : inputs).push_back(a.tensor);
+  }
+  void run(RunContext& context) const override {
+    dnnl::stream stream(engine());
+    std::unordered_map<int, memory> bound;
+    for (const Argument& a : arguments_) {
+      if (a.tensor < 0)
+        bound.emplace(a.name, *a.fixed);
+      else
+        bound.emplace(a.name, memory(a.desc, engine(), context.tensors[static_cast<size_t>(a.tensor)].raw()));
+    }
+    bound.emplace(DNNL_ARG_SCRATCHPAD, memory(scratchpad_, engine(), context.scratch));
+    primitive_.execute(stream, bound);
+    stream.wait();
+  }
+
+ private:
+  dnnl::primitive primitive_;
+  std::vector<Argument> arguments_;
+  memory::desc scratchpad_;
+};
+
+dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+// Calls make(); what oneDNN refuses becomes an Error.
+template <class Make>
+std::unique_ptr<Step> checked(Make make) {
+  try {
+    return make();
+  } catch (const dnnl::error& e) {
+    throw Error("", std::string("oneDNN cannot run it: ") + e.what());
+  }
+}
+
+// One side of a matrix product, with its last two axes swapped when it is transposed.
+memory::desc side(const Shape& s, bool transposed) {
+  memory::desc d = plain(s);
+  if (!transposed) return d;
+  std::vector<int> order(s.size());
+  for (size_t i = 0; i < s.size(); ++i) order[i] = static_cast<int>(i);
+  std::swap(order[s.size() - 1], order[s.size() - 2]);
+  return d.permute_axes(order);
+}
+
+dnnl::post_ops activation(Act act) {
+  dnnl::post_ops ops;
+  if (act == Act::relu) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0, 0);
+  if (act == Act::relu6) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_clip, 0, 6);
+  if (act == Act::sigmoid) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_logistic, 0, 0);
+  if (act == Act::swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1, 0);
+  return ops;
+}
+
+// The filter in the layout that the primitive asks for.
+std::shared_ptr<memory> packed_filter(const Deconv& d, const memory::desc& wanted) {
+  const ConvShape& s = d.forward;
+  const memory::desc given({s.in_c, s.out_c, s.kernel_h, s.kernel_w}, memory::data_type::f32,
+                           memory::dims{s.out_c, 1, int64_t{s.kernel_w} * s.in_c * s.out_c, s.in_c * s.out_c});
+  memory raw(given, engine(), const_cast<void*>(d.filter.raw()));
+  auto packed = std::make_shared<memory>(wanted, engine());
+  dnnl::stream stream(engine());
+  dnnl::reorder(raw, *packed).execute(stream, raw, *packed);
+  stream.wait();
+  return packed;
+}
+
+std::unique_ptr<Step> deconv_step(const Deconv& d, int input, int output) {
+  const ConvShape& s = d.forward;
+  const memory::desc src = nhwc({s.batch, s.out_h, s.out_w, s.out_c}), dst = nhwc({s.batch, s.in_h, s.in_w, s.in_c});
+  const memory::desc any({s.in_c, s.out_c, s.kernel_h, s.kernel_w}, memory::data_type::f32, memory::format_tag::any);
+  const memory::desc bias({s.in_c}, memory::data_type::f32, memory::format_tag::x);
+  dnnl::primitive_attr attr = user_scratchpad();
+  attr.set_post_ops(activation(d.act));
+  const dnnl::deconvolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, src,
+                                               any, bias, dst, {s.stride_h, s.stride_w}, {s.pad_top, s.pad_left},
+                                               {s.pad_bottom, s.pad_right});
+  const dnnl::deconvolution_forward::primitive_desc pd(desc, attr, engine());
+  const std::shared_ptr<memory> packed = packed_filter(d, pd.weights_desc());
+  auto bias_memory = std::make_shared<memory>(bias, engine());
+  std::copy(d.bias.begin(), d.bias.end(), static_cast<float*>(bias_memory->get_data_handle()));
+  return std::make_unique<PrimitiveStep>(dnnl::deconvolution_forward(pd),
+                                         std::vector<Argument>{{DNNL_ARG_SRC, input, src, {}},
+                                                               {DNNL_ARG_WEIGHTS, -1, pd.weights_desc(), packed},
+                                                               {DNNL_ARG_BIAS, -1, bias, bias_memory},
+                                                               {DNNL_ARG_DST, output, dst, {}}},
+                                         pd.scratchpad_desc(), "onednn_deconv");
+}
+
+}  // namespace
+
+std::unique_ptr<Step> make_onednn_softmax(const Shape& shape, int input, int output) {
+  return checked([&] {
+    const memory::desc d = plain(shape);
+    const dnnl::softmax_forward::desc desc(dnnl::prop_kind::forward_inference, d, static_cast<int>(shape.size()) - 1);
+    const dnnl::softmax_forward::primitive_desc pd(desc, user_scratchpad(), engine());
+    return std::make_unique<PrimitiveStep>(dnnl::softmax_forward(pd),
+                                           std::vector<Argument>{{DNNL_ARG_SRC, input, d, {}}, {DNNL_ARG_DST, output, d, {}}},
+                                           pd.scratchpad_desc(), "onednn_softmax");
+  });
+}
+
+std::unique_ptr<Step> make_onednn_matmul(const MatmulShape& shape, int a, int b, int output) {
+  return checked([&] {
+    const memory::desc da = side(shape.a, shape.transpose_a), db = side(shape.b, shape.transpose_b), dc = plain(shape.c);
+    const dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(da, db, dc), user_scratchpad(), engine());
+    return std::make_unique<PrimitiveStep>(
+        dnnl::matmul(pd),
+        std::vector<Argument>{{DNNL_ARG_SRC, a, da, {}}, {DNNL_ARG_WEIGHTS, b, db, {}}, {DNNL_ARG_DST, output, dc, {}}},
+        pd.scratchpad_desc(), "onednn_matmul");
+  });
+}
+
+std::unique_ptr<Step> make_onednn_deconv(const Deconv& deconv, int input, int output) {
+  return checked([&] { return deconv_step(deconv, input, output); });
+}
+
+}  // namespace cytodet::exec
