@@ -96,11 +96,12 @@ bool looks_up() { return isa() >= Isa::avx512_vnni && __builtin_cpu_supports("av
 // All give the same numbers: this file is compiled without contraction of products and sums.
 template <class Out>
 auto normalise_here() {
+  return select_for_isa<decltype(&normalise_baseline<Out>)>({
+    {Isa::baseline, normalise_baseline<Out>},
 #if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return normalise_avx512<Out>;
-  if (isa() >= Isa::avx2) return normalise_avx2<Out>;
+        {Isa::avx2, normalise_avx2<Out>}, {Isa::avx512, normalise_avx512<Out>},
 #endif
-  return normalise_baseline<Out>;
+  });
 }
 
 Normaliser normaliser_of(const InputSettings& input) {

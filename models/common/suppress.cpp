@@ -88,11 +88,12 @@ unsigned may_overlap_baseline(const Block& block, const Outline& box, double mos
 #endif
 
 auto may_overlap_here() {
+  return select_for_isa<decltype(&may_overlap_baseline)>({
+    {Isa::baseline, may_overlap_baseline},
 #if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return may_overlap_avx512;
-  if (isa() >= Isa::avx2) return may_overlap_avx2;
+        {Isa::avx2, may_overlap_avx2}, {Isa::avx512, may_overlap_avx512},
 #endif
-  return may_overlap_baseline;
+  });
 }
 
 // Boxes that were kept.
