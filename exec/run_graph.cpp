@@ -11,55 +11,71 @@
 
 namespace cytodet::exec {
 
+namespace {
+
+// What the caller feeds and asks for: it must survive the passes.
+PassOptions pass_options(const Graph& graph, const NamedTensors& feeds, const std::vector<std::string>& outputs) {
+  PassOptions passes;
+  for (const auto& [name, tensor] : feeds) {
+    const Value v = graph.value(name);
+    if (v.slot != 0) throw Error("input " + name, "only the first output of a node can be fed");
+    check_feed(graph, v, tensor);
+    passes.interface.inputs.push_back(graph.node(v.node).name);
+  }
+  require_frozen(graph, outputs);
+  if (feeds.empty()) passes.interface.inputs = find_inputs(graph);
+  std::vector<std::string>& kept = passes.interface.outputs;
+  for (const std::string& name : outputs) {
+    const std::string& node = graph.node(graph.value(name).node).name;
+    if (std::find(kept.begin(), kept.end(), node) == kept.end()) kept.push_back(node);
+  }
+  return passes;
+}
+
+NamedTensors run_interpreter(Graph& graph, const NamedTensors& feeds, const std::vector<std::string>& outputs) {
+  inline_functions(graph);
+  Feeds by_value;
+  std::vector<Value> fetches;
+  for (const auto& [name, tensor] : feeds) by_value[graph.value(name)] = tensor;
+  for (const std::string& name : outputs) fetches.push_back(graph.value(name));
+  const std::vector<Tensor> values = interpret(graph, by_value, fetches);
+  NamedTensors results;
+  for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = values[i];
+  return results;
+}
+
+NamedTensors run_plan(const Graph& graph, const NamedTensors& feeds, const std::vector<std::string>& outputs,
+                      const InferOptions& options) {
+  PlanOptions plan_options;
+  plan_options.outputs = outputs;
+  plan_options.threads = options.threads;
+  plan_options.precision = options.precision;
+  for (const auto& [name, tensor] : feeds) plan_options.input_shapes[graph.node(graph.value(name).node).name] = tensor.shape();
+  Runner runner(Plan::compile(graph, plan_options));
+  for (size_t i = 0; i < runner.plan().inputs().size(); ++i)
+    for (const auto& [name, tensor] : feeds)
+      if (graph.node(graph.value(name).node).name == runner.plan().inputs()[i].name)
+        runner.set_input(static_cast<int>(i), tensor);
+  runner.run();
+  NamedTensors results;
+  for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = runner.output(static_cast<int>(i)).clone();
+  return results;
+}
+
+}  // namespace
+
 NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
   Graph graph = read_graph(path);
   try {
-    std::vector<std::string> outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
+    const std::vector<std::string> outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
     if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
-    PassOptions passes;
-    for (const auto& [name, tensor] : feeds) {
-      Value v = graph.value(name);
-      if (v.slot != 0) throw Error("input " + name, "only the first output of a node can be fed");
-      check_feed(graph, v, tensor);
-      passes.interface.inputs.push_back(graph.node(v.node).name);
-    }
-    require_frozen(graph, outputs);
-    if (feeds.empty()) passes.interface.inputs = find_inputs(graph);
-    for (const std::string& name : outputs) {
-      const std::string& node = graph.node(graph.value(name).node).name;
-      if (std::find(passes.interface.outputs.begin(), passes.interface.outputs.end(), node) == passes.interface.outputs.end())
-        passes.interface.outputs.push_back(node);
-    }
-    NamedTensors results;
-    auto interpreted = [&]() -> NamedTensors& {
-      inline_functions(graph);
-      Feeds by_value;
-      std::vector<Value> fetches;
-      for (const auto& [name, tensor] : feeds) by_value[graph.value(name)] = tensor;
-      for (const std::string& name : outputs) fetches.push_back(graph.value(name));
-      std::vector<Tensor> values = interpret(graph, by_value, fetches);
-      for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = values[i];
-      return results;
-    };
+    const PassOptions passes = pass_options(graph, feeds, outputs);
     // A plan is a fixed order of steps: what runs depends on data only in the interpreter. Constant conditions fold away first.
-    if (options.plain || has_loop(graph, graph.ids())) return interpreted();
+    if (options.plain || has_loop(graph, graph.ids())) return run_interpreter(graph, feeds, outputs);
     run_passes(graph, passes);
     inline_functions(graph);  // those that must stay in a file for TensorFlow
-    if (has_control_flow(graph, graph.ids())) return interpreted();
-    PlanOptions plan_options;
-    plan_options.outputs = outputs;
-    plan_options.threads = options.threads;
-    plan_options.precision = options.precision;
-    for (const auto& [name, tensor] : feeds) plan_options.input_shapes[graph.node(graph.value(name).node).name] = tensor.shape();
-    Runner runner(Plan::compile(graph, plan_options));
-    for (size_t i = 0; i < runner.plan().inputs().size(); ++i)
-      for (const auto& [name, tensor] : feeds)
-        if (graph.node(graph.value(name).node).name == runner.plan().inputs()[i].name)
-          runner.set_input(static_cast<int>(i), tensor);
-    runner.run();
-    for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = runner.output(static_cast<int>(i));
-    for (auto& [name, tensor] : results) tensor = tensor.clone();
-    return results;
+    if (has_control_flow(graph, graph.ids())) return run_interpreter(graph, feeds, outputs);
+    return run_plan(graph, feeds, outputs, options);
   } catch (const Error& e) {
     throw e.within(path.string());
   }

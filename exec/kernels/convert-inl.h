@@ -167,9 +167,9 @@ void pack4_q8(const uint8_t* in, int64_t pixels, int64_t channels, int byte, uin
 }
 
 template <class Set>
-void pack4_fill(uint32_t* packed4, int64_t n, int byte, uint8_t code) {
-  const uint32_t others = ~(0xffu << 8 * byte), value = static_cast<uint32_t>(code) << 8 * byte;
-  for (int64_t i = 0; i < n; ++i) packed4[i] = (packed4[i] & others) | value;
+void pack4_fill(uint32_t* packed4, int64_t n, int byte, uint8_t value) {
+  const uint32_t others = ~(0xffu << 8 * byte), bits = static_cast<uint32_t>(value) << 8 * byte;
+  for (int64_t i = 0; i < n; ++i) packed4[i] = (packed4[i] & others) | bits;
 }
 
 template <class Set>

@@ -11,13 +11,13 @@ namespace {
 // taps, for a window whose first row is not row 0 of the ring: rotated[kernel_w][quads][panel].
 template <class Set>
 inline void rotate_taps(const DepthwisePacked4& job, uint32_t* rotated) {
-  const int packed4 = job.quads * kPanel, quads_on = job.first_row / 4 * kPanel, bytes_on = job.first_row % 4;
-  for (int kx = 0; kx < job.kernel_w; ++kx, rotated += packed4) {
-    const uint32_t* taps = job.taps + int64_t{kx} * packed4;
-    for (int word = 0; word < packed4; word += V::width) {
-      const int from = word < quads_on ? word - quads_on + packed4 : word - quads_on;
-      const int before = from < kPanel ? from - kPanel + packed4 : from - kPanel;
-      Set::istore(rotated + word, Set::shift_bytes(V::iload(taps + from), V::iload(taps + before), bytes_on));
+  const int column = job.quads * kPanel, quads_on = job.first_row / 4 * kPanel, bytes_on = job.first_row % 4;
+  for (int kx = 0; kx < job.kernel_w; ++kx, rotated += column) {
+    const uint32_t* taps = job.taps + int64_t{kx} * column;
+    for (int i = 0; i < column; i += V::width) {
+      const int from = i < quads_on ? i - quads_on + column : i - quads_on;
+      const int before = from < kPanel ? from - kPanel + column : from - kPanel;
+      Set::istore(rotated + i, Set::shift_bytes(V::iload(taps + from), V::iload(taps + before), bytes_on));
     }
   }
 }
@@ -39,11 +39,11 @@ inline void sum_packed4(const DepthwisePacked4& job, const uint32_t* taps, int64
   for (int column = 0; column < (Pixels - 1) * Stride + KernelW; ++column)
 #pragma GCC unroll 2
     for (int q = 0; q < Quads; ++q) {
-      const typename V::I word = V::iload(in + column * job.pixel_stride + q * job.quad_stride);
+      const typename V::I pixel = V::iload(in + column * job.pixel_stride + q * job.quad_stride);
 #pragma GCC unroll 8
       for (int kx = 0; kx < KernelW; ++kx)
         if (column >= kx && (column - kx) % Stride == 0 && (column - kx) / Stride < Pixels)
-          acc[(column - kx) / Stride] = Set::dot(acc[(column - kx) / Stride], word, tap[kx][q]);
+          acc[(column - kx) / Stride] = Set::dot(acc[(column - kx) / Stride], pixel, tap[kx][q]);
     }
 #pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p) Set::istore(sums + p * kPanel + first, acc[p]);

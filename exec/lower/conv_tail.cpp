@@ -123,6 +123,35 @@ Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_resid
   return TailWalk(low, v, channels, with_residual).run();
 }
 
+namespace {
+
+// TensorFlow's SAME: as much as the windows need, the odd pixel after.
+void pad_same(int64_t in, int64_t out, int kernel, int stride, int dilation, int& before, int& after) {
+  const int64_t total = std::max<int64_t>(0, (out - 1) * stride + int64_t{kernel - 1} * dilation + 1 - in);
+  before = static_cast<int>(total / 2);
+  after = static_cast<int>(total - total / 2);
+}
+
+// False where the padding is none of TensorFlow's.
+bool set_padding(const Node& n, ConvShape& s) {
+  const std::string padding = n.attr_or<std::string>("padding", "VALID");
+  if (padding == "SAME") {
+    pad_same(s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
+    pad_same(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
+    return true;
+  }
+  if (padding != "EXPLICIT") return padding == "VALID";
+  const AttrList pads = n.attr_or("explicit_paddings", AttrList{});
+  if (pads.ints.size() != 8) return false;
+  s.pad_top = static_cast<int>(pads.ints[2]);
+  s.pad_bottom = static_cast<int>(pads.ints[3]);
+  s.pad_left = static_cast<int>(pads.ints[4]);
+  s.pad_right = static_cast<int>(pads.ints[5]);
+  return true;
+}
+
+}  // namespace
+
 std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter) {
   const Node& n = low.graph.node(id);
   const Shape* in = low.float_shape(input);
@@ -130,8 +159,7 @@ std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input,
   if (!in || !out || in->size() != 4 || out->size() != 4 || filter.rank() != 4 || filter.dtype() != DType::f32) return {};
   if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
   if (elements(*in) == 0 || elements(*out) == 0) return {};
-  AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{}),
-           pads = n.attr_or("explicit_paddings", AttrList{});
+  AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{});
   auto at = [](const AttrList& list, size_t i) { return list.ints.size() == 4 ? static_cast<int>(list.ints[i]) : 1; };
   ConvShape s;
   s.batch = (*in)[0];
@@ -148,25 +176,7 @@ std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input,
   s.dilation_h = at(dilations, 1);
   s.dilation_w = at(dilations, 2);
   if (at(strides, 0) != 1 || at(strides, 3) != 1 || s.kernel_h > 64 || s.kernel_w > 64) return {};
-  auto same = [](int64_t in_size, int64_t out_size, int kernel, int stride, int dilation, int& before, int& after) {
-    int64_t total = std::max<int64_t>(0, (out_size - 1) * stride + int64_t{kernel - 1} * dilation + 1 - in_size);
-    before = static_cast<int>(total / 2);
-    after = static_cast<int>(total - total / 2);
-  };
-  std::string padding = n.attr_or<std::string>("padding", "VALID");
-  if (padding == "SAME") {
-    same(s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
-    same(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
-  } else if (padding == "EXPLICIT") {
-    if (pads.ints.size() != 8) return {};
-    s.pad_top = static_cast<int>(pads.ints[2]);
-    s.pad_bottom = static_cast<int>(pads.ints[3]);
-    s.pad_left = static_cast<int>(pads.ints[4]);
-    s.pad_right = static_cast<int>(pads.ints[5]);
-  } else if (padding != "VALID") {
-    return {};
-  }
-  return s;
+  return set_padding(n, s) ? std::optional(s) : std::nullopt;
 }
 
 }  // namespace cytodet::exec

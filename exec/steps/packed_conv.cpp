@@ -97,15 +97,15 @@ PackedRequantizeParams::PackedRequantizeParams(const PackedDense& product, const
 }
 
 Act PackedRequantizeParams::exact_enough(const PackedDense& product, Act act, int64_t panel) const {
-  const Act coarse = product.act_of(act, panel, panel + 1);
-  if (coarse == act) return act;
+  const Act cheapest = product.act_of(act, panel, panel + 1);
+  if (cheapest == act) return act;
   const float largest_inverse_scale = *std::max_element(
       params_.inverse_scales + panel * product.panel, params_.inverse_scales + std::min(product.n, (panel + 1) * product.panel));
   const float max_abs = product.max_abs(panel);
   const auto shows = [&](float error) { return error * largest_inverse_scale > kMaxSwishErrorSteps; };
-  if (coarse == Act::swish_small_3e5 && !shows(swish_small_error(max_abs))) return coarse;
+  if (cheapest == Act::swish_small_3e5 && !shows(swish_small_error(max_abs))) return cheapest;
   if (shows(kSwish2e3Error)) return max_abs <= kSwish3e5MaxInput && !shows(swish_3e5_error(max_abs)) ? Act::swish_3e5 : act;
-  return kSwishMin * largest_inverse_scale > params_.qmin - 0.5f ? coarse : Act::swish_2e3;
+  return kSwishMin * largest_inverse_scale > params_.qmin - 0.5f ? cheapest : Act::swish_2e3;
 }
 
 // Packs `rows` rows of `columns` elements, the first at element `first` of a map.
@@ -173,10 +173,10 @@ void PackedDepthwise::pack_taps(const QuantizedConv& quant) {
     const int64_t p = c / panel;
     for (int ky = 0; ky < kernel_h; ++ky)
       for (int kx = 0; kx < kernel_w; ++kx) {
-        const int8_t code = w.values.data<int8_t>()[(ky * kernel_w + kx) * channels + c];
+        const int8_t weight = w.values.data<int8_t>()[(ky * kernel_w + kx) * channels + c];
         uint32_t& tap = packed4_taps.data()[((p * kernel_w + kx) * quads() + ky / 4) * panel + c % panel];
-        tap |= static_cast<uint32_t>(static_cast<uint8_t>(code)) << 8 * (ky % 4);
-        zero_point_corrections.data()[c] += static_cast<int32_t>(input.qmin) * code;
+        tap |= static_cast<uint32_t>(static_cast<uint8_t>(weight)) << 8 * (ky % 4);
+        zero_point_corrections.data()[c] += static_cast<int32_t>(input.qmin) * weight;
       }
     scales.data()[c] = quant.quant.scale * weight_scale(w, c);
   }

@@ -30,7 +30,7 @@ class Splitter {
     const int axis = is_channels_first(conv) ? 1 : 3;
     const DType type = conv.attr_or("T", DType::f32);
     const NodeId alive = anchor_of(g_, frames_, conv.inputs[0]);
-    const auto number = [&](const char* what, int v) {
+    const auto int_constant = [&](const char* what, int v) {
       const Value c = g_.add_const(conv.name + what, Tensor::scalar(static_cast<int32_t>(v)));
       if (alive >= 0) g_.node(c.node).controls = {alive};
       return c;
@@ -41,7 +41,7 @@ class Splitter {
       a.emplace("num_split", groups);
       return g_.add_new(conv.name + what, "Split", {at, whole}, std::move(a)).node;
     };
-    const Value at = number("/axis", axis), of_filter = axis == 3 ? at : number("/filter_axis", 3);
+    const Value at = int_constant("/axis", axis), of_filter = axis == 3 ? at : int_constant("/filter_axis", 3);
     const NodeId inputs = parts("/inputs", at, conv.inputs[0]), filters = parts("/filters", of_filter, conv.inputs[1]);
     std::vector<Value> results;
     for (int k = 0; k < static_cast<int>(groups); ++k) {
