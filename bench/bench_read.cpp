@@ -1,7 +1,7 @@
 // Reading alone, ours against OpenSlide's read_region: the same tiles in the same order on as many threads, in turn, several
 // rounds. OpenSlide is taken in both forms that its users write, one handle for all threads and a handle for each; the better one
 // counts. At full scale every tile must hold the same pixels. Where a tile is shrunk, OpenSlide's time is that of read_region
-// alone, without any shrinking after it. usage: bench_read SLIDE [--threads N] [--tile PX] [--overlap PX] [--factor K] [--rounds
+// alone, without any shrinking after it. usage: bench_read SLIDE [--threads N] [--tile PX] [--overlap PX] [--shrink K] [--rounds
 // R] [--json]
 #include <openslide/openslide.h>
 
@@ -42,7 +42,7 @@ Options parse(int argc, char** argv) {
     else if (a == "--overlap")
       number(o.overlap);
     else if (a == "--shrink")
-      number(o.downsample_factor);
+      number(o.factor);
     else if (a == "--rounds")
       number(o.rounds);
     else if (a == "--json")
@@ -52,7 +52,7 @@ Options parse(int argc, char** argv) {
     else
       o.slide = a;
   }
-  if (o.slide.empty() || o.threads < 1 || o.downsample_factor < 1 || o.rounds < 1)
+  if (o.slide.empty() || o.threads < 1 || o.factor < 1 || o.rounds < 1)
     throw UsageError("bench_read", "SLIDE [--threads N] [--tile PX] [--overlap PX] [--shrink K] [--rounds R] [--json]");
   return o;
 }
@@ -138,12 +138,12 @@ int main(int argc, char** argv) try {
     TilingSettings s;
     s.tile_px = o.tile;
     s.overlap_px = o.overlap;
-    s.scale = 1.0 / o.downsample_factor;
+    s.scale = 1.0 / o.factor;
     tiles = make_grid(*slide, s);
-    if (tiles[0].downsample_factor != o.downsample_factor) throw Error(o.slide, "has a level of its own for that scale");
+    if (tiles[0].downsample_factor != o.factor) throw Error(o.slide, "has a level of its own for that scale");
   }
   const auto [worst, mean] = compare(o, tiles);
-  if (o.downsample_factor == 1 && worst != 0)
+  if (o.factor == 1 && worst != 0)
     throw Error(o.slide, "our pixels are not OpenSlide's: they differ by " + std::to_string(worst));
   std::vector<double> ours, shared, apart;
   for (int r = 0; r < o.rounds; ++r) {
@@ -156,8 +156,8 @@ int main(int argc, char** argv) try {
     auto row = [](const std::vector<double>& ms) {
       return Json{{"median_ms", median(ms)}, {"min_ms", percentile(ms, 0)}, {"max_ms", percentile(ms, 100)}};
     };
-    Json j{{"slide", o.slide},        {"tiles", tiles.size()},         {"threads", o.threads}, {"tile_px", o.tile},
-           {"overlap_px", o.overlap}, {"shrink", o.downsample_factor}, {"rounds", o.rounds}};
+    Json j{{"slide", o.slide},        {"tiles", tiles.size()}, {"threads", o.threads}, {"tile_px", o.tile},
+           {"overlap_px", o.overlap}, {"shrink", o.factor},    {"rounds", o.rounds}};
     j["cytodet"] = row(ours);
     j["openslide_shared_handle"] = row(shared);
     j["openslide_handle_per_thread"] = row(apart);
@@ -169,8 +169,7 @@ int main(int argc, char** argv) try {
     std::printf(
         "%zu tiles of %d px (overlap %d) shrunk by %d on %d threads: cytodet %.0f ms, OpenSlide %.0f (one handle), %.0f "
         "(one each): %.2fx; pixels differ by %d at most, %.2f on average\n",
-        tiles.size(), o.tile, o.overlap, o.downsample_factor, o.threads, median(ours), median(shared), median(apart), ratio,
-        worst, mean);
+        tiles.size(), o.tile, o.overlap, o.factor, o.threads, median(ours), median(shared), median(apart), ratio, worst, mean);
   }
   return 0;
 } catch (const cytodet::Error& e) {

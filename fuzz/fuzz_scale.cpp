@@ -19,7 +19,7 @@ void fuzz_one(std::string_view bytes) {
   }
   t.unit = static_cast<uint16_t>(bytes.size() % 5);
   t.width = 555;
-  const cytodet::ChosenPixelSize p = cytodet::picture_pixel_size({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const cytodet::ChosenPixelSize p = cytodet::image_pixel_size({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
   if (p.size && !(p.size->x > 0 && p.size->y > 0)) std::abort();
   for (const bool elsewhere : {false, true}) {
     t.description = elsewhere ? "" : std::string(bytes);
