@@ -116,7 +116,7 @@ void quantize(const float* in, int64_t lda, int64_t rows, int64_t k, const Quant
   }
 }
 
-void dequantize(const uint8_t* in, int64_t n, float qmin, float* out) {
+inline void dequantize(const uint8_t* in, int64_t n, float qmin, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(in[i]) + qmin;
 }
 
@@ -125,7 +125,7 @@ inline Vec to_q8(Vec x, Vec inverse_scale, Vec qmin, Vec qmax) {
   return V::round(V::min(V::max(V::mul(x, inverse_scale), qmin), qmax));
 }
 
-void fake_quantize(const float* in, float* out, int64_t pixels, int64_t channels, const QuantizeParams& params) {
+inline void fake_quantize(const float* in, float* out, int64_t pixels, int64_t channels, const QuantizeParams& params) {
   const float* inverse = params.inverse_scales;
   const Vec qmin = V::set(params.qmin), qmax = V::set(params.qmax);
   for (int64_t p = 0; p < pixels; ++p, in += channels, out += channels) {

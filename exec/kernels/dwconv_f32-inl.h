@@ -157,7 +157,7 @@ void depthwise_results(const DepthwiseRow& job) {
   });
 }
 
-void depthwise_row(const DepthwiseRow& job) { depthwise_results<FloatResults>(job); }
+inline void depthwise_row(const DepthwiseRow& job) { depthwise_results<FloatResults>(job); }
 
 }  // namespace
 }  // namespace cytodet::exec::CYTODET_TARGET

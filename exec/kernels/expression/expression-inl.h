@@ -112,14 +112,14 @@ inline float ceil_of(float x) { return -floor_of(-x); }
 // a ^ b; a negative a has a power only for whole b, odd ones keep its sign.
 inline float power_of(float a, float b) {
   const float t = __builtin_fabsf(a), y = exp_of(b * log_of(t));
-  const float if_fraction = (t == 0) | (t == kInfinity) ? 1.0f : __builtin_nanf("");
+  const float if_fraction = ((t == 0) | (t == kInfinity)) ? 1.0f : __builtin_nanf("");
   const float factor = round_of(b) != b ? if_fraction : 2 * round_of(b * 0.5f) == b ? 1.0f : -1.0f;
-  return (b == 0) | (a == 1) ? 1.0f : __builtin_copysignf(1.0f, a) < 0 ? y * factor : y;
+  return ((b == 0) | (a == 1)) ? 1.0f : __builtin_copysignf(1.0f, a) < 0 ? y * factor : y;
 }
 
-inline float max_of(float a, float b) { return a != a ? a : (a < b) | (b != b) ? b : a; }
-inline float min_of(float a, float b) { return a != a ? a : (b < a) | (b != b) ? b : a; }
-inline float relu_of(float x) { return (x > 0) | (x != x) ? x : 0.0f; }
+inline float max_of(float a, float b) { return a != a ? a : ((a < b) | (b != b)) ? b : a; }
+inline float min_of(float a, float b) { return a != a ? a : ((b < a) | (b != b)) ? b : a; }
+inline float relu_of(float x) { return ((x > 0) | (x != x)) ? x : 0.0f; }
 inline float sign_of(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }
 
 // ivdep: `out` is an operand or none of them.
