@@ -54,13 +54,13 @@ std::vector<std::string> figure_names(const std::vector<int>& max_dets) {
 }
 
 // `files`: of the images, where they are known.
-cytodet_scores* score(const cytodet_ground_truth& truth, eval::DetectionSet set, const std::vector<std::string>& files,
+cytodet_scores* score(const cytodet_ground_truth& ground_truth, eval::DetectionSet set, const std::vector<std::string>& files,
                       const EvaluateSettings& s) {
   auto scores = std::make_unique<cytodet_scores>();
   const core::MessageCapture capture([&](std::string_view m) { scores->warnings.push_back(core::valid_utf8(m)); });
-  eval::Truth inside = truth.truth;
+  eval::Truth inside = ground_truth.truth;
   const std::vector<std::string> slides =
-      files.empty() && !truth.file.empty() ? pipeline::files_beside(inside, truth.file) : files;
+      files.empty() && !ground_truth.file.empty() ? pipeline::files_beside(inside, ground_truth.file) : files;
   pipeline::keep_in_roi(s.roi, pipeline::places_of(s.origin, slides), inside, set, s.choice);
   scores->scores = eval::score(inside, set, s.score);
   for (const std::string& w : scores->scores.warnings) scores->warnings.push_back(core::valid_utf8(w));
@@ -117,31 +117,33 @@ size_t cytodet_ground_truth_image_count(const cytodet_ground_truth* t) { return 
 size_t cytodet_ground_truth_annotation_count(const cytodet_ground_truth* t) { return t ? t->truth.size() : 0; }
 void cytodet_ground_truth_free(cytodet_ground_truth* t) { delete t; }
 
-cytodet_scores* cytodet_evaluate_file(const cytodet_ground_truth* truth, const char* detections, const cytodet_settings* settings,
-                                      cytodet_error** error) {
+cytodet_scores* cytodet_evaluate_file(const cytodet_ground_truth* ground_truth, const char* detections,
+                                      const cytodet_settings* settings, cytodet_error** error) {
   return guarded(error, [&] {
-    require(truth, "truth");
+    require(ground_truth, "ground_truth");
     require(detections, "detections");
     const EvaluateSettings s = evaluate_settings(json_of(settings));
-    return score(*truth, eval::read_detections(detections, truth->truth, pipeline::paths_beside(detections)), {}, s);
+    return score(*ground_truth, eval::read_detections(detections, ground_truth->truth, pipeline::paths_beside(detections)), {},
+                 s);
   });
 }
-cytodet_scores* cytodet_evaluate_json(const cytodet_ground_truth* truth, const char* detections, const cytodet_settings* settings,
-                                      cytodet_error** error) {
+cytodet_scores* cytodet_evaluate_json(const cytodet_ground_truth* ground_truth, const char* detections,
+                                      const cytodet_settings* settings, cytodet_error** error) {
   return guarded(error, [&] {
-    require(truth, "truth");
+    require(ground_truth, "ground_truth");
     require(detections, "detections");
     const EvaluateSettings s = evaluate_settings(json_of(settings));
-    return score(*truth, eval::parse_detections(detections, "the detections", truth->truth), {}, s);
+    return score(*ground_truth, eval::parse_detections(detections, "the detections", ground_truth->truth), {}, s);
   });
 }
-cytodet_scores* cytodet_evaluate_results(const cytodet_ground_truth* truth, const cytodet_results* results,
+cytodet_scores* cytodet_evaluate_results(const cytodet_ground_truth* ground_truth, const cytodet_results* results,
                                          const cytodet_settings* settings, cytodet_error** error) {
   return guarded(error, [&] {
-    require(truth, "truth");
+    require(ground_truth, "ground_truth");
     require(results, "results");
     const EvaluateSettings s = evaluate_settings(json_of(settings));
-    return score(*truth, pipeline::to_set(report_of(*results), truth->truth, results->model), files_of(*results), s);
+    return score(*ground_truth, pipeline::to_set(report_of(*results), ground_truth->truth, results->model), files_of(*results),
+                 s);
   });
 }
 

@@ -92,11 +92,11 @@ class Watch {
       progress_.input = input;
       progress_.tiles = tiles;
       progress_.tiles_done = 0;
-      tell();
+      report();
     };
     h.tile = [this](size_t) {
       ++progress_.tiles_done;
-      tell();
+      report();
     };
     h.stop = [this] {
       if (call_.stop && !stopped_ && call_.stop(call_.user)) stopped_ = true;
@@ -108,7 +108,7 @@ class Watch {
   bool stopped() const { return stopped_; }
 
  private:
-  void tell() {
+  void report() {
     progress_.inputs_done = inputs_done_;
     if (call_.progress) call_.progress(call_.user, &progress_);
   }

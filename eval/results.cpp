@@ -1,29 +1,42 @@
 #include "eval/results.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 
 namespace cytodet::eval {
+namespace {
+
+// As printf writes it with "%.<digits>f" or "%.<digits>g" in the C locale: in another one printf puts a comma into JSON.
+void append_number(std::string& text, double v, std::chars_format format, int digits) {
+  char buffer[400];  // the largest double has 309 digits before the point
+  text.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v, format, digits).ptr);
+}
+
+}  // namespace
 
 void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& d) {
   append_coco_result(text, std::to_string(image_id), std::to_string(category_id), d);
 }
 
 void append_coco_result(std::string& text, std::string_view image_id, std::string_view category_id, const Detection& d) {
-  char line[256];
-  std::snprintf(line, sizeof line, ",\"bbox\":[%.3f,%.3f,%.3f,%.3f],\"score\":%.9g}", d.box.x0, d.box.y0, d.box.width(),
-                d.box.height(), static_cast<double>(d.score));
-  ((((text += "{\"image_id\":") += image_id) += ",\"category_id\":") += category_id) += line;
+  ((((text += "{\"image_id\":") += image_id) += ",\"category_id\":") += category_id) += ",\"bbox\":[";
+  for (const double v : {d.box.x0, d.box.y0, d.box.width(), d.box.height()}) {
+    append_number(text, v, std::chars_format::fixed, 3);
+    text += ',';
+  }
+  text.back() = ']';
+  append_number(text += ",\"score\":", static_cast<double>(d.score), std::chars_format::general, 9);
+  text += '}';
 }
 
 void append_competition_result(std::string& text, const Detection& d) {
-  long long x = std::llround(d.box.x0), y = std::llround(d.box.y0);
-  char line[160];
-  std::snprintf(line, sizeof line, "{\"x\":%lld,\"y\":%lld,\"w\":%lld,\"h\":%lld,\"p\":%.5f}", x, y,
-                std::max(1LL, std::llround(d.box.x1) - x), std::max(1LL, std::llround(d.box.y1) - y),
-                static_cast<double>(d.score));
-  text += line;
+  const long long x = std::llround(d.box.x0), y = std::llround(d.box.y0);
+  const long long w = std::max(1LL, std::llround(d.box.x1) - x), h = std::max(1LL, std::llround(d.box.y1) - y);
+  text += "{\"x\":" + std::to_string(x) + ",\"y\":" + std::to_string(y) + ",\"w\":" + std::to_string(w) +
+          ",\"h\":" + std::to_string(h) + ",\"p\":";
+  append_number(text, static_cast<double>(d.score), std::chars_format::fixed, 5);
+  text += '}';
 }
 
 CocoResultsWriter::CocoResultsWriter(std::vector<int> category_ids, const std::filesystem::path& path)

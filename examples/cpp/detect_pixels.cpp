@@ -8,7 +8,7 @@ int main(int argc, char** argv) try {
   const cytodet::Slide slide(argv[2]);
   const cytodet::Image image = slide.read(0, 0, 0, static_cast<int>(slide.width()), static_cast<int>(slide.height()));
 
-  // Rows of 3 bytes a pixel without padding; BGR, gray, and rows further apart are told by more arguments.
+  // RGB without padding between rows; BGR, gray and a stride are further arguments.
   cytodet::ImageView pixels(image.rgb.data(), image.width, image.height);
   pixels.mpp_x = slide.mpp_x();  // micrometres per pixel, where they are known
   const cytodet::Model model(argv[1]);

@@ -1,20 +1,22 @@
 /* cytodet finds cells on images and whole slides. This is the C interface of the shared library libcytodet: for C programs and
  * for bindings of other languages. C++ programs use cytodet/cytodet.h, which calls it.
  *
- * Ownership   What a function with `create`, `open`, `parse`, `detect`, `run`, `evaluate`, `optimize`, `calibrate` or `quantize`
- * in its name returns belongs to the caller, who releases it with the free function of its type. Free functions take NULL. Every
- * other pointer that is returned belongs to the handle that was asked and is valid until that handle is freed. What the caller
- * passes in is copied, or used during the call only; exceptions say so. Errors      A function that can fail has `cytodet_error**
- * error` as its last parameter. It returns NULL, or a status other than CYTODET_OK, when it fails, and then sets *error to an
- * error that the caller frees. `error` may be NULL. *error is set to NULL when the function succeeds, so it need not be
- * initialised. No C++ exception leaves the library, which writes nothing to standard output or standard error, and installs no
- * signal handler. Functions that cannot fail return 0, NULL or "" for a NULL handle and for an index that is out of range.
- * Threads     A handle may be used by several threads at once, as long as none of them frees it or changes it
- * (cytodet_settings_*). Text        UTF-8, ends in a zero byte. Paths are taken byte by byte as the file system has them. Pixels
- * Level 0 is the full resolution of an image or slide; x counts to the right, y down, from the upper left corner of the slide's
- * canvas. Boxes are in level-0 pixels; 0 is the left edge of the first pixel, 1 its right edge. Growth      Structs that the
- * caller fills in start with `struct_size`, set to sizeof of the struct: fields that a later version adds at their end are then
- * known to be missing. Handles are opaque.
+ * - Ownership: what a function with `create`, `open`, `parse`, `detect`, `run`, `evaluate`, `optimize`, `calibrate` or
+ *   `quantize` in its name returns belongs to the caller, who releases it with the free function of its type. Free functions
+ *   take NULL. Every other pointer that is returned belongs to the handle that was asked and is valid until that handle is
+ *   freed. What the caller passes in is copied, or used during the call only.
+ * - Errors: a function that can fail has `cytodet_error** error` as its last parameter. It returns NULL, or a status other than
+ *   CYTODET_OK, when it fails, and then sets *error to an error that the caller frees. `error` may be NULL. *error is set to
+ *   NULL when the function succeeds, so it need not be initialised. No C++ exception leaves the library, which writes nothing
+ *   to standard output or standard error, and installs no signal handler. Functions that cannot fail return 0, NULL or "" for a
+ *   NULL handle and for an index that is out of range.
+ * - Threads: a handle may be used by several threads at once, as long as none of them frees it or changes it
+ *   (cytodet_settings_set_* and cytodet_settings_add_*).
+ * - Text: UTF-8 that ends in a zero byte. Paths are taken byte by byte as the file system has them.
+ * - Pixels: level 0 is the full resolution of an image or slide; x counts to the right, y down, from the upper left corner of
+ *   the slide's canvas. Boxes are in level-0 pixels; 0 is the left edge of the first pixel, 1 its right edge.
+ * - Growth: structs that the caller fills in start with `struct_size`, set to sizeof of the struct: fields that a later version
+ *   adds at their end are then known to be missing. Handles are opaque.
  */
 #ifndef CYTODET_C_H
 #define CYTODET_C_H
@@ -34,8 +36,7 @@
 extern "C" {
 #endif
 
-/* ---- version ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- version ---- */
 
 /* CYTODET_C_API_VERSION of the loaded library. A binding refuses to work with a library whose number is not the one it was made
  * for. */
@@ -43,8 +44,7 @@ CYTODET_API int32_t cytodet_c_api_version(void);
 /* "major.minor.patch" of the loaded library. */
 CYTODET_API const char* cytodet_version(void);
 
-/* ---- errors -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- errors ---- */
 
 /* The first values are the exit codes of the program `cytodet`. */
 typedef enum cytodet_status {
@@ -69,8 +69,7 @@ CYTODET_API const char* cytodet_error_problem(const cytodet_error* error);
 CYTODET_API const char* cytodet_error_advice(const cytodet_error* error);
 CYTODET_API void cytodet_error_free(cytodet_error* error);
 
-/* ---- settings ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- settings ---- */
 
 /* Names and values that a call takes; each function that takes settings lists its keys, and what it does without them. NULL in
  * the place of settings: all defaults. Keys of nested settings are joined by dots: "tiling.tile_px". Keys and values are checked
@@ -92,8 +91,7 @@ CYTODET_API cytodet_status cytodet_settings_add_number(cytodet_settings* setting
 CYTODET_API cytodet_status cytodet_settings_set_json(cytodet_settings* settings, const char* json, cytodet_error** error);
 CYTODET_API void cytodet_settings_free(cytodet_settings* settings);
 
-/* ---- models -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- models ---- */
 
 /* A network that is ready to detect. Several threads may detect with one model at once: calls share its streams. A call on files,
  * and one on pixels that are cut into tiles, takes all streams and waits for them in the order of arrival; a call on small images
@@ -101,12 +99,15 @@ CYTODET_API void cytodet_settings_free(cytodet_settings* settings);
 typedef struct cytodet_model cytodet_model;
 
 /* Opens a model file (.json, docs/model_file.md), or a graph (.pb, .pbtxt; float or INT8) beside which a model file of its name
- * lies. Settings: streams             networks at work at once, 0 to 256; 0: one per usable core. Default 0 threads_per_stream
- * threads inside one network, 1 to 256. Default 1 precision           "graph": layers are computed as the graph has them; "bf16":
- * float layers on bfloat16, an error on a CPU without it. Default "graph" score               lowest score of a detection, 0
- * to 1. Default: the model file's detections          highest number of detections of an image or tile, 1 or more. Default: the
- * model file's nms                 "hard" or "gaussian". Default: the model file's iou                 boxes of a class that
- * overlap more are suppressed, 0 to 1. Default: the model file's
+ * lies. Settings:
+ * - streams: networks at work at once, 0 to 256; 0: one per usable core. Default 0
+ * - threads_per_stream: threads inside one network, 1 to 256. Default 1
+ * - precision: "graph", layers are computed as the graph has them; "bf16", float layers on bfloat16, an error on a CPU without
+ *   it. Default "graph"
+ * - score: lowest score of a detection, 0 to 1. Default: the model file's
+ * - detections: highest number of detections of an image or tile, 1 or more. Default: the model file's
+ * - nms: "hard" or "gaussian". Default: the model file's
+ * - iou: boxes of a class that overlap more are suppressed, 0 to 1. Default: the model file's
  */
 CYTODET_API cytodet_model* cytodet_model_open(const char* path, const cytodet_settings* settings, cytodet_error** error);
 CYTODET_API const char* cytodet_model_name(const cytodet_model* model);
@@ -123,8 +124,7 @@ CYTODET_API const char* cytodet_model_class_name(const cytodet_model* model, siz
 CYTODET_API int64_t cytodet_model_class_id(const cytodet_model* model, size_t index);
 CYTODET_API void cytodet_model_free(cytodet_model* model);
 
-/* ---- detection --------------------------------------------------------------------------------------------------------------
- */
+/* ---- detection ---- */
 
 typedef struct cytodet_progress {
   size_t struct_size;
@@ -163,19 +163,24 @@ typedef struct cytodet_result cytodet_result;
 
 /* Detects on files: images, slides, folders (not the folders in them), patterns ("slides/" "*.svs"), lists ("@list.txt"). An
  * input that cannot be opened or read has a result of state CYTODET_INPUT_FAILED; it does not fail the call. Results do not
- * depend on streams and threads. Settings are the keys of "detect" in a run config (docs/detect.md); those used most: mode
- * "image": the whole image shrunk to the network's input; "slide": tiles; "auto": tiles when the file has several levels or a
- * side longer than twice the input's. Default "auto" tiling.tile_px       side of a tile, pixels of the working resolution.
- * Default 640 tiling.overlap_px    pixels that neighbouring tiles share. Default 160 tiling.mpp           working resolution,
- * micrometres per pixel; or tiling.level, a pyramid level; or tiling.scale, working pixels per level-0 pixel in (0, 1]. Default:
- * level 0 tiling.assume_mpp    micrometres per pixel of slides that do not say tiling.set_mpp       a list of one (square pixels)
- * or two (x, y): micrometres per pixel whatever the slide says merge.method         how detections of overlapping tiles are
- * joined: owner, nms, soft_nms, greedy_nmm, nmm, wbf. Default owner merge.iou            boxes that overlap more are one. Default
- * 0.5 score                detections with this score or less are left out; not below cytodet_model_score() roi file or folder of
- * regions of interest; detections outside are left out background           tiles of bare glass that are skipped are found by:
- * none, otsu, variance. Default none max_bad_tiles        damaged tiles that a slide may have, a number or a share ("5%").
- * Default "5%" selection.page, ...  which image of a file that holds several, see cytodet_slide_open Streams, threads and
- * precision are the model's. */
+ * depend on streams and threads, which are the model's, as is the precision. Settings are the other keys of "detect" in a run
+ * config (docs/detect.md); those used most:
+ * - mode: "image", the whole image shrunk to the network's input; "slide", tiles; "auto", tiles when the file has several
+ *   levels or a side longer than twice the input's. Default "auto"
+ * - tiling.tile_px: side of a tile, pixels of the working resolution. Default 640
+ * - tiling.overlap_px: pixels that neighbouring tiles share. Default 160
+ * - tiling.mpp: working resolution, micrometres per pixel; or tiling.level, a pyramid level; or tiling.scale, working pixels
+ *   per level-0 pixel in (0, 1]. Default: level 0
+ * - tiling.assume_mpp: micrometres per pixel of slides that do not say
+ * - tiling.set_mpp: a list of one (square pixels) or two (x, y), micrometres per pixel whatever the slide says
+ * - merge.method: how detections of overlapping tiles are joined: owner, nms, soft_nms, greedy_nmm, nmm, wbf. Default owner
+ * - merge.iou: boxes that overlap more are one. Default 0.5
+ * - score: detections with this score or less are left out; not below cytodet_model_score()
+ * - roi: file or folder of regions of interest; detections outside are left out
+ * - background: how tiles of bare glass, which are skipped, are found: none, otsu, variance. Default none
+ * - max_bad_tiles: damaged tiles that a slide may have, a number or a share ("5%"). Default "5%"
+ * - selection.page and others: which image of a file that holds several, see cytodet_slide_open()
+ */
 CYTODET_API cytodet_results* cytodet_detect_files(cytodet_model* model, const char* const* inputs, size_t count,
                                                   const cytodet_settings* settings, const cytodet_callbacks* callbacks,
                                                   cytodet_error** error);
@@ -235,22 +240,23 @@ CYTODET_API const char* cytodet_result_warning(const cytodet_result* result, siz
 CYTODET_API size_t cytodet_result_detection_count(const cytodet_result* result);
 CYTODET_API const cytodet_detection* cytodet_result_detections(const cytodet_result* result);
 
-/* ---- run folders ------------------------------------------------------------------------------------------------------------
- */
+/* ---- run folders ---- */
 
 /* How a run ended. */
 typedef struct cytodet_run_summary cytodet_run_summary;
 
 /* Detects on `inputs` as cytodet_detect_files() does and writes the run folder `folder`, as `cytodet detect -o` does: boxes of
- * every slide, detections.json (COCO), run.json (docs/detect.md). Safe against an end at any moment; `resume` goes on. Settings:
- *   detect.KEY      as of cytodet_detect_files()
- *   resume          true: slides that an earlier call finished with the same settings are kept. Default false
- *   overwrite       true: also replaces results of versions that kept no list of their files. Default false
- *   shard           "i/n": only every n-th slide of the list, from the i-th (from 1) on
- *   mask_image      true: also an image per slide of what the background method skips. Default false
- *   truth, overlay, overlay_score, overlay_format, outputs, density_area: as in a run config
- * Inputs that fail are counted in the summary. Errors: nothing to do, another process at work in the folder, a file that would be
- * written over one that is not the run's, run.json cannot be written. */
+ * every slide, detections.json (COCO), run.json (docs/detect.md). Safe against an end at any moment; `resume` goes on. Inputs
+ * that fail are counted in the summary. Settings:
+ * - detect.KEY: as of cytodet_detect_files()
+ * - resume: true, slides that an earlier call finished with the same settings are kept. Default false
+ * - overwrite: true, also replaces results of versions that kept no list of their files. Default false
+ * - shard: "i/n", only every n-th slide of the list, from the i-th (from 1) on
+ * - mask_image: true, also an image per slide of what the background method skips. Default false
+ * - truth, overlay, overlay_score, overlay_format, outputs, density_area: as in a run config
+ *
+ * Errors: nothing to do, another process at work in the folder, a file that would be written over one that is not the run's,
+ * run.json cannot be written. */
 CYTODET_API cytodet_run_summary* cytodet_run(cytodet_model* model, const char* const* inputs, size_t count, const char* folder,
                                              const cytodet_settings* settings, const cytodet_callbacks* callbacks,
                                              cytodet_error** error);
@@ -267,16 +273,16 @@ CYTODET_API size_t cytodet_run_summary_message_count(const cytodet_run_summary* 
 CYTODET_API const char* cytodet_run_summary_message(const cytodet_run_summary* summary, size_t index);
 CYTODET_API void cytodet_run_summary_free(cytodet_run_summary* summary);
 
-/* ---- slides -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- slides ---- */
 
 /* An image or slide file of any size. Several threads may read from one slide at once. */
 typedef struct cytodet_slide cytodet_slide;
 
 /* Opens a file by its content, whatever its name. Settings choose among the images of a file that holds several; numbers count
- * from 0, and what is not given is the only one, or the one that the format means: series, page, plane (focal), time   numbers
- *   channel   number or name of one channel, shown as gray; or three with commas: red, green, blue
- *   stretch   how samples of other depths become 8 bits: "none", "auto", a number of bits, "MIN,MAX". Default "none"
+ * from 0, and what is not given is the only one, or the one that the format means:
+ * - series, page, plane (focal), time: numbers
+ * - channel: number or name of one channel, shown as gray; or three with commas: red, green, blue
+ * - stretch: how samples of other depths become 8 bits: "none", "auto", a number of bits, "MIN,MAX". Default "none"
  */
 CYTODET_API cytodet_slide* cytodet_slide_open(const char* path, const cytodet_settings* settings, cytodet_error** error);
 /* Name of the format that read it: "svs", "tiff", "jpeg", ... */
@@ -296,7 +302,7 @@ CYTODET_API double cytodet_slide_mpp_y(const cytodet_slide* slide);
 /* The property of the file that gave them, and why they may be wrong; "" where there is nothing to say. */
 CYTODET_API const char* cytodet_slide_mpp_source(const cytodet_slide* slide);
 CYTODET_API const char* cytodet_slide_mpp_warning(const cytodet_slide* slide);
-/* What was scanned of a larger canvas, level-0 pixels, into bounds[0..3]: x, y, width, height. Returns 1 where the file tells it;
+/* What was scanned of a larger canvas, level-0 pixels, into bounds[0..3]: x, y, width, height. Returns 1 where the file says it;
  * else 0, and bounds are those of level 0. */
 CYTODET_API int cytodet_slide_bounds(const cytodet_slide* slide, int64_t* bounds);
 CYTODET_API size_t cytodet_slide_warning_count(const cytodet_slide* slide);
@@ -315,17 +321,16 @@ CYTODET_API cytodet_status cytodet_slide_read_scaled(const cytodet_slide* slide,
                                                      cytodet_error** error);
 CYTODET_API void cytodet_slide_free(cytodet_slide* slide);
 
-/* ---- evaluation -------------------------------------------------------------------------------------------------------------
- */
+/* ---- evaluation ---- */
 
 /* COCO ground truth: images, categories, annotated boxes. */
 typedef struct cytodet_ground_truth cytodet_ground_truth;
 
 CYTODET_API cytodet_ground_truth* cytodet_ground_truth_open(const char* path, cytodet_error** error);
 CYTODET_API cytodet_ground_truth* cytodet_ground_truth_parse(const char* json, cytodet_error** error);
-CYTODET_API size_t cytodet_ground_truth_image_count(const cytodet_ground_truth* truth);
-CYTODET_API size_t cytodet_ground_truth_annotation_count(const cytodet_ground_truth* truth);
-CYTODET_API void cytodet_ground_truth_free(cytodet_ground_truth* truth);
+CYTODET_API size_t cytodet_ground_truth_image_count(const cytodet_ground_truth* ground_truth);
+CYTODET_API size_t cytodet_ground_truth_annotation_count(const cytodet_ground_truth* ground_truth);
+CYTODET_API void cytodet_ground_truth_free(cytodet_ground_truth* ground_truth);
 
 /* Figures of detections against a ground truth. */
 typedef struct cytodet_scores cytodet_scores;
@@ -333,15 +338,16 @@ typedef struct cytodet_scores cytodet_scores;
 /* COCO's box figures, as pycocotools' COCOeval computes them (Lin et al., "Microsoft COCO", 2014;
  * cocodataset.org/#detection-eval). Detections come from a COCO results file (also detections.json of a run folder), from its
  * text, or from results of cytodet_detect_files(), whose files are found in the ground truth by the ends of their paths. Images
- * of the ground truth without detections count as missed. Settings: max_dets    list of ascending numbers: detections per image
- * and class that are scored; AP is at the last. Default 1, 10, 100 pooled      true: all classes as one. Default false roi,
- * roi_class, roi_ignore, origin: only what lies in these regions of interest is scored, as in "detect" of a run config
+ * of the ground truth without detections count as missed. Settings:
+ * - max_dets: list of ascending numbers, detections per image and class that are scored; AP is at the last. Default 1, 10, 100
+ * - pooled: true, all classes as one. Default false
+ * - roi, roi_class, roi_ignore, origin: only what lies in these regions of interest is scored, as in "detect" of a run config
  */
-CYTODET_API cytodet_scores* cytodet_evaluate_file(const cytodet_ground_truth* truth, const char* detections,
+CYTODET_API cytodet_scores* cytodet_evaluate_file(const cytodet_ground_truth* ground_truth, const char* detections,
                                                   const cytodet_settings* settings, cytodet_error** error);
-CYTODET_API cytodet_scores* cytodet_evaluate_json(const cytodet_ground_truth* truth, const char* detections,
+CYTODET_API cytodet_scores* cytodet_evaluate_json(const cytodet_ground_truth* ground_truth, const char* detections,
                                                   const cytodet_settings* settings, cytodet_error** error);
-CYTODET_API cytodet_scores* cytodet_evaluate_results(const cytodet_ground_truth* truth, const cytodet_results* results,
+CYTODET_API cytodet_scores* cytodet_evaluate_results(const cytodet_ground_truth* ground_truth, const cytodet_results* results,
                                                      const cytodet_settings* settings, cytodet_error** error);
 
 /* COCO's figures in COCO's order: AP, AP50, AP75, APs, APm, APl, one AR per number of max_dets (AR1, AR10, AR100), ARs, ARm, ARl:
@@ -361,32 +367,38 @@ CYTODET_API size_t cytodet_scores_warning_count(const cytodet_scores* scores);
 CYTODET_API const char* cytodet_scores_warning(const cytodet_scores* scores, size_t index);
 CYTODET_API void cytodet_scores_free(cytodet_scores* scores);
 
-/* ---- graphs -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- graphs ---- */
 
 /* What became of a graph. */
 typedef struct cytodet_graph_report cytodet_graph_report;
 
 /* Rewrites the frozen TensorFlow graph `graph` (.pb, .pbtxt) into the file `out` as `cytodet optimize` does: strips it, folds
- * constants and batch norms; the answers stay. Settings: inputs    list of nodes that are fed; the graph is cut there. Default:
- * the graph's placeholders outputs   list of nodes that are fetched. Default: nodes that nobody reads passes    list of passes
- * that are run. Default: all without   list of passes that are not run check     false: the answers are not compared with the
- * source's before the file is written. Default true
+ * constants and batch norms; the answers stay. Settings:
+ * - inputs: list of nodes that are fed; the graph is cut there. Default: the graph's placeholders
+ * - outputs: list of nodes that are fetched. Default: nodes that nobody reads
+ * - passes: list of passes that are run. Default: all
+ * - without: list of passes that are not run
+ * - check: false, the answers are not compared with the source's before the file is written. Default true
  */
 CYTODET_API cytodet_graph_report* cytodet_optimize(const char* graph, const char* out, const cytodet_settings* settings,
                                                    cytodet_error** error);
 /* Runs the images in the folder `images` (for a graph without a model file: feeds) through the network and writes the ranges of
- * its values to `out` (.json), as `cytodet calibrate` does. Settings: method        minmax, percentile, entropy, mse. Default
- * minmax percentile    of method percentile, 50 to 100. Default 99.9999 per_channel   false: no ranges of single channels.
- * Default true max_images    evenly spaced over the sorted list, 1 or more. Default 100 streams       networks at work at once;
- * 0: one per usable core. Default 0 Images that cannot be read are told in the report's messages. */
+ * its values to `out` (.json), as `cytodet calibrate` does. Images that cannot be read are named in the report's messages.
+ * Settings:
+ * - method: minmax, percentile, entropy, mse. Default minmax
+ * - percentile: of method percentile, 50 to 100. Default 99.9999
+ * - per_channel: false, no ranges of single channels. Default true
+ * - max_images: evenly spaced over the sorted list, 1 or more. Default 100
+ * - streams: networks at work at once; 0: one per usable core. Default 0
+ */
 CYTODET_API cytodet_graph_report* cytodet_calibrate(const char* model, const char* images, const char* out,
                                                     const cytodet_settings* settings, cytodet_error** error);
 /* Writes the network with INT8 layers to `out` (.pb), and for a model its model file beside it, as `cytodet quantize` does.
- * Settings are the keys of "quantize" in a run config (docs/quantize.md) without max_drop; those used most: images        folder
- * of images to calibrate on; or ranges        file that cytodet_calibrate() wrote max_images, method, percentile: as of
- * cytodet_calibrate() exclude_ops, exclude_nodes: lists of what stays in float check         false: the file is not run beside
- * the network before it is written. Default true
+ * Settings are the keys of "quantize" in a run config (docs/quantize.md) without max_drop; those used most:
+ * - images: folder of images to calibrate on; or ranges: file that cytodet_calibrate() wrote
+ * - max_images, method, percentile: as of cytodet_calibrate()
+ * - exclude_ops, exclude_nodes: lists of what stays in float
+ * - check: false, the file is not run beside the network before it is written. Default true
  */
 CYTODET_API cytodet_graph_report* cytodet_quantize(const char* model, const char* out, const cytodet_settings* settings,
                                                    cytodet_error** error);

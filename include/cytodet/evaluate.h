@@ -85,21 +85,21 @@ Scores evaluate(const EvaluateOptions& options, F f) {
 // COCO's box figures, as pycocotools' COCOeval computes them (Lin et al., "Microsoft COCO", 2014;
 // cocodataset.org/#detection-eval). Images of the ground truth without detections count as missed. Results of files are found in
 // the ground truth by the ends of their paths. Throws Error: a file that cannot be read, an image that the ground truth lacks.
-inline Scores evaluate(const GroundTruth& truth, const Results& results, const EvaluateOptions& options = {}) {
+inline Scores evaluate(const GroundTruth& ground_truth, const Results& results, const EvaluateOptions& options = {}) {
   return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {
-    return cytodet_evaluate_results(truth.handle(), results.handle(), s, error);
+    return cytodet_evaluate_results(ground_truth.handle(), results.handle(), s, error);
   });
 }
 // A COCO results file, such as detections.json of a run folder.
-inline Scores evaluate_file(const GroundTruth& truth, const std::string& detections, const EvaluateOptions& options = {}) {
+inline Scores evaluate_file(const GroundTruth& ground_truth, const std::string& detections, const EvaluateOptions& options = {}) {
   return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {
-    return cytodet_evaluate_file(truth.handle(), detections.c_str(), s, error);
+    return cytodet_evaluate_file(ground_truth.handle(), detections.c_str(), s, error);
   });
 }
 // The text of one.
-inline Scores evaluate_json(const GroundTruth& truth, const std::string& detections, const EvaluateOptions& options = {}) {
+inline Scores evaluate_json(const GroundTruth& ground_truth, const std::string& detections, const EvaluateOptions& options = {}) {
   return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {
-    return cytodet_evaluate_json(truth.handle(), detections.c_str(), s, error);
+    return cytodet_evaluate_json(ground_truth.handle(), detections.c_str(), s, error);
   });
 }
 

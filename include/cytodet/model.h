@@ -100,12 +100,12 @@ class Results {
 
 struct RunOptions {
   DetectOptions detect = {};
-  bool resume = false;     // slides that an earlier call finished with the same settings are kept
-  bool overwrite = false;  // also replaces results of versions that kept no list of their files
-  std::string shard = {};  // "i/n": only every n-th slide of the list, from the i-th (from 1) on
-  bool overlay = false;    // also an image with boxes per input
-  std::string truth = {};  // COCO ground truth that gives the image ids
-  std::string json = {};   // more keys of a run config: {"outputs": ["geojson"]}
+  bool resume = false;            // slides that an earlier call finished with the same settings are kept
+  bool overwrite = false;         // also replaces results of versions that kept no list of their files
+  std::string shard = {};         // "i/n": only every n-th slide of the list, from the i-th (from 1) on
+  bool overlay = false;           // also an image with boxes per input
+  std::string ground_truth = {};  // COCO ground truth that gives the image ids
+  std::string json = {};          // more keys of a run config: {"outputs": ["geojson"]}
 };
 
 struct RunSummary {
@@ -128,7 +128,7 @@ class Model {
   std::vector<std::string> classes() const {
     return detail::texts<cytodet_model>(handle_.get(), cytodet_model_class_count, cytodet_model_class_name);
   }
-  const cytodet_model* handle() const { return handle_.get(); }
+  cytodet_model* handle() const { return handle_.get(); }
 
   // One image or slide file. Throws Error when it cannot be opened or read, and (kind stopped) when a callback asked to stop.
   Result detect_file(const std::string& file, const DetectOptions& options = {}) const;
@@ -313,7 +313,7 @@ inline RunSummary Model::run(const std::vector<std::string>& inputs, const std::
   s.set_flag("overwrite", options.overwrite);
   s.set("shard", options.shard);
   s.set_flag("overlay", options.overlay);
-  s.set("truth", options.truth);
+  s.set("truth", options.ground_truth);
   s.set_json(options.json);
   const std::vector<const char*> paths = detail::pointers(inputs);
   detail::Callbacks callbacks(options.detect);

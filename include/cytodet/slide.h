@@ -56,7 +56,7 @@ class Slide {
   double mpp_y() const { return cytodet_slide_mpp_y(get()); }
   std::string mpp_source() const { return cytodet_slide_mpp_source(get()); }    // the property that gave them
   std::string mpp_warning() const { return cytodet_slide_mpp_warning(get()); }  // why they may be wrong; empty: nothing
-  // What was scanned of a larger canvas, level-0 pixels; all of level 0 where the file does not tell.
+  // What was scanned of a larger canvas, level-0 pixels; all of level 0 where the file does not say.
   Box bounds() const {
     std::array<std::int64_t, 4> b{};
     cytodet_slide_bounds(get(), b.data());

@@ -25,7 +25,7 @@ cytodet_image image_of(const std::vector<uint8_t>& rgb, int64_t width, int64_t h
   return i;
 }
 
-cytodet_model* c_model() { return const_cast<cytodet_model*>(model().handle()); }
+cytodet_model* c_model() { return model().handle(); }
 
 TEST(CApi, GettersOfNullAnswerWithNothing) {
   EXPECT_EQ(cytodet_error_status(nullptr), CYTODET_OK);
@@ -76,7 +76,7 @@ TEST(CApi, NullParametersAreUsageErrorsThatNameThem) {
           [&](cytodet_error** e) { EXPECT_EQ(cytodet_detect_images(c_model(), nullptr, 1, nullptr, nullptr, e), nullptr); });
   refused("slide",
           [](cytodet_error** e) { EXPECT_EQ(cytodet_slide_read(nullptr, 0, 0, 0, 1, 1, nullptr, 0, 3, e), CYTODET_USAGE); });
-  refused("truth", [](cytodet_error** e) { EXPECT_EQ(cytodet_evaluate_file(nullptr, "x", nullptr, e), nullptr); });
+  refused("ground_truth", [](cytodet_error** e) { EXPECT_EQ(cytodet_evaluate_file(nullptr, "x", nullptr, e), nullptr); });
   refused("json", [](cytodet_error** e) { EXPECT_EQ(cytodet_ground_truth_parse(nullptr, e), nullptr); });
   refused("out", [](cytodet_error** e) { EXPECT_EQ(cytodet_optimize("a.pb", nullptr, nullptr, e), nullptr); });
   refused("images", [](cytodet_error** e) { EXPECT_EQ(cytodet_calibrate("a", nullptr, "b", nullptr, e), nullptr); });

@@ -1,5 +1,7 @@
 // Detection on files and on pixels in memory: the program's answers, whatever the pixels come in.
 #include <atomic>
+#include <clocale>
+#include <cstdlib>
 #include <thread>
 
 #include "tests/api/program.h"
@@ -211,16 +213,16 @@ TEST_F(Stop, WhatACallbackThrowsIsThrownByTheCall) {
 }
 
 TEST_F(Stop, ProgressCountsAllTilesAndInputs) {
-  std::vector<Progress> told;
+  std::vector<Progress> reports;
   DetectOptions options;
-  options.progress = [&](const Progress& p) { told.push_back(p); };
+  options.progress = [&](const Progress& p) { reports.push_back(p); };
   const Results all = model().detect_files({kImage, kSlide}, options);
-  ASSERT_FALSE(told.empty());
-  EXPECT_EQ(told.front().tiles_done, 0);
-  EXPECT_EQ(told.back().input, 1u);
-  EXPECT_EQ(told.back().tiles_done, told.back().tiles);
-  EXPECT_EQ(told.back().inputs, 2u);
-  EXPECT_EQ(static_cast<int64_t>(told.size()), all[0].tiles_run + all[1].tiles_run + 2);
+  ASSERT_FALSE(reports.empty());
+  EXPECT_EQ(reports.front().tiles_done, 0);
+  EXPECT_EQ(reports.back().input, 1u);
+  EXPECT_EQ(reports.back().tiles_done, reports.back().tiles);
+  EXPECT_EQ(reports.back().inputs, 2u);
+  EXPECT_EQ(static_cast<int64_t>(reports.size()), all[0].tiles_run + all[1].tiles_run + 2);
 }
 
 class Threads : public ApiTest {};
@@ -294,7 +296,7 @@ TEST_F(Run, StoppedRunGoesOn) {
   EXPECT_FALSE(second.stopped);
 }
 
-TEST_F(Run, FailedInputsAreToldAndNothingIsPrinted) {
+TEST_F(Run, FailedInputsAreReportedAndNothingIsPrinted) {
   testing::internal::CaptureStderr();
   const RunSummary summary = model().run({path("missing.jpg"), kImage}, path("run"));
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
@@ -302,6 +304,24 @@ TEST_F(Run, FailedInputsAreToldAndNothingIsPrinted) {
   EXPECT_EQ(summary.done, 1);
   ASSERT_FALSE(summary.messages.empty());
   EXPECT_NE(summary.messages[0].find("no such file"), std::string::npos) << summary.messages[0];
+}
+
+// A program may use a locale that writes a comma in numbers; files and settings keep the point.
+TEST_F(Run, CommaLocaleOfTheCallerChangesNoFile) {
+  if (std::system(("localedef -f UTF-8 -i de_DE '" + path("de_DE.UTF-8") + "' >/dev/null 2>&1").c_str()) != 0)
+    GTEST_SKIP() << "localedef or its sources are not installed";
+  RunOptions options;
+  options.json = R"({"outputs": ["geojson", "csv"]})";
+  model().run({kImage}, path("point"), options);
+  ::setenv("LOCPATH", folder.c_str(), 1);
+  ASSERT_NE(std::setlocale(LC_ALL, "de_DE.UTF-8"), nullptr);
+  EXPECT_EQ(std::localeconv()->decimal_point, std::string(","));
+  model().run({kImage}, path("comma"), options);
+  const double mpp = Slide(kSource + "/tests/data/slides/small.svs").mpp_x();
+  std::setlocale(LC_ALL, "C");
+  ::unsetenv("LOCPATH");
+  EXPECT_EQ(files_of_run(path("comma")), files_of_run(path("point")));
+  EXPECT_EQ(mpp, Slide(kSource + "/tests/data/slides/small.svs").mpp_x());
 }
 
 TEST_F(Run, SettingsOfTheModelAreRefused) {

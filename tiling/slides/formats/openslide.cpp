@@ -163,7 +163,9 @@ class OpenSlideSlide : public Slide {
   void read_pixel_size(openslide_t* s) {
     const auto number = [&](const char* name) {
       const char* text = openslide_get_property_value(s, name);
-      const double v = text ? std::strtod(text, nullptr) : 0;
+      double v = 0;  // read with a point whatever the locale
+      while (text && (*text == ' ' || *text == '+')) ++text;
+      if (text) std::from_chars(text, text + std::strlen(text), v);
       return v > 0 && v < 1e12 ? v : 0;
     };
     std::vector<PixelSize> found;
