@@ -72,15 +72,16 @@ cytodet_scores* score(const cytodet_ground_truth& ground_truth, eval::DetectionS
 pipeline::DetectReport report_of(const cytodet_results& results) {
   pipeline::DetectReport report;
   for (const cytodet_result& r : results.inputs) {
-    pipeline::PictureResult one;
-    one.index = report.pictures.size();
+    pipeline::DetectedImage one;
+    one.index = static_cast<int64_t>(report.images.size());
     one.path = r.path;
-    if (r.state == CYTODET_INPUT_FAILED) one.problem = "failed";
-    if (r.state == CYTODET_SKIPPED) one.skipped = "skipped";
+    one.state = r.state == CYTODET_INPUT_FAILED ? pipeline::ImageState::failed
+                : r.state == CYTODET_SKIPPED    ? pipeline::ImageState::skipped
+                                                : pipeline::ImageState::done;
     one.width = r.width;
     one.height = r.height;
     for (const cytodet_detection& d : r.detections) one.detections.push_back({{d.x0, d.y0, d.x1, d.y1}, d.class_index, d.score});
-    report.pictures.push_back(std::move(one));
+    report.images.push_back(std::move(one));
   }
   return report;
 }

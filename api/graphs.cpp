@@ -121,8 +121,7 @@ void quantize(const char* model, const char* out, Json json, cytodet_graph_repor
   const pipeline::Quantized q = pipeline::quantize_subject(subject, ranges, s.layers);
   pipeline::require_int8_layers(model, q.report);
   const graph::Graph file = pipeline::file_form(subject, q, ranges);
-  if (check) pipeline::check_file(subject, q, file, out);
-  pipeline::write_quantized(subject, file, out);
+  pipeline::write_quantized(subject, q, file, out, check ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
   report.ranges = static_cast<int64_t>(ranges.values.size());
   report.images = ranges.images;
   report.layers = static_cast<int64_t>(q.report.layers.size());

@@ -31,7 +31,7 @@ constexpr size_t kMaxInputs = 100'000'000;
 void take_model_settings(Json& json, DetectSettings& s) {
   s.streams = take(json, "streams", s.streams);
   s.threads_per_stream = take(json, "threads_per_stream", s.threads_per_stream);
-  s.precision = take(json, "precision", s.precision);
+  s.precision = exec::precision_named(take(json, "precision", std::string(pipeline::name_of(s.precision))));
 }
 
 std::unique_ptr<cytodet_model> open_model(const char* path, Json json) {
@@ -127,13 +127,13 @@ cytodet_error error_of_text(const std::string& path, const std::string& text) {
   return to_api(Error("", text));
 }
 
-cytodet_result result_of(const pipeline::PictureResult& r, const models::ModelFile& model, const std::optional<Error>& error) {
+cytodet_result result_of(const pipeline::DetectedImage& r, const models::ModelFile& model, const std::optional<Error>& error) {
   cytodet_result result;
   result.path = r.path;
   result.name = core::valid_utf8(r.path);
-  result.skip_reason = core::valid_utf8(r.skipped);
-  result.state = !r.problem.empty() ? CYTODET_INPUT_FAILED : !r.skipped.empty() ? CYTODET_SKIPPED : CYTODET_DONE;
-  if (!r.problem.empty()) result.error = error ? to_api(*error) : error_of_text(r.path, r.problem);
+  result.skip_reason = core::valid_utf8(r.skipped() ? r.reason : "");
+  result.state = r.failed() ? CYTODET_INPUT_FAILED : r.skipped() ? CYTODET_SKIPPED : CYTODET_DONE;
+  if (r.failed()) result.error = error ? to_api(*error) : error_of_text(r.path, r.reason);
   result.width = r.width;
   result.height = r.height;
   result.mpp_x = r.mpp.value_or(0);
@@ -168,12 +168,12 @@ std::unique_ptr<cytodet_results> detect(cytodet_model& model, const std::vector<
       throw;
     }
   };
-  hooks.done = [&](pipeline::PictureResult&) { watch.input_done(); };
+  hooks.done = [&](pipeline::DetectedImage&) { watch.input_done(); };
   const StreamPool::Lease lease = model.pool->take(streams);
   hooks.streams = lease.streams();
   pipeline::DetectReport report = pipeline::detect(*model.detector, names, settings, hooks);
-  for (pipeline::PictureResult& r : report.pictures) {
-    results->inputs.push_back(result_of(r, results->model, errors[r.index]));
+  for (pipeline::DetectedImage& r : report.images) {
+    results->inputs.push_back(result_of(r, results->model, errors[static_cast<size_t>(r.index)]));
     r = {};
   }
   results->stopped = watch.stopped();
@@ -210,8 +210,9 @@ std::vector<cytodet_image> images_of(const cytodet_image* images, size_t count) 
 // Whether detection runs on the whole image, as one tile.
 bool is_one_tile(const cytodet_image& image, const DetectSettings& s, const models::InputSettings& input) {
   const int64_t side = 2 * std::max(input.width, input.height);
-  return s.mode == "image" ||
-         (s.mode == "auto" && !tiling::asks_resolution(s.tiling) && image.width <= side && image.height <= side);
+  return s.mode == pipeline::DetectMode::image ||
+         (s.mode == pipeline::DetectMode::automatic && !tiling::asks_resolution(s.tiling) && image.width <= side &&
+          image.height <= side);
 }
 
 std::unique_ptr<cytodet_results> detect_images(cytodet_model& model, const std::vector<cytodet_image>& images,
@@ -269,11 +270,11 @@ std::unique_ptr<cytodet_run_summary> run_folder(cytodet_model& model, Run run, c
   const core::MessageCapture capture(hear);
   const StreamPool::Lease lease = model.pool->take(model.detector->streams());
   const pipeline::FolderRun done = pipeline::detect_to_folder(*model.detector, run.config, run.options);
-  summary->done = done.state.count("done");
-  summary->failed = done.state.count("failed");
-  summary->skipped = done.state.count("skipped");
-  summary->waiting = done.state.count("waiting");
-  for (const pipeline::SlideState& s : done.state.inputs) summary->detections += s.detections;
+  summary->done = done.state.count(pipeline::ImageState::done);
+  summary->failed = done.state.count(pipeline::ImageState::failed);
+  summary->skipped = done.state.count(pipeline::ImageState::skipped);
+  summary->waiting = done.state.count(pipeline::ImageState::waiting);
+  for (const pipeline::ImageResult& s : done.state.inputs) summary->detections += s.detection_count;
   summary->stopped = watch.stopped();
   return summary;
 }

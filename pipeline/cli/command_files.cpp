@@ -23,10 +23,10 @@ std::vector<std::string> files_of(std::vector<std::string> inputs, bool all) try
   return {};
 }
 
-void add_run(OutputPlan& plan, const RunFolder& folder, const std::vector<SlideState>& pictures) {
+void add_run(OutputPlan& plan, const RunFolder& folder, const std::vector<ImageResult>& pictures) {
   plan.add_input(folder.run_json(), "the run's own list");
   plan.add_input(folder.detections_json(), "the run's own detections");
-  for (const SlideState& s : pictures) {
+  for (const ImageResult& s : pictures) {
     plan.add_input(folder.boxes(s), "the run's own boxes");
     plan.add_input(folder.competition(s), "the run's own detections");
   }

@@ -25,7 +25,7 @@ struct ExportOptions {
   OutputSettings settings;
 };
 
-std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const SlideState& s,
+std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const ImageResult& s,
                                         const ExportOptions& o, const std::filesystem::path& to) {
   OutputPlan plan;
   plan.add_input(results.slide_file(s), "the slide");
@@ -56,23 +56,23 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
   plan.add_output(o.out, "the export");
   check_outputs(plan);
   std::unique_ptr<OutputFile> file;
-  SlideState first;
+  ImageResult first;
   int64_t boxes = 0;
-  const auto start = [&](const SlideState& s) {
+  const auto start = [&](const ImageResult& s) {
     first = s;
     file = open_output(row, results, s, o, o.out);
   };
   if (results.run()) {
-    std::vector<SlideState> done;
-    for (const SlideState& s : results.run()->inputs)
-      if (s.state == "done" && (!o.has_image || s.image_id == o.image)) done.push_back(s);
+    std::vector<ImageResult> done;
+    for (const ImageResult& s : results.run()->inputs)
+      if (s.done() && (!o.has_image || s.image_id == o.image)) done.push_back(s);
     if (done.empty()) throw Error(o.results, "has no such picture that is done", "see run.json");
     if (done.size() > 1)
       throw UsageError(o.results, "holds " + std::to_string(done.size()) + " pictures",
                        "choose one by --image, or give a folder as -o");
     start(done[0]);
   }
-  results.stream([&](const SlideState& s, const Detection& d) {
+  results.stream([&](const ImageResult& s, const Detection& d) {
     if (o.has_image && s.image_id != o.image) return;
     if (!file) start(s);
     if (s.image_id != first.image_id)
@@ -82,7 +82,7 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
     ++boxes;
   });
   if (!file) {
-    SlideState none;
+    ImageResult none;
     none.name = std::filesystem::path(o.out).stem().string();
     none.image_id = o.image;
     start(none);
@@ -109,24 +109,22 @@ struct Exported {
   Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
 };
 
-std::filesystem::path file_of(const SlideState& s, const Output& row, const ExportOptions& o) {
+std::filesystem::path file_of(const ImageResult& s, const Output& row, const ExportOptions& o) {
   return std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix);
 }
 
-bool is_exported(const SlideState& s, const ExportOptions& o) {
-  return s.state == "done" && (!o.has_image || s.image_id == o.image);
-}
+bool is_exported(const ImageResult& s, const ExportOptions& o) { return s.done() && (!o.has_image || s.image_id == o.image); }
 
 // A file per picture and format.
 Exported export_folder(SavedResults& results, const ExportOptions& o) {
   OutputPlan plan = inputs_of(results, o);
-  for (const SlideState& s : results.pictures())
+  for (const ImageResult& s : results.pictures())
     for (const std::string& format : o.formats)
       if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
   plan.check();
   make_folder(o.out);
   Exported done;
-  for (const SlideState& s : results.pictures()) {
+  for (const ImageResult& s : results.pictures()) {
     if (!is_exported(s, o)) continue;
     done.attempt([&] {
       const Detections all = results.detections(s);

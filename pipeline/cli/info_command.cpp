@@ -69,11 +69,11 @@ SlideInfo look(const std::string& path, const Options& o, Detector* detector) {
     info.reading = estimate_reading(*info.slide, info.tiles);
     for (size_t i = 0; detector && i < std::min(kNetworkTiles, info.tiles.size()); ++i) {
       const Image image = read_tile(*info.slide, info.tiles[0]);
-      Detector::StageTimes stages;
+      StageTimes stages;
       const Letterbox box = letterbox_of(image.width, image.height, detector->model().input);
       if (network_ms.empty()) detector->run(image, box, 0, stages);  // warms up
       detector->run(image, box, 0, stages);
-      network_ms.push_back(stages.resize_ms + stages.network_ms + stages.decode_ms);
+      network_ms.push_back(1000 * (stages.resize + stages.network + stages.decode));
     }
   } catch (const Error& e) {
     info.unreadable = e.what();

@@ -78,8 +78,8 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
     add_run_file(c.output, kScores, to_json(scores, true).dump(1) + "\n");
   }
   std::vector<double> ms;
-  for (const PictureResult& r : run.report.pictures)
-    if (r.done()) ms.push_back(r.times.network_ms);
+  for (const DetectedImage& r : run.report.images)
+    if (r.done()) ms.push_back(1000 * r.times.network);
   row.ms = median(ms);
   row.rate = 1000 * static_cast<double>(ms.size()) / run.report.wall_ms;
   return row;
@@ -146,12 +146,12 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
     std::filesystem::remove(state);
   }
   const Quantized q = quantize_subject(subject, ranges, options);
-  write_quantized(subject, subject.graph, graph32);
-  write_quantized(subject, file_form(subject, q, ranges), graph8);
+  write_network(subject, subject.graph, graph32);
+  write_quantized(subject, q, file_form(subject, q, ranges), graph8);
   std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
   if (has_precision(Precision::bf16)) {
     RunConfig bf16 = c;
-    bf16.detect.precision = "bf16";
+    bf16.detect.precision = Precision::bf16;
     rows.push_back(measured("bf16", model_file_beside(graph32), std::move(bf16), folder_options));
   }
   rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));

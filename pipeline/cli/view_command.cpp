@@ -30,9 +30,9 @@ bool holds_results(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, ignored) || path.extension() == ".json";
 }
 
-ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesystem::path& file) {
-  ViewSlide v{s.name,         file.string(),       s.width, s.height,    s.mpp, s.detections, s.state,
-              damage_text(s), results.selection(), s.mpp_y, bounds_of(s)};
+ViewSlide view_of(SavedResults& results, const ImageResult& s, const std::filesystem::path& file) {
+  ViewSlide v{s.name,         file.string(),       s.width, s.height, s.mpp, s.detection_count, name_of(s.state),
+              damage_text(s), results.selection(), s.mpp_y, s.bounds};
   try {
     const OutputPicture picture = results.measured_picture(s);
     v.width = picture.width;
@@ -57,10 +57,10 @@ ViewSlide view_of(SavedResults& results, const SlideState& s, const std::filesys
 std::unique_ptr<ViewSite> site_of_results(const std::string& path, const ResultsHints& hints) {
   auto results = std::make_shared<SavedResults>(path, hints);
   std::vector<ViewSlide> slides;
-  std::vector<SlideState> states;
+  std::vector<ImageResult> states;
   int missing = 0;
-  for (const SlideState& s : results->pictures()) {
-    if (s.state != "done") continue;
+  for (const ImageResult& s : results->pictures()) {
+    if (!s.done()) continue;
     const std::filesystem::path file = results->slide_file(s);
     missing += file.empty();
     slides.push_back(view_of(*results, s, file));

@@ -5,14 +5,35 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "exec/runtime/plan.h"
 #include "tiling/background/background.h"
 #include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 
+DetectMode mode_named(const std::string& name) {
+  for (const DetectMode mode : {DetectMode::automatic, DetectMode::image, DetectMode::slide})
+    if (name == name_of(mode)) return mode;
+  throw UsageError("detect.mode", "must be auto, image or slide, not \"" + name + "\"");
+}
+
+const char* name_of(DetectMode mode) {
+  switch (mode) {
+    case DetectMode::automatic:
+      return "auto";
+    case DetectMode::image:
+      return "image";
+    case DetectMode::slide:
+      return "slide";
+  }
+  return "";
+}
+
+const char* name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "graph"; }
+
 void fields(Fields& f, DetectSettings& s) {
-  f("mode", s.mode);
+  std::string mode = name_of(s.mode), precision = name_of(s.precision);
+  f("mode", mode);
+  s.mode = mode_named(mode);
   f("selection", s.selection);
   f("tiling", s.tiling);
   f("merge", s.merge);
@@ -24,13 +45,12 @@ void fields(Fields& f, DetectSettings& s) {
   f("max_bad_tiles", s.max_bad_tiles);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
-  f("precision", s.precision);
+  f("precision", precision);
+  s.precision = precision_named(precision);
   f("score", s.score);
 }
 
 void check(const DetectSettings& s) {
-  if (s.mode != "auto" && s.mode != "image" && s.mode != "slide")
-    throw UsageError("detect.mode", "must be auto, image or slide, not \"" + s.mode + "\"");
   if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
@@ -40,7 +60,6 @@ void check(const DetectSettings& s) {
   for (const std::string& name : s.roi_class)
     if (std::find(s.roi_ignore.begin(), s.roi_ignore.end(), name) != s.roi_ignore.end())
       throw UsageError("detect.roi_ignore", "names \"" + name + "\", which roi_class names too", "name it in one of the two");
-  precision_named(s.precision);
   check(s.selection);
   check(s.tiling);
   origin_named(s.origin, "detect.origin");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/settings.h"
+#include "exec/runtime/plan.h"
 #include "tiling/merge/merge.h"
 #include "tiling/regions/roi.h"
 #include "tiling/slides/image_selection.h"
@@ -13,10 +14,20 @@
 
 namespace cytodet::pipeline {
 
+// Texts in files and on the command line: auto, image, slide.
+enum class DetectMode {
+  automatic,  // slide when pyramidal, damaged or over twice the input's side; else image
+  image,      // the whole image shrunk to the input
+  slide       // tiles
+};
+// Throws UsageError with the known ones.
+DetectMode mode_named(const std::string& name);
+const char* name_of(DetectMode mode);
+const char* name_of(Precision precision);  // "graph" or "bf16", see precision_named()
+
 struct DetectSettings {
-  std::string mode = "auto";  // image: whole picture shrunk to the input; slide: tiles; auto: slide when pyramidal or over twice
-                              // the input's side
-  ImageSelection selection;   // of files that hold several images
+  DetectMode mode = DetectMode::automatic;
+  ImageSelection selection;  // of files that hold several images
   TilingSettings tiling;
   MergeSettings merge;
   std::string background = "none";                 // a row of background_methods(); of slides
@@ -26,9 +37,9 @@ struct DetectSettings {
   std::string max_bad_tiles = "5%";                // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;
-  std::string precision = "graph";  // or bf16, see Precision
-  std::optional<double> score;      // least score of a detection; none: the model file's
-  bool raw_only = false;            // for programs, not in files: fill PictureResult::raw and leave merging to merge_raw
+  Precision precision = Precision::graph;
+  std::optional<double> score;  // least score of a detection; none: the model file's
+  bool raw_only = false;        // for programs, not in files: fill DetectedImage::raw and leave merging to merge_raw
 };
 void fields(Fields& f, DetectSettings& s);
 void check(const DetectSettings& s);

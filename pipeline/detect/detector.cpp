@@ -101,15 +101,15 @@ Detections Detector::run(const Image& image, const Letterbox& box, int stream, S
     model_->preprocess(image, box, *quantization_, r.input(0).data<uint8_t>());
   else
     model_->preprocess(image, box, r.input(0).data<float>());
-  times.resize_ms = watch.ms();
+  times.resize = watch.ms() / 1000;
   watch.restart();
   r.run();
-  times.network_ms = watch.ms();
+  times.network = watch.ms() / 1000;
   watch.restart();
   std::vector<const Tensor*> outputs;
   for (size_t i = 0; i < plan_->outputs().size(); ++i) outputs.push_back(&r.output(static_cast<int>(i)));
   Detections found = model_->decode(outputs, box, image.width, image.height);
-  times.decode_ms = watch.ms();
+  times.decode = watch.ms() / 1000;
   return found;
 }
 

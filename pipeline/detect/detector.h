@@ -9,6 +9,7 @@
 #include "exec/runtime/plan.h"
 #include "graph/ir/graph.h"
 #include "models/detection_model.h"
+#include "pipeline/results/image_result.h"
 
 namespace cytodet::pipeline {
 
@@ -34,10 +35,8 @@ class Detector {
   const Plan& plan() const { return *plan_; }
   double load_ms() const { return load_ms_; }  // read, passes, compile
 
-  struct StageTimes {
-    double resize_ms = 0, network_ms = 0, decode_ms = 0;
-  };
-  // Detections of one picture in its own pixels. `box` says how it lies in the input; stream in [0, streams()).
+  // Detections of one image in its own pixels. `box` says how it lies in the input; stream in [0, streams()). Sets the times of
+  // resize, network and decode.
   Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times);
   // The network alone on whatever lies in the input; for benches.
   Runner& runner(int stream) { return runners_[static_cast<size_t>(stream)]; }

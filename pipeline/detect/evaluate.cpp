@@ -160,7 +160,7 @@ Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures) {
 DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model) {
   DetectionSet set;
   std::vector<std::string> paths;
-  for (const PictureResult& r : report.pictures) paths.push_back(r.path);
+  for (const DetectedImage& r : report.images) paths.push_back(r.path);
   const std::vector<int> images = truth.images_of(paths).name_of;
   std::vector<int> categories;  // by class
   for (int c = 0; c < model.class_count(); ++c)
@@ -169,7 +169,7 @@ DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelF
   size_t unknown = 0;
   std::string example;
   for (size_t i = 0; i < paths.size(); ++i) {
-    const PictureResult& r = report.pictures[i];
+    const DetectedImage& r = report.images[i];
     if (!r.done()) continue;
     if (images[i] < 0) {
       if (!unknown++) example = r.path;
@@ -187,7 +187,7 @@ DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelF
 DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth) {
   DetectionSet set;
   std::vector<std::string> paths;
-  for (const SlideState& s : state.inputs) paths.push_back(s.path);
+  for (const ImageResult& s : state.inputs) paths.push_back(s.path);
   const PathAssignment images = truth.images_of(paths);
   set.warnings = images.warnings;
   std::vector<int> categories;  // by class
@@ -197,7 +197,7 @@ DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth&
   SizeCheck sizes;
   size_t unknown = 0;
   std::string example;
-  for_each_done(folder, state, [&](const SlideState& s, BoxesReader& reader) {
+  for_each_done(folder, state, [&](const ImageResult& s, BoxesReader& reader) {
     const int image = images.name_of[static_cast<size_t>(&s - state.inputs.data())];
     if (image < 0 && !unknown++) example = s.path;
     if (image >= 0) sizes.add(s.path, s.width, s.height, truth.images[static_cast<size_t>(image)]);
@@ -228,9 +228,9 @@ RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& f
 RoiPlaces places_of(const RunState& state, const std::string& origin) {
   std::vector<std::string> files;  // of an earlier version, which does not tell bounds
   std::map<std::string, std::optional<PixelArea>> told;
-  for (const SlideState& s : state.inputs)
+  for (const ImageResult& s : state.inputs)
     if (s.analysed_px)
-      told[name_of_file(s.path)] = bounds_of(s);
+      told[name_of_file(s.path)] = s.bounds;
     else
       files.push_back(s.path);
   return {origin_named(origin, "origin"), [told, others = places_of(origin, files)](const std::string& file_name) {
@@ -301,9 +301,9 @@ void keep_in_roi(const std::string& regions, const RoiPlaces& places, Truth& tru
 
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options) {
-  DetectReport report = detect(detector, pictures, settings, {}, true);
-  for (const PictureResult& r : report.pictures)
-    if (!r.problem.empty()) throw Error("", r.problem);
+  DetectReport report = detect(detector, pictures, settings);
+  for (const DetectedImage& r : report.images)
+    if (r.failed()) throw Error("", r.reason);
   DetectionSet set = to_set(report, truth, detector.model());
   if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
   Truth inside = truth;
@@ -314,7 +314,7 @@ double measure_ap(Detector& detector, const Truth& truth, const std::vector<std:
 int exit_of(const DetectReport& report) {
   int failed = report.failed();
   if (failed == 0) return static_cast<int>(Exit::ok);
-  return static_cast<int>(failed == static_cast<int>(report.pictures.size()) ? Exit::failed : Exit::partial);
+  return static_cast<int>(failed == static_cast<int>(report.images.size()) ? Exit::failed : Exit::partial);
 }
 
 void warn(const std::vector<std::string>& warnings) {

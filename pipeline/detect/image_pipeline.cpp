@@ -1,7 +1,6 @@
 #include "pipeline/detect/image_pipeline.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <future>
 #include <limits>
@@ -45,26 +44,28 @@ bool in_some_part(const std::vector<Box>& parts, const Box& b) {
 }
 
 struct Job {
-  std::shared_ptr<OpenPicture> picture;
-  std::optional<size_t> tile;  // empty: only the end of the picture
+  std::shared_ptr<OpenImage> image;
+  std::optional<size_t> tile;  // empty: only the end of the image
   bool last = false;
-  std::string problem, damage;
+  std::string failure, damage;
   bool bad = false, fell_back = false, coarser = false;
   std::vector<RawDetection> found;
-  PictureTimes times;
+  StageTimes times;
 };
 
 class Batch {
  public:
   Batch(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings, const DetectHooks& hooks)
-      : detector_(detector), inputs_(inputs), settings_(settings), hooks_(hooks) {
-    if (!settings.roi.empty()) roi_.emplace(settings.roi, roi_choice(settings));
-    open_ = {&settings_, &detector.model().input, roi_ ? &*roi_ : nullptr, hooks.masks, {}};
-    report_.pictures.resize(inputs.size());
+      : detector_(detector),
+        inputs_(inputs),
+        settings_(settings),
+        hooks_(hooks),
+        opener_(settings, detector.model().input, hooks.masks) {
+    report_.images.resize(inputs.size());
     finished_.resize(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
-      report_.pictures[i].index = i;
-      report_.pictures[i].path = inputs[i];
+      report_.images[i].index = static_cast<int64_t>(i);
+      report_.images[i].path = inputs[i];
     }
     open_ahead();
   }
@@ -77,7 +78,8 @@ class Batch {
     pipeline.run(streams, streams * 2 + 1);
     if (finishing_.valid()) finishing_.get();
     if (opening_.valid()) opening_.wait();
-    if (stopping()) std::erase_if(report_.pictures, [this](const PictureResult& r) { return !finished_[r.index]; });
+    if (stopping())
+      std::erase_if(report_.images, [this](const DetectedImage& r) { return !finished_[static_cast<size_t>(r.index)]; });
     report_.wall_ms = watch.ms();
     return std::move(report_);
   }
@@ -86,10 +88,10 @@ class Batch {
   void open_ahead() {
     if (next_input_ >= inputs_.size()) return;
     opening_ = start_anywhere([this, index = next_input_] {
-      OpenOptions options = open_;
-      if (hooks_.open) options.open = [this, index] { return hooks_.open(index); };
-      std::shared_ptr<OpenPicture> p = open_picture(inputs_[index], options);
-      p->result.index = index;
+      ImageOpener::Source source;
+      if (hooks_.open) source = [this, index] { return hooks_.open(index); };
+      std::shared_ptr<OpenImage> p = opener_.open(inputs_[index], source);
+      p->result.index = static_cast<int64_t>(index);
       return p;
     });
     ++next_input_;
@@ -107,7 +109,7 @@ class Batch {
       open_ahead();
     }
     Job job;
-    job.picture = current_;
+    job.image = current_;
     if (next_tile_ < current_->tiles.size() && !current_->given_up) job.tile = next_tile_++;
     job.last = !job.tile || next_tile_ == current_->tiles.size();
     if (job.last) current_.reset();
@@ -115,101 +117,97 @@ class Batch {
   }
 
   void work(Job& job, int stream) {
-    OpenPicture& p = *job.picture;
+    OpenImage& p = *job.image;
     if (!job.tile || p.given_up) return;
     const Tile& tile = p.tiles[*job.tile];
     try {
       Stopwatch watch;
       TileImage read = read_tile_tolerant(*p.slide, tile);
-      job.times.read_ms = watch.ms();
+      job.times.read = watch.ms() / 1000;
       job.bad = read.damaged;
       job.fell_back = read.fell_back && !read.damaged;
       job.coarser = read.coarser;
       job.damage = std::move(read.damage);
       if (read.empty || (read.damaged && p.bad_limit == 0)) return;
       const Image& image = read.image;
-      Letterbox box = p.result.slide ? tile_letterbox(tile, image, detector_.model().input)
+      Letterbox box = p.result.tiled ? tile_letterbox(tile, image, detector_.model().input)
                                      : letterbox_of(image.width, image.height, detector_.model().input);
-      Detector::StageTimes stages;
-      Detections found = detector_.run(image, box, stream, stages);
-      job.times.resize_ms = stages.resize_ms;
-      job.times.network_ms = stages.network_ms;
-      job.times.decode_ms = stages.decode_ms;
+      Detections found = detector_.run(image, box, stream, job.times);
       for (Detection& d : found) {
         const double k = tile.pixel, left = tile.area.x0, top = tile.area.y0;
         d.box = {d.box.x0 * k + left, d.box.y0 * k + top, d.box.x1 * k + left, d.box.y1 * k + top};
         job.found.push_back({d, tile.index, to_inner_edge(d.box, tile)});
       }
     } catch (const Error& e) {
-      job.problem = p.result.path + ": " + e.what();
+      job.failure = p.result.path + ": " + e.what();
     } catch (const std::bad_alloc&) {
-      job.problem = p.result.path + ": out of memory; use smaller tiles or fewer streams";
+      job.failure = p.result.path + ": out of memory; use smaller tiles or fewer streams";
     }
   }
 
   void consume(Job& job) {
-    OpenPicture& p = *job.picture;
-    PictureResult& r = p.result;
+    OpenImage& p = *job.image;
+    DetectedImage& r = p.result;
     if (!started_) {
       started_ = true;
-      if (hooks_.started) hooks_.started(r.index, static_cast<int>(p.tiles.size()));
+      if (hooks_.started) hooks_.started(static_cast<size_t>(r.index), static_cast<int>(p.tiles.size()));
     }
-    if (job.tile && r.problem.empty()) {
+    if (job.tile && !r.failed()) {
       take(p, job);
-      if (hooks_.tile) hooks_.tile(r.index);
+      if (hooks_.tile) hooks_.tile(static_cast<size_t>(r.index));
     }
     if (!job.last) return;
     started_ = false;
-    // One picture is finished at a time, beside the tiles of the next.
+    // One image is finished at a time, beside the tiles of the next.
     if (finishing_.valid()) finishing_.get();
-    finishing_ = start_anywhere(
-        [this, picture = job.picture, pending = std::move(pending_)]() mutable { finish(*picture, std::move(pending)); });
+    finishing_ =
+        start_anywhere([this, open = job.image, pending = std::move(pending_)]() mutable { finish(*open, std::move(pending)); });
     pending_ = {};
   }
 
-  void take(OpenPicture& p, Job& job) {
-    PictureResult& r = p.result;
-    r.problem = job.problem;
-    r.times.read_ms += job.times.read_ms;
-    r.times.resize_ms += job.times.resize_ms;
-    r.times.network_ms += job.times.network_ms;
-    r.times.decode_ms += job.times.decode_ms;
+  void take(OpenImage& p, Job& job) {
+    DetectedImage& r = p.result;
+    if (!job.failure.empty()) r.fail(job.failure);
+    r.times.read += job.times.read;
+    r.times.resize += job.times.resize;
+    r.times.network += job.times.network;
+    r.times.decode += job.times.decode;
     r.bad_tiles += job.bad;
     r.fallback_tiles += job.fell_back;
     r.coarser_tiles += job.coarser;
     if (!job.damage.empty() && r.damage == p.slide->damage) r.damage = job.damage + (r.damage.empty() ? "" : "; ") + r.damage;
     if (r.bad_tiles > p.bad_limit)
-      r.problem = r.path + ": " + (p.bad_limit ? "more than " + std::to_string(p.bad_limit) : std::string("one")) + " of " +
-                  std::to_string(p.tiles.size()) + " tiles damaged (--max-bad-tiles " + settings_.max_bad_tiles +
-                  "): " + r.damage;
-    if (!r.problem.empty())
+      r.fail(r.path + ": " + (p.bad_limit ? "more than " + std::to_string(p.bad_limit) : std::string("one")) + " of " +
+             std::to_string(p.tiles.size()) + " tiles damaged (--max-bad-tiles " + settings_.max_bad_tiles + "): " + r.damage);
+    if (r.failed())
       p.given_up = true;
     else
       pending_.insert(pending_.end(), job.found.begin(), job.found.end());
   }
 
-  void finish(OpenPicture& p, std::vector<RawDetection> pending) {
-    PictureResult& r = report_.pictures[p.result.index];
+  void finish(OpenImage& p, std::vector<RawDetection> pending) {
+    DetectedImage& r = report_.images[static_cast<size_t>(p.result.index)];
     r = std::move(p.result);
-    finished_[r.index] = true;
-    if (r.done()) {
+    finished_[static_cast<size_t>(r.index)] = true;
+    if (r.state == ImageState::waiting) {
       Stopwatch watch;
+      r.state = ImageState::done;
       try {
         if (settings_.raw_only)
           r.raw = std::move(pending);
         else
-          r.detections = merge_raw(pending, r.slide, settings_);
+          r.detections = merge_raw(pending, r.tiled, settings_);
         if (!p.parts.empty()) std::erase_if(r.detections, [&](const Detection& d) { return !in_some_part(p.parts, d.box); });
         if (p.roi) std::erase_if(r.detections, [&](const Detection& d) { return !p.roi->holds(d.box); });
       } catch (const std::bad_alloc&) {
-        r.problem = r.path + ": out of memory while merging; use a higher --score";
+        r.fail(r.path + ": out of memory while merging; use a higher --score");
       }
-      r.times.merge_ms = watch.ms();
+      r.times.merge = watch.ms() / 1000;
     }
     if (hooks_.done) try {
         hooks_.done(r);
       } catch (const Error& e) {
-        if (r.problem.empty()) r.problem = e.what();
+        if (!r.failed()) r.fail(e.what());
         r.detections.clear();
       }
     r.mask = {};
@@ -219,13 +217,12 @@ class Batch {
   const std::vector<std::string>& inputs_;
   const DetectSettings& settings_;
   const DetectHooks& hooks_;
-  std::optional<RoiSource> roi_;
-  OpenOptions open_;
+  ImageOpener opener_;
   DetectReport report_;
   std::vector<char> finished_;  // per input
   // Of produce:
-  std::future<std::shared_ptr<OpenPicture>> opening_;
-  std::shared_ptr<OpenPicture> current_;
+  std::future<std::shared_ptr<OpenImage>> opening_;
+  std::shared_ptr<OpenImage> current_;
   size_t next_input_ = 0, next_tile_ = 0;
   // Of consume:
   bool started_ = false;
@@ -235,9 +232,7 @@ class Batch {
 
 }  // namespace
 
-DetectorOptions detector_options(const DetectSettings& s) {
-  return {s.streams, s.threads_per_stream, true, precision_named(s.precision)};
-}
+DetectorOptions detector_options(const DetectSettings& s) { return {s.streams, s.threads_per_stream, true, s.precision}; }
 
 ModelFile with_settings(ModelFile model, const DetectSettings& s) {
   if (s.score) model.suppression.score = *s.score;
@@ -259,8 +254,7 @@ Detections merge_raw(const std::vector<RawDetection>& raw, bool tiled, const Det
 }
 
 int DetectReport::failed() const {
-  return static_cast<int>(
-      std::count_if(pictures.begin(), pictures.end(), [](const PictureResult& r) { return !r.problem.empty(); }));
+  return static_cast<int>(std::count_if(images.begin(), images.end(), [](const DetectedImage& r) { return r.failed(); }));
 }
 
 DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
@@ -269,8 +263,8 @@ DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, 
   return Batch(detector, inputs, settings, hooks).run();
 }
 
-DetectReport detect(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
-                    const std::function<void(PictureResult&)>& done, bool quiet) {
+DetectReport detect_with_progress(Detector& detector, const std::vector<std::string>& inputs, const DetectSettings& settings,
+                                  const std::function<void(DetectedImage&)>& done, bool quiet) {
   Progress progress(inputs.size() == 1 ? "detect" : "detect " + std::to_string(inputs.size()) + " inputs", -1, "tiles", quiet);
   DetectHooks hooks;
   hooks.done = done;

@@ -47,7 +47,7 @@ void check_shards(const std::vector<Run>& runs) {
     if (auto [it, fresh] = seen.emplace(r.state.shard.index, path); !fresh)
       throw Error(path, "is shard " + std::to_string(r.state.shard.index) + " a second time, after " + it->second,
                   "name each shard once");
-    if (const int waiting = r.state.count("waiting"))
+    if (const int waiting = r.state.count(ImageState::waiting))
       throw Error(path, "has " + std::to_string(waiting) + " slides that are not done", "finish it with cytodet detect --resume");
   }
   std::string missing;
@@ -61,10 +61,10 @@ void check_shards(const std::vector<Run>& runs) {
 
 // Shards that were run with different truths may give one id to two images.
 void check_image_ids(const std::vector<Run>& runs) {
-  std::map<int64_t, const SlideState*> seen;
+  std::map<int64_t, const ImageResult*> seen;
   for (const Run& r : runs)
-    for (const SlideState& s : r.state.inputs)
-      if (const auto [it, fresh] = seen.emplace(s.image_id, &s); s.state == "done" && !fresh && it->second->state == "done")
+    for (const ImageResult& s : r.state.inputs)
+      if (const auto [it, fresh] = seen.emplace(s.image_id, &s); s.done() && !fresh && it->second->done())
         throw Error(s.path, "has image_id " + std::to_string(s.image_id) + " as " + it->second->path + " has",
                     "detect again with equal --truth in all shards");
 }
@@ -82,7 +82,7 @@ void copy_bytes(const fs::path& from, const fs::path& to) {
 
 // The files of a done slide that are there, in the order in which they get their names: its .boxes file last. Shards of versions
 // that kept no list have what is called so.
-std::vector<std::string> files_of(const Run& run, const SlideState& s) {
+std::vector<std::string> files_of(const Run& run, const ImageResult& s) {
   std::vector<std::string> names;
   for (const OwnFile& file : s.files) names.push_back(file.name);
   if (!names.empty()) return names;
@@ -106,14 +106,14 @@ Joined joined(const std::vector<Run>& runs) {
   all.state.files.clear();
   all.state.timing = nullptr;
   all.state.shard.index = all.state.shard.count = 1;
-  std::vector<std::pair<const Run*, const SlideState*>> slides;
+  std::vector<std::pair<const Run*, const ImageResult*>> slides;
   for (const Run& r : runs)
-    for (const SlideState& s : r.state.inputs) slides.emplace_back(&r, &s);
+    for (const ImageResult& s : r.state.inputs) slides.emplace_back(&r, &s);
   std::sort(slides.begin(), slides.end(), [](const auto& a, const auto& b) { return a.second->index < b.second->index; });
   for (const auto& [run, slide] : slides) {
     all.state.inputs.push_back(*slide);
     all.state.inputs.back().files.clear();
-    all.files.emplace_back(run, slide->state == "done" ? files_of(*run, *slide) : std::vector<std::string>());
+    all.files.emplace_back(run, slide->done() ? files_of(*run, *slide) : std::vector<std::string>());
   }
   return all;
 }
@@ -147,12 +147,12 @@ RunState collect(const std::vector<fs::path>& paths, const fs::path& out) {
   RunState& state = all.state;
   RunFiles to(out);
   check_target(to, all);
-  std::vector<const SlideState*> slides;
-  for (const SlideState& s : state.inputs) slides.push_back(&s);
+  std::vector<const ImageResult*> slides;
+  for (const ImageResult& s : state.inputs) slides.push_back(&s);
   remove_files_of(to, slides, {});
   state.files = files_of_no_slide(to, state);
   RunState waiting = state;
-  for (SlideState& s : waiting.inputs) s.state = s.state == "done" ? "waiting" : s.state;
+  for (ImageResult& s : waiting.inputs) s.state = s.done() ? ImageState::waiting : s.state;
   to.begin(waiting);
   for (size_t i = 0; i < all.files.size(); ++i) {
     const auto& [run, names] = all.files[i];

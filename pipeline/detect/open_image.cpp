@@ -24,53 +24,8 @@ Tile whole(const PixelArea& scanned) {
   return t;
 }
 
-void cut(OpenPicture& p, const OpenOptions& o) {
-  const Slide& s = *p.slide;
-  const PixelArea scanned = scanned_area(s);
-  const int64_t side = 2 * std::max(o.input->width, o.input->height);
-  const std::string& mode = o.settings->mode;
-  if (mode == "image" && asks_resolution(o.settings->tiling))
-    throw Error("", "mode image shrinks the whole picture whatever level, mpp or scale is asked for", "leave one of them out");
-  p.result.slide = mode == "slide" || (mode == "auto" && (asks_resolution(o.settings->tiling) || s.levels.size() > 1 ||
-                                                          !s.damage.empty() || scanned.width > side || scanned.height > side));
-  if (p.result.slide)
-    p.tiles = make_grid(s, o.settings->tiling);
-  else if (scanned.width > kMaxImagePixels / scanned.height)
-    throw Error("", "is too large to be shrunk as one image", "use --mode slide");
-  else
-    p.tiles = {whole(scanned)};
-  p.result.tiles = static_cast<int>(p.tiles.size());
-}
-
-void choose_tiles(OpenPicture& p, const OpenOptions& o) {
-  PictureResult& r = p.result;
-  if (o.roi) {
-    p.roi = o.roi->of(r.path);
-    if (!p.roi) {
-      r.skipped = o.settings->roi + kNoRegion;
-      r.outside_tiles = r.tiles;
-      return;
-    }
-    p.roi->to_slide_frame(p.slide->bounds, origin_named(o.settings->origin, "detect.origin"));
-    std::erase_if(p.tiles, [&](const Tile& t) { return !p.roi->touches(t.area); });
-    r.outside_tiles = r.tiles - static_cast<int>(p.tiles.size());
-    if (p.tiles.empty()) r.skipped = "no tile touches a region of interest";
-  }
-  const BackgroundMethod& method = background_method(o.settings->background);
-  if (!r.slide || p.tiles.empty() || (!method.cells && !o.mask)) return;
-  const CellMask mask = cell_mask(*p.slide, method);
-  if (o.mask) {
-    r.mask = mask_image(mask);
-    r.mask_method = method.name;
-  }
-  if (!method.cells) return;
-  std::erase_if(p.tiles, [&](const Tile& t) { return !mask.touches(t.area); });
-  r.background_tiles = r.tiles - r.outside_tiles - static_cast<int>(p.tiles.size());
-  if (p.tiles.empty()) r.skipped = "all of its " + std::to_string(r.background_tiles) + " tiles are background";
-}
-
 // Level-0 pixels that are looked at, and those of them in tiles that are run.
-void measure_areas(OpenPicture& p) {
+void measure_areas(OpenImage& p) {
   const Box scanned = box_of(scanned_area(*p.slide));
   const std::vector<Box> parts = scanned_parts(*p.slide);
   Roi all;
@@ -96,7 +51,7 @@ std::string stretch_warning(const Slide& s, const TilingSettings& tiling) {
          " micrometres, not square: the network sees cells stretched; --mpp scales both ways alike";
 }
 
-void describe_slide(PictureResult& r, const Slide& s) {
+void describe_slide(DetectedImage& r, const Slide& s) {
   r.width = s.width();
   r.height = s.height();
   r.bounds = s.bounds;
@@ -111,33 +66,90 @@ void describe_slide(PictureResult& r, const Slide& s) {
 
 }  // namespace
 
-std::shared_ptr<OpenPicture> open_picture(const std::string& path, const OpenOptions& options) {
+ImageOpener::ImageOpener(const DetectSettings& settings, const InputSettings& input, bool masks)
+    : settings_(settings), input_(input), masks_(masks) {
+  if (!settings.roi.empty()) roi_.emplace(settings.roi, roi_choice(settings));
+}
+
+void ImageOpener::cut(OpenImage& p) const {
+  const Slide& s = *p.slide;
+  const PixelArea scanned = scanned_area(s);
+  const int64_t side = 2 * std::max(input_.width, input_.height);
+  const bool asks = asks_resolution(settings_.tiling);
+  if (settings_.mode == DetectMode::image && asks)
+    throw Error("", "mode image shrinks the whole picture whatever level, mpp or scale is asked for", "leave one of them out");
+  const bool large = s.levels.size() > 1 || !s.damage.empty() || scanned.width > side || scanned.height > side;
+  p.result.tiled = settings_.mode == DetectMode::slide || (settings_.mode == DetectMode::automatic && (asks || large));
+  if (p.result.tiled)
+    p.tiles = make_grid(s, settings_.tiling);
+  else if (scanned.width > kMaxImagePixels / scanned.height)
+    throw Error("", "is too large to be shrunk as one image", "use --mode slide");
+  else
+    p.tiles = {whole(scanned)};
+  p.result.tiles = static_cast<int>(p.tiles.size());
+}
+
+// false: nothing is left to run.
+bool ImageOpener::keep_in_regions(OpenImage& p) const {
+  DetectedImage& r = p.result;
+  p.roi = roi_->of(r.path);
+  if (!p.roi) {
+    r.skip(settings_.roi + kNoRegion);
+    r.outside_tiles = r.tiles;
+    return false;
+  }
+  p.roi->to_slide_frame(p.slide->bounds, origin_named(settings_.origin, "detect.origin"));
+  std::erase_if(p.tiles, [&](const Tile& t) { return !p.roi->touches(t.area); });
+  r.outside_tiles = r.tiles - static_cast<int>(p.tiles.size());
+  if (p.tiles.empty()) r.skip("no tile touches a region of interest");
+  return !p.tiles.empty();
+}
+
+void ImageOpener::skip_background(OpenImage& p) const {
+  const BackgroundMethod& method = background_method(settings_.background);
+  if (!method.cells && !masks_) return;
+  DetectedImage& r = p.result;
+  const CellMask mask = cell_mask(*p.slide, method);
+  if (masks_) r.mask = mask_image(mask);
+  if (!method.cells) return;
+  std::erase_if(p.tiles, [&](const Tile& t) { return !mask.touches(t.area); });
+  r.background_tiles = r.tiles - r.outside_tiles - static_cast<int>(p.tiles.size());
+  if (p.tiles.empty()) r.skip("all of its " + std::to_string(r.background_tiles) + " tiles are background");
+}
+
+void ImageOpener::choose_tiles(OpenImage& p) const {
+  if (roi_ && !keep_in_regions(p)) return;
+  if (p.result.tiled && !p.tiles.empty()) skip_background(p);
+}
+
+std::shared_ptr<OpenImage> ImageOpener::open(const std::string& path, const Source& source) const {
   Stopwatch watch;
-  auto p = std::make_shared<OpenPicture>();
-  p->result.path = path;
+  auto p = std::make_shared<OpenImage>();
+  DetectedImage& r = p->result;
+  r.path = path;
   try {
-    std::unique_ptr<Slide> slide = options.open ? options.open() : open_slide(path, options.settings->selection);
-    settle_pixel_size(*slide, options.settings->tiling);
+    std::unique_ptr<Slide> slide = source ? source() : open_slide(path, settings_.selection);
+    settle_pixel_size(*slide, settings_.tiling);
     p->slide = std::move(slide);
-    describe_slide(p->result, *p->slide);
+    describe_slide(r, *p->slide);
     if (p->slide->parts.size() > 1) p->parts = scanned_parts(*p->slide);
-    if (const std::string w = stretch_warning(*p->slide, options.settings->tiling); !w.empty())
-      p->result.mpp_warning += (p->result.mpp_warning.empty() ? "" : "; ") + w;
+    if (const std::string w = stretch_warning(*p->slide, settings_.tiling); !w.empty())
+      r.mpp_warning += (r.mpp_warning.empty() ? "" : "; ") + w;
     try {
-      cut(*p, options);
-      choose_tiles(*p, options);
-      if (p->result.done()) measure_areas(*p);
+      cut(*p);
+      choose_tiles(*p);
+      if (!r.skipped()) measure_areas(*p);
     } catch (const Error& e) {
       throw e.within(path);
     }
-    p->bad_limit = bad_tile_limit(options.settings->max_bad_tiles, p->result.tiles_run());
+    p->bad_limit = bad_tile_limit(settings_.max_bad_tiles, r.tiles_run());
   } catch (const Error& e) {
-    p->result.problem = e.what();
+    r.fail(e.what());
   } catch (const std::bad_alloc&) {
-    p->result.problem = path + ": out of memory; use a smaller image";
+    r.fail(path + ": out of memory; use a smaller image");
   }
-  if (!p->result.done()) p->tiles.clear();
-  p->result.times.open_ms = watch.ms();
+  if (r.state != ImageState::waiting) p->tiles.clear();
+  r.times.open = watch.ms() / 1000;
   return p;
 }
 

@@ -73,7 +73,7 @@ void RunLog::progress(bool last) {
   shown_ = !last;
 }
 
-void RunLog::slide(const SlideState& s) {
+void RunLog::slide(const ImageResult& s) {
   {
     std::lock_guard lock(mutex_);
     ++slides_done_;
@@ -81,7 +81,7 @@ void RunLog::slide(const SlideState& s) {
       json({{"event", "slide"},
             {"path", s.path},
             {"name", s.name},
-            {"state", s.state},
+            {"state", name_of(s.state)},
             {"reason", s.reason},
             {"selection", s.selection},
             {"tiles", s.tiles},
@@ -89,13 +89,13 @@ void RunLog::slide(const SlideState& s) {
             {"outside_tiles", s.outside_tiles},
             {"bad_tiles", s.bad_tiles},
             {"fallback_tiles", s.fallback_tiles},
-            {"detections", s.detections},
-            {"seconds", write_settings(s.seconds)}});
+            {"detections", s.detection_count},
+            {"seconds", write_settings(s.times)}});
   }
-  if (s.state == "failed") error(s.reason);
-  if (s.state == "skipped") warning(s.path + ": skipped: " + s.reason);
+  if (s.failed()) error(s.reason);
+  if (s.skipped()) warning(s.path + ": skipped: " + s.reason);
   if (!s.mpp_warning.empty()) warning(s.path + ": " + s.mpp_warning);
-  if (s.state != "done") return;
+  if (!s.done()) return;
   for (const std::string& w : s.warnings) warning(s.path + ": " + w);
   if (s.damage.empty()) return;
   warning(s.path + ": " + damage_text(s));
@@ -115,9 +115,9 @@ void RunLog::end(const RunState& s) {
   std::lock_guard lock(mutex_);
   if (options_.json)
     json({{"event", "end"},
-          {"done", s.count("done")},
-          {"failed", s.count("failed")},
-          {"skipped", s.count("skipped")},
+          {"done", s.count(ImageState::done)},
+          {"failed", s.count(ImageState::failed)},
+          {"skipped", s.count(ImageState::skipped)},
           {"seconds", watch_.ms() / 1000}});
   else if (shown_ || (!options_.quiet && tiles_ > 0))
     progress(true);

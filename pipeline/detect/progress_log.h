@@ -36,7 +36,7 @@ class RunLog {
   void start(std::vector<int64_t> bytes, int kept, const std::map<std::string, int>& not_kept = {});
   void started(size_t slide, int tiles);
   void tile();
-  void slide(const SlideState& s);
+  void slide(const ImageResult& s);
   void end(const RunState& s);
   void warning(const std::string& message) { message_of("warning", message); }
   void error(const std::string& message) { message_of("error", message); }

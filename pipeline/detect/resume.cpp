@@ -28,7 +28,7 @@ bool is_same_slide(const BoxesHeader& h, const std::string& path) {
 
 }  // namespace
 
-bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& wanted, SlideState& s, std::string& why) {
+bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& wanted, ImageResult& s, std::string& why) {
   std::error_code ignored;
   const auto no = [&](const char* reason) {
     why = reason;
@@ -43,7 +43,7 @@ bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& 
     if (!wanted.pictures.empty() && h.pictures != wanted.pictures) return no("with other forms");
     for (const std::string& name : layout.files_of(s.name))
       if (!name.starts_with("masks/") && !fs::exists(folder.path / name, ignored)) return no("with missing files");
-    SlideState done = h.slide;
+    ImageResult done = h.slide;
     done.index = s.index;
     done.path = s.path;
     done.image_id = s.image_id;

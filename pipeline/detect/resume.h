@@ -21,7 +21,7 @@ struct Wanted {
 // settings", "with other forms", "changed", "damaged". A slide is the same when its size is, and either its time of change (to
 // 100 ns) and path are, or a hash of parts of it (see pipeline/inputs/slide_files.h). Runs of versions without that hash: its
 // file's name and its time to two seconds.
-bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& wanted, SlideState& s, std::string& why);
+bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& wanted, ImageResult& s, std::string& why);
 
 // "3 new, 1 with other settings": the counts, the most frequent first.
 std::string counted(const std::map<std::string, int>& reasons);

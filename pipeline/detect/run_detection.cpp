@@ -15,7 +15,6 @@
 #include "pipeline/inputs/companions.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/inputs/slide_files.h"
-#include "pipeline/results/formats/output.h"
 #include "pipeline/results/result_names.h"
 #include "pipeline/results/run_plan.h"
 #include "tiling/regions/roi.h"
@@ -23,19 +22,13 @@
 namespace cytodet::pipeline {
 namespace {
 
-bool has_no_region(const SlideState& s) { return s.state == "skipped" && s.reason.ends_with(kNoRegion); }
+bool has_no_region(const ImageResult& s) { return s.skipped() && s.reason.ends_with(kNoRegion); }
 
 class FolderBatch {
  public:
   FolderBatch(Detector& detector, const RunConfig& config, const FolderOptions& options)
       : detector_(detector), config_(config), options_(options), log_(options.log) {
-    if (config.overlay_format != "png" && config.overlay_format != "jpg")
-      throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
-    for (const std::string& name : std::set<std::string>(config.outputs.begin(), config.outputs.end()))
-      layout_.outputs.emplace_back(output_named(name).name);
-    if (config.overlay) layout_.overlay = config.overlay_format;
-    layout_.mask = options.mask_picture;
-    layout_.run_also = options.run_also;
+    layout_of(config, options);  // what it refuses is told before anything is done
     if (!config.detect.roi.empty()) roi_.emplace(config.detect.roi, roi_choice(config.detect));
   }
 
@@ -46,7 +39,7 @@ class FolderBatch {
     describe_settings();
     list_slides();
     RunFiles files(config_.output);
-    RunWriter writer(files, run_.state, hashes_, writer_settings());
+    RunWriter writer(files, run_.state, hashes_, config_, options_, [this](const std::string& w) { log_.warning(w); });
     writer.begin(files_read());
     run_.report = detect_slides(writer, caught);
     run_.signal = caught();
@@ -59,23 +52,9 @@ class FolderBatch {
   }
 
  private:
-  WriterSettings writer_settings() {
-    WriterSettings w;
-    w.layout = layout_;
-    w.overlay_score = config_.overlay_score;
-    w.selection = config_.detect.selection;
-    w.output = {.origin = config_.detect.origin, .density_area = config_.density_area};
-    w.regions = !config_.detect.roi.empty();
-    w.pictures = pictures_;
-    w.resume = options_.resume;
-    w.overwrite = options_.overwrite;
-    w.warn = [this](const std::string& message) { log_.warning(message); };
-    return w;
-  }
-
   ReadFiles files_read() const {
     std::vector<std::string> slides;
-    for (const SlideState& s : run_.state.inputs) slides.push_back(s.path);
+    for (const ImageResult& s : run_.state.inputs) slides.push_back(s.path);
     ReadFiles read = pipeline::files_read(config_, detector_.model().graph, slides);
     for (const std::string& file : options_.read_also) read.add(file, "the config");
     return read;
@@ -101,10 +80,10 @@ class FolderBatch {
       if (options_.also.tile) options_.also.tile(i);
     };
     hooks.stop = [&] { return writer.stopped() || caught() != 0 || (options_.also.stop && options_.also.stop()); };
-    hooks.done = [&](PictureResult& r) {
-      SlideState& s = run_.state.inputs[writer.todo()[r.index]];
+    hooks.done = [&](DetectedImage& r) {
+      ImageResult& s = run_.state.inputs[writer.todo()[static_cast<size_t>(r.index)]];
       writer.finish(s, r);
-      if (s.state != "waiting") log_.slide(s);
+      if (s.state != ImageState::waiting) log_.slide(s);
     };
     DetectReport report = detect(detector_, paths, config_.detect, hooks);
     if (writer.stopped()) tell_stopped(writer.why_stopped());
@@ -113,7 +92,7 @@ class FolderBatch {
 
   void tell_nothing_looked_at() {
     const RunState& s = run_.state;
-    if (!nothing_to_look_at(s) || s.count("failed") + s.count("waiting") > 0) return;
+    if (!nothing_to_look_at(s) || s.count(ImageState::failed) + s.count(ImageState::waiting) > 0) return;
     const auto without = std::count_if(s.inputs.begin(), s.inputs.end(), has_no_region);
     log_.error("nothing was looked at: " + config_.detect.roi + " has a region of interest for none of " +
                std::to_string(without) + (without == 1 ? " slide" : " slides") +
@@ -127,7 +106,8 @@ class FolderBatch {
                    .what());
   }
   std::string done_text() const {
-    return std::to_string(run_.state.count("done")) + " of " + std::to_string(run_.state.inputs.size()) + " slides done";
+    return std::to_string(run_.state.count(ImageState::done)) + " of " + std::to_string(run_.state.inputs.size()) +
+           " slides done";
   }
 
   // What is done stays done, whatever becomes of the list of all.
@@ -171,10 +151,6 @@ class FolderBatch {
     d.roi_class.clear();
     d.roi_ignore.clear();
     base_hash_ = Hash().add(s.version).add(s.model.hash).add(s.model.graph_hash).add(write_settings(d).dump()).text();
-    pictures_ = config_.overlay ? "overlay " + config_.overlay_format + " " + Json(config_.overlay_score).dump() : "";
-    if (options_.mask_picture) pictures_ += pictures_.empty() ? "mask" : ", mask";
-    for (const std::string& name : layout_.outputs) pictures_ += (pictures_.empty() ? "" : ", ") + name;
-    if (config_.density_area != "regions" && !layout_.outputs.empty()) pictures_ += ", density of " + config_.density_area;
   }
 
   // The truth's where it knows the file; others get ids above all of the truth's. They are made of the whole list, so that shards
@@ -215,7 +191,7 @@ class FolderBatch {
     ResultNames names;
     Hash list, regions;
     for (size_t i = 0; i < files.size(); ++i) {
-      SlideState one;
+      ImageResult one;
       one.index = static_cast<int64_t>(i);
       one.path = files[i];
       one.name = names.name_for(files[i]);
@@ -257,16 +233,15 @@ class FolderBatch {
   // After the slides, so that neither names nor image ids nor shards of slides depend on what lies beside them.
   void list_companions(const InputList& inputs) {
     std::set<std::string> names;
-    for (const SlideState& s : run_.state.inputs) names.insert(s.name);
+    for (const ImageResult& s : run_.state.inputs) names.insert(s.name);
     for (size_t i = 0; i < inputs.companions.size(); ++i) {
-      SlideState one;
+      ImageResult one;
       one.index = static_cast<int64_t>(inputs.files.size() + i);
       if (!in_shard(static_cast<size_t>(one.index))) continue;
       one.path = inputs.companions[i];
       one.name = std::filesystem::path(one.path).filename().string();
       while (!names.insert(one.name).second) one.name += "_";
-      one.state = "skipped";
-      one.reason = kCompanion;
+      one.skip(kCompanion);
       run_.state.inputs.push_back(std::move(one));
       hashes_.emplace_back();
     }
@@ -278,9 +253,8 @@ class FolderBatch {
   RunLog log_;
   std::optional<RoiSource> roi_;
   std::set<std::string> notes_;  // of files of regions; each is told once
-  RunLayout layout_;
   FolderRun run_;
-  std::string base_hash_, pictures_;
+  std::string base_hash_;
   std::vector<std::string> hashes_;  // per slide of the shard
 };
 
@@ -291,7 +265,7 @@ FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const Fo
 }
 
 bool nothing_to_look_at(const RunState& s) {
-  return s.count("done") == 0 && std::any_of(s.inputs.begin(), s.inputs.end(), has_no_region);
+  return s.count(ImageState::done) == 0 && std::any_of(s.inputs.begin(), s.inputs.end(), has_no_region);
 }
 
 void parse_shard(const std::string& text, FolderOptions& o) {
@@ -314,8 +288,9 @@ int exit_of(const FolderRun& run) {
 }
 
 int exit_of(const RunState& s) {
-  if (s.count("failed") + s.count("waiting") == 0) return static_cast<int>(nothing_to_look_at(s) ? Exit::failed : Exit::ok);
-  return static_cast<int>(s.count("done") ? Exit::partial : Exit::failed);
+  if (s.count(ImageState::failed) + s.count(ImageState::waiting) == 0)
+    return static_cast<int>(nothing_to_look_at(s) ? Exit::failed : Exit::ok);
+  return static_cast<int>(s.count(ImageState::done) ? Exit::partial : Exit::failed);
 }
 
 }  // namespace cytodet::pipeline

@@ -1,6 +1,7 @@
 #include "pipeline/detect/run_writer.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_set>
 
 #include "core/error.h"
@@ -8,6 +9,7 @@
 #include "eval/results.h"
 #include "pipeline/detect/resume.h"
 #include "pipeline/inputs/slide_files.h"
+#include "pipeline/results/formats/output.h"
 #include "pipeline/results/saved_results.h"
 #include "tiling/draw/overlay.h"
 #include "tiling/slides/image_io.h"
@@ -20,44 +22,32 @@ namespace fs = std::filesystem;
 
 constexpr int kOverlaySide = 2048;  // pixels
 
-void describe(SlideState& s, const PictureResult& r) {
-  s.state = r.done() ? "done" : r.problem.empty() ? "skipped" : "failed";
-  s.reason = r.problem.empty() ? r.skipped : r.problem;
-  s.tiled = r.slide;
-  s.width = r.width;
-  s.height = r.height;
-  s.mpp = r.mpp;
-  s.mpp_y = r.mpp_y;
-  s.mpp_source = r.mpp_source;
-  s.mpp_warning = r.mpp_warning;
-  if (r.bounds) s.bounds = {r.bounds->x, r.bounds->y, r.bounds->width, r.bounds->height};
-  s.analysed_px = r.analysed_px;
-  s.run_px = r.run_px;
-  s.selection = r.selection;
-  s.warnings = r.warnings;
-  s.tiles = r.tiles;
-  s.background_tiles = r.background_tiles;
-  s.outside_tiles = r.outside_tiles;
-  s.bad_tiles = r.bad_tiles;
-  s.fallback_tiles = r.fallback_tiles;
-  s.coarser_tiles = r.coarser_tiles;
-  s.damage = r.damage;
-  s.detections = static_cast<int64_t>(r.detections.size());
-  s.seconds = {r.times.open_ms / 1000,
-               r.times.read_ms / 1000,
-               r.times.resize_ms / 1000,
-               r.times.network_ms / 1000,
-               r.times.decode_ms / 1000,
-               r.times.merge_ms / 1000,
-               0};
+// Which image it is stays as it is in the list of the run.
+void take_result(ImageResult& s, const ImageResult& found) {
+  ImageResult result = found;
+  result.index = s.index;
+  result.path = std::move(s.path);
+  result.name = std::move(s.name);
+  result.image_id = s.image_id;
+  result.files = std::move(s.files);
+  s = std::move(result);
+}
+
+// What is made of an image beside its boxes, in words: a slide is kept by --resume if they are the same.
+std::string forms_of(const RunConfig& config, const FolderOptions& options, const RunLayout& layout) {
+  std::string forms = config.overlay ? "overlay " + config.overlay_format + " " + Json(config.overlay_score).dump() : "";
+  if (options.mask_picture) forms += forms.empty() ? "mask" : ", mask";
+  for (const std::string& name : layout.outputs) forms += (forms.empty() ? "" : ", ") + name;
+  if (config.density_area != "regions" && !layout.outputs.empty()) forms += ", density of " + config.density_area;
+  return forms;
 }
 
 }  // namespace
 
-std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<const SlideState*>& slides, const ReadFiles& read) {
+std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<const ImageResult*>& slides, const ReadFiles& read) {
   std::vector<std::string> left;
   if (files.listed().empty()) return left;
-  for (const SlideState* s : slides)
+  for (const ImageResult* s : slides)
     for (const std::string& name : all_files_of(s->name)) {
       if (!files.listed().contains(name) || files.whose(name) == RunFiles::Whose::nobody) continue;
       if (read.find(files.folder() / name) || !files.remove(name)) left.push_back(name);
@@ -68,8 +58,8 @@ std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<cons
 std::vector<OwnFile> files_of_no_slide(const RunFiles& files, const RunState& state) {
   std::unordered_set<std::string> claimed;
   if (!files.listed().empty())
-    for (const SlideState& s : state.inputs)
-      if (s.state != "skipped")  // what an earlier start made of it stays, and is still ours
+    for (const ImageResult& s : state.inputs)
+      if (!s.skipped())  // what an earlier start made of it stays, and is still ours
         for (std::string& name : all_files_of(s.name)) claimed.insert(std::move(name));
   std::vector<OwnFile> free;
   std::error_code ignored;
@@ -79,21 +69,41 @@ std::vector<OwnFile> files_of_no_slide(const RunFiles& files, const RunState& st
   return free;
 }
 
-RunWriter::RunWriter(RunFiles& files, RunState& state, const std::vector<std::string>& hashes, WriterSettings settings)
-    : files_(files), state_(state), hashes_(hashes), settings_(std::move(settings)) {}
+RunLayout layout_of(const RunConfig& config, const FolderOptions& options) {
+  if (config.overlay_format != "png" && config.overlay_format != "jpg")
+    throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
+  RunLayout layout;
+  for (const std::string& name : std::set<std::string>(config.outputs.begin(), config.outputs.end()))
+    layout.outputs.emplace_back(output_named(name).name);
+  if (config.overlay) layout.overlay = config.overlay_format;
+  layout.mask = options.mask_picture;
+  layout.run_also = options.run_also;
+  return layout;
+}
 
-std::vector<const SlideState*> RunWriter::slides_to_do() const {
-  std::vector<const SlideState*> slides;
+RunWriter::RunWriter(RunFiles& files, RunState& state, const std::vector<std::string>& hashes, const RunConfig& config,
+                     const FolderOptions& options, std::function<void(const std::string&)> warn)
+    : files_(files),
+      state_(state),
+      hashes_(hashes),
+      config_(config),
+      options_(options),
+      warn_(std::move(warn)),
+      layout_(layout_of(config, options)),
+      forms_(forms_of(config, options, layout_)) {}
+
+std::vector<const ImageResult*> RunWriter::slides_to_do() const {
+  std::vector<const ImageResult*> slides;
   for (const size_t i : todo_) slides.push_back(&state_.inputs[i]);
   return slides;
 }
 
 void RunWriter::begin(const ReadFiles& read) {
-  if (files_.unlisted_before() && (settings_.overwrite || settings_.resume)) list_by_content(files_);
+  if (files_.unlisted_before() && (options_.overwrite || options_.resume)) list_by_content(files_);
   choose_slides();
-  const std::vector<const SlideState*> slides = slides_to_do();
-  check_plan(files_, settings_.layout, slides, read);
-  if (!slides.empty()) files_.try_name(longest_name(settings_.layout, slides));
+  const std::vector<const ImageResult*> slides = slides_to_do();
+  check_plan(files_, layout_, slides, read);
+  if (!slides.empty()) files_.try_name(longest_name(layout_, slides));
   warn_of_others();
   remove_old(read);
   take_over_lists();
@@ -101,21 +111,21 @@ void RunWriter::begin(const ReadFiles& read) {
 }
 
 void RunWriter::choose_slides() {
-  std::map<std::string, const SlideState*> before;
+  std::map<std::string, const ImageResult*> before;
   if (files_.before())
-    for (const SlideState& s : files_.before()->inputs) before[s.name] = &s;
+    for (const ImageResult& s : files_.before()->inputs) before[s.name] = &s;
   const RunFolder folder{files_.folder()};
   for (size_t i = 0; i < state_.inputs.size(); ++i) {
-    SlideState& s = state_.inputs[i];
-    if (s.state == "skipped") continue;
+    ImageResult& s = state_.inputs[i];
+    if (s.skipped()) continue;
     const auto old = before.find(s.name);
     std::string why;
-    if (settings_.resume && keep_slide(folder, settings_.layout, {hashes_[i], settings_.pictures}, s, why)) {
-      if (old != before.end() && old->second->state == "done") s.seconds = old->second->seconds;
+    if (options_.resume && keep_slide(folder, layout_, {hashes_[i], forms_}, s, why)) {
+      if (old != before.end() && old->second->done()) s.times = old->second->times;
       ++kept_;
       continue;
     }
-    if (settings_.resume) ++not_kept_[why == "unfinished" && old == before.end() ? "new" : why];
+    if (options_.resume) ++not_kept_[why == "unfinished" && old == before.end() ? "new" : why];
     todo_.push_back(i);
   }
 }
@@ -125,29 +135,28 @@ void RunWriter::warn_of_others() {
   if (!files_.before()) return;
   std::error_code ignored;
   std::unordered_set<std::string> mine;
-  for (const SlideState& s : state_.inputs) mine.insert(s.name);
+  for (const ImageResult& s : state_.inputs) mine.insert(s.name);
   std::string names;
   int count = 0;
-  for (const SlideState& s : files_.before()->inputs)
+  for (const ImageResult& s : files_.before()->inputs)
     if (!mine.contains(s.name) && fs::exists(RunFolder{files_.folder()}.boxes(s), ignored) && ++count <= 3)
       names += (count > 1 ? ", " : "") + s.name;
-  if (count && settings_.warn)
-    settings_.warn(files_.folder().string() + ": still holds the files of " + std::to_string(count) +
-                   (count == 1 ? " slide" : " slides") + " of an earlier start that this one was not given: " + names +
-                   (count > 3 ? ", ..." : ""));
+  if (count && warn_)
+    warn_(files_.folder().string() + ": still holds the files of " + std::to_string(count) + (count == 1 ? " slide" : " slides") +
+          " of an earlier start that this one was not given: " + names + (count > 3 ? ", ..." : ""));
 }
 
 void RunWriter::remove_old(const ReadFiles& read) {
   for (const std::string& name : remove_files_of(files_, slides_to_do(), read))
-    if (settings_.warn)
-      settings_.warn((files_.folder() / name).string() +
-                     ": is left as it is: it was changed since the run wrote it, or is read by this one");
+    if (warn_)
+      warn_((files_.folder() / name).string() +
+            ": is left as it is: it was changed since the run wrote it, or is read by this one");
 }
 
 void RunWriter::take_over_lists() {
-  for (SlideState& s : state_.inputs) {
-    if (s.state != "done" || files_.listed().empty()) continue;
-    for (const std::string& name : settings_.layout.files_of(s.name))
+  for (ImageResult& s : state_.inputs) {
+    if (!s.done() || files_.listed().empty()) continue;
+    for (const std::string& name : layout_.files_of(s.name))
       if (const auto [first, last] = files_.listed().equal_range(name); first != last) s.files.push_back(std::prev(last)->second);
     for (const std::string& name : all_files_of(s.name)) {
       const auto [first, last] = files_.listed().equal_range(name);
@@ -158,17 +167,19 @@ void RunWriter::take_over_lists() {
   state_.files = files_of_no_slide(files_, state_);
 }
 
-void RunWriter::finish(SlideState& s, PictureResult& r) {
+void RunWriter::finish(ImageResult& s, DetectedImage& r) {
   if (stopped_) return;
   Stopwatch watch;
-  describe(s, r);
-  if (s.state == "done") try {
+  take_result(s, r);
+  s.detection_count = static_cast<int64_t>(r.detections.size());
+  s.times.write = 0;
+  if (s.done()) try {
       write(s, r);
     } catch (const Error& e) {
       files_.discard_staged();
-      s.detections = 0;
-      s.state = "failed";
-      s.reason = r.problem = r.path + ": " + e.what();
+      s.detection_count = 0;
+      r.fail(r.path + ": " + e.what());
+      s.fail(r.reason);
       if (e.cause() == Cause::disk_full)
         stop(e);
       else
@@ -179,11 +190,10 @@ void RunWriter::finish(SlideState& s, PictureResult& r) {
         }
     }
   if (stopped_) {
-    s.state = "waiting";
+    s.state = ImageState::waiting;
     s.reason.clear();
   }
-  r.times.write_ms = watch.ms();
-  s.seconds.write = r.times.write_ms / 1000;
+  s.times.write = r.times.write = watch.ms() / 1000;
   r.detections = {};
   save();
 }
@@ -193,35 +203,41 @@ void RunWriter::stop(const Error& why) {
   is_stopped_ = true;
 }
 
-void RunWriter::stage(const SlideState& s, const PictureResult& r) {
-  const RunLayout& layout = settings_.layout;
+void RunWriter::stage(const ImageResult& s, const DetectedImage& r) {
   write_competition_results(r.detections, files_.staged(s.name + ".json"));
-  if (!layout.overlay.empty())
-    write_image(draw_overlay(*with_damage_filled(open_slide(r.path, settings_.selection)), r.detections, state_.model.classes,
-                             {settings_.overlay_score, kOverlaySide}),
-                files_.staged(s.name + "." + layout.overlay));
-  if (!layout.outputs.empty()) {
-    Classes classes;
-    for (size_t c = 0; c < state_.model.classes.size(); ++c) classes.add(state_.model.category_ids[c], state_.model.classes[c]);
-    OutputPicture picture = output_picture_of(s, r.path, classes, settings_.selection);
-    picture.regions = settings_.regions;
-    write_outputs(layout.outputs, picture, r.detections, settings_.output, files_.staged("x").parent_path(), s.name);
-  }
-  if (layout.mask && r.mask.width > 0) write_image(r.mask, files_.staged("masks/" + s.name + ".png"));
+  if (!layout_.overlay.empty())
+    write_image(draw_overlay(*with_damage_filled(open_slide(r.path, config_.detect.selection)), r.detections,
+                             state_.model.classes, {config_.overlay_score, kOverlaySide}),
+                files_.staged(s.name + "." + layout_.overlay));
+  if (!layout_.outputs.empty()) stage_outputs(s, r);
+  if (layout_.mask && r.mask.width > 0) write_image(r.mask, files_.staged("masks/" + s.name + ".png"));
+  stage_boxes(s, r);
+}
+
+void RunWriter::stage_outputs(const ImageResult& s, const DetectedImage& r) {
+  Classes classes;
+  for (size_t c = 0; c < state_.model.classes.size(); ++c) classes.add(state_.model.category_ids[c], state_.model.classes[c]);
+  OutputPicture picture = output_picture_of(s, r.path, classes, config_.detect.selection);
+  picture.regions = !config_.detect.roi.empty();
+  const OutputSettings settings{.origin = config_.detect.origin, .density_area = config_.density_area};
+  write_outputs(layout_.outputs, picture, r.detections, settings, files_.staged("x").parent_path(), s.name);
+}
+
+void RunWriter::stage_boxes(const ImageResult& s, const DetectedImage& r) {
   const SlideIdentity id = slide_identity(s.path);
   BoxesHeader header;
   header.settings_hash = hashes_[static_cast<size_t>(&s - state_.inputs.data())];
   header.slide_bytes = id.bytes;
   header.slide_time_ns = id.time_ns;
   header.slide_hash = id.hash;
-  header.pictures = settings_.pictures;
+  header.pictures = forms_;
   header.slide = s;
   write_boxes(header, r.detections, files_.staged("boxes/" + s.name + ".boxes"));
 }
 
-void RunWriter::write(SlideState& s, const PictureResult& r) {
+void RunWriter::write(ImageResult& s, const DetectedImage& r) {
   files_.make([&] { stage(s, r); });
-  std::vector<std::string> names = settings_.layout.files_of(s.name);
+  std::vector<std::string> names = layout_.files_of(s.name);
   if (r.mask.width == 0) std::erase(names, "masks/" + s.name + ".png");
   s.files = files_.place(names);
 }
@@ -235,8 +251,8 @@ void RunWriter::save() {
   } catch (const Error& e) {
     if (e.cause() == Cause::disk_full)
       stop(e);
-    else if (!stopped_ && settings_.warn)
-      settings_.warn(e.what());
+    else if (!stopped_ && warn_)
+      warn_(e.what());
   }
   save_ms_ = watch.ms();
   since_save_.restart();

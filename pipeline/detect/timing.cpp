@@ -9,40 +9,37 @@ namespace {
 
 struct Stage {
   const char* name;
-  double (*get)(const PictureTimes&);
+  double (*seconds)(const StageTimes&);
 };
 constexpr Stage kStages[] = {
-    {"open", [](const PictureTimes& t) { return t.open_ms; }},
-    {"read", [](const PictureTimes& t) { return t.read_ms; }},
-    {"resize", [](const PictureTimes& t) { return t.resize_ms; }},
-    {"network", [](const PictureTimes& t) { return t.network_ms; }},
-    {"decode", [](const PictureTimes& t) { return t.decode_ms; }},
-    {"merge", [](const PictureTimes& t) { return t.merge_ms; }},
-    {"total", [](const PictureTimes& t) { return t.total_ms(); }},
+    {"open", [](const StageTimes& t) { return t.open; }},     {"read", [](const StageTimes& t) { return t.read; }},
+    {"resize", [](const StageTimes& t) { return t.resize; }}, {"network", [](const StageTimes& t) { return t.network; }},
+    {"decode", [](const StageTimes& t) { return t.decode; }}, {"merge", [](const StageTimes& t) { return t.merge; }},
+    {"total", [](const StageTimes& t) { return t.total(); }},
 };
 
 }  // namespace
 
 Json timing_json(const DetectReport& report) {
   Json j;
-  double pixels = 0, tiles = 0, pictures = 0;
-  for (const PictureResult& r : report.pictures) {
+  double pixels = 0, tiles = 0, images = 0;
+  for (const DetectedImage& r : report.images) {
     if (!r.done()) continue;
     pixels += static_cast<double>(r.width) * static_cast<double>(r.height);
     tiles += r.tiles_run();
-    ++pictures;
+    ++images;
   }
   for (const Stage& stage : kStages) {
     std::vector<double> ms;
-    for (const PictureResult& r : report.pictures)
-      if (r.done()) ms.push_back(stage.get(r.times));
+    for (const DetectedImage& r : report.images)
+      if (r.done()) ms.push_back(1000 * stage.seconds(r.times));
     j["stages"][stage.name] = {{"median_ms", median(ms)}, {"p95_ms", percentile(ms, 95)}};
   }
   double seconds = report.wall_ms / 1000;
   j["wall_s"] = seconds;
-  j["images"] = static_cast<int64_t>(pictures);
+  j["images"] = static_cast<int64_t>(images);
   j["tiles"] = static_cast<int64_t>(tiles);
-  j["images_per_s"] = seconds > 0 ? pictures / seconds : 0;
+  j["images_per_s"] = seconds > 0 ? images / seconds : 0;
   j["tiles_per_s"] = seconds > 0 ? tiles / seconds : 0;
   j["megapixels_per_s"] = seconds > 0 ? pixels / 1e6 / seconds : 0;
   return j;

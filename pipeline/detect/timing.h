@@ -8,7 +8,7 @@
 
 namespace cytodet::pipeline {
 
-// Per stage the median and 95th percentile of milliseconds per picture, and images/s, tiles/s and megapixels/s over the wall
+// Per stage the median and 95th percentile of milliseconds per image, and images/s, tiles/s and megapixels/s over the wall
 // time.
 Json timing_json(const DetectReport& report);
 std::string timing_table(const DetectReport& report);

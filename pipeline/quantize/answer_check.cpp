@@ -286,7 +286,7 @@ void write_checked(const Graph& source, const Graph& graph, const std::string& o
   write_file(out, bytes);
   if (!check.skipped.empty())
     print_warning(out + ": " + (check.compared.empty() ? "its answers" : "some of its answers") +
-                 " could not be compared with the source: " + check.skipped);
+                  " could not be compared with the source: " + check.skipped);
 }
 
 }  // namespace cytodet::pipeline

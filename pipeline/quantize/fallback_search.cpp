@@ -44,8 +44,7 @@ Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSet
   truth = truth_of(truth, pictures);
   DetectSettings settings = detection;
   auto ap_of = [&](const Graph& graph) {
-    Detector detector(*subject.model, graph,
-                      {settings.streams, settings.threads_per_stream, false, precision_named(settings.precision)});
+    Detector detector(*subject.model, graph, {settings.streams, settings.threads_per_stream, false, settings.precision});
     return measure_ap(detector, truth, pictures, settings, {});
   };
   FallbackState state = resume_fallback(state_file, fingerprint(ranges, s, truth_file, pictures, detection));

@@ -129,11 +129,13 @@ void check_writable(const Subject& subject, const std::filesystem::path& out) {
   { AtomicFile writable(model_file_beside(out)); }
 }
 
+namespace {
+
 void check_file(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out) {
   AnswerOptions options;
   options.interface = {subject.interface.inputs, outputs_of(subject)};
   options.shapes = subject.plan.input_shapes;
-  options.min_sqnr_db = kLeastFileDb;
+  options.min_sqnr_db = kMinFileDb;
   options.plain_macs = 300000000;  // plain loops over quantized values are slow
   try {
     const AnswerCheck check = check_answers(quantized.graph, parse_graph(encode_as(file, out), out.string()), options);
@@ -143,8 +145,16 @@ void check_file(const Subject& subject, const Quantized& quantized, const Graph&
   }
 }
 
-void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out) {
-  write_graph(file, out);
+}  // namespace
+
+void write_quantized(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out,
+                     FileCheck check) {
+  if (check == FileCheck::yes) check_file(subject, quantized, file, out);
+  write_network(subject, file, out);
+}
+
+void write_network(const Subject& subject, const Graph& graph, const std::filesystem::path& out) {
+  write_graph(graph, out);
   if (!subject.model) return;
   ModelFile m = *subject.model;
   m.graph = out.string();

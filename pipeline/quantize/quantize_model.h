@@ -38,11 +38,15 @@ Graph read_back(const Subject& subject, Graph file);
 // overwrite its own source.
 std::filesystem::path model_file_beside(const std::filesystem::path& graph);
 void check_writable(const Subject& subject, const std::filesystem::path& out);
-// Reads the file's bytes again and runs them beside the quantized network, on random feeds. Throws Error when an output is below
-// kLeastFileDb.
-constexpr double kLeastFileDb = 10;
-void check_file(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out);
-void write_quantized(const Subject& subject, const Graph& file, const std::filesystem::path& out);
+// Writes the graph `file`, which is file_form() of `quantized`, and for a model its model file beside it. Unless told not to, the
+// file's bytes are read again and run beside the quantized network on random feeds before they get their name: throws Error when
+// an output's signal-to-noise ratio is below kMinFileDb [dB].
+constexpr double kMinFileDb = 10;
+enum class FileCheck { yes, no };
+void write_quantized(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out,
+                     FileCheck check = FileCheck::yes);
+// Writes any graph of the subject's network, and for a model its model file beside it.
+void write_network(const Subject& subject, const Graph& graph, const std::filesystem::path& out);
 
 // AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in
 // `state` until the search is done.

@@ -21,23 +21,23 @@ constexpr int kCropPx = 96;
 
 struct Stage {
   const char* name;
-  double StageSeconds::*seconds;
+  double StageTimes::*seconds;
 };
-constexpr std::array<Stage, 7> kStages = {{{"open", &StageSeconds::open},
-                                           {"read", &StageSeconds::read},
-                                           {"resize", &StageSeconds::resize},
-                                           {"network", &StageSeconds::network},
-                                           {"decode", &StageSeconds::decode},
-                                           {"merge", &StageSeconds::merge},
-                                           {"write", &StageSeconds::write}}};
+constexpr std::array<Stage, 7> kStages = {{{"open", &StageTimes::open},
+                                           {"read", &StageTimes::read},
+                                           {"resize", &StageTimes::resize},
+                                           {"network", &StageTimes::network},
+                                           {"decode", &StageTimes::decode},
+                                           {"merge", &StageTimes::merge},
+                                           {"write", &StageTimes::write}}};
 
-std::array<double, kStages.size()> parts_of(const StageSeconds& s) {
+std::array<double, kStages.size()> parts_of(const StageTimes& s) {
   std::array<double, kStages.size()> parts{};
   for (size_t i = 0; i < kStages.size(); ++i) parts[i] = s.*kStages[i].seconds;
   return parts;
 }
 
-double sum(const StageSeconds& s) {
+double sum(const StageTimes& s) {
   double total = 0;
   for (double p : parts_of(s)) total += p;
   return total;
@@ -55,7 +55,7 @@ class Report {
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
         escape_html(title) + "</title>\n<style>" + std::string(kReportStyle) + "</style></head><body><main>\n<h1>" +
         escape_html(title) + "</h1>\n";
-    for (const SlideState& s : results_.pictures()) count(s);
+    for (const ImageResult& s : results_.pictures()) count(s);
     totals();
     if (!options_.truth.empty()) scores();
     slides();
@@ -68,8 +68,8 @@ class Report {
  private:
   void heading(const char* text) { out_ += std::string("<h2>") + text + "</h2>\n"; }
 
-  void count(const SlideState& s) {
-    ++states_[s.state];
+  void count(const ImageResult& s) {
+    ++states_[name_of(s.state)];
     Summary summary;
     for (const Detection& d : results_.detections(s)) summary.add(d);
     boxes_ += summary.boxes();
@@ -134,7 +134,7 @@ class Report {
     if (origin.empty()) origin = results_.run() ? origin_of(results_.run()->settings) : "bounds";
     if (results_.run()) return places_of(*results_.run(), origin);
     std::vector<std::string> files = files_beside(truth, options_.truth);
-    for (const SlideState& s : results_.pictures())
+    for (const ImageResult& s : results_.pictures())
       if (const auto file = results_.slide_file(s); !file.empty()) files.push_back(file.string());
     return places_of(origin, files);
   }
@@ -166,14 +166,14 @@ class Report {
     std::vector<std::vector<std::string>> rows;
     bool unknown_area = false;
     for (size_t i = 0; i < results_.pictures().size(); ++i) {
-      const SlideState& s = results_.pictures()[i];
+      const ImageResult& s = results_.pictures()[i];
       const Summary& summary = summaries_[i];
-      const bool done = s.state == "done";
+      const bool done = s.done();
       std::string state = "<span class=\"" +
-                          std::string(done                  ? "good"
-                                      : s.state == "failed" ? "bad"
-                                                            : "soft") +
-                          "\">" + escape_html(s.state) + "</span>";
+                          std::string(done         ? "good"
+                                      : s.failed() ? "bad"
+                                                   : "soft") +
+                          "\">" + escape_html(name_of(s.state)) + "</span>";
       if (!s.reason.empty())
         state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
       else if (!s.damage.empty())
@@ -200,7 +200,7 @@ class Report {
       const bool dense = done && area && area->mm2 > 0;
       row.push_back(dense ? rounded(static_cast<double>(summary.boxes()) / area->mm2, 1) + (area->unknown ? "*" : "") : "");
       unknown_area |= dense && area->unknown;
-      row.push_back(sum(s.seconds) > 0 ? rounded(sum(s.seconds), 2) : "");
+      row.push_back(sum(s.times) > 0 ? rounded(sum(s.times), 2) : "");
       rows.push_back(std::move(row));
     }
     out_ += table(head, rows, 2);
@@ -218,10 +218,10 @@ class Report {
 
   void times() {
     double most = 0;
-    StageSeconds all;
-    for (const SlideState& s : results_.pictures()) {
-      most = std::max(most, sum(s.seconds));
-      for (const Stage& stage : kStages) all.*stage.seconds += s.seconds.*stage.seconds;
+    StageTimes all;
+    for (const ImageResult& s : results_.pictures()) {
+      most = std::max(most, sum(s.times));
+      for (const Stage& stage : kStages) all.*stage.seconds += s.times.*stage.seconds;
     }
     if (most <= 0) return;
     heading("Time");
@@ -232,18 +232,17 @@ class Report {
               "\"/></svg> " + kStages[i].name + " " + rounded(totals[i], 2) + "</span>";
     out_ += "</p>\n";
     std::vector<std::vector<std::string>> rows;
-    for (const SlideState& s : results_.pictures())
-      if (sum(s.seconds) > 0)
-        rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.seconds), most), rounded(sum(s.seconds), 2)});
+    for (const ImageResult& s : results_.pictures())
+      if (sum(s.times) > 0) rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.times), most), rounded(sum(s.times), 2)});
     out_ += table({"slide", "", "seconds"}, rows, 2);
   }
 
   void pictures() {
     std::string figures;
     int shown = 0, left = 0;
-    for (const SlideState& s : results_.pictures()) {
+    for (const ImageResult& s : results_.pictures()) {
       const auto file = results_.slide_file(s);
-      if (s.state != "done" || file.empty()) continue;
+      if (!s.done() || file.empty()) continue;
       if (shown >= options_.thumbnails) {
         ++left;
         continue;
@@ -263,7 +262,7 @@ class Report {
   }
 
   // The slide with its boxes, where they are densest, and the surest of each class.
-  std::string pictures_of(const SlideState& s) {
+  std::string pictures_of(const ImageResult& s) {
     const OutputPicture picture = results_.output_picture(s, true);
     const std::vector<std::string> names = results_.classes().names();
     Detections boxes = results_.detections(s);

@@ -208,7 +208,7 @@ void RunFiles::read_before() {
   if (const auto now = measured_file(folder_, RunFolder::kRunJson)) list(*now);
   size_t count = before_->files.size();
   for (const OwnFile& f : before_->files) list(f);
-  for (const SlideState& s : before_->inputs) {
+  for (const ImageResult& s : before_->inputs) {
     count += s.files.size();
     for (const OwnFile& f : s.files) list(f);
   }

@@ -13,71 +13,17 @@
 // Nothing but run.json holds times, so the rest is equal byte for byte however often a run was interrupted.
 #pragma once
 
-#include <array>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/box.h"
 #include "core/settings.h"
 #include "eval/truth.h"
-#include "tiling/slides/slide.h"
+#include "pipeline/results/boxes_file.h"
+#include "pipeline/results/image_result.h"
 
 namespace cytodet::pipeline {
-
-struct StageSeconds {
-  double open = 0, read = 0, resize = 0, network = 0, decode = 0, merge = 0, write = 0;  // open: and mask; summed over threads
-};
-void fields(Fields& f, StageSeconds& s);
-
-// A file of a run, as it was written.
-struct OwnFile {
-  std::string name;  // in the run folder: "S1.csv", "boxes/S1.boxes"
-  int64_t bytes = 0;
-  std::string hash;  // of its bytes
-};
-void fields(Fields& f, OwnFile& s);
-// Names that lead out of the run folder are an Error.
-void check_files(const std::vector<OwnFile>& files, const std::string& where);
-
-struct SlideState {
-  int64_t index = 0;              // place in the whole list, from 0; shards keep it
-  std::string path;               // as given; in JSON with the key path_bytes beside it, escaped(), where it is not UTF-8
-  std::string name;               // NAME of its files; no two in a list are equal
-  int64_t image_id = 0;           // in detections.json
-  std::string state = "waiting";  // waiting, done, failed, skipped
-  std::string reason;             // of failed and skipped
-  bool tiled = false;             // false: shrunk as one picture
-  int64_t width = 0, height = 0;  // level-0 pixels
-  std::optional<double> mpp;      // micrometres per level-0 pixel across, where known, assumed or set
-  std::optional<double> mpp_y;    // and down; files of earlier versions lack it
-  std::string mpp_source;         // property that gave them, "assumed", or "--set-mpp"
-  std::string mpp_warning;        // why they may be wrong
-  std::optional<std::array<int64_t, 4>> bounds;  // x, y, width, height of what was scanned, where the slide tells it
-  // Level-0 pixels that were looked at: of what was scanned, inside the regions of interest; and of these inside the tiles that
-  // were run, background being left out. Files of earlier versions lack both.
-  std::optional<double> analysed_px, run_px;
-  std::string selection;              // in words, which of the images in its file was analysed; empty: there is one
-  std::vector<std::string> warnings;  // what of consequence was left out of the file, or looks wrong in it
-  int tiles = 0;                      // of the grid; of these
-  int background_tiles = 0;           // were skipped as background,
-  int outside_tiles = 0;              // touch no region of interest,
-  int bad_tiles = 0;                  // have damaged parts, filled with white or from a level over twice as coarse,
-  int fallback_tiles = 0;             // are in whole or part from another level, theirs being damaged, and not bad;
-  int coarser_tiles = 0;              // bad or fallback, and some of it from a coarser level, enlarged
-  std::string damage;                 // the first damage met
-  int64_t detections = 0;
-  StageSeconds seconds;
-  std::vector<OwnFile> files;  // of this slide; in run.json alone
-};
-void fields(Fields& f, SlideState& s);
-std::optional<PixelArea> bounds_of(const SlideState& s);
-
-// "2 tiles bad, 3 read from other levels (1 from a coarser one): " and the first damage; empty where there is none.
-std::string damage_text(const SlideState& s);
 
 struct ModelState {
   std::string file, hash;         // model file; of its settings as they were used
@@ -100,10 +46,10 @@ struct RunState {
   Json settings;              // the effective run config
   ModelState model;
   ShardState shard;
-  std::vector<SlideState> inputs;  // in the order of the list
-  std::vector<OwnFile> files;      // of the run: detections.json; what earlier starts made of slides that are not in the list
-  Json timing;                     // of the last start, see timing_json()
-  int count(std::string_view state) const;
+  std::vector<ImageResult> inputs;  // in the order of the list
+  std::vector<OwnFile> files;       // of the run: detections.json; what earlier starts made of slides that are not in the list
+  Json timing;                      // of the last start, see timing_json()
+  int count(ImageState state) const;
 };
 void fields(Fields& f, RunState& s);
 
@@ -115,11 +61,11 @@ struct RunFolder {
   static constexpr const char* kJournal = "run.journal";  // see pipeline/results/run_files.h
   std::filesystem::path run_json() const { return path / kRunJson; }
   std::filesystem::path detections_json() const { return path / kDetections; }
-  std::filesystem::path boxes(const SlideState& s) const { return path / "boxes" / (s.name + ".boxes"); }
-  std::filesystem::path competition(const SlideState& s) const { return path / (s.name + ".json"); }
-  std::filesystem::path overlay(const SlideState& s, const std::string& format) const { return path / (s.name + "." + format); }
-  std::filesystem::path output(const SlideState& s, const std::string& suffix) const { return path / (s.name + suffix); }
-  std::filesystem::path mask(const SlideState& s) const { return path / "masks" / (s.name + ".png"); }
+  std::filesystem::path boxes(const ImageResult& s) const { return path / "boxes" / (s.name + ".boxes"); }
+  std::filesystem::path competition(const ImageResult& s) const { return path / (s.name + ".json"); }
+  std::filesystem::path overlay(const ImageResult& s, const std::string& format) const { return path / (s.name + "." + format); }
+  std::filesystem::path output(const ImageResult& s, const std::string& suffix) const { return path / (s.name + suffix); }
+  std::filesystem::path mask(const ImageResult& s) const { return path / "masks" / (s.name + ".png"); }
 
   // Errors name the file: missing, damaged, of a newer version. Names that a version before this one wrote with U+FFFD for bytes
   // that are not UTF-8 are those of the files in the folder.
@@ -128,38 +74,9 @@ struct RunFolder {
   static std::string text(const RunState& state);  // of run.json
 };
 
-// boxes/NAME.boxes: one line of JSON, BoxesHeader, then per detection, ranked, five little-endian values: x0, y0, x1, y1
-// (float64, level-0 pixels), class index (int32), score (float32).
-struct BoxesHeader {
-  std::string format = "cytodet boxes 1";
-  std::string settings_hash;                   // RunState's
-  int64_t slide_bytes = 0, slide_time_ns = 0;  // size and time of change of the slide's file
-  std::string slide_hash;                      // of parts of it and of its companions, see pipeline/inputs/slide_files.h
-  std::string pictures;                        // how its pictures were made
-  SlideState slide;                            // without times, index and image id: those are run.json's
-};
-void fields(Fields& f, BoxesHeader& s);
-
-void write_boxes(const BoxesHeader& header, const Detections& detections, const std::filesystem::path& path);
-
-// Reads in constant memory. Errors name the file: missing, cut short, not of this form, a box that cannot be.
-class BoxesReader {
- public:
-  explicit BoxesReader(const std::filesystem::path& path);
-  const BoxesHeader& header() const { return header_; }
-  bool next(Detection& d);  // false: no more
-
- private:
-  [[noreturn]] void damaged(const std::string& what) const;
-  std::filesystem::path path_;
-  std::ifstream file_;
-  BoxesHeader header_;
-  int64_t left_ = 0;
-};
-
 // Calls `each` for every done slide in order, with a reader of its detections.
 void for_each_done(const RunFolder& folder, const RunState& state,
-                   const std::function<void(const SlideState&, BoxesReader&)>& each);
+                   const std::function<void(const ImageResult&, BoxesReader&)>& each);
 
 // COCO results from the .boxes files, as in RUN/detections.json.
 void assemble_detections(const RunFolder& folder, const RunState& state, const std::filesystem::path& to);
@@ -168,7 +85,7 @@ void assemble_detections(const RunFolder& folder, const RunState& state, const s
 std::string run_table(const RunState& state);
 
 // Whether a slide of run.json stands for a file that is no image (pipeline/inputs/companions.h).
-bool is_companion(const SlideState& s);
+bool is_companion(const ImageResult& s);
 
 // The paths of the images of RUN/detections.json by id, read from run.json beside it; empty for any other file.
 PathsOfIds paths_beside(const std::filesystem::path& results);

@@ -81,7 +81,7 @@ void list_if_made(RunFiles& files, const std::string& name, const Make& make) {
   }
 }
 
-void list_slide_by_content(RunFiles& files, const SlideState& s, const Classes& classes) {
+void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes& classes) {
   const std::string boxes = "boxes/" + s.name + ".boxes";
   Detections all;
   try {
@@ -159,11 +159,11 @@ std::vector<std::string> all_files_of(const std::string& name) {
   return files;
 }
 
-void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const SlideState*>& todo,
+void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const ImageResult*>& todo,
                 const ReadFiles& read) {
   PlanCheck check(files, read);
   for (const std::string& name : layout.files_of_run()) check.add(name, "what the run writes there");
-  for (const SlideState* s : todo)
+  for (const ImageResult* s : todo)
     for (const std::string& name : layout.files_of(s->name)) check.add(name, "results of " + s->path);
   check.finish();
 }
@@ -174,9 +174,9 @@ void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, 
   check.finish();
 }
 
-std::string longest_name(const RunLayout& layout, const std::vector<const SlideState*>& todo) {
+std::string longest_name(const RunLayout& layout, const std::vector<const ImageResult*>& todo) {
   std::string longest;
-  for (const SlideState* s : todo)
+  for (const ImageResult* s : todo)
     for (const std::string& name : layout.files_of(s->name))
       if (fs::path(name).filename().string().size() > fs::path(longest).filename().string().size()) longest = name;
   return longest;
@@ -186,8 +186,8 @@ void list_by_content(RunFiles& files) {
   const RunState& before = *files.before();
   Classes classes;
   for (size_t c = 0; c < before.model.classes.size(); ++c) classes.add(before.model.category_ids[c], before.model.classes[c]);
-  for (const SlideState& s : before.inputs)
-    if (s.state == "done") list_slide_by_content(files, s, classes);
+  for (const ImageResult& s : before.inputs)
+    if (s.done()) list_slide_by_content(files, s, classes);
   list_if_made(files, RunFolder::kDetections,
                [&](const fs::path& to) { assemble_detections(RunFolder{files.folder()}, before, to); });
   files.discard_staged();

@@ -44,14 +44,14 @@ std::vector<std::string> all_files_of(const std::string& slide_name);
 
 // Throws UsageError where a file that the run would write is one that it reads, or stands there and is not ours. `todo`: the
 // slides that are done now.
-void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const SlideState*>& todo,
+void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const ImageResult*>& todo,
                 const ReadFiles& read);
 
 // The same for names of files and what is to be written there.
 void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, std::string>>& planned, const ReadFiles& read);
 
 // The longest name of a file of these slides.
-std::string longest_name(const RunLayout& layout, const std::vector<const SlideState*>& todo);
+std::string longest_name(const RunLayout& layout, const std::vector<const ImageResult*>& todo);
 
 // Lists files of a run that an earlier version wrote, which kept no list, where their bytes are what is written for the run's
 // boxes. Others stay unlisted: nobody can tell whose they are.

@@ -70,7 +70,7 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
     for (const TruthCategory& c : truth.categories)
       if (!c.key.empty()) category_ids_[c.key] = c.id;
     for (const TruthImage& i : truth.images) {
-      SlideState s = state_of(i.id);
+      ImageResult s = state_of(i.id);
       s.path = i.file_name;
       const std::string file(last_component(i.file_name)), stem = std::filesystem::path(file).stem().string();
       if (!stem.empty()) s.name = stem;
@@ -142,7 +142,7 @@ void SavedResults::name_images(const Truth* truth) {
 void SavedResults::add_named(int64_t id, const ImageRef& r) {
   const std::string& name = r.file_name.empty() ? r.key : r.file_name;
   if (name.empty()) return;
-  SlideState s = state_of(id);
+  ImageResult s = state_of(id);
   s.path = r.file_name;
   s.name = without_image_extension(last_component(name));
   if (s.name.empty()) s.name = "image_" + std::to_string(id);
@@ -164,11 +164,11 @@ int64_t SavedResults::category_of(const CocoResult& r) {
   return it->second;
 }
 
-SlideState SavedResults::state_of(int64_t image_id) const {
+ImageResult SavedResults::state_of(int64_t image_id) const {
   if (auto it = known_.find(image_id); it != known_.end()) return it->second;
-  SlideState s;
+  ImageResult s;
   s.image_id = image_id;
-  s.state = "done";
+  s.state = ImageState::done;
   s.name = "image_" + std::to_string(image_id);
   return s;
 }
@@ -190,52 +190,52 @@ void SavedResults::load() {
     for (Detection& d : boxes) d.category = final_index[static_cast<size_t>(d.category)];
   std::set<std::string> taken;
   for (const auto& [id, boxes] : boxes_) {
-    SlideState s = state_of(id);
+    ImageResult s = state_of(id);
     if (!taken.insert(s.name).second) taken.insert(s.name += "_" + std::to_string(id));
-    s.detections = static_cast<int64_t>(boxes.size());
+    s.detection_count = static_cast<int64_t>(boxes.size());
     pictures_.push_back(std::move(s));
   }
   check_one_slide();
 }
 
-bool SavedResults::is_slide_of(const SlideState& s) const {
+bool SavedResults::is_slide_of(const ImageResult& s) const {
   return pictures_.size() <= 1 || hints_.image == s.image_id || last_component(s.path) == last_component(hints_.slides);
 }
 
 void SavedResults::check_one_slide() const {
   if (hints_.slides.empty() || hints_.image || !is_file(hints_.slides)) return;
-  if (std::none_of(pictures_.begin(), pictures_.end(), [&](const SlideState& s) { return is_slide_of(s); }))
+  if (std::none_of(pictures_.begin(), pictures_.end(), [&](const ImageResult& s) { return is_slide_of(s); }))
     throw UsageError(hints_.slides,
                      "is one slide, and none of the " + std::to_string(pictures_.size()) + " pictures is called so",
                      "name the folder of their slides, and --truth for what pictures of a results file are called");
 }
 
-const std::vector<SlideState>& SavedResults::pictures() {
+const std::vector<ImageResult>& SavedResults::pictures() {
   load();
   return pictures_;
 }
 
-Detections SavedResults::detections(const SlideState& picture) {
+Detections SavedResults::detections(const ImageResult& picture) {
   load();
   if (!run_) {
     auto it = boxes_.find(picture.image_id);
     return it == boxes_.end() ? Detections{} : it->second;
   }
   Detections all;
-  if (picture.state != "done") return all;
+  if (!picture.done()) return all;
   BoxesReader reader(RunFolder{path_}.boxes(picture));
   for (Detection d; reader.next(d);) all.push_back(d);
   return all;
 }
 
-void SavedResults::stream(const std::function<void(const SlideState&, const Detection&)>& each) {
+void SavedResults::stream(const std::function<void(const ImageResult&, const Detection&)>& each) {
   if (run_) {
-    for_each_done(RunFolder{path_}, *run_, [&](const SlideState& s, BoxesReader& reader) {
+    for_each_done(RunFolder{path_}, *run_, [&](const ImageResult& s, BoxesReader& reader) {
       for (Detection d; reader.next(d);) each(s, d);
     });
     return;
   }
-  SlideState s;
+  ImageResult s;
   bool any = false;
   read_coco_results(path_, [&](const CocoResult& r) {
     const int64_t image = image_of(r);
@@ -249,7 +249,7 @@ void SavedResults::stream(const std::function<void(const SlideState&, const Dete
 std::vector<std::filesystem::path> SavedResults::places_below(const std::filesystem::path& folder,
                                                               const std::string& path) const {
   if (name_counts_.empty())
-    for (const SlideState& s : pictures_) ++name_counts_[std::string(last_component(s.path))];
+    for (const ImageResult& s : pictures_) ++name_counts_[std::string(last_component(s.path))];
   std::vector<std::filesystem::path> places;
   std::string relative = path;
   std::replace(relative.begin(), relative.end(), '\\', '/');
@@ -279,7 +279,7 @@ std::filesystem::path SavedResults::alike_in(const std::filesystem::path& folder
   return folder / listed_->names()[static_cast<size_t>(m.name())];
 }
 
-std::filesystem::path SavedResults::slide_file(const SlideState& picture) const {
+std::filesystem::path SavedResults::slide_file(const ImageResult& picture) const {
   const bool one_slide = !hints_.slides.empty() && is_file(hints_.slides);
   if (one_slide && is_slide_of(picture)) return hints_.slides;
   if (picture.path.empty()) return {};
@@ -294,20 +294,20 @@ std::filesystem::path SavedResults::slide_file(const SlideState& picture) const 
   return hints_.slides.empty() || one_slide ? std::filesystem::path{} : alike_in(hints_.slides, picture.path);
 }
 
-OutputPicture SavedResults::picture_at(const SlideState& s, const std::filesystem::path& file) const {
+OutputPicture SavedResults::picture_at(const ImageResult& s, const std::filesystem::path& file) const {
   OutputPicture picture = output_picture_of(s, file, classes_, selection());
   picture.regions = run_ && has_regions(run_->settings);
   return picture;
 }
 
-OutputPicture SavedResults::output_picture(const SlideState& s, bool pixels) const {
+OutputPicture SavedResults::output_picture(const ImageResult& s, bool pixels) const {
   return picture_at(s, pixels ? slide_file(s) : std::filesystem::path{});
 }
 
-OutputPicture SavedResults::measured_picture(const SlideState& s) const {
+OutputPicture SavedResults::measured_picture(const ImageResult& s) const {
   OutputPicture picture = output_picture(s, false);
   const bool sized = s.width > 0 && s.height > 0;
-  if (run_ && (s.state != "done" || s.analysed_px)) return picture;
+  if (run_ && (!s.done() || s.analysed_px)) return picture;
   if (!run_ && sized && s.mpp) return picture;
   const std::filesystem::path file = slide_file(s);
   if (file.empty()) return picture;
@@ -328,7 +328,7 @@ OutputPicture SavedResults::measured_picture(const SlideState& s) const {
   return picture;
 }
 
-OutputPicture SavedResults::bounded_picture(const SlideState& s, bool* unknown) const {
+OutputPicture SavedResults::bounded_picture(const ImageResult& s, bool* unknown) const {
   OutputPicture picture = output_picture(s, false);
   *unknown = false;
   if (run_ && s.analysed_px) return picture;
@@ -347,10 +347,10 @@ std::string origin_of(const Json& settings) {
   return origin.empty() ? "bounds" : origin;
 }
 
-OutputPicture output_picture_of(const SlideState& s, const std::filesystem::path& file, const Classes& classes,
+OutputPicture output_picture_of(const ImageResult& s, const std::filesystem::path& file, const Classes& classes,
                                 const ImageSelection& selection) {
   OutputPicture picture{s.name, s.image_id, s.width, s.height, s.mpp, s.mpp_y ? s.mpp_y : s.mpp, nullptr, &classes};
-  picture.bounds = bounds_of(s);
+  picture.bounds = s.bounds;
   picture.analysed_px = s.analysed_px;
   picture.run_px = s.run_px;
   if (file.empty()) return picture;

@@ -126,7 +126,7 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
   Hash hash;
   hash.add("seconds").add(network_hashes_[network]).add(std::to_string(usable_cpus()));
   hash.add(std::to_string(space_.config.speed.repeats));
-  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream)).add(d.precision);
+  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream)).add(name_of(d.precision));
   for (size_t p = 0; p < timed_; ++p) hash.add(picture_hashes_[p]);
   return hash.text();
 }
@@ -134,7 +134,8 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
 Detector& TuneMeasurer::detector(size_t network, size_t lane) {
   const DetectSettings& d = space_.lanes[lane].run.detect;
   const std::string& path = space_.networks[network].run.model;
-  const std::string key = std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + d.precision + " " + path;
+  const std::string key =
+      std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + name_of(d.precision) + " " + path;
   auto it = std::find_if(detectors_.begin(), detectors_.end(), [&](const Compiled& c) { return c.key == key; });
   if (it == detectors_.end()) {
     if (detectors_.size() == kMostDetectors) detectors_.pop_back();
@@ -147,9 +148,9 @@ Detector& TuneMeasurer::detector(size_t network, size_t lane) {
   return *it->detector;
 }
 
-void TuneMeasurer::keep(size_t network, size_t picture, PictureResult& result) const {
+void TuneMeasurer::keep(size_t network, size_t picture, DetectedImage& result) const {
   const std::string key = picture_key(network, picture);
-  write_raw({result.slide, std::move(result.raw)}, key, raw_path(key));
+  write_raw({result.tiled, std::move(result.raw)}, key, raw_path(key));
 }
 
 // keep_each: what the tiles gave goes into the cache picture by picture, so that little is lost when the search is killed.
@@ -161,14 +162,15 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
   std::vector<std::string> paths;
   for (size_t p : pictures) paths.push_back(pictures_[p]);
   size_t at = 0;
-  auto each = [&](PictureResult& r) {
+  DetectHooks hooks;
+  hooks.done = [&](DetectedImage& r) {
     const size_t picture = pictures[at++];
-    if (keep_each && r.problem.empty()) keep(network, picture, r);
+    if (keep_each && !r.failed()) keep(network, picture, r);
   };
-  DetectReport report = detect(detector(network, lane), paths, s, each, true);
-  for (const PictureResult& r : report.pictures)
-    if (!r.problem.empty()) throw Error("", r.problem);
-  for (const PictureResult& r : report.pictures)
+  DetectReport report = detect(detector(network, lane), paths, s, hooks);
+  for (const DetectedImage& r : report.images)
+    if (r.failed()) throw Error("", r.reason);
+  for (const DetectedImage& r : report.images)
     for (const std::string& w : r.warnings)
       if (const std::string text = r.path + ": " + w; warned_.insert(text).second) print_warning(text);
   return report;
@@ -185,7 +187,7 @@ double TuneMeasurer::seconds(size_t network, size_t lane) {
     best = i == 0 ? report.wall_ms : std::min(best, report.wall_ms);
     std::error_code ignored;
     for (size_t p = 0; i == 0 && p < timed_; ++p)
-      if (!std::filesystem::exists(raw_path(picture_key(network, p)), ignored)) keep(network, p, report.pictures[p]);
+      if (!std::filesystem::exists(raw_path(picture_key(network, p)), ignored)) keep(network, p, report.images[p]);
   }
   journal_.add_seconds(key, std::max(best, 1e-6) / 1000 / static_cast<double>(timed_));
   journal_.save();
@@ -228,10 +230,11 @@ void TuneMeasurer::load(size_t network, size_t pictures) {
 double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   DetectReport report;
   for (size_t p = 0; p < pictures; ++p) {
-    PictureResult r;
+    DetectedImage r;
     r.path = pictures_[p];
+    r.state = ImageState::done;
     r.detections = merge_raw(raw_[p].found, raw_[p].tiled, space_.merges[merge].run.detect);
-    report.pictures.push_back(std::move(r));
+    report.images.push_back(std::move(r));
   }
   DetectionSet set = to_set(report, truth_, models_.at(space_.networks[network].run.model));
   std::vector<char> seen(truth_.images.size(), 0);

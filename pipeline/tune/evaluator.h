@@ -39,7 +39,7 @@ class TuneMeasurer {
   std::filesystem::path raw_path(const std::string& key) const { return folder_ / "cache" / (key + ".raw"); }
   void read_models();
   Detector& detector(size_t network, size_t lane);
-  void keep(size_t network, size_t picture, PictureResult& result) const;
+  void keep(size_t network, size_t picture, DetectedImage& result) const;
   DetectReport run(size_t network, size_t lane, const std::vector<size_t>& pictures, bool keep_each);
   void load(size_t network, size_t pictures);
   double map(size_t network, size_t merge, size_t pictures) const;

@@ -31,14 +31,14 @@ TEST_F(BatchRuns, HalfOfABatchIsCorrupt) {
   EXPECT_EQ(o.errors().size(), 6u) << o.err;
   const RunState s = state("out");
   ASSERT_EQ(s.inputs.size(), 13u);
-  EXPECT_EQ(s.count("done"), 6);
-  EXPECT_EQ(s.count("failed"), 6);
-  EXPECT_EQ(s.count("skipped"), 1) << "a text beside slides";
-  for (const SlideState& one : s.inputs) {
-    EXPECT_EQ(std::count(bad.begin(), bad.end(), one.path) > 0, one.state == "failed") << one.path;
-    EXPECT_EQ(one.reason.empty(), one.state == "done");
-    EXPECT_EQ(std::filesystem::exists(RunFolder{folder / "out"}.boxes(one)), one.state == "done");
-    if (one.state == "failed") {
+  EXPECT_EQ(s.count(ImageState::done), 6);
+  EXPECT_EQ(s.count(ImageState::failed), 6);
+  EXPECT_EQ(s.count(ImageState::skipped), 1) << "a text beside slides";
+  for (const ImageResult& one : s.inputs) {
+    EXPECT_EQ(std::count(bad.begin(), bad.end(), one.path) > 0, one.state == ImageState::failed) << one.path;
+    EXPECT_EQ(one.reason.empty(), one.state == ImageState::done);
+    EXPECT_EQ(std::filesystem::exists(RunFolder{folder / "out"}.boxes(one)), one.state == ImageState::done);
+    if (one.state == ImageState::failed) {
       EXPECT_THAT(o.out, HasSubstr(one.reason)) << "the table at the end";
     }
   }
@@ -58,7 +58,7 @@ TEST_F(BatchRuns, WhatCannotEvenBeOpenedIsNamed) {
   const Output o = run(command("out", {in}));
   EXPECT_EQ(o.code, 3) << o.err;
   std::map<std::string, std::string> reasons;
-  for (const SlideState& s : state("out").inputs) reasons[s.name] = s.reason;
+  for (const ImageResult& s : state("out").inputs) reasons[s.name] = s.reason;
   EXPECT_EQ(reasons.size(), 5u);
   EXPECT_THAT(reasons["dangling"], HasSubstr("a link to a file that does not exist"));
   EXPECT_THAT(reasons["loop"], HasSubstr("cannot open: Too many levels of symbolic links"));
@@ -79,13 +79,13 @@ TEST_F(BatchRuns, DamagedTilesAreFilledCountedAndLimited) {
   o = run(command("lax", {bad, few[0], few[1], few[2], "50%", "--overlay", "--outputs", "crops,heatmap"}));
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(names(folder / "lax"), ::testing::IsSupersetOf({"bad.png", "bad.crops.png", "bad.heatmap.png"}));
-  const SlideState s = state("lax").inputs[0];
+  const ImageResult s = state("lax").inputs[0];
   EXPECT_GT(s.bad_tiles, 0);
   EXPECT_EQ(s.fallback_tiles + s.coarser_tiles, 0);
   EXPECT_THAT(s.damage, HasSubstr("stored tile at 1536,1280"));
   EXPECT_THAT(o.err, HasSubstr(damage_text(s)));
   ASSERT_EQ(run(command("good", {kSlide, few[0], few[1]})).code, 0);
-  EXPECT_GT(s.detections, state("good").inputs[0].detections * 9 / 10) << "the rest of the slide is as it was";
+  EXPECT_GT(s.detection_count, state("good").inputs[0].detection_count * 9 / 10) << "the rest of the slide is as it was";
   EXPECT_EQ(run(command("x", {bad, "--max-bad-tiles", "many"})).code, 2);
   EXPECT_EQ(bad_tile_limit("5%", 99), 4);
   EXPECT_EQ(bad_tile_limit("7", 3), 7);
@@ -99,18 +99,18 @@ TEST_F(BatchRuns, ADamagedLevelFallsBackToAnother) {
                     far = put("far.tif", damage_tiles(bytes, tiles, [](const StoredTile&t) { return t.level < 2; })),
                     one = put("one1.tif", damage_tiles(bytes, tiles, [](const StoredTile&t) { return t.level == 1; }));
   ASSERT_EQ(run(command("good", {kSlide, "--tile", "1280"})).code, 0);
-  const int64_t boxes = state("good").inputs[0].detections;
+  const int64_t boxes = state("good").inputs[0].detection_count;
   // Level 1 is half as fine; level 2, a quarter as fine, is no stand-in unless allowed.
   Output o = run(command("out", {none, far, "--tile", "1280"}));
   EXPECT_EQ(o.code, 3) << o.err;
   RunState s = state("out");
-  EXPECT_EQ(s.inputs[0].state, "done") << s.inputs[0].reason;
+  EXPECT_EQ(s.inputs[0].state, ImageState::done) << s.inputs[0].reason;
   EXPECT_EQ(s.inputs[0].bad_tiles, 0);
   EXPECT_EQ(s.inputs[0].fallback_tiles, s.inputs[0].tiles);
   EXPECT_EQ(s.inputs[0].coarser_tiles, s.inputs[0].tiles);
-  EXPECT_NEAR(static_cast<double>(s.inputs[0].detections), static_cast<double>(boxes), 0.2 * static_cast<double>(boxes));
+  EXPECT_NEAR(static_cast<double>(s.inputs[0].detection_count), static_cast<double>(boxes), 0.2 * static_cast<double>(boxes));
   EXPECT_THAT(o.err, HasSubstr("tiles read from other levels ("));
-  EXPECT_EQ(s.inputs[1].state, "failed");
+  EXPECT_EQ(s.inputs[1].state, ImageState::failed);
   EXPECT_THAT(s.inputs[1].reason, HasSubstr("--max-bad-tiles"));
   EXPECT_THAT(run_table(s), HasSubstr(" from other levels; "));
   // A finer level is as good.
@@ -127,7 +127,7 @@ TEST_F(BatchRuns, ASlideThatLostItsLevelsIsStillCutIntoTilesAndTold) {
   EXPECT_EQ(o.code, 0) << o.err;
   const RunState s = state("out");
   EXPECT_TRUE(s.inputs[1].tiled) << "one level is left";
-  EXPECT_EQ(s.inputs[1].detections, s.inputs[0].detections);
+  EXPECT_EQ(s.inputs[1].detection_count, s.inputs[0].detection_count);
   EXPECT_EQ(s.inputs[0].damage, "");
   EXPECT_THAT(s.inputs[1].damage, HasSubstr("levels may be missing"));
   EXPECT_EQ(s.inputs[1].damage.find("cut.tiff"), std::string::npos) << "the file is named once, by who tells of it";

@@ -63,7 +63,7 @@ TEST_F(BatchRuns, ResumingRedoesOnlyWhatIsUnfinishedOrChanged) {
   ASSERT_EQ(all.size(), 4u);
   ASSERT_EQ(run(command("out", {in, "--resume"})).code, 0);
   EXPECT_THAT(changed(), ElementsAre());
-  EXPECT_GT(state("out").inputs[0].seconds.network, 0) << "times of kept slides stay";
+  EXPECT_GT(state("out").inputs[0].times.network, 0) << "times of kept slides stay";
   ASSERT_EQ(run(command("out", {in, "--resume", "--streams", "1"})).code, 0);
   EXPECT_THAT(changed(), ElementsAre()) << "streams do not change results";
   std::filesystem::remove(folder / "out" / "boxes" / (all[1] + ".boxes"));
@@ -131,7 +131,7 @@ TEST_F(BatchRuns, NoSlideWritesOverAnothersFiles) {
   for (const char* name : {"in/a.jpg", "in/a.coco.jpg", "in/a.heatmap.jpg"}) put(name, picture);
   ASSERT_EQ(run(command("out", {path("in/a.jpg"), path("in"), "--outputs", "coco,heatmap", "--overlay"})).code, 0);
   std::vector<std::string> given;
-  for (const SlideState& s : state("out").inputs) given.push_back(s.name);
+  for (const ImageResult& s : state("out").inputs) given.push_back(s.name);
   EXPECT_THAT(given, ElementsAre("a", "a.coco_2", "a.heatmap_2"));
   EXPECT_EQ(names(folder / "out").size(), 3 * 4 + 3u);
 }
@@ -299,7 +299,7 @@ TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {
     Detections all;
     RunFolder f{folder / name};
     EXPECT_EQ(f.read().inputs[0].mpp_source, "assumed");
-    for_each_done(f, f.read(), [&](const SlideState&, BoxesReader& r) {
+    for_each_done(f, f.read(), [&](const ImageResult&, BoxesReader& r) {
       for (Detection d; r.next(d);) {
         d.box = {d.box.x0 * scale, d.box.y0 * scale, d.box.x1 * scale, d.box.y1 * scale};
         all.push_back(d);
@@ -324,9 +324,9 @@ TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {
   const std::string roi = put("roi.geojson", R"({"type":"Feature","geometry":{"type":"Polygon","coordinates":
       [[[700,700],[1900,700],[1900,1600],[700,1600]]]},"properties":{"objectType":"annotation"}})");
   ASSERT_EQ(run(command("roi", {kSlide, "--truth", truth, "--roi", roi})).code, 0);
-  const SlideState s = state("roi").inputs[0];
+  const ImageResult s = state("roi").inputs[0];
   EXPECT_GT(s.outside_tiles, s.tiles / 2);
-  EXPECT_GT(s.detections, 10);
+  EXPECT_GT(s.detection_count, 10);
   auto score = [&](const std::string& run_name, bool in_roi) {
     std::vector<std::string> arguments{"evaluate",   "--truth", truth, "--detections", path(run_name) + "/detections.json",
                                        "--max-dets", "5000",    "-o",  path("r.json")};
@@ -345,7 +345,7 @@ TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {
                     {"evaluate", {{"max_dets", {1, 10, 5000}}}}};
   ASSERT_EQ(run({"run", put("run.json", config.dump())}).code, 0);
   EXPECT_EQ(read_json(folder / "from_config/scores.json")["stats"]["AP50"].get<double>(), inside);
-  for_each_done({folder / "roi"}, state("roi"), [&](const SlideState&, BoxesReader& r) {
+  for_each_done({folder / "roi"}, state("roi"), [&](const ImageResult&, BoxesReader& r) {
     for (Detection d; r.next(d);) {
       const double x = (d.box.x0 + d.box.x1) / 2, y = (d.box.y0 + d.box.y1) / 2;
       EXPECT_TRUE(x > 700 && x < 1900 && y > 700 && y < 1600) << x << ", " << y;
@@ -354,7 +354,7 @@ TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {
   const Output o = run(command("none", {kSlide, "--roi", put("far.json", R"([{"class":"roi","x":9000,"y":1,"w":5,"h":5}])")}));
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(state("none").inputs[0].reason, HasSubstr("no tile touches"));
-  EXPECT_EQ(state("none").inputs[0].state, "skipped");
+  EXPECT_EQ(state("none").inputs[0].state, ImageState::skipped);
 }
 
 TEST_F(BatchRuns, BackgroundIsSkippedReportedAndDrawn) {
@@ -366,14 +366,14 @@ TEST_F(BatchRuns, BackgroundIsSkippedReportedAndDrawn) {
   for (int y = 0; y < 480; ++y) std::copy_n(cells.row(y), 640 * 3, glass.row(y));
   write_image(glass, folder / "a.png");
   ASSERT_EQ(run(command("none", {path("a.png"), "--score", "0.5"})).code, 0);
-  const SlideState all = state("none").inputs[0];
+  const ImageResult all = state("none").inputs[0];
   for (const char* method : {"otsu", "variance"}) {
     const Output o = run(command(method, {path("a.png"), "--background", method, "--mask-picture", "--score", "0.5"}));
     ASSERT_EQ(o.code, 0) << o.err;
-    const SlideState s = state(method).inputs[0];
+    const ImageResult s = state(method).inputs[0];
     EXPECT_GT(s.background_tiles, s.tiles / 2) << method;
     EXPECT_LT(s.background_tiles, s.tiles) << method;
-    EXPECT_EQ(s.detections, all.detections);
+    EXPECT_EQ(s.detection_count, all.detection_count);
     EXPECT_TRUE(std::filesystem::exists(RunFolder{folder / method}.mask(s)));
   }
   ASSERT_EQ(run(command("white", {path("white.png"), "--background", "otsu"})).code, 0);
@@ -385,11 +385,11 @@ TEST_F(BatchRuns, AHugeSparseSlideTakesLittleMemory) {
   ASSERT_EQ(std::system(("'" + maker + "' '" + kSlide + "' '" + huge + "' 40000").c_str()), 0);
   EXPECT_LT(std::filesystem::file_size(huge), 20u << 20);
   ASSERT_EQ(run(command("out", {huge, "--background", "otsu", "--tile", "1280", "--overlap", "160", "--score", "0.5"})).code, 0);
-  const SlideState s = state("out").inputs[0];
+  const ImageResult s = state("out").inputs[0];
   EXPECT_EQ(s.width, 40000);
   EXPECT_GT(s.tiles, 1000);
   EXPECT_LT(s.tiles - s.background_tiles, 60);
-  EXPECT_GT(s.detections, 100);
+  EXPECT_GT(s.detection_count, 100);
   rusage used{};
   ::getrusage(RUSAGE_CHILDREN, &used);
   EXPECT_LT(used.ru_maxrss, 1 << 20) << "KiB, of the largest child so far";

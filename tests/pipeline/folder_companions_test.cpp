@@ -44,7 +44,7 @@ TEST_F(BatchRuns, CompanionsInAFolderAreSkippedAndListedOnce) {
   EXPECT_EQ(state("out").inputs[0].image_id, 1);
   const Output again = run(command("out", {path("in"), "--resume"}));
   EXPECT_EQ(again.code, 0) << again.err;
-  EXPECT_EQ(state("out").count("done"), 1);
+  EXPECT_EQ(state("out").count(ImageState::done), 1);
   EXPECT_EQ(run(command("named", {path("in/S1.jpg"), path("in/S1.XML")})).code, 3) << "what is named is never skipped";
 }
 
@@ -85,7 +85,7 @@ TEST_F(BatchRuns, RegionsOfOtherProgramsAndOfChosenClasses) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Output o = run(command("out", arguments));
     EXPECT_EQ(o.code, 0) << file << ": " << o.err;
-    return state("out").inputs.at(0).detections;
+    return state("out").inputs.at(0).detection_count;
   };
   EXPECT_EQ(boxes("39-roi-xml/asap.xml"), 44);
   EXPECT_EQ(boxes("05-qupath-nan-roi/ignore.geojson"), 101);
@@ -96,7 +96,7 @@ TEST_F(BatchRuns, RegionsOfOtherProgramsAndOfChosenClasses) {
   std::filesystem::create_directory(folder / "rois");
   put("rois/blood-mosaic.xml", read_file(field + "39-roi-xml/asap.xml"));
   ASSERT_EQ(run(command("folder", {kSlide, "--roi", path("rois")})).code, 0);
-  EXPECT_EQ(state("folder").inputs.at(0).detections, 44);
+  EXPECT_EQ(state("folder").inputs.at(0).detection_count, 44);
   put("rois/blood-mosaic.xml", "<annotations><ndpviewstate/></annotations>");
   const Output bad = run(command("bad", {kSlide, "--roi", path("rois")}));
   EXPECT_EQ(bad.code, 1) << "never a skip with exit 0";

@@ -25,7 +25,7 @@ class Matching : public BatchRuns {
   }
   std::vector<int64_t> ids(const std::string& run) const {
     std::vector<int64_t> all;
-    for (const SlideState& s : state(run).inputs) all.push_back(s.image_id);
+    for (const ImageResult& s : state(run).inputs) all.push_back(s.image_id);
     return all;
   }
   // AP and AP50 of an evaluation with more options.
@@ -107,7 +107,7 @@ TEST_F(Matching, RegionsOfAnOmeTiffAreFound) {
     std::filesystem::copy_file(region, folder / rois / name);
     const Output o = run(command(out, {slide, "--roi", path(rois)}));
     EXPECT_EQ(o.code, 0) << name << o.err;
-    EXPECT_EQ(state(out).inputs.at(0).detections, 51) << name;
+    EXPECT_EQ(state(out).inputs.at(0).detection_count, 51) << name;
   }
 }
 

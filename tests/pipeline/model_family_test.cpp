@@ -110,21 +110,21 @@ TEST_F(ModelFamilyTest, DetectsThroughTheWholePath) {
   slide.row(20)[(96 + 40) * 3 + 2] = 204;
   write_image(slide, folder / "blue.png");
   Detector detector(load_model(write_model()), {1, 1});
-  DetectReport report = detect(detector, {path("green.png")}, {}, {}, true);
-  EXPECT_EQ(report.pictures[0].problem, "");
-  ASSERT_EQ(report.pictures[0].detections.size(), 1u);
-  EXPECT_EQ(report.pictures[0].detections[0].box, (Box{32, 16, 48, 32}));
-  EXPECT_EQ(report.pictures[0].detections[0].category, 1);
-  EXPECT_FLOAT_EQ(report.pictures[0].detections[0].score, 0.8f);
+  DetectReport report = detect(detector, {path("green.png")}, {});
+  EXPECT_EQ(report.images[0].reason, "");
+  ASSERT_EQ(report.images[0].detections.size(), 1u);
+  EXPECT_EQ(report.images[0].detections[0].box, (Box{32, 16, 48, 32}));
+  EXPECT_EQ(report.images[0].detections[0].category, 1);
+  EXPECT_FLOAT_EQ(report.images[0].detections[0].score, 0.8f);
 
   DetectSettings tiles;
-  tiles.mode = "slide";
+  tiles.mode = DetectMode::slide;
   tiles.tiling.tile_px = 64;
   tiles.tiling.overlap_px = 0;
-  report = detect(detector, {path("blue.png")}, tiles, {}, true);
-  ASSERT_EQ(report.pictures[0].problem, "");
-  ASSERT_FALSE(report.pictures[0].detections.empty());
-  const Detection d = report.pictures[0].detections[0];
+  report = detect(detector, {path("blue.png")}, tiles);
+  ASSERT_EQ(report.images[0].reason, "");
+  ASSERT_FALSE(report.images[0].detections.empty());
+  const Detection d = report.images[0].detections[0];
   EXPECT_EQ(d.category, 2);
   EXPECT_TRUE(d.box.x0 <= 136 && d.box.x1 > 136 && d.box.y0 <= 20 && d.box.y1 > 20);
 }

@@ -227,16 +227,16 @@ class Export : public Outputs {
     RunFolder run{folder / "run"};
     make_folder(run.path / "boxes");
     for (int i = 0; i < 3; ++i) {
-      SlideState s;
+      ImageResult s;
       s.index = i;
       s.image_id = i + 1;
       s.name = std::string("s") + std::to_string(i);
       s.path = i == 0 ? kSlide : "/nowhere/" + s.name + ".tif";
-      s.state = i == 2 ? "failed" : "done";
+      s.state = i == 2 ? ImageState::failed : ImageState::done;
       if (i == 2) s.reason = "broken";
       s.width = 4120;
       s.height = 3160;
-      s.detections = i == 2 ? 0 : 2;
+      s.detection_count = i == 2 ? 0 : 2;
       if (i == 1) s.mpp = 0.25;
       if (i < 2) {
         BoxesHeader h;

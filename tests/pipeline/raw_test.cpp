@@ -9,13 +9,13 @@ namespace {
 
 class Raw : public ::testing::Test {
  protected:
-  static PictureResult found(const DetectSettings& s, const std::string& suppression) {
+  static DetectedImage found(const DetectSettings& s, const std::string& suppression) {
     ModelFile model = load_model(kModel);
     model.suppression.method = suppression;
     Detector detector(with_settings(model, s), {1, 1});
-    DetectReport r = detect(detector, {kSource + "/tests/data/slides/blood-mosaic.tif"}, s, {}, true);
-    EXPECT_EQ(r.pictures[0].problem, "");
-    return r.pictures[0];
+    DetectReport r = detect(detector, {kSource + "/tests/data/slides/blood-mosaic.tif"}, s);
+    EXPECT_EQ(r.images[0].reason, "");
+    return r.images[0];
   }
 };
 
@@ -31,12 +31,12 @@ TEST_F(Raw, MergesAsADetectorWithOtherSettings) {
   high.merge.method = "nms";
   high.merge.iou = 0.3;
   for (const char* suppression : {"hard", "gaussian"}) {
-    const PictureResult a = found(low, suppression), b = found(high, suppression), r = found(low_raw, suppression);
+    const DetectedImage a = found(low, suppression), b = found(high, suppression), r = found(low_raw, suppression);
     EXPECT_GT(b.tiles, 1);
     EXPECT_TRUE(b.raw.empty());
     EXPECT_TRUE(r.detections.empty());
-    EXPECT_EQ(a.detections, merge_raw(r.raw, r.slide, low)) << suppression;
-    EXPECT_EQ(b.detections, merge_raw(r.raw, r.slide, high)) << suppression;
+    EXPECT_EQ(a.detections, merge_raw(r.raw, r.tiled, low)) << suppression;
+    EXPECT_EQ(b.detections, merge_raw(r.raw, r.tiled, high)) << suppression;
     EXPECT_LT(b.detections.size(), a.detections.size());
     EXPECT_FALSE(b.detections.empty());
   }

@@ -34,19 +34,19 @@ class Report : public ProgramTest {
     make_folder(folder_of.path / "boxes");
     const std::vector<std::string> names_of = {"mosaic", "evil", "broken"};
     for (int i = 0; i < 3; ++i) {
-      SlideState s;
+      ImageResult s;
       s.index = i;
       s.image_id = i + 1;
       s.name = names_of[static_cast<size_t>(i)];
       s.path = i == 0 ? kSlide : kEvil;
-      s.state = i == 2 ? "failed" : "done";
+      s.state = i == 2 ? ImageState::failed : ImageState::done;
       if (i == 2) s.reason = kEvil;
       s.width = 4120;
       s.height = 3160;
       s.mpp = 0.25;
-      s.detections = i == 2 ? 0 : 2;
-      s.seconds.read = 1.5;
-      s.seconds.network = 2.25;
+      s.detection_count = i == 2 ? 0 : 2;
+      s.times.read = 1.5;
+      s.times.network = 2.25;
       if (i < 2) {
         BoxesHeader h;
         h.slide = s;

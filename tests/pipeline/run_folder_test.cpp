@@ -33,11 +33,11 @@ class RunFolderTest : public ProgramTest {
       s.inputs[i].image_id = static_cast<int64_t>(i) + 10;
       s.inputs[i].index = static_cast<int64_t>(i);
     }
-    s.inputs[0].state = s.inputs[2].state = "done";
-    s.inputs[1].state = "failed";
+    s.inputs[0].state = s.inputs[2].state = ImageState::done;
+    s.inputs[1].state = ImageState::failed;
     s.inputs[1].reason = "slides/s1.svs: is empty";
     s.inputs[0].mpp = 0.25;
-    s.inputs[0].seconds.network = 1.5;
+    s.inputs[0].times.network = 1.5;
     return s;
   }
 };
@@ -48,7 +48,7 @@ TEST_F(RunFolderTest, StateIsReadBack) {
   f.write(s);
   const RunState r = f.read();
   EXPECT_EQ(write_settings(r), write_settings(s));
-  EXPECT_EQ(r.count("done"), 2);
+  EXPECT_EQ(r.count(ImageState::done), 2);
   EXPECT_EQ(r.inputs[0].mpp, 0.25);
   EXPECT_EQ(r.settings["detect"]["mode"], "auto");
   EXPECT_THAT(run_table(r), HasSubstr("slides/s1.svs: is empty"));
@@ -89,12 +89,12 @@ TEST_F(RunFolderTest, BoxesAreExactAndHoldNoTimes) {
   h.slide = sample().inputs[0];
   Detections d{{{0.1, 0.2, 1e6 / 3, 7}, 1, 0.9f}, {{-3, 2, 5, 2}, 0, 0.1f}};
   write_boxes(h, d, folder / "a.boxes");
-  h.slide.seconds.network = 99;
+  h.slide.times.network = 99;
   h.slide.image_id = 99;
   write_boxes(h, d, folder / "b.boxes");
   EXPECT_EQ(read_file(folder / "a.boxes"), read_file(folder / "b.boxes"));
   BoxesReader reader(folder / "a.boxes");
-  EXPECT_EQ(reader.header().slide.detections, 2);
+  EXPECT_EQ(reader.header().slide.detection_count, 2);
   Detections back;
   for (Detection one; reader.next(one);) back.push_back(one);
   EXPECT_EQ(back, d);

@@ -199,7 +199,7 @@ class World {
     state.model.category_ids = {1};
     ResultNames names;
     for (const std::string& input : step.inputs) {
-      SlideState s;
+      ImageResult s;
       s.index = static_cast<int64_t>(state.inputs.size());
       s.path = input;
       s.name = names.name_for(input);
@@ -209,16 +209,18 @@ class World {
     const std::vector<std::string> hashes(state.inputs.size(), step.settings);
     ReadFiles read;
     for (const std::string& input : step.inputs) read.add(input, "the input");
-    WriterSettings settings;
-    settings.layout.outputs = step.forms;
-    settings.resume = step.resume;
-    settings.overwrite = step.overwrite;
+    RunConfig config;
+    config.outputs = step.forms;
+    FolderOptions options;
+    options.resume = step.resume;
+    options.overwrite = step.overwrite;
     RunFiles files(out_, hook);
-    RunWriter writer(files, state, hashes, settings);
+    RunWriter writer(files, state, hashes, config, options);
     writer.begin(read);
     for (const size_t i : writer.todo()) {
-      PictureResult r;
+      DetectedImage r;
       r.path = state.inputs[i].path;
+      r.state = ImageState::done;
       r.width = r.height = 100;
       for (size_t d = 0; d < i + 1; ++d) r.detections.push_back({{1, 2, 3.5, 5}, 0, 0.5f});
       writer.finish(state.inputs[i], r);
@@ -269,8 +271,8 @@ class World {
     std::set<fs::path> ours{out_ / "run.json"};
     for (const OwnFile& f : s.files) ours.insert(out_ / f.name);
     int finished = 0;
-    for (const SlideState& one : s.inputs) {
-      finished += one.state == "done";
+    for (const ImageResult& one : s.inputs) {
+      finished += one.state == ImageState::done;
       for (const OwnFile& f : one.files) ours.insert(out_ / f.name);
     }
     EXPECT_GE(finished, step.put_at < 0 ? static_cast<int>(step.inputs.size()) : 0);

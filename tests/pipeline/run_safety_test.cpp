@@ -109,7 +109,7 @@ TEST_F(RunSafety, RunJsonListsTheFilesOfTheRun) {
   std::vector<std::string> listed{"run.json"};
   const RunState s = state("out");
   for (const OwnFile& f : s.files) listed.push_back(f.name);
-  for (const SlideState& one : s.inputs)
+  for (const ImageResult& one : s.inputs)
     for (const OwnFile& f : one.files) {
       listed.push_back(f.name);
       EXPECT_EQ(static_cast<int64_t>(fs::file_size(folder / "out" / f.name)), f.bytes);
@@ -244,8 +244,8 @@ TEST_F(RunSafety, AStoppedBatchGoesOn) {
     const Output o = wait(child);
     EXPECT_EQ(o.code, 128 + signal) << o.err;
     const RunState s = state("out");
-    EXPECT_EQ(s.count("done") + s.count("waiting"), 12);
-    EXPECT_EQ(static_cast<size_t>(s.count("done")), names(folder / "out/boxes").size()) << "run.json says what is done";
+    EXPECT_EQ(s.count(ImageState::done) + s.count(ImageState::waiting), 12);
+    EXPECT_EQ(static_cast<size_t>(s.count(ImageState::done)), names(folder / "out/boxes").size()) << "run.json says what is done";
     for (const auto& e : fs::directory_iterator(folder / "out")) EXPECT_NE(e.path().filename().string()[0], '.') << e.path();
     EXPECT_EQ(run(command("out", {in, "--resume"})).code, 0);
     expect_equal("whole", "out");
@@ -280,9 +280,9 @@ TEST_F(RunSafety, AFullDiskStopsTheBatchAndResumingGoesOn) {
   EXPECT_THAT(said, AllOf(HasSubstr("No space left on device"), HasSubstr("of 12 slides done"), HasSubstr("--resume")));
   EXPECT_THAT(said, HasSubstr(" waiting; ")) << "the table";
   const RunState first = state("first");
-  EXPECT_GT(first.count("done"), 0);
-  EXPECT_GT(first.count("waiting"), 5);
-  EXPECT_EQ(static_cast<size_t>(first.count("done")), names(folder / "first/boxes").size());
+  EXPECT_GT(first.count(ImageState::done), 0);
+  EXPECT_GT(first.count(ImageState::waiting), 5);
+  EXPECT_EQ(static_cast<size_t>(first.count(ImageState::done)), names(folder / "first/boxes").size());
   ASSERT_EQ(run(command("whole", {in, "--outputs", "geojson,csv"})).code, 0);
   expect_equal("whole", "second");
 }

@@ -31,7 +31,7 @@ TEST_F(Selection, IsKeptInTheRun) {
   EXPECT_THAT(state("out").inputs[0].selection, HasSubstr("focal plane 0"));
   EXPECT_THAT(state("out").inputs[0].warnings, ElementsAre(HasSubstr("2 focal planes")));
   EXPECT_EQ(boxes("out", 0.4), 68);
-  const int64_t detections = state("out").inputs[0].detections;
+  const int64_t detections = state("out").inputs[0].detection_count;
   ASSERT_EQ(run({"report", path("out"), "-o", path("report.html")}).code, 0);
   EXPECT_THAT(read_file(folder / "report.html"), AllOf(HasSubstr("focal plane 0 (of 2, from 0)"), HasSubstr("--plane")));
 
@@ -39,7 +39,7 @@ TEST_F(Selection, IsKeptInTheRun) {
   ASSERT_EQ(other.code, 0) << other.err;
   EXPECT_THAT(other.err, Not(HasSubstr("focal planes"))) << "it was asked for";
   EXPECT_THAT(state("out").inputs[0].selection, HasSubstr("focal plane 1"));
-  EXPECT_NE(state("out").inputs[0].detections, detections) << "another plane is another run: nothing is kept";
+  EXPECT_NE(state("out").inputs[0].detection_count, detections) << "another plane is another run: nothing is kept";
   EXPECT_EQ(state("out").settings["detect"]["selection"]["plane"], 1);
 }
 

@@ -57,7 +57,7 @@ TEST_F(Tune, SpaceIsTheProductOfItsLists) {
   EXPECT_EQ(s.lanes.size(), 2u);
   EXPECT_EQ(s.merges.size(), 4u);
   const RunConfig run = s.at({3, 1, 3, 0, 0});
-  EXPECT_EQ(run.detect.mode, "slide");
+  EXPECT_EQ(run.detect.mode, DetectMode::slide);
   EXPECT_EQ(run.detect.tiling.tile_px, 400);
   EXPECT_EQ(run.detect.tiling.overlap_px, 100);
   EXPECT_EQ(run.detect.streams, 2);

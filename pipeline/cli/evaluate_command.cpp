@@ -1,0 +1,158 @@
+// cytodet evaluate: detections scored against COCO ground truth.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/messages.h"
+#include "eval/coco.h"
+#include "pipeline/cli/command_files.h"
+#include "pipeline/cli/commands.h"
+#include "pipeline/cli/detect_flags.h"
+#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/timing.h"
+#include "pipeline/report/error_report.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+struct EvaluateOptions : DetectFlags {
+  std::string truth, detections_file, out;
+  std::vector<std::string> images;
+  std::vector<int> max_dets;
+  bool map = false, timing = false, curves = false, id0 = false, pooled = false;
+  ErrorReport errors;
+};
+
+void add_options(CLI::App& app, EvaluateOptions* o) {
+  o->add(app);
+  o->errors.add(app);
+  app.remove_option(app.get_option("--detections"));
+  app.add_option("--truth", o->truth, "COCO truth")->required();
+  app.add_option("--detections", o->detections_file, "COCO results to score");
+  app.add_option("--images", o->images, "Images, slides or folders: with --model to detect on, with --worst to draw");
+  app.add_flag("--map", o->map, "COCO's figures and the table per class (the default)");
+  app.add_flag("--timing", o->timing, "The timing table");
+  app.add_option("--max-dets", o->max_dets, "Detections per image and class that are scored: one number, or an ascending list")
+      ->delimiter(',');
+  app.add_flag("--pooled", o->pooled, "All classes as one");
+  app.add_flag("--pycocotools-id0", o->id0, "Count matches with annotation id 0 as misses, as pycocotools does");
+  app.add_flag("--curves", o->curves, "Precision-recall data in the report");
+  app.add_option("-o,--out", o->out, "Report (.json)");
+}
+
+void check_files(const EvaluateOptions& o) {
+  OutputPlan plan;
+  if (!o.config.empty()) add_config(plan, read_run_config(o.config));
+  plan.add_input(o.config, "the run config");
+  add_model(plan, o.model);
+  plan.add_input(o.truth, "the truth");
+  plan.add_input(o.detections_file, "the detections");
+  add_pictures(plan, o.images);
+  add_regions(plan, o.roi);
+  plan.add_output(o.out, "the report");
+  plan.add_output(o.errors.worst, "the picture of errors");
+  check_outputs(plan);
+}
+
+ScoreOptions score_options(const EvaluateOptions& o) {
+  ScoreOptions options;
+  if (o.max_dets.size() == 1)
+    options.max_dets = {std::min(1, o.max_dets[0]), std::min(10, o.max_dets[0]), o.max_dets[0]};
+  else if (!o.max_dets.empty())
+    options.max_dets = o.max_dets;
+  options.use_categories = !o.pooled;
+  options.pycocotools_id0 = o.id0;
+  return options;
+}
+
+// What is scored, and where it comes from.
+struct Scored {
+  DetectionSet set;
+  std::vector<std::string> inputs;  // files of the ground truth's images; may be empty
+  std::string roi, origin;
+  RoiChoice choice;
+  ImageSelection selection;
+  Json report = Json::object();  // timing and settings, where the program detected
+  std::string timing_table;
+  int code = 0;
+};
+
+Scored read_given(const EvaluateOptions& o, const Truth& truth) {
+  if ((!o.images.empty() && o.errors.worst.empty()) || !o.model.empty())
+    throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
+  Scored s;
+  s.roi = o.roi;
+  s.origin = o.origin.empty() ? "bounds" : o.origin;
+  s.choice = {o.roi_class, o.roi_ignore};
+  s.set = read_detections(o.detections_file, truth, paths_beside(o.detections_file));
+  if (!o.images.empty()) s.inputs = pictures_of(truth, o.images, o.truth, s.set.warnings);
+  o.selection.apply(s.selection);
+  if (o.timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
+  return s;
+}
+
+Scored detect_now(const EvaluateOptions& o, const Truth& truth) {
+  RunConfig c = o.settings();
+  if (!o.images.empty()) c.inputs = o.images;
+  if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
+  Scored s;
+  s.roi = c.detect.roi;
+  s.selection = c.detect.selection;
+  s.choice = roi_choice(c.detect);
+  s.origin = c.detect.origin;
+  Detector detector = o.detector(c);
+  std::vector<std::string> matching;
+  s.inputs = pictures_of(truth, c.inputs, o.truth, matching);
+  const auto report_problems = [](DetectedImage& r) {
+    if (r.failed()) print_error(r.reason);
+    for (const std::string& w : r.warnings) print_warning(r.path + ": " + w);
+  };
+  const DetectReport report = detect_with_progress(detector, s.inputs, c.detect, report_problems, o.quiet);
+  s.set = to_set(report, truth, detector.model());
+  s.set.warnings.insert(s.set.warnings.begin(), matching.begin(), matching.end());
+  if (s.inputs.size() < truth.images.size())
+    s.set.warnings.push_back(std::to_string(truth.images.size() - s.inputs.size()) +
+                             " images of the truth were not given; their cells count as missed");
+  s.report["timing"] = timing_json(report);
+  s.report["timing"]["load_ms"] = detector.load_ms();
+  s.report["settings"] = write_settings(c);
+  if (o.timing) s.timing_table = timing_table(report);
+  s.code = exit_of(report);
+  return s;
+}
+
+int evaluate(const EvaluateOptions& o) {
+  check_files(o);
+  Truth truth = read_truth(o.truth);
+  const ScoreOptions options = score_options(o);
+  if (!o.errors.worst.empty() && !o.detections_file.empty() && o.images.empty())
+    throw UsageError("--worst", "needs --images", "name the folder of the truth's images");
+  Scored s = o.detections_file.empty() ? detect_now(o, truth) : read_given(o, truth);
+  keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, s.set, s.choice);
+  const Scores scores = score(truth, s.set, options);
+  warn(scores.warnings);
+  std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);
+  if (!s.timing_table.empty()) std::fputs(("\n" + s.timing_table).c_str(), stdout);
+  const Json figures = to_json(scores, o.curves);
+  for (auto it = figures.begin(); it != figures.end(); ++it) s.report[it.key()] = it.value();
+  if (o.errors.wanted()) {
+    ErrorOptions what;
+    what.max_dets = options.max_dets.back();
+    o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
+  }
+  if (!o.out.empty()) write_file(o.out, s.report.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  return s.code;
+}
+
+}  // namespace
+
+std::function<int()> setup_evaluate(CLI::App& app) {
+  auto o = std::make_shared<EvaluateOptions>();
+  add_options(app, o.get());
+  return [o] { return evaluate(*o); };
+}
+
+}  // namespace cytodet::pipeline

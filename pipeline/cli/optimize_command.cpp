@@ -1,0 +1,105 @@
+// cytodet optimize: a graph rewritten by passes.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "core/error.h"
+#include "core/messages.h"
+#include "exec/run_graph.h"
+#include "graph/interpret/feed_check.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/pass.h"
+#include "pipeline/cli/command_files.h"
+#include "pipeline/cli/commands.h"
+#include "pipeline/quantize/answer_check.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+struct OptimizeOptions {
+  std::string graph, out, stop_after, dump_dir;
+  std::vector<std::string> inputs, outputs, passes, without;
+  std::string feeds;
+  bool list = false, no_check = false;
+};
+
+// What --dump-dir writes: DIR/NN_PASS.pb.
+std::vector<std::string> dumped_files(const std::string& folder) {
+  std::vector<std::string> files;
+  if (folder.empty()) return files;
+  for (size_t i = 0; i < all_passes().size(); ++i) {
+    char number[8];
+    std::snprintf(number, sizeof number, "%02zu_", i + 1);
+    files.push_back((std::filesystem::path(folder) / (number + std::string(all_passes()[i].name) + ".pb")).string());
+  }
+  return files;
+}
+
+void check_files(const OptimizeOptions& o) {
+  OutputPlan plan;
+  plan.add_input(o.graph, "the graph that is read");
+  plan.add_output(o.out, "the optimized graph");
+  check_outputs(plan);
+  for (const std::string& file : dumped_files(o.dump_dir)) plan.add_output(file, "the graph after a pass");
+  plan.check();
+}
+
+std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o) {
+  PassOptions options;
+  options.interface = {o.inputs, o.outputs};
+  if (!o.passes.empty()) options.only = o.passes;
+  options.without = o.without;
+  options.stop_after = o.stop_after;
+  options.dump_dir = o.dump_dir;
+  try {
+    return run_passes(graph, options);
+  } catch (const Error& e) {
+    const bool of_dump = !o.dump_dir.empty() && e.where().starts_with(o.dump_dir);
+    throw e.code() == Exit::usage || of_dump ? e : e.within(o.graph);
+  }
+}
+
+int optimize(const OptimizeOptions& o) {
+  check_files(o);
+  const Graph source = read_graph(o.graph);
+  if (const std::string variable = first_variable(source); !variable.empty())
+    print_warning(o.graph + ": is not frozen: it holds variables, such as " + variable);
+  Graph graph = source;
+  const std::vector<PassReport> reports = run_chosen_passes(graph, o);
+  if (o.no_check)
+    write_graph(graph, o.out);
+  else
+    write_checked(source, graph, o.out, {{o.inputs, o.outputs}, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs},
+                  o.graph);
+  for (const PassReport& r : reports)
+    std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms,
+                 r.changed ? "" : "  (nothing to do)");
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> setup_optimize(CLI::App& app) {
+  auto o = std::make_shared<OptimizeOptions>();
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt");
+  app.add_option("-o,--out", o->out, "Result; text when it ends in .pbtxt");
+  app.add_option("--inputs", o->inputs, "Nodes to feed; the graph is cut there")->delimiter(',');
+  app.add_option("--outputs", o->outputs, "Nodes to fetch; default: nodes nobody reads")->delimiter(',');
+  app.add_option("--passes", o->passes, "Only these")->delimiter(',');
+  app.add_option("--without", o->without, "All but these")->delimiter(',');
+  app.add_option("--stop-after", o->stop_after, "Last pass to run");
+  app.add_option("--dump-dir", o->dump_dir, "Write the graph here after each pass");
+  app.add_flag("--list", o->list, "Print the passes in their order");
+  app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");
+  app.add_flag("--no-check", o->no_check, "Do not compare the result's answers with the source's before it is written");
+  return [o] {
+    if (o->list) {
+      for (const Pass& p : all_passes()) std::printf("%-30s %s\n", p.name, p.summary);
+      return 0;
+    }
+    if (o->graph.empty() || o->out.empty()) throw UsageError("cytodet optimize", "needs GRAPH and -o OUT");
+    return optimize(*o);
+  };
+}
+
+}  // namespace cytodet::pipeline

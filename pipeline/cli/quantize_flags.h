@@ -1,0 +1,30 @@
+// Options that quantize and sensitivity share.
+#pragma once
+
+#include <string>
+
+#include "core/output_plan.h"
+#include "pipeline/config/detect_settings.h"
+#include "pipeline/config/quantize_settings.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cytodet::pipeline {
+
+struct QuantizeFlags {
+  std::string graph, out, dump_dir, report, truth;
+  QuantizeSettings settings;
+  DetectSettings detection;
+  bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false,
+       no_check = false;
+
+  void add(CLI::App& app);  // how layers are quantized; of both commands
+  void finish();            // flags into settings; throws UsageError on what cannot be
+};
+
+// The files that both read.
+void add_inputs(OutputPlan& plan, const QuantizeFlags& flags);
+
+}  // namespace cytodet::pipeline
