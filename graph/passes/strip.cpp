@@ -42,8 +42,7 @@ void bypass(Graph& g, NodeId id, const std::vector<Value>& values) {
         v = values[static_cast<size_t>(v.slot)];
         read = true;
       }
-    if (auto it = std::find(n.controls.begin(), n.controls.end(), id); it != n.controls.end()) {
-      n.controls.erase(it);
+    if (std::erase(n.controls, id) > 0) {  // a node may wait for another twice
       n.controls.push_back(values[0].node);
       read = true;
     }

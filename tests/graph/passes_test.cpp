@@ -437,6 +437,16 @@ TEST(Pass_remove_no_ops, MulByOne) {
   EXPECT_EQ(count(g, "Mul"), 1) << "the widening one must stay";
 }
 
+// Functions that are inlined, and files, may name a control input twice.
+TEST(Pass_remove_training_nodes, WhatIsWaitedForTwiceIsLetGoTwice) {
+  Graph g = fixture();
+  add(g, "through", "Identity", {"conv"});
+  add(g, "output", "Relu", {"conv", "^through", "^through"});
+  EXPECT_TRUE(optimize(g, "remove_training_nodes", {"output"}));
+  EXPECT_EQ(g.node(g.require("output")).controls, std::vector<NodeId>{g.require("conv")});
+  EXPECT_NO_THROW(g.check());
+}
+
 TEST(Pass_inline_functions, NothingWithoutLibrary) {
   Graph g = fixture();
   EXPECT_FALSE(optimize(g, "inline_functions", {"conv"}));
