@@ -9,6 +9,7 @@
 #include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
+#include "pipeline/results/folder_manifest.h"
 #include "pipeline/results/saved_results.h"
 
 namespace cytodet::pipeline {
@@ -18,7 +19,7 @@ struct ExportOptions {
   std::string results, out;
   std::vector<std::string> formats;
   int64_t image = 0;
-  bool has_image = false;
+  bool has_image = false, overwrite = false;
   double score = -1e300;
   ResultsHints hints;
   SelectionFlags selection;
@@ -115,6 +116,12 @@ std::filesystem::path file_of(const ImageResult& s, const Output& row, const Exp
 
 bool is_exported(const ImageResult& s, const ExportOptions& o) { return s.done() && (!o.has_image || s.image_id == o.image); }
 
+std::vector<std::string> names_in(const std::string& folder, const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> names;
+  for (const std::filesystem::path& file : files) names.push_back(file.lexically_relative(folder).string());
+  return names;
+}
+
 // A file per picture and format.
 Exported export_folder(SavedResults& results, const ExportOptions& o) {
   OutputPlan plan = inputs_of(results, o);
@@ -122,6 +129,8 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
     for (const std::string& format : o.formats)
       if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
   plan.check();
+  FolderManifest manifest(o.out);
+  if (!o.overwrite) manifest.require_ours(names_in(o.out, plan.outputs()));
   make_folder(o.out);
   Exported done;
   for (const ImageResult& s : results.pictures()) {
@@ -135,6 +144,7 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
           for (const Detection& d : all)
             if (static_cast<double>(d.score) >= o.score) file->add(d);
           file->finish();
+          manifest.add(file_of(s, row, o).filename().string());
           ++done.files;
         });
       for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
@@ -156,6 +166,7 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
+  app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in the folder that another program or hand made");
   o->selection.add(app);
   app.add_option("--origin", o->settings.origin,
                  "Where GeoJSON counts from: bounds (of what was scanned, as QuPath) or slide (default: as the run)");

@@ -14,6 +14,7 @@
 #include "eval/result_images.h"
 #include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/results/folder_manifest.h"
 #include "tiling/merge/merge.h"
 
 namespace cytodet::pipeline {
@@ -122,12 +123,18 @@ std::filesystem::path list_of(const std::string& picture, const std::filesystem:
 }
 
 // Before any is written.
-void check_files(const Results& all, const std::vector<std::string>& read, const std::filesystem::path& out) {
+void check_files(const Results& all, const std::vector<std::string>& read, const std::filesystem::path& out, bool overwrite) {
   OutputPlan plan;
   for (const std::string& file : read) plan.add_input(file, "results that are merged");
   if (!all.competition.empty() && is_folder_of(all, out)) {
-    for (const auto& [key, unused] : all.pictures) plan.add_output(list_of(key.second, out), "the list of an image");
-    return plan.check();
+    std::vector<std::string> names;
+    for (const auto& [key, unused] : all.pictures) {
+      plan.add_output(list_of(key.second, out), "the list of an image");
+      names.push_back(list_of(key.second, "").string());
+    }
+    plan.check();
+    if (!overwrite) FolderManifest(out).require_ours(names);
+    return;
   }
   plan.add_output(out, "the merged results");
   check_outputs(plan);
@@ -152,8 +159,10 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
   }
   const bool folder = is_folder_of(all, out);
   if (folder) make_folder(out);
+  FolderManifest manifest(out);
   for (const auto& [key, unused] : all.pictures) {
     write_competition_results(merged[i], folder ? list_of(key.second, out) : out);
+    if (folder) manifest.add(list_of(key.second, "").string());
     boxes += static_cast<int64_t>(merged[i++].size());
   }
   return boxes;
@@ -166,6 +175,7 @@ std::function<int()> setup_merge(CLI::App& app) {
     std::vector<std::string> results;
     std::string out;
     double least = -HUGE_VAL;
+    bool overwrite = false;
     MergeSettings settings{.method = "nms"};
   };
   auto o = std::make_shared<Options>();
@@ -184,12 +194,13 @@ std::function<int()> setup_merge(CLI::App& app) {
   app.add_option("--wbf-score", s.wbf_score, "wbf: max, or avg over the files as models")->capture_default_str();
   app.add_option("--edge", s.edge_px, "owner: pixels to a tile's edge within which a box may be cut")->capture_default_str();
   app.add_option("--cover", s.cover, "owner: share of a cut box that another tile's box must hold")->capture_default_str();
+  app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in the folder that another program or hand made");
   return [o] {
     o->settings.wbf_models = static_cast<int>(o->results.size());
     check(o->settings);
     Results all;
     for (const std::string& file : o->results) read_file_of(file, o->least, o->settings, all);
-    check_files(all, o->results, o->out);
+    check_files(all, o->results, o->out, o->overwrite);
     const std::vector<std::string> categories = all.sort_categories();
     std::vector<Picture*> pictures;
     for (auto& [key, picture] : all.pictures) pictures.push_back(&picture);

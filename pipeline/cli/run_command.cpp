@@ -19,6 +19,7 @@
 #include "pipeline/detect/stop_signal.h"
 #include "pipeline/detect/timing.h"
 #include "pipeline/quantize/quantize_model.h"
+#include "pipeline/results/folder_manifest.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -112,7 +113,7 @@ Json comparison_json(const std::vector<Row>& rows, const RunConfig& c, const Qua
   return j;
 }
 
-void check_files(const RunConfig& c, const std::string& config) {
+void check_files(const RunConfig& c, const std::string& config, bool overwrite) {
   const std::filesystem::path folder = c.output;
   OutputPlan plan;
   plan.add_input(config, "the run config");
@@ -121,6 +122,9 @@ void check_files(const RunConfig& c, const std::string& config) {
        {"fp32.pb", "fp32.json", "int8.pb", "int8.json", "int8.pb.search.json", "ranges.json", "comparison.json"})
     plan.add_output(folder / name, "a result");
   plan.check();
+  // The state of a search is known by its content.
+  if (!overwrite)
+    FolderManifest(folder).require_ours({"fp32.pb", "fp32.json", "int8.pb", "int8.json", "ranges.json", "comparison.json"});
 }
 
 int run_int8(RunConfig c, const FolderOptions& folder_options) {
@@ -138,6 +142,8 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   check_writable(subject, graph32);
   const Ranges ranges = ranges_of(subject, s, false);
   write_ranges(ranges, folder / "ranges.json");
+  FolderManifest manifest(folder);
+  manifest.add("ranges.json");
   QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
     const std::filesystem::path state = folder / "int8.pb.search.json";
@@ -148,6 +154,7 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   const Quantized q = quantize_subject(subject, ranges, options);
   write_network(subject, subject.graph, graph32);
   write_quantized(subject, q, file_form(subject, q, ranges), graph8);
+  for (const char* name : {"fp32.pb", "fp32.json", "int8.pb", "int8.json"}) manifest.add(name);
   std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
   if (has_precision(Precision::bf16)) {
     RunConfig bf16 = c;
@@ -157,6 +164,7 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));
   std::fputs(comparison_table(rows).c_str(), stdout);
   write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  manifest.add("comparison.json");
   std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
   return std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.code < b.code; })->code;
 }
@@ -188,7 +196,7 @@ std::function<int()> setup_run(CLI::App& app) {
     }
     if (o->folder.resume || o->folder.log.quiet)
       throw UsageError(o->config, "compares precisions (quantize), which goes without --resume and --quiet", "leave them out");
-    check_files(c, o->config);
+    check_files(c, o->config, o->folder.overwrite);
     return run_int8(std::move(c), o->folder);
   };
 }
