@@ -2,6 +2,7 @@
 #include <atomic>
 #include <clocale>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "tests/api/program.h"
@@ -59,6 +60,26 @@ TEST_F(DetectFile, ModelOptionsAreThoseOfTheProgram) {
   const Result r = strict.detect_file(kImage);
   EXPECT_EQ(r.detections.size(), 7u);
   expect_equal(r.detections, boxes_of_program(kImage, {"--score", "0.4", "--detections", "7"}));
+}
+
+TEST_F(DetectFile, Bfloat16EqualsTheProgram) {
+  ModelOptions options;
+  options.precision = Precision::bf16;
+  std::optional<Model> bf16;
+  try {
+    bf16.emplace(kModel, options);
+  } catch (const Error& e) {
+    GTEST_SKIP() << e.what();  // a CPU without bfloat16
+  }
+  expect_equal(bf16->detect_file(kImage).detections, boxes_of_program(kImage, {"--precision", "bf16"}));
+}
+
+TEST_F(DetectFile, RegionsOfInterestLeaveOutTheRest) {
+  DetectOptions options;
+  options.roi = kSource + "/tests/data/slides/blood-mosaic.roi.geojson";
+  const Result r = model().detect_file(kSlide, options);
+  EXPECT_LT(r.tiles_run, r.tiles);
+  expect_equal(r.detections, boxes_of_program(kSlide, {"--roi", options.roi}));
 }
 
 TEST_F(DetectFile, MissingFileThrowsWhereProblemAndAdvice) {
