@@ -63,9 +63,9 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
     graph::write_graph(graph, out);
 }
 
-void add_sources(core::OutputPlan& plan, const pipeline::Subject& subject, const char* model) {
+void add_sources(core::OutputPlan& plan, const pipeline::QuantizationTarget& target, const char* model) {
   plan.add_input(model, "the model");
-  plan.add_input(subject.path, "the graph that is read");
+  plan.add_input(target.path, "the graph that is read");
 }
 
 void calibrate(const char* model, const char* images, const char* out, Json json, cytodet_graph_report& report) {
@@ -84,17 +84,17 @@ void calibrate(const char* model, const char* images, const char* out, Json json
   checked.percentile = options.observer.percentile;
   pipeline::check(checked);
   if (options.streams < 0 || options.streams > 256) throw core::UsageError("streams", "must be 0 to 256");
-  pipeline::Subject subject = pipeline::read_subject(model);
+  pipeline::QuantizationTarget target = pipeline::read_target(model);
   core::OutputPlan plan;
-  add_sources(plan, subject, model);
+  add_sources(plan, target, model);
   plan.add_output(out, "the ranges");
   plan.check();
-  const quant::CalibrationData data = pipeline::data_of(subject, images, max_images);
+  const quant::CalibrationData data = pipeline::data_of(target, images, max_images);
   quant::Calibration c;
   try {
-    c = quant::calibrate(subject.graph, subject.plan, data, options);
+    c = quant::calibrate(target.graph, target.plan, data, options);
   } catch (const Error& e) {
-    throw e.within(subject.path);
+    throw e.within(target.path);
   }
   for (const std::string& problem : c.problems) report.messages.push_back(core::valid_utf8(problem));
   quant::write_ranges(c.ranges, out);
@@ -109,19 +109,19 @@ void quantize(const char* model, const char* out, Json json, cytodet_graph_repor
   pipeline::QuantizeSettings s;
   core::read_settings(json, s, "settings");
   pipeline::check(s);
-  pipeline::Subject subject = pipeline::read_subject(model);
-  pipeline::check_writable(subject, out);
+  pipeline::QuantizationTarget target = pipeline::read_target(model);
+  pipeline::check_writable(target, out);
   core::OutputPlan plan;
-  add_sources(plan, subject, model);
+  add_sources(plan, target, model);
   plan.add_input(s.ranges, "the ranges");
   plan.add_output(out, "the INT8 graph");
-  if (subject.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");
+  if (target.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");
   plan.check();
-  const quant::Ranges ranges = pipeline::ranges_of(subject, s, true);
-  const pipeline::Quantized q = pipeline::quantize_subject(subject, ranges, s.layers);
+  const quant::Ranges ranges = pipeline::ranges_of(target, s, true);
+  const pipeline::Quantized q = pipeline::quantize_target(target, ranges, s.layers);
   pipeline::require_int8_layers(model, q.report);
-  const graph::Graph file = pipeline::file_form(subject, q, ranges);
-  pipeline::write_quantized(subject, q, file, out, check ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
+  const graph::Graph file = pipeline::to_tf_int8(target, q, ranges);
+  pipeline::write_quantized(target, q, file, out, check ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
   report.ranges = static_cast<int64_t>(ranges.values.size());
   report.images = ranges.images;
   report.layers = static_cast<int64_t>(q.report.layers.size());

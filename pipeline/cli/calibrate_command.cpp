@@ -39,14 +39,14 @@ int ranges_from_log(const CalibrateFlags& flags) {
     warn(flags.from_log + ": " + std::to_string(log.rejected) + " records are broken in all");
   Ranges ranges = ranges_of(log, flags.from_log);
   ranges.data = std::filesystem::path(flags.from_log).filename().string();
-  const Subject subject = read_subject(flags.graph);
-  ranges.graph_hash = graph_hash(subject.graph);
+  const QuantizationTarget target = read_target(flags.graph);
+  ranges.graph_hash = graph_hash(target.graph);
   std::vector<std::string> strangers;
   for (const auto& [name, range] : ranges.values)
-    if (subject.graph.find(name) < 0) strangers.push_back(name);
+    if (target.graph.find(name) < 0) strangers.push_back(name);
   if (!strangers.empty())
     warn(flags.from_log + ": " + std::to_string(strangers.size()) + " of its " + std::to_string(ranges.values.size()) +
-         " nodes are not in " + subject.path + ", such as " + strangers.front());
+         " nodes are not in " + target.path + ", such as " + strangers.front());
   warn_degenerate(ranges);
   write_ranges(ranges, flags.out);
   std::printf("%zu ranges from %zu records in %s\n", ranges.values.size(), log.records.size(), flags.out.c_str());
@@ -55,15 +55,15 @@ int ranges_from_log(const CalibrateFlags& flags) {
 
 int ranges_from_images(CalibrateFlags& flags) {
   require_observer(flags.options.method);
-  Subject subject = read_subject(flags.graph);
-  CalibrationData data = data_of(subject, flags.images, flags.max_images);
+  QuantizationTarget target = read_target(flags.graph);
+  CalibrationData data = data_of(target, flags.images, flags.max_images);
   flags.options.all_values = flags.values == "all";
   flags.options.records = !flags.log.empty();
   Calibration c;
   try {
-    c = calibrate(subject.graph, subject.plan, data, flags.options);
+    c = calibrate(target.graph, target.plan, data, flags.options);
   } catch (const Error& e) {
-    throw e.within(subject.path);
+    throw e.within(target.path);
   }
   for (const std::string& problem : c.problems) print_error(problem);
   warn_degenerate(c.ranges);

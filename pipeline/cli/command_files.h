@@ -1,4 +1,4 @@
-// What commands read, named for OutputPlan: a model with its graph, pictures, results, regions, run configs.
+// What commands read, named for OutputPlan: a model with its graph, images, results, regions, run configs.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace cytodet::pipeline {
 
 // A model file and its graph, or a graph and the model file beside it. What cannot be read is left to who reads it in earnest.
 void add_model(OutputPlan& plan, const std::string& model);
-// Files, folders, patterns and lists, as detect takes them. Texts of folders are no pictures, unless asked for.
+// Files, folders, patterns and lists, as detect takes them. Texts of folders are no images, unless asked for.
 void add_pictures(OutputPlan& plan, const std::vector<std::string>& inputs, bool texts = false);
 // Regions of interest: a file, or a folder of them.
 void add_regions(OutputPlan& plan, const std::string& regions);

@@ -8,7 +8,7 @@
 
 namespace cytodet::pipeline {
 
-// Lines of two blanks, a word of up to nine letters, and what it says; empty of a plain picture.
+// Lines of two blanks, a word of up to nine letters, and what it says; empty of a plain image.
 std::string contents_text(const SlideContents& contents);
 std::string selection_text(const Slide& slide);
 

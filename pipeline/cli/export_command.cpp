@@ -122,7 +122,7 @@ std::vector<std::string> names_in(const std::string& folder, const std::vector<s
   return names;
 }
 
-// A file per picture and format.
+// A file per image and format.
 Exported export_folder(SavedResults& results, const ExportOptions& o) {
   OutputPlan plan = inputs_of(results, o);
   for (const ImageResult& s : results.pictures())

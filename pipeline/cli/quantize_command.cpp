@@ -57,37 +57,37 @@ Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector
 
 std::filesystem::path state_of(const std::string& out) { return out + ".search.json"; }
 
-Accuracy search(const QuantizeFlags& o, Subject& subject, const Ranges& ranges) {
+Accuracy search(const QuantizeFlags& o, QuantizationTarget& target, const Ranges& ranges) {
   if (o.settings.max_drop < 0) return {};
-  return keep_accuracy(subject, ranges, o.settings, o.truth, o.detection, state_of(o.out), o.quiet);
+  return search_float_fallback(target, ranges, o.settings, o.truth, o.detection, state_of(o.out), o.quiet);
 }
 
-OutputPlan plan_of(const QuantizeFlags& o, const Subject& subject) {
+OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   OutputPlan plan;
   add_inputs(plan, o);
   plan.add_output(o.out, "the INT8 graph");
-  if (subject.model) plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
+  if (target.model) plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
   if (o.settings.max_drop >= 0) plan.add_output(state_of(o.out), "the state of the search");
   plan.add_output(o.report, "the report");
   return plan;
 }
 
 // Everything that can be refused before the work.
-Subject open_subject(const QuantizeFlags& o) {
+QuantizationTarget open_target(const QuantizeFlags& o) {
   if (o.settings.max_drop >= 0 && (o.truth.empty() || o.settings.images.empty()))
     throw UsageError("--max-drop", "needs --truth and --images", "name the COCO truth and the images that it is about");
-  Subject subject = read_subject(o.graph);
-  if (o.settings.max_drop >= 0 && !subject.model)
-    throw UsageError("--max-drop", "needs a model file", "write one beside " + subject.path + ", see docs/model_file.md");
-  check_writable(subject, o.out);
-  check_outputs(plan_of(o, subject));
+  QuantizationTarget target = read_target(o.graph);
+  if (o.settings.max_drop >= 0 && !target.model)
+    throw UsageError("--max-drop", "needs a model file", "write one beside " + target.path + ", see docs/model_file.md");
+  check_writable(target, o.out);
+  check_outputs(plan_of(o, target));
   if (!o.dump_dir.empty()) {
-    OutputPlan plan = plan_of(o, subject);
+    OutputPlan plan = plan_of(o, target);
     for (const std::filesystem::path& file : stage_files(o.dump_dir)) plan.add_output(file, "the graph of a stage");
     plan.check();
     make_folder(o.dump_dir);
   }
-  return subject;
+  return target;
 }
 
 struct Result {
@@ -112,22 +112,22 @@ void print_result(const QuantizeFlags& o, const Result& r) {
 
 int quantize_command(QuantizeFlags& o) {
   o.finish();
-  Subject subject = open_subject(o);
-  const Ranges ranges = ranges_of(subject, o.settings, o.quiet);
+  QuantizationTarget target = open_target(o);
+  const Ranges ranges = ranges_of(target, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
-  require_int8_layers(o.graph, quantize_subject(subject, ranges, options).report);  // its errors come before a long search
-  const Accuracy accuracy = search(o, subject, ranges);
+  require_int8_layers(o.graph, quantize_target(target, ranges, options).report);  // its errors come before a long search
+  const Accuracy accuracy = search(o, target, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
-  const Quantized q = quantize_subject(subject, ranges, options);
+  const Quantized q = quantize_target(target, ranges, options);
   require_int8_layers(o.graph, q.report);
-  const Graph file = file_form(subject, q, ranges);
+  const Graph file = to_tf_int8(target, q, ranges);
   std::optional<HeldBack> samples;
-  if (!o.settings.images.empty()) samples = held_back(subject, o.settings.images, o.settings.max_images, 4);
-  const std::vector<LayerRow> rows = layer_rows(subject, q, samples ? &samples->data : nullptr);
+  if (!o.settings.images.empty()) samples = held_back(target, o.settings.images, o.settings.max_images, 4);
+  const std::vector<LayerRow> rows = layer_rows(target, q, samples ? &samples->data : nullptr);
   Decibels outputs;
-  if (samples) outputs = OutputSqnr(subject.graph, subject.plan, samples->data).each(read_back(subject, file));
-  write_quantized(subject, q, file, o.out, o.no_check ? FileCheck::no : FileCheck::yes);
-  if (!o.dump_dir.empty()) write_stages({subject.graph, q.graph, file}, o.dump_dir);
+  if (samples) outputs = OutputSqnr(target.graph, target.plan, samples->data).each(from_tf_int8(target, file));
+  write_quantized(target, q, file, o.out, o.no_check ? FileCheck::no : FileCheck::yes);
+  if (!o.dump_dir.empty()) write_stages({target.graph, q.graph, file}, o.dump_dir);
   const std::string samples_said = samples ? samples_text(o, *samples) : "";
   if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy, samples_said).dump(1) + "\n");
   std::error_code ignored;

@@ -9,7 +9,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr size_t kLeastSamples = 3, kMostSamples = 24;
+constexpr size_t kMinSamples = 3, kMaxSamples = 24;
 constexpr double kSampleMs = 500;
 constexpr int64_t kSampleBlocks = 16;  // rows of blocks of a sample, where blocks are as wide as the slide
 
@@ -30,9 +30,9 @@ ReadEstimate by_blocks(const Slide& slide, const std::vector<Tile>& tiles, const
   const DecodeWork before = decoded(slide);
   int64_t rows_passed = 0;
   double share = 0, ms = 0;  // tiles read, the last ones in part; all that took
-  for (size_t i = 0; i < std::min(kMostSamples, tiles.size()); ++i) {
-    const Tile& tile = plan.in_order ? tiles[tiles.size() * i / kMostSamples] : tiles[spread_tile(tiles.size(), i)];
-    if (ms > kSampleMs && i >= (plan.in_order ? 1 : kLeastSamples)) break;
+  for (size_t i = 0; i < std::min(kMaxSamples, tiles.size()); ++i) {
+    const Tile& tile = plan.in_order ? tiles[tiles.size() * i / kMaxSamples] : tiles[spread_tile(tiles.size(), i)];
+    if (ms > kSampleMs && i >= (plan.in_order ? 1 : kMinSamples)) break;
     const Tile sample = sample_of(slide, tile);
     const Stopwatch watch;
     read_tile(slide, sample);
@@ -54,8 +54,8 @@ ReadEstimate by_blocks(const Slide& slide, const std::vector<Tile>& tiles, const
 ReadEstimate by_tiles(const Slide& slide, const std::vector<Tile>& tiles, const ReadPlan& plan) {
   ReadEstimate e{0, 0, 0, plan.in_order, plan.kept_bytes};
   double all = 0, ms = 0;
-  for (size_t i = 0; i < std::min(kMostSamples, tiles.size()); ++i) {
-    if (all > kSampleMs && i >= kLeastSamples) break;
+  for (size_t i = 0; i < std::min(kMaxSamples, tiles.size()); ++i) {
+    if (all > kSampleMs && i >= kMinSamples) break;
     const size_t at = spread_tile(tiles.size(), i);
     Stopwatch watch;
     if (at > 0 && tiles[at - 1].y == tiles[at].y) read_tile(slide, tiles[at - 1]);

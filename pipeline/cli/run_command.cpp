@@ -56,7 +56,7 @@ int run_float(const RunConfig& c, FolderOptions options) {
 struct Row {
   std::string precision;
   std::vector<double> stats;  // empty without truth
-  double ms = 0, rate = 0;    // the network's median per picture; pictures per second of the whole pipeline
+  double ms = 0, rate = 0;    // the network's median per image; images per second of the whole pipeline
   int64_t bytes = 0;          // of the graph file
   int code = 0;
 };
@@ -131,29 +131,29 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   const QuantizeSettings& s = *c.quantize;
   make_folder(c.output);
   const std::filesystem::path folder = c.output, graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
-  Subject subject = read_subject(c.model);
-  if (!subject.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
+  QuantizationTarget target = read_target(c.model);
+  if (!target.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
   if (!c.truth.empty()) {
     std::vector<std::string> matching;
     c.inputs = pictures_of(read_truth(c.truth), c.inputs, c.truth, matching);
     warn(matching);
   }
-  check_writable(subject, graph8);
-  check_writable(subject, graph32);
-  const Ranges ranges = ranges_of(subject, s, false);
+  check_writable(target, graph8);
+  check_writable(target, graph32);
+  const Ranges ranges = ranges_of(target, s, false);
   write_ranges(ranges, folder / "ranges.json");
   FolderManifest manifest(folder);
   manifest.add("ranges.json");
   QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
     const std::filesystem::path state = folder / "int8.pb.search.json";
-    const Accuracy a = keep_accuracy(subject, ranges, s, c.truth, c.detect, state, false);
+    const Accuracy a = search_float_fallback(target, ranges, s, c.truth, c.detect, state, false);
     options.exclude_nodes.insert(options.exclude_nodes.end(), a.in_float.begin(), a.in_float.end());
     std::filesystem::remove(state);
   }
-  const Quantized q = quantize_subject(subject, ranges, options);
-  write_network(subject, subject.graph, graph32);
-  write_quantized(subject, q, file_form(subject, q, ranges), graph8);
+  const Quantized q = quantize_target(target, ranges, options);
+  write_network(target, target.graph, graph32);
+  write_quantized(target, q, to_tf_int8(target, q, ranges), graph8);
   for (const char* name : {"fp32.pb", "fp32.json", "int8.pb", "int8.json"}) manifest.add(name);
   std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
   if (has_precision(Precision::bf16)) {

@@ -46,13 +46,13 @@ std::function<int()> setup_sensitivity(CLI::App& app) {
     add_inputs(plan, *o);
     plan.add_output(o->out, "the ranking");
     check_outputs(plan);
-    Subject subject = read_subject(o->graph);
-    const Ranges ranges = ranges_of(subject, o->settings, o->quiet);
+    QuantizationTarget target = read_target(o->graph);
+    const Ranges ranges = ranges_of(target, o->settings, o->quiet);
     o->sensitivity.quantize = o->settings.layers;
     o->sensitivity.quiet = o->quiet;
-    const Quantized all = quantize_subject(subject, ranges, o->sensitivity.quantize);
-    const OutputSqnr outputs(subject.graph, subject.plan, data_of(subject, o->settings.images, o->max_images));
-    const std::vector<LayerSensitivity> layers = sensitivity(subject.graph, ranges, outputs, o->sensitivity);
+    const Quantized all = quantize_target(target, ranges, o->sensitivity.quantize);
+    const OutputSqnr outputs(target.graph, target.plan, data_of(target, o->settings.images, o->max_images));
+    const std::vector<LayerSensitivity> layers = sensitivity(target.graph, ranges, outputs, o->sensitivity);
     Json j{{"graph", o->graph}, {"all_int8_db", outputs.of(all.graph)}, {"outputs", Json::object()}};
     for (const auto& [name, db] : outputs.each(all.graph)) j["outputs"][name] = db;
     j["alone"] = o->sensitivity.alone_float ? "float" : "int8";

@@ -20,8 +20,8 @@ struct RunConfig {
   std::vector<std::string> inputs;       // images, slides, folders, patterns, @lists
   std::string truth;                     // COCO; empty: no scoring
   std::string output = "out";            // folder
-  bool overlay = false;                  // also a picture with boxes per input
-  double overlay_score = 0.4;            // least score of a box in the picture
+  bool overlay = false;                  // also an image with boxes per input
+  double overlay_score = 0.4;            // least score of a box in the image
   std::string overlay_format = "png";    // png or jpg
   std::vector<std::string> outputs;      // rows of outputs() that are written per input as well
   std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()

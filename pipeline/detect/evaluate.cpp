@@ -17,7 +17,7 @@ namespace {
 std::string name_of_file(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
 constexpr int kDeepest = 8;  // folders in folders
-constexpr size_t kMostFiles = 10'000'000;
+constexpr size_t kMaxFiles = 10'000'000;
 
 void add(DetectionSet& set, int32_t image, int32_t category, const Detection& d) {
   set.image.push_back(image);
@@ -63,7 +63,7 @@ class FilesBelow {
     std::sort(found.begin(), found.end());
     std::sort(folders.begin(), folders.end());
     for (const auto& f : found) files.push_back(f.string());
-    if (files.size() > kMostFiles) throw Error(folder.string(), "holds too many files", "name the folders of the images");
+    if (files.size() > kMaxFiles) throw Error(folder.string(), "holds too many files", "name the folders of the images");
     for (const auto& f : folders) visit(f, depth + 1);
   }
 
@@ -90,7 +90,7 @@ std::string strangers_text(size_t count, const std::string& example) {
 
 std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
 
-// Boxes of a truth that was made on a picture of another size lie elsewhere.
+// Boxes of a truth that was made on an image of another size lie elsewhere.
 class SizeCheck {
  public:
   void add(const std::string& path, int64_t width, int64_t height, const TruthImage& image) {

@@ -1,4 +1,4 @@
-// Detections of pictures against COCO truth.
+// Detections of images against COCO truth.
 #pragma once
 
 #include <functional>
@@ -18,9 +18,9 @@ namespace cytodet::pipeline {
 // Throws Error when none is left; `where` is the truth's file.
 std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::string>& inputs, const std::string& where,
                                      std::vector<std::string>& warnings);
-// The truth of these pictures alone.
+// The truth of these images alone.
 Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures);
-// Failed pictures and those that the truth does not know are left out.
+// Failed images and those that the truth does not know are left out.
 DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model);
 // The detections of a run folder's done slides.
 DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth);
@@ -43,7 +43,7 @@ void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, Truth& truth
 // With the regions of a file or folder; empty: everything stays.
 void keep_in_roi(const std::string& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set,
                  const RoiChoice& choice = {});
-// AP (stats[0]) of the pictures, all of which the truth names. Throws Error when one fails.
+// AP (stats[0]) of the images, all of which the truth names. Throws Error when one fails.
 double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options);
 

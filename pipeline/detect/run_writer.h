@@ -64,7 +64,7 @@ class RunWriter {
   const FolderOptions& options_;
   std::function<void(const std::string&)> warn_;
   RunLayout layout_;
-  std::string forms_;  // BoxesHeader::pictures
+  std::string forms_;  // BoxesHeader::images
   std::vector<size_t> todo_;
   int kept_ = 0;
   std::map<std::string, int> not_kept_;

@@ -20,14 +20,14 @@ using namespace std::string_view_literals;
 
 std::string extension(const std::string& file) { return lower_ascii(std::filesystem::path(file).extension().string()); }
 
-// Skipped whatever they hold: their content is part of a picture, or a copy of one that somebody edits.
+// Skipped whatever they hold: their content is part of an image, or a copy of one that somebody edits.
 bool is_unfinished(const std::string& file) {
   static const std::set<std::string> kUnfinished{".crdownload", ".part",       ".partial", ".filepart",
                                                  ".download",   ".opdownload", ".!ut",     ".aria2"};
   return kUnfinished.contains(extension(file)) || std::filesystem::path(file).filename().string().starts_with("~$");
 }
 
-// First bytes of picture formats; `at`: their offset.
+// First bytes of image formats; `at`: their offset.
 struct Signature {
   size_t at;
   std::string_view bytes;

@@ -1,4 +1,4 @@
-// What lies beside pictures in a folder: what systems, viewers, scanners and people leave there.
+// What lies beside images in a folder: what systems, viewers, scanners and people leave there.
 #pragma once
 
 #include <string>
@@ -6,12 +6,12 @@
 
 namespace cytodet::pipeline {
 
-// Whether a file that was found in a folder or by a pattern is no picture: neither its extension (in any case) nor its first
-// bytes are those of a picture or slide, read by this program or not; or it is a download that has not ended, or another
-// program's lock. What is called as a picture is none of these, so that it fails where it cannot be opened.
+// Whether a file that was found in a folder or by a pattern is no image: neither its extension (in any case) nor its first
+// bytes are those of an image or slide, read by this program or not; or it is a download that has not ended, or another
+// program's lock. What is called as an image is none of these, so that it fails where it cannot be opened.
 bool is_companion(const std::string& file);
 
-// Whether the extension is that of a picture or slide format, in any case.
+// Whether the extension is that of an image or slide format, in any case.
 bool called_as_picture(const std::string& file);
 
 // The reason in run.json of a companion, whose state is "skipped".

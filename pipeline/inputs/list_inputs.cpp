@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 // What iCloud leaves of a file that is not on this disk, ".S1.svs.icloud": hidden, but meant.
 bool is_placeholder(const std::string& name) { return name.size() > 8 && name.ends_with(".icloud"); }
 
-// Pictures that a slide of the folder names as its parts are no pictures of their own.
+// Images that a slide of the folder names as its parts are no images of their own.
 void leave_out_parts(std::vector<std::string>& files) {
   std::set<fs::path> parts;
   for (const std::string& file : files)

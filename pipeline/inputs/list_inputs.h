@@ -8,8 +8,8 @@ namespace cytodet::pipeline {
 
 // What a user names, as files, each once and sorted within a folder or pattern.
 struct InputList {
-  std::vector<std::string> files;       // to be opened: named, or pictures by name or content
-  std::vector<std::string> companions;  // found in a folder or by a pattern, and no pictures (pipeline/inputs/companions.h)
+  std::vector<std::string> files;       // to be opened: named, or images by name or content
+  std::vector<std::string> companions;  // found in a folder or by a pattern, and no images (pipeline/inputs/companions.h)
 };
 // Files, folders (not nested), patterns ("slides/*.svs") and lists ("@list.txt": one of these a line, relative to the list; empty
 // lines and those that start with # do not count). Throws Error on a folder without files, a pattern that matches nothing, a list

@@ -18,7 +18,7 @@ std::vector<std::string> path_of(const std::string& name) {
   return parts;
 }
 
-// One hue per kernel, the same in every picture.
+// One hue per kernel, the same in every image.
 std::string colour(const std::string& kernel) {
   unsigned hash = 2166136261u;
   for (char c : kernel) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;

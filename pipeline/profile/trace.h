@@ -1,4 +1,4 @@
-// Pictures of a LayerTable: the scopes of the nodes' names as nested frames along the time of a run.
+// Images of a LayerTable: the scopes of the nodes' names as nested frames along the time of a run.
 #pragma once
 
 #include "pipeline/profile/layers.h"
@@ -16,7 +16,7 @@ std::vector<Frame> frames_of(const LayerTable& table);
 
 // Trace-event format, as Perfetto and chrome://tracing open it: complete events ("ph": "X"), microseconds.
 Json trace_json(const LayerTable& table);
-// A picture that a browser shows, figures as tool tips.
+// An image that a browser shows, figures as tool tips.
 std::string flame_svg(const LayerTable& table, const std::string& title);
 
 }  // namespace cytodet::pipeline

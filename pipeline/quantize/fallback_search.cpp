@@ -22,21 +22,22 @@ std::string fingerprint(const Ranges& ranges, const QuantizeSettings& s, const s
   return Hash().add(j.dump(-1, ' ', false, Json::error_handler_t::replace)).text();
 }
 
-std::vector<std::string> ranking(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, bool quiet) {
-  const CalibrationData data = data_of(subject, s.images, kRankingImages);
-  const OutputSqnr outputs(subject.graph, subject.plan, data);
+std::vector<std::string> ranking(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, bool quiet) {
+  const CalibrationData data = data_of(target, s.images, kRankingImages);
+  const OutputSqnr outputs(target.graph, target.plan, data);
   SensitivityOptions options;
   options.quantize = s.layers;
   options.quiet = quiet;
   std::vector<std::string> names;
-  for (const LayerSensitivity& l : sensitivity(subject.graph, ranges, outputs, options)) names.push_back(l.name);
+  for (const LayerSensitivity& l : sensitivity(target.graph, ranges, outputs, options)) names.push_back(l.name);
   return names;
 }
 
 }  // namespace
 
-Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, const std::string& truth_file,
-                       const DetectSettings& detection, const std::filesystem::path& state_file, bool quiet) {
+Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
+                               const std::string& truth_file, const DetectSettings& detection,
+                               const std::filesystem::path& state_file, bool quiet) {
   Truth truth = read_truth(truth_file);
   std::vector<std::string> matching;
   const std::vector<std::string> pictures = pictures_of(truth, {s.images}, truth_file, matching);
@@ -44,7 +45,7 @@ Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSet
   truth = truth_of(truth, pictures);
   DetectSettings settings = detection;
   auto ap_of = [&](const Graph& graph) {
-    Detector detector(*subject.model, graph, {settings.streams, settings.threads_per_stream, false, settings.precision});
+    Detector detector(*target.model, graph, {settings.streams, settings.threads_per_stream, false, settings.precision});
     return measure_ap(detector, truth, pictures, settings, {});
   };
   FallbackState state = resume_fallback(state_file, fingerprint(ranges, s, truth_file, pictures, detection));
@@ -54,7 +55,7 @@ Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSet
   };
   if (!state.trials.empty())
     say("going on with the " + std::to_string(state.trials.size()) + " trials in " + state_file.string());
-  if (state.float_accuracy < 0) state.float_accuracy = ap_of(subject.graph);
+  if (state.float_accuracy < 0) state.float_accuracy = ap_of(target.graph);
   char line[160];
   std::snprintf(line, sizeof line, "float: AP %.4f on %zu images", state.float_accuracy, pictures.size());
   say(line);
@@ -63,9 +64,9 @@ Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSet
   options.measure = [&](const std::vector<std::string>& in_float) {
     QuantizeOptions q = s.layers;
     q.exclude_nodes.insert(q.exclude_nodes.end(), in_float.begin(), in_float.end());
-    return ap_of(read_back(subject, file_form(subject, quantize_subject(subject, ranges, q), ranges)));
+    return ap_of(from_tf_int8(target, to_tf_int8(target, quantize_target(target, ranges, q), ranges)));
   };
-  options.rank = [&] { return ranking(subject, ranges, s, quiet); };
+  options.rank = [&] { return ranking(target, ranges, s, quiet); };
   options.tried = [&](const FallbackTrial& t, bool known) {
     std::snprintf(line, sizeof line, "%4zu layers in float: AP %.4f, drop %.4f%s", t.in_float.size(), t.accuracy,
                   state.float_accuracy - t.accuracy, known ? " (known)" : "");

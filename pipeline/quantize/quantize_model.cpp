@@ -12,48 +12,48 @@
 
 namespace cytodet::pipeline {
 
-Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet) {
+Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {
   if (!s.ranges.empty()) {
     Ranges ranges = read_ranges(s.ranges);
-    if (const std::string hash = graph_hash(subject.graph); !has_quantized(subject.graph) && ranges.graph_hash != hash)
+    if (const std::string hash = graph_hash(target.graph); !has_quantized(target.graph) && ranges.graph_hash != hash)
       throw Error(
           s.ranges,
-          "the ranges belong to another graph (hash " + ranges.graph_hash + ", that of " + subject.path + " is " + hash + ")",
+          "the ranges belong to another graph (hash " + ranges.graph_hash + ", that of " + target.path + " is " + hash + ")",
           "calibrate this graph");
     return ranges;
   }
-  CalibrationData data = data_of(subject, s.images, s.max_images);
+  CalibrationData data = data_of(target, s.images, s.max_images);
   CalibrateOptions options;
   options.method = s.method;
   options.observer.percentile = s.percentile;
   options.quiet = quiet;
   try {
-    Calibration c = calibrate(subject.graph, subject.plan, data, options);
+    Calibration c = calibrate(target.graph, target.plan, data, options);
     for (const std::string& problem : c.problems) print_warning(problem);
     return c.ranges;
   } catch (const Error& e) {
-    throw e.within(subject.path);
+    throw e.within(target.path);
   }
 }
 
 namespace {
 
-std::vector<std::string> outputs_of(const Subject& subject) {
-  return subject.interface.outputs.empty() ? find_outputs(subject.graph) : subject.interface.outputs;
+std::vector<std::string> outputs_of(const QuantizationTarget& target) {
+  return target.interface.outputs.empty() ? find_outputs(target.graph) : target.interface.outputs;
 }
 
 }  // namespace
 
-Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const QuantizeOptions& options) {
-  Quantized q{subject.graph, {}};
+Quantized quantize_target(const QuantizationTarget& target, const Ranges& ranges, const QuantizeOptions& options) {
+  Quantized q{target.graph, {}};
   try {
     q.report = quantize(q.graph, ranges, options);
     std::vector<NodeId> kept;
-    for (const std::string& name : outputs_of(subject)) kept.push_back(q.graph.value(name).node);
-    for (const std::string& name : subject.interface.inputs) kept.push_back(q.graph.require(name));
+    for (const std::string& name : outputs_of(target)) kept.push_back(q.graph.value(name).node);
+    for (const std::string& name : target.interface.inputs) kept.push_back(q.graph.require(name));
     q.graph.sweep(kept);  // float filters and biases
   } catch (const Error& e) {
-    throw e.code() == Exit::usage ? e : e.within(subject.path);
+    throw e.code() == Exit::usage ? e : e.within(target.path);
   }
   return q;
 }
@@ -69,10 +69,10 @@ void require_int8_layers(const std::string& graph, const QuantizeReport& report)
   throw Error(graph, "no layer is left that can be INT8: " + why, "calibrate on images like those it will see, or exclude less");
 }
 
-std::set<std::string> last_layers(const Subject& subject) {
-  const Graph& g = subject.graph;
+std::set<std::string> last_layers(const QuantizationTarget& target) {
+  const Graph& g = target.graph;
   std::set<std::string> found;
-  for (const std::string& name : outputs_of(subject)) {
+  for (const std::string& name : outputs_of(target)) {
     NodeId at = g.value(name).node;
     while (at >= 0) {
       const Node& n = g.node(at);
@@ -91,16 +91,16 @@ std::set<std::string> last_layers(const Subject& subject) {
   return found;
 }
 
-Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges) {
+Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges) {
   Graph g = quantized.graph;
-  const std::vector<std::string> outputs = outputs_of(subject);
-  to_tensorflow_int8(g, output_ranges(g, ranges, {outputs.begin(), outputs.end()}), {subject.interface, last_layers(subject)});
+  const std::vector<std::string> outputs = outputs_of(target);
+  to_tensorflow_int8(g, output_ranges(g, ranges, {outputs.begin(), outputs.end()}), {target.interface, last_layers(target)});
   return g;
 }
 
-Graph read_back(const Subject& subject, Graph file) {
+Graph from_tf_int8(const QuantizationTarget& target, Graph file) {
   PassOptions passes;
-  passes.interface = {subject.interface.inputs, outputs_of(subject)};
+  passes.interface = {target.interface.inputs, outputs_of(target)};
   run_passes(file, passes);
   return file;
 }
@@ -119,44 +119,45 @@ void refuse_source(const std::filesystem::path& source, const std::filesystem::p
 
 }  // namespace
 
-void check_writable(const Subject& subject, const std::filesystem::path& out) {
+void check_writable(const QuantizationTarget& target, const std::filesystem::path& out) {
   if (out.extension() != ".pb" && out.extension() != ".pbtxt")
     throw UsageError(out.string(), "must end in .pb or .pbtxt", "name the INT8 graph, such as int8.pb");
-  refuse_source(subject.path, out);
+  refuse_source(target.path, out);
   { AtomicFile writable(out); }
-  if (!subject.model) return;
-  refuse_source(model_file_beside(subject.path), model_file_beside(out));
+  if (!target.model) return;
+  refuse_source(model_file_beside(target.path), model_file_beside(out));
   { AtomicFile writable(model_file_beside(out)); }
 }
 
 namespace {
 
-void check_file(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out) {
+void check_file(const QuantizationTarget& target, const Quantized& quantized, const Graph& file,
+                const std::filesystem::path& out) {
   AnswerOptions options;
-  options.interface = {subject.interface.inputs, outputs_of(subject)};
-  options.shapes = subject.plan.input_shapes;
+  options.interface = {target.interface.inputs, outputs_of(target)};
+  options.shapes = target.plan.input_shapes;
   options.min_sqnr_db = kMinFileDb;
   options.plain_macs = 300000000;  // plain loops over quantized values are slow
   try {
     const AnswerCheck check = check_answers(quantized.graph, parse_graph(encode_as(file, out), out.string()), options);
     if (!check.skipped.empty()) print_warning(out.string() + ": could not be compared with the network: " + check.skipped);
   } catch (const Error& e) {
-    throw e.within(subject.path);
+    throw e.within(target.path);
   }
 }
 
 }  // namespace
 
-void write_quantized(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out,
-                     FileCheck check) {
-  if (check == FileCheck::yes) check_file(subject, quantized, file, out);
-  write_network(subject, file, out);
+void write_quantized(const QuantizationTarget& target, const Quantized& quantized, const Graph& file,
+                     const std::filesystem::path& out, FileCheck check) {
+  if (check == FileCheck::yes) check_file(target, quantized, file, out);
+  write_network(target, file, out);
 }
 
-void write_network(const Subject& subject, const Graph& graph, const std::filesystem::path& out) {
+void write_network(const QuantizationTarget& target, const Graph& graph, const std::filesystem::path& out) {
   write_graph(graph, out);
-  if (!subject.model) return;
-  ModelFile m = *subject.model;
+  if (!target.model) return;
+  ModelFile m = *target.model;
   m.graph = out.string();
   write_model_file(m, model_file_beside(out));
 }

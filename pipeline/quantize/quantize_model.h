@@ -16,37 +16,37 @@
 namespace cytodet::pipeline {
 
 // Reads them, or calibrates.
-Ranges ranges_of(Subject& subject, const QuantizeSettings& s, bool quiet);
+Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet);
 
 struct Quantized {
   Graph graph;  // in graph/quantized/quant_nodes.h's form
   QuantizeReport report;
 };
-Quantized quantize_subject(const Subject& subject, const Ranges& ranges, const QuantizeOptions& options);
+Quantized quantize_target(const QuantizationTarget& target, const Ranges& ranges, const QuantizeOptions& options);
 // Throws Error with the most frequent reason where no layer became INT8. `graph`: its file.
 void require_int8_layers(const std::string& graph, const QuantizeReport& report);
 
 // Layers whose results leave the network without another layer in between: what they give must stay precise.
-std::set<std::string> last_layers(const Subject& subject);
+std::set<std::string> last_layers(const QuantizationTarget& target);
 
 // The form that stock TensorFlow runs on integers.
-Graph file_form(const Subject& subject, const Quantized& quantized, const Ranges& ranges);
+Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges);
 // What whoever reads that form again runs: what is measured must be this.
-Graph read_back(const Subject& subject, Graph file);
+Graph from_tf_int8(const QuantizationTarget& target, Graph file);
 
 // Where an INT8 graph goes; a model's file goes beside it. Throws Error before any work when it cannot be written, or would
 // overwrite its own source.
 std::filesystem::path model_file_beside(const std::filesystem::path& graph);
-void check_writable(const Subject& subject, const std::filesystem::path& out);
-// Writes the graph `file`, which is file_form() of `quantized`, and for a model its model file beside it. Unless told not to, the
-// file's bytes are read again and run beside the quantized network on random feeds before they get their name: throws Error when
-// an output's signal-to-noise ratio is below kMinFileDb [dB].
+void check_writable(const QuantizationTarget& target, const std::filesystem::path& out);
+// Writes the graph `file`, which is to_tf_int8() of `quantized`, and for a model its model file beside it. Unless told not to,
+// the file's bytes are read again and run beside the quantized network on random feeds before they get their name: throws Error
+// when an output's signal-to-noise ratio is below kMinFileDb [dB].
 constexpr double kMinFileDb = 10;
 enum class FileCheck { yes, no };
-void write_quantized(const Subject& subject, const Quantized& quantized, const Graph& file, const std::filesystem::path& out,
-                     FileCheck check = FileCheck::yes);
-// Writes any graph of the subject's network, and for a model its model file beside it.
-void write_network(const Subject& subject, const Graph& graph, const std::filesystem::path& out);
+void write_quantized(const QuantizationTarget& target, const Quantized& quantized, const Graph& file,
+                     const std::filesystem::path& out, FileCheck check = FileCheck::yes);
+// Writes any graph of the target's network, and for a model its model file beside it.
+void write_network(const QuantizationTarget& target, const Graph& graph, const std::filesystem::path& out);
 
 // AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in
 // `state` until the search is done.
@@ -55,7 +55,8 @@ struct Accuracy {
   std::vector<std::string> in_float;  // besides the excluded ones
   size_t trials = 0;
 };
-Accuracy keep_accuracy(Subject& subject, const Ranges& ranges, const QuantizeSettings& s, const std::string& truth,
-                       const DetectSettings& detection, const std::filesystem::path& state, bool quiet);
+Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
+                               const std::string& truth, const DetectSettings& detection, const std::filesystem::path& state,
+                               bool quiet);
 
 }  // namespace cytodet::pipeline

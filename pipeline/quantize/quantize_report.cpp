@@ -31,12 +31,12 @@ std::string kernel_of(const Graph& graph, const Consumers& uses, const std::map<
   return {};
 }
 
-void add_kernels(const Subject& subject, const Quantized& q, std::vector<LayerRow>& rows) {
+void add_kernels(const QuantizationTarget& target, const Quantized& q, std::vector<LayerRow>& rows) {
   std::map<std::string, std::string> kernels;
   try {
-    for (const StepInfo& s : Plan::compile(q.graph, subject.plan)->steps()) kernels[s.name] = s.kernel;
+    for (const StepInfo& s : Plan::compile(q.graph, target.plan)->steps()) kernels[s.name] = s.kernel;
   } catch (const Error&) {
-    if (subject.model) throw;
+    if (target.model) throw;
     return;  // a bare graph without feeds: its shapes are open
   }
   const Consumers uses(q.graph);
@@ -49,11 +49,11 @@ std::string result_of(const Graph& graph, const Consumers& uses, const std::stri
   return next >= 0 && graph.node(next).op == "BiasAdd" ? graph.node(next).name : layer;
 }
 
-void add_sqnr(const Subject& subject, const Quantized& q, const CalibrationData& samples, std::vector<LayerRow>& rows) {
-  PlanOptions plan = subject.plan;
-  const Consumers uses(subject.graph);
-  for (const LayerRow& row : rows) plan.taps.push_back(result_of(subject.graph, uses, row.layer.name));
-  Runner exact(Plan::compile(subject.graph, plan)), coded(Plan::compile(q.graph, plan));
+void add_sqnr(const QuantizationTarget& target, const Quantized& q, const CalibrationData& samples, std::vector<LayerRow>& rows) {
+  PlanOptions plan = target.plan;
+  const Consumers uses(target.graph);
+  for (const LayerRow& row : rows) plan.taps.push_back(result_of(target.graph, uses, row.layer.name));
+  Runner exact(Plan::compile(target.graph, plan)), coded(Plan::compile(q.graph, plan));
   std::vector<Sqnr> sums(rows.size());
   std::vector<Tensor> seen(rows.size());
   for (size_t s = 0; s < std::min(kSamples, samples.samples.size()); ++s) {
@@ -75,11 +75,11 @@ std::string number(const char* format, double v) {
 
 }  // namespace
 
-std::vector<LayerRow> layer_rows(const Subject& subject, const Quantized& quantized, const CalibrationData* samples) {
+std::vector<LayerRow> layer_rows(const QuantizationTarget& target, const Quantized& quantized, const CalibrationData* samples) {
   std::vector<LayerRow> rows;
   for (const QuantizedLayer& l : quantized.report.layers) rows.push_back({l, {}, {}});
-  add_kernels(subject, quantized, rows);
-  if (samples) add_sqnr(subject, quantized, *samples, rows);
+  add_kernels(target, quantized, rows);
+  if (samples) add_sqnr(target, quantized, *samples, rows);
   return rows;
 }
 

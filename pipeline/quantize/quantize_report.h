@@ -17,7 +17,7 @@ struct LayerRow {
 };
 
 // With samples: at most 4 of them are run through both networks.
-std::vector<LayerRow> layer_rows(const Subject& subject, const Quantized& quantized, const CalibrationData* samples);
+std::vector<LayerRow> layer_rows(const QuantizationTarget& target, const Quantized& quantized, const CalibrationData* samples);
 
 std::string layer_table(const std::vector<LayerRow>& rows);
 Json layers_json(const std::vector<LayerRow>& rows);

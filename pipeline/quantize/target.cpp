@@ -25,7 +25,7 @@ std::vector<std::string> chosen(const std::vector<std::string>& files, int most)
   return some;
 }
 
-// The whole picture; of one that detection would cut into tiles, the tile in the middle.
+// The whole image; of one that detection would cut into tiles, the tile in the middle.
 Image read_picture(const std::string& path, const InputSettings& input) {
   std::unique_ptr<Slide> slide = open_slide(path);
   const int64_t side = 2 * std::max(input.width, input.height);
@@ -64,7 +64,7 @@ void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
   }
 }
 
-std::vector<std::string> samples_of(const Subject& s, const std::string& images) {
+std::vector<std::string> samples_of(const QuantizationTarget& s, const std::string& images) {
   std::error_code ignored;
   if (!std::filesystem::exists(images, ignored)) throw Error(images, "cannot open: no such file or folder", "check the path");
   InputList list = list_inputs({images});
@@ -108,8 +108,8 @@ void open_constants(Graph& g) {
 
 }  // namespace
 
-Subject read_subject(const std::string& path) {
-  Subject s;
+QuantizationTarget read_target(const std::string& path) {
+  QuantizationTarget s;
   PassOptions passes;
   if (has_model_file(path)) {
     s.model = load_model(path);
@@ -139,7 +139,7 @@ Subject read_subject(const std::string& path) {
 
 namespace {
 
-CalibrationData data_from(Subject& s, const std::string& images, const std::vector<std::string>& files) {
+CalibrationData data_from(QuantizationTarget& s, const std::string& images, const std::vector<std::string>& files) {
   CalibrationData data;
   data.name = std::filesystem::path(images).lexically_normal().filename().string();
   if (data.name.empty()) data.name = std::filesystem::path(images).lexically_normal().parent_path().filename().string();
@@ -159,11 +159,11 @@ CalibrationData data_from(Subject& s, const std::string& images, const std::vect
 
 }  // namespace
 
-CalibrationData data_of(Subject& s, const std::string& images, int most) {
+CalibrationData data_of(QuantizationTarget& s, const std::string& images, int most) {
   return data_from(s, images, chosen(samples_of(s, images), most));
 }
 
-HeldBack held_back(Subject& s, const std::string& images, int calibrated, int most) {
+HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int most) {
   const std::vector<std::string> files = samples_of(s, images), used = chosen(files, calibrated);
   const std::set<std::string> taken(used.begin(), used.end());
   std::vector<std::string> rest;

@@ -11,7 +11,7 @@
 
 namespace cytodet::pipeline {
 
-struct Subject {
+struct QuantizationTarget {
   std::optional<ModelFile> model;
   std::shared_ptr<const DetectionModel> network;  // of the model file
   std::string path;                               // of the graph, for errors
@@ -21,18 +21,18 @@ struct Subject {
 };
 
 // Model file (.json), graph with one beside it, or bare graph.
-Subject read_subject(const std::string& path);
+QuantizationTarget read_target(const std::string& path);
 
-// At most `most` samples, evenly spaced over the sorted list: pictures for a model, otherwise feeds (.json), whose shapes go into
-// subject.plan. The subject must outlive the result.
-CalibrationData data_of(Subject& subject, const std::string& images, int most);
+// At most `most` samples, evenly spaced over the sorted list: images for a model, otherwise feeds (.json), whose shapes go into
+// target.plan. The target must outlive the result.
+CalibrationData data_of(QuantizationTarget& target, const std::string& images, int most);
 
-// Samples to measure on: at most `most` of those that data_of(subject, images, calibrated) leaves out; where it takes all, some
+// Samples to measure on: at most `most` of those that data_of(target, images, calibrated) leaves out; where it takes all, some
 // that were calibrated on.
 struct HeldBack {
   CalibrationData data;
   bool calibrated_on = false;
 };
-HeldBack held_back(Subject& subject, const std::string& images, int calibrated, int most);
+HeldBack held_back(QuantizationTarget& target, const std::string& images, int calibrated, int most);
 
 }  // namespace cytodet::pipeline

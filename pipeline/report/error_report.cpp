@@ -39,7 +39,7 @@ Drawn drawn(Verdict verdict, ErrorKind kind) {
   return kBackground;
 }
 
-DetectionSet surest(const DetectionSet& all, double least) {
+DetectionSet top_scoring(const DetectionSet& all, double least) {
   DetectionSet some;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all.scores[i] < least) continue;
@@ -99,7 +99,7 @@ void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOp
     report["errors"] = to_json(e, options);
   }
   if (worst.empty()) return;
-  const DetectionSet sure = surest(set, worst_score);
+  const DetectionSet sure = top_scoring(set, worst_score);
   const Errors e = find_errors(truth, sure, options);
   const std::vector<int64_t> counts = wrongs(truth, e, truth.images.size());
   std::vector<std::pair<int, std::string>> shown;  // image, file

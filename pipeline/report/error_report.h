@@ -16,13 +16,13 @@ namespace cytodet::pipeline {
 
 struct ErrorReport {
   bool errors = false;
-  std::string worst;  // picture that is written; empty: none
+  std::string worst;  // image that is written; empty: none
   int worst_count = 6;
   double worst_score = 0.4;  // detections below are neither counted nor drawn there
 
   void add(CLI::App& app);
   bool wanted() const { return errors || !worst.empty(); }
-  // Prints the tables, adds "errors" to the report, draws the sheet; `pictures`: files of the truth's images.
+  // Prints the tables, adds "errors" to the report, draws the sheet; `images`: files of the truth's images.
   void run(const Truth& truth, const DetectionSet& set, const ErrorOptions& options, const std::vector<std::string>& pictures,
            const ImageSelection& selection, Json& report) const;
 };

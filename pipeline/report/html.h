@@ -18,7 +18,7 @@ std::string escape_html(std::string_view text);
 std::string grouped(int64_t v);
 std::string rounded(double v, int decimals);
 
-// <img> with the picture inside, as JPEG.
+// <img> with the image inside, as JPEG.
 std::string embed_image(const Image& image, std::string_view caption, int quality = 80);
 std::string base64(std::string_view bytes);
 

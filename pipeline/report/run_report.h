@@ -16,14 +16,14 @@ struct ReportOptions {
   int thumbnails = 24;                   // slides that are shown, the first of the list
   int thumbnail_px = 720;                // longer side
   int crops = 12;                        // of a class and slide on its contact sheet; 0: no sheets
-  double score = 0.4;                    // least score of a box in a picture
+  double score = 0.4;                    // least score of a box in an image
   std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
   std::string origin;                    // of the regions' coordinates, see Origin; empty: that of the run, or bounds
 };
 
 // Totals, scores with precision-recall curves, a row per slide (state, reason, size, boxes per class, density, time), time per
 // stage, slides with their boxes, their densities and the surest crops of each class, settings. A slide that cannot be read is
-// named in its picture's place.
+// named in its image's place.
 std::string html_report(SavedResults& results, const ReportOptions& options);
 
 }  // namespace cytodet::pipeline

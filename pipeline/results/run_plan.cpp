@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostNamed = 3;  // clashes that an error names
+constexpr size_t kMaxNamed = 3;  // clashes that an error names
 constexpr const char* kFolders[] = {"boxes", "masks"};
 constexpr const char* kPictureFormats[] = {"png", "jpg"};
 
@@ -51,14 +51,14 @@ class PlanCheck {
   }
   void finish() const {
     if (count_ == 0) return;
-    throw UsageError("", text_ + (count_ > kMostNamed ? "; and " + std::to_string(count_ - kMostNamed) + " more" : ""),
+    throw UsageError("", text_ + (count_ > kMaxNamed ? "; and " + std::to_string(count_ - kMaxNamed) + " more" : ""),
                      std::string("nothing was changed; name another folder with -o, or move what stands there") +
                          (files_.unlisted_before() ? "; --overwrite replaces what an earlier version left" : ""));
   }
 
  private:
   void clash(const std::string& text) {
-    if (++count_ <= kMostNamed) text_ += (count_ > 1 ? "; " : "") + text;
+    if (++count_ <= kMaxNamed) text_ += (count_ > 1 ? "; " : "") + text;
   }
   const RunFiles& files_;
   const ReadFiles& read_;

@@ -245,7 +245,7 @@ void SavedResults::stream(const std::function<void(const ImageResult&, const Det
   });
 }
 
-// Longest suffix of the path first; the bare name only where no other picture has it.
+// Longest suffix of the path first; the bare name only where no other image has it.
 std::vector<std::filesystem::path> SavedResults::places_below(const std::filesystem::path& folder,
                                                               const std::string& path) const {
   if (name_counts_.empty())
@@ -263,7 +263,7 @@ std::vector<std::filesystem::path> SavedResults::places_below(const std::filesys
   return places;
 }
 
-// A file of the folder that is called as no other picture, but for normal form, case or encoding.
+// A file of the folder that is called as no other image, but for normal form, case or encoding.
 std::filesystem::path SavedResults::alike_in(const std::filesystem::path& folder, const std::string& path) const {
   const std::string name(last_component(path));
   if (const auto same = name_counts_.find(name); same != name_counts_.end() && same->second > 1) return {};

@@ -18,9 +18,9 @@ namespace cytodet::pipeline {
 // What the results themselves do not say.
 struct ResultsHints {
   std::string truth;                 // COCO truth: names of images and classes
-  std::string slides;                // folder where the slides lie now, or the one slide: of results of one picture, of the
-                                     // picture of its name, or of `image`
-  std::optional<int64_t> image;      // the only picture that is asked for
+  std::string slides;                // folder where the slides lie now, or the one slide: of results of one image, of the
+                                     // image of its name, or of `image`
+  std::optional<int64_t> image;      // the only image that is asked for
   std::vector<std::string> classes;  // names of category ids 1, 2, ...
   ImageSelection selection;          // of the slides' files; a run folder tells its own
 };
@@ -40,15 +40,15 @@ class SavedResults {
   const std::vector<ImageResult>& pictures();
   Detections detections(const ImageResult& picture);
 
-  // Every detection of the done pictures in the order of the file, without holding them.
+  // Every detection of the done images in the order of the file, without holding them.
   void stream(const std::function<void(const ImageResult&, const Detection&)>& each);
 
-  // Where the picture's slide lies; empty when it is not there.
+  // Where the image's slide lies; empty when it is not there.
   std::filesystem::path slide_file(const ImageResult& picture) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
   OutputPicture output_picture(const ImageResult& picture, bool pixels) const;
   // Without the slide, but with the size, bounds and micrometres per pixel that its file tells, where the results do not and it
-  // is there; a run folder of this version tells all of what is done. A plain picture is decoded only for its size. Errors of a
+  // is there; a run folder of this version tells all of what is done. A plain image is decoded only for its size. Errors of a
   // slide that is there are thrown.
   OutputPicture measured_picture(const ImageResult& picture) const;
   // Without the slide, but with its bounds, which a slide's file is opened for where the results do not tell them. `unknown`:
@@ -81,7 +81,7 @@ class SavedResults {
   int64_t next_category_ = int64_t{1} << 40;
   bool loaded_ = false;
   std::vector<ImageResult> pictures_;
-  mutable std::map<std::string, int> name_counts_;   // how many pictures are called so
+  mutable std::map<std::string, int> name_counts_;   // how many images are called so
   mutable std::shared_ptr<const PathIndex> listed_;  // files of the folder of slides
   std::map<int64_t, Detections> boxes_;              // of a results file
 };
@@ -91,7 +91,7 @@ bool has_regions(const Json& settings);
 // "bounds" where they do not say.
 std::string origin_of(const Json& settings);
 
-// Of a picture whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
+// Of an image whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
 // of the run count, as they may have been set; those of an earlier version only where the slide does not tell its own. Errors of
 // opening are thrown.
 OutputPicture output_picture_of(const ImageResult& picture, const std::filesystem::path& file, const Classes& classes,

@@ -1,4 +1,4 @@
-// What the tiles of one picture gave, in a file: merging and scores can be tried again without the network.
+// What the tiles of one image gave, in a file: merging and scores can be tried again without the network.
 #pragma once
 
 #include <filesystem>

@@ -17,7 +17,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr size_t kMostDetectors = 3;
+constexpr size_t kMaxDetectors = 3;
 constexpr double kRounding = 1e-12;  // of an AP: a mean over some thousand numbers
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -41,7 +41,7 @@ std::string hash_of_picture(const std::string& path) {
   return hash.text();
 }
 
-// What of a picture's raw detections depends on.
+// What of an image's raw detections depends on.
 Json network_settings(const DetectSettings& s) {
   Json json = write_settings(s);
   for (const char* key : {"merge", "score", "streams", "threads_per_stream"}) json.erase(key);
@@ -138,7 +138,7 @@ Detector& TuneMeasurer::detector(size_t network, size_t lane) {
       std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + name_of(d.precision) + " " + path;
   auto it = std::find_if(detectors_.begin(), detectors_.end(), [&](const Compiled& c) { return c.key == key; });
   if (it == detectors_.end()) {
-    if (detectors_.size() == kMostDetectors) detectors_.pop_back();
+    if (detectors_.size() == kMaxDetectors) detectors_.pop_back();
     auto made = std::make_unique<Detector>(models_.at(path), detector_options(d));
     it = detectors_.insert(detectors_.begin(), {key, std::move(made)});
   } else {
@@ -153,7 +153,7 @@ void TuneMeasurer::keep(size_t network, size_t picture, DetectedImage& result) c
   write_raw({result.tiled, std::move(result.raw)}, key, raw_path(key));
 }
 
-// keep_each: what the tiles gave goes into the cache picture by picture, so that little is lost when the search is killed.
+// keep_each: what the tiles gave goes into the cache image by image, so that little is lost when the search is killed.
 DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<size_t>& pictures, bool keep_each) {
   DetectSettings s = space_.networks[network].run.detect;
   s.streams = space_.lanes[lane].run.detect.streams;
@@ -194,7 +194,7 @@ double TuneMeasurer::seconds(size_t network, size_t lane) {
   return *journal_.seconds(key);
 }
 
-// Raw detections of the first pictures, from the cache or from the network.
+// Raw detections of the first images, from the cache or from the network.
 void TuneMeasurer::load(size_t network, size_t pictures) {
   if (loaded_ != network) raw_.clear();
   loaded_ = network;

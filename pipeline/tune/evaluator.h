@@ -1,4 +1,4 @@
-// Measuring a search's settings with the network, on pictures with truth.
+// Measuring a search's settings with the network, on images with truth.
 #pragma once
 
 #include <functional>
@@ -16,21 +16,21 @@
 
 namespace cytodet::pipeline {
 
-// Files in the output folder: journal.json, and cache/KEY.raw for every picture under every network setting.
+// Files in the output folder: journal.json, and cache/KEY.raw for every image under every network setting.
 class TuneMeasurer {
  public:
   explicit TuneMeasurer(const TuneSpace& space);
 
-  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.pictures`
-  // pictures, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the pictures not looked at yet are
-  // found without a fault; merge seconds of the pictures that speed is measured on, the fastest of three.
+  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.images`
+  // images, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the images not looked at yet are
+  // found without a fault; merge seconds of the images that speed is measured on, the fastest of three.
   int stages() const { return static_cast<int>(stage_pictures_.size()); }
   double seconds(size_t network, size_t lane);
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges);
 
   size_t pictures() const { return pictures_.size(); }
-  bool tiled() const { return tiled_; }          // some picture was cut into tiles
-  size_t detected() const { return detected_; }  // pictures that the network was run on for their detections
+  bool tiled() const { return tiled_; }          // some image was cut into tiles
+  size_t detected() const { return detected_; }  // images that the network was run on for their detections
 
  private:
   std::string picture_key(size_t network, size_t picture) const;  // of its raw detections
@@ -50,12 +50,12 @@ class TuneMeasurer {
   Truth truth_;
   std::string truth_hash_;
   std::vector<std::string> pictures_, picture_hashes_;
-  std::vector<int> image_of_;                 // per picture: its image in truth_
+  std::vector<int> image_of_;                 // per image: its image in truth_
   std::map<std::string, ModelFile> models_;   // by path; with the least score that the search asks for
   std::map<std::string, RoiSource> regions_;  // by path
   std::vector<std::string> network_hashes_;
   std::vector<size_t> stage_pictures_;
-  size_t timed_ = 1;  // pictures that speed is measured on
+  size_t timed_ = 1;  // images that speed is measured on
   TuneJournal journal_;
   struct Compiled {
     std::string key;
@@ -63,8 +63,8 @@ class TuneMeasurer {
   };
   std::vector<Compiled> detectors_;          // those used last, latest first
   size_t loaded_ = static_cast<size_t>(-1);  // network
-  std::vector<RawPicture> raw_;              // of its first pictures
-  std::set<std::string> warned_;             // of pictures, each told once
+  std::vector<RawPicture> raw_;              // of its first images
+  std::set<std::string> warned_;             // of images, each told once
   bool tiled_ = false;
   size_t detected_ = 0;
 };

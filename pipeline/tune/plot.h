@@ -1,4 +1,4 @@
-// The search as a picture: mAP against speed, the front as a line. SVG, nothing but text.
+// The search as an image: mAP against speed, the front as a line. SVG, nothing but text.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The search: which settings are measured, in which order, and which are given up early. Knows nothing of networks or pictures.
+// The search: which settings are measured, in which order, and which are given up early. Knows nothing of networks or images.
 #pragma once
 
 #include <functional>
@@ -18,13 +18,13 @@ struct TuneGrid {
 
 struct TuneAccuracy {
   double map = 0;            // at the last stage; before it a bound that the mAP cannot exceed
-  double merge_seconds = 0;  // per picture, 0 before the last stage
+  double merge_seconds = 0;  // per image, 0 before the last stage
 };
 
 // What is asked of the world. An Error says that the network setting is impossible; the others go on.
 struct TuneMeasure {
-  int stages = 1;  // accuracy is looked at with more and more pictures; at the last stage with all
-  std::function<double(size_t network, size_t lane)> seconds;  // per picture, above 0, without merging
+  int stages = 1;  // accuracy is looked at with more and more images; at the last stage with all
+  std::function<double(size_t network, size_t lane)> seconds;  // per image, above 0, without merging
   std::function<std::vector<TuneAccuracy>(size_t network, int stage, const std::vector<size_t>& merges)> accuracy;
   std::function<bool()> stop;              // asked before each measurement
   std::function<void(size_t steps)> step;  // so many more of tune_steps() are done
@@ -40,7 +40,7 @@ struct TuneResult {
   std::vector<TunePoint> points;      // measured to the end, by network, lane, merge
   std::vector<TuneFailure> failures;  // by network
   size_t pruned = 0;                  // points given up early
-  size_t networks_pruned = 0;         // networks that were not shown all pictures
+  size_t networks_pruned = 0;         // networks that were not shown all images
   bool complete = true;               // false: stopped
 };
 

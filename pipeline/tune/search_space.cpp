@@ -9,7 +9,7 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr const char* kOverlapShare = "overlap_share";
-constexpr size_t kMostValues = 1000, kMostSettings = 100'000, kMostPoints = 1'000'000;
+constexpr size_t kMaxValues = 1000, kMaxSettings = 100'000, kMaxPoints = 1'000'000;
 
 constexpr TuneAxis kAxes[] = {
     {"model", TuneSide::network, "model file, or a graph with one beside it: float or 8 bits"},
@@ -87,9 +87,9 @@ class Builder {
     space_.lanes = settings(TuneSide::lane);
     space_.merges = settings(TuneSide::merge);
     const TuneGrid g = space_.grid();
-    if (g.points() > kMostPoints)
+    if (g.points() > kMaxPoints)
       throw UsageError(where_,
-                       "makes " + std::to_string(g.points()) + " settings, over the limit of " + std::to_string(kMostPoints));
+                       "makes " + std::to_string(g.points()) + " settings, over the limit of " + std::to_string(kMaxPoints));
   }
 
  private:
@@ -97,8 +97,8 @@ class Builder {
     const std::vector<std::string> known = known_keys(base_);
     if (!axis_of(key) || std::find(known.begin(), known.end(), key) == known.end())
       throw UsageError(where_ + "." + key, "is not a key that can be searched", suggest(key, known));
-    if (!values.is_array() || values.empty() || values.size() > kMostValues)
-      throw UsageError(where_ + "." + key, "must be a list of 1 to " + std::to_string(kMostValues) + " values");
+    if (!values.is_array() || values.empty() || values.size() > kMaxValues)
+      throw UsageError(where_ + "." + key, "must be a list of 1 to " + std::to_string(kMaxValues) + " values");
     for (size_t i = 0; i < values.size(); ++i) {
       if (std::find(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(i), values[i]) !=
           values.begin() + static_cast<std::ptrdiff_t>(i))
@@ -126,8 +126,8 @@ class Builder {
     std::vector<std::vector<Json>> rows{{}};
     for (const std::string& key : keys) {
       std::vector<std::vector<Json>> longer;
-      if (rows.size() * space_.config.search[key].size() > kMostSettings)
-        throw UsageError(where_, "makes more than " + std::to_string(kMostSettings) + " settings", "give fewer values");
+      if (rows.size() * space_.config.search[key].size() > kMaxSettings)
+        throw UsageError(where_, "makes more than " + std::to_string(kMaxSettings) + " settings", "give fewer values");
       for (const auto& row : rows)
         for (const Json& value : space_.config.search[key]) {
           longer.push_back(row);

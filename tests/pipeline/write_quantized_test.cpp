@@ -24,7 +24,7 @@ class WriteQuantized : public ProgramTest {
     subject.interface = {{"x"}, {"conv"}};
     quantized.graph = subject.graph;
   }
-  Subject subject;
+  QuantizationTarget subject;
   Quantized quantized;
 };
 

@@ -33,8 +33,8 @@ bool is_one_of(const Words& words, std::string_view word) {
 }
 
 bool begins_month(std::string_view word) {
-  constexpr size_t kLeastLetters = 3;
-  return word.size() >= kLeastLetters &&
+  constexpr size_t kMinLetters = 3;
+  return word.size() >= kMinLetters &&
          std::any_of(kMonths.begin(), kMonths.end(), [&](std::string_view month) { return month.starts_with(word); });
 }
 
@@ -44,8 +44,8 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned c
 
 // Shown as it is: neither a zero in front nor so many digits that it is shown by its power of ten.
 bool is_plain_number(std::string_view text) {
-  constexpr size_t kMostDigits = 11;
-  return text.size() <= kMostDigits && std::all_of(text.begin(), text.end(), is_digit) && (text.size() == 1 || text[0] != '0');
+  constexpr size_t kMaxDigits = 11;
+  return text.size() <= kMaxDigits && std::all_of(text.begin(), text.end(), is_digit) && (text.size() == 1 || text[0] != '0');
 }
 
 // Whether a run of letters from `begin` to `end` may stand in a number, a date or a time: an exponent between digits, a currency,

@@ -1,5 +1,5 @@
 // QuPath's form of GeoJSON: a FeatureCollection of detections, each a closed rectangle in level-0 pixels, with a class of the
-// colour that the pictures use, the score among its measurements, and an id. Coordinates count from the corner of what was
+// colour that the images use, the score among its measurements, and an id. Coordinates count from the corner of what was
 // scanned, as QuPath's do (Origin).
 #include <array>
 
@@ -24,7 +24,7 @@ uint64_t hash(std::string_view s) {
   return h.value();
 }
 
-// RFC 9562, version 8: made from the picture and the place in the list, so that the same results give the same file.
+// RFC 9562, version 8: made from the image and the place in the list, so that the same results give the same file.
 void append_uuid(std::string& text, uint64_t seed, uint64_t index) {
   static constexpr char kHex[] = "0123456789abcdef";
   uint64_t high = mix(seed ^ mix(index)), low = mix(seed + index);

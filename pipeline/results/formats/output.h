@@ -1,4 +1,4 @@
-// Outputs: the forms in which a picture's detections are written. A row per form.
+// Outputs: the forms in which an image's detections are written. A row per form.
 #pragma once
 
 #include <filesystem>
@@ -34,7 +34,7 @@ class Classes {
   std::unordered_map<int64_t, int> index_;
 };
 
-// What is known of the picture that the detections are of.
+// What is known of the image that the detections are of.
 struct OutputPicture {
   std::string name;  // what the files call it
   int64_t image_id = 0;
@@ -74,7 +74,7 @@ enum class Pixels { none, bounds, used, needed };
 
 struct Output {
   const char* name;
-  const char* suffix;  // of the file, after the picture's name
+  const char* suffix;  // of the file, after the image's name
   const char* summary;
   Pixels pixels;
   std::unique_ptr<OutputFile> (*open)(const OutputPicture& picture, const OutputSettings& settings,

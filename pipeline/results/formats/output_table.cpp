@@ -22,7 +22,7 @@ constexpr Output kOutputs[] = {
     {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, open_summary},
 };
 
-constexpr size_t kMostClasses = 10000;
+constexpr size_t kMaxClasses = 10000;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ int Classes::add(int64_t id, std::string name) {
 
 int Classes::index_of(int64_t id) {
   if (auto it = index_.find(id); it != index_.end()) return it->second;
-  if (classes_.size() >= kMostClasses)
+  if (classes_.size() >= kMaxClasses)
     throw Error("category_id " + std::to_string(id), "is one class too many; at most 10000 are known", "check category_id");
   return add(id, "class " + std::to_string(id));
 }

@@ -1,4 +1,4 @@
-// What a picture's detections amount to.
+// What an image's detections amount to.
 #pragma once
 
 #include "core/settings.h"
