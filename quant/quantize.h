@@ -19,7 +19,7 @@ struct QuantizeOptions {
   bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
   std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
-  bool full_range = false;    // dense filters need not be narrow (graph/quantized/quant_nodes.h is_16bit_safe): slower without VNNI
+  bool full_range = false;  // dense filters need not be narrow (graph/quantized/quant_nodes.h is_16bit_safe): slower without VNNI
   bool reduce_range = false;  // dense filters keep to codes -64..64: sums of any two products fit 16 bits
   bool elementwise = false;   // sums, products and stand-alone activations read codes too: less memory, less exact
   bool equalize = true;       // scales input channels before they are coded, and the filter back; see equalization()

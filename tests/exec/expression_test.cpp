@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/exec/quantized_net.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/quantized_net.h"
 
 namespace cytodet {
 namespace {
