@@ -28,7 +28,7 @@ std::vector<std::string> dumped_files(const std::string& folder) {
   std::vector<std::string> files;
   if (folder.empty()) return files;
   for (size_t i = 0; i < all_passes().size(); ++i) {
-    char number[8];
+    char number[24];
     std::snprintf(number, sizeof number, "%02zu_", i + 1);
     files.push_back((std::filesystem::path(folder) / (number + std::string(all_passes()[i].name) + ".pb")).string());
   }

@@ -17,7 +17,7 @@ std::string field(int number, const std::string& bytes) {
   std::string text;
   const int key = number << 3 | 2;
   if (key >= 128)
-    text += static_cast<char>(key & 127 | 128), text += static_cast<char>(key >> 7);
+    text += static_cast<char>((key & 127) | 128), text += static_cast<char>(key >> 7);
   else
     text += static_cast<char>(key);
   return text + static_cast<char>(bytes.size()) + bytes;

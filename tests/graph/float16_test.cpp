@@ -37,8 +37,11 @@ TEST(Pass_float16_to_float32, KeepsTensorFlowsAnswerAndTheTypesOfInputsAndOutput
     worst = std::max(worst, std::abs(exact.as_double(i) - out.as_double(i)));
   }
   EXPECT_LT(worst, 2e-3 * largest);  // float16 has 11 bits
-  for (NodeId id : g.ids())
-    if (g.node(id).op == "Conv2D") EXPECT_EQ(g.node(id).attr<DType>("T"), DType::f32) << g.node(id).name;
+  for (NodeId id : g.ids()) {
+    if (g.node(id).op == "Conv2D") {
+      EXPECT_EQ(g.node(id).attr<DType>("T"), DType::f32) << g.node(id).name;
+    }
+  }
 }
 
 TEST(Pass_float16_to_float32, LeavesFloat32NetworksAlone) {
