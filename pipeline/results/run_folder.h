@@ -3,10 +3,10 @@
 //   RUN/run.json            RunState below: settings, versions, hashes, and the state of every slide
 //   RUN/detections.json     COCO results of all done slides, in the order of the list
 //   RUN/boxes/NAME.boxes    a done slide's detections, exact; its presence says that the slide is done
-//   RUN/NAME.json           the same in the competition's form
+//   RUN/NAME.json           its box list: [{"x", "y", "w", "h", "p"}, ...] in whole pixels, p the score (docs/detect.md)
 //   RUN/NAME.png|.jpg       with --overlay: the slide with its boxes
-//   RUN/NAME.csv, ...       with --outputs: rows of outputs()
-//   RUN/masks/NAME.png      with --mask-image: the slide, small, with what the background method skips darkened
+//   RUN/NAME.csv, ...       with --outputs: one file per entry of outputs() that is asked for
+//   RUN/masks/NAME.png      with --mask-picture: the slide, small, with what the background method skips darkened
 //
 // Every file is written aside and renamed; a slide's .boxes file comes last, so that a run killed at any moment can go on.
 // run.json lists the files of the run, see pipeline/results/run_files.h; nothing else in the folder is ever replaced or removed.

@@ -21,7 +21,7 @@ class TuneMeasurer {
  public:
   explicit TuneMeasurer(const TuneSpace& space);
 
-  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.images`
+  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.pictures`
   // images, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the images not looked at yet are
   // found without a fault; merge seconds of the images that speed is measured on, the fastest of three.
   int stages() const { return static_cast<int>(stage_pictures_.size()); }

@@ -9,25 +9,25 @@
 
 namespace cytodet::pipeline {
 
-// Every point is (network, lane, merge): what costs inference, how many streams and threads it runs on, and what is done with the
-// detections of its tiles.
+// A point of the search is (network, lane, merge), three indices: of the settings that need the network run again, of the pairs
+// of streams and threads (a lane), and of the settings that only merge what the tiles gave.
 struct TuneGrid {
   size_t networks = 0, lanes = 0, merges = 0;
   size_t points() const { return networks * lanes * merges; }
 };
 
 struct TuneAccuracy {
-  double map = 0;            // at the last stage; before it a bound that the mAP cannot exceed
+  double map = 0;            // mAP at the last stage; at earlier ones an upper bound of it
   double merge_seconds = 0;  // per image, 0 before the last stage
 };
 
-// What is asked of the world. An Error says that the network setting is impossible; the others go on.
+// What the search calls to measure. An Error thrown by one of them rules out that network; the search goes on with the others.
 struct TuneMeasure {
-  int stages = 1;  // accuracy is looked at with more and more images; at the last stage with all
+  int stages = 1;  // accuracy is measured on more images at each stage, on all of them at the last
   std::function<double(size_t network, size_t lane)> seconds;  // per image, above 0, without merging
   std::function<std::vector<TuneAccuracy>(size_t network, int stage, const std::vector<size_t>& merges)> accuracy;
   std::function<bool()> stop;              // asked before each measurement
-  std::function<void(size_t steps)> step;  // so many more of tune_steps() are done
+  std::function<void(size_t steps)> step;  // progress: `steps` more of tune_steps() are done
 };
 size_t tune_steps(const TuneGrid& grid, int stages);
 
@@ -44,10 +44,10 @@ struct TuneResult {
   bool complete = true;               // false: stopped
 };
 
-// First the seconds of all networks and lanes, then accuracy, the fastest network first. With `prune` a (network, merge) is given
-// up at a stage when a finished point dominates the best that it can still become: the stage's bound of its mAP, at its fastest
-// lane's speed with no time for merging. A finished point that dominates this dominates what it would become, so the front is
-// that of the exhaustive search. Throws Error when every network fails.
+// Measures the seconds of all networks and lanes first, then accuracy, the fastest network first. With `prune` a pair of network
+// and merge is given up after a stage when some finished point is at least as good in both mAP and speed as the pair could still
+// become: the stage's upper bound of its mAP, at the speed of its fastest lane with merging taken as free. The Pareto front is
+// therefore that of the exhaustive search. Throws Error when every network fails.
 TuneResult search(const TuneGrid& grid, const TuneMeasure& measure, bool prune = true);
 
 }  // namespace cytodet::pipeline

@@ -1,4 +1,4 @@
-// COCO results, the competition's list, CSV: a line per box.
+// COCO results, box lists, CSV: a line per box.
 #include "eval/results.h"
 #include "pipeline/results/formats/csv_cells.h"
 #include "pipeline/results/formats/output_rows.h"
