@@ -82,7 +82,7 @@ void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt
   ious.resize(static_cast<size_t>(n_dt) * static_cast<size_t>(n_gt));
   for (int d = 0; d < n_dt; ++d)
     for (int g = 0; g < n_gt; ++g)
-      ious[static_cast<size_t>(d * n_gt + g)] =
+      ious[static_cast<size_t>(d) * static_cast<size_t>(n_gt) + static_cast<size_t>(g)] =
           box_iou(&dets.boxes[static_cast<size_t>(dt[d]) * 4], &truth.boxes[static_cast<size_t>(gt[g]) * 4],
                   truth.crowd[static_cast<size_t>(gt[g])]);
   size_t first = work.outcomes.size();
@@ -106,7 +106,7 @@ void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt
           size_t k = static_cast<size_t>(g);
           if (taken[k] && !truth.crowd[static_cast<size_t>(gt[g])]) continue;
           if (match >= 0 && !ignored[static_cast<size_t>(match)] && ignored[k]) break;
-          double o = ious[static_cast<size_t>(d * n_gt + g)];
+          double o = ious[static_cast<size_t>(d) * static_cast<size_t>(n_gt) + static_cast<size_t>(g)];
           if (o < best) continue;
           best = o;
           match = g;
@@ -276,14 +276,14 @@ double mean_of(const std::vector<double>& values) {
 
 }  // namespace
 
-Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& options) {
+Scores score(const Truth& truth, const DetectionSet& detections, const ScoreOptions& options) {
   Scores s;
   if (options.max_dets.empty() || !std::is_sorted(options.max_dets.begin(), options.max_dets.end()) ||
       options.max_dets.front() < 1)
     throw UsageError("max_dets", "must be ascending counts of at least 1");
   s.max_dets = options.max_dets;
   s.warnings = truth.warnings;
-  s.warnings.insert(s.warnings.end(), dets.warnings.begin(), dets.warnings.end());
+  s.warnings.insert(s.warnings.end(), detections.warnings.begin(), detections.warnings.end());
   const std::array<double, kThresholds> thresholds = iou_thresholds();
   const int classes = options.use_categories ? static_cast<int>(truth.categories.size()) : 1;
   const size_t m_count = options.max_dets.size();
@@ -293,7 +293,7 @@ Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& o
   parallel_for(classes, options.threads, [&](int64_t c) {
     size_t k = static_cast<size_t>(c);
     int category = options.use_categories ? static_cast<int>(c) : -1;
-    ClassWork work = match_class(truth, dets, category, options, thresholds);
+    ClassWork work = match_class(truth, detections, category, options, thresholds);
     acc[k] = accumulate(work, options.max_dets);
     cut[k] = work.cut;
     ClassScores& out = s.classes[k];
@@ -306,7 +306,7 @@ Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& o
     out.ap50 = ap[0];
     out.ap75 = ap[5];
     out.ar = mean_of({ar.begin(), ar.end()});
-    voc(truth, dets, category, out);
+    voc(truth, detections, category, out);
   });
   auto collect = [&](bool recall, size_t area, size_t m, int threshold) {
     std::vector<double> values;
@@ -329,7 +329,7 @@ Scores score(const Truth& truth, const DetectionSet& dets, const ScoreOptions& o
   int64_t total_cut = std::accumulate(cut.begin(), cut.end(), int64_t{0});
   if (total_cut)
     s.warnings.push_back(std::to_string(total_cut) + " detections are beyond " + std::to_string(options.max_dets.back()) +
-                         " per image and class and are not scored; raise --max-dets");
+                         " per image and class and are not scored; raise --max-detections");
   if (options.max_dets.back() != 100)
     s.warnings.push_back("AP is at " + std::to_string(options.max_dets.back()) +
                          " detections per image and class (pycocotools prints -1 there)");
