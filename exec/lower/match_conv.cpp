@@ -2,6 +2,7 @@
 
 #include "exec/lower/conv_tail.h"
 #include "exec/lower/match.h"
+#include "exec/steps/grouped_step.h"
 
 namespace cytodet::exec {
 namespace {
@@ -137,6 +138,38 @@ bool match_depthwise(Lowering& low, NodeId id) {
   ConvChain chain;
   chain.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   add_conv(low, id, *from, tail, std::move(chain));
+  return true;
+}
+
+// What grouped convolutions read is fake-quantized channel by channel alike: factors stay a product before it.
+bool match_grouped(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  const bool depthwise = n.op == "DepthwiseConv2dNative";
+  if (!depthwise && n.op != "Conv2D") return false;
+  std::optional<Operands> from = operands(low, id);
+  if (!from || from->filter.rank() != 4) return false;
+  if (!from->factors.empty()) {
+    from->input = from->quant->input;
+    from->factors.clear();
+    from->nodes.pop_back();
+  }
+  const std::optional<ConvShape> shape = padded_shape(low, id, *from);
+  if (!shape) return false;
+  const int64_t group = depthwise ? 1 : from->filter.dim(2), groups = group > 0 ? shape->in_c / group : 0;
+  if (groups < 1 || groups * group != shape->in_c || shape->out_c % groups != 0) return false;
+  if (from->filter.size() != shape->taps() * group * shape->out_c) return false;
+  require_finite(from->filter, n.name);
+  const Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
+  GroupedConv conv{*shape,    groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
+                   tail.bias, tail.act, tail.residual_first};
+  RowOp op{.inputs = {from->input}, .unbounded = true};
+  if (tail.residual != kNoValue) op.inputs.push_back(tail.residual);
+  op.make = [conv = std::move(conv)](const LayerIo& io) { return make_grouped_conv(conv, io.inputs, io.output); };
+  std::vector<NodeId> nodes{id};
+  nodes.insert(nodes.end(), tail.nodes.begin(), tail.nodes.end());
+  nodes.insert(nodes.end(), from->nodes.begin(), from->nodes.end());
+  Layer& layer = low.add_layer(tail.output, std::move(op), nodes);
+  if (from->quant) layer.fake_quant[from->input] = from->quant->quant;
   return true;
 }
 

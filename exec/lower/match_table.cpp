@@ -6,6 +6,7 @@ std::vector<KernelRow> kernel_rows() {
   return {
       {"dense_conv", match_dense_conv},
       {"depthwise", match_depthwise},
+      {"grouped", match_grouped},
       {"matmul", match_matmul},
       {"onednn_deconv", match_onednn_deconv},
       {"onednn_matmul", match_onednn_matmul},
@@ -20,6 +21,7 @@ std::vector<KernelRow> kernel_rows() {
       {"resize_bilinear", match_resize_bilinear},
       {"concat", match_concat},
       {"alias", match_alias},
+      {"reduce", match_reduce},
       {"copy", match_copy},
       {"split", match_split},
       {"coded", match_fake_quant},

@@ -362,6 +362,8 @@ TEST(KernelTable, EveryRowIsUsedByATest) {
                                              {"resize_nearest", "weighted_sum"},
                                              {"concat", "concat"},
                                              {"alias", "alias"},
+                                             {"grouped", "grouped_conv"},  // grouped_test.cpp
+                                             {"reduce", "reduce"},         // reduce_test.cpp
                                              {"copy", "copy"},  // copy_test.cpp
                                              {"split", "copy"},
                                              {"expression", "elementwise"},  // expression_test.cpp

@@ -193,6 +193,25 @@ void select(const float* a, const float* b, const float* c, float* out, int64_t 
   }
 }
 
+// Each lane has a result of its own, so that the order does not depend on the instruction set.
+constexpr int kLanes = 32;
+template <float (*combine)(float, float)>
+inline float reduce(const float* a, int64_t n, float start) {
+  float lanes[kLanes];
+  for (int j = 0; j < kLanes; ++j) lanes[j] = start;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int j = 0; j < kLanes; ++j) lanes[j] = combine(lanes[j], a[i + j]);
+  for (int j = 0; i < n; ++i, ++j) lanes[j] = combine(lanes[j], a[i]);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) lanes[j] = combine(lanes[j], lanes[j + half]);
+  return lanes[0];
+}
+inline float sum_of(float a, float b) { return a + b; }
+float sum(const float* a, int64_t n) { return reduce<sum_of>(a, n, 0); }
+float max_of_all(const float* a, int64_t n, float so_far) { return reduce<max_of>(a, n, so_far); }
+float min_of_all(const float* a, int64_t n, float so_far) { return reduce<min_of>(a, n, so_far); }
+
 #define CYTODET_THREE(NAME) \
   { binary_##NAME##_none, binary_##NAME##_left, binary_##NAME##_right }
 constexpr ExpressionKernels kThese = {
@@ -202,7 +221,10 @@ constexpr ExpressionKernels kThese = {
     {CYTODET_THREE(add), CYTODET_THREE(sub), CYTODET_THREE(mul), CYTODET_THREE(div), CYTODET_THREE(div_no_nan),
      CYTODET_THREE(max), CYTODET_THREE(min), CYTODET_THREE(squared_difference), CYTODET_THREE(leaky_relu), CYTODET_THREE(power),
      CYTODET_THREE(equal), CYTODET_THREE(not_equal), CYTODET_THREE(less), CYTODET_THREE(less_equal)},
-    select};
+    select,
+    sum,
+    max_of_all,
+    min_of_all};
 #undef CYTODET_THREE
 
 }  // namespace

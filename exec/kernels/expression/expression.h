@@ -72,6 +72,10 @@ struct ExpressionKernels {
   Unary unary[kUnaryOps];
   Binary binary[kBinaryOps][3];  // by OneValue
   void (*select)(const float* a, const float* b, const float* c, float* out, int64_t n);
+  float (*sum)(const float* a, int64_t n);
+  // The largest, or smallest, of `so_far` and all of a; NaN where one is.
+  float (*max_of_all)(const float* a, int64_t n, float so_far);
+  float (*min_of_all)(const float* a, int64_t n, float so_far);
 
   Unary of_one(ExprOp op) const { return unary[static_cast<int>(op)]; }
   Binary of_two(ExprOp op, OneValue one) const { return binary[static_cast<int>(op) - kUnaryOps][static_cast<int>(one)]; }

@@ -1,0 +1,243 @@
+"""Well-known networks: cytodet against its peers, in one run. See bench_networks.
+
+Each network is measured by every engine in turn, --rounds times; a figure is the median of its rounds, so that what else the
+machine does meets all alike. The answers of every engine are compared with TensorFlow's of the float graph: the largest
+difference relative to the largest value (float), the signal to noise ratio (INT8). Steps that run without a kernel are listed.
+
+To add a peer, add a class with `name`, `run(x)` and `measure(seconds)` to ENGINES."""
+import argparse
+import collections
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import make_networks
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Cytodet:
+    name = "cytodet"
+
+    def __init__(self, graph, inputs, options):
+        self.graph, self.inputs, self.options, self.plain = graph, inputs, options, []
+
+    def command(self, *arguments):
+        done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        return done.stdout
+
+    def feeds(self, folder, inputs):
+        file = pathlib.Path(folder) / "feeds.json"
+        values = {f"{name}:0": {"dtype": "float32", "shape": list(x.shape), "data": x.ravel().tolist()} for name, x in inputs.items()}
+        file.write_text(json.dumps({"inputs": values}))
+        return file
+
+    def run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "out.json"
+            self.command("infer", self.graph, "--feeds", self.feeds(folder, self.inputs), "-o", out)
+            outputs = json.loads(out.read_text())["outputs"]
+            return [np.array(v["data"], "f4").reshape(v["shape"]) for v in outputs.values()]
+
+    def measure(self, seconds):
+        shapes = [a for name, x in self.inputs.items() for a in ("--shape", f"{name}={','.join(map(str, x.shape))}")]
+        j = json.loads(self.command("bench", "--model", self.graph, "--seconds", seconds, "--streams", 1, "--threads", self.options.threads,
+                                    "--layers", "--rounds", 3, "--json", "--no-pin", *shapes))
+        self.plain = [(s["op"], s["name"], s["ms"]) for s in j["layers"] if s["kernel"] == "plain"]
+        self.plain_share = sum(s[2] for s in self.plain) / max(sum(s["ms"] for s in j["layers"]), 1e-9)
+        return j["latency_median_ms"]
+
+
+class TensorFlow:
+    """A session of its own process, which answers a line for each request: it must not share threads with others."""
+    name = "TensorFlow"
+    WORKER = """
+import os, sys, time, json
+import numpy as np
+import tensorflow as tf
+graph_file, feeds_file, threads, out_file = sys.argv[1:5]
+definition = tf.compat.v1.GraphDef()
+definition.ParseFromString(open(graph_file, "rb").read())
+graph = tf.Graph()
+with graph.as_default():
+    tf.import_graph_def(definition, name="")
+read = {i.split(":")[0].lstrip("^") for n in definition.node for i in n.input}
+skip = ("NoOp", "Const", "Placeholder", "Assert")
+outputs = [n.name + ":0" for n in definition.node if n.name not in read and n.op not in skip]
+feeds = {k + ":0": v for k, v in np.load(feeds_file).items()}
+config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=int(threads), inter_op_parallelism_threads=1)
+session = tf.compat.v1.Session(graph=graph, config=config)
+call = session.make_callable(outputs, feed_list=list(feeds))
+answers = call(*feeds.values())
+np.savez(out_file, **{str(i): a for i, a in enumerate(answers)})
+print("ready", flush=True)
+for line in sys.stdin:
+    end, times = time.perf_counter() + float(line), []
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        call(*feeds.values())
+        times.append(time.perf_counter() - start)
+    print(sorted(times)[len(times) // 2] * 1000, flush=True)
+"""
+
+    def __init__(self, graph, inputs, options):
+        self.folder = tempfile.TemporaryDirectory()
+        folder = pathlib.Path(self.folder.name)
+        np.savez(folder / "feeds.npz", **inputs)
+        self.out = folder / "out.npz"
+        self.process = subprocess.Popen([sys.executable, "-c", self.WORKER, graph, folder / "feeds.npz", str(options.threads), self.out],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if self.process.stdout.readline().strip() != "ready":
+            lines = self.process.communicate()[1].strip().splitlines()
+            raise RuntimeError("TensorFlow: " + (lines[-1][:200] if lines else "does not run the graph"))
+
+    def run(self):
+        answers = np.load(self.out)
+        return [answers[k] for k in sorted(answers, key=int)]
+
+    def measure(self, seconds):
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("TensorFlow ended")
+        return float(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+ENGINES = [TensorFlow, Cytodet]
+
+
+def inputs_of(graph, name):
+    """The images that a graph is measured on."""
+    if name in make_networks.NETWORKS:
+        return {"image": make_networks.image(make_networks.NETWORKS[name], seed=11)}
+    import tensorflow as tf
+    definition = tf.compat.v1.GraphDef()
+    definition.ParseFromString(pathlib.Path(graph).read_bytes())
+    inputs = {}
+    for n in definition.node:
+        if n.op == "Placeholder":
+            shape = [d.size if d.size > 0 else 1 for d in n.attr["shape"].shape.dim]
+            inputs[n.name] = np.random.default_rng(11).normal(0, 1, shape).astype("f4")
+    return inputs
+
+
+def quantize(graph, inputs, options, out):
+    """The INT8 graph, calibrated on three images like the one that is measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(3):
+            feeds = {name: np.random.default_rng(100 + i).normal(0, 1, x.shape).astype("f4") for name, x in inputs.items()}
+            values = {f"{n}:0": {"dtype": "float32", "shape": list(x.shape), "data": x.ravel().tolist()} for n, x in feeds.items()}
+            (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": values}))
+        done = subprocess.run([options.program, "quantize", graph, "--images", folder, "--quiet", "--no-check", "-o", out],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError("quantize: " + done.stderr.strip().splitlines()[-1])
+
+
+def difference(got, wanted):
+    largest = max(float(np.abs(w).max()) for w in wanted)
+    return max(float(np.abs(g - w).max()) for g, w in zip(got, wanted)) / max(largest, 1e-30)
+
+
+def decibels(got, wanted):
+    signal = sum(float((w.astype("f8") ** 2).sum()) for w in wanted)
+    noise = sum(float(((g.astype("f8") - w) ** 2).sum()) for g, w in zip(got, wanted))
+    return 10 * np.log10(signal / max(noise, 1e-30))
+
+
+def measure(graph, inputs, options, wanted):
+    """A row of figures: milliseconds, differences and plain steps of every engine."""
+    engines, row = [], {"ms": {}, "rounds": {}, "error": {}, "difference": {}, "decibels": {}}
+    for kind in ENGINES:
+        try:
+            engine = kind(graph, inputs, options)
+            answers = engine.run()
+            wanted = answers if wanted is None else wanted
+            row["difference"][kind.name], row["decibels"][kind.name] = difference(answers, wanted), decibels(answers, wanted)
+            engines.append(engine)
+        except (RuntimeError, OSError) as e:
+            row["error"][kind.name] = str(e)
+    times = collections.defaultdict(list)
+    for _ in range(options.rounds):
+        for engine in engines:
+            times[engine.name].append(engine.measure(options.seconds))
+    for engine in engines:
+        row["rounds"][engine.name] = times[engine.name]
+        row["ms"][engine.name] = float(np.median(times[engine.name]))
+        if isinstance(engine, Cytodet):
+            row["plain"], row["plain_share"] = engine.plain, engine.plain_share
+        else:
+            engine.close()
+    return row, wanted
+
+
+def table(rows):
+    lines = ["| network | precision | TensorFlow ms | cytodet ms | ratio | difference | plain steps (share of time) |", "|---|---|--:|--:|--:|--:|---|"]
+    for row in rows:
+        ms = row["ms"]
+        cell = lambda name: f"{ms[name]:.2f}" if name in ms else row["error"].get(name, "")[:60]
+        ratio = f"{ms['TensorFlow'] / ms['cytodet']:.2f}" if len(ms) == 2 else ""
+        exact = f"{row['difference'].get('cytodet', float('nan')):.1e}" if row["precision"] == "f32" else f"{row['decibels'].get('cytodet', float('nan')):.1f} dB"
+        ops = collections.Counter(op for op, _, _ in row.get("plain", []))
+        plain = ", ".join(f"{n} {op}" for op, n in ops.most_common()) or "none"
+        share = f" ({100 * row['plain_share']:.1f} %)" if ops else ""
+        lines.append(f"| {row['network']} | {row['precision']} | {cell('TensorFlow')} | {cell('cytodet')} | {ratio} | {exact} | {plain}{share} |")
+    for precision in ("f32", "int8"):
+        ratios = [r["ms"]["TensorFlow"] / r["ms"]["cytodet"] for r in rows if r["precision"] == precision and len(r["ms"]) == 2]
+        if ratios:
+            lines.append(f"| geometric mean of {len(ratios)} | {precision} | | | {np.exp(np.mean(np.log(ratios))):.2f} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench_networks")
+    parser.add_argument("--networks", default=",".join(make_networks.NETWORKS))
+    parser.add_argument("--graphs", nargs="*", default=[], help="other frozen graphs")
+    parser.add_argument("--folder", default="out/networks")
+    parser.add_argument("--int8", action="store_true", help="also the graphs that cytodet quantizes")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--program", default="build/release/cytodet")
+    parser.add_argument("--out", default="out/bench_networks")
+    options = parser.parse_args()
+    names = [n for n in options.networks.split(",") if n]
+    if names:
+        subprocess.run(["nice", "-n", "10", sys.executable, HERE / "make_networks.py", options.folder, *names], check=True)
+    graphs = [(n, pathlib.Path(options.folder) / f"{n}.pb") for n in names] + [(pathlib.Path(g).stem, pathlib.Path(g)) for g in options.graphs]
+    rows = []
+    for name, graph in graphs:
+        inputs = inputs_of(graph, name)
+        row, wanted = measure(graph, inputs, options, None)
+        rows.append({"network": name, "precision": "f32", **row})
+        if options.int8:
+            int8 = graph.with_name(name + "_int8.pb")
+            try:
+                quantize(graph, inputs, options, int8)
+                row, _ = measure(int8, inputs, options, wanted)
+            except RuntimeError as e:
+                row = {"ms": {}, "error": {"cytodet": str(e)}, "difference": {}, "decibels": {}}
+            rows.append({"network": name, "precision": "int8", **row})
+        print(table(rows).splitlines()[-3 if len(rows) > 1 else -2], file=sys.stderr, flush=True)
+        for op, node, ms in rows[-1].get("plain", []):
+            print(f"  plain: {op} {node} {ms:.3f} ms", file=sys.stderr)
+    out = pathlib.Path(options.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(rows, indent=1))
+    out.with_suffix(".md").write_text(table(rows))
+    print(table(rows), end="")
+
+
+if __name__ == "__main__":
+    main()

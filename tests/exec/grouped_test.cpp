@@ -1,0 +1,93 @@
+// Convolutions of several groups and depthwise ones with several results per channel, against the plain evals.
+#include <gtest/gtest.h>
+
+#include "tests/exec/quantized_net.h"
+#include "tests/exec/compare.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+
+struct Case {
+  int64_t in_c, group, out_c, kernel, stride, dilation;
+  const char* padding;
+};
+
+AttrMap attrs_of(const Case& c) {
+  AttrMap attrs = conv_attrs(c.padding, c.stride);
+  attrs.insert_or_assign("dilations", ints({1, c.dilation, c.dilation, 1}));
+  return attrs;
+}
+
+TEST(GroupedConv, EveryGeometryGivesThePlainAnswer) {
+  for (const Case& c : {Case{24, 8, 24, 3, 1, 1, "SAME"},
+                        {24, 8, 48, 3, 2, 1, "SAME"},
+                        {40, 20, 80, 1, 1, 1, "VALID"},
+                        {36, 4, 9, 5, 1, 1, "VALID"},
+                        {12, 6, 4, 3, 1, 2, "SAME"},
+                        {64, 32, 70, 3, 3, 1, "VALID"}}) {
+    Graph g;
+    std::mt19937 random(4);
+    placeholder(g, "x", {2, 11, 13, c.in_c});
+    constant(g, "w", normal_tensor({c.kernel, c.kernel, c.group, c.out_c}, random, 0.2f));
+    constant(g, "b", normal_tensor({c.out_c}, random));
+    add(g, "conv", "Conv2D", {"x", "w"}, attrs_of(c));
+    add(g, "bias", "BiasAdd", {"conv", "b"});
+    add(g, "y", "Relu", {"bias"});
+    const Answers a = run_both(g, {{"x", normal_tensor({2, 11, 13, c.in_c}, random)}}, {"y"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6) << c.in_c << " " << c.group << " " << c.out_c;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"grouped_conv"}) << c.in_c << " " << c.group << " " << c.out_c;
+  }
+}
+
+TEST(GroupedConv, DepthwiseWithSeveralResultsPerChannel) {
+  for (const Case& c : {Case{19, 1, 2, 3, 1, 1, "SAME"}, {8, 1, 5, 3, 2, 1, "SAME"}, {3, 1, 32, 5, 4, 1, "VALID"}}) {
+    Graph g;
+    std::mt19937 random(4);
+    placeholder(g, "x", {2, 11, 13, c.in_c});
+    constant(g, "w", normal_tensor({c.kernel, c.kernel, c.in_c, c.out_c}, random, 0.2f));
+    constant(g, "b", normal_tensor({c.in_c * c.out_c}, random));
+    add(g, "conv", "DepthwiseConv2dNative", {"x", "w"}, attrs_of(c));
+    add(g, "bias", "BiasAdd", {"conv", "b"});
+    const Answers a = run_both(g, {{"x", normal_tensor({2, 11, 13, c.in_c}, random)}}, {"bias"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6) << c.in_c << " " << c.out_c;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"grouped_conv"}) << c.in_c << " " << c.out_c;
+  }
+}
+
+TEST(GroupedConv, AddsAResidualAndReadsPadding) {
+  Graph g;
+  std::mt19937 random(6);
+  placeholder(g, "x", {1, 9, 9, 16});
+  placeholder(g, "r", {1, 10, 9, 16});
+  constant(g, "pads", Tensor::from<int32_t>({4, 2}, {0, 0, 2, 1, 1, 1, 0, 0}));
+  constant(g, "w", normal_tensor({3, 3, 4, 16}, random, 0.2f));
+  add(g, "pad", "Pad", {"x", "pads"});
+  add(g, "conv", "Conv2D", {"pad", "w"}, conv_attrs());
+  add(g, "sum", "AddV2", {"conv", "r"});
+  add(g, "y", "Relu", {"sum"});
+  const Answers a =
+      run_both(g, {{"x", normal_tensor({1, 9, 9, 16}, random)}, {"r", normal_tensor({1, 10, 9, 16}, random)}}, {"y"});
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6);
+  EXPECT_EQ(a.kernels, std::set<std::string>{"grouped_conv"});
+}
+
+// The input is rounded to 8 bits and so are the weights; products and sums stay in float.
+TEST(GroupedConv, OfQuantizedMaps) {
+  QuantizedNet net;
+  const QuantParams quant{0.03f, 110, false};
+  net.input("x", {1, 12, 12, 20});
+  net.conv("first", "x", 24, 1, quant);
+  const Tensor w = normal_tensor({3, 3, 8, 24}, net.random, 0.2f);
+  constant(net.graph, "w", w);
+  const NodeId id = add(net.graph, "grouped", "Conv2D", {"first", "w"}, conv_attrs("SAME"));
+  set_quantized(net.graph, id, quant, quantize_weights(w, 24, true));
+  net.conv("last", "grouped", 16, 1, quant);
+  const Answers a = net.expect_answers({"last"});
+  EXPECT_TRUE(a.kernels.contains("grouped_conv"));
+  EXPECT_FALSE(a.kernels.contains("plain"));
+}
+
+}  // namespace
+}  // namespace cytodet
