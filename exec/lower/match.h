@@ -24,6 +24,7 @@ bool match_resize_nearest(Lowering& low, NodeId id);
 bool match_resize_bilinear(Lowering& low, NodeId id);
 bool match_grouped(Lowering& low, NodeId id);          // Conv2D of several groups, DepthwiseConv2dNative of any multiplier
 bool match_reduce(Lowering& low, NodeId id);           // Sum, Mean, Max, Min over constant axes
+bool match_channels(Lowering& low, NodeId id);         // LRN; ArgMax and ArgMin along the last dimension
 bool match_copy(Lowering& low, NodeId id);             // Pad, Slice, StridedSlice, Transpose, Tile and the like: elements move
 bool match_split(Lowering& low, NodeId id);            // Split, SplitV, Unpack
 bool match_expression(Lowering& low, NodeId id);       // chains of element-wise nodes that no other row is made for

@@ -102,9 +102,46 @@ bool is_float_constant(const Lowering& low, Value v) {
   return t && t->dtype() == DType::f32;
 }
 
+bool is_fake_quant(const Node& n) { return n.op.starts_with("FakeQuantWithMinMax") && !n.op.ends_with("Gradient"); }
+
+// Fake quantization of each channel, or of all: floor((clip(x, low, high) - low) / scale + 0.5) * scale + low. The range is moved
+// so that 0 is one of its values.
+struct FakeQuantGrids {
+  Tensor low, high, scale;
+};
+
+// Nothing where the range is not known, or is empty.
+std::optional<FakeQuantGrids> fake_quant_grids(const Lowering& low, const Node& n, int64_t channels) {
+  const bool args = n.op == "FakeQuantWithMinMaxArgs";
+  if (n.inputs.size() != (args ? 1u : 3u)) return {};
+  const Tensor min = args                        ? Tensor::scalar(n.attr_or("min", -6.0f))
+                     : low.constant(n.inputs[1]) ? *low.constant(n.inputs[1])
+                                                 : Tensor();
+  const Tensor max = args                        ? Tensor::scalar(n.attr_or("max", 6.0f))
+                     : low.constant(n.inputs[2]) ? *low.constant(n.inputs[2])
+                                                 : Tensor();
+  if (!min.defined() || !max.defined() || min.dtype() != DType::f32 || max.dtype() != DType::f32 || min.shape() != max.shape())
+    return {};
+  if (min.size() != 1 && min.size() != channels) return {};
+  const int64_t bits = n.attr_or("num_bits", int64_t{8});
+  if (bits < 2 || bits > 16) return {};
+  FakeQuantGrids g{Tensor(DType::f32, min.shape()), Tensor(DType::f32, min.shape()), Tensor(DType::f32, min.shape())};
+  const float first = n.attr_or("narrow_range", false) ? 1.0f : 0.0f, last = static_cast<float>((1 << bits) - 1);
+  for (int64_t c = 0; c < min.size(); ++c) {
+    const float from = min.data<float>()[c], to = max.data<float>()[c], scale = (to - from) / (last - first),
+                zero = first - from / scale;
+    if (!(from < to)) return {};
+    const float nudged = zero < first ? first : zero > last ? last : std::round(zero);
+    g.low.data<float>()[c] = (first - nudged) * scale;
+    g.high.data<float>()[c] = (last - nudged) * scale;
+    g.scale.data<float>()[c] = scale;
+  }
+  return g;
+}
+
 // Inputs that are read element by element; others are constants of the node.
 size_t operands(const Node& n) {
-  if (is_batch_norm(n)) return 1;
+  if (is_batch_norm(n) || is_fake_quant(n)) return 1;
   return n.inputs.size();
 }
 
@@ -138,6 +175,8 @@ bool is_elementwise(const Lowering& low, NodeId id) {
     known = n.inputs.size() == 3 && shape_of(low, n.inputs[0]) && *shape_of(low, n.inputs[0]) == *shape;
   else if (n.op == "Pow")
     known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && low.constant(n.inputs[1])->size() == 1;
+  else if (is_fake_quant(n))
+    known = fake_quant_grids(low, n, shape->empty() ? 1 : shape->back()).has_value();
   else if (is_batch_norm(n))
     known = std::all_of(n.inputs.begin() + 1, n.inputs.end(), [&](Value v) { return is_float_constant(low, v); }) &&
             shape->size() == 4;
@@ -298,6 +337,7 @@ class Translator {
 
   int translate(const Node& n) {
     if (is_batch_norm(n)) return batch_norm(n);
+    if (is_fake_quant(n)) return fake_quant(n);
     const int a = operand(n.inputs[0]);
     if (const UnaryRow* row = find_row(kUnary, n.op)) return emit(row->code, a);
     if (n.op == "Cast")
@@ -326,6 +366,15 @@ class Translator {
     if (b == 0.5f) return emit(ExprOp::sqrt, a);
     if (b == -1) return emit(ExprOp::reciprocal, a);
     return emit(ExprOp::power, a, constant(b));
+  }
+
+  int fake_quant(const Node& n) {
+    const Shape& shape = expression.shape;
+    const FakeQuantGrids g = *fake_quant_grids(low_, n, shape.empty() ? 1 : shape.back());
+    const int low = constant(g.low), scale = constant(g.scale);
+    const int clipped = emit(ExprOp::min, emit(ExprOp::max, operand(n.inputs[0]), low), constant(g.high));
+    const int steps = emit(ExprOp::div, emit(ExprOp::sub, clipped, low), scale);
+    return emit(ExprOp::add, emit(ExprOp::mul, emit(ExprOp::floor, emit(ExprOp::add, steps, constant(0.5f))), scale), low);
   }
 
   // (x - mean) / sqrt(variance + epsilon) * scale + offset, as x * factor + shift.

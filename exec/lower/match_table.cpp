@@ -22,6 +22,7 @@ std::vector<KernelRow> kernel_rows() {
       {"concat", match_concat},
       {"alias", match_alias},
       {"reduce", match_reduce},
+      {"channels", match_channels},
       {"copy", match_copy},
       {"split", match_split},
       {"coded", match_fake_quant},

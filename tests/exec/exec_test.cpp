@@ -363,6 +363,7 @@ TEST(KernelTable, EveryRowIsUsedByATest) {
                                              {"concat", "concat"},
                                              {"alias", "alias"},
                                              {"grouped", "grouped_conv"},  // grouped_test.cpp
+                                             {"channels", "lrn"},  // channel_steps_test.cpp
                                              {"reduce", "reduce"},         // reduce_test.cpp
                                              {"copy", "copy"},  // copy_test.cpp
                                              {"split", "copy"},

@@ -111,10 +111,14 @@ inline float ceil_of(float x) { return -floor_of(-x); }
 
 // a ^ b; a negative a has a power only for whole b, odd ones keep its sign.
 inline float power_of(float a, float b) {
-  const float t = __builtin_fabsf(a), y = exp_of(b * log_of(t));
-  const float if_fraction = ((t == 0) | (t == kInfinity)) ? 1.0f : __builtin_nanf("");
-  const float factor = round_of(b) != b ? if_fraction : 2 * round_of(b * 0.5f) == b ? 1.0f : -1.0f;
-  return ((b == 0) | (a == 1)) ? 1.0f : __builtin_copysignf(1.0f, a) < 0 ? y * factor : y;
+  const float t = __builtin_fabsf(a), y = exp_of(b * log_of(t)), not_a_number = __builtin_nanf("");
+  float of_fraction = t == 0 ? 1.0f : not_a_number;
+  of_fraction = t == kInfinity ? 1.0f : of_fraction;
+  const float of_whole = 2 * round_of(b * 0.5f) == b ? 1.0f : -1.0f;
+  const float factor = round_of(b) == b ? of_whole : of_fraction;
+  float of_sign = bits_of(a) < 0 ? y * factor : y;
+  of_sign = a == 1 ? 1.0f : of_sign;
+  return b == 0 ? 1.0f : of_sign;
 }
 
 inline float max_of(float a, float b) { return a != a ? a : ((a < b) | (b != b)) ? b : a; }

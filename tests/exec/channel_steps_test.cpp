@@ -1,0 +1,63 @@
+// Local response normalisation, arg max and fake quantization, against the plain evals.
+#include <gtest/gtest.h>
+
+#include "tests/exec/compare.h"
+#include "tests/exec/quantized_net.h"
+
+namespace cytodet {
+namespace {
+
+using namespace test;
+
+TEST(ChannelSteps, LocalResponseNorm) {
+  for (const auto& [radius, beta] :
+       {std::pair{int64_t{2}, 0.75f}, {int64_t{5}, 0.5f}, {int64_t{0}, 1.3f}, {int64_t{30}, 0.75f}}) {
+    Graph g;
+    placeholder(g, "x", {2, 5, 6, 19});
+    AttrMap attrs;
+    attrs.emplace("depth_radius", Attr(radius));
+    attrs.emplace("bias", Attr(1.5f));
+    attrs.emplace("alpha", Attr(0.3f));
+    attrs.emplace("beta", Attr(beta));
+    add(g, "y", "LRN", {"x"}, attrs);
+    std::mt19937 random(3);
+    const Answers a = run_both(g, {{"x", normal_tensor({2, 5, 6, 19}, random, 2)}}, {"y"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-6) << radius;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"lrn"});
+  }
+}
+
+TEST(ChannelSteps, ArgMaxAndArgMinAlongTheLastDimension) {
+  for (const char* op : {"ArgMax", "ArgMin"})
+    for (const DType type : {DType::i32, DType::i64}) {
+      Graph g;
+      placeholder(g, "x", {2, 5, 6, 19});
+      constant(g, "axis", Tensor::scalar<int32_t>(-1));
+      AttrMap attrs;
+      attrs.emplace("output_type", Attr(type));
+      add(g, "y", op, {"x", "axis"}, attrs);
+      std::mt19937 random(3);
+      Tensor x = normal_tensor({2, 5, 6, 19}, random);
+      for (int64_t i = 0; i < 40; ++i) x.data<float>()[i] = 1;  // the first of equal ones
+      const Answers a = run_both(g, {{"x", x}}, {"y"});
+      EXPECT_EQ(worst_difference(a.plan[0], a.plain[0]), 0) << op;
+      EXPECT_EQ(a.kernels, std::set<std::string>{"arg_extreme"});
+    }
+}
+
+TEST(ChannelSteps, FakeQuantizationIsAnExpression) {
+  for (const bool per_channel : {false, true}) {
+    Graph g;
+    placeholder(g, "x", {2, 5, 3});
+    constant(g, "min", per_channel ? Tensor::from<float>({3}, {-1, -0.3f, 0.2f}) : Tensor::scalar(-1.1f));
+    constant(g, "max", per_channel ? Tensor::from<float>({3}, {1, 2, 0.9f}) : Tensor::scalar(2.3f));
+    add(g, "y", per_channel ? "FakeQuantWithMinMaxVarsPerChannel" : "FakeQuantWithMinMaxVars", {"x", "min", "max"});
+    std::mt19937 random(3);
+    const Answers a = run_both(g, {{"x", normal_tensor({2, 5, 3}, random, 2)}}, {"y"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-6) << per_channel;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"elementwise"});
+  }
+}
+
+}  // namespace
+}  // namespace cytodet
