@@ -2,6 +2,8 @@
 // a drawing shows the nodes that it matches.
 #pragma once
 
+#include <array>
+
 #include "exec/lower/lowering.h"
 
 namespace cytodet::exec {
@@ -39,6 +41,17 @@ struct ZeroPad {
 };
 std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v);
 void set_padding(ConvShape& shape, const ZeroPad& pad);
+
+// input ─▶ SpaceToBatchND ─▶ convolution ─▶ BatchToSpaceND ─▶ result.
+struct Dilated {
+  Value input, result;
+  std::vector<NodeId> nodes;     // SpaceToBatchND, BatchToSpaceND
+  std::array<int64_t, 4> edges;  // padding: top, bottom, left, right
+  int dilation_h, dilation_w;
+};
+std::optional<Dilated> dilated_by_batches(const Lowering& low, Value input, NodeId conv);
+// False where the sizes of the convolution's input and result do not agree with it.
+bool set_dilation(ConvShape& s, const Dilated& d);
 
 bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
 bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides

@@ -13,7 +13,8 @@ struct Operands {
   Tensor filter;
   std::optional<QuantizedConv> quant;
   std::vector<float> factors;
-  std::vector<NodeId> nodes;  // of the way from the input to the convolution
+  std::vector<NodeId> nodes;  // of the way from the input to the convolution, and to its result
+  Value result = kNoValue;    // of a convolution between SpaceToBatchND and BatchToSpaceND; else its own
 };
 // x * constant[channels] -> QuantizeV2: the constant joins the quantization (QuantizeSpec::factors).
 void absorb_factors(const Lowering& low, NodeId quantize, Operands& from) {
@@ -53,6 +54,17 @@ std::optional<Operands> operands(const Lowering& low, NodeId id) {
 
 // Geometry of a convolution. With a Pad of zeros before a VALID one it reads what the Pad reads, and pads by itself.
 std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& from) {
+  from.result = {id, 0};
+  if (const std::optional<Dilated> dilated = dilated_by_batches(low, from.input, id)) {
+    std::optional<ConvShape> s = conv_shape(low, id, dilated->input, dilated->result, from.filter);
+    if (s && set_dilation(*s, *dilated)) {
+      from.nodes.push_back(dilated->nodes[1]);
+      if (low.sole_reader(from.input) >= 0) from.nodes.push_back(dilated->nodes[0]);
+      from.input = dilated->input;
+      from.result = dilated->result;
+      return s;
+    }
+  }
   const bool valid = low.graph.node(id).attr_or<std::string>("padding", "") == "VALID";
   const std::optional<ZeroPad> pad = valid ? zero_pad_before(low, from.input) : std::nullopt;
   if (!pad) return conv_shape(low, id, from.input, {id, 0}, from.filter);
@@ -93,7 +105,7 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
+  const Tail tail = absorb_tail(low, from->result, shape->out_c, true);
   ConvChain chain;
   chain.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   add_conv(low, id, *from, tail, std::move(chain));
@@ -134,7 +146,7 @@ bool match_depthwise(Lowering& low, NodeId id) {
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = absorb_tail(low, {id, 0}, shape->out_c, false);
+  const Tail tail = absorb_tail(low, from->result, shape->out_c, false);
   ConvChain chain;
   chain.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   add_conv(low, id, *from, tail, std::move(chain));
@@ -159,7 +171,7 @@ bool match_grouped(Lowering& low, NodeId id) {
   if (groups < 1 || groups * group != shape->in_c || shape->out_c % groups != 0) return false;
   if (from->filter.size() != shape->taps() * group * shape->out_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = absorb_tail(low, {id, 0}, shape->out_c, true);
+  const Tail tail = absorb_tail(low, from->result, shape->out_c, true);
   GroupedConv conv{*shape,    groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
                    tail.bias, tail.act, tail.residual_first};
   RowOp op{.inputs = {from->input}, .unbounded = true};

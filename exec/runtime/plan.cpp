@@ -7,6 +7,7 @@
 #include "core/suggest.h"
 #include "core/timing.h"
 #include "exec/lower/lowering.h"
+#include "exec/lower/plain_reason.h"
 #include "exec/runtime/memory.h"
 #include "exec/steps/packed_conv.h"
 #include "graph/passes/pass.h"
@@ -255,6 +256,7 @@ class Compiler {
       if (used) plan_->places[static_cast<size_t>(out.back())].kind = Place::dynamic;
     }
     auto step = std::make_unique<PlainStep>(n, in, out);
+    step->info.reason = options_.fuse ? plain_reason(*low_, id) : "kernels are switched off";
     ++plan_->plain;
     finish(std::move(step), id);
   }

@@ -12,6 +12,7 @@ struct StepInfo {
   std::string name;    // node that gives the output
   std::string op;      // its op
   std::string kernel;  // row of the kernel table, "plain" for a fallback
+  std::string reason;  // of a plain step: why no kernel computes it
   Shape shape;         // of the output
   int64_t macs = 0;
   int64_t int8_macs = 0;  // those of macs that are computed in 8 bits

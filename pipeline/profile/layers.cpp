@@ -126,6 +126,7 @@ Json layers_json(const LayerTable& table) {
     LayerSum one;
     one.add(s, table.ms[i]);
     Json row{{"name", s.name}, {"op", s.op}, {"kernel", s.kernel}, {"shape", s.shape}, {"least_ms", table.least_ms[i]}};
+    if (!s.reason.empty()) row["reason"] = s.reason;
     row.update(figures(one, total, table.peak));
     j["layers"].push_back(std::move(row));
   }
@@ -155,7 +156,12 @@ std::string layers_text(const LayerTable& table) {
   std::snprintf(line, sizeof line,
                 "medians of %d rounds; the least of each step sum to %.3f ms; a run whose steps are not timed takes %.3f ms\n",
                 table.rounds, table.total_least_ms(), table.run_ms);
-  return text + line;
+  text += line;
+  for (const Json& l : j["layers"])
+    if (l.contains("reason"))
+      text += "plain step " + l["name"].get<std::string>() + " (" + l["op"].get<std::string>() +
+              "): " + l["reason"].get<std::string>() + "\n";
+  return text;
 }
 
 Json peak_json(const Peak& p) {

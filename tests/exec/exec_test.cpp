@@ -344,6 +344,17 @@ TEST(Kernels, PlainStepsMixWithKernels) {
   EXPECT_THAT(check_against_plain(g, {{"x", {1, 4, 4, 8}}}, {"conv2", "sine"}, random), ::testing::ElementsAre("gemm", "plain"));
 }
 
+TEST(Kernels, PlainStepsSayWhy) {
+  Graph g;
+  placeholder(g, "x", {1, 4, 4, 8});
+  add(g, "sine", "Sin", {"x"});
+  PlanOptions o;
+  o.outputs = {"sine"};
+  const std::vector<StepInfo> steps = Plan::compile(g, o)->steps();
+  ASSERT_EQ(steps.size(), 1u);
+  EXPECT_EQ(steps[0].reason, "no kernel computes Sin");
+}
+
 TEST(KernelTable, EveryRowIsUsedByATest) {
   // Names the tests above expect, per row of the table.
   std::map<std::string, std::string> covered{{"dense_conv", "gemm"},

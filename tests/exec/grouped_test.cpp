@@ -1,8 +1,8 @@
 // Convolutions of several groups and depthwise ones with several results per channel, against the plain evals.
 #include <gtest/gtest.h>
 
-#include "tests/exec/quantized_net.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/quantized_net.h"
 
 namespace cytodet {
 namespace {
@@ -87,6 +87,31 @@ TEST(GroupedConv, OfQuantizedMaps) {
   const Answers a = net.expect_answers({"last"});
   EXPECT_TRUE(a.kernels.contains("grouped_conv"));
   EXPECT_FALSE(a.kernels.contains("plain"));
+}
+
+// SpaceToBatchND -> convolution -> BatchToSpaceND is a dilated convolution, with what follows it.
+TEST(DilatedConv, BetweenSpaceToBatchAndBatchToSpace) {
+  for (const char* op : {"Conv2D", "DepthwiseConv2dNative"})
+    for (const std::vector<int32_t>& edges :
+         {std::vector<int32_t>{2, 3, 2, 4, 0, 1, 0, 2}, {0, 1, 0, 0, 0, 1, 0, 0}, {2, 3, 2, 4, 1, 0, 2, 0}}) {
+      Graph g;
+      std::mt19937 random(6);
+      placeholder(g, "x", {2, 11, 12, 8});
+      constant(g, "block", Tensor::from<int32_t>({2}, {2, 2}));
+      constant(g, "pads", Tensor::from<int32_t>({2, 2}, {edges[0], edges[1], edges[2], edges[3]}));
+      constant(g, "crops", Tensor::from<int32_t>({2, 2}, {edges[4], edges[5], edges[6], edges[7]}));
+      constant(g, "w", normal_tensor({3, 3, 8, std::string(op) == "Conv2D" ? 12 : 1}, random, 0.3f));
+      constant(g, "b", normal_tensor({std::string(op) == "Conv2D" ? 12 : 8}, random));
+      add(g, "apart", "SpaceToBatchND", {"x", "block", "pads"});
+      add(g, "conv", op, {"apart", "w"}, conv_attrs());
+      add(g, "joined", "BatchToSpaceND", {"conv", "block", "crops"});
+      add(g, "bias", "BiasAdd", {"joined", "b"});
+      add(g, "y", "Relu", {"bias"});
+      const Answers a = run_both(g, {{"x", normal_tensor({2, 11, 12, 8}, random)}}, {"y"});
+      EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6) << op;
+      EXPECT_EQ(a.steps.size(), 1u) << op;
+      EXPECT_FALSE(a.kernels.contains("plain")) << op;
+    }
 }
 
 }  // namespace

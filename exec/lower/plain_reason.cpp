@@ -1,0 +1,68 @@
+#include "exec/lower/plain_reason.h"
+
+#include <algorithm>
+
+namespace cytodet::exec {
+namespace {
+
+bool is_known(const Fact& fact) { return fact.shape && is_static(*fact.shape); }
+
+// Ops that kernels are made for, under conditions.
+constexpr const char* kOps[] = {"Add",
+                                "AddN",
+                                "AddV2",
+                                "ArgMax",
+                                "ArgMin",
+                                "AvgPool",
+                                "BatchMatMulV2",
+                                "ConcatV2",
+                                "Conv2D",
+                                "BiasAdd",
+                                "Cast",
+                                "Conv2DBackpropInput",
+                                "DepthwiseConv2dNative",
+                                "DepthToSpace",
+                                "FusedBatchNormV3",
+                                "GatherV2",
+                                "MatMul",
+                                "Max",
+                                "MaxPool",
+                                "Mean",
+                                "Min",
+                                "MirrorPad",
+                                "Mul",
+                                "Pad",
+                                "PadV2",
+                                "Pow",
+                                "ResizeBilinear",
+                                "ResizeNearestNeighbor",
+                                "Select",
+                                "SelectV2",
+                                "Slice",
+                                "Softmax",
+                                "SpaceToDepth",
+                                "Split",
+                                "SplitV",
+                                "StridedSlice",
+                                "Sub",
+                                "Sum",
+                                "Tile",
+                                "Transpose",
+                                "Unpack"};
+
+}  // namespace
+
+std::string plain_reason(const Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  for (Value v : n.inputs)
+    if (!low.constant(v) && !is_known(low.facts.of(v)))
+      return "the shape of its input " + low.graph.name_of(v) + " is known only when it runs";
+  const Fact& out = low.facts.of({id, 0});
+  if (!is_known(out)) return "its shape is known only when it runs";
+  if (out.dtype != DType::f32) return "its values are " + name_of(out.dtype) + ", and kernels compute f32";
+  if (n.attr_or<std::string>("data_format", "NHWC") == "NCHW") return "its map is channels first (NCHW)";
+  const bool made = std::any_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; });
+  return made ? "no kernel of " + n.op + " takes these attributes and shapes" : "no kernel computes " + n.op;
+}
+
+}  // namespace cytodet::exec
