@@ -1,14 +1,16 @@
 """Well-known networks: cytodet against its peers, in one run. See bench_networks.
 
-Each network is measured by every engine in turn, --rounds times; a figure is the median of its rounds, so that what else the
-machine does meets all alike. The answers of every engine are compared with TensorFlow's of the float graph: the largest
+Each network is measured by every engine in turn, --rounds times; a figure is the median of its rounds. Figures are milliseconds of
+CPU time per image, of all threads: on a machine that does other things too they tell more than the clock, whose figures are in
+the .json. The answers of every engine are compared with TensorFlow's of the float graph: the largest
 difference relative to the largest value (float), the signal to noise ratio (INT8). Steps that run without a kernel are listed.
 
-To add a peer, add a class with `name`, `run(x)` and `measure(seconds)` to ENGINES."""
+To add a peer, add a class with `name`, `run()` (the answers) and `measure(seconds)` (CPU and clock milliseconds) to ENGINES."""
 import argparse
 import collections
 import json
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ class Cytodet:
     name = "cytodet"
 
     def __init__(self, graph, inputs, options):
-        self.graph, self.inputs, self.options, self.plain = graph, inputs, options, []
+        self.graph, self.inputs, self.options, self.layers = graph, inputs, options, []
 
     def command(self, *arguments):
         done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True)
@@ -45,13 +47,27 @@ class Cytodet:
             outputs = json.loads(out.read_text())["outputs"]
             return [np.array(v["data"], "f4").reshape(v["shape"]) for v in outputs.values()]
 
-    def measure(self, seconds):
+    def bench(self, *arguments):
+        """What bench says, and the CPU seconds that it took."""
         shapes = [a for name, x in self.inputs.items() for a in ("--shape", f"{name}={','.join(map(str, x.shape))}")]
-        j = json.loads(self.command("bench", "--model", self.graph, "--seconds", seconds, "--streams", 1, "--threads", self.options.threads,
-                                    "--layers", "--rounds", 3, "--json", "--no-pin", *shapes))
-        self.plain = [(s["op"], s["name"], s["ms"]) for s in j["layers"] if s["kernel"] == "plain"]
-        self.plain_share = sum(s[2] for s in self.plain) / max(sum(s["ms"] for s in j["layers"]), 1e-9)
-        return j["latency_median_ms"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        j = json.loads(self.command("bench", "--model", self.graph, "--streams", 1, "--threads", self.options.threads, "--json", "--no-pin",
+                                    *shapes, *arguments))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return j, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def measure(self, seconds):
+        """Of a long and a short run the difference, so that loading does not count."""
+        if not self.layers:
+            self.layers = self.bench("--seconds", 0.1, "--layers", "--rounds", 3)[0]["layers"]
+        short, short_cpu = self.bench("--seconds", 0.1)
+        long, long_cpu = self.bench("--seconds", seconds + 0.1)
+        images = long["images"] - short["images"]
+        cpu = 1000 * (long_cpu - short_cpu) / images if images > 0 else long["latency_median_ms"]
+        return cpu, long["latency_median_ms"]
+
+    def plain(self):
+        return [(s["op"], s["name"], s.get("reason", ""), s["share"]) for s in self.layers if s["kernel"] == "plain"]
 
 
 class TensorFlow:
@@ -78,12 +94,12 @@ answers = call(*feeds.values())
 np.savez(out_file, **{str(i): a for i, a in enumerate(answers)})
 print("ready", flush=True)
 for line in sys.stdin:
-    end, times = time.perf_counter() + float(line), []
+    end, times, cpu = time.perf_counter() + float(line), [], time.process_time()
     while not times or time.perf_counter() < end:
         start = time.perf_counter()
         call(*feeds.values())
         times.append(time.perf_counter() - start)
-    print(sorted(times)[len(times) // 2] * 1000, flush=True)
+    print((time.process_time() - cpu) / len(times) * 1000, sorted(times)[len(times) // 2] * 1000, flush=True)
 """
 
     def __init__(self, graph, inputs, options):
@@ -107,7 +123,7 @@ for line in sys.stdin:
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("TensorFlow ended")
-        return float(line)
+        return tuple(map(float, line.split()))
 
     def close(self):
         self.process.stdin.close()
@@ -158,7 +174,7 @@ def decibels(got, wanted):
 
 def measure(graph, inputs, options, wanted):
     """A row of figures: milliseconds, differences and plain steps of every engine."""
-    engines, row = [], {"ms": {}, "rounds": {}, "error": {}, "difference": {}, "decibels": {}}
+    engines, row = [], {"ms": {}, "clock_ms": {}, "rounds": {}, "error": {}, "difference": {}, "decibels": {}}
     for kind in ENGINES:
         try:
             engine = kind(graph, inputs, options)
@@ -174,24 +190,24 @@ def measure(graph, inputs, options, wanted):
             times[engine.name].append(engine.measure(options.seconds))
     for engine in engines:
         row["rounds"][engine.name] = times[engine.name]
-        row["ms"][engine.name] = float(np.median(times[engine.name]))
+        row["ms"][engine.name], row["clock_ms"][engine.name] = np.median(times[engine.name], axis=0).tolist()
         if isinstance(engine, Cytodet):
-            row["plain"], row["plain_share"] = engine.plain, engine.plain_share
+            row["plain"] = engine.plain()
         else:
             engine.close()
     return row, wanted
 
 
 def table(rows):
-    lines = ["| network | precision | TensorFlow ms | cytodet ms | ratio | difference | plain steps (share of time) |", "|---|---|--:|--:|--:|--:|---|"]
+    lines = ["| network | precision | TensorFlow CPU ms | cytodet CPU ms | ratio | difference | plain steps (share of time) |", "|---|---|--:|--:|--:|--:|---|"]
     for row in rows:
         ms = row["ms"]
         cell = lambda name: f"{ms[name]:.2f}" if name in ms else row["error"].get(name, "")[:60]
         ratio = f"{ms['TensorFlow'] / ms['cytodet']:.2f}" if len(ms) == 2 else ""
         exact = f"{row['difference'].get('cytodet', float('nan')):.1e}" if row["precision"] == "f32" else f"{row['decibels'].get('cytodet', float('nan')):.1f} dB"
-        ops = collections.Counter(op for op, _, _ in row.get("plain", []))
+        ops = collections.Counter(p[0] for p in row.get("plain", []))
         plain = ", ".join(f"{n} {op}" for op, n in ops.most_common()) or "none"
-        share = f" ({100 * row['plain_share']:.1f} %)" if ops else ""
+        share = f" ({100 * sum(p[3] for p in row['plain']):.1f} %)" if ops else ""
         lines.append(f"| {row['network']} | {row['precision']} | {cell('TensorFlow')} | {cell('cytodet')} | {ratio} | {exact} | {plain}{share} |")
     for precision in ("f32", "int8"):
         ratios = [r["ms"]["TensorFlow"] / r["ms"]["cytodet"] for r in rows if r["precision"] == precision and len(r["ms"]) == 2]
@@ -230,8 +246,8 @@ def main():
                 row = {"ms": {}, "error": {"cytodet": str(e)}, "difference": {}, "decibels": {}}
             rows.append({"network": name, "precision": "int8", **row})
         print(table(rows).splitlines()[-3 if len(rows) > 1 else -2], file=sys.stderr, flush=True)
-        for op, node, ms in rows[-1].get("plain", []):
-            print(f"  plain: {op} {node} {ms:.3f} ms", file=sys.stderr)
+        for op, node, reason, share in rows[-1].get("plain", []):
+            print(f"  plain: {op} {node}, {100 * share:.1f} % of the time: {reason}", file=sys.stderr)
     out = pathlib.Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".json").write_text(json.dumps(rows, indent=1))

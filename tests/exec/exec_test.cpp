@@ -374,9 +374,9 @@ TEST(KernelTable, EveryRowIsUsedByATest) {
                                              {"concat", "concat"},
                                              {"alias", "alias"},
                                              {"grouped", "grouped_conv"},  // grouped_test.cpp
-                                             {"channels", "lrn"},  // channel_steps_test.cpp
+                                             {"channels", "lrn"},          // channel_steps_test.cpp
                                              {"reduce", "reduce"},         // reduce_test.cpp
-                                             {"copy", "copy"},  // copy_test.cpp
+                                             {"copy", "copy"},             // copy_test.cpp
                                              {"split", "copy"},
                                              {"expression", "elementwise"},  // expression_test.cpp
                                              {"expression_rest", "elementwise"}};

@@ -37,7 +37,7 @@ TEST(Patterns, NoneHasAPlainStep) {
     EXPECT_FALSE(a.kernels.contains("plain")) << name;
     for (size_t i = 0; i < a.plan.size(); ++i) EXPECT_LT(worst_difference(a.plan[i], a.plain[i]), 1e-5) << name;
   }
-  EXPECT_EQ(graphs, 18);
+  EXPECT_EQ(graphs, 17);
 }
 
 }  // namespace

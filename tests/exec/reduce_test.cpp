@@ -1,8 +1,8 @@
 // Sums, means, maxima and minima over any axes, and a layer norm made of them, against the plain evals.
 #include <gtest/gtest.h>
 
-#include "tests/exec/quantized_net.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/quantized_net.h"
 
 namespace cytodet {
 namespace {
