@@ -41,11 +41,7 @@ Options parse(int argc, char** argv) {
       number(o.tile);
     else if (a == "--overlap")
       number(o.overlap);
-<<<<<<< HEAD
     else if (a == "--shrink")
-=======
-    else if (a == "--factor")
->>>>>>> d083cdd (bench_read and fuzz_scale follow the new names)
       number(o.factor);
     else if (a == "--rounds")
       number(o.rounds);
@@ -57,11 +53,7 @@ Options parse(int argc, char** argv) {
       o.slide = a;
   }
   if (o.slide.empty() || o.threads < 1 || o.factor < 1 || o.rounds < 1)
-<<<<<<< HEAD
     throw UsageError("bench_read", "SLIDE [--threads N] [--tile PX] [--overlap PX] [--shrink K] [--rounds R] [--json]");
-=======
-    throw UsageError("bench_read", "SLIDE [--threads N] [--tile PX] [--overlap PX] [--factor K] [--rounds R] [--json]");
->>>>>>> d083cdd (bench_read and fuzz_scale follow the new names)
   return o;
 }
 
@@ -165,11 +157,7 @@ int main(int argc, char** argv) try {
       return Json{{"median_ms", median(ms)}, {"min_ms", percentile(ms, 0)}, {"max_ms", percentile(ms, 100)}};
     };
     Json j{{"slide", o.slide},        {"tiles", tiles.size()}, {"threads", o.threads}, {"tile_px", o.tile},
-<<<<<<< HEAD
            {"overlap_px", o.overlap}, {"shrink", o.factor},    {"rounds", o.rounds}};
-=======
-           {"overlap_px", o.overlap}, {"factor", o.factor},    {"rounds", o.rounds}};
->>>>>>> d083cdd (bench_read and fuzz_scale follow the new names)
     j["cytodet"] = row(ours);
     j["openslide_shared_handle"] = row(shared);
     j["openslide_handle_per_thread"] = row(apart);
