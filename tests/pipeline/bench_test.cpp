@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 // Three steps of 1, 2 and 5 ms on a machine of 100 GMAC/s on codes and 10 in float.
 LayerTable table() {
   LayerTable t;
-  t.steps = {{"net/a/conv", "Conv2D", "int8_gemm", {1, 4, 4, 8}, 20'000'000, 20'000'000, 0, 4'000'000},
+  t.steps = {{"net/a/conv", "Conv2D", "int8_gemm", "", {1, 4, 4, 8}, 20'000'000, 20'000'000, 0, 4'000'000},
              {"net/a/pool", "MaxPool", "pool<2>", {1, 2, 2, 8}, 0, 0, 0, 1'000'000},
              {"net/b", "Conv2D", "int8_gemm", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000, 5'000'000}};
   t.ms = {1, 2, 5};
