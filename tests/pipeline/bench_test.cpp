@@ -14,8 +14,8 @@ using ::testing::HasSubstr;
 LayerTable table() {
   LayerTable t;
   t.steps = {{"net/a/conv", "Conv2D", "int8_gemm", "", {1, 4, 4, 8}, 20'000'000, 20'000'000, 0, 4'000'000},
-             {"net/a/pool", "MaxPool", "pool<2>", {1, 2, 2, 8}, 0, 0, 0, 1'000'000},
-             {"net/b", "Conv2D", "int8_gemm", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000, 5'000'000}};
+             {"net/a/pool", "MaxPool", "pool<2>", "", {1, 2, 2, 8}, 0, 0, 0, 1'000'000},
+             {"net/b", "Conv2D", "int8_gemm", "", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000, 5'000'000}};
   t.ms = {1, 2, 5};
   t.least_ms = {0.5, 2, 4};
   t.run_ms = 7.5;
