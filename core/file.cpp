@@ -78,21 +78,6 @@ int pid_of_partial(const std::string& name) {
   return exact ? pid : 0;
 }
 
-// As versions before 0.2.0 called them: NAME.part-PID-N. 0: the name is not exactly of that form.
-int pid_of_old_partial(const std::string& name) {
-  constexpr std::string_view kMark = ".part-";
-  const size_t at = name.rfind(kMark);
-  if (at == std::string::npos || at == 0) return 0;
-  int pid = 0, number = 0;
-  const char *begin = name.data() + at + kMark.size(), *end = name.data() + name.size();
-  const auto dash = std::from_chars(begin, end, pid);
-  if (dash.ec != std::errc() || dash.ptr == end || *dash.ptr != '-') return 0;
-  const auto rest = std::from_chars(dash.ptr + 1, end, number);
-  const bool exact = rest.ec == std::errc() && rest.ptr == end && pid > 0 && number >= 0 &&
-                     name.substr(at + kMark.size()) == std::to_string(pid) + "-" + std::to_string(number);
-  return exact ? pid : 0;
-}
-
 // Between the making of a partial file and its lock, this process does not look for left-overs.
 std::mutex& partial_files_mutex() {
   static std::mutex mutex;
@@ -252,7 +237,7 @@ int remove_partial_files(const std::filesystem::path& folder) {
   std::error_code error;
   for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    const int pid = std::max(pid_of_partial(name), pid_of_old_partial(name));
+    const int pid = pid_of_partial(name);
     const std::lock_guard lock(partial_files_mutex());
     if (pid > 0 && is_left_over(at->path(), pid) && ::unlink(at->path().c_str()) == 0) ++removed;
   }
