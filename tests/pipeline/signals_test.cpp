@@ -76,7 +76,7 @@ TEST_F(Stopped, TheOldFileStays) {
   for (int i = 0; i < 60000 && all_names(out).size() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   ::kill(child, SIGTERM);
   EXPECT_EQ(wait(child).code, 128 + SIGTERM);
-  EXPECT_THAT(all_names(out), ElementsAre(".cytodet-files", "image_1.geojson"));
+  EXPECT_THAT(all_names(out), ElementsAre("image_1.geojson"));
   EXPECT_EQ(read_file(folder / "out" / "image_1.geojson"), "old");
 }
 
