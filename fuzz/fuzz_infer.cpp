@@ -5,7 +5,9 @@
 #include "graph/passes/pass.h"
 #include "tests/paths.h"
 
-std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/graph/conformance"}; }
+std::vector<std::string> fuzz_seeds() {
+  return {cytodet::source_dir() + "/tests/data/graph/conformance", cytodet::source_dir() + "/tests/data/fuzz/infer"};
+}
 
 // Compiling and running; inputs are zeros of whatever static shape they claim.
 void fuzz_one(std::string_view bytes) {

@@ -1,6 +1,7 @@
 #include "exec/runtime/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -107,6 +108,59 @@ class CompiledPlan : public Plan {
   }
 };
 
+// The inputs that kernels and fusions read of an op without asking whether they are there.
+size_t inputs_read(const std::string& op) {
+  static const std::map<std::string, size_t, std::less<>> kInputs = {
+      {"Add", 2},
+      {"AddV2", 2},
+      {"Sub", 2},
+      {"Mul", 2},
+      {"RealDiv", 2},
+      {"Maximum", 2},
+      {"Minimum", 2},
+      {"BiasAdd", 2},
+      {"MatMul", 2},
+      {"Conv2D", 2},
+      {"Reshape", 2},
+      {"ExpandDims", 2},
+      {"Mean", 2},
+      {"Pow", 2},
+      {"Pad", 2},
+      {"PadV2", 3},
+      {"AddN", 1},
+      {"Identity", 1},
+      {"Squeeze", 1},
+      {"StopGradient", 1},
+      {"Snapshot", 1},
+      {"Relu", 1},
+      {"Relu6", 1},
+      {"Sigmoid", 1},
+      {"MaxPool", 1},
+      {"AvgPool", 1},
+      {"Softmax", 1},
+      {"ConcatV2", 2},
+      {"QuantizeV2", 3},
+      {"Dequantize", 3},
+      {"PreventGradient", 1},
+      {"ResizeBilinear", 2},
+      {"ResizeNearestNeighbor", 2},
+      {"DepthwiseConv2dNative", 2},
+      {"Conv2DBackpropInput", 3},
+  };
+  const auto it = kInputs.find(op);
+  return it == kInputs.end() ? 0 : it->second;
+}
+
+// Throws Error naming a node that lacks inputs, as those of damaged files may.
+void require_inputs(const Lowering& low) {
+  for (NodeId id : low.order) {
+    const Node& n = low.graph.node(id);
+    if (n.inputs.size() < inputs_read(n.op))
+      throw Error("node " + n.name + " (" + n.op + ")",
+                  "needs input " + std::to_string(n.inputs.size()) + " but has " + std::to_string(n.inputs.size()) + " inputs");
+  }
+}
+
 class Compiler {
  public:
   Compiler(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {}
@@ -122,6 +176,7 @@ class Compiler {
     Lowering low(graph_, known, kept);
     low_ = &low;
     if (options_.fuse) {
+      require_inputs(low);
       for (const KernelRow& row : kernel_rows())
         for (NodeId id : low.order)
           if (!low.taken(id) && low.graph.node(id).op != "Placeholder" && row.match(low, id)) continue;
