@@ -3,7 +3,10 @@ import sys
 
 from google.protobuf import descriptor_pb2
 from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import saved_model_pb2, tensor_bundle_pb2, trackable_object_graph_pb2
+from tensorflow.python.training import checkpoint_state_pb2
 
+WHOLE = "graph_def.proto"  # its messages have all fields
 OURS, THEIRS = ".cytodet.proto.", ".tensorflow."
 
 
@@ -34,16 +37,22 @@ def theirs():
         for d in file.dependencies:
             walk(d)
 
-    walk(graph_pb2.DESCRIPTOR)
+    for root in (graph_pb2, saved_model_pb2, tensor_bundle_pb2, trackable_object_graph_pb2, checkpoint_state_pb2):
+        walk(root.DESCRIPTOR)
     return out
 
 
 def main():
     files = descriptor_pb2.FileDescriptorSet.FromString(open(sys.argv[1], "rb").read())
-    ours, tf = {}, theirs()
+    ours, whole, tf = {}, {}, theirs()
     for f in files.file:
         flatten(f.message_type, f.enum_type, "", ours)
-    wrong = [f"{name}: {'unknown to TensorFlow' if name not in tf else 'differs'}" for name, fields in ours.items() if tf.get(name) != fields]
+        if f.name == WHOLE:
+            flatten(f.message_type, f.enum_type, "", whole)
+    wrong = [f"{name}: unknown to TensorFlow" for name in ours if name not in tf]
+    wrong += [f"{name}.{field}: differs" for name in ours if name in tf for field in ours[name]
+              if ours[name][field] != tf[name].get(field)]
+    wrong += [f"{name}.{field}: is missing" for name in whole if name in tf for field in tf[name] if field not in whole[name]]
     for w in wrong:
         print(w)
     print(f"{len(ours)} messages and enums, {sum(map(len, ours.values()))} fields and values, {len(wrong)} differ")

@@ -69,10 +69,11 @@ std::optional<FileKind> protobuf_kind(std::string_view bytes, const std::string&
   if (any(fields, 1, 0)) {
     if (any(fields, 7, 2) || extension == ".onnx")
       return FileKind{"an ONNX network", "only frozen TensorFlow graphs are read; export the network as one"};
-    if (any(fields, 2, 2)) return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice};
+    if (any(fields, 2, 2)) return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, SavedForm::saved_model};
   }
   if (any(fields, 1, 2) && any(fields, 2, 2) && (any(fields, 3, 2) || extension == ".meta"))
-    return FileKind{"a meta graph of a checkpoint (.meta): its variables lie in other files", kFreezeAdvice};
+    return FileKind{"a meta graph of a checkpoint (.meta): its variables lie in other files", kFreezeAdvice,
+                    SavedForm::meta_graph};
   if (any(fields, 1, 2) && any(fields, 100, 2)) return FileKind{"a Caffe network", kExport};
   return std::nullopt;
 }
@@ -97,7 +98,12 @@ std::optional<FileKind> text_kind(std::string_view bytes, const std::string& ext
   if (head.starts_with("<?xml") || head.starts_with("<net"))
     return head.find("<net") != std::string::npos || extension == ".xml" ? FileKind{"XML, as OpenVINO's networks are", kExport}
                                                                          : FileKind{"XML", kExport};
-  if (head.starts_with("model_checkpoint_path:")) return FileKind{"the list of a folder's checkpoints", kFreezeAdvice};
+  if (text.starts_with("saved_model_schema_version:") || text.starts_with("meta_graphs {"))
+    return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, SavedForm::saved_model};
+  if (text.starts_with("meta_info_def {"))
+    return FileKind{"a meta graph of a checkpoint: its variables lie in other files", kFreezeAdvice, SavedForm::meta_graph};
+  if (head.starts_with("model_checkpoint_path:"))
+    return FileKind{"the list of a folder's checkpoints", kFreezeAdvice, SavedForm::checkpoint};
   if (text.starts_with("{") || text.starts_with("["))
     return FileKind{"JSON", "name the graph (.pb or .pbtxt); a model file is a .json with the graph's name in \"graph\""};
   return std::nullopt;
@@ -145,7 +151,7 @@ bool is_table(std::string_view bytes) {
 std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const std::string& extension) {
   const std::string name = path.filename().string();
   if (name.find(".data-") != std::string::npos && name.find("-of-") != std::string::npos)
-    return FileKind{"the values of a checkpoint's variables", kFreezeAdvice};
+    return FileKind{"the values of a checkpoint's variables", kFreezeAdvice, SavedForm::checkpoint};
   if (extension == ".pt" || extension == ".pth") return FileKind{"a PyTorch model", kExport};
   if (extension == ".prototxt" || extension == ".caffemodel") return FileKind{"a Caffe network", kExport};
   if (extension == ".weights" || extension == ".cfg") return FileKind{"a Darknet network", kExport};
@@ -158,7 +164,7 @@ std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const st
 
 std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem::path& path) {
   const std::string extension = lower_ascii(path.extension().string());
-  if (is_table(bytes)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice};
+  if (is_table(bytes)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice, SavedForm::checkpoint};
   for (const Magic& m : kMagics)
     if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice};
   if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, extension);
@@ -172,8 +178,9 @@ std::optional<FileKind> folder_kind(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return std::nullopt;
   for (const char* name : {"saved_model.pb", "saved_model.pbtxt"})
-    if (fs::exists(folder / name, ignored)) return FileKind{"the folder of a SavedModel", kFreezeAdvice};
-  if (fs::exists(folder / "checkpoint", ignored)) return FileKind{"a folder of checkpoints", kFreezeAdvice};
+    if (fs::exists(folder / name, ignored)) return FileKind{"the folder of a SavedModel", kFreezeAdvice, SavedForm::saved_model};
+  if (fs::exists(folder / "checkpoint", ignored))
+    return FileKind{"a folder of checkpoints", kFreezeAdvice, SavedForm::checkpoint};
   if (lower_ascii(folder.extension().string()) == ".mlpackage") return FileKind{"a Core ML network", kExport};
   return std::nullopt;
 }

@@ -10,11 +10,15 @@ namespace cytodet::graph {
 
 // What to do with a network whose variables are not constants yet.
 constexpr const char* kFreezeAdvice =
-    "freeze it first: variables become constants (convert_variables_to_constants_v2, or freeze_graph)";
+    "freeze it first: variables become constants (cytodet freeze_graph, on its SavedModel or checkpoint)";
+
+// What TensorFlow saves beside frozen graphs, which the reader freezes on its way (graph/io/tensorflow/unfrozen.h).
+enum class SavedForm { none, saved_model, meta_graph, checkpoint };
 
 struct FileKind {
   std::string name;    // "a SavedModel", "a checkpoint's index", ...
   std::string advice;  // what makes a frozen graph of it, or what to name instead
+  SavedForm form = SavedForm::none;
 };
 
 // By content first, then by the file's name. `bytes`: the whole file, or at least its first 64 KiB and its last 8 bytes. Nothing

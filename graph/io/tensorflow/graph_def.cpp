@@ -2,62 +2,21 @@
 
 #include <google/protobuf/arena.h>
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 
-#include <algorithm>
 #include <charconv>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/suggest.h"
-#include "core/text_decode.h"
 #include "graph/io/file_kind.h"
+#include "graph/io/tensorflow/freeze.h"
+#include "graph/io/tensorflow/parse_message.h"
 #include "graph/io/tensorflow/proto.h"
 
 namespace cytodet::graph {
 namespace {
-
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, int column, const std::string& message) override {
-    if (text.empty()) text = "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " + message;
-  }
-  std::string text;
-};
-
-// Text graphs are printable and have braces; binary ones hold lengths and tags below 0x20.
-bool looks_like_text(std::string_view bytes) {
-  std::string_view head = bytes.substr(0, 512);
-  bool printable =
-      std::none_of(head.begin(), head.end(), [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\r' && c != '\t'; });
-  return printable && head.find('{') != std::string_view::npos;
-}
-
-void parse_message(std::string_view bytes, const std::string& where, proto::GraphDef& message) {
-  // What protobuf would print is in our own error.
-  [[maybe_unused]] static const auto silent = google::protobuf::SetLogHandler(nullptr);
-  if (bytes.empty()) throw Error(where, "is empty", "name a frozen GraphDef (.pb or .pbtxt)");
-  std::string decoded;  // no binary GraphDef begins with a byte-order mark: its first byte is a field's tag
-  if (bytes.starts_with("\xef\xbb\xbf") || bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff"))
-    bytes = as_utf8(bytes, decoded, where);
-  google::protobuf::io::ArrayInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
-  if (looks_like_text(bytes)) {
-    FirstError first;
-    google::protobuf::TextFormat::Parser parser;
-    parser.RecordErrorsTo(&first);
-    parser.SetRecursionLimit(100);
-    if (!parser.Parse(&stream, &message)) throw Error(where, "is not a text GraphDef: " + first.text, "check the file");
-    return;
-  }
-  google::protobuf::io::CodedInputStream coded(&stream);
-  coded.SetRecursionLimit(100);
-  if (!message.ParseFromCodedStream(&coded) || !coded.ConsumedEntireMessage())
-    throw Error(where, "is not a GraphDef (near byte " + std::to_string(coded.CurrentPosition()) + ")",
-                "the file is damaged or of another kind; name a frozen .pb or .pbtxt");
-}
 
 struct InputRef {
   std::string_view name;
@@ -82,7 +41,9 @@ InputRef parse_input(std::string_view text, const std::string& node) {
   return ref;
 }
 
-Graph from_message(proto::GraphDef& message) {
+}  // namespace
+
+Graph graph_of(proto::GraphDef& message) {
   Graph graph;
   for (const auto& n : message.node()) {
     Node node;
@@ -132,6 +93,8 @@ Graph from_message(proto::GraphDef& message) {
   return graph;
 }
 
+namespace {
+
 void to_message(const Graph& graph, proto::GraphDef& message) {
   if (!message.ParseFromString(graph.extra)) throw Error("", "the graph's versions could not be encoded again");
   if (!graph.library.empty() && !message.mutable_library()->ParseFromString(graph.library))
@@ -154,17 +117,23 @@ void to_message(const Graph& graph, proto::GraphDef& message) {
 Graph parse_graph(std::string_view bytes, const std::string& where) {
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<proto::GraphDef>(&arena);
-  parse_message(bytes, where, message);
+  if (bytes.empty()) throw Error(where, "is empty", "name a frozen GraphDef (.pb or .pbtxt)");
+  parse_message(bytes, where, "GraphDef", message);
   try {
     if (message.node_size() == 0 && message.library().function_size() == 0)
       throw Error("", "holds no nodes", "name a frozen GraphDef (.pb or .pbtxt)");
-    return from_message(message);
+    return graph_of(message);
   } catch (const Error& e) {
     throw e.within(where);
   }
 }
 
 Graph read_graph(const std::filesystem::path& path) {
+  if (const auto unfrozen = find_unfrozen(path)) {
+    FreezeOptions options;
+    options.find_outputs = true;
+    return freeze(*unfrozen, options).graph;
+  }
   if (const auto kind = folder_kind(path)) throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
   const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
   if (const auto kind = other_kind(bytes, path))

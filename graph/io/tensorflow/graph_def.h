@@ -11,7 +11,8 @@ namespace cytodet::graph {
 
 // Binary .pb or text .pbtxt, told apart by content. Every attribute, control edge, device, library function, version and
 // unknown op survives read + write. Errors name the file and, where there is one, the node: missing or dangling inputs,
-// duplicate names, constants whose shape does not fit their data or exceeds the limit, truncated bytes.
+// duplicate names, constants whose shape does not fit their data or exceeds the limit, truncated bytes. read_graph also takes
+// SavedModels and checkpoints (unfrozen.h), which it freezes.
 Graph read_graph(const std::filesystem::path& path);
 Graph parse_graph(std::string_view bytes, const std::string& where);
 
