@@ -65,8 +65,8 @@ constexpr auto by_instruction = by_tables;
 
 uint32_t crc32c(std::string_view bytes, uint32_t before) {
   // Every processor with AVX2 has the instruction.
-  static const auto update = select_for_isa<uint32_t (*)(std::string_view, uint32_t)>(
-      {{Isa::baseline, by_tables}, {Isa::avx2, by_instruction}});
+  static const auto update =
+      select_for_isa<uint32_t (*)(std::string_view, uint32_t)>({{Isa::baseline, by_tables}, {Isa::avx2, by_instruction}});
   return ~update(bytes, ~before);
 }
 

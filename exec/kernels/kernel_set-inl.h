@@ -6,15 +6,17 @@
 #include "exec/kernels/dwconv_q8-inl.h"
 #include "exec/kernels/elementwise-inl.h"
 #include "exec/kernels/gemm_f32-inl.h"
-#include "exec/kernels/gemm_q8-inl.h"
+#include "exec/kernels/gemm_q8_segments-inl.h"
+#include "exec/kernels/gemm_segments-inl.h"
 #include "exec/kernels/pool_resize-inl.h"
+#include "exec/kernels/winograd-inl.h"
 
 namespace cytodet::exec::CYTODET_TARGET {
 namespace {
 
 template <class Layout>
 constexpr Q8Kernels q8_kernels() {
-  Q8Kernels q8{Layout::group, gemm_q8<Layout>, pack_q8<Layout>, nullptr, repack_q8<Layout>};
+  Q8Kernels q8{Layout::group, gemm_q8<Layout>, gemm_q8_segments<Layout>, pack_q8<Layout>, nullptr, repack_q8<Layout>};
   if constexpr (V::packed4) q8.pack_q8_f16 = pack_q8_f16<Layout>;
   return q8;
 }
@@ -27,6 +29,9 @@ constexpr KernelSet kernel_set(const char* name) {
   set.q8 = q8_kernels<Set>();
   if constexpr (requires { typename Set::Safe16Bit; }) set.q8_16bit_safe = q8_kernels<typename Set::Safe16Bit>();
   set.gemm = gemm;
+  set.gemm_segments = gemm_segments;
+  set.winograd_input = winograd_input;
+  set.winograd_output = winograd_output;
   set.scale_rows = scale_rows;
   set.fake_quantize = fake_quantize;
   set.quantize = quantize<Set>;

@@ -76,6 +76,17 @@ struct PackedF32Weights {
   int64_t k = 0, n = 0;
 };
 
+// Rows of a matrix [m, k] that lie in memory in segments: element `offset` from rows[r] on begins a segment of row r, the
+// segments one after another are the row. A convolution reads its image so: rows are windows, segments the rows of a window.
+struct RowSegment {
+  int64_t offset, length;  // elements
+};
+struct SegmentedRows {
+  const void* const* rows = nullptr;  // [m]
+  const RowSegment* segments = nullptr;
+  int64_t count = 0;
+};
+
 // Products of elements smaller than a float take 4 bytes of a row and of a column at once: `group` elements. A row of k elements
 // is row_groups(k, group) * 4 bytes; the missing last elements are zeros.
 static inline int64_t row_groups(int64_t k, int group) { return (k + group - 1) / group; }
@@ -94,6 +105,13 @@ struct PackedQ8Weights {
 struct PackedBf16Weights {
   const void* data = nullptr;
   int64_t k = 0, n = 0;
+};
+
+// Where winograd_output writes: pixel i of [pixels][n] floats begins at c + i * ldc.
+struct WinogradResults {
+  float* c = nullptr;
+  int64_t ldc = 0, n = 0;
+  const Epilogue* epilogue = nullptr;
 };
 
 // One row of a depthwise convolution, one panel of channels:
@@ -176,6 +194,9 @@ struct Q8Kernels {
   // As KernelSet::gemm on m packed rows; the epilogue gets sum * scales[column] as x.
   void (*gemm)(const void* a, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                const Epilogue& epilogue) = nullptr;
+  // As KernelSet::gemm_segments on rows of packed elements; segments are whole groups. Results stay floats.
+  void (*gemm_segments)(const SegmentedRows& a, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel,
+                        float* c, int64_t ldc, const Epilogue& epilogue) = nullptr;
   // Quantizes in[rows][lda], column i multiplied by gate[i] first (null: 1), and packs.
   void (*pack_q8)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, const QuantizeParams& params,
                   void* out) = nullptr;
@@ -197,8 +218,19 @@ struct KernelSet {
   // and residual point at column 0 of the whole result.
   void (*gemm)(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
                float* c, int64_t ldc, const Epilogue& epilogue);
-  // The same on bf16 rows [m][row_groups(k, 2) * 2], with sums in float. This and the next four are null where the CPU has no
-  // bf16 products.
+  // The same where rows lie in segments; sums of more than some hundred products are those of parts. Segments of up to some
+  // hundred elements are best.
+  void (*gemm_segments)(const SegmentedRows& a, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
+                        float* c, int64_t ldc, const Epilogue& epilogue);
+  // A 3x3 convolution as 16 products (Winograd's F(2x2, 3x3)): component i of the transformed windows [tiles][channels] is
+  // multiplied by component i of the transformed filter. A tile is 2x2 results; its window's pixels, row by row, are
+  // pixels[tile][16], its results' pixels[tile][4] (below 0: there is none). Component i of the input begins at out + i *
+  // component_stride, its rows are ldo apart. The output's sums are [16][tiles][panel], those of one panel of columns.
+  void (*winograd_input)(const float* const* pixels, int64_t tiles, int64_t channels, float* out, int64_t ldo,
+                         int64_t component_stride);
+  void (*winograd_output)(const float* sums, int64_t tiles, const int64_t* pixels, const WinogradResults& to, int64_t panel);
+  // The same as gemm on bf16 rows [m][row_groups(k, 2) * 2], with sums in float. This and the next four are null where the CPU
+  // has no bf16 products.
   void (*gemm_bf16)(const void* a, int64_t m, const PackedBf16Weights& b, int64_t first_panel, int64_t last_panel, float* c,
                     int64_t ldc, const Epilogue& epilogue);
   // Rows for gemm_bf16: rounds in[rows][lda], column i multiplied by gate[i] first (null: 1); and of values [rows][k] that are

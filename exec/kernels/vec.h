@@ -3,7 +3,7 @@
 // code, so that no code for one instruction set can be linked into another.
 //
 //   T, I, width                 vector of floats, of 32-bit integers; floats in T
-//   f32_tile_rows, q8_tile_rows rows of a product whose sums fit the registers
+//   f32_tile_rows, q8_tile_rows, segment_tile_rows   rows of a product whose sums fit the registers
 //   load, store, set, zero      unaligned; load_some(p, n): the first n floats, the others 0; store_some(p, x, n): the first n
 //   add, sub, mul, div, min, max
 //   fma(a, b, c), fnma(a, b, c) a * b + c, c - a * b
@@ -14,7 +14,7 @@
 //   scale_by_power(p, shifted)  p * 2^n, n the low bits of shifted = n + 1.5 * 2^23
 //   times_power(x, n)           x * 2^n of any n (optional)
 //   linear_power(i)             the float with the bits of 1.0f plus i; linear_power_minus(i): minus i
-//   iload, izero, four_bytes    integers; the 4 bytes at p in every lane
+//   iload, istore, izero, four_bytes   integers; the 4 bytes at p in every lane
 //
 // Products of q8 values (a layout, as PackedQ8Weights says):
 //   Q8, group                   element of a packed row (int16_t with group 2, uint8_t with group 4)
@@ -29,7 +29,7 @@
 //   ByteLane(qmin, byte), merge_q8(p, x, lane)   byte `byte` of the integers at p becomes q of x, counted from qmin
 //   merge_bytes(p, x, lane)     ... becomes the lowest byte of x
 //   shift_bytes(low, below, n)  low moved up by n bytes, filled from below
-//   istore, bits                of integers; the bits of floats
+//   bits                        the bits of floats
 //   store_f16, load_f16, store_q8_bytes
 //
 // Targets with products of bf16: dot_bf16, store_bf16 (one or two vectors), load_bf16.

@@ -16,9 +16,11 @@ struct V {
   static constexpr int width = 8;
   static constexpr int q8_tile_rows = 6;
   static constexpr int f32_tile_rows = 6;
+  static constexpr int segment_tile_rows = 6;
   using I = __m256i;
   static I izero() { return _mm256_setzero_si256(); }
   static I iload(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }
+  static void istore(void* p, I x) { _mm256_storeu_si256(static_cast<I*>(p), x); }
   static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
@@ -65,7 +67,6 @@ struct V {
     return _mm256_or_si256(_mm256_sllv_epi32(low, _mm256_set1_epi32(8 * bytes)),
                            _mm256_srlv_epi32(below, _mm256_set1_epi32(32 - 8 * bytes)));
   }
-  static void istore(void* p, I x) { _mm256_storeu_si256(static_cast<I*>(p), x); }
   static void store_f16(uint16_t* p, T x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }

@@ -16,9 +16,11 @@ struct V {
   static constexpr int width = 16;
   static constexpr int q8_tile_rows = 12;
   static constexpr int f32_tile_rows = 12;
+  static constexpr int segment_tile_rows = 14;
   using I = __m512i;
   static I izero() { return _mm512_setzero_si512(); }
   static I iload(const void* p) { return _mm512_loadu_si512(p); }
+  static void istore(void* p, I x) { _mm512_storeu_si512(p, x); }
   static I four_bytes(const void* p) { return _mm512_castps_si512(_mm512_set1_ps(*static_cast<const float*>(p))); }
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
@@ -65,7 +67,6 @@ struct V {
     return _mm512_or_si512(_mm512_sllv_epi32(low, _mm512_set1_epi32(8 * bytes)),
                            _mm512_srlv_epi32(below, _mm512_set1_epi32(32 - 8 * bytes)));
   }
-  static void istore(void* p, I x) { _mm512_storeu_si512(p, x); }
   static void store_f16(uint16_t* p, T x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }

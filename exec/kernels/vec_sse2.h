@@ -16,9 +16,11 @@ struct V {
   static constexpr int group = 2, blocks = 1, vectors = 2;
   static constexpr int q8_tile_rows = 4;
   static constexpr int f32_tile_rows = 6;
+  static constexpr int segment_tile_rows = 6;
   using I = __m128i;
   static I izero() { return _mm_setzero_si128(); }
   static I iload(const void* p) { return _mm_loadu_si128(static_cast<const I*>(p)); }
+  static void istore(void* p, I x) { _mm_storeu_si128(static_cast<I*>(p), x); }
   static I four_bytes(const void* p) { return _mm_castps_si128(_mm_load1_ps(static_cast<const float*>(p))); }
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }

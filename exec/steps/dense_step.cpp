@@ -2,11 +2,13 @@
 #include <cstring>
 
 #include "exec/steps/packed_conv.h"
-#include "exec/steps/patches.h"
+#include "exec/steps/window_conv.h"
+#include "exec/steps/winograd_conv.h"
 
 namespace cytodet::exec {
 namespace {
 
+// Pointwise convolutions, and those in 8 bits or on bf16.
 class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
@@ -43,14 +45,13 @@ class DenseStep : public Step {
       else if (shape_.pointwise())
         run_pointwise(context, n, matrix);
       else
-        run_patches(context, n, matrix);
+        run_patches(context, n);
     }
   }
 
  private:
   struct Workspace {
     float* weights;      // multiplied by the gate
-    float* patches;      // [row_block_ * out_w][k]
     uint8_t* converted;  // [rows] packed rows of the product
     uint8_t* image;      // converted rows of the image, of which patches are cut
     float* residual;     // [rows][n], converted to floats
@@ -58,14 +59,13 @@ class DenseStep : public Step {
   };
   Workspace workspace(ScratchAllocator& alloc) const {
     float* weights = io_.gate >= 0 && !packed_.converts ? alloc.floats(packed_.matrix_size()) : nullptr;
+    if (!packed_.converts) return {weights, nullptr, nullptr, nullptr, nullptr};
     const bool patched = !shape_.pointwise();
-    float* patches = patched && !packed_.converts ? alloc.floats(row_block_ * shape_.out_w * packed_.k) : nullptr;
-    if (!packed_.converts) return {weights, patches, nullptr, nullptr, nullptr, nullptr};
     const int64_t rows = patched ? row_block_ * shape_.out_w : converted_block_;
     uint8_t* converted = alloc.bytes(rows * packed_.row_bytes());
     uint8_t* image = patched ? alloc.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
     float* residual = residual_ ? alloc.floats(residual_->scratch(rows)) : nullptr;
-    return {weights, patches, converted, image, residual, alloc.floats(results_.scratch(rows))};
+    return {weights, converted, image, residual, alloc.floats(results_.scratch(rows))};
   }
 
   // For `pixels` pixels from `pixel` on; `residual` is scratch for their residual.
@@ -134,27 +134,19 @@ class DenseStep : public Step {
       });
   }
 
-  void run_patches(RunContext& context, int64_t n, const PackedF32Weights& matrix) const {
+  void run_patches(RunContext& context, int64_t n) const {
     const FeatureMap map = context.feature_map(io_.input);
     const int64_t image = n * shape_.in_h * shape_.in_w * shape_.in_c;
     for_each_chunk(context.threads, (shape_.out_h + row_block_ - 1) / row_block_, 1, [&](int64_t b, int64_t e, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
-      float* patches = ws.patches;
       for (int64_t block = b; block < e; ++block) {
-        int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
-        int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w;
-        if (packed_.converts) {
-          const int64_t rows = (y1 - y0) * shape_.out_w;
-          packed_.convert_patches(shape_, map, image, y0, y1, ws.image, ws.converted);
-          packed_.multiply(ws.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, ws.results), packed_.n,
-                           epilogue(context, pixel, rows, ws.residual));
-          results_.store(context, pixel, rows, ws.results);
-          continue;
-        }
-        fill_patches(shape_, map.f32(image), y0, y1, patches);
-        set_.gemm(patches, packed_.k, (y1 - y0) * shape_.out_w, matrix, 0, packed_.panels(),
-                  context.out(io_.output.tensor) + pixel * packed_.n, packed_.n, epilogue(context, pixel, 0, nullptr));
+        const int64_t y0 = block * row_block_, y1 = std::min(shape_.out_h, y0 + row_block_);
+        const int64_t pixel = (n * shape_.out_h + y0) * shape_.out_w, rows = (y1 - y0) * shape_.out_w;
+        packed_.convert_patches(shape_, map, image, y0, y1, ws.image, ws.converted);
+        packed_.multiply(ws.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, ws.results), packed_.n,
+                         epilogue(context, pixel, rows, ws.residual));
+        results_.store(context, pixel, rows, ws.results);
       }
     });
   }
@@ -172,6 +164,10 @@ class DenseStep : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) { return std::make_unique<DenseStep>(conv, io); }
+std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) {
+  if (!conv.quant && !conv.bf16 && prefers_winograd(conv.shape)) return make_winograd_conv(conv, io);
+  if (reads_windows(conv) && io.gate < 0) return make_window_conv(conv, io);
+  return std::make_unique<DenseStep>(conv, io);
+}
 
 }  // namespace cytodet::exec

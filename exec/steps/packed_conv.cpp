@@ -241,7 +241,7 @@ void PackedDense::convert_patches(const ConvShape& s, const FeatureMap& in, int6
                  row_bytes() / static_cast<int64_t>(sizeof(T)), reinterpret_cast<T*>(out));
   };
   if (group() == 4)
-    fill(static_cast<uint8_t>(-image_.qmin));
+    fill(static_cast<uint8_t>(image_zero()));
   else
     fill(uint16_t{0});
 }

@@ -47,6 +47,12 @@ class PackedDense {
   int64_t row_bytes() const { return row_groups(k, group()) * 4; }
   void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                 const Epilogue& epilogue) const;
+  // The same of rows that lie in segments, in 8 bits.
+  void multiply_segments(const SegmentedRows& rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
+                         const Epilogue& epilogue) const {
+    q8_.gemm_segments(rows, m, {packed_.data(), k, n, scales_.data(), corrections_.data()}, first_panel, last_panel, c, ldc,
+                      epilogue);
+  }
   // Packed rows of pixels [first, first + rows) of a map [pixels][k], channels multiplied by `gate` (null: 1): in `scratch`
   // (rows * row_bytes()), or, without a gate and where it reads_directly, the map's own memory.
   const uint8_t* converted(const FeatureMap& in, int64_t first, int64_t rows, const float* gate, uint8_t* scratch) const;
@@ -61,9 +67,16 @@ class PackedDense {
   void convert_patches(const ConvShape& s, const FeatureMap& in, int64_t start, int64_t y0, int64_t y1, uint8_t* scratch,
                        uint8_t* out) const;
   int64_t image_bytes(const ConvShape& s, int64_t out_rows) const;
+  // In 8 bits, of an image row that begins at element `first` of a map: its packed elements, the map's own or in `scratch`.
+  const uint8_t* converted_image_row(const FeatureMap& in, int64_t first, int64_t columns, uint8_t* scratch) const {
+    if (reads_directly(in.storage) && columns % 4 == 0) return direct(in, first);
+    convert(in, first, 1, columns, image_, nullptr, scratch);
+    return scratch;
+  }
+  int group() const { return quantized ? q8_.group : 2; }                               // elements of 4 bytes of a packed row
+  int image_zero() const { return group() == 4 ? static_cast<int>(-image_.qmin) : 0; }  // in 8 bits, outside the image
 
  private:
-  int group() const { return quantized ? q8_.group : 2; }
   void pack_quantized(const DenseConv& conv);
   void convert(const FeatureMap& in, int64_t first, int64_t rows, int64_t columns, const PackedQuantizeParams& params,
                const float* gate, uint8_t* out) const;

@@ -75,9 +75,14 @@ Tensor scaled_weights(const Node& linear, const Tensor& w, const std::vector<dou
   Tensor out(DType::f32, w.shape());
   bool transposed = linear.op == "MatMul" && linear.attr_or("transpose_b", false);
   int64_t channels = linear.op == "DepthwiseConv2dNative" ? w.dim(2) * w.dim(3) : transposed ? w.dim(0) : w.dim(-1);
-  int64_t inner = transposed ? w.dim(1) : 1;
-  for (int64_t i = 0; i < w.size(); ++i)
-    out.data<float>()[i] = static_cast<float>(w.data<float>()[i] * at(scale, i / inner % channels));
+  const int64_t inner = transposed ? w.dim(1) : 1, period = channels * inner;
+  std::vector<double> factors;  // of `period` weights, which repeat
+  for (int64_t c = 0; c < channels; ++c) factors.insert(factors.end(), static_cast<size_t>(inner), at(scale, c));
+  for (int64_t first = 0; first < w.size(); first += period) {
+    const float* from = w.data<float>() + first;
+    float* to = out.data<float>() + first;
+    for (int64_t i = 0; i < period; ++i) to[i] = static_cast<float>(from[i] * factors[static_cast<size_t>(i)]);
+  }
   return out;
 }
 

@@ -19,7 +19,7 @@ int count(std::initializer_list<bool> functions) {
 }
 
 void expect_complete(const Q8Kernels& q8) {
-  EXPECT_TRUE(q8.gemm && q8.pack_q8 && q8.repack_q8);
+  EXPECT_TRUE(q8.gemm && q8.gemm_segments && q8.pack_q8 && q8.repack_q8);
   EXPECT_TRUE(q8.group == 2 || q8.group == 4) << q8.group;
 }
 
@@ -34,6 +34,7 @@ TEST(KernelTargets, HaveEveryMandatoryKernel) {
     EXPECT_EQ(set.panel, isa >= Isa::avx512 ? 32 : isa >= Isa::avx2 ? 16 : 8);
     expect_complete(set.q8);
     EXPECT_TRUE(set.gemm && set.scale_rows && set.depthwise_row);
+    EXPECT_TRUE(set.gemm_segments && set.winograd_input && set.winograd_output);
     EXPECT_TRUE(set.fake_quantize && set.quantize && set.dequantize);
     EXPECT_TRUE(set.weighted_sum_row && set.product_row && set.average_pool_row && set.bilinear_row);
     EXPECT_TRUE(set.max_pool_row && set.max_pool_q8);

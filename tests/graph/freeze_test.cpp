@@ -1,5 +1,5 @@
-// SavedModels and checkpoints that TensorFlow wrote (scripts/make_freeze_golden.py): frozen here, they hold the weights that its own
-// freezing finds, bit for bit, and give its answers.
+// SavedModels and checkpoints that TensorFlow wrote (scripts/make_freeze_golden.py): frozen here, they hold the weights that its
+// own freezing finds, bit for bit, and give its answers.
 #include "graph/io/tensorflow/freeze.h"
 
 #include <gmock/gmock.h>
@@ -141,7 +141,8 @@ TEST(Freeze, KeysOfTheObjectGraphServeWithoutTheRestoreNode) {
   FreezeOptions options;
   options.restore_op = "none";
   expect_as_tensorflow(frozen(saved("keras/saved_model"), options), "keras");
-  EXPECT_THAT(error_of([&] { frozen(saved("nested/saved_model"), options); }), AllOf(HasSubstr("variable"), HasSubstr("may be any")));
+  EXPECT_THAT(error_of([&] { frozen(saved("nested/saved_model"), options); }),
+              AllOf(HasSubstr("variable"), HasSubstr("may be any")));
 }
 
 TEST(Freeze, FunctionsInFunctionsWithLoopsAndConditions) {
@@ -240,7 +241,8 @@ TEST(Freeze, MissingFilesAreNamed) {
   copy("sharded/model.ckpt.data-00000-of-00002");
   FreezeOptions options;
   options.outputs = {"y"};
-  EXPECT_THAT(error_of([&] { frozen(folder / "model.ckpt", options); }), AllOf(HasSubstr("model.ckpt.meta"), HasSubstr("missing")));
+  EXPECT_THAT(error_of([&] { frozen(folder / "model.ckpt", options); }),
+              AllOf(HasSubstr("model.ckpt.meta"), HasSubstr("missing")));
   copy("sharded/model.ckpt.meta");
   EXPECT_THAT(error_of([&] { frozen(folder / "model.ckpt", options); }), HasSubstr("data-00001-of-00002"));
   std::filesystem::remove(folder / "model.ckpt.index");

@@ -230,8 +230,9 @@ Tensor Checkpoint::read(const std::string& name) const {
 Tensor Checkpoint::read(const std::string& name, const SliceRequest& request) const {
   const Entry& e = require(name);
   if (request.full != e.shape)
-    throw Error(index_path(), "tensor \"" + name + "\" is of shape " + to_string(e.shape) + ", but the graph needs a part of " +
-                                  to_string(request.full),
+    throw Error(index_path(),
+                "tensor \"" + name + "\" is of shape " + to_string(e.shape) + ", but the graph needs a part of " +
+                    to_string(request.full),
                 "this is the checkpoint of another network");
   if (!e.slices.empty()) return read_parts(name, e, request.slice);
   const TensorSlice whole = slice_within(TensorSlice(e.shape.size()), e.shape);

@@ -101,7 +101,8 @@ class Freezer {
     static const char* const kParts[] = {"HashTable", "LookupTable", "InitializeTable"};
     for (NodeId id : g_.ids()) {
       const Node& n = g_.node(id);
-      if (std::none_of(std::begin(kParts), std::end(kParts), [&](const char* p) { return n.op.find(p) != std::string::npos; })) continue;
+      if (std::none_of(std::begin(kParts), std::end(kParts), [&](const char* p) { return n.op.find(p) != std::string::npos; }))
+        continue;
       std::string files;
       for (const std::string& asset : meta_.assets) files += (files.empty() ? "; files of the model: " : ", ") + asset;
       throw Error("node " + n.name + " (" + n.op + ")", "is of a table, whose content no constant can hold" + files,

@@ -11,15 +11,15 @@
 namespace cytodet::graph {
 
 struct FreezeOptions {
-  std::vector<std::string> tags;          // of the meta graph in a SavedModel
-  std::string signature;                  // empty: "serving_default", or the only one
-  std::vector<std::string> outputs;       // nodes, or keys of the signature; empty: those of the signature
-  bool find_outputs = false;              // where there is no signature either: suggested_outputs
-  std::vector<std::string> initializers;  // nodes that set variables, after the checkpoint has been read
-  std::vector<std::string> only, without; // variables, by name, that become constants, or stay variables; empty: all become
-  std::string restore_op;                 // empty: the one of the meta graph
-  bool names_first = false;               // variables are found by their names before what the restore node says
-  bool clear_devices = true;              // and colocations
+  std::vector<std::string> tags;           // of the meta graph in a SavedModel
+  std::string signature;                   // empty: "serving_default", or the only one
+  std::vector<std::string> outputs;        // nodes, or keys of the signature; empty: those of the signature
+  bool find_outputs = false;               // where there is no signature either: suggested_outputs
+  std::vector<std::string> initializers;   // nodes that set variables, after the checkpoint has been read
+  std::vector<std::string> only, without;  // variables, by name, that become constants, or stay variables; empty: all become
+  std::string restore_op;                  // empty: the one of the meta graph
+  bool names_first = false;                // variables are found by their names before what the restore node says
+  bool clear_devices = true;               // and colocations
 };
 
 struct Frozen {

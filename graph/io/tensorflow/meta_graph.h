@@ -33,8 +33,8 @@ struct MetaGraph {
 MetaGraph parse_meta_graph(std::string_view bytes, const std::string& where);
 MetaGraph read_meta_graph(const std::filesystem::path& path);
 
-// The meta graph of a SavedModel that has exactly these tags. Without tags: its only one, or that of "serve" alone. An Error lists
-// the tags of all.
+// The meta graph of a SavedModel that has exactly these tags. Without tags: its only one, or that of "serve" alone. An Error
+// lists the tags of all.
 MetaGraph parse_saved_model(std::string_view bytes, const std::string& where, const std::vector<std::string>& tags);
 MetaGraph read_saved_model(const std::filesystem::path& file, const std::vector<std::string>& tags);
 

@@ -1,5 +1,5 @@
-// Constants in the place of variables. A resource variable is a handle, which other nodes pass on and read; a reference variable is
-// its value. Both become the value everywhere, so nodes that pass a handle on change their type.
+// Constants in the place of variables. A resource variable is a handle, which other nodes pass on and read; a reference variable
+// is its value. Both become the value everywhere, so nodes that pass a handle on change their type.
 #include <algorithm>
 #include <set>
 

@@ -82,12 +82,14 @@ SavedOutput named_output(MetaGraph& meta, const FreezeOptions& options, const st
 }
 
 bool is_source(const Node& n) {
-  return n.op == "Placeholder" || n.op == "PlaceholderV2" || n.op.starts_with("IteratorGetNext") || n.op.starts_with("QueueDequeue");
+  return n.op == "Placeholder" || n.op == "PlaceholderV2" || n.op.starts_with("IteratorGetNext") ||
+         n.op.starts_with("QueueDequeue");
 }
 
 bool is_bystander(const Node& n) {
-  static const char* const kOps[] = {"Assert", "MergeSummary", "ScalarSummary", "HistogramSummary", "ImageSummary", "TensorSummary",
-                                     "TensorSummaryV2", "AudioSummaryV2", "SaveV2", "RestoreV2", "ShardedFilename", "MergeV2Checkpoints"};
+  static const char* const kOps[] = {"Assert",       "MergeSummary",  "ScalarSummary",   "HistogramSummary",
+                                     "ImageSummary", "TensorSummary", "TensorSummaryV2", "AudioSummaryV2",
+                                     "SaveV2",       "RestoreV2",     "ShardedFilename", "MergeV2Checkpoints"};
   return writes_variables(n) || is_variable(n) || n.op.starts_with("QueueEnqueue") ||
          std::any_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; });
 }
@@ -133,7 +135,8 @@ std::vector<SavedOutput> saved_outputs(MetaGraph& meta, const FreezeOptions& opt
   if (!outputs.empty()) return outputs;
   if (const Signature* s = chosen_signature(meta, options.signature)) {
     for (const Signature::Output& o : s->outputs) outputs.push_back(output_of(meta.graph, *s, o));
-    if (outputs.empty()) throw Error("signature " + s->name, "has no outputs", "name nodes with freeze_graph --output_node_names");
+    if (outputs.empty())
+      throw Error("signature " + s->name, "has no outputs", "name nodes with freeze_graph --output_node_names");
     return outputs;
   }
   const std::vector<std::string> names = suggested_outputs(meta.graph);

@@ -13,8 +13,8 @@ struct SavedOutput {
   std::string name;  // that it gets when all else is done; empty: it keeps its own
 };
 
-// The outputs that the options name, or those of the signature. An output of a function's call, or one that is not the first of its
-// node, becomes an Identity that is called as the signature calls it; others stay what they are. Errors list what there is.
+// The outputs that the options name, or those of the signature. An output of a function's call, or one that is not the first of
+// its node, becomes an Identity that is called as the signature calls it; others stay what they are. Errors list what there is.
 std::vector<SavedOutput> saved_outputs(MetaGraph& meta, const FreezeOptions& options);
 
 // Outputs get their names, where those are free.

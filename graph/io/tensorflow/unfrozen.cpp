@@ -106,7 +106,8 @@ std::vector<fs::path> files_of_graph(const fs::path& path) {
   std::vector<fs::path> files{found->graph_file};
   std::error_code ignored;
   const std::string start = found->prefix.filename().string() + ".";
-  for (const auto& entry : fs::directory_iterator(found->prefix.parent_path().empty() ? "." : found->prefix.parent_path(), ignored))
+  for (const auto& entry :
+       fs::directory_iterator(found->prefix.parent_path().empty() ? "." : found->prefix.parent_path(), ignored))
     if (entry.path().filename().string().starts_with(start)) files.push_back(entry.path());
   return files;
 }

@@ -1,5 +1,5 @@
-// A network whose variables lie in files of their own, however a user names it: the folder of a SavedModel or its saved_model.pb, a
-// checkpoint by its prefix ("model.ckpt-123"), by one of its files, or by the folder of it.
+// A network whose variables lie in files of their own, however a user names it: the folder of a SavedModel or its saved_model.pb,
+// a checkpoint by its prefix ("model.ckpt-123"), by one of its files, or by the folder of it.
 #pragma once
 
 #include <filesystem>

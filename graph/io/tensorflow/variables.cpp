@@ -83,9 +83,18 @@ bool is_variable(const Node& node) {
 }
 
 bool writes_variables(const Node& node) {
-  static const char* const kStarts[] = {"Assign",      "Scatter",        "Apply",           "SparseApply",
-                                        "ResourceApply", "ResourceScatter", "ResourceSparseApply", "ResourceStridedSliceAssign",
-                                        "StridedSliceAssign", "CountUpTo", "ResourceCountUpTo", "AccumulatorApply"};
+  static const char* const kStarts[] = {"Assign",
+                                        "Scatter",
+                                        "Apply",
+                                        "SparseApply",
+                                        "ResourceApply",
+                                        "ResourceScatter",
+                                        "ResourceSparseApply",
+                                        "ResourceStridedSliceAssign",
+                                        "StridedSliceAssign",
+                                        "CountUpTo",
+                                        "ResourceCountUpTo",
+                                        "AccumulatorApply"};
   static const char* const kPlain[] = {"ScatterNd", "ScatterNdNonAliasingAdd"};
   const auto begins = [&](const char* start) { return node.op.starts_with(start); };
   const auto is = [&](const char* op) { return node.op == op; };
@@ -153,16 +162,18 @@ Tensor VariableValues::read(const Node& variable) const {
   if (found.empty()) throw missing(variable);
   const std::string where = "variable " + variable.name;
   if (found.size() > 1)
-    throw Error(where, "may be any of " + std::to_string(found.size()) + " tensors of " + checkpoint_->index_path() + ", such as \"" +
-                           found[0].key + "\" and \"" + found[1].key + "\"",
+    throw Error(where,
+                "may be any of " + std::to_string(found.size()) + " tensors of " + checkpoint_->index_path() + ", such as \"" +
+                    found[0].key + "\" and \"" + found[1].key + "\"",
                 "save the model as a SavedModel with a signature");
   const StoredAs& stored = found[0];
   const auto request = parse_slice_request(stored.slice);
   const Checkpoint::Entry& entry = *checkpoint_->find(stored.key);
   const Shape shape = request ? shape_of(request->slice) : entry.shape;
   if (entry.dtype != variable_type(variable) || !fits(variable, shape))
-    throw Error(where, "is " + name_of(variable_type(variable)) + " " + shape_text(variable) + ", but \"" + stored.key + "\" in " +
-                           checkpoint_->index_path() + " is " + name_of(entry.dtype) + " " + to_string(shape),
+    throw Error(where,
+                "is " + name_of(variable_type(variable)) + " " + shape_text(variable) + ", but \"" + stored.key + "\" in " +
+                    checkpoint_->index_path() + " is " + name_of(entry.dtype) + " " + to_string(shape),
                 "this is the checkpoint of another network");
   return request ? checkpoint_->read(stored.key, *request) : checkpoint_->read(stored.key);
 }

@@ -11,9 +11,9 @@
 
 namespace cytodet::graph {
 
-bool is_variable(const Node& node);           // VariableV2, VarHandleOp, ...
-bool writes_variables(const Node& node);      // Assign, AssignVariableOp, ScatterUpdate, ApplyAdam, ...
-DType variable_type(const Node& variable);    // of its value
+bool is_variable(const Node& node);         // VariableV2, VarHandleOp, ...
+bool writes_variables(const Node& node);    // Assign, AssignVariableOp, ScatterUpdate, ApplyAdam, ...
+DType variable_type(const Node& variable);  // of its value
 
 // A tensor of a checkpoint, or a part of one (see parse_slice_request).
 struct StoredAs {
@@ -24,8 +24,8 @@ struct StoredAs {
 // AssignVariableOp, also inside of functions. Empty where the node is not there or does something else.
 std::map<std::string, StoredAs> restored_variables(const Graph& graph, const std::string& restore_op);
 
-// Values of variables from a checkpoint. Looked for by `restored`, by name, by the checkpoint's graph of objects, and as parts of a
-// variable that is stored in slices.
+// Values of variables from a checkpoint. Looked for by `restored`, by name, by the checkpoint's graph of objects, and as parts of
+// a variable that is stored in slices.
 class VariableValues {
  public:
   enum class First { restored, names };
