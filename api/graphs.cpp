@@ -5,6 +5,7 @@
 #include "core/output_plan.h"
 #include "core/text_width.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/tensorflow/unfrozen.h"
 #include "graph/passes/pass.h"
 #include "pipeline/quantize/answer_check.h"
 #include "pipeline/quantize/quantize_model.h"
@@ -50,7 +51,7 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
   const bool check = take(json, "check", true);
   refuse_rest(json, {"inputs", "outputs", "passes", "without", "check"});
   core::OutputPlan plan;
-  plan.add_input(file, "the graph that is read");
+  for (const auto& part : graph::files_of_graph(file)) plan.add_input(part, "the graph that is read");
   plan.add_output(out, "the optimized graph");
   plan.check();
   const graph::Graph source = graph::read_graph(file);
@@ -65,7 +66,7 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
 
 void add_sources(core::OutputPlan& plan, const pipeline::QuantizationTarget& target, const char* model) {
   plan.add_input(model, "the model");
-  plan.add_input(target.path, "the graph that is read");
+  for (const auto& part : graph::files_of_graph(target.path)) plan.add_input(part, "the graph that is read");
 }
 
 void calibrate(const char* model, const char* images, const char* out, Json json, cytodet_graph_report& report) {

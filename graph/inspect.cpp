@@ -1,21 +1,14 @@
 #include "graph/inspect.h"
 
 #include <algorithm>
-#include <cctype>
-#include <cstdio>
 
 #include "core/error.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
+#include "graph/summarize.h"
 
 namespace cytodet::graph {
 namespace {
-
-// TensorFlow's names of types in summaries: float, int32, ...
-std::string summary_type(DType t) {
-  std::string name = t == DType::f32 ? "float" : t == DType::f64 ? "double" : t == DType::f16 ? "half" : name_of(t);
-  return name + "(" + std::to_string(static_cast<int>(t)) + ")";
-}
 
 int64_t product(const Shape& s, size_t from = 0) {
   int64_t n = 1;
@@ -53,19 +46,6 @@ int64_t macs_of(const Node& n, const Facts& facts, NodeId id) {
     return a && a->size() >= 2 ? product(*out) * (*a)[a->size() - (transposed ? 2 : 1)] : 0;
   }
   return 0;
-}
-
-std::string short_count(int64_t n) {
-  char text[32];
-  if (n >= 1000000000)
-    std::snprintf(text, sizeof text, "%.2fB", static_cast<double>(n) / 1e9);
-  else if (n >= 1000000)
-    std::snprintf(text, sizeof text, "%.2fM", static_cast<double>(n) / 1e6);
-  else if (n >= 1000)
-    std::snprintf(text, sizeof text, "%.2fk", static_cast<double>(n) / 1e3);
-  else
-    std::snprintf(text, sizeof text, "%lld", static_cast<long long>(n));
-  return text;
 }
 
 std::string joined(const std::vector<std::string>& parts, const char* separator) {
@@ -126,13 +106,8 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
     if (n.op == "Variable" || n.op == "VariableV2" || n.op == "VarHandleOp") r.variables.push_back(n.name);
     if (n.op == "Placeholder") {
       r.inputs.push_back(n.name);
-      auto it = n.attrs.find("shape");
-      const ShapeAttr* s = it == n.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
-      r.input_lines.push_back("(name=" + n.name + ", type=" + summary_type(n.attr_or("dtype", DType::invalid)) + ", shape=" +
-                              (!s              ? "None"
-                               : s->known_rank ? to_string(s->dims)
-                                               : "<unknown>") +
-                              ")");
+      r.input_lines.push_back("(name=" + n.name + ", type=" + summary_type(n.attr_or("dtype", DType::invalid)) +
+                              ", shape=" + summary_shape(n) + ")");
     }
     r.nodes.push_back(std::move(node));
   }

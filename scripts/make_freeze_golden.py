@@ -1,6 +1,9 @@
 """Small SavedModels and checkpoints, TensorFlow's own freezing of them, and its answers.
 
 usage: $(scripts/oracle_env tensorflow) scripts/make_freeze_golden.py [NAME...]   -> tests/data/graph/saved/NAME/
+       $(scripts/oracle_env tensorflow) scripts/make_freeze_golden.py --check build/release/cytodet [NETWORK...]
+--check freezes these by the program and runs the results in TensorFlow: its answers, and the weights of its own freezing. NETWORK:
+also networks of keras.applications with random weights, EfficientNetB0 or the like, saved by model.save.
 
 A folder holds what TensorFlow saved (model.ckpt*, graph.pbtxt or saved_model/), frozen.pb, what its own freezing makes of that, and
 case.json: feeds and answers by the names that the frozen graph has here (a signature's keys where outputs are those of functions).
@@ -10,7 +13,10 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
+import tempfile
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # kernels that know only what every CPU's do
@@ -318,8 +324,91 @@ def slices(folder):
 MODELS = [slim, sharded, partitioned, tags, keras, nested, assets, types, slices]
 
 
+# --- the program's results in TensorFlow
+
+SOURCES = {
+    "slim": ["--input_graph", "graph.pbtxt", "--input_checkpoint", "model.ckpt-7", "--output_node_names", "Net/predictions"],
+    "sharded": ["model.ckpt", "--output_node_names", "y"],
+    "partitioned": ["saved_model"],
+    "tags": ["saved_model", "--tags", "serve,cpu", "--signature", "two"],
+    "keras": ["saved_model"],
+    "nested": ["saved_model"],
+}
+
+
+def weights(graph_def):
+    """How often each constant of floats, that is no scalar, is there."""
+    seen = {}
+    for n in graph_def.node:
+        if n.op == "Const":
+            a = tf.make_ndarray(n.attr["value"].tensor)
+            if a.dtype.kind in "fV" and a.size > 1:
+                key = (a.dtype.name, a.shape, a.tobytes())
+                seen[key] = seen.get(key, 0) + 1
+    return seen
+
+
+def run_in_tf(graph_def, inputs, outputs):
+    with tf.Graph().as_default(), v1.Session() as sess:
+        tf.import_graph_def(graph_def, name="")
+        return sess.run([f"{o}:0" for o in outputs], {f"{k}:0": v for k, v in inputs.items()})
+
+
+def array_of(t):
+    if t["dtype"] == "bfloat16":
+        return np.array(t["data"], tf.bfloat16.as_numpy_dtype).reshape(t["shape"])
+    return np.array(t["data"], t["dtype"]).reshape(t["shape"])
+
+
+def read_graph_def(path):
+    return v1.GraphDef.FromString(pathlib.Path(path).read_bytes())
+
+
+def check_one(program, name, words, folder, frozen, inputs, outputs):
+    result = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"frozen-{os.getpid()}.pb"
+    started = time.time()
+    subprocess.run([program, "freeze_graph", *words, "-o", str(result)], cwd=folder, check=True, capture_output=True)
+    seconds = time.time() - started
+    ours = read_graph_def(result)
+    answers = run_in_tf(ours, inputs, list(outputs))
+    worst = max(float(np.max(np.abs(a.astype("f8") - w.astype("f8")) / (1e-6 + np.max(np.abs(w.astype("f8"))))))
+                for a, w in zip(answers, outputs.values()))
+    same = weights(ours) == weights(frozen)
+    print(f"{name}: {len(ours.node)} ops, {result.stat().st_size / 1e6:.2f} MB, frozen in {seconds:.2f} s; weights "
+          f"{'equal' if same else 'DIFFER'}; answers within {worst:.1e}")
+    result.unlink()
+    return same and worst < 1e-4
+
+
+def check_network(program, name):
+    tf.keras.utils.set_random_seed(1)
+    model = getattr(tf.keras.applications, name)(weights=None)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder + "/saved_model", save_format="tf")
+        f = tf.saved_model.load(folder + "/saved_model").signatures["serving_default"]
+        frozen = convert_to_constants.convert_variables_to_constants_v2(f).graph.as_graph_def()
+        key = list(f.structured_input_signature[1])[0]
+        x = rng(3).normal(0, 1, (1, *model.input_shape[1:])).astype("f4")
+        outputs = {k: v.numpy() for k, v in f(**{key: tf.constant(x)}).items()}
+        return check_one(program, name, ["saved_model"], folder, frozen, {f"serving_default_{key}": x}, outputs)
+
+
+def check(program, networks):
+    program = os.path.abspath(program)
+    good = True
+    for name, words in SOURCES.items():
+        case = json.loads((OUT / name / "case.json").read_text())
+        inputs, outputs = ({k: array_of(t) for k, t in case[kind].items()} for kind in ("inputs", "outputs"))
+        good &= check_one(program, name, words, OUT / name, read_graph_def(OUT / name / "frozen.pb"), inputs, outputs)
+    for name in networks:
+        good &= check_network(program, name)
+    return good
+
+
 def main():
     chosen = sys.argv[1:]
+    if chosen[:1] == ["--check"]:
+        sys.exit(0 if check(chosen[1], chosen[2:]) else 1)
     for make in MODELS:
         if chosen and make.__name__ not in chosen:
             continue

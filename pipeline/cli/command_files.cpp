@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/io/tensorflow/unfrozen.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/results/run_folder.h"
@@ -34,15 +35,21 @@ void add_run(OutputPlan& plan, const RunFolder& folder, const std::vector<ImageR
 
 }  // namespace
 
+void add_graph(OutputPlan& plan, const std::string& graph) {
+  if (graph.empty()) return;
+  for (const fs::path& file : files_of_graph(graph)) plan.add_input(file, "the graph that is read");
+}
+
 void add_model(OutputPlan& plan, const std::string& model) {
   if (model.empty()) return;
   plan.add_input(model, "the model");
   if (!model.ends_with(".json")) {
+    add_graph(plan, model);
     plan.add_input(fs::path(model).replace_extension(".json"), "the model file beside the graph");
     return;
   }
   try {
-    plan.add_input(load_model(model).graph, "the model's graph");
+    add_graph(plan, load_model(model).graph);
   } catch (const Error&) {
   }
 }

@@ -10,6 +10,8 @@
 
 namespace cytodet::pipeline {
 
+// A graph: its file, or all files of a SavedModel or checkpoint.
+void add_graph(OutputPlan& plan, const std::string& graph);
 // A model file and its graph, or a graph and the model file beside it. What cannot be read is left to who reads it in earnest.
 void add_model(OutputPlan& plan, const std::string& model);
 // Files, folders, patterns and lists, as detect takes them. Texts of folders are no images, unless asked for.

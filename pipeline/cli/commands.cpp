@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -20,6 +21,10 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> rows = {
       {"inspect", "What is in a graph: inputs, outputs, ops, parameters, work, shapes", "cytodet inspect graph.pb --structure",
        setup_inspect},
+      {"summarize_graph", "What is in a graph, as TensorFlow's tool of this name prints it",
+       "cytodet summarize_graph --in_graph=graph.pb --print_structure=false", setup_summarize_graph},
+      {"freeze_graph", "A frozen graph of a SavedModel or checkpoint: variables become constants",
+       "cytodet freeze_graph saved_model_folder -o frozen.pb", setup_freeze_graph},
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
        "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs class_logits_3,box_deltas_3", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
@@ -54,7 +59,15 @@ const std::vector<Command>& commands() {
 
 namespace {
 
-int program(int argc, char** argv) {
+// The program's words; a link that is called as a command is, "freeze_graph", means that command.
+std::vector<std::string> words_of(int argc, char** argv) {
+  std::vector<std::string> words(argv, argv + argc);
+  const std::string called = words.empty() ? "" : std::filesystem::path(words[0]).filename().string();
+  if (row_named(commands(), called)) words.insert(words.begin() + 1, called);
+  return words;
+}
+
+int program(const std::vector<std::string>& words) {
   isa();  // an unknown cap is a usage error of every command
   CLI::App app("cytodet finds cells on images and whole slides with a frozen TensorFlow detector graph.", "cytodet");
   app.set_version_flag("--version", std::string("cytodet " CYTODET_VERSION));
@@ -68,7 +81,7 @@ int program(int argc, char** argv) {
   }
   CLI::App* help = app.add_subcommand("help", "This text");
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend() - 1));
   } catch (const CLI::CallForHelp& e) {
     return app.exit(e);
   } catch (const CLI::CallForVersion& e) {
@@ -82,9 +95,9 @@ int program(int argc, char** argv) {
       if (sub->parsed()) in = sub;
     }
     std::string wrong;
-    for (int i = 1; i < argc; ++i) {
-      std::string a = argv[i];
-      if (in == &app && a[0] != '-') {
+    for (size_t i = 1; i < words.size(); ++i) {
+      const std::string& a = words[i];
+      if (in == &app && !a.starts_with('-')) {
         wrong = a;
         break;
       }
@@ -123,7 +136,7 @@ void check_standard_output() {
 int run_program(int argc, char** argv) {
   clean_up_on_signals();
   try {
-    const int code = program(argc, argv);
+    const int code = program(words_of(argc, argv));
     check_standard_output();
     return code;
   } catch (const Error& e) {

@@ -21,6 +21,8 @@ struct Command {
 const std::vector<Command>& commands();
 
 std::function<int()> setup_inspect(CLI::App& app);
+std::function<int()> setup_freeze_graph(CLI::App& app);
+std::function<int()> setup_summarize_graph(CLI::App& app);
 std::function<int()> setup_optimize(CLI::App& app);
 std::function<int()> setup_infer(CLI::App& app);
 std::function<int()> setup_calibrate(CLI::App& app);

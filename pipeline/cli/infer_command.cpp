@@ -33,7 +33,7 @@ int run_folder_of_cases(const std::string& folder, const InferOptions& options) 
 
 int infer_once(const InferFlags& o, const InferOptions& options) {
   OutputPlan plan;
-  plan.add_input(o.graph, "the graph that is read");
+  add_graph(plan, o.graph);
   plan.add_input(o.feeds, "the feeds");
   plan.add_output(o.out, "the answer");
   check_outputs(plan);
@@ -52,7 +52,7 @@ int infer_once(const InferFlags& o, const InferOptions& options) {
 
 std::function<int()> setup_infer(CLI::App& app) {
   auto o = std::make_shared<InferFlags>();
-  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt");
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel or checkpoint");
   app.add_option("--feeds", o->feeds, "JSON: {\"inputs\": {\"name:0\": {\"dtype\", \"shape\", \"data\"}}}");
   app.add_option("-o,--out", o->out, "JSON of the outputs; default: standard output");
   app.add_option("--outputs", o->outputs, "Outputs, \"name\" or \"name:slot\"")->delimiter(',');

@@ -39,7 +39,7 @@ std::function<int()> setup_inspect(CLI::App& app) {
     bool structure = false, json = false;
   };
   auto o = std::make_shared<Options>();
-  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt")->required();
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel or checkpoint")->required();
   app.add_option("--shape", o->shapes, "Shape of an input: name=1,512,512,3");
   app.add_flag("--structure", o->structure, "One line per node");
   app.add_flag("--json", o->json, "JSON instead of text");

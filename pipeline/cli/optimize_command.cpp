@@ -37,7 +37,7 @@ std::vector<std::string> dumped_files(const std::string& folder) {
 
 void check_files(const OptimizeOptions& o) {
   OutputPlan plan;
-  plan.add_input(o.graph, "the graph that is read");
+  add_graph(plan, o.graph);
   plan.add_output(o.out, "the optimized graph");
   check_outputs(plan);
   for (const std::string& file : dumped_files(o.dump_dir)) plan.add_output(file, "the graph after a pass");
@@ -81,7 +81,7 @@ int optimize(const OptimizeOptions& o) {
 
 std::function<int()> setup_optimize(CLI::App& app) {
   auto o = std::make_shared<OptimizeOptions>();
-  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt");
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel or checkpoint");
   app.add_option("-o,--out", o->out, "Result; text when it ends in .pbtxt");
   app.add_option("--inputs", o->inputs, "Nodes to feed; the graph is cut there")->delimiter(',');
   app.add_option("--outputs", o->outputs, "Nodes to fetch; default: nodes nobody reads")->delimiter(',');

@@ -7,11 +7,11 @@
 #include <cstring>
 #include <fstream>
 
-#include "core/crc32c.h"
 #include "core/file.h"
 #include "graph/io/tensorflow/table_file.h"
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
+#include "tests/graph/table_writer.h"
 
 namespace cytodet::testing {
 namespace {
@@ -111,40 +111,17 @@ TEST(Checkpoint, MissingAndShortFilesAreNamed) {
   std::filesystem::remove(copy.values());
   EXPECT_THAT(error_of([&] { c.read("fc/w"); }), AllOf(HasSubstr(copy.values()), HasSubstr("is missing")));
   EXPECT_THAT(error_of([&] { c.read("fc/x"); }), AllOf(HasSubstr("no tensor \"fc/x\""), HasSubstr("fc/w")));
+  std::filesystem::copy_file(copy.index(), copy.prefix());
   std::filesystem::remove(copy.index());
+  EXPECT_THAT(error_of([&] { Checkpoint version_1(copy.prefix()); }), AllOf(HasSubstr(copy.prefix()), HasSubstr("version 1")));
+  std::filesystem::remove(copy.prefix());
   EXPECT_THAT(error_of([&] { Checkpoint gone(copy.prefix()); }), HasSubstr(copy.index()));
-}
-
-// A table as TensorFlow writes it: one block, no shared prefixes.
-std::string varint(uint64_t v) {
-  std::string s;
-  for (; v >= 128; v >>= 7) s += static_cast<char>((v & 127) | 128);
-  return s + static_cast<char>(v);
-}
-std::string fixed32(uint32_t v) {
-  std::string s;
-  for (int i = 0; i < 4; ++i) s += static_cast<char>(v >> (8 * i));
-  return s;
-}
-std::string with_trailer(std::string block, char compression = 0) {
-  block += fixed32(0) + fixed32(1) + compression;
-  return block + fixed32(masked_crc(crc32c(block)));
-}
-std::string table(const std::vector<std::pair<std::string, std::string>>& entries, char compression = 0) {
-  std::string block;
-  for (const auto& [key, value] : entries) block += varint(0) + varint(key.size()) + varint(value.size()) + key + value;
-  const std::string data = with_trailer(block, compression);
-  const std::string handle = varint(0) + varint(data.size() - 5);
-  const std::string index = with_trailer(varint(0) + varint(1) + varint(handle.size()) + "z" + handle);
-  std::string footer = handle + varint(data.size()) + varint(index.size() - 5);
-  footer.resize(40, '\0');
-  return data + index + footer + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
 }
 
 TEST(Checkpoint, EntriesThatCannotBeAreRefused) {
   const std::string header("\x08\x01\x1a\x02\x08\x01", 6);
   const auto refused = [&](const std::vector<std::pair<std::string, std::string>>& entries) {
-    return error_of([&] { Checkpoint("p", table(entries)).read("t"); });
+    return error_of([&] { Checkpoint("p", table_of(entries)).read("t"); });
   };
   EXPECT_THAT(refused({{"", header}, {"t", "\x08\x01\x12\x04\x12\x02\x08\x03\x28\x0c"}}), HasSubstr("is missing"));
   EXPECT_THAT(refused({{"t", header}}), HasSubstr("version 2"));
@@ -154,8 +131,8 @@ TEST(Checkpoint, EntriesThatCannotBeAreRefused) {
   EXPECT_THAT(refused({{"", header}, {"t", "\x08\x01\x20" + varint(~0ull)}}), HasSubstr("outside"));
   EXPECT_THAT(refused({{"", header}, {"t", "\x08\x01\x12\x0b\x12\x09\x08" + varint(1ull << 62)}}), HasSubstr("\"t\""));
   EXPECT_THAT(refused({{"", header}, {"t", "\xff\xff"}}), HasSubstr("cannot be read"));
-  EXPECT_THAT(error_of([&] { Checkpoint("p", table({{"", header}}, 1)); }), HasSubstr("compressed"));
-  EXPECT_THAT(error_of([&] { read_table_file(table({{"b", ""}, {"a", ""}}), "t.index"); }), HasSubstr("order of keys"));
+  EXPECT_THAT(error_of([&] { Checkpoint("p", table_of({{"", header}}, 1)); }), HasSubstr("compressed"));
+  EXPECT_THAT(error_of([&] { read_table_file(table_of({{"b", ""}, {"a", ""}}), "t.index"); }), HasSubstr("order of keys"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "graph/io/tensorflow/checkpoint.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "core/crc32c.h"
@@ -31,7 +32,9 @@ std::string read_index(const std::filesystem::path& prefix) {
   const std::filesystem::path index = prefix.string() + ".index";
   std::error_code ignored;
   if (!std::filesystem::exists(index, ignored) && std::filesystem::is_regular_file(prefix, ignored)) {
-    const std::string bytes = read_file(prefix, kMaxIndex);
+    const int64_t size = static_cast<int64_t>(std::filesystem::file_size(prefix, ignored)), end = std::min<int64_t>(size, 48);
+    std::string bytes(static_cast<size_t>(end), '\0');
+    FilePart(prefix.string(), size - end, end, "it is a checkpoint").read(bytes.data());
     if (is_table_file(bytes)) throw Error(prefix.string(), "is a checkpoint of version 1, which is not read", kVersion1);
   }
   return read_file(index, kMaxIndex);

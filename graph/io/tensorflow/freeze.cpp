@@ -38,9 +38,9 @@ Initial initial_values(const Graph& g, const std::vector<std::string>& initializ
   return values;
 }
 
-// A constant that an initial value is, through Identities; its node must have no others before it.
+// The constant that an initial value is.
 const Tensor& initial_constant(const Graph& g, const std::string& variable, Value v) {
-  while (g.node(v.node).op == "Identity" && !g.node(v.node).inputs.empty()) v = g.node(v.node).inputs[0];
+  v = behind_identities(g, v);
   if (const Tensor* t = g.constant(v)) return *t;
   const Node& n = g.node(v.node);
   throw Error("variable " + variable, "is initialized by node " + n.name + " (" + n.op + "), which is no constant",

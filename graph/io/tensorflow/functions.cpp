@@ -416,4 +416,13 @@ int inline_functions(Graph& graph, InlineFor purpose) {
   }
 }
 
+std::map<std::string, int> ops_in_functions(const Graph& graph) {
+  std::map<std::string, int> ops;
+  proto::FunctionDefLibrary library;
+  if (!library.ParseFromString(graph.library)) throw Error("graph", "the function library cannot be read");
+  for (const auto& f : library.function())
+    for (const auto& n : f.node_def()) ++ops[n.op()];
+  return ops;
+}
+
 }  // namespace cytodet::graph

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -32,5 +33,8 @@ enum class InlineFor { running_here, tensorflow };
 // body, named "<call>/<inner>", and lowers If, Case and While; recursive calls are an Error. The library keeps what is still
 // called. Returns the number of calls replaced.
 int inline_functions(Graph& graph, InlineFor purpose = InlineFor::running_here);
+
+// How often each op stands in the bodies of the library's functions.
+std::map<std::string, int> ops_in_functions(const Graph& graph);
 
 }  // namespace cytodet::graph

@@ -65,17 +65,24 @@ MetaGraph from_message(proto::MetaGraphDef& m, const std::string& where) {
   return meta;
 }
 
+// Null: none has exactly these tags, which are sorted.
+proto::MetaGraphDef* tagged(proto::SavedModel& model, const std::vector<std::string>& tags) {
+  for (proto::MetaGraphDef& m : *model.mutable_meta_graphs())
+    if (tags_of(m) == tags) return &m;
+  return nullptr;
+}
+
 proto::MetaGraphDef& chosen(proto::SavedModel& model, std::vector<std::string> tags, const std::string& where) {
   if (model.meta_graphs_size() == 0) throw Error(where, "holds no graph", "save the model again");
   std::sort(tags.begin(), tags.end());
   if (tags.empty() && model.meta_graphs_size() == 1) return *model.mutable_meta_graphs(0);
-  if (tags.empty()) tags = {"serve"};
+  if (tags.empty())
+    if (proto::MetaGraphDef* m = tagged(model, {"serve"})) return *m;
+  if (proto::MetaGraphDef* m = tagged(model, tags)) return *m;
   std::string known;
-  for (proto::MetaGraphDef& m : *model.mutable_meta_graphs()) {
-    if (tags_of(m) == tags) return m;
-    known += (known.empty() ? "" : " | ") + joined(tags_of(m));
-  }
-  throw Error(where, "holds no graph with the tags " + joined(tags), "choose one with freeze_graph --tags: " + known);
+  for (const proto::MetaGraphDef& m : model.meta_graphs()) known += (known.empty() ? "" : " | ") + joined(tags_of(m));
+  throw Error(where, tags.empty() ? "holds several graphs" : "holds no graph with the tags " + joined(tags),
+              "choose one with freeze_graph --tags: " + known);
 }
 
 }  // namespace

@@ -74,9 +74,12 @@ class Replacement {
     const NodeId anchor = anchor_of(g_, Frames(g_), v);
     if (anchor >= 0) g_.node(constant).controls.push_back(anchor);
   }
-  void retype(NodeId id, DType type) {
-    g_.node(id).attrs.insert_or_assign("T", Attr(type));
-    g_.node(id).extra.clear();
+  // Handles are scalars: a value has another type and another shape.
+  void retype(NodeId id, Attr type) {
+    Node& n = g_.node(id);
+    n.attrs.insert_or_assign("T", std::move(type));
+    n.attrs.erase("_output_shapes");
+    n.extra.clear();
   }
   void pass_on(bool handle, Value v, const Held& held) {
     if (passed_.insert(v).second) (handle ? handles_ : references_).push_back({v, held.variable, held.type});
@@ -93,7 +96,7 @@ class Replacement {
     if (op == "Switch" && use.input != 0) return false;
     if (!handle && !reference_form) return true;  // takes the value as it is
     n.op = op;
-    retype(use.node, held.type);
+    retype(use.node, Attr(held.type));
     if (op == "Merge") ++merges_[use.node];
     pass_on(handle, {use.node, 0}, held);
     if (op == "Switch") pass_on(handle, {use.node, 1}, held);
@@ -134,8 +137,7 @@ class Replacement {
     AttrList types = g_.node(use.node).attr_or("T", AttrList{});
     if (static_cast<size_t>(use.input) >= types.types.size()) return false;
     types.types[static_cast<size_t>(use.input)] = held.type;
-    g_.node(use.node).attrs.insert_or_assign("T", Attr(types));
-    g_.node(use.node).extra.clear();
+    retype(use.node, Attr(types));
     pass_on(true, {use.node, use.input}, held);
     return true;
   }

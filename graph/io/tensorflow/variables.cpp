@@ -10,15 +10,8 @@
 namespace cytodet::graph {
 namespace {
 
-// The node behind Identities.
-Value source_of(const Graph& g, Value v) {
-  for (int steps = 0; steps < 100 && g.node(v.node).op == "Identity" && !g.node(v.node).inputs.empty(); ++steps)
-    v = g.node(v.node).inputs[0];
-  return v;
-}
-
 std::string text_at(const Graph& g, const Node& n, size_t input, int slot) {
-  const Tensor* t = input < n.inputs.size() ? g.constant(source_of(g, n.inputs[input])) : nullptr;
+  const Tensor* t = input < n.inputs.size() ? g.constant(behind_identities(g, n.inputs[input])) : nullptr;
   if (!t || t->dtype() != DType::string || slot >= t->size()) return {};
   return t->strings()[static_cast<size_t>(slot)];
 }
@@ -101,6 +94,12 @@ bool writes_variables(const Node& node) {
   return std::any_of(std::begin(kStarts), std::end(kStarts), begins) && std::none_of(std::begin(kPlain), std::end(kPlain), is);
 }
 
+Value behind_identities(const Graph& g, Value v) {
+  for (int steps = 0; steps < 100 && g.node(v.node).op == "Identity" && !g.node(v.node).inputs.empty(); ++steps)
+    v = g.node(v.node).inputs[0];
+  return v;
+}
+
 DType variable_type(const Node& variable) { return variable.attr_or("dtype", DType::invalid); }
 
 std::map<std::string, StoredAs> restored_variables(const Graph& graph, const std::string& restore_op) {
@@ -117,8 +116,8 @@ std::map<std::string, StoredAs> restored_variables(const Graph& graph, const std
   for (NodeId id : g.ids()) {
     const Node& n = g.node(id);
     if ((n.op != "Assign" && n.op != "AssignVariableOp") || n.inputs.size() < 2) continue;
-    const Node& variable = g.node(source_of(g, n.inputs[0]).node);
-    const Value value = source_of(g, n.inputs[1]);
+    const Node& variable = g.node(behind_identities(g, n.inputs[0]).node);
+    const Value value = behind_identities(g, n.inputs[1]);
     const Node& restore = g.node(value.node);
     if (!is_variable(variable) || restore.op != "RestoreV2") continue;
     const StoredAs stored{text_at(g, restore, 1, value.slot), text_at(g, restore, 2, value.slot)};

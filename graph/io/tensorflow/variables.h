@@ -15,6 +15,9 @@ bool is_variable(const Node& node);         // VariableV2, VarHandleOp, ...
 bool writes_variables(const Node& node);    // Assign, AssignVariableOp, ScatterUpdate, ApplyAdam, ...
 DType variable_type(const Node& variable);  // of its value
 
+// What stands behind Identities.
+Value behind_identities(const Graph& graph, Value value);
+
 // A tensor of a checkpoint, or a part of one (see parse_slice_request).
 struct StoredAs {
   std::string key, slice;

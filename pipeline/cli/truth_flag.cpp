@@ -1,0 +1,28 @@
+#include "pipeline/cli/truth_flag.h"
+
+#include <CLI/CLI.hpp>
+
+#include "core/ascii.h"
+#include "core/error.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+bool truth_of(const std::string& where, const std::string& text) {
+  const std::string word = lower_ascii(text);
+  if (word.empty() || word == "{}" || word == "true" || word == "1" || word == "yes") return true;
+  if (word == "false" || word == "0" || word == "no") return false;
+  throw UsageError(where, "is \"" + text + "\"", "true or false");
+}
+
+}  // namespace
+
+void add_truth(CLI::App& app, const std::string& flag, bool& value, const std::string& help) {
+  const std::string where = "cytodet " + app.get_name() + " " + flag;
+  app.add_option_function<std::string>(
+         flag, [where, &value](const std::string& text) { value = truth_of(where, text); }, help)
+      ->expected(0, 1)
+      ->type_name("BOOL");
+}
+
+}  // namespace cytodet::pipeline

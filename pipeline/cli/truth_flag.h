@@ -1,0 +1,15 @@
+// Flags of TensorFlow's tools that may stand alone or have a word behind them: --x, --x=true, --x False, --x 0.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace cytodet::pipeline {
+
+// `value` must live as long as the command line.
+void add_truth(CLI::App& app, const std::string& flag, bool& value, const std::string& help);
+
+}  // namespace cytodet::pipeline
