@@ -194,7 +194,7 @@ struct Q8Kernels {
   // As KernelSet::gemm on m packed rows; the epilogue gets sum * scales[column] as x.
   void (*gemm)(const void* a, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                const Epilogue& epilogue) = nullptr;
-  // As KernelSet::gemm_segments on rows of packed elements; segments are whole groups. Results stay floats.
+  // As KernelSet::gemm_segments on packed rows; segments are whole groups (of 16-bit-safe weights: two). Results stay floats.
   void (*gemm_segments)(const SegmentedRows& a, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel,
                         float* c, int64_t ldc, const Epilogue& epilogue) = nullptr;
   // Quantizes in[rows][lda], column i multiplied by gate[i] first (null: 1), and packs.
