@@ -8,7 +8,7 @@
 #include "eval/coco.h"
 
 struct cytodet_ground_truth {
-  cytodet::eval::Truth truth;
+  cytodet::eval::GroundTruth truth;
   std::string file;  // that it was read from; empty: none
 };
 
@@ -58,7 +58,7 @@ cytodet_scores* score(const cytodet_ground_truth& ground_truth, eval::DetectionS
                       const EvaluateSettings& s) {
   auto scores = std::make_unique<cytodet_scores>();
   const core::MessageCapture capture([&](std::string_view m) { scores->warnings.push_back(core::valid_utf8(m)); });
-  eval::Truth inside = ground_truth.truth;
+  eval::GroundTruth inside = ground_truth.truth;
   const std::vector<std::string> slides =
       files.empty() && !ground_truth.file.empty() ? pipeline::files_beside(inside, ground_truth.file) : files;
   pipeline::keep_in_roi(s.roi, pipeline::places_of(s.origin, slides), inside, set, s.choice);
@@ -105,13 +105,13 @@ using namespace cytodet::api;
 cytodet_ground_truth* cytodet_ground_truth_open(const char* path, cytodet_error** error) {
   return guarded(error, [&] {
     require(path, "path");
-    return new cytodet_ground_truth{eval::read_truth(path), path};
+    return new cytodet_ground_truth{eval::read_ground_truth(path), path};
   });
 }
 cytodet_ground_truth* cytodet_ground_truth_parse(const char* json, cytodet_error** error) {
   return guarded(error, [&] {
     require(json, "json");
-    return new cytodet_ground_truth{eval::parse_truth(json, "the ground truth"), ""};
+    return new cytodet_ground_truth{eval::parse_ground_truth(json, "the ground truth"), ""};
   });
 }
 size_t cytodet_ground_truth_image_count(const cytodet_ground_truth* t) { return t ? t->truth.images.size() : 0; }

@@ -25,7 +25,7 @@ bool is_there(const std::filesystem::path& path, struct stat& info) { return ::s
   throw UsageError(output.string(), what, fix);
 }
 
-// "the truth, data/truth.json", or "the truth" where both are spelled alike.
+// "the ground truth, data/truth.json", or "the ground truth" where both are spelled alike.
 std::string named(const std::string& what, const std::filesystem::path& path, const std::filesystem::path& as) {
   return path == as ? what : what + ", " + path.string();
 }

@@ -16,8 +16,8 @@ namespace cytodet::core {
 
 class OutputPlan {
  public:
-  // `what` as an error calls it: "the truth", "the graph", "an image". A folder stands for itself, not for what it holds. What
-  // does not exist, or is none of our files ("-", a device), clashes with nothing.
+  // `what` as an error calls it: "the ground truth", "the graph", "an image". A folder stands for itself, not for what it holds.
+  // What does not exist, or is none of our files ("-", a device), clashes with nothing.
   void add_input(const std::filesystem::path& path, const std::string& what);
   // A file to be: it need not exist, nor its folder.
   void add_output(const std::filesystem::path& path, const std::string& what);

@@ -70,7 +70,7 @@ struct PathAssignment {
 
 // Relative paths count from the current folder, unless `here` is false. When two paths match one name, the better match has it
 // and the other is a stranger. Throws Error where two match it equally well, and where a path matches several names equally well
-// that no other path has. `where` is the file of the names, `what` says what they are ("image of the truth").
+// that no other path has. `where` is the file of the names, `what` says what they are ("image of the ground truth").
 PathAssignment assign_paths(const PathIndex& index, const std::vector<std::string>& paths, const std::string& where,
                             const std::string& what, bool here = true);
 

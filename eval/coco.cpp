@@ -72,11 +72,11 @@ struct ClassWork {
 
 struct Accumulated {
   // [area][max_dets index][threshold]
-  std::vector<std::array<double, kThresholds>> recall, ap;  // -1 without truth
+  std::vector<std::array<double, kThresholds>> recall, ap;  // -1 without ground truth
   std::array<std::array<double, kRecalls>, kThresholds> precision;
 };
 
-void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt, int n_gt, const int32_t* dt, int n_dt,
+void match_image(const GroundTruth& truth, const DetectionSet& dets, const int32_t* gt, int n_gt, const int32_t* dt, int n_dt,
                  const ScoreOptions& options, const std::array<double, kThresholds>& thresholds, ClassWork& work,
                  std::vector<double>& ious) {
   ious.resize(static_cast<size_t>(n_dt) * static_cast<size_t>(n_gt));
@@ -130,7 +130,7 @@ void match_image(const Truth& truth, const DetectionSet& dets, const int32_t* gt
   }
 }
 
-ClassWork match_class(const Truth& truth, const DetectionSet& dets, int category, const ScoreOptions& options,
+ClassWork match_class(const GroundTruth& truth, const DetectionSet& dets, int category, const ScoreOptions& options,
                       const std::array<double, kThresholds>& thresholds) {
   auto of_class = [&](const std::vector<int32_t>& c) {
     return [&c, category](size_t i) { return category < 0 || c[i] == category; };
@@ -210,9 +210,9 @@ Accumulated accumulate(const ClassWork& work, const std::vector<int>& max_dets) 
   return acc;
 }
 
-// VOC: every detection takes the truth it overlaps most; a second one on the same truth is false. Detections of one score enter
-// together, so that precision and recall do not depend on the order of the file.
-void voc(const Truth& truth, const DetectionSet& dets, int category, ClassScores& out) {
+// VOC: every detection takes the ground truth box it overlaps most; a second one on the same box is false. Detections of one
+// score enter together, so that precision and recall do not depend on the order of the file.
+void voc(const GroundTruth& truth, const DetectionSet& dets, int category, ClassScores& out) {
   std::vector<int32_t> order;
   for (size_t i = 0; i < dets.size(); ++i)
     if (category < 0 || dets.category[i] == category) order.push_back(static_cast<int32_t>(i));
@@ -276,7 +276,7 @@ double mean_of(const std::vector<double>& values) {
 
 }  // namespace
 
-Scores score(const Truth& truth, const DetectionSet& detections, const ScoreOptions& options) {
+Scores score(const GroundTruth& truth, const DetectionSet& detections, const ScoreOptions& options) {
   Scores s;
   if (options.max_dets.empty() || !std::is_sorted(options.max_dets.begin(), options.max_dets.end()) ||
       options.max_dets.front() < 1)

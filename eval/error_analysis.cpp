@@ -35,7 +35,7 @@ Json json_of(const ErrorRow& r) {
 
 const char* name_of(ErrorKind kind) { return kNames[static_cast<size_t>(kind)]; }
 
-Errors find_errors(const Truth& truth, const DetectionSet& detections, const ErrorOptions& options) {
+Errors find_errors(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options) {
   if (!(options.positive > 0 && options.positive <= 1 && options.background > 0 && options.background <= options.positive))
     throw UsageError("errors", "thresholds must be 0 < background <= positive <= 1");
   if (options.max_dets < 1) throw UsageError("errors", "max_dets must be at least 1");
@@ -72,7 +72,7 @@ Errors find_errors(const Truth& truth, const DetectionSet& detections, const Err
 
 std::string to_text(const Errors& e) {
   char text[200];
-  std::snprintf(text, sizeof text, "AP %.4f; without false positives +%.4f, with every truth found +%.4f\n", e.ap,
+  std::snprintf(text, sizeof text, "AP %.4f; without false positives +%.4f, with every ground truth box found +%.4f\n", e.ap,
                 e.false_positives_gain, e.false_negatives_gain);
   std::string table = text + padded("errors, dAP");
   for (const char* name : kNames) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/settings.h"
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 
 namespace cytodet::eval {
 
@@ -40,17 +40,17 @@ enum class Verdict : uint8_t { left_out, ignored, right, wrong };  // beyond max
 struct Errors {
   double ap = 0;
   ErrorRow all;                                               // gains at least 0
-  double false_positives_gain = 0, false_negatives_gain = 0;  // without any false positive; with all truths found
-  std::array<ErrorRow, 3> sizes;  // width * height of the truth, or of the detection on none: to 32^2, to 96^2, above
+  double false_positives_gain = 0, false_negatives_gain = 0;  // without any false positive; with all ground truth boxes found
+  std::array<ErrorRow, 3> sizes;  // width * height of the ground truth box, or of the detection on none: to 32^2, to 96^2, above
   std::vector<ClassErrors> classes;
   std::vector<Verdict> detections;                       // of each
   std::vector<ErrorKind> kinds;                          // of each that is wrong
-  std::vector<uint8_t> found;                            // of each truth: matched
-  std::vector<std::array<int64_t, kErrorKinds>> images;  // counts per image of the truth
+  std::vector<uint8_t> found;                            // of each ground truth box: matched
+  std::vector<std::array<int64_t, kErrorKinds>> images;  // counts per image of the ground truth
 };
 
 // Throws UsageError on options out of range.
-Errors find_errors(const Truth& truth, const DetectionSet& detections, const ErrorOptions& options = {});
+Errors find_errors(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options = {});
 
 std::string to_text(const Errors& errors);  // three tables: all, per size, per class
 Json to_json(const Errors& errors, const ErrorOptions& options);

@@ -18,7 +18,7 @@ double area_at(const std::vector<double>& boxes, int32_t i) {
 }
 int size_of(double area) { return area <= 32 * 32 ? 0 : area <= 96 * 96 ? 1 : 2; }
 
-// The largest overlap of a kind; of equal ones that with the first truth, as numpy's argmax.
+// The largest overlap of a kind; of equal ones that with the first ground truth box, as numpy's argmax.
 struct Best {
   double iou = 0;
   int32_t truth = -1;
@@ -29,7 +29,7 @@ struct Best {
 
 class ImageErrors {
  public:
-  ImageErrors(const Truth& truth, const DetectionSet& detections, const ErrorOptions& options)
+  ImageErrors(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options)
       : truth_(truth), detections_(detections), options_(options) {}
 
   std::vector<Outcome> run(std::vector<int32_t> found, const std::vector<int32_t>& truths) {
@@ -141,7 +141,7 @@ class ImageErrors {
     if (!k.used) k.usable = true;
   }
 
-  const Truth& truth_;
+  const GroundTruth& truth_;
   const DetectionSet& detections_;
   const ErrorOptions& options_;
   std::vector<Known> by_x_;
@@ -157,7 +157,7 @@ std::vector<std::vector<int32_t>> by_image(const std::vector<int32_t>& image, si
 
 }  // namespace
 
-std::vector<Outcome> find_outcomes(const Truth& truth, const DetectionSet& detections, const ErrorOptions& options) {
+std::vector<Outcome> find_outcomes(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options) {
   const size_t images = truth.images.size();
   auto truths = by_image(truth.image, images), found = by_image(detections.image, images);
   std::vector<std::vector<Outcome>> parts(images);

@@ -5,9 +5,10 @@
 
 namespace cytodet::eval {
 
-// A detection that counts, or a truth that was missed; in the order of images, detections by falling score, then truths.
+// A detection that counts, or a ground truth box that was missed; in the order of images, detections by falling score, then
+// ground truth boxes.
 struct Outcome {
-  int32_t detection = -1, truth = -1;  // truth: what the error would be set right to, -1 for none
+  int32_t detection = -1, truth = -1;  // truth: the box that the error would be set right to, -1 for none
   int32_t category = 0, truth_category = 0;
   double score = 0;
   bool correct = false, ignored = false;
@@ -17,9 +18,9 @@ struct Outcome {
 };
 
 // Matches and names the errors of every image.
-std::vector<Outcome> find_outcomes(const Truth& truth, const DetectionSet& detections, const ErrorOptions& options);
+std::vector<Outcome> find_outcomes(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options);
 
-// Fills ap, gains and counts of `errors`; truths: per class, those that count.
+// Fills ap, gains and counts of `errors`; truths: ground truth boxes per class, those that count.
 void weigh(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors);
 
 }  // namespace cytodet::eval

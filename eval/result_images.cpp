@@ -22,9 +22,9 @@ int64_t number_called(const std::string& file_name) {
   return !stem.empty() && stem[0] >= '0' && end.ec == std::errc() && end.ptr == stem.data() + stem.size() ? number : -1;
 }
 
-std::string name_of(const Truth& truth, int image) { return truth.images[static_cast<size_t>(image)].file_name; }
+std::string name_of(const GroundTruth& truth, int image) { return truth.images[static_cast<size_t>(image)].file_name; }
 
-std::string id_text(const TruthImage& i) { return i.key.empty() ? std::to_string(i.id) : "\"" + i.key + "\""; }
+std::string id_text(const GroundTruthImage& i) { return i.key.empty() ? std::to_string(i.id) : "\"" + i.key + "\""; }
 
 }  // namespace
 
@@ -64,7 +64,7 @@ bool ResultImages::all_known(const std::vector<int>& images) {
   return std::none_of(images.begin(), images.end(), [](int i) { return i < 0; });
 }
 
-std::vector<int> ResultImages::by_id(const Truth& truth) const {
+std::vector<int> ResultImages::by_id(const GroundTruth& truth) const {
   std::unordered_map<std::string, int> keys;
   for (size_t i = 0; i < truth.images.size(); ++i)
     if (const std::string& key = truth.images[i].key; !key.empty()) keys[key] = static_cast<int>(i);
@@ -84,7 +84,7 @@ std::vector<int> ResultImages::by_id(const Truth& truth) const {
 }
 
 // Throws where a name may be several images, or two names are one.
-std::vector<int> ResultImages::by_name(const Truth& truth) {
+std::vector<int> ResultImages::by_name(const GroundTruth& truth) {
   std::vector<int> images(refs_.size(), -1);
   std::map<std::string, std::vector<size_t>> named;
   std::map<int64_t, std::vector<int>> called;  // images whose file is called a number
@@ -99,13 +99,13 @@ std::vector<int> ResultImages::by_name(const Truth& truth) {
     } else if (const auto it = called.find(r.number); r.has_id && it != called.end()) {
       if (it->second.size() > 1)
         refuse(i, shown(r) + " may be " + name_of(truth, it->second[0]) + " or " + name_of(truth, it->second[1]),
-               "write the truth's image ids");
+               "write the ground truth's image ids");
       images[i] = it->second[0];
     }
   }
   std::vector<std::string> names;
   for (const auto& [name, unused] : named) names.push_back(name);
-  const PathAssignment found = assign_paths(truth.image_names(), names, where_, "image of the truth", false);
+  const PathAssignment found = assign_paths(truth.image_names(), names, where_, "image of the ground truth", false);
   name_warnings_.clear();
   for (const std::string& w : found.warnings)  // a text id is a name without its extension
     if (w.find(text_of(Spelling::extension)) == w.npos) name_warnings_.push_back(w);
@@ -119,7 +119,7 @@ std::vector<int> ResultImages::by_name(const Truth& truth) {
     const auto [it, fresh] = owner.try_emplace(images[i], i);
     if (!fresh && refs_[it->second].file_name != refs_[i].file_name)
       refuse(i, shown(refs_[i]) + " and " + shown(refs_[it->second]) + " both match " + name_of(truth, images[i]),
-             "write the truth's image ids");
+             "write the ground truth's image ids");
   }
   return images;
 }
@@ -130,28 +130,28 @@ bool ResultImages::contradicted(const std::vector<int>& ids, const std::vector<i
   return false;
 }
 
-void ResultImages::settle_without_ids(const Truth& truth) {
+void ResultImages::settle_without_ids(const GroundTruth& truth) {
   for (size_t i = 0; i < refs_.size(); ++i) {
     if (refs_[i].has_id || !refs_[i].file_name.empty()) continue;
     if (truth.images.size() != 1 || refs_.size() != 1) refuse(i, kNoImage, kNoImageAdvice);
     images_ = {0};
-    warnings.push_back("image_id is null; the detections are taken for the truth's only image, " + name_of(truth, 0));
+    warnings.push_back("image_id is null; the detections are taken for the ground truth's only image, " + name_of(truth, 0));
   }
 }
 
 void ResultImages::refuse_unknown(const std::vector<int>& ids, const std::vector<int>& names) const {
   for (size_t i = 0; i < refs_.size(); ++i)
     if (ids[i] < 0 && names[i] < 0)
-      refuse(
-          i,
-          shown(refs_[i]) + " is not in the truth" + (refs_[i].key.empty() ? "" : ", neither as an id nor as the name of a file"),
-          "score against the truth of these images");
+      refuse(i,
+             shown(refs_[i]) + " is not in the ground truth" +
+                 (refs_[i].key.empty() ? "" : ", neither as an id nor as the name of a file"),
+             "score against the ground truth of these images");
   const auto id = static_cast<size_t>(std::find(names.begin(), names.end(), -1) - names.begin());
-  refuse(id, shown(refs_[id]) + " is an id of the truth, while others are names of files", "write ids of one kind");
+  refuse(id, shown(refs_[id]) + " is an id of the ground truth, while others are names of files", "write ids of one kind");
 }
 
 // Numbers may be meant as those that files are called.
-void ResultImages::warn_of_numbers(const Truth& truth, const std::vector<int>& ids) {
+void ResultImages::warn_of_numbers(const GroundTruth& truth, const std::vector<int>& ids) {
   std::vector<int> names;
   try {
     names = by_name(truth);
@@ -161,14 +161,14 @@ void ResultImages::warn_of_numbers(const Truth& truth, const std::vector<int>& i
   if (!all_known(names)) return;
   for (size_t i = 0; i < ids.size(); ++i)
     if (ids[i] != names[i]) {
-      warnings.push_back("image_id is taken for the truth's id: " + shown(refs_[i]) + " is " + name_of(truth, ids[i]) +
+      warnings.push_back("image_id is taken for the ground truth's id: " + shown(refs_[i]) + " is " + name_of(truth, ids[i]) +
                          "; should it be the number in the name, that is " + name_of(truth, names[i]));
       return;
     }
 }
 
-void ResultImages::settle_run(const Truth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
-                              bool strangers) {
+void ResultImages::settle_run(const GroundTruth& truth, const std::string& where,
+                              const std::unordered_map<int64_t, std::string>& paths, bool strangers) {
   where_ = where;
   std::vector<std::string> files;
   for (const ImageRef& r : refs_) {
@@ -176,7 +176,7 @@ void ResultImages::settle_run(const Truth& truth, const std::string& where, cons
     if (!r.has_id || !r.key.empty() || it == paths.end()) return settle(truth, where, strangers);
     files.push_back(it->second);
   }
-  const PathAssignment found = assign_paths(truth.image_names(), files, where, "image of the truth");
+  const PathAssignment found = assign_paths(truth.image_names(), files, where, "image of the ground truth");
   if (std::all_of(found.name_of.begin(), found.name_of.end(), [](int i) { return i < 0; }))
     return settle(truth, where, strangers);
   images_ = found.name_of;
@@ -189,14 +189,14 @@ void ResultImages::settle_run(const Truth& truth, const std::string& where, cons
     if (images_[i] >= 0 && images_[i] != ids[i] && !others++) other = files[i] + " is image " + shown(refs_[i]);
   }
   if (others)
-    warnings.push_back("image ids are those of run.json, not the truth's; images are matched by their paths: " + other +
+    warnings.push_back("image ids are those of run.json, not the ground truth's; images are matched by their paths: " + other +
                        " there");
   if (lacking)
     warnings.push_back(std::to_string(lacking) + (lacking == 1 ? " picture is" : " pictures are") +
-                       " not in the truth and not scored: " + stranger + (lacking > 1 ? ", ..." : ""));
+                       " not in the ground truth and not scored: " + stranger + (lacking > 1 ? ", ..." : ""));
 }
 
-void ResultImages::settle(const Truth& truth, const std::string& where, bool strangers) {
+void ResultImages::settle(const GroundTruth& truth, const std::string& where, bool strangers) {
   where_ = where;
   settle_without_ids(truth);
   if (!images_.empty() || refs_.empty()) return;
@@ -220,22 +220,23 @@ void ResultImages::settle(const Truth& truth, const std::string& where, bool str
   if (names.empty()) names.assign(refs_.size(), -1);
   const auto stranger = std::find(names.begin(), names.end(), -1) - names.begin();
   if (static_cast<size_t>(stranger) == names.size()) {
-    const TruthImage& example = truth.images[static_cast<size_t>(names[0])];
+    const GroundTruthImage& example = truth.images[static_cast<size_t>(names[0])];
     images_ = names;
-    warnings.push_back("image_id is not the truth's id; " + std::to_string(refs_.size()) +
+    warnings.push_back("image_id is not the ground truth's id; " + std::to_string(refs_.size()) +
                        (refs_.size() == 1 ? " image is" : " images are") + " matched by name: " + shown(refs_[0]) + " is " +
                        example.file_name + ", id " + id_text(example));
     warnings.insert(warnings.end(), name_warnings_.begin(), name_warnings_.end());
     return;
   }
   if (!strangers && all_known(ids))
-    refuse(static_cast<size_t>(stranger), shown(refs_[static_cast<size_t>(stranger)]) + " is the truth's id of another file",
+    refuse(static_cast<size_t>(stranger),
+           shown(refs_[static_cast<size_t>(stranger)]) + " is the ground truth's id of another file",
            "make image_id and file_name agree");
   if (!strangers) refuse_unknown(ids, names);
   // All by the way that knows more.
   images_ = std::count(ids.begin(), ids.end(), -1) <= std::count(names.begin(), names.end(), -1) ? ids : names;
   warnings.push_back(std::to_string(std::count(images_.begin(), images_.end(), -1)) + " of " + std::to_string(refs_.size()) +
-                     " images are not in the truth, such as " +
+                     " images are not in the ground truth, such as " +
                      shown(refs_[static_cast<size_t>(std::find(images_.begin(), images_.end(), -1) - images_.begin())]));
 }
 

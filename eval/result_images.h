@@ -1,4 +1,4 @@
-// Whose detections a results file holds: programs write the truth's ids, names of images as ids, or names beside ids.
+// Whose detections a results file holds: programs write the ground truth's ids, names of images as ids, or names beside ids.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "eval/ground_truth.h"
 #include "eval/results.h"
-#include "eval/truth.h"
 
 namespace cytodet::eval {
 
@@ -23,36 +23,36 @@ std::string shown(const ImageRef& ref);  // 12, "img1", null
 // The error of an element that names no image.
 [[noreturn]] void refuse_no_image(const std::string& where, int64_t element);
 
-// First every element of a file is seen, then settle() matches all of them in one way: by id where all ids are the truth's, and
-// no file_name beside them says otherwise by name else: by file_name, a text id, or the number that an image is called
-// ("0012.jpg" is 12) Image ids are never matched in part by one and in part by the other way.
+// First every element of a file is seen, then settle() matches all of them in one way: by id where all ids are the ground
+// truth's, and no file_name beside them says otherwise by name else: by file_name, a text id, or the number that an image is
+// called ("0012.jpg" is 12) Image ids are never matched in part by one and in part by the other way.
 class ResultImages {
  public:
   // The number under which the element's image is known here.
   size_t see(const ImageRef& ref);
-  // Errors name the first element of an image that is not in the truth, that may be several of its images, or that it shares with
-  // another, and say what to do. With `strangers` an image that the truth lacks is image -1 instead.
-  void settle(const Truth& truth, const std::string& where, bool strangers = false);
+  // Errors name the first element of an image that is not in the ground truth, that may be several of its images, or that it
+  // shares with another, and say what to do. With `strangers` an image that the ground truth lacks is image -1 instead.
+  void settle(const GroundTruth& truth, const std::string& where, bool strangers = false);
 
-  // As settle(), for results of a run: run.json tells the paths of its images, which are matched by path. Images that the truth
-  // lacks are -1.
-  void settle_run(const Truth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
+  // As settle(), for results of a run: run.json tells the paths of its images, which are matched by path. Images that the ground
+  // truth lacks are -1.
+  void settle_run(const GroundTruth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
                   bool strangers = false);
 
   const std::vector<ImageRef>& refs() const { return refs_; }
   int64_t first_element(size_t ref) const { return static_cast<int64_t>(first_[ref]); }
-  int image(size_t ref) const { return images_[ref]; }  // index into the truth's; after settle()
+  int image(size_t ref) const { return images_[ref]; }  // index into the ground truth's; after settle()
   std::vector<std::string> warnings;
 
  private:
   [[noreturn]] void refuse(size_t ref, const std::string& what, const std::string& advice) const;
   [[noreturn]] void refuse_unknown(const std::vector<int>& ids, const std::vector<int>& names) const;
   static bool all_known(const std::vector<int>& images);
-  std::vector<int> by_id(const Truth& truth) const;
-  std::vector<int> by_name(const Truth& truth);
-  void warn_of_numbers(const Truth& truth, const std::vector<int>& ids);
+  std::vector<int> by_id(const GroundTruth& truth) const;
+  std::vector<int> by_name(const GroundTruth& truth);
+  void warn_of_numbers(const GroundTruth& truth, const std::vector<int>& ids);
   bool contradicted(const std::vector<int>& ids, const std::vector<int>& names) const;
-  void settle_without_ids(const Truth& truth);
+  void settle_without_ids(const GroundTruth& truth);
 
   std::string where_;
   std::vector<ImageRef> refs_;

@@ -56,9 +56,9 @@ struct CocoResult {
   double score = 0;
 };
 
-// A COCO results file without its truth: calls `each` for every detection in the file's order; returns how many. Memory does not
-// grow with the file. Ids are numbers, also 1.0 and "1", or texts; null is no id. Errors name the file and the element: not a
-// JSON list, an element over 4 MiB, missing or wrong fields, coordinates or scores beyond 1e9.
+// A COCO results file without its ground truth: calls `each` for every detection in the file's order; returns how many. Memory
+// does not grow with the file. Ids are numbers, also 1.0 and "1", or texts; null is no id. Errors name the file and the element:
+// not a JSON list, an element over 4 MiB, missing or wrong fields, coordinates or scores beyond 1e9.
 int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each);
 int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each);
 

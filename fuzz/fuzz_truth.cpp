@@ -5,7 +5,7 @@
 std::vector<std::string> fuzz_seeds() { return {cytodet::source_dir() + "/tests/data/fuzz/truth"}; }
 
 void fuzz_one(std::string_view bytes) {
-  cytodet::Truth truth = cytodet::parse_truth(bytes, "truth");
+  cytodet::GroundTruth truth = cytodet::parse_ground_truth(bytes, "truth");
   cytodet::DetectionSet none;
   cytodet::ScoreOptions options;
   options.threads = 1;

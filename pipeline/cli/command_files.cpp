@@ -88,7 +88,7 @@ void add_config(OutputPlan& plan, const RunConfig& config) {
   add_model(plan, config.model);
   add_pictures(plan, config.inputs);
   add_regions(plan, config.detect.roi);
-  plan.add_input(config.truth, "the truth");
+  plan.add_input(config.truth, "the ground truth");
   if (!config.quantize) return;
   plan.add_input(config.quantize->ranges, "the ranges");
   if (!config.quantize->images.empty()) add_pictures(plan, {config.quantize->images});

@@ -42,7 +42,7 @@ const std::vector<Command>& commands() {
       {"report", "A run as one HTML file: tables, curves, pictures", "cytodet report results -o report.html --truth truth.json",
        setup_report},
       {"view", "A slide with its boxes, in a browser", "cytodet view results --port 8080", setup_view},
-      {"evaluate", "Score detections against COCO truth; run detection first when given a model",
+      {"evaluate", "Score detections against COCO ground truth; run detection first when given a model",
        "cytodet evaluate --truth val.json --model model.json --images val --map --timing", setup_evaluate},
       {"merge", "Merge boxes that overlap in results from anywhere",
        "cytodet merge detections.json -o merged.json --method nmm --metric ios --iou 0.5", setup_merge},

@@ -29,7 +29,7 @@ void add_options(CLI::App& app, DetectOptions* o) {
   o->add(app);
   app.add_option("INPUT", o->inputs, "Images, slides, folders, patterns (\"slides/*.svs\"), lists (@list.txt)");
   app.add_option("-o,--out", o->out, "Folder for the results");
-  app.add_option("--truth", o->truth, "COCO truth that gives the image ids");
+  app.add_option("--truth", o->truth, "COCO ground truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
   app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
   app.add_option("--overlay-score", o->overlay_score, "Least score of a box in the picture");

@@ -30,7 +30,7 @@ void add_options(CLI::App& app, EvaluateOptions* o) {
   o->add(app);
   o->errors.add(app);
   app.remove_option(app.get_option("--detections"));
-  app.add_option("--truth", o->truth, "COCO truth")->required();
+  app.add_option("--truth", o->truth, "COCO ground truth")->required();
   app.add_option("--detections", o->detections_file, "COCO results to score");
   app.add_option("--images", o->images, "Images, slides or folders: with --model to detect on, with --worst to draw");
   app.add_flag("--map", o->map, "COCO's figures and the table per class (the default)");
@@ -48,7 +48,7 @@ void check_files(const EvaluateOptions& o) {
   if (!o.config.empty()) add_config(plan, read_run_config(o.config));
   plan.add_input(o.config, "the run config");
   add_model(plan, o.model);
-  plan.add_input(o.truth, "the truth");
+  plan.add_input(o.truth, "the ground truth");
   plan.add_input(o.detections_file, "the detections");
   add_pictures(plan, o.images);
   add_regions(plan, o.roi);
@@ -80,7 +80,7 @@ struct Scored {
   int code = 0;
 };
 
-Scored read_given(const EvaluateOptions& o, const Truth& truth) {
+Scored read_given(const EvaluateOptions& o, const GroundTruth& truth) {
   if ((!o.images.empty() && o.errors.worst.empty()) || !o.model.empty())
     throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
   Scored s;
@@ -94,7 +94,7 @@ Scored read_given(const EvaluateOptions& o, const Truth& truth) {
   return s;
 }
 
-Scored detect_now(const EvaluateOptions& o, const Truth& truth) {
+Scored detect_now(const EvaluateOptions& o, const GroundTruth& truth) {
   RunConfig c = o.settings();
   if (!o.images.empty()) c.inputs = o.images;
   if (c.inputs.empty()) throw UsageError("cytodet evaluate", "needs --detections, or --model and --images");
@@ -115,7 +115,7 @@ Scored detect_now(const EvaluateOptions& o, const Truth& truth) {
   s.set.warnings.insert(s.set.warnings.begin(), matching.begin(), matching.end());
   if (s.inputs.size() < truth.images.size())
     s.set.warnings.push_back(std::to_string(truth.images.size() - s.inputs.size()) +
-                             " images of the truth were not given; their cells count as missed");
+                             " images of the ground truth were not given; their cells count as missed");
   s.report["timing"] = timing_json(report);
   s.report["timing"]["load_ms"] = detector.load_ms();
   s.report["settings"] = write_settings(c);
@@ -126,10 +126,10 @@ Scored detect_now(const EvaluateOptions& o, const Truth& truth) {
 
 int evaluate(const EvaluateOptions& o) {
   check_files(o);
-  Truth truth = read_truth(o.truth);
+  GroundTruth truth = read_ground_truth(o.truth);
   const ScoreOptions options = score_options(o);
   if (!o.errors.worst.empty() && !o.detections_file.empty() && o.images.empty())
-    throw UsageError("--worst", "needs --images", "name the folder of the truth's images");
+    throw UsageError("--worst", "needs --images", "name the folder of the ground truth's images");
   Scored s = o.detections_file.empty() ? detect_now(o, truth) : read_given(o, truth);
   keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, s.set, s.choice);
   const Scores scores = score(truth, s.set, options);

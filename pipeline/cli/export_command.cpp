@@ -46,7 +46,7 @@ std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& r
 OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
   OutputPlan plan;
   add_results(plan, results);
-  plan.add_input(o.hints.truth, "the truth");
+  plan.add_input(o.hints.truth, "the ground truth");
   if (!o.hints.slides.empty()) add_pictures(plan, {o.hints.slides});
   return plan;
 }
@@ -163,7 +163,7 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
   CLI::Option* image = app.add_option("--image", o->image, "Only the picture of this image id");
   app.add_option("--score", o->score, "Least score of a box");
-  app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes");
+  app.add_option("--truth", o->hints.truth, "COCO ground truth, for the names of images and classes");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in the folder that another program or hand made");

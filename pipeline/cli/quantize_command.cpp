@@ -75,7 +75,7 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
 // Everything that can be refused before the work.
 QuantizationTarget open_target(const QuantizeFlags& o) {
   if (o.settings.max_drop >= 0 && (o.truth.empty() || o.settings.images.empty()))
-    throw UsageError("--max-drop", "needs --truth and --images", "name the COCO truth and the images that it is about");
+    throw UsageError("--max-drop", "needs --truth and --images", "name the COCO ground truth and the images that it is about");
   QuantizationTarget target = read_target(o.graph);
   if (o.settings.max_drop >= 0 && !target.model)
     throw UsageError("--max-drop", "needs a model file", "write one beside " + target.path + ", see docs/model_file.md");
@@ -149,7 +149,7 @@ std::function<int()> setup_quantize(CLI::App& app) {
       ->check(CLI::Range(1, 1000000));
   app.add_option("--max-drop", o->settings.max_drop, "Most AP to lose; layers return to float until it is met")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--truth", o->truth, "With --max-drop: COCO truth of --images");
+  app.add_option("--truth", o->truth, "With --max-drop: COCO ground truth of --images");
   app.add_option("--streams", o->detection.streams, "With --max-drop: networks at work at once; 0: one per core")
       ->check(CLI::Range(0, 256));
   app.add_option("--dump-dir", o->dump_dir, "Write the graph of each stage here");

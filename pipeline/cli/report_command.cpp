@@ -21,7 +21,7 @@ std::function<int()> setup_report(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("RESULTS", o->results, "Run folder, or COCO results")->required();
   app.add_option("-o,--out", o->out, "The report (.html)")->required();
-  app.add_option("--truth", o->report.truth, "COCO truth: scores and precision-recall curves");
+  app.add_option("--truth", o->report.truth, "COCO ground truth: scores and precision-recall curves");
   app.add_option("--roi", o->report.roi, "Score only inside these regions of interest (default: those of the run)");
   app.add_option("--roi-class", o->report.roi_choice.classes, "With --roi: regions of these classes alone")->delimiter(',');
   app.add_option("--roi-ignore", o->report.roi_choice.ignored, "With --roi: regions of these classes are taken off")
@@ -43,7 +43,7 @@ std::function<int()> setup_report(CLI::App& app) {
     if (!o->report.origin.empty()) origin_named(o->report.origin, "--origin");
     OutputPlan plan;
     add_results(plan, o->results);
-    plan.add_input(o->report.truth, "the truth");
+    plan.add_input(o->report.truth, "the ground truth");
     add_regions(plan, o->report.roi);
     if (!o->hints.slides.empty()) add_pictures(plan, {o->hints.slides});
     plan.add_output(o->out, "the report");

@@ -38,7 +38,7 @@ int run_float(const RunConfig& c, FolderOptions options) {
   const FolderRun run = detect_to_folder(detector, c, options);
   if (run.signal) end_by(run.signal);
   if (!c.truth.empty()) {
-    Truth truth = read_truth(c.truth);
+    GroundTruth truth = read_ground_truth(c.truth);
     DetectionSet set = to_set({c.output}, run.state, truth);
     keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
     Scores scores = score(truth, set, score_options(c));
@@ -55,7 +55,7 @@ int run_float(const RunConfig& c, FolderOptions options) {
 // One precision of the comparison.
 struct Row {
   std::string precision;
-  std::vector<double> stats;  // empty without truth
+  std::vector<double> stats;  // empty without ground truth
   double ms = 0, rate = 0;    // the network's median per image; images per second of the whole pipeline
   int64_t bytes = 0;          // of the graph file
   int code = 0;
@@ -70,7 +70,7 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
   if (run.signal) end_by(run.signal);
   Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run)};
   if (!c.truth.empty()) {
-    Truth truth = truth_of(read_truth(c.truth), c.inputs);
+    GroundTruth truth = truth_of(read_ground_truth(c.truth), c.inputs);
     DetectionSet set = to_set({c.output}, run.state, truth);
     keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
     const Scores scores = score(truth, set, score_options(c));
@@ -135,7 +135,7 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   if (!target.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
   if (!c.truth.empty()) {
     std::vector<std::string> matching;
-    c.inputs = pictures_of(read_truth(c.truth), c.inputs, c.truth, matching);
+    c.inputs = pictures_of(read_ground_truth(c.truth), c.inputs, c.truth, matching);
     warn(matching);
   }
   check_writable(target, graph8);

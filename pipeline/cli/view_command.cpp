@@ -102,7 +102,7 @@ std::function<int()> setup_view(CLI::App& app) {
   app.add_option("--results", o->results, "With a slide: COCO results whose boxes to show");
   app.add_option("--port", o->http.port, "Port; 0: any free one")->check(CLI::Range(0, 65535));
   app.add_option("--listen", o->http.address, "Address to listen at; other machines can reach all but loopback");
-  app.add_option("--truth", o->hints.truth, "COCO truth, for the names of images and classes of a results file");
+  app.add_option("--truth", o->hints.truth, "COCO ground truth, for the names of images and classes of a results file");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   o->selection.add(app);

@@ -27,9 +27,9 @@ void add(DetectionSet& set, int32_t image, int32_t category, const Detection& d)
 }
 
 // Whether a file_name has folders before the file's name.
-bool names_folders(const Truth& truth) {
+bool names_folders(const GroundTruth& truth) {
   return std::any_of(truth.images.begin(), truth.images.end(),
-                     [](const TruthImage& i) { return last_component(i.file_name).size() < i.file_name.size(); });
+                     [](const GroundTruthImage& i) { return last_component(i.file_name).size() < i.file_name.size(); });
 }
 
 // Files of folders and of the folders in them, sorted in each. Hidden ones are left out; links to folders are followed after all
@@ -84,25 +84,26 @@ std::vector<std::string> files_below(const std::vector<std::string>& inputs) {
 }
 
 std::string strangers_text(size_t count, const std::string& example) {
-  return std::to_string(count) + (count == 1 ? " picture is" : " pictures are") + " not in the truth and not scored: " + example +
-         (count > 1 ? ", ..." : "");
+  return std::to_string(count) + (count == 1 ? " picture is" : " pictures are") +
+         " not in the ground truth and not scored: " + example + (count > 1 ? ", ..." : "");
 }
 
 std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
 
-// Boxes of a truth that was made on an image of another size lie elsewhere.
+// Boxes of a ground truth that was made on an image of another size lie elsewhere.
 class SizeCheck {
  public:
-  void add(const std::string& path, int64_t width, int64_t height, const TruthImage& image) {
+  void add(const std::string& path, int64_t width, int64_t height, const GroundTruthImage& image) {
     if (width < 1 || height < 1 || image.width < 1 || image.height < 1) return;
     if ((image.width == width && image.height == height) || (image.width == height && image.height == width)) return;
     if (!count_++)
-      example_ = path + " has " + size_text(width, height) + " pixels, the truth says " + size_text(image.width, image.height);
+      example_ =
+          path + " has " + size_text(width, height) + " pixels, the ground truth says " + size_text(image.width, image.height);
   }
   void tell(std::vector<std::string>& warnings) const {
     if (count_)
       warnings.push_back(std::to_string(count_) + (count_ == 1 ? " picture is" : " pictures are") +
-                         " of another size than in the truth, so boxes may lie elsewhere: " + example_);
+                         " of another size than in the ground truth, so boxes may lie elsewhere: " + example_);
   }
 
  private:
@@ -112,7 +113,7 @@ class SizeCheck {
 
 }  // namespace
 
-std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::string>& inputs, const std::string& where,
+std::vector<std::string> pictures_of(const GroundTruth& truth, const std::vector<std::string>& inputs, const std::string& where,
                                      std::vector<std::string>& warnings) {
   const std::vector<std::string> files = names_folders(truth) ? files_below(inputs) : expand_inputs(inputs);
   const PathAssignment images = truth.images_of(files);
@@ -131,11 +132,11 @@ std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::
   return pictures;
 }
 
-Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures) {
+GroundTruth truth_of(const GroundTruth& truth, const std::vector<std::string>& pictures) {
   std::vector<int> place(truth.images.size(), -1);
   for (const int i : truth.images_of(pictures).name_of)
     if (i >= 0) place[static_cast<size_t>(i)] = 0;
-  Truth some;
+  GroundTruth some;
   some.categories = truth.categories;
   some.where = truth.where;
   for (size_t i = 0; i < place.size(); ++i) {
@@ -157,7 +158,7 @@ Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures) {
   return some;
 }
 
-DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model) {
+DetectionSet to_set(const DetectReport& report, const GroundTruth& truth, const ModelFile& model) {
   DetectionSet set;
   std::vector<std::string> paths;
   for (const DetectedImage& r : report.images) paths.push_back(r.path);
@@ -184,7 +185,7 @@ DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelF
   return set;
 }
 
-DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth) {
+DetectionSet to_set(const RunFolder& folder, const RunState& state, const GroundTruth& truth) {
   DetectionSet set;
   std::vector<std::string> paths;
   for (const ImageResult& s : state.inputs) paths.push_back(s.path);
@@ -239,20 +240,20 @@ RoiPlaces places_of(const RunState& state, const std::string& origin) {
           }};
 }
 
-std::vector<std::string> files_beside(const Truth& truth, const std::string& truth_file) {
+std::vector<std::string> files_beside(const GroundTruth& truth, const std::string& truth_file) {
   std::vector<std::string> files;
   std::error_code ignored;
-  for (const TruthImage& image : truth.images)
+  for (const GroundTruthImage& image : truth.images)
     if (const auto file = std::filesystem::path(truth_file).parent_path() / image.file_name;
         std::filesystem::is_regular_file(file, ignored))
       files.push_back(file.string());
   return files;
 }
 
-void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set) {
+void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, GroundTruth& truth, DetectionSet& set) {
   std::vector<std::optional<Roi>> of_image;
   std::set<std::string> notes;
-  for (const TruthImage& image : truth.images) {
+  for (const GroundTruthImage& image : truth.images) {
     std::optional<Roi>& roi = of_image.emplace_back(regions.of(image.file_name));
     if (roi && !roi->note.empty() && notes.insert(roi->note).second) set.warnings.push_back(roi->note);
     if (roi && roi->frame == RoiFrame::viewer && places.origin == Origin::bounds && places.bounds)
@@ -295,18 +296,19 @@ void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, Truth& truth
   set.scores.resize(n);
 }
 
-void keep_in_roi(const std::string& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set, const RoiChoice& choice) {
+void keep_in_roi(const std::string& regions, const RoiPlaces& places, GroundTruth& truth, DetectionSet& set,
+                 const RoiChoice& choice) {
   if (!regions.empty()) keep_in_roi(RoiSource(regions, choice), places, truth, set);
 }
 
-double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
+double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options) {
   DetectReport report = detect(detector, pictures, settings);
   for (const DetectedImage& r : report.images)
     if (r.failed()) throw Error("", r.reason);
   DetectionSet set = to_set(report, truth, detector.model());
   if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
-  Truth inside = truth;
+  GroundTruth inside = truth;
   keep_in_roi(settings.roi, places_of(settings.origin, pictures), inside, set, roi_choice(settings));
   return score(inside, set, options).stats.at(0);
 }

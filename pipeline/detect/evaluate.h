@@ -1,4 +1,4 @@
-// Detections of images against COCO truth.
+// Detections of images against COCO ground truth.
 #pragma once
 
 #include <functional>
@@ -13,19 +13,19 @@
 
 namespace cytodet::pipeline {
 
-// The files in `inputs` (files and folders) that are images of the truth, see Truth::images_of; folders in folders are looked
-// into where the truth's file_name fields name folders. Looser matches and files that the truth lacks are told in `warnings`.
-// Throws Error when none is left; `where` is the truth's file.
-std::vector<std::string> pictures_of(const Truth& truth, const std::vector<std::string>& inputs, const std::string& where,
+// The files in `inputs` (files and folders) that are images of the ground truth, see GroundTruth::images_of; folders in folders
+// are looked into where the ground truth's file_name fields name folders. Looser matches and files that the ground truth lacks
+// are told in `warnings`. Throws Error when none is left; `where` is the ground truth's file.
+std::vector<std::string> pictures_of(const GroundTruth& truth, const std::vector<std::string>& inputs, const std::string& where,
                                      std::vector<std::string>& warnings);
-// The truth of these images alone.
-Truth truth_of(const Truth& truth, const std::vector<std::string>& pictures);
-// Failed images and those that the truth does not know are left out.
-DetectionSet to_set(const DetectReport& report, const Truth& truth, const ModelFile& model);
+// The ground truth of these images alone.
+GroundTruth truth_of(const GroundTruth& truth, const std::vector<std::string>& pictures);
+// Failed images and those that the ground truth does not know are left out.
+DetectionSet to_set(const DetectReport& report, const GroundTruth& truth, const ModelFile& model);
 // The detections of a run folder's done slides.
-DetectionSet to_set(const RunFolder& folder, const RunState& state, const Truth& truth);
+DetectionSet to_set(const RunFolder& folder, const RunState& state, const GroundTruth& truth);
 
-// What regions that count from a slide's scanned part (RoiFrame::viewer) need: the bounds of an image of the truth, by its
+// What regions that count from a slide's scanned part (RoiFrame::viewer) need: the bounds of an image of the ground truth, by its
 // file_name. Without it they are taken to count from the slide's own corner.
 struct RoiPlaces {
   Origin origin = Origin::bounds;
@@ -34,17 +34,17 @@ struct RoiPlaces {
 // Of these files, each opened when it is asked for; where an image that may have bounds is not among them, a warning says so.
 RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& files);
 RoiPlaces places_of(const RunState& state, const std::string& origin);
-// The truth's images where they lie beside it.
-std::vector<std::string> files_beside(const Truth& truth, const std::string& truth_file);
+// The ground truth's images where they lie beside it.
+std::vector<std::string> files_beside(const GroundTruth& truth, const std::string& truth_file);
 
-// Leaves only what lies in regions of interest, by the centres of boxes: truth, and detections of it. Nothing is left of images
-// that have no region. Annotations that are regions themselves (category "roi") go as well.
-void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set);
+// Leaves only what lies in regions of interest, by the centres of boxes: ground truth, and detections of it. Nothing is left of
+// images that have no region. Annotations that are regions themselves (category "roi") go as well.
+void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, GroundTruth& truth, DetectionSet& set);
 // With the regions of a file or folder; empty: everything stays.
-void keep_in_roi(const std::string& regions, const RoiPlaces& places, Truth& truth, DetectionSet& set,
+void keep_in_roi(const std::string& regions, const RoiPlaces& places, GroundTruth& truth, DetectionSet& set,
                  const RoiChoice& choice = {});
-// AP (stats[0]) of the images, all of which the truth names. Throws Error when one fails.
-double measure_ap(Detector& detector, const Truth& truth, const std::vector<std::string>& pictures,
+// AP (stats[0]) of the images, all of which the ground truth names. Throws Error when one fails.
+double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& pictures,
                   const DetectSettings& settings, const ScoreOptions& options);
 
 int exit_of(const DetectReport& report);

@@ -59,7 +59,7 @@ void check_shards(const std::vector<Run>& runs) {
                 "name their run folders too");
 }
 
-// Shards that were run with different truths may give one id to two images.
+// Shards that were run with different ground truths may give one id to two images.
 void check_image_ids(const std::vector<Run>& runs) {
   std::map<int64_t, const ImageResult*> seen;
   for (const Run& r : runs)

@@ -7,7 +7,7 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/hash.h"
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 #include "pipeline/detect/open_image.h"
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/detect/stop_signal.h"
@@ -153,18 +153,18 @@ class FolderBatch {
     base_hash_ = Hash().add(s.version).add(s.model.hash).add(s.model.graph_hash).add(write_settings(d).dump()).text();
   }
 
-  // The truth's where it knows the file; others get ids above all of the truth's. They are made of the whole list, so that shards
-  // have those of one run.
+  // The ground truth's where it knows the file; others get ids above all of the ground truth's. They are made of the whole list,
+  // so that shards have those of one run.
   std::vector<int64_t> image_ids_of(const std::vector<std::string>& files) {
     std::vector<int64_t> ids;
     if (config_.truth.empty()) {
       for (size_t i = 0; i < files.size(); ++i) ids.push_back(static_cast<int64_t>(i) + 1);
       return ids;
     }
-    const Truth truth = read_truth(config_.truth);
+    const GroundTruth truth = read_ground_truth(config_.truth);
     const PathAssignment images = truth.images_of(files);
     for (const std::string& w : images.warnings) log_.warning(config_.truth + ": " + w);
-    if (std::any_of(truth.images.begin(), truth.images.end(), [](const TruthImage& i) { return !i.key.empty(); }))
+    if (std::any_of(truth.images.begin(), truth.images.end(), [](const GroundTruthImage& i) { return !i.key.empty(); }))
       log_.warning(config_.truth + ": its image ids are texts; detections.json has numbers for them, which run.json tells");
     int64_t next = truth.free_id();
     size_t strangers = 0;

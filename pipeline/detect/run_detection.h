@@ -18,10 +18,10 @@ struct FolderRun {
 };
 
 // Detects on `config.inputs` and writes the run folder `config.output`, see pipeline/results/run_folder.h. Image ids are the
-// truth's of the files that it knows, see Truth::images_of, and above all of them for others; without a truth 1, 2, ... in the
-// order of the list. Files that a folder holds beside slides and that are texts are skipped. A full disk, a folder that has gone
-// and a signal end the batch early; what is done is kept by resuming. Errors: nothing to do, another process at work in the
-// folder, a file that would be written over one that is not ours (before any work), run.json cannot be written.
+// ground truth's of the files that it knows, see GroundTruth::images_of, and above all of them for others; without a ground truth
+// 1, 2, ... in the order of the list. Files that a folder holds beside slides and that are texts are skipped. A full disk, a
+// folder that has gone and a signal end the batch early; what is done is kept by resuming. Errors: nothing to do, another process
+// at work in the folder, a file that would be written over one that is not ours (before any work), run.json cannot be written.
 FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const FolderOptions& options = {});
 
 // "2/8". Throws UsageError.

@@ -38,7 +38,7 @@ std::vector<std::string> ranking(QuantizationTarget& target, const Ranges& range
 Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
                                const std::string& truth_file, const DetectSettings& detection,
                                const std::filesystem::path& state_file, bool quiet) {
-  Truth truth = read_truth(truth_file);
+  GroundTruth truth = read_ground_truth(truth_file);
   std::vector<std::string> matching;
   const std::vector<std::string> pictures = pictures_of(truth, {s.images}, truth_file, matching);
   warn(matching);

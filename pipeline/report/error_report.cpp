@@ -52,8 +52,8 @@ DetectionSet top_scoring(const DetectionSet& all, double least) {
   return some;
 }
 
-// Boxes of one image, errors above matches above truth.
-Detections boxes_of(const Truth& truth, const DetectionSet& set, const Errors& e, int image) {
+// Boxes of one image, errors above matches above ground truth.
+Detections boxes_of(const GroundTruth& truth, const DetectionSet& set, const Errors& e, int image) {
   Detections errors, right, wanted;
   auto box = [](const std::vector<double>& b, size_t i) {
     return Box{b[4 * i], b[4 * i + 1], b[4 * i] + b[4 * i + 2], b[4 * i + 1] + b[4 * i + 3]};
@@ -71,8 +71,8 @@ Detections boxes_of(const Truth& truth, const DetectionSet& set, const Errors& e
   return errors;
 }
 
-// Truths that no match found and detections that are none: what the sheet ranks by.
-std::vector<int64_t> wrongs(const Truth& truth, const Errors& e, size_t images) {
+// Ground truth boxes that no match found and detections that are none: what the sheet ranks by.
+std::vector<int64_t> wrongs(const GroundTruth& truth, const Errors& e, size_t images) {
   std::vector<int64_t> counts(images, 0);
   for (size_t i = 0; i < images; ++i)
     for (size_t k = 0; k < kErrorKinds; ++k)
@@ -91,7 +91,7 @@ void ErrorReport::add(CLI::App& app) {
   app.add_option("--worst-score", worst_score, "Least score of a detection that it counts and shows")->capture_default_str();
 }
 
-void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOptions& options,
+void ErrorReport::run(const GroundTruth& truth, const DetectionSet& set, const ErrorOptions& options,
                       const std::vector<std::string>& pictures, const ImageSelection& selection, Json& report) const {
   if (errors) {
     const Errors e = find_errors(truth, set, options);
@@ -110,7 +110,7 @@ void ErrorReport::run(const Truth& truth, const DetectionSet& set, const ErrorOp
     const int64_t more = counts[static_cast<size_t>(a.first)] - counts[static_cast<size_t>(b.first)];
     return more != 0 ? more > 0 : a < b;
   });
-  if (shown.empty()) throw UsageError("--worst", "has no image to draw", "name the truth's images with --images");
+  if (shown.empty()) throw UsageError("--worst", "has no image to draw", "name the ground truth's images with --images");
   if (shown.size() > static_cast<size_t>(worst_count)) shown.resize(static_cast<size_t>(worst_count));
   std::vector<TitledImage> sheet;
   for (const auto& [image, file] : shown) {

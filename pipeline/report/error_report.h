@@ -22,9 +22,9 @@ struct ErrorReport {
 
   void add(CLI::App& app);
   bool wanted() const { return errors || !worst.empty(); }
-  // Prints the tables, adds "errors" to the report, draws the sheet; `images`: files of the truth's images.
-  void run(const Truth& truth, const DetectionSet& set, const ErrorOptions& options, const std::vector<std::string>& pictures,
-           const ImageSelection& selection, Json& report) const;
+  // Prints the tables, adds "errors" to the report, draws the sheet; `images`: files of the ground truth's images.
+  void run(const GroundTruth& truth, const DetectionSet& set, const ErrorOptions& options,
+           const std::vector<std::string>& pictures, const ImageSelection& selection, Json& report) const;
 };
 
 }  // namespace cytodet::pipeline

@@ -25,7 +25,7 @@ std::string base64(std::string_view bytes);
 // <table>; head and cells are HTML. Columns from `numbers` on are set right.
 std::string table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows, size_t numbers = 1);
 
-// Precision over recall of each class at IoU 0.5 (full) and 0.75 (dashed), as <svg>. Classes without truth are left out.
+// Precision over recall of each class at IoU 0.5 (full) and 0.75 (dashed), as <svg>. Classes without ground truth are left out.
 std::string precision_recall_svg(const Scores& scores);
 
 // A bar of coloured parts, as wide as its sum's share of `most`, as <svg>.

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "eval/coco.h"
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/report/html.h"
 #include "pipeline/report/style.h"
@@ -106,7 +106,7 @@ class Report {
 
   void scores() {
     heading("Scores");
-    Truth truth = read_truth(options_.truth);
+    GroundTruth truth = read_ground_truth(options_.truth);
     ScoreOptions score_options;
     score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
     DetectionSet set = results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth)
@@ -129,7 +129,7 @@ class Report {
   }
 
   // Of the run's slides, or of those at hand.
-  RoiPlaces places(const Truth& truth) const {
+  RoiPlaces places(const GroundTruth& truth) const {
     std::string origin = options_.origin;
     if (origin.empty()) origin = results_.run() ? origin_of(results_.run()->settings) : "bounds";
     if (results_.run()) return places_of(*results_.run(), origin);

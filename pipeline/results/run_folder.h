@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "core/settings.h"
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 #include "pipeline/results/boxes_file.h"
 #include "pipeline/results/image_result.h"
 

@@ -131,7 +131,7 @@ ReadFiles files_read(const RunConfig& config, const std::string& graph, const st
     if (input.starts_with('@')) read.add(input.substr(1), "the list");
   read.add(config.model, "the model");
   read.add(graph, "the graph");
-  if (!config.truth.empty()) read.add(config.truth, "the truth");
+  if (!config.truth.empty()) read.add(config.truth, "the ground truth");
   if (!config.detect.roi.empty()) read.add_all(config.detect.roi, "the regions");
   return read;
 }

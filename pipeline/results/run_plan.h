@@ -15,7 +15,7 @@ namespace cytodet::pipeline {
 // Files that the run reads, by device and inode, so that links and other spellings of a path do not hide one.
 class ReadFiles {
  public:
-  void add(const std::filesystem::path& file, const std::string& what);  // what: "the input", "the truth", ...
+  void add(const std::filesystem::path& file, const std::string& what);  // what: "the input", "the ground truth", ...
   // A file, or all files of a folder.
   void add_all(const std::filesystem::path& path, const std::string& what);
   // "the input in/a.png", or null: none of them is this file.
@@ -25,8 +25,8 @@ class ReadFiles {
   std::map<std::pair<uint64_t, uint64_t>, std::string> files_;
 };
 
-// Everything that `config` names: inputs, of which `slides` are the files, with their companions; lists of inputs, truth, model
-// file, graph, regions.
+// Everything that `config` names: inputs, of which `slides` are the files, with their companions; lists of inputs, ground truth,
+// model file, graph, regions.
 ReadFiles files_read(const RunConfig& config, const std::string& graph, const std::vector<std::string>& slides);
 
 struct RunLayout {

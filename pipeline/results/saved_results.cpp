@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 #include "core/messages.h"
+#include "eval/ground_truth.h"
 #include "eval/results.h"
-#include "eval/truth.h"
 #include "tiling/tiles/slide_geometry.h"
 #include "tiling/tiles/tile_reading.h"
 
@@ -60,16 +60,16 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
   } else if (!is_file(path_)) {
     throw Error(path_.string(), "is neither a run folder nor a file of results", "check the path");
   }
-  std::optional<Truth> truth_read;
+  std::optional<GroundTruth> truth_read;
   if (!hints_.truth.empty()) {
-    const Truth& truth = truth_read.emplace(read_truth(hints_.truth));
-    for (const TruthCategory& c : truth.categories) {
+    const GroundTruth& truth = truth_read.emplace(read_ground_truth(hints_.truth));
+    for (const GroundTruthCategory& c : truth.categories) {
       classes_.add(c.id, c.name);
       category_ids_.try_emplace(c.name, c.id);
     }
-    for (const TruthCategory& c : truth.categories)
+    for (const GroundTruthCategory& c : truth.categories)
       if (!c.key.empty()) category_ids_[c.key] = c.id;
-    for (const TruthImage& i : truth.images) {
+    for (const GroundTruthImage& i : truth.images) {
       ImageResult s = state_of(i.id);
       s.path = i.file_name;
       const std::string file(last_component(i.file_name)), stem = std::filesystem::path(file).stem().string();
@@ -89,8 +89,8 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
     read_ids(truth_read ? &*truth_read : nullptr);
 }
 
-// A file whose first element has numbers alone is not read twice, unless there is a truth to match.
-void SavedResults::read_ids(const Truth* truth) {
+// A file whose first element has numbers alone is not read twice, unless there is a ground truth to match.
+void SavedResults::read_ids(const GroundTruth* truth) {
   struct Enough {};
   int64_t largest_category = 0;
   try {
@@ -109,7 +109,7 @@ void SavedResults::read_ids(const Truth* truth) {
   name_images(truth);
 }
 
-void SavedResults::name_images(const Truth* truth) {
+void SavedResults::name_images(const GroundTruth* truth) {
   const std::vector<ImageRef>& refs = images_.refs();
   const bool one_unnamed = refs.size() == 1 && !refs[0].has_id && refs[0].file_name.empty();
   if (one_unnamed && hints_.image) {

@@ -17,7 +17,7 @@ namespace cytodet::pipeline {
 
 // What the results themselves do not say.
 struct ResultsHints {
-  std::string truth;                 // COCO truth: names of images and classes
+  std::string truth;                 // COCO ground truth: names of images and classes
   std::string slides;                // folder where the slides lie now, or the one slide: of results of one image, of the
                                      // image of its name, or of `image`
   std::optional<int64_t> image;      // the only image that is asked for
@@ -58,8 +58,8 @@ class SavedResults {
  private:
   OutputPicture picture_at(const ImageResult& picture, const std::filesystem::path& file) const;
   ImageResult state_of(int64_t image_id) const;
-  void read_ids(const Truth* truth);
-  void name_images(const Truth* truth);
+  void read_ids(const GroundTruth* truth);
+  void name_images(const GroundTruth* truth);
   void add_named(int64_t id, const ImageRef& ref);
   int64_t image_of(const CocoResult& r);
   int64_t category_of(const CocoResult& r);
@@ -73,7 +73,7 @@ class SavedResults {
   ResultsHints hints_;
   std::optional<RunState> run_;
   Classes classes_;
-  std::map<int64_t, ImageResult> known_;         // by image id, from the truth or from names in a results file
+  std::map<int64_t, ImageResult> known_;         // by image id, from the ground truth or from names in a results file
   bool all_numbers_ = true;                      // of a results file: its ids are numbers that are taken as they are
   ResultImages images_;                          // else: what its elements say of their images,
   std::vector<int64_t> image_ids_;               // and whose they are

@@ -60,7 +60,7 @@ std::vector<size_t> stages_of(size_t pictures) {
 TuneMeasurer::TuneMeasurer(const TuneSpace& space)
     : space_(space), folder_(space.config.run.output), journal_(folder_ / "journal.json") {
   const RunConfig& run = space.config.run;
-  truth_ = read_truth(run.truth);
+  truth_ = read_ground_truth(run.truth);
   warn(truth_.warnings);
   truth_hash_ = Hash().add(read_file(run.truth)).text();
   std::vector<std::string> matching;
@@ -252,7 +252,7 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   options.max_dets = space_.config.run.evaluate.max_dets;
   const auto regions = regions_.find(regions_key(space_.networks[network].run.detect));
   if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
-  Truth inside = truth_;
+  GroundTruth inside = truth_;
   keep_in_roi(regions->second, places_of(space_.networks[network].run.detect.origin, pictures_), inside, set);
   return score(inside, set, options).stats.at(0);
 }

@@ -1,4 +1,4 @@
-// Measuring a search's settings with the network, on images with truth.
+// Measuring a search's settings with the network, on images with ground truth.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 #include "pipeline/tune/detection_cache.h"
 #include "pipeline/tune/journal.h"
 #include "pipeline/tune/search_space.h"
@@ -47,7 +47,7 @@ class TuneMeasurer {
 
   const TuneSpace& space_;
   std::filesystem::path folder_;
-  Truth truth_;
+  GroundTruth truth_;
   std::string truth_hash_;
   std::vector<std::string> pictures_, picture_hashes_;
   std::vector<int> image_of_;                 // per image: its image in truth_

@@ -29,7 +29,7 @@ class OutputPlanTest : public ::testing::Test {
   // What check() says of these outputs, with truth.json as the one input.
   std::string said(const std::vector<fs::path>& outputs) const {
     OutputPlan plan;
-    plan.add_input(folder / "truth.json", "the truth");
+    plan.add_input(folder / "truth.json", "the ground truth");
     for (const fs::path& o : outputs) plan.add_output(o, "the report");
     return error_of([&] { plan.check(); });
   }
@@ -43,11 +43,11 @@ TEST_F(OutputPlanTest, RefusesAnInputHoweverItIsSpelled) {
   fs::create_directory_symlink(folder, folder / "sub" / "up");
   for (const char* spelled : {"truth.json", "./truth.json", "sub/../truth.json", "sub//..//truth.json", "link.json",
                               "link_of_link.json", "hard.json", "sub/up/truth.json", "sub/up/sub/up/link.json"})
-    EXPECT_THAT(said({folder / spelled}), AllOf(HasSubstr("would be written over the truth"), HasSubstr("truth.json")))
+    EXPECT_THAT(said({folder / spelled}), AllOf(HasSubstr("would be written over the ground truth"), HasSubstr("truth.json")))
         << spelled;
   const fs::path before = fs::current_path();
   fs::current_path(folder / "sub");
-  EXPECT_THAT(said({"../truth.json"}), HasSubstr("the truth, " + (folder / "truth.json").string()));
+  EXPECT_THAT(said({"../truth.json"}), HasSubstr("the ground truth, " + (folder / "truth.json").string()));
   fs::current_path(before);
 }
 

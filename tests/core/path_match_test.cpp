@@ -20,7 +20,7 @@ using Names = std::vector<std::string>;
 
 std::vector<int> found(const Names& names, const std::string& path) { return PathIndex(names).find(path).names; }
 PathAssignment assigned(const Names& names, const Names& paths) {
-  return assign_paths(PathIndex(names), paths, "truth.json", "image of the truth");
+  return assign_paths(PathIndex(names), paths, "truth.json", "image of the ground truth");
 }
 
 TEST(PathIndex, TheLongestSuffixOfWholeComponentsDecides) {
@@ -111,7 +111,7 @@ TEST(PathAssignment, TwoFilesForOneNameAreAnErrorThatNamesBoth) {
   EXPECT_THAT(error_of([] {
                 assigned({"img1.jpg"}, {"a/img1.jpg", "b/img1.jpg"});
               }),
-              AllOf(HasSubstr("truth.json: a/img1.jpg and b/img1.jpg both match one image of the truth, img1.jpg")));
+              AllOf(HasSubstr("truth.json: a/img1.jpg and b/img1.jpg both match one image of the ground truth, img1.jpg")));
   EXPECT_THAT(error_of([] {
                 assigned({"train/img1.jpg"}, {"a/img1.jpg", "b/img1.jpg"});
               }),

@@ -18,13 +18,13 @@ constexpr ErrorKind kKinds[] = {ErrorKind::cls,  ErrorKind::loc, ErrorKind::both
                                 ErrorKind::dupe, ErrorKind::bkg, ErrorKind::miss};
 
 struct Set {
-  Truth truth;
+  GroundTruth truth;
   DetectionSet detections;
 };
 
 // Raw detections of the tiles of the shipped slide, unmerged: many cells are found twice.
 Set tiles() {
-  Set s{read_truth(kData + "slides/blood-mosaic.json"), {}};
+  Set s{read_ground_truth(kData + "slides/blood-mosaic.json"), {}};
   std::istringstream in(read_file(kData + "tiling/merge/blood-mosaic-640-160.txt"));
   int tile, category, cut;
   double score, x0, y0, x1, y1;
@@ -41,12 +41,12 @@ Set set_of(const std::string& name, const Json& traps) {
   if (name == "mosaic_tiles") return tiles();
   if (name.starts_with("traps ")) {
     const Json& c = traps[static_cast<size_t>(std::stoi(name.substr(6)))];
-    Set s{parse_truth(c["truth"].dump(), name), {}};
+    Set s{parse_ground_truth(c["truth"].dump(), name), {}};
     s.detections = parse_detections(c["detections"].dump(), name, s.truth);
     return s;
   }
   const bool photographs = name == "bccd";
-  Set s{read_truth(kData + (photographs ? "bccd/val.json" : "eval/synthetic200_gt.json")), {}};
+  Set s{read_ground_truth(kData + (photographs ? "bccd/val.json" : "eval/synthetic200_gt.json")), {}};
   s.detections = read_detections(kData + (photographs ? "eval/bccd_val_dt.json" : "eval/synthetic200_dt.json"), s.truth);
   return s;
 }
@@ -86,15 +86,16 @@ TEST(Errors, AsTidecv) {
   EXPECT_GE(sets, 15);
 }
 
-Truth truth_of(const std::string& annotations) {
-  return parse_truth(R"({"images":[{"id":1},{"id":2}],"categories":[{"id":1,"name":"a"},{"id":2,"name":"b"}],"annotations":[)" +
-                         annotations + "]}",
-                     "t");
+GroundTruth truth_of(const std::string& annotations) {
+  return parse_ground_truth(
+      R"({"images":[{"id":1},{"id":2}],"categories":[{"id":1,"name":"a"},{"id":2,"name":"b"}],"annotations":[)" + annotations +
+          "]}",
+      "t");
 }
 
 // One of each kind, by its definition.
 TEST(Errors, EveryKindIsNamed) {
-  const Truth truth = truth_of(
+  const GroundTruth truth = truth_of(
       R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500},
          {"id":2,"image_id":1,"category_id":1,"bbox":[200,0,20,20],"area":400},
          {"id":3,"image_id":1,"category_id":2,"bbox":[400,0,100,100],"area":10000},
@@ -124,7 +125,7 @@ TEST(Errors, EveryKindIsNamed) {
   EXPECT_THAT(e.found, ::testing::ElementsAre(1, 0, 0, 0, 0));
   EXPECT_EQ(e.all.count[static_cast<size_t>(ErrorKind::miss)], 1) << "the fourth; the second and third are as good as found";
   EXPECT_EQ(e.sizes[0].count[static_cast<size_t>(ErrorKind::loc)], 1);
-  EXPECT_EQ(e.sizes[2].count[static_cast<size_t>(ErrorKind::cls)], 1) << "an error on a truth has the truth's size";
+  EXPECT_EQ(e.sizes[2].count[static_cast<size_t>(ErrorKind::cls)], 1) << "an error on a ground truth box has the size of the box";
   EXPECT_EQ(e.images[0][static_cast<size_t>(ErrorKind::dupe)], 1);
   EXPECT_EQ(e.images[1], (std::array<int64_t, kErrorKinds>{})) << "what a crowd hides is no error";
   EXPECT_EQ(e.classes[0].detections, 6);
@@ -135,11 +136,11 @@ TEST(Errors, EveryKindIsNamed) {
 }
 
 TEST(Errors, NothingToFind) {
-  const Truth truth = truth_of("");
+  const GroundTruth truth = truth_of("");
   const Errors none = find_errors(truth, {});
   EXPECT_EQ(none.ap, 0);
   EXPECT_EQ(none.all.count, (std::array<int64_t, kErrorKinds>{}));
-  const Truth one = truth_of(R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500})");
+  const GroundTruth one = truth_of(R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500})");
   const Errors missed = find_errors(one, {});
   EXPECT_EQ(missed.all.count[static_cast<size_t>(ErrorKind::miss)], 1);
   ErrorOptions bad;

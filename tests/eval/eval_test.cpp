@@ -23,7 +23,7 @@ void expect_stats(const Scores& s, const std::vector<double>& wanted, const std:
 }
 
 TEST(Coco, TwelveFiguresOfTheSharedSet) {
-  Truth truth = read_truth(kData + "synthetic200_gt.json");
+  GroundTruth truth = read_ground_truth(kData + "synthetic200_gt.json");
   Scores s = score(truth, read_detections(kData + "synthetic200_dt.json", truth));
   expect_stats(s, read_json(kData + "synthetic200_stats.json").get<std::vector<double>>(), "synthetic200");
 }
@@ -31,7 +31,7 @@ TEST(Coco, TwelveFiguresOfTheSharedSet) {
 TEST(Coco, TrapsAsPycocotools) {
   int n = 0;
   for (const Json& c : read_json(kData + "traps.json")) {
-    Truth truth = parse_truth(c["truth"].dump(), "truth");
+    GroundTruth truth = parse_ground_truth(c["truth"].dump(), "truth");
     DetectionSet dets = parse_detections(c["detections"].dump(), "detections", truth);
     std::string name =
         c["name"].get<std::string>() + " " + c["max_dets"].dump() + (c["use_categories"].get<bool>() ? "" : " pooled");
@@ -50,7 +50,7 @@ TEST(Coco, TrapsAsPycocotools) {
 
 // Three detections of one score, one of them right: whichever the file lists first.
 TEST(Voc, TiedScoresDoNotDependOnTheOrder) {
-  Truth truth = parse_truth(
+  GroundTruth truth = parse_ground_truth(
       R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50]}]})",
       "t");
   const std::string right = R"({"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.5})",
@@ -66,7 +66,7 @@ TEST(Voc, TiedScoresDoNotDependOnTheOrder) {
 TEST(Coco, IdZeroIsMatchedAndWarnedOf) {
   const char* text =
       R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[{"id":0,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"iscrowd":0}]})";
-  Truth truth = parse_truth(text, "t");
+  GroundTruth truth = parse_ground_truth(text, "t");
   DetectionSet d = parse_detections(R"([{"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.9}])", "d", truth);
   Scores ours = score(truth, d);
   EXPECT_NEAR(ours.stats[0], 1, 1e-9);
@@ -79,7 +79,7 @@ TEST(Coco, IdZeroIsMatchedAndWarnedOf) {
 TEST(Coco, IgnoreFieldEmptyListAndCutAreWarnedOf) {
   const char* text =
       R"({"images":[{"id":1}],"categories":[{"id":1}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500,"ignore":1}]})";
-  Truth truth = parse_truth(text, "t");
+  GroundTruth truth = parse_ground_truth(text, "t");
   EXPECT_THAT(truth.warnings, ::testing::Contains(HasSubstr("only iscrowd ignores")));
   Scores none = score(truth, parse_detections("[]", "d", truth));
   EXPECT_EQ(none.stats[0], 0);
@@ -92,7 +92,7 @@ TEST(Coco, IgnoreFieldEmptyListAndCutAreWarnedOf) {
 }
 
 TEST(Coco, PrintsItsTwelveLines) {
-  Truth truth = read_truth(kData + "synthetic200_gt.json");
+  GroundTruth truth = read_ground_truth(kData + "synthetic200_gt.json");
   std::string text = to_text(score(truth, read_detections(kData + "synthetic200_dt.json", truth)));
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 12);
   EXPECT_THAT(text, HasSubstr(" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.050\n"));
@@ -100,12 +100,12 @@ TEST(Coco, PrintsItsTwelveLines) {
 }
 
 TEST(Voc, HandMadeCurve) {
-  // Three truths; detections in score order: hit, miss, hit, duplicate of the first. Precision 1, 1/2, 2/3, 2/4 at recall 1/3,
-  // 1/3, 2/3, 2/3.
+  // Three ground truth boxes; detections in score order: hit, miss, hit, duplicate of the first. Precision 1, 1/2, 2/3, 2/4 at
+  // recall 1/3, 1/3, 2/3, 2/3.
   const char* text = R"({"images":[{"id":1}],"categories":[{"id":1}],"annotations":[
     {"id":1,"image_id":1,"category_id":1,"bbox":[0,0,10,10],"area":100},{"id":2,"image_id":1,"category_id":1,"bbox":[100,0,10,10],"area":100},
     {"id":3,"image_id":1,"category_id":1,"bbox":[200,0,10,10],"area":100}]})";
-  Truth truth = parse_truth(text, "t");
+  GroundTruth truth = parse_ground_truth(text, "t");
   Scores s = score(
       truth,
       parse_detections(
@@ -119,7 +119,7 @@ TEST(Voc, HandMadeCurve) {
 TEST(EvalErrors, NameFileAndElement) {
   auto truth_error = [](const char* text) {
     try {
-      parse_truth(text, "truth.json");
+      parse_ground_truth(text, "truth.json");
     } catch (const Error& e) {
       return std::string(e.what());
     }
@@ -127,7 +127,7 @@ TEST(EvalErrors, NameFileAndElement) {
   };
   const std::string head = R"({"images":[{"id":1}],"categories":[{"id":1}],"annotations":[)";
   EXPECT_THAT(truth_error("{"), HasSubstr("truth.json: not valid JSON"));
-  EXPECT_THAT(truth_error("[1]"), HasSubstr("is not a COCO truth object"));
+  EXPECT_THAT(truth_error("[1]"), HasSubstr("is not a COCO ground truth object"));
   EXPECT_THAT(truth_error("{}"), HasSubstr("has no \"images\""));
   EXPECT_THAT(truth_error(R"({"images":[{"id":1},{"id":1}],"categories":[],"annotations":[]})"), HasSubstr("id 1 is used twice"));
   EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":9,"bbox":[0,0,1,1]}]})").c_str()),
@@ -139,7 +139,7 @@ TEST(EvalErrors, NameFileAndElement) {
   EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,1]}]})").c_str()),
               HasSubstr("annotations[0].bbox must be four finite numbers"));
   EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1}]})").c_str()), HasSubstr("bbox is missing"));
-  Truth truth = parse_truth((head + "]}").c_str(), "t");
+  GroundTruth truth = parse_ground_truth((head + "]}").c_str(), "t");
   auto detection_error = [&](const char* text) {
     try {
       parse_detections(text, "d.json", truth);
@@ -149,7 +149,7 @@ TEST(EvalErrors, NameFileAndElement) {
     return std::string("no error");
   };
   EXPECT_THAT(detection_error(R"([{"image_id":7,"category_id":1,"bbox":[0,0,1,1],"score":1}])"),
-              HasSubstr("d.json: detections[0].image_id 7 is not in the truth"));
+              HasSubstr("d.json: detections[0].image_id 7 is not in the ground truth"));
   EXPECT_THAT(detection_error(R"([{"image_id":1,"category_id":1,"bbox":[0,0,NaN,1],"score":1}])"), HasSubstr("d.json"));
   EXPECT_THAT(detection_error(R"([{"image_id":1,"category_id":1,"bbox":[0,0,1e999,1],"score":1}])"), HasSubstr("d.json"));
   EXPECT_THAT(detection_error(R"([{"image_id":1,"category_id":1,"bbox":[0,0,1,1]}])"), HasSubstr("score is missing"));

@@ -1,4 +1,4 @@
-// Truth and results as other programs write them: encodings, numbers without a value.
+// Ground truth and results as other programs write them: encodings, numbers without a value.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "eval/ground_truth.h"
 #include "eval/results.h"
-#include "eval/truth.h"
 #include "tests/error_of.h"
 #include "tests/paths.h"
 
@@ -32,29 +32,29 @@ std::string truth_text(const std::string& more) {
 
 constexpr const char* kResult = R"({"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5})";
 
-TEST(OtherWriters, TruthWithNumbersWithoutAValueWhereNobodyReads) {
-  const Truth t = parse_truth(
+TEST(OtherWriters, GroundTruthWithNumbersWithoutAValueWhereNobodyReads) {
+  const GroundTruth t = parse_ground_truth(
       truth_text(R"(, "area": 12, "attributes": {"mean": NaN, "uuid": 340282366920938463463374607431768211455})"), "t");
   ASSERT_EQ(t.size(), 1u);
   EXPECT_EQ(t.boxes[3], 4);
-  EXPECT_THAT(error_of([] { parse_truth(truth_text(R"(, "area": NaN)"), "t.json"); }),
+  EXPECT_THAT(error_of([] { parse_ground_truth(truth_text(R"(, "area": NaN)"), "t.json"); }),
               HasSubstr("annotations[0].area is not a number"));
 }
 
 TEST(OtherWriters, NullStandsForNothing) {
-  const Truth t =
-      parse_truth(R"({"images": [{"id": 1, "file_name": null, "license": null}], "categories": [{"id": 1, "name": "rbc"}],
+  const GroundTruth t =
+      parse_ground_truth(R"({"images": [{"id": 1, "file_name": null, "license": null}], "categories": [{"id": 1, "name": "rbc"}],
     "annotations": [{"id": null, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": null, "iscrowd": null}]})",
-                  "t");
+                         "t");
   EXPECT_EQ(t.areas.at(0), 12);
   EXPECT_EQ(t.ids.at(0), 1);
   EXPECT_EQ(t.warnings.size(), 2u);
 }
 
-TEST(OtherWriters, TruthAndResultsInEveryEncoding) {
+TEST(OtherWriters, GroundTruthAndResultsInEveryEncoding) {
   const std::string truth = truth_text(""), list = "[" + std::string(kResult) + "]";
   for (const std::string& text : {"\xef\xbb\xbf" + truth, utf16(truth, false), utf16(truth, true)}) {
-    const Truth t = parse_truth(text, "t");
+    const GroundTruth t = parse_ground_truth(text, "t");
     EXPECT_EQ(t.images.at(0).file_name, "a.jpg");
     for (const std::string& results : {"\xef\xbb\xbf" + list, utf16(list, false), utf16(list, true)}) {
       EXPECT_EQ(parse_detections(results, "d", t).size(), 1u);

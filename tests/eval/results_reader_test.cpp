@@ -1,4 +1,4 @@
-// COCO results read piece by piece, without their truth.
+// COCO results read piece by piece, without their ground truth.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "eval/ground_truth.h"
 #include "eval/results.h"
-#include "eval/truth.h"
 #include "tests/error_of.h"
 #include "tests/paths.h"
 
@@ -30,9 +30,9 @@ std::string error_of(std::string_view text) {
 
 constexpr const char* kOne = R"({"image_id": 7, "category_id": 2, "bbox": [1, 2.5, 3, 4], "score": 0.5})";
 
-TEST(ResultsReader, EqualsTheReaderThatHasTheTruth) {
+TEST(ResultsReader, EqualsTheReaderThatHasTheGroundTruth) {
   const std::string base = cytodet::source_dir() + "/tests/data/eval/synthetic200_";
-  const Truth truth = read_truth(base + "gt.json");
+  const GroundTruth truth = read_ground_truth(base + "gt.json");
   const DetectionSet set = read_detections(base + "dt.json", truth);
   size_t i = 0;
   read_coco_results(base + "dt.json", [&](const CocoResult& r) {

@@ -184,11 +184,11 @@ TEST_F(BadInput, FullDisk) {
     }
 }
 
-TEST_F(BadInput, TruthAndDetections) {
+TEST_F(BadInput, GroundTruthAndDetections) {
   std::string truth = kSource + "/tests/data/eval/synthetic200_gt.json";
   auto evaluate = [&](const std::string& t, const std::string& d) { return run({"evaluate", "--truth", t, "--detections", d}); };
   expect_one_line(evaluate(truth, put("d.json", R"([{"image_id":99999999,"category_id":1,"bbox":[0,0,1,1],"score":1}])")), 1,
-                  {"d.json", "detections[0].image_id 99999999 is not in the truth"});
+                  {"d.json", "detections[0].image_id 99999999 is not in the ground truth"});
   expect_one_line(evaluate(truth, put("n.json", R"([{"image_id":1,"category_id":1,"bbox":[0,0,-4,1],"score":1}])")), 1,
                   {"n.json", "detections[0].bbox"});
   expect_one_line(evaluate(truth, put("nan.json", R"([{"image_id":1,"category_id":1,"bbox":[0,NaN,4,1],"score":1}])")), 1,

@@ -39,7 +39,7 @@ class Matching : public BatchRuns {
   Output last;
 };
 
-TEST_F(Matching, PicturesOfOneNameInFoldersAreScoredAgainstTheirOwnTruth) {
+TEST_F(Matching, PicturesOfOneNameInFoldersAreScoredAgainstTheirOwnGroundTruth) {
   const std::string truth = field("04-truth-ids/truth.json");
   const std::string a = picture("00007", "data/ward1/img1.jpg"), b = picture("00015", "data/ward2/img1.jpg");
   ASSERT_EQ(run(command("out", {b, a, "--truth", truth})).code, 0);
@@ -52,7 +52,7 @@ TEST_F(Matching, PicturesOfOneNameInFoldersAreScoredAgainstTheirOwnTruth) {
   EXPECT_THAT(scores({"--truth", truth, "--detections", path("out/detections.json")}), wanted);
 }
 
-TEST_F(Matching, APictureThatTheTruthLacksGetsAnIdOfItsOwn) {
+TEST_F(Matching, APictureThatTheGroundTruthLacksGetsAnIdOfItsOwn) {
   const std::string truth = field("04-truth-ids/truth_b.json"), a = picture("00018", "b/aa_new.jpg"),
                     b = picture("00007", "b/b.jpg");
   const Output o = run(command("out", {path("b"), "--truth", truth}));
@@ -61,11 +61,12 @@ TEST_F(Matching, APictureThatTheTruthLacksGetsAnIdOfItsOwn) {
   EXPECT_THAT(ids("out"), ElementsAre(2, 1));
   const auto wanted = ElementsAre(::testing::DoubleNear(0.473, 5e-4), ::testing::DoubleNear(0.887, 5e-4));
   EXPECT_THAT(scores({"--truth", truth, "--detections", path("out/detections.json")}), wanted);
-  EXPECT_THAT(last.err, HasSubstr("1 picture is not in the truth and not scored: " + a));
+  EXPECT_THAT(last.err, HasSubstr("1 picture is not in the ground truth and not scored: " + a));
   EXPECT_THAT(scores({"--truth", truth, "--model", kModel, "--images", path("b")}), wanted);
   ASSERT_EQ(run(command("plain", {path("b")})).code, 0);
-  EXPECT_THAT(scores({"--truth", truth, "--detections", path("plain/detections.json")}), wanted) << "run without the truth";
-  EXPECT_THAT(last.err, HasSubstr("image ids are those of run.json, not the truth's"));
+  EXPECT_THAT(scores({"--truth", truth, "--detections", path("plain/detections.json")}), wanted)
+      << "run without the ground truth";
+  EXPECT_THAT(last.err, HasSubstr("image ids are those of run.json, not the ground truth's"));
   for (const char* shard : {"1/2", "2/2"})
     ASSERT_EQ(run(command("s" + std::string(1, shard[0]), {path("b"), "--truth", truth, "--shard", shard})).code, 0);
   ASSERT_EQ(run({"collect", path("s1"), path("s2"), "-o", path("all")}).code, 0);
@@ -86,16 +87,16 @@ TEST_F(Matching, NamesOfOtherSystemsAreMatched) {
   EXPECT_THAT(o.err, AllOf(HasSubstr("1 picture matched but for the extension: " + b + " is taken for sub/B.PNG"),
                            HasSubstr("although folders differ")));
   scores({"--truth", other, "--model", kModel, "--images", path("b")});
-  EXPECT_THAT(last.err, HasSubstr("has 640 x 480 pixels, the truth says 320 x 240"));
+  EXPECT_THAT(last.err, HasSubstr("has 640 x 480 pixels, the ground truth says 320 x 240"));
 }
 
-TEST_F(Matching, TwoFilesOfOneTruthImageAreAnError) {
+TEST_F(Matching, TwoFilesOfOneGroundTruthImageAreAnError) {
   const std::string a = picture("00007", "x/b.jpg"), b = picture("00015", "y/b.jpg"), truth = field("04-truth-ids/truth_b.json");
   for (const auto& arguments : {command("out", {a, b, "--truth", truth}),
                                 std::vector<std::string>{"evaluate", "--truth", truth, "--model", kModel, "--images", a, b}}) {
     const Output o = run(arguments);
     EXPECT_EQ(o.code, 1);
-    EXPECT_THAT(o.errors(), ElementsAre(HasSubstr(a + " and " + b + " both match one image of the truth, b.jpg")));
+    EXPECT_THAT(o.errors(), ElementsAre(HasSubstr(a + " and " + b + " both match one image of the ground truth, b.jpg")));
   }
 }
 
@@ -176,7 +177,7 @@ TEST_F(Matching, SlidesOfAnEarlierRunAreFoundInAnotherFolder) {
   EXPECT_EQ(run(arguments).code, 1) << "b.jpg there may be either";
 }
 
-TEST_F(Matching, ATruthOfManyFilesCostsLittle) {
+TEST_F(Matching, AGroundTruthOfManyFilesCostsLittle) {
   const std::string one = picture("00007", "one.jpg");
   std::filesystem::create_directory(folder / "in");
   Json truth{{"images", Json::array()}, {"categories", Json::array()}, {"annotations", Json::array()}};

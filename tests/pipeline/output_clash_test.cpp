@@ -70,11 +70,11 @@ TEST_F(OutputClash, QuantizeAndSensitivityDoNotWriteOverTheRanges) {
           {"sensitivity", path("lenet.pb"), "--ranges", path("ranges.json"), "--images", path("feeds"), "-o", "OUT"});
 }
 
-TEST_F(OutputClash, EvaluateDoesNotWriteOverTruthAndDetections) {
+TEST_F(OutputClash, EvaluateDoesNotWriteOverGroundTruthAndDetections) {
   for (const char* option : {"-o", "--worst"}) {
     const std::vector<std::string> command = {
         "evaluate", "--truth", path("synthetic200_gt.json"), "--detections", path("synthetic200_dt.json"), option, "OUT"};
-    refuses("synthetic200_gt.json", "the truth", command);
+    refuses("synthetic200_gt.json", "the ground truth", command);
     refuses("synthetic200_dt.json", "the detections", command);
   }
 }
@@ -88,9 +88,9 @@ TEST_F(OutputClash, EvaluateDoesNotDrawOverAnImage) {
 TEST_F(OutputClash, ReportExportAndMergeDoNotWriteOverTheResults) {
   const std::string results = path("synthetic200_dt.json"), truth = path("synthetic200_gt.json");
   refuses("synthetic200_dt.json", "the results", {"report", results, "-o", "OUT"});
-  refuses("synthetic200_gt.json", "the truth", {"report", results, "--truth", truth, "-o", "OUT"});
+  refuses("synthetic200_gt.json", "the ground truth", {"report", results, "--truth", truth, "-o", "OUT"});
   refuses("synthetic200_dt.json", "the results", {"export", results, "-o", "OUT", "--format", "coco", "--image", "1"});
-  refuses("synthetic200_gt.json", "the truth",
+  refuses("synthetic200_gt.json", "the ground truth",
           {"export", results, "--truth", truth, "-o", "OUT", "--format", "coco", "--image", "1"});
   refuses("synthetic200_dt.json", "results that are merged", {"merge", results, "-o", "OUT"});
 }

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "core/error.h"
+#include "eval/ground_truth.h"
 #include "eval/results.h"
-#include "eval/truth.h"
 #include "pipeline/results/formats/output.h"
 #include "pipeline/results/formats/summary.h"
 #include "pipeline/results/formats/text_file.h"
@@ -281,12 +281,12 @@ TEST_F(Export, AnyResultsFileWillDo) {
                     names_from = kSource + "/tests/data/fuzz/truth/small.json";
   Output o = run({"export", results, "-o", path("out/"), "--format", "coco", "--truth", names_from});
   ASSERT_EQ(o.code, 0) << o.err;
-  EXPECT_EQ(names(folder / "out").size(), read_truth(names_from).images.size());
+  EXPECT_EQ(names(folder / "out").size(), read_ground_truth(names_from).images.size());
   size_t n = 0;
   for (const std::string& name : names(folder / "out")) n += read_json(folder / "out" / name).size();
   EXPECT_EQ(n, read_json(results).size());
 
-  // Names of classes: from the truth, given, or made from the id.
+  // Names of classes: from the ground truth, given, or made from the id.
   const std::string file = put("r.json", R"([{"image_id":3,"category_id":2,"bbox":[1,2,3,4],"score":0.5}])");
   const auto name = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {"export", file, "-o", path("r.geojson")});

@@ -121,7 +121,8 @@ TEST_F(Report, ScoresAreThoseOfEvaluate) {
   Output o = run({"report", base + "dt.json", "-o", path("r.html"), "--truth", base + "gt.json"});
   ASSERT_EQ(o.code, 0) << o.err;
   const std::string page = read_file(folder / "r.html");
-  const Scores s = score(read_truth(base + "gt.json"), read_detections(base + "dt.json", read_truth(base + "gt.json")));
+  const Scores s =
+      score(read_ground_truth(base + "gt.json"), read_detections(base + "dt.json", read_ground_truth(base + "gt.json")));
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">" + rounded(s.stats[0], 4) + "</td>"));
   EXPECT_THAT(page, HasSubstr("<polyline"));
   EXPECT_EQ(run({"report", base + "dt.json", "-o", path("r2.html"), "--truth", base + "gt.json"}).code, 0);
@@ -144,13 +145,13 @@ TEST_F(Report, OnlyRegionsOfInterestAreScored) {
   };
   EXPECT_EQ(ap({}), std::pair(false, false)) << "one of two cells was found";
   EXPECT_EQ(ap({"--roi", roi}), std::pair(true, true));
-  // A run may hold pictures that the truth does not know; pictures are told by their files' names.
+  // A run may hold pictures that the ground truth does not know; pictures are told by their files' names.
   Output o = run({"report", run_folder(), "-o", path("r.html"), "--truth", put("known.json", R"({"images":[{"id":77,
       "file_name":"blood-mosaic.tif","width":4120,"height":3160}],"categories":[{"id":1,"name":"RBC"}],"annotations":[
       {"id":1,"image_id":77,"category_id":1,"bbox":[100,100,200,200],"area":40000,"iscrowd":0}]})")});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_GT(count(read_file(folder / "r.html"), ">1.0000<"), 0);
-  EXPECT_EQ(count(read_file(folder / "r.html"), "1 picture is not in the truth"), 1);
+  EXPECT_EQ(count(read_file(folder / "r.html"), "1 picture is not in the ground truth"), 1);
 }
 
 // Results from elsewhere: what they do not say of a slide, its file does.

@@ -76,10 +76,10 @@ TEST_F(RunSafety, NoInputIsWrittenOverHoweverItIsSpelled) {
   EXPECT_THAT(names(folder / "in"), ElementsAre("a.jpg", "a.json", "a.png", "boxes", "detections.json", "run.json"));
 }
 
-TEST_F(RunSafety, NeitherTruthNorConfigNorRegionsAreWrittenOver) {
+TEST_F(RunSafety, NeitherGroundTruthNorConfigNorRegionsAreWrittenOver) {
   fs::create_directory(folder / "out");
   fs::copy_file(kImages + "val.json", folder / "out/detections.json");
-  EXPECT_THAT(refusal("out", {kPicture, "--truth", path("out/detections.json")}), HasSubstr("over the truth"));
+  EXPECT_THAT(refusal("out", {kPicture, "--truth", path("out/detections.json")}), HasSubstr("over the ground truth"));
   fs::remove(folder / "out/detections.json");
   const Json config{{"model", kModel}, {"inputs", {kPicture}}};
   put("out/run.json", config.dump());

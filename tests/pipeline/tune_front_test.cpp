@@ -43,7 +43,7 @@ TEST(TuneFront, SumScoreIsRelativeToTheBest) {
   const std::vector<double> sums = sum_scores(points_of({{0.5, 0.1}, {0.4, 0.3}, {-1, 0.3}}));
   EXPECT_DOUBLE_EQ(sums[0], 1 + 0.1 / 0.3);
   EXPECT_DOUBLE_EQ(sums[1], 0.8 + 1);
-  EXPECT_DOUBLE_EQ(sums[2], 1) << "no truth, no share of mAP";
+  EXPECT_DOUBLE_EQ(sums[2], 1) << "no ground truth, no share of mAP";
   EXPECT_DOUBLE_EQ(sum_scores(points_of({{0, 2}}))[0], 1);
 }
 

@@ -6,7 +6,7 @@
 #include <functional>
 #include <map>
 
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 #include "tests/tiling/samples.h"
 #include "tiling/background/background_rows.h"
 #include "tiling/tiles/grid.h"
@@ -26,10 +26,11 @@ TEST(Background, OtsuSplitsTwoHumps) {
   EXPECT_EQ(otsu_threshold(std::vector<int64_t>(256, 0)), 255);
 }
 
-// Every row on the shipped slide with truth, whatever the tile: no tile that holds a part of a truth box is dropped.
+// Every row on the shipped slide with ground truth, whatever the tile: no tile that holds a part of a ground truth box is
+// dropped.
 TEST(Background, NoTileWithACellIsDropped) {
   std::unique_ptr<Slide> slide = open_slide(data_folder() / "slides/blood-mosaic.tif");
-  const Truth truth = read_truth(data_folder() / "slides/blood-mosaic.json");
+  const GroundTruth truth = read_ground_truth(data_folder() / "slides/blood-mosaic.json");
   for (const BackgroundMethod& method : background_methods()) {
     const CellMask mask = cell_mask(*slide, method);
     int dropped = 0, tiles = 0;

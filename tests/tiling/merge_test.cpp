@@ -224,7 +224,7 @@ TEST(Merge, UnknownMethodAndImpossibleValues) {
   refused([](MergeSettings& s) { s.cover = -1; }, "merge.cover");
 }
 
-// Raw detections of the shipped model's tiles (TensorFlow, 640 px with 160 shared) against the slide's truth.
+// Raw detections of the shipped model's tiles (TensorFlow, 640 px with 160 shared) against the slide's ground truth.
 TEST(Merge, ScoresOnTheShippedSlide) {
   std::istringstream in(read_file(data_folder() / "tiling/merge/blood-mosaic-640-160.txt"));
   std::vector<TileDetection> all;
@@ -233,7 +233,7 @@ TEST(Merge, ScoresOnTheShippedSlide) {
          d.detection.box.x1 >> d.detection.box.y1 >> d.cut)
     all.push_back(d);
   ASSERT_EQ(all.size(), 6193u);
-  const Truth truth = read_truth(data_folder() / "slides/blood-mosaic.json");
+  const GroundTruth truth = read_ground_truth(data_folder() / "slides/blood-mosaic.json");
   auto stats = [&](const char* method) {
     DetectionSet set;
     for (const Detection& m : merged(method, all)) {

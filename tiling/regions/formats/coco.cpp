@@ -1,4 +1,4 @@
-// COCO truth: the boxes of a category named "roi" or "ROI", by the file name of their image.
+// COCO ground truth: the boxes of a category named "roi" or "ROI", by the file name of their image.
 #include <map>
 
 #include "tiling/regions/formats/fields.h"

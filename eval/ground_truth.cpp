@@ -1,4 +1,4 @@
-#include "eval/truth.h"
+#include "eval/ground_truth.h"
 
 #include <algorithm>
 #include <map>
@@ -76,18 +76,19 @@ int index_of(const Items& items, const Id& id, const std::unordered_map<std::str
 
 dom::array list_of(dom::object root, const std::string& where, const char* list) {
   dom::element value;
-  if (root[list].get(value)) throw Error(where, std::string("has no \"") + list + "\"", "name a COCO truth file");
+  if (root[list].get(value)) throw Error(where, std::string("has no \"") + list + "\"", "name a COCO ground truth file");
   dom::array items;
-  if (value.get_array().get(items)) throw Error(where, std::string("\"") + list + "\" is not an array", "name a COCO truth file");
+  if (value.get_array().get(items))
+    throw Error(where, std::string("\"") + list + "\" is not an array", "name a COCO ground truth file");
   return items;
 }
 
 }  // namespace
 
-int Truth::image_index(int64_t id) const { return find_id(images, id); }
-int Truth::category_index(int64_t id) const { return find_id(categories, id); }
+int GroundTruth::image_index(int64_t id) const { return find_id(images, id); }
+int GroundTruth::category_index(int64_t id) const { return find_id(categories, id); }
 
-int Truth::category_of_class(int64_t id, const std::string& name) const {
+int GroundTruth::category_of_class(int64_t id, const std::string& name) const {
   const bool texts = std::any_of(categories.begin(), categories.end(), [](const auto& c) { return !c.key.empty(); });
   if (!texts) return category_index(id);
   for (size_t i = 0; i < categories.size(); ++i)
@@ -95,29 +96,29 @@ int Truth::category_of_class(int64_t id, const std::string& name) const {
   return -1;
 }
 
-int64_t Truth::free_id() const {
+int64_t GroundTruth::free_id() const {
   const int64_t largest = images.empty() ? 0 : std::max<int64_t>(0, images.back().id);
   if (largest > int64_t{1} << 62)
     throw Error(where, "has image ids so large that none is left for other images", "number them from 1");
   return largest + 1;
 }
 
-PathIndex Truth::image_names() const {
+PathIndex GroundTruth::image_names() const {
   std::vector<std::string> names;
-  for (const TruthImage& i : images) names.push_back(i.file_name.empty() ? i.key : i.file_name);
+  for (const GroundTruthImage& i : images) names.push_back(i.file_name.empty() ? i.key : i.file_name);
   return PathIndex(std::move(names));
 }
 
-PathAssignment Truth::images_of(const std::vector<std::string>& paths) const {
-  return assign_paths(image_names(), paths, where, "image of the truth");
+PathAssignment GroundTruth::images_of(const std::vector<std::string>& paths) const {
+  return assign_paths(image_names(), paths, where, "image of the ground truth");
 }
 
-Truth parse_truth(std::string_view json, const std::string& where) {
+GroundTruth parse_ground_truth(std::string_view json, const std::string& where) {
   dom::parser parser;
   dom::object root;
   if (parse(parser, json, where).get_object().get(root))
-    throw Error(where, "is not a COCO truth object", "it needs \"images\", \"annotations\" and \"categories\"");
-  Truth t;
+    throw Error(where, "is not a COCO ground truth object", "it needs \"images\", \"annotations\" and \"categories\"");
+  GroundTruth t;
   t.where = where;
   each_object(list_of(root, where, "images"), where, "images", [&](dom::object o, const Path& at) {
     auto [id, name, width, height] = fields<4>(o, {"id", "file_name", "width", "height"});
@@ -177,16 +178,18 @@ Truth parse_truth(std::string_view json, const std::string& where) {
   return t;
 }
 
-Truth read_truth(const std::filesystem::path& path) { return parse_truth(read_file(path, int64_t{4} << 30), path.string()); }
+GroundTruth read_ground_truth(const std::filesystem::path& path) {
+  return parse_ground_truth(read_file(path, int64_t{4} << 30), path.string());
+}
 
 namespace {
 
-// Categories of the truth by what results call them: their ids, or texts that are their ids or names.
+// Categories of the ground truth by what results call them: their ids, or texts that are their ids or names.
 class CategoryIds {
  public:
-  explicit CategoryIds(const Truth& truth) {
+  explicit CategoryIds(const GroundTruth& truth) {
     for (size_t i = 0; i < truth.categories.size(); ++i) {
-      const TruthCategory& c = truth.categories[i];
+      const GroundTruthCategory& c = truth.categories[i];
       const auto index = static_cast<int32_t>(i);
       if (c.key.empty()) numbers_[c.id] = index;
       if (const auto [it, fresh] = texts_.try_emplace(c.name, index); !fresh) it->second = -1;
@@ -208,7 +211,7 @@ class CategoryIds {
   std::unordered_map<std::string, int32_t> texts_;
 };
 
-// From numbers of refs to images of the truth; detections of others go.
+// From numbers of refs to images of the ground truth; detections of others go.
 void keep_known(DetectionSet& d, const ResultImages& images) {
   size_t n = 0;
   for (size_t i = 0; i < d.size(); ++i) {
@@ -227,7 +230,8 @@ void keep_known(DetectionSet& d, const ResultImages& images) {
 
 }  // namespace
 
-DetectionSet parse_detections(std::string_view json, const std::string& where, const Truth& truth, const PathsOfIds& paths) {
+DetectionSet parse_detections(std::string_view json, const std::string& where, const GroundTruth& truth,
+                              const PathsOfIds& paths) {
   dom::parser parser;
   dom::array items;
   if (parse(parser, json, where).get_array().get(items))
@@ -262,13 +266,14 @@ DetectionSet parse_detections(std::string_view json, const std::string& where, c
   keep_known(d, images);
   d.warnings = images.warnings;
   if (unknown)
-    d.warnings.push_back(std::to_string(unknown) + " detections are of categories that the truth lacks; they are left out");
+    d.warnings.push_back(std::to_string(unknown) +
+                         " detections are of categories that the ground truth lacks; they are left out");
   if (outside) d.warnings.push_back(std::to_string(outside) + " scores are outside 0 to 1");
   if (items.begin() == items.end()) d.warnings.push_back("there are no detections (pycocotools would fail)");
   return d;
 }
 
-DetectionSet read_detections(const std::filesystem::path& path, const Truth& truth, const PathsOfIds& paths) {
+DetectionSet read_detections(const std::filesystem::path& path, const GroundTruth& truth, const PathsOfIds& paths) {
   return parse_detections(read_file(path, int64_t{4} << 30), path.string(), truth, paths);
 }
 
