@@ -243,7 +243,7 @@ Run run_settings(const cytodet_model& model, std::vector<std::string> inputs, co
   Run run;
   run.options.resume = take(json, "resume", false);
   run.options.overwrite = take(json, "overwrite", false);
-  run.options.mask_picture = take(json, "mask_image", false);
+  run.options.mask_image = take(json, "mask_image", false);
   if (const std::string shard = take(json, "shard", std::string()); !shard.empty()) pipeline::parse_shard(shard, run.options);
   for (const char* key : {"model", "inputs", "output", "evaluate", "quantize"})
     if (json.contains(key)) throw UsageError(key, "is no setting of a run here", "leave it out");
@@ -308,7 +308,7 @@ cytodet_results* cytodet_detect_files(cytodet_model* model, const char* const* i
   return guarded(error, [&] {
     require(model, "model");
     const DetectSettings s = detect_settings(*model, settings);
-    const std::vector<std::string> files = pipeline::list_pictures(texts_of(inputs, count)).files;
+    const std::vector<std::string> files = pipeline::list_images(texts_of(inputs, count)).files;
     return detect(
                *model, files, [&](size_t i) { return tiling::open_slide(files[i], s.selection); }, model->detector->streams(), s,
                callbacks)

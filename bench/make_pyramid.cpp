@@ -1,4 +1,4 @@
-// Makes a tiled JPEG pyramid (levels shrunk by 4, as scanners write) out of a folder's pictures, laid edge to edge, every other
+// Makes a tiled JPEG pyramid (levels shrunk by 4, as scanners write) out of a folder's images, laid edge to edge, every other
 // one mirrored: for bench_read. With --svs it says of itself what an Aperio slide says. usage: make_pyramid PICTURES OUT WIDTH
 // HEIGHT [--svs]
 #include <tiffio.h>
@@ -19,29 +19,29 @@ namespace {
 using cytodet::Image;
 constexpr int kTile = 256;
 
-std::vector<Image> read_pictures(const std::string& folder) {
+std::vector<Image> read_images(const std::string& folder) {
   std::vector<std::string> paths;
   for (const auto& e : std::filesystem::directory_iterator(folder))
     if (e.path().extension() == ".jpg" || e.path().extension() == ".png") paths.push_back(e.path());
   std::sort(paths.begin(), paths.end());
-  std::vector<Image> pictures;
+  std::vector<Image> images;
   for (const std::string& p : paths) {
     std::unique_ptr<cytodet::Slide> s = cytodet::open_slide(p);
     Image image(static_cast<int>(s->width()), static_cast<int>(s->height()));
     s->read(0, 0, 0, image.width, image.height, image.rgb.data());
-    pictures.push_back(std::move(image));
+    images.push_back(std::move(image));
   }
-  if (pictures.empty()) throw cytodet::Error(folder, "holds no pictures");
-  return pictures;
+  if (images.empty()) throw cytodet::Error(folder, "holds no images");
+  return images;
 }
 
-Image lay(const std::vector<Image>& pictures, int width, int height) {
-  const int pw = pictures[0].width, ph = pictures[0].height;
+Image lay(const std::vector<Image>& images, int width, int height) {
+  const int pw = images[0].width, ph = images[0].height;
   Image all(width, height);
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x) {
       const int column = x / pw, row = y / ph;
-      const Image& p = pictures[static_cast<size_t>(column * 7 + row * 13) % pictures.size()];
+      const Image& p = images[static_cast<size_t>(column * 7 + row * 13) % images.size()];
       const int px = column % 2 ? pw - 1 - x % pw : x % pw, py = row % 2 ? ph - 1 - y % ph : y % ph;
       if (px < p.width && py < p.height) std::memcpy(all.row(y) + x * 3, p.row(py) + px * 3, 3);
     }
@@ -89,7 +89,7 @@ int main(int argc, char** argv) try {
   const std::string part = std::string(argv[2]) + ".part";
   TIFF* tiff = TIFFOpen(part.c_str(), "w8");
   if (!tiff) throw cytodet::Error(part, "cannot be written");
-  Image level = lay(read_pictures(argv[1]), width, height);
+  Image level = lay(read_images(argv[1]), width, height);
   while (true) {
     const std::string size = std::to_string(level.width) + "x" + std::to_string(level.height);
     write_level(tiff, level,

@@ -189,7 +189,7 @@ struct Cases {
     if (!count++) example = text;
   }
   std::string told(const std::string& what) const {
-    return std::to_string(count) + (count == 1 ? " picture " : " pictures ") + what + ": " + example + (count > 1 ? ", ..." : "");
+    return std::to_string(count) + (count == 1 ? " image " : " images ") + what + ": " + example + (count > 1 ? ", ..." : "");
   }
 };
 

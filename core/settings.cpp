@@ -64,8 +64,16 @@ Json read_json(const std::filesystem::path& path, int64_t max_bytes) {
 void Fields::finish() const {
   if (!json_.is_object()) wrong(path_, json_, "an object");
   for (auto it = json_.begin(); it != json_.end(); ++it)
-    if (std::find(known_.begin(), known_.end(), it.key()) == known_.end())
+    if (std::find(known_.begin(), known_.end(), it.key()) == known_.end() &&
+        std::find(old_.begin(), old_.end(), it.key()) == old_.end())
       throw UsageError((path_.empty() ? "" : path_ + ".") + it.key(), "unknown key", suggest(it.key(), known_));
+}
+
+void Fields::take_old(const char* key, const char* old) {
+  if (json_.contains(key))
+    throw UsageError((path_.empty() ? "" : path_ + ".") + old,
+                     std::string("is an earlier name of ") + key + ", which is given, too", std::string("leave out ") + old);
+  old_.push_back(old);
 }
 
 void Fields::wrong(const std::string& path, const Json& j, const char* wanted) {

@@ -40,9 +40,20 @@ class Fields {
       if (auto it = json_.find(key); it != json_.end()) get(*it, value, path_.empty() ? key : path_ + "." + key);
     }
   }
+  // A key that earlier versions called `old`: read under either name, written under `key`. Both in one file are a UsageError.
+  template <class T>
+  void operator()(const char* key, T& value, const char* old) {
+    (*this)(key, value);
+    if (mode_ == Mode::write || !json_.is_object()) return;
+    if (auto it = json_.find(old); it != json_.end()) {
+      take_old(key, old);
+      get(*it, value, path_.empty() ? old : path_ + "." + old);
+    }
+  }
   void finish() const;  // throws on unknown keys and non-objects
 
  private:
+  void take_old(const char* key, const char* old);
   [[noreturn]] static void wrong(const std::string& path, const Json& j, const char* wanted);
   static void get(const Json& j, bool& v, const std::string& path);
   static void get(const Json& j, int& v, const std::string& path);
@@ -107,7 +118,7 @@ class Fields {
   Mode mode_;
   Json& json_;
   std::string path_;
-  std::vector<std::string> known_;
+  std::vector<std::string> known_, old_;  // old_: former names that were found
 };
 
 // `where` (usually the file) is put before every error.

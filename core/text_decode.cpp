@@ -185,10 +185,10 @@ std::string_view known_content(std::string_view bytes) {
       {"<html", "a web page (HTML)"},
       {"<", "XML"},
       {"%pdf", "a PDF"},
-      {"\x89png", "a PNG picture"},
-      {"\xff\xd8\xff", "a JPEG picture"},
-      {"ii*", "a TIFF picture"},
-      {"mm", "a TIFF picture"},
+      {"\x89png", "a PNG image"},
+      {"\xff\xd8\xff", "a JPEG image"},
+      {"ii*", "a TIFF image"},
+      {"mm", "a TIFF image"},
   };
   bytes = bytes.substr(0, kSample);
   bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));

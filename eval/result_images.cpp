@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kNoImage = "is null, as SAHI writes it where it was given no dataset";
 constexpr const char* kNoImageAdvice =
     "set it to the image's id (SAHI: result.to_coco_predictions(image_id=ID), or sahi predict --dataset_json_path), or name the "
-    "picture by --image ID where the command has that";
+    "image by --image ID where the command has that";
 
 // The number that a file is called: 12 for "a/0012.jpg"; -1 for others.
 int64_t number_called(const std::string& file_name) {
@@ -192,7 +192,7 @@ void ResultImages::settle_run(const GroundTruth& truth, const std::string& where
     warnings.push_back("image ids are those of run.json, not the ground truth's; images are matched by their paths: " + other +
                        " there");
   if (lacking)
-    warnings.push_back(std::to_string(lacking) + (lacking == 1 ? " picture is" : " pictures are") +
+    warnings.push_back(std::to_string(lacking) + (lacking == 1 ? " image is" : " images are") +
                        " not in the ground truth and not scored: " + stranger + (lacking > 1 ? ", ..." : ""));
 }
 

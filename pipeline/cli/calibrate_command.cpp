@@ -99,7 +99,7 @@ std::function<int()> setup_calibrate(CLI::App& app) {
       throw UsageError("cytodet calibrate", "needs --images DIR or --from-log FILE, one of them");
     OutputPlan plan;
     add_model(plan, o->graph);
-    add_pictures(plan, {o->images}, true);
+    add_images(plan, {o->images}, true);
     plan.add_input(o->from_log, "the log that is read");
     plan.add_output(o->out, "the ranges");
     plan.add_output(o->log, "the log");

@@ -24,10 +24,10 @@ std::vector<std::string> files_of(std::vector<std::string> inputs, bool all) try
   return {};
 }
 
-void add_run(OutputPlan& plan, const RunFolder& folder, const std::vector<ImageResult>& pictures) {
+void add_run(OutputPlan& plan, const RunFolder& folder, const std::vector<ImageResult>& images) {
   plan.add_input(folder.run_json(), "the run's own list");
   plan.add_input(folder.detections_json(), "the run's own detections");
-  for (const ImageResult& s : pictures) {
+  for (const ImageResult& s : images) {
     plan.add_input(folder.boxes(s), "the run's own boxes");
     plan.add_input(folder.competition(s), "the run's own detections");
   }
@@ -54,7 +54,7 @@ void add_model(OutputPlan& plan, const std::string& model) {
   }
 }
 
-void add_pictures(OutputPlan& plan, const std::vector<std::string>& inputs, bool texts) {
+void add_images(OutputPlan& plan, const std::vector<std::string>& inputs, bool texts) {
   for (const std::string& input : inputs)
     plan.add_input(input.starts_with('@') ? input.substr(1) : input, input.starts_with('@') ? "the list of inputs" : "an input");
   for (const std::string& file : files_of(inputs, texts)) plan.add_input(file, "an input");
@@ -86,12 +86,12 @@ void add_results(OutputPlan& plan, const SavedResults& results) {
 
 void add_config(OutputPlan& plan, const RunConfig& config) {
   add_model(plan, config.model);
-  add_pictures(plan, config.inputs);
+  add_images(plan, config.inputs);
   add_regions(plan, config.detect.roi);
   plan.add_input(config.truth, "the ground truth");
   if (!config.quantize) return;
   plan.add_input(config.quantize->ranges, "the ranges");
-  if (!config.quantize->images.empty()) add_pictures(plan, {config.quantize->images});
+  if (!config.quantize->images.empty()) add_images(plan, {config.quantize->images});
 }
 
 void check_outputs(const OutputPlan& plan) {

@@ -15,7 +15,7 @@ void add_graph(OutputPlan& plan, const std::string& graph);
 // A model file and its graph, or a graph and the model file beside it. What cannot be read is left to who reads it in earnest.
 void add_model(OutputPlan& plan, const std::string& model);
 // Files, folders, patterns and lists, as detect takes them. Texts of folders are no images, unless asked for.
-void add_pictures(OutputPlan& plan, const std::vector<std::string>& inputs, bool texts = false);
+void add_images(OutputPlan& plan, const std::vector<std::string>& inputs, bool texts = false);
 // Regions of interest: a file, or a folder of them.
 void add_regions(OutputPlan& plan, const std::string& regions);
 // A file of results, or a run folder: run.json and what is read beside it.

@@ -44,7 +44,7 @@ void add_options(CLI::App& app, DetectOptions* o) {
       "--overwrite", o->folder.overwrite,
       "Also replace results of a version that kept no list of its files, where their content tells that they are its own");
   app.add_option("--shard", o->shard, "i/n: only every n-th slide of the list, from the i-th on; see collect");
-  app.add_flag("--mask-picture", o->folder.mask_picture, "Also a picture per slide of what --background skips");
+  app.add_flag("--mask-image,--mask-picture", o->folder.mask_image, "Also an image per slide of what --background skips");
   app.add_option("--log", o->log, "text, or json: one object a line on stderr")->check(CLI::IsMember({"text", "json"}));
 }
 

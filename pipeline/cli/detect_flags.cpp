@@ -12,7 +12,7 @@ namespace cytodet::pipeline {
 void DetectFlags::add(CLI::App& app) {
   app.add_option("--model", model, "Model file (.json), or a graph with one beside it");
   app.add_option("--config", config, "Run config (.json); options override it");
-  app.add_option("--mode", mode, "auto, image (shrink the whole picture) or slide (tiles)");
+  app.add_option("--mode", mode, "auto, image (shrink the whole image) or slide (tiles)");
   selection.add(app);
   app.add_option("--tile", tile, "Tile side in pixels of the working resolution");
   app.add_option("--overlap", overlap, "Pixels that neighbouring tiles share");

@@ -133,8 +133,8 @@ constexpr Check kChecks[] = {
        for (size_t i = 0; i < image.rgb.size() && back.rgb.size() == image.rgb.size(); ++i)
          worst = std::max(worst, std::abs(int{image.rgb[i]} - int{back.rgb[i]}));
        if (back.rgb.size() != image.rgb.size() || worst > 24)
-         throw Error("", "a picture comes back changed by " + std::to_string(worst), "reinstall libjpeg-turbo");
-       return "a picture comes back within " + std::to_string(worst) + " of 255";
+         throw Error("", "an image comes back changed by " + std::to_string(worst), "reinstall libjpeg-turbo");
+       return "an image comes back within " + std::to_string(worst) + " of 255";
      }},
     {"temporary folder",
      [] {

@@ -50,7 +50,7 @@ void check_files(const EvaluateOptions& o) {
   add_model(plan, o.model);
   plan.add_input(o.truth, "the ground truth");
   plan.add_input(o.detections_file, "the detections");
-  add_pictures(plan, o.images);
+  add_images(plan, o.images);
   add_regions(plan, o.roi);
   plan.add_output(o.out, "the report");
   plan.add_output(o.errors.worst, "the picture of errors");
@@ -88,7 +88,7 @@ Scored read_given(const EvaluateOptions& o, const GroundTruth& truth) {
   s.origin = o.origin.empty() ? "bounds" : o.origin;
   s.choice = {o.roi_class, o.roi_ignore};
   s.set = read_detections(o.detections_file, truth, paths_beside(o.detections_file));
-  if (!o.images.empty()) s.inputs = pictures_of(truth, o.images, o.truth, s.set.warnings);
+  if (!o.images.empty()) s.inputs = images_in_ground_truth(truth, o.images, o.truth, s.set.warnings);
   o.selection.apply(s.selection);
   if (o.timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
   return s;
@@ -105,7 +105,7 @@ Scored detect_now(const EvaluateOptions& o, const GroundTruth& truth) {
   s.origin = c.detect.origin;
   Detector detector = o.detector(c);
   std::vector<std::string> matching;
-  s.inputs = pictures_of(truth, c.inputs, o.truth, matching);
+  s.inputs = images_in_ground_truth(truth, c.inputs, o.truth, matching);
   const auto report_problems = [](DetectedImage& r) {
     if (r.failed()) print_error(r.reason);
     for (const std::string& w : r.warnings) print_warning(r.path + ": " + w);

@@ -34,20 +34,20 @@ std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& r
   plan.check();
   OutputSettings settings = o.settings;
   if (settings.origin.empty()) settings.origin = results.run() ? origin_of(results.run()->settings) : "bounds";
-  if (row.pixels != Pixels::bounds) return row.open(results.output_picture(s, row.pixels != Pixels::none), settings, to);
+  if (row.pixels != Pixels::bounds) return row.open(results.output_image(s, row.pixels != Pixels::none), settings, to);
   bool unknown = false;
-  const OutputPicture picture = results.bounded_picture(s, &unknown);
+  const OutputImage image = results.bounded_image(s, &unknown);
   if (unknown && settings.origin == "bounds")
     print_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
                   " count from the whole; name the folder of the slides by --slides");
-  return row.open(picture, settings, to);
+  return row.open(image, settings, to);
 }
 
 OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
   OutputPlan plan;
   add_results(plan, results);
   plan.add_input(o.hints.truth, "the ground truth");
-  if (!o.hints.slides.empty()) add_pictures(plan, {o.hints.slides});
+  if (!o.hints.slides.empty()) add_images(plan, {o.hints.slides});
   return plan;
 }
 
@@ -67,9 +67,9 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
     std::vector<ImageResult> done;
     for (const ImageResult& s : results.run()->inputs)
       if (s.done() && (!o.has_image || s.image_id == o.image)) done.push_back(s);
-    if (done.empty()) throw Error(o.results, "has no such picture that is done", "see run.json");
+    if (done.empty()) throw Error(o.results, "has no such image that is done", "see run.json");
     if (done.size() > 1)
-      throw UsageError(o.results, "holds " + std::to_string(done.size()) + " pictures",
+      throw UsageError(o.results, "holds " + std::to_string(done.size()) + " images",
                        "choose one by --image, or give a folder as -o");
     start(done[0]);
   }
@@ -77,7 +77,7 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
     if (o.has_image && s.image_id != o.image) return;
     if (!file) start(s);
     if (s.image_id != first.image_id)
-      throw UsageError(o.results, "holds more than one picture", "choose one by --image, or give a folder as -o");
+      throw UsageError(o.results, "holds more than one image", "choose one by --image, or give a folder as -o");
     if (static_cast<double>(d.score) < o.score) return;
     file->add(d);
     ++boxes;
@@ -125,7 +125,7 @@ std::vector<std::string> names_in(const std::string& folder, const std::vector<s
 // A file per image and format.
 Exported export_folder(SavedResults& results, const ExportOptions& o) {
   OutputPlan plan = inputs_of(results, o);
-  for (const ImageResult& s : results.pictures())
+  for (const ImageResult& s : results.images())
     for (const std::string& format : o.formats)
       if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
   plan.check();
@@ -133,7 +133,7 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
   if (!o.overwrite) manifest.require_ours(names_in(o.out, plan.outputs()));
   make_folder(o.out);
   Exported done;
-  for (const ImageResult& s : results.pictures()) {
+  for (const ImageResult& s : results.images()) {
     if (!is_exported(s, o)) continue;
     done.attempt([&] {
       const Detections all = results.detections(s);
@@ -159,9 +159,9 @@ std::function<int()> setup_export(CLI::App& app) {
   auto o = std::make_shared<ExportOptions>();
   o->settings.origin.clear();  // as the run
   app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
-  app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per picture and form")->required();
+  app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per image and form")->required();
   app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
-  CLI::Option* image = app.add_option("--image", o->image, "Only the picture of this image id");
+  CLI::Option* image = app.add_option("--image", o->image, "Only the image with this id");
   app.add_option("--score", o->score, "Least score of a box");
   app.add_option("--truth", o->hints.truth, "COCO ground truth, for the names of images and classes");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);

@@ -203,7 +203,7 @@ int run_info(const Options& o) {
   std::unique_ptr<Detector> detector;
   if (!o.model.empty()) detector = std::make_unique<Detector>(load_model(o.model), DetectorOptions{1, 1});
   const int streams = usable_cpus();
-  const InputList inputs = list_pictures(o.slides);
+  const InputList inputs = list_images(o.slides);
   const std::vector<std::string>& files = inputs.files;
   if (!inputs.companions.empty())
     std::fprintf(stderr, "cytodet: skipped, %s: %s\n", kCompanion, printable(names_of_files(inputs.companions)).c_str());

@@ -21,7 +21,7 @@ namespace cytodet::pipeline {
 namespace {
 
 // What is merged with each other: the detections of one image, out of all files.
-struct Picture {
+struct ImageBoxes {
   std::vector<TileDetection> found;
   std::map<std::array<double, 4>, int> tiles;  // number of each tile's rectangle
   Box all;                                     // around the tiles
@@ -34,14 +34,15 @@ std::string json_of(int64_t number, const std::string& text) {
 }
 
 struct Results {
-  std::map<std::pair<int64_t, std::string>, Picture> pictures;  // image id, or 0 and an id that is a text; competition: file name
-  std::map<std::pair<int64_t, std::string>, int> categories;    // id, or 0 and a text -> number by which the boxes name it
-  std::string competition, coco;                                // a file of each form
+  std::map<std::pair<int64_t, std::string>, ImageBoxes>
+      images;                                                 // image id, or 0 and an id that is a text; competition: file name
+  std::map<std::pair<int64_t, std::string>, int> categories;  // id, or 0 and a text -> number by which the boxes name it
+  std::string competition, coco;                              // a file of each form
   int64_t boxes = 0;
 
-  Picture& picture_of(const AnyResult& r, const std::string& stem, const std::string& file) {
-    if (r.competition) return pictures[{0, stem}];
-    Picture& p = r.has_image ? pictures[{r.image_id, r.image_key}] : pictures[{0, r.file_name}];
+  ImageBoxes& image_of(const AnyResult& r, const std::string& stem, const std::string& file) {
+    if (r.competition) return images[{0, stem}];
+    ImageBoxes& p = r.has_image ? images[{r.image_id, r.image_key}] : images[{0, r.file_name}];
     if (p.file_name.empty()) p.file_name = r.file_name;
     if (!r.file_name.empty() && p.file_name != r.file_name)
       throw Error(file, "image_id " + json_of(r.image_id, r.image_key) + " is of " + r.file_name + " and of " + p.file_name,
@@ -61,8 +62,8 @@ struct Results {
       sorted[static_cast<size_t>(number)] = static_cast<int>(ids.size());
       ids.push_back(json_of(id.first, id.second));
     }
-    for (auto& [key, picture] : pictures)
-      for (TileDetection& d : picture.found) d.detection.category = sorted[static_cast<size_t>(d.detection.category)];
+    for (auto& [key, image] : images)
+      for (TileDetection& d : image.found) d.detection.category = sorted[static_cast<size_t>(d.detection.category)];
     return ids;
   }
 };
@@ -81,7 +82,7 @@ void read_file_of(const std::string& file, double least, const MergeSettings& se
     if (!r.competition && !r.has_image && r.file_name.empty()) refuse_no_image(file, number);
     ++number;
     if (r.score < least) return;
-    Picture& p = all.picture_of(r, r.competition ? stem : "", file);
+    ImageBoxes& p = all.image_of(r, r.competition ? stem : "", file);
     TileDetection d{{r.box, all.number_of(r, file), static_cast<float>(r.score)}, 0, false};
     if (r.tile) {
       const Box& t = *r.tile;
@@ -95,7 +96,7 @@ void read_file_of(const std::string& file, double least, const MergeSettings& se
   });
 }
 
-void mark_cut(Picture& p, double edge) {
+void mark_cut(ImageBoxes& p, double edge) {
   std::vector<const std::array<double, 4>*> tiles(p.tiles.size());
   for (const auto& [tile, number] : p.tiles) tiles[static_cast<size_t>(number)] = &tile;
   if (tiles.empty()) return;
@@ -111,15 +112,15 @@ void mark_cut(Picture& p, double edge) {
 bool is_folder_of(const Results& all, const std::filesystem::path& out) {
   std::error_code ignored;
   const bool named = out.filename().empty() || std::filesystem::is_directory(out, ignored);
-  if (!named && all.pictures.size() > 1 && out.extension() == ".json")
+  if (!named && all.images.size() > 1 && out.extension() == ".json")
     throw UsageError(out.string(),
-                     "names a file, and lists of " + std::to_string(all.pictures.size()) + " images become a file each",
+                     "names a file, and lists of " + std::to_string(all.images.size()) + " images become a file each",
                      "name a folder");
-  return named || all.pictures.size() > 1;
+  return named || all.images.size() > 1;
 }
 
-std::filesystem::path list_of(const std::string& picture, const std::filesystem::path& folder) {
-  return folder / (picture + ".json");
+std::filesystem::path list_of(const std::string& image, const std::filesystem::path& folder) {
+  return folder / (image + ".json");
 }
 
 // Before any is written.
@@ -128,7 +129,7 @@ void check_files(const Results& all, const std::vector<std::string>& read, const
   for (const std::string& file : read) plan.add_input(file, "results that are merged");
   if (!all.competition.empty() && is_folder_of(all, out)) {
     std::vector<std::string> names;
-    for (const auto& [key, unused] : all.pictures) {
+    for (const auto& [key, unused] : all.images) {
       plan.add_output(list_of(key.second, out), "the list of an image");
       names.push_back(list_of(key.second, "").string());
     }
@@ -146,9 +147,9 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
   size_t i = 0;
   if (all.competition.empty()) {
     CocoResultsWriter writer({}, out);
-    for (const auto& [key, picture] : all.pictures) {
+    for (const auto& [key, image] : all.images) {
       const std::string id = json_of(key.first, key.second),
-                        more = picture.file_name.empty() ? "" : ",\"file_name\":" + json_of(0, picture.file_name);
+                        more = image.file_name.empty() ? "" : ",\"file_name\":" + json_of(0, image.file_name);
       for (const Detection& d : merged[i++]) {
         writer.add(id, more, categories.at(static_cast<size_t>(d.category)), d);
         ++boxes;
@@ -160,7 +161,7 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
   const bool folder = is_folder_of(all, out);
   if (folder) make_folder(out);
   FolderManifest manifest(out);
-  for (const auto& [key, unused] : all.pictures) {
+  for (const auto& [key, unused] : all.images) {
     write_competition_results(merged[i], folder ? list_of(key.second, out) : out);
     if (folder) manifest.add(list_of(key.second, "").string());
     boxes += static_cast<int64_t>(merged[i++].size());
@@ -202,16 +203,16 @@ std::function<int()> setup_merge(CLI::App& app) {
     for (const std::string& file : o->results) read_file_of(file, o->least, o->settings, all);
     check_files(all, o->results, o->out, o->overwrite);
     const std::vector<std::string> categories = all.sort_categories();
-    std::vector<Picture*> pictures;
-    for (auto& [key, picture] : all.pictures) pictures.push_back(&picture);
-    std::vector<Detections> merged(pictures.size());
-    parallel_for(static_cast<int64_t>(pictures.size()), 0, [&](int64_t i) {
-      Picture& p = *pictures[static_cast<size_t>(i)];
+    std::vector<ImageBoxes*> images;
+    for (auto& [key, image] : all.images) images.push_back(&image);
+    std::vector<Detections> merged(images.size());
+    parallel_for(static_cast<int64_t>(images.size()), 0, [&](int64_t i) {
+      ImageBoxes& p = *images[static_cast<size_t>(i)];
       if (o->settings.method == "owner") mark_cut(p, o->settings.edge_px);
       merged[static_cast<size_t>(i)] = merge(std::move(p.found), o->settings);
     });
     const int64_t left = write(all, categories, merged, o->out);
-    std::printf("%lld boxes on %zu images merged to %lld in %s\n", static_cast<long long>(all.boxes), pictures.size(),
+    std::printf("%lld boxes on %zu images merged to %lld in %s\n", static_cast<long long>(all.boxes), images.size(),
                 static_cast<long long>(left), o->out.c_str());
     return 0;
   };

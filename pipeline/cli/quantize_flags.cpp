@@ -36,7 +36,7 @@ void QuantizeFlags::finish() {
 
 void add_inputs(OutputPlan& plan, const QuantizeFlags& o) {
   add_model(plan, o.graph);
-  add_pictures(plan, {o.settings.images}, true);
+  add_images(plan, {o.settings.images}, true);
   plan.add_input(o.settings.ranges, "the ranges");
   plan.add_input(o.truth, "the ground truth");
 }

@@ -26,7 +26,7 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--roi-class", o->report.roi_choice.classes, "With --roi: regions of these classes alone")->delimiter(',');
   app.add_option("--roi-ignore", o->report.roi_choice.ignored, "With --roi: regions of these classes are taken off")
       ->delimiter(',');
-  app.add_option("--max-dets", o->report.max_dets, "Boxes per picture and class that are scored")->check(CLI::Range(1, 1000000));
+  app.add_option("--max-dets", o->report.max_dets, "Boxes per image and class that are scored")->check(CLI::Range(1, 1000000));
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));
   app.add_option("--score", o->report.score, "Least score of a box in a picture");
@@ -45,7 +45,7 @@ std::function<int()> setup_report(CLI::App& app) {
     add_results(plan, o->results);
     plan.add_input(o->report.truth, "the ground truth");
     add_regions(plan, o->report.roi);
-    if (!o->hints.slides.empty()) add_pictures(plan, {o->hints.slides});
+    if (!o->hints.slides.empty()) add_images(plan, {o->hints.slides});
     plan.add_output(o->out, "the report");
     check_outputs(plan);
     SavedResults results(o->results, o->hints);

@@ -135,7 +135,7 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   if (!target.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
   if (!c.truth.empty()) {
     std::vector<std::string> matching;
-    c.inputs = pictures_of(read_ground_truth(c.truth), c.inputs, c.truth, matching);
+    c.inputs = images_in_ground_truth(read_ground_truth(c.truth), c.inputs, c.truth, matching);
     warn(matching);
   }
   check_writable(target, graph8);

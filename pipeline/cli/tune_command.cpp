@@ -113,8 +113,8 @@ int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer&
   for (const TuneFailure& f : result.failures) print_error(f.reason);
   write_file(folder / "tune.json", text_of(results_json(space, result, unit)));
   const size_t points = space.grid().points();
-  std::printf("%zu of %zu settings measured, %zu given up early, on %zu pictures\n", result.points.size(), points, result.pruned,
-              measurer.pictures());
+  std::printf("%zu of %zu settings measured, %zu given up early, on %zu images\n", result.points.size(), points, result.pruned,
+              measurer.images());
   if (!result.complete) std::printf("stopped by the budget; the same command goes on\n");
   const size_t picked = pick(result.points, o.picking);
   std::fputs(front_table(space, result.points, picked, unit).c_str(), stdout);

@@ -34,12 +34,12 @@ ViewSlide view_of(SavedResults& results, const ImageResult& s, const std::filesy
   ViewSlide v{s.name,         file.string(),       s.width, s.height, s.mpp, s.detection_count, name_of(s.state),
               damage_text(s), results.selection(), s.mpp_y, s.bounds};
   try {
-    const OutputPicture picture = results.measured_picture(s);
-    v.width = picture.width;
-    v.height = picture.height;
-    v.mpp = picture.mpp_x;
-    v.mpp_y = picture.mpp_y;
-    v.bounds = picture.bounds;
+    const OutputImage image = results.measured_image(s);
+    v.width = image.width;
+    v.height = image.height;
+    v.mpp = image.mpp_x;
+    v.mpp_y = image.mpp_y;
+    v.bounds = image.bounds;
   } catch (const Error& e) {
     print_warning(e.what());
     v.path.clear();
@@ -59,14 +59,14 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
   std::vector<ViewSlide> slides;
   std::vector<ImageResult> states;
   int missing = 0;
-  for (const ImageResult& s : results->pictures()) {
+  for (const ImageResult& s : results->images()) {
     if (!s.done()) continue;
     const std::filesystem::path file = results->slide_file(s);
     missing += file.empty();
     slides.push_back(view_of(*results, s, file));
     states.push_back(s);
   }
-  if (slides.empty()) throw Error(path, "holds no picture that is done", "see run.json");
+  if (slides.empty()) throw Error(path, "holds no image that is done", "see run.json");
   if (missing)
     std::fprintf(stderr,
                  "cytodet: warning: %d of %zu slides are not at hand, boxes alone are shown; name their folder by --slides\n",

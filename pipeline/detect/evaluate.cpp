@@ -84,7 +84,7 @@ std::vector<std::string> files_below(const std::vector<std::string>& inputs) {
 }
 
 std::string strangers_text(size_t count, const std::string& example) {
-  return std::to_string(count) + (count == 1 ? " picture is" : " pictures are") +
+  return std::to_string(count) + (count == 1 ? " image is" : " images are") +
          " not in the ground truth and not scored: " + example + (count > 1 ? ", ..." : "");
 }
 
@@ -102,7 +102,7 @@ class SizeCheck {
   }
   void tell(std::vector<std::string>& warnings) const {
     if (count_)
-      warnings.push_back(std::to_string(count_) + (count_ == 1 ? " picture is" : " pictures are") +
+      warnings.push_back(std::to_string(count_) + (count_ == 1 ? " image is" : " images are") +
                          " of another size than in the ground truth, so boxes may lie elsewhere: " + example_);
   }
 
@@ -113,28 +113,27 @@ class SizeCheck {
 
 }  // namespace
 
-std::vector<std::string> pictures_of(const GroundTruth& truth, const std::vector<std::string>& inputs, const std::string& where,
-                                     std::vector<std::string>& warnings) {
+std::vector<std::string> images_in_ground_truth(const GroundTruth& truth, const std::vector<std::string>& inputs,
+                                                const std::string& where, std::vector<std::string>& warnings) {
   const std::vector<std::string> files = names_folders(truth) ? files_below(inputs) : expand_inputs(inputs);
   const PathAssignment images = truth.images_of(files);
-  std::vector<std::string> pictures;
+  std::vector<std::string> images;
   size_t strangers = 0;
   std::string example;
   for (size_t i = 0; i < files.size(); ++i)
     if (images.name_of[i] >= 0)
-      pictures.push_back(files[i]);
-    else if (called_as_picture(files[i]) && !strangers++)
+      images.push_back(files[i]);
+    else if (named_as_image(files[i]) && !strangers++)
       example = files[i];
-  if (pictures.empty())
-    throw Error(where, "names none of the given images", "give the folder that its file_name fields refer to");
+  if (images.empty()) throw Error(where, "names none of the given images", "give the folder that its file_name fields refer to");
   warnings.insert(warnings.end(), images.warnings.begin(), images.warnings.end());
   if (strangers) warnings.push_back(strangers_text(strangers, example));
-  return pictures;
+  return images;
 }
 
-GroundTruth truth_of(const GroundTruth& truth, const std::vector<std::string>& pictures) {
+GroundTruth truth_of(const GroundTruth& truth, const std::vector<std::string>& images) {
   std::vector<int> place(truth.images.size(), -1);
-  for (const int i : truth.images_of(pictures).name_of)
+  for (const int i : truth.images_of(images).name_of)
     if (i >= 0) place[static_cast<size_t>(i)] = 0;
   GroundTruth some;
   some.categories = truth.categories;
@@ -301,15 +300,15 @@ void keep_in_roi(const std::string& regions, const RoiPlaces& places, GroundTrut
   if (!regions.empty()) keep_in_roi(RoiSource(regions, choice), places, truth, set);
 }
 
-double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& pictures,
+double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& images,
                   const DetectSettings& settings, const ScoreOptions& options) {
-  DetectReport report = detect(detector, pictures, settings);
+  DetectReport report = detect(detector, images, settings);
   for (const DetectedImage& r : report.images)
     if (r.failed()) throw Error("", r.reason);
   DetectionSet set = to_set(report, truth, detector.model());
   if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
   GroundTruth inside = truth;
-  keep_in_roi(settings.roi, places_of(settings.origin, pictures), inside, set, roi_choice(settings));
+  keep_in_roi(settings.roi, places_of(settings.origin, images), inside, set, roi_choice(settings));
   return score(inside, set, options).stats.at(0);
 }
 

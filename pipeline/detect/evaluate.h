@@ -16,10 +16,10 @@ namespace cytodet::pipeline {
 // The files in `inputs` (files and folders) that are images of the ground truth, see GroundTruth::images_of; folders in folders
 // are looked into where the ground truth's file_name fields name folders. Looser matches and files that the ground truth lacks
 // are told in `warnings`. Throws Error when none is left; `where` is the ground truth's file.
-std::vector<std::string> pictures_of(const GroundTruth& truth, const std::vector<std::string>& inputs, const std::string& where,
-                                     std::vector<std::string>& warnings);
+std::vector<std::string> images_in_ground_truth(const GroundTruth& truth, const std::vector<std::string>& inputs,
+                                                const std::string& where, std::vector<std::string>& warnings);
 // The ground truth of these images alone.
-GroundTruth truth_of(const GroundTruth& truth, const std::vector<std::string>& pictures);
+GroundTruth truth_of(const GroundTruth& truth, const std::vector<std::string>& images);
 // Failed images and those that the ground truth does not know are left out.
 DetectionSet to_set(const DetectReport& report, const GroundTruth& truth, const ModelFile& model);
 // The detections of a run folder's done slides.
@@ -44,7 +44,7 @@ void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, GroundTruth&
 void keep_in_roi(const std::string& regions, const RoiPlaces& places, GroundTruth& truth, DetectionSet& set,
                  const RoiChoice& choice = {});
 // AP (stats[0]) of the images, all of which the ground truth names. Throws Error when one fails.
-double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& pictures,
+double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& images,
                   const DetectSettings& settings, const ScoreOptions& options);
 
 int exit_of(const DetectReport& report);

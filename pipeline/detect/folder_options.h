@@ -13,7 +13,7 @@ namespace cytodet::pipeline {
 struct FolderOptions {
   bool resume = false;                 // keep what an earlier start finished with the same settings on the same slides
   int shard = 1, shards = 1;           // only every shards-th slide of the list, from the shard-th (from 1) on
-  bool mask_picture = false;           // also RUN/masks/NAME.png
+  bool mask_image = false;             // also RUN/masks/NAME.png
   bool overwrite = false;              // replace what an earlier version left without a list of its files, see list_by_content()
   std::vector<std::string> read_also;  // files that the command has read: the config
   std::vector<std::string> run_also;   // files that it will add to the run, see add_run_file()

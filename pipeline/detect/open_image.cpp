@@ -77,7 +77,7 @@ void ImageOpener::cut(OpenImage& p) const {
   const int64_t side = 2 * std::max(input_.width, input_.height);
   const bool asks = asks_resolution(settings_.tiling);
   if (settings_.mode == DetectMode::image && asks)
-    throw Error("", "mode image shrinks the whole picture whatever level, mpp or scale is asked for", "leave one of them out");
+    throw Error("", "mode image shrinks the whole image whatever level, mpp or scale is asked for", "leave one of them out");
   const bool large = s.levels.size() > 1 || !s.damage.empty() || scanned.width > side || scanned.height > side;
   p.result.tiled = settings_.mode == DetectMode::slide || (settings_.mode == DetectMode::automatic && (asks || large));
   if (p.result.tiled)

@@ -40,7 +40,7 @@ bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& 
     const BoxesHeader& h = reader.header();
     if (h.settings_hash != wanted.settings_hash) return no("with other settings");
     if (h.slide.name != s.name || !is_same_slide(h, s.path)) return no("changed");
-    if (!wanted.pictures.empty() && h.pictures != wanted.pictures) return no("with other forms");
+    if (!wanted.image_options.empty() && h.image_options != wanted.image_options) return no("with other forms");
     for (const std::string& name : layout.files_of(s.name))
       if (!name.starts_with("masks/") && !fs::exists(folder.path / name, ignored)) return no("with missing files");
     ImageResult done = h.slide;

@@ -13,7 +13,7 @@ namespace cytodet::pipeline {
 // What a slide's results must have been made with.
 struct Wanted {
   std::string settings_hash;  // of BoxesHeader
-  std::string pictures;
+  std::string image_options;
 };
 
 // If the earlier start finished the slide `s` with what is wanted, and the slide is still the one that it was: true, and `s` is

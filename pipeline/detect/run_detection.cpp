@@ -70,7 +70,7 @@ class FolderBatch {
     }
     log_.start(bytes, writer.kept(), writer.not_kept());
     DetectHooks hooks;
-    hooks.masks = options_.mask_picture;
+    hooks.masks = options_.mask_image;
     hooks.started = [&](size_t i, int tiles) {
       log_.started(i, tiles);
       if (options_.also.started) options_.also.started(i, tiles);
@@ -176,14 +176,14 @@ class FolderBatch {
     }
     if (strangers)
       log_.warning(config_.truth + ": lacks " + std::to_string(strangers) +
-                   (strangers == 1 ? " picture, which gets an id" : " pictures, which get ids") + " above its own: " + example +
+                   (strangers == 1 ? " image, which gets an id" : " images, which get ids") + " above its own: " + example +
                    (strangers > 1 ? ", ..." : ""));
     return ids;
   }
 
   void list_slides() {
     RunState& s = run_.state;
-    const InputList inputs = list_pictures(config_.inputs);
+    const InputList inputs = list_images(config_.inputs);
     const std::vector<std::string>& files = inputs.files;
     const std::vector<int64_t> image_ids = image_ids_of(files);
     if (roi_)

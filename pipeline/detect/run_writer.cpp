@@ -36,7 +36,7 @@ void take_result(ImageResult& s, const ImageResult& found) {
 // What is made of an image beside its boxes, in words: a slide is kept by --resume if they are the same.
 std::string forms_of(const RunConfig& config, const FolderOptions& options, const RunLayout& layout) {
   std::string forms = config.overlay ? "overlay " + config.overlay_format + " " + Json(config.overlay_score).dump() : "";
-  if (options.mask_picture) forms += forms.empty() ? "mask" : ", mask";
+  if (options.mask_image) forms += forms.empty() ? "mask" : ", mask";
   for (const std::string& name : layout.outputs) forms += (forms.empty() ? "" : ", ") + name;
   if (config.density_area != "regions" && !layout.outputs.empty()) forms += ", density of " + config.density_area;
   return forms;
@@ -76,7 +76,7 @@ RunLayout layout_of(const RunConfig& config, const FolderOptions& options) {
   for (const std::string& name : std::set<std::string>(config.outputs.begin(), config.outputs.end()))
     layout.outputs.emplace_back(output_named(name).name);
   if (config.overlay) layout.overlay = config.overlay_format;
-  layout.mask = options.mask_picture;
+  layout.mask = options.mask_image;
   layout.run_also = options.run_also;
   return layout;
 }
@@ -217,10 +217,10 @@ void RunWriter::stage(const ImageResult& s, const DetectedImage& r) {
 void RunWriter::stage_outputs(const ImageResult& s, const DetectedImage& r) {
   Classes classes;
   for (size_t c = 0; c < state_.model.classes.size(); ++c) classes.add(state_.model.category_ids[c], state_.model.classes[c]);
-  OutputPicture picture = output_picture_of(s, r.path, classes, config_.detect.selection);
-  picture.regions = !config_.detect.roi.empty();
+  OutputImage image = output_image_of(s, r.path, classes, config_.detect.selection);
+  image.regions = !config_.detect.roi.empty();
   const OutputSettings settings{.origin = config_.detect.origin, .density_area = config_.density_area};
-  write_outputs(layout_.outputs, picture, r.detections, settings, files_.staged("x").parent_path(), s.name);
+  write_outputs(layout_.outputs, image, r.detections, settings, files_.staged("x").parent_path(), s.name);
 }
 
 void RunWriter::stage_boxes(const ImageResult& s, const DetectedImage& r) {
@@ -230,7 +230,7 @@ void RunWriter::stage_boxes(const ImageResult& s, const DetectedImage& r) {
   header.slide_bytes = id.bytes;
   header.slide_time_ns = id.time_ns;
   header.slide_hash = id.hash;
-  header.pictures = forms_;
+  header.image_options = forms_;
   header.slide = s;
   write_boxes(header, r.detections, files_.staged("boxes/" + s.name + ".boxes"));
 }

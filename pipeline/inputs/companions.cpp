@@ -51,7 +51,7 @@ constexpr Signature kSignatures[] = {
 // BMP has two letters alone, with which a text may begin too: four bytes that are zero follow the size of the file.
 bool is_bmp(std::string_view head) { return head.size() >= 14 && head.starts_with("BM") && head.substr(6, 4) == "\0\0\0\0"sv; }
 
-bool holds_picture(const std::string& file) {
+bool holds_image(const std::string& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return false;
   struct stat info {};
@@ -66,17 +66,17 @@ bool holds_picture(const std::string& file) {
 
 }  // namespace
 
-bool called_as_picture(const std::string& file) {
+bool named_as_image(const std::string& file) {
   // Formats of the table that lie beside slides as reports, films and tables.
   static const std::set<std::string> kDocuments{".pdf", ".mp4", ".mov", ".avi", ".h5", ".hdf5"};
   static const std::set<std::string> kWrappings{".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".icloud"};
-  if (kWrappings.contains(extension(file))) return called_as_picture(std::filesystem::path(file).stem().string());
+  if (kWrappings.contains(extension(file))) return named_as_image(std::filesystem::path(file).stem().string());
   return called_as_slide(file) && !kDocuments.contains(extension(file));
 }
 
 bool is_companion(const std::string& file) {
   if (is_unfinished(file)) return true;
-  return !called_as_picture(file) && !holds_picture(file);
+  return !named_as_image(file) && !holds_image(file);
 }
 
 std::string names_of_files(const std::vector<std::string>& files) {

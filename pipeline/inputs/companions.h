@@ -12,10 +12,10 @@ namespace cytodet::pipeline {
 bool is_companion(const std::string& file);
 
 // Whether the extension is that of an image or slide format, in any case.
-bool called_as_picture(const std::string& file);
+bool named_as_image(const std::string& file);
 
 // The reason in run.json of a companion, whose state is "skipped".
-inline constexpr const char* kCompanion = "no picture, by name and content";
+inline constexpr const char* kCompanion = "no image, by name and content";
 
 // "Thumbs.db, desktop.ini, S1.XML, ... (12 files)": names without folders, for one line.
 std::string names_of_files(const std::vector<std::string>& files);

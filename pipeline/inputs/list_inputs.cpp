@@ -119,13 +119,13 @@ InputList list_inputs(const std::vector<std::string>& inputs) {
   return list;
 }
 
-InputList list_pictures(const std::vector<std::string>& inputs) {
+InputList list_images(const std::vector<std::string>& inputs) {
   InputList list = list_inputs(inputs);
   if (list.files.empty())
-    throw Error(inputs.at(0), "holds no pictures, only " + names_of_files(list.companions), "name the folder of the slides");
+    throw Error(inputs.at(0), "holds no images, only " + names_of_files(list.companions), "name the folder of the slides");
   return list;
 }
 
-std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) { return list_pictures(inputs).files; }
+std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) { return list_images(inputs).files; }
 
 }  // namespace cytodet::pipeline

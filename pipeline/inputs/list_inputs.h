@@ -16,7 +16,7 @@ struct InputList {
 // that cannot be read.
 InputList list_inputs(const std::vector<std::string>& inputs);
 // Throws Error where there are companions alone, too.
-InputList list_pictures(const std::vector<std::string>& inputs);
+InputList list_images(const std::vector<std::string>& inputs);
 // The files of list_pictures.
 std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
 

@@ -14,8 +14,8 @@ constexpr int kRankingImages = 4;
 
 // All that a trial's AP depends on.
 std::string fingerprint(const Ranges& ranges, const QuantizeSettings& s, const std::string& truth,
-                        const std::vector<std::string>& pictures, const DetectSettings& detection) {
-  Json j{{"graph", ranges.graph_hash}, {"quantize", write_settings(s)}, {"truth", truth}, {"pictures", pictures}};
+                        const std::vector<std::string>& images, const DetectSettings& detection) {
+  Json j{{"graph", ranges.graph_hash}, {"quantize", write_settings(s)}, {"truth", truth}, {"pictures", images}};
   j["detect"] = write_settings(detection);
   j["ranges"] = Json::object();
   for (const auto& [name, r] : ranges.values) j["ranges"][name] = {r.low, r.high};
@@ -40,15 +40,15 @@ Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges,
                                const std::filesystem::path& state_file, bool quiet) {
   GroundTruth truth = read_ground_truth(truth_file);
   std::vector<std::string> matching;
-  const std::vector<std::string> pictures = pictures_of(truth, {s.images}, truth_file, matching);
+  const std::vector<std::string> images = images_in_ground_truth(truth, {s.images}, truth_file, matching);
   warn(matching);
-  truth = truth_of(truth, pictures);
+  truth = truth_of(truth, images);
   DetectSettings settings = detection;
   auto ap_of = [&](const Graph& graph) {
     Detector detector(*target.model, graph, {settings.streams, settings.threads_per_stream, false, settings.precision});
-    return measure_ap(detector, truth, pictures, settings, {});
+    return measure_ap(detector, truth, images, settings, {});
   };
-  FallbackState state = resume_fallback(state_file, fingerprint(ranges, s, truth_file, pictures, detection));
+  FallbackState state = resume_fallback(state_file, fingerprint(ranges, s, truth_file, images, detection));
   auto say = [&](const std::string& text) {
     if (!quiet) std::printf("%s\n", text.c_str());
     std::fflush(stdout);
@@ -57,7 +57,7 @@ Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges,
     say("going on with the " + std::to_string(state.trials.size()) + " trials in " + state_file.string());
   if (state.float_accuracy < 0) state.float_accuracy = ap_of(target.graph);
   char line[160];
-  std::snprintf(line, sizeof line, "float: AP %.4f on %zu images", state.float_accuracy, pictures.size());
+  std::snprintf(line, sizeof line, "float: AP %.4f on %zu images", state.float_accuracy, images.size());
   say(line);
   FallbackOptions options;
   options.max_drop = s.max_drop;

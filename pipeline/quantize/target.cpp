@@ -26,7 +26,7 @@ std::vector<std::string> chosen(const std::vector<std::string>& files, int most)
 }
 
 // The whole image; of one that detection would cut into tiles, the tile in the middle.
-Image read_picture(const std::string& path, const InputSettings& input) {
+Image read_input_image(const std::string& path, const InputSettings& input) {
   std::unique_ptr<Slide> slide = open_slide(path);
   const int64_t side = 2 * std::max(input.width, input.height);
   Tile tile;
@@ -43,8 +43,8 @@ Image read_picture(const std::string& path, const InputSettings& input) {
   }
 }
 
-void feed_picture(const std::string& path, const DetectionModel& network, Runner& runner) {
-  Image image = read_picture(path, network.input());
+void feed_image(const std::string& path, const DetectionModel& network, Runner& runner) {
+  Image image = read_input_image(path, network.input());
   network.preprocess(image, letterbox_of(image.width, image.height, network.input()), runner.input(0).data<float>());
 }
 
@@ -74,7 +74,7 @@ std::vector<std::string> samples_of(const QuantizationTarget& s, const std::stri
     std::erase_if(files, [](const std::string& f) { return !f.ends_with(".json"); });
     std::sort(files.begin(), files.end());
   }
-  if (files.empty() && s.model) throw Error(images, "holds no images", "name a folder of pictures");
+  if (files.empty() && s.model) throw Error(images, "holds no images", "name a folder of images");
   if (files.empty())
     throw Error(images, "holds no feeds (.json)", "write a model file beside " + s.path + " to calibrate on images");
   return files;
@@ -150,7 +150,7 @@ CalibrationData data_from(QuantizationTarget& s, const std::string& images, cons
   data.samples = files;
   data.feed = [&s, samples = data.samples](size_t i, Runner& runner) {
     if (s.model)
-      feed_picture(samples[i], *s.network, runner);
+      feed_image(samples[i], *s.network, runner);
     else
       feed_case(samples[i], s.graph, runner);
   };

@@ -92,7 +92,7 @@ void ErrorReport::add(CLI::App& app) {
 }
 
 void ErrorReport::run(const GroundTruth& truth, const DetectionSet& set, const ErrorOptions& options,
-                      const std::vector<std::string>& pictures, const ImageSelection& selection, Json& report) const {
+                      const std::vector<std::string>& files, const ImageSelection& selection, Json& report) const {
   if (errors) {
     const Errors e = find_errors(truth, set, options);
     std::fputs(("\n" + to_text(e)).c_str(), stdout);
@@ -103,9 +103,9 @@ void ErrorReport::run(const GroundTruth& truth, const DetectionSet& set, const E
   const Errors e = find_errors(truth, sure, options);
   const std::vector<int64_t> counts = wrongs(truth, e, truth.images.size());
   std::vector<std::pair<int, std::string>> shown;  // image, file
-  const std::vector<int> images = truth.images_of(pictures).name_of;
-  for (size_t i = 0; i < pictures.size(); ++i)
-    if (images[i] >= 0) shown.emplace_back(images[i], pictures[i]);
+  const std::vector<int> image_of = truth.images_of(files).name_of;
+  for (size_t i = 0; i < files.size(); ++i)
+    if (image_of[i] >= 0) shown.emplace_back(image_of[i], files[i]);
   std::sort(shown.begin(), shown.end(), [&](const auto& a, const auto& b) {
     const int64_t more = counts[static_cast<size_t>(a.first)] - counts[static_cast<size_t>(b.first)];
     return more != 0 ? more > 0 : a < b;

@@ -55,12 +55,12 @@ class Report {
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
         escape_html(title) + "</title>\n<style>" + std::string(kReportStyle) + "</style></head><body><main>\n<h1>" +
         escape_html(title) + "</h1>\n";
-    for (const ImageResult& s : results_.pictures()) count(s);
+    for (const ImageResult& s : results_.images()) count(s);
     totals();
     if (!options_.truth.empty()) scores();
     slides();
     times();
-    pictures();
+    drawings();
     settings();
     return out_ + "</main></body></html>\n";
   }
@@ -123,7 +123,7 @@ class Report {
     rows.push_back({"<b>all</b>", grouped(static_cast<int64_t>(truth.size())), figure(s.stats[0]), figure(s.stats[1]),
                     figure(s.stats[2]), figure(s.stats[8]), figure(s.voc2010)});
     out_ += "<p>COCO's figures against " + escape_html(options_.truth) + ", at most " + std::to_string(options_.max_dets) +
-            " boxes per picture and class" + (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") +
+            " boxes per image and class" + (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") +
             ".</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) + precision_recall_svg(s);
     for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
   }
@@ -134,7 +134,7 @@ class Report {
     if (origin.empty()) origin = results_.run() ? origin_of(results_.run()->settings) : "bounds";
     if (results_.run()) return places_of(*results_.run(), origin);
     std::vector<std::string> files = files_beside(truth, options_.truth);
-    for (const ImageResult& s : results_.pictures())
+    for (const ImageResult& s : results_.images())
       if (const auto file = results_.slide_file(s); !file.empty()) files.push_back(file.string());
     return places_of(origin, files);
   }
@@ -152,7 +152,7 @@ class Report {
   }
 
   // Both ways where they differ.
-  static std::string mpp_text(const OutputPicture& p) {
+  static std::string mpp_text(const OutputImage& p) {
     if (!p.mpp_x || !p.mpp_y) return "";
     const std::string x = rounded(*p.mpp_x, 4), y = rounded(*p.mpp_y, 4);
     return x == y ? x : x + " &times; " + y;
@@ -165,8 +165,8 @@ class Report {
     head.insert(head.end(), {"boxes/mm&sup2;", "seconds"});
     std::vector<std::vector<std::string>> rows;
     bool unknown_area = false;
-    for (size_t i = 0; i < results_.pictures().size(); ++i) {
-      const ImageResult& s = results_.pictures()[i];
+    for (size_t i = 0; i < results_.images().size(); ++i) {
+      const ImageResult& s = results_.images()[i];
       const Summary& summary = summaries_[i];
       const bool done = s.done();
       std::string state = "<span class=\"" +
@@ -181,22 +181,22 @@ class Report {
       if (!s.selection.empty()) state += "<br><span class=\"reason\">" + escape_html(s.selection) + "</span>";
       for (const std::string& w : s.warnings) state += "<br><span class=\"reason\">" + escape_html(w) + "</span>";
       if (!s.mpp_warning.empty()) state += "<br><span class=\"reason\">" + escape_html(s.mpp_warning) + "</span>";
-      OutputPicture picture = results_.output_picture(s, false);
+      OutputImage image = results_.output_image(s, false);
       try {
-        picture = results_.measured_picture(s);
+        image = results_.measured_image(s);
       } catch (const Error& e) {
         state += "<br><span class=\"reason\">" + escape_html(e.what()) + "</span>";
       }
       std::vector<std::string> row = {
           escape_html(s.name),
           state,
-          picture.width > 0 ? grouped(picture.shown_width()) + " &times; " + grouped(picture.shown_height()) : "",
-          mpp_text(picture),
+          image.width > 0 ? grouped(image.shown_width()) + " &times; " + grouped(image.shown_height()) : "",
+          mpp_text(image),
           s.tiles ? grouped(s.tiles) : "",
           done ? grouped(summary.boxes()) : ""};
       for (size_t c = 0; c < per_class_.size(); ++c)
         row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
-      const auto area = density_area(picture, options_.density_area);
+      const auto area = density_area(image, options_.density_area);
       const bool dense = done && area && area->mm2 > 0;
       row.push_back(dense ? rounded(static_cast<double>(summary.boxes()) / area->mm2, 1) + (area->unknown ? "*" : "") : "");
       unknown_area |= dense && area->unknown;
@@ -219,7 +219,7 @@ class Report {
   void times() {
     double most = 0;
     StageTimes all;
-    for (const ImageResult& s : results_.pictures()) {
+    for (const ImageResult& s : results_.images()) {
       most = std::max(most, sum(s.times));
       for (const Stage& stage : kStages) all.*stage.seconds += s.times.*stage.seconds;
     }
@@ -232,15 +232,15 @@ class Report {
               "\"/></svg> " + kStages[i].name + " " + rounded(totals[i], 2) + "</span>";
     out_ += "</p>\n";
     std::vector<std::vector<std::string>> rows;
-    for (const ImageResult& s : results_.pictures())
+    for (const ImageResult& s : results_.images())
       if (sum(s.times) > 0) rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.times), most), rounded(sum(s.times), 2)});
     out_ += table({"slide", "", "seconds"}, rows, 2);
   }
 
-  void pictures() {
+  void drawings() {
     std::string figures;
     int shown = 0, left = 0;
-    for (const ImageResult& s : results_.pictures()) {
+    for (const ImageResult& s : results_.images()) {
       const auto file = results_.slide_file(s);
       if (!s.done() || file.empty()) continue;
       if (shown >= options_.thumbnails) {
@@ -250,7 +250,7 @@ class Report {
       ++shown;
       figures += "<h3>" + escape_html(s.name) + "</h3>\n";
       try {
-        figures += pictures_of(s);
+        figures += drawings_of(s);
       } catch (const Error& e) {
         figures += "<p class=\"warning\">" + escape_html(e.what()) + "</p>\n";
       }
@@ -262,12 +262,12 @@ class Report {
   }
 
   // The slide with its boxes, where they are densest, and the surest of each class.
-  std::string pictures_of(const ImageResult& s) {
-    const OutputPicture picture = results_.output_picture(s, true);
+  std::string drawings_of(const ImageResult& s) {
+    const OutputImage image = results_.output_image(s, true);
     const std::vector<std::string> names = results_.classes().names();
     Detections boxes = results_.detections(s);
     std::erase_if(boxes, [&](const Detection& d) { return static_cast<double>(d.score) < options_.score; });
-    HeatMap heat(picture.width, picture.height, picture.bounds);
+    HeatMap heat(image.width, image.height, image.bounds);
     std::optional<ContactSheet> sheet;
     if (options_.crops) sheet.emplace(ContactSheetOptions{.per_class = options_.crops, .side_px = kCropPx});
     for (const Detection& d : boxes) {
@@ -278,10 +278,10 @@ class Report {
       return "<figure>" + embed_image(image, s.name + ", " + what) + "<figcaption>" + what + "</figcaption></figure>\n";
     };
     std::string text = "<div class=\"pictures\">" +
-                       figure(draw_overlay(*picture.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +
-                       figure(heat.draw(picture.slide.get(), options_.thumbnail_px), "density") + "</div>\n";
+                       figure(draw_overlay(*image.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +
+                       figure(heat.draw(image.slide.get(), options_.thumbnail_px), "density") + "</div>\n";
     if (sheet && !boxes.empty())
-      text += "<div class=\"sheet\">" + figure(sheet->draw(*picture.slide, names), "surest boxes of each class") + "</div>\n";
+      text += "<div class=\"sheet\">" + figure(sheet->draw(*image.slide, names), "surest boxes of each class") + "</div>\n";
     return text;
   }
 

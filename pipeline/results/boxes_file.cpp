@@ -23,7 +23,7 @@ void fields(Fields& f, BoxesHeader& s) {
   f("slide_bytes", s.slide_bytes);
   f("slide_time_ns", s.slide_time_ns);
   f("slide_hash", s.slide_hash);
-  f("pictures", s.pictures);
+  f("pictures", s.image_options);
   f("slide", s.slide);
 }
 

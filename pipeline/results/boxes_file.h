@@ -17,7 +17,7 @@ struct BoxesHeader {
   std::string settings_hash;                   // RunState's
   int64_t slide_bytes = 0, slide_time_ns = 0;  // size and time of change of the slide's file
   std::string slide_hash;                      // of parts of it and of its companions, see pipeline/inputs/slide_files.h
-  std::string pictures;                        // how its images were made
+  std::string image_options;                   // how its images were made
   ImageResult slide;                           // without times, index and image id: those are run.json's
 };
 void fields(Fields& f, BoxesHeader& s);

@@ -6,7 +6,7 @@
 //   RUN/NAME.json           its box list: [{"x", "y", "w", "h", "p"}, ...] in whole pixels, p the score (docs/detect.md)
 //   RUN/NAME.png|.jpg       with --overlay: the slide with its boxes
 //   RUN/NAME.csv, ...       with --outputs: one file per entry of outputs() that is asked for
-//   RUN/masks/NAME.png      with --mask-picture: the slide, small, with what the background method skips darkened
+//   RUN/masks/NAME.png      with --mask-image: the slide, small, with what the background method skips darkened
 //
 // Every file is written aside and renamed; a slide's .boxes file comes last, so that a run killed at any moment can go on.
 // run.json lists the files of the run, see pipeline/results/run_files.h; nothing else in the folder is ever replaced or removed.

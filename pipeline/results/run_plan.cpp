@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxNamed = 3;  // clashes that an error names
 constexpr const char* kFolders[] = {"boxes", "masks"};
-constexpr const char* kPictureFormats[] = {"png", "jpg"};
+constexpr const char* kOverlayFormats[] = {"png", "jpg"};
 
 // Keys of what stands in the run folder, so that a fresh folder costs one look, not one per file.
 std::set<std::string> standing_keys(const fs::path& folder) {
@@ -95,7 +95,7 @@ void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes&
   for (const Output& row : outputs())
     if (row.pixels == Pixels::none)
       list_if_made(files, s.name + row.suffix, [&](const fs::path& to) {
-        auto file = row.open(output_picture_of(s, {}, classes, {}), {}, to);
+        auto file = row.open(output_image_of(s, {}, classes, {}), {}, to);
         for (const Detection& d : all) file->add(d);
         file->finish();
       });
@@ -154,7 +154,7 @@ std::vector<std::string> RunLayout::files_of_run() const {
 
 std::vector<std::string> all_files_of(const std::string& name) {
   std::vector<std::string> files{"boxes/" + name + ".boxes", "masks/" + name + ".png"};
-  for (const char* format : kPictureFormats) files.push_back(name + "." + format);
+  for (const char* format : kOverlayFormats) files.push_back(name + "." + format);
   for (const Output& o : outputs()) files.push_back(name + o.suffix);
   return files;
 }

@@ -54,7 +54,7 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
   if (is_folder(path_)) {
     run_ = RunFolder{path_}.read();
     for (size_t c = 0; c < run_->model.classes.size(); ++c) classes_.add(run_->model.category_ids[c], run_->model.classes[c]);
-    pictures_ = run_->inputs;
+    results_ = run_->inputs;
     hints_.selection = selection_of(*run_, (path_ / "run.json").string());
     loaded_ = true;
   } else if (!is_file(path_)) {
@@ -193,37 +193,36 @@ void SavedResults::load() {
     ImageResult s = state_of(id);
     if (!taken.insert(s.name).second) taken.insert(s.name += "_" + std::to_string(id));
     s.detection_count = static_cast<int64_t>(boxes.size());
-    pictures_.push_back(std::move(s));
+    results_.push_back(std::move(s));
   }
   check_one_slide();
 }
 
 bool SavedResults::is_slide_of(const ImageResult& s) const {
-  return pictures_.size() <= 1 || hints_.image == s.image_id || last_component(s.path) == last_component(hints_.slides);
+  return results_.size() <= 1 || hints_.image == s.image_id || last_component(s.path) == last_component(hints_.slides);
 }
 
 void SavedResults::check_one_slide() const {
   if (hints_.slides.empty() || hints_.image || !is_file(hints_.slides)) return;
-  if (std::none_of(pictures_.begin(), pictures_.end(), [&](const ImageResult& s) { return is_slide_of(s); }))
-    throw UsageError(hints_.slides,
-                     "is one slide, and none of the " + std::to_string(pictures_.size()) + " pictures is called so",
-                     "name the folder of their slides, and --truth for what pictures of a results file are called");
+  if (std::none_of(results_.begin(), results_.end(), [&](const ImageResult& s) { return is_slide_of(s); }))
+    throw UsageError(hints_.slides, "is one slide, and none of the " + std::to_string(results_.size()) + " images is called so",
+                     "name the folder of their slides, and --truth for what images of a results file are called");
 }
 
-const std::vector<ImageResult>& SavedResults::pictures() {
+const std::vector<ImageResult>& SavedResults::images() {
   load();
-  return pictures_;
+  return results_;
 }
 
-Detections SavedResults::detections(const ImageResult& picture) {
+Detections SavedResults::detections(const ImageResult& image) {
   load();
   if (!run_) {
-    auto it = boxes_.find(picture.image_id);
+    auto it = boxes_.find(image.image_id);
     return it == boxes_.end() ? Detections{} : it->second;
   }
   Detections all;
-  if (!picture.done()) return all;
-  BoxesReader reader(RunFolder{path_}.boxes(picture));
+  if (!image.done()) return all;
+  BoxesReader reader(RunFolder{path_}.boxes(image));
   for (Detection d; reader.next(d);) all.push_back(d);
   return all;
 }
@@ -249,7 +248,7 @@ void SavedResults::stream(const std::function<void(const ImageResult&, const Det
 std::vector<std::filesystem::path> SavedResults::places_below(const std::filesystem::path& folder,
                                                               const std::string& path) const {
   if (name_counts_.empty())
-    for (const ImageResult& s : pictures_) ++name_counts_[std::string(last_component(s.path))];
+    for (const ImageResult& s : results_) ++name_counts_[std::string(last_component(s.path))];
   std::vector<std::filesystem::path> places;
   std::string relative = path;
   std::replace(relative.begin(), relative.end(), '\\', '/');
@@ -279,65 +278,65 @@ std::filesystem::path SavedResults::alike_in(const std::filesystem::path& folder
   return folder / listed_->names()[static_cast<size_t>(m.name())];
 }
 
-std::filesystem::path SavedResults::slide_file(const ImageResult& picture) const {
+std::filesystem::path SavedResults::slide_file(const ImageResult& image) const {
   const bool one_slide = !hints_.slides.empty() && is_file(hints_.slides);
-  if (one_slide && is_slide_of(picture)) return hints_.slides;
-  if (picture.path.empty()) return {};
-  const std::filesystem::path given = picture.path;
+  if (one_slide && is_slide_of(image)) return hints_.slides;
+  if (image.path.empty()) return {};
+  const std::filesystem::path given = image.path;
   std::vector<std::filesystem::path> places;
-  if (!hints_.slides.empty() && !one_slide) places = places_below(hints_.slides, picture.path);
+  if (!hints_.slides.empty() && !one_slide) places = places_below(hints_.slides, image.path);
   places.push_back(given);
   if (run_) places.push_back(path_ / given.filename());
   if (!hints_.truth.empty()) places.push_back(std::filesystem::path(hints_.truth).parent_path() / given);
   for (const auto& p : places)
     if (is_file(p)) return p;
-  return hints_.slides.empty() || one_slide ? std::filesystem::path{} : alike_in(hints_.slides, picture.path);
+  return hints_.slides.empty() || one_slide ? std::filesystem::path{} : alike_in(hints_.slides, image.path);
 }
 
-OutputPicture SavedResults::picture_at(const ImageResult& s, const std::filesystem::path& file) const {
-  OutputPicture picture = output_picture_of(s, file, classes_, selection());
-  picture.regions = run_ && has_regions(run_->settings);
-  return picture;
+OutputImage SavedResults::output_image_at(const ImageResult& s, const std::filesystem::path& file) const {
+  OutputImage image = output_image_of(s, file, classes_, selection());
+  image.regions = run_ && has_regions(run_->settings);
+  return image;
 }
 
-OutputPicture SavedResults::output_picture(const ImageResult& s, bool pixels) const {
-  return picture_at(s, pixels ? slide_file(s) : std::filesystem::path{});
+OutputImage SavedResults::output_image(const ImageResult& s, bool pixels) const {
+  return output_image_at(s, pixels ? slide_file(s) : std::filesystem::path{});
 }
 
-OutputPicture SavedResults::measured_picture(const ImageResult& s) const {
-  OutputPicture picture = output_picture(s, false);
+OutputImage SavedResults::measured_image(const ImageResult& s) const {
+  OutputImage image = output_image(s, false);
   const bool sized = s.width > 0 && s.height > 0;
-  if (run_ && (!s.done() || s.analysed_px)) return picture;
-  if (!run_ && sized && s.mpp) return picture;
+  if (run_ && (!s.done() || s.analysed_px)) return image;
+  if (!run_ && sized && s.mpp) return image;
   const std::filesystem::path file = slide_file(s);
-  if (file.empty()) return picture;
+  if (file.empty()) return image;
   try {
     const std::shared_ptr<Slide> slide = sized ? open_measured_slide(file, selection()) : open_slide(file, selection());
-    if (!slide) return picture;
+    if (!slide) return image;
     if (!run_ || !sized) {
-      picture = picture_of(s.name, s.image_id, slide, classes_);
-      picture.slide.reset();
-      return picture;
+      image = output_image_of(s.name, s.image_id, slide, classes_);
+      image.slide.reset();
+      return image;
     }
     // A run of an earlier version: it does not tell bounds, nor the size of pixels that are not square.
-    picture.bounds = slide->bounds;
-    if (s.mpp && slide->mpp_x == s.mpp) picture.mpp_y = slide->mpp_y;
+    image.bounds = slide->bounds;
+    if (s.mpp && slide->mpp_x == s.mpp) image.mpp_y = slide->mpp_y;
   } catch (const Error&) {
     if (!run_ || !sized) throw;
   }
-  return picture;
+  return image;
 }
 
-OutputPicture SavedResults::bounded_picture(const ImageResult& s, bool* unknown) const {
-  OutputPicture picture = output_picture(s, false);
+OutputImage SavedResults::bounded_image(const ImageResult& s, bool* unknown) const {
+  OutputImage image = output_image(s, false);
   *unknown = false;
-  if (run_ && s.analysed_px) return picture;
+  if (run_ && s.analysed_px) return image;
   const std::filesystem::path file = slide_file(s);
   if (file.empty())
     *unknown = may_have_bounds(s.path);
   else
-    picture.bounds = bounds_of_file(file.string());
-  return picture;
+    image.bounds = bounds_of_file(file.string());
+  return image;
 }
 
 bool has_regions(const Json& settings) { return !detect_setting(settings, "roi").empty(); }
@@ -347,19 +346,19 @@ std::string origin_of(const Json& settings) {
   return origin.empty() ? "bounds" : origin;
 }
 
-OutputPicture output_picture_of(const ImageResult& s, const std::filesystem::path& file, const Classes& classes,
-                                const ImageSelection& selection) {
-  OutputPicture picture{s.name, s.image_id, s.width, s.height, s.mpp, s.mpp_y ? s.mpp_y : s.mpp, nullptr, &classes};
-  picture.bounds = s.bounds;
-  picture.analysed_px = s.analysed_px;
-  picture.run_px = s.run_px;
-  if (file.empty()) return picture;
+OutputImage output_image_of(const ImageResult& s, const std::filesystem::path& file, const Classes& classes,
+                            const ImageSelection& selection) {
+  OutputImage image{s.name, s.image_id, s.width, s.height, s.mpp, s.mpp_y ? s.mpp_y : s.mpp, nullptr, &classes};
+  image.bounds = s.bounds;
+  image.analysed_px = s.analysed_px;
+  image.run_px = s.run_px;
+  if (file.empty()) return image;
   std::unique_ptr<Slide> slide = with_damage_filled(open_slide(file, selection));
   if (s.mpp && (!slide->mpp_x || s.mpp_y)) {
-    slide->mpp_x = picture.mpp_x;
-    slide->mpp_y = picture.mpp_y;
+    slide->mpp_x = image.mpp_x;
+    slide->mpp_y = image.mpp_y;
   }
-  OutputPicture shown = picture_of(s.name, s.image_id, std::move(slide), classes);
+  OutputImage shown = output_image_of(s.name, s.image_id, std::move(slide), classes);
   shown.analysed_px = s.analysed_px;
   shown.run_px = s.run_px;
   return shown;

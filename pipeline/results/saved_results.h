@@ -37,26 +37,26 @@ class SavedResults {
 
   // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done", and classes
   // by id: the file is read whole, 40 bytes per box. UsageError when one slide is named and it cannot be told whose it is.
-  const std::vector<ImageResult>& pictures();
-  Detections detections(const ImageResult& picture);
+  const std::vector<ImageResult>& images();
+  Detections detections(const ImageResult& image);
 
   // Every detection of the done images in the order of the file, without holding them.
   void stream(const std::function<void(const ImageResult&, const Detection&)>& each);
 
   // Where the image's slide lies; empty when it is not there.
-  std::filesystem::path slide_file(const ImageResult& picture) const;
+  std::filesystem::path slide_file(const ImageResult& image) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
-  OutputPicture output_picture(const ImageResult& picture, bool pixels) const;
+  OutputImage output_image(const ImageResult& image, bool pixels) const;
   // Without the slide, but with the size, bounds and micrometres per pixel that its file tells, where the results do not and it
   // is there; a run folder of this version tells all of what is done. A plain image is decoded only for its size. Errors of a
   // slide that is there are thrown.
-  OutputPicture measured_picture(const ImageResult& picture) const;
+  OutputImage measured_image(const ImageResult& image) const;
   // Without the slide, but with its bounds, which a slide's file is opened for where the results do not tell them. `unknown`:
   // they are not known, and slides of this name may have some.
-  OutputPicture bounded_picture(const ImageResult& picture, bool* unknown) const;
+  OutputImage bounded_image(const ImageResult& image, bool* unknown) const;
 
  private:
-  OutputPicture picture_at(const ImageResult& picture, const std::filesystem::path& file) const;
+  OutputImage output_image_at(const ImageResult& image, const std::filesystem::path& file) const;
   ImageResult state_of(int64_t image_id) const;
   void read_ids(const GroundTruth* truth);
   void name_images(const GroundTruth* truth);
@@ -66,7 +66,7 @@ class SavedResults {
   void load();
   std::vector<std::filesystem::path> places_below(const std::filesystem::path& folder, const std::string& path) const;
   std::filesystem::path alike_in(const std::filesystem::path& folder, const std::string& path) const;
-  bool is_slide_of(const ImageResult& picture) const;  // hints_.slides, a file
+  bool is_slide_of(const ImageResult& image) const;  // hints_.slides, a file
   void check_one_slide() const;
 
   std::filesystem::path path_;
@@ -80,7 +80,7 @@ class SavedResults {
   std::map<std::string, int64_t> category_ids_;  // of category ids that are texts
   int64_t next_category_ = int64_t{1} << 40;
   bool loaded_ = false;
-  std::vector<ImageResult> pictures_;
+  std::vector<ImageResult> results_;
   mutable std::map<std::string, int> name_counts_;   // how many images are called so
   mutable std::shared_ptr<const PathIndex> listed_;  // files of the folder of slides
   std::map<int64_t, Detections> boxes_;              // of a results file
@@ -94,7 +94,7 @@ std::string origin_of(const Json& settings);
 // Of an image whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
 // of the run count, as they may have been set; those of an earlier version only where the slide does not tell its own. Errors of
 // opening are thrown.
-OutputPicture output_picture_of(const ImageResult& picture, const std::filesystem::path& file, const Classes& classes,
-                                const ImageSelection& selection);
+OutputImage output_image_of(const ImageResult& image, const std::filesystem::path& file, const Classes& classes,
+                            const ImageSelection& selection);
 
 }  // namespace cytodet::pipeline

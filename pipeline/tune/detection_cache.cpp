@@ -38,7 +38,7 @@ std::string first_line(const std::string& key, bool tiled, size_t count) {
 
 }  // namespace
 
-void write_raw(const RawPicture& raw, const std::string& key, const std::filesystem::path& path) {
+void write_raw(const RawDetections& raw, const std::string& key, const std::filesystem::path& path) {
   std::string bytes = first_line(key, raw.tiled, raw.found.size());
   bytes.reserve(bytes.size() + raw.found.size() * kRecord + kDigest);
   for (const RawDetection& r : raw.found) {
@@ -52,14 +52,14 @@ void write_raw(const RawPicture& raw, const std::string& key, const std::filesys
   write_file(path, bytes);
 }
 
-RawPicture parse_raw(std::string_view bytes, const std::string& where, const std::string& key) {
+RawDetections parse_raw(std::string_view bytes, const std::string& where, const std::string& key) {
   const size_t end = bytes.substr(0, 200).find('\n');
   if (end == std::string_view::npos) damaged(where, "its first line is missing");
   const std::string_view line = bytes.substr(0, end + 1);
   size_t count = 0;
   const char* digits = line.data() + line.rfind(' ', end) + 1;
   std::from_chars(digits, line.data() + end, count);
-  RawPicture raw;
+  RawDetections raw;
   raw.tiled = line == first_line(key, true, count);
   if (!raw.tiled && line != first_line(key, false, count)) damaged(where, "its first line is that of something else");
   const size_t rest = bytes.size() - line.size();
@@ -82,7 +82,7 @@ RawPicture parse_raw(std::string_view bytes, const std::string& where, const std
   return raw;
 }
 
-RawPicture read_raw(const std::filesystem::path& path, const std::string& key) {
+RawDetections read_raw(const std::filesystem::path& path, const std::string& key) {
   return parse_raw(read_file(path), path.string(), key);
 }
 

@@ -9,17 +9,17 @@
 
 namespace cytodet::pipeline {
 
-struct RawPicture {
+struct RawDetections {
   bool tiled = false;
   std::vector<RawDetection> found;
 };
 
 // Binary, little-endian: a line "cytodet raw 1 KEY TILED COUNT", then per detection x0, y0, x1, y1, inner_edge_px (float64),
 // class, tile (int32), score (float32), then 16 digits of a hash of all that. Written aside, then renamed.
-void write_raw(const RawPicture& raw, const std::string& key, const std::filesystem::path& path);
+void write_raw(const RawDetections& raw, const std::string& key, const std::filesystem::path& path);
 
 // Errors name the file: missing, damaged, of another key.
-RawPicture read_raw(const std::filesystem::path& path, const std::string& key);
-RawPicture parse_raw(std::string_view bytes, const std::string& where, const std::string& key);
+RawDetections read_raw(const std::filesystem::path& path, const std::string& key);
+RawDetections parse_raw(std::string_view bytes, const std::string& where, const std::string& key);
 
 }  // namespace cytodet::pipeline

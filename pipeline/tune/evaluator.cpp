@@ -25,7 +25,7 @@ std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::e
 std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + text_of(Json{d.roi_class, d.roi_ignore}); }
 
 // Content, as far as a short look tells: size, time of change, first and last MiB.
-std::string hash_of_picture(const std::string& path) {
+std::string hash_of_image(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return path;  // opening it says what is wrong
   Hash hash;
@@ -48,9 +48,9 @@ Json network_settings(const DetectSettings& s) {
   return json;
 }
 
-std::vector<size_t> stages_of(size_t pictures) {
+std::vector<size_t> stages_of(size_t images) {
   std::vector<size_t> stages;
-  for (size_t n : {pictures / 2, pictures * 3 / 4, pictures * 7 / 8, pictures})
+  for (size_t n : {images / 2, images * 3 / 4, images * 7 / 8, images})
     if (n > 0 && (stages.empty() || n > stages.back())) stages.push_back(n);
   return stages;
 }
@@ -64,15 +64,15 @@ TuneMeasurer::TuneMeasurer(const TuneSpace& space)
   warn(truth_.warnings);
   truth_hash_ = Hash().add(read_file(run.truth)).text();
   std::vector<std::string> matching;
-  pictures_ = pictures_of(truth_, run.inputs, run.truth, matching);
+  images_ = images_in_ground_truth(truth_, run.inputs, run.truth, matching);
   warn(matching);
-  truth_ = truth_of(truth_, pictures_);
-  image_of_ = truth_.images_of(pictures_).name_of;
-  for (const std::string& p : pictures_) picture_hashes_.push_back(hash_of_picture(p));
+  truth_ = truth_of(truth_, images_);
+  image_of_ = truth_.images_of(images_).name_of;
+  for (const std::string& p : images_) image_hashes_.push_back(hash_of_image(p));
   read_models();
-  const auto timed = static_cast<size_t>(space.config.speed.pictures);
-  timed_ = timed == 0 ? pictures_.size() : std::min(timed, pictures_.size());
-  stage_pictures_ = stages_of(pictures_.size());
+  const auto timed = static_cast<size_t>(space.config.speed.images);
+  timed_ = timed == 0 ? images_.size() : std::min(timed, images_.size());
+  stage_images_ = stages_of(images_.size());
   make_folder(folder_ / "cache");
   remove_partial_files(folder_);
   remove_partial_files(folder_ / "cache");
@@ -98,17 +98,17 @@ void TuneMeasurer::read_models() {
     hash.add(hashes[path]).add(text_of(network_settings(n.run.detect)));
     if (const std::string& roi = n.run.detect.roi; !roi.empty()) {
       const RoiSource& regions = regions_.try_emplace(regions_key(n.run.detect), roi, roi_choice(n.run.detect)).first->second;
-      for (const std::string& p : pictures_) {
-        const std::optional<Roi> of_picture = regions.of(p);
-        hash.add(of_picture ? of_picture->hash() : "none");
+      for (const std::string& p : images_) {
+        const std::optional<Roi> roi = regions.of(p);
+        hash.add(roi ? roi->hash() : "none");
       }
     }
     network_hashes_.push_back(hash.text());
   }
 }
 
-std::string TuneMeasurer::picture_key(size_t network, size_t picture) const {
-  return Hash().add(network_hashes_[network]).add(picture_hashes_[picture]).text();
+std::string TuneMeasurer::image_key(size_t network, size_t image) const {
+  return Hash().add(network_hashes_[network]).add(image_hashes_[image]).text();
 }
 
 std::string TuneMeasurer::accuracy_key(size_t network, size_t merge) const {
@@ -116,8 +116,8 @@ std::string TuneMeasurer::accuracy_key(size_t network, size_t merge) const {
   Hash hash;
   hash.add("accuracy").add(network_hashes_[network]).add(truth_hash_).add(text_of(space_.config.run.evaluate.max_dets));
   hash.add(std::to_string(timed_)).add(text_of({{"score", d.score.value_or(-1)}, {"merge", write_settings(d.merge)}}));
-  for (size_t p = 0; p < pictures_.size(); ++p)
-    hash.add(std::filesystem::path(pictures_[p]).filename().string()).add(picture_hashes_[p]);
+  for (size_t p = 0; p < images_.size(); ++p)
+    hash.add(std::filesystem::path(images_[p]).filename().string()).add(image_hashes_[p]);
   return hash.text();
 }
 
@@ -127,7 +127,7 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
   hash.add("seconds").add(network_hashes_[network]).add(std::to_string(usable_cpus()));
   hash.add(std::to_string(space_.config.speed.repeats));
   hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream)).add(name_of(d.precision));
-  for (size_t p = 0; p < timed_; ++p) hash.add(picture_hashes_[p]);
+  for (size_t p = 0; p < timed_; ++p) hash.add(image_hashes_[p]);
   return hash.text();
 }
 
@@ -148,24 +148,24 @@ Detector& TuneMeasurer::detector(size_t network, size_t lane) {
   return *it->detector;
 }
 
-void TuneMeasurer::keep(size_t network, size_t picture, DetectedImage& result) const {
-  const std::string key = picture_key(network, picture);
+void TuneMeasurer::keep(size_t network, size_t image, DetectedImage& result) const {
+  const std::string key = image_key(network, image);
   write_raw({result.tiled, std::move(result.raw)}, key, raw_path(key));
 }
 
 // keep_each: what the tiles gave goes into the cache image by image, so that little is lost when the search is killed.
-DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<size_t>& pictures, bool keep_each) {
+DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<size_t>& images, bool keep_each) {
   DetectSettings s = space_.networks[network].run.detect;
   s.streams = space_.lanes[lane].run.detect.streams;
   s.threads_per_stream = space_.lanes[lane].run.detect.threads_per_stream;
   s.raw_only = true;
   std::vector<std::string> paths;
-  for (size_t p : pictures) paths.push_back(pictures_[p]);
+  for (size_t p : images) paths.push_back(images_[p]);
   size_t at = 0;
   DetectHooks hooks;
   hooks.done = [&](DetectedImage& r) {
-    const size_t picture = pictures[at++];
-    if (keep_each && !r.failed()) keep(network, picture, r);
+    const size_t image = images[at++];
+    if (keep_each && !r.failed()) keep(network, image, r);
   };
   DetectReport report = detect(detector(network, lane), paths, s, hooks);
   for (const DetectedImage& r : report.images)
@@ -179,15 +179,15 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
 double TuneMeasurer::seconds(size_t network, size_t lane) {
   const std::string key = seconds_key(network, lane);
   if (const double* known = journal_.seconds(key)) return *known;
-  std::vector<size_t> pictures(timed_);
-  std::iota(pictures.begin(), pictures.end(), size_t{0});
+  std::vector<size_t> images(timed_);
+  std::iota(images.begin(), images.end(), size_t{0});
   double best = 0;
   for (int i = 0; i < space_.config.speed.repeats; ++i) {
-    DetectReport report = run(network, lane, pictures, false);
+    DetectReport report = run(network, lane, images, false);
     best = i == 0 ? report.wall_ms : std::min(best, report.wall_ms);
     std::error_code ignored;
     for (size_t p = 0; i == 0 && p < timed_; ++p)
-      if (!std::filesystem::exists(raw_path(picture_key(network, p)), ignored)) keep(network, p, report.images[p]);
+      if (!std::filesystem::exists(raw_path(image_key(network, p)), ignored)) keep(network, p, report.images[p]);
   }
   journal_.add_seconds(key, std::max(best, 1e-6) / 1000 / static_cast<double>(timed_));
   journal_.save();
@@ -195,22 +195,22 @@ double TuneMeasurer::seconds(size_t network, size_t lane) {
 }
 
 // Raw detections of the first images, from the cache or from the network.
-void TuneMeasurer::load(size_t network, size_t pictures) {
+void TuneMeasurer::load(size_t network, size_t images) {
   if (loaded_ != network) raw_.clear();
   loaded_ = network;
-  std::vector<RawPicture> found(pictures);
+  std::vector<RawDetections> found(images);
   std::vector<size_t> missing;
   std::error_code ignored;
   auto read = [&](size_t p) {
-    const std::string key = picture_key(network, p);
+    const std::string key = image_key(network, p);
     found[p] = read_raw(raw_path(key), key);
   };
-  for (size_t p = 0; p < pictures; ++p) {
+  for (size_t p = 0; p < images; ++p) {
     if (p < raw_.size()) {
       found[p] = std::move(raw_[p]);
       continue;
     }
-    if (std::filesystem::exists(raw_path(picture_key(network, p)), ignored)) {
+    if (std::filesystem::exists(raw_path(image_key(network, p)), ignored)) {
       try {
         read(p);
         continue;
@@ -224,21 +224,21 @@ void TuneMeasurer::load(size_t network, size_t pictures) {
   for (size_t p : missing) read(p);
   detected_ += missing.size();
   raw_ = std::move(found);
-  for (const RawPicture& r : raw_) tiled_ = tiled_ || r.tiled;
+  for (const RawDetections& r : raw_) tiled_ = tiled_ || r.tiled;
 }
 
-double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
+double TuneMeasurer::map(size_t network, size_t merge, size_t images) const {
   DetectReport report;
-  for (size_t p = 0; p < pictures; ++p) {
+  for (size_t p = 0; p < images; ++p) {
     DetectedImage r;
-    r.path = pictures_[p];
+    r.path = images_[p];
     r.state = ImageState::done;
     r.detections = merge_raw(raw_[p].found, raw_[p].tiled, space_.merges[merge].run.detect);
     report.images.push_back(std::move(r));
   }
   DetectionSet set = to_set(report, truth_, models_.at(space_.networks[network].run.model));
   std::vector<char> seen(truth_.images.size(), 0);
-  for (size_t p = 0; p < pictures; ++p) seen[static_cast<size_t>(image_of_[p])] = 1;
+  for (size_t p = 0; p < images; ++p) seen[static_cast<size_t>(image_of_[p])] = 1;
   // The rest as if found without a fault, ahead of all else: at every recall no other detections of it give more precision.
   for (size_t t = 0; t < truth_.size(); ++t) {
     const double* box = truth_.boxes.data() + 4 * t;
@@ -253,7 +253,7 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t pictures) const {
   const auto regions = regions_.find(regions_key(space_.networks[network].run.detect));
   if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
   GroundTruth inside = truth_;
-  keep_in_roi(regions->second, places_of(space_.networks[network].run.detect.origin, pictures_), inside, set);
+  keep_in_roi(regions->second, places_of(space_.networks[network].run.detect.origin, images_), inside, set);
   return score(inside, set, options).stats.at(0);
 }
 
@@ -268,8 +268,8 @@ double TuneMeasurer::merge_seconds(size_t merge) const {
 }
 
 std::vector<TuneAccuracy> TuneMeasurer::accuracy(size_t network, int stage, const std::vector<size_t>& merges) {
-  const size_t pictures = stage_pictures_[static_cast<size_t>(stage)];
-  const bool last = pictures == pictures_.size();
+  const size_t images = stage_images_[static_cast<size_t>(stage)];
+  const bool last = images == images_.size();
   std::vector<TuneAccuracy> found;
   for (size_t merge : merges) {
     const std::string key = accuracy_key(network, merge);
@@ -277,8 +277,8 @@ std::vector<TuneAccuracy> TuneMeasurer::accuracy(size_t network, int stage, cons
       found.push_back(*known);
       continue;
     }
-    load(network, pictures);
-    TuneAccuracy a{map(network, merge, pictures), 0};
+    load(network, images);
+    TuneAccuracy a{map(network, merge, images), 0};
     if (last) {
       a.merge_seconds = merge_seconds(merge);
       journal_.add_accuracy(key, a);

@@ -21,40 +21,40 @@ class TuneMeasurer {
  public:
   explicit TuneMeasurer(const TuneSpace& space);
 
-  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.pictures`
+  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.images`
   // images, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the images not looked at yet are
   // found without a fault; merge seconds of the images that speed is measured on, the fastest of three.
-  int stages() const { return static_cast<int>(stage_pictures_.size()); }
+  int stages() const { return static_cast<int>(stage_images_.size()); }
   double seconds(size_t network, size_t lane);
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges);
 
-  size_t pictures() const { return pictures_.size(); }
+  size_t images() const { return images_.size(); }
   bool tiled() const { return tiled_; }          // some image was cut into tiles
   size_t detected() const { return detected_; }  // images that the network was run on for their detections
 
  private:
-  std::string picture_key(size_t network, size_t picture) const;  // of its raw detections
+  std::string image_key(size_t network, size_t image) const;  // of its raw detections
   std::string accuracy_key(size_t network, size_t merge) const;
   std::string seconds_key(size_t network, size_t lane) const;
   std::filesystem::path raw_path(const std::string& key) const { return folder_ / "cache" / (key + ".raw"); }
   void read_models();
   Detector& detector(size_t network, size_t lane);
-  void keep(size_t network, size_t picture, DetectedImage& result) const;
-  DetectReport run(size_t network, size_t lane, const std::vector<size_t>& pictures, bool keep_each);
-  void load(size_t network, size_t pictures);
-  double map(size_t network, size_t merge, size_t pictures) const;
+  void keep(size_t network, size_t image, DetectedImage& result) const;
+  DetectReport run(size_t network, size_t lane, const std::vector<size_t>& images, bool keep_each);
+  void load(size_t network, size_t images);
+  double map(size_t network, size_t merge, size_t images) const;
   double merge_seconds(size_t merge) const;
 
   const TuneSpace& space_;
   std::filesystem::path folder_;
   GroundTruth truth_;
   std::string truth_hash_;
-  std::vector<std::string> pictures_, picture_hashes_;
+  std::vector<std::string> images_, image_hashes_;
   std::vector<int> image_of_;                 // per image: its image in truth_
   std::map<std::string, ModelFile> models_;   // by path; with the least score that the search asks for
   std::map<std::string, RoiSource> regions_;  // by path
   std::vector<std::string> network_hashes_;
-  std::vector<size_t> stage_pictures_;
+  std::vector<size_t> stage_images_;
   size_t timed_ = 1;  // images that speed is measured on
   TuneJournal journal_;
   struct Compiled {
@@ -63,7 +63,7 @@ class TuneMeasurer {
   };
   std::vector<Compiled> detectors_;          // those used last, latest first
   size_t loaded_ = static_cast<size_t>(-1);  // network
-  std::vector<RawPicture> raw_;              // of its first images
+  std::vector<RawDetections> raw_;           // of its first images
   std::set<std::string> warned_;             // of images, each told once
   bool tiled_ = false;
   size_t detected_ = 0;

@@ -21,7 +21,7 @@ constexpr PickRule kRules[] = {
      [](const TunePoint& p, double sum) { return std::pair(sum, p.map); }},
     {"map>=", "the fastest with at least this mAP", true, [](const TunePoint& p, double limit) { return p.map >= limit; },
      [](const TunePoint& p, double) { return std::pair(p.per_second, p.map); }},
-    {"speed>=", "the best mAP with at least this many pictures per second", true,
+    {"speed>=", "the best mAP with at least this many images per second", true,
      [](const TunePoint& p, double limit) { return p.per_second >= limit; },
      [](const TunePoint& p, double) { return std::pair(p.map, p.per_second); }},
 };
@@ -107,7 +107,7 @@ size_t pick(const std::vector<TunePoint>& points, const std::string& text) {
   }
   if (points.empty()) throw Error("--pick " + text, "there is nothing to pick from: no setting was measured to its end");
   char line[120];
-  std::snprintf(line, sizeof line, "the best mAP is %.4f, the best speed %.3g pictures/s", map, speed);
+  std::snprintf(line, sizeof line, "the best mAP is %.4f, the best speed %.3g images/s", map, speed);
   if (best == none) throw Error("--pick " + text, "no setting reaches that", line);
   return best;
 }

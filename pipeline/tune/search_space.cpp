@@ -184,7 +184,7 @@ std::string cell(const std::string& key, const Json& value) {
 }  // namespace
 
 void fields(Fields& f, SpeedSettings& s) {
-  f("pictures", s.pictures);
+  f("images", s.images, "pictures");
   f("repeats", s.repeats);
 }
 
@@ -234,7 +234,7 @@ TuneSpace parse_tune_space(const Json& json, const std::filesystem::path& path) 
   const TuneConfig& c = space.config;
   if (c.run.truth.empty()) throw UsageError(path.string() + ": truth", "is missing", "name the COCO ground truth of the inputs");
   if (c.run.quantize) throw UsageError(path.string() + ": quantize", "is not for tune", "search model files: \"model\": [...]");
-  if (c.speed.pictures < 0) throw UsageError(path.string() + ": speed.pictures", "must be 0 or more");
+  if (c.speed.images < 0) throw UsageError(path.string() + ": speed.images", "must be 0 or more");
   if (c.speed.repeats < 1 || c.speed.repeats > 1000) throw UsageError(path.string() + ": speed.repeats", "must be 1 to 1000");
   Builder(space, path).build();
   return space;

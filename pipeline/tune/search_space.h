@@ -12,8 +12,8 @@
 namespace cytodet::pipeline {
 
 struct SpeedSettings {
-  int pictures = 8;  // the first of the inputs, on which speed is measured; 0: all
-  int repeats = 3;   // the fastest counts
+  int images = 8;   // the first of the inputs, on which speed is measured; 0: all
+  int repeats = 3;  // the fastest counts
 };
 void fields(Fields& f, SpeedSettings& s);
 

@@ -106,6 +106,26 @@ TEST(Settings, ErrorsNamePathAndNearestKey) {
   EXPECT_THAT(error_of([] { parse_json("\x1f\x8b\x08", "x.json.gz"); }), HasSubstr("x.json.gz: is gzipped"));
 }
 
+struct Renamed {
+  int images = 1;
+};
+void fields(Fields& f, Renamed& s) { f("images", s.images, "pictures"); }
+
+TEST(Settings, EarlierNameOfAKeyIsRead) {
+  const auto with = [](const char* text) {
+    Renamed r;
+    read_settings(parse_json(text, "x.json"), r, "x.json");
+    return r.images;
+  };
+  EXPECT_EQ(with(R"({"pictures": 7})"), 7);
+  EXPECT_EQ(with(R"({"images": 8})"), 8);
+  EXPECT_EQ(write_settings(Renamed{}).dump(), R"({"images":1})");
+  EXPECT_THAT(error_of([&] { with(R"({"images": 8, "pictures": 7})"); }),
+              HasSubstr("pictures: is an earlier name of images, which is given, too; leave out pictures"));
+  EXPECT_THAT(error_of([&] { with(R"({"pictures": "x"})"); }), HasSubstr("pictures: must be a whole number"));
+  EXPECT_THAT(error_of([&] { with(R"({"picture": 7})"); }), HasSubstr("unknown key"));
+}
+
 class FileTest : public ::testing::Test {
  protected:
   void SetUp() override {

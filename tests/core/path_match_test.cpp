@@ -71,7 +71,7 @@ TEST(PathIndex, ExactNamesGoBeforeNormalisedOnes) {
        "w/ward1/a.jpg",
        0,
        Spelling::encoding},
-      {"another form of the picture", {"a.png", "b.png"}, "x/a.jpg", 0, Spelling::extension},
+      {"another form of the image", {"a.png", "b.png"}, "x/a.jpg", 0, Spelling::extension},
       {"the same form first", {"a.png", "a.jpg"}, "x/a.jpg", 1, Spelling::exact},
       {"double extension", {"S1.svs", "S2.svs"}, "S1.ome.tif", 0, Spelling::extension},
       {"double extension, svs", {"S1.svs"}, "S1.svs.tif", 0, Spelling::extension},
@@ -86,7 +86,7 @@ TEST(PathIndex, ExactNamesGoBeforeNormalisedOnes) {
     EXPECT_THAT(m.names, ElementsAre(row.name)) << row.what;
     EXPECT_EQ(m.spelling, row.spelling) << row.what;
   }
-  EXPECT_THAT(found({"a.v1.jpg"}, "a.v2.jpg"), IsEmpty()) << "only extensions of pictures are cut";
+  EXPECT_THAT(found({"a.v1.jpg"}, "a.v2.jpg"), IsEmpty()) << "only extensions of images are cut";
   EXPECT_THAT(found({"20240115-1.jpg"}, "20240117-1.jpg"), IsEmpty()) << "a date is not a mark";
   EXPECT_THAT(found({"1_jpg.rf.0123456789abcdef0123456789abcdef.jpg"}, "1_jpg.rf.0123456789abcdef0123456789abcd00.jpg"),
               IsEmpty());
@@ -100,7 +100,7 @@ TEST(PathIndex, NamesWithoutComponentsMatchNothing) {
   EXPECT_THAT(found({}, "a.jpg"), IsEmpty());
 }
 
-TEST(PathAssignment, PicturesOfOneNameInFoldersAreToldApart) {
+TEST(PathAssignment, ImagesOfOneNameInFoldersAreToldApart) {
   const PathAssignment a =
       assigned({"ward1/img1.jpg", "ward2/img1.jpg"}, {"data/ward2/img1.jpg", "data/ward1/img1.jpg", "data/ward2/new.jpg"});
   EXPECT_THAT(a.name_of, ElementsAre(1, 0, -1));
@@ -118,7 +118,7 @@ TEST(PathAssignment, TwoFilesForOneNameAreAnErrorThatNamesBoth) {
               HasSubstr("a/img1.jpg and b/img1.jpg"));
   const PathAssignment better = assigned({"w1/a.jpg", "B.jpg"}, {"x/w3/a.jpg", "x/w1/a.jpg", "y/b.jpg", "x/B.jpg"});
   EXPECT_THAT(better.name_of, ElementsAre(-1, 0, -1, 1)) << "the better match has it";
-  EXPECT_THAT(better.warnings, ElementsAre(HasSubstr("2 pictures left unmatched: x/w3/a.jpg is not taken for w1/a.jpg")));
+  EXPECT_THAT(better.warnings, ElementsAre(HasSubstr("2 images left unmatched: x/w3/a.jpg is not taken for w1/a.jpg")));
 }
 
 TEST(PathAssignment, AmbiguityIsAnErrorThatListsTheCandidates) {
@@ -134,9 +134,9 @@ TEST(PathAssignment, AmbiguityIsAnErrorThatListsTheCandidates) {
 TEST(PathAssignment, LooserMatchesAreCountedInWarnings) {
   const PathAssignment a = assigned({"IMG1.JPG", "IMG2.JPG", "c.png", "w1/d.jpg"}, {"img1.jpg", "img2.jpg", "c.jpg", "w9/d.jpg"});
   EXPECT_THAT(a.name_of, ElementsAre(0, 1, 2, 3));
-  EXPECT_THAT(a.warnings, ElementsAre("2 pictures matched but for upper and lower case: img1.jpg is taken for IMG1.JPG, ...",
-                                      "1 picture matched but for the extension: c.jpg is taken for c.png",
-                                      "1 picture matched by name although folders differ: w9/d.jpg is taken for w1/d.jpg"));
+  EXPECT_THAT(a.warnings, ElementsAre("2 images matched but for upper and lower case: img1.jpg is taken for IMG1.JPG, ...",
+                                      "1 image matched but for the extension: c.jpg is taken for c.png",
+                                      "1 image matched by name although folders differ: w9/d.jpg is taken for w1/d.jpg"));
 }
 
 // The rule in words, name by name: at the nearest spelling at which the best candidate is whole or as long as any can be.

@@ -139,7 +139,7 @@ TEST(ResultImages, ResultsOfARunAreMatchedByPath) {
   const Scored s = scored(truth, {R"("image_id":1,)", R"("image_id":2,)", R"("image_id":3,)"}, paths);
   EXPECT_THAT(s.images, ElementsAre(3, 1)) << "the third is not in the ground truth";
   EXPECT_THAT(s.warnings,
-              ElementsAre(HasSubstr("image ids are those of run.json"), HasSubstr("1 picture is not in the ground truth")));
+              ElementsAre(HasSubstr("image ids are those of run.json"), HasSubstr("1 image is not in the ground truth")));
 }
 
 TEST(GroundTruth, AnIdForOthersIsNoneOfItsOwn) {

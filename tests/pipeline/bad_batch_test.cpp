@@ -18,12 +18,12 @@ using ::testing::HasSubstr;
 TEST_F(BatchRuns, HalfOfABatchIsCorrupt) {
   const std::string in = slides(6);
   std::vector<std::string> bad;
-  const std::string picture = read_file(kImages + "BloodImage_00007.jpg");
+  const std::string image = read_file(kImages + "BloodImage_00007.jpg");
   for (int i = 0; i < 6; ++i) {
     const std::string name = "slides/zz" + std::to_string(i) + ".jpg";
     bad.push_back(put(name, i == 0  ? std::string()
                             : i < 3 ? std::string(500, static_cast<char>(i))
-                                    : picture.substr(0, 1000u * i)));
+                                    : image.substr(0, 1000u * i)));
   }
   put("slides/notes.txt", "not a slide");
   const Output o = run(command("out", {in}));

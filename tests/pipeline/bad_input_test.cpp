@@ -48,7 +48,7 @@ TEST_F(BadInput, GraphFiles) {
   EXPECT_THAT(names(folder), ElementsAre("empty.pb", "random.pb", "short.pb", "text.pbtxt"));
 }
 
-// An OME-TIFF of three channels is one picture; one of five is not, and spares the others.
+// An OME-TIFF of three channels is one image; one of five is not, and spares the others.
 TEST_F(BadInput, ChannelsOfFluorescence) {
   const std::string channels = kSource + "/tests/data/tiling/formats/ome_channels.tif";
   std::string bytes = read_file(channels);
@@ -126,12 +126,12 @@ TEST_F(BadInput, ModelFiles) {
   EXPECT_THAT(names(path("out")), IsEmpty());
 }
 
-TEST_F(BadInput, EveryCorruptPictureIsNamedAndTheRestDone) {
+TEST_F(BadInput, EveryCorruptImageIsNamedAndTheRestDone) {
   std::vector<std::string> arguments{"detect", "--model", kModel, "-o", path("out"), "--quiet"};
   std::vector<std::string> corrupt;
   for (const auto& e : std::filesystem::directory_iterator(kSource + "/tests/data/corrupt")) corrupt.push_back(e.path().string());
   corrupt.push_back(put("empty.jpg", ""));
-  corrupt.push_back(put("text.png", "this is no picture"));
+  corrupt.push_back(put("text.png", "this is no image"));
   corrupt.push_back(path("missing.tif"));
   std::string zero_png("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\0\0\0\0\0\x08\x02\0\0\0", 29);
   corrupt.push_back(put("zero.png", zero_png + std::string("\x0a\xe2\x6d\x9b", 4)));

@@ -126,9 +126,9 @@ TEST_F(BatchRuns, ResumingMakesTheFormsThatAreWantedNow) {
 }
 
 TEST_F(BatchRuns, NoSlideWritesOverAnothersFiles) {
-  const std::string picture = read_file(kImages + "BloodImage_00007.jpg");
+  const std::string image = read_file(kImages + "BloodImage_00007.jpg");
   std::filesystem::create_directory(folder / "in");
-  for (const char* name : {"in/a.jpg", "in/a.coco.jpg", "in/a.heatmap.jpg"}) put(name, picture);
+  for (const char* name : {"in/a.jpg", "in/a.coco.jpg", "in/a.heatmap.jpg"}) put(name, image);
   ASSERT_EQ(run(command("out", {path("in/a.jpg"), path("in"), "--outputs", "coco,heatmap", "--overlay"})).code, 0);
   std::vector<std::string> given;
   for (const ImageResult& s : state("out").inputs) given.push_back(s.name);
@@ -164,15 +164,15 @@ TEST_F(BatchRuns, PatternsAndLists) {
 }
 
 TEST_F(BatchRuns, OptionsThatCannotBeAreRefusedAndOthersOverrideTheConfig) {
-  const std::string picture = kImages + "BloodImage_00007.jpg";
+  const std::string image = kImages + "BloodImage_00007.jpg";
   for (const char* option : {"--tile=0", "--overlap=-1", "--level=-1", "--mpp=0", "--assume-mpp=0", "--scale=0", "--score=-0.1",
                              "--threads=0", "--streams=-1", "--iou=-1", "--detections=0"}) {
-    const Output o = run(command("out", {picture, option}));
+    const Output o = run(command("out", {image, option}));
     EXPECT_NE(o.code, 0) << option;
     EXPECT_EQ(o.errors().size(), 1u) << option << ": " << o.err;
   }
-  EXPECT_EQ(run({"info", picture, "--overlap=-1"}).code, 2);
-  Json config{{"model", kModel}, {"inputs", {picture}}};
+  EXPECT_EQ(run({"info", image, "--overlap=-1"}).code, 2);
+  Json config{{"model", kModel}, {"inputs", {image}}};
   config["detect"]["tiling"] = {{"mpp", 0.5}, {"assume_mpp", 0.25}};
   ASSERT_EQ(run(command("out", {"--config", put("config.json", config.dump()), "--scale", "0.5"})).code, 0);
   const Json tiling = state("out").settings["detect"]["tiling"];
@@ -263,8 +263,8 @@ TEST_F(BatchRuns, AnEarlierStartIsSpokenOf) {
   EXPECT_EQ(read_file(folder / "out/run.json"), "not ours");
 }
 
-// A small picture is shrunk whole into the network's input, unless a resolution is asked for: then it is worked at that one.
-TEST_F(BatchRuns, AResolutionThatIsAskedForHoldsForSmallPicturesToo) {
+// A small image is shrunk whole into the network's input, unless a resolution is asked for: then it is worked at that one.
+TEST_F(BatchRuns, AResolutionThatIsAskedForHoldsForSmallImagesToo) {
   const std::string small = kImages + "BloodImage_00007.jpg";
   const auto tiled = [&](const std::vector<std::string>& more) {
     std::vector<std::string> all{small};
@@ -282,7 +282,7 @@ TEST_F(BatchRuns, AResolutionThatIsAskedForHoldsForSmallPicturesToo) {
   EXPECT_THAT(o.err, HasSubstr("does not say its micrometres per pixel"));
   o = run(command("y", {small, "--mode", "image", "--mpp", "0.5"}));
   EXPECT_EQ(o.code, 1);
-  EXPECT_THAT(o.err, HasSubstr("shrinks the whole picture"));
+  EXPECT_THAT(o.err, HasSubstr("shrinks the whole image"));
 }
 
 TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {
@@ -316,7 +316,7 @@ TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {
   EXPECT_GT(matched, fine.size() * 9 / 10);
   const Output o = run(command("x", {path("fine.png"), "--mode", "slide", "--mpp", "0.5"}));
   ASSERT_EQ(o.errors().size(), 1u);
-  EXPECT_THAT(o.errors()[0], ::testing::AllOf(HasSubstr("plain pictures do not tell"), HasSubstr("--assume-mpp")));
+  EXPECT_THAT(o.errors()[0], ::testing::AllOf(HasSubstr("plain images do not tell"), HasSubstr("--assume-mpp")));
 }
 
 TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {

@@ -106,7 +106,7 @@ TEST(BenchTrace, EventsAreInMicroseconds) {
   EXPECT_EQ(events[4]["args"]["kernel"], "int8_gemm");
 }
 
-TEST(BenchTrace, PictureEscapesNames) {
+TEST(BenchTrace, SvgEscapesNames) {
   LayerTable t = table();
   t.steps[0].name = "a<&\"\xc3\xa9\xff\x01";
   std::string svg = flame_svg(t, "graph & co");

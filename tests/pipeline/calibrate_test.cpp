@@ -71,7 +71,7 @@ TEST_F(CalibrateCommand, BadFilesAreNamedAndTheRestUsed) {
 TEST_F(CalibrateCommand, ImagesOfAModel) {
   std::filesystem::create_directory(folder / "images");
   std::filesystem::copy(kSource + "/tests/data/bccd/BloodImage_00007.jpg", folder / "images");
-  put("images/broken.png", "no picture");
+  put("images/broken.png", "no image");
   put("images/truth.json", "{}");
   Output o = run({"calibrate", kModel, "--images", path("images"), "-o", path("r.json"), "--quiet"});
   EXPECT_EQ(o.code, 3) << o.err;

@@ -316,7 +316,7 @@ TEST_F(Coordinates, GeoJsonMeetsWhatIndependentReadersSee) {
       for (size_t k = 0; k < 3; ++k)
         EXPECT_NEAR(mean_of(pixels, k), p["mean"][k].get<double>(), 0.5) << name << " at " << x << ", " << y;
     }
-    write_outputs({"geojson"}, picture_of("a", 1, slide, classes), boxes, {}, folder, "a");
+    write_outputs({"geojson"}, output_image_of("a", 1, slide, classes), boxes, {}, folder, "a");
     Json written = read_json(folder / "a.geojson");
     for (size_t i = 0; i < boxes.size(); ++i) {
       const Json& viewer = g["patches"][i]["viewer"];

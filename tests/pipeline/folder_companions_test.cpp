@@ -14,11 +14,11 @@ using namespace std::string_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::string kPicture = kImages + "BloodImage_00007.jpg";
+const std::string kImage = kImages + "BloodImage_00007.jpg";
 
 TEST_F(BatchRuns, CompanionsInAFolderAreSkippedAndListedOnce) {
   std::filesystem::create_directory(folder / "in");
-  put("in/S1.jpg", read_file(kPicture));
+  put("in/S1.jpg", read_file(kImage));
   const std::pair<const char*, std::string> companions[] = {
       {"Thumbs.db", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + std::string(500, '0')},
       {"desktop.ini", "[.ShellClassInfo]\r\n"},
@@ -30,14 +30,14 @@ TEST_F(BatchRuns, CompanionsInAFolderAreSkippedAndListedOnce) {
       {"table.xlsx", "PK\3\4...."},
       {"S1", "no extension"},
       {"~$report.docx", "lock"},
-      {"S1.svs.crdownload", read_file(kPicture).substr(0, 5000)}};
+      {"S1.svs.crdownload", read_file(kImage).substr(0, 5000)}};
   for (const auto& [name, bytes] : companions) put("in/"s + name, bytes);
   put("in/._S1.jpg", "\0\5\26\7"s);
   put("in/.DS_Store", "Bud1");
   const Output o = run(command("out", {path("in")}));
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("1 done, 0 failed, 11 skipped"));
-  EXPECT_THAT(o.out, HasSubstr("skipped, no picture, by name and content: S1, S1.JSON, "));
+  EXPECT_THAT(o.out, HasSubstr("skipped, no image, by name and content: S1, S1.JSON, "));
   EXPECT_TRUE(std::filesystem::exists(folder / "out/S1.json"));
   EXPECT_TRUE(std::filesystem::exists(folder / "out/boxes/S1.boxes"));
   EXPECT_EQ(state("out").inputs[0].name, "S1");
@@ -48,9 +48,9 @@ TEST_F(BatchRuns, CompanionsInAFolderAreSkippedAndListedOnce) {
   EXPECT_EQ(run(command("named", {path("in/S1.jpg"), path("in/S1.XML")})).code, 3) << "what is named is never skipped";
 }
 
-TEST_F(BatchRuns, APictureIsTakenWhateverItsNameAndFailsWhereItIsCalledOne) {
+TEST_F(BatchRuns, AnImageIsTakenWhateverItsNameAndFailsWhereItIsCalledOne) {
   std::filesystem::create_directory(folder / "in");
-  for (const char* name : {"a.jpg", "b.JPG", "c.txt", "d", "e.bak"}) put("in/"s + name, read_file(kPicture));
+  for (const char* name : {"a.jpg", "b.JPG", "c.txt", "d", "e.bak"}) put("in/"s + name, read_file(kImage));
   put("in/f.TIF", "no TIFF");
   put("in/g.czi", "not read");
   put("in/h.notes", "BM is how this text begins");
@@ -61,7 +61,7 @@ TEST_F(BatchRuns, APictureIsTakenWhateverItsNameAndFailsWhereItIsCalledOne) {
   EXPECT_THAT(list_inputs({path("in/h.notes"), path("in")}).companions, ElementsAre()) << "named";
   std::filesystem::create_directory(folder / "texts");
   put("texts/a.txt", "x");
-  EXPECT_THAT(error_of([&] { expand_inputs({path("texts")}); }), HasSubstr("holds no pictures, only a.txt"));
+  EXPECT_THAT(error_of([&] { expand_inputs({path("texts")}); }), HasSubstr("holds no images, only a.txt"));
 }
 
 TEST_F(BatchRuns, ListsInTheEncodingsOfOtherPrograms) {
@@ -104,7 +104,7 @@ TEST_F(BatchRuns, RegionsOfOtherProgramsAndOfChosenClasses) {
 }
 
 TEST_F(BatchRuns, ConfigsAndModelFilesWithAByteOrderMark) {
-  const Json config{{"model", kModel}, {"inputs", {kPicture}}, {"output", path("out")}};
+  const Json config{{"model", kModel}, {"inputs", {kImage}}, {"output", path("out")}};
   EXPECT_EQ(run({"run", put("run.json", "\xef\xbb\xbf" + config.dump())}).code, 0);
 }
 

@@ -18,7 +18,7 @@ using ::testing::Not;
 class Matching : public BatchRuns {
  protected:
   static std::string field(const std::string& name) { return kSource + "/tests/data/field/" + name; }
-  std::string picture(const std::string& number, const std::string& to) const {
+  std::string image_file(const std::string& number, const std::string& to) const {
     std::filesystem::create_directories((folder / to).parent_path());
     std::filesystem::copy_file(kImages + "BloodImage_" + number + ".jpg", folder / to);
     return path(to);
@@ -39,9 +39,9 @@ class Matching : public BatchRuns {
   Output last;
 };
 
-TEST_F(Matching, PicturesOfOneNameInFoldersAreScoredAgainstTheirOwnGroundTruth) {
+TEST_F(Matching, ImagesOfOneNameInFoldersAreScoredAgainstTheirOwnGroundTruth) {
   const std::string truth = field("04-truth-ids/truth.json");
-  const std::string a = picture("00007", "data/ward1/img1.jpg"), b = picture("00015", "data/ward2/img1.jpg");
+  const std::string a = image_file("00007", "data/ward1/img1.jpg"), b = image_file("00015", "data/ward2/img1.jpg");
   ASSERT_EQ(run(command("out", {b, a, "--truth", truth})).code, 0);
   EXPECT_THAT(ids("out"), ElementsAre(2, 1));
   const auto wanted = ElementsAre(::testing::DoubleNear(0.584, 5e-4), ::testing::DoubleNear(0.954, 5e-4));
@@ -52,16 +52,16 @@ TEST_F(Matching, PicturesOfOneNameInFoldersAreScoredAgainstTheirOwnGroundTruth) 
   EXPECT_THAT(scores({"--truth", truth, "--detections", path("out/detections.json")}), wanted);
 }
 
-TEST_F(Matching, APictureThatTheGroundTruthLacksGetsAnIdOfItsOwn) {
-  const std::string truth = field("04-truth-ids/truth_b.json"), a = picture("00018", "b/aa_new.jpg"),
-                    b = picture("00007", "b/b.jpg");
+TEST_F(Matching, AnImageThatTheGroundTruthLacksGetsAnIdOfItsOwn) {
+  const std::string truth = field("04-truth-ids/truth_b.json"), a = image_file("00018", "b/aa_new.jpg"),
+                    b = image_file("00007", "b/b.jpg");
   const Output o = run(command("out", {path("b"), "--truth", truth}));
   ASSERT_EQ(o.code, 0);
-  EXPECT_THAT(o.err, HasSubstr("lacks 1 picture, which gets an id above its own: " + a + ", image_id 2"));
+  EXPECT_THAT(o.err, HasSubstr("lacks 1 image, which gets an id above its own: " + a + ", image_id 2"));
   EXPECT_THAT(ids("out"), ElementsAre(2, 1));
   const auto wanted = ElementsAre(::testing::DoubleNear(0.473, 5e-4), ::testing::DoubleNear(0.887, 5e-4));
   EXPECT_THAT(scores({"--truth", truth, "--detections", path("out/detections.json")}), wanted);
-  EXPECT_THAT(last.err, HasSubstr("1 picture is not in the ground truth and not scored: " + a));
+  EXPECT_THAT(last.err, HasSubstr("1 image is not in the ground truth and not scored: " + a));
   EXPECT_THAT(scores({"--truth", truth, "--model", kModel, "--images", path("b")}), wanted);
   ASSERT_EQ(run(command("plain", {path("b")})).code, 0);
   EXPECT_THAT(scores({"--truth", truth, "--detections", path("plain/detections.json")}), wanted)
@@ -74,7 +74,7 @@ TEST_F(Matching, APictureThatTheGroundTruthLacksGetsAnIdOfItsOwn) {
 }
 
 TEST_F(Matching, NamesOfOtherSystemsAreMatched) {
-  const std::string b = picture("00007", "b/b.jpg"), truth = field("04-truth-ids/truth_backslash.json");
+  const std::string b = image_file("00007", "b/b.jpg"), truth = field("04-truth-ids/truth_backslash.json");
   ASSERT_EQ(run(command("out", {b, "--truth", truth})).code, 0);
   EXPECT_THAT(ids("out"), ElementsAre(7));
   EXPECT_GT(scores({"--truth", truth, "--model", kModel, "--images", path("b")})[0], 0.4);
@@ -84,14 +84,15 @@ TEST_F(Matching, NamesOfOtherSystemsAreMatched) {
   const Output o = run(command("png", {b, "--truth", other}));
   ASSERT_EQ(o.code, 0);
   EXPECT_THAT(ids("png"), ElementsAre(3));
-  EXPECT_THAT(o.err, AllOf(HasSubstr("1 picture matched but for the extension: " + b + " is taken for sub/B.PNG"),
+  EXPECT_THAT(o.err, AllOf(HasSubstr("1 image matched but for the extension: " + b + " is taken for sub/B.PNG"),
                            HasSubstr("although folders differ")));
   scores({"--truth", other, "--model", kModel, "--images", path("b")});
   EXPECT_THAT(last.err, HasSubstr("has 640 x 480 pixels, the ground truth says 320 x 240"));
 }
 
 TEST_F(Matching, TwoFilesOfOneGroundTruthImageAreAnError) {
-  const std::string a = picture("00007", "x/b.jpg"), b = picture("00015", "y/b.jpg"), truth = field("04-truth-ids/truth_b.json");
+  const std::string a = image_file("00007", "x/b.jpg"), b = image_file("00015", "y/b.jpg"),
+                    truth = field("04-truth-ids/truth_b.json");
   for (const auto& arguments : {command("out", {a, b, "--truth", truth}),
                                 std::vector<std::string>{"evaluate", "--truth", truth, "--model", kModel, "--images", a, b}}) {
     const Output o = run(arguments);
@@ -115,7 +116,7 @@ TEST_F(Matching, RegionsOfAnOmeTiffAreFound) {
 TEST_F(Matching, ARunWithoutAnyRegionFails) {
   std::filesystem::create_directory(folder / "rois");
   put("rois/other.geojson", read_file(field("06-ome-tif-roi-name/left_half.geojson")));
-  const std::string a = picture("00007", "b/a.jpg"), b = picture("00015", "b/b.jpg");
+  const std::string a = image_file("00007", "b/a.jpg"), b = image_file("00015", "b/b.jpg");
   const Output o = run(command("out", {a, b, "--roi", path("rois")}));
   EXPECT_EQ(o.code, 1);
   EXPECT_THAT(o.errors(),
@@ -163,8 +164,8 @@ TEST_F(Matching, ResultsOfUltralyticsAndSahi) {
 
 TEST_F(Matching, SlidesOfAnEarlierRunAreFoundInAnotherFolder) {
   const std::string composed = "Pr\xC3\xA4parat.jpg", apart = "Pra\xCC\x88parat.jpg";
-  const std::string slide = picture("00007", "a/" + composed), one = picture("00007", "a/w1/b.jpg"),
-                    two = picture("00015", "a/w2/b.jpg");
+  const std::string slide = image_file("00007", "a/" + composed), one = image_file("00007", "a/w1/b.jpg"),
+                    two = image_file("00015", "a/w2/b.jpg");
   ASSERT_EQ(run(command("out", {slide, one, two})).code, 0);
   std::filesystem::rename(folder / "a", folder / "moved");
   std::filesystem::rename(folder / "moved" / composed, folder / "moved" / apart);
@@ -178,7 +179,7 @@ TEST_F(Matching, SlidesOfAnEarlierRunAreFoundInAnotherFolder) {
 }
 
 TEST_F(Matching, AGroundTruthOfManyFilesCostsLittle) {
-  const std::string one = picture("00007", "one.jpg");
+  const std::string one = image_file("00007", "one.jpg");
   std::filesystem::create_directory(folder / "in");
   Json truth{{"images", Json::array()}, {"categories", Json::array()}, {"annotations", Json::array()}};
   constexpr int kFiles = 16000;

@@ -1,5 +1,5 @@
 // Outputs that cannot be written, of every command that writes: one clear line (file, what, what to do), the right exit
-// code, no partial file under the final name, the other pictures of a batch done.
+// code, no partial file under the final name, the other images of a batch done.
 #include <gmock/gmock.h>
 
 #include <cstdlib>
@@ -189,7 +189,7 @@ TEST_F(OutputRows, EveryCommandThatWritesHasOne) {
 
 class OutputBatch : public ProgramTest {};
 
-TEST_F(OutputBatch, TheOtherPictureIsDone) {
+TEST_F(OutputBatch, TheOtherImageIsDone) {
   std::filesystem::create_directories(folder / "run" / "BloodImage_00007.json");
   Output o = run({"detect", "--model", kModel, kTwo[0], kTwo[1], "-o", path("run"), "--quiet"});
   EXPECT_EQ(o.code, 2) << o.err;

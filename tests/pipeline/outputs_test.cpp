@@ -34,14 +34,14 @@ class Outputs : public ProgramTest {
     ProgramTest::SetUp();
     classes.add(1, "RBC");
     classes.add(2, "W\"B,C");
-    picture = picture_of("slide, one", 7, open_slide(kSlide), classes);
+    image = output_image_of("slide, one", 7, open_slide(kSlide), classes);
   }
   std::filesystem::path write(const std::string& name, const Detections& detections) {
-    write_outputs({name}, picture, detections, {}, folder, "out");
+    write_outputs({name}, image, detections, {}, folder, "out");
     return folder / ("out" + std::string(output_named(name).suffix));
   }
   Classes classes;
-  OutputPicture picture;
+  OutputImage image;
   const Detections two = {{{10.128, 20, 30.5, 44.25}, 1, 0.75F}, {{-3.004, 5, 17, 25}, 0, 0.1F}};
 };
 
@@ -158,7 +158,7 @@ TEST_F(Outputs, AnUnknownRowNamesTheKnownOnes) {
 
 TEST_F(Outputs, NothingIsLeftOfAnUnfinishedFile) {
   for (const cytodet::Output& row : outputs()) {
-    auto file = row.open(picture, {}, folder / "unfinished");
+    auto file = row.open(image, {}, folder / "unfinished");
     for (const Detection& d : two) file->add(d);
   }
   EXPECT_THAT(names(folder), IsEmpty());
@@ -167,7 +167,7 @@ TEST_F(Outputs, NothingIsLeftOfAnUnfinishedFile) {
 TEST_F(Outputs, DensityNeedsThePhysicalSize) {
   Summary summary;
   for (const Detection& d : two) summary.add(d);
-  OutputPicture p{"a", 1, 4000, 2000, std::nullopt, std::nullopt, nullptr, &classes};
+  OutputImage p{"a", 1, 4000, 2000, std::nullopt, std::nullopt, nullptr, &classes};
   EXPECT_TRUE(summary.json(p)["boxes_per_mm2"].is_null());
   p.mpp_x = 0.5;
   p.mpp_y = 0.25;
@@ -189,7 +189,7 @@ TEST_F(Outputs, GeoJsonIdsAreUniqueAndLastingUuids) {
     EXPECT_THAT(std::string("89ab"), HasSubstr(std::string(1, id[19])));
   }
   EXPECT_EQ(a, read_json(write("geojson", many)));
-  picture.image_id = 8;
+  image.image_id = 8;
   const Json other = read_json(write("geojson", many));
   for (const Json& f : other["features"]) ASSERT_FALSE(ids.contains(f["id"].get<std::string>()));
 }
@@ -251,21 +251,21 @@ class Export : public Outputs {
   }
 };
 
-TEST_F(Export, ARunFolderBecomesFilesPerPicture) {
+TEST_F(Export, ARunFolderBecomesFilesPerImage) {
   const std::string run_path = run_folder();
   Output o = run({"export", run_path, "-o", path("all/"), "--format", "geojson,csv,summary,heatmap"});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(names(folder / "all"), ElementsAre("s0.csv", "s0.geojson", "s0.heatmap.png", "s0.summary.json", "s1.csv",
                                                  "s1.geojson", "s1.heatmap.png", "s1.summary.json"));
   EXPECT_NEAR(read_json(folder / "all/s0.summary.json")["area_mm2"].get<double>(),
-              4.12 * 3.16 * picture.mpp_x.value() * picture.mpp_y.value(), 1e-9)
+              4.12 * 3.16 * image.mpp_x.value() * image.mpp_y.value(), 1e-9)
       << "the slide's own, where the run has none";
   EXPECT_NEAR(read_json(folder / "all/s1.summary.json")["boxes_per_mm2"].get<double>(), 2 / (4.12 * 3.16 / 16), 1e-9);
   EXPECT_EQ(read_json(folder / "all/s0.geojson")["features"][0]["properties"]["classification"]["name"], "WBC");
 
   o = run({"export", run_path, "-o", path("one.geojson")});
   EXPECT_EQ(o.code, 2);
-  EXPECT_THAT(o.err, HasSubstr("holds 2 pictures; choose one by --image"));
+  EXPECT_THAT(o.err, HasSubstr("holds 2 images; choose one by --image"));
   o = run({"export", run_path, "-o", path("one.geojson.gz"), "--image", "2", "--score", "0.5"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_EQ(o.out, "1 boxes in " + path("one.geojson.gz") + "\n");
@@ -300,28 +300,28 @@ TEST_F(Export, AnyResultsFileWillDo) {
   EXPECT_EQ(run({"export", put("none.json", "[]"), "-o", path("none.csv")}).code, 0);
 }
 
-// What report and view tell of a picture's size.
-TEST_F(Export, PicturesAreMeasuredOnlyWhereResultsDoNotTell) {
+// What report and view tell of an image's size.
+TEST_F(Export, ImagesAreMeasuredOnlyWhereResultsDoNotTell) {
   const std::string results = put("r.json", R"([{"image_id":3,"category_id":1,"bbox":[1,2,3,4],"score":0.5}])"),
-                    no_picture = put("damaged.png", "\x89PNG\r\n\x1a\n");
+                    not_an_image = put("damaged.png", "\x89PNG\r\n\x1a\n");
   const auto measured = [&](const std::string& slide, int width) {
     const std::string truth = put("truth.json", R"({"images":[{"id":3,"file_name":"a.tif","width":)" + std::to_string(width) +
                                                     R"(,"height":50}],"categories":[{"id":1,"name":"a"}],"annotations":[]})");
     SavedResults saved(results, {width > 0 ? truth : "", slide, {}, {}});
-    return saved.measured_picture(saved.pictures().at(0));
+    return saved.measured_image(saved.images().at(0));
   };
   EXPECT_EQ(measured("", 60).width, 60);
   EXPECT_EQ(measured("", 0).width, 0) << "nobody knows";
   const auto slide = open_slide(kSlide);
   for (int width : {0, 60}) {
-    const OutputPicture told = measured(kSlide, width);
+    const OutputImage told = measured(kSlide, width);
     EXPECT_EQ(told.width, slide->width()) << "the slide knows best";
     EXPECT_EQ(told.mpp_x, slide->mpp_x);
     EXPECT_EQ(told.slide, nullptr);
   }
   EXPECT_EQ(measured(kSource + "/tests/data/tiling/formats/rgb.png", 0).width, 37);
-  EXPECT_EQ(measured(no_picture, 60).width, 60) << "a plain picture is not decoded where its size is told";
-  EXPECT_NE(error_of([&] { measured(no_picture, 0); }), "");
+  EXPECT_EQ(measured(not_an_image, 60).width, 60) << "a plain image is not decoded where its size is told";
+  EXPECT_NE(error_of([&] { measured(not_an_image, 0); }), "");
 }
 
 TEST_F(Export, SaysWhatIsWrong) {
@@ -334,7 +334,7 @@ TEST_F(Export, SaysWhatIsWrong) {
   };
   const std::string file = put("r.json", R"([{"image_id":3,"category_id":2,"bbox":[1,2,3,4],"score":0.5},
                                              {"image_id":4,"category_id":2,"bbox":[1,2,3,4],"score":0.5}])");
-  fails({file, "-o", path("x.geojson")}, 2, "holds more than one picture");
+  fails({file, "-o", path("x.geojson")}, 2, "holds more than one image");
   fails({file, "-o", path("x.xlsx")}, 2, "does not tell the form");
   fails({file, "-o", path("x.csv"), "--format", "cvs"}, 2, "did you mean csv");
   fails({path("none.json"), "-o", path("x.csv")}, 1, "is neither a run folder nor a file");

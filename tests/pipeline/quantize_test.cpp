@@ -226,7 +226,7 @@ TEST_F(QuantizeCommand, SensitivityAsTableAndJson) {
   EXPECT_EQ(run({"sensitivity", kLenet, "-o", path("s.json")}).code, 2);
 }
 
-// The detector on two pictures, few layers in INT8, two of which spoil everything.
+// The detector on two images, few layers in INT8, two of which spoil everything.
 class MaxDrop : public QuantizeCommand {
  protected:
   void SetUp() override {

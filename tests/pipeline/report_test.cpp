@@ -96,22 +96,22 @@ TEST_F(Report, StandsAloneAndIsHarmless) {
   EXPECT_THAT(page, HasSubstr("network 6.75"));
 }
 
-TEST_F(Report, PicturesOfEachSlide) {
+TEST_F(Report, ImagesOfEachSlide) {
   const std::string run_path = run_folder();
-  const auto pictures = [&](std::vector<std::string> more) {
+  const auto page_with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {"report", run_path, "-o", path("r.html")});
     Output o = run(more);
     EXPECT_EQ(o.code, 0) << o.err;
     return read_file(folder / "r.html");
   };
-  std::string page = pictures({});
+  std::string page = page_with({});
   for (const char* what : {"boxes", "density", "surest boxes of each class"})
     EXPECT_EQ(count(page, std::string("<figcaption>") + what + "</figcaption>"), 1) << what;
-  page = pictures({"--crops", "0"});
+  page = page_with({"--crops", "0"});
   EXPECT_EQ(count(page, "data:image"), 2);
-  page = pictures({"--score", "0.95"});
+  page = page_with({"--score", "0.95"});
   EXPECT_EQ(count(page, "data:image"), 2) << "no box is so sure: nothing to cut out";
-  page = pictures({"--thumbnails", "0"});
+  page = page_with({"--thumbnails", "0"});
   EXPECT_EQ(count(page, "data:image"), 0);
   EXPECT_EQ(run({"report", run_path, "-o", path("r.html"), "--crops", "-1"}).code, 2);
 }
@@ -145,13 +145,13 @@ TEST_F(Report, OnlyRegionsOfInterestAreScored) {
   };
   EXPECT_EQ(ap({}), std::pair(false, false)) << "one of two cells was found";
   EXPECT_EQ(ap({"--roi", roi}), std::pair(true, true));
-  // A run may hold pictures that the ground truth does not know; pictures are told by their files' names.
+  // A run may hold images that the ground truth does not know; images are told by their files' names.
   Output o = run({"report", run_folder(), "-o", path("r.html"), "--truth", put("known.json", R"({"images":[{"id":77,
       "file_name":"blood-mosaic.tif","width":4120,"height":3160}],"categories":[{"id":1,"name":"RBC"}],"annotations":[
       {"id":1,"image_id":77,"category_id":1,"bbox":[100,100,200,200],"area":40000,"iscrowd":0}]})")});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_GT(count(read_file(folder / "r.html"), ">1.0000<"), 0);
-  EXPECT_EQ(count(read_file(folder / "r.html"), "1 picture is not in the ground truth"), 1);
+  EXPECT_EQ(count(read_file(folder / "r.html"), "1 image is not in the ground truth"), 1);
 }
 
 // Results from elsewhere: what they do not say of a slide, its file does.
@@ -171,12 +171,12 @@ TEST_F(Report, ForeignResultsAreMeasuredBySlides) {
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">0.2500</td>"));
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">" + rounded(2 / (4.12 * 3.16 / 16), 1) + "</td>")) << "boxes per mm2";
   EXPECT_THAT(page, HasSubstr("640 &times; 480"));
-  EXPECT_EQ(count(page, "plain.jpg"), 0) << "plain pictures tell no size of a pixel and are left alone";
+  EXPECT_EQ(count(page, "plain.jpg"), 0) << "plain images tell no size of a pixel and are left alone";
   EXPECT_THAT(page, HasSubstr("broken.tif: ")) << "why there is none";
   EXPECT_EQ(count(page, "<td class=\"n\">0.2500</td>"), 1);
 }
 
-TEST_F(Report, OneSlideOfSeveralPicturesIsNotTheSlideOfAll) {
+TEST_F(Report, OneSlideOfSeveralImagesIsNotTheSlideOfAll) {
   std::filesystem::copy_file(kSlide, folder / "mosaic.tif");
   const std::string found = put("found.json", R"([{"image_id":2,"category_id":7,"bbox":[100,100,200,200],"score":0.9},
       {"image_id":1,"category_id":3,"bbox":[500,100,200,200],"score":0.8}])");
@@ -186,12 +186,12 @@ TEST_F(Report, OneSlideOfSeveralPicturesIsNotTheSlideOfAll) {
   };
   Output o = report({});
   EXPECT_EQ(o.code, 2);
-  EXPECT_THAT(o.err, HasSubstr("is one slide, and none of the 2 pictures is called so"));
+  EXPECT_THAT(o.err, HasSubstr("is one slide, and none of the 2 images is called so"));
   o = report({"--truth", put("truth.json", R"({"images":[{"id":1,"file_name":"mosaic.tif","width":4120,"height":3160},
       {"id":2,"file_name":"other.tif","width":640,"height":480}],"categories":[],"annotations":[]})")});
   ASSERT_EQ(o.code, 0) << o.err;
   const std::string page = read_file(folder / "r.html");
-  EXPECT_EQ(count(page, "data:image"), 3) << "of the picture that is called so";
+  EXPECT_EQ(count(page, "data:image"), 3) << "of the image that is called so";
   EXPECT_LT(page.find(">class 3<"), page.find(">class 7<")) << "classes by id, not by first box";
   const std::vector<std::string> one = {"export", found, "-o", path("crops.png"), "--format", "crops", "--slides"};
   const auto exported = [&](std::vector<std::string> more) {
@@ -200,7 +200,7 @@ TEST_F(Report, OneSlideOfSeveralPicturesIsNotTheSlideOfAll) {
     all.insert(all.end(), more.begin(), more.end());
     return run(all).code;
   };
-  EXPECT_EQ(exported({"--image", "2"}), 0) << "the picture that was asked for";
+  EXPECT_EQ(exported({"--image", "2"}), 0) << "the image that was asked for";
 }
 
 TEST_F(Report, SaysWhatIsWrong) {

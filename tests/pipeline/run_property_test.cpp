@@ -61,7 +61,7 @@ class World {
     out_ = chance(3) ? in_ : root_ / "out";
     fs::create_directories(in_);
     write_image(Image(2, 2), root_ / "a.png");
-    picture_ = read_file(root_ / "a.png");
+    image_ = read_file(root_ / "a.png");
     make_inputs();
     if (chance(2)) make_foreign(1 + below(3));
   }
@@ -101,7 +101,7 @@ class World {
       else if (i > 0 && chance(5))
         fs::create_symlink(inputs_[0], file);
       else
-        std::ofstream(file) << picture_ << random_();
+        std::ofstream(file) << image_ << random_();
       inputs_.push_back(file.string());
       own(file);
     }
@@ -287,7 +287,7 @@ class World {
 
   fs::path root_, in_, out_;
   std::mt19937 random_;
-  std::string picture_;  // bytes
+  std::string image_;  // bytes
   std::vector<std::string> inputs_;
   std::map<fs::path, std::string> foreign_;
 };

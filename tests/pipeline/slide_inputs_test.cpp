@@ -23,7 +23,7 @@ TEST(SlideInputs, FoldersOfOneSlideAreInputsThemselves) {
   EXPECT_THAT(expand_inputs({mirax.string()}), ElementsAre(mirax.string()));
 }
 
-TEST(SlideInputs, PartsOfASlideAreNoPictures) {
+TEST(SlideInputs, PartsOfASlideAreNoImages) {
   ScratchFolder scratch;
   const fs::path slide = scratch.path / "S1.vms", other = scratch.path / "other.jpg";
   write_file(slide, "[Virtual Microscope Specimen]\nImageFile=S1.jpg\nImageFile(1,0)=S1_1.jpg\nMapFile=map.jpg\n");

@@ -28,7 +28,7 @@ class Tune : public ProgramTest {
     j["search"] = {{"detect.mode", {"image", "slide"}},
                    {"detect.score", {0.05, 0.3}},
                    {"detect.merge", {{{"method", "nms"}}, {{"method", "owner"}, {"iou", 0.3}}}}};
-    j["speed"] = {{"pictures", 1}, {"repeats", 1}};
+    j["speed"] = {{"images", 1}, {"repeats", 1}};
     return j;
   }
   TuneSpace space(const Json& j) const { return parse_tune_space(j, folder / "tune.json"); }
@@ -140,9 +140,9 @@ TEST_F(Tune, BadConfigsAreOneLineWithThePlace) {
 }
 
 TEST_F(Tune, RawFilesComeBackAndDamageIsSeen) {
-  RawPicture raw{true, {{{{1, 2, 3.5, 4}, 2, 0.25f}, 7, 12.5}, {{{0, 0, 1, 1}, 0, 1.0f}, 0, INFINITY}}};
+  RawDetections raw{true, {{{{1, 2, 3.5, 4}, 2, 0.25f}, 7, 12.5}, {{{0, 0, 1, 1}, 0, 1.0f}, 0, INFINITY}}};
   write_raw(raw, "0123456789abcdef", folder / "a.raw");
-  const RawPicture back = read_raw(folder / "a.raw", "0123456789abcdef");
+  const RawDetections back = read_raw(folder / "a.raw", "0123456789abcdef");
   EXPECT_TRUE(back.tiled);
   ASSERT_EQ(back.found.size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
@@ -195,10 +195,10 @@ TEST_F(Tune, MeasuredFrontIsThatOfTheExhaustiveSearch) {
   };
   std::vector<std::vector<std::vector<double>>> bounds(2, std::vector<std::vector<double>>(4));
   TuneMeasurer first(s);
-  EXPECT_EQ(first.stages(), 3) << "one, two and three pictures";
+  EXPECT_EQ(first.stages(), 3) << "one, two and three images";
   const TuneResult all = search(s.grid(), measure_with(first, &bounds), false);
   EXPECT_EQ(all.points.size(), 8u);
-  EXPECT_EQ(first.detected(), 4u) << "two pictures under two settings; the first was kept when speed was measured";
+  EXPECT_EQ(first.detected(), 4u) << "two images under two settings; the first was kept when speed was measured";
   EXPECT_TRUE(first.tiled());
   std::set<double> different;
   for (const auto& network : bounds)
@@ -251,9 +251,9 @@ TEST_F(Tune, OnlyRegionsOfInterestAreScored) {
   const double half = best();
   // The setting that was picked, run: the same figure.
   const RunConfig c = read_run_config(folder / "out" / "picked.json");
-  const std::vector<std::string> pictures = expand_inputs(c.inputs);
+  const std::vector<std::string> images = expand_inputs(c.inputs);
   Detector detector(with_settings(load_model(c.model), c.detect), {1, 1});
-  EXPECT_NEAR(measure_ap(detector, truth_of(read_ground_truth(c.truth), pictures), pictures, c.detect, {}), half, 1e-12);
+  EXPECT_NEAR(measure_ap(detector, truth_of(read_ground_truth(c.truth), images), images, c.detect, {}), half, 1e-12);
   EXPECT_GT(half, 0.4) << "cells outside do not count as missed";
   put("roi.json", R"([{"class":"roi","x":0,"y":0,"w":100,"h":480}])");
   EXPECT_NE(best(), half) << "other regions in the same file are seen";
@@ -275,7 +275,7 @@ TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
   put("out/cache/cytodet-99999999-1.part", "left by a kill");
   Output o = run({"tune", file, "--pick", "max-map", "--exhaustive", "--quiet"});
   ASSERT_EQ(o.code, 0) << o.err;
-  EXPECT_THAT(o.out, HasSubstr("8 of 8 settings measured, 0 given up early, on 3 pictures"));
+  EXPECT_THAT(o.out, HasSubstr("8 of 8 settings measured, 0 given up early, on 3 images"));
   const Json after = read_json(folder / "out" / "journal.json"), results = read_json(folder / "out" / "tune.json");
   EXPECT_EQ(after["seconds"].size(), 2u);
   for (auto it = before["seconds"].begin(); it != before["seconds"].end(); ++it)
@@ -289,12 +289,12 @@ TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
   Output picked = run({"run", path("out/picked.json")});
   ASSERT_EQ(picked.code, 0) << picked.err;
   const Json c = read_json(folder / "out" / "picked.json");
-  std::vector<std::string> pictures;
-  for (const Json& input : c["inputs"]) pictures.push_back((folder / "out" / input.get<std::string>()).string());
+  std::vector<std::string> images;
+  for (const Json& input : c["inputs"]) images.push_back((folder / "out" / input.get<std::string>()).string());
   const RunConfig run_config = read_run_config(folder / "out" / "picked.json");
-  const GroundTruth truth = truth_of(read_ground_truth(run_config.truth), pictures);
+  const GroundTruth truth = truth_of(read_ground_truth(run_config.truth), images);
   Detector detector(with_settings(load_model(run_config.model), run_config.detect), {1, 1});
-  EXPECT_NEAR(measure_ap(detector, truth, pictures, run_config.detect, {}), best, 1e-12);
+  EXPECT_NEAR(measure_ap(detector, truth, images, run_config.detect, {}), best, 1e-12);
   // Another rule needs no measurement; a limit that none reaches is an error.
   EXPECT_THAT(run({"tune", file, "--pick", "max-speed", "--quiet"}).out, HasSubstr("* picked by max-speed"));
   Output none = run({"tune", file, "--pick", "map>=0.99", "--quiet"});

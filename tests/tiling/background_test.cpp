@@ -73,8 +73,8 @@ TEST(Background, EveryRowSeparatesCellsFromGlass) {
     const CellMask mask = cell_mask(*slide, method);
     EXPECT_TRUE(mask.touches({1400, 200, 1600, 400})) << method.name;
     EXPECT_EQ(mask.touches({0, 0, 1000, 1000}), !skips_glass.at(method.name)) << method.name;
-    const Image picture = mask_image(mask);
-    EXPECT_EQ(picture.row(10)[30] < 100, skips_glass.at(method.name)) << method.name;
+    const Image image = mask_image(mask);
+    EXPECT_EQ(image.row(10)[30] < 100, skips_glass.at(method.name)) << method.name;
   }
   EXPECT_THAT(error_of([] { background_method("otso"); }), ::testing::HasSubstr("did you mean otsu"));
 }
@@ -97,7 +97,7 @@ TEST(Background, AllTissueAndAllGlass) {
   }
 }
 
-// A part of the small picture that cannot be read is not taken for glass.
+// A part of the small image that cannot be read is not taken for glass.
 class HalfDamaged : public Slide {
  public:
   HalfDamaged() { levels.push_back({4000, 4000, 1.0}); }

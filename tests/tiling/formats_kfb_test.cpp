@@ -10,7 +10,7 @@ namespace {
 
 using testing::HasSubstr;
 
-Image picture() {
+Image slide_part() {
   std::unique_ptr<Slide> s = open_slide(data_folder() / "slides/cmu-1-small-region.svs");
   Image image(231, 170);
   s->read(0, 900, 1200, image.width, image.height, image.rgb.data());
@@ -43,7 +43,7 @@ TEST(FormatsKfb, TheSampleMadeElsewhere) {
 
 TEST(FormatsKfb, EveryFormOfTheIndex) {
   ScratchFolder scratch;
-  const Image image = picture();
+  const Image image = slide_part();
   for (auto place : {KfbWriter::Place::stated, KfbWriter::Place::after_the_first, KfbWriter::Place::after_the_index})
     for (bool x_written : {true, false})
       for (bool whole : {true, false}) {
@@ -61,14 +61,14 @@ TEST(FormatsKfb, TilesLeftOutAreWhite) {
   ScratchFolder scratch;
   KfbWriter writer;
   writer.left_out = {0, 6, 13};
-  write_file(scratch.path / "a.kfb", writer.write(picture()));
+  write_file(scratch.path / "a.kfb", writer.write(slide_part()));
   expect_levels(scratch.path / "a.kfb", writer.expected);
 }
 
 TEST(FormatsKfb, ShrunkInsideTheCodec) {
   ScratchFolder scratch;
   KfbWriter writer;
-  write_file(scratch.path / "a.kfb", writer.write(picture()));
+  write_file(scratch.path / "a.kfb", writer.write(slide_part()));
   std::unique_ptr<Slide> s = open_slide(scratch.path / "a.kfb");
   Image full = read_whole(*s), want(116, 85), got(116, 85);
   downsample_by_mean(full, 2, want.rgb.data());
@@ -89,7 +89,7 @@ struct Damage {
 TEST(FormatsKfb, DamageIsNamed) {
   ScratchFolder scratch;
   KfbWriter writer;
-  const std::string whole = writer.write(picture());
+  const std::string whole = writer.write(slide_part());
   const std::string most("\xff\xff\xff\x7f", 4), minus("\xff\xff\xff\xff", 4), zero(4, '\0');
   int64_t real_index;
   std::memcpy(&real_index, &whole[0x44], 8);
@@ -129,7 +129,7 @@ TEST(FormatsKfb, DamageIsNamed) {
 TEST(FormatsKfb, TruncatedFilesAreErrors) {
   ScratchFolder scratch;
   KfbWriter writer;
-  const std::string whole = writer.write(picture());
+  const std::string whole = writer.write(slide_part());
   for (size_t length : {size_t{16}, size_t{0x5b}, size_t{0x5c}, whole.size() / 2, whole.size() - 1}) {
     write_file(scratch.path / "a.kfb", std::string_view(whole).substr(0, length));
     EXPECT_NE(error_of([&] { open_slide(scratch.path / "a.kfb"); }), "") << length;
@@ -139,7 +139,7 @@ TEST(FormatsKfb, TruncatedFilesAreErrors) {
 TEST(FormatsKfb, ADamagedTileSparesTheOthers) {
   ScratchFolder scratch;
   KfbWriter writer;
-  std::string bytes = writer.write(picture());
+  std::string bytes = writer.write(slide_part());
   for (size_t i = KfbWriter::kHeader + 700; i < KfbWriter::kHeader + 900; ++i) bytes[i] = static_cast<char>(i * 31);
   write_file(scratch.path / "a.kfb", bytes);
   std::unique_ptr<Slide> s = open_slide(scratch.path / "a.kfb");

@@ -66,7 +66,7 @@ TEST(Formats, EveryRowOpensASample) {
 
 TEST(Formats, ContentDecidesNotTheExtension) {
   ScratchFolder scratch;
-  const auto renamed = scratch.path / "picture.svs";
+  const auto renamed = scratch.path / "image.svs";
   std::filesystem::copy_file(data_folder() / "tiling/formats/rgb.png", renamed);
   EXPECT_EQ(open_slide(renamed)->format, "png");
   const auto unicode = scratch.path / "lame \xF0\x9F\x98\x90.jpg";
@@ -107,7 +107,7 @@ TEST(Formats, WhatWasLookedForInVainIsNamed) {
   EXPECT_THAT(why("slides/cmu-1-small-region.svs"), HasSubstr("looked for aperio.MPP)"));
   EXPECT_THAT(why("tiling/svs/jpeg2000.svs"), HasSubstr("looked for openslide.mpp-x)"));
   EXPECT_THAT(why("tiling/kfb/sample.kfb"), HasSubstr("KFB header"));
-  EXPECT_THAT(why("tiling/formats/rgb.png"), HasSubstr("plain pictures do not tell"));
+  EXPECT_THAT(why("tiling/formats/rgb.png"), HasSubstr("plain images do not tell"));
 }
 
 TEST(Formats, PixelSizeOfOmeXml) {
@@ -162,7 +162,7 @@ TEST(Formats, ThreadsReadTheSamePixels) {
   }
 }
 
-TEST(Formats, WrittenPicturesReadBack) {
+TEST(Formats, WrittenImagesReadBack) {
   ScratchFolder scratch;
   Image image = read_whole(*open_slide(data_folder() / "tiling/formats/rgb.png"));
   write_image(image, scratch.path / "a.png");

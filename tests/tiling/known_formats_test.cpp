@@ -105,7 +105,7 @@ TEST(KnownFormats, HamamatsuTextNamesTheMissingImages) {
 TEST(KnownFormats, EveryUnreadFormatIsNamedByContentAndByName) {
   ScratchFolder scratch;
   int count = 0;
-  const std::string picture = read_file(data_folder() / "tiling/formats/rgb.png");
+  const std::string image = read_file(data_folder() / "tiling/formats/rgb.png");
   for (const KnownFormat& f : known_formats()) {
     if (f.use != FormatUse::unread) continue;
     SCOPED_TRACE(f.name);
@@ -120,7 +120,7 @@ TEST(KnownFormats, EveryUnreadFormatIsNamedByContentAndByName) {
     for (std::string e; extensions >> e;) {
       std::transform(e.begin(), e.end(), e.begin(), [](unsigned char c) { return std::toupper(c); });
       const fs::path file = scratch.path / ("a." + e);
-      write_file(file, picture);
+      write_file(file, image);
       EXPECT_THAT(refusal(file), HasSubstr(e == "VSI" ? "Olympus" : *f.what ? f.what : f.name));
       ++count;
     }
@@ -138,14 +138,14 @@ TEST(KnownFormats, NamesOfVendorsAreNoNamesForOtherContent) {
     }
 }
 
-TEST(KnownFormats, APlainPictureUnderTheNameOfASlideIsWarnedOf) {
+TEST(KnownFormats, APlainImageUnderTheNameOfASlideIsWarnedOf) {
   ScratchFolder scratch;
   const auto warnings = [&](const std::string& sample, const std::string& name) {
     fs::copy_file(data_folder() / sample, scratch.path / name);
     return open_slide(scratch.path / name)->warnings;
   };
   EXPECT_THAT(warnings("tiling/formats/rgb420.jpg", "a.svs"),
-              testing::Contains(HasSubstr("is called .svs, as Aperio SVS files are, and holds a plain JPEG picture")));
+              testing::Contains(HasSubstr("is called .svs, as Aperio SVS files are, and holds a plain JPEG image")));
   EXPECT_THAT(warnings("tiling/formats/rgb420.jpg", "a.JPEG"), testing::IsEmpty());
   EXPECT_THAT(warnings("slides/boxes.tiff", "b.svs"), testing::Not(testing::Contains(HasSubstr("is called"))));
 }

@@ -15,7 +15,7 @@ struct Stored {
   double true_ratio;
 };
 
-// Levels of one picture, each at its true ratio whatever its size says; white beyond `content` level-0 pixels.
+// Levels of one image, each at its true ratio whatever its size says; white beyond `content` level-0 pixels.
 class Pyramid : public Slide {
  public:
   Pyramid(std::vector<Stored> stored, bool blank, int64_t tile = 256) : stored_(std::move(stored)), blank_(blank) {
@@ -106,7 +106,7 @@ TEST(LevelRatio, AFileOfWholeTilesIsReadAtHalf) {
   ASSERT_EQ(slide->levels.size(), 2u);
   EXPECT_EQ(slide->levels[1].downsample, 2);
   EXPECT_EQ(slide->levels[1].width, 13056);
-  // The two pictures lie at (11008, 5888) of level 1, and at twice that of level 0.
+  // The two images lie at (11008, 5888) of level 1, and at twice that of level 0.
   Image level1(1280, 480), level0(1280, 480);
   slide->read(1, 11008, 5888, level1.width, level1.height, level1.rgb.data());
   slide->read_downsampled(0, 22016, 11776, 2560, 960, 2, level0.rgb.data());

@@ -1,4 +1,4 @@
-// OME-TIFFs by the planes they hold: one picture, three channels of one, or what cannot be one.
+// OME-TIFFs by the planes they hold: one image, three channels of one, or what cannot be one.
 #include "tiling/slides/formats/ome.h"
 
 #include <gmock/gmock.h>
@@ -67,7 +67,7 @@ class Ome : public ::testing::Test {
   }
 };
 
-TEST_F(Ome, ThreeGrayChannelsAreOnePicture) {
+TEST_F(Ome, ThreeGrayChannelsAreOneImage) {
   EXPECT_EQ(pixel({ome_xml(kThreeChannels), {10, 120, 230}}), (std::vector{10, 120, 230}));
   EXPECT_EQ(pixel({ome_xml(kThreeChannels, "<TiffData/>"), {10, 120, 230}}), (std::vector{10, 120, 230}));
   const std::string turned =
@@ -115,12 +115,12 @@ TEST_F(Ome, OnePlaneIsReadAsItIs) {
   EXPECT_THAT(refused({"not OME", {77, 78}}), HasSubstr("2 pages of 48 x 48"));
 }
 
-TEST_F(Ome, WhatIsNotOnePictureIsRefused) {
+TEST_F(Ome, WhatIsNotOneImageIsRefused) {
   const auto sizes = [](int c, int z, int t) {
     return ome_xml("SizeC=\"" + std::to_string(c) + "\" SizeZ=\"" + std::to_string(z) + "\" SizeT=\"" + std::to_string(t) + "\"");
   };
   EXPECT_THAT(refused({sizes(5, 1, 1), {1, 2, 3, 4, 5}}),
-              AllOf(HasSubstr("sample.ome.tif: is an OME-TIFF of 5 gray channels, not of one picture"),
+              AllOf(HasSubstr("sample.ome.tif: is an OME-TIFF of 5 gray channels, not of one image"),
                     HasSubstr("--channel, from 0 to 4")));
   EXPECT_THAT(refused({sizes(2, 4, 3), {1, 2}}), HasSubstr("2 gray channels, 4 focal planes, 3 points in time"));
   EXPECT_THAT(refused({sizes(1, 7, 1), {1, 2}}), HasSubstr("focal plane 4 of 7 should be image 4, and it holds 2"));
@@ -131,7 +131,7 @@ TEST_F(Ome, WhatIsNotOnePictureIsRefused) {
   rgb.photometric = PHOTOMETRIC_RGB;
   EXPECT_EQ(pixel(rgb), (std::vector{2, 2, 2})) << "the middle one of three focal planes";
   rgb.xml = sizes(6, 1, 1);
-  EXPECT_THAT(refused(rgb), HasSubstr("of 2 colour pictures as channels, not"));
+  EXPECT_THAT(refused(rgb), HasSubstr("of 2 colour images as channels, not"));
 }
 
 TEST_F(Ome, WhatXmlTellsWronglyIsNamed) {

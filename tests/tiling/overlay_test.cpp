@@ -57,7 +57,7 @@ TEST(Overlay, ShrinksLargeSlidesAndKeepsTheirColours) {
 TEST(Overlay, OddInputsAreHarmless) {
   const auto slide = gray_slide(1, 3000);
   const Image image = draw_overlay(*slide, {{{-1e12, -1e12, 1e12, 1e12}, 7, 1.0f}, {{0, 0, 1, 1}, 0, 1.0f}},
-                                   {"a class with a name far longer than the picture is wide"});
+                                   {"a class with a name far longer than the image is wide"});
   EXPECT_EQ(image.width, 1);
 }
 

@@ -137,7 +137,7 @@ TEST(PixelSize, OfFiles) {
   }
 }
 
-TEST(PixelSize, PlainPicturesTellAFineResolution) {
+TEST(PixelSize, PlainImagesTellAFineResolution) {
   const auto bytes = [](const std::string& text) {
     return std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   };

@@ -102,14 +102,14 @@ TEST(SlideGeometry, TilesBetweenScannedPartsAreLeftOut) {
   }
 }
 
-TEST(SlideGeometry, PicturesShowTheScan) {
+TEST(SlideGeometry, ImagesShowTheScan) {
   Canvas slide(4000, 4000);
   slide.bounds = {2000, 2400, 1280, 960};
   slide.dark = {{2000, 2400, 2100, 2500}};
   const Image small = thumbnail(slide, 128);
   EXPECT_EQ(small.width, 128);
   EXPECT_EQ(small.height, 96);
-  EXPECT_EQ(small.rgb[0], 160) << "the scan's corner is the picture's";
+  EXPECT_EQ(small.rgb[0], 160) << "the scan's corner is the image's";
   HeatMap heat(4000, 4000, slide.bounds);
   heat.add({2000, 2400, 2010, 2410});
   const Image drawn = heat.draw(&slide, 128);

@@ -18,7 +18,7 @@ namespace {
 
 const std::filesystem::path kField = data_folder() / "field";
 
-// A pixel of the picture that the strips below hold.
+// A pixel of the image that the strips below hold.
 uint8_t value_at(int64_t x, int64_t y, int channel) { return static_cast<uint8_t>(x / 3 + y * 5 + channel * 17); }
 
 // Strips of 8 rows.
@@ -163,7 +163,7 @@ TEST(TiffRows, OneLargeStripIsRead) {
   const std::unique_ptr<Slide> slide = open_slide(kField / "12-single-strip/one_strip.tif");
   EXPECT_EQ(slide->width(), 8000);
   EXPECT_EQ(slide->height(), 8400);
-  // Pictures of cells on white.
+  // Images of cells on white.
   int64_t dark = 0;
   for (const Tile& t : make_grid(*slide, {})) {
     const Image image = read_tile(*slide, t);

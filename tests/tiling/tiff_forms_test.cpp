@@ -68,7 +68,7 @@ TEST(TiffForms, PixelsAreThoseThatOtherReadersSee) {
 
 TEST(TiffForms, WhatIsNotReadIsRefusedByName) {
   EXPECT_THAT(refused(forms() / "complex.tif"), HasSubstr("64 bits complex"));
-  EXPECT_THAT(refused(forms() / "complex.tif", "stretch=auto"), HasSubstr("not read")) << "no values make it a picture";
+  EXPECT_THAT(refused(forms() / "complex.tif", "stretch=auto"), HasSubstr("not read")) << "no values make it an image";
   EXPECT_THAT(refused(forms() / "signed16.tif"), AllOf(HasSubstr("16 bits signed"), HasSubstr("--stretch")));
   EXPECT_THAT(refused(forms() / "signed8.tif"), HasSubstr("8 bits signed"));
   EXPECT_THAT(refused(forms() / "float32.tif"), AllOf(HasSubstr("32 bits float"), HasSubstr("--stretch")));
@@ -195,7 +195,7 @@ TEST(TiffPages, StacksAndDyesOfMicroscopes) {
   EXPECT_THAT(bright->warnings, IsEmpty()) << "overview, label and thumbnail are told as such";
   ASSERT_EQ(bright->contents.others.size(), 3u);
   EXPECT_EQ(bright->contents.others[1].kind, "overview");
-  EXPECT_THAT(refused(forms() / "dyes.qptiff"), HasSubstr("3 gray channels (DAPI, FITC, Cy3), not of one picture"));
+  EXPECT_THAT(refused(forms() / "dyes.qptiff"), HasSubstr("3 gray channels (DAPI, FITC, Cy3), not of one image"));
   EXPECT_EQ(opened("dyes.qptiff", "channel=DAPI")->levels.size(), 2u);
 }
 
@@ -212,12 +212,12 @@ TEST(TiffPages, SeriesOfOme) {
   EXPECT_EQ(listed->others[2].option, "--series 2");
 }
 
-TEST(TiffPages, PicturesWithoutChoiceRefuseOne) {
+TEST(TiffPages, ImagesWithoutChoiceRefuseOne) {
   const auto path = data_folder() / "tiling/formats/rgb.png";
   EXPECT_NO_THROW(open_slide(path, selection_of("page=0;")));
   EXPECT_THAT(refused(path, "page=1"), AllOf(HasSubstr("rgb.png"), HasSubstr("holds one page"), HasSubstr("--page")));
-  EXPECT_THAT(refused(path, "channel=0"), HasSubstr("one colour picture"));
-  EXPECT_THAT(refused(data_folder() / "slides/blood-mosaic.tif", "channel=0"), HasSubstr("one colour picture"));
+  EXPECT_THAT(refused(path, "channel=0"), HasSubstr("one colour image"));
+  EXPECT_THAT(refused(data_folder() / "slides/blood-mosaic.tif", "channel=0"), HasSubstr("one colour image"));
 }
 
 TEST(ImageSelection, WhatCannotBeIsRefused) {

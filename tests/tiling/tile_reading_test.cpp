@@ -14,7 +14,7 @@
 namespace cytodet {
 namespace {
 
-// Three levels of one smooth picture, with damaged rectangles of which no read may touch a pixel.
+// Three levels of one smooth image, with damaged rectangles of which no read may touch a pixel.
 class Damaged : public Slide {
  public:
   struct Hole {
@@ -82,7 +82,7 @@ TEST(TileReading, AFinerLevelStandsIn) {
   EXPECT_LE(worst(t.image, read_tile(good, tile_at(2, 64, 32, 128))), 1);
 }
 
-// Reads of the coarser level hold a margin for interpolation, which the picture's ramps forgive.
+// Reads of the coarser level hold a margin for interpolation, which the image's ramps forgive.
 TEST(TileReading, TheDamagedPartIsFilledFromTheNextCoarserLevelThatReads) {
   const Damaged good(Damaged::Holes{});
   for (int factor : {1, 2})
@@ -273,7 +273,7 @@ TEST(TileReading, OneStoredTileOfAFileIsFilledAndTheOthersStayAsTheyAre) {
   }
 }
 
-TEST(TileReading, PicturesAreFilledAndStayWhiteOutsideTheSlide) {
+TEST(TileReading, ImagesAreFilledAndStayWhiteOutsideTheSlide) {
   const Damaged good(Damaged::Holes{});
   const std::unique_ptr<Slide> filled = with_damage_filled(std::make_shared<Damaged>(Damaged::Holes{{0, {0, 0, 4096, 4096}}}));
   Image part(300, 200), whole(300, 200);

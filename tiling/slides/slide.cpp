@@ -107,7 +107,7 @@ void check_only_image(const ImageSelection& s) {
   if (s.page.value_or(0)) refuse("--page", *s.page, "page");
   if (s.plane.value_or(0)) refuse("--plane", *s.plane, "focal plane");
   if (s.time.value_or(0)) refuse("--time", *s.time, "point in time");
-  if (!s.channel.empty()) throw Error("", "is one colour picture, without channels to choose", "leave out --channel");
+  if (!s.channel.empty()) throw Error("", "is one colour image, without channels to choose", "leave out --channel");
 }
 
 // Adds the file's name to what `look` throws.
@@ -231,7 +231,7 @@ std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
 std::string mpp_properties_of(const Slide& slide) {
   for (const SlideFormat& f : kFormats)
     if (slide.format == f.name && *f.mpp_properties) return f.mpp_properties;
-  return "a resolution finer than 12.7 micrometres; most plain pictures do not tell";
+  return "a resolution finer than 12.7 micrometres; most plain images do not tell";
 }
 
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection) {

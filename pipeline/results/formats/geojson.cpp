@@ -42,7 +42,7 @@ void append_uuid(std::string& text, uint64_t seed, uint64_t index) {
 
 class GeoJson : public OutputFile {
  public:
-  GeoJson(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to, bool gzip)
+  GeoJson(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to, bool gzip)
       : file_(to, gzip),
         classes_(*p.classes),
         corner_(frame_corner(p.bounds, origin_named(s.origin, "origin"))),
@@ -105,10 +105,10 @@ class GeoJson : public OutputFile {
 
 }  // namespace
 
-std::unique_ptr<OutputFile> open_geojson(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_geojson(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to) {
   return std::make_unique<GeoJson>(p, s, to, false);
 }
-std::unique_ptr<OutputFile> open_geojson_gz(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_geojson_gz(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to) {
   return std::make_unique<GeoJson>(p, s, to, true);
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 class HeatMapFile : public OutputFile {
  public:
-  HeatMapFile(const OutputPicture& p, std::filesystem::path to)
+  HeatMapFile(const OutputImage& p, std::filesystem::path to)
       : slide_(p.slide), map_(p.width, p.height, p.bounds), to_(std::move(to)) {}
   void add(const Detection& d) override { map_.add(d.box); }
   void finish() override { write_image(map_.draw(slide_.get()), to_); }
@@ -23,29 +23,29 @@ class HeatMapFile : public OutputFile {
 
 class Crops : public OutputFile {
  public:
-  Crops(const OutputPicture& p, const OutputSettings& s, std::filesystem::path to)
-      : picture_(p), sheet_(ContactSheetOptions{.per_class = s.crops}), to_(std::move(to)) {
+  Crops(const OutputImage& p, const OutputSettings& s, std::filesystem::path to)
+      : image_(p), sheet_(ContactSheetOptions{.per_class = s.crops}), to_(std::move(to)) {
     if (!p.slide) throw Error(to_.string(), "crops need the slide's pixels", "name the slide's file");
   }
   void add(const Detection& d) override { sheet_.add(d); }
-  void finish() override { write_image(sheet_.draw(*picture_.slide, picture_.classes->names()), to_); }
+  void finish() override { write_image(sheet_.draw(*image_.slide, image_.classes->names()), to_); }
 
  private:
-  OutputPicture picture_;
+  OutputImage image_;
   ContactSheet sheet_;
   std::filesystem::path to_;
 };
 
 }  // namespace
 
-std::unique_ptr<OutputFile> open_heat_map(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_heat_map(const OutputImage& p, const OutputSettings&, const std::filesystem::path& to) {
   try {
     return std::make_unique<HeatMapFile>(p, to);
   } catch (const Error& e) {
     throw e.within(to.string());
   }
 }
-std::unique_ptr<OutputFile> open_crops(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_crops(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to) {
   return std::make_unique<Crops>(p, s, to);
 }
 

@@ -9,11 +9,11 @@ namespace {
 
 class Coco : public OutputFile {
  public:
-  Coco(const OutputPicture& p, const std::filesystem::path& to) : file_(to, false), picture_(p) {}
+  Coco(const OutputImage& p, const std::filesystem::path& to) : file_(to, false), image_(p) {}
   void add(const Detection& d) override {
     file_.text() += any_ ? ",\n" : "[\n";
     any_ = true;
-    append_coco_result(file_.text(), picture_.image_id, (*picture_.classes)[d.category].id, d);
+    append_coco_result(file_.text(), image_.image_id, (*image_.classes)[d.category].id, d);
     file_.flush_if_full();
   }
   void finish() override {
@@ -23,7 +23,7 @@ class Coco : public OutputFile {
 
  private:
   TextFile file_;
-  OutputPicture picture_;
+  OutputImage image_;
   bool any_ = false;
 };
 
@@ -51,7 +51,7 @@ enum class CsvFor { programs, spreadsheets };
 // For spreadsheets: a byte order mark, so that they read UTF-8 whatever their language, and texts that stay as they are.
 class Csv : public OutputFile {
  public:
-  Csv(const OutputPicture& p, const std::filesystem::path& to, CsvFor reader) : file_(to, false), picture_(p), reader_(reader) {
+  Csv(const OutputImage& p, const std::filesystem::path& to, CsvFor reader) : file_(to, false), image_(p), reader_(reader) {
     head_ = cell(p.name) + ",";
     append_number(head_, p.image_id);
     head_ += ',';
@@ -60,7 +60,7 @@ class Csv : public OutputFile {
   }
   void add(const Detection& d) override {
     while (names_.size() <= static_cast<size_t>(d.category))
-      names_.push_back(cell((*picture_.classes)[static_cast<int>(names_.size())].name));
+      names_.push_back(cell((*image_.classes)[static_cast<int>(names_.size())].name));
     std::string& t = file_.text();
     t.append(head_).append(names_[static_cast<size_t>(d.category)]).append(",");
     append_number(t, d.score);
@@ -78,7 +78,7 @@ class Csv : public OutputFile {
     return csv_field(reader_ == CsvFor::spreadsheets ? spreadsheet_text(text) : text);
   }
   TextFile file_;
-  OutputPicture picture_;
+  OutputImage image_;
   CsvFor reader_;
   std::string head_;
   std::vector<std::string> names_;
@@ -86,16 +86,16 @@ class Csv : public OutputFile {
 
 }  // namespace
 
-std::unique_ptr<OutputFile> open_coco(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_coco(const OutputImage& p, const OutputSettings&, const std::filesystem::path& to) {
   return std::make_unique<Coco>(p, to);
 }
-std::unique_ptr<OutputFile> open_competition(const OutputPicture&, const OutputSettings&, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_competition(const OutputImage&, const OutputSettings&, const std::filesystem::path& to) {
   return std::make_unique<Competition>(to);
 }
-std::unique_ptr<OutputFile> open_csv(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_csv(const OutputImage& p, const OutputSettings&, const std::filesystem::path& to) {
   return std::make_unique<Csv>(p, to, CsvFor::programs);
 }
-std::unique_ptr<OutputFile> open_csv_excel(const OutputPicture& p, const OutputSettings&, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_csv_excel(const OutputImage& p, const OutputSettings&, const std::filesystem::path& to) {
   return std::make_unique<Csv>(p, to, CsvFor::spreadsheets);
 }
 

@@ -35,7 +35,7 @@ class Classes {
 };
 
 // What is known of the image that the detections are of.
-struct OutputPicture {
+struct OutputImage {
   std::string name;  // what the files call it
   int64_t image_id = 0;
   int64_t width = 0, height = 0;         // level-0 pixels; 0: not known
@@ -52,7 +52,7 @@ struct OutputPicture {
   int64_t shown_width() const { return bounds ? bounds->width : width; }
   int64_t shown_height() const { return bounds ? bounds->height : height; }
 };
-OutputPicture picture_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes);
+OutputImage output_image_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes);
 
 struct OutputSettings {
   int crops = 24;                        // of a class on the contact sheet
@@ -77,8 +77,7 @@ struct Output {
   const char* suffix;  // of the file, after the image's name
   const char* summary;
   Pixels pixels;
-  std::unique_ptr<OutputFile> (*open)(const OutputPicture& picture, const OutputSettings& settings,
-                                      const std::filesystem::path& to);
+  std::unique_ptr<OutputFile> (*open)(const OutputImage& image, const OutputSettings& settings, const std::filesystem::path& to);
 };
 std::span<const Output> outputs();
 std::string output_names();  // "competition, coco, ..."
@@ -88,7 +87,7 @@ const Output& output_named(const std::string& name);
 const Output* output_for(const std::filesystem::path& file);
 
 // folder/<file_name><suffix> for each row of `names`. Errors name the file.
-void write_outputs(const std::vector<std::string>& names, const OutputPicture& picture, const Detections& detections,
+void write_outputs(const std::vector<std::string>& names, const OutputImage& image, const Detections& detections,
                    const OutputSettings& settings, const std::filesystem::path& folder, const std::string& file_name);
 
 }  // namespace cytodet::pipeline

@@ -5,14 +5,14 @@
 
 namespace cytodet::pipeline {
 
-std::unique_ptr<OutputFile> open_coco(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_competition(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_csv(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_csv_excel(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_geojson(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_geojson_gz(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_heat_map(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_crops(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_summary(const OutputPicture&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_coco(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_competition(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_csv(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_csv_excel(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_geojson(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_geojson_gz(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_heat_map(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_crops(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_summary(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
 
 }  // namespace cytodet::pipeline

@@ -45,8 +45,8 @@ std::vector<std::string> Classes::names() const {
   return all;
 }
 
-OutputPicture picture_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes) {
-  OutputPicture p{std::move(name), image_id, slide->width(), slide->height(), slide->mpp_x, slide->mpp_y, nullptr, &classes};
+OutputImage output_image_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes) {
+  OutputImage p{std::move(name), image_id, slide->width(), slide->height(), slide->mpp_x, slide->mpp_y, nullptr, &classes};
   p.bounds = slide->bounds;
   p.slide = std::move(slide);
   return p;
@@ -82,11 +82,11 @@ const Output* output_for(const std::filesystem::path& file) {
   return best;
 }
 
-void write_outputs(const std::vector<std::string>& names, const OutputPicture& picture, const Detections& detections,
+void write_outputs(const std::vector<std::string>& names, const OutputImage& image, const Detections& detections,
                    const OutputSettings& settings, const std::filesystem::path& folder, const std::string& file_name) {
   for (const std::string& name : names) {
     const Output& row = output_named(name);
-    std::unique_ptr<OutputFile> file = row.open(picture, settings, folder / (file_name + row.suffix));
+    std::unique_ptr<OutputFile> file = row.open(image, settings, folder / (file_name + row.suffix));
     for (const Detection& d : detections) file->add(d);
     file->finish();
   }

@@ -9,15 +9,15 @@ namespace {
 
 class SummaryFile : public OutputFile {
  public:
-  SummaryFile(const OutputPicture& p, const OutputSettings& s, std::filesystem::path to)
-      : picture_(p), density_area_(s.density_area), to_(std::move(to)) {}
+  SummaryFile(const OutputImage& p, const OutputSettings& s, std::filesystem::path to)
+      : image_(p), density_area_(s.density_area), to_(std::move(to)) {}
   void add(const Detection& d) override { summary_.add(d); }
   void finish() override {
-    write_file(to_, summary_.json(picture_, density_area_).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    write_file(to_, summary_.json(image_, density_area_).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
 
  private:
-  OutputPicture picture_;
+  OutputImage image_;
   std::string density_area_;
   Summary summary_;
   std::filesystem::path to_;
@@ -30,7 +30,7 @@ void check_density_area(const std::string& which) {
     throw UsageError("density_area", "must be regions, tiles or slide, not \"" + which + "\"");
 }
 
-std::optional<DensityArea> density_area(const OutputPicture& p, const std::string& which) {
+std::optional<DensityArea> density_area(const OutputImage& p, const std::string& which) {
   check_density_area(which);
   if (p.width < 1 || p.height < 1 || !p.mpp_x || !p.mpp_y) return std::nullopt;
   const auto area = [&](double pixels, const std::string& of, bool unknown) {
@@ -52,7 +52,7 @@ void Summary::add(const Detection& d) {
   c.height_sum += d.box.height();
 }
 
-Json Summary::json(const OutputPicture& p, const std::string& which) const {
+Json Summary::json(const OutputImage& p, const std::string& which) const {
   const auto known = [](bool yes, auto value) { return yes ? Json(value) : Json(nullptr); };
   const std::optional<DensityArea> area = density_area(p, which);
   const bool some = area && area->mm2 > 0;
@@ -84,7 +84,7 @@ Json Summary::json(const OutputPicture& p, const std::string& which) const {
   return j;
 }
 
-std::unique_ptr<OutputFile> open_summary(const OutputPicture& p, const OutputSettings& s, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_summary(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to) {
   return std::make_unique<SummaryFile>(p, s, to);
 }
 

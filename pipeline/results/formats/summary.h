@@ -18,7 +18,7 @@ class Summary {
   // image, image_id, width, height (of what was scanned), boxes, and per class boxes, mean score, mean width and height in
   // pixels. Where the micrometres per pixel are known also mpp, area_mm2, area_of (which area that is) and boxes per mm²;
   // otherwise these are null.
-  Json json(const OutputPicture& picture, const std::string& density_area = "regions") const;
+  Json json(const OutputImage& image, const std::string& density_area = "regions") const;
 
  private:
   std::vector<Class> classes_;
@@ -33,7 +33,7 @@ struct DensityArea {
   bool unknown = false;  // another area was asked for, which the run does not tell, and this one is larger
 };
 // Empty when the size or the micrometres per pixel are not known.
-std::optional<DensityArea> density_area(const OutputPicture& picture, const std::string& which);
+std::optional<DensityArea> density_area(const OutputImage& image, const std::string& which);
 // Throws UsageError when it is none of these.
 void check_density_area(const std::string& which);
 

@@ -81,7 +81,7 @@ constexpr KnownFormat kFormats[] = {
      "is the companion of OME-TIFFs and holds no pixels (OME-XML)",
      "name the .ome.tif files beside it"},
     {"Imaris or another HDF5 file", "ims h5 hdf5", {{{0, "\x89HDF"sv}}}, kUnread, "", kConvert},
-    {"a camera's raw picture", "dng nef cr2 cr3 arw orf rw2", {}, kUnread, "", kSave},
+    {"a camera's raw image", "dng nef cr2 cr3 arw orf rw2", {}, kUnread, "", kSave},
     {"JPEG 2000",
      "jp2 j2k jpx jpf jpc j2c",
      {{{0, "\0\0\0\x0cjP  "sv}, {0, "\xff\x4f\xff\x51"sv}}},
@@ -302,7 +302,7 @@ std::string doubt_of_name(const fs::path& path, std::span<const uint8_t> head) {
   const KnownFormat *held = format_holding(head), *claimed = format_called(path);
   if (!held || !claimed || held->use != FormatUse::image || claimed->use != FormatUse::slide) return {};
   return "is called " + extension_of(path) + ", as " + claimed->name + " files are, and holds a plain " + held->name +
-         " picture; it may be the preview of a slide";
+         " image; it may be the preview of a slide";
 }
 
 std::string claim_of_name(const fs::path& path) {

@@ -14,7 +14,7 @@ std::string size_text(int64_t width, int64_t height) { return std::to_string(wid
 
 // "5", "7 gray channels (DAPI, FITC, ...)"
 std::string channels_in_words(const TiffSeries& s) {
-  std::string text = std::to_string(s.channels) + (s.form.gray() ? " gray channels" : " colour pictures as channels"), names;
+  std::string text = std::to_string(s.channels) + (s.form.gray() ? " gray channels" : " colour images as channels"), names;
   const std::vector<std::string>& all = s.channel_names;
   if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return !n.empty(); }))
     for (size_t i = 0; i < std::min<size_t>(all.size(), 12); ++i) names += (i ? ", " : "") + all[i];
@@ -187,7 +187,7 @@ class Chooser {
   int time_of(const TiffSeries& s) {
     if (s.times == 1 && !s_.time) return 0;
     if (!s_.time)
-      refuse(in_words(s) + ", not of one picture", "name one point in time by --time, from 0 to " + std::to_string(s.times - 1));
+      refuse(in_words(s) + ", not of one image", "name one point in time by --time, from 0 to " + std::to_string(s.times - 1));
     if (*s_.time >= s.times)
       refuse(std::to_string(s.times) + " points in time; there is no number " + std::to_string(*s_.time), "they count from 0");
     say("point in time " + number_of(*s_.time, s.times));
@@ -223,18 +223,18 @@ class Chooser {
     const std::string count = std::to_string(s.channels - 1);
     std::vector<int> taken;
     for (const std::string& text : channels_of(s_)) {
-      if (s.channels == 1 && !s.form.gray()) refuse("one colour picture, without channels to choose", "leave out --channel");
+      if (s.channels == 1 && !s.form.gray()) refuse("one colour image, without channels to choose", "leave out --channel");
       const auto channel = channel_named(s, text);
       if (!channel)
         refuse(channels_in_words(s) + "; there is no channel \"" + text + "\"",
                "channels are named by numbers from 0, or as told");
       taken.push_back(*channel);
     }
-    if (taken.size() == 3 && !s.form.gray()) refuse("colour pictures, of which three make no picture", "name one channel");
+    if (taken.size() == 3 && !s.form.gray()) refuse("colour images, of which three make no image", "name one channel");
     if (!taken.empty()) return taken;
     if (s.channels == 1) return {0};
     if (s.rgb && s.form.bits == 8 && s.form.sample_format == 1) return {s.rgb->begin(), s.rgb->end()};
-    refuse(in_words(s) + ", not of one picture" + (s.channels == 3 && !s.not_rgb.empty() ? "; " + s.not_rgb : ""),
+    refuse(in_words(s) + ", not of one image" + (s.channels == 3 && !s.not_rgb.empty() ? "; " + s.not_rgb : ""),
            "name one by --channel, from 0 to " + count + (s.form.gray() ? ", shown as gray, or three by --channel R,G,B" : ""));
   }
 
@@ -246,7 +246,7 @@ class Chooser {
       images.push_back(&s.at(time, plane, c));
       levels = std::min(levels, images.back()->size());
       if (const std::string& problem = images.back()->front().problem; !problem.empty())
-        throw Error("", problem, "restore the file, or save the picture as one 8-bit RGB plane");
+        throw Error("", problem, "restore the file, or save the image as one 8-bit RGB plane");
     }
     for (size_t level = 0; level < levels; ++level) {
       out_.levels.emplace_back();

@@ -83,12 +83,12 @@ class Reader {
 
  private:
   const TiffPage& page(size_t i) const { return c_.chain[i]; }
-  bool whole(size_t i) const {  // may be a picture by itself
+  bool whole(size_t i) const {  // may be a series by itself
     return page(i).problem.empty() && !used_[i] && !(page(i).image.subfile_type & (FILETYPE_MASK | FILETYPE_REDUCEDIMAGE));
   }
   bool readable(size_t i) const { return page(i).problem.empty() && !used_[i]; }
 
-  // What an image is that is neither a picture nor a part of one.
+  // What an image is that is neither a series nor a part of one.
   HeldImage other(const TiffPage& p, size_t i) const {
     HeldImage h;
     h.width = p.image.width;
@@ -139,7 +139,7 @@ class Reader {
   }
 
   // Gives each of the full images its levels among the other pages: of a size that occurs as often as the full one, the k-th is
-  // the k-th's. One picture takes the first of each size.
+  // the k-th's. One series takes the first of each size.
   std::vector<std::vector<TiffPlace>> with_levels(const std::vector<size_t>& full) {
     std::vector<std::vector<TiffPlace>> images;
     for (size_t i : full) {
@@ -176,7 +176,7 @@ class Reader {
     c_.unrelated = full.size() > 1;
   }
 
-  // The largest pages are the channels of one picture.
+  // The largest pages are the channels of one series.
   bool qptiff() {
     c_.kind = "QPTIFF";
     for (size_t i = 0; i < c_.chain.size(); ++i) {  // thumbnail, overview and label may be larger than the slide
@@ -197,7 +197,7 @@ class Reader {
     restore();
     return true;
   }
-  // Pages that are never pictures: marked as used until the pictures are found.
+  // Pages that are never series: marked as used until the series are found.
   void set_aside(size_t i) {
     aside_.push_back(i);
     used_[i] = true;
@@ -452,7 +452,7 @@ class Reader {
 
   TiffFile& file_;
   TiffContents c_;
-  std::vector<bool> used_;  // of the chain: part of a picture
+  std::vector<bool> used_;  // of the chain: part of a series
   std::vector<size_t> aside_;
   std::set<std::string> named_files_;  // by the TiffData of OME-XML
 };

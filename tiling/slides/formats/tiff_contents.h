@@ -1,4 +1,4 @@
-// What a TIFF holds: which of its images are pictures, levels of a picture, focal planes, points in time, channels, and what else
+// What a TIFF holds: its series (images in their own right), their levels, focal planes, points in time, channels, and what else
 // there is (label, macro, thumbnail, ...), by what its writer tells. Which of them a selection means: tiff_choice.h.
 #pragma once
 
@@ -21,7 +21,7 @@ struct TiffPlace {
   std::string problem;  // why it is not there: "lies in another file, b.tif"; empty: it is
 };
 
-// A picture with its focal planes, points in time and channels.
+// A series: one image with its levels, focal planes, points in time and channels.
 struct TiffSeries {
   std::string name;
   int64_t width = 0, height = 0;

@@ -106,7 +106,7 @@ void TiffSlide::open_levels(TiffFile& f, const TiffChoice& choice, const std::op
   }
   if (!are_channels(whole))
     throw Error("", "holds " + std::to_string(whole.size()) + " channels that differ in size or form",
-                "save them as one 8-bit RGB picture");
+                "save them as one 8-bit RGB image");
   levels_.push_back(std::move(whole));
   for (size_t i = 1; i < choice.levels.size(); ++i) {
     Planes level;
