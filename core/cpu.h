@@ -7,7 +7,7 @@
 
 #include "core/namespaces.h"
 
-// Behind the names of a target attribute: vectors of 512 bits, which gcc avoids unless told. clang does not know the word, and
+// Behind the names of a target attribute: vectors of 512 bits, which gcc avoids unless asked. clang does not know the word, and
 // would ignore the whole attribute.
 #if defined(__clang__)
 #define CYTODET_PREFER_512_BITS ""

@@ -220,7 +220,7 @@ namespace {
 
 bool is_alive(int pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-// Locked: in use, wherever its process runs. On file systems without locks the process must be gone; a free lock also tells
+// Locked: in use, wherever its process runs. On file systems without locks the process must be gone; a free lock also shows
 // that a file of this process's number is of an earlier process.
 bool is_left_over(const std::filesystem::path& path, int pid) {
   const Descriptor file{::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};

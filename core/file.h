@@ -22,7 +22,7 @@ Error file_error(const std::filesystem::path& path, const std::string& doing, in
 // which keeps the permissions and, where allowed, the owner of the file that was there. A symbolic link stays, and the file that
 // it leads to is replaced. Without commit(), or when a signal ends the program, the partial file is removed. "-", devices, named
 // pipes and /dev/fd/N are written through. Errors (no folder, no permission, disk full) are thrown by the constructor, write()
-// and commit(); a constructor alone tells before long work whether there is anywhere to write.
+// and commit(); a constructor alone finds out before long work whether there is anywhere to write.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

@@ -1,4 +1,5 @@
-// FNV-1a over 64 bits (Fowler, Noll, Vo): tells files and settings apart; not for secrets. Stable: its values are kept in files.
+// FNV-1a over 64 bits (Fowler, Noll, Vo): distinguishes files and settings; not for secrets. Stable: its values are kept in
+// files.
 #pragma once
 
 #include <cstddef>

@@ -30,9 +30,9 @@ void sleep_ms(long ms) {
 
 // A second signal ends the process at once, as SA_RESETHAND has put the default action back.
 extern "C" void remove_live_paths_and_end(int signal) {
-  constexpr int kMostWaitMs = 1000;  // a disk that does not answer does not hold the process
+  constexpr int kMaxWaitMs = 1000;  // a disk that does not answer does not hold the process
   ending = true;
-  for (int waited = 0; making.load() > 0 && waited < kMostWaitMs; ++waited) sleep_ms(1);
+  for (int waited = 0; making.load() > 0 && waited < kMaxWaitMs; ++waited) sleep_ms(1);
   size_t count = 0;
   for (std::atomic<char*>& entry : entries)
     if (const char* path = entry.exchange(nullptr); path && ::unlink(path) != 0) folders[count++] = path;

@@ -31,7 +31,7 @@ std::filesystem::path link_target(const std::filesystem::path& path);
 // Opens for writing. A named pipe is waited for: 10 s until somebody reads it, then an Error. Standard output is lent to the
 // first who opens it: what else the program prints goes to standard error from then on, so that the two do not mix.
 int open_stream(const OutputTarget& target, const std::filesystem::path& named);
-// What open_stream() gave; a named pipe stays open until it was written to, as closing would tell its reader that all is said.
+// What open_stream() gave; a named pipe stays open until it was written to, as closing would end the stream for its reader.
 void close_stream(const OutputTarget& target, int fd, bool written);
 
 }  // namespace cytodet::core

@@ -138,17 +138,17 @@ std::vector<int> cpus_of_stream(int stream, int streams, int threads) {
   return {first, first + threads};
 }
 
-CpuSets places_of(const Sharing& sharing, bool pin) {
-  CpuSets places;
-  for (int s = 0; s < sharing.streams; ++s)
-    places.push_back(pin ? cpus_of_stream(s, sharing.streams, sharing.threads) : std::vector<int>{});
-  return places;
+CpuSets cpu_sets_of(const ParallelSettings& parallel, bool pin) {
+  CpuSets cpu_sets;
+  for (int s = 0; s < parallel.streams; ++s)
+    cpu_sets.push_back(pin ? cpus_of_stream(s, parallel.streams, parallel.threads) : std::vector<int>{});
+  return cpu_sets;
 }
 
-Sharing share_cpus(Sharing asked, const std::string& hint) {
+ParallelSettings share_cpus(ParallelSettings asked, const std::string& hint) {
   if (hint != "latency" && hint != "throughput")
     throw UsageError("--hint", "must be latency or throughput, not \"" + hint + "\"");
-  Sharing given = asked;
+  ParallelSettings given = asked;
   const bool latency = hint == "latency";
   if (given.streams <= 0 && latency) given.streams = 1;
   if (given.threads <= 0) given.threads = latency ? std::max(1, usable_cpus() / given.streams) : 1;

@@ -77,15 +77,15 @@ auto start_anywhere(F f) {
 std::vector<int> cpus_of_stream(int stream, int streams, int threads);
 
 // How a machine's CPUs are shared out: networks at work at once, each with threads of its own.
-struct Sharing {
+struct ParallelSettings {
   int streams = 0;  // 0: as many as `threads` leaves room for
   int threads = 0;  // 0: as `hint` says
 };
 // The CPUs of each stream, or of other threads; no CPUs: it may wander.
 using CpuSets = std::vector<std::vector<int>>;
-CpuSets places_of(const Sharing& sharing, bool pin = true);  // cpus_of_stream of each stream; not pinned: none
+CpuSets cpu_sets_of(const ParallelSettings& parallel, bool pin = true);  // cpus_of_stream of each stream; not pinned: none
 
 // Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
-Sharing share_cpus(Sharing asked, const std::string& hint);
+ParallelSettings share_cpus(ParallelSettings asked, const std::string& hint);
 
 }  // namespace cytodet::core

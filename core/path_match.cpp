@@ -188,7 +188,7 @@ struct Cases {
   void add(const std::string& text) {
     if (!count++) example = text;
   }
-  std::string told(const std::string& what) const {
+  std::string report(const std::string& what) const {
     return std::to_string(count) + (count == 1 ? " image " : " images ") + what + ": " + example + (count > 1 ? ", ..." : "");
   }
 };
@@ -205,7 +205,7 @@ class Assigning {
     for (size_t i = 0; i < paths_.size(); ++i)
       if (const int name = matches_[i].name(); name >= 0) claim(i, owner_[static_cast<size_t>(name)]);
     for (size_t i = 0; i < paths_.size(); ++i) settle(i);
-    tell();
+    add_warnings();
     return std::move(found_);
   }
 
@@ -250,12 +250,12 @@ class Assigning {
                   "give it with the folders that file_name has, or leave it out");
   }
 
-  void tell() {
+  void add_warnings() {
     for (const Spelling s : kSpellings)
       if (const Cases& c = spelt_[static_cast<size_t>(s)]; c.count)
-        found_.warnings.push_back(c.told(std::string("matched but for ") + text_of(s)));
-    if (elsewhere_.count) found_.warnings.push_back(elsewhere_.told("matched by name although folders differ"));
-    if (beaten_.count) found_.warnings.push_back(beaten_.told("left unmatched"));
+        found_.warnings.push_back(c.report(std::string("matched but for ") + text_of(s)));
+    if (elsewhere_.count) found_.warnings.push_back(elsewhere_.report("matched by name although folders differ"));
+    if (beaten_.count) found_.warnings.push_back(beaten_.report("left unmatched"));
   }
 
   const PathIndex& index_;
@@ -353,7 +353,7 @@ PathIndex::Match PathIndex::find(std::string_view path) const {
     for (auto it = first_not_below(suffix); it != end && !too_many; ++it) {
       if (key(*it) != suffix && (i + 1 < bytes || !key(*it).starts_with(suffix))) break;
       candidates.push_back(*it);
-      too_many = candidates.size() > kMostCompared;
+      too_many = candidates.size() > kMaxCompared;
     }
   }
   if (!too_many) return best_of(candidates, names_, path, longest);

@@ -35,8 +35,8 @@ std::string absolute_path(const std::string& path);
 
 class PathIndex {
  public:
-  static constexpr size_t kMostCompared =
-      1000;  // names of one suffix that are told apart by their spelling; of more, only whole ones
+  static constexpr size_t kMaxCompared =
+      1000;  // names of one suffix that are distinguished by their spelling; of more, only whole ones
 
   struct Match {
     std::vector<int> names;  // ascending; none: unknown; several: they match equally well

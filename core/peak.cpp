@@ -188,17 +188,17 @@ Peak measure_peak(int threads) {
   return peak;
 }
 
-double sustained_gmacs(const std::string& instruction, const CpuSets& places, double seconds) {
+double sustained_gmacs(const std::string& instruction, const CpuSets& cpu_sets, double seconds) {
   const std::vector<PeakInstruction>& rows = peak_instructions();
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const PeakInstruction& r) { return r.name == instruction; });
   if (row == rows.end() || !row->available()) throw UsageError("instruction", "no such on this CPU: " + instruction);
   constexpr long kRounds = 100000;  // a fraction of a millisecond
-  std::barrier together(std::ssize(places));
-  std::vector<double> gmacs(places.size());
+  std::barrier together(std::ssize(cpu_sets));
+  std::vector<double> gmacs(cpu_sets.size());
   std::vector<std::thread> pool;
-  for (size_t t = 0; t < places.size(); ++t)
+  for (size_t t = 0; t < cpu_sets.size(); ++t)
     pool.emplace_back([&, t] {
-      ScopedAffinity pinned(places[t]);
+      ScopedAffinity pinned(cpu_sets[t]);
       volatile double sink = row->run(kRounds);
       together.arrive_and_wait();
       Stopwatch watch;
@@ -213,14 +213,15 @@ double sustained_gmacs(const std::string& instruction, const CpuSets& places, do
   return std::accumulate(gmacs.begin(), gmacs.end(), 0.0);
 }
 
-double cores_given() {
+double effective_cores() {
   constexpr double kSeconds = 0.03;
   const int cpus = usable_cpus();
   std::string instruction;
   for (const PeakInstruction& row : peak_instructions())
     if (row.available() && std::string(row.kind) == "int8") instruction = row.name;
   const auto alone = [&](int cpu) { return sustained_gmacs(instruction, {cpus_of_stream(cpu, cpus, 1)}, kSeconds); };
-  const double first = alone(0), together = sustained_gmacs(instruction, places_of({cpus, 1}), kSeconds), last = alone(cpus - 1);
+  const double first = alone(0), together = sustained_gmacs(instruction, cpu_sets_of({cpus, 1}), kSeconds),
+               last = alone(cpus - 1);
   const double given = 2 * together / (first + last);
   return given <= 1.05 * cpus ? given : 0;
 }

@@ -31,12 +31,12 @@ const std::vector<PeakInstruction>& peak_instructions();
 
 // 10^9 multiply-adds per second of threads that run the instruction (of that name) in registers for `seconds`, one at each place.
 // Unlike measure_peak all of the time counts, also what other work on the machine takes.
-double sustained_gmacs(const std::string& instruction, const CpuSets& places, double seconds);
+double sustained_gmacs(const std::string& instruction, const CpuSets& cpu_sets, double seconds);
 
 // What the usable CPUs together do now of multiply-adds in registers, in times of what one of them does alone: less than their
 // number while neighbours on the machine, or a second hyperthread, take a part. 0: they disturbed it so much that it came out
 // greater than the number of CPUs. Takes about 0.1 s.
-double cores_given();
+double effective_cores();
 
 // How long a cache line takes from the first usable CPU to the last, in nanoseconds: some 50 between cores that share a third
 // cache, some 200 between those that do not. A host may move virtual CPUs from one to another. 0 when there is only one

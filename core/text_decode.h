@@ -45,7 +45,7 @@ std::string decode_text(std::string bytes, const std::string& where);
 // Offset of the first byte that is not UTF-8.
 std::optional<size_t> invalid_utf8(std::string_view text);
 // Throws Error of `where` with line, column and the byte. `before`: bytes of the file before this piece of it; then the offset is
-// told.
+// reported.
 void check_utf8(std::string_view text, const std::string& where, size_t before = 0);
 
 // "line 3, column 7" of a byte.

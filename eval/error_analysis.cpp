@@ -40,7 +40,7 @@ Errors find_errors(const GroundTruth& truth, const DetectionSet& detections, con
     throw UsageError("errors", "thresholds must be 0 < background <= positive <= 1");
   if (options.max_dets < 1) throw UsageError("errors", "max_dets must be at least 1");
   Errors errors;
-  errors.detections.assign(detections.size(), Verdict::left_out);
+  errors.detections.assign(detections.size(), DetectionOutcome::left_out);
   errors.kinds.assign(detections.size(), ErrorKind::bkg);
   errors.found.assign(truth.size(), 0);
   errors.images.assign(truth.images.size(), {});
@@ -57,7 +57,9 @@ Errors find_errors(const GroundTruth& truth, const DetectionSet& detections, con
     const bool of_detection = o.detection >= 0;
     if (of_detection) {
       const auto d = static_cast<size_t>(o.detection);
-      errors.detections[d] = o.correct ? Verdict::right : o.ignored ? Verdict::ignored : Verdict::wrong;
+      errors.detections[d] = o.correct   ? DetectionOutcome::right
+                             : o.ignored ? DetectionOutcome::ignored
+                                         : DetectionOutcome::wrong;
       errors.kinds[d] = o.kind;
       ++errors.classes[static_cast<size_t>(o.category)].detections;
     }
@@ -66,7 +68,7 @@ Errors find_errors(const GroundTruth& truth, const DetectionSet& detections, con
                                                           : truth.image[static_cast<size_t>(o.truth)]);
     ++errors.images[image][static_cast<size_t>(o.kind)];
   }
-  weigh(outcomes, truths, errors);
+  compute_costs(outcomes, truths, errors);
   return errors;
 }
 

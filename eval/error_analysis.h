@@ -35,7 +35,7 @@ struct ClassErrors : ErrorRow {  // gains are in this class's AP; may be below 0
   double ap = 0;
 };
 
-enum class Verdict : uint8_t { left_out, ignored, right, wrong };  // beyond max_dets; in a crowd; a match; an error
+enum class DetectionOutcome : uint8_t { left_out, ignored, right, wrong };  // beyond max_dets; in a crowd; a match; an error
 
 struct Errors {
   double ap = 0;
@@ -43,7 +43,7 @@ struct Errors {
   double false_positives_gain = 0, false_negatives_gain = 0;  // without any false positive; with all ground truth boxes found
   std::array<ErrorRow, 3> sizes;  // width * height of the ground truth box, or of the detection on none: to 32^2, to 96^2, above
   std::vector<ClassErrors> classes;
-  std::vector<Verdict> detections;                       // of each
+  std::vector<DetectionOutcome> detections;              // of each
   std::vector<ErrorKind> kinds;                          // of each that is wrong
   std::vector<uint8_t> found;                            // of each ground truth box: matched
   std::vector<std::array<int64_t, kErrorKinds>> images;  // counts per image of the ground truth

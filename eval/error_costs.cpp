@@ -109,7 +109,7 @@ class Costs {
 
 }  // namespace
 
-void weigh(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors) {
+void compute_costs(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors) {
   Costs costs(outcomes, truths);
   const std::vector<double> found = costs.as_found();
   errors.ap = costs.mean();

@@ -46,7 +46,7 @@ class ImageErrors {
     std::vector<Outcome> out;
     for (int32_t d : found) out.push_back(matched(d));
     for (Outcome& o : out)
-      if (!o.correct) judge(o);
+      if (!o.correct) classify(o);
     std::vector<int32_t> missed;
     for (const Known& k : by_x_)
       if (!k.used && !k.usable) missed.push_back(k.index);
@@ -111,7 +111,7 @@ class ImageErrors {
   }
 
   // tidecv's order of questions; boxes in crowds are asked as well.
-  void judge(Outcome& o) {
+  void classify(Outcome& o) {
     Best same, other, taken, any;
     Known *same_truth = nullptr, *other_truth = nullptr;
     each(o.detection, [&](Known& k, double iou, bool of_class) {

@@ -21,6 +21,6 @@ struct Outcome {
 std::vector<Outcome> find_outcomes(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options);
 
 // Fills ap, gains and counts of `errors`; truths: ground truth boxes per class, those that count.
-void weigh(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors);
+void compute_costs(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors);
 
 }  // namespace cytodet::eval

@@ -245,7 +245,7 @@ DetectionSet parse_detections(std::string_view json, const std::string& where, c
         fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
     ResultIds ids = result_ids(at, image_field, category_field, file_name);
     const int32_t category = categories.index_of(ids.category);
-    const size_t image = images.see({ids.image.number, std::move(ids.image.text), std::move(ids.file_name), ids.has_image});
+    const size_t image = images.observe({ids.image.number, std::move(ids.image.text), std::move(ids.file_name), ids.has_image});
     double box[4];
     box_of(at, required(at, "bbox", bbox), box);
     double score = finite(at, "score", required(at, "score", score_field));

@@ -33,7 +33,7 @@ std::string shown(const ImageRef& r) {
   return r.file_name.empty() ? id : id + " (" + r.file_name + ")";
 }
 
-size_t ResultImages::see(const ImageRef& r) {
+size_t ResultImages::observe(const ImageRef& r) {
   const size_t element = elements_++;
   const auto add = [&](size_t at, bool fresh) {
     if (fresh) {

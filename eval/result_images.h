@@ -29,12 +29,12 @@ std::string shown(const ImageRef& ref);  // 12, "img1", null
 class ResultImages {
  public:
   // The number under which the element's image is known here.
-  size_t see(const ImageRef& ref);
+  size_t observe(const ImageRef& ref);
   // Errors name the first element of an image that is not in the ground truth, that may be several of its images, or that it
   // shares with another, and say what to do. With `strangers` an image that the ground truth lacks is image -1 instead.
   void settle(const GroundTruth& truth, const std::string& where, bool strangers = false);
 
-  // As settle(), for results of a run: run.json tells the paths of its images, which are matched by path. Images that the ground
+  // As settle(), for results of a run: run.json gives the paths of its images, which are matched by path. Images that the ground
   // truth lacks are -1.
   void settle_run(const GroundTruth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
                   bool strangers = false);

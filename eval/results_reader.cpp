@@ -26,7 +26,7 @@ class ListReader {
  public:
   ListReader(std::string where, const Element& element) : where_(std::move(where)), element_(element) {}
 
-  // Bytes of the file, in pieces of any size; the first piece tells the encoding.
+  // Bytes of the file, in pieces of any size; the first piece decides the encoding.
   void add(std::string_view bytes) {
     if (bytes.empty()) return;
     if (!begun_) {

@@ -40,7 +40,7 @@ class OwnSettings {
 };
 
 struct ModelFile {
-  std::string family;  // a name in families(); empty: the file has no such key, and the other keys tell the family
+  std::string family;  // a name in families(); empty: the file has no such key, and the other keys give the family
   std::string name;
   std::string graph;  // path, relative to the model file
   InputSettings input;

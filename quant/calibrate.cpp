@@ -132,13 +132,13 @@ class Calibrator {
       return;
     }
     try {
-      stream.runner.run([&](int tap, const Tensor& t) { see(stream, s, tap, t); });
+      stream.runner.run([&](int tap, const Tensor& t) { observe(stream, s, tap, t); });
     } catch (const Error& e) {
       s.fatal = e.within(data_.samples[s.index]);
     }
   }
 
-  void see(Stream& stream, Sample& sample, int tap, const Tensor& t) {
+  void observe(Stream& stream, Sample& sample, int tap, const Tensor& t) {
     if (t.size() == 0) return;
     const std::string node = "node " + taps_[static_cast<size_t>(tap)];
     std::span<const float> values = t.span<float>();
@@ -146,11 +146,11 @@ class Calibrator {
     if (!e.finite) throw Error(node, "gives NaN or infinite values", "check the weights and the input's normalisation");
     Watch& watch = stream.watches[static_cast<size_t>(tap)];
     watch.seen = true;
-    watch.observer->see(values, e, static_cast<int64_t>(sample.index));
+    watch.observer->observe(values, e, static_cast<int64_t>(sample.index));
     if (options_.records) stream.extents.push_back({static_cast<int64_t>(sample.index), tap, e.low, e.high});
     if (read_by_layers_.contains(taps_[static_cast<size_t>(tap)])) sample.means[tap] = channel_means(t);
     try {
-      if (options_.per_channel) watch.channels.see(t);
+      if (options_.per_channel) watch.channels.observe(t);
     } catch (const Error& error) {
       throw error.within(node);
     }

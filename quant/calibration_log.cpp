@@ -121,7 +121,7 @@ float kept(std::vector<float> values, double keep) {
 Range range_of(const Batches& b, const std::string& node, double keep) {
   if (!b.samples.empty()) {
     std::unique_ptr<Observer> observer = require_observer("entropy").make({});
-    observer->see(b.samples, extremes(b.samples), 0);
+    observer->observe(b.samples, extremes(b.samples), 0);
     return observer->range();
   }
   if (b.lows.empty() || b.highs.empty())

@@ -28,7 +28,7 @@ void ChannelExtremes::widen(const float* lows, const float* highs) {
   }
 }
 
-void ChannelExtremes::see(const Tensor& t) {
+void ChannelExtremes::observe(const Tensor& t) {
   start(channels_of(t));
   const float* v = t.data<float>();
   for (const float* end = v + t.size(); v != end; v += low.size()) widen(v, v);

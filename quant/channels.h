@@ -11,7 +11,7 @@ struct ChannelExtremes {
   std::vector<float> low, high;  // empty until something was seen
 
   // Throws Error when the number of channels changes.
-  void see(const Tensor& t);
+  void observe(const Tensor& t);
   void merge(const ChannelExtremes& other);
 
  private:

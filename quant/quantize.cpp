@@ -154,8 +154,8 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
           const std::set<std::string>& shared, QuantizedLayer& layer) {
   NodeId id = graph.require(layer.name);
   Range range = ranges.values.at(layer.input_name);
-  const bool turned = is_channels_first(graph.node(id));
-  if (turned) {
+  const bool channels_first = is_channels_first(graph.node(id));
+  if (channels_first) {
     id = put_channels_last(graph, id);
     range = {range.low, range.high, {}, {}, {}};  // its channels were not innermost
   }
@@ -173,7 +173,7 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
   const QuantizedWeights weights = quantize_weights(filter, output_channels(n.op, filter.shape()), options.per_channel, limits);
   const Tensor coded = dequantize_weights(weights);
   layer.weight_sqnr_db = sqnr_db(filter, coded);
-  if (options.bias_correction && !turned) correct_bias(graph, uses, id, filter, coded, range);
+  if (options.bias_correction && !channels_first) correct_bias(graph, uses, id, filter, coded, range);
   set_quantized(graph, id, layer.input, weights);
 }
 

@@ -235,9 +235,9 @@ class Quiet:
             return True
         machine = self.cytodet.doctor()
         apart = machine["core_to_core_ns"] or math.inf  # 0: the machine was too busy to tell
-        if machine["cores_given"] >= self.LEAST:
+        if machine["effective_cores"] >= self.LEAST:
             self.nearest_ns = min(self.nearest_ns, apart)
-        return machine["cores_given"] >= self.LEAST and (not near or apart <= self.FARTHEST * self.nearest_ns)
+        return machine["effective_cores"] >= self.LEAST and (not near or apart <= self.FARTHEST * self.nearest_ns)
 
     def ask(self, worker, near, **job):
         self.measured += 1

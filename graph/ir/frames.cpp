@@ -7,7 +7,7 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr size_t kMostWays = 128;  // of a Merge that are looked at
+constexpr size_t kMaxWays = 128;  // of a Merge that are looked at
 
 using Guard = Frames::Guard;
 using Guards = Frames::Guards;
@@ -177,7 +177,7 @@ Guards Frames::merged(NodeId id) {
   }
   std::erase_if(ways, is_never);
   const Guard own{{id, -1}, 0};  // that this Merge lives
-  if (ways.empty() || ways.size() > kMostWays) return {own};
+  if (ways.empty() || ways.size() > kMaxWays) return {own};
   for (size_t i = 0; i < ways.size(); ++i)
     for (size_t j = 0; j < ways.size(); ++j)
       if (i != j && holds(ways[j], ways[i])) complain(id, "has two inputs that live at once");

@@ -1,4 +1,4 @@
-// Ops that count, search and tell apart: bins, bounds, ranks, distinct values.
+// Ops that count, search and distinguish: bins, bounds, ranks, distinct values.
 #include <unordered_map>
 
 #include "graph/ops/eval_helpers.h"
@@ -6,12 +6,12 @@
 namespace cytodet::graph::ops {
 namespace {
 
-constexpr int64_t most_bins = int64_t{1} << 31;
+constexpr int64_t max_bins = int64_t{1} << 31;
 
 int64_t bins_of(const Tensor& t) {
   need(t.size() == 1, "the number of bins must be one number");
   const int64_t n = t.as_int();
-  need(n >= 0 && n < most_bins, "the number of bins is out of range");
+  need(n >= 0 && n < max_bins, "the number of bins is out of range");
   return n;
 }
 
@@ -151,7 +151,7 @@ struct Distinct {
   std::vector<int64_t> first, group, count;  // first occurrence of each, group of each element, elements of each
 };
 template <class Key, class KeyOf>
-Distinct tell_apart(int64_t n, KeyOf key) {
+Distinct find_distinct(int64_t n, KeyOf key) {
   Distinct d;
   std::unordered_map<Key, int64_t> seen;
   for (int64_t i = 0; i < n; ++i) {
@@ -176,11 +176,11 @@ void eval_unique(OpCall& call) {
                 outer = elements(Shape(x.shape().begin(), x.shape().begin() + axis));
   Distinct d;
   if (outer * inner == 1) {
-    on_keys(x.dtype(), [&]<class Key>(auto key) { d = tell_apart<Key>(n, [&](int64_t i) { return key(x, i); }); });
+    on_keys(x.dtype(), [&]<class Key>(auto key) { d = find_distinct<Key>(n, [&](int64_t i) { return key(x, i); }); });
   } else {
     need(x.dtype() != DType::string, "strings have no other axis");
     const size_t item = size_of(x.dtype());
-    d = tell_apart<std::string>(n, [&](int64_t i) {
+    d = find_distinct<std::string>(n, [&](int64_t i) {
       std::string bytes;
       for (int64_t o = 0; o < outer; ++o)
         bytes.append(static_cast<const char*>(x.raw()) + static_cast<size_t>((o * n + i) * inner) * item,

@@ -21,7 +21,7 @@ std::optional<std::vector<double>> per_channel(const Tensor* t, int64_t channels
   return v;
 }
 
-// Channels of a map, as far as the nodes before it tell; 0: not known.
+// Channels of a map, as far as the nodes before it show; 0: not known.
 int64_t channels_of(const Graph& g, Value v) {
   for (int hops = 0; hops < 16; ++hops) {
     const Node& n = g.node(v.node);

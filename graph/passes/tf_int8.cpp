@@ -150,7 +150,7 @@ Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> input
   ops.strings = tail.activation < 0 ? std::vector<std::string>{"BiasAdd", "Requantize"}
                                     : std::vector<std::string>{"BiasAdd", "Relu", "Requantize"};
   attrs["fused_ops"] = ops;
-  // A range below 6 does not tell Relu6 from Relu; TensorFlow skips attributes with an underscore.
+  // A range below 6 does not distinguish Relu6 from Relu; TensorFlow skips attributes with an underscore.
   if (tail.activation >= 0 && g_.node(tail.activation).op == "Relu6") attrs["_activation"] = "Relu6";
   const std::string op = old.op == "Conv2D" ? "_FusedQuantizedConv2D" : "_FusedQuantizedDepthwiseConv2D";
   const Value v = g_.add_new(old.name + "_eightbit_requantize", op, std::move(inputs), std::move(attrs));

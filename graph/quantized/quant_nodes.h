@@ -2,7 +2,7 @@
 //
 //   x -> QuantizeV2(min, max) -> Dequantize -> Conv2D | DepthwiseConv2dNative | MatMul <- Dequantize(axis) <- Const qint8
 //
-// Sums, products, pools and resizes may read x fake-quantized too (QuantizeV2 -> Dequantize). Only Const values and ranges tell
+// Sums, products, pools and resizes may read x fake-quantized too (QuantizeV2 -> Dequantize). Only Const values and ranges decide
 // the scales; plain evals (and stock TensorFlow) give the meaning, exec computes the same in 8 bits.
 #pragma once
 

@@ -63,10 +63,11 @@ struct Block {
 constexpr unsigned kBits[kBlock] = {1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
                                     1u << 8, 1u << 9, 1u << 10, 1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15};
 
-// Bit i: the intersection over union of `box` with box i of `block` may be more than `most`, since
-// i / (a + b - i) > most where i * (1 + most) > (a + b) * most. The operations' own roundings are far below 1e-5.
-[[gnu::always_inline]] inline unsigned may_overlap_in(const Block& block, const Outline& box, double most) {
-  const float shared = static_cast<float>((1 + most) * 1.00001), whole = static_cast<float>(most);
+// Bit i: the intersection over union of `box` with box i of `block` may be more than `max_overlap`, since
+// i / (a + b - i) > max_overlap where i * (1 + max_overlap) > (a + b) * max_overlap. The operations' own roundings are far below
+// 1e-5.
+[[gnu::always_inline]] inline unsigned may_overlap_in(const Block& block, const Outline& box, double max_overlap) {
+  const float shared = static_cast<float>((1 + max_overlap) * 1.00001), whole = static_cast<float>(max_overlap);
   unsigned may = 0;
   for (size_t i = 0; i < kBlock; ++i) {
     const float w = std::max(0.0f, std::min(block.x1[i], box.x1) - std::max(block.x0[i], box.x0)),
@@ -76,14 +77,16 @@ constexpr unsigned kBits[kBlock] = {1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 
   return may;
 }
 
-unsigned may_overlap_baseline(const Block& block, const Outline& box, double most) { return may_overlap_in(block, box, most); }
+unsigned may_overlap_baseline(const Block& block, const Outline& box, double max_overlap) {
+  return may_overlap_in(block, box, max_overlap);
+}
 #if defined(__x86_64__)
-[[gnu::target("avx2")]] unsigned may_overlap_avx2(const Block& block, const Outline& box, double most) {
-  return may_overlap_in(block, box, most);
+[[gnu::target("avx2")]] unsigned may_overlap_avx2(const Block& block, const Outline& box, double max_overlap) {
+  return may_overlap_in(block, box, max_overlap);
 }
 [[gnu::target("avx512f" CYTODET_PREFER_512_BITS)]] unsigned may_overlap_avx512(const Block& block, const Outline& box,
-                                                                               double most) {
-  return may_overlap_in(block, box, most);
+                                                                               double max_overlap) {
+  return may_overlap_in(block, box, max_overlap);
 }
 #endif
 
@@ -99,25 +102,25 @@ auto may_overlap_here() {
 // Boxes that were kept.
 class KeptBoxes {
  public:
-  explicit KeptBoxes(double most) : most_(most) {}
+  explicit KeptBoxes(double max_overlap) : max_overlap_(max_overlap) {}
   void add(const Detection& d) {
     if (kept_.size() % kBlock == 0) blocks_.emplace_back();
     blocks_.back().set(kept_.size() % kBlock, Outline(d.box));
     kept_.push_back(d);
   }
-  // The intersection over union with one of them exceeds `most`.
+  // The intersection over union with one of them exceeds `max_overlap`.
   bool overlap(const Box& box) const {
     const Outline outline(box);
     for (size_t b = 0; b < blocks_.size(); ++b)
-      for (unsigned left = may_overlap_(blocks_[b], outline, most_); left; left &= left - 1)
-        if (iou(kept_[b * kBlock + static_cast<size_t>(std::countr_zero(left))].box, box) > most_) return true;
+      for (unsigned left = may_overlap_(blocks_[b], outline, max_overlap_); left; left &= left - 1)
+        if (iou(kept_[b * kBlock + static_cast<size_t>(std::countr_zero(left))].box, box) > max_overlap_) return true;
     return false;
   }
   size_t size() const { return kept_.size(); }
   Detections take() { return std::move(kept_); }
 
  private:
-  double most_;
+  double max_overlap_;
   unsigned (*may_overlap_)(const Block&, const Outline&, double) = may_overlap_here();
   std::vector<Block> blocks_;
   Detections kept_;
@@ -155,8 +158,8 @@ Detections gaussian(Detections boxes, const SuppressionSettings& s) {
 // Keys by their upper halves, those of one upper half in the order that they are in.
 void sort_by_upper_half(std::vector<uint64_t>& keys) {
   constexpr int kDigit = 9, kDigits = 1 << kDigit;
-  const auto [least, most] = std::minmax_element(keys.begin(), keys.end());
-  const uint64_t first = *least >> 32, span = (*most >> 32) - first;
+  const auto [lowest, highest] = std::minmax_element(keys.begin(), keys.end());
+  const uint64_t first = *lowest >> 32, span = (*highest >> 32) - first;
   const auto upper = [&](uint64_t key) { return (key >> 32) - first; };
   std::vector<uint64_t> sorted(keys.size());
   for (int shift = 0; span >> shift; shift += kDigit) {
@@ -188,10 +191,10 @@ void rank(Detections& boxes) {
 }  // namespace
 
 Detections suppress(Detections boxes, const SuppressionSettings& s) {
-  size_t most = static_cast<size_t>(s.candidates_per_class);
-  if (boxes.size() > most) {
-    std::nth_element(boxes.begin(), boxes.begin() + static_cast<long>(most), boxes.end(), ranks_before);
-    boxes.resize(most);
+  const size_t limit = static_cast<size_t>(s.candidates_per_class);
+  if (boxes.size() > limit) {
+    std::nth_element(boxes.begin(), boxes.begin() + static_cast<long>(limit), boxes.end(), ranks_before);
+    boxes.resize(limit);
   }
   rank(boxes);
   return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(boxes, s);

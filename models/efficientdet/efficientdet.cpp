@@ -21,17 +21,17 @@ struct Candidate {
 
 // found(i, x[i]) for every x[i] above `least`, of which there are few.
 template <class Found>
-void for_each_above(const float* x, int64_t n, float least, Found found) {
+void for_each_above(const float* x, int64_t n, float min, Found found) {
   constexpr int64_t kBlock = 64;
   for (int64_t first = 0; first < n; first += kBlock) {
     const int64_t last = std::min(n, first + kBlock);
     if (last - first == kBlock) {
       int any = 0;
-      for (int64_t i = 0; i < kBlock; ++i) any |= x[first + i] > least;
+      for (int64_t i = 0; i < kBlock; ++i) any |= x[first + i] > min;
       if (!any) continue;
     }
     for (int64_t i = first; i < last; ++i)
-      if (x[i] > least) found(i, x[i]);
+      if (x[i] > min) found(i, x[i]);
   }
 }
 
@@ -82,7 +82,7 @@ class EfficientDet : public DetectionModel {
   };
 
   size_t levels() const { return anchors_.size(); }
-  double least_score() const { return std::max(file().suppression.score, 1e-9); }
+  double min_score() const { return std::max(file().suppression.score, 1e-9); }
 
   void check_heads(size_t level, const Tensor& logits, const Tensor& deltas) const {
     const int64_t n = anchors_[level].size();
@@ -98,10 +98,10 @@ class EfficientDet : public DetectionModel {
   void find_candidates(const Tensor& logits, const Tensor& deltas, std::vector<Candidate>& candidates) const {
     const int classes = file().class_count();
     const float* d = deltas.data<float>();
-    const double least = least_score();
-    const float least_logit = static_cast<float>(std::log(least / (1 - least))) - 1e-3f;
+    const double min = min_score();
+    const float min_logit = static_cast<float>(std::log(min / (1 - min))) - 1e-3f;
     candidates.clear();
-    for_each_above(logits.data<float>(), logits.size(), least_logit, [&](int64_t at, float logit) {
+    for_each_above(logits.data<float>(), logits.size(), min_logit, [&](int64_t at, float logit) {
       const int64_t i = at / classes;
       __builtin_prefetch(d + i * 4);  // they lie far apart
       candidates.push_back({i, static_cast<int>(at % classes), logit});
@@ -110,10 +110,10 @@ class EfficientDet : public DetectionModel {
 
   void add_boxes(const AnchorLevel& anchors, const std::vector<Candidate>& candidates, const float* deltas, const Source& source,
                  std::vector<Detections>& per_class) const {
-    const double least = least_score();
+    const double min = min_score();
     for (const auto& [i, c, logit] : candidates) {
       float score = 1.0f / (1.0f + std::exp(-logit));
-      if (!(score > least)) continue;
+      if (!(score > min)) continue;
       const Box box = box_of(anchors[i], deltas + i * 4, source);
       if (box.width() > 0 && box.height() > 0) per_class[static_cast<size_t>(c)].push_back({box, c, score});
     }

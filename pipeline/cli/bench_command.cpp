@@ -17,7 +17,7 @@ namespace {
 struct Options {
   std::vector<std::string> shapes, outputs;
   std::string model, hint = "throughput", precision = "graph", trace, svg;
-  Sharing asked;
+  ParallelSettings asked;
   double seconds = 3;
   int rounds = 20;
   bool layers = false, scaling = false, json = false, no_pin = false;
@@ -55,17 +55,17 @@ std::string network_text(const Json& j) {
 
 int bench(const Options& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
-  const Sharing sharing = share_cpus(o.asked, o.hint);
+  const ParallelSettings parallel = share_cpus(o.asked, o.hint);
   const BenchOptions options{o.model, parse_shapes(o.shapes), o.outputs, precision_named(o.precision)};
-  BenchNetwork network(options, sharing.streams, sharing.threads);
-  Speed speed = measure_speed(network, sharing, o.seconds, places_of(sharing, pin));
-  const Peak peak = measure_peak(std::min(usable_cpus(), sharing.streams * sharing.threads));
+  BenchNetwork network(options, parallel.streams, parallel.threads);
+  Speed speed = measure_speed(network, parallel, o.seconds, cpu_sets_of(parallel, pin));
+  const Peak peak = measure_peak(std::min(usable_cpus(), parallel.streams * parallel.threads));
   LayerSum work;
   for (const StepInfo& s : network.plan().steps()) work.add(s, 0);
   Json j{{"model", o.model},
          {"isa", name_of(isa())},
-         {"streams", sharing.streams},
-         {"threads", sharing.threads},
+         {"streams", parallel.streams},
+         {"threads", parallel.threads},
          {"pinned", speed.pinned},
          {"images", speed.images},
          {"images_per_s", speed.images_per_s},
@@ -83,10 +83,10 @@ int bench(const Options& o) {
          {"stream_bytes", network.plan().stream_bytes()},
          {"arena_bytes", network.plan().arena_bytes()},
          {"plain_steps", network.plan().plain_steps()}};
-  std::string text = o.model + ", " + std::to_string(sharing.streams) + " streams x " + std::to_string(sharing.threads) +
+  std::string text = o.model + ", " + std::to_string(parallel.streams) + " streams x " + std::to_string(parallel.threads) +
                      " threads, " + name_of(isa()) + (speed.pinned ? ", pinned" : "") + "\n" + network_text(j) + peak_text(peak);
   if (layers) {
-    Peak same = peak.threads == sharing.threads ? peak : measure_peak(sharing.threads);
+    Peak same = peak.threads == parallel.threads ? peak : measure_peak(parallel.threads);
     LayerTable table = measure_layers(network.runner(0), same, o.rounds, pin);
     if (o.layers) {
       j.update(layers_json(table));

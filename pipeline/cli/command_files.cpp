@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The files that a user names, of folders the images, or all; none where that fails, which the reading tells better.
+// The files that a user names, of folders the images, or all; none where that fails, which reading the files reports better.
 std::vector<std::string> files_of(std::vector<std::string> inputs, bool all) try {
   std::erase(inputs, "");
   InputList list = list_inputs(inputs);

@@ -32,7 +32,7 @@ void add_options(CLI::App& app, DetectOptions* o) {
   app.add_option("--truth", o->truth, "COCO ground truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
   app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
-  app.add_option("--overlay-score", o->overlay_score, "Least score of a box in the picture");
+  app.add_option("--overlay-score", o->overlay_score, "Minimum score of a box in the picture");
   app.add_option("--outputs", o->outputs, "Also these forms per input: " + output_names())
       ->delimiter(',')
       ->allow_extra_args(false);
@@ -42,7 +42,7 @@ void add_options(CLI::App& app, DetectOptions* o) {
   app.add_flag("--resume", o->folder.resume, "Keep what an earlier start finished with the same settings");
   app.add_flag(
       "--overwrite", o->folder.overwrite,
-      "Also replace results of a version that kept no list of its files, where their content tells that they are its own");
+      "Also replace results of a version that kept no list of its files, where their content proves that they are its own");
   app.add_option("--shard", o->shard, "i/n: only every n-th slide of the list, from the i-th on; see collect");
   app.add_flag("--mask-image,--mask-picture", o->folder.mask_image, "Also an image per slide of what --background skips");
   app.add_option("--log", o->log, "text, or json: one object a line on stderr")->check(CLI::IsMember({"text", "json"}));

@@ -23,7 +23,7 @@ void DetectFlags::add(CLI::App& app) {
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_option("--scale", scale, "Work at this share of full resolution (0..1]");
-  app.add_option("--score", score, "Least score of a detection");
+  app.add_option("--score", score, "Minimum score of a detection");
   app.add_option("--detections", detections, "Most detections per image or tile");
   app.add_option("--nms", nms, "hard or gaussian");
   app.add_option("--iou", iou, "Suppress boxes of a class that overlap more");
@@ -94,9 +94,9 @@ void DetectFlags::set_streams(DetectSettings& d) const {
   if (streams) d.streams = *streams;
   if (threads) d.threads_per_stream = *threads;
   if (hint.empty()) return;
-  const auto sharing = share_cpus({std::max(streams.value_or(0), 0), std::max(threads.value_or(0), 0)}, hint);
-  d.streams = sharing.streams;
-  d.threads_per_stream = sharing.threads;
+  const auto parallel = share_cpus({std::max(streams.value_or(0), 0), std::max(threads.value_or(0), 0)}, hint);
+  d.streams = parallel.streams;
+  d.threads_per_stream = parallel.threads;
 }
 
 Detector DetectFlags::detector(const RunConfig& c) const {

@@ -177,9 +177,9 @@ int run_doctor(bool json) {
   const std::vector<Finding> findings = examine();
   const bool ok = std::all_of(findings.begin(), findings.end(), [](const Finding& f) { return f.ok; });
   const std::string cpu = proc_value("/proc/cpuinfo", "model name");
-  const double given = cores_given(), apart = core_to_core_ns();
+  const double effective = effective_cores(), apart = core_to_core_ns();
   if (json) {
-    Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}, {"cores_given", given},
+    Json j{{"version", CYTODET_VERSION}, {"ok", ok}, {"cpu", cpu}, {"cores", usable_cpus()}, {"effective_cores", effective},
            {"core_to_core_ns", apart}};
     for (const CpuFeature& f : cpu_features()) j["features"][f.name] = f.present;
     j["isa"] = name_of(isa());
@@ -197,9 +197,10 @@ int run_doctor(bool json) {
     if (usable_cpus() == 1)
       std::printf("1 usable core\n");
     else
-      std::printf("%d usable cores, %s, %s\n", usable_cpus(),
-                  given > 0 ? formatted("at work together as many as %.2f", given).c_str() : "too busy to measure them together",
-                  apart > 0 ? formatted("%.0f ns apart", apart).c_str() : "too busy to measure how far apart");
+      std::printf(
+          "%d usable cores, %s, %s\n", usable_cpus(),
+          effective > 0 ? formatted("at work together as many as %.2f", effective).c_str() : "too busy to measure them together",
+          apart > 0 ? formatted("%.0f ns apart", apart).c_str() : "too busy to measure how far apart");
     std::printf("has       %s\nlacks     %s\n", present.c_str(), absent.empty() ? " nothing" : absent.c_str());
     std::printf("kernels    %s (instruction set %s)\n", kernels().name, name_of(isa()).c_str());
     std::printf("memory     %.1f GiB, %.1f available\nlibraries  %s\n", static_cast<double>(memory_bytes("MemTotal")) / (1 << 30),

@@ -92,7 +92,7 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
   return boxes;
 }
 
-// How often an error was told and the rest done.
+// How often an error was reported and the rest done.
 struct Exported {
   int64_t boxes = 0;
   int files = 0, problems = 0;
@@ -159,10 +159,11 @@ std::function<int()> setup_export(CLI::App& app) {
   auto o = std::make_shared<ExportOptions>();
   o->settings.origin.clear();  // as the run
   app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
-  app.add_option("-o,--out", o->out, "File, its form told by its name; or folder, for a file per image and form")->required();
+  app.add_option("-o,--out", o->out, "File, its form recognised by its name; or folder, for a file per image and form")
+      ->required();
   app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
   CLI::Option* image = app.add_option("--image", o->image, "Only the image with this id");
-  app.add_option("--score", o->score, "Least score of a box");
+  app.add_option("--score", o->score, "Minimum score of a box");
   app.add_option("--truth", o->hints.truth, "COCO ground truth, for the names of images and classes");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
@@ -183,7 +184,7 @@ std::function<int()> setup_export(CLI::App& app) {
     const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;
     const Output* row = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
     if (!row || (folder && o->formats.empty()))
-      throw UsageError(o->out, "does not tell the form of the output", "give --format: " + output_names());
+      throw UsageError(o->out, "does not say the form of the output", "give --format: " + output_names());
     if (o->has_image) o->hints.image = o->image;
     o->selection.apply(o->hints.selection);
     SavedResults results(o->results, o->hints);

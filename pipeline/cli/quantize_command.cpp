@@ -34,7 +34,7 @@ void warn_of_floats(const QuantizeReport& report) {
 std::string samples_text(const QuantizeFlags& o, const HeldBack& samples) {
   const std::string count = std::to_string(samples.data.samples.size());
   if (!o.settings.ranges.empty())
-    return count + " of the images; " + o.settings.ranges + " does not tell whether it was calibrated on them";
+    return count + " of the images; " + o.settings.ranges + " does not say whether it was calibrated on them";
   return samples.calibrated_on ? count + " images that were calibrated on: others come out lower"
                                : count + " images held back from calibration";
 }

@@ -23,7 +23,7 @@ Tile sample_of(const Slide& slide, Tile tile) {
   return tile;
 }
 
-// Of slides that tell of their blocks: decoding and the rest apart. Where rows come one after the other, the tiles are those of
+// Of slides that report their blocks: decoding and the rest apart. Where rows come one after the other, the tiles are those of
 // the left column, from the top on as far as the time goes, and all rows above one have been decoded for it.
 ReadEstimate by_blocks(const Slide& slide, const std::vector<Tile>& tiles, const ReadPlan& plan) {
   ReadEstimate e{0, 0, 0, plan.in_order, plan.kept_bytes};

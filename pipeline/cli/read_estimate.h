@@ -10,8 +10,8 @@ namespace cytodet::pipeline {
 
 struct ReadEstimate {
   int measured = 0;        // tiles read
-  double decode_ms = 0;    // of all stored blocks together; 0 where a format does not tell of blocks
-  double tile_ms = 0;      // of a tile, without decoding where that is told apart
+  double decode_ms = 0;    // of all stored blocks together; 0 where a format does not report blocks
+  double tile_ms = 0;      // of a tile, without decoding where that is known by itself
   bool in_order = false;   // decoding is the work of one thread
   int64_t kept_bytes = 0;  // most that is kept of decoded pixels
   // Milliseconds of one thread per tile, decoding shared out.

@@ -29,7 +29,7 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--max-dets", o->report.max_dets, "Boxes per image and class that are scored")->check(CLI::Range(1, 1000000));
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));
-  app.add_option("--score", o->report.score, "Least score of a box in a picture");
+  app.add_option("--score", o->report.score, "Minimum score of a box in a picture");
   app.add_option("--origin", o->report.origin, "Where GeoJSON regions count from: bounds or slide (default: as the run)");
   app.add_option("--density-area", o->report.density_area,
                  "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");

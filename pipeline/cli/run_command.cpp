@@ -181,7 +181,7 @@ std::function<int()> setup_run(CLI::App& app) {
   app.add_flag("--resume", o->folder.resume, "Keep the slides that an earlier start finished with the same settings");
   app.add_flag(
       "--overwrite", o->folder.overwrite,
-      "Also replace results of a version that kept no list of its files, where their content tells that they are its own");
+      "Also replace results of a version that kept no list of its files, where their content proves that they are its own");
   app.add_flag("--quiet", o->folder.log.quiet, "No progress");
   return [o] {
     RunConfig c = read_run_config(o->config);

@@ -66,7 +66,7 @@ Json results_json(const TuneSpace& space, const TuneResult& result, const std::s
   for (size_t i = 0; i < result.points.size(); ++i) {
     const TunePoint& p = result.points[i];
     Json one{{"map", p.map}, {"per_second", p.per_second}, {"score", sums[i]}, {"front", in_front[i] != 0}};
-    const TuneSetting* settings[] = {&space.networks[p.network], &space.lanes[p.lane], &space.merges[p.merge]};
+    const TuneSetting* settings[] = {&space.networks[p.network], &space.parallel_settings[p.parallel], &space.merges[p.merge]};
     for (size_t side = 0; side < 3; ++side)
       for (size_t k = 0; k < space.keys[side].size(); ++k) one["values"][space.keys[side][k]] = settings[side]->values[k];
     json["points"].push_back(std::move(one));
@@ -144,14 +144,14 @@ int tune(const Options& o) {
   Stopwatch watch;
   TuneSpace space = read_tune_space(o.config);
   o.selection.apply(space.config.run.detect.selection);
-  for (auto* side : {&space.networks, &space.lanes, &space.merges})
+  for (auto* side : {&space.networks, &space.parallel_settings, &space.merges})
     for (TuneSetting& s : *side) o.selection.apply(s.run.detect.selection);
   check_files(space, o);
   if (!o.out.empty()) AtomicFile{o.out};  // before the long work
   TuneMeasurer measurer(space);
   TuneMeasure measure;
   measure.stages = measurer.stages();
-  measure.seconds = [&](size_t network, size_t lane) { return measurer.seconds(network, lane); };
+  measure.seconds = [&](size_t network, size_t parallel) { return measurer.seconds(network, parallel); };
   measure.accuracy = [&](size_t network, int stage, const std::vector<size_t>& merges) {
     return measurer.accuracy(network, stage, merges);
   };

@@ -100,7 +100,7 @@ class SizeCheck {
       example_ =
           path + " has " + size_text(width, height) + " pixels, the ground truth says " + size_text(image.width, image.height);
   }
-  void tell(std::vector<std::string>& warnings) const {
+  void report(std::vector<std::string>& warnings) const {
     if (count_)
       warnings.push_back(std::to_string(count_) + (count_ == 1 ? " image is" : " images are") +
                          " of another size than in the ground truth, so boxes may lie elsewhere: " + example_);
@@ -180,7 +180,7 @@ DetectionSet to_set(const DetectReport& report, const GroundTruth& truth, const 
       if (const int category = categories.at(static_cast<size_t>(d.category)); category >= 0) add(set, images[i], category, d);
   }
   if (unknown) set.warnings.push_back(strangers_text(unknown, example));
-  sizes.tell(set.warnings);
+  sizes.report(set.warnings);
   return set;
 }
 
@@ -207,7 +207,7 @@ DetectionSet to_set(const RunFolder& folder, const RunState& state, const Ground
     }
   });
   if (unknown) set.warnings.push_back(strangers_text(unknown, example));
-  sizes.tell(set.warnings);
+  sizes.report(set.warnings);
   return set;
 }
 
@@ -226,16 +226,16 @@ RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& f
 }
 
 RoiPlaces places_of(const RunState& state, const std::string& origin) {
-  std::vector<std::string> files;  // of an earlier version, which does not tell bounds
-  std::map<std::string, std::optional<PixelArea>> told;
+  std::vector<std::string> files;  // of an earlier version, which does not give bounds
+  std::map<std::string, std::optional<PixelArea>> bounds;
   for (const ImageResult& s : state.inputs)
     if (s.analysed_px)
-      told[name_of_file(s.path)] = s.bounds;
+      bounds[name_of_file(s.path)] = s.bounds;
     else
       files.push_back(s.path);
-  return {origin_named(origin, "origin"), [told, others = places_of(origin, files)](const std::string& file_name) {
-            const auto known = told.find(name_of_file(file_name));
-            return known == told.end() ? others.bounds(file_name) : known->second;
+  return {origin_named(origin, "origin"), [bounds, others = places_of(origin, files)](const std::string& file_name) {
+            const auto known = bounds.find(name_of_file(file_name));
+            return known == bounds.end() ? others.bounds(file_name) : known->second;
           }};
 }
 

@@ -15,7 +15,7 @@ namespace cytodet::pipeline {
 
 // The files in `inputs` (files and folders) that are images of the ground truth, see GroundTruth::images_of; folders in folders
 // are looked into where the ground truth's file_name fields name folders. Looser matches and files that the ground truth lacks
-// are told in `warnings`. Throws Error when none is left; `where` is the ground truth's file.
+// are reported in `warnings`. Throws Error when none is left; `where` is the ground truth's file.
 std::vector<std::string> images_in_ground_truth(const GroundTruth& truth, const std::vector<std::string>& inputs,
                                                 const std::string& where, std::vector<std::string>& warnings);
 // The ground truth of these images alone.

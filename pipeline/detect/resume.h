@@ -17,7 +17,7 @@ struct Wanted {
 };
 
 // If the earlier start finished the slide `s` with what is wanted, and the slide is still the one that it was: true, and `s` is
-// as that start left it, with the path of now. Else false, and `why` tells in a word or two: "new", "unfinished", "with other
+// as that start left it, with the path of now. Else false, and `why` says in a word or two: "new", "unfinished", "with other
 // settings", "with other forms", "changed", "damaged". A slide is the same when its size is, and either its time of change (to
 // 100 ns) and path are, or a hash of parts of it (see pipeline/inputs/slide_files.h). Runs of versions without that hash: its
 // file's name and its time to two seconds.

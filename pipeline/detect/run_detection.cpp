@@ -28,7 +28,7 @@ class FolderBatch {
  public:
   FolderBatch(Detector& detector, const RunConfig& config, const FolderOptions& options)
       : detector_(detector), config_(config), options_(options), log_(options.log) {
-    layout_of(config, options);  // what it refuses is told before anything is done
+    layout_of(config, options);  // what it refuses is reported before anything is done
     if (!config.detect.roi.empty()) roi_.emplace(config.detect.roi, roi_choice(config.detect));
   }
 
@@ -45,7 +45,7 @@ class FolderBatch {
     run_.signal = caught();
     if (!run_.signal) assemble(writer);
     run_.state.timing = timing_json(run_.report);
-    tell_nothing_looked_at();
+    report_nothing_analysed();
     end(writer);
     log_.end(run_.state);
     return std::move(run_);
@@ -86,11 +86,11 @@ class FolderBatch {
       if (s.state != ImageState::waiting) log_.slide(s);
     };
     DetectReport report = detect(detector_, paths, config_.detect, hooks);
-    if (writer.stopped()) tell_stopped(writer.why_stopped());
+    if (writer.stopped()) report_stopped(writer.why_stopped());
     return report;
   }
 
-  void tell_nothing_looked_at() {
+  void report_nothing_analysed() {
     const RunState& s = run_.state;
     if (!nothing_to_look_at(s) || s.count(ImageState::failed) + s.count(ImageState::waiting) > 0) return;
     const auto without = std::count_if(s.inputs.begin(), s.inputs.end(), has_no_region);
@@ -99,7 +99,7 @@ class FolderBatch {
                "; see docs/slides.md for the names of files of regions");
   }
 
-  void tell_stopped(const Error& e) {
+  void report_stopped(const Error& e) {
     const bool full = e.cause() == Cause::disk_full;
     log_.error(Error(e.where(), e.problem() + "; the batch stops with " + done_text(),
                      std::string(full ? "free some space" : "mend that") + ", then go on with --resume")
@@ -165,7 +165,7 @@ class FolderBatch {
     const PathAssignment images = truth.images_of(files);
     for (const std::string& w : images.warnings) log_.warning(config_.truth + ": " + w);
     if (std::any_of(truth.images.begin(), truth.images.end(), [](const GroundTruthImage& i) { return !i.key.empty(); }))
-      log_.warning(config_.truth + ": its image ids are texts; detections.json has numbers for them, which run.json tells");
+      log_.warning(config_.truth + ": its image ids are texts; detections.json has numbers for them, which run.json lists");
     int64_t next = truth.free_id();
     size_t strangers = 0;
     std::string example;
@@ -252,7 +252,7 @@ class FolderBatch {
   const FolderOptions& options_;
   RunLog log_;
   std::optional<RoiSource> roi_;
-  std::set<std::string> notes_;  // of files of regions; each is told once
+  std::set<std::string> notes_;  // of files of regions; each is reported once
   FolderRun run_;
   std::string base_hash_;
   std::vector<std::string> hashes_;  // per slide of the shard

@@ -13,8 +13,8 @@ namespace cytodet::pipeline {
 struct FolderRun {
   RunState state;
   DetectReport report;      // of what was run now, without detections
-  int signal = 0;           // that stopped it; 0: none. Whoever has told what is to be told goes by it, see end_by()
-  bool incomplete = false;  // detections.json or run.json could not be written; errors were told
+  int signal = 0;           // that stopped it; 0: none. It is for callers that have reported everything, see end_by()
+  bool incomplete = false;  // detections.json or run.json could not be written; errors were reported
 };
 
 // Detects on `config.inputs` and writes the run folder `config.output`, see pipeline/results/run_folder.h. Image ids are the

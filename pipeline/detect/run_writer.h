@@ -35,7 +35,7 @@ class RunWriter {
   const std::map<std::string, int>& not_kept() const { return not_kept_; }  // why, with resume
 
   // Takes a slide's result and writes its files. What cannot be written is the slide's failure; where no other could be written
-  // either, the slide waits, and stopped() tells why.
+  // either, the slide waits, and stopped() says why.
   void finish(ImageResult& s, DetectedImage& r);
   bool stopped() const { return is_stopped_; }  // from any thread
   const Error& why_stopped() const { return *stopped_; }

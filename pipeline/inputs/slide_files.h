@@ -1,4 +1,4 @@
-// The files that a slide consists of, and what tells whether it is the slide of an earlier run.
+// The files that a slide consists of, and what decides whether it is the slide of an earlier run.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,7 @@ void measure(Runner& runner, LayerTable& table, int rounds) {
     whole.push_back(watch.ms());
   }
   for (std::vector<double>& ms : by_step) {
-    table.least_ms.push_back(*std::min_element(ms.begin(), ms.end()));
+    table.min_ms.push_back(*std::min_element(ms.begin(), ms.end()));
     table.ms.push_back(median(std::move(ms)));
   }
   table.run_ms = median(whole);
@@ -64,7 +64,7 @@ std::string padded(std::string text, size_t width) {
 }  // namespace
 
 double LayerTable::total_ms() const { return std::accumulate(ms.begin(), ms.end(), 0.0); }
-double LayerTable::total_least_ms() const { return std::accumulate(least_ms.begin(), least_ms.end(), 0.0); }
+double LayerTable::total_min_ms() const { return std::accumulate(min_ms.begin(), min_ms.end(), 0.0); }
 
 void LayerSum::add(const StepInfo& info, double step_ms) {
   ++steps;
@@ -116,7 +116,7 @@ Json layers_json(const LayerTable& table) {
   LayerSum sum = sum_of(table);
   Json j{{"rounds", table.rounds},
          {"total_ms", total},
-         {"total_least_ms", table.total_least_ms()},
+         {"total_min_ms", table.total_min_ms()},
          {"run_ms", table.run_ms},
          {"share_of_peak", ideal_ms(sum, table.peak) / total},
          {"layers", Json::array()},
@@ -125,7 +125,7 @@ Json layers_json(const LayerTable& table) {
     const StepInfo& s = table.steps[i];
     LayerSum one;
     one.add(s, table.ms[i]);
-    Json row{{"name", s.name}, {"op", s.op}, {"kernel", s.kernel}, {"shape", s.shape}, {"least_ms", table.least_ms[i]}};
+    Json row{{"name", s.name}, {"op", s.op}, {"kernel", s.kernel}, {"shape", s.shape}, {"min_ms", table.min_ms[i]}};
     if (!s.reason.empty()) row["reason"] = s.reason;
     row.update(figures(one, total, table.peak));
     j["layers"].push_back(std::move(row));
@@ -155,7 +155,7 @@ std::string layers_text(const LayerTable& table) {
   char line[200];
   std::snprintf(line, sizeof line,
                 "medians of %d rounds; the least of each step sum to %.3f ms; a run whose steps are not timed takes %.3f ms\n",
-                table.rounds, table.total_least_ms(), table.run_ms);
+                table.rounds, table.total_min_ms(), table.run_ms);
   text += line;
   for (const Json& l : j["layers"])
     if (l.contains("reason"))

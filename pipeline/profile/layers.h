@@ -11,14 +11,14 @@ namespace cytodet::pipeline {
 
 struct LayerTable {
   std::vector<StepInfo> steps;
-  std::vector<double> ms;        // per step, median over the rounds
-  std::vector<double> least_ms;  // per step, least of the rounds: what other work on the machine did not lengthen
-  double run_ms = 0;             // of a whole run without timing its steps, median
+  std::vector<double> ms;      // per step, median over the rounds
+  std::vector<double> min_ms;  // per step, least of the rounds: what other work on the machine did not lengthen
+  double run_ms = 0;           // of a whole run without timing its steps, median
   int rounds = 0;
   Peak peak;  // with the network's threads
 
   double total_ms() const;  // sum of ms
-  double total_least_ms() const;
+  double total_min_ms() const;
 };
 
 // Rounds of a timed and an untimed run in turn, on a thread of its own that is pinned when asked.
@@ -38,7 +38,7 @@ LayerSum sum_of(const LayerTable& table);
 // bf16 rate, the rest at f32's.
 double ideal_ms(const LayerSum& work, const Peak& peak);
 
-// Keys: rounds, total_ms, total_least_ms, run_ms, share_of_peak, layers [{name, op, kernel, shape, least_ms, ms, share, macs,
+// Keys: rounds, total_ms, total_min_ms, run_ms, share_of_peak, layers [{name, op, kernel, shape, min_ms, ms, share, macs,
 // int8_macs, bf16_macs, bytes, gmacs_per_s, gb_per_s, share_of_peak}], kinds [{kernel, steps, then as layers}].
 Json layers_json(const LayerTable& table);
 std::string layers_text(const LayerTable& table);

@@ -15,7 +15,7 @@
 
 namespace cytodet::pipeline {
 
-Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const CpuSets& places) {
+Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, double seconds, const CpuSets& cpu_sets) {
   const int streams = network.streams();
   struct Stream {
     std::vector<double> ms;
@@ -28,7 +28,7 @@ Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double second
   std::atomic<int> counting = streams;
   auto body = [&](int s) {
     Stream& r = results[static_cast<size_t>(s)];
-    ScopedAffinity pinned(places[static_cast<size_t>(s)]);
+    ScopedAffinity pinned(cpu_sets[static_cast<size_t>(s)]);
     r.pinned = pinned.held();
     try {
       network.runner(s).run();
@@ -51,7 +51,7 @@ Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double second
   std::vector<std::thread> pool;
   for (int s = 0; s < streams; ++s) pool.emplace_back(body, s);
   for (std::thread& t : pool) t.join();
-  Speed speed{{streams, sharing.threads}, true};
+  Speed speed{{streams, parallel.threads}, true};
   std::vector<double> all;
   for (const Stream& r : results) {
     if (r.problem) std::rethrow_exception(r.problem);
@@ -69,7 +69,7 @@ Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double second
 std::vector<double> Scaling::undisturbed() const {
   std::vector<double> found;
   for (size_t r = 0; r < times.size(); ++r)
-    if (machine[r] >= 0.9 * speed.sharing.streams * speed.sharing.threads) found.push_back(times[r]);
+    if (machine[r] >= 0.9 * speed.parallel.streams * speed.parallel.threads) found.push_back(times[r]);
   return found.empty() ? times : found;
 }
 
@@ -79,30 +79,30 @@ std::vector<Scaling> measure_scaling(const BenchOptions& options, double seconds
   std::vector<int> counts;
   for (int n = 2; n < cpus; n *= 2) counts.push_back(n);
   if (cpus > 1) counts.push_back(cpus);
-  std::vector<Sharing> sharings{{1, 1}};
-  for (int n : counts) sharings.push_back({n, 1});
-  for (int n : counts) sharings.push_back({1, n});
+  std::vector<ParallelSettings> settings{{1, 1}};
+  for (int n : counts) settings.push_back({n, 1});
+  for (int n : counts) settings.push_back({1, n});
   std::vector<std::unique_ptr<BenchNetwork>> networks;
-  for (const Sharing& sharing : sharings)
-    networks.push_back(std::make_unique<BenchNetwork>(options, sharing.streams, sharing.threads));
+  for (const ParallelSettings& parallel : settings)
+    networks.push_back(std::make_unique<BenchNetwork>(options, parallel.streams, parallel.threads));
   const double turn = seconds / rounds;
-  std::vector<std::vector<Speed>> speeds(sharings.size());
-  std::vector<Scaling> rows(sharings.size());
+  std::vector<std::vector<Speed>> speeds(settings.size());
+  std::vector<Scaling> rows(settings.size());
   for (int r = 0; r < rounds; ++r) {
-    const auto places = [&](const Sharing& sharing) {
-      const bool one = sharing.streams * sharing.threads == 1;
-      return one && pin ? CpuSets{cpus_of_stream(r % cpus, cpus, 1)} : places_of(sharing, pin);
+    const auto cpu_sets = [&](const ParallelSettings& parallel) {
+      const bool one = parallel.streams * parallel.threads == 1;
+      return one && pin ? CpuSets{cpus_of_stream(r % cpus, cpus, 1)} : cpu_sets_of(parallel, pin);
     };
     std::map<int, double> gmacs;  // of so many CPUs
-    for (size_t i = 0; i < sharings.size(); ++i) {
-      const int used = sharings[i].streams * sharings[i].threads;
-      speeds[i].push_back(measure_speed(*networks[i], sharings[i], turn, places(sharings[i])));
-      if (!gmacs.contains(used)) gmacs[used] = sustained_gmacs(instruction, places({used, 1}), turn);
+    for (size_t i = 0; i < settings.size(); ++i) {
+      const int used = settings[i].streams * settings[i].threads;
+      speeds[i].push_back(measure_speed(*networks[i], settings[i], turn, cpu_sets(settings[i])));
+      if (!gmacs.contains(used)) gmacs[used] = sustained_gmacs(instruction, cpu_sets({used, 1}), turn);
       rows[i].times.push_back(speeds[i].back().images_per_s / speeds[0].back().images_per_s);
       rows[i].machine.push_back(gmacs[used] / gmacs[1]);
     }
   }
-  for (size_t i = 0; i < sharings.size(); ++i) {
+  for (size_t i = 0; i < settings.size(); ++i) {
     auto middle = speeds[i].begin() + rounds / 2;
     std::nth_element(speeds[i].begin(), middle, speeds[i].end(),
                      [](const Speed& a, const Speed& b) { return a.images_per_s < b.images_per_s; });
@@ -114,8 +114,8 @@ std::vector<Scaling> measure_scaling(const BenchOptions& options, double seconds
 Json scaling_json(const std::vector<Scaling>& rows) {
   Json list = Json::array();
   for (const Scaling& row : rows)
-    list.push_back({{"streams", row.speed.sharing.streams},
-                    {"threads", row.speed.sharing.threads},
+    list.push_back({{"streams", row.speed.parallel.streams},
+                    {"threads", row.speed.parallel.threads},
                     {"pinned", row.speed.pinned},
                     {"images_per_s", row.speed.images_per_s},
                     {"ms_per_image", row.speed.ms_per_image()},
@@ -133,8 +133,8 @@ std::string scaling_table(const std::vector<Scaling>& rows) {
   for (const Scaling& row : rows) {
     const Speed& s = row.speed;
     const double times = median(row.undisturbed());
-    std::snprintf(line, sizeof line, "%7d %8d %10.2f %11.2f %14.2fx %12.0f%% %18.2fx\n", s.sharing.streams, s.sharing.threads,
-                  s.images_per_s, s.latency_median_ms, times, 100 * times / (s.sharing.streams * s.sharing.threads),
+    std::snprintf(line, sizeof line, "%7d %8d %10.2f %11.2f %14.2fx %12.0f%% %18.2fx\n", s.parallel.streams, s.parallel.threads,
+                  s.images_per_s, s.latency_median_ms, times, 100 * times / (s.parallel.streams * s.parallel.threads),
                   median(row.machine));
     text += line;
   }

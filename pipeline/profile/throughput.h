@@ -8,7 +8,7 @@
 namespace cytodet::pipeline {
 
 struct Speed {
-  Sharing sharing;
+  ParallelSettings parallel;
   bool pinned = false;  // every stream has stayed on CPUs of its own
   int64_t images = 0;
   double seconds = 0;       // of the slowest stream
@@ -19,7 +19,7 @@ struct Speed {
 
 // Every stream runs the network on whatever lies in its input for `seconds`, on a thread of its own, after one run to warm up.
 // sharing: as the network was made; places: one per stream.
-Speed measure_speed(BenchNetwork& network, const Sharing& sharing, double seconds, const CpuSets& places);
+Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, double seconds, const CpuSets& cpu_sets);
 
 struct Scaling {
   Speed speed;                  // of the round of median throughput

@@ -38,7 +38,7 @@ Graph from_tf_int8(const QuantizationTarget& target, Graph file);
 // overwrite its own source.
 std::filesystem::path model_file_beside(const std::filesystem::path& graph);
 void check_writable(const QuantizationTarget& target, const std::filesystem::path& out);
-// Writes the graph `file`, which is to_tf_int8() of `quantized`, and for a model its model file beside it. Unless told not to,
+// Writes the graph `file`, which is to_tf_int8() of `quantized`, and for a model its model file beside it. Unless asked not to,
 // the file's bytes are read again and run beside the quantized network on random feeds before they get their name: throws Error
 // when an output's signal-to-noise ratio is below kMinFileDb [dB].
 constexpr double kMinFileDb = 10;

@@ -89,10 +89,10 @@ void open_constants(Graph& g) {
   };
   for (NodeId id : g.ids()) {
     const Node& layer = g.node(id);
-    const bool turned = layer.op == "Conv2DBackpropInput" && layer.inputs.size() == 3;
-    if (!turned && layer.op != "Conv2D" && layer.op != "DepthwiseConv2dNative" && layer.op != "MatMul") continue;
-    if (!turned && layer.inputs.size() != 2) continue;
-    const Value data = source(layer.inputs[turned ? 2 : 0]), filter = source(layer.inputs[1]);
+    const bool transposed = layer.op == "Conv2DBackpropInput" && layer.inputs.size() == 3;
+    if (!transposed && layer.op != "Conv2D" && layer.op != "DepthwiseConv2dNative" && layer.op != "MatMul") continue;
+    if (!transposed && layer.inputs.size() != 2) continue;
+    const Value data = source(layer.inputs[transposed ? 2 : 0]), filter = source(layer.inputs[1]);
     const Tensor* values = g.constant(data);
     if (!values || values->dtype() != DType::f32 || !g.constant(filter) || data == filter) continue;
     const ShapeAttr shape{true, values->shape()};

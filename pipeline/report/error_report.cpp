@@ -20,8 +20,8 @@ namespace {
 enum Drawn { kMissed, kClass, kRight, kPlace, kBoth, kDouble, kBackground, kTruth };
 const std::vector<std::string> kLegend = {"missed", "Cls", "right", "Loc", "Both", "Dupe", "Bkg", "truth"};
 
-Drawn drawn(Verdict verdict, ErrorKind kind) {
-  if (verdict == Verdict::right) return kRight;
+Drawn drawn(DetectionOutcome outcome, ErrorKind kind) {
+  if (outcome == DetectionOutcome::right) return kRight;
   switch (kind) {
     case ErrorKind::cls:
       return kClass;
@@ -59,7 +59,8 @@ Detections boxes_of(const GroundTruth& truth, const DetectionSet& set, const Err
     return Box{b[4 * i], b[4 * i + 1], b[4 * i] + b[4 * i + 2], b[4 * i + 1] + b[4 * i + 3]};
   };
   for (size_t i = 0; i < set.size(); ++i) {
-    if (set.image[i] != image || e.detections[i] == Verdict::left_out || e.detections[i] == Verdict::ignored) continue;
+    if (set.image[i] != image || e.detections[i] == DetectionOutcome::left_out || e.detections[i] == DetectionOutcome::ignored)
+      continue;
     const Drawn d = drawn(e.detections[i], e.kinds[i]);
     (d == kRight ? right : errors).push_back({box(set.boxes, i), d, 1});
   }
@@ -88,7 +89,7 @@ void ErrorReport::add(CLI::App& app) {
   app.add_flag("--errors", errors, "What kinds of errors there are and what AP each costs (TIDE)");
   app.add_option("--worst", worst, "Picture of the images with most errors (.png or .jpg); needs --images");
   app.add_option("--worst-count", worst_count, "How many images it shows")->check(CLI::Range(1, 100))->capture_default_str();
-  app.add_option("--worst-score", worst_score, "Least score of a detection that it counts and shows")->capture_default_str();
+  app.add_option("--worst-score", worst_score, "Minimum score of a detection that it counts and shows")->capture_default_str();
 }
 
 void ErrorReport::run(const GroundTruth& truth, const DetectionSet& set, const ErrorOptions& options,

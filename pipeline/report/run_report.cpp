@@ -207,7 +207,7 @@ class Report {
     if (options_.density_area != "regions" || has_regions(results_.run() ? results_.run()->settings : Json()))
       out_ += "<p>Boxes per mm&sup2; are of the area of " + density_text() + ".</p>\n";
     if (unknown_area)
-      out_ += "<p class=\"warning\">* of the area of the whole slide: the run does not tell the area of its " +
+      out_ += "<p class=\"warning\">* of the area of the whole slide: the run does not give the area of its " +
               escape_html(options_.density_area) + ".</p>\n";
   }
 
@@ -261,7 +261,7 @@ class Report {
     if (left) out_ += "<p>" + std::to_string(left) + " more slides are not shown.</p>\n";
   }
 
-  // The slide with its boxes, where they are densest, and the surest of each class.
+  // The slide with its boxes, where they are densest, and the top-scoring boxes of each class.
   std::string drawings_of(const ImageResult& s) {
     const OutputImage image = results_.output_image(s, true);
     const std::vector<std::string> names = results_.classes().names();
@@ -281,7 +281,7 @@ class Report {
                        figure(draw_overlay(*image.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +
                        figure(heat.draw(image.slide.get(), options_.thumbnail_px), "density") + "</div>\n";
     if (sheet && !boxes.empty())
-      text += "<div class=\"sheet\">" + figure(sheet->draw(*image.slide, names), "surest boxes of each class") + "</div>\n";
+      text += "<div class=\"sheet\">" + figure(sheet->draw(*image.slide, names), "top-scoring boxes of each class") + "</div>\n";
     return text;
   }
 

@@ -22,8 +22,8 @@ struct ReportOptions {
 };
 
 // Totals, scores with precision-recall curves, a row per slide (state, reason, size, boxes per class, density, time), time per
-// stage, slides with their boxes, their densities and the surest crops of each class, settings. A slide that cannot be read is
-// named in its image's place.
+// stage, slides with their boxes, their densities and the top-scoring crops of each class, settings. A slide that cannot be read
+// is named in its image's place.
 std::string html_report(SavedResults& results, const ReportOptions& options);
 
 }  // namespace cytodet::pipeline

@@ -51,7 +51,7 @@ bool FolderManifest::is_ours(const std::string& name) const {
 
 void FolderManifest::require_ours(const std::vector<std::string>& names) const {
   std::error_code ignored;
-  for (const std::string& name : names)  // a folder cannot be replaced: writing tells that
+  for (const std::string& name : names)  // a folder cannot be replaced: writing reports that
     if (const fs::file_status there = fs::symlink_status(folder_ / name, ignored);
         fs::exists(there) && !fs::is_directory(there) && !is_ours(name))
       throw UsageError((folder_ / name).string(),

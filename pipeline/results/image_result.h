@@ -58,7 +58,7 @@ struct ImageResult {
   std::optional<double> mpp_y;      // and down; files of earlier versions lack it
   std::string mpp_source;           // property that gave them, "assumed", or "--set-mpp"
   std::string mpp_warning;          // why they may be wrong
-  std::optional<PixelArea> bounds;  // of what was scanned, where the slide tells it; in JSON [x, y, width, height]
+  std::optional<PixelArea> bounds;  // of what was scanned, where the slide gives it; in JSON [x, y, width, height]
   // Area that was looked at: of what was scanned, inside the regions of interest; and the part of it inside the tiles that were
   // run, background being left out. Files of earlier versions lack both.
   std::optional<double> analysed_px, run_px;

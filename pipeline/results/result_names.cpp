@@ -14,7 +14,7 @@ constexpr size_t kMaxFileName = 220;  // bytes; file systems take 255, and progr
 constexpr size_t kCountBytes = 8;     // "_1234567"
 constexpr std::string_view kReserved = "<>:\"/\\|?*";
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
-// NAMEs of files and folders that a run writes for itself, or that other commands are told to write there.
+// NAMEs of files and folders that a run writes for itself, or that other commands are asked to write there.
 constexpr std::string_view kOwn[] = {"", "run", "detections", "scores", "comparison", "report", "summary", "boxes", "masks"};
 constexpr std::string_view kDevices[] = {"con", "prn", "aux", "nul", "conin$", "conout$", "clock$"};
 constexpr std::string_view kNumberedDevices[] = {"com", "lpt"};
@@ -94,7 +94,7 @@ std::string unescaped(std::string_view text) {
   return bytes;
 }
 
-std::string safe_name(std::string_view stem, size_t most_bytes) {
+std::string safe_name(std::string_view stem, size_t max_bytes) {
   std::string name = escaped(stem, true);
   const auto escape_at = [&](size_t at) {
     std::string one;
@@ -103,9 +103,9 @@ std::string safe_name(std::string_view stem, size_t most_bytes) {
   };
   if (name.ends_with('.') || name.ends_with(' ')) escape_at(name.size() - 1);
   if (name.starts_with('.') || name.starts_with('-') || name.starts_with(' ') || is_device(name)) escape_at(0);
-  if (name.size() <= most_bytes) return name;
+  if (name.size() <= max_bytes) return name;
   const std::string hash = "_" + Hash().add(stem).text();
-  return name.substr(0, whole_characters(name, most_bytes - hash.size())) + hash;
+  return name.substr(0, whole_characters(name, max_bytes - hash.size())) + hash;
 }
 
 ResultNames::ResultNames() : suffixes_{".png", ".jpg", ".boxes"} {

@@ -16,9 +16,9 @@ std::string escaped(std::string_view bytes, bool names = false);
 std::string unescaped(std::string_view text);
 
 // `stem` with what some file system refuses or takes otherwise escaped: the above, a dot, dash or blank in front, a dot or blank
-// at the end, names of devices (CON, NUL, COM1, ...). A name of over `most_bytes` is cut at a whole character, and ends in a hash
+// at the end, names of devices (CON, NUL, COM1, ...). A name of over `max_bytes` is cut at a whole character, and ends in a hash
 // of all of it.
-std::string safe_name(std::string_view stem, size_t most_bytes);
+std::string safe_name(std::string_view stem, size_t max_bytes);
 
 // Gives names in the order of a list. A name is the file's own without its extension, made safe; where one of its files would be
 // another slide's or the program's own (upper or lower case, normal forms: see name_key), "_2", "_3", ... is added.

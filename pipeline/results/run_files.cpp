@@ -199,7 +199,7 @@ void RunFiles::read_before() {
   try {
     if (!stamp.plain) throw Error(file.string(), "is no plain file");
     RunState s = RunFolder{folder_}.read();
-    if (s.version.empty()) throw Error(file.string(), "does not tell the version that made it");
+    if (s.version.empty()) throw Error(file.string(), "does not give the version that made it");
     before_ = std::move(s);
   } catch (const Error& e) {
     throw Error(file.string(), "stands where the run writes its own, and cannot be read as one: " + e.problem(),

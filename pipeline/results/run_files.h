@@ -50,7 +50,7 @@ class RunFiles {
   const std::filesystem::path& folder() const { return folder_; }
   // What run.json says; empty where there is none. Throws Error when that file is not this program's.
   const std::optional<RunState>& before() const { return before_; }
-  // Of a version that kept no list, so that what belongs to it can be told by content alone.
+  // Of a version that kept no list, so that what belongs to it can be recognised by content alone.
   bool unlisted_before() const;
 
   // Names are relative to the folder: "run.json", "S1.csv", "boxes/S1.boxes".

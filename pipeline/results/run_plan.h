@@ -54,7 +54,7 @@ void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, 
 std::string longest_name(const RunLayout& layout, const std::vector<const ImageResult*>& todo);
 
 // Lists files of a run that an earlier version wrote, which kept no list, where their bytes are what is written for the run's
-// boxes. Others stay unlisted: nobody can tell whose they are.
+// boxes. Others stay unlisted: nobody can know whose they are.
 void list_by_content(RunFiles& files);
 
 }  // namespace cytodet::pipeline

@@ -25,7 +25,7 @@ bool is_folder(const std::filesystem::path& p) {
   return std::filesystem::is_directory(p, ignored);
 }
 
-// Runs of earlier versions tell none: they took what open_slide takes.
+// Runs of earlier versions report none: they took what open_slide takes.
 ImageSelection selection_of(const RunState& run, const std::string& where) {
   ImageSelection selection;
   if (!run.settings.is_object()) return selection;
@@ -98,7 +98,7 @@ void SavedResults::read_ids(const GroundTruth* truth) {
       const bool plain = r.has_image && r.image_key.empty() && r.file_name.empty() && r.category_key.empty();
       if (plain && !truth && all_numbers_) throw Enough{};
       all_numbers_ = false;
-      images_.see({r.image_id, r.image_key, r.file_name, r.has_image});
+      images_.observe({r.image_id, r.image_key, r.file_name, r.has_image});
       if (r.category_id < kLargestNumbered) largest_category = std::max(largest_category, r.category_id);
     });
   } catch (const Enough&) {
@@ -151,7 +151,7 @@ void SavedResults::add_named(int64_t id, const ImageRef& r) {
 
 int64_t SavedResults::image_of(const CocoResult& r) {
   if (all_numbers_ && r.image_key.empty() && r.has_image) return r.image_id;
-  const size_t ref = images_.see({r.image_id, r.image_key, r.file_name, r.has_image});
+  const size_t ref = images_.observe({r.image_id, r.image_key, r.file_name, r.has_image});
   if (ref >= image_ids_.size())
     throw Error(path_.string(), "image_id is a text or null after others that are numbers", "write ids of one kind");
   return image_ids_[ref];
@@ -318,7 +318,7 @@ OutputImage SavedResults::measured_image(const ImageResult& s) const {
       image.slide.reset();
       return image;
     }
-    // A run of an earlier version: it does not tell bounds, nor the size of pixels that are not square.
+    // A run of an earlier version: it does not give bounds, nor the size of pixels that are not square.
     image.bounds = slide->bounds;
     if (s.mpp && slide->mpp_x == s.mpp) image.mpp_y = slide->mpp_y;
   } catch (const Error&) {

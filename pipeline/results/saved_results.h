@@ -22,7 +22,7 @@ struct ResultsHints {
                                      // image of its name, or of `image`
   std::optional<int64_t> image;      // the only image that is asked for
   std::vector<std::string> classes;  // names of category ids 1, 2, ...
-  ImageSelection selection;          // of the slides' files; a run folder tells its own
+  ImageSelection selection;          // of the slides' files; a run folder gives its own
 };
 
 class SavedResults {
@@ -36,7 +36,7 @@ class SavedResults {
   const ImageSelection& selection() const { return hints_.selection; }  // that the slides were opened with
 
   // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done", and classes
-  // by id: the file is read whole, 40 bytes per box. UsageError when one slide is named and it cannot be told whose it is.
+  // by id: the file is read whole, 40 bytes per box. UsageError when one slide is named and it is unclear whose it is.
   const std::vector<ImageResult>& images();
   Detections detections(const ImageResult& image);
 
@@ -47,11 +47,11 @@ class SavedResults {
   std::filesystem::path slide_file(const ImageResult& image) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
   OutputImage output_image(const ImageResult& image, bool pixels) const;
-  // Without the slide, but with the size, bounds and micrometres per pixel that its file tells, where the results do not and it
-  // is there; a run folder of this version tells all of what is done. A plain image is decoded only for its size. Errors of a
+  // Without the slide, but with the size, bounds and micrometres per pixel that its file says, where the results do not and it
+  // is there; a run folder of this version gives all of what is done. A plain image is decoded only for its size. Errors of a
   // slide that is there are thrown.
   OutputImage measured_image(const ImageResult& image) const;
-  // Without the slide, but with its bounds, which a slide's file is opened for where the results do not tell them. `unknown`:
+  // Without the slide, but with its bounds, which a slide's file is opened for where the results do not give them. `unknown`:
   // they are not known, and slides of this name may have some.
   OutputImage bounded_image(const ImageResult& image, bool* unknown) const;
 
@@ -92,7 +92,7 @@ bool has_regions(const Json& settings);
 std::string origin_of(const Json& settings);
 
 // Of an image whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
-// of the run count, as they may have been set; those of an earlier version only where the slide does not tell its own. Errors of
+// of the run count, as they may have been set; those of an earlier version only where the slide does not give its own. Errors of
 // opening are thrown.
 OutputImage output_image_of(const ImageResult& image, const std::filesystem::path& file, const Classes& classes,
                             const ImageSelection& selection);

@@ -24,7 +24,7 @@ std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::e
 
 std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + text_of(Json{d.roi_class, d.roi_ignore}); }
 
-// Content, as far as a short look tells: size, time of change, first and last MiB.
+// Content, as far as a short look shows: size, time of change, first and last MiB.
 std::string hash_of_image(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return path;  // opening it says what is wrong
@@ -121,8 +121,8 @@ std::string TuneMeasurer::accuracy_key(size_t network, size_t merge) const {
   return hash.text();
 }
 
-std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
-  const DetectSettings& d = space_.lanes[lane].run.detect;
+std::string TuneMeasurer::seconds_key(size_t network, size_t parallel) const {
+  const DetectSettings& d = space_.parallel_settings[parallel].run.detect;
   Hash hash;
   hash.add("seconds").add(network_hashes_[network]).add(std::to_string(usable_cpus()));
   hash.add(std::to_string(space_.config.speed.repeats));
@@ -131,8 +131,8 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t lane) const {
   return hash.text();
 }
 
-Detector& TuneMeasurer::detector(size_t network, size_t lane) {
-  const DetectSettings& d = space_.lanes[lane].run.detect;
+Detector& TuneMeasurer::detector(size_t network, size_t parallel) {
+  const DetectSettings& d = space_.parallel_settings[parallel].run.detect;
   const std::string& path = space_.networks[network].run.model;
   const std::string key =
       std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + name_of(d.precision) + " " + path;
@@ -154,10 +154,10 @@ void TuneMeasurer::keep(size_t network, size_t image, DetectedImage& result) con
 }
 
 // keep_each: what the tiles gave goes into the cache image by image, so that little is lost when the search is killed.
-DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<size_t>& images, bool keep_each) {
+DetectReport TuneMeasurer::run(size_t network, size_t parallel, const std::vector<size_t>& images, bool keep_each) {
   DetectSettings s = space_.networks[network].run.detect;
-  s.streams = space_.lanes[lane].run.detect.streams;
-  s.threads_per_stream = space_.lanes[lane].run.detect.threads_per_stream;
+  s.streams = space_.parallel_settings[parallel].run.detect.streams;
+  s.threads_per_stream = space_.parallel_settings[parallel].run.detect.threads_per_stream;
   s.raw_only = true;
   std::vector<std::string> paths;
   for (size_t p : images) paths.push_back(images_[p]);
@@ -167,7 +167,7 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
     const size_t image = images[at++];
     if (keep_each && !r.failed()) keep(network, image, r);
   };
-  DetectReport report = detect(detector(network, lane), paths, s, hooks);
+  DetectReport report = detect(detector(network, parallel), paths, s, hooks);
   for (const DetectedImage& r : report.images)
     if (r.failed()) throw Error("", r.reason);
   for (const DetectedImage& r : report.images)
@@ -176,14 +176,14 @@ DetectReport TuneMeasurer::run(size_t network, size_t lane, const std::vector<si
   return report;
 }
 
-double TuneMeasurer::seconds(size_t network, size_t lane) {
-  const std::string key = seconds_key(network, lane);
+double TuneMeasurer::seconds(size_t network, size_t parallel) {
+  const std::string key = seconds_key(network, parallel);
   if (const double* known = journal_.seconds(key)) return *known;
   std::vector<size_t> images(timed_);
   std::iota(images.begin(), images.end(), size_t{0});
   double best = 0;
   for (int i = 0; i < space_.config.speed.repeats; ++i) {
-    DetectReport report = run(network, lane, images, false);
+    DetectReport report = run(network, parallel, images, false);
     best = i == 0 ? report.wall_ms : std::min(best, report.wall_ms);
     std::error_code ignored;
     for (size_t p = 0; i == 0 && p < timed_; ++p)

@@ -25,7 +25,7 @@ class TuneMeasurer {
   // images, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the images not looked at yet are
   // found without a fault; merge seconds of the images that speed is measured on, the fastest of three.
   int stages() const { return static_cast<int>(stage_images_.size()); }
-  double seconds(size_t network, size_t lane);
+  double seconds(size_t network, size_t parallel);
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges);
 
   size_t images() const { return images_.size(); }
@@ -35,12 +35,12 @@ class TuneMeasurer {
  private:
   std::string image_key(size_t network, size_t image) const;  // of its raw detections
   std::string accuracy_key(size_t network, size_t merge) const;
-  std::string seconds_key(size_t network, size_t lane) const;
+  std::string seconds_key(size_t network, size_t parallel) const;
   std::filesystem::path raw_path(const std::string& key) const { return folder_ / "cache" / (key + ".raw"); }
   void read_models();
-  Detector& detector(size_t network, size_t lane);
+  Detector& detector(size_t network, size_t parallel);
   void keep(size_t network, size_t image, DetectedImage& result) const;
-  DetectReport run(size_t network, size_t lane, const std::vector<size_t>& images, bool keep_each);
+  DetectReport run(size_t network, size_t parallel, const std::vector<size_t>& images, bool keep_each);
   void load(size_t network, size_t images);
   double map(size_t network, size_t merge, size_t images) const;
   double merge_seconds(size_t merge) const;
@@ -64,7 +64,7 @@ class TuneMeasurer {
   std::vector<Compiled> detectors_;          // those used last, latest first
   size_t loaded_ = static_cast<size_t>(-1);  // network
   std::vector<RawDetections> raw_;           // of its first images
-  std::set<std::string> warned_;             // of images, each told once
+  std::set<std::string> warned_;             // of images, each reported once
   bool tiled_ = false;
   size_t detected_ = 0;
 };

@@ -9,9 +9,9 @@
 
 namespace cytodet::pipeline {
 
-// One run config: indices into TuneSpace's networks, lanes and merges.
+// One run config: indices into TuneSpace's networks, parallel_settings and merges.
 struct TunePoint {
-  size_t network = 0, lane = 0, merge = 0;
+  size_t network = 0, parallel = 0, merge = 0;
   double map = 0;         // mAP; -1: nothing to score
   double per_second = 0;  // images per second, see round_speed
 };

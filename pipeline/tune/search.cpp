@@ -25,7 +25,7 @@ class Search {
               [](const TuneFailure& a, const TuneFailure& b) { return a.network < b.network; });
     if (result_.failures.size() == grid_.networks) throw Error("", result_.failures[0].reason);
     std::sort(result_.points.begin(), result_.points.end(), [](const TunePoint& a, const TunePoint& b) {
-      return std::tie(a.network, a.lane, a.merge) < std::tie(b.network, b.lane, b.merge);
+      return std::tie(a.network, a.parallel, a.merge) < std::tie(b.network, b.parallel, b.merge);
     });
     return std::move(result_);
   }
@@ -40,14 +40,14 @@ class Search {
   bool all_seconds() {
     seconds_.resize(grid_.networks);
     for (size_t n = 0; n < grid_.networks; ++n)
-      for (size_t lane = 0; lane < grid_.lanes; ++lane) {
+      for (size_t parallel = 0; parallel < grid_.parallel_settings; ++parallel) {
         if (stop()) return false;
         try {
-          seconds_[n].push_back(measure_.seconds(n, lane));
+          seconds_[n].push_back(measure_.seconds(n, parallel));
           step();
         } catch (const Error& e) {
           seconds_[n].clear();
-          fail(n, e, grid_.lanes - lane + static_cast<size_t>(measure_.stages));
+          fail(n, e, grid_.parallel_settings - parallel + static_cast<size_t>(measure_.stages));
           break;
         }
       }
@@ -90,9 +90,9 @@ class Search {
 
   void finish(size_t network, const std::vector<size_t>& merges, const std::vector<TuneAccuracy>& found) {
     for (size_t i = 0; i < merges.size(); ++i)
-      for (size_t lane = 0; lane < grid_.lanes; ++lane)
-        result_.points.push_back(
-            {network, lane, merges[i], found[i].map, round_speed(1 / (seconds_[network][lane] + found[i].merge_seconds))});
+      for (size_t parallel = 0; parallel < grid_.parallel_settings; ++parallel)
+        result_.points.push_back({network, parallel, merges[i], found[i].map,
+                                  round_speed(1 / (seconds_[network][parallel] + found[i].merge_seconds))});
   }
 
   void drop_hopeless(size_t network, std::vector<size_t>& merges, const std::vector<TuneAccuracy>& bounds) {
@@ -102,7 +102,7 @@ class Search {
       const bool hopeless =
           std::any_of(result_.points.begin(), result_.points.end(), [&](const TunePoint& p) { return dominates(p, best); });
       if (hopeless)
-        result_.pruned += grid_.lanes;
+        result_.pruned += grid_.parallel_settings;
       else
         left.push_back(merges[i]);
     }
@@ -112,13 +112,15 @@ class Search {
   const TuneGrid& grid_;
   const TuneMeasure& measure_;
   const bool prune_;
-  std::vector<std::vector<double>> seconds_;  // by network and lane; empty: failed
+  std::vector<std::vector<double>> seconds_;  // by network and parallelism setting; empty: failed
   TuneResult result_;
 };
 
 }  // namespace
 
-size_t tune_steps(const TuneGrid& grid, int stages) { return grid.networks * (grid.lanes + static_cast<size_t>(stages)); }
+size_t tune_steps(const TuneGrid& grid, int stages) {
+  return grid.networks * (grid.parallel_settings + static_cast<size_t>(stages));
+}
 
 TuneResult search(const TuneGrid& grid, const TuneMeasure& measure, bool prune) { return Search(grid, measure, prune).run(); }
 

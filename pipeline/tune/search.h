@@ -9,11 +9,11 @@
 
 namespace cytodet::pipeline {
 
-// A point of the search is (network, lane, merge), three indices: of the settings that need the network run again, of the pairs
-// of streams and threads (a lane), and of the settings that only merge what the tiles gave.
+// A point of the search is (network, parallel, merge), three indices: into the settings that need the network run again, into the
+// parallelism settings (pairs of streams and threads per stream), and into the settings that only merge the tiles' detections.
 struct TuneGrid {
-  size_t networks = 0, lanes = 0, merges = 0;
-  size_t points() const { return networks * lanes * merges; }
+  size_t networks = 0, parallel_settings = 0, merges = 0;
+  size_t points() const { return networks * parallel_settings * merges; }
 };
 
 struct TuneAccuracy {
@@ -24,7 +24,7 @@ struct TuneAccuracy {
 // What the search calls to measure. An Error thrown by one of them rules out that network; the search goes on with the others.
 struct TuneMeasure {
   int stages = 1;  // accuracy is measured on more images at each stage, on all of them at the last
-  std::function<double(size_t network, size_t lane)> seconds;  // per image, above 0, without merging
+  std::function<double(size_t network, size_t parallel)> seconds;  // per image, above 0, without merging
   std::function<std::vector<TuneAccuracy>(size_t network, int stage, const std::vector<size_t>& merges)> accuracy;
   std::function<bool()> stop;              // asked before each measurement
   std::function<void(size_t steps)> step;  // progress: `steps` more of tune_steps() are done
@@ -37,17 +37,17 @@ struct TuneFailure {
 };
 
 struct TuneResult {
-  std::vector<TunePoint> points;      // measured to the end, by network, lane, merge
+  std::vector<TunePoint> points;      // measured to the end, by network, parallel, merge
   std::vector<TuneFailure> failures;  // by network
   size_t pruned = 0;                  // points given up early
   size_t networks_pruned = 0;         // networks that were not shown all images
   bool complete = true;               // false: stopped
 };
 
-// Measures the seconds of all networks and lanes first, then accuracy, the fastest network first. With `prune` a pair of network
-// and merge is given up after a stage when some finished point is at least as good in both mAP and speed as the pair could still
-// become: the stage's upper bound of its mAP, at the speed of its fastest lane with merging taken as free. The Pareto front is
-// therefore that of the exhaustive search. Throws Error when every network fails.
+// Measures the seconds of all networks and parallelism settings first, then accuracy, the fastest network first. With `prune` a
+// pair of network and merge is given up after a stage when some finished point is at least as good in both mAP and speed as the
+// pair could still become: the stage's upper bound of its mAP, at the speed of its fastest parallelism setting with merging taken
+// as free. The Pareto front is therefore that of the exhaustive search. Throws Error when every network fails.
 TuneResult search(const TuneGrid& grid, const TuneMeasure& measure, bool prune = true);
 
 }  // namespace cytodet::pipeline

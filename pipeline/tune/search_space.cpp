@@ -17,8 +17,8 @@ constexpr TuneAxis kAxes[] = {
     {"detect.mode", TuneSide::network, "image or slide: shrunk whole, or tiles"},
     {"detect.tiling", TuneSide::network, "tile size, overlap, level, mpp, scale"},
     {kOverlapShare, TuneSide::network, "overlap of tiles as a share of their side; sets detect.tiling.overlap_px"},
-    {"detect.streams", TuneSide::lane, "networks at work at once"},
-    {"detect.threads_per_stream", TuneSide::lane, "threads inside one network"},
+    {"detect.streams", TuneSide::parallel, "networks at work at once"},
+    {"detect.threads_per_stream", TuneSide::parallel, "threads inside one network"},
     {"detect.score", TuneSide::merge, "least score of a detection"},
     {"detect.merge", TuneSide::merge, "how the detections of overlapping tiles are joined"},
 };
@@ -84,7 +84,7 @@ class Builder {
       space_.keys[static_cast<size_t>(axis_of(it.key())->side)].push_back(it.key());
     }
     space_.networks = settings(TuneSide::network);
-    space_.lanes = settings(TuneSide::lane);
+    space_.parallel_settings = settings(TuneSide::parallel);
     space_.merges = settings(TuneSide::merge);
     const TuneGrid g = space_.grid();
     if (g.points() > kMaxPoints)
@@ -199,9 +199,9 @@ std::span<const TuneAxis> tune_axes() { return kAxes; }
 RunConfig TuneSpace::at(const TunePoint& p) const {
   RunConfig run = networks[p.network].run;
   run.output = (std::filesystem::path(config.run.output) / "picked").string();
-  const DetectSettings &lane = lanes[p.lane].run.detect, &merge = merges[p.merge].run.detect;
-  run.detect.streams = lane.streams;
-  run.detect.threads_per_stream = lane.threads_per_stream;
+  const DetectSettings &parallel = parallel_settings[p.parallel].run.detect, &merge = merges[p.merge].run.detect;
+  run.detect.streams = parallel.streams;
+  run.detect.threads_per_stream = parallel.threads_per_stream;
   run.detect.score = merge.score;
   run.detect.merge = merge.merge;
   return run;
@@ -216,7 +216,7 @@ std::vector<std::string> TuneSpace::columns() const {
 }
 
 std::vector<std::string> TuneSpace::cells(const TunePoint& p) const {
-  const TuneSetting* settings[] = {&networks[p.network], &lanes[p.lane], &merges[p.merge]};
+  const TuneSetting* settings[] = {&networks[p.network], &parallel_settings[p.parallel], &merges[p.merge]};
   std::vector<std::string> texts;
   for (size_t side = 0; side < 3; ++side)
     for (size_t i = 0; i < keys[side].size(); ++i)

@@ -28,7 +28,7 @@ struct TuneConfig {
 void fields(Fields& f, TuneConfig& s);
 
 // What a key decides on; the longest row that begins a key is the key's.
-enum class TuneSide { network, lane, merge };
+enum class TuneSide { network, parallel, merge };
 struct TuneAxis {
   const char* name;
   TuneSide side;
@@ -45,9 +45,9 @@ struct TuneSetting {
 struct TuneSpace {
   TuneConfig config;
   std::vector<std::string> keys[3];  // by side
-  std::vector<TuneSetting> networks, lanes, merges;
+  std::vector<TuneSetting> networks, parallel_settings, merges;
 
-  TuneGrid grid() const { return {networks.size(), lanes.size(), merges.size()}; }
+  TuneGrid grid() const { return {networks.size(), parallel_settings.size(), merges.size()}; }
   // The run config of a point; output is the search's folder's "picked".
   RunConfig at(const TunePoint& p) const;
   // Short names of the keys, and a point's values in their order: of keys with more than one value.

@@ -58,7 +58,7 @@ void ByteCache::put(const std::string& key, std::shared_ptr<const std::string> v
   bytes_ += value->size();
   entries_.push_front({key, std::move(value)});
   index_[key] = entries_.begin();
-  while (bytes_ > most_ && entries_.size() > 1) {
+  while (bytes_ > max_bytes_ && entries_.size() > 1) {
     bytes_ -= entries_.back().value->size();
     index_.erase(entries_.back().key);
     entries_.pop_back();

@@ -32,7 +32,7 @@ struct ViewSlide {
 // Least recently used bytes go first.
 class ByteCache {
  public:
-  explicit ByteCache(size_t most_bytes) : most_(most_bytes) {}
+  explicit ByteCache(size_t max_bytes) : max_bytes_(max_bytes) {}
   std::shared_ptr<const std::string> get(const std::string& key);
   void put(const std::string& key, std::shared_ptr<const std::string> value);
 
@@ -42,7 +42,7 @@ class ByteCache {
     std::shared_ptr<const std::string> value;
   };
   std::mutex mutex_;
-  size_t most_, bytes_ = 0;
+  size_t max_bytes_, bytes_ = 0;
   std::list<Entry> entries_;  // newest first
   std::map<std::string, std::list<Entry>::iterator> index_;
 };

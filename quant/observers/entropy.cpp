@@ -9,14 +9,14 @@ namespace cytodet::quant {
 namespace {
 
 constexpr int kCodes = 256;
-constexpr int kMostBins = 2048;  // on each side of 0
+constexpr int kMaxBins = 2048;  // on each side of 0
 
 // What clipped numbers find where there were none: far less than one, but not impossible.
 constexpr double kEmpty = 1e-4;
 
 // Largest share of the numbers that a range may clip. The divergence alone does not see how far clipped numbers move: of numbers
 // that all lie far from 0 it would clip every one but a few to a range that these few fill evenly.
-constexpr double kMostClipped = 0.01;
+constexpr double kMaxClipped = 0.01;
 
 double x_log_x(double x) { return x > 0 ? x * std::log(x) : 0; }
 
@@ -25,7 +25,7 @@ class Reference {
  public:
   explicit Reference(const Histogram& h) {
     int side = std::max(h.last_bin() + 1, -h.first_bin());
-    int merge = side > kMostBins ? 2 : 1;
+    int merge = side > kMaxBins ? 2 : 1;
     width_ = h.width() * merge;
     first_ = static_cast<int>(std::floor(std::min(h.first_bin(), 0) / static_cast<double>(merge)));
     int end = std::max(h.last_bin(), 0) / merge + 1;
@@ -101,7 +101,7 @@ class Entropy : public HistogramObserver {
     double min = r.divergence(r.first(), r.end());
     for (int reach = side - 1; reach > 0; --reach) {
       int a = std::max(r.first(), -reach), b = std::min(r.end(), reach);
-      if (b - a < kCodes || r.clipped(a, b) > kMostClipped) break;
+      if (b - a < kCodes || r.clipped(a, b) > kMaxClipped) break;
       double d = r.divergence(a, b);
       if (d >= min) continue;
       min = d;

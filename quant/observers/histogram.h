@@ -40,7 +40,7 @@ class Histogram {
 // An observer that chooses its range at the end, from a histogram.
 class HistogramObserver : public Observer {
  public:
-  void see(std::span<const float> values, const Extremes& e, int64_t) override { histogram_.add(values, e); }
+  void observe(std::span<const float> values, const Extremes& e, int64_t) override { histogram_.add(values, e); }
   void merge(const Observer& other) override { histogram_.merge(static_cast<const HistogramObserver&>(other).histogram_); }
 
  protected:

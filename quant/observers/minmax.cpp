@@ -35,7 +35,7 @@ namespace {
 
 class MinMax : public Observer {
  public:
-  void see(std::span<const float>, const Extremes& e, int64_t) override { add(e.low, e.high); }
+  void observe(std::span<const float>, const Extremes& e, int64_t) override { add(e.low, e.high); }
   void merge(const Observer& other) override {
     const auto& o = static_cast<const MinMax&>(other);
     add(o.low_, o.high_);
@@ -52,7 +52,7 @@ class MinMax : public Observer {
 
 class MovingAverage : public Observer {
  public:
-  void see(std::span<const float>, const Extremes& e, int64_t image) override { seen_.push_back({image, e.low, e.high}); }
+  void observe(std::span<const float>, const Extremes& e, int64_t image) override { seen_.push_back({image, e.low, e.high}); }
   void merge(const Observer& other) override {
     const auto& o = static_cast<const MovingAverage&>(other);
     seen_.insert(seen_.end(), o.seen_.begin(), o.seen_.end());

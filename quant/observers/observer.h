@@ -22,7 +22,7 @@ class Observer {
  public:
   virtual ~Observer() = default;
   // values: some, all finite; `e` theirs.
-  virtual void see(std::span<const float> values, const Extremes& e, int64_t image) = 0;
+  virtual void observe(std::span<const float> values, const Extremes& e, int64_t image) = 0;
   // Adds what another observer of the same row and options saw.
   virtual void merge(const Observer& other) = 0;
   virtual Range range() const = 0;

@@ -6,7 +6,7 @@ namespace {
 
 class SlideRead : public ApiTest {};
 
-TEST_F(SlideRead, TellsSizeLevelsAndFormat) {
+TEST_F(SlideRead, ReportsSizeLevelsAndFormat) {
   const Slide slide(kSource + "/tests/data/slides/small.svs");
   EXPECT_EQ(slide.format(), "svs");
   ASSERT_FALSE(slide.levels().empty());

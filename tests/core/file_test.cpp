@@ -51,7 +51,7 @@ class OutputFile : public ::testing::Test {
   fs::path folder;
 };
 
-TEST_F(OutputFile, AFullDiskIsTold) {
+TEST_F(OutputFile, AFullDiskIsReported) {
   const Error full = Error("a.json", "cannot write", "free some space").caused_by(Cause::disk_full);
   EXPECT_EQ(full.cause(), Cause::disk_full);
   EXPECT_EQ(full.within("out").cause(), Cause::disk_full);

@@ -100,7 +100,7 @@ TEST(PathIndex, NamesWithoutComponentsMatchNothing) {
   EXPECT_THAT(found({}, "a.jpg"), IsEmpty());
 }
 
-TEST(PathAssignment, ImagesOfOneNameInFoldersAreToldApart) {
+TEST(PathAssignment, ImagesOfOneNameInFoldersAreDistinguished) {
   const PathAssignment a =
       assigned({"ward1/img1.jpg", "ward2/img1.jpg"}, {"data/ward2/img1.jpg", "data/ward1/img1.jpg", "data/ward2/new.jpg"});
   EXPECT_THAT(a.name_of, ElementsAre(1, 0, -1));

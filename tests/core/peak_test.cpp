@@ -47,8 +47,8 @@ TEST(Peak, OfAWhileIsAtMostThePeak) {
 }
 
 TEST(Peak, CoresGivenAreAboutThoseThereAre) {
-  const double given = cores_given();
-  EXPECT_GE(given, 0) << "0: the machine is too busy to tell";
+  const double given = effective_cores();
+  EXPECT_GE(given, 0) << "0: the machine is too busy to measure";
   EXPECT_LE(given, 1.05 * usable_cpus());
 }
 
@@ -93,14 +93,14 @@ TEST(Pinning, StreamsLieApart) {
   EXPECT_TRUE(taken.empty() || static_cast<int>(taken.size()) == cpus);
 }
 
-TEST(Sharing, FollowsTheHint) {
+TEST(ParallelSettings, FollowsTheHint) {
   int cpus = usable_cpus();
-  Sharing latency = share_cpus({}, "latency"), throughput = share_cpus({}, "throughput");
+  ParallelSettings latency = share_cpus({}, "latency"), throughput = share_cpus({}, "throughput");
   EXPECT_EQ(latency.streams, 1);
   EXPECT_EQ(latency.threads, cpus);
   EXPECT_EQ(throughput.streams, cpus);
   EXPECT_EQ(throughput.threads, 1);
-  Sharing asked = share_cpus({3, 2}, "latency");
+  ParallelSettings asked = share_cpus({3, 2}, "latency");
   EXPECT_EQ(asked.streams, 3);
   EXPECT_EQ(asked.threads, 2);
   EXPECT_EQ(share_cpus({0, 100000}, "throughput").streams, 1);

@@ -103,23 +103,23 @@ TEST(Errors, EveryKindIsNamed) {
          {"id":5,"image_id":2,"category_id":1,"bbox":[0,0,300,300],"area":90000,"iscrowd":1})");
   struct Case {
     const char* detection;
-    Verdict verdict;
+    DetectionOutcome outcome;
     ErrorKind kind;
   };
   const std::vector<Case> cases = {
-      {R"({"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.9})", Verdict::right, ErrorKind::bkg},
-      {R"({"image_id":1,"category_id":1,"bbox":[0,0,50,48],"score":0.8})", Verdict::wrong, ErrorKind::dupe},
-      {R"({"image_id":1,"category_id":1,"bbox":[210,0,20,20],"score":0.7})", Verdict::wrong, ErrorKind::loc},
-      {R"({"image_id":1,"category_id":1,"bbox":[400,0,100,90],"score":0.6})", Verdict::wrong, ErrorKind::cls},
-      {R"({"image_id":1,"category_id":1,"bbox":[460,0,100,100],"score":0.5})", Verdict::wrong, ErrorKind::both},
-      {R"({"image_id":1,"category_id":2,"bbox":[900,900,9,9],"score":0.4})", Verdict::wrong, ErrorKind::bkg},
-      {R"({"image_id":2,"category_id":1,"bbox":[10,10,30,30],"score":0.3})", Verdict::ignored, ErrorKind::bkg},
+      {R"({"image_id":1,"category_id":1,"bbox":[0,0,50,50],"score":0.9})", DetectionOutcome::right, ErrorKind::bkg},
+      {R"({"image_id":1,"category_id":1,"bbox":[0,0,50,48],"score":0.8})", DetectionOutcome::wrong, ErrorKind::dupe},
+      {R"({"image_id":1,"category_id":1,"bbox":[210,0,20,20],"score":0.7})", DetectionOutcome::wrong, ErrorKind::loc},
+      {R"({"image_id":1,"category_id":1,"bbox":[400,0,100,90],"score":0.6})", DetectionOutcome::wrong, ErrorKind::cls},
+      {R"({"image_id":1,"category_id":1,"bbox":[460,0,100,100],"score":0.5})", DetectionOutcome::wrong, ErrorKind::both},
+      {R"({"image_id":1,"category_id":2,"bbox":[900,900,9,9],"score":0.4})", DetectionOutcome::wrong, ErrorKind::bkg},
+      {R"({"image_id":2,"category_id":1,"bbox":[10,10,30,30],"score":0.3})", DetectionOutcome::ignored, ErrorKind::bkg},
   };
   std::string list;
   for (const Case& c : cases) list += std::string(list.empty() ? "[" : ",") + c.detection;
   const Errors e = find_errors(truth, parse_detections(list + "]", "d", truth));
   for (size_t i = 0; i < cases.size(); ++i) {
-    EXPECT_EQ(e.detections[i], cases[i].verdict) << i;
+    EXPECT_EQ(e.detections[i], cases[i].outcome) << i;
     EXPECT_EQ(e.kinds[i], cases[i].kind) << i;
   }
   EXPECT_THAT(e.found, ::testing::ElementsAre(1, 0, 0, 0, 0));
@@ -132,7 +132,7 @@ TEST(Errors, EveryKindIsNamed) {
   EXPECT_EQ(e.classes[0].truths, 3);
   ErrorOptions one;
   one.max_dets = 1;
-  EXPECT_EQ(find_errors(truth, parse_detections(list + "]", "d", truth), one).detections[1], Verdict::left_out);
+  EXPECT_EQ(find_errors(truth, parse_detections(list + "]", "d", truth), one).detections[1], DetectionOutcome::left_out);
 }
 
 TEST(Errors, NothingToFind) {

@@ -121,7 +121,7 @@ TEST_F(BatchRuns, ADamagedLevelFallsBackToAnother) {
   EXPECT_EQ(s.inputs[0].bad_tiles + s.inputs[0].coarser_tiles, 0);
 }
 
-TEST_F(BatchRuns, ASlideThatLostItsLevelsIsStillCutIntoTilesAndTold) {
+TEST_F(BatchRuns, ASlideThatLostItsLevelsIsStillCutIntoTilesAndReported) {
   const std::string whole = kSource + "/tests/data/slides/boxes.tiff", bytes = read_file(whole);
   const Output o = run(command("out", {whole, put("cut.tiff", bytes.substr(0, bytes.size() / 2))}));
   EXPECT_EQ(o.code, 0) << o.err;
@@ -130,7 +130,7 @@ TEST_F(BatchRuns, ASlideThatLostItsLevelsIsStillCutIntoTilesAndTold) {
   EXPECT_EQ(s.inputs[1].detection_count, s.inputs[0].detection_count);
   EXPECT_EQ(s.inputs[0].damage, "");
   EXPECT_THAT(s.inputs[1].damage, HasSubstr("levels may be missing"));
-  EXPECT_EQ(s.inputs[1].damage.find("cut.tiff"), std::string::npos) << "the file is named once, by who tells of it";
+  EXPECT_EQ(s.inputs[1].damage.find("cut.tiff"), std::string::npos) << "the file is named once, by who reports it";
   EXPECT_THAT(o.err, HasSubstr("levels may be missing"));
 }
 

@@ -316,7 +316,7 @@ TEST_F(BatchRuns, PhysicalSizeWhateverTheScan) {
   EXPECT_GT(matched, fine.size() * 9 / 10);
   const Output o = run(command("x", {path("fine.png"), "--mode", "slide", "--mpp", "0.5"}));
   ASSERT_EQ(o.errors().size(), 1u);
-  EXPECT_THAT(o.errors()[0], ::testing::AllOf(HasSubstr("plain images do not tell"), HasSubstr("--assume-mpp")));
+  EXPECT_THAT(o.errors()[0], ::testing::AllOf(HasSubstr("plain images do not say"), HasSubstr("--assume-mpp")));
 }
 
 TEST_F(BatchRuns, OnlyRegionsOfInterestAreRunAndScored) {

@@ -17,7 +17,7 @@ LayerTable table() {
              {"net/a/pool", "MaxPool", "pool<2>", "", {1, 2, 2, 8}, 0, 0, 0, 1'000'000},
              {"net/b", "Conv2D", "int8_gemm", "", {1, 2, 2, 8}, 30'000'000, 10'000'000, 5'000'000, 5'000'000}};
   t.ms = {1, 2, 5};
-  t.least_ms = {0.5, 2, 4};
+  t.min_ms = {0.5, 2, 4};
   t.run_ms = 7.5;
   t.rounds = 3;
   t.peak.int8_gmacs = 100;
@@ -33,8 +33,8 @@ TEST(BenchLayers, FiguresFollowFromTimesAndWork) {
   Json j = layers_json(table());
   EXPECT_DOUBLE_EQ(j["total_ms"], 8);
   EXPECT_DOUBLE_EQ(j["run_ms"], 7.5);
-  EXPECT_DOUBLE_EQ(j["total_least_ms"], 6.5);
-  EXPECT_DOUBLE_EQ(j["layers"][2]["least_ms"], 4);
+  EXPECT_DOUBLE_EQ(j["total_min_ms"], 6.5);
+  EXPECT_DOUBLE_EQ(j["layers"][2]["min_ms"], 4);
   const Json& first = j["layers"][0];
   EXPECT_EQ(first["name"], "net/a/conv");
   EXPECT_EQ(first["shape"], Json({1, 4, 4, 8}));
@@ -116,11 +116,11 @@ TEST(BenchTrace, SvgEscapesNames) {
   EXPECT_TRUE(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
 }
 
-TEST(BenchScaling, RowsTellTheMedianOfUndisturbedRounds) {
+TEST(BenchScaling, RowsGiveTheMedianOfUndisturbedRounds) {
   std::vector<Scaling> rows(2);
-  rows[0].speed.sharing = {1, 1};
+  rows[0].speed.parallel = {1, 1};
   rows[0].times = rows[0].machine = {1, 1, 1};
-  rows[1].speed.sharing = {2, 1};
+  rows[1].speed.parallel = {2, 1};
   rows[1].times = {1.9, 2.2, 1.2, 1.0, 0.9, 1.1};
   rows[1].machine = {1.99, 1.99, 2, 1.4, 1.1, 1.7};
   const Json j = scaling_json(rows)[1];
@@ -165,7 +165,7 @@ TEST_F(Bench, LayersAddUpToTheNetwork) {
     steps += k["steps"].get<size_t>();
   }
   EXPECT_NEAR(ms, j["total_ms"].get<double>(), 1e-6);
-  EXPECT_LE(j["total_least_ms"].get<double>(), ms);
+  EXPECT_LE(j["total_min_ms"].get<double>(), ms);
   EXPECT_NEAR(kinds_ms, ms, 1e-6);
   EXPECT_NEAR(share, 1, 1e-6);
   EXPECT_EQ(steps, j["layers"].size());

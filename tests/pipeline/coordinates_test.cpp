@@ -167,7 +167,7 @@ TEST_F(Coordinates, DensityIsOfTheRegionsThatWereLookedAt) {
   ASSERT_EQ(run({"export", path("roi"), "-o", path("e/"), "--format", "summary", "--density-area", "slide"}).code, 0);
   EXPECT_NEAR(read_json(folder / "e/blood-mosaic.summary.json")["area_mm2"].get<double>(), 4.12 * 3.16 / 16, 1e-9);
 
-  // A run of an earlier version does not tell the area: that of the slide, marked.
+  // A run of an earlier version does not give the area: that of the slide, marked.
   Json old = read_json(folder / "roi/run.json");
   for (const char* key : {"mpp_y", "mpp_warning", "bounds", "analysed_px", "run_px"}) old["inputs"][0].erase(key);
   old["settings"]["detect"].erase("origin");
@@ -175,7 +175,7 @@ TEST_F(Coordinates, DensityIsOfTheRegionsThatWereLookedAt) {
   ASSERT_EQ(run({"export", path("roi"), "-o", path("e/"), "--format", "summary,geojson"}).code, 0);
   const Json before = read_json(folder / "e/blood-mosaic.summary.json");
   EXPECT_NEAR(before["area_mm2"].get<double>(), 4.12 * 3.16 / 16, 1e-9);
-  EXPECT_THAT(before["area_of"].get<std::string>(), HasSubstr("slide, as the run does not tell"));
+  EXPECT_THAT(before["area_of"].get<std::string>(), HasSubstr("slide, as the run does not give"));
   ASSERT_EQ(run({"report", path("roi"), "-o", path("r.html"), "--thumbnails", "0"}).code, 0);
   EXPECT_THAT(read_file(path("r.html")), HasSubstr(">77.4*<"));
 }

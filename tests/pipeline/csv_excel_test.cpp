@@ -121,7 +121,7 @@ TEST_F(CsvExcel, HasTheRowsOfTheCsvWithAByteOrderMark) {
   EXPECT_GT(rows_seen, 10);
 }
 
-TEST_F(CsvExcel, ExportTellsItByItsName) {
+TEST_F(CsvExcel, ExportRecognisesItByItsName) {
   put("r.json", R"([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}])");
   ASSERT_EQ(run({"export", path("r.json"), "-o", path("x.excel.csv"), "--classes", "MARCH1"}).code, 0);
   EXPECT_EQ(read_file(folder / "x.excel.csv"),

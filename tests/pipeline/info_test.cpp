@@ -74,8 +74,8 @@ TEST_F(Info, DoctorFindsThisMachineWell) {
   const Json j = parse_json(o.out, "doctor");
   EXPECT_EQ(j["ok"], true);
   EXPECT_GE(j["cores"].get<int>(), 1);
-  EXPECT_GE(j["cores_given"].get<double>(), 0);
-  EXPECT_LE(j["cores_given"].get<double>(), 1.05 * j["cores"].get<int>());
+  EXPECT_GE(j["effective_cores"].get<double>(), 0);
+  EXPECT_LE(j["effective_cores"].get<double>(), 1.05 * j["cores"].get<int>());
   EXPECT_LE(j["core_to_core_ns"].get<double>(), 20000);
   EXPECT_GT(j["memory_bytes"].get<int64_t>(), 0);
   EXPECT_EQ(j["checks"].size(), 3u);

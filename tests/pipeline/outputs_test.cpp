@@ -139,7 +139,7 @@ TEST_F(Outputs, EveryRowWritesItsForm) {
     for (bool any : {true, false}) {
       const auto path = write(row.name, any ? two : Detections{});
       check->second(path, any);
-      EXPECT_EQ(output_for(path), &row) << "the suffix tells the row";
+      EXPECT_EQ(output_for(path), &row) << "the suffix decides the entry";
     }
   }
   EXPECT_EQ(checks().size(), outputs().size());
@@ -300,8 +300,8 @@ TEST_F(Export, AnyResultsFileWillDo) {
   EXPECT_EQ(run({"export", put("none.json", "[]"), "-o", path("none.csv")}).code, 0);
 }
 
-// What report and view tell of an image's size.
-TEST_F(Export, ImagesAreMeasuredOnlyWhereResultsDoNotTell) {
+// What report and view say about an image's size.
+TEST_F(Export, ImagesAreMeasuredOnlyWhereResultsLackTheSize) {
   const std::string results = put("r.json", R"([{"image_id":3,"category_id":1,"bbox":[1,2,3,4],"score":0.5}])"),
                     not_an_image = put("damaged.png", "\x89PNG\r\n\x1a\n");
   const auto measured = [&](const std::string& slide, int width) {
@@ -314,13 +314,13 @@ TEST_F(Export, ImagesAreMeasuredOnlyWhereResultsDoNotTell) {
   EXPECT_EQ(measured("", 0).width, 0) << "nobody knows";
   const auto slide = open_slide(kSlide);
   for (int width : {0, 60}) {
-    const OutputImage told = measured(kSlide, width);
-    EXPECT_EQ(told.width, slide->width()) << "the slide knows best";
-    EXPECT_EQ(told.mpp_x, slide->mpp_x);
-    EXPECT_EQ(told.slide, nullptr);
+    const OutputImage reported = measured(kSlide, width);
+    EXPECT_EQ(reported.width, slide->width()) << "the slide knows best";
+    EXPECT_EQ(reported.mpp_x, slide->mpp_x);
+    EXPECT_EQ(reported.slide, nullptr);
   }
   EXPECT_EQ(measured(kSource + "/tests/data/tiling/formats/rgb.png", 0).width, 37);
-  EXPECT_EQ(measured(not_an_image, 60).width, 60) << "a plain image is not decoded where its size is told";
+  EXPECT_EQ(measured(not_an_image, 60).width, 60) << "a plain image is not decoded where its size is given";
   EXPECT_NE(error_of([&] { measured(not_an_image, 0); }), "");
 }
 
@@ -335,7 +335,7 @@ TEST_F(Export, SaysWhatIsWrong) {
   const std::string file = put("r.json", R"([{"image_id":3,"category_id":2,"bbox":[1,2,3,4],"score":0.5},
                                              {"image_id":4,"category_id":2,"bbox":[1,2,3,4],"score":0.5}])");
   fails({file, "-o", path("x.geojson")}, 2, "holds more than one image");
-  fails({file, "-o", path("x.xlsx")}, 2, "does not tell the form");
+  fails({file, "-o", path("x.xlsx")}, 2, "does not say the form");
   fails({file, "-o", path("x.csv"), "--format", "cvs"}, 2, "did you mean csv");
   fails({path("none.json"), "-o", path("x.csv")}, 1, "is neither a run folder nor a file");
   fails({put("bad.json", "[{]"), "-o", path("x.csv")}, 1, "bad.json: not valid JSON");

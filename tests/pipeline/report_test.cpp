@@ -105,7 +105,7 @@ TEST_F(Report, ImagesOfEachSlide) {
     return read_file(folder / "r.html");
   };
   std::string page = page_with({});
-  for (const char* what : {"boxes", "density", "surest boxes of each class"})
+  for (const char* what : {"boxes", "density", "top-scoring boxes of each class"})
     EXPECT_EQ(count(page, std::string("<figcaption>") + what + "</figcaption>"), 1) << what;
   page = page_with({"--crops", "0"});
   EXPECT_EQ(count(page, "data:image"), 2);
@@ -145,7 +145,7 @@ TEST_F(Report, OnlyRegionsOfInterestAreScored) {
   };
   EXPECT_EQ(ap({}), std::pair(false, false)) << "one of two cells was found";
   EXPECT_EQ(ap({"--roi", roi}), std::pair(true, true));
-  // A run may hold images that the ground truth does not know; images are told by their files' names.
+  // A run may hold images that the ground truth does not know; images are recognised by their files' names.
   Output o = run({"report", run_folder(), "-o", path("r.html"), "--truth", put("known.json", R"({"images":[{"id":77,
       "file_name":"blood-mosaic.tif","width":4120,"height":3160}],"categories":[{"id":1,"name":"RBC"}],"annotations":[
       {"id":1,"image_id":77,"category_id":1,"bbox":[100,100,200,200],"area":40000,"iscrowd":0}]})")});
@@ -171,7 +171,7 @@ TEST_F(Report, ForeignResultsAreMeasuredBySlides) {
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">0.2500</td>"));
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">" + rounded(2 / (4.12 * 3.16 / 16), 1) + "</td>")) << "boxes per mm2";
   EXPECT_THAT(page, HasSubstr("640 &times; 480"));
-  EXPECT_EQ(count(page, "plain.jpg"), 0) << "plain images tell no size of a pixel and are left alone";
+  EXPECT_EQ(count(page, "plain.jpg"), 0) << "plain images give no size of a pixel and are left alone";
   EXPECT_THAT(page, HasSubstr("broken.tif: ")) << "why there is none";
   EXPECT_EQ(count(page, "<td class=\"n\">0.2500</td>"), 1);
 }

@@ -123,7 +123,7 @@ TEST_F(RunSafety, RunJsonListsTheFilesOfTheRun) {
   EXPECT_THAT(run({"report", path("out"), "-o", path("r.html")}).err, HasSubstr("no name of a file of the run"));
 }
 
-TEST_F(RunSafety, ARunOfAVersionWithoutAListIsReplacedOnlyWhereItsContentTells) {
+TEST_F(RunSafety, ARunOfAVersionWithoutAListIsReplacedOnlyWhereItsContentProvesIt) {
   const std::string in = slides(1);
   ASSERT_EQ(run(command("out", {in, "--outputs", "csv"})).code, 0);
   Json j = read_json(folder / "out/run.json");

@@ -83,7 +83,7 @@ TEST(TuneFront, EveryPickRule) {
 struct Table {
   TuneGrid grid;
   int stages;
-  std::vector<std::vector<double>> seconds, map, merge_seconds;  // [network][lane or merge]
+  std::vector<std::vector<double>> seconds, map, merge_seconds;  // [network][parallel or merge]
   std::vector<std::vector<std::vector<double>>> bound;           // [stage][network][merge]
   size_t asked = 0;                                              // (network, stage, merge)
 
@@ -93,7 +93,7 @@ struct Table {
       seconds.emplace_back();
       map.emplace_back();
       merge_seconds.emplace_back();
-      for (size_t l = 0; l < grid.lanes; ++l) seconds[n].push_back(0.1 + figure(10));
+      for (size_t l = 0; l < grid.parallel_settings; ++l) seconds[n].push_back(0.1 + figure(10));
       for (size_t m = 0; m < grid.merges; ++m) {
         map[n].push_back(figure(12));
         merge_seconds[n].push_back(figure(4) / 10);
@@ -129,7 +129,7 @@ std::vector<Figures> front_of(const TuneResult& r) {
   std::vector<Figures> front;
   for (size_t i : pareto_front(r.points)) {
     const TunePoint& p = r.points[i];
-    front.push_back({p.network, p.lane, p.merge, p.map, p.per_second});
+    front.push_back({p.network, p.parallel, p.merge, p.map, p.per_second});
   }
   std::sort(front.begin(), front.end());
   return front;
@@ -166,7 +166,7 @@ TEST(TuneSearch, ThePointsAreTheFigures) {
   ASSERT_EQ(r.points.size(), 8u);
   for (const TunePoint& p : r.points) {
     EXPECT_EQ(p.map, table.map[p.network][p.merge]);
-    EXPECT_EQ(p.per_second, round_speed(1 / (table.seconds[p.network][p.lane] + table.merge_seconds[p.network][p.merge])));
+    EXPECT_EQ(p.per_second, round_speed(1 / (table.seconds[p.network][p.parallel] + table.merge_seconds[p.network][p.merge])));
   }
 }
 
@@ -179,7 +179,7 @@ TEST(TuneSearch, CountsItsStepsWhateverIsGivenUpOrFails) {
     const auto seconds = m.seconds;
     const size_t broken = 1 + random() % 6;
     m.seconds = [&](size_t n, size_t l) {
-      if (n == broken && l == grid.lanes - 1) throw Error("x.tif", "has no level 3");
+      if (n == broken && l == grid.parallel_settings - 1) throw Error("x.tif", "has no level 3");
       return seconds(n, l);
     };
     size_t steps = 0;
@@ -195,7 +195,7 @@ TEST(TuneSearch, CountsItsStepsWhateverIsGivenUpOrFails) {
   }
 }
 
-TEST(TuneSearch, FailsWhenNothingWorksAndStopsWhenTold) {
+TEST(TuneSearch, FailsWhenNothingWorksAndStopsWhenAsked) {
   std::mt19937 random(4);
   Table table(random, {3, 1, 2}, 2);
   TuneMeasure m = table.measure();

@@ -54,7 +54,7 @@ TEST_F(Tune, SpaceIsTheProductOfItsLists) {
   j["search"]["detect.streams"] = {1, 2};
   const TuneSpace s = space(j);
   EXPECT_EQ(s.networks.size(), 4u);
-  EXPECT_EQ(s.lanes.size(), 2u);
+  EXPECT_EQ(s.parallel_settings.size(), 2u);
   EXPECT_EQ(s.merges.size(), 4u);
   const RunConfig run = s.at({3, 1, 3, 0, 0});
   EXPECT_EQ(run.detect.mode, DetectMode::slide);
@@ -88,7 +88,7 @@ TEST_F(Tune, EveryAxisCanBeSearched) {
     Json j = config("out");
     j["search"] = {{key, values}};
     const TuneSpace s = space(j);
-    const size_t sizes[] = {s.networks.size(), s.lanes.size(), s.merges.size()};
+    const size_t sizes[] = {s.networks.size(), s.parallel_settings.size(), s.merges.size()};
     for (size_t side = 0; side < 3; ++side) EXPECT_EQ(sizes[side], side == static_cast<size_t>(axis.side) ? 2u : 1u) << key;
     EXPECT_NE(write_settings(s.at({0, 0, 0, 0, 0})), write_settings(s.at({sizes[0] - 1, sizes[1] - 1, sizes[2] - 1, 0, 0})));
   }

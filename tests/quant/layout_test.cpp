@@ -1,4 +1,4 @@
-// Layers turned into forms that codes can have give what they gave.
+// Layers rewritten into forms that INT8 can have give what they gave.
 #include "quant/layout.h"
 
 #include <gtest/gtest.h>

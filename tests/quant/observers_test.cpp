@@ -58,7 +58,7 @@ std::map<std::string, Numbers> distributions() {
 
 Range observe(const std::string& method, const std::vector<Numbers>& images, const ObserverOptions& options = {}) {
   auto observer = require_observer(method).make(options);
-  for (size_t i = 0; i < images.size(); ++i) observer->see(images[i], extremes(images[i]), static_cast<int64_t>(i));
+  for (size_t i = 0; i < images.size(); ++i) observer->observe(images[i], extremes(images[i]), static_cast<int64_t>(i));
   return observer->range();
 }
 
@@ -160,7 +160,7 @@ TEST(Observers, OrderAndMergingDoNotMatter) {
       std::vector<std::unique_ptr<Observer>> parts;
       for (size_t s = 0; s < streams; ++s) parts.push_back(row.make({}));
       for (size_t i = images.size(); i-- > 0;)
-        parts[i * 5 % streams]->see(images[i], extremes(images[i]), static_cast<int64_t>(i));
+        parts[i * 5 % streams]->observe(images[i], extremes(images[i]), static_cast<int64_t>(i));
       for (size_t s = 1; s < streams; ++s) parts[0]->merge(*parts[s]);
       EXPECT_EQ(parts[0]->range().low, wanted.low);
       EXPECT_EQ(parts[0]->range().high, wanted.high);

@@ -107,7 +107,7 @@ TEST(Formats, WhatWasLookedForInVainIsNamed) {
   EXPECT_THAT(why("slides/cmu-1-small-region.svs"), HasSubstr("looked for aperio.MPP)"));
   EXPECT_THAT(why("tiling/svs/jpeg2000.svs"), HasSubstr("looked for openslide.mpp-x)"));
   EXPECT_THAT(why("tiling/kfb/sample.kfb"), HasSubstr("KFB header"));
-  EXPECT_THAT(why("tiling/formats/rgb.png"), HasSubstr("plain images do not tell"));
+  EXPECT_THAT(why("tiling/formats/rgb.png"), HasSubstr("plain images do not say"));
 }
 
 TEST(Formats, PixelSizeOfOmeXml) {

@@ -92,7 +92,7 @@ TEST(LevelRatio, PixelsOverruleWhatPaddingWouldExplain) {
 
 TEST(LevelRatio, BlankSlidesGoByTheNearestPowerOfTwo) {
   EXPECT_THAT(ratios({{26112, 13824, 1}, {13312, 7168, 2}, {6656, 3584, 4}}, true), ElementsAre(1, 2, 4));
-  EXPECT_THAT(ratios({{4096, 4096, 1}, {1280, 1280, 4}}, true), ElementsAre(1, DoubleEq(3.2))) << "too far to be told";
+  EXPECT_THAT(ratios({{4096, 4096, 1}, {1280, 1280, 4}}, true), ElementsAre(1, DoubleEq(3.2))) << "too far apart to be found";
 }
 
 TEST(LevelRatio, OtherRatiosStayAsTheyAre) {

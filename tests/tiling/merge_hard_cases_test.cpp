@@ -134,7 +134,7 @@ TEST(MergeHardCases, WhatIsNotFiniteIsRefused) {
           << m.name;
 }
 
-TEST(MergeHardCases, ClassesMergeOnlyWhenTold) {
+TEST(MergeHardCases, ClassesMergeOnlyWhenAsked) {
   const std::vector<TileDetection> all = {found({0, 0, 10, 10}, 0.9f, 2), found({0, 0, 10, 11}, 0.8f, 1),
                                           found({0, 0, 10, 12}, 0.7f, 2)};
   for (const MergeMethod& m : merge_methods()) {

@@ -70,10 +70,10 @@ class Ome : public ::testing::Test {
 TEST_F(Ome, ThreeGrayChannelsAreOneImage) {
   EXPECT_EQ(pixel({ome_xml(kThreeChannels), {10, 120, 230}}), (std::vector{10, 120, 230}));
   EXPECT_EQ(pixel({ome_xml(kThreeChannels, "<TiffData/>"), {10, 120, 230}}), (std::vector{10, 120, 230}));
-  const std::string turned =
+  const std::string reordered =
       R"(<TiffData IFD="0" FirstC="2"/><TiffData IFD="2" FirstC="0"><UUID FileName="a.tif">u</UUID></TiffData>)"
       R"(<TiffData FirstC="1" IFD="3" PlaneCount="1"><UUID FileName="a.tif">u</UUID></TiffData>)";
-  EXPECT_EQ(pixel({ome_xml(kThreeChannels, turned), {10, 120, 230, 40}}), (std::vector{230, 40, 10})) << "places are told";
+  EXPECT_EQ(pixel({ome_xml(kThreeChannels, reordered), {10, 120, 230, 40}}), (std::vector{230, 40, 10})) << "places are given";
   EXPECT_EQ(pixel({ome_xml(kThreeChannels, "<TiffData IFD='1' PlaneCount='3'/>"), {1, 10, 120, 230}}),
             (std::vector{10, 120, 230}));
   const std::unique_ptr<Slide> slide = open_slide(path);
@@ -134,12 +134,12 @@ TEST_F(Ome, WhatIsNotOneImageIsRefused) {
   EXPECT_THAT(refused(rgb), HasSubstr("of 2 colour images as channels, not"));
 }
 
-TEST_F(Ome, WhatXmlTellsWronglyIsNamed) {
+TEST_F(Ome, WhatXmlReportsWronglyIsNamed) {
   const auto with = [](const std::string& inside) { return Sample{ome_xml(kThreeChannels, inside), {1, 2, 3}}; };
   EXPECT_THAT(refused({ome_xml(kThreeChannels), {1, 2}}), HasSubstr("channel 3 of 3 should be image 3, and it holds 2"));
   EXPECT_THAT(refused(with("<TiffData IFD=\"4294967295\" PlaneCount=\"3\"/>")), HasSubstr("should be image 4294967296"));
-  EXPECT_THAT(refused(with("<TiffData IFD=\"0\"/>")), HasSubstr("does not tell where each of its images lies"));
-  EXPECT_THAT(refused(with("<TiffData IFD=\"-1\"/>")), HasSubstr("tells no number by IFD"));
+  EXPECT_THAT(refused(with("<TiffData IFD=\"0\"/>")), HasSubstr("does not say where each of its images lies"));
+  EXPECT_THAT(refused(with("<TiffData IFD=\"-1\"/>")), HasSubstr("gives no number by IFD"));
   EXPECT_THAT(
       refused(with(R"(<TiffData IFD="0"><UUID FileName="a"/></TiffData><TiffData IFD="0"><UUID FileName="b"/></TiffData>)")),
       HasSubstr("in several files"));
@@ -150,7 +150,7 @@ TEST_F(Ome, WhatXmlTellsWronglyIsNamed) {
   };
   EXPECT_EQ(pixel({piece("1"), {7}}), (std::vector{7, 7, 7})) << "renamed since";
   EXPECT_THAT(refused({piece("2"), {7}}), HasSubstr("first.tif")) << "a piece of a set, without the image";
-  EXPECT_THAT(refused({ome_xml("SizeC=\"0\" SizeZ=\"1\" SizeT=\"1\""), {1, 2}}), HasSubstr("not tell what they are"));
+  EXPECT_THAT(refused({ome_xml("SizeC=\"0\" SizeZ=\"1\" SizeT=\"1\""), {1, 2}}), HasSubstr("not say what they are"));
   Sample uneven = with("");
   uneven.last_side = 40;
   EXPECT_THAT(refused(uneven), HasSubstr("3 channels that differ in size"));

@@ -47,7 +47,7 @@ TEST(PixelSize, AperioTextWhereverItStands) {
   EXPECT_EQ(mpp("Aperio|MPP = 0"), std::nullopt);
   EXPECT_EQ(mpp("Aperio|MPP = -0.5"), std::nullopt);
   EXPECT_EQ(mpp("Aperio|MPP = x"), std::nullopt);
-  EXPECT_EQ(mpp("Aperio v11\n2220x2968 -> 555x742 - ;old|MPP = 0.5", 555), 2.0) << "a level tells the finest level's";
+  EXPECT_EQ(mpp("Aperio v11\n2220x2968 -> 555x742 - ;old|MPP = 0.5", 555), 2.0) << "a level gives the finest level's";
   EXPECT_EQ(mpp("Aperio v11\n46920x33014 [0,100 46000x32814] (256x256) -> 11500x8203 JPEG;old|MPP = 0.5", 11500), 2.0);
   EXPECT_EQ(mpp("Aperio v11\n2220x2968 -> 555x742 - ;old|MPP = 0.5", 2220), 0.5);
   const ChosenPixelSize c = tiff_pixel_size({"", {"label 387x463", "Aperio|MPP = 0.4970"}, 0, 0, 1, 100});
@@ -137,7 +137,7 @@ TEST(PixelSize, OfFiles) {
   }
 }
 
-TEST(PixelSize, PlainImagesTellAFineResolution) {
+TEST(PixelSize, PlainImagesReportAFineResolution) {
   const auto bytes = [](const std::string& text) {
     return std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   };

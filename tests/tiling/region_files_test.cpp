@@ -264,11 +264,11 @@ TEST_F(RegionFiles, FormatsThatAreNotReadAreCalledByTheirNames) {
 TEST_F(RegionFiles, EntitiesOfXmlAreNotExpanded) {
   std::string bomb = "<!DOCTYPE x [<!ENTITY a \"ha\">";
   for (char c = 'b'; c < 'z'; ++c) bomb += std::string("<!ENTITY ") + c + " \"&" + char(c - 1) + ";&" + char(c - 1) + ";\">";
-  const std::string told =
+  const std::string message =
       refused(bomb +
               "]><ASAP_Annotations><Annotations><Annotation Type=\"Polygon\" PartOfGroup=\"&y;\"><Coordinates/>"
               "</Annotation></Annotations></ASAP_Annotations>");
-  EXPECT_THAT(told, HasSubstr("Annotation[0]: must be a ring of at least 3 points"));
+  EXPECT_THAT(message, HasSubstr("Annotation[0]: must be a ring of at least 3 points"));
 }
 
 TEST_F(RegionFiles, ArchivesAreBounded) {

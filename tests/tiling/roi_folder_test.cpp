@@ -54,7 +54,7 @@ TEST_F(RoiFolderTest, FilesAreCalledAsSlidesAre) {
   }
 }
 
-TEST_F(RoiFolderTest, ExactCaseTellsFilesApart) {
+TEST_F(RoiFolderTest, ExactCaseDistinguishesFiles) {
   put("S1.geojson");
   put("s1.geojson");
   EXPECT_EQ(found("S1.svs"), "S1.geojson");

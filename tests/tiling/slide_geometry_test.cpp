@@ -40,7 +40,7 @@ class Canvas : public Slide {
   }
 };
 
-TEST(SlideGeometry, ALeicaSlideTellsItsBounds) {
+TEST(SlideGeometry, ALeicaSlideReportsItsBounds) {
   const auto slide = open_slide(data_folder() / "field/13-scn-bounds/slide.scn");
   EXPECT_EQ(slide->width(), 4000);
   EXPECT_EQ(slide->bounds, (PixelArea{2000, 2400, 1280, 960}));
@@ -206,7 +206,7 @@ TEST(SlideGeometry, RegionsOfAViewerMoveByTheBounds) {
   EXPECT_TRUE(roi.contains(2005, 2405)) << "moved once";
   roi = regions(geojson);
   roi.to_slide_frame(bounds, Origin::slide);
-  EXPECT_TRUE(roi.contains(5, 5)) << "QuPath was told not to crop";
+  EXPECT_TRUE(roi.contains(5, 5)) << "QuPath was set not to crop";
   roi = regions(geojson);
   roi.to_slide_frame(std::nullopt, Origin::bounds);
   EXPECT_TRUE(roi.contains(5, 5));

@@ -192,7 +192,7 @@ TEST(TiffPages, StacksAndDyesOfMicroscopes) {
   EXPECT_THAT(refused(forms() / "metamorph.stk", "page=3"), HasSubstr("there is no page 3"));
   const auto bright = opened("bright.qptiff");
   EXPECT_EQ(bright->levels.size(), 2u);
-  EXPECT_THAT(bright->warnings, IsEmpty()) << "overview, label and thumbnail are told as such";
+  EXPECT_THAT(bright->warnings, IsEmpty()) << "overview, label and thumbnail are named as such";
   ASSERT_EQ(bright->contents.others.size(), 3u);
   EXPECT_EQ(bright->contents.others[1].kind, "overview");
   EXPECT_THAT(refused(forms() / "dyes.qptiff"), HasSubstr("3 gray channels (DAPI, FITC, Cy3), not of one image"));

@@ -14,7 +14,7 @@ namespace cytodet::tiling {
 namespace {
 
 constexpr int kMargin = 8;
-constexpr int64_t kLeastSide = 2048, kMaxSide = 4096;
+constexpr int64_t kMinSide = 2048, kMaxSide = 4096;
 
 const BackgroundMethod kRows[] = {{"none", "all tiles are run", nullptr}, kOtsu, kVariance};
 
@@ -61,7 +61,7 @@ CellMask cell_mask(const Slide& slide, const BackgroundMethod& method) {
   const auto rows_of = [&](const LevelInfo& l) { return level_range(scanned.y, scanned.height, slide.height(), l.height); };
   size_t level = 0;
   for (size_t i = 1; i < slide.levels.size(); ++i)
-    if (std::max(columns_of(slide.levels[i]).size, rows_of(slide.levels[i]).size) >= kLeastSide &&
+    if (std::max(columns_of(slide.levels[i]).size, rows_of(slide.levels[i]).size) >= kMinSide &&
         slide.levels[i].downsample > slide.levels[level].downsample)
       level = i;
   const LevelInfo& info = slide.levels[level];

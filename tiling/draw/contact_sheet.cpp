@@ -46,7 +46,7 @@ void check(const ContactSheetOptions& o) {
 ContactSheet::ContactSheet(const ContactSheetOptions& options) : options_(options) { check(options); }
 
 void ContactSheet::add(const Detection& d) {
-  if (d.category < 0 || d.category >= options_.most_classes) return;
+  if (d.category < 0 || d.category >= options_.max_classes) return;
   if (classes_.size() <= static_cast<size_t>(d.category)) classes_.resize(static_cast<size_t>(d.category) + 1);
   Class& c = classes_[static_cast<size_t>(d.category)];
   ++c.seen;

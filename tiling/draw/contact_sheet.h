@@ -1,4 +1,4 @@
-// The surest boxes of each class, cut out of the slide, on one image.
+// The top-scoring boxes of each class, cut out of the slide, on one image.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@
 namespace cytodet::tiling {
 
 struct ContactSheetOptions {
-  int per_class = 24;     // 1 to 1000
-  int side_px = 128;      // of a crop on the sheet
-  double context = 1.8;   // side of the crop per longer side of its box
-  int most_classes = 32;  // sections; more classes are left out
+  int per_class = 24;    // 1 to 1000
+  int side_px = 128;     // of a crop on the sheet
+  double context = 1.8;  // side of the crop per longer side of its box
+  int max_classes = 32;  // sections; more classes are left out
 };
 void check(const ContactSheetOptions& options);  // UsageError
 

@@ -19,7 +19,7 @@ class HeatMap {
   void add(const Box& box);
 
   // Boxes per grid cell smoothed by a Gaussian of one cell, white to dark red up to the densest place, over the slide in gray
-  // (null: over white), and above it the scale: boxes per mm² when the slide tells its micrometres per pixel, else per megapixel.
+  // (null: over white), and above it the scale: boxes per mm² when the slide gives its micrometres per pixel, else per megapixel.
   Image draw(const Slide* slide, int max_side = 1600) const;
 
   // Boxes per megapixel in the densest place; 0 without boxes.

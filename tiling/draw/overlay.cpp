@@ -39,11 +39,11 @@ Image draw_overlay(const Slide& slide, const Detections& detections, const std::
                   point((b.x1 - from_x) * scale, (b.y1 - from_y) * scale), colour(it->category), std::max(1, image.width / 700),
                   cv::LINE_8);
   }
-  char least_score[32];
-  std::snprintf(least_score, sizeof least_score, "score >= %.2f", options.score);
+  char min_score[32];
+  std::snprintf(min_score, sizeof min_score, "score >= %.2f", options.score);
   std::vector<std::string> texts;
   for (size_t c = 0; c < classes.size(); ++c) texts.push_back(classes[c] + " " + std::to_string(counts[c]));
-  texts.push_back(least_score);
+  texts.push_back(min_score);
   const auto width_of = [](const std::string& text, double font) {
     int base = 0;
     return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, font, 1, &base).width;

@@ -14,11 +14,11 @@ void grow(Box& box, const Box& other) {
 
 void enclose(std::span<const TileDetection> ranked, const Overlap& overlap, bool chains, Detections& out) {
   RemainingBoxes left(boxes_of(ranked));
-  const std::vector<uint8_t> lonely = left.remove_isolated(overlap);
+  const std::vector<uint8_t> isolated = left.remove_isolated(overlap);
   std::vector<size_t> place(ranked.size(), kFree);  // in `out` of the box that took it in
   std::vector<int> taken;
   for (size_t i = 0; i < ranked.size(); ++i) {
-    if (lonely[i]) {
+    if (isolated[i]) {
       out.push_back(ranked[i].detection);
       continue;
     }

@@ -5,12 +5,12 @@ namespace cytodet::tiling {
 
 void suppress(std::span<const TileDetection> ranked, const Overlap& overlap, Detections& out) {
   RemainingBoxes left(boxes_of(ranked));
-  const std::vector<uint8_t> lonely = left.remove_isolated(overlap);
+  const std::vector<uint8_t> isolated = left.remove_isolated(overlap);
   std::vector<bool> gone(ranked.size(), false);
   for (size_t i = 0; i < ranked.size(); ++i) {
     if (gone[i]) continue;
     out.push_back(ranked[i].detection);
-    if (lonely[i]) continue;
+    if (isolated[i]) continue;
     left.remove(static_cast<int>(i));
     left.each(ranked[i].detection.box, overlap, [&](int id, const Box&) {
       gone[static_cast<size_t>(id)] = true;

@@ -55,7 +55,7 @@ RemainingBoxes::RemainingBoxes(std::span<const Box> boxes) { build(boxes, {}); }
 
 std::vector<uint8_t> RemainingBoxes::remove_isolated(const Overlap& overlap) {
   constexpr int kMax = 16;  // a box with more near it counts as not alone: in a crowd the search would not pay
-  std::vector<uint8_t> lonely(slot_.size(), 1);
+  std::vector<uint8_t> isolated(slot_.size(), 1);
   size_t left = 0;
   for (const Item& item : items_) {
     const double area = item.box.area();
@@ -67,18 +67,18 @@ std::vector<uint8_t> RemainingBoxes::remove_isolated(const Overlap& overlap) {
       alone = ++seen <= kMax && (shared <= 0 || !overlap.exceeded(shared, area, other.box.area()));
       return alone ? Visit::keep : Visit::stop;
     });
-    lonely[static_cast<size_t>(item.id)] = alone;
+    isolated[static_cast<size_t>(item.id)] = alone;
     left += !alone;
   }
   if (left < items_.size() * 3 / 4) {
     std::vector<Box> boxes(slot_.size());
     for (const Item& item : items_) boxes[static_cast<size_t>(item.id)] = item.box;
-    build(boxes, lonely);
+    build(boxes, isolated);
   } else {
-    for (size_t i = 0; i < lonely.size(); ++i)
-      if (lonely[i]) remove(static_cast<int>(i));
+    for (size_t i = 0; i < isolated.size(); ++i)
+      if (isolated[i]) remove(static_cast<int>(i));
   }
-  return lonely;
+  return isolated;
 }
 
 void RemainingBoxes::build(std::span<const Box> boxes, std::span<const uint8_t> left_out) {

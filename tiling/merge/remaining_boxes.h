@@ -22,7 +22,7 @@ class RemainingBoxes {
 
   void remove(int id);
 
-  // Removes boxes that exceed `overlap` with no other, and tells which those are: most of a slide's are such, and are found in
+  // Removes boxes that exceed `overlap` with no other, and returns which those are: most of a slide's are such, and are found in
   // the order of their places at a fraction of what a search for each in the order of ranks costs. In crowds some are not
   // recognised.
   std::vector<uint8_t> remove_isolated(const Overlap& overlap);

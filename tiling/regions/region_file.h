@@ -55,8 +55,8 @@ struct RegionFormat {
 // In the order in which they are tried; the last takes every JSON, so that its reader says what is wrong.
 std::span<const RegionFormat> region_formats();
 
-// Extensions of files of regions beside or for a slide, the surest first; those of formats that are known and not read too, so
-// that such a file is an error and not overlooked. In lower case, with the dot.
+// Extensions of files of regions beside or for a slide, in the order in which they are preferred; those of formats that are known
+// and not read too, so that such a file is an error and not overlooked. In lower case, with the dot.
 std::span<const std::string_view> region_extensions();
 
 // The regions in a text of any of the formats. Throws Error that names file and format: not read, damaged, without a region.

@@ -54,7 +54,7 @@ class Roi {
   // holes do not. Exact where edges run along the axes, else to about 1e-4 of it.
   double area(const Box& clip) const;
   double area(const Box& clip, std::span<const Box> only) const;
-  // Tells two apart; equal for equal coordinates.
+  // Distinguishes two; equal for equal coordinates.
   std::string hash() const;
 
  private:

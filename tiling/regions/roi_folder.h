@@ -9,7 +9,7 @@
 namespace cytodet::tiling {
 
 // For a slide S1.ome.tif these files are its own: S1.geojson, S1.ome.tif.geojson, S1.tif.geojson, S1.ome.geojson, with any of
-// region_extensions(). Upper and lower case count only where they tell two files apart; Unicode normal forms never do.
+// region_extensions(). Upper and lower case count only where they distinguish two files; Unicode normal forms never do.
 class RoiFolder {
  public:
   RoiFolder() = default;

@@ -99,7 +99,7 @@ int shown_by_pixels(const Slide& slide, int level, const Ratio& finer, const std
       for (size_t i = 0; i < sums.size(); ++i) sums[i] += values[i];
       ++compared;
     } catch (const Error&) {
-      // a damaged place tells nothing
+      // a damaged place proves nothing
     }
   }
   if (compared == 0) return -1;
@@ -134,7 +134,7 @@ std::vector<double> padded_ratios(const LevelInfo& full, const LevelInfo& level,
   return fit;
 }
 
-// What is likely where no pixels tell: the step of the levels before, else a power of two nearby, else no change (0).
+// What is likely where no pixels decide: the step of the levels before, else a power of two nearby, else no change (0).
 double likely_ratio(const std::vector<double>& fit, double measured, double finer, double step) {
   for (double p : fit)
     if (step > 0 && p == finer * step) return p;

@@ -231,7 +231,7 @@ std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
 std::string mpp_properties_of(const Slide& slide) {
   for (const SlideFormat& f : kFormats)
     if (slide.format == f.name && *f.mpp_properties) return f.mpp_properties;
-  return "a resolution finer than 12.7 micrometres; most plain images do not tell";
+  return "a resolution finer than 12.7 micrometres; most plain images do not say";
 }
 
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection) {

@@ -18,7 +18,7 @@ namespace cytodet::tiling {
 struct LevelInfo {
   int64_t width = 0, height = 0;
   double downsample = 1;  // level-0 pixels per pixel
-  // How it is stored, where the format tells: size of a stored tile or strip (0: unknown), and codec.
+  // How it is stored, where the format says: size of a stored tile or strip (0: unknown), and codec.
   int64_t tile_width = 0, tile_height = 0;
   std::string codec;
 };
@@ -50,7 +50,7 @@ class Slide {
   std::optional<double> mpp_x, mpp_y;  // micrometres per level-0 pixel
   std::string mpp_source;              // property that gave it
   std::string mpp_warning;          // why it may be wrong: another property of the file disagrees; empty: nothing speaks against
-  std::optional<PixelArea> bounds;  // what was scanned of a larger canvas, where the format tells it
+  std::optional<PixelArea> bounds;  // what was scanned of a larger canvas, where the format gives it
   std::vector<PixelArea> parts;     // and where that is several parts with nothing between them, these; empty: all of bounds
   std::string damage;               // of what a slide can be read without: levels that may be missing, and why; empty: none
   int64_t kept_bytes = 0;           // most that is kept of decoded pixels between reads
@@ -60,11 +60,11 @@ class Slide {
   std::vector<std::string> warnings;  // what of consequence was left out or looks wrong, each one sentence without the file
 };
 
-// A row: bytes [0, 16) of the file tell whether the row may try; open throws Error when it cannot, or gives null to leave the
+// A row: bytes [0, 16) of the file say whether the row may try; open throws Error when it cannot, or gives null to leave the
 // file to the rows below it.
 struct SlideFormat {
   const char* name;
-  // Where its slides may tell micrometres per pixel; empty: plain images, which are decoded whole when opened and seldom tell.
+  // Where its slides may give micrometres per pixel; empty: plain images, which are decoded whole when opened and seldom do.
   const char* mpp_properties;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path, const ImageSelection& selection);

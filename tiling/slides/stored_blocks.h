@@ -1,4 +1,4 @@
-// What slides that know the blocks (tiles, strips) they are stored in tell of reading them.
+// What slides that know the blocks (tiles, strips) they are stored in report about reading them.
 #pragma once
 
 #include "tiling/slides/slide.h"
@@ -18,7 +18,7 @@ struct DecodeWork {
   double seconds = 0;
 };
 
-// A Slide that is one of these too tells; others do not.
+// A Slide that is one of these too can report; others cannot.
 class StoredBlocks {
  public:
   virtual ~StoredBlocks() = default;

@@ -15,7 +15,7 @@ namespace cytodet::tiling {
 struct TilingSettings;
 
 // From what pixel coordinates count. All boxes in the program are in `slide`: level-0 pixels from the upper left corner of the
-// slide's canvas, as OpenSlide counts them. Programs that show the scanned part alone (QuPath, unless told not to crop) count
+// slide's canvas, as OpenSlide counts them. Programs that show the scanned part alone (QuPath, unless set not to crop) count
 // from the corner of that: `bounds`.
 enum class Origin { bounds, slide };
 // "bounds" or "slide"; throws UsageError on anything else. `where` names the setting.
@@ -26,7 +26,7 @@ inline Box box_of(const PixelArea& a) {
           static_cast<double>(a.y + a.height)};
 }
 
-// The part of level 0 that holds the scan: the format's bounds, cut to the canvas; all of it where the format tells none.
+// The part of level 0 that holds the scan: the format's bounds, cut to the canvas; all of it where the format gives none.
 PixelArea scanned_area(const Slide& slide);
 // The scanned parts one by one, of a slide that holds several with nothing between them; at least one.
 std::vector<Box> scanned_parts(const Slide& slide);
@@ -40,7 +40,7 @@ std::optional<PixelArea> bounds_of_file(const std::string& path);
 std::array<double, 2> frame_corner(const std::optional<PixelArea>& bounds, Origin origin);
 
 // Settings lay down what the file does not say, or says wrongly: set_mpp overrules the file, assume_mpp stands in where it says
-// nothing. A file that tells x alone has square pixels. An assume_mpp that is not used since the file says otherwise becomes part
+// nothing. A file that gives x alone has square pixels. An assume_mpp that is not used since the file says otherwise becomes part
 // of slide.mpp_warning.
 void settle_pixel_size(Slide& slide, const TilingSettings& settings);
 

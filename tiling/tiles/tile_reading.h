@@ -19,7 +19,7 @@ struct TileImage {
 // Like read_tile. If the tile is damaged (read_tile throws Error), its pixels come from, in this order:
 //  1. the area of the tile in the next finer level that can be read, resized;
 //  2. the stored tiles of its own level that can be read, and for each of the others the next finer level that holds it, then the
-//     next coarser one, then white. Stored tiles of fewer than 64 pixels count as 64, as do formats that do not tell their size.
+//     next coarser one, then white. Stored tiles of fewer than 64 pixels count as 64, as do formats that do not give their size.
 TileImage read_tile_tolerant(const Slide& slide, const Tile& tile);
 
 // The slide, for images that people look at: reading never fails, what is damaged is filled as above.

@@ -42,13 +42,13 @@ struct OutputImage {
   std::optional<double> mpp_x, mpp_y;    // micrometres per pixel
   std::shared_ptr<const Slide> slide;    // null: its pixels are not at hand
   const Classes* classes = nullptr;      // outlives the output; may grow while detections are added
-  std::optional<PixelArea> bounds = {};  // what was scanned of the slide, where it tells it
+  std::optional<PixelArea> bounds = {};  // what was scanned of the slide, where it gives it
   // Level-0 pixels inside the regions of interest, and of these in tiles that were run. Empty: a run of an earlier version, or
   // results from elsewhere.
   std::optional<double> analysed_px = {}, run_px = {};
   bool regions = false;  // boxes were looked for in regions of interest only
 
-  // Of what was scanned; the whole canvas where the slide tells no bounds.
+  // Of what was scanned; the whole canvas where the slide gives no bounds.
   int64_t shown_width() const { return bounds ? bounds->width : width; }
   int64_t shown_height() const { return bounds ? bounds->height : height; }
 };

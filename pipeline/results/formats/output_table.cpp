@@ -18,7 +18,7 @@ constexpr Output kOutputs[] = {
     {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::bounds, open_geojson},
     {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::bounds, open_geojson_gz},
     {"heatmap", ".heatmap.png", "where the boxes lie, over the slide in gray", Pixels::used, open_heat_map},
-    {"crops", ".crops.png", "contact sheet of the surest boxes of each class", Pixels::needed, open_crops},
+    {"crops", ".crops.png", "contact sheet of the top-scoring boxes of each class", Pixels::needed, open_crops},
     {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, open_summary},
 };
 

@@ -65,7 +65,7 @@ Json Summary::json(const OutputImage& p, const std::string& which) const {
          {"mpp", p.mpp_x && p.mpp_y ? Json::array({*p.mpp_x, *p.mpp_y}) : Json(nullptr)},
          {"area_mm2", area ? Json(area->mm2) : Json(nullptr)},
          {"area_of",
-          area ? Json(area->of + (area->unknown ? ", as the run does not tell the area of its " + which : "")) : Json(nullptr)},
+          area ? Json(area->of + (area->unknown ? ", as the run does not give the area of its " + which : "")) : Json(nullptr)},
          {"boxes", boxes_},
          {"boxes_per_mm2", density(boxes_)}};
   j["classes"] = Json::array();

@@ -30,7 +30,7 @@ class Summary {
 struct DensityArea {
   double mm2 = 0;
   std::string of;        // regions, tiles, slide
-  bool unknown = false;  // another area was asked for, which the run does not tell, and this one is larger
+  bool unknown = false;  // another area was asked for, which the run does not give, and this one is larger
 };
 // Empty when the size or the micrometres per pixel are not known.
 std::optional<DensityArea> density_area(const OutputImage& image, const std::string& which);

@@ -13,7 +13,7 @@ constexpr size_t kMaxPoints = 1'000'000;
 constexpr double kFarthest = 1e9;      // pixels
 constexpr int kPointsOfEllipse = 180;  // its area is right to 2e-4
 
-Roi::Point turned(const Roi::Point& centre, double x, double y, double angle) {
+Roi::Point rotated(const Roi::Point& centre, double x, double y, double angle) {
   const double c = std::cos(angle), s = std::sin(angle);
   return {centre[0] + x * c - y * s, centre[1] + x * s + y * c};
 }
@@ -85,13 +85,13 @@ Roi::Ring RegionFields::rectangle(double x, double y, double width, double heigh
   return {{x, y}, {x + width, y}, {x + width, y + height}, {x, y + height}};
 }
 
-Roi::Ring RegionFields::turned_rectangle(const Roi::Point& centre, double width, double height, double angle,
-                                         const std::string& at) {
+Roi::Ring RegionFields::rotated_rectangle(const Roi::Point& centre, double width, double height, double angle,
+                                          const std::string& at) {
   count_points(4);
   if (!(width > 0) || !(height > 0)) bad(at, "is a region without area");
   Roi::Ring ring;
   for (const auto& [x, y] : {Roi::Point{-.5, -.5}, Roi::Point{.5, -.5}, Roi::Point{.5, .5}, Roi::Point{-.5, .5}})
-    ring.push_back(turned(centre, x * width, y * height, angle));
+    ring.push_back(rotated(centre, x * width, y * height, angle));
   return ring;
 }
 
@@ -101,7 +101,7 @@ Roi::Ring RegionFields::ellipse(const Roi::Point& centre, double radius_x, doubl
   Roi::Ring ring;
   for (int i = 0; i < kPointsOfEllipse; ++i) {
     const double t = 2 * std::numbers::pi * i / kPointsOfEllipse;
-    ring.push_back(turned(centre, radius_x * std::cos(t), radius_y * std::sin(t), angle));
+    ring.push_back(rotated(centre, radius_x * std::cos(t), radius_y * std::sin(t), angle));
   }
   return ring;
 }

@@ -36,8 +36,8 @@ class RegionFields {
   void check_ring(const Roi::Ring& ring, const std::string& at) const;  // at least 3 points
   // Corners; throws where it has no area.
   Roi::Ring rectangle(double x, double y, double width, double height, const std::string& at);
-  // Around the centre; turned by an angle in radians from x towards y.
-  Roi::Ring turned_rectangle(const Roi::Point& centre, double width, double height, double angle, const std::string& at);
+  // Around the centre; rotated by an angle in radians from x towards y.
+  Roi::Ring rotated_rectangle(const Roi::Point& centre, double width, double height, double angle, const std::string& at);
   Roi::Ring ellipse(const Roi::Point& centre, double radius_x, double radius_y, double angle, const std::string& at);
 
  private:

@@ -1,5 +1,5 @@
-// GeoJSON (RFC 7946) as QuPath writes it, of every age: an object's kind is told by `id` in 0.1 and 0.2 ("PathDetectionObject"),
-// by properties.object_type or properties.objectType since.
+// GeoJSON (RFC 7946) as QuPath writes it, of every age: an object's kind is recognised by `id` in 0.1 and 0.2
+// ("PathDetectionObject"), by properties.object_type or properties.objectType since.
 #include <set>
 
 #include "tiling/regions/formats/fields.h"

@@ -32,7 +32,7 @@ class ElementReader {
       region.rings = polyline(e, at);
     else if (type == "rectangle" || type == "rectanglegrid")
       region.rings.push_back(
-          read_.turned_rectangle(centre(e, at), side(e, "width", at), side(e, "height", at), angle(e, at), at));
+          read_.rotated_rectangle(centre(e, at), side(e, "width", at), side(e, "height", at), angle(e, at), at));
     else if (type == "ellipse")
       region.rings.push_back(read_.ellipse(centre(e, at), side(e, "width", at) / 2, side(e, "height", at) / 2, angle(e, at), at));
     else if (type == "circle")

@@ -35,7 +35,7 @@ Bounds bounds_of(const Roi::Ring& ring) {
   return b;
 }
 
-// By Type: 0 freehand, 1 rectangle, 2 ellipse in the box of its vertices; a rectangle may be told by two corners.
+// By Type: 0 freehand, 1 rectangle, 2 ellipse in the box of its vertices; a rectangle may be given by two corners.
 Roi::Ring shape_of(RegionFields& read, int type, Roi::Ring ring, const std::string& at) {
   if (type == 2 && ring.size() >= 2) {
     const Bounds b = bounds_of(ring);

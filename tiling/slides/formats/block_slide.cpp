@@ -9,13 +9,13 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr size_t kMostRemembered = 1 << 16;
+constexpr size_t kMaxRemembered = 1 << 16;
 
 constexpr int kMaxPanels = 1024;
 constexpr int64_t kMinBytes = int64_t{64} << 20;
 constexpr int64_t kTileRows = 640;  // of tiles at the default settings
 
-// Panels of one strip are keys of their own, so that strips of all panels can be told apart.
+// Panels of one strip are keys of their own, so that strips of all panels can be distinguished.
 BlockCache::Key key_of(int level, int reduce, int panels, int64_t column, int64_t row) {
   return {(panels * 1024 + level) * 16 + reduce, row, column};
 }
@@ -86,7 +86,7 @@ Block BlockSlide::decode_once(Resolution r, int64_t column, int64_t row) const {
     const Error placed = e.within("level " + std::to_string(r.level) + ", stored tile at " +
                                   std::to_string(column * panel_width(r)) + "," + std::to_string(row * d.tile_height));
     std::lock_guard lock(damage_mutex_);
-    if (damage_.size() < kMostRemembered) damage_.emplace(key, placed);
+    if (damage_.size() < kMaxRemembered) damage_.emplace(key, placed);
     throw placed;
   }
 }

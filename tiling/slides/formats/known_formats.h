@@ -34,7 +34,7 @@ struct KnownFormat {
 };
 std::span<const KnownFormat> known_formats();
 
-// Bytes of a file's start that its content is told by.
+// Bytes of a file's start that its content is recognised by.
 constexpr size_t kFormatHead = 1024;
 
 // By the name, whatever its case; the longest extension counts ("a.companion.ome"). Null: no row has it.

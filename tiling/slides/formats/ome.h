@@ -1,4 +1,4 @@
-// What an OME-TIFF's ImageDescription, a piece of OME-XML, tells of its pixels.
+// What an OME-TIFF's ImageDescription, a piece of OME-XML, says of its pixels.
 // Form: www.openmicroscopy.org/Schemas/OME/2016-06, elements Pixels and TiffData.
 #pragma once
 
@@ -11,7 +11,7 @@
 namespace cytodet::tiling {
 
 // Micrometres per pixel, x and y, of the first image: PhysicalSizeX, PhysicalSizeY (missing: as X) of the first Pixels element,
-// each in its ...Unit (missing: micrometres). Empty: no OME-XML, none told, of a unit that is no length, or below 0.001 or above
+// each in its ...Unit (missing: micrometres). Empty: no OME-XML, none given, of a unit that is no length, or below 0.001 or above
 // 1000.
 std::optional<std::array<double, 2>> ome_pixel_size(std::string_view description);
 

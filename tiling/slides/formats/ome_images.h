@@ -21,16 +21,16 @@ struct OmeData {
 
 struct OmeImage {
   std::string name;
-  uint32_t width = 0, height = 0;                // 0: not told
+  uint32_t width = 0, height = 0;                // 0: not given
   uint32_t channels = 1, depths = 1, times = 1;  // SizeC / samples, SizeZ, SizeT
   uint32_t samples = 1;                          // of a pixel of a channel, 3 of a colour image
   std::string order = "XYCZT";
   std::vector<std::string> channel_names;
   std::vector<OmeData> data;
-  std::string own_uuid;  // of the file that the XML lies in; empty: not told
+  std::string own_uuid;  // of the file that the XML lies in; empty: not given
 };
 
-// Those that have a Pixels element with sizes that are positive numbers. `samples` where Channel does not tell: 1.
+// Those that have a Pixels element with sizes that are positive numbers. `samples` where Channel does not say: 1.
 std::vector<OmeImage> ome_images(std::string_view description);
 
 struct OmePlace {

@@ -17,7 +17,7 @@
 namespace cytodet::tiling {
 namespace {
 
-// The last thing that GLib was told on this thread, which is where OpenSlide says why it takes a file for another format.
+// The last thing that GLib was given on this thread, which is where OpenSlide says why it takes a file for another format.
 std::string& last_words() {
   static thread_local std::string words;
   return words;
@@ -63,7 +63,7 @@ HandlePtr open_handle(const std::string& path) {
   return s;
 }
 
-// Focal planes of a Hamamatsu NDPI: its images tell their height over the middle one in tag 65424. 1 where they do not, and where
+// Focal planes of a Hamamatsu NDPI: its images give their height over the middle one in tag 65424. 1 where they do not, and where
 // the file is no TIFF that libtiff reads.
 int ndpi_planes(const std::string& path) {
   constexpr uint32_t kOffsetZ = 65424;

@@ -218,7 +218,7 @@ std::optional<PixelSize> bmp_size(std::span<const uint8_t> b) {
   return size_of_resolution(little_endian(b, 38), little_endian(b, 42), kMetre, "BMP resolution");
 }
 
-// What a factor between two sources tells.
+// What a factor between two sources means.
 std::string reason_for(double factor) {
   const double f = factor < 1 ? 1 / factor : factor;
   const auto is = [&](double v) { return std::abs(f / v - 1) < kAgreed; };

@@ -9,16 +9,16 @@
 namespace cytodet::tiling {
 namespace {
 
-// A slide turned as its orientation tag says (TIFF 6.0, tag 274), region by region.
+// A slide rotated or mirrored as its orientation tag says (TIFF 6.0, tag 274), region by region.
 class UprightSlide : public Slide, public StoredBlocks {
  public:
   explicit UprightSlide(std::unique_ptr<TiffSlide> stored) : stored_(std::move(stored)) {
     const int o = stored_->orientation();
-    turned_ = o >= 5;
+    transposed_ = o >= 5;
     flip_x_ = o == 2 || o == 3 || o == 7 || o == 8;
     flip_y_ = o == 3 || o == 4 || o == 6 || o == 7;
     Slide::operator=(*stored_);
-    if (!turned_) return;
+    if (!transposed_) return;
     for (LevelInfo& l : levels) {
       std::swap(l.width, l.height);
       std::swap(l.tile_width, l.tile_height);
@@ -26,30 +26,30 @@ class UprightSlide : public Slide, public StoredBlocks {
     std::swap(mpp_x, mpp_y);
   }
 
-  // Turned by a quarter, rows of tiles are columns of the stored image, for which nothing is known.
+  // Rotated by a quarter, rows of tiles are columns of the stored image, for which nothing is known.
   ReadPlan plan_reads(int level, int64_t height, int factor) const override {
-    return turned_ ? ReadPlan{0, kept_bytes, false} : stored_->plan_reads(level, height, factor);
+    return transposed_ ? ReadPlan{0, kept_bytes, false} : stored_->plan_reads(level, height, factor);
   }
   DecodeWork decoded() const override { return stored_->decoded(); }
 
   void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const override {
     const LevelInfo& in = stored_->levels[static_cast<size_t>(level)];
-    Image part(turned_ ? h : w, turned_ ? w : h);
-    int64_t sx = turned_ ? y : x, sy = turned_ ? x : y;
+    Image part(transposed_ ? h : w, transposed_ ? w : h);
+    int64_t sx = transposed_ ? y : x, sy = transposed_ ? x : y;
     if (flip_x_) sx = in.width - sx - part.width;
     if (flip_y_) sy = in.height - sy - part.height;
     stored_->read(level, sx, sy, part.width, part.height, part.rgb.data());
     for (int py = 0; py < part.height; ++py)
       for (int px = 0; px < part.width; ++px) {
         const int fx = flip_x_ ? part.width - 1 - px : px, fy = flip_y_ ? part.height - 1 - py : py;
-        const int64_t to = turned_ ? int64_t{fx} * w + fy : int64_t{fy} * w + fx;
+        const int64_t to = transposed_ ? int64_t{fx} * w + fy : int64_t{fy} * w + fx;
         std::memcpy(rgb + to * 3, part.row(py) + px * 3, 3);
       }
   }
 
  private:
   std::unique_ptr<TiffSlide> stored_;
-  bool turned_, flip_x_, flip_y_;
+  bool transposed_, flip_x_, flip_y_;
 };
 
 }  // namespace

@@ -126,7 +126,7 @@ class Chooser {
     const std::string count = std::to_string(pages);
     throw Error("",
                 "holds " + count + " pages of " + size_text(s.width, s.height) + " pixels (" + in_words(s.form) +
-                    "), and does not tell what they are to each other",
+                    "), and does not say what they are to each other",
                 "name one by --page" + page_numbers() + " (cytodet info lists them)");
   }
   // ", from 0 to 4"; ": 0, 3, 6" where levels lie between them.
@@ -227,7 +227,7 @@ class Chooser {
       const auto channel = channel_named(s, text);
       if (!channel)
         refuse(channels_in_words(s) + "; there is no channel \"" + text + "\"",
-               "channels are named by numbers from 0, or as told");
+               "channels are named by numbers from 0, or by the names that the file gives");
       taken.push_back(*channel);
     }
     if (taken.size() == 3 && !s.form.gray()) refuse("colour images, of which three make no image", "name one channel");

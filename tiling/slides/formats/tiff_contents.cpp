@@ -160,7 +160,7 @@ class Reader {
     return images;
   }
 
-  // Pages of which nothing tells what they are.
+  // Pages of which nothing says what they are.
   void pages() {
     const std::vector<size_t> full = largest_pages();
     if (full.empty()) {
@@ -242,7 +242,7 @@ class Reader {
     const int count = static_cast<int>(s.images.size());
     if (s.form.gray() && count > 1 && !offsets[0]) {
       s.channels = count;
-      s.not_rgb = "nothing tells their colours";
+      s.not_rgb = "nothing gives their colours";
     } else {
       s.planes = count;
       s.base_plane = 0;
@@ -268,7 +268,7 @@ class Reader {
                         " channels, " + std::to_string(stack->slices) + " slices, " + std::to_string(stack->frames) +
                         " frames, which does not fit",
                     kFix);
-      return false;  // pages of which nothing tells what they are
+      return false;  // pages of which nothing says what they are
     }
     if (!contiguous)
       for (int64_t i = 0; i < std::min<int64_t>(stack->images, static_cast<int64_t>(c_.chain.size())); ++i)
@@ -326,7 +326,7 @@ class Reader {
     return imagej_colours({metadata, bytes}, {lengths, parts}, big);
   }
 
-  // Zeiss LSM: tag 34412 tells the sizes; a thumbnail stands behind each image; channels are samples.
+  // Zeiss LSM: tag 34412 gives the sizes; a thumbnail stands behind each image; channels are samples.
   bool lsm() {
     constexpr uint32_t kInfo = 34412;
     file_.open(false, 0);
@@ -382,60 +382,60 @@ class Reader {
     const std::vector<OmeImage> images = ome_images(c_.chain[0].description);
     if (images.empty()) return false;
     c_.kind = "OME-TIFF";
-    for (const OmeImage& told : images)
-      for (const OmeData& d : told.data)
+    for (const OmeImage& ome : images)
+      for (const OmeData& d : ome.data)
         if (!d.file.empty()) named_files_.insert(d.file);
-    for (const OmeImage& told : images) add_ome(told);
+    for (const OmeImage& ome : images) add_ome(ome);
     return true;
   }
 
-  void add_ome(OmeImage told) {
+  void add_ome(OmeImage ome) {
     // The first of its images that is in this file says what its pixels are.
-    const OmePlace first = OmePlaces(told).at(0, 0, 0);
+    const OmePlace first = OmePlaces(ome).at(0, 0, 0);
     const size_t shown = first.directory && *first.directory < c_.chain.size() && page(*first.directory).problem.empty()
                              ? static_cast<size_t>(*first.directory)
                              : 0;
     TiffSeries s = series_of(page(shown));
-    s.name = name_in_line(told.name);
-    if (!s.form.gray() && told.samples == 1) {
-      told.samples = std::max<uint32_t>(1, s.form.samples);
-      told.channels = told.channels / told.samples + (told.channels % told.samples > 0);
+    s.name = name_in_line(ome.name);
+    if (!s.form.gray() && ome.samples == 1) {
+      ome.samples = std::max<uint32_t>(1, s.form.samples);
+      ome.channels = ome.channels / ome.samples + (ome.channels % ome.samples > 0);
     }
     const bool in_one_image = s.form.gray() && s.form.gray_channels() > 1;
-    if (in_one_image) told.channels = 1;  // the samples are the channels
-    if (uint64_t{told.channels} * told.depths > kMaxImages || uint64_t{told.channels} * told.depths * told.times > kMaxImages)
+    if (in_one_image) ome.channels = 1;  // the samples are the channels
+    if (uint64_t{ome.channels} * ome.depths > kMaxImages || uint64_t{ome.channels} * ome.depths * ome.times > kMaxImages)
       throw Error("",
-                  "is an OME-TIFF whose OME-XML tells of " + std::to_string(told.channels) + " channels, " +
-                      std::to_string(told.depths) + " focal planes, " + std::to_string(told.times) + " points in time",
+                  "is an OME-TIFF whose OME-XML speaks of " + std::to_string(ome.channels) + " channels, " +
+                      std::to_string(ome.depths) + " focal planes, " + std::to_string(ome.times) + " points in time",
                   kFix);
-    s.channels = static_cast<int>(told.channels);
-    s.planes = static_cast<int>(told.depths);
-    s.times = static_cast<int>(told.times);
-    if (told.channel_names.size() == told.channels)
-      for (const std::string& n : told.channel_names) s.channel_names.push_back(name_in_line(n));
+    s.channels = static_cast<int>(ome.channels);
+    s.planes = static_cast<int>(ome.depths);
+    s.times = static_cast<int>(ome.times);
+    if (ome.channel_names.size() == ome.channels)
+      for (const std::string& n : ome.channel_names) s.channel_names.push_back(name_in_line(n));
     s.images.clear();
-    const OmePlaces places(told);
-    for (uint32_t t = 0; t < told.times; ++t)
-      for (uint32_t z = 0; z < told.depths; ++z)
-        for (uint32_t c = 0; c < told.channels; ++c) s.images.push_back(ome_image(told, places, c, z, t));
+    const OmePlaces places(ome);
+    for (uint32_t t = 0; t < ome.times; ++t)
+      for (uint32_t z = 0; z < ome.depths; ++z)
+        for (uint32_t c = 0; c < ome.channels; ++c) s.images.push_back(ome_image(ome, places, c, z, t));
     if (s.channels == 3 && s.form.gray()) s.rgb = {0, 1, 2};
     c_.series.push_back(std::move(s));
   }
 
-  std::vector<TiffPlace> ome_image(const OmeImage& told, const OmePlaces& places, uint32_t c, uint32_t z, uint32_t t) {
+  std::vector<TiffPlace> ome_image(const OmeImage& ome, const OmePlaces& places, uint32_t c, uint32_t z, uint32_t t) {
     const OmePlace place = places.at(c, z, t);
     std::vector<TiffPlace> missing(1);
     std::string& problem = missing[0].problem;
     if (!place.bad_field.empty())
-      problem = "is an OME-TIFF whose TiffData tells no number by " + place.bad_field;
+      problem = "is an OME-TIFF whose TiffData gives no number by " + place.bad_field;
     else if (!place.directory)
-      problem = "is an OME-TIFF whose TiffData does not tell where each of its images lies";
-    else if (!is_own(place, told.own_uuid))
+      problem = "is an OME-TIFF whose TiffData does not say where each of its images lies";
+    else if (!is_own(place, ome.own_uuid))
       problem = "is an OME-TIFF whose images lie in several files, this one in " + name_in_line(place.file);
     else if (*place.directory >= static_cast<uint64_t>(c_.pages))
-      problem = "is an OME-TIFF whose channel " + std::to_string(c + 1) + " of " + std::to_string(told.channels) +
-                (told.depths > 1 ? ", focal plane " + std::to_string(z + 1) + " of " + std::to_string(told.depths) : "") +
-                (told.times > 1 ? ", point in time " + std::to_string(t + 1) + " of " + std::to_string(told.times) : "") +
+      problem = "is an OME-TIFF whose channel " + std::to_string(c + 1) + " of " + std::to_string(ome.channels) +
+                (ome.depths > 1 ? ", focal plane " + std::to_string(z + 1) + " of " + std::to_string(ome.depths) : "") +
+                (ome.times > 1 ? ", point in time " + std::to_string(t + 1) + " of " + std::to_string(ome.times) : "") +
                 " should be image " + std::to_string(*place.directory + 1) + ", and it holds " + std::to_string(c_.pages);
     else if (*place.directory >= c_.chain.size())
       return {{false, *place.directory}};
@@ -443,7 +443,7 @@ class Reader {
     used_[*place.directory] = true;
     return places_of(page(*place.directory));
   }
-  // By UUID where both are told, else by name. A file that alone is named is this one: it was called so when it was written.
+  // By UUID where both are given, else by name. A file that alone is named is this one: it was called so when it was written.
   bool is_own(const OmePlace& place, const std::string& own_uuid) const {
     if (!place.uuid.empty() && !own_uuid.empty()) return place.uuid == own_uuid;
     if (place.file.empty() || named_files_.size() == 1) return true;

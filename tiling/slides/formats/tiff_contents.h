@@ -1,5 +1,5 @@
 // What a TIFF holds: its series (images in their own right), their levels, focal planes, points in time, channels, and what else
-// there is (label, macro, thumbnail, ...), by what its writer tells. Which of them a selection means: tiff_choice.h.
+// there is (label, macro, thumbnail, ...), by what its writer says. Which of them a selection means: tiff_choice.h.
 #pragma once
 
 #include <array>
@@ -42,7 +42,7 @@ struct TiffSeries {
 struct TiffContents {
   std::string kind;  // "Aperio SVS", "ImageJ TIFF", "OME-TIFF", "QPTIFF", ..., "TIFF"
   int64_t pages = 1;
-  bool unrelated = false;  // series are pages of which nothing tells what they are to each other
+  bool unrelated = false;  // series are pages of which nothing says what they are to each other
   std::vector<TiffSeries> series;
   std::vector<HeldImage> others;
   std::vector<TiffPage> chain;  // the images of the main chain, as far as they were looked at
@@ -55,7 +55,7 @@ bool is_level(const TiffDirectory& full, const TiffDirectory& level);
 // Makes the samples of a gray image, where it has several, the channels of its series.
 void add_samples_as_channels(TiffSeries& s);
 
-// Throws Error when the file is damaged, or tells of images that it does not hold.
+// Throws Error when the file is damaged, or names images that it does not hold.
 TiffContents tiff_contents(TiffFile& file);
 
 }  // namespace cytodet::tiling

@@ -438,7 +438,7 @@ void TiffFile::decode_any(const TiffDirectory& d, int64_t column, int64_t row, u
   // Blocks are wanted as they are stored: libtiff would flip each by itself.
   TIFFSetField(tiff_, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
   give_buffer(d);
-  // libtiff 4.5 steps by half a row over what lies right of the image in 16-bit gray tiles: it is told that nothing does.
+  // libtiff 4.5 steps by half a row over what lies right of the image in 16-bit gray tiles: it is informed that nothing does.
   const bool overhangs = d.tiled && d.form.bits == 16 && d.form.gray() && d.width % d.block_width != 0;
   if (overhangs) TIFFSetField(tiff_, TIFFTAG_IMAGEWIDTH, static_cast<uint32_t>((d.width / d.block_width + 1) * d.block_width));
   const int64_t rows = rows_of(d, row);

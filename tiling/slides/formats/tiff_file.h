@@ -32,12 +32,12 @@ struct TiffDirectory {
   int64_t stack = 0;      // number among the images that the directory describes, stored behind each other
 };
 
-// An image of the main chain, as its tags tell it.
+// An image of the main chain, as its tags give it.
 struct TiffPage {
   TiffDirectory image;
   std::string description;
   std::vector<uint64_t> subs;  // offsets of its SubIFDs
-  std::string problem;         // why it cannot be read; empty: it can, as far as its tags tell
+  std::string problem;         // why it cannot be read; empty: it can, as far as its tags say
 };
 
 class TiffFile {
@@ -66,7 +66,7 @@ class TiffFile {
 
   // ImageDescription of the current image; empty: none.
   std::string description() const;
-  // The largest sample value of the current image by its tags MaxSampleValue or SMaxSampleValue; 0: they do not tell.
+  // The largest sample value of the current image by its tags MaxSampleValue or SMaxSampleValue; 0: they do not say.
   double stated_largest() const;
   // No block of the current image is left out.
   bool complete(const TiffDirectory& d) const;
@@ -100,7 +100,7 @@ class TiffFile {
   void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
 
   TIFF* tiff_ = nullptr;
-  std::string error_, damage_;   // first error; first warning that tells of damaged pixels
+  std::string error_, damage_;   // first error; first warning that reports damaged pixels
   std::vector<uint8_t> buffer_;  // libtiff's read buffer, where it is ours
   std::unique_ptr<TiffMemory> memory_;
   int64_t file_bytes_ = 0;

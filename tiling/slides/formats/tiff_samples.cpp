@@ -47,7 +47,7 @@ struct FormRow {
   Format format;
   uint64_t bits;                                  // a set
   int colours;                                    // samples of a colour
-  enum class By { library, own, with_range } by;  // with_range: own, and only where the values of black and white are told
+  enum class By { library, own, with_range } by;  // with_range: own, and only where the values of black and white are given
 };
 constexpr uint64_t bit_set(std::initializer_list<int> bits) {
   uint64_t set = 0;

@@ -27,7 +27,7 @@ struct TiffForm {
   std::vector<uint16_t> extra;  // tag 338, of the last samples: 0 unspecified, 1 associated alpha, 2 unassociated alpha
 
   bool gray() const { return photometric <= 1; }
-  // Samples beyond the colours of which nothing tells what they are.
+  // Samples beyond the colours of which nothing says what they are.
   int unknown_samples() const;
   // Gray samples that each are an image of their own: all but alpha.
   int gray_channels() const;

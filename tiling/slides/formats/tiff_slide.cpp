@@ -77,7 +77,7 @@ TiffSlide::TiffSlide(const std::string& file, const ImageSelection& wanted) {
   contents.bits = full.form.bits;
   if (const int unknown = full.form.unknown_samples())
     warnings.push_back("has " + std::string(unknown == 1 ? "a sample of which" : std::to_string(unknown) + " samples of which") +
-                       " the file does not tell the meaning beside each pixel's colours; left out");
+                       " the file does not give the meaning beside each pixel's colours; left out");
   for (const Planes& level : levels_) {
     const TiffDirectory& d = level[0];
     double down = (static_cast<double>(full.width) / static_cast<double>(d.width) +

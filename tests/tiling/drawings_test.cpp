@@ -61,7 +61,7 @@ TEST(Region, OutsideIsWhiteAndFullSizeIsThePixels) {
   EXPECT_EQ(thumbnail(*slide, 1000).width, 200) << "never enlarged";
 }
 
-TEST(Region, StopsWhenTold) {
+TEST(Region, StopsWhenAsked) {
   const auto slide = gradient(512, 512);
   std::atomic<bool> stop{true};
   EXPECT_THROW(read_scaled(*slide, {0, 0, 512, 512}, 64, 64, &stop), Error);
