@@ -1,4 +1,4 @@
-// Layers as codes need them: channels innermost, filters as they are multiplied.
+// Layers as INT8 needs them: channels innermost, filters as they are multiplied.
 #pragma once
 
 #include "graph/ir/graph.h"

@@ -88,9 +88,9 @@ NodeId bias_after(const Graph& graph, const Consumers& uses, NodeId conv, int64_
   return at && at->input == 0 && at->bias->dtype() == DType::f32 && at->bias->size() == channels ? at->node : -1;
 }
 
-// The mean output moves by sum over inputs of mean(x) * (coded - exact) weight; the bias takes it back. mean(x) per input
+// The mean output moves by sum over inputs of mean(x) * (dequantized - exact) weight; the bias takes it back. mean(x) per input
 // channel.
-void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor& filter, const Tensor& coded,
+void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor& filter, const Tensor& dequantized,
                   const Range& range) {
   if (range.channel_mean.empty()) return;
   const Node& n = graph.node(conv);
@@ -102,7 +102,7 @@ void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor
   for (int64_t i = 0; i < filter.size(); ++i) {
     const int64_t out = i % channels, from = n.op == "DepthwiseConv2dNative" ? out / filter.dim(3) : i / channels % in;
     moved[static_cast<size_t>(out)] += static_cast<double>(range.channel_mean[static_cast<size_t>(from)]) *
-                                       (static_cast<double>(coded.data<float>()[i]) - filter.data<float>()[i]);
+                                       (static_cast<double>(dequantized.data<float>()[i]) - filter.data<float>()[i]);
   }
   Tensor bias = graph.constant(graph.node(at).inputs[1])->clone();
   for (int64_t c = 0; c < channels; ++c) bias.data<float>()[c] -= static_cast<float>(moved[static_cast<size_t>(c)]);
@@ -149,9 +149,9 @@ void equalize(Graph& graph, NodeId conv, const std::vector<float>& factors, Tens
   graph.node(conv).inputs[0] = {graph.add(std::move(mul)), 0};
 }
 
-// shared: values that others read in the same codes, so that their channels keep one scale.
-void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const QuantizeOptions& options,
-          const std::set<std::string>& shared, QuantizedLayer& layer) {
+// shared: values that others read quantized with the same scale, so that their channels keep one scale.
+void quantize_layer(Graph& graph, const Consumers& uses, const Ranges& ranges, const QuantizeOptions& options,
+                    const std::set<std::string>& shared, QuantizedLayer& layer) {
   NodeId id = graph.require(layer.name);
   Range range = ranges.values.at(layer.input_name);
   const bool channels_first = is_channels_first(graph.node(id));
@@ -171,14 +171,14 @@ void code(Graph& graph, const Consumers& uses, const Ranges& ranges, const Quant
   WeightLimits limits;
   if (n.op != "DepthwiseConv2dNative") limits = {options.reduce_range ? 64 : 127, !options.full_range};
   const QuantizedWeights weights = quantize_weights(filter, output_channels(n.op, filter.shape()), options.per_channel, limits);
-  const Tensor coded = dequantize_weights(weights);
-  layer.weight_sqnr_db = sqnr_db(filter, coded);
-  if (options.bias_correction && !channels_first) correct_bias(graph, uses, id, filter, coded, range);
+  const Tensor dequantized = dequantize_weights(weights);
+  layer.weight_sqnr_db = sqnr_db(filter, dequantized);
+  if (options.bias_correction && !channels_first) correct_bias(graph, uses, id, filter, dequantized, range);
   set_quantized(graph, id, layer.input, weights);
 }
 
-void code_rows(Graph& graph, const std::vector<RowInput>& inputs, const Ranges& ranges, const QuantizeOptions& options,
-               QuantizeReport& report) {
+void quantize_row_inputs(Graph& graph, const std::vector<RowInput>& inputs, const Ranges& ranges, const QuantizeOptions& options,
+                         QuantizeReport& report) {
   for (size_t i = 0; i < inputs.size();) {
     const NodeId op = inputs[i].op;
     const Node& n = graph.node(op);
@@ -244,10 +244,10 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
     if (!is_layer(graph.node(id)) && !is_float_layer(graph.node(id))) continue;
     const Node& n = graph.node(id);
     QuantizedLayer layer{n.name, n.op, "float", obstacle(graph, n, ranges, options), {}, graph.name_of(n.inputs.at(0)), {}};
-    if (layer.why.empty()) code(graph, uses, ranges, options, shared, layer);
+    if (layer.why.empty()) quantize_layer(graph, uses, ranges, options, shared, layer);
     report.layers.push_back(std::move(layer));
   }
-  code_rows(graph, rows, ranges, options, report);
+  quantize_row_inputs(graph, rows, ranges, options, report);
   if (report.layers.empty()) throw Error("graph", "has no Conv2D, DepthwiseConv2dNative or MatMul to quantize");
   return report;
 }

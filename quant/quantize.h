@@ -16,13 +16,14 @@ namespace cytodet::quant {
 struct QuantizeOptions {
   bool per_channel = true;
   bool symmetric = false;                  // signed activations everywhere
-  bool bias_correction = true;             // shifts each bias by the mean that coding the weights moved the output
+  bool bias_correction = true;             // shifts each bias by the mean that rounding the weights moved the output
   std::vector<std::string> exclude_ops;    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes;  // nodes that stay in float
-  bool full_range = false;  // dense filters need not be narrow (graph/quantized/quant_nodes.h is_16bit_safe): slower without VNNI
-  bool reduce_range = false;  // dense filters keep to codes -64..64: sums of any two products fit 16 bits
-  bool elementwise = false;   // sums, products and stand-alone activations read codes too: less memory, less exact
-  bool equalize = true;       // scales input channels before they are coded, and the filter back; see equalization()
+  bool full_range =
+      false;  // dense filters need not be 16-bit safe (graph/quantized/quant_nodes.h is_16bit_safe): slower without VNNI
+  bool reduce_range = false;  // dense filters keep to -64..64: sums of any two products fit 16 bits
+  bool elementwise = false;   // sums, products and stand-alone activations read INT8 too: less memory, less exact
+  bool equalize = true;       // scales input channels before they are quantized, and the filter back; see equalization()
 };
 
 struct QuantizedLayer {
@@ -31,7 +32,7 @@ struct QuantizedLayer {
   std::string why;        // of float: what keeps it so
   QuantParams input;
   std::string input_name;
-  std::optional<double> weight_sqnr_db;  // of the coded weights against the float ones; of a layer that has any
+  std::optional<double> weight_sqnr_db;  // of the quantized weights against the float ones; of a layer that has any
 };
 
 struct QuantizeReport {
@@ -40,9 +41,9 @@ struct QuantizeReport {
 };
 
 // Factor per input channel that makes the channels' ranges alike: the input is multiplied by it, the filter divided. Depthwise:
-// one over the channel's range, which costs the filter nothing, since its codes are scaled per channel. Else the square root of
-// what the filter's reach has over the input's ("Data-free quantization", Nagel et al. 2019, formula 11, one side of it).
-// Largest 1; exact in half precision, so that a file can keep them in 16 bits.
+// one over the channel's range, which costs the filter nothing, since its quantized values are scaled per channel. Else the
+// square root of what the filter's reach has over the input's ("Data-free quantization", Nagel et al. 2019, formula 11, one side
+// of it). Largest 1; exact in half precision, so that a file can keep them in 16 bits.
 std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input);
 
 // Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range, average pools, means

@@ -1,4 +1,4 @@
-// How much each layer's codes move the network's outputs.
+// How much rounding each layer to 8 bits moves the network's outputs.
 #pragma once
 
 #include <string>

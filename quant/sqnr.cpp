@@ -8,10 +8,11 @@
 
 namespace cytodet::quant {
 
-void Sqnr::add(const Tensor& exact, const Tensor& coded) {
-  if (exact.shape() != coded.shape())
-    throw Error("", "has the shape " + to_string(coded.shape()) + " when quantized, " + to_string(exact.shape()) + " in float");
-  const float *a = exact.data<float>(), *b = coded.data<float>();
+void Sqnr::add(const Tensor& exact, const Tensor& quantized) {
+  if (exact.shape() != quantized.shape())
+    throw Error("",
+                "has the shape " + to_string(quantized.shape()) + " when quantized, " + to_string(exact.shape()) + " in float");
+  const float *a = exact.data<float>(), *b = quantized.data<float>();
   for (int64_t i = 0; i < exact.size(); ++i) {
     const double e = a[i], d = e - b[i];
     signal_ += e * e;

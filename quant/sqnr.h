@@ -10,7 +10,7 @@ constexpr double kExactDb = 200;  // reported where nothing differs
 class Sqnr {
  public:
   // Both float, of one size. Throws Error when they are not.
-  void add(const Tensor& exact, const Tensor& coded);
+  void add(const Tensor& exact, const Tensor& quantized);
   double noise_share() const;  // noise energy / signal energy; 0: no noise
   double db() const;
 

@@ -31,15 +31,16 @@ bool foldable(const Graph& g, NodeId id) {
   return op && op->eval && !op->stateful;
 }
 
-// Codes of a filter say more than its numbers: graph/quantized/quant_nodes.h reads them.
-bool codes_of_filter(const Graph& g, const Consumers& uses, NodeId id) {
+// Whether the node leads to the filter of a quantized convolution or MatMul: those keep INT8 values and scales apart, as
+// graph/quantized/quant_nodes.h reads them.
+bool feeds_quantized_filter(const Graph& g, const Consumers& uses, NodeId id) {
   const Node& n = g.node(id);
   if (n.op != "Dequantize" && n.op != "Reshape") return false;
   if (n.op == "Dequantize" && size_of(n.attr_or("T", DType::quint8)) != 1) return false;
   return std::any_of(uses.of(id).begin(), uses.of(id).end(), [&](Consumers::Use use) {
     const std::string& op = g.node(use.node).op;
     return op == "Conv2D" || op == "DepthwiseConv2dNative" || op == "MatMul" ||
-           (n.op == "Dequantize" && codes_of_filter(g, uses, use.node));
+           (n.op == "Dequantize" && feeds_quantized_filter(g, uses, use.node));
   });
 }
 
@@ -52,7 +53,7 @@ bool fold_once(Graph& g, const Interface& io) {
   for (NodeId id : g.topological_order()) {
     if (!foldable(g, id) || inputs.contains(id)) continue;
     const Node& n = g.node(id);
-    if (n.op == "Dequantize" && codes_of_filter(g, read, id)) continue;
+    if (n.op == "Dequantize" && feeds_quantized_filter(g, read, id)) continue;
     std::vector<Tensor> in;
     for (Value v : n.inputs) {
       const Tensor* t = g.constant(v);

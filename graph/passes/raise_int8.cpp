@@ -12,7 +12,7 @@ namespace {
 struct Site {
   bool depthwise = false, relu = false;
   bool is_signed = false;
-  double scale = 1;  // of the input's codes
+  double scale = 1;  // of the quantized input
   QuantizedWeights weights;
   std::vector<double> bias;
   float top = 0;  // of the result's range
@@ -25,10 +25,10 @@ std::optional<double> top_of(const Graph& g, Value low, Value high) {
   return std::isfinite(top) && top > 0 ? std::optional<double>(top) : std::nullopt;
 }
 
-// The range of the codes: given, or that of the QuantizeV2 that makes them.
-std::optional<double> input_top(const Graph& g, Value codes, Value low, Value high) {
-  const Node& q = g.node(codes.node);
-  if (q.op == "QuantizeV2" && q.inputs.size() == 3 && low == Value{codes.node, 1} && high == Value{codes.node, 2})
+// The range of the quantized values: given, or that of the QuantizeV2 that makes them.
+std::optional<double> input_top(const Graph& g, Value quantized, Value low, Value high) {
+  const Node& q = g.node(quantized.node);
+  if (q.op == "QuantizeV2" && q.inputs.size() == 3 && low == Value{quantized.node, 1} && high == Value{quantized.node, 2})
     return top_of(g, q.inputs[1], q.inputs[2]);
   return top_of(g, low, high);
 }
@@ -47,10 +47,10 @@ std::vector<std::string> fused_ops(const Node& n) {
 
 std::optional<QuantizedWeights> weights_of(const Graph& g, Value filter, Value low, Value high, int64_t channels) {
   if (const Node& neg = g.node(low.node); neg.op == "Neg" && neg.inputs.size() == 1) low = neg.inputs[0];
-  const Tensor *codes = g.constant(filter), *lo = g.constant(low), *hi = g.constant(high);
-  if (!codes || !lo || !hi || codes->dtype() != DType::qint8 || lo->size() != hi->size()) return {};
+  const Tensor *quantized = g.constant(filter), *lo = g.constant(low), *hi = g.constant(high);
+  if (!quantized || !lo || !hi || quantized->dtype() != DType::qint8 || lo->size() != hi->size()) return {};
   if (lo->size() != 1 && lo->size() != channels) return {};
-  QuantizedWeights w{codes->bitcast(DType::i8), {}};
+  QuantizedWeights w{quantized->bitcast(DType::i8), {}};
   for (int64_t i = 0; i < lo->size(); ++i)
     w.scales.push_back(static_cast<float>(std::max(std::abs(lo->as_double(i)), std::abs(hi->as_double(i))) / 127));
   return w;
@@ -87,7 +87,7 @@ std::optional<Site> site_at(const Graph& g, NodeId id) {
   return s;
 }
 
-// The number behind the codes, and the paddings in front of them.
+// The float value behind the quantized one, and the paddings in front of that.
 struct Source {
   Value value;
   QuantParams quant;
@@ -109,20 +109,20 @@ void look_behind_pad(const Graph& g, Source& source) {
   source.value = pad.inputs[0];
 }
 
-// x in AddV2(x, zero_point * scale): codes with a zero point. False when the sum is another one.
+// x in AddV2(x, zero_point * scale): quantized values with a zero point. False when the sum is another one.
 bool look_behind_shift(const Graph& g, Source& source) {
   const Node& add = g.node(source.value.node);
   if (add.op != "AddV2" || add.inputs.size() != 2 || source.quant.is_signed || source.value.slot != 0) return false;
   const Tensor* shift = g.constant(add.inputs[1]);
   if (!shift || shift->size() != 1 || shift->dtype() != DType::f32) return false;
-  const double z = shift->as_double() / source.quant.scale, code = std::nearbyint(z);
-  if (code < 1 || code > 255 || std::abs(z - code) > 1e-3) return false;
-  source.quant.zero_point = static_cast<int>(code);
+  const double z = shift->as_double() / source.quant.scale, rounded = std::nearbyint(z);
+  if (rounded < 1 || rounded > 255 || std::abs(z - rounded) > 1e-3) return false;
+  source.quant.zero_point = static_cast<int>(rounded);
   source.value = add.inputs[0];
   return true;
 }
 
-// What a Dequantize of a result adds to its codes times their scale; empty when it reads them in another way.
+// What a Dequantize of a result adds to the quantized values times their scale; empty when it reads them in another way.
 std::optional<double> offset_of(const Graph& g, const Node& d, NodeId fused, double top) {
   if (d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0] != Value{fused, 0}) return {};
   if (d.inputs[1] == Value{fused, 1} && d.inputs[2] == Value{fused, 2}) return 0;
@@ -168,12 +168,12 @@ class Importer {
   const Frames frames_;
   const Consumers uses_;
   const std::set<NodeId> outputs_;
-  std::map<Value, Value> numbers_;  // codes -> the raised convolution that made them
+  std::map<Value, Value> raised_;  // quantized value -> the raised convolution that made them
 };
 
 std::optional<Source> Importer::source_of(const Node& n, const Site& site) const {
   Source s{n.inputs[0], {static_cast<float>(site.scale), 0, site.is_signed}};
-  if (auto it = numbers_.find(n.inputs[0]); it != numbers_.end()) {
+  if (auto it = raised_.find(n.inputs[0]); it != raised_.end()) {
     s.value = it->second;
     return s;
   }
@@ -187,7 +187,8 @@ std::optional<Source> Importer::source_of(const Node& n, const Site& site) const
   if (std::abs(top / (site.is_signed ? 127 : 255) - site.scale) > 1e-5 * site.scale) return {};
   s.value = q.inputs[0];
   Source shifted = s;
-  // Padding by the convolution itself pads with code 0, which a zero point makes another number than 0.
+  // Padding by the convolution itself pads with the quantized value 0, which means another float than 0 where there is a zero
+  // point.
   const auto own = paddings_of(n, site.weights.values.shape(), facts_.of(n.inputs[0]).shape);
   if (own && all_zero(*own) && n.attr_or("padding_list", AttrList{}).ints.empty() && !waits(s.value.node) &&
       look_behind_shift(g_, shifted)) {
@@ -197,7 +198,7 @@ std::optional<Source> Importer::source_of(const Node& n, const Site& site) const
   return s;
 }
 
-// SAME where it means the paddings that were in front of the codes.
+// SAME where it means the paddings that were in front of QuantizeV2.
 void Importer::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
   for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
     if (auto it = old.attrs.find(kept); it != old.attrs.end()) conv.attrs.insert_or_assign(kept, it->second);
@@ -226,7 +227,7 @@ NodeId Importer::linear(NodeId fused, const Site& site, const Source& source) {
   return conv;
 }
 
-// Every Dequantize of the codes becomes the result itself; the first takes over its last node.
+// Every Dequantize of the quantized result becomes the result itself; the first takes over its last node.
 void Importer::give(NodeId fused, const std::vector<NodeId>& readers, Value result) {
   bool taken = false;
   for (NodeId reader : readers) {
@@ -248,7 +249,7 @@ void Importer::give(NodeId fused, const std::vector<NodeId>& readers, Value resu
     result = {reader, 0};
     taken = true;
   }
-  numbers_[{fused, 0}] = result;
+  raised_[{fused, 0}] = result;
 }
 
 // The bias without what it compensated.
@@ -294,7 +295,7 @@ bool Importer::raise(NodeId id) {
   const bool six = site->top == 6 || old.attr_or<std::string>("_activation", "") == "Relu6";
   if (site->relu) result = add(name + "/relu", six ? "Relu6" : "Relu", {result});
   give(id, readers, result);
-  if (offset != 0) numbers_.erase({id, 0});
+  if (offset != 0) raised_.erase({id, 0});
   return !readers.empty();
 }
 

@@ -11,8 +11,8 @@
 namespace cytodet::graph {
 namespace {
 
-struct Codes {
-  Value codes, low, high;
+struct QuantizedInput {
+  Value values, low, high;
 };
 
 AttrList types(std::vector<DType> list) {
@@ -41,22 +41,23 @@ class Emitter {
     return zero_;
   }
   bool dense_map(NodeId conv, const QuantizedConv& q) const;
-  Codes input_codes(const std::string& conv, const QuantizedConv& q, const std::array<int64_t, 4>& pads);
+  QuantizedInput quantized_input(const std::string& conv, const QuantizedConv& q, const std::array<int64_t, 4>& pads);
   Value above_zero(const QuantizedConv& q, const std::array<int64_t, 4>& pads);
-  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantizedConv& q, const Codes& in, double low);
+  std::vector<Value> filter_and_bias(NodeId conv, const ConvTail& tail, const QuantizedConv& q, const QuantizedInput& in,
+                                     double low);
   Value fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed);
 
-  struct Coded {
+  struct KnownInput {
     Value input;
     QuantParams quant;
     std::array<int64_t, 4> pads;
-    Codes codes;
+    QuantizedInput quantized;
   };
   Graph& g_;
   const Facts facts_;
   const Consumers uses_;
   const std::set<NodeId> outputs_;
-  std::vector<Coded> coded_;
+  std::vector<KnownInput> known_inputs_;
   Value zero_{-1, 0};
   int number_ = 0;  // of the convolution at work
 };
@@ -87,15 +88,15 @@ Value Emitter::above_zero(const QuantizedConv& q, const std::array<int64_t, 4>& 
   return g_.add_new(helper("shift"), "AddV2", {x, shift}, attrs);
 }
 
-// Convolutions that read one value in the same codes share them.
-Codes Emitter::input_codes(const std::string& conv, const QuantizedConv& q, const std::array<int64_t, 4>& pads) {
-  for (const Coded& c : coded_)
-    if (c.input == q.input && c.quant == q.quant && c.pads == pads) return c.codes;
+// Convolutions that read one value quantized alike share its QuantizeV2.
+QuantizedInput Emitter::quantized_input(const std::string& conv, const QuantizedConv& q, const std::array<int64_t, 4>& pads) {
+  for (const KnownInput& c : known_inputs_)
+    if (c.input == q.input && c.quant == q.quant && c.pads == pads) return c.quantized;
   const Value x = q.quant.zero_point ? above_zero(q, pads) : q.input;
   std::string in = flat(g_.name_of(q.input));
   if (in.starts_with(conv + "/")) in.erase(0, conv.size() + 1);
   const float top = static_cast<float>(q.quant.is_signed ? 127 : 255) * q.quant.scale;
-  Codes c;
+  QuantizedInput c;
   c.low = q.quant.is_signed ? constant(helper("min"), -top) : zero();
   c.high = constant(helper("max"), top);
   AttrMap attrs;
@@ -104,12 +105,12 @@ Codes Emitter::input_codes(const std::string& conv, const QuantizedConv& q, cons
   attrs["round_mode"] = "HALF_TO_EVEN";
   attrs["ensure_minimum_range"] = 0.0f;
   if (q.quant.is_signed) attrs["narrow_range"] = true;
-  c.codes = g_.add_new(conv + "_eightbit_quantize_" + in, "QuantizeV2", {x, c.low, c.high}, attrs);
-  coded_.push_back({q.input, q.quant, pads, c});
+  c.values = g_.add_new(conv + "_eightbit_quantize_" + in, "QuantizeV2", {x, c.low, c.high}, attrs);
+  known_inputs_.push_back({q.input, q.quant, pads, c});
   return c;
 }
 
-std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantizedConv& q, const Codes& in,
+std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, const QuantizedConv& q, const QuantizedInput& in,
                                             double low_end) {
   const int64_t channels = output_channels(g_.node(conv).op, q.weights.values.shape());
   std::vector<float> high, bias;
@@ -125,7 +126,7 @@ std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, c
               offset = g_.add_const(helper("bias"), Tensor::from({channels}, bias)),
               hi = g_.add_const(helper("filter_max"), Tensor::from({channels}, high)),
               lo = g_.add_new(helper("filter_min"), "Neg", {hi}, attrs);
-  return {in.codes, filter, offset, in.low, in.high, lo, hi};
+  return {in.values, filter, offset, in.low, in.high, lo, hi};
 }
 
 Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> inputs, bool padded, bool is_signed) {
@@ -174,7 +175,7 @@ bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
     pads = *known;
   }
   ++number_;
-  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, input_codes(g_.node(conv).name, *q, pads), low);
+  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, quantized_input(g_.node(conv).name, *q, pads), low);
   inputs.push_back(zero());
   inputs.push_back(constant(helper("frozen_max"), high - low));
   const bool padded = *std::max_element(pads.begin(), pads.end()) > 0;
@@ -235,9 +236,9 @@ ConvTail conv_tail(const Graph& g, const Consumers& uses, const std::set<NodeId>
 
 std::vector<double> zero_point_sums(const QuantParams& quant, const QuantizedWeights& weights, int64_t channels) {
   std::vector<int64_t> sums(static_cast<size_t>(channels), 0);
-  const int8_t* codes = weights.values.data<int8_t>();
+  const int8_t* values = weights.values.data<int8_t>();
   for (int64_t i = 0; i < weights.values.size(); i += channels)
-    for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += codes[i + c];
+    for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += values[i + c];
   std::vector<double> out;
   for (size_t c = 0; c < sums.size(); ++c)
     out.push_back(static_cast<double>(quant.zero_point) * quant.scale * weights.scales[weights.scales.size() == 1 ? 0 : c] *

@@ -3,10 +3,10 @@
 //   x [-> PadV2] [-> AddV2 zero_point * scale] -> QuantizeV2 SCALED
 //     -> _FusedQuantizedConv2D | _FusedQuantizedDepthwiseConv2D {BiasAdd, [Relu,] Requantize} -> Dequantize
 //
-// Its codes know no zero point: the sum moves the value above 0 and the bias takes zero_point * scale * sum of weights back. The
-// padding comes first, so that a padded 0 moves as well. Results without Relu leave the same way: the bias also takes the low end
-// of the range off, the codes are unsigned, and Dequantize MIN_COMBINED adds it again. The pass import_int8 is the way back to
-// graph/quantized/quant_nodes.h's form.
+// Its quantized values have no zero point: the sum moves the value above 0 and the bias takes zero_point * scale * sum of weights
+// back. The padding comes first, so that a padded 0 moves as well. Results without Relu leave the same way: the bias also takes
+// the low end of the range off, the quantized values are unsigned, and Dequantize MIN_COMBINED adds it again. The pass
+// import_int8 is the way back to graph/quantized/quant_nodes.h's form.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ using OutputRanges = std::map<std::string, std::pair<float, float>>;
 
 struct TfInt8Options {
   Interface interface;            // outputs, besides nodes that nobody reads: never fused away
-  std::set<std::string> precise;  // convolutions whose result must not become 8-bit codes: left as they are
+  std::set<std::string> precise;  // convolutions whose result must not become 8 bits: left as they are
 };
 
 // Rewrites every quantized Conv2D and DepthwiseConv2dNative that has a range; others, and MatMul, stay in the form of
@@ -44,7 +44,8 @@ struct ConvTail {
 };
 ConvTail conv_tail(const Graph& graph, const Consumers& uses, const std::set<NodeId>& outputs, NodeId conv);
 
-// What a zero point adds to each output channel when it is not taken off the codes: zero_point * scale * sum of weights.
+// What a zero point adds to each output channel when it is not subtracted from the quantized values: zero_point * scale * sum of
+// weights.
 std::vector<double> zero_point_sums(const QuantParams& quant, const QuantizedWeights& weights, int64_t channels);
 
 // {top, bottom, left, right} that a convolution with this filter pads its NHWC input with; empty when it depends on an unknown

@@ -12,16 +12,16 @@ void QuantizeFlags::add(CLI::App& app) {
   app.add_option("--images", settings.images, "Folder of images; for a bare graph, of feeds (.json)");
   CLI::Option* channel = app.add_flag("--per-channel", per_channel, "A scale per output channel of a filter (the default)");
   app.add_flag("--per-tensor", per_tensor, "One scale per filter")->excludes(channel);
-  app.add_flag("--symmetric", settings.layers.symmetric, "Signed codes without a zero point for what layers read");
-  app.add_flag("--no-bias-correction", no_bias_correction, "Leave the shift that coding the weights brings");
+  app.add_flag("--symmetric", settings.layers.symmetric, "Signed 8-bit values without a zero point for what layers read");
+  app.add_flag("--no-bias-correction", no_bias_correction, "Leave the shift that rounding the weights brings");
   CLI::Option* full = app.add_flag("--full-range", settings.layers.full_range,
-                                   "Dense filters use every code: a little more exact, slower on CPUs without VNNI");
+                                   "Dense filters use all 255 values: a little more exact, slower on CPUs without VNNI");
   app.add_flag("--reduce-range", settings.layers.reduce_range,
                "Dense filters in 7 bits: TensorFlow's sums stay exact on machines without VNNI")
       ->excludes(full);
-  app.add_flag("--no-equalization", no_equalization, "Code input channels as they are, large and small with one scale");
+  app.add_flag("--no-equalization", no_equalization, "Quantize input channels as they are, large and small with one scale");
   app.add_flag("--elementwise", settings.layers.elementwise,
-               "Sums, products and activations read codes too: less memory, less exact");
+               "Sums, products and activations read INT8 too: less memory, less exact");
   app.add_option("--exclude-ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
   app.add_option("--exclude-nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
   app.add_flag("--quiet", quiet, "No progress and no table");

@@ -53,14 +53,14 @@ void add_sqnr(const QuantizationTarget& target, const Quantized& q, const Calibr
   PlanOptions plan = target.plan;
   const Consumers uses(target.graph);
   for (const LayerRow& row : rows) plan.taps.push_back(result_of(target.graph, uses, row.layer.name));
-  Runner exact(Plan::compile(target.graph, plan)), coded(Plan::compile(q.graph, plan));
+  Runner exact(Plan::compile(target.graph, plan)), quantized(Plan::compile(q.graph, plan));
   std::vector<Sqnr> sums(rows.size());
   std::vector<Tensor> seen(rows.size());
   for (size_t s = 0; s < std::min(kSamples, samples.samples.size()); ++s) {
     samples.feed(s, exact);
-    samples.feed(s, coded);
+    samples.feed(s, quantized);
     exact.run([&](int i, const Tensor& t) { seen[static_cast<size_t>(i)] = t.clone(); });
-    coded.run([&](int i, const Tensor& t) {
+    quantized.run([&](int i, const Tensor& t) {
       if (t.dtype() == DType::f32) sums[static_cast<size_t>(i)].add(seen[static_cast<size_t>(i)], t);
     });
   }
@@ -90,8 +90,8 @@ std::string layer_table(const std::vector<LayerRow>& rows) {
   std::string text = line;
   for (const LayerRow& row : rows) {
     const QuantizedLayer& l = row.layer;
-    const bool coded = l.precision == "int8";
-    auto shown = [&](const char* format, double v) { return coded ? number(format, v) : std::string("-"); };
+    const bool quantized = l.precision == "int8";
+    auto shown = [&](const char* format, double v) { return quantized ? number(format, v) : std::string("-"); };
     std::snprintf(line, sizeof line, "%-5s %10s %10s %10s %4s %8s %8s  %-24s ", l.precision.c_str(),
                   shown("%.4g", l.input.low()).c_str(), shown("%.4g", l.input.high()).c_str(),
                   shown("%.4g", l.input.scale).c_str(), shown("%.0f", l.input.zero_point).c_str(),

@@ -8,7 +8,7 @@
 namespace cytodet::quant {
 namespace {
 
-constexpr int kCodes = 256;
+constexpr int kLevels = 256;
 constexpr int kMaxBins = 2048;  // on each side of 0
 
 // What clipped numbers find where there were none: far less than one, but not impossible.
@@ -49,15 +49,15 @@ class Reference {
   // Share of the numbers outside of bins [a, b).
   double clipped(int a, int b) const { return 1 - sum(sums_, a, b) / total(); }
 
-  // Kullback-Leibler divergence between the numbers clipped to bins [a, b) and what 256 codes keep of the numbers inside: each
-  // code's count spread evenly over those of its bins that are not empty.
+  // Kullback-Leibler divergence between the values clipped to bins [a, b) and what 256 quantization levels keep of the values
+  // inside: each level's count spread evenly over those of its bins that are not empty.
   double divergence(int a, int b) const {
     const int bins = b - a;
     double clipped_low = sum(sums_, first_, a), clipped_high = sum(sums_, b, end()), inside = sum(sums_, a, b);
     if (inside == 0) return std::numeric_limits<double>::infinity();
     double cross = 0;
-    for (int code = 0; code < kCodes; ++code) {
-      int from = a + code * bins / kCodes, to = a + (code + 1) * bins / kCodes;
+    for (int level = 0; level < kLevels; ++level) {
+      int from = a + level * bins / kLevels, to = a + (level + 1) * bins / kLevels;
       double q = sum(sums_, from, to), used = sum(used_, from, to), p = q;
       if (from == a) add_clipped(clipped_low, from, p, used);
       if (to == b) add_clipped(clipped_high, to - 1, p, used);
@@ -79,7 +79,7 @@ class Reference {
   }
   double edge_gain(double clipped, int edge) const { return x_log_x(at(edge) + clipped) - x_log_x(at(edge)); }
 
-  // 0 has a code of its own in every range: however many zeros there are, they are no reason to prefer one. The bins beside 0
+  // 0 has a level of its own in every range: however many zeros there are, they are no reason to prefer one. The bins beside 0
   // count as their neighbours do.
   void level_zero() {
     if (end() > 1) at(0) = std::min(at(0), at(1));
@@ -97,11 +97,11 @@ class Entropy : public HistogramObserver {
     const Reference r(histogram_);
     const int side = std::max(r.end(), -r.first());
     Range best{histogram_.low(), histogram_.high(), {}, {}};
-    if (r.end() - r.first() < kCodes || r.total() == 0) return best;
+    if (r.end() - r.first() < kLevels || r.total() == 0) return best;
     double min = r.divergence(r.first(), r.end());
     for (int reach = side - 1; reach > 0; --reach) {
       int a = std::max(r.first(), -reach), b = std::min(r.end(), reach);
-      if (b - a < kCodes || r.clipped(a, b) > kMaxClipped) break;
+      if (b - a < kLevels || r.clipped(a, b) > kMaxClipped) break;
       double d = r.divergence(a, b);
       if (d >= min) continue;
       min = d;

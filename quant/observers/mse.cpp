@@ -8,7 +8,7 @@ namespace cytodet::quant {
 namespace {
 
 constexpr int kSteps = 128;  // shares of an extreme that are tried
-constexpr int kHighestCode = 255;
+constexpr int kMaxValue = 255;
 
 // Numbers of a histogram: each bin's middle; 0 for the bins beside 0, where exact zeros lie.
 struct Point {
@@ -25,14 +25,14 @@ std::vector<Point> points_of(const Histogram& h) {
   return points;
 }
 
-// Sum of squared differences between the numbers and what unsigned 8-bit codes of [low, high] keep of them.
+// Sum of squared differences between the values and what unsigned 8-bit values of [low, high] keep of them.
 double squared_error(const std::vector<Point>& points, double low, double high) {
-  const auto scale = static_cast<float>((high - low) / kHighestCode), per_scale = 1 / scale;
+  const auto scale = static_cast<float>((high - low) / kMaxValue), per_scale = 1 / scale;
   const auto zero = std::nearbyint(static_cast<float>(-low) * per_scale);
   double sum = 0;
   for (const Point& p : points) {
-    auto code = static_cast<int>(std::clamp(p.x * per_scale + zero + 0.5f, 0.0f, kHighestCode + 0.5f));
-    float error = p.x - (static_cast<float>(code) - zero) * scale;
+    auto quantized = static_cast<int>(std::clamp(p.x * per_scale + zero + 0.5f, 0.0f, kMaxValue + 0.5f));
+    float error = p.x - (static_cast<float>(quantized) - zero) * scale;
     sum += static_cast<double>(p.count) * static_cast<double>(error * error);
   }
   return sum;
@@ -44,13 +44,13 @@ class LeastSquares : public HistogramObserver {
   Range range() const override {
     const double low = std::min(histogram_.low(), 0.0f), high = std::max(histogram_.high(), 0.0f);
     Range best{histogram_.low(), histogram_.high(), {}, {}};
-    if (high - low <= kHighestCode * histogram_.width()) return best;
+    if (high - low <= kMaxValue * histogram_.width()) return best;
     const std::vector<Point> points = points_of(histogram_);
     int low_step = kSteps, high_step = kSteps;
     double min = squared_error(points, low, high);
     auto attempt = [&](int l, int h) {
       double from = low * l / kSteps, to = high * h / kSteps;
-      if (to - from <= kHighestCode * histogram_.width()) return false;  // codes finer than bins: nothing to measure by
+      if (to - from <= kMaxValue * histogram_.width()) return false;  // levels finer than bins: nothing to measure by
       double error = squared_error(points, from, to);
       if (error >= min) return false;
       min = error;

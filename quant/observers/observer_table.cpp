@@ -12,8 +12,8 @@ constexpr std::array<ObserverRow, 5> kRows{{
     {"minmax", "smallest and largest number seen", make_minmax},
     {"moving_average", "moving average of each image's smallest and largest number, 0.1 of each image", make_moving_average},
     {"percentile", "leaves the outermost 0.01 % out at each end", make_percentile},
-    {"entropy", "the clipping that keeps the distribution of 8-bit codes nearest (Kullback-Leibler)", make_entropy},
-    {"mse", "the clipping with the least squared error of 8-bit codes", make_mse},
+    {"entropy", "the clipping that keeps the distribution of 8-bit values nearest (Kullback-Leibler)", make_entropy},
+    {"mse", "the clipping with the least squared error of 8-bit values", make_mse},
 }};
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Quantized convolutions: what is set is read back, and means what the codes say.
+// Quantized convolutions: what is set is read back, and means what the INT8 values say.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -66,15 +66,16 @@ TEST_P(SetQuantized, IsReadBackAndMeansItsCodes) {
     EXPECT_NEAR(back->weights.scales[i], weights.scales[i], 1e-6 * weights.scales[i]);
   for (int64_t i = 0; i < filter.size(); ++i) ASSERT_EQ(back->weights.values.data<int8_t>()[i], weights.values.data<int8_t>()[i]);
 
-  // The same convolution on numbers that are codes.
-  Tensor coded(DType::f32, data.shape());
-  for (int64_t i = 0; i < data.size(); ++i) coded.data<float>()[i] = quant.dequantize(quant.quantize(data.data<float>()[i]));
+  // The same convolution on fake-quantized values.
+  Tensor fake_quantized(DType::f32, data.shape());
+  for (int64_t i = 0; i < data.size(); ++i)
+    fake_quantized.data<float>()[i] = quant.dequantize(quant.quantize(data.data<float>()[i]));
   Graph plain;
   x.name = "x";
   plain.add(x);
   n.inputs[1] = plain.add_const("w", dequantize_weights(weights));
   const NodeId plain_conv = plain.add(n);
-  const Tensor wanted = interpret(plain, {{{input, 0}, coded}}, {{plain_conv, 0}})[0];
+  const Tensor wanted = interpret(plain, {{{input, 0}, fake_quantized}}, {{plain_conv, 0}})[0];
   const Tensor got = interpret(g, {{{input, 0}, data}}, {{conv, 0}})[0];
   EXPECT_EQ(difference(got, wanted), "");
   double noise = 0, signal = 0;
@@ -94,10 +95,10 @@ INSTANTIATE_TEST_SUITE_P(Forms, SetQuantized,
                                            Case1{"DepthwiseConv2dNative", {1, 6, 5, 4}, {5, 5, 4, 2}, 8, -1, 3, true, true},
                                            Case1{"MatMul", {6, 20}, {20, 7}, 7, -1, 1.5f, false, true}));
 
-TEST(Narrow, SumsOfFourCodes) {
-  const auto narrow = [](int64_t rows, std::map<int64_t, int> codes) {
+TEST(Narrow, SumsOfFourValues) {
+  const auto narrow = [](int64_t rows, std::map<int64_t, int> values) {
     Tensor t(DType::i8, {rows, 2});
-    for (const auto& [row, code] : codes) t.data<int8_t>()[row * 2 + 1] = static_cast<int8_t>(code);
+    for (const auto& [row, value] : values) t.data<int8_t>()[row * 2 + 1] = static_cast<int8_t>(value);
     return is_16bit_safe(t, 2);
   };
   EXPECT_TRUE(narrow(0, {}));
@@ -130,7 +131,7 @@ TEST(Narrow, FiltersAreCodedWithinTheirSums) {
           EXPECT_LT(off, 1.01f);
           off_by_more += off > 0.501f;
         }
-        EXPECT_LE(off_by_more, filter.size() / 10) << "few codes are moved";
+        EXPECT_LE(off_by_more, filter.size() / 10) << "few values are moved";
       }
 }
 
@@ -138,7 +139,7 @@ TEST(Narrow, ReachIsLimitedAlone) {
   const Tensor filter = random_tensor({40, 6}, -1, 1, 4);
   const QuantizedWeights q = quantize_weights(filter, 6, true, {64, false});
   int most = 0;
-  for (int8_t code : q.values.span<int8_t>()) most = std::max(most, std::abs(code));
+  for (int8_t value : q.values.span<int8_t>()) most = std::max(most, std::abs(value));
   EXPECT_EQ(most, 64);
 }
 
@@ -146,7 +147,7 @@ TEST(QuantParams, OfRange) {
   EXPECT_EQ(QuantParams::of_range(0, 255, false), (QuantParams{1, 0, false}));
   EXPECT_EQ(QuantParams::of_range(-127, 12, true), (QuantParams{1, 0, true}));
   EXPECT_EQ(QuantParams::of_range(-1, 254, false), (QuantParams{1, 1, false}));
-  EXPECT_EQ(QuantParams::of_range(5, 255, false), (QuantParams{1, 0, false}));  // zero is always a code
+  EXPECT_EQ(QuantParams::of_range(5, 255, false), (QuantParams{1, 0, false}));  // zero is always exact
   EXPECT_EQ(QuantParams::of_range(-255, -3, false), (QuantParams{1, 255, false}));
   EXPECT_EQ(QuantParams::of_range(0, 0, false), (QuantParams{1, 0, false}));  // degenerate
   EXPECT_EQ(QuantParams::of_range(NAN, 3, true), (QuantParams{1, 0, true}));

@@ -92,7 +92,8 @@ TEST_P(TfInt8, ComputesTheSame) {
   EXPECT_EQ(count(g, "Conv2D") + count(g, "DepthwiseConv2dNative"), 0);
   const std::vector<float> got = run(g, "out", feed(GetParam()));
   ASSERT_EQ(got.size(), wanted.size());
-  // Half a step of the result's codes; swish is at most 1.1 times as steep. A value between two input codes may round either way.
+  // Half a step of the quantized result; swish is at most 1.1 times as steep. A value between two quantized inputs may round
+  // either way.
   const double tolerance = step(ranges, GetParam()) * 0.51 * 1.1 + 1e-4;
   size_t off = 0;
   for (size_t i = 0; i < got.size(); ++i) off += std::abs(got[i] - wanted[i]) > tolerance;
@@ -123,7 +124,7 @@ TEST_P(TfInt8, IsRaised) {
   for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 2e-5) << i;
 }
 
-// After all passes a raised graph still has its codes, and passes find nothing more to do.
+// After all passes a raised graph still has its INT8 values, and passes find nothing more to do.
 TEST_P(TfInt8, PassesKeepTheForm) {
   Graph g = quantized_graph(GetParam());
   to_tensorflow_int8(g, range_of(g, GetParam()));
@@ -199,12 +200,12 @@ TEST(TfInt8Rules, AnUnknownSizeThatPaddingNeedsStays) {
 // Files of other programs: the ops that Intel's TensorFlow tools write.
 struct Foreign {
   Graph g;
-  Tensor codes = Tensor(DType::qint8, {1, 1, 2, 3});
+  Tensor quantized = Tensor(DType::qint8, {1, 1, 2, 3});
   Foreign() {
-    for (int64_t i = 0; i < codes.size(); ++i) codes.data<int8_t>()[i] = static_cast<int8_t>(20 * i - 50);
+    for (int64_t i = 0; i < quantized.size(); ++i) quantized.data<int8_t>()[i] = static_cast<int8_t>(20 * i - 50);
     placeholder(g, "x", {1, 2, 2, 2});
     for (auto [name, v] : {std::pair{"zero", 0.0f}, {"four", 4.0f}, {"six", 6.0f}}) constant(g, name, Tensor::scalar(v));
-    constant(g, "filter", codes);
+    constant(g, "filter", quantized);
     constant(g, "low", Tensor::from<float>({3}, {-1, -2, -3}));
     constant(g, "high", Tensor::from<float>({3}, {1, 2, 3}));
     constant(g, "bias", Tensor::from<float>({3}, {.5f, -.5f, .25f}));
@@ -220,11 +221,11 @@ struct Foreign {
     a["Tinput"] = a["out_type"] = DType::quint8;
     return a;
   }
-  void dequantize(const std::string& codes_name, const std::string& name) {
+  void dequantize(const std::string& quantized_name, const std::string& name) {
     AttrMap scaled;
     scaled["T"] = DType::quint8;
     scaled["mode"] = "SCALED";
-    add(g, name, "Dequantize", {codes_name, codes_name + ":1", codes_name + ":2"}, scaled);
+    add(g, name, "Dequantize", {quantized_name, quantized_name + ":1", quantized_name + ":2"}, scaled);
   }
   bool raise() { return run_passes(g, {{{}, {"out"}}, {{"raise_int8"}}, {}, "", {}})[0].changed; }
 };
@@ -239,7 +240,7 @@ TEST(Pass_raise_int8, OpsOfOldNames) {
   EXPECT_EQ(f.g.name_of(q->input), "x");
   EXPECT_EQ(q->quant, (QuantParams{4.0f / 255, 0, false}));
   EXPECT_EQ(q->weights.scales, (std::vector<float>{1 / 127.0f, 2 / 127.0f, 3 / 127.0f}));
-  // 1 and 4 are codes 64 and 255.
+  // 1 and 4 are quantized to 64 and 255.
   const std::vector<float> out = run(f.g, "out", Tensor::from<float>({1, 2, 2, 2}, {1, 4, 0, 0, 4, 4, 1, 1}));
   const double a = 64 * 4 / 255.0, sum = a * 50 * 3 / 127 * -1;
   EXPECT_NEAR(out[0], std::max(0.0, a * -50 / 127 + 4 * 10 / 127.0 + .5), 1e-5);
@@ -248,7 +249,7 @@ TEST(Pass_raise_int8, OpsOfOldNames) {
 
 TEST(Pass_raise_int8, CodesFromOneToTheNext) {
   Foreign f;
-  constant(f.g, "filter2", f.codes.reshaped({1, 1, 3, 2}));
+  constant(f.g, "filter2", f.quantized.reshaped({1, 1, 3, 2}));
   constant(f.g, "bias2", [] {
     Tensor t(DType::qint32, {2});
     t.data<int32_t>()[0] = 1000;
@@ -268,7 +269,7 @@ TEST(Pass_raise_int8, CodesFromOneToTheNext) {
   EXPECT_FLOAT_EQ(bias.data<float>()[0], 1000 * (6.0f / 255) * (4.0f / 127));
 }
 
-// An op that is not known reads the codes.
+// An op that is not known reads the quantized values.
 TEST(Pass_raise_int8, CodesThatOthersReadStay) {
   Foreign f;
   add(f.g, "out", "QuantizedMaxPool", {"q", "q:1", "q:2"});

@@ -388,9 +388,9 @@ TEST(ReduceRange, DenseFiltersKeepTo64) {
   quantize(g, ranges, options);
   auto greatest = [&](const char* name) {
     const std::optional<QuantizedConv> layer = quantized_conv(g, g.require(name));
-    int most = 0;
-    for (int8_t code : layer->weights.values.span<int8_t>()) most = std::max(most, std::abs(code));
-    return most;
+    int largest = 0;
+    for (int8_t v : layer->weights.values.span<int8_t>()) largest = std::max(largest, std::abs(v));
+    return largest;
   };
   EXPECT_LE(greatest("a/conv"), 64);
   EXPECT_GT(greatest("a/conv"), 32) << "7 bits are used";

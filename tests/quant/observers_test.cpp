@@ -120,10 +120,10 @@ TEST(Observers, KnownAnswers) {
   Numbers zeros(200000, 0.0f);
   zeros.insert(zeros.end(), all["bell"].begin(), all["bell"].end());
   EXPECT_EQ(observe("entropy", {zeros}).high, observe("entropy", {all["bell"]}).high);
-  // Each code hit exactly.
-  Numbers codes;
-  for (int i = 0; i < 256; ++i) codes.push_back(static_cast<float>(i) * 0.5f);
-  EXPECT_EQ(observe("mse", {codes}).high, 127.5f);
+  // Each level hit exactly.
+  Numbers values;
+  for (int i = 0; i < 256; ++i) values.push_back(static_cast<float>(i) * 0.5f);
+  EXPECT_EQ(observe("mse", {values}).high, 127.5f);
   Range average = observe("moving_average", {{0, 1}, {-1, 11}, {0, 2}});
   EXPECT_FLOAT_EQ(average.low, -0.09f);
   EXPECT_FLOAT_EQ(average.high, 2.0f);

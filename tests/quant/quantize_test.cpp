@@ -75,20 +75,20 @@ std::string quantized_conformance(const std::string& name, bool& tried) {
 }
 
 TEST(Quantize, ConformanceGraphs) {
-  int tried = 0, coded = 0;
+  int tried = 0, quantized = 0;
   for (const auto& e : std::filesystem::directory_iterator(cytodet::source_dir() + "/tests/data/graph/conformance")) {
     const std::string name = e.path().filename().string();
     bool counts = false;
     const std::string why = quantized_conformance(name, counts);
     tried += counts;
-    coded += counts && why.empty();
+    quantized += counts && why.empty();
     if (why.empty()) continue;
     const bool known =
         why == "its filter is not a float constant" || why == "it transposes its input" || why.ends_with("has no INT8 form");
     EXPECT_TRUE(known) << name << ": " << why;
   }
   EXPECT_GE(tried, 8);
-  EXPECT_GE(coded, 4);
+  EXPECT_GE(quantized, 4);
 }
 
 TEST(Quantize, ExclusionsAndMissingRangesAreReported) {

@@ -18,7 +18,7 @@ TEST(Sensitivity, RanksTheWorstLayerFirst) {
   CalibrateOptions quiet;
   quiet.quiet = true;
   Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet).ranges;
-  Range& r = ranges.values["Lenet/fc7_1/Relu"];  // few codes are left for what fc9 reads
+  Range& r = ranges.values["Lenet/fc7_1/Relu"];  // few levels are left for what fc9 reads
   r.high *= 40;
   for (float& high : r.channel_high) high *= 40;
   const OutputSqnr outputs(s.graph, s.plan, s.data);
