@@ -23,7 +23,8 @@ namespace {
 
 struct EvaluateSettings {
   eval::ScoreOptions score;
-  std::string roi, origin = "bounds";
+  std::string roi;
+  tiling::Origin origin = tiling::Origin::bounds;
   tiling::RoiChoice choice;
 };
 
@@ -32,7 +33,7 @@ EvaluateSettings evaluate_settings(core::Json json) {
   s.score.max_dets = take(json, "max_dets", s.score.max_dets);
   s.score.use_categories = !take(json, "pooled", false);
   s.roi = take(json, "roi", s.roi);
-  s.origin = take(json, "origin", s.origin);
+  s.origin = tiling::origin_named(take(json, "origin", std::string(tiling::name_of(s.origin))), "origin");
   s.choice.classes = take(json, "roi_class", s.choice.classes);
   s.choice.ignored = take(json, "roi_ignore", s.choice.ignored);
   refuse_rest(json, {"max_dets", "pooled", "roi", "origin", "roi_class", "roi_ignore"});

@@ -43,7 +43,8 @@ std::unique_ptr<cytodet_model> open_model(const char* path, Json json) {
   pipeline::check(model->settings);
   models::ModelFile file = pipeline::with_settings(pipeline::load_model(path), model->settings);
   file.suppression.detections = take(json, "detections", file.suppression.detections);
-  file.suppression.method = take(json, "nms", file.suppression.method);
+  file.suppression.method =
+      models::suppression_method_named(take(json, "nms", std::string(models::name_of(file.suppression.method))), "nms");
   file.suppression.iou = take(json, "iou", file.suppression.iou);
   refuse_rest(json, {"streams", "threads_per_stream", "precision", "score", "detections", "nms", "iou"});
   models::check(file, path);

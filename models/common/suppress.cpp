@@ -11,8 +11,18 @@
 
 namespace cytodet::models {
 
+const char* name_of(SuppressionMethod method) { return method == SuppressionMethod::gaussian ? "gaussian" : "hard"; }
+
+SuppressionMethod suppression_method_named(const std::string& name, const std::string& where) {
+  for (const SuppressionMethod method : {SuppressionMethod::hard, SuppressionMethod::gaussian})
+    if (name == name_of(method)) return method;
+  throw UsageError(where, "must be hard or gaussian, not \"" + name + "\"");
+}
+
 void fields(Fields& f, SuppressionSettings& s) {
-  f("method", s.method);
+  std::string method = name_of(s.method);
+  f("method", method);
+  s.method = suppression_method_named(method, "suppression.method");
   f("iou", s.iou);
   f("sigma", s.sigma);
   f("score", s.score);
@@ -21,7 +31,6 @@ void fields(Fields& f, SuppressionSettings& s) {
 }
 
 void check(const SuppressionSettings& s, const std::string& where) {
-  need(s.method == "hard" || s.method == "gaussian", "suppression.method", "must be hard or gaussian", where);
   need(s.iou >= 0 && s.iou <= 1, "suppression.iou", "must be 0 to 1", where);
   need(s.sigma > 0, "suppression.sigma", "must be positive", where);
   need(s.score >= 0 && s.score < 1, "suppression.score", "must be 0 to 1", where);
@@ -197,7 +206,7 @@ Detections suppress(Detections boxes, const SuppressionSettings& s) {
     boxes.resize(limit);
   }
   rank(boxes);
-  return s.method == "gaussian" ? gaussian(std::move(boxes), s) : hard(boxes, s);
+  return s.method == SuppressionMethod::gaussian ? gaussian(std::move(boxes), s) : hard(boxes, s);
 }
 
 Detections suppress_by_class(std::vector<Detections> detections_by_class, const SuppressionSettings& s) {

@@ -8,8 +8,13 @@
 
 namespace cytodet::models {
 
+enum class SuppressionMethod { hard, gaussian };  // gaussian: soft-NMS
+const char* name_of(SuppressionMethod method);
+// Throws UsageError at `where` with the known ones.
+SuppressionMethod suppression_method_named(const std::string& name, const std::string& where);
+
 struct SuppressionSettings {
-  std::string method = "hard";      // hard, or gaussian (soft-NMS)
+  SuppressionMethod method = SuppressionMethod::hard;
   double iou = 0.5;                 // hard: boxes over it are dropped
   double sigma = 0.5;               // gaussian: score *= exp(-iou^2 / sigma)
   double score = 0.05;              // least score of a detection

@@ -61,7 +61,7 @@ RunConfig config_of(const DetectOptions& o) {
   if (!o.density_area.empty()) c.density_area = o.density_area;
   check_density_area(c.density_area);
   if (o.overlay_score >= 0) c.overlay_score = o.overlay_score;
-  if (!o.overlay_format.empty()) c.overlay_format = o.overlay_format;
+  if (!o.overlay_format.empty()) c.overlay_format = overlay_format_named(o.overlay_format, "--overlay-format");
   if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
   return c;
 }

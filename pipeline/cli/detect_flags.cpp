@@ -84,7 +84,7 @@ void DetectFlags::set_tiling(TilingSettings& t) const {
 }
 
 void DetectFlags::set_regions(DetectSettings& d) const {
-  if (!origin.empty()) d.origin = origin;
+  if (!origin.empty()) d.origin = origin_named(origin, "--origin");
   if (!roi.empty()) d.roi = roi;
   if (!roi_class.empty()) d.roi_class = roi_class;
   if (!roi_ignore.empty()) d.roi_ignore = roi_ignore;
@@ -102,7 +102,7 @@ void DetectFlags::set_streams(DetectSettings& d) const {
 Detector DetectFlags::detector(const RunConfig& c) const {
   ModelFile m = with_settings(load_model(c.model), c.detect);
   if (detections) m.suppression.detections = *detections;
-  if (!nms.empty()) m.suppression.method = nms;
+  if (!nms.empty()) m.suppression.method = suppression_method_named(nms, "--nms");
   if (iou) m.suppression.iou = *iou;
   check(m, c.model);
   return Detector(std::move(m), detector_options(c.detect));

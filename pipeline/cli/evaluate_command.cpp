@@ -72,7 +72,8 @@ ScoreOptions score_options(const EvaluateOptions& o) {
 struct Scored {
   DetectionSet set;
   std::vector<std::string> inputs;  // files of the ground truth's images; may be empty
-  std::string roi, origin;
+  std::string roi;
+  Origin origin = Origin::bounds;
   RoiChoice choice;
   ImageSelection selection;
   Json report = Json::object();  // timing and settings, where the program detected
@@ -85,7 +86,7 @@ Scored read_given(const EvaluateOptions& o, const GroundTruth& truth) {
     throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
   Scored s;
   s.roi = o.roi;
-  s.origin = o.origin.empty() ? "bounds" : o.origin;
+  if (!o.origin.empty()) s.origin = origin_named(o.origin, "--origin");
   s.choice = {o.roi_class, o.roi_ignore};
   s.set = read_detections(o.detections_file, truth, paths_beside(o.detections_file));
   if (!o.images.empty()) s.inputs = images_in_ground_truth(truth, o.images, o.truth, s.set.warnings);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -23,6 +24,7 @@ struct ExportOptions {
   double score = -1e300;
   ResultsHints hints;
   SelectionFlags selection;
+  std::optional<Origin> origin;  // none: that of the run, or bounds
   OutputSettings settings;
 };
 
@@ -33,11 +35,11 @@ std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& r
   plan.add_output(to, "the export");
   plan.check();
   OutputSettings settings = o.settings;
-  if (settings.origin.empty()) settings.origin = results.run() ? origin_of(results.run()->settings) : "bounds";
+  settings.origin = o.origin.value_or(results.run() ? origin_of(results.run()->settings) : Origin::bounds);
   if (row.pixels != Pixels::bounds) return row.open(results.output_image(s, row.pixels != Pixels::none), settings, to);
   bool unknown = false;
   const OutputImage image = results.bounded_image(s, &unknown);
-  if (unknown && settings.origin == "bounds")
+  if (unknown && settings.origin == Origin::bounds)
     print_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
                   " count from the whole; name the folder of the slides by --slides");
   return row.open(image, settings, to);
@@ -157,7 +159,6 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
 
 std::function<int()> setup_export(CLI::App& app) {
   auto o = std::make_shared<ExportOptions>();
-  o->settings.origin.clear();  // as the run
   app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
   app.add_option("-o,--out", o->out, "File, its form recognised by its name; or folder, for a file per image and form")
       ->required();
@@ -169,16 +170,15 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in the folder that another program or hand made");
   o->selection.add(app);
-  app.add_option("--origin", o->settings.origin,
-                 "Where GeoJSON counts from: bounds (of what was scanned, as QuPath) or slide (default: as the run)");
+  app.add_option_function<std::string>(
+      "--origin", [o](const std::string& name) { o->origin = origin_named(name, "--origin"); },
+      "Where GeoJSON counts from: bounds (of what was scanned, as QuPath) or slide (default: as the run)");
   app.add_option("--density-area", o->settings.density_area,
                  "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
   return [o, image] {
     o->has_image = image->count() > 0;
-    OutputSettings given = o->settings;
-    if (given.origin.empty()) given.origin = "bounds";
-    check(given);
+    check(o->settings);
     for (const std::string& f : o->formats) output_named(f);
     std::error_code ignored;
     const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;

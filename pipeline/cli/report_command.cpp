@@ -30,7 +30,9 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));
   app.add_option("--score", o->report.score, "Minimum score of a box in a picture");
-  app.add_option("--origin", o->report.origin, "Where GeoJSON regions count from: bounds or slide (default: as the run)");
+  app.add_option_function<std::string>(
+      "--origin", [o](const std::string& name) { o->report.origin = origin_named(name, "--origin"); },
+      "Where GeoJSON regions count from: bounds or slide (default: as the run)");
   app.add_option("--density-area", o->report.density_area,
                  "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
@@ -40,7 +42,6 @@ std::function<int()> setup_report(CLI::App& app) {
     o->hints.truth = o->report.truth;
     o->selection.apply(o->hints.selection);
     check_density_area(o->report.density_area);
-    if (!o->report.origin.empty()) origin_named(o->report.origin, "--origin");
     OutputPlan plan;
     add_results(plan, o->results);
     plan.add_input(o->report.truth, "the ground truth");

@@ -6,7 +6,6 @@
 
 #include "core/error.h"
 #include "tiling/background/background.h"
-#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 
@@ -31,7 +30,7 @@ const char* name_of(DetectMode mode) {
 const char* name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "graph"; }
 
 void fields(Fields& f, DetectSettings& s) {
-  std::string mode = name_of(s.mode), precision = name_of(s.precision);
+  std::string mode = name_of(s.mode), precision = name_of(s.precision), origin = name_of(s.origin);
   f("mode", mode);
   s.mode = mode_named(mode);
   f("selection", s.selection);
@@ -41,7 +40,8 @@ void fields(Fields& f, DetectSettings& s) {
   f("roi", s.roi);
   f("roi_class", s.roi_class);
   f("roi_ignore", s.roi_ignore);
-  f("origin", s.origin);
+  f("origin", origin);
+  s.origin = origin_named(origin, "detect.origin");
   f("max_bad_tiles", s.max_bad_tiles);
   f("streams", s.streams);
   f("threads_per_stream", s.threads_per_stream);
@@ -62,7 +62,6 @@ void check(const DetectSettings& s) {
       throw UsageError("detect.roi_ignore", "names \"" + name + "\", which roi_class names too", "name it in one of the two");
   check(s.selection);
   check(s.tiling);
-  origin_named(s.origin, "detect.origin");
   merge({}, s.merge);
   background_method(s.background);
   bad_tile_limit(s.max_bad_tiles, 0);

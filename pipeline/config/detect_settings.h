@@ -11,6 +11,7 @@
 #include "tiling/regions/roi.h"
 #include "tiling/slides/image_selection.h"
 #include "tiling/tiles/grid.h"
+#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 
@@ -33,7 +34,7 @@ struct DetectSettings {
   std::string background = "none";                 // a row of background_methods(); of slides
   std::string roi;                                 // regions of interest, see RoiSource; empty: all is looked at
   std::vector<std::string> roi_class, roi_ignore;  // of these classes, without these; see RoiChoice
-  std::string origin = "bounds";                   // of coordinates in GeoJSON, read and written, see Origin
+  Origin origin = Origin::bounds;                  // of coordinates in GeoJSON, read and written
   std::string max_bad_tiles = "5%";                // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;

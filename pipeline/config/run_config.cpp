@@ -8,14 +8,24 @@ void fields(Fields& f, EvaluateSettings& s) {
   f("per_class", s.per_class);
 }
 
+const char* name_of(OverlayFormat format) { return format == OverlayFormat::jpg ? "jpg" : "png"; }
+
+OverlayFormat overlay_format_named(const std::string& name, const std::string& where) {
+  for (const OverlayFormat format : kOverlayFormats)
+    if (name == name_of(format)) return format;
+  throw UsageError(where, "must be png or jpg, not \"" + name + "\"");
+}
+
 void fields(Fields& f, RunConfig& s) {
+  std::string overlay_format = name_of(s.overlay_format);
   f("model", s.model);
   f("inputs", s.inputs);
   f("truth", s.truth);
   f("output", s.output);
   f("overlay", s.overlay);
   f("overlay_score", s.overlay_score);
-  f("overlay_format", s.overlay_format);
+  f("overlay_format", overlay_format);
+  s.overlay_format = overlay_format_named(overlay_format, "overlay_format");
   f("outputs", s.outputs);
   f("density_area", s.density_area);
   f("detect", s.detect);

@@ -15,14 +15,20 @@ struct EvaluateSettings {
 };
 void fields(Fields& f, EvaluateSettings& s);
 
+enum class OverlayFormat { png, jpg };
+constexpr OverlayFormat kOverlayFormats[] = {OverlayFormat::png, OverlayFormat::jpg};
+const char* name_of(OverlayFormat format);  // also the file's extension
+// Throws UsageError at `where` with the known ones.
+OverlayFormat overlay_format_named(const std::string& name, const std::string& where);
+
 struct RunConfig {
-  std::string model;                     // model file or graph; paths are relative to the config
-  std::vector<std::string> inputs;       // images, slides, folders, patterns, @lists
-  std::string truth;                     // COCO; empty: no scoring
-  std::string output = "out";            // folder
-  bool overlay = false;                  // also an image with boxes per input
-  double overlay_score = 0.4;            // least score of a box in the image
-  std::string overlay_format = "png";    // png or jpg
+  std::string model;                // model file or graph; paths are relative to the config
+  std::vector<std::string> inputs;  // images, slides, folders, patterns, @lists
+  std::string truth;                // COCO; empty: no scoring
+  std::string output = "out";       // folder
+  bool overlay = false;             // also an image with boxes per input
+  double overlay_score = 0.4;       // least score of a box in the image
+  OverlayFormat overlay_format = OverlayFormat::png;
   std::vector<std::string> outputs;      // rows of outputs() that are written per input as well
   std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
   DetectSettings detect;

@@ -211,11 +211,11 @@ DetectionSet to_set(const RunFolder& folder, const RunState& state, const Ground
   return set;
 }
 
-RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& files) {
+RoiPlaces places_of(Origin origin, const std::vector<std::string>& files) {
   std::map<std::string, std::string> by_name;
   for (const std::string& f : files) by_name.emplace(name_of_file(f), f);
   return {
-      origin_named(origin, "origin"), [by_name](const std::string& file_name) -> std::optional<PixelArea> {
+      origin, [by_name](const std::string& file_name) -> std::optional<PixelArea> {
         const auto known = by_name.find(name_of_file(file_name));
         if (known != by_name.end()) return bounds_of_file(known->second);
         if (may_have_bounds(file_name))
@@ -225,7 +225,7 @@ RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& f
       }};
 }
 
-RoiPlaces places_of(const RunState& state, const std::string& origin) {
+RoiPlaces places_of(const RunState& state, Origin origin) {
   std::vector<std::string> files;  // of an earlier version, which does not give bounds
   std::map<std::string, std::optional<PixelArea>> bounds;
   for (const ImageResult& s : state.inputs)
@@ -233,7 +233,7 @@ RoiPlaces places_of(const RunState& state, const std::string& origin) {
       bounds[name_of_file(s.path)] = s.bounds;
     else
       files.push_back(s.path);
-  return {origin_named(origin, "origin"), [bounds, others = places_of(origin, files)](const std::string& file_name) {
+  return {origin, [bounds, others = places_of(origin, files)](const std::string& file_name) {
             const auto known = bounds.find(name_of_file(file_name));
             return known == bounds.end() ? others.bounds(file_name) : known->second;
           }};

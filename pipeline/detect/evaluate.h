@@ -32,8 +32,8 @@ struct RoiPlaces {
   std::function<std::optional<PixelArea>(const std::string& file_name)> bounds = {};
 };
 // Of these files, each opened when it is asked for; where an image that may have bounds is not among them, a warning says so.
-RoiPlaces places_of(const std::string& origin, const std::vector<std::string>& files);
-RoiPlaces places_of(const RunState& state, const std::string& origin);
+RoiPlaces places_of(Origin origin, const std::vector<std::string>& files);
+RoiPlaces places_of(const RunState& state, Origin origin);
 // The ground truth's images where they lie beside it.
 std::vector<std::string> files_beside(const GroundTruth& truth, const std::string& truth_file);
 

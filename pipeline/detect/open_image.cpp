@@ -98,7 +98,7 @@ bool ImageOpener::keep_in_regions(OpenImage& p) const {
     r.outside_tiles = r.tiles;
     return false;
   }
-  p.roi->to_slide_frame(p.slide->bounds, origin_named(settings_.origin, "detect.origin"));
+  p.roi->to_slide_frame(p.slide->bounds, settings_.origin);
   std::erase_if(p.tiles, [&](const Tile& t) { return !p.roi->touches(t.area); });
   r.outside_tiles = r.tiles - static_cast<int>(p.tiles.size());
   if (p.tiles.empty()) r.skip("no tile touches a region of interest");

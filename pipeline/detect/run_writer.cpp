@@ -35,7 +35,8 @@ void take_result(ImageResult& s, const ImageResult& found) {
 
 // What is made of an image beside its boxes, in words: a slide is kept by --resume if they are the same.
 std::string forms_of(const RunConfig& config, const FolderOptions& options, const RunLayout& layout) {
-  std::string forms = config.overlay ? "overlay " + config.overlay_format + " " + Json(config.overlay_score).dump() : "";
+  std::string forms;
+  if (config.overlay) forms = std::string("overlay ") + name_of(config.overlay_format) + " " + Json(config.overlay_score).dump();
   if (options.mask_image) forms += forms.empty() ? "mask" : ", mask";
   for (const std::string& name : layout.outputs) forms += (forms.empty() ? "" : ", ") + name;
   if (config.density_area != "regions" && !layout.outputs.empty()) forms += ", density of " + config.density_area;
@@ -70,8 +71,6 @@ std::vector<OwnFile> files_of_no_slide(const RunFiles& files, const RunState& st
 }
 
 RunLayout layout_of(const RunConfig& config, const FolderOptions& options) {
-  if (config.overlay_format != "png" && config.overlay_format != "jpg")
-    throw UsageError("overlay_format", "must be png or jpg, not \"" + config.overlay_format + "\"");
   RunLayout layout;
   for (const std::string& name : std::set<std::string>(config.outputs.begin(), config.outputs.end()))
     layout.outputs.emplace_back(output_named(name).name);
@@ -205,10 +204,10 @@ void RunWriter::stop(const Error& why) {
 
 void RunWriter::stage(const ImageResult& s, const DetectedImage& r) {
   write_competition_results(r.detections, files_.staged(s.name + ".json"));
-  if (!layout_.overlay.empty())
+  if (layout_.overlay)
     write_image(draw_overlay(*with_damage_filled(open_slide(r.path, config_.detect.selection)), r.detections,
                              state_.model.classes, {config_.overlay_score, kOverlaySide}),
-                files_.staged(s.name + "." + layout_.overlay));
+                files_.staged(s.name + "." + name_of(*layout_.overlay)));
   if (!layout_.outputs.empty()) stage_outputs(s, r);
   if (layout_.mask && r.mask.width > 0) write_image(r.mask, files_.staged("masks/" + s.name + ".png"));
   stage_boxes(s, r);

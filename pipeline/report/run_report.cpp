@@ -130,8 +130,8 @@ class Report {
 
   // Of the run's slides, or of those at hand.
   RoiPlaces places(const GroundTruth& truth) const {
-    std::string origin = options_.origin;
-    if (origin.empty()) origin = results_.run() ? origin_of(results_.run()->settings) : "bounds";
+    const Origin of_run = results_.run() ? origin_of(results_.run()->settings) : Origin::bounds;
+    const Origin origin = options_.origin.value_or(of_run);
     if (results_.run()) return places_of(*results_.run(), origin);
     std::vector<std::string> files = files_beside(truth, options_.truth);
     for (const ImageResult& s : results_.images())

@@ -1,6 +1,7 @@
 // The report of a run: one HTML file with everything in it.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "pipeline/results/saved_results.h"
@@ -18,7 +19,7 @@ struct ReportOptions {
   int crops = 12;                        // of a class and slide on its contact sheet; 0: no sheets
   double score = 0.4;                    // least score of a box in an image
   std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
-  std::string origin;                    // of the regions' coordinates, see Origin; empty: that of the run, or bounds
+  std::optional<Origin> origin;          // of the regions' coordinates; none: that of the run, or bounds
 };
 
 // Totals, scores with precision-recall curves, a row per slide (state, reason, size, boxes per class, density, time), time per

@@ -63,7 +63,6 @@ struct RunFolder {
   std::filesystem::path detections_json() const { return path / kDetections; }
   std::filesystem::path boxes(const ImageResult& s) const { return path / "boxes" / (s.name + ".boxes"); }
   std::filesystem::path competition(const ImageResult& s) const { return path / (s.name + ".json"); }
-  std::filesystem::path overlay(const ImageResult& s, const std::string& format) const { return path / (s.name + "." + format); }
   std::filesystem::path output(const ImageResult& s, const std::string& suffix) const { return path / (s.name + suffix); }
   std::filesystem::path mask(const ImageResult& s) const { return path / "masks" / (s.name + ".png"); }
 

@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxNamed = 3;  // clashes that an error names
 constexpr const char* kFolders[] = {"boxes", "masks"};
-constexpr const char* kOverlayFormats[] = {"png", "jpg"};
 
 // Keys of what stands in the run folder, so that a fresh folder costs one look, not one per file.
 std::set<std::string> standing_keys(const fs::path& folder) {
@@ -138,7 +137,7 @@ ReadFiles files_read(const RunConfig& config, const std::string& graph, const st
 
 std::vector<std::string> RunLayout::files_of(const std::string& name) const {
   std::vector<std::string> files{name + ".json"};
-  if (!overlay.empty()) files.push_back(name + "." + overlay);
+  if (overlay) files.push_back(name + "." + name_of(*overlay));
   for (const std::string& form : outputs)
     if (const std::string file = name + output_named(form).suffix; file != files[0]) files.push_back(file);
   if (mask) files.push_back("masks/" + name + ".png");
@@ -154,7 +153,7 @@ std::vector<std::string> RunLayout::files_of_run() const {
 
 std::vector<std::string> all_files_of(const std::string& name) {
   std::vector<std::string> files{"boxes/" + name + ".boxes", "masks/" + name + ".png"};
-  for (const char* format : kOverlayFormats) files.push_back(name + "." + format);
+  for (const OverlayFormat format : kOverlayFormats) files.push_back(name + "." + name_of(format));
   for (const Output& o : outputs()) files.push_back(name + o.suffix);
   return files;
 }

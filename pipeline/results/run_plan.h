@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,10 +31,10 @@ class ReadFiles {
 ReadFiles files_read(const RunConfig& config, const std::string& graph, const std::vector<std::string>& slides);
 
 struct RunLayout {
-  std::string overlay;                // png or jpg; empty: none
-  bool mask = false;                  // masks/NAME.png
-  std::vector<std::string> outputs;   // rows of outputs()
-  std::vector<std::string> run_also;  // files of the run that the command writes beside ours: "scores.json"
+  std::optional<OverlayFormat> overlay;  // none: no overlays
+  bool mask = false;                     // masks/NAME.png
+  std::vector<std::string> outputs;      // rows of outputs()
+  std::vector<std::string> run_also;     // files of the run that the command writes beside ours: "scores.json"
 
   // In the order in which they get their names; the .boxes file last, so that its presence says that the slide is done.
   std::vector<std::string> files_of(const std::string& slide_name) const;

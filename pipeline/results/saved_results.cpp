@@ -341,9 +341,9 @@ OutputImage SavedResults::bounded_image(const ImageResult& s, bool* unknown) con
 
 bool has_regions(const Json& settings) { return !detect_setting(settings, "roi").empty(); }
 
-std::string origin_of(const Json& settings) {
+Origin origin_of(const Json& settings) {
   const std::string origin = detect_setting(settings, "origin");
-  return origin.empty() ? "bounds" : origin;
+  return origin.empty() ? Origin::bounds : origin_named(origin, "settings.detect.origin");
 }
 
 OutputImage output_image_of(const ImageResult& s, const std::filesystem::path& file, const Classes& classes,

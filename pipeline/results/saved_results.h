@@ -89,7 +89,7 @@ class SavedResults {
 // Whether a run of these settings looked in regions of interest only.
 bool has_regions(const Json& settings);
 // "bounds" where they do not say.
-std::string origin_of(const Json& settings);
+Origin origin_of(const Json& settings);
 
 // Of an image whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
 // of the run count, as they may have been set; those of an earlier version only where the slide does not give its own. Errors of

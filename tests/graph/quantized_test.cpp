@@ -95,25 +95,25 @@ INSTANTIATE_TEST_SUITE_P(Forms, SetQuantized,
                                            Case1{"DepthwiseConv2dNative", {1, 6, 5, 4}, {5, 5, 4, 2}, 8, -1, 3, true, true},
                                            Case1{"MatMul", {6, 20}, {20, 7}, 7, -1, 1.5f, false, true}));
 
-TEST(Narrow, SumsOfFourValues) {
-  const auto narrow = [](int64_t rows, std::map<int64_t, int> values) {
+TEST(Is16BitSafe, SumsOfFourValues) {
+  const auto is_safe = [](int64_t rows, std::map<int64_t, int> values) {
     Tensor t(DType::i8, {rows, 2});
     for (const auto& [row, value] : values) t.data<int8_t>()[row * 2 + 1] = static_cast<int8_t>(value);
     return is_16bit_safe(t, 2);
   };
-  EXPECT_TRUE(narrow(0, {}));
+  EXPECT_TRUE(is_safe(0, {}));
   EXPECT_TRUE(is_16bit_safe(Tensor(DType::i8, {3, 0}), 0)) << "no channels";
-  EXPECT_TRUE(narrow(1, {{0, 127}}));
-  EXPECT_TRUE(narrow(8, {{0, 64}, {5, 64}}));
-  EXPECT_FALSE(narrow(8, {{0, 64}, {5, 65}}));
-  EXPECT_FALSE(narrow(16, {{1, -64}, {4, -65}}));
-  EXPECT_TRUE(narrow(16, {{1, -127}, {4, 127}})) << "of one sign";
-  EXPECT_TRUE(narrow(16, {{1, 127}, {2, 127}})) << "of two sums";
-  EXPECT_TRUE(narrow(12, {{5, 127}, {8, 127}})) << "of two blocks";
-  EXPECT_FALSE(narrow(11, {{8, 127}, {9, 2}}));
+  EXPECT_TRUE(is_safe(1, {{0, 127}}));
+  EXPECT_TRUE(is_safe(8, {{0, 64}, {5, 64}}));
+  EXPECT_FALSE(is_safe(8, {{0, 64}, {5, 65}}));
+  EXPECT_FALSE(is_safe(16, {{1, -64}, {4, -65}}));
+  EXPECT_TRUE(is_safe(16, {{1, -127}, {4, 127}})) << "of one sign";
+  EXPECT_TRUE(is_safe(16, {{1, 127}, {2, 127}})) << "of two sums";
+  EXPECT_TRUE(is_safe(12, {{5, 127}, {8, 127}})) << "of two blocks";
+  EXPECT_FALSE(is_safe(11, {{8, 127}, {9, 2}}));
 }
 
-TEST(Narrow, FiltersAreCodedWithinTheirSums) {
+TEST(Is16BitSafe, FiltersAreQuantizedWithinTheirSums) {
   for (const Shape& shape : {Shape{1, 1, 96, 24}, Shape{3, 3, 3, 32}, Shape{700, 5}, Shape{5, 3}})
     for (bool per_channel : {true, false})
       for (float low : {-1.0f, 0.2f}) {
@@ -135,7 +135,7 @@ TEST(Narrow, FiltersAreCodedWithinTheirSums) {
       }
 }
 
-TEST(Narrow, ReachIsLimitedAlone) {
+TEST(Is16BitSafe, ReachIsLimitedAlone) {
   const Tensor filter = random_tensor({40, 6}, -1, 1, 4);
   const QuantizedWeights q = quantize_weights(filter, 6, true, {64, false});
   int most = 0;

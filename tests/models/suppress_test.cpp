@@ -48,7 +48,7 @@ TEST(Suppress, HardAsDefined) {
 
 TEST(Suppress, GaussianDecays) {
   SuppressionSettings s;
-  s.method = "gaussian";
+  s.method = SuppressionMethod::gaussian;
   Detections d{{{0, 0, 10, 10}, 0, 0.9f}, {{5, 0, 15, 10}, 0, 0.8f}};
   Detections kept = suppress(d, s);
   ASSERT_EQ(kept.size(), 2u);

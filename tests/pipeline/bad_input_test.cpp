@@ -213,6 +213,20 @@ TEST_F(BadInput, CommandLineAndConfig) {
                   {"exclude each other"});
   expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--merge", "ouner"}), 2,
                   {"merge.method", "did you mean owner"});
+  expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--nms", "medium"}), 2,
+                  {"--nms: must be hard or gaussian, not \"medium\""});
+  expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--overlay-format", "gif"}), 2,
+                  {"--overlay-format: must be png or jpg, not \"gif\""});
+  expect_one_line(run({"detect", "--model", kModel, "x.png", "-o", path("o"), "--origin", "canvas"}), 2,
+                  {"--origin: must be bounds or slide, not \"canvas\""});
+  for (const auto& [command, out] : {std::pair{"export", "o.geojson"}, std::pair{"report", "o.html"}})
+    expect_one_line(run({command, path("none.json"), "-o", path(out), "--origin", "canvas"}), 2,
+                    {"--origin: must be bounds or slide, not \"canvas\""});
+  const auto config = [&](const char* keys) {
+    return run({"detect", "--config", put("c.json", std::string(R"({"model": "m.json", "inputs": ["x.png"], )") + keys + "}")});
+  };
+  expect_one_line(config(R"("overlay_format": "gif")"), 2, {"c.json: overlay_format: must be png or jpg"});
+  expect_one_line(config(R"("detect": {"origin": "canvas"})"), 2, {"c.json: detect.origin: must be bounds or slide"});
   expect_one_line(run({"run", put("c.json", R"({"model": "m.json", "inputs": ["a"], "detect": {"tiling": {"tilepx": 3}}})")}), 2,
                   {"c.json", "detect.tiling.tilepx", "did you mean tile_px"});
   expect_one_line(run({"run", put("d.json", R"({"model": "m.json", "inputs": "a"})")}), 2,

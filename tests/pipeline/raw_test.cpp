@@ -9,7 +9,7 @@ namespace {
 
 class Raw : public ::testing::Test {
  protected:
-  static DetectedImage found(const DetectSettings& s, const std::string& suppression) {
+  static DetectedImage found(const DetectSettings& s, SuppressionMethod suppression) {
     ModelFile model = load_model(kModel);
     model.suppression.method = suppression;
     Detector detector(with_settings(model, s), {1, 1});
@@ -30,13 +30,13 @@ TEST_F(Raw, MergesAsADetectorWithOtherSettings) {
   high.score = 0.35;
   high.merge.method = "nms";
   high.merge.iou = 0.3;
-  for (const char* suppression : {"hard", "gaussian"}) {
+  for (const SuppressionMethod suppression : {SuppressionMethod::hard, SuppressionMethod::gaussian}) {
     const DetectedImage a = found(low, suppression), b = found(high, suppression), r = found(low_raw, suppression);
     EXPECT_GT(b.tiles, 1);
     EXPECT_TRUE(b.raw.empty());
     EXPECT_TRUE(r.detections.empty());
-    EXPECT_EQ(a.detections, merge_raw(r.raw, r.tiled, low)) << suppression;
-    EXPECT_EQ(b.detections, merge_raw(r.raw, r.tiled, high)) << suppression;
+    EXPECT_EQ(a.detections, merge_raw(r.raw, r.tiled, low)) << name_of(suppression);
+    EXPECT_EQ(b.detections, merge_raw(r.raw, r.tiled, high)) << name_of(suppression);
     EXPECT_LT(b.detections.size(), a.detections.size());
     EXPECT_FALSE(b.detections.empty());
   }

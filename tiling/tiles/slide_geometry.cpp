@@ -18,9 +18,11 @@ void add_warning(std::string& all, const std::string& one) { all += (all.empty()
 
 }  // namespace
 
+const char* name_of(Origin origin) { return origin == Origin::slide ? "slide" : "bounds"; }
+
 Origin origin_named(const std::string& name, const std::string& where) {
-  if (name == "bounds") return Origin::bounds;
-  if (name == "slide") return Origin::slide;
+  for (const Origin origin : {Origin::bounds, Origin::slide})
+    if (name == name_of(origin)) return origin;
   throw UsageError(where, "must be bounds or slide, not \"" + name + "\"");
 }
 

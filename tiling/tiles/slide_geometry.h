@@ -18,7 +18,8 @@ struct TilingSettings;
 // slide's canvas, as OpenSlide counts them. Programs that show the scanned part alone (QuPath, unless set not to crop) count
 // from the corner of that: `bounds`.
 enum class Origin { bounds, slide };
-// "bounds" or "slide"; throws UsageError on anything else. `where` names the setting.
+const char* name_of(Origin origin);  // "bounds" or "slide"
+// Throws UsageError with the known ones; `where` names the setting.
 Origin origin_named(const std::string& name, const std::string& where);
 
 inline Box box_of(const PixelArea& a) {

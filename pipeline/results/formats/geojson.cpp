@@ -45,7 +45,7 @@ class GeoJson : public OutputFile {
   GeoJson(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to, bool gzip)
       : file_(to, gzip),
         classes_(*p.classes),
-        corner_(frame_corner(p.bounds, origin_named(s.origin, "origin"))),
+        corner_(frame_corner(p.bounds, s.origin)),
         seed_(hash(p.name) ^ mix(static_cast<uint64_t>(p.image_id))) {
     file_.text() += R"({"type":"FeatureCollection","features":[)";
   }

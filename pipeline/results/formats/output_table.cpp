@@ -56,7 +56,6 @@ void check(const OutputSettings& s) {
   ContactSheetOptions options;
   options.per_class = s.crops;
   check(options);
-  origin_named(s.origin, "origin");
   check_density_area(s.density_area);
 }
 
