@@ -79,7 +79,7 @@ cytodet_status status_of_current_exception() noexcept {
 }
 
 void set_error(cytodet_error** error) noexcept {
-  // Where even the error finds no memory.
+  // Returned when there is no memory for an error object.
   static cytodet_error no_memory{CYTODET_NO_MEMORY, "out of memory", "", "out of memory", ""};
   if (!error) return;
   try {

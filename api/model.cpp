@@ -86,7 +86,7 @@ class Watch {
     progress_.inputs = inputs;
   }
 
-  // Of one batch; the object must outlive it.
+  // The hooks of one batch, which this object must outlive.
   DetectHooks hooks() {
     DetectHooks h;
     h.started = [this](size_t input, int tiles) {

@@ -16,7 +16,7 @@ namespace cytodet::eval::json {
 
 namespace dom = simdjson::dom;
 
-// Where in the document we are, for errors; built only when one is thrown.
+// A position in the document, as errors name it; its text is built only when an error is thrown.
 struct Path {
   const std::string& file;
   const char* list;

@@ -53,7 +53,7 @@ class DetectionModel {
   ModelFile file_;
 };
 
-// Of the family of the model file. Throws UsageError where that is unknown.
+// The model of the file's family. Throws UsageError where that family is unknown.
 std::shared_ptr<const DetectionModel> make_model(ModelFile file);
 
 }  // namespace cytodet::models

@@ -19,7 +19,7 @@ struct ModelFamily {
   std::unique_ptr<FamilySettings> (*settings)();
   // Throws UsageError with `where` and the key where the family's keys hold what cannot be.
   void (*check)(const ModelFile& model, const std::string& where);
-  // Of a model file that was checked.
+  // Makes the model of a file that passed check().
   std::shared_ptr<const DetectionModel> (*make)(ModelFile model);
 };
 

@@ -26,7 +26,7 @@ T number(const std::string& file, size_t at) {
 
 }  // namespace damaged_detail
 
-// Of a little-endian classic TIFF: TileOffsets (324) and TileByteCounts (325) of each directory.
+// Stored tiles of a little-endian classic TIFF: TileOffsets (324) and TileByteCounts (325) of each directory.
 inline std::vector<StoredTile> stored_tiles_of_tiff(const std::string& file) {
   using damaged_detail::number;
   std::vector<StoredTile> all;
@@ -50,7 +50,7 @@ inline std::vector<StoredTile> stored_tiles_of_tiff(const std::string& file) {
   return all;
 }
 
-// Of a KFB whose index states the places of its tiles (KfbWriter::Place::stated), scanned at 40.
+// Stored tiles of a KFB whose index states the places of its tiles (KfbWriter::Place::stated), scanned at 40.
 inline std::vector<StoredTile> stored_tiles_of_kfb(const std::string& file) {
   using damaged_detail::number;
   std::vector<StoredTile> all;

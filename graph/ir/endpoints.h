@@ -1,4 +1,4 @@
-// Where values enter and leave a graph.
+// The feeds and fetches of a graph: the nodes at which values enter and leave it.
 #pragma once
 
 #include <string>

@@ -67,7 +67,7 @@ void eval_parallel_concat(OpCall& call) {
   need(!call.in.empty(), "needs at least one input");
   call.out = {concat(call.in, 0)};
 }
-// Where each of the shapes begins along the axis once they are joined.
+// ConcatOffset: the offset of each shape along the axis [elements] after concatenation; 0 along the other axes.
 void eval_concat_offset(OpCall& call) {
   need(call.in.size() >= 2, "needs an axis and shapes");
   const int64_t axis = axis_of(input(call, 0).as_int(), call.in[1].size());

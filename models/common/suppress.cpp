@@ -135,7 +135,7 @@ class KeptBoxes {
   Detections kept_;
 };
 
-// Of ranked boxes.
+// Hard non-maximum suppression of boxes by falling score: drops those whose IoU with a kept one exceeds s.iou.
 Detections hard(const Detections& boxes, const SuppressionSettings& s) {
   KeptBoxes kept(s.iou);
   for (const Detection& d : boxes) {

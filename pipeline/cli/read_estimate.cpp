@@ -23,8 +23,8 @@ Tile sample_of(const Slide& slide, Tile tile) {
   return tile;
 }
 
-// Of slides that report their blocks: decoding and the rest apart. Where rows come one after the other, the tiles are those of
-// the left column, from the top on as far as the time goes, and all rows above one have been decoded for it.
+// For slides that report their stored blocks: times decoding and the rest separately. Where rows are decoded in order, the
+// samples are tiles from top to bottom as far as the time goes, each of which had all rows above it decoded.
 ReadEstimate by_blocks(const Slide& slide, const std::vector<Tile>& tiles, const ReadPlan& plan) {
   ReadEstimate e{0, 0, 0, plan.in_order, plan.kept_bytes};
   const DecodeWork before = decoded(slide);
@@ -50,7 +50,7 @@ ReadEstimate by_blocks(const Slide& slide, const std::vector<Tile>& tiles, const
   return e;
 }
 
-// Of others: a tile right of one that was just read, as most are.
+// For other slides: times a tile whose left neighbour was just read, as is true of most tiles.
 ReadEstimate by_tiles(const Slide& slide, const std::vector<Tile>& tiles, const ReadPlan& plan) {
   ReadEstimate e{0, 0, 0, plan.in_order, plan.kept_bytes};
   double all = 0, ms = 0;

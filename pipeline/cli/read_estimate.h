@@ -16,7 +16,7 @@ struct ReadEstimate {
   int64_t kept_bytes = 0;  // most that is kept of decoded pixels
   // Milliseconds of one thread per tile, decoding shared out.
   double ms_per_tile(size_t tiles) const { return tile_ms + decode_ms / static_cast<double>(tiles); }
-  // Of all tiles on `streams` threads with `other_ms` of other work each.
+  // Seconds for all tiles on `streams` threads that spend `other_ms` of other work on each tile.
   double seconds(size_t tiles, double other_ms, int streams) const;
 };
 

@@ -102,7 +102,7 @@ std::string label_of(const TuneSpace& space, const TunePoint& p) {
   return text;
 }
 
-// Where the picked run config goes.
+// The file that the picked run config is written to.
 std::filesystem::path picked_file(const TuneSpace& space, const Options& o) {
   return o.out.empty() ? std::filesystem::path(space.config.run.output) / "picked.json" : std::filesystem::path(o.out);
 }

@@ -31,8 +31,10 @@ struct RoiPlaces {
   Origin origin = Origin::bounds;
   std::function<std::optional<PixelArea>(const std::string& file_name)> bounds = {};
 };
-// Of these files, each opened when it is asked for; where an image that may have bounds is not among them, a warning says so.
+// The bounds of these files, each opened when it is asked for; a warning names an image that may have bounds and is not among
+// them.
 RoiPlaces places_of(Origin origin, const std::vector<std::string>& files);
+// The bounds that a run recorded; those of runs of earlier versions are read from their slides.
 RoiPlaces places_of(const RunState& state, Origin origin);
 // The ground truth's images where they lie beside it.
 std::vector<std::string> files_beside(const GroundTruth& truth, const std::string& truth_file);

@@ -16,8 +16,8 @@
 namespace cytodet::pipeline {
 namespace {
 
-// Where a tile lies in the network's input: all tiles of a grid share one scale, so a tile cut short by a small slide stays
-// top-left.
+// The letterbox that maps a tile to the network's input. All tiles of a grid share one scale, so a tile cut short by a small
+// slide stays top-left.
 Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input) {
   Letterbox box;
   const int side = std::min(input.width, input.height);
@@ -220,11 +220,11 @@ class Batch {
   ImageOpener opener_;
   DetectReport report_;
   std::vector<char> finished_;  // per input
-  // Of produce:
+  // State of produce():
   std::future<std::shared_ptr<OpenImage>> opening_;
   std::shared_ptr<OpenImage> current_;
   size_t next_input_ = 0, next_tile_ = 0;
-  // Of consume:
+  // State of consume():
   bool started_ = false;
   std::vector<RawDetection> pending_;
   std::future<void> finishing_;

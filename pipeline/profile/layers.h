@@ -1,4 +1,4 @@
-// Where a network's time goes: every step of a Plan against what the machine can do at most.
+// Time per step of a network: every step of a Plan against what the machine can do at most.
 #pragma once
 
 #include <map>

@@ -34,8 +34,8 @@ Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, c
 // What whoever reads that form again runs: what is measured must be this.
 Graph from_tf_int8(const QuantizationTarget& target, Graph file);
 
-// Where an INT8 graph goes; a model's file goes beside it. Throws Error before any work when it cannot be written, or would
-// overwrite its own source.
+// The path of the model file that is written beside an INT8 graph; check_writable throws Error before any work when graph or
+// model file cannot be written, or would overwrite their own source.
 std::filesystem::path model_file_beside(const std::filesystem::path& graph);
 void check_writable(const QuantizationTarget& target, const std::filesystem::path& out);
 // Writes the graph `file`, which is to_tf_int8() of `quantized`, and for a model its model file beside it. Unless asked not to,

@@ -19,7 +19,8 @@ NodeId sole_reader(const Consumers& uses, NodeId id) {
   return readers.size() == 1 ? readers[0].node : -1;
 }
 
-// Of the nearest step behind the layer: a fused step bears the name of its last node.
+// The kernel of the nearest step behind the layer (breadth first), since a fused step bears the name of its last node; empty:
+// none.
 std::string kernel_of(const Graph& graph, const Consumers& uses, const std::map<std::string, std::string>& kernels,
                       NodeId layer) {
   std::vector<NodeId> queue{layer};

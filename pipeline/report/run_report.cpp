@@ -128,7 +128,7 @@ class Report {
     for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
   }
 
-  // Of the run's slides, or of those at hand.
+  // The bounds of the run's slides, or for a results file of the slides at hand.
   RoiPlaces places(const GroundTruth& truth) const {
     const Origin of_run = results_.run() ? origin_of(results_.run()->settings) : Origin::bounds;
     const Origin origin = options_.origin.value_or(of_run);

@@ -50,7 +50,8 @@ class RunFiles {
   const std::filesystem::path& folder() const { return folder_; }
   // What run.json says; empty where there is none. Throws Error when that file is not this program's.
   const std::optional<RunState>& before() const { return before_; }
-  // Of a version that kept no list, so that what belongs to it can be recognised by content alone.
+  // Whether the run that stands there was made by a version that kept no list of its files, so that they can be recognised by
+  // their content alone.
   bool unlisted_before() const;
 
   // Names are relative to the folder: "run.json", "S1.csv", "boxes/S1.boxes".
@@ -64,7 +65,7 @@ class RunFiles {
 
   // Removes what killed processes left unfinished and starts a journal of this run. Before it, nothing is changed.
   void begin(const RunState& state);
-  // Where a file is made before it gets its name.
+  // The path at which a file is written before it gets its final name.
   std::filesystem::path staged(const std::string& name);
   // Does what writes staged files; its errors name them as they will be called.
   void make(const std::function<void()>& work) const;

@@ -35,15 +35,15 @@ class SavedResults {
   const Classes& classes() const { return classes_; }
   const ImageSelection& selection() const { return hints_.selection; }  // that the slides were opened with
 
-  // Of a run folder as they stand there, whatever their state. Of a results file one per image, by id, all "done", and classes
-  // by id: the file is read whole, 40 bytes per box. UsageError when one slide is named and it is unclear whose it is.
+  // The images. A run folder has them in its order, in any state. A results file has one per image id, all "done", and a class
+  // per category id; it is read whole, 40 bytes per box. UsageError when one slide is named and it is unclear which image it is.
   const std::vector<ImageResult>& images();
   Detections detections(const ImageResult& image);
 
   // Every detection of the done images in the order of the file, without holding them.
   void stream(const std::function<void(const ImageResult&, const Detection&)>& each);
 
-  // Where the image's slide lies; empty when it is not there.
+  // The path of the image's slide; empty when it is not there.
   std::filesystem::path slide_file(const ImageResult& image) const;
   // With the slide opened when `pixels`, or left null when it is not there. Errors of a slide that is there are thrown.
   OutputImage output_image(const ImageResult& image, bool pixels) const;
@@ -91,9 +91,9 @@ bool has_regions(const Json& settings);
 // "bounds" where they do not say.
 Origin origin_of(const Json& settings);
 
-// Of an image whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The micrometres per pixel
-// of the run count, as they may have been set; those of an earlier version only where the slide does not give its own. Errors of
-// opening are thrown.
+// What is written about an image whose slide lies at `file` (empty: not at hand). Damaged parts of the slide are white. The run's
+// micrometres per pixel go before the slide's, as they may have been set; those of a run of an earlier version count only where
+// the slide does not give its own. Errors of opening are thrown.
 OutputImage output_image_of(const ImageResult& image, const std::filesystem::path& file, const Classes& classes,
                             const ImageSelection& selection);
 

@@ -22,7 +22,7 @@ struct Count {
   size_t records, nodes;
 };
 
-// Of the whole log, and of parts that hold several records on a line, or lines that end in \r.
+// Reads a whole log, and parts that hold several records on a line, or lines that end in \r.
 TEST(Log, RealLogs) {
   for (const Count& c : {Count{"resnet50_min_max_log.txt", 520, 520, 52}, Count{"inceptionv4_part_log.txt", 348, 351, 148},
                          Count{"ssd_mobilenet_part_log.txt", 64, 65, 33}}) {
@@ -72,7 +72,7 @@ TEST(Log, BrokenRecordsAreCountedAndTheOthersKept) {
   }
 }
 
-// Of 20 batches the strangest one is left out, at both ends outwards.
+// The 5th to 95th percentile of 20 batches leaves out the strangest batch at each end, rounded outwards.
 TEST(Log, RangesAreTrimmedOutwards) {
   std::string text;
   for (int i = 1; i <= 19; ++i)

@@ -1,4 +1,4 @@
-// Where a slide's pixels lie and how large they are: bounds, frames, pixels that are not square, areas.
+// Geometry of a slide: bounds, frames, pixels that are not square, areas.
 #include "tiling/tiles/slide_geometry.h"
 
 #include <gmock/gmock.h>

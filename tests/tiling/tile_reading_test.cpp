@@ -75,7 +75,7 @@ TEST(TileReading, AFinerLevelStandsIn) {
     EXPECT_THAT(t.damage, ::testing::HasSubstr("is damaged"));
     EXPECT_LE(worst(t.image, read_tile(good, tile)), 1);
   }
-  // Where the next level is damaged too, the one after it.
+  // If the next level is damaged too, the one after it is taken.
   const Damaged both(Damaged::Holes{{2, {0, 0, 512, 512}}, {1, {0, 0, 2048, 2048}}});
   const TileImage t = read_tile_tolerant(both, tile_at(2, 64, 32, 128));
   EXPECT_TRUE(t.fell_back);

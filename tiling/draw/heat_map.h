@@ -1,4 +1,4 @@
-// Where on a slide the boxes lie, as an image.
+// Heat map: the density of a slide's boxes drawn as an image.
 #pragma once
 
 #include <optional>

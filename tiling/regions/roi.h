@@ -83,7 +83,7 @@ struct RoiChoice {
                                      // unless they are among the classes
 };
 
-// Where the regions of many slides come from: a file of one of the formats in tiling/regions (region_formats()), or a folder or
+// The source of the regions of many slides: a file of one of the formats in tiling/regions (region_formats()), or a folder or
 // zip archive that holds one for each slide, see RoiFolder. Each may be gzipped, of at most 256 MiB unpacked, in any encoding of
 // core/text_decode.h. A file of boxes with their images (COCO) counts for the images that it names, see PathIndex, every other
 // for all slides.

@@ -115,7 +115,7 @@ class Roi::AreaSweep {
   }
 
  private:
-  // Where the line at y lies inside the polygon, by the even-odd rule.
+  // Adds the spans [x0, x1) of the horizontal line at y that lie inside the polygon, by the even-odd rule.
   void add_spans(const Polygon& p, double y, std::vector<Span>& spans) {
     crossings_.clear();
     for (uint32_t i : p.bands[p.band(y)]) {

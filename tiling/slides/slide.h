@@ -60,19 +60,21 @@ class Slide {
   std::vector<std::string> warnings;  // what of consequence was left out or looks wrong, each one sentence without the file
 };
 
-// A row: bytes [0, 16) of the file say whether the row may try; open throws Error when it cannot, or gives null to leave the
-// file to the rows below it.
+// An entry of the table of formats. `detect` decides by bytes [0, 16) of the file whether `open` is tried; `open` throws Error
+// when the file cannot be read, or returns null to leave it to the entries below.
 struct SlideFormat {
   const char* name;
-  // Where its slides may give micrometres per pixel; empty: plain images, which are decoded whole when opened and seldom do.
+  // Properties that may hold the micrometres per pixel, as an error names them; empty: plain images, which are decoded whole when
+  // opened and seldom have any.
   const char* mpp_properties;
   bool (*detect)(const std::string& path, std::span<const uint8_t> head);
   std::unique_ptr<Slide> (*open)(const std::string& path, const ImageSelection& selection);
-  bool selects;  // the row heeds the selection; of others' slides open_slide checks that it asks for what there is
+  bool selects;  // `open` applies the selection; else open_slide checks that the selection asks for nothing but the only image
 };
 std::span<const SlideFormat> slide_formats();
 
-// By content, not by extension. Errors name the file: missing, folder, empty, of no known format, damaged, too large.
+// Opens a slide by its content, not its extension. Errors name the file: missing, folder, empty, of no known format, damaged, too
+// large.
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection = {});
 
 // The same, but null for a plain image, which is not decoded.

@@ -1,5 +1,5 @@
-// Where a slide's pixels lie and how large they are. The one place that answers it: tile grid, regions of interest, areas and
-// exports ask here.
+// Geometry of a slide: the frame that its coordinates count in, the size of its pixels [µm], the area that was analysed. Tile
+// grid, regions of interest, areas and exports all take it from here.
 #pragma once
 
 #include <array>

@@ -48,7 +48,7 @@ struct OutputImage {
   std::optional<double> analysed_px = {}, run_px = {};
   bool regions = false;  // boxes were looked for in regions of interest only
 
-  // Of what was scanned; the whole canvas where the slide gives no bounds.
+  // Size of the scanned area [level-0 pixels]; of the whole canvas where the slide gives no bounds.
   int64_t shown_width() const { return bounds ? bounds->width : width; }
   int64_t shown_height() const { return bounds ? bounds->height : height; }
 };

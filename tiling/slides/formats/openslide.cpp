@@ -184,7 +184,8 @@ class OpenSlideSlide : public Slide {
     mpp_warning = chosen.warning;
   }
 
-  // Of OpenSlide's four properties; inside level 0.
+  // The area {x, y, width, height} [level-0 pixels] that four OpenSlide properties (`prefix` + x, y, width, height) give, clipped
+  // to level 0.
   std::optional<PixelArea> area_of(openslide_t* s, const std::string& prefix) const {
     const auto whole = [&](const char* name, int64_t min) -> std::optional<int64_t> {
       const char* text = openslide_get_property_value(s, (prefix + name).c_str());

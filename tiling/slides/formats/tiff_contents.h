@@ -12,7 +12,7 @@
 
 namespace cytodet::tiling {
 
-// Where an image is stored.
+// The place of an image in the file: its directory, and the sample that is meant.
 struct TiffPlace {
   bool sub = false;
   uint64_t where = 0;   // as in TiffDirectory
