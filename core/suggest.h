@@ -10,24 +10,24 @@
 
 namespace cytodet::core {
 
-// Up to `most` of `known`, nearest by edit distance first; only those near enough to be a slip.
+// Up to `max` of `known`, nearest by edit distance first; only those near enough to be a slip.
 std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& known, size_t max = 3);
 
 // "did you mean a, b?" from nearest(); otherwise "known: a, b, ..." (at most 12); empty when nothing is known.
 std::string suggest(std::string_view name, const std::vector<std::string>& known);
 
-// The row of this name in a table of rows that have a `name`; null: there is none.
-template <class Rows>
-auto row_named(const Rows& rows, std::string_view name) {
-  for (const auto& row : rows)
-    if (name == row.name) return &row;
-  return decltype(&*std::begin(rows)){};
+// The entry of this name in a table of entries that have a `name`; null: there is none.
+template <class Entries>
+auto entry_named(const Entries& entries, std::string_view name) {
+  for (const auto& entry : entries)
+    if (name == entry.name) return &entry;
+  return decltype(&*std::begin(entries)){};
 }
 
-template <class Rows>
-std::vector<std::string> names_of(const Rows& rows) {
+template <class Entries>
+std::vector<std::string> names_of(const Entries& entries) {
   std::vector<std::string> names;
-  for (const auto& row : rows) names.emplace_back(row.name);
+  for (const auto& entry : entries) names.emplace_back(entry.name);
   return names;
 }
 

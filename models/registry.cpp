@@ -16,7 +16,7 @@ std::vector<ModelFamily>& table() {
 }
 
 const ModelFamily& family_named(const std::string& name, const std::string& where) {
-  if (const ModelFamily* family = row_named(table(), name)) return *family;
+  if (const ModelFamily* family = entry_named(table(), name)) return *family;
   throw UsageError(where + ": family", "\"" + name + "\" is no known family of networks", suggest(name, names_of(table())));
 }
 

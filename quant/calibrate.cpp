@@ -196,7 +196,7 @@ class Calibrator {
 
   const CalibrationData& data_;
   const CalibrateOptions& options_;
-  const ObserverRow& row_;
+  const ObserverEntry& row_;
   std::vector<std::string> taps_;
   std::set<std::string> read_by_layers_;
   std::map<int, std::vector<double>> mean_sums_;  // by tap

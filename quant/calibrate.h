@@ -13,7 +13,7 @@
 namespace cytodet::quant {
 
 struct CalibrateOptions {
-  std::string method = "minmax";  // row of the observer table
+  std::string method = "minmax";  // entry of the observer table
   ObserverOptions observer;
   bool per_channel = true;  // also the smallest and largest number of each innermost channel; equalization needs them
   bool all_values = false;  // every float value; else what convolutions and matrix products read and give

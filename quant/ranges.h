@@ -19,7 +19,7 @@ struct Range {
 
 // ranges.json
 struct Ranges {
-  std::string method;      // row of the observer table
+  std::string method;      // entry of the observer table
   std::string data;        // what was shown to the network
   std::string graph_hash;  // of the optimized graph whose values these are
   int64_t images = 0;

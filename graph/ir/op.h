@@ -1,4 +1,4 @@
-// Op: one row per TensorFlow op: name, shape inference, plain-loop evaluation. Meaning before speed: eval is the
+// Op: one entry per TensorFlow op: name, shape inference, plain-loop evaluation. Meaning before speed: eval is the
 // definition that every kernel is tested against.
 #pragma once
 
@@ -53,7 +53,7 @@ struct Op {
   bool stateful = false;      // random ops and the like: never folded
 };
 
-// The table, ordered by name; graph/ops/*.cpp hold the rows, graph/ops/op_table.cpp the array.
+// The table, ordered by name; graph/ops/*.cpp hold the entries, graph/ops/op_table.cpp the array.
 std::span<const Op> all_ops();
 const Op* find_op(std::string_view name);  // null when unknown
 

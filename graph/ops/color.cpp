@@ -168,7 +168,7 @@ void eval_resize(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& color_rows() {
+const std::vector<Op>& color_ops() {
   static const std::vector<Op> rows = {
       {"AdjustContrastv2", infer_same, eval_adjust_contrast},
       {"AdjustHue", infer_same, eval_adjust_hue},

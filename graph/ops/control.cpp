@@ -45,7 +45,7 @@ void infer_list_concat(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& control_rows() {
+const std::vector<Op>& control_ops() {
   static const std::vector<Op> rows = {
       {"EmptyTensorList", infer_list, eval_array, true},
       {"Enter", infer_same, eval_pass, true},

@@ -187,7 +187,7 @@ void infer_backprop_filter(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& conv_rows() {
+const std::vector<Op>& conv_ops() {
   static const std::vector<Op> rows = {
       {"Conv2D", infer_conv, eval_conv},
       {"Conv2DBackpropFilter", infer_backprop_filter, eval_backprop_filter},

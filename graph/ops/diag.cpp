@@ -210,7 +210,7 @@ void infer_diag(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& diag_rows() {
+const std::vector<Op>& diag_ops() {
   static const std::vector<Op> rows = {
       {"Diag", infer_diag, eval_diag},
       {"DiagPart", infer_diag_part, eval_diag_part},

@@ -130,7 +130,7 @@ void infer_einsum(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& einsum_rows() {
+const std::vector<Op>& einsum_ops() {
   static const std::vector<Op> rows = {{"Einsum", infer_einsum, eval_einsum}};
   return rows;
 }

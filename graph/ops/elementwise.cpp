@@ -347,7 +347,7 @@ void eval_approximate_equal(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& elementwise_rows() {
+const std::vector<Op>& elementwise_ops() {
   static const std::vector<Op> rows = {
       {"Add", infer_broadcast, eval_add},
       {"AddV2", infer_broadcast, eval_add},

@@ -99,29 +99,29 @@ void infer_compare(InferCall& call);       // the same, bool
 void infer_resize_float(InferCall& call);  // out 0: float32 [n, size, c]
 std::optional<Shape> broadcast_partial(const Shape& a, const Shape& b);
 
-const std::vector<Op>& elementwise_rows();
-const std::vector<Op>& shape_rows();
-const std::vector<Op>& slice_rows();
-const std::vector<Op>& gather_rows();
-const std::vector<Op>& reduce_rows();
-const std::vector<Op>& conv_rows();
-const std::vector<Op>& nn_rows();
-const std::vector<Op>& image_rows();
-const std::vector<Op>& nms_rows();
-const std::vector<Op>& misc_rows();
-const std::vector<Op>& pool_rows();
-const std::vector<Op>& special_rows();
-const std::vector<Op>& grad_rows();
-const std::vector<Op>& rnn_rows();
-const std::vector<Op>& search_rows();
-const std::vector<Op>& sparse_rows();
-const std::vector<Op>& diag_rows();
-const std::vector<Op>& linalg_rows();
-const std::vector<Op>& einsum_rows();
-const std::vector<Op>& color_rows();
-const std::vector<Op>& quant_rows();
-const std::vector<Op>& quantized_conv_rows();
-const std::vector<Op>& random_rows();
-const std::vector<Op>& control_rows();
+const std::vector<Op>& elementwise_ops();
+const std::vector<Op>& shape_ops();
+const std::vector<Op>& slice_ops();
+const std::vector<Op>& gather_ops();
+const std::vector<Op>& reduce_ops();
+const std::vector<Op>& conv_ops();
+const std::vector<Op>& nn_ops();
+const std::vector<Op>& image_ops();
+const std::vector<Op>& nms_ops();
+const std::vector<Op>& misc_ops();
+const std::vector<Op>& pool_ops();
+const std::vector<Op>& special_ops();
+const std::vector<Op>& grad_ops();
+const std::vector<Op>& rnn_ops();
+const std::vector<Op>& search_ops();
+const std::vector<Op>& sparse_ops();
+const std::vector<Op>& diag_ops();
+const std::vector<Op>& linalg_ops();
+const std::vector<Op>& einsum_ops();
+const std::vector<Op>& color_ops();
+const std::vector<Op>& quant_ops();
+const std::vector<Op>& quantized_conv_ops();
+const std::vector<Op>& random_ops();
+const std::vector<Op>& control_ops();
 
 }  // namespace cytodet::graph::ops

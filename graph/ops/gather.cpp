@@ -210,7 +210,7 @@ void infer_tile(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& gather_rows() {
+const std::vector<Op>& gather_ops() {
   static const std::vector<Op> rows = {
       {"Gather", infer_gather, eval_gather},
       {"GatherNd", infer_gather_nd, eval_gather_nd},

@@ -104,7 +104,7 @@ void infer_cross_entropy(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& grad_rows() {
+const std::vector<Op>& grad_ops() {
   static const std::vector<Op> rows = {
       {"BiasAddGrad", infer_bias_add_grad, eval_bias_add_grad},
       {"EluGrad", infer_same, [](OpCall& c) { pairwise(c, [](auto g, auto y) { return y < 0 ? (y + 1) * g : g; }); }},

@@ -148,7 +148,7 @@ void eval_crop_and_resize(OpCall& call) {
 
 void infer_resize_float(InferCall& call) { infer_resize(call, true); }
 
-const std::vector<Op>& image_rows() {
+const std::vector<Op>& image_ops() {
   static const std::vector<Op> rows = {
       {"CropAndResize", infer_crop_and_resize, eval_crop_and_resize},
       {"ResizeBilinear", infer_resize_float, eval_resize_bilinear},

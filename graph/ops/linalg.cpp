@@ -342,7 +342,7 @@ void eval_cross(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& linalg_rows() {
+const std::vector<Op>& linalg_ops() {
   static const std::vector<Op> rows = {
       {"Cholesky", infer_same, eval_cholesky},
       {"Cross", infer_same, eval_cross},

@@ -203,7 +203,7 @@ void eval_invert_permutation(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& misc_rows() {
+const std::vector<Op>& misc_ops() {
   static const std::vector<Op> rows = {
       {"BatchToSpace", infer_batch_to_space, eval_batch_to_space},
       {"BatchToSpaceND", infer_batch_to_space_nd, eval_batch_to_space_nd},

@@ -185,7 +185,7 @@ void infer_combined_nms(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& nms_rows() {
+const std::vector<Op>& nms_ops() {
   static const std::vector<Op> rows = {
       {"CombinedNonMaxSuppression", infer_combined_nms, eval_combined_nms},
       {"NonMaxSuppression", infer_nms, eval_nms},

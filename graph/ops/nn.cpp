@@ -217,7 +217,7 @@ void eval_l2_loss(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& nn_rows() {
+const std::vector<Op>& nn_ops() {
   static const std::vector<Op> rows = {
       {"BatchMatMul", infer_batch_matmul, eval_batch_matmul},
       {"BatchMatMulV2", infer_batch_matmul, eval_batch_matmul},

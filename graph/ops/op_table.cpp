@@ -9,12 +9,12 @@ namespace {
 const std::vector<Op>& table() {
   static const std::vector<Op> all = [] {
     std::vector<Op> rows;
-    for (const auto* part : {&ops::elementwise_rows(),    &ops::special_rows(), &ops::grad_rows(),    &ops::shape_rows(),
-                             &ops::slice_rows(),          &ops::gather_rows(),  &ops::reduce_rows(),  &ops::search_rows(),
-                             &ops::sparse_rows(),         &ops::diag_rows(),    &ops::linalg_rows(),  &ops::einsum_rows(),
-                             &ops::conv_rows(),           &ops::pool_rows(),    &ops::nn_rows(),      &ops::rnn_rows(),
-                             &ops::image_rows(),          &ops::nms_rows(),     &ops::color_rows(),   &ops::quant_rows(),
-                             &ops::quantized_conv_rows(), &ops::random_rows(),  &ops::control_rows(), &ops::misc_rows()})
+    for (const auto* part : {&ops::elementwise_ops(),    &ops::special_ops(), &ops::grad_ops(),    &ops::shape_ops(),
+                             &ops::slice_ops(),          &ops::gather_ops(),  &ops::reduce_ops(),  &ops::search_ops(),
+                             &ops::sparse_ops(),         &ops::diag_ops(),    &ops::linalg_ops(),  &ops::einsum_ops(),
+                             &ops::conv_ops(),           &ops::pool_ops(),    &ops::nn_ops(),      &ops::rnn_ops(),
+                             &ops::image_ops(),          &ops::nms_ops(),     &ops::color_ops(),   &ops::quant_ops(),
+                             &ops::quantized_conv_ops(), &ops::random_ops(),  &ops::control_ops(), &ops::misc_ops()})
       rows.insert(rows.end(), part->begin(), part->end());
     std::sort(rows.begin(), rows.end(), [](const Op& a, const Op& b) { return std::string_view(a.name) < b.name; });
     return rows;

@@ -166,7 +166,7 @@ void infer_patches(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& pool_rows() {
+const std::vector<Op>& pool_ops() {
   static const std::vector<Op> rows = {
       {"AvgPool", infer_pool, eval_pool},
       {"AvgPool3D", infer_pool, eval_pool},

@@ -289,7 +289,7 @@ void eval_round_trip(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& quant_rows() {
+const std::vector<Op>& quant_ops() {
   static const std::vector<Op> rows = {
       {"Dequantize", infer_dequantize, eval_dequantize},
       {"QuantizeAndDequantizeV2", infer_same, eval_round_trip},

@@ -96,7 +96,7 @@ void infer_fused(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& quantized_conv_rows() {
+const std::vector<Op>& quantized_conv_ops() {
   static const std::vector<Op> rows = {
       {"_FusedQuantizedConv2D", infer_fused, eval_fused},
       {"_FusedQuantizedDepthwiseConv2D", infer_fused, eval_fused},

@@ -152,7 +152,7 @@ void eval_poisson(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& random_rows() {
+const std::vector<Op>& random_ops() {
   static const std::vector<Op> rows = {
       {"Multinomial", infer_multinomial, eval_multinomial, true},
       {"RandomGamma", infer_per_parameter, eval_gamma, true},

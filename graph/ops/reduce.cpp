@@ -340,7 +340,7 @@ void infer_segments(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& reduce_rows() {
+const std::vector<Op>& reduce_ops() {
   static const std::vector<Op> rows = {
       {"All", infer_reduce, eval_all},
       {"Any", infer_reduce, eval_any},

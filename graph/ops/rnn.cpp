@@ -147,7 +147,7 @@ void infer_gru_cell(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& rnn_rows() {
+const std::vector<Op>& rnn_ops() {
   static const std::vector<Op> rows = {
       {"BlockLSTM", infer_block_lstm, eval_block_lstm},
       {"BlockLSTMV2", infer_block_lstm, eval_block_lstm},

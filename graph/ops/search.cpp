@@ -228,7 +228,7 @@ void infer_list_diff(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& search_rows() {
+const std::vector<Op>& search_ops() {
   static const std::vector<Op> rows = {
       {"Bincount", infer_bincount, eval_bincount},
       {"Bucketize", infer_bucketize, eval_bucketize},

@@ -336,7 +336,7 @@ void eval_lin_space(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& shape_rows() {
+const std::vector<Op>& shape_ops() {
   static const std::vector<Op> rows = {
       {"Assert", infer_nothing, eval_assert},
       {"Bitcast", infer_bitcast, eval_bitcast},

@@ -378,7 +378,7 @@ void infer_pad(InferCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& slice_rows() {
+const std::vector<Op>& slice_ops() {
   static const std::vector<Op> rows = {
       {"Concat", infer_concat, eval_concat},
       {"ConcatOffset", infer_concat_offset, eval_concat_offset},

@@ -225,7 +225,7 @@ void eval_unravel_index(OpCall& call) {
 
 }  // namespace
 
-const std::vector<Op>& sparse_rows() {
+const std::vector<Op>& sparse_ops() {
   static const std::vector<Op> rows = {
       {"DynamicPartition", infer_dynamic_partition, eval_dynamic_partition},
       {"DynamicStitch", infer_dynamic_stitch, eval_dynamic_stitch},

@@ -230,7 +230,7 @@ double digamma(double x) {
   return shift + std::log(x) - 1 / (2 * x) - r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r / 132))));
 }
 
-const std::vector<Op>& special_rows() {
+const std::vector<Op>& special_ops() {
   static const std::vector<Op> rows = {
       ONE("BesselI0", bessel_i(0, x)),
       ONE("BesselI0e", bessel_ie(0, x)),

@@ -69,7 +69,7 @@ void check_after_pass(const Graph& graph, bool was_sound) {
 
 std::span<const Pass> all_passes() { return kPasses; }
 
-const Pass* find_pass(std::string_view name) { return row_named(kPasses, name); }
+const Pass* find_pass(std::string_view name) { return entry_named(kPasses, name); }
 
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   if (options.only)

@@ -29,7 +29,7 @@ constexpr Configuration kConfigurations[] = {
 }  // namespace
 
 ModelFile configuration(const std::string& name) {
-  const Configuration* c = row_named(kConfigurations, name);
+  const Configuration* c = entry_named(kConfigurations, name);
   if (!c) throw UsageError("configuration " + name, "there is no such configuration", suggest(name, configuration_names()));
   ModelFile m;
   m.name = name;

@@ -79,7 +79,7 @@ int ranges_from_images(CalibrateFlags& flags) {
 std::function<int()> setup_calibrate(CLI::App& app) {
   auto o = std::make_shared<CalibrateFlags>();
   std::string methods;
-  for (const ObserverRow& row : all_observers()) methods += (methods.empty() ? "" : ", ") + std::string(row.name);
+  for (const ObserverEntry& row : all_observers()) methods += (methods.empty() ? "" : ", ") + std::string(row.name);
   app.add_option("GRAPH", o->graph, "Model file (.json), graph with one beside it, or bare graph")->required();
   app.add_option("--images", o->images, "Folder of images; for a bare graph, of feeds (.json)");
   app.add_option("-o,--out", o->out, "Ranges (.json)")->required();

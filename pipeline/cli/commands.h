@@ -1,4 +1,4 @@
-// The commands of the program: one row each, in commands.cpp's table.
+// The commands of the program: one entry each, in commands.cpp's table.
 #pragma once
 
 #include <functional>

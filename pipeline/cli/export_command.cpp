@@ -28,7 +28,7 @@ struct ExportOptions {
   OutputSettings settings;
 };
 
-std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& results, const ImageResult& s,
+std::unique_ptr<OutputFile> open_output(const Output& entry, const SavedResults& results, const ImageResult& s,
                                         const ExportOptions& o, const std::filesystem::path& to) {
   OutputPlan plan;
   plan.add_input(results.slide_file(s), "the slide");
@@ -36,13 +36,13 @@ std::unique_ptr<OutputFile> open_output(const Output& row, const SavedResults& r
   plan.check();
   OutputSettings settings = o.settings;
   settings.origin = o.origin.value_or(results.run() ? origin_of(results.run()->settings) : Origin::bounds);
-  if (row.pixels != Pixels::bounds) return row.open(results.output_image(s, row.pixels != Pixels::none), settings, to);
+  if (entry.pixels != Pixels::bounds) return entry.open(results.output_image(s, entry.pixels != Pixels::none), settings, to);
   bool unknown = false;
   const OutputImage image = results.bounded_image(s, &unknown);
   if (unknown && settings.origin == Origin::bounds)
     print_warning(s.path + " is not at hand: if what was scanned is a part of it, coordinates in " + to.string() +
                   " count from the whole; name the folder of the slides by --slides");
-  return row.open(image, settings, to);
+  return entry.open(image, settings, to);
 }
 
 OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
@@ -54,7 +54,7 @@ OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
 }
 
 // One file, written while the results are read.
-int64_t export_file(SavedResults& results, const ExportOptions& o, const Output& row) {
+int64_t export_file(SavedResults& results, const ExportOptions& o, const Output& entry) {
   OutputPlan plan = inputs_of(results, o);
   plan.add_output(o.out, "the export");
   check_outputs(plan);
@@ -63,7 +63,7 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
   int64_t boxes = 0;
   const auto start = [&](const ImageResult& s) {
     first = s;
-    file = open_output(row, results, s, o, o.out);
+    file = open_output(entry, results, s, o, o.out);
   };
   if (results.run()) {
     std::vector<ImageResult> done;
@@ -112,8 +112,8 @@ struct Exported {
   Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
 };
 
-std::filesystem::path file_of(const ImageResult& s, const Output& row, const ExportOptions& o) {
-  return std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + row.suffix);
+std::filesystem::path file_of(const ImageResult& s, const Output& entry, const ExportOptions& o) {
+  return std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + entry.suffix);
 }
 
 bool is_exported(const ImageResult& s, const ExportOptions& o) { return s.done() && (!o.has_image || s.image_id == o.image); }
@@ -141,12 +141,12 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
       const Detections all = results.detections(s);
       for (const std::string& format : o.formats)
         done.attempt([&] {
-          const Output& row = output_named(format);
-          std::unique_ptr<OutputFile> file = open_output(row, results, s, o, file_of(s, row, o));
+          const Output& entry = output_named(format);
+          std::unique_ptr<OutputFile> file = open_output(entry, results, s, o, file_of(s, entry, o));
           for (const Detection& d : all)
             if (static_cast<double>(d.score) >= o.score) file->add(d);
           file->finish();
-          manifest.add(file_of(s, row, o).filename().string());
+          manifest.add(file_of(s, entry, o).filename().string());
           ++done.files;
         });
       for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
@@ -182,13 +182,13 @@ std::function<int()> setup_export(CLI::App& app) {
     for (const std::string& f : o->formats) output_named(f);
     std::error_code ignored;
     const bool folder = o->out.ends_with('/') || std::filesystem::is_directory(o->out, ignored) || o->formats.size() > 1;
-    const Output* row = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
-    if (!row || (folder && o->formats.empty()))
+    const Output* entry = o->formats.empty() ? output_for(o->out) : &output_named(o->formats[0]);
+    if (!entry || (folder && o->formats.empty()))
       throw UsageError(o->out, "does not say the form of the output", "give --format: " + output_names());
     if (o->has_image) o->hints.image = o->image;
     o->selection.apply(o->hints.selection);
     SavedResults results(o->results, o->hints);
-    const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *row), 1, 0};
+    const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *entry), 1, 0};
     if (done.files || !done.problems) std::printf("%lld boxes in %s\n", static_cast<long long>(done.boxes), o->out.c_str());
     return static_cast<int>(done.exit());
   };

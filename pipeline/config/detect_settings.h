@@ -31,7 +31,7 @@ struct DetectSettings {
   ImageSelection selection;  // of files that hold several images
   TilingSettings tiling;
   MergeSettings merge;
-  std::string background = "none";                 // a row of background_methods(); of slides
+  std::string background = "none";                 // an entry of background_methods(); of slides
   std::string roi;                                 // regions of interest, see RoiSource; empty: all is looked at
   std::vector<std::string> roi_class, roi_ignore;  // of these classes, without these; see RoiChoice
   Origin origin = Origin::bounds;                  // of coordinates in GeoJSON, read and written

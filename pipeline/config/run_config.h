@@ -29,7 +29,7 @@ struct RunConfig {
   bool overlay = false;             // also an image with boxes per input
   double overlay_score = 0.4;       // least score of a box in the image
   OverlayFormat overlay_format = OverlayFormat::png;
-  std::vector<std::string> outputs;      // rows of outputs() that are written per input as well
+  std::vector<std::string> outputs;      // entries of outputs() that are written per input as well
   std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
   DetectSettings detect;
   EvaluateSettings evaluate;

@@ -31,7 +31,7 @@ void measure(Runner& runner, LayerTable& table, int rounds) {
   table.run_ms = median(whole);
 }
 
-// What a row of either table says beside its name.
+// What an entry of either table says beside its name.
 Json figures(const LayerSum& s, double total_ms, const Peak& peak) {
   double ms = std::max(s.ms, 1e-9);
   return {{"ms", s.ms},

@@ -91,10 +91,10 @@ void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes&
     return;
   }
   if (const auto file = measured_file(files.folder(), boxes)) files.list(*file);
-  for (const Output& row : outputs())
-    if (row.pixels == Pixels::none)
-      list_if_made(files, s.name + row.suffix, [&](const fs::path& to) {
-        auto file = row.open(output_image_of(s, {}, classes, {}), {}, to);
+  for (const Output& entry : outputs())
+    if (entry.pixels == Pixels::none)
+      list_if_made(files, s.name + entry.suffix, [&](const fs::path& to) {
+        auto file = entry.open(output_image_of(s, {}, classes, {}), {}, to);
         for (const Detection& d : all) file->add(d);
         file->finish();
       });

@@ -33,7 +33,7 @@ ReadFiles files_read(const RunConfig& config, const std::string& graph, const st
 struct RunLayout {
   std::optional<OverlayFormat> overlay;  // none: no overlays
   bool mask = false;                     // masks/NAME.png
-  std::vector<std::string> outputs;      // rows of outputs()
+  std::vector<std::string> outputs;      // entries of outputs()
   std::vector<std::string> run_also;     // files of the run that the command writes beside ours: "scores.json"
 
   // In the order in which they get their names; the .boxes file last, so that its presence says that the slide is done.

@@ -27,7 +27,7 @@ struct TuneConfig {
 };
 void fields(Fields& f, TuneConfig& s);
 
-// What a key decides on; the longest row that begins a key is the key's.
+// What a key decides on; the longest entry that begins a key is the key's.
 enum class TuneSide { network, parallel, merge };
 struct TuneAxis {
   const char* name;

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "quant/observers/histogram.h"
-#include "quant/observers/observer_rows.h"
+#include "quant/observers/observer_entries.h"
 
 namespace cytodet::quant {
 namespace {

@@ -2,7 +2,7 @@
 #include <array>
 #include <limits>
 
-#include "quant/observers/observer_rows.h"
+#include "quant/observers/observer_entries.h"
 
 namespace cytodet::quant {
 

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "quant/observers/histogram.h"
-#include "quant/observers/observer_rows.h"
+#include "quant/observers/observer_entries.h"
 
 namespace cytodet::quant {
 namespace {

@@ -23,7 +23,7 @@ class Observer {
   virtual ~Observer() = default;
   // values: some, all finite; `e` theirs.
   virtual void observe(std::span<const float> values, const Extremes& e, int64_t image) = 0;
-  // Adds what another observer of the same row and options saw.
+  // Adds what another observer of the same entry and options saw.
   virtual void merge(const Observer& other) = 0;
   virtual Range range() const = 0;
 };
@@ -32,13 +32,13 @@ struct ObserverOptions {
   double percentile = 99.9999;  // share of the numbers between each end of the range and the other end's infinity
 };
 
-struct ObserverRow {
+struct ObserverEntry {
   const char* name;
   const char* summary;
   std::unique_ptr<Observer> (*make)(const ObserverOptions&);
 };
-std::span<const ObserverRow> all_observers();
+std::span<const ObserverEntry> all_observers();
 // Throws UsageError with the known names.
-const ObserverRow& require_observer(const std::string& name);
+const ObserverEntry& require_observer(const std::string& name);
 
 }  // namespace cytodet::quant

@@ -3,12 +3,12 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
-#include "quant/observers/observer_rows.h"
+#include "quant/observers/observer_entries.h"
 
 namespace cytodet::quant {
 namespace {
 
-constexpr std::array<ObserverRow, 5> kRows{{
+constexpr std::array<ObserverEntry, 5> kObservers{{
     {"minmax", "smallest and largest number seen", make_minmax},
     {"moving_average", "moving average of each image's smallest and largest number, 0.1 of each image", make_moving_average},
     {"percentile", "leaves the outermost 0.01 % out at each end", make_percentile},
@@ -18,13 +18,13 @@ constexpr std::array<ObserverRow, 5> kRows{{
 
 }  // namespace
 
-std::span<const ObserverRow> all_observers() { return kRows; }
+std::span<const ObserverEntry> all_observers() { return kObservers; }
 
-const ObserverRow& require_observer(const std::string& name) {
+const ObserverEntry& require_observer(const std::string& name) {
   std::string known;
-  for (const ObserverRow& row : kRows) {
-    if (row.name == name) return row;
-    known += (known.empty() ? "known: " : ", ") + std::string(row.name);
+  for (const ObserverEntry& entry : kObservers) {
+    if (entry.name == name) return entry;
+    known += (known.empty() ? "known: " : ", ") + std::string(entry.name);
   }
   throw UsageError("calibration method " + name, "is not known", known);
 }

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "quant/observers/histogram.h"
-#include "quant/observers/observer_rows.h"
+#include "quant/observers/observer_entries.h"
 
 namespace cytodet::quant {
 namespace {

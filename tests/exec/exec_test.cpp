@@ -355,7 +355,7 @@ TEST(Kernels, PlainStepsSayWhy) {
   EXPECT_EQ(steps[0].reason, "no kernel computes Sin");
 }
 
-TEST(KernelTable, EveryRowIsUsedByATest) {
+TEST(KernelTable, EveryEntryIsUsedByATest) {
   // Names the tests above expect, per row of the table.
   std::map<std::string, std::string> covered{{"dense_conv", "gemm"},
                                              {"depthwise", "depthwise"},

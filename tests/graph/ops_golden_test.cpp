@@ -48,7 +48,7 @@ TEST_P(OpGolden, FactsHold) {
 INSTANTIATE_TEST_SUITE_P(Ops, OpGolden, ::testing::ValuesIn(case_names(data("graph/ops"))),
                          [](const auto& given) { return given.param; });
 
-TEST(OpTable, EveryRowHasACase) {
+TEST(OpTable, EveryEntryHasACase) {
   std::set<std::string> seen;
   for (const char* folder : {"graph/ops", "graph/conformance"})
     for (const std::string& name : case_names(data(folder)))
@@ -64,7 +64,7 @@ TEST_P(OpGolden, TypesAreKnownBeforeData) {
     EXPECT_EQ(name_of(facts.of(c.graph.value(name)).dtype), name_of(wanted.dtype())) << name;
 }
 
-TEST(OpTable, EveryRowHasAShapeFunction) {
+TEST(OpTable, EveryEntryHasAShapeFunction) {
   for (const Op& row : all_ops()) EXPECT_TRUE(row.infer) << row.name << " has no shape function";
 }
 

@@ -1,4 +1,4 @@
-// The rows of outputs() and the export command.
+// The entries of outputs() and the export command.
 #include <gmock/gmock.h>
 #include <zlib.h>
 
@@ -54,7 +54,7 @@ std::string gunzip(const std::filesystem::path& path) {
   return text;
 }
 
-// What each row must write for `two`, and for no boxes at all.
+// What each entry must write for `two`, and for no boxes at all.
 const std::map<std::string, std::function<void(const std::filesystem::path&, bool)>>& checks() {
   static const std::map<std::string, std::function<void(const std::filesystem::path&, bool)>> all = {
       {"coco",
@@ -131,11 +131,11 @@ const std::map<std::string, std::function<void(const std::filesystem::path&, boo
   return all;
 }
 
-TEST_F(Outputs, EveryRowWritesItsForm) {
+TEST_F(Outputs, EveryEntryWritesItsForm) {
   for (const cytodet::Output& row : outputs()) {
     SCOPED_TRACE(row.name);
     auto check = checks().find(row.name);
-    ASSERT_NE(check, checks().end()) << "a row without a test";
+    ASSERT_NE(check, checks().end()) << "an entry without a test";
     for (bool any : {true, false}) {
       const auto path = write(row.name, any ? two : Detections{});
       check->second(path, any);

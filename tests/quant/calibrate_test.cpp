@@ -75,7 +75,7 @@ TEST(Calibrate, AllValues) {
 }
 
 TEST(Calibrate, StreamsDoNotMatter) {
-  for (const ObserverRow& row : all_observers()) {
+  for (const ObserverEntry& row : all_observers()) {
     CalibrateOptions one = quiet(row.name), many = quiet(row.name);
     one.streams = 1;
     many.streams = 5;
@@ -112,7 +112,7 @@ TEST(Calibrate, ValuesThatAreNotFiniteNameSampleAndNode) {
   add(g, "log", "Log", {"conv"});
   constant(g, "w2", fixture_weights());
   add(g, "conv2", "Conv2D", {"log", "w2"}, conv_attrs());
-  for (const ObserverRow& row : all_observers())
+  for (const ObserverEntry& row : all_observers())
     EXPECT_THAT(error_of([&] { calibrate(g, {}, scaled_inputs(3), quiet(row.name)); }),
                 HasSubstr("sample0: node log: gives NaN or infinite values"));
 }
@@ -121,7 +121,7 @@ TEST(Calibrate, DegenerateRangesAreKept) {
   Graph g = network();
   CalibrationData data = scaled_inputs(2);
   data.feed = [](size_t, Runner& runner) { std::fill_n(runner.input(0).data<float>(), 12, 0.0f); };
-  for (const ObserverRow& row : all_observers()) {
+  for (const ObserverEntry& row : all_observers()) {
     Calibration c = calibrate(g, {}, data, quiet(row.name));
     EXPECT_TRUE(is_degenerate(c.ranges.values["x"])) << row.name;
     EXPECT_FALSE(is_degenerate(c.ranges.values["sum"])) << row.name;

@@ -130,7 +130,7 @@ TEST(Observers, KnownAnswers) {
 }
 
 TEST(Observers, DegenerateValues) {
-  for (const ObserverRow& row : all_observers()) {
+  for (const ObserverEntry& row : all_observers()) {
     SCOPED_TRACE(row.name);
     for (float v : {0.0f, -0.0f, 3.5f, -2.0f, 1e-42f, 3e38f, -3e38f}) {
       Range r = observe(row.name, {Numbers(100, v), {v}});
@@ -153,7 +153,7 @@ TEST(Observers, OrderAndMergingDoNotMatter) {
     for (float& v : images.back()) v *= scale;
     scale *= 37;
   }
-  for (const ObserverRow& row : all_observers()) {
+  for (const ObserverEntry& row : all_observers()) {
     SCOPED_TRACE(row.name);
     Range wanted = observe(row.name, images);
     for (size_t streams : {2u, 3u, 9u}) {

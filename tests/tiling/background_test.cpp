@@ -8,7 +8,7 @@
 
 #include "eval/ground_truth.h"
 #include "tests/tiling/samples.h"
-#include "tiling/background/background_rows.h"
+#include "tiling/background/background_entries.h"
 #include "tiling/tiles/grid.h"
 
 namespace cytodet {
@@ -26,8 +26,8 @@ TEST(Background, OtsuSplitsTwoHumps) {
   EXPECT_EQ(otsu_threshold(std::vector<int64_t>(256, 0)), 255);
 }
 
-// Every row on the shipped slide with ground truth, whatever the tile: no tile that holds a part of a ground truth box is
-// dropped.
+// Every background method on the shipped slide with ground truth, whatever the tile: no tile that holds a part of a ground truth
+// box is dropped.
 TEST(Background, NoTileWithACellIsDropped) {
   std::unique_ptr<Slide> slide = open_slide(data_folder() / "slides/blood-mosaic.tif");
   const GroundTruth truth = read_ground_truth(data_folder() / "slides/blood-mosaic.json");
@@ -58,7 +58,7 @@ TEST(Background, NoTileWithACellIsDropped) {
   }
 }
 
-TEST(Background, EveryRowSeparatesCellsFromGlass) {
+TEST(Background, EveryEntrySeparatesCellsFromGlass) {
   const std::map<std::string, bool> skips_glass{{"none", false}, {"otsu", true}, {"variance", true}};
   Image glass(2000, 1000);
   for (size_t i = 0; i < glass.rgb.size(); ++i) glass.rgb[i] = static_cast<uint8_t>(240 + i * 2654435761u % 4);

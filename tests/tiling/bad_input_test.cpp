@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/tiling/samples.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/image_io.h"
 
 namespace cytodet {

@@ -5,7 +5,7 @@
 
 #include "tests/tiling/samples.h"
 #include "tiling/slides/formats/block_cache.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/tiles/grid.h"
 
 namespace cytodet {

@@ -50,7 +50,7 @@ TEST(Formats, RegionsOfSlides) {
   EXPECT_GE(count, 12);
 }
 
-TEST(Formats, EveryRowOpensASample) {
+TEST(Formats, EveryEntryOpensASample) {
   const std::vector<std::string> samples = {
       "tiling/formats/rgb420.jpg",     "tiling/formats/rgb.png",  "tiling/formats/rgb.bmp", "slides/blood-mosaic.tif",
       "slides/cmu-1-small-region.svs", "tiling/svs/jpeg2000.svs", "tiling/kfb/sample.kfb"};

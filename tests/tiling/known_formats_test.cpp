@@ -101,7 +101,7 @@ TEST(KnownFormats, HamamatsuTextNamesTheMissingImages) {
   EXPECT_THAT(refusal(file), HasSubstr("names no image files"));
 }
 
-// Every row, by its magic under a strange name and by each of its names with other content.
+// Every format, by its magic under a strange name and by each of its names with other content.
 TEST(KnownFormats, EveryUnreadFormatIsNamedByContentAndByName) {
   ScratchFolder scratch;
   int count = 0;

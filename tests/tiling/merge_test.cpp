@@ -147,12 +147,12 @@ Detections by_definition(const std::string& method, const std::vector<TileDetect
                       : method == "wbf"        ? plain_wbf(all, s.iou)
                       : method == "owner"      ? plain_owner(all, s)
                                                : Detections();
-  EXPECT_FALSE(merged.empty()) << "a new row needs its definition here: " << method;
+  EXPECT_FALSE(merged.empty()) << "a new entry needs its definition here: " << method;
   std::sort(merged.begin(), merged.end(), ranks_before);
   return merged;
 }
 
-TEST(Merge, EveryRowEqualsItsDefinition) {
+TEST(Merge, EveryEntryEqualsItsDefinition) {
   for (const MergeMethod& method : merge_methods()) {
     SCOPED_TRACE(method.name);
     for (unsigned seed = 0; seed < 6; ++seed) {

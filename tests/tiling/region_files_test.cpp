@@ -292,7 +292,7 @@ TEST_F(RegionFiles, ArchivesAreBounded) {
   EXPECT_TRUE(RoiSource(kField + "39-roi-xml/two_slides.zip").of("other.svs")->contains(9500, 9100));
 }
 
-TEST(RegionFormats, EveryRowIsReadOrSaysWhatToDo) {
+TEST(RegionFormats, EveryEntryIsReadOrSaysWhatToDo) {
   for (const RegionFormat& f : region_formats()) EXPECT_NE(f.read != nullptr, *f.advice != '\0') << f.name;
 }
 

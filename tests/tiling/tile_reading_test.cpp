@@ -9,7 +9,7 @@
 #include "tests/tiling/kfb_writer.h"
 #include "tests/tiling/samples.h"
 #include "tiling/slides/formats/block_slide.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 
 namespace cytodet {
 namespace {

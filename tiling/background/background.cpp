@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
-#include "tiling/background/background_rows.h"
+#include "tiling/background/background_entries.h"
 #include "tiling/tiles/grid.h"
 #include "tiling/tiles/slide_geometry.h"
 
@@ -16,15 +16,15 @@ namespace {
 constexpr int kMargin = 8;
 constexpr int64_t kMinSide = 2048, kMaxSide = 4096;
 
-const BackgroundMethod kRows[] = {{"none", "all tiles are run", nullptr}, kOtsu, kVariance};
+const BackgroundMethod kMethods[] = {{"none", "all tiles are run", nullptr}, kOtsu, kVariance};
 
 }  // namespace
 
-std::span<const BackgroundMethod> background_methods() { return kRows; }
+std::span<const BackgroundMethod> background_methods() { return kMethods; }
 
 const BackgroundMethod& background_method(const std::string& name) {
-  if (const BackgroundMethod* row = row_named(kRows, name)) return *row;
-  throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, names_of(kRows)));
+  if (const BackgroundMethod* entry = entry_named(kMethods, name)) return *entry;
+  throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, names_of(kMethods)));
 }
 
 bool CellMask::touches(const Box& a) const {
@@ -33,8 +33,8 @@ bool CellMask::touches(const Box& a) const {
   const int x0 = place(a.x0 - left - mx, pixel_x, image.width), x1 = place(a.x1 - left + mx, pixel_x, image.width),
             y0 = place(a.y0 - top - my, pixel_y, image.height), y1 = place(a.y1 - top + my, pixel_y, image.height);
   for (int y = y0; y <= y1; ++y) {
-    const auto row = cells.begin() + static_cast<std::ptrdiff_t>(y) * image.width;
-    if (std::find(row + x0, row + x1 + 1, uint8_t{1}) != row + x1 + 1) return true;
+    const auto entry = cells.begin() + static_cast<std::ptrdiff_t>(y) * image.width;
+    if (std::find(entry + x0, entry + x1 + 1, uint8_t{1}) != entry + x1 + 1) return true;
   }
   return false;
 }
@@ -91,7 +91,7 @@ CellMask cell_mask(const Slide& slide, const BackgroundMethod& method) {
       try {
         const Image part = read_tile(slide, t);
         for (int r = 0; r < part.height; ++r)
-          std::memcpy(mask.image.row(y + r) + x * 3, part.row(r), static_cast<size_t>(part.width) * 3);
+          std::memcpy(mask.image.entry(y + r) + x * 3, part.entry(r), static_cast<size_t>(part.width) * 3);
       } catch (const Error&) {
         unread.push_back({double(x), double(y), double(std::min(x + columns, mask.image.width)),
                           double(std::min(y + rows, mask.image.height))});

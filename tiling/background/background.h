@@ -11,7 +11,7 @@
 
 namespace cytodet::tiling {
 
-// A row: which pixels of a small image may belong to cells (1) and which are background (0).
+// An entry: which pixels of a small image may belong to cells (1) and which are background (0).
 struct BackgroundMethod {
   const char* name;
   const char* summary;

@@ -1,6 +1,6 @@
 #include <opencv2/imgproc.hpp>
 
-#include "tiling/background/background_rows.h"
+#include "tiling/background/background_entries.h"
 
 namespace cytodet::tiling {
 namespace {

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "core/suggest.h"
-#include "tiling/merge/merge_rows.h"
+#include "tiling/merge/merge_entries.h"
 
 namespace cytodet::tiling {
 namespace {
@@ -93,7 +93,7 @@ void fields(Fields& f, MergeSettings& s) {
 std::span<const MergeMethod> merge_methods() { return kMethods; }
 
 void check(const MergeSettings& s) {
-  const MergeMethod* method = row_named(kMethods, s.method);
+  const MergeMethod* method = entry_named(kMethods, s.method);
   if (!method) throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, names_of(kMethods)));
   if (s.metric != "iou" && s.metric != "ios")
     throw UsageError("merge.metric", "there is no metric \"" + s.metric + "\"", "known: iou, ios");
@@ -114,7 +114,7 @@ Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) 
   for (size_t i = 0; i < detections.size(); ++i)
     if (!finite(detections[i].detection))
       throw Error("merge", "detection " + std::to_string(i) + " has a coordinate or score that is not finite");
-  Detections out = row_named(kMethods, s.method)->run(std::move(detections), s);
+  Detections out = entry_named(kMethods, s.method)->run(std::move(detections), s);
   if (!std::is_sorted(out.begin(), out.end(), ranks_before)) std::sort(out.begin(), out.end(), ranks_before);
   return out;
 }

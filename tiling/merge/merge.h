@@ -12,7 +12,7 @@
 namespace cytodet::tiling {
 
 struct MergeSettings {
-  std::string method = "owner";   // a row of merge_methods()
+  std::string method = "owner";   // an entry of merge_methods()
   std::string metric = "iou";     // overlap of two boxes: iou, or ios (intersection over the smaller box)
   double iou = 0.5;               // boxes that overlap more, by that metric, are one
   bool class_agnostic = false;    // boxes of different classes merge too; the best one's class stays

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "tiling/merge/merge_rows.h"
+#include "tiling/merge/merge_entries.h"
 #include "tiling/merge/remaining_boxes.h"
 
 namespace cytodet::tiling {

@@ -1,4 +1,4 @@
-#include "tiling/merge/merge_rows.h"
+#include "tiling/merge/merge_entries.h"
 #include "tiling/merge/remaining_boxes.h"
 
 namespace cytodet::tiling {

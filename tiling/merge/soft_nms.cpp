@@ -1,7 +1,7 @@
 #include <cmath>
 #include <queue>
 
-#include "tiling/merge/merge_rows.h"
+#include "tiling/merge/merge_entries.h"
 #include "tiling/merge/remaining_boxes.h"
 
 namespace cytodet::tiling {

@@ -75,7 +75,7 @@ bool listed(const std::vector<std::string>& labels, std::string_view label);
 // Whether a file of boxes of all kinds (roi_only) means this class.
 bool is_wanted_box(const RoiChoice& choice, std::string_view label);
 
-// Rows of region_formats(); each in a file of its own.
+// Entries of region_formats(); each in a file of its own.
 bool is_geojson(const RegionDocument& d);
 RegionFile read_geojson(const RegionDocument& d);
 bool is_box_list(const RegionDocument& d);

@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/known_formats.h"
 #include "tiling/slides/formats/physical_size.h"
 #include "tiling/slides/formats/slide_parts.h"

@@ -45,7 +45,7 @@ class Slide {
   int64_t width() const { return levels[0].width; }
   int64_t height() const { return levels[0].height; }
 
-  std::string path, format;            // format: name of the row that opened it
+  std::string path, format;            // format: name of the entry that opened it
   std::vector<LevelInfo> levels;       // level 0 first
   std::optional<double> mpp_x, mpp_y;  // micrometres per level-0 pixel
   std::string mpp_source;              // property that gave it

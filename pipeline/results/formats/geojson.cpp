@@ -4,7 +4,7 @@
 #include <array>
 
 #include "core/hash.h"
-#include "pipeline/results/formats/output_rows.h"
+#include "pipeline/results/formats/output_entries.h"
 #include "pipeline/results/formats/text_file.h"
 #include "tiling/tiles/region.h"
 

@@ -1,6 +1,6 @@
 // Heat map and contact sheet.
 #include "core/error.h"
-#include "pipeline/results/formats/output_rows.h"
+#include "pipeline/results/formats/output_entries.h"
 #include "tiling/draw/contact_sheet.h"
 #include "tiling/draw/heat_map.h"
 #include "tiling/slides/image_io.h"

@@ -1,7 +1,7 @@
 // COCO results, box lists, CSV: a line per box.
 #include "eval/results.h"
 #include "pipeline/results/formats/csv_cells.h"
-#include "pipeline/results/formats/output_rows.h"
+#include "pipeline/results/formats/output_entries.h"
 #include "pipeline/results/formats/text_file.h"
 
 namespace cytodet::pipeline {

@@ -1,4 +1,4 @@
-// Outputs: the forms in which an image's detections are written. A row per form.
+// Outputs: the forms in which an image's detections are written. An entry per form.
 #pragma once
 
 #include <filesystem>
@@ -69,7 +69,7 @@ class OutputFile {
   virtual void finish() = 0;  // renames onto the final name
 };
 
-// What a row wants of the slide's file; bounds and used: goes without when it is not there.
+// What an entry wants of the slide's file; bounds and used: goes without when it is not there.
 enum class Pixels { none, bounds, used, needed };
 
 struct Output {
@@ -86,7 +86,7 @@ const Output& output_named(const std::string& name);
 // By the longest suffix; null when none fits.
 const Output* output_for(const std::filesystem::path& file);
 
-// folder/<file_name><suffix> for each row of `names`. Errors name the file.
+// folder/<file_name><suffix> for each entry that `names` lists. Errors name the file.
 void write_outputs(const std::vector<std::string>& names, const OutputImage& image, const Detections& detections,
                    const OutputSettings& settings, const std::filesystem::path& folder, const std::string& file_name);
 

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
-#include "pipeline/results/formats/output_rows.h"
+#include "pipeline/results/formats/output_entries.h"
 #include "pipeline/results/formats/summary.h"
 #include "tiling/draw/contact_sheet.h"
 
@@ -63,12 +63,12 @@ std::span<const Output> outputs() { return kOutputs; }
 
 std::string output_names() {
   std::string text;
-  for (const Output& row : kOutputs) text += (text.empty() ? "" : ", ") + std::string(row.name);
+  for (const Output& entry : kOutputs) text += (text.empty() ? "" : ", ") + std::string(entry.name);
   return text;
 }
 
 const Output& output_named(const std::string& name) {
-  if (const Output* row = row_named(kOutputs, name)) return *row;
+  if (const Output* entry = entry_named(kOutputs, name)) return *entry;
   throw UsageError("output \"" + name + "\"", "is not known", suggest(name, names_of(kOutputs)));
 }
 
@@ -84,8 +84,8 @@ const Output* output_for(const std::filesystem::path& file) {
 void write_outputs(const std::vector<std::string>& names, const OutputImage& image, const Detections& detections,
                    const OutputSettings& settings, const std::filesystem::path& folder, const std::string& file_name) {
   for (const std::string& name : names) {
-    const Output& row = output_named(name);
-    std::unique_ptr<OutputFile> file = row.open(image, settings, folder / (file_name + row.suffix));
+    const Output& entry = output_named(name);
+    std::unique_ptr<OutputFile> file = entry.open(image, settings, folder / (file_name + entry.suffix));
     for (const Detection& d : detections) file->add(d);
     file->finish();
   }

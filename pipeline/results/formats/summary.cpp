@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "pipeline/results/formats/output_rows.h"
+#include "pipeline/results/formats/output_entries.h"
 
 namespace cytodet::pipeline {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "tiling/slides/formats/block_slide.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/jpeg.h"
 #include "tiling/slides/formats/kfb_file.h"
 #include "tiling/slides/formats/physical_size.h"

@@ -5,7 +5,7 @@
 
 #include "core/ascii.h"
 #include "core/error.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/slide_parts.h"
 
 namespace cytodet::tiling {
@@ -20,7 +20,7 @@ constexpr const char* kUnpack = "unpack it and name the slide in it";
 constexpr FormatUse kImage = FormatUse::image, kSlide = FormatUse::slide, kStrict = FormatUse::strict,
                     kUnread = FormatUse::unread;
 
-// Rows whose `what` is empty are said to be "NAME, which is not read".
+// Entries whose `what` is empty are said to be "NAME, which is not read".
 constexpr KnownFormat kFormats[] = {
     {"JPEG", "jpg jpeg jpe jfif", {{{0, "\xff\xd8"sv}}}, kImage, "", ""},
     {"PNG", "png", {{{0, "\x89PNG"sv}}}, kImage, "", ""},
@@ -161,7 +161,7 @@ bool holds(const KnownFormat& f, std::span<const uint8_t> head) {
   });
 }
 
-// Length of the row's longest extension that the name ends with; 0: none.
+// Length of the entry's longest extension that the name ends with; 0: none.
 size_t called(const KnownFormat& f, const std::string& name) {
   size_t longest = 0;
   for (std::string_view rest = f.extensions; !rest.empty();) {

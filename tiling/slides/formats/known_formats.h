@@ -13,7 +13,7 @@ namespace cytodet::tiling {
 
 enum class FormatUse {
   image,   // a plain image; the content alone decides whether it is read
-  slide,   // read by a row of slide_formats(); other contents under its name are tried as what they are
+  slide,   // read by an entry of slide_formats(); other contents under its name are tried as what they are
   strict,  // a slide under whose name no other content is taken: it must hold the magic, or OpenSlide must know it
   unread,  // known and not read: other formats, parts and wrappings of slides; by name or content
 };
@@ -37,9 +37,9 @@ std::span<const KnownFormat> known_formats();
 // Bytes of a file's start that its content is recognised by.
 constexpr size_t kFormatHead = 1024;
 
-// By the name, whatever its case; the longest extension counts ("a.companion.ome"). Null: no row has it.
+// By the name, whatever its case; the longest extension counts ("a.companion.ome"). Null: no entry has it.
 const KnownFormat* format_called(const std::filesystem::path& path);
-// By the content: the first row whose magic the head holds. Null: none.
+// By the content: the first entry whose magic the head holds. Null: none.
 const KnownFormat* format_holding(std::span<const uint8_t> head);
 
 // Whether a folder of this name is meant as a slide: in a folder of inputs it is taken, so that opening it says what it is.
@@ -56,7 +56,7 @@ void check_known_format(const std::filesystem::path& path, std::span<const uint8
 // A sentence about a plain image under the name of a slide, which may be its preview; empty: nothing is strange.
 std::string doubt_of_name(const std::filesystem::path& path, std::span<const uint8_t> head);
 
-// " (called .x, as ... are)": of a file whose content no row knows.
+// " (called .x, as ... are)": of a file whose content no entry knows.
 std::string claim_of_name(const std::filesystem::path& path);
 
 }  // namespace cytodet::tiling

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/physical_size.h"
 #include "tiling/slides/level_ratio.h"
 

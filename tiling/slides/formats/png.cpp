@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/file.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/limits.h"
 #include "tiling/slides/image_io.h"
 #include "tiling/slides/sample_range.h"

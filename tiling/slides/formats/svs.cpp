@@ -1,7 +1,7 @@
 // Aperio .svs read as the tiled JPEG TIFF it is. ImageDescription: "Aperio ...|AppMag = 20|MPP = 0.4990|...". What is not plain
 // JPEG (JPEG 2000), and slides with stored tiles left out, which OpenSlide draws from finer levels, are left to OpenSlide.
 #include "core/error.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/tiff_slide.h"
 
 namespace cytodet::tiling {
@@ -31,7 +31,7 @@ std::unique_ptr<Slide> open_svs(const std::string& path, const ImageSelection& s
     if (!several && !is_simple(file, held)) return nullptr;
     for (const TiffPage& page : held.chain) tiled += page.image.tiled;
   } catch (const Error&) {
-    return nullptr;  // the rows below say what is wrong with it
+    return nullptr;  // the entries below say what is wrong with it
   }
   std::unique_ptr<TiffSlide> slide;
   try {

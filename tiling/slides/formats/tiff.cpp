@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "tiling/slides/formats/format_rows.h"
+#include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/tiff_slide.h"
 #include "tiling/slides/stored_blocks.h"
 

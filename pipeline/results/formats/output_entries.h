@@ -1,4 +1,4 @@
-// The rows, each in the file of its name.
+// The entries of outputs(), each in the file of its name.
 #pragma once
 
 #include "pipeline/results/formats/output.h"

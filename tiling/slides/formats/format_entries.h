@@ -1,4 +1,4 @@
-// The openers behind the rows of slide_formats().
+// The openers behind the entries of slide_formats().
 #pragma once
 
 #include "tiling/slides/slide.h"

@@ -1,4 +1,4 @@
-// What the rows of merge_methods() share.
+// What the entries of merge_methods() share.
 #pragma once
 
 #include <span>

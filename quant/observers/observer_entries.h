@@ -1,4 +1,4 @@
-// The makers of the observer table's rows.
+// The makers of the observer table's entries.
 #pragma once
 
 #include "quant/observers/observer.h"

@@ -1,4 +1,4 @@
-// The rows of background_methods().
+// The entries of background_methods().
 #pragma once
 
 #include "tiling/background/background.h"
