@@ -63,7 +63,7 @@ class ScopedAffinity {
 // Lifts what pins the calling thread.
 void use_all_cpus();
 
-// f() on a thread of its own, which no Pinned of the calling one holds.
+// f() on a thread of its own, which may use all CPUs even if a ScopedAffinity holds the calling thread.
 template <class F>
 auto start_anywhere(F f) {
   return std::async(std::launch::async, [f = std::move(f)]() mutable {
@@ -81,9 +81,10 @@ struct ParallelSettings {
   int streams = 0;  // 0: as many as `threads` leaves room for
   int threads = 0;  // 0: as `hint` says
 };
-// The CPUs of each stream, or of other threads; no CPUs: it may wander.
+// The CPUs that each stream (or thread) is pinned to; an empty list: it is not pinned.
 using CpuSets = std::vector<std::vector<int>>;
-CpuSets cpu_sets_of(const ParallelSettings& parallel, bool pin = true);  // cpus_of_stream of each stream; not pinned: none
+// cpus_of_stream() for each stream; without `pin` empty lists.
+CpuSets cpu_sets_of(const ParallelSettings& parallel, bool pin = true);
 
 // Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
 ParallelSettings share_cpus(ParallelSettings asked, const std::string& hint);

@@ -25,7 +25,7 @@ class ThreadTeam {
 
 // body(i, thread) for i in [0, n), shared among the threads of the team. body must not throw.
 void for_each_task(int threads, int64_t n, const std::function<void(int64_t i, int thread)>& body);
-// body(begin, end, thread) over runs of [0, n), some for each thread, none shorter than `least` unless there is but one.
+// body(begin, end, thread) over runs of [0, n), some for each thread, none shorter than `min` unless there is but one.
 void for_each_chunk(int threads, int64_t n, int64_t min, const std::function<void(int64_t begin, int64_t end, int thread)>& body);
 
 }  // namespace cytodet::core

@@ -357,7 +357,7 @@ PathIndex::Match PathIndex::find(std::string_view path) const {
     }
   }
   if (!too_many) return best_of(candidates, names_, path, longest);
-  // All of a crowd cannot be compared: only a name that is whole stands out.
+  // Too many candidates to compare them all: only those are compared whose whole name the path ends in.
   std::vector<int> whole;
   std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(whole),
                [&](int i) { return wanted.starts_with(key(i)); });

@@ -62,7 +62,7 @@ class PathIndex {
   std::unordered_map<std::string_view, std::pair<size_t, size_t>> by_leaf_;  // last component of the key -> places in order_
 };
 
-// Whose an image is, for every path of a list; -1: a stranger.
+// For every path of a list the index of the name that it matches; -1: none.
 struct PathAssignment {
   std::vector<int> name_of;
   std::vector<std::string> warnings;  // one for each way in which names were not exact, with counts and an example

@@ -233,7 +233,7 @@ void ResultImages::settle(const GroundTruth& truth, const std::string& where, bo
            shown(refs_[static_cast<size_t>(stranger)]) + " is the ground truth's id of another file",
            "make image_id and file_name agree");
   if (!strangers) refuse_unknown(ids, names);
-  // All by the way that knows more.
+  // All images are matched in one way, by ids or by names: the one that finds more of them.
   images_ = std::count(ids.begin(), ids.end(), -1) <= std::count(names.begin(), names.end(), -1) ? ids : names;
   warnings.push_back(std::to_string(std::count(images_.begin(), images_.end(), -1)) + " of " + std::to_string(refs_.size()) +
                      " images are not in the ground truth, such as " +

@@ -35,7 +35,7 @@ class CocoResultsWriter {
   bool first_ = true;
 };
 
-// The same from memory.
+// Writes the same file from detections in memory.
 void write_coco_results(const std::vector<ImageDetections>& images, const std::vector<int>& category_ids,
                         const std::filesystem::path& path);
 
@@ -68,7 +68,8 @@ struct AnyResult : CocoResult {
   std::optional<Box> tile;  // COCO's with "tile": [x, y, width, height], the part of the image in which it was found
 };
 
-// The same for COCO results and the competition's lists. A file that mixes the two is an Error.
+// Reads COCO results or one of the competition's lists: calls `each` for every detection in the file's order; returns how many. A
+// file that mixes the two forms is an Error.
 int64_t read_results(const std::filesystem::path& path, const std::function<void(const AnyResult&)>& each);
 int64_t parse_results(std::string_view json, const std::string& where, const std::function<void(const AnyResult&)>& each);
 

@@ -22,7 +22,7 @@ class FamilySettings {
   virtual void describe(Fields& f) = 0;  // f("key", field) for each key
 };
 
-// They are copied with the model file.
+// The settings of one family, which are copied with the model file.
 class OwnSettings {
  public:
   OwnSettings() = default;

@@ -26,7 +26,7 @@ struct Ranges {
   std::map<std::string, Range> values;  // by "node" or "node:slot"
 };
 
-// All that was seen is one number: nothing to choose a scale by. Written as "degenerate": true.
+// Whether low and high are one value, so that there is no scale to choose. Written as "degenerate": true.
 bool is_degenerate(const Range& range);
 
 // Whether a decimal read as a double is that of a finite float: the shortest decimal of FLT_MAX lies above it.

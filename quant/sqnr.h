@@ -9,7 +9,7 @@ constexpr double kExactDb = 200;  // reported where nothing differs
 
 class Sqnr {
  public:
-  // Both float, of one size. Throws Error when they are not.
+  // Adds two float tensors of one shape. Throws Error on others.
   void add(const Tensor& exact, const Tensor& quantized);
   double noise_share() const;  // noise energy / signal energy; 0: no noise
   double db() const;

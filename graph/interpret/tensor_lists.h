@@ -36,7 +36,7 @@ class TensorLists {
   std::vector<Tensor> scatter(List list, const Tensor& values, const std::vector<int64_t>& index, int64_t size);
   // The items of these indices along a new first dimension.
   std::vector<Tensor> gather(const List& list, const std::vector<int64_t>& index, const std::optional<Shape>& element) const;
-  // All items along their first dimension, and their lengths.
+  // {the items concatenated along their first dimension, their lengths}.
   std::vector<Tensor> concat(const List& list) const;
 
   std::vector<List> lists_;

@@ -36,7 +36,7 @@ std::optional<Guards> joined(const Guards& a, const Guards& b) {
   return common;
 }
 
-// Both ways of one condition at once.
+// Whether the guards (sorted by condition) ask for both outcomes of one condition, so that the node never runs.
 bool is_never(const Guards& guards) {
   for (size_t i = 1; i < guards.size(); ++i)
     if (guards[i].condition == guards[i - 1].condition) return true;

@@ -12,7 +12,7 @@ namespace {
 
 bool is_16_bit_float(DType t) { return t == DType::f16 || t == DType::bf16; }
 
-// The same values in float32; exact, as float32 holds all of both.
+// The values in float32; exact, as float32 holds every float16 and bfloat16.
 Tensor widened(const Tensor& t) {
   Tensor wide(DType::f32, t.shape());
   for (int64_t i = 0; i < t.size(); ++i) wide.data<float>()[i] = static_cast<float>(t.as_double(i));

@@ -74,7 +74,7 @@ class Settings {
   Handle<cytodet_settings, cytodet_settings_free> settings_;
 };
 
-// All of a handle's texts.
+// The texts of a handle: at(handle, i) for i in [0, count(handle)).
 template <class T>
 std::vector<std::string> texts(const T* handle, size_t (*count)(const T*), const char* (*at)(const T*, size_t)) {
   std::vector<std::string> all;

@@ -26,7 +26,7 @@ struct EfficientDetSettings : FamilySettings {
   std::unique_ptr<FamilySettings> clone() const override { return std::make_unique<EfficientDetSettings>(*this); }
   void describe(Fields& f) override;
 };
-// Those of a model file of this family. Throws Error for any other.
+// The EfficientDet settings of a model file. Throws Error when its family is another one.
 EfficientDetSettings& efficientdet_settings(const ModelFile& model);
 
 // Throws UsageError with `where` and the key.

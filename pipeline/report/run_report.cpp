@@ -151,7 +151,7 @@ class Report {
     return roi != detect.end() && roi->is_string() ? roi->get<std::string>() : "";
   }
 
-  // Both ways where they differ.
+  // Micrometres per pixel: one figure, or "x &times; y" where they differ.
   static std::string mpp_text(const OutputImage& p) {
     if (!p.mpp_x || !p.mpp_y) return "";
     const std::string x = rounded(*p.mpp_x, 4), y = rounded(*p.mpp_y, 4);

@@ -65,7 +65,7 @@ struct ImageResult {
   std::string selection;              // in words, which of the images in its file was analysed; empty: there is one
   std::vector<std::string> warnings;  // what of consequence was left out of the file, or looks wrong in it
 
-  // Its tiles.
+  // Numbers of tiles.
   int tiles = 0;             // of the grid
   int background_tiles = 0;  // of the grid, skipped as background
   int outside_tiles = 0;     // of the grid, in no region of interest

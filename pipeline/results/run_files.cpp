@@ -108,7 +108,7 @@ ssize_t read_block(int fd, std::string& block) {
   return static_cast<ssize_t>(done);
 }
 
-// As measured_file() finds it.
+// Name, size and hash of bytes in memory, equal to what measured_file() finds for a file that holds them.
 OwnFile file_of(const std::string& name, std::string_view bytes) {
   Hash hash;
   for (size_t at = 0; at < bytes.size(); at += kHashBlock) hash.add(bytes.substr(at, kHashBlock));

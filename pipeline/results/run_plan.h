@@ -48,7 +48,7 @@ std::vector<std::string> all_files_of(const std::string& slide_name);
 void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const ImageResult*>& todo,
                 const ReadFiles& read);
 
-// The same for names of files and what is to be written there.
+// Checks (name of a file, what is to be written there) in the same way.
 void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, std::string>>& planned, const ReadFiles& read);
 
 // The longest name of a file of these slides.

@@ -21,9 +21,9 @@ class TuneMeasurer {
  public:
   explicit TuneMeasurer(const TuneSpace& space);
 
-  // As TuneMeasure wants them. Seconds: the whole of reading, resizing, network and decoding of the first `speed.images`
+  // The functions of TuneMeasure. Seconds: the whole of reading, resizing, network and decoding of the first `speed.images`
   // images, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the images not looked at yet are
-  // found without a fault; merge seconds of the images that speed is measured on, the fastest of three.
+  // scored as without a fault; merge seconds of the images that speed is measured on, the fastest of three.
   int stages() const { return static_cast<int>(stage_images_.size()); }
   double seconds(size_t network, size_t parallel);
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges);

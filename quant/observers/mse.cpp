@@ -40,7 +40,7 @@ double squared_error(const std::vector<Point>& points, double low, double high) 
 
 class LeastSquares : public HistogramObserver {
  public:
-  // Both extremes shrunk by one share, then each alone while that helps.
+  // Shrinks both extremes by one factor, then each by itself while the error falls.
   Range range() const override {
     const double low = std::min(histogram_.low(), 0.0f), high = std::max(histogram_.high(), 0.0f);
     Range best{histogram_.low(), histogram_.high(), {}, {}};

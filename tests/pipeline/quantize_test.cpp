@@ -172,7 +172,7 @@ TEST_F(QuantizeCommand, Errors) {
   expect_error(run({"quantize", path("done.pb"), "--images", kFeeds, "-o", path("int8.pb")}), 1, "is quantized already");
 }
 
-// All of them is constant; their cases, which feed nothing, are what they are calibrated on.
+// These networks are constants throughout; they are calibrated on their golden cases, which feed nothing.
 TEST_F(QuantizeCommand, NetworksWithoutInputs) {
   for (const char* name : {"cnn2d_nn__nhwc_b1_k2_s2_SAME", "conv2d_transpose__nhwc_s1221_d1_VALID"}) {
     const std::string own = (cytodet::source_dir() + "/tests/data/graph/conformance/") + name;

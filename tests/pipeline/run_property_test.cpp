@@ -164,7 +164,7 @@ class World {
     }
   }
 
-  // As the refusal says.
+  // Does what the refusal advises: moves files of others away.
   void move_away() {
     for (auto it = foreign_.begin(); it != foreign_.end();)
       if (std::find(inputs_.begin(), inputs_.end(), it->first.string()) == inputs_.end() && chance(2)) {

@@ -94,7 +94,7 @@ class RoiSource {
   // Empty: there is none for this slide. Throws Error as above where the slide's own file is bad, and where several files or
   // images may be this slide's.
   std::optional<Roi> of(const std::filesystem::path& slide) const;
-  // That no two slides of a list have one image's regions; warnings of looser matches.
+  // Throws Error when two slides of a list would take the regions of one image; returns warnings about inexact matches.
   std::vector<std::string> check(const std::vector<std::string>& slides) const;
 
  private:

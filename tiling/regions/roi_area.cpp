@@ -29,7 +29,7 @@ void unite(std::vector<Span>& spans) {
   spans.resize(n);
 }
 
-// Both sorted and without overlaps.
+// The parts of `a` outside `holes`; both are sorted and free of overlaps.
 std::vector<Span> without(const std::vector<Span>& a, const std::vector<Span>& holes) {
   std::vector<Span> left;
   size_t j = 0;
@@ -44,7 +44,7 @@ std::vector<Span> without(const std::vector<Span>& a, const std::vector<Span>& h
   return left;
 }
 
-// Both sorted and without overlaps.
+// The length of what `a` and `b` share; both are sorted and free of overlaps.
 double common_length(const std::vector<Span>& a, const std::vector<Span>& b) {
   double length = 0;
   for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {

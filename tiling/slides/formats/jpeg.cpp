@@ -66,7 +66,7 @@ void stop_endless_scans(j_common_ptr info) {
 
 uint8_t times(int a, int b) { return static_cast<uint8_t>((a * b + 127) / 255); }
 
-// All that lives across a jump out of libjpeg.
+// State that must survive a longjmp out of libjpeg.
 struct Decoder {
   jpeg_decompress_struct info{};
   ErrorManager manager;

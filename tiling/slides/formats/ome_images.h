@@ -30,7 +30,7 @@ struct OmeImage {
   std::string own_uuid;  // of the file that the XML lies in; empty: not given
 };
 
-// Those that have a Pixels element with sizes that are positive numbers. `samples` where Channel does not say: 1.
+// The images of an ImageDescription whose Pixels element has positive sizes. `samples` is 1 where Channel does not say.
 std::vector<OmeImage> ome_images(std::string_view description);
 
 struct OmePlace {

@@ -21,7 +21,7 @@ struct Source {
   std::span<const uint8_t> left;
 };
 
-// All that lives across a jump out of libpng.
+// State that must survive a longjmp out of libpng.
 struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;

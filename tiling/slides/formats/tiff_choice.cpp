@@ -121,7 +121,7 @@ class Chooser {
 
   [[noreturn]] void refuse_pages() const {
     const TiffSeries& s = c_.series[0];
-    // Those that were not looked at are taken for more of them.
+    // Pages that were not looked at count as further series.
     const int64_t pages = static_cast<int64_t>(c_.series.size()) + c_.pages - static_cast<int64_t>(c_.chain.size());
     const std::string count = std::to_string(pages);
     throw Error("",

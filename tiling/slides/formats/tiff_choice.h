@@ -18,7 +18,7 @@ struct TiffChoice {
 // Throws Error, naming the choices, when the selection means none of the images, or when none is given and several are as good.
 TiffChoice choose_image(const TiffContents& contents, const ImageSelection& selection);
 
-// All of it, whether or not one image can be chosen.
+// Everything that the file holds, whether or not one image can be chosen.
 SlideContents listing(const TiffContents& contents);
 
 }  // namespace cytodet::tiling

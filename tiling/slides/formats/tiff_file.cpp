@@ -376,7 +376,7 @@ std::vector<uint8_t> TiffFile::stored_block(const TiffDirectory& d, int64_t colu
   return data;
 }
 
-// The same of an image that only stands behind the one that the directory describes.
+// The row of an image that has no directory of its own and lies behind the one that `d` describes (ImageJ's stacks).
 std::vector<uint8_t> TiffFile::stacked_rows(const TiffDirectory& d, int64_t row) {
   const int64_t values = d.width * d.form.samples, row_bytes = values * d.form.bits / 8, rows = rows_of(d, row);
   if (rows * row_bytes > kMaxBlockBytes)
