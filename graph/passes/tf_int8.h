@@ -6,7 +6,7 @@
 // Its quantized values have no zero point: the sum moves the value above 0 and the bias takes zero_point * scale * sum of weights
 // back. The padding comes first, so that a padded 0 moves as well. Results without Relu leave the same way: the bias also takes
 // the low end of the range off, the quantized values are unsigned, and Dequantize MIN_COMBINED adds it again. The pass
-// import_int8 is the way back to graph/quantized/quant_nodes.h's form.
+// raise_int8 is the way back to graph/quantized/quant_nodes.h's form.
 #pragma once
 
 #include <array>

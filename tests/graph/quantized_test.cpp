@@ -30,7 +30,7 @@ struct Case1 {
 
 class SetQuantized : public ::testing::TestWithParam<Case1> {};
 
-TEST_P(SetQuantized, IsReadBackAndMeansItsCodes) {
+TEST_P(SetQuantized, IsReadBackAndMeansItsValues) {
   const Case1& c = GetParam();
   Graph g;
   Node x{"x", "Placeholder", "", {}, {}, {}, ""};

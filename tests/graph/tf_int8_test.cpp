@@ -176,7 +176,7 @@ TEST(TfInt8Rules, AnOutputInTheChainEndsIt) {
   EXPECT_EQ(g.node(g.require("relu")).op, "Relu");
 }
 
-TEST(TfInt8Rules, SharedInputIsCodedOnce) {
+TEST(TfInt8Rules, SharedInputIsQuantizedOnce) {
   Graph g = float_graph(kPlain);
   add(g, "other", "Conv2D", {"x", "w"}, conv_attrs("SAME"));
   const QuantizedWeights w = quantize_weights(*g.constant(g.find("w")), kOut, true);
@@ -247,7 +247,7 @@ TEST(Pass_raise_int8, OpsOfOldNames) {
   EXPECT_NEAR(out[2], std::max(0.0, sum / 5 + 4 * 50 * 3 / 127.0 + .25), 1e-5);
 }
 
-TEST(Pass_raise_int8, CodesFromOneToTheNext) {
+TEST(Pass_raise_int8, QuantizedFromOneToTheNext) {
   Foreign f;
   constant(f.g, "filter2", f.quantized.reshaped({1, 1, 3, 2}));
   constant(f.g, "bias2", [] {
@@ -270,7 +270,7 @@ TEST(Pass_raise_int8, CodesFromOneToTheNext) {
 }
 
 // An op that is not known reads the quantized values.
-TEST(Pass_raise_int8, CodesThatOthersReadStay) {
+TEST(Pass_raise_int8, QuantizedValuesThatOthersReadStay) {
   Foreign f;
   add(f.g, "out", "QuantizedMaxPool", {"q", "q:1", "q:2"});
   const int nodes = f.g.size();

@@ -48,7 +48,7 @@ TEST(Quantize, LenetKeeps25Decibels) {
   EXPECT_GE(db[1], 20);
 }
 
-TEST(Quantize, SignedCodesToo) {
+TEST(Quantize, SignedInputsToo) {
   TestSubject s = lenet();
   const Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
   Graph g = s.graph;

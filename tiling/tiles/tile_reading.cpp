@@ -185,8 +185,8 @@ class DamageFilled : public Slide {
       place.y = y;
       place.width = w;
       place.height = h;
-      const TileRepair mended(*slide_, place);
-      std::copy(mended.pixels.rgb.begin(), mended.pixels.rgb.end(), rgb);
+      const TileRepair repair(*slide_, place);
+      std::copy(repair.pixels.rgb.begin(), repair.pixels.rgb.end(), rgb);
     }
   }
   void read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const override {
@@ -229,12 +229,12 @@ TileImage read_tile_tolerant(const Slide& slide, const Tile& tile) {
     t.damaged = t.empty = true;
     return t;
   }
-  TileRepair mended(slide, tile);
-  t.fell_back = mended.fell_back;
-  t.coarser = mended.coarser;
-  t.damaged = mended.poor;
-  t.empty = mended.empty;
-  t.image = tile.downsample_factor == 1 ? std::move(mended.pixels) : resized(mended.pixels, width, height);
+  TileRepair repair(slide, tile);
+  t.fell_back = repair.fell_back;
+  t.coarser = repair.coarser;
+  t.damaged = repair.poor;
+  t.empty = repair.empty;
+  t.image = tile.downsample_factor == 1 ? std::move(repair.pixels) : resized(repair.pixels, width, height);
   return t;
 }
 
