@@ -27,7 +27,7 @@ def arguments():
     parser.add_argument("truth", type=pathlib.Path)
     parser.add_argument("--most-drop", type=float, default=0.01)
     parser.add_argument("--most-size", type=float, default=0.30)
-    parser.add_argument("--most-images", type=int, default=0, help="take the first of the truth only; 0: all")
+    parser.add_argument("--max-images", type=int, default=0, help="take the first of the truth only; 0: all")
     parser.add_argument("--cytodet", default="build/release/cytodet")
     return parser.parse_args()
 
@@ -103,8 +103,8 @@ def main():
     options = arguments()
     model = {"category_ids": None, **json.loads(options.model.read_text())}
     truth = json.loads(options.truth.read_text())
-    if options.most_images:
-        truth["images"] = truth["images"][:options.most_images]
+    if options.max_images:
+        truth["images"] = truth["images"][:options.max_images]
         ids = {i["id"] for i in truth["images"]}
         truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] in ids]
     files = [(i["id"], options.images / i["file_name"]) for i in truth["images"]]

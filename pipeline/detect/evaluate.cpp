@@ -116,17 +116,17 @@ class SizeCheck {
 std::vector<std::string> images_in_ground_truth(const GroundTruth& truth, const std::vector<std::string>& inputs,
                                                 const std::string& where, std::vector<std::string>& warnings) {
   const std::vector<std::string> files = names_folders(truth) ? files_below(inputs) : expand_inputs(inputs);
-  const PathAssignment images = truth.images_of(files);
+  const PathAssignment found = truth.images_of(files);
   std::vector<std::string> images;
   size_t strangers = 0;
   std::string example;
   for (size_t i = 0; i < files.size(); ++i)
-    if (images.name_of[i] >= 0)
+    if (found.name_of[i] >= 0)
       images.push_back(files[i]);
     else if (named_as_image(files[i]) && !strangers++)
       example = files[i];
   if (images.empty()) throw Error(where, "names none of the given images", "give the folder that its file_name fields refer to");
-  warnings.insert(warnings.end(), images.warnings.begin(), images.warnings.end());
+  warnings.insert(warnings.end(), found.warnings.begin(), found.warnings.end());
   if (strangers) warnings.push_back(strangers_text(strangers, example));
   return images;
 }

@@ -128,15 +128,15 @@ class Builder {
       std::vector<std::vector<Json>> longer;
       if (rows.size() * space_.config.search[key].size() > kMaxSettings)
         throw UsageError(where_, "makes more than " + std::to_string(kMaxSettings) + " settings", "give fewer values");
-      for (const auto& entry : rows)
+      for (const auto& row : rows)
         for (const Json& value : space_.config.search[key]) {
-          longer.push_back(entry);
+          longer.push_back(row);
           longer.back().push_back(value);
         }
       rows = std::move(longer);
     }
     std::vector<TuneSetting> all;
-    for (auto& entry : rows) all.push_back(setting(keys, std::move(entry)));
+    for (auto& row : rows) all.push_back(setting(keys, std::move(row)));
     return all;
   }
 

@@ -33,8 +33,8 @@ bool CellMask::touches(const Box& a) const {
   const int x0 = place(a.x0 - left - mx, pixel_x, image.width), x1 = place(a.x1 - left + mx, pixel_x, image.width),
             y0 = place(a.y0 - top - my, pixel_y, image.height), y1 = place(a.y1 - top + my, pixel_y, image.height);
   for (int y = y0; y <= y1; ++y) {
-    const auto entry = cells.begin() + static_cast<std::ptrdiff_t>(y) * image.width;
-    if (std::find(entry + x0, entry + x1 + 1, uint8_t{1}) != entry + x1 + 1) return true;
+    const auto row = cells.begin() + static_cast<std::ptrdiff_t>(y) * image.width;
+    if (std::find(row + x0, row + x1 + 1, uint8_t{1}) != row + x1 + 1) return true;
   }
   return false;
 }
@@ -91,7 +91,7 @@ CellMask cell_mask(const Slide& slide, const BackgroundMethod& method) {
       try {
         const Image part = read_tile(slide, t);
         for (int r = 0; r < part.height; ++r)
-          std::memcpy(mask.image.entry(y + r) + x * 3, part.entry(r), static_cast<size_t>(part.width) * 3);
+          std::memcpy(mask.image.row(y + r) + x * 3, part.row(r), static_cast<size_t>(part.width) * 3);
       } catch (const Error&) {
         unread.push_back({double(x), double(y), double(std::min(x + columns, mask.image.width)),
                           double(std::min(y + rows, mask.image.height))});
