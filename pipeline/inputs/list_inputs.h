@@ -17,7 +17,7 @@ struct InputList {
 InputList list_inputs(const std::vector<std::string>& inputs);
 // Throws Error where there are companions alone, too.
 InputList list_images(const std::vector<std::string>& inputs);
-// The files of list_pictures.
+// The files of list_images().
 std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
 
 }  // namespace cytodet::pipeline

@@ -274,8 +274,8 @@ class Report {
       heat.add(d.box);
       if (sheet) sheet->add(d);
     }
-    const auto figure = [&](const Image& image, const std::string& what) {
-      return "<figure>" + embed_image(image, s.name + ", " + what) + "<figcaption>" + what + "</figcaption></figure>\n";
+    const auto figure = [&](const Image& drawing, const std::string& what) {
+      return "<figure>" + embed_image(drawing, s.name + ", " + what) + "<figcaption>" + what + "</figcaption></figure>\n";
     };
     std::string text = "<div class=\"pictures\">" +
                        figure(draw_overlay(*image.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +

@@ -99,8 +99,8 @@ void TuneMeasurer::read_models() {
     if (const std::string& roi = n.run.detect.roi; !roi.empty()) {
       const RoiSource& regions = regions_.try_emplace(regions_key(n.run.detect), roi, roi_choice(n.run.detect)).first->second;
       for (const std::string& p : images_) {
-        const std::optional<Roi> roi = regions.of(p);
-        hash.add(roi ? roi->hash() : "none");
+        const std::optional<Roi> of_image = regions.of(p);
+        hash.add(of_image ? of_image->hash() : "none");
       }
     }
     network_hashes_.push_back(hash.text());
