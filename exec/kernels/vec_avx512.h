@@ -100,7 +100,8 @@ struct V {
 #endif
 #ifdef __AVX512BF16__
   static T dot_bf16(T sum, I a, I b) {
-    CYTODET_ADD_PRODUCTS("vdpbf16ps", _mm512_dpbf16_ps, sum, (__m512bh)a, (__m512bh)b);
+    CYTODET_ADD_PRODUCTS("vdpbf16ps", _mm512_dpbf16_ps, sum, a,
+                         b);  // integers: clang 16 cannot place vectors of bf16 in assembly
     return sum;
   }
   static void store_bf16(uint16_t* p, T x, T y) { _mm512_storeu_si512(p, (I)_mm512_cvtne2ps_pbh(y, x)); }

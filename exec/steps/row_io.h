@@ -36,8 +36,11 @@ struct PackedQuantizeParams {
   PackedQuantizeParams() = default;
   // `columns` inverse scales, those of `factors` repeated; empty factors are 1.
   PackedQuantizeParams(const QuantParams& quant, const std::vector<float>& factors, int64_t columns, int panel);
-  // Of the columns from `first` on.
-  QuantizeParams params(int64_t first = 0) const { return {inverse_scales.data() + first, qmin, qmax}; }
+  // For the columns from `first` on; without scales where nothing is quantized.
+  QuantizeParams params(int64_t first = 0) const {
+    const float* scales = inverse_scales.data();
+    return {scales ? scales + first : nullptr, qmin, qmax};
+  }
 
   FloatBuffer inverse_scales;
   float qmin = 0, qmax = 0;

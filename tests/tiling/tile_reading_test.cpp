@@ -30,8 +30,8 @@ class Damaged : public Slide {
     const double down = levels[static_cast<size_t>(level)].downsample;
     for (int r = 0; r < h; ++r)
       for (int c = 0; c < w; ++c, rgb += 3) {
-        rgb[0] = static_cast<uint8_t>((static_cast<double>(x + c) + 0.5) * down / 32);
-        rgb[1] = static_cast<uint8_t>((static_cast<double>(y + r) + 0.5) * down / 32);
+        rgb[0] = static_cast<uint8_t>(static_cast<int>((static_cast<double>(x + c) + 0.5) * down / 32));
+        rgb[1] = static_cast<uint8_t>(static_cast<int>((static_cast<double>(y + r) + 0.5) * down / 32));
         rgb[2] = 7;
       }
   }
