@@ -24,6 +24,8 @@ constexpr Pass kPasses[] = {
     {"fold_constants", "op of constants -> Const", pass_fold_constants},
     {"remove_no_ops", "x * 1, x / 1, Reshape to the same shape -> x", pass_remove_no_ops},
     {"split_shared_constants", "Const read by several convolutions or biases -> one each", pass_split_shared_constants},
+    {"merge_channel_convolutions", "Split -> Conv2D of every channel -> ConcatV2 -> DepthwiseConv2dNative",
+     pass_merge_channel_convolutions},
     {"fuse_column_wise_mul", "linear op -> Mul by a channel constant -> linear op", pass_fuse_column_wise_mul},
     {"fold_old_batch_norms", "linear op [-> BiasAdd] -> batch norm -> linear op -> BiasAdd", pass_fold_old_batch_norms},
     {"fold_subdivmul_batch_norms", "linear op -> Sub -> RealDiv -> Mul -> BiasAdd -> linear op -> BiasAdd",

@@ -316,6 +316,50 @@ TEST(Pass_fuse_pad_and_conv, OnlyZerosAndOnlyImageSides) {
   }
 }
 
+// x [1, 5, 6, 3] -> Split -> Conv2D 3x3 of each channel, 2 results each -> ConcatV2 "output".
+Graph channel_convolutions(const std::string& padding, int64_t stride, bool swap = false, bool wait = false) {
+  Graph g;
+  placeholder(g, "x", {1, 5, 6, 3});
+  constant(g, "axis", Tensor::scalar(int32_t{3}));
+  AttrMap split;
+  split.emplace("num_split", int64_t{3});
+  add(g, "parts", "Split", {"axis", "x"}, split);
+  add(g, "first", "NoOp", {});
+  for (int c = 0; c < 3; ++c) {
+    Tensor filter(DType::f32, {3, 3, 1, 2});
+    for (int64_t i = 0; i < filter.size(); ++i) filter.data<float>()[i] = static_cast<float>((i * 7 + c * 5) % 11) - 5;
+    const std::string number = std::to_string(c);
+    constant(g, "w" + number, filter);
+    std::vector<std::string> inputs{"parts:" + number, "w" + number};
+    if (wait && c == 1) inputs.push_back("^first");
+    add(g, "conv" + number, "Conv2D", inputs, conv_attrs(padding, stride));
+  }
+  add(g, "output", "ConcatV2", {"conv0", swap ? "conv2" : "conv1", swap ? "conv1" : "conv2", "axis"});
+  return g;
+}
+
+TEST(Pass_merge_channel_convolutions, BecomeOneDepthwiseConvolution) {
+  Tensor x(DType::f32, {1, 5, 6, 3});
+  for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i * 13 % 17) - 8;
+  for (const char* padding : {"SAME", "VALID"})
+    for (int64_t stride : {1, 2}) {
+      Graph g = channel_convolutions(padding, stride);
+      const std::vector<float> before = run(g, "output", x);
+      EXPECT_TRUE(optimize(g, "merge_channel_convolutions", {"output"}));
+      expect_near(run(g, "output", x), before, 1e-5f);
+      EXPECT_EQ(count(g, "Conv2D"), 0);
+      EXPECT_EQ(count(g, "DepthwiseConv2dNative"), 1);
+    }
+}
+
+TEST(Pass_merge_channel_convolutions, OnlyInOrderAndOnlyWhatNothingElseNeeds) {
+  Graph swapped = channel_convolutions("SAME", 1, true), waiting = channel_convolutions("SAME", 1, false, true),
+        read = channel_convolutions("SAME", 1);
+  EXPECT_FALSE(optimize(swapped, "merge_channel_convolutions", {"output"}));
+  EXPECT_FALSE(optimize(waiting, "merge_channel_convolutions", {"output"}));
+  EXPECT_FALSE(optimize(read, "merge_channel_convolutions", {"output", "conv1"}));
+}
+
 TEST(Pass_remove_training_nodes, KeepsOutputsAndControlEdges) {
   Graph g = fixture();
   add(g, "wait", "NoOp", {});
