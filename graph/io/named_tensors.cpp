@@ -43,6 +43,37 @@ T element(const Json& j, const std::string& where) {
   }
 }
 
+// The values of nested lists, in order.
+std::vector<const Json*> flat_values(const Json& data) {
+  std::vector<const Json*> flat, stack{&data};
+  while (!stack.empty()) {
+    const Json* item = stack.back();
+    stack.pop_back();
+    if (item->is_array())
+      for (auto it = item->rbegin(); it != item->rend(); ++it) stack.push_back(&*it);
+    else
+      flat.push_back(item);
+  }
+  return flat;
+}
+
+// As many values as the shape has elements; or one, which is repeated.
+Tensor tensor_of(const std::vector<const Json*>& values, DType dtype, const Shape& shape, const std::string& where) {
+  Tensor t(dtype, shape);
+  const auto value = [&](int64_t i) -> const Json& { return *values[values.size() == 1 ? 0 : static_cast<size_t>(i)]; };
+  if (dtype == DType::string) {
+    for (int64_t i = 0; i < t.size(); ++i) {
+      if (!value(i).is_string()) throw Error(where, "data must be strings");
+      t.strings()[static_cast<size_t>(i)] = value(i).get<std::string>();
+    }
+    return t;
+  }
+  on_any(dtype, [&]<class T>() {
+    for (int64_t i = 0; i < t.size(); ++i) t.data<T>()[i] = element<T>(value(i), where);
+  });
+  return t;
+}
+
 Tensor parse_tensor(const Json& j, const std::string& where) {
   if (!j.is_object() || !j.contains("dtype") || !j.contains("shape") || !j.contains("data") || !j["dtype"].is_string() ||
       !j["shape"].is_array())
@@ -53,34 +84,13 @@ Tensor parse_tensor(const Json& j, const std::string& where) {
     if (!d.is_number_integer()) throw Error(where, "shape must be whole numbers");
     shape.push_back(d.get<int64_t>());
   }
-  const Json& data = j["data"];
-  std::vector<const Json*> flat;
-  std::vector<const Json*> stack{&data};
-  while (!stack.empty()) {
-    const Json* item = stack.back();
-    stack.pop_back();
-    if (item->is_array())
-      for (auto it = item->rbegin(); it != item->rend(); ++it) stack.push_back(&*it);
-    else
-      flat.push_back(item);
-  }
+  const std::vector<const Json*> flat = flat_values(j["data"]);
   int64_t n = elements(shape);
   if (static_cast<int64_t>(flat.size()) != n)
     throw Error(where, "data has " + std::to_string(flat.size()) + " values, but the shape " + to_string(shape) + " needs " +
                            std::to_string(n));
-  Tensor t(dtype == DType::invalid ? DType::f32 : dtype, shape);
   if (dtype == DType::invalid) throw Error(where, "unknown dtype \"" + j["dtype"].get<std::string>() + "\"");
-  if (dtype == DType::string) {
-    for (size_t i = 0; i < flat.size(); ++i) {
-      if (!flat[i]->is_string()) throw Error(where, "data must be strings");
-      t.strings()[i] = flat[i]->get<std::string>();
-    }
-    return t;
-  }
-  on_any(dtype, [&]<class T>() {
-    for (size_t i = 0; i < flat.size(); ++i) t.data<T>()[i] = element<T>(*flat[i], where);
-  });
-  return t;
+  return tensor_of(flat, dtype, shape, where);
 }
 
 NamedTensors parse_tensors(const Json& j, const std::string& where) {
@@ -115,6 +125,18 @@ Case read_case(const std::filesystem::path& path) {
   } catch (const Error& e) {
     throw e.within(path.string());
   }
+}
+
+Tensor nested_tensor(const Json& data, DType dtype, const std::optional<Shape>& shape, const std::string& where) {
+  const std::vector<const Json*> flat = flat_values(data);
+  if (!data.is_array()) return tensor_of(flat, dtype, shape.value_or(Shape{}), where);
+  Shape own;
+  for (const Json* level = &data; level->is_array(); level = &level->front()) {
+    own.push_back(static_cast<int64_t>(level->size()));
+    if (level->empty()) break;
+  }
+  if (elements(own) != static_cast<int64_t>(flat.size())) throw Error(where, "its lists are of several lengths");
+  return tensor_of(flat, dtype, own, where);
 }
 
 Json tensor_to_json(const Tensor& t) {

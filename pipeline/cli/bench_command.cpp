@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
 #include "pipeline/profile/throughput.h"
 #include "pipeline/profile/trace.h"
@@ -15,7 +16,8 @@ namespace cytodet::pipeline {
 namespace {
 
 struct Options {
-  std::vector<std::string> shapes, outputs;
+  std::vector<std::string> shapes;
+  GraphFlags graph;
   std::string model, hint = "throughput", precision = "graph", trace, svg;
   ParallelSettings asked;
   double seconds = 3;
@@ -25,7 +27,7 @@ struct Options {
   void add(CLI::App& app) {
     app.add_option("--model", model, "Model file (.json), graph with one beside it, or bare graph")->required();
     app.add_option("--shape", shapes, "Shape of a bare graph's input: name=1,224,224,3");
-    app.add_option("--outputs", outputs, "Of a bare graph: nodes to fetch; default: nodes nobody reads")->delimiter(',');
+    graph.add(app, "Of a bare graph: ");
     app.add_option("--hint", hint, "What --streams and --threads are chosen for: throughput (default) or latency");
     app.add_option("--streams", asked.streams, "Networks at work at once; 0: as the hint says")->check(CLI::Range(0, 256));
     app.add_option("--threads", asked.threads, "Threads inside one network; 0: as the hint says")->check(CLI::Range(0, 256));
@@ -56,7 +58,7 @@ std::string network_text(const Json& j) {
 int bench(const Options& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
   const ParallelSettings parallel = share_cpus(o.asked, o.hint);
-  const BenchOptions options{o.model, parse_shapes(o.shapes), o.outputs, precision_named(o.precision)};
+  const BenchOptions options{o.model, parse_shapes(o.shapes), o.graph.interface, o.graph.set, precision_named(o.precision)};
   BenchNetwork network(options, parallel.streams, parallel.threads);
   Speed speed = measure_speed(network, parallel, o.seconds, cpu_sets_of(parallel, pin));
   const Peak peak = measure_peak(std::min(usable_cpus(), parallel.streams * parallel.threads));

@@ -9,6 +9,7 @@
 #include "core/messages.h"
 #include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/graph_flags.h"
 #include "pipeline/quantize/target.h"
 #include "quant/calibrate.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 struct CalibrateFlags {
   std::string graph, images, out, values = "layers", log, from_log;
+  GraphFlags target;
   int max_images = 100;
   CalibrateOptions options;
 };
@@ -39,7 +41,7 @@ int ranges_from_log(const CalibrateFlags& flags) {
     warn(flags.from_log + ": " + std::to_string(log.rejected) + " records are broken in all");
   Ranges ranges = ranges_of(log, flags.from_log);
   ranges.data = std::filesystem::path(flags.from_log).filename().string();
-  const QuantizationTarget target = read_target(flags.graph);
+  const QuantizationTarget target = read_target(flags.graph, {flags.target.set, flags.target.interface});
   ranges.graph_hash = graph_hash(target.graph);
   std::vector<std::string> strangers;
   for (const auto& [name, range] : ranges.values)
@@ -55,7 +57,7 @@ int ranges_from_log(const CalibrateFlags& flags) {
 
 int ranges_from_images(CalibrateFlags& flags) {
   require_observer(flags.options.method);
-  QuantizationTarget target = read_target(flags.graph);
+  QuantizationTarget target = read_target(flags.graph, {flags.target.set, flags.target.interface});
   CalibrationData data = data_of(target, flags.images, flags.max_images);
   flags.options.all_values = flags.values == "all";
   flags.options.records = !flags.log.empty();
@@ -93,6 +95,7 @@ std::function<int()> setup_calibrate(CLI::App& app) {
   app.add_option("--log", o->log, "Also write each image's extremes as a calibration log");
   app.add_option("--from-log", o->from_log, "Instead of --images: ranges from a calibration log");
   app.add_option("--streams", o->options.streams, "Networks at work at once; 0: one per core")->check(CLI::Range(0, 256));
+  o->target.add(app, "Of a bare graph: ");
   app.add_flag("--quiet", o->options.quiet, "No progress");
   return [o] {
     if (o->images.empty() == o->from_log.empty())

@@ -63,7 +63,7 @@ namespace {
 std::vector<std::string> words_of(int argc, char** argv) {
   std::vector<std::string> words(argv, argv + argc);
   const std::string called = words.empty() ? "" : std::filesystem::path(words[0]).filename().string();
-  if (row_named(commands(), called)) words.insert(words.begin() + 1, called);
+  if (entry_named(commands(), called)) words.insert(words.begin() + 1, called);
   return words;
 }
 

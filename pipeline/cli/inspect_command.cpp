@@ -7,8 +7,10 @@
 #include "core/settings.h"
 #include "core/text_width.h"
 #include "graph/inspect.h"
+#include "graph/interpret/set_values.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
 
 namespace cytodet::pipeline {
@@ -36,15 +38,18 @@ std::function<int()> setup_inspect(CLI::App& app) {
   struct Options {
     std::string graph;
     std::vector<std::string> shapes;
+    GraphFlags flags;
     bool structure = false, json = false;
   };
   auto o = std::make_shared<Options>();
   app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel or checkpoint")->required();
   app.add_option("--shape", o->shapes, "Shape of an input: name=1,512,512,3");
+  o->flags.add_set(app);
   app.add_flag("--structure", o->structure, "One line per node");
   app.add_flag("--json", o->json, "JSON instead of text");
   return [o] {
     Graph graph = read_graph(o->graph);
+    set_values(graph, o->flags.set);
     try {
       InspectReport r = inspect(graph, parse_shapes(o->shapes));
       std::string text = o->json ? inspect_json(r).dump(1) + "\n" : printable_lines(to_text(r, o->graph, o->structure));

@@ -7,10 +7,12 @@
 #include "core/messages.h"
 #include "exec/run_graph.h"
 #include "graph/interpret/feed_check.h"
+#include "graph/interpret/set_values.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/graph_flags.h"
 #include "pipeline/quantize/answer_check.h"
 
 namespace cytodet::pipeline {
@@ -18,7 +20,8 @@ namespace {
 
 struct OptimizeOptions {
   std::string graph, out, stop_after, dump_dir;
-  std::vector<std::string> inputs, outputs, passes, without;
+  std::vector<std::string> passes, without;
+  GraphFlags flags;
   std::string feeds;
   bool list = false, no_check = false;
 };
@@ -46,7 +49,7 @@ void check_files(const OptimizeOptions& o) {
 
 std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o) {
   PassOptions options;
-  options.interface = {o.inputs, o.outputs};
+  options.interface = o.flags.interface;
   if (!o.passes.empty()) options.only = o.passes;
   options.without = o.without;
   options.stop_after = o.stop_after;
@@ -61,7 +64,8 @@ std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o
 
 int optimize(const OptimizeOptions& o) {
   check_files(o);
-  const Graph source = read_graph(o.graph);
+  Graph source = read_graph(o.graph);
+  set_values(source, o.flags.set);
   if (const std::string variable = first_variable(source); !variable.empty())
     print_warning(o.graph + ": is not frozen: it holds variables, such as " + variable);
   Graph graph = source;
@@ -69,7 +73,7 @@ int optimize(const OptimizeOptions& o) {
   if (o.no_check)
     write_graph(graph, o.out);
   else
-    write_checked(source, graph, o.out, {{o.inputs, o.outputs}, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs},
+    write_checked(source, graph, o.out, {o.flags.interface, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs},
                   o.graph);
   for (const PassReport& r : reports)
     std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms,
@@ -83,8 +87,7 @@ std::function<int()> setup_optimize(CLI::App& app) {
   auto o = std::make_shared<OptimizeOptions>();
   app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel or checkpoint");
   app.add_option("-o,--out", o->out, "Result; text when it ends in .pbtxt");
-  app.add_option("--inputs", o->inputs, "Nodes to feed; the graph is cut there")->delimiter(',');
-  app.add_option("--outputs", o->outputs, "Nodes to fetch; default: nodes nobody reads")->delimiter(',');
+  o->flags.add(app);
   app.add_option("--passes", o->passes, "Only these")->delimiter(',');
   app.add_option("--without", o->without, "All but these")->delimiter(',');
   app.add_option("--stop-after", o->stop_after, "Last pass to run");

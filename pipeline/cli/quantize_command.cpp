@@ -76,7 +76,7 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
 QuantizationTarget open_target(const QuantizeFlags& o) {
   if (o.settings.max_drop >= 0 && (o.truth.empty() || o.settings.images.empty()))
     throw UsageError("--max-drop", "needs --truth and --images", "name the COCO ground truth and the images that it is about");
-  QuantizationTarget target = read_target(o.graph);
+  QuantizationTarget target = read_target(o);
   if (o.settings.max_drop >= 0 && !target.model)
     throw UsageError("--max-drop", "needs a model file", "write one beside " + target.path + ", see docs/model_file.md");
   check_writable(target, o.out);

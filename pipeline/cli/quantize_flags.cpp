@@ -24,6 +24,7 @@ void QuantizeFlags::add(CLI::App& app) {
                "Sums, products and activations read INT8 too: less memory, less exact");
   app.add_option("--exclude-ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
   app.add_option("--exclude-nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
+  target.add(app, "Of a bare graph: ");
   app.add_flag("--quiet", quiet, "No progress and no table");
 }
 
@@ -32,6 +33,10 @@ void QuantizeFlags::finish() {
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
   check(settings);
+}
+
+QuantizationTarget read_target(const QuantizeFlags& flags) {
+  return read_target(flags.graph, {flags.target.set, flags.target.interface});
 }
 
 void add_inputs(OutputPlan& plan, const QuantizeFlags& o) {

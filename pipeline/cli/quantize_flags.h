@@ -4,8 +4,10 @@
 #include <string>
 
 #include "core/output_plan.h"
+#include "pipeline/cli/graph_flags.h"
 #include "pipeline/config/detect_settings.h"
 #include "pipeline/config/quantize_settings.h"
+#include "pipeline/quantize/target.h"
 
 namespace CLI {
 class App;
@@ -15,6 +17,7 @@ namespace cytodet::pipeline {
 
 struct QuantizeFlags {
   std::string graph, out, dump_dir, report, truth;
+  GraphFlags target;
   QuantizeSettings settings;
   DetectSettings detection;
   bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false,
@@ -24,6 +27,8 @@ struct QuantizeFlags {
   void finish();            // flags into settings; throws UsageError on what cannot be
 };
 
+// What the flags ask to quantize.
+QuantizationTarget read_target(const QuantizeFlags& flags);
 // The files that both read.
 void add_inputs(OutputPlan& plan, const QuantizeFlags& flags);
 

@@ -46,7 +46,7 @@ std::function<int()> setup_sensitivity(CLI::App& app) {
     add_inputs(plan, *o);
     plan.add_output(o->out, "the ranking");
     check_outputs(plan);
-    QuantizationTarget target = read_target(o->graph);
+    QuantizationTarget target = read_target(*o);
     const Ranges ranges = ranges_of(target, o->settings, o->quiet);
     o->sensitivity.quantize = o->settings.layers;
     o->sensitivity.quiet = o->quiet;

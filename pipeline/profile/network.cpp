@@ -6,17 +6,20 @@
 #include "core/error.h"
 #include "core/timing.h"
 #include "graph/interpret/feed_check.h"
+#include "graph/interpret/set_values.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 
 namespace cytodet::pipeline {
 namespace {
 
-// Floats in [0, 1); whole numbers and conditions 0.
+// Floats in [0, 1), bytes of all values; other whole numbers and conditions 0.
 Tensor random_input(const TensorSpec& spec) {
   Tensor t(spec.dtype, spec.shape);
-  if (spec.dtype != DType::f32) return t;
   std::mt19937 random(7);
+  if (spec.dtype == DType::u8)
+    for (int64_t i = 0; i < t.size(); ++i) t.data<uint8_t>()[i] = static_cast<uint8_t>(random() >> 24);
+  if (spec.dtype != DType::f32) return t;
   for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random() >> 8) * 0x1p-24f;
   return t;
 }
@@ -38,9 +41,11 @@ BenchNetwork::BenchNetwork(const BenchOptions& options, int streams, int threads
 void BenchNetwork::compile_graph(const BenchOptions& options, int streams, int threads) {
   Stopwatch watch;
   Graph graph = read_graph(options.path);
+  set_values(graph, options.set);
   try {
     PassOptions passes;
-    passes.interface.outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
+    passes.interface = options.interface;
+    if (passes.interface.outputs.empty()) passes.interface.outputs = find_outputs(graph);
     require_frozen(graph, passes.interface.outputs);
     run_passes(graph, passes);
     PlanOptions plan;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/ir/endpoints.h"
 #include "pipeline/detect/detector.h"
 
 namespace cytodet::pipeline {
@@ -13,7 +14,8 @@ namespace cytodet::pipeline {
 struct BenchOptions {
   std::string path;                     // model file, graph with one beside it, or bare graph
   std::map<std::string, Shape> shapes;  // of a bare graph's inputs, where the graph leaves them open
-  std::vector<std::string> outputs;     // of a bare graph; empty: all
+  Interface interface;                  // of a bare graph; no outputs: all
+  std::vector<std::string> set;         // of a bare graph: NAME=VALUE (graph/interpret/set_values.h)
   Precision precision = Precision::graph;
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "graph/interpret/feed_check.h"
+#include "graph/interpret/set_values.h"
 #include "graph/io/named_tensors.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/detect/detector.h"
@@ -108,10 +109,12 @@ void open_constants(Graph& g) {
 
 }  // namespace
 
-QuantizationTarget read_target(const std::string& path) {
+QuantizationTarget read_target(const std::string& path, const TargetOptions& options) {
   QuantizationTarget s;
   PassOptions passes;
+  const bool cut = !options.interface.inputs.empty() || !options.interface.outputs.empty();
   if (has_model_file(path)) {
+    if (cut) throw UsageError(path, "its model file names what is fed and fetched", "leave out --inputs and --outputs");
     s.model = load_model(path);
     s.network = make_model(*s.model);
     s.path = s.model->graph;
@@ -120,10 +123,13 @@ QuantizationTarget read_target(const std::string& path) {
     s.interface = passes.interface = {{s.network->input().node}, s.plan.outputs};
   } else {
     s.path = path;
+    s.plan.outputs = options.interface.outputs;
+    s.interface = passes.interface = options.interface;
   }
   s.graph = read_graph(s.path);
+  set_values(s.graph, options.set);
   try {
-    require_frozen(s.graph, s.model ? s.plan.outputs : find_outputs(s.graph));
+    require_frozen(s.graph, s.plan.outputs.empty() ? find_outputs(s.graph) : s.plan.outputs);
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
     PassOptions in_float32 = passes;
     in_float32.only = {"inline_functions", "float16_to_float32"};

@@ -20,8 +20,12 @@ struct QuantizationTarget {
   Interface interface;                            // what the passes kept
 };
 
+struct TargetOptions {
+  std::vector<std::string> set;  // NAME=VALUE (graph/interpret/set_values.h)
+  Interface interface;           // of a bare graph: what is fed and fetched; the rest is left out
+};
 // Model file (.json), graph with one beside it, or bare graph.
-QuantizationTarget read_target(const std::string& path);
+QuantizationTarget read_target(const std::string& path, const TargetOptions& options = {});
 
 // At most `most` samples, evenly spaced over the sorted list: images for a model, otherwise feeds (.json), whose shapes go into
 // target.plan. The target must outlive the result.

@@ -1,0 +1,23 @@
+// Options of commands that take a graph: what is fed, fetched and fixed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/ir/endpoints.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cytodet::pipeline {
+
+struct GraphFlags {
+  Interface interface;           // --inputs, --outputs
+  std::vector<std::string> set;  // --set NAME=VALUE (graph/interpret/set_values.h)
+
+  void add(CLI::App& app, const std::string& of = "");  // `of` begins the help texts
+  void add_set(CLI::App& app, const std::string& of = "");
+};
+
+}  // namespace cytodet::pipeline
