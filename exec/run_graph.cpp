@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "exec/runtime/plan.h"
-#include "graph/interpret/control_flow.h"
 #include "graph/interpret/feed_check.h"
+#include "graph/interpret/set_values.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/op.h"
 #include "graph/passes/pass.h"
@@ -66,15 +66,14 @@ NamedTensors run_plan(const Graph& graph, const NamedTensors& feeds, const std::
 
 NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
   Graph graph = read_graph(path);
+  set_values(graph, options.set);
   try {
     const std::vector<std::string> outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
     if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
     const PassOptions passes = pass_options(graph, feeds, outputs);
-    // A plan is a fixed order of steps: what runs depends on data only in the interpreter. Constant conditions fold away first.
-    if (options.plain || has_loop(graph, graph.ids())) return run_interpreter(graph, feeds, outputs);
+    if (options.plain) return run_interpreter(graph, feeds, outputs);
     run_passes(graph, passes);
     inline_functions(graph);  // those that must stay in a file for TensorFlow
-    if (has_control_flow(graph, graph.ids())) return run_interpreter(graph, feeds, outputs);
     return run_plan(graph, feeds, outputs, options);
   } catch (const Error& e) {
     throw e.within(path.string());

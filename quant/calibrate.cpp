@@ -9,8 +9,8 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/progress.h"
-#include "graph/interpret/control_flow.h"
 #include "graph/ir/conv_node.h"
+#include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 #include "graph/quantized/quant_nodes.h"
 #include "quant/channels.h"
@@ -75,8 +75,6 @@ class Calibrator {
   Calibrator(const Graph& graph, PlanOptions plan, const CalibrationData& data, const CalibrateOptions& options)
       : data_(data), options_(options), row_(require_observer(options.method)) {
     if (has_quantized(graph)) throw Error("graph", "is quantized already", "start from the float graph");
-    if (has_control_flow(graph, graph.ids()))
-      throw Error("graph", "has loops or conditions, so its values have no fixed place", "calibrate the part between them");
     plan.taps = options.all_values ? all_float_values(graph, plan) : values_of_layers(graph);
     if (plan.taps.empty())
       throw Error("graph", "has no convolution or matrix product with a constant filter", "calibrate with --values all");
@@ -208,10 +206,11 @@ class Calibrator {
 
 std::vector<std::string> values_of_layers(const Graph& graph) {
   Consumers uses(graph);
+  const Frames frames(graph);
   std::vector<std::string> names;
   std::set<Value> listed;
-  auto add = [&](Value v) {
-    if (!graph.constant(v) && listed.insert(v).second) names.push_back(graph.name_of(v));
+  auto add = [&](Value v) {  // values in loops and behind conditions have no fixed place
+    if (!graph.constant(v) && !frames.is_inside(v.node) && listed.insert(v).second) names.push_back(graph.name_of(v));
   };
   for (NodeId id : graph.topological_order()) {
     if (!is_layer(graph, id)) continue;
@@ -234,11 +233,12 @@ Facts facts_of(const Graph& graph, const PlanOptions& plan) {
 std::vector<std::string> all_float_values(const Graph& graph, const PlanOptions& plan) {
   Facts facts = facts_of(graph, plan);
   Consumers uses(graph);
+  const Frames frames(graph);
   std::vector<std::string> names;
   for (NodeId id : graph.topological_order())
     for (int slot = 0; slot < facts.outputs(id); ++slot) {
       const Fact& fact = facts.of({id, slot});
-      if (fact.dtype != DType::f32 || fact.constant || graph.constant(id)) continue;
+      if (fact.dtype != DType::f32 || fact.constant || graph.constant(id) || frames.is_inside(id)) continue;
       if (slot == 0 || !uses.of(Value{id, slot}).empty()) names.push_back(graph.name_of({id, slot}));
     }
   return names;

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/suggest.h"
 #include "graph/ir/conv_node.h"
+#include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/layout.h"
@@ -237,13 +238,16 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
                 "calibrate this graph");
   QuantizeReport report;
   const Consumers uses(graph);
+  const Frames frames(graph);
   const std::vector<RowInput> rows = row_inputs(graph, options.elementwise);  // of the graph as it is calibrated
   std::set<std::string> shared;
   for (const RowInput& in : rows) shared.insert(graph.name_of(in.value));
   for (NodeId id : graph.topological_order()) {
     if (!is_layer(graph.node(id)) && !is_float_layer(graph.node(id))) continue;
     const Node& n = graph.node(id);
-    QuantizedLayer layer{n.name, n.op, "float", obstacle(graph, n, ranges, options), {}, graph.name_of(n.inputs.at(0)), {}};
+    const std::string why =
+        frames.is_inside(id) ? "it runs in a loop or behind a condition" : obstacle(graph, n, ranges, options);
+    QuantizedLayer layer{n.name, n.op, "float", why, {}, graph.name_of(n.inputs.at(0)), {}};
     if (layer.why.empty()) quantize_layer(graph, uses, ranges, options, shared, layer);
     report.layers.push_back(std::move(layer));
   }

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/progress.h"
+#include "exec/runtime/partitioned_plan.h"
 #include "graph/ir/op.h"
 #include "graph/passes/pass.h"
 #include "quant/sqnr.h"
@@ -29,7 +30,7 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
   const Facts facts = facts_of(graph, plan);
   std::vector<std::string> names;
   std::vector<Value> queue;
-  for (const std::string& name : plan.outputs.empty() ? find_outputs(graph) : plan.outputs) queue.push_back(graph.value(name));
+  for (const std::string& name : network_outputs(graph, plan)) queue.push_back(graph.value(name));
   std::set<Value> seen;
   for (size_t i = 0; i < queue.size(); ++i) {
     const Value v = queue[i];

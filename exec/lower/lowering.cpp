@@ -66,7 +66,8 @@ Lowering::Lowering(const Graph& g, const std::map<Value, Fact>& known, std::vect
       wanted(std::move(outputs)),
       wanted_set_(wanted.begin(), wanted.end()),
       needed_(static_cast<size_t>(g.capacity()), 0),
-      taken_(static_cast<size_t>(g.capacity()), 0) {
+      taken_(static_cast<size_t>(g.capacity()), 0),
+      positions_(static_cast<size_t>(g.capacity()), -1) {
   std::vector<NodeId> stack;
   auto need = [&](Value v) {
     if (constant(v) || needed_[static_cast<size_t>(v.node)]) return;
@@ -84,7 +85,10 @@ Lowering::Lowering(const Graph& g, const std::map<Value, Fact>& known, std::vect
       for (Value v : graph.node(id).inputs) need(v);
   }
   for (NodeId id : graph.topological_order())
-    if (needed(id)) order.push_back(id);
+    if (needed(id)) {
+      positions_[static_cast<size_t>(id)] = static_cast<int>(order.size());
+      order.push_back(id);
+    }
 }
 
 void Lowering::take(const std::vector<NodeId>& nodes) {

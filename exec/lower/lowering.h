@@ -125,6 +125,8 @@ class Lowering {
   std::map<Value, QuantizeSpec> quantized_inputs;
   bool bf16 = false;  // dense layers that are not in 8 bits are on bf16, and feature maps may be stored so
 
+  // Place of a needed node in `order`; -1 of others.
+  int position(NodeId id) const { return positions_[static_cast<size_t>(id)]; }
   bool needed(NodeId id) const { return needed_[static_cast<size_t>(id)]; }
   bool taken(NodeId id) const { return taken_[static_cast<size_t>(id)]; }
   void take(const std::vector<NodeId>& nodes);
@@ -149,6 +151,7 @@ class Lowering {
  private:
   std::set<Value> wanted_set_;
   std::vector<char> needed_, taken_;
+  std::vector<int> positions_;
 };
 
 struct KernelRow {

@@ -12,6 +12,13 @@ namespace cytodet::exec {
 Layer& claim(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make);
 Layer& claim_rows(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make);
 
+// The integers of a node's constant input; nothing where there is no such input or it is not known.
+std::optional<std::vector<int64_t>> known_ints(const Lowering& low, const Node& n, size_t input);
+// The dimension that an axis names, which counts from the end where it is negative; nothing where there is none.
+std::optional<size_t> dimension_of(int64_t axis, size_t rank);
+// The dimension that a node's constant input names.
+std::optional<size_t> known_dimension(const Lowering& low, const Node& n, size_t input, size_t rank);
+
 bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
 bool match_depthwise(Lowering& low, NodeId id);   // DepthwiseConv2dNative, constant filter, multiplier 1
 bool match_matmul(Lowering& low, NodeId id);      // MatMul, constant right side

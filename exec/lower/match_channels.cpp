@@ -22,11 +22,9 @@ bool match_channels(Lowering& low, NodeId id) {
     claim(low, id, {n.inputs[0]}, [norm_of](const LayerIo& io) { return make_response_norm(norm_of, io.inputs[0], io.output); });
     return true;
   }
-  const Tensor* axis = n.inputs.size() == 2 ? low.constant(n.inputs[1]) : nullptr;
   const Fact& out = low.facts.of({id, 0});
-  if (!axis || axis->size() != 1 || (out.dtype != DType::i32 && out.dtype != DType::i64)) return false;
-  const int64_t a = axis->as_int();
-  if ((a < 0 ? a + static_cast<int64_t>(in->size()) : a) + 1 != static_cast<int64_t>(in->size())) return false;
+  if (known_dimension(low, n, 1, in->size()) != in->size() - 1) return false;
+  if (out.dtype != DType::i32 && out.dtype != DType::i64) return false;
   if (!out.shape || !is_static(*out.shape) || elements(*out.shape) != pixels) return false;
   claim(low, id, {n.inputs[0]}, [=, type = out.dtype](const LayerIo& io) {
     return make_arg_extreme(pixels, channels, largest, type, io.inputs[0], io.output);

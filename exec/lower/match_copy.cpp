@@ -25,19 +25,6 @@ Offsets even(int64_t count, int64_t stride, int64_t begin = 0, int64_t step = 1)
   return offsets;
 }
 
-std::optional<std::vector<int64_t>> known_ints(const Lowering& low, const Node& n, size_t input) {
-  const Tensor* t = input < n.inputs.size() ? low.constant(n.inputs[input]) : nullptr;
-  if (!t || (t->dtype() != DType::i32 && t->dtype() != DType::i64)) return {};
-  return t->as_ints();
-}
-
-std::optional<size_t> known_axis(const Lowering& low, const Node& n, size_t input, size_t rank) {
-  const auto axis = known_ints(low, n, input);
-  if (!axis || axis->size() != 1) return {};
-  const int64_t a = (*axis)[0] < 0 ? (*axis)[0] + static_cast<int64_t>(rank) : (*axis)[0];
-  return a < 0 || a >= static_cast<int64_t>(rank) ? std::optional<size_t>() : static_cast<size_t>(a);
-}
-
 Copy whole(const Shape& shape) {
   Copy copy;
   const std::vector<int64_t> strides = dense_strides(shape);
@@ -45,15 +32,21 @@ Copy whole(const Shape& shape) {
   return copy;
 }
 
+// The number that Pad or PadV2 fills with; nothing where it is not known.
+std::optional<float> pad_value(const Lowering& low, const Node& n) {
+  if (n.op != "PadV2") return 0.0f;
+  const Tensor* value = n.inputs.size() == 3 ? low.constant(n.inputs[2]) : nullptr;
+  if (!value || value->dtype() != DType::f32 || value->size() != 1) return {};
+  return value->data<float>()[0];
+}
+
 std::optional<Copy> pad_copy(const Lowering& low, const Node& n, const Shape& in) {
   const auto pads = known_ints(low, n, 1);
   if (!pads || pads->size() != 2 * in.size() || *std::min_element(pads->begin(), pads->end()) < 0) return {};
+  const std::optional<float> fill = pad_value(low, n);
+  if (!fill) return {};
   Copy copy;
-  if (n.op == "PadV2") {
-    const Tensor* value = n.inputs.size() == 3 ? low.constant(n.inputs[2]) : nullptr;
-    if (!value || value->dtype() != DType::f32 || value->size() != 1) return {};
-    copy.fill = value->data<float>()[0];
-  }
+  copy.fill = *fill;
   const bool mirrors = n.op == "MirrorPad", reflects = mirrors && n.attr_or<std::string>("mode", "") == "REFLECT";
   const std::vector<int64_t> strides = dense_strides(in);
   for (size_t d = 0; d < in.size(); ++d) {
@@ -119,9 +112,9 @@ std::optional<Copy> transpose_copy(const Lowering& low, const Node& n, const Sha
   Copy copy;
   const std::vector<int64_t> strides = dense_strides(in);
   for (int64_t o : *order) {
-    const auto d = static_cast<size_t>(o < 0 ? o + static_cast<int64_t>(in.size()) : o);
-    if (d >= in.size()) return {};
-    copy.offsets.push_back(even(in[d], strides[d]));
+    const std::optional<size_t> d = dimension_of(o, in.size());
+    if (!d) return {};
+    copy.offsets.push_back(even(in[*d], strides[*d]));
   }
   return copy;
 }
@@ -142,16 +135,16 @@ std::optional<Copy> reverse_copy(const Lowering& low, const Node& n, const Shape
   if (!axes) return {};
   Copy copy = whole(in);
   for (int64_t a : *axes) {
-    const auto d = static_cast<size_t>(a < 0 ? a + static_cast<int64_t>(in.size()) : a);
-    if (d >= in.size()) return {};
-    std::reverse(copy.offsets[d].begin(), copy.offsets[d].end());
+    const std::optional<size_t> d = dimension_of(a, in.size());
+    if (!d) return {};
+    std::reverse(copy.offsets[*d].begin(), copy.offsets[*d].end());
   }
   return copy;
 }
 
 std::optional<Copy> gather_copy(const Lowering& low, const Node& n, const Shape& in) {
   const auto indices = known_ints(low, n, 1);
-  const auto axis = known_axis(low, n, 2, in.size());
+  const auto axis = known_dimension(low, n, 2, in.size());
   if (!indices || !axis || n.attr_or("batch_dims", int64_t{0}) != 0) return {};
   Copy copy = whole(in);
   const int64_t stride = dense_strides(in)[*axis];
@@ -224,15 +217,10 @@ bool match_split(Lowering& low, NodeId id) {
   const Value input = n.inputs[split ? 1 : 0];
   const Shape* in = low.float_shape(input);
   if (!in || in->empty() || elements(*in) == 0 || low.constant(input)) return false;
-  const auto rank = static_cast<int64_t>(in->size()), own_axis = n.attr_or("axis", int64_t{0});
-  const auto axis = unpack ? std::optional(static_cast<size_t>(own_axis < 0 ? own_axis + rank : own_axis))
-                           : known_axis(low, n, split ? 0 : 2, in->size());
-  if (!axis || *axis >= in->size()) return false;
-  const int64_t parts = n.attr_or(unpack  ? "num"
-                                  : split ? "num_split"
-                                          : "num_split",
-                                  int64_t{0}),
-                stride = dense_strides(*in)[*axis];
+  const auto axis =
+      unpack ? dimension_of(n.attr_or("axis", int64_t{0}), in->size()) : known_dimension(low, n, split ? 0 : 2, in->size());
+  if (!axis) return false;
+  const int64_t parts = n.attr_or(unpack ? "num" : "num_split", int64_t{0}), stride = dense_strides(*in)[*axis];
   int64_t begin = 0;
   std::vector<std::pair<Value, Copy>> copies;
   for (int64_t i = 0; i < parts; ++i) {
@@ -259,10 +247,7 @@ std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v) {
   const Shape* in = low.float_shape(n.inputs[0]);
   if (!pads || pads->size() != 8 || !in || in->size() != 4 || *std::min_element(pads->begin(), pads->end()) < 0) return {};
   if ((*pads)[0] || (*pads)[1] || (*pads)[6] || (*pads)[7] || *std::max_element(pads->begin(), pads->end()) > 64) return {};
-  if (n.op == "PadV2") {
-    const Tensor* value = n.inputs.size() == 3 ? low.constant(n.inputs[2]) : nullptr;
-    if (!value || value->size() != 1 || value->as_double() != 0) return {};
-  }
+  if (pad_value(low, n) != 0.0f) return {};
   const auto at = [&](size_t i) { return static_cast<int>((*pads)[i]); };
   return ZeroPad{n.inputs[0], v.node, at(2), at(3), at(4), at(5)};
 }

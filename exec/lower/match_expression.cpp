@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/suggest.h"
 #include "exec/lower/match.h"
 #include "exec/steps/expression_step.h"
 #include "graph/ir/conv_node.h"
@@ -19,7 +20,7 @@ namespace {
 constexpr size_t kMaxNodes = 16, kMaxLeaves = 12;
 
 struct UnaryRow {
-  const char* op;
+  const char* name;  // of the op
   ExprOp code;
 };
 constexpr UnaryRow kUnary[] = {{"Neg", ExprOp::neg},
@@ -50,7 +51,7 @@ constexpr UnaryRow kUnary[] = {{"Neg", ExprOp::neg},
                                {"LogicalNot", ExprOp::logical_not}};
 
 struct BinaryRow {
-  const char* op;
+  const char* name;  // of the op
   ExprOp code;
   bool swapped = false;
 };
@@ -72,12 +73,6 @@ constexpr BinaryRow kBinary[] = {{"Add", ExprOp::add},
                                  {"GreaterEqual", ExprOp::less_equal, true},
                                  {"LogicalAnd", ExprOp::min},
                                  {"LogicalOr", ExprOp::max}};
-
-template <class Row, size_t N>
-const Row* find_row(const Row (&rows)[N], const std::string& op) {
-  const Row* found = std::find_if(rows, rows + N, [&](const Row& r) { return op == r.op; });
-  return found == rows + N ? nullptr : found;
-}
 
 bool is_batch_norm(const Node& n) {
   return n.op.starts_with("FusedBatchNorm") && n.inputs.size() == 5 && !n.attr_or("is_training", true);
@@ -159,9 +154,9 @@ bool is_elementwise(const Lowering& low, NodeId id) {
   const Shape* shape = shape_of(low, {id, 0});
   if (!shape || elements(*shape) == 0 || !is_number(low.facts.of({id, 0}).dtype) || low.constant({id, 0})) return false;
   bool known = false;
-  if (find_row(kUnary, n.op) || n.op == "Cast")
+  if (entry_named(kUnary, n.op) || n.op == "Cast")
     known = n.inputs.size() == 1;
-  else if (find_row(kBinary, n.op))
+  else if (entry_named(kBinary, n.op))
     known = n.inputs.size() == 2;
   else if (n.op == "BiasAdd")
     known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && (!is_channels_first(n) || shape->size() >= 2);
@@ -233,7 +228,7 @@ bool may_join(const Lowering& low, NodeId id) {
 }
 
 // The nodes of the expression that ends in `root`, in the order of the graph.
-std::vector<NodeId> grow(const Lowering& low, NodeId root, const std::vector<int>& position) {
+std::vector<NodeId> grow(const Lowering& low, NodeId root) {
   std::vector<NodeId> found{root};
   const Shape& shape = *shape_of(low, {root, 0});
   const auto inside = [&](NodeId id) { return std::count(found.begin(), found.end(), id) > 0; };
@@ -250,36 +245,33 @@ std::vector<NodeId> grow(const Lowering& low, NodeId root, const std::vector<int
         more = true;
       }
   }
-  std::sort(found.begin(), found.end(),
-            [&](NodeId a, NodeId b) { return position[static_cast<size_t>(a)] < position[static_cast<size_t>(b)]; });
+  std::sort(found.begin(), found.end(), [&](NodeId a, NodeId b) { return low.position(a) < low.position(b); });
   return found;
 }
 
 // The last of the nodes that read v, when all of them may join; -1 otherwise.
-NodeId last_joining_reader(const Lowering& low, Value v, const std::vector<int>& position) {
+NodeId last_joining_reader(const Lowering& low, Value v) {
   NodeId last = -1;
   for (Consumers::Use use : low.absorbable_uses(v)) {
     if (!may_join(low, use.node) || *shape_of(low, {use.node, 0}) != *shape_of(low, v)) return -1;
-    if (last < 0 || position[static_cast<size_t>(use.node)] > position[static_cast<size_t>(last)]) last = use.node;
+    if (last < 0 || low.position(use.node) > low.position(last)) last = use.node;
   }
   return last;
 }
 
 // The widest expression with the node: of all ends that follow it, the last one from which it is reached.
 std::vector<NodeId> expression_with(const Lowering& low, NodeId id) {
-  std::vector<int> position(static_cast<size_t>(low.graph.capacity()), -1);
-  for (size_t i = 0; i < low.order.size(); ++i) position[static_cast<size_t>(low.order[i])] = static_cast<int>(i);
   std::vector<NodeId> ends{id};
   while (ends.size() < 2 * kMaxNodes) {
-    const NodeId next = last_joining_reader(low, {ends.back(), 0}, position);
+    const NodeId next = last_joining_reader(low, {ends.back(), 0});
     if (next < 0) break;
     ends.push_back(next);
   }
   for (; ends.size() > 1; ends.pop_back()) {
-    std::vector<NodeId> nodes = low.float_shape({ends.back(), 0}) ? grow(low, ends.back(), position) : std::vector<NodeId>{};
+    std::vector<NodeId> nodes = low.float_shape({ends.back(), 0}) ? grow(low, ends.back()) : std::vector<NodeId>{};
     if (std::count(nodes.begin(), nodes.end(), id) > 0) return nodes;
   }
-  return grow(low, id, position);
+  return grow(low, id);
 }
 
 // Translates nodes into an Expression.
@@ -290,8 +282,9 @@ class Translator {
   // False where the expression would be too large.
   bool run(const std::vector<NodeId>& nodes) {
     expression.shape = *low_.float_shape({nodes.back(), 0});
-    nodes_ = nodes;
     for (NodeId id : nodes) registers_[{id, 0}] = translate(low_.graph.node(id));
+    if (expression.ops.empty() && low_.graph.node(nodes.back()).op == "Cast")  // floats of whole numbers
+      registers_[{nodes.back(), 0}] = emit(ExprOp::mul, registers_.at({nodes.back(), 0}), constant(1));
     if (expression.leaves.size() > kMaxLeaves || expression.ops.empty()) return false;
     // The result is that of the last operation, and leaves have the first registers.
     const int leaves = static_cast<int>(expression.leaves.size());
@@ -339,7 +332,7 @@ class Translator {
     if (is_batch_norm(n)) return batch_norm(n);
     if (is_fake_quant(n)) return fake_quant(n);
     const int a = operand(n.inputs[0]);
-    if (const UnaryRow* row = find_row(kUnary, n.op)) return emit(row->code, a);
+    if (const UnaryRow* row = entry_named(kUnary, n.op)) return emit(row->code, a);
     if (n.op == "Cast")
       return low_.facts.of({low_.graph.find(n.name), 0}).dtype == DType::boolean ? emit(ExprOp::not_equal, a, constant(0)) : a;
     if (n.op == "LeakyRelu") return emit(ExprOp::leaky_relu, a, constant(n.attr_or("alpha", 0.2f)));
@@ -351,7 +344,7 @@ class Translator {
       return sum;
     }
     const int b = operand(n.inputs[1]);
-    if (const BinaryRow* row = find_row(kBinary, n.op)) return row->swapped ? emit(row->code, b, a) : emit(row->code, a, b);
+    if (const BinaryRow* row = entry_named(kBinary, n.op)) return row->swapped ? emit(row->code, b, a) : emit(row->code, a, b);
     const int c = operand(n.inputs[2]);
     if (n.op == "ClipByValue") return emit(ExprOp::min, emit(ExprOp::max, a, b), c);
     return emit(ExprOp::select, a, b, c);
@@ -394,7 +387,6 @@ class Translator {
   }
 
   const Lowering& low_;
-  std::vector<NodeId> nodes_;
   std::map<Value, int> registers_;
 };
 

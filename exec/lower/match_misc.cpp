@@ -47,14 +47,6 @@ class ConcatStep : public Step {
 
 }  // namespace
 
-Layer& claim(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make) {
-  return low.add_layer({id, 0}, Opaque{std::move(inputs), std::move(make)}, {id});
-}
-
-Layer& claim_rows(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make) {
-  return low.add_layer({id, 0}, RowOp{std::move(inputs), std::move(make)}, {id});
-}
-
 //   x ─▶ Identity | Reshape | Squeeze | ExpandDims | ...: the same elements in the same order
 bool match_alias(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
@@ -103,12 +95,11 @@ bool match_product(Lowering& low, NodeId id) {
 bool match_concat(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "ConcatV2" || n.inputs.size() < 2) return false;
-  const Tensor* axis = low.constant(n.inputs.back());
   const Shape* out = low.float_shape({id, 0});
-  if (!axis || axis->size() != 1 || !out || out->empty()) return false;
-  int64_t a = axis->as_int();
-  a = a < 0 ? a + static_cast<int64_t>(out->size()) : a;
-  if (a < 0 || a >= static_cast<int64_t>(out->size())) return false;
+  if (!out) return false;
+  const std::optional<size_t> axis = known_dimension(low, n, n.inputs.size() - 1, out->size());
+  if (!axis) return false;
+  const auto a = static_cast<int64_t>(*axis);
   std::vector<Value> inputs(n.inputs.begin(), n.inputs.end() - 1);
   std::vector<int64_t> rows;
   int64_t outer = elements(Shape(out->begin(), out->begin() + a));

@@ -8,16 +8,16 @@ bool match_reduce(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool mean = n.op == "Mean", max = n.op == "Max", min = n.op == "Min";
   if ((!mean && !max && !min && n.op != "Sum") || n.inputs.size() != 2 || low.constant(n.inputs[0])) return false;
-  const Tensor* axes = low.constant(n.inputs[1]);
+  const auto axes = known_ints(low, n, 1);
   const Shape *in = low.float_shape(n.inputs[0]), *out = low.float_shape({id, 0});
-  if (!axes || (axes->dtype() != DType::i32 && axes->dtype() != DType::i64) || !in || !out || elements(*in) == 0) return false;
+  if (!axes || !in || !out || elements(*in) == 0) return false;
   std::vector<bool> reduced(in->size(), false);
   int64_t left = elements(*in);
-  for (int64_t a : axes->as_ints()) {
-    const auto d = static_cast<size_t>(a < 0 ? a + static_cast<int64_t>(in->size()) : a);
-    if (d >= in->size() || reduced[d]) return false;
-    reduced[d] = true;
-    left /= (*in)[d];
+  for (int64_t axis : *axes) {
+    const std::optional<size_t> d = dimension_of(axis, in->size());
+    if (!d || reduced[*d]) return false;
+    reduced[*d] = true;
+    left /= (*in)[*d];
   }
   if (left != elements(*out)) return false;
   const Reduction reduction = mean ? Reduction::mean : max ? Reduction::max : min ? Reduction::min : Reduction::sum;

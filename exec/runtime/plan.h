@@ -46,7 +46,7 @@ struct TensorSpec {
 class Plan {
  public:
   // Throws Error naming the node: unknown op on the needed path, cycle, input without a shape, NaN or infinite weights,
-  // a precision that this CPU lacks.
+  // a precision that this CPU lacks. A graph with loops or conditions becomes several plans (partitioned_plan.h).
   static std::shared_ptr<const Plan> compile(const Graph& graph, const PlanOptions& options);
   virtual ~Plan() = default;
 
@@ -57,10 +57,22 @@ class Plan {
   virtual int64_t stream_bytes() const = 0;  // of one Runner: arena, scratch and inputs; weights are the Plan's
   virtual int plain_steps() const = 0;       // steps without a kernel
 
+  // tap(i, value) of PlanOptions::taps[i].
+  using Tap = std::function<void(int, const Tensor&)>;
+
+  // The tensors of one Runner. Indices as in inputs() and outputs().
+  class Stream {
+   public:
+    virtual ~Stream() = default;
+    virtual Tensor& input(int i) = 0;
+    virtual const Tensor& output(int i) const = 0;
+    virtual void run(const Tap& tap) = 0;
+    virtual void run_timed(std::vector<double>& ms) = 0;
+  };
+
  protected:
   friend class Runner;
-  struct State;
-  virtual std::unique_ptr<State> new_state() const = 0;
+  virtual std::unique_ptr<Stream> new_stream() const = 0;
 };
 
 class Runner {
@@ -74,8 +86,8 @@ class Runner {
   Tensor& input(int i);
   void set_input(int i, Tensor tensor);
   void run();
-  // run(), calling tap(i, value) for PlanOptions::taps[i] as soon as the value exists; it is valid during the call only.
-  void run(const std::function<void(int, const Tensor&)>& tap);
+  // run(), calling tap(i, value) as soon as the value exists; it is valid during the call only.
+  void run(const Plan::Tap& tap);
   // Valid until the next run(). Index as in Plan::outputs().
   const Tensor& output(int i) const;
   // run(), adding each step's milliseconds to ms[step] (resized to the number of steps).
@@ -84,7 +96,7 @@ class Runner {
 
  private:
   std::shared_ptr<const Plan> plan_;
-  std::unique_ptr<Plan::State> state_;
+  std::unique_ptr<Plan::Stream> stream_;
 };
 
 }  // namespace cytodet::exec

@@ -18,8 +18,8 @@ std::string where(const Node& n) { return "node " + n.name + " (" + n.op + ")"; 
 // its loop. Inside a loop nodes run in dependency order, once per iteration; values that are missing are dead.
 class ControlFlow {
  public:
-  ControlFlow(const Graph& graph, const std::vector<NodeId>& nodes, const Feeds& feeds)
-      : graph_(graph), feeds_(feeds), frame_of_(static_cast<size_t>(graph.capacity()), -1) {
+  ControlFlow(const Graph& graph, const std::vector<NodeId>& nodes, const Feeds& feeds, const Evaluator& evaluator)
+      : graph_(graph), feeds_(feeds), evaluator_(evaluator), frame_of_(static_cast<size_t>(graph.capacity()), -1) {
     frames_.push_back({});
     std::vector<char> needed(static_cast<size_t>(graph.capacity()), 0);
     for (NodeId id : nodes) needed[static_cast<size_t>(id)] = 1;
@@ -187,7 +187,7 @@ class ControlFlow {
   }
 
   std::vector<Tensor> compute(const Node& n, const std::vector<Tensor>& in) {
-    if (!TensorArrays::handles(n) && !TensorLists::handles(n)) return evaluate(n, in);
+    if (!TensorArrays::handles(n) && !TensorLists::handles(n)) return evaluator_(n, in);
     try {
       return TensorLists::handles(n) ? lists_.run(n, in) : arrays_.run(n, in);
     } catch (const Error& e) {
@@ -226,6 +226,7 @@ class ControlFlow {
 
   const Graph& graph_;
   const Feeds& feeds_;
+  const Evaluator& evaluator_;
   std::vector<int> frame_of_;
   std::vector<Frame> frames_;
   std::vector<Scope*> scopes_;
@@ -248,8 +249,8 @@ bool has_loop(const Graph& graph, const std::vector<NodeId>& nodes) {
 }
 
 std::vector<Tensor> run_control_flow(const Graph& graph, const std::vector<NodeId>& nodes, const Feeds& feeds,
-                                     const std::vector<Value>& fetches) {
-  return ControlFlow(graph, nodes, feeds).run(fetches);
+                                     const std::vector<Value>& fetches, const Evaluator& evaluator) {
+  return ControlFlow(graph, nodes, feeds, evaluator).run(fetches);
 }
 
 }  // namespace cytodet::graph

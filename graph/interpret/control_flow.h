@@ -12,6 +12,6 @@ bool has_loop(const Graph& graph, const std::vector<NodeId>& nodes);
 
 // As interpret(), for `nodes`: all that the fetches need. A fetch on a branch that is not taken is an Error.
 std::vector<Tensor> run_control_flow(const Graph& graph, const std::vector<NodeId>& nodes, const Feeds& feeds,
-                                     const std::vector<Value>& fetches);
+                                     const std::vector<Value>& fetches, const Evaluator& evaluator = evaluate);
 
 }  // namespace cytodet::graph

@@ -50,9 +50,10 @@ std::vector<NodeId> needed_order(const Graph& graph, const Feeds& feeds, const s
 
 }  // namespace
 
-std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std::vector<Value>& fetches) {
+std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std::vector<Value>& fetches,
+                              const Evaluator& evaluator) {
   std::vector<NodeId> order = needed_order(graph, feeds, fetches);
-  if (has_control_flow(graph, order)) return run_control_flow(graph, order, feeds, fetches);
+  if (has_control_flow(graph, order)) return run_control_flow(graph, order, feeds, fetches, evaluator);
   std::map<Value, int> uses;
   for (NodeId id : order)
     for (Value v : graph.node(id).inputs) ++uses[v];
@@ -70,7 +71,7 @@ std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std:
       in.push_back(it->second);
       if (--uses[v] == 0 && !feeds.contains(v)) values.erase(it);
     }
-    std::vector<Tensor> out = evaluate(n, in);
+    std::vector<Tensor> out = evaluator(n, in);
     for (size_t slot = 0; slot < out.size(); ++slot)
       if (Value v{id, static_cast<int>(slot)}; uses.contains(v) && !feeds.contains(v)) values[v] = std::move(out[slot]);
   }

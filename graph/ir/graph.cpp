@@ -9,6 +9,10 @@
 namespace cytodet::graph {
 
 namespace detail {
+void missing_input(size_t index, size_t count) {
+  throw Error("", "needs input " + std::to_string(index) + " but has " + std::to_string(count) + " inputs");
+}
+
 void missing_attr(const Node& node, std::string_view name) {
   throw Error("node " + node.name + " (" + node.op + ")",
               "attribute \"" + std::string(name) + "\" is missing or of the wrong kind");

@@ -22,9 +22,36 @@ struct Value {
   auto operator<=>(const Value&) const = default;
 };
 
+struct Node;
+
+namespace detail {
+[[noreturn]] void missing_input(size_t index, size_t count);
+[[noreturn]] void missing_attr(const Node& node, std::string_view name);
+}  // namespace detail
+
+// A node's data inputs, in order. Nodes of damaged files may have fewer than their op reads: asking for one that is not there
+// throws Error.
+class NodeInputs : public std::vector<Value> {
+ public:
+  using std::vector<Value>::vector;
+  NodeInputs(std::vector<Value> values) : std::vector<Value>(std::move(values)) {}  // NOLINT: a list of values is one of inputs
+  Value& operator[](size_t i) { return data()[checked(i)]; }
+  const Value& operator[](size_t i) const { return data()[checked(i)]; }
+  Value& front() { return (*this)[0]; }
+  const Value& front() const { return (*this)[0]; }
+  Value& back() { return (*this)[size() - 1]; }
+  const Value& back() const { return (*this)[size() - 1]; }
+
+ private:
+  size_t checked(size_t i) const {
+    if (i >= size()) detail::missing_input(i, size());
+    return i;
+  }
+};
+
 struct Node {
   std::string name, op, device;
-  std::vector<Value> inputs;     // data inputs, in order
+  NodeInputs inputs;
   std::vector<NodeId> controls;  // control inputs
   AttrMap attrs;
   std::string extra;  // encoded NodeDef fields that are not modelled here (debug info, full type), written back
@@ -115,10 +142,6 @@ class Consumers {
   std::vector<std::vector<NodeId>> controls_;
   std::map<Value, std::vector<Use>> by_value_;
 };
-
-namespace detail {
-[[noreturn]] void missing_attr(const Node& node, std::string_view name);
-}
 
 template <class T>
 const T& Node::attr(std::string_view key) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -26,8 +27,7 @@ class Inputs : public std::span<const T> {
   template <class All>
   requires std::convertible_to<const All&, std::span<const T>> Inputs(const All& all) : std::span<const T>(all) {}
   const T& operator[](size_t i) const {
-    if (i >= this->size())
-      throw Error("", "needs input " + std::to_string(i) + " but has " + std::to_string(this->size()) + " inputs");
+    if (i >= this->size()) detail::missing_input(i, this->size());
     return this->data()[i];
   }
   const T& front() const { return (*this)[0]; }
@@ -57,6 +57,17 @@ struct Op {
 std::span<const Op> all_ops();
 const Op* find_op(std::string_view name);  // null when unknown
 
+// Calls f; an Error that names no node is thrown again with this one named.
+template <class F>
+auto with_node_named(const Node& node, F f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    if (e.where().starts_with("node ")) throw;
+    throw e.within("node " + node.name + " (" + node.op + ")");
+  }
+}
+
 // Runs a node's eval with the node named in every error. Throws Error for an unknown op (names the nearest known ones).
 std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs);
 
@@ -72,9 +83,13 @@ bool are_height_and_width(const Tensor* axes);
 
 using Feeds = std::map<Value, Tensor>;
 
+// What computes a node's outputs: evaluate(), or what answers alike and sooner.
+using Evaluator = std::function<std::vector<Tensor>(const Node&, std::span<const Tensor>)>;
+
 // Plain interpreter: evaluates what `fetches` need, freeing values after their last use. Feeds override any value.
 // A Placeholder that is not fed, an unknown op on the needed path, a cycle: Error naming the node.
-std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std::vector<Value>& fetches);
+std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std::vector<Value>& fetches,
+                              const Evaluator& evaluator = evaluate);
 
 // Facts of every output of every live node; `known` (by Value) overrides, for example the shape of a Placeholder.
 // Values whose inputs are all constant and whose size is at most fold_bytes get `constant` too.

@@ -43,12 +43,7 @@ std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) {
     throw Error(where, "op " + node.op + " is not known", hint.empty() ? "cut the graph in front of it" : hint);
   }
   OpCall call{node, inputs, {}};
-  try {
-    op->eval(call);
-  } catch (const Error& e) {
-    if (e.where().starts_with("node ")) throw;
-    throw e.within(where);
-  }
+  with_node_named(node, [&] { op->eval(call); });
   return std::move(call.out);
 }
 

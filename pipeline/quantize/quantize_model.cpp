@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
+#include "exec/runtime/partitioned_plan.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/tf_int8.h"
 #include "pipeline/quantize/answer_check.h"
@@ -101,6 +102,9 @@ Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, c
 Graph from_tf_int8(const QuantizationTarget& target, Graph file) {
   PassOptions passes;
   passes.interface = {target.interface.inputs, outputs_of(target)};
+  for (const std::string& name : network_outputs(target.graph, target.plan))  // by which it is measured
+    if (std::vector<std::string>& kept = passes.interface.outputs; std::find(kept.begin(), kept.end(), name) == kept.end())
+      kept.push_back(name);
   run_passes(file, passes);
   return file;
 }
@@ -134,7 +138,7 @@ namespace {
 void check_file(const QuantizationTarget& target, const Quantized& quantized, const Graph& file,
                 const std::filesystem::path& out) {
   AnswerOptions options;
-  options.interface = {target.interface.inputs, outputs_of(target)};
+  options.interface = {target.interface.inputs, network_outputs(target.graph, target.plan)};
   options.shapes = target.plan.input_shapes;
   options.min_sqnr_db = kMinFileDb;
   options.plain_macs = 300000000;  // plain loops over quantized values are slow
