@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "graph/interpret/tensor_arrays.h"
+#include "graph/interpret/tensor_lists.h"
 #include "graph/ir/frames.h"
 
 namespace cytodet::exec {
@@ -21,9 +23,22 @@ bool is_layer_op(const std::string& op) {
   return std::any_of(std::begin(kOps), std::end(kOps), [&](const char* layer) { return op == layer; });
 }
 
-// What cannot be a step: nodes of loops and conditions, and arrays and lists of tensors, whose handles live in the interpreter.
-bool is_interpreted(const Frames& frames, const Node& n, NodeId id) {
-  return frames.is_inside(id) || is_control_flow_op(n.op) || n.op.starts_with("TensorArray") || n.op.starts_with("TensorList");
+// Arrays and lists of tensors, whose handles live as long as one run of the interpreter.
+bool makes_handles(const Node& n) { return TensorArrays::handles(n) || TensorLists::handles(n); }
+
+// The node whose value a chain of Identity passes on.
+NodeId before_identities(const Graph& graph, NodeId id) {
+  for (int left = graph.capacity(); left > 0 && graph.node(id).op == "Identity"; --left) id = graph.node(id).inputs[0].node;
+  return id;
+}
+
+// What cannot be a step: nodes of loops and conditions, what works on handles, and what passes them on.
+bool is_interpreted(const Graph& graph, const Frames& frames, NodeId id) {
+  const Node& n = graph.node(id);
+  if (frames.is_inside(id) || is_control_flow_op(n.op) || makes_handles(n)) return true;
+  if (n.op != "Identity" && n.op != "IdentityN") return false;
+  return std::any_of(n.inputs.begin(), n.inputs.end(),
+                     [&](Value v) { return makes_handles(graph.node(before_identities(graph, v.node))); });
 }
 
 // Sets of nodes, joined.
@@ -80,7 +95,7 @@ class Partitioner {
 
   void join_control_flow() {
     const Frames frames(graph_);
-    for (NodeId id : nodes_) interpreted_[at(id)] = is_interpreted(frames, graph_.node(id), id);
+    for (NodeId id : nodes_) interpreted_[at(id)] = is_interpreted(graph_, frames, id);
     for (NodeId id : nodes_)
       if (interpreted_[at(id)])
         for_each_source(id, [&](NodeId from) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <random>
 
 #include "core/error.h"
@@ -111,6 +112,29 @@ TEST(Partition, APartIsNeverAheadOfItself) {
     for (Value v : part.inputs) EXPECT_TRUE(made.contains(v)) << g.name_of(v);
     made.insert(part.outputs.begin(), part.outputs.end());
   }
+}
+
+// Handles of lists live as long as one run of the interpreter: what works on one list is one part.
+TEST(PartitionedPlan, ListsOfTensors) {
+  for (const CaseResult& r : run_cases(source_dir() + "/tests/data/graph/ops", {}))
+    if (r.name.find("tensor_") != std::string::npos) EXPECT_EQ(r.problem, "") << r.name;
+}
+
+// scripts/make_control_graphs.py: random conditions, loops and functions, with TensorFlow's answers.
+TEST(PartitionedPlan, RandomGraphsAnswerAsTensorFlow) {
+  int compared = 0;
+  for (const auto& folder : std::filesystem::directory_iterator(source_dir() + "/tests/data/graph/control"))
+    for (const auto& file : std::filesystem::directory_iterator(folder.path())) {
+      if (file.path().extension() != ".json") continue;
+      SCOPED_TRACE(file.path().string());
+      const Case c = read_case(file.path());
+      InferOptions options;
+      for (const auto& [name, tensor] : c.outputs) options.outputs.push_back(name);
+      const NamedTensors answers = infer(folder.path() / "graph.pb", c.inputs, options);
+      for (const auto& [name, wanted] : c.outputs) EXPECT_EQ(difference(answers.at(name), wanted), "") << name;
+      ++compared;
+    }
+  EXPECT_GT(compared, 100);
 }
 
 TEST(PartitionedPlan, TapsAreSeenOutsideLoopsAndRefusedInside) {
