@@ -50,6 +50,12 @@ class SizeCache {
     return plans_.front();
   }
 
+  // The plan used last; null: none yet.
+  std::shared_ptr<const Compiled> last() {
+    const std::lock_guard lock(mutex_);
+    return plans_.empty() ? nullptr : plans_.front();
+  }
+
  private:
   std::mutex mutex_;
   std::list<std::shared_ptr<const Compiled>> plans_;
@@ -98,19 +104,14 @@ class PartitionedPlan : public Plan {
   const std::vector<TensorSpec>& inputs() const override { return input_specs_; }
   const std::vector<TensorSpec>& outputs() const override { return output_specs_; }
 
+  // Of a part whose sizes come from data those of the plan used last; before the first run one step that says so.
   std::vector<StepInfo> steps() const override {
     std::vector<StepInfo> all;
-    for (const PartPlan& p : parts) {
-      if (p.known) {
-        for (StepInfo& info : p.known->plan->steps()) all.push_back(std::move(info));
-        continue;
-      }
-      StepInfo info;
-      info.name = p.part.output_names.empty() ? "part" : p.part.output_names.back();
-      info.op = std::to_string(p.part.graph.size()) + " nodes";
-      info.kernel = p.part.interpreted || !p.part.has_layers ? "interpreted" : "compiled when it runs";
-      info.reason = p.part.interpreted ? "it holds loops or conditions" : "its sizes are known only when it runs";
-      all.push_back(std::move(info));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (const auto plan = last_plan(i))
+        for (StepInfo& info : plan->plan->steps()) all.push_back(std::move(info));
+      else
+        all.push_back(step_of(parts[i].part));
     }
     return all;
   }
@@ -122,8 +123,8 @@ class PartitionedPlan : public Plan {
   }
   int plain_steps() const override {
     int64_t interpreted = 0;
-    for (const PartPlan& p : parts)
-      if (!p.known && (p.part.interpreted || !p.part.has_layers)) interpreted += p.part.graph.size();
+    for (size_t i = 0; i < parts.size(); ++i)
+      if (!last_plan(i) && is_always_interpreted(parts[i].part)) interpreted += parts[i].part.graph.size();
     return static_cast<int>(interpreted + sum([](const Plan& plan) { return plan.plain_steps(); }));
   }
 
@@ -133,7 +134,7 @@ class PartitionedPlan : public Plan {
   std::shared_ptr<const Compiled> compiled(size_t part, const std::vector<Tensor>& inputs) const {
     const PartPlan& p = parts[part];
     if (p.known) return p.known;
-    if (p.part.interpreted || !p.part.has_layers) return nullptr;
+    if (is_always_interpreted(p.part)) return nullptr;
     return caches_[part].get(key_of(inputs), [&] { return compile_for(p, inputs); });
   }
 
@@ -145,11 +146,27 @@ class PartitionedPlan : public Plan {
   std::unique_ptr<Stream> new_stream() const override;
 
  private:
+  // Where its sizes are not known before data.
+  static bool is_always_interpreted(const Part& part) { return part.interpreted || !part.has_layers; }
+
+  static StepInfo step_of(const Part& part) {
+    StepInfo info;
+    info.name = part.output_names.empty() ? "part" : part.output_names.back();
+    info.op = std::to_string(part.graph.size()) + " nodes";
+    info.kernel = is_always_interpreted(part) ? kInterpretedPart : kPartNotCompiled;
+    info.reason = part.interpreted ? "it holds loops or conditions" : "its sizes are known only when it runs";
+    return info;
+  }
+
+  std::shared_ptr<const Compiled> last_plan(size_t part) const {
+    return parts[part].known ? parts[part].known : caches_[part].last();
+  }
+
   template <class Figure>
   int64_t sum(Figure figure) const {
     int64_t total = 0;
-    for (const PartPlan& p : parts)
-      if (p.known) total += figure(*p.known->plan);
+    for (size_t i = 0; i < parts.size(); ++i)
+      if (const auto plan = last_plan(i)) total += figure(*plan->plan);
     return total;
   }
 
@@ -274,15 +291,14 @@ class PartitionedStream : public Plan::Stream {
     for (size_t p = 0; p < plan_.parts.size(); ++p) run_part(p, tap, nullptr);
   }
 
-  // Steps of known parts one by one, other parts as one step each.
+  // Steps of compiled parts one by one, interpreted parts as one step each.
   void run_timed(std::vector<double>& ms) override {
     begin();
     std::vector<double> all;
     for (size_t p = 0; p < plan_.parts.size(); ++p) {
       std::vector<double> own;
       Stopwatch watch;
-      run_part(p, {}, plan_.parts[p].known ? &own : nullptr);
-      if (!plan_.parts[p].known) own = {watch.ms()};
+      if (!run_part(p, {}, &own)) own = {watch.ms()};
       all.insert(all.end(), own.begin(), own.end());
     }
     ms.resize(all.size(), 0);
@@ -295,14 +311,17 @@ class PartitionedStream : public Plan::Stream {
     for (size_t i = 0; i < inputs_.size(); ++i) values_[plan_.input_values[i]] = inputs_[i];
   }
 
-  void run_part(size_t index, const Plan::Tap& tap, std::vector<double>* ms) {
+  // False where it was interpreted: as a whole, without times of steps.
+  bool run_part(size_t index, const Plan::Tap& tap, std::vector<double>* ms) {
     const PartPlan& p = plan_.parts[index];
     std::vector<Tensor> inputs;
     for (Value v : p.part.inputs) inputs.push_back(values_.at(v));
-    if (const auto compiled = plan_.compiled(index, inputs))
+    const auto compiled = plan_.compiled(index, inputs);
+    if (compiled)
       run_compiled(index, compiled, inputs, tap, ms);
     else
       interpret_part(p, inputs, tap);
+    return compiled != nullptr;
   }
 
   void run_compiled(size_t index, const std::shared_ptr<const Compiled>& compiled, const std::vector<Tensor>& inputs,

@@ -16,6 +16,10 @@ std::shared_ptr<const Plan> compile_partitioned(const Graph& graph, const PlanOp
 
 constexpr size_t kMaxSizes = 8;
 
+// StepInfo::kernel of a part as a whole.
+constexpr const char* kInterpretedPart = "interpreted";
+constexpr const char* kPartNotCompiled = "compiled when it runs";
+
 // The float values by which a network is measured. Without loops and conditions: its outputs. Otherwise what leaves the parts
 // with convolutions or products: what loops make of it, such as suppressed boxes, jumps where a score changes in its last digit.
 std::vector<std::string> network_outputs(const Graph& graph, const PlanOptions& options);

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/text_width.h"
+#include "exec/runtime/partitioned_plan.h"
 #include "quant/sqnr.h"
 
 namespace cytodet::pipeline {
@@ -35,7 +36,10 @@ std::string kernel_of(const Graph& graph, const Consumers& uses, const std::map<
 void add_kernels(const QuantizationTarget& target, const Quantized& q, std::vector<LayerRow>& rows) {
   std::map<std::string, std::string> kernels;
   try {
-    for (const StepInfo& s : Plan::compile(q.graph, target.plan)->steps()) kernels[s.name] = s.kernel;
+    for (const StepInfo& s : Plan::compile(q.graph, target.plan)->steps()) {
+      if (s.kernel == kPartNotCompiled) return;  // what it will be made of is not known without data
+      if (s.kernel != kInterpretedPart) kernels[s.name] = s.kernel;
+    }
   } catch (const Error&) {
     if (target.model) throw;
     return;  // a bare graph without feeds: its shapes are open
