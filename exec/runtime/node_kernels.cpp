@@ -8,11 +8,30 @@
 namespace cytodet::exec {
 namespace {
 
-// Of one output, and with kernels.
-constexpr const char* kOps[] = {
-    "Add",     "AddV2",   "Cast",    "ConcatV2",     "Exp",     "GatherV2", "Max",   "Maximum",        "Mean",
-    "Min",     "Minimum", "Mul",     "Pad",          "RealDiv", "Relu",     "Relu6", "ResizeBilinear", "ResizeNearestNeighbor",
-    "Sigmoid", "Slice",   "Softmax", "StridedSlice", "Sub",     "Sum",      "Tile",  "Transpose"};
+// Ops of one output that have kernels, and whose small whole numbers are sizes or axes: where they are indices, as of slices,
+// every iteration of a loop would be compiled anew.
+constexpr const char* kOps[] = {"Add",
+                                "AddV2",
+                                "Cast",
+                                "ConcatV2",
+                                "Exp",
+                                "Max",
+                                "Maximum",
+                                "Mean",
+                                "Min",
+                                "Minimum",
+                                "Mul",
+                                "Pad",
+                                "RealDiv",
+                                "Relu",
+                                "Relu6",
+                                "ResizeBilinear",
+                                "ResizeNearestNeighbor",
+                                "Sigmoid",
+                                "Softmax",
+                                "Sub",
+                                "Sum",
+                                "Transpose"};
 
 bool is_worth_it(const Node& node, std::span<const Tensor> inputs) {
   if (std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return node.op == op; })) return false;
