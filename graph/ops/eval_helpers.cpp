@@ -108,8 +108,33 @@ void copy_element(Tensor& to, int64_t to_index, const Tensor& from, int64_t from
               static_cast<const char*>(from.raw()) + static_cast<size_t>(from_index) * item, item);
 }
 
+// Elements of Bytes bytes, `stride` elements apart, one after another.
+template <size_t Bytes>
+void copy_row(char* to, const char* from, int64_t count, int64_t stride) {
+  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * Bytes, from + i * stride * static_cast<int64_t>(Bytes), Bytes);
+}
+
 void strided_copy(const Tensor& x, Tensor& out, const std::vector<int64_t>& strides, int64_t offset) {
-  walk(out.shape(), {strides}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, offset + at[0]); });
+  const size_t item = out.dtype() == DType::string ? 0 : size_of(out.dtype());
+  const auto copy = item == 1   ? copy_row<1>
+                    : item == 2 ? copy_row<2>
+                    : item == 4 ? copy_row<4>
+                    : item == 8 ? copy_row<8>
+                                : nullptr;
+  if (!copy || strides.empty()) {
+    walk(out.shape(), {strides}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, offset + at[0]); });
+    return;
+  }
+  const int64_t count = out.dim(-1), stride = strides.back(), bytes = static_cast<int64_t>(item);
+  const Shape rows(out.shape().begin(), out.shape().end() - 1);
+  char* to = static_cast<char*>(out.raw());
+  const char* from = static_cast<const char*>(x.raw()) + offset * bytes;
+  walk(rows, {{strides.begin(), strides.end() - 1}}, [&](int64_t row, const int64_t* at) {
+    if (stride == 1)
+      std::memcpy(to + row * count * bytes, from + at[0] * bytes, static_cast<size_t>(count * bytes));
+    else
+      copy(to + row * count * bytes, from + at[0] * bytes, count, stride);
+  });
 }
 
 int64_t known_dim(const InferCall& call, size_t i, int64_t d) {

@@ -69,6 +69,7 @@ std::vector<Kept> suppress(const std::vector<float>& scores, const Suppression& 
 }
 
 std::vector<float> floats_of(const Tensor& t) {
+  if (t.dtype() == DType::f32) return {t.data<float>(), t.data<float>() + t.size()};
   std::vector<float> v(static_cast<size_t>(t.size()));
   for (int64_t i = 0; i < t.size(); ++i) v[static_cast<size_t>(i)] = static_cast<float>(t.as_double(i));
   return v;
