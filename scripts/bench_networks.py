@@ -22,6 +22,16 @@ import make_networks
 HERE = pathlib.Path(__file__).resolve().parent
 
 
+def feeds_json(inputs):
+    return {f"{name}:0": {"dtype": x.dtype.name, "shape": list(x.shape), "data": x.ravel().tolist()} for name, x in inputs.items()}
+
+
+def random_like(x, seed):
+    """Bytes of all values; floats of about one."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, x.shape).astype("u1") if x.dtype == np.uint8 else rng.normal(0, 1, x.shape).astype("f4")
+
+
 class Cytodet:
     name = "cytodet"
 
@@ -36,8 +46,7 @@ class Cytodet:
 
     def feeds(self, folder, inputs):
         file = pathlib.Path(folder) / "feeds.json"
-        values = {f"{name}:0": {"dtype": "float32", "shape": list(x.shape), "data": x.ravel().tolist()} for name, x in inputs.items()}
-        file.write_text(json.dumps({"inputs": values}))
+        file.write_text(json.dumps({"inputs": feeds_json(inputs)}))
         return file
 
     def run(self):
@@ -85,7 +94,7 @@ with graph.as_default():
     tf.import_graph_def(definition, name="")
 read = {i.split(":")[0].lstrip("^") for n in definition.node for i in n.input}
 skip = ("NoOp", "Const", "Placeholder", "Assert")
-outputs = [n.name + ":0" for n in definition.node if n.name not in read and n.op not in skip]
+outputs = sorted(n.name + ":0" for n in definition.node if n.name not in read and n.op not in skip)
 feeds = {k + ":0": v for k, v in np.load(feeds_file).items()}
 config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=int(threads), inter_op_parallelism_threads=1)
 session = tf.compat.v1.Session(graph=graph, config=config)
@@ -143,8 +152,10 @@ def inputs_of(graph, name):
     inputs = {}
     for n in definition.node:
         if n.op == "Placeholder":
-            shape = [d.size if d.size > 0 else 1 for d in n.attr["shape"].shape.dim]
-            inputs[n.name] = np.random.default_rng(11).normal(0, 1, shape).astype("f4")
+            image = n.attr["dtype"].type == tf.uint8.as_datatype_enum
+            dims = [d.size for d in n.attr["shape"].shape.dim]
+            shape = [d if d > 0 else open_ for d, open_ in zip(dims, [1, 480, 640, 3] if image and len(dims) == 4 else [1] * len(dims))]
+            inputs[n.name] = random_like(np.zeros(shape, "u1" if image else "f4"), 11)
     return inputs
 
 
@@ -152,9 +163,8 @@ def quantize(graph, inputs, options, out):
     """The INT8 graph, calibrated on three images like the one that is measured."""
     with tempfile.TemporaryDirectory() as folder:
         for i in range(3):
-            feeds = {name: np.random.default_rng(100 + i).normal(0, 1, x.shape).astype("f4") for name, x in inputs.items()}
-            values = {f"{n}:0": {"dtype": "float32", "shape": list(x.shape), "data": x.ravel().tolist()} for n, x in feeds.items()}
-            (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": values}))
+            feeds = {name: random_like(x, 100 + i) for name, x in inputs.items()}
+            (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": feeds_json(feeds)}))
         done = subprocess.run([options.program, "quantize", graph, "--images", folder, "--quiet", "--no-check", "-o", out],
                               capture_output=True, text=True)
         if done.returncode:

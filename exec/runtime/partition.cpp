@@ -15,8 +15,6 @@ namespace {
 
 size_t at(NodeId id) { return static_cast<size_t>(id); }
 
-bool is_constant(const Node& n) { return n.op == "Const" && n.controls.empty(); }
-
 bool is_layer_op(const std::string& op) {
   static const char* const kOps[] = {"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput",
                                      "MatMul", "BatchMatMul",           "BatchMatMulV2"};
@@ -66,7 +64,8 @@ class Partitioner {
         nodes_(needed_nodes(graph, fed, wanted)),
         groups_(graph.capacity()),
         interpreted_(at(graph.capacity()), 0) {
-    std::erase_if(nodes_, [&](NodeId id) { return is_constant(graph.node(id)); });
+    find_constants();
+    std::erase_if(nodes_, [&](NodeId id) { return constant_[at(id)]; });
     member_.assign(at(graph.capacity()), 0);
     for (NodeId id : nodes_) member_[at(id)] = 1;
   }
@@ -83,6 +82,33 @@ class Partitioner {
   }
 
  private:
+  // Constants and what is made of them alone, as the filter of an 8-bit convolution: each part that reads it has a copy.
+  void find_constants() {
+    constant_.assign(at(graph_.capacity()), 0);
+    std::set<NodeId> kept;
+    for (Value v : wanted_) kept.insert(v.node);
+    for (Value v : fed_) kept.insert(v.node);
+    const std::set<NodeId> needed(nodes_.begin(), nodes_.end());
+    for (NodeId id : graph_.topological_order()) {
+      const Node& n = graph_.node(id);
+      if (!needed.contains(id) || !n.controls.empty() || (kept.contains(id) && n.op != "Const")) continue;
+      if (n.op == "Const") constant_[at(id)] = 1;
+      const Op* op = find_op(n.op);
+      if (!op || op->stateful || n.inputs.empty() || is_control_flow_op(n.op) || makes_handles(n)) continue;
+      int depth = 1;
+      for (Value v : n.inputs) depth = constant_[at(v.node)] ? std::max(depth, constant_[at(v.node)] + 1) : kMaxDepth + 1;
+      if (depth <= kMaxDepth) constant_[at(id)] = static_cast<char>(depth);
+    }
+  }
+
+  NodeId copy_of_constant(Part& part, std::map<NodeId, NodeId>& copies, NodeId id) const {
+    if (const auto it = copies.find(id); it != copies.end()) return it->second;
+    Node copy = graph_.node(id);
+    copy.name = part.graph.unique_name(copy.name);
+    for (Value& v : copy.inputs) v.node = copy_of_constant(part, copies, v.node);
+    return copies[id] = part.graph.add(std::move(copy));
+  }
+
   // visit(node) for every node of the partition that this one reads or waits for.
   template <class Visit>
   void for_each_source(NodeId id, Visit visit) const {
@@ -229,11 +255,7 @@ class Partitioner {
   Value source_in(Part& part, std::map<NodeId, NodeId>& copies, Value v) const {
     if (!fed_.contains(v)) {
       if (const auto it = copies.find(v.node); it != copies.end()) return {it->second, v.slot};
-      if (const Node& n = graph_.node(v.node); is_constant(n)) {
-        Node copy = n;
-        copy.name = part.graph.unique_name(n.name);
-        return {copies[v.node] = part.graph.add(std::move(copy)), v.slot};
-      }
+      if (constant_[at(v.node)]) return {copy_of_constant(part, copies, v.node), v.slot};
     }
     const auto known = std::find(part.inputs.begin(), part.inputs.end(), v);
     if (known != part.inputs.end()) return part.graph.value(part.input_names[static_cast<size_t>(known - part.inputs.begin())]);
@@ -265,8 +287,10 @@ class Partitioner {
   std::vector<Value> wanted_;
   std::vector<NodeId> nodes_;
   Groups groups_;
+  static constexpr int kMaxDepth = 32;
   std::vector<char> interpreted_, member_;
-  std::map<int, int> rank_;  // by group
+  std::vector<char> constant_;  // how many nodes deep, 1: a Const; 0: it is none
+  std::map<int, int> rank_;     // by group
 };
 
 }  // namespace

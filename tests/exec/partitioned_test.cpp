@@ -103,6 +103,21 @@ TEST(PartitionedPlan, ConvolutionsAreCompiled) {
   EXPECT_EQ(compiled, 1);
 }
 
+// A filter that is computed from constants, as of 8-bit convolutions, is no input of the convolution's part.
+TEST(Partition, WhatIsMadeOfConstantsIsCopied) {
+  Graph g;
+  placeholder(g, "x", {1, 1, 6, 2});
+  placeholder(g, "p", {});
+  g.node(g.require("p")).attrs["dtype"] = DType::boolean;
+  add(g, "ways", "Switch", {"x", "p"});
+  add(g, "joined", "Merge", {"ways:0", "ways:1"});
+  constant(g, "w", fixture_weights());
+  add(g, "filter", "Neg", {"w"});
+  add(g, "conv", "Conv2D", {"joined", "filter"}, conv_attrs());
+  for (const Part& part : partition(g, {g.value("x"), g.value("p")}, {g.value("conv")}))
+    if (part.has_layers) EXPECT_EQ(part.inputs, std::vector<Value>{g.value("joined")});
+}
+
 // a ─▶ [loop] ─▶ out of it ─▶ Neg ─▶ back into a second loop of the same arrays: what lies between is interpreted with them.
 TEST(Partition, APartIsNeverAheadOfItself) {
   const Graph g = detector();
