@@ -160,7 +160,7 @@ std::function<int()> setup_freeze_graph(CLI::App& app) {
   app.add_option("--input_graph", o->graph, "GraphDef, .pb or .pbtxt, to a checkpoint");
   app.add_option("--input_checkpoint", o->checkpoint, "Checkpoint, by its prefix");
   app.add_option("--input_saver", o->saver, "SaverDef, whose restore node says where variables lie");
-  add_truth(app, "--input_binary", o->binary, "Taken, and not needed: binary and text are told apart");
+  add_truth(app, "--input_binary", o->binary, "Taken, and not needed: binary and text are distinguished by content");
   app.add_option("--restore_op_name", o->restore_op, "Node that restores variables which are not found by their names");
   app.add_option("--filename_tensor_name", o->ignored, "Taken, and not needed");
   add_truth(app, "--clear_devices", o->options.clear_devices, "Remove devices and colocations; default: true");
