@@ -42,7 +42,7 @@ std::vector<const char*> op_names() {
   return names;
 }
 INSTANTIATE_TEST_SUITE_P(EveryOp, MissingInputs, testing::ValuesIn(op_names()),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& row) { return std::string(row.param); });
 
 TEST(NodeInputs, OneThatIsNotThereIsAnError) {
   NodeInputs inputs{{3, 0}};

@@ -115,7 +115,9 @@ TEST(Partition, WhatIsMadeOfConstantsIsCopied) {
   add(g, "filter", "Neg", {"w"});
   add(g, "conv", "Conv2D", {"joined", "filter"}, conv_attrs());
   for (const Part& part : partition(g, {g.value("x"), g.value("p")}, {g.value("conv")}))
-    if (part.has_layers) EXPECT_EQ(part.inputs, std::vector<Value>{g.value("joined")});
+    if (part.has_layers) {
+      EXPECT_EQ(part.inputs, std::vector<Value>{g.value("joined")});
+    }
 }
 
 // a ─▶ [loop] ─▶ out of it ─▶ Neg ─▶ back into a second loop of the same arrays: what lies between is interpreted with them.
@@ -132,7 +134,9 @@ TEST(Partition, APartIsNeverAheadOfItself) {
 // Handles of lists live as long as one run of the interpreter: what works on one list is one part.
 TEST(PartitionedPlan, ListsOfTensors) {
   for (const CaseResult& r : run_cases(source_dir() + "/tests/data/graph/ops", {}))
-    if (r.name.find("tensor_") != std::string::npos) EXPECT_EQ(r.problem, "") << r.name;
+    if (r.name.find("tensor_") != std::string::npos) {
+      EXPECT_EQ(r.problem, "") << r.name;
+    }
 }
 
 // scripts/make_control_graphs.py: random conditions, loops and functions, with TensorFlow's answers.
