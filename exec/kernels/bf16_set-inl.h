@@ -1,4 +1,4 @@
-// The table of a target that differs from another one by its products of bf16: only what deals with bf16 is compiled again.
+// What deals with bf16 in a target that has all other kernels from another one (bf16_table.h).
 #pragma once
 
 #include "exec/kernels/convert_bf16-inl.h"
@@ -8,11 +8,10 @@
 namespace cytodet::exec::CYTODET_TARGET {
 namespace {
 
-// `Base` gives the other target's table.
+// `Base` gives the other target's table, whose depthwise kernels take all other types.
 template <const KernelSet& (*Base)(), class Set = V>
-KernelSet with_bf16(const char* name) {
-  KernelSet set = Base();
-  set.name = name;
+constexpr KernelSet bf16_kernels() {
+  KernelSet set{};
   set.gemm_bf16 = gemm_bf16<Set>;
   set.pack_bf16 = pack_bf16<Set>;
   set.repack_bf16 = repack_bf16<Set>;

@@ -26,8 +26,7 @@ struct Bf16Product {
 template <class Set>
 void gemm_bf16(const void* rows, int64_t m, const PackedBf16Weights& b, int64_t first_panel, int64_t last_panel, float* c,
                int64_t ldc, const Epilogue& e) {
-  const auto* a = static_cast<const uint16_t*>(rows);
-  with_act(e.act, [&]<Act act>() { gemm_panels<Bf16Product<Set>, act, false>(a, m, b, first_panel, last_panel, c, ldc, e); });
+  gemm_floats<Bf16Product<Set>>(static_cast<const uint16_t*>(rows), m, b, first_panel, last_panel, c, ldc, e);
 }
 
 }  // namespace

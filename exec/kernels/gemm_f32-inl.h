@@ -35,29 +35,34 @@ inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, fl
 
 template <Act act, int Rows, int Vectors, bool FromMemory = false>
 inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
-                       TileEpilogue end) {
+                       TileEpilogue end, FinishRows finish) {
   const float* residual = end.residual;
+  alignas(64) float sums[Rows * kPanel];
+  const TileEpilogue only_sums{end.bias, nullptr, 0, false, Vectors * V::width};
   for (; m + Rows <= rows; m += Rows) {
     if (residual) end.residual = residual + m * end.ldr;
-    gemm_tile<act, Rows, Vectors, FromMemory>(a + m * lda, lda, k, b, c + m * ldc, ldc, end);
+    float* const to = c + m * ldc;
+    gemm_tile<act, Rows, Vectors, FromMemory>(a + m * lda, lda, k, b, finish ? sums : to, finish ? kPanel : ldc,
+                                              finish ? only_sums : end);
+    if (finish) finish(Rows, sums, to, ldc, end);
   }
 }
 
 template <Act act, int Vectors>
 inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
-                      const TileEpilogue& end) {
+                      const TileEpilogue& end, FinishRows finish) {
   int64_t m = 0;
-  if (end.from_memory) gemm_tiles<act, V::f32_tile_rows, Vectors, true>(m, rows, a, lda, k, b, c, ldc, end);
-  gemm_tiles<act, V::f32_tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
-  gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
-  gemm_tiles<act, 2, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
-  gemm_tiles<act, 1, Vectors>(m, rows, a, lda, k, b, c, ldc, end);
+  if (end.from_memory) gemm_tiles<act, V::f32_tile_rows, Vectors, true>(m, rows, a, lda, k, b, c, ldc, end, finish);
+  gemm_tiles<act, V::f32_tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
+  gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
+  gemm_tiles<act, 2, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
+  gemm_tiles<act, 1, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
 }
 
 // Rows in blocks of about 128 KiB of a, which stay in the L2 cache while all panels pass over them.
 template <Act act>
 void gemm_act(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
-              float* c, int64_t ldc, const Epilogue& e) {
+              float* c, int64_t ldc, const Epilogue& e, FinishRows finish) {
   int64_t block = 128 * 1024 / 4 / (b.k > 0 ? b.k : 1);
   block = block < V::f32_tile_rows * 2 ? V::f32_tile_rows * 2 : block / V::f32_tile_rows * V::f32_tile_rows;
   for (int64_t row = 0; row < m; row += block) {
@@ -70,16 +75,20 @@ void gemm_act(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b,
                        columns,           p == 0 && (b.k >= 64 || b.n > kPanel)};
       const float* panel = b.data + column * b.k;
       if (columns > V::width)
-        gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
+        gemm_rows<act, 2>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end, finish);
       else
-        gemm_rows<act, 1>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end);
+        gemm_rows<act, 1>(rows, a + row * lda, lda, b.k, panel, c + row * ldc + column, ldc, end, finish);
     }
   }
 }
 
 void gemm(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel, float* c,
           int64_t ldc, const Epilogue& e) {
-  with_act(e.act, [&]<Act act>() { gemm_act<act>(a, lda, m, b, first_panel, last_panel, c, ldc, e); });
+  with_act(e.act, [&]<Act act>() {
+    constexpr bool in_registers = act == Act::none || act == Act::relu || act == Act::relu6 || act == Act::swish;
+    gemm_act<in_registers ? act : Act::none>(a, lda, m, b, first_panel, last_panel, c, ldc, e,
+                                             in_registers ? nullptr : finish_panel<act>);
+  });
 }
 
 void scale_rows(const PackedF32Weights& b, const float* scale, float* out) {

@@ -8,11 +8,21 @@ namespace {
 
 // The epilogue of a tile of packed products; pointers are at the tile's first row and column.
 struct ProductEpilogue {
+  // What is left to do with `rows` rows of float sums, bias included, [rows][kPanel].
+  using Finish = void (*)(int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end);
+
   TileEpilogue floats;
   const float* scales;                    // q8: result = 32-bit sum * scale + bias
   const int32_t* zero_point_corrections;  // q8 of group 4: what sums start from
   RequantizeParams requantize;            // q8, where results are requantized
+  float least = 0;                        // q8: requantized results are clamped to [least, qmax]
+  Finish finish = nullptr;                // null: tiles are finished in registers
 };
+
+template <Act act>
+void finish_floats(int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
+  finish_panel<act>(rows, sums, c, ldc, end.floats);
+}
 
 // Adds the products of `Blocks` groups, which are summed in 16 bits before they are widened to 32: of 16-bit-safe weights, whose
 // k16BitSafeRows are two groups.
@@ -73,9 +83,21 @@ template <class P, Act act, bool Requantize, int Rows, int Vectors>
 inline void product_tiles(int64_t& m, int64_t rows, const typename P::Element* a, int64_t lda, const typename P::Element* b,
                           float* c, int64_t ldc, ProductEpilogue end) {
   const float* residual = end.floats.residual;
+  alignas(64) float sums[Rows * kPanel];
+  ProductEpilogue only_sums = end;
+  only_sums.floats.residual = nullptr;
+  only_sums.floats.columns = Vectors * V::width;
   for (; m + Rows <= rows; m += Rows) {
     if (residual) end.floats.residual = residual + m * end.floats.ldr;
-    product_tile<P, act, Requantize, Rows, Vectors>(a + m * lda, lda, b, c + m * ldc, ldc, end);
+    float* const to = c + m * ldc;
+    if constexpr (act == Act::none && !Requantize) {
+      const bool in_memory = end.finish != nullptr;
+      product_tile<P, act, Requantize, Rows, Vectors>(a + m * lda, lda, b, in_memory ? sums : to, in_memory ? kPanel : ldc,
+                                                      in_memory ? only_sums : end);
+      if (in_memory) end.finish(Rows, sums, to, ldc, end);
+    } else {
+      product_tile<P, act, Requantize, Rows, Vectors>(a + m * lda, lda, b, to, ldc, end);
+    }
   }
 }
 
@@ -101,21 +123,33 @@ inline void product_rows(int64_t rows, const typename P::Element* a, int64_t lda
 
 template <class P, Act act, bool Requantize>
 void gemm_panels(const typename P::Element* a, int64_t m, const typename P::Matrix& b, int64_t first_panel, int64_t last_panel,
-                 float* c, int64_t ldc, const Epilogue& e) {
+                 float* c, int64_t ldc, const Epilogue& e, ProductEpilogue::Finish finish = nullptr) {
   const int64_t lda = row_groups(b.k, P::group) * P::group;
   for (int64_t p = first_panel; p < last_panel; ++p) {
     const int64_t column = p * kPanel;
     const int valid = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-    const int columns = Requantize ? (valid > V::width ? kPanel : V::width) : valid;
+    const int columns = e.requantize ? (valid > V::width ? kPanel : V::width) : valid;
     const TileEpilogue floats{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
                               columns};
-    const ProductEpilogue end = P::end(b, floats, e, column);
+    ProductEpilogue end = P::end(b, floats, e, column);
+    end.finish = finish;
     const auto* panel = static_cast<const typename P::Element*>(b.data) + column * lda;
     if (columns > V::width)
       product_rows<P, act, Requantize, 2>(m, a, lda, panel, c + column, ldc, end);
     else
       product_rows<P, act, Requantize, 1>(m, a, lda, panel, c + column, ldc, end);
   }
+}
+
+// gemm_panels with float results.
+template <class P>
+void gemm_floats(const typename P::Element* a, int64_t m, const typename P::Matrix& b, int64_t first_panel, int64_t last_panel,
+                 float* c, int64_t ldc, const Epilogue& e) {
+  with_act(e.act, [&]<Act act>() {
+    constexpr bool in_registers = act == Act::none || act == Act::swish_2e3;
+    gemm_panels<P, in_registers ? act : Act::none, false>(a, m, b, first_panel, last_panel, c, ldc, e,
+                                                          in_registers ? nullptr : finish_floats<act>);
+  });
 }
 
 }  // namespace

@@ -55,18 +55,18 @@ inline void put_swish_q8(Vec (&x)[Rows], const Vec (&curve)[4], float* c, int64_
   }
 }
 
-// 32-bit sums of products become floats, or (Requantize) quantized results. in_steps: the activation is computed on results in
-// units of their quantization step, which saves a multiplication.
+// An activation that is computed on results in units of their quantization step, which saves a multiplication.
+constexpr bool is_in_steps(Act act) { return act == Act::none || act == Act::relu || is_approximate_swish(act); }
+
+// 32-bit sums of products become floats, or (Requantize) quantized results; relu of those is Act::none with the greater `least`.
 template <Act act, bool Requantize, int Rows, int Vectors>
 inline void finish_q8(typename V::I (&acc)[Rows][Vectors], float* c, int64_t ldc, const ProductEpilogue& end) {
   if constexpr (Requantize) {
-    constexpr bool in_steps = act == Act::none || act == Act::relu || is_approximate_swish(act);
-    const Vec qmin = V::set(end.requantize.quant.qmin), qmax = V::set(end.requantize.quant.qmax);
+    const Vec least = V::set(end.least), qmax = V::set(end.requantize.quant.qmax);
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) {
       const int at = v * V::width;
-      const Vec scale = V::load((in_steps ? end.requantize.scales : end.scales) + at);
-      const Vec bias = V::load((in_steps ? end.requantize.bias : end.floats.bias) + at);
+      const Vec scale = V::load(end.requantize.scales + at), bias = V::load(end.requantize.bias + at);
       Vec x[Rows];
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) x[r] = V::fma(V::to_float(acc[r][v]), scale, bias);
@@ -77,11 +77,7 @@ inline void finish_q8(typename V::I (&acc)[Rows][Vectors], float* c, int64_t ldc
         put_swish_q8<V, act>(x, curve, c + at, ldc, end.requantize);
       } else {
 #pragma GCC unroll 16
-        for (int r = 0; r < Rows; ++r) {
-          x[r] = activate<act>(x[r]);
-          if constexpr (!in_steps) x[r] = V::mul(x[r], V::load(end.requantize.quant.inverse_scales + at));
-          x[r] = V::min(V::max(x[r], qmin), qmax);
-        }
+        for (int r = 0; r < Rows; ++r) x[r] = V::min(V::max(x[r], least), qmax);
         put_q8<V>(x, c + at, ldc, end.requantize);
       }
     }
@@ -118,6 +114,7 @@ struct Q8Product {
     ProductEpilogue end{floats, b.scales + column, group == 4 ? b.zero_point_corrections + column : nullptr, {}};
     if (!e.requantize) return end;
     end.requantize = *e.requantize;
+    end.least = e.act == Act::relu && e.requantize->quant.qmin < 0 ? 0 : e.requantize->quant.qmin;
     for (const float** columns : {&end.requantize.quant.inverse_scales, &end.requantize.scales, &end.requantize.bias})
       *columns += column;
     for (const float*& columns : end.requantize.curve) columns += column;
@@ -125,15 +122,28 @@ struct Q8Product {
   }
 };
 
+// Activation and requantization of `rows` rows of sums, [rows][kPanel], for activations that need them as floats.
+template <Act act>
+void requantize_floats(int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
+  const QuantizeParams& quant = end.requantize.quant;
+  for (int r = 0; r < rows; ++r, sums += kPanel, c += ldc)
+    for (int at = 0; at < end.floats.columns; at += V::width) {
+      const Vec x = V::mul(activate<act>(V::load(sums + at)), V::load(quant.inverse_scales + at));
+      put_q8<V>({V::min(V::max(x, V::set(quant.qmin)), V::set(quant.qmax))}, c + at, ldc, end.requantize);
+    }
+}
+
 template <class Layout>
 void gemm_q8(const void* rows, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel, float* c,
              int64_t ldc, const Epilogue& e) {
+  using P = Q8Product<Layout>;
   const auto* a = static_cast<const Layout::Q8*>(rows);
+  if (!e.requantize) return gemm_floats<P>(a, m, b, first_panel, last_panel, c, ldc, e);
   with_act(e.act, [&]<Act act>() {
-    if (e.requantize)
-      gemm_panels<Q8Product<Layout>, act, true>(a, m, b, first_panel, last_panel, c, ldc, e);
+    if constexpr (is_in_steps(act))
+      gemm_panels<P, act == Act::relu ? Act::none : act, true>(a, m, b, first_panel, last_panel, c, ldc, e);
     else
-      gemm_panels<Q8Product<Layout>, act, false>(a, m, b, first_panel, last_panel, c, ldc, e);
+      gemm_panels<P, Act::none, false>(a, m, b, first_panel, last_panel, c, ldc, e, requantize_floats<act>);
   });
 }
 

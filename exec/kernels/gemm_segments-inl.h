@@ -71,17 +71,6 @@ inline void sum_segments_of(int rows, const void* const* from, const SegmentedRo
   sum_segments<Rows, Vectors>(from, a, b, bias, sums, lds, ahead);
 }
 
-template <Act act, int Vectors>
-inline void finish_segments(int rows, const float* sums, float* c, int64_t ldc, TileEpilogue end) {
-  for (int r = 0; r < rows; ++r, sums += kPanel, c += ldc) {
-    Vec x[1][Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) x[0][v] = V::load(sums + v * V::width);
-    finish_tile<act, 1, Vectors>(x, c, ldc, end);
-    if (end.residual) end.residual += end.ldr;
-  }
-}
-
 // Tiles of nearly equal heights.
 template <int Vectors>
 void gemm_segments_panel(const SegmentedRows& a, int64_t m, const float* panel, int64_t k, float* c, int64_t ldc,
@@ -99,7 +88,7 @@ void gemm_segments_panel(const SegmentedRows& a, int64_t m, const float* panel, 
     }
     sum_segments_of<V::segment_tile_rows, Vectors>(rows, a.rows + row, a, panel, end.bias, sums, kPanel, ahead);
     if (e.residual) end.residual = e.residual + row * end.ldr;
-    with_act(e.act, [&]<Act act>() { finish_segments<act, Vectors>(rows, sums, c + row * ldc, ldc, end); });
+    with_act(e.act, [&]<Act act>() { finish_rows<act, Vectors>(rows, sums, c + row * ldc, ldc, end); });
   }
 }
 

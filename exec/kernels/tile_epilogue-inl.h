@@ -42,5 +42,30 @@ inline void finish_tile(Vec (&acc)[Rows][Vectors], float* c, int64_t ldc, const 
            [&](float* p, Vec x, int v) { v + 1 < Vectors ? V::store(p, x) : V::store_some(p, x, last); });
 }
 
+// finish_tile of `rows` rows of finished sums in memory, [rows][kPanel].
+template <Act act, int Vectors>
+inline void finish_rows(int rows, const float* sums, float* c, int64_t ldc, TileEpilogue end) {
+  for (int r = 0; r < rows; ++r, sums += kPanel, c += ldc) {
+    Vec x[1][Vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) x[0][v] = V::load(sums + v * V::width);
+    finish_tile<act, 1, Vectors>(x, c, ldc, end);
+    if (end.residual) end.residual += end.ldr;
+  }
+}
+
+// What is left to do with `rows` rows of a product's sums, bias included, [rows][kPanel]. Products apply the activations of
+// common networks to sums in registers, and the other ones to a tile in memory through this, with the same results: each
+// activation in registers is some ten kilobytes of code for each kind of product, and several seconds of the compiler's time.
+using FinishRows = void (*)(int rows, const float* sums, float* c, int64_t ldc, const TileEpilogue& end);
+
+template <Act act>
+void finish_panel(int rows, const float* sums, float* c, int64_t ldc, const TileEpilogue& end) {
+  if (end.columns > V::width)
+    finish_rows<act, 2>(rows, sums, c, ldc, end);
+  else
+    finish_rows<act, 1>(rows, sums, c, ldc, end);
+}
+
 }  // namespace
 }  // namespace cytodet::exec::CYTODET_TARGET
