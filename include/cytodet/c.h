@@ -98,8 +98,9 @@ CYTODET_API void cytodet_settings_free(cytodet_settings* settings);
  * takes as many streams as it has images. */
 typedef struct cytodet_model cytodet_model;
 
-/* Opens a model file (.json, docs/model_file.md), or a graph (.pb, .pbtxt; float or INT8) beside which a model file of its name
- * lies. Settings:
+/* Opens a model file (.json, docs/model_file.md), or a graph (.pb, .pbtxt, a SavedModel or a checkpoint; float or INT8) beside
+ * which a model file of its name lies. Errors: a file that cannot be read, a graph that is not what the model file says, an
+ * operation that is not known, a setting that is unknown or outside its range. Settings:
  * - streams: networks at work at once, 0 to 256; 0: one per usable core. Default 0
  * - threads_per_stream: threads inside one network, 1 to 256. Default 1
  * - precision: "graph", layers are computed as the graph has them; "bf16", float layers on bfloat16, an error on a CPU without
@@ -221,7 +222,7 @@ CYTODET_API const char* cytodet_result_name(const cytodet_result* result);
 CYTODET_API cytodet_state cytodet_result_state(const cytodet_result* result);
 /* Why an input was skipped; "" otherwise. */
 CYTODET_API const char* cytodet_result_skip_reason(const cytodet_result* result);
-/* Of an input that failed; NULL otherwise. Belongs to the result: it is not freed. */
+/* Why the input failed; NULL if it did not. Belongs to the result: it is not freed. */
 CYTODET_API const cytodet_error* cytodet_result_error(const cytodet_result* result);
 /* Level-0 pixels; 0 where the input could not be opened. */
 CYTODET_API int64_t cytodet_result_width(const cytodet_result* result);
@@ -287,7 +288,7 @@ typedef struct cytodet_slide cytodet_slide;
 CYTODET_API cytodet_slide* cytodet_slide_open(const char* path, const cytodet_settings* settings, cytodet_error** error);
 /* Name of the format that read it: "svs", "tiff", "jpeg", ... */
 CYTODET_API const char* cytodet_slide_format(const cytodet_slide* slide);
-/* Of level 0, pixels. */
+/* Size of level 0, pixels. */
 CYTODET_API int64_t cytodet_slide_width(const cytodet_slide* slide);
 CYTODET_API int64_t cytodet_slide_height(const cytodet_slide* slide);
 /* At least 1; level 0 is the largest. */
@@ -326,7 +327,9 @@ CYTODET_API void cytodet_slide_free(cytodet_slide* slide);
 /* COCO ground truth: images, categories, annotated boxes. */
 typedef struct cytodet_ground_truth cytodet_ground_truth;
 
+/* Reads a COCO file. Errors: a file that cannot be read, or that is no ground truth; the message names the element. */
 CYTODET_API cytodet_ground_truth* cytodet_ground_truth_open(const char* path, cytodet_error** error);
+/* Parses a COCO ground truth from JSON text, UTF-8. Errors: as cytodet_ground_truth_open(). */
 CYTODET_API cytodet_ground_truth* cytodet_ground_truth_parse(const char* json, cytodet_error** error);
 CYTODET_API size_t cytodet_ground_truth_image_count(const cytodet_ground_truth* ground_truth);
 CYTODET_API size_t cytodet_ground_truth_annotation_count(const cytodet_ground_truth* ground_truth);
@@ -338,7 +341,8 @@ typedef struct cytodet_scores cytodet_scores;
 /* COCO's box figures, as pycocotools' COCOeval computes them (Lin et al., "Microsoft COCO", 2014;
  * cocodataset.org/#detection-eval). Detections come from a COCO results file (also detections.json of a run folder), from its
  * text, or from results of cytodet_detect_files(), whose files are found in the ground truth by the ends of their paths. Images
- * of the ground truth without detections count as missed. Settings:
+ * of the ground truth without detections count as missed. Errors: a file that cannot be read, an image or class that the ground
+ * truth lacks, a setting that is unknown. Settings:
  * - max_dets: list of ascending numbers, detections per image and class that are scored; AP is at the last. Default 1, 10, 100
  * - pooled: true, all classes as one. Default false
  * - roi, roi_class, roi_ignore, origin: only what lies in these regions of interest is scored, as in "detect" of a run config
@@ -372,8 +376,9 @@ CYTODET_API void cytodet_scores_free(cytodet_scores* scores);
 /* What became of a graph. */
 typedef struct cytodet_graph_report cytodet_graph_report;
 
-/* Rewrites the frozen TensorFlow graph `graph` (.pb, .pbtxt) into the file `out` as `cytodet optimize` does: strips it, folds
- * constants and batch norms; the answers stay. Settings:
+/* Rewrites the TensorFlow graph `graph` (.pb, .pbtxt, a SavedModel or a checkpoint) into the file `out` as `cytodet optimize`
+ * does: strips it, folds constants and batch norms; the answers stay. Errors: a file that cannot be read or written, unknown
+ * nodes or passes, answers that differ. Settings:
  * - inputs: list of nodes that are fed; the graph is cut there. Default: the graph's placeholders
  * - outputs: list of nodes that are fetched. Default: nodes that nobody reads
  * - passes: list of passes that are run. Default: all
@@ -384,7 +389,7 @@ CYTODET_API cytodet_graph_report* cytodet_optimize(const char* graph, const char
                                                    cytodet_error** error);
 /* Runs the images in the folder `images` (for a graph without a model file: feeds) through the network and writes the ranges of
  * its values to `out` (.json), as `cytodet calibrate` does. Images that cannot be read are named in the report's messages.
- * Settings:
+ * Errors: a model or folder that cannot be read, no image that can be, a result that cannot be written. Settings:
  * - method: minmax, percentile, entropy, mse. Default minmax
  * - percentile: of method percentile, 50 to 100. Default 99.9999
  * - per_channel: false, no ranges of single channels. Default true
@@ -394,7 +399,8 @@ CYTODET_API cytodet_graph_report* cytodet_optimize(const char* graph, const char
 CYTODET_API cytodet_graph_report* cytodet_calibrate(const char* model, const char* images, const char* out,
                                                     const cytodet_settings* settings, cytodet_error** error);
 /* Writes the network with INT8 layers to `out` (.pb), and for a model its model file beside it, as `cytodet quantize` does.
- * Settings are the keys of "quantize" in a run config (docs/quantize.md) without max_drop; those used most:
+ * Errors: a file that cannot be read or written, ranges of another network, answers that differ too much. Settings are the keys
+ * of "quantize" in a run config (docs/quantize.md) without max_drop; those used most:
  * - images: folder of images to calibrate on; or ranges: file that cytodet_calibrate() wrote
  * - max_images, method, percentile: as of cytodet_calibrate()
  * - exclude_ops, exclude_nodes: lists of what stays in float
@@ -402,13 +408,13 @@ CYTODET_API cytodet_graph_report* cytodet_calibrate(const char* model, const cha
  */
 CYTODET_API cytodet_graph_report* cytodet_quantize(const char* model, const char* out, const cytodet_settings* settings,
                                                    cytodet_error** error);
-/* Of cytodet_optimize(): nodes of the graph before and after. */
+/* Nodes of the graph before and after cytodet_optimize(). */
 CYTODET_API int64_t cytodet_graph_report_nodes_before(const cytodet_graph_report* report);
 CYTODET_API int64_t cytodet_graph_report_nodes_after(const cytodet_graph_report* report);
-/* Of cytodet_calibrate(): values whose range is known, and images that were used. */
+/* cytodet_calibrate(): values whose range is known, and images that were used. */
 CYTODET_API int64_t cytodet_graph_report_ranges(const cytodet_graph_report* report);
 CYTODET_API int64_t cytodet_graph_report_images(const cytodet_graph_report* report);
-/* Of cytodet_quantize(): convolutions, matrix products and the layers beside them, and how many of these are INT8. */
+/* cytodet_quantize(): convolutions, matrix products and the layers beside them, and how many of these are INT8. */
 CYTODET_API int64_t cytodet_graph_report_layers(const cytodet_graph_report* report);
 CYTODET_API int64_t cytodet_graph_report_int8_layers(const cytodet_graph_report* report);
 /* Warnings. */

@@ -16,7 +16,7 @@ class GroundTruth {
   // A COCO file. Throws Error, which names the file and the element.
   explicit GroundTruth(const std::string& path)
       : handle_(detail::call([&](cytodet_error** error) { return cytodet_ground_truth_open(path.c_str(), error); })) {}
-  // The text of one.
+  // Parses a COCO ground truth from JSON text, UTF-8. Throws Error, which names the element.
   static GroundTruth parse(const std::string& json) {
     return GroundTruth(detail::call([&](cytodet_error** error) { return cytodet_ground_truth_parse(json.c_str(), error); }));
   }
@@ -90,13 +90,13 @@ inline Scores evaluate(const GroundTruth& ground_truth, const Results& results, 
     return cytodet_evaluate_results(ground_truth.handle(), results.handle(), s, error);
   });
 }
-// A COCO results file, such as detections.json of a run folder.
+// evaluate() of a COCO results file, such as detections.json of a run folder. Throws Error: as evaluate().
 inline Scores evaluate_file(const GroundTruth& ground_truth, const std::string& detections, const EvaluateOptions& options = {}) {
   return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {
     return cytodet_evaluate_file(ground_truth.handle(), detections.c_str(), s, error);
   });
 }
-// The text of one.
+// evaluate() of the text of a COCO results file, JSON in UTF-8. Throws Error: as evaluate().
 inline Scores evaluate_json(const GroundTruth& ground_truth, const std::string& detections, const EvaluateOptions& options = {}) {
   return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {
     return cytodet_evaluate_json(ground_truth.handle(), detections.c_str(), s, error);

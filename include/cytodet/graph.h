@@ -59,8 +59,9 @@ inline std::vector<std::string> messages_of(const GraphReport& r) {
 
 }  // namespace detail
 
-// Rewrites a frozen TensorFlow graph (.pb, .pbtxt) into the file `out`: strips it, folds constants and batch norms; the answers
-// stay. Throws Error: a file that cannot be read or written, unknown nodes or passes, answers that differ.
+// Rewrites a TensorFlow graph (.pb, .pbtxt, a SavedModel or a checkpoint) into the file `out`: strips it, folds constants and
+// batch norms; the answers stay. Throws Error: a file that cannot be read or written, unknown nodes or passes, answers that
+// differ.
 inline OptimizeReport optimize(const std::string& graph, const std::string& out, const OptimizeOptions& options = {}) {
   detail::Settings s;
   s.set("inputs", options.inputs);
@@ -73,7 +74,8 @@ inline OptimizeReport optimize(const std::string& graph, const std::string& out,
   return {cytodet_graph_report_nodes_before(r.get()), cytodet_graph_report_nodes_after(r.get()), detail::messages_of(r)};
 }
 
-// Runs the images in a folder through the network and writes the ranges of its values to `out` (.json).
+// Runs the images in a folder through the network and writes the ranges of its values to `out` (.json). Throws Error: a model or
+// folder that cannot be read, no image that can be, a result that cannot be written.
 inline CalibrateReport calibrate(const std::string& model, const std::string& images, const std::string& out,
                                  const CalibrateOptions& options = {}) {
   detail::Settings s;

@@ -117,7 +117,8 @@ struct RunSummary {
 // Several threads may detect with one Model at once: calls share its streams.
 class Model {
  public:
-  // A model file (.json), or a graph (.pb, .pbtxt; float or INT8) beside which a model file of its name lies. Throws Error.
+  // A model file (.json), or a graph (.pb, .pbtxt, a SavedModel or a checkpoint; float or INT8) beside which a model file of its
+  // name lies. Throws Error: a file that cannot be read, a graph that is not what the model file says, an unknown operation.
   explicit Model(const std::string& path, const ModelOptions& options = {});
 
   std::string name() const { return cytodet_model_name(handle_.get()); }

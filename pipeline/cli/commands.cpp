@@ -26,7 +26,7 @@ const std::vector<Command>& commands() {
       {"freeze_graph", "A frozen graph of a SavedModel or checkpoint: variables become constants",
        "cytodet freeze_graph saved_model_folder -o frozen.pb", setup_freeze_graph},
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
-       "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs class_logits_3,box_deltas_3", setup_optimize},
+       "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs classes,boxes", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
       {"calibrate", "Ranges of a network's values over images, for quantization",
        "cytodet calibrate model.json --images train -o ranges.json", setup_calibrate},
