@@ -7,6 +7,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/unfrozen.h"
 #include "graph/passes/pass.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/answer_check.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "quant/calibrate.h"
@@ -51,7 +52,7 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
   const bool check = take(json, "check", true);
   refuse_rest(json, {"inputs", "outputs", "passes", "without", "check"});
   core::OutputPlan plan;
-  for (const auto& part : graph::files_of_graph(file)) plan.add_input(part, "the graph that is read");
+  pipeline::add_graph(plan.inputs(), file);
   plan.add_output(out, "the optimized graph");
   plan.check();
   const graph::Graph source = graph::read_graph(file);
@@ -62,11 +63,6 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
     pipeline::write_checked(source, graph, out, {.interface = options.interface}, file);
   else
     graph::write_graph(graph, out);
-}
-
-void add_sources(core::OutputPlan& plan, const pipeline::QuantizationTarget& target, const char* model) {
-  plan.add_input(model, "the model");
-  for (const auto& part : graph::files_of_graph(target.path)) plan.add_input(part, "the graph that is read");
 }
 
 void calibrate(const char* model, const char* images, const char* out, Json json, cytodet_graph_report& report) {
@@ -87,7 +83,8 @@ void calibrate(const char* model, const char* images, const char* out, Json json
   if (options.streams < 0 || options.streams > 256) throw core::UsageError("streams", "must be 0 to 256");
   pipeline::QuantizationTarget target = pipeline::read_target(model);
   core::OutputPlan plan;
-  add_sources(plan, target, model);
+  pipeline::add_model(plan.inputs(), model);
+  pipeline::add_images(plan.inputs(), {images}, true);
   plan.add_output(out, "the ranges");
   plan.check();
   const quant::CalibrationData data = pipeline::data_of(target, images, max_images);
@@ -113,7 +110,8 @@ void quantize(const char* model, const char* out, Json json, cytodet_graph_repor
   pipeline::QuantizationTarget target = pipeline::read_target(model);
   pipeline::check_writable(target, out);
   core::OutputPlan plan;
-  add_sources(plan, target, model);
+  pipeline::add_model(plan.inputs(), model);
+  pipeline::add_images(plan.inputs(), {s.images}, true);
   plan.add_input(s.ranges, "the ranges");
   plan.add_output(out, "the INT8 graph");
   if (target.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");

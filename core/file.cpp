@@ -251,8 +251,15 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
 }
 
 void make_folder(const std::filesystem::path& path) {
+  constexpr int kMaxLinks = 40;
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  std::filesystem::path to = path;  // behind links to folders that are not there yet
+  for (int i = 0; i < kMaxLinks && !std::filesystem::exists(to, error); ++i)
+    if (const std::filesystem::path target = link_target(to); !target.empty())
+      to = target;
+    else
+      break;
+  std::filesystem::create_directories(to, error);
   if (error) {
     const std::string fix = advice(error.value());
     throw Error(path.string(), "cannot make the folder: " + error.message(),

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +17,7 @@ namespace {
 // leaves the rest behind when it is killed.
 constexpr int kEntries = 4096;
 std::array<std::atomic<char*>, kEntries> entries;
-std::array<const char*, kEntries> folders;
+std::array<const char*, kEntries> live;  // of the handler
 std::atomic<unsigned> next_entry{0};
 std::atomic<int> making{0};
 std::atomic<bool> ending{false};
@@ -28,15 +29,25 @@ void sleep_ms(long ms) {
   ::nanosleep(&t, nullptr);
 }
 
+// Removes what is there of `live`; false: a folder still holds something, perhaps one that is removed in the next pass, or what
+// another thread has made meanwhile.
+bool remove_live(size_t count) {
+  bool gone = true;
+  for (size_t i = 0; i < count; ++i)
+    if (::unlink(live[i]) != 0 && ::rmdir(live[i]) != 0 && (errno == ENOTEMPTY || errno == EEXIST)) gone = false;
+  return gone;
+}
+
 // A second signal ends the process at once, as SA_RESETHAND has put the default action back.
 extern "C" void remove_live_paths_and_end(int signal) {
   constexpr int kMaxWaitMs = 1000;  // a disk that does not answer does not hold the process
   ending = true;
   for (int waited = 0; making.load() > 0 && waited < kMaxWaitMs; ++waited) sleep_ms(1);
+  constexpr int kPasses = 5;  // folders in folders, and one for other threads
   size_t count = 0;
   for (std::atomic<char*>& entry : entries)
-    if (const char* path = entry.exchange(nullptr); path && ::unlink(path) != 0) folders[count++] = path;
-  while (count > 0) ::rmdir(folders[--count]);
+    if (const char* path = entry.exchange(nullptr)) live[count++] = path;
+  for (int pass = 0; pass < kPasses && !remove_live(count); ++pass) sleep_ms(1);
   ::raise(signal);
 }
 

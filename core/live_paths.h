@@ -10,8 +10,8 @@
 
 namespace cytodet::core {
 
-// From construction to destruction, a signal that ends the program removes the file, or the folder if it is empty when all live
-// files are gone. The destructor forgets the path and removes nothing.
+// From construction to destruction, a signal that ends the program removes the file, or the folder if it is empty when all that
+// is live in it is gone. The path need not exist yet. The destructor forgets the path and removes nothing.
 class LivePath {
  public:
   LivePath() = default;

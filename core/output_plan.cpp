@@ -7,10 +7,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iterator>
+#include <map>
 #include <optional>
 
 #include "core/error.h"
-#include "core/live_paths.h"
+#include "core/file.h"
 #include "core/output_target.h"
 #include "core/unicode.h"
 
@@ -23,11 +24,6 @@ bool is_there(const std::filesystem::path& path, struct stat& info) { return ::s
 
 [[noreturn]] void clash(const std::filesystem::path& output, const std::string& what, const std::string& fix) {
   throw UsageError(output.string(), what, fix);
-}
-
-// "the ground truth, data/truth.json", or "the ground truth" where both are spelled alike.
-std::string named(const std::string& what, const std::filesystem::path& path, const std::filesystem::path& as) {
-  return path == as ? what : what + ", " + path.string();
 }
 
 }  // namespace
@@ -58,12 +54,6 @@ OutputPlan::Place OutputPlan::place_of(const std::filesystem::path& path, int li
   return p;
 }
 
-void OutputPlan::add_input(const std::filesystem::path& path, const std::string& what) {
-  struct stat info {};
-  if (path.empty() || descriptor_named(path) || !is_there(path, info) || S_ISCHR(info.st_mode)) return;
-  inputs_.push_back({path, what, {info.st_dev, info.st_ino, {}}, {}});
-}
-
 void OutputPlan::add_output(const std::filesystem::path& path, const std::string& what) {
   if (path.empty()) return;
   File file{path, what, {}, {}};
@@ -84,12 +74,10 @@ std::vector<std::filesystem::path> OutputPlan::outputs() const {
 }
 
 void OutputPlan::check_against_inputs() const {
-  std::map<std::pair<dev_t, ino_t>, const File*> inputs;
-  for (const File& f : inputs_) inputs.try_emplace({f.place.device, f.place.inode}, &f);
   for (const File& o : outputs_) {
     if (!o.place.exists() || o.place.device == 0) continue;
-    if (auto it = inputs.find({o.place.device, o.place.inode}); it != inputs.end())
-      clash(o.path, o.what + " would be written over " + named(it->second->what, it->second->path, o.path), "name another file");
+    if (const InputFiles::File* input = inputs_.find(o.place.device, o.place.inode))
+      clash(o.path, written_over(o.what, *input, o.path), "name another file");
   }
 }
 
@@ -103,13 +91,18 @@ void OutputPlan::check_against_outputs() const {
     if (fresh) continue;
     const File& other = *it->second;
     if (other.place.rest == o.place.rest || names_are_one(o.folder, other.place.rest, o.place.rest))
-      clash(o.path, o.what + " and " + named(other.what, other.path, o.path) + ", would be one file", "name two files");
+      clash(o.path, o.what + " and " + named_file(other.what, other.path, o.path) + ", would be one file", "name two files");
   }
 }
 
 void OutputPlan::check() const {
   check_against_inputs();
   check_against_outputs();
+}
+
+void check_outputs(const OutputPlan& plan) {
+  plan.check();
+  for (const std::filesystem::path& output : plan.outputs()) AtomicFile writable(output);
 }
 
 namespace {

@@ -5,20 +5,19 @@
 #include <sys/types.h>
 
 #include <filesystem>
-#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "core/input_files.h"
 #include "core/namespaces.h"
 
 namespace cytodet::core {
 
 class OutputPlan {
  public:
-  // `what` as an error calls it: "the ground truth", "the graph", "an image". A folder stands for itself, not for what it holds.
-  // What does not exist, or is none of our files ("-", a device), clashes with nothing.
-  void add_input(const std::filesystem::path& path, const std::string& what);
+  void add_input(const std::filesystem::path& path, const std::string& what) { inputs_.add(path, what); }
+  InputFiles& inputs() { return inputs_; }
   // A file to be: it need not exist, nor its folder.
   void add_output(const std::filesystem::path& path, const std::string& what);
   std::vector<std::filesystem::path> outputs() const;
@@ -44,9 +43,13 @@ class OutputPlan {
   void check_against_inputs() const;
   void check_against_outputs() const;
 
-  std::vector<File> inputs_, outputs_;
+  InputFiles inputs_;
+  std::vector<File> outputs_;
   std::unordered_map<std::string, Place> folders_;  // that exist, as spelled
 };
+
+// Before long work: check(), and whether each output can be written where it is to be.
+void check_outputs(const OutputPlan& plan);
 
 // Whether two names in a folder are one to its file system: upper and lower case, normal forms. Tried with files in a folder of
 // their own, which is removed; true where nothing can be tried.

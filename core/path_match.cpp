@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <iterator>
 #include <numeric>
 #include <optional>
 
@@ -18,11 +19,15 @@ using Components = std::vector<std::string>;  // of a path, the last one first
 constexpr std::array kSpellings = {Spelling::exact,    Spelling::unicode,   Spelling::letter_case,
                                    Spelling::encoding, Spelling::extension, Spelling::renamed};
 
-// Extensions of files that hold an image, in lower case. "ome" and the like stand before another: S1.ome.tif.
-constexpr std::array<std::string_view, 33> kExtensions = {"jpg", "jpeg", "jpe",    "jfif", "png",  "bmp",    "gif", "tif", "tiff",
-                                                          "btf", "tf2",  "tf8",    "webp", "jp2",  "j2k",    "ppm", "pgm", "svs",
-                                                          "kfb", "ndpi", "mrxs",   "scn",  "bif",  "vms",    "vmu", "vsi", "czi",
-                                                          "lif", "dcm",  "qptiff", "ome",  "sdpc", "svslide"};
+// Extensions of files that hold an image, read or not (tiling/slides/formats/known_formats), in lower case. "ome" and the like
+// stand before another: S1.ome.tif.
+constexpr std::string_view kExtensions[] = {
+    "jpg",  "jpeg", "jpe",    "jfif", "png",  "bmp", "dib", "gif",  "tif",  "tiff", "btf",     "tf2",      "tf8",     "lsm",
+    "stk",  "flex", "qptiff", "ome",  "webp", "jp2", "j2k", "jpx",  "jpf",  "jpc",  "j2c",     "jxl",      "jxr",     "wdp",
+    "hdp",  "heic", "heif",   "avif", "psd",  "psb", "tga", "ppm",  "pgm",  "pbm",  "pnm",     "exr",      "dng",     "nef",
+    "cr2",  "cr3",  "arw",    "orf",  "rw2",  "svs", "kfb", "ndpi", "vms",  "vmu",  "scn",     "mrxs",     "svslide", "bif",
+    "vsi",  "oif",  "oir",    "czi",  "zvi",  "oib", "lif", "lof",  "xlef", "nd2",  "isyntax", "i2syntax", "dcm",     "dicom",
+    "sdpc", "mds",  "mdsx",   "tron", "tmap", "dzi", "dzc", "zarr", "ims"};
 
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -293,7 +298,7 @@ std::string without_image_extension(std::string_view name) {
     const size_t dot = name.rfind('.');
     if (dot == name.npos || dot == 0) break;
     const std::string extension = folded(name.substr(dot + 1));
-    if (std::find(kExtensions.begin(), kExtensions.end(), extension) == kExtensions.end()) break;
+    if (std::find(std::begin(kExtensions), std::end(kExtensions), extension) == std::end(kExtensions)) break;
     name = name.substr(0, dot);
   }
   return std::string(name);

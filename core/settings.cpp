@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/json_repair.h"
+#include "core/stray_text.h"
 #include "core/suggest.h"
 #include "core/text_decode.h"
 
@@ -50,9 +51,7 @@ Json parse_json(std::string_view bytes, const std::string& where) {
     }
   if (p.deep) throw Error(where, "JSON is nested more than 64 deep");
   if (p.problem.empty()) return std::move(p.json);
-  if (text.starts_with("\x1f\x8b")) throw Error(where, "is gzipped, not JSON text", "unpack it with gunzip");
-  if (const std::string_view known = known_content(text); !known.empty())
-    throw Error(where, "is " + std::string(known) + ", not JSON text", "name a JSON file");
+  refuse_other_than_json(text, where);
   check_utf8(text, where);
   throw Error(where, p.problem + (p.byte ? " at " + text_position(text, *p.byte) : ""), kCheck);
 }

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "core/ascii.h"
 #include "core/error.h"
 
 namespace cytodet::core {
@@ -65,11 +64,6 @@ size_t utf8_length(std::string_view s) {
     return follows(1) && follows(2) && follows(3) && !too_long && !too_large ? 4 : 0;
   }
   return 0;
-}
-
-bool begins_like(std::string_view text, std::string_view lower) {
-  return text.size() >= lower.size() &&
-         std::equal(lower.begin(), lower.end(), text.begin(), [](char wanted, char c) { return wanted == lower_ascii(c); });
 }
 
 }  // namespace
@@ -174,27 +168,6 @@ std::vector<std::string_view> lines_of_text(std::string_view text) {
     text.remove_prefix(std::min(text.size(), end + (pair ? 2 : 1)));
   }
   return lines;
-}
-
-std::string_view known_content(std::string_view bytes) {
-  static constexpr std::pair<std::string_view, std::string_view> kKnown[] = {
-      {"\x1f\x8b", "gzipped"},
-      {"pk\x03\x04", "a zip archive"},
-      {"version https://git-lfs", "a pointer of Git's large-file storage (run git lfs pull)"},
-      {"<!doctype html", "a web page (HTML)"},
-      {"<html", "a web page (HTML)"},
-      {"<", "XML"},
-      {"%pdf", "a PDF"},
-      {"\x89png", "a PNG image"},
-      {"\xff\xd8\xff", "a JPEG image"},
-      {"ii*", "a TIFF image"},
-      {"mm", "a TIFF image"},
-  };
-  bytes = bytes.substr(0, kSample);
-  bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
-  for (const auto& [start, what] : kKnown)
-    if (begins_like(bytes, start) && (start != "mm" || (bytes.size() > 3 && bytes[2] == '\0'))) return what;
-  return {};
 }
 
 }  // namespace cytodet::core

@@ -54,7 +54,4 @@ std::string text_position(std::string_view text, size_t byte);
 // Lines, that end with \n, \r\n or \r.
 std::vector<std::string_view> lines_of_text(std::string_view text);
 
-// What bytes are that should have been text of another kind, "a web page (HTML)"; empty: nothing known.
-std::string_view known_content(std::string_view bytes);
-
 }  // namespace cytodet::core

@@ -1,6 +1,7 @@
 #include "eval/json_fields.h"
 
 #include "core/json_repair.h"
+#include "core/stray_text.h"
 #include "core/text_decode.h"
 
 namespace cytodet::eval::json {
@@ -14,8 +15,7 @@ dom::element parse(dom::parser& parser, std::string_view json, const std::string
   if (const std::optional<RepairedJson> repaired = repair_json(text))
     problem = parser.parse(repaired->text.data(), repaired->text.size()).get(root);
   if (!problem) return root;
-  if (const std::string_view known = before ? std::string_view() : known_content(text); !known.empty())
-    throw Error(where, "is " + std::string(known) + ", not JSON text", "name a JSON file");
+  if (!before) refuse_other_than_json(text, where);
   check_utf8(text, where, before);
   throw Error(where, std::string("not valid JSON: ") + simdjson::error_message(problem), "check the file with a JSON tool");
 }

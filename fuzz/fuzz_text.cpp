@@ -1,6 +1,7 @@
 // Encodings, lines, and JSON beyond the standard.
 #include "core/json_repair.h"
 #include "core/settings.h"
+#include "core/stray_text.h"
 #include "core/text_decode.h"
 #include "fuzz/driver.h"
 #include "tests/paths.h"
@@ -17,6 +18,6 @@ void fuzz_one(std::string_view bytes) {
   // What was repaired needs no second repair.
   if (const auto repaired = cytodet::repair_json(text))
     if (repaired->original(repaired->text.size()) > text.size()) std::abort();
-  cytodet::known_content(text);
+  cytodet::stray_text(bytes);
   cytodet::parse_json(bytes, "fuzz");
 }

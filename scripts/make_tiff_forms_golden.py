@@ -294,6 +294,17 @@ def make_stacks():
         t.write(rgb8[:20, :20], photometric="rgb", metadata=None)
     note("thumbnail_first.tif", rgb8)
     note("thumbnail_first.tif", rgb8[::4, ::4], "page=0")
+    with tifffile.TiffWriter(OUT / "label_reduced.tif") as t:  # a label of the slide's proportions, marked as reduced, and a level
+        t.write(255 - rgb8[::2, ::2], photometric="rgb", description="Label", metadata=None, subfiletype=1)
+        t.write(rgb8, photometric="rgb", metadata=None)
+        t.write(rgb8[::2, ::2], photometric="rgb", metadata=None, subfiletype=1)
+        t.write(np.repeat(rgb8, 2, 0), photometric="rgb", description="Some writer\nmacro 37x58", metadata=None)
+    note("label_reduced.tif", rgb8)
+    only = '''<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:1"/></OME>'''
+    tifffile.imwrite(OUT / "set_gray.ome.tif", rgb8[:, :, 0], photometric="minisblack", description=only, metadata=None, ome=False)
+    tifffile.imwrite(OUT / "set_rgb.ome.tif", rgb8, photometric="rgb", description=only, metadata=None, ome=False)
+    note("set_gray.ome.tif", rgb8[:, :, 0], "page=0")
+    note("set_rgb.ome.tif", rgb8)
     mask = packed((rgb8[:, :, 0] > 99).astype(int), 1)
     write_tiff("with_mask.tif", [tags([rgb8.tobytes()], 8, 3, 2), tags([mask], 1, photometric=4, more=[(254, "I", [4])])])
     note("with_mask.tif", rgb8)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ascii.h"
+#include "core/stray_text.h"
 
 namespace cytodet::graph {
 namespace {
@@ -91,10 +92,7 @@ std::optional<FileKind> zip_kind(std::string_view bytes, const std::string& exte
 std::optional<FileKind> text_kind(std::string_view bytes, const std::string& extension) {
   const std::string_view text = without_blanks(bytes);
   const std::string head = lower_ascii(text.substr(0, 512));
-  if (head.starts_with("version http") && head.find("oid sha256:") != std::string::npos)
-    return FileKind{"a pointer of Git's large-file storage: the file itself was not downloaded", "run git lfs pull"};
-  if (head.starts_with("<!doctype html") || head.starts_with("<html") || head.find("<html") != std::string::npos)
-    return FileKind{"a web page, such as a server's error or login page", "download the graph itself"};
+  if (const std::optional<StrayText> stray = stray_text(bytes)) return FileKind{stray->name, stray->advice};
   if (head.starts_with("<?xml") || head.starts_with("<net"))
     return head.find("<net") != std::string::npos || extension == ".xml" ? FileKind{"XML, as OpenVINO's networks are", kExport}
                                                                          : FileKind{"XML", kExport};

@@ -5,10 +5,11 @@
 
 #include "core/cpu.h"
 #include "core/file.h"
-#include "pipeline/cli/command_files.h"
+#include "core/output_plan.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/profile/throughput.h"
 #include "pipeline/profile/trace.h"
 
@@ -116,7 +117,7 @@ std::function<int()> setup_bench(CLI::App& app) {
   o->add(app);
   return [o] {
     OutputPlan plan;
-    add_model(plan, o->model);
+    add_model(plan.inputs(), o->model);
     plan.add_output(o->trace, "the trace");
     plan.add_output(o->svg, "the picture of steps");
     check_outputs(plan);

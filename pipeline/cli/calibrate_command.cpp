@@ -7,9 +7,10 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
-#include "pipeline/cli/command_files.h"
+#include "core/output_plan.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/target.h"
 #include "quant/calibrate.h"
 
@@ -101,8 +102,8 @@ std::function<int()> setup_calibrate(CLI::App& app) {
     if (o->images.empty() == o->from_log.empty())
       throw UsageError("cytodet calibrate", "needs --images DIR or --from-log FILE, one of them");
     OutputPlan plan;
-    add_model(plan, o->graph);
-    add_images(plan, {o->images}, true);
+    add_model(plan.inputs(), o->graph);
+    add_images(plan.inputs(), {o->images}, true);
     plan.add_input(o->from_log, "the log that is read");
     plan.add_output(o->out, "the ranges");
     plan.add_output(o->log, "the log");

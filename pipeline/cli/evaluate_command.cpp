@@ -7,11 +7,12 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
+#include "core/output_plan.h"
 #include "eval/coco.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
 #include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/detect/timing.h"
 #include "pipeline/report/error_report.h"
 
@@ -45,13 +46,13 @@ void add_options(CLI::App& app, EvaluateOptions* o) {
 
 void check_files(const EvaluateOptions& o) {
   OutputPlan plan;
-  if (!o.config.empty()) add_config(plan, read_run_config(o.config));
+  if (!o.config.empty()) add_config(plan.inputs(), read_run_config(o.config));
   plan.add_input(o.config, "the run config");
-  add_model(plan, o.model);
+  add_model(plan.inputs(), o.model);
   plan.add_input(o.truth, "the ground truth");
   plan.add_input(o.detections_file, "the detections");
-  add_images(plan, o.images);
-  add_regions(plan, o.roi);
+  add_images(plan.inputs(), o.images);
+  add_regions(plan.inputs(), o.roi);
   plan.add_output(o.out, "the report");
   plan.add_output(o.errors.worst, "the picture of errors");
   check_outputs(plan);

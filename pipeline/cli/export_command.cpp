@@ -7,9 +7,10 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
-#include "pipeline/cli/command_files.h"
+#include "core/output_plan.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/results/folder_manifest.h"
 #include "pipeline/results/saved_results.h"
 
@@ -47,9 +48,9 @@ std::unique_ptr<OutputFile> open_output(const Output& entry, const SavedResults&
 
 OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
   OutputPlan plan;
-  add_results(plan, results);
+  add_results(plan.inputs(), results);
   plan.add_input(o.hints.truth, "the ground truth");
-  if (!o.hints.slides.empty()) add_images(plan, {o.hints.slides});
+  if (!o.hints.slides.empty()) add_images(plan.inputs(), {o.hints.slides});
   return plan;
 }
 
@@ -105,6 +106,7 @@ struct Exported {
     } catch (const UsageError&) {
       throw;
     } catch (const Error& e) {
+      if (e.cause() == Cause::disk_full) throw;  // it takes none of the other files either
       print_error(e.what());
       ++problems;
     }
@@ -124,17 +126,7 @@ std::vector<std::string> names_in(const std::string& folder, const std::vector<s
   return names;
 }
 
-// A file per image and format.
-Exported export_folder(SavedResults& results, const ExportOptions& o) {
-  OutputPlan plan = inputs_of(results, o);
-  for (const ImageResult& s : results.images())
-    for (const std::string& format : o.formats)
-      if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
-  plan.check();
-  FolderManifest manifest(o.out);
-  if (!o.overwrite) manifest.require_ours(names_in(o.out, plan.outputs()));
-  make_folder(o.out);
-  Exported done;
+void export_images(SavedResults& results, const ExportOptions& o, FolderManifest& manifest, Exported& done) {
   for (const ImageResult& s : results.images()) {
     if (!is_exported(s, o)) continue;
     done.attempt([&] {
@@ -151,6 +143,27 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
         });
       for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
     });
+  }
+}
+
+// A file per image and format.
+Exported export_folder(SavedResults& results, const ExportOptions& o) {
+  OutputPlan plan = inputs_of(results, o);
+  for (const ImageResult& s : results.images())
+    for (const std::string& format : o.formats)
+      if (is_exported(s, o)) plan.add_output(file_of(s, output_named(format), o), "the export of " + s.name);
+  plan.check();
+  FolderManifest manifest(o.out);
+  if (!o.overwrite) manifest.require_ours(names_in(o.out, plan.outputs()));
+  make_folder(o.out);
+  Exported done;
+  try {
+    export_images(results, o, manifest, done);
+  } catch (const Error& e) {
+    if (e.cause() != Cause::disk_full) throw;
+    throw Error(e.where(), e.problem() + "; the export stops with " + std::to_string(done.files) + " files written",
+                "free some space, then export again")
+        .caused_by(Cause::disk_full);
   }
   return done;
 }

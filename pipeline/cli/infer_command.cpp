@@ -5,11 +5,12 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/output_plan.h"
 #include "core/settings.h"
 #include "exec/run_graph.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
+#include "pipeline/detect/files_read.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -35,7 +36,7 @@ int run_folder_of_cases(const std::string& folder, const InferOptions& options) 
 
 int infer_once(const InferFlags& o, const InferOptions& options) {
   OutputPlan plan;
-  add_graph(plan, o.graph);
+  add_graph(plan.inputs(), o.graph);
   plan.add_input(o.feeds, "the feeds");
   plan.add_output(o.out, "the answer");
   check_outputs(plan);

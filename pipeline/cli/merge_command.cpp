@@ -9,10 +9,10 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/output_plan.h"
 #include "core/parallel.h"
 #include "core/settings.h"
 #include "eval/result_images.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/results/folder_manifest.h"
 #include "tiling/merge/merge.h"

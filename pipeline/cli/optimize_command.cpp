@@ -5,14 +5,15 @@
 
 #include "core/error.h"
 #include "core/messages.h"
+#include "core/output_plan.h"
 #include "exec/run_graph.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/answer_check.h"
 
 namespace cytodet::pipeline {
@@ -40,7 +41,7 @@ std::vector<std::string> dumped_files(const std::string& folder) {
 
 void check_files(const OptimizeOptions& o) {
   OutputPlan plan;
-  add_graph(plan, o.graph);
+  add_graph(plan.inputs(), o.graph);
   plan.add_output(o.out, "the optimized graph");
   check_outputs(plan);
   for (const std::string& file : dumped_files(o.dump_dir)) plan.add_output(file, "the graph after a pass");

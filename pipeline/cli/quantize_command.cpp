@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
-#include "pipeline/cli/command_files.h"
+#include "core/output_plan.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/quantize_model.h"

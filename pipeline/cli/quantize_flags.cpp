@@ -2,7 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include "pipeline/cli/command_files.h"
+#include "core/output_plan.h"
+#include "pipeline/detect/files_read.h"
 
 namespace cytodet::pipeline {
 
@@ -40,8 +41,8 @@ QuantizationTarget read_target(const QuantizeFlags& flags) {
 }
 
 void add_inputs(OutputPlan& plan, const QuantizeFlags& o) {
-  add_model(plan, o.graph);
-  add_images(plan, {o.settings.images}, true);
+  add_model(plan.inputs(), o.graph);
+  add_images(plan.inputs(), {o.settings.images}, true);
   plan.add_input(o.settings.ranges, "the ranges");
   plan.add_input(o.truth, "the ground truth");
 }

@@ -3,9 +3,10 @@
 #include <cstdio>
 
 #include "core/file.h"
-#include "pipeline/cli/command_files.h"
+#include "core/output_plan.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/report/run_report.h"
 #include "pipeline/results/formats/summary.h"
 
@@ -43,10 +44,10 @@ std::function<int()> setup_report(CLI::App& app) {
     o->selection.apply(o->hints.selection);
     check_density_area(o->report.density_area);
     OutputPlan plan;
-    add_results(plan, o->results);
+    add_results(plan.inputs(), o->results);
     plan.add_input(o->report.truth, "the ground truth");
-    add_regions(plan, o->report.roi);
-    if (!o->hints.slides.empty()) add_images(plan, {o->hints.slides});
+    add_regions(plan.inputs(), o->report.roi);
+    if (!o->hints.slides.empty()) add_images(plan.inputs(), {o->hints.slides});
     plan.add_output(o->out, "the report");
     check_outputs(plan);
     SavedResults results(o->results, o->hints);

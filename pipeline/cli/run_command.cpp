@@ -7,13 +7,14 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/output_plan.h"
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "graph/io/tensorflow/graph_def.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/config/run_config.h"
 #include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/detect/run_detection.h"
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/detect/stop_signal.h"
@@ -117,7 +118,7 @@ void check_files(const RunConfig& c, const std::string& config, bool overwrite) 
   const std::filesystem::path folder = c.output;
   OutputPlan plan;
   plan.add_input(config, "the run config");
-  add_config(plan, c);
+  add_config(plan.inputs(), c);
   for (const char* name :
        {"fp32.pb", "fp32.json", "int8.pb", "int8.json", "int8.pb.search.json", "ranges.json", "comparison.json"})
     plan.add_output(folder / name, "a result");
@@ -189,7 +190,7 @@ std::function<int()> setup_run(CLI::App& app) {
     if (!c.quantize) {
       OutputPlan plan;
       plan.add_input(o->config, "the run config");
-      add_config(plan, c);
+      add_config(plan.inputs(), c);
       if (!c.truth.empty()) plan.add_output(std::filesystem::path(c.output) / "scores.json", "the scores");
       plan.check();
       return run_float(c, o->folder);

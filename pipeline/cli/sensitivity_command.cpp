@@ -5,8 +5,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/output_plan.h"
 #include "core/text_width.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/quantize_model.h"

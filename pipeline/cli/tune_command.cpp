@@ -6,13 +6,14 @@
 
 #include "core/file.h"
 #include "core/messages.h"
+#include "core/output_plan.h"
 #include "core/progress.h"
 #include "core/text_width.h"
 #include "core/timing.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
 #include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/tune/evaluator.h"
 #include "pipeline/tune/plot.h"
 
@@ -132,8 +133,8 @@ void check_files(const TuneSpace& space, const Options& o) {
   const std::filesystem::path folder = space.config.run.output;
   OutputPlan plan;
   plan.add_input(o.config, "the run config");
-  add_config(plan, space.config.run);
-  for (const TuneSetting& n : space.networks) add_model(plan, n.run.model);
+  add_config(plan.inputs(), space.config.run);
+  for (const TuneSetting& n : space.networks) add_model(plan.inputs(), n.run.model);
   for (const char* name : {"tune.json", "front.svg", "journal.json"}) plan.add_output(folder / name, "a result");
   plan.add_output(picked_file(space, o), "the picked run config");
   plan.check();

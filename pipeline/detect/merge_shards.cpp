@@ -119,12 +119,12 @@ Joined joined(const std::vector<Run>& runs) {
 }
 
 void check_target(const RunFiles& to, const Joined& all) {
-  ReadFiles read;
+  InputFiles read;
   std::vector<std::pair<std::string, std::string>> planned;
   for (size_t i = 0; i < all.files.size(); ++i)
     for (const std::string& name : all.files[i].second) {
       const fs::path from = all.files[i].first->folder.path / name;
-      read.add(from, "the shard's");
+      read.add(from, "the shard's file");
       planned.emplace_back(name, from.string());
     }
   for (const std::string& name : RunLayout{}.files_of_run()) planned.emplace_back(name, "the joined run's");

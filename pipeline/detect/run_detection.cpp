@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "eval/ground_truth.h"
+#include "pipeline/detect/files_read.h"
 #include "pipeline/detect/open_image.h"
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/detect/stop_signal.h"
@@ -52,10 +53,12 @@ class FolderBatch {
   }
 
  private:
-  ReadFiles files_read() const {
+  InputFiles files_read() const {
     std::vector<std::string> slides;
     for (const ImageResult& s : run_.state.inputs) slides.push_back(s.path);
-    ReadFiles read = pipeline::files_read(config_, detector_.model().graph, slides);
+    InputFiles read;
+    add_config(read, config_, &slides);
+    add_graph(read, detector_.model().graph);
     for (const std::string& file : options_.read_also) read.add(file, "the config");
     return read;
   }

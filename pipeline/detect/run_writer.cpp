@@ -45,7 +45,7 @@ std::string forms_of(const RunConfig& config, const FolderOptions& options, cons
 
 }  // namespace
 
-std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<const ImageResult*>& slides, const ReadFiles& read) {
+std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<const ImageResult*>& slides, const InputFiles& read) {
   std::vector<std::string> left;
   if (files.listed().empty()) return left;
   for (const ImageResult* s : slides)
@@ -97,7 +97,7 @@ std::vector<const ImageResult*> RunWriter::slides_to_do() const {
   return slides;
 }
 
-void RunWriter::begin(const ReadFiles& read) {
+void RunWriter::begin(const InputFiles& read) {
   if (files_.unlisted_before() && (options_.overwrite || options_.resume)) list_by_content(files_);
   choose_slides();
   const std::vector<const ImageResult*> slides = slides_to_do();
@@ -145,7 +145,7 @@ void RunWriter::warn_of_others() {
           " of an earlier start that this one was not given: " + names + (count > 3 ? ", ..." : ""));
 }
 
-void RunWriter::remove_old(const ReadFiles& read) {
+void RunWriter::remove_old(const InputFiles& read) {
   for (const std::string& name : remove_files_of(files_, slides_to_do(), read))
     if (warn_)
       warn_((files_.folder() / name).string() +
@@ -219,7 +219,9 @@ void RunWriter::stage_outputs(const ImageResult& s, const DetectedImage& r) {
   OutputImage image = output_image_of(s, r.path, classes, config_.detect.selection);
   image.regions = !config_.detect.roi.empty();
   const OutputSettings settings{.origin = config_.detect.origin, .density_area = config_.density_area};
-  write_outputs(layout_.outputs, image, r.detections, settings, files_.staged("x").parent_path(), s.name);
+  fs::path folder;
+  for (const std::string& form : layout_.outputs) folder = files_.staged(s.name + output_named(form).suffix).parent_path();
+  write_outputs(layout_.outputs, image, r.detections, settings, folder, s.name);
 }
 
 void RunWriter::stage_boxes(const ImageResult& s, const DetectedImage& r) {

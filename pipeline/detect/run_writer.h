@@ -29,7 +29,7 @@ class RunWriter {
 
   // Decides what is kept and what is done (todo()), checks the plan against `read` and what stands in the folder, tries the
   // longest name, removes our files of what is done anew, writes run.json. Throws before anything is changed.
-  void begin(const ReadFiles& read);
+  void begin(const InputFiles& read);
   const std::vector<size_t>& todo() const { return todo_; }  // places in state.inputs
   int kept() const { return kept_; }
   const std::map<std::string, int>& not_kept() const { return not_kept_; }  // why, with resume
@@ -47,7 +47,7 @@ class RunWriter {
  private:
   void choose_slides();
   void take_over_lists();
-  void remove_old(const ReadFiles& read);
+  void remove_old(const InputFiles& read);
   void warn_of_others();
   void stage(const ImageResult& s, const DetectedImage& r);
   void stage_outputs(const ImageResult& s, const DetectedImage& r);
@@ -79,7 +79,7 @@ void add_run_file(const std::filesystem::path& folder, const std::string& name, 
 
 // Our files of these slides, of which a new run writes others; what was changed since, or is one of `read`, is left. Returns the
 // names of what was left.
-std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<const ImageResult*>& slides, const ReadFiles& read);
+std::vector<std::string> remove_files_of(RunFiles& files, const std::vector<const ImageResult*>& slides, const InputFiles& read);
 
 // What is listed, is there, and belongs to none of the slides of `state`.
 std::vector<OwnFile> files_of_no_slide(const RunFiles& files, const RunState& state);

@@ -121,6 +121,18 @@ void refuse_source(const std::filesystem::path& source, const std::filesystem::p
     throw UsageError(out.string(), "is the network that is to be quantized", "choose another name");
 }
 
+// Nobody typed this name: a file of somebody else that has it stays.
+void refuse_other_than_model(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) return;
+  try {
+    read_model_file(file);
+  } catch (const Error&) {
+    throw UsageError(file.string(), "stands where the model file of the INT8 graph is written, and is none",
+                     "name another graph, or move that file away");
+  }
+}
+
 }  // namespace
 
 void check_writable(const QuantizationTarget& target, const std::filesystem::path& out) {
@@ -130,6 +142,7 @@ void check_writable(const QuantizationTarget& target, const std::filesystem::pat
   { AtomicFile writable(out); }
   if (!target.model) return;
   refuse_source(model_file_beside(target.path), model_file_beside(out));
+  refuse_other_than_model(model_file_beside(out));
   { AtomicFile writable(model_file_beside(out)); }
 }
 

@@ -1,10 +1,12 @@
 #include "pipeline/results/folder_manifest.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <optional>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/settings.h"
 #include "pipeline/results/run_files.h"
 #include "pipeline/results/run_folder.h"
@@ -62,8 +64,16 @@ void FolderManifest::require_ours(const std::vector<std::string>& names) const {
 void FolderManifest::add(const std::string& name) {
   const std::optional<OwnFile> now = measured_file(folder_, name);
   if (!now) return;
+  errno = 0;
   std::ofstream file(folder_ / kName, std::ios::app);
-  file << write_settings(*now).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+  // Also behind a line that was cut short.
+  file << "\n" << write_settings(*now).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+  file.close();
+  if (const int why = errno; !file && (why == ENOSPC || why == EDQUOT)) {
+    std::error_code ignored;
+    fs::remove(folder_ / name, ignored);  // unlisted it would be taken for somebody else's
+    throw file_error(folder_ / kName, "write", why);
+  }
   listed_.push_back(*now);
 }
 

@@ -20,7 +20,7 @@ class FolderManifest {
 
   // Throws UsageError with the first of these files that stands there and is not ours: not listed, or changed since.
   void require_ours(const std::vector<std::string>& names) const;
-  // After it was written.
+  // After it was written. Throws Error where the disk is too full to list it, which is removed then.
   void add(const std::string& name);
 
  private:

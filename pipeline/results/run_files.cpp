@@ -180,14 +180,18 @@ RunFiles::RunFiles(fs::path folder, Hook hook)
     : folder_(std::move(folder)), stage_(folder_ / stage_name()), hook_(std::move(hook)) {
   std::error_code ignored;
   made_folder_ = !fs::exists(folder_, ignored);
-  make_folder(folder_);
+  {
+    const MakingPath making;
+    make_folder(folder_);
+    if (made_folder_) live_folder_ = LivePath(folder_);
+  }
   lock_.emplace(folder_);
   read_before();
   read_journal();
 }
 
 RunFiles::~RunFiles() {
-  remove_stage(stage_);
+  discard_staged();
   lock_.reset();
   if (made_folder_) ::rmdir(folder_.c_str());  // only while it is empty
 }
@@ -280,8 +284,12 @@ void RunFiles::reserve(int64_t bytes) {
 
 fs::path RunFiles::staged(const std::string& name) {
   const fs::path file = stage_ / fs::path(name);
-  for (const fs::path& folder : {stage_, file.parent_path()})
+  const MakingPath making;
+  for (const fs::path& folder : {stage_, file.parent_path()}) {
     if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) fail_to("create", path(name), errno);
+    live_.try_emplace(folder, folder);
+  }
+  live_.try_emplace(file, file);
   return file;
 }
 
@@ -359,6 +367,7 @@ std::vector<OwnFile> RunFiles::place(const std::vector<std::string>& names) {
     for (; moved < files.size(); ++moved) {
       if (const fs::path parent = path(files[moved].name).parent_path(); parent != folder_) make_folder(parent);
       move_to_name(files[moved]);
+      live_.erase(stage_ / fs::path(files[moved].name));
       list(files[moved]);
     }
   } catch (const Error&) {
@@ -369,7 +378,10 @@ std::vector<OwnFile> RunFiles::place(const std::vector<std::string>& names) {
   return files;
 }
 
-void RunFiles::discard_staged() { remove_stage(stage_); }
+void RunFiles::discard_staged() {
+  remove_stage(stage_);
+  live_.clear();
+}
 
 void RunFiles::write_state(const RunState& state) {
   const std::string name = RunFolder::kRunJson, text = RunFolder::text(state);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "core/live_paths.h"
 #include "pipeline/results/run_folder.h"
 
 namespace cytodet::pipeline {
@@ -106,7 +107,9 @@ class RunFiles {
   std::optional<FolderLock> lock_;
   std::optional<RunState> before_;
   std::multimap<std::string, OwnFile> listed_;
-  mutable std::map<std::string, Stamp> known_;  // stamps of files that were found to be as listed
+  LivePath live_folder_;                            // the folder, if this one made it
+  std::map<std::filesystem::path, LivePath> live_;  // the stage and what is made in it, until it is moved or discarded
+  mutable std::map<std::string, Stamp> known_;      // stamps of files that were found to be as listed
 };
 
 }  // namespace cytodet::pipeline

@@ -1,14 +1,11 @@
 #include "pipeline/results/run_plan.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <set>
 
 #include "core/error.h"
 #include "core/unicode.h"
 #include "eval/results.h"
-#include "pipeline/inputs/slide_files.h"
 #include "pipeline/results/saved_results.h"
 
 namespace cytodet::pipeline {
@@ -37,14 +34,14 @@ std::string key_of_file(const std::string& name) {
 
 class PlanCheck {
  public:
-  PlanCheck(const RunFiles& files, const ReadFiles& read)
+  PlanCheck(const RunFiles& files, const InputFiles& read)
       : files_(files), read_(read), standing_(standing_keys(files.folder())) {}
 
   void add(const std::string& name, const std::string& what) {
     if (!standing_.contains(key_of_file(name))) return;
     const fs::path path = files_.folder() / name;
-    if (const std::string* input = read_.find(path))
-      clash(path.string() + ": " + what + " would be written over " + *input);
+    if (const InputFiles::File* input = read_.find(path))
+      clash(path.string() + ": " + written_over(what, *input, path));
     else if (files_.whose(name) == RunFiles::Whose::foreign)
       clash(path.string() + ": " + what + " would be written over this file, which is not of this program or was changed since");
   }
@@ -60,7 +57,7 @@ class PlanCheck {
     if (++count_ <= kMaxNamed) text_ += (count_ > 1 ? "; " : "") + text;
   }
   const RunFiles& files_;
-  const ReadFiles& read_;
+  const InputFiles& read_;
   std::set<std::string> standing_;
   size_t count_ = 0;
   std::string text_;
@@ -102,39 +99,6 @@ void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes&
 
 }  // namespace
 
-void ReadFiles::add(const fs::path& file, const std::string& what) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) == 0) files_.try_emplace({info.st_dev, info.st_ino}, what + " " + file.string());
-}
-
-void ReadFiles::add_all(const fs::path& path, const std::string& what) {
-  std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) return add(path, what);
-  for (const auto& e : fs::directory_iterator(path, ignored)) add(e.path(), what);
-}
-
-const std::string* ReadFiles::find(const fs::path& path) const {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return nullptr;
-  const auto found = files_.find({info.st_dev, info.st_ino});
-  return found == files_.end() ? nullptr : &found->second;
-}
-
-ReadFiles files_read(const RunConfig& config, const std::string& graph, const std::vector<std::string>& slides) {
-  ReadFiles read;
-  for (const std::string& slide : slides) {
-    read.add(slide, "the input");
-    for (const fs::path& file : companions_of(slide)) read.add(file, "a file of the input " + slide + ",");
-  }
-  for (const std::string& input : config.inputs)
-    if (input.starts_with('@')) read.add(input.substr(1), "the list");
-  read.add(config.model, "the model");
-  read.add(graph, "the graph");
-  if (!config.truth.empty()) read.add(config.truth, "the ground truth");
-  if (!config.detect.roi.empty()) read.add_all(config.detect.roi, "the regions");
-  return read;
-}
-
 std::vector<std::string> RunLayout::files_of(const std::string& name) const {
   std::vector<std::string> files{name + ".json"};
   if (overlay) files.push_back(name + "." + name_of(*overlay));
@@ -159,7 +123,7 @@ std::vector<std::string> all_files_of(const std::string& name) {
 }
 
 void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const ImageResult*>& todo,
-                const ReadFiles& read) {
+                const InputFiles& read) {
   PlanCheck check(files, read);
   for (const std::string& name : layout.files_of_run()) check.add(name, "what the run writes there");
   for (const ImageResult* s : todo)
@@ -167,7 +131,7 @@ void check_plan(const RunFiles& files, const RunLayout& layout, const std::vecto
   check.finish();
 }
 
-void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, std::string>>& planned, const ReadFiles& read) {
+void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, std::string>>& planned, const InputFiles& read) {
   PlanCheck check(files, read);
   for (const auto& [name, what] : planned) check.add(name, what);
   check.finish();

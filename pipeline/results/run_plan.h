@@ -2,33 +2,16 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/input_files.h"
 #include "pipeline/config/run_config.h"
 #include "pipeline/results/run_files.h"
 
 namespace cytodet::pipeline {
-
-// Files that the run reads, by device and inode, so that links and other spellings of a path do not hide one.
-class ReadFiles {
- public:
-  void add(const std::filesystem::path& file, const std::string& what);  // what: "the input", "the ground truth", ...
-  // A file, or all files of a folder.
-  void add_all(const std::filesystem::path& path, const std::string& what);
-  // "the input in/a.png", or null: none of them is this file.
-  const std::string* find(const std::filesystem::path& path) const;
-
- private:
-  std::map<std::pair<uint64_t, uint64_t>, std::string> files_;
-};
-
-// Everything that `config` names: inputs, of which `slides` are the files, with their companions; lists of inputs, ground truth,
-// model file, graph, regions.
-ReadFiles files_read(const RunConfig& config, const std::string& graph, const std::vector<std::string>& slides);
 
 struct RunLayout {
   std::optional<OverlayFormat> overlay;  // none: no overlays
@@ -46,10 +29,10 @@ std::vector<std::string> all_files_of(const std::string& slide_name);
 // Throws UsageError where a file that the run would write is one that it reads, or stands there and is not ours. `todo`: the
 // slides that are done now.
 void check_plan(const RunFiles& files, const RunLayout& layout, const std::vector<const ImageResult*>& todo,
-                const ReadFiles& read);
+                const InputFiles& read);
 
 // Checks (name of a file, what is to be written there) in the same way.
-void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, std::string>>& planned, const ReadFiles& read);
+void check_plan(const RunFiles& files, const std::vector<std::pair<std::string, std::string>>& planned, const InputFiles& read);
 
 // The longest name of a file of these slides.
 std::string longest_name(const RunLayout& layout, const std::vector<const ImageResult*>& todo);

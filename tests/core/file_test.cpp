@@ -245,6 +245,16 @@ TEST_F(OutputFile, APartialFileThatIsLockedElsewhereStays) {
   EXPECT_EQ(remove_partial_files(folder), 1);
 }
 
+TEST_F(OutputFile, AFolderIsMadeWhereALinkLeads) {
+  fs::create_symlink("far/away", folder / "link");
+  fs::create_symlink("link", folder / "link_of_link");
+  fs::create_symlink("circle", folder / "circle");
+  make_folder(folder / "link_of_link");
+  EXPECT_TRUE(fs::is_directory(folder / "far/away"));
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_THAT(error_of([&] { make_folder(folder / "circle"); }), HasSubstr("circle: cannot make the folder"));
+}
+
 TEST_F(OutputFile, NoLinkAtThePartialNameIsFollowed) {
   write_file(folder / "precious", "yes");
   int number = 0;  // the next partial file's
@@ -287,6 +297,22 @@ TEST_F(OutputFile, ASignalRemovesWhatIsPartialAndEndsTheProcessAsItWouldHave) {
     EXPECT_THAT(names(), ElementsAre("a"));
     EXPECT_EQ(read_file(folder / "a"), "old");
   }
+}
+
+TEST_F(OutputFile, ASignalRemovesLiveFoldersInWhateverOrderTheyWereMade) {
+  EXPECT_EQ(ended_by(SIGTERM,
+                     [&] {
+                       static LivePath outer(folder / "stage"), file(folder / "stage/boxes/a"), later(folder / "stage/b"),
+                           inner(folder / "stage/boxes"), kept(folder / "results");
+                       fs::create_directories(folder / "stage/boxes");
+                       fs::create_directory(folder / "results");
+                       write_file(folder / "results/done", "whole");
+                       write_file(folder / "stage/boxes/a", "half");
+                       write_file(folder / "stage/b", "half");
+                     }),
+            SIGTERM);
+  EXPECT_THAT(names(), ElementsAre("results"));
+  EXPECT_EQ(read_file(folder / "results/done"), "whole");
 }
 
 TEST_F(OutputFile, AnIgnoredSignalStaysIgnored) {

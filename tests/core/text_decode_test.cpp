@@ -6,6 +6,7 @@
 
 #include "core/json_repair.h"
 #include "core/settings.h"
+#include "core/stray_text.h"
 #include "tests/error_of.h"
 
 namespace cytodet {
@@ -129,8 +130,29 @@ TEST(Json, PlacesAreThoseOfTheFile) {
 
 TEST(Json, WhatIsNotJsonIsCalledByItsName) {
   EXPECT_THAT(error_of([] { parse_json("<!DOCTYPE html><html>", "t"); }), HasSubstr("is a web page (HTML), not JSON"));
-  EXPECT_THAT(error_of([] { parse_json("version https://git-lfs.github.com/spec/v1\n", "t"); }), HasSubstr("large-file storage"));
+  EXPECT_THAT(error_of([] { parse_json("version https://git-lfs.github.com/spec/v1\n", "t"); }),
+              HasSubstr("is a Git LFS pointer, not JSON text; fetch the file itself: git lfs pull"));
   EXPECT_THAT(error_of([] { parse_json("PK\3\4....", "t"); }), HasSubstr("zip archive"));
+  EXPECT_THAT(error_of([] { parse_json("<a/>", "t"); }), HasSubstr("t: is XML, not JSON text"));
+}
+
+TEST(StrayText, PagesAndPointersInEveryEncoding) {
+  using namespace std::string_literals;
+  const auto name_of = [](const std::string& bytes) {
+    const std::optional<StrayText> stray = stray_text(bytes);
+    return stray ? std::string(stray->name) : "";
+  };
+  std::string utf16 = "\xff\xfe";
+  for (const char c : "<html><body>"s) utf16 += std::string{c, '\0'};
+  for (const std::string& page :
+       {"<!DOCTYPE HTML PUBLIC \"-//W3C\">"s, "\xef\xbb\xbf\r\n <html>"s, "<?xml version=\"1.0\"?>\n<html xmlns=\"x\">"s,
+        "<!-- a comment --><HTML lang=\"en\">"s, "HTTP/1.1 404 Not Found\r\n\r\n<html>"s, utf16})
+    EXPECT_EQ(name_of(page), "a web page (HTML)") << page;
+  EXPECT_EQ(name_of("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), "a Git LFS pointer");
+  EXPECT_EQ(name_of("version https://hawser.github.com/spec/v1\noid sha256:00\nsize 5\n"), "a Git LFS pointer") << "as it was";
+  EXPECT_EQ(name_of("/annex/objects/SHA256E-s5--00.svs\n"), "a git-annex pointer");
+  for (const std::string& other : {""s, "<ASAP_Annotations/>"s, "{\"note\": \"<html>\"}"s, "version 2\n"s, "II*\0<html>"s})
+    EXPECT_EQ(name_of(other), "") << other;
 }
 
 TEST(Json, LongIntegersBecomeFloatingPoint) {

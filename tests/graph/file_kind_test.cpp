@@ -48,7 +48,7 @@ std::vector<Sample> samples() {
       {"net.pb", "\n<!DOCTYPE html><html>not found</html>", "web page", "download"},
       {"net.pb", "\xEF\xBB\xBF<html><body>", "web page", "download"},
       {"net.xml", "<?xml version=\"1.0\"?><net name=\"x\">", "OpenVINO", "export"},
-      {"net.pb", "version https://x/spec/v1\noid sha256:12ab\nsize 12\n", "large-file storage", "lfs pull"},
+      {"net.pb", "version https://x/spec/v1\noid sha256:12ab\nsize 12\n", "Git LFS pointer", "lfs pull"},
       {"net.json", "{\"graph\": \"net.pb\"}", "JSON", "model file"},
       {"net.pb.gz", "\x1f\x8b\x08", "gzip", "unpack"},
       {"net.pb", "\x89PNG\r\n\x1a\n", "PNG", "frozen graph"},

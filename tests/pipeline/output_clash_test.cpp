@@ -85,6 +85,14 @@ TEST_F(OutputClash, EvaluateDoesNotDrawOverAnImage) {
           {"evaluate", "--truth", kBlood + "/val.json", "--model", kModel, "--images", path("sub"), "--worst", "OUT"});
 }
 
+TEST_F(OutputClash, EvaluateDoesNotDrawOverThePartsOfASlide) {
+  const std::string field = kSource + "/tests/data/field/29-mrxs-alone/";
+  std::filesystem::copy(field + "Case-18.mrxs", folder / "Case-18.mrxs");
+  std::filesystem::copy(field + "Case-18", folder / "Case-18", std::filesystem::copy_options::recursive);
+  refuses("Case-18/Data0000.dat", "a file of the input",
+          {"evaluate", "--truth", kBlood + "/val.json", "--model", kModel, "--images", path("Case-18.mrxs"), "--worst", "OUT"});
+}
+
 TEST_F(OutputClash, ReportExportAndMergeDoNotWriteOverTheResults) {
   const std::string results = path("synthetic200_dt.json"), truth = path("synthetic200_gt.json");
   refuses("synthetic200_dt.json", "the results", {"report", results, "-o", "OUT"});

@@ -207,7 +207,7 @@ class World {
       state.inputs.push_back(s);
     }
     const std::vector<std::string> hashes(state.inputs.size(), step.settings);
-    ReadFiles read;
+    InputFiles read;
     for (const std::string& input : step.inputs) read.add(input, "the input");
     RunConfig config;
     config.outputs = step.forms;

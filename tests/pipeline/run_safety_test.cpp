@@ -66,12 +66,12 @@ TEST_F(RunSafety, ResultsBesideTheImagesLeaveTheUsersFiles) {
 TEST_F(RunSafety, NoInputIsWrittenOverHoweverItIsSpelled) {
   fs::create_directory(folder / "in");
   fs::copy_file(kSource + "/tests/data/efficientdet/BloodImage_00007_input.png", folder / "in/a.png");
-  EXPECT_THAT(refusal("in", {path("in/a.png"), "--overlay"}), AllOf(HasSubstr("a.png: results of"), HasSubstr("over the input")));
+  EXPECT_THAT(refusal("in", {path("in/a.png"), "--overlay"}), AllOf(HasSubstr("a.png: results of"), HasSubstr("over an input")));
   fs::create_directory_symlink(folder / "in", folder / "link");
-  EXPECT_THAT(refusal("link", {path("in/a.png"), "--overlay"}), HasSubstr("over the input"));
+  EXPECT_THAT(refusal("link", {path("in/a.png"), "--overlay"}), HasSubstr("over an input"));
   fs::create_directory(folder / "hard");
   fs::create_hard_link(folder / "in/a.png", folder / "hard/a.png");
-  EXPECT_THAT(refusal("hard", {path("in/a.png"), "--overlay"}), HasSubstr("over the input"));
+  EXPECT_THAT(refusal("hard", {path("in/a.png"), "--overlay"}), HasSubstr("over an input"));
   EXPECT_EQ(run(command("in", {path("in/a.png"), "--overlay", "--overlay-format", "jpg"})).code, 0);
   EXPECT_THAT(names(folder / "in"), ElementsAre("a.jpg", "a.json", "a.png", "boxes", "detections.json", "run.json"));
 }
@@ -252,6 +252,24 @@ TEST_F(RunSafety, AStoppedBatchGoesOn) {
   }
 }
 
+// The first signal is a wish to stop, the second ends the process wherever it is.
+TEST_F(RunSafety, ASecondSignalLeavesNothingUnfinished) {
+  const std::string in = slides(12);
+  for (const int ms : {0, 1, 3, 10, 30}) {
+    const std::string out = "out" + std::to_string(ms);
+    const pid_t child = start(command(out, {in, "--outputs", "csv,geojson", "--mask-image", "--background", "otsu"}));
+    for (int i = 0; i < 6000 && names(folder / out / "boxes").empty(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ::kill(child, SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+    ::kill(child, SIGTERM);
+    const Output o = wait(child);
+    EXPECT_TRUE(o.code == 128 + SIGTERM || o.code == 0) << o.code << o.err;
+    for (const auto& e : fs::directory_iterator(folder / out)) EXPECT_NE(e.path().filename().string()[0], '.') << e.path();
+    EXPECT_EQ(run(command(out, {in, "--outputs", "csv,geojson", "--mask-image", "--background", "otsu", "--resume"})).code, 0);
+  }
+}
+
 TEST_F(RunSafety, AFullDiskStopsTheBatchAndResumingGoesOn) {
   const std::string in = slides(12);
   fs::create_directory(folder / "disk");
@@ -285,6 +303,31 @@ TEST_F(RunSafety, AFullDiskStopsTheBatchAndResumingGoesOn) {
   EXPECT_EQ(static_cast<size_t>(first.count(ImageState::done)), names(folder / "first/boxes").size());
   ASSERT_EQ(run(command("whole", {in, "--outputs", "geojson,csv"})).code, 0);
   expect_equal("whole", "second");
+}
+
+TEST_F(RunSafety, AFullDiskStopsAnExportWithOneMessage) {
+  fs::create_directory(folder / "disk");
+  const std::vector<std::string> exporting{
+      "export", kSource + "/tests/data/eval/synthetic200_dt.json", "-o", path("disk/out/"), "--format", "csv"};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool mounted = (::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                          ::mount("none", path("disk").c_str(), "tmpfs", 0, "size=256k") == 0);
+    if (!mounted) ::_exit(77);
+    const Output o = run(exporting);
+    put("said.txt", o.err);
+    for (const std::string& name : names(folder / "disk/out"))
+      if (name.ends_with(".part")) ::_exit(78);
+    ::mount("none", path("disk").c_str(), nullptr, MS_REMOUNT, "size=64m");
+    ::_exit(run(exporting).code != 0 ? 79 : o.code);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "may not mount a disk here";
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  const std::string said = read_file(folder / "said.txt");
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  EXPECT_THAT(said, AllOf(HasSubstr("No space left on device; the export stops with "), HasSubstr(" files written; free some")));
 }
 
 TEST_F(RunSafety, AFolderThatHasGoneStopsTheBatch) {

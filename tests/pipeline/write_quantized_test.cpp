@@ -28,6 +28,17 @@ class WriteQuantized : public ProgramTest {
   Quantized quantized;
 };
 
+TEST_F(WriteQuantized, AModelFileReplacesModelFilesAlone) {
+  QuantizationTarget model;
+  model.path = kModel;
+  model.model.emplace();
+  put("int8.json", "{\"patient\": 1}");
+  EXPECT_THAT(error_of([&] { check_writable(model, path("int8.pb")); }), HasSubstr("int8.json: stands where the model file"));
+  check_writable(subject, path("int8.pb"));
+  put("int8.json", read_file(kModel));
+  check_writable(model, path("int8.pb"));
+}
+
 TEST_F(WriteQuantized, FileThatAnswersOtherwiseIsRefused) {
   Tensor zeros = fixture_weights();
   std::fill_n(zeros.data<float>(), zeros.size(), 0.0f);

@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+#include <sstream>
+
+#include "core/path_match.h"
 #include "tests/tiling/samples.h"
 
 namespace cytodet {
@@ -128,6 +132,21 @@ TEST(KnownFormats, EveryUnreadFormatIsNamedByContentAndByName) {
   EXPECT_GT(count, 100);
 }
 
+TEST(KnownFormats, SomeContentsAreImagesWhateverTheirName) {
+  int alone = 0;
+  for (const KnownFormat& f : known_formats())
+    for (const Magic& m : f.magic) {
+      if (m.bytes.empty()) continue;
+      std::string head = std::string(m.offset, 'z') + std::string(m.bytes);
+      head.resize(kFormatHead, '\0');
+      EXPECT_EQ(holds_image({reinterpret_cast<const uint8_t*>(head.data()), head.size()}), f.alone) << f.name;
+      alone += f.alone;
+    }
+  EXPECT_GT(alone, 10);
+  const std::string text = "BM is how this text begins";
+  EXPECT_FALSE(holds_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+}
+
 TEST(KnownFormats, NamesOfVendorsAreNoNamesForOtherContent) {
   ScratchFolder scratch;
   for (const char* e : {"ndpi", "scn", "bif", "svslide", "kfb", "NDPI"})
@@ -156,8 +175,8 @@ TEST(KnownFormats, WhatServersAndDisksLeaveBehind) {
     write_file(scratch.path / name, bytes);
     return refusal(scratch.path / name);
   };
-  EXPECT_THAT(said("a.svs", "\n <!DOCTYPE html>\n<html><body>Not found"), HasSubstr("is a web page, not a slide"));
-  EXPECT_THAT(said("b.tif", "\xef\xbb\xbf<HTML>"), HasSubstr("is a web page, not a slide"));
+  EXPECT_THAT(said("a.svs", "\n <!DOCTYPE html>\n<html><body>Not found"), HasSubstr("is a web page (HTML), not a slide"));
+  EXPECT_THAT(said("b.tif", "\xef\xbb\xbf<HTML>"), HasSubstr("is a web page (HTML), not a slide"));
   EXPECT_THAT(said("c.ndpi", "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"),
               HasSubstr("is an XML text, not a slide"));
   EXPECT_THAT(said("d.svs", "{\"message\": \"Bad credentials\"}"), HasSubstr("is a JSON text, not a slide"));
@@ -168,6 +187,44 @@ TEST(KnownFormats, WhatServersAndDisksLeaveBehind) {
   EXPECT_THAT(said("h.svs", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), HasSubstr("git lfs pull"));
   EXPECT_THAT(said("i.svs.crdownload", read_file(data_folder() / "slides/small.svs")), HasSubstr("is an unfinished download"));
   EXPECT_THAT(said("j.svs", std::string(1001, 'q')), HasSubstr("(it is called .svs, as Aperio SVS files are)"));
+}
+
+// core/path_match, which cannot see this table, has a list of its own.
+TEST(KnownFormats, NamesAreMatchedWithoutTheExtensionOfEveryImage) {
+  const std::set<std::string> documents{"pdf", "mp4", "mov", "avi", "h5", "hdf5"};
+  for (const KnownFormat& f : known_formats()) {
+    std::istringstream extensions(f.extensions);
+    for (std::string e; extensions >> e;)
+      if (called_as_slide("S1." + e) && !documents.contains(e)) {
+        EXPECT_EQ(without_image_extension("S1." + e), "S1") << e;
+      }
+  }
+}
+
+TEST(KnownFormats, PiecesOfSplitFilesAreNamed) {
+  ScratchFolder scratch;
+  const std::string whole = read_file(data_folder() / "slides/boxes.tiff");
+  const auto put = [&](const std::string& name, const std::string& bytes) {
+    write_file(scratch.path / name, bytes);
+    return scratch.path / name;
+  };
+  const size_t half = whole.size() / 2;
+  const std::pair<const char*, const char*> names[] = {
+      {"a.svs.001", "a.svs.002"}, {"b.TIF.09", "b.TIF.10"}, {"c.tif.aa", "c.tif.ab"}};
+  for (const auto& [first, second] : names) {
+    put(first, whole.substr(0, half));
+    put(second, whole.substr(half));
+    for (const char* name : {first, second})
+      EXPECT_THAT(refusal(scratch.path / name),
+                  AllOf(HasSubstr("is a piece of a split file, "), HasSubstr("join all pieces first")))
+          << name;
+  }
+  for (const char* name : {"x.svs.aa", "x.svs.part2", "x.z01", "x.png.0003"})
+    EXPECT_THAT(refusal(put(name, "no image")), HasSubstr("is a piece of a split file, x.")) << name << ", alone";
+  for (const char* name : {"n.tif.001", "n.tif.002"}) put(name, whole);
+  EXPECT_EQ(refusal(scratch.path / "n.tif.001"), "") << "whole images that are numbered";
+  EXPECT_EQ(refusal(scratch.path / "n.tif.002"), "");
+  EXPECT_EQ(refusal(put("report.001", whole)), "") << "no piece of an image by its name";
 }
 
 TEST(KnownFormats, ATiffWithoutItsDirectoryIsCutOff) {

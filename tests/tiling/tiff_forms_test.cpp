@@ -142,6 +142,23 @@ TEST(TiffPages, TheLargestImageIsTakenAndOthersAreNamed) {
   EXPECT_THAT(opened("with_mask.tif")->warnings, IsEmpty());
 }
 
+TEST(TiffPages, ALabelIsNeitherTheSlideNorALevel) {
+  const auto slide = opened("label_reduced.tif");
+  EXPECT_EQ(slide->height(), 29) << "the macro is larger";
+  ASSERT_EQ(slide->levels.size(), 2u);
+  EXPECT_EQ(read_whole(*slide, 1).rgb, read_whole(*opened("label_reduced.tif", "page=2")).rgb);
+  ASSERT_EQ(slide->contents.others.size(), 2u);
+  EXPECT_EQ(slide->contents.others[0].kind, "label");
+  EXPECT_EQ(slide->contents.others[1].kind, "macro");
+  EXPECT_THAT(slide->warnings, IsEmpty());
+}
+
+TEST(TiffPages, AFileOfASetDoesNotStandForTheSet) {
+  EXPECT_THAT(refused(forms() / "set_gray.ome.tif"),
+              AllOf(HasSubstr("one of a set of OME-TIFFs, of which set.companion.ome says"), HasSubstr("--page")));
+  EXPECT_THAT(opened("set_rgb.ome.tif")->warnings, ElementsAre(HasSubstr("the others are not analysed")));
+}
+
 TEST(TiffPages, FocalPlanesOfAnAperioSlide) {
   const auto path = field("15-multifocal-svs/z2.svs");
   const auto slide = open_slide(path);

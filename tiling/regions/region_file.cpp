@@ -4,6 +4,7 @@
 
 #include "core/ascii.h"
 #include "core/error.h"
+#include "core/stray_text.h"
 #include "core/text_decode.h"
 
 namespace cytodet::tiling {
@@ -120,8 +121,9 @@ NamedRegions parse_regions(std::string_view bytes, const std::string& where, con
   d.where = where;
   d.choice = choice;
   const size_t start = text.find_first_not_of(" \t\r\n");
-  const bool page = known_content(text).find("HTML") != std::string_view::npos;
-  d.is_xml = start != std::string_view::npos && text[start] == '<' && !page;
+  if (const std::optional<StrayText> stray = stray_text(text))
+    throw Error(where, std::string("is ") + stray->name, stray->advice);
+  d.is_xml = start != std::string_view::npos && text[start] == '<';
   if (d.is_xml)
     parse_xml(text, d);
   else

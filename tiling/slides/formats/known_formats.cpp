@@ -1,12 +1,14 @@
 #include "tiling/slides/formats/known_formats.h"
 
 #include <algorithm>
-#include <cctype>
+#include <optional>
 
 #include "core/ascii.h"
 #include "core/error.h"
+#include "core/stray_text.h"
 #include "tiling/slides/formats/format_entries.h"
 #include "tiling/slides/formats/slide_parts.h"
+#include "tiling/slides/formats/split_pieces.h"
 
 namespace cytodet::tiling {
 namespace {
@@ -17,22 +19,24 @@ using namespace std::string_view_literals;
 constexpr const char* kConvert = "convert it to a tiled TIFF or OME-TIFF of 8-bit RGB, with QuPath or Bio-Formats' bfconvert";
 constexpr const char* kSave = "save it as PNG, JPEG or TIFF";
 constexpr const char* kUnpack = "unpack it and name the slide in it";
+constexpr bool kAlone = true;
 constexpr FormatUse kImage = FormatUse::image, kSlide = FormatUse::slide, kStrict = FormatUse::strict,
                     kUnread = FormatUse::unread;
 
 // Entries whose `what` is empty are said to be "NAME, which is not read".
 constexpr KnownFormat kFormats[] = {
-    {"JPEG", "jpg jpeg jpe jfif", {{{0, "\xff\xd8"sv}}}, kImage, "", ""},
-    {"PNG", "png", {{{0, "\x89PNG"sv}}}, kImage, "", ""},
-    {"BMP", "bmp dib", {{{0, "BM"sv}}}, kImage, "", ""},
+    {"JPEG", "jpg jpeg jpe jfif", {{{0, "\xff\xd8\xff"sv}}}, kImage, "", "", kAlone},
+    {"PNG", "png", {{{0, "\x89PNG"sv}}}, kImage, "", "", kAlone},
+    {"BMP", "bmp dib", {{{0, "BM"sv}}}, kImage, "", "", kAlone},
     {"TIFF",
      "tif tiff btf tf2 tf8 ome.tif ome.tiff ome.btf lsm stk flex qptiff",
      {{{0, "II\x2a\0"sv}, {0, "MM\0\x2a"sv}, {0, "II\x2b\0"sv}, {0, "MM\0\x2b"sv}}},
      kSlide,
      "",
-     ""},
+     "",
+     kAlone},
     {"Aperio SVS", "svs", {}, kSlide, "", ""},
-    {"KFBio KFB", "kfb", {{{0, "\xf1\x01\xee\xeeKFB"sv}}}, kStrict, "", ""},
+    {"KFBio KFB", "kfb", {{{0, "\xf1\x01\xee\xeeKFB"sv}}}, kStrict, "", "", kAlone},
     {"Hamamatsu NDPI", "ndpi", {}, kStrict, "", ""},
     {"Hamamatsu VMS", "vms", {}, kStrict, "", ""},
     {"Hamamatsu VMU", "vmu", {}, kStrict, "", ""},
@@ -50,7 +54,7 @@ constexpr KnownFormat kFormats[] = {
      kConvert},
     {"Olympus OIF", "oif", {}, kUnread, "", kConvert},
     {"Olympus OIR", "oir", {{{0, "OLYMPUSRAWFORMAT"sv}}}, kUnread, "", kConvert},
-    {"Zeiss CZI", "czi", {{{0, "ZISRAWFILE"sv}}}, kUnread, "", kConvert},
+    {"Zeiss CZI", "czi", {{{0, "ZISRAWFILE"sv}}}, kUnread, "", kConvert, kAlone},
     {"Zeiss ZVI, Olympus OIB or another OLE document",
      "zvi oib",
      {{{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"sv}}},
@@ -60,7 +64,13 @@ constexpr KnownFormat kFormats[] = {
     {"Leica LIF", "lif lof xlef", {{{0, "\x70\0\0\0"sv}}}, kUnread, "", kConvert},
     {"Nikon ND2", "nd2", {{{0, "\xda\xce\xbe\x0a"sv}}}, kUnread, "", kConvert},
     {"Philips iSyntax", "isyntax i2syntax", {{{0, "<DataObject"sv}}}, kUnread, "", kConvert},
-    {"DICOM", "dcm dicom", {{{128, "DICM"sv}}}, kUnread, "", "convert it to a tiled TIFF, with QuPath or Bio-Formats' bfconvert"},
+    {"DICOM",
+     "dcm dicom",
+     {{{128, "DICM"sv}}},
+     kUnread,
+     "",
+     "convert it to a tiled TIFF, with QuPath or Bio-Formats' bfconvert",
+     kAlone},
     {"Sqray SDPC", "sdpc", {}, kUnread, "", "export it as SVS or TIFF with the scanner's program"},
     {"Motic MDS", "mds mdsx", {}, kUnread, "", "export it as SVS or TIFF with the scanner's program"},
     {"TRON", "tron", {}, kUnread, "", "export it as SVS or TIFF with the scanner's program"},
@@ -87,11 +97,12 @@ constexpr KnownFormat kFormats[] = {
      {{{0, "\0\0\0\x0cjP  "sv}, {0, "\xff\x4f\xff\x51"sv}}},
      kUnread,
      "",
-     "save it as PNG or a tiled TIFF"},
+     "save it as PNG or a tiled TIFF",
+     kAlone},
     {"JPEG XL", "jxl", {{{0, "\xff\x0a"sv}, {0, "\0\0\0\x0cJXL "sv}}}, kUnread, "", kSave},
     {"JPEG XR", "jxr wdp hdp", {{{0, "II\xbc"sv}}}, kUnread, "", kSave},
-    {"WebP", "webp", {{{8, "WEBP"sv}}}, kUnread, "", kSave},
-    {"GIF", "gif", {{{0, "GIF8"sv}}}, kUnread, "", kSave},
+    {"WebP", "webp", {{{8, "WEBP"sv}}}, kUnread, "", kSave, kAlone},
+    {"GIF", "gif", {{{0, "GIF8"sv}}}, kUnread, "", kSave, kAlone},
     {"HEIC, AVIF or a video", "heic heif avif mp4 mov avi", {{{4, "ftyp"sv}, {8, "AVI "sv}}}, kUnread, "", kSave},
     {"Photoshop", "psd psb", {{{0, "8BPS"sv}}}, kUnread, "", kSave},
     {"PDF", "pdf", {{{0, "%PDF"sv}}}, kUnread, "", kSave},
@@ -115,18 +126,6 @@ constexpr KnownFormat kFormats[] = {
     {"RAR", "rar", {{{0, "Rar!"sv}}}, kUnread, "is packed (RAR)", kUnpack},
     {"tar", "tar", {{{257, "ustar"sv}}}, kUnread, "is packed (tar)", kUnpack},
 
-    {"Git LFS",
-     "",
-     {{{0, "version https://git-lfs.github.com/spec/"sv}}},
-     kUnread,
-     "is a Git LFS pointer, not the file",
-     "fetch the file itself: git lfs pull"},
-    {"git-annex",
-     "",
-     {{{0, "/annex/objects/"sv}}},
-     kUnread,
-     "is a git-annex pointer, not the file",
-     "fetch the file itself: git annex get"},
     {"DVC", "dvc", {}, kUnread, "is a DVC pointer, not the file", "fetch the file itself: dvc pull"},
     {"AppleDouble",
      "",
@@ -147,7 +146,7 @@ constexpr KnownFormat kFormats[] = {
      "is a shortcut, not the file",
      "name the file that it points to"},
     {"unfinished download",
-     "part partial crdownload download filepart opdownload aria2",
+     "part partial crdownload download filepart opdownload aria2 !ut !qb",
      {},
      kUnread,
      "is an unfinished download",
@@ -178,23 +177,16 @@ std::string extension_of(const fs::path& path) { return path.extension().string(
   throw Error("", *f.what ? f.what : "is " + std::string(f.name) + ", which is not read", f.advice);
 }
 
-// The head as text: without byte-order mark and leading blanks, in lower case; UTF-16 by its low bytes.
-std::string text_of(std::span<const uint8_t> head) {
-  std::string text;
-  for (const uint8_t c : head)
-    if (c != 0 && c < 0x80 && !(text.empty() && std::isspace(c))) text += static_cast<char>(c);
-  return lower_ascii(text);
-}
-
 const KnownFormat& named(std::string_view name) {
   return *std::find_if(std::begin(kFormats), std::end(kFormats), [&](const KnownFormat& f) { return f.name == name; });
 }
 
 // What servers and programs write under the name of a slide.
 void refuse_markup(std::span<const uint8_t> head, bool as_slide) {
-  const std::string text = text_of(head);
-  if (text.starts_with("<!doctype html") || text.starts_with("<html") || text.find("<html") < 200)
-    throw Error("", "is a web page, not a slide", "download the file itself; the page may say why that failed");
+  const std::string_view bytes(reinterpret_cast<const char*>(head.data()), head.size());
+  if (const std::optional<StrayText> stray = stray_text(bytes))
+    throw Error("", std::string("is ") + stray->name + ", not a slide", stray->advice);
+  const std::string text = ascii_head(bytes);
   if (!text.starts_with("<") && !(as_slide && text.starts_with("{"))) return;
   if (text.find("openmicroscopy.org/schemas/ome") != std::string::npos) refuse(named("OME-XML"));
   if (text.find("<dataobject") != std::string::npos) refuse(named("Philips iSyntax"));
@@ -252,6 +244,17 @@ const KnownFormat* format_holding(std::span<const uint8_t> head) {
   return nullptr;
 }
 
+// BMP has two letters alone, with which a text may begin too: four bytes that are zero follow the size of the file.
+bool holds_image(std::span<const uint8_t> head) {
+  const auto is_bmp = [&] {
+    return head.size() >= 14 && std::all_of(head.data() + 6, head.data() + 10, [](uint8_t c) { return c == 0; });
+  };
+  return std::any_of(std::begin(kFormats), std::end(kFormats),
+                     [&](const KnownFormat& f) { return f.alone && holds(f, head) && (&f != &named("BMP") || is_bmp()); });
+}
+
+bool is_unfinished_download(const fs::path& path) { return format_called(path) == &named("unfinished download"); }
+
 bool called_as_slide(const fs::path& path) {
   const KnownFormat* f = format_called(path);
   return f && !*f->what;  // not a part or a wrapping
@@ -281,6 +284,7 @@ void check_folder(const fs::path& folder) {
 
 void check_known_format(const fs::path& path, std::span<const uint8_t> head, int64_t size) {
   const KnownFormat *held = format_holding(head), *claimed = format_called(path);
+  check_split_piece(path, head);
   if (held && held->use == FormatUse::unread) refuse(*held);
   if (!held) refuse_markup(head, claimed != nullptr);
   if (held == &named("TIFF") || claimed == &named("Olympus VSI")) check_olympus_parts(path);

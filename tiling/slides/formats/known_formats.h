@@ -31,17 +31,22 @@ struct KnownFormat {
   FormatUse use;
   const char* what;    // of formats that are not read: the problem, behind the name of the file
   const char* advice;  // and what to do
+  bool alone = false;  // the content alone makes a file of a folder an input, whatever its name; not where documents begin alike
 };
 std::span<const KnownFormat> known_formats();
 
 // Bytes of a file's start that its content is recognised by.
 constexpr size_t kFormatHead = 1024;
 
+// Whether a file of a folder is an image by its content alone (KnownFormat::alone), so that its name does not matter.
+bool holds_image(std::span<const uint8_t> head);
 // By the name, whatever its case; the longest extension counts ("a.companion.ome"). Null: no entry has it.
 const KnownFormat* format_called(const std::filesystem::path& path);
 // By the content: the first entry whose magic the head holds. Null: none.
 const KnownFormat* format_holding(std::span<const uint8_t> head);
 
+// By the name that programs give to what they are downloading.
+bool is_unfinished_download(const std::filesystem::path& path);
 // Whether a folder of this name is meant as a slide: in a folder of inputs it is taken, so that opening it says what it is.
 bool called_as_slide(const std::filesystem::path& path);
 // What a folder holds that belongs to one slide and is no folder of inputs (OME-Zarr, a MIRAX slide's data); throws Error that

@@ -109,6 +109,7 @@ class Chooser {
       refuse(std::to_string(count) + " series; there is no series " + std::to_string(wanted), "series count from 0");
     if (!s_.series && count > 1) wanted = largest_series();
     const TiffSeries& s = c_.series[static_cast<size_t>(wanted)];
+    if (!c_.set_of.empty()) check_set(s);
     if (count > 1) say("series " + number_of(wanted, count) + (s.name.empty() ? "" : " \"" + s.name + "\""));
     if (count > 1 && !c_.unrelated) others_of_series(wanted);
     out_.contents.channels = s.channels;
@@ -117,6 +118,15 @@ class Chooser {
     out_.contents.channel_names = s.channel_names;
     take_channels(s, time_of(s), plane_of(s));
     warn_of_others();
+  }
+
+  // Gray images of a set are its channels, planes or points in time; colour images stand for themselves.
+  void check_set(const TiffSeries& s) {
+    const std::string set = "is one of a set of OME-TIFFs, of which " + c_.set_of + " says what they are";
+    if (!s.form.gray())
+      out_.warnings.push_back(set + "; the others are not analysed");
+    else if (!s_.series)
+      throw Error("", set + "; it is not read", "name an image by --page (cytodet info lists them), or save the set as one file");
   }
 
   [[noreturn]] void refuse_pages() const {

@@ -1,6 +1,7 @@
 #include "tiling/slides/formats/tiff_contents.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "tiling/slides/formats/imagej.h"
 #include "tiling/slides/formats/ome.h"
@@ -29,6 +31,19 @@ std::string name_in_line(std::string_view text) {
   for (char& c : name)
     if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = ' ';
   return name;
+}
+
+// "label", "macro" or "overview", where the description's first or second line begins so, as Aperio's and other writers' do: an
+// image that is never the slide nor a level of it. Empty: none.
+std::string_view associated(std::string_view description) {
+  const size_t line = description.find('\n');
+  for (const std::string_view text : {description, line == description.npos ? "" : description.substr(line + 1)})
+    for (const std::string_view kind : {"label", "macro", "overview"}) {
+      if (lower_ascii(text.substr(0, kind.size())) != kind) continue;
+      const char next = text.size() > kind.size() ? text[kind.size()] : ' ';
+      if (std::isalnum(static_cast<unsigned char>(next)) == 0) return kind;
+    }
+  return {};
 }
 
 bool same_form(const TiffForm& a, const TiffForm& b) {
@@ -84,7 +99,8 @@ class Reader {
  private:
   const TiffPage& page(size_t i) const { return c_.chain[i]; }
   bool whole(size_t i) const {  // may be a series by itself
-    return page(i).problem.empty() && !used_[i] && !(page(i).image.subfile_type & (FILETYPE_MASK | FILETYPE_REDUCEDIMAGE));
+    return page(i).problem.empty() && !used_[i] && associated(page(i).description).empty() &&
+           !(page(i).image.subfile_type & (FILETYPE_MASK | FILETYPE_REDUCEDIMAGE));
   }
   bool readable(size_t i) const { return page(i).problem.empty() && !used_[i]; }
 
@@ -101,12 +117,9 @@ class Reader {
   std::string kind_of(const TiffPage& p) const {
     if (!p.problem.empty()) return "unreadable";
     if (p.image.subfile_type & FILETYPE_MASK) return "mask";
-    if (const std::string_view type = text_of(p.description, "ImageType"); !type.empty()) return lower(name_in_line(type));
+    if (const std::string_view type = text_of(p.description, "ImageType"); !type.empty()) return lower_ascii(name_in_line(type));
+    if (const std::string_view kind = associated(p.description); !kind.empty()) return std::string(kind);
     if (c_.kind == "Aperio SVS") {
-      const size_t line = p.description.find('\n');
-      const std::string_view rest = line == std::string::npos ? "" : std::string_view(p.description).substr(line + 1);
-      for (const char* kind : {"label", "macro", "thumbnail"})
-        if (rest.starts_with(kind)) return kind;
       return "thumbnail";
     }
     for (const TiffSeries& s : c_.series) {
@@ -116,11 +129,6 @@ class Reader {
       if (is_smaller_copy(full, p.image) && (s.width > p.image.width * 3 / 2)) return "thumbnail";
     }
     return p.image.subfile_type & FILETYPE_REDUCEDIMAGE ? "reduced image" : "image";
-  }
-  static std::string lower(std::string_view text) {
-    std::string s(text.substr(0, 40));
-    for (char& ch : s) ch = static_cast<char>(ch >= 'A' && ch <= 'Z' ? ch + 32 : ch);
-    return s;
   }
 
   // Pages of one size: the largest. None where all are unreadable.
@@ -148,7 +156,7 @@ class Reader {
     }
     std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> by_size;
     for (size_t i = 0; i < c_.chain.size(); ++i)
-      if (readable(i) && is_level(page(full[0]).image, page(i).image))
+      if (readable(i) && associated(page(i).description).empty() && is_level(page(full[0]).image, page(i).image))
         by_size[{-page(i).image.width, -page(i).image.height}].push_back(i);
     for (const auto& [size, found] : by_size) {
       if (found.size() != full.size() && full.size() > 1) continue;
@@ -180,7 +188,7 @@ class Reader {
   bool qptiff() {
     c_.kind = "QPTIFF";
     for (size_t i = 0; i < c_.chain.size(); ++i) {  // thumbnail, overview and label may be larger than the slide
-      const std::string type = lower(text_of(page(i).description, "ImageType"));
+      const std::string type = lower_ascii(text_of(page(i).description, "ImageType"));
       if (type == "thumbnail" || type == "overview" || type == "label") set_aside(i);
     }
     const std::vector<size_t> full = largest_pages();
@@ -380,6 +388,11 @@ class Reader {
 
   bool ome() {
     const std::vector<OmeImage> images = ome_images(c_.chain[0].description);
+    std::string_view xml = c_.chain[0].description;
+    if (const auto set = next_tag(xml, "BinaryOnly"); set && images.empty()) {
+      const std::string_view file = attribute(*set, "MetadataFile");
+      c_.set_of = file.empty() ? "another file" : name_in_line(file);
+    }
     if (images.empty()) return false;
     c_.kind = "OME-TIFF";
     for (const OmeImage& ome : images)

@@ -47,6 +47,7 @@ struct TiffContents {
   std::vector<HeldImage> others;
   std::vector<TiffPage> chain;  // the images of the main chain, as far as they were looked at
   std::string damage;           // why the chain breaks off
+  std::string set_of;           // the file that says what this one of a set of OME-TIFFs holds; empty: this one does
 };
 
 // Whether `level` is `full`, smaller: of the same shape, form and orientation, no mask, and in tiles or marked as reduced.
