@@ -111,7 +111,16 @@ std::string to_string(const Shape& shape) {
   return s + "]";
 }
 
+// One allocation for the bytes and their owner: loops make thousands of scalars.
+static std::shared_ptr<void> small_buffer(size_t bytes) {
+  const std::shared_ptr<char[]> owner = std::make_shared<char[]>(bytes + 63);
+  const auto address = reinterpret_cast<uintptr_t>(owner.get());
+  return {owner, owner.get() + ((address + 63) / 64 * 64 - address)};
+}
+
 std::shared_ptr<void> aligned_buffer(size_t bytes) {
+  constexpr size_t kSmall = 896;
+  if (bytes <= kSmall) return small_buffer(bytes);
   constexpr size_t kHugePage = size_t{2} << 20;
   const bool huge = bytes >= kHugePage;
   const size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;

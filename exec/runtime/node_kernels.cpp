@@ -1,6 +1,7 @@
 #include "exec/runtime/node_kernels.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "exec/runtime/compile.h"
 #include "exec/runtime/input_key.h"
@@ -33,12 +34,11 @@ constexpr const char* kOps[] = {"Add",
                                 "Sum",
                                 "Transpose"};
 
-bool is_worth_it(const Node& node, std::span<const Tensor> inputs) {
-  if (std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return node.op == op; })) return false;
-  int64_t elements = 0;
-  for (const Tensor& t : inputs) elements += t.size();
-  return elements >= NodeKernels::kLarge;
+bool has_kernel(const Node& node) {
+  return std::any_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return node.op == op; });
 }
+
+bool are_equal(const Tensor& a, const Tensor& b) { return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0; }
 
 }  // namespace
 
@@ -71,20 +71,50 @@ std::optional<NodeKernels::Compiled> NodeKernels::compile(const Node& node, std:
   return compiled;
 }
 
-std::vector<Tensor> NodeKernels::run(const Node& node, std::span<const Tensor> inputs) {
-  if (!is_worth_it(node, inputs)) return evaluate(node, inputs);
-  const std::string key = node.name + ";" + key_of(inputs);
-  auto it = plans_.find(key);
-  if (it == plans_.end()) {
-    if (plans_.size() >= kMaxPlans) plans_.clear();
-    it = plans_.emplace(key, compile(node, inputs)).first;
+bool NodeKernels::Signature::fits(std::span<const Tensor> inputs) const {
+  if (inputs.size() != types.size()) return false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].dtype() != types[i] || inputs[i].shape() != shapes[i]) return false;
+    if (numbers[i].defined() && !are_equal(numbers[i], inputs[i])) return false;
   }
-  if (!it->second) return evaluate(node, inputs);
-  Runner& runner = it->second->runner;
-  for (size_t i = 0; i < it->second->inputs.size(); ++i)
-    runner.set_input(static_cast<int>(i), inputs[static_cast<size_t>(it->second->inputs[i])]);
-  runner.run();
-  return {runner.output(0).clone()};
+  return true;
+}
+
+NodeKernels::Entry& NodeKernels::entry(const Node& node, std::span<const Tensor> inputs) {
+  std::vector<Entry>& own = entries_[&node];
+  for (Entry& e : own)
+    if (e.signature.fits(inputs)) return e;
+  Signature signature;
+  for (const Tensor& t : inputs) {
+    signature.types.push_back(t.dtype());
+    signature.shapes.push_back(t.shape());
+    signature.numbers.push_back(is_small_integer(t) ? t.clone() : Tensor());
+  }
+  Entry fresh{std::move(signature), compile(node, inputs)};
+  if (kept_ >= kMaxPlans) {
+    for (auto& [of, list] : entries_) list.clear();
+    kept_ = 0;
+  }
+  ++kept_;
+  return own.emplace_back(std::move(fresh));
+}
+
+NodeEvaluator NodeKernels::evaluator_of(const Node& node) {
+  if (!has_kernel(node)) return {};
+  return [this, &node](std::span<const Tensor> inputs) {
+    int64_t elements = 0;
+    for (const Tensor& t : inputs) elements += t.size();
+    return elements >= kLarge ? run(node, inputs) : evaluate(node, inputs);
+  };
+}
+
+std::vector<Tensor> NodeKernels::run(const Node& node, std::span<const Tensor> inputs) {
+  std::optional<Compiled>& compiled = entry(node, inputs).compiled;
+  if (!compiled) return evaluate(node, inputs);
+  for (size_t i = 0; i < compiled->inputs.size(); ++i)
+    compiled->runner.set_input(static_cast<int>(i), inputs[static_cast<size_t>(compiled->inputs[i])]);
+  compiled->runner.run();
+  return {compiled->runner.output(0).clone()};
 }
 
 }  // namespace cytodet::exec

@@ -3,33 +3,49 @@
 
 #include <map>
 #include <optional>
-#include <string>
+#include <vector>
 
 #include "exec/runtime/plan.h"
-#include "graph/ir/op.h"
+#include "graph/interpret/interpreter.h"
 
 namespace cytodet::exec {
 
-// Of one stream. A node of large inputs is compiled alone, once for each set of its inputs' shapes (the last kMaxPlans are kept);
-// small ones, and those without a kernel, are evaluated plainly.
+// Of one stream. A node of large inputs is compiled alone, once for each set of its inputs' shapes (the last kMaxPlans of all
+// nodes are kept); small ones, and those without a kernel, are evaluated plainly.
 class NodeKernels {
  public:
   explicit NodeKernels(int threads) : threads_(threads) {}
-  // As evaluate().
-  std::vector<Tensor> run(const Node& node, std::span<const Tensor> inputs);
+  NodeKernels(const NodeKernels&) = delete;
+
+  // Of a node that outlives this; empty where it has no kernel.
+  NodeEvaluator evaluator_of(const Node& node);
 
   static constexpr size_t kMaxPlans = 64;
   static constexpr int64_t kLarge = 16 * 1024;  // elements of all inputs
 
  private:
+  // What a plan is compiled for: types and shapes, and the values of small whole numbers.
+  struct Signature {
+    std::vector<DType> types;
+    std::vector<Shape> shapes;
+    std::vector<Tensor> numbers;  // undefined: no small whole numbers
+    bool fits(std::span<const Tensor> inputs) const;
+  };
   struct Compiled {
     Runner runner;
     std::vector<int> inputs;  // of the node, by the plan's
   };
+  struct Entry {
+    Signature signature;
+    std::optional<Compiled> compiled;  // nothing: plainly
+  };
+  std::vector<Tensor> run(const Node& node, std::span<const Tensor> inputs);
+  Entry& entry(const Node& node, std::span<const Tensor> inputs);
   std::optional<Compiled> compile(const Node& node, std::span<const Tensor> inputs) const;
 
   int threads_;
-  std::map<std::string, std::optional<Compiled>> plans_;  // nothing: plainly
+  size_t kept_ = 0;
+  std::map<const Node*, std::vector<Entry>> entries_;
 };
 
 }  // namespace cytodet::exec

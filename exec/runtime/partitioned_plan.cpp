@@ -274,7 +274,7 @@ class PartitionedPlan : public Plan {
 class PartitionedStream : public Plan::Stream {
  public:
   explicit PartitionedStream(const PartitionedPlan& plan)
-      : plan_(plan), runners_(plan.parts.size()), node_kernels_(plan.threads()) {
+      : plan_(plan), runners_(plan.parts.size()), node_kernels_(plan.threads()), interpreters_(plan.parts.size()) {
     for (size_t i = 0; i < plan.input_values.size(); ++i) {
       const TensorSpec& spec = plan.inputs()[i];
       inputs_.push_back(is_static(spec.shape) && spec.dtype != DType::invalid ? Tensor(spec.dtype, spec.shape) : Tensor());
@@ -320,7 +320,7 @@ class PartitionedStream : public Plan::Stream {
     if (compiled)
       run_compiled(index, compiled, inputs, tap, ms);
     else
-      interpret_part(p, inputs, tap);
+      interpret_part(index, inputs, tap);
     return compiled != nullptr;
   }
 
@@ -340,13 +340,19 @@ class PartitionedStream : public Plan::Stream {
     for (size_t i = 0; i < p.part.outputs.size(); ++i) values_[p.part.outputs[i]] = runner->output(static_cast<int>(i));
   }
 
-  void interpret_part(const PartPlan& p, const std::vector<Tensor>& inputs, const Plan::Tap& tap) {
-    Feeds feeds;
-    std::vector<Value> fetches;
-    for (size_t i = 0; i < inputs.size(); ++i) feeds[p.part.graph.value(p.part.input_names[i])] = inputs[i];
-    for (const std::string& name : p.part.output_names) fetches.push_back(p.part.graph.value(name));
-    const std::vector<Tensor> results = interpret(
-        p.part.graph, feeds, fetches, [&](const Node& node, std::span<const Tensor> in) { return node_kernels_.run(node, in); });
+  Interpreter& interpreter_of(size_t index) {
+    if (interpreters_[index]) return *interpreters_[index];
+    const Part& part = plan_.parts[index].part;
+    std::vector<Value> fed, fetches;
+    for (const std::string& name : part.input_names) fed.push_back(part.graph.value(name));
+    for (const std::string& name : part.output_names) fetches.push_back(part.graph.value(name));
+    return interpreters_[index].emplace(part.graph, fed, fetches,
+                                        [&](const Node& node) { return node_kernels_.evaluator_of(node); });
+  }
+
+  void interpret_part(size_t index, const std::vector<Tensor>& inputs, const Plan::Tap& tap) {
+    const PartPlan& p = plan_.parts[index];
+    const std::vector<Tensor> results = interpreter_of(index).run(inputs);
     for (size_t i = 0; i < results.size(); ++i) values_[p.part.outputs[i]] = results[i];
     for (size_t t = 0; tap && t < p.taps.size(); ++t) {
       const auto it = std::find(p.part.output_names.begin(), p.part.output_names.end(), p.taps[t]);
@@ -358,6 +364,7 @@ class PartitionedStream : public Plan::Stream {
   std::vector<Tensor> inputs_;
   std::vector<std::optional<Runner>> runners_;  // by part, of the sizes that ran last
   NodeKernels node_kernels_;
+  std::vector<std::optional<Interpreter>> interpreters_;  // by part
   Values values_;
 };
 

@@ -9,6 +9,7 @@ namespace cytodet::graph {
 
 Tensor rows(const Tensor& x, int64_t from, int64_t count) {
   Shape s = x.shape();
+  if (count == s[0]) return x;
   s[0] = count;
   Tensor out(x.dtype(), s);
   const int64_t inner = x.dim(0) ? x.size() / x.dim(0) : 0;
@@ -20,6 +21,7 @@ Tensor rows(const Tensor& x, int64_t from, int64_t count) {
   return out;
 }
 Tensor joined(const std::vector<Tensor>& parts, Shape shape, DType dtype) {
+  if (parts.size() == 1 && parts[0].dtype() == dtype) return parts[0].reshaped(std::move(shape));
   Tensor out(dtype, std::move(shape));
   size_t at = 0;
   for (const Tensor& p : parts) {

@@ -29,17 +29,23 @@ void binary_loop(const Tensor& a, const Tensor& b, Tensor& out, F f) {
   const T* x = a.data<T>();
   const T* y = b.data<T>();
   Out* z = out.data<Out>();
-  if (a.shape() == b.shape()) {
-    for (int64_t i = 0; i < out.size(); ++i) z[i] = static_cast<Out>(f(widen(x[i]), widen(y[i])));
-    return;
-  }
-  walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())},
-       [&](int64_t i, const int64_t* at) { z[i] = static_cast<Out>(f(widen(x[at[0]]), widen(y[at[1]]))); });
+  const auto line = [&f](const T* p, int64_t step_p, const T* q, int64_t step_q, Out* to, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<Out>(f(widen(p[i * step_p]), widen(q[i * step_q])));
+  };
+  if (a.shape() == b.shape() || a.size() == 1 || b.size() == 1)
+    return line(x, a.size() == 1 ? 0 : 1, y, b.size() == 1 ? 0 : 1, z, out.size());
+  std::vector<int64_t> strides_a = broadcast_strides(a.shape(), out.shape()),
+                       strides_b = broadcast_strides(b.shape(), out.shape());
+  const int64_t count = out.dim(-1), step_a = strides_a.back(), step_b = strides_b.back();
+  strides_a.pop_back();
+  strides_b.pop_back();
+  walk(Shape(out.shape().begin(), out.shape().end() - 1), {strides_a, strides_b},
+       [&](int64_t row, const int64_t* at) { line(x + at[0], step_a, y + at[1], step_b, z + row * count, count); });
 }
 
 void check_pair(const OpCall& call) {
-  need(input(call, 0).dtype() == input(call, 1).dtype(),
-       "inputs differ in type: " + name_of(input(call, 0).dtype()) + " and " + name_of(input(call, 1).dtype()));
+  const DType a = input(call, 0).dtype(), b = input(call, 1).dtype();
+  if (a != b) throw Error("", "inputs differ in type: " + name_of(a) + " and " + name_of(b));
 }
 
 template <class F>

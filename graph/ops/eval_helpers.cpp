@@ -114,6 +114,27 @@ void copy_row(char* to, const char* from, int64_t count, int64_t stride) {
   for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * Bytes, from + i * stride * static_cast<int64_t>(Bytes), Bytes);
 }
 
+// Dimensions of more than one element, neighbours as one where their elements follow each other alike; at least one.
+struct Runs {
+  Shape shape;
+  std::vector<int64_t> strides;
+};
+static Runs joined_dimensions(const Shape& shape, const std::vector<int64_t>& strides) {
+  Runs runs;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1) continue;
+    if (!runs.shape.empty() && runs.strides.back() == shape[d] * strides[d]) {
+      runs.shape.back() *= shape[d];
+      runs.strides.back() = strides[d];
+    } else {
+      runs.shape.push_back(shape[d]);
+      runs.strides.push_back(strides[d]);
+    }
+  }
+  if (runs.shape.empty()) runs = {{1}, {1}};
+  return runs;
+}
+
 void strided_copy(const Tensor& x, Tensor& out, const std::vector<int64_t>& strides, int64_t offset) {
   const size_t item = out.dtype() == DType::string ? 0 : size_of(out.dtype());
   const auto copy = item == 1   ? copy_row<1>
@@ -121,15 +142,17 @@ void strided_copy(const Tensor& x, Tensor& out, const std::vector<int64_t>& stri
                     : item == 4 ? copy_row<4>
                     : item == 8 ? copy_row<8>
                                 : nullptr;
-  if (!copy || strides.empty()) {
+  if (out.size() == 0) return;
+  if (!copy) {
     walk(out.shape(), {strides}, [&](int64_t i, const int64_t* at) { copy_element(out, i, x, offset + at[0]); });
     return;
   }
-  const int64_t count = out.dim(-1), stride = strides.back(), bytes = static_cast<int64_t>(item);
-  const Shape rows(out.shape().begin(), out.shape().end() - 1);
+  const Runs runs = joined_dimensions(out.shape(), strides);
+  const int64_t count = runs.shape.back(), stride = runs.strides.back(), bytes = static_cast<int64_t>(item);
+  const Shape rows(runs.shape.begin(), runs.shape.end() - 1);
   char* to = static_cast<char*>(out.raw());
   const char* from = static_cast<const char*>(x.raw()) + offset * bytes;
-  walk(rows, {{strides.begin(), strides.end() - 1}}, [&](int64_t row, const int64_t* at) {
+  walk(rows, {{runs.strides.begin(), runs.strides.end() - 1}}, [&](int64_t row, const int64_t* at) {
     if (stride == 1)
       std::memcpy(to + row * count * bytes, from + at[0] * bytes, static_cast<size_t>(count * bytes));
     else

@@ -1,4 +1,5 @@
 // Ops that move whole elements: transpose, tile, reverse, roll, gather, one-hot.
+#include "graph/ops/copy_elements.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
@@ -81,6 +82,26 @@ void eval_reverse_v1(OpCall& call) {
   call.out = v2.out;
 }
 
+// All indices, each in [0, size).
+std::vector<int64_t> places_of(const Tensor& index, int64_t size) {
+  std::vector<int64_t> from;
+  if (index.dtype() == DType::i32)
+    from.assign(index.data<int32_t>(), index.data<int32_t>() + index.size());
+  else if (index.dtype() == DType::i64)
+    from.assign(index.data<int64_t>(), index.data<int64_t>() + index.size());
+  else
+    from = index.as_ints();
+  for (int64_t i : from)
+    if (i < 0 || i >= size) throw Error("", "index " + std::to_string(i) + " is not in [0, " + std::to_string(size) + ")");
+  return from;
+}
+
+// Runs of Bytes bytes.
+template <size_t Bytes>
+void copy_runs(char* to, const char* from, std::span<const int64_t> runs) {
+  for (size_t k = 0; k < runs.size(); ++k) std::memcpy(to + k * Bytes, from + static_cast<size_t>(runs[k]) * Bytes, Bytes);
+}
+
 void gather(OpCall& call, int64_t axis, int64_t batch) {
   const Tensor &x = input(call, 0), &index = input(call, 1);
   axis = axis_of(axis, x.rank());
@@ -100,13 +121,21 @@ void gather(OpCall& call, int64_t axis, int64_t batch) {
     call.out = {out};
     return;
   }
+  const std::vector<int64_t> from = places_of(index, size);
+  const size_t run = x.dtype() == DType::string ? 0 : static_cast<size_t>(inner) * size_of(x.dtype());
+  const auto copy = run == 4 ? copy_runs<4> : run == 8 ? copy_runs<8> : run == 16 ? copy_runs<16> : nullptr;
   for (int64_t b = 0; b < batches; ++b)
-    for (int64_t o = 0; o < outer; ++o)
-      for (int64_t k = 0; k < picks; ++k) {
-        int64_t from = index.as_int(b * picks + k);
-        need(from >= 0 && from < size, "index " + std::to_string(from) + " is not in [0, " + std::to_string(size) + ")");
-        for (int64_t i = 0; i < inner; ++i) copy_element(out, at++, x, ((b * outer + o) * size + from) * inner + i);
+    for (int64_t o = 0; o < outer; ++o, at += picks * inner) {
+      const std::span<const int64_t> own(from.data() + b * picks, static_cast<size_t>(picks));
+      const int64_t first = (b * outer + o) * size;
+      if (copy) {
+        copy(static_cast<char*>(out.raw()) + static_cast<size_t>(at / inner) * run,
+             static_cast<const char*>(x.raw()) + static_cast<size_t>(first) * run, own);
+        continue;
       }
+      for (int64_t k = 0; k < picks; ++k)
+        copy_elements(out, at + k * inner, x, (first + own[static_cast<size_t>(k)]) * inner, inner);
+    }
   call.out = {out};
 }
 void eval_gather_v2(OpCall& call) { gather(call, input(call, 2).as_int(), call.node.attr_or("batch_dims", int64_t{0})); }
@@ -126,10 +155,10 @@ void eval_gather_nd(OpCall& call) {
     int64_t from = 0;
     for (int64_t d = 0; d < depth; ++d) {
       int64_t i = index.as_int(r * depth + d);
-      need(i >= 0 && i < x.dim(static_cast<int>(d)), "index " + std::to_string(i) + " is out of range");
+      if (i < 0 || i >= x.dim(static_cast<int>(d))) throw Error("", "index " + std::to_string(i) + " is out of range");
       from += i * own[static_cast<size_t>(d)];
     }
-    for (int64_t i = 0; i < inner; ++i) copy_element(out, r * inner + i, x, from + i);
+    copy_elements(out, r * inner, x, from, inner);
   }
   call.out = {out};
 }

@@ -1,5 +1,5 @@
 // Non-maximum suppression in every form that TensorFlow has.
-#include <functional>
+#include <bit>
 
 #include "graph/ops/eval_helpers.h"
 
@@ -32,8 +32,8 @@ struct Suppression {
 };
 
 // The kept of boxes 0..scores.size()-1, best first.
-std::vector<Kept> suppress(const std::vector<float>& scores, const Suppression& s,
-                           const std::function<float(int64_t, int64_t)>& overlap) {
+template <class Overlap>
+std::vector<Kept> suppress(std::span<const float> scores, const Suppression& s, Overlap overlap) {
   struct Candidate {
     float score;
     int64_t box;
@@ -68,10 +68,101 @@ std::vector<Kept> suppress(const std::vector<float>& scores, const Suppression& 
   return kept;
 }
 
-std::vector<float> floats_of(const Tensor& t) {
-  if (t.dtype() == DType::f32) return {t.data<float>(), t.data<float>() + t.size()};
-  std::vector<float> v(static_cast<size_t>(t.size()));
-  for (int64_t i = 0; i < t.size(); ++i) v[static_cast<size_t>(i)] = static_cast<float>(t.as_double(i));
+// Boxes by coordinate, corners in order, so that one is compared with many at once.
+class BoxColumns {
+ public:
+  void add(const float* corners) {
+    if (count_ % kBlock == 0) blocks_.emplace_back();
+    Block& b = blocks_.back();
+    const size_t k = count_++ % kBlock;
+    const Ordered box(corners);
+    b.top[k] = box.top, b.left[k] = box.left, b.bottom[k] = box.bottom, b.right[k] = box.right, b.area[k] = box.area;
+  }
+
+  // Whether corner_iou with one of them is above `most` (>= 0): the same operations, without branches.
+  bool any_overlaps(const float* corners, float most) const {
+    const Ordered box(corners);
+    if (!(box.area > 0)) return false;
+    for (const Block& b : blocks_) {
+      int above = 0;
+      for (size_t k = 0; k < kBlock; ++k) {
+        const float height = smaller(box.bottom, b.bottom[k]) - larger(box.top, b.top[k]),
+                    width = smaller(box.right, b.right[k]) - larger(box.left, b.left[k]);
+        const float inter = larger(0.0f, height) * larger(0.0f, width), overlap = inter / (box.area + b.area[k] - inter);
+        above |= static_cast<int>(overlap > most) & static_cast<int>(b.area[k] > 0);
+      }
+      if (above) return true;
+    }
+    return false;
+  }
+
+ private:
+  static constexpr size_t kBlock = 16;
+  struct Block {
+    float top[kBlock] = {}, left[kBlock] = {}, bottom[kBlock] = {}, right[kBlock] = {}, area[kBlock] = {};
+  };
+  // As std::min and std::max.
+  static float smaller(float a, float b) { return b < a ? b : a; }
+  static float larger(float a, float b) { return a < b ? b : a; }
+  struct Ordered {
+    explicit Ordered(const float* c)
+        : top(smaller(c[0], c[2])),
+          left(smaller(c[1], c[3])),
+          bottom(larger(c[0], c[2])),
+          right(larger(c[1], c[3])),
+          area((bottom - top) * (right - left)) {}
+    float top, left, bottom, right, area;
+  };
+
+  std::vector<Block> blocks_;
+  size_t count_ = 0;
+};
+
+// A number that is greater for what comes first: the higher score, then the lower box. Not for NaN.
+uint64_t rank_of(float score, int64_t box) {
+  const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 is 0
+  const uint32_t ordered = bits >> 31 ? ~bits : bits | 0x80000000u;
+  return uint64_t{ordered} << 32 | (0xffffffffu - static_cast<uint32_t>(box));
+}
+
+// suppress() of boxes where nobody's score falls.
+template <class Box>
+std::vector<Kept> suppress_at_once(std::span<const float> scores, const Suppression& s, Box box) {
+  std::vector<uint64_t> heap(scores.size());
+  size_t count = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    heap[count] = rank_of(scores[i], static_cast<int64_t>(i));
+    count += scores[i] > s.min;
+  }
+  heap.resize(count);
+  std::make_heap(heap.begin(), heap.end());
+  BoxColumns columns;
+  std::vector<Kept> kept;
+  while (!heap.empty() && static_cast<int64_t>(kept.size()) < s.max) {
+    std::pop_heap(heap.begin(), heap.end());
+    const int64_t i = 0xffffffffu - static_cast<uint32_t>(heap.back());
+    heap.pop_back();
+    if (columns.any_overlaps(box(i), static_cast<float>(s.threshold))) continue;
+    kept.push_back({scores[static_cast<size_t>(i)], i});
+    columns.add(box(i));
+  }
+  return kept;
+}
+
+// box(i): the corners of box i.
+template <class Box>
+std::vector<Kept> suppress_boxes(std::span<const float> scores, const Suppression& s, Box box) {
+  const bool exact = static_cast<double>(static_cast<float>(s.threshold)) == s.threshold;  // compared as double otherwise
+  if (s.sigma > 0 || !(s.threshold >= 0) || !exact || scores.size() > size_t{0x7fffffff})
+    return suppress(scores, s, [&](int64_t i, int64_t j) { return corner_iou(box(i), box(j)); });
+  return suppress_at_once(scores, s, box);
+}
+
+// t itself where it holds floats.
+Tensor floats_of(const Tensor& t) {
+  if (t.dtype() == DType::f32) return t;
+  Tensor v(DType::f32, t.shape());
+  for (int64_t i = 0; i < t.size(); ++i) v.data<float>()[i] = static_cast<float>(t.as_double(i));
   return v;
 }
 
@@ -91,9 +182,9 @@ void eval_nms(OpCall& call) {
                 version >= 3 ? input(call, 4).as_double() : -std::numeric_limits<double>::infinity(),
                 version == 5 ? static_cast<float>(input(call, 5).as_double()) : 0};
   need(s.max >= 0, "the output size is negative");
-  const std::vector<float> b = floats_of(boxes);
-  std::vector<Kept> kept =
-      suppress(floats_of(scores), s, [&](int64_t i, int64_t j) { return corner_iou(b.data() + i * 4, b.data() + j * 4); });
+  const Tensor corners = floats_of(boxes), own = floats_of(scores);
+  const float* b = corners.data<float>();
+  std::vector<Kept> kept = suppress_boxes(own.span<float>(), s, [&](int64_t i) { return b + i * 4; });
   const int32_t valid = static_cast<int32_t>(kept.size());
   if (version >= 4 && call.node.attr_or("pad_to_max_output_size", false)) {
     need(s.max <= int64_t{1} << 24, "the output size is too large");
@@ -116,9 +207,9 @@ void eval_nms_overlaps(OpCall& call) {
   need(overlaps.rank() == 2 && overlaps.dim(0) == n && overlaps.dim(1) == n, "needs overlaps [n, n] and n scores");
   const Suppression s{input(call, 2).as_int(), input(call, 3).as_double(), input(call, 4).as_double()};
   need(s.max >= 0, "the output size is negative");
-  const std::vector<float> o = floats_of(overlaps);
-  call.out = {
-      indices_of(suppress(floats_of(scores), s, [&](int64_t i, int64_t j) { return o[static_cast<size_t>(i * n + j)]; }))};
+  const Tensor all = floats_of(overlaps), own = floats_of(scores);
+  const float* o = all.data<float>();
+  call.out = {indices_of(suppress(own.span<float>(), s, [&](int64_t i, int64_t j) { return o[i * n + j]; }))};
 }
 
 // Per image and class, then the best of all classes; boxes [batch, n, 1 or classes, 4], scores [batch, n, classes].
@@ -134,7 +225,8 @@ void eval_combined_nms(OpCall& call) {
   need(s.max > 0 && total > 0 && total <= int64_t{1} << 24, "output sizes must be positive");
   const int64_t rows = call.node.attr_or("pad_per_class", false) ? std::min(total, s.max * classes) : total;
   const bool clip = call.node.attr_or("clip_boxes", true);
-  const std::vector<float> b = floats_of(boxes), all = floats_of(scores);
+  const Tensor corners = floats_of(boxes), all_scores = floats_of(scores);
+  const float *b = corners.data<float>(), *all = all_scores.data<float>();
   Tensor out_boxes(DType::f32, {batch, rows, 4}), out_scores(DType::f32, {batch, rows}), out_classes(DType::f32, {batch, rows}),
       valid(DType::i32, {batch});
   struct Found {
@@ -146,11 +238,9 @@ void eval_combined_nms(OpCall& call) {
     std::vector<Found> found;
     for (int64_t category = 0; category < classes; ++category) {
       std::vector<float> own(static_cast<size_t>(n));
-      for (int64_t i = 0; i < n; ++i)
-        own[static_cast<size_t>(i)] = all[static_cast<size_t>((image * n + i) * classes + category)];
-      auto box = [&](int64_t i) { return b.data() + ((image * n + i) * q + (q == 1 ? 0 : category)) * 4; };
-      for (const Kept& k : suppress(own, s, [&](int64_t i, int64_t j) { return corner_iou(box(i), box(j)); }))
-        found.push_back({k.score, box(k.box), category});
+      for (int64_t i = 0; i < n; ++i) own[static_cast<size_t>(i)] = all[(image * n + i) * classes + category];
+      auto box = [&](int64_t i) { return b + ((image * n + i) * q + (q == 1 ? 0 : category)) * 4; };
+      for (const Kept& k : suppress_boxes(own, s, box)) found.push_back({k.score, box(k.box), category});
     }
     std::stable_sort(found.begin(), found.end(), [](const Found& x, const Found& y) { return x.score > y.score; });
     found.resize(std::min(found.size(), static_cast<size_t>(rows)));

@@ -162,6 +162,14 @@ void keep_heap(std::vector<int32_t>& order, int64_t k, Before before) {
   std::copy(heap.begin(), heap.end() - 1, order.begin());
 }
 
+// The first k of all, in order. Equal ones have their places, so that every way of sorting gives the same unless there are NaNs.
+template <class Before>
+void sort_first(std::vector<int32_t>& order, int64_t k, Before before, bool has_nan) {
+  if (has_nan) return std::stable_sort(order.begin(), order.end(), before);
+  if (k < static_cast<int64_t>(order.size())) std::nth_element(order.begin(), order.begin() + k, order.end(), before);
+  std::sort(order.begin(), order.begin() + k, before);
+}
+
 void eval_top_k(OpCall& call) {
   const Tensor& x = input(call, 0);
   int64_t k = input(call, 1).as_int();
@@ -178,7 +186,7 @@ void eval_top_k(OpCall& call) {
       auto before = [&](int32_t i, int32_t j) { return widen(p[i]) > widen(p[j]) || (widen(p[i]) == widen(p[j]) && i < j); };
       // Stable: NaNs have no order that std::sort could rely on.
       if (call.node.attr_or("sorted", true) || k == size)
-        std::stable_sort(order.begin(), order.end(), before);
+        sort_first(order, k, before, std::any_of(p, p + size, [](T v) { return widen(v) != widen(v); }));
       else if (k > 0 && k < size)
         keep_heap(order, k, before);
       for (int64_t i = 0; i < k; ++i) {
@@ -200,14 +208,20 @@ void infer_top_k(InferCall& call) {
 
 void eval_where(OpCall& call) {
   const Tensor& x = input(call, 0);
-  std::vector<int64_t> hits;
+  std::vector<int64_t> hits(static_cast<size_t>(x.size()));
   on_any(x.dtype(), [&]<class T>() {
-    for (int64_t i = 0; i < x.size(); ++i)
-      if (widen(x.data<T>()[i]) != 0) hits.push_back(i);
+    const T* p = x.data<T>();
+    size_t count = 0;
+    for (int64_t i = 0; i < x.size(); ++i) {
+      hits[count] = i;
+      count += widen(p[i]) != 0;
+    }
+    hits.resize(count);
   });
   Tensor out(DType::i64, {static_cast<int64_t>(hits.size()), x.rank()});
   std::vector<int64_t> own = strides_of(x.shape());
-  for (size_t h = 0; h < hits.size(); ++h)
+  if (x.rank() == 1) std::copy(hits.begin(), hits.end(), out.data<int64_t>());
+  for (size_t h = 0; h < hits.size() && x.rank() != 1; ++h)
     for (size_t d = 0; d < own.size(); ++d)
       out.data<int64_t>()[h * own.size() + d] = hits[h] / own[d] % x.dim(static_cast<int>(d));
   call.out = {out};

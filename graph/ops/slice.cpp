@@ -1,4 +1,5 @@
 // Ops that join, cut and pad.
+#include "graph/ops/copy_elements.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
@@ -11,15 +12,16 @@ Tensor concat(std::span<const Tensor> parts, int64_t axis) {
   for (const Tensor& p : parts) {
     need(p.rank() == parts[0].rank() && p.dtype() == parts[0].dtype(), "parts differ in rank or type");
     for (int d = 0; d < p.rank(); ++d)
-      need(d == a || p.dim(d) == parts[0].dim(d), "parts differ in dimension " + std::to_string(d));
+      if (d != a && p.dim(d) != parts[0].dim(d)) throw Error("", "parts differ in dimension " + std::to_string(d));
     shape[static_cast<size_t>(a)] += p.dim(static_cast<int>(a));
   }
   Tensor out(parts[0].dtype(), shape);
   int64_t outer = elements(Shape(shape.begin(), shape.begin() + a)), at = 0;
   for (int64_t o = 0; o < outer; ++o)
     for (const Tensor& p : parts) {
-      int64_t run = outer ? p.size() / outer : 0;
-      for (int64_t i = 0; i < run; ++i) copy_element(out, at++, p, o * run + i);
+      const int64_t run = p.size() / outer;
+      copy_elements(out, at, p, o * run, run);
+      at += run;
     }
   return out;
 }
@@ -85,9 +87,19 @@ void eval_concat_offset(OpCall& call) {
 void eval_pack(OpCall& call) {
   need(!call.in.empty(), "needs at least one input");
   int64_t axis = axis_of(call.node.attr_or("axis", int64_t{0}), call.in[0].rank() + 1);
+  for (const Tensor& t : call.in)
+    if (t.shape() != call.in[0].shape() || t.dtype() != call.in[0].dtype()) throw Error("", "inputs differ in shape or type");
+  if (axis == 0) {
+    Shape s = call.in[0].shape();
+    s.insert(s.begin(), static_cast<int64_t>(call.in.size()));
+    Tensor out(call.in[0].dtype(), std::move(s));
+    const int64_t size = call.in[0].size();
+    for (size_t i = 0; i < call.in.size(); ++i) copy_elements(out, static_cast<int64_t>(i) * size, call.in[i], 0, size);
+    call.out.push_back(std::move(out));
+    return;
+  }
   std::vector<Tensor> parts;
   for (const Tensor& t : call.in) {
-    need(t.shape() == call.in[0].shape(), "inputs differ in shape");
     Shape s = t.shape();
     s.insert(s.begin() + axis, 1);
     parts.push_back(t.reshaped(s));
@@ -267,6 +279,11 @@ void eval_strided_slice(OpCall& call) {
   const Tensor& x = input(call, 0);
   const Slices p =
       plan_slices(call.node, x.shape(), input(call, 1).as_ints(), input(call, 2).as_ints(), input(call, 3).as_ints());
+  const auto is_one = [](int64_t step) { return step == 1; };
+  if (p.dense == x.shape() && std::all_of(p.step.begin(), p.step.end(), is_one)) {  // all of it: batches of one, as a rule
+    call.out = {x.reshaped(p.shape)};
+    return;
+  }
   Tensor out(x.dtype(), p.dense);
   std::vector<int64_t> strides = strides_of(x.shape());
   int64_t offset = 0;
@@ -321,7 +338,41 @@ void infer_split_v(InferCall& call) {
   }
 }
 
-// Source index for padded position p of a dimension; -1 outside (constant padding).
+// x into its place in out, row by row.
+void copy_inside(const Tensor& x, Tensor& out, const std::vector<int64_t>& pads) {
+  if (x.size() == 0) return;
+  if (x.rank() == 0) return copy_element(out, 0, x, 0);
+  const std::vector<int64_t> strides = strides_of(out.shape());
+  int64_t offset = 0;
+  for (size_t d = 0; d < strides.size(); ++d) offset += pads[2 * d] * strides[d];
+  const int64_t count = x.dim(-1);
+  walk(Shape(x.shape().begin(), x.shape().end() - 1), {{strides.begin(), strides.end() - 1}},
+       [&](int64_t row, const int64_t* at) { copy_elements(out, offset + at[0], x, row * count, count); });
+}
+
+// Each position of out from its mirrored one in x; mirror 1: the edge is not repeated.
+void copy_mirrored(const Tensor& x, Tensor& out, const std::vector<int64_t>& pads, int mirror) {
+  const Shape& s = out.shape();
+  std::vector<int64_t> own = strides_of(x.shape()), at(s.size(), 0);
+  for (int64_t i = 0; i < out.size(); ++i) {
+    int64_t from = 0;
+    for (size_t d = 0; d < s.size(); ++d) {
+      const int64_t size = x.dim(static_cast<int>(d)), p = at[d] - pads[2 * d];
+      from += (p < 0 ? -p - 1 + mirror : p >= size ? 2 * size - 1 - p - mirror : p) * own[d];
+    }
+    copy_element(out, i, x, from);
+    for (size_t d = s.size(); d-- > 0;) {
+      if (++at[d] < s[d]) break;
+      at[d] = 0;
+    }
+  }
+}
+
+void fill(Tensor& out, const Tensor& value) {
+  for (int64_t i = 0; i < out.size(); ++i) copy_element(out, i, value, 0);
+}
+
+// mirror: -1 for a constant padding, of `value` where it is defined and else of zeros.
 void eval_pad_mode(OpCall& call, int mirror, const Tensor& value) {
   const Tensor& x = input(call, 0);
   std::vector<int64_t> pads = input(call, 1).as_ints();
@@ -335,25 +386,11 @@ void eval_pad_mode(OpCall& call, int mirror, const Tensor& value) {
     s[d] += pads[2 * d] + pads[2 * d + 1];
   }
   Tensor out(x.dtype(), s);
-  std::vector<int64_t> own = strides_of(x.shape()), at(s.size(), 0);
-  for (int64_t i = 0; i < out.size(); ++i) {
-    int64_t from = 0;
-    bool inside = true;
-    for (size_t d = 0; d < s.size(); ++d) {
-      int64_t size = x.dim(static_cast<int>(d)), p = at[d] - pads[2 * d];
-      if (mirror >= 0) p = p < 0 ? -p - 1 + mirror : p >= size ? 2 * size - 1 - p - mirror : p;
-      inside = inside && p >= 0 && p < size;
-      from += p * own[d];
-    }
-    if (inside)
-      copy_element(out, i, x, from);
-    else if (value.defined())
-      copy_element(out, i, value, 0);
-    for (size_t d = s.size(); d-- > 0;) {
-      if (++at[d] < s[d]) break;
-      at[d] = 0;
-    }
-  }
+  if (value.defined()) fill(out, value);
+  if (mirror < 0)
+    copy_inside(x, out, pads);
+  else
+    copy_mirrored(x, out, pads, mirror);
   call.out = {out};
 }
 void eval_pad(OpCall& call) { eval_pad_mode(call, -1, {}); }

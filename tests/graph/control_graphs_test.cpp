@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/interpret/interpreter.h"
 #include "graph/io/named_tensors.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/op.h"
@@ -72,6 +73,28 @@ TEST(ControlGraphs, InterpreterGivesTensorFlowsAnswers) {
     const ControlGraph control = testing::read_control_graph(folder);
     EXPECT_EQ(problem_in(control.graph), "") << folder;
     EXPECT_EQ(wrong_answer(control.graph, control), "") << folder;
+  }
+}
+
+// A prepared interpreter keeps nothing of a run but what depends on constants alone.
+TEST(ControlGraphs, RunsOfOneInterpreterDoNotDependOnEachOther) {
+  for (const auto& folder : testing::control_folders()) {
+    SCOPED_TRACE(folder.string());
+    ControlGraph control = testing::read_control_graph(folder);
+    inline_functions(control.graph);
+    std::vector<Value> fed, fetches;
+    for (const auto& [name, tensor] : control.cases[0].inputs) fed.push_back(control.graph.value(name));
+    for (const auto& [name, tensor] : control.cases[0].outputs) fetches.push_back(control.graph.value(name));
+    Interpreter interpreter(control.graph, fed, fetches);
+    for (size_t run = 0; run < 2 * control.cases.size(); ++run) {
+      const Case& c = control.cases[run % control.cases.size()];
+      if (c.inputs.size() != fed.size() || c.outputs.size() != fetches.size()) continue;
+      std::vector<Tensor> feeds;
+      for (const auto& [name, tensor] : c.inputs) feeds.push_back(tensor);
+      const std::vector<Tensor> got = interpreter.run(feeds);
+      size_t k = 0;
+      for (const auto& [name, wanted] : c.outputs) EXPECT_EQ(difference(got[k++], wanted), "") << run << " " << name;
+    }
   }
 }
 
