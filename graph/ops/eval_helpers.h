@@ -120,7 +120,10 @@ const std::vector<Op>& linalg_ops();
 const std::vector<Op>& einsum_ops();
 const std::vector<Op>& color_ops();
 const std::vector<Op>& quant_ops();
-const std::vector<Op>& quantized_conv_ops();
+const std::vector<Op>& integer_layer_ops();
+const std::vector<Op>& quantized_map_ops();
+const std::vector<Op>& quantized_arithmetic_ops();
+const std::vector<Op>& print_ops();
 const std::vector<Op>& random_ops();
 const std::vector<Op>& control_ops();
 

@@ -9,12 +9,33 @@ namespace {
 const std::vector<Op>& table() {
   static const std::vector<Op> all = [] {
     std::vector<Op> rows;
-    for (const auto* part : {&ops::elementwise_ops(),    &ops::special_ops(), &ops::grad_ops(),    &ops::shape_ops(),
-                             &ops::slice_ops(),          &ops::gather_ops(),  &ops::reduce_ops(),  &ops::search_ops(),
-                             &ops::sparse_ops(),         &ops::diag_ops(),    &ops::linalg_ops(),  &ops::einsum_ops(),
-                             &ops::conv_ops(),           &ops::pool_ops(),    &ops::nn_ops(),      &ops::rnn_ops(),
-                             &ops::image_ops(),          &ops::nms_ops(),     &ops::color_ops(),   &ops::quant_ops(),
-                             &ops::quantized_conv_ops(), &ops::random_ops(),  &ops::control_ops(), &ops::misc_ops()})
+    for (const auto* part : {&ops::elementwise_ops(),
+                             &ops::special_ops(),
+                             &ops::grad_ops(),
+                             &ops::shape_ops(),
+                             &ops::slice_ops(),
+                             &ops::gather_ops(),
+                             &ops::reduce_ops(),
+                             &ops::search_ops(),
+                             &ops::sparse_ops(),
+                             &ops::diag_ops(),
+                             &ops::linalg_ops(),
+                             &ops::einsum_ops(),
+                             &ops::conv_ops(),
+                             &ops::pool_ops(),
+                             &ops::nn_ops(),
+                             &ops::rnn_ops(),
+                             &ops::image_ops(),
+                             &ops::nms_ops(),
+                             &ops::color_ops(),
+                             &ops::quant_ops(),
+                             &ops::integer_layer_ops(),
+                             &ops::quantized_map_ops(),
+                             &ops::quantized_arithmetic_ops(),
+                             &ops::print_ops(),
+                             &ops::random_ops(),
+                             &ops::control_ops(),
+                             &ops::misc_ops()})
       rows.insert(rows.end(), part->begin(), part->end());
     std::sort(rows.begin(), rows.end(), [](const Op& a, const Op& b) { return std::string_view(a.name) < b.name; });
     return rows;

@@ -1,48 +1,8 @@
 // Between numbers and their 8- to 32-bit codes, as TensorFlow's quantized graphs do it.
-#include "graph/ops/eval_helpers.h"
+#include "graph/ops/codes.h"
 
 namespace cytodet::graph::ops {
 namespace {
-
-struct Codes {
-  double min, max;
-  explicit Codes(DType t) {
-    switch (t) {
-      case DType::qint8:
-        min = -128, max = 127;
-        break;
-      case DType::quint8:
-        min = 0, max = 255;
-        break;
-      case DType::qint16:
-        min = -32768, max = 32767;
-        break;
-      case DType::quint16:
-        min = 0, max = 65535;
-        break;
-      case DType::qint32:
-        min = -2147483648.0, max = 2147483647.0;
-        break;
-      default:
-        throw Error("", "type " + name_of(t) + " is not a quantized type");
-    }
-  }
-  double steps() const { return max - min; }
-};
-
-double away(double v) { return std::round(v); }
-double even(double v) { return std::nearbyint(v); }
-
-// A code as a number when low..high are spread over all codes, 0 kept exact.
-struct Spread {
-  Codes codes;
-  double low, scale;
-  Spread(DType t, double lo, double hi) : codes(t), low(lo), scale((hi - lo) / codes.steps()) {}
-  double number(double code) const { return scale == 0 ? low : away(low / scale) * scale + (code - codes.min) * scale; }
-  double code(double v) const {
-    return scale == 0 ? codes.min : std::clamp(away(v / scale) - away(low / scale) + codes.min, codes.min, codes.max);
-  }
-};
 
 // Ranges per slice: axis -1 is one range for all.
 struct Slices {
@@ -56,14 +16,6 @@ struct Slices {
   int64_t of(int64_t i) const { return i / inner % count; }
 };
 
-void put_code(Tensor& out, int64_t i, double code) {
-  on_integers(out.dtype(), [&]<class T>() { out.data<T>()[i] = std::isnan(code) ? T(0) : static_cast<T>(code); });
-}
-float finite(const Tensor& t, int64_t i) {
-  const double v = t.as_double(i);
-  need(std::isfinite(v), "a range is not finite");
-  return static_cast<float>(v);
-}
 Tensor floats(Shape shape, const std::vector<float>& v) { return Tensor::from(std::move(shape), v); }
 
 void eval_quantize(OpCall& call) {

@@ -363,7 +363,6 @@ const std::vector<Op>& shape_ops() {
       {"Placeholder", infer_placeholder, eval_placeholder},
       {"PlaceholderWithDefault", infer_same, eval_pass, true},
       {"PreventGradient", infer_same, eval_pass},
-      {"Print", infer_same, eval_pass},
       {"Range", infer_range, eval_range},
       {"Rank", infer_rank, eval_rank},
       {"Reshape", infer_reshape, eval_reshape},

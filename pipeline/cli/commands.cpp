@@ -25,6 +25,14 @@ const std::vector<Command>& commands() {
        "cytodet summarize_graph --in_graph=graph.pb --print_structure=false", setup_summarize_graph},
       {"freeze_graph", "A frozen graph of a SavedModel or checkpoint: variables become constants",
        "cytodet freeze_graph saved_model_folder -o frozen.pb", setup_freeze_graph},
+      {"transform_graph", "A list of transforms, as TensorFlow's tool of this name runs them",
+       "cytodet transform_graph --in_graph=graph.pb --out_graph=new.pb --outputs=out --transforms='strip_unused_nodes'",
+       setup_transform_graph, 255},
+      {"shared_node", "Constants that several layers read become one each", "cytodet shared_node graph.pb split.pb",
+       setup_shared_node},
+      {"quantize_graph", "8-bit layers with ranges that each run computes, as Intel's tool of this name writes them",
+       "cytodet quantize_graph --input=graph.pb --output=int8.pb --output_node_names=out --mode=eightbit", setup_quantize_graph,
+       255},
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
        "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs classes,boxes", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},
@@ -59,10 +67,11 @@ const std::vector<Command>& commands() {
 
 namespace {
 
-// The program's words; a link that is called as a command is, "freeze_graph", means that command.
+// The program's words; a link that is called as a command is, "freeze_graph" or "freeze_graph.py", means that command.
 std::vector<std::string> words_of(int argc, char** argv) {
   std::vector<std::string> words(argv, argv + argc);
-  const std::string called = words.empty() ? "" : std::filesystem::path(words[0]).filename().string();
+  std::string called = words.empty() ? "" : std::filesystem::path(words[0]).filename().string();
+  if (called.ends_with(".py")) called.resize(called.size() - 3);
   if (entry_named(commands(), called)) words.insert(words.begin() + 1, called);
   return words;
 }
@@ -135,13 +144,15 @@ void check_standard_output() {
 
 int run_program(int argc, char** argv) {
   clean_up_on_signals();
+  const std::vector<std::string> words = words_of(argc, argv);
+  const Command* command = words.size() > 1 ? entry_named(commands(), words[1]) : nullptr;
   try {
-    const int code = program(words_of(argc, argv));
+    const int code = program(words);
     check_standard_output();
     return code;
   } catch (const Error& e) {
     print_error(e.what());
-    return static_cast<int>(e.code());
+    return command && command->error_code ? command->error_code : static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
     std::fputs("cytodet: error: out of memory; use smaller tiles, a smaller graph or fewer streams\n", stderr);
   } catch (const std::exception& e) {

@@ -17,12 +17,16 @@ struct Command {
   const char* summary;
   const char* example;
   std::function<int()> (*setup)(CLI::App& app);
+  int error_code = 0;  // of every error, where the tool of this name has one; 0: as the Error says
 };
 const std::vector<Command>& commands();
 
 std::function<int()> setup_inspect(CLI::App& app);
 std::function<int()> setup_freeze_graph(CLI::App& app);
 std::function<int()> setup_summarize_graph(CLI::App& app);
+std::function<int()> setup_transform_graph(CLI::App& app);
+std::function<int()> setup_shared_node(CLI::App& app);
+std::function<int()> setup_quantize_graph(CLI::App& app);
 std::function<int()> setup_optimize(CLI::App& app);
 std::function<int()> setup_infer(CLI::App& app);
 std::function<int()> setup_calibrate(CLI::App& app);

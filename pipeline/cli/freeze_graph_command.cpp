@@ -6,14 +6,16 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/output_plan.h"
 #include "core/text_width.h"
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/variables.h"
 #include "graph/ir/endpoints.h"
-#include "pipeline/cli/command_files.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/tool_flags.h"
 #include "pipeline/cli/truth_flag.h"
+#include "pipeline/detect/files_read.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -31,19 +33,6 @@ struct FreezeFlags {
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
-}
-
-// Names between commas; blanks count for nothing.
-std::vector<std::string> names_in(const std::string& text) {
-  std::vector<std::string> names(1);
-  for (char c : text) {
-    if (c == ',')
-      names.emplace_back();
-    else if (c != ' ')
-      names.back() += c;
-  }
-  std::erase(names, "");
-  return names;
 }
 
 fs::path existing_checkpoint(const std::string& name) {
@@ -110,7 +99,7 @@ Frozen freeze_source(const FreezeFlags& f) {
 void check_files(const FreezeFlags& f) {
   if (f.out.empty()) throw UsageError("cytodet freeze_graph", "needs a name for the result", "--output_graph FROZEN.pb");
   OutputPlan plan;
-  for (const std::string& path : {f.source, f.saved_model, f.meta, f.graph, f.checkpoint}) add_graph(plan, path);
+  for (const std::string& path : {f.source, f.saved_model, f.meta, f.graph, f.checkpoint}) add_graph(plan.inputs(), path);
   plan.add_input(f.saver, "the saver");
   plan.add_output(f.out, "the frozen graph");
   check_outputs(plan);
@@ -139,7 +128,7 @@ int run(FreezeFlags& f) {
 // --flag NAMES, between commas.
 void add_names(CLI::App& app, const char* flags, std::vector<std::string>& names, const char* help) {
   app.add_option_function<std::string>(
-         flags, [&names](const std::string& text) { names = names_in(text); }, help)
+         flags, [&names](const std::string& text) { names = names_between_commas(text); }, help)
       ->type_name("NAME,...");
 }
 

@@ -9,6 +9,7 @@
 #include "graph/inspect.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/passes/raise_int8.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
@@ -16,7 +17,27 @@
 namespace cytodet::pipeline {
 namespace {
 
-Json inspect_json(const InspectReport& r) {
+// Nodes on 8-bit codes that no kernel will run, and why.
+std::vector<UnraisedNode> plain_integer_nodes(const Graph& graph) {
+  Graph g = graph;
+  PassOptions before;
+  before.only = std::vector<std::string>{"fold_switch_merge", "remove_training_nodes"};  // what the passes do first
+  try {
+    run_passes(g, before);
+    return unraised_nodes(g, {});
+  } catch (const Error&) {
+    return {};  // nothing runs it at all
+  }
+}
+
+std::string plain_text(const std::vector<UnraisedNode>& nodes) {
+  if (nodes.empty()) return {};
+  std::string text = std::to_string(nodes.size()) + " nodes on 8-bit codes run plainly, without a kernel:\n";
+  for (const UnraisedNode& n : nodes) text += "  " + n.name + " (" + n.op + "): " + n.why + "\n";
+  return text;
+}
+
+Json inspect_json(const InspectReport& r, const std::vector<UnraisedNode>& plain) {
   Json j{{"inputs", r.inputs},
          {"outputs", r.outputs},
          {"variables", r.variables},
@@ -29,6 +50,7 @@ Json inspect_json(const InspectReport& r) {
   j["nodes"] = Json::array();
   for (const InspectNode& n : r.nodes)
     j["nodes"].push_back({{"name", n.name}, {"op", n.op}, {"inputs", n.inputs}, {"outputs", n.shapes}, {"macs", n.macs}});
+  for (const UnraisedNode& n : plain) j["plain_integer_nodes"].push_back({{"name", n.name}, {"op", n.op}, {"why", n.why}});
   return j;
 }
 
@@ -52,7 +74,9 @@ std::function<int()> setup_inspect(CLI::App& app) {
     set_values(graph, o->flags.set);
     try {
       InspectReport r = inspect(graph, parse_shapes(o->shapes));
-      std::string text = o->json ? inspect_json(r).dump(1) + "\n" : printable_lines(to_text(r, o->graph, o->structure));
+      const std::vector<UnraisedNode> plain = plain_integer_nodes(graph);
+      const std::string text = o->json ? inspect_json(r, plain).dump(1) + "\n"
+                                       : printable_lines(to_text(r, o->graph, o->structure) + plain_text(plain));
       std::fputs(text.c_str(), stdout);
     } catch (const UsageError&) {
       throw;

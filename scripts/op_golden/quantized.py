@@ -123,6 +123,10 @@ def attribute(value):
         a.type = value.as_datatype_enum
     elif isinstance(value, str):
         a.s = value.encode()
+    elif isinstance(value, bool):
+        a.b = value
+    elif isinstance(value, int):
+        a.i = value
     else:
         a.list.SetInParent()
         for v in value:

@@ -137,6 +137,42 @@ TEST_P(TfInt8, PassesKeepTheForm) {
   ASSERT_TRUE(quantized_conv(g, g.require("conv")));
 }
 
+// The same layers by the ops of older tools, which list in their names what is fused.
+void use_old_names(Graph& g) {
+  for (NodeId id : g.ids()) {
+    Node& n = g.node(id);
+    if (!n.op.starts_with("_FusedQuantized")) continue;
+    const AttrList fused = n.attr<AttrList>("fused_ops");
+    const bool relu = fused.strings.size() == 3;
+    const std::string op = n.op.substr(6) + "WithBias" + (relu ? "AndRelu" : "") + "AndRequantize";
+    if (op == "QuantizedDepthwiseConv2DWithBiasAndRequantize") continue;  // there is none
+    n.op = op;
+    for (const char* own : {"fused_ops", "Thost_inputs", "Thost_outputs", "Tsummand", "_observed"}) n.attrs.erase(own);
+    if (const AttrList pads = n.attr_or("explicit_paddings", AttrList{}); !pads.ints.empty()) {
+      n.attrs["padding"] = std::string("VALID");
+      n.attrs["padding_list"] = pads;
+      n.attrs.erase("explicit_paddings");
+    }
+  }
+}
+
+TEST_P(TfInt8, AnswersAlikeByOldNames) {
+  const Graph before = quantized_graph(GetParam());
+  const OutputRanges ranges = range_of(before, GetParam());
+  Graph fused = before, old;
+  to_tensorflow_int8(fused, ranges);
+  old = fused;
+  use_old_names(old);
+  const std::vector<float> wanted = run(fused, "out", feed(GetParam())), plain = run(old, "out", feed(GetParam()));
+  run_passes(old, {});
+  ASSERT_TRUE(has_quantized(old));
+  const std::vector<float> raised = run(old, "out", feed(GetParam()));
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_NEAR(plain[i], wanted[i], 1e-5) << i;
+    ASSERT_NEAR(raised[i], wanted[i], step(ranges, GetParam()) * 1.1 + 1e-4) << i;
+  }
+}
+
 const Conv kConvs[] = {
     {"pointwise", "SAME", 1, 1, 5, 7},
     {"pointwise_stride2", "SAME", 1, 2, 6, 7},
@@ -269,13 +305,52 @@ TEST(Pass_raise_int8, QuantizedFromOneToTheNext) {
   EXPECT_FLOAT_EQ(bias.data<float>()[0], 1000 * (6.0f / 255) * (4.0f / 127));
 }
 
-// An op that is not known reads the quantized values.
-TEST(Pass_raise_int8, QuantizedValuesThatOthersReadStay) {
+// What reads the codes still does, by their node's name, also where no float form of it is known.
+TEST(Pass_raise_int8, CodesThatOthersReadStay) {
   Foreign f;
-  add(f.g, "out", "QuantizedMaxPool", {"q", "q:1", "q:2"});
-  const int nodes = f.g.size();
-  EXPECT_FALSE(f.raise());
-  EXPECT_EQ(f.g.size(), nodes);
+  add(f.g, "out", "Unknown", {"q", "q:1", "q:2"});
+  Graph kept = f.g;
+  ASSERT_TRUE(f.raise());
+  EXPECT_EQ(count(f.g, "Conv2D"), 1);
+  const Node& codes_node = f.g.node(f.g.node(f.g.find("out")).inputs[0].node);
+  EXPECT_EQ(codes_node.op, "QuantizeV2");
+  const Tensor x = random({1, 2, 2, 2}, 0, 4, 5);
+  for (const char* slot : {"", ":1", ":2"}) {
+    const auto value = [&](const Graph& g, Value v) { return interpret(g, {{g.value("x"), x}}, {{v.node, v.slot}})[0]; };
+    const int s = slot[0] ? slot[1] - '0' : 0;
+    const Tensor was = value(kept, {kept.find("q"), s}), is = value(f.g, {f.g.node(f.g.find("out")).inputs[0].node, s});
+    for (int64_t i = 0; i < was.size(); ++i) EXPECT_NEAR(was.as_double(i), is.as_double(i), s ? 1e-5 : 1.01);
+  }
+}
+
+TEST(Pass_raise_int8, AMaximumOfCodesIsThatOfNumbers) {
+  Foreign f;
+  AttrMap attrs;
+  attrs["T"] = DType::quint8;
+  attrs["ksize"] = attrs["strides"] = ints({1, 2, 2, 1});
+  attrs["padding"] = std::string("VALID");
+  add(f.g, "pool", "QuantizedMaxPool", {"q", "q:1", "q:2"}, attrs);
+  f.dequantize("pool", "out");
+  Graph before = f.g;
+  ASSERT_TRUE(f.raise());
+  EXPECT_EQ(count(f.g, "QuantizedMaxPool"), 0);
+  const Tensor x = random({1, 2, 2, 2}, 0, 4, 5);
+  const std::vector<float> wanted = run(before, "out", x), got = run(f.g, "out", x);
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 6.0 / 255);
+}
+
+// A range that a tool chose cuts off what lies beyond it.
+TEST(Pass_raise_int8, ARangeThatWasChosenClips) {
+  Foreign f;
+  constant(f.g, "two", Tensor::scalar(2.0f));
+  f.g.node(f.g.find("q")).inputs[8] = f.g.value("two");
+  f.dequantize("q", "out");
+  Graph before = f.g;
+  ASSERT_TRUE(f.raise());
+  const Tensor x = random({1, 2, 2, 2}, 3, 4, 5);
+  const std::vector<float> wanted = run(before, "out", x), got = run(f.g, "out", x);
+  EXPECT_EQ(*std::max_element(wanted.begin(), wanted.end()), 2) << "the case clips";
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 2.0 / 255);
 }
 
 TEST(Pass_raise_int8, RangesThatAreComputedStay) {

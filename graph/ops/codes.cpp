@@ -1,0 +1,57 @@
+#include "graph/ops/codes.h"
+
+namespace cytodet::graph::ops {
+
+Codes::Codes(DType t) {
+  switch (t) {
+    case DType::qint8:
+      min = -128, max = 127;
+      break;
+    case DType::quint8:
+      min = 0, max = 255;
+      break;
+    case DType::qint16:
+      min = -32768, max = 32767;
+      break;
+    case DType::quint16:
+      min = 0, max = 65535;
+      break;
+    case DType::qint32:
+      min = -2147483648.0, max = 2147483647.0;
+      break;
+    default:
+      throw Error("", "type " + name_of(t) + " is not a quantized type");
+  }
+}
+
+FloatSpread::FloatSpread(DType t, float lo, float hi)
+    : codes(t),
+      low(lo),
+      step(static_cast<float>((hi - lo) / codes.steps())),
+      rounded_low(lo == hi ? lo : std::round(lo / step) * step),
+      per_unit(lo == hi ? 0.0f : static_cast<float>(codes.steps() / (hi - lo))),
+      low_code(std::round(lo * per_unit)) {}
+
+double FloatSpread::code(float v) const {
+  // Floats that 32 bits hold.
+  const float least = static_cast<float>(codes.min), most = std::min(static_cast<float>(codes.max), 2147483520.0f);
+  const float moved = std::round(v * per_unit) - (low_code - least);
+  return std::min(std::max(moved, least), most);
+}
+
+void put_code(Tensor& out, int64_t i, double code) {
+  on_integers(out.dtype(), [&]<class T>() { out.data<T>()[i] = std::isnan(code) ? T(0) : static_cast<T>(code); });
+}
+
+float finite(const Tensor& t, int64_t i) {
+  const double v = t.as_double(i);
+  need(std::isfinite(v), "a range is not finite");
+  return static_cast<float>(v);
+}
+
+void infer_codes(InferCall& call, DType type) {
+  call.out.assign(3, fact(DType::f32, Shape{}));
+  call.out[0] = fact(type, call.in[0].shape);
+}
+
+}  // namespace cytodet::graph::ops

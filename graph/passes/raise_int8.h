@@ -1,0 +1,120 @@
+// Layers on 8-bit codes become float layers between QuantizeV2 and Dequantize (graph/quantized/quant_nodes.h), which kernels run
+// in 8 bits. A node that gave codes becomes the QuantizeV2 of the float result, by its name: whoever read its codes or its range
+// still does.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "graph/ir/frames.h"
+#include "graph/ir/integer_layer.h"
+#include "graph/ir/op.h"
+#include "graph/passes/pass.h"
+#include "graph/quantized/quant_nodes.h"
+
+namespace cytodet::graph {
+
+// A node on codes that stays as it is, and why.
+struct UnraisedNode {
+  std::string name, op, why;
+};
+
+// All of them in topological order, once raise_int8 has run.
+std::vector<UnraisedNode> unraised_nodes(const Graph& graph, const Interface& io);
+
+namespace raise {
+
+// The two ends of a range.
+struct Ends {
+  float low, high;
+  float top() const { return std::max(std::abs(low), std::abs(high)); }
+};
+
+// Codes that are `quant` of x. `ends`: the range that the node states for them.
+struct Coded {
+  Value x;
+  QuantParams quant;
+  Ends ends;
+};
+
+// An integer layer with constant filter and ranges, or one with the Requantize that alone reads its sums.
+struct Site {
+  IntegerLayer layer;
+  NodeId node = -1, last = -1;  // the layer; the node that gives the result
+  bool is_signed = false, min_first = false;
+  Ends input{0, 0};
+  double step = 1;  // of a code of the input; a code of 0 is input.low where min_first, else 0
+  QuantizedWeights weights;
+  std::vector<double> bias;  // per output channel; the part of integers in units of the numbers
+  bool whole_bias = false;   // of integers: it holds what the minimum of the input adds
+  // Of codes: how they stand for numbers, and the range that is stated for them.
+  QuantParams result;
+  Ends result_ends{0, 0};
+  bool observed = false;  // the range is that of calibration: what lies beyond it need not be cut off
+};
+
+// Whether nothing is wrong; else why.
+using Why = std::string;
+
+class Raiser {
+ public:
+  Raiser(Graph& graph, const Interface& io);
+  // Raises the node if it is one on codes; true when it was.
+  bool raise(NodeId id);
+  const std::map<NodeId, Why>& left() const { return left_; }
+
+ private:
+  // raise_site.cpp: what is known of a node.
+  std::optional<Ends> ends_of(Value low, Value high) const;
+  void note_quantize(NodeId id);
+  Why read_site(NodeId id, Site& site) const;
+  Why read_result(Site& site) const;
+  Why read_weights(Site& site) const;
+  Why read_bias(Site& site) const;
+  Why read_requantize(Site& site) const;
+
+  // raise_layer.cpp
+  struct Source {
+    Value value;
+    QuantParams quant;
+    std::array<int64_t, 4> pads{};
+  };
+  Why raise_layer(NodeId id);
+  std::optional<Source> source_of(const Site& site);
+  bool look_behind_shift(const Site& site, Source& source) const;
+  void look_behind_pad(Source& source) const;
+  std::optional<Value> summand_of(const Site& site);
+  bool pads(const Site& site) const;
+  NodeId add_product(const Site& site, const Source& source);
+  void set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const;
+  Value with_bias(Value product, const Site& site, const Source& source, double offset);
+  // The Dequantizes of the result that become the numbers themselves, and what they add to them.
+  std::vector<NodeId> readers_of_numbers(const Site& site, double& offset) const;
+  void give(const std::vector<NodeId>& readers, Value& result);
+
+  // raise_maps.cpp
+  Why raise_map(NodeId id);
+  Why raise_concat(NodeId id);
+
+  // Whether a node or one of its constants waits for others: what takes its place would not.
+  bool waits(NodeId id) const;
+  Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs = {});
+  // The node gives the codes of `numbers` from now on.
+  void become_codes(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends);
+
+  Graph& g_;
+  const Facts facts_;
+  const Frames frames_;
+  const Consumers uses_;
+  const std::set<NodeId> outputs_;
+  std::map<Value, Coded> coded_;
+  std::map<NodeId, Ends> ends_;  // of nodes whose outputs 1 and 2 are a constant range
+  std::map<NodeId, Why> left_;
+};
+
+}  // namespace raise
+}  // namespace cytodet::graph

@@ -1,0 +1,179 @@
+// What is known of nodes on codes: ranges, filters, biases.
+#include <algorithm>
+#include <cmath>
+
+#include "graph/passes/raise_int8.h"
+
+namespace cytodet::graph::raise {
+namespace {
+
+constexpr const char* kDynamic = "its ranges are computed when it runs: freeze them (freeze_requantization_ranges)";
+
+// The filter as [in, out]; the codes of a transposed one are moved.
+Tensor upright(const Node& n, const Tensor& filter) {
+  const Tensor codes = filter.bitcast(DType::i8);
+  if (!n.attr_or("transpose_b", false) || codes.rank() != 2) return codes;
+  const int64_t rows = codes.dim(0), columns = codes.dim(1);
+  Tensor out(DType::i8, {columns, rows});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) out.data<int8_t>()[c * rows + r] = codes.data<int8_t>()[r * columns + c];
+  return out;
+}
+
+}  // namespace
+
+std::optional<Ends> Raiser::ends_of(Value low, Value high) const {
+  if (low.node == high.node && low.slot == 1 && high.slot == 2)
+    if (const auto it = ends_.find(low.node); it != ends_.end()) return it->second;
+  const Tensor *a = g_.constant(low), *b = g_.constant(high);
+  if (!a || !b || a->size() != 1 || b->size() != 1) return {};
+  const Ends e{static_cast<float>(a->as_double()), static_cast<float>(b->as_double())};
+  return std::isfinite(e.top()) && e.top() > 0 ? std::optional(e) : std::nullopt;
+}
+
+// The range that QuantizeV2 states is its own: its evaluation tells.
+void Raiser::note_quantize(NodeId id) {
+  const Node& n = g_.node(id);
+  if (n.inputs.size() != 3 || frames_.frame(id) != 0 || waits(id)) return;
+  const Tensor *low = g_.constant(n.inputs[1]), *high = g_.constant(n.inputs[2]);
+  if (!low || !high || low->size() != 1 || high->size() != 1 || n.attr_or("axis", int64_t{-1}) != -1) return;
+  Ends e{0, 0};
+  try {
+    const std::vector<Tensor> out = evaluate(n, std::vector<Tensor>{Tensor::scalar(0.0f), *low, *high});
+    e = {static_cast<float>(out[1].as_double()), static_cast<float>(out[2].as_double())};
+  } catch (const Error&) {
+    return;  // running it reports why
+  }
+  ends_[id] = e;
+  const DType type = n.attr_or("T", DType::quint8);
+  const std::string mode = n.attr_or<std::string>("mode", "MIN_COMBINED");
+  QuantParams q{1, 0, type == DType::qint8};
+  if (mode == "SCALED" && (type == DType::qint8 || type == DType::quint8)) {
+    q.scale = e.high / static_cast<float>(type == DType::qint8 ? 127 : 255);
+  } else if (type == DType::quint8 && (mode == "MIN_FIRST" || e.low == 0)) {
+    q.scale = (e.high - e.low) / 255;
+    q.zero_point = static_cast<int>(-std::round(e.low / q.scale));
+  } else {
+    return;
+  }
+  if (q.scale > 0 && q.zero_point >= 0 && q.zero_point <= 255) coded_[{id, 0}] = {n.inputs[0], q, e};
+}
+
+// How Requantize and RequantizePerChannel write codes.
+Why Raiser::read_requantize(Site& site) const {
+  const Node& n = g_.node(site.last);
+  const DType type = n.attr_or("out_type", DType::quint8);
+  const auto requested = ends_of(n.inputs[3], n.inputs[4]);
+  if (!requested) return kDynamic;
+  Ends& e = site.result_ends = *requested;
+  if (n.op == "RequantizePerChannel") {
+    site.result = {e.top() / static_cast<float>(type == DType::qint8 ? 127 : 255), 0, type == DType::qint8};
+    return {};
+  }
+  e.low = std::min(0.0f, e.low);
+  if (!(e.high > e.low)) return "the requested range is empty";
+  const float scale = (e.high - e.low) / 255;
+  const double zero = -std::round(e.low / scale) + (type == DType::qint8 ? -128 : 0);
+  if (type == DType::qint8 && zero != 0) return "its signed codes have a zero point";
+  if (zero > 255) return "its range does not hold 0";
+  site.result = {scale, static_cast<int>(zero), type == DType::qint8};
+  return {};
+}
+
+Why Raiser::read_result(Site& site) const {
+  const Node& n = g_.node(site.node);
+  site.observed = n.attr_or("_observed", false);
+  if (site.layer.result == IntegerLayer::Result::floats) return {};
+  if (site.layer.result == IntegerLayer::Result::sums) {
+    const std::vector<Consumers::Use>& uses = uses_.of(site.node);
+    const auto requantizes = [&](Consumers::Use use) {
+      const Node& r = g_.node(use.node);
+      return (r.op == "Requantize" || r.op == "RequantizePerChannel") && r.inputs.size() == 5 && use.node == uses[0].node &&
+             use.input == r.inputs[static_cast<size_t>(use.input)].slot;
+    };
+    if (uses.size() != 3 || !std::all_of(uses.begin(), uses.end(), requantizes) || outputs_.contains(site.node))
+      return std::any_of(uses.begin(), uses.end(),
+                         [&](Consumers::Use use) { return g_.node(use.node).op.starts_with("RequantizationRange"); })
+                 ? kDynamic
+                 : "its 32-bit sums are not read by one Requantize alone";
+    site.last = uses[0].node;
+    site.observed = g_.node(site.last).attr_or("_observed", site.observed);
+    if (waits(site.last) || !frames_.agree(Value{site.node, 0}, site.last)) return "a control input holds it";
+    return read_requantize(site);
+  }
+  const size_t at = static_cast<size_t>(site.layer.result_range);
+  const auto range = ends_of(n.inputs[at], n.inputs[at + 1]);
+  if (!range) return kDynamic;
+  const DType type = n.attr_or("out_type", n.attr_or("Toutput", DType::quint8));
+  site.result_ends = *range;
+  site.result = {range->top() / static_cast<float>(type == DType::qint8 ? 127 : 255), 0, type == DType::qint8};
+  return {};
+}
+
+Why Raiser::read_weights(Site& site) const {
+  const Node& n = g_.node(site.node);
+  const size_t at = static_cast<size_t>(site.layer.filter_range);
+  Value low = n.inputs[at], high = n.inputs[at + 1];
+  if (const Node& neg = g_.node(low.node); neg.op == "Neg" && neg.inputs.size() == 1) low = neg.inputs[0];
+  const Tensor *filter = g_.constant(n.inputs[1]), *lo = g_.constant(low), *hi = g_.constant(high);
+  if (!filter) return "its filter is not constant";
+  if (!lo || !hi) return "the range of its filter is not constant";
+  if (filter->dtype() != DType::qint8) return "its filter is of unsigned codes";
+  const bool matmul = site.layer.product == IntegerLayer::Product::matmul;
+  if (filter->rank() != (matmul ? 2 : 4)) return "its filter has an unusual rank";
+  site.weights.values = upright(n, *filter);
+  const Shape& shape = site.weights.values.shape();
+  const int64_t channels = site.layer.product == IntegerLayer::Product::depthwise ? shape[2] * shape[3] : shape.back();
+  if (lo->size() != hi->size() || (lo->size() != 1 && lo->size() != channels))
+    return "its filter has an unusual number of ranges";
+  for (int64_t i = 0; i < lo->size(); ++i)
+    site.weights.scales.push_back(static_cast<float>(std::max(std::abs(lo->as_double(i)), std::abs(hi->as_double(i))) / 127));
+  site.bias.assign(static_cast<size_t>(channels), 0);
+  return {};
+}
+
+Why Raiser::read_bias(Site& site) const {
+  if (site.layer.bias < 0) return {};
+  const Tensor* bias = g_.constant(g_.node(site.node).inputs[static_cast<size_t>(site.layer.bias)]);
+  if (!bias || bias->size() != static_cast<int64_t>(site.bias.size())) return "its bias is not constant";
+  site.whole_bias = bias->dtype() == DType::qint32;
+  for (size_t c = 0; c < site.bias.size(); ++c) {
+    const double w = site.weights.scales[site.weights.scales.size() == 1 ? 0 : c];
+    site.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (site.whole_bias ? site.step * w : 1);
+  }
+  return {};
+}
+
+Why Raiser::read_site(NodeId id, Site& site) const {
+  const Node& n = g_.node(id);
+  const std::optional<IntegerLayer> layer = integer_layer(n);
+  if (!layer) return "it fuses what is not known";
+  if (n.inputs.size() != layer->inputs) return "it has an unusual number of inputs";
+  if (frames_.frame(id) != 0) return "it lies in a loop";
+  if (waits(id)) return "a control input holds it";
+  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return "its map is channels first (NCHW)";
+  if (n.attr_or("transpose_a", false)) return "its left side is transposed";
+  site.layer = *layer;
+  site.node = site.last = id;
+  const size_t at = static_cast<size_t>(layer->input_range);
+  const auto in = ends_of(n.inputs[at], n.inputs[at + 1]);
+  if (!in) return kDynamic;
+  site.input = *in;
+  const bool matmul = layer->product == IntegerLayer::Product::matmul;
+  site.is_signed = n.attr_or(matmul ? "T1" : "Tinput", DType::quint8) == DType::qint8;
+  site.min_first = matmul && !site.is_signed && n.attr_or<std::string>("input_quant_mode", "MIN_FIRST") == "MIN_FIRST";
+  site.step =
+      static_cast<float>(site.min_first ? (double{in->high} - in->low) / 255 : double{in->top()} / (site.is_signed ? 127 : 255));
+  if (!(site.step > 0)) return "the range of its input is empty";
+  for (const auto read : {&Raiser::read_weights, &Raiser::read_bias, &Raiser::read_result})
+    if (Why why = (this->*read)(site); !why.empty()) return why;
+  return {};
+}
+
+bool Raiser::waits(NodeId id) const {
+  const auto held = [&](Value v) { return g_.constant(v) && !g_.node(v.node).controls.empty(); };
+  const Node& n = g_.node(id);
+  return !n.controls.empty() || std::any_of(n.inputs.begin(), n.inputs.end(), held);
+}
+
+}  // namespace cytodet::graph::raise
