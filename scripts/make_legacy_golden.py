@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Remakes tests/data/graph/legacy/*/case.json: answers of whole INT8 graphs of older tools. Those of signed filters are numpy's:
-TensorFlow's oneDNN kernels cut sums off on CPUs without VNNI (with VNNI they are compared). The others are TensorFlow 2.15's.
+TensorFlow's oneDNN kernels cut sums off on CPUs without VNNI. The others are TensorFlow 2.15's.
 
-    TF_ENABLE_ONEDNN_OPTS=1 $(scripts/oracle_env tensorflow) scripts/make_legacy_golden.py
+    $(scripts/oracle_env tensorflow) scripts/make_legacy_golden.py
+
+The graph of unsigned filters has the answers of TensorFlow's own kernels: with oneDNN's, TensorFlow is some steps away from itself.
 """
 import os
 import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here))
 import json  # noqa: E402
@@ -55,14 +57,12 @@ for folder in sorted((here.parent / "tests/data/graph/legacy").iterdir()):
     rng = np.random.default_rng(zlib.crc32(folder.name.encode()))
     x = rng.uniform(-0.5, 3.5, (1, 12, 10, 3)).astype(np.float32)
     names = outputs_of(definition)
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        tf.graph_util.import_graph_def(definition, name="")
-        answers = session.run(names, {"x:0": x})
     if any(n.name == "c3" for n in definition.node):
         formula = chain(definition, x)
-        if "vnni" in pathlib.Path("/proc/cpuinfo").read_text():
-            for n, a in zip(names, answers):
-                assert np.abs(formula[n] - a).max() < 20 / 255 * 1.01, (folder.name, n)
         answers = [formula[n] for n in names]
+    else:
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            tf.graph_util.import_graph_def(definition, name="")
+            answers = session.run(names, {"x:0": x})
     case = {"inputs": {"x:0": tensor(x)}, "outputs": {n: tensor(a) for n, a in zip(names, answers)}}
     (folder / "case.json").write_text(json.dumps(case, separators=(",", ":")) + "\n")
