@@ -8,7 +8,8 @@
 
 namespace cytodet::core {
 
-// Of `bytes` behind those that gave `before`: crc32c("b", crc32c("a")) == crc32c("ab"). crc32c("123456789") is 0xe3069283.
+// CRC-32C (Castagnoli) of `bytes` behind those that gave `before`: crc32c("b", crc32c("a")) == crc32c("ab"). crc32c("123456789")
+// is 0xe3069283.
 uint32_t crc32c(std::string_view bytes, uint32_t before = 0);
 
 // The form in which such files store a checksum, so that the checksum of bytes that hold checksums stays a good one.

@@ -171,6 +171,12 @@ void AtomicFile::keep_owner() {
   kept = ::fchmod(fd_, b.st_mode & 07777) == 0;
 }
 
+namespace {
+thread_local BeforePlacing* innermost = nullptr;
+}
+BeforePlacing::BeforePlacing(Call call) : call_(std::move(call)), outer_(std::exchange(innermost, this)) {}
+BeforePlacing::~BeforePlacing() { innermost = outer_; }
+
 void AtomicFile::flush() {
   size_t done = 0;
   while (done < buffer_.size()) {
@@ -194,6 +200,7 @@ void AtomicFile::commit() {
     return;
   }
   if (::fsync(fd_) != 0 && errno != EINVAL) throw file_error(path_, "write", errno);
+  for (const BeforePlacing* p = innermost; p; p = p->outer_) p->call_(partial_, target_.path);
   if (::rename(partial_.c_str(), target_.path.c_str()) != 0) {
     if (errno != EBUSY) throw file_error(path_, "rename to", errno);
     copy_through();
@@ -251,7 +258,6 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
 }
 
 void make_folder(const std::filesystem::path& path) {
-  constexpr int kMaxLinks = 40;
   std::error_code error;
   std::filesystem::path to = path;  // behind links to folders that are not there yet
   for (int i = 0; i < kMaxLinks && !std::filesystem::exists(to, error); ++i)

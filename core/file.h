@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -44,6 +45,22 @@ class AtomicFile {
   LivePath live_;
   std::string buffer_;
   int fd_ = -1;
+};
+
+// While it lives, every AtomicFile that this thread commits is shown to `call` before it takes its name: with the partial file,
+// which holds all of the content, and the name. What `call` throws is thrown by commit(), and no file is placed then.
+class BeforePlacing {
+ public:
+  using Call = std::function<void(const std::filesystem::path& partial, const std::filesystem::path& name)>;
+  explicit BeforePlacing(Call call);
+  ~BeforePlacing();
+  BeforePlacing(const BeforePlacing&) = delete;
+  BeforePlacing& operator=(const BeforePlacing&) = delete;
+
+ private:
+  friend class AtomicFile;
+  Call call_;
+  BeforePlacing* outer_;
 };
 
 // Removes what killed processes left in a folder: plain files whose names have exactly the form of partial files, of processes

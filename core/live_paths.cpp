@@ -19,7 +19,7 @@ constexpr int kEntries = 4096;
 std::array<std::atomic<char*>, kEntries> entries;
 std::array<const char*, kEntries> live;  // of the handler
 std::atomic<unsigned> next_entry{0};
-std::atomic<int> making{0};
+std::atomic<int> paths_in_making{0};
 std::atomic<bool> ending{false};
 
 constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGUSR1, SIGUSR2};
@@ -42,7 +42,7 @@ bool remove_live(size_t count) {
 extern "C" void remove_live_paths_and_end(int signal) {
   constexpr int kMaxWaitMs = 1000;  // a disk that does not answer does not hold the process
   ending = true;
-  for (int waited = 0; making.load() > 0 && waited < kMaxWaitMs; ++waited) sleep_ms(1);
+  for (int waited = 0; paths_in_making.load() > 0 && waited < kMaxWaitMs; ++waited) sleep_ms(1);
   constexpr int kPasses = 5;  // folders in folders, and one for other threads
   size_t count = 0;
   for (std::atomic<char*>& entry : entries)
@@ -77,15 +77,15 @@ MakingPath::MakingPath() {
   ::sigemptyset(&all);
   for (int signal : kEndingSignals) ::sigaddset(&all, signal);
   ::pthread_sigmask(SIG_BLOCK, &all, &before_);
-  ++making;
+  ++paths_in_making;
   if (!ending) return;
-  --making;
+  --paths_in_making;
   sleep_ms(1000);  // the process ends meanwhile
-  ++making;
+  ++paths_in_making;
 }
 
 MakingPath::~MakingPath() {
-  --making;
+  --paths_in_making;
   ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 

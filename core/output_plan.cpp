@@ -18,8 +18,6 @@
 namespace cytodet::core {
 namespace {
 
-constexpr int kMaxLinks = 40;
-
 bool is_there(const std::filesystem::path& path, struct stat& info) { return ::stat(path.c_str(), &info) == 0; }
 
 [[noreturn]] void clash(const std::filesystem::path& output, const std::string& what, const std::string& fix) {

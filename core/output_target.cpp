@@ -17,8 +17,6 @@
 namespace cytodet::core {
 namespace {
 
-constexpr int kMaxLinks = 40;  // as the kernel
-
 // One of the program's named pipes: opened before the work, written after it.
 struct OpenPipes {
   std::mutex mutex;

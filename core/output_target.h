@@ -11,6 +11,8 @@
 
 namespace cytodet::core {
 
+constexpr int kMaxLinks = 40;  // links in a row that are followed, as the kernel does
+
 struct OutputTarget {
   enum class Kind { file, device, pipe, descriptor };
   Kind kind = Kind::file;

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 namespace cytodet::core {
-namespace {
+namespace detail {
 
 // Keeps threads that join an arena on the CPUs of its owner.
 class SameCpus : public tbb::task_scheduler_observer {
@@ -36,7 +36,9 @@ class SameCpus : public tbb::task_scheduler_observer {
 thread_local cpu_set_t SameCpus::home_;
 thread_local bool SameCpus::moved_ = false;
 
-}  // namespace
+}  // namespace detail
+
+using detail::SameCpus;
 
 struct ThreadTeam::Shared {
   explicit Shared(int threads) : arena(threads) { arena.initialize(); }

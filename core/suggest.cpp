@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/join.h"
+
 namespace cytodet::core {
 namespace {
 
@@ -39,14 +41,9 @@ std::vector<std::string> nearest(std::string_view name, const std::vector<std::s
 }
 
 std::string suggest(std::string_view name, const std::vector<std::string>& known) {
-  std::vector<std::string> list = nearest(name, known);
-  std::string text = list.empty() ? "known: " : "did you mean ";
-  bool near = !list.empty();
-  if (!near) list.assign(known.begin(), known.begin() + static_cast<long>(std::min<size_t>(known.size(), 12)));
-  if (list.empty()) return {};
-  for (size_t i = 0; i < list.size(); ++i) text += (i ? ", " : "") + list[i];
-  if (!near && known.size() > list.size()) text += ", ...";
-  return near ? text + "?" : text;
+  if (known.empty()) return {};
+  const std::vector<std::string> near = nearest(name, known);
+  return near.empty() ? "known: " + listed(known) : "did you mean " + join(near, ", ") + "?";
 }
 
 }  // namespace cytodet::core

@@ -49,7 +49,7 @@ void append_utf8(uint32_t c, std::string& text) {
 }
 
 // Bytes of the character that starts here (RFC 3629); 0: none does.
-size_t utf8_length(std::string_view s) {
+size_t valid_length(std::string_view s) {
   const auto at = [&](size_t i) { return i < s.size() ? static_cast<uint8_t>(s[i]) : 0u; };
   const auto follows = [&](size_t i) { return (at(i) & 0xc0) == 0x80; };
   const unsigned a = at(0), b = at(1);
@@ -135,7 +135,7 @@ std::string decode_text(std::string bytes, const std::string& where) {
 
 std::optional<size_t> invalid_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
-    const size_t n = utf8_length(text.substr(i, 4));
+    const size_t n = valid_length(text.substr(i, 4));
     if (n == 0) return i;
     i += n;
   }

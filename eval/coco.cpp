@@ -58,14 +58,14 @@ double box_iou(const double* d, const double* g, bool crowd) {
 }
 
 // State of one detection for one area range: bit t: matched / ignored at threshold t.
-struct Outcome {
+struct DetectionMatches {
   double score;
   int32_t rank;  // among its image's detections
   std::array<uint16_t, kAreas> matched{}, ignored{};
 };
 
 struct ClassWork {
-  std::vector<Outcome> outcomes;  // images ascending, score falling within
+  std::vector<DetectionMatches> outcomes;  // images ascending, score falling within
   std::array<int64_t, kAreas> truths{};
   int64_t cut = 0;  // detections beyond max_dets
 };
@@ -111,7 +111,7 @@ void match_image(const GroundTruth& truth, const DetectionSet& dets, const int32
           best = o;
           match = g;
         }
-        Outcome& out = work.outcomes[first + static_cast<size_t>(d)];
+        DetectionMatches& out = work.outcomes[first + static_cast<size_t>(d)];
         bool matched = false, ignore = false;
         if (match >= 0) {
           taken[static_cast<size_t>(match)] = 1;
@@ -185,7 +185,7 @@ Accumulated accumulate(const ClassWork& work, const std::vector<int>& max_dets) 
         double tp = 0, fp = 0;
         const double truths = static_cast<double>(work.truths[a]);
         for (uint32_t i : all) {
-          const Outcome& o = work.outcomes[i];
+          const DetectionMatches& o = work.outcomes[i];
           if (o.rank >= max_dets[m]) continue;
           bool ignored = o.ignored[a] >> t & 1, matched = o.matched[a] >> t & 1;
           tp += matched && !ignored;

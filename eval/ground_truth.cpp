@@ -10,9 +10,9 @@
 
 namespace cytodet::eval {
 
-using namespace json;
-
 namespace {
+
+using namespace json;
 
 std::string text_or(const std::optional<dom::element>& value, std::string otherwise) {
   std::string_view text;

@@ -12,9 +12,9 @@
 
 namespace cytodet::eval {
 
-using namespace json;
-
 namespace {
+
+using namespace json;
 
 constexpr size_t kBlock = size_t{256} << 10, kMaxElement = size_t{4} << 20;
 constexpr double kFarthest = 1e9;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/join.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "graph/summarize.h"
@@ -46,12 +47,6 @@ int64_t macs_of(const Node& n, const Facts& facts, NodeId id) {
     return a && a->size() >= 2 ? product(*out) * (*a)[a->size() - (transposed ? 2 : 1)] : 0;
   }
   return 0;
-}
-
-std::string joined(const std::vector<std::string>& parts, const char* separator) {
-  std::string text;
-  for (const std::string& p : parts) text += (text.empty() ? "" : separator) + p;
-  return text;
 }
 
 std::map<Value, Fact> known_shapes(const Graph& graph, const std::map<std::string, Shape>& shapes) {
@@ -106,8 +101,7 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
     if (n.op == "Variable" || n.op == "VariableV2" || n.op == "VarHandleOp") r.variables.push_back(n.name);
     if (n.op == "Placeholder") {
       r.inputs.push_back(n.name);
-      r.input_lines.push_back("(name=" + n.name + ", type=" + summary_type(n.attr_or("dtype", DType::invalid)) +
-                              ", shape=" + summary_shape(n) + ")");
+      r.input_lines.push_back(input_line(n));
     }
     r.nodes.push_back(std::move(node));
   }
@@ -117,41 +111,24 @@ InspectReport inspect(const Graph& graph, const std::map<std::string, Shape>& sh
   r.outputs = find_outputs(graph);
   for (const std::string& name : r.outputs)
     r.output_lines.push_back("(name=" + name + ", op=" + graph.node(graph.find(name)).op + ")");
-  r.op_counts.assign(counts.begin(), counts.end());
-  std::stable_sort(r.op_counts.begin(), r.op_counts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  r.op_counts = most_frequent_first(counts);
   return r;
 }
 
 std::string to_text(const InspectReport& r, const std::string& graph_path, bool structure) {
-  std::string text;
-  if (r.inputs.empty())
-    text += "No inputs spotted.\n";
-  else
-    text += "Found " + std::to_string(r.inputs.size()) + " possible inputs: " + joined(r.input_lines, " ") + " \n";
-  if (r.variables.empty())
-    text += "No variables spotted.\n";
-  else
-    text += "Found " + std::to_string(r.variables.size()) + " variables: " + joined(r.variables, " ") + " \n";
-  if (r.outputs.empty())
-    text += "No outputs spotted.\n";
-  else
-    text += "Found " + std::to_string(r.outputs.size()) + " possible outputs: " + joined(r.output_lines, " ") + " \n";
-  text += "Found " + std::to_string(r.const_parameters) + " (" + short_count(r.const_parameters) + ") const parameters, " +
-          std::to_string(r.variable_parameters) + " (" + short_count(r.variable_parameters) + ") variable parameters, and " +
-          std::to_string(r.control_edges) + " control_edges\n";
-  std::vector<std::string> ops;
-  for (const auto& [op, count] : r.op_counts) ops.push_back(std::to_string(count) + " " + op);
-  text += "Op types used: " + joined(ops, ", ") + "\n";
+  std::string text = found_line(r.input_lines, "possible ", "inputs") + found_line(r.variables, "", "variables") +
+                     found_line(r.output_lines, "possible ", "outputs") +
+                     parameters_line(r.const_parameters, r.variable_parameters, r.control_edges) + ops_line(r.op_counts);
   text += "Multiply-accumulates per batch of one: " + std::to_string(r.macs) + " (" + short_count(r.macs) + ")";
   if (r.layers_unsized)
     text += ", without " + std::to_string(r.layers_unsized) + " layers whose sizes are not known (give --shape)";
   text += "\n";
   text += "To use with tensorflow/tools/benchmark:benchmark_model try these arguments:\n";
   text += "bazel run tensorflow/tools/benchmark:benchmark_model -- --graph=" + graph_path +
-          " --show_flops --input_layer=" + joined(r.inputs, ",") + " --output_layer=" + joined(r.outputs, ",") + "\n";
+          " --show_flops --input_layer=" + join(r.inputs, ",") + " --output_layer=" + join(r.outputs, ",") + "\n";
   if (structure)
     for (const InspectNode& n : r.nodes)
-      text += n.name + " (" + n.op + "): [" + joined(n.inputs, ", ") + "], " + joined(n.shapes, ", ") +
+      text += n.name + " (" + n.op + "): [" + join(n.inputs, ", ") + "], " + join(n.shapes, ", ") +
               (n.macs ? ", macs=" + std::to_string(n.macs) : "") + "\n";
   return text;
 }

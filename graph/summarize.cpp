@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 
+#include "core/join.h"
 #include "graph/io/tensorflow/graph_def.h"
 
 namespace cytodet::graph {
@@ -102,32 +102,15 @@ class Values {
   std::string text_;
 };
 
-std::string join(const std::vector<std::string>& parts, const char* separator) {
-  std::string text;
-  for (size_t i = 0; i < parts.size(); ++i) text += (i ? separator : "") + parts[i];
-  return text;
-}
-
 bool is_variable_op(const Node& n) { return n.op == "Variable" || n.op == "VariableV2"; }
 
 DType dtype_attr(const Node& n) { return n.attr_or("dtype", DType::invalid); }
-
-// "Found 2 possible inputs: (name=...) (name=...) ", or "No inputs spotted."
-std::string found(const std::vector<std::string>& lines, const std::string& what, const std::string& plural) {
-  if (lines.empty()) return "No " + plural + " spotted.\n";
-  std::string text = "Found " + std::to_string(lines.size()) + " " + what + plural + ": ";
-  for (const std::string& line : lines) text += line + " ";
-  return text + "\n";
-}
 
 bool is_unlikely_output(const Node& n) { return n.op == "Const" || n.op == "Assign" || n.op == "NoOp" || n.op == "Placeholder"; }
 
 std::vector<std::string> lines_of(const Graph& g, const std::vector<NodeId>& ids) {
   std::vector<std::string> lines;
-  for (NodeId id : ids) {
-    const Node& n = g.node(id);
-    lines.push_back("(name=" + n.name + ", type=" + summary_type(dtype_attr(n)) + ", shape=" + summary_shape(n) + ")");
-  }
+  for (NodeId id : ids) lines.push_back(input_line(g.node(id)));
   return lines;
 }
 
@@ -151,18 +134,12 @@ Counts counts_of(const Graph& g) {
 
 std::string counts_text(const Graph& g) {
   const Counts c = counts_of(g);
-  std::string text = "Found " + std::to_string(c.constants) + " (" + short_count(c.constants) + ") const parameters, " +
-                     std::to_string(c.variables) + " (" + short_count(c.variables) + ") variable parameters, and " +
-                     std::to_string(c.controls) + " control_edges\n";
+  std::string text = parameters_line(c.constants, c.variables, c.controls);
   for (const auto& [device, count] : c.devices)
     text +=
         (device == c.devices.begin()->first ? "" : ", ") + std::to_string(count) + " nodes assigned to device '" + device + "'";
   if (!c.devices.empty()) text += "\n";
-  std::vector<std::pair<std::string, int>> ops(c.ops.begin(), c.ops.end());
-  std::stable_sort(ops.begin(), ops.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-  std::vector<std::string> words;
-  for (const auto& [op, count] : ops) words.push_back(std::to_string(count) + " " + op);
-  return text + "Op types used: " + join(words, ", ") + "\n";
+  return text + ops_line(most_frequent_first(c.ops));
 }
 
 std::string benchmark_text(const Graph& g, const std::string& path, const std::vector<NodeId>& inputs,
@@ -170,8 +147,7 @@ std::string benchmark_text(const Graph& g, const std::string& path, const std::v
   std::vector<std::string> names, types, shapes;
   for (NodeId id : inputs) {
     const Node& n = g.node(id);
-    const auto it = n.attrs.find("shape");
-    const ShapeAttr* shape = it == n.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
+    const ShapeAttr* shape = n.find_attr<ShapeAttr>("shape");
     std::vector<std::string> dims;
     if (shape && shape->known_rank)
       for (int64_t d : shape->dims) dims.push_back(std::to_string(d));
@@ -217,9 +193,35 @@ std::string short_count(int64_t n) {
   return std::to_string(n);
 }
 
+std::string input_line(const Node& node) {
+  return "(name=" + node.name + ", type=" + summary_type(dtype_attr(node)) + ", shape=" + summary_shape(node) + ")";
+}
+
+std::string found_line(const std::vector<std::string>& entries, const std::string& what, const std::string& plural) {
+  if (entries.empty()) return "No " + plural + " spotted.\n";
+  return "Found " + std::to_string(entries.size()) + " " + what + plural + ": " + join(entries, " ") + " \n";
+}
+
+std::string parameters_line(int64_t constants, int64_t variables, int64_t control_edges) {
+  return "Found " + std::to_string(constants) + " (" + short_count(constants) + ") const parameters, " +
+         std::to_string(variables) + " (" + short_count(variables) + ") variable parameters, and " +
+         std::to_string(control_edges) + " control_edges\n";
+}
+
+OpCounts most_frequent_first(const std::map<std::string, int>& ops) {
+  OpCounts counts(ops.begin(), ops.end());
+  std::stable_sort(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  return counts;
+}
+
+std::string ops_line(const OpCounts& ops) {
+  std::vector<std::string> words;
+  for (const auto& [op, count] : ops) words.push_back(std::to_string(count) + " " + op);
+  return "Op types used: " + join(words, ", ") + "\n";
+}
+
 std::string summary_shape(const Node& node) {
-  const auto it = node.attrs.find("shape");
-  const ShapeAttr* s = it == node.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
+  const ShapeAttr* s = node.find_attr<ShapeAttr>("shape");
   return !s ? "None" : s->known_rank ? to_string(s->dims) : "<unknown>";
 }
 
@@ -241,8 +243,9 @@ std::string summary(const Graph& g, const std::string& graph_path, bool structur
     outputs.push_back(n.name);
     output_lines.push_back("(name=" + n.name + ", op=" + n.op + ")");
   }
-  std::string text = found(lines_of(g, inputs), "possible ", "inputs") + found(lines_of(g, variables), "", "variables") +
-                     found(output_lines, "possible ", "outputs") + counts_text(g);
+  std::string text = found_line(lines_of(g, inputs), "possible ", "inputs") +
+                     found_line(lines_of(g, variables), "", "variables") + found_line(output_lines, "possible ", "outputs") +
+                     counts_text(g);
   inputs.insert(inputs.end(), variables.begin(), variables.end());
   return text + benchmark_text(g, graph_path, inputs, outputs) + (structure ? structure_text(g) : "");
 }

@@ -167,7 +167,7 @@ void quantize_layer(Graph& graph, const Consumers& uses, const Ranges& ranges, c
   if (options.equalize && !shared.contains(layer.input_name))
     if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
       equalize(graph, id, factors, filter, range);
-  layer.precision = "int8";
+  layer.precision = LayerPrecision::int8;
   layer.input = QuantParams::of_range(range.low, range.high, options.symmetric);
   WeightLimits limits;
   if (n.op != "DepthwiseConv2dNative") limits = {options.reduce_range ? 64 : 127, !options.full_range};
@@ -183,7 +183,7 @@ void quantize_row_inputs(Graph& graph, const std::vector<RowInput>& inputs, cons
   for (size_t i = 0; i < inputs.size();) {
     const NodeId op = inputs[i].op;
     const Node& n = graph.node(op);
-    QuantizedLayer layer{n.name, n.op, "float", exclusion(n, options), {}, graph.name_of(inputs[i].value), {}};
+    QuantizedLayer layer{n.name, n.op, LayerPrecision::float32, exclusion(n, options), {}, graph.name_of(inputs[i].value), {}};
     const size_t first = i;
     for (; i < inputs.size() && inputs[i].op == op; ++i)
       if (layer.why.empty()) layer.why = bad_range(graph, inputs[i].value, ranges);
@@ -192,7 +192,7 @@ void quantize_row_inputs(Graph& graph, const std::vector<RowInput>& inputs, cons
         const Range& range = ranges.values.at(graph.name_of(in.value));
         return QuantParams::of_range(range.low, range.high, options.symmetric);
       };
-      layer.precision = "int8";
+      layer.precision = LayerPrecision::int8;
       layer.input = quant_of(inputs[first]);
       for (size_t at = first; at < i; ++at) {
         const Value number = add_fake_quant(graph, inputs[at].value, quant_of(inputs[at]));
@@ -225,9 +225,11 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
   return factors;
 }
 
+const char* name_of(LayerPrecision precision) { return precision == LayerPrecision::int8 ? "int8" : "float"; }
+
 int QuantizeReport::int8_layers() const {
   return static_cast<int>(
-      std::count_if(layers.begin(), layers.end(), [](const QuantizedLayer& l) { return l.precision == "int8"; }));
+      std::count_if(layers.begin(), layers.end(), [](const QuantizedLayer& l) { return l.precision == LayerPrecision::int8; }));
 }
 
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options) {
@@ -247,7 +249,7 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
     const Node& n = graph.node(id);
     const std::string why =
         frames.is_inside(id) ? "it runs in a loop or behind a condition" : obstacle(graph, n, ranges, options);
-    QuantizedLayer layer{n.name, n.op, "float", why, {}, graph.name_of(n.inputs.at(0)), {}};
+    QuantizedLayer layer{n.name, n.op, LayerPrecision::float32, why, {}, graph.name_of(n.inputs.at(0)), {}};
     if (layer.why.empty()) quantize_layer(graph, uses, ranges, options, shared, layer);
     report.layers.push_back(std::move(layer));
   }

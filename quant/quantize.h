@@ -26,10 +26,13 @@ struct QuantizeOptions {
   bool equalize = true;       // scales input channels before they are quantized, and the filter back; see equalization()
 };
 
+enum class LayerPrecision { float32, int8 };
+const char* name_of(LayerPrecision precision);  // "float", "int8"
+
 struct QuantizedLayer {
   std::string name, op;
-  std::string precision;  // "int8" or "float"
-  std::string why;        // of float: what keeps it so
+  LayerPrecision precision = LayerPrecision::float32;
+  std::string why;  // what keeps a float layer so
   QuantParams input;
   std::string input_name;
   std::optional<double> weight_sqnr_db;  // of the quantized weights against the float ones; of a layer that has any

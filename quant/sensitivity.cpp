@@ -94,7 +94,7 @@ std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& rang
   Graph all = graph;
   std::vector<LayerSensitivity> layers;
   for (const QuantizedLayer& l : quantize(all, ranges, options.quantize).layers)
-    if (l.precision == "int8") layers.push_back({l.name, l.op, 0});
+    if (l.precision == LayerPrecision::int8) layers.push_back({l.name, l.op, 0});
   Progress progress("sensitivity", static_cast<int64_t>(layers.size()), "layers", options.quiet);
   parallel_for(static_cast<int64_t>(layers.size()), options.threads, [&](int64_t i) {
     LayerSensitivity& layer = layers[static_cast<size_t>(i)];

@@ -149,7 +149,7 @@ void depthwise_packed4_as(const DepthwisePacked4& job) {
   });
 }
 
-// Of results that this set stores; bf16 results: dwconv_bf16-inl.h.
+// Stores f32, f16 or 8-bit results; the form for bf16 results is in dwconv_bf16-inl.h.
 template <class Set>
 void depthwise_packed4(const DepthwisePacked4& job) {
   if (job.storage == StorageType::f16) return depthwise_packed4_as<Set, StorageType::f16>(job);

@@ -66,7 +66,7 @@ struct Epilogue {
   const float* residual = nullptr;  // row-major like the result; null: none
   int64_t residual_stride = 0;      // floats between rows
   bool residual_first = false;      // added before act
-  // Of Q8Kernels::gemm, without a residual, on whole panels: results are quantized; null: they stay floats.
+  // Q8Kernels::gemm on whole panels, without a residual, quantizes its results so; null: they stay floats. For no other kernel.
   const RequantizeParams* requantize = nullptr;
 };
 
@@ -107,7 +107,7 @@ struct PackedBf16Weights {
   int64_t k = 0, n = 0;
 };
 
-// Where winograd_output writes: pixel i of [pixels][n] floats begins at c + i * ldc.
+// The output of winograd_output: [pixels][n] floats, of which pixel i begins at c + i * ldc.
 struct WinogradResults {
   float* c = nullptr;
   int64_t ldc = 0, n = 0;
@@ -210,8 +210,8 @@ struct Q8Kernels {
 struct KernelSet {
   const char* name;
   int panel;     // columns per panel and channels per depthwise block: two vectors
-  Q8Kernels q8;  // of any weights
-  // Of weights whose products may be summed in 16 bits (graph/quantized/quant_nodes.h is_16bit_safe), faster; gemm null: none.
+  Q8Kernels q8;  // for any weights
+  // Faster kernels for weights whose products may be summed in 16 bits (graph/quantized/quant_nodes.h is_16bit_safe); or none.
   Q8Kernels q8_16bit_safe;
 
   // c[m, n] = epilogue(a[m, k] * b). a, c row-major with strides lda, ldc. Columns of panels [first_panel, last_panel) only; c

@@ -99,7 +99,8 @@ class StorageAssigner {
     return std::visit([&](const auto& kind) { return bound_of(layer, kind); }, layer.kind);
   }
   double bound_of(const Layer&, const Opaque&) { return std::numeric_limits<double>::infinity(); }
-  // Of a product of two; or of a pool, a resize, an activation of one.
+  // A product of two values is bounded by the product of their bounds; a pool, a resize or an activation of one value by its
+  // bound, or by 1.
   double bound_of(const Layer& layer, const RowOp& op) {
     if (op.unbounded) return std::numeric_limits<double>::infinity();
     double max_abs = 1;
@@ -118,7 +119,7 @@ class StorageAssigner {
     return conv.residual == kNoValue ? max_abs : max_abs + read_bound(layer, conv.residual);
   }
 
-  // Of the output of a convolution in 8 bits; infinity in float.
+  // max |output| of a convolution in 8 bits, whose input is bounded by its range; infinity for a convolution in float.
   template <class Conv>
   static double bound_of(const Conv& conv, int64_t channels) {
     if (!conv.quant) return std::numeric_limits<double>::infinity();

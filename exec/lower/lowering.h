@@ -154,16 +154,16 @@ class Lowering {
   std::vector<int> positions_;
 };
 
-struct KernelRow {
+struct KernelEntry {
   const char* name;
   bool (*match)(Lowering&, NodeId);  // claims the node (and those around it) as a layer, or says no
 };
-struct FusionRow {
+struct FusionEntry {
   const char* name;
   void (*run)(Lowering&);
 };
-std::vector<KernelRow> kernel_rows();  // in order of preference
-std::vector<FusionRow> fusion_rows();  // in the order they run
+std::vector<KernelEntry> kernel_entries();  // in order of preference
+std::vector<FusionEntry> fusion_entries();  // in the order they run
 // Decides how each layer's output is stored (storage_quant, float_storage): quantized where all readers would quantize it alike;
 // else as f16 where all readers are in 8 bits and a bound of its values is known; in bf16 plans as bf16 where all readers take
 // it; else as f32. With quantized_inputs, inputs of the plan that all readers quantize alike are quantized too

@@ -4,6 +4,8 @@
 
 namespace cytodet::exec {
 
+//   value ─▶ LRN                  a step over the channels of each pixel
+//   value ─▶ ArgMax | ArgMin      along the last dimension
 bool match_channels(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool norm = n.op == "LRN", largest = n.op == "ArgMax";

@@ -196,6 +196,7 @@ void claim_copy(Lowering& low, NodeId id, Value input, Value output, Copy copy) 
 
 }  // namespace
 
+//   value ─▶ Transpose | Slice | Pad | Tile | SpaceToDepth | ... ─▶ moved elements, each read once (copy_of has all forms)
 bool match_copy(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.inputs.empty() || low.constant(n.inputs[0])) return false;

@@ -404,6 +404,9 @@ bool claim_expression(Lowering& low, const std::vector<NodeId>& nodes) {
 
 }  // namespace
 
+//   values ─▶ element-wise node ─▶ … ─▶ element-wise node     one pass over memory; the values between are read by these nodes
+//   only
+// Not where every node has a kernel of its own.
 bool match_expression(Lowering& low, NodeId id) {
   if (!may_join(low, id)) return false;
   const std::vector<NodeId> nodes = expression_with(low, id);
@@ -411,6 +414,7 @@ bool match_expression(Lowering& low, NodeId id) {
   return !all_have_kernels && claim_expression(low, nodes);
 }
 
+// Element-wise nodes that no layer has taken after all fusions.
 bool match_expression_rest(Lowering& low, NodeId id) {
   return low.needed(id) && !low.taken(id) && is_elementwise(low, id) && claim_expression(low, expression_with(low, id));
 }

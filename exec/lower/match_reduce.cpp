@@ -4,6 +4,7 @@
 
 namespace cytodet::exec {
 
+//   value ─▶ Sum | Mean | Max | Min ◀─ constant axes
 bool match_reduce(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool mean = n.op == "Mean", max = n.op == "Max", min = n.op == "Min";

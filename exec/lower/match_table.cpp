@@ -2,7 +2,7 @@
 
 namespace cytodet::exec {
 
-std::vector<KernelRow> kernel_rows() {
+std::vector<KernelEntry> kernel_entries() {
   return {
       {"dense_conv", match_dense_conv},
       {"depthwise", match_depthwise},
@@ -30,7 +30,7 @@ std::vector<KernelRow> kernel_rows() {
   };
 }
 
-std::vector<FusionRow> fusion_rows() {
+std::vector<FusionEntry> fusion_entries() {
   return {
       {"codes", fuse_fake_quant},
       {"pooled_mean", fuse_pooled_mean},

@@ -30,8 +30,7 @@ class PlainStep : public Step {
     std::vector<Tensor> out = evaluate(node_, in);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i] < 0) continue;
-      if (i >= out.size())
-        throw Error("node " + node_.name + " (" + node_.op + ")", "gives only " + std::to_string(out.size()) + " outputs");
+      if (i >= out.size()) throw Error(graph::node_text(node_), "gives only " + std::to_string(out.size()) + " outputs");
       // What an op passes through lies in the arena, whose bytes others take over after the input's last reader.
       const bool passed = std::any_of(in.begin(), in.end(), [&](const Tensor& t) { return t.raw() == out[i].raw(); });
       context.tensors[static_cast<size_t>(outputs[i])] = passed ? out[i].clone() : out[i];
@@ -57,12 +56,12 @@ class Compiler {
     Lowering low(graph_, known, kept);
     low_ = &low;
     if (options_.fuse) {
-      for (const KernelRow& row : kernel_rows())
+      for (const KernelEntry& entry : kernel_entries())
         for (NodeId id : low.order) {
           const Node& node = low.graph.node(id);
-          if (!low.taken(id) && node.op != "Placeholder") with_node_named(node, [&] { row.match(low, id); });
+          if (!low.taken(id) && node.op != "Placeholder") with_node_named(node, [&] { entry.match(low, id); });
         }
-      for (const FusionRow& row : fusion_rows()) row.run(low);
+      for (const FusionEntry& entry : fusion_entries()) entry.run(low);
       low.release();
       if (options_.precision == Precision::bf16) use_bf16(low);
       assign_storage(low, options_.quantized_inputs);

@@ -11,31 +11,31 @@ namespace {
 
 // Ops of one output that have kernels, and whose small whole numbers are sizes or axes: where they are indices, as of slices,
 // every iteration of a loop would be compiled anew.
-constexpr const char* kOps[] = {"Add",
-                                "AddV2",
-                                "Cast",
-                                "ConcatV2",
-                                "Exp",
-                                "Max",
-                                "Maximum",
-                                "Mean",
-                                "Min",
-                                "Minimum",
-                                "Mul",
-                                "Pad",
-                                "RealDiv",
-                                "Relu",
-                                "Relu6",
-                                "ResizeBilinear",
-                                "ResizeNearestNeighbor",
-                                "Sigmoid",
-                                "Softmax",
-                                "Sub",
-                                "Sum",
-                                "Transpose"};
+constexpr const char* kNodeOps[] = {"Add",
+                                    "AddV2",
+                                    "Cast",
+                                    "ConcatV2",
+                                    "Exp",
+                                    "Max",
+                                    "Maximum",
+                                    "Mean",
+                                    "Min",
+                                    "Minimum",
+                                    "Mul",
+                                    "Pad",
+                                    "RealDiv",
+                                    "Relu",
+                                    "Relu6",
+                                    "ResizeBilinear",
+                                    "ResizeNearestNeighbor",
+                                    "Sigmoid",
+                                    "Softmax",
+                                    "Sub",
+                                    "Sum",
+                                    "Transpose"};
 
 bool has_kernel(const Node& node) {
-  return std::any_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return node.op == op; });
+  return std::any_of(std::begin(kNodeOps), std::end(kNodeOps), [&](const char* op) { return node.op == op; });
 }
 
 bool are_equal(const Tensor& a, const Tensor& b) { return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0; }

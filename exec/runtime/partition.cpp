@@ -16,9 +16,9 @@ namespace {
 size_t at(NodeId id) { return static_cast<size_t>(id); }
 
 bool is_layer_op(const std::string& op) {
-  static const char* const kOps[] = {"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput",
-                                     "MatMul", "BatchMatMul",           "BatchMatMulV2"};
-  return std::any_of(std::begin(kOps), std::end(kOps), [&](const char* layer) { return op == layer; });
+  static const char* const kLargeOps[] = {"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput",
+                                          "MatMul", "BatchMatMul",           "BatchMatMulV2"};
+  return std::any_of(std::begin(kLargeOps), std::end(kLargeOps), [&](const char* layer) { return op == layer; });
 }
 
 // Arrays and lists of tensors, whose handles live as long as one run of the interpreter.

@@ -170,7 +170,7 @@ class DepthwiseChainStep : public Step {
     if (through_floats()) results_.store(context, pixel, count * s_.out_w, ws.results);
   }
 
-  // Where row i of the output rows that begin at `pixel` goes, from channel c on.
+  // The place of row i of the output rows that begin at `pixel`, from channel c on.
   DepthwiseWindow::Results depthwise_results(RunContext& context, int64_t pixel, int64_t i, int64_t c,
                                              const Workspace& ws) const {
     const int64_t first = i * s_.out_w;

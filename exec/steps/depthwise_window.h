@@ -27,7 +27,7 @@ class DepthwiseWindow {
   // Whether run() writes this storage type itself, without a pass of conversion after it.
   bool writes(StorageType storage) const { return packed4_ || storage == StorageType::f32 || storage == StorageType::bf16; }
 
-  // Where a strip's columns of an input row go: `floats`, or byte `byte` of the elements of `packed4`.
+  // The place of a strip's columns of an input row: `floats`, or byte `byte` of the elements of `packed4`.
   struct Row {
     float* floats;
     uint32_t* packed4;
@@ -50,7 +50,7 @@ class DepthwiseWindow {
     have = std::max(have, last);
   }
 
-  // Where a strip's results go: its pixel x at element x * stride of `out`. `quant` is of q8 results.
+  // The place of a strip's results: its pixel x at element x * stride of `out`. `quant` is of q8 results.
   struct Results {
     void* out;
     int64_t stride;

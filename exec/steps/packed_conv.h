@@ -32,7 +32,7 @@ class PackedDense {
   int64_t panels() const { return (n + panel - 1) / panel; }
   const char* prefix() const { return quantized ? "int8_" : converts ? "bf16_" : ""; }  // of kernel names
   const float* bias() const { return bias_.data(); }                                    // [panels * panel]
-  // Where quantized: PackedQ8Weights::scales, how the input is quantized, and max |result before act| of panel p.
+  // Only if quantized: PackedQ8Weights::scales, how the input is quantized, and max |result before act| of panel p.
   const float* scales() const { return scales_.data(); }
   const PackedQuantizeParams& input() const { return input_; }
   float max_abs(int64_t p) const { return max_abs_[static_cast<size_t>(p)]; }
@@ -43,11 +43,11 @@ class PackedDense {
   PackedF32Weights matrix() const { return {weights_.data(), k, n}; }
   int64_t matrix_size() const { return weights_.size(); }
 
-  // Where it converts: bytes of a packed row, and the product of packed rows, as Q8Kernels::gemm.
+  // Only if converts: bytes of a packed row, and the product of packed rows, as Q8Kernels::gemm.
   int64_t row_bytes() const { return row_groups(k, group()) * 4; }
   void multiply(const uint8_t* rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                 const Epilogue& epilogue) const;
-  // The same of rows that lie in segments, in 8 bits.
+  // multiply() of 8-bit rows that lie in segments.
   void multiply_segments(const SegmentedRows& rows, int64_t m, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                          const Epilogue& epilogue) const {
     q8_.gemm_segments(rows, m, {packed_.data(), k, n, scales_.data(), corrections_.data()}, first_panel, last_panel, c, ldc,

@@ -77,7 +77,8 @@ class ResultRows {
   int64_t channels() const { return channels_; }
   // Floats of scratch that so many pixels need.
   int64_t scratch(int64_t pixels) const { return storage_ == StorageType::f32 ? 0 : pixels * channels_; }
-  // Where to compute pixels from `pixel` on; then store() so many of them.
+  // The place to compute pixels from `pixel` on: the tensor itself where it holds floats, otherwise `scratch`, from which
+  // store() writes them.
   float* floats(const RunContext& context, int64_t pixel, float* scratch) const {
     return storage_ != StorageType::f32 ? scratch : context.out(tensor_) + pixel * channels_;
   }

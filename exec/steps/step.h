@@ -48,7 +48,7 @@ struct RunContext {
   FeatureMap feature_map(int id) const { return {raw(id), storage_of(tensors[static_cast<size_t>(id)].dtype()), fp16_scale(id)}; }
   float fp16_scale(int id) const { return fp16_scales[static_cast<size_t>(id)]; }
   uint8_t* q8_out(int id) const { return tensors[static_cast<size_t>(id)].data<uint8_t>(); }
-  // Of f16 and of bf16 elements.
+  // A tensor of f16 or bf16 elements.
   uint16_t* out_16bit(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };
 

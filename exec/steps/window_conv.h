@@ -5,8 +5,8 @@
 
 namespace cytodet::exec {
 
-// Where the windows of a band of output rows lie: in the image itself, or in a copy of the band's input rows with zeros around.
-// Offsets and strides are in elements.
+// Addresses of the windows of a band of output rows: in the image itself, or in a copy of the band's input rows with zeros
+// around. Offsets and strides are in elements.
 struct WindowLayout {
   // `copy`: of the elements as they are stored, there is no image.
   WindowLayout(const ConvShape& shape, int64_t element_bytes, bool copy);

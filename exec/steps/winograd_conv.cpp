@@ -9,7 +9,7 @@ constexpr int kComponents = 16;
 constexpr int64_t kInputBytes =
     416 * 1024;  // of the transformed windows of a block of tiles, about: they stay in the second cache
 constexpr int64_t kMaxTiles = 56, kMinTiles = 12;  // of a block
-constexpr int64_t kSegment = 384;
+constexpr int64_t kTileSegment = 384;
 
 // to[16][columns], components `stride` apart, = G g G' of so many columns of one channel of a filter [3][3][channels][n]; taps
 // are `tap` apart.
@@ -106,8 +106,8 @@ class WinogradStep : public Step {
         transform_columns(filter + c * n_ + p * set_.panel, channels_ * n_, std::min<int64_t>(set_.panel, n_ - p * set_.panel),
                           weights_.data() + p * kComponents * panel_size() + c * set_.panel, panel_size());
     for (int i = 0; i < kComponents; ++i)
-      for (int64_t c = 0; c < channels_; c += kSegment)
-        segments_.push_back({i * component_stride() + c, std::min(kSegment, channels_ - c)});
+      for (int64_t c = 0; c < channels_; c += kTileSegment)
+        segments_.push_back({i * component_stride() + c, std::min(kTileSegment, channels_ - c)});
   }
 
   void run_block(const RunContext& context, int64_t n, int64_t block, int64_t first_panel, int64_t last_panel,

@@ -12,12 +12,8 @@ void check_feed(const Graph& graph, Value value, const Tensor& tensor) {
   const DType type = n.attr_or("dtype", DType::invalid);
   if (type != DType::invalid && tensor.dtype() != type)
     throw Error(where, "is fed " + name_of(tensor.dtype()) + ", but the graph takes " + name_of(type), "feed " + name_of(type));
-  const auto it = n.attrs.find("shape");
-  const ShapeAttr* shape = it == n.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
-  if (!shape || !shape->known_rank || shape->dims.empty()) return;
-  bool fits = shape->dims.size() == tensor.shape().size();
-  for (size_t d = 0; fits && d < shape->dims.size(); ++d) fits = shape->dims[d] < 0 || shape->dims[d] == tensor.shape()[d];
-  if (!fits)
+  const ShapeAttr* shape = n.find_attr<ShapeAttr>("shape");
+  if (shape && !shape->admits(tensor.shape()))
     throw Error(where, "is fed " + to_string(tensor.shape()) + ", but the graph takes " + to_string(shape->dims),
                 "feed a tensor of that shape");
 }

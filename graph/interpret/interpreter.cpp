@@ -12,8 +12,6 @@ using Kind = Program::Kind;
 constexpr int64_t kMaxIterations = int64_t{1} << 24;
 
 size_t at(int i) { return static_cast<size_t>(i); }
-std::string where(const Node& n) { return "node " + n.name + " (" + n.op + ")"; }
-
 }  // namespace
 
 Interpreter::Interpreter(const Graph& graph, const std::vector<Value>& fed, const std::vector<Value>& fetches,
@@ -113,7 +111,7 @@ bool Interpreter::is_live(const Program::Step& step) const {
   for (size_t i = 0; i < step.in.size(); ++i) {
     if (step.in[i].at >= 0 && registers_[at(step.in[i].at)].defined()) continue;
     if (program_.straight)
-      throw Error(where(*step.node),
+      throw Error(node_text(*step.node),
                   "input " + graph_.name_of(step.node->inputs[i]) + " has no value: its node gives fewer outputs");
     return false;
   }
@@ -152,7 +150,7 @@ void Interpreter::run_step(int number) {
 void Interpreter::route(const Program::Step& step) {
   const Tensor& condition = registers_[at(step.in[1].at)];
   if (condition.dtype() != DType::boolean || condition.size() != 1)
-    throw Error(where(*step.node), "the condition must be one bool");
+    throw Error(node_text(*step.node), "the condition must be one bool");
   const bool way = condition.data<bool>()[0];
   set(step, way ? 1 : 0, step.in[0].at == step.in[1].at ? condition : take(step.in[0]));
 }
@@ -189,7 +187,7 @@ std::vector<Tensor> Interpreter::outputs_of(int number) {
     try {
       return step.kind == Kind::list ? lists_.run(*step.node, inputs_) : arrays_.run(*step.node, inputs_);
     } catch (const Error& e) {
-      throw e.within(where(*step.node));
+      throw e.within(node_text(*step.node));
     }
   }
   if (const NodeEvaluator& evaluator = evaluators_[at(number)]) return evaluator(inputs_);

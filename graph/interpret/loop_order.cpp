@@ -8,8 +8,6 @@
 namespace cytodet::graph {
 namespace {
 
-size_t at(int i) { return static_cast<size_t>(i); }
-
 class Orderer {
  public:
   Orderer(const Graph& graph, const std::set<Value>& fed) : graph_(graph), fed_(fed) {
@@ -50,7 +48,7 @@ class Orderer {
     for (NodeId c : n.controls) look(c);
     if (n.op == "Enter") base = loop_entered(n, base);
     if (n.op == "Exit") {
-      if (base == 0) throw Error("node " + n.name + " (" + n.op + ")", "is an Exit outside of a loop");
+      if (base == 0) throw Error(node_text(n), "is an Exit outside of a loop");
       result_.loop_of[at(id)] = base;
       frame_at(base).exits.push_back(id);
       base = frame_at(base).parent;
@@ -69,7 +67,7 @@ class Orderer {
     for (size_t f = 0; f < result_.frames.size(); ++f)
       if (result_.frames[f].parent == around && result_.frames[f].name == name) return static_cast<int>(f);
     const int depth = frame_at(around).depth + 1;
-    if (depth > 64) throw Error("node " + n.name + " (" + n.op + ")", "loops are nested more than 64 deep");
+    if (depth > 64) throw Error(node_text(n), "loops are nested more than 64 deep");
     return add_frame({around, depth, name, {}, {}});
   }
 

@@ -8,6 +8,8 @@
 
 namespace cytodet::graph {
 
+inline size_t at(int i) { return static_cast<size_t>(i); }  // a number as an index
+
 struct LoopOrder {
   // The root (frame 0) or a loop. An Enter belongs to the loop it leads into, an Exit to the frame around its loop.
   struct Frame {

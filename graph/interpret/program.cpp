@@ -15,8 +15,6 @@
 namespace cytodet::graph {
 namespace {
 
-size_t at(int i) { return static_cast<size_t>(i); }
-
 // Nodes that the fetches need, inputs first (but for the back edges of loops); feeds cut the walk. Throws Error on a cycle.
 std::vector<NodeId> needed_order(const Graph& graph, const std::set<Value>& fed, const std::vector<Value>& fetches) {
   enum : char { fresh, open, done };
@@ -25,8 +23,7 @@ std::vector<NodeId> needed_order(const Graph& graph, const std::set<Value>& fed,
   std::vector<std::pair<NodeId, size_t>> stack;
   const auto visit = [&](NodeId id) {
     char& s = state[at(id)];
-    if (s == open)
-      throw Error("node " + graph.node(id).name + " (" + graph.node(id).op + ")", "is on a cycle", "the graph must be acyclic");
+    if (s == open) throw Error(node_text(graph.node(id)), "is on a cycle", "the graph must be acyclic");
     if (s == fresh) {
       s = open;
       stack.emplace_back(id, 0);

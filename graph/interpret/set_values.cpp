@@ -31,8 +31,7 @@ Json value_of(const std::string& text) {
 
 // The placeholder's shape, where all of it is known.
 std::optional<Shape> whole_shape(const Node& n) {
-  const auto it = n.attrs.find("shape");
-  const ShapeAttr* shape = it == n.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
+  const ShapeAttr* shape = n.find_attr<ShapeAttr>("shape");
   if (!shape || !shape->known_rank || !is_static(shape->dims)) return {};
   return shape->dims;
 }

@@ -10,10 +10,6 @@ namespace {
 
 constexpr int64_t max_items = 1 << 24;
 
-void need(bool ok, const std::string& problem) {
-  if (!ok) throw Error("", problem);
-}
-
 const Tensor& arg(std::span<const Tensor> in, size_t i) {
   if (i >= in.size()) throw Error("", "needs input " + std::to_string(i));
   return in[i];

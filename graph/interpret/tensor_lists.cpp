@@ -13,10 +13,6 @@ namespace {
 constexpr int64_t kMaxItems = 1 << 22;
 constexpr size_t kMaxLists = 1 << 21;
 
-void need(bool ok, const std::string& problem) {
-  if (!ok) throw Error("", problem);
-}
-
 // A shape tensor: -1 alone is an unknown rank.
 std::optional<Shape> element_of(const Tensor& t) {
   if (t.rank() == 0) return {};

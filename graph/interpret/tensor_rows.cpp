@@ -7,6 +7,10 @@
 
 namespace cytodet::graph {
 
+void need(bool ok, const std::string& problem) {
+  if (!ok) throw Error("", problem);
+}
+
 Tensor rows(const Tensor& x, int64_t from, int64_t count) {
   Shape s = x.shape();
   if (count == s[0]) return x;

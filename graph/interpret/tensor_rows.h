@@ -7,6 +7,8 @@
 
 namespace cytodet::graph {
 
+void need(bool ok, const std::string& problem);  // throws Error(problem) unless ok
+
 // Items [from, from + count) of the first dimension.
 Tensor rows(const Tensor& x, int64_t from, int64_t count);
 // All parts one after the other; their sizes add up to that of `shape`.

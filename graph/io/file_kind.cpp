@@ -6,6 +6,7 @@
 
 #include "core/ascii.h"
 #include "core/stray_text.h"
+#include "graph/io/byte_cursor.h"
 
 namespace cytodet::graph {
 namespace {
@@ -26,33 +27,26 @@ bool holds(std::string_view bytes, std::string_view part, size_t within = 64 << 
   return bytes.substr(0, within).find(part) != std::string_view::npos;
 }
 
-// The fields of a protobuf message's top level: number and wire type of each, up to `most`, and whether they could be walked.
+// The fields of a protobuf message's top level, number and wire type of each: at most `max`, and those before the first byte that
+// is none.
 struct Field {
   uint64_t number;
   int wire;
 };
 std::vector<Field> top_fields(std::string_view bytes, size_t max = 4096) {
   std::vector<Field> fields;
-  size_t at = 0;
-  auto varint = [&]() -> std::optional<uint64_t> {
-    uint64_t v = 0;
-    for (int shift = 0; shift < 64 && at < bytes.size(); shift += 7) {
-      const auto b = static_cast<uint8_t>(bytes[at++]);
-      v |= uint64_t{b & 0x7fu} << shift;
-      if (b < 0x80) return v;
-    }
-    return std::nullopt;
-  };
-  while (at < bytes.size() && fields.size() < max) {
-    const auto key = varint();
-    if (!key || *key >> 3 == 0) return fields;
-    const Field f{*key >> 3, static_cast<int>(*key & 7)};
-    std::optional<uint64_t> length = f.wire == 1 ? 8 : f.wire == 5 ? 4 : f.wire == 2 ? varint() : uint64_t{0};
-    if (f.wire == 0 && !varint()) return fields;
-    if (f.wire == 3 || f.wire == 4 || f.wire > 5 || !length) return fields;
+  ByteCursor cursor(bytes);
+  while (!cursor.done() && fields.size() < max) {
+    uint64_t key = 0, value = 0, length = 0;
+    if (!cursor.varint(key) || key >> 3 == 0) break;
+    const Field f{key >> 3, static_cast<int>(key & 7)};
+    if (f.wire == 3 || f.wire == 4 || f.wire > 5) break;
+    if (f.wire == 0 && !cursor.varint(value)) break;
+    if (f.wire == 2 && !cursor.varint(length)) break;
+    if (f.wire == 1) length = 8;
+    if (f.wire == 5) length = 4;
     fields.push_back(f);
-    if (*length > bytes.size() - at) return fields;
-    at += *length;
+    if (!cursor.skip(length)) break;
   }
   return fields;
 }

@@ -18,6 +18,10 @@ struct ShapeAttr {
   bool known_rank = true;
   Shape dims;
   friend bool operator==(const ShapeAttr&, const ShapeAttr&) = default;
+
+  // True where a tensor of `shape` may be what this attribute describes. TensorFlow writes {} also for a shape that was not known
+  // when the node was made, so {} admits every shape, not only scalars.
+  bool admits(const Shape& shape) const;
 };
 
 struct AttrList {
@@ -62,5 +66,12 @@ class Attr {
   AttrValue value_;
   std::shared_ptr<const std::string> wire_;
 };
+
+// The value under `key`; null when it is missing or of another kind.
+template <class T>
+const T* find_attr(const AttrMap& attrs, std::string_view key) {
+  const auto it = attrs.find(key);
+  return it == attrs.end() ? nullptr : it->second.get<T>();
+}
 
 }  // namespace cytodet::graph

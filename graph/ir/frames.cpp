@@ -108,7 +108,7 @@ int Frames::keep(Guards guards) {
 }
 
 void Frames::complain(NodeId id, const std::string& problem) {
-  if (problem_.empty()) problem_ = "node " + graph_.node(id).name + " (" + graph_.node(id).op + ") " + problem;
+  if (problem_.empty()) problem_ = node_text(graph_.node(id)) + " " + problem;
 }
 
 void Frames::place(NodeId id) {

@@ -8,14 +8,15 @@
 
 namespace cytodet::graph {
 
+std::string node_text(const Node& node) { return "node " + node.name + " (" + node.op + ")"; }
+
 namespace detail {
 void missing_input(size_t index, size_t count) {
   throw Error("", "needs input " + std::to_string(index) + " but has " + std::to_string(count) + " inputs");
 }
 
 void missing_attr(const Node& node, std::string_view name) {
-  throw Error("node " + node.name + " (" + node.op + ")",
-              "attribute \"" + std::string(name) + "\" is missing or of the wrong kind");
+  throw Error(node_text(node), "attribute \"" + std::string(name) + "\" is missing or of the wrong kind");
 }
 }  // namespace detail
 
@@ -156,8 +157,7 @@ int Graph::sweep(const std::vector<NodeId>& keep) {
 
 const Tensor* Graph::constant(NodeId id) const {
   if (!alive(id) || node(id).op != "Const") return nullptr;
-  auto it = node(id).attrs.find("value");
-  return it == node(id).attrs.end() ? nullptr : it->second.get<Tensor>();
+  return node(id).find_attr<Tensor>("value");
 }
 
 std::vector<NodeId> Graph::topological_order() const {
@@ -182,7 +182,7 @@ std::vector<NodeId> Graph::topological_order() const {
   if (order.size() != by_name_.size())
     for (NodeId id : ids())
       if (waiting[static_cast<size_t>(id)] > 0)
-        throw Error("node " + node(id).name + " (" + node(id).op + ")", "is on or behind a cycle", "the graph must be acyclic");
+        throw Error(node_text(node(id)), "is on or behind a cycle", "the graph must be acyclic");
   return order;
 }
 
@@ -190,7 +190,7 @@ void Graph::check() const {
   for (NodeId id : ids()) {
     const Node& n = node(id);
     auto sound = [&](NodeId input) {
-      if (!alive(input)) throw Error("node " + n.name + " (" + n.op + ")", "an input refers to a node that does not exist");
+      if (!alive(input)) throw Error(node_text(n), "an input refers to a node that does not exist");
     };
     for (Value input : n.inputs) sound(input.node);
     for (NodeId control : n.controls) sound(control);

@@ -61,8 +61,15 @@ struct Node {
   const T& attr(std::string_view key) const;
   template <class T>
   T attr_or(std::string_view key, T fallback) const;
+  // Null when it is missing or of another kind.
+  template <class T>
+  const T* find_attr(std::string_view key) const {
+    return graph::find_attr<T>(attrs, key);
+  }
   bool has_attr(std::string_view key) const { return attrs.find(key) != attrs.end(); }
 };
+
+std::string node_text(const Node& node);  // "node a/b (Conv2D)", for messages
 
 class Graph {
  public:
@@ -145,16 +152,14 @@ class Consumers {
 
 template <class T>
 const T& Node::attr(std::string_view key) const {
-  auto it = attrs.find(key);
-  const T* value = it == attrs.end() ? nullptr : it->second.get<T>();
+  const T* value = find_attr<T>(key);
   if (!value) detail::missing_attr(*this, key);
   return *value;
 }
 
 template <class T>
 T Node::attr_or(std::string_view key, T fallback) const {
-  auto it = attrs.find(key);
-  const T* value = it == attrs.end() ? nullptr : it->second.get<T>();
+  const T* value = find_attr<T>(key);
   return value ? *value : fallback;
 }
 

@@ -17,7 +17,7 @@ struct OpRow {
   Product product;
   const char* fused;
 };
-constexpr OpRow kOps[] = {
+constexpr OpRow kIntegerOps[] = {
     {"QuantizedConv2D", Product::conv, ""},
     {"QuantizedConv2DAndRelu", Product::conv, "Relu"},
     {"QuantizedConv2DAndReluAndRequantize", Product::conv, "Relu Requantize"},
@@ -45,8 +45,8 @@ constexpr OpRow kOps[] = {
 };
 
 const OpRow* row_of(std::string_view op) {
-  const auto* row = std::find_if(std::begin(kOps), std::end(kOps), [&](const OpRow& r) { return op == r.op; });
-  return row == std::end(kOps) ? nullptr : row;
+  const auto* row = std::find_if(std::begin(kIntegerOps), std::end(kIntegerOps), [&](const OpRow& r) { return op == r.op; });
+  return row == std::end(kIntegerOps) ? nullptr : row;
 }
 
 std::vector<std::string> words(const char* text) {
@@ -60,7 +60,7 @@ std::vector<std::string> words(const char* text) {
 
 std::vector<const char*> integer_layer_names() {
   std::vector<const char*> names;
-  for (const OpRow& row : kOps) names.push_back(row.op);
+  for (const OpRow& row : kIntegerOps) names.push_back(row.op);
   return names;
 }
 

@@ -22,19 +22,17 @@ const std::vector<Needed>& needed() {
   return rows;
 }
 
-std::string where(const Node& n) { return "node " + n.name + " (" + n.op + ")"; }
-
 std::string missing_in(const Node& n) {
   for (const Needed& row : needed()) {
     if (n.op != row.op) continue;
-    if (n.inputs.size() < row.inputs) return where(n) + " has " + std::to_string(n.inputs.size()) + " inputs";
+    if (n.inputs.size() < row.inputs) return node_text(n) + " has " + std::to_string(n.inputs.size()) + " inputs";
     for (const char* attr : row.attrs)
-      if (!n.has_attr(attr)) return where(n) + " lacks attribute \"" + attr + "\"";
-    if (n.has_attr("T") && n.attr_or("T", DType::invalid) == DType::invalid) return where(n) + " has no type";
+      if (!n.has_attr(attr)) return node_text(n) + " lacks attribute \"" + attr + "\"";
+    if (n.has_attr("T") && n.attr_or("T", DType::invalid) == DType::invalid) return node_text(n) + " has no type";
     if (n.op == "Merge" && n.attr_or("N", int64_t{0}) != static_cast<int64_t>(n.inputs.size()))
-      return where(n) + " has " + std::to_string(n.inputs.size()) + " inputs, but its attribute N says " +
+      return node_text(n) + " has " + std::to_string(n.inputs.size()) + " inputs, but its attribute N says " +
              std::to_string(n.attr_or("N", int64_t{0}));
-    if (n.op == "Enter" && n.attr_or<std::string>("frame_name", "").empty()) return where(n) + " has no frame_name";
+    if (n.op == "Enter" && n.attr_or<std::string>("frame_name", "").empty()) return node_text(n) + " has no frame_name";
   }
   return {};
 }

@@ -134,7 +134,7 @@ std::vector<Mix> area(const Node& n, int64_t in, int64_t out) {
   return mixes;
 }
 
-void eval_resize(OpCall& call) {
+void eval_image_resize(OpCall& call) {
   const Tensor &x = input(call, 0), &size = input(call, 1);
   need(x.rank() == 4 && size.size() == 2, "needs a map and a size of two numbers");
   const int64_t h = x.dim(1), w = x.dim(2), c = x.dim(3), oh = size.as_int(0), ow = size.as_int(1);
@@ -175,8 +175,8 @@ const std::vector<Op>& color_ops() {
       {"AdjustSaturation", infer_same, eval_adjust_saturation},
       {"HSVToRGB", infer_same, [](OpCall& c) { each_pixel(c, to_rgb); }},
       {"RGBToHSV", infer_same, [](OpCall& c) { each_pixel(c, to_hsv); }},
-      {"ResizeArea", infer_resize_float, eval_resize},
-      {"ResizeBicubic", infer_resize_float, eval_resize},
+      {"ResizeArea", infer_resize_float, eval_image_resize},
+      {"ResizeBicubic", infer_resize_float, eval_image_resize},
   };
   return rows;
 }

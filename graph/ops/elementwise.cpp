@@ -29,18 +29,9 @@ void binary_loop(const Tensor& a, const Tensor& b, Tensor& out, F f) {
   const T* x = a.data<T>();
   const T* y = b.data<T>();
   Out* z = out.data<Out>();
-  const auto line = [&f](const T* p, int64_t step_p, const T* q, int64_t step_q, Out* to, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<Out>(f(widen(p[i * step_p]), widen(q[i * step_q])));
-  };
-  if (a.shape() == b.shape() || a.size() == 1 || b.size() == 1)
-    return line(x, a.size() == 1 ? 0 : 1, y, b.size() == 1 ? 0 : 1, z, out.size());
-  std::vector<int64_t> strides_a = broadcast_strides(a.shape(), out.shape()),
-                       strides_b = broadcast_strides(b.shape(), out.shape());
-  const int64_t count = out.dim(-1), step_a = strides_a.back(), step_b = strides_b.back();
-  strides_a.pop_back();
-  strides_b.pop_back();
-  walk(Shape(out.shape().begin(), out.shape().end() - 1), {strides_a, strides_b},
-       [&](int64_t row, const int64_t* at) { line(x + at[0], step_a, y + at[1], step_b, z + row * count, count); });
+  for (BroadcastRows row(a.shape(), b.shape(), out.shape()); row.next();)
+    for (int64_t j = 0; j < row.length; ++j)
+      z[row.out + j] = static_cast<Out>(f(widen(x[row.at_a + j * row.step_a]), widen(y[row.at_b + j * row.step_b])));
 }
 
 void check_pair(const OpCall& call) {
@@ -75,16 +66,22 @@ void binary_integers(OpCall& call, F f) {
   call.out = {out};
 }
 
+// out[i] = f(order) with broadcasting; order: less than, equal to or greater than 0, as a[i] is to b[i].
+void compare_strings(const Tensor& a, const Tensor& b, Tensor& out, const std::function<bool(int)>& f) {
+  for (BroadcastRows row(a.shape(), b.shape(), out.shape()); row.next();)
+    for (int64_t j = 0; j < row.length; ++j) {
+      const std::string& x = a.strings()[static_cast<size_t>(row.at_a + j * row.step_a)];
+      out.data<bool>()[row.out + j] = f(x.compare(b.strings()[static_cast<size_t>(row.at_b + j * row.step_b)]));
+    }
+}
+
 template <class F>
 void compare(OpCall& call, F f) {
   check_pair(call);
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(DType::boolean, broadcast_shapes(a.shape(), b.shape()));
   if (a.dtype() == DType::string) {
-    walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())},
-         [&](int64_t i, const int64_t* at) {
-           out.data<bool>()[i] = f(a.strings()[static_cast<size_t>(at[0])].compare(b.strings()[static_cast<size_t>(at[1])]), 0);
-         });
+    compare_strings(a, b, out, [f](int order) { return f(order, 0); });
   } else {
     on_any(a.dtype(), [&]<class T>() { binary_loop<T, bool>(a, b, out, f); });
   }
@@ -286,11 +283,10 @@ void eval_add(OpCall& call) {
   check_pair(call);
   const Tensor &a = call.in[0], &b = call.in[1];
   Tensor out(DType::string, broadcast_shapes(a.shape(), b.shape()));
-  walk(out.shape(), {broadcast_strides(a.shape(), out.shape()), broadcast_strides(b.shape(), out.shape())},
-       [&](int64_t i, const int64_t* at) {
-         out.strings()[static_cast<size_t>(i)] =
-             a.strings()[static_cast<size_t>(at[0])] + b.strings()[static_cast<size_t>(at[1])];
-       });
+  for (BroadcastRows row(a.shape(), b.shape(), out.shape()); row.next();)
+    for (int64_t j = 0; j < row.length; ++j)
+      out.strings()[static_cast<size_t>(row.out + j)] = a.strings()[static_cast<size_t>(row.at_a + j * row.step_a)] +
+                                                        b.strings()[static_cast<size_t>(row.at_b + j * row.step_b)];
   call.out = {out};
 }
 

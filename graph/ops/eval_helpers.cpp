@@ -1,5 +1,7 @@
 #include "graph/ops/eval_helpers.h"
 
+#include <utility>
+
 namespace cytodet::graph::ops {
 
 const Tensor& input(const OpCall& call, size_t i) { return call.in[i]; }
@@ -84,6 +86,38 @@ void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides,
       at[d] = 0;
     }
   }
+}
+
+BroadcastRows::BroadcastRows(const Shape& a, const Shape& b, const Shape& to) : outer_(to), left_(elements(to)) {
+  if (left_ == 0) return;
+  strides_a_ = broadcast_strides(a, to);
+  strides_b_ = broadcast_strides(b, to);
+  // Dimensions join the row from the last one on, as long as one step for each side still walks all of it.
+  for (length = 1; !outer_.empty(); outer_.pop_back()) {
+    const int64_t dim = outer_.back(), stride_a = strides_a_[outer_.size() - 1], stride_b = strides_b_[outer_.size() - 1];
+    if (dim == 1) continue;
+    if (length > 1 && (stride_a != step_a * length || stride_b != step_b * length)) break;
+    if (length == 1) step_a = stride_a, step_b = stride_b;
+    length *= dim;
+  }
+  left_ /= length;
+  at_.assign(outer_.size(), 0);
+}
+
+bool BroadcastRows::next() {
+  if (left_ == 0) return false;
+  --left_;
+  if (!std::exchange(started_, true)) return true;
+  out += length;
+  for (size_t d = outer_.size(); d-- > 0;) {
+    at_a += strides_a_[d];
+    at_b += strides_b_[d];
+    if (++at_[d] < outer_[d]) break;
+    at_a -= strides_a_[d] * outer_[d];
+    at_b -= strides_b_[d] * outer_[d];
+    at_[d] = 0;
+  }
+  return true;
 }
 
 Tensor int_tensor(DType t, Shape shape, const std::vector<int64_t>& values) {

@@ -73,6 +73,23 @@ std::vector<int64_t> strides_of(const Shape& shape);
 void walk(const Shape& shape, const std::vector<std::vector<int64_t>>& strides,
           const std::function<void(int64_t, const int64_t*)>& f);
 
+// The rows of a broadcast of a and b to the shape `to`: elements out + j of the result are made of elements at_a + j * step_a of
+// a and at_b + j * step_b of b, j in [0, length). Rows are as long as they can be: equal shapes are one, and so is a scalar with
+// anything.
+class BroadcastRows {
+ public:
+  BroadcastRows(const Shape& a, const Shape& b, const Shape& to);
+  bool next();  // to the first row, or the next one; false behind the last
+
+  int64_t length = 0, out = 0, at_a = 0, at_b = 0, step_a = 1, step_b = 1;
+
+ private:
+  Shape outer_;  // the dimensions of `to` before the rows'
+  std::vector<int64_t> strides_a_, strides_b_, at_;
+  int64_t left_ = 0;
+  bool started_ = false;
+};
+
 // A tensor of type t (int32 or int64; throws Error otherwise) with these values.
 Tensor int_tensor(DType t, Shape shape, const std::vector<int64_t>& values);
 

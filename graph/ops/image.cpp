@@ -4,14 +4,14 @@
 namespace cytodet::graph::ops {
 namespace {
 
-struct Scale {
+struct GridScale {
   float factor;
   bool half_pixel;
   float source(int64_t i) const {
     return half_pixel ? (static_cast<float>(i) + 0.5f) * factor - 0.5f : static_cast<float>(i) * factor;
   }
 };
-Scale scale_of(const Node& n, int64_t in, int64_t out) {
+GridScale grid_scale_of(const Node& n, int64_t in, int64_t out) {
   bool corners = n.attr_or("align_corners", false), half = n.attr_or("half_pixel_centers", false);
   float f = corners && out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1)
                                : static_cast<float>(in) / static_cast<float>(out);
@@ -44,12 +44,12 @@ void eval_resize_nearest(OpCall& call) {
   const Tensor& x = call.in[0];
   Tensor out(x.dtype(), {z.n, z.out_h, z.out_w, z.c});
   bool corners = call.node.attr_or("align_corners", false);
-  auto pick = [&](const Scale& s, int64_t i, int64_t size) {
+  auto pick = [&](const GridScale& s, int64_t i, int64_t size) {
     float at = s.half_pixel ? (static_cast<float>(i) + 0.5f) * s.factor : static_cast<float>(i) * s.factor;
     int64_t p = static_cast<int64_t>(corners ? std::round(at) : std::floor(at));
     return std::clamp<int64_t>(p, 0, size - 1);
   };
-  Scale sy = scale_of(call.node, z.h, z.out_h), sx = scale_of(call.node, z.w, z.out_w);
+  GridScale sy = grid_scale_of(call.node, z.h, z.out_h), sx = grid_scale_of(call.node, z.w, z.out_w);
   for (int64_t n = 0; n < z.n; ++n)
     for (int64_t y = 0; y < z.out_h; ++y)
       for (int64_t xx = 0; xx < z.out_w; ++xx) {
@@ -60,7 +60,7 @@ void eval_resize_nearest(OpCall& call) {
   call.out = {out};
 }
 
-ResizeTap tap_of(const Scale& s, int64_t i, int64_t size) {
+ResizeTap tap_of(const GridScale& s, int64_t i, int64_t size) {
   float at = s.source(i), low = std::floor(at);
   return {std::max<int64_t>(0, static_cast<int64_t>(low)), std::min<int64_t>(size - 1, static_cast<int64_t>(std::ceil(at))),
           at - low};
@@ -70,7 +70,7 @@ void eval_resize_bilinear(OpCall& call) {
   Sizes z = resize_sizes(call);
   const Tensor& x = call.in[0];
   Tensor out(DType::f32, {z.n, z.out_h, z.out_w, z.c});
-  Scale sy = scale_of(call.node, z.h, z.out_h), sx = scale_of(call.node, z.w, z.out_w);
+  GridScale sy = grid_scale_of(call.node, z.h, z.out_h), sx = grid_scale_of(call.node, z.w, z.out_w);
   on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t n = 0; n < z.n; ++n)
       for (int64_t y = 0; y < z.out_h; ++y) {
@@ -162,7 +162,7 @@ const std::vector<Op>& image_ops() {
 namespace cytodet::graph {
 
 std::vector<ResizeTap> resize_taps(const Node& resize, int64_t in, int64_t out) {
-  const ops::Scale scale = ops::scale_of(resize, in, out);
+  const ops::GridScale scale = ops::grid_scale_of(resize, in, out);
   std::vector<ResizeTap> taps;
   for (int64_t i = 0; i < out; ++i) taps.push_back(ops::tap_of(scale, i, in));
   return taps;

@@ -54,7 +54,7 @@ const Op* find_op(std::string_view name) {
 }
 
 std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) {
-  const std::string where = "node " + node.name + " (" + node.op + ")";
+  const std::string where = node_text(node);
   const Op* op = find_op(node.op);
   if (!op) {
     std::vector<std::string> known;

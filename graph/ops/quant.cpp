@@ -5,9 +5,9 @@ namespace cytodet::graph::ops {
 namespace {
 
 // Ranges per slice: axis -1 is one range for all.
-struct Slices {
+struct ChannelSlices {
   int64_t count = 1, inner = 1;
-  Slices(const Tensor& x, int64_t axis) {
+  ChannelSlices(const Tensor& x, int64_t axis) {
     if (axis == -1) return;
     axis = axis_of(axis, x.rank());
     count = x.dim(static_cast<int>(axis));
@@ -24,7 +24,7 @@ void eval_quantize(OpCall& call) {
   const Codes codes(type);
   const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
   auto* round = call.node.attr_or<std::string>("round_mode", "HALF_AWAY_FROM_ZERO") == "HALF_TO_EVEN" ? even : away;
-  const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
+  const ChannelSlices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
   need(x.dtype() == DType::f32, "needs float32");
   const double min = codes.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
@@ -85,7 +85,7 @@ void eval_dequantize(OpCall& call) {
   const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
   const Codes codes(x.dtype());
   const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
-  const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
+  const ChannelSlices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
   const double min = codes.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
   // number = (code + shift) * scale + base, of a slice.
@@ -194,7 +194,7 @@ void eval_round_trip(OpCall& call) {
   const bool with_sign = call.node.attr_or("signed_input", true),
              given = call.node.attr_or("range_given", call.node.op.ends_with("V3"));
   need(bits > (with_sign ? 1 : 0) && bits < 63, "num_bits is out of range");
-  const Slices slices(x, call.node.attr_or("axis", int64_t{-1}));
+  const ChannelSlices slices(x, call.node.attr_or("axis", int64_t{-1}));
   const bool half_up = call.node.attr_or<std::string>("round_mode", "HALF_TO_EVEN") == "HALF_UP";
   const double narrow = call.node.attr_or("narrow_range", false) ? 1 : 0;
   const double min = with_sign ? -std::ldexp(1, static_cast<int>(bits) - 1) + narrow : 0,

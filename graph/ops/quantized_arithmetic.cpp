@@ -17,7 +17,7 @@ float largest_end(const OpCall& call) {
   return top;
 }
 
-void eval_bias_add(OpCall& call) {
+void eval_quantized_bias_add(OpCall& call) {
   const Tensor &x = input(call, 0), &bias = input(call, 1);
   need(x.rank() >= 1 && bias.rank() == 1 && bias.dim(0) == x.dim(-1) && bias.size() > 0, "needs one bias per channel");
   const FloatSpread of_x = range_at(call, 0, 2), of_bias = range_at(call, 1, 4);
@@ -61,7 +61,7 @@ struct Line {
   double operator()(double c) const { return at_0 + c * step; }
 };
 
-void eval_add(OpCall& call) {
+void eval_quantized_add(OpCall& call) {
   const float top = largest_end(call) * 16384.0f;
   need(top > 0, "a range is empty");
   const Line x(call, 0, 2, top), y(call, 1, 4, top);
@@ -165,9 +165,9 @@ void infer_instance_norm(InferCall& call) { infer_codes(call, DType::quint8); }
 
 const std::vector<Op>& quantized_arithmetic_ops() {
   static const std::vector<Op> rows = {
-      {"QuantizedAdd", infer_pair, eval_add},
+      {"QuantizedAdd", infer_pair, eval_quantized_add},
       {"QuantizedBatchNormWithGlobalNormalization", infer_bias_add, eval_batch_norm},
-      {"QuantizedBiasAdd", infer_bias_add, eval_bias_add},
+      {"QuantizedBiasAdd", infer_bias_add, eval_quantized_bias_add},
       {"QuantizedInstanceNorm", infer_instance_norm, eval_instance_norm},
       {"QuantizedMul", infer_pair, eval_mul},
   };

@@ -11,7 +11,7 @@ void give(OpCall& call, Tensor codes, size_t at) {
   call.out = {std::move(codes), low, high};
 }
 
-void eval_pool(OpCall& call) {
+void eval_quantized_pool(OpCall& call) {
   const Tensor& x = input(call, 0);
   check_map(call.node, x);
   const bool maximum = call.node.op == "QuantizedMaxPool";
@@ -38,7 +38,7 @@ void eval_pool(OpCall& call) {
   });
   give(call, out, 1);
 }
-void infer_pool(InferCall& call) {
+void infer_quantized_pool(InferCall& call) {
   const Shape kernel = call.node.has_attr("ksize") ? Shape(spatial_attr(call.node, "ksize", 4)) : Shape{};
   infer_windows(call, kernel, -1, {"strides", nullptr});
   call.out.resize(3, fact(DType::f32, Shape{}));
@@ -76,7 +76,7 @@ std::pair<float, float> joined_range(const OpCall& call, const ConcatInputs& in)
   return {-top, top};
 }
 
-void eval_concat(OpCall& call) {
+void eval_quantized_concat(OpCall& call) {
   const ConcatInputs in(call.node, call.in.size());
   const Tensor& first = call.in[in.values];
   const auto [low, high] = joined_range(call, in);
@@ -110,7 +110,7 @@ void eval_concat(OpCall& call) {
   }
   call.out = {out, range_end(low), range_end(high)};
 }
-void infer_concat(InferCall& call) {
+void infer_quantized_concat(InferCall& call) {
   const ConcatInputs in(call.node, call.in.size());
   const DType type = input_type(call, in.values);
   call.out.assign(3, fact(DType::f32, Shape{}));
@@ -135,13 +135,13 @@ void infer_concat(InferCall& call) {
 // Another op's row on inputs 0 and 1, with the range of inputs 2 and 3.
 const Op& plain_op(const char* name) { return *find_op(name); }
 
-void eval_reshape(OpCall& call) {
+void eval_quantized_reshape(OpCall& call) {
   input(call, 3);
   OpCall plain{call.node, call.in.first(2), {}};
   plain_op("Reshape").eval(plain);
   give(call, plain.out.at(0), 2);
 }
-void infer_reshape(InferCall& call) {
+void infer_quantized_reshape(InferCall& call) {
   InferCall plain{call.node, call.in.first(std::min<size_t>(2, call.in.size())), {}};
   plain_op("Reshape").infer(plain);
   call.out = plain.out;
@@ -163,7 +163,7 @@ void eval_relu(OpCall& call) {
 void infer_relu(InferCall& call) { infer_codes(call, input_type(call, 0)); }
 
 // Fixed point: quint8 in 7 bits behind the point, qint32 in 30; every quotient is cut off.
-void eval_resize(OpCall& call) {
+void eval_quantized_resize(OpCall& call) {
   const Tensor &x = input(call, 0), &size = input(call, 1);
   need(x.rank() == 4 && size.size() == 2 && size.as_int(0) > 0 && size.as_int(1) > 0, "needs a map and a size of two numbers");
   need(x.dtype() == DType::quint8 || x.dtype() == DType::qint32, "needs codes of 8 or 32 bits");
@@ -251,15 +251,15 @@ void infer_channels_range(InferCall& call) { call.out.assign(2, fact(DType::f32,
 
 const std::vector<Op>& quantized_map_ops() {
   static const std::vector<Op> rows = {
-      {"QuantizedAvgPool", infer_pool, eval_pool},
-      {"QuantizedConcat", infer_concat, eval_concat},
-      {"QuantizedConcatV2", infer_concat, eval_concat},
-      {"QuantizedMaxPool", infer_pool, eval_pool},
+      {"QuantizedAvgPool", infer_quantized_pool, eval_quantized_pool},
+      {"QuantizedConcat", infer_quantized_concat, eval_quantized_concat},
+      {"QuantizedConcatV2", infer_quantized_concat, eval_quantized_concat},
+      {"QuantizedMaxPool", infer_quantized_pool, eval_quantized_pool},
       {"QuantizedRelu", infer_relu, eval_relu},
       {"QuantizedRelu6", infer_relu, eval_relu},
       {"QuantizedReluX", infer_relu, eval_relu},
-      {"QuantizedReshape", infer_reshape, eval_reshape},
-      {"QuantizedResizeBilinear", infer_resize, eval_resize},
+      {"QuantizedReshape", infer_quantized_reshape, eval_quantized_reshape},
+      {"QuantizedResizeBilinear", infer_resize, eval_quantized_resize},
       {"RequantizationRangePerChannel", infer_channels_range, eval_channels_range},
       {"RequantizePerChannel", infer_requantize_channels, eval_requantize_channels},
   };

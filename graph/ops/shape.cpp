@@ -25,20 +25,18 @@ void eval_check_numerics(OpCall& call) {
 }
 
 void eval_const(OpCall& call) {
-  const Tensor* value = call.node.has_attr("value") ? call.node.attrs.find("value")->second.get<Tensor>() : nullptr;
+  const Tensor* value = call.node.find_attr<Tensor>("value");
   need(value, "the constant is missing or of a type that cannot be held");
   call.out = {*value};
 }
 void infer_const(InferCall& call) {
-  auto it = call.node.attrs.find("value");
-  const Tensor* value = it == call.node.attrs.end() ? nullptr : it->second.get<Tensor>();
+  const Tensor* value = call.node.find_attr<Tensor>("value");
   call.out = {value ? Fact{value->dtype(), value->shape(), {}} : Fact{}};
 }
 
 void infer_placeholder(InferCall& call) {
   call.out = {fact(call.node.attr_or("dtype", DType::invalid))};
-  if (auto it = call.node.attrs.find("shape"); it != call.node.attrs.end())
-    if (const ShapeAttr* s = it->second.get<ShapeAttr>(); s && s->known_rank) call.out[0].shape = s->dims;
+  if (const auto* s = call.node.find_attr<ShapeAttr>("shape"); s && s->known_rank) call.out[0].shape = s->dims;
 }
 void eval_placeholder(OpCall&) { throw Error("", "is not fed", "feed it a value"); }
 

@@ -8,8 +8,6 @@
 namespace cytodet::graph {
 namespace {
 
-bool is_batch_norm(const std::string& op) { return op.starts_with("FusedBatchNorm") || op == "BatchNormWithGlobalNormalization"; }
-
 // Per-channel numbers of a constant that broadcasts over a map's last axis.
 std::optional<std::vector<double>> per_channel(const Tensor* t, int64_t channels) {
   if (!t || t->dtype() != DType::f32) return {};
@@ -197,6 +195,8 @@ bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a,
 }
 
 }  // namespace
+
+bool is_batch_norm(const std::string& op) { return op.starts_with("FusedBatchNorm") || op == "BatchNormWithGlobalNormalization"; }
 
 int64_t linear_channels(const Graph& g, NodeId id) {
   const Node& n = g.node(id);

@@ -10,6 +10,8 @@
 
 namespace cytodet::graph {
 
+bool is_batch_norm(const std::string& op);
+
 struct Affine {
   Value input;
   std::vector<double> scale, offset;  // per channel of the output; one entry: the same for all

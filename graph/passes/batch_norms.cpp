@@ -7,8 +7,6 @@ namespace {
 
 using Ops = std::vector<std::string>;
 
-bool is_batch_norm(const std::string& op) { return op.starts_with("FusedBatchNorm") || op == "BatchNormWithGlobalNormalization"; }
-
 bool fold_all(Graph& g, const Interface& io, bool (*ends)(const std::string&), bool (*accept)(const Ops&)) {
   std::set<NodeId> outputs = output_ids(g, io);
   bool changed = false;

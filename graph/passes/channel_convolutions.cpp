@@ -13,14 +13,9 @@ struct ChannelConvolutions {
   std::vector<NodeId> convolutions;  // by channel
 };
 
-const AttrList* list_of(const Node& n, std::string_view key) {
-  const auto it = n.attrs.find(key);
-  return it == n.attrs.end() ? nullptr : it->second.get<AttrList>();
-}
-
 // [1, size, size, 1]; 0: another list.
 int64_t side_of(const Node& n, std::string_view key) {
-  const AttrList* list = list_of(n, key);
+  const AttrList* list = n.find_attr<AttrList>(key);
   if (!list) return key == "dilations" ? 1 : 0;
   const std::vector<int64_t>& v = list->ints;
   return v.size() == 4 && v[0] == 1 && v[3] == 1 && v[1] == v[2] ? v[1] : 0;

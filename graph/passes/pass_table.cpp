@@ -6,6 +6,7 @@
 #include "core/suggest.h"
 #include "core/timing.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/colocations.h"
 #include "graph/ir/validate.h"
 #include "graph/passes/passes.h"
 
@@ -44,19 +45,7 @@ void check_name(const std::string& name) {
 
 // TensorFlow refuses a node that is to run where another runs ("_class": "loc:@other") when the other is gone.
 void drop_lost_colocations(Graph& graph) {
-  for (NodeId id : graph.ids()) {
-    AttrMap& attrs = graph.node(id).attrs;
-    const auto it = attrs.find("_class");
-    const AttrList* classes = it == attrs.end() ? nullptr : it->second.get<AttrList>();
-    if (!classes) continue;
-    AttrList kept = *classes;
-    std::erase_if(kept.strings, [&](const std::string& s) { return s.starts_with("loc:@") && graph.find(s.substr(5)) < 0; });
-    if (kept.strings.size() == classes->strings.size()) continue;
-    if (kept.strings.empty())
-      attrs.erase(it);
-    else
-      it->second = Attr(kept);
-  }
+  for (NodeId id : graph.ids()) erase_colocations(graph.node(id), [&](std::string_view other) { return graph.find(other) < 0; });
 }
 
 // What a pass left must load where what it was given does.

@@ -19,7 +19,7 @@ struct Candidate {
   float logit;
 };
 
-// found(i, x[i]) for every x[i] above `least`, of which there are few.
+// found(i, x[i]) for every x[i] above `min`, of which there are few.
 template <class Found>
 void for_each_above(const float* x, int64_t n, float min, Found found) {
   constexpr int64_t kBlock = 64;

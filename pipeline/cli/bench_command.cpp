@@ -16,7 +16,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-struct Options {
+struct BenchFlags {
   std::vector<std::string> shapes;
   GraphFlags graph;
   std::string model, hint = "throughput", precision = "graph", trace, svg;
@@ -56,7 +56,7 @@ std::string network_text(const Json& j) {
   return text;
 }
 
-int bench(const Options& o) {
+int bench(const BenchFlags& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
   const ParallelSettings parallel = share_cpus(o.asked, o.hint);
   const BenchOptions options{o.model, parse_shapes(o.shapes), o.graph.interface, o.graph.set, precision_named(o.precision)};
@@ -113,7 +113,7 @@ int bench(const Options& o) {
 }  // namespace
 
 std::function<int()> setup_bench(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<BenchFlags>();
   o->add(app);
   return [o] {
     OutputPlan plan;

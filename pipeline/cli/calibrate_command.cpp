@@ -24,22 +24,20 @@ struct CalibrateFlags {
   CalibrateOptions options;
 };
 
-void warn(const std::string& text) { print_warning(text); }
-
 void warn_degenerate(const Ranges& ranges) {
   std::vector<std::string> names;
   for (const auto& [name, range] : ranges.values)
     if (is_degenerate(range)) names.push_back(name);
   if (!names.empty())
-    warn(std::to_string(names.size()) + " values were always one number, " + names.front() +
-         (names.size() > 1 ? " among them" : "") + "; they are marked as degenerate");
+    print_warning(std::to_string(names.size()) + " values were always one number, " + names.front() +
+                  (names.size() > 1 ? " among them" : "") + "; they are marked as degenerate");
 }
 
 int ranges_from_log(const CalibrateFlags& flags) {
   CalibrationLog log = read_log(flags.from_log);
-  for (const std::string& problem : log.problems) warn(flags.from_log + ": " + problem);
+  for (const std::string& problem : log.problems) print_warning(flags.from_log + ": " + problem);
   if (log.rejected > static_cast<int64_t>(log.problems.size()))
-    warn(flags.from_log + ": " + std::to_string(log.rejected) + " records are broken in all");
+    print_warning(flags.from_log + ": " + std::to_string(log.rejected) + " records are broken in all");
   Ranges ranges = ranges_of(log, flags.from_log);
   ranges.data = std::filesystem::path(flags.from_log).filename().string();
   const QuantizationTarget target = read_target(flags.graph, {flags.target.set, flags.target.interface});
@@ -48,8 +46,8 @@ int ranges_from_log(const CalibrateFlags& flags) {
   for (const auto& [name, range] : ranges.values)
     if (target.graph.find(name) < 0) strangers.push_back(name);
   if (!strangers.empty())
-    warn(flags.from_log + ": " + std::to_string(strangers.size()) + " of its " + std::to_string(ranges.values.size()) +
-         " nodes are not in " + target.path + ", such as " + strangers.front());
+    print_warning(flags.from_log + ": " + std::to_string(strangers.size()) + " of its " + std::to_string(ranges.values.size()) +
+                  " nodes are not in " + target.path + ", such as " + strangers.front());
   warn_degenerate(ranges);
   write_ranges(ranges, flags.out);
   std::printf("%zu ranges from %zu records in %s\n", ranges.values.size(), log.records.size(), flags.out.c_str());

@@ -126,7 +126,7 @@ std::vector<std::string> names_in(const std::string& folder, const std::vector<s
   return names;
 }
 
-void export_images(SavedResults& results, const ExportOptions& o, FolderManifest& manifest, Exported& done) {
+void export_images(SavedResults& results, const ExportOptions& o, Exported& done) {
   for (const ImageResult& s : results.images()) {
     if (!is_exported(s, o)) continue;
     done.attempt([&] {
@@ -138,7 +138,6 @@ void export_images(SavedResults& results, const ExportOptions& o, FolderManifest
           for (const Detection& d : all)
             if (static_cast<double>(d.score) >= o.score) file->add(d);
           file->finish();
-          manifest.add(file_of(s, entry, o).filename().string());
           ++done.files;
         });
       for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
@@ -156,9 +155,10 @@ Exported export_folder(SavedResults& results, const ExportOptions& o) {
   FolderManifest manifest(o.out);
   if (!o.overwrite) manifest.require_ours(names_in(o.out, plan.outputs()));
   make_folder(o.out);
+  manifest.list_what_is_written();
   Exported done;
   try {
-    export_images(results, o, manifest, done);
+    export_images(results, o, done);
   } catch (const Error& e) {
     if (e.cause() != Cause::disk_full) throw;
     throw Error(e.where(), e.problem() + "; the export stops with " + std::to_string(done.files) + " files written",

@@ -6,15 +6,16 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/join.h"
 #include "core/output_plan.h"
 #include "core/text_width.h"
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/variables.h"
 #include "graph/ir/endpoints.h"
+#include "pipeline/cli/boolean_flag.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/tool_flags.h"
-#include "pipeline/cli/truth_flag.h"
 #include "pipeline/detect/files_read.h"
 
 namespace cytodet::pipeline {
@@ -105,12 +106,6 @@ void check_files(const FreezeFlags& f) {
   check_outputs(plan);
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& n : names) text += (text.empty() ? "" : ", ") + n;
-  return text;
-}
-
 int run(FreezeFlags& f) {
   if (f.version != 1 && f.version != 2)
     throw UsageError("cytodet freeze_graph", "Invalid checkpoint version (must be '1' or '2'): " + std::to_string(f.version));
@@ -119,7 +114,7 @@ int run(FreezeFlags& f) {
   write_graph(frozen.graph, f.out);
   std::fprintf(stderr, "%s",
                printable_lines("Converted " + std::to_string(frozen.variables) + " variables to const ops.\ninputs: " +
-                               joined(find_inputs(frozen.graph)) + "\noutputs: " + joined(frozen.outputs) + "\n")
+                               join(find_inputs(frozen.graph), ", ") + "\noutputs: " + join(frozen.outputs, ", ") + "\n")
                    .c_str());
   std::printf("%d ops in the final graph.\n", frozen.graph.size());
   return 0;
@@ -149,10 +144,10 @@ std::function<int()> setup_freeze_graph(CLI::App& app) {
   app.add_option("--input_graph", o->graph, "GraphDef, .pb or .pbtxt, to a checkpoint");
   app.add_option("--input_checkpoint", o->checkpoint, "Checkpoint, by its prefix");
   app.add_option("--input_saver", o->saver, "SaverDef, whose restore node says where variables lie");
-  add_truth(app, "--input_binary", o->binary, "Taken, and not needed: binary and text are distinguished by content");
+  add_boolean(app, "--input_binary", o->binary, "Taken, and not needed: binary and text are distinguished by content");
   app.add_option("--restore_op_name", o->restore_op, "Node that restores variables which are not found by their names");
   app.add_option("--filename_tensor_name", o->ignored, "Taken, and not needed");
-  add_truth(app, "--clear_devices", o->options.clear_devices, "Remove devices and colocations; default: true");
+  add_boolean(app, "--clear_devices", o->options.clear_devices, "Remove devices and colocations; default: true");
   add_names(app, "--initializer_nodes", o->options.initializers, "Nodes that set variables, behind the checkpoint");
   add_names(app, "--variable_names_whitelist", o->options.only, "Only these variables become constants");
   add_names(app, "--variable_names_blacklist,--variable_names_denylist", o->options.without, "These stay variables");

@@ -42,7 +42,7 @@ struct SlideInfo {
   std::string unreadable;  // what reading the sample tiles said
 };
 
-struct Options {
+struct InfoOptions {
   std::vector<std::string> slides;
   std::string model;
   TilingSettings tiling;
@@ -52,7 +52,7 @@ struct Options {
   bool json = false;
 };
 
-SlideInfo look(const std::string& path, const Options& o, Detector* detector) {
+SlideInfo look(const std::string& path, const InfoOptions& o, Detector* detector) {
   SlideInfo info;
   info.slide = open_slide(path, o.selection);
   settle_pixel_size(*info.slide, o.tiling);
@@ -97,7 +97,7 @@ Estimate estimate(const SlideInfo& info, const Detector* detector, int streams) 
 
 double mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
-void print_text(const SlideInfo& info, const Options& o, const Detector* detector, int streams) {
+void print_text(const SlideInfo& info, const InfoOptions& o, const Detector* detector, int streams) {
   const Slide& s = *info.slide;
   std::printf("%s\n  format    %s\n  size      %lld x %lld pixels", printable(s.path).c_str(), s.format.c_str(),
               static_cast<long long>(s.width()), static_cast<long long>(s.height()));
@@ -154,7 +154,7 @@ void print_text(const SlideInfo& info, const Options& o, const Detector* detecto
               detector ? ", the network's buffers a stream, its weights twice" : "; without the network");
 }
 
-Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, int streams) {
+Json to_json(const SlideInfo& info, const InfoOptions& o, const Detector* detector, int streams) {
   const Slide& s = *info.slide;
   Json j{{"path", s.path}, {"format", s.format}, {"width", s.width()}, {"height", s.height()}};
   j["mpp_x"] = s.mpp_x ? Json(*s.mpp_x) : Json(nullptr);
@@ -198,7 +198,7 @@ Json to_json(const SlideInfo& info, const Options& o, const Detector* detector, 
   return j;
 }
 
-int run_info(const Options& o) {
+int run_info(const InfoOptions& o) {
   check(o.tiling);
   std::unique_ptr<Detector> detector;
   if (!o.model.empty()) detector = std::make_unique<Detector>(load_model(o.model), DetectorOptions{1, 1});
@@ -235,7 +235,7 @@ int run_info(const Options& o) {
 }  // namespace
 
 std::function<int()> setup_info(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<InfoOptions>();
   app.add_option("SLIDE", o->slides, "Slides, images, folders")->required();
   app.add_option("--model", o->model, "Model whose network is measured for the estimate");
   app.add_option("--tile", o->tiling.tile_px, "Tile side in pixels of the working resolution");

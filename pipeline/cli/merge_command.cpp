@@ -161,9 +161,9 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
   const bool folder = is_folder_of(all, out);
   if (folder) make_folder(out);
   FolderManifest manifest(out);
+  if (folder) manifest.list_what_is_written();
   for (const auto& [key, unused] : all.images) {
     write_competition_results(merged[i], folder ? list_of(key.second, out) : out);
-    if (folder) manifest.add(list_of(key.second, "").string());
     boxes += static_cast<int64_t>(merged[i++].size());
   }
   return boxes;

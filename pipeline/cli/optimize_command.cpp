@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
 #include "core/messages.h"
@@ -15,6 +16,7 @@
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/answer_check.h"
+#include "pipeline/results/folder_manifest.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -24,19 +26,18 @@ struct OptimizeOptions {
   std::vector<std::string> passes, without;
   GraphFlags flags;
   std::string feeds;
-  bool list = false, no_check = false;
+  bool list = false, no_check = false, overwrite = false;
 };
 
-// What --dump-dir writes: DIR/NN_PASS.pb.
-std::vector<std::string> dumped_files(const std::string& folder) {
-  std::vector<std::string> files;
-  if (folder.empty()) return files;
+// What --dump-dir writes: NN_PASS.pb.
+std::vector<std::string> dumped_names() {
+  std::vector<std::string> names;
   for (size_t i = 0; i < all_passes().size(); ++i) {
     char number[24];
     std::snprintf(number, sizeof number, "%02zu_", i + 1);
-    files.push_back((std::filesystem::path(folder) / (number + std::string(all_passes()[i].name) + ".pb")).string());
+    names.push_back(number + std::string(all_passes()[i].name) + ".pb");
   }
-  return files;
+  return names;
 }
 
 void check_files(const OptimizeOptions& o) {
@@ -44,8 +45,11 @@ void check_files(const OptimizeOptions& o) {
   add_graph(plan.inputs(), o.graph);
   plan.add_output(o.out, "the optimized graph");
   check_outputs(plan);
-  for (const std::string& file : dumped_files(o.dump_dir)) plan.add_output(file, "the graph after a pass");
+  if (o.dump_dir.empty()) return;
+  for (const std::string& name : dumped_names())
+    plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph after a pass");
   plan.check();
+  if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(dumped_names());
 }
 
 std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o) {
@@ -55,6 +59,11 @@ std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o
   options.without = o.without;
   options.stop_after = o.stop_after;
   options.dump_dir = o.dump_dir;
+  std::optional<FolderManifest> manifest;
+  if (!o.dump_dir.empty()) {
+    make_folder(o.dump_dir);
+    manifest.emplace(o.dump_dir).list_what_is_written();
+  }
   try {
     return run_passes(graph, options);
   } catch (const Error& e) {
@@ -93,6 +102,7 @@ std::function<int()> setup_optimize(CLI::App& app) {
   app.add_option("--without", o->without, "All but these")->delimiter(',');
   app.add_option("--stop-after", o->stop_after, "Last pass to run");
   app.add_option("--dump-dir", o->dump_dir, "Write the graph here after each pass");
+  app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in --dump-dir that another program or hand made");
   app.add_flag("--list", o->list, "Print the passes in their order");
   app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");
   app.add_flag("--no-check", o->no_check, "Do not compare the result's answers with the source's before it is written");

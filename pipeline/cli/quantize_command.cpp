@@ -16,6 +16,7 @@
 #include "pipeline/quantize/quantize_model.h"
 #include "pipeline/quantize/quantize_report.h"
 #include "pipeline/quantize/tf_stages.h"
+#include "pipeline/results/folder_manifest.h"
 #include "quant/sensitivity.h"
 
 namespace cytodet::pipeline {
@@ -24,7 +25,7 @@ namespace {
 void warn_of_floats(const QuantizeReport& report) {
   std::map<std::string, std::vector<std::string>> by_reason;
   for (const QuantizedLayer& l : report.layers)
-    if (l.precision == "float" && !l.why.starts_with("excluded")) by_reason[l.why].push_back(l.name);
+    if (l.precision == LayerPrecision::float32 && !l.why.starts_with("excluded")) by_reason[l.why].push_back(l.name);
   for (const auto& [why, names] : by_reason)
     print_warning(names.front() + (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "") +
                   " stays in float: " + why);
@@ -83,8 +84,10 @@ QuantizationTarget open_target(const QuantizeFlags& o) {
   check_outputs(plan_of(o, target));
   if (!o.dump_dir.empty()) {
     OutputPlan plan = plan_of(o, target);
-    for (const std::filesystem::path& file : stage_files(o.dump_dir)) plan.add_output(file, "the graph of a stage");
+    for (const std::string& name : stage_names())
+      plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph of a stage");
     plan.check();
+    if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(stage_names());
     make_folder(o.dump_dir);
   }
   return target;
@@ -153,6 +156,7 @@ std::function<int()> setup_quantize(CLI::App& app) {
   app.add_option("--streams", o->detection.streams, "With --max-drop: networks at work at once; 0: one per core")
       ->check(CLI::Range(0, 256));
   app.add_option("--dump-dir", o->dump_dir, "Write the graph of each stage here");
+  app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in --dump-dir that another program or hand made");
   app.add_option("--report", o->report, "What became of each layer (.json)");
   app.add_flag("--no-check", o->no_check, "Do not run the file beside the network before it is written");
   return [o] { return quantize_command(*o); };

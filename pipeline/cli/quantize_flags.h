@@ -21,7 +21,7 @@ struct QuantizeFlags {
   QuantizeSettings settings;
   DetectSettings detection;
   bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false,
-       no_check = false;
+       no_check = false, overwrite = false;
 
   void add(CLI::App& app);  // how layers are quantized; of both commands
   void finish();            // flags into settings; throws UsageError on what cannot be

@@ -120,13 +120,13 @@ std::function<int()> setup_quantize_graph(CLI::App& app) {
   app.add_option("--test_input_dims", o->input_dims, "Taken, and not needed");
   app.add_option("--quantized_input_min", o->input_min, "Taken, and not needed: inputs stay floats");
   app.add_option("--quantized_input_max", o->input_max, "Taken, and not needed: inputs stay floats");
-  add_absl_truth(app, "per_channel", o->per_channel, "A range of the filter for each output channel; default: one for all");
-  add_absl_truth(app, "print_nodes", o->print_nodes, "A line for each node of the result");
-  add_absl_truth(app, "input_binary", o->binary_in, "Taken, and not needed: binary and text are distinguished by content");
-  add_absl_truth(app, "output_binary", o->binary_out, "false: write text");
-  add_absl_truth(app, "intel_cpu_eightbitize", o->intel, "Taken, and not needed: codes are always those of Intel's kernels");
-  add_absl_truth(app, "strip_redundant_quantization", o->strip, "Taken, and not needed: codes go straight from layer to layer");
-  add_absl_truth(app, "quantized_input", o->quantized_input, "Not taken: inputs stay floats");
+  add_absl_boolean(app, "per_channel", o->per_channel, "A range of the filter for each output channel; default: one for all");
+  add_absl_boolean(app, "print_nodes", o->print_nodes, "A line for each node of the result");
+  add_absl_boolean(app, "input_binary", o->binary_in, "Taken, and not needed: binary and text are distinguished by content");
+  add_absl_boolean(app, "output_binary", o->binary_out, "false: write text");
+  add_absl_boolean(app, "intel_cpu_eightbitize", o->intel, "Taken, and not needed: codes are always those of Intel's kernels");
+  add_absl_boolean(app, "strip_redundant_quantization", o->strip, "Taken, and not needed: codes go straight from layer to layer");
+  add_absl_boolean(app, "quantized_input", o->quantized_input, "Not taken: inputs stay floats");
   return [o] { return run(*o); };
 }
 

@@ -142,9 +142,9 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   check_writable(target, graph8);
   check_writable(target, graph32);
   const Ranges ranges = ranges_of(target, s, false);
-  write_ranges(ranges, folder / "ranges.json");
   FolderManifest manifest(folder);
-  manifest.add("ranges.json");
+  manifest.list_what_is_written();
+  write_ranges(ranges, folder / "ranges.json");
   QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
     const std::filesystem::path state = folder / "int8.pb.search.json";
@@ -155,7 +155,6 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   const Quantized q = quantize_target(target, ranges, options);
   write_network(target, target.graph, graph32);
   write_quantized(target, q, to_tf_int8(target, q, ranges), graph8);
-  for (const char* name : {"fp32.pb", "fp32.json", "int8.pb", "int8.json"}) manifest.add(name);
   std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
   if (has_precision(Precision::bf16)) {
     RunConfig bf16 = c;
@@ -165,7 +164,6 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));
   std::fputs(comparison_table(rows).c_str(), stdout);
   write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  manifest.add("comparison.json");
   std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
   return std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.code < b.code; })->code;
 }

@@ -7,8 +7,8 @@
 #include "core/text_width.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/summarize.h"
+#include "pipeline/cli/boolean_flag.h"
 #include "pipeline/cli/commands.h"
-#include "pipeline/cli/truth_flag.h"
 
 namespace cytodet::pipeline {
 
@@ -19,8 +19,8 @@ std::function<int()> setup_summarize_graph(CLI::App& app) {
   };
   auto o = std::make_shared<Options>();
   app.add_option("GRAPH,-g,--in_graph", o->graph, "Graph, .pb or .pbtxt; SavedModel or checkpoint");
-  add_truth(app, "--print_structure", o->structure, "One line per node");
-  add_truth(app, "-b,--input_binary", o->binary, "Taken, and not needed: binary and text are distinguished by content");
+  add_boolean(app, "--print_structure", o->structure, "One line per node");
+  add_boolean(app, "-b,--input_binary", o->binary, "Taken, and not needed: binary and text are distinguished by content");
   return [o] {
     if (o->graph.empty()) throw UsageError("cytodet summarize_graph", "in_graph graph can't be empty.", "--in_graph GRAPH.pb");
     const Graph graph = read_graph(o->graph);

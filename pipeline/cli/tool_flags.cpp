@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/messages.h"
 #include "models/model_file.h"
-#include "pipeline/cli/truth_flag.h"
+#include "pipeline/cli/boolean_flag.h"
 #include "pipeline/quantize/quantize_model.h"
 
 namespace cytodet::pipeline {
@@ -24,8 +24,8 @@ std::vector<std::string> names_between_commas(const std::string& text) {
   return names;
 }
 
-void add_absl_truth(CLI::App& app, const std::string& name, bool& value, const std::string& help) {
-  add_truth(app, "--" + name, value, help);
+void add_absl_boolean(CLI::App& app, const std::string& name, bool& value, const std::string& help) {
+  add_boolean(app, "--" + name, value, help);
   app.add_flag_callback(
          "--no" + name, [&value] { value = false; }, "The same as --" + name + "=false")
       ->group("");

@@ -14,7 +14,7 @@ namespace cytodet::pipeline {
 std::vector<std::string> names_between_commas(const std::string& text);
 
 // --x, --nox, --x=true, --x False. `value` must live as long as the command line.
-void add_absl_truth(CLI::App& app, const std::string& name, bool& value, const std::string& help);
+void add_absl_boolean(CLI::App& app, const std::string& name, bool& value, const std::string& help);
 
 // Where a model file lies beside the graph that was read, one that names the new graph is written beside that, so that `detect`
 // and `evaluate` take it. A file of that name that is no model file stays, with a warning.

@@ -8,9 +8,9 @@
 #include "core/output_plan.h"
 #include "core/text_width.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "pipeline/cli/boolean_flag.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/tool_flags.h"
-#include "pipeline/cli/truth_flag.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/transform/transform_table.h"
 
@@ -70,7 +70,7 @@ std::function<int()> setup_transform_graph(CLI::App& app) {
   app.add_option("--inputs", o->inputs, "Nodes that are fed, between commas");
   app.add_option("--outputs", o->outputs, "Nodes that are asked for, between commas: they stay");
   app.add_option("--transforms", o->transforms, "Transforms in their order: 'name name(parameter=value, ...) ...'");
-  add_truth(app, "--output_as_text", o->as_text, "Write text");
+  add_boolean(app, "--output_as_text", o->as_text, "Write text");
   std::string list = "\nTransforms:\n";
   for (const Transform& t : all_transforms()) {
     std::string parameters;

@@ -20,7 +20,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-struct Options {
+struct TuneOptions {
   std::string config, picking = "score", out;
   double budget = 0;
   bool exhaustive = false, quiet = false;
@@ -104,11 +104,11 @@ std::string label_of(const TuneSpace& space, const TunePoint& p) {
 }
 
 // The file that the picked run config is written to.
-std::filesystem::path picked_file(const TuneSpace& space, const Options& o) {
+std::filesystem::path picked_file(const TuneSpace& space, const TuneOptions& o) {
   return o.out.empty() ? std::filesystem::path(space.config.run.output) / "picked.json" : std::filesystem::path(o.out);
 }
 
-int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer& measurer, const Options& o) {
+int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer& measurer, const TuneOptions& o) {
   const std::filesystem::path folder = space.config.run.output;
   const std::string unit = measurer.tiled() ? "slides" : "images";
   for (const TuneFailure& f : result.failures) print_error(f.reason);
@@ -129,7 +129,7 @@ int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer&
   return static_cast<int>(result.failures.empty() ? Exit::ok : Exit::partial);
 }
 
-void check_files(const TuneSpace& space, const Options& o) {
+void check_files(const TuneSpace& space, const TuneOptions& o) {
   const std::filesystem::path folder = space.config.run.output;
   OutputPlan plan;
   plan.add_input(o.config, "the run config");
@@ -140,7 +140,7 @@ void check_files(const TuneSpace& space, const Options& o) {
   plan.check();
 }
 
-int tune(const Options& o) {
+int tune(const TuneOptions& o) {
   check_pick(o.picking);
   Stopwatch watch;
   TuneSpace space = read_tune_space(o.config);
@@ -169,7 +169,7 @@ int tune(const Options& o) {
 }  // namespace
 
 std::function<int()> setup_tune(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TuneOptions>();
   app.add_option("CONFIG", o->config, "Run config (.json) with lists of values in \"search\"")->required();
   std::string rules;
   for (const PickRule& r : pick_rules())

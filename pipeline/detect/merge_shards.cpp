@@ -18,8 +18,8 @@ struct Run {
   RunState state;
 };
 
-// `mine` against `first`; the first difference that a user can act on.
-std::string difference(const RunState& first, const RunState& mine) {
+// `mine` against `first`; the first state_difference that a user can act on.
+std::string state_difference(const RunState& first, const RunState& mine) {
   if (mine.version != first.version) return "made by version " + mine.version + ", not " + first.version;
   if (mine.model.graph_hash != first.model.graph_hash) return "made with another graph, " + mine.model.graph;
   if (mine.model.hash != first.model.hash)
@@ -41,7 +41,7 @@ void check_shards(const std::vector<Run>& runs) {
   std::map<int, std::string> seen;
   for (const Run& r : runs) {
     const std::string path = r.folder.path.string();
-    if (std::string why = difference(runs[0].state, r.state); !why.empty())
+    if (std::string why = state_difference(runs[0].state, r.state); !why.empty())
       throw Error(path, "cannot be joined with " + runs[0].folder.path.string() + ": it is " + why,
                   "detect again with equal settings");
     if (auto [it, fresh] = seen.emplace(r.state.shard.index, path); !fresh)

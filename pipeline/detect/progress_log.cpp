@@ -7,7 +7,6 @@
 
 #include "core/progress.h"
 #include "core/text_width.h"
-#include "pipeline/detect/resume.h"
 
 namespace cytodet::pipeline {
 
@@ -17,13 +16,15 @@ void RunLog::json(const Json& event) {
   std::fputs((event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stderr);
 }
 
-void RunLog::start(std::vector<int64_t> bytes, int kept, const std::map<std::string, int>& not_kept) {
-  const auto is_news = [](const auto& reason) { return reason.first != "new"; };
+void RunLog::start(std::vector<int64_t> bytes, int kept, const std::map<NotKept, int>& not_kept) {
+  const auto is_news = [](const auto& reason) { return reason.first != NotKept::is_new; };
   std::lock_guard lock(mutex_);
   bytes_ = std::move(bytes);
   for (int64_t b : bytes_) total_bytes_ += static_cast<double>(std::max<int64_t>(1, b));
   if (options_.json) {
-    json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}, {"not_kept", not_kept}});
+    Json reasons = Json::object();
+    for (const auto& [reason, count] : not_kept) reasons[name_of(reason)] = count;
+    json({{"event", "start"}, {"slides", bytes_.size()}, {"kept", kept}, {"not_kept", reasons}});
   } else if (!options_.quiet && (kept > 0 || std::any_of(not_kept.begin(), not_kept.end(), is_news))) {
     const std::string why = counted(not_kept);
     std::fprintf(stderr, "cytodet: %d slides are kept from an earlier start, %zu to do%s\n", kept, bytes_.size(),

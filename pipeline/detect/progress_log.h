@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/timing.h"
+#include "pipeline/detect/resume.h"
 #include "pipeline/results/run_folder.h"
 
 namespace cytodet::pipeline {
@@ -33,7 +34,7 @@ class RunLog {
 
   // bytes: size of each slide that is run, in order; time left is judged by it.
   // not_kept: why slides are done anew, with resume.
-  void start(std::vector<int64_t> bytes, int kept, const std::map<std::string, int>& not_kept = {});
+  void start(std::vector<int64_t> bytes, int kept, const std::map<NotKept, int>& not_kept = {});
   void started(size_t slide, int tiles);
   void tile();
   void slide(const ImageResult& s);

@@ -28,35 +28,51 @@ bool is_same_slide(const BoxesHeader& h, const std::string& path) {
 
 }  // namespace
 
-bool keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& wanted, ImageResult& s, std::string& why) {
+const char* name_of(NotKept reason) {
+  switch (reason) {
+    case NotKept::is_new:
+      return "new";
+    case NotKept::unfinished:
+      return "unfinished";
+    case NotKept::other_settings:
+      return "with other settings";
+    case NotKept::changed:
+      return "changed";
+    case NotKept::other_outputs:
+      return "with other outputs";
+    case NotKept::missing_files:
+      return "with missing files";
+    case NotKept::damaged:
+      return "damaged";
+  }
+  return "";
+}
+
+std::optional<NotKept> keep_slide(const RunFolder& folder, const RunLayout& layout, const Wanted& wanted, ImageResult& s) {
   std::error_code ignored;
-  const auto no = [&](const char* reason) {
-    why = reason;
-    return false;
-  };
-  if (!fs::exists(folder.boxes(s), ignored)) return no("unfinished");
+  if (!fs::exists(folder.boxes(s), ignored)) return NotKept::unfinished;
   try {
     const BoxesReader reader(folder.boxes(s));
     const BoxesHeader& h = reader.header();
-    if (h.settings_hash != wanted.settings_hash) return no("with other settings");
-    if (h.slide.name != s.name || !is_same_slide(h, s.path)) return no("changed");
-    if (!wanted.image_options.empty() && h.image_options != wanted.image_options) return no("with other forms");
+    if (h.settings_hash != wanted.settings_hash) return NotKept::other_settings;
+    if (h.slide.name != s.name || !is_same_slide(h, s.path)) return NotKept::changed;
+    if (!wanted.image_options.empty() && h.image_options != wanted.image_options) return NotKept::other_outputs;
     for (const std::string& name : layout.files_of(s.name))
-      if (!name.starts_with("masks/") && !fs::exists(folder.path / name, ignored)) return no("with missing files");
+      if (!name.starts_with("masks/") && !fs::exists(folder.path / name, ignored)) return NotKept::missing_files;
     ImageResult done = h.slide;
     done.index = s.index;
     done.path = s.path;
     done.image_id = s.image_id;
     s = std::move(done);
-    return true;
+    return std::nullopt;
   } catch (const Error&) {
-    return no("damaged");
+    return NotKept::damaged;
   }
 }
 
-std::string counted(const std::map<std::string, int>& reasons) {
+std::string counted(const std::map<NotKept, int>& reasons) {
   std::vector<std::pair<int, std::string>> ranked;
-  for (const auto& [reason, count] : reasons) ranked.emplace_back(-count, reason);
+  for (const auto& [reason, count] : reasons) ranked.emplace_back(-count, name_of(reason));
   std::sort(ranked.begin(), ranked.end());
   std::string text;
   for (const auto& [count, reason] : ranked) text += (text.empty() ? "" : ", ") + std::to_string(-count) + " " + reason;

@@ -118,13 +118,16 @@ void RunWriter::choose_slides() {
     ImageResult& s = state_.inputs[i];
     if (s.skipped()) continue;
     const auto old = before.find(s.name);
-    std::string why;
-    if (options_.resume && keep_slide(folder, layout_, {hashes_[i], forms_}, s, why)) {
-      if (old != before.end() && old->second->done()) s.times = old->second->times;
-      ++kept_;
-      continue;
+    if (options_.resume) {
+      std::optional<NotKept> reason = keep_slide(folder, layout_, {hashes_[i], forms_}, s);
+      if (!reason) {
+        if (old != before.end() && old->second->done()) s.times = old->second->times;
+        ++kept_;
+        continue;
+      }
+      if (reason == NotKept::unfinished && old == before.end()) reason = NotKept::is_new;
+      ++not_kept_[*reason];
     }
-    if (options_.resume) ++not_kept_[why == "unfinished" && old == before.end() ? "new" : why];
     todo_.push_back(i);
   }
 }

@@ -13,6 +13,7 @@
 #include "core/timing.h"
 #include "pipeline/detect/folder_options.h"
 #include "pipeline/detect/image_pipeline.h"
+#include "pipeline/detect/resume.h"
 #include "pipeline/results/run_files.h"
 #include "pipeline/results/run_plan.h"
 
@@ -32,7 +33,7 @@ class RunWriter {
   void begin(const InputFiles& read);
   const std::vector<size_t>& todo() const { return todo_; }  // places in state.inputs
   int kept() const { return kept_; }
-  const std::map<std::string, int>& not_kept() const { return not_kept_; }  // why, with resume
+  const std::map<NotKept, int>& not_kept() const { return not_kept_; }  // why, with resume
 
   // Takes a slide's result and writes its files. What cannot be written is the slide's failure; where no other could be written
   // either, the slide waits, and stopped() says why.
@@ -67,7 +68,7 @@ class RunWriter {
   std::string forms_;  // BoxesHeader::images
   std::vector<size_t> todo_;
   int kept_ = 0;
-  std::map<std::string, int> not_kept_;
+  std::map<NotKept, int> not_kept_;
   std::optional<Error> stopped_;
   std::atomic<bool> is_stopped_{false};
   Stopwatch since_save_;

@@ -18,7 +18,7 @@ struct Speed {
 };
 
 // Every stream runs the network on whatever lies in its input for `seconds`, on a thread of its own, after one run to warm up.
-// sharing: as the network was made; places: one per stream.
+// `parallel`: as the network was made with; `cpu_sets`: one for each stream.
 Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, double seconds, const CpuSets& cpu_sets);
 
 struct Scaling {

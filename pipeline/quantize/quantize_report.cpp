@@ -95,9 +95,9 @@ std::string layer_table(const std::vector<LayerRow>& rows) {
   std::string text = line;
   for (const LayerRow& row : rows) {
     const QuantizedLayer& l = row.layer;
-    const bool quantized = l.precision == "int8";
+    const bool quantized = l.precision == LayerPrecision::int8;
     auto shown = [&](const char* format, double v) { return quantized ? number(format, v) : std::string("-"); };
-    std::snprintf(line, sizeof line, "%-5s %10s %10s %10s %4s %8s %8s  %-24s ", l.precision.c_str(),
+    std::snprintf(line, sizeof line, "%-5s %10s %10s %10s %4s %8s %8s  %-24s ", name_of(l.precision),
                   shown("%.4g", l.input.low()).c_str(), shown("%.4g", l.input.high()).c_str(),
                   shown("%.4g", l.input.scale).c_str(), shown("%.0f", l.input.zero_point).c_str(),
                   l.weight_sqnr_db ? number("%.1f", *l.weight_sqnr_db).c_str() : "-",
@@ -111,9 +111,9 @@ Json layers_json(const std::vector<LayerRow>& rows) {
   Json all = Json::array();
   for (const LayerRow& row : rows) {
     const QuantizedLayer& l = row.layer;
-    Json j{{"name", l.name}, {"op", l.op}, {"precision", l.precision}, {"input", l.input_name}};
+    Json j{{"name", l.name}, {"op", l.op}, {"precision", name_of(l.precision)}, {"input", l.input_name}};
     if (!row.kernel.empty()) j["kernel"] = row.kernel;
-    if (l.precision == "int8") {
+    if (l.precision == LayerPrecision::int8) {
       j["low"] = l.input.low();
       j["high"] = l.input.high();
       j["scale"] = l.input.scale;

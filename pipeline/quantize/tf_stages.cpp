@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/op.h"
+#include "pipeline/results/folder_manifest.h"
 #include "quant/calibrate.h"
 
 namespace cytodet::pipeline {
@@ -79,23 +80,25 @@ Graph with_dynamic_ranges(const Graph& quantized, bool log) {
   return g;
 }
 
-std::vector<std::filesystem::path> stage_files(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files;
+std::vector<std::string> stage_names() {
+  std::vector<std::string> names;
   for (const char* name :
        {"fp32_optimized", "fp32_logged", "int8_dynamic_range", "int8_logged", "int8_frozen_range", "int8_final_fused"})
-    files.push_back(folder / (std::string(name) + "_graph.pb"));
-  return files;
+    names.push_back(std::string(name) + "_graph.pb");
+  return names;
 }
 
 void write_stages(const Stages& stages, const std::filesystem::path& folder) {
   make_folder(folder);
-  const std::vector<std::filesystem::path> files = stage_files(folder);
-  write_graph(stages.fp32, files[0]);
-  write_graph(logged(stages.fp32), files[1]);
-  write_graph(with_dynamic_ranges(stages.frozen, false), files[2]);
-  write_graph(with_dynamic_ranges(stages.frozen, true), files[3]);
-  write_graph(stages.frozen, files[4]);
-  write_graph(stages.fused, files[5]);
+  FolderManifest manifest(folder);
+  manifest.list_what_is_written();
+  const std::vector<std::string> names = stage_names();
+  write_graph(stages.fp32, folder / names[0]);
+  write_graph(logged(stages.fp32), folder / names[1]);
+  write_graph(with_dynamic_ranges(stages.frozen, false), folder / names[2]);
+  write_graph(with_dynamic_ranges(stages.frozen, true), folder / names[3]);
+  write_graph(stages.frozen, folder / names[4]);
+  write_graph(stages.fused, folder / names[5]);
 }
 
 }  // namespace cytodet::pipeline

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "graph/ir/graph.h"
@@ -24,7 +25,8 @@ struct Stages {
 };
 // fp32_optimized_graph.pb, fp32_logged_graph.pb, int8_dynamic_range_graph.pb, int8_logged_graph.pb, int8_frozen_range_graph.pb,
 // int8_final_fused_graph.pb.
-std::vector<std::filesystem::path> stage_files(const std::filesystem::path& folder);
+std::vector<std::string> stage_names();
+// Makes the folder; the files are listed as the program's own (FolderManifest).
 void write_stages(const Stages& stages, const std::filesystem::path& folder);
 
 }  // namespace cytodet::pipeline

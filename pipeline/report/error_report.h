@@ -22,7 +22,7 @@ struct ErrorReport {
 
   void add(CLI::App& app);
   bool wanted() const { return errors || !worst.empty(); }
-  // Prints the tables, adds "errors" to the report, draws the sheet; `images`: files of the ground truth's images.
+  // Prints the tables, adds "errors" to the report, draws the sheet; `files`: of the ground truth's images.
   void run(const GroundTruth& truth, const DetectionSet& set, const ErrorOptions& options, const std::vector<std::string>& files,
            const ImageSelection& selection, Json& report) const;
 };

@@ -69,7 +69,7 @@ class Report {
   void heading(const char* text) { out_ += std::string("<h2>") + text + "</h2>\n"; }
 
   void count(const ImageResult& s) {
-    ++states_[name_of(s.state)];
+    ++states_[static_cast<size_t>(s.state)];
     Summary summary;
     for (const Detection& d : results_.detections(s)) summary.add(d);
     boxes_ += summary.boxes();
@@ -86,8 +86,9 @@ class Report {
     const auto item = [&](const std::string& value, const std::string& what) {
       out_ += "<li><b>" + value + "</b>" + what + "</li>";
     };
-    for (const char* state : {"done", "failed", "skipped", "waiting"})
-      if (int64_t n = states_[state]; n || std::string(state) == "done") item(grouped(n), std::string("slides ") + state);
+    for (const ImageState state : {ImageState::done, ImageState::failed, ImageState::skipped, ImageState::waiting})
+      if (const int64_t n = states_[static_cast<size_t>(state)]; n || state == ImageState::done)
+        item(grouped(n), std::string("slides ") + name_of(state));
     item(grouped(boxes_), "boxes");
     for (size_t c = 0; c < per_class_.size(); ++c)
       item(grouped(per_class_[c]), "<i style=\"background:" + css_colour(static_cast<int>(c)) + "\"></i>" + class_name(c));
@@ -298,7 +299,7 @@ class Report {
   SavedResults& results_;
   const ReportOptions& options_;
   std::string out_;
-  std::map<std::string, int64_t> states_;
+  std::array<int64_t, 4> states_{};  // slides by ImageState
   int64_t boxes_ = 0, tiles_ = 0;
   std::vector<int64_t> per_class_;
   std::vector<Summary> summaries_;

@@ -61,19 +61,24 @@ void FolderManifest::require_ours(const std::vector<std::string>& names) const {
                        "name another folder, move the file away, or give --overwrite");
 }
 
-void FolderManifest::add(const std::string& name) {
-  const std::optional<OwnFile> now = measured_file(folder_, name);
+void FolderManifest::list_what_is_written() {
+  placing_.emplace([this](const fs::path& partial, const fs::path& name) {
+    std::error_code ignored;
+    if (fs::equivalent(name.parent_path().empty() ? "." : name.parent_path(), folder_, ignored))
+      list(partial, name.filename().string());
+  });
+}
+
+void FolderManifest::list(const fs::path& content, const std::string& name) {
+  std::optional<OwnFile> now = measured_file(content.parent_path(), content.filename().string());
   if (!now) return;
+  now->name = name;
   errno = 0;
   std::ofstream file(folder_ / kName, std::ios::app);
   // Also behind a line that was cut short.
   file << "\n" << write_settings(*now).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
   file.close();
-  if (const int why = errno; !file && (why == ENOSPC || why == EDQUOT)) {
-    std::error_code ignored;
-    fs::remove(folder_ / name, ignored);  // unlisted it would be taken for somebody else's
-    throw file_error(folder_ / kName, "write", why);
-  }
+  if (const int why = errno; !file && (why == ENOSPC || why == EDQUOT)) throw file_error(folder_ / kName, "write", why);
   listed_.push_back(*now);
 }
 

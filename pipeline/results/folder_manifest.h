@@ -1,11 +1,13 @@
 // Which files in a folder are the program's own, where commands give files names that no user typed: `export -o DIR`,
-// `merge -o DIR`, and `run` with quantize. A file of such a name that somebody else made is not replaced.
+// `merge -o DIR`, `run` with quantize, and `--dump-dir`. A file of such a name that somebody else made is not replaced.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/file.h"
 #include "pipeline/results/image_result.h"
 
 namespace cytodet::pipeline {
@@ -20,16 +22,19 @@ class FolderManifest {
 
   // Throws UsageError with the first of these files that stands there and is not ours: not listed, or changed since.
   void require_ours(const std::vector<std::string>& names) const;
-  // After it was written. Throws Error where the disk is too full to list it, which is removed then.
-  void add(const std::string& name);
+  // From now on, what this thread writes into the folder is listed before it takes its name, so that a kill leaves no file of
+  // ours unlisted. A write throws Error where the disk is too full to list it.
+  void list_what_is_written();
 
  private:
   void read();
   void read_run();
   bool is_ours(const std::string& name) const;
+  void list(const std::filesystem::path& content, const std::string& name);
 
   std::filesystem::path folder_;
   std::vector<OwnFile> listed_;
+  std::optional<BeforePlacing> placing_;
 };
 
 }  // namespace cytodet::pipeline

@@ -34,9 +34,9 @@ std::string part_of_name(std::string name) {
   return name;
 }
 
-class Rewriter {
+class EightBitRewriter {
  public:
-  Rewriter(Graph& graph, const EightbitOptions& options) : g_(graph), options_(options), facts_(graph), uses_(graph) {
+  EightBitRewriter(Graph& graph, const EightbitOptions& options) : g_(graph), options_(options), facts_(graph), uses_(graph) {
     for (const std::string& name : options.outputs.empty() ? find_outputs(graph) : options.outputs)
       outputs_.insert(graph.value(name).node);
   }
@@ -87,7 +87,7 @@ class Rewriter {
 };
 
 // What alone reads the convolution, one after another: a bias, a sum with another map, Relu.
-Fused Rewriter::fused_behind(NodeId conv, int64_t channels) const {
+Fused EightBitRewriter::fused_behind(NodeId conv, int64_t channels) const {
   Fused f{conv, conv};
   const auto next = [&]() -> NodeId { return uses_.sole(f.last) && !outputs_.contains(f.last) ? uses_.of(f.last)[0].node : -1; };
   const auto is_sum = [](const Node& n) {
@@ -115,7 +115,7 @@ Fused Rewriter::fused_behind(NodeId conv, int64_t channels) const {
   return f.summand.node >= 0 && !f.relu ? without_sum : f;
 }
 
-bool Rewriter::never_negative(Value v, int depth) const {
+bool EightBitRewriter::never_negative(Value v, int depth) const {
   const Node& n = g_.node(v.node);
   if (depth > 64) return false;
   if (n.op == "Relu" || n.op == "Relu6" || n.op == "Sigmoid" || n.op == "Softmax") return true;
@@ -127,7 +127,7 @@ bool Rewriter::never_negative(Value v, int depth) const {
 }
 
 // The codes that v was made of; else new ones, whose range each run computes.
-CodedValue Rewriter::coded(Value v, const std::string& reader) {
+CodedValue EightBitRewriter::coded(Value v, const std::string& reader) {
   if (const auto it = dequantized_.find(v);
       it != dequantized_.end() && g_.node(v.node).attr_or<std::string>("mode", "") == "SCALED")
     return it->second;
@@ -150,7 +150,7 @@ CodedValue Rewriter::coded(Value v, const std::string& reader) {
 }
 
 // Codes of the filter, and its range: filter, bias, low, high.
-std::vector<Value> Rewriter::filter_inputs(const Fused& f, const Tensor& filter, bool per_channel) {
+std::vector<Value> EightBitRewriter::filter_inputs(const Fused& f, const Tensor& filter, bool per_channel) {
   const Node conv = g_.node(f.conv);
   const int64_t channels = output_channels(conv.op, filter.shape());
   const std::string name = g_.node(conv.inputs[1].node).name;
@@ -166,7 +166,7 @@ std::vector<Value> Rewriter::filter_inputs(const Fused& f, const Tensor& filter,
 }
 
 // The node becomes the numbers of the codes.
-void Rewriter::dequantize(NodeId id, const CodedValue& from, const char* mode) {
+void EightBitRewriter::dequantize(NodeId id, const CodedValue& from, const char* mode) {
   Node& n = g_.node(id);
   n.op = "Dequantize";
   n.inputs = {from.codes, from.low, from.high};
@@ -174,7 +174,7 @@ void Rewriter::dequantize(NodeId id, const CodedValue& from, const char* mode) {
   dequantized_[{id, 0}] = from;
 }
 
-bool Rewriter::convert_convolution(NodeId id) {
+bool EightBitRewriter::convert_convolution(NodeId id) {
   const Node conv = g_.node(id);
   const bool depthwise = conv.op == "DepthwiseConv2dNative";
   const Tensor* filter = conv.inputs.size() == 2 ? g_.constant(conv.inputs[1]) : nullptr;
@@ -227,7 +227,7 @@ bool Rewriter::convert_convolution(NodeId id) {
   return true;
 }
 
-void Rewriter::convert_pool(NodeId id) {
+void EightBitRewriter::convert_pool(NodeId id) {
   const Node n = g_.node(id);
   const auto from = dequantized_.find(n.inputs[0]);
   if (from == dequantized_.end() || is_channels_first(n) || n.attr_or("T", DType::f32) != DType::f32) return;
@@ -241,7 +241,7 @@ void Rewriter::convert_pool(NodeId id) {
   ++report_.pools;
 }
 
-void Rewriter::convert_concat(NodeId id) {
+void EightBitRewriter::convert_concat(NodeId id) {
   const Node n = g_.node(id);
   std::vector<Value> values, lows, highs;
   std::optional<DType> type;
@@ -272,7 +272,7 @@ EightbitReport to_eightbit(Graph& graph, const EightbitOptions& options) {
     if (!name.empty()) graph.require(name);
   if (options.fallback && !(options.fallback->first < options.fallback->second))
     throw Error("fallback range", "has its minimum not below its maximum");
-  return Rewriter(graph, options).run();
+  return EightBitRewriter(graph, options).run();
 }
 
 }  // namespace cytodet::pipeline

@@ -10,7 +10,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr double kWidth = 800, kHeight = 500, kLeft = 80, kRight = 24, kTop = 44, kBottom = 60;
+constexpr double kPlotWidth = 800, kPlotHeight = 500, kPlotLeft = 80, kPlotRight = 24, kPlotTop = 44, kPlotBottom = 60;
 
 std::string format(const char* pattern, ...) {
   char text[400];
@@ -40,7 +40,7 @@ class Plot {
     out_ = format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
         "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-        kWidth, kHeight, kWidth, kHeight);
+        kPlotWidth, kPlotHeight, kPlotWidth, kPlotHeight);
     axes();
     legend();
     std::vector<char> in_front(plot_.points.size(), 0);
@@ -56,8 +56,10 @@ class Plot {
   }
 
  private:
-  double at_x(double v) const { return kLeft + (v - x_.low) / (x_.high - x_.low) * (kWidth - kLeft - kRight); }
-  double at_y(double v) const { return kHeight - kBottom - (v - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom); }
+  double at_x(double v) const { return kPlotLeft + (v - x_.low) / (x_.high - x_.low) * (kPlotWidth - kPlotLeft - kPlotRight); }
+  double at_y(double v) const {
+    return kPlotHeight - kPlotBottom - (v - y_.low) / (y_.high - y_.low) * (kPlotHeight - kPlotTop - kPlotBottom);
+  }
   double x(const TunePoint& p) const { return at_x(p.per_second); }
   double y(const TunePoint& p) const { return at_y(p.map); }
 
@@ -65,32 +67,32 @@ class Plot {
     const char* grid = "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e6eb\"/>\n";
     for (int i = 0; i <= std::lround((x_.high - x_.low) / x_.step); ++i) {
       const double v = x_.low + i * x_.step;
-      out_ += format(grid, at_x(v), kTop, at_x(v), kHeight - kBottom);
+      out_ += format(grid, at_x(v), kPlotTop, at_x(v), kPlotHeight - kPlotBottom);
       out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" fill=\"#444444\">%.4g</text>\n", at_x(v),
-                     kHeight - kBottom + 20, std::fabs(v) < x_.step / 2 ? 0 : v);
+                     kPlotHeight - kPlotBottom + 20, std::fabs(v) < x_.step / 2 ? 0 : v);
     }
     for (int i = 0; i <= std::lround((y_.high - y_.low) / y_.step); ++i) {
       const double v = y_.low + i * y_.step;
-      out_ += format(grid, kLeft, at_y(v), kWidth - kRight, at_y(v));
-      out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#444444\">%.4g</text>\n", kLeft - 8, at_y(v) + 4,
+      out_ += format(grid, kPlotLeft, at_y(v), kPlotWidth - kPlotRight, at_y(v));
+      out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#444444\">%.4g</text>\n", kPlotLeft - 8, at_y(v) + 4,
                      std::fabs(v) < y_.step / 2 ? 0 : v);
     }
-    out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s per second</text>\n", (kLeft + kWidth - kRight) / 2,
-                   kHeight - 14, escape_html(plot_.unit).c_str());
+    out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s per second</text>\n",
+                   (kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 14, escape_html(plot_.unit).c_str());
     out_ += format("<text transform=\"translate(22 %.1f) rotate(-90)\" text-anchor=\"middle\">mAP</text>\n",
-                   (kTop + kHeight - kBottom) / 2);
+                   (kPlotTop + kPlotHeight - kPlotBottom) / 2);
   }
 
   void legend() {
     out_ += format("<circle cx=\"%.1f\" cy=\"22\" r=\"5.5\" fill=\"#c2185b\"/><text x=\"%.1f\" y=\"26\">Pareto front</text>\n",
-                   kLeft + 6, kLeft + 18);
+                   kPlotLeft + 6, kPlotLeft + 18);
     out_ += format("<circle cx=\"%.1f\" cy=\"22\" r=\"3.5\" fill=\"#b4bcc8\"/><text x=\"%.1f\" y=\"26\">other settings</text>\n",
-                   kLeft + 126, kLeft + 138);
+                   kPlotLeft + 126, kPlotLeft + 138);
     if (plot_.picked < plot_.points.size())
       out_ += format(
           "<circle cx=\"%.1f\" cy=\"22\" r=\"7\" fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2.5\"/>"
           "<text x=\"%.1f\" y=\"26\">picked</text>\n",
-          kLeft + 254, kLeft + 268);
+          kPlotLeft + 254, kPlotLeft + 268);
   }
 
   void line() {

@@ -86,7 +86,7 @@ TEST(Errors, AsTidecv) {
   EXPECT_GE(sets, 15);
 }
 
-GroundTruth truth_of(const std::string& annotations) {
+GroundTruth truth_with(const std::string& annotations) {
   return parse_ground_truth(
       R"({"images":[{"id":1},{"id":2}],"categories":[{"id":1,"name":"a"},{"id":2,"name":"b"}],"annotations":[)" + annotations +
           "]}",
@@ -95,7 +95,7 @@ GroundTruth truth_of(const std::string& annotations) {
 
 // One of each kind, by its definition.
 TEST(Errors, EveryKindIsNamed) {
-  const GroundTruth truth = truth_of(
+  const GroundTruth truth = truth_with(
       R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500},
          {"id":2,"image_id":1,"category_id":1,"bbox":[200,0,20,20],"area":400},
          {"id":3,"image_id":1,"category_id":2,"bbox":[400,0,100,100],"area":10000},
@@ -136,11 +136,11 @@ TEST(Errors, EveryKindIsNamed) {
 }
 
 TEST(Errors, NothingToFind) {
-  const GroundTruth truth = truth_of("");
+  const GroundTruth truth = truth_with("");
   const Errors none = find_errors(truth, {});
   EXPECT_EQ(none.ap, 0);
   EXPECT_EQ(none.all.count, (std::array<int64_t, kErrorKinds>{}));
-  const GroundTruth one = truth_of(R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500})");
+  const GroundTruth one = truth_with(R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50],"area":2500})");
   const Errors missed = find_errors(one, {});
   EXPECT_EQ(missed.all.count[static_cast<size_t>(ErrorKind::miss)], 1);
   ErrorOptions bad;
@@ -165,7 +165,7 @@ TEST(Errors, Reports) {
 
 TEST(Errors, ManyDetectionsOnOneSlide) {
   Set s;
-  s.truth = truth_of("");
+  s.truth = truth_with("");
   std::mt19937 random(1);
   std::uniform_real_distribution<double> at(0, 100000), side(10, 40);
   for (int i = 0; i < 20000; ++i) {

@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kData = cytodet::source_dir() + "/tests/data/eval/";
+const std::string kEvalData = cytodet::source_dir() + "/tests/data/eval/";
 
 void expect_stats(const Scores& s, const std::vector<double>& wanted, const std::string& name) {
   ASSERT_EQ(s.stats.size(), wanted.size()) << name;
@@ -23,14 +23,14 @@ void expect_stats(const Scores& s, const std::vector<double>& wanted, const std:
 }
 
 TEST(Coco, TwelveFiguresOfTheSharedSet) {
-  GroundTruth truth = read_ground_truth(kData + "synthetic200_gt.json");
-  Scores s = score(truth, read_detections(kData + "synthetic200_dt.json", truth));
-  expect_stats(s, read_json(kData + "synthetic200_stats.json").get<std::vector<double>>(), "synthetic200");
+  GroundTruth truth = read_ground_truth(kEvalData + "synthetic200_gt.json");
+  Scores s = score(truth, read_detections(kEvalData + "synthetic200_dt.json", truth));
+  expect_stats(s, read_json(kEvalData + "synthetic200_stats.json").get<std::vector<double>>(), "synthetic200");
 }
 
 TEST(Coco, TrapsAsPycocotools) {
   int n = 0;
-  for (const Json& c : read_json(kData + "traps.json")) {
+  for (const Json& c : read_json(kEvalData + "traps.json")) {
     GroundTruth truth = parse_ground_truth(c["truth"].dump(), "truth");
     DetectionSet dets = parse_detections(c["detections"].dump(), "detections", truth);
     std::string name =
@@ -92,8 +92,8 @@ TEST(Coco, IgnoreFieldEmptyListAndCutAreWarnedOf) {
 }
 
 TEST(Coco, PrintsItsTwelveLines) {
-  GroundTruth truth = read_ground_truth(kData + "synthetic200_gt.json");
-  std::string text = to_text(score(truth, read_detections(kData + "synthetic200_dt.json", truth)));
+  GroundTruth truth = read_ground_truth(kEvalData + "synthetic200_gt.json");
+  std::string text = to_text(score(truth, read_detections(kEvalData + "synthetic200_dt.json", truth)));
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 12);
   EXPECT_THAT(text, HasSubstr(" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.050\n"));
   EXPECT_THAT(text, HasSubstr(" Average Recall     (AR) @[ IoU=0.50:0.95 | area= large | maxDets=100 ] = 0.260\n"));

@@ -55,12 +55,12 @@ void add_swish(QuantizedNet& net, const std::string& name, const std::string& in
 }
 
 // x [-> expansion] -> depthwise -> swish "map"; its mean -> product -> sigmoid; map * this -> product "out".
-struct Block {
+struct Bf16Block {
   Shape in{2, 13, 15, 24};
   int channels = 0;  // of an expansion; 0: none
   int kernel = 1;    // of "out"
 };
-QuantizedNet net_of(const Block& b) {
+QuantizedNet net_of(const Bf16Block& b) {
   QuantizedNet net;
   net.input("x", b.in);
   if (b.channels) {
@@ -81,8 +81,8 @@ QuantizedNet net_of(const Block& b) {
 }
 
 TEST_F(Bf16Storage, OfADepthwiseLayerBeforeAGatedProduct) {
-  for (const Block& b :
-       {Block{}, Block{{1, 12, 11, 8}, 37}, Block{{1, 9, 70, 17}}, Block{{1, 40, 33, 6}, 70}, Block{{1, 8, 8, 5}, 33}}) {
+  for (const Bf16Block& b : {Bf16Block{}, Bf16Block{{1, 12, 11, 8}, 37}, Bf16Block{{1, 9, 70, 17}}, Bf16Block{{1, 40, 33, 6}, 70},
+                             Bf16Block{{1, 8, 8, 5}, 33}}) {
     SCOPED_TRACE(::testing::PrintToString(b.in) + " " + std::to_string(b.channels));
     const QuantizedNet net = net_of(b);
     expect_storage(net, {"out"}, true);

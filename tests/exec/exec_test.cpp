@@ -109,30 +109,30 @@ void swish(Graph& g, const std::string& name, const std::string& x) {
   add(g, name, "Mul", {x, name + "/sigmoid"});
 }
 
-struct Case {
+struct ConvCase {
   int64_t n, h, w, c, oc;
   int k, stride;
   const char* padding;
 };
 
-void PrintTo(const Case& c, std::ostream* os) {
+void PrintTo(const ConvCase& c, std::ostream* os) {
   *os << c.n << "x" << c.h << "x" << c.w << "x" << c.c << "->" << c.oc << " k" << c.k << " s" << c.stride << " " << c.padding;
 }
 
-AttrMap attrs_of(const Case& c) { return conv_attrs(c.padding, c.stride); }
+AttrMap attrs_of_conv(const ConvCase& c) { return conv_attrs(c.padding, c.stride); }
 
 // Layers of EfficientDet D0 and D2 (narrowed where the plain loops would be slow) and adversarial ones.
-const Case kDense[] = {{1, 16, 16, 16, 96, 1, 1, "SAME"}, {1, 9, 7, 24, 144, 1, 1, "SAME"}, {1, 8, 8, 672, 112, 1, 1, "SAME"},
-                       {2, 5, 5, 64, 27, 1, 1, "SAME"},   {1, 4, 4, 64, 36, 1, 1, "VALID"}, {1, 1, 1, 32, 8, 1, 1, "SAME"},
-                       {1, 1, 1, 8, 32, 1, 1, "SAME"},    {3, 1, 1, 5, 3, 1, 1, "SAME"},    {1, 33, 17, 3, 32, 3, 2, "SAME"},
-                       {1, 32, 32, 3, 32, 3, 2, "SAME"},  {1, 7, 9, 5, 17, 3, 1, "VALID"},  {1, 6, 6, 4, 1, 5, 1, "SAME"},
-                       {1, 11, 11, 13, 33, 1, 2, "SAME"}, {1, 5, 5, 1, 1, 1, 1, "SAME"},    {1, 2, 2, 7, 9, 3, 1, "SAME"},
-                       {1, 3, 50, 16, 48, 1, 1, "SAME"},  {1, 6, 130, 4, 20, 3, 2, "SAME"}, {1, 5, 66, 3, 9, 5, 1, "SAME"},
-                       {1, 9, 2, 4, 8, 3, 2, "SAME"},     {1, 4, 2, 3, 5, 5, 3, "SAME"}};
-class Dense : public ::testing::TestWithParam<Case> {};
+const ConvCase kDense[] = {{1, 16, 16, 16, 96, 1, 1, "SAME"}, {1, 9, 7, 24, 144, 1, 1, "SAME"}, {1, 8, 8, 672, 112, 1, 1, "SAME"},
+                           {2, 5, 5, 64, 27, 1, 1, "SAME"},   {1, 4, 4, 64, 36, 1, 1, "VALID"}, {1, 1, 1, 32, 8, 1, 1, "SAME"},
+                           {1, 1, 1, 8, 32, 1, 1, "SAME"},    {3, 1, 1, 5, 3, 1, 1, "SAME"},    {1, 33, 17, 3, 32, 3, 2, "SAME"},
+                           {1, 32, 32, 3, 32, 3, 2, "SAME"},  {1, 7, 9, 5, 17, 3, 1, "VALID"},  {1, 6, 6, 4, 1, 5, 1, "SAME"},
+                           {1, 11, 11, 13, 33, 1, 2, "SAME"}, {1, 5, 5, 1, 1, 1, 1, "SAME"},    {1, 2, 2, 7, 9, 3, 1, "SAME"},
+                           {1, 3, 50, 16, 48, 1, 1, "SAME"},  {1, 6, 130, 4, 20, 3, 2, "SAME"}, {1, 5, 66, 3, 9, 5, 1, "SAME"},
+                           {1, 9, 2, 4, 8, 3, 2, "SAME"},     {1, 4, 2, 3, 5, 5, 3, "SAME"}};
+class Dense : public ::testing::TestWithParam<ConvCase> {};
 
 TEST_P(Dense, EveryEpilogue) {
-  Case c = GetParam();
+  ConvCase c = GetParam();
   std::mt19937 random(1);
   for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
     for (const char* residual : {"none", "after", "before"}) {
@@ -141,7 +141,7 @@ TEST_P(Dense, EveryEpilogue) {
       constant(g, "w",
                bf16_numbers(normal_tensor({c.k, c.k, c.c, c.oc}, random, 1 / std::sqrt(static_cast<float>(c.k * c.k * c.c)))));
       constant(g, "b", normal_tensor({c.oc}, random));
-      add(g, "conv", "Conv2D", {"x", "w"}, attrs_of(c));
+      add(g, "conv", "Conv2D", {"x", "w"}, attrs_of_conv(c));
       add(g, "bias", "BiasAdd", {"conv", "b"});
       std::map<std::string, Shape> inputs{{"x", {c.n, c.h, c.w, c.c}}};
       std::string last = "bias";
@@ -163,22 +163,22 @@ TEST_P(Dense, EveryEpilogue) {
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Dense, ::testing::ValuesIn(kDense));
 
-const Case kDepthwise[] = {
+const ConvCase kDepthwise[] = {
     {1, 16, 16, 32, 32, 3, 1, "SAME"}, {1, 16, 16, 96, 96, 3, 2, "SAME"}, {1, 15, 13, 40, 40, 5, 2, "SAME"},
     {2, 9, 9, 17, 17, 5, 1, "SAME"},   {1, 4, 4, 64, 64, 3, 1, "SAME"},   {1, 1, 1, 8, 8, 3, 1, "SAME"},
     {1, 8, 8, 1, 1, 3, 2, "VALID"},    {1, 7, 6, 20, 20, 7, 1, "SAME"},   {1, 64, 5, 24, 24, 3, 1, "SAME"},
     {1, 6, 6, 9, 9, 1, 1, "SAME"},     {1, 5, 5, 16, 16, 3, 4, "SAME"},   {1, 3, 3, 16, 16, 5, 1, "SAME"}};
-class Depthwise : public ::testing::TestWithParam<Case> {};
+class Depthwise : public ::testing::TestWithParam<ConvCase> {};
 
-void depthwise(Graph& g, const Case& c, const std::string& x, std::mt19937& random) {
+void depthwise(Graph& g, const ConvCase& c, const std::string& x, std::mt19937& random) {
   constant(g, "dw/w", normal_tensor({c.k, c.k, c.c, 1}, random, 0.3f));
   constant(g, "dw/b", normal_tensor({c.c}, random));
-  add(g, "dw/conv", "DepthwiseConv2dNative", {x, "dw/w"}, attrs_of(c));
+  add(g, "dw/conv", "DepthwiseConv2dNative", {x, "dw/w"}, attrs_of_conv(c));
   add(g, "dw", "BiasAdd", {"dw/conv", "dw/b"});
 }
 
 TEST_P(Depthwise, AloneWithSwishAndMean) {
-  Case c = GetParam();
+  ConvCase c = GetParam();
   std::mt19937 random(2);
   Graph g;
   placeholder(g, "x", {c.n, c.h, c.w, c.c});
@@ -193,7 +193,7 @@ TEST_P(Depthwise, AloneWithSwishAndMean) {
 }
 
 TEST_P(Depthwise, ThenPointwise) {
-  Case c = GetParam();
+  ConvCase c = GetParam();
   std::mt19937 random(3);
   Graph g;
   placeholder(g, "x", {c.n, c.h, c.w, c.c});
@@ -207,7 +207,7 @@ TEST_P(Depthwise, ThenPointwise) {
 }
 
 TEST_P(Depthwise, BehindAnExpansion) {
-  Case c = GetParam();
+  ConvCase c = GetParam();
   std::mt19937 random(4);
   for (int stem : {0, 1}) {
     Graph g;
@@ -232,7 +232,7 @@ TEST(Kernels, SqueezeExciteBlock) {
   std::mt19937 random(5);
   Graph g;
   placeholder(g, "x", {1, 10, 10, 24});
-  Case c{1, 10, 10, 24, 24, 3, 1, "SAME"};
+  ConvCase c{1, 10, 10, 24, 24, 3, 1, "SAME"};
   depthwise(g, c, "x", random);
   swish(g, "act", "dw");
   constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
@@ -380,7 +380,7 @@ TEST(KernelTable, EveryEntryIsUsedByATest) {
                                              {"split", "copy"},
                                              {"expression", "elementwise"},  // expression_test.cpp
                                              {"expression_rest", "elementwise"}};
-  for (const KernelRow& row : kernel_rows()) EXPECT_TRUE(covered.contains(row.name)) << row.name;
+  for (const KernelEntry& entry : kernel_entries()) EXPECT_TRUE(covered.contains(entry.name)) << entry.name;
 }
 
 TEST(Kernels, MeanGateActivationResizeAlone) {

@@ -18,7 +18,7 @@ namespace {
 using namespace test;
 
 // x [-> expansion -> swish] -> depthwise "dw" -> swish "map"; its mean -> product -> sigmoid "gate"; map * gate -> product "out".
-struct Block {
+struct F16Block {
   Shape in{2, 13, 15, 24};
   int channels = 24;  // of the map; others than of `in` only behind an expansion
   bool expand = false;
@@ -31,12 +31,12 @@ struct Block {
   int out_kernel = 1;         // its kernel
   bool gated_twice = false;   // a second product reads the map with another gate, "out2"
 };
-void PrintTo(const Block& b, std::ostream* os) {
+void PrintTo(const F16Block& b, std::ostream* os) {
   *os << b.in[0] << "x" << b.in[1] << "x" << b.in[2] << "x" << b.in[3] << "->" << b.channels << (b.expand ? " expanded" : "")
       << ", kernel " << b.kernel << " stride " << b.stride << " dilation " << b.dilation;
 }
 
-Graph graph_of(const Block& b) {
+Graph graph_of(const F16Block& b) {
   std::mt19937 random(21);
   Graph g;
   std::vector<std::tuple<NodeId, QuantParams, Tensor>> coded;
@@ -108,17 +108,17 @@ void expect_f16(const Graph& g, std::vector<std::string> outputs, bool halves) {
 
 // The answer is that of the plain evals, as far as 8 bits let it, and does not depend on the number of threads. Behind an
 // expansion values are quantized three times, so that more of them fall to the other side of a rounding.
-Answers expect_answers(const Graph& g, const Block& b, const std::vector<std::string>& outputs) {
+Answers expect_answers(const Graph& g, const F16Block& b, const std::vector<std::string>& outputs) {
   std::mt19937 random(22);
   Answers a = run_both(g, {{"x", normal_tensor(b.in, random)}}, outputs);
   for (size_t i = 0; i < outputs.size(); ++i) EXPECT_GT(sqnr_db(a.plan[i], a.plain[i]), b.expand ? 43 : 45) << outputs[i];
   return a;
 }
 
-class F16Storage : public ::testing::TestWithParam<Block> {};
+class F16Storage : public ::testing::TestWithParam<F16Block> {};
 
 TEST_P(F16Storage, OfADepthwiseMapBeforeAGatedProduct) {
-  const Block& b = GetParam();
+  const F16Block& b = GetParam();
   const Graph g = graph_of(b);
   expect_f16(g, {"out"}, true);
   const Answers a = expect_answers(g, b, {"out"}), floats = expect_answers(g, b, {"out", "map"});
@@ -128,17 +128,17 @@ TEST_P(F16Storage, OfADepthwiseMapBeforeAGatedProduct) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Blocks, F16Storage,
-    ::testing::Values(Block{}, Block{.in = {1, 16, 16, 8}, .channels = 48, .expand = true},
-                      Block{.in = {1, 9, 70, 17}, .channels = 17, .kernel = 5, .stride = 2},
-                      Block{.in = {2, 12, 11, 8}, .channels = 37, .expand = true, .kernel = 5, .stride = 2, .relu = true},
-                      Block{.in = {1, 12, 11, 33}, .channels = 33, .kernel = 9},
-                      Block{.in = {1, 12, 11, 8}, .channels = 37, .expand = true, .kernel = 9},
-                      Block{.in = {1, 14, 13, 20}, .channels = 20, .dilation = 2},
-                      Block{.in = {2, 14, 13, 8}, .channels = 70, .expand = true, .dilation = 2},
-                      Block{.in = {1, 90, 80, 16}, .channels = 24, .expand = true}));
+    ::testing::Values(F16Block{}, F16Block{.in = {1, 16, 16, 8}, .channels = 48, .expand = true},
+                      F16Block{.in = {1, 9, 70, 17}, .channels = 17, .kernel = 5, .stride = 2},
+                      F16Block{.in = {2, 12, 11, 8}, .channels = 37, .expand = true, .kernel = 5, .stride = 2, .relu = true},
+                      F16Block{.in = {1, 12, 11, 33}, .channels = 33, .kernel = 9},
+                      F16Block{.in = {1, 12, 11, 8}, .channels = 37, .expand = true, .kernel = 9},
+                      F16Block{.in = {1, 14, 13, 20}, .channels = 20, .dilation = 2},
+                      F16Block{.in = {2, 14, 13, 8}, .channels = 70, .expand = true, .dilation = 2},
+                      F16Block{.in = {1, 90, 80, 16}, .channels = 24, .expand = true}));
 
 TEST(F16StorageOf, TwoGatedReaders) {
-  const Block b{.expand = true, .gated_twice = true};
+  const F16Block b{.expand = true, .gated_twice = true};
   const Graph g = graph_of(b);
   expect_f16(g, {"out", "out2"}, true);
   expect_answers(g, b, {"out", "out2"});
@@ -151,7 +151,7 @@ TEST(F16StorageOf, ValuesOfAnySizeKeepTheirPrecision) {
       for (const auto& [size, bias] :
            {std::pair{1.0f, 70000.0f}, {1.0f, -70000.0f}, {1.0f, 1e9f}, {5e-4f, 0.0f}, {1e-9f, 0.0f}}) {
         SCOPED_TRACE(::testing::Message() << expand << relu << " size " << size << " bias " << bias);
-        const Block b{.expand = expand, .relu = relu, .bias = bias, .size = size};
+        const F16Block b{.expand = expand, .relu = relu, .bias = bias, .size = size};
         const Graph g = graph_of(b);
         expect_f16(g, {"out"}, true);
         const Answers a = expect_answers(g, b, {"out"}), floats = expect_answers(g, b, {"out", "map"});
@@ -160,7 +160,7 @@ TEST(F16StorageOf, ValuesOfAnySizeKeepTheirPrecision) {
 }
 
 TEST(F16StorageRefused, WithoutABoundOfTheValues) {
-  const Block b{.relu = true, .bias = 1e31f};
+  const F16Block b{.relu = true, .bias = 1e31f};
   const Graph g = graph_of(b);
   expect_f16(g, {"out"}, false);
   expect_answers(g, b, {"out"});
@@ -226,7 +226,7 @@ const Reader kReaders[] = {
 class F16StorageWith : public ::testing::TestWithParam<Reader> {};
 
 TEST_P(F16StorageWith, AnotherReader) {
-  const Block b{};
+  const F16Block b{};
   Graph g = graph_of(b);
   GetParam().build(g);
   expect_f16(g, {"other", "out"}, GetParam().halves);
@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(Readers, F16StorageWith, ::testing::ValuesIn(kReaders),
 
 // A layer in 8 bits or on floats behind the gated product adds the map.
 TEST(F16StorageOf, AResidualOfALaterLayer) {
-  const Block b{};
+  const F16Block b{};
   std::mt19937 random(5);
   for (const bool coded : {true, false}) {
     SCOPED_TRACE(coded);
@@ -252,7 +252,7 @@ TEST(F16StorageOf, AResidualOfALaterLayer) {
 }
 
 TEST(F16StorageOf, AGatedProductThatAddsTheMap) {
-  const Block b{};
+  const F16Block b{};
   Graph g = graph_of(b);
   add(g, "sum", "AddV2", {"out", "map"});
   expect_f16(g, {"sum"}, true);
@@ -260,7 +260,7 @@ TEST(F16StorageOf, AGatedProductThatAddsTheMap) {
 }
 
 TEST(F16StorageRefused, WhereTheMapOrTheProductIsNotQuantized) {
-  for (const Block& b : {Block{.quantized_map = false}, Block{.coded_out = false}}) {
+  for (const F16Block& b : {F16Block{.quantized_map = false}, F16Block{.coded_out = false}}) {
     SCOPED_TRACE(::testing::Message() << b.quantized_map << b.coded_out);
     const Graph g = graph_of(b);
     expect_f16(g, {"out"}, false);
@@ -270,7 +270,7 @@ TEST(F16StorageRefused, WhereTheMapOrTheProductIsNotQuantized) {
 
 // Then the gate is a step of its own.
 TEST(F16StorageOf, AGateBeforeAConvolution) {
-  const Block b{.out_kernel = 3};
+  const F16Block b{.out_kernel = 3};
   const Graph g = graph_of(b);
   expect_f16(g, {"out"}, true);
   EXPECT_THAT(expect_answers(g, b, {"out"}).kernels, ::testing::Contains("gate"));

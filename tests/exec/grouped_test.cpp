@@ -9,24 +9,24 @@ namespace {
 
 using namespace test;
 
-struct Case {
+struct GroupedCase {
   int64_t in_c, group, out_c, kernel, stride, dilation;
   const char* padding;
 };
 
-AttrMap attrs_of(const Case& c) {
+AttrMap attrs_of(const GroupedCase& c) {
   AttrMap attrs = conv_attrs(c.padding, c.stride);
   attrs.insert_or_assign("dilations", ints({1, c.dilation, c.dilation, 1}));
   return attrs;
 }
 
 TEST(GroupedConv, EveryGeometryGivesThePlainAnswer) {
-  for (const Case& c : {Case{24, 8, 24, 3, 1, 1, "SAME"},
-                        {24, 8, 48, 3, 2, 1, "SAME"},
-                        {40, 20, 80, 1, 1, 1, "VALID"},
-                        {36, 4, 9, 5, 1, 1, "VALID"},
-                        {12, 6, 4, 3, 1, 2, "SAME"},
-                        {64, 32, 70, 3, 3, 1, "VALID"}}) {
+  for (const GroupedCase& c : {GroupedCase{24, 8, 24, 3, 1, 1, "SAME"},
+                               {24, 8, 48, 3, 2, 1, "SAME"},
+                               {40, 20, 80, 1, 1, 1, "VALID"},
+                               {36, 4, 9, 5, 1, 1, "VALID"},
+                               {12, 6, 4, 3, 1, 2, "SAME"},
+                               {64, 32, 70, 3, 3, 1, "VALID"}}) {
     Graph g;
     std::mt19937 random(4);
     placeholder(g, "x", {2, 11, 13, c.in_c});
@@ -42,7 +42,8 @@ TEST(GroupedConv, EveryGeometryGivesThePlainAnswer) {
 }
 
 TEST(GroupedConv, DepthwiseWithSeveralResultsPerChannel) {
-  for (const Case& c : {Case{19, 1, 2, 3, 1, 1, "SAME"}, {8, 1, 5, 3, 2, 1, "SAME"}, {3, 1, 32, 5, 4, 1, "VALID"}}) {
+  for (const GroupedCase& c :
+       {GroupedCase{19, 1, 2, 3, 1, 1, "SAME"}, {8, 1, 5, 3, 2, 1, "SAME"}, {3, 1, 32, 5, 4, 1, "VALID"}}) {
     Graph g;
     std::mt19937 random(4);
     placeholder(g, "x", {2, 11, 13, c.in_c});

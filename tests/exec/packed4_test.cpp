@@ -56,7 +56,7 @@ uint16_t half_of(float x) {
   exponent = std::max(exponent - 1, -14);
   return static_cast<uint16_t>(sign + (exponent + 14) * 1024 + static_cast<int>(std::nearbyint(std::ldexp(size, 10 - exponent))));
 }
-float value_of(uint16_t half) {
+float half_value(uint16_t half) {
   const int exponent = half >> 10 & 31, digits = half & 1023;
   const float size = exponent == 31 ? (digits ? NAN : INFINITY)
                      : exponent     ? std::ldexp(static_cast<float>(1024 + digits), exponent - 25)
@@ -72,20 +72,20 @@ uint32_t byte_of(uint32_t word, int byte) { return word >> 8 * byte & 255; }
 uint32_t without(uint32_t word, int byte) { return word & ~(255u << 8 * byte); }
 
 // A depthwise layer of one panel, over a row of random quantized values.
-struct Depthwise {
+struct DepthwiseCase {
   int kernel_h, kernel_w, stride = 1, dilation = 1, first_row = 0;
   int64_t width = 1;
   int channels = 1, qmin = -128;
   bool extreme = false;  // quantized values 0 and 255, weights 127 and -127
   int largest = 127;     // weight
 };
-void PrintTo(const Depthwise& d, std::ostream* os) {
+void PrintTo(const DepthwiseCase& d, std::ostream* os) {
   *os << d.kernel_h << "x" << d.kernel_w << " stride " << d.stride << " dilation " << d.dilation << " first row " << d.first_row
       << ", " << d.width << " pixels of " << d.channels << " channels, lowest " << d.qmin << (d.extreme ? ", extreme" : "");
 }
 
 struct Layer {
-  Layer(const Depthwise& d, std::mt19937& random)
+  Layer(const DepthwiseCase& d, std::mt19937& random)
       : quads((d.kernel_h + 3) / 4),
         row((d.width - 1) * d.stride + (d.kernel_w - 1) * d.dilation + 1),
         packed4(quads * row * panel),
@@ -157,7 +157,7 @@ std::vector<Element> results_of(DepthwisePacked4 job, StorageType storage, Eleme
   return results;
 }
 
-void expect_exact(const Depthwise& d, std::mt19937& random) {
+void expect_exact(const DepthwiseCase& d, std::mt19937& random) {
   SCOPED_TRACE(::testing::PrintToString(d));
   Layer layer(d, random);
   DepthwisePacked4 job = layer.job;
@@ -259,7 +259,7 @@ TEST_F(Packed4, EveryActivationInEveryStorageType) {
       }
 }
 
-// Of values beyond the range of the bounded swish.
+// The values lie beyond the range of the bounded swish.
 TEST_F(Packed4, SwishOfLargeValues) {
   Layer layer({5, 5, 1, 1, 2, 70, panel, -128, true}, random);
   DepthwisePacked4 job = layer.job;
@@ -389,7 +389,7 @@ TEST_F(Packed4, FloatsBecomeF16) {
         }
         const float x = in[static_cast<size_t>(i / ldo * lda + i % ldo)];
         if (std::isnan(x))
-          ASSERT_TRUE(std::isnan(value_of(half)));
+          ASSERT_TRUE(std::isnan(half_value(half)));
         else
           ASSERT_EQ(half, half_of(x / unit)) << x << " in column " << i % ldo << " of " << k;
       }
@@ -421,7 +421,7 @@ TEST_F(Packed4, F16RowsAreQuantized) {
           } else if (column >= k) {
             ASSERT_EQ(code, 0) << "row " << row << " column " << column << " of " << k;
           } else {
-            const float x = value_of(in[static_cast<size_t>(row * lda + column)]);
+            const float x = half_value(in[static_cast<size_t>(row * lda + column)]);
             const float factor = inverse.data()[column] * (gated ? gate.data<float>()[column] : 1.0f) * unit;
             ASSERT_EQ(code, q_or_qmin(x * factor, params)) << x << " in row " << row << " column " << column << " of " << k;
           }

@@ -23,11 +23,11 @@ struct RowOpCase {
 };
 void PrintTo(const RowOpCase& op, std::ostream* os) { *os << op.name; }
 
-const QuantParams kOther{0.04f, 0, true};
+const QuantParams kOtherRow{0.04f, 0, true};
 
 std::string second_map(QuantizedNet& net) {
   net.conv("b", "x", net.shape("a").back(), 3, QuantParams{0.03f, 128, false});
-  return net.fake_quant("b", kOther);
+  return net.fake_quant("b", kOtherRow);
 }
 int64_t map_of_bytes(QuantizedNet& net) { return net.elements("a"); }
 int64_t map_of_floats(QuantizedNet& net) { return 4 * net.elements("a"); }
@@ -103,7 +103,7 @@ const RowOpCase kOps[] = {
     {"CodedGate", "int8_gate",
      [](QuantizedNet& net, const std::string& a) {
        net.input("gate", gate_shape(net));
-       net.op("op", "Mul", {a, net.fake_quant("gate", kOther)});
+       net.op("op", "Mul", {a, net.fake_quant("gate", kOtherRow)});
      },
      gate_of_floats},
     {"Relu", "int8_activation", [](QuantizedNet& net, const std::string& a) { net.op("op", "Relu", {a}); }},

@@ -12,13 +12,13 @@ using namespace test;
 using ::testing::Contains;
 using ::testing::Not;
 
-const QuantParams kQuant{0.02f, 0, false}, kOther{0.03f, 0, true}, kInput{0.03f, 128, false};
+const QuantParams kSharedQuant{0.02f, 0, false}, kSharedOther{0.03f, 0, true}, kSharedInput{0.03f, 128, false};
 
 // x -> convolution in 8 bits -> Relu "a", of `channels` channels.
 QuantizedNet net_of_a(int64_t channels = 19) {
   QuantizedNet net;
   net.input("x", {2, 7, 9, 5});
-  net.conv("a/conv", "x", channels, 1, kInput);
+  net.conv("a/conv", "x", channels, 1, kSharedInput);
   net.op("a", "Relu", {"a/conv"});
   return net;
 }
@@ -36,35 +36,35 @@ void expect_bytes_of_a(QuantizedNet& net, const Answers& answers, int64_t bytes)
 
 TEST(SharedMap, SameQuantParamsAreStoredQuantized) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
-  net.conv("out", "a", 8, 1, kQuant);
+  add_sum(net, kSharedQuant);
+  net.conv("out", "a", 8, 1, kSharedQuant);
   expect_bytes_of_a(net, net.expect_answers({"sum", "out"}), 1);
 }
 
 TEST(SharedMap, DifferentQuantParamsAreStoredAsFloats) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
-  net.conv("out", "a", 8, 1, kOther);
+  add_sum(net, kSharedQuant);
+  net.conv("out", "a", 8, 1, kSharedOther);
   expect_bytes_of_a(net, net.expect_answers({"sum", "out"}), 4);
 }
 
 TEST(SharedMap, AReaderOfFloatsKeepsItFloat) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
+  add_sum(net, kSharedQuant);
   net.op("sine", "Sin", {"a"});
   expect_bytes_of_a(net, net.expect_answers({"sum", "sine"}), 4);
 }
 
 TEST(SharedMap, APlanOutputIsFloat) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
+  add_sum(net, kSharedQuant);
   expect_bytes_of_a(net, net.expect_answers({"sum", "a"}), 4);
 }
 
 TEST(SharedMap, ASumAndTwoPoolsReadItQuantized) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
-  const std::string a = net.fake_quant("a", kQuant);
+  add_sum(net, kSharedQuant);
+  const std::string a = net.fake_quant("a", kSharedQuant);
   net.op("average", "AvgPool", {a}, pool_attrs(2, 2));
   net.op("largest", "MaxPool", {a}, pool_attrs(3, 2));
   const Answers answers = net.expect_answers({"sum", "average", "largest"});
@@ -75,28 +75,28 @@ TEST(SharedMap, ASumAndTwoPoolsReadItQuantized) {
 
 TEST(SharedDequantize, APlainNodeReadsFloats) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
-  net.op("sine", "Sin", {net.fake_quant("a", kQuant)});
+  add_sum(net, kSharedQuant);
+  net.op("sine", "Sin", {net.fake_quant("a", kSharedQuant)});
   expect_bytes_of_a(net, net.expect_answers({"sum", "sine"}), 1);
 }
 
 TEST(SharedDequantize, APlainNodeAndAConvolutionBothReadIt) {
   QuantizedNet net = net_of_a();
-  net.conv("out", "a", 8, 3, kQuant);
-  net.op("sine", "Sin", {net.fake_quant("a", kQuant)});
+  net.conv("out", "a", 8, 3, kSharedQuant);
+  net.op("sine", "Sin", {net.fake_quant("a", kSharedQuant)});
   const Answers answers = net.expect_answers({"out", "sine"});
   EXPECT_EQ(answers.steps.at("out").kernel, "int8_patches_gemm");
 }
 
 TEST(SharedDequantize, APlanOutputKeepsIt) {
   QuantizedNet net = net_of_a();
-  add_sum(net, kQuant);
-  expect_bytes_of_a(net, net.expect_answers({"sum", net.fake_quant("a", kQuant)}), 1);
+  add_sum(net, kSharedQuant);
+  expect_bytes_of_a(net, net.expect_answers({"sum", net.fake_quant("a", kSharedQuant)}), 1);
 }
 
 TEST(SharedDequantize, QuantizingAgainWithOtherParamsRoundsTwice) {
   QuantizedNet net = net_of_a();
-  const std::string again = net.fake_quant(net.fake_quant("a", kQuant), kOther);
+  const std::string again = net.fake_quant(net.fake_quant("a", kSharedQuant), kSharedOther);
   net.op("pool", "AvgPool", {again}, pool_attrs(3, 1));
   net.conv("out", "pool", 8, 1, QuantParams{0.0217f, 0, true});  // few means fall half-way between two of its steps
   const Answers answers = net.expect_answers({"out"});
@@ -109,9 +109,9 @@ TEST(SharedDequantize, ScaledChannelsJoinTheQuantization) {
   QuantizedNet net = net_of_a();
   constant(net.graph, "factors", normal_tensor({19}, net.random));
   net.op("scaled", "Mul", {"a", "factors"});
-  net.conv("out", "scaled", 8, 1, kOther);
+  net.conv("out", "scaled", 8, 1, kSharedOther);
   net.input("y", net.shape("a"));
-  net.op("sum", "AddV2", {net.fake_quant("scaled", kOther), "y"});
+  net.op("sum", "AddV2", {net.fake_quant("scaled", kSharedOther), "y"});
   net.expect_answers({"out", "sum"});
 }
 
@@ -130,7 +130,7 @@ class ResidualAdd : public ::testing::TestWithParam<Branch> {
   // From `in`; "out" has as many channels as a.
   static void build(QuantizedNet& net, std::string in, const std::string& residual) {
     const Branch& b = GetParam();
-    const std::optional<QuantParams> quant = b.quantized ? std::optional(kInput) : std::nullopt;
+    const std::optional<QuantParams> quant = b.quantized ? std::optional(kSharedInput) : std::nullopt;
     const int64_t channels = net.shape("a").back();
     if (b.depthwise) {
       net.conv("depthwise", in, 0, 0, quant);
@@ -144,7 +144,7 @@ class ResidualAdd : public ::testing::TestWithParam<Branch> {
 
 TEST_P(ResidualAdd, IsReadFakeQuantized) {
   QuantizedNet net = net_of_a();
-  build(net, "x", net.fake_quant("a", kQuant));
+  build(net, "x", net.fake_quant("a", kSharedQuant));
   const Answers answers = net.expect_answers({"out"});
   EXPECT_EQ(answers.steps.at("out").kernel, GetParam().kernel);
   EXPECT_EQ(answers.steps.contains("a/dequantized"), !GetParam().takes_q8);
@@ -152,19 +152,19 @@ TEST_P(ResidualAdd, IsReadFakeQuantized) {
 
 TEST_P(ResidualAdd, SameQuantParamsSkipDequantize) {
   QuantizedNet net = net_of_a();
-  build(net, "a", net.fake_quant("a", kInput));
+  build(net, "a", net.fake_quant("a", kSharedInput));
   net.expect_answers({"out"});
 }
 
 TEST_P(ResidualAdd, OtherQuantParamsOfTheSameInputAreKept) {
   QuantizedNet net = net_of_a();
-  build(net, "a", net.fake_quant("a", kQuant));
+  build(net, "a", net.fake_quant("a", kSharedQuant));
   net.expect_answers({"out"});
 }
 
 TEST_P(ResidualAdd, FloatsOfAQuantizedInputAreKept) {
   QuantizedNet net = net_of_a();
-  build(net, net.fake_quant("a", kQuant), "a");
+  build(net, net.fake_quant("a", kSharedQuant), "a");
   net.expect_answers({"out"});
 }
 
@@ -179,10 +179,10 @@ INSTANTIATE_TEST_SUITE_P(Layers, ResidualAdd,
 // a, fake-quantized and weighted, plus b of half the size, fake-quantized and upsampled, before a depthwise layer [-> product].
 void add_fake_quantized_sum(QuantizedNet& net, const std::string& a) {
   net.input("half", {2, 4, 5, 5});
-  net.conv("b", "half", net.shape("a").back(), 1, kInput);
+  net.conv("b", "half", net.shape("a").back(), 1, kSharedInput);
   const Shape shape = net.shape("a");
   net.sizes("size", {static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2])});
-  net.op("up", "ResizeNearestNeighbor", {net.fake_quant("b", kOther), "size"});
+  net.op("up", "ResizeNearestNeighbor", {net.fake_quant("b", kSharedOther), "size"});
   constant(net.graph, "weight", Tensor::scalar(0.6f));
   net.op("weighted", "Mul", {a, "weight"});
   net.op("sum", "AddV2", {"weighted", "up"});
@@ -190,7 +190,7 @@ void add_fake_quantized_sum(QuantizedNet& net, const std::string& a) {
 QuantizedNet net_of_even_a() {
   QuantizedNet net;
   net.input("x", {2, 8, 10, 5});
-  net.conv("a", "x", 19, 1, kInput);
+  net.conv("a", "x", 19, 1, kSharedInput);
   return net;
 }
 
@@ -199,8 +199,8 @@ TEST(FakeQuantizedSum, JoinsADepthwiseLayer) {
     for (const bool product : {false, true}) {
       SCOPED_TRACE(testing::Message() << coded << product);
       QuantizedNet net = net_of_even_a();
-      add_fake_quantized_sum(net, net.fake_quant("a", kOther));
-      const std::optional<QuantParams> quant = coded ? std::optional(kInput) : std::nullopt;
+      add_fake_quantized_sum(net, net.fake_quant("a", kSharedOther));
+      const std::optional<QuantParams> quant = coded ? std::optional(kSharedInput) : std::nullopt;
       net.conv("depthwise", "sum", 0, 0, quant);
       if (product) net.conv("product", "depthwise", 8, 1, quant);
       const std::string last = product ? "product" : "depthwise";
@@ -218,11 +218,11 @@ TEST(FakeQuantizedSum, ATermMayBeTheResidualToo) {
   for (const std::string as : {"the same codes", "other codes", "numbers"}) {
     SCOPED_TRACE(as);
     QuantizedNet net = net_of_even_a();
-    const std::string term = net.fake_quant("a", kOther);
+    const std::string term = net.fake_quant("a", kSharedOther);
     const std::string residual = as == "numbers" ? "a" : as == "other codes" ? net.fake_quant("a", {0.015f, 120, false}) : term;
     add_fake_quantized_sum(net, term);
-    net.conv("depthwise", "sum", 0, 0, kInput);
-    net.conv("product", "depthwise", 19, 1, kInput);
+    net.conv("depthwise", "sum", 0, 0, kSharedInput);
+    net.conv("product", "depthwise", 19, 1, kSharedInput);
     net.op("out", "AddV2", {"product", residual});
     const Answers answers = net.expect_answers({"out"});
     EXPECT_EQ(answers.kernels.contains("int8_sum_depthwise_pointwise"), as == "the same codes");
@@ -232,9 +232,9 @@ TEST(FakeQuantizedSum, ATermMayBeTheResidualToo) {
 TEST(FakeQuantizedSum, ATermReadInTwoWaysIsNotJoined) {
   QuantizedNet net = net_of_even_a();
   add_fake_quantized_sum(net, "a");
-  net.conv("depthwise", "sum", 0, 0, kInput);
-  net.conv("product", "depthwise", 19, 1, kInput);
-  net.op("out", "AddV2", {"product", net.fake_quant("a", kOther)});
+  net.conv("depthwise", "sum", 0, 0, kSharedInput);
+  net.conv("product", "depthwise", 19, 1, kSharedInput);
+  net.op("out", "AddV2", {"product", net.fake_quant("a", kSharedOther)});
   EXPECT_THAT(net.expect_answers({"out"}).kernels, Not(Contains("int8_sum_depthwise_pointwise")));
 }
 
@@ -248,9 +248,9 @@ TEST(GatedProduct, AFakeQuantizedMapOrGateIsAStepOfItsOwn) {
         QuantizedNet net = net_of_a();
         net.input("gate", {2, 1, 1, 19});
         net.op("gated", "Mul",
-               {quantized_map ? net.fake_quant("a", kQuant) : "a",
+               {quantized_map ? net.fake_quant("a", kSharedQuant) : "a",
                 coded_gate ? net.fake_quant("gate", QuantParams{0.02f, 0, true}) : "gate"});
-        net.conv("out", "gated", 8, 1, coded_product ? std::optional(kInput) : std::nullopt);
+        net.conv("out", "gated", 8, 1, coded_product ? std::optional(kSharedInput) : std::nullopt);
         const Answers answers = net.expect_answers({"out"});
         EXPECT_EQ(answers.kernels.contains("int8_gate"), quantized_map || coded_gate);
       }

@@ -20,7 +20,7 @@ namespace {
 using namespace test;
 using ::testing::Contains;
 
-const QuantParams kQuant{0.03f, 10, false}, kOtherQuant{0.02f, 0, true};
+const QuantParams kStoredQuant{0.03f, 10, false}, kOtherQuant{0.02f, 0, true};
 
 Tensor random_tensor(Shape shape, float scale, unsigned seed) {
   std::mt19937 random(seed);
@@ -47,8 +47,8 @@ struct Network {
   Shape shape(const std::string& value) { return *Facts(graph).of(graph.value(value)).shape; }
 
   // name = Relu(convolution of `in` quantized as `q`, its channels first multiplied where `factors`). kernel 0: depthwise 3x3.
-  void conv(const std::string& name, std::string in, int64_t channels, int kernel, QuantParams q = kQuant, bool factors = false,
-            bool q8_16bit_safe = true) {
+  void conv(const std::string& name, std::string in, int64_t channels, int kernel, QuantParams q = kStoredQuant,
+            bool factors = false, bool q8_16bit_safe = true) {
     const int64_t in_c = shape(in).back();
     const bool depthwise = kernel == 0;
     const int64_t side = depthwise ? 3 : kernel;
@@ -151,7 +151,7 @@ TEST_P(Q8Storage, MapsBetweenConvolutionsAreQuantized) {
     Network net;
     net.input("x", {2, 9, 11, 8});
     net.conv("a", "x", channels, 3, kOtherQuant, false, q8_16bit_safe);
-    net.conv("b", "a", channels, kernel, kQuant, factors, q8_16bit_safe);
+    net.conv("b", "a", channels, kernel, kStoredQuant, factors, q8_16bit_safe);
     net.conv("c", "b", 9, 3, kOtherQuant, factors, q8_16bit_safe);
     net.between = {"a", "b"};
     // A dense convolution before a depthwise one is joined with it.
@@ -163,10 +163,10 @@ TEST_P(Q8Storage, MapsBetweenConvolutionsAreQuantized) {
 TEST_P(Q8Storage, WideMapsAreQuantized) {
   Network net;
   net.input("x", {2, 11, 140, 3});
-  net.conv("a", "x", channels, 3, kQuant, false, q8_16bit_safe);
+  net.conv("a", "x", channels, 3, kStoredQuant, false, q8_16bit_safe);
   net.conv("b", "a", 18, 5, kOtherQuant, factors, q8_16bit_safe);
-  net.conv("c", "b", 8, 3, kQuant, factors, q8_16bit_safe);
-  net.conv("d", "c", 8, 0, kQuant, factors);
+  net.conv("c", "b", 8, 3, kStoredQuant, factors, q8_16bit_safe);
+  net.conv("d", "c", 8, 0, kStoredQuant, factors);
   net.between = {"a", "b"};
   expect_same(net, "d", {"a", "b"});
 }
@@ -176,8 +176,8 @@ TEST_P(Q8Storage, TheInputOfADepthwiseChainIsQuantized) {
   net.input("x", {1, 10, 7, channels});
   net.conv("a", "x", channels, 0);
   net.conv("b", "a", 20, 1, kOtherQuant, factors, q8_16bit_safe);
-  net.conv("c", "b", 20, 0, kQuant, factors);
-  net.conv("d", "c", 5, 3, kQuant, factors, q8_16bit_safe);
+  net.conv("c", "b", 20, 0, kStoredQuant, factors);
+  net.conv("d", "c", 5, 3, kStoredQuant, factors, q8_16bit_safe);
   net.between = {"b", "c"};
   const Answer r = expect_same(net, "d", {"c"});
   EXPECT_THAT(r.kernels, Contains("int8_depthwise"));
@@ -236,8 +236,8 @@ TEST(Q8StorageRefused, ReadersThatQuantizeDifferentlyGetFloats) {
     Network net;
     net.input("x", {1, 6, 6, 4});
     net.conv("a", "x", 8, 3);
-    net.conv("b", "a", 8, 1, kQuant, factors);
-    net.conv("c", "a", 8, 1, factors ? kQuant : kOtherQuant);
+    net.conv("b", "a", 8, 1, kStoredQuant, factors);
+    net.conv("c", "a", 8, 1, factors ? kStoredQuant : kOtherQuant);
     net.op("sum", "AddV2", {"b", "c"});
     net.between = {"a", "b", "c"};
     expect_same(net, "sum", {});
@@ -284,7 +284,7 @@ TEST(Q8StorageRefused, ReadersThatQuantizeDifferentlyGetFloats) {
     net.op("same", "Reshape", {"a", "shape"});
     net.axes("other", {3, 5, 8, 4}, {4});
     net.op("rows", "Reshape", {"same", "other"});
-    net.conv("b", "rows", 4, 1, kQuant, true);
+    net.conv("b", "rows", 4, 1, kStoredQuant, true);
     net.between = {"a", "same", "rows"};
     expect_same(net, "b", {});
   }
@@ -328,8 +328,8 @@ TEST(QuantizedInputs, EveryFirstLayerTakesBytes) {
 TEST(QuantizedInputs, AnExpansionOfPatchesTakesBytes) {
   Network net;
   net.input("x", {1, 20, 31, 3});
-  net.conv("a", "x", 40, 3, kQuant);
-  net.conv("b", "a", 40, 0, kQuant);
+  net.conv("a", "x", 40, 3, kStoredQuant);
+  net.conv("b", "a", 40, 0, kStoredQuant);
   net.conv("c", "b", 8, 1);
   expect_quantized_inputs(net, "c", {"x"});
 }
@@ -339,7 +339,7 @@ TEST(QuantizedInputs, ReadersThatDifferKeepAFloatInput) {
     SCOPED_TRACE("two codings");
     Network net;
     net.input("x", {1, 6, 6, 8});
-    net.conv("a", "x", 8, 1, kQuant);
+    net.conv("a", "x", 8, 1, kStoredQuant);
     net.conv("b", "x", 8, 1, kOtherQuant);
     net.op("sum", "AddV2", {"a", "b"});
     expect_quantized_inputs(net, "sum", {});

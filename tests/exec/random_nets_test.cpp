@@ -32,7 +32,7 @@ class RandomNet {
 
   int below(int n) { return std::uniform_int_distribution<int>(0, n - 1)(random_); }
   bool chance(int n) { return below(n) == 0; }
-  // Of all values, the last ones more often.
+  // One of all values, a later one more often.
   std::string any() {
     const int n = static_cast<int>(values_.size());
     return values_[static_cast<size_t>(std::max(below(n), below(n)))];

@@ -138,7 +138,7 @@ TEST_F(RowKernels, F16ToF32) {
   }
 }
 
-float value_of(uint16_t bf16) { return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16); }
+float bf16_value(uint16_t bf16) { return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16); }
 
 TEST_F(RowKernels, Bf16ConversionsRoundToNearestEven) {
   if (!set.gemm_bf16) {
@@ -159,7 +159,7 @@ TEST_F(RowKernels, Bf16ConversionsRoundToNearestEven) {
     Results floats(rows * channels);
     set.bf16_to_f32(packed.data(), rows * channels, floats.data());
     std::vector<double> wanted;
-    for (uint16_t x : packed) wanted.push_back(value_of(x));
+    for (uint16_t x : packed) wanted.push_back(bf16_value(x));
     floats.expect(wanted);
     for (const float* factors : {static_cast<const float*>(nullptr), gate.data()}) {
       std::vector<uint16_t> out(static_cast<size_t>(rows * even + 64), 0x5555);
@@ -168,7 +168,7 @@ TEST_F(RowKernels, Bf16ConversionsRoundToNearestEven) {
         const int64_t row = i / even, c = i % even;
         uint16_t bits = row < rows ? 0 : 0x5555;
         if (row < rows && c < channels)
-          bits = BFloat16(value_of(packed[static_cast<size_t>(row * channels + c)]) * (factors ? factors[c] : 1.0f)).bits;
+          bits = BFloat16(bf16_value(packed[static_cast<size_t>(row * channels + c)]) * (factors ? factors[c] : 1.0f)).bits;
         ASSERT_EQ(out[static_cast<size_t>(i)], bits) << i;
       }
     }

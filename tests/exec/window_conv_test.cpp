@@ -13,7 +13,7 @@ namespace {
 
 using namespace test;
 
-struct Case {
+struct WindowCase {
   int64_t h, w, in_c, out_c, kernel_h, kernel_w;
   int stride, dilation;
   const char* padding;
@@ -21,7 +21,7 @@ struct Case {
 };
 
 // conv -> bias -> [residual ->] Relu [-> residual]
-Answers answers(const Case& c, const std::string& residual, int64_t batch = 2) {
+Answers answers(const WindowCase& c, const std::string& residual, int64_t batch = 2) {
   Graph g;
   std::mt19937 random(static_cast<unsigned>(c.in_c + c.out_c));
   std::map<std::string, Tensor> data{{"x", normal_tensor({batch, c.h, c.w, c.in_c}, random)}};
@@ -51,7 +51,7 @@ Answers answers(const Case& c, const std::string& residual, int64_t batch = 2) {
   return run_both(g, data, {last});
 }
 
-constexpr Case kCases[] = {
+constexpr WindowCase kCases[] = {
     {23, 21, 3, 20, 7, 7, 2, 1, "SAME", "window_gemm"},   // a stem: rows of windows are 21 floats
     {17, 19, 3, 33, 3, 3, 2, 1, "VALID", "window_gemm"},  // read in the image itself
     {9, 9, 24, 40, 1, 7, 1, 1, "SAME", "window_gemm"},    //
@@ -69,7 +69,7 @@ constexpr Case kCases[] = {
 };
 
 TEST(WindowConv, EveryGeometryGivesThePlainAnswer) {
-  for (const Case& c : kCases)
+  for (const WindowCase& c : kCases)
     for (const char* residual : {"none", "before", "after"}) {
       SCOPED_TRACE(std::to_string(c.kernel_h) + "x" + std::to_string(c.kernel_w) + " of " + std::to_string(c.in_c) +
                    ", residual " + residual);
@@ -82,8 +82,8 @@ TEST(WindowConv, EveryGeometryGivesThePlainAnswer) {
 
 // Bands and panels that threads share do not change a result.
 TEST(WindowConv, LargeMapsInBands) {
-  for (const Case& c :
-       {Case{60, 61, 64, 40, 3, 3, 2, 1, "SAME", "window_gemm"}, {40, 41, 48, 64, 3, 3, 1, 1, "SAME", "winograd"}}) {
+  for (const WindowCase& c :
+       {WindowCase{60, 61, 64, 40, 3, 3, 2, 1, "SAME", "window_gemm"}, {40, 41, 48, 64, 3, 3, 1, 1, "SAME", "winograd"}}) {
     const Answers a = answers(c, "none", 1);
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6) << c.kernel;
     EXPECT_TRUE(a.kernels.contains(c.kernel)) << c.kernel;
@@ -93,7 +93,7 @@ TEST(WindowConv, LargeMapsInBands) {
 // In 8 bits, of maps that are stored as floats and as bytes; sums are exact, so that only the last rounding differs.
 TEST(WindowConv, InEightBits) {
   for (const bool q8_16bit_safe : {true, false})
-    for (const Case& c : kCases) {
+    for (const WindowCase& c : kCases) {
       if (c.in_c % 8 != 0) continue;
       SCOPED_TRACE(std::to_string(c.kernel_h) + "x" + std::to_string(c.kernel_w) + " of " + std::to_string(c.in_c));
       QuantizedNet net;

@@ -19,7 +19,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-std::string saved(const std::string& below) { return (data("graph/saved") / below).string(); }
+std::string saved_path(const std::string& below) { return (data("graph/saved") / below).string(); }
 
 // A copy of a checkpoint's files that tests may damage.
 class CopiedCheckpoint {
@@ -46,8 +46,8 @@ class CopiedCheckpoint {
 };
 
 TEST(Checkpoint, EveryTypeHasTheValuesThatWereSaved) {
-  const Checkpoint c(saved("types/all.ckpt"));
-  const Case wanted = read_case(saved("types/case.json"));
+  const Checkpoint c(saved_path("types/all.ckpt"));
+  const Case wanted = read_case(saved_path("types/case.json"));
   EXPECT_EQ(wanted.outputs.size(), 19u);
   for (const auto& [name, tensor] : wanted.outputs) EXPECT_EQ(difference(c.read(name), tensor), "") << name;
   const Tensor complex = c.read("complex64");
@@ -60,8 +60,8 @@ TEST(Checkpoint, EveryTypeHasTheValuesThatWereSaved) {
 }
 
 TEST(Checkpoint, SlicesAreJoined) {
-  const Checkpoint c(saved("slices/parts.ckpt"));
-  const Case wanted = read_case(saved("slices/case.json"));
+  const Checkpoint c(saved_path("slices/parts.ckpt"));
+  const Case wanted = read_case(saved_path("slices/case.json"));
   for (const auto& [name, tensor] : wanted.outputs) EXPECT_EQ(difference(c.read(name), tensor), "") << name;
   // Any part, across the parts that were stored.
   const Tensor part = c.read("grid", *parse_slice_request("7 5 2,4:1,3"));
@@ -82,7 +82,7 @@ TEST(Checkpoint, RequestsForSlicesAreChecked) {
 }
 
 TEST(Checkpoint, AFlippedBitNamesFileAndTensor) {
-  CopiedCheckpoint copy(saved("types/all.ckpt"));
+  CopiedCheckpoint copy(saved_path("types/all.ckpt"));
   const Checkpoint whole(copy.prefix());
   CopiedCheckpoint::flip(copy.values(), static_cast<size_t>(whole.find("fc/w")->offset) + 5);
   const Checkpoint c(copy.prefix());
@@ -93,7 +93,7 @@ TEST(Checkpoint, AFlippedBitNamesFileAndTensor) {
 }
 
 TEST(Checkpoint, EveryFlippedBitOfAnIndexIsFound) {
-  const std::string bytes = read_file(saved("slices/parts.ckpt.index"));
+  const std::string bytes = read_file(saved_path("slices/parts.ckpt.index"));
   for (size_t at = 0; at < bytes.size(); ++at) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ 4);
@@ -104,7 +104,7 @@ TEST(Checkpoint, EveryFlippedBitOfAnIndexIsFound) {
 }
 
 TEST(Checkpoint, MissingAndShortFilesAreNamed) {
-  CopiedCheckpoint copy(saved("types/all.ckpt"));
+  CopiedCheckpoint copy(saved_path("types/all.ckpt"));
   const Checkpoint c(copy.prefix());
   std::filesystem::resize_file(copy.values(), 100);
   EXPECT_THAT(error_of([&] { c.read("global_step"); }), AllOf(HasSubstr(copy.values()), HasSubstr("cut off")));

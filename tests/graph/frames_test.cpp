@@ -49,7 +49,7 @@ AttrMap frame(const std::string& name, bool constant = false) {
 }
 
 // x doubled until its sum is 100.
-Graph loop() {
+Graph counting_loop() {
   Graph g;
   placeholder(g, "x", {1});
   add(g, "enter", "Enter", {"x"}, frame("turn"));
@@ -81,7 +81,7 @@ TEST(Frames, AConditionHoldsOnItsWaysAndNotBehindItsMerge) {
 }
 
 TEST(Frames, ALoopEndsAtItsExit) {
-  const Graph g = loop();
+  const Graph g = counting_loop();
   const Frames frames(g);
   EXPECT_EQ(frames.problem(), "");
   EXPECT_NE(frames.frame(g.find("body")), 0);
@@ -93,12 +93,12 @@ TEST(Frames, ALoopEndsAtItsExit) {
 
 TEST(Validate, SoundGraphsHaveNoProblem) {
   EXPECT_EQ(problem_in(condition()), "");
-  EXPECT_EQ(problem_in(loop()), "");
+  EXPECT_EQ(problem_in(counting_loop()), "");
   EXPECT_EQ(problem_in(fixture()), "");
 }
 
 TEST(Validate, AConstantInALoopMustWaitForTheLoop) {
-  Graph g = loop();
+  Graph g = counting_loop();
   g.node(g.find("limit")).controls.clear();
   EXPECT_THAT(problem_in(g), HasSubstr("node less (Less) has inputs from different loops: merge and limit"));
 }
@@ -112,18 +112,18 @@ TEST(Validate, AMergeReadsOneLiveValue) {
 TEST(Validate, MissingAttributesAreNamed) {
   for (const auto& [node, attr] : std::vector<std::pair<std::string, std::string>>{
            {"switch", "T"}, {"merge", "N"}, {"merge", "T"}, {"enter", "frame_name"}, {"exit", "T"}, {"next", "T"}}) {
-    Graph g = loop();
+    Graph g = counting_loop();
     g.node(g.find(node)).attrs.erase(attr);
     EXPECT_THAT(problem_in(g), HasSubstr("node " + node)) << attr;
     EXPECT_THAT(problem_in(g), HasSubstr("lacks attribute \"" + attr + "\"")) << attr;
   }
-  Graph g = loop();
+  Graph g = counting_loop();
   g.node(g.find("merge")).attrs.insert_or_assign("N", Attr(int64_t{3}));
   EXPECT_THAT(problem_in(g), HasSubstr("attribute N says 3"));
 }
 
 TEST(Validate, ALoopIsEnteredFromOnePlace) {
-  Graph g = loop();
+  Graph g = counting_loop();
   add(g, "inner", "Enter", {"body"}, frame("turn"));
   EXPECT_THAT(problem_in(g), HasSubstr("node inner (Enter) enters loop \"turn\", which others enter from another loop"));
   Graph h = condition();
@@ -144,7 +144,7 @@ TEST(Passes, AFoldedConstantStaysOnItsWay) {
 }
 
 TEST(Passes, TheSizeOfAValueInALoopStaysInTheLoop) {
-  Graph g = loop();
+  Graph g = counting_loop();
   AttrMap a;
   a.emplace("out_type", DType::i32);
   add(g, "again", "Enter", {"x"}, frame("turn", true));
@@ -165,7 +165,7 @@ TEST(Passes, TheSizeOfAValueInALoopStaysInTheLoop) {
 }
 
 TEST(Passes, NothingCanBeFedInsideALoop) {
-  Graph g = loop();
+  Graph g = counting_loop();
   PassOptions o;
   o.interface = {{"body"}, {"exit"}};
   try {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "core/file.h"
 #include "tests/error_of.h"
 #include "tests/pipeline/program.h"
 
@@ -20,6 +21,11 @@ class FolderManifestTest : public ProgramTest {
     put("found.json", R"([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5},
                           {"image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.25}])");
   }
+  void write_listed(const std::string& name, const std::string& content) const {
+    FolderManifest manifest(folder);
+    manifest.list_what_is_written();
+    write_file(folder / name, content);
+  }
   std::vector<std::string> exporting(std::vector<std::string> more = {}) const {
     std::vector<std::string> a{"export", path("found.json"), "-o", path("forms") + "/", "--format", "csv"};
     a.insert(a.end(), more.begin(), more.end());
@@ -31,18 +37,57 @@ TEST_F(FolderManifestTest, ListedFilesAreOursUntilTheyAreChanged) {
   put("a.csv", "1");
   EXPECT_THAT(error_of([&] { FolderManifest(folder).require_ours({"a.csv"}); }), HasSubstr("a.csv: stands there already"));
   FolderManifest(folder).require_ours({"b.csv"});
-  FolderManifest(folder).add("a.csv");
+  write_listed("a.csv", "1");
   FolderManifest(folder).require_ours({"a.csv"});
   put("a.csv", "2");
   EXPECT_THAT(error_of([&] { FolderManifest(folder).require_ours({"a.csv"}); }), HasSubstr("a.csv"));
 }
 
 TEST_F(FolderManifestTest, LineThatWasCutShortListsNothing) {
-  put("a.csv", "1");
-  FolderManifest(folder).add("a.csv");
+  write_listed("a.csv", "1");
   const std::string manifest = read_file(folder / FolderManifest::kName);
   write_file(folder / FolderManifest::kName, manifest.substr(0, manifest.size() / 2));
   EXPECT_THAT(error_of([&] { FolderManifest(folder).require_ours({"a.csv"}); }), HasSubstr("a.csv"));
+}
+
+// A kill may come at any moment: what has its name is listed.
+TEST_F(FolderManifestTest, FilesAreListedBeforeTheyTakeTheirNames) {
+  const BeforePlacing kill([&](const std::filesystem::path&, const std::filesystem::path& name) {
+    EXPECT_FALSE(std::filesystem::exists(name));
+    EXPECT_THAT(read_file(folder / FolderManifest::kName), HasSubstr("a.csv"));
+    throw Error("", "killed");
+  });
+  EXPECT_THAT(error_of([&] { write_listed("a.csv", "1"); }), HasSubstr("killed"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.csv"));
+}
+
+TEST_F(FolderManifestTest, FilesElsewhereAreNotListed) {
+  FolderManifest manifest(folder);
+  manifest.list_what_is_written();
+  std::filesystem::create_directory(folder / "below");
+  write_file(folder / "below/a.csv", "1");
+  EXPECT_FALSE(std::filesystem::exists(folder / FolderManifest::kName));
+}
+
+TEST_F(FolderManifestTest, DumpedGraphsLeaveFilesOfOthers) {
+  const std::string graph = kSource + "/tests/data/graph/lenet_frozen.pb", dump = path("stages");
+  const std::vector<std::string> command{"optimize",           graph,        "-o", path("out.pb"), "--stop-after",
+                                         "strip_unused_nodes", "--dump-dir", dump};
+  ASSERT_EQ(run(command).code, 0);
+  EXPECT_EQ(run(command).code, 0) << "its own files are replaced";
+  std::string first;
+  for (const auto& entry : std::filesystem::directory_iterator(dump))
+    if (entry.path().extension() == ".pb") first = entry.path().string();
+  ASSERT_NE(first, "");
+  write_file(first, "mine");
+  const Output o = run(command);
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr(first + ": stands there already"));
+  EXPECT_EQ(read_file(first), "mine");
+  std::vector<std::string> over = command;
+  over.push_back("--overwrite");
+  EXPECT_EQ(run(over).code, 0);
+  EXPECT_NE(read_file(first), "mine");
 }
 
 TEST_F(FolderManifestTest, LinksAreOthers) {

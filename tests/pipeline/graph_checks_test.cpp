@@ -16,7 +16,7 @@ using ::testing::SizeIs;
 
 const std::string kLenet = kSource + "/tests/data/graph/lenet_frozen.pb";
 
-Value add(Graph& g, const char* name, const char* op, const std::vector<Value>& inputs, AttrMap attrs = {}) {
+Value add_value(Graph& g, const char* name, const char* op, const std::vector<Value>& inputs, AttrMap attrs = {}) {
   Node n;
   n.name = name;
   n.op = op;
@@ -29,10 +29,10 @@ Value add(Graph& g, const char* name, const char* op, const std::vector<Value>& 
 // y = x * factor + 1, z = arg max of y.
 Graph scaled(float factor) {
   Graph g;
-  const Value x = add(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {-1, 5}}}});
-  const Value y = add(g, "scaled", "Mul", {x, g.add_const("factor", Tensor::scalar(factor))});
-  const Value sum = add(g, "y", "AddV2", {y, g.add_const("one", Tensor::scalar(1.0f))});
-  add(g, "z", "ArgMax", {sum, g.add_const("axis", Tensor::scalar(int32_t{1}))}, {{"output_type", DType::i64}});
+  const Value x = add_value(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {-1, 5}}}});
+  const Value y = add_value(g, "scaled", "Mul", {x, g.add_const("factor", Tensor::scalar(factor))});
+  const Value sum = add_value(g, "y", "AddV2", {y, g.add_const("one", Tensor::scalar(1.0f))});
+  add_value(g, "z", "ArgMax", {sum, g.add_const("axis", Tensor::scalar(int32_t{1}))}, {{"output_type", DType::i64}});
   return g;
 }
 
@@ -68,7 +68,7 @@ TEST(AnswerCheck, AQuantizedGraphMustReachItsDecibels) {
 
 TEST(AnswerCheck, WhatTheSourceCannotRunIsSaid) {
   Graph g = scaled(2);
-  add(g, "mystery", "NoSuchOp", {g.value("y")});
+  add_value(g, "mystery", "NoSuchOp", {g.value("y")});
   AnswerOptions options;
   options.interface.outputs = {"y", "mystery"};
   const AnswerCheck check = check_answers(g, g, options);
@@ -80,8 +80,8 @@ TEST(AnswerCheck, WhatTheSourceCannotRunIsSaid) {
 TEST(AnswerCheck, ConditionsAreFedBothWays) {
   const auto chosen = [](float otherwise) {
     Graph g;
-    const Value p = add(g, "p", "Placeholder", {}, {{"dtype", DType::boolean}, {"shape", ShapeAttr{true, {}}}});
-    add(g, "y", "Select", {p, g.add_const("a", Tensor::scalar(1.0f)), g.add_const("b", Tensor::scalar(otherwise))});
+    const Value p = add_value(g, "p", "Placeholder", {}, {{"dtype", DType::boolean}, {"shape", ShapeAttr{true, {}}}});
+    add_value(g, "y", "Select", {p, g.add_const("a", Tensor::scalar(1.0f)), g.add_const("b", Tensor::scalar(otherwise))});
     return g;
   };
   EXPECT_NO_THROW(check_answers(chosen(2), chosen(2), {}));
@@ -92,8 +92,8 @@ class GraphChecks : public ProgramTest {};
 
 TEST_F(GraphChecks, AFeedOfAnotherShapeIsRefused) {
   Graph g;
-  add(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {2, 3}}}});
-  add(g, "y", "Relu", {g.value("x")});
+  add_value(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {2, 3}}}});
+  add_value(g, "y", "Relu", {g.value("x")});
   write_graph(g, path("net.pb"));
   const auto fed = [&](const std::string& shape, const std::string& data) {
     return run(
@@ -119,7 +119,7 @@ TEST_F(GraphChecks, OptimizeKeepsAnswersAndSaysWhatItCouldNotCompare) {
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.err, Not(HasSubstr("could not be compared")));
   Graph g = scaled(2);
-  add(g, "mystery", "NoSuchOp", {g.value("y")});
+  add_value(g, "mystery", "NoSuchOp", {g.value("y")});
   write_graph(g, path("mystery.pb"));
   const Output partly = run({"optimize", path("mystery.pb"), "-o", path("small.pb"), "--outputs", "mystery"});
   EXPECT_EQ(partly.code, 0) << partly.err;
@@ -141,10 +141,11 @@ TEST_F(GraphChecks, BenchTakesABareGraph) {
 
 TEST_F(GraphChecks, InspectCountsLayersOfUnknownSize) {
   Graph g;
-  const Value x = add(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {1, -1, -1, 3}}}});
+  const Value x = add_value(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {1, -1, -1, 3}}}});
   AttrList strides;
   strides.ints = {1, 1, 1, 1};
-  add(g, "y", "Conv2D", {x, g.add_const("w", Tensor(DType::f32, {3, 3, 3, 8}))}, {{"strides", strides}, {"padding", "SAME"}});
+  add_value(g, "y", "Conv2D", {x, g.add_const("w", Tensor(DType::f32, {3, 3, 3, 8}))},
+            {{"strides", strides}, {"padding", "SAME"}});
   write_graph(g, path("net.pb"));
   EXPECT_THAT(run({"inspect", path("net.pb")}).out,
               HasSubstr("0 (0), without 1 layers whose sizes are not known (give --shape)"));

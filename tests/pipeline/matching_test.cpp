@@ -6,10 +6,9 @@
 #include "tests/pipeline/batch_runs.h"
 #include "tiling/slides/slide.h"
 
-namespace cytodet {
+namespace cytodet::test {
 namespace {
 
-using namespace test;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -200,4 +199,4 @@ TEST_F(Matching, AGroundTruthOfManyFilesCostsLittle) {
 }
 
 }  // namespace
-}  // namespace cytodet
+}  // namespace cytodet::test

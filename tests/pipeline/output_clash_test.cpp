@@ -10,7 +10,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-const std::string kLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kBlood = kSource + "/tests/data/bccd";
+const std::string kClashLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kBlood = kSource + "/tests/data/bccd";
 
 class OutputClash : public ProgramTest {
  protected:
@@ -18,7 +18,7 @@ class OutputClash : public ProgramTest {
     ProgramTest::SetUp();
     for (const char* file : {"synthetic200_gt.json", "synthetic200_dt.json"})
       std::filesystem::copy(kSource + "/tests/data/eval/" + file, folder / file);
-    std::filesystem::copy(kLenet, folder / "lenet.pb");
+    std::filesystem::copy(kClashLenet, folder / "lenet.pb");
     std::filesystem::create_directory(folder / "feeds");
     for (const auto& e : std::filesystem::directory_iterator(kSource + "/tests/data/quant/lenet"))
       std::filesystem::copy(e.path(), folder / "feeds" / e.path().filename());

@@ -19,9 +19,9 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-const std::string kLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kFeeds = kSource + "/tests/data/quant/lenet",
-                  kBlood = kSource + "/tests/data/bccd",
-                  kTwo[] = {kBlood + "/BloodImage_00007.jpg", kBlood + "/BloodImage_00015.jpg"};
+const std::string kFaultLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kFeeds = kSource + "/tests/data/quant/lenet",
+                  kFaultBlood = kSource + "/tests/data/bccd",
+                  kTwo[] = {kFaultBlood + "/BloodImage_00007.jpg", kFaultBlood + "/BloodImage_00015.jpg"};
 
 // A way to write: GIVEN is the folder of what was made before, OUT what is written.
 struct Write {
@@ -76,9 +76,9 @@ class OutputFaults : public ProgramTest, public ::testing::WithParamInterface<Wr
     const char* wants = GetParam().command;
     auto needs = [&](const char* what) { return std::string(wants).find(what) != std::string::npos; };
     std::filesystem::create_directory(folder / "given");
-    if (needs("GIVEN/ranges.json")) made({"calibrate", kLenet, "--images", kFeeds, "-o", given("ranges.json"), "--quiet"});
+    if (needs("GIVEN/ranges.json")) made({"calibrate", kFaultLenet, "--images", kFeeds, "-o", given("ranges.json"), "--quiet"});
     if (needs("GIVEN/log.txt"))
-      made({"calibrate", kLenet, "--images", kFeeds, "-o", given("r.json"), "--log", given("log.txt"), "--quiet"});
+      made({"calibrate", kFaultLenet, "--images", kFeeds, "-o", given("r.json"), "--log", given("log.txt"), "--quiet"});
     if (needs("GIVEN/run ") || needs("GIVEN/run/"))
       made({"detect", "--model", kModel, kTwo[0], kTwo[1], "-o", given("run"), "--quiet"});
   }
@@ -93,9 +93,9 @@ class OutputFaults : public ProgramTest, public ::testing::WithParamInterface<Wr
     Json j{{"model", kModel}, {"inputs", {kTwo[0]}}, {"output", out}, {"detect", {{"streams", 1}}}};
     put("given/run.json", j.dump());
     Json int8 = j;
-    int8["quantize"] = {{"images", kBlood}, {"max_images", 1}};
+    int8["quantize"] = {{"images", kFaultBlood}, {"max_images", 1}};
     put("given/run_int8.json", int8.dump());
-    j["truth"] = kBlood + "/val.json";
+    j["truth"] = kFaultBlood + "/val.json";
     j["search"] = {{"detect.score", {0.05, 0.3}}};
     j["speed"] = {{"pictures", 1}, {"repeats", 1}};
     put("given/tune.json", j.dump());
@@ -111,8 +111,9 @@ class OutputFaults : public ProgramTest, public ::testing::WithParamInterface<Wr
         all.insert(all.end(), std::begin(kTwo), std::end(kTwo));
         continue;
       }
-      const std::pair<std::string, std::string> replaced[] = {{"OUT", out},      {"GIVEN", path("given")}, {"MODEL", kModel},
-                                                              {"LENET", kLenet}, {"FEEDS", kFeeds},        {"BLOOD", kBlood}};
+      const std::pair<std::string, std::string> replaced[] = {{"OUT", out},      {"GIVEN", path("given")},
+                                                              {"MODEL", kModel}, {"LENET", kFaultLenet},
+                                                              {"FEEDS", kFeeds}, {"BLOOD", kFaultBlood}};
       for (const auto& [from, to] : replaced)
         if (w.starts_with(from)) {
           w.replace(0, from.size(), to);
@@ -225,8 +226,8 @@ class StandardOutput : public ProgramTest {
 
 TEST_F(StandardOutput, FullDisk) {
   for (const std::string& arguments :
-       {"inspect '" + kLenet + "'", "infer '" + kLenet + "' --feeds '" + kFeeds + "/b.json'", std::string("optimize --list"),
-        std::string("help"), std::string("doctor --help"), std::string("--version"),
+       {"inspect '" + kFaultLenet + "'", "infer '" + kFaultLenet + "' --feeds '" + kFeeds + "/b.json'",
+        std::string("optimize --list"), std::string("help"), std::string("doctor --help"), std::string("--version"),
         "evaluate --truth '" + kSource + "/tests/data/eval/synthetic200_gt.json' --detections '" + kSource +
             "/tests/data/eval/synthetic200_dt.json'"}) {
     const Output o = full(arguments);

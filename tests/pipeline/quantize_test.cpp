@@ -22,18 +22,18 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-const std::string kLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kFeeds = kSource + "/tests/data/quant/lenet",
-                  kBlood = kSource + "/tests/data/bccd";
+const std::string kQuantizeLenet = kSource + "/tests/data/graph/lenet_frozen.pb",
+                  kQuantizeFeeds = kSource + "/tests/data/quant/lenet", kQuantizeBlood = kSource + "/tests/data/bccd";
 const std::string kFc9 = "Lenet/fc9_1/MatMul", kConv1 = "Lenet/conv1_1/Conv2D";
 
 class QuantizeCommand : public ProgramTest {
  protected:
   void calibrate() {
-    Output o = run({"calibrate", kLenet, "--images", kFeeds, "-o", path("ranges.json"), "--quiet"});
+    Output o = run({"calibrate", kQuantizeLenet, "--images", kQuantizeFeeds, "-o", path("ranges.json"), "--quiet"});
     ASSERT_EQ(o.code, 0) << o.err;
   }
   Output quantize(std::vector<std::string> more = {}) {
-    std::vector<std::string> a{"quantize", kLenet, "--ranges", path("ranges.json"), "-o", path("int8.pb")};
+    std::vector<std::string> a{"quantize", kQuantizeLenet, "--ranges", path("ranges.json"), "-o", path("int8.pb")};
     a.insert(a.end(), more.begin(), more.end());
     return run(a);
   }
@@ -58,7 +58,7 @@ class QuantizeCommand : public ProgramTest {
     write_ranges(r, path("ranges.json"));
   }
   Tensor answer(const std::string& graph, const std::string& output) {
-    Output o = run({"infer", graph, "--feeds", kFeeds + "/b.json", "--outputs", output, "-o", path("answer.json")});
+    Output o = run({"infer", graph, "--feeds", kQuantizeFeeds + "/b.json", "--outputs", output, "-o", path("answer.json")});
     EXPECT_EQ(o.code, 0) << o.err;
     return read_case(path("answer.json")).outputs.begin()->second;
   }
@@ -66,7 +66,7 @@ class QuantizeCommand : public ProgramTest {
 
 TEST_F(QuantizeCommand, ReportsEveryLayer) {
   calibrate();
-  Output o = quantize({"--images", kFeeds, "--report", path("report.json")});
+  Output o = quantize({"--images", kQuantizeFeeds, "--report", path("report.json")});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("5 of 5 layers in INT8"));
   const std::map<std::string, Json> rows = report();
@@ -81,7 +81,7 @@ TEST_F(QuantizeCommand, ReportsEveryLayer) {
   const Json outputs = read_json(path("report.json"))["outputs_sqnr_db"];
   ASSERT_THAT(outputs, SizeIs(1));
   EXPECT_GE(outputs.begin()->get<double>(), 35);
-  EXPECT_EQ(answer(kLenet, "Lenet/fc9_1/BiasAdd").shape(), answer(path("int8.pb"), "Lenet/fc9_1/BiasAdd").shape());
+  EXPECT_EQ(answer(kQuantizeLenet, "Lenet/fc9_1/BiasAdd").shape(), answer(path("int8.pb"), "Lenet/fc9_1/BiasAdd").shape());
 }
 
 TEST_F(QuantizeCommand, OptionsSayHow) {
@@ -146,15 +146,16 @@ TEST_F(QuantizeCommand, Errors) {
   expect_error(quantize({"--exclude-nodes", "Lenet/conv1_1/Conv2d"}), 2, "did you mean Lenet/conv1_1/Conv2D");
   expect_error(quantize({"--exclude-ops", "Matmul"}), 2, "did you mean MatMul");
   expect_error(quantize({"--max-drop", "0.01"}), 2, "needs --truth and --images");
-  expect_error(quantize({"--max-drop", "0.01", "--truth", kBlood + "/val.json", "--images", kBlood}), 2, "needs a model file");
-  expect_error(run({"quantize", kLenet, "-o", path("int8.pb")}), 2, "needs ranges, or images");
-  expect_error(run({"quantize", kLenet, "--images", path("none"), "-o", path("int8.pb")}), 1, "none: cannot open");
-  expect_error(run({"quantize", kLenet, "--ranges", path("ranges.json"), "-o", path("int8.json")}), 2,
+  expect_error(quantize({"--max-drop", "0.01", "--truth", kQuantizeBlood + "/val.json", "--images", kQuantizeBlood}), 2,
+               "needs a model file");
+  expect_error(run({"quantize", kQuantizeLenet, "-o", path("int8.pb")}), 2, "needs ranges, or images");
+  expect_error(run({"quantize", kQuantizeLenet, "--images", path("none"), "-o", path("int8.pb")}), 1, "none: cannot open");
+  expect_error(run({"quantize", kQuantizeLenet, "--ranges", path("ranges.json"), "-o", path("int8.json")}), 2,
                "must end in .pb or .pbtxt");
-  expect_error(run({"quantize", kSource + "/models/efficientdet/efficientdet_d0_blood.json", "--images", kBlood, "-o",
+  expect_error(run({"quantize", kSource + "/models/efficientdet/efficientdet_d0_blood.json", "--images", kQuantizeBlood, "-o",
                     path("int8.pb"), "--report", path("./int8.json")}),
                2, "would be one file");
-  std::filesystem::copy(kLenet, folder / "own.pb");
+  std::filesystem::copy(kQuantizeLenet, folder / "own.pb");
   const std::string before = read_file(path("own.pb"));
   expect_error(run({"quantize", path("own.pb"), "--ranges", path("ranges.json"), "-o", path("own.pb")}), 2,
                "is the network that is to be quantized");
@@ -169,7 +170,7 @@ TEST_F(QuantizeCommand, Errors) {
   write_ranges(ranges, path("ranges.json"));
   ASSERT_EQ(quantize().code, 0);
   std::filesystem::rename(folder / "int8.pb", folder / "done.pb");
-  expect_error(run({"quantize", path("done.pb"), "--images", kFeeds, "-o", path("int8.pb")}), 1, "is quantized already");
+  expect_error(run({"quantize", path("done.pb"), "--images", kQuantizeFeeds, "-o", path("int8.pb")}), 1, "is quantized already");
 }
 
 // These networks are constants throughout; they are calibrated on their golden cases, which feed nothing.
@@ -211,7 +212,7 @@ TEST_F(QuantizeCommand, Float16Networks) {
 }
 
 TEST_F(QuantizeCommand, SensitivityAsTableAndJson) {
-  Output o = run({"sensitivity", kLenet, "--images", kFeeds, "-o", path("s.json"), "--quiet"});
+  Output o = run({"sensitivity", kQuantizeLenet, "--images", kQuantizeFeeds, "-o", path("s.json"), "--quiet"});
   EXPECT_EQ(o.code, 0) << o.err;
   const Json j = read_json(path("s.json"));
   ASSERT_THAT(j["layers"], SizeIs(5));
@@ -223,7 +224,7 @@ TEST_F(QuantizeCommand, SensitivityAsTableAndJson) {
   }
   EXPECT_EQ(j["alone"], "int8");
   EXPECT_GE(j["outputs"]["Lenet/fc9_1/Relu"].get<double>(), 35) << "of the value that the best class is chosen by";
-  EXPECT_EQ(run({"sensitivity", kLenet, "-o", path("s.json")}).code, 2);
+  EXPECT_EQ(run({"sensitivity", kQuantizeLenet, "-o", path("s.json")}).code, 2);
 }
 
 // The detector on two images, few layers in INT8, two of which spoil everything.
@@ -233,7 +234,7 @@ class MaxDrop : public QuantizeCommand {
     QuantizeCommand::SetUp();
     std::filesystem::create_directory(folder / "images");
     for (const char* name : {"BloodImage_00007.jpg", "BloodImage_00015.jpg"})
-      std::filesystem::copy(kBlood + "/" + name, folder / "images" / name);
+      std::filesystem::copy(kQuantizeBlood + "/" + name, folder / "images" / name);
     Output o = run({"calibrate", kModel, "--images", path("images"), "-o", path("ranges.json"), "--quiet"});
     ASSERT_EQ(o.code, 0) << o.err;
     o = run(
@@ -247,9 +248,10 @@ class MaxDrop : public QuantizeCommand {
     }
   }
   std::vector<std::string> arguments() const {
-    return {"quantize",           kModel,           "--ranges", path("ranges.json"), "--images", path("images"), "--truth",
-            kBlood + "/val.json", "--max-drop",     "0.02",     "--exclude-nodes",   excluded_,  "-o",           path("int8.pb"),
-            "--report",           path("kept.json")};
+    return {"quantize",   kModel,          "--ranges",        path("ranges.json"),
+            "--images",   path("images"),  "--truth",         kQuantizeBlood + "/val.json",
+            "--max-drop", "0.02",          "--exclude-nodes", excluded_,
+            "-o",         path("int8.pb"), "--report",        path("kept.json")};
   }
   // Starts the program and kills it as soon as its search has saved a trial.
   void start_and_kill() const {

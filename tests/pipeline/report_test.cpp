@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::string kSlide = kSource + "/tests/data/slides/blood-mosaic.tif";
+const std::string kReportSlide = kSource + "/tests/data/slides/blood-mosaic.tif";
 const std::string kEvil = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>";
 
 class Report : public ProgramTest {
@@ -38,7 +38,7 @@ class Report : public ProgramTest {
       s.index = i;
       s.image_id = i + 1;
       s.name = names_of[static_cast<size_t>(i)];
-      s.path = i == 0 ? kSlide : kEvil;
+      s.path = i == 0 ? kReportSlide : kEvil;
       s.state = i == 2 ? ImageState::failed : ImageState::done;
       if (i == 2) s.reason = kEvil;
       s.width = 4120;
@@ -156,7 +156,7 @@ TEST_F(Report, OnlyRegionsOfInterestAreScored) {
 
 // Results from elsewhere: what they do not say of a slide, its file does.
 TEST_F(Report, ForeignResultsAreMeasuredBySlides) {
-  std::filesystem::copy_file(kSlide, folder / "mosaic.tif");
+  std::filesystem::copy_file(kReportSlide, folder / "mosaic.tif");
   put("plain.jpg", "\xff\xd8 not decoded for a table");
   put("broken.tif", std::string("II*\0broken", 10));
   const std::string found = put("found.json", R"([{"image_id":1,"category_id":2,"bbox":[100,100,200,200],"score":0.9},
@@ -177,7 +177,7 @@ TEST_F(Report, ForeignResultsAreMeasuredBySlides) {
 }
 
 TEST_F(Report, OneSlideOfSeveralImagesIsNotTheSlideOfAll) {
-  std::filesystem::copy_file(kSlide, folder / "mosaic.tif");
+  std::filesystem::copy_file(kReportSlide, folder / "mosaic.tif");
   const std::string found = put("found.json", R"([{"image_id":2,"category_id":7,"bbox":[100,100,200,200],"score":0.9},
       {"image_id":1,"category_id":3,"bbox":[500,100,200,200],"score":0.8}])");
   const auto report = [&](std::vector<std::string> more) {

@@ -71,7 +71,7 @@ TEST(ResultNames, LongNamesAreCutAtAWholeCharacterAndStayDifferent) {
   EXPECT_NE(a, b);
   for (const std::string& name : {a, b}) {
     EXPECT_TRUE(is_utf8(name));
-    for (const Output& o : outputs()) EXPECT_LE(name.size() + std::string(o.suffix).size(), 220u);
+    for (const pipeline::Output& o : outputs()) EXPECT_LE(name.size() + std::string(o.suffix).size(), 220u);
   }
   std::string bytes(247, '\xE4');
   EXPECT_EQ(only(bytes + ".jpg").find("%_"), std::string::npos) << "no escape is cut";

@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-const std::string kImage = kImages + "BloodImage_00007.jpg";
+const std::string kSafetyImage = kImages + "BloodImage_00007.jpg";
 
 class RunSafety : public BatchRuns {
  protected:
@@ -45,7 +45,7 @@ class RunSafety : public BatchRuns {
 };
 
 TEST_F(RunSafety, ResultsBesideTheImagesLeaveTheUsersFiles) {
-  fs::copy_file(kImage, folder / "a.jpg");
+  fs::copy_file(kSafetyImage, folder / "a.jpg");
   put("a.csv", "patient,diagnosis\n");
   put("a.geojson", "{}");
   const std::string first = read_file(folder / "a.jpg");
@@ -57,7 +57,7 @@ TEST_F(RunSafety, ResultsBesideTheImagesLeaveTheUsersFiles) {
     EXPECT_EQ(read_file(folder / "a.geojson"), "{}");
   }
   put("b.json", "{\"shapes\": []}");
-  fs::copy_file(kImage, folder / "b.jpg");
+  fs::copy_file(kSafetyImage, folder / "b.jpg");
   for (const char* option : {"--resume", "--overwrite", "--quiet"})
     EXPECT_THAT(refusal(".", {path("b.jpg"), option}),
                 AllOf(HasSubstr("b.json"), HasSubstr("b.jpg"), HasSubstr("not of this program")));
@@ -79,9 +79,9 @@ TEST_F(RunSafety, NoInputIsWrittenOverHoweverItIsSpelled) {
 TEST_F(RunSafety, NeitherGroundTruthNorConfigNorRegionsAreWrittenOver) {
   fs::create_directory(folder / "out");
   fs::copy_file(kImages + "val.json", folder / "out/detections.json");
-  EXPECT_THAT(refusal("out", {kImage, "--truth", path("out/detections.json")}), HasSubstr("over the ground truth"));
+  EXPECT_THAT(refusal("out", {kSafetyImage, "--truth", path("out/detections.json")}), HasSubstr("over the ground truth"));
   fs::remove(folder / "out/detections.json");
-  const Json config{{"model", kModel}, {"inputs", {kImage}}};
+  const Json config{{"model", kModel}, {"inputs", {kSafetyImage}}};
   put("out/run.json", config.dump());
   const Output o = run(command("out", {"--config", path("out/run.json")}));
   EXPECT_EQ(o.code, 1);
@@ -89,7 +89,7 @@ TEST_F(RunSafety, NeitherGroundTruthNorConfigNorRegionsAreWrittenOver) {
   fs::remove(folder / "out/run.json");
   const std::string region = R"([{"class":"roi","x":0,"y":0,"w":600,"h":400}])";
   put("out/BloodImage_00007.json", region);
-  EXPECT_THAT(refusal("out", {kImage, "--roi", path("out/BloodImage_00007.json")}), HasSubstr("over the regions"));
+  EXPECT_THAT(refusal("out", {kSafetyImage, "--roi", path("out/BloodImage_00007.json")}), HasSubstr("over the regions"));
 }
 
 TEST_F(RunSafety, AFileThatTheUserChangedAfterTheRunIsNotReplaced) {
@@ -142,7 +142,7 @@ TEST_F(RunSafety, ARunOfAVersionWithoutAListIsReplacedOnlyWhereItsContentProvesI
 
 TEST_F(RunSafety, NamesThatAreNotUtf8WorkThroughout) {
   fs::create_directory(folder / "in");
-  fs::copy_file(kImage, folder / "in/Pr\xE4parat.jpg");
+  fs::copy_file(kSafetyImage, folder / "in/Pr\xE4parat.jpg");
   fs::copy_file(kImages + "BloodImage_00015.jpg", folder / "in/plain.jpg");
   ASSERT_EQ(run(command("out", {path("in")})).code, 0);
   EXPECT_EQ(state("out").inputs[0].path, path("in/Pr\xE4parat.jpg"));
@@ -169,10 +169,10 @@ TEST_F(RunSafety, NamesThatAreNotUtf8WorkThroughout) {
 
 TEST_F(RunSafety, NamesAreKeptApartOnDisksThatTakeThemForOne) {
   fs::create_directory(folder / "in");
-  for (const char* name : {"S1.jpg", "s1.png", "Run.jpg", "2024 10:30.jpg"}) fs::copy_file(kImage, folder / "in" / name);
+  for (const char* name : {"S1.jpg", "s1.png", "Run.jpg", "2024 10:30.jpg"}) fs::copy_file(kSafetyImage, folder / "in" / name);
   std::string longest;
   for (int i = 0; i < 81; ++i) longest += "\u75C5";
-  fs::copy_file(kImage, folder / "in" / (longest + ".jpg"));
+  fs::copy_file(kSafetyImage, folder / "in" / (longest + ".jpg"));
   ASSERT_EQ(run(command("out", {path("in"), "--outputs", "geojson.gz,csv,summary"})).code, 0);
   const std::vector<std::string> boxes = names(folder / "out/boxes");
   ASSERT_EQ(boxes.size(), 5u);

@@ -12,8 +12,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-const std::string kField = kSource + "/tests/data/field/";
-const std::string kPlanes = kField + "15-multifocal-svs/z2.svs";
+const std::string kSelectionField = kSource + "/tests/data/field/";
+const std::string kPlanes = kSelectionField + "15-multifocal-svs/z2.svs";
 
 class Selection : public BatchRuns {
  protected:
@@ -49,17 +49,17 @@ TEST_F(Selection, ChannelsAndDepthAreThoseThatAreMeant) {
     EXPECT_EQ(o.code, 0) << o.err;
     return boxes(out, 0.4);
   };
-  EXPECT_EQ(done("composite", {kField + "09-imagej-pages/composite.tif"}), 12);
-  EXPECT_EQ(done("full", {kField + "16-12bit/full16.tif"}), 12);
-  EXPECT_EQ(done("camera", {kField + "16-12bit/cam12.tif", "--stretch", "auto"}), 12);
-  EXPECT_EQ(done("bits", {kField + "16-12bit/cam12.tif", "--stretch", "12"}), 12);
+  EXPECT_EQ(done("composite", {kSelectionField + "09-imagej-pages/composite.tif"}), 12);
+  EXPECT_EQ(done("full", {kSelectionField + "16-12bit/full16.tif"}), 12);
+  EXPECT_EQ(done("camera", {kSelectionField + "16-12bit/cam12.tif", "--stretch", "auto"}), 12);
+  EXPECT_EQ(done("bits", {kSelectionField + "16-12bit/cam12.tif", "--stretch", "12"}), 12);
 }
 
 TEST_F(Selection, WhatIsNotPlainIsRefused) {
   for (const auto& [file, words] : {std::pair{"09-imagej-pages/fields5.tif", "5 pages"},
                                     {"09-imagej-pages/zstack_gray.tif", "5 pages"},
                                     {"36-qptiff7/seven.qptiff", "7 gray channels"}}) {
-    const Output o = run(command("out", {kField + file}));
+    const Output o = run(command("out", {kSelectionField + file}));
     EXPECT_EQ(o.code, 1);
     EXPECT_THAT(o.errors(), ElementsAre(AllOf(HasSubstr(file), HasSubstr(words))));
   }
@@ -73,10 +73,10 @@ TEST_F(Selection, InfoListsWhatAFileHolds) {
   for (const char* part : {"holds     Aperio SVS, 5 pages, 2 focal planes", "also      thumbnail 640 x 480", "(--page 1)",
                            "selected  focal plane 0 (of 2, from 0)", "warning   holds 2 focal planes"})
     EXPECT_THAT(planes.out, HasSubstr(part));
-  const Output pages = run({"info", kField + "09-imagej-pages/fields5.tif"});
+  const Output pages = run({"info", kSelectionField + "09-imagej-pages/fields5.tif"});
   EXPECT_EQ(pages.code, 1);
   EXPECT_THAT(pages.out, AllOf(HasSubstr("TIFF, 5 pages"), HasSubstr("(--page 4)")));
-  const Output json = run({"info", "--json", kField + "36-qptiff7/seven.qptiff", "--channel", "2"});
+  const Output json = run({"info", "--json", kSelectionField + "36-qptiff7/seven.qptiff", "--channel", "2"});
   ASSERT_EQ(json.code, 0) << json.err;
   const Json j = parse_json(json.out, "info")[0];
   EXPECT_EQ(j["contents"]["channels"], 7);
@@ -86,7 +86,7 @@ TEST_F(Selection, InfoListsWhatAFileHolds) {
 
 TEST_F(Selection, IsAKeyOfARunConfig) {
   const Json config{{"model", kModel},
-                    {"inputs", {kField + "09-imagej-pages/fields5.tif"}},
+                    {"inputs", {kSelectionField + "09-imagej-pages/fields5.tif"}},
                     {"output", path("out")},
                     {"detect", {{"selection", {{"page", 3}}}}}};
   write_file(folder / "config.json", config.dump());

@@ -10,7 +10,7 @@ namespace cytodet {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 TEST(SlideInputs, FoldersOfOneSlideAreInputsThemselves) {
   ScratchFolder scratch;

@@ -13,11 +13,12 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kLenet = kSource + "/tests/data/graph/lenet_frozen.pb", kSlim = kSource + "/tests/data/graph/saved/slim/";
+const std::string kTransformLenet = kSource + "/tests/data/graph/lenet_frozen.pb",
+                  kSlim = kSource + "/tests/data/graph/saved/slim/";
 
 class TransformGraph : public ProgramTest {
  protected:
-  Output transform(const std::string& transforms, const std::string& in = kLenet,
+  Output transform(const std::string& transforms, const std::string& in = kTransformLenet,
                    const std::string& outputs = "Lenet/fc9_1/Relu") {
     return run({"transform_graph", "--in_graph=" + in, "--out_graph=" + path("t.pb"), "--outputs=" + outputs,
                 "--transforms=" + transforms});
@@ -51,17 +52,17 @@ TEST_F(TransformGraph, SaysWhatItApplies) {
 
 TEST_F(TransformGraph, MessagesAndExitCodeOfTheSourceTool) {
   expect_refused(run({"transform_graph", "--out_graph=" + path("t.pb"), "--transforms=a"}), "in_graph graph can't be empty.");
-  expect_refused(run({"transform_graph", "--in_graph=" + kLenet, "--transforms=a"}), "out_graph graph can't be empty.");
-  expect_refused(run({"transform_graph", "--in_graph=" + kLenet, "--out_graph=" + path("t.pb")}),
+  expect_refused(run({"transform_graph", "--in_graph=" + kTransformLenet, "--transforms=a"}), "out_graph graph can't be empty.");
+  expect_refused(run({"transform_graph", "--in_graph=" + kTransformLenet, "--out_graph=" + path("t.pb")}),
                  "You must specify at least one transform.");
-  expect_refused(run({"transform_graph", "--in_graph=" + kLenet, "--out_graph=" + path("t.pb"), "--transform=a"}),
+  expect_refused(run({"transform_graph", "--in_graph=" + kTransformLenet, "--out_graph=" + path("t.pb"), "--transform=a"}),
                  "--transforms");
   expect_refused(transform("strip_unused_nodes(shape"), "Failed to parse --transform argument, error was Looking for =");
   expect_refused(transform("strip_ununodes"), "Transform 'strip_ununodes' not recognized.; did you mean strip_unused_nodes");
   expect_refused(transform("remove_nodes(ops=Identity)"), "no parameter 'ops'");
-  expect_refused(transform("remove_device", kLenet, "Lenet/fc9_1/Rel"), "Lenet/fc9_1/Relu");
+  expect_refused(transform("remove_device", kTransformLenet, "Lenet/fc9_1/Rel"), "Lenet/fc9_1/Relu");
   expect_refused(transform("remove_device", path("none.pb")), "No such file");
-  expect_refused(transform("freeze_requantization_ranges(min_max_log_file=\"" + kLenet + "\")"), "holds no record");
+  expect_refused(transform("freeze_requantization_ranges(min_max_log_file=\"" + kTransformLenet + "\")"), "holds no record");
   const std::string log = put("log.txt", ";nobody__print__;__requant_min_max:[0][1]\n");
   expect_refused(transform("freeze_requantization_ranges(min_max_log_file=\"" + log + "\")"),
                  "Nodes were found in the log file that aren't present in the graph: nobody");
@@ -74,15 +75,15 @@ TEST_F(TransformGraph, LinksByTheToolsNamesAreTheCommands) {
   const auto call = [&](const std::string& name, const std::string& arguments) {
     return std::system(("'" + path(name) + "' " + arguments + " > '" + path("said") + "' 2>&1").c_str());
   };
-  EXPECT_EQ(call("transform_graph", "--in_graph=" + kLenet + " --out_graph=" + path("a.pb") +
+  EXPECT_EQ(call("transform_graph", "--in_graph=" + kTransformLenet + " --out_graph=" + path("a.pb") +
                                         " --outputs=Lenet/fc9_1/Relu --transforms='strip_unused_nodes'"),
             0);
   EXPECT_EQ(WEXITSTATUS(call("transform_graph", "--nonsense")), 255);
-  EXPECT_EQ(call("quantize_graph.py", "--input=" + kLenet + " --output=" + path("b.pb") +
+  EXPECT_EQ(call("quantize_graph.py", "--input=" + kTransformLenet + " --output=" + path("b.pb") +
                                           " --output_node_names=Lenet/fc9_1/Relu --mode=eightbit --intel_cpu_eightbitize"),
             0);
-  EXPECT_EQ(call("summarize_graph", "--in_graph=" + kLenet), 0);
-  EXPECT_EQ(call("shared_node.py", kLenet + " " + path("c.pb")), 0);
+  EXPECT_EQ(call("summarize_graph", "--in_graph=" + kTransformLenet), 0);
+  EXPECT_EQ(call("shared_node.py", kTransformLenet + " " + path("c.pb")), 0);
 }
 
 class QuantizeGraph : public TransformGraph {
@@ -148,13 +149,13 @@ TEST_F(QuantizeGraph, LogsFreezesAndFuses) {
 
 TEST_F(QuantizeGraph, MessagesAndExitCodeOfTheSourceTool) {
   expect_refused(run(flags(path("none.pb"), "t.pb", "a")), "Input graph file '" + path("none.pb") + "' does not exist!");
-  std::vector<std::string> wrong = flags(kLenet, "t.pb", "Lenet/fc9_1/Relu");
+  std::vector<std::string> wrong = flags(kTransformLenet, "t.pb", "Lenet/fc9_1/Relu");
   wrong.back() = "--mode=nine";
   expect_refused(run(wrong), "mode is 'nine', not in round, quantize, eightbit, weights, test, weights_rounded.");
   wrong.back() = "--mode=round";
   expect_refused(run(wrong), "eightbit or weights");
-  expect_refused(run(flags(kLenet, "t.pb", "Lenet/fc9_1/Rel")), "Lenet/fc9_1/Relu");
-  std::vector<std::string> excluded = flags(kLenet, "t.pb", "Lenet/fc9_1/Relu");
+  expect_refused(run(flags(kTransformLenet, "t.pb", "Lenet/fc9_1/Rel")), "Lenet/fc9_1/Relu");
+  std::vector<std::string> excluded = flags(kTransformLenet, "t.pb", "Lenet/fc9_1/Relu");
   excluded.push_back("--excluded_nodes=Lenet/conv1_1/Conv2");
   expect_refused(run(excluded), "Lenet/conv1_1/Conv2D");
   excluded.back() = "--excluded_ops=Conv2D";

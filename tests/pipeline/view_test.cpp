@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-const std::string kSlide = kSource + "/tests/data/slides/blood-mosaic.tif";
+const std::string kViewSlide = kSource + "/tests/data/slides/blood-mosaic.tif";
 
 // Sends bytes and returns all that comes back until the server closes or is silent for two seconds.
 std::string talk(int port, const std::string& request) {
@@ -129,7 +129,7 @@ class Site : public ::testing::Test {
  protected:
   Site() {
     classes.add(1, "R<B>C");
-    slides = {{"one", kSlide, 4120, 3160, 0.25, 2, "done", ""}, {"gone", "", 1000, 500, std::nullopt, 0, "done", ""}};
+    slides = {{"one", kViewSlide, 4120, 3160, 0.25, 2, "done", ""}, {"gone", "", 1000, 500, std::nullopt, 0, "done", ""}};
     site = std::make_unique<ViewSite>("</script>", slides, classes, [](size_t i) {
       return i == 0 ? Detections{{{1, 2, 3, 4}, 0, 0.5F}, {{5, 6, 7, 8.5}, 0, 0.25F}} : Detections{};
     });
@@ -229,7 +229,7 @@ TEST_F(View, ServesUntilInterrupted) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen("/dev/null", "w", stderr)) _exit(126);
-    ::execl(kProgram.c_str(), kProgram.c_str(), "view", kSlide.c_str(), nullptr);
+    ::execl(kProgram.c_str(), kProgram.c_str(), "view", kViewSlide.c_str(), nullptr);
     _exit(127);
   }
   std::string url;
@@ -254,9 +254,9 @@ TEST_F(View, ServesUntilInterrupted) {
 TEST_F(View, SaysWhatIsWrong) {
   EXPECT_EQ(run({"view", path("none.tif")}).code, 1);
   EXPECT_EQ(run({"view", folder.string()}).code, 1);
-  EXPECT_EQ(run({"view", kSlide, "--port", "70000"}).code, 2);
-  EXPECT_EQ(run({"view", kSlide, "--listen", "example"}).code, 2);
-  Output o = run({"view", kSlide, "--seconds", "0.2"});
+  EXPECT_EQ(run({"view", kViewSlide, "--port", "70000"}).code, 2);
+  EXPECT_EQ(run({"view", kViewSlide, "--listen", "example"}).code, 2);
+  Output o = run({"view", kViewSlide, "--seconds", "0.2"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, StartsWith("http://127.0.0.1:"));
 }

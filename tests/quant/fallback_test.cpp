@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Every layer of `harm` that is in INT8 costs what it says.
-struct Network {
+struct LayerCosts {
   std::map<std::string, double> harm;
   std::vector<std::string> ranked;
   int measured = 0, limit = 1000;
@@ -37,8 +37,8 @@ struct Network {
   }
 };
 
-Network network() {
-  Network n{{{"l3", .01}, {"l9", .02}, {"l12", .004}}, {}, 0, 1000};
+LayerCosts layer_costs() {
+  LayerCosts n{{{"l3", .01}, {"l9", .02}, {"l12", .004}}, {}, 0, 1000};
   for (int i = 0; i < 20; ++i) n.ranked.push_back("l" + std::to_string(i));
   return n;
 }
@@ -46,7 +46,7 @@ Network network() {
 FallbackState fresh() { return {"s", 0.6, {}, {}}; }
 
 TEST(Fallback, NoLayerWhenTheDropIsSmall) {
-  Network n = network();
+  LayerCosts n = layer_costs();
   FallbackState state = fresh();
   EXPECT_THAT(search_fallback(state, n.options(.05)).in_float, IsEmpty());
   EXPECT_EQ(n.measured, 1);
@@ -54,7 +54,7 @@ TEST(Fallback, NoLayerWhenTheDropIsSmall) {
 }
 
 TEST(Fallback, OnlyTheLayersThatMatter) {
-  Network n = network();
+  LayerCosts n = layer_costs();
   FallbackState state = fresh();
   FallbackTrial best = search_fallback(state, n.options(.005));
   EXPECT_THAT(best.in_float, ElementsAre("l3", "l9"));
@@ -64,7 +64,7 @@ TEST(Fallback, OnlyTheLayersThatMatter) {
 }
 
 TEST(Fallback, AllInFloatCountsAsNoDrop) {
-  Network n = network();
+  LayerCosts n = layer_costs();
   for (const std::string& l : n.ranked) n.harm[l] = .1;
   FallbackState state = fresh();
   EXPECT_EQ(search_fallback(state, n.options(.005)).in_float.size(), n.ranked.size());
@@ -73,10 +73,10 @@ TEST(Fallback, AllInFloatCountsAsNoDrop) {
 TEST(Fallback, GoesOnWhereItWasInterrupted) {
   const auto path = std::filesystem::temp_directory_path() / "cytodet_fallback.json";
   std::filesystem::remove(path);
-  Network whole = network();
+  LayerCosts whole = layer_costs();
   FallbackState once = fresh();
   const FallbackTrial wanted = search_fallback(once, whole.options(.005));
-  Network n = network();
+  LayerCosts n = layer_costs();
   for (int tries = 0; tries < 50; ++tries) {
     FallbackState state = resume_fallback(path, "s");
     state.float_accuracy = 0.6;

@@ -19,7 +19,7 @@ namespace {
 
 using namespace test;
 
-Tensor noise(Shape shape, unsigned seed, float low = -1, float high = 1) {
+Tensor uniform_noise(Shape shape, unsigned seed, float low = -1, float high = 1) {
   std::mt19937 rng(seed);
   std::uniform_real_distribution<float> u(low, high);
   Tensor t(DType::f32, std::move(shape));
@@ -27,7 +27,7 @@ Tensor noise(Shape shape, unsigned seed, float low = -1, float high = 1) {
   return t;
 }
 
-struct Network {
+struct WholeNetwork {
   const char* name;
   std::map<std::string, Shape> inputs;
   std::function<void(Graph&)> build;
@@ -37,12 +37,12 @@ struct Network {
   std::set<std::string> kernels{};  // that are among those which run it
 };
 
-void PrintTo(const Network& n, std::ostream* out) { *out << n.name; }
+void PrintTo(const WholeNetwork& n, std::ostream* out) { *out << n.name; }
 
 void conv(Graph& g, const std::string& name, const std::string& x, Shape filter, AttrMap attrs, const char* op = "Conv2D") {
   const int64_t channels = std::string(op) == "Conv2D" ? filter[3] : filter[2] * filter[3];
-  constant(g, name + "/w", noise(filter, static_cast<unsigned>(name.size() + filter[0])));
-  constant(g, name + "/b", noise({channels}, 7, -.2f, .2f));
+  constant(g, name + "/w", uniform_noise(filter, static_cast<unsigned>(name.size() + filter[0])));
+  constant(g, name + "/b", uniform_noise({channels}, 7, -.2f, .2f));
   add(g, name + "/conv", op, {x, name + "/w"}, std::move(attrs));
   add(g, name, "BiasAdd", {name + "/conv", name + "/b"});
 }
@@ -60,7 +60,7 @@ void matmul(Graph& g, const std::string& name, const std::string& x, const std::
   add(g, name, "MatMul", {x, w}, a);
 }
 
-const Network kNetworks[] = {
+const WholeNetwork kNetworks[] = {
     {"valid_batch3",
      {{"x", {3, 9, 8, 5}}},
      [](Graph& g) {
@@ -108,19 +108,19 @@ const Network kNetworks[] = {
     {"matmuls",
      {{"x", {6, 20}}},
      [](Graph& g) {
-       constant(g, "w1", noise({20, 12}, 1));
+       constant(g, "w1", uniform_noise({20, 12}, 1));
        matmul(g, "h", "x", "w1", false, false);
        add(g, "r", "Relu", {"h"});
-       constant(g, "w2", noise({5, 12}, 2));
+       constant(g, "w2", uniform_noise({5, 12}, 2));
        matmul(g, "y", "r", "w2", false, true);
      },
      2},
     {"transposed_input",
      {{"x", {20, 6}}},
      [](Graph& g) {
-       constant(g, "w", noise({20, 4}, 1));
+       constant(g, "w", uniform_noise({20, 4}, 1));
        matmul(g, "t", "x", "w", true, false);
-       constant(g, "w2", noise({4, 4}, 3));
+       constant(g, "w2", uniform_noise({4, 4}, 3));
        matmul(g, "y", "t", "w2", false, false);
      },
      1,
@@ -143,18 +143,18 @@ const Network kNetworks[] = {
        a["data_format"] = std::string("NCHW");
        a["strides"] = ints({1, 1, 2, 1});
        a["explicit_paddings"] = ints({0, 0, 0, 0, 1, 2, 0, 1});
-       constant(g, "w", noise({3, 3, 5, 8}, 5));
+       constant(g, "w", uniform_noise({3, 3, 5, 8}, 5));
        add(g, "c", "Conv2D", {"x", "w"}, a);
        AttrMap d = conv_attrs("SAME");
        d["data_format"] = std::string("NCHW");
-       constant(g, "w2", noise({3, 3, 8, 1}, 6));
+       constant(g, "w2", uniform_noise({3, 3, 8, 1}, 6));
        add(g, "y", "DepthwiseConv2dNative", {"c", "w2"}, d);
      },
      2},
     {"dead_channels",
      {{"x", {1, 8, 8, 4}}},
      [](Graph& g) {
-       Tensor w = noise({3, 3, 4, 6}, 5), mask = noise({4}, 0, 1, 1);
+       Tensor w = uniform_noise({3, 3, 4, 6}, 5), mask = uniform_noise({4}, 0, 1, 1);
        for (int64_t i = 0; i < w.size(); i += 6) w.data<float>()[i] = 0;  // an output channel
        mask.data<float>()[2] = 0;                                         // an input channel
        constant(g, "mask", mask);
@@ -165,7 +165,7 @@ const Network kNetworks[] = {
     {"dead_depthwise",
      {{"x", {1, 8, 8, 4}}},
      [](Graph& g) {
-       Tensor w = noise({3, 3, 4, 1}, 5);
+       Tensor w = uniform_noise({3, 3, 4, 1}, 5);
        for (int64_t i = 1; i < w.size(); i += 4) w.data<float>()[i] = 0;
        for (int64_t i = 2; i < w.size(); i += 4) w.data<float>()[i] *= 1e-20f;
        constant(g, "w", w);
@@ -184,7 +184,7 @@ void resize(Graph& g, const std::string& name, const std::string& x, const char*
   add(g, name, op, {x, name + "/size"});
 }
 
-const Network kRowNetworks[] = {
+const WholeNetwork kRowNetworks[] = {
     {"average_pool",
      {{"x", {2, 9, 10, 5}}},
      [](Graph& g) {
@@ -203,7 +203,7 @@ const Network kRowNetworks[] = {
        conv(g, "a", "x", {3, 3, 5, 19}, conv_attrs("SAME"));
        constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
        add(g, "m", "Mean", {"a", "axes"});
-       constant(g, "w", noise({19, 5}, 2));
+       constant(g, "w", uniform_noise({19, 5}, 2));
        matmul(g, "y", "m", "w", false, false);
      },
      3,
@@ -278,10 +278,10 @@ const Network kRowNetworks[] = {
      {"int8_activation"}},
 };
 
-class Networks : public ::testing::TestWithParam<Network> {};
+class Networks : public ::testing::TestWithParam<WholeNetwork> {};
 
 TEST_P(Networks, Keep25Decibels) {
-  const Network& n = GetParam();
+  const WholeNetwork& n = GetParam();
   Graph graph;
   PlanOptions plan;
   PassOptions passes;
@@ -295,8 +295,8 @@ TEST_P(Networks, Keep25Decibels) {
   run_passes(graph, passes);
   CalibrationData data{"noise", {"a", "b"}, [&](size_t sample, Runner& runner) {
                          for (size_t i = 0; i < n.inputs.size(); ++i)
-                           runner.set_input(static_cast<int>(i), noise(runner.plan().inputs()[i].shape,
-                                                                       static_cast<unsigned>(10 * sample + i), -.5f, 2));
+                           runner.set_input(static_cast<int>(i), uniform_noise(runner.plan().inputs()[i].shape,
+                                                                               static_cast<unsigned>(10 * sample + i), -.5f, 2));
                        }};
   CalibrateOptions quiet;
   quiet.quiet = true;
@@ -311,7 +311,7 @@ TEST_P(Networks, Keep25Decibels) {
       options.elementwise = n.elementwise;
       const QuantizeReport report = quantize(g, ranges, options);
       EXPECT_EQ(report.int8_layers(), n.int8);
-      for (const QuantizedLayer& l : report.layers) EXPECT_EQ(l.why, l.precision == "int8" ? "" : n.why);
+      for (const QuantizedLayer& l : report.layers) EXPECT_EQ(l.why, l.precision == LayerPrecision::int8 ? "" : n.why);
       std::set<std::string> kernels;
       for (const StepInfo& s : Plan::compile(g, plan)->steps()) kernels.insert(s.kernel);
       EXPECT_THAT(kernels, ::testing::IsSupersetOf(n.kernels));
@@ -331,7 +331,7 @@ INSTANTIATE_TEST_SUITE_P(RowOps, Networks, ::testing::ValuesIn(kRowNetworks), []
 
 // What the elementwise networks are without that: their sums read floats.
 TEST(Elementwise, OnlyWhenAsked) {
-  for (const Network& n : kRowNetworks) {
+  for (const WholeNetwork& n : kRowNetworks) {
     if (!n.elementwise) continue;
     SCOPED_TRACE(n.name);
     Graph g;

@@ -17,7 +17,7 @@ using testing::HasSubstr;
 using testing::Not;
 namespace fs = std::filesystem;
 
-const fs::path kField = data_folder() / "field";
+const fs::path kFieldFolder = data_folder() / "field";
 
 std::string refusal(const fs::path& path) {
   testing::internal::CaptureStderr();
@@ -49,12 +49,13 @@ constexpr const char* kSlidedat =
     "FILE_0 = Data0000.dat\r\nFILE_1 = Data0001.dat\r\n";
 
 TEST(KnownFormats, MiraxWithoutItsFolderNamesTheFolder) {
-  EXPECT_THAT(refusal(kField / "29-mrxs-alone/Case-17.mrxs"), HasSubstr("MIRAX slide whose folder Case-17 beside it is missing"));
+  EXPECT_THAT(refusal(kFieldFolder / "29-mrxs-alone/Case-17.mrxs"),
+              HasSubstr("MIRAX slide whose folder Case-17 beside it is missing"));
 }
 
 TEST(KnownFormats, MiraxWithAnIncompleteFolderNamesWhatItLacks) {
-  EXPECT_THAT(refusal(kField / "29-mrxs-alone/Case-18.mrxs"), HasSubstr("folder Case-18 lacks Slidedat.ini"));
-  EXPECT_THAT(refusal(kField / "29-mrxs-alone/CASE-19.MRXS"), HasSubstr("folder CASE-19 lacks Index.dat, Data0000.dat"));
+  EXPECT_THAT(refusal(kFieldFolder / "29-mrxs-alone/Case-18.mrxs"), HasSubstr("folder Case-18 lacks Slidedat.ini"));
+  EXPECT_THAT(refusal(kFieldFolder / "29-mrxs-alone/CASE-19.MRXS"), HasSubstr("folder CASE-19 lacks Index.dat, Data0000.dat"));
   Mirax m;
   m.put("Slidedat.ini", kSlidedat).put("Data0000.dat");
   EXPECT_THAT(refusal(m.file), HasSubstr("folder X lacks Index.dat, Data0001.dat; copy the slide with its whole folder"));
@@ -76,16 +77,16 @@ TEST(KnownFormats, MiraxInUpperCaseSaysThatTheNameMustChange) {
 }
 
 TEST(KnownFormats, OlympusOverviewIsNotTheSlide) {
-  EXPECT_THAT(refusal(kField / "30-vsi-overview/Image_01.vsi"),
+  EXPECT_THAT(refusal(kFieldFolder / "30-vsi-overview/Image_01.vsi"),
               AllOf(HasSubstr("Olympus slide (VSI), which is not read"), HasSubstr("_Image_01_/stack1/frame_t.ets")));
-  EXPECT_FALSE(list_contents(kField / "30-vsi-overview/Image_01.vsi")) << "no page of it is to be chosen";
+  EXPECT_FALSE(list_contents(kFieldFolder / "30-vsi-overview/Image_01.vsi")) << "no page of it is to be chosen";
   ScratchFolder scratch;
   const auto copy = [&](const std::string& name) {
-    fs::copy_file(kField / "30-vsi-overview/Image_01.vsi", scratch.path / name);
+    fs::copy_file(kFieldFolder / "30-vsi-overview/Image_01.vsi", scratch.path / name);
     return scratch.path / name;
   };
   EXPECT_THAT(refusal(copy("alone.VSI")), HasSubstr("belong in the folder _alone_ beside it, which is missing"));
-  fs::copy(kField / "30-vsi-overview/_Image_01_", scratch.path / "_renamed_", fs::copy_options::recursive);
+  fs::copy(kFieldFolder / "30-vsi-overview/_Image_01_", scratch.path / "_renamed_", fs::copy_options::recursive);
   const fs::path renamed = copy("renamed.tif");
   EXPECT_THAT(refusal(renamed), HasSubstr("_renamed_/stack1/frame_t.ets"));
   copy("renamed.vsi");

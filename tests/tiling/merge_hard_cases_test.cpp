@@ -12,7 +12,7 @@
 namespace cytodet {
 namespace {
 
-TileDetection found(Box box, float score, int category = 0) { return {{box, category, score}, 0, false}; }
+TileDetection scored(Box box, float score, int category = 0) { return {{box, category, score}, 0, false}; }
 
 MergeSettings settings(const char* method, double limit = 0.5) {
   MergeSettings s;
@@ -32,7 +32,7 @@ class Clock {
 
 TEST(MergeHardCases, IdenticalBoxesAreOne) {
   Clock clock;
-  const std::vector<TileDetection> all(50000, found({10, 10, 50, 40}, 0.5f));
+  const std::vector<TileDetection> all(50000, scored({10, 10, 50, 40}, 0.5f));
   for (const MergeMethod& m : merge_methods()) {
     if (std::string(m.name) == "soft_nms") continue;  // lowers them one after the other, below
     const Detections merged = merge(all, settings(m.name));
@@ -47,7 +47,7 @@ TEST(MergeHardCases, IdenticalBoxesAreOne) {
 TEST(MergeHardCases, ALineOfAMillionBoxes) {
   Clock clock;
   std::vector<TileDetection> all;
-  for (int i = 0; i < 1000000; ++i) all.push_back(found({i * 30.0, 5, i * 30.0 + 20, 25}, 0.9f));
+  for (int i = 0; i < 1000000; ++i) all.push_back(scored({i * 30.0, 5, i * 30.0 + 20, 25}, 0.9f));
   EXPECT_EQ(merge(all, settings("nms")).size(), 1000000u);
   EXPECT_EQ(merge(all, settings("owner")).size(), 1000000u);
   for (int i = 1; i < 1000000; i += 2) all[static_cast<size_t>(i)].detection.box = all[static_cast<size_t>(i) - 1].detection.box;
@@ -57,7 +57,7 @@ TEST(MergeHardCases, ALineOfAMillionBoxes) {
 TEST(MergeHardCases, AChainGrowsFromEndToEnd) {
   Clock clock;
   std::vector<TileDetection> all;  // each overlaps the next two
-  for (int i = 0; i < 30000; ++i) all.push_back(found({i * 10.0, 0, i * 10.0 + 25, 20}, 1.0f - static_cast<float>(i) * 1e-5f));
+  for (int i = 0; i < 30000; ++i) all.push_back(scored({i * 10.0, 0, i * 10.0 + 25, 20}, 1.0f - static_cast<float>(i) * 1e-5f));
   MergeSettings s = settings("nmm", 0.3);
   s.metric = "ios";
   const Detections chain = merge(all, s);
@@ -71,7 +71,7 @@ TEST(MergeHardCases, NestedBoxes) {
   std::vector<TileDetection> all;
   for (int i = 0; i < 200; ++i) {
     const double half = 5000 / (1 + i * 0.5);
-    all.push_back(found({5000 - half, 5000 - half, 5000 + half, 5000 + half}, 1.0f - static_cast<float>(i) * 0.004f));
+    all.push_back(scored({5000 - half, 5000 - half, 5000 + half, 5000 + half}, 1.0f - static_cast<float>(i) * 0.004f));
   }
   MergeSettings s = settings("nms");
   EXPECT_GT(merge(all, s).size(), 8u) << "a small box in a large one is another cell";
@@ -87,9 +87,9 @@ TEST(MergeHardCases, HugeBoxesAmongTinyOnes) {
   std::vector<TileDetection> all;
   for (int i = 0; i < 40000; ++i) {
     const double x = at(random), y = at(random), w = side(random);
-    all.push_back(found({x, y, x + w, y + w}, score(random)));
+    all.push_back(scored({x, y, x + w, y + w}, score(random)));
     const double shift = much(random);
-    all.push_back(found({shift, shift, 50000 + shift, 50000 + shift}, score(random)));
+    all.push_back(scored({shift, shift, 50000 + shift, 50000 + shift}, score(random)));
   }
   for (const char* method : {"nms", "greedy_nmm", "nmm", "owner", "wbf"}) {
     const size_t n = merge(all, settings(method)).size();
@@ -105,8 +105,8 @@ TEST(MergeHardCases, BarsThatCross) {
   Clock clock;
   std::vector<TileDetection> all;
   for (int i = 0; i < 20000; ++i) {
-    all.push_back(found({i * 2.0, 0, i * 2.0 + 1, 40000}, 0.9f));
-    all.push_back(found({0, i * 2.0, 40000, i * 2.0 + 1}, 0.8f));
+    all.push_back(scored({i * 2.0, 0, i * 2.0 + 1, 40000}, 0.9f));
+    all.push_back(scored({0, i * 2.0, 40000, i * 2.0 + 1}, 0.8f));
   }
   for (const char* method : {"nms", "greedy_nmm", "nmm"}) EXPECT_EQ(merge(all, settings(method)).size(), all.size()) << method;
 }
@@ -114,9 +114,9 @@ TEST(MergeHardCases, BarsThatCross) {
 TEST(MergeHardCases, FarAwayEmptyAndEnormousBoxes) {
   for (const MergeMethod& m : merge_methods()) {
     const Detections merged =
-        merge({found({-1e300, -1e300, 1e300, 1e300}, 0.9f), found({1e300, 0, 1.5e300, 9}, 0.8f), found({5, 5, 5, 5}, 0.7f),
-               found({5, 5, 5, 5}, 0.65f), found({9e15, 9e15, 9e15 + 8, 9e15 + 8}, 0.6f),
-               found({-4e9, -4e9, -4e9 + 1, -4e9 + 1}, 0.5f), found({1e-300, 0, 2e-300, 1e-300}, 0.4f)},
+        merge({scored({-1e300, -1e300, 1e300, 1e300}, 0.9f), scored({1e300, 0, 1.5e300, 9}, 0.8f), scored({5, 5, 5, 5}, 0.7f),
+               scored({5, 5, 5, 5}, 0.65f), scored({9e15, 9e15, 9e15 + 8, 9e15 + 8}, 0.6f),
+               scored({-4e9, -4e9, -4e9 + 1, -4e9 + 1}, 0.5f), scored({1e-300, 0, 2e-300, 1e-300}, 0.4f)},
               settings(m.name));
     EXPECT_EQ(merged.size(), 7u) << m.name;
   }
@@ -125,18 +125,18 @@ TEST(MergeHardCases, FarAwayEmptyAndEnormousBoxes) {
 TEST(MergeHardCases, WhatIsNotFiniteIsRefused) {
   const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
   for (const MergeMethod& m : merge_methods())
-    for (const TileDetection& bad : {found({nan, 0, 1, 1}, 0.8f), found({0, 0, inf, 1}, 0.8f), found({0, -inf, 1, 1}, 0.8f),
-                                     found({0, 0, 1, 1}, std::numeric_limits<float>::quiet_NaN())})
+    for (const TileDetection& bad : {scored({nan, 0, 1, 1}, 0.8f), scored({0, 0, inf, 1}, 0.8f), scored({0, -inf, 1, 1}, 0.8f),
+                                     scored({0, 0, 1, 1}, std::numeric_limits<float>::quiet_NaN())})
       EXPECT_NE(error_of([&] {
-                  merge({found({0, 0, 1, 1}, 0.9f), bad}, settings(m.name));
+                  merge({scored({0, 0, 1, 1}, 0.9f), bad}, settings(m.name));
                 }).find("detection 1"),
                 std::string::npos)
           << m.name;
 }
 
 TEST(MergeHardCases, ClassesMergeOnlyWhenAsked) {
-  const std::vector<TileDetection> all = {found({0, 0, 10, 10}, 0.9f, 2), found({0, 0, 10, 11}, 0.8f, 1),
-                                          found({0, 0, 10, 12}, 0.7f, 2)};
+  const std::vector<TileDetection> all = {scored({0, 0, 10, 10}, 0.9f, 2), scored({0, 0, 10, 11}, 0.8f, 1),
+                                          scored({0, 0, 10, 12}, 0.7f, 2)};
   for (const MergeMethod& m : merge_methods()) {
     if (std::string(m.name) == "soft_nms") continue;
     MergeSettings s = settings(m.name);

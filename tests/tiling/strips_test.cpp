@@ -16,7 +16,7 @@
 namespace cytodet {
 namespace {
 
-const std::filesystem::path kField = data_folder() / "field";
+const std::filesystem::path kStripsFolder = data_folder() / "field";
 
 // A pixel of the image that the strips below hold.
 uint8_t value_at(int64_t x, int64_t y, int channel) { return static_cast<uint8_t>(x / 3 + y * 5 + channel * 17); }
@@ -87,13 +87,13 @@ TEST(Strips, WiderThanTheMemoryAreDecodedOncePerPanel) {
 }
 
 TEST(Strips, TheMemoryFollowsTheWidthUpToALimit) {
-  EXPECT_LE(open_slide(kField / "31-wide-strips/strips_120000.tif")->kept_bytes, int64_t{120'000} * 3 * 800);
-  EXPECT_GE(open_slide(kField / "31-wide-strips/strips_120000.tif")->kept_bytes, int64_t{120'000} * 3 * 640);
+  EXPECT_LE(open_slide(kStripsFolder / "31-wide-strips/strips_120000.tif")->kept_bytes, int64_t{120'000} * 3 * 800);
+  EXPECT_GE(open_slide(kStripsFolder / "31-wide-strips/strips_120000.tif")->kept_bytes, int64_t{120'000} * 3 * 640);
   EXPECT_EQ(open_slide(data_folder() / "tiling/formats/strip.tif")->kept_bytes, int64_t{64} << 20);
 }
 
 TEST(Strips, AFileOfWideStripsDecodesEachOnce) {
-  const std::unique_ptr<Slide> slide = open_slide(kField / "31-wide-strips/strips_120000.tif");
+  const std::unique_ptr<Slide> slide = open_slide(kStripsFolder / "31-wide-strips/strips_120000.tif");
   ASSERT_EQ(slide->width(), 120'000);
   for (const Tile& t : make_grid(*slide, {})) read_tile(*slide, t);
   EXPECT_EQ(decoded(*slide).blocks, 80);
@@ -147,7 +147,7 @@ TEST(TiffRows, GiveThePixelsOfStripsDecodedWhole) {
 }
 
 TEST(TiffRows, GoOnDownwardsWithoutDecodingAgain) {
-  const std::string path = (kField / "12-single-strip/one_strip.tif").string();
+  const std::string path = (kStripsFolder / "12-single-strip/one_strip.tif").string();
   const TiffDirectory d = TiffFile(path).open(false, 0);
   ASSERT_TRUE(d.by_rows);
   EXPECT_EQ(d.strip_rows, 8400);
@@ -160,7 +160,7 @@ TEST(TiffRows, GoOnDownwardsWithoutDecodingAgain) {
 }
 
 TEST(TiffRows, OneLargeStripIsRead) {
-  const std::unique_ptr<Slide> slide = open_slide(kField / "12-single-strip/one_strip.tif");
+  const std::unique_ptr<Slide> slide = open_slide(kStripsFolder / "12-single-strip/one_strip.tif");
   EXPECT_EQ(slide->width(), 8000);
   EXPECT_EQ(slide->height(), 8400);
   // Images of cells on white.

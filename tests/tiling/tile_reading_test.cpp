@@ -50,7 +50,7 @@ Tile tile_at(int level, int64_t x, int64_t y, int side, int factor = 1) {
   return t;
 }
 
-int worst(const Image& a, const Image& b) {
+int worst_difference(const Image& a, const Image& b) {
   int most = a.width == b.width && a.height == b.height ? 0 : 256;
   for (size_t i = 0; most < 256 && i < a.rgb.size(); ++i) most = std::max(most, std::abs(int{a.rgb[i]} - int{b.rgb[i]}));
   return most;
@@ -73,13 +73,13 @@ TEST(TileReading, AFinerLevelStandsIn) {
     EXPECT_TRUE(t.fell_back);
     EXPECT_FALSE(t.damaged);
     EXPECT_THAT(t.damage, ::testing::HasSubstr("is damaged"));
-    EXPECT_LE(worst(t.image, read_tile(good, tile)), 1);
+    EXPECT_LE(worst_difference(t.image, read_tile(good, tile)), 1);
   }
   // If the next level is damaged too, the one after it is taken.
   const Damaged both(Damaged::Holes{{2, {0, 0, 512, 512}}, {1, {0, 0, 2048, 2048}}});
   const TileImage t = read_tile_tolerant(both, tile_at(2, 64, 32, 128));
   EXPECT_TRUE(t.fell_back);
-  EXPECT_LE(worst(t.image, read_tile(good, tile_at(2, 64, 32, 128))), 1);
+  EXPECT_LE(worst_difference(t.image, read_tile(good, tile_at(2, 64, 32, 128))), 1);
 }
 
 // Reads of the coarser level hold a margin for interpolation, which the image's ramps forgive.
@@ -94,7 +94,7 @@ TEST(TileReading, TheDamagedPartIsFilledFromTheNextCoarserLevelThatReads) {
       const TileImage t = read_tile_tolerant(bad, tile);
       EXPECT_TRUE(t.fell_back && t.coarser);
       EXPECT_EQ(t.damaged, levels == 2) << "over twice as coarse as wanted: 8 to 1, 8 to 2";
-      EXPECT_LE(worst(t.image, read_tile(good, tile)), 1) << "shrink " << factor << ", levels " << levels;
+      EXPECT_LE(worst_difference(t.image, read_tile(good, tile)), 1) << "shrink " << factor << ", levels " << levels;
       EXPECT_THAT(t.damage, ::testing::HasSubstr("level 0 is damaged"));
     }
 }
@@ -143,7 +143,7 @@ TEST(TileReading, EachPartIsFromTheBestLevelThatHoldsIt) {
     }
   EXPECT_EQ(white, 64 * 64);
   EXPECT_EQ(wrong, 0);
-  EXPECT_LE(worst(t.image, read_tile(good, tile)), 1);
+  EXPECT_LE(worst_difference(t.image, read_tile(good, tile)), 1);
 }
 
 // Rows of one pixel, as wide as the slide: they are read many at a time, and what failed is not tried again for the next tile.
@@ -174,7 +174,7 @@ TEST(TileReading, StoredPiecesThatFailedAreTriedOnce) {
 }
 
 // Real files, through each reader of stored tiles.
-struct Sample {
+struct TiledSample {
   const char* name;
   std::string bytes;
   std::vector<StoredTile> tiles;
@@ -182,7 +182,7 @@ struct Sample {
   int levels;
 };
 
-std::vector<Sample> samples() {
+std::vector<TiledSample> samples() {
   const std::string tiff = read_file(data_folder() / "slides/blood-mosaic.tif");
   std::unique_ptr<Slide> mosaic = open_slide(data_folder() / "slides/blood-mosaic.tif");
   Image part(1000, 800);
@@ -194,7 +194,7 @@ std::vector<Sample> samples() {
           {"kfb", kfb, stored_tiles_of_kfb(kfb), open_kfb, 3}};
 }
 
-double mean_difference(const Image& a, const Image& b) {
+double mean_of_differences(const Image& a, const Image& b) {
   double sum = 0;
   for (size_t i = 0; i < a.rgb.size(); ++i) sum += std::abs(int{a.rgb[i]} - int{b.rgb[i]});
   return sum / static_cast<double>(a.rgb.size());
@@ -202,7 +202,7 @@ double mean_difference(const Image& a, const Image& b) {
 
 TEST(TileReading, AWhollyDamagedLevelOfAFileFallsBackToAnother) {
   ScratchFolder scratch;
-  for (const Sample& s : samples()) {
+  for (const TiledSample& s : samples()) {
     write_file(scratch.path / "good", s.bytes);
     std::unique_ptr<Slide> good = s.open((scratch.path / "good").string(), {});
     ASSERT_EQ(good->levels.size(), static_cast<size_t>(s.levels)) << s.name;
@@ -219,7 +219,7 @@ TEST(TileReading, AWhollyDamagedLevelOfAFileFallsBackToAnother) {
         ASSERT_TRUE(t.fell_back) << t.damage;
         EXPECT_EQ(t.coarser, level == 0);
         EXPECT_FALSE(t.damaged);
-        EXPECT_LT(mean_difference(t.image, read_tile(*good, tile)), 8) << tile.index;
+        EXPECT_LT(mean_of_differences(t.image, read_tile(*good, tile)), 8) << tile.index;
       }
     }
   }
@@ -227,7 +227,7 @@ TEST(TileReading, AWhollyDamagedLevelOfAFileFallsBackToAnother) {
 
 TEST(TileReading, OneStoredTileOfAFileIsFilledAndTheOthersStayAsTheyAre) {
   ScratchFolder scratch;
-  for (const Sample& s : samples()) {
+  for (const TiledSample& s : samples()) {
     SCOPED_TRACE(s.name);
     write_file(scratch.path / "good", s.bytes);
     std::unique_ptr<Slide> good = s.open((scratch.path / "good").string(), {});

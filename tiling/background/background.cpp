@@ -16,15 +16,15 @@ namespace {
 constexpr int kMargin = 8;
 constexpr int64_t kMinSide = 2048, kMaxSide = 4096;
 
-const BackgroundMethod kMethods[] = {{"none", "all tiles are run", nullptr}, kOtsu, kVariance};
+const BackgroundMethod kBackgroundMethods[] = {{"none", "all tiles are run", nullptr}, kOtsu, kVariance};
 
 }  // namespace
 
-std::span<const BackgroundMethod> background_methods() { return kMethods; }
+std::span<const BackgroundMethod> background_methods() { return kBackgroundMethods; }
 
 const BackgroundMethod& background_method(const std::string& name) {
-  if (const BackgroundMethod* entry = entry_named(kMethods, name)) return *entry;
-  throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, names_of(kMethods)));
+  if (const BackgroundMethod* entry = entry_named(kBackgroundMethods, name)) return *entry;
+  throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, names_of(kBackgroundMethods)));
 }
 
 bool CellMask::touches(const Box& a) const {

@@ -7,9 +7,9 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr int kMin = 8, kMax = 16;  // of 255: glass and its JPEG noise stay below, pale plasma is above
+constexpr int kMinSaturation = 8, kMaxSaturation = 16;  // of 255: glass and its JPEG noise stay below, pale plasma is above
 
-std::vector<uint8_t> cells(const Image& image) {
+std::vector<uint8_t> cells_by_saturation(const Image& image) {
   const cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
   cv::Mat smooth;
   cv::blur(rgb, smooth, {3, 3}, {-1, -1}, cv::BORDER_REPLICATE);
@@ -19,12 +19,12 @@ std::vector<uint8_t> cells(const Image& image) {
     for (int x = 0; x < image.width; ++x) {
       const uint8_t* p = smooth.ptr<uint8_t>(y) + 3 * x;
       const int high = std::max({p[0], p[1], p[2]}), low = std::min({p[0], p[1], p[2]});
-      // Dark pixels are cells whatever their colour.
+      // Dark pixels are cells_by_saturation whatever their colour.
       const int s = high < 128 ? 255 : (high - low) * 255 / high;
       saturation[static_cast<size_t>(y) * static_cast<size_t>(image.width) + static_cast<size_t>(x)] = static_cast<uint8_t>(s);
       ++histogram[static_cast<size_t>(s)];
     }
-  const int threshold = std::clamp(otsu_threshold(histogram), kMin, kMax);
+  const int threshold = std::clamp(otsu_threshold(histogram), kMinSaturation, kMaxSaturation);
   for (uint8_t& s : saturation) s = s > threshold;
   return saturation;
 }
@@ -53,6 +53,7 @@ int otsu_threshold(std::span<const int64_t> histogram) {
   return threshold;
 }
 
-constinit const BackgroundMethod kOtsu{"otsu", "colour: saturation over Otsu's threshold, and all that is dark", cells};
+constinit const BackgroundMethod kOtsu{"otsu", "colour: saturation over Otsu's threshold, and all that is dark",
+                                       cells_by_saturation};
 
 }  // namespace cytodet::tiling

@@ -6,9 +6,9 @@ namespace cytodet::tiling {
 namespace {
 
 constexpr int kWindow = 9;
-constexpr float kMin = 3;  // gray levels of 255
+constexpr float kMinDeviation = 3;  // gray levels of 255
 
-std::vector<uint8_t> cells(const Image& image) {
+std::vector<uint8_t> cells_by_variance(const Image& image) {
   const cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
   cv::Mat gray, value, mean, square;
   cv::cvtColor(rgb, gray, cv::COLOR_RGB2GRAY);
@@ -20,7 +20,7 @@ std::vector<uint8_t> cells(const Image& image) {
     for (int x = 0; x < image.width; ++x) {
       const float m = mean.at<float>(y, x);
       mask[static_cast<size_t>(y) * static_cast<size_t>(image.width) + static_cast<size_t>(x)] =
-          square.at<float>(y, x) - m * m > kMin * kMin || m < 128;
+          square.at<float>(y, x) - m * m > kMinDeviation * kMinDeviation || m < 128;
     }
   return mask;
 }
@@ -28,6 +28,6 @@ std::vector<uint8_t> cells(const Image& image) {
 }  // namespace
 
 constinit const BackgroundMethod kVariance{
-    "variance", "texture: standard deviation of luminance in small windows, and all that is dark", cells};
+    "variance", "texture: standard deviation of luminance in small windows, and all that is dark", cells_by_variance};
 
 }  // namespace cytodet::tiling

@@ -13,7 +13,7 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr int kColumns = 12, kGap = 8, kTitle = 34, kLabel = 18;
+constexpr int kColumns = 12, kCellGap = 8, kTitleHeight = 34, kLabel = 18;
 const cv::Scalar kInk(20, 20, 20);
 
 struct Crop {
@@ -73,31 +73,32 @@ Image ContactSheet::draw(const Slide& slide, const std::vector<std::string>& nam
   };
   std::vector<Title> titles;
   std::vector<Crop> crops;
-  const int step = options_.side_px + kGap;
-  int y = kGap;
+  const int step = options_.side_px + kCellGap;
+  int y = kCellGap;
   for (size_t c = 0; c < classes_.size(); ++c) {
     const Detections best_of = best(static_cast<int>(c));
     if (best_of.empty()) continue;
     const std::string name = c < names.size() ? names[c] : "class " + std::to_string(c);
     titles.push_back({name + ": " + std::to_string(best_of.size()) + " of " + std::to_string(classes_[c].seen), y});
-    y += kTitle;
+    y += kTitleHeight;
     for (size_t i = 0; i < best_of.size(); ++i) {
       if (i && i % kColumns == 0) y += step + kLabel;
-      crops.push_back({best_of[i], kGap + static_cast<int>(i % kColumns) * step, y});
+      crops.push_back({best_of[i], kCellGap + static_cast<int>(i % kColumns) * step, y});
     }
-    y += step + kLabel + kGap;
+    y += step + kLabel + kCellGap;
   }
   if (titles.empty()) {
     titles.push_back({"no boxes", y});
-    y += kTitle;
+    y += kTitleHeight;
   }
-  Image sheet(kColumns * step + kGap, y);
+  Image sheet(kColumns * step + kCellGap, y);
   std::fill(sheet.rgb.begin(), sheet.rgb.end(), uint8_t{255});
   parallel_for(static_cast<int64_t>(crops.size()), 0,
                [&](int64_t i) { draw_crop(slide, crops[static_cast<size_t>(i)], options_, sheet); });
   cv::Mat canvas(sheet.height, sheet.width, CV_8UC3, sheet.rgb.data());
   for (const Title& t : titles)
-    cv::putText(canvas, t.text, cv::Point(kGap, t.y + kTitle - 12), cv::FONT_HERSHEY_SIMPLEX, 0.6, kInk, 1, cv::LINE_AA);
+    cv::putText(canvas, t.text, cv::Point(kCellGap, t.y + kTitleHeight - 12), cv::FONT_HERSHEY_SIMPLEX, 0.6, kInk, 1,
+                cv::LINE_AA);
   for (const Crop& c : crops) {
     char text[32];
     std::snprintf(text, sizeof text, "%.3f", static_cast<double>(c.detection.score));

@@ -11,7 +11,7 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr MergeMethod kMethods[] = {
+constexpr MergeMethod kMergeMethods[] = {
     {"nms", "the best of boxes that overlap stays", false, merge_nms},
     {"soft_nms", "scores fall by the overlap with better boxes", true, merge_soft_nms},
     {"greedy_nmm", "the best of boxes that overlap grows to enclose them", false, merge_greedy_nmm},
@@ -90,11 +90,12 @@ void fields(Fields& f, MergeSettings& s) {
   f("wbf_models", s.wbf_models);
 }
 
-std::span<const MergeMethod> merge_methods() { return kMethods; }
+std::span<const MergeMethod> merge_methods() { return kMergeMethods; }
 
 void check(const MergeSettings& s) {
-  const MergeMethod* method = entry_named(kMethods, s.method);
-  if (!method) throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, names_of(kMethods)));
+  const MergeMethod* method = entry_named(kMergeMethods, s.method);
+  if (!method)
+    throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, names_of(kMergeMethods)));
   if (s.metric != "iou" && s.metric != "ios")
     throw UsageError("merge.metric", "there is no metric \"" + s.metric + "\"", "known: iou, ios");
   if (method->iou_only && s.metric != "iou")
@@ -114,7 +115,7 @@ Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) 
   for (size_t i = 0; i < detections.size(); ++i)
     if (!finite(detections[i].detection))
       throw Error("merge", "detection " + std::to_string(i) + " has a coordinate or score that is not finite");
-  Detections out = entry_named(kMethods, s.method)->run(std::move(detections), s);
+  Detections out = entry_named(kMergeMethods, s.method)->run(std::move(detections), s);
   if (!std::is_sorted(out.begin(), out.end(), ranks_before)) std::sort(out.begin(), out.end(), ranks_before);
   return out;
 }

@@ -25,9 +25,9 @@ bool first_has(const RegionDocument& d, const char* key) {
 bool has(const RegionDocument& d, const char* key) { return !d.is_xml && d.json.is_object() && d.json.contains(key); }
 
 constexpr const char* kAsGeoJson = "open it in QuPath and export the objects as GeoJSON";
-constexpr const char* kConvert = "convert it to GeoJSON";
+constexpr const char* kConvertRegions = "convert it to GeoJSON";
 
-constexpr RegionFormat kFormats[] = {
+constexpr RegionFormat kRegionFormats[] = {
     {"ASAP's XML", RegionFrame::slide, is_asap, read_asap},
     {"Aperio ImageScope's XML", RegionFrame::slide, is_imagescope, read_imagescope},
     {"COCO", RegionFrame::slide, is_coco_regions, read_coco_regions},
@@ -42,25 +42,26 @@ constexpr RegionFormat kFormats[] = {
        const pugi::xml_node r = d.xml.document_element();
        return root(d) == "annotations" && (r.child("image") || r.child("meta") || r.child("version"));
      },
-     nullptr, kConvert},
-    {"Pascal VOC's XML", RegionFrame::slide, [](const RegionDocument& d) { return root(d) == "annotation"; }, nullptr, kConvert},
+     nullptr, kConvertRegions},
+    {"Pascal VOC's XML", RegionFrame::slide, [](const RegionDocument& d) { return root(d) == "annotation"; }, nullptr,
+     kConvertRegions},
     {"OME-XML", RegionFrame::slide, [](const RegionDocument& d) { return root(d) == "OME" || root(d) == "OME:OME"; }, nullptr,
      kAsGeoJson},
-    {"Sedeen's XML", RegionFrame::slide, [](const RegionDocument& d) { return root(d) == "session"; }, nullptr, kConvert},
+    {"Sedeen's XML", RegionFrame::slide, [](const RegionDocument& d) { return root(d) == "session"; }, nullptr, kConvertRegions},
     {"the VGG Image Annotator's JSON", RegionFrame::slide,
      [](const RegionDocument& d) {
        return has(d, "_via_img_metadata") || has(d, "_via_settings") || (first_has(d, "filename") && first_has(d, "regions"));
      },
-     nullptr, kConvert},
+     nullptr, kConvertRegions},
     {"Label Studio's JSON", RegionFrame::slide,
      [](const RegionDocument& d) { return first_has(d, "data") && (first_has(d, "annotations") || first_has(d, "completions")); },
      nullptr, "export it as COCO, with a category named roi"},
     {"Supervisely's JSON", RegionFrame::slide, [](const RegionDocument& d) { return has(d, "objects") && has(d, "size"); },
-     nullptr, kConvert},
+     nullptr, kConvertRegions},
     {"a list of detections", RegionFrame::slide,
      [](const RegionDocument& d) { return first_has(d, "bbox") && d.json.is_array(); }, nullptr, "name the file of the regions"},
     {"TopoJSON", RegionFrame::slide, [](const RegionDocument& d) { return has(d, "type") && d.json["type"] == "Topology"; },
-     nullptr, kConvert},
+     nullptr, kConvertRegions},
     {"GeoJSON", RegionFrame::viewer, is_geojson, read_geojson},
 };
 
@@ -94,22 +95,22 @@ void parse_xml(std::string_view text, RegionDocument& d) {
 
 }  // namespace
 
-std::span<const RegionFormat> region_formats() { return kFormats; }
+std::span<const RegionFormat> region_formats() { return kRegionFormats; }
 std::span<const std::string_view> region_extensions() { return kExtensions; }
 
 bool same_label(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower_ascii(x) == lower_ascii(y); });
 }
 
-bool listed(const std::vector<std::string>& labels, std::string_view label) {
+bool is_listed(const std::vector<std::string>& labels, std::string_view label) {
   return std::any_of(labels.begin(), labels.end(), [&](const std::string& l) { return same_label(l, label); });
 }
 
 bool is_ignored_label(std::string_view label) { return label.ends_with('*') && !same_label(label, "Region*"); }
 
 bool is_wanted_box(const RoiChoice& choice, std::string_view label) {
-  if (listed(choice.ignored, label)) return true;
-  return choice.classes.empty() ? label == "roi" || label == "ROI" : listed(choice.classes, label);
+  if (is_listed(choice.ignored, label)) return true;
+  return choice.classes.empty() ? label == "roi" || label == "ROI" : is_listed(choice.classes, label);
 }
 
 NamedRegions parse_regions(std::string_view bytes, const std::string& where, const RoiChoice& choice) {
@@ -128,7 +129,7 @@ NamedRegions parse_regions(std::string_view bytes, const std::string& where, con
     parse_xml(text, d);
   else
     d.json = parse_json(text, where);
-  for (const RegionFormat& f : kFormats) {
+  for (const RegionFormat& f : kRegionFormats) {
     if (!f.detect(d)) continue;
     if (!f.read) throw Error(where, std::string("is ") + f.name + ", which is not read as regions", f.advice);
     return {&f, f.read(d)};

@@ -71,7 +71,7 @@ NamedRegions parse_regions(std::string_view bytes, const std::string& where, con
 bool is_ignored_label(std::string_view label);
 // Equal but for the case of ASCII letters.
 bool same_label(std::string_view a, std::string_view b);
-bool listed(const std::vector<std::string>& labels, std::string_view label);
+bool is_listed(const std::vector<std::string>& labels, std::string_view label);
 // Whether a file of boxes of all kinds (roi_only) means this class.
 bool is_wanted_box(const RoiChoice& choice, std::string_view label);
 

@@ -34,8 +34,8 @@ std::string counted(const std::map<std::string, int>& things) {
 // What becomes of the regions of a file.
 enum class Use { look, take_off, none };
 Use use_of(const Region& r, const RegionFile& file, const RoiChoice& choice) {
-  if (listed(choice.ignored, r.label)) return Use::take_off;
-  const bool meant = !choice.classes.empty() ? listed(choice.classes, r.label) : !file.roi_only || same_label(r.label, "roi");
+  if (is_listed(choice.ignored, r.label)) return Use::take_off;
+  const bool meant = !choice.classes.empty() ? is_listed(choice.classes, r.label) : !file.roi_only || same_label(r.label, "roi");
   if (!meant || (choice.classes.empty() && is_ignored_label(r.label)))
     return is_ignored_label(r.label) ? Use::take_off : Use::none;
   return r.negative ? Use::take_off : Use::look;

@@ -10,19 +10,19 @@
 namespace cytodet::tiling {
 namespace {
 
-constexpr int kScan = 20;            // places looked at for content, each way
-constexpr int kScanSide = 256;       // level pixels of such a place
-constexpr int kScanShrink = 8;       // it is read at an eighth
-constexpr size_t kCompared = 6;      // places compared
-constexpr double kContent = 4;       // gray levels that a place deviates by, at least
-constexpr double kCorrelates = 0.5;  // a ratio under which the levels correlate less is not shown by them
-constexpr double kMargin = 0.05;     // and it must beat the next by this
-constexpr double kNear = 0.1;        // a ratio this near to a power of two is that power where nothing can be compared
+constexpr int kScan = 20;              // places looked at for content, each way
+constexpr int kScanSide = 256;         // level pixels of such a place
+constexpr int kScanShrink = 8;         // it is read at an eighth
+constexpr size_t kCompared = 6;        // places compared
+constexpr double kContent = 4;         // gray levels that a place deviates by, at least
+constexpr double kCorrelates = 0.5;    // a ratio under which the levels correlate less is not shown by them
+constexpr double kRatioMargin = 0.05;  // and it must beat the next by this
+constexpr double kNear = 0.1;          // a ratio this near to a power of two is that power where nothing can be compared
 
 // Level-0 pixels per pixel, x and y.
 using Ratio = std::array<double, 2>;
 
-struct Place {
+struct PatchPlace {
   int64_t x = 0, y = 0;
   double deviation = 0;
 };
@@ -43,16 +43,16 @@ double deviation_of(const cv::Mat& gray) {
 }
 
 // Places of a level that hold something, the best first: much contrast, far from the origin, where ratios differ most.
-std::vector<Place> places_of(const Slide& slide, int level) {
+std::vector<PatchPlace> places_of(const Slide& slide, int level) {
   const LevelInfo& l = slide.levels[static_cast<size_t>(level)];
-  std::vector<Place> found;
+  std::vector<PatchPlace> found;
   const auto at = [](int64_t length, int i) {
     return std::max<int64_t>(0, (length - kScanSide) * i / (kScan - 1)) / kScanShrink * kScanShrink;
   };
   Image small(kScanSide / kScanShrink, kScanSide / kScanShrink);
   for (int row = 0; row < kScan; ++row)
     for (int column = 0; column < kScan; ++column) {
-      Place p{at(l.width, column), at(l.height, row), 0};
+      PatchPlace p{at(l.width, column), at(l.height, row), 0};
       try {
         slide.read_downsampled(level, p.x, p.y, kScanSide, kScanSide, kScanShrink, small.rgb.data());
       } catch (const Error&) {
@@ -61,17 +61,17 @@ std::vector<Place> places_of(const Slide& slide, int level) {
       p.deviation = deviation_of(gray_of(small));
       if (p.deviation > kContent) found.push_back(p);
     }
-  const auto worth = [&](const Place& p) {
+  const auto worth = [&](const PatchPlace& p) {
     return p.deviation *
            (static_cast<double>(p.x) / static_cast<double>(l.width) + static_cast<double>(p.y) / static_cast<double>(l.height));
   };
-  std::stable_sort(found.begin(), found.end(), [&](const Place& a, const Place& b) { return worth(a) > worth(b); });
+  std::stable_sort(found.begin(), found.end(), [&](const PatchPlace& a, const PatchPlace& b) { return worth(a) > worth(b); });
   if (found.size() > kCompared) found.resize(kCompared);
   return found;
 }
 
 // How well a square of the level and the finer level's area under it agree, -1 to 1, when the level is `step` times as coarse.
-double correlation(const Slide& slide, int level, const Place& p, int side, const Ratio& step) {
+double correlation(const Slide& slide, int level, const PatchPlace& p, int side, const Ratio& step) {
   Image coarse(side, side);
   slide.read(level, p.x, p.y, side, side, coarse.rgb.data());
   const auto from = [](int64_t v, double k) { return std::llround(static_cast<double>(v) * k); };
@@ -92,7 +92,7 @@ int shown_by_pixels(const Slide& slide, int level, const Ratio& finer, const std
   const int side = std::clamp(static_cast<int>(2048 / step), 32, 192);
   std::vector<double> sums(hypotheses.size());
   int compared = 0;
-  for (const Place& p : places_of(slide, level)) {
+  for (const PatchPlace& p : places_of(slide, level)) {
     try {
       std::vector<double> values;
       for (const Ratio& h : hypotheses) values.push_back(correlation(slide, level, p, side, {h[0] / finer[0], h[1] / finer[1]}));
@@ -108,7 +108,7 @@ int shown_by_pixels(const Slide& slide, int level, const Ratio& finer, const std
   for (size_t i = 0; i < sums.size(); ++i)
     if (i != best) next = std::max(next, sums[i] / compared);
   const double max = sums[best] / compared;
-  return max >= kCorrelates && max >= next + kMargin ? static_cast<int>(best) : -1;
+  return max >= kCorrelates && max >= next + kRatioMargin ? static_cast<int>(best) : -1;
 }
 
 bool is_power_of_two(double v) { return v >= 1 && std::exp2(std::round(std::log2(v))) == v; }

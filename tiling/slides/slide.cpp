@@ -64,7 +64,7 @@ std::unique_ptr<Slide> open_image(const std::string& path, const ImageSelection&
 // The file that names a MIRAX slide is itself a JPEG, of a preview; that its other parts are there is checked before.
 bool is_mirax(const std::string& path) { return path.ends_with(".mrxs"); }
 
-constexpr SlideFormat kFormats[] = {
+constexpr SlideFormat kSlideFormats[] = {
     {"jpeg", "",
      [](const std::string& path, std::span<const uint8_t> h) {
        return starts(h, {0xff, 0xd8}) && !is_mirax(path);
@@ -148,9 +148,9 @@ std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool meas
   const auto size = static_cast<int64_t>(std::filesystem::file_size(path, no_size));
   in_file(name, [&] { check_known_format(path, {head, static_cast<size_t>(n)}, size); });
   std::string known;
-  for (const SlideFormat& f : kFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
+  for (const SlideFormat& f : kSlideFormats) known += (known.empty() ? "" : ", ") + std::string(f.name);
   try {
-    for (const SlideFormat& f : kFormats) {
+    for (const SlideFormat& f : kSlideFormats) {
       if (!f.detect(name, {head, std::min(static_cast<size_t>(n), size_t{16})})) continue;
       if (measured && !*f.mpp_properties) return nullptr;
       std::unique_ptr<Slide> slide = f.open(name, selection);
@@ -209,7 +209,7 @@ void Slide::read_downsampled(int level, int64_t x, int64_t y, int w, int h, int 
 
 std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<MemorySlide>(std::move(image)); }
 
-std::span<const SlideFormat> slide_formats() { return kFormats; }
+std::span<const SlideFormat> slide_formats() { return kSlideFormats; }
 
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection) {
   return open_by_rows(path, false, selection);
@@ -229,7 +229,7 @@ std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
 }
 
 std::string mpp_properties_of(const Slide& slide) {
-  for (const SlideFormat& f : kFormats)
+  for (const SlideFormat& f : kSlideFormats)
     if (slide.format == f.name && *f.mpp_properties) return f.mpp_properties;
   return "a resolution finer than 12.7 micrometres; most plain images do not say";
 }

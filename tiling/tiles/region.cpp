@@ -16,17 +16,17 @@ constexpr std::array<std::array<uint8_t, 3>, 8> kColours = {
     {{220, 40, 40}, {30, 90, 230}, {20, 150, 60}, {230, 140, 0}, {150, 40, 190}, {0, 160, 170}, {120, 90, 40}, {90, 90, 90}}};
 
 constexpr double kPiecePixels = 1 << 21;  // stored pixels held at a time by one thread
-constexpr int64_t kMax = 8192;            // stored pixels on a side that one image pixel is the mean of
+constexpr int64_t kMaxReduction = 8192;   // stored pixels on a side that one image pixel is the mean of
 
-struct Span {
+struct SourceSpan {
   int64_t at, size;
 };
 
 // Level pixels under image pixels [from, from + n) of a side.
-Span source(int from, int n, int side, double start, double length) {
+SourceSpan source(int from, int n, int side, double start, double length) {
   const double k = length / side;
   const int64_t a = std::llround(start + from * k), b = std::llround(start + (from + n) * k);
-  return {a, std::clamp<int64_t>(b - a, 1, std::max<int64_t>(kMax, 2 * n))};
+  return {a, std::clamp<int64_t>(b - a, 1, std::max<int64_t>(kMaxReduction, 2 * n))};
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Image read_scaled(const Slide& slide, const Box& area, int width, int height, co
     if (stop && *stop) throw Error("", "stopped");
     const int x = static_cast<int>(i % across) * columns, y = static_cast<int>(i / across) * rows;
     const int w = std::min(columns, width - x), h = std::min(rows, height - y);
-    const Span sx = source(x, w, width, in.x0, in.width()), sy = source(y, h, height, in.y0, in.height());
+    const SourceSpan sx = source(x, w, width, in.x0, in.width()), sy = source(y, h, height, in.y0, in.height());
     Image part(static_cast<int>(sx.size), static_cast<int>(sy.size));
     slide.read(static_cast<int>(level), sx.at, sy.at, part.width, part.height, part.rgb.data());
     cv::Mat from(part.height, part.width, CV_8UC3, part.rgb.data()), to;

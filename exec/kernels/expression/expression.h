@@ -10,7 +10,7 @@ namespace cytodet::exec {
 
 // Comparisons give 1 or 0, and `select` reads such. leaky_relu: x > 0 ? x : x * b; power: a ^ b.
 enum class ExprOp : int {
-  // Of one operand.
+  // one operand a
   neg,
   abs,
   sign,
@@ -35,7 +35,7 @@ enum class ExprOp : int {
   ceil,
   round,
   logical_not,
-  // Of two.
+  // two operands a, b
   add,
   sub,
   mul,
@@ -50,7 +50,7 @@ enum class ExprOp : int {
   not_equal,
   less,
   less_equal,
-  // Of three: a != 0 ? b : c.
+  // three operands: a != 0 ? b : c
   select
 };
 constexpr int kUnaryOps = static_cast<int>(ExprOp::add);

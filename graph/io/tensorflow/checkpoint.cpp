@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/suggest.h"
+#include "graph/io/byte_cursor.h"
 #include "graph/io/tensorflow/file_part.h"
 #include "graph/io/tensorflow/table_file.h"
 #include "saved_model.pb.h"
@@ -80,7 +81,7 @@ int decode_shards(const std::string& value, const std::string& where) {
 // is longer than 4 GiB.
 class TextReader {
  public:
-  TextReader(std::string_view bytes, const Checkpoint::Entry& entry) : rest_(bytes), entry_(entry) {}
+  TextReader(std::string_view bytes, const Checkpoint::Entry& entry) : bytes_(bytes), entry_(entry) {}
 
   Tensor read() {
     const int64_t n = elements(entry_.shape);
@@ -88,40 +89,33 @@ class TextReader {
     std::vector<uint64_t> lengths;
     for (int64_t i = 0; i < n; ++i) lengths.push_back(length());
     const std::string_view sum = take(4);
-    uint32_t stored = 0;
-    for (size_t i = 0; i < 4; ++i) stored |= uint32_t{static_cast<uint8_t>(sum[i])} << (8 * i);
-    if (stored != masked_crc(crc_)) throw Error("", "the lengths of its texts do not have their checksum");
+    if (fixed32(sum) != masked_crc(crc_)) throw Error("", "the lengths of its texts do not have their checksum");
     crc_ = crc32c(sum, crc_);
     Tensor t(DType::string, entry_.shape);
     for (size_t i = 0; i < lengths.size(); ++i) {
       t.strings()[i] = take(lengths[i]);
       crc_ = crc32c(t.strings()[i], crc_);
     }
-    if (!rest_.empty() || masked_crc(crc_) != entry_.masked_crc) throw Error("", "does not have its checksum");
+    if (!bytes_.done() || masked_crc(crc_) != entry_.masked_crc) throw Error("", "does not have its checksum");
     return t;
   }
 
  private:
   std::string_view take(uint64_t n) {
-    if (n > rest_.size()) throw Error("", "ends too soon");
-    const std::string_view taken = rest_.substr(0, n);
-    rest_.remove_prefix(n);
+    std::string_view taken;
+    if (!bytes_.text(n, taken)) throw Error("", "ends too soon");
     return taken;
   }
   uint64_t length() {
     uint64_t v = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      const auto b = static_cast<uint8_t>(take(1)[0]);
-      v |= uint64_t{b & 0x7fu} << shift;
-      if (b < 0x80) break;
-    }
+    if (!bytes_.varint(v)) throw Error("", "ends too soon");
     char bytes[8];
     for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(v >> (8 * i));
     crc_ = crc32c({bytes, v <= UINT32_MAX ? size_t{4} : size_t{8}}, crc_);
     return v;
   }
 
-  std::string_view rest_;
+  ByteCursor bytes_;
   const Checkpoint::Entry& entry_;
   uint32_t crc_ = 0;
 };

@@ -9,6 +9,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/saved_outputs.h"
 #include "graph/io/tensorflow/variables.h"
+#include "graph/ir/colocations.h"
 
 namespace cytodet::graph {
 namespace {
@@ -105,7 +106,7 @@ class Freezer {
         continue;
       std::string files;
       for (const std::string& asset : meta_.assets) files += (files.empty() ? "; files of the model: " : ", ") + asset;
-      throw Error("node " + n.name + " (" + n.op + ")", "is of a table, whose content no constant can hold" + files,
+      throw Error(node_text(n), "is of a table, whose content no constant can hold" + files,
                   "name outputs that need no table, with freeze_graph --output_node_names");
     }
   }
@@ -140,17 +141,8 @@ class Freezer {
 
   void clear_devices() {
     for (NodeId id : g_.ids()) {
-      Node& n = g_.node(id);
-      n.device.clear();
-      const auto it = n.attrs.find("_class");
-      const AttrList* list = it == n.attrs.end() ? nullptr : it->second.get<AttrList>();
-      if (!list) continue;
-      AttrList rest = *list;
-      std::erase_if(rest.strings, [](const std::string& s) { return s.starts_with("loc:@"); });
-      if (rest.strings.empty())
-        n.attrs.erase(it);
-      else if (rest.strings.size() < list->strings.size())
-        n.attrs.insert_or_assign("_class", Attr(rest));
+      g_.node(id).device.clear();
+      erase_colocations(g_.node(id), [](std::string_view) { return true; });
     }
   }
 

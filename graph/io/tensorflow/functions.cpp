@@ -20,27 +20,20 @@ struct Library {
 
 std::string called_function(const Node& n, const Library& library) {
   if (n.op == "PartitionedCall" || n.op == "StatefulPartitionedCall") {
-    auto it = n.attrs.find("f");
-    const FuncAttr* f = it == n.attrs.end() ? nullptr : it->second.get<FuncAttr>();
+    const FuncAttr* f = n.find_attr<FuncAttr>("f");
     return f ? f->name : std::string();
   }
   return library.by_name.contains(n.op) ? n.op : std::string();
 }
 
-template <class T>
-const T* attr_of(const AttrMap& attrs, const std::string& key) {
-  const auto it = attrs.find(key);
-  return it == attrs.end() ? nullptr : it->second.get<T>();
-}
-
 // Types of the values of one named output or input of a function's signature; invalid where the call does not tell.
 std::vector<DType> types_of(const proto::OpDef::ArgDef& arg, const AttrMap& attrs) {
   if (!arg.type_list_attr().empty()) {
-    const AttrList* list = attr_of<AttrList>(attrs, arg.type_list_attr());
+    const AttrList* list = find_attr<AttrList>(attrs, arg.type_list_attr());
     return list ? list->types : std::vector<DType>{DType::invalid};
   }
-  const DType* bound = arg.type_attr().empty() ? nullptr : attr_of<DType>(attrs, arg.type_attr());
-  const int64_t* count = arg.number_attr().empty() ? nullptr : attr_of<int64_t>(attrs, arg.number_attr());
+  const DType* bound = arg.type_attr().empty() ? nullptr : find_attr<DType>(attrs, arg.type_attr());
+  const int64_t* count = arg.number_attr().empty() ? nullptr : find_attr<int64_t>(attrs, arg.number_attr());
   if (count && (*count < 0 || *count > 65535)) throw Error("", "argument " + arg.name() + " repeats too often");
   return std::vector<DType>(count ? static_cast<size_t>(*count) : 1, bound ? *bound : static_cast<DType>(arg.type()));
 }
@@ -129,7 +122,7 @@ struct Inlined {
 AttrMap bindings(const Node& call, const proto::FunctionDef& f) {
   AttrMap attrs = call.attrs;
   for (const auto& [key, value] : decode_attrs(f.attr())) attrs.emplace(key, value);
-  if (const FuncAttr* func = attr_of<FuncAttr>(call.attrs, "f"); func && func->attrs)
+  if (const FuncAttr* func = find_attr<FuncAttr>(call.attrs, "f"); func && func->attrs)
     for (const auto& [key, value] : *func->attrs) attrs.insert_or_assign(key, value);
   return attrs;
 }
@@ -176,7 +169,7 @@ class Body {
     node.attrs.erase("_class");  // names nodes of the function
     // Loops of two calls are two loops.
     if (is_control_flow_op(node.op))
-      if (const std::string* frame = attr_of<std::string>(node.attrs, "frame_name"))
+      if (const std::string* frame = find_attr<std::string>(node.attrs, "frame_name"))
         node.attrs.insert_or_assign("frame_name", Attr(call_.name + "/" + *frame));
     made_[n.name()] = g_.add(std::move(node));
   }
@@ -299,7 +292,7 @@ class Inliner {
  private:
   bool step(NodeId id) {
     const Node call = g_.node(id);
-    const std::string where = "node " + call.name + " (" + call.op + ")";
+    const std::string where = node_text(call);
     const std::string name = called_function(call, library_);
     const auto it = library_.by_name.find(name);
     const bool control = is_functional_control(call);
@@ -331,7 +324,7 @@ class Inliner {
     types.insert(types.end(), rest.types.begin(), rest.types.end());
     gather_inputs(g_, id, types);
     DType condition = DType::boolean;
-    if (const FuncAttr* f = attr_of<FuncAttr>(call.attrs, "cond"))
+    if (const FuncAttr* f = find_attr<FuncAttr>(call.attrs, "cond"))
       if (const auto it = library_.by_name.find(f->name);
           it != library_.by_name.end() && it->second->signature().output_arg_size() > 0) {
         const auto found = types_of(it->second->signature().output_arg(0), f->attrs ? *f->attrs : AttrMap{});

@@ -1,4 +1,4 @@
-// Reading and writing frozen GraphDefs. The only place, with graph/io*.cpp, that knows protobuf.
+// Reading and writing frozen GraphDefs. The only place, with the other files of graph/io/tensorflow, that knows protobuf.
 #pragma once
 
 #include <filesystem>

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/join.h"
 #include "graph/io/tensorflow/parse_message.h"
 #include "graph/io/tensorflow/proto.h"
 #include "saved_model.pb.h"
@@ -21,12 +22,6 @@ constexpr int64_t kMaxFile = (int64_t{2} << 30) - 1;
 template <class Message>
 Message& make(google::protobuf::Arena& arena) {
   return *google::protobuf::Arena::CreateMessage<Message>(&arena);
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& p : parts) text += (text.empty() ? "" : ",") + p;
-  return text;
 }
 
 Signature signature_of(const std::string& name, const proto::SignatureDef& m) {
@@ -80,8 +75,8 @@ proto::MetaGraphDef& chosen(proto::SavedModel& model, std::vector<std::string> t
     if (proto::MetaGraphDef* m = tagged(model, {"serve"})) return *m;
   if (proto::MetaGraphDef* m = tagged(model, tags)) return *m;
   std::string known;
-  for (const proto::MetaGraphDef& m : model.meta_graphs()) known += (known.empty() ? "" : " | ") + joined(tags_of(m));
-  throw Error(where, tags.empty() ? "holds several graphs" : "holds no graph with the tags " + joined(tags),
+  for (const proto::MetaGraphDef& m : model.meta_graphs()) known += (known.empty() ? "" : " | ") + join(tags_of(m), ",");
+  throw Error(where, tags.empty() ? "holds several graphs" : "holds no graph with the tags " + join(tags, ","),
               "choose one with freeze_graph --tags: " + known);
 }
 

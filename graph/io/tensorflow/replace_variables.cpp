@@ -49,7 +49,7 @@ class Replacement {
   };
 
   static Error refused(const Held& held, const Node& n) {
-    const std::string where = "node " + n.name + " (" + n.op + ")";
+    const std::string where = node_text(n);
     if (writes_variables(n))
       return Error(where, "writes the variable " + held.variable + ", and the outputs wait for it: this is a graph for training",
                    "name other outputs, or save the network for inference");

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "core/error.h"
+#include "core/join.h"
 #include "core/suggest.h"
 #include "graph/io/tensorflow/variables.h"
 #include "graph/ir/endpoints.h"
@@ -11,15 +12,7 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr size_t kListed = 12;  // names in an error
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kListed); ++i) text += (i ? ", " : "") + names[i];
-  return text + (names.size() > kListed ? ", ..." : "");
-}
-
-std::vector<std::string> names_of(const std::vector<Signature>& signatures) {
+std::vector<std::string> signature_names(const std::vector<Signature>& signatures) {
   std::vector<std::string> names;
   for (const Signature& s : signatures) names.push_back(s.name);
   return names;
@@ -35,11 +28,11 @@ const Signature* chosen_signature(const MetaGraph& meta, const std::string& name
   if (!name.empty()) {
     if (const Signature* s = named(name)) return s;
     if (all.empty()) throw Error("signature " + name, "is not there: the model has no signatures", "name outputs");
-    throw Error("signature " + name, "is not there", suggest(name, names_of(all)));
+    throw Error("signature " + name, "is not there", suggest(name, signature_names(all)));
   }
   if (const Signature* s = named("serving_default")) return s;
   if (all.size() > 1)
-    throw Error("", "has several signatures", "choose one with freeze_graph --signature: " + joined(names_of(all)));
+    throw Error("", "has several signatures", "choose one with freeze_graph --signature: " + listed(signature_names(all)));
   return all.empty() ? nullptr : &all[0];
 }
 
@@ -142,7 +135,7 @@ std::vector<SavedOutput> saved_outputs(MetaGraph& meta, const FreezeOptions& opt
   const std::vector<std::string> names = suggested_outputs(meta.graph);
   if (!options.find_outputs || names.empty())
     throw UsageError("", "You need to supply the name of a node to --output_node_names.",
-                     names.empty() ? "" : "possible outputs: " + joined(names));
+                     names.empty() ? "" : "possible outputs: " + listed(names));
   for (const std::string& name : names) outputs.push_back({meta.graph.find(name), ""});
   return outputs;
 }

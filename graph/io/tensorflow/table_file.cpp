@@ -4,6 +4,7 @@
 
 #include "core/crc32c.h"
 #include "core/error.h"
+#include "graph/io/byte_cursor.h"
 
 namespace cytodet::graph {
 namespace {
@@ -14,54 +15,22 @@ constexpr size_t kTrailer = 5;           // behind a block: its compression, and
 constexpr size_t kMaxKey = 64 << 10;     // bytes
 constexpr size_t kMaxHeld = 256u << 20;  // bytes of all keys and values: prefixes are stored once, but held for each key
 
-// Reads numbers and texts off the front of some bytes; false: they end too soon.
-class Cursor {
- public:
-  explicit Cursor(std::string_view bytes) : rest_(bytes) {}
-  bool done() const { return rest_.empty(); }
-  bool varint(uint64_t& v) {
-    v = 0;
-    for (int shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
-      const auto b = static_cast<uint8_t>(rest_.front());
-      rest_.remove_prefix(1);
-      v |= uint64_t{b & 0x7fu} << shift;
-      if (b < 0x80) return true;
-    }
-    return false;
-  }
-  bool text(uint64_t n, std::string_view& t) {
-    if (n > rest_.size()) return false;
-    t = rest_.substr(0, n);
-    rest_.remove_prefix(n);
-    return true;
-  }
-
- private:
-  std::string_view rest_;
-};
-
-uint32_t fixed32(std::string_view bytes) {
-  uint32_t v = 0;
-  for (size_t i = 0; i < 4; ++i) v |= uint32_t{static_cast<uint8_t>(bytes[i])} << (8 * i);
-  return v;
-}
-
 struct Handle {
   uint64_t offset = 0, size = 0;
 };
-bool read_handle(Cursor& cursor, Handle& h) { return cursor.varint(h.offset) && cursor.varint(h.size); }
+bool read_handle(ByteCursor& cursor, Handle& h) { return cursor.varint(h.offset) && cursor.varint(h.size); }
 
 class TableReader {
  public:
   TableReader(std::string_view bytes, const std::string& where) : bytes_(bytes), where_(where) {}
 
   std::vector<TableEntry> read() {
-    Cursor footer(bytes_.substr(bytes_.size() - kFooter));
+    ByteCursor footer(bytes_.substr(bytes_.size() - kFooter));
     Handle meta, index;
     if (!read_handle(footer, meta) || !read_handle(footer, index)) throw damaged(bytes_.size() - kFooter, "the footer");
     block(meta);  // nothing that is used, but damage is found
     for (const TableEntry& e : entries_of(index)) {
-      Cursor value(e.value);
+      ByteCursor value(e.value);
       Handle block;
       if (!read_handle(value, block)) throw damaged(index.offset, "an entry of the index");
       for (TableEntry& entry : entries_of(block)) {
@@ -96,7 +65,7 @@ class TableReader {
   std::vector<TableEntry> entries_of(const Handle& h) {
     std::vector<TableEntry> entries;
     std::string key;
-    for (Cursor cursor(block(h)); !cursor.done();) {
+    for (ByteCursor cursor(block(h)); !cursor.done();) {
       uint64_t shared, unshared, length;
       std::string_view tail, value;
       if (!cursor.varint(shared) || !cursor.varint(unshared) || !cursor.varint(length) || !cursor.text(unshared, tail) ||

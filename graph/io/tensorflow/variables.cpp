@@ -57,13 +57,8 @@ std::optional<StoredAs> stored_part(const Checkpoint& checkpoint, const std::str
 }
 
 bool fits(const Node& variable, const Shape& shape) {
-  const auto it = variable.attrs.find("shape");
-  const ShapeAttr* wanted = it == variable.attrs.end() ? nullptr : it->second.get<ShapeAttr>();
-  // A variable of ref type whose shape was not known at first has the shape of a scalar.
-  if (!wanted || !wanted->known_rank || wanted->dims.empty()) return true;
-  bool same = wanted->dims.size() == shape.size();
-  for (size_t i = 0; same && i < shape.size(); ++i) same = wanted->dims[i] < 0 || wanted->dims[i] == shape[i];
-  return same;
+  const ShapeAttr* wanted = variable.find_attr<ShapeAttr>("shape");
+  return !wanted || wanted->admits(shape);
 }
 
 std::string shape_text(const Node& variable) { return to_string(variable.attr_or("shape", ShapeAttr{}).dims); }

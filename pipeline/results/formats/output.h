@@ -57,7 +57,7 @@ OutputImage output_image_of(std::string name, int64_t image_id, std::shared_ptr<
 struct OutputSettings {
   int crops = 24;                        // of a class on the contact sheet
   Origin origin = Origin::bounds;        // of GeoJSON's coordinates
-  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_areas()
+  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
 };
 void check(const OutputSettings& s);
 

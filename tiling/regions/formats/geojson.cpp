@@ -31,7 +31,7 @@ bool is_missing_core(const std::string& kind, const Json& properties) {
 
 // "Tumor", {"name": "Tumor"} or, of a class with a parent, {"names": ["Tumor", "Positive"]}, which QuPath shows as "Tumor:
 // Positive".
-std::string label_of(const Json& properties) {
+std::string classification_label(const Json& properties) {
   const auto c = properties.find("classification");
   if (c == properties.end()) return {};
   if (c->is_string()) return c->get<std::string>();
@@ -83,7 +83,7 @@ class GeoJsonReader {
       ++file.no_area["missing TMA cores"];
       return;
     }
-    geometry(read_.member(j, "geometry", at), inside + "geometry", label_of(properties));
+    geometry(read_.member(j, "geometry", at), inside + "geometry", classification_label(properties));
   }
 
   void polygon(const Json& rings, const std::string& at, const std::string& label) {

@@ -13,7 +13,7 @@ const Json* elements_of(const Json& j) {
 }
 
 // The group that the elements are drawn in, or what is written at the shape.
-std::string label_of(const Json& element) {
+std::string element_label(const Json& element) {
   if (std::string group = RegionFields::text_or_empty(element, "group"); !group.empty()) return group;
   const auto label = element.find("label");
   return label != element.end() ? RegionFields::text_or_empty(*label, "value") : "";
@@ -40,7 +40,7 @@ class ElementReader {
     else
       ++file.no_area[type + " elements"];
     if (region.rings.empty()) return;
-    region.label = label_of(e);
+    region.label = element_label(e);
     file.regions.push_back(std::move(region));
   }
 

@@ -8,7 +8,7 @@ namespace cytodet::tiling {
 namespace {
 
 // The layer's name, or its description.
-std::string label_of(pugi::xml_node annotation) {
+std::string annotation_label(pugi::xml_node annotation) {
   if (const std::string name = annotation.attribute("Name").value(); !name.empty()) return name;
   for (pugi::xml_node a : annotation.child("Attributes").children("Attribute"))
     if (const std::string value = a.attribute("Value").value(); !value.empty()) return value;
@@ -61,7 +61,7 @@ RegionFile read_imagescope(const RegionDocument& d) {
   RegionFile file;
   size_t layer = 0;
   for (pugi::xml_node annotation : d.xml.document_element().children("Annotation")) {
-    const std::string label = label_of(annotation);
+    const std::string label = annotation_label(annotation);
     const std::string above = "Annotation[" + std::to_string(layer++) + "].Region[";
     size_t number = 0;
     for (pugi::xml_node r : annotation.child("Regions").children("Region")) {

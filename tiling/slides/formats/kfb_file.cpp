@@ -13,9 +13,9 @@ namespace cytodet::tiling {
 namespace {
 
 constexpr int64_t kHeaderBytes = 0x5c, kEntryBytes = 64;
-constexpr int64_t kMaxTiles = 4 << 20, kMaxTileBytes = int64_t{64} << 20, kMaxSide = int64_t{1} << 24;
+constexpr int64_t kMaxKfbTiles = 4 << 20, kMaxTileBytes = int64_t{64} << 20, kMaxKfbSide = int64_t{1} << 24;
 
-[[noreturn]] void damaged(const std::string& why) { throw Error("", "damaged KFB: " + why, "restore the file"); }
+[[noreturn]] void damaged_kfb(const std::string& why) { throw Error("", "damaged KFB: " + why, "restore the file"); }
 
 // Little endian, as the machine is.
 template <class T>
@@ -28,7 +28,7 @@ T at(const uint8_t* p) {
 void read_exactly(int fd, int64_t offset, uint8_t* into, int64_t bytes) {
   while (bytes > 0) {
     const ssize_t n = ::pread(fd, into, static_cast<size_t>(bytes), offset);
-    if (n <= 0) damaged("it ends at byte " + std::to_string(offset));
+    if (n <= 0) damaged_kfb("it ends at byte " + std::to_string(offset));
     offset += n;
     into += n;
     bytes -= n;
@@ -53,7 +53,7 @@ std::vector<Entry> read_index(int fd, int64_t start, int64_t count) {
     for (int64_t i = 0; i < n; ++i) {
       const uint8_t* p = piece.data() + i * kEntryBytes;
       if (std::memcmp(p, "\xf1\x04\xee\xee", 4) != 0)
-        damaged("entry " + std::to_string(first + i) + " of the tile index does not start as one");
+        damaged_kfb("entry " + std::to_string(first + i) + " of the tile index does not start as one");
       entries.push_back({at<uint32_t>(p + 4), at<uint32_t>(p + 8), at<uint32_t>(p + 12), at<uint32_t>(p + 16), at<float>(p + 20),
                          at<uint32_t>(p + 32), at<int64_t>(p + 36)});
     }
@@ -118,7 +118,7 @@ std::vector<int64_t> place_tiles(int fd, int64_t size, int64_t index, const std:
       best = offsets;
     }
   }
-  if (best.empty()) damaged("the tile index points at no tiles, or beyond the file");
+  if (best.empty()) damaged_kfb("the tile index points at no tiles, or beyond the file");
   return best;
 }
 
@@ -138,7 +138,7 @@ void set_columns(KfbLevel& level, const std::vector<uint32_t>& x, int side) {
   std::map<int64_t, int64_t> rank;
   for (KfbTile& t : level.tiles) {
     t.column = rank[t.row]++;
-    if (t.column >= columns) damaged("a row of tiles is wider than its level");
+    if (t.column >= columns) damaged_kfb("a row of tiles is wider than its level");
   }
 }
 
@@ -148,11 +148,11 @@ struct KfbHeader {
   int64_t tiles = 0, index = 0;
 };
 KfbHeader read_header(int fd, int64_t size) {
-  if (size < kHeaderBytes) damaged("it ends within its header");
+  if (size < kHeaderBytes) damaged_kfb("it ends within its header");
   uint8_t h[kHeaderBytes];
   read_exactly(fd, 0, h, kHeaderBytes);
   if (std::memcmp(h + 4, "KFBF", 4) == 0) throw Error("", "KFB of fluorescence is not supported", "export it as TIFF");
-  if (std::memcmp(h + 4, "KFB\0", 4) != 0) damaged("its header does not say KFB");
+  if (std::memcmp(h + 4, "KFB\0", 4) != 0) damaged_kfb("its header does not say KFB");
   if (std::memcmp(h + 0x20, "JPEG", 4) != 0 && std::memcmp(h + 0x20, "JPG", 3) != 0)
     throw Error("", "KFB with tiles that are not JPEG is not supported", "export it as TIFF");
   KfbHeader header{{}, at<int32_t>(h + 0x10), at<int64_t>(h + 0x44)};
@@ -163,12 +163,13 @@ KfbHeader read_header(int fd, int64_t size) {
   f.tile_side = at<int32_t>(h + 0x58);
   const float mpp = at<float>(h + 0x4c);
   f.mpp = std::isfinite(mpp) && mpp > 0.005f && mpp < 100 ? static_cast<double>(mpp) : 0;
-  if (f.width <= 0 || f.height <= 0 || f.width > kMaxSide || f.height > kMaxSide)
-    damaged("the image is " + std::to_string(f.width) + " x " + std::to_string(f.height) + " pixels");
-  if (f.tile_side < 16 || f.tile_side > 4096) damaged("its tiles are " + std::to_string(f.tile_side) + " pixels wide");
-  if (header.index < kHeaderBytes || header.index > size) damaged("its tile index is at byte " + std::to_string(header.index));
-  if (header.tiles <= 0 || header.tiles > std::min(kMaxTiles, (size - header.index) / kEntryBytes))
-    damaged("a tile index of " + std::to_string(header.tiles) + " tiles does not fit into the file");
+  if (f.width <= 0 || f.height <= 0 || f.width > kMaxKfbSide || f.height > kMaxKfbSide)
+    damaged_kfb("the image is " + std::to_string(f.width) + " x " + std::to_string(f.height) + " pixels");
+  if (f.tile_side < 16 || f.tile_side > 4096) damaged_kfb("its tiles are " + std::to_string(f.tile_side) + " pixels wide");
+  if (header.index < kHeaderBytes || header.index > size)
+    damaged_kfb("its tile index is at byte " + std::to_string(header.index));
+  if (header.tiles <= 0 || header.tiles > std::min(kMaxKfbTiles, (size - header.index) / kEntryBytes))
+    damaged_kfb("a tile index of " + std::to_string(header.tiles) + " tiles does not fit into the file");
   return header;
 }
 
@@ -184,15 +185,15 @@ void add_tile(const KfbFile& f, size_t i, const Entry& e, int64_t offset, double
   const double down = finest / static_cast<double>(e.scale);
   if (f.width < down || f.height < down) return;  // levels of less than a pixel
   auto& [level, x] = levels[static_cast<double>(e.scale)];
-  if (levels.size() > 64) damaged("it has more than 64 levels");
+  if (levels.size() > 64) damaged_kfb("it has more than 64 levels");
   level.scale = static_cast<double>(e.scale);
   level.width = static_cast<int64_t>(static_cast<double>(f.width) / down);
   level.height = static_cast<int64_t>(static_cast<double>(f.height) / down);
   const auto side = static_cast<uint32_t>(f.tile_side);
   const bool fits = e.width > 0 && e.height > 0 && e.width <= side && e.height <= side && e.bytes <= kMaxTileBytes;
   if (!fits || e.y % side != 0)
-    damaged("tile " + std::to_string(i) + " of " + std::to_string(e.width) + " x " + std::to_string(e.height) + " pixels and " +
-            std::to_string(e.bytes) + " bytes at line " + std::to_string(e.y) + " does not fit the grid");
+    damaged_kfb("tile " + std::to_string(i) + " of " + std::to_string(e.width) + " x " + std::to_string(e.height) +
+                " pixels and " + std::to_string(e.bytes) + " bytes at line " + std::to_string(e.y) + " does not fit the grid");
   if (e.y >= level.height) return;  // a last line that rounding leaves out
   KfbTile tile;
   tile.row = e.y / side;
@@ -208,7 +209,7 @@ void add_tile(const KfbFile& f, size_t i, const Entry& e, int64_t offset, double
 double finest_scale(const std::vector<Entry>& entries) {
   double finest = 0;
   for (const Entry& e : entries) {
-    if (!(e.scale > 0 && e.scale < 1e6f)) damaged("a tile has scale " + std::to_string(e.scale));
+    if (!(e.scale > 0 && e.scale < 1e6f)) damaged_kfb("a tile has scale " + std::to_string(e.scale));
     finest = std::max(finest, static_cast<double>(e.scale));
   }
   return finest;
@@ -231,7 +232,7 @@ KfbFile read_kfb(int fd, int64_t size) {
               [](const KfbTile& a, const KfbTile& b) { return a.row != b.row ? a.row < b.row : a.column < b.column; });
     f.levels.push_back(std::move(level));
   }
-  if (f.levels.empty()) damaged("it has no levels");
+  if (f.levels.empty()) damaged_kfb("it has no levels");
   return f;
 }
 

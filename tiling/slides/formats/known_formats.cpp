@@ -16,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 
-constexpr const char* kConvert = "convert it to a tiled TIFF or OME-TIFF of 8-bit RGB, with QuPath or Bio-Formats' bfconvert";
+constexpr const char* kConvertSlide =
+    "convert it to a tiled TIFF or OME-TIFF of 8-bit RGB, with QuPath or Bio-Formats' bfconvert";
 constexpr const char* kSave = "save it as PNG, JPEG or TIFF";
 constexpr const char* kUnpack = "unpack it and name the slide in it";
 constexpr bool kAlone = true;
@@ -24,7 +25,7 @@ constexpr FormatUse kImage = FormatUse::image, kSlide = FormatUse::slide, kStric
                     kUnread = FormatUse::unread;
 
 // Entries whose `what` is empty are said to be "NAME, which is not read".
-constexpr KnownFormat kFormats[] = {
+constexpr KnownFormat kKnownFormats[] = {
     {"JPEG", "jpg jpeg jpe jfif", {{{0, "\xff\xd8\xff"sv}}}, kImage, "", "", kAlone},
     {"PNG", "png", {{{0, "\x89PNG"sv}}}, kImage, "", "", kAlone},
     {"BMP", "bmp dib", {{{0, "BM"sv}}}, kImage, "", "", kAlone},
@@ -45,25 +46,25 @@ constexpr KnownFormat kFormats[] = {
     {"Sakura", "svslide", {}, kStrict, "", ""},
     {"Ventana BIF", "bif", {}, kStrict, "", ""},
 
-    {"Olympus VSI", "vsi", {}, kUnread, "", kConvert},
+    {"Olympus VSI", "vsi", {}, kUnread, "", kConvertSlide},
     {"Olympus ETS",
      "ets",
      {{{0, "SIS\0"sv}}},
      kUnread,
      "is the image data of an Olympus slide (ETS), which is not read",
-     kConvert},
-    {"Olympus OIF", "oif", {}, kUnread, "", kConvert},
-    {"Olympus OIR", "oir", {{{0, "OLYMPUSRAWFORMAT"sv}}}, kUnread, "", kConvert},
-    {"Zeiss CZI", "czi", {{{0, "ZISRAWFILE"sv}}}, kUnread, "", kConvert, kAlone},
+     kConvertSlide},
+    {"Olympus OIF", "oif", {}, kUnread, "", kConvertSlide},
+    {"Olympus OIR", "oir", {{{0, "OLYMPUSRAWFORMAT"sv}}}, kUnread, "", kConvertSlide},
+    {"Zeiss CZI", "czi", {{{0, "ZISRAWFILE"sv}}}, kUnread, "", kConvertSlide, kAlone},
     {"Zeiss ZVI, Olympus OIB or another OLE document",
      "zvi oib",
      {{{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"sv}}},
      kUnread,
      "",
-     kConvert},
-    {"Leica LIF", "lif lof xlef", {{{0, "\x70\0\0\0"sv}}}, kUnread, "", kConvert},
-    {"Nikon ND2", "nd2", {{{0, "\xda\xce\xbe\x0a"sv}}}, kUnread, "", kConvert},
-    {"Philips iSyntax", "isyntax i2syntax", {{{0, "<DataObject"sv}}}, kUnread, "", kConvert},
+     kConvertSlide},
+    {"Leica LIF", "lif lof xlef", {{{0, "\x70\0\0\0"sv}}}, kUnread, "", kConvertSlide},
+    {"Nikon ND2", "nd2", {{{0, "\xda\xce\xbe\x0a"sv}}}, kUnread, "", kConvertSlide},
+    {"Philips iSyntax", "isyntax i2syntax", {{{0, "<DataObject"sv}}}, kUnread, "", kConvertSlide},
     {"DICOM",
      "dcm dicom",
      {{{128, "DICM"sv}}},
@@ -82,15 +83,15 @@ constexpr KnownFormat kFormats[] = {
      "is a list of Hamamatsu slides, one a channel (NDPIS)",
      "name one of the .ndpi files in it"},
     {"Aperio AFI", "afi", {}, kUnread, "is a list of Aperio slides, one a channel (AFI)", "name one of the .svs files in it"},
-    {"Deep Zoom", "dzi dzc", {}, kUnread, "", kConvert},
-    {"OME-Zarr", "zarr", {}, kUnread, "", kConvert},
+    {"Deep Zoom", "dzi dzc", {}, kUnread, "", kConvertSlide},
+    {"OME-Zarr", "zarr", {}, kUnread, "", kConvertSlide},
     {"OME-XML",
      "companion.ome ome ome.xml",
      {},
      kUnread,
      "is the companion of OME-TIFFs and holds no pixels (OME-XML)",
      "name the .ome.tif files beside it"},
-    {"Imaris or another HDF5 file", "ims h5 hdf5", {{{0, "\x89HDF"sv}}}, kUnread, "", kConvert},
+    {"Imaris or another HDF5 file", "ims h5 hdf5", {{{0, "\x89HDF"sv}}}, kUnread, "", kConvertSlide},
     {"a camera's raw image", "dng nef cr2 cr3 arw orf rw2", {}, kUnread, "", kSave},
     {"JPEG 2000",
      "jp2 j2k jpx jpf jpc j2c",
@@ -178,7 +179,7 @@ std::string extension_of(const fs::path& path) { return path.extension().string(
 }
 
 const KnownFormat& named(std::string_view name) {
-  return *std::find_if(std::begin(kFormats), std::end(kFormats), [&](const KnownFormat& f) { return f.name == name; });
+  return *std::find_if(std::begin(kKnownFormats), std::end(kKnownFormats), [&](const KnownFormat& f) { return f.name == name; });
 }
 
 // What servers and programs write under the name of a slide.
@@ -224,13 +225,13 @@ void check_strict(const KnownFormat& f, const fs::path& path, std::span<const ui
 
 }  // namespace
 
-std::span<const KnownFormat> known_formats() { return kFormats; }
+std::span<const KnownFormat> known_formats() { return kKnownFormats; }
 
 const KnownFormat* format_called(const fs::path& path) {
   const std::string name = lower_ascii(path.filename().string());
   const KnownFormat* best = nullptr;
   size_t longest = 0;
-  for (const KnownFormat& f : kFormats)
+  for (const KnownFormat& f : kKnownFormats)
     if (const size_t length = called(f, name); length > longest) {
       longest = length;
       best = &f;
@@ -239,7 +240,7 @@ const KnownFormat* format_called(const fs::path& path) {
 }
 
 const KnownFormat* format_holding(std::span<const uint8_t> head) {
-  for (const KnownFormat& f : kFormats)
+  for (const KnownFormat& f : kKnownFormats)
     if (holds(f, head)) return &f;
   return nullptr;
 }
@@ -249,7 +250,7 @@ bool holds_image(std::span<const uint8_t> head) {
   const auto is_bmp = [&] {
     return head.size() >= 14 && std::all_of(head.data() + 6, head.data() + 10, [](uint8_t c) { return c == 0; });
   };
-  return std::any_of(std::begin(kFormats), std::end(kFormats),
+  return std::any_of(std::begin(kKnownFormats), std::end(kKnownFormats),
                      [&](const KnownFormat& f) { return f.alone && holds(f, head) && (&f != &named("BMP") || is_bmp()); });
 }
 
@@ -277,7 +278,7 @@ void check_folder(const fs::path& folder) {
   std::string name = folder.filename().string();
   if (name.empty()) name = folder.parent_path().filename().string();
   if (has("zarr.json") || has(".zattrs") || has(".zgroup") || lower_ascii(name).ends_with(".zarr"))
-    throw Error("", "is a folder of OME-Zarr, which is not read", kConvert);
+    throw Error("", "is a folder of OME-Zarr, which is not read", kConvertSlide);
   if (has("Slidedat.ini")) throw Error("", "is the data folder of a MIRAX slide", "name " + name + ".mrxs, which lies beside it");
   if (has("DICOMDIR")) throw Error("", "is a folder of DICOM, which is not read", named("DICOM").advice);
 }

@@ -45,12 +45,12 @@ void silence_libraries() {
   });
 }
 
-constexpr int64_t kFarthest = int64_t{1} << 40;  // pixels; no slide is larger
+constexpr int64_t kFarthestPixel = int64_t{1} << 40;  // pixels; no slide is larger
 
-struct Closer {
+struct SlideCloser {
   void operator()(openslide_t* s) const { openslide_close(s); }
 };
-using HandlePtr = std::unique_ptr<openslide_t, Closer>;
+using HandlePtr = std::unique_ptr<openslide_t, SlideCloser>;
 
 HandlePtr open_handle(const std::string& path) {
   silence_libraries();
@@ -193,7 +193,7 @@ class OpenSlideSlide : public Slide {
       int64_t v = 0;
       const char* end = text + std::strlen(text);
       const auto [stopped, error] = std::from_chars(text, end, v);
-      return error == std::errc() && stopped == end && v >= min && v <= kFarthest ? std::optional(v) : std::nullopt;
+      return error == std::errc() && stopped == end && v >= min && v <= kFarthestPixel ? std::optional(v) : std::nullopt;
     };
     const auto x = whole("x", 0), y = whole("y", 0), w = whole("width", 1), h = whole("height", 1);
     if (!x || !y || !w || !h || *x >= width() || *y >= height()) return std::nullopt;

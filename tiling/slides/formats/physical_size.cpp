@@ -165,7 +165,7 @@ constexpr Source kSources[] = {
     {"aperio.MPP of another image", aperio_elsewhere},
 };
 
-std::string text_of(const PixelSize& s) {
+std::string size_text(const PixelSize& s) {
   char text[80];
   if (std::abs(s.x - s.y) <= 1e-4 * s.x)
     std::snprintf(text, sizeof text, "%.4g", s.x);
@@ -257,12 +257,12 @@ ChosenPixelSize choose_pixel_size(std::span<const PixelSize> candidates) {
   for (const PixelSize& other : candidates.subspan(1)) {
     const double fx = other.x / first.x, fy = other.y / first.y;
     if (std::abs(fx - 1) <= kAgreed && std::abs(fy - 1) <= kAgreed) continue;
-    return {first, "micrometres per pixel are " + text_of(first) + ", but " + text_of(other) + reason_for(fx) +
+    return {first, "micrometres per pixel are " + size_text(first) + ", but " + size_text(other) + reason_for(fx) +
                        "; the former are used" + advice()};
   }
   const auto usual = [](double v) { return v >= kUsualFinest && v <= kUsualCoarsest; };
   if (!usual(first.x) || !usual(first.y))
-    return {first, "micrometres per pixel are " + text_of(first) + ", which is unusual for a microscope" + advice()};
+    return {first, "micrometres per pixel are " + size_text(first) + ", which is unusual for a microscope" + advice()};
   return {first, ""};
 }
 

@@ -17,7 +17,7 @@
 namespace cytodet::tiling {
 namespace {
 
-struct Source {
+struct PngSource {
   std::span<const uint8_t> left;
 };
 
@@ -25,7 +25,7 @@ struct Source {
 struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;
-  Source source;
+  PngSource source;
   Image image;                 // 8 bits, or
   std::vector<uint16_t> deep;  // 16 bits, three values a pixel
   std::vector<png_bytep> rows;
@@ -41,7 +41,7 @@ struct Reader {
 void on_warning(png_structp, png_const_charp) {}
 
 void take(png_structp png, png_bytep out, size_t n) {
-  auto* source = static_cast<Source*>(png_get_io_ptr(png));
+  auto* source = static_cast<PngSource*>(png_get_io_ptr(png));
   if (n > source->left.size()) png_error(png, "the data is cut off");
   std::memcpy(out, source->left.data(), n);
   source->left = source->left.subspan(n);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/join.h"
 
 namespace cytodet::tiling {
 namespace {
@@ -16,9 +17,8 @@ std::string size_text(int64_t width, int64_t height) { return std::to_string(wid
 std::string channels_in_words(const TiffSeries& s) {
   std::string text = std::to_string(s.channels) + (s.form.gray() ? " gray channels" : " colour images as channels"), names;
   const std::vector<std::string>& all = s.channel_names;
-  if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return !n.empty(); }))
-    for (size_t i = 0; i < std::min<size_t>(all.size(), 12); ++i) names += (i ? ", " : "") + all[i];
-  if (!names.empty()) text += " (" + names + (all.size() > 12 ? ", ..." : "") + ")";
+  if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return !n.empty(); })) names = listed(all);
+  if (!names.empty()) text += " (" + names + ")";
   if (s.form.gray() && s.form.bits != 8) text += " of " + std::to_string(s.form.bits) + " bits";
   return text;
 }

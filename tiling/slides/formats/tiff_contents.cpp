@@ -74,9 +74,9 @@ TiffSeries series_of(const TiffPage& page) {
   return s;
 }
 
-class Reader {
+class DirectoryReader {
  public:
-  explicit Reader(TiffFile& file) : file_(file) {
+  explicit DirectoryReader(TiffFile& file) : file_(file) {
     c_.chain = file.pages(c_.pages, c_.damage);
     if (c_.chain.empty()) throw Error("", "damaged TIFF: it holds no image", "restore the file");
     if (!c_.chain[0].problem.empty()) file.open(false, 0);  // says what is wrong, and what to do
@@ -491,6 +491,6 @@ bool is_level(const TiffDirectory& a, const TiffDirectory& b) {
          same_form(a.form, b.form) && (b.tiled || (b.subfile_type & FILETYPE_REDUCEDIMAGE));
 }
 
-TiffContents tiff_contents(TiffFile& file) { return Reader(file).read(); }
+TiffContents tiff_contents(TiffFile& file) { return DirectoryReader(file).read(); }
 
 }  // namespace cytodet::tiling

@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kMaxBlockPixels = int64_t{64} << 20;  // of one stored tile, of a strip of JPEG, and of a row
 constexpr int64_t kMaxStripPixels = int64_t{16} << 20;  // of another strip that is decoded whole
 constexpr int64_t kBandPixels = int64_t{4} << 20;       // of the rows that are decoded at once of larger ones
-constexpr int kMaxImages = 256;
+constexpr int kMaxDirectories = 256;
 constexpr int64_t kMaxBlockBytes = int64_t{512} << 20;
 constexpr int kMaxPages = 4096;
 constexpr size_t kMaxDescription = size_t{1} << 16;  // kept of a page other than the first
@@ -247,13 +247,13 @@ std::vector<uint64_t> TiffFile::sub_images() const {
   uint16_t count = 0;
   uint64_t* offsets = nullptr;
   if (!TIFFGetField(tiff_, TIFFTAG_SUBIFD, &count, &offsets) || !offsets) return {};
-  return {offsets, offsets + std::min<int>(count, kMaxImages)};
+  return {offsets, offsets + std::min<int>(count, kMaxDirectories)};
 }
 
 int TiffFile::images(std::string* damage) {
   selected_ = false;
   error_.clear();
-  const int count = std::min<int>(static_cast<int>(TIFFNumberOfDirectories(tiff_)), kMaxImages);
+  const int count = std::min<int>(static_cast<int>(TIFFNumberOfDirectories(tiff_)), kMaxDirectories);
   if (damage) *damage = error_;
   return count;
 }

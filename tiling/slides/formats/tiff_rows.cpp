@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kCursors = 16;
 constexpr int64_t kMaxStrips = 1 << 20;
 
-struct Closer {
+struct TiffCloser {
   void operator()(TIFF* t) const { TIFFClose(t); }
 };
-using Handle = std::unique_ptr<TIFF, Closer>;
+using Handle = std::unique_ptr<TIFF, TiffCloser>;
 
 template <class Value>
 void copy_value(TIFF* from, TIFF* to, uint32_t tag) {

@@ -32,7 +32,7 @@ constexpr Name kPhotometrics[] = {{0, "gray, least is white"},
                                   {32844, "LogL"},
                                   {32845, "LogLuv"},
                                   {34892, "linear raw"}};
-constexpr Name kFormats[] = {{1, ""}, {2, "signed"}, {3, "float"}, {4, ""}, {5, "complex"}, {6, "complex float"}};
+constexpr Name kSampleFormats[] = {{1, ""}, {2, "signed"}, {3, "float"}, {4, ""}, {5, "complex"}, {6, "complex float"}};
 
 template <size_t n>
 std::string name_of(const Name (&names)[n], uint16_t value, const char* what) {
@@ -56,7 +56,7 @@ constexpr uint64_t bit_set(std::initializer_list<int> bits) {
 }
 constexpr uint64_t up_to(int bits) { return (uint64_t{1} << bits) - 1; }
 constexpr uint64_t kIntBits = bit_set({8, 16, 32}), kFloatBits = bit_set({16, 32, 64});
-constexpr FormRow kForms[] = {
+constexpr FormRow kSampleForms[] = {
     {kMinIsBlack, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormRow::By::library},
     {kMinIsWhite, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormRow::By::library},
     {kRgb, kUnsigned, bit_set({8, 16}), 3, FormRow::By::library},
@@ -77,7 +77,7 @@ constexpr FormRow kForms[] = {
 
 const FormRow* row_of(const TiffForm& f) {
   const Format format = f.sample_format == kUndefined ? kUnsigned : static_cast<Format>(f.sample_format);
-  for (const FormRow& row : kForms)
+  for (const FormRow& row : kSampleForms)
     if (row.photometric == f.photometric && row.format == format && f.bits >= 1 && f.bits <= 64 &&
         (row.bits >> (f.bits - 1) & 1) && f.samples >= row.colours)
       return &row;
@@ -139,7 +139,7 @@ int TiffForm::unknown_samples() const {
 std::string in_words(const TiffForm& f) {
   std::string text = name_of(kPhotometrics, f.photometric, "photometric interpretation") + ", " + std::to_string(f.bits) +
                      (f.bits == 1 ? " bit" : " bits");
-  if (const std::string kind = name_of(kFormats, f.sample_format, "of sample format"); !kind.empty()) text += " " + kind;
+  if (const std::string kind = name_of(kSampleFormats, f.sample_format, "of sample format"); !kind.empty()) text += " " + kind;
   if (f.gray() && f.gray_channels() > 1) text += ", " + std::to_string(f.gray_channels()) + " samples";
   return text;
 }

@@ -10,6 +10,6 @@ class App;
 namespace cytodet::pipeline {
 
 // `value` must live as long as the command line.
-void add_truth(CLI::App& app, const std::string& flag, bool& value, const std::string& help);
+void add_boolean(CLI::App& app, const std::string& flag, bool& value, const std::string& help);
 
 }  // namespace cytodet::pipeline

@@ -1,4 +1,4 @@
-#include "pipeline/cli/truth_flag.h"
+#include "pipeline/cli/boolean_flag.h"
 
 #include <CLI/CLI.hpp>
 
@@ -8,7 +8,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-bool truth_of(const std::string& where, const std::string& text) {
+bool boolean_of(const std::string& where, const std::string& text) {
   const std::string word = lower_ascii(text);
   if (word.empty() || word == "{}" || word == "true" || word == "1" || word == "yes") return true;
   if (word == "false" || word == "0" || word == "no") return false;
@@ -17,10 +17,10 @@ bool truth_of(const std::string& where, const std::string& text) {
 
 }  // namespace
 
-void add_truth(CLI::App& app, const std::string& flag, bool& value, const std::string& help) {
+void add_boolean(CLI::App& app, const std::string& flag, bool& value, const std::string& help) {
   const std::string where = "cytodet " + app.get_name() + " " + flag;
   app.add_option_function<std::string>(
-         flag, [where, &value](const std::string& text) { value = truth_of(where, text); }, help)
+         flag, [where, &value](const std::string& text) { value = boolean_of(where, text); }, help)
       ->expected(0, 1)
       ->type_name("BOOL");
 }
