@@ -6,6 +6,7 @@
 #include "exec/runtime/plan.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/op.h"
 #include "graph/passes/pass.h"

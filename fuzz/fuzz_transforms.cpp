@@ -1,6 +1,6 @@
 // The list of transforms of transform_graph: its grammar, and every transform that reads no file on a small graph.
 #include "fuzz/driver.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "pipeline/transform/transform_table.h"
 #include "tests/paths.h"
 

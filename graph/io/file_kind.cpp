@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <vector>
 
 #include "core/ascii.h"
@@ -62,19 +63,18 @@ std::optional<FileKind> protobuf_kind(std::string_view bytes, const std::string&
   const std::vector<Field> fields = top_fields(bytes);
   if (fields.empty()) return std::nullopt;
   if (any(fields, 1, 0)) {
-    if (any(fields, 7, 2) || extension == ".onnx")
-      return FileKind{"an ONNX network", "only frozen TensorFlow graphs are read; export the network as one"};
-    if (any(fields, 2, 2)) return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, SavedForm::saved_model};
+    if (any(fields, 7, 2) || extension == ".onnx") return FileKind{"an ONNX network", kExport};
+    if (any(fields, 2, 2))
+      return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, ReadableKind::saved_model};
   }
   if (any(fields, 1, 2) && any(fields, 2, 2) && (any(fields, 3, 2) || extension == ".meta"))
     return FileKind{"a meta graph of a checkpoint (.meta): its variables lie in other files", kFreezeAdvice,
-                    SavedForm::meta_graph};
+                    ReadableKind::meta_graph};
   if (any(fields, 1, 2) && any(fields, 100, 2)) return FileKind{"a Caffe network", kExport};
   return std::nullopt;
 }
 
-std::optional<FileKind> zip_kind(std::string_view bytes, const std::string& extension) {
-  const std::string_view tail = bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 64 << 10));
+std::optional<FileKind> zip_kind(std::string_view bytes, std::string_view tail, const std::string& extension) {
   auto names = [&](std::string_view part) { return holds(bytes, part) || holds(tail, part); };
   if (extension == ".keras" || names("model.weights.h5"))
     return FileKind{"a Keras model (.keras)", "load it in Keras, then freeze its function to a GraphDef"};
@@ -91,11 +91,11 @@ std::optional<FileKind> text_kind(std::string_view bytes, const std::string& ext
     return head.find("<net") != std::string::npos || extension == ".xml" ? FileKind{"XML, as OpenVINO's networks are", kExport}
                                                                          : FileKind{"XML", kExport};
   if (text.starts_with("saved_model_schema_version:") || text.starts_with("meta_graphs {"))
-    return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, SavedForm::saved_model};
+    return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, ReadableKind::saved_model};
   if (text.starts_with("meta_info_def {"))
-    return FileKind{"a meta graph of a checkpoint: its variables lie in other files", kFreezeAdvice, SavedForm::meta_graph};
+    return FileKind{"a meta graph of a checkpoint: its variables lie in other files", kFreezeAdvice, ReadableKind::meta_graph};
   if (head.starts_with("model_checkpoint_path:"))
-    return FileKind{"the list of a folder's checkpoints", kFreezeAdvice, SavedForm::checkpoint};
+    return FileKind{"the list of a folder's checkpoints", kFreezeAdvice, ReadableKind::checkpoint};
   if (text.starts_with("{") || text.starts_with("["))
     return FileKind{"JSON", "name the graph (.pb or .pbtxt); a model file is a .json with the graph's name in \"graph\""};
   return std::nullopt;
@@ -109,7 +109,7 @@ struct Magic {
 const Magic kMagics[] = {
     {0, "\x89HDF\r\n\x1a\n", "HDF5, as Keras saves models and weights (.h5)",
      "load it in Keras, then freeze its function to a GraphDef"},
-    {4, "TFL3", "a TensorFlow Lite model", "only frozen TensorFlow graphs are read; name the graph that it was converted from"},
+    {4, "TFL3", "a TensorFlow Lite model", "name the frozen graph that it was converted from"},
     {0, "\x89PNG\r\n", "a PNG image", "name a frozen graph"},
     {0, "\xff\xd8\xff", "a JPEG image", "name a frozen graph"},
     {0, std::string_view("II*\0", 4), "a TIFF image", "name a frozen graph"},
@@ -135,15 +135,13 @@ const Magic kMagics[] = {
      "a program or shared library", "name a frozen graph"},
 };
 
-// The table format of checkpoints ends in a number of its own.
-bool is_table(std::string_view bytes) {
-  return bytes.size() >= 48 && bytes.substr(bytes.size() - 8) == "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
-}
+// The table format of checkpoints ends in a footer of 48 bytes with a number of its own.
+bool is_table(std::string_view tail) { return tail.size() >= 48 && tail.ends_with("\x57\xfb\x80\x8b\x24\x75\x47\xdb"); }
 
 std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const std::string& extension) {
   const std::string name = path.filename().string();
   if (name.find(".data-") != std::string::npos && name.find("-of-") != std::string::npos)
-    return FileKind{"the values of a checkpoint's variables", kFreezeAdvice, SavedForm::checkpoint};
+    return FileKind{"the values of a checkpoint's variables", kFreezeAdvice, ReadableKind::checkpoint};
   if (extension == ".pt" || extension == ".pth") return FileKind{"a PyTorch model", kExport};
   if (extension == ".prototxt" || extension == ".caffemodel") return FileKind{"a Caffe network", kExport};
   if (extension == ".weights" || extension == ".cfg") return FileKind{"a Darknet network", kExport};
@@ -152,14 +150,33 @@ std::optional<FileKind> kind_by_name(const std::filesystem::path& path, const st
   return std::nullopt;
 }
 
+// The first 64 KiB of a file, and its last 48 bytes, where it is longer than both.
+struct FileEnds {
+  std::string head, tail;
+};
+FileEnds ends_of(const std::filesystem::path& path) {
+  constexpr std::streamsize kHead = 64 << 10, kTail = 48;
+  std::ifstream in(path, std::ios::binary);
+  FileEnds ends{std::string(kHead, '\0'), {}};
+  in.read(ends.head.data(), kHead);
+  ends.head.resize(static_cast<size_t>(in.gcount()));
+  if (in.gcount() < kHead) return ends;
+  in.clear();
+  ends.tail.resize(kTail);
+  in.seekg(-kTail, std::ios::end);
+  in.read(ends.tail.data(), kTail);
+  return ends;
+}
+
 }  // namespace
 
-std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem::path& path) {
+std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem::path& path, std::string_view tail) {
   const std::string extension = lower_ascii(path.extension().string());
-  if (is_table(bytes)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice, SavedForm::checkpoint};
+  if (tail.empty()) tail = bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 64 << 10));
+  if (is_table(tail)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice, ReadableKind::checkpoint};
   for (const Magic& m : kMagics)
     if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice};
-  if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, extension);
+  if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, tail, extension);
   if (const auto kind = text_kind(bytes, extension)) return kind;
   if (const auto kind = protobuf_kind(bytes, extension)) return kind;
   return kind_by_name(path, extension);
@@ -170,10 +187,23 @@ std::optional<FileKind> folder_kind(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return std::nullopt;
   for (const char* name : {"saved_model.pb", "saved_model.pbtxt"})
-    if (fs::exists(folder / name, ignored)) return FileKind{"the folder of a SavedModel", kFreezeAdvice, SavedForm::saved_model};
+    if (fs::exists(folder / name, ignored))
+      return FileKind{"the folder of a SavedModel", kFreezeAdvice, ReadableKind::saved_model};
   if (fs::exists(folder / "checkpoint", ignored))
-    return FileKind{"a folder of checkpoints", kFreezeAdvice, SavedForm::checkpoint};
+    return FileKind{"a folder of checkpoints", kFreezeAdvice, ReadableKind::checkpoint};
   if (lower_ascii(folder.extension().string()) == ".mlpackage") return FileKind{"a Core ML network", kExport};
+  return std::nullopt;
+}
+
+std::optional<FileKind> kind_at(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return folder_kind(path);
+  if (std::filesystem::is_regular_file(path, ignored)) {
+    const FileEnds ends = ends_of(path);
+    return other_kind(ends.head, path, ends.tail);
+  }
+  if (std::filesystem::is_regular_file(path.string() + ".index", ignored))
+    return FileKind{"a checkpoint", kFreezeAdvice, ReadableKind::checkpoint};
   return std::nullopt;
 }
 

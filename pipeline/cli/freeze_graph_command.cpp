@@ -9,6 +9,7 @@
 #include "core/join.h"
 #include "core/output_plan.h"
 #include "core/text_width.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/variables.h"
@@ -52,7 +53,7 @@ Unfrozen unfrozen_source(const std::string& path) {
 
 Frozen freeze_saved_model(const FreezeFlags& f) {
   const auto found = find_unfrozen(f.saved_model);
-  if (!found || found->form != SavedForm::saved_model)
+  if (!found || found->kind != ReadableKind::saved_model)
     throw Error(f.saved_model, "holds no saved_model.pb", "name the folder of a SavedModel");
   return freeze(*found, f.options);
 }
@@ -69,7 +70,7 @@ Frozen freeze_meta_graph(const FreezeFlags& f, const std::string& file) {
 Frozen freeze_graph_def(const FreezeFlags& f) {
   if (!is_there(f.graph)) throw Error("", "Input graph file '" + f.graph + "' does not exist!");
   const auto found = find_unfrozen(f.graph);
-  if (found && found->form == SavedForm::meta_graph) return freeze_meta_graph(f, f.graph);
+  if (found && found->kind == ReadableKind::meta_graph) return freeze_meta_graph(f, f.graph);
   const Checkpoint checkpoint(existing_checkpoint(f.checkpoint));
   MetaGraph meta;
   meta.graph = read_graph(f.graph);

@@ -8,7 +8,7 @@
 #include "core/text_width.h"
 #include "graph/inspect.h"
 #include "graph/interpret/set_values.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/raise_int8.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"

@@ -10,6 +10,7 @@
 #include "exec/run_graph.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "pipeline/cli/commands.h"

@@ -9,6 +9,7 @@
 #include "core/output_plan.h"
 #include "core/suggest.h"
 #include "core/text_width.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/tool_flags.h"

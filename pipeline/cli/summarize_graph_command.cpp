@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/text_width.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/summarize.h"
 #include "pipeline/cli/boolean_flag.h"
 #include "pipeline/cli/commands.h"

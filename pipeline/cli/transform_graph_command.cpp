@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/output_plan.h"
 #include "core/text_width.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/cli/boolean_flag.h"
 #include "pipeline/cli/commands.h"

@@ -7,8 +7,9 @@
 #include "core/error.h"
 #include "core/settings.h"
 #include "core/timing.h"
+#include "graph/io/file_kind.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
-#include "graph/io/tensorflow/unfrozen.h"
 #include "graph/passes/pass.h"
 #include "models/registry.h"
 
@@ -45,7 +46,7 @@ ModelFile load_model(const std::string& path) {
   std::filesystem::path beside = p;
   beside.replace_extension(".json");
   std::error_code ignored;
-  if (!std::filesystem::exists(p, ignored) && !find_unfrozen(p))
+  if (!std::filesystem::exists(p, ignored) && !kind_at(p))
     throw Error(path, "cannot open: no such file", "name a model file (.json) or a graph beside one");
   if (!has_model_file(path))
     throw Error(path, "has no model file beside it", "write " + beside.string() + ", see docs/model_file.md");

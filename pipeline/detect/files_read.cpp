@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "graph/io/tensorflow/unfrozen.h"
+#include "graph/io/read_graph.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/inputs/slide_files.h"

@@ -7,7 +7,7 @@
 #include "core/timing.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
 
 namespace cytodet::pipeline {

@@ -9,6 +9,7 @@
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/named_tensors.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/image_pipeline.h"

@@ -11,7 +11,7 @@
 #include "exec/run_graph.h"
 #include "exec/runtime/partition.h"
 #include "exec/runtime/partitioned_plan.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"

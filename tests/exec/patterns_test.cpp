@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"

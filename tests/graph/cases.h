@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/io/named_tensors.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/op.h"
 #include "tests/paths.h"

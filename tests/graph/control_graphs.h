@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "graph/io/named_tensors.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
 #include "tests/paths.h"
 

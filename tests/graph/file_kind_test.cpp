@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "tests/graph/cases.h"
 

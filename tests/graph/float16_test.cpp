@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "graph/io/named_tensors.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
 #include "tests/graph/fixtures.h"
 #include "tests/paths.h"

@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "graph/interpret/control_flow.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/variables.h"
 #include "graph/ir/validate.h"
 #include "tests/error_of.h"

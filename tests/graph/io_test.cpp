@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "tests/error_of.h"
 #include "tests/graph/fixtures.h"

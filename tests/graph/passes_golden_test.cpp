@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "graph/io/named_tensors.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/op.h"
 #include "graph/passes/pass.h"

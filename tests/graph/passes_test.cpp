@@ -5,6 +5,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "tests/graph/fixtures.h"

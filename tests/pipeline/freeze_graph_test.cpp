@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 #include "graph/io/named_tensors.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

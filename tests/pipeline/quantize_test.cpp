@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "graph/io/named_tensors.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/quantized/quant_nodes.h"
 #include "quant/ranges.h"
 #include "tests/paths.h"

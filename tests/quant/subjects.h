@@ -5,7 +5,7 @@
 #include <string>
 
 #include "graph/io/named_tensors.h"
-#include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
 #include "quant/calibrate.h"
 #include "tests/error_of.h"

@@ -165,7 +165,7 @@ Frozen freeze(MetaGraph meta, const Checkpoint* checkpoint, const FreezeOptions&
 }
 
 Frozen freeze(const Unfrozen& source, const FreezeOptions& options) {
-  const bool saved_model = source.form == SavedForm::saved_model;
+  const bool saved_model = source.kind == ReadableKind::saved_model;
   std::error_code ignored;
   if (!saved_model && !std::filesystem::exists(source.graph_file, ignored))
     throw Error(source.graph_file.string(), "is missing: a checkpoint alone has no graph",

@@ -10,8 +10,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/suggest.h"
-#include "graph/io/file_kind.h"
-#include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/parse_message.h"
 #include "graph/io/tensorflow/proto.h"
 
@@ -126,19 +124,6 @@ Graph parse_graph(std::string_view bytes, const std::string& where) {
   } catch (const Error& e) {
     throw e.within(where);
   }
-}
-
-Graph read_graph(const std::filesystem::path& path) {
-  if (const auto unfrozen = find_unfrozen(path)) {
-    FreezeOptions options;
-    options.find_outputs = true;
-    return freeze(*unfrozen, options).graph;
-  }
-  if (const auto kind = folder_kind(path)) throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
-  const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
-  if (const auto kind = other_kind(bytes, path))
-    throw Error(path.string(), "is " + kind->name + ", no frozen graph", kind->advice);
-  return parse_graph(bytes, path.string());
 }
 
 std::string encode_graph(const Graph& graph) {

@@ -1,6 +1,5 @@
 #include "graph/io/tensorflow/unfrozen.h"
 
-#include <fstream>
 #include <string>
 
 #include "core/error.h"
@@ -24,21 +23,6 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-// The first 64 KiB, and the last 48 bytes: what other_kind looks at.
-std::string ends_of(const fs::path& path) {
-  constexpr std::streamsize kHead = 64 << 10, kTail = 48;
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes(kHead, '\0');
-  in.read(bytes.data(), kHead);
-  bytes.resize(static_cast<size_t>(in.gcount()));
-  if (in.gcount() < kHead) return bytes;
-  in.clear();
-  std::string tail(kTail, '\0');
-  in.seekg(-kTail, std::ios::end);
-  in.read(tail.data(), kTail);
-  return bytes + tail;
-}
-
 // "checkpoint" of a folder names the newest, relative to the folder or where it lay when it was written.
 fs::path newest(const fs::path& list) {
   proto::CheckpointState state;
@@ -57,10 +41,10 @@ fs::path prefix_of_file(const fs::path& path) {
   return prefix.replace_extension();
 }
 
-Unfrozen checkpoint_at(const fs::path& prefix) { return {SavedForm::meta_graph, prefix.string() + ".meta", prefix}; }
+Unfrozen checkpoint_at(const fs::path& prefix) { return {ReadableKind::meta_graph, prefix.string() + ".meta", prefix}; }
 
 Unfrozen saved_model_at(const fs::path& file) {
-  return {SavedForm::saved_model, file, file.parent_path() / "variables" / "variables"};
+  return {ReadableKind::saved_model, file, file.parent_path() / "variables" / "variables"};
 }
 
 // The variables of a SavedModel are a checkpoint, too.
@@ -73,14 +57,13 @@ Unfrozen beside_saved_model(const fs::path& prefix) {
 }  // namespace
 
 std::optional<Unfrozen> find_unfrozen(const fs::path& path) {
-  const auto kind = is_folder(path) ? folder_kind(path) : is_file(path) ? other_kind(ends_of(path), path) : std::nullopt;
-  if (!kind && !is_file(path) && is_file(path.string() + ".index")) return beside_saved_model(path);
-  switch (kind ? kind->form : SavedForm::none) {
-    case SavedForm::saved_model:
+  const std::optional<FileKind> kind = kind_at(path);
+  switch (kind ? kind->readable : ReadableKind::none) {
+    case ReadableKind::saved_model:
       return saved_model_at(is_folder(path) ? saved_model_file(path) : path);
-    case SavedForm::meta_graph:
-      return Unfrozen{SavedForm::meta_graph, path, prefix_of_file(path)};
-    case SavedForm::checkpoint:
+    case ReadableKind::meta_graph:
+      return Unfrozen{ReadableKind::meta_graph, path, prefix_of_file(path)};
+    case ReadableKind::checkpoint:
       return beside_saved_model(checkpoint_prefix(path));
     default:
       return std::nullopt;
@@ -96,18 +79,12 @@ fs::path checkpoint_prefix(const fs::path& path) {
   return part ? prefix_of_file(path) : path;
 }
 
-std::vector<fs::path> files_of_graph(const fs::path& path) {
-  std::optional<Unfrozen> found;
-  try {
-    found = find_unfrozen(path);
-  } catch (const Error&) {  // told when it is read
-  }
-  if (!found) return {path};
-  std::vector<fs::path> files{found->graph_file};
+std::vector<fs::path> files_of(const Unfrozen& source) {
+  std::vector<fs::path> files{source.graph_file};
   std::error_code ignored;
-  const std::string start = found->prefix.filename().string() + ".";
-  for (const auto& entry :
-       fs::directory_iterator(found->prefix.parent_path().empty() ? "." : found->prefix.parent_path(), ignored))
+  const std::string start = source.prefix.filename().string() + ".";
+  const fs::path folder = source.prefix.parent_path();
+  for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, ignored))
     if (entry.path().filename().string().starts_with(start)) files.push_back(entry.path());
   return files;
 }

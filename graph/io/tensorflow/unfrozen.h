@@ -11,9 +11,9 @@
 namespace cytodet::graph {
 
 struct Unfrozen {
-  SavedForm form = SavedForm::none;  // saved_model or meta_graph
-  std::filesystem::path graph_file;  // saved_model.pb, or PREFIX.meta
-  std::filesystem::path prefix;      // of the checkpoint
+  ReadableKind kind = ReadableKind::none;  // saved_model or meta_graph
+  std::filesystem::path graph_file;        // saved_model.pb, or PREFIX.meta
+  std::filesystem::path prefix;            // of the checkpoint
 };
 
 // Nothing where the path may be a frozen graph, or is of a kind that cannot be frozen.
@@ -22,7 +22,7 @@ std::optional<Unfrozen> find_unfrozen(const std::filesystem::path& path);
 // The prefix of a checkpoint that is named by any of its files, by the list "checkpoint" or by the folder of that: the newest.
 std::filesystem::path checkpoint_prefix(const std::filesystem::path& path);
 
-// What is read when this path is read as a graph: the file itself, or those of a SavedModel or checkpoint.
-std::vector<std::filesystem::path> files_of_graph(const std::filesystem::path& path);
+// The file of the graph, and those of the checkpoint.
+std::vector<std::filesystem::path> files_of(const Unfrozen& source);
 
 }  // namespace cytodet::graph
