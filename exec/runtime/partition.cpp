@@ -24,6 +24,13 @@ bool is_layer_op(const std::string& op) {
 // Arrays and lists of tensors, whose handles live as long as one run of the interpreter.
 bool makes_handles(const Node& n) { return TensorArrays::handles(n) || TensorLists::handles(n); }
 
+// Reads of arrays and lists, which give whole tensors.
+bool reads_handles(const std::string& op) {
+  static const char* const kReads[] = {"TensorArrayReadV3", "TensorArrayGatherV3", "TensorArrayConcatV3", "TensorArraySizeV3",
+                                       "TensorListStack",   "TensorListGather",    "TensorListConcatV2",  "TensorListLength"};
+  return std::any_of(std::begin(kReads), std::end(kReads), [&](const char* read) { return op == read; });
+}
+
 // The node whose value a chain of Identity passes on.
 NodeId before_identities(const Graph& graph, NodeId id) {
   for (int left = graph.capacity(); left > 0 && graph.node(id).op == "Identity"; --left) id = graph.node(id).inputs[0].node;
@@ -119,13 +126,17 @@ class Partitioner {
       if (member_[at(c)]) visit(c);
   }
 
+  // Interpreted nodes that read each other are one group, for handles and values that may be missing stay within it. But what a
+  // loop has stacked is a tensor as any other: loops that only read such tensors of each other stay apart, so that the network
+  // between them is no part of a cycle.
   void join_control_flow() {
     const Frames frames(graph_);
     for (NodeId id : nodes_) interpreted_[at(id)] = is_interpreted(graph_, frames, id);
     for (NodeId id : nodes_)
       if (interpreted_[at(id)])
         for_each_source(id, [&](NodeId from) {
-          if (interpreted_[at(from)]) groups_.join(from, id);
+          const bool is_tensor = reads_handles(graph_.node(from).op) && !frames.is_inside(from);
+          if (interpreted_[at(from)] && !is_tensor) groups_.join(from, id);
         });
   }
 

@@ -97,6 +97,38 @@ void infer_crop_and_resize(InferCall& call) {
     h = call.in[3].constant->as_int(0), w = call.in[3].constant->as_int(1);
   call.out = {fact(DType::f32, Shape{known_dim(call, 1, 0), h, w, known_dim(call, 0, 3)})};
 }
+// Where the points of a crop lie on one side of the map, in float32 with TensorFlow's own order of operations: whether the last
+// point lies inside is decided by its rounding.
+struct CropSide {
+  CropSide(float from, float to, int64_t side, int64_t points)
+      : last(static_cast<float>(side - 1)),
+        first(points > 1 ? from * last : static_cast<float>(0.5 * (from + to) * last)),
+        step(points > 1 ? (to - from) * last / static_cast<float>(points - 1) : 0) {}
+  float at(int64_t i) const { return first + static_cast<float>(i) * step; }
+  bool holds(float place) const { return place >= 0 && place <= last; }
+  float last, first, step;
+};
+
+template <class T>
+void copy_pixel(const T* from, float* to, int64_t channels) {
+  for (int64_t i = 0; i < channels; ++i) to[i] = static_cast<float>(widen(from[i]));
+}
+
+// Bilinear, of the four pixels around (y, x) of a map [.., width, channels].
+template <class T>
+void mix_pixels(const T* map, int64_t width, int64_t channels, float y, float x, float* to) {
+  const auto row = [&](float at) { return map + static_cast<int64_t>(at) * width * channels; };
+  const int64_t left = static_cast<int64_t>(std::floor(x)) * channels, right = static_cast<int64_t>(std::ceil(x)) * channels;
+  const T *above = row(std::floor(y)), *below = row(std::ceil(y));
+  const float dx = x - std::floor(x), dy = y - std::floor(y);
+  for (int64_t i = 0; i < channels; ++i) {
+    const auto value = [&](const T* pixels, int64_t at) { return static_cast<float>(widen(pixels[at + i])); };
+    const float top = value(above, left) + (value(above, right) - value(above, left)) * dx,
+                bottom = value(below, left) + (value(below, right) - value(below, left)) * dx;
+    to[i] = top + (bottom - top) * dy;
+  }
+}
+
 void eval_crop_and_resize(OpCall& call) {
   const Tensor &x = input(call, 0), &boxes = input(call, 1), &index = input(call, 2), &size = input(call, 3);
   need(x.rank() == 4 && boxes.rank() == 2 && boxes.dim(1) == 4 && index.size() == boxes.dim(0) && size.size() == 2,
@@ -108,36 +140,21 @@ void eval_crop_and_resize(OpCall& call) {
   Tensor out(DType::f32, {count, oh, ow, c});
   on_numeric(x.dtype(), [&]<class T>() {
     for (int64_t b = 0; b < count; ++b) {
-      int64_t n = index.as_int(b);
+      const int64_t n = index.as_int(b);
       need(n >= 0 && n < x.dim(0), "a box index is out of range");
       const float* box = boxes.data<float>() + b * 4;
-      auto place = [](float lo, float hi, int64_t size_in, int64_t size_out, int64_t i) {
-        float span = static_cast<float>(size_in - 1);
-        return size_out > 1 ? lo * span + static_cast<float>(i) * (hi - lo) * span / static_cast<float>(size_out - 1)
-                            : 0.5f * (lo + hi) * span;
-      };
+      const CropSide rows(box[0], box[2], h, oh), columns(box[1], box[3], w, ow);
+      const T* map = x.data<T>() + n * h * w * c;
       for (int64_t y = 0; y < oh; ++y)
-        for (int64_t xx = 0; xx < ow; ++xx) {
-          float fy = place(box[0], box[2], h, oh, y), fx = place(box[1], box[3], w, ow, xx);
-          float* to = out.data<float>() + ((b * oh + y) * ow + xx) * c;
-          if (!(fy >= 0 && fy <= static_cast<float>(h - 1) && fx >= 0 && fx <= static_cast<float>(w - 1))) {
+        for (int64_t col = 0; col < ow; ++col) {
+          const float fy = rows.at(y), fx = columns.at(col);
+          float* to = out.data<float>() + ((b * oh + y) * ow + col) * c;
+          if (!rows.holds(fy) || !columns.holds(fx))
             std::fill_n(to, c, fill);
-            continue;
-          }
-          auto at = [&](float yy, float xi, int64_t i) {
-            return static_cast<float>(
-                widen(x.data<T>()[((n * h + static_cast<int64_t>(yy)) * w + static_cast<int64_t>(xi)) * c + i]));
-          };
-          for (int64_t i = 0; i < c; ++i) {
-            if (nearest) {
-              to[i] = at(std::round(fy), std::round(fx), i);
-              continue;
-            }
-            float y0 = std::floor(fy), y1 = std::ceil(fy), x0 = std::floor(fx), x1 = std::ceil(fx);
-            float top = at(y0, x0, i) + (at(y0, x1, i) - at(y0, x0, i)) * (fx - x0),
-                  bottom = at(y1, x0, i) + (at(y1, x1, i) - at(y1, x0, i)) * (fx - x0);
-            to[i] = top + (bottom - top) * (fy - y0);
-          }
+          else if (nearest)
+            copy_pixel(map + (static_cast<int64_t>(std::round(fy)) * w + static_cast<int64_t>(std::round(fx))) * c, to, c);
+          else
+            mix_pixels(map, w, c, fy, fx, to);
         }
     }
   });

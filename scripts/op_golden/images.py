@@ -26,6 +26,9 @@ def crop(g):
         for size in ([3, 4], [1, 1]):
             g(image=g.rand(2, 6, 7, 2), boxes=boxes, box_ind=np.array([0, 1, 0, 1, 1], i32), crop_size=size, method=method, extrapolation_value=.5)
     g(image=g.rand(1, 4, 5, 1, dtype=np.uint8, lo=0, hi=200), boxes=boxes[:2], box_ind=np.zeros(2, i32), crop_size=[2, 3])
+    # Boxes that end at the edge: rounding decides whether the last point lies inside.
+    edge = np.stack([g.rand(40, lo=0, hi=.9), g.rand(40, lo=0, hi=.9), np.ones(40, f32), np.ones(40, f32)], 1).astype(f32)
+    g(image=g.rand(1, 38, 50, 1, lo=1, hi=2), boxes=edge, box_ind=np.zeros(40, i32), crop_size=[14, 14])
 
 
 def some_boxes(g, n):
