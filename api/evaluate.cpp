@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "api/model.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "eval/coco.h"
 

@@ -3,6 +3,7 @@
 
 #include "api/handles.h"
 #include "core/output_plan.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <new>
 
+#include "core/settings.h"
 #include "core/text_width.h"
 
 using namespace cytodet;

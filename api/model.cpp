@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "api/pixels_slide.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "pipeline/config/run_config.h"
 #include "pipeline/detect/run_detection.h"

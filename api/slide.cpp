@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "api/handles.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "tiling/tiles/region.h"
 #include "tiling/tiles/slide_geometry.h"

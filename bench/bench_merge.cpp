@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   try {
     MergeSettings settings;
     settings.method = argv[2];
-    settings.metric = argv[3];
+    settings.metric = merge_metric_named(argv[3]);
     settings.iou = std::atof(argv[4]);
     Detections merged;
     for (int i = 0; i < std::atoi(argv[5]); ++i) {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/cpu.h"
+#include "core/enum_names.h"
 #include "core/error.h"
 
 namespace cytodet::core {
@@ -145,11 +146,15 @@ CpuSets cpu_sets_of(const ParallelSettings& parallel, bool pin) {
   return cpu_sets;
 }
 
-ParallelSettings share_cpus(ParallelSettings asked, const std::string& hint) {
-  if (hint != "latency" && hint != "throughput")
-    throw UsageError("--hint", "must be latency or throughput, not \"" + hint + "\"");
+ParallelHint parallel_hint_named(const std::string& name) {
+  constexpr EnumName<ParallelHint> kHints[] = {{ParallelHint::throughput, "throughput"}, {ParallelHint::latency, "latency"}};
+  if (const ParallelHint* hint = value_in(kHints, name)) return *hint;
+  throw UsageError("--hint", "must be latency or throughput, not \"" + name + "\"");
+}
+
+ParallelSettings share_cpus(ParallelSettings asked, ParallelHint hint) {
   ParallelSettings given = asked;
-  const bool latency = hint == "latency";
+  const bool latency = hint == ParallelHint::latency;
   if (given.streams <= 0 && latency) given.streams = 1;
   if (given.threads <= 0) given.threads = latency ? std::max(1, usable_cpus() / given.streams) : 1;
   if (given.streams <= 0) given.streams = std::max(1, usable_cpus() / given.threads);

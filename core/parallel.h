@@ -79,14 +79,17 @@ std::vector<int> cpus_of_stream(int stream, int streams, int threads);
 // How a machine's CPUs are shared out: networks at work at once, each with threads of its own.
 struct ParallelSettings {
   int streams = 0;  // 0: as many as `threads` leaves room for
-  int threads = 0;  // 0: as `hint` says
+  int threads = 0;  // 0: as the ParallelHint says
 };
 // The CPUs that each stream (or thread) is pinned to; an empty list: it is not pinned.
 using CpuSets = std::vector<std::vector<int>>;
 // cpus_of_stream() for each stream; without `pin` empty lists.
 CpuSets cpu_sets_of(const ParallelSettings& parallel, bool pin = true);
 
-// Fills what is 0. hint "latency": one stream on all CPUs; "throughput": one stream per CPU. Throws UsageError on another hint.
-ParallelSettings share_cpus(ParallelSettings asked, const std::string& hint);
+enum class ParallelHint { throughput, latency };  // one stream per CPU; one stream on all CPUs
+// "throughput", "latency"; another name is a UsageError with the known.
+ParallelHint parallel_hint_named(const std::string& name);
+// Fills what is 0.
+ParallelSettings share_cpus(ParallelSettings asked, ParallelHint hint);
 
 }  // namespace cytodet::core

@@ -17,10 +17,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/json_fwd.h"
 
 namespace cytodet::core {
-
-using Json = nlohmann::ordered_json;
 
 // Parses a JSON file of at most max_bytes, nesting at most 64 deep. Error names file, line and column.
 Json read_json(const std::filesystem::path& path, int64_t max_bytes = int64_t{256} << 20);

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "eval/error_matching.h"
 

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "eval/ground_truth.h"
 
 namespace cytodet::eval {

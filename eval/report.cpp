@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "eval/coco.h"
 

@@ -1,3 +1,4 @@
+#include "core/settings.h"
 #include "fuzz/driver.h"
 #include "models/model_file.h"
 #include "pipeline/config/run_config.h"

@@ -1,4 +1,5 @@
 // What tune reads: its config, its journal, its cache of raw detections.
+#include "core/settings.h"
 #include "fuzz/driver.h"
 #include "pipeline/tune/detection_cache.h"
 #include "pipeline/tune/journal.h"

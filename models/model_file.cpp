@@ -1,6 +1,7 @@
 #include "models/model_file.h"
 
 #include "core/file.h"
+#include "core/settings.h"
 #include "models/common/need.h"
 #include "models/registry.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "models/common/input_settings.h"
 #include "models/common/suppress.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/settings.h"
 #include "core/suggest.h"
 #include "models/efficientdet/efficientdet.h"
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
 #include "quant/layout.h"
 
@@ -54,7 +55,7 @@ Tensor phases_of(const Tensor& f, const Side& y, const Side& x) {
 
 bool rewrite(Graph& g, NodeId id) {
   const Node n = g.node(id);
-  if (n.inputs.size() != 3 || n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return false;
+  if (n.inputs.size() != 3 || !is_channels_last(n)) return false;
   const Tensor *sizes = g.constant(n.inputs[0]), *filter = g.constant(n.inputs[1]);
   if (!sizes || !filter || sizes->size() != 4 || filter->dtype() != DType::f32 || filter->rank() != 4) return false;
   const AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", ints({1, 1, 1, 1})),

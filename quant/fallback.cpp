@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/file.h"
+#include "core/settings.h"
 
 namespace cytodet::quant {
 

@@ -78,8 +78,7 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
   const Tensor* filter = n.inputs.size() == 2 ? graph.constant(n.inputs[1]) : nullptr;
   if (!filter || filter->dtype() != DType::f32) return "its filter is not a float constant";
   if (n.op == "MatMul" && n.attr_or("transpose_a", false)) return "it transposes its input";
-  if (const auto format = n.attr_or<std::string>("data_format", "NHWC"); format != "NHWC" && format != "NCHW")
-    return "its data is " + format;
+  if (const auto format = data_format(n); format != "NHWC" && format != "NCHW") return "its data is " + format;
   return bad_range(graph, n.inputs[0], ranges);
 }
 

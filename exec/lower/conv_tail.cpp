@@ -157,7 +157,7 @@ std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input,
   const Shape* in = low.float_shape(input);
   const Shape* out = low.float_shape(output);
   if (!in || !out || in->size() != 4 || out->size() != 4 || filter.rank() != 4 || filter.dtype() != DType::f32) return {};
-  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
+  if (!is_channels_last(n)) return {};
   if (elements(*in) == 0 || elements(*out) == 0) return {};
   AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{});
   auto at = [](const AttrList& list, size_t i) { return list.ints.size() == 4 ? static_cast<int>(list.ints[i]) : 1; };

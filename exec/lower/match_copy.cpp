@@ -6,6 +6,7 @@
 
 #include "exec/lower/match.h"
 #include "exec/steps/copy_step.h"
+#include "graph/ir/conv_node.h"
 
 namespace cytodet::exec {
 namespace {
@@ -159,7 +160,7 @@ std::optional<Copy> gather_copy(const Lowering& low, const Node& n, const Shape&
 // [n, h * b, w * b, c] <-> [n, h, w, b * b * c], as six dimensions of the result.
 std::optional<Copy> depth_copy(const Node& n, const Shape& in) {
   const int64_t b = n.attr_or("block_size", int64_t{0});
-  if (in.size() != 4 || b < 1 || n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return {};
+  if (in.size() != 4 || b < 1 || !is_channels_last(n)) return {};
   const std::vector<int64_t> s = dense_strides(in);
   Copy copy;
   if (n.op == "SpaceToDepth")

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "graph/ir/conv_node.h"
+
 namespace cytodet::exec {
 namespace {
 
@@ -60,7 +62,7 @@ std::string plain_reason(const Lowering& low, NodeId id) {
   const Fact& out = low.facts.of({id, 0});
   if (!is_known(out)) return "its shape is known only when it runs";
   if (out.dtype != DType::f32) return "its values are " + name_of(out.dtype) + ", and kernels compute f32";
-  if (n.attr_or<std::string>("data_format", "NHWC") == "NCHW") return "its map is channels first (NCHW)";
+  if (is_channels_first(n)) return "its map is channels first (NCHW)";
   const bool made = std::any_of(std::begin(kCompiledOps), std::end(kCompiledOps), [&](const char* op) { return n.op == op; });
   return made ? "no kernel of " + n.op + " takes these attributes and shapes" : "no kernel computes " + n.op;
 }

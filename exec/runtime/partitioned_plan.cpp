@@ -1,11 +1,11 @@
 #include "exec/runtime/partitioned_plan.h"
 
 #include <algorithm>
-#include <list>
 #include <mutex>
 #include <set>
 
 #include "core/error.h"
+#include "core/lru_cache.h"
 #include "core/timing.h"
 #include "exec/runtime/compile.h"
 #include "exec/runtime/input_key.h"
@@ -34,31 +34,26 @@ struct PartPlan {
   std::shared_ptr<const Compiled> known;  // its shapes do not depend on data
 };
 
-// The plans of one part for several sizes, the last used first.
+// The plans of one part for several sizes, from any thread.
 class SizeCache {
  public:
   template <class Make>
   std::shared_ptr<const Compiled> get(const std::string& key, Make make) {
     const std::lock_guard lock(mutex_);
-    for (auto it = plans_.begin(); it != plans_.end(); ++it)
-      if ((*it)->key == key) {
-        plans_.splice(plans_.begin(), plans_, it);
-        return plans_.front();
-      }
-    plans_.push_front(make());
-    if (plans_.size() > kMaxSizes) plans_.pop_back();
-    return plans_.front();
+    if (const auto* known = plans_.get(key)) return *known;
+    return plans_.put(key, make());
   }
 
   // The plan used last; null: none yet.
   std::shared_ptr<const Compiled> last() {
     const std::lock_guard lock(mutex_);
-    return plans_.empty() ? nullptr : plans_.front();
+    const auto* newest = plans_.newest();
+    return newest ? *newest : nullptr;
   }
 
  private:
   std::mutex mutex_;
-  std::list<std::shared_ptr<const Compiled>> plans_;
+  LruCache<std::string, std::shared_ptr<const Compiled>> plans_{kMaxSizes};
 };
 
 // Where values enter and leave, as the options say.

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "core/suggest.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/io/named_tensors.h"

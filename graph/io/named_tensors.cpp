@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/dispatch.h"
+#include "core/settings.h"
 
 namespace cytodet::graph {
 namespace {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "core/tensor.h"
 
 namespace cytodet::graph {

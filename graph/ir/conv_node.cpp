@@ -2,7 +2,9 @@
 
 namespace cytodet::graph {
 
-bool is_channels_first(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC") == "NCHW"; }
+std::string data_format(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC"); }
+bool is_channels_first(const Node& n) { return data_format(n) == "NCHW"; }
+bool is_channels_last(const Node& n) { return data_format(n) == "NHWC"; }
 
 int64_t output_channels(const std::string& op, const Shape& filter) {
   return op == "DepthwiseConv2dNative" ? filter[2] * filter[3] : filter.back();

@@ -8,8 +8,10 @@
 
 namespace cytodet::graph {
 
-// Whether data_format is NCHW; nodes without the attribute are NHWC.
-bool is_channels_first(const Node& n);
+// The order of a map's dimensions: "NHWC", also of nodes that do not say it, "NCHW", or one of another rank or for one device.
+std::string data_format(const Node& n);
+bool is_channels_first(const Node& n);  // NCHW
+bool is_channels_last(const Node& n);   // NHWC
 // Output channels of the filter of a Conv2D or MatMul (its last axis), or DepthwiseConv2dNative (channels * multiplier).
 int64_t output_channels(const std::string& op, const Shape& filter);
 

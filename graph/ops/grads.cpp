@@ -1,4 +1,5 @@
 // Gradients of activations and losses with their gradients: what a training graph leaves behind.
+#include "graph/ir/conv_node.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
@@ -33,7 +34,7 @@ void eval_leaky_relu_grad(OpCall& call) {
 void eval_bias_add_grad(OpCall& call) {
   const Tensor& g = input(call, 0);
   need(g.rank() >= 2, "needs at least two dimensions");
-  const int axis = call.node.attr_or<std::string>("data_format", "NHWC").starts_with("NC") && g.rank() > 2 ? 1 : g.rank() - 1;
+  const int axis = data_format(call.node).starts_with("NC") && g.rank() > 2 ? 1 : g.rank() - 1;
   const int64_t c = g.dim(axis), inner = elements(Shape(g.shape().begin() + axis + 1, g.shape().end()));
   Tensor out(g.dtype(), {c});
   on_numeric(g.dtype(), [&]<class T>() {
@@ -48,8 +49,7 @@ void eval_bias_add_grad(OpCall& call) {
 }
 
 void infer_bias_add_grad(InferCall& call) {
-  const bool first =
-      call.node.attr_or<std::string>("data_format", "NHWC").starts_with("NC") && known(call, 0) && known(call, 0)->size() > 2;
+  const bool first = data_format(call.node).starts_with("NC") && known(call, 0) && known(call, 0)->size() > 2;
   call.out = {fact(input_type(call, 0), Shape{known_dim(call, 0, first ? 1 : -1)})};
 }
 

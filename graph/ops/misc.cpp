@@ -1,11 +1,12 @@
 // Blocks of space and batch, fake quantization.
+#include "graph/ir/conv_node.h"
 #include "graph/ops/window.h"
 
 namespace cytodet::graph::ops {
 namespace {
 
 void depth_space(OpCall& call, bool to_space) {
-  const std::string f = call.node.attr_or<std::string>("data_format", "NHWC");
+  const std::string f = data_format(call.node);
   need(input(call, 0).rank() == 4 && (f == "NHWC" || f == "NCHW"), "needs a map in NHWC or NCHW");
   const Tensor x = to_last(call.in[0], f == "NCHW");
   int64_t b = call.node.attr<int64_t>("block_size"), n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);

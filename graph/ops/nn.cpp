@@ -1,11 +1,12 @@
 // Bias, batch norm, softmax, matrix products.
+#include "graph/ir/conv_node.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
 namespace {
 
 bool channel_is_second(const Node& n, int rank) {
-  std::string f = n.attr_or<std::string>("data_format", "NHWC");
+  std::string f = data_format(n);
   return f.starts_with("NC") && rank > 2;
 }
 

@@ -1,5 +1,7 @@
 #include "graph/ops/window.h"
 
+#include "graph/ir/conv_node.h"
+
 namespace cytodet::graph::ops {
 namespace {
 
@@ -51,7 +53,7 @@ Shape Windows::out_shape(int64_t n, int64_t c, size_t rank) const {
 }
 
 bool channels_first(const Node& n) {
-  const std::string f = n.attr_or<std::string>("data_format", "NHWC");
+  const std::string f = data_format(n);
   need(f == "NHWC" || f == "NCHW" || f == "NDHWC" || f == "NCDHW", "data format " + f + " is not supported");
   return f[1] == 'C';
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "graph/ir/conv_node.h"
 #include "graph/passes/affine.h"
 
 namespace cytodet::graph {
@@ -71,7 +72,7 @@ bool pass_fuse_pad_and_conv(Graph& g, const Interface& io) {
   for (NodeId id : g.ids()) {
     const Node& conv = g.node(id);
     if (conv.op != "Conv2D" || conv.inputs.size() != 2 || conv.attr_or<std::string>("padding", "") != "VALID" ||
-        conv.attr_or<std::string>("data_format", "NHWC") != "NHWC")
+        !is_channels_last(conv))
       continue;
     NodeId pad_id = conv.inputs[0].node;
     const Node& pad = g.node(pad_id);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/ir/conv_node.h"
 #include "graph/passes/raise_int8.h"
 
 namespace cytodet::graph::raise {
@@ -151,7 +152,7 @@ Why Raiser::read_site(NodeId id, Site& site) const {
   if (n.inputs.size() != layer->inputs) return "it has an unusual number of inputs";
   if (frames_.frame(id) != 0) return "it lies in a loop";
   if (waits(id)) return "a control input holds it";
-  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return "its map is channels first (NCHW)";
+  if (!is_channels_last(n)) return "its map is channels first (NCHW)";
   if (n.attr_or("transpose_a", false)) return "its left side is transposed";
   site.layer = *layer;
   site.node = site.last = id;

@@ -66,7 +66,7 @@ class Emitter {
 bool Emitter::dense_map(NodeId conv, const QuantizedConv& q) const {
   const Node& n = g_.node(conv);
   if (n.op != "Conv2D" && n.op != "DepthwiseConv2dNative") return false;
-  if (n.attr_or<std::string>("data_format", "NHWC") != "NHWC") return false;
+  if (!is_channels_last(n)) return false;
   const std::optional<Shape>& in = facts_.of(q.input).shape;
   return !in || (in->size() == 4 && (in->back() < 0 || in->back() == q.weights.values.dim(2)));
 }

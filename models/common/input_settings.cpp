@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/settings.h"
 #include "models/common/need.h"
 
 namespace cytodet::models {

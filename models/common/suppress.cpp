@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/cpu.h"
+#include "core/settings.h"
 #include "models/common/need.h"
 
 namespace cytodet::models {

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/box.h"
-#include "core/settings.h"
+#include "core/json_fwd.h"
 
 namespace cytodet::models {
 

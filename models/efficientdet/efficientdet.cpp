@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "models/efficientdet/anchors.h"
 #include "models/efficientdet/settings.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "models/common/need.h"
 
 namespace cytodet::models {

@@ -6,6 +6,7 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/output_plan.h"
+#include "core/settings.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
@@ -58,7 +59,7 @@ std::string network_text(const Json& j) {
 
 int bench(const BenchFlags& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
-  const ParallelSettings parallel = share_cpus(o.asked, o.hint);
+  const ParallelSettings parallel = share_cpus(o.asked, parallel_hint_named(o.hint));
   const BenchOptions options{o.model, parse_shapes(o.shapes), o.graph.interface, o.graph.set, precision_named(o.precision)};
   BenchNetwork network(options, parallel.streams, parallel.threads);
   Speed speed = measure_speed(network, parallel, o.seconds, cpu_sets_of(parallel, pin));

@@ -1,5 +1,6 @@
 #include "pipeline/cli/contents_text.h"
 
+#include "core/settings.h"
 #include "core/text_width.h"
 
 namespace cytodet::pipeline {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "tiling/slides/slide.h"
 
 namespace cytodet::pipeline {

@@ -11,7 +11,6 @@
 #include "pipeline/detect/stop_signal.h"
 #include "pipeline/detect/timing.h"
 #include "pipeline/results/formats/output.h"
-#include "pipeline/results/formats/summary.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -58,8 +57,7 @@ RunConfig config_of(const DetectOptions& o) {
   if (!o.truth.empty()) c.truth = o.truth;
   c.overlay = c.overlay || o.overlay;
   if (!o.outputs.empty()) c.outputs = o.outputs;
-  if (!o.density_area.empty()) c.density_area = o.density_area;
-  check_density_area(c.density_area);
+  if (!o.density_area.empty()) c.density_area = density_of_named(o.density_area);
   if (o.overlay_score >= 0) c.overlay_score = o.overlay_score;
   if (!o.overlay_format.empty()) c.overlay_format = overlay_format_named(o.overlay_format, "--overlay-format");
   if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");

@@ -94,7 +94,8 @@ void DetectFlags::set_streams(DetectSettings& d) const {
   if (streams) d.streams = *streams;
   if (threads) d.threads_per_stream = *threads;
   if (hint.empty()) return;
-  const auto parallel = share_cpus({std::max(streams.value_or(0), 0), std::max(threads.value_or(0), 0)}, hint);
+  const auto parallel =
+      share_cpus({std::max(streams.value_or(0), 0), std::max(threads.value_or(0), 0)}, parallel_hint_named(hint));
   d.streams = parallel.streams;
   d.threads_per_stream = parallel.threads;
 }

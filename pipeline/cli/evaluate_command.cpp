@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/messages.h"
 #include "core/output_plan.h"
+#include "core/settings.h"
 #include "eval/coco.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"

@@ -18,7 +18,7 @@ namespace cytodet::pipeline {
 namespace {
 
 struct ExportOptions {
-  std::string results, out;
+  std::string results, out, density_area;
   std::vector<std::string> formats;
   int64_t image = 0;
   bool has_image = false, overwrite = false;
@@ -186,11 +186,12 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option_function<std::string>(
       "--origin", [o](const std::string& name) { o->origin = origin_named(name, "--origin"); },
       "Where GeoJSON counts from: bounds (of what was scanned, as QuPath) or slide (default: as the run)");
-  app.add_option("--density-area", o->settings.density_area,
+  app.add_option("--density-area", o->density_area,
                  "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
   return [o, image] {
     o->has_image = image->count() > 0;
+    if (!o->density_area.empty()) o->settings.density_area = density_of_named(o->density_area);
     check(o->settings);
     for (const std::string& f : o->formats) output_named(f);
     std::error_code ignored;

@@ -178,6 +178,7 @@ std::function<int()> setup_merge(CLI::App& app) {
     double least = -HUGE_VAL;
     bool overwrite = false;
     MergeSettings settings{.method = "nms"};
+    std::string metric = name_of(settings.metric), wbf_score = name_of(settings.wbf_score);
   };
   auto o = std::make_shared<Options>();
   MergeSettings& s = o->settings;
@@ -187,16 +188,18 @@ std::function<int()> setup_merge(CLI::App& app) {
   app.add_option("-o,--out", o->out, "Merged results; a folder for competition lists of several images")->required();
   app.add_option("--method", s.method, methods)->capture_default_str();
   app.add_option("--iou", s.iou, "Boxes that overlap more are one")->capture_default_str();
-  app.add_option("--metric", s.metric, "Overlap: iou, or ios (intersection over the smaller box)")->capture_default_str();
+  app.add_option("--metric", o->metric, "Overlap: iou, or ios (intersection over the smaller box)")->capture_default_str();
   app.add_flag("--class-agnostic", s.class_agnostic, "Boxes of different classes merge too");
   app.add_option("--score", o->least, "Leave out what scores less before merging");
   app.add_option("--soft-sigma", s.soft_sigma, "soft_nms: width of the decay")->capture_default_str();
   app.add_option("--soft-score", s.soft_score, "soft_nms: least score that is kept")->capture_default_str();
-  app.add_option("--wbf-score", s.wbf_score, "wbf: max, or avg over the files as models")->capture_default_str();
+  app.add_option("--wbf-score", o->wbf_score, "wbf: max, or avg over the files as models")->capture_default_str();
   app.add_option("--edge", s.edge_px, "owner: pixels to a tile's edge within which a box may be cut")->capture_default_str();
   app.add_option("--cover", s.cover, "owner: share of a cut box that another tile's box must hold")->capture_default_str();
   app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in the folder that another program or hand made");
   return [o] {
+    o->settings.metric = merge_metric_named(o->metric);
+    o->settings.wbf_score = wbf_score_named(o->wbf_score);
     o->settings.wbf_models = static_cast<int>(o->results.size());
     check(o->settings);
     Results all;

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/messages.h"
 #include "core/output_plan.h"
+#include "core/settings.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/quantize_model.h"

@@ -8,13 +8,12 @@
 #include "pipeline/cli/selection_flags.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/report/run_report.h"
-#include "pipeline/results/formats/summary.h"
 
 namespace cytodet::pipeline {
 
 std::function<int()> setup_report(CLI::App& app) {
   struct Options {
-    std::string results, out;
+    std::string results, out, density_area;
     ReportOptions report;
     ResultsHints hints;
     SelectionFlags selection;
@@ -34,7 +33,7 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option_function<std::string>(
       "--origin", [o](const std::string& name) { o->report.origin = origin_named(name, "--origin"); },
       "Where GeoJSON regions count from: bounds or slide (default: as the run)");
-  app.add_option("--density-area", o->report.density_area,
+  app.add_option("--density-area", o->density_area,
                  "What boxes per mm2 are of: regions (all that was looked at), tiles (less background) or slide");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
@@ -42,7 +41,7 @@ std::function<int()> setup_report(CLI::App& app) {
   return [o] {
     o->hints.truth = o->report.truth;
     o->selection.apply(o->hints.selection);
-    check_density_area(o->report.density_area);
+    if (!o->density_area.empty()) o->report.density_area = density_of_named(o->density_area);
     OutputPlan plan;
     add_results(plan.inputs(), o->results);
     plan.add_input(o->report.truth, "the ground truth");

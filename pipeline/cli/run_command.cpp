@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/output_plan.h"
+#include "core/settings.h"
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "graph/io/tensorflow/graph_def.h"

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/output_plan.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"

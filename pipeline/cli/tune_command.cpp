@@ -8,6 +8,7 @@
 #include "core/messages.h"
 #include "core/output_plan.h"
 #include "core/progress.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "core/timing.h"
 #include "pipeline/cli/commands.h"

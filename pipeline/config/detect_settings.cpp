@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "tiling/background/background.h"
 
 namespace cytodet::pipeline {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "exec/runtime/plan.h"
 #include "tiling/merge/merge.h"
 #include "tiling/regions/roi.h"

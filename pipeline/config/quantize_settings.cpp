@@ -1,6 +1,7 @@
 #include "pipeline/config/quantize_settings.h"
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "quant/observers/observer.h"
 
 namespace cytodet::pipeline {

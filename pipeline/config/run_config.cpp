@@ -1,6 +1,6 @@
 #include "pipeline/config/run_config.h"
 
-#include "pipeline/results/formats/summary.h"
+#include "core/settings.h"
 
 namespace cytodet::pipeline {
 void fields(Fields& f, EvaluateSettings& s) {
@@ -17,7 +17,7 @@ OverlayFormat overlay_format_named(const std::string& name, const std::string& w
 }
 
 void fields(Fields& f, RunConfig& s) {
-  std::string overlay_format = name_of(s.overlay_format);
+  std::string overlay_format = name_of(s.overlay_format), density_area = name_of(s.density_area);
   f("model", s.model);
   f("inputs", s.inputs);
   f("truth", s.truth);
@@ -27,7 +27,8 @@ void fields(Fields& f, RunConfig& s) {
   f("overlay_format", overlay_format);
   s.overlay_format = overlay_format_named(overlay_format, "overlay_format");
   f("outputs", s.outputs);
-  f("density_area", s.density_area);
+  f("density_area", density_area);
+  s.density_area = density_of_named(density_area);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
   f("quantize", s.quantize);
@@ -44,7 +45,6 @@ RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) 
   if (c.inputs.empty()) throw UsageError(path.string() + ": inputs", "is empty", "name images, slides or folders");
   try {
     check(c.detect);
-    check_density_area(c.density_area);
     if (c.quantize) check(*c.quantize);
   } catch (const Error& e) {
     throw e.within(path.string());

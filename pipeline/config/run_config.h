@@ -6,6 +6,7 @@
 
 #include "pipeline/config/detect_settings.h"
 #include "pipeline/config/quantize_settings.h"
+#include "pipeline/results/formats/output.h"
 
 namespace cytodet::pipeline {
 
@@ -29,8 +30,8 @@ struct RunConfig {
   bool overlay = false;             // also an image with boxes per input
   double overlay_score = 0.4;       // least score of a box in the image
   OverlayFormat overlay_format = OverlayFormat::png;
-  std::vector<std::string> outputs;      // entries of outputs() that are written per input as well
-  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
+  std::vector<std::string> outputs;  // entries of outputs() that are written per input as well
+  DensityOf density_area = DensityOf::regions;
   DetectSettings detect;
   EvaluateSettings evaluate;
   std::optional<QuantizeSettings> quantize;  // of `run`: also the network in INT8, compared with float

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/results/run_plan.h"
 

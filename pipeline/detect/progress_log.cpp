@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "core/progress.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 
 namespace cytodet::pipeline {

@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/settings.h"
 #include "eval/ground_truth.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/detect/open_image.h"

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "eval/results.h"
 #include "pipeline/detect/resume.h"
 #include "pipeline/inputs/slide_files.h"
@@ -39,7 +40,8 @@ std::string forms_of(const RunConfig& config, const FolderOptions& options, cons
   if (config.overlay) forms = std::string("overlay ") + name_of(config.overlay_format) + " " + Json(config.overlay_score).dump();
   if (options.mask_image) forms += forms.empty() ? "mask" : ", mask";
   for (const std::string& name : layout.outputs) forms += (forms.empty() ? "" : ", ") + name;
-  if (config.density_area != "regions" && !layout.outputs.empty()) forms += ", density of " + config.density_area;
+  if (config.density_area != DensityOf::regions && !layout.outputs.empty())
+    forms += std::string(", density of ") + name_of(config.density_area);
   return forms;
 }
 

@@ -2,21 +2,22 @@
 
 #include <cstdio>
 
+#include "core/settings.h"
 #include "core/timing.h"
 
 namespace cytodet::pipeline {
 namespace {
 
-struct Stage {
-  const char* name;
-  double (*seconds)(const StageTimes&);
-};
-constexpr Stage kStages[] = {
-    {"open", [](const StageTimes& t) { return t.open; }},     {"read", [](const StageTimes& t) { return t.read; }},
-    {"resize", [](const StageTimes& t) { return t.resize; }}, {"network", [](const StageTimes& t) { return t.network; }},
-    {"decode", [](const StageTimes& t) { return t.decode; }}, {"merge", [](const StageTimes& t) { return t.merge; }},
-    {"total", [](const StageTimes& t) { return t.total(); }},
-};
+// Of each image that is done [ms].
+template <class Seconds>
+std::vector<double> done_ms(const DetectReport& report, Seconds seconds) {
+  std::vector<double> ms;
+  for (const DetectedImage& r : report.images)
+    if (r.done()) ms.push_back(1000 * seconds(r.times));
+  return ms;
+}
+
+Json percentiles(const std::vector<double>& ms) { return {{"median_ms", median(ms)}, {"p95_ms", percentile(ms, 95)}}; }
 
 }  // namespace
 
@@ -29,12 +30,10 @@ Json timing_json(const DetectReport& report) {
     tiles += r.tiles_run();
     ++images;
   }
-  for (const Stage& stage : kStages) {
-    std::vector<double> ms;
-    for (const DetectedImage& r : report.images)
-      if (r.done()) ms.push_back(1000 * stage.seconds(r.times));
-    j["stages"][stage.name] = {{"median_ms", median(ms)}, {"p95_ms", percentile(ms, 95)}};
-  }
+  for (const Stage& stage : kStages)  // writing comes after this
+    if (stage.seconds != &StageTimes::write)
+      j["stages"][stage.name] = percentiles(done_ms(report, [&](const StageTimes& t) { return t.*stage.seconds; }));
+  j["stages"]["total"] = percentiles(done_ms(report, [](const StageTimes& t) { return t.total(); }));
   double seconds = report.wall_ms / 1000;
   j["wall_s"] = seconds;
   j["images"] = static_cast<int64_t>(images);
@@ -49,9 +48,8 @@ std::string timing_table(const DetectReport& report) {
   Json j = timing_json(report);
   char line[160];
   std::string text = "stage        median ms     p95 ms\n";
-  for (const Stage& stage : kStages) {
-    const Json& s = j["stages"][stage.name];
-    std::snprintf(line, sizeof line, "%-10s %11.2f %10.2f\n", stage.name, s["median_ms"].get<double>(),
+  for (const auto& [name, s] : j["stages"].items()) {
+    std::snprintf(line, sizeof line, "%-10s %11.2f %10.2f\n", name.c_str(), s["median_ms"].get<double>(),
                   s["p95_ms"].get<double>());
     text += line;
   }

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "pipeline/detect/image_pipeline.h"
 
 namespace cytodet::pipeline {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/parallel.h"
+#include "core/settings.h"
 #include "core/timing.h"
 
 namespace cytodet::pipeline {

@@ -1,10 +1,13 @@
 // Time per step of a network: every step of a Plan against what the machine can do at most.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <string>
+#include <vector>
 
+#include "core/json_fwd.h"
 #include "core/peak.h"
-#include "core/settings.h"
 #include "exec/runtime/plan.h"
 
 namespace cytodet::pipeline {

@@ -11,6 +11,7 @@
 
 #include "core/cpu.h"
 #include "core/peak.h"
+#include "core/settings.h"
 #include "core/timing.h"
 
 namespace cytodet::pipeline {

@@ -1,8 +1,12 @@
 // How fast a network alone is: latency and throughput over its streams.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json_fwd.h"
 #include "core/parallel.h"
-#include "core/settings.h"
 #include "pipeline/profile/network.h"
 
 namespace cytodet::pipeline {

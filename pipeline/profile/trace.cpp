@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/settings.h"
 #include "pipeline/report/html.h"
 
 namespace cytodet::pipeline {

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/settings.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "quant/sensitivity.h"

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
 #include "pipeline/config/quantize_settings.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/quantize/target.h"

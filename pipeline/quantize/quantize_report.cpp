@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "exec/runtime/partitioned_plan.h"
 #include "quant/sqnr.h"

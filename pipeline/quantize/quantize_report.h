@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "pipeline/quantize/quantize_model.h"
 
 namespace cytodet::pipeline {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "tiling/draw/overlay.h"
 #include "tiling/draw/sheet.h"
 #include "tiling/slides/image_io.h"

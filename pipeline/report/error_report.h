@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "eval/error_analysis.h"
 #include "tiling/slides/image_selection.h"
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "eval/coco.h"
 #include "eval/ground_truth.h"
 #include "pipeline/detect/evaluate.h"
@@ -18,18 +19,6 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr int kCropPx = 96;
-
-struct Stage {
-  const char* name;
-  double StageTimes::*seconds;
-};
-constexpr std::array<Stage, 7> kStages = {{{"open", &StageTimes::open},
-                                           {"read", &StageTimes::read},
-                                           {"resize", &StageTimes::resize},
-                                           {"network", &StageTimes::network},
-                                           {"decode", &StageTimes::decode},
-                                           {"merge", &StageTimes::merge},
-                                           {"write", &StageTimes::write}}};
 
 std::array<double, kStages.size()> parts_of(const StageTimes& s) {
   std::array<double, kStages.size()> parts{};
@@ -205,16 +194,16 @@ class Report {
       rows.push_back(std::move(row));
     }
     out_ += table(head, rows, 2);
-    if (options_.density_area != "regions" || has_regions(results_.run() ? results_.run()->settings : Json()))
+    if (options_.density_area != DensityOf::regions || has_regions(results_.run() ? results_.run()->settings : Json()))
       out_ += "<p>Boxes per mm&sup2; are of the area of " + density_text() + ".</p>\n";
     if (unknown_area)
       out_ += "<p class=\"warning\">* of the area of the whole slide: the run does not give the area of its " +
-              escape_html(options_.density_area) + ".</p>\n";
+              std::string(name_of(options_.density_area)) + ".</p>\n";
   }
 
   std::string density_text() const {
-    if (options_.density_area == "tiles") return "the tiles that were run, inside the regions of interest";
-    return options_.density_area == "slide" ? "the slide" : "the regions of interest";
+    if (options_.density_area == DensityOf::tiles) return "the tiles that were run, inside the regions of interest";
+    return options_.density_area == DensityOf::slide ? "the slide" : "the regions of interest";
   }
 
   void times() {

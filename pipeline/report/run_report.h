@@ -4,22 +4,23 @@
 #include <optional>
 #include <string>
 
+#include "pipeline/results/formats/output.h"
 #include "pipeline/results/saved_results.h"
 #include "tiling/regions/roi.h"
 
 namespace cytodet::pipeline {
 
 struct ReportOptions {
-  std::string truth;                     // COCO; empty: no scores
-  std::string roi;                       // regions of interest that are scored; empty: those of the run, where it had any
-  RoiChoice roi_choice;                  // with roi: of these classes
-  int max_dets = 100;                    // scored per image and class
-  int thumbnails = 24;                   // slides that are shown, the first of the list
-  int thumbnail_px = 720;                // longer side
-  int crops = 12;                        // of a class and slide on its contact sheet; 0: no sheets
-  double score = 0.4;                    // least score of a box in an image
-  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
-  std::optional<Origin> origin;          // of the regions' coordinates; none: that of the run, or bounds
+  std::string truth;       // COCO; empty: no scores
+  std::string roi;         // regions of interest that are scored; empty: those of the run, where it had any
+  RoiChoice roi_choice;    // with roi: of these classes
+  int max_dets = 100;      // scored per image and class
+  int thumbnails = 24;     // slides that are shown, the first of the list
+  int thumbnail_px = 720;  // longer side
+  int crops = 12;          // of a class and slide on its contact sheet; 0: no sheets
+  double score = 0.4;      // least score of a box in an image
+  DensityOf density_area = DensityOf::regions;
+  std::optional<Origin> origin;  // of the regions' coordinates; none: that of the run, or bounds
 };
 
 // Totals, scores with precision-recall curves, a row per slide (state, reason, size, boxes per class, density, time), time per

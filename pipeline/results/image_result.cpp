@@ -2,21 +2,19 @@
 
 #include <array>
 
+#include "core/enum_names.h"
 #include "core/error.h"
+#include "core/settings.h"
 #include "core/unicode.h"
 #include "pipeline/results/result_names.h"
 
 namespace cytodet::pipeline {
 namespace {
 
-struct StateName {
-  ImageState state;
-  const char* name;
-};
-constexpr StateName kStates[] = {{ImageState::waiting, "waiting"},
-                                 {ImageState::done, "done"},
-                                 {ImageState::failed, "failed"},
-                                 {ImageState::skipped, "skipped"}};
+constexpr EnumName<ImageState> kStates[] = {{ImageState::waiting, "waiting"},
+                                            {ImageState::done, "done"},
+                                            {ImageState::failed, "failed"},
+                                            {ImageState::skipped, "skipped"}};
 
 // [x, y, width, height], or null.
 void bounds_field(Fields& f, std::optional<PixelArea>& bounds) {
@@ -31,26 +29,15 @@ void bounds_field(Fields& f, std::optional<PixelArea>& bounds) {
 
 }  // namespace
 
-const char* name_of(ImageState state) {
-  for (const StateName& s : kStates)
-    if (s.state == state) return s.name;
-  return "";
-}
+const char* name_of(ImageState state) { return name_in(kStates, state); }
 
 ImageState state_named(const std::string& name) {
-  for (const StateName& s : kStates)
-    if (s.name == name) return s.state;
+  if (const ImageState* state = value_in(kStates, name)) return *state;
   throw Error("", "\"" + name + "\" is no state of a slide", "known: waiting, done, failed, skipped");
 }
 
 void fields(Fields& f, StageTimes& s) {
-  f("open", s.open);
-  f("read", s.read);
-  f("resize", s.resize);
-  f("network", s.network);
-  f("decode", s.decode);
-  f("merge", s.merge);
-  f("write", s.write);
+  for (const Stage& stage : kStages) f(stage.name, s.*stage.seconds);
 }
 
 void fields(Fields& f, OwnFile& s) {

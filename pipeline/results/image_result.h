@@ -1,12 +1,13 @@
 // What became of one image: the same struct from the moment it is opened until it is an entry of run.json.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "tiling/slides/slide.h"
 
 namespace cytodet::pipeline {
@@ -27,6 +28,18 @@ struct StageTimes {
   double write = 0;                                                                 // result files
   double total() const { return open + read + resize + network + decode + merge; }  // without write
 };
+// In the order in which an image passes them; names as run.json and reports have them.
+struct Stage {
+  const char* name;
+  double StageTimes::*seconds;
+};
+constexpr std::array<Stage, 7> kStages = {{{"open", &StageTimes::open},
+                                           {"read", &StageTimes::read},
+                                           {"resize", &StageTimes::resize},
+                                           {"network", &StageTimes::network},
+                                           {"decode", &StageTimes::decode},
+                                           {"merge", &StageTimes::merge},
+                                           {"write", &StageTimes::write}}};
 void fields(Fields& f, StageTimes& s);
 
 // A file of a run, as it was written.

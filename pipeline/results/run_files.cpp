@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/settings.h"
 
 namespace cytodet::pipeline {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "core/text_width.h"
 #include "core/unicode.h"
 #include "eval/results.h"

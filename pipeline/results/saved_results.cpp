@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/messages.h"
+#include "core/settings.h"
 #include "eval/ground_truth.h"
 #include "eval/results.h"
 #include "tiling/tiles/slide_geometry.h"

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/messages.h"
+#include "core/settings.h"
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "pipeline/detect/evaluate.h"

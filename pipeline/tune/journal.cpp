@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/file.h"
+#include "core/settings.h"
 
 namespace cytodet::pipeline {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "pipeline/tune/search.h"
 
 namespace cytodet::pipeline {

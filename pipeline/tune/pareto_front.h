@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "core/settings.h"
-
 namespace cytodet::pipeline {
 
 // One run config: indices into TuneSpace's networks, parallel_settings and merges.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/settings.h"
 #include "core/suggest.h"
 
 namespace cytodet::pipeline {

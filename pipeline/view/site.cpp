@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "pipeline/view/pages.h"
 #include "tiling/slides/image_io.h"
 #include "tiling/tiles/region.h"
@@ -15,7 +16,6 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr int kQuality = 85;
-constexpr size_t kOpenSlides = 4;
 
 // Digits only, at most nine; -1 for anything else.
 int64_t number(std::string_view s) {
@@ -46,23 +46,15 @@ HttpReply nothing() { return HttpReply::text(404, "no such page"); }
 
 std::shared_ptr<const std::string> ByteCache::get(const std::string& key) {
   std::lock_guard lock(mutex_);
-  auto it = index_.find(key);
-  if (it == index_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, it->second);
-  return it->second->value;
+  const auto* known = kept_.get(key);
+  return known ? *known : nullptr;
 }
 
 void ByteCache::put(const std::string& key, std::shared_ptr<const std::string> value) {
   std::lock_guard lock(mutex_);
-  if (index_.contains(key)) return;
-  bytes_ += value->size();
-  entries_.push_front({key, std::move(value)});
-  index_[key] = entries_.begin();
-  while (bytes_ > max_bytes_ && entries_.size() > 1) {
-    bytes_ -= entries_.back().value->size();
-    index_.erase(entries_.back().key);
-    entries_.pop_back();
-  }
+  if (kept_.get(key)) return;
+  const size_t bytes = value->size();
+  kept_.put(key, std::move(value), bytes);
 }
 
 std::string pack_boxes(const Detections& detections) {
@@ -124,14 +116,8 @@ Json ViewSite::slides_json() const {
 
 std::shared_ptr<const Slide> ViewSite::open(size_t slide) {
   std::lock_guard lock(open_mutex_);
-  for (auto it = open_.begin(); it != open_.end(); ++it)
-    if (it->first == slide) {
-      open_.splice(open_.begin(), open_, it);
-      return open_.front().second;
-    }
-  open_.emplace_front(slide, with_damage_filled(open_slide(slides_[slide].path, slides_[slide].selection)));
-  if (open_.size() > kOpenSlides) open_.pop_back();
-  return open_.front().second;
+  if (const auto* known = open_.get(slide)) return *known;
+  return open_.put(slide, with_damage_filled(open_slide(slides_[slide].path, slides_[slide].selection)));
 }
 
 HttpReply ViewSite::tile(size_t slide, int zoom, int64_t x, int64_t y) {

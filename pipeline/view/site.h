@@ -3,16 +3,17 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
-#include <list>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/settings.h"
+#include "core/json_fwd.h"
+#include "core/lru_cache.h"
 #include "pipeline/results/formats/output.h"
 #include "pipeline/view/http.h"
 
@@ -29,22 +30,16 @@ struct ViewSlide {
   std::optional<PixelArea> bounds = {};  // of what was scanned, which is shown first
 };
 
-// Least recently used bytes go first.
+// Least recently used bytes go first. Any thread.
 class ByteCache {
  public:
-  explicit ByteCache(size_t max_bytes) : max_bytes_(max_bytes) {}
+  explicit ByteCache(size_t max_bytes) : kept_(max_bytes) {}
   std::shared_ptr<const std::string> get(const std::string& key);
   void put(const std::string& key, std::shared_ptr<const std::string> value);
 
  private:
-  struct Entry {
-    std::string key;
-    std::shared_ptr<const std::string> value;
-  };
   std::mutex mutex_;
-  size_t max_bytes_, bytes_ = 0;
-  std::list<Entry> entries_;  // newest first
-  std::map<std::string, std::list<Entry>::iterator> index_;
+  LruCache<std::string, std::shared_ptr<const std::string>> kept_;
 };
 
 // Paths:
@@ -76,7 +71,7 @@ class ViewSite {
   Boxes read_boxes_;
   std::mutex boxes_mutex_, open_mutex_;
   ByteCache tiles_{size_t{128} << 20}, box_bytes_{size_t{256} << 20};
-  std::list<std::pair<size_t, std::shared_ptr<const Slide>>> open_;  // newest first
+  LruCache<size_t, std::shared_ptr<const Slide>> open_{4};
   std::atomic<bool> stop_{false};
 };
 

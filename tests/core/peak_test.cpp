@@ -95,16 +95,16 @@ TEST(Pinning, StreamsLieApart) {
 
 TEST(ParallelSettings, FollowsTheHint) {
   int cpus = usable_cpus();
-  ParallelSettings latency = share_cpus({}, "latency"), throughput = share_cpus({}, "throughput");
+  ParallelSettings latency = share_cpus({}, ParallelHint::latency), throughput = share_cpus({}, ParallelHint::throughput);
   EXPECT_EQ(latency.streams, 1);
   EXPECT_EQ(latency.threads, cpus);
   EXPECT_EQ(throughput.streams, cpus);
   EXPECT_EQ(throughput.threads, 1);
-  ParallelSettings asked = share_cpus({3, 2}, "latency");
+  ParallelSettings asked = share_cpus({3, 2}, parallel_hint_named("latency"));
   EXPECT_EQ(asked.streams, 3);
   EXPECT_EQ(asked.threads, 2);
-  EXPECT_EQ(share_cpus({0, 100000}, "throughput").streams, 1);
-  EXPECT_THROW(share_cpus({}, "fast"), UsageError);
+  EXPECT_EQ(share_cpus({0, 100000}, parallel_hint_named("throughput")).streams, 1);
+  EXPECT_THROW(parallel_hint_named("fast"), UsageError);
 }
 
 }  // namespace

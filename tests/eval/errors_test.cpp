@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "eval/error_analysis.h"
 #include "tests/paths.h"
 

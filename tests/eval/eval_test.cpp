@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "eval/coco.h"
 #include "eval/results.h"
 #include "tests/paths.h"

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "models/efficientdet/anchors.h"
 #include "models/efficientdet/configurations.h"
 #include "models/efficientdet/settings.h"

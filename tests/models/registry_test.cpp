@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "core/file.h"
+#include "core/settings.h"
 #include "tests/paths.h"
 
 namespace cytodet {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <random>
 
+#include "core/settings.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "tests/graph/fixtures.h"
 #include "tests/pipeline/program.h"

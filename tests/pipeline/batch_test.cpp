@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "core/settings.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/results/formats/output.h"

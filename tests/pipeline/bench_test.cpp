@@ -1,6 +1,7 @@
 // bench: figures with expected answers, and the command as a user runs it.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "pipeline/profile/throughput.h"
 #include "pipeline/profile/trace.h"
 #include "tests/pipeline/program.h"

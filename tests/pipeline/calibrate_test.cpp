@@ -1,6 +1,7 @@
 // cytodet calibrate, as a user runs it.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "graph/io/named_tensors.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "quant/ranges.h"

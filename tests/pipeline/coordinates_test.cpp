@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "pipeline/results/formats/output.h"
 #include "pipeline/results/formats/summary.h"
 #include "tests/pipeline/program.h"

@@ -4,6 +4,7 @@
 #include <sstream>
 #include <utility>
 
+#include "core/settings.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -1,6 +1,7 @@
 // Folders as systems, viewers and scanners leave them, and texts as editors write them.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/companions.h"
 #include "pipeline/inputs/list_inputs.h"

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "core/file.h"
+#include "core/settings.h"
 #include "tests/error_of.h"
 #include "tests/pipeline/program.h"
 

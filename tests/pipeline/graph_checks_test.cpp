@@ -1,6 +1,7 @@
 // What graph commands notice: rewritten graphs that answer otherwise, feeds that do not fit, files that are no graphs.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/quantize/answer_check.h"
 #include "tests/pipeline/program.h"

@@ -1,6 +1,7 @@
 // info and doctor.
 #include <cstdlib>
 
+#include "core/settings.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <thread>
 
+#include "core/settings.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "core/settings.h"
 #include "tests/pipeline/batch_runs.h"
 #include "tiling/slides/slide.h"
 

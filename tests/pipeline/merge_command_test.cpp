@@ -1,6 +1,7 @@
 // cytodet merge on files, and evaluate's analysis of errors.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "tests/pipeline/program.h"
 #include "tiling/slides/image_io.h"
 #include "tiling/slides/slide.h"

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/settings.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "models/registry.h"
 #include "pipeline/detect/image_pipeline.h"

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "core/settings.h"
 #include "pipeline/cli/commands.h"
 #include "tests/pipeline/program.h"
 

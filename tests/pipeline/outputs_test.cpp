@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "eval/ground_truth.h"
 #include "eval/results.h"
 #include "pipeline/results/formats/output.h"

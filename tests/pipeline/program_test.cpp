@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
+#include "core/settings.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/cli/commands.h"
 

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <thread>
 
+#include "core/settings.h"
 #include "graph/io/named_tensors.h"
 #include "graph/io/read_graph.h"
 #include "graph/quantized/quant_nodes.h"

@@ -1,6 +1,7 @@
 // The HTML report.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "pipeline/report/html.h"
 #include "pipeline/report/run_report.h"
 #include "tests/pipeline/program.h"

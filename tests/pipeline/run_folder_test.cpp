@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {

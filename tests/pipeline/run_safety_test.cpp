@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "core/settings.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/slide_files.h"
 #include "tests/pipeline/batch_runs.h"

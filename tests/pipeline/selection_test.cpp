@@ -1,6 +1,7 @@
 // Which image of a file is analysed, as a user meets it: options, run.json, report, resuming, info.
 #include <gmock/gmock.h>
 
+#include "core/settings.h"
 #include "tests/pipeline/batch_runs.h"
 
 namespace cytodet::test {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "graph/io/named_tensors.h"
 #include "graph/io/read_graph.h"
 #include "graph/ir/integer_layer.h"

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "core/settings.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/tune/evaluator.h"

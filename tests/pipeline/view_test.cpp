@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "pipeline/view/http.h"
 #include "pipeline/view/pages.h"
 #include "pipeline/view/site.h"

@@ -59,7 +59,7 @@ TEST(MergeHardCases, AChainGrowsFromEndToEnd) {
   std::vector<TileDetection> all;  // each overlaps the next two
   for (int i = 0; i < 30000; ++i) all.push_back(scored({i * 10.0, 0, i * 10.0 + 25, 20}, 1.0f - static_cast<float>(i) * 1e-5f));
   MergeSettings s = settings("nmm", 0.3);
-  s.metric = "ios";
+  s.metric = MergeMetric::ios;
   const Detections chain = merge(all, s);
   ASSERT_EQ(chain.size(), 1u);
   EXPECT_EQ(chain[0].box, (Box{0, 0, 29999 * 10.0 + 25, 20}));
@@ -75,7 +75,7 @@ TEST(MergeHardCases, NestedBoxes) {
   }
   MergeSettings s = settings("nms");
   EXPECT_GT(merge(all, s).size(), 8u) << "a small box in a large one is another cell";
-  s.metric = "ios";
+  s.metric = MergeMetric::ios;
   EXPECT_EQ(merge(all, s).size(), 1u) << "a small box in a large one is part of it";
 }
 
@@ -97,7 +97,7 @@ TEST(MergeHardCases, HugeBoxesAmongTinyOnes) {
     EXPECT_LE(n, 40001u) << method;
   }
   MergeSettings s = settings("nmm");
-  s.metric = "ios";
+  s.metric = MergeMetric::ios;
   EXPECT_LT(merge(all, s).size(), 200u) << "only what lies across the border of the huge ones";
 }
 

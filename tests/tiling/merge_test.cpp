@@ -212,14 +212,13 @@ TEST(Merge, UnknownMethodAndImpossibleValues) {
   EXPECT_NE(error_of([] { merged("sotf_nms", {}); }).find("did you mean soft_nms"), std::string::npos);
   auto refused = [](auto change, const char* key) {
     MergeSettings s;
-    change(s);
-    EXPECT_NE(error_of([&] { merge({}, s); }).find(key), std::string::npos) << key;
+    EXPECT_NE(error_of([&] { change(s), merge({}, s); }).find(key), std::string::npos) << key;
   };
   refused([](MergeSettings& s) { s.iou = 1.5; }, "merge.iou");
   refused([](MergeSettings& s) { s.iou = std::nan(""); }, "merge.iou");
-  refused([](MergeSettings& s) { s.metric = "giou"; }, "known: iou, ios");
-  refused([](MergeSettings& s) { s.method = "wbf", s.metric = "ios"; }, "wbf is defined by iou");
-  refused([](MergeSettings& s) { s.wbf_score = "mean"; }, "known: max, avg");
+  refused([](MergeSettings& s) { s.metric = merge_metric_named("giou"); }, "merge.metric");
+  refused([](MergeSettings& s) { s.method = "wbf", s.metric = MergeMetric::ios; }, "wbf is defined by iou");
+  refused([](MergeSettings& s) { s.wbf_score = wbf_score_named("mean"); }, "merge.wbf_score");
   refused([](MergeSettings& s) { s.wbf_models = 0; }, "merge.wbf_models");
   refused([](MergeSettings& s) { s.cover = -1; }, "merge.cover");
 }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/enum_names.h"
+#include "core/settings.h"
 #include "core/suggest.h"
 #include "tiling/merge/merge_entries.h"
 
@@ -19,6 +21,9 @@ constexpr MergeMethod kMergeMethods[] = {
     {"wbf", "boxes that overlap become their mean, weighted by score", true, merge_wbf},
     {"owner", "cut boxes give way to the tile that sees the cell whole, then nms", false, merge_owner},
 };
+
+constexpr EnumName<MergeMetric> kMetrics[] = {{MergeMetric::iou, "iou"}, {MergeMetric::ios, "ios"}};
+constexpr EnumName<WbfScore> kWbfScores[] = {{WbfScore::max, "max"}, {WbfScore::avg, "avg"}};
 
 bool finite(const Detection& d) {
   return std::isfinite(d.box.x0) && std::isfinite(d.box.y0) && std::isfinite(d.box.x1) && std::isfinite(d.box.y1) &&
@@ -75,18 +80,28 @@ std::vector<Box> boxes_of(std::span<const TileDetection> group) {
   return boxes;
 }
 
-Overlap overlap_of(const MergeSettings& s) { return {s.metric == "ios" ? Overlap::Of::smaller : Overlap::Of::both, s.iou}; }
+Overlap overlap_of(const MergeSettings& s) {
+  return {s.metric == MergeMetric::ios ? Overlap::Of::smaller : Overlap::Of::both, s.iou};
+}
+
+const char* name_of(MergeMetric metric) { return name_in(kMetrics, metric); }
+const char* name_of(WbfScore score) { return name_in(kWbfScores, score); }
+MergeMetric merge_metric_named(const std::string& name) { return value_named(kMetrics, name, "merge.metric", "metric"); }
+WbfScore wbf_score_named(const std::string& name) { return value_named(kWbfScores, name, "merge.wbf_score", "score"); }
 
 void fields(Fields& f, MergeSettings& s) {
+  std::string metric = name_of(s.metric), wbf_score = name_of(s.wbf_score);
   f("method", s.method);
-  f("metric", s.metric);
+  f("metric", metric);
+  s.metric = merge_metric_named(metric);
   f("iou", s.iou);
   f("class_agnostic", s.class_agnostic);
   f("edge_px", s.edge_px);
   f("cover", s.cover);
   f("soft_sigma", s.soft_sigma);
   f("soft_score", s.soft_score);
-  f("wbf_score", s.wbf_score);
+  f("wbf_score", wbf_score);
+  s.wbf_score = wbf_score_named(wbf_score);
   f("wbf_models", s.wbf_models);
 }
 
@@ -96,17 +111,13 @@ void check(const MergeSettings& s) {
   const MergeMethod* method = entry_named(kMergeMethods, s.method);
   if (!method)
     throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, names_of(kMergeMethods)));
-  if (s.metric != "iou" && s.metric != "ios")
-    throw UsageError("merge.metric", "there is no metric \"" + s.metric + "\"", "known: iou, ios");
-  if (method->iou_only && s.metric != "iou")
+  if (method->iou_only && s.metric != MergeMetric::iou)
     throw UsageError("merge.metric", s.method + " is defined by iou", "leave metric away");
   if (!(s.iou >= 0 && s.iou <= 1)) throw UsageError("merge.iou", "must be 0 to 1");
   if (!(s.cover >= 0 && s.cover <= 1)) throw UsageError("merge.cover", "must be 0 to 1");
   if (!(s.edge_px >= 0)) throw UsageError("merge.edge_px", "must be 0 or more");
   if (!(s.soft_sigma > 0)) throw UsageError("merge.soft_sigma", "must be above 0");
   if (!(s.soft_score >= 0 && s.soft_score <= 1)) throw UsageError("merge.soft_score", "must be 0 to 1");
-  if (s.wbf_score != "max" && s.wbf_score != "avg")
-    throw UsageError("merge.wbf_score", "there is no score \"" + s.wbf_score + "\"", "known: max, avg");
   if (s.wbf_models < 1) throw UsageError("merge.wbf_models", "must be 1 or more");
 }
 

@@ -7,21 +7,30 @@
 #include <vector>
 
 #include "core/box.h"
-#include "core/settings.h"
+#include "core/json_fwd.h"
 
 namespace cytodet::tiling {
 
+enum class MergeMetric { iou, ios };  // overlap of two boxes: over their union, or over the smaller box
+enum class WbfScore { max, avg };     // of a fused box
+
+// As settings and the command line have them; unknown ones are a UsageError with the known.
+const char* name_of(MergeMetric metric);
+const char* name_of(WbfScore score);
+MergeMetric merge_metric_named(const std::string& name);
+WbfScore wbf_score_named(const std::string& name);
+
 struct MergeSettings {
-  std::string method = "owner";   // an entry of merge_methods()
-  std::string metric = "iou";     // overlap of two boxes: iou, or ios (intersection over the smaller box)
-  double iou = 0.5;               // boxes that overlap more, by that metric, are one
-  bool class_agnostic = false;    // boxes of different classes merge too; the best one's class stays
-  double edge_px = 4;             // a box this near to an inner tile edge may be cut (level-0 pixels)
-  double cover = 0.6;             // owner: share of a cut box inside another tile's box above which it is part of it
-  double soft_sigma = 0.5;        // soft_nms
-  double soft_score = 0.05;       // soft_nms: least score that is kept
-  std::string wbf_score = "max";  // wbf: score of a fused box, max or avg
-  int wbf_models = 1;             // wbf with avg: results of how many models these are
+  std::string method = "owner";  // an entry of merge_methods()
+  MergeMetric metric = MergeMetric::iou;
+  double iou = 0.5;                    // boxes that overlap more, by that metric, are one
+  bool class_agnostic = false;         // boxes of different classes merge too; the best one's class stays
+  double edge_px = 4;                  // a box this near to an inner tile edge may be cut (level-0 pixels)
+  double cover = 0.6;                  // owner: share of a cut box inside another tile's box above which it is part of it
+  double soft_sigma = 0.5;             // soft_nms
+  double soft_score = 0.05;            // soft_nms: least score that is kept
+  WbfScore wbf_score = WbfScore::max;  // wbf
+  int wbf_models = 1;                  // wbf with avg: results of how many models these are
 };
 void fields(Fields& f, MergeSettings& s);
 

@@ -44,7 +44,7 @@ void fuse(std::span<const TileDetection> ranked, const MergeSettings& s, Detecti
   }
   for (size_t i = 0; i < fused.size(); ++i) {
     out[first + i].box = index[i];
-    if (s.wbf_score == "avg")
+    if (s.wbf_score == WbfScore::avg)
       out[first + i].score = static_cast<float>(fused[i].scores / fused[i].boxes * std::min(s.wbf_models, fused[i].boxes) /
                                                 static_cast<double>(s.wbf_models));
   }

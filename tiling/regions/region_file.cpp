@@ -4,6 +4,7 @@
 
 #include "core/ascii.h"
 #include "core/error.h"
+#include "core/settings.h"
 #include "core/stray_text.h"
 #include "core/text_decode.h"
 

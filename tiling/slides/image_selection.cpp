@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/settings.h"
 
 namespace cytodet::tiling {
 namespace {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/settings.h"
 #include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::tiling {

@@ -1,11 +1,12 @@
 // The tile grid over a slide.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "core/box.h"
-#include "core/settings.h"
+#include "core/json_fwd.h"
 #include "tiling/slides/slide.h"
 
 namespace cytodet::tiling {

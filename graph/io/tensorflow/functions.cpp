@@ -6,6 +6,7 @@
 #include "graph/io/tensorflow/functional_control.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/proto.h"
+#include "graph/ir/conv_node.h"
 #include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 #include "graph/quantized/split_groups.h"
@@ -374,7 +375,7 @@ std::set<std::string> only_compiled(const std::map<NodeId, std::string>& compile
   for (const auto& [id, function] : compiled) {
     if (!g.alive(id)) continue;
     const Node& n = g.node(id);
-    if (!find_op(n.op) || n.attr_or<std::string>("data_format", "") == "NCHW") functions.insert(function);
+    if (!find_op(n.op) || is_channels_first(n)) functions.insert(function);
   }
   return functions;
 }

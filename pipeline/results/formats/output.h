@@ -54,10 +54,17 @@ struct OutputImage {
 };
 OutputImage output_image_of(std::string name, int64_t image_id, std::shared_ptr<const Slide> slide, const Classes& classes);
 
+// What boxes per mm² are divided by: what was looked at (regions of interest, or all that was scanned); that without what was
+// left out as background; all that was scanned.
+enum class DensityOf { regions, tiles, slide };
+const char* name_of(DensityOf which);
+// Throws UsageError with the known ones.
+DensityOf density_of_named(const std::string& name);
+
 struct OutputSettings {
-  int crops = 24;                        // of a class on the contact sheet
-  Origin origin = Origin::bounds;        // of GeoJSON's coordinates
-  std::string density_area = "regions";  // what boxes per mm² are divided by, see density_area()
+  int crops = 24;                  // of a class on the contact sheet
+  Origin origin = Origin::bounds;  // of GeoJSON's coordinates
+  DensityOf density_area = DensityOf::regions;
 };
 void check(const OutputSettings& s);
 

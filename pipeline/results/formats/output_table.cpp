@@ -56,7 +56,6 @@ void check(const OutputSettings& s) {
   ContactSheetOptions options;
   options.per_class = s.crops;
   check(options);
-  check_density_area(s.density_area);
 }
 
 std::span<const Output> outputs() { return kOutputs; }

@@ -1,7 +1,9 @@
 #include "pipeline/results/formats/summary.h"
 
+#include "core/enum_names.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/settings.h"
 #include "pipeline/results/formats/output_entries.h"
 
 namespace cytodet::pipeline {
@@ -18,28 +20,33 @@ class SummaryFile : public OutputFile {
 
  private:
   OutputImage image_;
-  std::string density_area_;
+  DensityOf density_area_;
   Summary summary_;
   std::filesystem::path to_;
 };
 
+constexpr EnumName<DensityOf> kDensityAreas[] = {
+    {DensityOf::regions, "regions"}, {DensityOf::tiles, "tiles"}, {DensityOf::slide, "slide"}};
+
 }  // namespace
 
-void check_density_area(const std::string& which) {
-  if (which != "regions" && which != "tiles" && which != "slide")
-    throw UsageError("density_area", "must be regions, tiles or slide, not \"" + which + "\"");
+const char* name_of(DensityOf which) { return name_in(kDensityAreas, which); }
+
+DensityOf density_of_named(const std::string& name) {
+  if (const DensityOf* which = value_in(kDensityAreas, name)) return *which;
+  throw UsageError("density_area", "must be regions, tiles or slide, not \"" + name + "\"");
 }
 
-std::optional<DensityArea> density_area(const OutputImage& p, const std::string& which) {
-  check_density_area(which);
+std::optional<DensityArea> density_area(const OutputImage& p, DensityOf which) {
   if (p.width < 1 || p.height < 1 || !p.mpp_x || !p.mpp_y) return std::nullopt;
-  const auto area = [&](double pixels, const std::string& of, bool unknown) {
+  const auto area = [&](double pixels, DensityOf of, bool unknown) {
     return DensityArea{square_millimetres(pixels, *p.mpp_x, *p.mpp_y), of, unknown};
   };
-  if (which == "tiles" && p.run_px) return area(*p.run_px, "tiles", false);
-  if (which == "regions" && p.analysed_px) return area(*p.analysed_px, p.regions ? "regions" : "slide", false);
+  if (which == DensityOf::tiles && p.run_px) return area(*p.run_px, DensityOf::tiles, false);
+  if (which == DensityOf::regions && p.analysed_px)
+    return area(*p.analysed_px, p.regions ? DensityOf::regions : DensityOf::slide, false);
   const double all = static_cast<double>(p.shown_width()) * static_cast<double>(p.shown_height());
-  return area(all, "slide", which == "tiles" || (which == "regions" && p.regions));
+  return area(all, DensityOf::slide, which == DensityOf::tiles || (which == DensityOf::regions && p.regions));
 }
 
 void Summary::add(const Detection& d) {
@@ -52,22 +59,24 @@ void Summary::add(const Detection& d) {
   c.height_sum += d.box.height();
 }
 
-Json Summary::json(const OutputImage& p, const std::string& which) const {
+Json Summary::json(const OutputImage& p, DensityOf which) const {
   const auto known = [](bool yes, auto value) { return yes ? Json(value) : Json(nullptr); };
   const std::optional<DensityArea> area = density_area(p, which);
   const bool some = area && area->mm2 > 0;
   const auto density = [&](int64_t boxes) { return some ? Json(static_cast<double>(boxes) / area->mm2) : Json(nullptr); };
-  Json j{{"image", p.name},
-         {"image_id", p.image_id},
-         {"width", known(p.width > 0, p.shown_width())},
-         {"height", known(p.height > 0, p.shown_height())},
-         {"bounds", p.bounds ? Json::array({p.bounds->x, p.bounds->y, p.bounds->width, p.bounds->height}) : Json(nullptr)},
-         {"mpp", p.mpp_x && p.mpp_y ? Json::array({*p.mpp_x, *p.mpp_y}) : Json(nullptr)},
-         {"area_mm2", area ? Json(area->mm2) : Json(nullptr)},
-         {"area_of",
-          area ? Json(area->of + (area->unknown ? ", as the run does not give the area of its " + which : "")) : Json(nullptr)},
-         {"boxes", boxes_},
-         {"boxes_per_mm2", density(boxes_)}};
+  Json j{
+      {"image", p.name},
+      {"image_id", p.image_id},
+      {"width", known(p.width > 0, p.shown_width())},
+      {"height", known(p.height > 0, p.shown_height())},
+      {"bounds", p.bounds ? Json::array({p.bounds->x, p.bounds->y, p.bounds->width, p.bounds->height}) : Json(nullptr)},
+      {"mpp", p.mpp_x && p.mpp_y ? Json::array({*p.mpp_x, *p.mpp_y}) : Json(nullptr)},
+      {"area_mm2", area ? Json(area->mm2) : Json(nullptr)},
+      {"area_of", area ? Json(name_of(area->of) +
+                              (area->unknown ? std::string(", as the run does not give the area of its ") + name_of(which) : ""))
+                       : Json(nullptr)},
+      {"boxes", boxes_},
+      {"boxes_per_mm2", density(boxes_)}};
   j["classes"] = Json::array();
   for (size_t i = 0; i < p.classes->all().size(); ++i) {
     const Class c = i < classes_.size() ? classes_[i] : Class{};

@@ -1,7 +1,12 @@
 // What an image's detections amount to.
 #pragma once
 
-#include "core/settings.h"
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json_fwd.h"
 #include "pipeline/results/formats/output.h"
 
 namespace cytodet::pipeline {
@@ -18,23 +23,20 @@ class Summary {
   // image, image_id, width, height (of what was scanned), boxes, and per class boxes, mean score, mean width and height in
   // pixels. Where the micrometres per pixel are known also mpp, area_mm2, area_of (which area that is) and boxes per mm²;
   // otherwise these are null.
-  Json json(const OutputImage& image, const std::string& density_area = "regions") const;
+  Json json(const OutputImage& image, DensityOf density_area = DensityOf::regions) const;
 
  private:
   std::vector<Class> classes_;
   int64_t boxes_ = 0;
 };
 
-// The area that boxes are divided by: of "regions" (what was looked at: regions of interest, or all that was scanned), of "tiles"
-// (the same without what was left out as background), or of the "slide" (all that was scanned).
+// The area that boxes are divided by.
 struct DensityArea {
   double mm2 = 0;
-  std::string of;        // regions, tiles, slide
+  DensityOf of = DensityOf::slide;
   bool unknown = false;  // another area was asked for, which the run does not give, and this one is larger
 };
 // Empty when the size or the micrometres per pixel are not known.
-std::optional<DensityArea> density_area(const OutputImage& image, const std::string& which);
-// Throws UsageError when it is none of these.
-void check_density_area(const std::string& which);
+std::optional<DensityArea> density_area(const OutputImage& image, DensityOf which);
 
 }  // namespace cytodet::pipeline

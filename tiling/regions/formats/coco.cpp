@@ -1,6 +1,7 @@
 // COCO ground truth: the boxes of a category named "roi" or "ROI", by the file name of their image.
 #include <map>
 
+#include "core/settings.h"
 #include "tiling/regions/formats/fields.h"
 
 namespace cytodet::tiling {

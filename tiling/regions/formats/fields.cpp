@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/settings.h"
 
 namespace cytodet::tiling {
 namespace {

@@ -2,6 +2,7 @@
 // ("PathDetectionObject"), by properties.object_type or properties.objectType since.
 #include <set>
 
+#include "core/settings.h"
 #include "tiling/regions/formats/fields.h"
 
 namespace cytodet::tiling {

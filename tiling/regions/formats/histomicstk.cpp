@@ -1,5 +1,6 @@
 // Annotations of HistomicsTK and the Digital Slide Archive: {"elements": [...]}, {"annotation": {"elements": [...]}}, or a list
 // of such.
+#include "core/settings.h"
 #include "tiling/regions/formats/fields.h"
 
 namespace cytodet::tiling {

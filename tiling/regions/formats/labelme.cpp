@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/settings.h"
 #include "tiling/regions/formats/fields.h"
 
 namespace cytodet::tiling {

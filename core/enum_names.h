@@ -1,0 +1,42 @@
+// Enums that files and the command line name: a visible table of {value, name}, read in both directions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace cytodet::core {
+
+template <class Enum>
+struct EnumName {
+  Enum value;
+  const char* name;
+};
+
+// "" where the table has no such value.
+template <class Enum, size_t N>
+const char* name_in(const EnumName<Enum> (&table)[N], Enum value) {
+  for (const EnumName<Enum>& entry : table)
+    if (entry.value == value) return entry.name;
+  return "";
+}
+
+// Null where the table has no such name.
+template <class Enum, size_t N>
+const Enum* value_in(const EnumName<Enum> (&table)[N], std::string_view name) {
+  for (const EnumName<Enum>& entry : table)
+    if (name == entry.name) return &entry.value;
+  return nullptr;
+}
+
+// Throws UsageError at `where`: "there is no WHAT "NAME"", with the known ones.
+template <class Enum, size_t N>
+Enum value_named(const EnumName<Enum> (&table)[N], std::string_view name, const std::string& where, const std::string& what) {
+  if (const Enum* value = value_in(table, name)) return *value;
+  std::string known;
+  for (const EnumName<Enum>& entry : table) known += (known.empty() ? "known: " : ", ") + std::string(entry.name);
+  throw UsageError(where, "there is no " + what + " \"" + std::string(name) + "\"", known);
+}
+
+}  // namespace cytodet::core
