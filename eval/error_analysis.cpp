@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/settings.h"
 #include "core/text_width.h"
+#include "eval/error_costs.h"
 #include "eval/error_matching.h"
 
 namespace cytodet::eval {

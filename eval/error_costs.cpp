@@ -1,8 +1,8 @@
+#include "eval/error_costs.h"
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
-
-#include "eval/error_matching.h"
 
 namespace cytodet::eval {
 namespace {

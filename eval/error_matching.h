@@ -1,4 +1,4 @@
-// The parts of find_errors(): what went wrong, then what it costs.
+// The first part of find_errors(): what went wrong.
 #pragma once
 
 #include "eval/error_analysis.h"
@@ -19,8 +19,5 @@ struct Outcome {
 
 // Matches and names the errors of every image.
 std::vector<Outcome> find_outcomes(const GroundTruth& truth, const DetectionSet& detections, const ErrorOptions& options);
-
-// Fills ap, gains and counts of `errors`; truths: ground truth boxes per class, those that count.
-void compute_costs(const std::vector<Outcome>& outcomes, const std::vector<int64_t>& truths, Errors& errors);
 
 }  // namespace cytodet::eval

@@ -14,6 +14,7 @@
 #include "graph/ir/op.h"
 #include "graph/quantized/quant_nodes.h"
 #include "quant/channels.h"
+#include "quant/graph_hash.h"
 #include "quant/row_ops.h"
 
 namespace cytodet::quant {

@@ -1,8 +1,9 @@
+#include "quant/deconvolution.h"
+
 #include <algorithm>
 
 #include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
-#include "quant/layout.h"
 
 namespace cytodet::quant {
 namespace {

@@ -1,10 +1,11 @@
+#include "quant/graph_hash.h"
+
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
 #include "core/hash.h"
 #include "graph/passes/pass.h"
-#include "quant/ranges.h"
 
 namespace cytodet::quant {
 namespace {

@@ -12,10 +12,4 @@ void store_transposed(Graph& graph, NodeId id);
 // convolution is returned.
 NodeId put_channels_last(Graph& graph, NodeId id);
 
-// Conv2DBackpropInput of a constant filter [h, w, out, in] and constant sizes, the same stride s both ways, channels last ->
-//   Conv2D (stride 1; s * s * out channels: each output pixel's place in its s x s block is a phase with taps of its own)
-//   -> DepthToSpace -> Slice, which takes the name.
-// Deconvolutions of another form stay. Returns how many were rewritten.
-int deconvolutions_to_convolutions(Graph& graph);
-
 }  // namespace cytodet::quant

@@ -9,6 +9,7 @@
 #include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 #include "graph/passes/tf_int8.h"
+#include "quant/graph_hash.h"
 #include "quant/layout.h"
 #include "quant/row_ops.h"
 #include "quant/sqnr.h"

@@ -32,10 +32,6 @@ bool is_degenerate(const Range& range);
 // Whether a decimal read as a double is that of a finite float: the shortest decimal of FLT_MAX lies above it.
 inline bool rounds_to_float(double v) { return v < 0x1.ffffffp127 && v > -0x1.ffffffp127; }
 
-// Hash of a graph's meaning: ops, names, attributes, constants, edges of the nodes that the outputs need; not the order in the
-// file.
-std::string graph_hash(const Graph& graph);
-
 // Throws Error: file, field, what is wrong; ranges that are not finite or upside down.
 Ranges parse_ranges(std::string_view json, const std::string& where);
 Ranges read_ranges(const std::filesystem::path& path);

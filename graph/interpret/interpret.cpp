@@ -1,5 +1,6 @@
 #include "graph/interpret/control_flow.h"
 #include "graph/interpret/interpreter.h"
+#include "graph/ir/op.h"
 
 namespace cytodet::graph {
 

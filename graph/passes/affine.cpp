@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "graph/ir/conv_node.h"
+#include "graph/passes/node_edits.h"
 
 namespace cytodet::graph {
 namespace {

@@ -2,6 +2,7 @@
 
 #include "graph/ir/conv_node.h"
 #include "graph/passes/affine.h"
+#include "graph/passes/node_edits.h"
 
 namespace cytodet::graph {
 namespace {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "graph/ir/conv_node.h"
+#include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {

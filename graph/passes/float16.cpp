@@ -5,6 +5,7 @@
 
 #include "core/dispatch.h"
 #include "core/error.h"
+#include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {

@@ -1,7 +1,8 @@
+#include "graph/passes/node_edits.h"
+
 #include <algorithm>
 
 #include "core/error.h"
-#include "graph/passes/passes.h"
 
 namespace cytodet::graph {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/frames.h"
+#include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "graph/ir/frames.h"
+#include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "graph/ir/conv_node.h"
+#include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
 namespace cytodet::graph {

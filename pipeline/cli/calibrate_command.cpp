@@ -13,6 +13,7 @@
 #include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/target.h"
 #include "quant/calibrate.h"
+#include "quant/graph_hash.h"
 
 namespace cytodet::pipeline {
 namespace {

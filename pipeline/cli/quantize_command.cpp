@@ -14,6 +14,7 @@
 #include "core/settings.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
+#include "pipeline/quantize/fallback_search.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "pipeline/quantize/quantize_report.h"
 #include "pipeline/quantize/tf_stages.h"

@@ -20,6 +20,7 @@
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/detect/stop_signal.h"
 #include "pipeline/detect/timing.h"
+#include "pipeline/quantize/fallback_search.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "pipeline/results/folder_manifest.h"
 

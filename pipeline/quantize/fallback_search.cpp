@@ -1,3 +1,5 @@
+#include "pipeline/quantize/fallback_search.h"
+
 #include <cstdio>
 
 #include "core/error.h"
@@ -5,7 +7,6 @@
 #include "core/hash.h"
 #include "core/settings.h"
 #include "pipeline/detect/evaluate.h"
-#include "pipeline/quantize/quantize_model.h"
 #include "quant/sensitivity.h"
 
 namespace cytodet::pipeline {

@@ -10,6 +10,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/tf_int8.h"
 #include "pipeline/quantize/answer_check.h"
+#include "quant/graph_hash.h"
 
 namespace cytodet::pipeline {
 

@@ -47,15 +47,4 @@ void write_quantized(const QuantizationTarget& target, const Quantized& quantize
 // Writes any graph of the target's network, and for a model its model file beside it.
 void write_network(const QuantizationTarget& target, const Graph& graph, const std::filesystem::path& out);
 
-// AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in
-// `state` until the search is done.
-struct Accuracy {
-  double float_ap = -1, int8_ap = -1;
-  std::vector<std::string> in_float;  // besides the excluded ones
-  size_t trials = 0;
-};
-Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
-                               const std::string& truth, const DetectSettings& detection, const std::filesystem::path& state,
-                               bool quiet);
-
 }  // namespace cytodet::pipeline

@@ -14,6 +14,7 @@
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/list_inputs.h"
+#include "quant/deconvolution.h"
 #include "quant/layout.h"
 
 namespace cytodet::pipeline {

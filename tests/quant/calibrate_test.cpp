@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "quant/graph_hash.h"
 #include "tests/graph/fixtures.h"
 #include "tests/quant/subjects.h"
 

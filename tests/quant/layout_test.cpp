@@ -6,6 +6,7 @@
 #include <random>
 
 #include "graph/io/named_tensors.h"
+#include "quant/deconvolution.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {

@@ -10,6 +10,7 @@
 #include "graph/passes/pass.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/calibrate.h"
+#include "quant/graph_hash.h"
 #include "quant/quantize.h"
 #include "quant/sensitivity.h"
 #include "tests/graph/fixtures.h"

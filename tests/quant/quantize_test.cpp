@@ -11,6 +11,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "quant/calibrate.h"
+#include "quant/graph_hash.h"
 #include "quant/sensitivity.h"
 #include "tests/paths.h"
 #include "tests/quant/subjects.h"

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "quant/graph_hash.h"
 #include "tests/graph/fixtures.h"
 
 namespace cytodet {
