@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "core/error.h"
 #include "core/timing.h"
 #include "tiling/merge/merge.h"
 

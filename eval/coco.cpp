@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/error.h"
 #include "core/parallel.h"
 
 namespace cytodet::eval {

@@ -5,6 +5,7 @@
 #include <future>
 #include <limits>
 
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "core/timing.h"

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "core/error.h"
 #include "core/suggest.h"
 
 namespace cytodet::pipeline {

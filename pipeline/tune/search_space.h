@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/settings.h"
 #include "pipeline/config/run_config.h"
 #include "pipeline/tune/search.h"
 

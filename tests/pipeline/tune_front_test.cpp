@@ -6,6 +6,7 @@
 #include <random>
 #include <tuple>
 
+#include "core/error.h"
 #include "pipeline/tune/plot.h"
 #include "pipeline/tune/search.h"
 
