@@ -172,10 +172,10 @@ void AtomicFile::keep_owner() {
 }
 
 namespace {
-thread_local BeforePlacing* innermost = nullptr;
+thread_local BeforePlacing* first_listener = nullptr;
 }
-BeforePlacing::BeforePlacing(Call call) : call_(std::move(call)), outer_(std::exchange(innermost, this)) {}
-BeforePlacing::~BeforePlacing() { innermost = outer_; }
+BeforePlacing::BeforePlacing(Call call) : call_(std::move(call)), outer_(std::exchange(first_listener, this)) {}
+BeforePlacing::~BeforePlacing() { first_listener = outer_; }
 
 void AtomicFile::flush() {
   size_t done = 0;
@@ -200,7 +200,7 @@ void AtomicFile::commit() {
     return;
   }
   if (::fsync(fd_) != 0 && errno != EINVAL) throw file_error(path_, "write", errno);
-  for (const BeforePlacing* p = innermost; p; p = p->outer_) p->call_(partial_, target_.path);
+  for (const BeforePlacing* p = first_listener; p; p = p->outer_) p->call_(partial_, target_.path);
   if (::rename(partial_.c_str(), target_.path.c_str()) != 0) {
     if (errno != EBUSY) throw file_error(path_, "rename to", errno);
     copy_through();

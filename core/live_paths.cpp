@@ -13,10 +13,10 @@
 namespace cytodet::core {
 namespace {
 
-// Everything that the handler touches is lock-free and has static storage. A process that has more live paths than entries
+// Everything that the handler touches is lock-free and has static storage. A process that has more live paths than live_entries
 // leaves the rest behind when it is killed.
 constexpr int kEntries = 4096;
-std::array<std::atomic<char*>, kEntries> entries;
+std::array<std::atomic<char*>, kEntries> live_entries;
 std::array<const char*, kEntries> live;  // of the handler
 std::atomic<unsigned> next_entry{0};
 std::atomic<int> paths_in_making{0};
@@ -45,7 +45,7 @@ extern "C" void remove_live_paths_and_end(int signal) {
   for (int waited = 0; paths_in_making.load() > 0 && waited < kMaxWaitMs; ++waited) sleep_ms(1);
   constexpr int kPasses = 5;  // folders in folders, and one for other threads
   size_t count = 0;
-  for (std::atomic<char*>& entry : entries)
+  for (std::atomic<char*>& entry : live_entries)
     if (const char* path = entry.exchange(nullptr)) live[count++] = path;
   for (int pass = 0; pass < kPasses && !remove_live(count); ++pass) sleep_ms(1);
   ::raise(signal);
@@ -59,7 +59,7 @@ LivePath::LivePath(const std::filesystem::path& path) {
   for (int tried = 0; tried < kEntries; ++tried) {
     const int at = static_cast<int>(next_entry++ % kEntries);
     char* empty = nullptr;
-    if (entries[static_cast<size_t>(at)].compare_exchange_strong(empty, text)) {
+    if (live_entries[static_cast<size_t>(at)].compare_exchange_strong(empty, text)) {
       entry_ = at;
       return;
     }
@@ -68,7 +68,7 @@ LivePath::LivePath(const std::filesystem::path& path) {
 }
 
 LivePath::~LivePath() {
-  if (entry_ >= 0) std::free(entries[static_cast<size_t>(entry_)].exchange(nullptr));  // null: the handler has it
+  if (entry_ >= 0) std::free(live_entries[static_cast<size_t>(entry_)].exchange(nullptr));  // null: the handler has it
 }
 
 // The handler must not run in this thread, where it would wait for itself.
