@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/cytodet)
 
 install(TARGETS cytodet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/efficientdet/ DESTINATION ${CMAKE_INSTALL_DATADIR}/cytodet/models COMPONENT program
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/efficientdet/ ${CMAKE_SOURCE_DIR}/models/classification/ DESTINATION ${CMAKE_INSTALL_DATADIR}/cytodet/models COMPONENT program
         FILES_MATCHING PATTERN "*.pb" PATTERN "*.json")
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT library)
 

@@ -19,4 +19,11 @@ struct Image {
   const uint8_t* row(int y) const { return rgb.data() + static_cast<size_t>(y) * static_cast<size_t>(width) * 3; }
 };
 
+// How a JPEG's blocks become pixels; decoders differ by a few grey levels. The defaults are libjpeg's.
+struct JpegDecoding {
+  bool fast_dct = false;         // inverse transform in fewer bits (JDCT_IFAST)
+  bool fancy_upsampling = true;  // colour is interpolated between its samples; else each is repeated
+  friend bool operator==(const JpegDecoding&, const JpegDecoding&) = default;
+};
+
 }  // namespace cytodet::core

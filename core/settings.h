@@ -49,6 +49,11 @@ class Fields {
       get(*it, value, path_.empty() ? old : path_ + "." + old);
     }
   }
+  // A key that is written only where its value is not `standard`: files of those who do not use it stay as they were.
+  template <class T>
+  void unless(const T& standard, const char* key, T& value) {
+    if (mode_ == Mode::read || !(value == standard)) (*this)(key, value);
+  }
   void finish() const;  // throws on unknown keys and non-objects
 
  private:

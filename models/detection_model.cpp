@@ -1,7 +1,5 @@
 #include "models/detection_model.h"
 
-#include "models/registry.h"
-
 namespace cytodet::models {
 
 void DetectionModel::preprocess(const Image& image, const Letterbox& box, float* out) const {
@@ -23,11 +21,6 @@ Detections DetectionModel::decode(std::span<const Tensor* const> outputs, const 
       d.box.y1 /= stretch;
     }
   return found;
-}
-
-std::shared_ptr<const DetectionModel> make_model(ModelFile file) {
-  const ModelFamily& family = family_of(file);
-  return family.make(std::move(file));
 }
 
 }  // namespace cytodet::models

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/settings.h"
+#include "core/text_decode.h"
 #include "models/common/need.h"
 #include "models/registry.h"
 
@@ -13,12 +14,17 @@ void fields(Fields& f, ModelFile& s) {
   f("graph", s.graph);
   f("input", s.input);
   if (FamilySettings* own = s.own.get()) own->describe(f);
-  f("classes", s.classes);
+  if (s.classes_file.empty() && s.numbered_classes == 0) f("classes", s.classes);
+  f.unless(std::string(), "classes_file", s.classes_file);
+  f.unless(0, "class_count", s.numbered_classes);
+  if (family_of(s).kind != NetworkKind::detection) return;
   f("category_ids", s.category_ids);
   f("suppression", s.suppression);
 }
 
 namespace {
+
+constexpr size_t kMaxClasses = 100'000;
 
 ModelFile read_keys(const Json& json, const std::string& where) {
   ModelFile m;
@@ -26,7 +32,28 @@ ModelFile read_keys(const Json& json, const std::string& where) {
   if (json.is_object() && json.contains("family")) m.family = family.name;
   m.own = family.settings();
   read_settings(json, m, where);
+  const int ways = !m.classes.empty() + !m.classes_file.empty() + (m.numbered_classes != 0);
+  need(ways <= 1, "classes", "are given in more than one way: classes, classes_file, class_count", where);
+  need(m.numbered_classes >= 0 && m.numbered_classes <= static_cast<int>(kMaxClasses), "class_count",
+       "must be 1 to " + std::to_string(kMaxClasses), where);
+  for (int i = 0; i < m.numbered_classes; ++i) m.classes.push_back(std::to_string(i));
   return m;
+}
+
+// One a line; blanks around a name and empty lines at the end do not count.
+std::vector<std::string> class_names_in(const std::string& file) {
+  const std::string text = decode_text(read_file(file, int64_t{16} << 20), file);
+  check_utf8(text, file);
+  std::vector<std::string> names;
+  for (std::string_view line : lines_of_text(text)) {
+    const size_t first = line.find_first_not_of(" \t");
+    names.emplace_back(first == std::string_view::npos ? "" : line.substr(first, line.find_last_not_of(" \t") + 1 - first));
+  }
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  if (names.empty() || names.size() > kMaxClasses)
+    throw Error(file, "names " + std::to_string(names.size()) + " classes",
+                "write one name a line, at most " + std::to_string(kMaxClasses));
+  return names;
 }
 
 }  // namespace
@@ -40,7 +67,8 @@ ModelFile parse_model_file(const Json& json, const std::string& where) {
 void check(const ModelFile& m, const std::string& where) {
   check(m.input, where);
   family_of(m).check(m, where);
-  need(!m.classes.empty() && m.classes.size() <= 10000, "classes", "must name the classes", where);
+  const bool named = (m.classes.empty() && !m.classes_file.empty()) || (!m.classes.empty() && m.classes.size() <= kMaxClasses);
+  need(named, "classes", "must name the classes, at most " + std::to_string(kMaxClasses), where);
   need(m.category_ids.empty() || m.category_ids.size() == m.classes.size(), "category_ids", "must have one id per class", where);
   check(m.suppression, where);
 }
@@ -48,16 +76,18 @@ void check(const ModelFile& m, const std::string& where) {
 ModelFile read_model_file(const std::filesystem::path& path) {
   ModelFile m = read_keys(read_json(path, int64_t{16} << 20), path.string());
   if (m.graph.empty()) throw UsageError(path.string() + ": graph", "is missing", "name the frozen graph");
+  for (std::string* named : {&m.graph, &m.classes_file})
+    if (!named->empty() && std::filesystem::path(*named).is_relative()) *named = (path.parent_path() / *named).string();
+  if (!m.classes_file.empty()) m.classes = class_names_in(m.classes_file);
   check(m, path.string());
-  std::filesystem::path graph = m.graph;
-  if (graph.is_relative()) m.graph = (path.parent_path() / graph).string();
   return m;
 }
 
 void write_model_file(const ModelFile& model, const std::filesystem::path& path) {
   ModelFile m = model;
   const std::filesystem::path folder = std::filesystem::absolute(path).lexically_normal().parent_path();
-  m.graph = std::filesystem::absolute(model.graph).lexically_normal().lexically_relative(folder).string();
+  for (std::string* named : {&m.graph, &m.classes_file})
+    if (!named->empty()) *named = std::filesystem::absolute(*named).lexically_normal().lexically_relative(folder).string();
   write_file(path, write_settings(m).dump(1) + "\n");
 }
 

@@ -1,4 +1,4 @@
-// The model file: what a detector graph's inputs and outputs mean. JSON beside the graph; keys are the field names. Every family
+// The model file: what a graph's inputs and outputs mean. JSON beside the graph; keys are the field names. Every family
 // of networks has the keys below; its own keys are described in the family's folder.
 #pragma once
 
@@ -46,7 +46,12 @@ struct ModelFile {
   InputSettings input;
   OwnSettings own;                   // of the family
   std::vector<std::string> classes;  // names, in channel order
-  std::vector<int> category_ids;     // COCO ids, in channel order; empty: 1, 2, ...
+  // Instead of naming them: a text of one name a line (path, relative to the model file); or how many there are, and their names
+  // are 0, 1, 2, ...
+  std::string classes_file;
+  int numbered_classes = 0;  // key "class_count"
+  // Families that detect have, too:
+  std::vector<int> category_ids;  // COCO ids, in channel order; empty: 1, 2, ...
   SuppressionSettings suppression;
 
   int class_count() const { return static_cast<int>(classes.size()); }
@@ -60,9 +65,10 @@ void fields(Fields& f, ModelFile& s);
 ModelFile parse_model_file(const Json& json, const std::string& where);
 void check(const ModelFile& model, const std::string& where);
 
-// parse_model_file() of a file; `graph` comes back as a path that can be opened.
+// parse_model_file() of a file; `graph` and `classes_file` come back as paths that can be opened, `classes` filled from the
+// latter.
 ModelFile read_model_file(const std::filesystem::path& path);
-// Written aside, then renamed; `graph` is written relative to the file.
+// Written aside, then renamed; paths are written relative to the file.
 void write_model_file(const ModelFile& model, const std::filesystem::path& path);
 
 }  // namespace cytodet::models

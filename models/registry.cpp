@@ -4,6 +4,7 @@
 
 #include "core/settings.h"
 #include "core/suggest.h"
+#include "models/classification/classification.h"
 #include "models/efficientdet/efficientdet.h"
 
 namespace cytodet::models {
@@ -12,6 +13,7 @@ namespace {
 std::vector<ModelFamily>& table() {
   static std::vector<ModelFamily> families{
       kEfficientDet,
+      kClassification,
   };
   return families;
 }
@@ -22,6 +24,8 @@ const ModelFamily& family_named(const std::string& name, const std::string& wher
 }
 
 }  // namespace
+
+const char* name_of(NetworkKind kind) { return kind == NetworkKind::detection ? "detection" : "classification"; }
 
 const std::vector<ModelFamily>& families() { return table(); }
 

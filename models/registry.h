@@ -1,15 +1,19 @@
-// The families of detection networks, one entry each. To add one: a folder models/NAME with its settings, its DetectionModel and
-// its entry, as models/efficientdet has them; then the entry's name in registry.cpp.
+// The families of networks, one entry each. To add one: a folder models/NAME with its settings, its DetectionModel or
+// ClassificationModel, and its entry, as models/efficientdet has them; then the entry's name in registry.cpp.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "models/detection_model.h"
 #include "models/model_file.h"
+#include "models/network_model.h"
 
 namespace cytodet::models {
+
+// What a network's outputs become.
+enum class NetworkKind { detection, classification };
+const char* name_of(NetworkKind kind);
 
 struct ModelFamily {
   const char* name;  // value of the model file's key "family"
@@ -19,8 +23,9 @@ struct ModelFamily {
   std::unique_ptr<FamilySettings> (*settings)();
   // Throws UsageError with `where` and the key where the family's keys hold what cannot be.
   void (*check)(const ModelFile& model, const std::string& where);
-  // Makes the model of a file that passed check().
-  std::shared_ptr<const DetectionModel> (*make)(ModelFile model);
+  // Makes the model of a file that passed check(): a DetectionModel or a ClassificationModel, as `kind` says.
+  std::shared_ptr<const NetworkModel> (*make)(ModelFile model);
+  NetworkKind kind = NetworkKind::detection;
 };
 
 // The first entry is the family of files that no entry recognises, so that their errors name its keys.

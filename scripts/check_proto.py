@@ -2,6 +2,7 @@
 import sys
 
 from google.protobuf import descriptor_pb2
+from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2, tensor_bundle_pb2, trackable_object_graph_pb2
 from tensorflow.python.training import checkpoint_state_pb2
@@ -37,7 +38,7 @@ def theirs():
         for d in file.dependencies:
             walk(d)
 
-    for root in (graph_pb2, saved_model_pb2, tensor_bundle_pb2, trackable_object_graph_pb2, checkpoint_state_pb2):
+    for root in (graph_pb2, example_pb2, saved_model_pb2, tensor_bundle_pb2, trackable_object_graph_pb2, checkpoint_state_pb2):
         walk(root.DESCRIPTOR)
     return out
 

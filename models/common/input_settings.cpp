@@ -12,6 +12,7 @@ void fields(Fields& f, InputSettings& s) {
   f("width", s.width);
   f("height", s.height);
   f("pixel_order", s.pixel_order);
+  f.unless(255.0, "divisor", s.divisor);
   f("mean", s.mean);
   f("deviation", s.deviation);
 }
@@ -20,6 +21,7 @@ void check(const InputSettings& s, const std::string& where) {
   need(s.width > 0 && s.width <= 16384, "input.width", "must be 1 to 16384", where);
   need(s.height > 0 && s.height <= 16384, "input.height", "must be 1 to 16384", where);
   need(s.pixel_order == "RGB" || s.pixel_order == "BGR", "input.pixel_order", "must be RGB or BGR", where);
+  need(s.divisor > 0, "input.divisor", "must be positive", where);
   need(s.mean.size() == 3, "input.mean", "must have three numbers", where);
   need(s.deviation.size() == 3 && *std::min_element(s.deviation.begin(), s.deviation.end()) > 0, "input.deviation",
        "must have three positive numbers", where);

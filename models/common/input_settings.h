@@ -12,7 +12,8 @@ struct InputSettings {
   std::string node = "image";                        // a placeholder [1, height, width, 3], float32
   int width = 512, height = 512;                     // pixels
   std::string pixel_order = "RGB";                   // RGB or BGR
-  std::vector<double> mean = {0.485, 0.456, 0.406};  // of 0..1; value = (pixel / 255 - mean) / deviation
+  double divisor = 255;                              // value = (pixel / divisor - mean) / deviation, pixels of 0..255
+  std::vector<double> mean = {0.485, 0.456, 0.406};  // per channel, in pixel_order
   std::vector<double> deviation = {0.229, 0.224, 0.225};
 };
 void fields(Fields& f, InputSettings& s);

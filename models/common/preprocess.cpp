@@ -108,7 +108,7 @@ Normaliser normaliser_of(const InputSettings& input) {
   Normaliser by;
   for (int k = 0; k < kLanes; ++k) {
     const auto c = static_cast<size_t>(k % 3);
-    by.factor[k] = static_cast<float>(1 / (255.0 * input.deviation[c]));
+    by.factor[k] = static_cast<float>(1 / (input.divisor * input.deviation[c]));
     by.offset[k] = static_cast<float>(-input.mean[c] / input.deviation[c]);
   }
   return by;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/settings.h"
+#include "models/detection_model.h"
 #include "models/efficientdet/anchors.h"
 #include "models/efficientdet/settings.h"
 
@@ -139,7 +140,7 @@ constinit const ModelFamily kEfficientDet = {
     .recognises = [](const Json& j) { return j.contains("class_logits") || j.contains("box_deltas") || j.contains("anchors"); },
     .settings = []() -> std::unique_ptr<FamilySettings> { return std::make_unique<EfficientDetSettings>(); },
     .check = check_efficientdet,
-    .make = [](ModelFile m) -> std::shared_ptr<const DetectionModel> { return std::make_shared<EfficientDet>(std::move(m)); },
+    .make = [](ModelFile m) -> std::shared_ptr<const NetworkModel> { return std::make_shared<EfficientDet>(std::move(m)); },
 };
 
 }  // namespace cytodet::models

@@ -44,6 +44,7 @@ const std::vector<Command>& commands() {
        setup_sensitivity},
       {"detect", "Find cells on images and slides", "cytodet detect --model model.json slide.tif images/ -o results --overlay",
        setup_detect},
+      {"classify", "The best classes of images", "cytodet classify --model model.json images/ --top 3", setup_classify},
       {"collect", "Join the run folders of shards into one", "cytodet collect shard1 shard2 -o results", setup_collect},
       {"export", "Results in another form: GeoJSON for QuPath, CSV, heat map, crops, ...",
        "cytodet export results -o cells.geojson.gz", setup_export},
@@ -61,6 +62,8 @@ const std::vector<Command>& commands() {
        "cytodet info slide.svs --model model.json", setup_info},
       {"doctor", "What this machine offers, and a self-test", "cytodet doctor", setup_doctor},
       {"tune", "Search settings for the best mAP and speed", "cytodet tune configs/tune_blood.json --pick score", setup_tune},
+      {"zoo", "Well-known networks from float to INT8 in one command",
+       "cytodet zoo resnet50 --in_graph fp32.pb --data_location images", setup_zoo},
   };
   return rows;
 }

@@ -33,6 +33,7 @@ std::function<int()> setup_calibrate(CLI::App& app);
 std::function<int()> setup_quantize(CLI::App& app);
 std::function<int()> setup_sensitivity(CLI::App& app);
 std::function<int()> setup_detect(CLI::App& app);
+std::function<int()> setup_classify(CLI::App& app);
 std::function<int()> setup_collect(CLI::App& app);
 std::function<int()> setup_export(CLI::App& app);
 std::function<int()> setup_report(CLI::App& app);
@@ -44,6 +45,7 @@ std::function<int()> setup_run(CLI::App& app);
 std::function<int()> setup_info(CLI::App& app);
 std::function<int()> setup_doctor(CLI::App& app);
 std::function<int()> setup_tune(CLI::App& app);
+std::function<int()> setup_zoo(CLI::App& app);
 
 // Whole program; main() only calls it. Catches once: one line on stderr, exit code 1 or as the Error says.
 int run_program(int argc, char** argv);

@@ -1,4 +1,4 @@
-// cytodet evaluate: detections scored against COCO ground truth.
+// cytodet evaluate: detections scored against COCO ground truth, classes against labels.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include "eval/coco.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
+#include "pipeline/cli/evaluate_classifier.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/detect/timing.h"
@@ -26,15 +27,19 @@ struct EvaluateOptions : DetectFlags {
   std::vector<int> max_dets;
   bool map = false, timing = false, curves = false, id0 = false, pooled = false;
   ErrorReport errors;
+  LabelEvaluation labels;
 };
 
 void add_options(CLI::App& app, EvaluateOptions* o) {
   o->add(app);
   o->errors.add(app);
+  o->labels.add(app);
   app.remove_option(app.get_option("--detections"));
-  app.add_option("--truth", o->truth, "COCO ground truth")->required();
+  app.add_option("--truth", o->truth, "COCO ground truth of detections");
   app.add_option("--detections", o->detections_file, "COCO results to score");
-  app.add_option("--images", o->images, "Images, slides or folders: with --model to detect on, with --worst to draw");
+  app.add_option("--images", o->images,
+                 "Images, slides or folders: with --model to detect on, with --worst to draw; for a classification network "
+                 "labelled images: a folder per class, tables (.csv), TFRecord files");
   app.add_flag("--map", o->map, "COCO's figures and the table per class (the default)");
   app.add_flag("--timing", o->timing, "The timing table");
   app.add_option("--max-dets", o->max_dets, "Detections per image and class that are scored: one number, or an ascending list")
@@ -127,7 +132,33 @@ Scored detect_now(const EvaluateOptions& o, const GroundTruth& truth) {
   return s;
 }
 
+int evaluate_labels(const EvaluateOptions& o, const RunConfig& c) {
+  if (!o.truth.empty() || !o.detections_file.empty())
+    throw UsageError(o.truth.empty() ? "--detections" : "--truth",
+                     "is for detections, and " + c.model + " is a classification network",
+                     "labels come with the images: a folder per class, a CSV or TFRecords");
+  LabelEvaluation e = o.labels;
+  e.model = c.model;
+  e.images = o.images.empty() ? c.inputs : o.images;
+  e.out = o.out;
+  e.quiet = o.quiet;
+  if (e.flags.batch == ClassifyFlags().batch) e.flags.batch = c.classify.batch;
+  e.settings = c.classify;
+  e.flags.streams = c.detect.streams;
+  e.flags.threads = c.detect.threads_per_stream;
+  e.flags.precision = name_of(c.detect.precision);
+  return e.run();
+}
+
 int evaluate(const EvaluateOptions& o) {
+  if (!o.model.empty() || !o.config.empty()) {
+    const RunConfig c = o.settings();
+    if (is_classification_model(c.model)) return evaluate_labels(o, c);
+    if (o.truth.empty()) load_model(c.model);  // what it cannot be read for comes before what is missing
+  }
+  if (!o.labels.compare.empty() || !o.labels.results_file.empty())
+    throw UsageError(o.labels.compare.empty() ? "--results-file" : "--compare", "is for classification networks");
+  if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
   check_files(o);
   GroundTruth truth = read_ground_truth(o.truth);
   const ScoreOptions options = score_options(o);

@@ -48,8 +48,9 @@ Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector
                  const Accuracy& accuracy, const std::string& samples_text) {
   Json j{{"graph", o.graph}, {"graph_hash", ranges.graph_hash}, {"settings", write_settings(o.settings)}};
   j["ranges"] = {{"method", ranges.method}, {"data", ranges.data}, {"images", ranges.images}};
-  if (accuracy.float_ap >= 0) {
-    j["accuracy"] = {{"float_ap", accuracy.float_ap}, {"int8_ap", accuracy.int8_ap}, {"trials", accuracy.trials}};
+  if (!accuracy.figure.empty()) {
+    const std::string key = accuracy.figure == "AP" ? "ap" : "top1";
+    j["accuracy"] = {{"float_" + key, accuracy.of_float}, {"int8_" + key, accuracy.of_int8}, {"trials", accuracy.trials}};
     j["accuracy"]["returned_to_float"] = accuracy.in_float;
   }
   for (const auto& [name, db] : outputs) j["outputs_sqnr_db"][name] = db;
@@ -75,13 +76,18 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   return plan;
 }
 
+constexpr const char* kWhatIsMeasured =
+    "name the COCO ground truth and the images that it is about; of a classification network labelled images alone";
+
 // Everything that can be refused before the work.
 QuantizationTarget open_target(const QuantizeFlags& o) {
-  if (o.settings.max_drop >= 0 && (o.truth.empty() || o.settings.images.empty()))
-    throw UsageError("--max-drop", "needs --truth and --images", "name the COCO ground truth and the images that it is about");
+  const bool drop = o.settings.max_drop >= 0;
+  if (drop && o.settings.images.empty()) throw UsageError("--max-drop", "needs --truth and --images", kWhatIsMeasured);
   QuantizationTarget target = read_target(o);
-  if (o.settings.max_drop >= 0 && !target.model)
+  if (drop && !target.model)
     throw UsageError("--max-drop", "needs a model file", "write one beside " + target.path + ", see docs/model_file.md");
+  if (drop && o.truth.empty() && !classifies(target))
+    throw UsageError("--max-drop", "needs --truth and --images", kWhatIsMeasured);
   check_writable(target, o.out);
   check_outputs(plan_of(o, target));
   if (!o.dump_dir.empty()) {
@@ -106,9 +112,9 @@ struct Result {
 void print_result(const QuantizeFlags& o, const Result& r) {
   if (!o.quiet) std::fputs(layer_table(r.rows).c_str(), stdout);
   warn_of_floats(r.quantized.report);
-  if (r.accuracy.float_ap >= 0)
-    std::printf("AP %.4f, in float %.4f; %zu layers returned to float after %zu trials\n", r.accuracy.int8_ap,
-                r.accuracy.float_ap, r.accuracy.in_float.size(), r.accuracy.trials);
+  if (!r.accuracy.figure.empty())
+    std::printf("%s %.4f, in float %.4f; %zu layers returned to float after %zu trials\n", r.accuracy.figure.c_str(),
+                r.accuracy.of_int8, r.accuracy.of_float, r.accuracy.in_float.size(), r.accuracy.trials);
   for (const auto& [name, db] : r.outputs)
     if (!o.quiet) std::printf("%s: %.1f dB\n", name.c_str(), db);
   if (!r.samples.empty() && !o.quiet) std::printf("dB on %s\n", r.samples.c_str());
@@ -117,6 +123,7 @@ void print_result(const QuantizeFlags& o, const Result& r) {
 
 int quantize_command(QuantizeFlags& o) {
   o.finish();
+  o.settings.callback_folder = std::filesystem::absolute(o.out).parent_path().string();
   QuantizationTarget target = open_target(o);
   const Ranges ranges = ranges_of(target, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
@@ -152,7 +159,7 @@ std::function<int()> setup_quantize(CLI::App& app) {
       ->check(CLI::Range(50.0, 100.0));
   app.add_option("--max-images", o->settings.max_images, "To calibrate on, without --ranges; default 100")
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--max-drop", o->settings.max_drop, "Most AP to lose; layers return to float until it is met")
+  app.add_option("--max-drop", o->settings.max_drop, "Most AP (or top-1) to lose; layers return to float until it is met")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--truth", o->truth, "With --max-drop: COCO ground truth of --images");
   app.add_option("--streams", o->detection.streams, "With --max-drop: networks at work at once; 0: one per core")

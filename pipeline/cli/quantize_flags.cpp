@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "core/error.h"
 #include "core/output_plan.h"
+#include "pipeline/cli/boolean_flag.h"
 #include "pipeline/detect/files_read.h"
 
 namespace cytodet::pipeline {
@@ -11,8 +13,13 @@ void QuantizeFlags::add(CLI::App& app) {
   app.add_option("GRAPH", graph, "Model file (.json), graph with one beside it, or bare graph")->required();
   app.add_option("--ranges", settings.ranges, "Ranges that cytodet calibrate wrote");
   app.add_option("--images", settings.images, "Folder of images; for a bare graph, of feeds (.json)");
-  CLI::Option* channel = app.add_flag("--per-channel", per_channel, "A scale per output channel of a filter (the default)");
+  app.add_option("--callback", settings.callback,
+                 "Calibrate by a command that runs the graph in place of {}: what the graph's Print nodes write are the ranges");
+  app.add_option("--callback-timeout", settings.callback_timeout, "Seconds after which the command is ended; 0: never")
+      ->check(CLI::Range(0.0, 1e7));
+  CLI::Option* channel = app.add_flag("--per-channel", per_channel_flag, "A scale per output channel of a filter (the default)");
   app.add_flag("--per-tensor", per_tensor, "One scale per filter")->excludes(channel);
+  add_boolean(app, "--per_channel", per_channel, "true: as --per-channel; false: as --per-tensor");
   app.add_flag("--symmetric", settings.layers.symmetric, "Signed 8-bit values without a zero point for what layers read");
   app.add_flag("--no-bias-correction", no_bias_correction, "Leave the shift that rounding the weights brings");
   CLI::Option* full = app.add_flag("--full-range", settings.layers.full_range,
@@ -23,14 +30,17 @@ void QuantizeFlags::add(CLI::App& app) {
   app.add_flag("--no-equalization", no_equalization, "Quantize input channels as they are, large and small with one scale");
   app.add_flag("--elementwise", settings.layers.elementwise,
                "Sums, products and activations read INT8 too: less memory, less exact");
-  app.add_option("--exclude-ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")->delimiter(',');
-  app.add_option("--exclude-nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
+  app.add_option("--exclude-ops,--excluded_ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")
+      ->delimiter(',');
+  app.add_option("--exclude-nodes,--excluded_nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
   target.add(app, "Of a bare graph: ");
   app.add_flag("--quiet", quiet, "No progress and no table");
 }
 
 void QuantizeFlags::finish() {
-  settings.layers.per_channel = !per_tensor;
+  if (per_channel && (per_channel_flag || per_tensor))
+    throw UsageError("--per_channel", "is given beside --per-channel or --per-tensor", "leave out one of them");
+  settings.layers.per_channel = !per_tensor && per_channel.value_or(true);
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
   check(settings);

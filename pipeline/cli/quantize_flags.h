@@ -1,6 +1,7 @@
 // Options that quantize and sensitivity share.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/output_plan.h"
@@ -20,7 +21,8 @@ struct QuantizeFlags {
   GraphFlags target;
   QuantizeSettings settings;
   DetectSettings detection;
-  bool per_tensor = false, per_channel = false, no_bias_correction = false, no_equalization = false, quiet = false,
+  std::optional<bool> per_channel;
+  bool per_tensor = false, per_channel_flag = false, no_bias_correction = false, no_equalization = false, quiet = false,
        no_check = false, overwrite = false;
 
   void add(CLI::App& app);  // how layers are quantized; of both commands

@@ -13,6 +13,8 @@
 #include "eval/coco.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/evaluate_classifier.h"
+#include "pipeline/cli/run_classification.h"
 #include "pipeline/config/run_config.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/detect/files_read.h"
@@ -20,8 +22,7 @@
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/detect/stop_signal.h"
 #include "pipeline/detect/timing.h"
-#include "pipeline/quantize/fallback_search.h"
-#include "pipeline/quantize/quantize_model.h"
+#include "pipeline/quantize/quantize_run.h"
 #include "pipeline/results/folder_manifest.h"
 
 namespace cytodet::pipeline {
@@ -131,32 +132,19 @@ void check_files(const RunConfig& c, const std::string& config, bool overwrite) 
 }
 
 int run_int8(RunConfig c, const FolderOptions& folder_options) {
-  const QuantizeSettings& s = *c.quantize;
   make_folder(c.output);
   const std::filesystem::path folder = c.output, graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
   QuantizationTarget target = read_target(c.model);
   if (!target.model) throw UsageError(c.model, "has no model file beside it", "see docs/model_file.md");
+  if (c.quantize->max_drop >= 0 && c.truth.empty()) throw UsageError("quantize.max_drop", "needs truth and quantize.images");
   if (!c.truth.empty()) {
     std::vector<std::string> matching;
     c.inputs = images_in_ground_truth(read_ground_truth(c.truth), c.inputs, c.truth, matching);
     warn(matching);
   }
-  check_writable(target, graph8);
-  check_writable(target, graph32);
-  const Ranges ranges = ranges_of(target, s, false);
   FolderManifest manifest(folder);
   manifest.list_what_is_written();
-  write_ranges(ranges, folder / "ranges.json");
-  QuantizeOptions options = s.layers;
-  if (s.max_drop >= 0) {
-    const std::filesystem::path state = folder / "int8.pb.search.json";
-    const Accuracy a = search_float_fallback(target, ranges, s, c.truth, c.detect, state, false);
-    options.exclude_nodes.insert(options.exclude_nodes.end(), a.in_float.begin(), a.in_float.end());
-    std::filesystem::remove(state);
-  }
-  const Quantized q = quantize_target(target, ranges, options);
-  write_network(target, target.graph, graph32);
-  write_quantized(target, q, to_tf_int8(target, q, ranges), graph8);
+  const Quantized q = write_both_precisions(target, c, folder);
   std::vector<Row> rows{measured("fp32", model_file_beside(graph32), c, folder_options)};
   if (has_precision(Precision::bf16)) {
     RunConfig bf16 = c;
@@ -187,6 +175,10 @@ std::function<int()> setup_run(CLI::App& app) {
   return [o] {
     RunConfig c = read_run_config(o->config);
     o->folder.read_also = {o->config};
+    if (is_classification_model(c.model)) {
+      if (o->folder.resume) throw UsageError(o->config, "classifies images, which goes without --resume", "leave it out");
+      return run_classification(c, o->config, o->folder.overwrite, o->folder.log.quiet);
+    }
     if (!c.quantize) {
       OutputPlan plan;
       plan.add_input(o->config, "the run config");

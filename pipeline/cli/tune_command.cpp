@@ -12,9 +12,11 @@
 #include "core/text_width.h"
 #include "core/timing.h"
 #include "pipeline/cli/commands.h"
+#include "pipeline/cli/evaluate_classifier.h"
 #include "pipeline/cli/selection_flags.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/detect/files_read.h"
+#include "pipeline/tune/classification_evaluator.h"
 #include "pipeline/tune/evaluator.h"
 #include "pipeline/tune/plot.h"
 
@@ -29,8 +31,9 @@ struct TuneOptions {
 };
 
 // Columns of the front: figures, then the settings that differ.
-std::string front_table(const TuneSpace& space, const std::vector<TunePoint>& points, size_t picked, const std::string& unit) {
-  std::vector<std::vector<std::string>> rows{{"", "mAP", unit + "/s", "sum"}};
+std::string front_table(const TuneSpace& space, const std::vector<TunePoint>& points, size_t picked, const std::string& unit,
+                        const std::string& name) {
+  std::vector<std::vector<std::string>> rows{{"", name, unit + "/s", "sum"}};
   for (const std::string& c : space.columns()) rows[0].push_back(c);
   const std::vector<double> sums = sum_scores(points);
   auto figure = [](const char* pattern, double v) {
@@ -109,7 +112,7 @@ std::filesystem::path picked_file(const TuneSpace& space, const TuneOptions& o) 
   return o.out.empty() ? std::filesystem::path(space.config.run.output) / "picked.json" : std::filesystem::path(o.out);
 }
 
-int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer& measurer, const TuneOptions& o) {
+int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator& measurer, const TuneOptions& o) {
   const std::filesystem::path folder = space.config.run.output;
   const std::string unit = measurer.tiled() ? "slides" : "images";
   for (const TuneFailure& f : result.failures) print_error(f.reason);
@@ -119,8 +122,8 @@ int report(const TuneSpace& space, const TuneResult& result, const TuneMeasurer&
               measurer.images());
   if (!result.complete) std::printf("stopped by the budget; the same command goes on\n");
   const size_t picked = pick(result.points, o.picking);
-  std::fputs(front_table(space, result.points, picked, unit).c_str(), stdout);
-  TunePlot plot{unit, result.points, {}, picked};
+  std::fputs(front_table(space, result.points, picked, unit, measurer.figure()).c_str(), stdout);
+  TunePlot plot{unit, result.points, {}, picked, measurer.figure()};
   for (const TunePoint& p : result.points) plot.labels.push_back(label_of(space, p));
   write_file(folder / "front.svg", to_svg(plot));
   const std::filesystem::path out = picked_file(space, o);
@@ -141,6 +144,12 @@ void check_files(const TuneSpace& space, const TuneOptions& o) {
   plan.check();
 }
 
+std::unique_ptr<TuneEvaluator> evaluator_of(const TuneSpace& space) {
+  if (is_classification_model(space.networks[0].run.model)) return std::make_unique<ClassificationMeasurer>(space);
+  if (space.config.run.truth.empty()) throw UsageError("truth", "is missing", "name the COCO ground truth of the inputs");
+  return std::make_unique<TuneMeasurer>(space);
+}
+
 int tune(const TuneOptions& o) {
   check_pick(o.picking);
   Stopwatch watch;
@@ -150,7 +159,8 @@ int tune(const TuneOptions& o) {
     for (TuneSetting& s : *side) o.selection.apply(s.run.detect.selection);
   check_files(space, o);
   if (!o.out.empty()) AtomicFile{o.out};  // before the long work
-  TuneMeasurer measurer(space);
+  const std::unique_ptr<TuneEvaluator> evaluator = evaluator_of(space);
+  TuneEvaluator& measurer = *evaluator;
   TuneMeasure measure;
   measure.stages = measurer.stages();
   measure.seconds = [&](size_t network, size_t parallel) { return measurer.seconds(network, parallel); };

@@ -25,7 +25,9 @@ void fields(Fields& f, QuantizeSettings& s) {
 }
 
 void check(const QuantizeSettings& s) {
-  if (s.ranges.empty() && s.images.empty())
+  if (!s.callback.empty() && !s.ranges.empty())
+    throw UsageError("--callback", "is given beside --ranges", "leave out one of them");
+  if (s.ranges.empty() && s.images.empty() && s.callback.empty())
     throw UsageError("quantize", "needs ranges, or images to calibrate on", "run cytodet calibrate, or name a folder of images");
   if (s.max_images < 1) throw UsageError("quantize.max_images", "must be at least 1");
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");

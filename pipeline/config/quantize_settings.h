@@ -15,7 +15,12 @@ struct QuantizeSettings {
   std::string method = "minmax";  // of calibration; rare cells are what a cut would cut off
   double percentile = 99.9999;    // of --method percentile
   QuantizeOptions layers;         // in files its fields stand among the others
-  double max_drop = -1;           // of AP; layers return to float until it is met; < 0: not measured
+  double max_drop = -1;           // of AP or top-1; layers return to float until it is met; < 0: not measured
+  // For the command line, never in files, which must not run programs: calibration by a command, see
+  // pipeline/quantize/callback.h.
+  std::string callback;
+  double callback_timeout = 3600;  // seconds; 0: none
+  std::string callback_folder;     // where the graph that it runs lies
 };
 void fields(Fields& f, QuantizeSettings& s);
 void check(const QuantizeSettings& s);

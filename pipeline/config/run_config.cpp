@@ -8,6 +8,18 @@ void fields(Fields& f, EvaluateSettings& s) {
   f("per_class", s.per_class);
 }
 
+void fields(Fields& f, ClassifySettings& s) {
+  f("batch", s.batch);
+  f("top", s.top);
+  f("side", s.side);
+}
+
+void check(const ClassifySettings& s) {
+  if (s.batch < 1 || s.batch > 4096) throw UsageError("classify.batch", "must be 1 to 4096");
+  if (s.side && (*s.side < 1 || *s.side > 16384)) throw UsageError("classify.side", "must be 1 to 16384");
+  if (s.top < 1) throw UsageError("classify.top", "must be at least 1");
+}
+
 const char* name_of(OverlayFormat format) { return format == OverlayFormat::jpg ? "jpg" : "png"; }
 
 OverlayFormat overlay_format_named(const std::string& name, const std::string& where) {
@@ -31,6 +43,7 @@ void fields(Fields& f, RunConfig& s) {
   s.density_area = density_of_named(density_area);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
+  f.unless(ClassifySettings(), "classify", s.classify);
   f("quantize", s.quantize);
 }
 
@@ -45,6 +58,7 @@ RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) 
   if (c.inputs.empty()) throw UsageError(path.string() + ": inputs", "is empty", "name images, slides or folders");
   try {
     check(c.detect);
+    check(c.classify);
     if (c.quantize) check(*c.quantize);
   } catch (const Error& e) {
     throw e.within(path.string());
@@ -68,7 +82,7 @@ RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) 
   if (c.quantize) {
     resolve(c.quantize->ranges);
     resolve(c.quantize->images);
-    if (c.quantize->max_drop >= 0 && (c.truth.empty() || c.quantize->images.empty()))
+    if (c.quantize->max_drop >= 0 && c.quantize->images.empty())
       throw UsageError(path.string() + ": quantize.max_drop", "needs truth and quantize.images");
   }
   return c;

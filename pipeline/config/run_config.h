@@ -16,6 +16,16 @@ struct EvaluateSettings {
 };
 void fields(Fields& f, EvaluateSettings& s);
 
+// How a classification network is run and what is listed of each image.
+struct ClassifySettings {
+  int batch = 1;            // images that the network takes at once
+  int top = 5;              // classes per image in classes.csv
+  std::optional<int> side;  // of the input [pixels], of graphs that take any; the model file's short side grows with it
+  friend bool operator==(const ClassifySettings&, const ClassifySettings&) = default;
+};
+void fields(Fields& f, ClassifySettings& s);
+void check(const ClassifySettings& s);
+
 enum class OverlayFormat { png, jpg };
 constexpr OverlayFormat kOverlayFormats[] = {OverlayFormat::png, OverlayFormat::jpg};
 const char* name_of(OverlayFormat format);  // also the file's extension
@@ -34,6 +44,7 @@ struct RunConfig {
   DensityOf density_area = DensityOf::regions;
   DetectSettings detect;
   EvaluateSettings evaluate;
+  ClassifySettings classify;
   std::optional<QuantizeSettings> quantize;  // of `run`: also the network in INT8, compared with float
 };
 void fields(Fields& f, RunConfig& s);

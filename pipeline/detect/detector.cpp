@@ -55,13 +55,14 @@ ModelFile load_model(const std::string& path) {
   return m;
 }
 
-Detector::Detector(ModelFile model, const DetectorOptions& options) : model_(make_model(std::move(model))) {
+Detector::Detector(ModelFile model, const DetectorOptions& options) : model_(make_detection_model(std::move(model))) {
   Stopwatch watch;
   compile(read_graph(model_->file().graph), options);
   load_ms_ = watch.ms();
 }
 
-Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options) : model_(make_model(std::move(model))) {
+Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options)
+    : model_(make_detection_model(std::move(model))) {
   Stopwatch watch;
   compile(std::move(graph), options);
   load_ms_ = watch.ms();

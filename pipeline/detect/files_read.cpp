@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "graph/io/read_graph.h"
 #include "pipeline/detect/detector.h"
+#include "pipeline/inputs/labelled_images.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/inputs/slide_files.h"
 #include "pipeline/results/run_folder.h"
@@ -54,7 +55,9 @@ void add_model(InputFiles& read, const std::string& model) {
     return;
   }
   try {
-    add_graph(read, load_model(model).graph);
+    const ModelFile file = load_model(model);
+    add_graph(read, file.graph);
+    if (!file.classes_file.empty()) read.add(file.classes_file, "the names of the classes");
   } catch (const Error&) {
   }
 }
@@ -67,6 +70,14 @@ void add_image(InputFiles& read, const std::string& file) {
 void add_images(InputFiles& read, const std::vector<std::string>& inputs, bool texts) {
   add_lists(read, inputs);
   for (const std::string& file : files_of(inputs, texts)) add_image(read, file);
+}
+
+void add_labelled_images(InputFiles& read, const std::vector<std::string>& inputs) {
+  add_images(read, inputs);
+  try {
+    for (const LabelledImage& image : list_labelled_images(inputs).images) read.add(image.path, "an input");
+  } catch (const Error&) {
+  }
 }
 
 void add_regions(InputFiles& read, const std::string& regions) { read.add_all(regions, "the regions of interest"); }
@@ -100,7 +111,7 @@ void add_config(InputFiles& read, const RunConfig& config, const std::vector<std
   read.add(config.truth, "the ground truth");
   if (!config.quantize) return;
   read.add(config.quantize->ranges, "the ranges");
-  if (!config.quantize->images.empty()) add_images(read, {config.quantize->images});
+  if (!config.quantize->images.empty()) add_labelled_images(read, {config.quantize->images});
 }
 
 }  // namespace cytodet::pipeline

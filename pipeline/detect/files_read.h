@@ -17,6 +17,8 @@ void add_graph(InputFiles& read, const std::string& graph);
 void add_model(InputFiles& read, const std::string& model);
 // Files, folders, patterns and lists, as detect takes them. Texts of folders are no images, unless asked for.
 void add_images(InputFiles& read, const std::vector<std::string>& inputs, bool texts = false);
+// What list_labelled_images() takes: folders of classes, tables, TFRecord files.
+void add_labelled_images(InputFiles& read, const std::vector<std::string>& inputs);
 // An image, and the files beside it that belong to its slide.
 void add_image(InputFiles& read, const std::string& file);
 // Regions of interest: a file, or a folder of them.

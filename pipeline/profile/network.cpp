@@ -9,6 +9,7 @@
 #include "graph/interpret/set_values.h"
 #include "graph/io/read_graph.h"
 #include "graph/passes/pass.h"
+#include "models/registry.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -31,11 +32,23 @@ BenchNetwork::BenchNetwork(const BenchOptions& options, int streams, int threads
     compile_graph(options, streams, threads);
     return;
   }
-  detector_ =
-      std::make_unique<Detector>(load_model(options.path), DetectorOptions{streams, threads, true, options.precision, false});
+  ModelFile model = load_model(options.path);
+  if (family_of(model).kind == NetworkKind::classification) {
+    compile_classifier(std::move(model), options.precision, streams, threads);
+    return;
+  }
+  detector_ = std::make_unique<Detector>(std::move(model), DetectorOptions{streams, threads, true, options.precision, false});
   for (int s = 0; s < detector_->streams(); ++s) runners_.push_back(&detector_->runner(s));
   plan_ = &detector_->plan();
   load_ms_ = detector_->load_ms();
+}
+
+void BenchNetwork::compile_classifier(ModelFile model, Precision precision, int streams, int threads) {
+  Stopwatch watch;
+  classifier_ = std::make_unique<Classifier>(std::move(model), ClassifierOptions{1, streams, threads, true, precision});
+  load_ms_ = watch.ms();
+  for (int s = 0; s < classifier_->streams(); ++s) runners_.push_back(&classifier_->runner(s));
+  plan_ = &classifier_->plan();
 }
 
 void BenchNetwork::compile_graph(const BenchOptions& options, int streams, int threads) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graph/ir/endpoints.h"
+#include "pipeline/classify/classifier.h"
 #include "pipeline/detect/detector.h"
 
 namespace cytodet::pipeline {
@@ -30,10 +31,12 @@ class BenchNetwork {
   double load_ms() const { return load_ms_; }  // read, passes, compile
 
  private:
+  void compile_classifier(ModelFile model, Precision precision, int streams, int threads);
   void compile_graph(const BenchOptions& options, int streams, int threads);
 
-  std::unique_ptr<Detector> detector_;  // of a model
-  std::vector<Runner> own_;             // of a bare graph
+  std::unique_ptr<Detector> detector_;      // of a model that detects
+  std::unique_ptr<Classifier> classifier_;  // of one that classifies
+  std::vector<Runner> own_;                 // of a bare graph
   std::vector<Runner*> runners_;
   std::shared_ptr<const Plan> shared_;
   const Plan* plan_ = nullptr;

@@ -10,13 +10,16 @@
 
 namespace cytodet::pipeline {
 
-// AP of the network in float and quantized, and which layers it took to keep the drop within settings.max_drop. The state lies in
-// `state` until the search is done.
+// Accuracy of the network in float and quantized (AP of detections against `truth`, top-1 of a classification network on its
+// labelled images), and which layers it took to keep the drop within settings.max_drop. The state lies in `state` until the
+// search is done.
 struct Accuracy {
-  double float_ap = -1, int8_ap = -1;
+  std::string figure;  // "AP" or "top-1"; empty: nothing was measured
+  double of_float = -1, of_int8 = -1;
   std::vector<std::string> in_float;  // besides the excluded ones
   size_t trials = 0;
 };
+bool classifies(const QuantizationTarget& target);
 Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
                                const std::string& truth, const DetectSettings& detection, const std::filesystem::path& state,
                                bool quiet);

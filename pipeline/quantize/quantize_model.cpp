@@ -10,6 +10,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/tf_int8.h"
 #include "pipeline/quantize/answer_check.h"
+#include "pipeline/quantize/callback.h"
 #include "quant/graph_hash.h"
 
 namespace cytodet::pipeline {
@@ -24,6 +25,7 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
           "calibrate this graph");
     return ranges;
   }
+  if (!s.callback.empty()) return ranges_by_callback(target, {s.callback, s.callback_timeout, s.callback_folder, quiet});
   CalibrationData data = data_of(target, s.images, s.max_images);
   CalibrateOptions options;
   options.method = s.method;

@@ -14,7 +14,7 @@
 
 namespace cytodet::pipeline {
 
-// Reads them, or calibrates.
+// Reads them, or calibrates: by the callback, or on images.
 Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet);
 
 struct Quantized {

@@ -11,8 +11,11 @@
 #include "graph/io/named_tensors.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "models/classification_model.h"
+#include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/image_pipeline.h"
+#include "pipeline/inputs/labelled_images.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "quant/deconvolution.h"
 #include "quant/layout.h"
@@ -21,10 +24,11 @@ namespace cytodet::pipeline {
 namespace {
 
 // At most `most`, evenly spaced.
-std::vector<std::string> chosen(const std::vector<std::string>& files, int most) {
-  const auto n = static_cast<int64_t>(files.size()), take = std::min<int64_t>(n, most);
-  std::vector<std::string> some;
-  for (int64_t i = 0; i < take; ++i) some.push_back(files[static_cast<size_t>(i * n / take)]);
+template <class T>
+std::vector<T> chosen(const std::vector<T>& all, int most) {
+  const auto n = static_cast<int64_t>(all.size()), take = std::min<int64_t>(n, most);
+  std::vector<T> some;
+  for (int64_t i = 0; i < take; ++i) some.push_back(all[static_cast<size_t>(i * n / take)]);
   return some;
 }
 
@@ -67,9 +71,11 @@ void feed_case(const std::string& path, const Graph& graph, Runner& runner) {
   }
 }
 
-std::vector<std::string> samples_of(const QuantizationTarget& s, const std::string& images) {
+// What a target can be shown: files, and records of a classification network's data sets.
+std::vector<LabelledImage> samples_of(const QuantizationTarget& s, const std::string& images) {
   std::error_code ignored;
   if (!std::filesystem::exists(images, ignored)) throw Error(images, "cannot open: no such file or folder", "check the path");
+  if (dynamic_cast<const ClassificationModel*>(s.network.get())) return list_labelled_images({images}).images;
   InputList list = list_inputs({images});
   std::vector<std::string> files = std::move(list.files);
   if (!s.model) {
@@ -80,7 +86,9 @@ std::vector<std::string> samples_of(const QuantizationTarget& s, const std::stri
   if (files.empty() && s.model) throw Error(images, "holds no images", "name a folder of images");
   if (files.empty())
     throw Error(images, "holds no feeds (.json)", "write a model file beside " + s.path + " to calibrate on images");
-  return files;
+  std::vector<LabelledImage> samples;
+  for (const std::string& file : files) samples.push_back({file, file, {}});
+  return samples;
 }
 
 // A network that takes no input would fold away whole: float constants that its layers read beside a constant filter become
@@ -109,27 +117,12 @@ void open_constants(Graph& g) {
   }
 }
 
-}  // namespace
-
-QuantizationTarget read_target(const std::string& path, const TargetOptions& options) {
-  QuantizationTarget s;
+// Reads the graph at s.path and makes it ready; the rest of `s` says what is fed and fetched.
+void read_graph_of(QuantizationTarget& s, const std::vector<std::string>& set) {
   PassOptions passes;
-  const bool cut = !options.interface.inputs.empty() || !options.interface.outputs.empty();
-  if (has_model_file(path)) {
-    if (cut) throw UsageError(path, "its model file names what is fed and fetched", "leave out --inputs and --outputs");
-    s.model = load_model(path);
-    s.network = make_model(*s.model);
-    s.path = s.model->graph;
-    s.plan.outputs = s.network->outputs();
-    s.plan.input_shapes[s.network->input().node] = s.network->input_shape();
-    s.interface = passes.interface = {{s.network->input().node}, s.plan.outputs};
-  } else {
-    s.path = path;
-    s.plan.outputs = options.interface.outputs;
-    s.interface = passes.interface = options.interface;
-  }
+  passes.interface = s.interface;
   s.graph = read_graph(s.path);
-  set_values(s.graph, options.set);
+  set_values(s.graph, set);
   try {
     require_frozen(s.graph, s.plan.outputs.empty() ? find_outputs(s.graph) : s.plan.outputs);
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
@@ -142,26 +135,63 @@ QuantizationTarget read_target(const std::string& path, const TargetOptions& opt
   } catch (const Error& e) {
     throw e.within(s.path);
   }
+}
+
+QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& also, const std::vector<std::string>& set) {
+  QuantizationTarget s;
+  s.network = make_model(model);
+  s.path = model.graph;
+  s.model = std::move(model);
+  s.plan.outputs = s.network->outputs();
+  s.plan.input_shapes[s.network->input().node] = s.network->input_shape();
+  s.interface = {{s.network->input().node}, s.plan.outputs};
+  for (const std::string& name : also)
+    if (std::find(s.plan.outputs.begin(), s.plan.outputs.end(), name) == s.plan.outputs.end())
+      s.interface.outputs.push_back(name);
+  read_graph_of(s, set);
+  return s;
+}
+
+}  // namespace
+
+QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& also) {
+  return target_of(std::move(model), also, {});
+}
+
+QuantizationTarget read_target(const std::string& path, const TargetOptions& options) {
+  if (has_model_file(path)) {
+    if (!options.interface.inputs.empty() || !options.interface.outputs.empty())
+      throw UsageError(path, "its model file names what is fed and fetched", "leave out --inputs and --outputs");
+    return target_of(load_model(path), {}, options.set);
+  }
+  QuantizationTarget s;
+  s.path = path;
+  s.plan.outputs = options.interface.outputs;
+  s.interface = options.interface;
+  read_graph_of(s, options.set);
   return s;
 }
 
 namespace {
 
-CalibrationData data_from(QuantizationTarget& s, const std::string& images, const std::vector<std::string>& files) {
+void feed_sample(const LabelledImage& sample, const QuantizationTarget& s, Runner& runner) {
+  if (const auto* detector = dynamic_cast<const DetectionModel*>(s.network.get()))
+    return feed_image(sample.path, *detector, runner);
+  if (const auto* classifier = dynamic_cast<const ClassificationModel*>(s.network.get()))
+    return classifier->preprocess(load_labelled_image(sample, classifier->jpeg()).image, runner.input(0).data<float>());
+  feed_case(sample.path, s.graph, runner);
+}
+
+CalibrationData data_from(QuantizationTarget& s, const std::string& images, std::vector<LabelledImage> samples) {
   CalibrationData data;
   data.name = std::filesystem::path(images).lexically_normal().filename().string();
   if (data.name.empty()) data.name = std::filesystem::path(images).lexically_normal().parent_path().filename().string();
   if (!s.model) {
-    for (const auto& [name, tensor] : read_case(files.front()).inputs)
+    for (const auto& [name, tensor] : read_case(samples.front().path).inputs)
       s.plan.input_shapes[s.graph.node(s.graph.value(name).node).name] = tensor.shape();
   }
-  data.samples = files;
-  data.feed = [&s, samples = data.samples](size_t i, Runner& runner) {
-    if (s.model)
-      feed_image(samples[i], *s.network, runner);
-    else
-      feed_case(samples[i], s.graph, runner);
-  };
+  for (const LabelledImage& sample : samples) data.samples.push_back(sample.name);
+  data.feed = [&s, samples = std::move(samples)](size_t i, Runner& runner) { feed_sample(samples[i], s, runner); };
   return data;
 }
 
@@ -172,12 +202,14 @@ CalibrationData data_of(QuantizationTarget& s, const std::string& images, int mo
 }
 
 HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int most) {
-  const std::vector<std::string> files = samples_of(s, images), used = chosen(files, calibrated);
-  const std::set<std::string> taken(used.begin(), used.end());
-  std::vector<std::string> rest;
-  std::copy_if(files.begin(), files.end(), std::back_inserter(rest), [&](const std::string& f) { return !taken.contains(f); });
+  const std::vector<LabelledImage> samples = samples_of(s, images), used = chosen(samples, calibrated);
+  std::set<std::string> taken;
+  for (const LabelledImage& sample : used) taken.insert(sample.name);
+  std::vector<LabelledImage> rest;
+  std::copy_if(samples.begin(), samples.end(), std::back_inserter(rest),
+               [&](const LabelledImage& sample) { return !taken.contains(sample.name); });
   const bool all = rest.empty();
-  return {data_from(s, images, chosen(all ? files : rest, most)), all};
+  return {data_from(s, images, chosen(all ? samples : rest, most)), all};
 }
 
 }  // namespace cytodet::pipeline

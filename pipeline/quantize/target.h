@@ -6,29 +6,31 @@
 
 #include "exec/runtime/plan.h"
 #include "graph/passes/pass.h"
-#include "models/detection_model.h"
+#include "models/network_model.h"
 #include "quant/calibrate.h"
 
 namespace cytodet::pipeline {
 
 struct QuantizationTarget {
   std::optional<ModelFile> model;
-  std::shared_ptr<const DetectionModel> network;  // of the model file
-  std::string path;                               // of the graph, for errors
-  Graph graph;                                    // optimized as Detector does
-  PlanOptions plan;                               // what to feed and fetch
-  Interface interface;                            // what the passes kept
+  std::shared_ptr<const NetworkModel> network;  // of the model file
+  std::string path;                             // of the graph, for errors
+  Graph graph;                                  // optimized as Detector does
+  PlanOptions plan;                             // what to feed and fetch
+  Interface interface;                          // what the passes kept
 };
 
 struct TargetOptions {
   std::vector<std::string> set;  // NAME=VALUE (graph/interpret/set_values.h)
   Interface interface;           // of a bare graph: what is fed and fetched; the rest is left out
 };
+// The network of a model; the graph's other nodes `also` stay outputs of what is written.
+QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& also = {});
 // Model file (.json), graph with one beside it, or bare graph.
 QuantizationTarget read_target(const std::string& path, const TargetOptions& options = {});
 
-// At most `most` samples, evenly spaced over the sorted list: images for a model, otherwise feeds (.json), whose shapes go into
-// target.plan. The target must outlive the result.
+// At most `most` samples, evenly spaced over the sorted list: images for a model (of a classification network in any form that
+// list_labelled_images() takes), otherwise feeds (.json), whose shapes go into target.plan. The target must outlive the result.
 CalibrationData data_of(QuantizationTarget& target, const std::string& images, int most);
 
 // Samples to measure on: at most `most` of those that data_of(target, images, calibrated) leaves out; where it takes all, some

@@ -16,20 +16,33 @@
 
 namespace cytodet::pipeline {
 
+// What a search measures settings with, whatever the network: the functions of TuneMeasure.
+class TuneEvaluator {
+ public:
+  virtual ~TuneEvaluator() = default;
+  virtual int stages() const = 0;
+  virtual double seconds(size_t network, size_t parallel) = 0;
+  virtual std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) = 0;
+  virtual size_t images() const = 0;
+  virtual bool tiled() const = 0;          // some image was cut into tiles
+  virtual const char* figure() const = 0;  // what TuneAccuracy::map is, for tables
+};
+
 // Files in the output folder: journal.json, and cache/KEY.raw for every image under every network setting.
-class TuneMeasurer {
+class TuneMeasurer : public TuneEvaluator {
  public:
   explicit TuneMeasurer(const TuneSpace& space);
 
   // The functions of TuneMeasure. Seconds: the whole of reading, resizing, network and decoding of the first `speed.images`
   // images, the fastest of `speed.repeats`. Accuracy at a stage: the bound of an AP in which the images not looked at yet are
   // scored as without a fault; merge seconds of the images that speed is measured on, the fastest of three.
-  int stages() const { return static_cast<int>(stage_images_.size()); }
-  double seconds(size_t network, size_t parallel);
-  std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges);
+  int stages() const override { return static_cast<int>(stage_images_.size()); }
+  double seconds(size_t network, size_t parallel) override;
+  std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) override;
 
-  size_t images() const { return images_.size(); }
-  bool tiled() const { return tiled_; }          // some image was cut into tiles
+  size_t images() const override { return images_.size(); }
+  bool tiled() const override { return tiled_; }
+  const char* figure() const override { return "mAP"; }
   size_t detected() const { return detected_; }  // images that the network was run on for their detections
 
  private:

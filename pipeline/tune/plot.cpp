@@ -79,8 +79,8 @@ class Plot {
     }
     out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s per second</text>\n",
                    (kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 14, escape_html(plot_.unit).c_str());
-    out_ += format("<text transform=\"translate(22 %.1f) rotate(-90)\" text-anchor=\"middle\">mAP</text>\n",
-                   (kPlotTop + kPlotHeight - kPlotBottom) / 2);
+    out_ += format("<text transform=\"translate(22 %.1f) rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
+                   (kPlotTop + kPlotHeight - kPlotBottom) / 2, plot_.figure.c_str());
   }
 
   void legend() {
@@ -106,7 +106,7 @@ class Plot {
     const TunePoint& p = plot_.points[i];
     out_ +=
         format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" stroke=\"%s\"><title>", x(p), y(p), radius, fill, edge);
-    out_ += format("mAP %.4f, %.3g %s/s", p.map, p.per_second, escape_html(plot_.unit).c_str());
+    out_ += format("%s %.4f, %.3g %s/s", plot_.figure.c_str(), p.map, p.per_second, escape_html(plot_.unit).c_str());
     if (i < plot_.labels.size() && !plot_.labels[i].empty()) out_ += ": " + escape_html(plot_.labels[i]);
     out_ += "</title></circle>\n";
   }

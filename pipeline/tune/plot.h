@@ -13,6 +13,7 @@ struct TunePlot {
   std::vector<TunePoint> points;
   std::vector<std::string> labels;  // of the points; shown when the mouse rests on one
   size_t picked = static_cast<size_t>(-1);
+  std::string figure = "mAP";  // what TunePoint::map is
 };
 
 std::string to_svg(const TunePlot& plot);

@@ -22,6 +22,8 @@ constexpr TuneAxis kAxes[] = {
     {"detect.threads_per_stream", TuneSide::parallel, "threads inside one network"},
     {"detect.score", TuneSide::merge, "least score of a detection"},
     {"detect.merge", TuneSide::merge, "how the detections of overlapping tiles are joined"},
+    {"classify.side", TuneSide::network, "side of a classification network's input, for graphs that take any"},
+    {"classify.batch", TuneSide::parallel, "images that a classification network takes at once"},
 };
 
 const TuneAxis* axis_of(const std::string& key) {
@@ -42,6 +44,7 @@ void leaves(const Json& json, const std::string& path, std::vector<std::string>&
 std::vector<std::string> known_keys(const Json& base) {
   std::vector<std::string> known{"model", kOverlapShare};
   leaves(base["detect"], "detect", known);
+  known.insert(known.end(), {"classify.side", "classify.batch"});
   known.erase(std::find(known.begin(), known.end(), "detect"));
   return known;
 }
@@ -71,10 +74,16 @@ RunConfig run_of(const Json& json, const Json* overlap_share, const std::string&
   return run;
 }
 
+Json base_of(const RunConfig& run) {
+  Json base = write_settings(run);
+  base["classify"] = write_settings(run.classify);
+  return base;
+}
+
 class Builder {
  public:
   Builder(TuneSpace& space, const std::filesystem::path& path)
-      : space_(space), where_(path.string() + ": search"), folder_(path.parent_path()), base_(write_settings(space.config.run)) {}
+      : space_(space), where_(path.string() + ": search"), folder_(path.parent_path()), base_(base_of(space.config.run)) {}
 
   void build() {
     const Json& search = space_.config.search;
@@ -117,6 +126,7 @@ class Builder {
     if (axis_of(key)->side == TuneSide::network) return;
     try {
       check(run.detect);
+      check(run.classify);
     } catch (const Error& e) {
       throw e.within(where);
     }
@@ -158,6 +168,7 @@ class Builder {
       s.run.model = (folder_ / s.run.model).lexically_normal().string();
     try {
       check(s.run.detect);
+      check(s.run.classify);
     } catch (const Error& e) {
       throw e.within(where);
     }
@@ -203,6 +214,7 @@ RunConfig TuneSpace::at(const TunePoint& p) const {
   const DetectSettings &parallel = parallel_settings[p.parallel].run.detect, &merge = merges[p.merge].run.detect;
   run.detect.streams = parallel.streams;
   run.detect.threads_per_stream = parallel.threads_per_stream;
+  run.classify.batch = parallel_settings[p.parallel].run.classify.batch;
   run.detect.score = merge.score;
   run.detect.merge = merge.merge;
   return run;
@@ -233,7 +245,8 @@ TuneSpace parse_tune_space(const Json& json, const std::filesystem::path& path) 
   run.erase("speed");
   space.config.run = parse_run_config(run, path);
   const TuneConfig& c = space.config;
-  if (c.run.truth.empty()) throw UsageError(path.string() + ": truth", "is missing", "name the COCO ground truth of the inputs");
+  if (c.run.truth.empty() && !json.contains("classify"))
+    throw UsageError(path.string() + ": truth", "is missing", "name the COCO ground truth of the inputs");
   if (c.run.quantize) throw UsageError(path.string() + ": quantize", "is not for tune", "search model files: \"model\": [...]");
   if (c.speed.images < 0) throw UsageError(path.string() + ": speed.images", "must be 0 or more");
   if (c.speed.repeats < 1 || c.speed.repeats > 1000) throw UsageError(path.string() + ": speed.repeats", "must be 1 to 1000");

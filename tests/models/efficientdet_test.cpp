@@ -157,7 +157,7 @@ TEST(Decode, TensorFlowsHeadsGiveItsDetections) {
   std::vector<const Tensor*> heads;
   for (const Tensor& t : l) heads.push_back(&t);
   for (const Tensor& t : d) heads.push_back(&t);
-  Detections found = make_model(m)->decode(heads, {.scale = 0.8, .scale_y = 0.8}, 640, 480);
+  Detections found = make_detection_model(m)->decode(heads, {.scale = 0.8, .scale_y = 0.8}, 640, 480);
   Json golden = read_json(kSource + "/tests/data/efficientdet/BloodImage_00007_detections.json");
   ASSERT_EQ(found.size(), golden.size());
   for (size_t i = 0; i < found.size(); ++i) {
@@ -175,7 +175,7 @@ TEST(Decode, RefusesHeadsThatDoNotFit) {
   ModelFile m = shipped();
   Tensor t(DType::f32, {1, 2, 2, 27});
   const std::vector<const Tensor*> ten(10, &t);
-  EXPECT_THROW(make_model(m)->decode(ten, {}, 10, 10), Error);
+  EXPECT_THROW(make_detection_model(m)->decode(ten, {}, 10, 10), Error);
 }
 
 }  // namespace

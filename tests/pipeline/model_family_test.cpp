@@ -4,6 +4,7 @@
 
 #include "core/settings.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "models/detection_model.h"
 #include "models/registry.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "tests/error_of.h"
@@ -65,7 +66,7 @@ constexpr ModelFamily kSpots = {
         [](const ModelFile& m, const std::string& where) {
           if (dynamic_cast<const SpotsSettings&>(*m.own.get()).scores.empty()) throw UsageError(where + ": scores", "is missing");
         },
-    .make = [](ModelFile m) -> std::shared_ptr<const DetectionModel> { return std::make_shared<Spots>(std::move(m)); },
+    .make = [](ModelFile m) -> std::shared_ptr<const NetworkModel> { return std::make_shared<Spots>(std::move(m)); },
 };
 
 class ModelFamilyTest : public ProgramTest {

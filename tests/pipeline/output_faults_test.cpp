@@ -7,6 +7,7 @@
 
 #include "core/settings.h"
 #include "pipeline/cli/commands.h"
+#include "tests/pipeline/cells.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {
@@ -60,6 +61,10 @@ const Write kWrites[] = {
     {"evaluate", "evaluate --truth BLOOD/val.json --detections GIVEN/run/detections.json -o OUT --curves", "scores.json"},
     {"evaluate_worst", "evaluate --truth BLOOD/val.json --detections GIVEN/run/detections.json --images BLOOD --worst OUT",
      "w.png"},
+    {"evaluate_labels", "evaluate --model CELLMODEL --images CELLS/some.tfrecord -o OUT --quiet", "scores.json"},
+    {"evaluate_labels_list", "evaluate --model CELLMODEL --images CELLS/some.tfrecord --results-file OUT --quiet", "list.csv"},
+    {"classify", "classify --model CELLMODEL CELLS/some.tfrecord --format csv -o OUT --quiet", "classes.csv"},
+    {"zoo", "zoo resnet50 --in_graph CELLMODEL --out_graph OUT --data_location CELLS/calibration --quiet", "int8.pb"},
     {"merge", "merge GIVEN/run/detections.json -o OUT", "merged.json"},
     {"report", "report GIVEN/run --slides BLOOD -o OUT", "report.html"},
     {"bench_trace", "bench --model MODEL --seconds 0.1 --layers --rounds 1 --trace OUT", "trace.json", false, true},
@@ -112,9 +117,9 @@ class OutputFaults : public ProgramTest, public ::testing::WithParamInterface<Wr
         all.insert(all.end(), std::begin(kTwo), std::end(kTwo));
         continue;
       }
-      const std::pair<std::string, std::string> replaced[] = {{"OUT", out},      {"GIVEN", path("given")},
-                                                              {"MODEL", kModel}, {"LENET", kFaultLenet},
-                                                              {"FEEDS", kFeeds}, {"BLOOD", kFaultBlood}};
+      const std::pair<std::string, std::string> replaced[] = {
+          {"OUT", out},      {"GIVEN", path("given")}, {"MODEL", kModel},          {"LENET", kFaultLenet},
+          {"FEEDS", kFeeds}, {"BLOOD", kFaultBlood},   {"CELLMODEL", kClassifier}, {"CELLS", kCells}};
       for (const auto& [from, to] : replaced)
         if (w.starts_with(from)) {
           w.replace(0, from.size(), to);

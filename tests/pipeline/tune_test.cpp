@@ -82,6 +82,8 @@ TEST_F(Tune, EveryAxisCanBeSearched) {
       {"detect.threads_per_stream", {"detect.threads_per_stream", {1, 2}}},
       {"detect.score", {"detect.score", {0.1, 0.2}}},
       {"detect.merge", {"detect.merge.iou", {0.1, 0.2}}},
+      {"classify.side", {"classify.side", {48, 64}}},
+      {"classify.batch", {"classify.batch", {1, 4}}},
   };
   for (const TuneAxis& axis : tune_axes()) {
     ASSERT_TRUE(cases.contains(axis.name)) << axis.name << " has no case";

@@ -31,9 +31,6 @@ bool looks_like_text(std::string_view bytes) {
   return printable && head.find('{') != std::string_view::npos;
 }
 
-// What protobuf would print is in our own errors.
-void silence_protobuf() { [[maybe_unused]] static const auto silent = google::protobuf::SetLogHandler(nullptr); }
-
 // No binary message of ours begins with a byte-order mark: its first byte is a field's tag.
 std::string_view without_mark(std::string_view bytes, std::string& decoded, const std::string& where) {
   const bool marked = bytes.starts_with("\xef\xbb\xbf") || bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff");
@@ -41,6 +38,8 @@ std::string_view without_mark(std::string_view bytes, std::string& decoded, cons
 }
 
 }  // namespace
+
+void silence_protobuf() { [[maybe_unused]] static const auto silent = google::protobuf::SetLogHandler(nullptr); }
 
 void parse_text(std::string_view bytes, const std::string& where, const std::string& kind, google::protobuf::Message& message,
                 UnknownFields unknown) {

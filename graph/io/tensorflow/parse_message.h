@@ -8,6 +8,9 @@
 
 namespace cytodet::graph {
 
+// What protobuf would print of a damaged message is in our own errors.
+void silence_protobuf();
+
 enum class UnknownFields { refused, skipped };  // of a text; binary ones are kept or skipped as protobuf does
 
 // `kind`, "GraphDef", is what an Error of `where` calls it.

@@ -73,6 +73,7 @@ struct Decoder {
   jpeg_progress_mgr progress{};
   std::vector<uint8_t> line;
   uint8_t* rgb = nullptr;
+  JpegDecoding how;
   Decoder() { info.err = install(manager); }
   ~Decoder() { jpeg_destroy_decompress(&info); }
 };
@@ -103,6 +104,8 @@ bool decode(Decoder& d, const JpegStream& stream, int reduce, const Place& place
   set_colour(d.info, stream.colour);
   const bool cmyk = d.info.jpeg_color_space == JCS_CMYK || d.info.jpeg_color_space == JCS_YCCK;
   d.info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  if (d.how.fast_dct) d.info.dct_method = JDCT_IFAST;
+  if (!d.how.fancy_upsampling) d.info.do_fancy_upsampling = FALSE;
   d.info.scale_num = 1;
   d.info.scale_denom = static_cast<unsigned>(reduce);
   jpeg_start_decompress(&d.info);
@@ -131,9 +134,10 @@ bool decode(Decoder& d, const JpegStream& stream, int reduce, const Place& place
 
 }  // namespace
 
-Image decode_jpeg(std::span<const uint8_t> bytes) {
+Image decode_jpeg(std::span<const uint8_t> bytes, const JpegDecoding& how) {
   Image image;
   Decoder d;
+  d.how = how;
   bool ok = decode(d, {{}, bytes, JpegColour::stated}, 1, [&](const jpeg_decompress_struct& info) {
     const int64_t pixels = static_cast<int64_t>(info.image_width) * info.image_height;
     check_pixels(info.image_width, info.image_height);
@@ -148,6 +152,8 @@ Image decode_jpeg(std::span<const uint8_t> bytes) {
   if (!ok) throw Error("", std::string("damaged JPEG: ") + d.manager.text, "restore the file");
   return image;
 }
+
+Image decode_jpeg(std::span<const uint8_t> bytes) { return decode_jpeg(bytes, {}); }
 
 JpegSize jpeg_size(std::span<const uint8_t> data) {
   JpegSize size;

@@ -1,0 +1,10 @@
+// The files of configs/zoo/, built into the program.
+#pragma once
+
+#include <string_view>
+
+namespace cytodet::pipeline::zoo_files {
+
+extern const std::string_view kModels, kClassification;
+
+}  // namespace cytodet::pipeline::zoo_files

@@ -1,0 +1,119 @@
+"""GraphConverter: a float graph to INT8, by the interface of the converter in Intel's quantization tools.
+
+    import cytodet.graph_converter as converter
+    resnet = converter.GraphConverter("fp32.pb", "int8.pb", ["input"], ["predict"])
+    resnet.gen_calib_data_cmds = "python infer.py --in-graph {}"
+    resnet.convert()
+"""
+import logging
+import os
+import tempfile
+
+from cytodet import program
+
+_OPTIMIZED = "fp32_optimized_graph.pb"
+_DEFAULT_OUTPUT = "int8_final_fused_graph.pb"
+_log = logging.getLogger("cytodet")
+
+
+def _names(value):
+    """A list of names, also where one text holds several between commas; without blanks and empty ones."""
+    if isinstance(value, str):
+        value = value.split(",")
+    return [name.strip() for name in value or [] if name.strip()]
+
+
+class GraphConverter:
+    """Optimizes and quantizes a frozen graph of TensorFlow.
+
+    input_graph: path of the float graph. output_graph: path of the INT8 graph; None: int8_final_fused_graph.pb beside the input.
+    inputs, outputs: names of nodes; none: all placeholders, and the nodes that nobody reads. excluded_ops, excluded_nodes stay in
+    float. per_channel: a scale per output channel of a filter. input_graph_is_binary: kept for the callers, the form is known by
+    content. algo: "DIRECT", the only one.
+
+    ValueError: the graph does not exist, the output's folder does not exist, no command was given, the program is not found.
+    RuntimeError: the program failed, with its message.
+    """
+
+    def __init__(self, input_graph, output_graph, inputs=(), outputs=(), excluded_ops=(), excluded_nodes=(), per_channel=False,
+                 input_graph_is_binary=True, algo="DIRECT"):
+        self.input_graph = os.fspath(input_graph)
+        if not os.path.exists(self.input_graph):
+            raise ValueError(f"Input graph pb file {self.input_graph} does not exist.")
+        if algo != "DIRECT":
+            raise ValueError(f"algo must be DIRECT, not {algo}.")
+        if output_graph is None:
+            output_graph = os.path.join(os.path.dirname(os.path.abspath(self.input_graph)), _DEFAULT_OUTPUT)
+        self.output_graph = os.fspath(output_graph)
+        self._folder = os.path.dirname(os.path.abspath(self.output_graph))
+        if not os.path.isdir(self._folder):
+            raise ValueError('"output_graph" directory does not exist.')
+        self.inputs, self.outputs = _names(inputs), _names(outputs)
+        self.excluded_ops, self.excluded_nodes = _names(excluded_ops), _names(excluded_nodes)
+        self.per_channel = bool(per_channel)
+        self.input_graph_is_binary = input_graph_is_binary
+        self.algo = algo
+        self.callback_timeout = 3600  # seconds after which the command is ended; 0: never
+        self._command, self._debug = None, False
+
+    @property
+    def gen_calib_data_cmds(self):
+        """The command that runs the graph on calibration data, with {} where the graph's path goes."""
+        return self._command
+
+    @gen_calib_data_cmds.setter
+    def gen_calib_data_cmds(self, command):
+        self._command = command
+
+    @property
+    def debug(self):
+        """Whether the graph of every stage is kept beside the output."""
+        return self._debug
+
+    @debug.setter
+    def debug(self, value):
+        self._debug = bool(value)
+
+    def convert(self):
+        """Optimizes the graph (fp32_optimized_graph.pb beside the output), then quantizes it."""
+        self._check_command()
+        optimized = os.path.join(self._folder, _OPTIMIZED)
+        program.run("optimize", self.input_graph, "-o", optimized, *self._ends())
+        self._quantize(optimized)
+
+    covert = convert  # as one tutorial spells it
+
+    def quantize(self):
+        """Quantizes the graph, which is optimized already."""
+        self._check_command()
+        self._quantize(self.input_graph)
+
+    def _keep(self, stages):
+        """Moves the stages' graphs beside the output, but for what is there: the output and the optimized graph."""
+        for name in os.listdir(stages):
+            target = os.path.join(self._folder, name)
+            if name.endswith(".pb") and name != _OPTIMIZED and os.path.abspath(target) != os.path.abspath(self.output_graph):
+                os.replace(os.path.join(stages, name), target)
+
+    def _check_command(self):
+        if not self._command:
+            raise ValueError("No command was given that runs the graph: set gen_calib_data_cmds, with {} in place of the graph.")
+
+    def _ends(self):
+        return ([f"--inputs={','.join(self.inputs)}"] if self.inputs else []) + (
+            [f"--outputs={','.join(self.outputs)}"] if self.outputs else [])
+
+    def _quantize(self, graph):
+        words = ["quantize", graph, "-o", self.output_graph, "--callback", self._command, "--callback-timeout",
+                 self.callback_timeout, f"--per_channel={'true' if self.per_channel else 'false'}", *self._ends()]
+        if self.excluded_ops:
+            words.append(f"--excluded_ops={','.join(self.excluded_ops)}")
+        if self.excluded_nodes:
+            words.append(f"--excluded_nodes={','.join(self.excluded_nodes)}")
+        if not self._debug:
+            program.run(*words)
+        else:
+            with tempfile.TemporaryDirectory(dir=self._folder) as stages:
+                program.run(*words, "--dump-dir", stages)
+                self._keep(stages)
+        _log.info("Converted graph file is saved to: %s", self.output_graph)

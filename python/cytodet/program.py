@@ -1,0 +1,28 @@
+"""Finds and runs the program."""
+import os
+import shutil
+import subprocess
+import sys
+
+
+def find():
+    """The program: the environment variable CYTODET, or cytodet in PATH. ValueError where neither is one."""
+    named = os.environ.get("CYTODET")
+    found = named if named and os.access(named, os.X_OK) else None if named else shutil.which("cytodet")
+    if not found:
+        raise ValueError(f"CYTODET names no program: {named}" if named else "cytodet is not in PATH; set CYTODET to the program")
+    return found
+
+
+def run(*words):
+    """Runs the program with these words; RuntimeError with its last line of error where it fails. Its output goes on to ours."""
+    command = [find(), *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    error = ""
+    for line in process.stderr:
+        if line.startswith("cytodet: error: "):
+            error = line[len("cytodet: error: "):].strip()
+        else:
+            print(line, end="", file=sys.stderr)
+    if process.wait() != 0:
+        raise RuntimeError(error or f"{' '.join(command[:2])} failed with exit code {process.returncode}")

@@ -1,0 +1,247 @@
+// The zoo, calibration by any command, and the Python package, through the program.
+#include "pipeline/config/zoo.h"
+
+#include <gmock/gmock.h>
+
+#include "core/process.h"
+#include "core/settings.h"
+#include "models/model_file.h"
+#include "quant/ranges.h"
+#include "tests/error_of.h"
+#include "tests/pipeline/cells.h"
+#include "tests/pipeline/program.h"
+
+namespace cytodet::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+const std::string kCellGraph = kSource + "/models/classification/blood_cells.pb";
+
+class Zoo : public ProgramTest {
+ protected:
+  void expect_error(const Output& o, int code, const std::string& part) const {
+    EXPECT_EQ(o.code, code) << o.err;
+    ASSERT_EQ(o.errors().size(), 1u) << o.err;
+    EXPECT_THAT(o.errors()[0], HasSubstr(part));
+  }
+  // A program that runs a network: it prints what cytodet's own calibration log says, and the path that it was given.
+  std::string logging_command(const std::string& more = "") {
+    const Output o = run({"calibrate", kClassifier, "--images", kCells + "/calibration", "-o", path("ranges.json"), "--log",
+                          path("log.txt"), "--quiet"});
+    EXPECT_EQ(o.code, 0) << o.err;
+    put("infer.sh", "test -f \"$1\" || exit 9\necho \"graph $1\"\nsed 's/^/[noise]/' " + path("log.txt") + " >&2\n" + more);
+    return "sh " + path("infer.sh") + " {}";
+  }
+  std::vector<std::string> quantize(const std::string& command, std::vector<std::string> more = {}) const {
+    // A bare graph: the shipped one without its model file.
+    std::filesystem::copy_file(kCellGraph, folder / "fp32.pb", std::filesystem::copy_options::overwrite_existing);
+    std::vector<std::string> words{"quantize", path("fp32.pb"), "-o",      path("int8.pb"), "--inputs",
+                                   "input",    "--outputs",     "predict", "--callback",    command};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+};
+
+TEST(ZooList, HoldsTheNineNetworksOfTheSource) {
+  const std::vector<ZooEntry> zoo = parse_zoo(shipped_zoo(), "models.json");
+  std::vector<std::string> names;
+  for (const ZooEntry& e : zoo) names.push_back(e.name);
+  EXPECT_THAT(names, ElementsAre("resnet50", "resnet50v1_5", "resnet101", "mobilenet_v1", "ssd_mobilenet", "ssd_resnet34",
+                                 "faster_rcnn", "rfcn", "inceptionv3"));
+  EXPECT_EQ(zoo_command(zoo[0], {"models", "image net", ""}),
+            "python models/benchmarks/launch_benchmark.py --model-name resnet50 --framework tensorflow --precision int8 --mode "
+            "inference "
+            "--batch-size 100 --accuracy-only --data-location 'image net' --in-graph {}");
+  EXPECT_THAT(zoo_command(zoo[7], {"models", "coco", "tf models"}),
+              HasSubstr("--in-graph {} --model-source-dir 'tf models' -- split=\"accuracy_message\""));
+  EXPECT_TRUE(zoo[1].converter.per_channel);
+  EXPECT_THAT(zoo[1].converter.outputs, ElementsAre("ArgMax", "softmax_tensor"));
+}
+
+TEST(ZooList, PreprocessingIsThatOfModelFiles) {
+  const Json models = shipped_zoo_models();
+  EXPECT_EQ(models.size(), 5u);
+  for (const auto& [name, keys] : models.items()) {
+    Json json = keys;
+    json["graph"] = "g.pb";
+    EXPECT_EQ(error_of([&, n = name] { parse_model_file(json, n); }), "");
+  }
+}
+
+TEST(ZooList, BadEntriesAreNamed) {
+  const auto problem = [](const std::function<void(Json&)>& change) {
+    Json json = shipped_zoo();
+    change(json);
+    return error_of([&] { parse_zoo(json, "m.json"); });
+  };
+  EXPECT_THAT(problem([](Json& j) { j = Json::object(); }), HasSubstr("m.json: must be a list"));
+  EXPECT_THAT(problem([](Json& j) { j[1]["MODEL_NAME"] = "resnet50"; }),
+              HasSubstr("m.json: [1]: MODEL_NAME: \"resnet50\" is in the list already"));
+  EXPECT_THAT(problem([](Json& j) { j[0]["LAUNCH_BENCHMARK_PARAMS"]["IN_GRAPH"] = "--in-graph"; }),
+              HasSubstr("IN_GRAPH: must hold {}"));
+  EXPECT_THAT(problem([](Json& j) { j[0]["QUANTIZE_GRAPH_CONVERTER_PARAMS"]["PER_CHANNEL"] = true; }),
+              HasSubstr("did you mean PER_CHANNEL_FLAG?"));
+}
+
+TEST_F(Zoo, OneCommandFromFloatToInt8) {
+  const Output o = run({"zoo", "--model", "resnet50", "--in_graph", kClassifier, "--out_graph", path("int8.pb"),
+                        "--data_location", kCells + "/calibration", "--debug", "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, ::testing::StartsWith("Model Config: MODEL_NAME:resnet50\nModel Config: LAUNCH_BENCHMARK_PARAMS:{"));
+  EXPECT_THAT(o.out, HasSubstr("Model Config: Supported models - ['resnet50', 'resnet50v1_5', "));
+  EXPECT_THAT(o.out, ::testing::EndsWith("Converted graph file is saved to: " + path("int8.pb") + "\n"));
+  EXPECT_THAT(names(folder), ElementsAre("int8.json", "int8.pb", "int8_stages"));
+  EXPECT_EQ(names(folder / "int8_stages").size(), 6u);
+  expect_error(run({"zoo", "resnet500", "--in_graph", kCellGraph}), 2,
+               "\"resnet500\" is no network of the list; did you mean resnet50");
+  expect_error(run({"zoo", "rfcn", "--in_graph", path("int8.pb")}), 2, "needs --data_location");
+}
+
+TEST_F(Zoo, ACommandGivesTheRangesOfTheLog) {
+  const std::string command = logging_command();
+  const Output o = run(quantize(command, {"--quiet", "--report", path("report.json")}));
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Output from_log = run({"calibrate", path("fp32.pb"), "--inputs", "input", "--outputs", "predict", "--from-log",
+                               path("log.txt"), "-o", path("of_log.json")});
+  ASSERT_EQ(from_log.code, 0) << from_log.err;
+  const Output same = run({"quantize", path("fp32.pb"), "--inputs", "input", "--outputs", "predict", "--ranges",
+                           path("of_log.json"), "-o", path("same.pb"), "--quiet"});
+  ASSERT_EQ(same.code, 0) << same.err;
+  EXPECT_EQ(read_file(path("int8.pb")), read_file(path("same.pb")));
+  EXPECT_EQ(read_json(path("report.json"))["ranges"]["data"], "callback");
+  for (const std::string& name : names(folder)) EXPECT_THAT(name, Not(HasSubstr("logged"))) << "is left behind";
+  // What it prints besides goes on.
+  EXPECT_THAT(run(quantize(command)).err, HasSubstr("graph " + folder.string() + "/cytodet-"));
+}
+
+TEST_F(Zoo, ThePathBehindInputGraphIsReplaced) {
+  logging_command();
+  put("named.sh", "path=${1#--input_graph=}\nexec sh " + path("infer.sh") + " \"$path\"\n");
+  EXPECT_EQ(run(quantize("sh " + path("named.sh") + " --input_graph=other.pb", {"--quiet"})).code, 0);
+  expect_error(run(quantize("sh infer.sh")), 2, "callback: does not say where the graph goes");
+}
+
+TEST_F(Zoo, ACommandThatFailsIsAnError) {
+  std::filesystem::current_path(folder);
+  put("fails.sh", "echo no such module >&2; exit 4\n");
+  expect_error(run(quantize("sh fails.sh {}", {"--quiet"})), 1,
+               "callback: \"sh\" failed with exit code 4; it last said: no such module");
+  put("silent.sh", "exit 0\n");
+  expect_error(run(quantize("sh silent.sh {}", {"--quiet"})), 1, "callback: printed no records");
+  put("hangs.sh", "echo working; sleep 60\n");
+  expect_error(run(quantize("sh hangs.sh {}", {"--quiet", "--callback-timeout", "1"})), 1,
+               "callback: took over 1 s and was ended; it last said: working");
+  expect_error(run(quantize("no-such-program {}", {"--quiet"})), 1, "no-such-program: cannot be started");
+  std::filesystem::current_path(kSource);
+  EXPECT_THAT(names(folder), ElementsAre("fails.sh", "fp32.pb", "hangs.sh", "silent.sh"));
+}
+
+TEST_F(Zoo, FalseMeansFalse) {
+  const std::string command = logging_command();
+  const auto bytes_of = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"--quiet"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Output o = run(quantize(command, words));
+    EXPECT_EQ(o.code, 0) << o.err;
+    return read_file(path("int8.pb"));
+  };
+  const std::string per_tensor = bytes_of({"--per-tensor"}), per_channel = bytes_of({});
+  EXPECT_NE(per_tensor, per_channel);
+  EXPECT_EQ(bytes_of({"--per_channel", "False"}), per_tensor);
+  EXPECT_EQ(bytes_of({"--per_channel=0"}), per_tensor);
+  EXPECT_EQ(bytes_of({"--per_channel", "True"}), per_channel);
+  expect_error(run(quantize(command, {"--per_channel", "maybe"})), 2, "--per_channel: is \"maybe\"");
+}
+
+TEST_F(Zoo, NodesThatPrintNothingAreNamed) {
+  const std::string command = logging_command();
+  std::string log = read_file(path("log.txt"));
+  log.erase(0, log.find('\n') + 1);  // its first record, of the input of the first layer
+  const size_t images = 60;
+  for (size_t at = 0, left = images; left-- && (at = log.find(";input__print__", at)) != std::string::npos;)
+    log.erase(at, log.find('\n', at) + 1 - at);
+  put("log.txt", log);
+  const Output o = run(quantize(command, {"--quiet"}));
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("printed nothing"));
+}
+
+// GraphConverter of python/, run by python3 where there is one.
+class PythonPackage : public Zoo {
+ protected:
+  struct Ran {
+    int code;
+    std::string text;
+  };
+  Ran python(const std::string& script) const {
+    Ran r{0, ""};
+    put("script.py", script);
+    r.code = run_process({"env", "PYTHONPATH=" + kSource + "/python", "PYTHONDONTWRITEBYTECODE=1", "CYTODET=" + kProgram,
+                          "python3", path("script.py")},
+                         250, [&](std::string_view line) { r.text += std::string(line) + "\n"; })
+                 .code;
+    return r;
+  }
+};
+
+TEST_F(PythonPackage, ConvertsAsTheTutorialsScript) {
+  const std::string command = logging_command();
+  std::filesystem::copy_file(kCellGraph, folder / "fp32.pb");
+  const std::string script =
+      "import cytodet.graph_converter as converter\n"
+      "c = converter.GraphConverter('" +
+      path("fp32.pb") +
+      "', None, ['input'], ['predict'], per_channel=True)\n"
+      "c.gen_calib_data_cmds = '" +
+      command + "'\n";
+  const Ran plain = python(script + "assert c.debug is False\nc.covert()\nprint(c.output_graph, c.gen_calib_data_cmds)\n");
+  ASSERT_EQ(plain.code, 0) << plain.text;
+  EXPECT_THAT(plain.text, HasSubstr(path("int8_final_fused_graph.pb") + " " + command));
+  EXPECT_THAT(names(folder), ::testing::IsSupersetOf({"fp32_optimized_graph.pb", "int8_final_fused_graph.pb"}));
+  EXPECT_THAT(names(folder), Not(::testing::Contains("int8_logged_graph.pb")));
+  const std::string int8 = read_file(path("int8_final_fused_graph.pb"));
+  const Ran debug = python(script + "c.debug = True\nc.convert()\n");
+  ASSERT_EQ(debug.code, 0) << debug.text;
+  EXPECT_EQ(read_file(path("int8_final_fused_graph.pb")), int8);
+  EXPECT_THAT(names(folder),
+              ::testing::IsSupersetOf({"int8_dynamic_range_graph.pb", "int8_frozen_range_graph.pb", "int8_logged_graph.pb"}));
+  const Ran optimized = python("from cytodet import GraphConverter\nc = GraphConverter('" + path("fp32_optimized_graph.pb") +
+                               "', '" + path("again.pb") + "', 'input', 'predict', per_channel=True)\nc.gen_calib_data_cmds = '" +
+                               command + "'\nc.quantize()\n");
+  ASSERT_EQ(optimized.code, 0) << optimized.text;
+  EXPECT_EQ(read_file(path("again.pb")), int8);
+}
+
+TEST_F(PythonPackage, ErrorsAreThoseOfTheOriginal) {
+  const Ran r = python(
+      "from cytodet import GraphConverter\n"
+      "def tell(call):\n"
+      "    try:\n        call()\n"
+      "    except (ValueError, RuntimeError) as e:\n        print(type(e).__name__, e)\n"
+      "g = '" +
+      kCellGraph +
+      "'\n"
+      "tell(lambda: GraphConverter('none.pb', None))\n"
+      "tell(lambda: GraphConverter(g, '/no/such/folder/x.pb'))\n"
+      "tell(lambda: GraphConverter(g, '" +
+      path("x.pb") +
+      "').convert())\n"
+      "c = GraphConverter('" +
+      put("bad.pb", "not a graph") + "', '" + path("x.pb") +
+      "')\n"
+      "c.gen_calib_data_cmds = 'true {}'\n"
+      "tell(c.convert)\n");
+  ASSERT_EQ(r.code, 0) << r.text;
+  EXPECT_THAT(r.text, HasSubstr("ValueError Input graph pb file none.pb does not exist.\n"));
+  EXPECT_THAT(r.text, HasSubstr("ValueError \"output_graph\" directory does not exist.\n"));
+  EXPECT_THAT(r.text, HasSubstr("ValueError No command was given"));
+  EXPECT_THAT(r.text, HasSubstr("RuntimeError " + path("bad.pb") + ": is not a"));
+  EXPECT_THAT(names(folder), ElementsAre("bad.pb", "script.py"));
+}
+
+}  // namespace
+}  // namespace cytodet::test
