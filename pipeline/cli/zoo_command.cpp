@@ -127,7 +127,14 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   const std::string command = command_of(o, e);
   if (command.empty() && o.places.data.empty())
     throw UsageError("cytodet zoo", "needs --data_location", "name images of the kind that the network will see");
-  if (o.out_graph.empty()) o.out_graph = (fs::absolute(o.in_graph).parent_path() / "int8_final_fused_graph.pb").string();
+  const fs::path folder = fs::absolute(o.in_graph).parent_path();
+  FolderManifest own(folder);
+  if (o.out_graph.empty()) {
+    const std::string name = "int8_final_fused_graph.pb";
+    if (!o.overwrite) own.require_ours({name, model_file_beside(name).filename().string()});
+    o.out_graph = (folder / name).string();
+    own.list_what_is_written();
+  }
   print_config(zoo, e);
   if (!command.empty()) std::printf("Inference Calibration Command: %s\n", command.c_str());
   std::fflush(stdout);
@@ -178,7 +185,9 @@ std::function<int()> setup_zoo(CLI::App& app) {
   app.add_flag("--evaluate", o->evaluate, "Also top-1 and top-5 of both graphs on the data");
   app.add_option("--batch", o->batch, "With --evaluate: images at once")->check(CLI::Range(1, 4096));
   app.add_flag("--debug", o->debug, "Keep the graph of each stage in a folder beside the INT8 graph, of its name with _stages");
-  app.add_flag("--overwrite", o->overwrite, "With --debug: also replace files there that another program or hand made");
+  app.add_flag("--overwrite", o->overwrite,
+               "Also replace files of names that were not given (the default of --out_graph, those of --debug) that another "
+               "program or hand made");
   app.add_flag("--quiet", o->quiet, "No progress");
   return [o] {
     const std::vector<ZooEntry> zoo = read_zoo(*o);

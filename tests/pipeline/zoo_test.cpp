@@ -101,6 +101,30 @@ TEST_F(Zoo, OneCommandFromFloatToInt8) {
   expect_error(run({"zoo", "rfcn", "--in_graph", path("int8.pb")}), 2, "needs --data_location");
 }
 
+// The tool's own default name: a file that somebody else made there stays.
+TEST_F(Zoo, TheDefaultNameOfTheResultReplacesOnlyOurOwn) {
+  for (const char* end : {".json", ".pb"})
+    std::filesystem::copy_file(kSource + "/models/classification/blood_cells" + end, path(std::string("blood_cells") + end));
+  const std::vector<std::string> zoo{"zoo",
+                                     "resnet50",
+                                     "--in_graph",
+                                     path("blood_cells.json"),
+                                     "--data_location",
+                                     kSource + "/tests/data/cells/calibration",
+                                     "--max-images",
+                                     "2",
+                                     "--quiet"};
+  const std::string result = put("int8_final_fused_graph.pb", "mine");
+  const Output refused = run(zoo);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("int8_final_fused_graph.pb: stands there already"));
+  EXPECT_EQ(read_file(result), "mine");
+  std::filesystem::remove(result);
+  EXPECT_EQ(run(zoo).code, 0);
+  const Output again = run(zoo);
+  EXPECT_EQ(again.code, 0) << again.err;
+}
+
 TEST_F(Zoo, ACommandGivesTheRangesOfTheLog) {
   const std::string command = logging_command();
   const Output o = run(quantize(command, {"--quiet", "--report", path("report.json")}));
