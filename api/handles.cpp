@@ -3,6 +3,7 @@
 #include <cmath>
 #include <new>
 
+#include "core/join.h"
 #include "core/settings.h"
 #include "core/text_width.h"
 
@@ -109,10 +110,8 @@ core::Json json_of(const cytodet_settings* settings) { return settings ? setting
 
 void refuse_rest(const core::Json& settings, const std::vector<std::string>& known) {
   if (settings.empty()) return;
-  std::string names;
-  for (const std::string& k : known) names += (names.empty() ? "" : ", ") + k;
   throw core::UsageError("setting \"" + settings.begin().key() + "\"", "is not known here",
-                         names.empty() ? "leave it out" : "known: " + names);
+                         known.empty() ? "leave it out" : "known: " + core::join(known, ", "));
 }
 
 std::vector<std::string> valid_texts(const std::vector<std::string>& texts) {

@@ -13,7 +13,7 @@
 namespace cytodet::core {
 namespace {
 
-// Everything that the handler touches is lock-free and has static storage. A process that has more live paths than live_entries
+// Everything that the handler touches is lock-free and has static storage. A process that has more live paths than kEntries
 // leaves the rest behind when it is killed.
 constexpr int kEntries = 4096;
 std::array<std::atomic<char*>, kEntries> live_entries;

@@ -40,6 +40,9 @@ Parsed parse_strictly(std::string_view text) {
 
 }  // namespace
 
+std::string json_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string json_text(const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
 Json parse_json(std::string_view bytes, const std::string& where) {
   std::string decoded;
   const std::string_view text = as_utf8(bytes, decoded, where);
@@ -76,7 +79,7 @@ void Fields::take_old(const char* key, const char* old) {
 }
 
 void Fields::wrong(const std::string& path, const Json& j, const char* wanted) {
-  std::string shown = j.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string shown = json_line(j);
   if (shown.size() > 40) shown = shown.substr(0, 40) + "...";
   throw UsageError(path.empty() ? "top level" : path, std::string("must be ") + wanted + ", not " + shown);
 }

@@ -25,6 +25,10 @@ namespace cytodet::core {
 Json read_json(const std::filesystem::path& path, int64_t max_bytes = int64_t{256} << 20);
 Json parse_json(std::string_view text, const std::string& where);
 
+// JSON as text; bytes that are no UTF-8 become U+FFFD.
+std::string json_line(const Json& json);  // without blanks and line ends
+std::string json_text(const Json& json);  // a blank a level, and a line end behind all
+
 class Fields {
  public:
   enum class Mode { read, write };

@@ -7,7 +7,7 @@ std::vector<std::string> fuzz_seeds() {
   return {cytodet::source_dir() + "/tests/data/cells/some.tfrecord", cytodet::source_dir() + "/tests/data/fuzz/records"};
 }
 
-// As a file of records, and as the data of one.
+// The bytes are read as a file of records; where they are none, as the data of a single record.
 void fuzz_one(std::string_view bytes) {
   const fuzz::ScratchFile file("records", bytes);
   try {

@@ -121,11 +121,11 @@ Ranges read_ranges(const std::filesystem::path& path) { return parse_ranges(read
 void write_ranges(const Ranges& ranges, const std::filesystem::path& path) {
   std::string text = "{\n";
   for (const auto& [key, value] : {std::pair{"method", ranges.method}, {"data", ranges.data}, {"graph_hash", ranges.graph_hash}})
-    text += " " + Json(key).dump() + ": " + Json(value).dump(-1, ' ', false, Json::error_handler_t::replace) + ",\n";
+    text += " " + Json(key).dump() + ": " + json_line(value) + ",\n";
   text += " \"images\": " + std::to_string(ranges.images) + ",\n \"values\": {";
   const char* comma = "\n";
   for (const auto& [name, range] : ranges.values) {
-    text += comma + ("  " + Json(name).dump(-1, ' ', false, Json::error_handler_t::replace)) + ": " + to_json(range).dump();
+    text += comma + ("  " + json_line(name)) + ": " + to_json(range).dump();
     comma = ",\n";
   }
   write_file(path, text + "\n }\n}\n");

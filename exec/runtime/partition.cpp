@@ -24,12 +24,8 @@ bool is_layer_op(const std::string& op) {
 // Arrays and lists of tensors, whose handles live as long as one run of the interpreter.
 bool makes_handles(const Node& n) { return TensorArrays::handles(n) || TensorLists::handles(n); }
 
-// Reads of arrays and lists, which give whole tensors.
-bool reads_handles(const std::string& op) {
-  static const char* const kReads[] = {"TensorArrayReadV3", "TensorArrayGatherV3", "TensorArrayConcatV3", "TensorArraySizeV3",
-                                       "TensorListStack",   "TensorListGather",    "TensorListConcatV2",  "TensorListLength"};
-  return std::any_of(std::begin(kReads), std::end(kReads), [&](const char* read) { return op == read; });
-}
+// What is read off arrays and lists, as a tensor.
+bool gives_tensor(const Node& n) { return TensorArrays::gives_tensor(n) || TensorLists::gives_tensor(n); }
 
 // The node whose value a chain of Identity passes on.
 NodeId before_identities(const Graph& graph, NodeId id) {
@@ -135,7 +131,7 @@ class Partitioner {
     for (NodeId id : nodes_)
       if (interpreted_[at(id)])
         for_each_source(id, [&](NodeId from) {
-          const bool is_tensor = reads_handles(graph_.node(from).op) && !frames.is_inside(from);
+          const bool is_tensor = gives_tensor(graph_.node(from)) && !frames.is_inside(from);
           if (interpreted_[at(from)] && !is_tensor) groups_.join(from, id);
         });
   }

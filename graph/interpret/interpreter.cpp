@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "graph/interpret/loop_order.h"
 
 namespace cytodet::graph {
 namespace {
@@ -11,7 +12,6 @@ using Kind = Program::Kind;
 
 constexpr int64_t kMaxIterations = int64_t{1} << 24;
 
-size_t at(int i) { return static_cast<size_t>(i); }
 }  // namespace
 
 Interpreter::Interpreter(const Graph& graph, const std::vector<Value>& fed, const std::vector<Value>& fetches,

@@ -19,6 +19,11 @@ Tensor flow() { return Tensor::scalar(0.0f); }
 
 }  // namespace
 
+bool TensorArrays::gives_tensor(const Node& node) {
+  return node.op == "TensorArrayReadV3" || node.op == "TensorArrayGatherV3" || node.op == "TensorArrayConcatV3" ||
+         node.op == "TensorArraySizeV3";
+}
+
 TensorArrays::Method TensorArrays::method(const Node& node) {
   struct Row {
     const char* op;

@@ -12,6 +12,8 @@ namespace cytodet::graph {
 class TensorArrays {
  public:
   static bool handles(const Node& node) { return node.op.starts_with("TensorArray") && node.op.ends_with("V3"); }
+  // Whether the output of one of those ops is a tensor as any other: no handle, and nothing that orders reads and writes.
+  static bool gives_tensor(const Node& node);
   // The outputs of one of those ops. Throws Error without the node.
   std::vector<Tensor> run(const Node& node, std::span<const Tensor> in) { return (this->*method(node))(node, in); }
 

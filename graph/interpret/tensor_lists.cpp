@@ -123,6 +123,11 @@ std::vector<Tensor> TensorLists::concat(const List& list) const {
   return {joined(parts, s, list.dtype), Tensor::from({static_cast<int64_t>(lengths.size())}, lengths)};
 }
 
+bool TensorLists::gives_tensor(const Node& node) {
+  return node.op == "TensorListStack" || node.op == "TensorListGather" || node.op == "TensorListConcatV2" ||
+         node.op == "TensorListLength";
+}
+
 std::vector<Tensor> TensorLists::run(const Node& node, std::span<const Tensor> in) {
   const std::string op = node.op == "EmptyTensorList" ? "Empty" : node.op.substr(10);  // behind "TensorList"
   auto arg = [&](size_t i) -> const Tensor& {

@@ -13,6 +13,8 @@ namespace cytodet::graph {
 class TensorLists {
  public:
   static bool handles(const Node& node) { return node.op.starts_with("TensorList") || node.op == "EmptyTensorList"; }
+  // Whether no output of one of those ops is a list.
+  static bool gives_tensor(const Node& node);
   // The outputs of one of those ops. Throws Error without the node.
   std::vector<Tensor> run(const Node& node, std::span<const Tensor> in);
 

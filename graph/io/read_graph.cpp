@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/join.h"
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/unfrozen.h"
@@ -26,10 +27,9 @@ Graph read_unfrozen(const fs::path& path) {
 std::vector<fs::path> files_of_unfrozen(const fs::path& path) { return files_of(find_unfrozen(path).value()); }
 
 [[noreturn]] void refuse_kind(const fs::path& path, const FileKind& kind) {
-  std::string known;
-  for (const GraphFormat& f : graph_formats())
-    known += (known.empty() ? "" : ", ") + std::string(f.name) + " (" + f.named_by + ")";
-  throw Error(path.string(), "is " + kind.name + ", no frozen graph", kind.advice + "; what is read: " + known);
+  std::vector<std::string> known;
+  for (const GraphFormat& f : graph_formats()) known.push_back(std::string(f.name) + " (" + f.named_by + ")");
+  throw Error(path.string(), "is " + kind.name + ", no frozen graph", kind.advice + "; what is read: " + join(known, ", "));
 }
 
 // The whole file may show what its ends did not.

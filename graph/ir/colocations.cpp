@@ -9,9 +9,10 @@ void erase_colocations(Node& node, const std::function<bool(std::string_view oth
   AttrList kept = *classes;
   std::erase_if(kept.strings,
                 [&](std::string_view entry) { return entry.starts_with(kMark) && drops(entry.substr(kMark.size())); });
+  if (kept.strings.size() == classes->strings.size()) return;
   if (kept.strings.empty())
     node.attrs.erase("_class");
-  else if (kept.strings.size() < classes->strings.size())
+  else
     node.attrs.insert_or_assign("_class", Attr(kept));
 }
 

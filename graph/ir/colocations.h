@@ -8,7 +8,8 @@
 
 namespace cytodet::graph {
 
-// Erases the entries whose other node `drops` answers true for, and the attribute when nothing is left in it.
+// Erases the entries whose other node `drops` answers true for, and the attribute with its last entry. A node without such
+// entries is left as it is.
 void erase_colocations(Node& node, const std::function<bool(std::string_view other)>& drops);
 
 }  // namespace cytodet::graph

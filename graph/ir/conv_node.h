@@ -12,6 +12,8 @@ namespace cytodet::graph {
 std::string data_format(const Node& n);
 bool is_channels_first(const Node& n);  // NCHW
 bool is_channels_last(const Node& n);   // NHWC
+// Whether channels are the second dimension of a map of this rank (NCHW, NCDHW); never of a matrix.
+bool channel_is_second(const Node& n, int64_t rank);
 // Output channels of the filter of a Conv2D or MatMul (its last axis), or DepthwiseConv2dNative (channels * multiplier).
 int64_t output_channels(const std::string& op, const Shape& filter);
 

@@ -25,7 +25,6 @@ void infer_merge(InferCall& call) {
   call.out = {fact(call.in.empty() ? DType::invalid : call.in[0].dtype), fact(DType::i32, Shape{})};
 }
 
-void eval_forward(OpCall& call) { call.out = {input(call, 0)}; }
 void eval_array(OpCall&) {
   throw Error("", "tensor arrays and lists live only in a whole graph", "run the graph with the interpreter");
 }
@@ -33,11 +32,10 @@ void eval_array(OpCall&) {
 void infer_array(InferCall& call) { call.out = {Fact{}, fact(DType::f32, Shape{})}; }
 void infer_flow(InferCall& call) { call.out = {fact(DType::f32, Shape{})}; }
 void infer_element(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::invalid))}; }
-void infer_array_size(InferCall& call) { call.out = {fact(DType::i32, Shape{})}; }
+void infer_count(InferCall& call) { call.out = {fact(DType::i32, Shape{})}; }
 void infer_array_concat(InferCall& call) {
   call.out = {fact(call.node.attr_or("dtype", DType::invalid)), fact(DType::i64, Shape{-1})};
 }
-void infer_no_outputs(InferCall&) {}
 void infer_list(InferCall& call) { call.out = {Fact{}}; }
 void infer_list_item(InferCall& call) { call.out = {fact(call.node.attr_or("element_dtype", DType::invalid))}; }
 void infer_list_pop(InferCall& call) { call.out = {Fact{}, fact(call.node.attr_or("element_dtype", DType::invalid))}; }
@@ -50,18 +48,18 @@ void infer_list_concat(InferCall& call) {
 const std::vector<Op>& control_ops() {
   static const std::vector<Op> rows = {
       {"EmptyTensorList", infer_list, eval_array, true},
-      {"Enter", infer_same, eval_forward, true},
-      {"Exit", infer_same, eval_forward, true},
-      {"LoopCond", infer_same, eval_forward, true},
+      {"Enter", infer_same, eval_pass, true},
+      {"Exit", infer_same, eval_pass, true},
+      {"LoopCond", infer_same, eval_pass, true},
       {"Merge", infer_merge, eval_merge, true},
-      {"NextIteration", infer_same, eval_forward, true},
+      {"NextIteration", infer_same, eval_pass, true},
       {"Switch", infer_switch, eval_switch, true},
-      {"TensorArrayCloseV3", infer_no_outputs, eval_array, true},
+      {"TensorArrayCloseV3", infer_nothing, eval_array, true},
       {"TensorArrayConcatV3", infer_array_concat, eval_array, true},
       {"TensorArrayGatherV3", infer_element, eval_array, true},
       {"TensorArrayReadV3", infer_element, eval_array, true},
       {"TensorArrayScatterV3", infer_flow, eval_array, true},
-      {"TensorArraySizeV3", infer_array_size, eval_array, true},
+      {"TensorArraySizeV3", infer_count, eval_array, true},
       {"TensorArraySplitV3", infer_flow, eval_array, true},
       {"TensorArrayV3", infer_array, eval_array, true},
       {"TensorArrayWriteV3", infer_flow, eval_array, true},
@@ -69,7 +67,7 @@ const std::vector<Op>& control_ops() {
       {"TensorListFromTensor", infer_list, eval_array, true},
       {"TensorListGather", infer_list_item, eval_array, true},
       {"TensorListGetItem", infer_list_item, eval_array, true},
-      {"TensorListLength", infer_array_size, eval_array, true},
+      {"TensorListLength", infer_count, eval_array, true},
       {"TensorListPopBack", infer_list_pop, eval_array, true},
       {"TensorListPushBack", infer_list, eval_array, true},
       {"TensorListReserve", infer_list, eval_array, true},

@@ -5,6 +5,8 @@
 namespace cytodet::graph::ops {
 
 const Tensor& input(const OpCall& call, size_t i) { return call.in[i]; }
+void eval_pass(OpCall& call) { call.out = {input(call, 0)}; }
+void infer_nothing(InferCall&) {}
 
 int64_t axis_of(int64_t axis, int64_t rank) {
   if (axis < -rank || axis >= rank)

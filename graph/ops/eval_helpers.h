@@ -57,6 +57,7 @@ auto wrap(T v) {
 
 // Inputs.
 const Tensor& input(const OpCall& call, size_t i);  // throws Error when there are fewer
+void eval_pass(OpCall& call);                       // out 0 is input 0
 inline void need(bool ok, const std::string& problem) {
   if (!ok) throw Error("", problem);
 }
@@ -111,6 +112,7 @@ inline DType input_type(const InferCall& call, size_t i) { return i < call.in.si
 int64_t known_dim(const InferCall& call, size_t i, int64_t d);
 int64_t known_int(const InferCall& call, size_t i);
 void infer_same(InferCall& call);          // out 0 like input 0
+void infer_nothing(InferCall& call);       // no outputs
 void infer_broadcast(InferCall& call);     // out 0: broadcast of inputs 0 and 1, dtype of input 0
 void infer_compare(InferCall& call);       // the same, bool
 void infer_resize_float(InferCall& call);  // out 0: float32 [n, size, c]

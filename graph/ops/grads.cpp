@@ -34,7 +34,7 @@ void eval_leaky_relu_grad(OpCall& call) {
 void eval_bias_add_grad(OpCall& call) {
   const Tensor& g = input(call, 0);
   need(g.rank() >= 2, "needs at least two dimensions");
-  const int axis = data_format(call.node).starts_with("NC") && g.rank() > 2 ? 1 : g.rank() - 1;
+  const int axis = channel_is_second(call.node, g.rank()) ? 1 : g.rank() - 1;
   const int64_t c = g.dim(axis), inner = elements(Shape(g.shape().begin() + axis + 1, g.shape().end()));
   Tensor out(g.dtype(), {c});
   on_numeric(g.dtype(), [&]<class T>() {
@@ -49,7 +49,7 @@ void eval_bias_add_grad(OpCall& call) {
 }
 
 void infer_bias_add_grad(InferCall& call) {
-  const bool first = data_format(call.node).starts_with("NC") && known(call, 0) && known(call, 0)->size() > 2;
+  const bool first = known(call, 0) && channel_is_second(call.node, static_cast<int64_t>(known(call, 0)->size()));
   call.out = {fact(input_type(call, 0), Shape{known_dim(call, 0, first ? 1 : -1)})};
 }
 

@@ -97,8 +97,8 @@ void infer_crop_and_resize(InferCall& call) {
     h = call.in[3].constant->as_int(0), w = call.in[3].constant->as_int(1);
   call.out = {fact(DType::f32, Shape{known_dim(call, 1, 0), h, w, known_dim(call, 0, 3)})};
 }
-// Where the points of a crop lie on one side of the map, in float32 with TensorFlow's own order of operations: whether the last
-// point lies inside is decided by its rounding.
+// The places of a crop's points along one side of a map: from * (side - 1) + i * step, i in [0, points). Computed in float32 in
+// TensorFlow's order of operations, for rounding decides whether a last point at the edge still lies inside.
 struct CropSide {
   CropSide(float from, float to, int64_t side, int64_t points)
       : last(static_cast<float>(side - 1)),

@@ -5,11 +5,6 @@
 namespace cytodet::graph::ops {
 namespace {
 
-bool channel_is_second(const Node& n, int rank) {
-  std::string f = data_format(n);
-  return f.starts_with("NC") && rank > 2;
-}
-
 void eval_bias_add(OpCall& call) {
   const Tensor &x = input(call, 0), &b = input(call, 1);
   need(x.rank() >= 2 && b.rank() == 1 && b.dtype() == x.dtype(), "needs a map and a vector of one type");

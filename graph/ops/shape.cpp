@@ -4,7 +4,6 @@
 namespace cytodet::graph::ops {
 namespace {
 
-void eval_pass(OpCall& call) { call.out = {input(call, 0)}; }
 void eval_pass_all(OpCall& call) { call.out.assign(call.in.begin(), call.in.end()); }
 void infer_pass_all(InferCall& call) {
   for (const Fact& f : call.in) call.out.push_back(fact(f.dtype, f.shape));
@@ -309,7 +308,6 @@ void infer_lin_space(InferCall& call) {
 }
 
 void eval_nothing(OpCall&) {}
-void infer_nothing(InferCall&) {}
 void eval_assert(OpCall& call) {
   const Tensor& ok = input(call, 0);
   need(ok.dtype() == DType::boolean && ok.size() == 1, "the condition must be one bool");

@@ -30,6 +30,9 @@ struct PassOptions {
   std::filesystem::path dump_dir;                // write "<nn>_<pass>.pb" after each pass; empty: none
 };
 
+// The name of the file of dump_dir behind a pass; number: from 1, in the table's order.
+std::string dump_name(int number, const std::string& pass);
+
 struct PassReport {
   std::string pass;
   bool changed = false;

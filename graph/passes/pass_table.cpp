@@ -62,6 +62,12 @@ std::span<const Pass> all_passes() { return kPasses; }
 
 const Pass* find_pass(std::string_view name) { return entry_named(kPasses, name); }
 
+std::string dump_name(int number, const std::string& pass) {
+  char prefix[16];
+  std::snprintf(prefix, sizeof prefix, "%02d_", number);
+  return prefix + pass + ".pb";
+}
+
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   if (options.only)
     for (const std::string& name : *options.only) check_name(name);
@@ -99,9 +105,7 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
       report.nodes_after = graph.size();
       reports.push_back(report);
       if (!options.dump_dir.empty()) {
-        char prefix[8];
-        std::snprintf(prefix, sizeof prefix, "%02d_", number);
-        write_graph(graph, options.dump_dir / (prefix + name + ".pb"));
+        write_graph(graph, options.dump_dir / dump_name(number, name));
       }
     }
     if (name == options.stop_after) break;

@@ -20,12 +20,8 @@ void softmax(std::vector<float>& x) {
 
 class Classification : public ClassificationModel {
  public:
-  explicit Classification(ModelFile model) : ClassificationModel(std::move(model)), own_(classification_settings(file())) {
-    for (size_t c = 0; c < 3; ++c) {
-      factor_[c] = static_cast<float>(1 / (input().divisor * input().deviation[c]));
-      offset_[c] = static_cast<float>(-input().mean[c] / input().deviation[c]);
-    }
-  }
+  explicit Classification(ModelFile model)
+      : ClassificationModel(std::move(model)), own_(classification_settings(file())), scale_(channel_scale(input())) {}
 
   std::vector<std::string> outputs() const override { return {own_.output}; }
 
@@ -49,7 +45,7 @@ class Classification : public ClassificationModel {
     const bool swap = input().pixel_order == "BGR";
     for (int64_t i = 0; i < pixels; ++i, out += 3) {
       if (swap) std::swap(out[0], out[2]);
-      for (size_t c = 0; c < 3; ++c) out[c] = out[c] * factor_[c] + offset_[c];
+      for (size_t c = 0; c < 3; ++c) out[c] = out[c] * scale_.factor[c] + scale_.offset[c];
     }
   }
 
@@ -69,7 +65,7 @@ class Classification : public ClassificationModel {
 
  private:
   const ClassificationSettings& own_;
-  float factor_[3], offset_[3];  // value = pixel * factor + offset
+  const ChannelScale scale_;
 };
 
 }  // namespace

@@ -16,13 +16,6 @@ constexpr EnumName<SideRounding> kRoundings[] = {{SideRounding::down, "down"}, {
 constexpr EnumName<Sampling> kSamplings[] = {
     {Sampling::half_pixel, "half_pixel"}, {Sampling::legacy, "legacy"}, {Sampling::align_corners, "align_corners"}};
 
-template <class Value, size_t N>
-void field(Fields& f, const char* key, Value& value, const EnumName<Value> (&names)[N]) {
-  std::string text = name_in(names, value);
-  f(key, text);
-  value = value_named(names, text, std::string("resize.") + key, key);
-}
-
 struct JpegKeys {
   JpegDecoding& jpeg;
 };
@@ -34,11 +27,11 @@ void fields(Fields& f, JpegKeys& s) {
 }  // namespace
 
 void fields(Fields& f, ResizeSettings& s) {
-  field(f, "method", s.method, kMethods);
+  enum_field(f, "method", s.method, kMethods, "resize.method");
   f("short_side", s.short_side);
-  field(f, "rounding", s.rounding, kRoundings);
+  enum_field(f, "rounding", s.rounding, kRoundings, "resize.rounding");
   f("fraction", s.fraction);
-  field(f, "sampling", s.sampling, kSamplings);
+  enum_field(f, "sampling", s.sampling, kSamplings, "resize.sampling");
 }
 
 void ClassificationSettings::describe(Fields& f) {

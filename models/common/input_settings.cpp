@@ -27,4 +27,13 @@ void check(const InputSettings& s, const std::string& where) {
        "must have three positive numbers", where);
 }
 
+ChannelScale channel_scale(const InputSettings& s) {
+  ChannelScale scale;
+  for (size_t c = 0; c < 3; ++c) {
+    scale.factor[c] = static_cast<float>(1 / (s.divisor * s.deviation[c]));
+    scale.offset[c] = static_cast<float>(-s.mean[c] / s.deviation[c]);
+  }
+  return scale;
+}
+
 }  // namespace cytodet::models

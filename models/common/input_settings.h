@@ -17,6 +17,12 @@ struct InputSettings {
   std::vector<double> deviation = {0.229, 0.224, 0.225};
 };
 void fields(Fields& f, InputSettings& s);
+
+// The normalisation of a pixel of 0..255: value = pixel * factor[c] + offset[c], c in the order of the input.
+struct ChannelScale {
+  float factor[3], offset[3];
+};
+ChannelScale channel_scale(const InputSettings& s);
 // Throws UsageError with the key: "m.json: input.width: must be 1 to 16384".
 void check(const InputSettings& s, const std::string& where);
 

@@ -105,11 +105,11 @@ auto normalise_here() {
 }
 
 Normaliser normaliser_of(const InputSettings& input) {
+  const ChannelScale scale = channel_scale(input);
   Normaliser by;
   for (int k = 0; k < kLanes; ++k) {
-    const auto c = static_cast<size_t>(k % 3);
-    by.factor[k] = static_cast<float>(1 / (input.divisor * input.deviation[c]));
-    by.offset[k] = static_cast<float>(-input.mean[c] / input.deviation[c]);
+    by.factor[k] = scale.factor[k % 3];
+    by.offset[k] = scale.offset[k % 3];
   }
   return by;
 }

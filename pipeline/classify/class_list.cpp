@@ -80,7 +80,7 @@ std::string ClassList::begin() const {
 
 std::string ClassList::end(const std::string& model) const {
   if (form_ != ClassListForm::json) return "";
-  return Json{{"model", model}, {"images", all_}}.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(Json{{"model", model}, {"images", all_}});
 }
 
 }  // namespace cytodet::pipeline

@@ -39,7 +39,7 @@ class Classifier {
   // The network alone on whatever lies in the input; for benches.
   Runner& runner(int stream) { return runners_[static_cast<size_t>(stream)]; }
 
-  // Where image `row` of a stream's batch is to be written, float32 [height, width, 3].
+  // The input of image `row` of a stream's batch, float32 [height, width, 3], to be written before run().
   float* input(int stream, int row);
   // Runs the network on what lies in the input; rows that hold no image give scores that mean nothing.
   void run(int stream);

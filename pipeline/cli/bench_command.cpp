@@ -98,7 +98,7 @@ int bench(const BenchFlags& o) {
       j["layers_peak"] = peak_json(same);
       text += "\n" + (same.threads == peak.threads ? "" : peak_text(same)) + layers_text(table);
     }
-    if (!o.trace.empty()) write_file(o.trace, trace_json(table).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (!o.trace.empty()) write_file(o.trace, json_text(trace_json(table)));
     if (!o.svg.empty()) write_file(o.svg, flame_svg(table, o.model));
   }
   if (o.scaling) {
@@ -106,7 +106,7 @@ int bench(const BenchFlags& o) {
     j["scaling"] = scaling_json(rows);
     text += "\n" + scaling_table(rows);
   }
-  if (o.json) text = j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (o.json) text = json_text(j);
   std::fputs(text.c_str(), stdout);
   return 0;
 }

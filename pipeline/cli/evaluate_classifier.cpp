@@ -88,8 +88,7 @@ int LabelEvaluation::run() const {
   const ClassificationScores& last = runs.back().scores;
   if (runs.size() > 1) std::printf("\nof %s:\n", runs.back().name.c_str());
   std::fputs(("\n" + class_table(last) + "\n" + confusion_text(last)).c_str(), stdout);
-  if (!out.empty())
-    write_file(out, Json{{"models", accuracy_json(runs)}}.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!out.empty()) write_file(out, json_text(Json{{"models", accuracy_json(runs)}}));
   const bool all = std::all_of(runs.begin(), runs.end(), [](const AccuracyRun& run) { return run.report.failed == 0; });
   return static_cast<int>(all ? Exit::ok : Exit::partial);
 }

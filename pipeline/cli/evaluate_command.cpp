@@ -177,7 +177,7 @@ int evaluate(const EvaluateOptions& o) {
     what.max_dets = options.max_dets.back();
     o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
   }
-  if (!o.out.empty()) write_file(o.out, s.report.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!o.out.empty()) write_file(o.out, json_text(s.report));
   return s.code;
 }
 

@@ -18,7 +18,7 @@ namespace cytodet::pipeline {
 namespace {
 
 struct ExportOptions {
-  std::string results, out, density_area;
+  std::string results, out, density_area = name_of(DensityOf::regions);
   std::vector<std::string> formats;
   int64_t image = 0;
   bool has_image = false, overwrite = false;
@@ -191,7 +191,7 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("--crops", o->settings.crops, "Crops of a class on a contact sheet");
   return [o, image] {
     o->has_image = image->count() > 0;
-    if (!o->density_area.empty()) o->settings.density_area = density_of_named(o->density_area);
+    o->settings.density_area = density_of_named(o->density_area);
     check(o->settings);
     for (const std::string& f : o->formats) output_named(f);
     std::error_code ignored;

@@ -228,7 +228,7 @@ int run_info(const InfoOptions& o) {
       if (held && o.json) all.back()["contents"] = contents_json(*held);
     }
   }
-  if (o.json) std::printf("%s\n", all.dump(1, ' ', false, Json::error_handler_t::replace).c_str());
+  if (o.json) std::fputs(json_text(all).c_str(), stdout);
   return static_cast<int>(failed == 0 ? Exit::ok : failed == files.size() ? Exit::failed : Exit::partial);
 }
 

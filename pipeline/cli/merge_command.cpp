@@ -29,9 +29,7 @@ struct ImageBoxes {
 };
 
 // An id as JSON writes it.
-std::string json_of(int64_t number, const std::string& text) {
-  return text.empty() ? std::to_string(number) : Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string json_of(int64_t number, const std::string& text) { return text.empty() ? std::to_string(number) : json_line(text); }
 
 struct Results {
   std::map<std::pair<int64_t, std::string>, ImageBoxes>

@@ -30,14 +30,10 @@ struct OptimizeOptions {
   bool list = false, no_check = false, overwrite = false;
 };
 
-// What --dump-dir writes: NN_PASS.pb.
+// What --dump-dir writes.
 std::vector<std::string> dumped_names() {
   std::vector<std::string> names;
-  for (size_t i = 0; i < all_passes().size(); ++i) {
-    char number[24];
-    std::snprintf(number, sizeof number, "%02zu_", i + 1);
-    names.push_back(number + std::string(all_passes()[i].name) + ".pb");
-  }
+  for (const Pass& pass : all_passes()) names.push_back(dump_name(static_cast<int>(names.size()) + 1, pass.name));
   return names;
 }
 
@@ -47,10 +43,10 @@ void check_files(const OptimizeOptions& o) {
   plan.add_output(o.out, "the optimized graph");
   check_outputs(plan);
   if (o.dump_dir.empty()) return;
-  for (const std::string& name : dumped_names())
-    plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph after a pass");
+  const std::vector<std::string> names = dumped_names();
+  for (const std::string& name : names) plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph after a pass");
   plan.check();
-  if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(dumped_names());
+  if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(names);
 }
 
 std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o) {

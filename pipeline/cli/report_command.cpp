@@ -13,7 +13,7 @@ namespace cytodet::pipeline {
 
 std::function<int()> setup_report(CLI::App& app) {
   struct Options {
-    std::string results, out, density_area;
+    std::string results, out, density_area = name_of(DensityOf::regions);
     ReportOptions report;
     ResultsHints hints;
     SelectionFlags selection;
@@ -41,7 +41,7 @@ std::function<int()> setup_report(CLI::App& app) {
   return [o] {
     o->hints.truth = o->report.truth;
     o->selection.apply(o->hints.selection);
-    if (!o->density_area.empty()) o->report.density_area = density_of_named(o->density_area);
+    o->report.density_area = density_of_named(o->density_area);
     OutputPlan plan;
     add_results(plan.inputs(), o->results);
     plan.add_input(o->report.truth, "the ground truth");

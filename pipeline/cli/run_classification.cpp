@@ -111,7 +111,7 @@ class Run {
   void finish() const {
     if (scored_) {
       const Json j{{"settings", write_settings(c_)}, {"models", accuracy_json(runs_)}};
-      write_file(folder_ / kTopScores, j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+      write_file(folder_ / kTopScores, json_text(j));
       std::fputs(accuracy_table(runs_).c_str(), stdout);
       if (const std::string problem = compared_alike(runs_); !problem.empty()) print_warning(problem);
       if (!c_.quantize)

@@ -153,7 +153,7 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   }
   rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));
   std::fputs(comparison_table(rows).c_str(), stdout);
-  write_file(folder / "comparison.json", comparison_json(rows, c, q).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file(folder / "comparison.json", json_text(comparison_json(rows, c, q)));
   std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
   return std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.code < b.code; })->code;
 }

@@ -79,8 +79,6 @@ Json results_json(const TuneSpace& space, const TuneResult& result, const std::s
   return json;
 }
 
-std::string text_of(const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
-
 // Paths relative to the file, as a run config has them.
 void write_picked(RunConfig run, const std::filesystem::path& path) {
   const std::filesystem::path folder = std::filesystem::absolute(path).lexically_normal().parent_path();
@@ -97,7 +95,7 @@ void write_picked(RunConfig run, const std::filesystem::path& path) {
     relate(input);
     if (list) input.insert(0, 1, '@');
   }
-  write_file(path, text_of(write_settings(run)));
+  write_file(path, json_text(write_settings(run)));
 }
 
 std::string label_of(const TuneSpace& space, const TunePoint& p) {
@@ -116,7 +114,7 @@ int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator
   const std::filesystem::path folder = space.config.run.output;
   const std::string unit = measurer.tiled() ? "slides" : "images";
   for (const TuneFailure& f : result.failures) print_error(f.reason);
-  write_file(folder / "tune.json", text_of(results_json(space, result, unit)));
+  write_file(folder / "tune.json", json_text(results_json(space, result, unit)));
   const size_t points = space.grid().points();
   std::printf("%zu of %zu settings measured, %zu given up early, on %zu images\n", result.points.size(), points, result.pruned,
               measurer.images());

@@ -4,9 +4,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/join.h"
 #include "core/output_plan.h"
 #include "core/settings.h"
 #include "core/suggest.h"
@@ -47,10 +49,8 @@ int print_list(const std::vector<ZooEntry>& zoo) {
   const Json models = shipped_zoo_models();
   std::printf("%-14s %-12s %-69s per channel  images are shown by\n", "network", "input", "outputs");
   for (const ZooEntry& e : zoo) {
-    std::string outputs;
-    for (const std::string& o : e.converter.outputs) outputs += (outputs.empty() ? "" : ",") + o;
-    std::printf("%-14s %-12s %-69s %-11s  %s\n", e.name.c_str(), e.converter.inputs[0].c_str(), outputs.c_str(),
-                e.converter.per_channel ? "true" : "false",
+    std::printf("%-14s %-12s %-69s %-11s  %s\n", e.name.c_str(), e.converter.inputs[0].c_str(),
+                join(e.converter.outputs, ",").c_str(), e.converter.per_channel ? "true" : "false",
                 models.contains(e.name) ? "the program" : "--callback or --models_zoo_location");
   }
   return 0;
@@ -60,9 +60,7 @@ void print_config(const std::vector<ZooEntry>& zoo, const ZooEntry& e) {
   const Json json = write_settings(e);
   for (auto it = json.begin(); it != json.end(); ++it)
     std::printf("Model Config: %s:%s\n", it.key().c_str(), it->is_string() ? it->get<std::string>().c_str() : it->dump().c_str());
-  std::string names;
-  for (const std::string& name : names_of(zoo)) names += (names.empty() ? "'" : ", '") + name + "'";
-  std::printf("Model Config: Supported models - [%s]\n", names.c_str());
+  std::printf("Model Config: Supported models - ['%s']\n", join(names_of(zoo), "', '").c_str());
 }
 
 // How the network is shown images: by a command, else by what is known of its preprocessing, else by feeds.
@@ -127,13 +125,14 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   const std::string command = command_of(o, e);
   if (command.empty() && o.places.data.empty())
     throw UsageError("cytodet zoo", "needs --data_location", "name images of the kind that the network will see");
-  const fs::path folder = fs::absolute(o.in_graph).parent_path();
-  FolderManifest own(folder);
+  std::optional<FolderManifest> own;  // of a result whose name was not given
   if (o.out_graph.empty()) {
     const std::string name = "int8_final_fused_graph.pb";
-    if (!o.overwrite) own.require_ours({name, model_file_beside(name).filename().string()});
+    const fs::path folder = fs::absolute(o.in_graph).parent_path();
+    own.emplace(folder);
+    if (!o.overwrite) own->require_ours({name, model_file_beside(name).filename().string()});
     o.out_graph = (folder / name).string();
-    own.list_what_is_written();
+    own->list_what_is_written();
   }
   print_config(zoo, e);
   if (!command.empty()) std::printf("Inference Calibration Command: %s\n", command.c_str());

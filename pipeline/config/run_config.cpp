@@ -1,5 +1,6 @@
 #include "pipeline/config/run_config.h"
 
+#include "core/enum_names.h"
 #include "core/settings.h"
 
 namespace cytodet::pipeline {
@@ -29,18 +30,16 @@ OverlayFormat overlay_format_named(const std::string& name, const std::string& w
 }
 
 void fields(Fields& f, RunConfig& s) {
-  std::string overlay_format = name_of(s.overlay_format), density_area = name_of(s.density_area);
   f("model", s.model);
   f("inputs", s.inputs);
   f("truth", s.truth);
   f("output", s.output);
   f("overlay", s.overlay);
   f("overlay_score", s.overlay_score);
-  f("overlay_format", overlay_format);
-  s.overlay_format = overlay_format_named(overlay_format, "overlay_format");
+  enum_field(f, "overlay_format", s.overlay_format,
+             [](const std::string& name) { return overlay_format_named(name, "overlay_format"); });
   f("outputs", s.outputs);
-  f("density_area", density_area);
-  s.density_area = density_of_named(density_area);
+  enum_field(f, "density_area", s.density_area, density_of_named);
   f("detect", s.detect);
   f("evaluate", s.evaluate);
   f.unless(ClassifySettings(), "classify", s.classify);

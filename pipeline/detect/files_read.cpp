@@ -75,7 +75,7 @@ void add_images(InputFiles& read, const std::vector<std::string>& inputs, bool t
 void add_labelled_images(InputFiles& read, const std::vector<std::string>& inputs) {
   add_images(read, inputs);
   try {
-    for (const LabelledImage& image : list_labelled_images(inputs).images) read.add(image.path, "an input");
+    for (const std::string& file : files_of_labelled_images(inputs)) read.add(file, "an input");
   } catch (const Error&) {
   }
 }

@@ -19,7 +19,7 @@ struct Run {
   RunState state;
 };
 
-// `mine` against `first`; the first state_difference that a user can act on.
+// `mine` against `first`; the first difference that a user can act on.
 std::string state_difference(const RunState& first, const RunState& mine) {
   if (mine.version != first.version) return "made by version " + mine.version + ", not " + first.version;
   if (mine.model.graph_hash != first.model.graph_hash) return "made with another graph, " + mine.model.graph;

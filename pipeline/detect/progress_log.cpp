@@ -13,9 +13,7 @@ namespace cytodet::pipeline {
 
 RunLog::RunLog(const LogOptions& options) : options_(options), terminal_(can_redraw(STDERR_FILENO)) {}
 
-void RunLog::json(const Json& event) {
-  std::fputs((event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stderr);
-}
+void RunLog::json(const Json& event) { std::fputs((json_line(event) + "\n").c_str(), stderr); }
 
 void RunLog::start(std::vector<int64_t> bytes, int kept, const std::map<NotKept, int>& not_kept) {
   const auto is_news = [](const auto& reason) { return reason.first != NotKept::is_new; };

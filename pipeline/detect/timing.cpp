@@ -8,7 +8,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-// Of each image that is done [ms].
+// Milliseconds of a stage, one for each image that is done.
 template <class Seconds>
 std::vector<double> done_ms(const DetectReport& report, Seconds seconds) {
   std::vector<double> ms;

@@ -44,6 +44,9 @@ bool is_heading(const CsvRow& row) {
 
 class Lister {
  public:
+  enum class Records { each, whole_files };
+  explicit Lister(Records records) : records_(records) {}
+
   void add(const std::string& input) {
     std::error_code ignored;
     if (fs::is_directory(input, ignored))
@@ -108,20 +111,34 @@ class Lister {
   }
 
   void add_records(const std::string& file) {
+    if (records_ == Records::whole_files) {
+      list.images.push_back({file, file, {}});
+      return;
+    }
     const std::vector<RecordPlace> places = list_records(file);
     for (size_t i = 0; i < places.size(); ++i)
       list.images.push_back({file + ", record " + std::to_string(i), file, {}, places[i].offset, places[i].size});
   }
+
+  const Records records_;
 };
 
 }  // namespace
 
 LabelledImages list_labelled_images(const std::vector<std::string>& inputs) {
-  Lister lister;
+  Lister lister(Lister::Records::each);
   for (const std::string& input : inputs) lister.add(input);
   if (lister.list.images.empty())
     throw Error(inputs.at(0), "holds no images", "name images, a folder per class, a CSV or TFRecords");
   return std::move(lister.list);
+}
+
+std::vector<std::string> files_of_labelled_images(const std::vector<std::string>& inputs) {
+  Lister lister(Lister::Records::whole_files);
+  for (const std::string& input : inputs) lister.add(input);
+  std::vector<std::string> files;
+  for (const LabelledImage& image : lister.list.images) files.push_back(image.path);
+  return files;
 }
 
 Image read_whole_image(const std::string& path, const JpegDecoding& jpeg) {

@@ -39,6 +39,9 @@ struct LabelledImages {
 // Throws Error on what cannot be read.
 LabelledImages list_labelled_images(const std::vector<std::string>& inputs);
 
+// The files that the images of list_labelled_images() lie in. TFRecord files are named, not read.
+std::vector<std::string> files_of_labelled_images(const std::vector<std::string>& inputs);
+
 // The pixels of an image whatever its form. Throws Error naming it.
 struct LoadedImage {
   Image image;

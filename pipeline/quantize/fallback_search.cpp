@@ -24,7 +24,7 @@ std::string fingerprint(const Ranges& ranges, const QuantizeSettings& s, const s
   j["detect"] = write_settings(detection);
   j["ranges"] = Json::object();
   for (const auto& [name, r] : ranges.values) j["ranges"][name] = {r.low, r.high};
-  return Hash().add(j.dump(-1, ' ', false, Json::error_handler_t::replace)).text();
+  return Hash().add(json_line(j)).text();
 }
 
 std::vector<std::string> ranking(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, bool quiet) {

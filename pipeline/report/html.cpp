@@ -17,8 +17,7 @@ std::string point(double x, double y) { return rounded(x, 1) + "," + rounded(y, 
 
 std::string escape_html(std::string_view text) {
   // Valid UTF-8 by way of the JSON writer.
-  const std::string valid =
-      Json::parse(Json(std::string(text)).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
+  const std::string valid = Json::parse(json_line(std::string(text))).get<std::string>();
   std::string out;
   for (char c : valid) {
     switch (c) {

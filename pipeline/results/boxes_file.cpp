@@ -35,7 +35,7 @@ void write_boxes(const BoxesHeader& header, const Detections& detections, const 
   h.slide.index = h.slide.image_id = 0;
   h.slide.files.clear();
   AtomicFile file(path);
-  file.write(write_settings(h).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  file.write(json_line(write_settings(h)) + "\n");
   char record[kRecord];
   for (const Detection& d : detections) {
     const double corners[4] = {d.box.x0, d.box.y0, d.box.x1, d.box.y1};

@@ -76,7 +76,7 @@ void FolderManifest::list(const fs::path& content, const std::string& name) {
   errno = 0;
   std::ofstream file(folder_ / kName, std::ios::app);
   // Also behind a line that was cut short.
-  file << "\n" << write_settings(*now).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+  file << "\n" << json_line(write_settings(*now)) << "\n";
   file.close();
   if (const int why = errno; !file && (why == ENOSPC || why == EDQUOT)) throw file_error(folder_ / kName, "write", why);
   listed_.push_back(*now);

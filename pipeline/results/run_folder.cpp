@@ -18,9 +18,7 @@ namespace {
 constexpr std::string_view kReplacement = "\uFFFD";
 
 // As earlier versions wrote names: U+FFFD for what is not UTF-8.
-std::string replaced(const std::string& bytes) {
-  return Json::parse(Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
-}
+std::string replaced(const std::string& bytes) { return Json::parse(json_line(bytes)).get<std::string>(); }
 
 // The one file of the folder whose name was written so; `name` where there is none.
 std::string found_again(const std::filesystem::path& folder, const std::string& name) {
@@ -101,9 +99,7 @@ RunState RunFolder::read() const {
   return s;
 }
 
-std::string RunFolder::text(const RunState& state) {
-  return write_settings(state).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+std::string RunFolder::text(const RunState& state) { return json_text(write_settings(state)); }
 
 void RunFolder::write(const RunState& state) const { write_file(run_json(), text(state)); }
 

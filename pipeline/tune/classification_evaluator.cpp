@@ -13,8 +13,6 @@
 namespace cytodet::pipeline {
 namespace {
 
-std::string compact(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 // Names, labels, sizes and times of change.
 std::string hash_of(const std::vector<LabelledImage>& images) {
   Hash hash;
@@ -53,7 +51,7 @@ std::string ClassificationMeasurer::network_key(size_t network) const {
   hash.add(CYTODET_VERSION).add(name_of(isa())).add(read_file(model.graph)).add(name_of(run.detect.precision));
   model.graph.clear();
   model.classes_file.clear();
-  return hash.add(compact(write_settings(model))).add(images_hash_).text();
+  return hash.add(json_line(write_settings(model))).add(images_hash_).text();
 }
 
 Classifier ClassificationMeasurer::classifier(size_t network, size_t parallel) const {

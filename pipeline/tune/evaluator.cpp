@@ -21,9 +21,7 @@ namespace {
 constexpr size_t kMaxDetectors = 3;
 constexpr double kRounding = 1e-12;  // of an AP: a mean over some thousand numbers
 
-std::string one_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + one_line(Json{d.roi_class, d.roi_ignore}); }
+std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + json_line(Json{d.roi_class, d.roi_ignore}); }
 
 // Content, as far as a short look shows: size, time of change, first and last MiB.
 std::string hash_of_image(const std::string& path) {
@@ -92,11 +90,11 @@ void TuneMeasurer::read_models() {
       m.suppression.score = least;
       ModelFile meaning = m;
       meaning.graph = Hash().add(read_file(m.graph)).text();
-      hashes[path] = Hash().add(CYTODET_VERSION).add(name_of(isa())).add(one_line(write_settings(meaning))).text();
+      hashes[path] = Hash().add(CYTODET_VERSION).add(name_of(isa())).add(json_line(write_settings(meaning))).text();
       models_[path] = std::move(m);
     }
     Hash hash;
-    hash.add(hashes[path]).add(one_line(network_settings(n.run.detect)));
+    hash.add(hashes[path]).add(json_line(network_settings(n.run.detect)));
     if (const std::string& roi = n.run.detect.roi; !roi.empty()) {
       const RoiSource& regions = regions_.try_emplace(regions_key(n.run.detect), roi, roi_choice(n.run.detect)).first->second;
       for (const std::string& p : images_) {
@@ -115,8 +113,8 @@ std::string TuneMeasurer::image_key(size_t network, size_t image) const {
 std::string TuneMeasurer::accuracy_key(size_t network, size_t merge) const {
   DetectSettings d = space_.merges[merge].run.detect;
   Hash hash;
-  hash.add("accuracy").add(network_hashes_[network]).add(truth_hash_).add(one_line(space_.config.run.evaluate.max_dets));
-  hash.add(std::to_string(timed_)).add(one_line({{"score", d.score.value_or(-1)}, {"merge", write_settings(d.merge)}}));
+  hash.add("accuracy").add(network_hashes_[network]).add(truth_hash_).add(json_line(space_.config.run.evaluate.max_dets));
+  hash.add(std::to_string(timed_)).add(json_line({{"score", d.score.value_or(-1)}, {"merge", write_settings(d.merge)}}));
   for (size_t p = 0; p < images_.size(); ++p)
     hash.add(std::filesystem::path(images_[p]).filename().string()).add(image_hashes_[p]);
   return hash.text();

@@ -151,8 +151,7 @@ HttpReply ViewSite::answer(std::string_view path) {
   for (const Page& p : pages())
     if (path == p.path) return bytes(p.type, std::make_shared<const std::string>(p.text), false);
   if (path == "slides.json")
-    return bytes("application/json",
-                 std::make_shared<const std::string>(slides_json().dump(-1, ' ', false, Json::error_handler_t::replace)), false);
+    return bytes("application/json", std::make_shared<const std::string>(json_line(slides_json())), false);
   const std::vector<std::string_view> parts = split(path);
   const int64_t slide = number(parts[0]);
   if (slide < 0 || slide >= static_cast<int64_t>(slides_.size())) return nothing();

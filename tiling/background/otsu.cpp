@@ -19,7 +19,7 @@ std::vector<uint8_t> cells_by_saturation(const Image& image) {
     for (int x = 0; x < image.width; ++x) {
       const uint8_t* p = smooth.ptr<uint8_t>(y) + 3 * x;
       const int high = std::max({p[0], p[1], p[2]}), low = std::min({p[0], p[1], p[2]});
-      // Dark pixels are cells_by_saturation whatever their colour.
+      // Dark pixels are cells whatever their colour.
       const int s = high < 128 ? 255 : (high - low) * 255 / high;
       saturation[static_cast<size_t>(y) * static_cast<size_t>(image.width) + static_cast<size_t>(x)] = static_cast<uint8_t>(s);
       ++histogram[static_cast<size_t>(s)];

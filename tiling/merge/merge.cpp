@@ -90,18 +90,15 @@ MergeMetric merge_metric_named(const std::string& name) { return value_named(kMe
 WbfScore wbf_score_named(const std::string& name) { return value_named(kWbfScores, name, "merge.wbf_score", "score"); }
 
 void fields(Fields& f, MergeSettings& s) {
-  std::string metric = name_of(s.metric), wbf_score = name_of(s.wbf_score);
   f("method", s.method);
-  f("metric", metric);
-  s.metric = merge_metric_named(metric);
+  enum_field(f, "metric", s.metric, merge_metric_named);
   f("iou", s.iou);
   f("class_agnostic", s.class_agnostic);
   f("edge_px", s.edge_px);
   f("cover", s.cover);
   f("soft_sigma", s.soft_sigma);
   f("soft_score", s.soft_score);
-  f("wbf_score", wbf_score);
-  s.wbf_score = wbf_score_named(wbf_score);
+  enum_field(f, "wbf_score", s.wbf_score, wbf_score_named);
   f("wbf_models", s.wbf_models);
 }
 

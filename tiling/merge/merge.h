@@ -14,7 +14,7 @@ namespace cytodet::tiling {
 enum class MergeMetric { iou, ios };  // overlap of two boxes: over their union, or over the smaller box
 enum class WbfScore { max, avg };     // of a fused box
 
-// As settings and the command line have them; unknown ones are a UsageError with the known.
+// Names in settings and on the command line; an unknown name is a UsageError that lists the known ones.
 const char* name_of(MergeMetric metric);
 const char* name_of(WbfScore score);
 MergeMetric merge_metric_named(const std::string& name);

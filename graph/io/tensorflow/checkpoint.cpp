@@ -16,7 +16,6 @@ namespace cytodet::graph {
 namespace {
 
 constexpr int64_t kMaxIndex = int64_t{256} << 20;  // bytes
-constexpr int kMaxRank = 254;
 constexpr const char* kObjects = "_CHECKPOINTABLE_OBJECT_GRAPH";
 constexpr const char* kVersion1 = "save it with TensorFlow again, in version 2 (write_version=tf.train.SaverDef.V2)";
 

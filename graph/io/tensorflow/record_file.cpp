@@ -10,17 +10,12 @@
 #include "core/crc32c.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/io/byte_cursor.h"
 
 namespace cytodet::graph {
 namespace {
 
 constexpr int64_t kLength = 12, kChecksum = 4;  // bytes before and behind a record's data
-
-uint32_t little32(const char* bytes) {
-  uint32_t v = 0;
-  for (int i = 3; i >= 0; --i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
 
 class OpenFile {
  public:
@@ -53,8 +48,8 @@ class OpenFile {
 
 // Negative: the checksum of the length is wrong.
 int64_t length_in(const char* head) {
-  if (masked_crc(crc32c({head, 8})) != little32(head + 8)) return -1;
-  const uint64_t length = little32(head) | uint64_t{little32(head + 4)} << 32;
+  if (masked_crc(crc32c({head, 8})) != fixed32({head + 8, 4})) return -1;
+  const uint64_t length = fixed32({head, 4}) | uint64_t{fixed32({head + 4, 4})} << 32;
   return length > static_cast<uint64_t>(kMaxRecord) ? kMaxRecord + 1 : static_cast<int64_t>(length);
 }
 
@@ -95,7 +90,7 @@ std::string read_record(const std::filesystem::path& path, const RecordPlace& pl
   std::string bytes(whole ? static_cast<size_t>(place.size + kChecksum) : 0, '\0');
   if (!whole || !file.read(place.offset, bytes.data(), place.size + kChecksum))
     throw Error(path.string(), "ends within a record", "the file has changed or is cut off; copy it again");
-  const uint32_t stored = little32(bytes.data() + place.size);
+  const uint32_t stored = fixed32({bytes.data() + place.size, kChecksum});
   bytes.resize(static_cast<size_t>(place.size));
   if (masked_crc(crc32c(bytes)) != stored)
     throw Error(path.string(), "has a wrong checksum", "the file is damaged; copy it again");

@@ -21,8 +21,8 @@ bool is_record_file(const std::filesystem::path& path);
 struct RecordPlace {
   int64_t offset = 0, size = 0;  // of the data in the file [bytes]
 };
-// Where the records lie; their lengths are verified, their data not yet read. Throws Error with the record (from 0) and the byte
-// where a length's checksum is wrong, a record is over kMaxRecord, or the file ends within a record.
+// Offset and size of every record. Lengths are verified by their checksums, data is not read yet. Throws Error with the record
+// (from 0) and the byte where a length's checksum is wrong, a record is over kMaxRecord, or the file ends within a record.
 std::vector<RecordPlace> list_records(const std::filesystem::path& path);
 
 // The data of a record. Throws Error of `path` where its checksum is wrong. Safe from many threads.

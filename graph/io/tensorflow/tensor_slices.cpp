@@ -10,8 +10,6 @@
 namespace cytodet::graph {
 namespace {
 
-constexpr size_t kMaxSlicedRank = 254;
-
 struct Range {
   int64_t begin, end;
 };
@@ -105,7 +103,7 @@ std::optional<SliceRequest> parse_slice_request(std::string_view text) {
     const std::vector<std::string_view> words = split(text, ' ');
     SliceRequest request;
     for (size_t i = 0; i + 1 < words.size(); ++i) request.full.push_back(whole_number(words[i]));
-    if (request.full.size() > kMaxSlicedRank) throw Error("", "too many dimensions");
+    if (request.full.size() > size_t{kMaxRank}) throw Error("", "too many dimensions");
     elements(request.full);
     request.slice = slice_within(parse_slice(words.back()), request.full);
     return request;

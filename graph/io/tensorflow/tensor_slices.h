@@ -10,6 +10,8 @@
 
 namespace cytodet::graph {
 
+constexpr int kMaxRank = 254;  // dimensions that TensorFlow holds at most
+
 struct SliceExtent {
   int64_t start = 0, length = -1;  // -1: to the end of the dimension
 };

@@ -14,9 +14,7 @@ class SummaryFile : public OutputFile {
   SummaryFile(const OutputImage& p, const OutputSettings& s, std::filesystem::path to)
       : image_(p), density_area_(s.density_area), to_(std::move(to)) {}
   void add(const Detection& d) override { summary_.add(d); }
-  void finish() override {
-    write_file(to_, summary_.json(image_, density_area_).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  }
+  void finish() override { write_file(to_, json_text(summary_.json(image_, density_area_))); }
 
  private:
   OutputImage image_;

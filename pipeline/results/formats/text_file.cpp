@@ -80,8 +80,6 @@ void append_fixed(std::string& text, double v, int decimals) {
   text.append(digits, static_cast<size_t>(length));
 }
 
-void append_json_string(std::string& text, std::string_view s) {
-  text += Json(std::string(s)).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+void append_json_string(std::string& text, std::string_view s) { text += json_line(std::string(s)); }
 
 }  // namespace cytodet::pipeline
