@@ -27,7 +27,7 @@ struct OptimizeOptions {
   std::vector<std::string> passes, without;
   GraphFlags flags;
   std::string feeds;
-  bool list = false, no_check = false, overwrite = false;
+  bool list = false, no_check = false, overwrite = false, own_name = false;
 };
 
 // What --dump-dir writes.
@@ -42,6 +42,7 @@ void check_files(const OptimizeOptions& o) {
   add_graph(plan.inputs(), o.graph);
   plan.add_output(o.out, "the optimized graph");
   check_outputs(plan);
+  if (o.own_name && !o.overwrite) require_own_file(o.out);
   if (o.dump_dir.empty()) return;
   const std::vector<std::string> names = dumped_names();
   for (const std::string& name : names) plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph after a pass");
@@ -77,6 +78,8 @@ int optimize(const OptimizeOptions& o) {
     print_warning(o.graph + ": is not frozen: it holds variables, such as " + variable);
   Graph graph = source;
   const std::vector<PassReport> reports = run_chosen_passes(graph, o);
+  std::optional<FolderManifest> own;
+  if (o.own_name) own.emplace(folder_of(o.out)).list_what_is_written();
   if (o.no_check)
     write_graph(graph, o.out);
   else
@@ -99,7 +102,8 @@ std::function<int()> setup_optimize(CLI::App& app) {
   app.add_option("--without", o->without, "All but these")->delimiter(',');
   app.add_option("--stop-after", o->stop_after, "Last pass to run");
   app.add_option("--dump-dir", o->dump_dir, "Write the graph here after each pass");
-  app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in --dump-dir that another program or hand made");
+  app.add_flag("--overwrite", o->overwrite, kOverwriteHelp);
+  app.add_flag("--own-name", o->own_name, kOwnNameHelp);
   app.add_flag("--list", o->list, "Print the passes in their order");
   app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");
   app.add_flag("--no-check", o->no_check, "Do not compare the result's answers with the source's before it is written");

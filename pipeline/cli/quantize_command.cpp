@@ -76,6 +76,18 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   return plan;
 }
 
+// The stages that --dump-dir gets: neither the optimized graph where it is the one that is read, nor the last one where that is
+// the output.
+std::vector<std::string> dumped_stages(const QuantizeFlags& o) {
+  std::vector<std::string> names = stage_names();
+  std::error_code ignored;
+  const std::filesystem::path folder = o.dump_dir;
+  if (std::filesystem::equivalent(folder / names.front(), o.graph, ignored)) names.erase(names.begin());
+  if (std::filesystem::absolute(folder / names.back()).lexically_normal() == std::filesystem::absolute(o.out).lexically_normal())
+    names.pop_back();
+  return names;
+}
+
 constexpr const char* kWhatIsMeasured =
     "name the COCO ground truth and the images that it is about; of a classification network labelled images alone";
 
@@ -90,12 +102,16 @@ QuantizationTarget open_target(const QuantizeFlags& o) {
     throw UsageError("--max-drop", "needs --truth and --images", kWhatIsMeasured);
   check_writable(target, o.out);
   check_outputs(plan_of(o, target));
+  if (o.own_name && !o.overwrite) {
+    require_own_file(o.out);
+    if (target.model) require_own_file(model_file_beside(o.out).string());
+  }
   if (!o.dump_dir.empty()) {
     OutputPlan plan = plan_of(o, target);
-    for (const std::string& name : stage_names())
-      plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph of a stage");
+    const std::vector<std::string> names = dumped_stages(o);
+    for (const std::string& name : names) plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph of a stage");
     plan.check();
-    if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(stage_names());
+    if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(names);
     make_folder(o.dump_dir);
   }
   return target;
@@ -138,8 +154,12 @@ int quantize_command(QuantizeFlags& o) {
   const std::vector<LayerRow> rows = layer_rows(target, q, samples ? &samples->data : nullptr);
   Decibels outputs;
   if (samples) outputs = OutputSqnr(target.graph, target.plan, samples->data).each(from_tf_int8(target, file));
-  write_quantized(target, q, file, o.out, o.no_check ? FileCheck::no : FileCheck::yes);
-  if (!o.dump_dir.empty()) write_stages({target.graph, q.graph, file}, o.dump_dir);
+  {
+    std::optional<FolderManifest> own;
+    if (o.own_name) own.emplace(folder_of(o.out)).list_what_is_written();
+    write_quantized(target, q, file, o.out, o.no_check ? FileCheck::no : FileCheck::yes);
+  }
+  if (!o.dump_dir.empty()) write_stages({target.graph, q.graph, file}, o.dump_dir, dumped_stages(o));
   const std::string samples_said = samples ? samples_text(o, *samples) : "";
   if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy, samples_said).dump(1) + "\n");
   std::error_code ignored;
@@ -165,7 +185,8 @@ std::function<int()> setup_quantize(CLI::App& app) {
   app.add_option("--streams", o->detection.streams, "With --max-drop: networks at work at once; 0: one per core")
       ->check(CLI::Range(0, 256));
   app.add_option("--dump-dir", o->dump_dir, "Write the graph of each stage here");
-  app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in --dump-dir that another program or hand made");
+  app.add_flag("--overwrite", o->overwrite, kOverwriteHelp);
+  app.add_flag("--own-name", o->own_name, kOwnNameHelp);
   app.add_option("--report", o->report, "What became of each layer (.json)");
   app.add_flag("--no-check", o->no_check, "Do not run the file beside the network before it is written");
   return [o] { return quantize_command(*o); };

@@ -23,7 +23,7 @@ struct QuantizeFlags {
   DetectSettings detection;
   std::optional<bool> per_channel;
   bool per_tensor = false, per_channel_flag = false, no_bias_correction = false, no_equalization = false, quiet = false,
-       no_check = false, overwrite = false;
+       no_check = false, overwrite = false, own_name = false;
 
   void add(CLI::App& app);  // how layers are quantized; of both commands
   void finish();            // flags into settings; throws UsageError on what cannot be

@@ -127,11 +127,10 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
     throw UsageError("cytodet zoo", "needs --data_location", "name images of the kind that the network will see");
   std::optional<FolderManifest> own;  // of a result whose name was not given
   if (o.out_graph.empty()) {
-    const std::string name = "int8_final_fused_graph.pb";
-    const fs::path folder = fs::absolute(o.in_graph).parent_path();
-    own.emplace(folder);
-    if (!o.overwrite) own->require_ours({name, model_file_beside(name).filename().string()});
-    o.out_graph = (folder / name).string();
+    o.out_graph = (folder_of(o.in_graph) / "int8_final_fused_graph.pb").string();
+    own.emplace(folder_of(o.out_graph));
+    if (!o.overwrite)
+      own->require_ours({fs::path(o.out_graph).filename().string(), model_file_beside(o.out_graph).filename().string()});
     own->list_what_is_written();
   }
   print_config(zoo, e);
@@ -155,7 +154,7 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   require_int8_layers(o.in_graph, q.report);
   const Graph file = to_tf_int8(target, q, ranges);
   write_quantized(target, q, file, o.out_graph);
-  if (o.debug) write_stages({target.graph, q.graph, file}, stages_of(o));
+  if (o.debug) write_stages({target.graph, q.graph, file}, stages_of(o), stage_names());
   if (o.evaluate) compare_accuracy(o, target, o.out_graph);
   std::printf("%d of %zu layers in INT8\nConverted graph file is saved to: %s\n", q.report.int8_layers(), q.report.layers.size(),
               o.out_graph.c_str());

@@ -88,17 +88,20 @@ std::vector<std::string> stage_names() {
   return names;
 }
 
-void write_stages(const Stages& stages, const std::filesystem::path& folder) {
+void write_stages(const Stages& stages, const std::filesystem::path& folder, const std::vector<std::string>& names) {
   make_folder(folder);
   FolderManifest manifest(folder);
   manifest.list_what_is_written();
-  const std::vector<std::string> names = stage_names();
-  write_graph(stages.fp32, folder / names[0]);
-  write_graph(logged(stages.fp32), folder / names[1]);
-  write_graph(with_dynamic_ranges(stages.frozen, false), folder / names[2]);
-  write_graph(with_dynamic_ranges(stages.frozen, true), folder / names[3]);
-  write_graph(stages.frozen, folder / names[4]);
-  write_graph(stages.fused, folder / names[5]);
+  const auto write = [&](size_t stage, const auto& graph_of) {
+    const std::string name = stage_names()[stage];
+    if (std::find(names.begin(), names.end(), name) != names.end()) write_graph(graph_of(), folder / name);
+  };
+  write(0, [&] { return stages.fp32; });
+  write(1, [&] { return logged(stages.fp32); });
+  write(2, [&] { return with_dynamic_ranges(stages.frozen, false); });
+  write(3, [&] { return with_dynamic_ranges(stages.frozen, true); });
+  write(4, [&] { return stages.frozen; });
+  write(5, [&] { return stages.fused; });
 }
 
 }  // namespace cytodet::pipeline

@@ -26,7 +26,7 @@ struct Stages {
 // fp32_optimized_graph.pb, fp32_logged_graph.pb, int8_dynamic_range_graph.pb, int8_logged_graph.pb, int8_frozen_range_graph.pb,
 // int8_final_fused_graph.pb.
 std::vector<std::string> stage_names();
-// Makes the folder; the files are listed as the program's own (FolderManifest).
-void write_stages(const Stages& stages, const std::filesystem::path& folder);
+// Writes those of them that `names` holds. Makes the folder; the files are listed as the program's own (FolderManifest).
+void write_stages(const Stages& stages, const std::filesystem::path& folder, const std::vector<std::string>& names);
 
 }  // namespace cytodet::pipeline

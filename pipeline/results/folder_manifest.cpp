@@ -82,4 +82,10 @@ void FolderManifest::list(const fs::path& content, const std::string& name) {
   listed_.push_back(*now);
 }
 
+fs::path folder_of(const std::string& file) { return fs::absolute(file).parent_path(); }
+
+void require_own_file(const std::string& file) {
+  FolderManifest(folder_of(file)).require_ours({fs::path(file).filename().string()});
+}
+
 }  // namespace cytodet::pipeline

@@ -37,4 +37,14 @@ class FolderManifest {
   std::optional<BeforePlacing> placing_;
 };
 
+// The folder that a file lies in; absolute.
+std::filesystem::path folder_of(const std::string& file);
+// FolderManifest::require_ours on the folder of this file.
+void require_own_file(const std::string& file);
+
+// Help texts of two flags.
+constexpr const char* kOverwriteHelp = "Also replace files of names that the program chose which another program or hand made";
+constexpr const char* kOwnNameHelp =
+    "Refuse to replace a file of the output's name that this program did not write: for scripts that choose the name";
+
 }  // namespace cytodet::pipeline

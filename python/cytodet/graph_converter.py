@@ -7,7 +7,6 @@
 """
 import logging
 import os
-import tempfile
 
 from cytodet import program
 
@@ -32,7 +31,8 @@ class GraphConverter:
     content. algo: "DIRECT", the only one.
 
     ValueError: the graph does not exist, the output's folder does not exist, no command was given, the program is not found.
-    RuntimeError: the program failed, with its message.
+    RuntimeError: the program failed, with its message; also where a file of a name that this class chose (the optimized graph, the
+    stages, the default output) stands there and was not written by the program, unless `overwrite` is set.
     """
 
     def __init__(self, input_graph, output_graph, inputs=(), outputs=(), excluded_ops=(), excluded_nodes=(), per_channel=False,
@@ -44,6 +44,9 @@ class GraphConverter:
             raise ValueError(f"algo must be DIRECT, not {algo}.")
         if output_graph is None:
             output_graph = os.path.join(os.path.dirname(os.path.abspath(self.input_graph)), _DEFAULT_OUTPUT)
+            self._own_name = ["--own-name"]
+        else:
+            self._own_name = []
         self.output_graph = os.fspath(output_graph)
         self._folder = os.path.dirname(os.path.abspath(self.output_graph))
         if not os.path.isdir(self._folder):
@@ -54,6 +57,7 @@ class GraphConverter:
         self.input_graph_is_binary = input_graph_is_binary
         self.algo = algo
         self.callback_timeout = 3600  # seconds after which the command is ended; 0: never
+        self.overwrite = False  # True: files of the names that this class chooses are replaced, whoever made them
         self._command, self._debug = None, False
 
     @property
@@ -78,7 +82,7 @@ class GraphConverter:
         """Optimizes the graph (fp32_optimized_graph.pb beside the output), then quantizes it."""
         self._check_command()
         optimized = os.path.join(self._folder, _OPTIMIZED)
-        program.run("optimize", self.input_graph, "-o", optimized, *self._ends())
+        program.run("optimize", self.input_graph, "-o", optimized, "--own-name", *self._overwrite(), *self._ends())
         self._quantize(optimized)
 
     covert = convert  # as one tutorial spells it
@@ -88,12 +92,8 @@ class GraphConverter:
         self._check_command()
         self._quantize(self.input_graph)
 
-    def _keep(self, stages):
-        """Moves the stages' graphs beside the output, but for what is there: the output and the optimized graph."""
-        for name in os.listdir(stages):
-            target = os.path.join(self._folder, name)
-            if name.endswith(".pb") and name != _OPTIMIZED and os.path.abspath(target) != os.path.abspath(self.output_graph):
-                os.replace(os.path.join(stages, name), target)
+    def _overwrite(self):
+        return ["--overwrite"] if self.overwrite else []
 
     def _check_command(self):
         if not self._command:
@@ -110,10 +110,7 @@ class GraphConverter:
             words.append(f"--excluded_ops={','.join(self.excluded_ops)}")
         if self.excluded_nodes:
             words.append(f"--excluded_nodes={','.join(self.excluded_nodes)}")
-        if not self._debug:
-            program.run(*words)
-        else:
-            with tempfile.TemporaryDirectory(dir=self._folder) as stages:
-                program.run(*words, "--dump-dir", stages)
-                self._keep(stages)
+        if self._debug:
+            words += ["--dump-dir", self._folder]
+        program.run(*words, *self._own_name, *self._overwrite())
         _log.info("Converted graph file is saved to: %s", self.output_graph)

@@ -240,6 +240,29 @@ TEST_F(PythonPackage, ConvertsAsTheTutorialsScript) {
   EXPECT_EQ(read_file(path("again.pb")), int8);
 }
 
+TEST_F(PythonPackage, LeavesFilesOfOthersOfTheNamesThatItChooses) {
+  const std::string command = logging_command();
+  std::filesystem::copy_file(kCellGraph, folder / "fp32.pb");
+  const auto convert = [&](const std::string& settings) {
+    return python("from cytodet import GraphConverter\nc = GraphConverter('" + path("fp32.pb") +
+                  "', None, ['input'], ['predict'])\nc.gen_calib_data_cmds = '" + command + "'\n" + settings + "c.convert()\n");
+  };
+  for (const std::string name : {"fp32_optimized_graph.pb", "int8_final_fused_graph.pb", "int8_logged_graph.pb"}) {
+    put(name, "mine");
+    const Ran refused = convert("c.debug = True\n");
+    EXPECT_NE(refused.code, 0);
+    EXPECT_THAT(refused.text, HasSubstr(name + ": stands there already, and was not written by this program"));
+    EXPECT_EQ(read_file(path(name)), "mine");
+    std::filesystem::remove(path(name));
+  }
+  put("int8_logged_graph.pb", "mine");
+  EXPECT_EQ(convert("").code, 0);  // a name that is not written now
+  EXPECT_EQ(read_file(path("int8_logged_graph.pb")), "mine");
+  EXPECT_EQ(convert("c.debug = True\nc.overwrite = True\n").code, 0);
+  EXPECT_NE(read_file(path("int8_logged_graph.pb")), "mine");
+  EXPECT_EQ(convert("c.debug = True\n").code, 0);  // all of them are its own now
+}
+
 TEST_F(PythonPackage, ErrorsAreThoseOfTheOriginal) {
   const Ran r = python(
       "from cytodet import GraphConverter\n"
