@@ -24,6 +24,13 @@ std::string_view without_blanks(std::string_view text) {
   return at == std::string_view::npos ? std::string_view() : text.substr(at);
 }
 
+// No control characters but blanks in its first bytes. A GraphDef may begin as JSON does, with a line feed and a length that is a
+// brace, but has the key of a node's op soon, which is one.
+bool is_text(std::string_view bytes) {
+  const std::string_view head = bytes.substr(0, 512);
+  return std::all_of(head.begin(), head.end(), [](unsigned char c) { return c >= ' ' || (c >= '\t' && c <= '\r'); });
+}
+
 bool holds(std::string_view bytes, std::string_view part, size_t within = 64 << 10) {
   return bytes.substr(0, within).find(part) != std::string_view::npos;
 }
@@ -96,7 +103,7 @@ std::optional<FileKind> text_kind(std::string_view bytes, const std::string& ext
     return FileKind{"a meta graph of a checkpoint: its variables lie in other files", kFreezeAdvice, ReadableKind::meta_graph};
   if (head.starts_with("model_checkpoint_path:"))
     return FileKind{"the list of a folder's checkpoints", kFreezeAdvice, ReadableKind::checkpoint};
-  if (text.starts_with("{") || text.starts_with("["))
+  if ((text.starts_with("{") || text.starts_with("[")) && is_text(text))
     return FileKind{"JSON", "name the graph (.pb or .pbtxt); a model file is a .json with the graph's name in \"graph\""};
   return std::nullopt;
 }

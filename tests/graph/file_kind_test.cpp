@@ -65,6 +65,16 @@ TEST(FileKind, IsNamedWithWhatToDo) {
   }
 }
 
+// A node's length is the second byte of a graph: it may be any character.
+TEST(FileKind, AGraphIsOneWhateverItsFirstNodeIsLong) {
+  for (const size_t length : {0x22, 0x3c, 0x5b, 0x7b}) {
+    const std::string op = "Placeholder", node = field(1, std::string(length - op.size() - 4, 'x')) + field(2, op);
+    ASSERT_EQ(node.size(), length);
+    const auto kind = other_kind(field(1, node), "net.pb");
+    EXPECT_FALSE(kind) << length << ": " << kind->name;
+  }
+}
+
 TEST(FileKind, ReadGraphSaysIt) {
   const auto folder = std::filesystem::temp_directory_path() / ("file_kind_" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder / "saved");
