@@ -75,6 +75,11 @@ NamedTensors run_plan(const Graph& graph, const NamedTensors& feeds, const std::
   return results;
 }
 
+std::filesystem::path graph_of_case(const std::filesystem::path& folder) {
+  const std::filesystem::path onnx = folder / "model.onnx";
+  return std::filesystem::exists(onnx) ? onnx : folder / "graph.pb";
+}
+
 }  // namespace
 
 NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
@@ -99,7 +104,7 @@ std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const Inf
   for (const auto& entry : std::filesystem::directory_iterator(folder, error))
     if (std::filesystem::exists(entry.path() / "case.json")) folders.push_back(entry.path());
   if (error) throw Error(folder.string(), "cannot list the folder: " + error.message());
-  if (folders.empty()) throw Error(folder.string(), "has no sub-folder with case.json and graph.pb");
+  if (folders.empty()) throw Error(folder.string(), "has no sub-folder with case.json and graph.pb or model.onnx");
   std::sort(folders.begin(), folders.end());
   std::vector<CaseResult> results;
   for (const auto& f : folders) {
@@ -109,7 +114,7 @@ std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const Inf
       InferOptions own = options;
       own.outputs.clear();
       for (const auto& [name, tensor] : c.outputs) own.outputs.push_back(name);
-      NamedTensors got = infer(f / "graph.pb", c.inputs, own);
+      NamedTensors got = infer(graph_of_case(f), c.inputs, own);
       for (const auto& [name, wanted] : c.outputs)
         if (std::string d = difference_in_codes(got.at(name), wanted); !d.empty()) {
           result.problem = "output " + name + ": " + d;

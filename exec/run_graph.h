@@ -24,7 +24,7 @@ struct CaseResult {
   std::string name;
   std::string problem;  // empty: passed
 };
-// Every sub-folder of `folder` with graph.pb and case.json, by name.
+// Every sub-folder of `folder` with case.json and graph.pb or model.onnx, by name.
 std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const InferOptions& options);
 
 }  // namespace cytodet::exec

@@ -70,7 +70,7 @@ std::optional<FileKind> protobuf_kind(std::string_view bytes, const std::string&
   const std::vector<Field> fields = top_fields(bytes);
   if (fields.empty()) return std::nullopt;
   if (any(fields, 1, 0)) {
-    if (any(fields, 7, 2) || extension == ".onnx") return FileKind{"an ONNX network", kExport};
+    if (any(fields, 7, 2) || extension == ".onnx") return FileKind{"an ONNX model", kExport, ReadableKind::onnx};
     if (any(fields, 2, 2))
       return FileKind{"a SavedModel, with its variables beside it", kFreezeAdvice, ReadableKind::saved_model};
   }

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/join.h"
+#include "graph/io/onnx/onnx.h"
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/unfrozen.h"
@@ -44,6 +45,7 @@ const GraphFormat kGraphFormats[] = {
     {"a meta graph with its checkpoint", ".meta", is_kind<ReadableKind::meta_graph>, read_unfrozen, files_of_unfrozen},
     {"a checkpoint with its meta graph", "its prefix, its folder or one of its files", is_kind<ReadableKind::checkpoint>,
      read_unfrozen, files_of_unfrozen},
+    {"an ONNX model", ".onnx", is_kind<ReadableKind::onnx>, read_onnx, files_of_onnx},
     {"a frozen GraphDef", ".pb or .pbtxt", [](const std::optional<FileKind>& kind) { return !kind; }, read_graph_def,
      [](const fs::path& path) { return std::vector{path}; }},
 };

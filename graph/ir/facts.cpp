@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "graph/ir/node_facts.h"
 #include "graph/ir/op.h"
 
 namespace cytodet::graph {
@@ -11,7 +12,34 @@ bool small(const Fact& f, int64_t limit) {
   return elements(*f.shape) * static_cast<int64_t>(std::max<size_t>(1, size_of(f.dtype))) <= limit;
 }
 
+std::vector<Fact> constants_of(const std::vector<Tensor>& values, int64_t fold_bytes) {
+  std::vector<Fact> out;
+  for (const Tensor& t : values) {
+    out.push_back({t.dtype(), t.shape(), {}});
+    if (t.bytes() <= static_cast<size_t>(fold_bytes)) out.back().constant = t;
+  }
+  return out;
+}
+
 }  // namespace
+
+std::vector<Fact> facts_of_node(const Node& n, const std::vector<Fact>& in, const Tensor* value, int64_t fold_bytes) {
+  const Op* op = find_op(n.op);
+  if (!op) return {};
+  if (value && value->bytes() <= static_cast<size_t>(fold_bytes)) return constants_of({*value}, fold_bytes);
+  std::vector<Fact> out;
+  if (op->infer && !(in.empty() && n.op != "Const" && n.op != "Placeholder" && n.op != "NoOp")) {
+    InferCall call{n, in, {}};
+    op->infer(call);
+    out = std::move(call.out);
+  }
+  const bool constant = !in.empty() && std::all_of(in.begin(), in.end(), [](const Fact& f) { return f.constant.has_value(); });
+  if (!constant || op->stateful || !op->eval) return out;
+  if (!std::all_of(out.begin(), out.end(), [&](const Fact& f) { return small(f, fold_bytes); })) return out;
+  std::vector<Tensor> tensors;
+  for (const Fact& f : in) tensors.push_back(*f.constant);
+  return constants_of(evaluate(n, tensors), fold_bytes);
+}
 
 Facts::Facts(const Graph& graph, const std::map<Value, Fact>& known, int64_t fold_bytes)
     : facts_(static_cast<size_t>(graph.capacity())) {
@@ -19,35 +47,11 @@ Facts::Facts(const Graph& graph, const std::map<Value, Fact>& known, int64_t fol
     const Node& n = graph.node(id);
     std::vector<Fact>& out = facts_[static_cast<size_t>(id)];
     std::vector<Fact> in;
-    bool constant = !n.inputs.empty();
-    for (Value v : n.inputs) {
-      in.push_back(of(v));
-      constant = constant && in.back().constant;
-    }
-    const Op* op = find_op(n.op);
-    if (op) {
-      try {
-        if (op->infer) {
-          InferCall call{n, in, {}};
-          if (!(n.inputs.empty() && n.op != "Const" && n.op != "Placeholder" && n.op != "NoOp")) op->infer(call);
-          out = std::move(call.out);
-        }
-        if (const Tensor* t = graph.constant(id); t && t->bytes() <= static_cast<size_t>(fold_bytes)) {
-          out = {Fact{t->dtype(), t->shape(), *t}};
-        } else if (constant && !op->stateful && op->eval &&
-                   std::all_of(out.begin(), out.end(), [&](const Fact& f) { return small(f, fold_bytes); })) {
-          std::vector<Tensor> tensors;
-          for (const Fact& f : in) tensors.push_back(*f.constant);
-          std::vector<Tensor> values = evaluate(n, tensors);
-          out.assign(values.size(), {});
-          for (size_t i = 0; i < values.size(); ++i) {
-            out[i] = {values[i].dtype(), values[i].shape(), {}};
-            if (values[i].bytes() <= static_cast<size_t>(fold_bytes)) out[i].constant = values[i];
-          }
-        }
-      } catch (const Error&) {
-        out.clear();  // nothing is known of a node that cannot be evaluated; running it reports why
-      }
+    for (Value v : n.inputs) in.push_back(of(v));
+    try {
+      out = facts_of_node(n, in, graph.constant(id), fold_bytes);
+    } catch (const Error&) {
+      out.clear();  // nothing is known of a node that cannot be evaluated; running it reports why
     }
     for (const auto& [value, fact] : known)
       if (value.node == id) {

@@ -30,6 +30,7 @@ std::multimap<std::string, GraphSample> graph_samples() {
           {"a checkpoint with its meta graph", {saved + "/slim/model.ckpt-7", 4}},
           {"a checkpoint with its meta graph", {saved + "/slim/model.ckpt-7.index", 4}},
           {"a checkpoint with its meta graph", {saved + "/slim", 4}},
+          {"an ONNX model", {data("graph/onnx/net_resnet/model.onnx").string(), 1}},
           {"a frozen GraphDef", {saved + "/slim/frozen.pb", 1}},
           {"a frozen GraphDef", {saved + "/slim/graph.pbtxt", 1}}};
 }
@@ -54,8 +55,8 @@ TEST(ReadGraph, EveryFormatReadsItsSamples) {
 TEST(ReadGraph, OtherKindsAreRefusedWithWhatIsRead) {
   const auto folder = fs::temp_directory_path() / ("read_graph_" + std::to_string(::getpid()));
   fs::create_directories(folder / "net.mlpackage");
-  std::ofstream(folder / "net.onnx", std::ios::binary) << "\x08\x07\x12\x01p\x3a\x01g";
-  for (const auto& [file, what] : {std::pair{"net.onnx", "is an ONNX network"}, {"net.mlpackage", "is a Core ML network"}}) {
+  std::ofstream(folder / "net.h5", std::ios::binary) << "\x89HDF\r\n\x1a\n";
+  for (const auto& [file, what] : {std::pair{"net.h5", "is HDF5"}, {"net.mlpackage", "is a Core ML network"}}) {
     EXPECT_EQ(files_of_graph(folder / file), std::vector{folder / file});
     try {
       read_graph(folder / file);

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "example.pb.h"
-#include "graph/io/tensorflow/parse_message.h"
+#include "graph/io/parse_message.h"
 
 namespace cytodet::graph {
 namespace {

@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/suggest.h"
-#include "graph/io/tensorflow/parse_message.h"
+#include "graph/io/parse_message.h"
 #include "graph/io/tensorflow/proto.h"
 
 namespace cytodet::graph {

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/join.h"
-#include "graph/io/tensorflow/parse_message.h"
+#include "graph/io/parse_message.h"
 #include "graph/io/tensorflow/proto.h"
 #include "saved_model.pb.h"
 

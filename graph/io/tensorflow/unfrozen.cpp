@@ -4,8 +4,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/io/parse_message.h"
 #include "graph/io/tensorflow/meta_graph.h"
-#include "graph/io/tensorflow/parse_message.h"
 #include "saved_model.pb.h"
 
 namespace cytodet::graph {

@@ -1,0 +1,30 @@
+#include "graph/io/onnx/op_table.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace cytodet::graph::onnx {
+
+std::span<const OnnxOp> onnx_ops() {
+  static const std::vector<OnnxOp> all = [] {
+    std::vector<OnnxOp> rows;
+    for (const auto* part : {&activation_entries(), &axis_entries(), &constant_entries(), &conv_entries(), &detection_entries(),
+                             &elementwise_entries(), &gather_entries(), &norm_entries(), &pool_entries(), &product_entries(),
+                             &quantize_entries(), &reduce_entries(), &resize_entries(), &shape_entries()})
+      rows.insert(rows.end(), part->begin(), part->end());
+    std::sort(rows.begin(), rows.end(), [](const OnnxOp& a, const OnnxOp& b) {
+      return std::tuple(std::string_view(a.name), a.since) < std::tuple(std::string_view(b.name), b.since);
+    });
+    return rows;
+  }();
+  return all;
+}
+
+const OnnxOp* find_onnx_op(std::string_view name, int64_t opset) {
+  const OnnxOp* found = nullptr;
+  for (const OnnxOp& op : onnx_ops())
+    if (op.name == name && op.since <= opset) found = &op;
+  return found;
+}
+
+}  // namespace cytodet::graph::onnx

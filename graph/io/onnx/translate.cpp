@@ -1,0 +1,172 @@
+#include "graph/io/onnx/translate.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/join.h"
+#include "core/suggest.h"
+#include "graph/io/onnx/layout.h"
+#include "graph/io/onnx/names.h"
+#include "graph/io/onnx/op_table.h"
+
+namespace cytodet::graph::onnx {
+namespace {
+
+using Tensors = std::map<std::string, Value, std::less<>>;
+
+std::string full_name(const OnnxNode& n) { return n.domain.empty() ? n.op : n.domain + "." + n.op; }
+
+class Translator {
+ public:
+  explicit Translator(const OnnxModel& model) : model_(model), opset_(opset_of(model)) {}
+
+  Graph run() {
+    refuse_missing();
+    Tensors known;
+    add_initializers(model_.graph, known);
+    std::vector<NodeId> kept;
+    for (const OnnxValue& input : model_.graph.inputs)
+      if (known.find(input.name) == known.end()) kept.push_back(known.emplace(input.name, placeholder(input)).first->second.node);
+    run_nodes(model_.graph, known, "");
+    std::vector<NodeId> outputs;
+    b_.scope.clear();
+    for (const OnnxValue& output : model_.graph.outputs) outputs.push_back(add_output(output.name, known));
+    if (outputs.empty()) throw Error("", "has no outputs", "the model is damaged");
+    kept.insert(kept.end(), outputs.begin(), outputs.end());
+    b_.graph.sweep(kept);
+    return move_transposes(b_.graph, outputs);
+  }
+
+ private:
+  static int64_t opset_of(const OnnxModel& model) {
+    const auto it = model.opsets.find("");
+    if (it == model.opsets.end()) throw Error("", "states no operator set", "the model is damaged");
+    if (it->second < kFirstOpset || it->second > kLastOpset)
+      throw Error("", "is of operator set " + std::to_string(it->second),
+                  "sets " + std::to_string(kFirstOpset) + " to " + std::to_string(kLastOpset) +
+                      " are read: export it with opset_version=17, or convert it with onnx.version_converter");
+    return it->second;
+  }
+
+  // Operators that are missing are named together. Those in branches are looked at when one is taken.
+  void refuse_missing() const {
+    std::map<std::string, const OnnxNode*> missing;
+    for (const OnnxNode& n : model_.graph.nodes)
+      if (!entry(n)) missing.emplace(full_name(n), &n);
+    if (missing.empty()) return;
+    std::vector<std::string> names;
+    for (const auto& [name, node] : missing) names.push_back(name + " (" + node->text() + ")");
+    throw Error(missing.size() == 1 ? missing.begin()->second->text() : "operator set " + std::to_string(opset_),
+                "operator set " + std::to_string(opset_) + ": " + (missing.size() == 1 ? missing.begin()->first : listed(names)) +
+                    (missing.size() == 1 ? " is not read" : " are not read"),
+                "export the model without");
+  }
+
+  const OnnxOp* entry(const OnnxNode& n) const {
+    if (n.domain.empty()) return find_onnx_op(n.op, opset_);
+    const auto it = model_.opsets.find(n.domain);
+    return find_onnx_op(full_name(n), it == model_.opsets.end() ? 1 : it->second);
+  }
+
+  void add_initializers(const OnnxGraph& graph, Tensors& known) {
+    for (const auto& [name, tensor] : graph.initializers) {
+      b_.scope = node_name(name);
+      known.insert_or_assign(name, b_.constant(tensor));
+    }
+  }
+
+  Value placeholder(const OnnxValue& input) {
+    if (input.name.empty() || input.dtype == DType::invalid)
+      throw Error("input " + input.name, "has no " + std::string(input.name.empty() ? "name" : "type"), "the model is damaged");
+    ShapeAttr shape{input.shape.has_value(), input.shape.value_or(Shape())};
+    return b_.add_as(node_name(input.name), "Placeholder", {}, {{"dtype", input.dtype}, {"shape", shape}});
+  }
+
+  void run_nodes(const OnnxGraph& graph, Tensors& known, const std::string& within) {
+    for (const OnnxNode& n : graph.nodes) {
+      try {
+        run_node(n, known, within);
+      } catch (const Error& e) {
+        if (e.where().starts_with("node ")) throw;  // of a branch
+        throw e.within(n.text());
+      }
+    }
+  }
+
+  void run_node(const OnnxNode& n, Tensors& known, const std::string& within) {
+    const OnnxOp* op = entry(n);
+    if (!op)
+      throw Error("", "operator set " + std::to_string(opset_) + ": " + full_name(n) + " is not read",
+                  "export the model without");
+    std::vector<std::optional<Value>> inputs;
+    for (const std::string& name : n.inputs) {
+      if (name.empty()) {
+        inputs.push_back({});
+        continue;
+      }
+      const auto it = known.find(name);
+      if (it == known.end()) throw Error("", "reads tensor " + name + ", which no node before it makes", nearest(name, known));
+      inputs.push_back(it->second);
+    }
+    const std::string own = within + node_name(!n.name.empty() ? n.name : n.outputs.empty() ? n.op : n.outputs[0]);
+    b_.scope = own;
+    const NodeId before = b_.graph.capacity();
+    Call call(b_, n, opset_, std::move(inputs), [&](const OnnxGraph& branch) { return run_branch(branch, known, own); });
+    op->translate(call);
+    for (size_t i = 0; i < n.outputs.size(); ++i) {
+      if (n.outputs[i].empty()) continue;
+      if (i >= call.out.size() || !call.out[i])
+        throw Error("", "gives no output " + std::to_string(i) + " (" + n.outputs[i] + ")", "such outputs are not read");
+      if (!known.emplace(n.outputs[i], *call.out[i]).second)
+        throw Error("", "makes tensor " + n.outputs[i] + ", which another node makes too", "the model is damaged");
+    }
+    if (call.out.empty() || !call.out[0]) return;
+    const NodeId last = call.out[0]->node;
+    if (last >= before && b_.graph.alive(last) && b_.graph.find(own) < 0) b_.graph.rename(last, own);
+  }
+
+  static std::string nearest(const std::string& name, const Tensors& known) {
+    std::vector<std::string> names;
+    for (const auto& [other, value] : known) names.push_back(other);
+    return suggest(name, names);
+  }
+
+  // What lies around a branch is seen within it.
+  std::vector<Value> run_branch(const OnnxGraph& branch, const Tensors& around, const std::string& own) {
+    Tensors known = around;
+    std::vector<std::string> made;
+    for (const OnnxNode& n : branch.nodes)
+      for (const std::string& name : n.outputs) known.erase(name);
+    add_initializers(branch, known);
+    run_nodes(branch, known, own + "/");
+    b_.scope = own;
+    std::vector<Value> values;
+    for (const OnnxValue& output : branch.outputs) {
+      const auto it = known.find(output.name);
+      if (it == known.end())
+        throw Error("", "has a branch whose output " + output.name + " no node makes", "the model is damaged");
+      values.push_back(it->second);
+    }
+    return values;
+  }
+
+  // An Identity of its name; a node that has the name already gives way.
+  NodeId add_output(const std::string& name, const Tensors& known) {
+    const auto it = known.find(name);
+    if (it == known.end()) throw Error("output " + name, "is made by no node", nearest(name, known));
+    const std::string wanted = node_name(name);
+    const NodeId other = b_.graph.find(wanted);
+    if (other >= 0 && b_.graph.node(other).op != "Placeholder") b_.graph.rename(other, b_.graph.unique_name(wanted));
+    return b_.add_as(wanted, "Identity", {it->second}, {}).node;
+  }
+
+  const OnnxModel& model_;
+  const int64_t opset_;
+  Builder b_;
+};
+
+}  // namespace
+
+Graph translate(const OnnxModel& model) { return Translator(model).run(); }
+
+}  // namespace cytodet::graph::onnx

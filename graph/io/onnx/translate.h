@@ -1,0 +1,16 @@
+// An ONNX model as a Graph of TensorFlow's ops.
+#pragma once
+
+#include "graph/io/onnx/onnx_graph.h"
+
+namespace cytodet::graph::onnx {
+
+constexpr int64_t kFirstOpset = 7, kLastOpset = 21;
+
+// Inputs become Placeholders, outputs nodes that nobody reads, both under their own names as far as those can be names of nodes
+// (names.h). Maps enter and leave as the model has them, [n, c, h, w]; between, they are [n, h, w, c] as far as layout.h gets.
+// Throws Error: an operator set out of range, operators that are not read (all of them, with a node each), a node that is
+// refused.
+Graph translate(const OnnxModel& model);
+
+}  // namespace cytodet::graph::onnx

@@ -1,0 +1,193 @@
+// ONNX models: every operator on its case, small networks, names, and what is refused.
+#include "graph/io/onnx/onnx.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
+
+#include "core/file.h"
+#include "graph/io/onnx/names.h"
+#include "graph/io/onnx/op_table.h"
+#include "graph/io/onnx/permuted.h"
+#include "graph/io/onnx/read_model.h"
+#include "graph/quantized/quant_nodes.h"
+#include "tests/error_of.h"
+#include "tests/graph/cases.h"
+#include "tests/graph/onnx_writer.h"
+
+namespace cytodet::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+fs::path onnx_case(const std::string& name) { return data("graph/onnx/" + name); }
+
+class OnnxCase : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(OnnxCase, EqualsOnnx) {
+  const Graph graph = read_graph(onnx_case(GetParam()) / "model.onnx");
+  const Case c = read_case(onnx_case(GetParam()) / "case.json");
+  Feeds feeds;
+  for (const auto& [name, tensor] : c.inputs) feeds[graph.value(name)] = tensor;
+  std::vector<Value> fetches;
+  for (const auto& [name, wanted] : c.outputs) fetches.push_back(graph.value(name));
+  ASSERT_FALSE(fetches.empty());
+  const std::vector<Tensor> got = interpret(graph, feeds, fetches);
+  size_t i = 0;
+  for (const auto& [name, wanted] : c.outputs) EXPECT_EQ(difference(got[i++], wanted), "") << name;
+}
+std::string onnx_test_name(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
+INSTANTIATE_TEST_SUITE_P(Cases, OnnxCase, ::testing::ValuesIn(case_names(data("graph/onnx"))), onnx_test_name);
+
+// Operators of a graph and of the graphs within it, as entries of the table.
+void collect_entries(const onnx::OnnxGraph& graph, int64_t opset, std::set<const onnx::OnnxOp*>& found) {
+  for (const onnx::OnnxNode& n : graph.nodes) {
+    found.insert(onnx::find_onnx_op(n.domain.empty() ? n.op : n.domain + "." + n.op, n.domain.empty() ? opset : 1));
+    for (const auto& [name, attr] : n.attrs)
+      if (const auto* inner = std::get_if<std::shared_ptr<onnx::OnnxGraph>>(&attr)) collect_entries(**inner, opset, found);
+  }
+}
+
+TEST(Onnx, EveryOperatorHasACase) {
+  std::set<const onnx::OnnxOp*> found;
+  for (const std::string& name : case_names(data("graph/onnx"))) {
+    const onnx::OnnxModel model = onnx::parse_model(read_file(onnx_case(name) / "model.onnx"), name, onnx_case(name));
+    collect_entries(model.graph, model.opsets.at(""), found);
+  }
+  std::vector<std::string> without;
+  for (const onnx::OnnxOp& op : onnx::onnx_ops())
+    if (!found.contains(&op)) without.push_back(op.name + (" of operator set " + std::to_string(op.since)));
+  EXPECT_THAT(without, ::testing::IsEmpty()) << "run scripts/make_onnx_golden";
+}
+
+int transposes_in(const Graph& graph) {
+  int count = 0;
+  for (NodeId id : graph.ids()) count += graph.node(id).op == "Transpose";
+  return count;
+}
+
+// The picture comes with its channels first, and is turned once. A detector's boxes and a transformer's heads are asked for in
+// other orders than they are made in.
+TEST(Onnx, FewTransposesStay) {
+  for (const auto& [name, most] :
+       {std::pair{"resnet", 1}, {"squeezenet", 1}, {"mobilenet", 1}, {"vgg", 1}, {"quantized", 1}, {"yolo", 4}, {"attention", 6}})
+    EXPECT_LE(transposes_in(read_graph(onnx_case(std::string("net_") + name) / "model.onnx")), most) << name;
+}
+
+TEST(Onnx, QuantizedLayersTakeTheFormThatRunsInEightBits) {
+  const Graph graph = read_graph(onnx_case("net_quantized") / "model.onnx");
+  int layers = 0;
+  for (NodeId id : graph.ids()) {
+    const std::string& op = graph.node(id).op;
+    if (op != "Conv2D" && op != "DepthwiseConv2dNative" && op != "MatMul") continue;
+    ++layers;
+    EXPECT_TRUE(is_quantized(graph, id)) << node_text(graph.node(id));
+  }
+  EXPECT_EQ(layers, 4);
+}
+
+TEST(Onnx, NamesOfTensorsBecomeNamesOfNodes) {
+  for (const auto& [onnx_name, wanted] : {std::pair{"images", "images"},
+                                          {"/model.0/conv/Conv_output_0", "model.0/conv/Conv_output_0"},
+                                          {"onnx::Conv_12", "onnx__Conv_12"},
+                                          {"input:0", "input"},
+                                          {"x:1", "x_1"},
+                                          {"_a", "t_a"},
+                                          {"", "tensor"},
+                                          {"\xc3\xa9", "t__"}})
+    EXPECT_EQ(onnx::node_name(onnx_name), wanted);
+  const std::string graph = onnx_input("a b", {2}) + onnx_input("a_b", {2}) + onnx_node("Add", {"a b", "a_b"}, {"s"}, {}, "y") +
+                            onnx_node("Neg", {"s"}, {"y"}) + onnx_output("y") + onnx_output("s");
+  const Graph g = parse_onnx(onnx_model(graph), "m", {});
+  EXPECT_THAT(find_inputs(g), ::testing::ElementsAre("a_b", "a_b_1"));
+  EXPECT_THAT(find_outputs(g), ::testing::UnorderedElementsAre("y", "s"));
+  const auto got =
+      interpret(g, {{g.value("a_b"), Tensor::from<float>({2}, {1, 2})}, {g.value("a_b_1"), Tensor::from<float>({2}, {3, 5})}},
+                {g.value("y")});
+  EXPECT_EQ(difference(got[0], Tensor::from<float>({2}, {-4, -7})), "");
+}
+
+// A list read along H, W, C where the model says C, H, W; and dimensions that do not lie side by side.
+TEST(Onnx, ReshapesAreSeenThroughTransposes) {
+  const onnx::Perm first = {0, 3, 1, 2};
+  const auto split = onnx::move_reshape({1, 6, 4, 5}, {1, 2, 3, 4, 5}, first);
+  ASSERT_TRUE(split);
+  EXPECT_EQ(split->dims, (Shape{1, 4, 5, 2, 3}));
+  EXPECT_EQ(split->perm, (onnx::Perm{0, 3, 4, 1, 2}));
+  const auto joined = onnx::move_reshape({-1, 6, 4, 5}, {-1, 6, 20}, first);
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(joined->dims, (Shape{-1, 20, 6}));
+  EXPECT_FALSE(onnx::move_reshape({1, 6, 4, 5}, {1, 24, 5}, first));
+  EXPECT_FALSE(onnx::move_reshape({1, 6, 4, 5}, {1, 120}, first));
+}
+
+std::string refusal(const std::string& model) {
+  return error_of([&] { parse_onnx(model, "m.onnx", "."); });
+}
+
+TEST(Onnx, WhatIsNotReadIsNamed) {
+  const std::string x = onnx_input("x", {1, 3, 8, 8}), y = onnx_output("y");
+  const auto one = [&](const std::string& op, const std::string& attributes = {}) {
+    return onnx_model(x + onnx_node(op, {"x"}, {"y"}, attributes, "head") + y);
+  };
+  EXPECT_THAT(refusal(one("LSTM")), HasSubstr("m.onnx: node head (LSTM): operator set 17: LSTM is not read"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("LSTM", {"x"}, {"a"}) + onnx_node("GRU", {"a"}, {"y"}, {}, "g") + y)),
+              HasSubstr("GRU (node g (GRU)), LSTM (node of output a (LSTM)) are not read"));
+  EXPECT_THAT(refusal(one("Gelu")), HasSubstr("Gelu is not read"));  // of operator set 20
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("Relu", {"x"}, {"y"}) + y, 6)),
+              HasSubstr("is of operator set 6; sets 7 to 21 are read"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("Relu", {"z"}, {"y"}) + y)),
+              HasSubstr("node of output y (Relu): reads tensor z, which no node before it makes"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("Relu", {"y"}, {"y"}) + y)), HasSubstr("reads tensor y"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("Relu", {"x"}, {"y"}) + onnx_node("Neg", {"x"}, {"y"}) + y)),
+              HasSubstr("which another node makes too"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("Relu", {"x"}, {"z"}) + y)), HasSubstr("output y: is made by no node"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_node("Relu", {"x"}, {"y"}))), HasSubstr("has no outputs"));
+  EXPECT_THAT(refusal(one("MaxPool", onnx_ints("kernel_shape", {3}))),
+              HasSubstr("node head (MaxPool): has a window of 1 dimensions over a map of 2"));
+  EXPECT_THAT(refusal(one("MaxPool", onnx_ints("kernel_shape", {9, 9}))), HasSubstr("has a window larger than its map"));
+  EXPECT_THAT(refusal(onnx_model(onnx_input("x", {2}, 17) + onnx_node("Relu", {"x"}, {"y"}) + y)),
+              HasSubstr("input x: is of type float8e4m3fn"));
+  EXPECT_THAT(refusal("\x08\x07 damaged"), HasSubstr("m.onnx"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_tensor("w", {int64_t{1} << 40, int64_t{1} << 40}, 1, onnx_bytes(9, "abcd")) + y)),
+              HasSubstr("tensor w"));
+  EXPECT_THAT(refusal(onnx_model(x + onnx_tensor("w", {3}, 1, onnx_bytes(9, "abcd")) + y)),
+              HasSubstr("tensor w: of shape [3] and type float32 holds 4 bytes"));
+}
+
+TEST(Onnx, ExternalDataLiesInTheModelsFolder) {
+  const fs::path folder = fs::temp_directory_path() / ("onnx_external_" + std::to_string(::getpid()));
+  fs::create_directories(folder / "model/more");
+  const float values[] = {1, 2, 3, 4};
+  const std::string bytes(reinterpret_cast<const char*>(values), sizeof values);
+  for (const char* name : {"model/w.bin", "model/more/w.bin", "w.bin"}) std::ofstream(folder / name, std::ios::binary) << bytes;
+  fs::create_symlink(folder / "w.bin", folder / "model/link.bin");
+  const auto write = [&](const std::string& external) {
+    std::ofstream(folder / "model/m.onnx", std::ios::binary) << onnx_model(
+        onnx_input("x", {2}) + onnx_tensor("w", {2}, 1, external) + onnx_node("Add", {"x", "w"}, {"y"}) + onnx_output("y"));
+    return folder / "model/m.onnx";
+  };
+  for (const char* location : {"w.bin", "more/w.bin", "./more/../w.bin"}) {
+    const Graph g = read_graph(write(onnx_external(location, "4", "8")));
+    const auto got = interpret(g, {{g.value("x"), Tensor::from<float>({2}, {10, 20})}}, {g.value("y")});
+    EXPECT_EQ(difference(got[0], Tensor::from<float>({2}, {12, 23})), "") << location;
+  }
+  EXPECT_EQ(files_of_graph(write(onnx_external("w.bin", "4", "8"))).size(), 2u);
+  const auto problem = [&](const std::string& external) { return error_of([&] { read_graph(write(external)); }); };
+  EXPECT_THAT(problem(onnx_external("../w.bin", "0", "8")),
+              HasSubstr("tensor w: external data lies in \"../w.bin\", outside the model's folder"));
+  EXPECT_THAT(problem(onnx_external("link.bin", "0", "8")), HasSubstr("outside the model's folder"));
+  EXPECT_THAT(problem(onnx_external((folder / "w.bin").string(), "0", "8")),
+              HasSubstr("only files below the model's own folder"));
+  EXPECT_THAT(problem(onnx_external("none.bin", "0", "8")), HasSubstr("none.bin"));
+  EXPECT_THAT(problem(onnx_external("w.bin", "12", "8")), HasSubstr("of \"w.bin\", which has 16"));
+  EXPECT_THAT(problem(onnx_external("w.bin", "-4", "8")), HasSubstr("offset \"-4\""));
+  EXPECT_THAT(problem(onnx_external("w.bin", "0", "12")), HasSubstr("holds 12 bytes"));
+  fs::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace cytodet::testing
