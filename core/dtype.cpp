@@ -5,13 +5,13 @@
 namespace cytodet::core {
 namespace {
 
-struct Row {
+struct DTypeEntry {
   DType type;
   const char* name;
   size_t size;
 };
 
-constexpr Row kRows[] = {
+constexpr DTypeEntry kDTypes[] = {
     {DType::f32, "float32", 4},     {DType::f64, "float64", 8},       {DType::i32, "int32", 4},
     {DType::u8, "uint8", 1},        {DType::i16, "int16", 2},         {DType::i8, "int8", 1},
     {DType::string, "string", 0},   {DType::c64, "complex64", 8},     {DType::i64, "int64", 8},
@@ -22,27 +22,27 @@ constexpr Row kRows[] = {
     {DType::u32, "uint32", 4},      {DType::u64, "uint64", 8},
 };
 
-const Row* find(DType t) {
-  for (const Row& row : kRows)
-    if (row.type == t) return &row;
+const DTypeEntry* find(DType t) {
+  for (const DTypeEntry& entry : kDTypes)
+    if (entry.type == t) return &entry;
   return nullptr;
 }
 
 }  // namespace
 
 size_t size_of(DType t) {
-  const Row* row = find(t);
-  return row ? row->size : 0;
+  const DTypeEntry* entry = find(t);
+  return entry ? entry->size : 0;
 }
 
 std::string name_of(DType t) {
-  const Row* row = find(t);
-  return row ? row->name : "dtype(" + std::to_string(static_cast<int>(t)) + ")";
+  const DTypeEntry* entry = find(t);
+  return entry ? entry->name : "dtype(" + std::to_string(static_cast<int>(t)) + ")";
 }
 
 DType dtype_from_name(std::string_view name) {
-  for (const Row& row : kRows)
-    if (name == row.name) return row.type;
+  for (const DTypeEntry& entry : kDTypes)
+    if (name == entry.name) return entry.type;
   if (name == "float") return DType::f32;
   if (name == "double") return DType::f64;
   if (name == "half") return DType::f16;

@@ -146,7 +146,7 @@ double copy_gbs(int threads) {
 }  // namespace
 
 const std::vector<PeakInstruction>& peak_instructions() {
-  static const std::vector<PeakInstruction> rows = {
+  static const std::vector<PeakInstruction> entries = {
 #if defined(__x86_64__)
     {"int8", "pmaddwd", has<Isa::baseline>, 8 * kSums, madd_sse2},
     {"int8", "vpmaddwd ymm", has<Isa::avx2>, 16 * kSums, madd_avx2},
@@ -161,7 +161,7 @@ const std::vector<PeakInstruction>& peak_instructions() {
     {"bf16", "vdpbf16ps zmm", has<Isa::avx512_bf16>, 32 * kSums, dpbf16_avx512},
 #endif
   };
-  return rows;
+  return entries;
 }
 
 Peak measure_peak(int threads) {
@@ -175,13 +175,13 @@ Peak measure_peak(int threads) {
   const Kind kinds[] = {{"int8", &Peak::int8_gmacs, &Peak::int8_instruction},
                         {"bf16", &Peak::bf16_gmacs, &Peak::bf16_instruction},
                         {"f32", &Peak::f32_gmacs, &Peak::f32_instruction}};
-  for (const PeakInstruction& row : peak_instructions()) {
-    if (!row.available()) continue;
-    double gmacs = gmacs_of(row, peak.threads);
+  for (const PeakInstruction& entry : peak_instructions()) {
+    if (!entry.available()) continue;
+    double gmacs = gmacs_of(entry, peak.threads);
     for (const Kind& kind : kinds)
-      if (std::string(row.kind) == kind.name && gmacs > peak.*kind.gmacs) {
+      if (std::string(entry.kind) == kind.name && gmacs > peak.*kind.gmacs) {
         peak.*kind.gmacs = gmacs;
-        peak.*kind.instruction = row.name;
+        peak.*kind.instruction = entry.name;
       }
   }
   peak.copy_gbs = copy_gbs(peak.threads);
@@ -189,9 +189,10 @@ Peak measure_peak(int threads) {
 }
 
 double sustained_gmacs(const std::string& instruction, const CpuSets& cpu_sets, double seconds) {
-  const std::vector<PeakInstruction>& rows = peak_instructions();
-  const auto row = std::find_if(rows.begin(), rows.end(), [&](const PeakInstruction& r) { return r.name == instruction; });
-  if (row == rows.end() || !row->available()) throw UsageError("instruction", "no such on this CPU: " + instruction);
+  const std::vector<PeakInstruction>& entries = peak_instructions();
+  const auto entry =
+      std::find_if(entries.begin(), entries.end(), [&](const PeakInstruction& r) { return r.name == instruction; });
+  if (entry == entries.end() || !entry->available()) throw UsageError("instruction", "no such on this CPU: " + instruction);
   constexpr long kRounds = 100000;  // a fraction of a millisecond
   std::barrier together(std::ssize(cpu_sets));
   std::vector<double> gmacs(cpu_sets.size());
@@ -199,15 +200,15 @@ double sustained_gmacs(const std::string& instruction, const CpuSets& cpu_sets, 
   for (size_t t = 0; t < cpu_sets.size(); ++t)
     pool.emplace_back([&, t] {
       ScopedAffinity pinned(cpu_sets[t]);
-      volatile double sink = row->run(kRounds);
+      volatile double sink = entry->run(kRounds);
       together.arrive_and_wait();
       Stopwatch watch;
       double runs = 0;
       do {
-        sink = sink + row->run(kRounds);
+        sink = sink + entry->run(kRounds);
         ++runs;
       } while (watch.ms() < seconds * 1000);
-      gmacs[t] = runs * kRounds * row->macs / watch.ms() / 1e6;
+      gmacs[t] = runs * kRounds * entry->macs / watch.ms() / 1e6;
     });
   for (std::thread& t : pool) t.join();
   return std::accumulate(gmacs.begin(), gmacs.end(), 0.0);
@@ -217,8 +218,8 @@ double effective_cores() {
   constexpr double kSeconds = 0.03;
   const int cpus = usable_cpus();
   std::string instruction;
-  for (const PeakInstruction& row : peak_instructions())
-    if (row.available() && std::string(row.kind) == "int8") instruction = row.name;
+  for (const PeakInstruction& entry : peak_instructions())
+    if (entry.available() && std::string(entry.kind) == "int8") instruction = entry.name;
   const auto alone = [&](int cpu) { return sustained_gmacs(instruction, {cpus_of_stream(cpu, cpus, 1)}, kSeconds); };
   const double first = alone(0), together = sustained_gmacs(instruction, cpu_sets_of({cpus, 1}), kSeconds),
                last = alone(cpus - 1);

@@ -30,7 +30,7 @@ void append_coco_result(std::string& text, std::string_view image_id, std::strin
   text += '}';
 }
 
-void append_competition_result(std::string& text, const Detection& d) {
+void append_to_box_list(std::string& text, const Detection& d) {
   const long long x = std::llround(d.box.x0), y = std::llround(d.box.y0);
   const long long w = std::max(1LL, std::llround(d.box.x1) - x), h = std::max(1LL, std::llround(d.box.y1) - y);
   text += "{\"x\":" + std::to_string(x) + ",\"y\":" + std::to_string(y) + ",\"w\":" + std::to_string(w) +
@@ -70,14 +70,14 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
   writer.finish();
 }
 
-void write_competition_results(const Detections& detections, const std::filesystem::path& path) {
+void write_box_list(const Detections& detections, const std::filesystem::path& path) {
   AtomicFile file(path);
   std::string text = "[";
   bool any = false;
   for (const Detection& d : detections) {
     if (any) text = ",\n";
     any = true;
-    append_competition_result(text, d);
+    append_to_box_list(text, d);
     file.write(text);
   }
   file.write(any ? "]\n" : "[]\n");

@@ -1,4 +1,4 @@
-// Result files: COCO results, and the competition's list per image.
+// Result files: COCO results, and a box list per image.
 #pragma once
 
 #include <filesystem>
@@ -40,12 +40,12 @@ void write_coco_results(const std::vector<ImageDetections>& images, const std::v
                         const std::filesystem::path& path);
 
 // [{"x", "y", "w", "h", "p"}, ...] in whole pixels, w and h at least 1.
-void write_competition_results(const Detections& detections, const std::filesystem::path& path);
+void write_box_list(const Detections& detections, const std::filesystem::path& path);
 
 // One element of each list, appended. Ids as JSON: numbers, or texts in quotes.
 void append_coco_result(std::string& text, int64_t image_id, int64_t category_id, const Detection& detection);
 void append_coco_result(std::string& text, std::string_view image_id, std::string_view category_id, const Detection& detection);
-void append_competition_result(std::string& text, const Detection& detection);
+void append_to_box_list(std::string& text, const Detection& detection);
 
 struct CocoResult {
   int64_t image_id = 0, category_id = 0;
@@ -62,13 +62,13 @@ struct CocoResult {
 int64_t read_coco_results(const std::filesystem::path& path, const std::function<void(const CocoResult&)>& each);
 int64_t parse_coco_results(std::string_view json, const std::string& where, const std::function<void(const CocoResult&)>& each);
 
-// A detection of either form. The competition's says nothing of image and category: the file is the image.
+// A detection of either form. A box list says nothing of image and category: the file is the image.
 struct AnyResult : CocoResult {
-  bool competition = false;
+  bool box_list = false;
   std::optional<Box> tile;  // COCO's with "tile": [x, y, width, height], the part of the image in which it was found
 };
 
-// Reads COCO results or one of the competition's lists: calls `each` for every detection in the file's order; returns how many. A
+// Reads COCO results or a box list: calls `each` for every detection in the file's order; returns how many. A
 // file that mixes the two forms is an Error.
 int64_t read_results(const std::filesystem::path& path, const std::function<void(const AnyResult&)>& each);
 int64_t parse_results(std::string_view json, const std::string& where, const std::function<void(const AnyResult&)>& each);

@@ -164,15 +164,15 @@ Element coco_element(const std::function<void(const CocoResult&)>& each) {
 }
 
 Element any_element(const std::function<void(const AnyResult&)>& each) {
-  return [&each, competition = std::optional<bool>()](dom::object o, const Path& at) mutable {
+  return [&each, box_list = std::optional<bool>()](dom::object o, const Path& at) mutable {
     auto [image, category, bbox, score, tile, x, y, w, h, p, file_name] =
         fields<11>(o, {"image_id", "category_id", "bbox", "score", "tile", "x", "y", "w", "h", "p", "file_name"});
     AnyResult r;
-    r.competition = !bbox && !image && (x || p);
-    if (competition.value_or(r.competition) != r.competition)
-      at.fail("", "is of another form than those before it", "a file holds COCO results or the competition's list");
-    competition = r.competition;
-    if (r.competition) {
+    r.box_list = !bbox && !image && (x || p);
+    if (box_list.value_or(r.box_list) != r.box_list)
+      at.fail("", "is of another form than those before it", "a file holds COCO results or a box list");
+    box_list = r.box_list;
+    if (r.box_list) {
       const double box[4] = {finite(at, "x", required(at, "x", x)), finite(at, "y", required(at, "y", y)),
                              finite(at, "w", required(at, "w", w)), finite(at, "h", required(at, "h", h))};
       if (box[2] < 0 || box[3] < 0) at.fail("", "has a negative width or height");

@@ -15,8 +15,8 @@ namespace cytodet::exec {
 
 namespace {
 
-// difference(), but codes of older tools' 8-bit layers, which kernels compute with one rounding and without -128, may be three
-// off.
+// difference(), but quantized values of older tools' 8-bit layers, which kernels compute with one rounding and without -128,
+// may be three off.
 std::string difference_in_codes(const Tensor& got, const Tensor& wanted) {
   const DType t = wanted.dtype();
   if ((t != DType::qint8 && t != DType::quint8 && t != DType::qint32) || got.dtype() != t || got.shape() != wanted.shape())

@@ -18,16 +18,16 @@ namespace {
 constexpr std::string_view kName = "__print__";
 constexpr size_t kShownProblems = 5;
 
-struct KindRow {
+struct KindEntry {
   LogKind kind;
   std::string_view prefix;
   int numbers;  // in each pair of brackets; 0: any
   int brackets;
 };
-constexpr std::array<KindRow, 4> kKinds{{{LogKind::requant_min_max, "__requant_min_max:", 1, 2},
-                                         {LogKind::max, "__max:", 1, 1},
-                                         {LogKind::min, "__min:", 1, 1},
-                                         {LogKind::kl, "__KL:", 0, 1}}};
+constexpr std::array<KindEntry, 4> kKinds{{{LogKind::requant_min_max, "__requant_min_max:", 1, 2},
+                                           {LogKind::max, "__max:", 1, 1},
+                                           {LogKind::min, "__min:", 1, 1},
+                                           {LogKind::kl, "__KL:", 0, 1}}};
 
 std::string_view trim(std::string_view s) {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
@@ -43,7 +43,7 @@ std::optional<float> number(std::string_view s) {
 }
 
 // "[1][2]" -> 1, 2; "[1 2 3]" -> 1, 2, 3. Empty when it is anything else.
-std::vector<float> numbers(std::string_view s, const KindRow& kind) {
+std::vector<float> numbers(std::string_view s, const KindEntry& kind) {
   std::vector<float> values;
   int brackets = 0;
   for (s = trim(s); !s.empty(); ++brackets) {
@@ -90,7 +90,7 @@ class Parser {
   }
 
   void read_record(std::string_view node, std::string_view field, int64_t line) {
-    auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const KindRow& k) { return field.starts_with(k.prefix); });
+    auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const KindEntry& k) { return field.starts_with(k.prefix); });
     if (kind == kKinds.end()) return;
     std::vector<float> values = numbers(field.substr(kind->prefix.size()), *kind);
     if (!values.empty()) {
@@ -144,7 +144,7 @@ CalibrationLog parse_log(std::string_view text) {
 CalibrationLog read_log(const std::filesystem::path& path) { return parse_log(decode_text(read_file(path), path.string())); }
 
 std::string to_text(const LogRecord& record) {
-  auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const KindRow& k) { return k.kind == record.kind; });
+  auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const KindEntry& k) { return k.kind == record.kind; });
   std::string text = ";" + record.node + std::string(kName) + ";" + std::string(kind->prefix);
   const char* between = kind->numbers == 1 ? "][" : " ";
   for (size_t i = 0; i < record.values.size(); ++i) text += (i ? between : "[") + shortest(record.values[i]);

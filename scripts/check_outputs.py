@@ -49,7 +49,7 @@ def main():
     def export(*arguments):
         subprocess.run([program, "export", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
-    export(RESULTS, "-o", f"{out}/", "--truth", TRUTH, "--format", "coco,competition,csv,geojson,geojson.gz,summary")
+    export(RESULTS, "-o", f"{out}/", "--truth", TRUTH, "--format", "coco,box-list,csv,geojson,geojson.gz,summary")
     results = json.loads(pathlib.Path(RESULTS).read_text())
     truth = COCO(TRUTH)
     together, schema = [], jsonschema.Draft202012Validator(SCHEMA)

@@ -19,60 +19,60 @@ namespace {
 
 constexpr size_t kMaxNodes = 16, kMaxLeaves = 12;
 
-struct UnaryRow {
+struct UnaryEntry {
   const char* name;  // of the op
-  ExprOp code;
+  ExprOp op;
 };
-constexpr UnaryRow kUnary[] = {{"Neg", ExprOp::neg},
-                               {"Abs", ExprOp::abs},
-                               {"Sign", ExprOp::sign},
-                               {"Square", ExprOp::square},
-                               {"Sqrt", ExprOp::sqrt},
-                               {"Rsqrt", ExprOp::rsqrt},
-                               {"Reciprocal", ExprOp::reciprocal},
-                               {"Inv", ExprOp::reciprocal},
-                               {"Exp", ExprOp::exp},
-                               {"Expm1", ExprOp::expm1},
-                               {"Log", ExprOp::log},
-                               {"Log1p", ExprOp::log1p},
-                               {"Tanh", ExprOp::tanh},
-                               {"Sigmoid", ExprOp::sigmoid},
-                               {"Relu", ExprOp::relu},
-                               {"Relu6", ExprOp::relu6},
-                               {"Elu", ExprOp::elu},
-                               {"Selu", ExprOp::selu},
-                               {"Softplus", ExprOp::softplus},
-                               {"Softsign", ExprOp::softsign},
-                               {"Erf", ExprOp::erf},
-                               {"Floor", ExprOp::floor},
-                               {"Ceil", ExprOp::ceil},
-                               {"Round", ExprOp::round},
-                               {"Rint", ExprOp::round},
-                               {"LogicalNot", ExprOp::logical_not}};
+constexpr UnaryEntry kUnary[] = {{"Neg", ExprOp::neg},
+                                 {"Abs", ExprOp::abs},
+                                 {"Sign", ExprOp::sign},
+                                 {"Square", ExprOp::square},
+                                 {"Sqrt", ExprOp::sqrt},
+                                 {"Rsqrt", ExprOp::rsqrt},
+                                 {"Reciprocal", ExprOp::reciprocal},
+                                 {"Inv", ExprOp::reciprocal},
+                                 {"Exp", ExprOp::exp},
+                                 {"Expm1", ExprOp::expm1},
+                                 {"Log", ExprOp::log},
+                                 {"Log1p", ExprOp::log1p},
+                                 {"Tanh", ExprOp::tanh},
+                                 {"Sigmoid", ExprOp::sigmoid},
+                                 {"Relu", ExprOp::relu},
+                                 {"Relu6", ExprOp::relu6},
+                                 {"Elu", ExprOp::elu},
+                                 {"Selu", ExprOp::selu},
+                                 {"Softplus", ExprOp::softplus},
+                                 {"Softsign", ExprOp::softsign},
+                                 {"Erf", ExprOp::erf},
+                                 {"Floor", ExprOp::floor},
+                                 {"Ceil", ExprOp::ceil},
+                                 {"Round", ExprOp::round},
+                                 {"Rint", ExprOp::round},
+                                 {"LogicalNot", ExprOp::logical_not}};
 
-struct BinaryRow {
+struct BinaryEntry {
   const char* name;  // of the op
-  ExprOp code;
+  ExprOp op;
   bool swapped = false;
 };
-constexpr BinaryRow kBinary[] = {{"Add", ExprOp::add},
-                                 {"AddV2", ExprOp::add},
-                                 {"Sub", ExprOp::sub},
-                                 {"Mul", ExprOp::mul},
-                                 {"RealDiv", ExprOp::div},
-                                 {"Div", ExprOp::div},
-                                 {"DivNoNan", ExprOp::div_no_nan},
-                                 {"Maximum", ExprOp::max},
-                                 {"Minimum", ExprOp::min},
-                                 {"SquaredDifference", ExprOp::squared_difference},
-                                 {"Equal", ExprOp::equal},
-                                 {"NotEqual", ExprOp::not_equal},
-                                 {"Less", ExprOp::less},
-                                 {"LessEqual", ExprOp::less_equal},
-                                 {"Greater", ExprOp::less, true},
-                                 {"GreaterEqual", ExprOp::less_equal, true},
-                                 {"LogicalAnd", ExprOp::min},
-                                 {"LogicalOr", ExprOp::max}};
+constexpr BinaryEntry kBinary[] = {{"Add", ExprOp::add},
+                                   {"AddV2", ExprOp::add},
+                                   {"Sub", ExprOp::sub},
+                                   {"Mul", ExprOp::mul},
+                                   {"RealDiv", ExprOp::div},
+                                   {"Div", ExprOp::div},
+                                   {"DivNoNan", ExprOp::div_no_nan},
+                                   {"Maximum", ExprOp::max},
+                                   {"Minimum", ExprOp::min},
+                                   {"SquaredDifference", ExprOp::squared_difference},
+                                   {"Equal", ExprOp::equal},
+                                   {"NotEqual", ExprOp::not_equal},
+                                   {"Less", ExprOp::less},
+                                   {"LessEqual", ExprOp::less_equal},
+                                   {"Greater", ExprOp::less, true},
+                                   {"GreaterEqual", ExprOp::less_equal, true},
+                                   {"LogicalAnd", ExprOp::min},
+                                   {"LogicalOr", ExprOp::max}};
 
 bool is_batch_norm(const Node& n) {
   return n.op.starts_with("FusedBatchNorm") && n.inputs.size() == 5 && !n.attr_or("is_training", true);
@@ -332,7 +332,7 @@ class Translator {
     if (is_batch_norm(n)) return batch_norm(n);
     if (is_fake_quant(n)) return fake_quant(n);
     const int a = operand(n.inputs[0]);
-    if (const UnaryRow* row = entry_named(kUnary, n.op)) return emit(row->code, a);
+    if (const UnaryEntry* entry = entry_named(kUnary, n.op)) return emit(entry->op, a);
     if (n.op == "Cast")
       return low_.facts.of({low_.graph.find(n.name), 0}).dtype == DType::boolean ? emit(ExprOp::not_equal, a, constant(0)) : a;
     if (n.op == "LeakyRelu") return emit(ExprOp::leaky_relu, a, constant(n.attr_or("alpha", 0.2f)));
@@ -344,7 +344,8 @@ class Translator {
       return sum;
     }
     const int b = operand(n.inputs[1]);
-    if (const BinaryRow* row = entry_named(kBinary, n.op)) return row->swapped ? emit(row->code, b, a) : emit(row->code, a, b);
+    if (const BinaryEntry* entry = entry_named(kBinary, n.op))
+      return entry->swapped ? emit(entry->op, b, a) : emit(entry->op, a, b);
     const int c = operand(n.inputs[2]);
     if (n.op == "ClipByValue") return emit(ExprOp::min, emit(ExprOp::max, a, b), c);
     return emit(ExprOp::select, a, b, c);

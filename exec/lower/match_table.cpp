@@ -25,14 +25,14 @@ std::vector<KernelEntry> kernel_entries() {
       {"channels", match_channels},
       {"copy", match_copy},
       {"split", match_split},
-      {"coded", match_fake_quant},
+      {"fake_quant", match_fake_quant},
       {"expression_rest", match_expression_rest},
   };
 }
 
 std::vector<FusionEntry> fusion_entries() {
   return {
-      {"codes", fuse_fake_quant},
+      {"fake_quant", fuse_fake_quant},
       {"pooled_mean", fuse_pooled_mean},
       {"gate_into_pointwise", fuse_gate_into_pointwise},
       {"expand_depthwise", fuse_expand_depthwise},

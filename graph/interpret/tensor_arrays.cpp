@@ -25,19 +25,19 @@ bool TensorArrays::gives_tensor(const Node& node) {
 }
 
 TensorArrays::Method TensorArrays::method(const Node& node) {
-  struct Row {
+  struct Entry {
     const char* op;
     Method method;
   };
-  static constexpr Row kRows[] = {
+  static constexpr Entry kEntries[] = {
       {"TensorArrayV3", &TensorArrays::create},       {"TensorArrayCloseV3", &TensorArrays::close},
       {"TensorArraySizeV3", &TensorArrays::size},     {"TensorArrayReadV3", &TensorArrays::read},
       {"TensorArrayWriteV3", &TensorArrays::write},   {"TensorArrayGatherV3", &TensorArrays::gather},
       {"TensorArrayConcatV3", &TensorArrays::concat}, {"TensorArrayScatterV3", &TensorArrays::scatter},
       {"TensorArraySplitV3", &TensorArrays::split},
   };
-  for (const Row& row : kRows)
-    if (node.op == row.op) return row.method;
+  for (const Entry& entry : kEntries)
+    if (node.op == entry.op) return entry.method;
   return &TensorArrays::refuse;
 }
 

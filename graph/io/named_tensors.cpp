@@ -187,7 +187,7 @@ std::string difference(const Tensor& got, const Tensor& wanted) {
     return {};
   }
   // TensorFlow's 16-bit kernels also sum in 16 bits: some units in the last place are theirs; and they bring sums back to 8-bit
-  // codes with a fixed-point scale, which may turn a code into its neighbour.
+  // quantized values with a fixed-point scale, which may turn a quantized value into its neighbour.
   const DType t = got.dtype();
   const double unit = t == DType::f16 ? 1.0 / 1024 : 1.0 / 128;
   const double relative = t == DType::f16 || t == DType::bf16 ? 6 * unit : 1e-4,

@@ -12,12 +12,12 @@ namespace {
 using Product = IntegerLayer::Product;
 
 // `fused` in the words of the attribute fused_ops.
-struct OpRow {
+struct OpEntry {
   const char* op;
   Product product;
   const char* fused;
 };
-constexpr OpRow kIntegerOps[] = {
+constexpr OpEntry kIntegerOps[] = {
     {"QuantizedConv2D", Product::conv, ""},
     {"QuantizedConv2DAndRelu", Product::conv, "Relu"},
     {"QuantizedConv2DAndReluAndRequantize", Product::conv, "Relu Requantize"},
@@ -44,9 +44,9 @@ constexpr OpRow kIntegerOps[] = {
     {"_FusedQuantizedDepthwiseConv2D", Product::depthwise, nullptr},
 };
 
-const OpRow* row_of(std::string_view op) {
-  const auto* row = std::find_if(std::begin(kIntegerOps), std::end(kIntegerOps), [&](const OpRow& r) { return op == r.op; });
-  return row == std::end(kIntegerOps) ? nullptr : row;
+const OpEntry* entry_of(std::string_view op) {
+  const auto* entry = std::find_if(std::begin(kIntegerOps), std::end(kIntegerOps), [&](const OpEntry& r) { return op == r.op; });
+  return entry == std::end(kIntegerOps) ? nullptr : entry;
 }
 
 std::vector<std::string> words(const char* text) {
@@ -60,25 +60,25 @@ std::vector<std::string> words(const char* text) {
 
 std::vector<const char*> integer_layer_names() {
   std::vector<const char*> names;
-  for (const OpRow& row : kIntegerOps) names.push_back(row.op);
+  for (const OpEntry& entry : kIntegerOps) names.push_back(entry.op);
   return names;
 }
 
 std::optional<IntegerLayer> integer_layer(const Node& n) {
-  const OpRow* row = row_of(n.op);
-  if (!row) return {};
-  std::vector<std::string> fused = row->fused ? words(row->fused) : n.attr_or("fused_ops", AttrList{}).strings;
+  const OpEntry* entry = entry_of(n.op);
+  if (!entry) return {};
+  std::vector<std::string> fused = entry->fused ? words(entry->fused) : n.attr_or("fused_ops", AttrList{}).strings;
   const auto take = [&](std::string_view op) {
     if (fused.empty() || fused.front() != op) return false;
     fused.erase(fused.begin());
     return true;
   };
   IntegerLayer l;
-  l.product = row->product;
+  l.product = entry->product;
   const bool bias = take("BiasAdd"), sum = take("Sum");
   l.relu = take("Relu");
   if (take("Requantize"))
-    l.result = IntegerLayer::Result::codes;
+    l.result = IntegerLayer::Result::quantized;
   else if (take("Dequantize"))
     l.result = IntegerLayer::Result::floats;
   if (!fused.empty()) return {};
@@ -86,7 +86,7 @@ std::optional<IntegerLayer> integer_layer(const Node& n) {
   // range.
   int at = 2;
   const auto next = [&](int count) { return std::exchange(at, at + count); };
-  const bool last = row->fused != nullptr, coded = !last || l.result == IntegerLayer::Result::codes;
+  const bool last = entry->fused != nullptr, quantized = !last || l.result == IntegerLayer::Result::quantized;
   if (bias) l.bias = next(1);
   if (sum && !last) l.summand = next(1);
   l.input_range = next(2);
@@ -94,7 +94,7 @@ std::optional<IntegerLayer> integer_layer(const Node& n) {
   if (sum && !last) l.summand_range = next(2);
   if (l.result != IntegerLayer::Result::sums) l.result_range = next(2);
   if (sum && last) l.summand = next(1);
-  if (sum && last && coded) l.summand_range = next(2);
+  if (sum && last && quantized) l.summand_range = next(2);
   l.inputs = static_cast<size_t>(at);
   return l;
 }

@@ -12,8 +12,8 @@ namespace cytodet::graph {
 
 struct IntegerLayer {
   enum class Product { conv, depthwise, matmul };
-  // sums: 32-bit integers and their range; codes: 8-bit integers and the range that was given; floats: numbers, alone.
-  enum class Result { sums, codes, floats };
+  // sums: 32-bit integers and their range; quantized values: 8-bit integers and the range that was given; floats: numbers, alone.
+  enum class Result { sums, quantized, floats };
   Product product = Product::conv;
   Result result = Result::sums;
   bool relu = false;

@@ -15,18 +15,18 @@ struct Needed {
 };
 
 const std::vector<Needed>& needed() {
-  static const std::vector<Needed> rows = {
+  static const std::vector<Needed> all = {
       {"Switch", 2, {"T"}}, {"Merge", 1, {"T", "N"}},    {"Enter", 1, {"T", "frame_name"}},
       {"Exit", 1, {"T"}},   {"NextIteration", 1, {"T"}}, {"LoopCond", 1, {}},
   };
-  return rows;
+  return all;
 }
 
 std::string missing_in(const Node& n) {
-  for (const Needed& row : needed()) {
-    if (n.op != row.op) continue;
-    if (n.inputs.size() < row.inputs) return node_text(n) + " has " + std::to_string(n.inputs.size()) + " inputs";
-    for (const char* attr : row.attrs)
+  for (const Needed& entry : needed()) {
+    if (n.op != entry.op) continue;
+    if (n.inputs.size() < entry.inputs) return node_text(n) + " has " + std::to_string(n.inputs.size()) + " inputs";
+    for (const char* attr : entry.attrs)
       if (!n.has_attr(attr)) return node_text(n) + " lacks attribute \"" + attr + "\"";
     if (n.has_attr("T") && n.attr_or("T", DType::invalid) == DType::invalid) return node_text(n) + " has no type";
     if (n.op == "Merge" && n.attr_or("N", int64_t{0}) != static_cast<int64_t>(n.inputs.size()))

@@ -1,16 +1,17 @@
-// Convolutions and matrix products of 8-bit codes (graph/ir/integer_layer.h), as TensorFlow's oneDNN kernels define them:
+// Convolutions and matrix products of 8-bit quantized values (graph/ir/integer_layer.h), as TensorFlow's oneDNN kernels define
+// them:
 //
-//   step of an input = max(|min|, |max|) / 255 (unsigned codes; the minimum does not count) or / 127 (signed ones)
+//   step of an input = max(|min|, |max|) / 255 (unsigned quantized values; the minimum does not count) or / 127 (signed ones)
 //   step of the filter = max(|min|, |max|) / 127, of each output channel or of all
-//   number = sum of products of codes * both steps + bias + summand; sums are exact
-//   code of a result = number / (max(|min|, |max|) / 255 or 127), rounded once, halves to even
+//   number = sum of products of quantized values * both steps + bias + summand; sums are exact
+//   quantized value of a result = number / (max(|min|, |max|) / 255 or 127), rounded once, halves to even
 //
-// Matrix products with input_quant_mode MIN_FIRST read unsigned codes as min + code * (max - min) / 255. A filter of unsigned
-// codes is an older op's: codes of both sides count from the code of 0.
+// Matrix products with input_quant_mode MIN_FIRST read unsigned quantized values as min + quantized value * (max - min) / 255.
+// A filter of unsigned quantized values is an older op's: quantized values of both sides count from the zero point.
 #include <utility>
 
 #include "graph/ir/integer_layer.h"
-#include "graph/ops/codes.h"
+#include "graph/ops/quantized_range.h"
 #include "graph/ops/window.h"
 
 namespace cytodet::graph::ops {
@@ -23,11 +24,11 @@ double top_of(const Tensor& low, const Tensor& high, int64_t i) {
   return std::max(std::abs(finite(low, i)), std::abs(finite(high, i)));
 }
 
-// Codes minus `zero`, as floats.
-std::vector<float> counted_from(const Tensor& codes, double zero) {
-  std::vector<float> out(static_cast<size_t>(codes.size()));
-  on_integers(codes.dtype(), [&]<class T>() {
-    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(static_cast<double>(codes.data<T>()[i]) - zero);
+// Quantized values minus `zero`, as floats.
+std::vector<float> counted_from(const Tensor& quantized, double zero) {
+  std::vector<float> out(static_cast<size_t>(quantized.size()));
+  on_integers(quantized.dtype(), [&]<class T>() {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(static_cast<double>(quantized.data<T>()[i]) - zero);
   });
   return out;
 }
@@ -62,7 +63,7 @@ class ExactRow {
   int64_t count_ = 0;
 };
 
-// The two sides of a product, counted from the code of 0.
+// The two sides of a product, counted from the zero point.
 struct Sides {
   std::vector<float> x, filter;
   double largest_product() const { return static_cast<double>(largest(x)) * largest(filter); }
@@ -228,7 +229,7 @@ void for_numbers(const OpCall& call, const IntegerLayer& l, const Sums& sums, co
     need(summand->size() == static_cast<int64_t>(sums.values.size()), "the summand must have the result's shape");
     if (l.summand_range >= 0 && !is_floating(summand->dtype()))
       step = top_of(call.in[static_cast<size_t>(l.summand_range)], call.in[static_cast<size_t>(l.summand_range) + 1], 0) /
-             Codes(summand->dtype()).max;
+             QuantizedRange(summand->dtype()).max;
   }
   for (size_t i = 0; i < sums.values.size(); ++i) {
     const size_t c = i % static_cast<size_t>(sums.channels);
@@ -252,7 +253,7 @@ void eval_affine(OpCall& call, const IntegerLayer& l) {
     need(low < high, "a range has its minimum not below its maximum");
     return Spread(t, low, high);
   };
-  const auto zero = [](const Spread& s) { return -away(s.low / s.scale) + s.codes.min; };
+  const auto zero = [](const Spread& s) { return -away(s.low / s.scale) + s.range.min; };
   const Tensor &x = call.in[0], &f = call.in[1];
   Sides sides{counted_from(x, zero(range(l.input_range, x.dtype()))), counted_from(f, zero(range(l.filter_range, f.dtype())))};
   const Sums sums = sums_of(call.node, l.product, x, f, sides);
@@ -268,13 +269,14 @@ void eval_layer(OpCall& call) {
   need(l.has_value(), "only the fused ops [BiasAdd,] [Sum,] [Relu,] [Requantize | Dequantize] are known");
   input(call, l->inputs - 1);
   const Tensor &x = call.in[0], &f = call.in[1];
-  for (const Tensor* t : {&x, &f}) need(t->dtype() == DType::quint8 || t->dtype() == DType::qint8, "needs 8-bit codes");
+  for (const Tensor* t : {&x, &f})
+    need(t->dtype() == DType::quint8 || t->dtype() == DType::qint8, "needs 8-bit quantized values");
   for (int at : {l->input_range, l->result_range, l->summand_range})
     need(at < 0 || (call.in[static_cast<size_t>(at)].size() == 1 && call.in[static_cast<size_t>(at) + 1].size() == 1),
          "needs one range of each input and of the result");
   if (f.dtype() == DType::quint8) {
     need(l->result == Result::sums && l->bias < 0 && l->summand < 0 && l->product != Product::depthwise,
-         "needs a filter of signed codes");
+         "needs a filter of signed quantized values");
     return eval_affine(call, *l);
   }
   Sides sides{counted_from(x, 0), counted_from(f, 0)};
@@ -295,11 +297,11 @@ void eval_layer(OpCall& call) {
   }
   need(type == DType::quint8 || type == DType::qint8, "needs an 8-bit result");
   const Tensor &low = call.in[static_cast<size_t>(l->result_range)], &high = call.in[static_cast<size_t>(l->result_range) + 1];
-  const Codes codes(type);
-  const double step = top_of(low, high, 0) / codes.max;
+  const QuantizedRange range(type);
+  const double step = top_of(low, high, 0) / range.max;
   on_integers(type, [&]<class T>() {
     for_numbers(call, *l, sums, all, [&](int64_t i, double v) {
-      out.data<T>()[i] = static_cast<T>(step > 0 ? std::clamp(std::nearbyint(v / step), codes.min, codes.max) : 0);
+      out.data<T>()[i] = static_cast<T>(step > 0 ? std::clamp(std::nearbyint(v / step), range.min, range.max) : 0);
     });
   });
   call.out = {out, range_end(finite(low, 0)), range_end(finite(high, 0))};

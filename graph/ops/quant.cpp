@@ -1,5 +1,5 @@
-// Between numbers and their 8- to 32-bit codes, as TensorFlow's quantized graphs do it.
-#include "graph/ops/codes.h"
+// Between numbers and their 8- to 32-bit quantized values, as TensorFlow's quantized graphs do it.
+#include "graph/ops/quantized_range.h"
 
 namespace cytodet::graph::ops {
 namespace {
@@ -21,13 +21,13 @@ Tensor floats(Shape shape, const std::vector<float>& v) { return Tensor::from(st
 void eval_quantize(OpCall& call) {
   const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
   const DType type = call.node.attr_or("T", DType::quint8);
-  const Codes codes(type);
+  const QuantizedRange range(type);
   const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
   auto* round = call.node.attr_or<std::string>("round_mode", "HALF_AWAY_FROM_ZERO") == "HALF_TO_EVEN" ? even : away;
   const ChannelSlices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
   need(x.dtype() == DType::f32, "needs float32");
-  const double min = codes.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  const double min = range.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
   std::vector<float> mins, maxs, scales(static_cast<size_t>(slices.count));
   for (int64_t k = 0; k < slices.count; ++k) {
     const float a = finite(lo, k), b = finite(hi, k), low = std::min(0.0f, a);
@@ -37,33 +37,32 @@ void eval_quantize(OpCall& call) {
     maxs.push_back(std::max(0.0f, std::max(b, low + margin)));
     if (mode == "SCALED") {
       constexpr float none = std::numeric_limits<float>::max();
-      const float low_code = static_cast<float>(min), top_code = static_cast<float>(codes.max);
-      const float scale = std::min(low_code * mins.back() > 0 ? low_code / mins.back() : none,
-                                   top_code * maxs.back() > 0 ? top_code / maxs.back() : none);
-      mins.back() = low_code / scale;
-      maxs.back() = top_code / scale;
+      const float low_q = static_cast<float>(min), top_q = static_cast<float>(range.max);
+      const float scale =
+          std::min(low_q * mins.back() > 0 ? low_q / mins.back() : none, top_q * maxs.back() > 0 ? top_q / maxs.back() : none);
+      mins.back() = low_q / scale;
+      maxs.back() = top_q / scale;
       scales[static_cast<size_t>(k)] = scale;
     }
   }
   Tensor out(type, x.shape());
-  // In float, as TensorFlow computes: more bits would give other 16- and 32-bit codes.
-  const float half = codes.min < 0 ? static_cast<float>((codes.steps() + 1) / 2) : 0;
+  // In float, as TensorFlow computes: more bits would give other 16- and 32-bit quantized values.
+  const float half = range.min < 0 ? static_cast<float>((range.steps() + 1) / 2) : 0;
   for (int64_t i = 0; i < x.size(); ++i) {
     const size_t k = static_cast<size_t>(slices.of(i));
     const float number = x.data<float>()[i], v = std::clamp(number, mins[k], maxs[k]);
-    double code;
+    double q;
     if (mode == "MIN_FIRST") {
-      const float per_unit = maxs[k] == mins[k] ? 0 : static_cast<float>(codes.steps() / (maxs[k] - mins[k]));
-      const float start = std::round(mins[k] * per_unit) - static_cast<float>(codes.min);
-      code =
-          std::min(std::round(number * per_unit) - start, type == DType::qint32 ? 2147483520.0f : static_cast<float>(codes.max));
+      const float per_unit = maxs[k] == mins[k] ? 0 : static_cast<float>(range.steps() / (maxs[k] - mins[k]));
+      const float start = std::round(mins[k] * per_unit) - static_cast<float>(range.min);
+      q = std::min(std::round(number * per_unit) - start, type == DType::qint32 ? 2147483520.0f : static_cast<float>(range.max));
     } else if (mode == "SCALED") {
-      code = round(v * scales[k]);
+      q = round(v * scales[k]);
     } else {
-      const float per_unit = static_cast<float>(codes.steps() / (maxs[k] - mins[k])), steps = (v - mins[k]) * per_unit;
-      code = codes.min < 0 ? std::round(steps - half) : std::floor(steps + 0.5f);
+      const float per_unit = static_cast<float>(range.steps() / (maxs[k] - mins[k])), steps = (v - mins[k]) * per_unit;
+      q = range.min < 0 ? std::round(steps - half) : std::floor(steps + 0.5f);
     }
-    put_code(out, i, std::clamp(code, mode == "SCALED" ? min : codes.min, codes.max));
+    put_quantized(out, i, std::clamp(q, mode == "SCALED" ? min : range.min, range.max));
   }
   const Shape ranges = slices.count != 1 ? Shape{slices.count} : Shape{};
   call.out = {out, floats(ranges, mins), floats(ranges, maxs)};
@@ -83,26 +82,26 @@ void infer_quantize(InferCall& call) {
 
 void eval_dequantize(OpCall& call) {
   const Tensor &x = input(call, 0), &lo = input(call, 1), &hi = input(call, 2);
-  const Codes codes(x.dtype());
+  const QuantizedRange range(x.dtype());
   const std::string mode = call.node.attr_or<std::string>("mode", "MIN_COMBINED");
   const ChannelSlices slices(x, call.node.attr_or("axis", int64_t{-1}));
   need(lo.size() == slices.count && hi.size() == slices.count, "needs one range per slice");
-  const double min = codes.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
-  // number = (code + shift) * scale + base, of a slice.
+  const double min = range.min + (call.node.attr_or("narrow_range", false) ? 1 : 0);
+  // number = (quantized value + shift) * scale + base, of a slice.
   struct Line {
     double scale, base;
   };
-  const double shift = mode == "MIN_FIRST" ? -codes.min : mode == "SCALED" || codes.min >= 0 ? 0 : (codes.steps() + 1) / 2;
+  const double shift = mode == "MIN_FIRST" ? -range.min : mode == "SCALED" || range.min >= 0 ? 0 : (range.steps() + 1) / 2;
   std::vector<Line> lines;
   for (int64_t k = 0; k < slices.count; ++k) {
     const double a = lo.as_double(k), b = hi.as_double(k);
     if (mode == "MIN_FIRST") {
       const Spread s(x.dtype(), a, b);
-      lines.push_back({s.scale, s.number(codes.min)});
+      lines.push_back({s.scale, s.dequantize(range.min)});
     } else if (mode == "SCALED") {
-      lines.push_back({codes.min < 0 ? std::max(a / min, b / codes.max) : b / codes.max, 0});
+      lines.push_back({range.min < 0 ? std::max(a / min, b / range.max) : b / range.max, 0});
     } else {
-      lines.push_back({(b - a) / codes.steps(), a});
+      lines.push_back({(b - a) / range.steps(), a});
     }
   }
   Tensor out(call.node.attr_or("dtype", DType::f32), x.shape());
@@ -125,18 +124,18 @@ void eval_dequantize(OpCall& call) {
 }
 void infer_dequantize(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::f32), call.in[0].shape)}; }
 
-// The range that the codes of input 0 use.
+// The range that the quantized values of input 0 use.
 std::pair<float, float> used_range(const Tensor& x, double lo, double hi) {
   const Spread s(x.dtype(), lo, hi);
-  double min = s.codes.max, max = s.codes.min;
+  double min = s.range.max, max = s.range.min;
   for (int64_t i = 0; i < x.size(); ++i) {
     min = std::min(min, x.as_double(i));
     max = std::max(max, x.as_double(i));
   }
-  return {static_cast<float>(s.number(min)), static_cast<float>(s.number(max))};
+  return {static_cast<float>(s.dequantize(min)), static_cast<float>(s.dequantize(max))};
 }
-// From qint32 to quint8 TensorFlow counts in fixed point of 16 bits, with code 0 in the middle of the range: a code may differ
-// by one from the general way's. Empty where the numbers of the ranges leave 64 bits.
+// From qint32 to quint8 TensorFlow counts in fixed point of 16 bits, with quantized value 0 in the middle of the range: a
+// quantized value may differ by one from the general way's. Empty where the numbers of the ranges leave 64 bits.
 std::optional<std::vector<uint8_t>> fixed_point_codes(const Tensor& x, float from_lo, float from_hi, float lo, float hi) {
   constexpr double one = 1 << 16;
   const float from_range = from_hi - from_lo, range = hi - lo, middle = static_cast<float>((from_lo + from_hi) / 2.0);
@@ -147,11 +146,11 @@ std::optional<std::vector<uint8_t>> fixed_point_codes(const Tensor& x, float fro
     if (!(std::abs(v) < std::ldexp(1, 62))) return {};
   const uint64_t step = static_cast<uint64_t>(static_cast<int64_t>(scale));  // products wrap where they leave 64 bits
   const int64_t shift = static_cast<int64_t>(offset) - std::lround(start) + (1 << 15);
-  std::vector<uint8_t> codes;
+  std::vector<uint8_t> quantized;
   for (int32_t v : x.span<int32_t>())
-    codes.push_back(static_cast<uint8_t>(
+    quantized.push_back(static_cast<uint8_t>(
         std::clamp<int64_t>(((static_cast<int64_t>(static_cast<uint64_t>(int64_t{v}) * step) >> 32) + shift) >> 16, 0, 255)));
-  return codes;
+  return quantized;
 }
 void requantize(OpCall& call, float lo, float hi) {
   const Tensor& x = call.in[0];
@@ -164,7 +163,8 @@ void requantize(OpCall& call, float lo, float hi) {
   if (fixed)
     std::copy(fixed->begin(), fixed->end(), out.data<uint8_t>());
   else
-    for (int64_t i = 0; i < x.size(); ++i) put_code(out, i, to.code(static_cast<float>(from.number(x.as_double(i)))));
+    for (int64_t i = 0; i < x.size(); ++i)
+      put_quantized(out, i, to.quantize(static_cast<float>(from.dequantize(x.as_double(i)))));
   call.out = {out, floats({}, {lo}), floats({}, {hi})};
 }
 void eval_requantize(OpCall& call) {

@@ -1,6 +1,6 @@
-// Sums, products and normalization of unsigned codes, as TensorFlow computed them before it had oneDNN: results are 32-bit codes
-// of a range that leaves room, which RequantizationRange and Requantize bring back to 8 bits.
-#include "graph/ops/codes.h"
+// Sums, products and normalization of unsigned quantized values, as TensorFlow computed them before it had oneDNN: results are
+// 32-bit quantized values of a range that leaves room, which RequantizationRange and Requantize bring back to 8 bits.
+#include "graph/ops/quantized_range.h"
 
 namespace cytodet::graph::ops {
 namespace {
@@ -24,39 +24,41 @@ void eval_quantized_bias_add(OpCall& call) {
   const float top = largest_end(call) * 131072.0f;
   const FloatSpread sum(DType::qint32, -top, top);
   std::vector<double> biases;
-  for (int64_t c = 0; c < bias.size(); ++c) biases.push_back(sum.code(of_bias.number(static_cast<float>(bias.as_double(c)))));
+  for (int64_t c = 0; c < bias.size(); ++c)
+    biases.push_back(sum.quantize(of_bias.dequantize(static_cast<float>(bias.as_double(c)))));
   Tensor out(DType::qint32, x.shape());
   for (int64_t i = 0; i < x.size(); ++i) {
-    const double v = sum.code(of_x.number(static_cast<float>(x.as_double(i)))) + biases[static_cast<size_t>(i % bias.size())];
-    put_code(out, i, std::clamp(v, sum.codes.min, sum.codes.max));
+    const double v =
+        sum.quantize(of_x.dequantize(static_cast<float>(x.as_double(i)))) + biases[static_cast<size_t>(i % bias.size())];
+    put_quantized(out, i, std::clamp(v, sum.range.min, sum.range.max));
   }
   call.out = {out, range_end(-top), range_end(top)};
 }
-void infer_bias_add(InferCall& call) { infer_codes(call, DType::qint32); }
+void infer_bias_add(InferCall& call) { infer_quantized(call, DType::qint32); }
 
-// f(flat output index, code of x, code of y) over the broadcast shape.
+// f(flat output index, quantized value of x, quantized value of y) over the broadcast shape.
 Tensor broadcast_codes(const OpCall& call, const std::function<double(double, double)>& f) {
   const Tensor &x = input(call, 0), &y = input(call, 1);
   const Shape shape = broadcast_shapes(x.shape(), y.shape());
   Tensor out(DType::qint32, shape);
-  const Codes codes(DType::qint32);
+  const QuantizedRange range(DType::qint32);
   walk(shape, {broadcast_strides(x.shape(), shape), broadcast_strides(y.shape(), shape)}, [&](int64_t i, const int64_t* at) {
-    put_code(out, i, std::clamp(f(x.as_double(at[0]), y.as_double(at[1])), codes.min, codes.max));
+    put_quantized(out, i, std::clamp(f(x.as_double(at[0]), y.as_double(at[1])), range.min, range.max));
   });
   return out;
 }
 
-// A code of 8 bits among 32-bit codes: those of 0 and 1 decide.
+// A quantized value of 8 bits among 32-bit quantized values: those of 0 and 1 decide.
 struct Line {
   double at_0, step;
   Line(const OpCall& call, size_t value, size_t at, float top) {
     const Spread from(input(call, value).dtype(), low_at(call, at), low_at(call, at + 1));
-    const auto code = [&](double c) {
+    const auto q = [&](double c) {
       const double steps = 4294967295.0 / (2.0 * top);
-      return away(static_cast<float>(from.number(c)) * steps) - away(-top * steps) - 2147483648.0;
+      return away(static_cast<float>(from.dequantize(c)) * steps) - away(-top * steps) - 2147483648.0;
     };
-    at_0 = code(0);
-    step = code(1) - at_0;
+    at_0 = q(0);
+    step = q(1) - at_0;
   }
   double operator()(double c) const { return at_0 + c * step; }
 };
@@ -72,7 +74,7 @@ void eval_mul(OpCall& call) {
   const auto zero = [&](size_t value, size_t at) {
     const Spread s(input(call, value).dtype(), low_at(call, at), low_at(call, at + 1));
     need(s.scale > 0, "a range has its minimum not below its maximum");
-    return s.codes.min - away(s.low / s.scale);
+    return s.range.min - away(s.low / s.scale);
   };
   const double zero_x = zero(0, 2), zero_y = zero(1, 4);
   const float level = (low_at(call, 3) - low_at(call, 2)) / 255.0f * ((low_at(call, 5) - low_at(call, 4)) / 255.0f);
@@ -96,7 +98,7 @@ void eval_batch_norm(OpCall& call) {
     need(call.in[at].size() == channels, "needs a mean, variance, beta and gamma per channel");
   const auto number = [&](size_t value, int64_t i) {
     const Spread s(call.in[value].dtype(), low_at(call, value + 1), low_at(call, value + 2));
-    return static_cast<float>(s.number(call.in[value].as_double(i)));
+    return static_cast<float>(s.dequantize(call.in[value].as_double(i)));
   };
   const Spread fixed(DType::qint32, -top, top);
   const float epsilon = call.node.attr_or("variance_epsilon", 0.001f);
@@ -104,23 +106,23 @@ void eval_batch_norm(OpCall& call) {
   std::vector<int64_t> scale, offset;
   for (int64_t c = 0; c < channels; ++c) {
     const float s = 1.0f / std::sqrt(number(6, c) + epsilon) * (scaled ? number(12, c) : 1.0f);
-    scale.push_back(static_cast<int64_t>(fixed.code(s)));
-    offset.push_back(static_cast<int64_t>(fixed.code(-number(3, c) * s + number(9, c))));
+    scale.push_back(static_cast<int64_t>(fixed.quantize(s)));
+    offset.push_back(static_cast<int64_t>(fixed.quantize(-number(3, c) * s + number(9, c))));
   }
-  const int64_t one = static_cast<int64_t>(fixed.code(1));
+  const int64_t one = static_cast<int64_t>(fixed.quantize(1));
   Tensor out(DType::qint32, x.shape());
   for (int64_t i = 0; i < x.size(); ++i) {
     const size_t c = static_cast<size_t>(i % channels);
     // Products wrap where they leave 32 bits.
     const int64_t product =
-        static_cast<int32_t>(static_cast<uint32_t>(static_cast<int64_t>(fixed.code(number(0, i))) * scale[c]));
-    put_code(out, i, static_cast<double>(static_cast<int32_t>(static_cast<uint32_t>(product / one + offset[c]))));
+        static_cast<int32_t>(static_cast<uint32_t>(static_cast<int64_t>(fixed.quantize(number(0, i))) * scale[c]));
+    put_quantized(out, i, static_cast<double>(static_cast<int32_t>(static_cast<uint32_t>(product / one + offset[c]))));
   }
   call.out = {out, range_end(static_cast<float>(-top)), range_end(static_cast<float>(top))};
 }
 
 struct Moments {
-  std::vector<double> mean, variance;  // of each image and channel; the variance in numbers, the mean in codes
+  std::vector<double> mean, variance;  // of each image and channel; the variance in numbers, the mean in quantized values
 };
 
 Moments moments_of(const Tensor& x, double step) {
@@ -156,10 +158,10 @@ void eval_instance_norm(OpCall& call) {
   most = std::max(most, least + call.node.attr_or("min_separation", 1e-3f));
   const FloatSpread to(DType::quint8, least, most);
   Tensor out(DType::quint8, x.shape());
-  for (int64_t i = 0; i < x.size(); ++i) put_code(out, i, to.code(normed[static_cast<size_t>(i)]));
+  for (int64_t i = 0; i < x.size(); ++i) put_quantized(out, i, to.quantize(normed[static_cast<size_t>(i)]));
   call.out = {out, range_end(least), range_end(most)};
 }
-void infer_instance_norm(InferCall& call) { infer_codes(call, DType::quint8); }
+void infer_instance_norm(InferCall& call) { infer_quantized(call, DType::quint8); }
 
 }  // namespace
 

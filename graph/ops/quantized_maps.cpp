@@ -1,14 +1,14 @@
-// What moves, compares and averages codes: their range stays, or one range is chosen for all.
-#include "graph/ops/codes.h"
+// What moves, compares and averages quantized values: their range stays, or one range is chosen for all.
+#include "graph/ops/quantized_range.h"
 #include "graph/ops/window.h"
 
 namespace cytodet::graph::ops {
 namespace {
 
 // Out 0, and the range that inputs `at` and at + 1 state.
-void give(OpCall& call, Tensor codes, size_t at) {
+void give(OpCall& call, Tensor quantized, size_t at) {
   const Tensor low = range_end(finite(input(call, at), 0)), high = range_end(finite(input(call, at + 1), 0));
-  call.out = {std::move(codes), low, high};
+  call.out = {std::move(quantized), low, high};
 }
 
 void eval_quantized_pool(OpCall& call) {
@@ -17,10 +17,10 @@ void eval_quantized_pool(OpCall& call) {
   const bool maximum = call.node.op == "QuantizedMaxPool";
   const Windows w = windows(call.node, spatial(x), spatial_attr(call.node, "ksize", 4), {"strides", nullptr});
   const int64_t c = x.dim(3);
-  const Codes codes(x.dtype());
+  const QuantizedRange range(x.dtype());
   Tensor out(x.dtype(), w.out_shape(x.dim(0), c, 4));
   on_integers(x.dtype(), [&]<class T>() {
-    std::vector<double> best(static_cast<size_t>(out.size()), maximum ? codes.min : 0);
+    std::vector<double> best(static_cast<size_t>(out.size()), maximum ? range.min : 0);
     std::vector<int64_t> count(static_cast<size_t>(w.out()), 0);
     for (int64_t n = 0; n < x.dim(0); ++n)
       for_taps(w, [&](int64_t o, int64_t, int64_t at) {
@@ -58,7 +58,7 @@ struct ConcatInputs {
   size_t high(size_t i) const { return 1 + 2 * count + i; }
 };
 
-// Equal ranges stay; else V2 takes the widest, the older op one that holds all. Signed codes get one of equal ends.
+// Equal ranges stay; else V2 takes the widest, the older op one that holds all. Signed quantized values get one of equal ends.
 std::pair<float, float> joined_range(const OpCall& call, const ConcatInputs& in) {
   const auto range = [&](size_t i) { return std::pair(finite(call.in[in.low(i)], 0), finite(call.in[in.high(i)], 0)); };
   std::pair<float, float> all = range(0);
@@ -104,7 +104,7 @@ void eval_quantized_concat(OpCall& call) {
       if (same)
         copy_element(out, at, x, k);
       else
-        put_code(out, at, to.code(from.number(static_cast<float>(x.as_double(k)))));
+        put_quantized(out, at, to.quantize(from.dequantize(static_cast<float>(x.as_double(k)))));
     }
     offset += part;
   }
@@ -153,20 +153,20 @@ void eval_relu(OpCall& call) {
   const size_t at = limited ? 2 : 1;
   const Tensor& x = input(call, 0);
   const Spread range(x.dtype(), finite(input(call, at), 0), finite(input(call, at + 1), 0));
-  const double low = range.code(0), high = call.node.op == "QuantizedRelu6" ? range.code(6)
-                                           : limited                        ? range.code(finite(call.in[1], 0))
-                                                                            : range.codes.max;
+  const double low = range.quantize(0), high = call.node.op == "QuantizedRelu6" ? range.quantize(6)
+                                               : limited                        ? range.quantize(finite(call.in[1], 0))
+                                                                                : range.range.max;
   Tensor out(x.dtype(), x.shape());
-  for (int64_t i = 0; i < x.size(); ++i) put_code(out, i, std::min(std::max(x.as_double(i), low), high));
+  for (int64_t i = 0; i < x.size(); ++i) put_quantized(out, i, std::min(std::max(x.as_double(i), low), high));
   give(call, out, at);
 }
-void infer_relu(InferCall& call) { infer_codes(call, input_type(call, 0)); }
+void infer_relu(InferCall& call) { infer_quantized(call, input_type(call, 0)); }
 
 // Fixed point: quint8 in 7 bits behind the point, qint32 in 30; every quotient is cut off.
 void eval_quantized_resize(OpCall& call) {
   const Tensor &x = input(call, 0), &size = input(call, 1);
   need(x.rank() == 4 && size.size() == 2 && size.as_int(0) > 0 && size.as_int(1) > 0, "needs a map and a size of two numbers");
-  need(x.dtype() == DType::quint8 || x.dtype() == DType::qint32, "needs codes of 8 or 32 bits");
+  need(x.dtype() == DType::quint8 || x.dtype() == DType::qint32, "needs quantized values of 8 or 32 bits");
   need(x.dim(1) > 0 && x.dim(2) > 0, "the map is empty");
   const int64_t h = size.as_int(0), w = size.as_int(1), c = x.dim(3), one = int64_t{1} << (x.dtype() == DType::quint8 ? 7 : 30);
   const std::vector<ResizeTap> rows = resize_taps(call.node, x.dim(1), h), columns = resize_taps(call.node, x.dim(2), w);
@@ -194,17 +194,17 @@ void eval_quantized_resize(OpCall& call) {
 void infer_resize(InferCall& call) {
   InferCall plain{call.node, call.in.first(std::min<size_t>(2, call.in.size())), {}};
   plain_op("ResizeBilinear").infer(plain);
-  infer_codes(call, input_type(call, 0));
+  infer_quantized(call, input_type(call, 0));
   call.out[0].shape = plain.out.at(0).shape;
 }
 
-// How much a code of 32 bits of channel c stands for, times 2^31.
+// How much a quantized value of 32 bits of channel c stands for, times 2^31.
 double channel_top(const OpCall& call, int64_t c) {
   return std::max(std::abs(finite(call.in[1], c)), std::abs(finite(call.in[2], c)));
 }
 int64_t checked_channels(const OpCall& call) {
   const Tensor& x = input(call, 0);
-  need(x.dtype() == DType::qint32 && x.rank() >= 1, "needs codes of 32 bits");
+  need(x.dtype() == DType::qint32 && x.rank() >= 1, "needs quantized values of 32 bits");
   const int64_t channels = x.dim(-1);
   need(input(call, 1).size() == channels && input(call, 2).size() == channels, "needs a range of each channel");
   return channels;
@@ -215,20 +215,20 @@ void eval_requantize_channels(OpCall& call) {
   const Tensor& x = call.in[0];
   const float low = finite(input(call, 3), 0), high = finite(input(call, 4), 0);
   const DType type = call.node.attr_or("out_type", DType::quint8);
-  const Codes codes(type);
+  const QuantizedRange range(type);
   const double requested = std::max(std::abs(low), std::abs(high));
   need(requested > 0, "the requested range is empty");
   Tensor out(type, x.shape());
   std::vector<double> factor;
-  for (int64_t c = 0; c < channels; ++c) factor.push_back(codes.max * channel_top(call, c) / requested / 2147483648.0);
+  for (int64_t c = 0; c < channels; ++c) factor.push_back(range.max * channel_top(call, c) / requested / 2147483648.0);
   on_integers(type, [&]<class T>() {
     const auto sums = x.span<int32_t>();
     for (size_t i = 0; i < sums.size(); ++i)
-      out.data<T>()[i] = static_cast<T>(std::clamp(even(sums[i] * factor[i % factor.size()]), codes.min, codes.max));
+      out.data<T>()[i] = static_cast<T>(std::clamp(even(sums[i] * factor[i % factor.size()]), range.min, range.max));
   });
   call.out = {out, range_end(low), range_end(high)};
 }
-void infer_requantize_channels(InferCall& call) { infer_codes(call, call.node.attr_or("out_type", DType::quint8)); }
+void infer_requantize_channels(InferCall& call) { infer_quantized(call, call.node.attr_or("out_type", DType::quint8)); }
 
 void eval_channels_range(OpCall& call) {
   const int64_t channels = checked_channels(call);

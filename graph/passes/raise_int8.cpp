@@ -10,7 +10,7 @@ namespace cytodet::graph {
 namespace raise {
 namespace {
 
-// Ops that compute with codes or give them, apart from integer layers and QuantizeV2.
+// Ops that compute with quantized values or give them, apart from integer layers and QuantizeV2.
 bool is_on_codes(const std::string& op) {
   return (op.starts_with("Quantized") && !op.starts_with("QuantizedConv2DBackprop")) || op.starts_with("Requantiz") ||
          op == "QuantizeDownAndShrinkRange";
@@ -26,7 +26,7 @@ Value Raiser::add(const std::string& base, std::string op, std::vector<Value> in
   return g_.add_new(base, std::move(op), std::move(inputs), std::move(attrs));
 }
 
-void Raiser::become_codes(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends) {
+void Raiser::become_quantized(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends) {
   const std::string name = g_.node(id).name;
   const float scale = quant.scale;
   const Ends own = quant.zero_point ? ends : quant.is_signed ? Ends{-127 * scale, 127 * scale} : Ends{0, 255 * scale};
@@ -46,10 +46,10 @@ void Raiser::become_codes(NodeId id, Value numbers, const QuantParams& quant, co
              {"round_mode", std::string(quant.zero_point ? "HALF_AWAY_FROM_ZERO" : "HALF_TO_EVEN")},
              {"ensure_minimum_range", 0.0f}};
   if (quant.is_signed) n.attrs["narrow_range"] = true;
-  coded_[{id, 0}] = {numbers, quant, ends};
+  quantized_by_value_[{id, 0}] = {numbers, quant, ends};
   ends_[id] = ends;
   if (quant.zero_point) return;
-  // One mode for the codes and back, where both mean the same.
+  // One mode for the quantized values and back, where both mean the same.
   for (Consumers::Use use : uses_.of(Value{id, 0})) {
     Node& d = g_.node(use.node);
     const bool plain = d.op == "Dequantize" && use.input == 0 && d.inputs.size() == 3 && d.inputs[1] == Value{id, 1} &&
@@ -62,7 +62,7 @@ bool Raiser::raise(NodeId id) {
   if (!g_.alive(id)) return false;
   const std::string op = g_.node(id).op;
   if (op == "QuantizeV2") {
-    if (!coded_.contains({id, 0})) note_quantize(id);
+    if (!quantized_by_value_.contains({id, 0})) note_quantize(id);
     return false;
   }
   const bool layer = integer_layer(g_.node(id)) || op.starts_with("_FusedQuantized");

@@ -1,6 +1,6 @@
-// Layers on 8-bit codes become float layers between QuantizeV2 and Dequantize (graph/quantized/quant_nodes.h), which kernels run
-// in 8 bits. A node that gave codes becomes the QuantizeV2 of the float result, by its name: whoever read its codes or its range
-// still does.
+// Layers on 8-bit quantized values become float layers between QuantizeV2 and Dequantize (graph/quantized/quant_nodes.h), which
+// kernels run in 8 bits. A node that gave quantized values becomes the QuantizeV2 of the float result, by its name: whoever
+// read its quantized values or its range still does.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@
 
 namespace cytodet::graph {
 
-// A node on codes that stays as it is, and why.
+// A node on quantized values that stays as it is, and why.
 struct UnraisedNode {
   std::string name, op, why;
 };
@@ -34,8 +34,8 @@ struct Ends {
   float top() const { return std::max(std::abs(low), std::abs(high)); }
 };
 
-// Codes that are `quant` of x. `ends`: the range that the node states for them.
-struct Coded {
+// Quantized values that are `quant` of x. `ends`: the range that the node states for them.
+struct QuantizedSource {
   Value x;
   QuantParams quant;
   Ends ends;
@@ -47,11 +47,11 @@ struct Site {
   NodeId node = -1, last = -1;  // the layer; the node that gives the result
   bool is_signed = false, min_first = false;
   Ends input{0, 0};
-  double step = 1;  // of a code of the input; a code of 0 is input.low where min_first, else 0
+  double step = 1;  // of a quantized value of the input; a zero point is input.low where min_first, else 0
   QuantizedWeights weights;
   std::vector<double> bias;  // per output channel; the part of integers in units of the numbers
   bool whole_bias = false;   // of integers: it holds what the minimum of the input adds
-  // Of codes: how they stand for numbers, and the range that is stated for them.
+  // Of quantized values: how they stand for numbers, and the range that is stated for them.
   QuantParams result;
   Ends result_ends{0, 0};
   bool observed = false;  // the range is that of calibration: what lies beyond it need not be cut off
@@ -63,7 +63,7 @@ using Why = std::string;
 class Raiser {
  public:
   Raiser(Graph& graph, const Interface& io);
-  // Raises the node if it is one on codes; true when it was.
+  // Raises the node if it is one on quantized values; true when it was.
   bool raise(NodeId id);
   const std::map<NodeId, Why>& left() const { return left_; }
 
@@ -103,15 +103,15 @@ class Raiser {
   // Whether a node or one of its constants waits for others: what takes its place would not.
   bool waits(NodeId id) const;
   Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs = {});
-  // The node gives the codes of `numbers` from now on.
-  void become_codes(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends);
+  // The node gives the quantized values of `numbers` from now on.
+  void become_quantized(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends);
 
   Graph& g_;
   const Facts facts_;
   const Frames frames_;
   const Consumers uses_;
   const std::set<NodeId> outputs_;
-  std::map<Value, Coded> coded_;
+  std::map<Value, QuantizedSource> quantized_by_value_;
   std::map<NodeId, Ends> ends_;  // of nodes whose outputs 1 and 2 are a constant range
   std::map<NodeId, Why> left_;
 };

@@ -10,10 +10,10 @@ namespace {
 
 bool all_zero(const std::array<int64_t, 4>& pads) { return *std::max_element(pads.begin(), pads.end()) == 0; }
 
-// What a Dequantize of a result adds to the codes times their scale; empty when it reads them in another way.
-std::optional<double> offset_of(const Graph& g, const Node& d, NodeId coded, double top) {
-  if (d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0] != Value{coded, 0}) return {};
-  if (d.inputs[1] == Value{coded, 1} && d.inputs[2] == Value{coded, 2}) return 0;
+// What a Dequantize of a result adds to the quantized values times their scale; empty when it reads them in another way.
+std::optional<double> offset_of(const Graph& g, const Node& d, NodeId quantized, double top) {
+  if (d.op != "Dequantize" || d.inputs.size() != 3 || d.inputs[0] != Value{quantized, 0}) return {};
+  if (d.inputs[1] == Value{quantized, 1} && d.inputs[2] == Value{quantized, 2}) return 0;
   const Tensor *low = g.constant(d.inputs[1]), *high = g.constant(d.inputs[2]);
   if (!low || !high || low->size() != 1 || high->size() != 1) return {};
   const double a = low->as_double(), b = high->as_double();
@@ -25,7 +25,7 @@ std::optional<double> offset_of(const Graph& g, const Node& d, NodeId coded, dou
 
 bool close(double a, double b) { return std::abs(a - b) <= 1e-5 * std::abs(b); }
 
-// Sums of the weights' codes of each output channel.
+// Sums of the weights' quantized values of each output channel.
 std::vector<double> code_sums(const QuantizedWeights& weights, size_t channels) {
   std::vector<double> sums(channels, 0);
   const int8_t* values = weights.values.data<int8_t>();
@@ -48,7 +48,8 @@ void Raiser::look_behind_pad(Source& source) const {
   source.value = pad.inputs[0];
 }
 
-// x in AddV2(x, zero_point * scale) in front of QuantizeV2: codes with a zero point. False when the sum is another one.
+// x in AddV2(x, zero_point * scale) in front of QuantizeV2: quantized values with a zero point. False when the sum is another
+// one.
 bool Raiser::look_behind_shift(const Site& site, Source& source) const {
   const Node& add = g_.node(source.value.node);
   if (add.op != "AddV2" || add.inputs.size() != 2 || source.quant.is_signed || source.value.slot != 0) return false;
@@ -71,11 +72,11 @@ bool Raiser::pads(const Site& site) const {
 }
 
 std::optional<Raiser::Source> Raiser::source_of(const Site& site) {
-  const Value codes = g_.node(site.node).inputs[0];
-  const auto it = coded_.find(codes);
-  if (it == coded_.end()) {
-    // Codes of elsewhere: their numbers, which are codes again where the layer reads them.
-    if (g_.constant(codes) || !frames_.agree(codes, site.node)) return {};
+  const Value quantized = g_.node(site.node).inputs[0];
+  const auto it = quantized_by_value_.find(quantized);
+  if (it == quantized_by_value_.end()) {
+    // Quantized values of elsewhere: their numbers, which are quantized values again where the layer reads them.
+    if (g_.constant(quantized) || !frames_.agree(quantized, site.node)) return {};
     const Ends e = site.min_first ? site.input : Ends{site.is_signed ? -site.input.top() : 0, site.input.top()};
     AttrMap attrs{{"T", site.is_signed ? DType::qint8 : DType::quint8},
                   {"mode", std::string(site.min_first ? "MIN_COMBINED" : "SCALED")}};
@@ -83,14 +84,14 @@ std::optional<Raiser::Source> Raiser::source_of(const Site& site) {
     const Value low = g_.add_const(name + "/input_min", Tensor::scalar(e.low)),
                 high = g_.add_const(name + "/input_max", Tensor::scalar(e.high));
     const int zero_point = site.min_first ? static_cast<int>(std::clamp(-std::round(e.low / site.step), 0.0, 255.0)) : 0;
-    return Source{g_.add_new(name + "/input", "Dequantize", {codes, low, high}, attrs),
+    return Source{g_.add_new(name + "/input", "Dequantize", {quantized, low, high}, attrs),
                   {static_cast<float>(site.step), zero_point, site.is_signed}};
   }
   Source s{it->second.x, it->second.quant};
   if (s.quant.is_signed != site.is_signed) return {};
   if (close(s.quant.scale, site.step)) s.quant.scale = static_cast<float>(site.step);
   const Value before = s.value;
-  const Node& q = g_.node(codes.node);
+  const Node& q = g_.node(quantized.node);
   if (q.op == "QuantizeV2" && q.inputs[0] == before && look_behind_shift(site, s) && !waits(s.value.node)) look_behind_pad(s);
   return s;
 }
@@ -105,7 +106,7 @@ std::optional<Value> Raiser::summand_of(const Site& site) {
   const DType type = n.attr_or("Tsummand", DType::quint8);
   if (type != DType::quint8 && type != DType::qint8) return {};
   const double step = ends->top() / (type == DType::qint8 ? 127 : 255);
-  if (const auto it = coded_.find(v); it != coded_.end()) {
+  if (const auto it = quantized_by_value_.find(v); it != quantized_by_value_.end()) {
     const QuantParams& q = it->second.quant;
     if (q.zero_point || q.is_signed != (type == DType::qint8) || !close(q.scale, step)) return {};
     return add_fake_quant(g_, it->second.x, q);
@@ -148,7 +149,7 @@ NodeId Raiser::add_product(const Site& site, const Source& source) {
     g_.node(product).attrs["data_format"] = "NHWC";
     set_padding(g_.node(product), old, site.weights.values.shape(), source);
   }
-  // Codes that the layer reads with another step than they were made with.
+  // Quantized values that the layer reads with another step than they were made with.
   QuantizedWeights weights = site.weights;
   if (!close(source.quant.scale, site.step))
     for (float& s : weights.scales) s = static_cast<float>(s * (site.step / source.quant.scale));
@@ -156,7 +157,7 @@ NodeId Raiser::add_product(const Site& site, const Source& source) {
   return product;
 }
 
-// The bias, with what a code of 0 adds that is not the number 0.
+// The bias, with what a zero point adds that is not the number 0.
 Value Raiser::with_bias(Value product, const Site& site, const Source& source, double offset) {
   const std::string name = g_.node(product.node).name;
   const double at_zero = (site.min_first && !site.whole_bias ? double{site.input.low} : 0) +
@@ -188,7 +189,7 @@ std::vector<NodeId> Raiser::readers_of_numbers(const Site& site, double& offset)
     }
   }
   for (NodeId reader : readers) others.erase(reader);
-  // Codes that others read are of numbers without the offset.
+  // Quantized values that others read are of numbers without the offset.
   if (offset != 0 && !others.empty()) {
     offset = 0;
     return {};
@@ -196,7 +197,7 @@ std::vector<NodeId> Raiser::readers_of_numbers(const Site& site, double& offset)
   return readers;
 }
 
-// Every Dequantize of the codes becomes the numbers themselves; the first takes over their last node.
+// Every Dequantize of the quantized values becomes the numbers themselves; the first takes over their last node.
 void Raiser::give(const std::vector<NodeId>& readers, Value& result) {
   bool taken = false;
   for (NodeId reader : readers) {
@@ -224,8 +225,8 @@ Why Raiser::raise_layer(NodeId id) {
   Site site;
   if (Why why = read_site(id, site); !why.empty()) return why;
   const std::optional<Source> source = source_of(site);
-  if (!source) return "its input is constant or of other codes";
-  // Padding by the layer itself pads with the code 0.
+  if (!source) return "its input is constant or of other quantized values";
+  // Padding by the layer itself pads with the quantized value 0.
   if (source->quant.zero_point && all_zero(source->pads) && pads(site)) return "its padding is another number than 0";
   std::optional<Value> summand;
   if (site.layer.summand >= 0 && !(summand = summand_of(site)))
@@ -236,8 +237,8 @@ Why Raiser::raise_layer(NodeId id) {
   double offset = 0;
   std::vector<NodeId> readers;
   if (site.layer.result != IntegerLayer::Result::floats) readers = readers_of_numbers(site, offset);
-  // A range that was chosen cuts off what lies beyond it: its readers get numbers of codes. Those that begin at an offset are
-  // codes with a zero point.
+  // A range that was chosen cuts off what lies beyond it: its readers get numbers of quantized values. Those that begin at an
+  // offset are quantized values with a zero point.
   const bool cut = !site.observed && !six;
   const QuantParams shifted{site.result.scale, static_cast<int>(std::clamp(-std::round(offset / site.result.scale), -1.0, 256.0)),
                             false};
@@ -261,7 +262,7 @@ Why Raiser::raise_layer(NodeId id) {
   }
   if (cut && !readers.empty()) result = add_fake_quant(g_, result, shifted);
   give(readers, result);
-  if (offset == 0) become_codes(site.last, result, site.result, site.result_ends);
+  if (offset == 0) become_quantized(site.last, result, site.result, site.result_ends);
   return {};
 }
 

@@ -1,5 +1,5 @@
-// Pools, concatenations and the like of codes: the same of numbers. The greatest number has the greatest code, so that what only
-// compares or moves may do so before the numbers become codes.
+// Pools, concatenations and the like of quantized values: the same of numbers. The greatest number has the greatest quantized
+// value, so that what only compares or moves may do so before the numbers become quantized values.
 #include <algorithm>
 #include <cmath>
 
@@ -8,16 +8,16 @@
 namespace cytodet::graph::raise {
 namespace {
 
-struct MapRow {
+struct MapEntry {
   const char* op;
   const char* floats;             // the op on numbers
   std::vector<const char*> kept;  // attributes
   size_t inputs;                  // in front of the range
-  bool of_codes = false;          // it computes: it reads numbers that codes hold
+  bool of_quantized = false;      // it computes: it reads numbers that quantized values hold
 };
 
-const std::vector<MapRow>& rows() {
-  static const std::vector<MapRow> all = {
+const std::vector<MapEntry>& map_entries() {
+  static const std::vector<MapEntry> all = {
       {"QuantizedMaxPool", "MaxPool", {"ksize", "strides", "padding"}, 1},
       {"QuantizedAvgPool", "AvgPool", {"ksize", "strides", "padding"}, 1, true},
       {"QuantizedReshape", "Reshape", {"Tshape"}, 2},
@@ -32,7 +32,7 @@ bool same(const Ends& a, const Ends& b) {
   return std::abs(a.low - b.low) <= 1e-5f * top && std::abs(a.high - b.high) <= 1e-5f * top;
 }
 
-constexpr const char* kNotCoded = "its input is not of codes with a constant range";
+constexpr const char* kNotQuantized = "its input is not of quantized values with a constant range";
 
 bool is_concat(const Node& n) { return n.op == "QuantizedConcatV2" || n.op == "QuantizedConcat"; }
 
@@ -45,15 +45,15 @@ Why Raiser::raise_concat(NodeId id) {
   const Value axis = old.inputs[first ? 0 : count];
   if (!g_.constant(axis)) return "its axis is not constant";
   float top = 0;
-  std::vector<Coded> parts;
+  std::vector<QuantizedSource> parts;
   for (size_t i = 0; i < count; ++i) {
-    const auto it = coded_.find(old.inputs[first + i]);
+    const auto it = quantized_by_value_.find(old.inputs[first + i]);
     const auto ends = ends_of(old.inputs[1 + count + i], old.inputs[1 + 2 * count + i]);
-    if (it == coded_.end() || !ends) return kNotCoded;
-    const Coded& c = it->second;
+    if (it == quantized_by_value_.end() || !ends) return kNotQuantized;
+    const QuantizedSource& c = it->second;
     if (c.quant.zero_point || c.quant.is_signed != parts.emplace_back(c).quant.is_signed ||
         c.quant.is_signed != parts[0].quant.is_signed)
-      return "its inputs are codes of several kinds";
+      return "its inputs are quantized values of several kinds";
     if (std::abs(ends->top() - c.quant.scale * static_cast<float>(c.quant.qmax())) > 1e-5f * ends->top())
       return "its inputs are of other ranges than it states";
     top = std::max(top, ends->top());
@@ -61,12 +61,12 @@ Why Raiser::raise_concat(NodeId id) {
   const bool is_signed = parts[0].quant.is_signed;
   const QuantParams wide{top / static_cast<float>(is_signed ? 127 : 255), 0, is_signed};
   std::vector<Value> values;
-  for (const Coded& c : parts)
+  for (const QuantizedSource& c : parts)
     values.push_back(std::abs(c.quant.scale - wide.scale) <= 1e-6f * wide.scale ? c.x : add_fake_quant(g_, c.x, c.quant));
   values.push_back(axis);
   const DType index = g_.constant(axis)->dtype();
   const Value joined = add(old.name + "/numbers", "ConcatV2", values, {{"N", static_cast<int64_t>(count)}, {"Tidx", index}});
-  become_codes(id, joined, wide, {is_signed ? -top : 0, top});
+  become_quantized(id, joined, wide, {is_signed ? -top : 0, top});
   return {};
 }
 
@@ -75,22 +75,22 @@ Why Raiser::raise_map(NodeId id) {
   if (frames_.frame(id) != 0) return "it lies in a loop";
   if (waits(id)) return "a control input holds it";
   if (is_concat(old)) return raise_concat(id);
-  const auto row = std::find_if(rows().begin(), rows().end(), [&](const MapRow& r) { return old.op == r.op; });
-  if (row == rows().end()) return "no float form of it is known";
-  if (old.inputs.size() != row->inputs + 2) return "it has an unusual number of inputs";
-  const auto it = coded_.find(old.inputs[0]);
-  const auto ends = ends_of(old.inputs[row->inputs], old.inputs[row->inputs + 1]);
-  if (it == coded_.end() || !ends) return kNotCoded;
-  const Coded from = it->second;
+  const auto entry = std::find_if(map_entries().begin(), map_entries().end(), [&](const MapEntry& r) { return old.op == r.op; });
+  if (entry == map_entries().end()) return "no float form of it is known";
+  if (old.inputs.size() != entry->inputs + 2) return "it has an unusual number of inputs";
+  const auto it = quantized_by_value_.find(old.inputs[0]);
+  const auto ends = ends_of(old.inputs[entry->inputs], old.inputs[entry->inputs + 1]);
+  if (it == quantized_by_value_.end() || !ends) return kNotQuantized;
+  const QuantizedSource from = it->second;
   const float stated = ends->top(), own = from.quant.scale * static_cast<float>(from.quant.qmax());
   if (!same(*ends, from.ends) && (from.quant.zero_point || std::abs(stated - own) > 1e-5f * own))
     return "its input is of another range than it states";
   AttrMap attrs;
-  for (const char* kept : row->kept)
+  for (const char* kept : entry->kept)
     if (auto a = old.attrs.find(kept); a != old.attrs.end()) attrs.insert(*a);
-  std::vector<Value> inputs(old.inputs.begin(), old.inputs.begin() + static_cast<std::ptrdiff_t>(row->inputs));
-  inputs[0] = row->of_codes ? add_fake_quant(g_, from.x, from.quant) : from.x;
-  become_codes(id, add(old.name + "/numbers", row->floats, inputs, attrs), from.quant, from.ends);
+  std::vector<Value> inputs(old.inputs.begin(), old.inputs.begin() + static_cast<std::ptrdiff_t>(entry->inputs));
+  inputs[0] = entry->of_quantized ? add_fake_quant(g_, from.x, from.quant) : from.x;
+  become_quantized(id, add(old.name + "/numbers", entry->floats, inputs, attrs), from.quant, from.ends);
   return {};
 }
 

@@ -1,4 +1,4 @@
-// What is known of nodes on codes: ranges, filters, biases.
+// What is known of nodes on quantized values: ranges, filters, biases.
 #include <algorithm>
 #include <cmath>
 
@@ -10,14 +10,14 @@ namespace {
 
 constexpr const char* kDynamic = "its ranges are computed when it runs: freeze them (freeze_requantization_ranges)";
 
-// The filter as [in, out]; the codes of a transposed one are moved.
+// The filter as [in, out]; the quantized values of a transposed one are moved.
 Tensor upright(const Node& n, const Tensor& filter) {
-  const Tensor codes = filter.bitcast(DType::i8);
-  if (!n.attr_or("transpose_b", false) || codes.rank() != 2) return codes;
-  const int64_t rows = codes.dim(0), columns = codes.dim(1);
+  const Tensor quantized = filter.bitcast(DType::i8);
+  if (!n.attr_or("transpose_b", false) || quantized.rank() != 2) return quantized;
+  const int64_t rows = quantized.dim(0), columns = quantized.dim(1);
   Tensor out(DType::i8, {columns, rows});
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c) out.data<int8_t>()[c * rows + r] = codes.data<int8_t>()[r * columns + c];
+    for (int64_t c = 0; c < columns; ++c) out.data<int8_t>()[c * rows + r] = quantized.data<int8_t>()[r * columns + c];
   return out;
 }
 
@@ -57,10 +57,10 @@ void Raiser::note_quantize(NodeId id) {
   } else {
     return;
   }
-  if (q.scale > 0 && q.zero_point >= 0 && q.zero_point <= 255) coded_[{id, 0}] = {n.inputs[0], q, e};
+  if (q.scale > 0 && q.zero_point >= 0 && q.zero_point <= 255) quantized_by_value_[{id, 0}] = {n.inputs[0], q, e};
 }
 
-// How Requantize and RequantizePerChannel write codes.
+// How Requantize and RequantizePerChannel write quantized values.
 Why Raiser::read_requantize(Site& site) const {
   const Node& n = g_.node(site.last);
   const DType type = n.attr_or("out_type", DType::quint8);
@@ -75,7 +75,7 @@ Why Raiser::read_requantize(Site& site) const {
   if (!(e.high > e.low)) return "the requested range is empty";
   const float scale = (e.high - e.low) / 255;
   const double zero = -std::round(e.low / scale) + (type == DType::qint8 ? -128 : 0);
-  if (type == DType::qint8 && zero != 0) return "its signed codes have a zero point";
+  if (type == DType::qint8 && zero != 0) return "its signed quantized values have a zero point";
   if (zero > 255) return "its range does not hold 0";
   site.result = {scale, static_cast<int>(zero), type == DType::qint8};
   return {};
@@ -119,7 +119,7 @@ Why Raiser::read_weights(Site& site) const {
   const Tensor *filter = g_.constant(n.inputs[1]), *lo = g_.constant(low), *hi = g_.constant(high);
   if (!filter) return "its filter is not constant";
   if (!lo || !hi) return "the range of its filter is not constant";
-  if (filter->dtype() != DType::qint8) return "its filter is of unsigned codes";
+  if (filter->dtype() != DType::qint8) return "its filter is of unsigned quantized values";
   const bool matmul = site.layer.product == IntegerLayer::Product::matmul;
   if (filter->rank() != (matmul ? 2 : 4)) return "its filter has an unusual rank";
   site.weights.values = upright(n, *filter);

@@ -27,10 +27,10 @@ struct Normaliser {
 [[gnu::always_inline]] inline void put(float x, const Normaliser&, int, float& out) { out = x; }
 [[gnu::always_inline]] inline void put(float x, const Normaliser& by, int k, uint8_t& out) {
   constexpr float whole = 12582912.0f;  // the sum has no bits behind the point: it rounds, ties to even
-  float code = x * by.inverse_scale[k];
-  code = code < by.lowest ? by.lowest : code;
-  code = code > by.highest ? by.highest : code;
-  out = static_cast<uint8_t>(static_cast<int>(code + whole - whole - by.lowest));
+  float q = x * by.inverse_scale[k];
+  q = q < by.lowest ? by.lowest : q;
+  q = q > by.highest ? by.highest : q;
+  out = static_cast<uint8_t>(static_cast<int>(q + whole - whole - by.lowest));
 }
 
 template <class Out>

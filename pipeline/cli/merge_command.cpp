@@ -33,13 +33,13 @@ std::string json_of(int64_t number, const std::string& text) { return text.empty
 
 struct Results {
   std::map<std::pair<int64_t, std::string>, ImageBoxes>
-      images;                                                 // image id, or 0 and an id that is a text; competition: file name
+      images;                                                 // image id, or 0 and an id that is a text; of a box list: file name
   std::map<std::pair<int64_t, std::string>, int> categories;  // id, or 0 and a text -> number by which the boxes name it
-  std::string competition, coco;                              // a file of each form
+  std::string box_list, coco;                                 // a file of each form
   int64_t boxes = 0;
 
   ImageBoxes& image_of(const AnyResult& r, const std::string& stem, const std::string& file) {
-    if (r.competition) return images[{0, stem}];
+    if (r.box_list) return images[{0, stem}];
     ImageBoxes& p = r.has_image ? images[{r.image_id, r.image_key}] : images[{0, r.file_name}];
     if (p.file_name.empty()) p.file_name = r.file_name;
     if (!r.file_name.empty() && p.file_name != r.file_name)
@@ -71,16 +71,16 @@ void read_file_of(const std::string& file, double least, const MergeSettings& se
   const std::string stem = std::filesystem::path(file).stem().string();
   int64_t number = 0;
   read_results(file, [&](const AnyResult& r) {
-    (r.competition ? all.competition : all.coco) = file;
-    if (!all.competition.empty() && !all.coco.empty())
-      throw UsageError(file, "is of another form than the files before it", "merge COCO results and competition lists apart");
+    (r.box_list ? all.box_list : all.coco) = file;
+    if (!all.box_list.empty() && !all.coco.empty())
+      throw UsageError(file, "is of another form than the files before it", "merge COCO results and box lists apart");
     if (settings.method == "owner" && !r.tile)
       throw UsageError(file + ": detections[" + std::to_string(number) + "]", "has no \"tile\": [x, y, width, height]",
                        "the owner rule needs to know where each was found; choose another --method");
-    if (!r.competition && !r.has_image && r.file_name.empty()) refuse_no_image(file, number);
+    if (!r.box_list && !r.has_image && r.file_name.empty()) refuse_no_image(file, number);
     ++number;
     if (r.score < least) return;
-    ImageBoxes& p = all.image_of(r, r.competition ? stem : "", file);
+    ImageBoxes& p = all.image_of(r, r.box_list ? stem : "", file);
     TileDetection d{{r.box, all.number_of(r, file), static_cast<float>(r.score)}, 0, false};
     if (r.tile) {
       const Box& t = *r.tile;
@@ -106,7 +106,7 @@ void mark_cut(ImageBoxes& p, double edge) {
   }
 }
 
-// Results of several images in the competition's form are a file each.
+// Box lists of several images are a file each.
 bool is_folder_of(const Results& all, const std::filesystem::path& out) {
   std::error_code ignored;
   const bool named = out.filename().empty() || std::filesystem::is_directory(out, ignored);
@@ -125,7 +125,7 @@ std::filesystem::path list_of(const std::string& image, const std::filesystem::p
 void check_files(const Results& all, const std::vector<std::string>& read, const std::filesystem::path& out, bool overwrite) {
   OutputPlan plan;
   for (const std::string& file : read) plan.add_input(file, "results that are merged");
-  if (!all.competition.empty() && is_folder_of(all, out)) {
+  if (!all.box_list.empty() && is_folder_of(all, out)) {
     std::vector<std::string> names;
     for (const auto& [key, unused] : all.images) {
       plan.add_output(list_of(key.second, out), "the list of an image");
@@ -143,7 +143,7 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
               const std::filesystem::path& out) {
   int64_t boxes = 0;
   size_t i = 0;
-  if (all.competition.empty()) {
+  if (all.box_list.empty()) {
     CocoResultsWriter writer({}, out);
     for (const auto& [key, image] : all.images) {
       const std::string id = json_of(key.first, key.second),
@@ -161,7 +161,7 @@ int64_t write(const Results& all, const std::vector<std::string>& categories, co
   FolderManifest manifest(out);
   if (folder) manifest.list_what_is_written();
   for (const auto& [key, unused] : all.images) {
-    write_competition_results(merged[i], folder ? list_of(key.second, out) : out);
+    write_box_list(merged[i], folder ? list_of(key.second, out) : out);
     boxes += static_cast<int64_t>(merged[i++].size());
   }
   return boxes;
@@ -182,8 +182,8 @@ std::function<int()> setup_merge(CLI::App& app) {
   MergeSettings& s = o->settings;
   std::string methods;
   for (const MergeMethod& m : merge_methods()) methods += (methods.empty() ? "" : ", ") + std::string(m.name);
-  app.add_option("RESULTS", o->results, "COCO results files, or the competition's lists, one per image")->required();
-  app.add_option("-o,--out", o->out, "Merged results; a folder for competition lists of several images")->required();
+  app.add_option("RESULTS", o->results, "COCO results files, or box lists, one per image")->required();
+  app.add_option("-o,--out", o->out, "Merged results; a folder for box lists of several images")->required();
   app.add_option("--method", s.method, methods)->capture_default_str();
   app.add_option("--iou", s.iou, "Boxes that overlap more are one")->capture_default_str();
   app.add_option("--metric", o->metric, "Overlap: iou, or ios (intersection over the smaller box)")->capture_default_str();

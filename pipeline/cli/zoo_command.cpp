@@ -85,20 +85,15 @@ QuantizationTarget target_of(const ZooFlags& o, const ZooEntry& e, bool by_comma
   return read_target(parse_model_file(json, "configs/zoo/classification.json: " + e.name), e.converter.outputs);
 }
 
-// Float and INT8 on the data, which must have labels.
-void compare_accuracy(const ZooFlags& o, const QuantizationTarget& target, const fs::path& out) {
+// A form of the network on the data, which must have labels; `graph` in place of the float one.
+AccuracyRun accuracy_of(const ZooFlags& o, const QuantizationTarget& target, const std::string& name, const std::string& graph) {
   if (!classifies(target)) throw UsageError("--evaluate", "is for networks that classify", "use cytodet evaluate");
-  const std::vector<LabelledImage> images = list_labelled_images({o.places.data}).images;
-  std::vector<AccuracyRun> runs;
-  for (const bool quantized : {false, true}) {
-    ModelFile model = *target.model;
-    if (quantized) model.graph = out.string();
-    Classifier classifier(std::move(model), {o.batch, 0, 1});
-    AccuracyHooks hooks;
-    if (!o.quiet) hooks.progress = [](const std::string& line) { std::fputs(line.c_str(), stdout); };
-    runs.push_back(run_accuracy(quantized ? "int8" : "fp32", classifier, images, hooks));
-  }
-  std::fputs(accuracy_table(runs).c_str(), stdout);
+  ModelFile model = *target.model;
+  if (!graph.empty()) model.graph = graph;
+  Classifier classifier(std::move(model), {o.batch, 0, 1});
+  AccuracyHooks hooks;
+  if (!o.quiet) hooks.progress = [](const std::string& line) { std::fputs(line.c_str(), stdout); };
+  return run_accuracy(name, classifier, list_labelled_images({o.places.data}).images, hooks);
 }
 
 fs::path stages_of(const ZooFlags& o) { return fs::path(o.out_graph).replace_extension() += "_stages"; }
@@ -149,13 +144,18 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   s.layers.exclude_ops = e.converter.excluded_ops;
   s.layers.exclude_nodes = e.converter.excluded_nodes;
   check(s);
+  std::vector<AccuracyRun> accuracies;  // float first, so that missing labels are noticed before the work
+  if (o.evaluate) accuracies.push_back(accuracy_of(o, target, "fp32", {}));
   const Ranges ranges = ranges_of(target, s, o.quiet);
   const Quantized q = quantize_target(target, ranges, s.layers);
   require_int8_layers(o.in_graph, q.report);
   const Graph file = to_tf_int8(target, q, ranges);
   write_quantized(target, q, file, o.out_graph);
   if (o.debug) write_stages({target.graph, q.graph, file}, stages_of(o), stage_names());
-  if (o.evaluate) compare_accuracy(o, target, o.out_graph);
+  if (o.evaluate) {
+    accuracies.push_back(accuracy_of(o, target, "int8", o.out_graph));
+    std::fputs(accuracy_table(accuracies).c_str(), stdout);
+  }
   std::printf("%d of %zu layers in INT8\nConverted graph file is saved to: %s\n", q.report.int8_layers(), q.report.layers.size(),
               o.out_graph.c_str());
   return 0;

@@ -35,7 +35,7 @@ void add_run(InputFiles& read, const RunFolder& folder, const std::vector<ImageR
   read.add(folder.detections_json(), "the run's own detections");
   for (const ImageResult& s : images) {
     read.add(folder.boxes(s), "the run's own boxes");
-    read.add(folder.competition(s), "the run's own detections");
+    read.add(folder.box_list(s), "the run's own detections");
   }
 }
 

@@ -208,7 +208,7 @@ void RunWriter::stop(const Error& why) {
 }
 
 void RunWriter::stage(const ImageResult& s, const DetectedImage& r) {
-  write_competition_results(r.detections, files_.staged(s.name + ".json"));
+  write_box_list(r.detections, files_.staged(s.name + ".json"));
   if (layout_.overlay)
     write_image(draw_overlay(*with_damage_filled(open_slide(r.path, config_.detect.selection)), r.detections,
                              state_.model.classes, {config_.overlay_score, kOverlaySide}),

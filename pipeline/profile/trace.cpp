@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "core/settings.h"
-#include "pipeline/report/html.h"
+#include "pipeline/report/svg.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -28,17 +28,11 @@ std::string colour(const std::string& kernel) {
 
 constexpr double kWidth = 1600, kRow = 20, kTop = 30;
 
-std::string box(double x, double y, double width, const std::string& fill, const std::string& label, const std::string& tip) {
-  char text[200];
-  std::snprintf(text, sizeof text, "<g><rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\" fill=\"", x, y,
-                std::max(width, 0.05), kRow - 1);
-  std::string svg = text + fill + "\"/>";
-  size_t letters = static_cast<size_t>(std::max(0.0, width / 7));
-  if (letters >= 3) {
-    std::snprintf(text, sizeof text, "<text x=\"%.2f\" y=\"%.1f\">", x + 3, y + 14);
-    svg += text + escape_html(label.size() <= letters ? label : label.substr(0, letters - 1) + "~") + "</text>";
-  }
-  return svg + "<title>" + escape_html(tip) + "</title></g>\n";
+// A rectangle with as much of the label as it holds.
+void box(Svg& svg, double x, double y, double width, const std::string& fill, const std::string& label, const std::string& tip) {
+  svg.rect(x, y, std::max(width, 0.05), kRow - 1, "fill=\"" + fill + "\"", tip);
+  const size_t letters = static_cast<size_t>(std::max(0.0, width / 7));
+  if (letters >= 3) svg.text({x + 3, y + 14}, label.size() <= letters ? label : label.substr(0, letters - 1) + "~");
 }
 
 }  // namespace
@@ -87,13 +81,10 @@ std::string flame_svg(const LayerTable& table, const std::string& title) {
   for (const Frame& f : frames) depth = std::max(depth, f.depth);
   char text[300];
   double y = kTop + (depth + 2) * kRow;
-  std::snprintf(text, sizeof text,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" font-family=\"monospace\" "
-                "font-size=\"11\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-                kWidth, y + kRow * static_cast<double>(layers["kinds"].size() + 1));
-  std::string svg = text;
+  Svg svg(kWidth, y + kRow * static_cast<double>(layers["kinds"].size() + 1), Svg::Place::file,
+          "font-family=\"monospace\" font-size=\"11\"");
   std::snprintf(text, sizeof text, ": %.3f ms", table.total_ms());
-  svg += "<text x=\"4\" y=\"18\" font-size=\"14\">" + escape_html(title) + text + "</text>\n";
+  svg.text({4, 18}, title + text, "font-size=\"14\"");
   for (const Frame& f : frames) {
     std::string fill = "#e4e4e4", label = f.name, tip = f.name;
     if (f.step >= 0) {
@@ -107,19 +98,17 @@ std::string flame_svg(const LayerTable& table, const std::string& title) {
       tip += text;
     }
     std::snprintf(text, sizeof text, "\n%.3f ms, %.1f%%", f.ms, 100 * f.ms / total);
-    svg += box(f.start_ms / total * kWidth, kTop + f.depth * kRow, f.ms / total * kWidth, fill, label, tip + text);
+    box(svg, f.start_ms / total * kWidth, kTop + f.depth * kRow, f.ms / total * kWidth, fill, label, tip + text);
   }
   for (const Json& k : layers["kinds"]) {
     std::string kernel = k["kernel"];
     std::snprintf(text, sizeof text, " %.3f ms, %.1f%%, %.1f GMAC/s, %.1f%% of peak", k["ms"].get<double>(),
                   100 * k["share"].get<double>(), k["gmacs_per_s"].get<double>(), 100 * k["share_of_peak"].get<double>());
-    svg += box(0, y, kRow, colour(kernel), "", kernel);
-    char place[60];
-    std::snprintf(place, sizeof place, "<text x=\"28\" y=\"%.1f\">", y + 14);
-    svg += place + escape_html(kernel + text) + "</text>\n";
+    box(svg, 0, y, kRow, colour(kernel), "", kernel);
+    svg.text({28, y + 14}, kernel + text);
     y += kRow;
   }
-  return svg + "</svg>\n";
+  return svg.finish();
 }
 
 }  // namespace cytodet::pipeline

@@ -5,16 +5,11 @@
 #include <cstdlib>
 
 #include "core/settings.h"
+#include "pipeline/report/svg.h"
 #include "tiling/slides/image_io.h"
 #include "tiling/tiles/region.h"
 
 namespace cytodet::pipeline {
-namespace {
-
-std::string point(double x, double y) { return rounded(x, 1) + "," + rounded(y, 1) + " "; }
-
-}  // namespace
-
 std::string escape_html(std::string_view text) {
   // Valid UTF-8 by way of the JSON writer.
   const std::string valid = Json::parse(json_line(std::string(text))).get<std::string>();
@@ -99,54 +94,56 @@ std::string css_colour(int category) {
 
 std::string precision_recall_svg(const Scores& scores) {
   constexpr double kLeft = 46, kTop = 12, kWidth = 420, kHeight = 300;
-  const auto x = [](double recall) { return kLeft + recall * kWidth; };
-  const auto y = [](double precision) { return kTop + (1 - precision) * kHeight; };
-  std::string s =
-      "<svg viewBox=\"0 0 660 360\" width=\"660\" height=\"360\" role=\"img\" aria-label=\"precision over recall\">\n";
+  const auto at = [](double recall, double precision) {
+    return SvgPoint{kLeft + recall * kWidth, kTop + (1 - precision) * kHeight};
+  };
+  const auto moved = [](SvgPoint p, double x, double y) { return SvgPoint{p.x + x, p.y + y}; };
+  Svg svg(660, 360, Svg::Place::page, "role=\"img\" aria-label=\"precision over recall\"");
   for (int i = 0; i <= 5; ++i) {
     const double v = i / 5.0;
-    s += "<path class=\"grid\" d=\"M" + point(x(v), y(0)) + "L" + point(x(v), y(1)) + "M" + point(x(0), y(v)) + "L" +
-         point(x(1), y(v)) + "\"/>";
-    s += "<text x=\"" + rounded(x(v), 1) + "\" y=\"" + rounded(y(0) + 18, 1) + "\" text-anchor=\"middle\">" + rounded(v, 1) +
-         "</text>";
-    s += "<text x=\"" + rounded(x(0) - 8, 1) + "\" y=\"" + rounded(y(v) + 4, 1) + "\" text-anchor=\"end\">" + rounded(v, 1) +
-         "</text>\n";
+    svg.line(at(v, 0), at(v, 1), "class=\"grid\"");
+    svg.line(at(0, v), at(1, v), "class=\"grid\"");
+    svg.text(moved(at(v, 0), 0, 18), rounded(v, 1), "text-anchor=\"middle\"");
+    svg.text(moved(at(0, v), -8, 4), rounded(v, 1), "text-anchor=\"end\"");
   }
-  s += "<text x=\"" + rounded(x(0.5), 1) + "\" y=\"" + rounded(y(0) + 38, 1) + "\" text-anchor=\"middle\">recall</text>";
-  s += "<text transform=\"translate(12," + rounded(y(0.5), 1) + ") rotate(-90)\" text-anchor=\"middle\">precision</text>\n";
+  svg.text(moved(at(0.5, 0), 0, 38), "recall", "text-anchor=\"middle\"");
+  svg.text_upwards({12, at(0, 0.5).y}, "precision");
   double label = kTop + 12;
   for (size_t c = 0; c < scores.classes.size(); ++c) {
     const ClassScores& k = scores.classes[c];
     if (k.truths <= 0) continue;
     const std::string colour = css_colour(static_cast<int>(c));
     for (const auto& [threshold, dash] : {std::pair{size_t{0}, ""}, {size_t{5}, " stroke-dasharray=\"6 4\""}}) {
-      std::string points;
+      std::vector<SvgPoint> points;
       for (size_t r = 0; r < k.precision[threshold].size(); ++r)
-        if (k.precision[threshold][r] >= 0) points += point(x(static_cast<double>(r) / 100), y(k.precision[threshold][r]));
-      s += "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"" + colour + "\"" + dash + " points=\"" + points + "\"/>\n";
+        if (k.precision[threshold][r] >= 0) points.push_back(at(static_cast<double>(r) / 100, k.precision[threshold][r]));
+      svg.polyline(points, "stroke-width=\"2\" stroke=\"" + colour + "\"" + dash);
     }
-    s += "<rect x=\"484\" y=\"" + rounded(label - 10, 1) + "\" width=\"12\" height=\"12\" rx=\"2\" fill=\"" + colour +
-         "\"/><text x=\"502\" y=\"" + rounded(label, 1) + "\">" + escape_html(k.name) + " AP50 " + rounded(k.ap50, 3) +
-         "</text>\n";
+    svg.rect(484, label - 10, 12, 12, "rx=\"2\" fill=\"" + colour + "\"");
+    svg.text({502, label}, k.name + " AP50 " + rounded(k.ap50, 3));
     label += 20;
   }
-  s += "<text x=\"484\" y=\"" + rounded(label + 8, 1) + "\">full: IoU 0.5</text><text x=\"484\" y=\"" + rounded(label + 26, 1) +
-       "\">dashed: IoU 0.75</text></svg>\n";
-  return s;
+  svg.text({484, label + 8}, "full: IoU 0.5");
+  svg.text({484, label + 26}, "dashed: IoU 0.75");
+  return svg.finish();
 }
 
 std::string stacked_bar(std::span<const double> parts, double most) {
-  constexpr double kWidth = 260;
-  std::string s = "<svg class=\"bar\" viewBox=\"0 0 260 12\" width=\"260\" height=\"12\" aria-hidden=\"true\">";
+  constexpr double kWidth = 260, kHeight = 12;
+  Svg svg(kWidth, kHeight, Svg::Place::page, "class=\"bar\" aria-hidden=\"true\"");
   double at = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const double w = most > 0 ? std::max(0.0, parts[i]) / most * kWidth : 0;
-    if (w > 0)
-      s += "<rect x=\"" + rounded(at, 2) + "\" y=\"0\" width=\"" + rounded(w, 2) + "\" height=\"12\" class=\"p" +
-           std::to_string(i) + "\"/>";
+    if (w > 0) svg.rect(at, 0, w, kHeight, "class=\"p" + std::to_string(i) + "\"");
     at += w;
   }
-  return s + "</svg>";
+  return svg.finish();
+}
+
+std::string stage_key(size_t stage) {
+  Svg svg(12, 12, Svg::Place::page);
+  svg.rect(0, 0, 12, 12, "class=\"p" + std::to_string(stage) + "\"");
+  return svg.finish();
 }
 
 }  // namespace cytodet::pipeline

@@ -30,6 +30,8 @@ std::string precision_recall_svg(const Scores& scores);
 
 // A bar of coloured parts, as wide as its sum's share of `most`, as <svg>.
 std::string stacked_bar(std::span<const double> parts, double most);
+// A square in the colour that stacked_bar gives its part of this number.
+std::string stage_key(size_t stage);
 
 // "rgb(1,2,3)" of class_colour().
 std::string css_colour(int category);

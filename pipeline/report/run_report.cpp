@@ -218,8 +218,7 @@ class Report {
     out_ += "<p>Seconds per stage, summed over threads.</p><p class=\"key\">";
     const auto totals = parts_of(all);
     for (size_t i = 0; i < kStages.size(); ++i)
-      out_ += "<span><svg width=\"12\" height=\"12\"><rect width=\"12\" height=\"12\" class=\"p" + std::to_string(i) +
-              "\"/></svg> " + kStages[i].name + " " + rounded(totals[i], 2) + "</span>";
+      out_ += "<span>" + stage_key(i) + " " + kStages[i].name + " " + rounded(totals[i], 2) + "</span>";
     out_ += "</p>\n";
     std::vector<std::vector<std::string>> rows;
     for (const ImageResult& s : results_.images())

@@ -62,7 +62,7 @@ struct RunFolder {
   std::filesystem::path run_json() const { return path / kRunJson; }
   std::filesystem::path detections_json() const { return path / kDetections; }
   std::filesystem::path boxes(const ImageResult& s) const { return path / "boxes" / (s.name + ".boxes"); }
-  std::filesystem::path competition(const ImageResult& s) const { return path / (s.name + ".json"); }
+  std::filesystem::path box_list(const ImageResult& s) const { return path / (s.name + ".json"); }
   std::filesystem::path output(const ImageResult& s, const std::string& suffix) const { return path / (s.name + suffix); }
   std::filesystem::path mask(const ImageResult& s) const { return path / "masks" / (s.name + ".png"); }
 

@@ -13,9 +13,9 @@
 namespace cytodet::pipeline {
 namespace {
 
-// Codes and the ends of their range.
-struct CodedValue {
-  Value codes, low, high;
+// Quantized values and the ends of their range.
+struct QuantizedTensor {
+  Value quantized, low, high;
   DType type;
 };
 
@@ -71,18 +71,18 @@ class EightBitRewriter {
   void convert_concat(NodeId id);
 
   bool never_negative(Value v, int depth = 0) const;
-  CodedValue coded(Value v, const std::string& reader);
+  QuantizedTensor quantized(Value v, const std::string& reader);
   Value constant(const std::string& name, Tensor t) { return g_.add_const(name, std::move(t)); }
   std::vector<Value> filter_inputs(const Fused& f, const Tensor& filter, bool per_channel);
-  void dequantize(NodeId id, const CodedValue& from, const char* mode);
+  void dequantize(NodeId id, const QuantizedTensor& from, const char* mode);
 
   Graph& g_;
   const EightbitOptions& options_;
   const Facts facts_;
   const Consumers uses_;
   std::set<NodeId> outputs_;
-  std::map<Value, CodedValue> quantized_;    // values that QuantizeV2 reads
-  std::map<Value, CodedValue> dequantized_;  // results, by their numbers
+  std::map<Value, QuantizedTensor> quantized_;    // values that QuantizeV2 reads
+  std::map<Value, QuantizedTensor> dequantized_;  // results, by their numbers
   EightbitReport report_;
 };
 
@@ -126,8 +126,8 @@ bool EightBitRewriter::never_negative(Value v, int depth) const {
   return std::all_of(n.inputs.begin(), n.inputs.end() - 1, [&](Value i) { return never_negative(i, depth + 1); });
 }
 
-// The codes that v was made of; else new ones, whose range each run computes.
-CodedValue EightBitRewriter::coded(Value v, const std::string& reader) {
+// The quantized values that v was made of; else new ones, whose range each run computes.
+QuantizedTensor EightBitRewriter::quantized(Value v, const std::string& reader) {
   if (const auto it = dequantized_.find(v);
       it != dequantized_.end() && g_.node(v.node).attr_or<std::string>("mode", "") == "SCALED")
     return it->second;
@@ -140,16 +140,16 @@ CodedValue EightBitRewriter::coded(Value v, const std::string& reader) {
   const Value row = g_.add_new(base + "_reshape_" + in, "Reshape", {v, dims}, {{"T", DType::f32}, {"Tshape", DType::i32}}),
               low = g_.add_new(base + "_min_" + in, "Min", {row, axes}, reduce),
               high = g_.add_new(base + "_max_" + in, "Max", {row, axes}, reduce);
-  CodedValue c{{-1, 0}, {}, {}, is_signed ? DType::qint8 : DType::quint8};
+  QuantizedTensor c{{-1, 0}, {}, {}, is_signed ? DType::qint8 : DType::quint8};
   AttrMap attrs{{"T", c.type}, {"mode", std::string("SCALED")}, {"round_mode", std::string("HALF_TO_EVEN")}};
   if (is_signed) attrs["narrow_range"] = true;
-  c.codes = g_.add_new(base + "_quantize_" + in, "QuantizeV2", {v, low, high}, attrs);
-  c.low = {c.codes.node, 1};
-  c.high = {c.codes.node, 2};
+  c.quantized = g_.add_new(base + "_quantize_" + in, "QuantizeV2", {v, low, high}, attrs);
+  c.low = {c.quantized.node, 1};
+  c.high = {c.quantized.node, 2};
   return quantized_[v] = c;
 }
 
-// Codes of the filter, and its range: filter, bias, low, high.
+// Quantized values of the filter, and its range: filter, bias, low, high.
 std::vector<Value> EightBitRewriter::filter_inputs(const Fused& f, const Tensor& filter, bool per_channel) {
   const Node conv = g_.node(f.conv);
   const int64_t channels = output_channels(conv.op, filter.shape());
@@ -165,11 +165,11 @@ std::vector<Value> EightBitRewriter::filter_inputs(const Fused& f, const Tensor&
           constant(name + "_max", Tensor::from(ranges, high))};
 }
 
-// The node becomes the numbers of the codes.
-void EightBitRewriter::dequantize(NodeId id, const CodedValue& from, const char* mode) {
+// The node becomes the numbers of the quantized values.
+void EightBitRewriter::dequantize(NodeId id, const QuantizedTensor& from, const char* mode) {
   Node& n = g_.node(id);
   n.op = "Dequantize";
-  n.inputs = {from.codes, from.low, from.high};
+  n.inputs = {from.quantized, from.low, from.high};
   n.attrs = {{"T", from.type}, {"mode", std::string(mode)}};
   dequantized_[{id, 0}] = from;
 }
@@ -189,9 +189,9 @@ bool EightBitRewriter::convert_convolution(NodeId id) {
   const AttrList pads = conv.attr_or("explicit_paddings", AttrList{});
   const Fused f = fused_behind(id, output_channels(conv.op, filter->shape()));
   const bool per_channel = options_.per_channel;
-  const CodedValue input = coded(conv.inputs[0], conv.name);
+  const QuantizedTensor input = quantized(conv.inputs[0], conv.name);
   const std::vector<Value> filters = filter_inputs(f, *filter, per_channel);
-  std::vector<Value> inputs{input.codes, filters[0], filters[1], input.low, input.high, filters[2], filters[3]};
+  std::vector<Value> inputs{input.quantized, filters[0], filters[1], input.low, input.high, filters[2], filters[3]};
   if (f.summand.node >= 0) inputs.push_back(f.summand);
 
   AttrMap attrs{{"Tinput", input.type}, {"Tfilter", DType::qint8}, {"out_type", DType::qint32}};
@@ -206,7 +206,8 @@ bool EightBitRewriter::convert_convolution(NodeId id) {
                          (f.summand.node >= 0 ? "Sum" : "") + (f.relu ? "AndRelu" : "");
   const Value sums = g_.add_new(base + (depthwise ? "_quantized_depthwise_conv" : "_quantized_conv"), op, inputs, attrs);
   const std::vector<Value> of_sums{sums, {sums.node, 1}, {sums.node, 2}};
-  // Signed results of one range are unsigned codes with a zero point; those of ranges per channel are signed codes.
+  // Signed results of one range are unsigned quantized values with a zero point; those of ranges per channel are signed
+  // quantized values.
   const DType type = f.relu || !per_channel ? DType::quint8 : DType::qint8;
   Value low, high;
   if (options_.fallback) {
@@ -219,10 +220,10 @@ bool EightBitRewriter::convert_convolution(NodeId id) {
                      range);
     high = {low.node, 1};
   }
-  const Value codes = g_.add_new(base + "_requantize", per_channel ? "RequantizePerChannel" : "Requantize",
-                                 {of_sums[0], of_sums[1], of_sums[2], low, high},
-                                 {{per_channel ? "T" : "Tinput", DType::qint32}, {"out_type", type}});
-  dequantize(f.last, {codes, {codes.node, 1}, {codes.node, 2}, type}, f.relu || per_channel ? "SCALED" : "MIN_FIRST");
+  const Value quantized = g_.add_new(base + "_requantize", per_channel ? "RequantizePerChannel" : "Requantize",
+                                     {of_sums[0], of_sums[1], of_sums[2], low, high},
+                                     {{per_channel ? "T" : "Tinput", DType::qint32}, {"out_type", type}});
+  dequantize(f.last, {quantized, {quantized.node, 1}, {quantized.node, 2}, type}, f.relu || per_channel ? "SCALED" : "MIN_FIRST");
   ++report_.convolutions;
   return true;
 }
@@ -235,9 +236,9 @@ void EightBitRewriter::convert_pool(NodeId id) {
   AttrMap attrs{{"T", from->second.type}};
   for (const char* kept : {"ksize", "strides", "padding"})
     if (auto a = n.attrs.find(kept); a != n.attrs.end()) attrs.insert(*a);
-  const Value codes = g_.add_new(n.name + "_eightbit_quantized", "Quantized" + n.op,
-                                 {from->second.codes, from->second.low, from->second.high}, attrs);
-  dequantize(id, {codes, {codes.node, 1}, {codes.node, 2}, from->second.type}, mode.c_str());
+  const Value quantized = g_.add_new(n.name + "_eightbit_quantized", "Quantized" + n.op,
+                                     {from->second.quantized, from->second.low, from->second.high}, attrs);
+  dequantize(id, {quantized, {quantized.node, 1}, {quantized.node, 2}, from->second.type}, mode.c_str());
   ++report_.pools;
 }
 
@@ -250,7 +251,7 @@ void EightBitRewriter::convert_concat(NodeId id) {
     if (from == dequantized_.end() || (type && *type != from->second.type)) return;
     if (g_.node(n.inputs[i].node).attr_or<std::string>("mode", "SCALED") != "SCALED") return;
     type = from->second.type;
-    values.push_back(from->second.codes);
+    values.push_back(from->second.quantized);
     lows.push_back(from->second.low);
     highs.push_back(from->second.high);
   }
@@ -259,9 +260,9 @@ void EightBitRewriter::convert_concat(NodeId id) {
   values.push_back(n.inputs.back());
   values.insert(values.end(), lows.begin(), lows.end());
   values.insert(values.end(), highs.begin(), highs.end());
-  const Value codes = g_.add_new(n.name + "_eightbit_quantized_concatv2", "QuantizedConcatV2", values,
-                                 {{"N", count}, {"T", *type}, {"Tidx", n.attr_or("Tidx", DType::i32)}});
-  dequantize(id, {codes, {codes.node, 1}, {codes.node, 2}, *type}, "SCALED");
+  const Value quantized = g_.add_new(n.name + "_eightbit_quantized_concatv2", "QuantizedConcatV2", values,
+                                     {{"N", count}, {"T", *type}, {"Tidx", n.attr_or("Tidx", DType::i32)}});
+  dequantize(id, {quantized, {quantized.node, 1}, {quantized.node, 2}, *type}, "SCALED");
   ++report_.concatenations;
 }
 

@@ -1,11 +1,11 @@
-// quantize_graph's mode eightbit: layers become layers on 8-bit codes with ranges that each run computes, by the names of Intel's
-// tool, so that logs that were made elsewhere fit.
+// quantize_graph's mode eightbit: layers become layers on 8-bit quantized values with ranges that each run computes, by the
+// names of Intel's tool, so that logs that were made elsewhere fit.
 //
 //   x ─▶ X_eightbit_quantize_IN ─▶ X_eightbit_quantized_conv ─▶ X_eightbit_requantize ─▶ Dequantize, by the last fused node's
 //   name └─▶ X_eightbit_reshape_IN ─▶ ..._min_IN, ..._max_IN          └─▶ X_eightbit_requant_range
 //
 // X is the convolution's name, IN that of what it reads. What is never negative (behind Relu, through pools and concatenations)
-// is read as unsigned codes, all else as signed ones.
+// is read as unsigned quantized values, all else as signed ones.
 #pragma once
 
 #include <optional>

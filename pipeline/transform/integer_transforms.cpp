@@ -16,14 +16,14 @@ std::optional<float> number(const Graph& g, Value v) {
   return t && t->size() == 1 ? std::optional(static_cast<float>(t->as_double())) : std::nullopt;
 }
 
-// The constant range that a layer reads its input by: given, or that of the node that made the codes.
+// The constant range that a layer reads its input by: given, or that of the node that made the quantized values.
 std::optional<std::pair<float, float>> input_range(const Graph& g, Value low, Value high) {
   if (const auto a = number(g, low), b = number(g, high); a && b) return std::pair(*a, *b);
   const Node& n = g.node(low.node);
   if (low.slot != 1 || high.slot != 2 || low.node != high.node) return {};
   if (n.op == "QuantizeV2" && n.inputs.size() == 3) return input_range(g, n.inputs[1], n.inputs[2]);
   const auto layer = integer_layer(n);
-  if (!layer || layer->result != IntegerLayer::Result::codes || n.inputs.size() != layer->inputs) return {};
+  if (!layer || layer->result != IntegerLayer::Result::quantized || n.inputs.size() != layer->inputs) return {};
   const size_t at = static_cast<size_t>(layer->result_range);
   return input_range(g, n.inputs[at], n.inputs[at + 1]);
 }
@@ -64,7 +64,7 @@ std::string fused_op(const Node& n, bool signed_summand) {
   return op + "AndRequantize";
 }
 
-// Codes of a summand and their range, behind its Dequantize.
+// Quantized values of a summand and their range, behind its Dequantize.
 struct Summand {
   std::vector<Value> inputs;
   DType type;
@@ -77,7 +77,7 @@ std::optional<Summand> summand_of(const Graph& g, Value v) {
   return Summand{d.inputs, type};
 }
 
-// Whether Requantize's codes mean what the fused op's do: steps from 0 on, of the range's larger end.
+// Whether Requantize's quantized values mean what the fused op's do: steps from 0 on, of the range's larger end.
 bool same_codes(const Graph& g, const Node& r) {
   if (r.op == "RequantizePerChannel") return true;
   const float low = *number(g, r.inputs[3]), high = *number(g, r.inputs[4]);
@@ -132,7 +132,7 @@ void fuse(Graph& g, const Pair& pair) {
   if (layer.bias >= 0) fused.attrs["Tbias"] = DType::f32;
   // Behind another integer layer the range of the input is known, and with it the bias in units of the sums.
   const auto before = integer_layer(g.node(n.inputs[0].node));
-  const bool chained = before && before->result == IntegerLayer::Result::codes;
+  const bool chained = before && before->result == IntegerLayer::Result::quantized;
   if (std::optional<Tensor> whole = (chained || matmul) ? whole_bias(g, n, layer) : std::nullopt) {
     fused.inputs[static_cast<size_t>(layer.bias)] = g.add_const(n.name + "/bias_codes", std::move(*whole));
     fused.attrs["Tbias"] = DType::qint32;
@@ -148,13 +148,13 @@ void fuse(Graph& g, const Pair& pair) {
   g.remove(pair.layer);
 }
 
-// The layers whose codes reach v through pools and concatenations; false where something else gives them.
+// The layers whose quantized values reach v through pools and concatenations; false where something else gives them.
 bool feeding_layers(const Graph& g, Value v, std::set<NodeId>& layers, int depth = 0) {
   const Node& n = g.node(v.node);
   if (v.slot != 0 || depth > 64) return false;
   if (const auto layer = integer_layer(n)) {
     layers.insert(v.node);
-    return layer->result == IntegerLayer::Result::codes && n.inputs.size() == layer->inputs;
+    return layer->result == IntegerLayer::Result::quantized && n.inputs.size() == layer->inputs;
   }
   if (n.op == "QuantizedMaxPool" || n.op == "QuantizedAvgPool") return feeding_layers(g, n.inputs[0], layers, depth + 1);
   if (n.op != "QuantizedConcatV2" || n.inputs.size() < 4) return false;
@@ -177,7 +177,7 @@ void transform_fuse_quantized_matmul_and_requantize(TransformContext& c) {
     if (!kept.contains(pair.layer)) fuse(c.graph, pair);
 }
 
-// Of all layers that a concatenation reads the widest range becomes that of each: their codes are joined as they are.
+// Of all layers that a concatenation reads the widest range becomes that of each: their quantized values are joined as they are.
 void transform_rerange_quantized_concat(TransformContext& c) {
   Graph& g = c.graph;
   for (NodeId id : g.topological_order()) {

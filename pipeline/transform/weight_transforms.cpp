@@ -45,14 +45,14 @@ void transform_quantize_weights(TransformContext& c) {
     quantize.attrs = {{"T", DType::quint8}, {"mode", std::string("MIN_FIRST")}, {"ensure_minimum_range", 0.0f}};
     const std::vector<Tensor> in{*g.constant(id), Tensor::scalar(low), Tensor::scalar(high)};
     const std::vector<NodeId> controls = g.node(id).controls;
-    const Value codes = g.add_const(name + "_quantized_const", evaluate(quantize, in)[0]),
+    const Value quantized = g.add_const(name + "_quantized_const", evaluate(quantize, in)[0]),
                 least = g.add_const(name + "_quantized_min", Tensor::scalar(low)),
                 most = g.add_const(name + "_quantized_max", Tensor::scalar(high));
     // What lives in a loop waits for it.
-    for (Value v : {codes, least, most}) g.node(v.node).controls = controls;
+    for (Value v : {quantized, least, most}) g.node(v.node).controls = controls;
     Node& n = g.node(id);
     n.op = "Dequantize";
-    n.inputs = {codes, least, most};
+    n.inputs = {quantized, least, most};
     n.controls.clear();
     n.attrs = {{"T", DType::quint8}, {"mode", std::string("MIN_FIRST")}};
   }

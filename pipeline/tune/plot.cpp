@@ -2,22 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdarg>
 #include <cstdio>
 
 #include "pipeline/report/html.h"
+#include "pipeline/report/svg.h"
 
 namespace cytodet::pipeline {
 namespace {
 
 constexpr double kPlotWidth = 800, kPlotHeight = 500, kPlotLeft = 80, kPlotRight = 24, kPlotTop = 44, kPlotBottom = 60;
 
-std::string format(const char* pattern, ...) {
-  char text[400];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text, sizeof text, pattern, arguments);
-  va_end(arguments);
+constexpr const char* kFrontColour = "fill=\"#c2185b\"";
+constexpr const char* kOtherColour = "fill=\"#b4bcc8\"";
+constexpr const char* kPickedRing = "fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2.5\"";
+constexpr const char* kGridLine = "stroke=\"#e3e6eb\"";
+
+std::string significant(double v, int digits) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.*g", digits, v);
   return text;
 }
 
@@ -37,22 +39,16 @@ class Plot {
   }
 
   std::string text() {
-    out_ = format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
-        "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-        kPlotWidth, kPlotHeight, kPlotWidth, kPlotHeight);
     axes();
     legend();
     std::vector<char> in_front(plot_.points.size(), 0);
     for (size_t i : front_) in_front[i] = 1;
     for (size_t i = 0; i < plot_.points.size(); ++i)
-      if (!in_front[i]) dot(i, 3.5, "#b4bcc8", "none");
+      if (!in_front[i]) dot(i, 3.5, kOtherColour);
     line();
-    for (size_t i : front_) dot(i, 5.5, "#c2185b", "#ffffff");
-    if (plot_.picked < plot_.points.size())
-      out_ += format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"10\" fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2.5\"/>\n",
-                     x(plot_.points[plot_.picked]), y(plot_.points[plot_.picked]));
-    return out_ + "</svg>\n";
+    for (size_t i : front_) dot(i, 5.5, std::string(kFrontColour) + " stroke=\"#ffffff\"");
+    if (plot_.picked < plot_.points.size()) svg_.circle(at(plot_.points[plot_.picked]), 10, kPickedRing);
+    return svg_.finish();
   }
 
  private:
@@ -60,61 +56,53 @@ class Plot {
   double at_y(double v) const {
     return kPlotHeight - kPlotBottom - (v - y_.low) / (y_.high - y_.low) * (kPlotHeight - kPlotTop - kPlotBottom);
   }
-  double x(const TunePoint& p) const { return at_x(p.per_second); }
-  double y(const TunePoint& p) const { return at_y(p.map); }
+  SvgPoint at(const TunePoint& p) const { return {at_x(p.per_second), at_y(p.map)}; }
+  static std::string tick(double v, const Ticks& ticks) { return significant(std::fabs(v) < ticks.step / 2 ? 0 : v, 4); }
 
   void axes() {
-    const char* grid = "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e6eb\"/>\n";
     for (int i = 0; i <= std::lround((x_.high - x_.low) / x_.step); ++i) {
       const double v = x_.low + i * x_.step;
-      out_ += format(grid, at_x(v), kPlotTop, at_x(v), kPlotHeight - kPlotBottom);
-      out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" fill=\"#444444\">%.4g</text>\n", at_x(v),
-                     kPlotHeight - kPlotBottom + 20, std::fabs(v) < x_.step / 2 ? 0 : v);
+      svg_.line({at_x(v), kPlotTop}, {at_x(v), kPlotHeight - kPlotBottom}, kGridLine);
+      svg_.text({at_x(v), kPlotHeight - kPlotBottom + 20}, tick(v, x_), "text-anchor=\"middle\" fill=\"#444444\"");
     }
     for (int i = 0; i <= std::lround((y_.high - y_.low) / y_.step); ++i) {
       const double v = y_.low + i * y_.step;
-      out_ += format(grid, kPlotLeft, at_y(v), kPlotWidth - kPlotRight, at_y(v));
-      out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#444444\">%.4g</text>\n", kPlotLeft - 8, at_y(v) + 4,
-                     std::fabs(v) < y_.step / 2 ? 0 : v);
+      svg_.line({kPlotLeft, at_y(v)}, {kPlotWidth - kPlotRight, at_y(v)}, kGridLine);
+      svg_.text({kPlotLeft - 8, at_y(v) + 4}, tick(v, y_), "text-anchor=\"end\" fill=\"#444444\"");
     }
-    out_ += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s per second</text>\n",
-                   (kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 14, escape_html(plot_.unit).c_str());
-    out_ += format("<text transform=\"translate(22 %.1f) rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
-                   (kPlotTop + kPlotHeight - kPlotBottom) / 2, plot_.figure.c_str());
+    svg_.text({(kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 14}, plot_.unit + " per second",
+              "text-anchor=\"middle\"");
+    svg_.text_upwards({22, (kPlotTop + kPlotHeight - kPlotBottom) / 2}, plot_.figure);
   }
 
   void legend() {
-    out_ += format("<circle cx=\"%.1f\" cy=\"22\" r=\"5.5\" fill=\"#c2185b\"/><text x=\"%.1f\" y=\"26\">Pareto front</text>\n",
-                   kPlotLeft + 6, kPlotLeft + 18);
-    out_ += format("<circle cx=\"%.1f\" cy=\"22\" r=\"3.5\" fill=\"#b4bcc8\"/><text x=\"%.1f\" y=\"26\">other settings</text>\n",
-                   kPlotLeft + 126, kPlotLeft + 138);
-    if (plot_.picked < plot_.points.size())
-      out_ += format(
-          "<circle cx=\"%.1f\" cy=\"22\" r=\"7\" fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2.5\"/>"
-          "<text x=\"%.1f\" y=\"26\">picked</text>\n",
-          kPlotLeft + 254, kPlotLeft + 268);
+    svg_.circle({kPlotLeft + 6, 22}, 5.5, kFrontColour);
+    svg_.text({kPlotLeft + 18, 26}, "Pareto front");
+    svg_.circle({kPlotLeft + 126, 22}, 3.5, kOtherColour);
+    svg_.text({kPlotLeft + 138, 26}, "other settings");
+    if (plot_.picked >= plot_.points.size()) return;
+    svg_.circle({kPlotLeft + 254, 22}, 7, kPickedRing);
+    svg_.text({kPlotLeft + 268, 26}, "picked");
   }
 
   void line() {
     if (front_.size() < 2) return;
-    std::string path;
-    for (size_t i : front_) path += format("%s%.1f,%.1f", path.empty() ? "" : " ", x(plot_.points[i]), y(plot_.points[i]));
-    out_ += "<polyline fill=\"none\" stroke=\"#c2185b\" stroke-width=\"1.5\" points=\"" + path + "\"/>\n";
+    std::vector<SvgPoint> points;
+    for (size_t i : front_) points.push_back(at(plot_.points[i]));
+    svg_.polyline(points, "stroke=\"#c2185b\" stroke-width=\"1.5\"");
   }
 
-  void dot(size_t i, double radius, const char* fill, const char* edge) {
+  void dot(size_t i, double radius, const std::string& attributes) {
     const TunePoint& p = plot_.points[i];
-    out_ +=
-        format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" stroke=\"%s\"><title>", x(p), y(p), radius, fill, edge);
-    out_ += format("%s %.4f, %.3g %s/s", plot_.figure.c_str(), p.map, p.per_second, escape_html(plot_.unit).c_str());
-    if (i < plot_.labels.size() && !plot_.labels[i].empty()) out_ += ": " + escape_html(plot_.labels[i]);
-    out_ += "</title></circle>\n";
+    std::string tip = plot_.figure + " " + rounded(p.map, 4) + ", " + significant(p.per_second, 3) + " " + plot_.unit + "/s";
+    if (i < plot_.labels.size() && !plot_.labels[i].empty()) tip += ": " + plot_.labels[i];
+    svg_.circle(at(p), radius, attributes, tip);
   }
 
   const TunePlot& plot_;
   std::vector<size_t> front_;
   Ticks x_, y_;
-  std::string out_;
+  Svg svg_{kPlotWidth, kPlotHeight, Svg::Place::file, "font-family=\"sans-serif\" font-size=\"13\""};
 };
 
 }  // namespace

@@ -172,7 +172,7 @@ TEST(Results, RoundTripAndCompetitionForm) {
   EXPECT_EQ(j[0]["image_id"], 7);
   EXPECT_EQ(j[1]["category_id"], 5);
   EXPECT_EQ(j[0]["bbox"].get<std::vector<double>>(), (std::vector<double>{1.5, 2.25, 10, 20}));
-  write_competition_results(d, folder / "one.json");
+  write_box_list(d, folder / "one.json");
   Json c = read_json(folder / "one.json");
   EXPECT_EQ(c[1]["w"], 1) << "at least one pixel";
   EXPECT_EQ(c[0]["p"], 0.75);

@@ -39,7 +39,7 @@ void PrintTo(const F16Block& b, std::ostream* os) {
 Graph graph_of(const F16Block& b) {
   std::mt19937 random(21);
   Graph g;
-  std::vector<std::tuple<NodeId, QuantParams, Tensor>> coded;
+  std::vector<std::tuple<NodeId, QuantParams, Tensor>> quantized;
   const auto conv = [&](const std::string& name, const std::string& in, Shape filter, float scale, AttrMap attrs,
                         const QuantParams* quant) {
     const bool depthwise = filter[3] == 1;
@@ -49,7 +49,7 @@ Graph graph_of(const F16Block& b) {
     constant(g, name + "/w", w);
     constant(g, name + "/b", bias);
     const NodeId id = add(g, name + "/conv", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {in, name + "/w"}, std::move(attrs));
-    if (quant) coded.emplace_back(id, *quant, w);
+    if (quant) quantized.emplace_back(id, *quant, w);
     add(g, name, "BiasAdd", {name + "/conv", name + "/b"});
   };
   const auto swish = [&](const std::string& name, const std::string& in) {
@@ -82,7 +82,7 @@ Graph graph_of(const F16Block& b) {
     conv("out" + suffix, "gated" + suffix, {b.out_kernel, b.out_kernel, b.channels, b.channels}, 0.3f, conv_attrs("SAME"),
          b.coded_out ? &of_gated : nullptr);
   }
-  for (auto& [id, quant, w] : coded)
+  for (auto& [id, quant, w] : quantized)
     set_quantized(g, id, quant, quantize_weights(w, w.dim(g.node(id).op == "Conv2D" ? 3 : 2), true));
   return g;
 }
@@ -174,11 +174,11 @@ struct Reader {
 };
 void PrintTo(const Reader& r, std::ostream* os) { *os << r.name; }
 
-void build_conv(Graph& g, int side, bool depthwise, bool coded) {
+void build_conv(Graph& g, int side, bool depthwise, bool quantized) {
   std::mt19937 random(3);
   constant(g, "w", normal_tensor(depthwise ? Shape{side, side, 24, 1} : Shape{side, side, 24, 24}, random, 0.3f));
   const NodeId conv = add(g, "other", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"map", "w"}, conv_attrs("SAME"));
-  if (coded) set_quantized(g, conv, {0.02f, 20, false}, quantize_weights(*g.constant(g.value("w")), 24, true));
+  if (quantized) set_quantized(g, conv, {0.02f, 20, false}, quantize_weights(*g.constant(g.value("w")), 24, true));
 }
 void build_pool(Graph& g, const char* op) {
   AttrMap attrs = conv_attrs("SAME", 2);
@@ -238,15 +238,15 @@ INSTANTIATE_TEST_SUITE_P(Readers, F16StorageWith, ::testing::ValuesIn(kReaders),
 TEST(F16StorageOf, AResidualOfALaterLayer) {
   const F16Block b{};
   std::mt19937 random(5);
-  for (const bool coded : {true, false}) {
-    SCOPED_TRACE(coded);
+  for (const bool quantized : {true, false}) {
+    SCOPED_TRACE(quantized);
     Graph g = graph_of(b);
     const Tensor w = normal_tensor({1, 1, 24, 24}, random, 0.3f);
     constant(g, "w", w);
     const NodeId conv = add(g, "last", "Conv2D", {"out", "w"}, conv_attrs("SAME"));
-    if (coded) set_quantized(g, conv, {0.03f, 128, false}, quantize_weights(w, 24, true));
+    if (quantized) set_quantized(g, conv, {0.03f, 128, false}, quantize_weights(w, 24, true));
     add(g, "sum", "AddV2", {"last", "map"});
-    expect_f16(g, {"sum"}, coded);
+    expect_f16(g, {"sum"}, quantized);
     expect_answers(g, b, {"sum"});
   }
 }

@@ -95,14 +95,14 @@ struct Layer {
         bias(panel),
         inverse(panel),
         sums(static_cast<size_t>(d.width * d.channels)) {
-    const auto code = [&] { return static_cast<int>(d.extreme ? random() % 2 * 255 : random() % 256); };
+    const auto q = [&] { return static_cast<int>(d.extreme ? random() % 2 * 255 : random() % 256); };
     const auto weight = [&] {
       return d.extreme ? (random() % 2 ? 127 : -127)
                        : static_cast<int>(random() % static_cast<unsigned>(2 * d.largest + 1)) - d.largest;
     };
     // Rows that are not of the window hold quantized values as well.
     for (int64_t i = 0; i < packed4.size(); ++i)
-      for (int byte = 0; byte < 4; ++byte) packed4.data()[i] |= static_cast<uint32_t>(code()) << 8 * byte;
+      for (int byte = 0; byte < 4; ++byte) packed4.data()[i] |= static_cast<uint32_t>(q()) << 8 * byte;
     for (int c = 0; c < d.channels; ++c)
       for (int ky = 0; ky < d.kernel_h; ++ky)
         for (int kx = 0; kx < d.kernel_w; ++kx) {
@@ -179,10 +179,10 @@ void expect_exact(const DepthwiseCase& d, std::mt19937& random) {
   }
 
   for (int c = 0; c < layer.panel; ++c) layer.inverse.data()[c] = 1.0f / static_cast<float>(1 << (c % 3 * 4));
-  const std::vector<uint8_t> codes = results_of(job, StorageType::q8, uint8_t{77});
+  const std::vector<uint8_t> quantized = results_of(job, StorageType::q8, uint8_t{77});
   for (size_t i = 0; i < layer.sums.size(); ++i) {
     const float number = static_cast<float>(layer.sums[i]) / 64 * layer.inverse.data()[i % static_cast<size_t>(d.channels)];
-    ASSERT_EQ(codes[i], plain_quantize(number, job.quant)) << "code " << i;
+    ASSERT_EQ(quantized[i], plain_quantize(number, job.quant)) << "code " << i;
   }
 }
 
@@ -247,14 +247,14 @@ TEST_F(Packed4, EveryActivationInEveryStorageType) {
         job.act = act;
         const std::vector<float> floats = results_of(job, StorageType::f32, -0.25f);
         const std::vector<uint16_t> halves = results_of(job, StorageType::f16, uint16_t{0x7e55});
-        const std::vector<uint8_t> codes = results_of(job, StorageType::q8, uint8_t{77});
+        const std::vector<uint8_t> quantized = results_of(job, StorageType::q8, uint8_t{77});
         for (size_t i = 0; i < floats.size(); ++i) {
           const size_t column = i % static_cast<size_t>(c);
           const float x = static_cast<float>(layer.sums[i]) * layer.scales.data()[column] + layer.bias.data()[column];
           ASSERT_LE(std::abs(x), bound_of(act));
           ASSERT_NEAR(floats[i], act_of(act, x), error_of(act, x)) << x;
           ASSERT_EQ(halves[i], half_of(floats[i])) << x;
-          ASSERT_EQ(codes[i], plain_quantize(floats[i] * layer.inverse.data()[column], job.quant)) << x;
+          ASSERT_EQ(quantized[i], plain_quantize(floats[i] * layer.inverse.data()[column], job.quant)) << x;
         }
       }
 }
@@ -313,7 +313,7 @@ struct Target {
           << "word " << static_cast<int64_t>(i) % stride << " byte " << byte;
     }
   }
-  uint32_t code(int64_t pixel, int64_t channel, int byte) const {
+  uint32_t q(int64_t pixel, int64_t channel, int byte) const {
     return byte_of(after[static_cast<size_t>(pixel * stride + channel)], byte);
   }
   const int64_t stride;
@@ -351,7 +351,7 @@ TEST_F(Packed4, FloatsArePacked) {
         kernels().pack4_f32(in.data(), pixels, c, params, byte, target.after.data(), target.stride);
         target.expect_others((c + panel - 1) / panel * panel, byte);
         for (int64_t i = 0; i < pixels * c; ++i)
-          ASSERT_EQ(target.code(i / c, i % c, byte), q_or_qmin(in[static_cast<size_t>(i)] * inverse.data()[i % c], params))
+          ASSERT_EQ(target.q(i / c, i % c, byte), q_or_qmin(in[static_cast<size_t>(i)] * inverse.data()[i % c], params))
               << in[static_cast<size_t>(i)] << " in column " << i % c << " of " << c << ", byte " << byte << ", lowest " << qmin;
       }
 }
@@ -361,12 +361,12 @@ TEST_F(Packed4, QuantizedValuesArePacked) {
     for (int byte = 0; byte < 4; ++byte) {
       const int64_t pixels = 9;
       std::vector<uint8_t> in(static_cast<size_t>(pixels * c));
-      for (uint8_t& code : in) code = static_cast<uint8_t>(random());
+      for (uint8_t& q : in) q = static_cast<uint8_t>(random());
       Target target(pixels, c, panel, random);
       kernels().pack4_q8(in.data(), pixels, c, byte, target.after.data(), target.stride);
       target.expect_others(c, byte);
       for (int64_t i = 0; i < pixels * c; ++i)
-        ASSERT_EQ(target.code(i / c, i % c, byte), in[static_cast<size_t>(i)]) << "column " << i % c << " of " << c;
+        ASSERT_EQ(target.q(i / c, i % c, byte), in[static_cast<size_t>(i)]) << "column " << i % c << " of " << c;
     }
 }
 
@@ -410,20 +410,20 @@ TEST_F(Packed4, F16RowsAreQuantized) {
         const FloatBuffer inverse = inverse_scales(k, panel);
         const Tensor gate = normal_tensor({k}, random);
         const QuantizeParams params{inverse.data(), -100, 127};
-        std::vector<uint8_t> codes(static_cast<size_t>(rows * row_bytes + 64), 99);
+        std::vector<uint8_t> quantized(static_cast<size_t>(rows * row_bytes + 64), 99);
         const float unit = gap ? 0.5f : 4.0f;
-        set.pack_q8_f16({in.data(), unit}, lda, rows, k, gated ? gate.data<float>() : nullptr, params, codes.data());
-        for (int64_t i = 0; i < static_cast<int64_t>(codes.size()); ++i) {
+        set.pack_q8_f16({in.data(), unit}, lda, rows, k, gated ? gate.data<float>() : nullptr, params, quantized.data());
+        for (int64_t i = 0; i < static_cast<int64_t>(quantized.size()); ++i) {
           const int64_t row = i / row_bytes, column = i % row_bytes;
-          const int code = codes[static_cast<size_t>(i)];
+          const int q = quantized[static_cast<size_t>(i)];
           if (row >= rows) {
-            ASSERT_EQ(code, 99) << "byte " << i << " past the end";
+            ASSERT_EQ(q, 99) << "byte " << i << " past the end";
           } else if (column >= k) {
-            ASSERT_EQ(code, 0) << "row " << row << " column " << column << " of " << k;
+            ASSERT_EQ(q, 0) << "row " << row << " column " << column << " of " << k;
           } else {
             const float x = half_value(in[static_cast<size_t>(row * lda + column)]);
             const float factor = inverse.data()[column] * (gated ? gate.data<float>()[column] : 1.0f) * unit;
-            ASSERT_EQ(code, q_or_qmin(x * factor, params)) << x << " in row " << row << " column " << column << " of " << k;
+            ASSERT_EQ(q, q_or_qmin(x * factor, params)) << x << " in row " << row << " column " << column << " of " << k;
           }
         }
       }
@@ -442,7 +442,7 @@ TEST_F(Packed4, ProductsAreRequantizedIntoAByte) {
         std::vector<int8_t> weights(static_cast<size_t>(k * n));
         for (int8_t& w : weights) w = static_cast<int8_t>(random() % 255 - 127);
         std::vector<uint8_t> rows(static_cast<size_t>(m * row_groups(k, 4) * 4));
-        for (uint8_t& code : rows) code = static_cast<uint8_t>(random());
+        for (uint8_t& q : rows) q = static_cast<uint8_t>(random());
         Buffer<uint8_t> packed(packed_weights_bytes(k, n, panel, 4));
         pack_q8_weights(weights.data(), k, n, panel, 4, packed.data());
         Buffer<int32_t> zero_point_corrections(padded);
@@ -462,13 +462,13 @@ TEST_F(Packed4, ProductsAreRequantizedIntoAByte) {
                                      ? static_cast<float>(kSwishSmallPoly[j] / std::pow(inverse.data()[i], 2 * j + 1))
                                      : -1.44269504f / inverse.data()[i];
         }
-        const RequantizeParams coded{{inverse.data(), -100, 150},
-                                     unit_scales.data(),
-                                     unit_bias.data(),
-                                     {curve[0].data(), curve[1].data(), curve[2].data(), curve[3].data()},
-                                     byte};
+        const RequantizeParams quantized{{inverse.data(), -100, 150},
+                                         unit_scales.data(),
+                                         unit_bias.data(),
+                                         {curve[0].data(), curve[1].data(), curve[2].data(), curve[3].data()},
+                                         byte};
         Epilogue epilogue{bias.data(), act};
-        epilogue.requantize = &coded;
+        epilogue.requantize = &quantized;
         Target target(m, n, panel, random);
         kernels().q8.gemm(rows.data(), m, {packed.data(), k, n, scales.data(), zero_point_corrections.data()}, 0, padded / panel,
                           reinterpret_cast<float*>(target.after.data()), target.stride, epilogue);
@@ -481,11 +481,11 @@ TEST_F(Packed4, ProductsAreRequantizedIntoAByte) {
                 (rows[static_cast<size_t>(row * row_groups(k, 4) * 4 + j)] + qmin) * weights[static_cast<size_t>(j * n + column)];
           const double x = sum * double{scales.data()[column]} + bias.data()[column], unit = inverse.data()[column];
           ASSERT_LE(std::abs(x), bound_of(act));
-          const double code = std::clamp(act_of(act, x) * unit, -100.0, 150.0) + 100, got = target.code(row, column, byte);
+          const double q = std::clamp(act_of(act, x) * unit, -100.0, 150.0) + 100, got = target.q(row, column, byte);
           if (error_of(act, x) == 0)
-            ASSERT_EQ(got, plain_quantize(static_cast<float>(act_of(act, x) * unit), coded.quant)) << x;
+            ASSERT_EQ(got, plain_quantize(static_cast<float>(act_of(act, x) * unit), quantized.quant)) << x;
           else
-            ASSERT_NEAR(got, code, 0.5 + error_of(act, x) * unit + 1e-5) << x;
+            ASSERT_NEAR(got, q, 0.5 + error_of(act, x) * unit + 1e-5) << x;
         }
       }
 }

@@ -235,11 +235,11 @@ std::vector<Q8Kernels> q8_kernels() {
 }
 
 // q of column i of a row that pack_q8 made.
-int code_of(const std::vector<uint8_t>& row, int64_t i, int group, const QuantizeParams& params) {
+int q_of(const std::vector<uint8_t>& row, int64_t i, int group, const QuantizeParams& params) {
   if (group == 4) return row[static_cast<size_t>(i)] + static_cast<int>(params.qmin);
-  int16_t code;
-  std::memcpy(&code, row.data() + 2 * i, 2);
-  return code;
+  int16_t q;
+  std::memcpy(&q, row.data() + 2 * i, 2);
+  return q;
 }
 
 // Patches of windows at every edge, of 16-bit-safe and other weights; nothing beyond the last one is written.
@@ -291,7 +291,7 @@ TEST(Q8Patches, EqualAPlainLoopAndEndWhereTheyEnd) {
           const bool inside = y >= 0 && y < s.in_h && x >= 0 && x < s.in_w;
           const int wanted =
               inside ? quant.quantize(in.data<float>()[(y * s.in_w + x) * s.in_c + i % s.in_c]) - quant.zero_point : 0;
-          ASSERT_EQ(code_of(row, i, group, table.params()), wanted)
+          ASSERT_EQ(q_of(row, i, group, table.params()), wanted)
               << window.w << "x" << window.c << " k" << window.kernel << ", pixel " << pixel << ", element " << i;
         }
       }
@@ -311,7 +311,7 @@ TEST(Q8KernelTest, ExtremeValuesAreExact) {
       for (int64_t i = 0; i < k * n; ++i)
         weights.data<int8_t>()[i] = static_cast<int8_t>((i % n == 2 ? 1 : -1) * (q8_16bit_safe ? 32 : 127));
       EXPECT_EQ(is_16bit_safe(weights, n), q8_16bit_safe);
-      Buffer<uint8_t> packed(packed_weights_bytes(k, n, panel, set.group)), codes(m * row_bytes);
+      Buffer<uint8_t> packed(packed_weights_bytes(k, n, panel, set.group)), quantized(m * row_bytes);
       pack_q8_weights(weights.data<int8_t>(), k, n, panel, set.group, packed.data());
       FloatBuffer ones(std::max<int64_t>(2 * panel, k)), zeros(2 * panel), c(m * n), rows(m * k);
       Buffer<int32_t> zero_point_corrections(2 * panel);
@@ -319,12 +319,12 @@ TEST(Q8KernelTest, ExtremeValuesAreExact) {
       std::fill_n(ones.data(), ones.size(), 1.0f);
       for (int64_t i = 0; i < rows.size(); ++i) rows.data()[i] = i / k % 2 ? -1e9f : 1e9f;
       const QuantizeParams params{ones.data(), qmin, qmin + 255};
-      set.pack_q8(rows.data(), k, m, k, nullptr, params, codes.data());
-      set.gemm(codes.data(), m, {packed.data(), k, n, ones.data(), zero_point_corrections.data()}, 0, 2, c.data(), n,
+      set.pack_q8(rows.data(), k, m, k, nullptr, params, quantized.data());
+      set.gemm(quantized.data(), m, {packed.data(), k, n, ones.data(), zero_point_corrections.data()}, 0, 2, c.data(), n,
                Epilogue{zeros.data()});
       for (int64_t i = 0; i < m * n; ++i) {
-        const int64_t code = static_cast<int64_t>(i / n % 2 ? params.qmin : params.qmax), weight = weights.data<int8_t>()[i % n];
-        ASSERT_EQ(c.data()[i], static_cast<float>(code * weight * k)) << i << ", lowest " << qmin << ", group " << set.group;
+        const int64_t q = static_cast<int64_t>(i / n % 2 ? params.qmin : params.qmax), weight = weights.data<int8_t>()[i % n];
+        ASSERT_EQ(c.data()[i], static_cast<float>(q * weight * k)) << i << ", lowest " << qmin << ", group " << set.group;
       }
     }
   }
@@ -340,7 +340,7 @@ TEST(Q8KernelTest, SumsOf16BitSafeWeightsAreExact) {
         const QuantizedWeights w = quantize_weights(normal_tensor({k, n}, random), n, true, {127, true});
         ASSERT_TRUE(is_16bit_safe(w.values, n));
         const int64_t m = 7, padded = (n + panel - 1) / panel * panel;
-        Buffer<uint8_t> packed(packed_weights_bytes(k, n, panel, set.group)), codes(m * row_groups(k, set.group) * 4);
+        Buffer<uint8_t> packed(packed_weights_bytes(k, n, panel, set.group)), quantized(m * row_groups(k, set.group) * 4);
         pack_q8_weights(w.values.data<int8_t>(), k, n, panel, set.group, packed.data());
         FloatBuffer ones(std::max(padded, k) + panel), zeros(padded), c(m * n), rows(m * k);
         std::fill_n(ones.data(), ones.size(), 1.0f);
@@ -348,9 +348,9 @@ TEST(Q8KernelTest, SumsOf16BitSafeWeightsAreExact) {
         add_zero_point_corrections(w.values.data<int8_t>(), k, n, -13, zero_point_corrections.data());
         for (int64_t i = 0; i < m * k; ++i)
           rows.data()[i] = i / k < 2 ? (i / k ? 1e9f : -1e9f) : static_cast<float>(random() % 256) - 13;
-        set.pack_q8(rows.data(), k, m, k, nullptr, {ones.data(), -13, 242}, codes.data());
-        set.gemm(codes.data(), m, {packed.data(), k, n, ones.data(), zero_point_corrections.data()}, 0, padded / panel, c.data(),
-                 n, Epilogue{zeros.data()});
+        set.pack_q8(rows.data(), k, m, k, nullptr, {ones.data(), -13, 242}, quantized.data());
+        set.gemm(quantized.data(), m, {packed.data(), k, n, ones.data(), zero_point_corrections.data()}, 0, padded / panel,
+                 c.data(), n, Epilogue{zeros.data()});
         for (int64_t row = 0; row < m; ++row)
           for (int64_t column = 0; column < n; ++column) {
             float sum = 0;
@@ -370,23 +370,24 @@ TEST(Q8KernelTest, EveryFloatIsQuantized) {
       const QuantizeParams params = table.params();
       std::vector<float> x{0,         -0.0f,           q.scale,         -q.scale, 1e30f, -1e30f, INFINITY,
                            -INFINITY, 0.49f * q.scale, 0.51f * q.scale, 7,        -7,    NAN};
-      std::vector<uint8_t> codes(static_cast<size_t>(row_groups(13, set.group)) * 4, 99);
-      set.pack_q8(x.data(), 13, 1, 13, nullptr, params, codes.data());
+      std::vector<uint8_t> quantized(static_cast<size_t>(row_groups(13, set.group)) * 4, 99);
+      set.pack_q8(x.data(), 13, 1, 13, nullptr, params, quantized.data());
       for (int i = 0; i < 12; ++i)
-        EXPECT_EQ(code_of(codes, i, set.group, params) + q.zero_point, q.quantize(x[static_cast<size_t>(i)]))
+        EXPECT_EQ(q_of(quantized, i, set.group, params) + q.zero_point, q.quantize(x[static_cast<size_t>(i)]))
             << x[static_cast<size_t>(i)];
-      EXPECT_EQ(code_of(codes, 12, set.group, params), params.qmin) << "not a number";
-      for (size_t i = 13 * 4 / static_cast<size_t>(set.group); i < codes.size(); ++i) EXPECT_EQ(codes[i], 0);
+      EXPECT_EQ(q_of(quantized, 12, set.group, params), params.qmin) << "not a number";
+      for (size_t i = 13 * 4 / static_cast<size_t>(set.group); i < quantized.size(); ++i) EXPECT_EQ(quantized[i], 0);
       // The same, packed from a map that is quantized already.
-      std::vector<uint8_t> map(13), rows(codes.size(), 99);
+      std::vector<uint8_t> map(13), rows(quantized.size(), 99);
       kernels().quantize(x.data(), 13, 1, 13, params, map.data(), 13);
       set.repack_q8(map.data(), 1, 13, params.qmin, rows.data());
-      EXPECT_EQ(rows, codes);
+      EXPECT_EQ(rows, quantized);
       std::vector<float> numbers(13);
       kernels().dequantize(map.data(), 13, params.qmin, numbers.data());
       kernels().fake_quantize(x.data(), x.data(), 1, 13, params);
       EXPECT_EQ(numbers, x);
-      for (int i = 0; i < 13; ++i) EXPECT_EQ(x[static_cast<size_t>(i)], static_cast<float>(code_of(codes, i, set.group, params)));
+      for (int i = 0; i < 13; ++i)
+        EXPECT_EQ(x[static_cast<size_t>(i)], static_cast<float>(q_of(quantized, i, set.group, params)));
     }
 }
 
@@ -401,13 +402,13 @@ TEST(Q8KernelTest, RowsOfEveryLengthAreQuantized) {
         std::vector<float> inverse(static_cast<size_t>(k + 2 * kernels().panel));
         for (size_t i = 0; i < inverse.size(); ++i) inverse[i] = static_cast<float>(10 + i % 7);
         const QuantizeParams params{inverse.data(), -100, 127};
-        std::vector<uint8_t> codes(static_cast<size_t>(rows * row_bytes), 99);
-        set.pack_q8(x.data<float>(), k + gap, rows, k, gate.data<float>(), params, codes.data());
+        std::vector<uint8_t> quantized(static_cast<size_t>(rows * row_bytes), 99);
+        set.pack_q8(x.data<float>(), k + gap, rows, k, gate.data<float>(), params, quantized.data());
         for (int64_t r = 0; r < rows; ++r) {
-          const std::vector<uint8_t> row(codes.begin() + r * row_bytes, codes.begin() + (r + 1) * row_bytes);
+          const std::vector<uint8_t> row(quantized.begin() + r * row_bytes, quantized.begin() + (r + 1) * row_bytes);
           for (int64_t i = 0; i < k; ++i) {
             const float number = x.data<float>()[r * (k + gap) + i] * (inverse[static_cast<size_t>(i)] * gate.data<float>()[i]);
-            ASSERT_EQ(code_of(row, i, set.group, params), std::nearbyint(std::clamp(number, -100.0f, 127.0f)))
+            ASSERT_EQ(q_of(row, i, set.group, params), std::nearbyint(std::clamp(number, -100.0f, 127.0f)))
                 << "row " << r << " column " << i << " of " << k;
           }
         }

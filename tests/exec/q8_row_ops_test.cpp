@@ -170,8 +170,8 @@ TEST_P(FakeQuantizedRowOp, TakesAQuantizedInputOfThePlan) {
     EXPECT_TRUE(spec.quant || spec.name != "a");
     if (!spec.quant) std::memcpy(in.raw(), floats.raw(), floats.bytes());
     for (int64_t n = 0; spec.quant && n < floats.size(); ++n) {
-      const float code = std::nearbyint(floats.data<float>()[n] * spec.quant->inverse_scales.at(0));
-      in.data<uint8_t>()[n] = static_cast<uint8_t>(std::clamp(code, spec.quant->qmin, spec.quant->qmax) - spec.quant->qmin);
+      const float q = std::nearbyint(floats.data<float>()[n] * spec.quant->inverse_scales.at(0));
+      in.data<uint8_t>()[n] = static_cast<uint8_t>(std::clamp(q, spec.quant->qmin, spec.quant->qmax) - spec.quant->qmin);
     }
   }
   r.run();

@@ -195,19 +195,20 @@ QuantizedNet net_of_even_a() {
 }
 
 TEST(FakeQuantizedSum, JoinsADepthwiseLayer) {
-  for (const bool coded : {false, true})
+  for (const bool quantized : {false, true})
     for (const bool product : {false, true}) {
-      SCOPED_TRACE(testing::Message() << coded << product);
+      SCOPED_TRACE(testing::Message() << quantized << product);
       QuantizedNet net = net_of_even_a();
       add_fake_quantized_sum(net, net.fake_quant("a", kSharedOther));
-      const std::optional<QuantParams> quant = coded ? std::optional(kSharedInput) : std::nullopt;
+      const std::optional<QuantParams> quant = quantized ? std::optional(kSharedInput) : std::nullopt;
       net.conv("depthwise", "sum", 0, 0, quant);
       if (product) net.conv("product", "depthwise", 8, 1, quant);
       const std::string last = product ? "product" : "depthwise";
       const Answers answers = net.expect_answers({last});
       const StepInfo& step = answers.steps.at(last);
-      EXPECT_EQ(step.kernel, std::string(coded ? "int8_" : "") + "sum_depthwise" + (product ? "_pointwise" : ""));
-      const int64_t weight = coded ? 1 : 4, weights = weight * (9 * 19 + (product ? 19 * 8 : 0)) + 4 * (19 + (product ? 8 : 0));
+      EXPECT_EQ(step.kernel, std::string(quantized ? "int8_" : "") + "sum_depthwise" + (product ? "_pointwise" : ""));
+      const int64_t weight = quantized ? 1 : 4,
+                    weights = weight * (9 * 19 + (product ? 19 * 8 : 0)) + 4 * (19 + (product ? 8 : 0));
       EXPECT_EQ(step.bytes, net.elements("a") + net.elements("b") + 4 * net.elements(last) + weights);
     }
 }
@@ -215,17 +216,19 @@ TEST(FakeQuantizedSum, JoinsADepthwiseLayer) {
 // The chain adds a to its product as well: with the same QuantParams it is one step; else it would read a map in two ways and is
 // not.
 TEST(FakeQuantizedSum, ATermMayBeTheResidualToo) {
-  for (const std::string as : {"the same codes", "other codes", "numbers"}) {
+  for (const std::string as : {"the same quantized values", "other quantized values", "numbers"}) {
     SCOPED_TRACE(as);
     QuantizedNet net = net_of_even_a();
     const std::string term = net.fake_quant("a", kSharedOther);
-    const std::string residual = as == "numbers" ? "a" : as == "other codes" ? net.fake_quant("a", {0.015f, 120, false}) : term;
+    const std::string residual = as == "numbers"                  ? "a"
+                                 : as == "other quantized values" ? net.fake_quant("a", {0.015f, 120, false})
+                                                                  : term;
     add_fake_quantized_sum(net, term);
     net.conv("depthwise", "sum", 0, 0, kSharedInput);
     net.conv("product", "depthwise", 19, 1, kSharedInput);
     net.op("out", "AddV2", {"product", residual});
     const Answers answers = net.expect_answers({"out"});
-    EXPECT_EQ(answers.kernels.contains("int8_sum_depthwise_pointwise"), as == "the same codes");
+    EXPECT_EQ(answers.kernels.contains("int8_sum_depthwise_pointwise"), as == "the same quantized values");
   }
 }
 

@@ -38,7 +38,7 @@ struct Network {
   Graph graph;
   std::map<std::string, Shape> inputs;
   std::set<std::string> between;  // values that lie between layers in 8 bits
-  std::vector<std::tuple<NodeId, QuantParams, Tensor, int64_t, bool>> coded;
+  std::vector<std::tuple<NodeId, QuantParams, Tensor, int64_t, bool>> quantized;
 
   void input(const std::string& name, Shape shape) {
     placeholder(graph, name, shape);
@@ -53,7 +53,7 @@ struct Network {
     const bool depthwise = kernel == 0;
     const int64_t side = depthwise ? 3 : kernel;
     const Tensor w = random_tensor({side, side, in_c, depthwise ? 1 : channels}, 0.5f / std::sqrt(static_cast<float>(in_c)),
-                                   static_cast<unsigned>(coded.size()) + 7);
+                                   static_cast<unsigned>(quantized.size()) + 7);
     constant(graph, name + "/w", w);
     if (factors) {
       Tensor f(DType::f32, {in_c});
@@ -64,7 +64,7 @@ struct Network {
     }
     const NodeId id =
         add(graph, name + "/conv", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {in, name + "/w"}, conv_attrs("SAME", 1));
-    coded.emplace_back(id, q, w, depthwise ? in_c : channels, q8_16bit_safe);
+    quantized.emplace_back(id, q, w, depthwise ? in_c : channels, q8_16bit_safe);
     add(graph, name, "Relu", {name + "/conv"});
   }
   void op(const std::string& name, const std::string& type, std::vector<std::string> in, AttrMap attrs = {}) {
@@ -74,7 +74,7 @@ struct Network {
     constant(graph, name, Tensor::from<int32_t>(std::move(shape), list));
   }
   void finish() {
-    for (auto& [id, q, w, channels, q8_16bit_safe] : coded)
+    for (auto& [id, q, w, channels, q8_16bit_safe] : quantized)
       set_quantized(graph, id, q, quantize_weights(w, channels, true, {127, q8_16bit_safe}));
   }
 };
@@ -109,10 +109,10 @@ Answer run(const Network& net, std::vector<std::string> outputs, int threads, bo
     r.quantized_inputs.insert(spec.name);
     EXPECT_EQ(spec.dtype, DType::u8);
     for (int64_t n = 0; n < x.size(); ++n) {
-      const float code =
+      const float q =
           std::nearbyint(x.data<float>()[n] * spec.quant->inverse_scales.at(static_cast<size_t>(n % spec.shape.back())));
       runner.input(static_cast<int>(i)).data<uint8_t>()[n] =
-          static_cast<uint8_t>(std::clamp(code, spec.quant->qmin, spec.quant->qmax) - spec.quant->qmin);
+          static_cast<uint8_t>(std::clamp(q, spec.quant->qmin, spec.quant->qmax) - spec.quant->qmin);
     }
   }
   runner.run();
@@ -126,18 +126,18 @@ Answer expect_same(Network& net, const std::string& last, const std::set<std::st
   net.finish();
   std::vector<std::string> all{last};
   all.insert(all.end(), net.between.begin(), net.between.end());
-  const Answer coded = run(net, {last}, 1), floats = run(net, all, 1), threads = run(net, {last}, 2);
-  EXPECT_EQ(std::memcmp(coded.result.raw(), floats.result.raw(), floats.result.bytes()), 0);
-  EXPECT_EQ(std::memcmp(coded.result.raw(), threads.result.raw(), threads.result.bytes()), 0);
+  const Answer stored = run(net, {last}, 1), floats = run(net, all, 1), threads = run(net, {last}, 2);
+  EXPECT_EQ(std::memcmp(stored.result.raw(), floats.result.raw(), floats.result.bytes()), 0);
+  EXPECT_EQ(std::memcmp(stored.result.raw(), threads.result.raw(), threads.result.bytes()), 0);
   for (const std::string& name : net.between) {
-    if (!coded.bytes.contains(name)) continue;
-    EXPECT_EQ(coded.bytes.at(name) < floats.bytes.at(name), quantized.contains(name)) << name;
+    if (!stored.bytes.contains(name)) continue;
+    EXPECT_EQ(stored.bytes.at(name) < floats.bytes.at(name), quantized.contains(name)) << name;
   }
-  for (const std::string& name : quantized) EXPECT_TRUE(coded.bytes.contains(name)) << name;
+  for (const std::string& name : quantized) EXPECT_TRUE(stored.bytes.contains(name)) << name;
   double sum = 0;
-  for (int64_t i = 0; i < coded.result.size(); ++i) sum += std::abs(coded.result.as_double(i));
+  for (int64_t i = 0; i < stored.result.size(); ++i) sum += std::abs(stored.result.as_double(i));
   EXPECT_GT(sum, 0);
-  return coded;
+  return stored;
 }
 
 class Q8Storage : public ::testing::TestWithParam<std::tuple<int, bool, bool>> {
@@ -220,7 +220,7 @@ TEST_P(Q8Storage, AReshapeMovesQuantizedValues) {
   net.op("rows", "Reshape", {"a", "flat"});
   const Tensor w = random_tensor({20 * channels, 6}, 0.2f, 3);
   constant(net.graph, "w", w);
-  net.coded.emplace_back(add(net.graph, "product", "MatMul", {"rows", "w"}), kOtherQuant, w, 6, q8_16bit_safe);
+  net.quantized.emplace_back(add(net.graph, "product", "MatMul", {"rows", "w"}), kOtherQuant, w, 6, q8_16bit_safe);
   net.between = {"a", "rows"};
   const Answer r = expect_same(net, "product", {"a", "rows"});
   EXPECT_THAT(r.kernels, Contains("int8_alias"));
@@ -305,10 +305,10 @@ TEST(Q8StorageShared, TwoReadersAlikeGetQuantizedValues) {
 // Inputs that all readers quantize alike can be fed quantized; the answers are the same, bit for bit.
 void expect_quantized_inputs(Network& net, const std::string& last, const std::set<std::string>& inputs) {
   net.finish();
-  const Answer floats = run(net, {last}, 1), codes = run(net, {last}, 1, true);
+  const Answer floats = run(net, {last}, 1), quantized = run(net, {last}, 1, true);
   EXPECT_EQ(floats.quantized_inputs, std::set<std::string>{});
-  EXPECT_EQ(codes.quantized_inputs, inputs);
-  EXPECT_EQ(std::memcmp(codes.result.raw(), floats.result.raw(), floats.result.bytes()), 0);
+  EXPECT_EQ(quantized.quantized_inputs, inputs);
+  EXPECT_EQ(std::memcmp(quantized.result.raw(), floats.result.raw(), floats.result.bytes()), 0);
 }
 
 TEST(QuantizedInputs, EveryFirstLayerTakesBytes) {

@@ -1,5 +1,5 @@
-// The layers on 8-bit codes of older tools, on numbers that TensorFlow 2.15 with oneDNN gave, or, where it is wrong, their
-// formula.
+// The layers on 8-bit quantized values of older tools, on numbers that TensorFlow 2.15 with oneDNN gave, or, where it is wrong,
+// their formula.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,7 +13,7 @@ namespace {
 using namespace test;
 using Numbers = std::vector<double>;
 
-Tensor codes(DType t, Shape shape, const Numbers& values) {
+Tensor quantized(DType t, Shape shape, const Numbers& values) {
   Tensor out(t, std::move(shape));
   on_any(t, [&]<class T>() {
     if constexpr (std::is_arithmetic_v<T>)
@@ -46,10 +46,10 @@ AttrMap conv(const char* padding = "VALID", DType out = DType::invalid) {
 
 // A 6 pixels wide row of two channels, a filter of two pixels and two channels.
 struct Q {
-  Tensor x = codes(DType::quint8, {1, 1, 6, 2}, {10, 40, 20, 50, 30, 60, 0, 255, 128, 5, 7, 9});
-  Tensor w = codes(DType::qint8, {1, 2, 2, 2}, {10, -20, 30, 40, 1, -2, 3, -4});
-  Tensor depthwise = codes(DType::qint8, {1, 2, 2, 1}, {10, -20, 30, 40});
-  Tensor bias = list({.5f, -.25f}), whole_bias = codes(DType::qint32, {2}, {1000, -700});
+  Tensor x = quantized(DType::quint8, {1, 1, 6, 2}, {10, 40, 20, 50, 30, 60, 0, 255, 128, 5, 7, 9});
+  Tensor w = quantized(DType::qint8, {1, 2, 2, 2}, {10, -20, 30, 40, 1, -2, 3, -4});
+  Tensor depthwise = quantized(DType::qint8, {1, 2, 2, 1}, {10, -20, 30, 40});
+  Tensor bias = list({.5f, -.25f}), whole_bias = quantized(DType::qint32, {2}, {1000, -700});
   std::vector<Tensor> x_range{number(0), number(6)}, pt{number(-2), number(2)}, pc{list({-2, -.75f}), list({2, .75f})};
 };
 
@@ -127,7 +127,7 @@ TEST_F(IntegerLayers, Summands) {
   const auto summand = [](DType t, const Numbers& values, double top) {
     Numbers rounded;
     for (double v : values) rounded.push_back(std::nearbyint(v * (t == DType::quint8 ? 255 : 127) / top));
-    return codes(t, {1, 1, 5, 2}, rounded);
+    return quantized(t, {1, 1, 5, 2}, rounded);
   };
   const Tensor u8 = summand(DType::quint8, {.1, .5, 1, 2, .25, 3, 0, 1.5, 4, .75}, 4),
                s8 = summand(DType::qint8, {.1, -.5, 1, -2, .25, 3, -1, 1.5, 4, -.75}, 4);
@@ -140,8 +140,8 @@ TEST_F(IntegerLayers, Summands) {
 }
 
 TEST_F(IntegerLayers, MatMul) {
-  const Tensor a = codes(DType::quint8, {2, 3}, {10, 200, 30, 0, 255, 128}),
-               b = codes(DType::qint8, {3, 2}, {10, -20, 30, 40, -1, 2});
+  const Tensor a = quantized(DType::quint8, {2, 3}, {10, 200, 30, 0, 255, 128}),
+               b = quantized(DType::qint8, {3, 2}, {10, -20, 30, 40, -1, 2});
   const auto in = [&](const Tensor& given_bias, float low, const std::vector<Tensor>& more = {}) {
     return joined({{a, b, given_bias}, to(low, 6), pt, more});
   };
@@ -164,7 +164,7 @@ TEST_F(IntegerLayers, MatMul) {
 
 class Requantization : public ::testing::Test {
  protected:
-  const Tensor sums = codes(DType::qint32, {1, 1, 4, 2}, {1470, 1160, 1910, -1300, 2865, 780, 7793, 9924}),
+  const Tensor sums = quantized(DType::qint32, {1, 1, 4, 2}, {1470, 1160, 1910, -1300, 2865, 780, 7793, 9924}),
                least = list({-1000, -500}), most = list({1000, 500});
   Numbers codes_of(const std::string& op, DType t, float low, float high, const Tensor& from_low, const Tensor& from_high) {
     AttrMap attrs;
@@ -182,7 +182,7 @@ TEST_F(Requantization, PerChannel) {
   };
   EXPECT_NEAR(range(sums, {})[0].as_double(), -0.0036288984, 1e-9);
   EXPECT_NEAR(range(sums, {})[1].as_double(), 0.0036288984, 1e-9);
-  const Tensor positive = codes(DType::qint32, {1, 1, 1, 2}, {1470, 7793});
+  const Tensor positive = quantized(DType::qint32, {1, 1, 1, 2}, {1470, 7793});
   EXPECT_EQ(range(positive, {})[0].as_double(), 0);
   AttrMap clip;
   clip["clip_value_max"] = .002f;
@@ -224,7 +224,7 @@ TEST(QuantizedMaps, Pools) {
 TEST(QuantizedMaps, Concatenations) {
   const auto joined_codes = [](const std::string& op, DType t, const Numbers& values, float low1, float high1, float low2,
                                float high2) {
-    const Tensor x = codes(t, {1, 1, 2, 2}, values), axis = Tensor::scalar<int32_t>(3);
+    const Tensor x = quantized(t, {1, 1, 2, 2}, values), axis = Tensor::scalar<int32_t>(3);
     std::vector<Tensor> in{x, x};
     in.insert(op == "QuantizedConcat" ? in.begin() : in.end(), axis);
     for (float v : {low1, low2, high1, high2}) in.push_back(number(v));

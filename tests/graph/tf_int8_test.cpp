@@ -305,7 +305,7 @@ TEST(Pass_raise_int8, QuantizedFromOneToTheNext) {
   EXPECT_FLOAT_EQ(bias.data<float>()[0], 1000 * (6.0f / 255) * (4.0f / 127));
 }
 
-// What reads the codes still does, by their node's name, also where no float form of it is known.
+// What reads the quantized values still does, by their node's name, also where no float form of it is known.
 TEST(Pass_raise_int8, CodesThatOthersReadStay) {
   Foreign f;
   add(f.g, "out", "Unknown", {"q", "q:1", "q:2"});

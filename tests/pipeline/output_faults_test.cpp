@@ -54,7 +54,7 @@ const Write kWrites[] = {
     {"export_geojson_gz", "export GIVEN/run --image 1 -o OUT", "x.geojson.gz"},
     {"export_csv", "export GIVEN/run --image 1 -o OUT", "x.csv"},
     {"export_coco", "export GIVEN/run --image 1 --format coco -o OUT", "x.json"},
-    {"export_competition", "export GIVEN/run --image 1 --format competition -o OUT", "x.json"},
+    {"export_box_list", "export GIVEN/run --image 1 --format box-list -o OUT", "x.json"},
     {"export_summary", "export GIVEN/run --image 1 --format summary -o OUT", "x.json"},
     {"export_heatmap", "export GIVEN/run --image 1 --format heatmap --slides BLOOD -o OUT", "x.png"},
     {"export_crops", "export GIVEN/run --image 1 --format crops --slides BLOOD -o OUT", "x.png"},

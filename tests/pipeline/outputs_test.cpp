@@ -66,7 +66,7 @@ const std::map<std::string, std::function<void(const std::filesystem::path&, boo
            EXPECT_EQ(j[0], Json::parse(R"({"image_id":7,"category_id":2,"bbox":[10.128,20,20.372,24.25],"score":0.75})"));
          }
        }},
-      {"competition",
+      {"box-list",
        [](const auto& p, bool any) {
          Json j = read_json(p);
          ASSERT_EQ(j.size(), any ? 2u : 0u);
@@ -146,7 +146,7 @@ TEST_F(Outputs, EveryEntryWritesItsForm) {
   EXPECT_EQ(checks().size(), outputs().size());
 }
 
-TEST_F(Outputs, AnUnknownRowNamesTheKnownOnes) {
+TEST_F(Outputs, AnUnknownNameListsTheKnownOnes) {
   try {
     output_named("geojsn");
     FAIL();
@@ -156,6 +156,8 @@ TEST_F(Outputs, AnUnknownRowNamesTheKnownOnes) {
   }
   EXPECT_EQ(output_for("cells.xlsx"), nullptr);
 }
+
+TEST_F(Outputs, NamesOfEarlierVersionsAreRead) { EXPECT_EQ(&output_named("competition"), &output_named("box-list")); }
 
 TEST_F(Outputs, NothingIsLeftOfAnUnfinishedFile) {
   for (const cytodet::Output& row : outputs()) {

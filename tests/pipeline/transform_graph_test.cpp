@@ -135,7 +135,7 @@ TEST_F(QuantizeGraph, LogsFreezesAndFuses) {
     int fused = 0;
     const Graph last = read_graph(path("fused.pb"));
     for (NodeId id : last.ids())
-      if (const auto layer = integer_layer(last.node(id))) fused += layer->result == IntegerLayer::Result::codes;
+      if (const auto layer = integer_layer(last.node(id))) fused += layer->result == IntegerLayer::Result::quantized;
     EXPECT_EQ(fused, per_channel ? 2 : 0) << "codes of Relu6 without a range per channel have a zero point";
     const Tensor frozen = answers(path("frozen.pb"), feeds, out).at(out), codes = answers(path("fused.pb"), feeds, out).at(out);
     for (int64_t i = 0; i < wanted.size(); ++i) {

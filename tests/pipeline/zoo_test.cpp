@@ -101,6 +101,23 @@ TEST_F(Zoo, OneCommandFromFloatToInt8) {
   expect_error(run({"zoo", "rfcn", "--in_graph", path("int8.pb")}), 2, "needs --data_location");
 }
 
+TEST_F(Zoo, EvaluateComparesBothGraphsAndNoticesMissingLabelsBeforeTheWork) {
+  const auto zoo = [&](const std::string& data) {
+    return run({"zoo", "resnet50", "--in_graph", kClassifier, "--out_graph", path("int8.pb"), "--data_location", data,
+                "--evaluate", "--quiet"});
+  };
+  std::filesystem::create_directory(path("bare"));
+  for (const auto& image : std::filesystem::recursive_directory_iterator(kCells + "/val"))
+    if (image.is_regular_file() && names(folder / "bare").size() < 3)
+      std::filesystem::copy_file(image.path(), folder / "bare" / image.path().filename());
+  expect_error(zoo(path("bare")), 2, "has no label");
+  EXPECT_THAT(names(folder), ElementsAre("bare"));
+  const Output o = zoo(kCells + "/val");
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("fp32"));
+  EXPECT_THAT(o.out, HasSubstr("int8"));
+}
+
 // The tool's own default name: a file that somebody else made there stays.
 TEST_F(Zoo, TheDefaultNameOfTheResultReplacesOnlyOurOwn) {
   for (const char* end : {".json", ".pb"})

@@ -32,7 +32,7 @@ constexpr RegionFormat kRegionFormats[] = {
     {"ASAP's XML", RegionFrame::slide, is_asap, read_asap},
     {"Aperio ImageScope's XML", RegionFrame::slide, is_imagescope, read_imagescope},
     {"COCO", RegionFrame::slide, is_coco_regions, read_coco_regions},
-    {"the competition's list", RegionFrame::slide, is_box_list, read_box_list},
+    {"a box list", RegionFrame::slide, is_box_list, read_box_list},
     {"HistomicsTK's JSON", RegionFrame::slide, is_histomicstk, read_histomicstk},
     {"labelme's JSON", RegionFrame::slide, is_labelme, read_labelme},
     {"Hamamatsu's NDPA", RegionFrame::slide,

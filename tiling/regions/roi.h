@@ -77,8 +77,7 @@ class Roi {
 
 // Which regions of a file are meant, by their class (group, layer, label). The case of letters does not matter.
 struct RoiChoice {
-  std::vector<std::string>
-      classes;  // these alone; none: all, but in files of boxes of all kinds (COCO, the competition's list) "roi"
+  std::vector<std::string> classes;  // these alone; none: all, but in files of boxes of all kinds (COCO, a box list) "roi"
   std::vector<std::string> ignored;  // these are taken off the others, as are QuPath's classes that end in a star ("Ignore*")
                                      // unless they are among the classes
 };

@@ -33,7 +33,7 @@ class Competition : public OutputFile {
   void add(const Detection& d) override {
     file_.text() += any_ ? ",\n" : "[";
     any_ = true;
-    append_competition_result(file_.text(), d);
+    append_to_box_list(file_.text(), d);
     file_.flush_if_full();
   }
   void finish() override {
@@ -89,7 +89,7 @@ class Csv : public OutputFile {
 std::unique_ptr<OutputFile> open_coco(const OutputImage& p, const OutputSettings&, const std::filesystem::path& to) {
   return std::make_unique<Coco>(p, to);
 }
-std::unique_ptr<OutputFile> open_competition(const OutputImage&, const OutputSettings&, const std::filesystem::path& to) {
+std::unique_ptr<OutputFile> open_box_list(const OutputImage&, const OutputSettings&, const std::filesystem::path& to) {
   return std::make_unique<Competition>(to);
 }
 std::unique_ptr<OutputFile> open_csv(const OutputImage& p, const OutputSettings&, const std::filesystem::path& to) {

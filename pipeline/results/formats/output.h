@@ -87,7 +87,7 @@ struct Output {
   std::unique_ptr<OutputFile> (*open)(const OutputImage& image, const OutputSettings& settings, const std::filesystem::path& to);
 };
 std::span<const Output> outputs();
-std::string output_names();  // "competition, coco, ..."
+std::string output_names();  // "box-list, coco, ..."
 // UsageError with the known names.
 const Output& output_named(const std::string& name);
 // By the longest suffix; null when none fits.

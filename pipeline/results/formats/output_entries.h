@@ -6,7 +6,7 @@
 namespace cytodet::pipeline {
 
 std::unique_ptr<OutputFile> open_coco(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
-std::unique_ptr<OutputFile> open_competition(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
+std::unique_ptr<OutputFile> open_box_list(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
 std::unique_ptr<OutputFile> open_csv(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
 std::unique_ptr<OutputFile> open_csv_excel(const OutputImage&, const OutputSettings&, const std::filesystem::path&);
 std::unique_ptr<OutputFile> open_geojson(const OutputImage&, const OutputSettings&, const std::filesystem::path&);

@@ -10,7 +10,7 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr Output kOutputs[] = {
-    {"competition", ".json", "the competition's list of {x, y, w, h, p} in whole pixels", Pixels::none, open_competition},
+    {"box-list", ".json", "box list: {x, y, w, h, p} in whole pixels", Pixels::none, open_box_list},
     {"coco", ".coco.json", "COCO results", Pixels::none, open_coco},
     {"csv", ".csv", "a row per box", Pixels::none, open_csv},
     {"csv-excel", ".excel.csv", "the same for spreadsheets: texts stay as they are in every language", Pixels::none,
@@ -21,6 +21,9 @@ constexpr Output kOutputs[] = {
     {"crops", ".crops.png", "contact sheet of the top-scoring boxes of each class", Pixels::needed, open_crops},
     {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, open_summary},
 };
+
+// Names that earlier versions gave, in settings that users keep.
+constexpr const char* kOldNames[][2] = {{"competition", "box-list"}};
 
 constexpr size_t kMaxClasses = 10000;
 
@@ -68,6 +71,8 @@ std::string output_names() {
 
 const Output& output_named(const std::string& name) {
   if (const Output* entry = entry_named(kOutputs, name)) return *entry;
+  for (const auto& [old, now] : kOldNames)
+    if (name == old) return output_named(now);
   throw UsageError("output \"" + name + "\"", "is not known", suggest(name, names_of(kOutputs)));
 }
 

@@ -1,4 +1,4 @@
-// The competition's list: [{"class": "roi", "x": 1, "y": 2, "w": 3, "h": 4}, ...].
+// A box list: [{"class": "roi", "x": 1, "y": 2, "w": 3, "h": 4}, ...].
 #include "core/settings.h"
 #include "tiling/regions/formats/fields.h"
 

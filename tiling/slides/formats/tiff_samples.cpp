@@ -41,8 +41,8 @@ std::string name_of(const Name (&names)[n], uint16_t value, const char* what) {
   return what + (" " + std::to_string(value));
 }
 
-// The forms that are read. A form is the first row that fits; none fits: it is refused.
-struct FormRow {
+// The forms that are read. A form is the first entry that fits; none fits: it is refused.
+struct FormEntry {
   uint16_t photometric;
   Format format;
   uint64_t bits;                                  // a set
@@ -56,31 +56,31 @@ constexpr uint64_t bit_set(std::initializer_list<int> bits) {
 }
 constexpr uint64_t up_to(int bits) { return (uint64_t{1} << bits) - 1; }
 constexpr uint64_t kIntBits = bit_set({8, 16, 32}), kFloatBits = bit_set({16, 32, 64});
-constexpr FormRow kSampleForms[] = {
-    {kMinIsBlack, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormRow::By::library},
-    {kMinIsWhite, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormRow::By::library},
-    {kRgb, kUnsigned, bit_set({8, 16}), 3, FormRow::By::library},
-    {kPalette, kUnsigned, bit_set({1, 2, 4, 8}), 1, FormRow::By::library},
-    {kCmyk, kUnsigned, bit_set({8}), 4, FormRow::By::library},
-    {kYcbcr, kUnsigned, bit_set({8}), 3, FormRow::By::library},
-    {kMinIsBlack, kUnsigned, up_to(16), 1, FormRow::By::own},
-    {kMinIsWhite, kUnsigned, up_to(16), 1, FormRow::By::own},
-    {kRgb, kUnsigned, up_to(16), 3, FormRow::By::own},
-    {kMinIsBlack, kUnsigned, up_to(32), 1, FormRow::By::with_range},
-    {kMinIsWhite, kUnsigned, up_to(32), 1, FormRow::By::with_range},
-    {kRgb, kUnsigned, up_to(32), 3, FormRow::By::with_range},
-    {kMinIsBlack, kSigned, kIntBits, 1, FormRow::By::with_range},
-    {kRgb, kSigned, kIntBits, 3, FormRow::By::with_range},
-    {kMinIsBlack, kFloat, kFloatBits, 1, FormRow::By::with_range},
-    {kRgb, kFloat, kFloatBits, 3, FormRow::By::with_range},
+constexpr FormEntry kSampleForms[] = {
+    {kMinIsBlack, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormEntry::By::library},
+    {kMinIsWhite, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormEntry::By::library},
+    {kRgb, kUnsigned, bit_set({8, 16}), 3, FormEntry::By::library},
+    {kPalette, kUnsigned, bit_set({1, 2, 4, 8}), 1, FormEntry::By::library},
+    {kCmyk, kUnsigned, bit_set({8}), 4, FormEntry::By::library},
+    {kYcbcr, kUnsigned, bit_set({8}), 3, FormEntry::By::library},
+    {kMinIsBlack, kUnsigned, up_to(16), 1, FormEntry::By::own},
+    {kMinIsWhite, kUnsigned, up_to(16), 1, FormEntry::By::own},
+    {kRgb, kUnsigned, up_to(16), 3, FormEntry::By::own},
+    {kMinIsBlack, kUnsigned, up_to(32), 1, FormEntry::By::with_range},
+    {kMinIsWhite, kUnsigned, up_to(32), 1, FormEntry::By::with_range},
+    {kRgb, kUnsigned, up_to(32), 3, FormEntry::By::with_range},
+    {kMinIsBlack, kSigned, kIntBits, 1, FormEntry::By::with_range},
+    {kRgb, kSigned, kIntBits, 3, FormEntry::By::with_range},
+    {kMinIsBlack, kFloat, kFloatBits, 1, FormEntry::By::with_range},
+    {kRgb, kFloat, kFloatBits, 3, FormEntry::By::with_range},
 };
 
-const FormRow* row_of(const TiffForm& f) {
+const FormEntry* entry_of(const TiffForm& f) {
   const Format format = f.sample_format == kUndefined ? kUnsigned : static_cast<Format>(f.sample_format);
-  for (const FormRow& row : kSampleForms)
-    if (row.photometric == f.photometric && row.format == format && f.bits >= 1 && f.bits <= 64 &&
-        (row.bits >> (f.bits - 1) & 1) && f.samples >= row.colours)
-      return &row;
+  for (const FormEntry& entry : kSampleForms)
+    if (entry.photometric == f.photometric && entry.format == format && f.bits >= 1 && f.bits <= 64 &&
+        (entry.bits >> (f.bits - 1) & 1) && f.samples >= entry.colours)
+      return &entry;
   return nullptr;
 }
 
@@ -131,9 +131,9 @@ int TiffForm::gray_channels() const {
 }
 
 int TiffForm::unknown_samples() const {
-  const FormRow* row = row_of(*this);
-  if (!row || gray()) return 0;
-  return std::max(0, samples - row->colours - (alpha_of(*this, row->colours) >= 0));
+  const FormEntry* entry = entry_of(*this);
+  if (!entry || gray()) return 0;
+  return std::max(0, samples - entry->colours - (alpha_of(*this, entry->colours) >= 0));
 }
 
 std::string in_words(const TiffForm& f) {
@@ -145,28 +145,28 @@ std::string in_words(const TiffForm& f) {
 }
 
 SampleReading sample_reading(const TiffForm& f, int channel, const std::optional<StretchRange>& range) {
-  const FormRow* row = row_of(f);
-  if (!row)
+  const FormEntry* entry = entry_of(f);
+  if (!entry)
     throw Error("",
                 "TIFF of a form that is not read: " + in_words(f) + " (photometric interpretation " +
                     std::to_string(f.photometric) + ", sample format " + std::to_string(f.sample_format) + ", " +
                     std::to_string(f.bits) + " bits, " + std::to_string(f.samples) + " samples)",
                 "save it as 8-bit RGB");
-  if (row->by == FormRow::By::with_range && !range)
+  if (entry->by == FormEntry::By::with_range && !range)
     throw Error("", "TIFF of " + in_words(f) + ": which values are black and white is not known",
                 "give --stretch auto, or --stretch MIN,MAX");
   SampleReading r;
-  r.alpha = alpha_of(f, row->colours);
+  r.alpha = alpha_of(f, entry->colours);
   r.associated = r.alpha >= 0 && f.extra[f.extra.size() + static_cast<size_t>(r.alpha) - f.samples] == kAssociated;
   r.inverted = f.photometric == kMinIsWhite;
   r.range = range.value_or(StretchRange{0, std::exp2(f.bits) - 1});
   r.opaque = f.sample_format == kFloat ? 1 : std::exp2(f.bits) - 1;
-  if (row->colours == 3) r.samples = {0, 1, 2};
+  if (entry->colours == 3) r.samples = {0, 1, 2};
   if (channel >= 0) r.samples = {channel};
-  const bool plain = f.samples == row->colours || (f.photometric == kRgb && f.samples == 4 && r.alpha == 3);
+  const bool plain = f.samples == entry->colours || (f.photometric == kRgb && f.samples == 4 && r.alpha == 3);
   const bool own =
-      channel >= 0 || row->by != FormRow::By::library || !plain ||
-      (range && (f.bits > 8 || r.alpha >= 0) && row->colours != 4 && f.photometric != kPalette && f.photometric != kYcbcr);
+      channel >= 0 || entry->by != FormEntry::By::library || !plain ||
+      (range && (f.bits > 8 || r.alpha >= 0) && entry->colours != 4 && f.photometric != kPalette && f.photometric != kYcbcr);
   if (own && (f.photometric == kPalette || f.photometric == kCmyk || f.photometric == kYcbcr))
     throw Error("", "TIFF of a form that is not read: " + in_words(f) + ", " + std::to_string(f.samples) + " samples",
                 "save it as 8-bit RGB");

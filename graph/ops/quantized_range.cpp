@@ -1,8 +1,8 @@
-#include "graph/ops/codes.h"
+#include "graph/ops/quantized_range.h"
 
 namespace cytodet::graph::ops {
 
-Codes::Codes(DType t) {
+QuantizedRange::QuantizedRange(DType t) {
   switch (t) {
     case DType::qint8:
       min = -128, max = 127;
@@ -25,22 +25,22 @@ Codes::Codes(DType t) {
 }
 
 FloatSpread::FloatSpread(DType t, float lo, float hi)
-    : codes(t),
+    : range(t),
       low(lo),
-      step(static_cast<float>((hi - lo) / codes.steps())),
+      step(static_cast<float>((hi - lo) / range.steps())),
       rounded_low(lo == hi ? lo : std::round(lo / step) * step),
-      per_unit(lo == hi ? 0.0f : static_cast<float>(codes.steps() / (hi - lo))),
-      low_code(std::round(lo * per_unit)) {}
+      per_unit(lo == hi ? 0.0f : static_cast<float>(range.steps() / (hi - lo))),
+      low_q(std::round(lo * per_unit)) {}
 
-double FloatSpread::code(float v) const {
+double FloatSpread::quantize(float v) const {
   // Floats that 32 bits hold.
-  const float least = static_cast<float>(codes.min), most = std::min(static_cast<float>(codes.max), 2147483520.0f);
-  const float moved = std::round(v * per_unit) - (low_code - least);
+  const float least = static_cast<float>(range.min), most = std::min(static_cast<float>(range.max), 2147483520.0f);
+  const float moved = std::round(v * per_unit) - (low_q - least);
   return std::min(std::max(moved, least), most);
 }
 
-void put_code(Tensor& out, int64_t i, double code) {
-  on_integers(out.dtype(), [&]<class T>() { out.data<T>()[i] = std::isnan(code) ? T(0) : static_cast<T>(code); });
+void put_quantized(Tensor& out, int64_t i, double q) {
+  on_integers(out.dtype(), [&]<class T>() { out.data<T>()[i] = std::isnan(q) ? T(0) : static_cast<T>(q); });
 }
 
 float finite(const Tensor& t, int64_t i) {
@@ -49,7 +49,7 @@ float finite(const Tensor& t, int64_t i) {
   return static_cast<float>(v);
 }
 
-void infer_codes(InferCall& call, DType type) {
+void infer_quantized(InferCall& call, DType type) {
   call.out.assign(3, fact(DType::f32, Shape{}));
   call.out[0] = fact(type, call.in[0].shape);
 }
