@@ -4,6 +4,7 @@
 
 #include "core/settings.h"
 #include "core/suggest.h"
+#include "models/boxes/boxes.h"
 #include "models/classification/classification.h"
 #include "models/efficientdet/efficientdet.h"
 
@@ -14,6 +15,7 @@ std::vector<ModelFamily>& table() {
   static std::vector<ModelFamily> families{
       kEfficientDet,
       kClassification,
+      kBoxes,
   };
   return families;
 }

@@ -83,10 +83,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
     }
     inline_functions(graph);  // those that the passes leave to TensorFlow's compiler
     plan_ = Plan::compile(graph, plan);
-    if (const auto& quant = plan_->inputs().at(0).quant) {
-      quantization_ = InputQuantization{{}, quant->qmin, quant->qmax};
-      std::copy(quant->inverse_scales.begin(), quant->inverse_scales.end(), quantization_->inverse_scale);
-    }
+    input_.emplace(*plan_, model_->input());
     std::vector<OutputSpec> outputs;
     for (const TensorSpec& out : plan_->outputs()) outputs.push_back({out.name, out.dtype, out.shape});
     model_->check_outputs(outputs);
@@ -100,10 +97,7 @@ void Detector::compile(Graph graph, const DetectorOptions& options) {
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times) {
   Runner& r = runner(stream);
   Stopwatch watch;
-  if (quantization_)
-    model_->preprocess(image, box, *quantization_, r.input(0).data<uint8_t>());
-  else
-    model_->preprocess(image, box, r.input(0).data<float>());
+  input_->put(*model_, image, box, r);
   times.resize = watch.ms() / 1000;
   watch.restart();
   r.run();

@@ -9,6 +9,7 @@
 #include "exec/runtime/plan.h"
 #include "graph/ir/graph.h"
 #include "models/detection_model.h"
+#include "pipeline/detect/network_input.h"
 #include "pipeline/results/image_result.h"
 
 namespace cytodet::pipeline {
@@ -46,7 +47,7 @@ class Detector {
 
   std::shared_ptr<const DetectionModel> model_;
   std::shared_ptr<const Plan> plan_;
-  std::optional<InputQuantization> quantization_;  // of the input
+  std::optional<NetworkInput> input_;
   std::vector<Runner> runners_;
   double load_ms_ = 0;
 };

@@ -15,6 +15,7 @@
 #include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/image_pipeline.h"
+#include "pipeline/detect/network_input.h"
 #include "pipeline/inputs/labelled_images.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "quant/deconvolution.h"
@@ -52,7 +53,8 @@ Image read_input_image(const std::string& path, const InputSettings& input) {
 
 void feed_image(const std::string& path, const DetectionModel& network, Runner& runner) {
   Image image = read_input_image(path, network.input());
-  network.preprocess(image, letterbox_of(image.width, image.height, network.input()), runner.input(0).data<float>());
+  const Letterbox box = letterbox_of(image.width, image.height, network.input());
+  NetworkInput(runner.plan(), network.input()).put(network, image, box, runner);
 }
 
 void feed_case(const std::string& path, const Graph& graph, Runner& runner) {

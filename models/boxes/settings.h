@@ -1,0 +1,40 @@
+// The keys of a model file of a network that gives boxes, scores and classes itself, as the exports of TensorFlow's
+// object-detection API do.
+#pragma once
+
+#include <string>
+
+#include "models/model_file.h"
+
+namespace cytodet::models {
+
+// What the four numbers of a box are.
+enum class BoxForm { yxyx, xyxy, xywh, cxcywh };  // two corners; left, top and sides; centre and sides
+enum class BoxUnit { share, pixels };             // of the input's height and width; pixels of the input
+enum class ClassNumbers { category_ids, channels };
+
+struct BoxOutputs {
+  std::string boxes, scores;   // nodes: [1, n, 4]; [1, n], or without `classes` [1, n, classes]
+  std::string classes, count;  // nodes: [1, n], numbers of classes; [1], how many of the n count. Empty: none
+};
+void fields(Fields& f, BoxOutputs& s);
+
+struct BoxSettings : FamilySettings {
+  BoxOutputs outputs;
+  BoxForm form = BoxForm::yxyx;
+  BoxUnit unit = BoxUnit::share;
+  ClassNumbers class_numbers = ClassNumbers::category_ids;  // what `classes` gives: ids, or places in the list of classes
+  bool background = false;                                  // scores for each class begin with one of "nothing"
+  bool suppressed = true;                                   // by the network itself
+
+  const char* family() const override { return "boxes"; }
+  std::unique_ptr<FamilySettings> clone() const override { return std::make_unique<BoxSettings>(*this); }
+  void describe(Fields& f) override;
+};
+// The settings of a model file. Throws Error when its family is another one.
+BoxSettings& box_settings(const ModelFile& model);
+
+// Throws UsageError with `where` and the key.
+void check_boxes(const ModelFile& model, const std::string& where);
+
+}  // namespace cytodet::models

@@ -1,0 +1,150 @@
+// Networks that give boxes, scores and classes themselves: every form of their outputs, and model files that are refused.
+#include "models/boxes/boxes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/settings.h"
+#include "models/boxes/settings.h"
+#include "models/detection_model.h"
+#include "tests/error_of.h"
+
+namespace cytodet {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Json box_file() {
+  return Json::parse(R"({"graph": "g.pb", "classes": ["cat", "dog"], "category_ids": [17, 18],
+    "input": {"node": "image_tensor", "width": 40, "height": 20, "divisor": 1, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
+    "outputs": {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes", "count": "num"}})");
+}
+Json box_file_per_class() {
+  Json j = box_file();
+  j["outputs"].erase("classes");
+  j["outputs"].erase("count");
+  j["suppressed"] = false;
+  return j;
+}
+
+Detections decoded(const Json& file, const std::vector<Tensor>& outputs, double scale = 1, int width = 40, int height = 20) {
+  const auto model = make_detection_model(parse_model_file(file, "m.json"));
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& t : outputs) pointers.push_back(&t);
+  Letterbox box;
+  box.scale = box.scale_y = scale;
+  return model->decode(pointers, box, width, height);
+}
+
+Tensor floats(Shape shape, const std::vector<float>& values) { return Tensor::from<float>(std::move(shape), values); }
+
+void expect_box(const Detection& d, int category, float score, std::vector<double> corners) {
+  EXPECT_EQ(d.category, category);
+  EXPECT_FLOAT_EQ(d.score, score);
+  EXPECT_NEAR(d.box.x0, corners[0], 1e-5);
+  EXPECT_NEAR(d.box.y0, corners[1], 1e-5);
+  EXPECT_NEAR(d.box.x1, corners[2], 1e-5);
+  EXPECT_NEAR(d.box.y1, corners[3], 1e-5);
+}
+
+std::vector<Tensor> three_boxes(float count = 3) {
+  return {floats({1, 3, 4}, {0.1f, 0.2f, 0.5f, 0.6f, 0, 0, 1, 1, 0.1f, 0.2f, 0.5f, 0.6f}), floats({1, 3}, {0.9f, 0.01f, 0.95f}),
+          floats({1, 3}, {18, 17, 17}), floats({1}, {count})};
+}
+
+TEST(BoxNetwork, SharesOfTheInputBecomePixelsRankedByScore) {
+  EXPECT_STREQ(family_of(box_file(), "m.json").name, "boxes");
+  const Detections found = decoded(box_file(), three_boxes());
+  ASSERT_EQ(found.size(), 2u) << "a score under the least is none, a box of another class over it stays";
+  expect_box(found[0], 0, 0.95f, {8, 2, 24, 10});
+  expect_box(found[1], 1, 0.9f, {8, 2, 24, 10});
+  // An image twice as large as the input, and narrower than its box.
+  const Detections scaled = decoded(box_file(), three_boxes(1), 0.5, 30, 40);
+  ASSERT_EQ(scaled.size(), 1u) << "the count leaves out the others";
+  expect_box(scaled[0], 1, 0.9f, {16, 4, 30, 20});
+}
+
+TEST(BoxNetwork, EveryFormOfABox) {
+  const auto box_of = [](const char* form, const char* unit, const std::vector<float>& values) {
+    Json j = box_file();
+    j["box_form"] = form;
+    j["box_unit"] = unit;
+    return decoded(j, {floats({1, 1, 4}, values), floats({1, 1}, {0.5f}), Tensor::from<int64_t>({1, 1}, {17}), floats({1}, {1})});
+  };
+  expect_box(box_of("xyxy", "share", {0.2f, 0.1f, 0.6f, 0.5f})[0], 0, 0.5f, {8, 2, 24, 10});
+  expect_box(box_of("xyxy", "pixels", {8, 2, 24, 10})[0], 0, 0.5f, {8, 2, 24, 10});
+  expect_box(box_of("yxyx", "pixels", {2, 8, 10, 24})[0], 0, 0.5f, {8, 2, 24, 10});
+  expect_box(box_of("xywh", "pixels", {8, 2, 16, 8})[0], 0, 0.5f, {8, 2, 24, 10});
+  expect_box(box_of("cxcywh", "pixels", {16, 6, 16, 8})[0], 0, 0.5f, {8, 2, 24, 10});
+  EXPECT_THAT(box_of("xyxy", "pixels", {24, 2, 8, 10}), IsEmpty()) << "its corners are in the wrong order";
+  EXPECT_THAT(box_of("xyxy", "pixels", {NAN, 2, 8, 10}), IsEmpty());
+}
+
+TEST(BoxNetwork, ScoresForEachClassAreSuppressed) {
+  Json j = box_file_per_class();
+  const Tensor boxes = floats({1, 3, 4}, {0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.51f, 0.5f, 0.5f, 1, 1});
+  const Detections plain = decoded(j, {boxes, floats({1, 3, 2}, {0.9f, 0.1f, 0.8f, 0, 0, 0.7f})});
+  ASSERT_EQ(plain.size(), 3u);
+  expect_box(plain[0], 0, 0.9f, {0, 0, 20, 10});
+  expect_box(plain[1], 1, 0.7f, {20, 10, 40, 20});
+  expect_box(plain[2], 1, 0.1f, {0, 0, 20, 10});
+  j["background"] = true;
+  const Detections behind = decoded(j, {boxes, floats({1, 3, 3}, {0.99f, 0.9f, 0.1f, 0.99f, 0.8f, 0, 0.99f, 0, 0.7f})});
+  ASSERT_EQ(behind.size(), 3u);
+  expect_box(behind[1], 1, 0.7f, {20, 10, 40, 20});
+}
+
+TEST(BoxNetwork, NumbersOfClassesAreIdsOrPlaces) {
+  Json j = box_file();
+  EXPECT_THAT(error_of([&] {
+                decoded(j, {floats({1, 1, 4}, {0, 0, 1, 1}), floats({1, 1}, {1}), floats({1, 1}, {1}), floats({1}, {1})});
+              }),
+              HasSubstr("output detection_classes: gives class 1, which the model file does not know"));
+  j["class_numbers"] = "channels";
+  EXPECT_EQ(decoded(j, {floats({1, 1, 4}, {0, 0, 1, 1}), floats({1, 1}, {1}), floats({1, 1}, {1}), floats({1}, {1})})[0].category,
+            1);
+}
+
+TEST(BoxNetwork, OutputsThatDoNotFitAreNamed) {
+  const auto problem = [](std::vector<Tensor> outputs) { return error_of([&] { decoded(box_file(), outputs); }); };
+  std::vector<Tensor> outputs = three_boxes(4);
+  EXPECT_THAT(problem(outputs), HasSubstr("output num: must be one number of 0 to 3 boxes"));
+  outputs = three_boxes();
+  outputs[3] = floats({1}, {NAN});
+  EXPECT_THAT(problem(outputs), HasSubstr("output num"));
+  outputs = three_boxes();
+  outputs[1] = floats({1, 2}, {1, 1});
+  EXPECT_THAT(problem(outputs), HasSubstr("output detection_scores: has shape [1,2], the classes [1,3]"));
+  const auto model = make_detection_model(parse_model_file(box_file(), "m.json"));
+  const auto refused = [&](size_t i, OutputSpec spec) {
+    std::vector<OutputSpec> specs{
+        {"b", DType::f32, {1, -1, 4}}, {"s", DType::f32, {1, -1}}, {"c", DType::i64, {}}, {"n", DType::i32, {1}}};
+    EXPECT_EQ(error_of([&] { model->check_outputs(specs); }), "");
+    specs[i] = std::move(spec);
+    return error_of([&] { model->check_outputs(specs); });
+  };
+  EXPECT_THAT(refused(0, {"b", DType::f32, {1, -1, 5}}), HasSubstr("output b: is [1,?,5], but its last dimension must be 4"));
+  EXPECT_THAT(refused(1, {"s", DType::i32, {1, -1}}), HasSubstr("output s: is int32, but float values are expected"));
+}
+
+TEST(BoxNetwork, ModelFilesThatAreRefused) {
+  const auto problem = [](Json j) { return error_of([&] { parse_model_file(j, "m.json"); }); };
+  EXPECT_EQ(problem(box_file()), "");
+  EXPECT_EQ(problem(box_file_per_class()), "");
+  Json j = box_file();
+  j["outputs"].erase("scores");
+  EXPECT_THAT(problem(j), HasSubstr("m.json: outputs.scores: must name the node"));
+  j = box_file_per_class();
+  j.erase("suppressed");
+  EXPECT_THAT(problem(j), HasSubstr("m.json: suppressed: must be false"));
+  j = box_file();
+  j["background"] = true;
+  EXPECT_THAT(problem(j), HasSubstr("m.json: background"));
+  j = box_file();
+  j["box_form"] = "xyyx";
+  EXPECT_THAT(problem(j), HasSubstr("there is no box_form \"xyyx\""));
+}
+
+}  // namespace
+}  // namespace cytodet

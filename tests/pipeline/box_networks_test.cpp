@@ -1,0 +1,84 @@
+// Exports of the object-detection API, whole: bytes in, detections out, with their loops. TensorFlow's answers are in
+// tests/data/graph/detectors (scripts/make_detector_graphs.py).
+#include <gmock/gmock.h>
+
+#include "graph/io/named_tensors.h"
+#include "pipeline/detect/detector.h"
+#include "tests/error_of.h"
+#include "tests/pipeline/program.h"
+#include "tiling/slides/image_io.h"
+
+namespace cytodet::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class BoxNetworks : public ProgramTest {
+ protected:
+  // A model file beside a copy of the graph, and the first image of its case.
+  std::string make_model(const std::string& name) {
+    const std::string source = kSource + "/tests/data/graph/detectors/" + name;
+    std::filesystem::copy_file(source + "/graph.pb", folder / "net.pb");
+    case_ = read_case(source + "/case.json");
+    const Tensor& pixels = case_.inputs.at("image_tensor:0");
+    image_ = Image(static_cast<int>(pixels.dim(2)), static_cast<int>(pixels.dim(1)));
+    std::copy_n(pixels.data<uint8_t>(), image_.rgb.size(), image_.rgb.data());
+    std::filesystem::create_directory(folder / "images");
+    put("images/one.png", encode_image(image_, false));
+    return put("net.json", R"({"graph": "net.pb", "classes": ["a", "b", "c"],
+      "input": {"node": "image_tensor", "width": 40, "height": 24, "divisor": 1, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
+      "outputs": {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes",
+                  "count": "num_detections"}})");
+  }
+  const float* answer(const std::string& name) const { return case_.outputs.at(name + ":0").data<float>(); }
+
+  Case case_;
+  Image image_;
+};
+
+TEST_F(BoxNetworks, DetectionsAreTensorFlows) {
+  for (const std::string name : {"small", "small_fpn", "small_rcnn"}) {
+    SCOPED_TRACE(name);
+    for (const auto& old : std::filesystem::directory_iterator(folder)) std::filesystem::remove_all(old.path());
+    Detector detector(load_model(make_model(name)), {1, 1});
+    StageTimes times;
+    const Detections found = detector.run(image_, letterbox_of(image_.width, image_.height, detector.model().input), 0, times);
+    ASSERT_EQ(found.size(), static_cast<size_t>(answer("num_detections")[0]));
+    for (size_t i = 0; i < found.size(); ++i) {
+      const float* box = answer("detection_boxes") + 4 * i;
+      EXPECT_NEAR(found[i].score, answer("detection_scores")[i], 1e-5);
+      EXPECT_EQ(found[i].category + 1, answer("detection_classes")[i]);
+      EXPECT_NEAR(found[i].box.x0, box[1] * 40, 1e-3);
+      EXPECT_NEAR(found[i].box.y0, box[0] * 24, 1e-3);
+      EXPECT_NEAR(found[i].box.x1, box[3] * 40, 1e-3);
+      EXPECT_NEAR(found[i].box.y1, box[2] * 24, 1e-3);
+    }
+  }
+}
+
+TEST_F(BoxNetworks, DetectAndQuantizeTakeThem) {
+  const std::string model = make_model("small");
+  Output o = run({"detect", "--model", model, path("images"), "-o", path("out")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(read_json(folder / "out/one.json").size(), static_cast<size_t>(answer("num_detections")[0]));
+  o = run({"quantize", model, "--images", path("images"), "-o", path("int8.pb"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("layers in INT8"));
+  o = run({"detect", "--model", path("int8.json"), path("images"), "-o", path("out8")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(read_json(folder / "out8/one.json").size(), 0u);
+}
+
+TEST_F(BoxNetworks, BytesAreFedAsTheyAre) {
+  const std::string model = make_model("small");
+  Json j = read_json(model);
+  j["input"].erase("mean");
+  put("net.json", j.dump());
+  const Output o = run({"detect", "--model", model, path("images"), "-o", path("out")});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_THAT(o.err,
+              HasSubstr("input image_tensor: takes bytes of pixels, but the model file normalises them; set input.divisor"));
+}
+
+}  // namespace
+}  // namespace cytodet::test
