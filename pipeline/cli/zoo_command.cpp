@@ -82,7 +82,7 @@ QuantizationTarget target_of(const ZooFlags& o, const ZooEntry& e, bool by_comma
   json["name"] = e.name;
   json["graph"] = o.in_graph;
   json["input"]["node"] = e.converter.inputs[0];
-  return read_target(parse_model_file(json, "configs/zoo/classification.json: " + e.name), e.converter.outputs);
+  return read_target(parse_model_file(json, "configs/zoo/model_files.json: " + e.name), e.converter.outputs);
 }
 
 // A form of the network on the data, which must have labels; `graph` in place of the float one.

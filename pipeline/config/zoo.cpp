@@ -96,6 +96,6 @@ std::string zoo_command(const ZooEntry& e, const ZooPlaces& places) {
 }
 
 Json shipped_zoo() { return parse_json(zoo_files::kModels, "configs/zoo/models.json"); }
-Json shipped_zoo_models() { return parse_json(zoo_files::kClassification, "configs/zoo/classification.json"); }
+Json shipped_zoo_models() { return parse_json(zoo_files::kModelFiles, "configs/zoo/model_files.json"); }
 
 }  // namespace cytodet::pipeline

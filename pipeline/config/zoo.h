@@ -39,8 +39,8 @@ struct ZooPlaces {
 };
 std::string zoo_command(const ZooEntry& entry, const ZooPlaces& places);
 
-// The files that come with the program: configs/zoo/models.json, and configs/zoo/classification.json, which says how images
-// become inputs of the networks that classify: by name the keys of a model file without "graph".
+// The files that come with the program: configs/zoo/models.json, and configs/zoo/model_files.json, which says how images
+// become inputs of the networks and what their outputs mean: by name the keys of a model file without "graph".
 Json shipped_zoo();
 Json shipped_zoo_models();
 

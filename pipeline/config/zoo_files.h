@@ -5,6 +5,6 @@
 
 namespace cytodet::pipeline::zoo_files {
 
-extern const std::string_view kModels, kClassification;
+extern const std::string_view kModels, kModelFiles;
 
 }  // namespace cytodet::pipeline::zoo_files

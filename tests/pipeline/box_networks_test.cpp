@@ -69,6 +69,18 @@ TEST_F(BoxNetworks, DetectAndQuantizeTakeThem) {
   EXPECT_GT(read_json(folder / "out8/one.json").size(), 0u);
 }
 
+TEST_F(BoxNetworks, TheZooKnowsTheirOutputs) {
+  make_model("small");
+  std::filesystem::remove(folder / "net.json");
+  Output o = run({"zoo", "ssd_mobilenet", "--in_graph", path("net.pb"), "--out_graph", path("int8.pb"), "--data_location",
+                  path("images"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(read_json(folder / "int8.json")["classes"].size(), 80u);
+  o = run({"detect", "--model", path("int8.json"), path("images"), "-o", path("out")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(read_json(folder / "out/one.json").size(), 0u);
+}
+
 TEST_F(BoxNetworks, BytesAreFedAsTheyAre) {
   const std::string model = make_model("small");
   Json j = read_json(model);

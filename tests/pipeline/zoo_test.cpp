@@ -64,7 +64,7 @@ TEST(ZooList, HoldsTheNineNetworksOfTheSource) {
 
 TEST(ZooList, PreprocessingIsThatOfModelFiles) {
   const Json models = shipped_zoo_models();
-  EXPECT_EQ(models.size(), 5u);
+  EXPECT_EQ(models.size(), 9u);
   for (const auto& [name, keys] : models.items()) {
     Json json = keys;
     json["graph"] = "g.pb";
