@@ -33,6 +33,8 @@ const std::vector<Command>& commands() {
       {"quantize_graph", "8-bit layers with ranges that each run computes, as Intel's tool of this name writes them",
        "cytodet quantize_graph --input=graph.pb --output=int8.pb --output_node_names=out --mode=eightbit", setup_quantize_graph,
        255},
+      {"convert", "A graph of any format that is read, as an ONNX model or a TensorFlow graph",
+       "cytodet convert graph.pb -o graph.onnx", setup_convert},
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
        "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs classes,boxes", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},

@@ -1,0 +1,76 @@
+#include "graph/io/onnx/write/write_onnx.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/join.h"
+#include "graph/io/onnx/write/emit.h"
+#include "graph/io/onnx/write/lower.h"
+#include "graph/ir/endpoints.h"
+
+namespace cytodet::graph {
+namespace {
+
+using onnx::EmitRow;
+
+const EmitRow* emit_row(const std::string& op) {
+  for (const auto* rows : {&onnx::emit_math_rows(), &onnx::emit_shape_rows()})
+    for (const EmitRow& row : *rows)
+      if (op == row.op) return &row;
+  return nullptr;
+}
+
+bool is_written(const std::string& op) { return op == "Const" || op == "Placeholder" || onnx::is_lowered(op) || emit_row(op); }
+
+void refuse_missing(const Graph& graph, const std::vector<std::string>& outputs) {
+  std::map<std::string, std::string> missing;
+  for (NodeId id : onnx::needed_nodes(graph, outputs))
+    if (const Node& n = graph.node(id); !is_written(n.op)) missing.emplace(n.op, n.op + " (node " + n.name + ")");
+  if (missing.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& [op, text] : missing) names.push_back(text);
+  throw Error("", "these ops are not written as ONNX: " + listed(names), "cut the graph before them with --outputs");
+}
+
+// Types and shapes of ONNX's own operators are in their attributes.
+Facts facts_of(const Graph& graph) {
+  std::map<Value, Fact> known;
+  for (NodeId id : graph.ids()) {
+    const Node& n = graph.node(id);
+    if (!onnx::is_onnx_op(n.op)) continue;
+    const ShapeAttr& shape = n.attr<ShapeAttr>(onnx::kOnnxShape);
+    known[{id, 0}] = {n.attr<DType>(onnx::kOnnxType), shape.known_rank ? std::optional(shape.dims) : std::nullopt, {}};
+  }
+  return Facts(graph, known);
+}
+
+}  // namespace
+
+std::string encode_onnx(const Graph& source, const std::vector<std::string>& outputs) {
+  refuse_missing(source, outputs);
+  const Graph graph = onnx::lower(source, outputs, {});
+  const Facts facts = facts_of(graph);
+  onnx::ModelWriter writer(kWrittenOpset);
+  std::map<std::string, int> used;
+  for (NodeId id : graph.ids()) {
+    const Node& n = graph.node(id);
+    if (n.op == "Placeholder") writer.input(n.name, facts.of({id, 0}));
+  }
+  for (NodeId id : graph.topological_order()) {
+    const Node& n = graph.node(id);
+    if (n.op == "Placeholder" || n.op == "Const") continue;
+    onnx::Emit emit(graph, facts, id, writer, used);
+    const EmitRow* row = emit_row(n.op);
+    if (!row) throw Error(node_text(n), "has no form in ONNX", "cut the graph before it with --outputs");
+    with_node_named(n, [&] { row->emit(emit); });
+  }
+  for (std::string name : outputs) {
+    std::replace(name.begin(), name.end(), ':', '_');
+    if (graph.find(name) < 0 || graph.node(graph.find(name)).op == "Placeholder") name += "_output";
+    writer.output(name, facts.of(graph.value(name)));
+  }
+  return writer.bytes();
+}
+
+}  // namespace cytodet::graph

@@ -1,0 +1,107 @@
+// cytodet convert: a graph of any format that is read into one that is written.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/messages.h"
+#include "core/output_plan.h"
+#include "core/text_width.h"
+#include "graph/interpret/feed_check.h"
+#include "graph/io/onnx/onnx.h"
+#include "graph/io/onnx/write/write_onnx.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "graph/map_transposes.h"
+#include "graph/passes/pass.h"
+#include "models/network_model.h"
+#include "pipeline/cli/commands.h"
+#include "pipeline/cli/graph_flags.h"
+#include "pipeline/detect/detector.h"
+#include "pipeline/detect/files_read.h"
+#include "pipeline/quantize/answer_check.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+struct ConvertOptions {
+  std::string graph, out;
+  GraphFlags flags;
+  std::string feeds;
+  bool no_check = false;
+};
+
+bool ends_in(const std::string& path, const char* extension) { return std::filesystem::path(path).extension() == extension; }
+
+void check_convert_files(const ConvertOptions& o) {
+  OutputPlan plan;
+  add_graph(plan.inputs(), o.graph);
+  plan.add_output(o.out, "the converted graph");
+  check_outputs(plan);
+}
+
+// What is converted: a graph, or that of a model file, which says what is fetched.
+Interface interface_of_convert(ConvertOptions& o) {
+  Interface io = o.flags.interface;
+  if (!has_model_file(o.graph) || !io.outputs.empty()) return io;
+  ModelFile model = load_model(o.graph);
+  o.graph = model.graph;
+  const auto network = make_model(std::move(model));
+  return {{network->input().node}, network->outputs()};
+}
+
+// What is written is read back and answers as the source does.
+void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o, const Interface& io) {
+  const std::string bytes = encode_onnx(graph, io.outputs);
+  const Graph again = parse_onnx(bytes, o.out, std::filesystem::path(o.out).parent_path());
+  if (!o.no_check) {
+    AnswerOptions options;
+    options.interface = io;
+    if (!o.feeds.empty()) options.feeds = read_case(o.feeds).inputs;
+    options.shapes = o.flags.changes().sizes;
+    const AnswerCheck check = check_answers(source, again, options);
+    if (!check.skipped.empty()) print_warning(o.out + ": not all of its answers could be compared with the source: " + check.skipped);
+  }
+  write_file(o.out, bytes);
+}
+
+int convert(ConvertOptions o) {
+  if (!ends_in(o.out, ".onnx") && !ends_in(o.out, ".pb") && !ends_in(o.out, ".pbtxt"))
+    throw UsageError("--out " + o.out, "is of no format that is written", "known are .onnx, .pb and .pbtxt");
+  Interface io = interface_of_convert(o);
+  check_convert_files(o);
+  const Graph source = read_graph(o.graph, o.flags.changes());
+  try {
+    PassOptions passes;
+    passes.interface = io;
+    if (passes.interface.outputs.empty()) passes.interface.outputs = find_outputs(source);
+    require_frozen(source, passes.interface.outputs);
+    Graph graph = source;
+    run_passes(graph, passes);
+    inline_functions(graph);
+    if (ends_in(o.out, ".onnx"))
+      write_onnx(source, graph, o, passes.interface);
+    else if (o.no_check)
+      write_graph(graph, o.out);
+    else
+      write_checked(source, graph, o.out, {passes.interface, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs}, o.graph);
+  } catch (const Error& e) {
+    throw e.where().starts_with(o.graph) || e.where().starts_with(o.out) ? e : e.within(o.graph);
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> setup_convert(CLI::App& app) {
+  auto o = std::make_shared<ConvertOptions>();
+  app.add_option("MODEL", o->graph, "ONNX model; graph, .pb or .pbtxt; SavedModel or checkpoint; model file (.json)")->required();
+  app.add_option("-o,--out", o->out, "Result: .onnx (operator set 17), .pb or .pbtxt")->required();
+  o->flags.add(app);
+  app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");
+  app.add_flag("--no-check", o->no_check, "Do not compare the result's answers with the source's before it is written");
+  return [o] { return convert(*o); };
+}
+
+}  // namespace cytodet::pipeline
