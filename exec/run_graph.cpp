@@ -83,8 +83,7 @@ std::filesystem::path graph_of_case(const std::filesystem::path& folder) {
 }  // namespace
 
 NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
-  Graph graph = read_graph(path);
-  set_values(graph, options.set);
+  Graph graph = read_graph(path, options.changes);
   try {
     const std::vector<std::string> outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
     if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "exec/runtime/plan.h"
+#include "graph/interpret/set_values.h"
 #include "graph/io/named_tensors.h"
 
 namespace cytodet::exec {
@@ -15,7 +16,7 @@ struct InferOptions {
   bool plain = false;                // the interpreter instead of the compiled plan
   int threads = 1;
   Precision precision = Precision::graph;
-  std::vector<std::string> set = {};  // NAME=VALUE (graph/interpret/set_values.h)
+  GraphChanges changes = {};
 };
 // Runs a graph file on named feeds. Throws Error naming file and node.
 NamedTensors infer(const std::filesystem::path& graph, const NamedTensors& feeds, const InferOptions& options);

@@ -56,6 +56,12 @@ void set_value(Graph& graph, const std::string& name, const std::string& text) {
 
 }  // namespace
 
+Graph read_graph(const std::filesystem::path& path, const GraphChanges& changes) {
+  Graph graph = read_graph(path, changes.sizes);
+  set_values(graph, changes.set);
+  return graph;
+}
+
 void set_values(Graph& graph, const std::vector<std::string>& assignments) {
   std::set<std::string> names;
   for (const std::string& text : assignments) {

@@ -20,10 +20,15 @@ bool is_kind(const std::optional<FileKind>& kind) {
   return kind && kind->readable == wanted;
 }
 
-Graph read_unfrozen(const fs::path& path) {
+Graph sized(Graph graph, const InputSizes& sizes) {
+  set_input_sizes(graph, sizes);
+  return graph;
+}
+
+Graph read_unfrozen(const fs::path& path, const InputSizes& sizes) {
   FreezeOptions options;
   options.find_outputs = true;
-  return freeze(find_unfrozen(path).value(), options).graph;
+  return sized(freeze(find_unfrozen(path).value(), options).graph, sizes);
 }
 std::vector<fs::path> files_of_unfrozen(const fs::path& path) { return files_of(find_unfrozen(path).value()); }
 
@@ -34,10 +39,10 @@ std::vector<fs::path> files_of_unfrozen(const fs::path& path) { return files_of(
 }
 
 // The whole file may show what its ends did not.
-Graph read_graph_def(const fs::path& path) {
+Graph read_graph_def(const fs::path& path, const InputSizes& sizes) {
   const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
   if (const auto kind = other_kind(bytes, path)) refuse_kind(path, *kind);
-  return parse_graph(bytes, path.string());
+  return sized(parse_graph(bytes, path.string()), sizes);
 }
 
 const GraphFormat kGraphFormats[] = {
@@ -61,9 +66,9 @@ const GraphFormat* format_of(const std::optional<FileKind>& kind) {
 
 std::span<const GraphFormat> graph_formats() { return kGraphFormats; }
 
-Graph read_graph(const fs::path& path) {
+Graph read_graph(const fs::path& path, const InputSizes& sizes) {
   const std::optional<FileKind> kind = kind_at(path);
-  if (const GraphFormat* format = format_of(kind)) return format->read(path);
+  if (const GraphFormat* format = format_of(kind)) return format->read(path, sizes);
   refuse_kind(path, *kind);
 }
 

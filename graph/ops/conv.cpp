@@ -178,7 +178,15 @@ void infer_depthwise(InferCall& call) {
 }
 void infer_backprop_input(InferCall& call) {
   call.out = {fact(call.in.size() > 2 ? call.in[2].dtype : DType::invalid)};
-  if (call.in[0].constant && call.in[0].constant->size() >= 4) call.out[0].shape = call.in[0].constant->as_ints();
+  if (call.in[0].constant && call.in[0].constant->size() >= 4) {
+    call.out[0].shape = call.in[0].constant->as_ints();
+    return;
+  }
+  const Shape *filter = known(call, 1), *gradient = known(call, 2);
+  if (!filter || !gradient || filter->size() != gradient->size() || filter->size() < 4) return;
+  call.out[0].shape = Shape(filter->size(), -1);
+  call.out[0].shape->front() = gradient->front();
+  (*call.out[0].shape)[channels_first(call.node) ? 1 : filter->size() - 1] = (*filter)[filter->size() - 2];
 }
 void infer_backprop_filter(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};

@@ -6,7 +6,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/settings.h"
-#include "graph/io/read_graph.h"
+#include "graph/io/read_network.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "models/classification/settings.h"
@@ -23,7 +23,7 @@ ModelFile with_settings(ModelFile model, const ClassifySettings& s) {
 }
 
 Classifier::Classifier(ModelFile model, const ClassifierOptions& options) : model_(make_classification_model(std::move(model))) {
-  compile(read_graph(model_->file().graph), options);
+  compile(read_network(model_->file().graph), options);
 }
 
 Classifier::Classifier(ModelFile model, Graph graph, const ClassifierOptions& options)

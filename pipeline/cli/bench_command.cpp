@@ -60,7 +60,7 @@ std::string network_text(const Json& j) {
 int bench(const BenchFlags& o) {
   const bool pin = !o.no_pin, layers = o.layers || !o.trace.empty() || !o.svg.empty();
   const ParallelSettings parallel = share_cpus(o.asked, parallel_hint_named(o.hint));
-  const BenchOptions options{o.model, parse_shapes(o.shapes), o.graph.interface, o.graph.set, precision_named(o.precision)};
+  const BenchOptions options{o.model, parse_shapes(o.shapes), o.graph.interface, o.graph.changes(), precision_named(o.precision)};
   BenchNetwork network(options, parallel.streams, parallel.threads);
   Speed speed = measure_speed(network, parallel, o.seconds, cpu_sets_of(parallel, pin));
   const Peak peak = measure_peak(std::min(usable_cpus(), parallel.streams * parallel.threads));

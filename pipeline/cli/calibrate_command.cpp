@@ -41,7 +41,7 @@ int ranges_from_log(const CalibrateFlags& flags) {
     print_warning(flags.from_log + ": " + std::to_string(log.rejected) + " records are broken in all");
   Ranges ranges = ranges_of(log, flags.from_log);
   ranges.data = std::filesystem::path(flags.from_log).filename().string();
-  const QuantizationTarget target = read_target(flags.graph, {flags.target.set, flags.target.interface});
+  const QuantizationTarget target = read_target(flags.graph, {flags.target.changes(), flags.target.interface});
   ranges.graph_hash = graph_hash(target.graph);
   std::vector<std::string> strangers;
   for (const auto& [name, range] : ranges.values)
@@ -57,7 +57,7 @@ int ranges_from_log(const CalibrateFlags& flags) {
 
 int ranges_from_images(CalibrateFlags& flags) {
   require_observer(flags.options.method);
-  QuantizationTarget target = read_target(flags.graph, {flags.target.set, flags.target.interface});
+  QuantizationTarget target = read_target(flags.graph, {flags.target.changes(), flags.target.interface});
   CalibrationData data = data_of(target, flags.images, flags.max_images);
   flags.options.all_values = flags.values == "all";
   flags.options.records = !flags.log.empty();

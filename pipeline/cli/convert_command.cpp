@@ -61,7 +61,8 @@ void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o
     if (!o.feeds.empty()) options.feeds = read_case(o.feeds).inputs;
     options.shapes = o.flags.changes().sizes;
     const AnswerCheck check = check_answers(source, again, options);
-    if (!check.skipped.empty()) print_warning(o.out + ": not all of its answers could be compared with the source: " + check.skipped);
+    if (!check.skipped.empty())
+      print_warning(o.out + ": not all of its answers could be compared with the source: " + check.skipped);
   }
   write_file(o.out, bytes);
 }
@@ -85,7 +86,8 @@ int convert(ConvertOptions o) {
     else if (o.no_check)
       write_graph(graph, o.out);
     else
-      write_checked(source, graph, o.out, {passes.interface, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs}, o.graph);
+      write_checked(source, graph, o.out, {passes.interface, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs},
+                    o.graph);
   } catch (const Error& e) {
     throw e.where().starts_with(o.graph) || e.where().starts_with(o.out) ? e : e.within(o.graph);
   }

@@ -60,12 +60,12 @@ std::function<int()> setup_infer(CLI::App& app) {
   app.add_option("-o,--out", o->out, "JSON of the outputs; default: standard output");
   app.add_option("--outputs", o->outputs, "Outputs, \"name\" or \"name:slot\"")->delimiter(',');
   app.add_option("--cases", o->cases, "Folder of cases (graph.pb, case.json): pass or fail each");
-  o->graph_flags.add_set(app);
+  o->graph_flags.add_changes(app);
   app.add_flag("--plain", o->plain, "The plain interpreter instead of the kernels");
   app.add_option("--threads", o->threads, "Threads inside the network")->check(CLI::Range(1, 256));
   app.add_option("--precision", o->precision, "What layers in float are computed in: graph (as they are) or bf16");
   return [o] {
-    const InferOptions options{o->outputs, o->plain, o->threads, precision_named(o->precision), o->graph_flags.set};
+    const InferOptions options{o->outputs, o->plain, o->threads, precision_named(o->precision), o->graph_flags.changes()};
     if (!o->cases.empty()) return run_folder_of_cases(o->cases, options);
     if (o->graph.empty()) throw UsageError("cytodet infer", "needs GRAPH or --cases DIR");
     return infer_once(*o, options);

@@ -7,7 +7,7 @@
 
 namespace cytodet::pipeline {
 
-std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts) {
+std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts, const std::string& option) {
   std::map<std::string, Shape> shapes;
   for (const std::string& text : texts) {
     size_t eq = text.rfind('=');
@@ -21,7 +21,7 @@ std::map<std::string, Shape> parse_shapes(const std::vector<std::string>& texts)
       ok = !part.empty() && *end == 0 && shape.back() >= -1;
       at = comma + 1;
     }
-    if (!ok) throw UsageError("--shape " + text, "must be name=d0,d1,...");
+    if (!ok) throw UsageError(option + " " + text, "must be name=d0,d1,...");
     shapes[text.substr(0, eq)] = shape;
   }
   return shapes;

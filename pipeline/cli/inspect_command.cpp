@@ -9,6 +9,7 @@
 #include "graph/inspect.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/read_graph.h"
+#include "graph/map_transposes.h"
 #include "graph/passes/raise_int8.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
@@ -37,7 +38,7 @@ std::string plain_text(const std::vector<UnraisedNode>& nodes) {
   return text;
 }
 
-Json inspect_json(const InspectReport& r, const std::vector<UnraisedNode>& plain) {
+Json inspect_json(const InspectReport& r, const std::vector<UnraisedNode>& plain, const std::vector<MapTranspose>& turned) {
   Json j{{"inputs", r.inputs},
          {"outputs", r.outputs},
          {"variables", r.variables},
@@ -51,6 +52,7 @@ Json inspect_json(const InspectReport& r, const std::vector<UnraisedNode>& plain
   for (const InspectNode& n : r.nodes)
     j["nodes"].push_back({{"name", n.name}, {"op", n.op}, {"inputs", n.inputs}, {"outputs", n.shapes}, {"macs", n.macs}});
   for (const UnraisedNode& n : plain) j["plain_integer_nodes"].push_back({{"name", n.name}, {"op", n.op}, {"why", n.why}});
+  for (const MapTranspose& t : turned) j["map_transposes"].push_back({{"name", t.name}, {"why", t.why}});
   return j;
 }
 
@@ -66,17 +68,18 @@ std::function<int()> setup_inspect(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model")->required();
   app.add_option("--shape", o->shapes, "Shape of an input: name=1,512,512,3");
-  o->flags.add_set(app);
+  o->flags.add_changes(app);
   app.add_flag("--structure", o->structure, "One line per node");
   app.add_flag("--json", o->json, "JSON instead of text");
   return [o] {
-    Graph graph = read_graph(o->graph);
-    set_values(graph, o->flags.set);
+    const Graph graph = read_graph(o->graph, o->flags.changes());
     try {
       InspectReport r = inspect(graph, parse_shapes(o->shapes));
       const std::vector<UnraisedNode> plain = plain_integer_nodes(graph);
-      const std::string text = o->json ? inspect_json(r, plain).dump(1) + "\n"
-                                       : printable_lines(to_text(r, o->graph, o->structure) + plain_text(plain));
+      const std::vector<MapTranspose> turned = map_transposes(graph);
+      const std::string text = o->json
+                                   ? inspect_json(r, plain, turned).dump(1) + "\n"
+                                   : printable_lines(to_text(r, o->graph, o->structure) + plain_text(plain) + to_text(turned));
       std::fputs(text.c_str(), stdout);
     } catch (const UsageError&) {
       throw;

@@ -7,11 +7,13 @@
 #include "core/error.h"
 #include "core/messages.h"
 #include "core/output_plan.h"
+#include "core/text_width.h"
 #include "exec/run_graph.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/map_transposes.h"
 #include "graph/passes/pass.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
@@ -72,8 +74,7 @@ std::vector<PassReport> run_chosen_passes(Graph& graph, const OptimizeOptions& o
 
 int optimize(const OptimizeOptions& o) {
   check_files(o);
-  Graph source = read_graph(o.graph);
-  set_values(source, o.flags.set);
+  const Graph source = read_graph(o.graph, o.flags.changes());
   if (const std::string variable = first_variable(source); !variable.empty())
     print_warning(o.graph + ": is not frozen: it holds variables, such as " + variable);
   Graph graph = source;
@@ -88,6 +89,7 @@ int optimize(const OptimizeOptions& o) {
   for (const PassReport& r : reports)
     std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms,
                  r.changed ? "" : "  (nothing to do)");
+  std::fputs(printable_lines(to_text(map_transposes(graph))).c_str(), stderr);
   return 0;
 }
 

@@ -47,7 +47,7 @@ void QuantizeFlags::finish() {
 }
 
 QuantizationTarget read_target(const QuantizeFlags& flags) {
-  return read_target(flags.graph, {flags.target.set, flags.target.interface});
+  return read_target(flags.graph, {flags.target.changes(), flags.target.interface});
 }
 
 void add_inputs(OutputPlan& plan, const QuantizeFlags& o) {

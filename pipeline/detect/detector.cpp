@@ -8,7 +8,7 @@
 #include "core/settings.h"
 #include "core/timing.h"
 #include "graph/io/file_kind.h"
-#include "graph/io/read_graph.h"
+#include "graph/io/read_network.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "models/registry.h"
@@ -57,7 +57,7 @@ ModelFile load_model(const std::string& path) {
 
 Detector::Detector(ModelFile model, const DetectorOptions& options) : model_(make_detection_model(std::move(model))) {
   Stopwatch watch;
-  compile(read_graph(model_->file().graph), options);
+  compile(read_network(model_->file().graph), options);
   load_ms_ = watch.ms();
 }
 

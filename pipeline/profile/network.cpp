@@ -53,8 +53,7 @@ void BenchNetwork::compile_classifier(ModelFile model, Precision precision, int 
 
 void BenchNetwork::compile_graph(const BenchOptions& options, int streams, int threads) {
   Stopwatch watch;
-  Graph graph = read_graph(options.path);
-  set_values(graph, options.set);
+  Graph graph = read_graph(options.path, options.changes);
   try {
     PassOptions passes;
     passes.interface = options.interface;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/interpret/set_values.h"
 #include "graph/ir/endpoints.h"
 #include "pipeline/classify/classifier.h"
 #include "pipeline/detect/detector.h"
@@ -16,7 +17,7 @@ struct BenchOptions {
   std::string path;                     // model file, graph with one beside it, or bare graph
   std::map<std::string, Shape> shapes;  // of a bare graph's inputs, where the graph leaves them open
   Interface interface;                  // of a bare graph; no outputs: all
-  std::vector<std::string> set;         // of a bare graph: NAME=VALUE (graph/interpret/set_values.h)
+  GraphChanges changes;                 // of a bare graph
   Precision precision = Precision::graph;
 };
 

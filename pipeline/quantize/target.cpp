@@ -9,7 +9,7 @@
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/named_tensors.h"
-#include "graph/io/read_graph.h"
+#include "graph/io/read_network.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "models/classification_model.h"
 #include "models/detection_model.h"
@@ -120,11 +120,15 @@ void open_constants(Graph& g) {
 }
 
 // Reads the graph at s.path and makes it ready; the rest of `s` says what is fed and fetched.
-void read_graph_of(QuantizationTarget& s, const std::vector<std::string>& set) {
+void read_graph_of(QuantizationTarget& s, const GraphChanges& changes) {
   PassOptions passes;
   passes.interface = s.interface;
-  s.graph = read_graph(s.path);
-  set_values(s.graph, set);
+  if (s.model) {
+    s.graph = read_network(s.path, changes.sizes);
+    set_values(s.graph, changes.set);
+  } else {
+    s.graph = read_graph(s.path, changes);
+  }
   try {
     require_frozen(s.graph, s.plan.outputs.empty() ? find_outputs(s.graph) : s.plan.outputs);
     if (!s.model && find_inputs(s.graph).empty()) open_constants(s.graph);
@@ -139,7 +143,7 @@ void read_graph_of(QuantizationTarget& s, const std::vector<std::string>& set) {
   }
 }
 
-QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& also, const std::vector<std::string>& set) {
+QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& also, const GraphChanges& changes) {
   QuantizationTarget s;
   s.network = make_model(model);
   s.path = model.graph;
@@ -150,7 +154,7 @@ QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& al
   for (const std::string& name : also)
     if (std::find(s.plan.outputs.begin(), s.plan.outputs.end(), name) == s.plan.outputs.end())
       s.interface.outputs.push_back(name);
-  read_graph_of(s, set);
+  read_graph_of(s, changes);
   return s;
 }
 
@@ -164,13 +168,13 @@ QuantizationTarget read_target(const std::string& path, const TargetOptions& opt
   if (has_model_file(path)) {
     if (!options.interface.inputs.empty() || !options.interface.outputs.empty())
       throw UsageError(path, "its model file names what is fed and fetched", "leave out --inputs and --outputs");
-    return target_of(load_model(path), {}, options.set);
+    return target_of(load_model(path), {}, options.changes);
   }
   QuantizationTarget s;
   s.path = path;
   s.plan.outputs = options.interface.outputs;
   s.interface = options.interface;
-  read_graph_of(s, options.set);
+  read_graph_of(s, options.changes);
   return s;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "exec/runtime/plan.h"
+#include "graph/interpret/set_values.h"
 #include "graph/passes/pass.h"
 #include "models/network_model.h"
 #include "quant/calibrate.h"
@@ -21,8 +22,8 @@ struct QuantizationTarget {
 };
 
 struct TargetOptions {
-  std::vector<std::string> set;  // NAME=VALUE (graph/interpret/set_values.h)
-  Interface interface;           // of a bare graph: what is fed and fetched; the rest is left out
+  GraphChanges changes;
+  Interface interface;  // of a bare graph: what is fed and fetched; the rest is left out
 };
 // The network of a model; the graph's other nodes `also` stay outputs of what is written.
 QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& also = {});

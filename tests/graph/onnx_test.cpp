@@ -12,6 +12,8 @@
 #include "graph/io/onnx/op_table.h"
 #include "graph/io/onnx/permuted.h"
 #include "graph/io/onnx/read_model.h"
+#include "graph/io/read_network.h"
+#include "graph/ir/endpoints.h"
 #include "graph/quantized/quant_nodes.h"
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
@@ -120,8 +122,29 @@ TEST(Onnx, ReshapesAreSeenThroughTransposes) {
   const auto joined = onnx::move_reshape({-1, 6, 4, 5}, {-1, 6, 20}, first);
   ASSERT_TRUE(joined);
   EXPECT_EQ(joined->dims, (Shape{-1, 20, 6}));
-  EXPECT_FALSE(onnx::move_reshape({1, 6, 4, 5}, {1, 24, 5}, first));
-  EXPECT_FALSE(onnx::move_reshape({1, 6, 4, 5}, {1, 120}, first));
+  EXPECT_TRUE(joined->first.empty());
+  // Shuffled channels: [n, h, w, 2, 3], meant as [n, 3, 2, h, w], becomes [n, h, w, 3, 2], then [n, h, w, 6].
+  const auto shuffled = onnx::move_reshape({1, 3, 2, 4, 5}, {1, 6, 4, 5}, {0, 4, 3, 1, 2});
+  ASSERT_TRUE(shuffled);
+  EXPECT_EQ(shuffled->first, (onnx::Perm{0, 1, 2, 4, 3}));
+  EXPECT_EQ(shuffled->dims, (Shape{1, 4, 5, 6}));
+  EXPECT_EQ(shuffled->perm, first);
+  EXPECT_FALSE(onnx::move_reshape({1, 6, 4, 5}, {1, 7, 20}, first));
+}
+
+// A network that looks at images takes them as all others do, and turns nothing.
+TEST(Onnx, ANetworksImagesHaveTheirChannelsLast) {
+  const auto folder = onnx_case("net_resnet");
+  const Graph graph = read_network(folder / "model.onnx");
+  EXPECT_EQ(graph.node(graph.require("images")).attr<ShapeAttr>("shape").dims, (Shape{-1, 32, 32, 3}));
+  EXPECT_EQ(transposes_in(graph), 0);
+  const Case c = read_case(folder / "case.json");
+  const Tensor& image = c.inputs.at("images");
+  Tensor turned(DType::f32, {1, 32, 32, 3});
+  for (int64_t p = 0; p < 32 * 32; ++p)
+    for (int64_t k = 0; k < 3; ++k) turned.data<float>()[3 * p + k] = image.data<float>()[k * 32 * 32 + p];
+  const auto got = interpret(graph, {{graph.value("images"), turned}}, {graph.value("logits")});
+  EXPECT_EQ(difference(got[0], c.outputs.at("logits")), "");
 }
 
 std::string refusal(const std::string& model) {

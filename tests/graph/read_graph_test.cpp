@@ -45,8 +45,8 @@ TEST(ReadGraph, EveryFormatReadsItsSamples) {
       const auto kind = kind_at(path);
       for (const GraphFormat& other : graph_formats())
         EXPECT_EQ(other.recognises(kind), &other == &format) << path << " by " << other.name;
-      EXPECT_GT(format.read(path).size(), 0) << path;
-      EXPECT_EQ(read_graph(path).size(), format.read(path).size()) << path;
+      EXPECT_GT(format.read(path, {}).size(), 0) << path;
+      EXPECT_EQ(read_graph(path).size(), format.read(path, {}).size()) << path;
       EXPECT_EQ(files_of_graph(path).size(), files) << path;
     }
   }

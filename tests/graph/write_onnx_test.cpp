@@ -60,7 +60,8 @@ void check_written(const std::string& name, const WrittenCase& w, std::set<std::
   for (const auto& [output, wanted] : w.c.values.outputs) {
     std::string bytes;
     if (!error_of([&] { bytes = encode_onnx(w.c.graph, {output}); }).empty()) continue;
-    EXPECT_EQ(difference(answers(parse_onnx(bytes, name, {}), w.c.values.inputs, {output})[0], wanted), "") << name << " " << output;
+    EXPECT_EQ(difference(answers(parse_onnx(bytes, name, {}), w.c.values.inputs, {output})[0], wanted), "")
+        << name << " " << output;
     for (NodeId id : onnx::needed_nodes(w.c.graph, {output})) written.insert(w.c.graph.node(id).op);
   }
 }
@@ -104,7 +105,8 @@ INSTANTIATE_TEST_SUITE_P(Networks, WrittenNetwork, ::testing::ValuesIn(network_n
 
 TEST(WriteOnnx, WhatIsNotWrittenIsNamed) {
   const WrittenCase w = fed_case(data("graph/ops/Cholesky"));
-  EXPECT_THAT(error_of([&] { encode_onnx(w.c.graph, w.outputs); }), ::testing::HasSubstr("these ops are not written as ONNX: Cholesky (node "));
+  EXPECT_THAT(error_of([&] { encode_onnx(w.c.graph, w.outputs); }),
+              ::testing::HasSubstr("these ops are not written as ONNX: Cholesky (node "));
 }
 
 }  // namespace

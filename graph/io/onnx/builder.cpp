@@ -69,6 +69,7 @@ const std::vector<TypeRow>& type_rows() {
 }
 
 std::vector<TypeAttr> type_attrs(const std::string& op) {
+  if (is_onnx_op(op)) return {};
   for (const TypeRow& row : type_rows())
     if (op == row.op) return row.attrs;
   return {{"T", 0}};
@@ -116,6 +117,13 @@ Shape Builder::static_dims(Value v) const {
 
 void Builder::remember(Value v) {
   const Node& n = graph.node(v.node);
+  if (is_onnx_op(n.op)) {
+    facts_.resize(static_cast<size_t>(graph.capacity()));
+    const ShapeAttr& shape = n.attr<ShapeAttr>(kOnnxShape);
+    facts_[static_cast<size_t>(v.node)] = {
+        {n.attr<DType>(kOnnxType), shape.known_rank ? std::optional(shape.dims) : std::nullopt, {}}};
+    return;
+  }
   std::vector<Fact> in;
   for (Value i : n.inputs) in.push_back(fact(i));
   facts_.resize(static_cast<size_t>(graph.capacity()));
@@ -123,6 +131,15 @@ void Builder::remember(Value v) {
   facts = facts_of_node(n, in, graph.constant(v.node), kFoldBytes);
   if (may_fold(n.op)) return;
   for (Fact& f : facts) f.constant.reset();
+}
+
+bool is_onnx_op(const std::string& op) { return op.starts_with("onnx:"); }
+
+Value Builder::add_onnx(const std::string& name, const std::string& op, std::vector<Value> inputs, AttrMap attrs, DType type,
+                        const std::optional<Shape>& shape) {
+  attrs.insert_or_assign(kOnnxType, type);
+  attrs.insert_or_assign(kOnnxShape, ShapeAttr{shape.has_value(), shape.value_or(Shape())});
+  return add_as(name, "onnx:" + op, std::move(inputs), std::move(attrs));
 }
 
 Value Builder::adopt(Value v) {
@@ -230,6 +247,12 @@ Value Builder::transpose(Value x, const std::vector<int64_t>& perm) {
     const int64_t axis = n.attr_or("axis", int64_t{-1});
     if (axis >= 0) attrs.insert_or_assign("axis", inverse_perm(perm)[static_cast<size_t>(axis)]);
     return add("Dequantize", {transpose(in[0], perm), in[1], in[2]}, std::move(attrs));
+  }
+  if (const Tensor* sizes = n.op == "Fill" ? graph.constant(n.inputs[0]) : nullptr) {
+    const std::vector<int64_t> old = sizes->as_ints();
+    std::vector<int64_t> s;
+    for (int64_t p : perm) s.push_back(old[static_cast<size_t>(p)]);
+    return add("Fill", {ints(s), n.inputs[1]});
   }
   return add("Transpose", {x, int32s(perm)});
 }

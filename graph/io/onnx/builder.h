@@ -38,6 +38,9 @@ class Builder {
   Value add(const std::string& op, std::vector<Value> inputs, AttrMap attrs = {});
   // A node that takes no part in folding (Placeholder).
   Value add_as(const std::string& name, const std::string& op, std::vector<Value> inputs, AttrMap attrs);
+  // A node of an op that is none of TensorFlow's, "onnx:Conv": its type and shape, which nothing infers, become attributes.
+  Value add_onnx(const std::string& name, const std::string& op, std::vector<Value> inputs, AttrMap attrs, DType type,
+                 const std::optional<Shape>& shape);
   Value adopt(Value v);  // v, of nodes that were added to the graph itself
   static Value output(Value node, int slot) { return {node.node, slot}; }
 
@@ -69,6 +72,9 @@ class Builder {
   void remember(Value v);
   std::vector<std::vector<Fact>> facts_;
 };
+
+constexpr const char *kOnnxType = "onnx_type", *kOnnxShape = "onnx_shape";  // attributes of what add_onnx adds
+bool is_onnx_op(const std::string& op);
 
 std::vector<int64_t> inverse_perm(const std::vector<int64_t>& perm);
 

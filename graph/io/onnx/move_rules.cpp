@@ -82,6 +82,17 @@ bool unary(Move& m) {
   return true;
 }
 
+// One of ONNX's own, with one scale: its attributes state the shape of what it gives.
+bool grid(Move& m) {
+  if (m.in.empty() || !is_moved(m.in[0])) return false;
+  std::vector<Value> inputs{m.in[0].value};
+  for (size_t i = 1; i < m.in.size(); ++i) inputs.push_back(m.in[i].value);
+  AttrMap attrs = m.node.attrs;
+  attrs.insert_or_assign(kOnnxShape, ShapeAttr{true, m.mover.b.dims(m.in[0].value)});
+  m.out = {{add(m, std::move(inputs), std::move(attrs)), m.in[0].perm, {}}};
+  return true;
+}
+
 // A constant along the last dimension alone is a list, as biases are written.
 Value as_list(Builder& b, Value v) {
   const Tensor* t = b.constant(v);
@@ -298,14 +309,19 @@ bool reshape(Move& m) {
   for (int64_t p : perm) from.push_back(there[static_cast<size_t>(p)]);
   const auto to = resolved(from, *t);
   if (!to) return false;
-  if (const auto moved = move_reshape(from, *to, perm)) {
-    Shape dims = moved->dims;
-    m.out = {{b.reshape(m.in[0].value, dims), moved->perm, {}}};
+  const auto moved = move_reshape(from, *to, perm);
+  if (moved && moved->first.empty()) {
+    m.out = {{b.reshape(m.in[0].value, moved->dims), moved->perm, {}}};
     return true;
   }
   // A map as one row for each picture: who multiplies it may take the rows of its weights in another order.
-  if (to->size() != 2 || perm[0] != 0 || from.size() < 3 || (*to)[0] != from[0]) return false;
-  m.out = {{m.in[0].value, perm, *to}};
+  if (to->size() == 2 && perm[0] == 0 && from.size() >= 3 && (*to)[0] == from[0]) {
+    m.out = {{m.in[0].value, perm, *to}};
+    return true;
+  }
+  // One transpose either way; here the rest stays as it lies.
+  if (!moved || is_identity(moved->perm)) return false;
+  m.out = {{b.reshape(m.mover.moved(m.in[0].value, moved->first), moved->dims), moved->perm, {}}};
   return true;
 }
 
@@ -386,10 +402,11 @@ const std::vector<RuleRow>& rule_rows() {
                "IsFinite",   "IsInf",    "IsNan",      "LeakyRelu", "Log",    "LogicalNot", "Neg",     "OnesLike", "QuantizeV2",
                "Reciprocal", "Relu",     "Relu6",      "Round",     "Rsqrt",  "Selu",       "Sigmoid", "Sign",     "Sin",
                "Sinh",       "Softplus", "Softsign",   "Sqrt",      "Square", "Tan",        "Tanh",    "ZerosLike"}},
-      {broadcast, {"AddV2",      "DivNoNan",  "Equal",      "FloorDiv",  "FloorMod",          "Greater", "GreaterEqual",
-                   "Less",       "LessEqual", "LogicalAnd", "LogicalOr", "Maximum",           "Minimum", "Mul",
-                   "NotEqual",   "Pow",       "RealDiv",    "SelectV2",  "SquaredDifference", "Sub",     "TruncateDiv",
-                   "TruncateMod"}},
+      {grid, {"onnx:DequantizeLinear", "onnx:QuantizeLinear"}},
+      {broadcast, {"Add",          "AddV2",      "DivNoNan",  "Equal",      "FloorDiv",  "FloorMod",          "Greater",
+                   "GreaterEqual", "Less",       "LessEqual", "LogicalAnd", "LogicalOr", "Maximum",           "Minimum",
+                   "Mul",          "NotEqual",   "Pow",       "RealDiv",    "SelectV2",  "SquaredDifference", "Sub",
+                   "TruncateDiv",  "TruncateMod"}},
       {concat, {"ConcatV2"}},
       {split, {"Split", "SplitV"}},
       {reduce, {"All", "Any", "ArgMax", "ArgMin", "Max", "Mean", "Min", "Prod", "Sum"}},

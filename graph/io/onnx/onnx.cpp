@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "graph/io/onnx/names.h"
 #include "graph/io/onnx/read_model.h"
 #include "graph/io/onnx/translate.h"
 
@@ -10,19 +11,35 @@ namespace {
 
 constexpr int64_t kMaxModelBytes = (int64_t{2} << 30) - 1;  // what a message of protobuf can hold
 
+void set_sizes(onnx::OnnxModel& model, const InputSizes& sizes) {
+  std::vector<std::string> names;
+  for (onnx::OnnxValue& input : model.graph.inputs) {
+    names.push_back(onnx::node_name(input.name));
+    if (const auto it = sizes.find(names.back()); it != sizes.end())
+      input.shape = sized_shape(names.back(), input.shape, it->second);
+  }
+  check_input_names(sizes, names);
+}
+
 }  // namespace
 
-Graph parse_onnx(std::string_view bytes, const std::string& where, const std::filesystem::path& folder) {
-  const onnx::OnnxModel model = onnx::parse_model(bytes, where, folder);
+Graph parse_onnx(std::string_view bytes, const std::string& where, const std::filesystem::path& folder, const InputSizes& sizes,
+                 onnx::ImageInputs images) {
+  onnx::OnnxModel model = onnx::parse_model(bytes, where, folder);
   try {
-    return onnx::translate(model);
+    set_sizes(model, sizes);
+    return onnx::translate(model, images);
   } catch (const Error& e) {
     throw e.within(where);
   }
 }
 
-Graph read_onnx(const std::filesystem::path& path) {
-  return parse_onnx(read_file(path, kMaxModelBytes), path.string(), path.parent_path());
+Graph read_onnx(const std::filesystem::path& path, const InputSizes& sizes) {
+  return parse_onnx(read_file(path, kMaxModelBytes), path.string(), path.parent_path(), sizes);
+}
+
+Graph read_onnx_channels_last(const std::filesystem::path& path, const InputSizes& sizes) {
+  return parse_onnx(read_file(path, kMaxModelBytes), path.string(), path.parent_path(), sizes, onnx::ImageInputs::channels_last);
 }
 
 std::vector<std::filesystem::path> files_of_onnx(const std::filesystem::path& path) {

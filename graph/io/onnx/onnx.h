@@ -5,14 +5,18 @@
 #include <string_view>
 #include <vector>
 
-#include "graph/ir/graph.h"
+#include "graph/io/input_sizes.h"
+#include "graph/io/onnx/translate.h"
 
 namespace cytodet::graph {
 
 // Throws Error with the path (graph/io/onnx/read_model.h, translate.h).
-Graph read_onnx(const std::filesystem::path& path);
-// `folder`: where external data lies.
-Graph parse_onnx(std::string_view bytes, const std::string& where, const std::filesystem::path& folder);
+Graph read_onnx(const std::filesystem::path& path, const InputSizes& sizes = {});
+// The same with its images as [n, h, w, c].
+Graph read_onnx_channels_last(const std::filesystem::path& path, const InputSizes& sizes = {});
+// `folder`: where external data lies; `sizes`: of inputs that the model leaves open, by their names as nodes.
+Graph parse_onnx(std::string_view bytes, const std::string& where, const std::filesystem::path& folder,
+                 const InputSizes& sizes = {}, onnx::ImageInputs images = onnx::ImageInputs::as_stated);
 
 // The model and its external data.
 std::vector<std::filesystem::path> files_of_onnx(const std::filesystem::path& path);

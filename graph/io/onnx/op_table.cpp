@@ -10,7 +10,7 @@ std::span<const OnnxOp> onnx_ops() {
     std::vector<OnnxOp> rows;
     for (const auto* part : {&activation_entries(), &axis_entries(), &constant_entries(), &conv_entries(), &detection_entries(),
                              &elementwise_entries(), &gather_entries(), &norm_entries(), &pool_entries(), &product_entries(),
-                             &quantize_entries(), &reduce_entries(), &resize_entries(), &shape_entries()})
+                             &quantize_entries(), &reduce_entries(), &resize_entries(), &sample_entries(), &shape_entries()})
       rows.insert(rows.end(), part->begin(), part->end());
     std::sort(rows.begin(), rows.end(), [](const OnnxOp& a, const OnnxOp& b) {
       return std::tuple(std::string_view(a.name), a.since) < std::tuple(std::string_view(b.name), b.since);

@@ -33,6 +33,7 @@ const std::vector<OnnxOp>& product_entries();
 const std::vector<OnnxOp>& quantize_entries();
 const std::vector<OnnxOp>& reduce_entries();
 const std::vector<OnnxOp>& resize_entries();
+const std::vector<OnnxOp>& sample_entries();
 const std::vector<OnnxOp>& shape_entries();
 
 }  // namespace cytodet::graph::onnx

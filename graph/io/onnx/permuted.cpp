@@ -61,6 +61,19 @@ std::optional<std::vector<Group>> grouped(const Shape& from, const Shape& to) {
   return groups;
 }
 
+// Whether the dimensions of every group lie side by side, but for sizes of 1. there: places of what is meant; meant: and back.
+bool are_joined(const std::vector<Group>& groups, const Shape& from, const std::vector<size_t>& there,
+                const std::vector<size_t>& meant) {
+  for (const Group& g : groups)
+    for (size_t k = 1; k < g.from.size(); ++k) {
+      const size_t a = there[g.from[k - 1]], z = there[g.from[k]];
+      if (z < a) return false;
+      for (size_t between = a + 1; between < z; ++between)
+        if (from[meant[between]] != 1) return false;
+    }
+  return true;
+}
+
 }  // namespace
 
 bool is_identity(const Perm& p) { return std::is_sorted(p.begin(), p.end()); }
@@ -111,7 +124,6 @@ Value Mover::before(const Permuted& x, const Perm& perm) {
 std::optional<MovedReshape> move_reshape(const Shape& from, const Shape& to, const Perm& perm) {
   const auto groups = grouped(from, to);
   if (!groups) return std::nullopt;
-  // What a group's dimensions are made of must lie side by side in what is there, but for sizes of 1.
   std::vector<size_t> there(from.size());
   for (size_t d = 0; d < from.size(); ++d) there[d] = static_cast<size_t>(perm[d]);
   std::vector<size_t> meant(from.size());
@@ -119,14 +131,19 @@ std::optional<MovedReshape> move_reshape(const Shape& from, const Shape& to, con
   std::vector<size_t> order;  // groups as they lie there
   for (size_t at = 0; at < from.size(); ++at)
     for (size_t g = 0; g < groups->size(); ++g)
-      if ((*groups)[g].from.front() == meant[at]) order.push_back(g);
-  for (const Group& g : *groups) {
-    for (size_t k = 1; k < g.from.size(); ++k) {
-      const size_t a = there[g.from[k - 1]], z = there[g.from[k]];
-      if (z < a) return std::nullopt;
-      for (size_t between = a + 1; between < z; ++between)
-        if (from[meant[between]] != 1) return std::nullopt;
-    }
+      if ((*groups)[g].from.front() == meant[at]) order.push_back(g);  // by what is outermost in what is meant
+  MovedReshape moved;
+  if (!are_joined(*groups, from, there, meant)) {
+    std::vector<bool> taken(from.size(), false);
+    for (size_t g : order)
+      for (size_t d : (*groups)[g].from) {
+        moved.first.push_back(static_cast<int64_t>(there[d]));
+        taken[there[d]] = true;
+      }
+    const auto begin = std::find(taken.begin(), taken.end(), true) - taken.begin();
+    for (int64_t at = begin; at-- > 0;) moved.first.insert(moved.first.begin(), at);  // sizes of 1 stay first, or go last
+    for (size_t at = static_cast<size_t>(begin); at < from.size(); ++at)
+      if (!taken[at]) moved.first.push_back(static_cast<int64_t>(at));
   }
   std::vector<size_t> result;  // dimensions of `to` as they shall lie
   const bool kept = std::is_sorted(order.begin(), order.end());
@@ -146,7 +163,6 @@ std::optional<MovedReshape> move_reshape(const Shape& from, const Shape& to, con
         if (!used[d]) result.push_back(d);
     }
   }
-  MovedReshape moved;
   moved.perm.resize(to.size());
   for (size_t at = 0; at < result.size(); ++at) {
     moved.dims.push_back(to[result[at]]);

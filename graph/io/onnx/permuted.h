@@ -42,11 +42,11 @@ class Mover {
 
 // A Reshape of what is meant as a Reshape of what is there: new sizes in its order, and the permutation that is meant then.
 struct MovedReshape {
+  Perm first;  // what is there is transposed by this before; empty: dimensions that are joined lie side by side
   Shape dims;
   Perm perm;
 };
-// `from` and `to`: what is meant, before and after, with at most one unknown size each. Nothing where dimensions that are joined
-// do not lie side by side, or sizes are not known.
+// `from` and `to`: what is meant, before and after, with at most one unknown size each. Nothing where sizes are not known.
 std::optional<MovedReshape> move_reshape(const Shape& from, const Shape& to, const Perm& perm);
 
 }  // namespace cytodet::graph::onnx

@@ -18,7 +18,7 @@ std::string full_name(const OnnxNode& n) { return n.domain.empty() ? n.op : n.do
 
 class Translator {
  public:
-  explicit Translator(const OnnxModel& model) : model_(model), opset_(opset_of(model)) {}
+  Translator(const OnnxModel& model, ImageInputs images) : model_(model), opset_(opset_of(model)), images_(images) {}
 
   Graph run() {
     refuse_missing();
@@ -26,7 +26,7 @@ class Translator {
     add_initializers(model_.graph, known);
     std::vector<NodeId> kept;
     for (const OnnxValue& input : model_.graph.inputs)
-      if (known.find(input.name) == known.end()) kept.push_back(known.emplace(input.name, placeholder(input)).first->second.node);
+      if (known.find(input.name) == known.end()) kept.push_back(add_input(input, known));
     run_nodes(model_.graph, known, "");
     std::vector<NodeId> outputs;
     b_.scope.clear();
@@ -73,6 +73,20 @@ class Translator {
       b_.scope = node_name(name);
       known.insert_or_assign(name, b_.constant(tensor));
     }
+  }
+
+  NodeId add_input(const OnnxValue& input, Tensors& known) {
+    const auto is_colours = [](int64_t c) { return c == 1 || c == 3 || c == 4; };
+    const std::optional<Shape>& s = input.shape;
+    const bool image =
+        images_ == ImageInputs::channels_last && s && s->size() == 4 && is_colours((*s)[1]) && !is_colours((*s)[3]);
+    if (!image) return known.emplace(input.name, placeholder(input)).first->second.node;
+    OnnxValue last = input;
+    last.shape = Shape{(*s)[0], (*s)[2], (*s)[3], (*s)[1]};
+    const Value v = placeholder(last);
+    b_.scope = node_name(input.name);
+    known.emplace(input.name, b_.from_last(v));
+    return v.node;
   }
 
   Value placeholder(const OnnxValue& input) {
@@ -162,11 +176,12 @@ class Translator {
 
   const OnnxModel& model_;
   const int64_t opset_;
+  const ImageInputs images_;
   Builder b_;
 };
 
 }  // namespace
 
-Graph translate(const OnnxModel& model) { return Translator(model).run(); }
+Graph translate(const OnnxModel& model, ImageInputs images) { return Translator(model, images).run(); }
 
 }  // namespace cytodet::graph::onnx

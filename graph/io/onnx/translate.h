@@ -7,10 +7,13 @@ namespace cytodet::graph::onnx {
 
 constexpr int64_t kFirstOpset = 7, kLastOpset = 21;
 
+// Inputs [n, c, h, w] of images (c is 1, 3 or 4) as the model has them, or as Placeholders [n, h, w, c].
+enum class ImageInputs { as_stated, channels_last };
+
 // Inputs become Placeholders, outputs nodes that nobody reads, both under their own names as far as those can be names of nodes
 // (names.h). Maps enter and leave as the model has them, [n, c, h, w]; between, they are [n, h, w, c] as far as layout.h gets.
 // Throws Error: an operator set out of range, operators that are not read (all of them, with a node each), a node that is
 // refused.
-Graph translate(const OnnxModel& model);
+Graph translate(const OnnxModel& model, ImageInputs images = ImageInputs::as_stated);
 
 }  // namespace cytodet::graph::onnx

@@ -84,7 +84,9 @@ void ModelWriter::node(const std::string& op, const std::string& name, const std
 void ModelWriter::initializer(const std::string& name, const Tensor& tensor) {
   encode_tensor(tensor, name, *model_->mutable_graph()->add_initializer());
 }
-void ModelWriter::input(const std::string& name, const Fact& fact) { encode_value(name, fact, *model_->mutable_graph()->add_input()); }
+void ModelWriter::input(const std::string& name, const Fact& fact) {
+  encode_value(name, fact, *model_->mutable_graph()->add_input());
+}
 void ModelWriter::output(const std::string& name, const Fact& fact) {
   encode_value(name, fact, *model_->mutable_graph()->add_output());
 }
@@ -115,12 +117,15 @@ std::string Emit::in(size_t i) {
   return name;
 }
 int64_t Emit::rank(size_t i) const {
-  if (!fact(i).shape) throw Error("", "the number of dimensions of its input " + std::to_string(i) + " is not known", "state the sizes of the inputs: --input");
+  if (!fact(i).shape)
+    throw Error("", "the number of dimensions of its input " + std::to_string(i) + " is not known",
+                "state the sizes of the inputs: --input");
   return static_cast<int64_t>(fact(i).shape->size());
 }
 const Tensor& Emit::need_constant(size_t i) const {
   if (const Tensor* t = graph.constant(n.inputs[i])) return *t;
-  throw Error("", "computes its input " + std::to_string(i) + " while it runs", "ONNX has it as a constant: state the sizes of the inputs: --input");
+  throw Error("", "computes its input " + std::to_string(i) + " while it runs",
+              "ONNX has it as a constant: state the sizes of the inputs: --input");
 }
 std::string Emit::add(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs) {
   const std::string name = fresh(n.name + "/" + op);

@@ -45,22 +45,24 @@ class Emit {
   const NodeId id;
   const Node& n;
 
-  std::string in(size_t i);                        // the name of an input's tensor; a constant becomes an initializer
+  std::string in(size_t i);  // the name of an input's tensor; a constant becomes an initializer
   const Fact& fact(size_t i) const { return facts.of(n.inputs[i]); }
-  int64_t rank(size_t i) const;                    // throws Error when it is not known
-  const Tensor& need_constant(size_t i) const;     // throws Error when it is none
+  int64_t rank(size_t i) const;                 // throws Error when it is not known
+  const Tensor& need_constant(size_t i) const;  // throws Error when it is none
   bool is_constant(size_t i) const { return graph.constant(n.inputs[i]) != nullptr; }
-  std::string own(int slot = 0) const;             // the name of an output's tensor
+  std::string own(int slot = 0) const;  // the name of an output's tensor
   std::string add(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs = {});  // something between
   void last(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs = {}, int outputs = 1);
-  void one_of(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs, int slot);  // gives that output
+  void one_of(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs,
+              int slot);  // gives that output
   // Two outputs: the first is called `first`; the name of the second.
-  std::string add_two(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs, const std::string& first);
+  std::string add_two(const std::string& op, const std::vector<std::string>& inputs, const AttrMap& attrs,
+                      const std::string& first);
   std::string held(const std::string& what, const Tensor& tensor);  // an initializer "<node>/<what>"
-  std::string ints(const std::vector<int64_t>& values);    // an initializer, int64 [n]
-  std::string number(double value, DType type);            // an initializer, []
-  std::string as_int64(size_t i);                          // an input that ONNX wants as int64
-  std::vector<int64_t> axes(size_t i, int64_t rank) const;  // a constant of axes in [0, rank)
+  std::string ints(const std::vector<int64_t>& values);             // an initializer, int64 [n]
+  std::string number(double value, DType type);                     // an initializer, []
+  std::string as_int64(size_t i);                                   // an input that ONNX wants as int64
+  std::vector<int64_t> axes(size_t i, int64_t rank) const;          // a constant of axes in [0, rank)
 
  private:
   std::string fresh(const std::string& base);

@@ -10,12 +10,14 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-#define SAME_AS(tf, onnx) \
-  {tf, [](Emit& e) {                                                                  \
-     std::vector<std::string> inputs;                                                 \
-     for (size_t i = 0; i < e.n.inputs.size(); ++i) inputs.push_back(e.in(i));        \
-     e.last(onnx, inputs);                                                            \
-   }}
+#define SAME_AS(tf, onnx)                                                       \
+  {                                                                             \
+    tf, [](Emit& e) {                                                           \
+      std::vector<std::string> inputs;                                          \
+      for (size_t i = 0; i < e.n.inputs.size(); ++i) inputs.push_back(e.in(i)); \
+      e.last(onnx, inputs);                                                     \
+    }                                                                           \
+  }
 
 std::string relu6_bound(Emit& e, double v) { return e.number(v, e.fact(0).dtype); }
 void emit_relu6(Emit& e) { e.last("Clip", {e.in(0), relu6_bound(e, 0), relu6_bound(e, 6)}); }
@@ -90,7 +92,8 @@ void emit_onnx(Emit& e) {
 // Codes of weights: TensorFlow's SCALED ranges as scales.
 void emit_weights(Emit& e) {
   const Tensor &codes = e.need_constant(0), &low = e.need_constant(1), &high = e.need_constant(2);
-  if (codes.dtype() != DType::qint8 || e.n.attr_or<std::string>("mode", "") != "SCALED") throw Error("", "has codes that are no weights");
+  if (codes.dtype() != DType::qint8 || e.n.attr_or<std::string>("mode", "") != "SCALED")
+    throw Error("", "has codes that are no weights");
   std::vector<float> scales;
   for (int64_t i = 0; i < low.size(); ++i)
     scales.push_back(static_cast<float>(std::max(std::abs(low.as_double(i)), std::abs(high.as_double(i)))) / 127);

@@ -71,7 +71,8 @@ void emit_unpack(Emit& e) {
   int64_t axis = e.n.attr_or("axis", int64_t{0});
   if (axis < 0) axis += e.rank(0);
   const int64_t parts = e.n.attr<int64_t>("num");
-  for (int64_t i = 0; i < parts; ++i) e.one_of("Gather", {e.in(0), e.number(static_cast<double>(i), DType::i64)}, {{"axis", axis}}, static_cast<int>(i));
+  for (int64_t i = 0; i < parts; ++i)
+    e.one_of("Gather", {e.in(0), e.number(static_cast<double>(i), DType::i64)}, {{"axis", axis}}, static_cast<int>(i));
 }
 
 // A size of 0 would be the input's.
@@ -122,11 +123,13 @@ void emit_slice(Emit& e) {
   e.last("Slice", {e.in(0), e.ints(begin), e.ints(end), e.ints(axes)});
 }
 
-// Masks of whole ends; one index instead of a range, whose dimension goes. New dimensions and "..." are not met behind the passes.
+// Masks of whole ends; one index instead of a range, whose dimension goes. New dimensions and "..." are not met behind the
+// passes.
 void emit_strided_slice(Emit& e) {
   if (e.n.attr_or("ellipsis_mask", int64_t{0}) || e.n.attr_or("new_axis_mask", int64_t{0}))
     throw Error("", "slices with new dimensions or \"...\"", "such slices are not written as ONNX");
-  const std::vector<int64_t> begin = e.need_constant(1).as_ints(), end = e.need_constant(2).as_ints(), step = e.need_constant(3).as_ints();
+  const std::vector<int64_t> begin = e.need_constant(1).as_ints(), end = e.need_constant(2).as_ints(),
+                             step = e.need_constant(3).as_ints();
   const int64_t from_start = e.n.attr_or("begin_mask", int64_t{0}), to_end = e.n.attr_or("end_mask", int64_t{0}),
                 one = e.n.attr_or("shrink_axis_mask", int64_t{0});
   std::vector<int64_t> starts, ends, axes, steps, gone;
@@ -163,7 +166,8 @@ void emit_pad(Emit& e) {
     for (size_t d = 0; 2 * d < pairs.size(); ++d) pads.push_back(pairs[2 * d + side]);
   std::vector<std::string> inputs{e.in(0), e.ints(pads)};
   const bool mirrored = e.n.op == "MirrorPad";
-  if (mirrored && e.n.attr<std::string>("mode") != "REFLECT") throw Error("", "repeats the edge when it mirrors", "ONNX has REFLECT only");
+  if (mirrored && e.n.attr<std::string>("mode") != "REFLECT")
+    throw Error("", "repeats the edge when it mirrors", "ONNX has REFLECT only");
   if (e.n.op == "PadV2") inputs.push_back(e.in(2));
   e.last("Pad", inputs, {{"mode", mirrored ? "reflect" : "constant"}});
 }
@@ -174,7 +178,8 @@ void emit_top_k(Emit& e) {
   e.one_of("Cast", {places}, {{"to", int64_t{6}}}, 1);
 }
 void emit_cumsum(Emit& e) {
-  e.last("CumSum", {e.in(0), e.in(1)}, {{"exclusive", int64_t{e.n.attr_or("exclusive", false)}}, {"reverse", int64_t{e.n.attr_or("reverse", false)}}});
+  e.last("CumSum", {e.in(0), e.in(1)},
+         {{"exclusive", int64_t{e.n.attr_or("exclusive", false)}}, {"reverse", int64_t{e.n.attr_or("reverse", false)}}});
 }
 
 }  // namespace

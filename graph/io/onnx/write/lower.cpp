@@ -25,7 +25,8 @@ struct Lowering {
   const Fact& input_fact(size_t i) const { return facts.of(node.inputs[i]); }
   Shape input_dims(size_t i) const {
     const Fact& f = input_fact(i);
-    if (!f.shape) throw Error("", "the shape of its input " + std::to_string(i) + " is not known", "state the sizes of the inputs: --input");
+    if (!f.shape)
+      throw Error("", "the shape of its input " + std::to_string(i) + " is not known", "state the sizes of the inputs: --input");
     return *f.shape;
   }
   const Tensor* constant(size_t i) const { return input_fact(i).constant ? &*input_fact(i).constant : nullptr; }
@@ -73,7 +74,8 @@ void add_pads(const Lowering& l, AttrMap& attrs, const Shape& map, const std::ve
     for (size_t i = 0; i < n; ++i) {
       const int64_t in = map[at + i];
       if (in < 0) return void(attrs.emplace("auto_pad", "SAME_UPPER"));
-      const int64_t total = std::max<int64_t>(0, ((in + strides[i] - 1) / strides[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - in);
+      const int64_t total =
+          std::max<int64_t>(0, ((in + strides[i] - 1) / strides[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - in);
       pads[i] = total / 2;
       pads[n + i] = total - total / 2;
     }
@@ -106,10 +108,12 @@ Value filter_in(const Lowering& l, const Shape& f, bool depthwise) {
 Value lower_conv(Lowering& l) {
   const bool depthwise = l.node.op == "DepthwiseConv2dNative";
   const Shape x = l.input_dims(0), f = l.input_dims(1);
-  if (x.size() != 4 || f.size() != 4 || !is_static(f)) throw Error("", "is no convolution of a plane with a filter of known size");
+  if (x.size() != 4 || f.size() != 4 || !is_static(f))
+    throw Error("", "is no convolution of a plane with a filter of known size");
   const int64_t channels = x[l.first() ? 1 : 3];
   if (channels <= 0) throw Error("", "the number of its channels is not known");
-  const std::vector<int64_t> kernel = {f[0], f[1]}, strides = spatial_list(l, "strides"), dilations = spatial_list(l, "dilations");
+  const std::vector<int64_t> kernel = {f[0], f[1]}, strides = spatial_list(l, "strides"),
+                             dilations = spatial_list(l, "dilations");
   AttrMap attrs{{"kernel_shape", list_of(kernel)}, {"strides", list_of(strides)}, {"dilations", list_of(dilations)}};
   attrs.emplace("group", depthwise ? channels : channels / f[2]);
   add_pads(l, attrs, x, kernel, strides, dilations);
@@ -158,20 +162,28 @@ Value lower_pool(Lowering& l) {
 Value lower_deconv(Lowering& l) {
   const Shape g = l.input_dims(2), f = l.input_dims(1);
   const Fact& out = l.facts.of({l.id, 0});
-  if (f.size() != 4 || g.size() != 4 || !out.shape || !is_static(f)) throw Error("", "its sizes are not known", "state the sizes of the inputs: --input");
+  if (f.size() != 4 || g.size() != 4 || !out.shape || !is_static(f))
+    throw Error("", "its sizes are not known", "state the sizes of the inputs: --input");
   const size_t at = l.first() ? 2 : 1;
-  const std::vector<int64_t> kernel = {f[0], f[1]}, strides = spatial_list(l, "strides"), dilations = spatial_list(l, "dilations");
+  const std::vector<int64_t> kernel = {f[0], f[1]}, strides = spatial_list(l, "strides"),
+                             dilations = spatial_list(l, "dilations");
   AttrMap forward;
   add_pads(l, forward, *out.shape, kernel, strides, dilations);
-  if (!forward["pads"].get<AttrList>()) throw Error("", "pads by sizes that are not known", "state the sizes of the inputs: --input");
+  if (!forward["pads"].get<AttrList>())
+    throw Error("", "pads by sizes that are not known", "state the sizes of the inputs: --input");
   const std::vector<int64_t> pads = forward["pads"].get<AttrList>()->ints;
   std::vector<int64_t> more(2, 0);
   for (size_t i = 0; i < 2; ++i) {
     const int64_t in = g[at + i], wanted = (*out.shape)[at + i];
-    if (in >= 0 && wanted >= 0) more[i] = wanted - (strides[i] * (in - 1) + (kernel[i] - 1) * dilations[i] + 1 - pads[i] - pads[2 + i]);
+    if (in >= 0 && wanted >= 0)
+      more[i] = wanted - (strides[i] * (in - 1) + (kernel[i] - 1) * dilations[i] + 1 - pads[i] - pads[2 + i]);
     if (more[i] < 0 || more[i] >= strides[i]) throw Error("", "gives a size that ONNX's ConvTranspose does not");
   }
-  AttrMap attrs{{"kernel_shape", list_of(kernel)}, {"strides", list_of(strides)}, {"dilations", list_of(dilations)}, {"pads", list_of(pads)}, {"output_padding", list_of(more)}};
+  AttrMap attrs{{"kernel_shape", list_of(kernel)},
+                {"strides", list_of(strides)},
+                {"dilations", list_of(dilations)},
+                {"pads", list_of(pads)},
+                {"output_padding", list_of(more)}};
   return map_out(l, "ConvTranspose", {map_in(l, l.in[2]), l.b.transpose(l.in[1], {3, 2, 0, 1})}, std::move(attrs));
 }
 
@@ -195,7 +207,8 @@ Value lower_resize(Lowering& l) {
   for (size_t d = 1; d < 3; ++d) {  // rounded down, their products with the sizes must be what is wanted
     if (in[d] < 0) throw Error("", "resizes a map whose size is not known", "state the sizes of the inputs: --input");
     float s = static_cast<float>((*out.shape)[d]) / static_cast<float>(in[d]);
-    while (std::floor(static_cast<double>(s) * static_cast<double>(in[d])) < static_cast<double>((*out.shape)[d])) s = std::nextafter(s, 1e30f);
+    while (std::floor(static_cast<double>(s) * static_cast<double>(in[d])) < static_cast<double>((*out.shape)[d]))
+      s = std::nextafter(s, 1e30f);
     scales.push_back(s);
   }
   return map_out(l, "Resize", {x, l.b.constant(Tensor::from<float>({4}, scales))}, std::move(attrs));
@@ -210,7 +223,9 @@ Value lower_blocks(Lowering& l) {
 Value lower_lrn(Lowering& l) {
   const int64_t size = 2 * l.node.attr_or("depth_radius", int64_t{5}) + 1;
   const float alpha = l.node.attr_or("alpha", 1.0f) * static_cast<float>(size);
-  return map_out(l, "LRN", {map_in(l, l.in[0])}, {{"size", size}, {"alpha", alpha}, {"beta", l.node.attr_or("beta", 0.5f)}, {"bias", l.node.attr_or("bias", 1.0f)}});
+  return map_out(
+      l, "LRN", {map_in(l, l.in[0])},
+      {{"size", size}, {"alpha", alpha}, {"beta", l.node.attr_or("beta", 0.5f)}, {"bias", l.node.attr_or("bias", 1.0f)}});
 }
 
 // QuantizeV2 -> Dequantize with one constant range.
@@ -254,7 +269,8 @@ constexpr LoweringRow kLowerings[] = {
 
 class Lowered {
  public:
-  Lowered(const Graph& graph, const std::map<Value, Fact>& known) : from_(graph), facts_(graph, known), uses_(graph), known_(known) {}
+  Lowered(const Graph& graph, const std::map<Value, Fact>& known)
+      : from_(graph), facts_(graph, known), uses_(graph), known_(known) {}
 
   Graph run(const std::vector<std::string>& outputs) {
     const std::set<NodeId> needed = needed_nodes(from_, outputs);
@@ -300,7 +316,8 @@ class Lowered {
     std::replace(wanted.begin(), wanted.end(), ':', '_');
     const NodeId other = b_.graph.find(wanted);
     if (other >= 0 && b_.graph.node(other).op != "Placeholder") b_.graph.rename(other, b_.graph.unique_name(wanted));
-    return b_.add_as(other >= 0 && b_.graph.node(other).op == "Placeholder" ? wanted + "_output" : wanted, "Identity", {v}, {}).node;
+    return b_.add_as(other >= 0 && b_.graph.node(other).op == "Placeholder" ? wanted + "_output" : wanted, "Identity", {v}, {})
+        .node;
   }
 
   const Graph& from_;
@@ -314,7 +331,8 @@ class Lowered {
 }  // namespace
 
 bool is_lowered(const std::string& op) {
-  return op == "QuantizeV2" || std::any_of(std::begin(kLowerings), std::end(kLowerings), [&](const LoweringRow& row) { return op == row.op; });
+  return op == "QuantizeV2" ||
+         std::any_of(std::begin(kLowerings), std::end(kLowerings), [&](const LoweringRow& row) { return op == row.op; });
 }
 
 std::set<NodeId> needed_nodes(const Graph& graph, const std::vector<std::string>& outputs) {
