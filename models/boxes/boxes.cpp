@@ -14,9 +14,17 @@ namespace {
 
 constexpr const char* kBoxAdvice = "check outputs, classes and background in the model file";
 
-// Boxes [1, n, 4], scores [1, n] with classes [1, n], or scores [1, n, classes]; a leading 1 may be missing. Scores above the
-// least one become detections, clipped to the image; then the network's own suppression is trusted, or boxes of a class are
-// suppressed.
+// Values of n boxes within a tensor: value k of box i is at[i * box_step + k * step].
+struct BoxValues {
+  const float* at;
+  int64_t box_step, step;
+  float operator()(int64_t i, int64_t k) const { return at[i * box_step + k * step]; }
+};
+
+float sigmoid(float logit) { return 1.0f / (1.0f + std::exp(-logit)); }
+
+// Boxes [1, n, 4], scores [1, n] with classes [1, n], or scores [1, n, classes], or all in one tensor. Scores above the least one
+// become detections, clipped to the image; then the network's own suppression is trusted, or boxes of a class are suppressed.
 class BoxNetwork : public DetectionModel {
  public:
   explicit BoxNetwork(ModelFile model) : DetectionModel(std::move(model)), own_(box_settings(file())) {
@@ -24,8 +32,10 @@ class BoxNetwork : public DetectionModel {
   }
 
   std::vector<std::string> outputs() const override {
-    std::vector<std::string> nodes{own_.outputs.boxes, own_.outputs.scores};
-    for (const std::string& name : {own_.outputs.classes, own_.outputs.count})
+    const BoxOutputs& o = own_.outputs;
+    if (!o.joined.empty()) return {o.joined};
+    std::vector<std::string> nodes{o.boxes, o.scores};
+    for (const std::string& name : {o.classes, o.count})
       if (!name.empty()) nodes.push_back(name);
     return nodes;
   }
@@ -33,44 +43,110 @@ class BoxNetwork : public DetectionModel {
   void check_outputs(std::span<const OutputSpec> compiled) const override {
     for (size_t i = 0; i < compiled.size(); ++i) {
       const OutputSpec& out = compiled[i];
-      const int64_t last = i == 0 ? 4 : i == 1 && per_box() != 1 ? per_box() : 0;
-      const int64_t found = out.shape.empty() ? -1 : out.shape.back();
-      if (last && found >= 0 && found != last)
-        throw Error("output " + out.name,
-                    "is " + to_string(out.shape) + ", but its last dimension must be " + std::to_string(last), kBoxAdvice);
       if (out.dtype != DType::f32 && (i < 2 || !is_number(out.dtype)))
         throw Error("output " + out.name, "is " + name_of(out.dtype) + ", but float values are expected", kBoxAdvice);
+      if (!own_.outputs.joined.empty())
+        check_joined(out);
+      else
+        check_last(out, i == 0 ? 4 : i == 1 && scores_per_box() != 1 ? scores_per_box() : 0);
     }
   }
 
  protected:
   Detections decode_square(std::span<const Tensor* const> outputs, double scale, double width, double height) const override {
-    const Tensor &boxes = *outputs[0], &scores = *outputs[1];
-    const Tensor* classes = own_.outputs.classes.empty() ? nullptr : outputs[2];
-    const int64_t n = boxes.size() / 4, given = count_of(outputs, n);
-    if (boxes.size() % 4 != 0 || scores.size() != n * per_box() || (classes && classes->size() != n))
-      throw Error("output " + own_.outputs.scores,
-                  "has shape " + to_string(scores.shape()) + (classes ? ", the classes " + to_string(classes->shape()) : "") +
-                      ", which do not fit boxes of shape " + to_string(boxes.shape()),
-                  kBoxAdvice);
+    const Frame frame{scale, width, height};
     std::vector<Detections> by_class(static_cast<size_t>(file().class_count()));
-    const auto min = static_cast<float>(file().suppression.score);
-    for (int64_t i = 0; i < given; ++i)
-      for (int64_t k = own_.background; k < per_box(); ++k) {
-        const float score = scores.data<float>()[i * per_box() + k];
-        if (!(score > min)) continue;
-        const int c = classes ? class_of(classes->as_double(i)) : static_cast<int>(k - own_.background);
-        const Box box = box_of(boxes.data<float>() + i * 4, scale, width, height);
-        if (box.width() > 0 && box.height() > 0) by_class[static_cast<size_t>(c)].push_back({box, c, score});
-      }
+    if (!own_.outputs.joined.empty())
+      add_joined(*outputs[0], frame, by_class);
+    else
+      add_apart(outputs, frame, by_class);
     return own_.suppressed ? ranked(by_class) : suppress_by_class(std::move(by_class), file().suppression);
   }
 
  private:
+  struct Frame {
+    double scale, width, height;  // input pixels per source pixel; size in source pixels
+  };
+
   static bool is_number(DType t) { return t == DType::i32 || t == DType::i64 || t == DType::u8 || t == DType::f64; }
 
-  // Scores of one box.
-  int64_t per_box() const { return own_.outputs.classes.empty() ? file().class_count() + own_.background : 1; }
+  int64_t scores_per_box() const {
+    return own_.outputs.classes.empty() ? file().class_count() + (own_.background != Background::none) : 1;
+  }
+  int64_t joined_width() const { return 4 + own_.objectness + scores_per_box(); }
+  float min_score() const { return static_cast<float>(file().suppression.score); }
+
+  static void check_last(const OutputSpec& out, int64_t wanted) {
+    const int64_t found = out.shape.empty() ? -1 : out.shape.back();
+    if (wanted && found >= 0 && found != wanted)
+      throw Error("output " + out.name,
+                  "is " + to_string(out.shape) + ", but its last dimension must be " + std::to_string(wanted), kBoxAdvice);
+  }
+  void check_joined(const OutputSpec& out) const {
+    if (out.shape.size() == 3 &&
+        std::none_of(out.shape.begin() + 1, out.shape.end(), [&](int64_t d) { return d < 0 || d == joined_width(); }))
+      throw Error("output " + out.name,
+                  "is " + to_string(out.shape) + ", but one of its dimensions must be " + std::to_string(joined_width()),
+                  kBoxAdvice);
+  }
+
+  void add_joined(const Tensor& t, const Frame& frame, std::vector<Detections>& by_class) const {
+    const int64_t width = joined_width(), n = t.size() / width;
+    const bool rows = t.rank() >= 2 && t.dim(-1) == width, columns = t.rank() >= 2 && t.dim(-2) == width;
+    if ((!rows && !columns) || n * width != t.size() || (t.rank() == 3 && t.dim(0) != 1) || t.rank() > 3)
+      throw Error(
+          "output " + own_.outputs.joined,
+          "has shape " + to_string(t.shape()) + ", but [1, n, " + std::to_string(width) + "] is expected, or the other way",
+          kBoxAdvice);
+    const BoxValues all{t.data<float>(), rows ? width : 1, rows ? 1 : n};
+    BoxValues scores = all;
+    scores.at += (4 + own_.objectness) * all.step;
+    for (int64_t i = 0; i < n; ++i) add_box(i, all, scores, own_.objectness ? all(i, 4) : 1, frame, by_class);
+  }
+
+  void add_apart(std::span<const Tensor* const> outputs, const Frame& frame, std::vector<Detections>& by_class) const {
+    const Tensor &boxes = *outputs[0], &scores = *outputs[1];
+    const Tensor* classes = own_.outputs.classes.empty() ? nullptr : outputs[2];
+    const int64_t n = boxes.size() / 4, given = count_of(outputs, n), per_box = scores_per_box();
+    if (boxes.size() % 4 != 0 || scores.size() != n * per_box || (classes && classes->size() != n))
+      throw Error("output " + own_.outputs.scores,
+                  "has shape " + to_string(scores.shape()) + (classes ? ", the classes " + to_string(classes->shape()) : "") +
+                      ", which do not fit boxes of shape " + to_string(boxes.shape()),
+                  kBoxAdvice);
+    const BoxValues corners{boxes.data<float>(), 4, 1}, values{scores.data<float>(), per_box, 1};
+    for (int64_t i = 0; i < given; ++i) {
+      if (!classes) {
+        add_box(i, corners, values, 1, frame, by_class);
+      } else if (const float score = own_.score_form == ScoreForm::sigmoid ? sigmoid(values(i, 0)) : values(i, 0);
+                 score > min_score()) {
+        add(class_of(classes->as_double(i)), score, box_of(corners, i, frame), by_class);
+      }
+    }
+  }
+
+  // A detection for each class whose score, times `object`, is above the least one.
+  void add_box(int64_t i, const BoxValues& box, const BoxValues& scores, float object, const Frame& frame,
+               std::vector<Detections>& by_class) const {
+    const int64_t first = own_.background == Background::first, classes = file().class_count();
+    float largest = 0, sum = 1;
+    if (own_.score_form == ScoreForm::softmax) {
+      largest = scores(i, 0);
+      for (int64_t k = 1; k < scores_per_box(); ++k) largest = std::max(largest, scores(i, k));
+      sum = 0;
+      for (int64_t k = 0; k < scores_per_box(); ++k) sum += std::exp(scores(i, k) - largest);
+    }
+    for (int64_t c = 0; c < classes; ++c) {
+      float score = scores(i, first + c);
+      if (own_.score_form == ScoreForm::sigmoid) score = sigmoid(score);
+      if (own_.score_form == ScoreForm::softmax) score = std::exp(score - largest) / sum;
+      score *= object;
+      if (score > min_score()) add(static_cast<int>(c), score, box_of(box, i, frame), by_class);
+    }
+  }
+
+  static void add(int c, float score, const Box& box, std::vector<Detections>& by_class) {
+    if (box.width() > 0 && box.height() > 0) by_class[static_cast<size_t>(c)].push_back({box, c, score});
+  }
 
   // How many boxes of n count.
   int64_t count_of(std::span<const Tensor* const> outputs, int64_t n) const {
@@ -95,10 +171,10 @@ class BoxNetwork : public DetectionModel {
                 "complete classes and category_ids, or check class_numbers");
   }
 
-  // Four numbers of a box in pixels of the source.
-  Box box_of(const float* v, double scale, double width, double height) const {
+  // In pixels of the source.
+  Box box_of(const BoxValues& v, int64_t i, const Frame& frame) const {
     const bool y_first = own_.form == BoxForm::yxyx;
-    double x0 = v[y_first ? 1 : 0], y0 = v[y_first ? 0 : 1], x1 = v[y_first ? 3 : 2], y1 = v[y_first ? 2 : 3];
+    double x0 = v(i, y_first ? 1 : 0), y0 = v(i, y_first ? 0 : 1), x1 = v(i, y_first ? 3 : 2), y1 = v(i, y_first ? 2 : 3);
     if (own_.form == BoxForm::cxcywh) {
       x0 -= x1 / 2;
       y0 -= y1 / 2;
@@ -108,9 +184,9 @@ class BoxNetwork : public DetectionModel {
       y1 += y0;
     }
     const bool share = own_.unit == BoxUnit::share;
-    const double fx = (share ? input().width : 1) / scale, fy = (share ? input().height : 1) / scale;
-    return {std::clamp(x0 * fx, 0.0, width), std::clamp(y0 * fy, 0.0, height), std::clamp(x1 * fx, 0.0, width),
-            std::clamp(y1 * fy, 0.0, height)};
+    const double fx = (share ? input().width : 1) / frame.scale, fy = (share ? input().height : 1) / frame.scale;
+    return {std::clamp(x0 * fx, 0.0, frame.width), std::clamp(y0 * fy, 0.0, frame.height), std::clamp(x1 * fx, 0.0, frame.width),
+            std::clamp(y1 * fy, 0.0, frame.height)};
   }
 
   Detections ranked(const std::vector<Detections>& by_class) const {
@@ -129,8 +205,7 @@ class BoxNetwork : public DetectionModel {
 
 constinit const ModelFamily kBoxes = {
     .name = "boxes",
-    .recognises =
-        [](const Json& j) { return j.contains("outputs") && j["outputs"].is_object() && j["outputs"].contains("boxes"); },
+    .recognises = [](const Json& j) { return j.contains("outputs") && j["outputs"].is_object(); },
     .settings = []() -> std::unique_ptr<FamilySettings> { return std::make_unique<BoxSettings>(); },
     .check = check_boxes,
     .make = [](ModelFile m) -> std::shared_ptr<const NetworkModel> { return std::make_shared<BoxNetwork>(std::move(m)); },

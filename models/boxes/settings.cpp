@@ -13,14 +13,19 @@ constexpr EnumName<BoxForm> kBoxForms[] = {
 constexpr EnumName<BoxUnit> kBoxUnits[] = {{BoxUnit::share, "share"}, {BoxUnit::pixels, "pixels"}};
 constexpr EnumName<ClassNumbers> kClassNumbers[] = {{ClassNumbers::category_ids, "category_ids"},
                                                     {ClassNumbers::channels, "channels"}};
+constexpr EnumName<ScoreForm> kScoreForms[] = {
+    {ScoreForm::probability, "probability"}, {ScoreForm::sigmoid, "sigmoid"}, {ScoreForm::softmax, "softmax"}};
+constexpr EnumName<Background> kBackgrounds[] = {
+    {Background::none, "none"}, {Background::first, "first"}, {Background::last, "last"}};
 
 }  // namespace
 
 void fields(Fields& f, BoxOutputs& s) {
-  f("boxes", s.boxes);
-  f("scores", s.scores);
+  f.unless(std::string(), "boxes", s.boxes);
+  f.unless(std::string(), "scores", s.scores);
   f.unless(std::string(), "classes", s.classes);
   f.unless(std::string(), "count", s.count);
+  f.unless(std::string(), "joined", s.joined);
 }
 
 void BoxSettings::describe(Fields& f) {
@@ -28,7 +33,9 @@ void BoxSettings::describe(Fields& f) {
   enum_field(f, "box_form", form, kBoxForms, "box_form");
   enum_field(f, "box_unit", unit, kBoxUnits, "box_unit");
   enum_field(f, "class_numbers", class_numbers, kClassNumbers, "class_numbers");
-  f("background", background);
+  enum_field(f, "score_form", score_form, kScoreForms, "score_form");
+  enum_field(f, "background", background, kBackgrounds, "background");
+  f("objectness", objectness);
   f("suppressed", suppressed);
 }
 
@@ -39,12 +46,20 @@ BoxSettings& box_settings(const ModelFile& model) {
 
 void check_boxes(const ModelFile& model, const std::string& where) {
   const BoxSettings& s = box_settings(model);
-  need(!s.outputs.boxes.empty(), "outputs.boxes", "must name the node that gives the boxes", where);
-  need(!s.outputs.scores.empty(), "outputs.scores", "must name the node that gives the scores", where);
-  const bool scores_each_class = s.outputs.classes.empty() && model.class_count() > 1;
+  const BoxOutputs& o = s.outputs;
+  if (o.joined.empty()) {
+    need(!o.boxes.empty(), "outputs.boxes", "must name the node that gives the boxes", where);
+    need(!o.scores.empty(), "outputs.scores", "must name the node that gives the scores", where);
+    need(!s.objectness, "objectness", "is read from outputs.joined", where);
+  } else {
+    need(o.boxes.empty() && o.scores.empty() && o.classes.empty() && o.count.empty(), "outputs.joined",
+         "stands for all outputs: leave out the others", where);
+  }
+  const bool scores_each_class = o.classes.empty() && model.class_count() > 1;
   need(!scores_each_class || !s.suppressed, "suppressed", "must be false: boxes with a score for each class overlap", where);
-  need(!s.background || s.outputs.classes.empty(), "background",
-       "is about scores for each class: leave out outputs.classes, or this", where);
+  const bool about_each_class = s.background != Background::none || s.score_form == ScoreForm::softmax;
+  need(o.classes.empty() || !about_each_class, "background",
+       "and softmax are about scores for each class, without outputs.classes", where);
 }
 
 }  // namespace cytodet::models

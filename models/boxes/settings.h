@@ -12,10 +12,14 @@ namespace cytodet::models {
 enum class BoxForm { yxyx, xyxy, xywh, cxcywh };  // two corners; left, top and sides; centre and sides
 enum class BoxUnit { share, pixels };             // of the input's height and width; pixels of the input
 enum class ClassNumbers { category_ids, channels };
+enum class ScoreForm { probability, sigmoid, softmax };  // as they are; of logits, each alone; of all logits of a box
+enum class Background { none, first, last };             // where the scores of a box have one of "nothing"
 
 struct BoxOutputs {
   std::string boxes, scores;   // nodes: [1, n, 4]; [1, n], or without `classes` [1, n, classes]
   std::string classes, count;  // nodes: [1, n], numbers of classes; [1], how many of the n count. Empty: none
+  // Instead of all of them: a node of [1, n, width] or [1, width, n], width = 4 of the box, 1 of objectness, scores.
+  std::string joined;
 };
 void fields(Fields& f, BoxOutputs& s);
 
@@ -24,8 +28,10 @@ struct BoxSettings : FamilySettings {
   BoxForm form = BoxForm::yxyx;
   BoxUnit unit = BoxUnit::share;
   ClassNumbers class_numbers = ClassNumbers::category_ids;  // what `classes` gives: ids, or places in the list of classes
-  bool background = false;                                  // scores for each class begin with one of "nothing"
-  bool suppressed = true;                                   // by the network itself
+  ScoreForm score_form = ScoreForm::probability;
+  Background background = Background::none;
+  bool objectness = false;  // in `joined`, behind the box: the probability of any object, which multiplies the scores
+  bool suppressed = true;   // by the network itself
 
   const char* family() const override { return "boxes"; }
   std::unique_ptr<FamilySettings> clone() const override { return std::make_unique<BoxSettings>(*this); }

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/settings.h"
 #include "models/boxes/settings.h"
 #include "models/detection_model.h"
@@ -89,10 +91,54 @@ TEST(BoxNetwork, ScoresForEachClassAreSuppressed) {
   expect_box(plain[0], 0, 0.9f, {0, 0, 20, 10});
   expect_box(plain[1], 1, 0.7f, {20, 10, 40, 20});
   expect_box(plain[2], 1, 0.1f, {0, 0, 20, 10});
-  j["background"] = true;
+  j["background"] = "first";
   const Detections behind = decoded(j, {boxes, floats({1, 3, 3}, {0.99f, 0.9f, 0.1f, 0.99f, 0.8f, 0, 0.99f, 0, 0.7f})});
   ASSERT_EQ(behind.size(), 3u);
   expect_box(behind[1], 1, 0.7f, {20, 10, 40, 20});
+}
+
+TEST(BoxNetwork, LogitsBecomeScores) {
+  Json j = box_file_per_class();
+  const Tensor boxes = floats({1, 1, 4}, {0, 0, 0.5f, 0.5f});
+  j["score_form"] = "sigmoid";
+  Detections found = decoded(j, {boxes, floats({1, 1, 2}, {2, -1})});
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_NEAR(found[0].score, 1 / (1 + std::exp(-2.0)), 1e-6);
+  EXPECT_NEAR(found[1].score, 1 / (1 + std::exp(1.0)), 1e-6);
+  j["score_form"] = "softmax";
+  j["background"] = "last";
+  found = decoded(j, {boxes, floats({1, 1, 3}, {100, 99, 98})});
+  ASSERT_EQ(found.size(), 2u);
+  const double sum = 1 + std::exp(-1.0) + std::exp(-2.0);
+  EXPECT_NEAR(found[0].score, 1 / sum, 1e-6);
+  EXPECT_NEAR(found[1].score, std::exp(-1.0) / sum, 1e-6);
+  EXPECT_EQ(found[1].category, 1);
+}
+
+// One tensor, as the YOLO families export it: by boxes with objectness (v5, v7, YOLOX), or by values without (v8 and later).
+TEST(BoxNetwork, OneTensorOfAll) {
+  Json j = box_file_per_class();
+  j["outputs"] = {{"joined", "output0"}};
+  j["box_form"] = "cxcywh";
+  j["box_unit"] = "pixels";
+  const Tensor by_values = floats({1, 6, 3}, {16, 16, 30, 6, 6, 10, 16, 16, 10, 8, 8, 6, 0.9f, 0.8f, 0, 0.04f, 0.3f, 0.6f});
+  Detections found = decoded(j, {by_values});
+  ASSERT_EQ(found.size(), 3u);
+  expect_box(found[0], 0, 0.9f, {8, 2, 24, 10});
+  expect_box(found[1], 1, 0.6f, {25, 7, 35, 13});
+  expect_box(found[2], 1, 0.3f, {8, 2, 24, 10});
+  j["objectness"] = true;
+  const Tensor by_boxes = floats({1, 2, 7}, {16, 6, 16, 8, 0.5f, 0.9f, 0.04f, 30, 10, 10, 6, 1, 0, 0.6f});
+  found = decoded(j, {by_boxes});
+  ASSERT_EQ(found.size(), 2u);
+  expect_box(found[0], 1, 0.6f, {25, 7, 35, 13});
+  expect_box(found[1], 0, 0.45f, {8, 2, 24, 10});
+  EXPECT_THAT(error_of([&] { decoded(j, {by_values}); }),
+              HasSubstr("output output0: has shape [1,6,3], but [1, n, 7] is expected, or the other way"));
+  const auto model = make_detection_model(parse_model_file(j, "m.json"));
+  const std::vector<OutputSpec> unfit{{"output0", DType::f32, {1, 84, 8400}}}, open{{"output0", DType::f32, {1, 84, -1}}};
+  EXPECT_THAT(error_of([&] { model->check_outputs(unfit); }), HasSubstr("one of its dimensions must be 7"));
+  EXPECT_EQ(error_of([&] { model->check_outputs(open); }), "");
 }
 
 TEST(BoxNetwork, NumbersOfClassesAreIdsOrPlaces) {
@@ -139,8 +185,14 @@ TEST(BoxNetwork, ModelFilesThatAreRefused) {
   j.erase("suppressed");
   EXPECT_THAT(problem(j), HasSubstr("m.json: suppressed: must be false"));
   j = box_file();
-  j["background"] = true;
+  j["background"] = "last";
   EXPECT_THAT(problem(j), HasSubstr("m.json: background"));
+  j = box_file();
+  j["outputs"]["joined"] = "all";
+  EXPECT_THAT(problem(j), HasSubstr("m.json: outputs.joined: stands for all outputs"));
+  j = box_file();
+  j["objectness"] = true;
+  EXPECT_THAT(problem(j), HasSubstr("m.json: objectness: is read from outputs.joined"));
   j = box_file();
   j["box_form"] = "xyyx";
   EXPECT_THAT(problem(j), HasSubstr("there is no box_form \"xyyx\""));
