@@ -239,4 +239,33 @@ def quantized():
     return n.model(logits=n.node("Gemm", [x, w], transB=1))
 
 
-NETWORKS = (resnet, squeezenet, mobilenet, vgg, yolo, attention, quantized)
+def integer():
+    """Layers on codes, as ONNX Runtime's quantizer writes them in its other form: QLinearConv, and a pool of codes between. Weights
+    have 7 bits, with which ONNX Runtime's sums of 16 bits do not saturate."""
+    n = Net("integer", 8, opset=13)
+
+    def grid(scale, zero):
+        return [n.constant(np.float32(scale)), n.constant(np.uint8(zero))]
+
+    def conv(x, of_x, scale, of_y, out, k, pad):
+        w = n.weights(out, n.channels[x], k, k)
+        steps = (np.abs(w).reshape(out, -1).max(1) / 63).astype(np.float32)
+        codes = np.clip(np.round(w / steps.reshape(-1, 1, 1, 1)), -63, 63).astype(np.int8)
+        bias = np.round(n.random.standard_normal(out) * 0.1 / (steps * scale)).astype(np.int32)
+        y = n.node("QLinearConv", [x, *of_x, n.constant(codes), n.constant(steps), n.constant(np.zeros(out, np.int8)), *of_y,
+                                   n.constant(bias)], kernel_shape=[k, k], pads=[pad] * 4)
+        n.channels[y] = out
+        return y
+
+    grids = [(6.1 / 255, 128), (8.3 / 255, 0), (10.7 / 255, 110)]
+    names = [grid(*g) for g in grids]
+    x = n.node("QuantizeLinear", ["images", *names[0]])
+    n.channels[x] = 3
+    x = conv(x, names[0], grids[0][0], names[1], 8, 3, 1)
+    x = n.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
+    x = conv(x, names[1], grids[1][0], names[2], 8, 1, 0)
+    x = n.node("DequantizeLinear", [x, *names[2]])
+    return n.model(logits=n.node("Flatten", [n.node("GlobalAveragePool", [x])], axis=1))
+
+
+NETWORKS = (resnet, squeezenet, mobilenet, vgg, yolo, attention, quantized, integer)

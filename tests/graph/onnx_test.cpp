@@ -80,15 +80,17 @@ TEST(Onnx, FewTransposesStay) {
 }
 
 TEST(Onnx, QuantizedLayersTakeTheFormThatRunsInEightBits) {
-  const Graph graph = read_graph(onnx_case("net_quantized") / "model.onnx");
-  int layers = 0;
-  for (NodeId id : graph.ids()) {
-    const std::string& op = graph.node(id).op;
-    if (op != "Conv2D" && op != "DepthwiseConv2dNative" && op != "MatMul") continue;
-    ++layers;
-    EXPECT_TRUE(is_quantized(graph, id)) << node_text(graph.node(id));
+  for (const auto& [name, wanted] : {std::pair{"net_quantized", 4}, {"net_integer", 2}}) {
+    const Graph graph = read_graph(onnx_case(name) / "model.onnx");
+    int layers = 0;
+    for (NodeId id : graph.ids()) {
+      const std::string& op = graph.node(id).op;
+      if (op != "Conv2D" && op != "DepthwiseConv2dNative" && op != "MatMul") continue;
+      ++layers;
+      EXPECT_TRUE(is_quantized(graph, id)) << name << ": " << node_text(graph.node(id));
+    }
+    EXPECT_EQ(layers, wanted) << name;
   }
-  EXPECT_EQ(layers, 4);
 }
 
 TEST(Onnx, NamesOfTensorsBecomeNamesOfNodes) {

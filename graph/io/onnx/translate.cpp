@@ -1,6 +1,7 @@
 #include "graph/io/onnx/translate.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "core/join.h"
@@ -125,8 +126,10 @@ class Translator {
     const std::string own = within + node_name(!n.name.empty() ? n.name : n.outputs.empty() ? n.op : n.outputs[0]);
     b_.scope = own;
     const NodeId before = b_.graph.capacity();
-    Call call(b_, n, opset_, std::move(inputs), [&](const OnnxGraph& branch) { return run_branch(branch, known, own); });
+    const Call::Branch branch = [&](const OnnxGraph& inner) { return run_branch(inner, known, own); };
+    Call call(b_, n, opset_, inputs, branch);
     op->translate(call);
+    follow_codes(n, *op, call, inputs, branch);
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (n.outputs[i].empty()) continue;
       if (i >= call.out.size() || !call.out[i])
@@ -137,6 +140,21 @@ class Translator {
     if (call.out.empty() || !call.out[0]) return;
     const NodeId last = call.out[0]->node;
     if (last >= before && b_.graph.alive(last) && b_.graph.find(own) < 0) b_.graph.rename(last, own);
+  }
+
+  // Codes that are moved, or the largest of which are taken, are those of numbers to which the same is done: who reads them back
+  // finds these numbers on their grid.
+  void follow_codes(const OnnxNode& n, const OnnxOp& op, const Call& made, std::vector<std::optional<Value>> inputs,
+                    const Call::Branch& branch) {
+    static const std::set<std::string> kMoves = {"Flatten", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"};
+    if (!n.domain.empty() || !kMoves.contains(n.op) || n.outputs.size() != 1 || !inputs.at(0) || !made.out.at(0)) return;
+    const auto it = b_.made_of.find(*inputs[0]);
+    if (it == b_.made_of.end() || *made.out[0] == *inputs[0]) return;
+    const Builder::Codes codes = it->second;
+    inputs[0] = codes.number;
+    Call numbers(b_, n, opset_, std::move(inputs), branch);
+    op.translate(numbers);
+    b_.made_of.insert_or_assign(*made.out[0], Builder::Codes{numbers.out.at(0).value(), codes.scale, codes.zero_point});
   }
 
   static std::string nearest(const std::string& name, const Tensors& known) {

@@ -225,19 +225,18 @@ void max_unpool(Call& c) {
   const std::vector<Window> windows = windows_of(c, Shape(in.begin() + 2, in.end()), c.integers("kernel_shape"));
   for (size_t i = 0; i < windows.size(); ++i)
     own[i + 2] = (windows[i].in - 1) * windows[i].stride + windows[i].kernel - windows[i].before - windows[i].after;
-  const Shape out = c.has(2) ? Shape(c.need_constant(2, "its output's shape").as_ints()) : own;
-  if (out.size() != own.size()) refuse("has an output shape of another number of dimensions", "the model is damaged");
   const int64_t n = elements(in);
   const Value flat =
       b.add("ScatterNd", {b.reshape(b.cast(c.in(1), DType::i64), {n, 1}), b.reshape(x, {n}), b.ints({elements(own)})});
   Value y = b.reshape(flat, own);
-  if (out != own) {
-    std::vector<int32_t> pads;
-    for (size_t d = 0; d < out.size(); ++d) {
-      if (out[d] < own[d]) refuse("has an output shape that is smaller than its windows make", "the model is damaged");
-      pads.insert(pads.end(), {0, static_cast<int32_t>(out[d] - own[d])});
-    }
-    y = b.add("Pad", {y, b.constant(Tensor::from<int32_t>({static_cast<int64_t>(out.size()), 2}, pads))});
+  if (c.has(2)) {
+    const Tensor* wanted = c.constant(2);
+    for (size_t d = 0; wanted && d < own.size(); ++d)
+      if (wanted->size() != static_cast<int64_t>(own.size()) || wanted->as_int(static_cast<int64_t>(d)) < own[d])
+        refuse("has an output shape that is smaller than its windows make", "the model is damaged");
+    const Value after = b.add("Sub", {b.cast(c.in(2), DType::i64), b.ints(own)});
+    const Value before = b.ints(std::vector<int64_t>(own.size(), 0));
+    y = b.add("Pad", {y, b.add("Pack", {before, after}, {{"axis", int64_t{1}}})});
   }
   c.set(0, y);
 }
