@@ -10,7 +10,7 @@
 #include "graph/passes/pass.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/answer_check.h"
-#include "pipeline/quantize/quantize_model.h"
+#include "pipeline/quantize/int8_search.h"
 #include "quant/calibrate.h"
 
 struct cytodet_graph_report {
@@ -118,10 +118,10 @@ void quantize(const char* model, const char* out, Json json, cytodet_graph_repor
   if (target.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");
   plan.check();
   const quant::Ranges ranges = pipeline::ranges_of(target, s, true);
-  const pipeline::Quantized q = pipeline::quantize_target(target, ranges, s.layers);
-  pipeline::require_int8_layers(model, q.report);
-  const graph::Graph file = pipeline::to_tf_int8(target, q, ranges);
-  pipeline::write_quantized(target, q, file, out, check ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
+  const pipeline::Int8Network n = pipeline::make_int8(target, ranges, s, s.layers, true);
+  const pipeline::Quantized& q = n.quantized;
+  pipeline::write_quantized(target, q, n.file, out, check && !s.force ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
+  for (const std::string& line : n.log) report.messages.push_back(core::valid_utf8(line));
   report.ranges = static_cast<int64_t>(ranges.values.size());
   report.images = ranges.images;
   report.layers = static_cast<int64_t>(q.report.layers.size());

@@ -258,9 +258,8 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
   return report;
 }
 
-std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
-                                                             const std::set<std::string>& outputs) {
-  std::map<std::string, std::pair<float, float>> found;
+std::map<std::string, Range> result_ranges(const Graph& graph, const Ranges& ranges, const std::set<std::string>& outputs) {
+  std::map<std::string, Range> found;
   const Consumers uses(graph);
   std::set<NodeId> kept;
   for (const std::string& name : outputs)
@@ -272,10 +271,17 @@ std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph,
       if (at < 0) continue;
       auto r = ranges.values.find(graph.node(at).name);
       if (r == ranges.values.end()) continue;
-      found[graph.node(id).name] = {r->second.low, r->second.high};
+      found[graph.node(id).name] = r->second;
       break;
     }
   }
+  return found;
+}
+
+std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
+                                                             const std::set<std::string>& outputs) {
+  std::map<std::string, std::pair<float, float>> found;
+  for (const auto& [layer, range] : result_ranges(graph, ranges, outputs)) found[layer] = {range.low, range.high};
   return found;
 }
 

@@ -57,6 +57,8 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
 
 // Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges
 // needs. `outputs`: nodes whose names must stay.
+std::map<std::string, Range> result_ranges(const Graph& graph, const Ranges& ranges, const std::set<std::string>& outputs = {});
+// The ends of those.
 std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
                                                              const std::set<std::string>& outputs = {});
 

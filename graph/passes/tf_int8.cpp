@@ -32,8 +32,18 @@ class Emitter {
  public:
   Emitter(Graph& graph, const Interface& io) : g_(graph), facts_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
   bool emit(NodeId conv, std::pair<float, float> range);
+  // Puts nodes behind the convolution that round its result as emit() would have it rounded.
+  bool round_result(NodeId conv, std::pair<float, float> range);
 
  private:
+  // What emit() needs to know of a convolution that it rewrites, and how its result is rounded: values from `low` to `high`.
+  struct Layer {
+    QuantizedConv quantized;
+    ConvTail tail;
+    std::array<int64_t, 4> pads{};
+    float low = 0, high = 0;
+  };
+  std::optional<Layer> layer_of(NodeId conv, std::pair<float, float> range) const;
   Value constant(const std::string& base, float v) { return g_.add_const(base, Tensor::scalar(v)); }
   // Hundreds of nodes that nobody asks for by name: long names would be a tenth of the file.
   std::string helper(const char* what) const { return "q8/" + std::to_string(number_) + "/" + what; }
@@ -161,35 +171,69 @@ Value Emitter::fused(NodeId conv, const ConvTail& tail, std::vector<Value> input
   return v;
 }
 
-bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
-  const std::optional<QuantizedConv> q = quantized_conv(g_, conv);
-  if (!q || !dense_map(conv, *q)) return false;
-  const ConvTail tail = conv_tail(g_, uses_, outputs_, conv);
-  const bool relu = tail.activation >= 0;
-  const float low = relu ? 0 : range.first;
-  float high = range.second;
-  if (relu && g_.node(tail.activation).op == "Relu6") high = std::min(high, 6.0f);
-  if (!std::isfinite(low) || !std::isfinite(high - low) || !(high - low > 0)) return false;
-  std::array<int64_t, 4> pads{};
-  if (q->quant.zero_point) {
-    auto known = paddings_of(g_.node(conv), q->weights.values.shape(), facts_.of(q->input).shape);
-    if (!known) return false;
-    pads = *known;
+std::optional<Emitter::Layer> Emitter::layer_of(NodeId conv, std::pair<float, float> range) const {
+  std::optional<QuantizedConv> q = quantized_conv(g_, conv);
+  if (!q || !dense_map(conv, *q)) return {};
+  Layer l{std::move(*q), conv_tail(g_, uses_, outputs_, conv)};
+  const bool relu = l.tail.activation >= 0;
+  l.low = relu ? 0 : range.first;
+  l.high = range.second;
+  if (relu && g_.node(l.tail.activation).op == "Relu6") l.high = std::min(l.high, 6.0f);
+  if (!std::isfinite(l.low) || !std::isfinite(l.high - l.low) || !(l.high - l.low > 0)) return {};
+  if (l.quantized.quant.zero_point) {
+    auto known = paddings_of(g_.node(conv), l.quantized.weights.values.shape(), facts_.of(l.quantized.input).shape);
+    if (!known) return {};
+    l.pads = *known;
   }
+  return l;
+}
+
+bool Emitter::emit(NodeId conv, std::pair<float, float> range) {
+  const std::optional<Layer> l = layer_of(conv, range);
+  if (!l) return false;
   ++number_;
-  std::vector<Value> inputs = filter_and_bias(conv, tail, *q, quantized_input(g_.node(conv).name, *q, pads), low);
+  std::vector<Value> inputs =
+      filter_and_bias(conv, l->tail, l->quantized, quantized_input(g_.node(conv).name, l->quantized, l->pads), l->low);
   inputs.push_back(zero());
-  inputs.push_back(constant(helper("frozen_max"), high - low));
-  const bool padded = *std::max_element(pads.begin(), pads.end()) > 0;
-  const Value out = fused(conv, tail, std::move(inputs), padded, q->quant.is_signed);
+  inputs.push_back(constant(helper("frozen_max"), l->high - l->low));
+  const bool padded = *std::max_element(l->pads.begin(), l->pads.end()) > 0, relu = l->tail.activation >= 0;
+  const Value out = fused(conv, l->tail, std::move(inputs), padded, l->quantized.quant.is_signed);
   std::vector<Value> inverse{out, {out.node, 1}, {out.node, 2}};
-  if (!relu) inverse = {out, constant(helper("result_min"), low), constant(helper("result_max"), high)};
-  Node& last = g_.node(tail.last);
+  if (!relu) inverse = {out, constant(helper("result_min"), l->low), constant(helper("result_max"), l->high)};
+  Node& last = g_.node(l->tail.last);
   last.op = "Dequantize";
   last.inputs = std::move(inverse);
   last.attrs.clear();
   last.attrs["T"] = DType::quint8;
   last.attrs["mode"] = relu ? "SCALED" : "MIN_COMBINED";
+  return true;
+}
+
+bool Emitter::round_result(NodeId conv, std::pair<float, float> range) {
+  const std::optional<Layer> l = layer_of(conv, range);
+  if (!l) return false;
+  ++number_;
+  AttrMap sum, rounding;
+  sum["T"] = DType::f32;
+  rounding["min"] = 0.0f;
+  rounding["max"] = l->high - l->low;
+  rounding["num_bits"] = int64_t{8};
+  rounding["narrow_range"] = false;
+  const Value result{l->tail.last, 0};
+  const bool moved = l->low != 0;
+  const Value above =
+      moved ? g_.add_new(helper("above"), "AddV2", {result, constant(helper("minus_low"), -l->low)}, sum) : result;
+  const Value rounded = g_.add_new(helper("rounded"), "FakeQuantWithMinMaxArgs", {above}, rounding);
+  const Value end = moved ? g_.add_new(helper("end"), "AddV2", {rounded, constant(helper("low"), l->low)}, sum) : rounded;
+  for (const Consumers::Use& use : uses_.of(l->tail.last)) {
+    for (Value& input : g_.node(use.node).inputs)
+      if (input == result) input = end;
+  }
+  if (outputs_.contains(l->tail.last)) {
+    const std::string name = g_.node(l->tail.last).name;
+    g_.rename(l->tail.last, g_.unique_name(name + "/exact"));
+    g_.rename(end.node, name);
+  }
   return true;
 }
 
@@ -276,7 +320,11 @@ std::optional<std::array<int64_t, 4>> paddings_of(const Node& conv, const Shape&
   return pads;
 }
 
-int to_tensorflow_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options) {
+namespace {
+
+// Lets the emitter work on each convolution that options allow.
+template <class Work>
+int for_each_layer(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options, Work work) {
   Interface io = options.interface;
   for (const std::string& name : find_outputs(graph)) io.outputs.push_back(name);
   Emitter emitter(graph, io);
@@ -285,13 +333,26 @@ int to_tensorflow_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Opt
     const std::string name = graph.node(id).name;
     const auto range = ranges.find(name);
     if (range == ranges.end() || options.precise.contains(name)) continue;
-    done += emitter.emit(id, range->second);
+    done += work(emitter, id, range->second);
   }
+  return done;
+}
+
+}  // namespace
+
+int to_tensorflow_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options) {
+  Interface io = options.interface;
+  for (const std::string& name : find_outputs(graph)) io.outputs.push_back(name);
+  const int done = for_each_layer(graph, ranges, options, [](Emitter& e, NodeId id, auto range) { return e.emit(id, range); });
   if (done) {
     store_factors_in_half(graph);
     sweep(graph, io);
   }
   return done;
+}
+
+int round_results_to_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options) {
+  return for_each_layer(graph, ranges, options, [](Emitter& e, NodeId id, auto range) { return e.round_result(id, range); });
 }
 
 }  // namespace cytodet::graph

@@ -36,6 +36,11 @@ struct TfInt8Options {
 // rewritten.
 int to_tensorflow_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options = {});
 
+// Puts nodes behind each convolution that to_tensorflow_int8 rewrites, which round its result to 8 bits and cut it off at its
+// range: the graph then computes what TensorFlow computes of the rewritten one, in the form that plans run on kernels. For
+// measuring. Returns how many results are rounded.
+int round_results_to_int8(Graph& graph, const OutputRanges& ranges, const TfInt8Options& options = {});
+
 // What is fused behind a convolution: nodes that only the next one reads. -1: none.
 struct ConvTail {
   NodeId bias = -1;        // BiasAdd of a constant

@@ -15,11 +15,11 @@
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/fallback_search.h"
+#include "pipeline/quantize/int8_search.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "pipeline/quantize/quantize_report.h"
 #include "pipeline/quantize/tf_stages.h"
 #include "pipeline/results/folder_manifest.h"
-#include "quant/sensitivity.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -33,28 +33,20 @@ void warn_of_floats(const QuantizeReport& report) {
                   " stays in float: " + why);
 }
 
-// What the decibels were taken on, and whether those images also gave the ranges, which flatters.
-std::string samples_text(const QuantizeFlags& o, const HeldBack& samples) {
-  const std::string count = std::to_string(samples.data.samples.size());
-  if (!o.settings.ranges.empty())
-    return count + " of the images; " + o.settings.ranges + " does not say whether it was calibrated on them";
-  return samples.calibrated_on ? count + " images that were calibrated on: others come out lower"
-                               : count + " images held back from calibration";
-}
-
-using Decibels = std::vector<std::pair<std::string, double>>;
-
-Json report_json(const QuantizeFlags& o, const Ranges& ranges, const std::vector<LayerRow>& rows, const Decibels& outputs,
-                 const Accuracy& accuracy, const std::string& samples_text) {
-  Json j{{"graph", o.graph}, {"graph_hash", ranges.graph_hash}, {"settings", write_settings(o.settings)}};
-  j["ranges"] = {{"method", ranges.method}, {"data", ranges.data}, {"images", ranges.images}};
+Json report_json(const QuantizeFlags& o, const Int8Network& n, const std::vector<LayerRow>& rows, const Accuracy& accuracy) {
+  Json j{{"graph", o.graph}, {"graph_hash", n.ranges.graph_hash}, {"settings", write_settings(o.settings)}};
+  j["ranges"] = {{"method", n.ranges.method}, {"data", n.ranges.data}, {"images", n.ranges.images}};
   if (!accuracy.figure.empty()) {
     const std::string key = accuracy.figure == "AP" ? "ap" : "top1";
     j["accuracy"] = {{"float_" + key, accuracy.of_float}, {"int8_" + key, accuracy.of_int8}, {"trials", accuracy.trials}};
     j["accuracy"]["returned_to_float"] = accuracy.in_float;
   }
-  for (const auto& [name, db] : outputs) j["outputs_sqnr_db"][name] = db;
-  if (!samples_text.empty()) j["outputs_sqnr_on"] = samples_text;
+  for (const OutputDb& output : n.figures.outputs) {
+    j["outputs_sqnr_db"][output.name] = output.here;
+    j["outputs_sqnr_db_in_tensorflow"][output.name] = output.tensorflow;
+  }
+  if (!n.figures.samples.empty()) j["outputs_sqnr_on"] = n.figures.samples;
+  j["search"] = n.log;
   j["layers"] = layers_json(rows);
   return j;
 }
@@ -117,24 +109,16 @@ QuantizationTarget open_target(const QuantizeFlags& o) {
   return target;
 }
 
-struct Result {
-  const Quantized& quantized;
-  const std::vector<LayerRow>& rows;
-  const Decibels& outputs;
-  const Accuracy& accuracy;
-  std::string samples;  // what the decibels were taken on; empty: on nothing
-};
-
-void print_result(const QuantizeFlags& o, const Result& r) {
-  if (!o.quiet) std::fputs(layer_table(r.rows).c_str(), stdout);
-  warn_of_floats(r.quantized.report);
-  if (!r.accuracy.figure.empty())
-    std::printf("%s %.4f, in float %.4f; %zu layers returned to float after %zu trials\n", r.accuracy.figure.c_str(),
-                r.accuracy.of_int8, r.accuracy.of_float, r.accuracy.in_float.size(), r.accuracy.trials);
-  for (const auto& [name, db] : r.outputs)
-    if (!o.quiet) std::printf("%s: %.1f dB\n", name.c_str(), db);
-  if (!r.samples.empty() && !o.quiet) std::printf("dB on %s\n", r.samples.c_str());
-  std::printf("%d of %zu layers in INT8, %s\n", r.quantized.report.int8_layers(), r.rows.size(), o.out.c_str());
+void print_result(const QuantizeFlags& o, const Int8Network& n, const std::vector<LayerRow>& rows, const Accuracy& accuracy) {
+  if (!o.quiet) std::fputs(layer_table(rows).c_str(), stdout);
+  warn_of_floats(n.quantized.report);
+  if (!accuracy.figure.empty())
+    std::printf("%s %.4f, in float %.4f; %zu layers returned to float after %zu trials\n", accuracy.figure.c_str(),
+                accuracy.of_int8, accuracy.of_float, accuracy.in_float.size(), accuracy.trials);
+  for (const OutputDb& output : n.figures.outputs)
+    if (!o.quiet) std::printf("%s: %.1f dB, in TensorFlow %.1f\n", output.name.c_str(), output.here, output.tensorflow);
+  if (!n.figures.samples.empty() && !o.quiet) std::printf("dB on %s\n", n.figures.samples.c_str());
+  std::printf("%d of %zu layers in INT8, %s\n", n.quantized.report.int8_layers(), rows.size(), o.out.c_str());
 }
 
 int quantize_command(QuantizeFlags& o) {
@@ -146,25 +130,20 @@ int quantize_command(QuantizeFlags& o) {
   require_int8_layers(o.graph, quantize_target(target, ranges, options).report);  // its errors come before a long search
   const Accuracy accuracy = search(o, target, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
-  const Quantized q = quantize_target(target, ranges, options);
-  require_int8_layers(o.graph, q.report);
-  const Graph file = to_tf_int8(target, q, ranges);
+  const Int8Network n = make_int8(target, ranges, o.settings, options, o.quiet);
   std::optional<HeldBack> samples;
   if (!o.settings.images.empty()) samples = held_back(target, o.settings.images, o.settings.max_images, 4);
-  const std::vector<LayerRow> rows = layer_rows(target, q, samples ? &samples->data : nullptr);
-  Decibels outputs;
-  if (samples) outputs = OutputSqnr(target.graph, target.plan, samples->data).each(from_tf_int8(target, file));
+  const std::vector<LayerRow> rows = layer_rows(target, n.quantized, samples ? &samples->data : nullptr);
   {
     std::optional<FolderManifest> own;
     if (o.own_name) own.emplace(folder_of(o.out)).list_what_is_written();
-    write_quantized(target, q, file, o.out, o.no_check ? FileCheck::no : FileCheck::yes);
+    write_quantized(target, n.quantized, n.file, o.out, o.no_check || o.settings.force ? FileCheck::no : FileCheck::yes);
   }
-  if (!o.dump_dir.empty()) write_stages({target.graph, q.graph, file}, o.dump_dir, dumped_stages(o));
-  const std::string samples_said = samples ? samples_text(o, *samples) : "";
-  if (!o.report.empty()) write_file(o.report, report_json(o, ranges, rows, outputs, accuracy, samples_said).dump(1) + "\n");
+  if (!o.dump_dir.empty()) write_stages({target.graph, n.quantized.graph, n.file}, o.dump_dir, dumped_stages(o));
+  if (!o.report.empty()) write_file(o.report, report_json(o, n, rows, accuracy).dump(1) + "\n");
   std::error_code ignored;
   if (o.settings.max_drop >= 0) std::filesystem::remove(state_of(o.out), ignored);
-  print_result(o, {q, rows, outputs, accuracy, samples_said});
+  print_result(o, n, rows, accuracy);
   return 0;
 }
 
@@ -188,6 +167,8 @@ std::function<int()> setup_quantize(CLI::App& app) {
   app.add_flag("--overwrite", o->overwrite, kOverwriteHelp);
   app.add_flag("--own-name", o->own_name, kOwnNameHelp);
   app.add_option("--report", o->report, "What became of each layer (.json)");
+  app.add_flag("!--no-search", o->settings.search, "Do not look for the cause where INT8 is below 20 dB of float");
+  app.add_flag("--force", o->settings.force, "Also write a graph whose outputs stay below 10 dB of float");
   app.add_flag("--no-check", o->no_check, "Do not run the file beside the network before it is written");
   return [o] { return quantize_command(*o); };
 }

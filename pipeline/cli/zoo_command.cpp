@@ -18,7 +18,7 @@
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/fallback_search.h"
-#include "pipeline/quantize/quantize_model.h"
+#include "pipeline/quantize/int8_search.h"
 #include "pipeline/quantize/tf_stages.h"
 #include "pipeline/results/folder_manifest.h"
 
@@ -32,7 +32,7 @@ struct ZooFlags {
   ZooPlaces places;
   double timeout = QuantizeSettings().callback_timeout;
   int max_images = QuantizeSettings().max_images, batch = 1;
-  bool list = false, debug = false, evaluate = false, quiet = false, overwrite = false;
+  bool list = false, debug = false, evaluate = false, quiet = false, overwrite = false, force = false;
 };
 
 std::vector<ZooEntry> read_zoo(const ZooFlags& o) {
@@ -147,11 +147,11 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   std::vector<AccuracyRun> accuracies;  // float first, so that missing labels are noticed before the work
   if (o.evaluate) accuracies.push_back(accuracy_of(o, target, "fp32", {}));
   const Ranges ranges = ranges_of(target, s, o.quiet);
-  const Quantized q = quantize_target(target, ranges, s.layers);
-  require_int8_layers(o.in_graph, q.report);
-  const Graph file = to_tf_int8(target, q, ranges);
-  write_quantized(target, q, file, o.out_graph);
-  if (o.debug) write_stages({target.graph, q.graph, file}, stages_of(o), stage_names());
+  s.force = o.force;
+  const Int8Network n = make_int8(target, ranges, s, s.layers, o.quiet);
+  const Quantized& q = n.quantized;
+  write_quantized(target, q, n.file, o.out_graph, o.force ? FileCheck::no : FileCheck::yes);
+  if (o.debug) write_stages({target.graph, q.graph, n.file}, stages_of(o), stage_names());
   if (o.evaluate) {
     accuracies.push_back(accuracy_of(o, target, "int8", o.out_graph));
     std::fputs(accuracy_table(accuracies).c_str(), stdout);
@@ -183,6 +183,7 @@ std::function<int()> setup_zoo(CLI::App& app) {
   app.add_flag("--evaluate", o->evaluate, "Also top-1 and top-5 of both graphs on the data");
   app.add_option("--batch", o->batch, "With --evaluate: images at once")->check(CLI::Range(1, 4096));
   app.add_flag("--debug", o->debug, "Keep the graph of each stage in a folder beside the INT8 graph, of its name with _stages");
+  app.add_flag("--force", o->force, "Also write a graph whose outputs stay below 10 dB of float");
   app.add_flag("--overwrite", o->overwrite,
                "Also replace files of names that were not given (the default of --out_graph, those of --debug) that another "
                "program or hand made");

@@ -22,6 +22,8 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("exclude_ops", s.layers.exclude_ops);
   f("exclude_nodes", s.layers.exclude_nodes);
   f("max_drop", s.max_drop);
+  f("search", s.search);
+  f("force", s.force);
 }
 
 void check(const QuantizeSettings& s) {

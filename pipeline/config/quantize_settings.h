@@ -16,6 +16,8 @@ struct QuantizeSettings {
   double percentile = 99.9999;    // of --method percentile
   QuantizeOptions layers;         // in files its fields stand among the others
   double max_drop = -1;           // of AP or top-1; layers return to float until it is met; < 0: not measured
+  bool search = true;             // look for the cause where INT8 is far from float (pipeline/quantize/int8_search.h)
+  bool force = false;             // also write a network that stays far from float
   // For the command line, never in files, which must not run programs: calibration by a command, see
   // pipeline/quantize/callback.h.
   std::string callback;

@@ -1,6 +1,7 @@
 #include "pipeline/quantize/quantize_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "core/error.h"
@@ -26,7 +27,7 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
     return ranges;
   }
   if (!s.callback.empty()) return ranges_by_callback(target, {s.callback, s.callback_timeout, s.callback_folder, quiet});
-  CalibrationData data = data_of(target, s.images, s.max_images);
+  CalibrationData data = calibration_data(target, s.images, s.max_images);
   CalibrateOptions options;
   options.method = s.method;
   options.observer.percentile = s.percentile;
@@ -95,11 +96,62 @@ std::set<std::string> last_layers(const QuantizationTarget& target) {
   return found;
 }
 
-Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges) {
-  Graph g = quantized.graph;
+namespace {
+
+struct TensorFlowForm {
+  OutputRanges ranges;
+  TfInt8Options options;
+};
+TensorFlowForm tensorflow_form(const QuantizationTarget& target, const Graph& quantized, const Ranges& ranges,
+                               std::set<std::string> precise) {
   const std::vector<std::string> outputs = outputs_of(target);
-  to_tensorflow_int8(g, output_ranges(g, ranges, {outputs.begin(), outputs.end()}), {target.interface, last_layers(target)});
+  precise.merge(last_layers(target));
+  return {output_ranges(quantized, ranges, {outputs.begin(), outputs.end()}), {target.interface, std::move(precise)}};
+}
+
+}  // namespace
+
+Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges,
+                 const std::set<std::string>& precise) {
+  Graph g = quantized.graph;
+  const TensorFlowForm form = tensorflow_form(target, g, ranges, precise);
+  to_tensorflow_int8(g, form.ranges, form.options);
   return g;
+}
+
+void round_as_tensorflow(const QuantizationTarget& target, Graph& quantized, const Ranges& ranges,
+                         const std::set<std::string>& precise) {
+  const TensorFlowForm form = tensorflow_form(target, quantized, ranges, precise);
+  round_results_to_int8(quantized, form.ranges, form.options);
+}
+
+namespace {
+
+// The mean over channels of the square of the range that all are rounded by in their own: what the noise of that rounding is to a
+// channel's energy, but for a factor. 0: not known.
+double coarseness(const Range& result) {
+  const size_t channels = std::min(result.channel_low.size(), result.channel_high.size());
+  double sum = 0;
+  for (size_t c = 0; c < channels; ++c) {
+    const double size = std::max(std::abs(result.channel_low[c]), std::abs(result.channel_high[c]));
+    if (size > 0) sum += std::pow((static_cast<double>(result.high) - result.low) / size, 2);
+  }
+  return channels ? sum / static_cast<double>(channels) : 0;
+}
+
+}  // namespace
+
+std::vector<std::string> most_coarsely_rounded(const QuantizationTarget& target, const Quantized& quantized,
+                                               const Ranges& ranges) {
+  const std::vector<std::string> outputs = outputs_of(target);
+  const std::set<std::string> last = last_layers(target);
+  std::vector<std::pair<double, std::string>> layers;
+  for (const auto& [layer, result] : result_ranges(quantized.graph, ranges, {outputs.begin(), outputs.end()}))
+    if (!last.contains(layer)) layers.emplace_back(-coarseness(result), layer);
+  std::sort(layers.begin(), layers.end());
+  std::vector<std::string> names;
+  for (const auto& [score, name] : layers) names.push_back(name);
+  return names;
 }
 
 Graph from_tf_int8(const QuantizationTarget& target, Graph file) {

@@ -28,8 +28,15 @@ void require_int8_layers(const std::string& graph, const QuantizeReport& report)
 // Layers whose results leave the network without another layer in between: what they give must stay precise.
 std::set<std::string> last_layers(const QuantizationTarget& target);
 
-// The form that stock TensorFlow runs on integers.
-Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges);
+// The form that stock TensorFlow runs on integers; `precise` layers, besides last_layers(), on floats.
+Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges,
+                 const std::set<std::string>& precise = {});
+// Makes of a Quantized's graph one that computes, on kernels, what TensorFlow computes of that form.
+void round_as_tensorflow(const QuantizationTarget& target, Graph& quantized, const Ranges& ranges,
+                         const std::set<std::string>& precise);
+// The layers that it rounds, those first whose channels lie in the smallest shares of the range that all are rounded by.
+std::vector<std::string> most_coarsely_rounded(const QuantizationTarget& target, const Quantized& quantized,
+                                               const Ranges& ranges);
 // What whoever reads that form again runs: what is measured must be this.
 Graph from_tf_int8(const QuantizationTarget& target, Graph file);
 

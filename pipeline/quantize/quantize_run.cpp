@@ -1,6 +1,7 @@
 #include "pipeline/quantize/quantize_run.h"
 
 #include "pipeline/quantize/fallback_search.h"
+#include "pipeline/quantize/int8_search.h"
 
 namespace cytodet::pipeline {
 
@@ -18,10 +19,10 @@ Quantized write_both_precisions(QuantizationTarget& target, const RunConfig& c, 
     options.exclude_nodes.insert(options.exclude_nodes.end(), a.in_float.begin(), a.in_float.end());
     std::filesystem::remove(state);
   }
-  const Quantized q = quantize_target(target, ranges, options);
+  Int8Network n = make_int8(target, ranges, s, options, false);
   write_network(target, target.graph, graph32);
-  write_quantized(target, q, to_tf_int8(target, q, ranges), graph8);
-  return q;
+  write_quantized(target, n.quantized, n.file, graph8);
+  return std::move(n.quantized);
 }
 
 }  // namespace cytodet::pipeline

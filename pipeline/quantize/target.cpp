@@ -207,15 +207,37 @@ CalibrationData data_of(QuantizationTarget& s, const std::string& images, int mo
   return data_from(s, images, chosen(samples_of(s, images), most));
 }
 
-HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int most) {
-  const std::vector<LabelledImage> samples = samples_of(s, images), used = chosen(samples, calibrated);
-  std::set<std::string> taken;
-  for (const LabelledImage& sample : used) taken.insert(sample.name);
+namespace {
+
+std::vector<LabelledImage> without(const std::vector<LabelledImage>& samples, const std::vector<LabelledImage>& taken) {
+  std::set<std::string> names;
+  for (const LabelledImage& sample : taken) names.insert(sample.name);
   std::vector<LabelledImage> rest;
   std::copy_if(samples.begin(), samples.end(), std::back_inserter(rest),
-               [&](const LabelledImage& sample) { return !taken.contains(sample.name); });
-  const bool all = rest.empty();
-  return {data_from(s, images, chosen(all ? samples : rest, most)), all};
+               [&](const LabelledImage& sample) { return !names.contains(sample.name); });
+  return rest;
+}
+
+// What is calibrated on, and what is left.
+struct Shared {
+  std::vector<LabelledImage> calibrated, left;
+};
+Shared shared(const std::vector<LabelledImage>& samples, int most) {
+  std::vector<LabelledImage> used = chosen(samples, most), left = without(samples, used);
+  if (!left.empty() || used.size() < kFewestToShare) return {std::move(used), std::move(left)};
+  left = chosen(used, static_cast<int>(std::min(kMostHeldBack, used.size() / 4)));
+  return {without(used, left), std::move(left)};
+}
+
+}  // namespace
+
+CalibrationData calibration_data(QuantizationTarget& s, const std::string& images, int most) {
+  return data_from(s, images, shared(samples_of(s, images), most).calibrated);
+}
+
+HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int most) {
+  const std::vector<LabelledImage> samples = samples_of(s, images), left = shared(samples, calibrated).left;
+  return {data_from(s, images, chosen(left.empty() ? samples : left, most)), left.empty()};
 }
 
 }  // namespace cytodet::pipeline

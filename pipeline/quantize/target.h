@@ -34,8 +34,13 @@ QuantizationTarget read_target(const std::string& path, const TargetOptions& opt
 // list_labelled_images() takes), otherwise feeds (.json), whose shapes go into target.plan. The target must outlive the result.
 CalibrationData data_of(QuantizationTarget& target, const std::string& images, int most);
 
-// Samples to measure on: at most `most` of those that data_of(target, images, calibrated) leaves out; where it takes all, some
-// that were calibrated on.
+// As data_of, for a network that is measured afterwards: where there are kFewestToShare samples and no more than `most`, a
+// quarter of them, at most kMostHeldBack, is left out.
+constexpr size_t kFewestToShare = 8, kMostHeldBack = 4;
+CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int most);
+
+// Samples to measure on: at most `most` of those that calibration_data(target, images, calibrated) leaves out; where it takes
+// all, some that were calibrated on.
 struct HeldBack {
   CalibrationData data;
   bool calibrated_on = false;

@@ -33,8 +33,8 @@ TEST_F(GraphFiles, CalibratedAndQuantizedGraphEqualsTheProgramsByteForByte) {
   EXPECT_EQ(testing::internal::GetCapturedStderr() + testing::internal::GetCapturedStdout(), "");
   EXPECT_GT(report.int8_layers, 100);
   EXPECT_GE(report.layers, report.int8_layers);
-  program({"quantize", kModel, "--images", kImages, "--max-images", "3", "-o", path("theirs.pb"), "--no-check", "--quiet"});
-  EXPECT_EQ(bytes_of(path("ours.pb")), bytes_of(path("theirs.pb")));
+  program({"quantize", kModel, "--ranges", path("ranges.json"), "-o", path("theirs.pb"), "--no-check", "--quiet"});
+  EXPECT_TRUE(bytes_of(path("ours.pb")) == bytes_of(path("theirs.pb")));  // a listed difference would take gigabytes
 
   const Model int8(path("ours.json"));
   const Result r = int8.detect_file(kImage);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "graph/passes/tf_int8.h"
 #include "quant/quantize.h"
 #include "quant/sqnr.h"
 #include "tests/quant/subjects.h"
@@ -64,16 +65,21 @@ std::vector<Tensor> plan_answers(const RandomNetwork& r, const Graph& graph) {
   return answers;
 }
 
+struct QuantizedNetwork {
+  Graph graph;
+  OutputRanges results;
+};
 // Nothing where it has no layer that could be INT8.
-std::optional<Graph> quantized_graph(const TestSubject& s) {
-  Graph graph = s.graph;
+std::optional<QuantizedNetwork> quantized(const TestSubject& s) {
+  QuantizedNetwork q{s.graph, {}};
   try {
-    const Ranges ranges = calibrate(graph, s.plan, s.data, quiet()).ranges;
-    if (!quantize(graph, ranges, {}).int8_layers()) return std::nullopt;
+    const Ranges ranges = calibrate(q.graph, s.plan, s.data, quiet()).ranges;
+    if (!quantize(q.graph, ranges, {}).int8_layers()) return std::nullopt;
+    q.results = output_ranges(q.graph, ranges, {s.plan.outputs.begin(), s.plan.outputs.end()});
   } catch (const Error&) {
     return std::nullopt;
   }
-  return graph;
+  return q;
 }
 
 double decibels(const std::vector<Tensor>& got, const std::vector<Tensor>& wanted) {
@@ -87,18 +93,38 @@ double decibels(const std::vector<Tensor>& got, const std::vector<Tensor>& wante
 }
 
 TEST(RandomNetworks, AnswerInInt8AsTheirQuantizedGraphs) {
-  int quantized = 0;
+  int networks = 0;
   for (const auto& folder : std::filesystem::directory_iterator(source_dir() + "/tests/data/exec/random_networks")) {
     SCOPED_TRACE(folder.path().filename().string());
     const RandomNetwork r = random_network(folder.path());
-    const std::optional<Graph> int8 = quantized_graph(r.subject);
+    const std::optional<QuantizedNetwork> int8 = quantized(r.subject);
     if (!int8) continue;
-    ++quantized;
-    const std::vector<Tensor> plain = plain_answers(r, *int8);
-    EXPECT_GE(decibels(plan_answers(r, *int8), plain), kSameDb);
+    ++networks;
+    const std::vector<Tensor> plain = plain_answers(r, int8->graph);
+    EXPECT_GE(decibels(plan_answers(r, int8->graph), plain), kSameDb);
     EXPECT_GE(decibels(plain, plain_answers(r, r.subject.graph)), kNearFloatDb);
   }
-  EXPECT_GE(quantized, 80);
+  EXPECT_GE(networks, 80);
+}
+
+// What is measured in TensorFlow's place is what its integer layers are defined to give.
+TEST(RandomNetworks, RoundedResultsAreThoseOfTensorFlowsLayers) {
+  int networks = 0;
+  for (const auto& folder : std::filesystem::directory_iterator(source_dir() + "/tests/data/exec/random_networks")) {
+    SCOPED_TRACE(folder.path().filename().string());
+    const RandomNetwork r = random_network(folder.path());
+    const std::optional<QuantizedNetwork> int8 = quantized(r.subject);
+    if (!int8) continue;
+    TfInt8Options options;
+    for (const auto& [name, shape] : r.subject.plan.input_shapes) options.interface.inputs.push_back(name);
+    options.interface.outputs = r.subject.plan.outputs;
+    Graph file = int8->graph, rounded = int8->graph;
+    const int layers = to_tensorflow_int8(file, int8->results, options);
+    EXPECT_EQ(round_results_to_int8(rounded, int8->results, options), layers);
+    networks += layers > 0;
+    EXPECT_GE(decibels(plain_answers(r, rounded), plain_answers(r, file)), kSameDb);
+  }
+  EXPECT_GE(networks, 60);
 }
 
 }  // namespace

@@ -1,0 +1,259 @@
+#include "pipeline/quantize/int8_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <optional>
+
+#include "core/error.h"
+#include "core/join.h"
+#include "core/messages.h"
+#include "graph/inspect.h"
+#include "pipeline/quantize/quantize_report.h"
+#include "quant/fallback.h"
+#include "quant/sensitivity.h"
+#include "quant/sqnr.h"
+
+namespace cytodet::pipeline {
+namespace {
+
+constexpr double kWorthDb = 0.5;                    // a choice that is not the default must gain as much
+constexpr size_t kLayersOfOwn = 6;                  // most harmful layers whose values may get another observer's range
+constexpr int64_t kMostRankingMacs = 200000000000;  // multiply-accumulates to rank layers by trials
+constexpr int kRemovals = 8;                        // trials that take one layer back out of those in float
+
+std::string decibels(double db) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f dB", db);
+  return text;
+}
+
+// What the decibels were taken on, and whether those images also gave the ranges, which flatters.
+std::string samples_text(const QuantizeSettings& s, const HeldBack& samples) {
+  const std::string count = std::to_string(samples.data.samples.size());
+  if (!s.ranges.empty()) return count + " of the images; " + s.ranges + " does not say whether it was calibrated on them";
+  return samples.calibrated_on ? count + " images that were calibrated on: others come out lower"
+                               : count + " images held back from calibration";
+}
+
+using Decibels = std::vector<std::pair<std::string, double>>;  // of each output
+
+// Of all outputs, each scaled to the same energy: as OutputSqnr::of.
+double together(const Decibels& each) {
+  double sum = 0;
+  for (const auto& [name, db] : each) sum += std::pow(10, -db / 10);
+  return to_db(sum / static_cast<double>(each.size()));
+}
+
+CalibrationData first_of(CalibrationData data) {
+  data.samples.resize(1);
+  return data;
+}
+
+class Int8Search {
+ public:
+  Int8Search(QuantizationTarget& target, const QuantizeSettings& s, bool quiet)
+      : target_(target), s_(s), quiet_(quiet), samples_(held_back(target, s.images, s.max_images, 4)) {
+    measure_.emplace(target.graph, target.plan, samples_.data);
+  }
+
+  void run(Int8Network& n) {
+    n_ = &n;
+    db_ = measure_->of(n.quantized.graph);
+    if (s_.max_drop < 0) {
+      choose_equalization();
+      if (s_.search && db_ < kGoodDb) look_for_the_cause();
+    }
+    n.quantized = quantize_target(target_, n.ranges, n.layers);
+    require_int8_layers(target_.path, n.quantized.report);
+    Decibels in_tensorflow;
+    n.file = to_tf_int8(target_, n.quantized, n.ranges, precise_layers(in_tensorflow));
+    take_figures(in_tensorflow);
+  }
+
+ private:
+  double of(const QuantizeOptions& layers, const Ranges& ranges) const {
+    return measure_->of(quantize_target(target_, ranges, layers).graph);
+  }
+
+  void say(const std::string& line) {
+    n_->log.push_back(line);
+    if (!quiet_) std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  }
+
+  // Takes the choice where it gains enough.
+  bool try_choice(const std::string& what, const QuantizeOptions& layers, const Ranges& ranges) {
+    const double db = of(layers, ranges);
+    const bool better = db > db_ + kWorthDb;
+    say(what + ": " + decibels(db) + (better ? " instead of " + decibels(db_) + ", taken" : ""));
+    if (!better) return false;
+    n_->layers = layers;
+    n_->ranges = ranges;
+    db_ = db;
+    return true;
+  }
+
+  void choose_equalization() {
+    if (!n_->layers.equalize || samples_.calibrated_on) return;
+    QuantizeOptions plain = n_->layers;
+    plain.equalize = false;
+    if (const double db = of(plain, n_->ranges); db > db_ + kWorthDb)
+      try_choice("input channels not equalized", plain, n_->ranges);
+  }
+
+  void look_for_the_cause() {
+    say("outputs at " + decibels(db_) + " of float, less than " + decibels(kGoodDb) + ": looking for the cause");
+    if (n_->layers.equalize) {
+      QuantizeOptions plain = n_->layers;
+      plain.equalize = false;
+      try_choice("input channels not equalized", plain, n_->ranges);
+    }
+    const std::map<std::string, Ranges> others = other_observers();
+    for (const auto& [method, ranges] : others) try_choice("calibrated by " + method, n_->layers, ranges);
+    QuantizeOptions turned = n_->layers;
+    turned.symmetric = !turned.symmetric;
+    try_choice(turned.symmetric ? "symmetric" : "with zero points", turned, n_->ranges);
+    if (db_ >= kGoodDb) return;
+    const std::vector<std::string> ranked = most_harmful();
+    give_ranges_of_their_own(ranked, others);
+    if (db_ < kGoodDb) return_to_float(ranked);
+  }
+
+  std::map<std::string, Ranges> other_observers() {
+    std::map<std::string, Ranges> found;
+    if (!s_.ranges.empty() || !s_.callback.empty()) return found;
+    QuantizeSettings other = s_;
+    for (const ObserverEntry& entry : all_observers()) {
+      if (entry.name == s_.method) continue;
+      other.method = entry.name;
+      found[entry.name] = ranges_of(target_, other, true);
+    }
+    return found;
+  }
+
+  // By trials of each layer alone; in large networks, where those would take minutes, by how far each layer's result is from
+  // float.
+  std::vector<std::string> most_harmful() const {
+    const Quantized q = quantize_target(target_, n_->ranges, n_->layers);
+    std::vector<std::string> names;
+    const int64_t macs = work_of(target_.graph, target_.plan.input_shapes).macs;
+    if (macs * static_cast<int64_t>(q.report.layers.size()) <= kMostRankingMacs) {
+      SensitivityOptions options;
+      options.quantize = n_->layers;
+      options.quiet = true;
+      const OutputSqnr one(target_.graph, target_.plan, first_of(samples_.data));
+      for (const LayerSensitivity& l : sensitivity(target_.graph, n_->ranges, one, options)) names.push_back(l.name);
+      return names;
+    }
+    std::vector<LayerRow> rows = layer_rows(target_, q, &samples_.data);
+    std::erase_if(rows, [](const LayerRow& r) { return r.layer.precision != LayerPrecision::int8; });
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const LayerRow& a, const LayerRow& b) { return a.sqnr_db.value_or(0) < b.sqnr_db.value_or(0); });
+    for (const LayerRow& row : rows) names.push_back(row.layer.name);
+    return names;
+  }
+
+  void give_ranges_of_their_own(const std::vector<std::string>& ranked, const std::map<std::string, Ranges>& others) {
+    const QuantizeReport report = quantize_target(target_, n_->ranges, n_->layers).report;
+    for (size_t i = 0; i < std::min(ranked.size(), kLayersOfOwn) && db_ < kGoodDb; ++i) {
+      const auto layer =
+          std::find_if(report.layers.begin(), report.layers.end(), [&](const auto& l) { return l.name == ranked[i]; });
+      for (const auto& [method, ranges] : others) {
+        const auto range = ranges.values.find(layer->input_name);
+        if (range == ranges.values.end()) continue;
+        Ranges trial = n_->ranges;
+        trial.values[layer->input_name] = range->second;
+        try_choice("what " + layer->name + " reads by " + method, n_->layers, trial);
+      }
+    }
+  }
+
+  // The layers that a search leaves out, the first ones of `ranked` before others; nothing where all would be.
+  std::vector<std::string> fewest(const std::vector<std::string>& ranked, double wanted, double allowed,
+                                  const std::function<double(const std::vector<std::string>&)>& measure) const {
+    FallbackState state;
+    state.float_accuracy = wanted;
+    state.ranked = ranked;
+    FallbackOptions options;
+    options.max_drop = allowed;
+    options.max_removals = kRemovals;
+    options.measure = measure;
+    const std::vector<std::string> found = search_fallback(state, options).in_float;
+    return found.size() < ranked.size() ? found : std::vector<std::string>();
+  }
+
+  void return_to_float(const std::vector<std::string>& ranked) {
+    const auto without = [&](const std::vector<std::string>& names) {
+      QuantizeOptions layers = n_->layers;
+      layers.exclude_nodes.insert(layers.exclude_nodes.end(), names.begin(), names.end());
+      return layers;
+    };
+    const std::vector<std::string> in_float =
+        fewest(ranked, kGoodDb, 0, [&](const auto& names) { return of(without(names), n_->ranges); });
+    if (in_float.empty()) return say("no few layers in float would reach " + decibels(kGoodDb));
+    try_choice(std::to_string(in_float.size()) + " layers in float (" + listed(in_float) + ")", without(in_float), n_->ranges);
+  }
+
+  // As TensorFlow runs the file that is written with these layers left on floats.
+  Graph as_in_tensorflow(const std::set<std::string>& precise) const {
+    Graph g = n_->quantized.graph;
+    round_as_tensorflow(target_, g, n_->ranges, precise);
+    return g;
+  }
+
+  // What TensorFlow gives, and the layers that it gets on floats for it.
+  std::set<std::string> precise_layers(Decibels& there) {
+    there = measure_->each(as_in_tensorflow({}));
+    if (!s_.search || together(there) >= kTensorFlowGoodDb || together(there) >= db_ - kTensorFlowGapDb) return {};
+    const std::vector<std::string> ranked = most_coarsely_rounded(target_, n_->quantized, n_->ranges);
+    const std::vector<std::string> precise = fewest(ranked, db_, kTensorFlowGapDb, [&](const auto& names) {
+      return measure_->of(as_in_tensorflow({names.begin(), names.end()}));
+    });
+    if (precise.empty()) return {};
+    say("TensorFlow would give " + decibels(together(there)) + ": it gets " + std::to_string(precise.size()) +
+        " layers on floats (" + listed(precise) + ")");
+    const std::set<std::string> found(precise.begin(), precise.end());
+    there = measure_->each(as_in_tensorflow(found));
+    return found;
+  }
+
+  void take_figures(const Decibels& there) {
+    Int8Figures& f = n_->figures;
+    const Decibels here = measure_->each(from_tf_int8(target_, n_->file));
+    for (size_t i = 0; i < here.size(); ++i) f.outputs.push_back({here[i].first, here[i].second, there[i].second});
+    f.here = together(here);
+    f.tensorflow = together(there);
+    f.samples = samples_text(s_, samples_);
+  }
+
+  QuantizationTarget& target_;
+  const QuantizeSettings& s_;
+  const bool quiet_;
+  const HeldBack samples_;
+  std::optional<OutputSqnr> measure_;
+  Int8Network* n_ = nullptr;
+  double db_ = 0;  // of the choice so far
+};
+
+}  // namespace
+
+Int8Network make_int8(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, const QuantizeOptions& layers,
+                      bool quiet) {
+  Int8Network n{ranges, layers, quantize_target(target, ranges, layers), {}, {}, {}};
+  require_int8_layers(target.path, n.quantized.report);
+  if (s.images.empty()) {
+    n.file = to_tf_int8(target, n.quantized, ranges);
+    return n;
+  }
+  Int8Search(target, s, quiet).run(n);
+  const std::string figure = "in INT8 its outputs are at " + decibels(n.figures.here) + " of float (" + n.figures.samples + ")";
+  if (n.figures.here < kPoorDb && !s.force)
+    throw Error(target.path, figure + ", less than " + decibels(kPoorDb) + ": nothing was written",
+                "calibrate on images like those it will see, or --force");
+  if (n.figures.here < kGoodDb) print_warning(target.path + ": " + figure);
+  return n;
+}
+
+}  // namespace cytodet::pipeline

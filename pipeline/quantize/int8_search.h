@@ -1,0 +1,47 @@
+// A network in INT8 that answers as in float: what it is measured on, and what is tried where it does not.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pipeline/quantize/quantize_model.h"
+
+namespace cytodet::pipeline {
+
+// Signal-to-noise ratios of INT8 to float, in dB.
+constexpr double kGoodDb = 20;            // below it the cause is looked for
+constexpr double kPoorDb = 10;            // below it nothing is written, unless forced
+constexpr double kTensorFlowGoodDb = 20;  // below it TensorFlow's may be no more than kTensorFlowGapDb under this program's
+constexpr double kTensorFlowGapDb = 1;
+
+// `here`: as this program runs the file. `tensorflow`: as TensorFlow does, which also rounds each integer layer's result to 8
+// bits of one scale for all channels.
+struct OutputDb {
+  std::string name;
+  double here = 0, tensorflow = 0;
+};
+struct Int8Figures {
+  std::vector<OutputDb> outputs;
+  double here = 0, tensorflow = 0;  // of all outputs together, each scaled to the same energy
+  std::string samples;              // what they were taken on, as a phrase; empty: nothing was measured
+};
+
+struct Int8Network {
+  Ranges ranges;
+  QuantizeOptions layers;
+  Quantized quantized;
+  Graph file;  // to_tf_int8 of it
+  Int8Figures figures;
+  std::vector<std::string> log;  // what was tried, with its figure, and what was done
+};
+
+// Quantizes as s and `layers` say, and measures it on samples of s.images, up to four that calibration leaves out where there are
+// enough. Layers are not equalized where that is worse on those. Below kGoodDb, unless s.search is false, other observers are
+// tried for all values, then for those of the most harmful layers, then the other symmetry; then as few layers return to float
+// as reach it. Layers whose results TensorFlow would round too coarsely get the form that it runs on floats. Trials are bounded:
+// some thirty of the network, and in small networks one for each layer on one sample. With s.max_drop the search for that has
+// chosen: then it is only measured. Throws Error where no layer became INT8, and below kPoorDb unless s.force.
+Int8Network make_int8(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, const QuantizeOptions& layers,
+                      bool quiet);
+
+}  // namespace cytodet::pipeline

@@ -1,0 +1,141 @@
+// INT8 that is far from float: the quantizer finds the cause, says what it did, and refuses what stays far.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <set>
+
+#include "core/settings.h"
+#include "graph/io/named_tensors.h"
+#include "graph/io/tensorflow/graph_def.h"
+#include "tests/graph/fixtures.h"
+#include "tests/pipeline/program.h"
+
+namespace cytodet::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int64_t kChannels = 8;
+
+class Int8SearchTest : public ProgramTest {
+ protected:
+  void SetUp() override {
+    ProgramTest::SetUp();
+    placeholder(graph_, "x", {1, 6, 6, kChannels});
+  }
+
+  Tensor normal(const Shape& shape, float deviation) {
+    Tensor t(DType::f32, shape);
+    std::normal_distribution<float> values(0, deviation);
+    for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = values(random_);
+    return t;
+  }
+  Tensor pointwise_weights() { return normal({1, 1, kChannels, kChannels}, 0.35f); }
+  void convolution(const std::string& name, const std::string& in, const Tensor& weights, const std::string& op = "Conv2D") {
+    constant(graph_, name + "/weights", weights);
+    add(graph_, name, op, {in, name + "/weights"}, conv_attrs("SAME"));
+  }
+
+  // The difference of two products that are nearly alike: what is left of it in 8 bits is noise.
+  void nearly_nothing(const std::string& name, const std::string& in) {
+    const Tensor one = pointwise_weights();
+    Tensor other = one.clone();
+    const Tensor little = normal(one.shape(), 0.001f);
+    for (int64_t i = 0; i < other.size(); ++i) other.data<float>()[i] += little.data<float>()[i];
+    convolution(name + "/one", in, one);
+    convolution(name + "/other", in, other);
+    add(graph_, name, "Sub", {name + "/one", name + "/other"});
+  }
+
+  Output quantize(std::vector<std::string> more = {}, int feeds = 9) {
+    write_graph(graph_, path("net.pb"));
+    std::filesystem::create_directories(folder / "feeds");
+    for (int i = 0; i < feeds; ++i) {
+      const NamedTensors feed{{"x:0", normal({1, 6, 6, kChannels}, 1)}};
+      put("feeds/" + std::to_string(i) + ".json", Json{{"inputs", tensors_to_json(feed)}}.dump());
+    }
+    std::vector<std::string> a{"quantize", path("net.pb"),  "--images", path("feeds"),
+                               "-o",       path("int8.pb"), "--report", path("report.json")};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(a);
+  }
+  Json report() { return read_json(path("report.json")); }
+  std::set<std::string> layers(const std::string& precision) {
+    std::set<std::string> names;
+    const Json all = report();
+    for (const Json& layer : all["layers"])
+      if (layer["precision"] == precision) names.insert(layer["name"]);
+    return names;
+  }
+
+  Graph graph_;
+  std::mt19937 random_{11};
+};
+
+TEST_F(Int8SearchTest, TheLayersThatDominateReturnToFloat) {
+  convolution("a", "x", pointwise_weights());
+  add(graph_, "b", "Relu", {"a"});
+  convolution("c", "b", pointwise_weights());
+  add(graph_, "d", "Relu", {"c"});
+  nearly_nothing("e", "d");
+  const Output o = quantize();
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("looking for the cause"));
+  EXPECT_THAT(o.out, HasSubstr("2 layers in float (e/one, e/other)"));
+  EXPECT_THAT(o.out, HasSubstr("held back from calibration"));
+  EXPECT_EQ(layers("float"), (std::set<std::string>{"e/one", "e/other"}));
+  EXPECT_EQ(layers("int8"), (std::set<std::string>{"a", "c"}));
+  EXPECT_GE(report()["outputs_sqnr_db"]["e"].get<double>(), 20);
+  EXPECT_FALSE(report()["search"].empty());
+}
+
+TEST_F(Int8SearchTest, WhatStaysFarIsRefusedUnlessForced) {
+  nearly_nothing("e", "x");
+  const Output refused = quantize();
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("net.pb: in INT8 its outputs are at "));
+  EXPECT_THAT(refused.err, HasSubstr("nothing was written; calibrate on images like those it will see, or --force"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "int8.pb"));
+  const Output forced = quantize({"--force", "--no-search"});
+  EXPECT_EQ(forced.code, 0) << forced.err;
+  EXPECT_THAT(forced.out, Not(HasSubstr("looking for the cause")));
+  EXPECT_THAT(forced.err, HasSubstr("warning"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "int8.pb"));
+}
+
+// Channels of very different size: TensorFlow would round them all by the largest one's step.
+TEST_F(Int8SearchTest, ALayerThatTensorFlowRoundsTooCoarselyIsLeftToItInFloat) {
+  Tensor spread = normal({3, 3, kChannels, 1}, 0.3f), back = pointwise_weights();
+  for (int64_t c = 0; c < kChannels; ++c) {
+    const float factor = std::pow(0.55f, static_cast<float>(c));
+    for (int64_t tap = 0; tap < 9; ++tap) spread.data<float>()[tap * kChannels + c] *= factor;
+    for (int64_t out = 0; out < kChannels; ++out) back.data<float>()[c * kChannels + out] /= factor;
+  }
+  convolution("a", "x", pointwise_weights());
+  add(graph_, "b", "Relu", {"a"});
+  convolution("c", "b", spread, "DepthwiseConv2dNative");
+  convolution("d", "c", back);
+  add(graph_, "e", "Relu", {"d"});
+  convolution("f", "e", pointwise_weights());
+  const Output o = quantize();
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("it gets 1 layers on floats (c)"));
+  EXPECT_EQ(layers("int8"), (std::set<std::string>{"a", "c", "d", "f"})) << o.out;
+  const double here = report()["outputs_sqnr_db"]["f"], there = report()["outputs_sqnr_db_in_tensorflow"]["f"];
+  EXPECT_GE(here, 20);
+  EXPECT_GE(there, here - 1);
+}
+
+TEST_F(Int8SearchTest, WithEightFeedsAQuarterIsHeldBack) {
+  convolution("a", "x", pointwise_weights());
+  EXPECT_THAT(quantize({}, 8).out, HasSubstr("dB on 2 images held back from calibration"));
+  EXPECT_EQ(report()["ranges"]["images"], 6);
+  std::filesystem::remove_all(folder / "feeds");
+  EXPECT_THAT(quantize({}, 7).out, HasSubstr("dB on 4 images that were calibrated on"));
+}
+
+}  // namespace
+}  // namespace cytodet::test
