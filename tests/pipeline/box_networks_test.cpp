@@ -2,7 +2,11 @@
 // tests/data/graph/detectors (scripts/make_detector_graphs.py).
 #include <gmock/gmock.h>
 
+#include <random>
+
+#include "graph/interpret/interpreter.h"
 #include "graph/io/named_tensors.h"
+#include "graph/io/read_graph.h"
 #include "pipeline/detect/detector.h"
 #include "tests/error_of.h"
 #include "tests/pipeline/program.h"
@@ -79,6 +83,50 @@ TEST_F(BoxNetworks, TheZooKnowsTheirOutputs) {
   o = run({"detect", "--model", path("int8.json"), path("images"), "-o", path("out")});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_GT(read_json(folder / "out/one.json").size(), 0u);
+}
+
+// A YOLO of PyTorch's form: channels first in the file, [1, 4 + classes, cells]. The same by hand from the plain evaluation.
+TEST_F(BoxNetworks, AnOnnxYoloDetects) {
+  std::filesystem::copy_file(kSource + "/tests/data/graph/onnx/net_yolo/model.onnx", folder / "net.onnx");
+  const ModelFile model = load_model(put("net.json", R"({"graph": "net.onnx", "classes": ["a", "b", "c"],
+      "input": {"node": "images", "width": 32, "height": 32, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
+      "outputs": {"joined": "output0"}, "box_form": "cxcywh", "box_unit": "pixels", "suppressed": false,
+      "suppression": {"score": 0.3, "iou": 0.9}})"));
+  Image image(32, 32);
+  std::mt19937 random(3);
+  for (uint8_t& v : image.rgb) v = static_cast<uint8_t>(random() >> 24);
+  Detector detector(model, {1, 1});
+  StageTimes times;
+  const Detections found = detector.run(image, letterbox_of(32, 32, model.input), 0, times);
+
+  const Graph graph = read_graph(model.graph);
+  Tensor pixels(DType::f32, {1, 3, 32, 32});
+  for (int c = 0; c < 3; ++c)
+    for (int i = 0; i < 32 * 32; ++i)
+      pixels.data<float>()[c * 32 * 32 + i] = static_cast<float>(image.rgb[static_cast<size_t>(i * 3 + c)]) / 255;
+  Interpreter plain(graph, {graph.value("images")}, {graph.value("output0")});
+  const std::vector<Tensor> out = plain.run({&pixels, 1});
+  const int64_t cells = out[0].dim(2);
+  const auto value = [&](int64_t k, int64_t cell) { return out[0].data<float>()[k * cells + cell]; };
+  std::vector<Detections> by_class(3);
+  for (int64_t i = 0; i < cells; ++i)
+    for (int c = 0; c < 3; ++c)
+      if (value(4 + c, i) > 0.3f) {
+        const double x = value(0, i), y = value(1, i), w = value(2, i), h = value(3, i);
+        by_class[static_cast<size_t>(c)].push_back({{std::clamp(x - w / 2, 0.0, 32.0), std::clamp(y - h / 2, 0.0, 32.0),
+                                                     std::clamp(x + w / 2, 0.0, 32.0), std::clamp(y + h / 2, 0.0, 32.0)},
+                                                    c,
+                                                    value(4 + c, i)});
+      }
+  const Detections wanted = suppress_by_class(by_class, model.suppression);
+  ASSERT_GT(wanted.size(), 3u);
+  ASSERT_EQ(found.size(), wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].category, wanted[i].category);
+    EXPECT_NEAR(found[i].score, wanted[i].score, 1e-5);
+    EXPECT_NEAR(found[i].box.x0, wanted[i].box.x0, 1e-3);
+    EXPECT_NEAR(found[i].box.y1, wanted[i].box.y1, 1e-3);
+  }
 }
 
 TEST_F(BoxNetworks, BytesAreFedAsTheyAre) {
