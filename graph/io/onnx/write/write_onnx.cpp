@@ -47,7 +47,10 @@ Facts facts_of(const Graph& graph) {
 
 }  // namespace
 
-std::string encode_onnx(const Graph& source, const std::vector<std::string>& outputs) {
+std::string encode_onnx(const Graph& whole, const std::vector<std::string>& outputs) {
+  Graph source = whole;
+  const std::set<NodeId> needed = onnx::needed_nodes(source, outputs);
+  source.sweep({needed.begin(), needed.end()});
   refuse_missing(source, outputs);
   const Graph graph = onnx::lower(source, outputs, {});
   const Facts facts = facts_of(graph);
