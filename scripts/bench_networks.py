@@ -165,7 +165,7 @@ def quantize(graph, inputs, options, out):
         for i in range(3):
             feeds = {name: random_like(x, 100 + i) for name, x in inputs.items()}
             (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": feeds_json(feeds)}))
-        done = subprocess.run([options.program, "quantize", graph, "--images", folder, "--quiet", "--no-check", "-o", out],
+        done = subprocess.run([options.program, "quantize", graph, "--images", folder, "--quiet", "--no-search", "--force", "-o", out],
                               capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError("quantize: " + done.stderr.strip().splitlines()[-1])

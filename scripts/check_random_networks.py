@@ -91,7 +91,7 @@ def check_int8(folder, feeds, outputs, wanted, options, totals, rng):
     int8, program = folder / "int8.pb", options.program
     try:
         images = calibration_feeds(folder / "images", feeds, rng)
-        command(program, "quantize", folder / "graph.pb", "--images", images, "--quiet", "--no-check", "-o", int8,
+        command(program, "quantize", folder / "graph.pb", "--images", images, "--quiet", "--no-search", "--force", "-o", int8,
                 "--outputs", ",".join(outputs), "--dump-dir", folder / "stages", *options.quantize.split())
     except Refused as e:
         if any(text in str(e) for text in NO_LAYER):
