@@ -1,11 +1,11 @@
 // Sets of boxes that make careless merging slow, wrong or fall over.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <random>
 
+#include "tests/cpu_clock.h"
 #include "tests/tiling/samples.h"
 #include "tiling/merge/merge.h"
 
@@ -24,10 +24,10 @@ MergeSettings settings(const char* method, double limit = 0.5) {
 // All of it well under a second on an idle core; all against all would take minutes.
 class Clock {
  public:
-  ~Clock() { EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(), 20.0); }
+  ~Clock() { EXPECT_LT(clock_.seconds(), 20.0); }
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  CpuClock clock_;
 };
 
 TEST(MergeHardCases, IdenticalBoxesAreOne) {
