@@ -18,12 +18,12 @@ struct TypeAttr {
   const char* name;
   size_t input;
 };
-struct TypeRow {
+struct OpTypes {
   const char* op;
   std::vector<TypeAttr> attrs;
 };
-const std::vector<TypeRow>& type_rows() {
-  static const std::vector<TypeRow> rows = {
+const std::vector<OpTypes>& op_type_entries() {
+  static const std::vector<OpTypes> entries = {
       {"ArgMax", {{"T", 0}, {"Tidx", 1}}},
       {"ArgMin", {{"T", 0}, {"Tidx", 1}}},
       {"All", {{"Tidx", 1}}},
@@ -65,22 +65,28 @@ const std::vector<TypeRow>& type_rows() {
       {"Tile", {{"T", 0}, {"Tmultiples", 1}}},
       {"Transpose", {{"T", 0}, {"Tperm", 1}}},
   };
-  return rows;
+  return entries;
 }
 
 std::vector<TypeAttr> type_attrs(const std::string& op) {
   if (is_onnx_op(op)) return {};
-  for (const TypeRow& row : type_rows())
-    if (op == row.op) return row.attrs;
+  for (const OpTypes& entry : op_type_entries())
+    if (op == entry.op) return entry.attrs;
   return {{"T", 0}};
 }
 
 bool takes_list(const std::string& op) { return op == "ConcatV2" || op == "Pack" || op == "AddN"; }
 
-// Codes of weights stay codes: what becomes of them is decided where the layer is.
+// Quantized values of weights stay quantized values: what becomes of them is decided where the layer is.
 bool may_fold(const std::string& op) { return op != "Dequantize" && op != "Placeholder"; }
 
 }  // namespace
+
+Shape transposed_shape(const Shape& s, const std::vector<int64_t>& perm) {
+  Shape t;
+  for (int64_t p : perm) t.push_back(s[static_cast<size_t>(p)]);
+  return t;
+}
 
 std::vector<int64_t> inverse_perm(const std::vector<int64_t>& perm) {
   std::vector<int64_t> inverse(perm.size());
@@ -241,7 +247,7 @@ Value Builder::transpose(Value x, const std::vector<int64_t>& perm) {
       return transpose(n.inputs[0], both);
     }
   }
-  if (n.op == "Dequantize" && graph.constant(n.inputs[0])) {  // the codes of weights
+  if (n.op == "Dequantize" && graph.constant(n.inputs[0])) {  // the quantized values of weights
     AttrMap attrs = n.attrs;
     const std::vector<Value> in = n.inputs;
     const int64_t axis = n.attr_or("axis", int64_t{-1});

@@ -15,14 +15,14 @@ class Builder {
   Graph graph;
   std::string scope;  // nodes are named "<scope>/<op>"
 
-  // 8-bit codes (unsigned: those of signed types 128 above) of a float value, by the value that holds them: who reads them back
-  // with the same scale reads the float value on its grid.
-  struct Codes {
+  // 8-bit quantized values (unsigned: those of signed types 128 above) of a float value, by the value that holds them: who
+  // reads them back with the same scale reads the float value on its grid.
+  struct QuantizedFrom {
     Value number;
     float scale;
     int zero_point;
   };
-  std::map<Value, Codes> made_of;
+  std::map<Value, QuantizedFrom> made_of;
 
   // What is known of a value.
   const Fact& fact(Value v) const;
@@ -77,5 +77,7 @@ constexpr const char *kOnnxType = "onnx_type", *kOnnxShape = "onnx_shape";  // a
 bool is_onnx_op(const std::string& op);
 
 std::vector<int64_t> inverse_perm(const std::vector<int64_t>& perm);
+// Dimension d is s[perm[d]].
+Shape transposed_shape(const Shape& s, const std::vector<int64_t>& perm);
 
 }  // namespace cytodet::graph::onnx

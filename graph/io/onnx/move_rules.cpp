@@ -212,7 +212,7 @@ bool pad(Move& m) {
 }
 
 // Lists of one number for each dimension: Slice, Tile.
-bool listed(Move& m) {
+bool per_dimension(Move& m) {
   if (!is_moved(m.in.at(0))) return false;
   const Perm& perm = m.in[0].perm;
   std::vector<Value> inputs{m.in[0].value};
@@ -314,7 +314,7 @@ bool reshape(Move& m) {
     m.out = {{b.reshape(m.in[0].value, moved->dims), moved->perm, {}}};
     return true;
   }
-  // A map as one row for each picture: who multiplies it may take the rows of its weights in another order.
+  // A map as one row for each image: who multiplies it may take the rows of its weights in another order.
   if (to->size() == 2 && perm[0] == 0 && from.size() >= 3 && (*to)[0] == from[0]) {
     m.out = {{m.in[0].value, perm, *to}};
     return true;
@@ -348,9 +348,9 @@ std::optional<Value> reordered(Builder& b, Value w, const Shape& map, const Perm
   if (n.attr_or("axis", int64_t{-1}) == 0) return {};
   const std::vector<Value> in = n.inputs;
   const AttrMap attrs = n.attrs;
-  const auto codes = permuted(in[0]);
-  if (!codes) return {};
-  return b.add("Dequantize", {*codes, in[1], in[2]}, attrs);
+  const auto quantized = permuted(in[0]);
+  if (!quantized) return {};
+  return b.add("Dequantize", {*quantized, in[1], in[2]}, attrs);
 }
 
 bool product(Move& m) {
@@ -390,12 +390,12 @@ bool product(Move& m) {
   return true;
 }
 
-struct RuleRow {
+struct RuleEntry {
   Rule rule;
   std::vector<std::string_view> ops;
 };
-const std::vector<RuleRow>& rule_rows() {
-  static const std::vector<RuleRow> rows = {
+const std::vector<RuleEntry>& rule_entries() {
+  static const std::vector<RuleEntry> entries = {
       {transpose, {"Transpose"}},
       {unary, {"Abs",        "Acos",     "Acosh",      "Asin",      "Asinh",  "Atan",       "Atanh",   "Cast",     "Ceil",
                "Cos",        "Cosh",     "Dequantize", "Elu",       "Erf",    "Exp",        "Expm1",   "Floor",    "Identity",
@@ -413,7 +413,7 @@ const std::vector<RuleRow>& rule_rows() {
       {along_axis, {"Cumsum", "ReverseV2"}},
       {over_last, {"LogSoftmax", "Softmax"}},
       {pad, {"MirrorPad", "Pad", "PadV2"}},
-      {listed, {"Slice", "Tile"}},
+      {per_dimension, {"Slice", "Tile"}},
       {strided_slice, {"StridedSlice"}},
       {squeeze, {"Squeeze"}},
       {gather, {"GatherV2"}},
@@ -421,14 +421,14 @@ const std::vector<RuleRow>& rule_rows() {
       {reshape, {"Reshape"}},
       {product, {"BatchMatMulV2", "MatMul"}},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace
 
 bool moved_through(Move& move) {
-  for (const RuleRow& row : rule_rows())
-    if (std::find(row.ops.begin(), row.ops.end(), move.node.op) != row.ops.end()) return row.rule(move);
+  for (const RuleEntry& entry : rule_entries())
+    if (std::find(entry.ops.begin(), entry.ops.end(), move.node.op) != entry.ops.end()) return entry.rule(move);
   return false;
 }
 

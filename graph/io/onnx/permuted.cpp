@@ -17,12 +17,6 @@ bool moves_ones_only(const Shape& s, const Perm& perm) {
   return std::count(s.begin(), s.end(), -1) <= 1;
 }
 
-Shape through(const Shape& s, const Perm& perm) {
-  Shape t;
-  for (int64_t p : perm) t.push_back(s[static_cast<size_t>(p)]);
-  return t;
-}
-
 // Dimensions of `from` and of `to` that hold the same elements.
 struct Group {
   std::vector<size_t> from, to;
@@ -97,7 +91,7 @@ Value Mover::moved(Value x, const Perm& perm) {
   const auto [it, fresh] = made_.try_emplace({x, perm}, x);
   if (!fresh) return it->second;
   const Shape s = b.dims(x);
-  const Value y = moves_ones_only(s, perm) ? reshaped(x, through(s, perm)) : b.transpose(x, perm);
+  const Value y = moves_ones_only(s, perm) ? reshaped(x, transposed_shape(s, perm)) : b.transpose(x, perm);
   made_[{x, perm}] = y;
   return y;
 }

@@ -13,12 +13,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct TypeRow {
+struct TypeEntry {
   int number;
   DType dtype;
   const char* name;
 };
-constexpr TypeRow kTypes[] = {
+constexpr TypeEntry kTypes[] = {
     {1, DType::f32, "float"},
     {2, DType::u8, "uint8"},
     {3, DType::i8, "int8"},
@@ -44,9 +44,9 @@ constexpr TypeRow kTypes[] = {
     {23, DType::invalid, "float4e2m1"},
 };
 
-const TypeRow* type_row(int number) {
-  for (const TypeRow& row : kTypes)
-    if (row.number == number) return &row;
+const TypeEntry* type_entry(int number) {
+  for (const TypeEntry& entry : kTypes)
+    if (entry.number == number) return &entry;
   return nullptr;
 }
 
@@ -140,17 +140,17 @@ std::string_view external_bytes(const onnx_proto::TensorProto& m, ExternalData& 
 }  // namespace
 
 DType dtype_of_onnx(int data_type) {
-  const TypeRow* row = type_row(data_type);
-  return row ? row->dtype : DType::invalid;
+  const TypeEntry* entry = type_entry(data_type);
+  return entry ? entry->dtype : DType::invalid;
 }
 int onnx_type_of(DType dtype) {
-  for (const TypeRow& row : kTypes)
-    if (row.dtype == dtype && dtype != DType::invalid) return row.number;
+  for (const TypeEntry& entry : kTypes)
+    if (entry.dtype == dtype && dtype != DType::invalid) return entry.number;
   return 0;
 }
 std::string name_of_onnx_type(int data_type) {
-  const TypeRow* row = type_row(data_type);
-  return row ? row->name : "type " + std::to_string(data_type);
+  const TypeEntry* entry = type_entry(data_type);
+  return entry ? entry->name : "type " + std::to_string(data_type);
 }
 
 std::string_view ExternalData::bytes(const std::string& location, int64_t offset, int64_t length) {

@@ -142,19 +142,19 @@ class Translator {
     if (last >= before && b_.graph.alive(last) && b_.graph.find(own) < 0) b_.graph.rename(last, own);
   }
 
-  // Codes that are moved, or the largest of which are taken, are those of numbers to which the same is done: who reads them back
-  // finds these numbers on their grid.
+  // Quantized values that are moved, or the largest of which are taken, are those of numbers to which the same is done: who
+  // reads them back finds these numbers on their grid.
   void follow_codes(const OnnxNode& n, const OnnxOp& op, const Call& made, std::vector<std::optional<Value>> inputs,
                     const Call::Branch& branch) {
     static const std::set<std::string> kMoves = {"Flatten", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"};
     if (!n.domain.empty() || !kMoves.contains(n.op) || n.outputs.size() != 1 || !inputs.at(0) || !made.out.at(0)) return;
     const auto it = b_.made_of.find(*inputs[0]);
     if (it == b_.made_of.end() || *made.out[0] == *inputs[0]) return;
-    const Builder::Codes codes = it->second;
-    inputs[0] = codes.number;
+    const Builder::QuantizedFrom from = it->second;
+    inputs[0] = from.number;
     Call numbers(b_, n, opset_, std::move(inputs), branch);
     op.translate(numbers);
-    b_.made_of.insert_or_assign(*made.out[0], Builder::Codes{numbers.out.at(0).value(), codes.scale, codes.zero_point});
+    b_.made_of.insert_or_assign(*made.out[0], Builder::QuantizedFrom{numbers.out.at(0).value(), from.scale, from.zero_point});
   }
 
   static std::string nearest(const std::string& name, const Tensors& known) {

@@ -152,7 +152,7 @@ const char* softsign_op() { return "Softsign"; }
 }  // namespace
 
 const std::vector<OnnxOp>& activation_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Celu", 12, celu},
       {"Elu", 6, elu},
       {"Gelu", 20, gelu},
@@ -173,7 +173,7 @@ const std::vector<OnnxOp>& activation_entries() {
       {"Softsign", 1, unary<softsign_op>},
       {"ThresholdedRelu", 10, thresholded_relu},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

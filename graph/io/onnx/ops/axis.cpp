@@ -222,11 +222,11 @@ void triangle(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& axis_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Concat", 4, concat}, {"Pad", 2, pad},     {"ReverseSequence", 10, reverse_sequence},
       {"Slice", 1, slice},   {"Split", 2, split}, {"Trilu", 14, triangle},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

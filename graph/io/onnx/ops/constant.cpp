@@ -79,11 +79,11 @@ void choose(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& constant_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Cast", 6, cast},        {"CastLike", 15, cast_like}, {"Constant", 1, constant}, {"ConstantOfShape", 9, constant_of_shape},
       {"EyeLike", 9, eye_like}, {"If", 1, choose},           {"Range", 11, range},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

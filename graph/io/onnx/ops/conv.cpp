@@ -209,11 +209,11 @@ Value conv_of(const Call& c, Value x, Value w, std::optional<Value> bias) {
 }
 
 const std::vector<OnnxOp>& conv_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Conv", 1, conv},
       {"ConvTranspose", 1, conv_transpose},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

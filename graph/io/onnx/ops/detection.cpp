@@ -53,10 +53,10 @@ void non_max_suppression(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& detection_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"NonMaxSuppression", 10, non_max_suppression},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -91,7 +91,7 @@ void exclusive_or(Call& c) { c.set(0, c.b.add("NotEqual", {c.in(0), c.in(1)})); 
 }  // namespace
 
 const std::vector<OnnxOp>& elementwise_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       ONE_TO_ONE("Abs", "Abs"),
       ONE_TO_ONE("Acos", "Acos"),
       ONE_TO_ONE("Acosh", "Acosh"),
@@ -144,7 +144,7 @@ const std::vector<OnnxOp>& elementwise_entries() {
       ONE_TO_ONE("Where", "SelectV2"),
       {"Xor", 7, exclusive_or},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

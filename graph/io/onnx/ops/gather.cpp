@@ -155,7 +155,7 @@ void compress(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& gather_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Compress", 9, compress},
       {"Gather", 1, gather},
       {"GatherElements", 11, gather_elements},
@@ -166,7 +166,7 @@ const std::vector<OnnxOp>& gather_entries() {
       {"ScatterElements", 11, scatter_elements},
       {"ScatterND", 11, scatter_nd},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -143,13 +143,13 @@ void lp_normalization(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& norm_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"BatchNormalization", 7, batch_normalization},       {"GroupNormalization", 18, group_normalization},
       {"InstanceNormalization", 6, instance_normalization}, {"LRN", 1, local_response},
       {"LayerNormalization", 17, layer_normalization},      {"LpNormalization", 1, lp_normalization},
       {"MeanVarianceNormalization", 9, mean_variance},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -244,13 +244,13 @@ void max_unpool(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& pool_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"AveragePool", 1, average_pool}, {"GlobalAveragePool", 1, global_average},
       {"GlobalLpPool", 2, global_lp},   {"GlobalMaxPool", 1, global_max},
       {"LpPool", 2, lp_pool},           {"MaxPool", 1, max_pool},
       {"MaxUnpool", 9, max_unpool},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

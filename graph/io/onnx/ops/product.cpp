@@ -70,12 +70,12 @@ Value product_of(Builder& b, Value x, Value w) {
 }
 
 const std::vector<OnnxOp>& product_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Einsum", 12, einsum},
       {"Gemm", 7, gemm},
       {"MatMul", 1, matmul},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

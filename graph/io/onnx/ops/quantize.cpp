@@ -1,5 +1,6 @@
-// Numbers and their codes. Codes that are made and read with one constant scale become QuantizeV2 -> Dequantize, and codes of
-// weights Dequantize of a constant, which is the form that runs in 8 bits (graph/quantized/quant_nodes.h); the rest is computed.
+// Numbers and their quantized values. Quantized values that are made and read with one constant scale become QuantizeV2 ->
+// Dequantize, and quantized values of weights Dequantize of a constant, which is the form that runs in 8 bits
+// (graph/quantized/quant_nodes.h); the rest is computed.
 #include <cmath>
 #include <numeric>
 
@@ -12,10 +13,10 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-struct CodeRange {
+struct QuantizedLimits {
   double low, high;
 };
-CodeRange range_of(DType t) {
+QuantizedLimits range_of(DType t) {
   switch (t) {
     case DType::u8:
       return {0, 255};
@@ -26,7 +27,7 @@ CodeRange range_of(DType t) {
     case DType::i16:
       return {-32768, 32767};
     default:
-      refuse("makes codes of type " + name_of(t), "known are int8, uint8, int16 and uint16");
+      refuse("makes quantized values of type " + name_of(t), "known are int8, uint8, int16 and uint16");
   }
 }
 
@@ -59,26 +60,26 @@ std::optional<QuantParams> one_grid(const Builder& b, const Scaling& s, DType ty
   if (type != DType::u8 && type != DType::i8) return {};
   const float step = scale->data<float>()[0];
   if (!(step > 0) || !std::isfinite(step)) return {};
-  const int64_t code = zero ? zero->as_int() : 0;
-  return QuantParams{step, static_cast<int>(code + (type == DType::i8 ? 128 : 0)), false};
+  const int64_t q = zero ? zero->as_int() : 0;
+  return QuantParams{step, static_cast<int>(q + (type == DType::i8 ? 128 : 0)), false};
 }
 
 Value quantized(Builder& b, Value x, const Scaling& s, DType type) {
-  const CodeRange range = range_of(type);
+  const QuantizedLimits range = range_of(type);
   const DType work = b.type(x) == DType::f64 ? DType::f64 : DType::f32;
   const Value scaled = b.add("RealDiv", {b.cast(x, work), b.cast(fitted(b, s.scale, x, s.axis, s.block), work)});
-  Value code = b.add("Round", {scaled});
-  if (s.zero) code = b.add("AddV2", {code, b.cast(fitted(b, *s.zero, x, s.axis, s.block), work)});
-  code = b.add("Maximum", {b.add("Minimum", {code, b.number(range.high, work)}), b.number(range.low, work)});
-  const Value y = b.cast(code, type);
+  Value q = b.add("Round", {scaled});
+  if (s.zero) q = b.add("AddV2", {q, b.cast(fitted(b, *s.zero, x, s.axis, s.block), work)});
+  q = b.add("Maximum", {b.add("Minimum", {q, b.number(range.high, work)}), b.number(range.low, work)});
+  const Value y = b.cast(q, type);
   if (const auto grid = one_grid(b, s, type); grid && work == DType::f32 && b.type(x) == DType::f32)
-    b.made_of.insert_or_assign(y, Builder::Codes{x, grid->scale, grid->zero_point});
+    b.made_of.insert_or_assign(y, Builder::QuantizedFrom{x, grid->scale, grid->zero_point});
   return y;
 }
 
-// Codes of weights: signed, about 0, with one range or one for each entry of an axis.
-std::optional<Value> weights_of(Builder& b, Value codes, const Scaling& s) {
-  const Tensor *t = b.constant(codes), *scale = b.constant(s.scale), *zero = s.zero ? b.constant(*s.zero) : nullptr;
+// Quantized values of weights: signed, about 0, with one range or one for each entry of an axis.
+std::optional<Value> weights_of(Builder& b, Value quantized, const Scaling& s) {
+  const Tensor *t = b.constant(quantized), *scale = b.constant(s.scale), *zero = s.zero ? b.constant(*s.zero) : nullptr;
   if (!t || t->dtype() != DType::i8 || t->rank() < 2 || s.block || !scale || scale->dtype() != DType::f32 || (s.zero && !zero))
     return {};
   for (int64_t i = 0; zero && i < zero->size(); ++i)
@@ -99,17 +100,17 @@ std::optional<Value> weights_of(Builder& b, Value codes, const Scaling& s) {
   return b.add("Dequantize", {c, lo, hi}, {{"mode", "SCALED"}, {"axis", axis}});
 }
 
-Value dequantized(Builder& b, Value codes, const Scaling& s) {
-  if (const auto it = b.made_of.find(codes); it != b.made_of.end()) {
-    const auto grid = one_grid(b, s, b.type(codes));
+Value dequantized(Builder& b, Value quantized, const Scaling& s) {
+  if (const auto it = b.made_of.find(quantized); it != b.made_of.end()) {
+    const auto grid = one_grid(b, s, b.type(quantized));
     if (grid && grid->scale == it->second.scale && grid->zero_point == it->second.zero_point)
       return b.adopt(add_fake_quant(b.graph, it->second.number, *grid));
   }
-  if (const auto weights = weights_of(b, codes, s)) return *weights;
+  if (const auto weights = weights_of(b, quantized, s)) return *weights;
   const DType type = b.type(s.scale), work = type == DType::f64 ? DType::f64 : DType::f32;
-  Value x = b.cast(codes, work);
-  if (s.zero) x = b.add("Sub", {x, b.cast(fitted(b, *s.zero, codes, s.axis, s.block), work)});
-  return b.cast(b.add("Mul", {x, b.cast(fitted(b, s.scale, codes, s.axis, s.block), work)}), type);
+  Value x = b.cast(quantized, work);
+  if (s.zero) x = b.add("Sub", {x, b.cast(fitted(b, *s.zero, quantized, s.axis, s.block), work)});
+  return b.cast(b.add("Mul", {x, b.cast(fitted(b, s.scale, quantized, s.axis, s.block), work)}), type);
 }
 
 Scaling scaling_at(const Call& c, size_t first, int64_t axis) {
@@ -130,7 +131,7 @@ void dequantize_linear(Call& c) {
   c.set(0, dequantized(c.b, c.in(0), s));
 }
 
-// The range of all numbers, with 0, on 256 codes.
+// The range of all numbers, with 0, on 256 quantized values.
 void dynamic_quantize_linear(Call& c) {
   Builder& b = c.b;
   const Value x = c.in(0), zero = b.number(0, DType::f32);
@@ -140,15 +141,17 @@ void dynamic_quantize_linear(Call& c) {
   const Value high = b.add("Maximum", {end("Max"), zero}), low = b.add("Minimum", {end("Min"), zero});
   const Value scale = b.add("RealDiv", {b.add("Sub", {high, low}), b.number(255, DType::f32)});
   const Value start = b.add("Neg", {b.add("DivNoNan", {low, scale})});
-  const Value code = b.add("Minimum", {b.add("Maximum", {b.add("Round", {start}), zero}), b.number(255, DType::f32)});
-  const Value place = b.cast(code, DType::u8);
+  const Value q = b.add("Minimum", {b.add("Maximum", {b.add("Round", {start}), zero}), b.number(255, DType::f32)});
+  const Value place = b.cast(q, DType::u8);
   c.set(0, quantized(b, x, {scale, place, 1, 0}, DType::u8));
   c.set(1, scale);
   c.set(2, place);
 }
 
-// The result's codes from a number that was computed.
-void give_codes(Call& c, Value y, const Scaling& s) { c.set(0, quantized(c.b, y, s, s.zero ? c.b.type(*s.zero) : DType::u8)); }
+// The result's quantized values from a number that was computed.
+void give_quantized(Call& c, Value y, const Scaling& s) {
+  c.set(0, quantized(c.b, y, s, s.zero ? c.b.type(*s.zero) : DType::u8));
+}
 
 void qlinear_conv(Call& c) {
   Builder& b = c.b;
@@ -158,7 +161,7 @@ void qlinear_conv(Call& c) {
     const Value step = b.add("Mul", {b.reshape(c.in(1), {}), c.in(4)});
     bias = b.add("Mul", {b.cast(c.in(8), DType::f32), step});
   }
-  give_codes(c, conv_of(c, x, w, bias), scaling_at(c, 6, 1));
+  give_quantized(c, conv_of(c, x, w, bias), scaling_at(c, 6, 1));
 }
 
 void qlinear_matmul(Call& c) {
@@ -170,7 +173,7 @@ void qlinear_matmul(Call& c) {
     return dequantized(b, c.in(i), s);
   };
   const Value x = numbers(0, -2), w = numbers(3, -1);
-  give_codes(c, product_of(b, x, w), scaling_at(c, 6, -2));
+  give_quantized(c, product_of(b, x, w), scaling_at(c, 6, -2));
 }
 
 Value less_zero(const Call& c, size_t i, size_t zero, int64_t axis, DType work) {
@@ -180,7 +183,7 @@ Value less_zero(const Call& c, size_t i, size_t zero, int64_t axis, DType work) 
   return b.add("Sub", {x, b.cast(fitted(b, c.in(zero), c.in(i), axis, 0), work)});
 }
 
-// Sums of products of codes are exact in float32 up to 2^24; longer sums are made of int32.
+// Sums of products of quantized values are exact in float32 up to 2^24; longer sums are made of int32.
 DType exact_type(int64_t products) { return products > 0 && products * 255 * 255 < (int64_t{1} << 24) ? DType::f32 : DType::i32; }
 
 void conv_integer(Call& c) {
@@ -195,29 +198,29 @@ void matmul_integer(Call& c) {
   c.set(0, c.b.cast(product_of(c.b, less_zero(c, 0, 2, -2, work), less_zero(c, 1, 3, -1, work)), DType::i32));
 }
 
-// ONNX Runtime's own: codes in, codes out.
+// ONNX Runtime's own: quantized values in, quantized values out.
 template <const char* (*op)()>
 void qlinear_binary(Call& c) {
   Builder& b = c.b;
   const Value x = dequantized(b, c.in(0), scaling_at(c, 1, 1)), y = dequantized(b, c.in(3), scaling_at(c, 4, 1));
-  give_codes(c, b.add(op(), {x, y}), scaling_at(c, 6, 1));
+  give_quantized(c, b.add(op(), {x, y}), scaling_at(c, 6, 1));
 }
 const char* qadd_op() { return "AddV2"; }
 const char* qmul_op() { return "Mul"; }
 
 void qlinear_sigmoid(Call& c) {
-  give_codes(c, c.b.add("Sigmoid", {dequantized(c.b, c.in(0), scaling_at(c, 1, 1))}), scaling_at(c, 3, 1));
+  give_quantized(c, c.b.add("Sigmoid", {dequantized(c.b, c.in(0), scaling_at(c, 1, 1))}), scaling_at(c, 3, 1));
 }
 void qlinear_leaky_relu(Call& c) {
   const Value x = dequantized(c.b, c.in(0), scaling_at(c, 1, 1));
-  give_codes(c, c.b.add("LeakyRelu", {x}, {{"alpha", c.real("alpha", 0.01f)}}), scaling_at(c, 3, 1));
+  give_quantized(c, c.b.add("LeakyRelu", {x}, {{"alpha", c.real("alpha", 0.01f)}}), scaling_at(c, 3, 1));
 }
 void qlinear_global_average(Call& c) {
   if (c.flag("channels_last", false)) refuse("has its channels last");
   const Value x = dequantized(c.b, c.in(0), scaling_at(c, 1, 1));
   std::vector<int64_t> axes(static_cast<size_t>(std::max<int64_t>(0, c.b.rank(x) - 2)));
   std::iota(axes.begin(), axes.end(), 2);
-  give_codes(c, c.b.add("Mean", {x, c.b.int32s(axes)}, {{"keep_dims", true}}), scaling_at(c, 3, 1));
+  give_quantized(c, c.b.add("Mean", {x, c.b.int32s(axes)}, {{"keep_dims", true}}), scaling_at(c, 3, 1));
 }
 void qlinear_concat(Call& c) {
   Builder& b = c.b;
@@ -225,13 +228,13 @@ void qlinear_concat(Call& c) {
   for (size_t i = 2; i + 2 < c.inputs(); i += 3) parts.push_back(dequantized(b, c.in(i), scaling_at(c, i + 1, 1)));
   if (parts.empty()) refuse("joins nothing", "the model is damaged");
   parts.push_back(b.int32(Call::axis_in(c.integer("axis", 1), b.rank(parts[0]))));
-  give_codes(c, parts.size() == 2 ? parts[0] : b.add("ConcatV2", parts), scaling_at(c, 0, 1));
+  give_quantized(c, parts.size() == 2 ? parts[0] : b.add("ConcatV2", parts), scaling_at(c, 0, 1));
 }
 
 }  // namespace
 
 const std::vector<OnnxOp>& quantize_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"ConvInteger", 10, conv_integer},
       {"DequantizeLinear", 10, dequantize_linear},
       {"DynamicQuantizeLinear", 11, dynamic_quantize_linear},
@@ -248,7 +251,7 @@ const std::vector<OnnxOp>& quantize_entries() {
       {"com.microsoft.QLinearSigmoid", 1, qlinear_sigmoid},
       {"com.microsoft.QuantizeLinear", 1, quantize_linear},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -118,7 +118,7 @@ void top_k(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& reduce_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"ArgMax", 1, arg_extreme<arg_max_op>},
       {"ArgMin", 1, arg_extreme<arg_min_op>},
       {"CumSum", 11, cumulative_sum},
@@ -134,7 +134,7 @@ const std::vector<OnnxOp>& reduce_entries() {
       {"ReduceSumSquare", 1, reduce_sum_square},
       {"TopK", 1, top_k},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -231,7 +231,7 @@ Value element(const Numbers& n, Value list, int64_t i) {
   return n.b.cast(n.b.reshape(n.b.slice(list, 0, i, i + 1), {}), DType::f64);
 }
 
-// One size for both axes of a picture that keeps its proportions.
+// One size for both axes of a image that keeps its proportions.
 Value common_scale(const Numbers& n, const std::vector<Side>& sides, const std::vector<Value>& sizes, bool larger) {
   Value scale = n.over(sizes[0], sides[0].in);
   for (size_t i = 1; i < sides.size(); ++i) {
@@ -314,12 +314,12 @@ void resize_asymmetric(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& resize_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"Resize", 10, resize_asymmetric},
       {"Resize", 11, resize},
       {"Upsample", 7, resize_asymmetric},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -125,10 +125,10 @@ void grid_sample(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& sample_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"GridSample", 16, grid_sample},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

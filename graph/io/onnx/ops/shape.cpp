@@ -194,13 +194,13 @@ void space_to_depth(Call& c) {
 }  // namespace
 
 const std::vector<OnnxOp>& shape_entries() {
-  static const std::vector<OnnxOp> rows = {
+  static const std::vector<OnnxOp> entries = {
       {"DepthToSpace", 1, depth_to_space}, {"Dropout", 7, dropout}, {"Expand", 8, expand}, {"Flatten", 1, flatten},
       {"Identity", 1, identity},           {"Reshape", 5, reshape}, {"Shape", 1, shape},   {"Size", 1, size},
       {"SpaceToDepth", 1, space_to_depth}, {"Squeeze", 1, squeeze}, {"Tile", 6, tile},     {"Transpose", 1, transpose},
       {"Unsqueeze", 1, unsqueeze},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

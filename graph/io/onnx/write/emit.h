@@ -70,11 +70,11 @@ class Emit {
   std::map<std::string, int>& used_;
 };
 
-struct EmitRow {
+struct EmitEntry {
   const char* op;
   void (*emit)(Emit&);
 };
-const std::vector<EmitRow>& emit_math_rows();
-const std::vector<EmitRow>& emit_shape_rows();
+const std::vector<EmitEntry>& emit_math_entries();
+const std::vector<EmitEntry>& emit_shape_entries();
 
 }  // namespace cytodet::graph::onnx

@@ -89,17 +89,17 @@ void emit_onnx(Emit& e) {
   e.last(op, inputs, attrs);
 }
 
-// Codes of weights: TensorFlow's SCALED ranges as scales.
+// Quantized values of weights: TensorFlow's SCALED ranges as scales.
 void emit_weights(Emit& e) {
-  const Tensor &codes = e.need_constant(0), &low = e.need_constant(1), &high = e.need_constant(2);
-  if (codes.dtype() != DType::qint8 || e.n.attr_or<std::string>("mode", "") != "SCALED")
-    throw Error("", "has codes that are no weights");
+  const Tensor &quantized = e.need_constant(0), &low = e.need_constant(1), &high = e.need_constant(2);
+  if (quantized.dtype() != DType::qint8 || e.n.attr_or<std::string>("mode", "") != "SCALED")
+    throw Error("", "has quantized values that are no weights");
   std::vector<float> scales;
   for (int64_t i = 0; i < low.size(); ++i)
     scales.push_back(static_cast<float>(std::max(std::abs(low.as_double(i)), std::abs(high.as_double(i)))) / 127);
   const bool one = scales.size() == 1 && e.n.attr_or("axis", int64_t{-1}) < 0;
   const Shape shape = one ? Shape{} : Shape{low.size()};
-  const std::string c = e.held("codes", codes.bitcast(DType::i8)), s = e.held("scales", Tensor::from<float>(shape, scales));
+  const std::string c = e.held("codes", quantized.bitcast(DType::i8)), s = e.held("scales", Tensor::from<float>(shape, scales));
   const std::string z = e.held("zeros", Tensor(DType::i8, shape));
   AttrMap attrs;
   if (!one) attrs.emplace("axis", e.n.attr<int64_t>("axis"));
@@ -108,8 +108,8 @@ void emit_weights(Emit& e) {
 
 }  // namespace
 
-const std::vector<EmitRow>& emit_math_rows() {
-  static const std::vector<EmitRow> rows = {
+const std::vector<EmitEntry>& emit_math_entries() {
+  static const std::vector<EmitEntry> entries = {
       SAME_AS("Abs", "Abs"),
       SAME_AS("Acos", "Acos"),
       SAME_AS("Acosh", "Acosh"),
@@ -191,7 +191,7 @@ const std::vector<EmitRow>& emit_math_rows() {
       {"onnx:Resize", emit_onnx},
       {"onnx:SpaceToDepth", emit_onnx},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

@@ -184,8 +184,8 @@ void emit_cumsum(Emit& e) {
 
 }  // namespace
 
-const std::vector<EmitRow>& emit_shape_rows() {
-  static const std::vector<EmitRow> rows = {
+const std::vector<EmitEntry>& emit_shape_entries() {
+  static const std::vector<EmitEntry> entries = {
       {"ArgMax", emit_arg},
       {"ArgMin", emit_arg},
       {"BroadcastTo", emit_broadcast_to},
@@ -218,7 +218,7 @@ const std::vector<EmitRow>& emit_shape_rows() {
       {"Transpose", emit_transpose},
       {"Unpack", emit_unpack},
   };
-  return rows;
+  return entries;
 }
 
 }  // namespace cytodet::graph::onnx

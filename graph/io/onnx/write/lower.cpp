@@ -33,12 +33,6 @@ struct Lowering {
   bool first() const { return data_format(node).substr(1, 1) == "C"; }
 };
 
-Shape through(const Shape& s, const std::vector<int64_t>& perm) {
-  Shape t;
-  for (int64_t p : perm) t.push_back(s[static_cast<size_t>(p)]);
-  return t;
-}
-
 AttrList list_of(std::vector<int64_t> values) {
   AttrList list;
   list.ints = std::move(values);
@@ -52,7 +46,7 @@ Value map_out(const Lowering& l, const std::string& op, std::vector<Value> input
   std::optional<Shape> shape = f.shape;
   const bool first = l.first();
   if (!shape) throw Error("", "the shape of its result is not known", "state the sizes of the inputs: --input");
-  if (!first) shape = through(*shape, Builder::first_perm(static_cast<int64_t>(shape->size())));
+  if (!first) shape = transposed_shape(*shape, Builder::first_perm(static_cast<int64_t>(shape->size())));
   const Value y = l.b.add_onnx(l.node.name, op, std::move(inputs), std::move(attrs), f.dtype, shape);
   return first ? y : l.b.to_last(y);
 }
@@ -96,7 +90,7 @@ Value filter_in(const Lowering& l, const Shape& f, bool depthwise) {
   if (depthwise) {
     const Node& n = l.b.graph.node(w.node);
     const Shape flat = {f[0], f[1], 1, f[2] * f[3]};
-    // Codes of depthwise filters are stored flat (graph/quantized/quant_nodes.h).
+    // Quantized values of depthwise filters are stored flat (graph/quantized/quant_nodes.h).
     if (n.op == "Reshape" && l.b.graph.node(n.inputs[0].node).op == "Dequantize" && l.b.dims(n.inputs[0]) == flat)
       w = n.inputs[0];
     else
@@ -234,7 +228,7 @@ Value lower_grid(Lowering& l) {
   Builder& b = l.b;
   if (!grid) {
     if (b.graph.constant(l.in[0])) return b.add_as(l.node.name, l.node.op, l.in, l.node.attrs);  // weights
-    throw Error("", "reads codes whose range is no constant", "such quantized layers are not written as ONNX");
+    throw Error("", "reads quantized values whose range is no constant", "such quantized layers are not written as ONNX");
   }
   const Value x = b.graph.node(l.in[0].node).inputs[0];  // of QuantizeV2
   const DType type = grid->quant.is_signed ? DType::i8 : DType::u8;
@@ -245,11 +239,11 @@ Value lower_grid(Lowering& l) {
   return b.add_onnx(l.node.name, "DequantizeLinear", {q, scale, zero}, {}, DType::f32, shape);
 }
 
-struct LoweringRow {
+struct LoweringEntry {
   const char* op;
   Value (*lower)(Lowering&);
 };
-constexpr LoweringRow kLowerings[] = {
+constexpr LoweringEntry kLowerings[] = {
     {"AvgPool", lower_pool},
     {"BiasAdd", lower_bias},
     {"Conv2D", lower_conv},
@@ -301,8 +295,8 @@ class Lowered {
   }
 
   Value lowered(Lowering& l) {
-    for (const LoweringRow& row : kLowerings)
-      if (l.node.op == row.op) return row.lower(l);
+    for (const LoweringEntry& entry : kLowerings)
+      if (l.node.op == entry.op) return entry.lower(l);
     if (const Tensor* t = from_.constant(l.id)) return b_.named_constant(l.node.name, *t);
     AttrMap attrs = l.node.attrs;
     if (const auto it = known_.find({l.id, 0}); it != known_.end() && l.node.op == "Placeholder" && it->second.shape)
@@ -332,7 +326,7 @@ class Lowered {
 
 bool is_lowered(const std::string& op) {
   return op == "QuantizeV2" ||
-         std::any_of(std::begin(kLowerings), std::end(kLowerings), [&](const LoweringRow& row) { return op == row.op; });
+         std::any_of(std::begin(kLowerings), std::end(kLowerings), [&](const LoweringEntry& entry) { return op == entry.op; });
 }
 
 std::set<NodeId> needed_nodes(const Graph& graph, const std::vector<std::string>& outputs) {

@@ -12,16 +12,16 @@
 namespace cytodet::graph {
 namespace {
 
-using onnx::EmitRow;
+using onnx::EmitEntry;
 
-const EmitRow* emit_row(const std::string& op) {
-  for (const auto* rows : {&onnx::emit_math_rows(), &onnx::emit_shape_rows()})
-    for (const EmitRow& row : *rows)
-      if (op == row.op) return &row;
+const EmitEntry* emit_entry(const std::string& op) {
+  for (const auto* entries : {&onnx::emit_math_entries(), &onnx::emit_shape_entries()})
+    for (const EmitEntry& entry : *entries)
+      if (op == entry.op) return &entry;
   return nullptr;
 }
 
-bool is_written(const std::string& op) { return op == "Const" || op == "Placeholder" || onnx::is_lowered(op) || emit_row(op); }
+bool is_written(const std::string& op) { return op == "Const" || op == "Placeholder" || onnx::is_lowered(op) || emit_entry(op); }
 
 void refuse_missing(const Graph& graph, const std::vector<std::string>& outputs) {
   std::map<std::string, std::string> missing;
@@ -64,9 +64,9 @@ std::string encode_onnx(const Graph& whole, const std::vector<std::string>& outp
     const Node& n = graph.node(id);
     if (n.op == "Placeholder" || n.op == "Const") continue;
     onnx::Emit emit(graph, facts, id, writer, used);
-    const EmitRow* row = emit_row(n.op);
-    if (!row) throw Error(node_text(n), "has no form in ONNX", "cut the graph before it with --outputs");
-    with_node_named(n, [&] { row->emit(emit); });
+    const EmitEntry* entry = emit_entry(n.op);
+    if (!entry) throw Error(node_text(n), "has no form in ONNX", "cut the graph before it with --outputs");
+    with_node_named(n, [&] { entry->emit(emit); });
   }
   for (std::string name : outputs) {
     std::replace(name.begin(), name.end(), ':', '_');
