@@ -75,9 +75,9 @@ TEST(WriteOnnx, EveryOpThatIsWrittenAnswersAsItsCase) {
     if (std::any_of(w.c.values.inputs.begin(), w.c.values.inputs.end(), is_whole))
       check_written(name, fed_case(data("graph/ops/" + name), true), written);
   }
-  for (const auto* rows : {&onnx::emit_math_rows(), &onnx::emit_shape_rows()})
-    for (const onnx::EmitRow& row : *rows)
-      EXPECT_TRUE(onnx::is_onnx_op(row.op) || written.contains(row.op)) << row.op << " has no case";
+  for (const auto* entries : {&onnx::emit_math_entries(), &onnx::emit_shape_entries()})
+    for (const onnx::EmitEntry& entry : *entries)
+      EXPECT_TRUE(onnx::is_onnx_op(entry.op) || written.contains(entry.op)) << entry.op << " has no case";
 }
 
 class WrittenNetwork : public ::testing::TestWithParam<std::string> {};
