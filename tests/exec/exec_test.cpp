@@ -368,7 +368,7 @@ TEST(KernelTable, EveryEntryIsUsedByATest) {
                                              {"activation", "activation"},
                                              {"pool", "max_pool"},
                                              {"resize_bilinear", "resize_bilinear"},
-                                             {"coded", "int8_weighted_sum"},
+                                             {"fake_quant", "int8_weighted_sum"},
                                              {"onednn_softmax", "onednn_softmax"},
                                              {"resize_nearest", "weighted_sum"},
                                              {"concat", "concat"},
