@@ -41,6 +41,8 @@ const Write kWrites[] = {
     {"optimize", "optimize LENET -o OUT", "o.pb"},
     {"optimize_text", "optimize LENET -o OUT", "o.pbtxt"},
     {"optimize_dump", "optimize LENET -o GIVEN/written.pb --dump-dir OUT", "stages", true},
+    {"convert_onnx", "convert LENET -o OUT", "o.onnx"},
+    {"convert_pb", "convert LENET -o OUT", "o.pb"},
     {"calibrate", "calibrate LENET --images FEEDS -o OUT --quiet", "ranges.json"},
     {"calibrate_log", "calibrate LENET --images FEEDS -o GIVEN/written.json --log OUT --quiet", "log.txt"},
     {"calibrate_from_log", "calibrate LENET --from-log GIVEN/log.txt -o OUT", "ranges.json"},
