@@ -112,4 +112,11 @@ std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& rang
   return layers;
 }
 
+std::vector<std::string> layers_by_harm(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
+                                        const SensitivityOptions& options) {
+  std::vector<std::string> names;
+  for (const LayerSensitivity& l : sensitivity(graph, ranges, outputs, options)) names.push_back(l.name);
+  return names;
+}
+
 }  // namespace cytodet::quant

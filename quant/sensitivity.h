@@ -43,4 +43,8 @@ class OutputSqnr {
 std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
                                           const SensitivityOptions& options);
 
+// Names of these layers, the one that does most harm first.
+std::vector<std::string> layers_by_harm(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
+                                        const SensitivityOptions& options);
+
 }  // namespace cytodet::quant

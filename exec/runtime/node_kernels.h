@@ -10,14 +10,14 @@
 
 namespace cytodet::exec {
 
-// Of one stream. A node of large inputs is compiled alone, once for each set of its inputs' shapes (the last kMaxPlans of all
-// nodes are kept); small ones, and those without a kernel, are evaluated plainly.
+// The kernels that the interpreter of one stream uses. A node of large inputs is compiled alone, once for each set of its inputs'
+// shapes (the last kMaxPlans of all nodes are kept); small ones, and those without a kernel, are evaluated plainly.
 class NodeKernels {
  public:
   explicit NodeKernels(int threads) : threads_(threads) {}
   NodeKernels(const NodeKernels&) = delete;
 
-  // Of a node that outlives this; empty where it has no kernel.
+  // The kernel of this node, which must outlive the result; empty where there is none.
   NodeEvaluator evaluator_of(const Node& node);
 
   static constexpr size_t kMaxPlans = 64;

@@ -56,7 +56,7 @@ class SizeCache {
   LruCache<std::string, std::shared_ptr<const Compiled>> plans_{kMaxSizes};
 };
 
-// Where values enter and leave, as the options say.
+// The values that are fed and fetched, as the options say.
 struct Endpoints {
   std::vector<std::string> names;  // of the outputs
   std::vector<Value> fed, outputs, taps;
@@ -99,7 +99,7 @@ class PartitionedPlan : public Plan {
   const std::vector<TensorSpec>& inputs() const override { return input_specs_; }
   const std::vector<TensorSpec>& outputs() const override { return output_specs_; }
 
-  // Of a part whose sizes come from data those of the plan used last; before the first run one step that says so.
+  // A part whose sizes come from data shows the steps of the plan that was used last; before the first run one step says so.
   std::vector<StepInfo> steps() const override {
     std::vector<StepInfo> all;
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -141,7 +141,7 @@ class PartitionedPlan : public Plan {
   std::unique_ptr<Stream> new_stream() const override;
 
  private:
-  // Where its sizes are not known before data.
+  // The part has no plan, also where its sizes become known with the data.
   static bool is_always_interpreted(const Part& part) { return part.interpreted || !part.has_layers; }
 
   static StepInfo step_of(const Part& part) {

@@ -146,7 +146,7 @@ void Interpreter::run_step(int number) {
   }
 }
 
-// Of a Switch's outputs the one that is chosen; the other stays without a value.
+// Switch: gives the value to the output that its condition chooses; the other output stays without a value.
 void Interpreter::route(const Program::Step& step) {
   const Tensor& condition = registers_[at(step.in[1].at)];
   if (condition.dtype() != DType::boolean || condition.size() != 1)

@@ -25,7 +25,7 @@ struct LoopOrder {
   int frame(NodeId id) const { return frame_of[static_cast<size_t>(id)]; }
 };
 
-// Of `nodes`: all that is needed when the values of `fed` are given. Throws Error on an Exit outside of a loop, on loops nested
+// The order in which `nodes` run when the values of `fed` are given. Throws Error on an Exit outside of a loop, on loops nested
 // more than 64 deep, and where a loop depends on its own results.
 LoopOrder order_loops(const Graph& graph, const std::vector<NodeId>& nodes, const std::set<Value>& fed);
 

@@ -128,6 +128,8 @@ Case read_case(const std::filesystem::path& path) {
   }
 }
 
+NamedTensors read_feeds(const std::filesystem::path& path) { return path.empty() ? NamedTensors() : read_case(path).inputs; }
+
 Tensor nested_tensor(const Json& data, DType dtype, const std::optional<Shape>& shape, const std::string& where) {
   const std::vector<const Json*> flat = flat_values(data);
   if (!data.is_array()) return tensor_of(flat, dtype, shape.value_or(Shape{}), where);

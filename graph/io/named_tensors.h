@@ -20,6 +20,8 @@ struct Case {
 
 // Throws Error with the file, the tensor and what is wrong.
 Case read_case(const std::filesystem::path& path);
+// The inputs of that file; none where `path` is empty.
+NamedTensors read_feeds(const std::filesystem::path& path);
 // A tensor of numbers or texts nested as deep as `data` is; one value becomes the whole `shape` where that is given. Throws Error
 // with `where`: lists of several lengths, values that do not fit the type.
 Tensor nested_tensor(const Json& data, DType dtype, const std::optional<Shape>& shape, const std::string& where);

@@ -149,7 +149,8 @@ Sums sums_of(const Node& n, Product product, const Tensor& x, const Tensor& f, S
   return product == Product::conv ? conv_sums(n, x, f, sides) : depthwise_sums(n, x, f, sides);
 }
 
-// Of each output channel: number = (sum + whole) * scale + offset, where `whole` is the bias in units of the sums.
+// How sums become numbers, for each output channel: number = (sum + whole) * scale + offset, where `whole` is the bias in units
+// of the sums.
 struct Channels {
   std::vector<double> scale, offset, whole;
 };

@@ -44,7 +44,7 @@ void infer_quantized_pool(InferCall& call) {
   call.out.resize(3, fact(DType::f32, Shape{}));
 }
 
-// Where the N inputs of a concatenation and their ranges lie.
+// The indices of the N inputs of a concatenation and of their ranges.
 struct ConcatInputs {
   size_t count, values, axis;
   explicit ConcatInputs(const Node& n, size_t inputs) {

@@ -51,7 +51,7 @@ struct Site {
   QuantizedWeights weights;
   std::vector<double> bias;  // per output channel; the part of integers in units of the numbers
   bool whole_bias = false;   // of integers: it holds what the minimum of the input adds
-  // Of quantized values: how they stand for numbers, and the range that is stated for them.
+  // A result of quantized values: how they stand for numbers, and the range that is stated for them.
   QuantParams result;
   Ends result_ends{0, 0};
   bool observed = false;  // the range is that of calibration: what lies beyond it need not be cut off

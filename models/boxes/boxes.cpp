@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/settings.h"
 #include "models/boxes/settings.h"
+#include "models/common/scores.h"
 #include "models/detection_model.h"
 
 namespace cytodet::models {
@@ -20,8 +21,6 @@ struct BoxValues {
   int64_t box_step, step;
   float operator()(int64_t i, int64_t k) const { return at[i * box_step + k * step]; }
 };
-
-float sigmoid(float logit) { return 1.0f / (1.0f + std::exp(-logit)); }
 
 // Boxes [1, n, 4], scores [1, n] with classes [1, n], or scores [1, n, classes], or all in one tensor. Scores above the least one
 // become detections, clipped to the image; then the network's own suppression is trusted, or boxes of a class are suppressed.
@@ -60,7 +59,8 @@ class BoxNetwork : public DetectionModel {
       add_joined(*outputs[0], frame, by_class);
     else
       add_apart(outputs, frame, by_class);
-    return own_.suppressed ? ranked(by_class) : suppress_by_class(std::move(by_class), file().suppression);
+    return own_.suppressed ? best_of_classes(by_class, file().suppression.detections)
+                           : suppress_by_class(std::move(by_class), file().suppression);
   }
 
  private:
@@ -101,7 +101,7 @@ class BoxNetwork : public DetectionModel {
     const BoxValues all{t.data<float>(), rows ? width : 1, rows ? 1 : n};
     BoxValues scores = all;
     scores.at += (4 + own_.objectness) * all.step;
-    for (int64_t i = 0; i < n; ++i) add_box(i, all, scores, own_.objectness ? all(i, 4) : 1, frame, by_class);
+    add_scores_per_class(n, all, scores, frame, by_class);
   }
 
   void add_apart(std::span<const Tensor* const> outputs, const Frame& frame, std::vector<Detections>& by_class) const {
@@ -114,37 +114,37 @@ class BoxNetwork : public DetectionModel {
                       ", which do not fit boxes of shape " + to_string(boxes.shape()),
                   kBoxAdvice);
     const BoxValues corners{boxes.data<float>(), 4, 1}, values{scores.data<float>(), per_box, 1};
-    for (int64_t i = 0; i < given; ++i) {
-      if (!classes) {
-        add_box(i, corners, values, 1, frame, by_class);
-      } else if (const float score = own_.score_form == ScoreForm::sigmoid ? sigmoid(values(i, 0)) : values(i, 0);
-                 score > min_score()) {
-        add(class_of(classes->as_double(i)), score, box_of(corners, i, frame), by_class);
-      }
+    if (!classes) return add_scores_per_class(given, corners, values, frame, by_class);
+    for (int64_t i = 0; i < given; ++i)
+      if (const float score = probability(values(i, 0)); score > min_score())  // what pads the rest may name no class
+        add(class_of(classes->as_double(i)), score, corners, i, frame, by_class);
+  }
+
+  // Boxes with a score for each class, of which each above the least one becomes a detection. Most scores of a dense head are
+  // far below it, so that sigmoids are taken of few.
+  void add_scores_per_class(int64_t n, const BoxValues& boxes, const BoxValues& scores, const Frame& frame,
+                            std::vector<Detections>& by_class) const {
+    const float min_value =
+        own_.score_form == ScoreForm::sigmoid ? min_logit(std::max(file().suppression.score, 1e-9)) : min_score();
+    std::vector<float> values(static_cast<size_t>(scores_per_box()));
+    const size_t first = own_.background == Background::first;
+    for (int64_t i = 0; i < n; ++i) {
+      const float object = own_.objectness ? boxes(i, 4) : 1;
+      if (!(object > min_score())) continue;
+      for (size_t k = 0; k < values.size(); ++k) values[k] = scores(i, static_cast<int64_t>(k));
+      if (own_.score_form == ScoreForm::softmax) softmax(values);
+      for (int c = 0; c < file().class_count(); ++c)
+        if (const float value = values[first + static_cast<size_t>(c)]; value > min_value)
+          add(c, probability(value) * object, boxes, i, frame, by_class);
     }
   }
 
-  // A detection for each class whose score, times `object`, is above the least one.
-  void add_box(int64_t i, const BoxValues& box, const BoxValues& scores, float object, const Frame& frame,
-               std::vector<Detections>& by_class) const {
-    const int64_t first = own_.background == Background::first, classes = file().class_count();
-    float largest = 0, sum = 1;
-    if (own_.score_form == ScoreForm::softmax) {
-      largest = scores(i, 0);
-      for (int64_t k = 1; k < scores_per_box(); ++k) largest = std::max(largest, scores(i, k));
-      sum = 0;
-      for (int64_t k = 0; k < scores_per_box(); ++k) sum += std::exp(scores(i, k) - largest);
-    }
-    for (int64_t c = 0; c < classes; ++c) {
-      float score = scores(i, first + c);
-      if (own_.score_form == ScoreForm::sigmoid) score = sigmoid(score);
-      if (own_.score_form == ScoreForm::softmax) score = std::exp(score - largest) / sum;
-      score *= object;
-      if (score > min_score()) add(static_cast<int>(c), score, box_of(box, i, frame), by_class);
-    }
-  }
+  float probability(float value) const { return own_.score_form == ScoreForm::sigmoid ? sigmoid(value) : value; }
 
-  static void add(int c, float score, const Box& box, std::vector<Detections>& by_class) {
+  // A detection, if its score is above the least one and its box not empty.
+  void add(int c, float score, const BoxValues& boxes, int64_t i, const Frame& frame, std::vector<Detections>& by_class) const {
+    if (!(score > min_score())) return;
+    const Box box = box_of(boxes, i, frame);
     if (box.width() > 0 && box.height() > 0) by_class[static_cast<size_t>(c)].push_back({box, c, score});
   }
 
@@ -187,14 +187,6 @@ class BoxNetwork : public DetectionModel {
     const double fx = (share ? input().width : 1) / frame.scale, fy = (share ? input().height : 1) / frame.scale;
     return {std::clamp(x0 * fx, 0.0, frame.width), std::clamp(y0 * fy, 0.0, frame.height), std::clamp(x1 * fx, 0.0, frame.width),
             std::clamp(y1 * fy, 0.0, frame.height)};
-  }
-
-  Detections ranked(const std::vector<Detections>& by_class) const {
-    Detections all;
-    for (const Detections& some : by_class) all.insert(all.end(), some.begin(), some.end());
-    std::sort(all.begin(), all.end(), ranks_before);
-    all.resize(std::min(all.size(), static_cast<size_t>(file().suppression.detections)));
-    return all;
   }
 
   const BoxSettings& own_;

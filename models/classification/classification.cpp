@@ -1,22 +1,15 @@
 #include "models/classification/classification.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "core/settings.h"
 #include "models/classification/resample.h"
 #include "models/classification_model.h"
+#include "models/common/scores.h"
 
 namespace cytodet::models {
 namespace {
-
-void softmax(std::vector<float>& x) {
-  const float largest = *std::max_element(x.begin(), x.end());
-  double sum = 0;
-  for (float& v : x) sum += v = std::exp(v - largest);
-  for (float& v : x) v = static_cast<float>(v / sum);
-}
 
 class Classification : public ClassificationModel {
  public:

@@ -210,15 +210,17 @@ Detections suppress(Detections boxes, const SuppressionSettings& s) {
   return s.method == SuppressionMethod::gaussian ? gaussian(std::move(boxes), s) : hard(boxes, s);
 }
 
-Detections suppress_by_class(std::vector<Detections> detections_by_class, const SuppressionSettings& s) {
+Detections best_of_classes(const std::vector<Detections>& detections_by_class, int detections) {
   Detections all;
-  for (Detections& boxes : detections_by_class) {
-    Detections kept = suppress(std::move(boxes), s);
-    all.insert(all.end(), kept.begin(), kept.end());
-  }
+  for (const Detections& boxes : detections_by_class) all.insert(all.end(), boxes.begin(), boxes.end());
   std::sort(all.begin(), all.end(), ranks_before);
-  if (static_cast<int>(all.size()) > s.detections) all.resize(static_cast<size_t>(s.detections));
+  if (static_cast<int>(all.size()) > detections) all.resize(static_cast<size_t>(detections));
   return all;
+}
+
+Detections suppress_by_class(std::vector<Detections> detections_by_class, const SuppressionSettings& s) {
+  for (Detections& boxes : detections_by_class) boxes = suppress(std::move(boxes), s);
+  return best_of_classes(detections_by_class, s.detections);
 }
 
 }  // namespace cytodet::models

@@ -29,7 +29,10 @@ void check(const SuppressionSettings& s, const std::string& where);
 // Suppression within one class, down to the best `detections`. Detections in any order; comes back ranked.
 Detections suppress(Detections detections, const SuppressionSettings& settings);
 
-// suppress() for each class, then the best `detections` of the image, ranked. detections_by_class[c]: those of class c.
+// The best `detections` of all classes, ranked. detections_by_class[c]: those of class c.
+Detections best_of_classes(const std::vector<Detections>& detections_by_class, int detections);
+
+// suppress() for each class, then the best `detections` of the image, ranked. detections_by_class as in best_of_classes.
 Detections suppress_by_class(std::vector<Detections> detections_by_class, const SuppressionSettings& settings);
 
 }  // namespace cytodet::models

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/settings.h"
+#include "models/common/scores.h"
 #include "models/detection_model.h"
 #include "models/efficientdet/anchors.h"
 #include "models/efficientdet/settings.h"
@@ -100,10 +101,8 @@ class EfficientDet : public DetectionModel {
   void find_candidates(const Tensor& logits, const Tensor& deltas, std::vector<Candidate>& candidates) const {
     const int classes = file().class_count();
     const float* d = deltas.data<float>();
-    const double min = min_score();
-    const float min_logit = static_cast<float>(std::log(min / (1 - min))) - 1e-3f;
     candidates.clear();
-    for_each_above(logits.data<float>(), logits.size(), min_logit, [&](int64_t at, float logit) {
+    for_each_above(logits.data<float>(), logits.size(), min_logit(min_score()), [&](int64_t at, float logit) {
       const int64_t i = at / classes;
       __builtin_prefetch(d + i * 4);  // they lie far apart
       candidates.push_back({i, static_cast<int>(at % classes), logit});
@@ -114,7 +113,7 @@ class EfficientDet : public DetectionModel {
                  std::vector<Detections>& per_class) const {
     const double min = min_score();
     for (const auto& [i, c, logit] : candidates) {
-      float score = 1.0f / (1.0f + std::exp(-logit));
+      const float score = sigmoid(logit);
       if (!(score > min)) continue;
       const Box box = box_of(anchors[i], deltas + i * 4, source);
       if (box.width() > 0 && box.height() > 0) per_class[static_cast<size_t>(c)].push_back({box, c, score});

@@ -6,7 +6,6 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/messages.h"
 #include "core/output_plan.h"
 #include "core/text_width.h"
 #include "graph/interpret/feed_check.h"
@@ -51,20 +50,14 @@ Interface interface_of_convert(ConvertOptions& o) {
   return {{network->input().node}, network->outputs()};
 }
 
-// What is written is read back and answers as the source does.
-void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o, const Interface& io) {
-  const std::string bytes = encode_onnx(graph, io.outputs);
+// What is written is read back, and answers as the source does.
+void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o, const AnswerOptions& check) {
+  const std::string bytes = encode_onnx(graph, check.interface.outputs);
   const Graph again = parse_onnx(bytes, o.out, std::filesystem::path(o.out).parent_path());
-  if (!o.no_check) {
-    AnswerOptions options;
-    options.interface = io;
-    if (!o.feeds.empty()) options.feeds = read_case(o.feeds).inputs;
-    options.shapes = o.flags.changes().sizes;
-    const AnswerCheck check = check_answers(source, again, options);
-    if (!check.skipped.empty())
-      print_warning(o.out + ": not all of its answers could be compared with the source: " + check.skipped);
-  }
-  write_file(o.out, bytes);
+  if (o.no_check)
+    write_file(o.out, bytes);
+  else
+    write_checked(source, again, bytes, o.out, check, o.graph);
 }
 
 int convert(ConvertOptions o) {
@@ -81,13 +74,16 @@ int convert(ConvertOptions o) {
     Graph graph = source;
     run_passes(graph, passes);
     inline_functions(graph);
+    AnswerOptions check;
+    check.interface = passes.interface;
+    check.feeds = read_feeds(o.feeds);
+    check.shapes = o.flags.changes().sizes;
     if (ends_in(o.out, ".onnx"))
-      write_onnx(source, graph, o, passes.interface);
+      write_onnx(source, graph, o, check);
     else if (o.no_check)
       write_graph(graph, o.out);
     else
-      write_checked(source, graph, o.out, {passes.interface, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs},
-                    o.graph);
+      write_checked(source, graph, o.out, check, o.graph);
   } catch (const Error& e) {
     throw e.where().starts_with(o.graph) || e.where().starts_with(o.out) ? e : e.within(o.graph);
   }

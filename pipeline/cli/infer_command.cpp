@@ -40,9 +40,7 @@ int infer_once(const InferFlags& o, const InferOptions& options) {
   plan.add_input(o.feeds, "the feeds");
   plan.add_output(o.out, "the answer");
   check_outputs(plan);
-  NamedTensors feeds;
-  if (!o.feeds.empty()) feeds = read_case(o.feeds).inputs;
-  Json j{{"outputs", tensors_to_json(infer(o.graph, feeds, options))}};
+  Json j{{"outputs", tensors_to_json(infer(o.graph, read_feeds(o.feeds), options))}};
   std::string text = j.dump() + "\n";
   if (o.out.empty())
     std::fputs(text.c_str(), stdout);

@@ -44,7 +44,7 @@ void check_files(const OptimizeOptions& o) {
   add_graph(plan.inputs(), o.graph);
   plan.add_output(o.out, "the optimized graph");
   check_outputs(plan);
-  if (o.own_name && !o.overwrite) require_own_file(o.out);
+  if (o.own_name && !o.overwrite) require_own_files({o.out});
   if (o.dump_dir.empty()) return;
   const std::vector<std::string> names = dumped_names();
   for (const std::string& name : names) plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph after a pass");
@@ -84,8 +84,7 @@ int optimize(const OptimizeOptions& o) {
   if (o.no_check)
     write_graph(graph, o.out);
   else
-    write_checked(source, graph, o.out, {o.flags.interface, o.feeds.empty() ? NamedTensors() : read_case(o.feeds).inputs},
-                  o.graph);
+    write_checked(source, graph, o.out, {o.flags.interface, read_feeds(o.feeds)}, o.graph);
   for (const PassReport& r : reports)
     std::fprintf(stderr, "%-30s %5d -> %5d nodes %8.1f ms%s\n", r.pass.c_str(), r.nodes_before, r.nodes_after, r.time_ms,
                  r.changed ? "" : "  (nothing to do)");

@@ -95,8 +95,9 @@ QuantizationTarget open_target(const QuantizeFlags& o) {
   check_writable(target, o.out);
   check_outputs(plan_of(o, target));
   if (o.own_name && !o.overwrite) {
-    require_own_file(o.out);
-    if (target.model) require_own_file(model_file_beside(o.out).string());
+    std::vector<std::filesystem::path> written{o.out};
+    if (target.model) written.push_back(model_file_beside(o.out));
+    require_own_files(written);
   }
   if (!o.dump_dir.empty()) {
     OutputPlan plan = plan_of(o, target);

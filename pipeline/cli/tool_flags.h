@@ -16,8 +16,8 @@ std::vector<std::string> names_between_commas(const std::string& text);
 // --x, --nox, --x=true, --x False. `value` must live as long as the command line.
 void add_absl_boolean(CLI::App& app, const std::string& name, bool& value, const std::string& help);
 
-// Where a model file lies beside the graph that was read, one that names the new graph is written beside that, so that `detect`
-// and `evaluate` take it. A file of that name that is no model file stays, with a warning.
+// If a model file lies beside the graph that was read, writes one that names the new graph beside the new graph, so that
+// `detect` and `evaluate` take it. A file of that name that is no model file stays, with a warning.
 void write_model_file_beside(const std::string& in, const std::string& out);
 
 }  // namespace cytodet::pipeline

@@ -123,10 +123,8 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   std::optional<FolderManifest> own;  // of a result whose name was not given
   if (o.out_graph.empty()) {
     o.out_graph = (folder_of(o.in_graph) / "int8_final_fused_graph.pb").string();
-    own.emplace(folder_of(o.out_graph));
-    if (!o.overwrite)
-      own->require_ours({fs::path(o.out_graph).filename().string(), model_file_beside(o.out_graph).filename().string()});
-    own->list_what_is_written();
+    if (!o.overwrite) require_own_files({o.out_graph, model_file_beside(o.out_graph)});
+    own.emplace(folder_of(o.out_graph)).list_what_is_written();
   }
   print_config(zoo, e);
   if (!command.empty()) std::printf("Inference Calibration Command: %s\n", command.c_str());

@@ -277,9 +277,20 @@ AnswerCheck check_answers(const Graph& source, const Graph& result, const Answer
 void write_checked(const Graph& source, const Graph& graph, const std::string& out, const AnswerOptions& options,
                    const std::string& where) {
   const std::string bytes = encode_as(graph, out);
+  Graph again;
+  try {
+    again = parse_graph(bytes, out);
+  } catch (const Error& e) {
+    throw e.within(where);
+  }
+  write_checked(source, again, bytes, out, options, where);
+}
+
+void write_checked(const Graph& source, const Graph& again, const std::string& bytes, const std::string& out,
+                   const AnswerOptions& options, const std::string& where) {
   AnswerCheck check;
   try {
-    check = check_answers(source, parse_graph(bytes, out), options);
+    check = check_answers(source, again, options);
   } catch (const Error& e) {
     throw e.within(where);
   }

@@ -33,9 +33,7 @@ std::vector<std::string> ranking(QuantizationTarget& target, const Ranges& range
   SensitivityOptions options;
   options.quantize = s.layers;
   options.quiet = quiet;
-  std::vector<std::string> names;
-  for (const LayerSensitivity& l : sensitivity(target.graph, ranges, outputs, options)) names.push_back(l.name);
-  return names;
+  return layers_by_harm(target.graph, ranges, outputs, options);
 }
 
 // What a search measures, on which images.

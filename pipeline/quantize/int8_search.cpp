@@ -39,7 +39,7 @@ std::string samples_text(const QuantizeSettings& s, const HeldBack& samples) {
 
 using Decibels = std::vector<std::pair<std::string, double>>;  // of each output
 
-// Of all outputs, each scaled to the same energy: as OutputSqnr::of.
+// SQNR in dB over all outputs together, each scaled to the same energy: as OutputSqnr::of.
 double together(const Decibels& each) {
   double sum = 0;
   for (const auto& [name, db] : each) sum += std::pow(10, -db / 10);
@@ -83,9 +83,12 @@ class Int8Search {
     std::fflush(stdout);
   }
 
-  // Takes the choice where it gains enough.
+  // Measures the choice, and takes it where it gains enough.
   bool try_choice(const std::string& what, const QuantizeOptions& layers, const Ranges& ranges) {
-    const double db = of(layers, ranges);
+    return try_measured(what, layers, ranges, of(layers, ranges));
+  }
+
+  bool try_measured(const std::string& what, const QuantizeOptions& layers, const Ranges& ranges, double db) {
     const bool better = db > db_ + kWorthDb;
     say(what + ": " + decibels(db) + (better ? " instead of " + decibels(db_) + ", taken" : ""));
     if (!better) return false;
@@ -95,21 +98,27 @@ class Int8Search {
     return true;
   }
 
+  // Without equalization where that is clearly better. It is measured once.
   void choose_equalization() {
     if (!n_->layers.equalize || samples_.calibrated_on) return;
+    not_equalized_db_ = of(not_equalized(), n_->ranges);
+    if (*not_equalized_db_ > db_ + kWorthDb) try_not_equalized();
+  }
+
+  QuantizeOptions not_equalized() const {
     QuantizeOptions plain = n_->layers;
     plain.equalize = false;
-    if (const double db = of(plain, n_->ranges); db > db_ + kWorthDb)
-      try_choice("input channels not equalized", plain, n_->ranges);
+    return plain;
+  }
+
+  void try_not_equalized() {
+    if (!not_equalized_db_) not_equalized_db_ = of(not_equalized(), n_->ranges);
+    try_measured("input channels not equalized", not_equalized(), n_->ranges, *not_equalized_db_);
   }
 
   void look_for_the_cause() {
     say("outputs at " + decibels(db_) + " of float, less than " + decibels(kGoodDb) + ": looking for the cause");
-    if (n_->layers.equalize) {
-      QuantizeOptions plain = n_->layers;
-      plain.equalize = false;
-      try_choice("input channels not equalized", plain, n_->ranges);
-    }
+    if (n_->layers.equalize) try_not_equalized();
     const std::map<std::string, Ranges> others = other_observers();
     for (const auto& [method, ranges] : others) try_choice("calibrated by " + method, n_->layers, ranges);
     QuantizeOptions turned = n_->layers;
@@ -137,20 +146,18 @@ class Int8Search {
   // float.
   std::vector<std::string> most_harmful() const {
     const Quantized q = quantize_target(target_, n_->ranges, n_->layers);
-    std::vector<std::string> names;
     const int64_t macs = work_of(target_.graph, target_.plan.input_shapes).macs;
     if (macs * static_cast<int64_t>(q.report.layers.size()) <= kMostRankingMacs) {
       SensitivityOptions options;
       options.quantize = n_->layers;
       options.quiet = true;
-      const OutputSqnr one(target_.graph, target_.plan, first_of(samples_.data));
-      for (const LayerSensitivity& l : sensitivity(target_.graph, n_->ranges, one, options)) names.push_back(l.name);
-      return names;
+      return layers_by_harm(target_.graph, n_->ranges, OutputSqnr(target_.graph, target_.plan, first_of(samples_.data)), options);
     }
     std::vector<LayerRow> rows = layer_rows(target_, q, &samples_.data);
     std::erase_if(rows, [](const LayerRow& r) { return r.layer.precision != LayerPrecision::int8; });
     std::stable_sort(rows.begin(), rows.end(),
                      [](const LayerRow& a, const LayerRow& b) { return a.sqnr_db.value_or(0) < b.sqnr_db.value_or(0); });
+    std::vector<std::string> names;
     for (const LayerRow& row : rows) names.push_back(row.layer.name);
     return names;
   }
@@ -235,6 +242,7 @@ class Int8Search {
   std::optional<OutputSqnr> measure_;
   Int8Network* n_ = nullptr;
   double db_ = 0;  // of the choice so far
+  std::optional<double> not_equalized_db_;
 };
 
 }  // namespace

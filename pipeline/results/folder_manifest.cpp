@@ -84,8 +84,8 @@ void FolderManifest::list(const fs::path& content, const std::string& name) {
 
 fs::path folder_of(const std::string& file) { return fs::absolute(file).parent_path(); }
 
-void require_own_file(const std::string& file) {
-  FolderManifest(folder_of(file)).require_ours({fs::path(file).filename().string()});
+void require_own_files(const std::vector<fs::path>& files) {
+  for (const fs::path& file : files) FolderManifest(folder_of(file.string())).require_ours({file.filename().string()});
 }
 
 }  // namespace cytodet::pipeline

@@ -39,8 +39,8 @@ class FolderManifest {
 
 // The folder that a file lies in; absolute.
 std::filesystem::path folder_of(const std::string& file);
-// FolderManifest::require_ours on the folder of this file.
-void require_own_file(const std::string& file);
+// FolderManifest::require_ours on the folder of each of these files.
+void require_own_files(const std::vector<std::filesystem::path>& files);
 
 // Help texts of two flags.
 constexpr const char* kOverwriteHelp = "Also replace files of names that the program chose which another program or hand made";

@@ -177,7 +177,8 @@ void transform_fuse_quantized_matmul_and_requantize(TransformContext& c) {
     if (!kept.contains(pair.layer)) fuse(c.graph, pair);
 }
 
-// Of all layers that a concatenation reads the widest range becomes that of each: their quantized values are joined as they are.
+// Gives all layers that a concatenation reads the widest of their ranges, so that their quantized values can be joined as they
+// are.
 void transform_rerange_quantized_concat(TransformContext& c) {
   Graph& g = c.graph;
   for (NodeId id : g.topological_order()) {

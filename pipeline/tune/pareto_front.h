@@ -20,7 +20,7 @@ double round_speed(double per_second);
 // At least as good in both, and better in one.
 bool dominates(const TunePoint& a, const TunePoint& b);
 
-// Indices of the points that no other dominates, by falling mAP, then speed, then index. Of equal points all stay.
+// Indices of the points that no other dominates, by falling mAP, then speed, then index. Equal points all stay.
 std::vector<size_t> pareto_front(const std::vector<TunePoint>& points);
 
 // The competition's sum: mAP and speed, each relative to the best of the points; 2 is the most.

@@ -84,8 +84,8 @@ void gather_nd(Call& c) {
   c.set(0, b.add("GatherNd", {x, at}));
 }
 
-// Where several updates meet one element, TensorFlow has sums, maxima and minima of them. Products are taken of all updates of an
-// element first.
+// ScatterND and ScatterElements with a reduction. For several updates of one element TensorFlow has sums, maxima and minima;
+// products are taken over all updates of an element first.
 Value scattered(const Call& c, Value x, Value at, Value updates, const std::string& reduction) {
   Builder& b = c.b;
   AttrMap attrs{{"T", b.type(x)}, {"Tindices", b.type(at)}};

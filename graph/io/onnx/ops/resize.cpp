@@ -38,7 +38,7 @@ struct Numbers {
   Value column(Value x) const { return b.add("ExpandDims", {x, b.int32(1)}); }
 };
 
-// Where the elements of the result lie in the input, [out].
+// For each element of the result its coordinate in the input, [out].
 Value places(const Numbers& n, const Method& m, const Side& s) {
   const Value i = n.range(n.of(0), s.out), one = n.of(1), half = n.of(0.5);
   const Value size = n.times(s.scale, s.in);  // of the result, before it is rounded down
