@@ -1,14 +1,17 @@
 """Well-known networks: cytodet against its peers, in one run. See bench_networks.
 
-Each network is measured by every engine in turn, --rounds times; a figure is the median of its rounds. Figures are milliseconds of
-CPU time per image, of all threads: on a machine that does other things too they tell more than the clock, whose figures are in
-the .json. The answers of every engine are compared with TensorFlow's of the float graph: the largest
-difference relative to the largest value (float), the signal to noise ratio (INT8). Steps that run without a kernel are listed.
+Every engine measures each network in turn, --rounds times; a figure is the median of its rounds. Figures are milliseconds of CPU
+time per image, of all threads: on a machine that does other things too they tell more than the clock, whose figures are in the
+.json. The answers of every engine are compared with TensorFlow's of the float graph: the largest difference relative to the
+largest value (float), the signal to noise ratio (INT8). Steps of cytodet that run without a kernel are listed.
 
-To add a peer, add a class with `name`, `run()` (the answers) and `measure(seconds)` (CPU and clock milliseconds) to ENGINES."""
+A peer gets the form that it likes best (make_peers.py): OpenVINO reads the .pb, and NNCF quantizes for it; ONNX Runtime reads what
+tf2onnx writes, quantized by its own tools; TensorFlow Lite reads what its converter writes. TensorFlow's INT8 is the graph that
+cytodet wrote. The ratio is taken to the best peer: in float of its float forms, in INT8 of all its forms."""
 import argparse
 import collections
 import json
+import os
 import pathlib
 import resource
 import subprocess
@@ -17,12 +20,15 @@ import tempfile
 
 import numpy as np
 
+import bench_peers
 import make_networks
+import make_peers
 
 HERE = pathlib.Path(__file__).resolve().parent
+PEERS = ("TensorFlow", "OpenVINO", "ONNX Runtime", "TFLite")
 
 
-def feeds_json(inputs):
+def tensors_json(inputs):
     return {f"{name}:0": {"dtype": x.dtype.name, "shape": list(x.shape), "data": x.ravel().tolist()} for name, x in inputs.items()}
 
 
@@ -35,8 +41,8 @@ def random_like(x, seed):
 class Cytodet:
     name = "cytodet"
 
-    def __init__(self, graph, inputs, options):
-        self.graph, self.inputs, self.options, self.layers = graph, inputs, options, []
+    def __init__(self, precision, file):
+        self.precision, self.file, self.layers = precision, file, []
 
     def command(self, *arguments):
         done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True)
@@ -44,24 +50,26 @@ class Cytodet:
             raise RuntimeError(done.stderr.strip().splitlines()[-1])
         return done.stdout
 
-    def feeds(self, folder, inputs):
-        file = pathlib.Path(folder) / "feeds.json"
-        file.write_text(json.dumps({"inputs": feeds_json(inputs)}))
-        return file
+    def load(self, network, options):
+        self.network, self.options = network, options
+        if self.precision == "int8":
+            quantize(network, options, self.file)
 
-    def run(self):
+    def answers(self):
         with tempfile.TemporaryDirectory() as folder:
-            out = pathlib.Path(folder) / "out.json"
-            self.command("infer", self.graph, "--feeds", self.feeds(folder, self.inputs), "-o", out)
+            feeds, out = pathlib.Path(folder) / "feeds.json", pathlib.Path(folder) / "out.json"
+            feeds.write_text(json.dumps({"inputs": tensors_json({self.network.input: self.network.image})}))
+            self.command("infer", self.file, "--feeds", feeds, "-o", out, "--outputs", ",".join(self.network.heads))
             outputs = json.loads(out.read_text())["outputs"]
-            return [np.array(v["data"], "f4").reshape(v["shape"]) for v in outputs.values()]
+            answers = [outputs.get(head) or outputs[head + ":0"] for head in self.network.heads]
+            return [np.array(a["data"], "f4").reshape(a["shape"]) for a in answers]
 
     def bench(self, *arguments):
         """What bench says, and the CPU seconds that it took."""
-        shapes = [a for name, x in self.inputs.items() for a in ("--shape", f"{name}={','.join(map(str, x.shape))}")]
+        shape = f"{self.network.input}={','.join(map(str, self.network.shape))}"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        j = json.loads(self.command("bench", "--model", self.graph, "--streams", 1, "--threads", self.options.threads, "--json", "--no-pin",
-                                    *shapes, *arguments))
+        j = json.loads(self.command("bench", "--model", self.file, "--streams", 1, "--threads", self.options.threads, "--json", "--no-pin",
+                                    "--shape", shape, *arguments))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return j, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -78,94 +86,102 @@ class Cytodet:
     def plain(self):
         return [(s["op"], s["name"], s.get("reason", ""), s["share"]) for s in self.layers if s["kernel"] == "plain"]
 
+    def close(self):
+        pass
 
-class TensorFlow:
-    """A session of its own process, which answers a line for each request: it must not share threads with others."""
-    name = "TensorFlow"
-    WORKER = """
-import os, sys, time, json
-import numpy as np
-import tensorflow as tf
-graph_file, feeds_file, threads, out_file = sys.argv[1:5]
-definition = tf.compat.v1.GraphDef()
-definition.ParseFromString(open(graph_file, "rb").read())
-graph = tf.Graph()
-with graph.as_default():
-    tf.import_graph_def(definition, name="")
-read = {i.split(":")[0].lstrip("^") for n in definition.node for i in n.input}
-skip = ("NoOp", "Const", "Placeholder", "Assert")
-outputs = sorted(n.name + ":0" for n in definition.node if n.name not in read and n.op not in skip)
-feeds = {k + ":0": v for k, v in np.load(feeds_file).items()}
-config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=int(threads), inter_op_parallelism_threads=1)
-session = tf.compat.v1.Session(graph=graph, config=config)
-call = session.make_callable(outputs, feed_list=list(feeds))
-answers = call(*feeds.values())
-np.savez(out_file, **{str(i): a for i, a in enumerate(answers)})
-print("ready", flush=True)
-for line in sys.stdin:
-    end, times, cpu = time.perf_counter() + float(line), [], time.process_time()
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        call(*feeds.values())
-        times.append(time.perf_counter() - start)
-    print((time.process_time() - cpu) / len(times) * 1000, sorted(times)[len(times) // 2] * 1000, flush=True)
-"""
 
-    def __init__(self, graph, inputs, options):
-        self.folder = tempfile.TemporaryDirectory()
-        folder = pathlib.Path(self.folder.name)
-        np.savez(folder / "feeds.npz", **inputs)
-        self.out = folder / "out.npz"
-        self.process = subprocess.Popen([sys.executable, "-c", self.WORKER, graph, folder / "feeds.npz", str(options.threads), self.out],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if self.process.stdout.readline().strip() != "ready":
-            lines = self.process.communicate()[1].strip().splitlines()
-            raise RuntimeError("TensorFlow: " + (lines[-1][:200] if lines else "does not run the graph"))
+class Peer:
+    """A peer in a process of its own (peer_worker.py); `form`: its file in the network's folder, made when it is not there."""
 
-    def run(self):
-        answers = np.load(self.out)
-        return [answers[k] for k in sorted(answers, key=int)]
+    def __init__(self, name, precision, form, family, note="", hint="f32"):
+        self.name, self.precision, self.form, self.family, self.note, self.hint = name, precision, form, family, note, hint
+
+    def load(self, network, options):
+        file = network.folder / self.form
+        if self.form in make_peers.FORMS:
+            problems = make_peers.make(network, needed_for(self.form))
+            if problems:
+                raise RuntimeError("; ".join(problems.values()))
+        self.network, self.worker = network, bench_peers.Worker(self.family)
+        self.ask(op="load", file=str(file), streams=1, threads=options.threads, precision=self.hint, input=network.input,
+                 heads=network.heads)
+
+    def ask(self, **job):
+        reply = self.worker.ask(id=0, **job)
+        if "error" in reply:
+            self.close()
+            raise RuntimeError(reply["error"])
+        return reply
+
+    def answers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "heads.npz"
+            self.ask(op="heads", images=[str(self.network.image_file)], out=str(out))
+            heads = np.load(out)
+            return [heads[k] for k in sorted(heads, key=lambda k: int(k.split("_")[1]))]
 
     def measure(self, seconds):
-        self.process.stdin.write(f"{seconds}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("TensorFlow ended")
-        return tuple(map(float, line.split()))
+        reply = self.ask(op="measure", image=str(self.network.image_file), seconds=seconds)
+        return reply["cpu_ms"], reply["ms"]
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        self.worker.close()
 
 
-ENGINES = [TensorFlow, Cytodet]
+def needed_for(form):
+    """The form and those that it is made from."""
+    return {form} | {"openvino": {"openvino_f32.xml"}, "onnx": {"onnx_f32.onnx"}}.get(form.split("_")[0], set())
 
 
-def inputs_of(graph, name):
-    """The images that a graph is measured on."""
-    if name in make_networks.NETWORKS:
-        return {"image": make_networks.image(make_networks.NETWORKS[name], seed=11)}
-    import tensorflow as tf
-    definition = tf.compat.v1.GraphDef()
-    definition.ParseFromString(pathlib.Path(graph).read_bytes())
-    inputs = {}
-    for n in definition.node:
-        if n.op == "Placeholder":
-            image = n.attr["dtype"].type == tf.uint8.as_datatype_enum
-            dims = [d.size for d in n.attr["shape"].shape.dim]
-            shape = [d if d > 0 else open_ for d, open_ in zip(dims, [1, 480, 640, 3] if image and len(dims) == 4 else [1] * len(dims))]
-            inputs[n.name] = random_like(np.zeros(shape, "u1" if image else "f4"), 11)
-    return inputs
+def engines_of(options):
+    """In the order of the table. INT8 graphs are cytodet's own and TensorFlow's."""
+    has = bench_peers.cpu_features()
+    fix = not {"avx512_vnni", "avx_vnni"} & set(has)  # without VNNI, sums of pairs of u8 x s8 saturate in the other form
+    engines = [Cytodet("f32", options.graph), Peer("TensorFlow", "f32", "graph.pb", "tensorflow"),
+               Peer("OpenVINO", "f32", "openvino_f32.xml", "openvino"), Peer("ONNX Runtime", "f32", "onnx_f32.onnx", "onnxruntime"),
+               Peer("TFLite", "f32", "tflite_f32.tflite", "tflite")]
+    if options.int8:
+        engines += [Cytodet("int8", options.int8_graph), Peer("TensorFlow", "int8", "graph_int8.pb", "tensorflow"),
+                    Peer("OpenVINO", "int8", "openvino_int8_fix.xml" if fix else "openvino_int8.xml", "openvino"),
+                    Peer("ONNX Runtime", "int8", "onnx_int8_u8u8.onnx" if fix else "onnx_int8.onnx", "onnxruntime"),
+                    Peer("TFLite", "int8", "tflite_int8.tflite", "tflite")]
+        if "avx512_bf16" in has:
+            engines.append(Peer("OpenVINO", "int8", "openvino_int8.xml", "openvino", note="rest bf16", hint="bf16"))
+    return [e for e in engines if e.name == "cytodet" or e.name in options.peers.split(",")]
 
 
-def quantize(graph, inputs, options, out):
-    """The INT8 graph, calibrated on three images like the one that is measured."""
+def network_of(name, graph, options):
+    """The graph with its input, outputs and images; its peers' forms lie in a folder of its name."""
+    described = json.loads(subprocess.run([os.environ["ONNX_EXPORT_PYTHON"], HERE / "peer_worker.py", "describe", graph],
+                                          check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    if len(described["inputs"]) != 1:
+        raise RuntimeError(f"has inputs {', '.join(described['inputs'])}, and is measured on one")
+    (node, (dtype, dims)), = described["inputs"].items()
+    image = dtype == "uint8"
+    shape = [d if d > 0 else free for d, free in zip(dims, [1, 480, 640, 3] if image and len(dims) == 4 else [1] * len(dims))]
+    like = np.zeros(shape, "u1" if image else "f4")
+    folder = pathlib.Path(options.folder).resolve() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    link(folder / "graph.pb", graph)
+    network = make_peers.FrozenGraph(folder / "graph.pb", node, shape, described["outputs"], folder,
+                                     [random_like(like, 100 + i) for i in range(3)])
+    network.image = make_networks.image(make_networks.NETWORKS[name], seed=11) if name in make_networks.NETWORKS else random_like(like, 11)
+    network.image_file = folder / "image.npy"
+    np.save(network.image_file, network.image)
+    return network
+
+
+def link(name, target):
+    name.unlink(missing_ok=True)
+    name.symlink_to(pathlib.Path(target).resolve())
+
+
+def quantize(network, options, out):
+    """cytodet's INT8 graph, calibrated on the images that the peers are calibrated on."""
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(3):
-            feeds = {name: random_like(x, 100 + i) for name, x in inputs.items()}
-            (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": feeds_json(feeds)}))
-        done = subprocess.run([options.program, "quantize", graph, "--images", folder, "--quiet", "--no-search", "--force", "-o", out],
+        for i, sample in enumerate(network.samples):
+            (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": tensors_json({network.input: sample})}))
+        done = subprocess.run([options.program, "quantize", network.graph, "--images", folder, "--quiet", "--no-search", "--force", "-o", out],
                               capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError("quantize: " + done.stderr.strip().splitlines()[-1])
@@ -182,87 +198,132 @@ def decibels(got, wanted):
     return 10 * np.log10(signal / max(noise, 1e-30))
 
 
-def measure(graph, inputs, options, wanted):
-    """A row of figures: milliseconds, differences and plain steps of every engine."""
-    engines, row = [], {"ms": {}, "clock_ms": {}, "rounds": {}, "error": {}, "difference": {}, "decibels": {}}
-    for kind in ENGINES:
-        try:
-            engine = kind(graph, inputs, options)
-            answers = engine.run()
-            wanted = answers if wanted is None else wanted
-            row["difference"][kind.name], row["decibels"][kind.name] = difference(answers, wanted), decibels(answers, wanted)
-            engines.append(engine)
-        except (RuntimeError, OSError) as e:
-            row["error"][kind.name] = str(e)
-    times = collections.defaultdict(list)
-    for _ in range(options.rounds):
-        for engine in engines:
-            times[engine.name].append(engine.measure(options.seconds))
+def compare(answers, wanted, figure):
+    if [a.shape for a in answers] != [w.shape for w in wanted]:
+        raise RuntimeError(f"its answers have shapes {[a.shape for a in answers]}")
+    figure["difference"], figure["decibels"] = difference(answers, wanted), decibels(answers, wanted)
+
+
+def measure(network, options):
+    """Figures of every engine: milliseconds, differences, plain steps."""
+    options.graph, options.int8_graph, figures, ready, wanted = network.graph, network.folder / "graph_int8.pb", [], [], None
+    # TensorFlow's answers in float are what the others are compared with; cytodet's INT8 graph is made before others read it.
+    first = [("TensorFlow", "f32"), ("cytodet", "f32"), ("cytodet", "int8")]
+    engines = sorted(engines_of(options), key=lambda e: first.index((e.name, e.precision)) if (e.name, e.precision) in first else len(first))
     for engine in engines:
-        row["rounds"][engine.name] = times[engine.name]
-        row["ms"][engine.name], row["clock_ms"][engine.name] = np.median(times[engine.name], axis=0).tolist()
+        figure = {"engine": engine.name, "precision": engine.precision, "note": getattr(engine, "note", "")}
+        figures.append(figure)
+        try:
+            engine.load(network, options)
+            answers = engine.answers()
+            wanted = answers if wanted is None else wanted
+            compare(answers, wanted, figure)
+            ready.append((engine, figure))
+        except (RuntimeError, OSError) as e:
+            figure["error"] = str(e)[:200]
+    for _ in range(options.rounds):
+        for engine, figure in ready:
+            figure.setdefault("rounds", []).append(engine.measure(options.seconds))
+    for engine, figure in ready:
+        figure["ms"], figure["clock_ms"] = np.median(figure["rounds"], axis=0).tolist()
         if isinstance(engine, Cytodet):
-            row["plain"] = engine.plain()
-        else:
-            engine.close()
-    return row, wanted
+            figure["plain"] = engine.plain()
+        engine.close()
+    return figures
 
 
-def table(rows):
-    lines = ["| network | precision | TensorFlow CPU ms | cytodet CPU ms | ratio | difference | plain steps (share of time) |", "|---|---|--:|--:|--:|--:|---|"]
-    for row in rows:
-        ms = row["ms"]
-        cell = lambda name: f"{ms[name]:.2f}" if name in ms else row["error"].get(name, "")[:60]
-        ratio = f"{ms['TensorFlow'] / ms['cytodet']:.2f}" if len(ms) == 2 else ""
-        exact = f"{row['difference'].get('cytodet', float('nan')):.1e}" if row["precision"] == "f32" else f"{row['decibels'].get('cytodet', float('nan')):.1f} dB"
-        ops = collections.Counter(p[0] for p in row.get("plain", []))
-        plain = ", ".join(f"{n} {op}" for op, n in ops.most_common()) or "none"
-        share = f" ({100 * sum(p[3] for p in row['plain']):.1f} %)" if ops else ""
-        lines.append(f"| {row['network']} | {row['precision']} | {cell('TensorFlow')} | {cell('cytodet')} | {ratio} | {exact} | {plain}{share} |")
+def best(figures, engine, precisions):
+    """Of the figures of an engine in these precisions the fastest; none: None."""
+    timed = [f for f in figures if f["engine"] == engine and f["precision"] in precisions and "ms" in f]
+    return min(timed, key=lambda f: f["ms"], default=None)
+
+
+def ratio_of(figures, precision):
+    """The best peer's time over cytodet's, and its name."""
+    ours = best(figures, "cytodet", [precision])
+    peers = [f for f in (best(figures, p, ["f32"] if precision == "f32" else ["f32", "int8"]) for p in PEERS) if f]
+    if not ours or not peers:
+        return None
+    fastest = min(peers, key=lambda f: f["ms"])
+    return fastest["ms"] / ours["ms"], fastest["engine"] + (" " + fastest["precision"] if fastest["precision"] != precision else "")
+
+
+def cell(figures, engine, precision):
+    figure = best(figures, engine, [precision])
+    if figure:
+        return f"{figure['ms']:.2f}"
+    return "no" if any(f["engine"] == engine and f["precision"] == precision for f in figures) else ""
+
+
+def row_of(name, precision, figures):
+    ours = best(figures, "cytodet", [precision])
+    if not ours:
+        error = next((f.get("error", "") for f in figures if f["engine"] == "cytodet" and f["precision"] == precision), "")
+        return f"| {name} | {precision} | {error[:80]} |" + " |" * (len(PEERS) + 3)
+    exact = f"{ours['difference']:.1e}" if precision == "f32" else f"{ours['decibels']:.1f} dB"
+    plain = collections.Counter(p[0] for p in ours["plain"])
+    steps = ", ".join(f"{n} {op}" for op, n in plain.most_common()) or "none"
+    share = f" ({100 * sum(p[3] for p in ours['plain']):.1f} %)" if plain else ""
+    ratio = ratio_of(figures, precision)
+    shown = f"**{ratio[0]:.2f}x** of {ratio[1]}" if ratio else ""
+    peers = " | ".join(cell(figures, p, precision) for p in PEERS)
+    return f"| {name} | {precision} | {ours['ms']:.2f} | {peers} | {shown} | {exact} | {steps}{share} |"
+
+
+def table(results):
+    lines = [f"| network | precision | cytodet | {' | '.join(PEERS)} | the best peer | difference | plain steps (share of time) |",
+             "|---|---|--:|" + "--:|" * len(PEERS) + "---|--:|---|"]
     for precision in ("f32", "int8"):
-        ratios = [r["ms"]["TensorFlow"] / r["ms"]["cytodet"] for r in rows if r["precision"] == precision and len(r["ms"]) == 2]
+        ratios = []
+        for name, figures in results.items():
+            if any(f["precision"] == precision for f in figures):
+                lines.append(row_of(name, precision, figures))
+                ratios += [r[0] for r in [ratio_of(figures, precision)] if r]
         if ratios:
-            lines.append(f"| geometric mean of {len(ratios)} | {precision} | | | {np.exp(np.mean(np.log(ratios))):.2f} | | |")
+            lines.append(f"| geometric mean of {len(ratios)} | {precision} |" + " |" * (len(PEERS) + 1)
+                         + f" **{np.exp(np.mean(np.log(ratios))):.2f}x** | | |")
     return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(prog="bench_networks")
     parser.add_argument("--networks", default=",".join(make_networks.NETWORKS))
-    parser.add_argument("--graphs", nargs="*", default=[], help="other frozen graphs")
+    parser.add_argument("--graphs", nargs="*", default=[], help="other frozen graphs, of one input")
     parser.add_argument("--folder", default="out/networks")
-    parser.add_argument("--int8", action="store_true", help="also the graphs that cytodet quantizes")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--int8", action="store_true", help="also in 8 bits")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--program", default="build/release/cytodet")
+    parser.add_argument("--prepare", action="store_true", help="make the networks and the peers' forms, and measure nothing")
     parser.add_argument("--out", default="out/bench_networks")
     options = parser.parse_args()
     names = [n for n in options.networks.split(",") if n]
     if names:
-        subprocess.run(["nice", "-n", "10", sys.executable, HERE / "make_networks.py", options.folder, *names], check=True)
+        subprocess.run([os.environ["ONNX_EXPORT_PYTHON"], HERE / "make_networks.py", options.folder, *names], check=True)
     graphs = [(n, pathlib.Path(options.folder) / f"{n}.pb") for n in names] + [(pathlib.Path(g).stem, pathlib.Path(g)) for g in options.graphs]
-    rows = []
-    for name, graph in graphs:
-        inputs = inputs_of(graph, name)
-        row, wanted = measure(graph, inputs, options, None)
-        rows.append({"network": name, "precision": "f32", **row})
-        if options.int8:
-            int8 = graph.with_name(name + "_int8.pb")
-            try:
-                quantize(graph, inputs, options, int8)
-                row, _ = measure(int8, inputs, options, wanted)
-            except RuntimeError as e:
-                row = {"ms": {}, "error": {"cytodet": str(e)}, "difference": {}, "decibels": {}}
-            rows.append({"network": name, "precision": "int8", **row})
-        print(table(rows).splitlines()[-3 if len(rows) > 1 else -2], file=sys.stderr, flush=True)
-        for op, node, reason, share in rows[-1].get("plain", []):
-            print(f"  plain: {op} {node}, {100 * share:.1f} % of the time: {reason}", file=sys.stderr)
-    out = pathlib.Path(options.out)
+    results, out = {}, pathlib.Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(rows, indent=1))
-    out.with_suffix(".md").write_text(table(rows))
-    print(table(rows), end="")
+    for name, graph in graphs:
+        network = network_of(name, graph, options)
+        if options.prepare:
+            options.graph, options.int8_graph = network.graph, network.folder / "graph_int8.pb"
+            for engine in engines_of(options):
+                if getattr(engine, "form", None) in make_peers.FORMS:
+                    make_peers.make(network, needed_for(engine.form))
+            continue
+        results[name] = measure(network, options)
+        for precision in ("f32", "int8")[:1 + options.int8]:
+            print(row_of(name, precision, results[name]), file=sys.stderr, flush=True)
+        for figure in results[name]:
+            if "error" in figure:
+                print(f"  {figure['engine']} {figure['precision']}: {figure['error']}", file=sys.stderr)
+            for op, node, reason, share in figure.get("plain", []):
+                print(f"  plain in {figure['precision']}: {op} {node}, {100 * share:.1f} % of the time: {reason}", file=sys.stderr)
+        out.with_suffix(".json").write_text(json.dumps(results, indent=1))
+        out.with_suffix(".md").write_text(table(results))
+    print(table(results) if results else "", end="")
 
 
 if __name__ == "__main__":

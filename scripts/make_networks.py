@@ -10,8 +10,11 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
-import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+try:
+    import tensorflow as tf
+except ImportError:
+    tf = None  # who only wants the names
 
 # Name, height and width of the input image.
 NETWORKS = {
@@ -44,6 +47,7 @@ def settle_batch_norms(model, x):
 
 
 def freeze(model, size, path):
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     call = tf.function(lambda x: model(x, training=False))
     concrete = call.get_concrete_function(tf.TensorSpec((1, size, size, 3), tf.float32, name="image"))
     graph = convert_variables_to_constants_v2(concrete, lower_control_flow=True).graph.as_graph_def()

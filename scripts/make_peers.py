@@ -37,16 +37,26 @@ def evenly(folder, count):
     return [files[i * len(files) // count] for i in range(count)]
 
 
-class Network:
-    """A model file, its heads, and where its forms lie."""
+class FrozenGraph:
+    """A frozen graph of one input of `shape`, the outputs that are asked for, where its forms lie, and what they are calibrated on."""
+
+    def __init__(self, graph, input, shape, heads, folder, samples=()):
+        self.graph, self.input, self.shape, self.heads, self.folder = pathlib.Path(graph), input, list(shape), heads, pathlib.Path(folder)
+        self.samples = samples
+
+    def calibration(self):
+        yield from self.samples
+
+
+class Network(FrozenGraph):
+    """A detector by its model file."""
 
     def __init__(self, program, model, folder, images, count):
-        self.program, self.model, self.folder, self.images, self.count = program, pathlib.Path(model), pathlib.Path(folder), images, count
+        self.program, self.model, self.images, self.count = program, pathlib.Path(model), images, count
         self.settings = json.loads(self.model.read_text())
-        self.graph = (self.model.parent / self.settings["graph"]).resolve()
-        self.heads = self.settings["class_logits"] + self.settings["box_deltas"]
         self.height, self.width = self.settings["input"]["height"], self.settings["input"]["width"]
-        self.input = self.settings["input"]["node"].split(":")[0]
+        super().__init__((self.model.parent / self.settings["graph"]).resolve(), self.settings["input"]["node"].split(":")[0],
+                         [1, self.height, self.width, 3], self.settings["class_logits"] + self.settings["box_deltas"], folder)
 
     def feed(self, file):
         """An image as detect feeds it: RGB, 8-bit bilinear letterbox at the top left, normalised, the rest zero."""
@@ -77,7 +87,7 @@ def make_openvino_f32(n, out):
         both = (head, head.replace("class_logits", "check_class"))
         results.append(next(o for o in m.outputs if any(name.split(":")[0] in both for name in o.get_names())))
     net = ov.Model(results, [p for p in m.get_parameters() if p.get_friendly_name().startswith(n.input)])
-    net.reshape([1, n.height, n.width, 3])
+    net.reshape(n.shape)
     ov.save_model(net, out, compress_to_fp16=False)
 
 
@@ -98,7 +108,7 @@ def make_openvino_int8(n, out, fix=False):
 
 def make_onnx_f32(n, out):
     subprocess.run([os.environ["ONNX_EXPORT_PYTHON"], "-m", "tf2onnx.convert", "--graphdef", n.graph, "--inputs",
-                    f"{n.input}:0[1,{n.height},{n.width},3]", "--outputs", ",".join(h + ":0" for h in n.heads), "--opset", "17", "--output", out],
+                    f"{n.input}:0[{','.join(map(str, n.shape))}]", "--outputs", ",".join(h + ":0" for h in n.heads), "--opset", "17", "--output", out],
                    check=True, stdout=sys.stderr)
 
 
@@ -123,7 +133,7 @@ def make_onnx_int8(n, out, filters="QInt8"):
 
 def make_tflite(n, out, int8=False):
     """The converter lives in TensorFlow's environment, which peer_worker runs in."""
-    job = {"graph": str(n.graph), "input": n.input, "heads": n.heads, "shape": [1, n.height, n.width, 3], "out": str(out), "images": []}
+    job = {"graph": str(n.graph), "input": n.input, "heads": n.heads, "shape": n.shape, "out": str(out), "images": []}
     with tempfile.TemporaryDirectory() as folder:
         if int8:
             for i, image in enumerate(n.calibration()):
@@ -154,12 +164,12 @@ def is_there(network, name):
     form = network.folder / name
     if not form.exists():
         return False
-    program = shutil.which(network.program)
-    return not name.startswith("cytodet") or program is None or form.stat().st_mtime > pathlib.Path(program).stat().st_mtime
+    program = name.startswith("cytodet") and shutil.which(network.program)
+    return not program or form.stat().st_mtime > pathlib.Path(program).stat().st_mtime
 
 
 def make(network, wanted):
-    """Makes the wanted forms that are not there, and those of an older program than `network.program`; returns those that could not be made, with the reason."""
+    """Makes the wanted forms that are not there, and of cytodet's own those of an older program; returns those that could not be made, with the reason."""
     network.folder.mkdir(parents=True, exist_ok=True)
     problems = {}
     for name, make_form in FORMS.items():

@@ -2,7 +2,7 @@
 
 {"op": "load", "id", "file", "streams", "threads", "precision", "input", "heads"}   -> {}
 {"op": "heads", "id", "images": [.npy], "out": .npz}                                        -> {}
-{"op": "measure", "id", "image": .npy, "seconds"}                                           -> {"ms": per image}
+{"op": "measure", "id", "image": .npy, "seconds"}                                           -> {"ms", "cpu_ms": per image}
 An "error" in the answer says why not. Usage: peer_worker.py openvino | onnxruntime | tensorflow | tflite
 """
 import concurrent.futures
@@ -126,6 +126,19 @@ def convert_tflite(job):
         file.write(data)
 
 
+def describe(graph_file):
+    """Inputs of a frozen graph, {name: [type, shape with -1]}, and the names of nodes that nothing reads."""
+    import tensorflow as tf
+    definition = tf.compat.v1.GraphDef()
+    with open(graph_file, "rb") as file:
+        definition.ParseFromString(file.read())
+    read = {i.split(":")[0].lstrip("^") for n in definition.node for i in n.input}
+    inputs = {n.name: [tf.as_dtype(n.attr["dtype"].type).name, [d.size for d in n.attr["shape"].shape.dim]]
+              for n in definition.node if n.op == "Placeholder"}
+    skip = ("NoOp", "Const", "Placeholder", "Assert")
+    return {"inputs": inputs, "outputs": sorted(n.name for n in definition.node if n.name not in read and n.op not in skip)}
+
+
 def serve(family, answers):
     nets = {}
 
@@ -138,7 +151,9 @@ def serve(family, answers):
             groups = [net.heads(np.load(file)) for file in job["images"]]
             np.savez(job["out"], **{f"{i}_{j}": np.asarray(h, "f4") for i, group in enumerate(groups) for j, h in enumerate(group)})
             return {}
-        return {"ms": net.measure(np.load(job["image"]), job["seconds"])}
+        image, wall, cpu = np.load(job["image"]), time.perf_counter(), time.process_time()
+        ms = net.measure(image, job["seconds"])
+        return {"ms": ms, "cpu_ms": ms * (time.process_time() - cpu) / (time.perf_counter() - wall)}  # of all threads
     for line in sys.stdin:
         try:
             reply = answer(json.loads(line))
@@ -152,6 +167,9 @@ def main():
     if sys.argv[1] == "convert-tflite":
         with open(sys.argv[2]) as file:
             convert_tflite(json.load(file))
+        return
+    if sys.argv[1] == "describe":
+        print(json.dumps(describe(sys.argv[2])))
         return
     # Libraries print to stdout; the answers keep their own.
     answers = os.fdopen(os.dup(1), "w")
