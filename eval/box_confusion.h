@@ -1,0 +1,24 @@
+// Which class is taken for which, and for background, among detections of at least their class's score.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "eval/bootstrap.h"
+#include "eval/class_outcomes.h"
+
+namespace cytodet::eval {
+
+// Rows: ground truth; columns: detections; the last of each is background. A detection that is right by find_class_outcomes()
+// is on the diagonal; what is left on both sides is paired across classes by falling IoU (of at least that of a match), ties by
+// index; the rest is background. Boxes that match a crowd, and crowds, do not count.
+struct BoxConfusion {
+  size_t classes = 0;
+  std::vector<Estimate> cells;  // [row * (classes + 1) + column]
+  const Estimate& at(size_t row, size_t column) const { return cells[row * (classes + 1) + column]; }
+};
+// `least_scores`: per class; detections of a class with NaN there are left out.
+BoxConfusion box_confusion(const GroundTruth& truth, const DetectionSet& set, const std::vector<ClassOutcomes>& outcomes,
+                           const std::vector<double>& least_scores, double least_iou, const Bootstrap& bootstrap);
+
+}  // namespace cytodet::eval

@@ -1,0 +1,63 @@
+// Matching by pycocotools' rules at its ten IoU thresholds. For the sources of this room.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "eval/box_groups.h"
+#include "eval/coco.h"
+
+namespace cytodet::eval {
+
+constexpr size_t kThresholds = 10, kRecalls = 101, kAreas = 4;  // areas: all, small, medium, large
+constexpr uint16_t kAllThresholds = (1u << kThresholds) - 1;
+
+std::array<double, kThresholds> iou_thresholds();  // 0.5, 0.55 .. 0.95, as numpy.linspace rounds them
+std::array<double, kRecalls> recall_thresholds();  // 0, 0.01 .. 1
+
+// One detection that is scored. Bit t of an area range: matched, ignored at IoU threshold t.
+struct DetectionMatches {
+  double score = 0;
+  int32_t image = 0;
+  int32_t rank = 0;  // among its image's detections of the class
+  std::array<uint16_t, kAreas> matched{}, ignored{};
+};
+
+struct ImageTruths {
+  int32_t image = 0;
+  int32_t count = 0;  // of the class, crowds not counted
+};
+
+struct ClassMatches {
+  std::vector<DetectionMatches> outcomes;  // images ascending, score falling within
+  std::array<int64_t, kAreas> truths{};    // not ignored
+  std::vector<ImageTruths> of_images;      // images ascending
+  int64_t cut = 0;                         // detections beyond the last of max_dets
+};
+
+// The truth that a detection takes, -1 for none: the best of the free ones that overlap by at least `least`, of equal ones the
+// later; an ignored one only where no other does. A crowd is always free.
+template <class IsTaken>
+int32_t best_match(std::span<const Overlap> pairs, double least, const std::vector<char>& ignored, IsTaken is_taken) {
+  double best = least < 1 - 1e-10 ? least : 1 - 1e-10;
+  int32_t match = -1;
+  for (const bool of_ignored : {false, true}) {
+    if (of_ignored && match >= 0) break;
+    for (const Overlap& o : pairs) {
+      if ((ignored[static_cast<size_t>(o.truth)] != 0) != of_ignored || o.iou < best || is_taken(o.truth)) continue;
+      best = o.iou;
+      match = o.truth;
+    }
+  }
+  return match;
+}
+
+// `c`: a class, or 0 where the groups are pooled. `areas`: the first of the four ranges that are looked at.
+ClassMatches match_class(const GroundTruth& truth, const DetectionSet& set, const BoxGroups& truths, const BoxGroups& detections,
+                         size_t c, const ScoreOptions& options, size_t areas = kAreas);
+
+// Indices of outcomes by falling score, equal ones as they stand.
+std::vector<uint32_t> by_falling_score(const ClassMatches& matches);
+
+}  // namespace cytodet::eval
