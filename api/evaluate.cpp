@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "api/detections.h"
 #include "api/model.h"
 #include "core/settings.h"
 #include "core/text_width.h"
@@ -88,6 +89,32 @@ pipeline::DetectReport report_of(const cytodet_results& results) {
   return report;
 }
 
+pipeline::DetectReport report_of(const std::vector<cytodet_image_detections>& images) {
+  pipeline::DetectReport report;
+  for (const cytodet_image_detections& image : images) {
+    pipeline::DetectedImage one;
+    one.index = static_cast<int64_t>(report.images.size());
+    one.path = image.name;
+    one.state = pipeline::ImageState::done;
+    one.width = image.width;
+    one.height = image.height;
+    one.detections = detections_of(image);
+    report.images.push_back(std::move(one));
+  }
+  return report;
+}
+
+cytodet_scores* evaluate_detections(const cytodet_ground_truth& truth, const std::vector<cytodet_image_detections>& images,
+                                    const char* const* classes, size_t class_count, const EvaluateSettings& s) {
+  const ClassList list = classes_of(images, classes, class_count);
+  models::ModelFile model;
+  model.classes = list.names;
+  model.category_ids = list.ids;
+  std::vector<std::string> names;
+  for (const cytodet_image_detections& image : images) names.emplace_back(image.name);
+  return score(truth, pipeline::to_set(report_of(images), truth.truth, model), names, s);
+}
+
 std::vector<std::string> files_of(const cytodet_results& results) {
   std::vector<std::string> files;
   for (const cytodet_result& r : results.inputs) files.push_back(r.path);
@@ -147,6 +174,15 @@ cytodet_scores* cytodet_evaluate_results(const cytodet_ground_truth* ground_trut
     const EvaluateSettings s = evaluate_settings(json_of(settings));
     return score(*ground_truth, pipeline::to_set(report_of(*results), ground_truth->truth, results->model), files_of(*results),
                  s);
+  });
+}
+cytodet_scores* cytodet_evaluate_detections(const cytodet_ground_truth* ground_truth, const cytodet_image_detections* images,
+                                            size_t count, const char* const* classes, size_t class_count,
+                                            const cytodet_settings* settings, cytodet_error** error) {
+  return guarded(error, [&] {
+    require(ground_truth, "ground_truth");
+    const EvaluateSettings s = evaluate_settings(json_of(settings));
+    return evaluate_detections(*ground_truth, image_detections_of(images, count), classes, class_count, s);
   });
 }
 

@@ -1,14 +1,22 @@
 // Functions of cytodet/c.h that rewrite graphs: optimize, calibrate, quantize.
+#include <algorithm>
+#include <cstring>
 #include <memory>
+#include <mutex>
+#include <new>
 
 #include "api/handles.h"
+#include "api/pixels_slide.h"
 #include "core/output_plan.h"
 #include "core/settings.h"
 #include "core/text_width.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
+#include "models/common/letterbox.h"
+#include "models/detection_model.h"
 #include "pipeline/detect/files_read.h"
+#include "pipeline/detect/network_input.h"
 #include "pipeline/quantize/answer_check.h"
 #include "pipeline/quantize/int8_search.h"
 #include "quant/calibrate.h"
@@ -32,6 +40,26 @@ cytodet_graph_report* reported(F f) {
   const core::MessageCapture capture([&](std::string_view m) { report->messages.push_back(core::valid_utf8(m)); });
   f(*report);
   return report.release();
+}
+
+// Thrown through calibration where the caller asks to stop.
+struct Stopped {};
+
+// guarded(f), where the caller may stop f.
+template <class F>
+cytodet_graph_report* stoppable(const std::string& what, cytodet_error** error, F f) noexcept {
+  bool stopped = false;
+  cytodet_graph_report* report = guarded(error, [&]() -> cytodet_graph_report* {
+    try {
+      return f();
+    } catch (const Stopped&) {
+      stopped = true;
+      return nullptr;
+    }
+  });
+  if (stopped && error)
+    *error = new (std::nothrow) cytodet_error{CYTODET_STOPPED, what + ": was stopped", what, "was stopped", ""};
+  return report;
 }
 
 graph::Graph optimized(const graph::Graph& source, const graph::PassOptions& options, const char* file) {
@@ -66,39 +94,120 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
     graph::write_graph(graph, out);
 }
 
-void calibrate(const char* model, const char* images, const char* out, Json json, cytodet_graph_report& report) {
+// The caller's callbacks around samples.
+class SampleWatch {
+ public:
+  SampleWatch(const cytodet_callbacks* callbacks, size_t samples) {
+    if (callbacks) std::memcpy(&call_, callbacks, std::min(sizeof call_, callbacks->struct_size));
+    progress_.struct_size = sizeof progress_;
+    progress_.inputs = samples;
+  }
+  // Throws Stopped.
+  void check_stop() const {
+    if (call_.stop && call_.stop(call_.user)) throw Stopped();
+  }
+  void end(size_t sample) {
+    const std::lock_guard lock(mutex_);
+    progress_.input = sample;
+    ++progress_.inputs_done;
+    if (call_.progress) call_.progress(call_.user, &progress_);
+  }
+
+ private:
+  cytodet_callbacks call_{};
+  cytodet_progress progress_{};
+  std::mutex mutex_;
+};
+
+struct CalibrationRequest {
   quant::CalibrateOptions options;
+  int max_images = 100;
+};
+
+// `keys`: those that are known beside the options of calibration.
+CalibrationRequest calibration_request(Json json, bool of_folder) {
+  CalibrationRequest r;
+  quant::CalibrateOptions& options = r.options;
   options.quiet = true;
   options.method = take(json, "method", options.method);
   options.observer.percentile = take(json, "percentile", options.observer.percentile);
   options.per_channel = take(json, "per_channel", options.per_channel);
   options.streams = take(json, "streams", options.streams);
-  const int max_images = take(json, "max_images", 100);
-  refuse_rest(json, {"method", "percentile", "per_channel", "streams", "max_images"});
+  std::vector<std::string> known = {"method", "percentile", "per_channel", "streams"};
+  if (of_folder) {
+    r.max_images = take(json, "max_images", r.max_images);
+    known.emplace_back("max_images");
+  }
+  refuse_rest(json, known);
   pipeline::QuantizeSettings checked;
-  checked.images = images;
-  checked.max_images = max_images;
+  checked.images = "images";
+  checked.max_images = r.max_images;
   checked.method = options.method;
   checked.percentile = options.observer.percentile;
   pipeline::check(checked);
   if (options.streams < 0 || options.streams > 256) throw core::UsageError("streams", "must be 0 to 256");
-  pipeline::QuantizationTarget target = pipeline::read_target(model);
-  core::OutputPlan plan;
-  pipeline::add_model(plan.inputs(), model);
-  pipeline::add_images(plan.inputs(), {images}, true);
-  plan.add_output(out, "the ranges");
-  plan.check();
-  const quant::CalibrationData data = pipeline::data_of(target, images, max_images);
+  return r;
+}
+
+// Shows the samples to the network and writes the ranges. Throws Stopped.
+void write_ranges_of(const pipeline::QuantizationTarget& target, quant::CalibrationData data,
+                     const quant::CalibrateOptions& options, const char* out, const cytodet_callbacks* callbacks,
+                     cytodet_graph_report& report) {
+  SampleWatch watch(callbacks, data.samples.size());
+  data.feed = [&watch, feed = std::move(data.feed)](size_t sample, exec::Runner& runner) {
+    watch.check_stop();
+    feed(sample, runner);
+    watch.end(sample);
+  };
   quant::Calibration c;
   try {
     c = quant::calibrate(target.graph, target.plan, data, options);
   } catch (const Error& e) {
     throw e.within(target.path);
   }
+  watch.check_stop();
   for (const std::string& problem : c.problems) report.messages.push_back(core::valid_utf8(problem));
   quant::write_ranges(c.ranges, out);
   report.ranges = static_cast<int64_t>(c.ranges.values.size());
   report.images = c.ranges.images;
+}
+
+void calibrate(const char* model, const char* images, const char* out, Json json, const cytodet_callbacks* callbacks,
+               cytodet_graph_report& report) {
+  const CalibrationRequest request = calibration_request(std::move(json), true);
+  pipeline::QuantizationTarget target = pipeline::read_target(model);
+  core::OutputPlan plan;
+  pipeline::add_model(plan.inputs(), model);
+  pipeline::add_images(plan.inputs(), {images}, true);
+  plan.add_output(out, "the ranges");
+  plan.check();
+  quant::CalibrationData data = pipeline::data_of(target, images, request.max_images);
+  write_ranges_of(target, std::move(data), request.options, out, callbacks, report);
+}
+
+void calibrate_images(const char* model, const cytodet_image* images, size_t count, const char* out, Json json,
+                      const cytodet_callbacks* callbacks, cytodet_graph_report& report) {
+  const CalibrationRequest request = calibration_request(std::move(json), false);
+  const std::vector<cytodet_image> given = images_of(images, count);
+  pipeline::QuantizationTarget target = pipeline::read_target(model);
+  const auto* network = dynamic_cast<const models::DetectionModel*>(target.network.get());
+  if (!network) throw core::UsageError(model, "is no detection model", "calibrate it on a folder, as `cytodet calibrate` does");
+  core::OutputPlan plan;
+  pipeline::add_model(plan.inputs(), model);
+  plan.add_output(out, "the ranges");
+  plan.check();
+  quant::CalibrationData data;
+  data.name = "images in memory";
+  for (size_t i = 0; i < given.size(); ++i) {
+    data.samples.push_back(given[i].name ? given[i].name : "image " + std::to_string(i));
+    check(given[i], data.samples.back());
+  }
+  data.feed = [&](size_t i, exec::Runner& runner) {
+    const core::Image pixels = pixels_of(given[i], data.samples[i]);
+    const models::Letterbox box = models::letterbox_of(pixels.width, pixels.height, network->input());
+    pipeline::NetworkInput(runner.plan(), network->input()).put(*network, pixels, box, runner);
+  };
+  write_ranges_of(target, data, request.options, out, callbacks, report);
 }
 
 void quantize(const char* model, const char* out, Json json, cytodet_graph_report& report) {
@@ -144,11 +253,26 @@ cytodet_graph_report* cytodet_optimize(const char* graph, const char* out, const
 }
 cytodet_graph_report* cytodet_calibrate(const char* model, const char* images, const char* out, const cytodet_settings* settings,
                                         cytodet_error** error) {
-  return guarded(error, [&] {
+  return cytodet_calibrate_folder(model, images, out, settings, nullptr, error);
+}
+cytodet_graph_report* cytodet_calibrate_folder(const char* model, const char* images, const char* out,
+                                               const cytodet_settings* settings, const cytodet_callbacks* callbacks,
+                                               cytodet_error** error) {
+  return stoppable("the calibration", error, [&] {
     require(model, "model");
     require(images, "images");
     require(out, "out");
-    return reported([&](cytodet_graph_report& report) { calibrate(model, images, out, json_of(settings), report); });
+    return reported([&](cytodet_graph_report& report) { calibrate(model, images, out, json_of(settings), callbacks, report); });
+  });
+}
+cytodet_graph_report* cytodet_calibrate_images(const char* model, const cytodet_image* images, size_t count, const char* out,
+                                               const cytodet_settings* settings, const cytodet_callbacks* callbacks,
+                                               cytodet_error** error) {
+  return stoppable("the calibration", error, [&] {
+    require(model, "model");
+    require(out, "out");
+    return reported(
+        [&](cytodet_graph_report& report) { calibrate_images(model, images, count, out, json_of(settings), callbacks, report); });
   });
 }
 cytodet_graph_report* cytodet_quantize(const char* model, const char* out, const cytodet_settings* settings,

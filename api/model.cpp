@@ -194,21 +194,6 @@ std::vector<std::string> texts_of(const char* const* inputs, size_t count) {
   return texts;
 }
 
-// The caller's structs as this version knows them.
-std::vector<cytodet_image> images_of(const cytodet_image* images, size_t count) {
-  require(images, "images");
-  if (count < 1 || count > kMaxInputs)
-    throw UsageError("count", "is " + std::to_string(count) + ": there is nothing to detect on");
-  constexpr size_t kFirst = offsetof(cytodet_image, name) + sizeof(const char*);  // of version 1
-  const size_t size = images->struct_size;
-  if (size < kFirst || size > 4096)
-    throw UsageError("struct_size", "is " + std::to_string(size), "set it to sizeof(cytodet_image)");
-  std::vector<cytodet_image> known(count);
-  for (size_t i = 0; i < count; ++i)
-    std::memcpy(&known[i], reinterpret_cast<const char*>(images) + i * size, std::min(size, sizeof known[i]));
-  return known;
-}
-
 // Whether detection runs on the whole image, as one tile.
 bool is_one_tile(const cytodet_image& image, const DetectSettings& s, const models::InputSettings& input) {
   const int64_t side = 2 * std::max(input.width, input.height);

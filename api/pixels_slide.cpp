@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 
+#include "api/handles.h"
 #include "core/error.h"
 
 namespace cytodet::api {
 namespace {
+
+constexpr size_t kMaxImagesOfCall = 100'000'000;
 
 // Bytes of a pixel; 0: no such format.
 int64_t bytes_of_pixel(int32_t format) {
@@ -88,6 +92,34 @@ std::unique_ptr<tiling::Slide> make_pixels_slide(const cytodet_image& image, con
   auto slide = std::make_unique<PixelsSlide>(image);
   slide->path = name;
   return slide;
+}
+
+std::vector<cytodet_image> images_of(const cytodet_image* images, size_t count) {
+  require(images, "images");
+  if (count < 1 || count > kMaxImagesOfCall)
+    throw core::UsageError("count", "is " + std::to_string(count) + ": there is nothing to detect on");
+  constexpr size_t kFirst = offsetof(cytodet_image, name) + sizeof(const char*);  // of version 1
+  const size_t size = images->struct_size;
+  if (size < kFirst || size > 4096)
+    throw core::UsageError("struct_size", "is " + std::to_string(size), "set it to sizeof(cytodet_image)");
+  std::vector<cytodet_image> known(count);
+  for (size_t i = 0; i < count; ++i)
+    std::memcpy(&known[i], reinterpret_cast<const char*>(images) + i * size, std::min(size, sizeof known[i]));
+  return known;
+}
+
+core::Image pixels_of(const cytodet_image& image, const std::string& name) {
+  const std::unique_ptr<tiling::Slide> slide = make_pixels_slide(image, name);
+  constexpr int64_t kMaxSide = int64_t{1} << 20;
+  if (image.width > kMaxSide || image.height > kMaxSide)
+    throw core::UsageError(name, "is " + std::to_string(image.width) + " x " + std::to_string(image.height) + " pixels",
+                           "give at most 1048576 across and down");
+  core::Image pixels;
+  pixels.width = static_cast<int>(image.width);
+  pixels.height = static_cast<int>(image.height);
+  pixels.rgb.resize(static_cast<size_t>(image.width) * static_cast<size_t>(image.height) * 3);
+  slide->read(0, 0, 0, pixels.width, pixels.height, pixels.rgb.data());
+  return pixels;
 }
 
 }  // namespace cytodet::api

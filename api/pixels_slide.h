@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "core/image.h"
 #include "cytodet/c.h"
 #include "tiling/slides/slide.h"
 
@@ -13,5 +15,10 @@ namespace cytodet::api {
 // before it.
 std::unique_ptr<tiling::Slide> make_pixels_slide(const cytodet_image& image, const std::string& name);
 void check(const cytodet_image& image, const std::string& name);
+
+// The caller's structs as this version knows them. Throws UsageError: a NULL, no image, a struct_size that cannot be.
+std::vector<cytodet_image> images_of(const cytodet_image* images, size_t count);
+// All pixels of a small image. Throws UsageError as check(), and where a side is above 2^20 pixels.
+core::Image pixels_of(const cytodet_image& image, const std::string& name);
 
 }  // namespace cytodet::api

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "exec/runtime/plan.h"
 #include "graph/interpret/feed_check.h"
@@ -57,24 +58,6 @@ NamedTensors run_interpreter(Graph& graph, const NamedTensors& feeds, const std:
   return results;
 }
 
-NamedTensors run_plan(const Graph& graph, const NamedTensors& feeds, const std::vector<std::string>& outputs,
-                      const InferOptions& options) {
-  PlanOptions plan_options;
-  plan_options.outputs = outputs;
-  plan_options.threads = options.threads;
-  plan_options.precision = options.precision;
-  for (const auto& [name, tensor] : feeds) plan_options.input_shapes[graph.node(graph.value(name).node).name] = tensor.shape();
-  Runner runner(Plan::compile(graph, plan_options));
-  for (size_t i = 0; i < runner.plan().inputs().size(); ++i)
-    for (const auto& [name, tensor] : feeds)
-      if (graph.node(graph.value(name).node).name == runner.plan().inputs()[i].name)
-        runner.set_input(static_cast<int>(i), tensor);
-  runner.run();
-  NamedTensors results;
-  for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = runner.output(static_cast<int>(i)).clone();
-  return results;
-}
-
 std::filesystem::path graph_of_case(const std::filesystem::path& folder) {
   const std::filesystem::path onnx = folder / "model.onnx";
   return std::filesystem::exists(onnx) ? onnx : folder / "graph.pb";
@@ -82,19 +65,83 @@ std::filesystem::path graph_of_case(const std::filesystem::path& folder) {
 
 }  // namespace
 
-NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
-  Graph graph = read_graph(path, options.changes);
-  try {
-    const std::vector<std::string> outputs = options.outputs.empty() ? find_outputs(graph) : options.outputs;
-    if (outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
-    const PassOptions passes = pass_options(graph, feeds, outputs);
-    if (options.plain) return run_interpreter(graph, feeds, outputs);
-    run_passes(graph, passes);
-    inline_functions(graph);  // those that must stay in a file for TensorFlow
-    return run_plan(graph, feeds, outputs, options);
-  } catch (const Error& e) {
-    throw e.within(path.string());
+// A plan, and the runners of it that are idle.
+struct GraphRunner::Compiled {
+  std::shared_ptr<const Plan> plan;
+  std::vector<Runner> idle;
+};
+
+GraphRunner::GraphRunner(const std::filesystem::path& path, const InferOptions& options)
+    : path_(path.string()), options_(options), graph_(read_graph(path, options.changes)), outputs_(options.outputs) {
+  if (outputs_.empty()) outputs_ = find_outputs(graph_);
+}
+
+GraphRunner::~GraphRunner() = default;
+
+std::shared_ptr<GraphRunner::Compiled> GraphRunner::compiled(const NamedTensors& feeds,
+                                                             const std::vector<std::string>& outputs) const {
+  std::string key;
+  for (const std::string& name : outputs) key += name + "\n";
+  for (const auto& [name, tensor] : feeds) key += "\n" + name + " " + name_of(tensor.dtype()) + to_string(tensor.shape());
+  const std::lock_guard lock(mutex_);
+  if (const auto known = plans_.find(key); known != plans_.end()) return known->second;
+  Graph graph = graph_;
+  run_passes(graph, pass_options(graph, feeds, outputs));
+  inline_functions(graph);  // those that must stay in a file for TensorFlow
+  PlanOptions plan;
+  plan.outputs = outputs;
+  plan.threads = options_.threads;
+  plan.precision = options_.precision;
+  for (const auto& [name, tensor] : feeds) plan.input_shapes[graph.node(graph.value(name).node).name] = tensor.shape();
+  constexpr size_t kMaxPlans = 8;  // each holds its weights in packed form
+  if (plans_.size() >= kMaxPlans) plans_.clear();
+  return plans_[key] = std::make_shared<Compiled>(Compiled{Plan::compile(graph, plan), {}});
+}
+
+NamedTensors GraphRunner::run_compiled(const NamedTensors& feeds, const std::vector<std::string>& outputs) const {
+  const std::shared_ptr<Compiled> c = compiled(feeds, outputs);
+  std::optional<Runner> runner;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!c->idle.empty()) {
+      runner.emplace(std::move(c->idle.back()));
+      c->idle.pop_back();
+    }
   }
+  if (!runner) runner.emplace(c->plan);
+  for (size_t i = 0; i < c->plan->inputs().size(); ++i) {
+    bool fed = false;
+    for (const auto& [name, tensor] : feeds) {
+      if (graph_.node(graph_.value(name).node).name != c->plan->inputs()[i].name) continue;
+      runner->set_input(static_cast<int>(i), tensor);
+      fed = true;
+    }
+    if (options_.all_fed && !fed)
+      throw UsageError("input " + c->plan->inputs()[i].name, "is not fed", "feed it, or fetch other outputs");
+  }
+  runner->run();
+  NamedTensors results;
+  for (size_t i = 0; i < outputs.size(); ++i) results[outputs[i]] = runner->output(static_cast<int>(i)).clone();
+  const std::lock_guard lock(mutex_);
+  c->idle.push_back(std::move(*runner));
+  return results;
+}
+
+NamedTensors GraphRunner::run(const NamedTensors& feeds, const std::vector<std::string>& outputs) const {
+  try {
+    const std::vector<std::string>& wanted = outputs.empty() ? outputs_ : outputs;
+    if (wanted.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
+    if (!options_.plain) return run_compiled(feeds, wanted);
+    pass_options(graph_, feeds, wanted);  // whose checks hold for the interpreter, too
+    Graph graph = graph_;
+    return run_interpreter(graph, feeds, wanted);
+  } catch (const Error& e) {
+    throw e.within(path_);
+  }
+}
+
+NamedTensors infer(const std::filesystem::path& path, const NamedTensors& feeds, const InferOptions& options) {
+  return GraphRunner(path, options).run(feeds, {});
 }
 
 std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const InferOptions& options) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -17,7 +20,34 @@ struct InferOptions {
   int threads = 1;
   Precision precision = Precision::graph;
   GraphChanges changes = {};
+  bool all_fed = false;  // throw UsageError where an input that the outputs need is not fed
 };
+// A graph that is run many times: compiled once for each set of outputs and shapes of feeds. Several threads may run one.
+class GraphRunner {
+ public:
+  // Reads the file. Throws Error: a file that cannot be read. `options.outputs` are those of runs that name none.
+  GraphRunner(const std::filesystem::path& path, const InferOptions& options);
+  ~GraphRunner();
+
+  const Graph& graph() const { return graph_; }
+  // What is fetched where a run names nothing: options.outputs, or those of the graph.
+  const std::vector<std::string>& outputs() const { return outputs_; }
+  // Throws Error with file and node: a feed of another type or shape than the graph's, nodes that are unknown or cannot be run.
+  NamedTensors run(const NamedTensors& feeds, const std::vector<std::string>& outputs) const;
+
+ private:
+  struct Compiled;
+  NamedTensors run_compiled(const NamedTensors& feeds, const std::vector<std::string>& outputs) const;
+  std::shared_ptr<Compiled> compiled(const NamedTensors& feeds, const std::vector<std::string>& outputs) const;
+
+  std::string path_;
+  InferOptions options_;
+  Graph graph_;
+  std::vector<std::string> outputs_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<Compiled>> plans_;  // by outputs, names, types and shapes of feeds
+};
+
 // Runs a graph file on named feeds. Throws Error naming file and node.
 NamedTensors infer(const std::filesystem::path& graph, const NamedTensors& feeds, const InferOptions& options);
 

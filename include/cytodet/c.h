@@ -1,8 +1,8 @@
 /* cytodet finds cells on images and whole slides. This is the C interface of the shared library libcytodet: for C programs and
  * for bindings of other languages. C++ programs use cytodet/cytodet.h, which calls it.
  *
- * - Ownership: what a function with `create`, `open`, `parse`, `detect`, `run`, `evaluate`, `optimize`, `calibrate` or
- *   `quantize` in its name returns belongs to the caller, who releases it with the free function of its type. Free functions
+ * - Ownership: what a function with `create`, `open`, `parse`, `detect`, `network`, `run`, `evaluate`, `optimize`, `calibrate`
+ *   or `quantize` in its name returns belongs to the caller, who releases it with the free function of its type. Free functions
  *   take NULL. Every other pointer that is returned belongs to the handle that was asked and is valid until that handle is
  *   freed. What the caller passes in is copied, or used during the call only.
  * - Errors: a function that can fail has `cytodet_error** error` as its last parameter. It returns NULL, or a status other than
@@ -241,6 +241,79 @@ CYTODET_API const char* cytodet_result_warning(const cytodet_result* result, siz
 CYTODET_API size_t cytodet_result_detection_count(const cytodet_result* result);
 CYTODET_API const cytodet_detection* cytodet_result_detections(const cytodet_result* result);
 
+/* Detections in memory, of any origin, of one image. Classes are numbered from 0 by `class_index`; `class_id` of the detections
+ * of one class_index is one. */
+typedef struct cytodet_image_detections {
+  size_t struct_size;
+  const char* name; /* path or name of the image */
+  int64_t width;    /* level-0 pixels; 0: not known */
+  int64_t height;
+  const cytodet_detection* detections; /* `count` of them */
+  size_t count;
+} cytodet_image_detections;
+
+/* Writes the detections of one image to a file, whose name says in which form, as `cytodet export` does (docs/export.md):
+ * .geojson, .geojson.gz, .csv, .excel.csv, .coco.json, .heatmap.png, .crops.png, .summary.json, other .json (box list). The image
+ * is opened where a form wants its pixels or what was scanned of it and a file `name` exists. `classes`: names by class_index;
+ * NULL: there are none. CYTODET_USAGE: a form that is not known, a class_index that is negative or above 9999, the file is the
+ * image. Settings:
+ * - image_id: COCO's, 0 or more. Default 1
+ * - origin: where GeoJSON counts from: "bounds", the corner of what was scanned; "slide", that of the canvas. Default "bounds"
+ * - crops: crops of a class on a contact sheet. Default 24
+ */
+CYTODET_API cytodet_status cytodet_write_detections(const cytodet_image_detections* image, const char* const* classes,
+                                                    size_t class_count, const char* path, const cytodet_settings* settings,
+                                                    cytodet_error** error);
+
+/* ---- tensors ---- */
+
+/* TensorFlow's numbers of element types. The q types hold the quantized values of the plain type of their width. */
+typedef enum cytodet_dtype {
+  CYTODET_FLOAT32 = 1,
+  CYTODET_FLOAT64 = 2,
+  CYTODET_INT32 = 3,
+  CYTODET_UINT8 = 4,
+  CYTODET_INT16 = 5,
+  CYTODET_INT8 = 6,
+  CYTODET_STRING = 7, /* of descriptions only: texts are neither fed nor fetched */
+  CYTODET_INT64 = 9,
+  CYTODET_BOOL = 10,
+  CYTODET_QINT8 = 11,
+  CYTODET_QUINT8 = 12,
+  CYTODET_QINT32 = 13,
+  CYTODET_BFLOAT16 = 14,
+  CYTODET_QINT16 = 15,
+  CYTODET_QUINT16 = 16,
+  CYTODET_UINT16 = 17,
+  CYTODET_FLOAT16 = 19,
+  CYTODET_UINT32 = 22,
+  CYTODET_UINT64 = 23
+} cytodet_dtype;
+
+/* Values, or the description of an input or output, which has none. */
+typedef struct cytodet_tensor {
+  size_t struct_size;
+  const char* name;     /* of the node that is fed or fetched, "name" or "name:slot" */
+  int32_t dtype;        /* cytodet_dtype; 0: not known */
+  int32_t rank;         /* number of dimensions, 0 to 8; -1: not known */
+  const int64_t* shape; /* `rank` sizes, outermost first; -1: left open */
+  const void* data;     /* row-major; NULL: a description */
+  size_t size;          /* bytes at data */
+} cytodet_tensor;
+
+typedef struct cytodet_tensors cytodet_tensors;
+CYTODET_API size_t cytodet_tensors_count(const cytodet_tensors* tensors);
+CYTODET_API const cytodet_tensor* cytodet_tensors_at(const cytodet_tensors* tensors, size_t index);
+CYTODET_API void cytodet_tensors_free(cytodet_tensors* tensors);
+
+/* What the model's network gives for an image: its outputs as they are before boxes are made of them, each [1, ...]. The image
+ * is resized and normalised as detection does with an image that is one tile: it lies at the top left of the input at the largest
+ * scale at which it fits. Takes one of the model's streams. Errors: as cytodet_detect_images(). */
+CYTODET_API cytodet_tensors* cytodet_model_network(cytodet_model* model, const cytodet_image* image, cytodet_error** error);
+/* The same for an input that is made already: float32 [1, height, width, 3], or bytes where the graph takes bytes.
+ * CYTODET_USAGE: another type or shape; the error says which is expected. */
+CYTODET_API cytodet_tensors* cytodet_model_network_on(cytodet_model* model, const cytodet_tensor* input, cytodet_error** error);
+
 /* ---- run folders ---- */
 
 /* How a run ended. */
@@ -354,6 +427,14 @@ CYTODET_API cytodet_scores* cytodet_evaluate_json(const cytodet_ground_truth* gr
 CYTODET_API cytodet_scores* cytodet_evaluate_results(const cytodet_ground_truth* ground_truth, const cytodet_results* results,
                                                      const cytodet_settings* settings, cytodet_error** error);
 
+/* Evaluates detections in memory, of any origin. Images are found in the ground truth by the ends of their names, classes by
+ * class_id; by their names, which `classes` gives by class_index, where the ground truth's category ids are texts. `classes` may
+ * be NULL. Settings and errors: as above. */
+CYTODET_API cytodet_scores* cytodet_evaluate_detections(const cytodet_ground_truth* ground_truth,
+                                                        const cytodet_image_detections* images, size_t count,
+                                                        const char* const* classes, size_t class_count,
+                                                        const cytodet_settings* settings, cytodet_error** error);
+
 /* COCO's figures in COCO's order: AP, AP50, AP75, APs, APm, APl, one AR per number of max_dets (AR1, AR10, AR100), ARs, ARm, ARl:
  * 12 of them with the default max_dets. A value is 0 to 1; -1: nothing to score. */
 CYTODET_API size_t cytodet_scores_count(const cytodet_scores* scores);
@@ -398,6 +479,16 @@ CYTODET_API cytodet_graph_report* cytodet_optimize(const char* graph, const char
  */
 CYTODET_API cytodet_graph_report* cytodet_calibrate(const char* model, const char* images, const char* out,
                                                     const cytodet_settings* settings, cytodet_error** error);
+/* cytodet_calibrate() with callbacks: progress is told in inputs; when `stop` returns not 0, the call ends with CYTODET_STOPPED
+ * and nothing is written. */
+CYTODET_API cytodet_graph_report* cytodet_calibrate_folder(const char* model, const char* images, const char* out,
+                                                           const cytodet_settings* settings, const cytodet_callbacks* callbacks,
+                                                           cytodet_error** error);
+/* Calibrates on images in memory, which stand for whole images of a detection model: `images` as of cytodet_detect_images(), all
+ * of which are used. Settings: those of cytodet_calibrate() without max_images. */
+CYTODET_API cytodet_graph_report* cytodet_calibrate_images(const char* model, const cytodet_image* images, size_t count,
+                                                           const char* out, const cytodet_settings* settings,
+                                                           const cytodet_callbacks* callbacks, cytodet_error** error);
 /* Writes the network with INT8 layers to `out` (.pb), and for a model its model file beside it, as `cytodet quantize` does.
  * Errors: a file that cannot be read or written, ranges of another network, answers that differ too much. Settings are the keys
  * of "quantize" in a run config (docs/quantize.md) without max_drop; those used most:
@@ -421,6 +512,32 @@ CYTODET_API int64_t cytodet_graph_report_int8_layers(const cytodet_graph_report*
 CYTODET_API size_t cytodet_graph_report_message_count(const cytodet_graph_report* report);
 CYTODET_API const char* cytodet_graph_report_message(const cytodet_graph_report* report, size_t index);
 CYTODET_API void cytodet_graph_report_free(cytodet_graph_report* report);
+
+/* A graph of any format that is read, to look into and to run on any inputs. Several threads may run one graph at once. */
+typedef struct cytodet_graph cytodet_graph;
+
+/* Opens a frozen graph (.pb, .pbtxt), a SavedModel, a checkpoint or an ONNX model. Errors: a file that cannot be read. Settings:
+ * - threads: threads inside the network, 1 to 256. Default 1
+ * - precision: "graph" or "bf16", as of cytodet_model_open(). Default "graph"
+ * - plain: true, the plain interpreter instead of the kernels. Default false
+ * - sizes: {"NAME": [1, 224, 224, 3]}, sizes of inputs that the file leaves open
+ * - set: list of "NAME=VALUE", placeholders that are constants
+ */
+CYTODET_API cytodet_graph* cytodet_graph_open(const char* path, const cytodet_settings* settings, cytodet_error** error);
+/* Descriptions of what is fed and fetched; outputs are the nodes that nobody reads. */
+CYTODET_API size_t cytodet_graph_input_count(const cytodet_graph* graph);
+CYTODET_API const cytodet_tensor* cytodet_graph_input(const cytodet_graph* graph, size_t index);
+CYTODET_API size_t cytodet_graph_output_count(const cytodet_graph* graph);
+CYTODET_API const cytodet_tensor* cytodet_graph_output(const cytodet_graph* graph, size_t index);
+/* What `cytodet inspect --json` prints: nodes, ops, parameters, multiply-accumulates, shapes. */
+CYTODET_API const char* cytodet_graph_description(const cytodet_graph* graph);
+/* Runs the graph on `feeds`, one for each input that the outputs need, and fetches `outputs` ("name" or "name:slot"; NULL: all of
+ * cytodet_graph_output). The graph is compiled when feeds of new shapes or other outputs come. CYTODET_USAGE: a feed that is
+ * missing, of another type, rank or size than the graph's, or whose size in bytes is not that of its shape.
+ * CYTODET_FAILED: a node that is not known or cannot be computed. */
+CYTODET_API cytodet_tensors* cytodet_graph_run(cytodet_graph* graph, const cytodet_tensor* feeds, size_t count,
+                                               const char* const* outputs, size_t output_count, cytodet_error** error);
+CYTODET_API void cytodet_graph_free(cytodet_graph* graph);
 
 #ifdef __cplusplus
 } /* extern "C" */

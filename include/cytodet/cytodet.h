@@ -15,6 +15,7 @@
 #include "cytodet/image.h"
 #include "cytodet/model.h"
 #include "cytodet/slide.h"
+#include "cytodet/tensor.h"
 #include "cytodet/version.h"
 
 namespace cytodet {

@@ -74,6 +74,18 @@ class Settings {
   Handle<cytodet_settings, cytodet_settings_free> settings_;
 };
 
+// "name": [1, 2] as a member of a JSON object.
+inline std::string json_of(const std::string& name, const std::vector<int>& numbers) {
+  std::string text = "\"";
+  for (const char c : name) {
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  text += "\": [";
+  for (std::size_t i = 0; i < numbers.size(); ++i) text += (i ? ", " : "") + std::to_string(numbers[i]);
+  return text + "]";
+}
+
 // The texts of a handle: at(handle, i) for i in [0, count(handle)).
 template <class T>
 std::vector<std::string> texts(const T* handle, size_t (*count)(const T*), const char* (*at)(const T*, size_t)) {

@@ -90,6 +90,60 @@ inline Scores evaluate(const GroundTruth& ground_truth, const Results& results, 
     return cytodet_evaluate_results(ground_truth.handle(), results.handle(), s, error);
   });
 }
+// Detections of one image that a program holds, of any origin.
+struct ImageDetections {
+  std::string name;                    // path or name: the image is found in the ground truth by its end
+  std::int64_t width = 0, height = 0;  // level-0 pixels; 0: not known
+  std::vector<Detection> detections;
+};
+
+namespace detail {
+
+// `images` for C; points into it, and into `names` and `detections`, which are filled.
+struct DetectionsForC {
+  std::vector<cytodet_image_detections> images;
+  std::vector<std::vector<cytodet_detection>> detections;
+  std::vector<std::string> names;  // by class index
+
+  explicit DetectionsForC(const std::vector<ImageDetections>& given) {
+    for (const ImageDetections& image : given) {
+      std::vector<cytodet_detection>& to = detections.emplace_back();
+      for (const Detection& d : image.detections) {
+        to.push_back({d.box.x0, d.box.y0, d.box.x1, d.box.y1, d.class_id, d.class_index, d.score});
+        if (d.class_index < 0) continue;  // refused by the call
+        const auto c = static_cast<std::size_t>(d.class_index);
+        if (names.size() <= c && c < 10000) names.resize(c + 1);
+        if (c < names.size()) names[c] = d.class_name;
+      }
+    }
+    for (std::size_t i = 0; i < given.size(); ++i)
+      images.push_back({sizeof(cytodet_image_detections), given[i].name.c_str(), given[i].width, given[i].height,
+                        detections[i].data(), detections[i].size()});
+  }
+};
+
+}  // namespace detail
+
+// evaluate() of detections in memory, of any origin. Throws Error: as evaluate(); boxes, scores and classes that cannot be.
+inline Scores evaluate(const GroundTruth& ground_truth, const std::vector<ImageDetections>& images,
+                       const EvaluateOptions& options = {}) {
+  const detail::DetectionsForC c(images);
+  const std::vector<const char*> names = detail::pointers(c.names);
+  return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {
+    return cytodet_evaluate_detections(ground_truth.handle(), c.images.data(), c.images.size(), names.data(), names.size(), s,
+                                       error);
+  });
+}
+// Writes the detections of one image to a file, whose name says in which form, as `cytodet export` does (docs/export.md):
+// .geojson, .geojson.gz, .csv, .coco.json, .heatmap.png, ... Throws Error: a form that is not known, a file that cannot be
+// written.
+inline void write_detections(const ImageDetections& image, const std::string& path) {
+  const detail::DetectionsForC c({image});
+  const std::vector<const char*> names = detail::pointers(c.names);
+  detail::call([&](cytodet_error** error) {
+    return cytodet_write_detections(c.images.data(), names.data(), names.size(), path.c_str(), nullptr, error);
+  });
+}
 // evaluate() of a COCO results file, such as detections.json of a run folder. Throws Error: as evaluate().
 inline Scores evaluate_file(const GroundTruth& ground_truth, const std::string& detections, const EvaluateOptions& options = {}) {
   return detail::evaluate(options, [&](const cytodet_settings* s, cytodet_error** error) {

@@ -1,14 +1,68 @@
-// Graphs from float to INT8: optimize, calibrate, quantize.
+// Graphs: looked into and run; from float to INT8 by optimize, calibrate, quantize.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cytodet/detail.h"
+#include "cytodet/image.h"
+#include "cytodet/tensor.h"
 
 namespace cytodet {
+
+struct GraphOptions {
+  int threads = 1;                                     // inside the network, 1 to 256
+  bool plain = false;                                  // the plain interpreter instead of the kernels
+  std::map<std::string, std::vector<int>> sizes = {};  // of inputs that the file leaves open, by name
+  std::vector<std::string> set = {};                   // "NAME=VALUE": placeholders that are constants
+};
+
+// A graph of any format that is read (.pb, .pbtxt, a SavedModel, a checkpoint, .onnx). Several threads may run one at once.
+class Graph {
+ public:
+  // Throws Error: a file that cannot be read.
+  explicit Graph(const std::string& path, const GraphOptions& options = {}) {
+    detail::Settings s;
+    s.set("threads", options.threads);
+    s.set_flag("plain", options.plain);
+    s.set("set", options.set);
+    std::string sizes;
+    for (const auto& [name, shape] : options.sizes) sizes += (sizes.empty() ? "" : ", ") + detail::json_of(name, shape);
+    if (!sizes.empty()) s.set_json("{\"sizes\": {" + sizes + "}}");
+    handle_.reset(detail::call([&](cytodet_error** error) { return cytodet_graph_open(path.c_str(), s.get(), error); }));
+  }
+
+  // Descriptions of what is fed, and of the nodes that nobody reads.
+  std::vector<Tensor> inputs() const { return described(cytodet_graph_input_count, cytodet_graph_input); }
+  std::vector<Tensor> outputs() const { return described(cytodet_graph_output_count, cytodet_graph_output); }
+  // JSON: what `cytodet inspect --json` prints.
+  std::string description() const { return cytodet_graph_description(handle_.get()); }
+
+  // The outputs of these names ("name" or "name:slot"; none: all of outputs()) for feeds, one for each input that they need. The
+  // graph is compiled when feeds of new shapes or other outputs come. Throws Error: a feed that is missing, of another type or
+  // shape than the graph's; an unknown node.
+  std::vector<Tensor> run(const std::vector<Tensor>& feeds, const std::vector<std::string>& outputs = {}) const {
+    std::vector<cytodet_tensor> given;
+    for (const Tensor& t : feeds) given.push_back(detail::to_c(t));
+    const std::vector<const char*> names = detail::pointers(outputs);
+    return detail::to_tensors(detail::call([&](cytodet_error** error) {
+      return cytodet_graph_run(handle_.get(), given.data(), given.size(), names.data(), names.size(), error);
+    }));
+  }
+
+ private:
+  std::vector<Tensor> described(std::size_t (*count)(const cytodet_graph*),
+                                const cytodet_tensor* (*at)(const cytodet_graph*, std::size_t)) const {
+    std::vector<Tensor> all;
+    for (std::size_t i = 0; i < count(handle_.get()); ++i) all.push_back(detail::to_tensor(*at(handle_.get(), i)));
+    return all;
+  }
+
+  detail::Handle<cytodet_graph, cytodet_graph_free> handle_;
+};
 
 struct OptimizeOptions {
   std::vector<std::string> inputs = {};   // nodes that are fed; the graph is cut there; default: its placeholders
@@ -86,6 +140,22 @@ inline CalibrateReport calibrate(const std::string& model, const std::string& im
   s.set("streams", options.streams);
   const detail::GraphReport r(detail::call(
       [&](cytodet_error** error) { return cytodet_calibrate(model.c_str(), images.c_str(), out.c_str(), s.get(), error); }));
+  return {cytodet_graph_report_ranges(r.get()), cytodet_graph_report_images(r.get()), detail::messages_of(r)};
+}
+
+// calibrate() on images in memory, all of which are used as whole images of a detection model.
+inline CalibrateReport calibrate(const std::string& model, const std::vector<ImageView>& images, const std::string& out,
+                                 const CalibrateOptions& options = {}) {
+  detail::Settings s;
+  s.set("method", options.method);
+  s.set("percentile", options.percentile);
+  s.set_flag("per_channel", options.per_channel);
+  s.set("streams", options.streams);
+  std::vector<cytodet_image> all;
+  for (const ImageView& i : images) all.push_back(detail::to_c(i));
+  const detail::GraphReport r(detail::call([&](cytodet_error** error) {
+    return cytodet_calibrate_images(model.c_str(), all.data(), all.size(), out.c_str(), s.get(), nullptr, error);
+  }));
   return {cytodet_graph_report_ranges(r.get()), cytodet_graph_report_images(r.get()), detail::messages_of(r)};
 }
 

@@ -38,4 +38,20 @@ struct ImageView {
   ImageView(const Image& image) : ImageView(image.rgb.data(), image.width, image.height) {}
 };
 
+namespace detail {
+
+// Points into `i`.
+inline cytodet_image to_c(const ImageView& i) {
+  return {sizeof(cytodet_image),
+          i.data,
+          i.width,
+          i.height,
+          i.stride,
+          static_cast<int32_t>(i.format),
+          i.mpp_x,
+          i.mpp_y,
+          i.name.empty() ? nullptr : i.name.c_str()};
+}
+
+}  // namespace detail
 }  // namespace cytodet

@@ -12,6 +12,7 @@
 
 #include "cytodet/detail.h"
 #include "cytodet/image.h"
+#include "cytodet/tensor.h"
 
 namespace cytodet {
 
@@ -138,6 +139,11 @@ class Model {
   // Pixels in memory: as a file that holds these pixels. Throws Error on a size, stride or format that cannot be.
   Result detect_image(const ImageView& image, const DetectOptions& options = {}) const;
   Results detect_images(const std::vector<ImageView>& images, const DetectOptions& options = {}) const;
+  // What the network gives for an image before boxes are made of it: its outputs, each [1, ...]. The image is resized and
+  // normalised as detection does: it lies at the top left of the input at the largest scale at which it fits.
+  std::vector<Tensor> network(const ImageView& image) const;
+  // The same for an input that is made already: float32 [1, height, width, 3].
+  std::vector<Tensor> network(const Tensor& input) const;
   // Writes a run folder as `cytodet detect -o FOLDER` does; safe against an end at any moment, RunOptions::resume goes on.
   RunSummary run(const std::vector<std::string>& inputs, const std::string& folder, const RunOptions& options = {}) const;
 
@@ -294,9 +300,7 @@ inline Result Model::detect_file(const std::string& file, const DetectOptions& o
 
 inline Results Model::detect_images(const std::vector<ImageView>& images, const DetectOptions& options) const {
   std::vector<cytodet_image> all;
-  for (const ImageView& i : images)
-    all.push_back({sizeof(cytodet_image), i.data, i.width, i.height, i.stride, static_cast<int32_t>(i.format), i.mpp_x, i.mpp_y,
-                   i.name.empty() ? nullptr : i.name.c_str()});
+  for (const ImageView& i : images) all.push_back(detail::to_c(i));
   return detail::detect(options, [&](const cytodet_settings* s, const cytodet_callbacks* c, cytodet_error** error) {
     return cytodet_detect_images(handle_.get(), all.data(), all.size(), s, c, error);
   });
@@ -304,6 +308,17 @@ inline Results Model::detect_images(const std::vector<ImageView>& images, const 
 
 inline Result Model::detect_image(const ImageView& image, const DetectOptions& options) const {
   return detail::only(detect_images({image}, options), image.name.empty() ? "image 0" : image.name);
+}
+
+inline std::vector<Tensor> Model::network(const ImageView& image) const {
+  const cytodet_image c = detail::to_c(image);
+  return detail::to_tensors(detail::call([&](cytodet_error** error) { return cytodet_model_network(handle_.get(), &c, error); }));
+}
+
+inline std::vector<Tensor> Model::network(const Tensor& input) const {
+  const cytodet_tensor c = detail::to_c(input);
+  return detail::to_tensors(
+      detail::call([&](cytodet_error** error) { return cytodet_model_network_on(handle_.get(), &c, error); }));
 }
 
 inline RunSummary Model::run(const std::vector<std::string>& inputs, const std::string& folder, const RunOptions& options) const {

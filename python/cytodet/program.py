@@ -5,10 +5,15 @@ import subprocess
 import sys
 
 
+_BESIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "cytodet")
+
+
 def find():
-    """The program: the environment variable CYTODET, or cytodet in PATH. ValueError where neither is one."""
+    """The program: the environment variable CYTODET, that of this package, or cytodet in PATH. ValueError where none is one."""
     named = os.environ.get("CYTODET")
-    found = named if named and os.access(named, os.X_OK) else None if named else shutil.which("cytodet")
+    found = named if named and os.access(named, os.X_OK) else None if named else _BESIDE
+    if not named and not os.access(_BESIDE, os.X_OK):
+        found = shutil.which("cytodet")
     if not found:
         raise ValueError(f"CYTODET names no program: {named}" if named else "cytodet is not in PATH; set CYTODET to the program")
     return found

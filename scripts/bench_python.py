@@ -1,0 +1,70 @@
+"""See scripts/bench_python. Rounds alternate between both ways; medians are printed."""
+import ctypes
+import os
+import subprocess
+import sys
+import time
+
+source, rounds = sys.argv[1], int(sys.argv[2])
+
+IMPORT = "import time; a = time.perf_counter(); import cytodet; print(1000 * (time.perf_counter() - a))"
+FIRST = "import time; a = time.perf_counter(); import cytodet; cytodet.load; print(1000 * (time.perf_counter() - a))"
+NUMPY = "import time; a = time.perf_counter(); import numpy; print(1000 * (time.perf_counter() - a))"
+
+
+def least(script):
+    return min(float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+               for _ in range(7))
+
+
+print(f"import cytodet: {least(IMPORT):.1f} ms; with the library and numpy, at first use: {least(FIRST):.1f} ms; "
+      f"import numpy alone: {least(NUMPY):.1f} ms (least of 7)")
+
+import numpy as np  # noqa: E402
+
+import cytodet  # noqa: E402
+
+
+class Image(ctypes.Structure):  # cytodet_image
+    _fields_ = [("struct_size", ctypes.c_size_t), ("data", ctypes.c_void_p), ("width", ctypes.c_int64), ("height", ctypes.c_int64),
+                ("stride", ctypes.c_int64), ("format", ctypes.c_int32), ("mpp_x", ctypes.c_double), ("mpp_y", ctypes.c_double),
+                ("name", ctypes.c_char_p)]
+
+
+model_file = f"{source}/models/efficientdet/efficientdet_d0_blood.json"
+with cytodet.open_slide(f"{source}/tests/data/slides/blood-mosaic.tif") as slide:
+    pixels = slide.read(0, 1000, 1000, 512, 512)
+model = cytodet.load(model_file, streams=1)
+
+mapped = {line.split()[-1] for line in open("/proc/self/maps") if "libcytodet" in line}
+library = ctypes.CDLL(next(iter(mapped)))
+for name in ("cytodet_model_open", "cytodet_detect_images", "cytodet_settings_parse"):
+    getattr(library, name).restype = ctypes.c_void_p
+settings = ctypes.c_void_p(library.cytodet_settings_parse(b'{"streams": 1}', None))
+handle = ctypes.c_void_p(library.cytodet_model_open(os.fsencode(model_file), settings, None))
+image = Image(ctypes.sizeof(Image), pixels.ctypes.data, 512, 512, 0, 1, 0, 0, None)
+free = library.cytodet_results_free
+free.argtypes = [ctypes.c_void_p]
+free.restype = None
+
+
+def by_library():
+    free(library.cytodet_detect_images(handle, ctypes.byref(image), 1, None, None, None))
+
+
+def by_package():
+    model.detect(pixels)
+
+
+times = {by_library: [], by_package: []}
+for warm in range(3):
+    by_library(), by_package()
+for _ in range(rounds):
+    for call, seconds in times.items():
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+ours, theirs = (1000 * np.array(times[c]) for c in (by_package, by_library))
+print(f"detect of a 512 x 512 array, {rounds} rounds each: library {np.median(theirs):.2f} ms (least {theirs.min():.2f}), package "
+      f"{np.median(ours):.2f} ms (least {ours.min():.2f}); the package adds {np.median(ours - theirs):.3f} ms (median of the "
+      f"differences), {ours.min() - theirs.min():.3f} ms (of the least)")
