@@ -18,8 +18,9 @@ namespace {
 
 // difference(), but quantized values of older tools' 8-bit layers, which kernels compute with one rounding and without -128,
 // may be three off.
-std::string difference_in_codes(const Tensor& got, const Tensor& wanted) {
+std::string difference_in_codes(const Tensor& got, const Tensor& wanted, double tolerance) {
   const DType t = wanted.dtype();
+  if (tolerance > 0) return difference(got, wanted, tolerance);
   if ((t != DType::qint8 && t != DType::quint8 && t != DType::qint32) || got.dtype() != t || got.shape() != wanted.shape())
     return difference(got, wanted);
   for (int64_t i = 0; i < wanted.size(); ++i)
@@ -58,9 +59,15 @@ NamedTensors run_interpreter(Graph& graph, const NamedTensors& feeds, const std:
   return results;
 }
 
+double tolerance_of(const Case& c, const std::string& output) {
+  const auto it = c.tolerances.find(output);
+  return it == c.tolerances.end() ? 0 : it->second;
+}
+
 std::filesystem::path graph_of_case(const std::filesystem::path& folder) {
-  const std::filesystem::path onnx = folder / "model.onnx";
-  return std::filesystem::exists(onnx) ? onnx : folder / "graph.pb";
+  for (const char* name : {"model.onnx", "model.tflite"})
+    if (std::filesystem::exists(folder / name)) return folder / name;
+  return folder / "graph.pb";
 }
 
 }  // namespace
@@ -150,7 +157,7 @@ std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const Inf
   for (const auto& entry : std::filesystem::directory_iterator(folder, error))
     if (std::filesystem::exists(entry.path() / "case.json")) folders.push_back(entry.path());
   if (error) throw Error(folder.string(), "cannot list the folder: " + error.message());
-  if (folders.empty()) throw Error(folder.string(), "has no sub-folder with case.json and graph.pb or model.onnx");
+  if (folders.empty()) throw Error(folder.string(), "has no sub-folder with case.json and graph.pb, model.onnx or model.tflite");
   std::sort(folders.begin(), folders.end());
   std::vector<CaseResult> results;
   for (const auto& f : folders) {
@@ -162,7 +169,7 @@ std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const Inf
       for (const auto& [name, tensor] : c.outputs) own.outputs.push_back(name);
       NamedTensors got = infer(graph_of_case(f), c.inputs, own);
       for (const auto& [name, wanted] : c.outputs)
-        if (std::string d = difference_in_codes(got.at(name), wanted); !d.empty()) {
+        if (std::string d = difference_in_codes(got.at(name), wanted, tolerance_of(c, name)); !d.empty()) {
           result.problem = "output " + name + ": " + d;
           break;
         }

@@ -55,7 +55,7 @@ struct CaseResult {
   std::string name;
   std::string problem;  // empty: passed
 };
-// Every sub-folder of `folder` with case.json and graph.pb or model.onnx, by name.
+// Every sub-folder of `folder` with case.json and graph.pb, model.onnx or model.tflite, by name.
 std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const InferOptions& options);
 
 }  // namespace cytodet::exec

@@ -1,5 +1,6 @@
 """ONNX models with inputs and outputs as folders that `cytodet infer --cases` reads."""
 import json
+import pathlib
 import re
 import shutil
 
@@ -9,7 +10,7 @@ DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "u
 
 
 def node_name(name):
-    """The name that graph/io/onnx/names.h makes of a tensor's."""
+    """The name that graph/io/node_name.h makes of a tensor's."""
     name = re.sub(r":0$", "", name).lstrip("/")
     name = re.sub(r"[^A-Za-z0-9._/-]", "_", name)
     if not name:
@@ -34,17 +35,20 @@ def from_bits(array):
     return (array.astype(np.uint32) << 16).view(np.float32)
 
 
-def write_case(folder, model, inputs, outputs, bfloat16=()):
-    """Writes model.onnx and case.json; returns what is wrong, or "" when all is well. bfloat16: names of tensors of that type."""
+def write_case(folder, model, inputs, outputs, bfloat16=(), tolerances=None):
+    """Writes model.onnx (or another extension, as the model's) and case.json; returns what is wrong, or "" when all is well.
+    bfloat16: names of tensors of that type; tolerances: by how much outputs may be off."""
     for name, array in list(inputs.items()) + list(outputs.items()):
         if np.asarray(array).dtype.name not in DTYPES:
             return f"{name} is of type {np.asarray(array).dtype.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(model, folder / "model.onnx")
+    shutil.copyfile(model, folder / ("model" + (pathlib.Path(model).suffix if str(model).endswith("tflite") else ".onnx")))
     case = {"inputs": {k: as_json(v) for k, v in inputs.items()}, "outputs": {k: as_json(v) for k, v in outputs.items()}}
     for name in bfloat16:
         for tensors in case.values():
             if name in tensors:
                 tensors[name]["dtype"] = "bfloat16"
+    if tolerances:
+        case["tolerances"] = tolerances
     (folder / "case.json").write_text(json.dumps(case, separators=(",", ":")) + "\n")
     return ""

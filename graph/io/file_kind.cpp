@@ -112,11 +112,12 @@ struct Magic {
   size_t at;
   std::string_view bytes;
   const char *name, *advice;
+  ReadableKind readable = ReadableKind::none;
 };
 const Magic kMagics[] = {
     {0, "\x89HDF\r\n\x1a\n", "HDF5, as Keras saves models and weights (.h5)",
      "load it in Keras, then freeze its function to a GraphDef"},
-    {4, "TFL3", "a TensorFlow Lite model", "name the frozen graph that it was converted from"},
+    {4, "TFL3", "a TensorFlow Lite model", kExport, ReadableKind::tflite},
     {0, "\x89PNG\r\n", "a PNG image", "name a frozen graph"},
     {0, "\xff\xd8\xff", "a JPEG image", "name a frozen graph"},
     {0, std::string_view("II*\0", 4), "a TIFF image", "name a frozen graph"},
@@ -182,7 +183,7 @@ std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem
   if (tail.empty()) tail = bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 64 << 10));
   if (is_table(tail)) return FileKind{"the index of a checkpoint's variables (.index)", kFreezeAdvice, ReadableKind::checkpoint};
   for (const Magic& m : kMagics)
-    if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice};
+    if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice, m.readable};
   if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, tail, extension);
   if (const auto kind = text_kind(bytes, extension)) return kind;
   if (const auto kind = protobuf_kind(bytes, extension)) return kind;

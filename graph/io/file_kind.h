@@ -13,7 +13,7 @@ constexpr const char* kFreezeAdvice =
     "freeze it first: variables become constants (cytodet freeze_graph, on its SavedModel or checkpoint)";
 
 // The kinds that read_graph has a reader for, besides frozen GraphDefs (graph/io/read_graph.cpp).
-enum class ReadableKind { none, saved_model, meta_graph, checkpoint, onnx };
+enum class ReadableKind { none, saved_model, meta_graph, checkpoint, onnx, tflite };
 
 struct FileKind {
   std::string name;    // "a SavedModel", "a checkpoint's index", ...

@@ -121,6 +121,11 @@ Case read_case(const std::filesystem::path& path) {
     Case c;
     if (j.contains("inputs")) c.inputs = parse_tensors(j["inputs"], "input");
     if (j.contains("outputs")) c.outputs = parse_tensors(j["outputs"], "output");
+    if (j.contains("tolerances"))
+      for (const auto& [name, value] : j["tolerances"].items()) {
+        if (!value.is_number() || value.get<double>() < 0) throw Error("tolerance of " + name, "must be a number of 0 or more");
+        c.tolerances[name] = value.get<double>();
+      }
     if (!j.contains("inputs") && !j.contains("outputs")) c.inputs = parse_tensors(j, "input");
     return c;
   } catch (const Error& e) {
@@ -203,6 +208,17 @@ std::string difference(const Tensor& got, const Tensor& wanted) {
     }
     if (got.as_int(i) != wanted.as_int(i))
       return exact_difference(i, std::to_string(got.as_int(i)), std::to_string(wanted.as_int(i)));
+  }
+  return {};
+}
+
+std::string difference(const Tensor& got, const Tensor& wanted, double tolerance) {
+  if (tolerance <= 0 || got.dtype() != wanted.dtype() || got.shape() != wanted.shape() || got.dtype() == DType::string)
+    return difference(got, wanted);
+  for (int64_t i = 0; i < got.size(); ++i) {
+    const double g = got.as_double(i), w = wanted.as_double(i);
+    if (g != w && !(std::isnan(g) && std::isnan(w)) && !(std::abs(g - w) <= tolerance))
+      return exact_difference(i, std::to_string(g), std::to_string(w));
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tensorflow/unfrozen.h"
+#include "graph/io/tflite/tflite.h"
 
 namespace cytodet::graph {
 namespace {
@@ -51,6 +52,8 @@ const GraphFormat kGraphFormats[] = {
     {"a checkpoint with its meta graph", "its prefix, its folder or one of its files", is_kind<ReadableKind::checkpoint>,
      read_unfrozen, files_of_unfrozen},
     {"an ONNX model", ".onnx", is_kind<ReadableKind::onnx>, read_onnx, files_of_onnx},
+    {"a TensorFlow Lite model", ".tflite", is_kind<ReadableKind::tflite>, read_tflite,
+     [](const fs::path& path) { return std::vector{path}; }},
     {"a frozen GraphDef", ".pb or .pbtxt", [](const std::optional<FileKind>& kind) { return !kind; }, read_graph_def,
      [](const fs::path& path) { return std::vector{path}; }},
 };

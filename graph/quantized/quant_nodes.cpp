@@ -252,6 +252,10 @@ Value add_fake_quant(Graph& graph, Value input, const QuantParams& quant) {
       continue;
     if (const auto other = fake_quant_value(graph, {id, 0}); other && same(other->quant, quant)) return {id, 0};
   }
+  return new_fake_quant(graph, input, quant);
+}
+
+Value new_fake_quant(Graph& graph, Value input, const QuantParams& quant) {
   const std::string from = graph.node(input.node).name + (input.slot ? "_" + std::to_string(input.slot) : "");
   // TensorFlow's own rule for ranges, from which it reads the same scale back: they span all values, and 0 is exact.
   const float low = quant.is_signed ? -127 * quant.scale : static_cast<float>(-quant.zero_point) * quant.scale;

@@ -66,6 +66,7 @@ std::optional<FakeQuantValue> fake_quant_value(const Graph& graph, Value dequant
 // The value `input` quantized and dequantized: one that the graph has already, or new nodes "<producer>/quantized" and
 // "<producer>/dequantized".
 Value add_fake_quant(Graph& graph, Value input, const QuantParams& quant);
+Value new_fake_quant(Graph& graph, Value input, const QuantParams& quant);  // always new nodes; the graph is not searched
 
 struct QuantizedConv {
   Value input;  // the float value before QuantizeV2

@@ -94,7 +94,9 @@ int convert(ConvertOptions o) {
 
 std::function<int()> setup_convert(CLI::App& app) {
   auto o = std::make_shared<ConvertOptions>();
-  app.add_option("MODEL", o->graph, "ONNX model; graph, .pb or .pbtxt; SavedModel or checkpoint; model file (.json)")->required();
+  app.add_option("MODEL", o->graph,
+                 "ONNX or TensorFlow Lite model; graph, .pb or .pbtxt; SavedModel or checkpoint; model file (.json)")
+      ->required();
   app.add_option("-o,--out", o->out, "Result: .onnx (operator set 17), .pb or .pbtxt")->required();
   o->flags.add(app);
   app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");

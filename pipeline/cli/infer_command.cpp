@@ -53,7 +53,7 @@ int infer_once(const InferFlags& o, const InferOptions& options) {
 
 std::function<int()> setup_infer(CLI::App& app) {
   auto o = std::make_shared<InferFlags>();
-  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model");
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model");
   app.add_option("--feeds", o->feeds, "JSON: {\"inputs\": {\"name:0\": {\"dtype\", \"shape\", \"data\"}}}");
   app.add_option("-o,--out", o->out, "JSON of the outputs; default: standard output");
   app.add_option("--outputs", o->outputs, "Outputs, \"name\" or \"name:slot\"")->delimiter(',');

@@ -33,7 +33,8 @@ std::function<int()> setup_inspect(CLI::App& app) {
     bool structure = false, json = false;
   };
   auto o = std::make_shared<Options>();
-  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model")->required();
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model")
+      ->required();
   app.add_option("--shape", o->shapes, "Shape of an input: name=1,512,512,3");
   o->flags.add_changes(app);
   app.add_flag("--structure", o->structure, "One line per node");

@@ -96,7 +96,7 @@ int optimize(const OptimizeOptions& o) {
 
 std::function<int()> setup_optimize(CLI::App& app) {
   auto o = std::make_shared<OptimizeOptions>();
-  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model");
+  app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model");
   app.add_option("-o,--out", o->out, "Result; text when it ends in .pbtxt");
   o->flags.add(app);
   app.add_option("--passes", o->passes, "Only these")->delimiter(',');

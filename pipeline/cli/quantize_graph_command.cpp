@@ -108,7 +108,7 @@ int run(const QuantizeGraphFlags& f) {
 
 std::function<int()> setup_quantize_graph(CLI::App& app) {
   auto o = std::make_shared<QuantizeGraphFlags>();
-  app.add_option("--input", o->in, "Graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model");
+  app.add_option("--input", o->in, "Graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model");
   app.add_option("--output", o->out, "The quantized graph; text when it ends in .pbtxt");
   app.add_option("--output_node_names", o->outputs, "Nodes that are asked for, between commas");
   app.add_option("--mode", o->mode, "eightbit, or weights: 8-bit constants that are read as floats");

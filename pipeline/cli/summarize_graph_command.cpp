@@ -18,7 +18,7 @@ std::function<int()> setup_summarize_graph(CLI::App& app) {
     bool structure = false, binary = true;
   };
   auto o = std::make_shared<Options>();
-  app.add_option("GRAPH,-g,--in_graph", o->graph, "Graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model");
+  app.add_option("GRAPH,-g,--in_graph", o->graph, "Graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model");
   add_boolean(app, "--print_structure", o->structure, "One line per node");
   add_boolean(app, "-b,--input_binary", o->binary, "Taken, and not needed: binary and text are distinguished by content");
   return [o] {

@@ -66,7 +66,7 @@ int run(const TransformFlags& f) {
 
 std::function<int()> setup_transform_graph(CLI::App& app) {
   auto o = std::make_shared<TransformFlags>();
-  app.add_option("--in_graph", o->in, "Graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model");
+  app.add_option("--in_graph", o->in, "Graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model");
   app.add_option("--out_graph", o->out, "The transformed graph; text when it ends in .pbtxt");
   app.add_option("--inputs", o->inputs, "Nodes that are fed, between commas");
   app.add_option("--outputs", o->outputs, "Nodes that are asked for, between commas: they stay");
@@ -86,7 +86,7 @@ std::function<int()> setup_transform_graph(CLI::App& app) {
 // shared_node IN OUT: the script of the competition's recipe that gives every layer constants of its own.
 std::function<int()> setup_shared_node(CLI::App& app) {
   auto o = std::make_shared<TransformFlags>();
-  app.add_option("IN", o->in, "Graph, .pb or .pbtxt; SavedModel, checkpoint or ONNX model")->required();
+  app.add_option("IN", o->in, "Graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model")->required();
   app.add_option("OUT", o->out, "The graph with constants of their own")->required();
   o->transforms = "split_shared_nodes";
   return [o] { return run(*o); };

@@ -43,7 +43,7 @@ std::vector<Sample> samples() {
       {"model.h5", "\x89HDF\r\n\x1a\nrest", "Keras", "Keras"},
       {"model.keras", std::string("PK\x03\x04") + "..metadata.json..model.weights.h5", "Keras", "Keras"},
       {"model.pt", std::string("PK\x03\x04") + "archive/data.pkl", "PyTorch", "export"},
-      {"model.tflite", std::string("\x1c\0\0\0TFL3rest", 12), "TensorFlow Lite", "frozen"},
+      {"model.tflite", std::string("\x1c\0\0\0TFL3rest", 12), "TensorFlow Lite", "export"},
       {"model.onnx", onnx_version + field(2, "pytorch") + field(7, "graph") + field(8, "opset"), "ONNX", "frozen"},
       {"model.pb", onnx_version + field(2, "pytorch") + field(7, "graph") + field(8, "opset"), "ONNX", "frozen"},
       {"net.pb", "\n<!DOCTYPE html><html>not found</html>", "web page", "download"},

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/file.h"
-#include "graph/io/onnx/names.h"
+#include "graph/io/node_name.h"
 #include "graph/io/onnx/op_table.h"
 #include "graph/io/onnx/permuted.h"
 #include "graph/io/onnx/read_model.h"
@@ -102,7 +102,7 @@ TEST(Onnx, NamesOfTensorsBecomeNamesOfNodes) {
                                           {"_a", "t_a"},
                                           {"", "tensor"},
                                           {"\xc3\xa9", "t__"}})
-    EXPECT_EQ(onnx::node_name(onnx_name), wanted);
+    EXPECT_EQ(node_name(onnx_name), wanted);
   const std::string graph = onnx_input("a b", {2}) + onnx_input("a_b", {2}) + onnx_node("Add", {"a b", "a_b"}, {"s"}, {}, "y") +
                             onnx_node("Neg", {"s"}, {"y"}) + onnx_output("y") + onnx_output("s");
   const Graph g = parse_onnx(onnx_model(graph), "m", {});

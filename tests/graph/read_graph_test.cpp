@@ -31,6 +31,7 @@ std::multimap<std::string, GraphSample> graph_samples() {
           {"a checkpoint with its meta graph", {saved + "/slim/model.ckpt-7.index", 4}},
           {"a checkpoint with its meta graph", {saved + "/slim", 4}},
           {"an ONNX model", {data("graph/onnx/net_resnet/model.onnx").string(), 1}},
+          {"a TensorFlow Lite model", {data("graph/tflite/net_float/model.tflite").string(), 1}},
           {"a frozen GraphDef", {saved + "/slim/frozen.pb", 1}},
           {"a frozen GraphDef", {saved + "/slim/graph.pbtxt", 1}}};
 }

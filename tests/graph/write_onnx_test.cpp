@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "graph/io/onnx/builder.h"
+#include "graph/io/builder.h"
 #include "graph/io/onnx/onnx.h"
 #include "graph/io/onnx/write/emit.h"
 #include "graph/io/onnx/write/lower.h"
@@ -77,7 +77,7 @@ TEST(WriteOnnx, EveryOpThatIsWrittenAnswersAsItsCase) {
   }
   for (const auto* entries : {&onnx::emit_math_entries(), &onnx::emit_shape_entries()})
     for (const onnx::EmitEntry& entry : *entries)
-      EXPECT_TRUE(onnx::is_onnx_op(entry.op) || written.contains(entry.op)) << entry.op << " has no case";
+      EXPECT_TRUE(is_onnx_op(entry.op) || written.contains(entry.op)) << entry.op << " has no case";
 }
 
 class WrittenNetwork : public ::testing::TestWithParam<std::string> {};

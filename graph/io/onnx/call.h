@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "graph/io/onnx/builder.h"
+#include "graph/io/builder.h"
 #include "graph/io/onnx/onnx_graph.h"
 
 namespace cytodet::graph::onnx {

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "graph/io/onnx/names.h"
+#include "graph/io/node_name.h"
 #include "graph/io/onnx/read_model.h"
 #include "graph/io/onnx/translate.h"
 
@@ -14,7 +14,7 @@ constexpr int64_t kMaxModelBytes = (int64_t{2} << 30) - 1;  // what a message of
 void set_sizes(onnx::OnnxModel& model, const InputSizes& sizes) {
   std::vector<std::string> names;
   for (onnx::OnnxValue& input : model.graph.inputs) {
-    names.push_back(onnx::node_name(input.name));
+    names.push_back(node_name(input.name));
     if (const auto it = sizes.find(names.back()); it != sizes.end())
       input.shape = sized_shape(names.back(), input.shape, it->second);
   }

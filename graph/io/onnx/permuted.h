@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "graph/io/onnx/builder.h"
+#include "graph/io/builder.h"
 
 namespace cytodet::graph::onnx {
 

@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/join.h"
 #include "core/suggest.h"
+#include "graph/io/node_name.h"
 #include "graph/io/onnx/layout.h"
-#include "graph/io/onnx/names.h"
 #include "graph/io/onnx/op_table.h"
 
 namespace cytodet::graph::onnx {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "graph/io/onnx/builder.h"
+#include "graph/io/builder.h"
 #include "graph/io/onnx/tensors.h"
 #include "graph/io/onnx/write/emit.h"
 

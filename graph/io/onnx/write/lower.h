@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "graph/io/onnx/builder.h"
+#include "graph/io/builder.h"
 
 namespace cytodet::graph::onnx {
 

@@ -38,9 +38,9 @@ Facts facts_of(const Graph& graph) {
   std::map<Value, Fact> known;
   for (NodeId id : graph.ids()) {
     const Node& n = graph.node(id);
-    if (!onnx::is_onnx_op(n.op)) continue;
-    const ShapeAttr& shape = n.attr<ShapeAttr>(onnx::kOnnxShape);
-    known[{id, 0}] = {n.attr<DType>(onnx::kOnnxType), shape.known_rank ? std::optional(shape.dims) : std::nullopt, {}};
+    if (!is_onnx_op(n.op)) continue;
+    const ShapeAttr& shape = n.attr<ShapeAttr>(kOnnxShape);
+    known[{id, 0}] = {n.attr<DType>(kOnnxType), shape.known_rank ? std::optional(shape.dims) : std::nullopt, {}};
   }
   return Facts(graph, known);
 }
