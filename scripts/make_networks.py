@@ -1,4 +1,4 @@
-"""Makes frozen graphs of well-known networks from Keras applications: random weights of a fixed seed, one input image.
+"""Makes frozen graphs of well-known networks, from Keras applications and network_builders.py: random weights of a fixed seed, one input image.
 usage: make_networks.py FOLDER [NETWORK ...]; a graph that exists is kept. bench_networks measures them.
 
 Weights are not trained, so batch norms get the statistics of the network's own values on one random image: values then
@@ -20,6 +20,8 @@ except ImportError:
 NETWORKS = {
     "MobileNetV2": 224, "MobileNetV3Small": 224, "MobileNetV3Large": 224, "ResNet50": 224, "DenseNet121": 224,
     "InceptionV3": 299, "NASNetMobile": 224, "EfficientNetV2B0": 224, "ConvNeXtTiny": 224, "RegNetY002": 224,
+    "MobileNet": 224, "EfficientNetB0": 224, "ResNet101": 224,
+    "ResNet50v15": 224, "UNet": 256, "DeepLab": 256, "YOLOv8nLike": 640, "ViTTiny": 224, "SwinTiny": 224,  # network_builders.py
 }
 SEED = 7
 
@@ -31,6 +33,9 @@ def image(size, seed=SEED):
 
 def build(name, size):
     tf.keras.utils.set_random_seed(SEED)
+    if not hasattr(tf.keras.applications, name):
+        import network_builders
+        return network_builders.BUILDERS[name](size)
     options = {"weights": None, "input_shape": (size, size, 3), "classifier_activation": None}
     if name in ("MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0", "ConvNeXtTiny", "RegNetY002"):
         options["include_preprocessing"] = False

@@ -13,10 +13,10 @@ struct FloatResults {
   static void store_some(float* p, Vec y, int n) { V::store_some(p, y, n); }
 };
 
-// Applies the activation to a tile's sums, stores them, and adds them per channel to `totals`.
+// Applies the activation to a tile's sums, stores those of the first `pixels`, and adds them per channel to `totals`.
 template <class Results, Act act, int Pixels, int Vectors>
 __attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][Vectors], const DepthwiseRow& job, int64_t x,
-                                                            int first, Vec* totals) {
+                                                            int64_t pixels, int first, Vec* totals) {
   const int left = job.channels - first;
   auto* out = static_cast<Results::Element*>(job.out) + x * job.out_stride + first;
   if (left >= Vectors * V::width) {
@@ -29,6 +29,7 @@ __attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][V
       Vec total = totals[v];
 #pragma GCC unroll 16
       for (int p = 0; p < Pixels; ++p) {
+        if (p == pixels) break;
         total = V::add(total, y[p]);
         Results::store(out + p * job.out_stride + v * V::width, y[p]);
       }
@@ -42,6 +43,7 @@ __attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][V
     if (some <= 0) return;
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p) {
+      if (p == pixels) break;
       const Vec y = activate<act>(acc[p][v]);
       totals[v] = V::add(totals[v], y);
       Results::store_some(out + p * job.out_stride + v * V::width, y, some < V::width ? some : V::width);
@@ -49,10 +51,10 @@ __attribute__((always_inline)) inline void finish_depthwise(Vec (&acc)[Pixels][V
   }
 }
 
-// A tile of stride 1 without dilation: every input vector is read once for all the outputs that it touches; a row's taps lie in
-// registers.
+// A tile of stride 1 without dilation, of which the first `pixels` are wanted: every input vector is read once for all the
+// outputs that it touches; a row's taps lie in registers.
 template <class Results, Act act, int KernelW, int Pixels, int Vectors>
-inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int first, Vec* sums) {
+inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int64_t pixels, int first, Vec* sums) {
   Vec acc[Pixels][Vectors];
 #pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) {
@@ -78,12 +80,13 @@ inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int first, Vec* 
           if (column - kx >= 0 && column - kx < Pixels) acc[column - kx][v] = V::fma(taps[kx][v], pixel, acc[column - kx][v]);
       }
   }
-  finish_depthwise<Results, act, Pixels, Vectors>(acc, job, x, first, sums);
+  finish_depthwise<Results, act, Pixels, Vectors>(acc, job, x, pixels, first, sums);
 }
 
-// A tile of any stride and dilation. KernelW: taps of a row, known when compiled (0: any).
+// A tile of any stride and dilation, of which the first `pixels` are wanted. KernelW: taps of a row, known when compiled (0:
+// any).
 template <class Results, Act act, int KernelW, int Pixels, int Vectors>
-inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
+inline void depthwise_tile(const DepthwiseRow& job, int64_t x, int64_t pixels, Vec* sums) {
   Vec acc[Pixels][Vectors];
 #pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) {
@@ -106,28 +109,38 @@ inline void depthwise_tile(const DepthwiseRow& job, int64_t x, Vec* sums) {
         for (int p = 0; p < Pixels; ++p) acc[p][v] = V::fma(tap, V::load(in + p * step + v * V::width), acc[p][v]);
       }
   }
-  finish_depthwise<Results, act, Pixels, Vectors>(acc, job, x, 0, sums);
+  finish_depthwise<Results, act, Pixels, Vectors>(acc, job, x, pixels, 0, sums);
+}
+
+constexpr int kDepthwisePixels = V::f32_tile_rows >= 12 ? 8 : 4;
+
+// A row of stride 1 without dilation, in tiles that take as many registers as there are: accumulators, taps and one pixel.
+template <class Results, Act act, int KernelW, int Vectors>
+inline void depthwise_slides(const DepthwiseRow& job, Vec* sums) {
+  constexpr bool kBoth = KernelW == 3 || V::f32_tile_rows >= 12;  // vectors of the panel at once
+  constexpr int kBlock = kBoth ? kDepthwisePixels : 2 * kDepthwisePixels;
+  for (int64_t x = 0; x < job.width; x += kBlock)
+    if constexpr (kBoth)
+      depthwise_slide<Results, act, KernelW, kBlock, Vectors>(job, x, job.width - x, 0, sums);
+    else
+      for (int v = 0; v < Vectors; ++v)
+        depthwise_slide<Results, act, KernelW, kBlock, 1>(job, x, job.width - x, v * V::width, sums + v);
+}
+
+template <class Results, Act act, int KernelW, int Vectors>
+inline void depthwise_tiles(const DepthwiseRow& job, Vec* sums) {
+  for (int64_t x = 0; x < job.width; x += kDepthwisePixels)
+    depthwise_tile<Results, act, KernelW, kDepthwisePixels, Vectors>(job, x, job.width - x, sums);
 }
 
 template <class Results, Act act, int KernelW, int Vectors>
 inline void depthwise_pixels(const DepthwiseRow& job) {
-  constexpr int kPixels = V::f32_tile_rows >= 12 ? 8 : 4;
   Vec sums[Vectors];
   for (int v = 0; v < Vectors; ++v) sums[v] = V::zero();
-  int64_t x = 0;
+  auto* run = depthwise_tiles<Results, act, KernelW, Vectors>;
   if constexpr (KernelW > 0)
-    if (job.stride == 1 && job.dilation == 1) {
-      // As many registers as there are: accumulators, taps and one pixel.
-      constexpr bool kBoth = KernelW == 3 || V::f32_tile_rows >= 12;
-      constexpr int kBlock = kBoth ? kPixels : 2 * kPixels;
-      for (; x + kBlock <= job.width; x += kBlock)
-        if constexpr (kBoth)
-          depthwise_slide<Results, act, KernelW, kBlock, Vectors>(job, x, 0, sums);
-        else
-          for (int v = 0; v < Vectors; ++v) depthwise_slide<Results, act, KernelW, kBlock, 1>(job, x, v * V::width, sums + v);
-    }
-  for (; x + kPixels <= job.width; x += kPixels) depthwise_tile<Results, act, KernelW, kPixels, Vectors>(job, x, sums);
-  for (; x < job.width; ++x) depthwise_tile<Results, act, KernelW, 1, Vectors>(job, x, sums);
+    if (job.stride == 1 && job.dilation == 1) run = depthwise_slides<Results, act, KernelW, Vectors>;
+  run(job, sums);
   if (job.sums)
     for (int v = 0; v < Vectors; ++v) V::store(job.sums + v * V::width, V::add(V::load(job.sums + v * V::width), sums[v]));
 }

@@ -60,20 +60,22 @@ inline void sum_pixel(const DepthwisePacked4& job, const uint32_t* taps, int64_t
   Set::istore(sums + first, acc);
 }
 
-// sums[pixels][panel] of the output pixels from x on, a vector of channels at a time.
+// sums[pixels][panel] of the output pixels from x on, a vector of channels at a time. In blocks: sums of pixels behind the last
+// one are written too.
 template <class Set, int KernelW, int Quads, int Stride>
 void sum_pixels(const DepthwisePacked4& job, const uint32_t* taps, int64_t x, int64_t pixels, int32_t* sums) {
   for (int first = 0; first < job.channels; first += V::width) {
-    int64_t p = 0;
     if constexpr (KernelW > 0) {
-      for (; p + Set::packed4_pixels <= pixels; p += Set::packed4_pixels)
+      for (int64_t p = 0; p < pixels; p += Set::packed4_pixels)
         sum_packed4<Set, KernelW, Quads, Stride, Set::packed4_pixels>(job, taps, x + p, first, sums + p * kPanel);
+    } else {
+      for (int64_t p = 0; p < pixels; ++p) sum_pixel<Set>(job, taps, x + p, first, sums + p * kPanel);
     }
-    for (; p < pixels; ++p) sum_pixel<Set>(job, taps, x + p, first, sums + p * kPanel);
   }
 }
 
-// Turns the sums of `pixels` pixels into results and stores them; `width` of the vector's channels are valid.
+// Turns the sums of `pixels` pixels (sums of whole blocks are read) into results and stores them; `width` of the vector's
+// channels are valid.
 template <class Set, Act act, StorageType storage>
 inline void finish_packed4(const DepthwisePacked4& job, int64_t x, int64_t pixels, int first, int width, const int32_t* sums) {
   constexpr int kPixels = 8;
@@ -95,13 +97,15 @@ inline void finish_packed4(const DepthwisePacked4& job, int64_t x, int64_t pixel
     if constexpr (storage == StorageType::bf16) Set::store_bf16(to, y);
     if constexpr (storage == StorageType::q8) Set::store_q8_bytes(to, V::min(V::mul(y, inverse), qmax), qmin);
   };
-  const auto finish = [&]<int N>(int64_t p, auto put) {
+  // Of N pixels the first `wanted` are stored.
+  const auto finish = [&]<int N>(int64_t p, int64_t wanted, auto put) {
     Vec y[N];
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) y[i] = V::fma(V::to_float(V::iload(sums + (p + i) * kPanel + first)), scale, bias);
     activate_all<act>(y);
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) {
+      if (i == wanted) break;
       totals[i % kTotals] = V::add(totals[i % kTotals], y[i]);
       put(out + (p + i) * stride, y[i]);
     }
@@ -111,13 +115,10 @@ inline void finish_packed4(const DepthwisePacked4& job, int64_t x, int64_t pixel
     store(whole, y);
     for (int j = 0; j < width; ++j) to[j] = whole[j];
   };
-  int64_t p = 0;
-  if (width == V::width) {
-    for (; p + kPixels <= pixels; p += kPixels) finish.template operator()<kPixels>(p, store);
-    for (; p < pixels; ++p) finish.template operator()<1>(p, store);
-  } else {
-    for (; p < pixels; ++p) finish.template operator()<1>(p, put_some);
-  }
+  if (width == V::width)
+    for (int64_t p = 0; p < pixels; p += kPixels) finish.template operator()<kPixels>(p, pixels - p, store);
+  else
+    for (int64_t p = 0; p < pixels; ++p) finish.template operator()<1>(p, 1, put_some);
   const Vec total = V::add(V::add(totals[0], totals[1]), V::add(totals[2], totals[3]));
   if (job.sums) V::store(job.sums + first, V::add(V::load(job.sums + first), total));
 }

@@ -114,9 +114,14 @@ struct WinogradResults {
   const Epilogue* epilogue = nullptr;
 };
 
+// Depthwise kernels compute output pixels in blocks, also the last ones of a row: what they read for up to so many output pixels
+// behind it must be readable, and is not used.
+constexpr int kDepthwiseReadAhead = 7;
+
 // One row of a depthwise convolution, one panel of channels:
 // out[x][c] = act(bias[c] + sum over ky, kx of rows[ky][x * stride + kx * dilation][c] * weights[ky][kx][c]).
-// A whole panel is read (never stored) at every pixel, so rows need `panel` floats of slack behind their last channel.
+// A whole panel is read (never stored) at every pixel, so rows need `panel` floats of slack behind their last channel, and
+// kDepthwiseReadAhead.
 struct DepthwiseRow {
   const float* const* rows = nullptr;  // kernel_h pointers to the panel's first channel of pixel 0
   int64_t pixel_stride = 0;            // floats between pixels of a row
@@ -132,7 +137,8 @@ struct DepthwiseRow {
 };
 
 // The same over quantized rows, exact in 32 bits. Four rows are interleaved to 32-bit elements (packed4), so that one instruction
-// multiplies four taps: row r lies in packed4[(r / 4) % quads], in byte r % 4, as q - qmin. Whole panels are read.
+// multiplies four taps: row r lies in packed4[(r / 4) % quads], in byte r % 4, as q - qmin. Whole panels are read, and
+// kDepthwiseReadAhead.
 struct DepthwisePacked4 {
   const uint32_t* packed4 = nullptr;  // [quads][pixels][channels]: the panel's first channel of pixel 0, quad 0
   int64_t quad_stride = 0, pixel_stride = 0;

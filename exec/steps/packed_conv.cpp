@@ -96,7 +96,15 @@ PackedRequantizeParams::PackedRequantizeParams(const PackedDense& product, const
   }
 }
 
+// Whether 6 is at least the largest quantized value in every channel of a panel, so that quantizing cuts off what relu6 would.
+bool PackedRequantizeParams::ends_at_6(const PackedDense& product, int64_t panel) const {
+  const int64_t first = panel * product.panel, last = std::min(product.n, first + product.panel);
+  return std::all_of(params_.inverse_scales + first, params_.inverse_scales + last,
+                     [&](float inverse) { return 6 * inverse >= params_.qmax - 0.5f; });
+}
+
 Act PackedRequantizeParams::exact_enough(const PackedDense& product, Act act, int64_t panel) const {
+  if (act == Act::relu6) return ends_at_6(product, panel) ? Act::relu : act;
   const Act cheapest = product.act_of(act, panel, panel + 1);
   if (cheapest == act) return act;
   const float largest_inverse_scale = *std::max_element(

@@ -95,7 +95,8 @@ class PackedDense {
 class PackedRequantizeParams {
  public:
   PackedRequantizeParams(const PackedDense& product, const PackedQuantizeParams& quant, Act act);
-  // `act` of a panel's results: as approximate as kMaxSwishErrorSteps of `quant` allow.
+  // `act` of a panel's results: as approximate as kMaxSwishErrorSteps of `quant` allow; relu for a relu6 that quantizing cuts
+  // off.
   Act act_of(int64_t panel) const { return acts_[static_cast<size_t>(panel)]; }
   RequantizeParams results() const {
     return {params_, scales_.data(), bias_.data(), {curve_[0].data(), curve_[1].data(), curve_[2].data(), curve_[3].data()}};
@@ -103,6 +104,7 @@ class PackedRequantizeParams {
 
  private:
   Act exact_enough(const PackedDense& product, Act act, int64_t panel) const;
+  bool ends_at_6(const PackedDense& product, int64_t panel) const;
 
   QuantizeParams params_;
   FloatBuffer scales_, bias_, curve_[4];

@@ -88,7 +88,7 @@ struct Layer {
   Layer(const DepthwiseCase& d, std::mt19937& random)
       : quads((d.kernel_h + 3) / 4),
         row((d.width - 1) * d.stride + (d.kernel_w - 1) * d.dilation + 1),
-        packed4(quads * row * panel),
+        packed4((quads * row + kDepthwiseReadAhead * d.stride) * panel),
         taps(int64_t{d.kernel_w} * quads * panel),
         zero_point_corrections(panel),
         scales(panel),

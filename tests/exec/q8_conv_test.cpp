@@ -193,7 +193,7 @@ TEST(Q8DepthwiseWindows, AloneAndBehindAnExpansion) {
 // An expansion hands quantized values to the depthwise layer: after every activation, for small, tiny and other bounds.
 TEST(Q8ExpandDepthwise, EveryActivationIsRequantized) {
   std::mt19937 random(3);
-  const QuantParams quants[] = {{0.03f, 10, false}, {0.004f, 0, true}};
+  const QuantParams quants[] = {{0.03f, 10, false}, {0.004f, 0, true}, {6.0f / 255, 0, false}};  // the last ends at 6
   for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
     for (const QuantParams& quant : quants)
       for (const auto& [largest, bias, kernel] :

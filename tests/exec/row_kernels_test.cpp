@@ -184,8 +184,8 @@ TEST_F(RowKernels, DepthwiseRowsInBf16) {
         for (int channels : {1, 15, 16, 17, 31, 32}) {
           SCOPED_TRACE(::testing::Message() << kernel << " stride " << stride << " width " << width << " channels " << channels);
           const int64_t in_w = (width - 1) * stride + kernel, panel = set.panel;
-          const std::vector<float> map = numbers(kernel * in_w * panel), weights = numbers(kernel * kernel * panel),
-                                   bias = numbers(panel);
+          const std::vector<float> map = numbers((kernel * in_w + kDepthwiseReadAhead * stride) * panel),
+                                   weights = numbers(kernel * kernel * panel), bias = numbers(panel);
           std::vector<const float*> rows;
           for (int r = 0; r < kernel; ++r) rows.push_back(map.data() + r * in_w * panel);
           DepthwiseRow job;
