@@ -49,10 +49,12 @@ struct ZeroPad {
 std::optional<ZeroPad> zero_pad_before(const Lowering& low, Value v);
 void set_padding(ConvShape& shape, const ZeroPad& pad);
 
-// input ─▶ SpaceToBatchND ─▶ convolution ─▶ BatchToSpaceND ─▶ result.
+// input ─▶ SpaceToBatchND ─▶ convolution [─▶ BiasAdd] ─▶ BatchToSpaceND ─▶ result.
 struct Dilated {
   Value input, result;
-  std::vector<NodeId> nodes;     // SpaceToBatchND, BatchToSpaceND
+  NodeId before;                 // SpaceToBatchND
+  std::vector<NodeId> after;     // BiasAdd, BatchToSpaceND
+  const Tensor* bias;            // null: none
   std::array<int64_t, 4> edges;  // padding: top, bottom, left, right
   int dilation_h, dilation_w;
 };
@@ -60,9 +62,9 @@ std::optional<Dilated> dilated_by_batches(const Lowering& low, Value input, Node
 // False where the sizes of the convolution's input and result do not agree with it.
 bool set_dilation(ConvShape& s, const Dilated& d);
 
-bool match_onednn_deconv(Lowering& low, NodeId id);  // Conv2DBackpropInput
+bool match_deconv(Lowering& low, NodeId id);         // Conv2DBackpropInput
 bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides
-bool match_onednn_softmax(Lowering& low, NodeId id);
+bool match_softmax(Lowering& low, NodeId id);
 
 void fuse_fake_quant(Lowering& low);           // QuantizeV2 -> Dequantize -> a layer that reads in rows: read fake-quantized
 void fuse_pooled_mean(Lowering& low);          // depthwise -> Mean: summed in the depthwise epilogue

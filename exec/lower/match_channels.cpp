@@ -1,8 +1,20 @@
-// LRN, and ArgMax and ArgMin along the last dimension.
+// Softmax, LRN, and ArgMax and ArgMin along the last dimension.
 #include "exec/lower/match.h"
 #include "exec/steps/channel_steps.h"
 
 namespace cytodet::exec {
+
+//   value ─▶ Softmax
+bool match_softmax(Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  if (n.op != "Softmax" || low.constant(n.inputs[0]) || !low.float_shape({id, 0})) return false;
+  const Shape* in = low.float_shape(n.inputs[0]);
+  if (!in || in->empty() || elements(*in) == 0) return false;
+  claim(low, id, {n.inputs[0]}, [channels = in->back(), pixels = elements(*in) / in->back()](const LayerIo& io) {
+    return make_softmax(pixels, channels, io.inputs[0], io.output);
+  });
+  return true;
+}
 
 //   value ─▶ LRN                  a step over the channels of each pixel
 //   value ─▶ ArgMax | ArgMin      along the last dimension

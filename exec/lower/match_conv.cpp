@@ -13,8 +13,9 @@ struct Operands {
   Tensor filter;
   std::optional<QuantizedConv> quant;
   std::vector<float> factors;
-  std::vector<NodeId> nodes;  // of the way from the input to the convolution, and to its result
-  Value result = kNoValue;    // of a convolution between SpaceToBatchND and BatchToSpaceND; else its own
+  std::vector<NodeId> nodes;     // of the way from the input to the convolution, and to its result
+  Value result = kNoValue;       // of a convolution between SpaceToBatchND and BatchToSpaceND; else its own
+  const Tensor* bias = nullptr;  // inside of those
 };
 // x * constant[channels] -> QuantizeV2: the constant joins the quantization (QuantizeSpec::factors).
 void absorb_factors(const Lowering& low, NodeId quantize, Operands& from) {
@@ -57,9 +58,11 @@ std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& 
   from.result = {id, 0};
   if (const std::optional<Dilated> dilated = dilated_by_batches(low, from.input, id)) {
     std::optional<ConvShape> s = conv_shape(low, id, dilated->input, dilated->result, from.filter);
-    if (s && set_dilation(*s, *dilated)) {
-      from.nodes.push_back(dilated->nodes[1]);
-      if (low.sole_reader(from.input) >= 0) from.nodes.push_back(dilated->nodes[0]);
+    const bool fits = !dilated->bias || (s && dilated->bias->size() == s->out_c);
+    if (s && fits && set_dilation(*s, *dilated)) {
+      from.nodes.insert(from.nodes.end(), dilated->after.begin(), dilated->after.end());
+      if (low.sole_reader(from.input) >= 0) from.nodes.push_back(dilated->before);
+      from.bias = dilated->bias;
       from.input = dilated->input;
       from.result = dilated->result;
       return s;
@@ -74,6 +77,13 @@ std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& 
   from.input = pad->input;
   set_padding(*s, *pad);
   return s;
+}
+
+// What follows the convolution, with the bias that stands inside of SpaceToBatchND and BatchToSpaceND.
+Tail tail_of(const Lowering& low, const Operands& from, int64_t channels, bool residual) {
+  Tail tail = absorb_tail(low, from.result, channels, residual);
+  for (int64_t c = 0; from.bias && c < channels; ++c) tail.bias[static_cast<size_t>(c)] += from.bias->data<float>()[c];
+  return tail;
 }
 
 // Adds the layer of convolution `id` with the tail that follows it.
@@ -105,7 +115,7 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = absorb_tail(low, from->result, shape->out_c, true);
+  const Tail tail = tail_of(low, *from, shape->out_c, true);
   ConvChain chain;
   chain.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   add_conv(low, id, *from, tail, std::move(chain));
@@ -146,7 +156,7 @@ bool match_depthwise(Lowering& low, NodeId id) {
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = absorb_tail(low, from->result, shape->out_c, false);
+  const Tail tail = tail_of(low, *from, shape->out_c, false);
   ConvChain chain;
   chain.depthwise = DepthwiseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
   add_conv(low, id, *from, tail, std::move(chain));
@@ -171,7 +181,7 @@ bool match_grouped(Lowering& low, NodeId id) {
   if (groups < 1 || groups * group != shape->in_c || shape->out_c % groups != 0) return false;
   if (from->filter.size() != shape->taps() * group * shape->out_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = absorb_tail(low, from->result, shape->out_c, true);
+  const Tail tail = tail_of(low, *from, shape->out_c, true);
   GroupedConv conv{*shape,    groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
                    tail.bias, tail.act, tail.residual_first};
   RowOp op{.inputs = {from->input}, .unbounded = true};

@@ -1,5 +1,5 @@
 // Nodes that only move elements -> a copy: Pad, PadV2, MirrorPad, Slice, StridedSlice, Split, SplitV, Unpack, Transpose, Tile,
-// ReverseV2, SpaceToDepth, DepthToSpace, ResizeNearestNeighbor of any ratio, GatherV2 by constant indices. And Pad before a
+// ReverseV2, Roll, SpaceToDepth, DepthToSpace, ResizeNearestNeighbor of any ratio, GatherV2 by constant indices. And Pad before a
 // depthwise convolution, which pads by itself.
 #include <algorithm>
 #include <numeric>
@@ -143,6 +143,21 @@ std::optional<Copy> reverse_copy(const Lowering& low, const Node& n, const Shape
   return copy;
 }
 
+// Element i of an axis comes from i - shift, around its end.
+std::optional<Copy> roll_copy(const Lowering& low, const Node& n, const Shape& in) {
+  const auto shifts = known_ints(low, n, 1), axes = known_ints(low, n, 2);
+  if (!shifts || !axes || shifts->size() != axes->size()) return {};
+  Copy copy = whole(in);
+  for (size_t i = 0; i < axes->size(); ++i) {
+    const std::optional<size_t> d = dimension_of((*axes)[i], in.size());
+    if (!d) return {};
+    Offsets& offsets = copy.offsets[*d];
+    const int64_t size = in[*d], shift = ((*shifts)[i] % size + size) % size;
+    std::rotate(offsets.begin(), offsets.end() - shift, offsets.end());
+  }
+  return copy;
+}
+
 std::optional<Copy> gather_copy(const Lowering& low, const Node& n, const Shape& in) {
   const auto indices = known_ints(low, n, 1);
   const auto axis = known_dimension(low, n, 2, in.size());
@@ -179,6 +194,7 @@ std::optional<Copy> copy_of(const Lowering& low, const Node& n, const Shape& in,
   if (n.op == "Transpose") return transpose_copy(low, n, in);
   if (n.op == "Tile") return tile_copy(low, n, in);
   if (n.op == "ReverseV2") return reverse_copy(low, n, in);
+  if (n.op == "Roll") return roll_copy(low, n, in);
   if (n.op == "GatherV2") return gather_copy(low, n, in);
   if (n.op == "SpaceToDepth" || n.op == "DepthToSpace") return depth_copy(n, in);
   return {};

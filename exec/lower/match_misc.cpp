@@ -50,8 +50,8 @@ class ConcatStep : public Step {
 //   x ─▶ Identity | Reshape | Squeeze | ExpandDims | ...: the same elements in the same order
 bool match_alias(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  static const char* const kOps[] = {"Identity",     "Reshape",         "Squeeze", "ExpandDims",
-                                     "StopGradient", "PreventGradient", "Snapshot"};
+  static const char* const kOps[] = {"Identity",     "Reshape",         "Squeeze",  "ExpandDims",
+                                     "StopGradient", "PreventGradient", "Snapshot", "EnsureShape"};
   if (std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; })) return false;
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});

@@ -22,18 +22,6 @@ void claim_onednn(Lowering& low, NodeId id, Value output, std::vector<Value> inp
 
 }  // namespace
 
-//   x ─▶ Softmax
-bool match_onednn_softmax(Lowering& low, NodeId id) {
-  const Node& n = low.graph.node(id);
-  if (n.op != "Softmax") return false;
-  const Shape* s = low.float_shape(n.inputs[0]);
-  if (!s || s->empty() || s->size() > 6 || elements(*s) == 0 || low.constant(n.inputs[0]) || !low.float_shape({id, 0}))
-    return false;
-  claim_onednn(low, id, {id, 0}, {n.inputs[0]}, {id},
-               [shape = *s](const std::vector<int>& in, int out) { return make_onednn_softmax(shape, in[0], out); });
-  return true;
-}
-
 //   a ─▶ MatMul | BatchMatMul* ◀─ b     neither constant, of equal batch axes
 bool match_onednn_matmul(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
@@ -51,7 +39,7 @@ bool match_onednn_matmul(Lowering& low, NodeId id) {
 }
 
 //   x ─▶ Conv2DBackpropInput(constant filter) ─▶ tail without residual
-bool match_onednn_deconv(Lowering& low, NodeId id) {
+bool match_deconv(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.op != "Conv2DBackpropInput" || n.inputs.size() != 3) return false;
   const Tensor* filter = low.constant(n.inputs[1]);
@@ -65,7 +53,8 @@ bool match_onednn_deconv(Lowering& low, NodeId id) {
   nodes.push_back(id);
   claim_onednn(low, id, tail.output, {n.inputs[2]}, nodes,
                [deconv = Deconv{*s, *filter, tail.bias, tail.act}](const std::vector<int>& in, int out) {
-                 return make_onednn_deconv(deconv, in[0], out);
+                 return is_without_overlap(deconv.forward) ? make_deconv(deconv, in[0], out)
+                                                           : make_onednn_deconv(deconv, in[0], out);
                });
   return true;
 }

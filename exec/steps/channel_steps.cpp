@@ -66,6 +66,29 @@ class ResponseNormStep : public Step {
   int64_t block_ = 1;
 };
 
+class SoftmaxStep : public Step {
+ public:
+  SoftmaxStep(int64_t pixels, int64_t channels, const StepInput& input, const StepOutput& output)
+      : pixels_(pixels), channels_(channels), softmax_(expression_kernels().softmax) {
+    inputs = {input.tensor};
+    outputs = {output.tensor};
+    info.kernel = "softmax";
+  }
+
+  void run(RunContext& context) const override {
+    const float* in = context.in(inputs[0]);
+    float* out = context.out(outputs[0]);
+    const int64_t least = std::max<int64_t>(1, 2048 / channels_);
+    for_each_chunk(context.threads, pixels_, least, [&](int64_t begin, int64_t end, int) {
+      softmax_(in + begin * channels_, out + begin * channels_, end - begin, channels_);
+    });
+  }
+
+ private:
+  int64_t pixels_, channels_;
+  void (*softmax_)(const float*, float*, int64_t, int64_t);
+};
+
 class ArgExtremeStep : public Step {
  public:
   ArgExtremeStep(int64_t pixels, int64_t channels, bool largest, DType type, const StepInput& input, const StepOutput& output)
@@ -107,6 +130,10 @@ class ArgExtremeStep : public Step {
 
 std::unique_ptr<Step> make_response_norm(const ResponseNorm& norm, const StepInput& input, const StepOutput& output) {
   return std::make_unique<ResponseNormStep>(norm, input, output);
+}
+
+std::unique_ptr<Step> make_softmax(int64_t pixels, int64_t channels, const StepInput& input, const StepOutput& output) {
+  return std::make_unique<SoftmaxStep>(pixels, channels, input, output);
 }
 
 std::unique_ptr<Step> make_arg_extreme(int64_t pixels, int64_t channels, bool largest, DType type, const StepInput& input,

@@ -1,4 +1,5 @@
-// Steps over the channels of each pixel: local response normalisation, and the channel with the largest or smallest value.
+// Steps over the channels of each pixel: local response normalisation, softmax, and the channel with the largest or smallest
+// value.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,9 @@ struct ResponseNorm {
 };
 // x / (bias + alpha * sum of the squares of the channels up to `radius` away) ^ beta: kernel "lrn".
 std::unique_ptr<Step> make_response_norm(const ResponseNorm& norm, const StepInput& input, const StepOutput& output);
+
+// Softmax along the last dimension: kernel "softmax".
+std::unique_ptr<Step> make_softmax(int64_t pixels, int64_t channels, const StepInput& input, const StepOutput& output);
 
 // The first of the largest (or smallest) values along the last dimension, as i32 or i64 by `type`: kernel "arg_extreme".
 std::unique_ptr<Step> make_arg_extreme(int64_t pixels, int64_t channels, bool largest, DType type, const StepInput& input,

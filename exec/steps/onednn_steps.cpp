@@ -147,17 +147,6 @@ std::unique_ptr<Step> deconv_step(const Deconv& d, int input, int output) {
 
 }  // namespace
 
-std::unique_ptr<Step> make_onednn_softmax(const Shape& shape, int input, int output) {
-  return checked([&] {
-    const memory::desc d = plain(shape);
-    const dnnl::softmax_forward::desc desc(dnnl::prop_kind::forward_inference, d, static_cast<int>(shape.size()) - 1);
-    const dnnl::softmax_forward::primitive_desc pd(desc, user_scratchpad(), engine());
-    return std::make_unique<PrimitiveStep>(dnnl::softmax_forward(pd),
-                                           std::vector<Argument>{{DNNL_ARG_SRC, input, d, {}}, {DNNL_ARG_DST, output, d, {}}},
-                                           pd.scratchpad_desc(), "onednn_softmax");
-  });
-}
-
 std::unique_ptr<Step> make_onednn_matmul(const MatmulShape& shape, int a, int b, int output) {
   return checked([&] {
     const memory::desc da = side(shape.a, shape.transpose_a), db = side(shape.b, shape.transpose_b), dc = plain(shape.c);

@@ -22,12 +22,11 @@ int64_t side_of(const Node& n, std::string_view key) {
   return v.size() == 4 && v[0] == 1 && v[3] == 1 && v[1] == v[2] ? v[1] : 0;
 }
 
-// What TensorFlow's depthwise kernels take.
+// What TensorFlow's depthwise kernels take; without oneDNN they take no dilations.
 bool can_be_depthwise(const Node& conv) {
   const auto padding = conv.attr_or<std::string>("padding", "");
   const int64_t stride = side_of(conv, "strides"), dilation = side_of(conv, "dilations");
-  return !is_channels_first(conv) && (padding == "SAME" || padding == "VALID") && stride > 0 && dilation > 0 &&
-         (stride == 1 || dilation == 1);
+  return !is_channels_first(conv) && (padding == "SAME" || padding == "VALID") && stride > 0 && dilation == 1;
 }
 
 bool are_alike(const Graph& g, const Node& a, const Node& b) {

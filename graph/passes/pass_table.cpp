@@ -25,6 +25,8 @@ constexpr Pass kPasses[] = {
     {"fold_constants", "op of constants -> Const", pass_fold_constants},
     {"remove_no_ops", "x * 1, x / 1, Reshape to the same shape -> x", pass_remove_no_ops},
     {"split_shared_constants", "Const read by several convolutions or biases -> one each", pass_split_shared_constants},
+    {"merge_dilated_convolutions", "SpaceToBatchND -> convolution -> BatchToSpaceND -> dilated convolution",
+     pass_merge_dilated_convolutions},
     {"merge_channel_convolutions", "Split -> Conv2D of every channel -> ConcatV2 -> DepthwiseConv2dNative",
      pass_merge_channel_convolutions},
     {"fuse_column_wise_mul", "linear op -> Mul by a channel constant -> linear op", pass_fuse_column_wise_mul},

@@ -14,6 +14,7 @@ bool pass_raise_int8(Graph& g, const Interface& io);
 bool pass_split_shared_constants(Graph& g, const Interface& io);
 bool pass_fold_constants(Graph& g, const Interface& io);
 bool pass_remove_no_ops(Graph& g, const Interface& io);
+bool pass_merge_dilated_convolutions(Graph& g, const Interface& io);
 bool pass_merge_channel_convolutions(Graph& g, const Interface& io);
 bool pass_fuse_column_wise_mul(Graph& g, const Interface& io);
 bool pass_fold_old_batch_norms(Graph& g, const Interface& io);

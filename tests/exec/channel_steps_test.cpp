@@ -1,5 +1,7 @@
-// Local response normalisation, arg max and fake quantization, against the plain evals.
+// Local response normalisation, softmax, arg max and fake quantization, against the plain evals.
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "tests/exec/compare.h"
 #include "tests/exec/quantized_net.h"
@@ -24,6 +26,33 @@ TEST(ChannelSteps, LocalResponseNorm) {
     const Answers a = run_both(g, {{"x", normal_tensor({2, 5, 6, 19}, random, 2)}}, {"y"});
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-6) << radius;
     EXPECT_EQ(a.kernels, std::set<std::string>{"lrn"});
+  }
+}
+
+TEST(ChannelSteps, Softmax) {
+  for (const Shape& shape : {Shape{3, 7, 1}, {2, 5, 6, 4}, {40, 16}, {3, 31, 32}, {1, 3, 197, 197}, {2, 2000}, {5}}) {
+    Graph g;
+    placeholder(g, "x", shape);
+    add(g, "y", "Softmax", {"x"});
+    std::mt19937 random(3);
+    Tensor x = normal_tensor(shape, random, 20);
+    const Answers a = run_both(g, {{"x", x}}, {"y"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-6) << to_string(shape);
+    EXPECT_EQ(a.kernels, std::set<std::string>{"softmax"});
+  }
+}
+
+// As TensorFlow: what is masked by minus infinity has no share, and a row that holds NaN or nothing but minus infinity is NaN.
+TEST(ChannelSteps, SoftmaxOfInfinityAndNan) {
+  Graph g;
+  placeholder(g, "x", {4, 3});
+  add(g, "y", "Softmax", {"x"});
+  const Tensor x = Tensor::from<float>({4, 3}, {1, -INFINITY, 1, -INFINITY, -INFINITY, -INFINITY, 0, NAN, 0, -3e38f, 3e38f, 0});
+  const Answers a = run_both(g, {{"x", x}}, {"y"});
+  for (int64_t i = 0; i < 12; ++i) {
+    const float got = a.plan[0].data<float>()[i], wanted = a.plain[0].data<float>()[i];
+    EXPECT_EQ(std::isnan(got), std::isnan(wanted)) << i;
+    if (!std::isnan(wanted)) EXPECT_NEAR(got, wanted, 1e-6) << i;
   }
 }
 

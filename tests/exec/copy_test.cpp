@@ -71,6 +71,8 @@ TEST(Copy, TransposesEveryOrder) {
 TEST(Copy, TilesReversesGathersAndBlocks) {
   expect_copy("Tile", {2, 5, 6, 7}, {int_list({1, 2, 1, 3})});
   expect_copy("ReverseV2", {2, 5, 6, 7}, {int_list({1, -1})});
+  expect_copy("Roll", {2, 5, 6, 7}, {int_list({-2, 3}), int_list({1, -1})});
+  expect_copy("Roll", {2, 5, 6, 7}, {int_list({13, 1}), int_list({2, 2})});
   expect_copy("GatherV2", {2, 5, 6, 7}, {int_list({6, 0, 3, 3}), Tensor::scalar<int32_t>(3)});
   expect_copy("SpaceToDepth", {2, 6, 4, 3}, {}, attr("block_size", Attr(int64_t{2})));
   expect_copy("DepthToSpace", {2, 3, 4, 12}, {}, attr("block_size", Attr(int64_t{2})));

@@ -90,9 +90,10 @@ TEST(GroupedConv, OfQuantizedMaps) {
   EXPECT_FALSE(a.kernels.contains("plain"));
 }
 
-// SpaceToBatchND -> convolution -> BatchToSpaceND is a dilated convolution, with what follows it.
+// SpaceToBatchND -> convolution -> BatchToSpaceND is a dilated convolution, with what follows it, and with a bias inside.
 TEST(DilatedConv, BetweenSpaceToBatchAndBatchToSpace) {
-  for (const char* op : {"Conv2D", "DepthwiseConv2dNative"})
+  for (const auto& [op, inside] :
+       {std::pair{"Conv2D", false}, {"Conv2D", true}, {"DepthwiseConv2dNative", false}, {"DepthwiseConv2dNative", true}})
     for (const std::vector<int32_t>& edges :
          {std::vector<int32_t>{2, 3, 2, 4, 0, 1, 0, 2}, {0, 1, 0, 0, 0, 1, 0, 0}, {2, 3, 2, 4, 1, 0, 2, 0}}) {
       Graph g;
@@ -105,7 +106,8 @@ TEST(DilatedConv, BetweenSpaceToBatchAndBatchToSpace) {
       constant(g, "b", normal_tensor({std::string(op) == "Conv2D" ? 12 : 8}, random));
       add(g, "apart", "SpaceToBatchND", {"x", "block", "pads"});
       add(g, "conv", op, {"apart", "w"}, conv_attrs());
-      add(g, "joined", "BatchToSpaceND", {"conv", "block", "crops"});
+      if (inside) add(g, "inner", "BiasAdd", {"conv", "b"});
+      add(g, "joined", "BatchToSpaceND", {inside ? "inner" : "conv", "block", "crops"});
       add(g, "bias", "BiasAdd", {"joined", "b"});
       add(g, "y", "Relu", {"bias"});
       const Answers a = run_both(g, {{"x", normal_tensor({2, 11, 12, 8}, random)}}, {"y"});

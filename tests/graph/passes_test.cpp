@@ -33,6 +33,54 @@ TEST(Pass_fuse_pad_and_conv, OnlyZerosAndOnlyImageSides) {
   }
 }
 
+// x [1, 7, 8, 2] -> SpaceToBatchND -> Conv2D 3x3 VALID -> BatchToSpaceND "output".
+Graph convolution_between_batches(std::vector<int32_t> pads, std::vector<int32_t> crops, const std::string& padding = "VALID",
+                                  bool wait = false) {
+  Graph g;
+  placeholder(g, "x", {1, 7, 8, 2});
+  constant(g, "block", Tensor::from<int32_t>({2}, {2, 3}));
+  constant(g, "pads", Tensor::from<int32_t>({2, 2}, pads));
+  constant(g, "crops", Tensor::from<int32_t>({2, 2}, crops));
+  add(g, "first", "NoOp", {});
+  add(g, "apart", "SpaceToBatchND", {"x", "block", "pads"});
+  Tensor filter(DType::f32, {3, 3, 2, 4});
+  for (int64_t i = 0; i < filter.size(); ++i) filter.data<float>()[i] = static_cast<float>(i * 7 % 11) - 5;
+  constant(g, "w", filter);
+  std::vector<std::string> inputs{"apart", "w"};
+  if (wait) inputs.push_back("^first");
+  add(g, "conv", "Conv2D", inputs, conv_attrs(padding));
+  add(g, "output", "BatchToSpaceND", {"conv", "block", "crops"});
+  return g;
+}
+
+TEST(Pass_merge_dilated_convolutions, OfEveryPadding) {
+  Tensor x(DType::f32, {1, 7, 8, 2});
+  for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i * 13 % 17) - 8;
+  struct Case {
+    std::vector<int32_t> pads, crops;
+    const char* padding;
+  };
+  for (const Case& c : {Case{{2, 3, 3, 4}, {0, 1, 0, 1}, "SAME"},
+                        {{0, 1, 0, 1}, {0, 1, 0, 1}, "VALID"},
+                        {{4, 1, 1, 6}, {1, 0, 0, 2}, "EXPLICIT"}}) {
+    Graph g = convolution_between_batches(c.pads, c.crops);
+    const std::vector<float> before = run(g, "output", x);
+    EXPECT_TRUE(optimize(g, "merge_dilated_convolutions", {"output"}));
+    expect_near(run(g, "output", x), before, 1e-5f);
+    EXPECT_EQ(count(g, "SpaceToBatchND") + count(g, "BatchToSpaceND"), 0);
+    EXPECT_EQ(g.node(g.find("output")).attr_or<std::string>("padding", ""), c.padding);
+  }
+}
+
+TEST(Pass_merge_dilated_convolutions, OnlyWhatIsOneAndNothingElseNeeds) {
+  Graph same = convolution_between_batches({2, 3, 3, 4}, {0, 1, 0, 1}, "SAME"),
+        waiting = convolution_between_batches({2, 3, 3, 4}, {0, 1, 0, 1}, "VALID", true),
+        read = convolution_between_batches({2, 3, 3, 4}, {0, 1, 0, 1}),
+        cropped = convolution_between_batches({0, 1, 0, 1}, {1, 1, 0, 1});  // more than was padded
+  for (Graph* g : {&same, &waiting, &cropped}) EXPECT_FALSE(optimize(*g, "merge_dilated_convolutions", {"output"}));
+  EXPECT_FALSE(optimize(read, "merge_dilated_convolutions", {"output", "conv"}));
+}
+
 // x [1, 5, 6, 3] -> Split -> Conv2D 3x3 of each channel, 2 results each -> ConcatV2 "output".
 Graph channel_convolutions(const std::string& padding, int64_t stride, bool swap = false, bool wait = false) {
   Graph g;

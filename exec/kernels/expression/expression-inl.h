@@ -216,6 +216,17 @@ float sum(const float* a, int64_t n) { return reduce<sum_of>(a, n, 0); }
 float max_of_all(const float* a, int64_t n, float so_far) { return reduce<max_of>(a, n, so_far); }
 float min_of_all(const float* a, int64_t n, float so_far) { return reduce<min_of>(a, n, so_far); }
 
+void softmax(const float* a, float* out, int64_t rows, int64_t n) {
+  for (int64_t row = 0; row < rows; ++row, a += n, out += n) {
+    const float largest = max_of_all(a, n, -kInfinity);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = exp_of(a[i] - largest);
+    const float share = 1.0f / sum(out, n);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] *= share;
+  }
+}
+
 #define CYTODET_THREE(NAME) \
   { binary_##NAME##_none, binary_##NAME##_left, binary_##NAME##_right }
 constexpr ExpressionKernels kThese = {
@@ -228,7 +239,8 @@ constexpr ExpressionKernels kThese = {
     select,
     sum,
     max_of_all,
-    min_of_all};
+    min_of_all,
+    softmax};
 #undef CYTODET_THREE
 
 }  // namespace
