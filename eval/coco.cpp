@@ -224,7 +224,10 @@ Scores score(const GroundTruth& truth, const DetectionSet& detections, const Sco
   if (total_cut)
     s.warnings.push_back(std::to_string(total_cut) + " detections are beyond " + std::to_string(options.max_dets.back()) +
                          " per image and class and are not scored; raise --max-detections");
-  if (options.max_dets.back() != 100)
+  if (options.follows_slides)
+    s.warnings.push_back("slides in tiles: AP is at " + std::to_string(options.max_dets.back()) +
+                         " detections per image and class, which is all of them");
+  else if (options.max_dets.back() != 100)
     s.warnings.push_back("AP is at " + std::to_string(options.max_dets.back()) +
                          " detections per image and class (pycocotools prints -1 there)");
   return s;

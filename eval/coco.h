@@ -13,6 +13,7 @@ namespace cytodet::eval {
 
 struct ScoreOptions {
   std::vector<int> max_dets = {1, 10, 100};  // per image and class, ascending; AP is at the last
+  bool follows_slides = false;               // max_dets were raised to what slides have, see follow_slides(): said once
   bool use_categories = true;                // false: all classes pooled
   bool pycocotools_id0 = false;              // a match with annotation id 0 counts as none, as in pycocotools
   int threads = 0;

@@ -33,7 +33,7 @@ void count_figures(const std::vector<CountPair>& pairs, std::span<const int32_t>
     out[kUpper] = bias + 1.96 * out[kDeviation];
   }
   const double spread = tt / n + ff / n + bias * bias;
-  if (spread > 0) out[kConcordance] = 2 * tf / n / spread;
+  if (tt > 0 || ff > 0) out[kConcordance] = 2 * tf / n / spread;
   out[kMeanError] = errors / n;
   if (with_truth > 0) out[kRelativeError] = relative / with_truth;
   if (truths > 0) out[kTotalError] = (found - truths) / truths;

@@ -21,7 +21,7 @@ struct CountAgreement {
   Estimate mean_relative_error;   // mean of |found - truth| / truth, over images with truth > 0
   Estimate total_relative_error;  // (sum of found - sum of truth) / sum of truth
 };
-// A deviation needs two images, concordance values that differ: undefined otherwise.
+// A deviation needs two images, concordance counts that differ between images: undefined otherwise.
 CountAgreement count_agreement(std::vector<CountPair> pairs, const Bootstrap& bootstrap);
 
 }  // namespace cytodet::eval

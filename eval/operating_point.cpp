@@ -10,7 +10,7 @@
 namespace cytodet::eval {
 namespace {
 
-constexpr const char* kKnownRules = "known: f1, fbeta:2, recall>=0.95, precision>=0.9, fp-per-image<=1, fp-per-mm2<=5";
+constexpr const char* kKnownRules = "known: f1, fbeta:2, count, recall>=0.95, precision>=0.9, fp-per-image<=1, fp-per-mm2<=5";
 
 struct RuleForm {
   const char* prefix;
@@ -58,6 +58,10 @@ Choice choose(const ClassOutcomes& outcomes, const OperatingRule& rule, std::spa
       case RuleKind::f_beta:
         if (const double f = f_beta_of(c, rule.value); f > best) best = f, take(score);
         return true;
+      case RuleKind::count:
+        if (const double off = std::abs(static_cast<double>(c.right + c.wrong - c.truths)); best < 0 || off < best)
+          best = off, take(score);
+        return true;
       case RuleKind::recall:
         if (!std::isnan(choice.score)) return false;
         near(recall_of(c), score, true);
@@ -89,7 +93,8 @@ std::string number_text(double v) {
 std::string why_none(const ClassOutcomes& outcomes, const OperatingRule& rule, const Choice& choice) {
   if (outcomes.truth_count == 0) return "has no ground truth boxes";
   if (outcomes.detections.empty()) return "has no detections";
-  static const char* const kFigures[] = {"F", "recall", "precision", "false positives per image", "false positives per mm2"};
+  static const char* const kFigures[] = {
+      "F", "count", "recall", "precision", "false positives per image", "false positives per mm2"};
   return std::string("no score gives ") + rule.text + "; the nearest is " + number_text(choice.nearest) + " " +
          kFigures[static_cast<size_t>(rule.kind)] + " at score " + number_text(choice.nearest_score);
 }
@@ -98,6 +103,7 @@ std::string why_none(const ClassOutcomes& outcomes, const OperatingRule& rule, c
 
 OperatingRule operating_rule(const std::string& text) {
   if (text == "f1") return {RuleKind::f_beta, 1, text};
+  if (text == "count") return {RuleKind::count, 0, text};
   for (const RuleForm& form : kForms) {
     const std::string_view prefix = form.prefix;
     if (!text.starts_with(prefix)) continue;

@@ -13,6 +13,7 @@ namespace cytodet::eval {
 
 enum class RuleKind {
   f_beta,        // largest F-beta
+  count,         // as many detections as truths, or as near to that as scores allow: precision is recall
   recall,        // highest score with at least this recall
   precision,     // lowest score with at least this precision
   fp_per_image,  // lowest score with at most so many false positives per image
@@ -23,7 +24,7 @@ struct OperatingRule {
   double value = 1;  // beta, or the bound
   std::string text = "f1";
 };
-// f1, fbeta:B, recall>=R, precision>=P, fp-per-image<=X, fp-per-mm2<=X. Throws UsageError with the known ones.
+// f1, fbeta:B, count, recall>=R, precision>=P, fp-per-image<=X, fp-per-mm2<=X. Throws UsageError with the known ones.
 OperatingRule operating_rule(const std::string& text);
 
 // Figures of the detections from a score on.

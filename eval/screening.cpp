@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "eval/resampled_ap.h"
 
 namespace cytodet::eval {
 namespace {
@@ -68,6 +69,18 @@ void add_slides(const ClassOutcomes& outcomes, const std::vector<int>& labels, c
   }
 }
 
+void add_ap(const GroundTruth& truth, const DetectionSet& set, const ScreeningOptions& o, const Bootstrap& bootstrap,
+            Screening& s) {
+  const ResampledAp ap(truth, set, o.score);
+  const std::vector<Estimate> e =
+      bootstrap.estimate(ap.count(), [&](std::span<const int32_t> weights, std::span<double> out) { ap(weights, out); });
+  s.ap = e[0];
+  s.ap50 = e[1];
+  s.ap75 = e[2];
+  if (o.score.use_categories)
+    for (size_t c = 0; c < s.classes.size(); ++c) s.classes[c].ap = e[3 + c];
+}
+
 void add_notes(const GroundTruth& truth, const ScreeningOptions& o, Screening& s) {
   if (s.images < 2)
     s.notes.emplace_back("one image gives no intervals: they are over images");
@@ -108,6 +121,7 @@ Screening screen(const GroundTruth& truth, const DetectionSet& set, const Screen
     }
     if (!o.labels.empty()) add_slides(outcomes[c], o.labels, bootstrap, k);
   }
+  add_ap(truth, set, o, bootstrap, s);
   s.confusion = box_confusion(truth, set, outcomes, least, o.iou, bootstrap);
   add_notes(truth, o, s);
   return s;

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "core/json_fwd.h"
 #include "eval/box_confusion.h"
+#include "eval/coco.h"
 #include "eval/count_agreement.h"
 #include "eval/froc.h"
 #include "eval/operating_point.h"
@@ -15,7 +15,8 @@
 namespace cytodet::eval {
 
 struct ScreeningOptions {
-  double iou = 0.5;  // least overlap of a match
+  ScoreOptions score;  // of AP
+  double iou = 0.5;    // least overlap of a match
   BootstrapOptions bootstrap;
   std::vector<double> operating_scores;  // per category; NaN: none, and nothing is told at it
   std::vector<double> mm2;               // per image, what was looked at; empty: not known
@@ -27,6 +28,7 @@ constexpr size_t kScoreSteps = 100;  // curves over the score are told at 0, 0.0
 struct ScreeningClass {
   std::string name;
   int64_t truths = 0, detections = 0;
+  Estimate ap;  // COCO's; none where all classes are pooled
   double operating_score = kUndefined;
   PointFigures at_point;
   std::vector<Estimate> precision, recall, f1;  // of the detections with score >= 0, 0.01 .. 1
@@ -37,6 +39,7 @@ struct ScreeningClass {
 };
 
 struct Screening {
+  Estimate ap, ap50, ap75;  // COCO's
   std::vector<ScreeningClass> classes;
   BoxConfusion confusion;
   std::vector<std::string> names;  // of the confusion's rows and columns, without background
@@ -47,8 +50,5 @@ struct Screening {
 };
 
 Screening screen(const GroundTruth& truth, const DetectionSet& set, const ScreeningOptions& options);
-
-std::string to_text(const Screening& s);  // tables: at the operating point, counts, FROC, confusion, slides
-Json to_json(const Screening& s);
 
 }  // namespace cytodet::eval

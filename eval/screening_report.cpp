@@ -1,15 +1,15 @@
-// Screening as text and as JSON.
+#include "eval/screening_report.h"
+
 #include <algorithm>
 #include <cstdio>
 
 #include "core/settings.h"
 #include "core/text_width.h"
-#include "eval/screening.h"
 
 namespace cytodet::eval {
 namespace {
 
-constexpr size_t kClassColumns = 16, kEstimateColumns = 26;
+constexpr size_t kClassColumns = 22, kEstimateColumns = 26;
 
 std::string score_text(double v) {
   char text[40];
@@ -41,16 +41,21 @@ class TextTable {
   std::string text_;
 };
 
+std::string ap_line(const Screening& s) {
+  return "AP " + text_of(s.ap) + ", AP50 " + text_of(s.ap50) + ", AP75 " + text_of(s.ap75) + "\n\n";
+}
+
 std::string point_table(const Screening& s) {
   TextTable t("operating point", {{"score", 7},
                                   {"truths", 7},
                                   {"precision", kEstimateColumns},
                                   {"recall", kEstimateColumns},
                                   {"F1", kEstimateColumns},
-                                  {"false per image", kEstimateColumns}});
+                                  {"false per image", kEstimateColumns},
+                                  {"AP", kEstimateColumns}});
   for (const ScreeningClass& c : s.classes)
     t.row(c.name, {score_text(c.operating_score), std::to_string(c.truths), text_of(c.at_point.precision),
-                   text_of(c.at_point.recall), text_of(c.at_point.f1), text_of(c.at_point.fp_per_image)});
+                   text_of(c.at_point.recall), text_of(c.at_point.f1), text_of(c.at_point.fp_per_image), text_of(c.ap)});
   return t.text();
 }
 
@@ -69,7 +74,7 @@ std::string count_table(const Screening& s) {
 
 std::string froc_table(const Screening& s, Froc ScreeningClass::*which, const char* title) {
   std::vector<std::pair<std::string, size_t>> columns;
-  for (const double rate : kFrocRates) columns.emplace_back("at " + score_text(rate), 6);
+  for (const double rate : kFrocRates) columns.emplace_back("at " + score_text(rate), 7);
   columns.emplace_back("mean", kEstimateColumns);
   TextTable t(title, columns);
   for (const ScreeningClass& c : s.classes) {
@@ -173,8 +178,8 @@ Json slides_json(const std::vector<Roc>& slides) {
 }  // namespace
 
 std::string to_text(const Screening& s) {
-  std::string text =
-      point_table(s) + "\n" + count_table(s) + "\n" + froc_table(s, &ScreeningClass::per_image, "found, by false/image");
+  std::string text = ap_line(s) + point_table(s) + "\n" + count_table(s) + "\n" +
+                     froc_table(s, &ScreeningClass::per_image, "found, by false/image");
   const bool areas = !s.classes.empty() && !s.classes[0].per_mm2.sensitivity.empty();
   if (areas) text += "\n" + froc_table(s, &ScreeningClass::per_mm2, "by false/mm2");
   text += "\n" + calibration_table(s) + "\n" + confusion_table(s);
@@ -188,13 +193,17 @@ Json to_json(const Screening& s) {
          {"images", s.images},
          {"resamples", s.bootstrap.resamples},
          {"seed", s.bootstrap.seed},
-         {"level", s.bootstrap.level}};
+         {"level", s.bootstrap.level},
+         {"AP", to_json(s.ap)},
+         {"AP50", to_json(s.ap50)},
+         {"AP75", to_json(s.ap75)}};
   Json scores = Json::array();
   for (size_t i = 0; i <= kScoreSteps; ++i) scores.push_back(static_cast<double>(i) / static_cast<double>(kScoreSteps));
   j["scores"] = scores;
   j["classes"] = Json::array();
   for (const ScreeningClass& c : s.classes) {
     Json k{{"name", c.name}, {"truths", c.truths}, {"detections", c.detections}};
+    k["AP"] = to_json(c.ap);
     k["operating_point"] = {{"score", number_or_null(c.operating_score)},
                             {"precision", to_json(c.at_point.precision)},
                             {"recall", to_json(c.at_point.recall)},

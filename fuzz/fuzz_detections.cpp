@@ -1,4 +1,9 @@
+#include <cmath>
+#include <cstdlib>
+
+#include "core/settings.h"
 #include "eval/coco.h"
+#include "eval/screening_report.h"
 #include "fuzz/driver.h"
 #include "tests/paths.h"
 
@@ -9,5 +14,13 @@ void fuzz_one(std::string_view bytes) {
       cytodet::read_ground_truth(cytodet::source_dir() + "/tests/data/fuzz/truth/small.json");
   cytodet::ScoreOptions options;
   options.threads = 1;
-  cytodet::to_text(cytodet::score(truth, cytodet::parse_detections(bytes, "detections", truth), options));
+  const cytodet::DetectionSet set = cytodet::parse_detections(bytes, "detections", truth);
+  const cytodet::Scores scores = cytodet::score(truth, set, options);
+  cytodet::to_text(scores);
+  cytodet::ScreeningOptions screening;
+  screening.bootstrap = {.resamples = 4, .threads = 1};
+  screening.operating_scores.assign(truth.categories.size(), 0.4);
+  const cytodet::Screening s = cytodet::screen(truth, set, screening);
+  cytodet::to_json(s);
+  if (scores.stats[0] >= 0 && std::abs(s.ap.value - scores.stats[0]) > 1e-9) std::abort();
 }

@@ -1,6 +1,7 @@
 #include "models/model_file.h"
 
 #include "core/file.h"
+#include "core/json_edit.h"
 #include "core/settings.h"
 #include "core/text_decode.h"
 #include "models/common/need.h"
@@ -20,6 +21,7 @@ void fields(Fields& f, ModelFile& s) {
   if (family_of(s).kind != NetworkKind::detection) return;
   f("category_ids", s.category_ids);
   f("suppression", s.suppression);
+  f.unless(std::optional<OperatingScores>(), "operating_scores", s.operating_scores);
 }
 
 namespace {
@@ -71,6 +73,7 @@ void check(const ModelFile& m, const std::string& where) {
   need(named, "classes", "must name the classes, at most " + std::to_string(kMaxClasses), where);
   need(m.category_ids.empty() || m.category_ids.size() == m.classes.size(), "category_ids", "must have one id per class", where);
   check(m.suppression, where);
+  if (m.operating_scores && !m.classes.empty()) check(*m.operating_scores, m.classes, where);
 }
 
 ModelFile read_model_file(const std::filesystem::path& path) {
@@ -81,6 +84,21 @@ ModelFile read_model_file(const std::filesystem::path& path) {
   if (!m.classes_file.empty()) m.classes = class_names_in(m.classes_file);
   check(m, path.string());
   return m;
+}
+
+void write_operating_scores(const std::filesystem::path& path, const OperatingScores& scores) {
+  const ModelFile m = read_model_file(path);
+  if (family_of(m).kind != NetworkKind::detection) throw Error(path.string(), "is of a network that does not detect");
+  check(scores, m.classes, path.string());
+  // A line for each class: wide, but people compare them by eye.
+  Json j = write_settings(scores);
+  const Json classes = j["classes"];
+  std::string lines;
+  for (const Json& c : classes) lines += (lines.empty() ? "\n    " : ",\n    ") + json_line(c);
+  j.erase("classes");
+  std::string text = json_line(j);
+  text.insert(text.size() - 1, ",\n   \"classes\":[" + lines + "]");
+  write_file(path, with_json_key(read_file(path, int64_t{16} << 20), "operating_scores", text, path.string()));
 }
 
 void write_model_file(const ModelFile& model, const std::filesystem::path& path) {

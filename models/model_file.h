@@ -4,11 +4,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/json_fwd.h"
 #include "models/common/input_settings.h"
+#include "models/common/operating_scores.h"
 #include "models/common/suppress.h"
 
 namespace cytodet::models {
@@ -53,6 +55,7 @@ struct ModelFile {
   // Families that detect have, too:
   std::vector<int> category_ids;  // COCO ids, in channel order; empty: 1, 2, ...
   SuppressionSettings suppression;
+  std::optional<OperatingScores> operating_scores;  // none: kDefaultOperatingScore
 
   int class_count() const { return static_cast<int>(classes.size()); }
   int category_id(int c) const { return category_ids.empty() ? c + 1 : category_ids[static_cast<size_t>(c)]; }
@@ -68,6 +71,9 @@ void check(const ModelFile& model, const std::string& where);
 // parse_model_file() of a file; `graph` and `classes_file` come back as paths that can be opened, `classes` filled from the
 // latter.
 ModelFile read_model_file(const std::filesystem::path& path);
+// Sets the key operating_scores of a model file and leaves the rest of its text as it is. Throws Error where the file cannot be
+// read or written, or is no model file that detects.
+void write_operating_scores(const std::filesystem::path& path, const OperatingScores& scores);
 // Written aside, then renamed; paths are written relative to the file.
 void write_model_file(const ModelFile& model, const std::filesystem::path& path);
 

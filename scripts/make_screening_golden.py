@@ -158,7 +158,8 @@ def rules(out, truths):
     false = np.array([sum(1 for x, r, _ in out if x >= t and not r) for t in at]) / images
     def last_best(v):  # of equal ones the highest score
         return float(at[np.flatnonzero(np.abs(v - v.max()) < 1e-15)[-1]])
-    return {"f1": last_best(f(1)), "fbeta:2": last_best(f(2)), "recall>=0.9": float(at[recall >= 0.9].max()),
+    found = np.array([sum(1 for x, _, _ in out if x >= t) for t in at])
+    return {"count": last_best(-np.abs(found - n).astype(float)), "f1": last_best(f(1)), "fbeta:2": last_best(f(2)), "recall>=0.9": float(at[recall >= 0.9].max()),
             "precision>=0.8": float(at[precision >= 0.8].min()), "fp-per-image<=0.5": float(at[false <= 0.5].min())}
 
 

@@ -327,7 +327,7 @@ typedef struct cytodet_run_summary cytodet_run_summary;
  * - overwrite: true, also replaces results of versions that kept no list of their files. Default false
  * - shard: "i/n", only every n-th slide of the list, from the i-th (from 1) on
  * - mask_image: true, also an image per slide of what the background method skips. Default false
- * - truth, overlay, overlay_score, overlay_format, outputs, density_area: as in a run config
+ * - truth, overlay, overlay_score, overlay_format, outputs, density_area, operating_score: as in a run config
  *
  * Errors: nothing to do, another process at work in the folder, a file that would be written over one that is not the run's,
  * run.json cannot be written. */

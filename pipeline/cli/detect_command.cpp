@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
+#include "core/text_width.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
 #include "pipeline/detect/run_detection.h"
@@ -19,7 +21,7 @@ struct DetectOptions : DetectFlags {
   std::vector<std::string> inputs, outputs;
   std::string out, truth, density_area;
   bool overlay = false, timing = false;
-  double overlay_score = -1;
+  std::optional<double> overlay_score, operating_score;
   std::string overlay_format, shard, log = "text";
   FolderOptions folder;
 };
@@ -31,7 +33,11 @@ void add_options(CLI::App& app, DetectOptions* o) {
   app.add_option("--truth", o->truth, "COCO ground truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
   app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
-  app.add_option("--overlay-score", o->overlay_score, "Minimum score of a box in the picture");
+  app.add_option("--overlay-score", o->overlay_score, "Minimum score of a box in the picture (default: those that count)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--operating-score", o->operating_score,
+                 "Score from which boxes of all classes count (default: the operating point of the model file)")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--outputs", o->outputs, "Also these forms per input: " + output_names())
       ->delimiter(',')
       ->allow_extra_args(false);
@@ -58,7 +64,8 @@ RunConfig config_of(const DetectOptions& o) {
   c.overlay = c.overlay || o.overlay;
   if (!o.outputs.empty()) c.outputs = o.outputs;
   if (!o.density_area.empty()) c.density_area = density_of_named(o.density_area);
-  if (o.overlay_score >= 0) c.overlay_score = o.overlay_score;
+  if (o.overlay_score) c.overlay_score = o.overlay_score;
+  if (o.operating_score) c.operating_score = o.operating_score;
   if (!o.overlay_format.empty()) c.overlay_format = overlay_format_named(o.overlay_format, "--overlay-format");
   if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
   return c;
@@ -68,12 +75,16 @@ int detect_command(Detector detector, const RunConfig& c, const FolderOptions& o
   const FolderRun run = detect_to_folder(detector, c, options);
   const std::vector<ImageResult>& slides = run.state.inputs;
   if (slides.size() > 1 || slides[0].tiled) std::fputs((run_table(run.state) + "\n").c_str(), stdout);
-  int64_t boxes = 0;
-  for (const ImageResult& s : slides) boxes += s.detection_count;
+  int64_t boxes = 0, counted = 0;
+  for (const ImageResult& s : slides) boxes += s.detection_count, counted += s.counted_sum();
   const auto companions = std::count_if(slides.begin(), slides.end(), [](const ImageResult& s) { return is_companion(s); });
   std::printf("%d of %zu inputs done, %lld detections in %s; %.1f s\n", run.state.count(ImageState::done),
               slides.size() - static_cast<size_t>(companions), static_cast<long long>(boxes),
               RunFolder{c.output}.detections_json().c_str(), run.report.wall_ms / 1000);
+  const CountingScores counting = counting_of(run.state);
+  std::printf("%lld boxes count %s\n%s", static_cast<long long>(counted),
+              printable(text_of(counting, run.state.model.classes)).c_str(),
+              counting.source == kDefaultPoint ? (std::string(kPointHint) + "\n").c_str() : "");
   if (timing) std::fputs(timing_table(run.report).c_str(), stdout);
   if (run.signal) end_by(run.signal);
   return exit_of(run);

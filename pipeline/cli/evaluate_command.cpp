@@ -2,10 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/messages.h"
 #include "core/output_plan.h"
 #include "core/settings.h"
@@ -13,9 +15,11 @@
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
 #include "pipeline/cli/evaluate_classifier.h"
+#include "pipeline/cli/evaluate_figures.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/detect/timing.h"
+#include "pipeline/inputs/slide_files.h"
 #include "pipeline/report/error_report.h"
 
 namespace cytodet::pipeline {
@@ -27,16 +31,18 @@ struct EvaluateOptions : DetectFlags {
   std::vector<int> max_dets;
   bool map = false, timing = false, curves = false, id0 = false, pooled = false;
   ErrorReport errors;
+  FigureFlags figures;
   LabelEvaluation labels;
 };
 
 void add_options(CLI::App& app, EvaluateOptions* o) {
   o->add(app);
   o->errors.add(app);
+  o->figures.add(app);
   o->labels.add(app);
   app.remove_option(app.get_option("--detections"));
   app.add_option("--truth", o->truth, "COCO ground truth of detections");
-  app.add_option("--detections", o->detections_file, "COCO results to score");
+  app.add_option("--detections", o->detections_file, "COCO results to score, or a run folder");
   app.add_option("--images", o->images,
                  "Images, slides or folders: with --model to detect on, with --worst to draw; for a classification network "
                  "labelled images: a folder per class, tables (.csv), TFRecord files");
@@ -57,9 +63,12 @@ void check_files(const EvaluateOptions& o) {
   add_model(plan.inputs(), o.model);
   plan.add_input(o.truth, "the ground truth");
   plan.add_input(o.detections_file, "the detections");
+  plan.add_input(o.figures.against, "the results that are compared");
+  plan.add_input(o.figures.slide_labels, "the labels of slides");
   add_images(plan.inputs(), o.images);
   add_regions(plan.inputs(), o.roi);
   plan.add_output(o.out, "the report");
+  plan.add_output(o.figures.model_out, "the model file");
   plan.add_output(o.errors.worst, "the picture of errors");
   check_outputs(plan);
 }
@@ -85,17 +94,63 @@ struct Scored {
   ImageSelection selection;
   Json report = Json::object();  // timing and settings, where the program detected
   std::string timing_table;
+  ScoredImages images;
+  CountingScores counting;  // of `classes`
+  Classes classes;
+  std::string data_hash, graph_hash;
   int code = 0;
 };
 
+// COCO results, also where a run folder is named.
+std::string results_file(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  return RunFolder{path}.detections_json().string();
+}
+
+Classes classes_of(const ModelFile& model) {
+  Classes classes;
+  for (int c = 0; c < model.class_count(); ++c) classes.add(model.category_id(c), model.classes[static_cast<size_t>(c)]);
+  return classes;
+}
+
+Classes classes_of(const RunState& run) {
+  Classes classes;
+  for (size_t c = 0; c < run.model.classes.size(); ++c) classes.add(run.model.category_ids[c], run.model.classes[c]);
+  return classes;
+}
+
+Classes classes_of(const GroundTruth& truth) {
+  Classes classes;
+  for (const GroundTruthCategory& c : truth.categories) classes.add(c.id, c.name);
+  return classes;
+}
+
 Scored read_given(const EvaluateOptions& o, const GroundTruth& truth) {
-  if ((!o.images.empty() && o.errors.worst.empty()) || !o.model.empty())
+  if ((!o.images.empty() && o.errors.worst.empty()) || (!o.model.empty() && !o.figures.wanted()))
     throw UsageError("cytodet evaluate", "takes --detections, or --model and --images, not both");
   Scored s;
   s.roi = o.roi;
   if (!o.origin.empty()) s.origin = origin_named(o.origin, "--origin");
   s.choice = {o.roi_class, o.roi_ignore};
-  s.set = read_detections(o.detections_file, truth, paths_beside(o.detections_file));
+  const std::string file = results_file(o.detections_file);
+  s.classes = classes_of(truth);
+  s.set = read_detections(file, truth, paths_beside(file));
+  if (const std::optional<RunState> run = run_beside(file)) {
+    s.images = scored_images(*run, truth);
+    if (!o.roi.empty()) s.images.mm2.clear();  // of other regions than those of the run
+    s.classes = classes_of(*run);
+    s.counting = counting_of(*run);
+    s.graph_hash = run->model.graph_hash;
+  }
+  if (!o.model.empty()) {
+    const ModelFile model = load_model(o.model);
+    s.classes = classes_of(model);
+    s.counting = counting_scores(model, {}, s.graph_hash);
+  }
+  if (o.figures.operating_score)
+    s.counting = {kChosenPoint, std::vector<double>(s.classes.all().size(), *o.figures.operating_score)};
+  if (o.figures.wanted()) s.data_hash = Hash().add(read_file(o.truth)).add(read_file(file)).text();
   if (!o.images.empty()) s.inputs = images_in_ground_truth(truth, o.images, o.truth, s.set.warnings);
   o.selection.apply(s.selection);
   if (o.timing) std::fputs("cytodet: warning: --timing needs --model and --images\n", stderr);
@@ -124,6 +179,18 @@ Scored detect_now(const EvaluateOptions& o, const GroundTruth& truth) {
   if (s.inputs.size() < truth.images.size())
     s.set.warnings.push_back(std::to_string(truth.images.size() - s.inputs.size()) +
                              " images of the ground truth were not given; their cells count as missed");
+  std::vector<const ImageResult*> results;
+  for (const DetectedImage& r : report.images) results.push_back(&r);
+  s.images = scored_images(results, truth);
+  s.classes = classes_of(detector.model());
+  if (o.figures.wanted()) {
+    s.graph_hash = Hash().add(read_file(detector.model().graph)).text();
+    Hash data;
+    data.add(read_file(o.truth));
+    for (const std::string& file : s.inputs) data.add(slide_identity(file).hash);
+    s.data_hash = data.text();
+  }
+  s.counting = counting_scores(detector.model(), o.figures.operating_score, s.graph_hash);
   s.report["timing"] = timing_json(report);
   s.report["timing"]["load_ms"] = detector.load_ms();
   s.report["settings"] = write_settings(c);
@@ -153,7 +220,10 @@ int evaluate_labels(const EvaluateOptions& o, const RunConfig& c) {
 int evaluate(const EvaluateOptions& o) {
   if (!o.model.empty() || !o.config.empty()) {
     const RunConfig c = o.settings();
-    if (is_classification_model(c.model)) return evaluate_labels(o, c);
+    if (is_classification_model(c.model)) {
+      if (o.figures.wanted()) throw UsageError("--figures, --operating-point and --against", "are for detections");
+      return evaluate_labels(o, c);
+    }
     if (o.truth.empty()) load_model(c.model);  // what it cannot be read for comes before what is missing
   }
   if (!o.labels.compare.empty() || !o.labels.results_file.empty())
@@ -161,11 +231,28 @@ int evaluate(const EvaluateOptions& o) {
   if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
   check_files(o);
   GroundTruth truth = read_ground_truth(o.truth);
-  const ScoreOptions options = score_options(o);
+  ScoreOptions options = score_options(o);
+  if (!o.figures.model_out.empty() && o.figures.operating_point.empty())
+    throw UsageError("--model-out", "goes with --operating-point");
+  if (!o.figures.operating_point.empty()) {
+    operating_rule(o.figures.operating_point);
+    if (o.model.empty() && o.config.empty())
+      throw UsageError("--operating-point", "needs --model", "name the model file that it is written into");
+  }
   if (!o.errors.worst.empty() && !o.detections_file.empty() && o.images.empty())
     throw UsageError("--worst", "needs --images", "name the folder of the ground truth's images");
   Scored s = o.detections_file.empty() ? detect_now(o, truth) : read_given(o, truth);
   keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, s.set, s.choice);
+  DetectionSet other;
+  if (!o.figures.against.empty()) {
+    const std::string file = results_file(o.figures.against);
+    other = read_detections(file, truth, paths_beside(file));
+    keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, other, s.choice);
+  }
+  if (o.max_dets.empty()) {
+    follow_slides(options, s.set, s.images);
+    follow_slides(options, other, s.images);
+  }
   const Scores scores = score(truth, s.set, options);
   warn(scores.warnings);
   std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);
@@ -176,6 +263,12 @@ int evaluate(const EvaluateOptions& o) {
     ErrorOptions what;
     what.max_dets = options.max_dets.back();
     o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
+  }
+  if (o.figures.wanted()) {
+    const std::string model = o.model.empty() && !o.config.empty() ? o.settings().model : o.model;
+    const FigureInputs in{truth, s.set, s.images, s.counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
+    if (o.figures.tables()) run_figures(o.figures, in, options, s.report);
+    if (!o.figures.against.empty()) run_comparison(o.figures, in, other, options, s.report);
   }
   if (!o.out.empty()) write_file(o.out, json_text(s.report));
   return s.code;

@@ -1,5 +1,6 @@
 // export: saved results in another form.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "core/file.h"
 #include "core/messages.h"
 #include "core/output_plan.h"
+#include "core/text_width.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
 #include "pipeline/detect/files_read.h"
@@ -22,20 +24,25 @@ struct ExportOptions {
   std::vector<std::string> formats;
   int64_t image = 0;
   bool has_image = false, overwrite = false;
-  double score = -1e300;
   ResultsHints hints;
   SelectionFlags selection;
   std::optional<Origin> origin;  // none: that of the run, or bounds
   OutputSettings settings;
 };
 
-std::unique_ptr<OutputFile> open_output(const Output& entry, const SavedResults& results, const ImageResult& s,
-                                        const ExportOptions& o, const std::filesystem::path& to) {
+// What is put into a file of this form: a score that was asked for counts for all forms.
+bool is_put(const Output& entry, const ExportOptions& o, const CountingScores& counting, const Detection& d) {
+  return (entry.boxes == Boxes::all && !o.hints.score) || counting.counts(d);
+}
+
+std::unique_ptr<OutputFile> open_output(const Output& entry, const SavedResults& results, const CountingScores& counting,
+                                        const ImageResult& s, const ExportOptions& o, const std::filesystem::path& to) {
   OutputPlan plan;
   plan.add_input(results.slide_file(s), "the slide");
   plan.add_output(to, "the export");
   plan.check();
   OutputSettings settings = o.settings;
+  settings.counting = counting;
   settings.origin = o.origin.value_or(results.run() ? origin_of(results.run()->settings) : Origin::bounds);
   if (entry.pixels != Pixels::bounds) return entry.open(results.output_image(s, entry.pixels != Pixels::none), settings, to);
   bool unknown = false;
@@ -50,21 +57,41 @@ OutputPlan inputs_of(const SavedResults& results, const ExportOptions& o) {
   OutputPlan plan;
   add_results(plan.inputs(), results);
   plan.add_input(o.hints.truth, "the ground truth");
+  plan.add_input(o.hints.model, "the model file");
   if (!o.hints.slides.empty()) add_images(plan.inputs(), {o.hints.slides});
   return plan;
 }
 
+// How often an error was reported and the rest done.
+struct Exported {
+  int64_t boxes = 0, read = 0;  // written, to the form with fewest; of so many
+  int files = 0, problems = 0;
+  template <typename Work>
+  void attempt(const Work& work) {
+    try {
+      work();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      if (e.cause() == Cause::disk_full) throw;  // it takes none of the other files either
+      print_error(e.what());
+      ++problems;
+    }
+  }
+  Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
+};
+
 // One file, written while the results are read.
-int64_t export_file(SavedResults& results, const ExportOptions& o, const Output& entry) {
+Exported export_file(SavedResults& results, const ExportOptions& o, const Output& entry) {
   OutputPlan plan = inputs_of(results, o);
   plan.add_output(o.out, "the export");
   check_outputs(plan);
   std::unique_ptr<OutputFile> file;
   ImageResult first;
-  int64_t boxes = 0;
+  int64_t boxes = 0, read = 0;
   const auto start = [&](const ImageResult& s) {
     first = s;
-    file = open_output(entry, results, s, o, o.out);
+    file = open_output(entry, results, results.counting(), s, o, o.out);
   };
   if (results.run()) {
     std::vector<ImageResult> done;
@@ -81,7 +108,8 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
     if (!file) start(s);
     if (s.image_id != first.image_id)
       throw UsageError(o.results, "holds more than one image", "choose one by --image, or give a folder as -o");
-    if (static_cast<double>(d.score) < o.score) return;
+    ++read;
+    if (!is_put(entry, o, results.counting(), d)) return;
     file->add(d);
     ++boxes;
   });
@@ -92,27 +120,16 @@ int64_t export_file(SavedResults& results, const ExportOptions& o, const Output&
     start(none);
   }
   file->finish();
-  return boxes;
+  return {boxes, read, 1, 0};
 }
 
-// How often an error was reported and the rest done.
-struct Exported {
-  int64_t boxes = 0;
-  int files = 0, problems = 0;
-  template <typename Work>
-  void attempt(const Work& work) {
-    try {
-      work();
-    } catch (const UsageError&) {
-      throw;
-    } catch (const Error& e) {
-      if (e.cause() == Cause::disk_full) throw;  // it takes none of the other files either
-      print_error(e.what());
-      ++problems;
-    }
-  }
-  Exit exit() const { return !problems ? Exit::ok : files ? Exit::partial : Exit::failed; }
-};
+void print_exported(const Exported& done, SavedResults& results, const std::string& out) {
+  std::printf("%lld boxes in %s", static_cast<long long>(done.boxes), out.c_str());
+  if (done.boxes < done.read)
+    std::printf(" of %lld, %s", static_cast<long long>(done.read),
+                printable(text_of(results.counting(), results.classes().names())).c_str());
+  std::printf("\n");
+}
 
 std::filesystem::path file_of(const ImageResult& s, const Output& entry, const ExportOptions& o) {
   return std::filesystem::path(o.out) / (std::filesystem::path(s.name).filename().string() + entry.suffix);
@@ -134,13 +151,17 @@ void export_images(SavedResults& results, const ExportOptions& o, Exported& done
       for (const std::string& format : o.formats)
         done.attempt([&] {
           const Output& entry = output_named(format);
-          std::unique_ptr<OutputFile> file = open_output(entry, results, s, o, file_of(s, entry, o));
+          std::unique_ptr<OutputFile> file = open_output(entry, results, results.counting(), s, o, file_of(s, entry, o));
           for (const Detection& d : all)
-            if (static_cast<double>(d.score) >= o.score) file->add(d);
+            if (is_put(entry, o, results.counting(), d)) file->add(d);
           file->finish();
           ++done.files;
         });
-      for (const Detection& d : all) done.boxes += static_cast<double>(d.score) >= o.score;
+      done.read += static_cast<int64_t>(all.size());
+      for (const Detection& d : all)
+        done.boxes += std::all_of(o.formats.begin(), o.formats.end(), [&](const std::string& format) {
+          return is_put(output_named(format), o, results.counting(), d);
+        });
     });
   }
 }
@@ -177,7 +198,11 @@ std::function<int()> setup_export(CLI::App& app) {
       ->required();
   app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
   CLI::Option* image = app.add_option("--image", o->image, "Only the image with this id");
-  app.add_option("--score", o->score, "Minimum score of a box");
+  app.add_option("--score", o->hints.score,
+                 "Minimum score of a box (default: of the forms that count cells, the operating point)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--model", o->hints.model,
+                 "Model file whose operating point says which boxes are cells (default: that of the run)");
   app.add_option("--truth", o->hints.truth, "COCO ground truth, for the names of images and classes");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
@@ -202,8 +227,8 @@ std::function<int()> setup_export(CLI::App& app) {
     if (o->has_image) o->hints.image = o->image;
     o->selection.apply(o->hints.selection);
     SavedResults results(o->results, o->hints);
-    const Exported done = folder ? export_folder(results, *o) : Exported{export_file(results, *o, *entry), 1, 0};
-    if (done.files || !done.problems) std::printf("%lld boxes in %s\n", static_cast<long long>(done.boxes), o->out.c_str());
+    const Exported done = folder ? export_folder(results, *o) : export_file(results, *o, *entry);
+    if (done.files || !done.problems) print_exported(done, results, o->out);
     return static_cast<int>(done.exit());
   };
 }

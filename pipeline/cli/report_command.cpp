@@ -26,10 +26,17 @@ std::function<int()> setup_report(CLI::App& app) {
   app.add_option("--roi-class", o->report.roi_choice.classes, "With --roi: regions of these classes alone")->delimiter(',');
   app.add_option("--roi-ignore", o->report.roi_choice.ignored, "With --roi: regions of these classes are taken off")
       ->delimiter(',');
-  app.add_option("--max-dets", o->report.max_dets, "Boxes per image and class that are scored")->check(CLI::Range(1, 1000000));
+  app.add_option("--max-dets", o->report.max_dets,
+                 "Boxes per image and class that are scored (default 100, or all of a slide in tiles)")
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--thumbnails", o->report.thumbnails, "Slides that are shown")->check(CLI::Range(0, 10000));
   app.add_option("--crops", o->report.crops, "Crops of a class and slide; 0: none")->check(CLI::Range(0, 1000));
-  app.add_option("--score", o->report.score, "Minimum score of a box in a picture");
+  app.add_option("--score", o->hints.score, "Score from which boxes count (default: the operating point of the run)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--model", o->hints.model, "Model file whose operating point says which boxes count (default: that of the run)");
+  app.add_option("--slide-labels", o->report.slide_labels, "With --truth: table (.csv) of image and label 1 or 0, for ROC");
+  app.add_option("--bootstrap", o->report.bootstrap.resamples, "Resamples of the images for intervals; 0: none")
+      ->check(CLI::Range(0, 100000));
   app.add_option_function<std::string>(
       "--origin", [o](const std::string& name) { o->report.origin = origin_named(name, "--origin"); },
       "Where GeoJSON regions count from: bounds or slide (default: as the run)");
@@ -45,6 +52,8 @@ std::function<int()> setup_report(CLI::App& app) {
     OutputPlan plan;
     add_results(plan.inputs(), o->results);
     plan.add_input(o->report.truth, "the ground truth");
+    plan.add_input(o->hints.model, "the model file");
+    plan.add_input(o->report.slide_labels, "the labels of slides");
     add_regions(plan.inputs(), o->report.roi);
     if (!o->hints.slides.empty()) add_images(plan.inputs(), {o->hints.slides});
     plan.add_output(o->out, "the report");

@@ -11,6 +11,7 @@
 #include "core/settings.h"
 #include "core/timing.h"
 #include "eval/coco.h"
+#include "eval/comparison.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/evaluate_classifier.h"
@@ -28,8 +29,12 @@
 namespace cytodet::pipeline {
 namespace {
 
-ScoreOptions score_options(const RunConfig& c) {
+ScoreOptions score_options(const RunConfig& c, const DetectionSet& set, const ScoredImages& images) {
   ScoreOptions options;
+  if (c.evaluate.max_dets == options.max_dets) {
+    follow_slides(options, set, images);
+    return options;
+  }
   options.max_dets = c.evaluate.max_dets;
   return options;
 }
@@ -45,7 +50,7 @@ int run_float(const RunConfig& c, FolderOptions options) {
     GroundTruth truth = read_ground_truth(c.truth);
     DetectionSet set = to_set({c.output}, run.state, truth);
     keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
-    Scores scores = score(truth, set, score_options(c));
+    Scores scores = score(truth, set, score_options(c, set, scored_images(run.state, truth)));
     warn(scores.warnings);
     std::fputs((to_text(scores) + "\n").c_str(), stdout);
     if (c.evaluate.per_class) std::fputs((class_table(scores) + "\n").c_str(), stdout);
@@ -63,6 +68,9 @@ struct Row {
   double ms = 0, rate = 0;    // the network's median per image; images per second of the whole pipeline
   int64_t bytes = 0;          // of the graph file
   int code = 0;
+  DetectionSet set;     // with ground truth
+  ScoreOptions scored;  // and how it was scored
+  CountingScores counting;
 };
 
 Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c, FolderOptions options) {
@@ -72,14 +80,18 @@ Row measured(const std::string& precision, const std::filesystem::path& model, R
   if (!c.truth.empty()) options.run_also = {kScores};
   const FolderRun run = detect_to_folder(detector, c, options);
   if (run.signal) end_by(run.signal);
-  Row row{precision, {}, 0, 0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)), exit_of(run)};
+  Row row{precision,    {}, 0,  0, static_cast<int64_t>(std::filesystem::file_size(detector.model().graph)),
+          exit_of(run), {}, {}, {}};
+  row.counting = counting_of(run.state);
   if (!c.truth.empty()) {
     GroundTruth truth = truth_of(read_ground_truth(c.truth), c.inputs);
     DetectionSet set = to_set({c.output}, run.state, truth);
     keep_in_roi(c.detect.roi, places_of(run.state, c.detect.origin), truth, set, roi_choice(c.detect));
-    const Scores scores = score(truth, set, score_options(c));
+    row.scored = score_options(c, set, scored_images(run.state, truth));
+    const Scores scores = score(truth, set, row.scored);
     warn(scores.warnings);
     row.stats = scores.stats;
+    row.set = std::move(set);
     add_run_file(c.output, kScores, to_json(scores, true).dump(1) + "\n");
   }
   std::vector<double> ms;
@@ -104,6 +116,22 @@ std::string comparison_table(const std::vector<Row>& rows) {
     text += line;
   }
   return text;
+}
+
+// Whether the last precision is worse than the first, by a paired bootstrap over the images.
+Json compared(const Row& last, const Row& first, const RunConfig& c) {
+  GroundTruth truth = truth_of(read_ground_truth(c.truth), c.inputs);
+  DetectionSet nothing;
+  keep_in_roi(c.detect.roi, places_of(c.detect.origin, c.inputs), truth, nothing, roi_choice(c.detect));
+  const ModelFile model = load_model(c.model);
+  Classes classes;
+  for (int k = 0; k < model.class_count(); ++k) classes.add(model.category_id(k), model.classes[static_cast<size_t>(k)]);
+  ComparisonOptions options;
+  options.score = last.scored.max_dets.back() > first.scored.max_dets.back() ? last.scored : first.scored;
+  options.operating_scores = scores_of_categories(truth, first.counting, classes);
+  const Comparison result = compare(truth, last.set, first.set, options);
+  std::fputs((last.precision + " (this) against " + first.precision + " (other)\n" + to_text(result, truth)).c_str(), stdout);
+  return to_json(result, truth);
 }
 
 Json comparison_json(const std::vector<Row>& rows, const RunConfig& c, const Quantized& q) {
@@ -153,7 +181,9 @@ int run_int8(RunConfig c, const FolderOptions& folder_options) {
   }
   rows.push_back(measured("int8", model_file_beside(graph8), c, folder_options));
   std::fputs(comparison_table(rows).c_str(), stdout);
-  write_file(folder / "comparison.json", json_text(comparison_json(rows, c, q)));
+  Json comparison = comparison_json(rows, c, q);
+  if (!c.truth.empty()) comparison["int8_against_fp32"] = compared(rows.back(), rows.front(), c);
+  write_file(folder / "comparison.json", json_text(comparison));
   std::printf("%d of %zu layers in INT8; results in %s\n", q.report.int8_layers(), q.report.layers.size(), c.output.c_str());
   return std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.code < b.code; })->code;
 }

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/messages.h"
+#include "eval/ground_truth.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
 #include "pipeline/results/saved_results.h"
@@ -54,6 +55,34 @@ ViewSlide view_of(SavedResults& results, const ImageResult& s, const std::filesy
   return v;
 }
 
+// The boxes of each slide's ground truth, as classes of the results; of slides that it lacks none.
+std::function<std::vector<TruthBox>(size_t)> truth_of_slides(const std::string& file, const std::vector<ImageResult>& states,
+                                                             SavedResults& results) {
+  const auto truth = std::make_shared<const GroundTruth>(read_ground_truth(file));
+  std::vector<std::string> paths;
+  for (const ImageResult& s : states) paths.push_back(s.path);
+  std::vector<int> image_of = truth->images_of(paths).name_of;
+  for (size_t i = 0; i < states.size(); ++i)
+    if (image_of[i] < 0 && !results.run()) image_of[i] = truth->image_index(states[i].image_id);
+  std::vector<int> class_of;  // by category
+  for (const GroundTruthCategory& c : truth->categories) {
+    class_of.push_back(-1);
+    const auto& all = results.classes().all();
+    for (size_t k = 0; k < all.size(); ++k)
+      if (all[k].name == c.name || (class_of.back() < 0 && all[k].id == c.id)) class_of.back() = static_cast<int>(k);
+  }
+  return [truth, image_of, class_of](size_t slide) {
+    std::vector<TruthBox> boxes;
+    for (size_t a = 0; a < truth->size(); ++a) {
+      const int category = class_of[static_cast<size_t>(truth->category[a])];
+      if (truth->image[a] != image_of.at(slide) || category < 0) continue;
+      const double* b = &truth->boxes[4 * a];
+      boxes.push_back({{b[0], b[1], b[0] + b[2], b[1] + b[3]}, category, truth->crowd[a] != 0});
+    }
+    return boxes;
+  };
+}
+
 std::unique_ptr<ViewSite> site_of_results(const std::string& path, const ResultsHints& hints) {
   auto results = std::make_shared<SavedResults>(path, hints);
   std::vector<ViewSlide> slides;
@@ -72,8 +101,14 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
                  "cytodet: warning: %d of %zu slides are not at hand, boxes alone are shown; name their folder by --slides\n",
                  missing, slides.size());
   const std::string title = std::filesystem::path(path).lexically_normal().string();
-  return std::make_unique<ViewSite>(title, std::move(slides), results->classes(),
-                                    [results, states](size_t i) { return results->detections(states.at(i)); });
+  auto site = std::make_unique<ViewSite>(
+      title, std::move(slides), results->classes(), [results, states](size_t i) { return results->detections(states.at(i)); },
+      results->counting());
+  if (!hints.truth.empty())
+    site->set_truth([results, states, truth = truth_of_slides(hints.truth, states, *results)](size_t i) {
+      return pack_truth(results->detections(states.at(i)), truth(i), results->classes().all().size());
+    });
+  return site;
 }
 
 std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSelection& selection) {
@@ -102,7 +137,11 @@ std::function<int()> setup_view(CLI::App& app) {
   app.add_option("--results", o->results, "With a slide: COCO results whose boxes to show");
   app.add_option("--port", o->http.port, "Port; 0: any free one")->check(CLI::Range(0, 65535));
   app.add_option("--listen", o->http.address, "Address to listen at; other machines can reach all but loopback");
-  app.add_option("--truth", o->hints.truth, "COCO ground truth, for the names of images and classes of a results file");
+  app.add_option("--truth", o->hints.truth,
+                 "COCO ground truth: precision and recall at the sliders; names of images and classes of a results file");
+  app.add_option("--score", o->hints.score, "Score at which the sliders begin (default: the operating point of the run)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--model", o->hints.model, "Model file whose operating point it is (default: that of the run)");
   app.add_option("--classes", o->hints.classes, "Names of category ids 1, 2, ...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--slides", o->hints.slides, "Folder where the slides lie, or the one slide");
   o->selection.add(app);

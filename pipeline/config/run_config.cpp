@@ -36,6 +36,7 @@ void fields(Fields& f, RunConfig& s) {
   f("output", s.output);
   f("overlay", s.overlay);
   f("overlay_score", s.overlay_score);
+  f("operating_score", s.operating_score);
   enum_field(f, "overlay_format", s.overlay_format,
              [](const std::string& name) { return overlay_format_named(name, "overlay_format"); });
   f("outputs", s.outputs);
@@ -58,6 +59,8 @@ RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) 
   try {
     check(c.detect);
     check(c.classify);
+    if (c.operating_score && !(*c.operating_score >= 0 && *c.operating_score <= 1))
+      throw UsageError("operating_score", "must be 0 to 1");
     if (c.quantize) check(*c.quantize);
   } catch (const Error& e) {
     throw e.within(path.string());

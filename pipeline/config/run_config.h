@@ -33,12 +33,13 @@ const char* name_of(OverlayFormat format);  // also the file's extension
 OverlayFormat overlay_format_named(const std::string& name, const std::string& where);
 
 struct RunConfig {
-  std::string model;                // model file or graph; paths are relative to the config
-  std::vector<std::string> inputs;  // images, slides, folders, patterns, @lists
-  std::string truth;                // COCO; empty: no scoring
-  std::string output = "out";       // folder
-  bool overlay = false;             // also an image with boxes per input
-  double overlay_score = 0.4;       // least score of a box in the image
+  std::string model;                      // model file or graph; paths are relative to the config
+  std::vector<std::string> inputs;        // images, slides, folders, patterns, @lists
+  std::string truth;                      // COCO; empty: no scoring
+  std::string output = "out";             // folder
+  bool overlay = false;                   // also an image with boxes per input
+  std::optional<double> overlay_score;    // least score of a box in the image; none: those that count
+  std::optional<double> operating_score;  // from which boxes of all classes count; none: the model file's operating_scores
   OverlayFormat overlay_format = OverlayFormat::png;
   std::vector<std::string> outputs;  // entries of outputs() that are written per input as well
   DensityOf density_area = DensityOf::regions;

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/messages.h"
+#include "eval/bootstrap.h"
 #include "pipeline/inputs/companions.h"
 #include "pipeline/inputs/list_inputs.h"
 
@@ -300,16 +301,66 @@ void keep_in_roi(const std::string& regions, const RoiPlaces& places, GroundTrut
   if (!regions.empty()) keep_in_roi(RoiSource(regions, choice), places, truth, set);
 }
 
+ScoredImages scored_images(const std::vector<const ImageResult*>& results, const GroundTruth& truth) {
+  ScoredImages all;
+  all.mm2.assign(truth.images.size(), -1);
+  all.tiled.assign(truth.images.size(), 0);
+  std::vector<std::string> paths;
+  for (const ImageResult* r : results) paths.push_back(r->path);
+  const std::vector<int> image_of = truth.images_of(paths).name_of;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const ImageResult& r = *results[i];
+    if (image_of[i] < 0 || !r.done()) continue;
+    const auto image = static_cast<size_t>(image_of[i]);
+    all.tiled[image] = r.tiled;
+    const double px = r.analysed_px.value_or(static_cast<double>(r.width) * static_cast<double>(r.height));
+    if (r.mpp) all.mm2[image] = square_millimetres(px, *r.mpp, r.mpp_y.value_or(*r.mpp));
+  }
+  if (std::any_of(all.mm2.begin(), all.mm2.end(), [](double v) { return !(v > 0); })) all.mm2.clear();
+  return all;
+}
+
+ScoredImages scored_images(const RunState& state, const GroundTruth& truth) {
+  std::vector<const ImageResult*> results;
+  for (const ImageResult& s : state.inputs) results.push_back(&s);
+  return scored_images(results, truth);
+}
+
+void follow_slides(ScoreOptions& options, const DetectionSet& set, const ScoredImages& images) {
+  std::map<std::pair<int32_t, int32_t>, int> counts;  // of tiled images alone
+  int most = 0;
+  for (size_t i = 0; i < set.size(); ++i)
+    if (const auto image = static_cast<size_t>(set.image[i]); image < images.tiled.size() && images.tiled[image])
+      most = std::max(most, ++counts[{set.image[i], options.use_categories ? set.category[i] : 0}]);
+  if (most <= options.max_dets.back()) return;
+  options.max_dets.back() = most;
+  options.follows_slides = true;
+}
+
+std::vector<double> scores_of_categories(const GroundTruth& truth, const CountingScores& counting, const Classes& classes) {
+  std::vector<double> scores(truth.categories.size(), classes.all().empty() ? kDefaultOperatingScore : kUndefined);
+  for (size_t c = 0; c < classes.all().size(); ++c) {
+    const int category = truth.category_of_class(classes.all()[c].id, classes.all()[c].name);
+    if (category >= 0)
+      scores[static_cast<size_t>(category)] = c < counting.scores.size() ? counting.scores[c] : kDefaultOperatingScore;
+  }
+  return scores;
+}
+
 double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& images,
                   const DetectSettings& settings, const ScoreOptions& options) {
   DetectReport report = detect(detector, images, settings);
   for (const DetectedImage& r : report.images)
     if (r.failed()) throw Error("", r.reason);
   DetectionSet set = to_set(report, truth, detector.model());
-  if (settings.roi.empty()) return score(truth, set, options).stats.at(0);
+  std::vector<const ImageResult*> results;
+  for (const DetectedImage& r : report.images) results.push_back(&r);
+  ScoreOptions scored = options;
+  if (options.max_dets == ScoreOptions().max_dets) follow_slides(scored, set, scored_images(results, truth));
+  if (settings.roi.empty()) return score(truth, set, scored).stats.at(0);
   GroundTruth inside = truth;
   keep_in_roi(settings.roi, places_of(settings.origin, images), inside, set, roi_choice(settings));
-  return score(inside, set, options).stats.at(0);
+  return score(inside, set, scored).stats.at(0);
 }
 
 int exit_of(const DetectReport& report) {

@@ -8,6 +8,7 @@
 
 #include "eval/coco.h"
 #include "pipeline/detect/image_pipeline.h"
+#include "pipeline/results/formats/output.h"
 #include "pipeline/results/run_folder.h"
 #include "tiling/regions/roi.h"
 
@@ -45,6 +46,22 @@ void keep_in_roi(const RoiSource& regions, const RoiPlaces& places, GroundTruth&
 // With the regions of a file or folder; empty: everything stays.
 void keep_in_roi(const std::string& regions, const RoiPlaces& places, GroundTruth& truth, DetectionSet& set,
                  const RoiChoice& choice = {});
+// What the results say of the ground truth's images.
+struct ScoredImages {
+  std::vector<double> mm2;     // what was looked at of each; empty unless it is known of all
+  std::vector<uint8_t> tiled;  // of each, whether it was cut into tiles
+};
+ScoredImages scored_images(const std::vector<const ImageResult*>& images, const GroundTruth& truth);
+ScoredImages scored_images(const RunState& state, const GroundTruth& truth);
+
+// The usual 100 detections per image and class are a network's most for one input, and too few for a slide in tiles: where some
+// image was tiled, as many are scored as a tiled image has. Call it where nothing else was asked for.
+void follow_slides(ScoreOptions& options, const DetectionSet& set, const ScoredImages& images);
+
+// The least score of each category of the ground truth, where `classes` are those that `counting` is of; kDefaultOperatingScore
+// where it counts everything, NaN of categories that are none of the classes.
+std::vector<double> scores_of_categories(const GroundTruth& truth, const CountingScores& counting, const Classes& classes);
+
 // AP (stats[0]) of the images, all of which the ground truth names. Throws Error when one fails.
 double measure_ap(Detector& detector, const GroundTruth& truth, const std::vector<std::string>& images,
                   const DetectSettings& settings, const ScoreOptions& options);

@@ -32,6 +32,9 @@ std::string state_difference(const RunState& first, const RunState& mine) {
         return "made with other settings: " + it.key() + " is " + it.value().dump() + ", not " + a.value(it.key(), Json()).dump();
     return "made with other settings";
   }
+  if (mine.counting != first.counting)
+    return "made with another operating point: boxes count " + text_of(counting_of(mine), mine.model.classes) + ", not " +
+           text_of(counting_of(first), first.model.classes);
   if (mine.shard.list_hash != first.shard.list_hash) return "a shard of another list of slides";
   if (mine.shard.count != first.shard.count)
     return "one of " + std::to_string(mine.shard.count) + " shards, not " + std::to_string(first.shard.count);

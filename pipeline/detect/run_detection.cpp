@@ -146,7 +146,9 @@ class FolderBatch {
     s.model.classes = m.classes;
     for (int c = 0; c < m.class_count(); ++c) s.model.category_ids.push_back(m.category_id(c));
     s.model.suppression = write_settings(m.suppression);
+    s.counting = counting_scores(m, config_.operating_score, s.model.graph_hash);
     m.graph.clear();
+    m.operating_scores.reset();  // decides on no detection
     s.model.hash = Hash().add(write_settings(m).dump()).text();
     DetectSettings d = config_.detect;
     d.streams = 0;

@@ -35,13 +35,20 @@ void take_result(ImageResult& s, const ImageResult& found) {
 }
 
 // What is made of an image beside its boxes, in words: a slide is kept by --resume if they are the same.
-std::string forms_of(const RunConfig& config, const FolderOptions& options, const RunLayout& layout) {
+std::string forms_of(const RunConfig& config, const FolderOptions& options, const RunLayout& layout, const RunState& state) {
   std::string forms;
-  if (config.overlay) forms = std::string("overlay ") + name_of(config.overlay_format) + " " + Json(config.overlay_score).dump();
+  if (config.overlay)
+    forms = std::string("overlay ") + name_of(config.overlay_format) +
+            (config.overlay_score ? " " + Json(*config.overlay_score).dump() : "");
   if (options.mask_image) forms += forms.empty() ? "mask" : ", mask";
   for (const std::string& name : layout.outputs) forms += (forms.empty() ? "" : ", ") + name;
   if (config.density_area != DensityOf::regions && !layout.outputs.empty())
     forms += std::string(", density of ") + name_of(config.density_area);
+  // How boxes are chosen, where a file depends on it.
+  const bool counts = std::any_of(layout.outputs.begin(), layout.outputs.end(),
+                                  [](const std::string& name) { return output_named(name).boxes == Boxes::counted; });
+  if (state.counting && (counts || (config.overlay && !config.overlay_score)))
+    forms += ", boxes " + text_of(*state.counting, state.model.classes);
   return forms;
 }
 
@@ -91,7 +98,7 @@ RunWriter::RunWriter(RunFiles& files, RunState& state, const std::vector<std::st
       options_(options),
       warn_(std::move(warn)),
       layout_(layout_of(config, options)),
-      forms_(forms_of(config, options, layout_)) {}
+      forms_(forms_of(config, options, layout_, state)) {}
 
 std::vector<const ImageResult*> RunWriter::slides_to_do() const {
   std::vector<const ImageResult*> slides;
@@ -124,6 +131,7 @@ void RunWriter::choose_slides() {
       std::optional<NotKept> reason = keep_slide(folder, layout_, {hashes_[i], forms_}, s);
       if (!reason) {
         if (old != before.end() && old->second->done()) s.times = old->second->times;
+        count_kept(s);
         ++kept_;
         continue;
       }
@@ -132,6 +140,15 @@ void RunWriter::choose_slides() {
     }
     todo_.push_back(i);
   }
+}
+
+// Boxes that count may be others than when the slide was done.
+void RunWriter::count_kept(ImageResult& s) const {
+  if (!s.done() || !state_.counting) return;
+  Detections all;
+  BoxesReader reader(RunFolder{files_.folder()}.boxes(s));
+  for (Detection d; reader.next(d);) all.push_back(d);
+  s.counted = counts_of_classes(all, *state_.counting, state_.model.classes.size());
 }
 
 // What an earlier start left of slides that this list lacks is not removed, and may be of other settings.
@@ -176,12 +193,14 @@ void RunWriter::finish(ImageResult& s, DetectedImage& r) {
   Stopwatch watch;
   take_result(s, r);
   s.detection_count = static_cast<int64_t>(r.detections.size());
+  if (s.done() && state_.counting) s.counted = counts_of_classes(r.detections, *state_.counting, state_.model.classes.size());
   s.times.write = 0;
   if (s.done()) try {
       write(s, r);
     } catch (const Error& e) {
       files_.discard_staged();
       s.detection_count = 0;
+      s.counted.clear();
       r.fail(r.path + ": " + e.what());
       s.fail(r.reason);
       if (e.cause() == Cause::disk_full)
@@ -209,10 +228,12 @@ void RunWriter::stop(const Error& why) {
 
 void RunWriter::stage(const ImageResult& s, const DetectedImage& r) {
   write_box_list(r.detections, files_.staged(s.name + ".json"));
-  if (layout_.overlay)
-    write_image(draw_overlay(*with_damage_filled(open_slide(r.path, config_.detect.selection)), r.detections,
-                             state_.model.classes, {config_.overlay_score, kOverlaySide}),
+  if (layout_.overlay) {
+    const Detections drawn = config_.overlay_score || !state_.counting ? r.detections : counted(r.detections, *state_.counting);
+    write_image(draw_overlay(*with_damage_filled(open_slide(r.path, config_.detect.selection)), drawn, state_.model.classes,
+                             {config_.overlay_score.value_or(0), kOverlaySide}),
                 files_.staged(s.name + "." + name_of(*layout_.overlay)));
+  }
   if (!layout_.outputs.empty()) stage_outputs(s, r);
   if (layout_.mask && r.mask.width > 0) write_image(r.mask, files_.staged("masks/" + s.name + ".png"));
   stage_boxes(s, r);
@@ -223,7 +244,9 @@ void RunWriter::stage_outputs(const ImageResult& s, const DetectedImage& r) {
   for (size_t c = 0; c < state_.model.classes.size(); ++c) classes.add(state_.model.category_ids[c], state_.model.classes[c]);
   OutputImage image = output_image_of(s, r.path, classes, config_.detect.selection);
   image.regions = !config_.detect.roi.empty();
-  const OutputSettings settings{.origin = config_.detect.origin, .density_area = config_.density_area};
+  const OutputSettings settings{.origin = config_.detect.origin,
+                                .density_area = config_.density_area,
+                                .counting = state_.counting.value_or(CountingScores{})};
   fs::path folder;
   for (const std::string& form : layout_.outputs) folder = files_.staged(s.name + output_named(form).suffix).parent_path();
   write_outputs(layout_.outputs, image, r.detections, settings, folder, s.name);
@@ -238,6 +261,7 @@ void RunWriter::stage_boxes(const ImageResult& s, const DetectedImage& r) {
   header.slide_hash = id.hash;
   header.image_options = forms_;
   header.slide = s;
+  header.slide.counted.clear();
   write_boxes(header, r.detections, files_.staged("boxes/" + s.name + ".boxes"));
 }
 

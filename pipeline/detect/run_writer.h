@@ -47,6 +47,7 @@ class RunWriter {
 
  private:
   void choose_slides();
+  void count_kept(ImageResult& s) const;
   void take_over_lists();
   void remove_old(const InputFiles& read);
   void warn_of_others();

@@ -8,7 +8,9 @@
 #include "eval/coco.h"
 #include "eval/ground_truth.h"
 #include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/slide_labels.h"
 #include "pipeline/report/html.h"
+#include "pipeline/report/screening_section.h"
 #include "pipeline/report/style.h"
 #include "pipeline/results/formats/summary.h"
 #include "tiling/draw/contact_sheet.h"
@@ -19,6 +21,7 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr int kCropPx = 96;
+constexpr double kDrawnScore = 0.4;  // least score in an image of results that say nothing of which boxes count
 
 std::array<double, kStages.size()> parts_of(const StageTimes& s) {
   std::array<double, kStages.size()> parts{};
@@ -60,7 +63,10 @@ class Report {
   void count(const ImageResult& s) {
     ++states_[static_cast<size_t>(s.state)];
     Summary summary;
-    for (const Detection& d : results_.detections(s)) summary.add(d);
+    for (const Detection& d : results_.detections(s)) {
+      ++detections_;
+      if (results_.counting().counts(d)) summary.add(d);
+    }
     boxes_ += summary.boxes();
     tiles_ += s.tiles;
     for (size_t c = 0; c < summary.classes().size(); ++c) {
@@ -88,6 +94,9 @@ class Report {
         if (auto it = t.find(key); it != t.end() && it->is_number()) item(rounded(it->get<double>(), 2), what);
     }
     out_ += "</ul>\n";
+    if (!results_.counting().all())
+      out_ += "<p>Boxes count " + escape_html(text_of(results_.counting(), results_.classes().names())) + "; of " +
+              grouped(detections_) + " in all.</p>\n";
   }
 
   std::string class_name(size_t c) const {
@@ -98,12 +107,20 @@ class Report {
     heading("Scores");
     GroundTruth truth = read_ground_truth(options_.truth);
     ScoreOptions score_options;
-    score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
+    if (options_.max_dets > 0)
+      score_options.max_dets = {std::min(1, options_.max_dets), std::min(10, options_.max_dets), options_.max_dets};
     DetectionSet set = results_.run() ? to_set(RunFolder{results_.path()}, *results_.run(), truth)
                                       : read_detections(results_.path(), truth, paths_beside(results_.path()));
     RoiChoice choice = options_.roi_choice;
     const std::string roi = regions(choice);
     keep_in_roi(roi, places(truth), truth, set, choice);
+    ScoredImages images;
+    if (results_.run())
+      images = scored_images(*results_.run(), truth);
+    else if (const std::optional<RunState> run = run_beside(results_.path()))
+      images = scored_images(*run, truth);
+    if (!options_.roi.empty()) images.mm2.clear();  // of other regions than those of the run
+    if (options_.max_dets == 0) follow_slides(score_options, set, images);
     const Scores s = score(truth, set, score_options);
     const auto figure = [](double v) { return v < 0 ? std::string("&ndash;") : rounded(v, 4); };
     std::vector<std::vector<std::string>> rows;
@@ -112,10 +129,24 @@ class Report {
                       figure(k.voc2010)});
     rows.push_back({"<b>all</b>", grouped(static_cast<int64_t>(truth.size())), figure(s.stats[0]), figure(s.stats[1]),
                     figure(s.stats[2]), figure(s.stats[8]), figure(s.voc2010)});
-    out_ += "<p>COCO's figures against " + escape_html(options_.truth) + ", at most " + std::to_string(options_.max_dets) +
-            " boxes per image and class" + (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") +
-            ".</p>\n" + table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) + precision_recall_svg(s);
+    out_ += "<p>COCO's figures against " + escape_html(options_.truth) + ", at most " +
+            std::to_string(score_options.max_dets.back()) + " boxes per image and class" +
+            (roi.empty() ? "" : "; inside the regions of " + escape_html(roi) + " only") + ".</p>\n" +
+            table({"class", "truths", "AP", "AP50", "AP75", "AR", "VOC AP"}, rows) + precision_recall_svg(s);
     for (const std::string& w : s.warnings) out_ += "<p class=\"warning\">" + escape_html(w) + "</p>\n";
+    figures(truth, set, images, score_options);
+  }
+
+  void figures(const GroundTruth& truth, const DetectionSet& set, const ScoredImages& images, const ScoreOptions& scored) {
+    heading("Screening and counting");
+    ScreeningOptions o;
+    o.score = scored;
+    o.bootstrap = options_.bootstrap;
+    o.mm2 = images.mm2;
+    o.operating_scores = scores_of_categories(truth, results_.counting(), results_.classes());
+    if (!options_.slide_labels.empty()) o.labels = read_slide_labels(options_.slide_labels, truth);
+    if (results_.counting().all()) out_ += "<p>The results do not say which boxes count: those of at least 0.4 do here.</p>\n";
+    out_ += screening_section(screen(truth, set, o));
   }
 
   // The bounds of the run's slides, or for a results file of the slides at hand.
@@ -246,7 +277,9 @@ class Report {
     }
     if (!shown) return;
     heading("Pictures");
-    out_ += "<p>Boxes of at least " + rounded(options_.score, 2) + ".</p>\n" + figures;
+    out_ += (results_.counting().all() ? "<p>Boxes of at least " + rounded(kDrawnScore, 2) + ".</p>\n"
+                                       : "<p>Boxes that count.</p>\n") +
+            figures;
     if (left) out_ += "<p>" + std::to_string(left) + " more slides are not shown.</p>\n";
   }
 
@@ -255,7 +288,10 @@ class Report {
     const OutputImage image = results_.output_image(s, true);
     const std::vector<std::string> names = results_.classes().names();
     Detections boxes = results_.detections(s);
-    std::erase_if(boxes, [&](const Detection& d) { return static_cast<double>(d.score) < options_.score; });
+    const CountingScores& counting = results_.counting();
+    std::erase_if(boxes, [&](const Detection& d) {
+      return counting.all() ? static_cast<double>(d.score) < kDrawnScore : !counting.counts(d);
+    });
     HeatMap heat(image.width, image.height, image.bounds);
     std::optional<ContactSheet> sheet;
     if (options_.crops) sheet.emplace(ContactSheetOptions{.per_class = options_.crops, .side_px = kCropPx});
@@ -267,7 +303,7 @@ class Report {
       return "<figure>" + embed_image(drawing, s.name + ", " + what) + "<figcaption>" + what + "</figcaption></figure>\n";
     };
     std::string text = "<div class=\"pictures\">" +
-                       figure(draw_overlay(*image.slide, boxes, names, {options_.score, options_.thumbnail_px}), "boxes") +
+                       figure(draw_overlay(*image.slide, boxes, names, {0, options_.thumbnail_px}), "boxes") +
                        figure(heat.draw(image.slide.get(), options_.thumbnail_px), "density") + "</div>\n";
     if (sheet && !boxes.empty())
       text += "<div class=\"sheet\">" + figure(sheet->draw(*image.slide, names), "top-scoring boxes of each class") + "</div>\n";
@@ -288,7 +324,7 @@ class Report {
   const ReportOptions& options_;
   std::string out_;
   std::array<int64_t, 4> states_{};  // slides by ImageState
-  int64_t boxes_ = 0, tiles_ = 0;
+  int64_t boxes_ = 0, detections_ = 0, tiles_ = 0;
   std::vector<int64_t> per_class_;
   std::vector<Summary> summaries_;
 };

@@ -58,6 +58,12 @@ void Svg::polyline(std::span<const SvgPoint> points, std::string_view attributes
   element("<polyline fill=\"none\" points=\"" + list + "\"", attributes, {});
 }
 
+void Svg::polygon(std::span<const SvgPoint> points, std::string_view attributes) {
+  std::string list;
+  for (const SvgPoint& p : points) list += (list.empty() ? "" : " ") + svg_number(p.x) + "," + svg_number(p.y);
+  element("<polygon points=\"" + list + "\"", attributes, {});
+}
+
 void Svg::text(SvgPoint at, std::string_view text, std::string_view attributes) {
   text_ +=
       "<text" + svg_attribute("x", at.x) + svg_attribute("y", at.y) + spaced(attributes) + ">" + escape_html(text) + "</text>\n";

@@ -22,6 +22,7 @@ class Svg {
   void circle(SvgPoint centre, double radius, std::string_view attributes, std::string_view tip = {});
   void line(SvgPoint from, SvgPoint to, std::string_view attributes);
   void polyline(std::span<const SvgPoint> points, std::string_view attributes);
+  void polygon(std::span<const SvgPoint> points, std::string_view attributes);
   // `at` is where the text's base line begins, or its middle or end where an attribute text-anchor says so.
   void text(SvgPoint at, std::string_view text, std::string_view attributes = {});
   // Upwards, centred at `at`.

@@ -1,6 +1,7 @@
 #include "pipeline/results/image_result.h"
 
 #include <array>
+#include <numeric>
 
 #include "core/enum_names.h"
 #include "core/error.h"
@@ -78,8 +79,13 @@ void fields(Fields& f, ImageResult& s) {
   f("coarser_tiles", s.coarser_tiles);
   f("damage", s.damage);
   f("detections", s.detection_count);
+  f.unless(std::vector<int64_t>(), "counted", s.counted);
   f("seconds", s.times);
   f("files", s.files);
+}
+
+int64_t ImageResult::counted_sum() const {
+  return counted.empty() ? detection_count : std::accumulate(counted.begin(), counted.end(), int64_t{0});
 }
 
 void check(const ImageResult& s, const std::string& where) {
@@ -91,6 +97,8 @@ void check(const ImageResult& s, const std::string& where) {
   if (s.bounds)
     for (const int64_t v : {s.bounds->x, s.bounds->y, s.bounds->width, s.bounds->height})
       if (v < 0 || v > int64_t{1} << 40) throw Error(where, "holds bounds that cannot be", "restore the file");
+  for (const int64_t n : s.counted)
+    if (n < 0 || n > s.detection_count) throw Error(where, "counts more detections than there are", "restore the file");
   check_files(s.files, where);
 }
 

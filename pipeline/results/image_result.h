@@ -87,13 +87,16 @@ struct ImageResult {
   int coarser_tiles = 0;     // bad or fallback, and some of it from a coarser level, enlarged
   std::string damage;        // the first damage met
 
-  int64_t detection_count = 0;  // JSON: "detections"
-  StageTimes times;             // JSON: "seconds"
-  std::vector<OwnFile> files;   // its result files; in run.json alone
+  int64_t detection_count = 0;  // JSON: "detections"; all, from the low score of the model file on
+  // Of them, those that count, per class (RunState::counting); in run.json alone. Empty: a run of an earlier version.
+  std::vector<int64_t> counted;
+  StageTimes times;            // JSON: "seconds"
+  std::vector<OwnFile> files;  // its result files; in run.json alone
 
   bool done() const { return state == ImageState::done; }
   bool failed() const { return state == ImageState::failed; }
   bool skipped() const { return state == ImageState::skipped; }
+  int64_t counted_sum() const;  // detection_count where `counted` is empty
   int tiles_run() const { return tiles - background_tiles - outside_tiles; }
   void fail(std::string why) { state = ImageState::failed, reason = std::move(why); }
   void skip(std::string why) { state = ImageState::skipped, reason = std::move(why); }

@@ -70,6 +70,7 @@ void fields(Fields& f, RunState& s) {
   f("settings_hash", s.settings_hash);
   f("settings", s.settings);
   f("model", s.model);
+  f.unless(std::optional<CountingScores>(), "operating_point", s.counting);
   f("shard", s.shard);
   f("inputs", s.inputs);
   f("files", s.files);
@@ -89,6 +90,7 @@ RunState RunFolder::read() const {
   read_settings(read_json(run_json()), s, where);
   if (s.model.category_ids.size() != s.model.classes.size())
     throw Error(where, "model.category_ids and model.classes differ in length", "restore the file");
+  if (s.counting) check(*s.counting, s.model.classes.size(), where);
   if (s.shard.count < 1 || s.shard.index < 1 || s.shard.index > s.shard.count)
     throw Error(where, "shard is out of range", "restore the file");
   for (size_t i = 0; i < s.inputs.size(); ++i) {
@@ -134,6 +136,7 @@ std::string run_table(const RunState& state) {
                 "reason");
   std::string text = left_aligned("slide", width) + line;
   ImageResult sum;
+  int64_t counted = 0;
   std::vector<std::string> companions;
   for (const ImageResult& s : state.inputs) {
     if (is_companion(s)) {
@@ -142,7 +145,7 @@ std::string run_table(const RunState& state) {
     }
     const int skipped = s.background_tiles + s.outside_tiles;
     std::snprintf(line, sizeof line, " %-8s %7d %6.1f%% %5d %9lld %7.1fs  ", name_of(s.state), s.tiles,
-                  s.tiles ? 100.0 * skipped / s.tiles : 0.0, s.bad_tiles, static_cast<long long>(s.detection_count),
+                  s.tiles ? 100.0 * skipped / s.tiles : 0.0, s.bad_tiles, static_cast<long long>(s.counted_sum()),
                   s.times.network);
     text += left_aligned(s.name, width) + line + printable(s.reason.empty() ? damage_text(s) : s.reason) + "\n";
     sum.tiles += s.tiles;
@@ -150,6 +153,7 @@ std::string run_table(const RunState& state) {
     sum.bad_tiles += s.bad_tiles;
     sum.fallback_tiles += s.fallback_tiles;
     sum.detection_count += s.detection_count;
+    counted += s.counted_sum();
     sum.times.network += s.times.network;
   }
   if (!companions.empty()) text += "skipped, " + std::string(kCompanion) + ": " + printable(names_of_files(companions)) + "\n";
@@ -159,23 +163,39 @@ std::string run_table(const RunState& state) {
       state.count(ImageState::waiting) ? (", " + std::to_string(state.count(ImageState::waiting)) + " waiting").c_str() : "",
       sum.tiles, sum.tiles ? 100.0 * sum.background_tiles / sum.tiles : 0.0, sum.bad_tiles,
       sum.fallback_tiles ? (", " + std::to_string(sum.fallback_tiles) + " from other levels").c_str() : "",
-      static_cast<long long>(sum.detection_count));
-  return text + line;
+      static_cast<long long>(counted));
+  text += line;
+  if (state.counting && !state.counting->all())
+    text += "boxes count " + printable(text_of(*state.counting, state.model.classes)) + "; " +
+            std::to_string(sum.detection_count) + " in all\n";
+  return text;
 }
 
 bool is_companion(const ImageResult& s) { return s.skipped() && s.reason == kCompanion; }
 
-PathsOfIds paths_beside(const std::filesystem::path& results) {
+CountingScores counting_of(const RunState& state) {
+  if (state.counting) return *state.counting;
+  return {"default, as the run is of an earlier version",
+          std::vector<double>(state.model.classes.size(), kDefaultOperatingScore)};
+}
+
+std::optional<RunState> run_beside(const std::filesystem::path& results) {
   const RunFolder folder{results.has_parent_path() ? results.parent_path() : std::filesystem::path(".")};
   std::error_code ignored;
-  PathsOfIds paths;
-  if (results.filename() != "detections.json" || !std::filesystem::exists(folder.run_json(), ignored)) return paths;
+  if (results.filename() != RunFolder::kDetections || !std::filesystem::exists(folder.run_json(), ignored)) return std::nullopt;
   try {
-    for (const ImageResult& s : folder.read().inputs)
-      if (!paths.try_emplace(s.image_id, s.path).second) return {};
+    return folder.read();
   } catch (const Error&) {
-    return {};  // some other program's run.json
+    return std::nullopt;  // some other program's run.json
   }
+}
+
+PathsOfIds paths_beside(const std::filesystem::path& results) {
+  const std::optional<RunState> run = run_beside(results);
+  PathsOfIds paths;
+  if (!run) return paths;
+  for (const ImageResult& s : run->inputs)
+    if (!paths.try_emplace(s.image_id, s.path).second) return {};
   return paths;
 }
 

@@ -15,12 +15,14 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/settings.h"
 #include "eval/ground_truth.h"
 #include "pipeline/results/boxes_file.h"
+#include "pipeline/results/formats/counting_scores.h"
 #include "pipeline/results/image_result.h"
 
 namespace cytodet::pipeline {
@@ -45,6 +47,7 @@ struct RunState {
   std::string settings_hash;  // of all that decides on results: version, model, graph, detect settings, regions of interest
   Json settings;              // the effective run config
   ModelState model;
+  std::optional<CountingScores> counting;  // JSON: "operating_point"; none: a run of an earlier version
   ShardState shard;
   std::vector<ImageResult> inputs;  // in the order of the list
   std::vector<OwnFile> files;       // of the run: detections.json; what earlier starts made of slides that are not in the list
@@ -86,6 +89,11 @@ std::string run_table(const RunState& state);
 // Whether a slide of run.json stands for a file that is no image (pipeline/inputs/companions.h).
 bool is_companion(const ImageResult& s);
 
+// Which detections of a run count; kDefaultOperatingScore where it is of an earlier version.
+CountingScores counting_of(const RunState& state);
+
+// The run whose detections.json this is; none for any other file.
+std::optional<RunState> run_beside(const std::filesystem::path& results);
 // The paths of the images of RUN/detections.json by id, read from run.json beside it; empty for any other file.
 PathsOfIds paths_beside(const std::filesystem::path& results);
 

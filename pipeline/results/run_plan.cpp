@@ -77,7 +77,7 @@ void list_if_made(RunFiles& files, const std::string& name, const Make& make) {
   }
 }
 
-void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes& classes) {
+void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes& classes, const CountingScores& counting) {
   const std::string boxes = "boxes/" + s.name + ".boxes";
   Detections all;
   try {
@@ -90,11 +90,13 @@ void list_slide_by_content(RunFiles& files, const ImageResult& s, const Classes&
   if (const auto file = measured_file(files.folder(), boxes)) files.list(*file);
   for (const Output& entry : outputs())
     if (entry.pixels == Pixels::none)
-      list_if_made(files, s.name + entry.suffix, [&](const fs::path& to) {
-        auto file = entry.open(output_image_of(s, {}, classes, {}), {}, to);
-        for (const Detection& d : all) file->add(d);
-        file->finish();
-      });
+      for (const bool some : {false, true})  // all boxes, and those that count
+        list_if_made(files, s.name + entry.suffix, [&](const fs::path& to) {
+          auto file = entry.open(output_image_of(s, {}, classes, {}), {}, to);
+          for (const Detection& d : all)
+            if (!some || counting.counts(d)) file->add(d);
+          file->finish();
+        });
 }
 
 }  // namespace
@@ -150,7 +152,7 @@ void list_by_content(RunFiles& files) {
   Classes classes;
   for (size_t c = 0; c < before.model.classes.size(); ++c) classes.add(before.model.category_ids[c], before.model.classes[c]);
   for (const ImageResult& s : before.inputs)
-    if (s.done()) list_slide_by_content(files, s, classes);
+    if (s.done()) list_slide_by_content(files, s, classes, counting_of(before));
   list_if_made(files, RunFolder::kDetections,
                [&](const fs::path& to) { assemble_detections(RunFolder{files.folder()}, before, to); });
   files.discard_staged();

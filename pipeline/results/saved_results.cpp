@@ -84,10 +84,50 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
     classes_.add(static_cast<int64_t>(c) + 1, hints_.classes[c]);
     category_ids_.try_emplace(hints_.classes[c], static_cast<int64_t>(c) + 1);
   }
+  choose_counting();
   if (run_)
     check_one_slide();
   else
     read_ids(truth_read ? &*truth_read : nullptr);
+}
+
+// Of a results file by category ids, as its classes may be known only when it is read.
+void SavedResults::choose_counting() {
+  const auto by_id = [&](const CountingScores& s, const std::vector<int>& ids, const std::vector<std::string>& names) {
+    counting_.source = s.source;
+    for (size_t c = 0; c < ids.size(); ++c) {
+      classes_.add(ids[c], names[c]);
+      counting_by_id_[ids[c]] = s.scores.at(c);
+    }
+  };
+  std::optional<ModelFile> model;
+  if (!hints_.score && !hints_.model.empty()) {
+    model = read_model_file(hints_.model);
+    if (run_ && model->classes != run_->model.classes)
+      throw UsageError(hints_.model, "has other classes than the run's model", "name the model that the run was made with");
+  }
+  if (run_) {
+    counting_ = hints_.score ? CountingScores{kChosenPoint, std::vector<double>(run_->model.classes.size(), *hints_.score)}
+                : model      ? counting_scores(*model, {})
+                             : counting_of(*run_);
+  } else if (hints_.score) {
+    counting_.source = kChosenPoint;
+  } else if (model) {
+    std::vector<int> ids;
+    for (int c = 0; c < model->class_count(); ++c) ids.push_back(model->category_id(c));
+    by_id(counting_scores(*model, {}), ids, model->classes);
+  } else if (const std::optional<RunState> beside = run_beside(path_)) {
+    by_id(counting_of(*beside), beside->model.category_ids, beside->model.classes);
+  }
+}
+
+const CountingScores& SavedResults::counting() {
+  if (run_ || counting_.source.empty()) return counting_;
+  for (size_t c = counting_.scores.size(); c < classes_.all().size(); ++c) {
+    const auto known = counting_by_id_.find(classes_.all()[c].id);
+    counting_.scores.push_back(hints_.score ? *hints_.score : known == counting_by_id_.end() ? 0 : known->second);
+  }
+  return counting_;
 }
 
 // A file whose first element has numbers alone is not read twice, unless there is a ground truth to match.

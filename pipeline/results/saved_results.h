@@ -23,6 +23,8 @@ struct ResultsHints {
   std::optional<int64_t> image;      // the only image that is asked for
   std::vector<std::string> classes;  // names of category ids 1, 2, ...
   ImageSelection selection;          // of the slides' files; a run folder gives its own
+  std::optional<double> score;       // from which boxes of all classes count
+  std::string model;                 // model file whose operating_scores say which boxes count
 };
 
 class SavedResults {
@@ -34,6 +36,9 @@ class SavedResults {
   const std::filesystem::path& path() const { return path_; }
   const Classes& classes() const { return classes_; }
   const ImageSelection& selection() const { return hints_.selection; }  // that the slides were opened with
+
+  // Which detections count: by the hints, else by the run, also by that whose detections.json this is; all of other files.
+  const CountingScores& counting();
 
   // The images. A run folder has them in its order, in any state. A results file has one per image id, all "done", and a class
   // per category id; it is read whole, 40 bytes per box. UsageError when one slide is named and it is unclear which image it is.
@@ -64,6 +69,7 @@ class SavedResults {
   int64_t image_of(const CocoResult& r);
   int64_t category_of(const CocoResult& r);
   void load();
+  void choose_counting();
   std::vector<std::filesystem::path> places_below(const std::filesystem::path& folder, const std::string& path) const;
   std::filesystem::path alike_in(const std::filesystem::path& folder, const std::string& path) const;
   bool is_slide_of(const ImageResult& image) const;  // hints_.slides, a file
@@ -81,6 +87,8 @@ class SavedResults {
   int64_t next_category_ = int64_t{1} << 40;
   bool loaded_ = false;
   std::vector<ImageResult> results_;
+  CountingScores counting_;
+  std::map<int64_t, double> counting_by_id_;         // of a results file: by category id
   mutable std::map<std::string, int> name_counts_;   // how many images are called so
   mutable std::shared_ptr<const PathIndex> listed_;  // files of the folder of slides
   std::map<int64_t, Detections> boxes_;              // of a results file

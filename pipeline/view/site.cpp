@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/settings.h"
+#include "eval/class_outcomes.h"
 #include "pipeline/view/pages.h"
 #include "tiling/slides/image_io.h"
 #include "tiling/tiles/region.h"
@@ -81,8 +82,49 @@ std::string pack_boxes(const Detections& detections) {
   return out;
 }
 
-ViewSite::ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes)
-    : title_(std::move(title)), slides_(std::move(slides)), classes_(std::move(classes)), read_boxes_(std::move(boxes)) {}
+std::string pack_truth(const Detections& detections, const std::vector<TruthBox>& truth, size_t classes) {
+  GroundTruth all;
+  DetectionSet set;
+  all.images.emplace_back();
+  for (size_t c = 0; c < classes; ++c) all.categories.push_back({static_cast<int64_t>(c) + 1, "", ""});
+  const auto append = [](std::vector<double>& boxes, const Box& b) {
+    boxes.insert(boxes.end(), {b.x0, b.y0, b.width(), b.height()});
+  };
+  for (const TruthBox& t : truth) {
+    all.image.push_back(0);
+    all.category.push_back(t.category);
+    append(all.boxes, t.box);
+    all.areas.push_back(t.box.area());
+    all.crowd.push_back(t.crowd);
+    all.ids.push_back(static_cast<int64_t>(all.ids.size()) + 1);
+  }
+  for (const Detection& d : detections) {
+    set.image.push_back(0);
+    set.category.push_back(d.category);
+    append(set.boxes, d.box);
+    set.scores.push_back(static_cast<double>(d.score));
+  }
+  const std::vector<ClassOutcomes> outcomes = find_class_outcomes(all, set);
+  std::string out = "CYT1";
+  const auto number = [&](size_t n) {
+    const auto v = static_cast<uint32_t>(n);
+    out.append(reinterpret_cast<const char*>(&v), sizeof v);
+  };
+  number(detections.size());
+  number(classes);
+  for (const ClassOutcomes& c : outcomes) number(static_cast<size_t>(c.truth_count));
+  std::string right(detections.size(), '\2');
+  for (const ClassOutcomes& c : outcomes)
+    for (const ScoredOutcome& d : c.detections) right[static_cast<size_t>(d.detection)] = d.right() ? '\1' : '\0';
+  return out + right;
+}
+
+ViewSite::ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting)
+    : title_(std::move(title)),
+      slides_(std::move(slides)),
+      classes_(std::move(classes)),
+      read_boxes_(std::move(boxes)),
+      counting_(std::move(counting)) {}
 
 int ViewSite::zooms(const ViewSlide& s) {
   int n = 1;
@@ -94,7 +136,11 @@ Json ViewSite::slides_json() const {
   Json j{{"title", title_}, {"tile", kTile}};
   j["classes"] = Json::array();
   for (size_t c = 0; c < classes_.all().size(); ++c)
-    j["classes"].push_back({{"name", classes_.all()[c].name}, {"color", class_colour(static_cast<int>(c))}});
+    j["classes"].push_back({{"name", classes_.all()[c].name},
+                            {"color", class_colour(static_cast<int>(c))},
+                            {"score", c < counting_.scores.size() ? counting_.scores[c] : 0}});
+  j["boxes_count"] = text_of(counting_, classes_.names());
+  j["truth"] = static_cast<bool>(read_truth_);
   j["slides"] = Json::array();
   for (const ViewSlide& s : slides_)
     j["slides"].push_back({{"name", s.name},
@@ -147,6 +193,18 @@ HttpReply ViewSite::boxes(size_t slide) {
   return bytes("application/octet-stream", body, false);
 }
 
+HttpReply ViewSite::truth(size_t slide) {
+  if (!read_truth_) return nothing();
+  const std::string key = std::to_string(slide) + "/truth";
+  std::lock_guard lock(boxes_mutex_);
+  auto body = box_bytes_.get(key);
+  if (!body) {
+    body = std::make_shared<const std::string>(read_truth_(slide));
+    box_bytes_.put(key, body);
+  }
+  return bytes("application/octet-stream", body, false);
+}
+
 HttpReply ViewSite::answer(std::string_view path) {
   for (const Page& p : pages())
     if (path == p.path) return bytes(p.type, std::make_shared<const std::string>(p.text), false);
@@ -156,6 +214,7 @@ HttpReply ViewSite::answer(std::string_view path) {
   const int64_t slide = number(parts[0]);
   if (slide < 0 || slide >= static_cast<int64_t>(slides_.size())) return nothing();
   if (parts.size() == 2 && parts[1] == "boxes") return boxes(static_cast<size_t>(slide));
+  if (parts.size() == 2 && parts[1] == "truth") return truth(static_cast<size_t>(slide));
   if (parts.size() != 5 || parts[1] != "tile") return nothing();
   const int64_t zoom = number(parts[2]), x = number(parts[3]), y = number(parts[4]);
   if (zoom < 0 || zoom > 40 || x < 0 || y < 0) return nothing();

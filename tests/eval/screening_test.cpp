@@ -11,6 +11,7 @@
 #include "core/settings.h"
 #include "eval/comparison.h"
 #include "eval/resampled_ap.h"
+#include "eval/screening_report.h"
 #include "tests/paths.h"
 
 namespace cytodet {
@@ -101,6 +102,12 @@ TEST(Screening, CountsCalibrationAndSlidesAreThoseOfOtherTools) {
     expect_near(k.slides.at(2).auc, g["auc_of_count"]);
     for (size_t i = 0; i < kSpecificities.size(); ++i) expect_near(k.slides[0].sensitivity[i], g["sensitivity_of_maximum"][i]);
   }
+  const Scores coco = score(cells.truth, cells.set);
+  EXPECT_NEAR(s.ap.value, coco.stats[0], 1e-12);
+  ASSERT_TRUE(s.ap.interval);
+  EXPECT_LT(s.ap.interval->low, s.ap.value);
+  EXPECT_GT(s.ap.interval->high, s.ap.value);
+  for (size_t c = 0; c < 3; ++c) EXPECT_NEAR(s.classes[c].ap.value, coco.classes[c].ap, 1e-12);
   for (size_t row = 0; row < 4; ++row)
     for (size_t column = 0; column < 4; ++column)
       expect_near(s.confusion.at(row, column), cells.golden["confusion"][row][column]);

@@ -42,7 +42,7 @@ std::array<double, 4> corners(const Json& feature) {
 class Coordinates : public ProgramTest {
  protected:
   Output detect(const std::string& slide, const std::string& name, std::vector<std::string> more) {
-    more.insert(more.begin(), {"detect", "--model", kModel, slide, "-o", path(name), "--quiet"});
+    more.insert(more.begin(), {"detect", "--model", kModel, slide, "-o", path(name), "--quiet", "--operating-score", "0"});
     return run(more);
   }
   // Features lie where the results say, less (dx, dy).

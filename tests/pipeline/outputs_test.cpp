@@ -256,7 +256,7 @@ class Export : public Outputs {
 
 TEST_F(Export, ARunFolderBecomesFilesPerImage) {
   const std::string run_path = run_folder();
-  Output o = run({"export", run_path, "-o", path("all/"), "--format", "geojson,csv,summary,heatmap"});
+  Output o = run({"export", run_path, "-o", path("all/"), "--format", "geojson,csv,summary,heatmap", "--score", "0"});
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(names(folder / "all"), ElementsAre("s0.csv", "s0.geojson", "s0.heatmap.png", "s0.summary.json", "s1.csv",
                                                  "s1.geojson", "s1.heatmap.png", "s1.summary.json"));
@@ -271,7 +271,7 @@ TEST_F(Export, ARunFolderBecomesFilesPerImage) {
   EXPECT_THAT(o.err, HasSubstr("holds 2 images; choose one by --image"));
   o = run({"export", run_path, "-o", path("one.geojson.gz"), "--image", "2", "--score", "0.5"});
   EXPECT_EQ(o.code, 0) << o.err;
-  EXPECT_EQ(o.out, "1 boxes in " + path("one.geojson.gz") + "\n");
+  EXPECT_EQ(o.out, "1 boxes in " + path("one.geojson.gz") + " of 2, from score 0.5 on\n");
   EXPECT_EQ(Json::parse(gunzip(folder / "one.geojson.gz"))["features"].size(), 1u);
   EXPECT_EQ(run({"export", run_path, "-o", path("three.csv"), "--image", "3"}).code, 1) << "the failed one";
   o = run({"export", run_path, "-o", path("crops/"), "--format", "crops", "--image", "2"});

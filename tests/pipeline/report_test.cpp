@@ -126,6 +126,8 @@ TEST_F(Report, ScoresAreThoseOfEvaluate) {
       score(read_ground_truth(base + "gt.json"), read_detections(base + "dt.json", read_ground_truth(base + "gt.json")));
   EXPECT_THAT(page, HasSubstr("<td class=\"n\">" + rounded(s.stats[0], 4) + "</td>"));
   EXPECT_THAT(page, HasSubstr("<polyline"));
+  for (const char* part : {"Operating point", "Counts", "FROC", "Confusion", "Calibration"})
+    EXPECT_THAT(page, HasSubstr("<h3>" + std::string(part) + "</h3>"));
   EXPECT_EQ(run({"report", base + "dt.json", "-o", path("r2.html"), "--truth", base + "gt.json"}).code, 0);
   EXPECT_EQ(read_file(folder / "r2.html"), page) << "the same results give the same page";
 }

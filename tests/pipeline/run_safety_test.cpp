@@ -302,7 +302,8 @@ TEST_F(RunSafety, AFullDiskStopsTheBatchAndResumingGoesOn) {
   const RunState first = state("first");
   EXPECT_GT(first.count(ImageState::done), 0);
   EXPECT_GT(first.count(ImageState::waiting), 5);
-  EXPECT_EQ(static_cast<size_t>(first.count(ImageState::done)), names(folder / "first/boxes").size());
+  const size_t done = static_cast<size_t>(first.count(ImageState::done)), boxes = names(folder / "first/boxes").size();
+  EXPECT_TRUE(boxes == done || boxes == done + 1) << done << " " << boxes << ": run.json may be what did not fit any more";
   ASSERT_EQ(run(command("whole", {in, "--outputs", "geojson,csv"})).code, 0);
   expect_equal("whole", "second");
 }

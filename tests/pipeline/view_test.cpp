@@ -170,6 +170,25 @@ TEST_F(Site, BoxesAreColumns) {
   EXPECT_EQ(ask("1/boxes").body->size(), 8u);
 }
 
+TEST_F(Site, TruthSaysWhichBoxesAreRight) {
+  EXPECT_EQ(ask("0/truth").status, 404) << "none was given";
+  site->set_truth([](size_t) {
+    return pack_truth({{{1, 2, 3, 4}, 0, 0.5F}, {{5, 6, 7, 8.5}, 0, 0.25F}, {{50, 50, 60, 60}, 1, 0.2F}},
+                      {{{5, 6, 7, 8}, 0, false}, {{40, 40, 90, 90}, 1, true}}, 2);
+  });
+  const std::string b = *ask("0/truth").body;
+  ASSERT_EQ(b.size(), 12 + 2 * 4 + 3u);
+  EXPECT_EQ(b.substr(0, 4), "CYT1");
+  uint32_t numbers[4];
+  std::memcpy(numbers, b.data() + 4, sizeof numbers);
+  EXPECT_EQ(numbers[0], 3u);
+  EXPECT_EQ(numbers[1], 2u);
+  EXPECT_EQ(numbers[2], 1u) << "truths of the first class";
+  EXPECT_EQ(numbers[3], 0u) << "a crowd is no truth";
+  EXPECT_EQ(b.substr(20), std::string("\0\1\2", 3)) << "false, right, in a crowd";
+  EXPECT_EQ(Json::parse(*ask("slides.json").body)["truth"], true);
+}
+
 TEST_F(Site, TilesCoverTheSlide) {
   for (int zoom = 0; zoom < 5; ++zoom) {
     const int64_t side = int64_t{512} << zoom, x = (4120 - 1) / side, y = (3160 - 1) / side;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/box.h"
+#include "pipeline/results/formats/counting_scores.h"
 #include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
@@ -65,6 +66,7 @@ struct OutputSettings {
   int crops = 24;                  // of a class on the contact sheet
   Origin origin = Origin::bounds;  // of GeoJSON's coordinates
   DensityOf density_area = DensityOf::regions;
+  CountingScores counting;  // which detections a form of Boxes::counted holds
 };
 void check(const OutputSettings& s);
 
@@ -79,11 +81,15 @@ class OutputFile {
 // What an entry wants of the slide's file; bounds and used: goes without when it is not there.
 enum class Pixels { none, bounds, used, needed };
 
+// Which detections of an image are put into a file: all, from the low score of the model file on, or those that count.
+enum class Boxes { all, counted };
+
 struct Output {
   const char* name;
   const char* suffix;  // of the file, after the image's name
   const char* summary;
   Pixels pixels;
+  Boxes boxes;
   std::unique_ptr<OutputFile> (*open)(const OutputImage& image, const OutputSettings& settings, const std::filesystem::path& to);
 };
 std::span<const Output> outputs();
@@ -93,7 +99,7 @@ const Output& output_named(const std::string& name);
 // By the longest suffix; null when none fits.
 const Output* output_for(const std::filesystem::path& file);
 
-// folder/<file_name><suffix> for each entry that `names` lists. Errors name the file.
+// folder/<file_name><suffix> for each entry that `names` lists, of the detections that it takes. Errors name the file.
 void write_outputs(const std::vector<std::string>& names, const OutputImage& image, const Detections& detections,
                    const OutputSettings& settings, const std::filesystem::path& folder, const std::string& file_name);
 

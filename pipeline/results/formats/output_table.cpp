@@ -10,16 +10,16 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr Output kOutputs[] = {
-    {"box-list", ".json", "box list: {x, y, w, h, p} in whole pixels", Pixels::none, open_box_list},
-    {"coco", ".coco.json", "COCO results", Pixels::none, open_coco},
-    {"csv", ".csv", "a row per box", Pixels::none, open_csv},
+    {"box-list", ".json", "box list: {x, y, w, h, p} in whole pixels", Pixels::none, Boxes::all, open_box_list},
+    {"coco", ".coco.json", "COCO results", Pixels::none, Boxes::all, open_coco},
+    {"csv", ".csv", "a row per box", Pixels::none, Boxes::counted, open_csv},
     {"csv-excel", ".excel.csv", "the same for spreadsheets: texts stay as they are in every language", Pixels::none,
-     open_csv_excel},
-    {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::bounds, open_geojson},
-    {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::bounds, open_geojson_gz},
-    {"heatmap", ".heatmap.png", "where the boxes lie, over the slide in gray", Pixels::used, open_heat_map},
-    {"crops", ".crops.png", "contact sheet of the top-scoring boxes of each class", Pixels::needed, open_crops},
-    {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, open_summary},
+     Boxes::counted, open_csv_excel},
+    {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::bounds, Boxes::counted, open_geojson},
+    {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::bounds, Boxes::counted, open_geojson_gz},
+    {"heatmap", ".heatmap.png", "where the boxes lie, over the slide in gray", Pixels::used, Boxes::counted, open_heat_map},
+    {"crops", ".crops.png", "contact sheet of the top-scoring boxes of each class", Pixels::needed, Boxes::counted, open_crops},
+    {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, Boxes::counted, open_summary},
 };
 
 // Names that earlier versions gave, in settings that users keep.
@@ -90,7 +90,8 @@ void write_outputs(const std::vector<std::string>& names, const OutputImage& ima
   for (const std::string& name : names) {
     const Output& entry = output_named(name);
     std::unique_ptr<OutputFile> file = entry.open(image, settings, folder / (file_name + entry.suffix));
-    for (const Detection& d : detections) file->add(d);
+    for (const Detection& d : detections)
+      if (entry.boxes == Boxes::all || settings.counting.counts(d)) file->add(d);
     file->finish();
   }
 }

@@ -12,13 +12,14 @@ namespace {
 class SummaryFile : public OutputFile {
  public:
   SummaryFile(const OutputImage& p, const OutputSettings& s, std::filesystem::path to)
-      : image_(p), density_area_(s.density_area), to_(std::move(to)) {}
+      : image_(p), density_area_(s.density_area), counting_(s.counting), to_(std::move(to)) {}
   void add(const Detection& d) override { summary_.add(d); }
-  void finish() override { write_file(to_, json_text(summary_.json(image_, density_area_))); }
+  void finish() override { write_file(to_, json_text(summary_.json(image_, density_area_, counting_))); }
 
  private:
   OutputImage image_;
   DensityOf density_area_;
+  CountingScores counting_;
   Summary summary_;
   std::filesystem::path to_;
 };
@@ -57,7 +58,7 @@ void Summary::add(const Detection& d) {
   c.height_sum += d.box.height();
 }
 
-Json Summary::json(const OutputImage& p, DensityOf which) const {
+Json Summary::json(const OutputImage& p, DensityOf which, const CountingScores& counting) const {
   const auto known = [](bool yes, auto value) { return yes ? Json(value) : Json(nullptr); };
   const std::optional<DensityArea> area = density_area(p, which);
   const bool some = area && area->mm2 > 0;
@@ -75,6 +76,7 @@ Json Summary::json(const OutputImage& p, DensityOf which) const {
                        : Json(nullptr)},
       {"boxes", boxes_},
       {"boxes_per_mm2", density(boxes_)}};
+  if (!counting.all()) j["boxes_count"] = text_of(counting, p.classes->names());
   j["classes"] = Json::array();
   for (size_t i = 0; i < p.classes->all().size(); ++i) {
     const Class c = i < classes_.size() ? classes_[i] : Class{};

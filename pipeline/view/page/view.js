@@ -7,7 +7,7 @@ const status = { ready: false, drawn: 0, drawMs: 0, how: '', boxes: 0, loadMs: 0
 window.cytodet = { status, view };
 
 let info, slide, slideIndex = -1, boxes = null, dirty = true, tip = -1;
-let enabled = [], least = 0;
+let enabled = [], least = [];  // by class
 
 // ---- boxes: columns, and a grid over their centres so that only what is near the screen is looked at
 const kCrowd = 30000;  // more boxes than this are painted pixel by pixel
@@ -35,6 +35,7 @@ function readBoxes(buffer) {
   const next = start.slice();
   const order = new Uint32Array(n);
   for (let i = 0; i < n; i++) order[next[place[i]]++] = i;
+  b.order = order;
   for (const name of ['x0', 'y0', 'x1', 'y1', 'score', 'cls']) {  // neighbours on the slide become neighbours in memory
     const from = b[name], to = new from.constructor(n);
     for (let k = 0; k < n; k++) to[k] = from[order[k]];
@@ -52,25 +53,37 @@ function eachBox(x0, y0, x1, y1, f) {
   for (let row = top; row <= bottom; row++) {
     const end = b.start[row * b.cells + right + 1];
     for (let i = b.start[row * b.cells + left]; i < end; i++) {
-      if (b.score[i] >= least && enabled[b.cls[i]] && b.x0[i] <= x1 && b.x1[i] >= x0 && b.y0[i] <= y1 && b.y1[i] >= y0) f(i);
+      if (b.score[i] >= least[b.cls[i]] && enabled[b.cls[i]] && b.x0[i] <= x1 && b.x1[i] >= x0 && b.y0[i] <= y1 && b.y1[i] >= y0) f(i);
     }
   }
 }
 
 function countClasses() {
-  const counts = new Array(info.classes.length).fill(0), bins = new Array(60).fill(0);
+  const none = () => new Array(info.classes.length).fill(0);
+  const counts = none(), right = none(), wrong = none(), bins = new Array(60).fill(0);
   if (boxes) for (let i = 0; i < boxes.n; i++) {
-    if (boxes.score[i] >= least) counts[boxes.cls[i]]++;
+    const c = boxes.cls[i];
+    if (boxes.score[i] >= least[c]) {
+      counts[c]++;
+      if (boxes.right) { if (boxes.right[i] === 1) right[c]++; else if (boxes.right[i] === 0) wrong[c]++; }
+    }
     bins[Math.max(0, Math.min(59, Math.floor(boxes.score[i] * 60)))]++;
   }
   let shown = 0;
   document.querySelectorAll('#classes b').forEach((b, c) => { b.textContent = counts[c].toLocaleString('en'); if (enabled[c]) shown += counts[c]; });
   $('shown').textContent = shown.toLocaleString('en');
   status.counts = counts;
+  const share = (a, b) => b > 0 ? (a / b).toFixed(3) : '\u2013';
+  status.figures = boxes && boxes.truths ? counts.map((n, c) => ({ precision: share(right[c], right[c] + wrong[c]), recall: share(right[c], boxes.truths[c]), truths: boxes.truths[c] })) : null;
+  document.querySelectorAll('#classes .figures').forEach((p, c) => {
+    const f = status.figures && status.figures[c];
+    p.textContent = f ? `precision ${f.precision}, recall ${f.recall}; ${f.truths.toLocaleString('en')} in truth` : '';
+  });
+  const lowest = Math.min(...least);
   const h = $('histogram'), g = h.getContext('2d'), most = Math.max(1, ...bins);
   g.clearRect(0, 0, h.width, h.height);
   bins.forEach((n, i) => {
-    g.fillStyle = (i + 1) / 60 > least ? '#5b7fa6' : '#b9c0c7';
+    g.fillStyle = (i + 1) / 60 > lowest ? '#5b7fa6' : '#b9c0c7';
     const tall = n ? Math.max(1, h.height * Math.log1p(n) / Math.log1p(most)) : 0;
     g.fillRect(i * 4, h.height - tall, 3, tall);
   });
@@ -315,7 +328,19 @@ $('out').onclick = () => zoomAt(1 / 1.5);
 $('fit').onclick = fit;
 $('full').onclick = () => zoomAt(1 / view.scale);
 $('show').onchange = () => { dirty = true; };
-$('score').oninput = e => { least = +e.target.value; $('least').textContent = least.toFixed(2); countClasses(); dirty = true; };
+// Sets the least score of a class, of all of them where none is given; sliders and texts follow.
+function setLeast(scores) {
+  least = scores;
+  document.querySelectorAll('#classes input[type=range]').forEach((s, c) => { s.value = least[c]; s.nextElementSibling.textContent = +least[c].toFixed(4); });
+  const same = least.every(v => v === least[0]);
+  if (least.length) $('score').value = Math.min(...least);
+  $('least').textContent = !least.length ? '' : same ? +least[0].toFixed(4) : 'by class';
+  status.least = least;
+  countClasses();
+  dirty = true;
+}
+$('score').oninput = e => setLeast(info.classes.map(() => +e.target.value));
+$('reset').onclick = () => setLeast(info.classes.map(c => c.score));
 
 // ---- loading
 let noticeTimer = 0;
@@ -324,6 +349,17 @@ function notice(text) {
   $('notice').hidden = false;
   clearTimeout(noticeTimer);
   noticeTimer = setTimeout(() => { $('notice').hidden = true; }, 8000);
+}
+
+// Whether each box is right; boxes are in the order that readBoxes gave them.
+async function readTruth(index, b) {
+  const reply = await fetch(`${index}/truth`);
+  if (!reply.ok) throw new Error(await reply.text());
+  const buffer = await reply.arrayBuffer(), [n, classes] = new Uint32Array(buffer, 4, 2);
+  if (String.fromCharCode(...new Uint8Array(buffer, 0, 4)) !== 'CYT1' || n !== b.n) throw new Error('the truth is not of these boxes');
+  b.truths = new Uint32Array(buffer, 12, classes);
+  const right = new Uint8Array(buffer, 12 + 4 * classes, n);
+  b.right = Uint8Array.from(b.order, i => right[i]);
 }
 
 async function choose(index, place) {
@@ -345,7 +381,10 @@ async function choose(index, place) {
     if (!reply.ok) throw new Error(await reply.text());
     const buffer = await reply.arrayBuffer();
     if (slideIndex !== index) return;
-    boxes = readBoxes(buffer);
+    const read = readBoxes(buffer);
+    if (info.truth) await readTruth(index, read);
+    if (slideIndex !== index) return;
+    boxes = read;
     status.boxes = boxes.n;
     status.loadMs = performance.now() - start;
   } catch (e) {
@@ -371,8 +410,20 @@ async function main() {
     colour.style.background = `rgb(${c.color})`;
     name.textContent = c.name;
     label.append(box, colour, name, document.createElement('b'));
-    $('classes').append(label);
+    const one = document.createElement('div'), row = document.createElement('div'), slider = document.createElement('input'), value = document.createElement('output'), figures = document.createElement('div');
+    one.className = 'class';
+    row.className = 'row';
+    figures.className = 'row figures';
+    Object.assign(slider, { type: 'range', min: 0, max: 1, step: 0.001 });
+    slider.setAttribute('aria-label', `Least score of ${c.name}`);
+    slider.oninput = () => setLeast(least.map((v, k) => k === i ? +slider.value : v));
+    row.append(slider, value);
+    one.append(label, row, figures);
+    $('classes').append(one);
   });
+  $('counting').textContent = info.boxes_count ? `Boxes count ${info.boxes_count}.` : '';
+  $('reset').hidden = !info.boxes_count;
+  setLeast(info.classes.map(c => c.score));
   const place = location.hash.slice(1).split(',').map(Number);
   const known = place.length === 4 && place.every(Number.isFinite) && info.slides[place[0]];
   await choose(known ? place[0] : 0, known ? place.slice(1) : null);
