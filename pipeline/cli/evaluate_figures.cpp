@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "core/error.h"
 #include "core/messages.h"
@@ -135,6 +136,9 @@ void run_figures(const FigureFlags& flags, const FigureInputs& in, const ScoreOp
     std::printf("\n%s found on %zu images and written into %s\n", flags.operating_point.c_str(), in.truth.images.size(),
                 file.c_str());
   }
+  const std::optional<OperatingScores> known = in.model.empty() ? std::nullopt : load_model(in.model).operating_scores;
+  if (!flags.operating_point.empty() || (known && known->data_hash == in.data_hash))
+    print_warning("the operating point was chosen on these images: what it reaches on others may be less");
   std::fputs(("\n" + point_text(counting, in.classes.names())).c_str(), stdout);
   const Screening s =
       screen(in.truth, in.set, screening_options(flags, in, scores_of_categories(in.truth, counting, in.classes), options));

@@ -113,7 +113,10 @@ std::string TuneMeasurer::image_key(size_t network, size_t image) const {
 std::string TuneMeasurer::accuracy_key(size_t network, size_t merge) const {
   DetectSettings d = space_.merges[merge].run.detect;
   Hash hash;
-  hash.add("accuracy").add(network_hashes_[network]).add(truth_hash_).add(json_line(space_.config.run.evaluate.max_dets));
+  hash.add("accuracy, slides whole")
+      .add(network_hashes_[network])
+      .add(truth_hash_)
+      .add(json_line(space_.config.run.evaluate.max_dets));
   hash.add(std::to_string(timed_)).add(json_line({{"score", d.score.value_or(-1)}, {"merge", write_settings(d.merge)}}));
   for (size_t p = 0; p < images_.size(); ++p)
     hash.add(std::filesystem::path(images_[p]).filename().string()).add(image_hashes_[p]);
@@ -232,6 +235,7 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t images) const {
     DetectedImage r;
     r.path = images_[p];
     r.state = ImageState::done;
+    r.tiled = raw_[p].tiled;
     r.detections = merge_raw(raw_[p].found, raw_[p].tiled, space_.merges[merge].run.detect);
     report.images.push_back(std::move(r));
   }
@@ -249,6 +253,11 @@ double TuneMeasurer::map(size_t network, size_t merge, size_t images) const {
   }
   ScoreOptions options;
   options.max_dets = space_.config.run.evaluate.max_dets;
+  if (options.max_dets == ScoreOptions().max_dets) {
+    std::vector<const ImageResult*> results;
+    for (const DetectedImage& r : report.images) results.push_back(&r);
+    follow_slides(options, set, scored_images(results, truth_));
+  }
   const auto regions = regions_.find(regions_key(space_.networks[network].run.detect));
   if (regions == regions_.end()) return score(truth_, set, options).stats.at(0);
   GroundTruth inside = truth_;

@@ -139,6 +139,8 @@ TEST_F(OperatingPoints, EvaluateSetsTheKeyAndLeavesTheRestOfTheModelFile) {
   const Json report = read_json(folder / "r.json");
   EXPECT_GE(report["figures"]["classes"][0]["operating_point"]["recall"]["value"].get<double>(), 0.9);
   EXPECT_EQ(report["operating_point"]["rule"], "recall>=0.9");
+  EXPECT_THAT(o.err, HasSubstr("was chosen on these images"));
+  EXPECT_THAT(evaluate({"--model", model, "--figures", "--bootstrap", "0"}).err, HasSubstr("was chosen on these images"));
 }
 
 TEST_F(OperatingPoints, ARuleThatNoScoreMeetsWritesNothing) {
@@ -199,6 +201,24 @@ TEST_F(OperatingPoints, LabelsOfSlides) {
               HasSubstr("line 2: \"x\" is no image"));
   EXPECT_THAT(error_of([&] { read_slide_labels(put("l.csv", "image,label\n" + truth.images[0].file_name + ",maybe\n"), truth); }),
               HasSubstr("line 2: \"maybe\" is no label"));
+}
+
+TEST_F(OperatingPoints, RunComparesInt8WithFloat) {
+  const std::string images = kSource + "/tests/data/bccd/BloodImage_000";
+  const Json config = {{"model", kModel},
+                       {"inputs", {images + "07.jpg", images + "15.jpg", images + "18.jpg"}},
+                       {"truth", kCellTruth},
+                       {"output", path("int8")},
+                       {"quantize", {{"images", kSource + "/tests/data/bccd"}, {"max_images", 2}}}};
+  const Output o = run({"run", put("c.json", config.dump())});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("int8 (this) against fp32 (other)"));
+  const Json against = read_json(folder / "int8/comparison.json")["int8_against_fp32"], first = against["figures"][0];
+  EXPECT_EQ(first["name"], "AP");
+  EXPECT_NEAR(first["difference"]["value"].get<double>(), first["this"].get<double>() - first["other"].get<double>(), 1e-12);
+  EXPECT_LE(first["difference"]["low"].get<double>(), first["difference"]["high"].get<double>());
+  const Json state = read_json(folder / "int8/int8/run.json");
+  EXPECT_THAT(state["operating_point"]["source"].get<std::string>(), HasSubstr("found with another graph"));
 }
 
 // The bar: counts within 10 % of the truth for red and white cells; AP of slides without options, alike in report and evaluate.
