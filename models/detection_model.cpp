@@ -1,5 +1,7 @@
 #include "models/detection_model.h"
 
+#include <algorithm>
+
 namespace cytodet::models {
 
 void DetectionModel::preprocess(const Image& image, const Letterbox& box, float* out) const {
@@ -11,10 +13,25 @@ void DetectionModel::preprocess(const Image& image, const Letterbox& box, const 
   models::preprocess(image, input(), box, quantization, out);
 }
 
+namespace {
+
+// Boxes of an image with a border become those of the image alone, which clips them.
+void move_into(Detections& found, double left, double top, double width, double height) {
+  for (Detection& d : found)
+    d.box = {std::clamp(d.box.x0 - left, 0.0, width), std::clamp(d.box.y0 - top, 0.0, height),
+             std::clamp(d.box.x1 - left, 0.0, width), std::clamp(d.box.y1 - top, 0.0, height)};
+  std::erase_if(found, [](const Detection& d) { return d.box.width() <= 0 || d.box.height() <= 0; });
+}
+
+}  // namespace
+
 Detections DetectionModel::decode(std::span<const Tensor* const> outputs, const Letterbox& box, int width, int height) const {
   // Rows are counted as wide as columns first, so that overlaps are those of the shapes that the network saw.
   const double stretch = box.scale_y / box.scale;
-  Detections found = decode_square(outputs, box.scale, width, height * stretch);
+  // What lies around the image counts as a part of it first.
+  const double left = box.left / box.scale, top = box.top / box.scale;
+  Detections found = decode_square(outputs, box.scale, width + 2 * left, height * stretch + 2 * top);
+  if (box.left > 0 || box.top > 0) move_into(found, left, top, width, height * stretch);
   if (stretch != 1)
     for (Detection& d : found) {
       d.box.y0 /= stretch;

@@ -42,8 +42,9 @@ ModelFile read_keys(const Json& json, const std::string& where) {
   return m;
 }
 
-// One a line; blanks around a name and empty lines at the end do not count.
-std::vector<std::string> class_names_in(const std::string& file) {
+}  // namespace
+
+std::vector<std::string> read_class_names(const std::string& file) {
   const std::string text = decode_text(read_file(file, int64_t{16} << 20), file);
   check_utf8(text, file);
   std::vector<std::string> names;
@@ -57,8 +58,6 @@ std::vector<std::string> class_names_in(const std::string& file) {
                 "write one name a line, at most " + std::to_string(kMaxClasses));
   return names;
 }
-
-}  // namespace
 
 ModelFile parse_model_file(const Json& json, const std::string& where) {
   ModelFile m = read_keys(json, where);
@@ -81,7 +80,7 @@ ModelFile read_model_file(const std::filesystem::path& path) {
   if (m.graph.empty()) throw UsageError(path.string() + ": graph", "is missing", "name the frozen graph");
   for (std::string* named : {&m.graph, &m.classes_file})
     if (!named->empty() && std::filesystem::path(*named).is_relative()) *named = (path.parent_path() / *named).string();
-  if (!m.classes_file.empty()) m.classes = class_names_in(m.classes_file);
+  if (!m.classes_file.empty()) m.classes = read_class_names(m.classes_file);
   check(m, path.string());
   return m;
 }

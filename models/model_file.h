@@ -74,6 +74,8 @@ ModelFile read_model_file(const std::filesystem::path& path);
 // Sets the key operating_scores of a model file and leaves the rest of its text as it is. Throws Error where the file cannot be
 // read or written, or is no model file that detects.
 void write_operating_scores(const std::filesystem::path& path, const OperatingScores& scores);
+// A text of one class name a line; blanks around a name and empty lines at the end do not count. Throws Error with the file.
+std::vector<std::string> read_class_names(const std::string& file);
 // Written aside, then renamed; paths are written relative to the file.
 void write_model_file(const ModelFile& model, const std::filesystem::path& path);
 

@@ -1,9 +1,12 @@
 """See scripts/bench_python. Rounds alternate between both ways; medians are printed."""
 import ctypes
 import os
+import struct
 import subprocess
 import sys
+import tempfile
 import time
+import zlib
 
 source, rounds = sys.argv[1], int(sys.argv[2])
 
@@ -23,6 +26,7 @@ print(f"import cytodet: {least(IMPORT):.1f} ms; with the library and numpy, at f
 import numpy as np  # noqa: E402
 
 import cytodet  # noqa: E402
+from cytodet import program  # noqa: E402
 
 
 class Image(ctypes.Structure):  # cytodet_image
@@ -68,3 +72,45 @@ ours, theirs = (1000 * np.array(times[c]) for c in (by_package, by_library))
 print(f"detect of a 512 x 512 array, {rounds} rounds each: library {np.median(theirs):.2f} ms (least {theirs.min():.2f}), package "
       f"{np.median(ours):.2f} ms (least {ours.min():.2f}); the package adds {np.median(ours - theirs):.3f} ms (median of the "
       f"differences), {ours.min() - theirs.min():.3f} ms (of the least)")
+
+# ---- memory on a large slide
+
+SIDE, TILE = 20000, 512
+
+
+def write_slide(path, tile):
+    """A tiled TIFF of SIDE x SIDE pixels, deflated, that shows one tile again and again: all its entries lead to the same bytes."""
+    data = zlib.compress(np.ascontiguousarray(tile).tobytes(), 1)
+    count = ((SIDE + TILE - 1) // TILE) ** 2
+    head, bits = 8, 8 + 6
+    offsets = bits + len(data) + len(data) % 2
+    sizes = offsets + 4 * count
+    entries = [(256, 4, 1, SIDE), (257, 4, 1, SIDE), (258, 3, 3, head), (259, 3, 1, 8), (262, 3, 1, 2), (277, 3, 1, 3), (284, 3, 1, 1),
+               (322, 3, 1, TILE), (323, 3, 1, TILE), (324, 4, count, offsets), (325, 4, count, sizes)]
+    with open(path, "wb") as file:
+        file.write(struct.pack("<2sHI", b"II", 42, sizes + 4 * count) + struct.pack("<3H", 8, 8, 8) + data + b"\0" * (len(data) % 2))
+        file.write(struct.pack("<I", bits) * count + struct.pack("<I", len(data)) * count)
+        file.write(struct.pack("<H", len(entries)))
+        for tag, kind, n, value in entries:
+            file.write(struct.pack("<HHIHH" if kind == 3 and n == 1 else "<HHII", tag, kind, n, value, *([0] if kind == 3 and n == 1 else [])))
+        file.write(struct.pack("<I", 0))
+
+
+PEAK = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+DETECT = "import sys, cytodet; print(len(cytodet.load(sys.argv[1]).detect(sys.argv[2], tile=2048, overlap=128)), file=sys.stderr)"
+NOTHING = "import cytodet; cytodet.load"
+
+
+def peak(*words):
+    """Peak of the resident memory of a process, MiB."""
+    ran = subprocess.run([sys.executable, "-c", PEAK, *map(str, words)], capture_output=True, text=True, check=True)
+    return int(ran.stdout.split()[-1]) / 1024
+
+
+with tempfile.TemporaryDirectory() as folder:
+    slide = f"{folder}/slide.tif"
+    write_slide(slide, pixels)
+    theirs = peak(program.find(), "detect", "--model", model_file, slide, "-o", f"{folder}/out", "--tile", 2048, "--overlap", 128, "--quiet")
+    ours, bare = peak(sys.executable, "-c", DETECT, model_file, slide), peak(sys.executable, "-c", NOTHING)
+print(f"peak of memory on a slide of {SIDE} x {SIDE} pixels: program {theirs:.0f} MiB, package {ours:.0f} MiB, of which Python, numpy and "
+      f"the libraries {bare:.0f} MiB")

@@ -28,6 +28,11 @@ class BoxNetwork : public DetectionModel {
  public:
   explicit BoxNetwork(ModelFile model) : DetectionModel(std::move(model)), own_(box_settings(file())) {
     for (int c = 0; c < file().class_count(); ++c) channel_of_id_.emplace(file().category_id(c), c);
+    if (own_.grid == Grid::yolox)
+      for (const int stride : {8, 16, 32})
+        for (int row = 0; row < input().height / stride; ++row)
+          for (int column = 0; column < input().width / stride; ++column)
+            cells_.push_back({static_cast<double>(column), static_cast<double>(row), static_cast<double>(stride)});
   }
 
   std::vector<std::string> outputs() const override {
@@ -98,6 +103,10 @@ class BoxNetwork : public DetectionModel {
           "output " + own_.outputs.joined,
           "has shape " + to_string(t.shape()) + ", but [1, n, " + std::to_string(width) + "] is expected, or the other way",
           kBoxAdvice);
+    if (!cells_.empty() && n != static_cast<int64_t>(cells_.size()))
+      throw Error("output " + own_.outputs.joined,
+                  "has " + std::to_string(n) + " boxes, but grids of strides 8, 16 and 32 have " + std::to_string(cells_.size()),
+                  kBoxAdvice);
     const BoxValues all{t.data<float>(), rows ? width : 1, rows ? 1 : n};
     BoxValues scores = all;
     scores.at += (4 + own_.objectness) * all.step;
@@ -175,6 +184,13 @@ class BoxNetwork : public DetectionModel {
   Box box_of(const BoxValues& v, int64_t i, const Frame& frame) const {
     const bool y_first = own_.form == BoxForm::yxyx;
     double x0 = v(i, y_first ? 1 : 0), y0 = v(i, y_first ? 0 : 1), x1 = v(i, y_first ? 3 : 2), y1 = v(i, y_first ? 2 : 3);
+    if (!cells_.empty()) {
+      const Cell& cell = cells_[static_cast<size_t>(i)];
+      x0 = (x0 + cell.column) * cell.stride;
+      y0 = (y0 + cell.row) * cell.stride;
+      x1 = std::exp(x1) * cell.stride;
+      y1 = std::exp(y1) * cell.stride;
+    }
     if (own_.form == BoxForm::cxcywh) {
       x0 -= x1 / 2;
       y0 -= y1 / 2;
@@ -189,8 +205,13 @@ class BoxNetwork : public DetectionModel {
             std::clamp(y1 * fy, 0.0, frame.height)};
   }
 
+  struct Cell {
+    double column, row, stride;
+  };
+
   const BoxSettings& own_;
   std::map<int, int> channel_of_id_;
+  std::vector<Cell> cells_;  // of each box, where they are relative to one
 };
 
 }  // namespace

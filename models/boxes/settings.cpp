@@ -17,6 +17,7 @@ constexpr EnumName<ScoreForm> kScoreForms[] = {
     {ScoreForm::probability, "probability"}, {ScoreForm::sigmoid, "sigmoid"}, {ScoreForm::softmax, "softmax"}};
 constexpr EnumName<Background> kBackgrounds[] = {
     {Background::none, "none"}, {Background::first, "first"}, {Background::last, "last"}};
+constexpr EnumName<Grid> kGrids[] = {{Grid::none, "none"}, {Grid::yolox, "yolox"}};
 
 }  // namespace
 
@@ -35,6 +36,9 @@ void BoxSettings::describe(Fields& f) {
   enum_field(f, "class_numbers", class_numbers, kClassNumbers, "class_numbers");
   enum_field(f, "score_form", score_form, kScoreForms, "score_form");
   enum_field(f, "background", background, kBackgrounds, "background");
+  std::string grid_name = name_in(kGrids, grid);
+  f.unless(std::string("none"), "grid", grid_name);
+  grid = value_named(kGrids, grid_name, "grid", "grid");
   f("objectness", objectness);
   f("suppressed", suppressed);
 }
@@ -55,6 +59,8 @@ void check_boxes(const ModelFile& model, const std::string& where) {
     need(o.boxes.empty() && o.scores.empty() && o.classes.empty() && o.count.empty(), "outputs.joined",
          "stands for all outputs: leave out the others", where);
   }
+  need(s.grid == Grid::none || (!o.joined.empty() && s.form == BoxForm::cxcywh && s.unit == BoxUnit::pixels), "grid",
+       "is of outputs.joined, box_form cxcywh and box_unit pixels", where);
   const bool scores_each_class = o.classes.empty() && model.class_count() > 1;
   need(!scores_each_class || !s.suppressed, "suppressed", "must be false: boxes with a score for each class overlap", where);
   const bool about_each_class = s.background != Background::none || s.score_form == ScoreForm::softmax;

@@ -14,6 +14,10 @@ enum class BoxUnit { share, pixels };             // of the input's height and w
 enum class ClassNumbers { category_ids, channels };
 enum class ScoreForm { probability, sigmoid, softmax };  // as they are; of logits, each alone; of all logits of a box
 enum class Background { none, first, last };             // where the scores of a box have one of "nothing"
+// What the four numbers of a box are relative to: nothing; or a cell of one of the grids of strides 8, 16 and 32, whose rows
+// follow each other, as YOLOX leaves them: x = (v0 + column) * stride, y = (v1 + row) * stride, width = exp(v2) * stride, height
+// = exp(v3) * stride (Ge et al., "YOLOX", 2021).
+enum class Grid { none, yolox };
 
 struct BoxOutputs {
   std::string boxes, scores;   // nodes: [1, n, 4]; [1, n], or without `classes` [1, n, classes]
@@ -30,6 +34,7 @@ struct BoxSettings : FamilySettings {
   ClassNumbers class_numbers = ClassNumbers::category_ids;  // what `classes` gives: ids, or places in the list of classes
   ScoreForm score_form = ScoreForm::probability;
   Background background = Background::none;
+  Grid grid = Grid::none;   // of `joined`
   bool objectness = false;  // in `joined`, behind the box: the probability of any object, which multiplies the scores
   bool suppressed = true;   // by the network itself
 

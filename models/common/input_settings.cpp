@@ -2,10 +2,17 @@
 
 #include <algorithm>
 
+#include "core/enum_names.h"
 #include "core/settings.h"
 #include "models/common/need.h"
 
 namespace cytodet::models {
+namespace {
+
+constexpr EnumName<Placement> kPlacements[] = {
+    {Placement::top_left, "top_left"}, {Placement::center, "center"}, {Placement::stretch, "stretch"}};
+
+}  // namespace
 
 void fields(Fields& f, InputSettings& s) {
   f("node", s.node);
@@ -15,6 +22,10 @@ void fields(Fields& f, InputSettings& s) {
   f.unless(255.0, "divisor", s.divisor);
   f("mean", s.mean);
   f("deviation", s.deviation);
+  std::string placement = name_in(kPlacements, s.placement);
+  f.unless(std::string("top_left"), "placement", placement);
+  s.placement = value_named(kPlacements, placement, "input.placement", "placement");
+  f.unless(std::optional<int>(), "fill", s.fill);
 }
 
 void check(const InputSettings& s, const std::string& where) {
@@ -25,6 +36,7 @@ void check(const InputSettings& s, const std::string& where) {
   need(s.mean.size() == 3, "input.mean", "must have three numbers", where);
   need(s.deviation.size() == 3 && *std::min_element(s.deviation.begin(), s.deviation.end()) > 0, "input.deviation",
        "must have three positive numbers", where);
+  need(!s.fill || (*s.fill >= 0 && *s.fill <= 255), "input.fill", "must be 0 to 255", where);
 }
 
 ChannelScale channel_scale(const InputSettings& s) {

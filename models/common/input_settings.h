@@ -1,12 +1,16 @@
 // How an image becomes a network's input: the key "input" of a model file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/json_fwd.h"
 
 namespace cytodet::models {
+
+// Where an image lies that has another shape than the input: the corner, the middle; or it fills the input, its aspect not kept.
+enum class Placement { top_left, center, stretch };
 
 struct InputSettings {
   std::string node = "image";                        // a placeholder [1, height, width, 3], float32
@@ -15,6 +19,8 @@ struct InputSettings {
   double divisor = 255;                              // value = (pixel / divisor - mean) / deviation, pixels of 0..255
   std::vector<double> mean = {0.485, 0.456, 0.406};  // per channel, in pixel_order
   std::vector<double> deviation = {0.229, 0.224, 0.225};
+  Placement placement = Placement::top_left;
+  std::optional<int> fill = {};  // pixel value 0..255 around the image; none: 0 after normalisation
 };
 void fields(Fields& f, InputSettings& s);
 

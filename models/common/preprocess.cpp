@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <opencv2/imgproc.hpp>
+#include <vector>
 
 #include "core/cpu.h"
 
@@ -125,12 +126,22 @@ void fill_input(const Image& image, const InputSettings& input, const Letterbox&
     cv::cvtColor(resized, swapped, cv::COLOR_RGB2BGR);
     resized = swapped;
   }
-  const int64_t row = int64_t{input.width} * 3, filled = int64_t{box.width} * 3;
-  for (int y = 0; y < box.height; ++y) {
-    run(resized.ptr<uint8_t>(y), filled, out + y * row);
-    std::fill_n(out + y * row + filled, row - filled, zero);
+  const int64_t row = int64_t{input.width} * 3, left = int64_t{box.left} * 3, filled = int64_t{box.width} * 3;
+  std::vector<Out> around(static_cast<size_t>(row), zero);  // a row that holds nothing of the image
+  if (input.fill) {
+    const std::vector<uint8_t> pixels(static_cast<size_t>(row), static_cast<uint8_t>(*input.fill));
+    run(pixels.data(), row, around.data());
   }
-  std::fill_n(out + box.height * row, (input.height - box.height) * row, zero);
+  for (int y = 0; y < input.height; ++y) {
+    Out* to = out + y * row;
+    if (y < box.top || y >= box.top + box.height) {
+      std::copy(around.begin(), around.end(), to);
+      continue;
+    }
+    std::copy_n(around.data(), left, to);
+    run(resized.ptr<uint8_t>(y - box.top), filled, to + left);
+    std::copy_n(around.data() + left + filled, row - left - filled, to + left + filled);
+  }
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace cytodet::models {
 
 // 8-bit bilinear resize (half-pixel centres, no antialiasing) to the letterbox, then (pixel / divisor - mean) / deviation into
-// `out` [height, width, 3]; the rest is 0.
+// `out` [height, width, 3]; the rest is 0, or pixels of input.fill.
 void preprocess(const Image& image, const InputSettings& input, const Letterbox& box, float* out);
 
 // An input that takes quantized bytes: byte = clamp(round(value * inverse_scale), lowest, highest) - lowest, per channel.

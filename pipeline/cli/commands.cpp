@@ -35,6 +35,8 @@ const std::vector<Command>& commands() {
        255},
       {"convert", "A graph of any format that is read, as an ONNX model or a TensorFlow graph",
        "cytodet convert graph.pb -o graph.onnx", setup_convert},
+      {"import", "A model file for a detection network: YOLO, SSD, Faster R-CNN, RetinaNet, DETR, EfficientDet, ...",
+       "cytodet import yolov8n.onnx", setup_import},
       {"optimize", "Rewrite a frozen graph: strip, remove training nodes, fold constants and batch norms",
        "cytodet optimize graph.pb -o optimized.pb --inputs image --outputs classes,boxes", setup_optimize},
       {"infer", "Run any graph on named inputs", "cytodet infer graph.pb --feeds feeds.json -o out.json", setup_infer},

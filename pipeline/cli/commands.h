@@ -28,6 +28,7 @@ std::function<int()> setup_transform_graph(CLI::App& app);
 std::function<int()> setup_shared_node(CLI::App& app);
 std::function<int()> setup_quantize_graph(CLI::App& app);
 std::function<int()> setup_convert(CLI::App& app);
+std::function<int()> setup_import(CLI::App& app);
 std::function<int()> setup_optimize(CLI::App& app);
 std::function<int()> setup_infer(CLI::App& app);
 std::function<int()> setup_calibrate(CLI::App& app);

@@ -43,6 +43,7 @@ const Write kWrites[] = {
     {"optimize_dump", "optimize LENET -o GIVEN/written.pb --dump-dir OUT", "stages", true},
     {"convert_onnx", "convert LENET -o OUT", "o.onnx"},
     {"convert_pb", "convert LENET -o OUT", "o.pb"},
+    {"import", "import YOLO -o OUT", "m.json"},
     {"calibrate", "calibrate LENET --images FEEDS -o OUT --quiet", "ranges.json"},
     {"calibrate_log", "calibrate LENET --images FEEDS -o GIVEN/written.json --log OUT --quiet", "log.txt"},
     {"calibrate_from_log", "calibrate LENET --from-log GIVEN/log.txt -o OUT", "ranges.json"},
@@ -119,9 +120,15 @@ class OutputFaults : public ProgramTest, public ::testing::WithParamInterface<Wr
         all.insert(all.end(), std::begin(kTwo), std::end(kTwo));
         continue;
       }
-      const std::pair<std::string, std::string> replaced[] = {
-          {"OUT", out},      {"GIVEN", path("given")}, {"MODEL", kModel},          {"LENET", kFaultLenet},
-          {"FEEDS", kFeeds}, {"BLOOD", kFaultBlood},   {"CELLMODEL", kClassifier}, {"CELLS", kCells}};
+      const std::pair<std::string, std::string> replaced[] = {{"OUT", out},
+                                                              {"GIVEN", path("given")},
+                                                              {"MODEL", kModel},
+                                                              {"LENET", kFaultLenet},
+                                                              {"FEEDS", kFeeds},
+                                                              {"BLOOD", kFaultBlood},
+                                                              {"CELLMODEL", kClassifier},
+                                                              {"CELLS", kCells},
+                                                              {"YOLO", kSource + "/tests/data/import/yolov8.onnx"}};
       for (const auto& [from, to] : replaced)
         if (w.starts_with(from)) {
           w.replace(0, from.size(), to);

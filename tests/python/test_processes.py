@@ -93,6 +93,8 @@ def test_a_fork_behind_work_says_why_it_does_not():
 
 
 INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 import sys, time, cytodet
 model = cytodet.load(sys.argv[1])
 print("ready", flush=True)
@@ -118,6 +120,8 @@ def test_an_interrupt_stops_within_a_second_and_keeps_what_is_done():
 
 
 RUN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 import sys, cytodet
 model = cytodet.load(sys.argv[1])
 def tell(p):

@@ -42,6 +42,10 @@ Graph read_onnx_channels_last(const std::filesystem::path& path, const InputSize
   return parse_onnx(read_file(path, kMaxModelBytes), path.string(), path.parent_path(), sizes, onnx::ImageInputs::channels_last);
 }
 
+std::map<std::string, std::string> onnx_metadata(const std::filesystem::path& path) {
+  return onnx::metadata_of_model(read_file(path, kMaxModelBytes), path.string());
+}
+
 std::vector<std::filesystem::path> files_of_onnx(const std::filesystem::path& path) {
   std::vector<std::filesystem::path> files{path};
   for (std::filesystem::path& file : onnx::external_files(read_file(path, kMaxModelBytes), path.string(), path.parent_path()))

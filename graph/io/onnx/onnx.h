@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +19,9 @@ Graph read_onnx_channels_last(const std::filesystem::path& path, const InputSize
 // `folder`: where external data lies; `sizes`: of inputs that the model leaves open, by their names as nodes.
 Graph parse_onnx(std::string_view bytes, const std::string& where, const std::filesystem::path& folder,
                  const InputSizes& sizes = {}, onnx::ImageInputs images = onnx::ImageInputs::as_stated);
+
+// What the exporter wrote beside the graph, by its keys ("names", "imgsz", ...). Throws Error with the path.
+std::map<std::string, std::string> onnx_metadata(const std::filesystem::path& path);
 
 // The model and its external data.
 std::vector<std::filesystem::path> files_of_onnx(const std::filesystem::path& path);

@@ -148,6 +148,13 @@ OnnxModel parse_model(std::string_view bytes, const std::string& where, const st
   }
 }
 
+std::map<std::string, std::string> metadata_of_model(std::string_view bytes, const std::string& where) {
+  google::protobuf::Arena arena;
+  std::map<std::string, std::string> metadata;
+  for (const auto& entry : parsed(bytes, where, arena).metadata_props()) metadata[entry.key()] = entry.value();
+  return metadata;
+}
+
 std::vector<std::filesystem::path> external_files(std::string_view bytes, const std::string& where,
                                                   const std::filesystem::path& folder) {
   google::protobuf::Arena arena;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +15,9 @@ namespace cytodet::graph::onnx {
 // not fit their data, exceeds the limit or is of a type that a Graph does not hold; external data outside the folder or not as
 // long as stated; sparse tensors, functions of the model's own, inputs that are no tensors.
 OnnxModel parse_model(std::string_view bytes, const std::string& where, const std::filesystem::path& folder);
+
+// What the exporter wrote beside the graph, by its keys; the last of a key that is there twice. Throws Error as parse_model().
+std::map<std::string, std::string> metadata_of_model(std::string_view bytes, const std::string& where);
 
 // The files that hold external data of the model, as its tensors name them, each once; those that would be refused too.
 std::vector<std::filesystem::path> external_files(std::string_view bytes, const std::string& where,

@@ -1,0 +1,313 @@
+#include "models/boxes/recognise_boxes.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/settings.h"
+#include "models/recognition_parts.h"
+
+namespace cytodet::models {
+namespace {
+
+using Network = NetworkDescription;
+using Answers = ImportAnswers;
+
+const std::vector<int> kStrides = {8, 16, 32}, kStridesP6 = {8, 16, 32, 64};
+
+bool has_metadata(const Network& n, const char* key) { return n.metadata.contains(key); }
+
+// ---- one output of all boxes
+
+const Port* joined_output(const Network& n) {
+  if (n.outputs.size() != 1 || !n.outputs[0].is_rank(3)) return nullptr;
+  return n.outputs[0].dim(0) == 1 || n.outputs[0].dim(0) == -1 ? &n.outputs[0] : nullptr;
+}
+
+// Whether `boxes` is the number that grids over the input have, `per_cell` in each.
+bool fills_grids(int64_t boxes, int64_t per_cell, const Network& n, const Answers& a) {
+  const InputSize size = size_of_input(n, a);
+  return size.width > 0 && boxes > 0 &&
+         (boxes == per_cell * grid_cells(size, kStrides) || boxes == per_cell * grid_cells(size, kStridesP6));
+}
+
+// Of ultralytics' exports, which say what the network is for.
+void require_detection(const Network& n) {
+  const auto task = n.metadata.find("task");
+  if (task != n.metadata.end() && task->second != "detect")
+    throw Error("metadata \"task\"", "is \"" + task->second + "\": no network that gives boxes alone",
+                "export one for \"detect\"");
+}
+
+void set_joined(const Network& n, Recognition& to) {
+  to.model["family"] = "boxes";
+  to.model["outputs"]["joined"] = n.outputs[0].name;
+  to.model["box_form"] = "cxcywh";
+  to.model["suppressed"] = false;
+}
+
+std::string boxes_text(const Network& n) { return "output " + n.outputs[0].name + " " + to_string(n.outputs[0].shape); }
+
+const PixelRule kUltralytics{
+    "RGB / 255, in the middle of gray (114)", "how YOLO's exports are run", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "center", 114};
+
+bool is_yolov8(const Network& n, const Answers& a) {
+  const Port* out = joined_output(n);
+  return out && out->dim(1) >= 5 && fills_grids(out->dim(2), 1, n, a);
+}
+void describe_yolov8(const Network& n, const Answers& a, Recognition& to) {
+  require_detection(n);
+  set_joined(n, to);
+  to.model["box_unit"] = "pixels";
+  to.findings.push_back({boxes_text(n) + ": 4 values and " + std::to_string(n.outputs[0].dim(1) - 4) + " scores in columns",
+                         "a box for each cell of the grids of strides 8, 16, 32"});
+  find_input(n, a, to);
+  set_pixels(kUltralytics, a, to);
+  find_classes(n, a, n.outputs[0].dim(1) - 4, to);
+}
+
+bool is_yolov5(const Network& n, const Answers& a) {
+  const Port* out = joined_output(n);
+  return out && out->dim(2) >= 6 && fills_grids(out->dim(1), 3, n, a);
+}
+void describe_rows_with_objectness(const Network& n, const Answers& a, Recognition& to) {
+  require_detection(n);
+  set_joined(n, to);
+  to.model["box_unit"] = "pixels";
+  to.model["objectness"] = true;
+  find_input(n, a, to);
+  find_classes(n, a, n.outputs[0].dim(2) - 5, to);
+}
+void describe_yolov5(const Network& n, const Answers& a, Recognition& to) {
+  to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "three boxes for each cell of the grids"});
+  describe_rows_with_objectness(n, a, to);
+  set_pixels(kUltralytics, a, to);
+}
+
+bool has_one_row_per_cell(const Network& n, const Answers& a) {
+  const Port* out = joined_output(n);
+  return out && out->dim(2) >= 6 && fills_grids(out->dim(1), 1, n, a);
+}
+bool is_yolox(const Network& n, const Answers& a) { return has_one_row_per_cell(n, a); }
+void describe_yolox(const Network& n, const Answers& a, Recognition& to) {
+  to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "one box for each cell of the grids"});
+  describe_rows_with_objectness(n, a, to);
+  if (n.has_op("Exp")) {
+    to.findings.push_back({"boxes in pixels", "the graph computes the exponentials of widths and heights"});
+  } else {
+    to.model["grid"] = "yolox";
+    to.findings.push_back({"boxes relative to their cells", "the graph computes no exponentials of widths and heights"});
+  }
+  set_pixels(
+      {"BGR in 0..255, at the top left of gray (114)", "how YOLOX is run", "BGR", 1, {0, 0, 0}, {1, 1, 1}, "top_left", 114}, a,
+      to);
+}
+
+bool is_yolov6(const Network& n, const Answers& a) { return has_one_row_per_cell(n, a) && !n.has_op("Exp"); }
+void describe_yolov6(const Network& n, const Answers& a, Recognition& to) {
+  to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "one box for each cell of the grids"});
+  describe_rows_with_objectness(n, a, to);
+  set_pixels(kUltralytics, a, to);
+}
+
+// ---- queries
+
+bool is_rtdetr_joined(const Network& n, const Answers& a) {
+  const Port* out = joined_output(n);
+  const int classes = known_class_count(n, a);
+  return out && classes > 0 && out->dim(2) == 4 + classes && out->dim(1) > 0 && out->dim(1) <= 1000 && has_metadata(n, "names") &&
+         !fills_grids(out->dim(1), 1, n, a);
+}
+void describe_rtdetr_joined(const Network& n, const Answers& a, Recognition& to) {
+  require_detection(n);
+  set_joined(n, to);
+  to.model["box_unit"] = "share";
+  to.model["suppression"]["iou"] = 1.0;
+  to.findings.push_back(
+      {boxes_text(n) + ": 4 values and scores in rows", "a row for each query, and the classes of the metadata"});
+  find_input(n, a, to);
+  set_pixels({"RGB / 255, stretched to the input", "how ultralytics runs RT-DETR", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"},
+             a, to);
+  find_classes(n, a, n.outputs[0].dim(2) - 4, to);
+}
+
+struct Queries {
+  const Port *boxes = nullptr, *logits = nullptr;
+};
+// [1, q, 4] and [1, q, classes].
+Queries queries_of(const Network& n) {
+  if (n.outputs.size() != 2 || !n.outputs[0].is_rank(3) || !n.outputs[1].is_rank(3)) return {};
+  const Port *a = &n.outputs[0], *b = &n.outputs[1];
+  if (a->dim(1) != b->dim(1) || a->dim(1) > 2000) return {};
+  const auto named_boxes = [](const Port* p) { return p->name.find("box") != std::string::npos; };
+  if (a->dim(2) == 4 && (b->dim(2) != 4 || named_boxes(a))) return {a, b};
+  if (b->dim(2) == 4) return {b, a};
+  return {};
+}
+// A class more than there are names is the one of "no object".
+bool is_detr(const Network& n, const Answers& a) {
+  const Queries q = queries_of(n);
+  const int known = known_class_count(n, a);
+  return q.boxes && (known == 0 || q.logits->dim(2) == known + 1);
+}
+bool is_rtdetr(const Network& n, const Answers& a) {
+  const Queries q = queries_of(n);
+  const int known = known_class_count(n, a);
+  return q.boxes && (known == 0 || q.logits->dim(2) == known);
+}
+void set_queries(const Network& n, Recognition& to) {
+  const Queries q = queries_of(n);
+  to.model["family"] = "boxes";
+  to.model["outputs"]["boxes"] = q.boxes->name;
+  to.model["outputs"]["scores"] = q.logits->name;
+  to.model["box_form"] = "cxcywh";
+  to.model["box_unit"] = "share";
+  to.model["suppressed"] = false;
+  to.model["suppression"]["iou"] = 1.0;
+  to.findings.push_back({"boxes " + q.boxes->name + " " + to_string(q.boxes->shape) + ", logits " + q.logits->name + " " +
+                             to_string(q.logits->shape),
+                         "as many rows in both"});
+}
+void describe_detr(const Network& n, const Answers& a, Recognition& to) {
+  set_queries(n, to);
+  to.model["score_form"] = "softmax";
+  to.model["background"] = "last";
+  find_input(n, a, to);
+  set_pixels(
+      {"RGB, ImageNet's mean and deviation", "how DETR is trained", "RGB", 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}}, a,
+      to);
+  find_classes(n, a, queries_of(n).logits->dim(2) - 1, to);
+}
+void describe_rtdetr(const Network& n, const Answers& a, Recognition& to) {
+  set_queries(n, to);
+  to.model["score_form"] = "sigmoid";
+  find_input(n, a, to);
+  set_pixels({"RGB / 255, stretched to the input", "how RT-DETR is trained", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"}, a, to);
+  find_classes(n, a, queries_of(n).logits->dim(2), to);
+}
+
+// ---- boxes, scores and classes after suppression
+
+std::string last_part(const std::string& name) {
+  const std::string node = name.substr(0, name.find(':'));
+  return node.substr(node.rfind('/') + 1);
+}
+const Port* output_with(const Network& n, const std::vector<std::string>& words, bool whole) {
+  for (const Port& p : n.outputs) {
+    std::string name = last_part(p.name);
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (const std::string& word : words)
+      if (whole ? name == word : name.find(word) != std::string::npos) return &p;
+  }
+  return nullptr;
+}
+
+struct Apart {
+  const Port *boxes = nullptr, *scores = nullptr, *classes = nullptr, *count = nullptr;
+  bool complete() const { return boxes && scores && classes && boxes != scores && scores != classes && boxes != classes; }
+};
+void set_apart(const Apart& o, Recognition& to) {
+  to.model["family"] = "boxes";
+  Json& outputs = to.model["outputs"];
+  outputs["boxes"] = o.boxes->name;
+  outputs["scores"] = o.scores->name;
+  outputs["classes"] = o.classes->name;
+  if (o.count) outputs["count"] = o.count->name;
+  to.findings.push_back({"boxes " + o.boxes->name + ", scores " + o.scores->name + ", classes " + o.classes->name +
+                             (o.count ? ", count " + o.count->name : ""),
+                         "the outputs' names and shapes"});
+}
+
+Apart object_detection_outputs(const Network& n) {
+  return {output_with(n, {"detection_boxes"}, true), output_with(n, {"detection_scores"}, true),
+          output_with(n, {"detection_classes"}, true), output_with(n, {"num_detections"}, true)};
+}
+bool is_object_detection(const Network& n, const Answers&) { return object_detection_outputs(n).complete(); }
+void describe_object_detection(const Network& n, const Answers& a, Recognition& to) {
+  set_apart(object_detection_outputs(n), to);
+  find_input(n, a, to);
+  set_pixels({"RGB in 0..255", "exports of the object-detection API normalise pixels themselves", "RGB", 1}, a, to);
+  find_classes(n, a, -1, to);
+}
+
+bool is_integer_port(const Port& p) { return p.dtype == DType::i64 || p.dtype == DType::i32; }
+// Boxes [n, 4] and scores [n] of floats, labels [n] of integers; suppression inside.
+Apart torchvision_outputs(const Network& n) {
+  Apart o;
+  if (n.outputs.size() != 3 ||
+      !(n.has_op("NonMaxSuppressionV3") || n.has_op("NonMaxSuppressionV2") || n.has_op("NonMaxSuppressionV4") ||
+        n.has_op("NonMaxSuppressionV5") || n.has_op("NonMaxSuppression")))
+    return o;
+  for (const Port& p : n.outputs) {
+    if (is_integer_port(p))
+      o.classes = &p;
+    else if (p.known_rank && p.shape.size() == 2 && (p.dim(1) == 4 || p.dim(1) == -1))
+      o.boxes = &p;
+    else
+      o.scores = &p;
+  }
+  if (o.boxes && o.boxes->dim(1) != 4 && last_part(o.boxes->name).find("box") == std::string::npos) o.boxes = nullptr;
+  return o;
+}
+bool is_torchvision(const Network& n, const Answers&) { return torchvision_outputs(n).complete(); }
+void describe_torchvision(const Network& n, const Answers& a, Recognition& to) {
+  set_apart(torchvision_outputs(n), to);
+  to.model["box_form"] = "xyxy";
+  to.model["box_unit"] = "pixels";
+  find_input(n, a, to);
+  set_pixels({"RGB / 255", "torchvision's detectors normalise inside", "RGB"}, a, to);
+  find_classes(n, a, -1, to);
+  if (a.category_ids.empty())
+    to.findings.push_back({"labels are category ids, from 1", "torchvision's label 0 is the background"});
+}
+
+Apart named_outputs(const Network& n) {
+  return {output_with(n, {"box"}, false), output_with(n, {"score", "conf", "prob"}, false),
+          output_with(n, {"class", "label"}, false), output_with(n, {"num", "count"}, false)};
+}
+bool is_named(const Network& n, const Answers&) {
+  const Apart o = named_outputs(n);
+  return o.complete() && (!o.boxes->known_rank || o.boxes->dim(-1) == 4 || o.boxes->dim(-1) == -1);
+}
+void describe_named(const Network& n, const Answers& a, Recognition& to) {
+  set_apart(named_outputs(n), to);
+  find_input(n, a, to);
+  if (a.box_form.empty())
+    to.questions.push_back({"--box-form yxyx|xyxy|xywh|cxcywh", "the order of a box's values is not in the file"});
+  if (a.box_unit.empty()) to.questions.push_back({"--box-unit share|pixels", "nor what they are in"});
+  if (a.class_numbers.empty())
+    to.questions.push_back({"--class-numbers category_ids|channels", "nor whether classes count from 0 in the list of names"});
+  if (!a.divisor || a.mean.empty())
+    to.questions.push_back({"--divisor D --mean R,G,B --deviation R,G,B", "nor how pixels are normalised"});
+  set_pixels({"pixels as you say", "your answers"}, a, to);
+  for (const auto& [key, value] :
+       {std::pair{"box_form", &a.box_form}, {"box_unit", &a.box_unit}, {"class_numbers", &a.class_numbers}})
+    if (!value->empty()) to.model[key] = *value;
+  find_classes(n, a, -1, to);
+}
+
+}  // namespace
+
+std::vector<Recogniser> box_recognisers() {
+  return {
+      {"yolov8", "YOLOv8, v9, v11 of ultralytics", "one output [1, 4 + classes, boxes], a box for each cell of the grids", false,
+       is_yolov8, describe_yolov8},
+      {"yolov5", "YOLOv5, YOLOv7", "one output [1, boxes, 5 + classes], three boxes for each cell of the grids", false, is_yolov5,
+       describe_yolov5},
+      {"yolox", "YOLOX, decoded or not", "one output [1, boxes, 5 + classes], one box for each cell of the grids", false,
+       is_yolox, describe_yolox},
+      {"yolov6", "YOLOv6", "as yolox, without exponentials in the graph", false, is_yolov6, describe_yolov6},
+      {"rtdetr_joined", "RT-DETR of ultralytics", "one output [1, queries, 4 + classes], the classes in the metadata", false,
+       is_rtdetr_joined, describe_rtdetr_joined},
+      {"detr", "DETR and its like", "two outputs [1, queries, 4] and [1, queries, classes + 1]", false, is_detr, describe_detr},
+      {"rtdetr", "RT-DETR", "two outputs [1, queries, 4] and [1, queries, classes]", false, is_rtdetr, describe_rtdetr},
+      {"object_detection", "SSD, Faster R-CNN, ... of TensorFlow's object-detection API",
+       "outputs detection_boxes, detection_scores, detection_classes", false, is_object_detection, describe_object_detection},
+      {"torchvision", "RetinaNet, FCOS, Faster R-CNN, SSD of torchvision",
+       "three outputs: boxes [n, 4], scores [n], labels [n] of integers; suppression in the graph", false, is_torchvision,
+       describe_torchvision},
+      {"boxes", "other networks that give boxes, scores and classes", "outputs with these words in their names", true, is_named,
+       describe_named},
+  };
+}
+
+}  // namespace cytodet::models

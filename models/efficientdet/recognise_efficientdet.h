@@ -1,0 +1,10 @@
+// Recognising an EfficientDet by its heads.
+#pragma once
+
+#include "models/recognise.h"
+
+namespace cytodet::models {
+
+extern const Recogniser kRecogniseEfficientDet;
+
+}  // namespace cytodet::models

@@ -1,0 +1,311 @@
+"""Makes tests/data/import: small detection networks in the forms in which others export theirs, with random weights, and what a
+reference of a few lines of numpy finds with them on one image (ONNX Runtime runs the networks, OpenCV resizes).
+usage: make_import_golden.py FOLDER     (environment: scripts/oracle_env int8_peers)
+
+FOLDER/NAME.onnx; FOLDER/cells.png, 64 x 48 pixels; FOLDER/cases.json: {NAME: {"options": words for `cytodet import`, "family", "model":
+keys that the model file must have, "detections": [[x0, y0, x1, y1, score, class], ...]}}.
+"""
+import json
+import pathlib
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+SIDE, CLASSES, STRIDES = 64, 3, (8, 16, 32)
+CELLS = [SIDE // s for s in STRIDES]
+NAMES = "{0: 'round', 1: \"d'oh\", 2: 'flat'}"
+
+
+class Net:
+    """An image [1, 3, 64, 64], a convolution of 16 channels at each stride, and heads on them."""
+
+    def __init__(self, seed, input_name="images"):
+        self.random, self.nodes, self.constants, self.input = np.random.default_rng(seed), [], [], input_name
+        x, self.levels = input_name, []
+        for i, (stride, channels) in enumerate(((8, 3), (2, 16), (2, 16))):
+            w = self.constant(self.random.normal(0, (2 / (channels * stride * stride)) ** 0.5, (16, channels, stride, stride)))
+            x = self.node("Relu", [self.node("Conv", [x, w], strides=[stride, stride])])
+            self.levels.append(x)
+
+    def constant(self, values, dtype=np.float32):
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def node(self, op, inputs, outputs=1, **attributes):
+        names = [f"{op}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(op, inputs, names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def rows(self, channels, bias, gain, levels=None):
+        """[1, cells, channels] of 1x1 convolutions."""
+        parts = []
+        for x, cells in list(zip(self.levels, CELLS))[:levels]:
+            w = self.constant(self.random.normal(0, gain, (channels, 16, 1, 1)))
+            y = self.node("Conv", [x, w, self.constant(bias)])
+            y = self.node("Reshape", [y, self.constant([1, channels, cells * cells], np.int64)])
+            parts.append(self.node("Transpose", [y], perm=[0, 2, 1]))
+        return self.node("Concat", parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def grid(self):
+        """[1, cells, 2] of columns and rows, and [1, cells, 1] of strides."""
+        grid = np.concatenate([np.stack(np.meshgrid(range(c), range(c)), -1).reshape(-1, 2) for c in CELLS])
+        strides = np.concatenate([np.full(c * c, s) for c, s in zip(CELLS, STRIDES)])
+        return self.constant(grid[None]), self.constant(strides[None, :, None])
+
+    def boxes_in_pixels(self, xy, wh):
+        """[1, cells, 4], centres and sides, of raw [1, cells, 2] twice."""
+        grid, strides = self.grid()
+        xy = self.node("Mul", [self.node("Add", [xy, grid]), strides])
+        return self.node("Concat", [xy, self.node("Mul", [wh, strides])], axis=2)
+
+    def split(self, x, *sizes):
+        return self.node("Split", [x, self.constant(sizes, np.int64)], len(sizes), axis=2)
+
+    def save(self, path, outputs, metadata=None, integers=(), shapes=None):
+        """outputs: name -> tensor."""
+        for name, tensor in outputs.items():
+            self.nodes.append(helper.make_node("Identity", [tensor], [name]))
+        infos = [helper.make_tensor_value_info(n, TensorProto.INT64 if n in integers else TensorProto.FLOAT, (shapes or {}).get(n))
+                 for n in outputs]
+        image = helper.make_tensor_value_info(self.input, TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+        graph = helper.make_graph(self.nodes, "net", [image], infos, self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        for key, value in (metadata or {}).items():
+            entry = model.metadata_props.add()
+            entry.key, entry.value = key, value
+        onnx.save(model, str(path))
+
+
+ULTRALYTICS = {"names": NAMES, "imgsz": "[64, 64]", "stride": "32", "task": "detect", "author": "Ultralytics", "batch": "1"}
+BOX_BIAS, SCORE_BIAS = [0.5, 0.5, 0.8, 0.7], [-1.2, -1.0, -1.4]
+
+
+def yolov8(path):
+    n = Net(1)
+    raw, scores = n.rows(4, BOX_BIAS, 0.3), n.node("Sigmoid", [n.rows(CLASSES, SCORE_BIAS, 0.9)])
+    xy, wh = n.split(raw, 2, 2)
+    boxes = n.boxes_in_pixels(xy, n.node("Softplus", [wh]))
+    n.save(path, {"output0": n.node("Transpose", [n.node("Concat", [boxes, scores], axis=2)], perm=[0, 2, 1])}, ULTRALYTICS)
+
+
+def yolov5(path):
+    n = Net(2)
+    parts = []
+    for anchor in range(3):
+        raw = n.rows(4, BOX_BIAS, 0.3)
+        xy, wh = n.split(raw, 2, 2)
+        boxes = n.boxes_in_pixels(xy, n.node("Softplus", [wh]))
+        parts.append(n.node("Concat", [boxes, n.node("Sigmoid", [n.rows(1 + CLASSES, [0.5] + SCORE_BIAS, 0.9)])], axis=2))
+    n.save(path, {"output0": n.node("Concat", parts, axis=1)}, {"stride": "32", "names": "['round', \"d'oh\", 'flat']"})
+
+
+def yolox(path, decoded):
+    n = Net(3)
+    raw = n.rows(4, [0.5, 0.5, 0.1, 0.2], 0.001)  # pixels are 0..255
+    if decoded:
+        xy, wh = n.split(raw, 2, 2)
+        raw = n.boxes_in_pixels(xy, n.node("Exp", [wh]))
+    n.save(path, {"output": n.node("Concat", [raw, n.node("Sigmoid", [n.rows(1 + CLASSES, [0.3] + SCORE_BIAS, 0.004)])], axis=2)})
+
+
+def queries(path, joined, classes, metadata=None):
+    """16 rows: those of the cells of stride 16."""
+    n = Net(4 + classes)
+    n.levels = n.levels[1:2]
+    n_cells = CELLS[1] ** 2
+    w = n.constant(n.random.normal(0, 0.3, (4, 16, 1, 1)))
+    y = n.node("Reshape", [n.node("Conv", [n.levels[0], w]), n.constant([1, 4, n_cells], np.int64)])
+    boxes = n.node("Sigmoid", [n.node("Transpose", [y], perm=[0, 2, 1])])
+    w = n.constant(n.random.normal(0, 0.9, (classes, 16, 1, 1)))
+    y = n.node("Reshape", [n.node("Conv", [n.levels[0], w]), n.constant([1, classes, n_cells], np.int64)])
+    logits = n.node("Transpose", [y], perm=[0, 2, 1])
+    if joined:
+        n.save(path, {"output0": n.node("Concat", [boxes, n.node("Sigmoid", [logits])], axis=2)}, metadata)
+    else:
+        n.save(path, {"logits": logits, "pred_boxes": boxes}, metadata)
+
+
+def torchvision(path):
+    """Corners in pixels, and suppression inside: boxes [n, 4], scores [n], labels [n]."""
+    n = Net(9)
+    raw, scores = n.rows(4, BOX_BIAS, 0.3), n.node("Sigmoid", [n.rows(CLASSES, SCORE_BIAS, 0.9)])
+    xy, wh = n.split(raw, 2, 2)
+    centre, sides = n.split(n.boxes_in_pixels(xy, n.node("Softplus", [wh])), 2, 2)
+    half = n.node("Mul", [sides, n.constant([0.5])])
+    boxes = n.node("Concat", [n.node("Sub", [centre, half]), n.node("Add", [centre, half])], axis=2)
+    by_class = n.node("Transpose", [scores], perm=[0, 2, 1])
+    picked = n.node("NonMaxSuppression", [boxes, by_class, n.constant([10], np.int64), n.constant([0.5]), n.constant([0.4])])
+    _, classes, rows = (n.node("Squeeze", [part, n.constant([1], np.int64)]) for part in
+                        n.node("Split", [picked, n.constant([1, 1, 1], np.int64)], 3, axis=1))
+    flat = n.node("Reshape", [by_class, n.constant([-1], np.int64)])
+    at = n.node("Add", [n.node("Mul", [classes, n.constant([sum(c * c for c in CELLS)], np.int64)]), rows])
+    n.save(path, {"boxes": n.node("Gather", [n.node("Squeeze", [boxes, n.constant([0], np.int64)]), rows], axis=0),
+                  "scores": n.node("Gather", [flat, at], axis=0),
+                  "labels": n.node("Add", [classes, n.constant([1], np.int64)])},
+           integers=("labels",), shapes={"boxes": ["n", 4], "scores": ["n"], "labels": ["n"]})
+
+
+def named(path):
+    """Corners as shares of the input, a score and a class for each."""
+    n = Net(10)
+    n.levels = n.levels[1:2]
+    cells = CELLS[1] ** 2
+
+    def rows(channels, gain):
+        w = n.constant(n.random.normal(0, gain, (channels, 16, 1, 1)))
+        y = n.node("Reshape", [n.node("Conv", [n.levels[0], w]), n.constant([1, channels, cells], np.int64)])
+        return n.node("Transpose", [y], perm=[0, 2, 1])
+
+    boxes = n.node("Mul", [n.node("Sigmoid", [rows(4, 0.3)]), n.constant([0.4, 0.4, 0.4, 0.4])])
+    boxes = n.node("Add", [boxes, n.constant([0, 0, 0.5, 0.5])])
+    scores = n.node("Sigmoid", [rows(CLASSES, 0.9)])
+    n.save(path, {"det_boxes": boxes, "det_scores": n.node("ReduceMax", [scores], axes=[2], keepdims=0),
+                  "det_classes": n.node("ArgMax", [scores], axis=2, keepdims=0)}, integers=("det_classes",))
+
+
+# ---- the reference
+
+def letterbox(image, placement):
+    """The image in the input, and how a point of the input goes back: (scale x, scale y, left, top)."""
+    height, width = image.shape[:2]
+    if placement == "stretch":
+        return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), (SIDE / width, SIDE / height, 0, 0)
+    r = min(SIDE / height, SIDE / width)
+    new = (round(width * r), round(height * r))
+    resized = cv2.resize(image, new, interpolation=cv2.INTER_LINEAR) if new != (width, height) else image
+    left, top = (round((SIDE - new[0]) / 2 - 0.1), round((SIDE - new[1]) / 2 - 0.1)) if placement == "center" else (0, 0)
+    return (resized, new, left, top), (r, r, left, top)
+
+
+def network_input(image, placement="top_left", fill=None, scale=255.0, mean=(0, 0, 0), deviation=(1, 1, 1), bgr=False):
+    placed, back = letterbox(image, placement)
+    normal = lambda pixels: (pixels.astype(np.float64) / scale - mean) / deviation  # noqa: E731
+    if placement == "stretch":
+        x = normal(placed[:, :, ::-1] if bgr else placed)
+    else:
+        resized, new, left, top = placed
+        x = np.zeros((SIDE, SIDE, 3)) if fill is None else normal(np.full((SIDE, SIDE, 3), fill))
+        x[top:top + new[1], left:left + new[0]] = normal(resized[:, :, ::-1] if bgr else resized)
+    return x.transpose(2, 0, 1)[None].astype(np.float32), back
+
+
+def corners(boxes):
+    return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
+
+
+def to_image(boxes, back, image):
+    sx, sy, left, top = back
+    height, width = image.shape[:2]
+    boxes = (boxes - [left, top, left, top]) / [sx, sy, sx, sy]
+    return np.clip(boxes, 0, [width, height, width, height])
+
+
+def suppressed(boxes, scores, iou):
+    """Of one class; boxes clipped to what the network sees, as the program suppresses them."""
+    kept = []
+    for i in np.argsort(-scores, kind="stable"):
+        a = boxes[i]
+        for j in kept:
+            b = boxes[j]
+            w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+            inside = max(0, w) * max(0, h)
+            if inside / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inside) > iou:
+                break
+        else:
+            kept.append(i)
+    return kept
+
+
+def detections(boxes, scores, least, iou, back, image):
+    """boxes [n, 4], corners in the input; scores [n, classes]."""
+    found = []
+    sx, sy, left, top = back
+    seen = [image.shape[1] * sx + 2 * left, image.shape[0] * sy + 2 * top]  # what lies around a centred image belongs to it at first
+    clipped = np.clip(boxes, 0, seen * 2)
+    whole = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
+    for c in range(scores.shape[1]):
+        rows = np.flatnonzero((scores[:, c] > least) & whole)
+        for i in suppressed(clipped[rows], scores[rows, c], iou) if iou < 1 else range(len(rows)):
+            box = to_image(boxes[rows[i]][None], back, image)[0]
+            if box[2] > box[0] and box[3] > box[1]:
+                found.append([*box.tolist(), float(scores[rows[i], c]), c])
+    return sorted(found, key=lambda d: -d[4])
+
+
+def grid_decoded(boxes):
+    grid = np.concatenate([np.stack(np.meshgrid(range(c), range(c)), -1).reshape(-1, 2) for c in CELLS])
+    strides = np.concatenate([np.full(c * c, s) for c, s in zip(CELLS, STRIDES)])[:, None]
+    return np.concatenate([(boxes[:, :2] + grid) * strides, np.exp(boxes[:, 2:]) * strides], 1)
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(11)
+    image = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.uint8), (64, 48), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(folder / "cells.png"), image[:, :, ::-1])
+    cases = {}
+    classes = ["--classes", "round,d'oh,flat"]
+
+    def run(name, **how):
+        x, back = network_input(image, **how)
+        session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+        outputs = session.run(None, {session.get_inputs()[0].name: x})
+        return [o[0] if o.ndim == 3 else o for o in outputs], back
+
+    def case(name, family, options, model, found, least=0.3):
+        options = [*options, "--score", str(least)]
+        assert 3 <= len(found) <= 100, (name, len(found))
+        cases[name] = {"family": family, "options": options, "model": model, "detections": [[round(v, 4) for v in d] for d in found]}
+
+    yolo = dict(placement="center", fill=114)
+    yolov8(folder / "yolov8.onnx")
+    (out,), back = run("yolov8", **yolo)
+    case("yolov8", "yolov8", [], {"input": {"placement": "center", "fill": 114, "width": 64}, "classes": ["round", "d'oh", "flat"]},
+         detections(corners(out[:4].T), out[4:].T, 0.3, 0.5, back, image))
+    yolov5(folder / "yolov5.onnx")
+    (out,), back = run("yolov5", **yolo)
+    case("yolov5", "yolov5", [], {"objectness": True, "suppressed": False},
+         detections(corners(out[:, :4]), out[:, 5:] * out[:, 4:5], 0.45, 0.5, back, image), 0.45)
+    for name, decoded, options in (("yolox", True, classes), ("yolox_raw", False, ["--family", "yolox", *classes])):
+        yolox(folder / f"{name}.onnx", decoded)
+        (out,), back = run(name, fill=114, scale=1.0, bgr=True)
+        boxes = out[:, :4] if decoded else grid_decoded(out[:, :4])
+        case(name, "yolox", options, {} if decoded else {"grid": "yolox"},
+             detections(corners(boxes), out[:, 5:] * out[:, 4:5], 0.3, 0.5, back, image))
+    queries(folder / "detr.onnx", False, CLASSES + 1)
+    (logits, boxes), back = run("detr", mean=[0.485, 0.456, 0.406], deviation=[0.229, 0.224, 0.225])
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    case("detr", "detr", classes, {"background": "last", "score_form": "softmax"},
+         detections(corners(boxes * SIDE), (shares / shares.sum(1, keepdims=True))[:, :CLASSES], 0.3, 1, back, image))
+    queries(folder / "rtdetr.onnx", False, CLASSES)
+    (logits, boxes), back = run("rtdetr", placement="stretch")
+    case("rtdetr", "rtdetr", classes, {"score_form": "sigmoid", "input": {"placement": "stretch"}},
+         detections(corners(boxes * SIDE), 1 / (1 + np.exp(-logits)), 0.3, 1, back, image))
+    queries(folder / "rtdetr_joined.onnx", True, CLASSES, dict(ULTRALYTICS))
+    (out,), back = run("rtdetr_joined", placement="stretch")
+    case("rtdetr_joined", "rtdetr_joined", [], {"box_unit": "share"},
+         detections(corners(out[:, :4] * SIDE), out[:, 4:], 0.3, 1, back, image))
+    torchvision(folder / "torchvision.onnx")
+    (boxes, scores, labels), back = run("torchvision")
+    found = [[*to_image(b[None], back, image)[0].tolist(), float(s), int(c) - 1] for b, s, c in zip(boxes, scores, labels)]
+    case("torchvision", "torchvision", classes, {"box_form": "xyxy"},
+         sorted((d for d in found if d[2] > d[0] and d[3] > d[1]), key=lambda d: -d[4]))
+    named(folder / "named.onnx")
+    (boxes, scores, labels), back = run("named")
+    found = [[*to_image(b[None] * SIDE, back, image)[0].tolist(), float(s), int(c)] for b, s, c in zip(boxes, scores[0], labels[0])
+             if s > 0.3]
+    case("named", "boxes", [*classes, "--box-form", "xyxy", "--box-unit", "share", "--class-numbers", "channels", "--divisor", "255",
+                            "--mean", "0,0,0", "--deviation", "1,1,1"], {},
+         sorted((d for d in found if d[2] > d[0] and d[3] > d[1]), key=lambda d: -d[4]))
+    (folder / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
+    print({name: len(c["detections"]) for name, c in cases.items()})
+
+
+if __name__ == "__main__":
+    main()
