@@ -27,7 +27,7 @@ struct Port {
 };
 
 struct NetworkDescription {
-  std::string file;                             // its path
+  bool lite = false;                            // a TensorFlow Lite model
   std::vector<Port> inputs, outputs;            // images are channels last
   std::map<std::string, std::string> metadata;  // that the exporter wrote into the file
   std::map<std::string, int> ops;               // how often each op occurs, by TensorFlow's names

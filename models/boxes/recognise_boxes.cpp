@@ -217,15 +217,43 @@ void set_apart(const Apart& o, Recognition& to) {
                          "the outputs' names and shapes"});
 }
 
-Apart object_detection_outputs(const Network& n) {
+// Of networks whose family does not say how pixels are normalised.
+void set_stated_pixels(const Answers& a, Recognition& to) {
+  if (!a.divisor || a.mean.empty() || a.deviation.empty())
+    to.questions.push_back({"--divisor D --mean R,G,B --deviation R,G,B", "how pixels are normalised is not in the file"});
+  set_pixels({"pixels as you say", "your answers"}, a, to);
+}
+
+Apart detection_outputs(const Network& n) {
   return {output_with(n, {"detection_boxes"}, true), output_with(n, {"detection_scores"}, true),
           output_with(n, {"detection_classes"}, true), output_with(n, {"num_detections"}, true)};
 }
-bool is_object_detection(const Network& n, const Answers&) { return object_detection_outputs(n).complete(); }
+bool is_object_detection(const Network& n, const Answers&) { return !n.lite && detection_outputs(n).complete(); }
 void describe_object_detection(const Network& n, const Answers& a, Recognition& to) {
-  set_apart(object_detection_outputs(n), to);
+  set_apart(detection_outputs(n), to);
   find_input(n, a, to);
   set_pixels({"RGB in 0..255", "exports of the object-detection API normalise pixels themselves", "RGB", 1}, a, to);
+  find_classes(n, a, -1, to);
+}
+
+// The outputs of TensorFlow Lite's operator, by the names that the converters give them.
+Apart lite_outputs(const Network& n) {
+  if (const Apart named = detection_outputs(n); named.complete()) return named;
+  const std::string op = "tflite_detection_postprocess";
+  return {output_with(n, {op}, true), output_with(n, {op + "_2"}, true), output_with(n, {op + "_1"}, true),
+          output_with(n, {op + "_3"}, true)};
+}
+bool is_lite_detection(const Network& n, const Answers&) { return n.lite && lite_outputs(n).complete(); }
+void describe_lite_detection(const Network& n, const Answers& a, Recognition& to) {
+  set_apart(lite_outputs(n), to);
+  to.model["class_numbers"] = "channels";
+  to.findings.push_back({"boxes y0, x0, y1, x1 as shares; classes from 0", "what the operator gives"});
+  find_input(n, a, to);
+  const bool bytes = std::any_of(n.inputs.begin(), n.inputs.end(), [](const Port& p) { return p.dtype == DType::u8; });
+  if (bytes)
+    set_pixels({"RGB in 0..255", "the input takes bytes", "RGB", 1}, a, to);
+  else
+    set_stated_pixels(a, to);
   find_classes(n, a, -1, to);
 }
 
@@ -276,9 +304,7 @@ void describe_named(const Network& n, const Answers& a, Recognition& to) {
   if (a.box_unit.empty()) to.questions.push_back({"--box-unit share|pixels", "nor what they are in"});
   if (a.class_numbers.empty())
     to.questions.push_back({"--class-numbers category_ids|channels", "nor whether classes count from 0 in the list of names"});
-  if (!a.divisor || a.mean.empty())
-    to.questions.push_back({"--divisor D --mean R,G,B --deviation R,G,B", "nor how pixels are normalised"});
-  set_pixels({"pixels as you say", "your answers"}, a, to);
+  set_stated_pixels(a, to);
   for (const auto& [key, value] :
        {std::pair{"box_form", &a.box_form}, {"box_unit", &a.box_unit}, {"class_numbers", &a.class_numbers}})
     if (!value->empty()) to.model[key] = *value;
@@ -302,6 +328,9 @@ std::vector<Recogniser> box_recognisers() {
       {"rtdetr", "RT-DETR", "two outputs [1, queries, 4] and [1, queries, classes]", false, is_rtdetr, describe_rtdetr},
       {"object_detection", "SSD, Faster R-CNN, ... of TensorFlow's object-detection API",
        "outputs detection_boxes, detection_scores, detection_classes", false, is_object_detection, describe_object_detection},
+      {"tflite_detection", "SSD and others of TensorFlow Lite",
+       "a TensorFlow Lite model with the outputs of TFLite_Detection_PostProcess, by their names", false, is_lite_detection,
+       describe_lite_detection},
       {"torchvision", "RetinaNet, FCOS, Faster R-CNN, SSD of torchvision",
        "three outputs: boxes [n, 4], scores [n], labels [n] of integers; suppression in the graph", false, is_torchvision,
        describe_torchvision},

@@ -70,7 +70,7 @@ int import(ImportFlags o) {
 std::function<int()> setup_import(CLI::App& app) {
   auto o = std::make_shared<ImportFlags>();
   ImportAnswers& a = o->answers;
-  app.add_option("MODEL", o->graph, "Detection network: ONNX model, graph (.pb), SavedModel, ...");
+  app.add_option("MODEL", o->graph, "Detection network: ONNX or TensorFlow Lite model, graph (.pb), SavedModel, ...");
   app.add_option("-o,--out", o->out, "Model file; default: beside the network, of its name");
   app.add_flag("--overwrite", o->overwrite, "Replace the model file beside the network");
   app.add_flag("--list", o->list, "The families that are recognised, and by what");

@@ -18,9 +18,9 @@ Port port_of(const Graph& graph, const Facts& facts, const std::string& name) {
   return p;
 }
 
-bool is_onnx(const std::string& path) {
+bool is_kind(const std::string& path, ReadableKind wanted) {
   const std::optional<FileKind> kind = kind_at(path);
-  return kind && kind->readable == ReadableKind::onnx;
+  return kind && kind->readable == wanted;
 }
 
 // Sizes of images that the graph leaves open, as the user states them and as read_network() takes them.
@@ -41,13 +41,13 @@ InputSizes open_sizes(const Graph& graph, bool channels_first, const ImportAnswe
 }  // namespace
 
 NetworkDescription describe_network(const std::string& path, const ImportAnswers& answers) {
-  const bool onnx = is_onnx(path);
+  const bool onnx = is_kind(path, ReadableKind::onnx);
   Graph graph = read_network(path);
   if (const InputSizes sizes = open_sizes(graph, onnx, answers); !sizes.empty()) graph = read_network(path, sizes);
   NetworkDescription d;
   try {
     const Facts facts(graph, {});
-    d.file = path;
+    d.lite = is_kind(path, ReadableKind::tflite);
     for (const std::string& name : find_inputs(graph)) d.inputs.push_back(port_of(graph, facts, name));
     for (const std::string& name : find_outputs(graph)) d.outputs.push_back(port_of(graph, facts, name));
     for (const NodeId id : graph.ids()) ++d.ops[graph.node(id).op];

@@ -1,0 +1,153 @@
+// Recognising networks by descriptions alone; whole files are in tests/pipeline/import_test.cpp.
+#include "models/recognise.h"
+
+#include <gmock/gmock.h>
+
+#include "core/settings.h"
+#include "models/common/letterbox.h"
+#include "models/common/preprocess.h"
+#include "tests/error_of.h"
+
+namespace cytodet::test {
+namespace {
+
+using models::ImportAnswers, models::NetworkDescription, models::Placement, models::Port, models::Recognition;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+Port port(const std::string& name, Shape shape, DType type = DType::f32) { return {name, type, std::move(shape), true}; }
+
+NetworkDescription network(Shape image, std::vector<Port> outputs) {
+  NetworkDescription n;
+  n.inputs = {port("images", std::move(image))};
+  n.outputs = std::move(outputs);
+  return n;
+}
+
+Recognition recognised(const NetworkDescription& n, const ImportAnswers& answers = {}) { return models::recognise(n, answers); }
+
+ImportAnswers with_classes(int count) {
+  ImportAnswers a;
+  a.class_count = count;
+  return a;
+}
+
+TEST(Recognise, OpenSizesComeFromMetadata) {
+  NetworkDescription n = network({1, -1, -1, 3}, {port("output0", {1, 84, 8400})});
+  n.metadata = {{"imgsz", "[640, 640]"}};
+  const Recognition r = recognised(n, with_classes(80));
+  EXPECT_EQ(r.family, "yolov8");
+  EXPECT_EQ(r.model["input"]["width"], 640);
+  n.metadata.clear();
+  EXPECT_THAT(error_of([&] { recognised(n, with_classes(80)); }), HasSubstr("--size"));
+}
+
+TEST(Recognise, LargeYoloHasFourGrids) {
+  EXPECT_EQ(recognised(network({1, 1280, 1280, 3}, {port("output", {1, 102000, 85})}), with_classes(80)).family, "yolov5");
+}
+
+TEST(Recognise, OtherTasksThanDetectionAreRefused) {
+  NetworkDescription n = network({1, 64, 64, 3}, {port("output0", {1, 9, 84})});
+  n.metadata = {{"task", "obb"}};
+  EXPECT_THAT(error_of([&] { recognised(n, with_classes(5)); }), HasSubstr("\"obb\""));
+}
+
+TEST(Recognise, ExponentialsTellYoloxDecoded) {
+  NetworkDescription n = network({1, 128, 128, 3}, {port("output", {1, 336, 85})});
+  n.ops = {{"Exp", 1}};
+  const Recognition r = recognised(n, with_classes(80));
+  EXPECT_EQ(r.family, "yolox");
+  EXPECT_FALSE(r.model.contains("grid"));
+  EXPECT_EQ(r.model["input"]["pixel_order"], "BGR");
+}
+
+TEST(Recognise, ClassesTellDetrFromRtDetr) {
+  const NetworkDescription n = network({1, 640, 640, 3}, {port("logits", {1, 300, 81}), port("pred_boxes", {1, 300, 4})});
+  EXPECT_EQ(recognised(n, with_classes(80)).family, "detr");
+  EXPECT_EQ(recognised(n, with_classes(81)).family, "rtdetr");
+  EXPECT_THAT(error_of([&] { recognised(n, with_classes(7)); }), HasSubstr("no family"));
+}
+
+TEST(Recognise, LiteDetectionsCountClassesFromZero) {
+  NetworkDescription n = network(
+      {1, 300, 300, 3}, {port("TFLite_Detection_PostProcess", {1, 10, 4}), port("TFLite_Detection_PostProcess_1", {1, 10}),
+                         port("TFLite_Detection_PostProcess_2", {1, 10}), port("TFLite_Detection_PostProcess_3", {1})});
+  n.lite = true;
+  n.inputs[0].dtype = DType::u8;
+  const Recognition r = recognised(n, with_classes(90));
+  EXPECT_EQ(r.family, "tflite_detection");
+  EXPECT_EQ(r.model["outputs"]["scores"], "TFLite_Detection_PostProcess_2");
+  EXPECT_EQ(r.model["class_numbers"], "channels");
+  EXPECT_EQ(r.model["input"]["divisor"], 1);
+  EXPECT_THAT(r.questions, IsEmpty());
+  n.inputs[0].dtype = DType::f32;
+  EXPECT_THAT(recognised(n, with_classes(90)).questions, SizeIs(1));  // how pixels are normalised
+}
+
+// Heads of an EfficientDet of five levels.
+NetworkDescription efficientdet(int side, int64_t classes) {
+  std::vector<Port> outputs;
+  for (int level = 3; level <= 7; ++level) {
+    const int64_t cells = (side + (1 << level) - 1) >> level;
+    outputs.push_back(port("class_net/l" + std::to_string(level), {1, cells, cells, 9 * classes}));
+    outputs.push_back(port("box_net/l" + std::to_string(level), {1, cells, cells, 36}));
+  }
+  return network({1, side, side, 3}, std::move(outputs));
+}
+
+TEST(Recognise, EfficientDetsAnchorsComeFromPublishedSizes) {
+  EXPECT_EQ(recognised(efficientdet(512, 90), with_classes(90)).model["anchors"]["scale"], 4.0);
+  EXPECT_EQ(recognised(efficientdet(1536, 90), with_classes(90)).model["anchors"]["scale"], 5.0);
+  NetworkDescription lite = efficientdet(320, 90);
+  lite.ops = {{"Relu6", 50}};
+  const Recognition r = recognised(lite, with_classes(90));
+  EXPECT_EQ(r.model["anchors"]["scale"], 3.0);
+  EXPECT_NEAR(r.model["input"]["mean"][0].get<double>(), 127.0 / 255, 1e-12);
+  lite = efficientdet(640, 90);
+  lite.ops = {{"Relu6", 50}};
+  EXPECT_THAT(recognised(lite, with_classes(90)).questions, SizeIs(1));  // lite3x and lite4 differ
+  EXPECT_THAT(recognised(efficientdet(600, 90), with_classes(90)).questions, SizeIs(1));
+}
+
+TEST(Recognise, NamesTellHeadsOfFourClasses) {
+  const Recognition r = recognised(efficientdet(512, 4), with_classes(4));
+  EXPECT_EQ(r.model["class_logits"][0], "class_net/l3");
+  EXPECT_EQ(r.model["box_deltas"][4], "box_net/l7");
+}
+
+TEST(Placement, CentreAndSidesAreRoundedAsYoloDoes) {
+  models::InputSettings input;
+  input.width = input.height = 640;
+  input.placement = Placement::center;
+  const models::Letterbox box = models::letterbox_of(1000, 667, input);
+  EXPECT_EQ(box.width, 640);
+  EXPECT_EQ(box.height, 427);  // round(426.88)
+  EXPECT_EQ(box.top, 106);     // (640 - 427) / 2 = 106.5, of which 106 above
+  EXPECT_EQ(box.left, 0);
+}
+
+TEST(Placement, WhatIsAroundTheImageIsFilled) {
+  models::InputSettings input;
+  input.width = 8;
+  input.height = 6;
+  input.mean = {0, 0, 0};
+  input.deviation = {1, 1, 1};
+  input.fill = 51;
+  Image image(4, 4);
+  std::fill(image.rgb.begin(), image.rgb.end(), uint8_t{255});
+  for (const Placement placement : {Placement::top_left, Placement::center, Placement::stretch}) {
+    input.placement = placement;
+    std::vector<float> out(8 * 6 * 3, -1);
+    preprocess(image, input, letterbox_of(4, 4, input), out.data());
+    const int first = placement == Placement::center ? 1 : 0, width = placement == Placement::stretch ? 8 : 6;
+    for (int y = 0; y < 6; ++y)
+      for (int x = 0; x < 8; ++x)
+        EXPECT_NEAR(out[static_cast<size_t>((y * 8 + x) * 3)], x >= first && x < first + width ? 1.0 : 0.2, 1e-6)
+            << x << " " << y;
+  }
+}
+
+}  // namespace
+}  // namespace cytodet::test
