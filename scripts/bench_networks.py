@@ -13,7 +13,6 @@ import collections
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -65,23 +64,15 @@ class Cytodet:
             return [np.array(a["data"], "f4").reshape(a["shape"]) for a in answers]
 
     def bench(self, *arguments):
-        """What bench says, and the CPU seconds that it took."""
         shape = f"{self.network.input}={','.join(map(str, self.network.shape))}"
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        j = json.loads(self.command("bench", "--model", self.file, "--streams", 1, "--threads", self.options.threads, "--json", "--no-pin",
-                                    "--shape", shape, *arguments))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return j, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return json.loads(self.command("bench", "--model", self.file, "--streams", 1, "--threads", self.options.threads, "--json",
+                                       "--no-pin", "--shape", shape, *arguments))
 
     def measure(self, seconds):
-        """Of a long and a short run the difference, so that loading does not count."""
         if not self.layers:
-            self.layers = self.bench("--seconds", 0.1, "--layers", "--rounds", 3)[0]["layers"]
-        short, short_cpu = self.bench("--seconds", 0.1)
-        long, long_cpu = self.bench("--seconds", seconds + 0.1)
-        images = long["images"] - short["images"]
-        cpu = 1000 * (long_cpu - short_cpu) / images if images > 0 else long["latency_median_ms"]
-        return cpu, long["latency_median_ms"]
+            self.layers = self.bench("--seconds", 0.1, "--layers", "--rounds", 3)["layers"]
+        j = self.bench("--seconds", seconds)
+        return j["cpu_ms_per_image"], j["latency_median_ms"]
 
     def plain(self):
         return [(s["op"], s["name"], s.get("reason", ""), s["share"]) for s in self.layers if s["kernel"] == "plain"]

@@ -132,6 +132,7 @@ inline Vec activate(Vec x) {
   if constexpr (act == Act::relu6) return V::min_keep_nan(V::max_keep_nan(x, V::zero()), V::set(6.0f));
   if constexpr (act == Act::sigmoid) return V::div(V::set(1.0f), V::keep_nan(one_plus_exp_minus(x), x));
   if constexpr (act == Act::swish) return V::div(x, one_plus_exp_minus(x));
+  if constexpr (act == Act::hard_swish) return V::mul(x, V::mul(activate<Act::relu6>(V::add(x, V::set(3.0f))), V::set(1.0f / 6)));
   return x;
 }
 
@@ -175,6 +176,9 @@ inline void with_act(Act act, Body body) {
       break;
     case Act::swish_small_3e5:
       body.template operator()<Act::swish_small_3e5>();
+      break;
+    case Act::hard_swish:
+      body.template operator()<Act::hard_swish>();
       break;
   }
 }

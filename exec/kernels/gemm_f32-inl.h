@@ -85,7 +85,8 @@ void gemm_act(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b,
 void gemm(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel, float* c,
           int64_t ldc, const Epilogue& e) {
   with_act(e.act, [&]<Act act>() {
-    constexpr bool in_registers = act == Act::none || act == Act::relu || act == Act::relu6 || act == Act::swish;
+    constexpr bool in_registers =
+        act == Act::none || act == Act::relu || act == Act::relu6 || act == Act::swish || act == Act::hard_swish;
     gemm_act<in_registers ? act : Act::none>(a, lda, m, b, first_panel, last_panel, c, ldc, e,
                                              in_registers ? nullptr : finish_panel<act>);
   });

@@ -56,7 +56,9 @@ inline void put_swish_q8(Vec (&x)[Rows], const Vec (&curve)[4], float* c, int64_
 }
 
 // An activation that is computed on results in units of their quantization step, which saves a multiplication.
-constexpr bool is_in_steps(Act act) { return act == Act::none || act == Act::relu || is_approximate_swish(act); }
+constexpr bool is_in_steps(Act act) {
+  return act == Act::none || act == Act::relu || act == Act::hard_swish || is_approximate_swish(act);
+}
 
 // 32-bit sums of products become floats, or (Requantize) quantized results; relu of those is Act::none with the greater `least`.
 template <Act act, bool Requantize, int Rows, int Vectors>
@@ -76,6 +78,12 @@ inline void finish_q8(typename V::I (&acc)[Rows][Vectors], float* c, int64_t ldc
           curve[i] = V::load(end.requantize.curve[i] + at);  // the compiler drops what the activation does not use
         put_swish_q8<V, act>(x, curve, c + at, ldc, end.requantize);
       } else {
+        if constexpr (act == Act::hard_swish) {  // x * clamp(x * step / 6 + 1/2, 0, 1)
+          const Vec slope = V::load(end.requantize.curve[0] + at);
+#pragma GCC unroll 16
+          for (int r = 0; r < Rows; ++r)
+            x[r] = V::mul(x[r], V::min(V::max(V::fma(x[r], slope, V::set(0.5f)), V::zero()), V::set(1.0f)));
+        }
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) x[r] = V::min(V::max(x[r], least), qmax);
         put_q8<V>(x, c + at, ldc, end.requantize);

@@ -21,6 +21,7 @@ enum class Act : int {
   swish_2e3_bounded,  // the same, where |x| <= kSwish2e3MaxInput, and where results are requantized kSwishMin is not below qmin
   swish_3e5,          // to swish_3e5_error(max |x|), at most 2.9e-5, where |x| <= kSwish3e5MaxInput
   swish_small_3e5,    // to swish_small_error(max |x|), at most 2.7e-5, where |x| <= kSwishSmallMaxInput
+  hard_swish,         // x * relu6(x + 3) / 6
 };
 constexpr float kSwish2e3MaxInput = 160, kSwish3e5MaxInput = 80, kSwishSmallMaxInput = 1.5f;
 constexpr float kSwishMin = -0.2809f;  // the least result of the approximations; swish's own is -0.2785
@@ -51,8 +52,9 @@ struct Fp16Values {
 // y = sum * scales[c] + bias[c] in units of the results' scale, where scales = PackedQ8Weights::scales * inverse scale and
 // bias = Epilogue::bias * inverse scale. Stored as floats that hold whole numbers, or, where the set has depthwise_packed4,
 // into byte `byte` of the 32-bit elements of a packed4 row (see DepthwisePacked4).
-// curve: constants of an approximate swish in these units: curve[0] = -log2(e) / inverse scale; for swish_small_3e5
-// curve[i] = kSwishSmallPoly[i] / inverse scale^(2i + 1), and scales and bias are half as large.
+// curve: constants of the activation in these units: curve[0] = -log2(e) / inverse scale for an approximate swish, 1 / (6 *
+// inverse scale) for hard_swish; for swish_small_3e5 curve[i] = kSwishSmallPoly[i] / inverse scale^(2i + 1), and scales and bias
+// are half as large.
 struct RequantizeParams {
   QuantizeParams quant;
   const float *scales, *bias, *curve[4];  // [columns padded to a multiple of `panel`]

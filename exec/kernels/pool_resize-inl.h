@@ -28,17 +28,20 @@ void max_pool_row(const PoolRow<float>& job) {
   }
 }
 
+// out[c] = the larger of it and in[c].
+inline void max_of_bytes(uint8_t* __restrict out, const uint8_t* __restrict in, int64_t channels) {
+  for (int64_t c = 0; c < channels; ++c) out[c] = in[c] > out[c] ? in[c] : out[c];
+}
+
 void max_pool_q8(const PoolRow<uint8_t>& job) {
+  const int64_t channels = job.channels;  // copied, since stores of bytes may alias `job`
   for (int64_t x = 0; x < job.width; ++x) {
     int64_t from, to;
     window_of(job, x, from, to);
-    uint8_t* out = job.out + x * job.channels;
-    for (int64_t c = 0; c < job.channels; ++c) out[c] = 0;
+    uint8_t* out = job.out + x * channels;
+    for (int64_t c = 0; c < channels; ++c) out[c] = 0;
     for (int r = 0; r < job.count; ++r)
-      for (int64_t i = from; i < to; ++i) {
-        const uint8_t* in = job.rows[r] + i * job.channels;
-        for (int64_t c = 0; c < job.channels; ++c) out[c] = in[c] > out[c] ? in[c] : out[c];
-      }
+      for (int64_t i = from; i < to; ++i) max_of_bytes(out, job.rows[r] + i * channels, channels);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "exec/lower/conv_tail.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "graph/ir/conv_node.h"
 
@@ -17,6 +18,59 @@ NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid) {
     if ((in[0] == v && in[1] == Value{s, 0}) || (in[1] == v && in[0] == Value{s, 0})) {
       sigmoid = s;
       return m;
+    }
+  }
+  return -1;
+}
+
+namespace {
+
+// Whether the node is `op` of v and a constant of this value, on either side; a division only by it.
+bool is_of_constant(const Lowering& low, NodeId id, std::initializer_list<const char*> ops, Value v, float value) {
+  if (id < 0 || low.taken(id)) return false;
+  const Node& n = low.graph.node(id);
+  if (n.inputs.size() != 2 || std::none_of(ops.begin(), ops.end(), [&](const char* op) { return n.op == op; })) return false;
+  for (size_t side = 0; side < (n.op == "RealDiv" ? 1u : 2u); ++side) {
+    const Tensor* t = n.inputs[side] == v ? low.constant(n.inputs[1 - side]) : nullptr;
+    if (t && t->dtype() == DType::f32 && t->size() == 1 && std::abs(t->data<float>()[0] - value) < 1e-6f) return true;
+  }
+  return false;
+}
+bool is_sixth(const Lowering& low, NodeId id, Value v) {
+  return is_of_constant(low, id, {"Mul"}, v, 1.0f / 6) || is_of_constant(low, id, {"RealDiv", "Div"}, v, 6);
+}
+
+// Relu6 of v + 3, where nothing else reads the sum; -1 for another node.
+NodeId relu6_of_sum(const Lowering& low, NodeId add, Value v) {
+  if (!is_of_constant(low, add, {"Add", "AddV2"}, v, 3)) return -1;
+  const NodeId relu6 = low.sole_reader({add, 0});
+  return relu6 >= 0 && !low.taken(relu6) && low.graph.node(relu6).op == "Relu6" ? relu6 : -1;
+}
+
+bool multiplies(const Lowering& low, NodeId id, Value a, Value b) {
+  if (id < 0 || low.taken(id) || low.graph.node(id).op != "Mul") return false;
+  const auto& in = low.graph.node(id).inputs;
+  return (in[0] == a && in[1] == b) || (in[0] == b && in[1] == a);
+}
+
+}  // namespace
+
+NodeId hard_swish_after(const Lowering& low, Value v, std::vector<NodeId>& inner) {
+  const std::vector<Consumers::Use> readers = low.absorbable_uses(v);
+  if (readers.size() != 2) return -1;
+  for (size_t first = 0; first < 2; ++first) {
+    const NodeId add = readers[first].node, product = readers[1 - first].node, relu6 = relu6_of_sum(low, add, v);
+    if (relu6 < 0) continue;
+    const NodeId next = low.sole_reader({relu6, 0});
+    if (next != product && is_sixth(low, next, {relu6, 0}) && low.sole_reader({next, 0}) == product &&
+        multiplies(low, product, v, {next, 0})) {
+      inner = {add, relu6, next};
+      return product;
+    }
+    if (next != product || !multiplies(low, product, v, {relu6, 0})) continue;
+    if (const NodeId last = low.sole_reader({product, 0}); is_sixth(low, last, {product, 0})) {
+      inner = {add, relu6, product};
+      return last;
     }
   }
   return -1;
@@ -54,12 +108,20 @@ class TailWalk {
   bool takes_activation() const { return tail_.act == Act::none && (tail_.residual == kNoValue || tail_.residual_first); }
 
   bool absorb_swish() {
+    if (!takes_activation()) return false;
     NodeId sigmoid = -1;
-    const NodeId mul = takes_activation() ? swish_after(low_, tail_.output, sigmoid) : -1;
-    if (mul < 0) return false;
-    activate(Act::swish);
-    tail_.nodes.push_back(sigmoid);
-    absorb(mul);
+    if (const NodeId mul = swish_after(low_, tail_.output, sigmoid); mul >= 0) {
+      activate(Act::swish);
+      tail_.nodes.push_back(sigmoid);
+      absorb(mul);
+      return true;
+    }
+    std::vector<NodeId> inner;
+    const NodeId last = hard_swish_after(low_, tail_.output, inner);
+    if (last < 0) return false;
+    activate(Act::hard_swish);
+    tail_.nodes.insert(tail_.nodes.end(), inner.begin(), inner.end());
+    absorb(last);
     return true;
   }
 

@@ -27,6 +27,10 @@ Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_resid
 //    └─────────────┘
 NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid);
 
+// v ─┬─▶ Add 3 ─▶ Relu6 ─▶ Mul 1/6 ─▶ Mul ─▶     the same of hard swish, the two Muls in either order, or a division by 6;
+//    └────────────────────────────────┘           `inner` gets the nodes between
+NodeId hard_swish_after(const Lowering& low, Value v, std::vector<NodeId>& inner);
+
 // Geometry of Conv2D and DepthwiseConv2dNative; empty where it is not static, not NHWC, or beyond what the kernels take.
 std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter);
 

@@ -395,6 +395,7 @@ bool claim_expression(Lowering& low, const std::vector<NodeId>& nodes) {
   if (!low.float_shape({nodes.back(), 0})) return false;
   Translator translator(low);
   if (!translator.run(nodes)) return false;
+  translator.expression.fuse_products();
   const bool in_rows = translator.expression.works_in_rows();
   MakeStep make = [e = std::move(translator.expression)](const LayerIo& io) { return make_expression(e, io.inputs, io.output); };
   LayerKind kind = Opaque{translator.inputs, make};

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace cytodet::exec {
 namespace {
 
-constexpr int64_t kBlock = 512;            // floats of a register
+constexpr int64_t kBlock = 1024;           // floats of a register
 constexpr int64_t kMaxRowChannels = 4096;  // of maps that are read and written pixel by pixel
 
 // Strides in elements over the dimensions of `to`, 0 where `from` is broadcast.
@@ -255,7 +256,7 @@ class ExpressionStep : public Step {
       } else if (is_binary(op.op)) {
         kernels_.of_two(op.op, one_of(op))(a, ws.at[static_cast<size_t>(op.b)], out, n);
       } else {
-        kernels_.select(a, ws.at[static_cast<size_t>(op.b)], ws.at[static_cast<size_t>(op.c)], out, n);
+        kernels_.of_three(op.op)(a, ws.at[static_cast<size_t>(op.b)], ws.at[static_cast<size_t>(op.c)], out, n);
       }
       ws.at[to] = out;
     }
@@ -283,6 +284,35 @@ class ExpressionStep : public Step {
 };
 
 }  // namespace
+
+void Expression::fuse_products() {
+  const auto uses = [&](int r) {
+    int64_t count = 0;
+    for (const ExpressionOp& op : ops) count += (op.a == r) + (op.b == r) + (op.c == r);
+    return count;
+  };
+  for (size_t i = 0; i + 1 < ops.size(); ++i) {
+    const ExpressionOp product = ops[i], next = ops[i + 1];
+    const bool left = next.a == product.to, alone = uses(product.to) == 1;
+    if (product.op == ExprOp::mul && next.op == ExprOp::add && (left || next.b == product.to) && alone) {
+      ops[i] = {ExprOp::mul_add, next.to, product.a, product.b, left ? next.b : next.a};
+      ops.erase(ops.begin() + static_cast<long>(i) + 1);
+      --i;  // a relu may follow
+    } else if (product.op == ExprOp::mul_add && next.op == ExprOp::relu && left && alone) {
+      ops[i].op = ExprOp::mul_add_relu;
+      ops[i].to = next.to;
+      ops.erase(ops.begin() + static_cast<long>(i) + 1);
+    }
+  }
+  // Results have the registers behind the leaves, in order.
+  std::map<int, int> renamed;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    for (int* r : {&ops[i].a, &ops[i].b, &ops[i].c})
+      if (const auto known = renamed.find(*r); known != renamed.end()) *r = known->second;
+    renamed[ops[i].to] = static_cast<int>(leaves.size() + i);
+    ops[i].to = static_cast<int>(leaves.size() + i);
+  }
+}
 
 bool Expression::works_in_rows() const {
   return !shape.empty() && shape.back() <= kMaxRowChannels &&

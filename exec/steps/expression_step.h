@@ -31,6 +31,8 @@ struct Expression {
 
   // Whether all that it reads has the expression's shape or is constant, so that a map may be of any storage type.
   bool works_in_rows() const;
+  // Makes one operation of a product, the sum that alone reads it, and a relu behind: a batch norm before its activation.
+  void fuse_products();
 };
 
 // Kernel "elementwise"; `inputs` are those of the leaves that are not constant, in order. Each but f32 maps of the expression's

@@ -107,6 +107,7 @@ dnnl::post_ops activation(Act act) {
   if (act == Act::relu6) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_clip, 0, 6);
   if (act == Act::sigmoid) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_logistic, 0, 0);
   if (act == Act::swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1, 0);
+  if (act == Act::hard_swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_hardswish, 0, 0);
   return ops;
 }
 

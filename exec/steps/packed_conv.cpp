@@ -92,7 +92,7 @@ PackedRequantizeParams::PackedRequantizeParams(const PackedDense& product, const
     bias_.data()[i] = product.bias()[i] * scale;
     for (int k = 0; small && k < 4; ++k)
       curve_[k].data()[i] = static_cast<float>(kSwishSmallPoly[k] / std::pow(double{inverse}, 2 * k + 1));
-    if (!small) curve_[0].data()[i] = -1.44269504f / inverse;
+    if (!small) curve_[0].data()[i] = (act == Act::hard_swish ? 1.0f / 6 : -1.44269504f) / inverse;
   }
 }
 

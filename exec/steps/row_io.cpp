@@ -20,7 +20,7 @@ const float* RowSource::rows(const RunContext& context, int64_t pixel, int64_t p
   const int64_t first = pixel * channels_, values = pixels * channels_;
   switch (in_.storage) {
     case StorageType::q8:
-      set_.dequantize(map.q8(first), values, params_.qmin, scratch);
+      from_bytes(map.q8(first), values, scratch);
       return scratch;
     case StorageType::f16:
       set_.f16_to_f32(map.f16(first), values, scratch);

@@ -58,6 +58,10 @@ class RowSource {
   int64_t scratch(int64_t pixels) const { return in_.storage == StorageType::f32 && !quantized() ? 0 : pixels * channels_; }
   // Pixels [pixel, pixel + pixels), divided by scale(): the map's own memory, or converted in `scratch`.
   const float* rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
+  // Whether the map holds the quantized integers as bytes, whose order is that of the values.
+  bool reads_bytes() const { return quantized() && in_.storage == StorageType::q8; }
+  // The quantized integers of such bytes, as floats.
+  void from_bytes(const uint8_t* bytes, int64_t values, float* out) const { set_.dequantize(bytes, values, params_.qmin, out); }
   // rows() multiplied by scale().
   const float* values(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
 

@@ -190,6 +190,10 @@ class PoolStep : public Step {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
       for (int64_t row = b; row < e; ++row) {
+        if (max_of_bytes()) {
+          max_of_bytes(context, row, ws);
+          continue;
+        }
         const float* rows[64];
         PoolRow<float> job = window<float>(row, [&](int i, int64_t pixel) {
           rows[i] = source_.rows(context, pixel, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));
@@ -201,8 +205,7 @@ class PoolStep : public Step {
           set_.average_pool_row(job, source_.scale());
         } else {
           set_.max_pool_row(job);
-          const WeightedRow element{job.out, source_.scale()};
-          if (source_.quantized()) set_.weighted_sum_row(&element, 1, Act::none, job.out, s_.out_w, s_.in_c);
+          scale_row(job.out);
         }
         results_.store(context, pixel, s_.out_w, ws.results);
       }
@@ -212,10 +215,33 @@ class PoolStep : public Step {
  private:
   struct Workspace {
     float *rows, *results;
+    uint8_t* bytes;  // the largest ones, [out_w][c]
   };
   Workspace workspace(ScratchAllocator& alloc) const {
-    float* rows = alloc.floats(std::min<int64_t>(s_.kernel_h, s_.in_h) * source_.scratch(s_.in_w));
-    return {rows, alloc.floats(results_.scratch(s_.out_w))};
+    float* rows = alloc.floats(max_of_bytes() ? 0 : std::min<int64_t>(s_.kernel_h, s_.in_h) * source_.scratch(s_.in_w));
+    float* results = alloc.floats(results_.scratch(s_.out_w));
+    return {rows, results, max_of_bytes() ? alloc.bytes(s_.out_w * s_.in_c) : nullptr};
+  }
+
+  // The maximum is taken of quantized bytes, and only that becomes floats.
+  bool max_of_bytes() const { return !average_ && source_.reads_bytes(); }
+  void max_of_bytes(const RunContext& context, int64_t row, const Workspace& ws) const {
+    const uint8_t* in = context.feature_map(inputs[0]).q8();
+    const uint8_t* rows[64];
+    PoolRow<uint8_t> job = window<uint8_t>(row, [&](int i, int64_t pixel) { rows[i] = in + pixel * s_.in_c; });
+    job.rows = rows;
+    job.out = ws.bytes;
+    set_.max_pool_q8(job);
+    float* out = results_.floats(context, row * s_.out_w, ws.results);
+    source_.from_bytes(ws.bytes, s_.out_w * s_.in_c, out);
+    scale_row(out);
+    results_.store(context, row * s_.out_w, s_.out_w, ws.results);
+  }
+
+  // Quantized integers become values.
+  void scale_row(float* row) const {
+    const WeightedRow element{row, source_.scale()};
+    if (source_.quantized()) set_.weighted_sum_row(&element, 1, Act::none, row, s_.out_w, s_.in_c);
   }
 
   // The windows of output row `row`; put(i, first pixel of the row) for each input row that they hold.

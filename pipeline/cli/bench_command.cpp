@@ -76,6 +76,7 @@ int bench(const BenchFlags& o) {
          {"ms_per_image", speed.ms_per_image()},
          {"latency_median_ms", speed.latency_median_ms},
          {"latency_p95_ms", speed.latency_p95_ms},
+         {"cpu_ms_per_image", speed.cpu_ms_per_image},
          {"macs", work.macs},
          {"precision", o.precision},
          {"int8_macs", work.int8_macs},

@@ -5,6 +5,7 @@
 #include <barrier>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <map>
 #include <thread>
@@ -15,6 +16,16 @@
 #include "core/timing.h"
 
 namespace cytodet::pipeline {
+namespace {
+
+// Of all threads of the process.
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+}  // namespace
 
 Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, double seconds, const CpuSets& cpu_sets) {
   const int streams = network.streams();
@@ -27,6 +38,7 @@ Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, dou
   std::vector<Stream> results(static_cast<size_t>(streams));
   std::barrier together(streams);
   std::atomic<int> counting = streams;
+  double cpu_before = 0, cpu = 0;  // of the process while stream 0 runs
   auto body = [&](int s) {
     Stream& r = results[static_cast<size_t>(s)];
     ScopedAffinity pinned(cpu_sets[static_cast<size_t>(s)]);
@@ -37,6 +49,7 @@ Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, dou
       r.problem = std::current_exception();
     }
     together.arrive_and_wait();
+    if (s == 0) cpu_before = cpu_seconds();
     if (!r.problem) {
       Stopwatch watch;
       do {
@@ -48,6 +61,7 @@ Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, dou
     }
     // Who ends first must not leave the machine to the others.
     for (--counting; !r.problem && counting > 0;) network.runner(s).run();
+    if (s == 0) cpu = cpu_seconds() - cpu_before;
   };
   std::vector<std::thread> pool;
   for (int s = 0; s < streams; ++s) pool.emplace_back(body, s);
@@ -62,6 +76,7 @@ Speed measure_speed(BenchNetwork& network, const ParallelSettings& parallel, dou
     all.insert(all.end(), r.ms.begin(), r.ms.end());
   }
   speed.images = static_cast<int64_t>(all.size());
+  if (!all.empty()) speed.cpu_ms_per_image = 1000 * cpu / static_cast<double>(all.size());
   speed.latency_median_ms = median(all);
   speed.latency_p95_ms = percentile(all, 95);
   return speed;

@@ -18,6 +18,7 @@ struct Speed {
   double seconds = 0;       // of the slowest stream
   double images_per_s = 0;  // sum over the streams
   double latency_median_ms = 0, latency_p95_ms = 0;
+  double cpu_ms_per_image = 0;  // of all threads of the process
   double ms_per_image() const { return images_per_s > 0 ? 1000 / images_per_s : 0; }
 };
 

@@ -109,6 +109,17 @@ void swish(Graph& g, const std::string& name, const std::string& x) {
   add(g, name, "Mul", {x, name + "/sigmoid"});
 }
 
+// x * relu6(x + 3) / 6 as Keras writes it, or with the division last.
+void hard_swish(Graph& g, const std::string& name, const std::string& x, bool keras = true) {
+  constant(g, name + "/three", Tensor::scalar(3.0f));
+  constant(g, name + "/share", Tensor::scalar(keras ? 1.0f / 6 : 6.0f));
+  add(g, name + "/add", "AddV2", {x, name + "/three"});
+  add(g, name + "/relu6", "Relu6", {name + "/add"});
+  if (keras) add(g, name + "/gate", "Mul", {name + "/relu6", name + "/share"});
+  add(g, keras ? name : name + "/gate", "Mul", {x, keras ? name + "/gate" : name + "/relu6"});
+  if (!keras) add(g, name, "RealDiv", {name + "/gate", name + "/share"});
+}
+
 struct ConvCase {
   int64_t n, h, w, c, oc;
   int k, stride;
@@ -134,7 +145,7 @@ class Dense : public ::testing::TestWithParam<ConvCase> {};
 TEST_P(Dense, EveryEpilogue) {
   ConvCase c = GetParam();
   std::mt19937 random(1);
-  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
+  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish", "hard_swish", "hard_swish by 6"})
     for (const char* residual : {"none", "after", "before"}) {
       Graph g;
       placeholder(g, "x", {c.n, c.h, c.w, c.c});
@@ -153,6 +164,8 @@ TEST_P(Dense, EveryEpilogue) {
       if (std::string(residual) == "before") add(g, "sum", "AddV2", {last, "r"}), last = "sum";
       if (std::string(act) == "swish")
         swish(g, "act", last), last = "act";
+      else if (std::string(act).starts_with("hard_swish"))
+        hard_swish(g, "act", last, std::string(act) == "hard_swish"), last = "act";
       else if (std::string(act) != "none")
         add(g, "act", act, {last}), last = "act";
       if (std::string(residual) == "after") add(g, "sum", "AddV2", {"r", last}), last = "sum";

@@ -271,16 +271,49 @@ TEST(Expression, ReadsAndWritesQuantizedMaps) {
   const QuantParams quant{0.04f, 120, false};
   net.input("x", {1, 12, 12, 20});
   net.conv("first", "x", 24, 1, quant);
-  constant(net.graph, "three", Tensor::scalar(3.0f));
-  constant(net.graph, "sixth", Tensor::scalar(1 / 6.0f));
-  net.op("add", "AddV2", {"first", "three"});
-  net.op("clip", "Relu6", {"add"});
-  net.op("mul", "Mul", {"first", "clip"});
-  net.op("act", "Mul", {"mul", "sixth"});
+  net.op("plus", "Softplus", {"first"});
+  net.op("tanh", "Tanh", {"plus"});
+  net.op("act", "Mul", {"first", "tanh"});
   net.conv("second", "act", 16, 1, quant);
   const Answers a = net.expect_answers({"second"}, 40);
   EXPECT_TRUE(a.kernels.contains("elementwise"));
   EXPECT_FALSE(a.kernels.contains("plain"));
+}
+
+// Factors and shifts of channels, then a relu, as a batch norm that stands before its convolution: one operation.
+TEST(Expression, ProductSumAndReluAreOneOperation) {
+  std::mt19937 random(4);
+  for (const bool relu : {false, true})
+    for (const bool sum_first : {false, true}) {
+      Graph g;
+      placeholder(g, "x", {2, 5, 7, 33});
+      constant(g, "factor", normal_tensor({33}, random));
+      constant(g, "shift", normal_tensor({33}, random));
+      add(g, "scaled", "Mul", {"x", "factor"});
+      add(g, "shifted", "AddV2",
+          sum_first ? std::vector<std::string>{"shift", "scaled"} : std::vector<std::string>{"scaled", "shift"});
+      add(g, relu ? "act" : "out", relu ? "Relu" : "Neg", {"shifted"});
+      if (relu) add(g, "out", "Neg", {"act"});
+      const Answers a = run_both(g, {{"x", normal_tensor({2, 5, 7, 33}, random)}}, {"out"});
+      EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-7);
+      EXPECT_EQ(a.kernels, std::set<std::string>{"elementwise"});
+      EXPECT_EQ(a.steps.size(), 1u);
+    }
+}
+
+// A product that others read as well stays a value of its own.
+TEST(Expression, ProductsThatAreReadTwice) {
+  std::mt19937 random(5);
+  Graph g;
+  placeholder(g, "x", {3, 50});
+  placeholder(g, "y", {3, 50});
+  add(g, "product", "Mul", {"x", "y"});
+  add(g, "sum", "AddV2", {"product", "x"});
+  add(g, "twice", "AddV2", {"product", "product"});
+  add(g, "both", "Sub", {"sum", "twice"});
+  add(g, "out", "Neg", {"both"});
+  const Answers a = run_both(g, {{"x", normal_tensor({3, 50}, random)}, {"y", normal_tensor({3, 50}, random)}}, {"out"});
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-7);
 }
 
 }  // namespace

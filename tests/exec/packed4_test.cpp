@@ -15,9 +15,16 @@ namespace {
 
 using namespace test;
 
-const Act kActs[] = {
-    Act::none,      Act::relu,           Act::relu6, Act::sigmoid, Act::swish, Act::swish_2e3, Act::swish_2e3_bounded,
-    Act::swish_3e5, Act::swish_small_3e5};
+const Act kActs[] = {Act::none,
+                     Act::relu,
+                     Act::relu6,
+                     Act::sigmoid,
+                     Act::swish,
+                     Act::swish_2e3,
+                     Act::swish_2e3_bounded,
+                     Act::swish_3e5,
+                     Act::swish_small_3e5,
+                     Act::hard_swish};
 
 // The largest |x| that an activation is for, and the factor that makes values up to kSwish3e5MaxInput so small.
 float bound_of(Act act) { return act == Act::swish_small_3e5 ? kSwishSmallMaxInput : kSwish3e5MaxInput; }
@@ -34,6 +41,8 @@ double act_of(Act act, double x) {
       return std::clamp(x, 0.0, 6.0);
     case Act::sigmoid:
       return sigmoid;
+    case Act::hard_swish:
+      return x * std::clamp(x + 3, 0.0, 6.0) / 6;
     default:
       return x * sigmoid;
   }
@@ -41,9 +50,9 @@ double act_of(Act act, double x) {
 double error_of(Act act, double x) {
   return act == Act::swish_2e3 || act == Act::swish_2e3_bounded ? kSwish2e3Error + std::abs(x) / 16384
          : act == Act::swish_small_3e5                          ? swish_small_error(static_cast<float>(std::abs(x)))
-         : act == Act::swish_3e5                    ? swish_3e5_error(static_cast<float>(std::abs(x))) + std::abs(x) / 16384
-         : act == Act::sigmoid || act == Act::swish ? 1e-6 * std::max(1.0, std::abs(x))
-                                                    : 0;
+         : act == Act::swish_3e5 ? swish_3e5_error(static_cast<float>(std::abs(x))) + std::abs(x) / 16384
+         : act == Act::sigmoid || act == Act::swish || act == Act::hard_swish ? 1e-6 * std::max(1.0, std::abs(x))
+                                                                              : 0;
 }
 
 // The nearest half-precision value, ties to even.
@@ -460,7 +469,7 @@ TEST_F(Packed4, ProductsAreRequantizedIntoAByte) {
           for (int j = 0; j < 4; ++j)
             curve[j].data()[i] = act == Act::swish_small_3e5
                                      ? static_cast<float>(kSwishSmallPoly[j] / std::pow(inverse.data()[i], 2 * j + 1))
-                                     : -1.44269504f / inverse.data()[i];
+                                     : (act == Act::hard_swish ? 1.0f / 6 : -1.44269504f) / inverse.data()[i];
         }
         const RequantizeParams quantized{{inverse.data(), -100, 150},
                                          unit_scales.data(),

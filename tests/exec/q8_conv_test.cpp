@@ -194,7 +194,7 @@ TEST(Q8DepthwiseWindows, AloneAndBehindAnExpansion) {
 TEST(Q8ExpandDepthwise, EveryActivationIsRequantized) {
   std::mt19937 random(3);
   const QuantParams quants[] = {{0.03f, 10, false}, {0.004f, 0, true}, {6.0f / 255, 0, false}};  // the last ends at 6
-  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish"})
+  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish", "hard_swish"})
     for (const QuantParams& quant : quants)
       for (const auto& [largest, bias, kernel] :
            {std::tuple{0.4f, 1.0f, 1}, {40.0f, 1.0f, 1}, {0.1f, 1.0f, 3}, {0.01f, 0.1f, 1}}) {
@@ -212,6 +212,14 @@ TEST(Q8ExpandDepthwise, EveryActivationIsRequantized) {
         if (std::string(act) == "swish") {
           add(g, "sigmoid", "Sigmoid", {"bias"});
           add(g, "act", "Mul", {"bias", "sigmoid"});
+          last = "act";
+        } else if (std::string(act) == "hard_swish") {
+          constant(g, "three", Tensor::scalar(3.0f));
+          constant(g, "sixth", Tensor::scalar(1.0f / 6));
+          add(g, "add", "AddV2", {"bias", "three"});
+          add(g, "relu6", "Relu6", {"add"});
+          add(g, "gate", "Mul", {"relu6", "sixth"});
+          add(g, "act", "Mul", {"bias", "gate"});
           last = "act";
         } else if (std::string(act) != "none") {
           add(g, "act", act, {"bias"});

@@ -197,6 +197,15 @@ void select(const float* a, const float* b, const float* c, float* out, int64_t 
   }
 }
 
+void mul_add(const float* a, const float* b, const float* c, float* out, int64_t n) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = fma_of(a[i], b[i], c[i]);
+}
+void mul_add_relu(const float* a, const float* b, const float* c, float* out, int64_t n) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = relu_of(fma_of(a[i], b[i], c[i]));
+}
+
 // Each lane has a result of its own, so that the order does not depend on the instruction set.
 constexpr int kLanes = 32;
 template <float (*combine)(float, float)>
@@ -236,7 +245,7 @@ constexpr ExpressionKernels kThese = {
     {CYTODET_THREE(add), CYTODET_THREE(sub), CYTODET_THREE(mul), CYTODET_THREE(div), CYTODET_THREE(div_no_nan),
      CYTODET_THREE(max), CYTODET_THREE(min), CYTODET_THREE(squared_difference), CYTODET_THREE(leaky_relu), CYTODET_THREE(power),
      CYTODET_THREE(equal), CYTODET_THREE(not_equal), CYTODET_THREE(less), CYTODET_THREE(less_equal)},
-    select,
+    {select, mul_add, mul_add_relu},
     sum,
     max_of_all,
     min_of_all,

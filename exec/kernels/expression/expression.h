@@ -50,8 +50,10 @@ enum class ExprOp : int {
   not_equal,
   less,
   less_equal,
-  // three operands: a != 0 ? b : c
-  select
+  // three operands: a != 0 ? b : c; a * b + c, and the larger of that and 0
+  select,
+  mul_add,
+  mul_add_relu
 };
 constexpr int kUnaryOps = static_cast<int>(ExprOp::add);
 constexpr int kBinaryOps = static_cast<int>(ExprOp::select) - kUnaryOps;
@@ -63,7 +65,7 @@ enum class OneValue : int { none, left, right };
 
 // out[i] = op(a[i], ...) for i < n; `out` may be an operand. Results are those of the plain evals of graph/ops, NaN and infinity
 // included, with a relative error of at most
-//   1.2e-7 (that of one rounding)  neg to round, add to select, where not listed below
+//   1.2e-7 (that of one rounding)  neg to round, add to select, where not listed below; mul_add of |a * b| + |c|
 //   3e-7   exp, expm1, log, log1p, sigmoid, elu, selu, tanh, softplus, erf
 //   3e-7 + 1.2e-7 * |b * ln a|     power
 struct ExpressionKernels {
@@ -71,7 +73,8 @@ struct ExpressionKernels {
   using Binary = void (*)(const float* a, const float* b, float* out, int64_t n);
   Unary unary[kUnaryOps];
   Binary binary[kBinaryOps][3];  // by OneValue
-  void (*select)(const float* a, const float* b, const float* c, float* out, int64_t n);
+  using Ternary = void (*)(const float* a, const float* b, const float* c, float* out, int64_t n);
+  Ternary ternary[3];
   float (*sum)(const float* a, int64_t n);
   // The largest, or smallest, of `so_far` and all of a; NaN where one is.
   float (*max_of_all)(const float* a, int64_t n, float so_far);
@@ -80,6 +83,7 @@ struct ExpressionKernels {
   void (*softmax)(const float* a, float* out, int64_t rows, int64_t n);
 
   Unary of_one(ExprOp op) const { return unary[static_cast<int>(op)]; }
+  Ternary of_three(ExprOp op) const { return ternary[static_cast<int>(op) - static_cast<int>(ExprOp::select)]; }
   Binary of_two(ExprOp op, OneValue one) const { return binary[static_cast<int>(op) - kUnaryOps][static_cast<int>(one)]; }
 };
 
