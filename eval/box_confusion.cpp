@@ -74,6 +74,17 @@ class Confusions {
 
 }  // namespace
 
+std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t most) {
+  std::vector<FrequentConfusion> all;
+  for (size_t row = 0; row < confusion.classes; ++row)
+    for (size_t column = 0; column < confusion.classes; ++column)
+      if (row != column && confusion.at(row, column).value > 0) all.push_back({row, column, confusion.at(row, column)});
+  std::stable_sort(all.begin(), all.end(),
+                   [](const FrequentConfusion& a, const FrequentConfusion& b) { return a.count.value > b.count.value; });
+  if (all.size() > most) all.resize(most);
+  return all;
+}
+
 BoxConfusion box_confusion(const GroundTruth& truth, const DetectionSet& set, const std::vector<ClassOutcomes>& outcomes,
                            const std::vector<double>& least_scores, double least_iou, const Bootstrap& bootstrap) {
   std::vector<ConfusedPair> pairs = Confusions(truth, set, outcomes, least_scores, least_iou).pairs;

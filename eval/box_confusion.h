@@ -17,6 +17,14 @@ struct BoxConfusion {
   std::vector<Estimate> cells;  // [row * (classes + 1) + column]
   const Estimate& at(size_t row, size_t column) const { return cells[row * (classes + 1) + column]; }
 };
+// What is taken for another class most often, without background; most frequent first.
+struct FrequentConfusion {
+  size_t truth = 0, taken_for = 0;
+  Estimate count;
+};
+std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t most = 20);
+constexpr size_t kMostInTable = 20;  // classes; of more, a table of all cells is not readable
+
 // `least_scores`: per class; detections of a class with NaN there are left out.
 BoxConfusion box_confusion(const GroundTruth& truth, const DetectionSet& set, const std::vector<ClassOutcomes>& outcomes,
                            const std::vector<double>& least_scores, double least_iou, const Bootstrap& bootstrap);

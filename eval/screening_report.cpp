@@ -93,6 +93,12 @@ std::string calibration_table(const Screening& s) {
 }
 
 std::string confusion_table(const Screening& s) {
+  if (s.confusion.classes > kMostInTable) {
+    TextTable t("most confused", {{"taken for", kClassColumns}, {"boxes", kEstimateColumns}});
+    for (const FrequentConfusion& f : frequent_confusions(s.confusion))
+      t.row(s.names[f.truth], {s.names[f.taken_for], text_of(f.count, 0)});
+    return t.text();
+  }
   std::vector<std::pair<std::string, size_t>> columns;
   for (const std::string& name : s.names)
     columns.emplace_back(name, std::max<size_t>(7, std::min<size_t>(16, display_width(name))));

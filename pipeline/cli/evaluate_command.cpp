@@ -18,6 +18,7 @@
 #include "pipeline/cli/evaluate_figures.h"
 #include "pipeline/detect/evaluate.h"
 #include "pipeline/detect/files_read.h"
+#include "pipeline/detect/slide_labels.h"
 #include "pipeline/detect/timing.h"
 #include "pipeline/inputs/slide_files.h"
 #include "pipeline/report/error_report.h"
@@ -231,6 +232,7 @@ int evaluate(const EvaluateOptions& o) {
   if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
   check_files(o);
   GroundTruth truth = read_ground_truth(o.truth);
+  if (!o.figures.slide_labels.empty()) read_slide_labels(o.figures.slide_labels, truth);  // its errors come before the work
   ScoreOptions options = score_options(o);
   if (!o.figures.model_out.empty() && o.figures.operating_point.empty())
     throw UsageError("--model-out", "goes with --operating-point");

@@ -11,6 +11,7 @@
 namespace cytodet::pipeline {
 namespace {
 
+constexpr std::ptrdiff_t kMostCharts = 24;
 constexpr const char *kPrecisionColour = "#2f6fb0", *kRecallColour = "#d9822b", *kF1Colour = "#5a9e5a";
 
 std::string cell_of(const Estimate& e, int decimals = 3) { return std::isfinite(e.value) ? text_of(e, decimals) : "&ndash;"; }
@@ -36,11 +37,20 @@ class Section {
     confusion();
     calibration();
     slides();
+    if (s_.classes.size() > static_cast<size_t>(kMostCharts))
+      out_ += "<p>Charts are of the " + std::to_string(kMostCharts) + " classes with most cells.</p>\n";
     for (const std::string& note : s_.notes) out_ += "<p class=\"warning\">" + escape_html(note) + "</p>\n";
     return out_;
   }
 
  private:
+  // Of many classes, those with most cells.
+  bool has_chart(const ScreeningClass& c) const {
+    const auto larger = std::count_if(s_.classes.begin(), s_.classes.end(), [&](const ScreeningClass& k) {
+      return k.truths > c.truths || (k.truths == c.truths && &k < &c);
+    });
+    return larger < kMostCharts;
+  }
   void heading(const std::string& title, const std::string& what) { out_ += "<h3>" + title + "</h3>\n<p>" + what + "</p>\n"; }
   void plots(const std::string& charts) { out_ += "<div class=\"pictures\">" + charts + "</div>\n"; }
 
@@ -67,7 +77,7 @@ class Section {
     out_ += table(head, rows);
     std::string charts;
     for (const ScreeningClass& c : s_.classes)
-      if (c.detections) charts += curves_of(c);
+      if (c.detections && has_chart(c)) charts += curves_of(c);
     plots(charts);
   }
 
@@ -96,7 +106,7 @@ class Section {
       rows.push_back({escape_html(s_.classes[i].name), cell_of(a.bias, 2), value_of(a.lower, 2) + " to " + value_of(a.upper, 2),
                       cell_of(a.concordance), cell_of(a.mean_error, 2), cell_of(a.mean_relative_error),
                       cell_of(a.total_relative_error)});
-      if (!a.pairs.empty()) charts += counts_of(s_.classes[i], css_colour(static_cast<int>(i)));
+      if (!a.pairs.empty() && has_chart(s_.classes[i])) charts += counts_of(s_.classes[i], css_colour(static_cast<int>(i)));
     }
     out_ += table(
         {"class", "bias", "limits of agreement", "concordance", "mean error", "mean relative error", "error of the sum"}, rows);
@@ -171,6 +181,13 @@ class Section {
 
   void confusion() {
     heading("Confusion", "Rows: what the truth says; columns: what it was taken for, at the operating point.");
+    if (s_.confusion.classes > kMostInTable) {
+      std::vector<std::vector<std::string>> most;
+      for (const FrequentConfusion& f : frequent_confusions(s_.confusion))
+        most.push_back({escape_html(s_.names[f.truth]), escape_html(s_.names[f.taken_for]), cell_of(f.count, 0)});
+      out_ += "<p>The most frequent confusions of classes.</p>\n" + table({"truth", "taken for", "boxes"}, most, 2);
+      return;
+    }
     std::vector<std::string> head = {"truth"};
     for (const std::string& name : s_.names) head.push_back(escape_html(name));
     head.emplace_back("background");
@@ -193,7 +210,7 @@ class Section {
     for (size_t i = 0; i < s_.classes.size(); ++i) {
       const ScreeningClass& c = s_.classes[i];
       rows.push_back({escape_html(c.name), grouped(c.detections), cell_of(c.calibration.ece)});
-      if (c.detections) charts += calibration_of(c, css_colour(static_cast<int>(i)));
+      if (c.detections && has_chart(c)) charts += calibration_of(c, css_colour(static_cast<int>(i)));
     }
     out_ += table({"class", "boxes", "ECE"}, rows);
     plots(charts);
@@ -235,7 +252,7 @@ class Section {
         chart.line(points, kColours[k]);
         chart.key(kSlideScores[k] == SlideScore::mean_of_top ? "mean of top" : name_of(kSlideScores[k]), kColours[k]);
       }
-      charts += chart.finish();
+      if (has_chart(c)) charts += chart.finish();
     }
     out_ += table(head, rows, 2);
     plots(charts);

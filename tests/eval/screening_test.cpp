@@ -241,6 +241,38 @@ TEST(ComparisonTest, IsThePairedBootstrapOfTheDifference) {
   }
 }
 
+TEST(Screening, OfManyClassesTheMostFrequentConfusionsAreTold) {
+  GroundTruth truth;
+  DetectionSet set;
+  truth.images.resize(2);
+  for (int c = 0; c < 25; ++c) truth.categories.push_back({c + 1, "class " + std::to_string(c), ""});
+  const auto add = [&](int image, int category, int taken_for, double x) {
+    truth.image.push_back(image);
+    truth.category.push_back(category);
+    truth.boxes.insert(truth.boxes.end(), {x, 0, 10, 10});
+    truth.areas.push_back(100);
+    truth.crowd.push_back(0);
+    truth.ids.push_back(static_cast<int64_t>(truth.ids.size()) + 1);
+    set.image.push_back(image);
+    set.category.push_back(taken_for);
+    set.boxes.insert(set.boxes.end(), {x, 0, 10, 10});
+    set.scores.push_back(0.9);
+  };
+  for (int i = 0; i < 3; ++i) add(i % 2, 4, 7, 20.0 * i);
+  add(0, 9, 2, 200);
+  add(1, 3, 3, 300);
+  ScreeningOptions o;
+  o.operating_scores.assign(25, 0.5);
+  const Screening s = screen(truth, set, o);
+  const std::vector<FrequentConfusion> most = frequent_confusions(s.confusion);
+  ASSERT_EQ(most.size(), 2u);
+  EXPECT_EQ(most[0].truth, 4u);
+  EXPECT_EQ(most[0].taken_for, 7u);
+  EXPECT_EQ(most[0].count.value, 3);
+  EXPECT_EQ(most[1].truth, 9u);
+  EXPECT_THAT(to_text(s), HasSubstr("most confused"));
+}
+
 // Many boxes on one image: memory follows the pairs that overlap, not boxes times truths (40,000² pairs would take 12 GB).
 TEST(Screening, AWholeSlideIsMatchedInBoundedMemory) {
   GroundTruth truth = parse_ground_truth(R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"}],"annotations":[]})", "t");
