@@ -287,6 +287,11 @@ const char* cytodet_model_class_name(const cytodet_model* m, size_t index) {
 int64_t cytodet_model_class_id(const cytodet_model* m, size_t index) {
   return index < cytodet_model_class_count(m) ? m->detector->model().category_id(static_cast<int>(index)) : -1;
 }
+double cytodet_model_operating_score(const cytodet_model* m, size_t index) {
+  if (index >= cytodet_model_class_count(m)) return 0;
+  const auto& scores = m->detector->model().operating_scores;
+  return scores ? scores->classes.at(index).score : models::kDefaultOperatingScore;
+}
 void cytodet_model_free(cytodet_model* m) { delete m; }
 
 cytodet_results* cytodet_detect_files(cytodet_model* model, const char* const* inputs, size_t count,

@@ -123,6 +123,9 @@ CYTODET_API size_t cytodet_model_class_count(const cytodet_model* model);
 CYTODET_API const char* cytodet_model_class_name(const cytodet_model* model, size_t index);
 /* COCO's category id of a class; -1 where there is no such class. */
 CYTODET_API int64_t cytodet_model_class_id(const cytodet_model* model, size_t index);
+/* The score from which a detection of a class counts as a cell (docs/operating_point.md); 0.4 where the model file does not say.
+ * Detection calls give those below it, too. */
+CYTODET_API double cytodet_model_operating_score(const cytodet_model* model, size_t index);
 CYTODET_API void cytodet_model_free(cytodet_model* model);
 
 /* ---- detection ---- */

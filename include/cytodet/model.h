@@ -130,6 +130,14 @@ class Model {
   std::vector<std::string> classes() const {
     return detail::texts<cytodet_model>(handle_.get(), cytodet_model_class_count, cytodet_model_class_name);
   }
+  // By class index: the score from which a detection counts as a cell (docs/operating_point.md); 0.4 where the model file does
+  // not say. Detection calls give those below it, too.
+  std::vector<double> operating_scores() const {
+    std::vector<double> all;
+    for (std::size_t c = 0; c < cytodet_model_class_count(handle_.get()); ++c)
+      all.push_back(cytodet_model_operating_score(handle_.get(), c));
+    return all;
+  }
   cytodet_model* handle() const { return handle_.get(); }
 
   // One image or slide file. Throws Error when it cannot be opened or read, and (kind stopped) when a callback asked to stop.

@@ -60,6 +60,7 @@ class Model:
         self.score: float = d["score"]  # all detections have at least this
         self.class_names: Tuple[str, ...] = tuple(d["classes"])
         self.category_ids: Tuple[int, ...] = tuple(d["category_ids"])  # COCO's, by class
+        self.operating_scores: Tuple[float, ...] = tuple(d["operating_scores"])  # by class: from it on a detection counts as a cell
 
     def __repr__(self) -> str:
         height, width = self.input_size
@@ -203,7 +204,7 @@ class Model:
             raw, stopped_by = call(inputs, _settings.text_of(options), tell)
         finally:
             close()
-        results = Results((Result._of(r, self.class_names, self.category_ids) for r in raw), stopped_by is not None)
+        results = Results((Result._of(r, self.class_names, self.category_ids, self.operating_scores) for r in raw), stopped_by is not None)
         if stopped_by is not None:
             stopped_by.results = results
             raise stopped_by

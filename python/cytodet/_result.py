@@ -18,7 +18,7 @@ class Result:
     """What was found in one image or slide. Rows are detections, the highest score first; columns may be changed and filtered.
 
     boxes: float64 [n, 4], x0, y0, x1, y1 in level-0 pixels. scores: float32 [n], 0 to 1. classes: int32 [n], from 0; names in
-    `class_names`, COCO's ids in `category_ids`.
+    `class_names`, COCO's ids in `category_ids`, the scores from which they count in `operating_scores`.
     name: path of the file, or name of the image. width, height: level-0 pixels. mpp: micrometres per level-0 pixel, across and
     down; 0: not known. tiles, tiles_run, bad_tiles: of the grid, those that were run, those of them that are damaged.
     state: "done"; "failed", then `error` is a cytodet.Error; "skipped", then `skip_reason` says why. warnings: texts.
@@ -37,6 +37,7 @@ class Result:
         self.classes = np.asarray(classes, np.int32).reshape(-1)
         self.class_names = tuple(class_names)
         self.category_ids = tuple(range(1, len(self.class_names) + 1) if category_ids is None else map(int, category_ids))
+        self.operating_scores: Tuple[float, ...] = (0.4,) * len(self.class_names)
         self.width, self.height, self.mpp = int(width), int(height), mpp
         self.tiles = self.tiles_run = self.bad_tiles = 0
         self.state, self.skip_reason = "done", ""
@@ -45,10 +46,11 @@ class Result:
         self._check()
 
     @classmethod
-    def _of(cls, raw: Dict[str, Any], class_names: Tuple[str, ...], category_ids: Tuple[int, ...]) -> "Result":
+    def _of(cls, raw: Dict[str, Any], class_names: Tuple[str, ...], category_ids: Tuple[int, ...],
+            operating_scores: Tuple[float, ...]) -> "Result":
         r = cls.__new__(cls)
         r.boxes, r.scores, r.classes = raw["columns"]
-        r.class_names, r.category_ids = class_names, category_ids
+        r.class_names, r.category_ids, r.operating_scores = class_names, category_ids, operating_scores
         for key in ("name", "width", "height", "mpp", "tiles", "tiles_run", "bad_tiles", "skip_reason", "warnings"):
             setattr(r, key, raw[key])
         r.state = _STATES[raw["state"]]
@@ -71,6 +73,11 @@ class Result:
         r.boxes, r.scores, r.classes = self.boxes[rows], self.scores[rows], self.classes[rows]
         return r
 
+    def counted(self) -> "Result":
+        """The detections that count as cells: those from the operating score of their class on (docs/operating_point.md). Pictures,
+        counts and exports of the program hold these; AP looks at all."""
+        return self[self.scores >= np.asarray(self.operating_scores, np.float64)[self.classes]]
+
     @property
     def labels(self) -> List[str]:
         """Name of the class of each detection."""
@@ -82,7 +89,7 @@ class Result:
                 for (x0, y0, x1, y1), s, c in zip(self.boxes.tolist(), self.scores.tolist(), self.classes.tolist())]
 
     def to_geojson(self, origin: str = "bounds") -> Dict[str, Any]:
-        """A FeatureCollection as QuPath opens it, the same as `cytodet export` writes: level-0 pixels, two decimals, from the
+        """A FeatureCollection as QuPath opens it, the same as `cytodet export --score 0` writes: level-0 pixels, two decimals, from the
         corner of what was scanned (origin "bounds") or of the slide's canvas ("slide")."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "cells.geojson")

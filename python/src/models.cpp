@@ -80,13 +80,15 @@ class PyModel {
     d["input_height"] = cytodet_model_input_height(m);
     d["streams"] = cytodet_model_streams(m);
     d["score"] = cytodet_model_score(m);
-    nb::list names, ids;
+    nb::list names, ids, scores;
     for (size_t c = 0; c < cytodet_model_class_count(m); ++c) {
       names.append(nb::str(cytodet_model_class_name(m, c)));
       ids.append(cytodet_model_class_id(m, c));
+      scores.append(cytodet_model_operating_score(m, c));
     }
     d["classes"] = names;
     d["category_ids"] = ids;
+    d["operating_scores"] = scores;
     return d;
   }
 

@@ -69,6 +69,18 @@ TEST_F(Tensors, FeedsThatDoNotFitAreRefused) {
   EXPECT_EQ(error_of([&] { Graph(kGraph, options); }).kind(), ErrorKind::usage);
 }
 
+TEST_F(Tensors, OperatingScoresAreThoseOfTheModelFile) {
+  const nlohmann::json j = nlohmann::json::parse(bytes_of(kModel));
+  const std::vector<double> scores = model().operating_scores();
+  ASSERT_EQ(scores.size(), model().classes().size());
+  for (size_t c = 0; c < scores.size(); ++c) {
+    const bool said = j.contains("operating_scores");
+    EXPECT_EQ(scores[c], said ? j["operating_scores"]["classes"][c]["score"].get<double>() : 0.4);
+  }
+  EXPECT_EQ(cytodet_model_operating_score(model().handle(), 99), 0);
+  EXPECT_EQ(cytodet_model_operating_score(nullptr, 0), 0);
+}
+
 TEST_F(Tensors, DescriptionIsThatOfInspect) {
   EXPECT_EQ(std::system(("'" + binary_dir() + "/cytodet' inspect '" + kGraph + "' --json >'" + path("json") + "'").c_str()), 0);
   EXPECT_EQ(nlohmann::json::parse(Graph(kGraph).description()), nlohmann::json::parse(bytes_of(path("json"))));

@@ -30,13 +30,18 @@ def test_coco_results_are_those_of_the_program(model, tmp_path):
 
 
 def test_geojson_is_that_of_the_program(run_of_slide, found_on_slide, tmp_path):
-    program("export", run_of_slide, "-o", tmp_path / "theirs.geojson", "--image", 1)
+    program("export", run_of_slide, "-o", tmp_path / "theirs.geojson", "--image", 1, "--score", 0)
     theirs = json_of(tmp_path / "theirs.geojson")
     found = found_on_slide
     ours = found.to_geojson()
     assert len(ours["features"]) == len(found) > 100
     for a, b in zip(ours["features"], theirs["features"]):
         assert a["geometry"] == b["geometry"] and a["properties"] == b["properties"]
+    program("export", run_of_slide, "-o", tmp_path / "counted.geojson", "--image", 1)
+    counted = found.counted()
+    assert 0 < len(counted) < len(found)
+    assert [f["geometry"] for f in counted.to_geojson()["features"]] == [
+        f["geometry"] for f in json_of(tmp_path / "counted.geojson")["features"]]
     found.save(tmp_path / "cells.geojson.gz")
     assert json.loads(gzip.decompress((tmp_path / "cells.geojson.gz").read_bytes())) == ours
     for name in ("cells.csv", "cells.heatmap.png", "cells.crops.png", "cells.summary.json", "cells.json"):
