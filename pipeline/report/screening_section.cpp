@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 
 #include "core/shortest_number.h"
 #include "pipeline/report/chart.h"
@@ -131,8 +132,12 @@ class Section {
       parallel(c.counts.upper.value, "stroke-width=\"1\" stroke-dasharray=\"4 3\"");
       chart.key("95 % limits", "currentColor", true);
     }
-    for (const CountPair& p : c.counts.pairs)
-      chart.dot({p.truth, p.found}, colour, shortest(p.truth) + " in truth, " + shortest(p.found));
+    std::map<std::pair<double, double>, int64_t> dots;  // equal ones are one
+    for (const CountPair& p : c.counts.pairs) ++dots[{p.truth, p.found}];
+    for (const auto& [dot, images] : dots)
+      chart.dot(
+          {dot.first, dot.second}, colour,
+          shortest(dot.first) + " in truth, " + shortest(dot.second) + (images > 1 ? ": " + grouped(images) + " images" : ""));
     return chart.finish();
   }
 
@@ -165,13 +170,17 @@ class Section {
     Chart chart("FROC", {title, kLeast, kMost, {kLeast, 0.5, 2, 8}, true}, share_axis("sensitivity"));
     for (size_t i = 0; i < s_.classes.size(); ++i) {
       std::vector<SvgPoint> points;
+      double last = kLeast;
       for (const FrocPoint& p : (s_.classes[i].*which).curve) {
         if (p.rate > kMost) break;
+        last = std::max(kLeast, p.rate);
         if (p.rate <= kLeast) points.clear();
         // A step: the sensitivity rises where its false boxes are reached.
-        if (!points.empty()) points.push_back({p.rate, points.back().y});
-        points.push_back({p.rate, p.sensitivity});
+        if (!points.empty() && p.sensitivity == points.back().y) continue;
+        if (!points.empty()) points.push_back({last, points.back().y});
+        points.push_back({last, p.sensitivity});
       }
+      if (!points.empty()) points.push_back({last, points.back().y});
       if (points.empty()) continue;
       chart.line(points, css_colour(static_cast<int>(i)));
       if (i < 11) chart.key(s_.classes[i].name, css_colour(static_cast<int>(i)));
