@@ -27,6 +27,8 @@ std::function<int()> setup_summarize_graph(CLI::App& app);
 std::function<int()> setup_transform_graph(CLI::App& app);
 std::function<int()> setup_shared_node(CLI::App& app);
 std::function<int()> setup_quantize_graph(CLI::App& app);
+std::function<int()> setup_compare_modes(CLI::App& app);
+std::function<int()> setup_compile_report(CLI::App& app);
 std::function<int()> setup_convert(CLI::App& app);
 std::function<int()> setup_import(CLI::App& app);
 std::function<int()> setup_optimize(CLI::App& app);

@@ -12,8 +12,11 @@
 #include "graph/io/onnx/onnx.h"
 #include "graph/io/onnx/write/write_onnx.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/io/tflite/tflite.h"
+#include "graph/io/tflite/write/write_tflite.h"
 #include "graph/map_transposes.h"
 #include "graph/passes/pass.h"
+#include "graph/quantized/quant_nodes.h"
 #include "models/network_model.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
@@ -28,6 +31,7 @@ struct ConvertOptions {
   std::string graph, out;
   GraphFlags flags;
   std::string feeds;
+  std::string mode;  // of a .tflite
   bool no_check = false;
 };
 
@@ -51,18 +55,45 @@ Interface interface_of_convert(ConvertOptions& o) {
 }
 
 // What is written is read back, and answers as the source does.
-void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o, const AnswerOptions& check) {
-  const std::string bytes = encode_onnx(graph, check.interface.outputs);
-  const Graph again = parse_onnx(bytes, o.out, std::filesystem::path(o.out).parent_path());
+void write_bytes(const Graph& source, const Graph& again, const std::string& bytes, const ConvertOptions& o,
+                 const AnswerOptions& check) {
   if (o.no_check)
     write_file(o.out, bytes);
   else
     write_checked(source, again, bytes, o.out, check, o.graph);
 }
 
+void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o, const AnswerOptions& check) {
+  const std::string bytes = encode_onnx(graph, check.interface.outputs);
+  write_bytes(source, parse_onnx(bytes, o.out, std::filesystem::path(o.out).parent_path()), bytes, o, check);
+}
+
+constexpr double kRoundedDb = 20;  // of constants in float16 or int8 to floats, on the feeds of the check
+
+void write_tflite(const Graph& source, const Graph& graph, const ConvertOptions& o, AnswerOptions check) {
+  LiteOptions options;
+  options.shapes = check.shapes;
+  if (o.mode == "weights") options.mode = LiteMode::weights;
+  if (o.mode == "float16") options.mode = LiteMode::float16;
+  const std::string bytes = encode_tflite(graph, check.interface.outputs, options);
+  if (options.mode != LiteMode::as_is || has_quantized(graph)) check.min_sqnr_db = kRoundedDb;
+  write_bytes(source, parse_tflite(bytes, o.out), bytes, o, check);
+}
+
+void check_lite_mode(const ConvertOptions& o) {
+  if (o.mode.empty()) return;
+  if (!ends_in(o.out, ".tflite")) throw UsageError("--mode", "is for .tflite files", "cytodet quantize --mode writes .pb files");
+  if (o.mode == "int8" || o.mode == "full-int8")
+    throw UsageError("--mode " + o.mode, "needs calibration",
+                     "cytodet quantize MODEL --mode " + o.mode + " --images DIR -o " + o.out);
+  if (o.mode != "float" && o.mode != "weights" && o.mode != "float16")
+    throw UsageError("--mode " + o.mode, "there is no such mode", "known are float, weights and float16");
+}
+
 int convert(ConvertOptions o) {
-  if (!ends_in(o.out, ".onnx") && !ends_in(o.out, ".pb") && !ends_in(o.out, ".pbtxt"))
-    throw UsageError("--out " + o.out, "is of no format that is written", "known are .onnx, .pb and .pbtxt");
+  if (!ends_in(o.out, ".onnx") && !ends_in(o.out, ".tflite") && !ends_in(o.out, ".pb") && !ends_in(o.out, ".pbtxt"))
+    throw UsageError("--out " + o.out, "is of no format that is written", "known are .onnx, .tflite, .pb and .pbtxt");
+  check_lite_mode(o);
   Interface io = interface_of_convert(o);
   check_convert_files(o);
   const Graph source = read_graph(o.graph, o.flags.changes());
@@ -80,6 +111,8 @@ int convert(ConvertOptions o) {
     check.shapes = o.flags.changes().sizes;
     if (ends_in(o.out, ".onnx"))
       write_onnx(source, graph, o, check);
+    else if (ends_in(o.out, ".tflite"))
+      write_tflite(source, graph, o, check);
     else if (o.no_check)
       write_graph(graph, o.out);
     else
@@ -97,7 +130,8 @@ std::function<int()> setup_convert(CLI::App& app) {
   app.add_option("MODEL", o->graph,
                  "ONNX or TensorFlow Lite model; graph, .pb or .pbtxt; SavedModel or checkpoint; model file (.json)")
       ->required();
-  app.add_option("-o,--out", o->out, "Result: .onnx (operator set 17), .pb or .pbtxt")->required();
+  app.add_option("-o,--out", o->out, "Result: .onnx (operator set 17), .tflite, .pb or .pbtxt")->required();
+  app.add_option("--mode", o->mode, "Of a .tflite: float (default), weights (filters as int8) or float16");
   o->flags.add(app);
   app.add_option("--feeds", o->feeds, "Feeds (.json, as of infer) to check the result on; default: random ones");
   app.add_flag("--no-check", o->no_check, "Do not compare the result's answers with the source's before it is written");

@@ -1,6 +1,7 @@
 // cytodet quantize: a network with 8-bit layers.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -12,14 +13,18 @@
 #include "core/messages.h"
 #include "core/output_plan.h"
 #include "core/settings.h"
+#include "exec/runtime/partitioned_plan.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/fallback_search.h"
 #include "pipeline/quantize/int8_search.h"
 #include "pipeline/quantize/quantize_model.h"
+#include "pipeline/quantize/quantize_modes.h"
 #include "pipeline/quantize/quantize_report.h"
 #include "pipeline/quantize/tf_stages.h"
 #include "pipeline/results/folder_manifest.h"
+#include "quant/sensitivity.h"
+#include "quant/sqnr.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -62,7 +67,7 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   OutputPlan plan;
   add_inputs(plan, o);
   plan.add_output(o.out, "the INT8 graph");
-  if (target.model) plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
+  if (target.model && o.mode != "full-int8") plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
   if (o.settings.max_drop >= 0) plan.add_output(state_of(o.out), "the state of the search");
   plan.add_output(o.report, "the report");
   return plan;
@@ -122,10 +127,77 @@ void print_result(const QuantizeFlags& o, const Int8Network& n, const std::vecto
   std::printf("%d of %zu layers in INT8, %s\n", n.quantized.report.int8_layers(), rows.size(), o.out.c_str());
 }
 
+bool is_lite(const std::string& out) { return std::filesystem::path(out).extension() == ".tflite"; }
+
+ModeRequest request_of(const QuantizeFlags& o) {
+  ModeRequest r{quantize_mode(o.mode), DType::u8, o.settings.layers.per_channel, is_lite(o.out)};
+  if (o.io != "uint8" && o.io != "int8") throw UsageError("--io " + o.io, "there is no such type", "known are uint8 and int8");
+  if (o.io == "int8") r.stored = DType::i8;
+  return r;
+}
+
+// What --mode needs, and does not take.
+void check_mode(const QuantizeFlags& o, const ModeRequest& r) {
+  const bool ranged = needs_ranges(r.mode);
+  if (o.settings.max_drop >= 0) throw UsageError("--max-drop", "is for the INT8 graph alone", "leave out --mode and write a .pb");
+  if (!o.dump_dir.empty() || !o.report.empty())
+    throw UsageError(o.report.empty() ? "--dump-dir" : "--report", "is for the INT8 graph alone",
+                     "leave out --mode and write a .pb");
+  if (ranged && o.settings.ranges.empty() && o.settings.images.empty())
+    throw UsageError("--mode " + o.mode, "needs ranges",
+                     "name images to calibrate on, --images, or ranges of all values, --ranges");
+}
+
+// How near its answers are to those in float, on images that calibration did not see where there are enough.
+void check_answers_of(const QuantizeFlags& o, QuantizationTarget& target, const ModeFile& file) {
+  if (o.settings.images.empty()) return;
+  const HeldBack samples = held_back(target, o.settings.images, o.settings.max_images, 4);
+  Graph graph = file.graph;
+  PassOptions passes;
+  passes.interface = Interface{target.interface.inputs, network_outputs(target.graph, target.plan)};
+  run_passes(graph, passes);
+  double worst = kExactDb;
+  for (const auto& [name, db] : OutputSqnr(target.graph, target.plan, samples.data).each(graph)) {
+    if (!o.quiet) std::printf("%s: %.1f dB of float\n", name.c_str(), db);
+    worst = std::min(worst, db);
+  }
+  if (worst < kPoorDb && !o.settings.force)
+    throw Error(o.out,
+                "an output is only " + std::to_string(static_cast<int>(std::floor(worst))) + " dB of float: it is not written",
+                "calibrate on images like those it will see; --force writes it all the same");
+}
+
+void warn_of_pixels(const QuantizeFlags& o, QuantizationTarget& target) {
+  if (o.settings.images.empty()) return;
+  if (const std::string warning = raw_pixels_in(target, data_of(target, o.settings.images, 1)); !warning.empty())
+    print_warning(warning);
+}
+
+int write_mode(QuantizeFlags& o, const ModeRequest& request) {
+  check_mode(o, request);
+  QuantizationTarget target = open_target(o);
+  warn_of_pixels(o, target);
+  const Ranges ranges = needs_ranges(request.mode) ? ranges_of_all_values(target, o.settings, o.quiet) : Ranges();
+  std::optional<Int8Network> int8;
+  if (request.mode == QuantizeMode::full_int8 && !request.lite)
+    int8 = make_int8(target, ranges, o.settings, o.settings.layers, o.quiet);
+  const ModeFile file = make_mode(target, request, ranges, int8 ? &int8->file : nullptr, o.out);
+  check_answers_of(o, target, file);
+  write_file(o.out, file.bytes);
+  const bool floats = file.takes.empty();
+  if (target.model && floats) write_model_file_beside(target, o.out);
+  std::printf("%s: %s\n%s", o.out.c_str(), file.did.c_str(), file.takes.c_str());
+  if (target.model && !floats) print_warning("no model file is written: images would have to be fed as stored values");
+  return 0;
+}
+
 int quantize_command(QuantizeFlags& o) {
   o.finish();
+  const ModeRequest request = request_of(o);
+  if (request.mode != QuantizeMode::int8 || request.lite) return write_mode(o, request);
   o.settings.callback_folder = std::filesystem::absolute(o.out).parent_path().string();
   QuantizationTarget target = open_target(o);
+  warn_of_pixels(o, target);
   const Ranges ranges = ranges_of(target, o.settings, o.quiet);
   QuantizeOptions options = o.settings.layers;
   require_int8_layers(o.graph, quantize_target(target, ranges, options).report);  // its errors come before a long search
@@ -153,7 +225,9 @@ int quantize_command(QuantizeFlags& o) {
 std::function<int()> setup_quantize(CLI::App& app) {
   auto o = std::make_shared<QuantizeFlags>();
   o->add(app);
-  app.add_option("-o,--out", o->out, "INT8 graph (.pb); of a model, its model file is written beside it")->required();
+  app.add_option("-o,--out", o->out, "INT8 graph (.pb), or .tflite; of a model, its model file is written beside it")->required();
+  app.add_option("--mode", o->mode, "int8 (default), full-int8 (inputs and outputs too), weights, float16 or dynamic");
+  app.add_option("--io", o->io, "With --mode full-int8: what inputs and outputs hold, uint8 (default) or int8");
   app.add_option("--method", o->settings.method, "Of calibration, without --ranges; default minmax");
   app.add_option("--percentile", o->settings.percentile, "Of --method percentile; default 99.9999")
       ->check(CLI::Range(50.0, 100.0));

@@ -43,7 +43,7 @@ void QuantizeFlags::finish() {
   settings.layers.per_channel = !per_tensor && per_channel.value_or(true);
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
-  check(settings);
+  if (mode == "int8" || mode == "full-int8") check(settings);  // the others need no ranges
 }
 
 QuantizationTarget read_target(const QuantizeFlags& flags) {

@@ -17,7 +17,7 @@ class App;
 namespace cytodet::pipeline {
 
 struct QuantizeFlags {
-  std::string graph, out, dump_dir, report, truth;
+  std::string graph, out, dump_dir, report, truth, mode = "int8", io = "uint8";
   GraphFlags target;
   QuantizeSettings settings;
   DetectSettings detection;

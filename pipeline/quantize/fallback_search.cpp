@@ -36,13 +36,6 @@ std::vector<std::string> ranking(QuantizationTarget& target, const Ranges& range
   return layers_by_harm(target.graph, ranges, outputs, options);
 }
 
-// What a search measures, on which images.
-struct Measured {
-  const char* name;  // of the figure
-  std::vector<std::string> images;
-  std::function<double(const Graph&)> accuracy;
-};
-
 Measured ap_of_detections(const QuantizationTarget& target, const QuantizeSettings& s, const std::string& truth_file,
                           const DetectSettings& settings) {
   GroundTruth truth = read_ground_truth(truth_file);
@@ -74,11 +67,15 @@ bool classifies(const QuantizationTarget& target) {
   return dynamic_cast<const ClassificationModel*>(target.network.get()) != nullptr;
 }
 
+Measured accuracy_measure(const QuantizationTarget& target, const QuantizeSettings& s, const std::string& truth,
+                          const DetectSettings& detection) {
+  return classifies(target) ? top1_of_classes(target, s, detection) : ap_of_detections(target, s, truth, detection);
+}
+
 Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
                                const std::string& truth_file, const DetectSettings& detection,
                                const std::filesystem::path& state_file, bool quiet) {
-  const Measured measured =
-      classifies(target) ? top1_of_classes(target, s, detection) : ap_of_detections(target, s, truth_file, detection);
+  const Measured measured = accuracy_measure(target, s, truth_file, detection);
   FallbackState state = resume_fallback(state_file, fingerprint(ranges, s, truth_file, measured.images, detection));
   auto say = [&](const std::string& text) {
     if (!quiet) std::printf("%s\n", text.c_str());

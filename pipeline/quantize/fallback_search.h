@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,15 @@ struct Accuracy {
   size_t trials = 0;
 };
 bool classifies(const QuantizationTarget& target);
+// What accuracy is, and on which images it is measured.
+struct Measured {
+  const char* name;  // of the figure: "AP", "top-1"
+  std::vector<std::string> images;
+  std::function<double(const Graph&)> accuracy;  // of the network's graph, optimized
+};
+// The target must outlive it.
+Measured accuracy_measure(const QuantizationTarget& target, const QuantizeSettings& s, const std::string& truth,
+                          const DetectSettings& detection);
 Accuracy search_float_fallback(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s,
                                const std::string& truth, const DetectSettings& detection, const std::filesystem::path& state,
                                bool quiet);

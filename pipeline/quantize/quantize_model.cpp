@@ -191,8 +191,8 @@ void refuse_other_than_model(const std::filesystem::path& file) {
 }  // namespace
 
 void check_writable(const QuantizationTarget& target, const std::filesystem::path& out) {
-  if (out.extension() != ".pb" && out.extension() != ".pbtxt")
-    throw UsageError(out.string(), "must end in .pb or .pbtxt", "name the INT8 graph, such as int8.pb");
+  if (out.extension() != ".pb" && out.extension() != ".pbtxt" && out.extension() != ".tflite")
+    throw UsageError(out.string(), "must end in .pb, .pbtxt or .tflite", "name the INT8 graph, such as int8.pb");
   refuse_source(target.path, out);
   { AtomicFile writable(out); }
   if (!target.model) return;
@@ -228,7 +228,10 @@ void write_quantized(const QuantizationTarget& target, const Quantized& quantize
 
 void write_network(const QuantizationTarget& target, const Graph& graph, const std::filesystem::path& out) {
   write_graph(graph, out);
-  if (!target.model) return;
+  if (target.model) write_model_file_beside(target, out);
+}
+
+void write_model_file_beside(const QuantizationTarget& target, const std::filesystem::path& out) {
   ModelFile m = *target.model;
   m.graph = out.string();
   write_model_file(m, model_file_beside(out));

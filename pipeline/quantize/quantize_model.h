@@ -53,5 +53,7 @@ void write_quantized(const QuantizationTarget& target, const Quantized& quantize
                      const std::filesystem::path& out, FileCheck check = FileCheck::yes);
 // Writes any graph of the target's network, and for a model its model file beside it.
 void write_network(const QuantizationTarget& target, const Graph& graph, const std::filesystem::path& out);
+// The target's model file, for the graph `out`, beside it.
+void write_model_file_beside(const QuantizationTarget& target, const std::filesystem::path& out);
 
 }  // namespace cytodet::pipeline

@@ -75,8 +75,7 @@ class Translator {
   static void refuse_missing(const LiteGraph& graph) {
     std::map<std::string, std::string> missing;
     for (const LiteOp& op : graph.ops)
-      if (!find_lite_entry(op.code) && !custom_entry(op) && !is_of_variables(op))
-        missing.emplace(op.name(), op.name() + " (tensor " + name_of_tensor(graph, op.outputs) + ")");
+      if (!is_read(op)) missing.emplace(op.name(), op.name() + " (tensor " + name_of_tensor(graph, op.outputs) + ")");
     if (missing.empty()) return;
     std::vector<std::string> names;
     for (const auto& [name, text] : missing) names.push_back(text);
@@ -124,7 +123,7 @@ class Translator {
       k = Known{b_.named_constant(b_.scope, numbers_of(t)), {}};
       if (t.quant.scale.size() == 1) k->grid = grid_of(t);
     } else {
-      k = Known{b_.named_constant(b_.scope, floats_of(t.stored())), {}};
+      k = Known{b_.named_constant(b_.scope, t.stored()), {}};
     }
     b_.scope = scope;
     return *k;
@@ -138,13 +137,6 @@ class Translator {
     if (t.is_quantized() && t.dtype != DType::i16 && !b_.constant(k.number) && !fake_quant_value(b_.graph, k.number))
       k.number = rounded(b_, k.number, grid_of(t));
     return k.number;
-  }
-
-  static Tensor floats_of(Tensor t) {
-    if (t.dtype() != DType::f16) return t;
-    Tensor floats(DType::f32, t.shape());
-    std::transform(t.data<Half>(), t.data<Half>() + t.size(), floats.data<float>(), [](Half h) { return static_cast<float>(h); });
-    return floats;
   }
 
   void run_ops(const LiteGraph& g, Numbers& known) {
@@ -294,6 +286,8 @@ class Translator {
 };
 
 }  // namespace
+
+bool is_read(const LiteOp& op) { return find_lite_entry(op.code) || custom_entry(op) || is_of_variables(op); }
 
 Graph translate(const LiteModel& model, const InputSizes& sizes) { return Translator(model, sizes).run(); }
 

@@ -14,4 +14,6 @@ namespace cytodet::graph::lite {
 // otherwise. Throws Error: operators that are not read (all of them, with a tensor each), one that is refused.
 Graph translate(const LiteModel& model, const InputSizes& sizes = {});
 
+bool is_read(const LiteOp& op);  // whether the operator is read at all
+
 }  // namespace cytodet::graph::lite
