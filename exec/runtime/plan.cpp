@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "exec/kernels/kernels.h"
 #include "exec/runtime/compile.h"
+#include "exec/runtime/float_filters.h"
 #include "exec/runtime/partitioned_plan.h"
 
 namespace cytodet::exec {
@@ -15,7 +16,9 @@ Precision precision_named(const std::string& name) {
 
 bool has_precision(Precision precision) { return precision != Precision::bf16 || kernels().gemm_bf16; }
 
-std::shared_ptr<const Plan> Plan::compile(const Graph& graph, const PlanOptions& options) {
+std::shared_ptr<const Plan> Plan::compile(const Graph& given, const PlanOptions& options) {
+  const std::optional<Graph> changed = with_float_filters(given);
+  const Graph& graph = changed ? *changed : given;
   return needs_partition(graph, options) ? compile_partitioned(graph, options) : compile_straight(graph, options);
 }
 

@@ -215,10 +215,15 @@ std::string to_text(const CompileReport& r) {
   }
   text += "Total number of operations: " + std::to_string(r.operations) + "\n";
   if (r.mapped < r.operations) {
-    const std::string where = r.forecast ? "Edge TPU" : "a kernel";
-    text += "Model is not wholly mapped to " + where + ".\nNumber of operations that will run on " + where + ": " +
-            std::to_string(r.mapped) + "\nNumber of operations that will run " +
-            (r.forecast ? "on CPU" : "plainly or not at all") + ": " + std::to_string(r.operations - r.mapped) + "\n";
+    const bool compiled = r.ms > 0;
+    const std::string on = r.forecast ? "run on Edge TPU"
+                           : compiled ? "run on a kernel"
+                                      : "be known",
+                      off = r.forecast ? "run on CPU"
+                            : compiled ? "run plainly"
+                                       : "not be known";
+    text += "Model is not wholly mapped.\nNumber of operations that will " + on + ": " + std::to_string(r.mapped) +
+            "\nNumber of operations that will " + off + ": " + std::to_string(r.operations - r.mapped) + "\n";
   }
   text += "\nOperator                       Count      Status\n\n";
   for (const CompileRow& row : r.rows) {

@@ -25,13 +25,13 @@ AttrMap window_attrs(schema::Padding padding, int64_t stride_h, int64_t stride_w
 
 Shape filter_shape(const Call& c, size_t input, size_t rank) {
   const Shape s = c.b.static_dims(c.in(input));
-  if (s.size() != rank || elements(s) == 0) refuse("has a filter of " + to_string(s), "the file is damaged");
+  if (s.size() != rank) refuse("has a filter of " + to_string(s), "the file is damaged");
   return s;
 }
 Shape shape_of_weights(const Call& c, size_t input, size_t rank) {
   const LiteTensor& t = c.tensor(input);
   if (t.data.empty()) return filter_shape(c, input, rank);
-  if (t.shape.size() != rank || elements(t.shape) == 0) refuse("has a filter of " + to_string(t.shape), "the file is damaged");
+  if (t.shape.size() != rank) refuse("has a filter of " + to_string(t.shape), "the file is damaged");
   return t.shape;
 }
 
