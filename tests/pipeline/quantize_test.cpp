@@ -152,7 +152,7 @@ TEST_F(QuantizeCommand, Errors) {
   expect_error(run({"quantize", kQuantizeLenet, "-o", path("int8.pb")}), 2, "needs ranges, or images");
   expect_error(run({"quantize", kQuantizeLenet, "--images", path("none"), "-o", path("int8.pb")}), 1, "none: cannot open");
   expect_error(run({"quantize", kQuantizeLenet, "--ranges", path("ranges.json"), "-o", path("int8.json")}), 2,
-               "must end in .pb or .pbtxt");
+               "must end in .pb, .pbtxt or .tflite");
   expect_error(run({"quantize", kSource + "/models/efficientdet/efficientdet_d0_blood.json", "--images", kQuantizeBlood, "-o",
                     path("int8.pb"), "--report", path("./int8.json")}),
                2, "would be one file");

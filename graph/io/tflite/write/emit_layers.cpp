@@ -1,5 +1,6 @@
 // Layers with weights, pools and resizes. Filters are turned to TensorFlow Lite's order of dimensions.
 #include <algorithm>
+#include <limits>
 
 #include "core/error.h"
 #include "graph/io/tflite/write/emit.h"
@@ -64,7 +65,7 @@ struct Padded {
   int tensor;
   schema::Padding padding;
 };
-Padded padded(LiteEmit& e, size_t input) {
+Padded padded(LiteEmit& e, size_t input, float fill = 0) {
   const std::string padding = e.n.attr<std::string>("padding");
   if (padding == "SAME") return {e.in(input), schema::Padding::SAME};
   if (padding != "EXPLICIT") return {e.in(input), schema::Padding::VALID};
@@ -75,7 +76,10 @@ Padded padded(LiteEmit& e, size_t input) {
   const int sizes = e.held("paddings", Tensor::from<int32_t>({4, 2}, std::vector<int32_t>(pads.begin(), pads.end())));
   const int to = e.between("padded", s);
   const int from = e.in(input);
-  e.op<schema::PadOptions>(Code::PAD, {from, sizes}, {to}, [](auto& b) { return schema::CreatePadOptions(b); });
+  if (fill == 0)
+    e.op<schema::PadOptions>(Code::PAD, {from, sizes}, {to}, [](auto& b) { return schema::CreatePadOptions(b); });
+  else
+    e.op(Code::PADV2, {from, sizes, e.held("fill", Tensor::scalar(fill))}, {to});
   return {to, schema::Padding::VALID};
 }
 
@@ -155,9 +159,11 @@ void emit_lite_batch_matmul(LiteEmit& e) { emit_matmul_of_two(e, e.n.attr_or("ad
 void emit_pool(LiteEmit& e, Code code) {
   require_last(e);
   const auto size = plane_of(e, "ksize"), stride = plane_of(e, "strides");
-  if (e.n.attr<std::string>("padding") == "EXPLICIT") throw Error("", "has explicit padding", "such nodes are not written");
-  const auto padding = e.n.attr<std::string>("padding") == "SAME" ? schema::Padding::SAME : schema::Padding::VALID;
-  e.op<schema::Pool2DOptions>(code, {e.in(0)}, {e.out()}, [=](auto& b) {
+  if (e.n.attr<std::string>("padding") == "EXPLICIT" && code != Code::MAX_POOL_2D)
+    throw Error("", "has explicit padding", "such nodes are not written");
+  const Padded x = padded(e, 0, std::numeric_limits<float>::lowest());
+  const auto padding = x.padding;
+  e.op<schema::Pool2DOptions>(code, {x.tensor}, {e.out()}, [=](auto& b) {
     return schema::CreatePool2DOptions(b, padding, static_cast<int>(stride[1]), static_cast<int>(stride[0]),
                                        static_cast<int>(size[1]), static_cast<int>(size[0]));
   });

@@ -107,6 +107,7 @@ const std::map<Code, Kind>& int8_operators() {
       {Code::RESIZE_BILINEAR, Kind::same},
       {Code::RESIZE_NEAREST_NEIGHBOR, Kind::same},
       {Code::PAD, Kind::same},
+      {Code::PADV2, Kind::same},
       {Code::MIRROR_PAD, Kind::same},
       {Code::SPACE_TO_DEPTH, Kind::same},
       {Code::DEPTH_TO_SPACE, Kind::same},
@@ -299,7 +300,7 @@ class Int8Net {
   int constant_codes(const NetOp& op, Kind kind, int t) {
     NetTensor copy = net_.at(t);
     copy.name += "_int8";
-    if (kind == Kind::joins) {  // on the grid of the result
+    if (kind != Kind::free) {  // on the grid of the result
       const Grid& g = *net_.at(op.outputs[0]).grid;
       Tensor values(DType::i8, copy.shape);
       for (int64_t i = 0; i < values.size(); ++i)
