@@ -64,6 +64,8 @@ struct Recognition {
   Json model;          // keys of the model file that are known
   std::vector<Finding> findings;
   std::vector<Question> questions;
+  // Sets keys that only what the network gives shows: its first output for any image, [1, ...] of floats. None: nullptr.
+  void (*look_at)(const Tensor& output, Recognition& to) = nullptr;
 };
 
 struct Recogniser {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/settings.h"
+#include "core/shortest_number.h"
 
 namespace cytodet::models {
 namespace {
@@ -92,6 +93,20 @@ std::string metadata_of(const NetworkDescription& network, const std::string& ke
 }
 
 bool is_side(int64_t n) { return n > 0 && n <= 16384; }
+
+std::string numbers_text(const std::vector<double>& numbers) {
+  std::string text;
+  for (const double v : numbers) text += (text.empty() ? "" : ",") + shortest(v);
+  return text;
+}
+
+// Where a network's image lies in its input and what is around it, for people.
+std::string placement_text(const std::string& placement, int fill) {
+  if (placement == "stretch") return ", stretched to the input";
+  if (fill < 0 && placement == "top_left") return "";
+  return (placement == "center" ? ", in the middle of " : ", at the top left of ") +
+         (fill < 0 ? std::string("the input") : "gray (" + std::to_string(fill) + ")");
+}
 
 }  // namespace
 
@@ -188,14 +203,22 @@ void set_pixels(const PixelRule& rule, const ImportAnswers& answers, Recognition
   Json& input = to.model["input"];
   const bool answered = !answers.pixel_order.empty() || answers.divisor || !answers.mean.empty() || !answers.deviation.empty() ||
                         !answers.placement.empty();
-  input["pixel_order"] = answers.pixel_order.empty() ? rule.pixel_order : answers.pixel_order;
-  if (const double divisor = answers.divisor.value_or(rule.divisor); divisor != 255) input["divisor"] = divisor;
-  input["mean"] = answers.mean.empty() ? rule.mean : answers.mean;
-  input["deviation"] = answers.deviation.empty() ? rule.deviation : answers.deviation;
+  const std::string order = answers.pixel_order.empty() ? rule.pixel_order : answers.pixel_order;
+  const double divisor = answers.divisor.value_or(rule.divisor);
+  const std::vector<double>& mean = answers.mean.empty() ? rule.mean : answers.mean;
+  const std::vector<double>& deviation = answers.deviation.empty() ? rule.deviation : answers.deviation;
   const std::string placement = answers.placement.empty() ? rule.placement : answers.placement;
+  input["pixel_order"] = order;
+  if (divisor != 255) input["divisor"] = divisor;
+  input["mean"] = mean;
+  input["deviation"] = deviation;
   if (placement != "top_left") input["placement"] = placement;
   if (rule.fill >= 0) input["fill"] = rule.fill;
-  to.findings.push_back({rule.text, std::string(rule.from) + (answered ? ", and your answers" : "")});
+  std::string text = order + (divisor == 1 ? " in 0..255" : " / " + shortest(divisor));
+  if (mean != std::vector<double>(3, 0) || deviation != std::vector<double>(3, 1))
+    text += ", less " + numbers_text(mean) + ", divided by " + numbers_text(deviation);
+  to.findings.push_back(
+      {text + placement_text(placement, rule.fill), std::string(rule.from) + (answered ? ", and your answers" : "")});
 }
 
 int64_t grid_cells(const InputSize& size, const std::vector<int>& strides) {

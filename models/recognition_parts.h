@@ -28,7 +28,6 @@ void find_classes(const NetworkDescription& network, const ImportAnswers& answer
 
 // How pixels become the input, for networks of a family, as far as the answers do not say otherwise.
 struct PixelRule {
-  const char* text;  // "RGB / 255, centred on gray (114)"
   const char* from;  // "how ultralytics' exports are run"
   const char* pixel_order = "RGB";
   double divisor = 255;
@@ -36,6 +35,7 @@ struct PixelRule {
   const char* placement = "top_left";
   int fill = -1;  // -1: none
 };
+// The finding's text is that of the keys that are set: "RGB / 255, in the middle of gray (114)".
 void set_pixels(const PixelRule& rule, const ImportAnswers& answers, Recognition& to);
 
 // Boxes in grids of these strides over an input; 0 where the size is not known.

@@ -1,6 +1,7 @@
 #include "models/boxes/recognise_boxes.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "core/settings.h"
@@ -30,7 +31,7 @@ bool fills_grids(int64_t boxes, int64_t per_cell, const Network& n, const Answer
          (boxes == per_cell * grid_cells(size, kStrides) || boxes == per_cell * grid_cells(size, kStridesP6));
 }
 
-// Of ultralytics' exports, which say what the network is for.
+// Throws where the metadata that ultralytics writes says that the network is for something else.
 void require_detection(const Network& n) {
   const auto task = n.metadata.find("task");
   if (task != n.metadata.end() && task->second != "detect")
@@ -45,10 +46,36 @@ void set_joined(const Network& n, Recognition& to) {
   to.model["suppressed"] = false;
 }
 
+// Boxes in grids cover the input, so the median of their centres is near its middle: 0.5 as a share, 16 or more in pixels.
+void tell_box_unit(const Tensor& output, Recognition& to) {
+  constexpr float kBetween = 4;
+  if (output.dtype() != DType::f32 || output.rank() != 3) return;
+  const bool rows = to.model.contains("objectness");
+  const int64_t n = output.dim(rows ? 1 : 2), step = rows ? output.dim(2) : 1;
+  std::vector<float> centres;
+  for (int64_t i = 0; i < n; ++i)
+    if (const float x = output.data<float>()[i * step]; std::isfinite(x)) centres.push_back(x);
+  if (centres.empty()) return;
+  const auto middle = centres.begin() + static_cast<std::ptrdiff_t>(centres.size() / 2);
+  std::nth_element(centres.begin(), middle, centres.end());
+  const bool share = *middle < kBetween;
+  to.model["box_unit"] = share ? "share" : "pixels";
+  to.findings.push_back({share ? "boxes as shares of the input" : "boxes in pixels", "what the network gives for a gray image"});
+}
+
+// Boxes that the graph decodes over grids: ultralytics' exports for TensorFlow Lite and YOLOv5's for TensorFlow divide them by
+// the input's size, others do not.
+void set_box_unit_of_grids(const Answers& a, Recognition& to) {
+  to.model["box_unit"] = a.box_unit.empty() ? "pixels" : a.box_unit;
+  if (a.box_unit.empty())
+    to.look_at = tell_box_unit;
+  else
+    to.findings.push_back({"boxes in " + a.box_unit, "--box-unit"});
+}
+
 std::string boxes_text(const Network& n) { return "output " + n.outputs[0].name + " " + to_string(n.outputs[0].shape); }
 
-const PixelRule kUltralytics{
-    "RGB / 255, in the middle of gray (114)", "how YOLO's exports are run", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "center", 114};
+const PixelRule kUltralytics{"how YOLO's exports are run", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "center", 114};
 
 bool is_yolov8(const Network& n, const Answers& a) {
   const Port* out = joined_output(n);
@@ -57,7 +84,7 @@ bool is_yolov8(const Network& n, const Answers& a) {
 void describe_yolov8(const Network& n, const Answers& a, Recognition& to) {
   require_detection(n);
   set_joined(n, to);
-  to.model["box_unit"] = "pixels";
+  set_box_unit_of_grids(a, to);
   to.findings.push_back({boxes_text(n) + ": 4 values and " + std::to_string(n.outputs[0].dim(1) - 4) + " scores in columns",
                          "a box for each cell of the grids of strides 8, 16, 32"});
   find_input(n, a, to);
@@ -72,7 +99,6 @@ bool is_yolov5(const Network& n, const Answers& a) {
 void describe_rows_with_objectness(const Network& n, const Answers& a, Recognition& to) {
   require_detection(n);
   set_joined(n, to);
-  to.model["box_unit"] = "pixels";
   to.model["objectness"] = true;
   find_input(n, a, to);
   find_classes(n, a, n.outputs[0].dim(2) - 5, to);
@@ -80,6 +106,7 @@ void describe_rows_with_objectness(const Network& n, const Answers& a, Recogniti
 void describe_yolov5(const Network& n, const Answers& a, Recognition& to) {
   to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "three boxes for each cell of the grids"});
   describe_rows_with_objectness(n, a, to);
+  set_box_unit_of_grids(a, to);
   set_pixels(kUltralytics, a, to);
 }
 
@@ -92,20 +119,24 @@ void describe_yolox(const Network& n, const Answers& a, Recognition& to) {
   to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "one box for each cell of the grids"});
   describe_rows_with_objectness(n, a, to);
   if (n.has_op("Exp")) {
-    to.findings.push_back({"boxes in pixels", "the graph computes the exponentials of widths and heights"});
+    to.findings.push_back({"boxes decoded", "the graph computes the exponentials of widths and heights"});
+    set_box_unit_of_grids(a, to);
   } else {
+    if (const InputSize size = size_of_input(n, a); n.outputs[0].dim(1) != grid_cells(size, kStrides))
+      throw Error(boxes_text(n), "holds boxes relative to the cells of grids of strides 8 to 64; those of 8, 16 and 32 are known",
+                  "export the network with its boxes decoded (--decode_in_inference), or say --family yolov6 if they are");
+    to.model["box_unit"] = "pixels";
     to.model["grid"] = "yolox";
     to.findings.push_back({"boxes relative to their cells", "the graph computes no exponentials of widths and heights"});
   }
-  set_pixels(
-      {"BGR in 0..255, at the top left of gray (114)", "how YOLOX is run", "BGR", 1, {0, 0, 0}, {1, 1, 1}, "top_left", 114}, a,
-      to);
+  set_pixels({"how YOLOX is run", "BGR", 1, {0, 0, 0}, {1, 1, 1}, "top_left", 114}, a, to);
 }
 
 bool is_yolov6(const Network& n, const Answers& a) { return has_one_row_per_cell(n, a) && !n.has_op("Exp"); }
 void describe_yolov6(const Network& n, const Answers& a, Recognition& to) {
   to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "one box for each cell of the grids"});
   describe_rows_with_objectness(n, a, to);
+  set_box_unit_of_grids(a, to);
   set_pixels(kUltralytics, a, to);
 }
 
@@ -125,8 +156,7 @@ void describe_rtdetr_joined(const Network& n, const Answers& a, Recognition& to)
   to.findings.push_back(
       {boxes_text(n) + ": 4 values and scores in rows", "a row for each query, and the classes of the metadata"});
   find_input(n, a, to);
-  set_pixels({"RGB / 255, stretched to the input", "how ultralytics runs RT-DETR", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"},
-             a, to);
+  set_pixels({"how ultralytics runs RT-DETR", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"}, a, to);
   find_classes(n, a, n.outputs[0].dim(2) - 4, to);
 }
 
@@ -172,16 +202,15 @@ void describe_detr(const Network& n, const Answers& a, Recognition& to) {
   to.model["score_form"] = "softmax";
   to.model["background"] = "last";
   find_input(n, a, to);
-  set_pixels(
-      {"RGB, ImageNet's mean and deviation", "how DETR is trained", "RGB", 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}}, a,
-      to);
+  set_pixels({"how DETR is trained, by ImageNet's mean and deviation", "RGB", 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
+             a, to);
   find_classes(n, a, queries_of(n).logits->dim(2) - 1, to);
 }
 void describe_rtdetr(const Network& n, const Answers& a, Recognition& to) {
   set_queries(n, to);
   to.model["score_form"] = "sigmoid";
   find_input(n, a, to);
-  set_pixels({"RGB / 255, stretched to the input", "how RT-DETR is trained", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"}, a, to);
+  set_pixels({"how RT-DETR is trained", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"}, a, to);
   find_classes(n, a, queries_of(n).logits->dim(2), to);
 }
 
@@ -217,11 +246,11 @@ void set_apart(const Apart& o, Recognition& to) {
                          "the outputs' names and shapes"});
 }
 
-// Of networks whose family does not say how pixels are normalised.
+// The user says how pixels are normalised, where the family does not.
 void set_stated_pixels(const Answers& a, Recognition& to) {
   if (!a.divisor || a.mean.empty() || a.deviation.empty())
     to.questions.push_back({"--divisor D --mean R,G,B --deviation R,G,B", "how pixels are normalised is not in the file"});
-  set_pixels({"pixels as you say", "your answers"}, a, to);
+  set_pixels({"RGB at the top left is usual"}, a, to);
 }
 
 Apart detection_outputs(const Network& n) {
@@ -232,7 +261,7 @@ bool is_object_detection(const Network& n, const Answers&) { return !n.lite && d
 void describe_object_detection(const Network& n, const Answers& a, Recognition& to) {
   set_apart(detection_outputs(n), to);
   find_input(n, a, to);
-  set_pixels({"RGB in 0..255", "exports of the object-detection API normalise pixels themselves", "RGB", 1}, a, to);
+  set_pixels({"exports of the object-detection API normalise pixels themselves", "RGB", 1}, a, to);
   find_classes(n, a, -1, to);
 }
 
@@ -251,7 +280,7 @@ void describe_lite_detection(const Network& n, const Answers& a, Recognition& to
   find_input(n, a, to);
   const bool bytes = std::any_of(n.inputs.begin(), n.inputs.end(), [](const Port& p) { return p.dtype == DType::u8; });
   if (bytes)
-    set_pixels({"RGB in 0..255", "the input takes bytes", "RGB", 1}, a, to);
+    set_pixels({"the input takes bytes", "RGB", 1}, a, to);
   else
     set_stated_pixels(a, to);
   find_classes(n, a, -1, to);
@@ -282,7 +311,7 @@ void describe_torchvision(const Network& n, const Answers& a, Recognition& to) {
   to.model["box_form"] = "xyxy";
   to.model["box_unit"] = "pixels";
   find_input(n, a, to);
-  set_pixels({"RGB / 255", "torchvision's detectors normalise inside", "RGB"}, a, to);
+  set_pixels({"torchvision's detectors normalise inside", "RGB"}, a, to);
   find_classes(n, a, -1, to);
   if (a.category_ids.empty())
     to.findings.push_back({"labels are category ids, from 1", "torchvision's label 0 is the background"});

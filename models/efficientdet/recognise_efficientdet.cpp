@@ -100,13 +100,12 @@ void describe_efficientdet(const NetworkDescription& n, const ImportAnswers& a, 
   find_input(n, a, to);
   find_anchors(n, a, max_level, lite, to);
   if (lite)
-    set_pixels({"RGB, (pixel - 127) / 128", "a lite network, by its ReLU6", "RGB", 255, std::vector<double>(3, 127.0 / 255),
-                std::vector<double>(3, 128.0 / 255)},
-               a, to);
-  else
     set_pixels(
-        {"RGB, ImageNet's mean and deviation", "a network with swish", "RGB", 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
-        a, to);
+        {"a lite network, by its ReLU6", "RGB", 255, std::vector<double>(3, 127.0 / 255), std::vector<double>(3, 128.0 / 255)}, a,
+        to);
+  else
+    set_pixels({"a network with swish; ImageNet's mean and deviation", "RGB", 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
+               a, to);
   find_classes(n, a, heads.classes[0]->dim(3) / kAnchors, to);
 }
 

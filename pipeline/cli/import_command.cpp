@@ -1,5 +1,6 @@
 // cytodet import: a detection network's file becomes a model.
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -22,17 +23,19 @@ struct ImportFlags {
   bool list = false, overwrite = false;
 };
 
+// A whole number without signs and blanks; 0 where the text is another.
+int side_of(std::string_view text) {
+  int side = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), side);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size() ? side : 0;
+}
+
 // "640x480" or "640".
 void parse_size(const std::string& text, ImportAnswers& to) {
   if (text.empty()) return;
-  int width = 0, height = 0, end = 0;
-  const int read = std::sscanf(text.c_str(), "%dx%d%n", &width, &height, &end);
-  const bool pair = read == 2 && end == static_cast<int>(text.size());
-  if (!pair) {
-    end = 0;
-    if (std::sscanf(text.c_str(), "%d%n", &width, &end) != 1 || end != static_cast<int>(text.size())) width = 0;
-    height = width;
-  }
+  const size_t by = text.find('x');
+  const int width = side_of(std::string_view(text).substr(0, by));
+  const int height = by == std::string::npos ? width : side_of(std::string_view(text).substr(by + 1));
   if (width < 1 || height < 1 || width > 16384 || height > 16384)
     throw UsageError("--size " + text, "is no size", "write WIDTHxHEIGHT in pixels, as 640x480, or one side of a square");
   to.width = width;
@@ -45,6 +48,7 @@ int import(ImportFlags o) {
     return 0;
   }
   if (o.graph.empty()) throw UsageError("cytodet import", "needs MODEL or --list");
+  while (o.graph.size() > 1 && o.graph.back() == '/') o.graph.pop_back();  // of a folder: its name is the model's
   parse_size(o.size, o.answers);
   if (o.answers.classes.size() + !o.answers.classes_file.empty() + o.answers.class_count.has_value() > 1 &&
       (!o.answers.classes_file.empty() || o.answers.class_count))
@@ -91,7 +95,7 @@ std::function<int()> setup_import(CLI::App& app) {
   app.add_option("--deviation", a.deviation, "And they are divided by this, per channel")->delimiter(',')->expected(3);
   app.add_option("--placement", a.placement, "Where an image of another shape lies: top_left, center, stretch");
   app.add_option("--box-form", a.box_form, "Values of a box: yxyx, xyxy, xywh, cxcywh");
-  app.add_option("--box-unit", a.box_unit, "share of the input, or pixels");
+  app.add_option("--box-unit", a.box_unit, "share of the input, or pixels; of YOLO networks, too");
   app.add_option("--class-numbers", a.class_numbers, "Classes are category_ids, or channels: places in the list of names");
   app.add_option("--anchor-scale", a.anchor_scale, "EfficientDet: side of an anchor, in strides");
   app.add_option("--score", a.score, "Least score of a detection; default 0.05")->check(CLI::Range(0.0, 1.0));

@@ -22,13 +22,14 @@ void refuse_open_questions(const Recognition& r, const std::string& path) {
   throw UsageError(path, "is " + r.findings.front().what + "; " + why, "give " + options);
 }
 
-// The network on a gray image: what it gives is what the model file says.
-void try_out(const ModelFile& model) {
+// The network on a gray image: what it gives is what the model file says. What only that shows is added to `found`.
+void try_out(const ModelFile& model, Recognition& found) {
   Detector detector(model, {.streams = 1});
   Image gray(model.input.width, model.input.height);
   std::fill(gray.rgb.begin(), gray.rgb.end(), uint8_t{114});
   StageTimes times;
   detector.run(gray, letterbox_of(gray.width, gray.height, model.input), 0, times);
+  if (found.look_at) found.look_at(detector.runner(0).output(0), found);
 }
 
 }  // namespace
@@ -48,13 +49,14 @@ ImportedModel import_model(const std::string& path, const std::string& name, con
   if (answers.score) json["suppression"]["score"] = *answers.score;
   imported.model = parse_model_file(json, path);
   try {
-    try_out(imported.model);
+    try_out(imported.model, imported.recognition);
   } catch (const UsageError&) {
     throw;
   } catch (const Error& e) {
     throw Error(e.where(), "was taken for " + imported.recognition.findings.front().what + ", but " + e.problem(),
                 e.fix().empty() ? "say another --family" : e.fix());
   }
+  if (imported.recognition.look_at) imported.model = parse_model_file(json, path);
   return imported;
 }
 

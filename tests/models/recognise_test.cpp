@@ -63,6 +63,61 @@ TEST(Recognise, ExponentialsTellYoloxDecoded) {
   EXPECT_EQ(r.model["input"]["pixel_order"], "BGR");
 }
 
+TEST(Recognise, UndecodedGridsOfStride64AreRefused) {
+  const NetworkDescription n = network({1, 128, 128, 3}, {port("output", {1, 340, 85})});  // 336 cells, and 4 of stride 64
+  ImportAnswers a = with_classes(80);
+  a.family = "yolox";
+  EXPECT_THAT(error_of([&] { recognised(n, a); }), HasSubstr("relative to the cells of grids of strides 8 to 64"));
+  a.family = "yolov6";
+  EXPECT_EQ(recognised(n, a).model["box_unit"], "pixels");
+}
+
+// Boxes of yolov8 (columns) or yolov5 (rows) around the middles of an input of `side`.
+Tensor boxes_over(double side, bool rows, int64_t boxes) {
+  Tensor t(DType::f32, rows ? Shape{1, boxes, 6} : Shape{1, 6, boxes});
+  std::fill_n(t.data<float>(), t.size(), 0.5f);
+  for (int64_t i = 0; i < boxes; ++i)
+    t.data<float>()[rows ? i * 6 : i] = static_cast<float>((static_cast<double>(i) + 0.5) / static_cast<double>(boxes) * side);
+  return t;
+}
+
+TEST(Recognise, WhatTheNetworkGivesTellsTheUnitOfBoxes) {
+  for (const bool rows : {false, true}) {
+    const int64_t boxes = rows ? 3 * 336 : 336;
+    const NetworkDescription n = network({1, 128, 128, 3}, {port("output", rows ? Shape{1, boxes, 6} : Shape{1, 6, boxes})});
+    Recognition r = recognised(n, with_classes(rows ? 1 : 2));
+    ASSERT_EQ(r.family, rows ? "yolov5" : "yolov8");
+    ASSERT_TRUE(r.look_at);
+    r.look_at(boxes_over(1, rows, boxes), r);
+    EXPECT_EQ(r.model["box_unit"], "share");
+    r.look_at(boxes_over(128, rows, boxes), r);
+    EXPECT_EQ(r.model["box_unit"], "pixels");
+    ImportAnswers a = with_classes(rows ? 1 : 2);
+    a.box_unit = "share";
+    r = recognised(n, a);
+    EXPECT_FALSE(r.look_at);
+    EXPECT_EQ(r.model["box_unit"], "share");
+  }
+}
+
+TEST(Recognise, WhatIsSaidOfPixelsIsWhatIsSet) {
+  const NetworkDescription n = network({1, 128, 128, 3}, {port("output", {1, 6, 336})});
+  ImportAnswers a = with_classes(2);
+  const auto said = [&] {
+    std::string text;
+    for (const models::Finding& f : recognised(n, a).findings) text += f.what + "  by " + f.from + "\n";
+    return text;
+  };
+  EXPECT_THAT(said(), HasSubstr("RGB / 255, in the middle of gray (114)  by how YOLO's exports are run\n"));
+  a.pixel_order = "BGR";
+  a.placement = "stretch";
+  EXPECT_THAT(said(), HasSubstr("BGR / 255, stretched to the input  by how YOLO's exports are run, and your answers\n"));
+  a.placement = "top_left";
+  a.divisor = 1;
+  a.mean = {1, 2, 3};
+  EXPECT_THAT(said(), HasSubstr("BGR in 0..255, less 1,2,3, divided by 1,1,1, at the top left of gray (114)  by"));
+}
+
 TEST(Recognise, ClassesTellDetrFromRtDetr) {
   const NetworkDescription n = network({1, 640, 640, 3}, {port("logits", {1, 300, 81}), port("pred_boxes", {1, 300, 4})});
   EXPECT_EQ(recognised(n, with_classes(80)).family, "detr");

@@ -20,6 +20,12 @@ using ::testing::IsEmpty;
 
 const std::string kNetworks = kSource + "/tests/data/import", kImportImage = kSource + "/tests/data/bccd/BloodImage_00007.jpg";
 
+struct Found {
+  double box[4];
+  double score;
+  int category;
+};
+
 class Import : public ProgramTest {
  protected:
   std::string copy(const std::string& name) const {
@@ -30,12 +36,17 @@ class Import : public ProgramTest {
     options.insert(options.begin(), {"import", file});
     return run(options);
   }
-};
-
-struct Found {
-  double box[4];
-  double score;
-  int category;
+  // On tests/data/import/cells.png.
+  std::vector<Found> detected(const std::string& model) const {
+    const Output d = run({"detect", "--model", model, kNetworks + "/cells.png", "-o", model + ".out"});
+    EXPECT_EQ(d.code, 0) << d.err;
+    std::vector<Found> found;
+    for (const Json& row : read_json(model + ".out/detections.json")) {
+      const std::vector<double> b = row["bbox"].get<std::vector<double>>();
+      found.push_back({{b[0], b[1], b[0] + b[2], b[1] + b[3]}, row["score"].get<double>(), row["category_id"].get<int>() - 1});
+    }
+    return found;
+  }
 };
 
 // Every row of `expected` is found, and nothing else: boxes to 0.05 pixels, scores to 2e-3.
@@ -69,19 +80,27 @@ TEST_F(Import, NetworksOfOtherExportersFindWhatTheirReferenceFinds) {
     wanted.merge_patch(c["model"]);
     EXPECT_EQ(wanted, written);
     families.insert(c["family"].get<std::string>());
-    const Output d = run({"detect", "--model", model, kNetworks + "/cells.png", "-o", path(item.key())});
-    ASSERT_EQ(d.code, 0) << d.err;
-    std::vector<Found> found;
-    for (const Json& row : read_json(folder / item.key() / "detections.json")) {
-      const std::vector<double> b = row["bbox"].get<std::vector<double>>();
-      found.push_back({{b[0], b[1], b[0] + b[2], b[1] + b[3]}, row["score"].get<double>(), row["category_id"].get<int>() - 1});
-    }
-    expect_detections(found, c["detections"]);
+    expect_detections(detected(model), c["detections"]);
   }
   // Families without a case: TensorFlow's, which the tests below import (and tests/models/recognise_test.cpp); and yolov6, whose
   // boxes are those of yolox.
   families.insert({"object_detection", "efficientdet", "tflite_detection", "yolov6"});
   for (const models::Recogniser& r : models::recognisers()) EXPECT_TRUE(families.contains(r.name)) << r.name;
+}
+
+// tests/data/import/yolov8.tflite is yolov8.onnx as ultralytics writes it for TensorFlow Lite: boxes divided by the input's size.
+TEST_F(Import, BoxesOfTensorFlowLiteAreSharesOfTheInput) {
+  const Output o = import(copy("yolov8.tflite"), {"--classes", "round,d'oh,flat", "--score", "0.3"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("boxes as shares of the input"));
+  EXPECT_EQ(read_json(path("yolov8.json"))["box_unit"], "share");
+  expect_detections(detected(path("yolov8.json")), read_json(kNetworks + "/cases.json")["yolov8"]["detections"]);
+}
+
+TEST_F(Import, FoldersMayEndInASlash) {
+  std::filesystem::copy(kSource + "/tests/data/graph/saved/keras/saved_model", folder / "net");
+  put("net.json", "mine");
+  EXPECT_THAT(import(path("net") + "//", {}).errors(), ElementsAre(HasSubstr(path("net.json") + ": exists already")));
 }
 
 TEST_F(Import, EfficientDetIsThatOfTheShippedModelFile) {
@@ -133,6 +152,9 @@ TEST_F(Import, WhatIsNoDetectionNetworkIsRefused) {
               ElementsAre(AllOf(HasSubstr("--family yolov5: does not fit"), HasSubstr("output0"))));
   EXPECT_THAT(import(path("yolov8.onnx"), {"--family", "yolov9"}).errors(), ElementsAre(HasSubstr("did you mean")));
   EXPECT_THAT(import(path("yolov8.onnx"), {"--size", "64y64"}).errors(), ElementsAre(HasSubstr("WIDTHxHEIGHT")));
+  for (const char* size : {"4294967360", "4294967360x64", "64x", "x64", "64x64x", " 64", "-64", "64x0"})
+    EXPECT_THAT(import(path("yolov8.onnx"), {std::string("--size=") + size}).errors(), ElementsAre(HasSubstr("is no size")))
+        << size;
   EXPECT_THAT(import(path("yolov8.onnx"), {"--placement", "middle"}).errors(), ElementsAre(HasSubstr("center")));
   EXPECT_EQ(import(path("none.onnx"), {}).code, 1);
   EXPECT_EQ(run({"import"}).code, 2);
