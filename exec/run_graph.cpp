@@ -59,11 +59,6 @@ NamedTensors run_interpreter(Graph& graph, const NamedTensors& feeds, const std:
   return results;
 }
 
-double tolerance_of(const Case& c, const std::string& output) {
-  const auto it = c.tolerances.find(output);
-  return it == c.tolerances.end() ? 0 : it->second;
-}
-
 std::filesystem::path graph_of_case(const std::filesystem::path& folder) {
   for (const char* name : {"model.onnx", "model.tflite"})
     if (std::filesystem::exists(folder / name)) return folder / name;

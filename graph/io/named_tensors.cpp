@@ -133,6 +133,11 @@ Case read_case(const std::filesystem::path& path) {
   }
 }
 
+double tolerance_of(const Case& c, const std::string& output) {
+  const auto it = c.tolerances.find(output);
+  return it == c.tolerances.end() ? 0 : it->second;
+}
+
 NamedTensors read_feeds(const std::filesystem::path& path) { return path.empty() ? NamedTensors() : read_case(path).inputs; }
 
 Tensor nested_tensor(const Json& data, DType dtype, const std::optional<Shape>& shape, const std::string& where) {

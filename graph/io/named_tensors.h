@@ -18,6 +18,7 @@ struct Case {
   NamedTensors inputs, outputs;
   std::map<std::string, double> tolerances;  // of outputs: by how much a number may be off, whatever its type
 };
+double tolerance_of(const Case& c, const std::string& output);  // 0 where the case states none
 
 // Throws Error with the file, the tensor and what is wrong.
 Case read_case(const std::filesystem::path& path);

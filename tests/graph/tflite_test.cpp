@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
 #include <set>
 
 #include "core/file.h"
@@ -21,10 +22,6 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 fs::path lite_case(const std::string& name) { return data("graph/tflite/" + name); }
-double tolerance_of(const Case& c, const std::string& output) {
-  const auto it = c.tolerances.find(output);
-  return it == c.tolerances.end() ? 0 : it->second;
-}
 
 class LiteCase : public ::testing::TestWithParam<std::string> {};
 
@@ -179,6 +176,106 @@ TEST(Lite, DamagedFilesAreRefused) {
   const int buffer = shared.buffer(std::string(1 << 20, 'a'));
   for (int i = 0; i < 100; ++i) shared.tensor_of("t" + std::to_string(i), {1 << 18}, buffer);
   EXPECT_THAT(refusal(shared.bytes({}, {0})), HasSubstr("is one of many of the same data"));
+}
+
+// Tables of a file may share what they hold: a small file must not stand for gigabytes.
+TEST(Lite, SharedListsAreBoundTogether) {
+  using lite::schema::BuiltinOperator;
+  EXPECT_THAT(refusal(lite_of_shared_scales(300, 50'000)), HasSubstr("is one of many of the same data"));
+  EXPECT_THAT(refusal(lite_of_shared_inputs(300, 100'000)),
+              HasSubstr("m.tflite: operator ADD_N: is one of many of the same data"));
+  LiteWriter names;
+  const auto name = names.tables().CreateString(std::string(1 << 20, 'n'));
+  for (int i = 0; i < 100; ++i) names.tensor_of(name, {1}, lite::schema::TensorType::FLOAT32, 0);
+  EXPECT_THAT(refusal(names.bytes({0}, {0})), HasSubstr("is one of many of the same data"));
+  LiteWriter graphs;  // one graph of 1001 operators, 100 times
+  graphs.tensor("x", {1});
+  graphs.tensor("y", {1});
+  for (int i = 0; i < 1001; ++i) graphs.op(BuiltinOperator::RELU, {0}, {1});
+  EXPECT_THAT(refusal(graphs.bytes({0}, {1}, 100)), HasSubstr("holds more than 100000 operators"));
+}
+
+int64_t bytes_of_constants(const Graph& g) {
+  int64_t bytes = 0;
+  for (NodeId id : g.ids())
+    if (const Tensor* t = g.constant(id)) bytes += static_cast<int64_t>(t->bytes());
+  return bytes;
+}
+
+TEST(Lite, OperatorsOfOneFilterShareItsConstant) {
+  constexpr int kOps = 40, kChannels = 64;
+  const Graph g = parse_tflite(lite_of_shared_filter(kOps, kChannels), "m.tflite");
+  int layers = 0;
+  for (NodeId id : g.ids()) layers += g.node(id).op == "Conv2D";
+  EXPECT_EQ(layers, kOps);
+  EXPECT_LT(bytes_of_constants(g), 2 * kChannels * kChannels);
+  const Tensor ones = Tensor::from<float>({1, 1, 1, kChannels}, std::vector<float>(kChannels, 1));
+  const Tensor sums = Tensor::from<float>({1, 1, 1, kChannels}, std::vector<float>(kChannels, kChannels / 2.0f));
+  EXPECT_EQ(difference(interpret(g, {{g.value("x"), ones}}, {g.value("y7")})[0], sums), "");
+}
+
+// Operators on constants become constants: 200 of 1 MB are refused, one after another, rather than made.
+TEST(Lite, ConstantsMadeOfConstantsAreBoundTogether) {
+  using lite::schema::BuiltinOperator;
+  LiteWriter w;
+  w.tensor("x", {1 << 18}, {}, std::string(1 << 20, '\1'));
+  std::vector<int> outputs;
+  for (int i = 0; i < 200; ++i) {
+    outputs.push_back(w.tensor("y" + std::to_string(i), {1 << 18}));
+    w.op(BuiltinOperator::NEG, {0}, {outputs.back()});
+  }
+  EXPECT_THAT(refusal(w.bytes({}, outputs)), HasSubstr("makes constants that are together far larger than the file"));
+}
+
+TEST(Lite, AGraphThatStartsVariablesRunsOnce) {
+  using lite::schema::BuiltinOperator;
+  using lite::schema::TensorType;
+  LiteWriter w;
+  const auto handle = [&] {
+    const int at = w.tensor_of(w.tables().CreateString("handle"), {}, TensorType::RESOURCE, 0);
+    const LiteWriter::List none = w.list({}), out = w.list({at});
+    w.op_of(BuiltinOperator::VAR_HANDLE, none, out, w.variable("v"));
+    return at;
+  };
+  const int read = handle();
+  for (int i = 0; i < 200; ++i) {
+    const LiteWriter::List none = w.list({});
+    w.op_of(BuiltinOperator::CALL_ONCE, none, none, w.call_once(1));
+  }
+  const int y = w.tensor("y", {1 << 18});
+  w.op(BuiltinOperator::READ_VARIABLE, {read}, {y});
+  w.end_graph({}, {y});
+  const int start = handle();
+  w.op(BuiltinOperator::ASSIGN_VARIABLE, {start, w.tensor("start", {1 << 18}, {}, std::string(1 << 20, '\1'))}, {});
+  const Graph g = parse_tflite(w.bytes({}, {}), "m.tflite");
+  EXPECT_EQ(bytes_of_constants(g), 1 << 20);
+}
+
+TEST(Lite, ZeroPointsAreStoredValues) {
+  using lite::schema::TensorType;
+  const auto with = [](TensorType type, const std::vector<int64_t>& zeros) {
+    LiteWriter w;
+    w.tensor("x", {2});
+    w.tensor("y", {2});
+    const std::string data(type == TensorType::INT16 ? 4 : type == TensorType::INT4 ? 1 : 2, '\1');
+    w.tensor_of(w.tables().CreateString("w"), {2}, type, w.buffer(data), w.quant(std::vector<float>(zeros.size(), 0.5f), zeros));
+    w.op(lite::schema::BuiltinOperator::ADD, {0, 2}, {1});
+    return refusal(w.bytes({0}, {1}));
+  };
+  constexpr int64_t kLeast = std::numeric_limits<int64_t>::min(), kMost = std::numeric_limits<int64_t>::max();
+  EXPECT_THAT(with(TensorType::INT8, {kLeast}),
+              HasSubstr("m.tflite: tensor w: has a zero point of -9223372036854775808, outside of its values -128 to 127"));
+  for (const int64_t bad : {kLeast, kMost, int64_t{-129}, int64_t{128}}) {
+    EXPECT_THAT(with(TensorType::INT8, {bad}), HasSubstr("has a zero point")) << bad;
+    EXPECT_THAT(with(TensorType::INT8, {0, bad}), HasSubstr("has a zero point")) << bad;
+    EXPECT_THAT(with(TensorType::INT4, {bad}), HasSubstr("has a zero point")) << bad;
+  }
+  EXPECT_THAT(with(TensorType::UINT8, {-1}), HasSubstr("outside of its values 0 to 255"));
+  EXPECT_THAT(with(TensorType::INT16, {32768}), HasSubstr("outside of its values -32768 to 32767"));
+  EXPECT_THAT(with(TensorType::INT4, {8}), HasSubstr("outside of its values -8 to 7"));
+  for (const TensorType type : {TensorType::INT8, TensorType::UINT8, TensorType::INT16, TensorType::INT4})
+    EXPECT_EQ(with(type, {7}), "");
+  EXPECT_EQ(with(TensorType::INT8, {-128, 127}), "");
 }
 
 // Every byte of a small model replaced: an error or a graph, never a crash.

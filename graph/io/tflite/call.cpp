@@ -72,6 +72,7 @@ void Call::give(Value y, schema::ActivationFunctionType activation) {
 Tensor numbers_of(const LiteTensor& tensor) {
   const Tensor stored = tensor.stored();
   Tensor numbers(DType::f32, stored.shape());
+  if (stored.size() == 0) return numbers;
   const LiteQuant& q = tensor.quant;
   int64_t inner = 1;
   for (size_t d = static_cast<size_t>(q.axis) + 1; q.scale.size() > 1 && d < stored.shape().size(); ++d)
@@ -107,11 +108,10 @@ std::optional<Tensor> signed_values(const LiteTensor& tensor) {
   return values;
 }
 
-}  // namespace
-
-Value weights_of(const Call& c, size_t input) {
+// In the order of the file.
+Value constant_weights(const Call& c, size_t input) {
   const LiteTensor& t = c.tensor(input);
-  if (t.data.empty() || !t.is_quantized()) return c.in(input);
+  if (!t.is_quantized()) return c.in(input);
   const std::optional<Tensor> values = signed_values(t);
   if (!values) return c.in(input);
   std::vector<float> low, high;
@@ -125,6 +125,16 @@ Value weights_of(const Call& c, size_t input) {
   const Value stored = b.constant(*values), lo = b.constant(Tensor::from<float>(ranges, low)),
               hi = b.constant(Tensor::from<float>(ranges, high));
   return b.add("Dequantize", {stored, lo, hi}, {{"mode", "SCALED"}, {"axis", per_axis ? int64_t{t.quant.axis} : int64_t{-1}}});
+}
+
+}  // namespace
+
+Value weights_of(Call& c, size_t input, const std::vector<int64_t>& perm) {
+  const LiteTensor& t = c.tensor(input);
+  if (t.data.empty()) return c.b.transpose(c.in(input), perm);
+  const auto [it, is_new] = c.turned_weights.try_emplace({&t, perm});
+  if (is_new) it->second = c.b.transpose(constant_weights(c, input), perm);
+  return it->second;
 }
 
 }  // namespace cytodet::graph::lite

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graph/io/builder.h"
@@ -16,16 +18,20 @@ namespace cytodet::graph::lite {
 
 namespace schema = cytodet::lite_schema;
 
+// Constant weights with their dimensions in another order, which all operators that read them so share.
+using TurnedWeights = std::map<std::pair<const LiteTensor*, std::vector<int64_t>>, Value>;
+
 class Call {
  public:
   // A constant is made when it is first asked for. `rounded`: as the Dequantize of a quantized tensor, which it need not be where
   // values were only moved.
   using NumberOf = std::function<Value(int tensor, bool rounded)>;
 
-  Call(Builder& builder, const LiteGraph& graph, const LiteOp& op, NumberOf number)
-      : b(builder), out(op.outputs.size()), graph_(graph), op_(op), number_(std::move(number)) {}
+  Call(Builder& builder, TurnedWeights& turned, const LiteGraph& graph, const LiteOp& op, NumberOf number)
+      : b(builder), turned_weights(turned), out(op.outputs.size()), graph_(graph), op_(op), number_(std::move(number)) {}
 
   Builder& b;
+  TurnedWeights& turned_weights;
   std::vector<std::optional<Value>> out;
 
   // Inputs. Those that are left out count, but has() is false for them.
@@ -73,9 +79,10 @@ class Call {
 // The activation that an operator applies to its result.
 Value activated(Builder& b, Value x, schema::ActivationFunctionType activation);
 
-// A tensor of weights as TensorFlow reads it: the numbers as a constant, or, where they are 8-bit values about 0, Dequantize of a
-// constant, which is the form that runs in 8 bits (graph/quantized/quant_nodes.h). What is no constant: the input itself.
-Value weights_of(const Call& c, size_t input);
+// A tensor of weights as TensorFlow reads it, dimension d being the tensor's perm[d]: the numbers as a constant, or, where they
+// are 8-bit values about 0, Dequantize of a constant, which is the form that runs in 8 bits (graph/quantized/quant_nodes.h).
+// What is no constant: the input itself, transposed.
+Value weights_of(Call& c, size_t input, const std::vector<int64_t>& perm);
 // The numbers of a quantized tensor's stored values.
 Tensor numbers_of(const LiteTensor& tensor);
 

@@ -31,12 +31,8 @@ Grid grid_of(const LiteTensor& t) {
     throw Error("",
                 "tensor " + t.name + " has " + std::to_string(t.quant.scale.size()) + " scales, but is computed while it runs",
                 "the file is damaged");
-  Grid g{t.quant.scale[0], t.quant.zero_point[0], 0, 255, t.dtype};
-  if (t.dtype == DType::i8) g.low = -128, g.high = 127;
-  if (t.dtype == DType::i16) g.low = -32768, g.high = 32767;
-  if (g.zero_point < g.low || g.zero_point > g.high)
-    throw Error("", "tensor " + t.name + " has a zero point of " + std::to_string(g.zero_point), "the file is damaged");
-  return g;
+  const StoredRange range = stored_range(t);
+  return {t.quant.scale[0], t.quant.zero_point[0], range.low, range.high, t.dtype};
 }
 
 Value rounded(Builder& b, Value number, const Grid& g) {

@@ -11,9 +11,10 @@ namespace {
 namespace schema = cytodet::lite_schema;
 
 constexpr int kMaxDepth = 64, kMaxTables = 2'000'000;
-constexpr size_t kAlignment = 16;  // of buffers within the file
-constexpr size_t kMaxOps = 100'000, kMaxRank = 8;
-// One buffer may be that of many tensors: what they hold together is bound by this many times the file's size.
+constexpr size_t kAlignment = 16;                  // of buffers within the file
+constexpr size_t kMaxOps = 100'000, kMaxRank = 8;  // operators of all graphs together
+// Tables may share names, lists and buffers: what is copied of them, and the data that tensors look at, is together at most this
+// many times the file's size and kSmallTotal bytes.
 constexpr int64_t kMaxShared = 16, kSmallTotal = int64_t{64} << 20;
 
 const char* const kDamaged = "the file is damaged";
@@ -54,43 +55,6 @@ DType dtype_of_lite(schema::TensorType type) {
   }
 }
 
-template <class T, class V>
-std::vector<T> list_of(const V* vector) {
-  return vector ? std::vector<T>(vector->begin(), vector->end()) : std::vector<T>();
-}
-std::string text_of(const flatbuffers::String* s) { return s ? s->str() : std::string(); }
-
-// Empty: the file states none. Dimensions below `least` and too many of them are refused.
-std::optional<Shape> shape_of(const flatbuffers::Vector<int32_t>* dims, int64_t least) {
-  if (!dims) return {};
-  Shape shape = list_of<int64_t>(dims);
-  if (shape.size() > kMaxRank) throw Error("", "has " + std::to_string(shape.size()) + " dimensions", kDamaged);
-  for (int64_t d : shape)
-    if (d < least) throw Error("", "has a shape of " + to_string(shape), kDamaged);
-  return shape;
-}
-
-LiteQuant quant_of(const schema::QuantizationParameters* q, const Shape& shape) {
-  LiteQuant quant;
-  if (!q || !q->scale()) return quant;
-  quant.scale = list_of<float>(q->scale());
-  quant.zero_point = list_of<int64_t>(q->zero_point());
-  quant.axis = q->quantized_dimension();
-  if (quant.scale.empty()) return quant;
-  if (quant.zero_point.empty()) quant.zero_point.assign(quant.scale.size(), 0);
-  const size_t n = quant.scale.size();
-  const bool fits = n == 1 || (quant.axis >= 0 && static_cast<size_t>(quant.axis) < shape.size() &&
-                               shape[static_cast<size_t>(quant.axis)] == static_cast<int64_t>(n));
-  if (!fits || quant.zero_point.size() != n)
-    throw Error("",
-                "has " + std::to_string(n) + " scales and " + std::to_string(quant.zero_point.size()) +
-                    " zero points for the shape " + to_string(shape),
-                kDamaged);
-  for (float s : quant.scale)
-    if (!(s > 0) || !(s < 1e30f)) throw Error("", "has a scale of " + std::to_string(s), "the model was not calibrated");
-  return quant;
-}
-
 class ModelReader {
  public:
   ModelReader(const schema::Model& model, std::string_view bytes)
@@ -106,6 +70,65 @@ class ModelReader {
   }
 
  private:
+  void charge(size_t bytes) {
+    if (static_cast<int64_t>(bytes) > left_)
+      throw Error("", "is one of many of the same data, together far larger than the file", kDamaged);
+    left_ -= static_cast<int64_t>(bytes);
+  }
+
+  template <class T, class V>
+  std::vector<T> list_of(const V* vector) {
+    if (!vector) return {};
+    charge(vector->size() * sizeof(T));
+    return {vector->begin(), vector->end()};
+  }
+  std::string text_of(const flatbuffers::String* s) {
+    if (!s) return {};
+    charge(s->size());
+    return s->str();
+  }
+
+  // Empty: the file states none. Dimensions below `least` and too many of them are refused.
+  std::optional<Shape> shape_of(const flatbuffers::Vector<int32_t>* dims, int64_t least) {
+    if (!dims) return {};
+    if (dims->size() > kMaxRank) throw Error("", "has " + std::to_string(dims->size()) + " dimensions", kDamaged);
+    Shape shape = list_of<int64_t>(dims);
+    for (int64_t d : shape)
+      if (d < least) throw Error("", "has a shape of " + to_string(shape), kDamaged);
+    return shape;
+  }
+
+  LiteQuant quant_of(const schema::QuantizationParameters* q, const Shape& shape) {
+    LiteQuant quant;
+    if (!q || !q->scale() || q->scale()->size() == 0) return quant;
+    const size_t n = q->scale()->size(), zeros = q->zero_point() ? q->zero_point()->size() : 0;
+    quant.axis = q->quantized_dimension();
+    const bool fits = n == 1 || (quant.axis >= 0 && static_cast<size_t>(quant.axis) < shape.size() &&
+                                 shape[static_cast<size_t>(quant.axis)] == static_cast<int64_t>(n));
+    if (!fits || (zeros != 0 && zeros != n))
+      throw Error(
+          "",
+          "has " + std::to_string(n) + " scales and " + std::to_string(zeros) + " zero points for the shape " + to_string(shape),
+          kDamaged);
+    quant.scale = list_of<float>(q->scale());
+    if (zeros == 0) charge(n * sizeof(int64_t));
+    quant.zero_point = zeros == 0 ? std::vector<int64_t>(n, 0) : list_of<int64_t>(q->zero_point());
+    for (float s : quant.scale)
+      if (!(s > 0) || !(s < 1e30f)) throw Error("", "has a scale of " + std::to_string(s), "the model was not calibrated");
+    return quant;
+  }
+
+  static void check_zero_points(const LiteTensor& t) {
+    if (!t.is_quantized()) return;
+    const StoredRange range = stored_range(t);
+    for (int64_t z : t.quant.zero_point)
+      if (z < range.low || z > range.high)
+        throw Error("",
+                    "has a zero point of " + std::to_string(z) + ", outside of its values " + std::to_string(range.low) + " to " +
+                        std::to_string(range.high),
+                    kDamaged);
+  }
+
   std::string_view data_of(uint32_t buffer) const {
     if (!model_.buffers() || buffer >= model_.buffers()->size()) {
       if (buffer == 0) return {};
@@ -123,8 +146,9 @@ class ModelReader {
 
   LiteTensor tensor_of(const schema::Tensor& t) {
     LiteTensor tensor;
-    tensor.name = text_of(t.name());
+    if (t.name()) tensor.name = t.name()->str();
     try {
+      charge(sizeof(LiteTensor) + tensor.name.size());
       tensor.dtype = dtype_of_lite(t.type());
       tensor.is_int4 = t.type() == schema::TensorType::INT4;
       tensor.is_sparse = t.sparsity() != nullptr;
@@ -133,6 +157,7 @@ class ModelReader {
       if (tensor.signature && tensor.signature->size() != tensor.shape.size()) tensor.signature.reset();
       tensor.data = data_of(t.buffer());
       tensor.quant = quant_of(t.quantization(), tensor.shape);
+      check_zero_points(tensor);
       check_data(tensor);
     } catch (const Error& e) {
       throw e.within("tensor " + tensor.name);
@@ -148,11 +173,10 @@ class ModelReader {
       throw Error("",
                   "has " + std::to_string(t.data.size()) + " bytes for " + to_string(t.shape) + " values of " + name_of(t.dtype),
                   kDamaged);
-    left_ -= static_cast<int64_t>(t.data.size());
-    if (left_ < 0) throw Error("", "is one of many of the same data, together far larger than the file", kDamaged);
+    charge(t.data.size());
   }
 
-  static std::vector<int> indices_of(const flatbuffers::Vector<int32_t>* list, size_t tensors, int least) {
+  std::vector<int> indices_of(const flatbuffers::Vector<int32_t>* list, size_t tensors, int least) {
     std::vector<int> indices = list_of<int>(list);
     for (int i : indices)
       if (i < least || i >= static_cast<int>(tensors))
@@ -160,28 +184,36 @@ class ModelReader {
     return indices;
   }
 
-  LiteOp op_of(const schema::Operator& o, size_t tensors) const {
+  LiteOp op_of(const schema::Operator& o, size_t tensors) {
     LiteOp op;
+    charge(sizeof(LiteOp));
     if (!model_.operator_codes() || o.opcode_index() >= model_.operator_codes()->size())
       throw Error("", "names operator code " + std::to_string(o.opcode_index()) + ", which is not there", kDamaged);
     const schema::OperatorCode& code = *model_.operator_codes()->Get(o.opcode_index());
     op.code = std::max<int>(code.deprecated_builtin_code(), static_cast<int>(code.builtin_code()));
     op.custom = text_of(code.custom_code());
-    op.inputs = indices_of(o.inputs(), tensors, -1);
-    op.outputs = indices_of(o.outputs(), tensors, 0);
     op.raw = &o;
+    try {
+      op.inputs = indices_of(o.inputs(), tensors, -1);
+      op.outputs = indices_of(o.outputs(), tensors, 0);
+    } catch (const Error& e) {
+      throw e.within("operator " + op.name());
+    }
     return op;
   }
 
   LiteGraph graph_of(const schema::SubGraph& g) {
     LiteGraph graph;
+    charge(sizeof(LiteGraph));
     if (g.tensors())
       for (const schema::Tensor* t : *g.tensors()) graph.tensors.push_back(tensor_of(*t));
     const size_t n = graph.tensors.size();
     graph.inputs = indices_of(g.inputs(), n, 0);
     graph.outputs = indices_of(g.outputs(), n, 0);
     if (g.operators()) {
-      if (g.operators()->size() > kMaxOps) throw Error("", "holds " + std::to_string(g.operators()->size()) + " operators");
+      if (g.operators()->size() > kMaxOps - ops_)
+        throw Error("", "holds more than " + std::to_string(kMaxOps) + " operators", "models of fewer operators are read");
+      ops_ += g.operators()->size();
       for (const schema::Operator* o : *g.operators()) graph.ops.push_back(op_of(*o, n));
     }
     return graph;
@@ -189,7 +221,8 @@ class ModelReader {
 
   const schema::Model& model_;
   const std::string_view bytes_;
-  int64_t left_;
+  int64_t left_;    // bytes that may still be copied or looked at
+  size_t ops_ = 0;  // of the graphs so far
 };
 
 std::shared_ptr<const char> aligned(std::string_view bytes) {
@@ -219,6 +252,13 @@ Tensor LiteTensor::stored() const {
   return t;
 }
 
+StoredRange stored_range(const LiteTensor& t) {
+  if (t.is_int4) return {-8, 7};
+  if (t.dtype == DType::i8) return {-128, 127};
+  if (t.dtype == DType::i16) return {-32768, 32767};
+  return {0, 255};
+}
+
 std::string LiteOp::name() const {
   if (code == static_cast<int>(schema::BuiltinOperator::CUSTOM)) return custom.empty() ? "CUSTOM" : custom;
   const char* known = schema::EnumNameBuiltinOperator(static_cast<schema::BuiltinOperator>(code));
@@ -228,7 +268,7 @@ std::string LiteOp::name() const {
 LiteModel parse_lite(std::string_view bytes, const std::string& where) {
   if (bytes.size() < 8 || bytes.substr(4, 4) != "TFL3")
     throw Error(where, bytes.empty() ? "is empty" : "is no TensorFlow Lite model", "name a TensorFlow Lite model (.tflite)");
-  LiteModel model{aligned(bytes), {}};
+  LiteModel model{aligned(bytes), static_cast<int64_t>(bytes.size()), {}};
   flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(model.bytes.get()), bytes.size(), kMaxDepth, kMaxTables);
   if (!schema::VerifyModelBuffer(verifier))
     throw Error(where, "is a TensorFlow Lite model whose tables do not fit the file", kDamaged);

@@ -39,6 +39,12 @@ struct LiteTensor {
   Tensor stored() const;
 };
 
+// The least and the greatest stored value of a quantized tensor.
+struct StoredRange {
+  int64_t low = 0, high = 0;
+};
+StoredRange stored_range(const LiteTensor& tensor);
+
 struct LiteOp {
   int code = 0;
   std::string custom;                          // the name of a custom operator
@@ -56,11 +62,13 @@ struct LiteGraph {
 
 struct LiteModel {
   std::shared_ptr<const char> bytes;  // what the views and pointers below look into
+  int64_t size = 0;                   // of the file, in bytes
   std::vector<LiteGraph> graphs;      // the first is the model
 };
 
 // Throws Error with `where`: bytes that are no TensorFlow Lite model of version 3 or a damaged one, data that do not fit their
-// tensor's shape, tensors that together are far larger than the file. `bytes` are copied where they are not aligned.
+// tensor's shape, zero points that are no stored values, tables that together are far larger than the file, because many of
+// them share a name, a list or data. `bytes` are copied where they are not aligned.
 LiteModel parse_lite(std::string_view bytes, const std::string& where);
 
 }  // namespace cytodet::graph::lite

@@ -14,6 +14,9 @@
 namespace cytodet::graph::lite {
 namespace {
 
+// Operators may share constants, and make new ones of them: the constants and names of a graph are together at most this many
+// times the file's size (4-bit values as floats, turned, are 16 times theirs) and kSmallConstants bytes.
+constexpr int64_t kMaxConstants = 32, kSmallConstants = int64_t{64} << 20;
 constexpr int kCustom = static_cast<int>(schema::BuiltinOperator::CUSTOM);
 
 bool is_of(const LiteOp& op, schema::BuiltinOperator code) { return op.code == static_cast<int>(code); }
@@ -39,7 +42,8 @@ std::string op_text(const LiteGraph& graph, const LiteOp& op) {
 
 class Translator {
  public:
-  Translator(const LiteModel& model, const InputSizes& sizes) : model_(model), sizes_(sizes) {}
+  Translator(const LiteModel& model, const InputSizes& sizes)
+      : model_(model), sizes_(sizes), left_(kMaxConstants * model.size + kSmallConstants) {}
 
   Graph run() {
     const LiteGraph& g = model_.graphs[0];
@@ -143,10 +147,24 @@ class Translator {
     for (const LiteOp& op : g.ops) {
       try {
         run_op(g, op, known);
+        charge_new_nodes();
       } catch (const Error& e) {
         if (e.where().starts_with("operator ")) throw;  // of a graph that CALL_ONCE runs
         throw e.within(op_text(g, op));
       }
+    }
+  }
+
+  void charge(size_t bytes) {
+    left_ -= static_cast<int64_t>(bytes);
+    if (left_ < 0)
+      throw Error("", "makes constants that are together far larger than the file", "convert the model without such constants");
+  }
+  void charge_new_nodes() {
+    for (; charged_ < b_.graph.capacity(); ++charged_) {
+      if (!b_.graph.alive(charged_)) continue;
+      charge(b_.graph.node(charged_).name.size());
+      if (const Tensor* value = b_.graph.constant(charged_)) charge(value->bytes());
     }
   }
 
@@ -156,7 +174,7 @@ class Translator {
     if (is_of_variables(op)) return run_variable(g, op, known);
     const LiteEntry* entry = find_lite_entry(op.code);
     const NodeId before = b_.graph.capacity();
-    Call call(b_, g, op,
+    Call call(b_, turned_, g, op,
               [&](int tensor, bool rounded) { return rounded ? rounded_of(g, tensor, known) : number_of(g, tensor, known); });
     entry ? entry->translate(call) : custom_entry(op)->translate(call);
     const std::optional<Grid> grid = entry && entry->moves && call.keeps_grid ? common_grid(g, op, known) : std::nullopt;
@@ -220,13 +238,14 @@ class Translator {
     }
   }
 
-  // A graph that puts constants into variables.
+  // A graph that puts constants into variables: it runs once, however many operators name it.
   void call_once(const LiteOp& op) {
     const auto* options = op.raw->builtin_options_as_CallOnceOptions();
     const int index = options ? options->init_subgraph_index() : -1;
     if (index < 1 || index >= static_cast<int>(model_.graphs.size()) || starting_)
       throw Error("", "runs graph " + std::to_string(index) + " of " + std::to_string(model_.graphs.size()),
                   "the file is damaged");
+    if (!started_.insert(index).second) return;
     starting_ = true;
     const LiteGraph& g = model_.graphs[static_cast<size_t>(index)];
     Numbers known(g.tensors.size());
@@ -243,6 +262,7 @@ class Translator {
       if (!value || variable.input >= 0) throw Error("", "does not put a constant into a variable", "such models are not read");
       if (t.data.empty() && t.is_quantized())
         throw Error("", "computes what a variable holds at first", "such models are not read");
+      if (t.is_quantized()) charge(t.data.size());
       variable.start = t.is_quantized() ? t.stored() : *value;
       return;
     }
@@ -280,6 +300,10 @@ class Translator {
   const LiteModel& model_;
   const InputSizes& sizes_;
   Builder b_;
+  int64_t left_;        // bytes of constants and names that may still be made
+  NodeId charged_ = 0;  // nodes before it are counted
+  TurnedWeights turned_;
+  std::set<int> started_;  // graphs that CALL_ONCE ran
   std::map<std::string, Variable> variables_;
   std::map<std::pair<const Numbers*, int>, std::string> handles_;
   bool starting_ = false;  // within CALL_ONCE

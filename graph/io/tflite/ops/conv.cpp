@@ -62,7 +62,7 @@ Value with_bias(const Call& c, Value y, size_t bias, size_t input, size_t filter
 void conv_2d(Call& c) {
   const auto& o = c.options<schema::Conv2DOptions>();
   shape_of_weights(c, 1, 4);
-  const Value filter = c.b.transpose(weights_of(c, 1), {1, 2, 3, 0});
+  const Value filter = weights_of(c, 1, {1, 2, 3, 0});
   const AttrMap attrs = window_attrs(o.padding(), o.stride_h(), o.stride_w(), o.dilation_h_factor(), o.dilation_w_factor());
   const Value y = with_bias(c, c.b.add("Conv2D", {c.layer_in(0), filter}, attrs), 2, 0, 1);
   c.give(y, o.fused_activation_function());
@@ -76,7 +76,7 @@ void depthwise_conv_2d(Call& c) {
   if (x.size() != 4 || x[3] < 1 || f[0] != 1 || f[3] % x[3])
     refuse("has a filter of " + to_string(f) + " for " + to_string(x), "the file is damaged");
   const AttrMap attrs = window_attrs(o.padding(), o.stride_h(), o.stride_w(), o.dilation_h_factor(), o.dilation_w_factor());
-  const Value flat = b.transpose(weights_of(c, 1), {1, 2, 0, 3});
+  const Value flat = weights_of(c, 1, {1, 2, 0, 3});
   Value y;
   if (o.stride_h() != o.stride_w())  // TensorFlow's depthwise op has one stride; a convolution of as many groups does the same
     y = b.add("Conv2D", {c.layer_in(0), flat}, attrs);
@@ -89,7 +89,7 @@ void transpose_conv(Call& c) {
   Builder& b = c.b;
   const auto& o = c.options<schema::TransposeConvOptions>();
   shape_of_weights(c, 1, 4);
-  const Value filter = b.transpose(weights_of(c, 1), {1, 2, 0, 3});
+  const Value filter = weights_of(c, 1, {1, 2, 0, 3});
   const AttrMap attrs = window_attrs(o.padding(), o.stride_h(), o.stride_w(), 1, 1);
   const Value y = b.add("Conv2DBackpropInput", {c.in(0), filter, c.layer_in(2)}, attrs);
   c.give(with_bias(c, y, 3, 2, 1), o.fused_activation_function());
@@ -106,7 +106,7 @@ void fully_connected(Call& c) {
     if (const auto grid = fake_quant_value(b.graph, c.in(0))) x = b.adopt(new_fake_quant(b.graph, x, grid->quant));
   }
   const bool constant = !c.tensor(1).data.empty();
-  const Value w = constant ? b.transpose(weights_of(c, 1), {1, 0}) : c.in(1);
+  const Value w = constant ? weights_of(c, 1, {1, 0}) : c.in(1);
   Value y = b.add("MatMul", {x, w}, {{"transpose_a", false}, {"transpose_b", !constant}});
   y = activated(b, with_bias(c, y, 2, 0, 1), o.fused_activation_function());
   if (o.keep_num_dims() && s.size() != 2) {
