@@ -149,10 +149,10 @@ CalibrationRequest calibration_request(Json json, bool of_folder) {
   return r;
 }
 
-// Shows the samples to the network and writes the ranges. Throws Stopped.
-void write_ranges_of(const pipeline::QuantizationTarget& target, quant::CalibrationData data,
-                     const quant::CalibrateOptions& options, const char* out, const cytodet_callbacks* callbacks,
-                     cytodet_graph_report& report) {
+// Shows the samples to the network; images that cannot be read become messages. Throws Stopped.
+quant::Ranges watched_ranges(const pipeline::QuantizationTarget& target, quant::CalibrationData data,
+                             const quant::CalibrateOptions& options, const cytodet_callbacks* callbacks,
+                             cytodet_graph_report& report) {
   SampleWatch watch(callbacks, data.samples.size());
   data.feed = [&watch, feed = std::move(data.feed)](size_t sample, exec::Runner& runner) {
     watch.check_stop();
@@ -167,9 +167,9 @@ void write_ranges_of(const pipeline::QuantizationTarget& target, quant::Calibrat
   }
   watch.check_stop();
   for (const std::string& problem : c.problems) report.messages.push_back(core::valid_utf8(problem));
-  quant::write_ranges(c.ranges, out);
   report.ranges = static_cast<int64_t>(c.ranges.values.size());
   report.images = c.ranges.images;
+  return std::move(c.ranges);
 }
 
 void calibrate(const char* model, const char* images, const char* out, Json json, const cytodet_callbacks* callbacks,
@@ -182,7 +182,7 @@ void calibrate(const char* model, const char* images, const char* out, Json json
   plan.add_output(out, "the ranges");
   plan.check();
   quant::CalibrationData data = pipeline::data_of(target, images, request.max_images);
-  write_ranges_of(target, std::move(data), request.options, out, callbacks, report);
+  quant::write_ranges(watched_ranges(target, std::move(data), request.options, callbacks, report), out);
 }
 
 void calibrate_images(const char* model, const cytodet_image* images, size_t count, const char* out, Json json,
@@ -207,10 +207,21 @@ void calibrate_images(const char* model, const cytodet_image* images, size_t cou
     const models::Letterbox box = models::letterbox_of(pixels.width, pixels.height, network->input());
     pipeline::NetworkInput(runner.plan(), network->input()).put(*network, pixels, box, runner);
   };
-  write_ranges_of(target, data, request.options, out, callbacks, report);
+  quant::write_ranges(watched_ranges(target, data, request.options, callbacks, report), out);
 }
 
-void quantize(const char* model, const char* out, Json json, cytodet_graph_report& report) {
+// pipeline::ranges_of(), whose calibration is told of and may be stopped.
+quant::Ranges ranges_for(pipeline::QuantizationTarget& target, const pipeline::QuantizeSettings& s,
+                         const cytodet_callbacks* callbacks, cytodet_graph_report& report) {
+  if (!s.ranges.empty() || s.images.empty()) return pipeline::ranges_of(target, s, true);
+  quant::CalibrateOptions options;
+  options.method = s.method;
+  options.observer.percentile = s.percentile;
+  options.quiet = true;
+  return watched_ranges(target, pipeline::calibration_data(target, s.images, s.max_images), options, callbacks, report);
+}
+
+void quantize(const char* model, const char* out, Json json, const cytodet_callbacks* callbacks, cytodet_graph_report& report) {
   const bool check = take(json, "check", true);
   if (json.contains("max_drop"))
     throw core::UsageError("max_drop", "is no setting here", "use the program: cytodet quantize --max-drop");
@@ -226,7 +237,7 @@ void quantize(const char* model, const char* out, Json json, cytodet_graph_repor
   plan.add_output(out, "the INT8 graph");
   if (target.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");
   plan.check();
-  const quant::Ranges ranges = pipeline::ranges_of(target, s, true);
+  const quant::Ranges ranges = ranges_for(target, s, callbacks, report);
   const pipeline::Int8Network n = pipeline::make_int8(target, ranges, s, s.layers, true);
   const pipeline::Quantized& q = n.quantized;
   pipeline::write_quantized(target, q, n.file, out, check && !s.force ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
@@ -277,10 +288,14 @@ cytodet_graph_report* cytodet_calibrate_images(const char* model, const cytodet_
 }
 cytodet_graph_report* cytodet_quantize(const char* model, const char* out, const cytodet_settings* settings,
                                        cytodet_error** error) {
-  return guarded(error, [&] {
+  return cytodet_quantize_watched(model, out, settings, nullptr, error);
+}
+cytodet_graph_report* cytodet_quantize_watched(const char* model, const char* out, const cytodet_settings* settings,
+                                               const cytodet_callbacks* callbacks, cytodet_error** error) {
+  return stoppable("the calibration", error, [&] {
     require(model, "model");
     require(out, "out");
-    return reported([&](cytodet_graph_report& report) { quantize(model, out, json_of(settings), report); });
+    return reported([&](cytodet_graph_report& report) { quantize(model, out, json_of(settings), callbacks, report); });
   });
 }
 

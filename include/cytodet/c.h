@@ -98,7 +98,7 @@ CYTODET_API void cytodet_settings_free(cytodet_settings* settings);
  * takes as many streams as it has images. */
 typedef struct cytodet_model cytodet_model;
 
-/* Opens a model file (.json, docs/model_file.md), or a graph (.pb, .pbtxt, a SavedModel or a checkpoint; float or INT8) beside
+/* Opens a model file (.json, docs/model_file.md), or a graph (.pb, .onnx, .tflite, a SavedModel, ...; float or INT8) beside
  * which a model file of its name lies. Errors: a file that cannot be read, a graph that is not what the model file says, an
  * operation that is not known, a setting that is unknown or outside its range. Settings:
  * - streams: networks at work at once, 0 to 256; 0: one per usable core. Default 0
@@ -255,7 +255,8 @@ typedef struct cytodet_image_detections {
   size_t count;
 } cytodet_image_detections;
 
-/* Writes the detections of one image to a file, whose name says in which form, as `cytodet export` does (docs/export.md):
+/* Writes all given detections of one image to a file, whose name says in which form (docs/export.md). `cytodet export` and run
+ * folders leave out those below cytodet_model_operating_score(): give the others alone for the same numbers of cells. Forms:
  * .geojson, .geojson.gz, .csv, .excel.csv, .coco.json, .heatmap.png, .crops.png, .summary.json, other .json (box list). The image
  * is opened where a form wants its pixels or what was scanned of it and a file `name` exists. `classes`: names by class_index;
  * NULL: there are none. CYTODET_USAGE: a form that is not known, a class_index that is negative or above 9999, the file is the
@@ -310,8 +311,8 @@ CYTODET_API const cytodet_tensor* cytodet_tensors_at(const cytodet_tensors* tens
 CYTODET_API void cytodet_tensors_free(cytodet_tensors* tensors);
 
 /* What the model's network gives for an image: its outputs as they are before boxes are made of them, each [1, ...]. The image
- * is resized and normalised as detection does with an image that is one tile: it lies at the top left of the input at the largest
- * scale at which it fits. Takes one of the model's streams. Errors: as cytodet_detect_images(). */
+ * is resized, placed and normalised as the model file's "input" says (docs/model_file.md), as detection does with an image that
+ * is not cut into tiles. Takes one of the model's streams. Errors: as cytodet_detect_images(). */
 CYTODET_API cytodet_tensors* cytodet_model_network(cytodet_model* model, const cytodet_image* image, cytodet_error** error);
 /* The same for an input that is made already: float32 [1, height, width, 3], or bytes where the graph takes bytes.
  * CYTODET_USAGE: another type or shape; the error says which is expected. */
@@ -502,6 +503,9 @@ CYTODET_API cytodet_graph_report* cytodet_calibrate_images(const char* model, co
  */
 CYTODET_API cytodet_graph_report* cytodet_quantize(const char* model, const char* out, const cytodet_settings* settings,
                                                    cytodet_error** error);
+/* cytodet_quantize() with callbacks for its calibration, as of cytodet_calibrate_folder(); what follows it is not stopped. */
+CYTODET_API cytodet_graph_report* cytodet_quantize_watched(const char* model, const char* out, const cytodet_settings* settings,
+                                                           const cytodet_callbacks* callbacks, cytodet_error** error);
 /* Nodes of the graph before and after cytodet_optimize(). */
 CYTODET_API int64_t cytodet_graph_report_nodes_before(const cytodet_graph_report* report);
 CYTODET_API int64_t cytodet_graph_report_nodes_after(const cytodet_graph_report* report);
@@ -519,7 +523,8 @@ CYTODET_API void cytodet_graph_report_free(cytodet_graph_report* report);
 /* A graph of any format that is read, to look into and to run on any inputs. Several threads may run one graph at once. */
 typedef struct cytodet_graph cytodet_graph;
 
-/* Opens a frozen graph (.pb, .pbtxt), a SavedModel, a checkpoint or an ONNX model. Errors: a file that cannot be read. Settings:
+/* Opens a frozen graph (.pb, .pbtxt), a SavedModel, a checkpoint, an ONNX or a TensorFlow Lite model. Errors: a file
+ * that cannot be read. Settings:
  * - threads: threads inside the network, 1 to 256. Default 1
  * - precision: "graph" or "bf16", as of cytodet_model_open(). Default "graph"
  * - plain: true, the plain interpreter instead of the kernels. Default false

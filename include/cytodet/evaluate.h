@@ -134,9 +134,9 @@ inline Scores evaluate(const GroundTruth& ground_truth, const std::vector<ImageD
                                        error);
   });
 }
-// Writes the detections of one image to a file, whose name says in which form, as `cytodet export` does (docs/export.md):
-// .geojson, .geojson.gz, .csv, .coco.json, .heatmap.png, ... Throws Error: a form that is not known, a file that cannot be
-// written.
+// Writes all given detections of one image to a file, whose name says in which form (docs/export.md). `cytodet export` and run
+// folders leave out those below Model::operating_scores(): give the others alone for the same numbers of cells. Forms: .geojson,
+// .geojson.gz, .csv, .coco.json, .heatmap.png, ... Throws Error: a form that is not known, a file that cannot be written.
 inline void write_detections(const ImageDetections& image, const std::string& path) {
   const detail::DetectionsForC c({image});
   const std::vector<const char*> names = detail::pointers(c.names);

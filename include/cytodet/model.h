@@ -147,8 +147,8 @@ class Model {
   // Pixels in memory: as a file that holds these pixels. Throws Error on a size, stride or format that cannot be.
   Result detect_image(const ImageView& image, const DetectOptions& options = {}) const;
   Results detect_images(const std::vector<ImageView>& images, const DetectOptions& options = {}) const;
-  // What the network gives for an image before boxes are made of it: its outputs, each [1, ...]. The image is resized and
-  // normalised as detection does: it lies at the top left of the input at the largest scale at which it fits.
+  // What the network gives for an image before boxes are made of it: its outputs, each [1, ...]. The image is resized,
+  // placed and normalised as the model file's "input" says.
   std::vector<Tensor> network(const ImageView& image) const;
   // The same for an input that is made already: float32 [1, height, width, 3].
   std::vector<Tensor> network(const Tensor& input) const;

@@ -14,7 +14,7 @@ from cytodet._settings import PathLike
 
 
 class ClassScores(NamedTuple):
-    """Of one class; annotations: those that count. -1: nothing to score."""
+    """Figures of a class. annotations: number of those that count. A figure of -1: nothing to score."""
 
     name: str
     annotations: int

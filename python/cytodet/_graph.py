@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from cytodet import _binding, _process, _settings, _tensors
 from cytodet._errors import usage
+from cytodet._opened import Opened
 from cytodet._settings import PathLike
 
 
@@ -21,8 +21,8 @@ class TensorInfo(NamedTuple):
     shape: Optional[Tuple[Optional[int], ...]]
 
 
-class Graph:
-    """A graph of any format that is read (.pb, .pbtxt, SavedModel, checkpoint, .onnx). Several threads may run one at once.
+class Graph(Opened[_binding.Graph]):
+    """A graph of any format that is read (.pb, .pbtxt, SavedModel, checkpoint, .onnx, .tflite). Several threads may run one at once.
 
     inputs, outputs: lists of TensorInfo; outputs are the nodes that nobody reads. nodes: list of {"name", "op", "inputs", "outputs",
     "macs"}. ops: how often each op occurs. parameters: number of constants' values. macs: multiply-accumulates where sizes are
@@ -33,37 +33,24 @@ class Graph:
     Error: a file that cannot be read.
     """
 
+    _advice = ("the graph", "open it again")
+
     def __init__(self, path: PathLike, *, threads: int = 1, precision: str = "graph", plain: bool = False,
                  sizes: Optional[Mapping[str, Sequence[int]]] = None, set: Optional[Mapping[str, Any]] = None) -> None:
-        self._options: Dict[str, Any] = {"threads": threads, "precision": precision, "plain": plain,
-                                         "sizes": {k: list(v) for k, v in (sizes or {}).items()}, "set": dict(set or {})}
-        settings = dict(self._options, set=[f"{k}={json.dumps(v, default=_settings.plain)}" for k, v in (set or {}).items()])
+        options: Dict[str, Any] = {"threads": threads, "precision": precision, "plain": plain,
+                                   "sizes": {k: list(v) for k, v in (sizes or {}).items()}, "set": dict(set or {})}
+        settings = dict(options, set=[f"{k}={json.dumps(v, default=_settings.plain)}" for k, v in (set or {}).items()])
         text = _settings.path_bytes(path)
         _process.begin_work()
-        self._handle: Optional[_binding.Graph] = _binding.Graph(text, _settings.text_of(settings))
-        self._owner = os.getpid()
-        self.path: str = os.fsdecode(text)
-        inputs = self._handle.inputs()
+        handle = self._open(text, _binding.Graph(text, _settings.text_of(settings)), options)
+        inputs = handle.inputs()
         self._dtypes: Dict[str, int] = {name: dtype for name, dtype, _ in inputs}
         self.inputs: List[TensorInfo] = [_info(*i) for i in inputs]
-        self.outputs: List[TensorInfo] = [_info(*o) for o in self._handle.outputs()]
+        self.outputs: List[TensorInfo] = [_info(*o) for o in handle.outputs()]
         self._description: Optional[Dict[str, Any]] = None
 
     def __repr__(self) -> str:
         return f"<cytodet.Graph {self.path}: {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
-
-    def __enter__(self) -> "Graph":
-        return self
-
-    def __exit__(self, *unused: Any) -> None:
-        self.close()
-
-    def __reduce__(self) -> Any:  # another process opens it again
-        return _reopened, (os.path.abspath(self.path), self._options)
-
-    def close(self) -> None:
-        """Frees the graph once the calls that use it have ended. Closing twice is allowed."""
-        self._handle = None
 
     @property
     def description(self) -> Dict[str, Any]:
@@ -106,17 +93,6 @@ class Graph:
             feeds = {self.inputs[0].name: feeds}
         given = [_tensors.feed(name, values, self._dtypes.get(name[:-2] if name.endswith(":0") else name, 0)) for name, values in feeds.items()]
         return _tensors.arrays_by_name(self._opened().run(given, _settings.names(outputs)))  # type: ignore[arg-type]
-
-    def _opened(self) -> _binding.Graph:
-        handle = self._handle
-        if handle is None:
-            raise usage(self.path, "the graph is closed", "open it again")
-        _process.check_owner(self.path, self._owner)
-        return handle
-
-
-def _reopened(path: str, options: Dict[str, Any]) -> Graph:
-    return Graph(path, **options)
 
 
 def _info(name: str, dtype: int, shape: Optional[List[int]]) -> TensorInfo:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cytodet import _binding, _pixels, _process, _settings, _tensors
 from cytodet._errors import Error, StoppedError, usage
+from cytodet._opened import Opened
 from cytodet._progress import ProgressLike, reporter
 from cytodet._result import Result, Results
 from cytodet._settings import PathLike
@@ -33,7 +34,7 @@ def load(path: PathLike, **options: Any) -> "Model":
     return Model(path, **options)
 
 
-class Model:
+class Model(Opened[_binding.Model]):
     """A network that is ready to detect. Several threads may use one at once: their calls share its streams.
 
     streams: networks at work at once; 0: one per usable core. threads: inside one network. precision: "graph", or "bf16" for float
@@ -43,17 +44,17 @@ class Model:
     Error: a file that cannot be read, a graph that is not what the model file says. UsageError: an option outside of its range.
     """
 
+    _advice = ("the model", "load it again")
+
     def __init__(self, path: PathLike, *, streams: int = 0, threads: int = 1, precision: str = "graph",
                  score: Optional[float] = None, detections: Optional[int] = None, nms: Optional[str] = None,
                  iou: Optional[float] = None) -> None:
-        self._options = _settings.nested({"streams": streams, "threads_per_stream": threads, "precision": precision, "score": score,
-                                          "detections": detections, "nms": nms, "iou": iou})
+        options = _settings.nested({"streams": streams, "threads": threads, "precision": precision, "score": score,
+                                    "detections": detections, "nms": nms, "iou": iou})
+        settings = {"threads_per_stream" if key == "threads" else key: value for key, value in options.items()}
         text = _settings.path_bytes(path)
         _process.begin_work()
-        self._handle: Optional[_binding.Model] = _binding.Model(text, _settings.text_of(self._options))
-        self._owner = os.getpid()
-        self.path: str = os.fsdecode(text)
-        d = self._handle.description()
+        d = self._open(text, _binding.Model(text, _settings.text_of(settings)), options).description()
         self.name: str = d["name"]
         self.input_size: Tuple[int, int] = (d["input_height"], d["input_width"])  # pixels: height, width
         self.streams: int = d["streams"]
@@ -65,19 +66,6 @@ class Model:
     def __repr__(self) -> str:
         height, width = self.input_size
         return f"<cytodet.Model {self.path}: {width} x {height}, {len(self.class_names)} classes>"
-
-    def __enter__(self) -> "Model":
-        return self
-
-    def __exit__(self, *unused: Any) -> None:
-        self.close()
-
-    def __reduce__(self) -> Any:  # another process opens it again
-        return _reopened, (os.path.abspath(self.path), self._options)
-
-    def close(self) -> None:
-        """Frees the network once the calls that use it have ended. Closing twice is allowed."""
-        self._handle = None
 
     def detect(self, source: Any, *, tile: Optional[int] = None, overlap: Optional[int] = None, mode: Optional[str] = None,
                mpp: Optional[float] = None, level: Optional[int] = None, scale: Optional[float] = None,
@@ -99,7 +87,7 @@ class Model:
         score: detections with this score or less are left out. roi: file or folder of regions of interest. background: tiles of
         bare glass to skip are found by "none" (default), "otsu" or "variance". max_bad_tiles: damaged tiles that a slide may have,
         default "5%". settings: more keys of "detect" of a run config (docs/detect.md), which win.
-        Of pixels: name, for errors and evaluate(); order "BGR" where blue comes first; image_mpp, micrometres per pixel.
+        For pixels: name, for errors and evaluate(); order "BGR" where blue comes first; image_mpp, micrometres per pixel.
         progress: a function of one cytodet.Progress, a bar or class of bars (tqdm.tqdm), True for tqdm's.
 
         Error: one source that cannot be read; in a list its Result has the error instead. An exception that stops the call
@@ -159,8 +147,8 @@ class Model:
     def network(self, image: Any, *, order: str = "RGB") -> Dict[str, np.ndarray]:
         """What the network gives before boxes are made of it: its outputs by name, each [1, ...].
 
-        image: pixels as of detect(), which are resized and normalised as there (top left in the input, at the largest scale at
-        which they fit); or an input that is made already, float32 [1, height, width, 3].
+        image: pixels as of detect(), which are resized, placed and normalised as the model file's "input" says; or an input that
+        is made already, float32 [1, height, width, 3].
         """
         if not _pixels.is_array(image):
             raise usage("image", f"is {type(image).__name__}", "give pixels or an input of the network")
@@ -170,13 +158,6 @@ class Model:
         else:
             outputs = self._opened().network_of_pixels(_pixels.pixels(array, "image", order))
         return _tensors.arrays_by_name(outputs)
-
-    def _opened(self) -> _binding.Model:
-        handle = self._handle
-        if handle is None:
-            raise usage(self.path, "the model is closed", "load it again")
-        _process.check_owner(self.path, self._owner)
-        return handle
 
     @staticmethod
     def _files_of_slides(slides: List[Slide], options: Dict[str, Any]) -> Tuple[List[Any], Dict[str, Any]]:
@@ -209,11 +190,6 @@ class Model:
             stopped_by.results = results
             raise stopped_by
         return results
-
-
-def _reopened(path: str, options: Dict[str, Any]) -> Model:
-    options = dict(options)
-    return Model(path, threads=options.pop("threads_per_stream"), **options)
 
 
 def _only(results: Results, source: Any) -> Result:

@@ -27,7 +27,7 @@ class Result:
     def __init__(self, name: str, boxes: Any, scores: Any, classes: Any, class_names: Sequence[str],
                  category_ids: Optional[Sequence[int]] = None, width: int = 0, height: int = 0,
                  mpp: Tuple[float, float] = (0.0, 0.0)) -> None:
-        """Of detections from anywhere: boxes [n, 4] in pixels, scores [n], classes [n] as places in class_names.
+        """Detections from anywhere as a result: boxes [n, 4] in pixels, scores [n], classes [n] as places in class_names.
 
         UsageError: columns of other shapes.
         """
@@ -89,8 +89,8 @@ class Result:
                 for (x0, y0, x1, y1), s, c in zip(self.boxes.tolist(), self.scores.tolist(), self.classes.tolist())]
 
     def to_geojson(self, origin: str = "bounds") -> Dict[str, Any]:
-        """A FeatureCollection as QuPath opens it, the same as `cytodet export --score 0` writes: level-0 pixels, two decimals, from the
-        corner of what was scanned (origin "bounds") or of the slide's canvas ("slide")."""
+        """A FeatureCollection of all rows as QuPath opens it: level-0 pixels, two decimals, from the corner of what was scanned (origin
+        "bounds") or of the slide's canvas ("slide"). `cytodet export` writes that of counted()."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "cells.geojson")
             self.save(path, origin=origin)
@@ -117,9 +117,10 @@ class Result:
                              data={"class_name": np.array(self.labels, dtype=str)})
 
     def save(self, path: PathLike, *, image_id: int = 1, origin: Optional[str] = None, crops: Optional[int] = None) -> None:
-        """Writes the detections in the form that the file's name says, as `cytodet export` does: .geojson, .geojson.gz, .csv,
-        .excel.csv, .coco.json, .heatmap.png, .crops.png, .summary.json, other .json (box list). The last png forms need the
-        image's file. Error: a form that is not known, a file that cannot be written."""
+        """Writes all rows, also those below the operating point, in the form that the file's name says: .geojson, .geojson.gz, .csv,
+        .excel.csv, .coco.json, .heatmap.png, .crops.png, .summary.json, other .json (box list). found.counted().save(...) writes
+        the cells alone, as `cytodet export` and run folders do. The png forms need the image's file. Error: a form that is not
+        known, a file that cannot be written."""
         settings = _settings.nested({"image_id": image_id, "origin": origin, "crops": crops})
         _binding.write_detections(self._columns(), list(self.class_names), _settings.path_bytes(path), _settings.text_of(settings))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytodet import _binding, _process, _settings
 from cytodet._errors import usage
+from cytodet._opened import Opened
 from cytodet._settings import PathLike
 
 
@@ -25,7 +26,7 @@ def open_slide(path: PathLike, **options: Any) -> "Slide":
     return Slide(path, **options)
 
 
-class Slide:
+class Slide(Opened[_binding.Slide]):
     """An image or slide file of any size. Several threads may read from one at once.
 
     format: "svs", "tiff", "jpeg", ... width, height: of level 0, pixels. levels: list of Level, the largest first. mpp: micrometres
@@ -36,15 +37,14 @@ class Slide:
     name, or three with commas); stretch ("none", "auto", a number of bits, "MIN,MAX"). Error: missing, damaged, of no known format.
     """
 
+    _advice = ("the slide", "open it again")
+
     def __init__(self, path: PathLike, *, series: Optional[int] = None, page: Optional[int] = None, plane: Optional[int] = None,
                  time: Optional[int] = None, channel: Optional[str] = None, stretch: Optional[str] = None) -> None:
-        self._options = _settings.nested({"series": series, "page": page, "plane": plane, "time": time,
-                                          "channel": None if channel is None else str(channel), "stretch": stretch})
+        options = _settings.nested({"series": series, "page": page, "plane": plane, "time": time,
+                                    "channel": None if channel is None else str(channel), "stretch": stretch})
         text = _settings.path_bytes(path)
-        self._handle: Optional[_binding.Slide] = _binding.Slide(text, _settings.text_of(self._options))
-        self._owner = os.getpid()
-        self.path: str = os.fsdecode(text)
-        d = self._handle.description()
+        d = self._open(text, _binding.Slide(text, _settings.text_of(options)), options).description()
         self.format: str = d["format"]
         self.levels: List[Level] = [Level(*level) for level in d["levels"]]
         self.width, self.height = self.levels[0].width, self.levels[0].height
@@ -56,19 +56,6 @@ class Slide:
 
     def __repr__(self) -> str:
         return f"<cytodet.Slide {self.path}: {self.width} x {self.height}, {len(self.levels)} levels>"
-
-    def __enter__(self) -> "Slide":
-        return self
-
-    def __exit__(self, *unused: Any) -> None:
-        self.close()
-
-    def __reduce__(self) -> Any:  # another process opens it again
-        return _reopened, (os.path.abspath(self.path), self._options)
-
-    def close(self) -> None:
-        """Frees the file once the reads that use it have ended. Closing twice is allowed."""
-        self._handle = None
 
     def read(self, level: int, x: int, y: int, w: int, h: int) -> np.ndarray:
         """The pixels [x, x + w) x [y, y + h) of a level, in pixels of that level: uint8 [h, w, 3], RGB; white outside.
@@ -90,17 +77,6 @@ class Slide:
         x, y, width, height = self.bounds
         scale = _whole({"max_side": max_side}, 31)[0] / max(width, height)
         return self.read_scaled((x, y, x + width, y + height), max(1, round(width * scale)), max(1, round(height * scale)))
-
-    def _opened(self) -> _binding.Slide:
-        handle = self._handle
-        if handle is None:
-            raise usage(self.path, "the slide is closed", "open it again")
-        _process.check_owner(self.path, self._owner)
-        return handle
-
-
-def _reopened(path: str, options: Dict[str, Any]) -> Slide:
-    return Slide(path, **options)
 
 
 def _whole(values: Dict[str, Any], bits: int) -> List[int]:

@@ -101,7 +101,8 @@ def quantize(model: ModelLike, out: PathLike, *, images: Union[None, PathLike, I
              progress: ProgressLike = None) -> QuantizeReport:
     """Writes the network with INT8 layers to `out` (.pb), and for a model its model file beside it.
 
-    images: what to calibrate on, as of calibrate(); or ranges: the file that calibrate() wrote. exclude_ops, exclude_nodes: what
+    images: what to calibrate on, as of calibrate(), by whose max_images and method; or ranges: the file that calibrate() wrote.
+    progress tells of the calibration. exclude_ops, exclude_nodes: what
     stays in float. check: the file is run beside the network before it is written. settings: more keys of "quantize" of a run config
     (docs/quantize.md), which win. Error: neither images nor ranges, ranges of another graph, no layer that can be INT8.
     A signal ends the calibration soon, and the rest when it is done.
@@ -110,17 +111,22 @@ def quantize(model: ModelLike, out: PathLike, *, images: Union[None, PathLike, I
     options = _settings.nested({"max_images": max_images, "method": method, "exclude_ops": list(exclude_ops),
                                 "exclude_nodes": list(exclude_nodes), "check": check,
                                 "ranges": None if ranges is None else os.fsdecode(_settings.path_bytes(ranges, "ranges"))})
+    arrays = images is not None and not isinstance(images, (str, bytes, os.PathLike))
+    if images is not None and not arrays:
+        options["images"] = os.fsdecode(_settings.path_bytes(images, "images"))  # type: ignore[arg-type]
+    options = _settings.laid_over(options, settings)
     with tempfile.TemporaryDirectory() as folder:
-        if images is not None and not isinstance(images, (str, bytes, os.PathLike)):
-            if ranges is not None:
+        if arrays:
+            if options.get("ranges"):
                 raise usage("ranges", "are given beside images", "give one of them")
             options["ranges"] = os.path.join(folder, "ranges.json")
-            calibrate(model, images, options["ranges"], method=options.pop("method", None), max_images=max_images,
-                      progress=progress)
-        elif images is not None:
-            options["images"] = os.fsdecode(_settings.path_bytes(images, "images"))
-        text = _settings.text_of(_settings.laid_over(options, settings))
-        d = _binding.quantize(_model_path(model), _settings.path_bytes(out, "out"), text)
+            calibrate(model, images, options["ranges"], method=options.get("method"),  # type: ignore[arg-type]
+                      percentile=options.get("percentile"), max_images=options["max_images"], progress=progress)
+        tell, close = reporter(None if arrays else progress)
+        try:
+            d = _binding.quantize(_model_path(model), _settings.path_bytes(out, "out"), _settings.text_of(options), tell)
+        finally:
+            close()
     return QuantizeReport(d["layers"], d["int8_layers"], d["messages"])
 
 

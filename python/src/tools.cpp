@@ -42,11 +42,12 @@ nb::dict optimize(const nb::bytes& graph, const nb::bytes& out, const std::strin
   });
 }
 
-nb::dict quantize(const nb::bytes& model, const nb::bytes& out, const std::string& json) {
+nb::dict quantize(const nb::bytes& model, const nb::bytes& out, const std::string& json, nb::object progress) {
   const std::string from = text_of(model), to = text_of(out);
-  return report_of(json, nb::none(), [&](const cytodet_settings* s, const cytodet_callbacks*, cytodet_error** error) {
-    return cytodet_quantize(from.c_str(), to.c_str(), s, error);
-  });
+  return report_of(json, std::move(progress),
+                   [&](const cytodet_settings* s, const cytodet_callbacks* callbacks, cytodet_error** error) {
+                     return cytodet_quantize_watched(from.c_str(), to.c_str(), s, callbacks, error);
+                   });
 }
 
 nb::dict calibrate_folder(const nb::bytes& model, const nb::bytes& images, const nb::bytes& out, const std::string& json,
@@ -74,7 +75,7 @@ nb::dict calibrate_images(const nb::bytes& model, const nb::list& given, const n
 
 void add_tools(nb::module_& m) {
   m.def("optimize", optimize, nb::arg("graph"), nb::arg("out"), nb::arg("settings"));
-  m.def("quantize", quantize, nb::arg("model"), nb::arg("out"), nb::arg("settings"));
+  m.def("quantize", quantize, nb::arg("model"), nb::arg("out"), nb::arg("settings"), nb::arg("progress").none());
   m.def("calibrate_folder", calibrate_folder, nb::arg("model"), nb::arg("images"), nb::arg("out"), nb::arg("settings"),
         nb::arg("progress").none());
   m.def("calibrate_images", calibrate_images, nb::arg("model"), nb::arg("images"), nb::arg("out"), nb::arg("settings"),

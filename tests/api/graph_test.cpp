@@ -1,4 +1,8 @@
 // Optimized, calibrated and quantized graphs: the files of the program. Models and versions.
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+
 #include "tests/api/program.h"
 
 namespace cytodet::test {
@@ -42,6 +46,46 @@ TEST_F(GraphFiles, CalibratedAndQuantizedGraphEqualsTheProgramsByteForByte) {
   const std::string boxes = bytes_of(path("run") + "/boxes/BloodImage_00007.boxes");
   ASSERT_EQ(boxes.size() - boxes.find('\n') - 1, 40 * r.detections.size());
   EXPECT_EQ(std::memcmp(&boxes[boxes.find('\n') + 1], &r.detections[0].box, sizeof(Box)), 0);
+}
+
+// The calibration of cytodet_quantize_watched() tells of each image, and ends when it is asked to.
+struct Watch {
+  std::atomic<size_t> told{0}, stop_at{SIZE_MAX};
+};
+
+TEST_F(GraphFiles, TheCalibrationOfQuantizeIsWatched) {
+  const auto settings = [&](const char* json) { return cytodet_settings_parse(json, nullptr); };
+  Watch watch;
+  cytodet_callbacks callbacks{};
+  callbacks.struct_size = sizeof callbacks;
+  callbacks.user = &watch;
+  callbacks.progress = [](void* user, const cytodet_progress* p) { static_cast<Watch*>(user)->told = p->inputs_done; };
+  callbacks.stop = [](void* user) {
+    const auto* w = static_cast<const Watch*>(user);
+    return static_cast<int>(w->told >= w->stop_at);
+  };
+  const std::string images = kImages;
+  cytodet_settings* s = settings(R"({"max_images": 2, "check": false})");
+  cytodet_settings_set_text(s, "images", images.c_str());
+  watch.stop_at = 1;
+  cytodet_error* error = nullptr;
+  EXPECT_EQ(cytodet_quantize_watched(kModel.c_str(), path("int8.pb").c_str(), s, &callbacks, &error), nullptr);
+  EXPECT_EQ(cytodet_error_status(error), CYTODET_STOPPED);
+  EXPECT_FALSE(std::filesystem::exists(path("int8.pb")));
+  cytodet_error_free(error);
+  watch.stop_at = SIZE_MAX;
+  watch.told = 0;
+  cytodet_graph_report* report = cytodet_quantize_watched(kModel.c_str(), path("int8.pb").c_str(), s, &callbacks, nullptr);
+  EXPECT_EQ(watch.told, 2u);
+  EXPECT_EQ(cytodet_graph_report_images(report), 2);
+  cytodet_graph_report_free(report);
+  cytodet_settings_free(s);
+  QuantizeOptions options;
+  options.images = kImages;
+  options.max_images = 2;
+  options.check = false;
+  quantize(kModel, path("unwatched.pb"), options);
+  EXPECT_TRUE(bytes_of(path("int8.pb")) == bytes_of(path("unwatched.pb")));
 }
 
 TEST_F(GraphFiles, QuantizingWithoutImagesOrRangesIsRefused) {

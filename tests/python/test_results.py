@@ -42,6 +42,14 @@ def test_geojson_is_that_of_the_program(run_of_slide, found_on_slide, tmp_path):
     assert 0 < len(counted) < len(found)
     assert [f["geometry"] for f in counted.to_geojson()["features"]] == [
         f["geometry"] for f in json_of(tmp_path / "counted.geojson")["features"]]
+    for form in ("csv", "summary.json", "heatmap.png"):  # the program's forms of cells hold those that count
+        counted.save(tmp_path / f"ours.{form}")
+        program("export", run_of_slide, "-o", tmp_path / f"theirs.{form}", "--image", 1)
+    ours_said, theirs_said = ((tmp_path / f"{name}.csv").read_text().split("\n") for name in ("ours", "theirs"))
+    assert [row.partition(",")[2] for row in ours_said] == [row.partition(",")[2] for row in theirs_said]
+    assert (tmp_path / "ours.heatmap.png").read_bytes() == (tmp_path / "theirs.heatmap.png").read_bytes()
+    ours_said, theirs_said = (json_of(tmp_path / f"{name}.summary.json") for name in ("ours", "theirs"))
+    assert theirs_said.pop("boxes_count") and theirs_said.pop("image") in ours_said.pop("image") and ours_said == theirs_said
     found.save(tmp_path / "cells.geojson.gz")
     assert json.loads(gzip.decompress((tmp_path / "cells.geojson.gz").read_bytes())) == ours
     for name in ("cells.csv", "cells.heatmap.png", "cells.crops.png", "cells.summary.json", "cells.json"):
