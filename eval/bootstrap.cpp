@@ -19,7 +19,7 @@ uint64_t splitmix64(uint64_t x) {  // Steele, Lea, Flood 2014
   return x ^ (x >> 31);
 }
 
-// Of values sorted up to what is asked for.
+// A percentile of the values, which are sorted only up to what is asked for.
 double percentile(std::vector<double>& values, double share) {
   const double at = share * static_cast<double>(values.size() - 1);
   const auto below = static_cast<size_t>(std::floor(at));

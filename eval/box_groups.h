@@ -60,7 +60,7 @@ class Overlaps {
  public:
   void find(const GroundTruth& truth, std::span<const int32_t> truths, const DetectionSet& set,
             std::span<const int32_t> detections, double least);
-  // Of the d-th detection, truths ascending.
+  // The overlaps of the d-th detection, truths ascending.
   std::span<const Overlap> of(size_t d) const { return {pairs_.data() + begin_[d], pairs_.data() + begin_[d + 1]}; }
 
  private:

@@ -20,8 +20,8 @@ struct Accumulated {
   std::array<std::array<double, kRecalls>, kThresholds> precision;
 };
 
-// Of one area range: the detections that match somewhere or are ignored at some thresholds only, with the number of the others
-// before them, which are false at all thresholds.
+// The turns of one area range: the detections that match somewhere or are ignored at some thresholds only, with the number of the
+// others before them, which are false at all thresholds.
 struct Turn {
   int64_t false_before = 0;
   uint16_t matched = 0, ignored = 0;

@@ -21,7 +21,7 @@ struct FrocPoint {
 struct Froc {
   std::vector<FrocPoint> curve;       // at each score that occurs, falling
   std::vector<Estimate> sensitivity;  // at kFrocRates: of the scores with at most so many false positives, the lowest
-  Estimate mean;                      // of these
+  Estimate mean;                      // of those sensitivities
 };
 // `mm2`: per image; empty: rates are per image. Sensitivities of a class without truths are undefined.
 Froc froc(const ClassOutcomes& outcomes, std::span<const double> mm2, const Bootstrap& bootstrap);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 
@@ -99,6 +100,14 @@ std::string why_none(const ClassOutcomes& outcomes, const OperatingRule& rule, c
          kFigures[static_cast<size_t>(rule.kind)] + " at score " + number_text(choice.nearest_score);
 }
 
+// A score between `below` and `above` that keeps them apart also when they are rounded to floats, as boxes hold them.
+double score_between(double below, double above) {
+  const auto low = static_cast<float>(below), high = static_cast<float>(above);
+  const double from = std::max(below, static_cast<double>(low)), to = std::min(above, static_cast<double>(high));
+  const double under = static_cast<double>(std::nextafter(high, 0.0f));  // not the score itself, which may round to below it
+  return under > from ? shortest_between(from, under) : from < to ? shortest_between(from, to) : above;
+}
+
 }  // namespace
 
 OperatingRule operating_rule(const std::string& text) {
@@ -149,8 +158,8 @@ OperatingPoint find_operating_point(const ClassOutcomes& outcomes, const Operati
     point.problem = why_none(outcomes, rule, choice);
     return point;
   }
-  // Where everything is taken, a little room below.
-  point.score = shortest_between(std::isnan(choice.next) ? choice.score * 0.95 : choice.next, choice.score);
+  // With a little room below where no lower score occurs.
+  point.score = score_between(std::isnan(choice.next) ? choice.score * 0.95 : choice.next, choice.score);
   auto resampled = bootstrap.distribution(
       1, [&](std::span<const int32_t> weights, std::span<double> out) { out[0] = choose(outcomes, rule, weights, mm2).score; });
   if (!resampled[0].empty()) point.interval = percentile_interval(resampled[0], bootstrap.options().level);

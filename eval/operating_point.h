@@ -42,8 +42,9 @@ struct OperatingPoint {
   std::string problem;               // then: why, with the nearest that is reached
   PointFigures figures;              // at the score
 };
-// The score is the shortest decimal number between the last score that is taken and the next below, so that rounding in files
-// does not move a detection across it. Throws UsageError where the rule needs areas and they are not known.
+// The score is the shortest decimal number between the last score that is taken and the next below, both also as floats, so that
+// rounding in files and in memory does not move a detection across it. Throws UsageError where the rule needs areas and they are
+// not known.
 OperatingPoint find_operating_point(const ClassOutcomes& outcomes, const OperatingRule& rule, std::span<const double> mm2,
                                     const Bootstrap& bootstrap);
 

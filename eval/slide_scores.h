@@ -17,8 +17,8 @@ enum class SlideScore { maximum, mean_of_top, count };
 constexpr std::array<SlideScore, 3> kSlideScores = {SlideScore::maximum, SlideScore::mean_of_top, SlideScore::count};
 const char* name_of(SlideScore score);  // "maximum", "mean of the top 10", "count"
 
-// Of a slide's detections of one class, in any order: the best score; the mean of the kTopScores best, a missing one counted
-// as 0; the number with at least `least_score`. 0 without detections.
+// What a slide's detections of one class, in any order, give: the best score; the mean of the kTopScores best, a missing one
+// counted as 0; the number with at least `least_score`. 0 without detections.
 double slide_score(SlideScore which, std::vector<double> scores, double least_score);
 
 struct RocPoint {

@@ -97,7 +97,7 @@ inline void finish_packed4(const DepthwisePacked4& job, int64_t x, int64_t pixel
     if constexpr (storage == StorageType::bf16) Set::store_bf16(to, y);
     if constexpr (storage == StorageType::q8) Set::store_q8_bytes(to, V::min(V::mul(y, inverse), qmax), qmin);
   };
-  // Of N pixels the first `wanted` are stored.
+  // Computes N pixels and stores the first `wanted` of them.
   const auto finish = [&]<int N>(int64_t p, int64_t wanted, auto put) {
     Vec y[N];
 #pragma GCC unroll 16

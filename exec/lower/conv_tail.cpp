@@ -30,7 +30,7 @@ bool is_of_constant(const Lowering& low, NodeId id, std::initializer_list<const 
   if (id < 0 || low.taken(id)) return false;
   const Node& n = low.graph.node(id);
   if (n.inputs.size() != 2 || std::none_of(ops.begin(), ops.end(), [&](const char* op) { return n.op == op; })) return false;
-  for (size_t side = 0; side < (n.op == "RealDiv" ? 1u : 2u); ++side) {
+  for (size_t side = 0; side < (n.op == "RealDiv" || n.op == "Div" ? 1u : 2u); ++side) {
     const Tensor* t = n.inputs[side] == v ? low.constant(n.inputs[1 - side]) : nullptr;
     if (t && t->dtype() == DType::f32 && t->size() == 1 && std::abs(t->data<float>()[0] - value) < 1e-6f) return true;
   }

@@ -9,7 +9,8 @@
 
 namespace cytodet::models {
 
-// Where an image lies that has another shape than the input: the corner, the middle; or it fills the input, its aspect not kept.
+// The place of an image that has another shape than the input: the corner, the middle; or it fills the input, its aspect not
+// kept.
 enum class Placement { top_left, center, stretch };
 
 struct InputSettings {

@@ -10,7 +10,7 @@
 
 namespace cytodet::models {
 
-// Where a model file gives none.
+// The score for model files that give none.
 constexpr double kDefaultOperatingScore = 0.4;
 
 struct FigureReached {

@@ -218,6 +218,53 @@ int evaluate_labels(const EvaluateOptions& o, const RunConfig& c) {
   return e.run();
 }
 
+// What is asked for fits together, which is said before any work.
+void check_options(const EvaluateOptions& o) {
+  if (!o.labels.compare.empty() || !o.labels.results_file.empty())
+    throw UsageError(o.labels.compare.empty() ? "--results-file" : "--compare", "is for classification networks");
+  if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
+  o.figures.check();
+  if (!o.figures.operating_point.empty() && o.model.empty() && o.config.empty())
+    throw UsageError("--operating-point", "needs --model", "name the model file that it is written into");
+  if (!o.errors.worst.empty() && !o.detections_file.empty() && o.images.empty())
+    throw UsageError("--worst", "needs --images", "name the folder of the ground truth's images");
+}
+
+void keep_regions(const EvaluateOptions& o, const Scored& s, GroundTruth& truth, DetectionSet& set) {
+  keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, set, s.choice);
+}
+
+// The results of --against; nothing without it.
+DetectionSet read_other(const EvaluateOptions& o, const Scored& s, GroundTruth& truth) {
+  DetectionSet other;
+  if (o.figures.against.empty()) return other;
+  const std::string file = results_file(o.figures.against);
+  other = read_detections(file, truth, paths_beside(file));
+  keep_regions(o, s, truth, other);
+  for (const std::string& warning : other.warnings) print_warning(o.figures.against + ": " + warning);
+  return other;
+}
+
+void print_scores(const EvaluateOptions& o, const Scores& scores, Scored& s) {
+  warn(scores.warnings);
+  std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);
+  if (!s.timing_table.empty()) std::fputs(("\n" + s.timing_table).c_str(), stdout);
+  const Json figures = to_json(scores, o.curves);
+  for (auto it = figures.begin(); it != figures.end(); ++it) s.report[it.key()] = it.value();
+}
+
+// Figures for screening, at the operating point that is found here or known, and the comparison at the same one.
+void run_all_figures(const EvaluateOptions& o, Scored& s, const GroundTruth& truth, const DetectionSet& other,
+                     const ScoreOptions& options) {
+  const std::string model = o.model.empty() && !o.config.empty() ? o.settings().model : o.model;
+  const FigureInputs in{truth, s.set, s.images, s.counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
+  CountingScores counting = s.counting;
+  if (o.figures.tables()) counting = run_figures(o.figures, in, options, s.report);
+  if (o.figures.against.empty()) return;
+  const FigureInputs compared{truth, s.set, s.images, counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
+  run_comparison(o.figures, compared, other, options, s.report);
+}
+
 int evaluate(const EvaluateOptions& o) {
   if (!o.model.empty() || !o.config.empty()) {
     const RunConfig c = o.settings();
@@ -227,51 +274,25 @@ int evaluate(const EvaluateOptions& o) {
     }
     if (o.truth.empty()) load_model(c.model);  // what it cannot be read for comes before what is missing
   }
-  if (!o.labels.compare.empty() || !o.labels.results_file.empty())
-    throw UsageError(o.labels.compare.empty() ? "--results-file" : "--compare", "is for classification networks");
-  if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
+  check_options(o);
   check_files(o);
   GroundTruth truth = read_ground_truth(o.truth);
   if (!o.figures.slide_labels.empty()) read_slide_labels(o.figures.slide_labels, truth);  // its errors come before the work
   ScoreOptions options = score_options(o);
-  if (!o.figures.model_out.empty() && o.figures.operating_point.empty())
-    throw UsageError("--model-out", "goes with --operating-point");
-  if (!o.figures.operating_point.empty()) {
-    operating_rule(o.figures.operating_point);
-    if (o.model.empty() && o.config.empty())
-      throw UsageError("--operating-point", "needs --model", "name the model file that it is written into");
-  }
-  if (!o.errors.worst.empty() && !o.detections_file.empty() && o.images.empty())
-    throw UsageError("--worst", "needs --images", "name the folder of the ground truth's images");
   Scored s = o.detections_file.empty() ? detect_now(o, truth) : read_given(o, truth);
-  keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, s.set, s.choice);
-  DetectionSet other;
-  if (!o.figures.against.empty()) {
-    const std::string file = results_file(o.figures.against);
-    other = read_detections(file, truth, paths_beside(file));
-    keep_in_roi(s.roi, places_of(s.origin, s.inputs.empty() ? files_beside(truth, o.truth) : s.inputs), truth, other, s.choice);
-  }
+  keep_regions(o, s, truth, s.set);
+  const DetectionSet other = read_other(o, s, truth);
   if (o.max_dets.empty()) {
     follow_slides(options, s.set, s.images);
     follow_slides(options, other, s.images);
   }
-  const Scores scores = score(truth, s.set, options);
-  warn(scores.warnings);
-  std::fputs((to_text(scores) + "\n" + class_table(scores)).c_str(), stdout);
-  if (!s.timing_table.empty()) std::fputs(("\n" + s.timing_table).c_str(), stdout);
-  const Json figures = to_json(scores, o.curves);
-  for (auto it = figures.begin(); it != figures.end(); ++it) s.report[it.key()] = it.value();
+  print_scores(o, score(truth, s.set, options), s);
   if (o.errors.wanted()) {
     ErrorOptions what;
     what.max_dets = options.max_dets.back();
     o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
   }
-  if (o.figures.wanted()) {
-    const std::string model = o.model.empty() && !o.config.empty() ? o.settings().model : o.model;
-    const FigureInputs in{truth, s.set, s.images, s.counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
-    if (o.figures.tables()) run_figures(o.figures, in, options, s.report);
-    if (!o.figures.against.empty()) run_comparison(o.figures, in, other, options, s.report);
-  }
+  if (o.figures.wanted()) run_all_figures(o, s, truth, other, options);
   if (!o.out.empty()) write_file(o.out, json_text(s.report));
   return s.code;
 }

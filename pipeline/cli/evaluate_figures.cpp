@@ -45,7 +45,7 @@ OperatingScore operating_score_of(const std::string& name, const OperatingPoint&
   return s;
 }
 
-// Of the model's classes. Throws where a class that has ground truth does not reach the rule.
+// The operating points of the model's classes. Throws where a class that has ground truth does not reach the rule.
 OperatingScores find_points(const FigureFlags& flags, const FigureInputs& in, const ModelFile& model) {
   const OperatingRule rule = operating_rule(flags.operating_point);
   const std::vector<ClassOutcomes> outcomes = find_class_outcomes(in.truth, in.set, {flags.iou, flags.bootstrap.threads});
@@ -67,6 +67,9 @@ OperatingScores find_points(const FigureFlags& flags, const FigureInputs& in, co
     p.problem = "the ground truth has no such category";
     if (category >= 0) p = find_operating_point(outcomes[static_cast<size_t>(category)], rule, in.images.mm2, bootstrap);
     all.classes.push_back(operating_score_of(name, p));
+    if (p.score && *p.score > 1)
+      throw Error("--operating-point", "chooses score " + Json(*p.score).dump() + " for " + name + ", and scores are 0 to 1",
+                  "divide the scores of the detections by their largest possible one");
     if (p.score) continue;
     const bool has_truth = category >= 0 && outcomes[static_cast<size_t>(category)].truth_count > 0;
     if (has_truth)
@@ -113,20 +116,20 @@ void FigureFlags::add(CLI::App& app) {
   app.add_option("--bootstrap", bootstrap.resamples, "Resamples of the images for intervals; 0: none")
       ->check(CLI::Range(0, 100000))
       ->capture_default_str();
-  app.add_option("--seed", bootstrap.seed, "Of the resamples")->capture_default_str();
+  app.add_option("--seed", bootstrap.seed, "Seed of the resamples")->capture_default_str();
   app.add_option("--match-iou", iou, "Least overlap of a box with the truth that it finds, for these figures")
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str();
 }
 
-void run_figures(const FigureFlags& flags, const FigureInputs& in, const ScoreOptions& options, Json& report) {
+CountingScores run_figures(const FigureFlags& flags, const FigureInputs& in, const ScoreOptions& options, Json& report) {
   CountingScores counting = in.counting;
   if (!flags.operating_point.empty()) {
     const ModelFile model = load_model(in.model);
     const OperatingScores points = find_points(flags, in, model);
     ModelFile with = model;
     with.operating_scores = points;
-    const std::filesystem::path file = model_file_of(flags.model_out.empty() ? in.model : flags.model_out);
+    const std::filesystem::path file = flags.model_out.empty() ? model_file_of(in.model) : std::filesystem::path(flags.model_out);
     if (flags.model_out.empty())
       write_operating_scores(file, points);
     else
@@ -144,6 +147,14 @@ void run_figures(const FigureFlags& flags, const FigureInputs& in, const ScoreOp
       screen(in.truth, in.set, screening_options(flags, in, scores_of_categories(in.truth, counting, in.classes), options));
   std::fputs(to_text(s).c_str(), stdout);
   report["figures"] = to_json(s);
+  return counting;
+}
+
+void FigureFlags::check() const {
+  if (!model_out.empty() && operating_point.empty()) throw UsageError("--model-out", "goes with --operating-point");
+  if (!model_out.empty() && std::filesystem::path(model_out).extension() != ".json")
+    throw UsageError("--model-out " + model_out, "must end in .json, as model files do");
+  if (!operating_point.empty()) operating_rule(operating_point);
 }
 
 void run_comparison(const FigureFlags& flags, const FigureInputs& in, const DetectionSet& other, const ScoreOptions& options,

@@ -28,6 +28,7 @@ struct FigureFlags {
   double iou = 0.5;
 
   void add(CLI::App& app);
+  void check() const;  // throws UsageError where they do not fit each other
   bool tables() const { return figures || !operating_point.empty() || !slide_labels.empty(); }
   bool wanted() const { return tables() || !against.empty(); }
 };
@@ -44,8 +45,8 @@ struct FigureInputs {
 };
 
 // Prints tables and adds "operating_point" and "figures" to the report. With a rule: finds the operating point and writes it into
-// the model file; throws Error, and writes nothing, where no score meets the rule.
-void run_figures(const FigureFlags& flags, const FigureInputs& inputs, const ScoreOptions& options, Json& report);
+// the model file; throws Error, and writes nothing, where no score meets the rule. Returns the scores that the figures are at.
+CountingScores run_figures(const FigureFlags& flags, const FigureInputs& inputs, const ScoreOptions& options, Json& report);
 // Prints the comparison with `other` and adds "against".
 void run_comparison(const FigureFlags& flags, const FigureInputs& inputs, const DetectionSet& other, const ScoreOptions& options,
                     Json& report);

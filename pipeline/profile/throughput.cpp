@@ -18,7 +18,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-// Of all threads of the process.
+// Processor time that all threads of the process have used.
 double cpu_seconds() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);

@@ -45,7 +45,7 @@ class Section {
   }
 
  private:
-  // Of many classes, those with most cells.
+  // Among many classes, those with most cells.
   bool has_chart(const ScreeningClass& c) const {
     const auto larger = std::count_if(s_.classes.begin(), s_.classes.end(), [&](const ScreeningClass& k) {
       return k.truths > c.truths || (k.truths == c.truths && &k < &c);
@@ -57,7 +57,7 @@ class Section {
 
   void point() {
     std::string what =
-        "Of boxes that count; a box is right that overlaps a cell of the truth by an IoU of at least " + shortest(s_.iou) + ".";
+        "For boxes that count; a box is right that overlaps a cell of the truth by an IoU of at least " + shortest(s_.iou) + ".";
     const bool intervals = s_.images > 1 && s_.bootstrap.resamples > 0;
     if (intervals)
       what += " In brackets " + shortest(s_.bootstrap.level * 100) + " % intervals over " + grouped(s_.bootstrap.resamples) +

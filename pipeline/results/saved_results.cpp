@@ -91,13 +91,13 @@ SavedResults::SavedResults(const std::filesystem::path& path, ResultsHints hints
     read_ids(truth_read ? &*truth_read : nullptr);
 }
 
-// Of a results file by category ids, as its classes may be known only when it is read.
+// The scores from which boxes count: those of a results file by category ids, as its classes may be known only when it is read.
 void SavedResults::choose_counting() {
   const auto by_id = [&](const CountingScores& s, const std::vector<int>& ids, const std::vector<std::string>& names) {
     counting_.source = s.source;
     for (size_t c = 0; c < ids.size(); ++c) {
       classes_.add(ids[c], names[c]);
-      counting_by_id_[ids[c]] = s.scores.at(c);
+      if (c < s.scores.size()) counting_by_id_[ids[c]] = s.scores[c];  // else all of them count
     }
   };
   std::optional<ModelFile> model;

@@ -42,19 +42,22 @@ class ByteCache {
   LruCache<std::string, std::shared_ptr<const std::string>> kept_;
 };
 
+// clang-format off
 // Paths:
-//   ""  view.js  view.css          the page
-//   slides.json                    {"title", "tile", "classes": [{"name", "color", "score"}], "boxes_count": text, "truth": bool,
-//   "slides": [ViewSlide with "zooms"]} SLIDE/tile/ZOOM/X/Y            JPEG of 512 x 512 pixels (less at the right and bottom),
-//   each 2^ZOOM level-0 pixels wide SLIDE/truth                    see pack_truth(); 404 without ground truth SLIDE/boxes "CYB1",
-//   count (uint32), then little-endian columns: x0, y0, x1, y1, score (float32), class (uint16)
+//   ""  view.js  view.css    the page
+//   slides.json              {"title", "tile", "classes": [{"name", "color", "score"}], "boxes_count": text, "truth": bool,
+//                            "slides": [ViewSlide with "zooms"]}
+//   SLIDE/tile/ZOOM/X/Y      JPEG of 512 x 512 pixels (less at the right and bottom), each 2^ZOOM level-0 pixels wide
+//   SLIDE/truth              see pack_truth(); 404 without ground truth
+//   SLIDE/boxes              "CYB1", count (uint32), then little-endian columns: x0, y0, x1, y1, score (float32), class (uint16)
+// clang-format on
 // Anything else is 404.
 class ViewSite {
  public:
   using Boxes = std::function<Detections(size_t slide)>;
   // `counting`: the scores at which the page's sliders begin.
   ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting = {});
-  // Of each slide, what pack_truth() gives; before anything is asked for.
+  // Gives what pack_truth() makes of each slide; set before anything is asked for.
   using Truth = std::function<std::string(size_t slide)>;
   void set_truth(Truth truth) { read_truth_ = std::move(truth); }
   HttpReply answer(std::string_view path);  // any thread

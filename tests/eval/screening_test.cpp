@@ -189,6 +189,26 @@ TEST(OperatingPointTest, TheScoreIsTheShortestNumberBetween) {
   EXPECT_EQ(shortest_between(0.123456788, 0.123456789), 0.123456789);
 }
 
+// Boxes hold floats, files decimal numbers: as many count by either.
+TEST(OperatingPointTest, ScoresThatAreRoundedToFloatsStayOnTheirSide) {
+  const BloodCells cells;
+  auto outcomes = find_class_outcomes(cells.truth, cells.set);
+  const Bootstrap bootstrap(cells.truth.images.size(), {.resamples = 0});
+  for (const char* rule : {"f1", "count", "recall>=0.9", "recall>=0.5", "precision>=0.8", "fp-per-image<=1"})
+    for (ClassOutcomes& k : outcomes) {
+      for (ScoredOutcome& d : k.detections) d.score = std::round(d.score * 100) / 100;
+      const OperatingPoint p = find_operating_point(k, operating_rule(rule), {}, bootstrap);
+      if (!p.score) continue;
+      const auto from = [&](auto score_of) {
+        return std::count_if(k.detections.begin(), k.detections.end(),
+                             [&](const ScoredOutcome& d) { return score_of(d) >= *p.score; });
+      };
+      EXPECT_EQ(from([](const ScoredOutcome& d) { return static_cast<double>(static_cast<float>(d.score)); }),
+                from([](const ScoredOutcome& d) { return d.score; }))
+          << rule << " " << k.name;
+    }
+}
+
 TEST(Screening, OneImageGivesNoIntervalsAndSaysSo) {
   const GroundTruth truth = parse_ground_truth(
       R"({"images":[{"id":1}],"categories":[{"id":1,"name":"a"},{"id":2,"name":"b"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,50,50]}]})",

@@ -330,6 +330,26 @@ TEST(Kernels, OneDnnRows) {
       ::testing::UnorderedElementsAre("max_pool", "avg_pool", "softmax", "concat", "onednn_deconv", "alias", "onednn_matmul"));
 }
 
+// 6 / relu6(x + 3) is no sixth of it.
+TEST(Kernels, DivisionsByAHardSigmoidAreNone) {
+  std::mt19937 random(13);
+  for (const char* division : {"Div", "RealDiv"}) {
+    Graph g;
+    placeholder(g, "x", {1, 4, 4, 8});
+    constant(g, "w", normal_tensor({1, 1, 8, 8}, random));
+    constant(g, "three", Tensor::scalar(3.0f));
+    constant(g, "six", Tensor::scalar(6.0f));
+    add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs());
+    add(g, "add", "AddV2", {"conv", "three"});
+    add(g, "relu6", "Relu6", {"add"});
+    add(g, "gate", division, {"six", "relu6"});
+    add(g, "out", "Mul", {"conv", "gate"});
+    Tensor x = normal_tensor({1, 4, 4, 8}, random, 0.1f);
+    const Answers a = run_both(g, {{"x", x}}, {"out"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5) << division;
+  }
+}
+
 TEST(Kernels, DeconvolutionsWithoutOverlap) {
   std::mt19937 random(12);
   struct Case {

@@ -145,11 +145,32 @@ TEST_F(OperatingPoints, EvaluateSetsTheKeyAndLeavesTheRestOfTheModelFile) {
 
 TEST_F(OperatingPoints, ARuleThatNoScoreMeetsWritesNothing) {
   const std::string model = model_with(std::nullopt), before = read_file(model);
-  const Output o = evaluate({"--model", model, "--operating-point", "precision>=1", "--bootstrap", "0"});
-  if (o.code == 0) GTEST_SKIP() << "the best detections are right";
+  const Output o = evaluate({"--model", model, "--operating-point", "recall>=1", "--bootstrap", "0"});
   EXPECT_EQ(o.code, 1);
   EXPECT_EQ(read_file(model), before);
   EXPECT_THAT(o.err, HasSubstr("the nearest is"));
+}
+
+TEST_F(OperatingPoints, TheNewModelFileHasTheNameThatWasChecked) {
+  const std::string model = model_with(std::nullopt);
+  const Output o = evaluate({"--model", model, "--operating-point", "f1", "--bootstrap", "0", "--model-out", path("new.pb")});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("must end in .json"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "new.json"));
+}
+
+TEST_F(OperatingPoints, AComparisonIsAtThePointThatIsFound) {
+  const std::string model = model_with(std::nullopt);
+  const Output o = evaluate(
+      {"--model", model, "--operating-point", "recall>=0.95", "--bootstrap", "0", "--against", kCellBoxes, "-o", path("r.json")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json report = read_json(folder / "r.json");
+  double least = 1;
+  for (const Json& c : report["operating_point"]["classes"]) least = std::min(least, c["score"].get<double>());
+  EXPECT_LT(least, 0.4);
+  EXPECT_GE(report["figures"]["classes"][0]["operating_point"]["recall"]["value"].get<double>(), 0.95);
+  EXPECT_THAT(report["against"].dump(),
+              HasSubstr(Json(report["figures"]["classes"][0]["operating_point"]["recall"]["value"]).dump()));
 }
 
 TEST_F(OperatingPoints, RulesAndFilesAreCheckedBeforeTheWork) {

@@ -79,7 +79,7 @@ struct ExpressionKernels {
   // The largest, or smallest, of `so_far` and all of a; NaN where one is.
   float (*max_of_all)(const float* a, int64_t n, float so_far);
   float (*min_of_all)(const float* a, int64_t n, float so_far);
-  // Of each of `rows` rows of n: e^(a - the row's largest), divided by their sum. Relative error at most 1e-6.
+  // For each of `rows` rows of n values: e^(a - the row's largest), divided by their sum. Relative error at most 1e-6.
   void (*softmax)(const float* a, float* out, int64_t rows, int64_t n);
 
   Unary of_one(ExprOp op) const { return unary[static_cast<int>(op)]; }
