@@ -18,8 +18,10 @@ bool has_precision(Precision precision) { return precision != Precision::bf16 ||
 
 std::shared_ptr<const Plan> Plan::compile(const Graph& given, const PlanOptions& options) {
   const std::optional<Graph> changed = with_float_filters(given);
-  const Graph& graph = changed ? *changed : given;
-  return needs_partition(graph, options) ? compile_partitioned(graph, options) : compile_straight(graph, options);
+  if (!changed) return needs_partition(given, options) ? compile_partitioned(given, options) : compile_straight(given, options);
+  PlanOptions named = options;  // what the filters were made of is no output
+  if (named.outputs.empty()) named.outputs = find_outputs(given);
+  return needs_partition(*changed, named) ? compile_partitioned(*changed, named) : compile_straight(*changed, named);
 }
 
 Runner::Runner(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), stream_(plan_->new_stream()) {}

@@ -219,10 +219,12 @@ int evaluate_labels(const EvaluateOptions& o, const RunConfig& c) {
 }
 
 // What is asked for fits together, which is said before any work.
-void check_options(const EvaluateOptions& o) {
+void check_task(const EvaluateOptions& o) {
   if (!o.labels.compare.empty() || !o.labels.results_file.empty())
     throw UsageError(o.labels.compare.empty() ? "--results-file" : "--compare", "is for classification networks");
   if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
+}
+void check_options(const EvaluateOptions& o) {
   o.figures.check();
   if (!o.figures.operating_point.empty() && o.model.empty() && o.config.empty())
     throw UsageError("--operating-point", "needs --model", "name the model file that it is written into");
@@ -274,8 +276,9 @@ int evaluate(const EvaluateOptions& o) {
     }
     if (o.truth.empty()) load_model(c.model);  // what it cannot be read for comes before what is missing
   }
-  check_options(o);
+  check_task(o);
   check_files(o);
+  check_options(o);
   GroundTruth truth = read_ground_truth(o.truth);
   if (!o.figures.slide_labels.empty()) read_slide_labels(o.figures.slide_labels, truth);  // its errors come before the work
   ScoreOptions options = score_options(o);
