@@ -52,7 +52,9 @@ TEST(ChannelSteps, SoftmaxOfInfinityAndNan) {
   for (int64_t i = 0; i < 12; ++i) {
     const float got = a.plan[0].data<float>()[i], wanted = a.plain[0].data<float>()[i];
     EXPECT_EQ(std::isnan(got), std::isnan(wanted)) << i;
-    if (!std::isnan(wanted)) EXPECT_NEAR(got, wanted, 1e-6) << i;
+    if (!std::isnan(wanted)) {
+      EXPECT_NEAR(got, wanted, 1e-6) << i;
+    }
   }
 }
 
