@@ -37,11 +37,18 @@ void check(const BootstrapOptions& o) {
   if (!(o.level > 0 && o.level < 1)) throw UsageError("the level of intervals", "must be between 0 and 1");
 }
 
+Json number_or_null(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+
 Json to_json(const Estimate& e) {
-  const auto known = [](bool yes, double v) { return yes && std::isfinite(v) ? Json(v) : Json(nullptr); };
-  return {{"value", known(true, e.value)},
-          {"low", known(e.interval.has_value(), e.interval ? e.interval->low : 0)},
-          {"high", known(e.interval.has_value(), e.interval ? e.interval->high : 0)}};
+  return {{"value", number_or_null(e.value)},
+          {"low", number_or_null(e.interval ? e.interval->low : kUndefined)},
+          {"high", number_or_null(e.interval ? e.interval->high : kUndefined)}};
+}
+
+double extent_of(std::span<const int32_t> weights, std::span<const double> mm2) {
+  double sum = 0;
+  for (size_t i = 0; i < weights.size(); ++i) sum += mm2.empty() ? weights[i] : weights[i] * mm2[i];
+  return sum;
 }
 
 std::string text_of(const Estimate& e, int decimals) {

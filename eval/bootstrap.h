@@ -34,6 +34,7 @@ struct Estimate {
   double value = kUndefined;
   std::optional<Interval> interval;
 };
+Json number_or_null(double v);                             // null where it is not finite
 Json to_json(const Estimate& e);                           // {"value", "low", "high"}; null for what is not known
 std::string text_of(const Estimate& e, int decimals = 3);  // "0.913 (0.880 to 0.941)"; "-" where undefined
 
@@ -41,6 +42,9 @@ std::string text_of(const Estimate& e, int decimals = 3);  // "0.913 (0.880 to 0
 // (splitmix64(key + i) >> 32) * n >> 32 with key = splitmix64(splitmix64(seed) + number), so that neither threads nor the number
 // of resamples matter.
 void draw_weights(uint64_t seed, int64_t number, std::span<int32_t> weights);
+
+// How many images the weights count, or, where `mm2` of each image is given, how many square millimetres.
+double extent_of(std::span<const int32_t> weights, std::span<const double> mm2);
 
 // The percentiles (1 - level) / 2 and (1 + level) / 2, interpolated linearly as numpy.percentile; undefined values do not count.
 // None where fewer than half are defined. Reorders the values.

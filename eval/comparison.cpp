@@ -130,15 +130,14 @@ std::string to_text(const Comparison& c, const GroundTruth& truth) {
 }
 
 Json to_json(const Comparison& c, const GroundTruth& truth) {
-  const auto known = [](double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); };
   Json j{{"resamples", c.bootstrap.resamples}, {"seed", c.bootstrap.seed}, {"level", c.bootstrap.level}};
   j["figures"] = Json::array();
   for (const ComparedFigure& f : c.figures)
     j["figures"].push_back({{"name", f.name},
-                            {"this", known(f.first)},
-                            {"other", known(f.second)},
+                            {"this", number_or_null(f.first)},
+                            {"other", number_or_null(f.second)},
                             {"difference", to_json(f.difference)},
-                            {"p", known(f.p)}});
+                            {"p", number_or_null(f.p)}});
   j["images"] = Json::array();
   for (const ComparedImage& i : c.images)
     j["images"].push_back({{"image", image_name(truth, i.image)}, {"errors_this", i.first}, {"errors_other", i.second}});

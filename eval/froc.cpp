@@ -1,21 +1,11 @@
 #include "eval/froc.h"
 
 namespace cytodet::eval {
-namespace {
-
-double froc_extent(std::span<const int32_t> weights, std::span<const double> mm2) {
-  double sum = 0;
-  for (size_t i = 0; i < weights.size(); ++i) sum += mm2.empty() ? weights[i] : weights[i] * mm2[i];
-  return sum;
-}
-
-}  // namespace
-
 Froc froc(const ClassOutcomes& outcomes, std::span<const double> mm2, const Bootstrap& bootstrap) {
   constexpr size_t kRates = kFrocRates.size();
   Froc f;
   const auto estimates = bootstrap.estimate(kRates + 1, [&](std::span<const int32_t> weights, std::span<double> out) {
-    const double whole = froc_extent(weights, mm2);
+    const double whole = extent_of(weights, mm2);
     std::array<double, kRates> found{};
     int64_t truths = 0;
     for (size_t i = 0; i < weights.size(); ++i) truths += int64_t{weights[i]} * outcomes.truths[i];
@@ -33,7 +23,7 @@ Froc froc(const ClassOutcomes& outcomes, std::span<const double> mm2, const Boot
   f.sensitivity.assign(estimates.begin(), estimates.end() - 1);
   f.mean = estimates.back();
   const std::vector<int32_t> ones(outcomes.truths.size(), 1);
-  const double whole = froc_extent(ones, mm2);
+  const double whole = extent_of(ones, mm2);
   if (outcomes.truth_count > 0 && whole > 0)
     sweep(outcomes, ones, [&](double, const PointCounts& c) {
       f.curve.push_back({static_cast<double>(c.wrong) / whole, recall_of(c)});

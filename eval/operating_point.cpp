@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <numeric>
 
 #include "core/error.h"
+#include "core/rounded_number.h"
 
 namespace cytodet::eval {
 namespace {
@@ -24,13 +24,6 @@ constexpr RuleForm kForms[] = {{"fbeta:", RuleKind::f_beta, 1e-3, 1e3},
                                {"fp-per-image<=", RuleKind::fp_per_image, 0, 1e9},
                                {"fp-per-mm2<=", RuleKind::fp_per_mm2, 0, 1e9}};
 
-// What false positives are counted by: images, or their area.
-double extent(RuleKind kind, std::span<const int32_t> weights, std::span<const double> mm2) {
-  double sum = 0;
-  for (size_t i = 0; i < weights.size(); ++i) sum += kind == RuleKind::fp_per_mm2 ? weights[i] * mm2[i] : weights[i];
-  return sum;
-}
-
 // The score that a rule chooses, and what comes nearest where none meets it.
 struct Choice {
   double score = kUndefined, next = kUndefined;  // next: the next lower score that occurs; undefined: none
@@ -40,7 +33,7 @@ struct Choice {
 Choice choose(const ClassOutcomes& outcomes, const OperatingRule& rule, std::span<const int32_t> weights,
               std::span<const double> mm2) {
   Choice choice;
-  const double whole = extent(rule.kind, weights, mm2);
+  const double whole = extent_of(weights, rule.kind == RuleKind::fp_per_mm2 ? mm2 : std::span<const double>());
   double best = -1;
   bool open = false;  // the chosen score is the last one seen
   const auto take = [&](double score) {
@@ -85,19 +78,13 @@ Choice choose(const ClassOutcomes& outcomes, const OperatingRule& rule, std::spa
   return choice;
 }
 
-std::string number_text(double v) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.4g", v);
-  return text;
-}
-
 std::string why_none(const ClassOutcomes& outcomes, const OperatingRule& rule, const Choice& choice) {
   if (outcomes.truth_count == 0) return "has no ground truth boxes";
   if (outcomes.detections.empty()) return "has no detections";
   static const char* const kFigures[] = {
       "F", "count", "recall", "precision", "false positives per image", "false positives per mm2"};
-  return std::string("no score gives ") + rule.text + "; the nearest is " + number_text(choice.nearest) + " " +
-         kFigures[static_cast<size_t>(rule.kind)] + " at score " + number_text(choice.nearest_score);
+  return std::string("no score gives ") + rule.text + "; the nearest is " + core::rounded(choice.nearest) + " " +
+         kFigures[static_cast<size_t>(rule.kind)] + " at score " + core::rounded(choice.nearest_score);
 }
 
 // A score between `below` and `above` that keeps them apart also when they are rounded to floats, as boxes hold them.
@@ -122,7 +109,7 @@ OperatingRule operating_rule(const std::string& text) {
     if (error != std::errc() || stopped != end || !(value >= form.least && value <= form.most))
       throw UsageError(
           "operating point \"" + text + "\"",
-          "needs a number from " + number_text(form.least) + " to " + number_text(form.most) + " behind " + form.prefix,
+          "needs a number from " + core::rounded(form.least) + " to " + core::rounded(form.most) + " behind " + form.prefix,
           kKnownRules);
     return {form.kind, value, text};
   }

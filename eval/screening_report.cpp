@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/rounded_number.h"
 #include "core/settings.h"
 #include "core/text_width.h"
 
@@ -11,11 +12,7 @@ namespace {
 
 constexpr size_t kClassColumns = 22, kEstimateColumns = 26;
 
-std::string score_text(double v) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.4g", v);
-  return std::isnan(v) ? "-" : text;
-}
+std::string score_text(double v) { return std::isnan(v) ? "-" : core::rounded(v); }
 
 // A table of a class a line; cells are left aligned, so that intervals stand below each other.
 class TextTable {

@@ -100,7 +100,7 @@ std::string numbers_text(const std::vector<double>& numbers) {
   return text;
 }
 
-// Where a network's image lies in its input and what is around it, for people.
+// A text for people: where the image lies in the network's input, and what is around it.
 std::string placement_text(const std::string& placement, int fill) {
   if (placement == "stretch") return ", stretched to the input";
   if (fill < 0 && placement == "top_left") return "";

@@ -33,7 +33,7 @@ Json tensors_to_json(const NamedTensors& tensors);
 // Empty when equal: same dtype and shape, values within 1e-4 relative + 1e-5 absolute (16-bit floats within some units in the
 // last place, integers and bools exactly; NaN equals NaN); otherwise one line that says where they differ first.
 std::string difference(const Tensor& got, const Tensor& wanted);
-// The same where numbers may be `tolerance` off, also whole ones; 0: as above.
+// difference() with numbers allowed to be `tolerance` off, also whole ones; 0: as without it.
 std::string difference(const Tensor& got, const Tensor& wanted, double tolerance);
 
 }  // namespace cytodet::graph

@@ -150,7 +150,7 @@ class Model {
   // What the network gives for an image before boxes are made of it: its outputs, each [1, ...]. The image is resized,
   // placed and normalised as the model file's "input" says.
   std::vector<Tensor> network(const ImageView& image) const;
-  // The same for an input that is made already: float32 [1, height, width, 3].
+  // The outputs for an input that was made by the caller: float32 [1, height, width, 3].
   std::vector<Tensor> network(const Tensor& input) const;
   // Writes a run folder as `cytodet detect -o FOLDER` does; safe against an end at any moment, RunOptions::resume goes on.
   RunSummary run(const std::vector<std::string>& inputs, const std::string& folder, const RunOptions& options = {}) const;

@@ -103,18 +103,21 @@ void describe_rows_with_objectness(const Network& n, const Answers& a, Recogniti
   find_input(n, a, to);
   find_classes(n, a, n.outputs[0].dim(2) - 5, to);
 }
-void describe_yolov5(const Network& n, const Answers& a, Recognition& to) {
-  to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "three boxes for each cell of the grids"});
+void describe_decoded_rows(const char* why, const Network& n, const Answers& a, Recognition& to) {
+  to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", why});
   describe_rows_with_objectness(n, a, to);
   set_box_unit_of_grids(a, to);
   set_pixels(kUltralytics, a, to);
 }
+void describe_yolov5(const Network& n, const Answers& a, Recognition& to) {
+  describe_decoded_rows("three boxes for each cell of the grids", n, a, to);
+}
 
-bool has_one_row_per_cell(const Network& n, const Answers& a) {
+// One row of at least 6 numbers for each cell.
+bool is_yolox(const Network& n, const Answers& a) {
   const Port* out = joined_output(n);
   return out && out->dim(2) >= 6 && fills_grids(out->dim(1), 1, n, a);
 }
-bool is_yolox(const Network& n, const Answers& a) { return has_one_row_per_cell(n, a); }
 void describe_yolox(const Network& n, const Answers& a, Recognition& to) {
   to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "one box for each cell of the grids"});
   describe_rows_with_objectness(n, a, to);
@@ -132,12 +135,9 @@ void describe_yolox(const Network& n, const Answers& a, Recognition& to) {
   set_pixels({"how YOLOX is run", "BGR", 1, {0, 0, 0}, {1, 1, 1}, "top_left", 114}, a, to);
 }
 
-bool is_yolov6(const Network& n, const Answers& a) { return has_one_row_per_cell(n, a) && !n.has_op("Exp"); }
+bool is_yolov6(const Network& n, const Answers& a) { return is_yolox(n, a) && !n.has_op("Exp"); }
 void describe_yolov6(const Network& n, const Answers& a, Recognition& to) {
-  to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", "one box for each cell of the grids"});
-  describe_rows_with_objectness(n, a, to);
-  set_box_unit_of_grids(a, to);
-  set_pixels(kUltralytics, a, to);
+  describe_decoded_rows("one box for each cell of the grids", n, a, to);
 }
 
 // ---- queries

@@ -68,32 +68,40 @@ void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o
   write_bytes(source, parse_onnx(bytes, o.out, std::filesystem::path(o.out).parent_path()), bytes, o, check);
 }
 
+struct NamedLiteMode {
+  const char* name;
+  LiteMode mode;
+};
+constexpr NamedLiteMode kLiteModes[] = {
+    {"", LiteMode::as_is}, {"float", LiteMode::as_is}, {"weights", LiteMode::weights}, {"float16", LiteMode::float16}};
+
+// Throws UsageError where --mode is none that is made without calibration, or is not for this output.
+LiteMode lite_mode_of(const ConvertOptions& o) {
+  if (!o.mode.empty() && !ends_in(o.out, ".tflite"))
+    throw UsageError("--mode", "is for .tflite files", "cytodet quantize --mode writes .pb files");
+  for (const NamedLiteMode& known : kLiteModes)
+    if (o.mode == known.name) return known.mode;
+  if (o.mode == "int8" || o.mode == "full-int8")
+    throw UsageError("--mode " + o.mode, "needs calibration",
+                     "cytodet quantize MODEL --mode " + o.mode + " --images DIR -o " + o.out);
+  throw UsageError("--mode " + o.mode, "there is no such mode", "known are float, weights and float16");
+}
+
 constexpr double kRoundedDb = 20;  // of constants in float16 or int8 to floats, on the feeds of the check
 
 void write_tflite(const Graph& source, const Graph& graph, const ConvertOptions& o, AnswerOptions check) {
   LiteOptions options;
   options.shapes = check.shapes;
-  if (o.mode == "weights") options.mode = LiteMode::weights;
-  if (o.mode == "float16") options.mode = LiteMode::float16;
+  options.mode = lite_mode_of(o);
   const std::string bytes = encode_tflite(graph, check.interface.outputs, options);
   if (options.mode != LiteMode::as_is || has_quantized(graph)) check.min_sqnr_db = kRoundedDb;
   write_bytes(source, parse_tflite(bytes, o.out), bytes, o, check);
 }
 
-void check_lite_mode(const ConvertOptions& o) {
-  if (o.mode.empty()) return;
-  if (!ends_in(o.out, ".tflite")) throw UsageError("--mode", "is for .tflite files", "cytodet quantize --mode writes .pb files");
-  if (o.mode == "int8" || o.mode == "full-int8")
-    throw UsageError("--mode " + o.mode, "needs calibration",
-                     "cytodet quantize MODEL --mode " + o.mode + " --images DIR -o " + o.out);
-  if (o.mode != "float" && o.mode != "weights" && o.mode != "float16")
-    throw UsageError("--mode " + o.mode, "there is no such mode", "known are float, weights and float16");
-}
-
 int convert(ConvertOptions o) {
   if (!ends_in(o.out, ".onnx") && !ends_in(o.out, ".tflite") && !ends_in(o.out, ".pb") && !ends_in(o.out, ".pbtxt"))
     throw UsageError("--out " + o.out, "is of no format that is written", "known are .onnx, .tflite, .pb and .pbtxt");
-  check_lite_mode(o);
+  lite_mode_of(o);  // a wrong --mode is told before anything is read
   Interface io = interface_of_convert(o);
   check_convert_files(o);
   const Graph source = read_graph(o.graph, o.flags.changes());

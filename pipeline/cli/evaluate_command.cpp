@@ -259,12 +259,9 @@ void print_scores(const EvaluateOptions& o, const Scores& scores, Scored& s) {
 void run_all_figures(const EvaluateOptions& o, Scored& s, const GroundTruth& truth, const DetectionSet& other,
                      const ScoreOptions& options) {
   const std::string model = o.model.empty() && !o.config.empty() ? o.settings().model : o.model;
-  const FigureInputs in{truth, s.set, s.images, s.counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
-  CountingScores counting = s.counting;
-  if (o.figures.tables()) counting = run_figures(o.figures, in, options, s.report);
-  if (o.figures.against.empty()) return;
-  const FigureInputs compared{truth, s.set, s.images, counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
-  run_comparison(o.figures, compared, other, options, s.report);
+  FigureInputs in{truth, s.set, s.images, s.counting, s.classes, o.truth, model, s.data_hash, s.graph_hash};
+  if (o.figures.tables()) in.counting = run_figures(o.figures, in, options, s.report);
+  if (!o.figures.against.empty()) run_comparison(o.figures, in, other, options, s.report);
 }
 
 int evaluate(const EvaluateOptions& o) {

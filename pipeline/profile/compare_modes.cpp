@@ -32,12 +32,6 @@ std::vector<int> usual_threads() {
   return threads;
 }
 
-double median_ms(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  const size_t n = v.size();
-  return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
 double inference_ms(const Graph& graph, PlanOptions plan, const CalibrationData& data, int threads, int rounds) {
   plan.threads = threads;
   Runner runner(Plan::compile(graph, plan));
@@ -48,7 +42,7 @@ double inference_ms(const Graph& graph, PlanOptions plan, const CalibrationData&
     runner.run();
     if (i >= kWarmUpRuns) ms.push_back(watch.ms());
   }
-  return median_ms(std::move(ms));
+  return core::median(std::move(ms));
 }
 
 // What is run of a file: optimized as whoever reads it does.
@@ -141,14 +135,10 @@ std::string number_text(const char* form, double value) {
   return text;
 }
 
-std::string in_column(const std::string& s, size_t width) {
-  return s.size() >= width ? s : std::string(width - s.size(), ' ') + s;
-}
-
 // A line of cells, the first as a heading.
 std::string table_line(const std::string& head, const std::vector<std::string>& cells) {
   std::string text = head + std::string(head.size() < 12 ? 12 - head.size() : 1, ' ');
-  for (const std::string& cell : cells) text += in_column(cell, 11);
+  for (const std::string& cell : cells) text += core::right_aligned(cell, 11);
   return text + "\n";
 }
 

@@ -55,7 +55,7 @@ Graph dynamic_graph(const QuantizationTarget& target, bool per_channel) {
   return with_dynamic_ranges(q.graph, false);
 }
 
-// Where a float leaves or enters a network in stored values: number = (value - zero_point) * scale.
+// The stored values that stand for floats at an input or output of the network: number = (value - zero_point) * scale.
 struct StoredGrid {
   float scale;
   int zero_point;  // of stored values
@@ -83,7 +83,7 @@ StoredGrid grid_of(const QuantizationTarget& target, const Ranges& ranges, const
   return {q.scale, q.zero_point + low, low, low + 255};
 }
 
-std::string did_text(const std::string& kind, const std::string& name, DType stored, const StoredGrid& g) {
+std::string stored_text(const std::string& kind, const std::string& name, DType stored, const StoredGrid& g) {
   char text[96];
   std::snprintf(text, sizeof text, ", number = (value - %d) * %.9g", g.zero_point, static_cast<double>(g.scale));
   return kind + " " + name + ": " + core::name_of(stored) + text + "\n";
@@ -107,7 +107,7 @@ Graph with_stored_ends(const QuantizationTarget& target, const Ranges& ranges, c
         binary("Mul", name + "/number", binary("Sub", name + "/centred", cast, number(grid.zero_point)), number(grid.scale));
     g.replace_uses({id, 0}, x);
     g.node(cast.node).inputs[0] = {id, 0};
-    takes += did_text("input", name, stored, grid);
+    takes += stored_text("input", name, stored, grid);
   }
   for (const std::string& name : fetched_names(target)) {
     const Value v = g.value(name);
@@ -122,7 +122,7 @@ Graph with_stored_ends(const QuantizationTarget& target, const Ranges& ranges, c
     q = binary("AddV2", own + "/shifted", q, number(grid.zero_point));
     q = binary("Maximum", own + "/above", binary("Minimum", own + "/below", q, number(grid.high)), number(grid.low));
     g.add_new(own, "Cast", {q}, {{"SrcT", DType::f32}, {"DstT", stored}});
-    takes += did_text("output", name, stored, grid);
+    takes += stored_text("output", name, stored, grid);
   }
   return g;
 }

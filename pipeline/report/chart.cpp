@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
+#include "core/rounded_number.h"
 #include "core/text_width.h"
 
 namespace cytodet::pipeline {
@@ -12,12 +12,6 @@ namespace {
 constexpr double kLeft = 52, kTop = 26, kWidth = 198, kHeight = 170, kKeys = 92, kBelow = 46;
 
 constexpr size_t kKeyColumns = 11;
-
-std::string tick_text(double v) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.4g", v);
-  return text;
-}
 
 double share_of(const Axis& axis, double v) {
   v = std::clamp(v, axis.low, axis.high);
@@ -49,12 +43,12 @@ Chart::Chart(std::string_view label, Axis x, Axis y, std::string_view title)
   for (const double v : x_.ticks) {
     const double px = at(v, y_.low).x;
     svg_.line({px, kTop}, {px, kTop + kHeight}, "class=\"grid\"");
-    svg_.text({px, kTop + kHeight + 16}, tick_text(v), "text-anchor=\"middle\"");
+    svg_.text({px, kTop + kHeight + 16}, core::rounded(v), "text-anchor=\"middle\"");
   }
   for (const double v : y_.ticks) {
     const double py = at(x_.low, v).y;
     svg_.line({kLeft, py}, {kLeft + kWidth, py}, "class=\"grid\"");
-    svg_.text({kLeft - 6, py + 4}, tick_text(v), "text-anchor=\"end\"");
+    svg_.text({kLeft - 6, py + 4}, core::rounded(v), "text-anchor=\"end\"");
   }
   svg_.text({kLeft + kWidth / 2, kTop + kHeight + 36}, x_.title, "text-anchor=\"middle\"");
   svg_.text_upwards({12, kTop + kHeight / 2}, y_.title);

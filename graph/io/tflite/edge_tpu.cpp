@@ -193,7 +193,7 @@ void judge(const Seen& s, EdgeOp& op) {
 EdgeForecast forecast_edge_tpu(const LiteModel& model) {
   EdgeForecast f;
   const LiteGraph& g = model.graphs.at(0);
-  // Of each tensor: whether a mapped operator stands before it, and whether the CPU has had it after that.
+  // For each tensor: whether a mapped operator stands before it, and whether the CPU has had it after that.
   std::vector<bool> behind_mapped(g.tensors.size()), came_back(g.tensors.size());
   std::set<int> parameters;
   for (const LiteOp& op : g.ops) {

@@ -27,7 +27,7 @@ const CustomEntry* custom_entry(const LiteOp& op) {
   return nullptr;
 }
 
-// Those that change what a model remembers from one run to the next.
+// Whether an operator reads or changes what a model remembers from one run to the next.
 bool is_of_variables(const LiteOp& op) {
   return is_of(op, schema::BuiltinOperator::VAR_HANDLE) || is_of(op, schema::BuiltinOperator::READ_VARIABLE) ||
          is_of(op, schema::BuiltinOperator::ASSIGN_VARIABLE) || is_of(op, schema::BuiltinOperator::CALL_ONCE);

@@ -15,7 +15,7 @@ using Code = schema::BuiltinOperator;
   {                                                                   \
     Code::code, [](Call& c) { c.set(0, c.b.add(tf, c.all())); }, true \
   }
-// The same with the operator's own activation.
+// A binary operator followed by the operator's own activation.
 #define LITE_ACTIVATED(code, tf, options_type)                                                                               \
   {                                                                                                                          \
     Code::code, [](Call& c) { c.give(c.b.add(tf, c.all()), c.options<schema::options_type>().fused_activation_function()); } \

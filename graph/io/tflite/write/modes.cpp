@@ -137,7 +137,7 @@ std::optional<Grid> demanded(Code c) {
   return {};
 }
 
-// Of the operator's code, from which on it takes int8.
+// The first version of the operator that takes int8.
 int int8_version(Code c) {
   if (c == Code::FULLY_CONNECTED) return 4;
   if (has_filter(c)) return 3;
