@@ -1,6 +1,7 @@
 #include "models/detection_model.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace cytodet::models {
 
@@ -23,6 +24,24 @@ void move_into(Detections& found, double left, double top, double width, double 
   std::erase_if(found, [](const Detection& d) { return d.box.width() <= 0 || d.box.height() <= 0; });
 }
 
+// A side of a box from `low` to `high`, made shorter at both ends alike until it is within 0 and `end`, but not under a pixel.
+std::pair<double, double> side_about_centre(double low, double high, double end) {
+  const double centre = (low + high) / 2, half = std::max(0.5, std::min({(high - low) / 2, centre, end - centre}));
+  return {std::max(0.0, centre - half), std::min(end, centre + half)};
+}
+
+// move_into() for boxes whose middles count.
+void move_centres_into(Detections& found, double left, double top, double width, double height) {
+  std::erase_if(found, [&](const Detection& d) {
+    const double x = (d.box.x0 + d.box.x1) / 2 - left, y = (d.box.y0 + d.box.y1) / 2 - top;
+    return !(x >= 0 && x <= width && y >= 0 && y <= height);
+  });
+  for (Detection& d : found) {
+    std::tie(d.box.x0, d.box.x1) = side_about_centre(d.box.x0 - left, d.box.x1 - left, width);
+    std::tie(d.box.y0, d.box.y1) = side_about_centre(d.box.y0 - top, d.box.y1 - top, height);
+  }
+}
+
 }  // namespace
 
 Detections DetectionModel::decode(std::span<const Tensor* const> outputs, const Letterbox& box, int width, int height) const {
@@ -31,7 +50,10 @@ Detections DetectionModel::decode(std::span<const Tensor* const> outputs, const 
   // What lies around the image counts as a part of it first.
   const double left = box.left / box.scale, top = box.top / box.scale;
   Detections found = decode_square(outputs, box.scale, width + 2 * left, height * stretch + 2 * top);
-  if (box.left > 0 || box.top > 0) move_into(found, left, top, width, height * stretch);
+  if (keeps_centres())
+    move_centres_into(found, left, top, width, height * stretch);
+  else if (box.left > 0 || box.top > 0)
+    move_into(found, left, top, width, height * stretch);
   if (stretch != 1)
     for (Detection& d : found) {
       d.box.y0 /= stretch;

@@ -8,6 +8,7 @@
 #include "core/suggest.h"
 #include "models/boxes/recognise_boxes.h"
 #include "models/efficientdet/recognise_efficientdet.h"
+#include "models/heat_maps/recognise_heat_maps.h"
 
 namespace cytodet::models {
 namespace {
@@ -57,6 +58,7 @@ const std::vector<Recogniser>& recognisers() {
   static const std::vector<Recogniser> all = [] {
     std::vector<Recogniser> rows = box_recognisers();
     rows.push_back(kRecogniseEfficientDet);
+    for (const Recogniser& r : heat_map_recognisers()) rows.push_back(r);
     return rows;
   }();
   return all;

@@ -45,6 +45,7 @@ struct ImportAnswers {
   std::string box_form, box_unit;      // as of the family `boxes`
   std::string class_numbers;           // category_ids or channels
   std::optional<double> anchor_scale;  // of EfficientDet
+  std::optional<double> radius;        // of objects whose centre alone is given, pixels of the input
   std::string pixel_order, placement;  // as of "input"
   std::optional<double> divisor;
   std::vector<double> mean, deviation;

@@ -227,4 +227,24 @@ int64_t grid_cells(const InputSize& size, const std::vector<int>& strides) {
   return cells;
 }
 
+std::string node_word(const std::string& name) {
+  const std::string node = name.substr(0, name.find(':'));
+  return node.substr(node.rfind('/') + 1);
+}
+const Port* output_with(const NetworkDescription& n, const std::vector<std::string>& words, bool whole) {
+  for (const Port& p : n.outputs) {
+    std::string name = node_word(p.name);
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (const std::string& word : words)
+      if (whole ? name == word : name.find(word) != std::string::npos) return &p;
+  }
+  return nullptr;
+}
+
+void set_stated_pixels(const ImportAnswers& a, Recognition& to) {
+  if (!a.divisor || a.mean.empty() || a.deviation.empty())
+    to.questions.push_back({"--divisor D --mean R,G,B --deviation R,G,B", "how pixels are normalised is not in the file"});
+  set_pixels({"RGB at the top left is usual"}, a, to);
+}
+
 }  // namespace cytodet::models

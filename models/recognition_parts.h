@@ -38,6 +38,14 @@ struct PixelRule {
 // The finding's text is that of the keys that are set: "RGB / 255, in the middle of gray (114)".
 void set_pixels(const PixelRule& rule, const ImportAnswers& answers, Recognition& to);
 
+// RGB at the top left; the user says how pixels are normalised, where neither the file nor the family does.
+void set_stated_pixels(const ImportAnswers& answers, Recognition& to);
+
+// The last part of a node's name, without the number of its output: "net/hm:0" is "hm".
+std::string node_word(const std::string& name);
+// The first output whose node_word(), in small letters, is one of `words`, or, where not `whole`, holds one; else null.
+const Port* output_with(const NetworkDescription& network, const std::vector<std::string>& words, bool whole);
+
 // Boxes in grids of these strides over an input; 0 where the size is not known.
 int64_t grid_cells(const InputSize& size, const std::vector<int>& strides);
 

@@ -7,6 +7,7 @@
 #include "models/boxes/boxes.h"
 #include "models/classification/classification.h"
 #include "models/efficientdet/efficientdet.h"
+#include "models/heat_maps/heat_maps.h"
 
 namespace cytodet::models {
 namespace {
@@ -15,6 +16,7 @@ std::vector<ModelFamily>& table() {
   static std::vector<ModelFamily> families{
       kEfficientDet,
       kClassification,
+      kHeatMaps,  // before kBoxes, whose key "outputs" it has
       kBoxes,
   };
   return families;

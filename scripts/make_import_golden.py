@@ -168,6 +168,39 @@ def named(path):
                   "det_classes": n.node("ArgMax", [scores], axis=2, keepdims=0)}, integers=("det_classes",))
 
 
+def end_to_end(path):
+    """Rows of two corners, score and class: the 40 best of all cells and classes, as YOLOv10 gives them."""
+    n = Net(12)
+    raw, scores = n.rows(4, BOX_BIAS, 0.3), n.node("Sigmoid", [n.rows(CLASSES, SCORE_BIAS, 0.9)])
+    xy, wh = n.split(raw, 2, 2)
+    centre, sides = n.split(n.boxes_in_pixels(xy, n.node("Softplus", [wh])), 2, 2)
+    half = n.node("Mul", [sides, n.constant([0.5])])
+    boxes = n.node("Concat", [n.node("Sub", [centre, half]), n.node("Add", [centre, half])], axis=2)
+    flat = n.node("Reshape", [scores, n.constant([1, -1], np.int64)])
+    best, at = n.node("TopK", [flat, n.constant([40], np.int64)], 2, axis=1)
+    row = n.node("Unsqueeze", [n.node("Div", [at, n.constant([CLASSES], np.int64)]), n.constant([2], np.int64)])
+    kind = n.node("Cast", [n.node("Mod", [at, n.constant([CLASSES], np.int64)])], to=TensorProto.FLOAT)
+    picked = n.node("GatherElements", [boxes, n.node("Expand", [row, n.constant([1, 40, 4], np.int64)])], axis=1)
+    rest = [n.node("Unsqueeze", [x, n.constant([2], np.int64)]) for x in (best, kind)]
+    n.save(path, {"output0": n.node("Concat", [picked, *rest], axis=2)}, ULTRALYTICS, shapes={"output0": [1, 40, 6]})
+
+
+def heat_maps(path, seed, sizes, logits):
+    """Maps of 8 x 8 cells, channels first: scores, and perhaps sizes and offsets in cells."""
+    n = Net(seed)
+
+    def head(channels, bias, gain):
+        w = n.constant(n.random.normal(0, gain, (channels, 16, 1, 1)))
+        return n.node("Conv", [n.levels[0], w, n.constant(bias)])
+
+    hm = head(CLASSES, SCORE_BIAS, 0.9)
+    outputs = {"hm": hm if logits else n.node("Sigmoid", [hm])}
+    if sizes:
+        outputs["wh"] = n.node("Softplus", [head(2, [0.8, 0.9], 0.3)])
+    outputs["reg"] = n.node("Sigmoid", [head(2, [0, 0], 0.5)])
+    n.save(path, outputs)
+
+
 # ---- the reference
 
 def letterbox(image, placement):
@@ -237,6 +270,42 @@ def detections(boxes, scores, least, iou, back, image):
     return sorted(found, key=lambda d: -d[4])
 
 
+def peaks(scores, least):
+    """[classes, h, w] -> (class, y, x) of scores over `least` that no neighbour exceeds."""
+    padded = np.pad(scores, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    around = np.max([padded[:, y:y + scores.shape[1], x:x + scores.shape[2]] for y in range(3) for x in range(3)], axis=0)
+    return np.argwhere((scores >= around) & (scores > least))
+
+
+def centred(low, high, end):
+    """A side that is made shorter at both ends alike until it is within the image; a pixel at least."""
+    centre = (low + high) / 2
+    half = max(0.5, min((high - low) / 2, centre, end - centre))
+    return max(0, centre - half), min(end, centre + half)
+
+
+def from_maps(scores, least, offset, sides, back, image):
+    """sides: (c, y, x) -> width and height in pixels of the input, and whether the centre is what counts."""
+    found = []
+    sx, sy, left, top = back
+    height, width = image.shape[:2]
+    stride = SIDE / scores.shape[2]
+    for c, y, x in peaks(scores, least):
+        cx, cy = (x + offset[0, y, x]) * stride, (y + offset[1, y, x]) * stride
+        w, h, centre_counts = sides(y, x)
+        box = (np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]) - [left, top, left, top]) / [sx, sy, sx, sy]
+        if centre_counts:
+            if not (0 <= (box[0] + box[2]) / 2 <= width and 0 <= (box[1] + box[3]) / 2 <= height):
+                continue
+            (x0, x1), (y0, y1) = centred(box[0], box[2], width), centred(box[1], box[3], height)
+            box = np.array([x0, y0, x1, y1])
+        else:
+            box = np.clip(box, 0, [width, height, width, height])
+        if box[2] > box[0] and box[3] > box[1]:
+            found.append([*box.tolist(), float(scores[c, y, x]), int(c)])
+    return sorted(found, key=lambda d: -d[4])
+
+
 def grid_decoded(boxes):
     grid = np.concatenate([np.stack(np.meshgrid(range(c), range(c)), -1).reshape(-1, 2) for c in CELLS])
     strides = np.concatenate([np.full(c * c, s) for c, s in zip(CELLS, STRIDES)])[:, None]
@@ -303,6 +372,21 @@ def main():
     case("named", "boxes", [*classes, "--box-form", "xyxy", "--box-unit", "share", "--class-numbers", "channels", "--divisor", "255",
                             "--mean", "0,0,0", "--deviation", "1,1,1"], {},
          sorted((d for d in found if d[2] > d[0] and d[3] > d[1]), key=lambda d: -d[4]))
+    end_to_end(folder / "yolo_end_to_end.onnx")
+    (out,), back = run("yolo_end_to_end", **yolo)
+    found = [[*to_image(r[None, :4], back, image)[0].tolist(), float(r[4]), int(r[5])] for r in out if r[4] > 0.3]
+    case("yolo_end_to_end", "yolo_end_to_end", [], {"joined_form": "score_and_class", "suppressed": True},
+         [d for d in found if d[2] > d[0] and d[3] > d[1]])
+    heat_maps(folder / "centernet.onnx", 13, True, False)
+    (hm, wh, reg), back = run("centernet", mean=[0.408, 0.447, 0.470], deviation=[0.289, 0.274, 0.278], bgr=True)
+    hm, wh, reg = hm[0], wh[0], reg[0]
+    case("centernet", "centernet", classes, {"outputs": {"heat_map": "hm", "size": "wh", "offset": "reg"}, "score_form": "probability"},
+         from_maps(hm, 0.3, reg, lambda y, x: (wh[0, y, x] * 8, wh[1, y, x] * 8, False), back, image))
+    heat_maps(folder / "centres.onnx", 14, False, True)
+    (hm, reg), back = run("centres")
+    hm, reg = 1 / (1 + np.exp(-hm[0])), reg[0]
+    case("centres", "centres", [*classes, "--radius", "6", "--divisor", "255", "--mean", "0,0,0", "--deviation", "1,1,1"],
+         {"radius": 6.0, "score_form": "sigmoid"}, from_maps(hm, 0.3, reg, lambda y, x: (12, 12, True), back, image))
     (folder / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
     print({name: len(c["detections"]) for name, c in cases.items()})
 

@@ -75,7 +75,9 @@ class BoxNetwork : public DetectionModel {
 
   static bool is_number(DType t) { return t == DType::i32 || t == DType::i64 || t == DType::u8 || t == DType::f64; }
 
+  bool joins_class() const { return own_.joined_form == JoinedForm::score_and_class; }
   int64_t scores_per_box() const {
+    if (joins_class()) return 2;
     return own_.outputs.classes.empty() ? file().class_count() + (own_.background != Background::none) : 1;
   }
   int64_t joined_width() const { return 4 + own_.objectness + scores_per_box(); }
@@ -108,6 +110,12 @@ class BoxNetwork : public DetectionModel {
                   "has " + std::to_string(n) + " boxes, but grids of strides 8, 16 and 32 have " + std::to_string(cells_.size()),
                   kBoxAdvice);
     const BoxValues all{t.data<float>(), rows ? width : 1, rows ? 1 : n};
+    if (joins_class()) {
+      for (int64_t i = 0; i < n; ++i)
+        if (const float score = probability(all(i, 4)); score > min_score())
+          add(class_of(all(i, 5)), score, all, i, frame, by_class);
+      return;
+    }
     BoxValues scores = all;
     scores.at += (4 + own_.objectness) * all.step;
     add_scores_per_class(n, all, scores, frame, by_class);
@@ -176,7 +184,8 @@ class BoxNetwork : public DetectionModel {
     } else if (const auto found = channel_of_id_.find(id); found != channel_of_id_.end()) {
       return found->second;
     }
-    throw Error("output " + own_.outputs.classes, "gives class " + std::to_string(id) + ", which the model file does not know",
+    throw Error("output " + (joins_class() ? own_.outputs.joined : own_.outputs.classes),
+                "gives class " + std::to_string(id) + ", which the model file does not know",
                 "complete classes and category_ids, or check class_numbers");
   }
 

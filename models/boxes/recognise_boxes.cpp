@@ -140,6 +140,27 @@ void describe_yolov6(const Network& n, const Answers& a, Recognition& to) {
   describe_decoded_rows("one box for each cell of the grids", n, a, to);
 }
 
+// Suppression, or a choice of the best, inside the graph: rows of two corners, score and class.
+bool is_yolo_end_to_end(const Network& n, const Answers& a) {
+  const Port* out = joined_output(n);
+  return out && out->dim(2) == 6 && out->dim(1) > 0 && out->dim(1) <= 2000 && !fills_grids(out->dim(1), 1, n, a) &&
+         !fills_grids(out->dim(1), 3, n, a);
+}
+void describe_yolo_end_to_end(const Network& n, const Answers& a, Recognition& to) {
+  require_detection(n);
+  set_joined(n, to);
+  to.model["joined_form"] = "score_and_class";
+  to.model["box_form"] = "xyxy";
+  to.model["class_numbers"] = "channels";
+  to.model["suppressed"] = true;
+  to.findings.push_back({boxes_text(n) + ": two corners, score and class in rows", "a row for each box that is left"});
+  set_box_unit_of_grids(a, to);
+  to.look_at = nullptr;  // what is found in a gray image says nothing
+  find_input(n, a, to);
+  set_pixels(kUltralytics, a, to);
+  find_classes(n, a, -1, to);
+}
+
 // ---- queries
 
 bool is_rtdetr_joined(const Network& n, const Answers& a) {
@@ -216,20 +237,6 @@ void describe_rtdetr(const Network& n, const Answers& a, Recognition& to) {
 
 // ---- boxes, scores and classes after suppression
 
-std::string last_part(const std::string& name) {
-  const std::string node = name.substr(0, name.find(':'));
-  return node.substr(node.rfind('/') + 1);
-}
-const Port* output_with(const Network& n, const std::vector<std::string>& words, bool whole) {
-  for (const Port& p : n.outputs) {
-    std::string name = last_part(p.name);
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    for (const std::string& word : words)
-      if (whole ? name == word : name.find(word) != std::string::npos) return &p;
-  }
-  return nullptr;
-}
-
 struct Apart {
   const Port *boxes = nullptr, *scores = nullptr, *classes = nullptr, *count = nullptr;
   bool complete() const { return boxes && scores && classes && boxes != scores && scores != classes && boxes != classes; }
@@ -244,13 +251,6 @@ void set_apart(const Apart& o, Recognition& to) {
   to.findings.push_back({"boxes " + o.boxes->name + ", scores " + o.scores->name + ", classes " + o.classes->name +
                              (o.count ? ", count " + o.count->name : ""),
                          "the outputs' names and shapes"});
-}
-
-// The user says how pixels are normalised, where the family does not.
-void set_stated_pixels(const Answers& a, Recognition& to) {
-  if (!a.divisor || a.mean.empty() || a.deviation.empty())
-    to.questions.push_back({"--divisor D --mean R,G,B --deviation R,G,B", "how pixels are normalised is not in the file"});
-  set_pixels({"RGB at the top left is usual"}, a, to);
 }
 
 Apart detection_outputs(const Network& n) {
@@ -302,7 +302,7 @@ Apart torchvision_outputs(const Network& n) {
     else
       o.scores = &p;
   }
-  if (o.boxes && o.boxes->dim(1) != 4 && last_part(o.boxes->name).find("box") == std::string::npos) o.boxes = nullptr;
+  if (o.boxes && o.boxes->dim(1) != 4 && node_word(o.boxes->name).find("box") == std::string::npos) o.boxes = nullptr;
   return o;
 }
 bool is_torchvision(const Network& n, const Answers&) { return torchvision_outputs(n).complete(); }
@@ -351,6 +351,9 @@ std::vector<Recogniser> box_recognisers() {
       {"yolox", "YOLOX, decoded or not", "one output [1, boxes, 5 + classes], one box for each cell of the grids", false,
        is_yolox, describe_yolox},
       {"yolov6", "YOLOv6", "as yolox, without exponentials in the graph", false, is_yolov6, describe_yolov6},
+      {"yolo_end_to_end", "YOLOv10, and YOLO exported with its suppression",
+       "one output [1, boxes, 6] of corners, score and class, fewer boxes than the grids have cells", false, is_yolo_end_to_end,
+       describe_yolo_end_to_end},
       {"rtdetr_joined", "RT-DETR of ultralytics", "one output [1, queries, 4 + classes], the classes in the metadata", false,
        is_rtdetr_joined, describe_rtdetr_joined},
       {"detr", "DETR and its like", "two outputs [1, queries, 4] and [1, queries, classes + 1]", false, is_detr, describe_detr},

@@ -17,6 +17,8 @@ constexpr EnumName<ScoreForm> kScoreForms[] = {
     {ScoreForm::probability, "probability"}, {ScoreForm::sigmoid, "sigmoid"}, {ScoreForm::softmax, "softmax"}};
 constexpr EnumName<Background> kBackgrounds[] = {
     {Background::none, "none"}, {Background::first, "first"}, {Background::last, "last"}};
+constexpr EnumName<JoinedForm> kJoinedForms[] = {{JoinedForm::scores, "scores"},
+                                                 {JoinedForm::score_and_class, "score_and_class"}};
 constexpr EnumName<Grid> kGrids[] = {{Grid::none, "none"}, {Grid::yolox, "yolox"}};
 
 }  // namespace
@@ -36,6 +38,9 @@ void BoxSettings::describe(Fields& f) {
   enum_field(f, "class_numbers", class_numbers, kClassNumbers, "class_numbers");
   enum_field(f, "score_form", score_form, kScoreForms, "score_form");
   enum_field(f, "background", background, kBackgrounds, "background");
+  std::string joined_name = name_in(kJoinedForms, joined_form);
+  f.unless(std::string("scores"), "joined_form", joined_name);
+  joined_form = value_named(kJoinedForms, joined_name, "joined_form", "joined_form");
   std::string grid_name = name_in(kGrids, grid);
   f.unless(std::string("none"), "grid", grid_name);
   grid = value_named(kGrids, grid_name, "grid", "grid");
@@ -61,11 +66,14 @@ void check_boxes(const ModelFile& model, const std::string& where) {
   }
   need(s.grid == Grid::none || (!o.joined.empty() && s.form == BoxForm::cxcywh && s.unit == BoxUnit::pixels), "grid",
        "is of outputs.joined, box_form cxcywh and box_unit pixels", where);
-  const bool scores_each_class = o.classes.empty() && model.class_count() > 1;
+  const bool names_class = !o.classes.empty() || s.joined_form == JoinedForm::score_and_class;
+  need(s.joined_form == JoinedForm::scores || (!o.joined.empty() && !s.objectness && s.grid == Grid::none), "joined_form",
+       "score_and_class is of outputs.joined, without objectness and grid", where);
+  const bool scores_each_class = !names_class && model.class_count() > 1;
   need(!scores_each_class || !s.suppressed, "suppressed", "must be false: boxes with a score for each class overlap", where);
   const bool about_each_class = s.background != Background::none || s.score_form == ScoreForm::softmax;
-  need(o.classes.empty() || !about_each_class, "background",
-       "and softmax are about scores for each class, without outputs.classes", where);
+  need(!names_class || !about_each_class, "background", "and softmax are about scores for each class, without outputs.classes",
+       where);
 }
 
 }  // namespace cytodet::models

@@ -19,10 +19,13 @@ enum class Background { none, first, last };             // where the scores of 
 // = exp(v3) * stride (Ge et al., "YOLOX", 2021).
 enum class Grid { none, yolox };
 
+enum class JoinedForm { scores, score_and_class };  // what follows the box in `joined`: a score for each class; or these two
+
 struct BoxOutputs {
   std::string boxes, scores;   // nodes: [1, n, 4]; [1, n], or without `classes` [1, n, classes]
   std::string classes, count;  // nodes: [1, n], numbers of classes; [1], how many of the n count. Empty: none
-  // Instead of all of them: a node of [1, n, width] or [1, width, n], width = 4 of the box, 1 of objectness, scores.
+  // Instead of all of them: a node of [1, n, width] or [1, width, n], width = 4 of the box, 1 of objectness, scores; or
+  // 4 of the box, score, class.
   std::string joined;
 };
 void fields(Fields& f, BoxOutputs& s);
@@ -34,6 +37,7 @@ struct BoxSettings : FamilySettings {
   ClassNumbers class_numbers = ClassNumbers::category_ids;  // what `classes` gives: ids, or places in the list of classes
   ScoreForm score_form = ScoreForm::probability;
   Background background = Background::none;
+  JoinedForm joined_form = JoinedForm::scores;
   Grid grid = Grid::none;   // of `joined`
   bool objectness = false;  // in `joined`, behind the box: the probability of any object, which multiplies the scores
   bool suppressed = true;   // by the network itself

@@ -98,6 +98,8 @@ std::function<int()> setup_import(CLI::App& app) {
   app.add_option("--box-unit", a.box_unit, "share of the input, or pixels; of YOLO networks, too");
   app.add_option("--class-numbers", a.class_numbers, "Classes are category_ids, or channels: places in the list of names");
   app.add_option("--anchor-scale", a.anchor_scale, "EfficientDet: side of an anchor, in strides");
+  app.add_option("--radius", a.radius, "Of objects whose centre alone is given, in pixels of the input")
+      ->check(CLI::Range(0.5, 16384.0));
   app.add_option("--score", a.score, "Least score of a detection; default 0.05")->check(CLI::Range(0.0, 1.0));
   return [o] { return import(*o); };
 }

@@ -67,6 +67,24 @@ TEST(BoxNetwork, SharesOfTheInputBecomePixelsRankedByScore) {
   expect_box(scaled[0], 1, 0.9f, {16, 4, 30, 20});
 }
 
+TEST(BoxNetwork, RowsOfAJoinedOutputMayNameTheirClass) {
+  Json j = box_file();
+  j["outputs"] = {{"joined", "out"}};
+  j["joined_form"] = "score_and_class";
+  j["box_form"] = "xyxy";
+  j["box_unit"] = "pixels";
+  j["class_numbers"] = "channels";
+  const std::vector<float> rows = {8, 2, 24, 10, 0.9f, 1, 0, 0, 4, 4, 0.95f, 0, 1, 1, 2, 2, 0, 77};
+  const Detections found = decoded(j, {floats({1, 3, 6}, rows)});
+  ASSERT_EQ(found.size(), 2u) << "what pads the rest may name no class";
+  expect_box(found[0], 0, 0.95f, {0, 0, 4, 4});
+  expect_box(found[1], 1, 0.9f, {8, 2, 24, 10});
+  EXPECT_THAT(error_of([&] { decoded(j, {floats({1, 1, 6}, {0, 0, 4, 4, 0.5f, 2})}); }), HasSubstr("output out: gives class 2"));
+  EXPECT_THAT(error_of([&] { decoded(j, {floats({1, 1, 7}, std::vector<float>(7, 1))}); }), HasSubstr("[1, n, 6] is expected"));
+  j["objectness"] = true;
+  EXPECT_THAT(error_of([&] { parse_model_file(j, "m.json"); }), HasSubstr("joined_form"));
+}
+
 TEST(BoxNetwork, EveryFormOfABox) {
   const auto box_of = [](const char* form, const char* unit, const std::vector<float>& values) {
     Json j = box_file();

@@ -55,6 +55,7 @@ const Write kWrites[] = {
     {"collect", "collect GIVEN/run -o OUT", "all", true},
     {"export_geojson", "export GIVEN/run --image 1 -o OUT", "x.geojson"},
     {"export_geojson_gz", "export GIVEN/run --image 1 -o OUT", "x.geojson.gz"},
+    {"export_geojson_points", "export GIVEN/run --image 1 -o OUT", "x.points.geojson"},
     {"export_csv", "export GIVEN/run --image 1 -o OUT", "x.csv"},
     {"export_coco", "export GIVEN/run --image 1 --format coco -o OUT", "x.json"},
     {"export_box_list", "export GIVEN/run --image 1 --format box-list -o OUT", "x.json"},

@@ -108,6 +108,14 @@ const std::map<std::string, std::function<void(const std::filesystem::path&, boo
          Json j = Json::parse(gunzip(p));
          EXPECT_EQ(j["features"].size(), any ? 2u : 0u);
        }},
+      {"geojson-points",
+       [](const auto& p, bool any) {
+         Json j = read_json(p);
+         ASSERT_EQ(j["features"].size(), any ? 2u : 0u);
+         if (!any) return;
+         EXPECT_EQ(j["features"][0]["geometry"], Json::parse(R"({"type":"Point","coordinates":[20.31,32.13]})"));
+         EXPECT_EQ(j["features"][0]["properties"]["objectType"], "detection");
+       }},
       {"heatmap", [](const auto& p, bool) { EXPECT_EQ(open_slide(p)->width(), 1600); }},
       {"crops",
        [](const auto& p, bool any) {

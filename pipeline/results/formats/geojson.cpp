@@ -1,4 +1,4 @@
-// QuPath's form of GeoJSON: a FeatureCollection of detections, each a closed rectangle in level-0 pixels, with a class of the
+// QuPath's form of GeoJSON: a FeatureCollection of detections, each a closed rectangle or its middle in level-0 pixels, with a class of the
 // colour that the images use, the score among its measurements, and an id. Coordinates count from the corner of what was
 // scanned, as QuPath's do (Origin).
 #include <array>
@@ -40,10 +40,14 @@ void append_uuid(std::string& text, uint64_t seed, uint64_t index) {
   text.append(out, sizeof out);
 }
 
+enum class Geometry { rectangle, centre };
+
 class GeoJson : public OutputFile {
  public:
-  GeoJson(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to, bool gzip)
+  GeoJson(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to, bool gzip,
+          Geometry geometry = Geometry::rectangle)
       : file_(to, gzip),
+        geometry_(geometry),
         classes_(*p.classes),
         corner_(frame_corner(p.bounds, s.origin)),
         seed_(hash(p.name) ^ mix(static_cast<uint64_t>(p.image_id))) {
@@ -55,17 +59,12 @@ class GeoJson : public OutputFile {
     t += index_ ? ",\n" : "\n";
     t += R"({"type":"Feature","id":")";
     append_uuid(t, seed_, index_++);
-    t += R"(","geometry":{"type":"Polygon","coordinates":[[)";
-    std::array<std::string*, 4> side{&x0_, &y0_, &x1_, &y1_};
-    const std::array<double, 4> value{d.box.x0 - corner_[0], d.box.y0 - corner_[1], d.box.x1 - corner_[0], d.box.y1 - corner_[1]};
-    for (size_t i = 0; i < 4; ++i) {
-      side[i]->clear();
-      append_fixed(*side[i], value[i], 2);
-    }
-    for (const auto& [x, y] : {std::pair{&x0_, &y0_}, {&x1_, &y0_}, {&x1_, &y1_}, {&x0_, &y1_}})
-      t.append("[").append(*x).append(",").append(*y).append("],");
-    t.append("[").append(x0_).append(",").append(y0_);
-    t += R"(]]]},"properties":{"objectType":"detection","classification":)";
+    t += R"(","geometry":{"type":)";
+    if (geometry_ == Geometry::centre)
+      append_point(t, (d.box.x0 + d.box.x1) / 2 - corner_[0], (d.box.y0 + d.box.y1) / 2 - corner_[1]);
+    else
+      append_rectangle(t, d.box);
+    t += R"(},"properties":{"objectType":"detection","classification":)";
     t += classification(d.category);
     t += R"(,"measurements":{"score":)";
     append_number(t, d.score);
@@ -79,6 +78,27 @@ class GeoJson : public OutputFile {
   }
 
  private:
+  void append_point(std::string& t, double x, double y) {
+    t += R"("Point","coordinates":[)";
+    append_fixed(t, x, 2);
+    t += ',';
+    append_fixed(t, y, 2);
+    t += ']';
+  }
+
+  void append_rectangle(std::string& t, const Box& box) {
+    t += R"("Polygon","coordinates":[[)";
+    std::array<std::string*, 4> side{&x0_, &y0_, &x1_, &y1_};
+    const std::array<double, 4> value{box.x0 - corner_[0], box.y0 - corner_[1], box.x1 - corner_[0], box.y1 - corner_[1]};
+    for (size_t i = 0; i < 4; ++i) {
+      side[i]->clear();
+      append_fixed(*side[i], value[i], 2);
+    }
+    for (const auto& [x, y] : {std::pair{&x0_, &y0_}, {&x1_, &y0_}, {&x1_, &y1_}, {&x0_, &y1_}})
+      t.append("[").append(*x).append(",").append(*y).append("],");
+    t.append("[").append(x0_).append(",").append(y0_).append("]]]");
+  }
+
   const std::string& classification(int category) {
     while (texts_.size() <= static_cast<size_t>(category)) {
       const int c = static_cast<int>(texts_.size());
@@ -96,6 +116,7 @@ class GeoJson : public OutputFile {
   }
 
   TextFile file_;
+  Geometry geometry_;
   const Classes& classes_;
   std::array<double, 2> corner_;
   uint64_t seed_, index_ = 0;
@@ -110,6 +131,10 @@ std::unique_ptr<OutputFile> open_geojson(const OutputImage& p, const OutputSetti
 }
 std::unique_ptr<OutputFile> open_geojson_gz(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to) {
   return std::make_unique<GeoJson>(p, s, to, true);
+}
+
+std::unique_ptr<OutputFile> open_geojson_points(const OutputImage& p, const OutputSettings& s, const std::filesystem::path& to) {
+  return std::make_unique<GeoJson>(p, s, to, false, Geometry::centre);
 }
 
 }  // namespace cytodet::pipeline

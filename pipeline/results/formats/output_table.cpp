@@ -17,6 +17,8 @@ constexpr Output kOutputs[] = {
      Boxes::counted, open_csv_excel},
     {"geojson", ".geojson", "QuPath's detections as GeoJSON", Pixels::bounds, Boxes::counted, open_geojson},
     {"geojson.gz", ".geojson.gz", "the same, gzipped", Pixels::bounds, Boxes::counted, open_geojson_gz},
+    {"geojson-points", ".points.geojson", "the middles of the boxes as GeoJSON points", Pixels::bounds, Boxes::counted,
+     open_geojson_points},
     {"heatmap", ".heatmap.png", "where the boxes lie, over the slide in gray", Pixels::used, Boxes::counted, open_heat_map},
     {"crops", ".crops.png", "contact sheet of the top-scoring boxes of each class", Pixels::needed, Boxes::counted, open_crops},
     {"summary", ".summary.json", "counts, scores and density per class", Pixels::used, Boxes::counted, open_summary},
