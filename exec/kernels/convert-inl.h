@@ -1,6 +1,8 @@
 // Conversions between storage types: quantize, dequantize, fake_quantize, fp16, and packing of rows for products in 8 bits.
 #pragma once
 
+#include <type_traits>
+
 #include "exec/kernels/kernels.h"
 #include "exec/kernels/vec.h"
 
@@ -15,45 +17,57 @@ inline Vec load_values(const uint16_t* p) {
 }
 
 // Converts rows: out[rows][stride] of in[rows][lda], k columns of each and then `zeros` zeros, `Vectors` vectors at a time:
-// store(out + column, in[column] * factor_of(column)).
+// store(out + column, in[column] * factor). `factor_of` is a function of the column, or, where factors lie in memory, a pointer to
+// the k of them: those are read where they lie, since copying them costs as much as converting a row.
 template <int Vectors, class In, class Element, class Factor, class Store>
 inline void convert_rows(const In* in, int64_t lda, int64_t rows, int64_t k, int64_t stride, int64_t zeros, Element* out,
                          Factor factor_of, Store store) {
   constexpr int64_t kBlock = 1536;  // columns whose factors are computed at once
   constexpr int kStep = Vectors * V::width;
-  alignas(64) float factors[kBlock + kStep] = {};
+  alignas(64) float copied[kBlock + kStep];
   const auto convert = [&](const In* from, const float* factor, Element* to) {
     Vec x[Vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) x[v] = V::mul(load_values(from + v * V::width), V::load(factor + v * V::width));
     store(to, x);
   };
-  const auto convert_columns = [&](const In* from, int64_t columns, Element* to) {
+  const auto convert_columns = [&](const In* from, const float* factors, int64_t columns, Element* to) {
     int64_t i = 0;
     for (; i + kStep <= columns; i += kStep) convert(from + i, factors + i, to + i);
     if (i == columns) return;
     In tail[kStep] = {};
+    alignas(64) float tail_factors[kStep] = {};
     Element converted[kStep];
-    for (int64_t j = i; j < columns; ++j) tail[j - i] = from[j];
-    convert(tail, factors + i, converted);
+    for (int64_t j = i; j < columns; ++j) tail[j - i] = from[j], tail_factors[j - i] = factors[j];
+    convert(tail, tail_factors, converted);
     for (int64_t j = i; j < columns; ++j) to[j] = converted[j - i];
   };
-  if (rows > 1 && lda == k && stride == k && 2 * k <= kBlock) {
+  const auto factor_at = [&](int64_t i) {
+    if constexpr (std::is_pointer_v<Factor>)
+      return factor_of[i];
+    else
+      return factor_of(i);
+  };
+  if (rows > 1 && lda == k && stride == k && k % kStep != 0 && 2 * k <= kBlock) {
     // Short rows without gaps are joined to longer ones that end with a whole vector.
     int64_t joined = 1;
     while (joined * k % kStep != 0) joined *= 2;
-    while (joined < rows && 2 * joined * k <= kBlock) joined *= 2;
+    while (8 * joined <= rows && 2 * joined * k <= kBlock) joined *= 2;
     if (joined * k <= kBlock) {
-      for (int64_t i = 0; i < joined * k; ++i) factors[i] = i < k ? factor_of(i) : factors[i - k];
+      for (int64_t i = 0; i < joined * k; ++i) copied[i] = i < k ? factor_at(i) : copied[i - k];
       for (int64_t r = 0; r < rows; r += joined)
-        convert_columns(in + r * k, (rows - r < joined ? rows - r : joined) * k, out + r * k);
+        convert_columns(in + r * k, copied, (rows - r < joined ? rows - r : joined) * k, out + r * k);
       return;
     }
   }
   for (int64_t first = 0; first < k; first += kBlock) {
     const int64_t columns = k - first < kBlock ? k - first : kBlock;
-    for (int64_t i = 0; i < columns; ++i) factors[i] = factor_of(first + i);
-    for (int64_t r = 0; r < rows; ++r) convert_columns(in + r * lda + first, columns, out + r * stride + first);
+    const float* factors = copied;
+    if constexpr (std::is_pointer_v<Factor>)
+      factors = factor_of + first;
+    else
+      for (int64_t i = 0; i < columns; ++i) copied[i] = factor_of(first + i);
+    for (int64_t r = 0; r < rows; ++r) convert_columns(in + r * lda + first, factors, columns, out + r * stride + first);
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = k; i < k + zeros; ++i) out[r * stride + i] = 0;
@@ -67,14 +81,16 @@ void pack_q8_values(const In* in, float scale, int64_t lda, int64_t rows, int64_
   const float qmin = params.qmin;  // copied, since stores of bytes may alias `params`
   constexpr int kVectors = Layout::vectors;
   const int64_t stride = row_groups(k, Layout::group) * Layout::group;
-  convert_rows<kVectors>(
-      in, lda, rows, k, stride, stride - k, static_cast<Layout::Q8*>(out),
-      [&](int64_t i) { return params.inverse_scales[i] * (gate ? gate[i] : 1.0f) * scale; },
-      [&](Layout::Q8* to, Vec(&x)[kVectors]) {
+  const auto store = [&](Layout::Q8* to, Vec(&x)[kVectors]) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) x[v] = V::min_keep_nan(x[v], qmax);
-        Layout::store_q8(to, x, qmin);
-      });
+    for (int v = 0; v < kVectors; ++v) x[v] = V::min_keep_nan(x[v], qmax);
+    Layout::store_q8(to, x, qmin);
+  };
+  const auto factor_of = [&](int64_t i) { return params.inverse_scales[i] * (gate ? gate[i] : 1.0f) * scale; };
+  if (!gate && scale == 1)
+    convert_rows<kVectors>(in, lda, rows, k, stride, stride - k, static_cast<Layout::Q8*>(out), params.inverse_scales, store);
+  else
+    convert_rows<kVectors>(in, lda, rows, k, stride, stride - k, static_cast<Layout::Q8*>(out), factor_of, store);
 }
 
 template <class Layout>
@@ -102,7 +118,7 @@ template <class Set>
 void quantize(const float* in, int64_t lda, int64_t rows, int64_t k, const QuantizeParams& params, uint8_t* out, int64_t ldo) {
   const Vec qmax = V::set(params.qmax);
   const float qmin = params.qmin;  // copied, since stores of bytes may alias `params`
-  const auto factor_of = [&](int64_t i) { return params.inverse_scales[i]; };
+  const float* factor_of = params.inverse_scales;
   if constexpr (Set::packed4) {
     convert_rows<Set::vectors>(in, lda, rows, k, ldo, 0, out, factor_of, [&](uint8_t* to, Vec(&x)[Set::vectors]) {
 #pragma GCC unroll 4

@@ -31,7 +31,6 @@ class WindowConvStep : public Step {
     if (io.residual) inputs.push_back(io.residual->tensor);
     outputs = {io.output.tensor};
     info.kernel = packed_.prefix() + std::string("window_gemm");
-    info.macs = shape_.batch * shape_.out_h * shape_.out_w * packed_.k * packed_.n;
     const bool many_weights = packed_.k * packed_.n * element_bytes_ > kManyWeights;
     band_ = (many_weights ? kFewBandsBytes : kBandBytes) / (shape_.in_w * shape_.in_c * shape_.stride_h * element_bytes_);
     const int64_t converted = results_.scratch(1) + (residual_ ? residual_->scratch(1) : 0);  // floats of a result
@@ -188,9 +187,42 @@ void WindowLayout::copy_band(ImageRow image_row, int64_t y0, int64_t out_rows, T
   }
 }
 
+namespace {
+
+constexpr int64_t kImageChannels = 4;
+
+// A stem in 8 bits with VNNI: a row of its window is a few bytes more than whole groups of four, so that columns of zero weights
+// at its end make groups of it. That costs some products and saves all copies of patches.
+int whole_kernel_width(const ConvShape& s) {
+  int width = s.kernel_w;
+  while (width * s.in_c % 4 != 0) ++width;
+  return width;
+}
+bool is_stem(const DenseConv& conv) {
+  const ConvShape& s = conv.shape;
+  return conv.quant && kernels().q8.group == 4 && s.in_c <= kImageChannels && s.kernel_w > 1 && s.dilation_w == 1 &&
+         whole_kernel_width(s) * 3 <= s.kernel_w * 4;
+}
+
+// The convolution with its windows made wider on the right by columns of zero weights.
+DenseConv widened(const DenseConv& conv, int kernel_w) {
+  DenseConv wide = conv;
+  const ConvShape& s = conv.shape;
+  wide.shape.kernel_w = kernel_w;
+  const Tensor& values = conv.quant->weights.values;
+  Tensor& to = wide.quant->weights.values;
+  to = Tensor::zeros(values.dtype(), {s.kernel_h, kernel_w, s.in_c, s.out_c});
+  const int64_t row = s.kernel_w * s.in_c * s.out_c, wide_row = kernel_w * s.in_c * s.out_c;
+  for (int64_t y = 0; y < s.kernel_h; ++y)
+    std::copy_n(values.data<int8_t>() + y * row, row, to.data<int8_t>() + y * wide_row);
+  return wide;
+}
+
+}  // namespace
+
 bool reads_windows(const DenseConv& conv) {
   const ConvShape& s = conv.shape;
-  if (conv.quant) return !s.pointwise() && s.in_c % k16BitSafeRows == 0;
+  if (conv.quant) return !s.pointwise() && (s.in_c % k16BitSafeRows == 0 || is_stem(conv));
   return !conv.bf16 && (!s.pointwise() || (s.in_c % 1024 == 0 && s.out_h * s.out_w >= 12));
 }
 
@@ -201,7 +233,10 @@ std::unique_ptr<Step> make_window_conv(const DenseConv& conv, const ConvIo& io) 
     s.in_h = s.out_h = s.out_h * s.out_w;
     s.in_w = s.out_w = 1;
   }
-  return std::make_unique<WindowConvStep>(one, io);
+  const bool whole = !conv.quant || s.in_c % k16BitSafeRows == 0;
+  auto step = std::make_unique<WindowConvStep>(whole ? one : widened(one, whole_kernel_width(s)), io);
+  step->info.macs = s.batch * s.out_h * s.out_w * s.taps() * s.in_c * s.out_c;
+  return step;
 }
 
 }  // namespace cytodet::exec

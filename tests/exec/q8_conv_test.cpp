@@ -80,7 +80,9 @@ TEST_P(Q8Dense, EveryEpilogueAndRange) {
         Answers a = run_both(g, data, {last});
         EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), std::string(act) == "swish" ? kSwish2e3Error : 2e-5) << act;
         const char* kernel = c.k == 1 && c.stride == 1 ? "int8_gemm" : c.c % 8 == 0 ? "int8_window_gemm" : "int8_patches_gemm";
-        EXPECT_THAT(a.kernels, ::testing::ElementsAre(kernel));
+        // Which of the two takes a stem depends on the machine.
+        const std::string for_few = c.c <= 4 && c.k > 1 ? "int8_window_gemm" : kernel;
+        EXPECT_THAT(a.kernels, ::testing::ElementsAre(::testing::AnyOf(kernel, for_few)));
       }
 }
 INSTANTIATE_TEST_SUITE_P(Layers, Q8Dense,

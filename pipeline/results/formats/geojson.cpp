@@ -1,6 +1,6 @@
-// QuPath's form of GeoJSON: a FeatureCollection of detections, each a closed rectangle or its middle in level-0 pixels, with a class of the
-// colour that the images use, the score among its measurements, and an id. Coordinates count from the corner of what was
-// scanned, as QuPath's do (Origin).
+// QuPath's form of GeoJSON: a FeatureCollection of detections, each a closed rectangle or its middle in level-0 pixels, with a
+// class of the colour that the images use, the score among its measurements, and an id. Coordinates count from the corner of what
+// was scanned, as QuPath's do (Origin).
 #include <array>
 
 #include "core/hash.h"
