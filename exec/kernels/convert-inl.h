@@ -17,8 +17,8 @@ inline Vec load_values(const uint16_t* p) {
 }
 
 // Converts rows: out[rows][stride] of in[rows][lda], k columns of each and then `zeros` zeros, `Vectors` vectors at a time:
-// store(out + column, in[column] * factor). `factor_of` is a function of the column, or, where factors lie in memory, a pointer to
-// the k of them: those are read where they lie, since copying them costs as much as converting a row.
+// store(out + column, in[column] * factor). `factor_of` is a function of the column, or, where factors lie in memory, a pointer
+// to the k of them: those are read where they lie, since copying them costs as much as converting a row.
 template <int Vectors, class In, class Element, class Factor, class Store>
 inline void convert_rows(const In* in, int64_t lda, int64_t rows, int64_t k, int64_t stride, int64_t zeros, Element* out,
                          Factor factor_of, Store store) {

@@ -32,8 +32,8 @@ struct WindowLayout {
 };
 
 // Whether make_window_conv takes it: in float if it is not pointwise, or its pixels, so far apart as they are, would share few
-// sets of the first cache; in 8 bits if it is not pointwise and channels are groups of k16BitSafeRows, or few as those of an image
-// (with VNNI). It does not multiply by a gate.
+// sets of the first cache; in 8 bits if it is not pointwise and channels are groups of k16BitSafeRows, or few as those of an
+// image (with VNNI). It does not multiply by a gate.
 bool reads_windows(const DenseConv& conv);
 
 // The step of make_dense_conv for these: kernels "window_gemm" and "int8_window_gemm".
