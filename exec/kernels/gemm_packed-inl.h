@@ -8,19 +8,20 @@ namespace {
 
 // The epilogue of a tile of packed products; pointers are at the tile's first row and column.
 struct ProductEpilogue {
-  // What is left to do with `rows` rows of float sums, bias included, [rows][kPanel].
-  using Finish = void (*)(int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end);
+  // What is left to do with `rows` rows of float sums, bias included, [rows][kPanel], of which the first is row `first` of all.
+  using Finish = void (*)(int64_t first, int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end);
 
   TileEpilogue floats;
   const float* scales;                    // q8: result = 32-bit sum * scale + bias
   const int32_t* zero_point_corrections;  // q8 of group 4: what sums start from
   RequantizeParams requantize;            // q8, where results are requantized
   float least = 0;                        // q8: requantized results are clamped to [least, qmax]
+  ByteResults bytes;                      // q8, where results become bytes; `out` at the tile's first column, of row 0
   Finish finish = nullptr;                // null: tiles are finished in registers
 };
 
 template <Act act>
-void finish_floats(int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
+void finish_floats(int64_t, int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
   finish_panel<act>(rows, sums, c, ldc, end.floats);
 }
 
@@ -94,7 +95,7 @@ inline void product_tiles(int64_t& m, int64_t rows, const typename P::Element* a
       const bool in_memory = end.finish != nullptr;
       product_tile<P, act, Requantize, Rows, Vectors>(a + m * lda, lda, b, in_memory ? sums : to, in_memory ? kPanel : ldc,
                                                       in_memory ? only_sums : end);
-      if (in_memory) end.finish(Rows, sums, to, ldc, end);
+      if (in_memory) end.finish(m, Rows, sums, to, ldc, end);
     } else {
       product_tile<P, act, Requantize, Rows, Vectors>(a + m * lda, lda, b, to, ldc, end);
     }

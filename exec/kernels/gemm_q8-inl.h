@@ -120,6 +120,11 @@ struct Q8Product {
   }
   static ProductEpilogue end(const Matrix& b, const TileEpilogue& floats, const Epilogue& e, int64_t column) {
     ProductEpilogue end{floats, b.scales + column, group == 4 ? b.zero_point_corrections + column : nullptr, {}};
+    if (e.bytes.out) {
+      end.bytes = e.bytes;
+      end.bytes.out += column;
+      end.bytes.quant.inverse_scales += column;
+    }
     if (!e.requantize) return end;
     end.requantize = *e.requantize;
     end.least = e.act == Act::relu && e.requantize->quant.qmin < 0 ? 0 : e.requantize->quant.qmin;
@@ -132,7 +137,7 @@ struct Q8Product {
 
 // Activation and requantization of `rows` rows of sums, [rows][kPanel], for activations that need them as floats.
 template <Act act>
-void requantize_floats(int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
+void requantize_floats(int64_t, int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
   const QuantizeParams& quant = end.requantize.quant;
   for (int r = 0; r < rows; ++r, sums += kPanel, c += ldc)
     for (int at = 0; at < end.floats.columns; at += V::width) {
@@ -141,11 +146,51 @@ void requantize_floats(int rows, const float* sums, float* c, int64_t ldc, const
     }
 }
 
+// Residual, activation and quantization of `rows` rows of sums, [rows][kPanel], which are stored as bytes. The rounding is that of
+// KernelSet::quantize: what is no number becomes qmin.
+template <Act act>
+void finish_bytes(int64_t first, int rows, const float* sums, float*, int64_t, const ProductEpilogue& end) {
+  const QuantizeParams& quant = end.bytes.quant;
+  const float qmin = quant.qmin;  // copied, since stores of bytes may alias it
+  const Vec qmax = V::set(quant.qmax), inverse[2] = {V::load(quant.inverse_scales), V::load(quant.inverse_scales + V::width)};
+  const int columns = end.floats.columns;
+  const float* residual = end.floats.residual;
+  const bool residual_first = end.floats.residual_first;
+  uint8_t* to = end.bytes.out + first * end.bytes.stride;
+  for (int r = 0; r < rows; ++r, sums += kPanel, to += end.bytes.stride) {
+    Vec x[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) {
+      const int left = columns - v * V::width;  // of the panel's columns
+      x[v] = left > 0 ? V::load(sums + v * V::width) : V::zero();
+      Vec add = V::zero();
+      if (residual && left > 0)
+        add = left >= V::width ? V::load(residual + v * V::width) : V::load_some(residual + v * V::width, left);
+      if (residual && residual_first) x[v] = V::add(x[v], add);
+      x[v] = activate<act>(x[v]);
+      if (residual && !residual_first) x[v] = V::add(x[v], add);
+      x[v] = V::min_keep_nan(V::mul(x[v], inverse[v]), qmax);
+    }
+    if (residual) residual += end.floats.ldr;
+    if (columns == kPanel) {
+      V::store_bytes(to, x[0], x[1], qmin);
+    } else {
+      uint8_t bytes[kPanel];
+      V::store_bytes(bytes, x[0], x[1], qmin);
+      for (int i = 0; i < columns; ++i) to[i] = bytes[i];
+    }
+  }
+}
+
 template <class Layout>
 void gemm_q8(const void* rows, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel, float* c,
              int64_t ldc, const Epilogue& e) {
   using P = Q8Product<Layout>;
   const auto* a = static_cast<const Layout::Q8*>(rows);
+  if (e.bytes.out)
+    return with_act(e.act, [&]<Act act>() {
+      gemm_panels<P, Act::none, false>(a, m, b, first_panel, last_panel, c, ldc, e, finish_bytes<act>);
+    });
   if (!e.requantize) return gemm_floats<P>(a, m, b, first_panel, last_panel, c, ldc, e);
   with_act(e.act, [&]<Act act>() {
     if constexpr (is_in_steps(act))

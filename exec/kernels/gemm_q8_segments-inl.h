@@ -88,6 +88,18 @@ inline void finish_q8_segments(int rows, const int32_t* sums, float* c, int64_t 
   }
 }
 
+// Sums become floats, bias included.
+inline void float_sums(int rows, const int32_t* sums, const ProductEpilogue& end, float* out) {
+  const int vectors = end.floats.columns > V::width ? 2 : 1;
+  for (int v = 0; v < vectors; ++v) {
+    const Vec scale = V::load(end.scales + v * V::width), bias = V::load(end.floats.bias + v * V::width);
+    for (int r = 0; r < rows; ++r) {
+      const int at = r * kPanel + v * V::width;
+      V::store(out + at, V::fma(V::to_float(V::iload(sums + at)), scale, bias));
+    }
+  }
+}
+
 // Tiles of nearly equal heights.
 template <class P, int Vectors>
 void gemm_q8_segments_panel(const SegmentedRows& a, int64_t m, const typename P::Element* panel, float* c, int64_t ldc, Act act,
@@ -101,6 +113,12 @@ void gemm_q8_segments_panel(const SegmentedRows& a, int64_t m, const typename P:
     const int rows = static_cast<int>(m * (t + 1) / tiles - row);
     sum_q8_segments_of<P, kRows, Vectors>(rows, a.rows + row, a, panel, end, sums);
     if (residual) end.floats.residual = residual + row * end.floats.ldr;
+    if (end.bytes.out) {
+      alignas(64) float floats[kRows * kPanel];
+      float_sums(rows, sums, end, floats);
+      end.finish(row, rows, floats, c, ldc, end);
+      continue;
+    }
     with_act(act, [&]<Act of>() { finish_q8_segments<of, Vectors>(rows, sums, c + row * ldc, ldc, end); });
   }
 }
@@ -115,7 +133,8 @@ void gemm_q8_segments(const SegmentedRows& a, int64_t m, const PackedQ8Weights& 
     const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
     const TileEpilogue floats{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
                               columns};
-    const ProductEpilogue end = P::end(b, floats, e, column);
+    ProductEpilogue end = P::end(b, floats, e, column);
+    if (e.bytes.out) with_act(e.act, [&]<Act act>() { end.finish = finish_bytes<act>; });
     const auto* panel = static_cast<const typename P::Element*>(b.data) + column * k;
     if (columns > V::width)
       gemm_q8_segments_panel<P, 2>(a, m, panel, c + column, ldc, e.act, end);

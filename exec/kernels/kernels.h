@@ -61,6 +61,13 @@ struct RequantizeParams {
   int byte = 0;
 };
 
+// Results that are stored as q8: byte `out[r * stride + c]` is q - qmin of row r and column c.
+struct ByteResults {
+  QuantizeParams quant;
+  uint8_t* out = nullptr;  // null: results are floats
+  int64_t stride = 0;
+};
+
 // What happens to a result while it is in registers: act(x + bias) + residual, or act(x + bias + residual).
 struct Epilogue {
   const float* bias = nullptr;  // [columns padded to a multiple of `panel`]; never null
@@ -70,6 +77,9 @@ struct Epilogue {
   bool residual_first = false;      // added before act
   // Q8Kernels::gemm on whole panels, without a residual, quantizes its results so; null: they stay floats. For no other kernel.
   const RequantizeParams* requantize = nullptr;
+  // Q8Kernels::gemm and gemm_segments, without `requantize`, store their results so, and do not touch c; they are those that
+  // KernelSet::quantize makes of the floats. For no other kernel.
+  ByteResults bytes;
 };
 
 // A matrix [k, n] cut into panels of `panel` columns, each stored row after row; the last panel is padded with zeros.

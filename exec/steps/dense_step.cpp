@@ -12,7 +12,13 @@ namespace {
 class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
-      : shape_(conv.shape), act_(conv.act), io_(io), set_(kernels()), packed_(set_, conv), results_(set_, io.output, packed_.n) {
+      : shape_(conv.shape),
+        act_(conv.act),
+        io_(io),
+        set_(kernels()),
+        packed_(set_, conv),
+        results_(set_, io.output, packed_.n),
+        stores_bytes_(packed_.quantized && results_.storage() == StorageType::q8) {
     if (io.residual) residual_.emplace(set_, *io.residual, packed_.n);
     act_ = packed_.act_of(act_, 0, packed_.panels());
     inputs = {io.input};
@@ -24,7 +30,7 @@ class DenseStep : public Step {
     row_block_ = std::max<int64_t>(1, 64 / std::max<int64_t>(1, shape_.out_w));
     // Converted rows that stay in the cache while all panels pass over them.
     converted_block_ = std::clamp<int64_t>(96 * 1024 / packed_.row_bytes(), kRows, 480) / kRows * kRows;
-    if (results_.scratch(1) > 0 || (residual_ && residual_->scratch(1) > 0))
+    if (results_scratch(1) > 0 || (residual_ && residual_->scratch(1) > 0))
       converted_block_ = std::clamp<int64_t>(96 * 256 / packed_.n, kRows, converted_block_) / kRows * kRows;
     ScratchAllocator alloc(nullptr);
     workspace(alloc);
@@ -65,12 +71,17 @@ class DenseStep : public Step {
     uint8_t* converted = alloc.bytes(rows * packed_.row_bytes());
     uint8_t* image = patched ? alloc.bytes(packed_.image_bytes(shape_, row_block_)) : nullptr;
     float* residual = residual_ ? alloc.floats(residual_->scratch(rows)) : nullptr;
-    return {weights, converted, image, residual, alloc.floats(results_.scratch(rows))};
+    return {weights, converted, image, residual, alloc.floats(results_scratch(rows))};
+  }
+  int64_t results_scratch(int64_t rows) const { return stores_bytes_ ? 0 : results_.scratch(rows); }
+  void store(const RunContext& context, int64_t pixel, int64_t pixels, const Workspace& ws) const {
+    if (!stores_bytes_) results_.store(context, pixel, pixels, ws.results);
   }
 
   // For `pixels` pixels from `pixel` on; `residual` is scratch for their residual.
   Epilogue epilogue(RunContext& context, int64_t pixel, int64_t pixels, float* residual) const {
     Epilogue e{packed_.bias(), act_};
+    if (stores_bytes_) results_.store_by(context, pixel, e);
     if (residual_) {
       e.residual = residual_->values(context, pixel, pixels, residual);
       e.residual_stride = packed_.n;
@@ -120,7 +131,7 @@ class DenseStep : public Step {
                        for_each_block(b * kRows, std::min(pixels, e * kRows), [&](int64_t row, int64_t rows) {
                          multiply(convert(row, rows, ws), row, rows, 0, packed_.panels(), ws,
                                   epilogue(context, first + row, rows, ws.residual));
-                         results_.store(context, first + row, rows, ws.results);
+                         store(context, first + row, rows, ws);
                        });
                      });
     else
@@ -130,7 +141,7 @@ class DenseStep : public Step {
         const Epilogue epilogue_of_rows = epilogue(context, first + row, rows, ws.residual);
         for_each_chunk(context.threads, packed_.panels(), 1,
                        [&](int64_t b, int64_t e, int) { multiply(converted, row, rows, b, e, ws, epilogue_of_rows); });
-        results_.store(context, first + row, rows, ws.results);
+        store(context, first + row, rows, ws);
       });
   }
 
@@ -146,7 +157,7 @@ class DenseStep : public Step {
         packed_.convert_patches(shape_, map, image, y0, y1, ws.image, ws.converted);
         packed_.multiply(ws.converted, rows, 0, packed_.panels(), results_.floats(context, pixel, ws.results), packed_.n,
                          epilogue(context, pixel, rows, ws.residual));
-        results_.store(context, pixel, rows, ws.results);
+        store(context, pixel, rows, ws);
       }
     });
   }
@@ -157,6 +168,7 @@ class DenseStep : public Step {
   const KernelSet& set_;
   PackedDense packed_;
   ResultRows results_;
+  const bool stores_bytes_;  // products store their results themselves
   std::optional<RowSource> residual_;
   static constexpr int64_t kRows = 12;
   int64_t row_block_ = 1, converted_block_ = kRows;

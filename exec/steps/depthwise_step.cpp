@@ -92,8 +92,9 @@ class DepthwiseChainStep : public Step {
   }
   // The depthwise kernel quantizes its results itself, as the pointwise product reads them.
   bool q8_between() const { return depthwise_.packed4() && pointwise_ && pointwise_->quantized; }
+  bool stores_bytes() const { return pointwise_ && pointwise_->quantized && results_.storage() == StorageType::q8; }
   bool through_floats() const {
-    return pointwise_ ? results_.storage() != StorageType::f32 : !window_.writes(results_.storage());
+    return pointwise_ ? results_.storage() != StorageType::f32 && !stores_bytes() : !window_.writes(results_.storage());
   }
 
   // Puts row y of the depthwise input into the window; where the layer is in 8 bits, quantized.
@@ -186,6 +187,7 @@ class DepthwiseChainStep : public Step {
   void multiply(RunContext& context, int64_t pixel, int64_t pixels, const Workspace& ws) const {
     float* out = results_.floats(context, pixel, ws.results);
     Epilogue e{pointwise_->bias(), pointwise_act_};
+    if (stores_bytes()) results_.store_by(context, pixel, e);
     if (residual_) {
       e.residual = residual_->values(context, pixel, pixels, ws.residual);
       e.residual_stride = pointwise_->n;

@@ -92,6 +92,10 @@ class ResultRows {
   // Channels [first, first + columns) alone, of scratch[pixels][lda].
   void store_columns(const RunContext& context, int64_t pixel, int64_t pixels, int64_t first, int64_t columns,
                      const float* scratch, int64_t lda) const;
+  // Lets a product in 8 bits store pixels from `pixel` on itself; only where storage() is q8.
+  void store_by(const RunContext& context, int64_t pixel, Epilogue& e) const {
+    e.bytes = {params_.params(), context.q8_out(tensor_) + pixel * channels_, channels_};
+  }
   // The output's own memory from channel `first` of `pixel` on, and how it is quantized there.
   void* at(const RunContext& context, int64_t pixel, int64_t first) const;
   QuantizeParams params(int64_t first) const { return params_.params(first); }
