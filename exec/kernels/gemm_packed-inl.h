@@ -16,7 +16,8 @@ struct ProductEpilogue {
   const int32_t* zero_point_corrections;  // q8 of group 4: what sums start from
   RequantizeParams requantize;            // q8, where results are requantized
   float least = 0;                        // q8: requantized results are clamped to [least, qmax]
-  ByteResults bytes;                      // q8, where results become bytes; `out` at the tile's first column, of row 0
+  StoredResults stored;                   // q8: `out` at the tile's first column, of row 0
+  Fp16Values residual_f16;                // at the tile's first column, of row 0
   Finish finish = nullptr;                // null: tiles are finished in registers
 };
 

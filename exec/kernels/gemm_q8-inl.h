@@ -120,10 +120,15 @@ struct Q8Product {
   }
   static ProductEpilogue end(const Matrix& b, const TileEpilogue& floats, const Epilogue& e, int64_t column) {
     ProductEpilogue end{floats, b.scales + column, group == 4 ? b.zero_point_corrections + column : nullptr, {}};
-    if (e.bytes.out) {
-      end.bytes = e.bytes;
-      end.bytes.out += column;
-      end.bytes.quant.inverse_scales += column;
+    if (e.stored.storage != StorageType::f32) {
+      end.stored = e.stored;
+      if (e.stored.storage == StorageType::q8) {
+        end.stored.out = static_cast<uint8_t*>(e.stored.out) + column;
+        end.stored.quant.inverse_scales += column;
+      } else {
+        end.stored.out = static_cast<uint16_t*>(e.stored.out) + column;
+      }
+      if (e.residual_f16.data) end.residual_f16 = {e.residual_f16.data + column, e.residual_f16.scale};
     }
     if (!e.requantize) return end;
     end.requantize = *e.requantize;
@@ -146,40 +151,88 @@ void requantize_floats(int64_t, int rows, const float* sums, float* c, int64_t l
     }
 }
 
-// Residual, activation and quantization of `rows` rows of sums, [rows][kPanel], which are stored as bytes. The rounding is that of
-// KernelSet::quantize: what is no number becomes qmin.
-template <Act act>
-void finish_bytes(int64_t first, int rows, const float* sums, float*, int64_t, const ProductEpilogue& end) {
-  const QuantizeParams& quant = end.bytes.quant;
-  const float qmin = quant.qmin;  // copied, since stores of bytes may alias it
-  const Vec qmax = V::set(quant.qmax), inverse[2] = {V::load(quant.inverse_scales), V::load(quant.inverse_scales + V::width)};
+// `left` values of a residual, at most a vector of them; 0 where there are none.
+inline Vec residual_values(const float* p, float, int left) {
+  return left >= V::width ? V::load(p) : left > 0 ? V::load_some(p, left) : V::zero();
+}
+template <class Set = V>
+inline Vec residual_values(const uint16_t* p, float scale, int left) {
+  if (left >= V::width) return V::mul(Set::load_f16(p), V::set(scale));
+  uint16_t some[V::width] = {};
+  for (int i = 0; i < left; ++i) some[i] = p[i];
+  return V::mul(Set::load_f16(some), V::set(scale));
+}
+
+// Calls put(row, x) with the two vectors of each of `rows` rows of sums, [rows][kPanel], activated and with the residual added.
+template <Act act, class Residual, class Put>
+inline void finish_vectors(int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end,
+                           Put put) {
   const int columns = end.floats.columns;
-  const float* residual = end.floats.residual;
+  const int64_t ldr = end.floats.ldr;
   const bool residual_first = end.floats.residual_first;
-  uint8_t* to = end.bytes.out + first * end.bytes.stride;
-  for (int r = 0; r < rows; ++r, sums += kPanel, to += end.bytes.stride) {
+  for (int r = 0; r < rows; ++r, sums += kPanel) {
     Vec x[2];
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
-      const int left = columns - v * V::width;  // of the panel's columns
-      x[v] = left > 0 ? V::load(sums + v * V::width) : V::zero();
-      Vec add = V::zero();
-      if (residual && left > 0)
-        add = left >= V::width ? V::load(residual + v * V::width) : V::load_some(residual + v * V::width, left);
+      const int at = v * V::width;
+      x[v] = at < columns ? V::load(sums + at) : V::zero();
+      const Vec add = residual ? residual_values(residual + at, scale, columns - at) : V::zero();
       if (residual && residual_first) x[v] = V::add(x[v], add);
       x[v] = activate<act>(x[v]);
       if (residual && !residual_first) x[v] = V::add(x[v], add);
-      x[v] = V::min_keep_nan(V::mul(x[v], inverse[v]), qmax);
     }
-    if (residual) residual += end.floats.ldr;
-    if (columns == kPanel) {
-      V::store_bytes(to, x[0], x[1], qmin);
-    } else {
-      uint8_t bytes[kPanel];
-      V::store_bytes(bytes, x[0], x[1], qmin);
-      for (int i = 0; i < columns; ++i) to[i] = bytes[i];
-    }
+    if (residual) residual += ldr;
+    put(r, x);
   }
+}
+
+// As KernelSet::quantize rounds: what is no number becomes qmin.
+template <Act act, class Residual>
+void finish_bytes(int64_t first, int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end) {
+  const QuantizeParams& quant = end.stored.quant;
+  const float qmin = quant.qmin;  // copied, since stores of bytes may alias it
+  const Vec qmax = V::set(quant.qmax), inverse[2] = {V::load(quant.inverse_scales), V::load(quant.inverse_scales + V::width)};
+  const int columns = end.floats.columns;
+  const int64_t stride = end.stored.stride;
+  uint8_t* out = static_cast<uint8_t*>(end.stored.out) + first * stride;
+  finish_vectors<act>(rows, sums, residual, scale, end, [&](int r, const Vec(&x)[2]) {
+    const Vec low = V::min_keep_nan(V::mul(x[0], inverse[0]), qmax), high = V::min_keep_nan(V::mul(x[1], inverse[1]), qmax);
+    uint8_t* to = out + r * stride;
+    if (columns == kPanel) return V::store_bytes(to, low, high, qmin);
+    uint8_t bytes[kPanel];
+    V::store_bytes(bytes, low, high, qmin);
+    for (int i = 0; i < columns; ++i) to[i] = bytes[i];
+  });
+}
+
+template <Act act, class Set, class Residual>
+void finish_halves(int64_t first, int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end) {
+  const Vec factor = V::set(1 / end.stored.fp16_scale);
+  const int columns = end.floats.columns;
+  const int64_t stride = end.stored.stride;
+  uint16_t* out = static_cast<uint16_t*>(end.stored.out) + first * stride;
+  finish_vectors<act>(rows, sums, residual, scale, end, [&](int r, const Vec(&x)[2]) {
+    uint16_t* to = out + r * stride;
+    uint16_t halves[kPanel];
+    uint16_t* const at = columns == kPanel ? to : halves;
+    Set::store_f16(at, V::mul(x[0], factor));
+    Set::store_f16(at + V::width, V::mul(x[1], factor));
+    if (columns == kPanel) return;
+    for (int i = 0; i < columns; ++i) to[i] = halves[i];
+  });
+}
+
+// Finishes `rows` rows of sums, from row `first` on, and stores them as end.stored says. The residual of floats is at these rows.
+template <Act act, class Set = V>
+void finish_stored(int64_t first, int rows, const float* sums, float*, int64_t, const ProductEpilogue& end) {
+  const auto finish = [&](const auto* residual, float scale) {
+    if constexpr (Set::packed4)
+      if (end.stored.storage == StorageType::f16) return finish_halves<act, Set>(first, rows, sums, residual, scale, end);
+    finish_bytes<act>(first, rows, sums, residual, scale, end);
+  };
+  if constexpr (Set::packed4)
+    if (end.residual_f16.data) return finish(end.residual_f16.data + first * end.floats.ldr, end.residual_f16.scale);
+  finish(end.floats.residual, 1);
 }
 
 template <class Layout>
@@ -187,9 +240,9 @@ void gemm_q8(const void* rows, int64_t m, const PackedQ8Weights& b, int64_t firs
              int64_t ldc, const Epilogue& e) {
   using P = Q8Product<Layout>;
   const auto* a = static_cast<const Layout::Q8*>(rows);
-  if (e.bytes.out)
+  if (e.stored.storage != StorageType::f32)
     return with_act(e.act, [&]<Act act>() {
-      gemm_panels<P, Act::none, false>(a, m, b, first_panel, last_panel, c, ldc, e, finish_bytes<act>);
+      gemm_panels<P, Act::none, false>(a, m, b, first_panel, last_panel, c, ldc, e, finish_stored<act>);
     });
   if (!e.requantize) return gemm_floats<P>(a, m, b, first_panel, last_panel, c, ldc, e);
   with_act(e.act, [&]<Act act>() {

@@ -113,7 +113,7 @@ void gemm_q8_segments_panel(const SegmentedRows& a, int64_t m, const typename P:
     const int rows = static_cast<int>(m * (t + 1) / tiles - row);
     sum_q8_segments_of<P, kRows, Vectors>(rows, a.rows + row, a, panel, end, sums);
     if (residual) end.floats.residual = residual + row * end.floats.ldr;
-    if (end.bytes.out) {
+    if (end.finish) {
       alignas(64) float floats[kRows * kPanel];
       float_sums(rows, sums, end, floats);
       end.finish(row, rows, floats, c, ldc, end);
@@ -134,7 +134,7 @@ void gemm_q8_segments(const SegmentedRows& a, int64_t m, const PackedQ8Weights& 
     const TileEpilogue floats{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
                               columns};
     ProductEpilogue end = P::end(b, floats, e, column);
-    if (e.bytes.out) with_act(e.act, [&]<Act act>() { end.finish = finish_bytes<act>; });
+    if (e.stored.storage != StorageType::f32) with_act(e.act, [&]<Act act>() { end.finish = finish_stored<act>; });
     const auto* panel = static_cast<const typename P::Element*>(b.data) + column * k;
     if (columns > V::width)
       gemm_q8_segments_panel<P, 2>(a, m, panel, c + column, ldc, e.act, end);

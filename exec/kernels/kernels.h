@@ -61,10 +61,13 @@ struct RequantizeParams {
   int byte = 0;
 };
 
-// Results that are stored as q8: byte `out[r * stride + c]` is q - qmin of row r and column c.
-struct ByteResults {
-  QuantizeParams quant;
-  uint8_t* out = nullptr;  // null: results are floats
+// How the products of q8 values store their results beside floats: as q8, or as halves where the set has them. Element
+// r * stride + c of `out` is row r and column c.
+struct StoredResults {
+  StorageType storage = StorageType::f32;  // f32: floats, `out` is not used; q8 or f16
+  QuantizeParams quant;                    // of q8
+  float fp16_scale = 1;                    // of f16
+  void* out = nullptr;
   int64_t stride = 0;
 };
 
@@ -77,9 +80,10 @@ struct Epilogue {
   bool residual_first = false;      // added before act
   // Q8Kernels::gemm on whole panels, without a residual, quantizes its results so; null: they stay floats. For no other kernel.
   const RequantizeParams* requantize = nullptr;
-  // Q8Kernels::gemm and gemm_segments, without `requantize`, store their results so, and do not touch c; they are those that
-  // KernelSet::quantize makes of the floats. For no other kernel.
-  ByteResults bytes;
+  // Q8Kernels::gemm and gemm_segments, without `requantize`, store their results so, and do not touch c: as KernelSet::quantize
+  // or f32_to_f16 would store the floats. For no other kernel.
+  StoredResults stored;
+  Fp16Values residual_f16;  // instead of `residual`, where `stored` is not f32, in sets that have halves
 };
 
 // A matrix [k, n] cut into panels of `panel` columns, each stored row after row; the last panel is padded with zeros.

@@ -18,8 +18,8 @@ class DenseStep : public Step {
         set_(kernels()),
         packed_(set_, conv),
         results_(set_, io.output, packed_.n),
-        stores_bytes_(packed_.quantized && results_.storage() == StorageType::q8) {
-    if (io.residual) residual_.emplace(set_, *io.residual, packed_.n);
+        stores_itself_(packed_.quantized && results_.stored_by_products()) {
+    if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);
     act_ = packed_.act_of(act_, 0, packed_.panels());
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
@@ -73,20 +73,16 @@ class DenseStep : public Step {
     float* residual = residual_ ? alloc.floats(residual_->scratch(rows)) : nullptr;
     return {weights, converted, image, residual, alloc.floats(results_scratch(rows))};
   }
-  int64_t results_scratch(int64_t rows) const { return stores_bytes_ ? 0 : results_.scratch(rows); }
+  int64_t results_scratch(int64_t rows) const { return stores_itself_ ? 0 : results_.scratch(rows); }
   void store(const RunContext& context, int64_t pixel, int64_t pixels, const Workspace& ws) const {
-    if (!stores_bytes_) results_.store(context, pixel, pixels, ws.results);
+    if (!stores_itself_) results_.store(context, pixel, pixels, ws.results);
   }
 
   // For `pixels` pixels from `pixel` on; `residual` is scratch for their residual.
   Epilogue epilogue(RunContext& context, int64_t pixel, int64_t pixels, float* residual) const {
     Epilogue e{packed_.bias(), act_};
-    if (stores_bytes_) results_.store_by(context, pixel, e);
-    if (residual_) {
-      e.residual = residual_->values(context, pixel, pixels, residual);
-      e.residual_stride = packed_.n;
-      e.residual_first = io_.residual_first;
-    }
+    if (stores_itself_) results_.store_by(context, pixel, e);
+    if (residual_) residual_->add_to(e, context, pixel, pixels, residual);
     return e;
   }
 
@@ -168,8 +164,8 @@ class DenseStep : public Step {
   const KernelSet& set_;
   PackedDense packed_;
   ResultRows results_;
-  const bool stores_bytes_;  // products store their results themselves
-  std::optional<RowSource> residual_;
+  const bool stores_itself_;  // products store their results themselves
+  std::optional<ResidualRows> residual_;
   static constexpr int64_t kRows = 12;
   int64_t row_block_ = 1, converted_block_ = kRows;
 };

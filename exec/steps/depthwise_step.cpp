@@ -22,7 +22,7 @@ class DepthwiseChainStep : public Step {
         window_(set_, depthwise_, s_, depthwise_.channels),
         results_(set_, io.output, chain.pointwise ? chain.pointwise->shape.out_c : depthwise_.channels) {
     for (const SumTerm& t : terms_) sources_.emplace_back(set_, t.input, s_.in_c);
-    if (io.residual) residual_.emplace(set_, *io.residual, results_.channels());
+    if (io.residual) residual_.emplace(set_, *io.residual, results_.channels(), io.residual_first, stores_itself());
     if (chain.pointwise) {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
@@ -92,9 +92,9 @@ class DepthwiseChainStep : public Step {
   }
   // The depthwise kernel quantizes its results itself, as the pointwise product reads them.
   bool q8_between() const { return depthwise_.packed4() && pointwise_ && pointwise_->quantized; }
-  bool stores_bytes() const { return pointwise_ && pointwise_->quantized && results_.storage() == StorageType::q8; }
+  bool stores_itself() const { return pointwise_ && pointwise_->quantized && results_.stored_by_products(); }
   bool through_floats() const {
-    return pointwise_ ? results_.storage() != StorageType::f32 && !stores_bytes() : !window_.writes(results_.storage());
+    return pointwise_ ? results_.storage() != StorageType::f32 && !stores_itself() : !window_.writes(results_.storage());
   }
 
   // Puts row y of the depthwise input into the window; where the layer is in 8 bits, quantized.
@@ -187,12 +187,8 @@ class DepthwiseChainStep : public Step {
   void multiply(RunContext& context, int64_t pixel, int64_t pixels, const Workspace& ws) const {
     float* out = results_.floats(context, pixel, ws.results);
     Epilogue e{pointwise_->bias(), pointwise_act_};
-    if (stores_bytes()) results_.store_by(context, pixel, e);
-    if (residual_) {
-      e.residual = residual_->values(context, pixel, pixels, ws.residual);
-      e.residual_stride = pointwise_->n;
-      e.residual_first = io_.residual_first;
-    }
+    if (stores_itself()) results_.store_by(context, pixel, e);
+    if (residual_) residual_->add_to(e, context, pixel, pixels, ws.residual);
     if (q8_between())
       pointwise_->multiply(ws.converted, pixels, 0, pointwise_->panels(), out, pointwise_->n, e);
     else if (pointwise_->converts)
@@ -213,7 +209,7 @@ class DepthwiseChainStep : public Step {
   std::unique_ptr<PackedDense> pointwise_;
   ResultRows results_;
   std::vector<RowSource> sources_;  // [terms]
-  std::optional<RowSource> residual_;
+  std::optional<ResidualRows> residual_;
   Act pointwise_act_ = Act::none;
   int64_t group_ = 1;  // depthwise rows that wait for the pointwise product
   int64_t bands_ = 1;

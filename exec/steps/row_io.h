@@ -92,9 +92,11 @@ class ResultRows {
   // Channels [first, first + columns) alone, of scratch[pixels][lda].
   void store_columns(const RunContext& context, int64_t pixel, int64_t pixels, int64_t first, int64_t columns,
                      const float* scratch, int64_t lda) const;
-  // Lets a product in 8 bits store pixels from `pixel` on itself; only where storage() is q8.
+  // Whether products in 8 bits store such results themselves; store_by() then says how, for pixels from `pixel` on.
+  bool stored_by_products() const { return storage_ == StorageType::q8 || storage_ == StorageType::f16; }
   void store_by(const RunContext& context, int64_t pixel, Epilogue& e) const {
-    e.bytes = {params_.params(), context.q8_out(tensor_) + pixel * channels_, channels_};
+    const float scale = storage_ == StorageType::f16 ? fp16_scale(context) : 1;
+    e.stored = {storage_, params_.params(), scale, at(context, pixel, 0), channels_};
   }
   // The output's own memory from channel `first` of `pixel` on, and how it is quantized there.
   void* at(const RunContext& context, int64_t pixel, int64_t first) const;
@@ -107,6 +109,31 @@ class ResultRows {
   int64_t channels_;
   StorageType storage_;
   PackedQuantizeParams params_;
+};
+
+// The residual of a product: pixels from `pixel` on, as floats, or as the halves of the map where the product stores its results
+// itself and so can read them. `e.stored` is set before.
+class ResidualRows {
+ public:
+  ResidualRows(const KernelSet& set, const StepInput& in, int64_t channels, bool added_first, bool stores_itself)
+      : source_(set, in, channels),
+        channels_(channels),
+        added_first_(added_first),
+        as_halves_(stores_itself && in.storage == StorageType::f16 && !in.fake_quant) {}
+  int64_t scratch(int64_t pixels) const { return as_halves_ ? 0 : source_.scratch(pixels); }
+  void add_to(Epilogue& e, const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
+    e.residual_stride = channels_;
+    e.residual_first = added_first_;
+    if (as_halves_)
+      e.residual_f16 = context.feature_map(source_.tensor()).f16(pixel * channels_);
+    else
+      e.residual = source_.values(context, pixel, pixels, scratch);
+  }
+
+ private:
+  RowSource source_;
+  int64_t channels_;
+  bool added_first_, as_halves_;
 };
 
 }  // namespace cytodet::exec

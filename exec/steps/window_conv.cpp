@@ -23,18 +23,19 @@ class WindowConvStep : public Step {
         set_(kernels()),
         packed_(set_, conv),
         results_(set_, io.output, packed_.n),
-        stores_bytes_(packed_.quantized && results_.storage() == StorageType::q8),
+        stores_itself_(packed_.quantized && results_.stored_by_products()),
         act_(packed_.act_of(conv.act, 0, packed_.panels())),
         element_bytes_(packed_.quantized ? 4 / packed_.group() : 4),
         layout_(conv.shape, element_bytes_, packed_.quantized) {
-    if (io.residual) residual_.emplace(set_, *io.residual, packed_.n);
+    if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);
     inputs = {io.input};
     if (io.residual) inputs.push_back(io.residual->tensor);
     outputs = {io.output.tensor};
     info.kernel = packed_.prefix() + std::string("window_gemm");
     const bool many_weights = packed_.k * packed_.n * element_bytes_ > kManyWeights;
     band_ = (many_weights ? kFewBandsBytes : kBandBytes) / (shape_.in_w * shape_.in_c * shape_.stride_h * element_bytes_);
-    const int64_t converted = (stores_bytes_ ? 0 : results_.scratch(1)) + (residual_ ? residual_->scratch(1) : 0);  // floats of a result
+    const int64_t converted =
+        (stores_itself_ ? 0 : results_.scratch(1)) + (residual_ ? residual_->scratch(1) : 0);  // floats of a result
     if (converted > 0) band_ = std::min(band_, kResultBytes / (4 * shape_.out_w * converted));
     band_ = std::clamp<int64_t>(band_, 1, shape_.out_h);
     const int64_t bands = (shape_.out_h + band_ - 1) / band_;
@@ -82,7 +83,7 @@ class WindowConvStep : public Step {
     uint8_t* row = packed_.quantized ? alloc.bytes((shape_.in_w * shape_.in_c + 64) * element_bytes_) : nullptr;
     auto** windows = reinterpret_cast<const void**>(alloc.bytes(pixels * static_cast<int64_t>(sizeof(void*))));
     float* residual = residual_ ? alloc.floats(residual_->scratch(pixels)) : nullptr;
-    return {band, row, windows, residual, alloc.floats(stores_bytes_ ? 0 : results_.scratch(pixels))};
+    return {band, row, windows, residual, alloc.floats(stores_itself_ ? 0 : results_.scratch(pixels))};
   }
 
   void prepare_floats(const RunContext& context, const Band& b, const Workspace& ws) const {
@@ -108,12 +109,8 @@ class WindowConvStep : public Step {
   void multiply(const RunContext& context, const Band& b, const Workspace& ws) const {
     const int64_t pixel = (b.image * shape_.out_h + b.y0) * shape_.out_w, pixels = b.rows * shape_.out_w;
     Epilogue e{packed_.bias(), act_};
-    if (stores_bytes_) results_.store_by(context, pixel, e);
-    if (residual_) {
-      e.residual = residual_->values(context, pixel, pixels, ws.residual);
-      e.residual_stride = packed_.n;
-      e.residual_first = io_.residual_first;
-    }
+    if (stores_itself_) results_.store_by(context, pixel, e);
+    if (residual_) residual_->add_to(e, context, pixel, pixels, ws.residual);
     const SegmentedRows rows{ws.windows, layout_.segments.data(), static_cast<int64_t>(layout_.segments.size())};
     float* c = results_.floats(context, pixel, ws.results);
     if (!packed_.quantized)
@@ -121,7 +118,7 @@ class WindowConvStep : public Step {
     else
       packed_.multiply_segments(rows, pixels, b.first_panel, b.last_panel, c, packed_.n, e);
     const int64_t first = b.first_panel * packed_.panel, last = std::min(packed_.n, b.last_panel * packed_.panel);
-    if (results_.storage() != StorageType::f32 && !stores_bytes_)
+    if (results_.storage() != StorageType::f32 && !stores_itself_)
       results_.store_columns(context, pixel, pixels, first, last - first, c + first, packed_.n);
   }
 
@@ -130,11 +127,11 @@ class WindowConvStep : public Step {
   const KernelSet& set_;
   PackedDense packed_;
   ResultRows results_;
-  const bool stores_bytes_;  // products store their results themselves
+  const bool stores_itself_;  // products store their results themselves
   Act act_;
   int64_t element_bytes_;
   WindowLayout layout_;
-  std::optional<RowSource> residual_;
+  std::optional<ResidualRows> residual_;
   int64_t band_;
 };
 
