@@ -206,7 +206,8 @@ void finish_bytes(int64_t first, int rows, const float* sums, const Residual* re
 }
 
 template <Act act, class Set, class Residual>
-void finish_halves(int64_t first, int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end) {
+void finish_halves(int64_t first, int rows, const float* sums, const Residual* residual, float scale,
+                   const ProductEpilogue& end) {
   const Vec factor = V::set(1 / end.stored.fp16_scale);
   const int columns = end.floats.columns;
   const int64_t stride = end.stored.stride;

@@ -22,11 +22,11 @@ class DepthwiseChainStep : public Step {
         window_(set_, depthwise_, s_, depthwise_.channels),
         results_(set_, io.output, chain.pointwise ? chain.pointwise->shape.out_c : depthwise_.channels) {
     for (const SumTerm& t : terms_) sources_.emplace_back(set_, t.input, s_.in_c);
-    if (io.residual) residual_.emplace(set_, *io.residual, results_.channels(), io.residual_first, stores_itself());
     if (chain.pointwise) {
       pointwise_ = std::make_unique<PackedDense>(set_, *chain.pointwise);
       pointwise_act_ = chain.pointwise->act;
     }
+    if (io.residual) residual_.emplace(set_, *io.residual, results_.channels(), io.residual_first, stores_itself());
     if (depthwise_.approximate) terms_act_ = approximate_act(terms_act_, std::numeric_limits<float>::infinity());
     if (pointwise_) pointwise_act_ = pointwise_->act_of(pointwise_act_, 0, pointwise_->panels());
     for (const SumTerm& t : terms_) inputs.push_back(t.input.tensor);
