@@ -126,8 +126,8 @@ PointFigures figures_at(const ClassOutcomes& outcomes, double least_score, std::
     out[0] = precision_of(c);
     out[1] = recall_of(c);
     out[2] = f_beta_of(c, 1);
-    out[3] = wrong / extent(RuleKind::fp_per_image, weights, {});
-    const double area = mm2.empty() ? 0 : extent(RuleKind::fp_per_mm2, weights, mm2);
+    out[3] = wrong / extent_of(weights, {});
+    const double area = mm2.empty() ? 0 : extent_of(weights, mm2);
     out[4] = area > 0 ? wrong / area : kUndefined;
   });
   return {estimates[0], estimates[1], estimates[2], estimates[3], estimates[4]};

@@ -132,8 +132,6 @@ Json list_json(const std::vector<Estimate>& list) {
   return j;
 }
 
-Json number_or_null(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
-
 Json froc_json(const Froc& f) {
   Json j{{"false_positives", kFrocRates}, {"sensitivity", list_json(f.sensitivity)}, {"mean", to_json(f.mean)}};
   Json rates = Json::array(), found = Json::array();

@@ -211,7 +211,7 @@ DenseConv widened(const DenseConv& conv, int kernel_w) {
   wide.shape.kernel_w = kernel_w;
   const Tensor& values = conv.quant->weights.values;
   Tensor& to = wide.quant->weights.values;
-  to = Tensor::zeros(values.dtype(), {s.kernel_h, kernel_w, s.in_c, s.out_c});
+  to = Tensor(values.dtype(), {s.kernel_h, kernel_w, s.in_c, s.out_c});  // zeros
   const int64_t row = s.kernel_w * s.in_c * s.out_c, wide_row = kernel_w * s.in_c * s.out_c;
   for (int64_t y = 0; y < s.kernel_h; ++y) std::copy_n(values.data<int8_t>() + y * row, row, to.data<int8_t>() + y * wide_row);
   return wide;

@@ -6,6 +6,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/settings.h"
+#include "core/text_width.h"
 #include "core/timing.h"
 #include "exec/runtime/partitioned_plan.h"
 #include "graph/io/tensorflow/graph_def.h"

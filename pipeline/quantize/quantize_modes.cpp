@@ -162,8 +162,8 @@ ModeFile lite_file(const QuantizationTarget& target, const ModeRequest& request,
     for (const auto* names : {&inputs, &outputs})
       for (const std::string& name : *names)
         if (facts.of(target.graph.value(name)).dtype == DType::f32)
-          file.takes += did_text(names == &outputs ? "output" : "input", name, request.stored,
-                                 grid_of(target, ranges, name, request.stored));
+          file.takes += stored_text(names == &outputs ? "output" : "input", name, request.stored,
+                                    grid_of(target, ranges, name, request.stored));
   } else {
     file.graph = parse_tflite(file.bytes, out);
   }

@@ -39,7 +39,7 @@ float& at(Tensor& t, int y, int x, int c) { return t.data<float>()[(y * kMapW + 
 
 Tensor channels_first(const Tensor& t) {
   const int64_t c = t.dim(3);
-  Tensor to = Tensor::zeros(DType::f32, {1, c, kMapH, kMapW});
+  Tensor to = Tensor(DType::f32, {1, c, kMapH, kMapW});
   for (int64_t i = 0; i < kMapH * kMapW; ++i)
     for (int64_t k = 0; k < c; ++k) to.data<float>()[k * kMapH * kMapW + i] = t.data<float>()[i * c + k];
   return to;
@@ -180,9 +180,9 @@ TEST(HeatMaps, OutputsOfAnotherShapeAreRefused) {
               }),
               HasSubstr("float"));
   Maps m;
-  m.size = Tensor::zeros(DType::f32, {1, 4, 10, 2});
+  m.size = Tensor(DType::f32, {1, 4, 10, 2});
   EXPECT_THAT(error_of([&] { decoded(map_file(), m.all()); }), HasSubstr("output wh: is not as high and wide as the heat map"));
-  m.size = Tensor::zeros(DType::f32, {1, 5, 10, 3});
+  m.size = Tensor(DType::f32, {1, 5, 10, 3});
   EXPECT_THAT(error_of([&] { decoded(map_file(), m.all()); }), HasSubstr("[1, height, width, 2] is expected"));
 }
 
