@@ -103,7 +103,7 @@ class Result:
         import pandas as pd
 
         return pd.DataFrame({
-            "image": self.name, "class": pd.Categorical.from_codes(self.classes, list(self.class_names))
+            "image": self.name, "class": pd.Categorical.from_codes(self.classes, pd.Index(self.class_names))
             if len(set(self.class_names)) == len(self.class_names) else self.labels,
             "score": self.scores, "x0": self.boxes[:, 0], "y0": self.boxes[:, 1], "x1": self.boxes[:, 2], "y1": self.boxes[:, 3],
             "category_id": np.asarray(self.category_ids, np.int64)[self.classes],

@@ -7,15 +7,18 @@
 """
 import logging
 import os
+from typing import Any, Iterable, List, Optional, Union
 
 from cytodet import program
 
 _OPTIMIZED = "fp32_optimized_graph.pb"
 _DEFAULT_OUTPUT = "int8_final_fused_graph.pb"
+_PathLike = Union[str, "os.PathLike[str]"]
+_Names = Union[str, Iterable[str], None]
 _log = logging.getLogger("cytodet")
 
 
-def _names(value):
+def _names(value: _Names) -> List[str]:
     """A list of names, also where one text holds several between commas; without blanks and empty ones."""
     if isinstance(value, str):
         value = value.split(",")
@@ -35,8 +38,9 @@ class GraphConverter:
     stages, the default output) stands there and was not written by the program, unless `overwrite` is set.
     """
 
-    def __init__(self, input_graph, output_graph, inputs=(), outputs=(), excluded_ops=(), excluded_nodes=(), per_channel=False,
-                 input_graph_is_binary=True, algo="DIRECT"):
+    def __init__(self, input_graph: _PathLike, output_graph: Optional[_PathLike], inputs: _Names = (), outputs: _Names = (),
+                 excluded_ops: _Names = (), excluded_nodes: _Names = (), per_channel: bool = False,
+                 input_graph_is_binary: bool = True, algo: str = "DIRECT") -> None:
         self.input_graph = os.fspath(input_graph)
         if not os.path.exists(self.input_graph):
             raise ValueError(f"Input graph pb file {self.input_graph} does not exist.")
@@ -44,7 +48,7 @@ class GraphConverter:
             raise ValueError(f"algo must be DIRECT, not {algo}.")
         if output_graph is None:
             output_graph = os.path.join(os.path.dirname(os.path.abspath(self.input_graph)), _DEFAULT_OUTPUT)
-            self._own_name = ["--own-name"]
+            self._own_name: List[str] = ["--own-name"]
         else:
             self._own_name = []
         self.output_graph = os.fspath(output_graph)
@@ -58,27 +62,28 @@ class GraphConverter:
         self.algo = algo
         self.callback_timeout = 3600  # seconds after which the command is ended; 0: never
         self.overwrite = False  # True: files of the names that this class chooses are replaced, whoever made them
-        self._command, self._debug = None, False
+        self._command: Optional[str] = None
+        self._debug = False
 
     @property
-    def gen_calib_data_cmds(self):
+    def gen_calib_data_cmds(self) -> Optional[str]:
         """The command that runs the graph on calibration data, with {} where the graph's path goes."""
         return self._command
 
     @gen_calib_data_cmds.setter
-    def gen_calib_data_cmds(self, command):
+    def gen_calib_data_cmds(self, command: Optional[str]) -> None:
         self._command = command
 
     @property
-    def debug(self):
+    def debug(self) -> bool:
         """Whether the graph of every stage is kept beside the output."""
         return self._debug
 
     @debug.setter
-    def debug(self, value):
+    def debug(self, value: Any) -> None:
         self._debug = bool(value)
 
-    def convert(self):
+    def convert(self) -> None:
         """Optimizes the graph (fp32_optimized_graph.pb beside the output), then quantizes it."""
         self._check_command()
         optimized = os.path.join(self._folder, _OPTIMIZED)
@@ -87,24 +92,24 @@ class GraphConverter:
 
     covert = convert  # as one tutorial spells it
 
-    def quantize(self):
+    def quantize(self) -> None:
         """Quantizes the graph, which is optimized already."""
         self._check_command()
         self._quantize(self.input_graph)
 
-    def _overwrite(self):
+    def _overwrite(self) -> List[str]:
         return ["--overwrite"] if self.overwrite else []
 
-    def _check_command(self):
+    def _check_command(self) -> None:
         if not self._command:
             raise ValueError("No command was given that runs the graph: set gen_calib_data_cmds, with {} in place of the graph.")
 
-    def _ends(self):
+    def _ends(self) -> List[str]:
         return ([f"--inputs={','.join(self.inputs)}"] if self.inputs else []) + (
             [f"--outputs={','.join(self.outputs)}"] if self.outputs else [])
 
-    def _quantize(self, graph):
-        words = ["quantize", graph, "-o", self.output_graph, "--callback", self._command, "--callback-timeout",
+    def _quantize(self, graph: str) -> None:
+        words: List[Any] = ["quantize", graph, "-o", self.output_graph, "--callback", self._command, "--callback-timeout",
                  self.callback_timeout, f"--per_channel={'true' if self.per_channel else 'false'}", *self._ends()]
         if self.excluded_ops:
             words.append(f"--excluded_ops={','.join(self.excluded_ops)}")

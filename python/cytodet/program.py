@@ -3,12 +3,13 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 
 _BESIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "cytodet")
 
 
-def find():
+def find() -> str:
     """The program: the environment variable CYTODET, that of this package, or cytodet in PATH. ValueError where none is one."""
     named = os.environ.get("CYTODET")
     found = named if named and os.access(named, os.X_OK) else None if named else _BESIDE
@@ -19,12 +20,12 @@ def find():
     return found
 
 
-def run(*words):
+def run(*words: Any) -> None:
     """Runs the program with these words; RuntimeError with its last line of error where it fails. Its output goes on to ours."""
     command = [find(), *map(str, words)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
     error = ""
-    for line in process.stderr:
+    for line in process.stderr or ():
         if line.startswith("cytodet: error: "):
             error = line[len("cytodet: error: "):].strip()
         else:
