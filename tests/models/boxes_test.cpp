@@ -10,6 +10,7 @@
 #include "models/boxes/settings.h"
 #include "models/detection_model.h"
 #include "tests/error_of.h"
+#include "tests/models/expect_box.h"
 
 namespace cytodet {
 namespace {
@@ -40,15 +41,6 @@ Detections decoded(const Json& file, const std::vector<Tensor>& outputs, double 
 }
 
 Tensor floats(Shape shape, const std::vector<float>& values) { return Tensor::from<float>(std::move(shape), values); }
-
-void expect_box(const Detection& d, int category, float score, std::vector<double> corners) {
-  EXPECT_EQ(d.category, category);
-  EXPECT_FLOAT_EQ(d.score, score);
-  EXPECT_NEAR(d.box.x0, corners[0], 1e-5);
-  EXPECT_NEAR(d.box.y0, corners[1], 1e-5);
-  EXPECT_NEAR(d.box.x1, corners[2], 1e-5);
-  EXPECT_NEAR(d.box.y1, corners[3], 1e-5);
-}
 
 std::vector<Tensor> three_boxes(float count = 3) {
   return {floats({1, 3, 4}, {0.1f, 0.2f, 0.5f, 0.6f, 0, 0, 1, 1, 0.1f, 0.2f, 0.5f, 0.6f}), floats({1, 3}, {0.9f, 0.01f, 0.95f}),

@@ -10,6 +10,7 @@
 #include "models/detection_model.h"
 #include "models/heat_maps/settings.h"
 #include "tests/error_of.h"
+#include "tests/models/expect_box.h"
 
 namespace cytodet {
 namespace {
@@ -45,21 +46,12 @@ Tensor channels_first(const Tensor& t) {
   return to;
 }
 
-Detections decoded(const Json& file, const std::vector<Tensor>& outputs, const Letterbox& box = {}, int width = 40,
+Detections peaks_of(const Json& file, const std::vector<Tensor>& outputs, const Letterbox& box = {}, int width = 40,
                    int height = 20) {
   const auto model = make_detection_model(parse_model_file(file, "m.json"));
   std::vector<const Tensor*> pointers;
   for (const Tensor& t : outputs) pointers.push_back(&t);
   return model->decode(pointers, box, width, height);
-}
-
-void expect_box(const Detection& d, int category, float score, std::vector<double> corners) {
-  EXPECT_EQ(d.category, category);
-  EXPECT_FLOAT_EQ(d.score, score);
-  EXPECT_NEAR(d.box.x0, corners[0], 1e-5);
-  EXPECT_NEAR(d.box.y0, corners[1], 1e-5);
-  EXPECT_NEAR(d.box.x1, corners[2], 1e-5);
-  EXPECT_NEAR(d.box.y1, corners[3], 1e-5);
 }
 
 struct Maps {
@@ -78,7 +70,7 @@ struct Maps {
 
 TEST(HeatMaps, PeaksAreObjectsOfTheSizeThere) {
   EXPECT_STREQ(family_of(map_file(), "m.json").name, "heat_maps");
-  const Detections found = decoded(map_file(), Maps().all());
+  const Detections found = peaks_of(map_file(), Maps().all());
   ASSERT_EQ(found.size(), 2u);
   expect_box(found[0], 1, 0.9f, {(3.25 - 1.5) * 4, (2.75 - 1) * 4, (3.25 + 1.5) * 4, (2.75 + 1) * 4});
   expect_box(found[1], 0, 0.7f, {4.0 * 4, 3.0 * 4, 5.0 * 4, 4.0 * 4});
@@ -88,21 +80,21 @@ TEST(HeatMaps, ChannelsFirstGiveTheSameDetections) {
   Json j = map_file();
   j["layout"] = "channels_first";
   const Maps m;
-  EXPECT_EQ(decoded(j, {channels_first(m.heat), channels_first(m.size), channels_first(m.offset)}), decoded(map_file(), m.all()));
+  EXPECT_EQ(peaks_of(j, {channels_first(m.heat), channels_first(m.size), channels_first(m.offset)}), peaks_of(map_file(), m.all()));
 }
 
 TEST(HeatMaps, EveryFormOfASize) {
   Maps m;
   Json j = map_file();
   j["size_form"] = "height_width";
-  expect_box(decoded(j, m.all())[0], 1, 0.9f, {(3.25 - 1) * 4, (2.75 - 1.5) * 4, (3.25 + 1) * 4, (2.75 + 1.5) * 4});
+  expect_box(peaks_of(j, m.all())[0], 1, 0.9f, {(3.25 - 1) * 4, (2.75 - 1.5) * 4, (3.25 + 1) * 4, (2.75 + 1.5) * 4});
   j["size_form"] = "width_height";
   j["size_unit"] = "pixels";
-  expect_box(decoded(j, m.all())[0], 1, 0.9f, {13 - 1.5, 11 - 1, 13 + 1.5, 11 + 1});
+  expect_box(peaks_of(j, m.all())[0], 1, 0.9f, {13 - 1.5, 11 - 1, 13 + 1.5, 11 + 1});
   j["size_form"] = "distances";
   m.size = map_of(4, 0);
   for (int c = 0; c < 4; ++c) at(m.size, 2, 3, c) = static_cast<float>(c + 1);
-  const Detections found = decoded(j, m.all());
+  const Detections found = peaks_of(j, m.all());
   ASSERT_EQ(found.size(), 1u) << "what has no size is no object";
   expect_box(found[0], 1, 0.9f, {13 - 1, 11 - 2, 13 + 3, 11 + 4});
 }
@@ -116,11 +108,11 @@ TEST(HeatMaps, LogitsEqualNeighboursAndWhatIsNoNumber) {
   at(m.heat, 1, 2, 0) = 1.5f;
   at(m.heat, 4, 9, 0) = std::nanf("");
   at(m.heat, 3, 8, 0) = 2;  // beside what is no number
-  const Detections found = decoded(j, m.all());
+  const Detections found = peaks_of(j, m.all());
   ASSERT_EQ(found.size(), 2u) << "of equal neighbours each is a peak";
   for (const Detection& d : found) EXPECT_FLOAT_EQ(d.score, 1 / (1 + std::exp(-1.5f)));
   j["peak_window"] = 1;
-  EXPECT_EQ(decoded(j, m.all()).size(), 3u) << "a window of one cell has no neighbours";
+  EXPECT_EQ(peaks_of(j, m.all()).size(), 3u) << "a window of one cell has no neighbours";
 }
 
 TEST(HeatMaps, SuppressionIsForThoseThatAskForIt) {
@@ -129,15 +121,15 @@ TEST(HeatMaps, SuppressionIsForThoseThatAskForIt) {
   Maps m;
   at(m.size, 2, 3, 0) = at(m.size, 2, 4, 0) = 8;
   at(m.size, 2, 3, 1) = at(m.size, 2, 4, 1) = 4;
-  EXPECT_EQ(decoded(j, m.all()).size(), 3u);
+  EXPECT_EQ(peaks_of(j, m.all()).size(), 3u);
   j["suppressed"] = false;
-  EXPECT_EQ(decoded(j, m.all()).size(), 2u);
+  EXPECT_EQ(peaks_of(j, m.all()).size(), 2u);
 }
 
 TEST(HeatMaps, TheMiddleOfABoxIsTheCentreAlsoAtTheEdgeOfTheImage) {
   Maps m;
   const Json j = centre_file(6);
-  const Detections found = decoded(j, {m.heat, m.offset});
+  const Detections found = peaks_of(j, {m.heat, m.offset});
   ASSERT_EQ(found.size(), 2u);
   expect_box(found[0], 1, 0.9f, {13 - 6, 11 - 6, 13 + 6, 11 + 6});
   expect_box(found[1], 0, 0.7f, {18 - 6, 14 - 6, 18 + 6, 14 + 6});
@@ -145,7 +137,7 @@ TEST(HeatMaps, TheMiddleOfABoxIsTheCentreAlsoAtTheEdgeOfTheImage) {
   at(m.heat, 4, 9, 1) = 0.5f;
   at(m.offset, 4, 9, 0) = 1;
   at(m.offset, 4, 9, 1) = 1;
-  const Detections edges = decoded(j, {m.heat, m.offset});
+  const Detections edges = peaks_of(j, {m.heat, m.offset});
   ASSERT_EQ(edges.size(), 4u);
   expect_box(edges[2], 0, 0.6f, {0, 0, 4, 4});
   expect_box(edges[3], 1, 0.5f, {39.5, 19.5, 40, 20});  // no narrower than a pixel before it ends with the image
@@ -154,7 +146,7 @@ TEST(HeatMaps, TheMiddleOfABoxIsTheCentreAlsoAtTheEdgeOfTheImage) {
   box.scale = box.scale_y = 0.5;
   box.left = 8;
   box.top = 4;
-  const Detections inside = decoded(j, {m.heat, m.offset}, box, 48, 24);
+  const Detections inside = peaks_of(j, {m.heat, m.offset}, box, 48, 24);
   ASSERT_EQ(inside.size(), 2u);
   expect_box(inside[0], 1, 0.9f, {10 - 10, 14 - 10, 10 + 10, 14 + 10});
   expect_box(inside[1], 0, 0.7f, {20 - 12, 20 - 4, 20 + 12, 20 + 4});
@@ -163,7 +155,7 @@ TEST(HeatMaps, TheMiddleOfABoxIsTheCentreAlsoAtTheEdgeOfTheImage) {
 TEST(HeatMaps, WithoutOffsetsCentresLieInTheMiddleOfTheirCells) {
   Json j = centre_file(2);
   j["outputs"].erase("offset");
-  expect_box(decoded(j, {Maps().heat})[0], 1, 0.9f, {14 - 2, 10 - 2, 14 + 2, 10 + 2});
+  expect_box(peaks_of(j, {Maps().heat})[0], 1, 0.9f, {14 - 2, 10 - 2, 14 + 2, 10 + 2});
 }
 
 TEST(HeatMaps, OutputsOfAnotherShapeAreRefused) {
@@ -181,9 +173,9 @@ TEST(HeatMaps, OutputsOfAnotherShapeAreRefused) {
               HasSubstr("float"));
   Maps m;
   m.size = Tensor(DType::f32, {1, 4, 10, 2});
-  EXPECT_THAT(error_of([&] { decoded(map_file(), m.all()); }), HasSubstr("output wh: is not as high and wide as the heat map"));
+  EXPECT_THAT(error_of([&] { peaks_of(map_file(), m.all()); }), HasSubstr("output wh: is not as high and wide as the heat map"));
   m.size = Tensor(DType::f32, {1, 5, 10, 3});
-  EXPECT_THAT(error_of([&] { decoded(map_file(), m.all()); }), HasSubstr("[1, height, width, 2] is expected"));
+  EXPECT_THAT(error_of([&] { peaks_of(map_file(), m.all()); }), HasSubstr("[1, height, width, 2] is expected"));
 }
 
 TEST(HeatMaps, KeysThatCannotBeAreRefused) {
