@@ -47,7 +47,7 @@ Tensor channels_first(const Tensor& t) {
 }
 
 Detections peaks_of(const Json& file, const std::vector<Tensor>& outputs, const Letterbox& box = {}, int width = 40,
-                   int height = 20) {
+                    int height = 20) {
   const auto model = make_detection_model(parse_model_file(file, "m.json"));
   std::vector<const Tensor*> pointers;
   for (const Tensor& t : outputs) pointers.push_back(&t);
@@ -80,7 +80,8 @@ TEST(HeatMaps, ChannelsFirstGiveTheSameDetections) {
   Json j = map_file();
   j["layout"] = "channels_first";
   const Maps m;
-  EXPECT_EQ(peaks_of(j, {channels_first(m.heat), channels_first(m.size), channels_first(m.offset)}), peaks_of(map_file(), m.all()));
+  EXPECT_EQ(peaks_of(j, {channels_first(m.heat), channels_first(m.size), channels_first(m.offset)}),
+            peaks_of(map_file(), m.all()));
 }
 
 TEST(HeatMaps, EveryFormOfASize) {

@@ -302,8 +302,23 @@ Block TiffFile::decode(const TiffDirectory& d, const BlockPlace& at) {
   return block;
 }
 
+bool stores_rgb_bytes(const TiffDirectory& d) {
+  const TiffForm& f = d.form;
+  return d.reading.by == SampleReading::By::library && f.photometric == PHOTOMETRIC_RGB && f.bits == 8 && f.samples == 3 &&
+         !f.separate && d.stack == 0 && d.codec.find("JPEG") == std::string::npos;
+}
+
+// A block of such bytes, as much of it as lies in the image.
+void TiffFile::copy_rgb(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb) {
+  const std::vector<uint8_t> stored = stored_block(d, column, row, 0);
+  const int64_t stride = d.block_width * 3, inside = std::min(d.block_width, d.width - column * d.block_width) * 3;
+  for (int64_t y = 0, rows = rows_of(d, row); y < rows; ++y)
+    std::memcpy(rgb + y * stride, stored.data() + y * stride, static_cast<size_t>(inside));
+}
+
 void TiffFile::decode_pixels(const TiffDirectory& d, const BlockPlace& at, std::vector<uint8_t>& rgb) {
   const auto decode_whole = [&](uint8_t* out) {
+    if (stores_rgb_bytes(d)) return copy_rgb(d, at.column, at.row, out);
     if (d.reading.by == SampleReading::By::library) return decode_any(d, at.column, at.row, out);
     for_each_row(d, at.column, at.row, [&](int64_t y, const std::vector<std::vector<double>>& samples) {
       samples_to_rgb(d.reading, samples, d.block_width, out + y * d.block_width * 3);
@@ -373,6 +388,9 @@ std::vector<uint8_t> TiffFile::stored_block(const TiffDirectory& d, int64_t colu
   const tmsize_t n = d.tiled ? TIFFReadEncodedTile(tiff_, index, data.data(), static_cast<tmsize_t>(bytes))
                              : TIFFReadEncodedStrip(tiff_, index, data.data(), static_cast<tmsize_t>(bytes));
   if (n < 0 || !error_.empty() || !damage_.empty()) fail();
+  if (n != static_cast<tmsize_t>(bytes))
+    throw Error("", "damaged TIFF: a piece holds " + std::to_string(n) + " of " + std::to_string(bytes) + " bytes",
+                "restore the file");
   return data;
 }
 

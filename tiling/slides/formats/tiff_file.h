@@ -40,6 +40,9 @@ struct TiffPage {
   std::string problem;         // why it cannot be read; empty: it can, as far as its tags say
 };
 
+// Whether samples as they are stored, once decompressed, are the bytes of red, green and blue of one pixel after the other.
+bool stores_rgb_bytes(const TiffDirectory& d);
+
 class TiffFile {
  public:
   explicit TiffFile(const std::string& path);
@@ -98,6 +101,7 @@ class TiffFile {
   std::vector<uint8_t> stacked_rows(const TiffDirectory& d, int64_t row);
   void decode_pixels(const TiffDirectory& d, const BlockPlace& at, std::vector<uint8_t>& rgb);
   void decode_any(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
+  void copy_rgb(const TiffDirectory& d, int64_t column, int64_t row, uint8_t* rgb);
 
   TIFF* tiff_ = nullptr;
   std::string error_, damage_;   // first error; first warning that reports damaged pixels

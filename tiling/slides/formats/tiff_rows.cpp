@@ -44,17 +44,19 @@ TiffRows::TiffRows(std::string path, const TiffDirectory& d)
     : path_(std::move(path)), directory_(d), file_(std::make_unique<TiffFile>(path_)) {
   file_->open(d.sub, d.where);
   TIFF* tiff = file_->tiff();
-  uint16_t compression = COMPRESSION_NONE, planar = PLANARCONFIG_CONTIG, samples = 1, bits = 8;
+  uint16_t compression = COMPRESSION_NONE, planar = PLANARCONFIG_CONTIG, samples = 1, bits = 8, fill_order = FILLORDER_MSB2LSB;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &compression);
   TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &planar);
   TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
   TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_FILLORDER, &fill_order);
   compressed_ = compression != COMPRESSION_NONE;
   jpeg_ = compression == COMPRESSION_JPEG;
   separate_ = planar == PLANARCONFIG_SEPARATE;
   planes_ = separate_ ? samples : 1;
   samples_ = separate_ ? 1 : samples;
   pixel_bits_ = int64_t{bits} * samples_;
+  rgb_bytes_ = stores_rgb_bytes(d) && (compressed_ || fill_order == FILLORDER_MSB2LSB);
   const int64_t strips = (d.height + d.strip_rows - 1) / d.strip_rows * planes_;
   if (strips > kMaxStrips || strips > static_cast<int64_t>(TIFFNumberOfStrips(tiff)))
     throw Error("", "damaged TIFF: it has " + std::to_string(TIFFNumberOfStrips(tiff)) + " strips", "restore the file");
@@ -214,9 +216,20 @@ TiffRows::Area TiffRows::within(const Area& area) const {
   return {area.x, area.y, std::min(area.width, directory_.width - area.x), std::min(area.height, directory_.height - area.y)};
 }
 
-Block TiffRows::to_rgb(const Samples& samples, const Area& inside, const Area& area) const {
-  TiffFile small(small_tiff(samples, inside.height));
-  const Block rgb = small.decode(small_directory(samples, inside.height), {0, 0, 1});
+// [inside.height][samples.columns] pixels. Takes the samples' memory where it can.
+Block TiffRows::rgb_of(Samples& samples, const Area& inside) const {
+  if (!rgb_bytes_) {
+    TiffFile small(small_tiff(samples, inside.height));
+    return small.decode(small_directory(samples, inside.height), {0, 0, 1});
+  }
+  auto rgb = std::make_shared<std::vector<uint8_t>>(std::move(samples.planes[0]));
+  if (directory_.reading.table)
+    for (uint8_t& v : *rgb) v = (*directory_.reading.table)[v];
+  return rgb;
+}
+
+Block TiffRows::to_rgb(Samples samples, const Area& inside, const Area& area) const {
+  const Block rgb = rgb_of(samples, inside);
   if (samples.columns == area.width && inside.height == area.height) return rgb;
   auto block = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(area.width * area.height * 3), uint8_t{255});
   for (int64_t y = 0; y < inside.height; ++y)

@@ -56,12 +56,14 @@ class TiffRows {
   std::vector<uint8_t> small_tiff(const Samples& samples, int64_t rows) const;
   TiffDirectory small_directory(const Samples& samples, int64_t rows) const;
   Area within(const Area& area) const;
-  Block to_rgb(const Samples& samples, const Area& inside, const Area& area) const;
+  Block to_rgb(Samples samples, const Area& inside, const Area& area) const;
+  Block rgb_of(Samples& samples, const Area& inside) const;
 
   const std::string path_;
   const TiffDirectory directory_;
   std::unique_ptr<TiffFile> file_;  // for its tags
   bool compressed_ = false, separate_ = false, jpeg_ = false;
+  bool rgb_bytes_ = false;  // rows hold red, green and blue of one pixel after the other
   int samples_ = 1;  // of a pixel in one plane
   int planes_ = 1;
   int64_t pixel_bits_ = 8;                  // in one plane
