@@ -64,7 +64,7 @@ class TiffRows {
   std::unique_ptr<TiffFile> file_;  // for its tags
   bool compressed_ = false, separate_ = false, jpeg_ = false;
   bool rgb_bytes_ = false;  // rows hold red, green and blue of one pixel after the other
-  int samples_ = 1;  // of a pixel in one plane
+  int samples_ = 1;         // of a pixel in one plane
   int planes_ = 1;
   int64_t pixel_bits_ = 8;                  // in one plane
   std::vector<uint64_t> offsets_, counts_;  // of strips; count 0: left out
