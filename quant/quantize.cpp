@@ -4,13 +4,16 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/suggest.h"
 #include "graph/ir/conv_node.h"
 #include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 #include "graph/passes/tf_int8.h"
+#include "quant/clusters.h"
 #include "quant/graph_hash.h"
 #include "quant/layout.h"
+#include "quant/learned_rounding.h"
 #include "quant/row_ops.h"
 #include "quant/sqnr.h"
 
@@ -80,7 +83,19 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
   if (!filter || filter->dtype() != DType::f32) return "its filter is not a float constant";
   if (n.op == "MatMul" && n.attr_or("transpose_a", false)) return "it transposes its input";
   if (const auto format = data_format(n); format != "NHWC" && format != "NCHW") return "its data is " + format;
+  if (options.records) return options.records->contains(n.name) ? "" : "it has no record";
   return bad_range(graph, n.inputs[0], ranges);
+}
+
+// Every record is of a layer of the graph.
+void check_records(const Graph& graph, const Records& records) {
+  std::vector<std::string> layers;
+  for (NodeId id : graph.ids())
+    if (is_layer(graph.node(id))) layers.push_back(graph.node(id).name);
+  for (const auto& [name, record] : records) {
+    if (std::find(layers.begin(), layers.end(), name) != layers.end()) continue;
+    throw Error("record of " + name, "the graph has no layer of this name", suggest(name, layers));
+  }
 }
 
 // The BiasAdd (or Add of a constant per channel) right behind; -1.
@@ -89,26 +104,27 @@ NodeId bias_after(const Graph& graph, const Consumers& uses, NodeId conv, int64_
   return at && at->input == 0 && at->bias->dtype() == DType::f32 && at->bias->size() == channels ? at->node : -1;
 }
 
-// The mean output moves by sum over inputs of mean(x) * (dequantized - exact) weight; the bias takes it back. mean(x) per input
-// channel.
-void correct_bias(Graph& graph, const Consumers& uses, NodeId conv, const Tensor& filter, const Tensor& dequantized,
-                  const Range& range) {
-  if (range.channel_mean.empty()) return;
-  const Node& n = graph.node(conv);
-  const int64_t channels = output_channels(n.op, filter.shape());
-  const NodeId at = bias_after(graph, uses, conv, channels);
-  const int64_t in = n.op == "DepthwiseConv2dNative" ? filter.dim(2) : filter.dim(-2);
-  if (at < 0 || static_cast<int64_t>(range.channel_mean.size()) != in) return;
+// By how much rounding a filter moves the mean of each output channel: the sum over inputs of mean(x) * (dequantized - exact)
+// weight. mean(x) per input channel; empty: not known.
+std::vector<double> moved_by_rounding(const Node& conv, const Tensor& filter, const Tensor& dequantized, const Range& range) {
+  const int64_t channels = output_channels(conv.op, filter.shape());
+  const int64_t in = conv.op == "DepthwiseConv2dNative" ? filter.dim(2) : filter.dim(-2);
+  if (static_cast<int64_t>(range.channel_mean.size()) != in) return {};
   std::vector<double> moved(static_cast<size_t>(channels), 0);
   for (int64_t i = 0; i < filter.size(); ++i) {
-    const int64_t out = i % channels, from = n.op == "DepthwiseConv2dNative" ? out / filter.dim(3) : i / channels % in;
+    const int64_t out = i % channels, from = conv.op == "DepthwiseConv2dNative" ? out / filter.dim(3) : i / channels % in;
     moved[static_cast<size_t>(out)] += static_cast<double>(range.channel_mean[static_cast<size_t>(from)]) *
                                        (static_cast<double>(dequantized.data<float>()[i]) - filter.data<float>()[i]);
   }
-  Tensor bias = graph.constant(graph.node(at).inputs[1])->clone();
-  for (int64_t c = 0; c < channels; ++c) bias.data<float>()[c] -= static_cast<float>(moved[static_cast<size_t>(c)]);
-  const Value corrected = graph.add_const(n.name + "/corrected_bias", bias);
-  graph.node(at).inputs[1] = corrected;
+  return moved;
+}
+
+// The bias takes back what the mean of each output channel moved.
+void correct_bias(Graph& graph, NodeId bias_node, const std::string& layer, const std::vector<double>& moved) {
+  Tensor bias = graph.constant(graph.node(bias_node).inputs[1])->clone();
+  for (size_t c = 0; c < moved.size(); ++c) bias.data<float>()[c] -= static_cast<float>(moved[c]);
+  const Value corrected = graph.add_const(layer + "/corrected_bias", bias);
+  graph.node(bias_node).inputs[1] = corrected;
 }
 
 // Largest magnitude of the filter's numbers per input channel.
@@ -150,31 +166,93 @@ void equalize(Graph& graph, NodeId conv, const std::vector<float>& factors, Tens
   graph.node(conv).inputs[0] = {graph.add(std::move(mul)), 0};
 }
 
+WeightLimits limits_of(const std::string& op, const Tensor& filter, const QuantizeOptions& options) {
+  if (op == "DepthwiseConv2dNative") return {};
+  if (options.weight_bits == 4 && !keeps_8_bits(op, filter)) return {7, false};
+  return {options.reduce_range ? 64 : 127, !options.full_range};
+}
+
+// By the scales of a record.
+RoundedLayer recorded(const QuantizeOptions& options, const QuantizedLayer& layer, const Tensor& filter, int64_t channels,
+                      RoundingInput input) {
+  const LayerRecord& r = options.records->at(layer.name);
+  if (r.scale_w.size() != 1 && static_cast<int64_t>(r.scale_w.size()) != channels)
+    throw Error(
+        "record of " + layer.name,
+        "has " + std::to_string(r.scale_w.size()) + " scale_w, and the layer " + std::to_string(channels) + " output channels",
+        "one for each, or one for all");
+  const InputMoments* moments = nullptr;
+  if (r.learned && options.moments)
+    if (const auto m = options.moments->layers.find(layer.name); m != options.moments->layers.end()) moments = &m->second;
+  input.scales = r.scale_w;
+  return round_learned(filter, channels, r.scale_w.size() > 1, {}, r.cluster, moments, input);
+}
+
+// Codes that may occur in a filter; empty: all.
+std::vector<int> levels_of(const std::string& op, const Tensor& filter, int64_t channels, const QuantizeOptions& options,
+                           const WeightLimits& limits) {
+  if (options.nuq_steps == 0 || keeps_8_bits(op, filter)) return {};
+  return best_clusters(code_counts(quantize_weights(filter, channels, options.per_channel, limits).values), options.nuq_steps)
+      .levels;
+}
+
+// Rounded by what is known of the layer's input, or, in few bits, with the best scales; null: each weight to the nearest.
+std::shared_ptr<const RoundedLayer> learned(const QuantizeOptions& options, const std::string& layer, const Tensor& filter,
+                                            int64_t channels, const WeightLimits& limits, const std::vector<int>& levels,
+                                            const RoundingInput& input) {
+  const InputMoments* moments = nullptr;
+  if (options.moments)
+    if (const auto m = options.moments->layers.find(layer); m != options.moments->layers.end()) moments = &m->second;
+  if (!moments && levels.empty() && limits.max_abs > 7) return {};
+  const auto make = [&] { return round_learned(filter, channels, options.per_channel, limits, levels, moments, input); };
+  if (!options.moments) return std::make_shared<const RoundedLayer>(make());
+  const auto bytes = [](const auto& v) { return std::string_view(reinterpret_cast<const char*>(&v), sizeof v); };
+  Hash key;
+  key.add({static_cast<const char*>(filter.raw()), filter.bytes()}).add(bytes(input.step)).add(bytes(limits.max_abs));
+  key.add(std::to_string(limits.safe_16bit) + std::to_string(options.per_channel));
+  key.add(std::to_string(options.nuq_steps));
+  return options.moments->rounded(layer + " " + key.text(), make);
+}
+
 // shared: values that others read quantized with the same scale, so that their channels keep one scale.
 void quantize_layer(Graph& graph, const Consumers& uses, const Ranges& ranges, const QuantizeOptions& options,
                     const std::set<std::string>& shared, QuantizedLayer& layer) {
   NodeId id = graph.require(layer.name);
-  Range range = ranges.values.at(layer.input_name);
+  Range range;
+  if (const auto known = ranges.values.find(layer.input_name); known != ranges.values.end()) range = known->second;
   const bool channels_first = is_channels_first(graph.node(id));
   if (channels_first) {
     id = put_channels_last(graph, id);
     range = {range.low, range.high, {}, {}, {}};  // its channels were not innermost
   }
   store_transposed(graph, id);
-  const Node& n = graph.node(id);
+  const Node n = graph.node(id);
   Tensor filter = *graph.constant(n.inputs[1]);
+  const int64_t channels = output_channels(n.op, filter.shape());
+  RoundingInput rounding;
   clip_channels(range);
-  if (options.equalize && !shared.contains(layer.input_name))
-    if (const std::vector<float> factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !factors.empty())
-      equalize(graph, id, factors, filter, range);
+  if (options.equalize && !options.records && !shared.contains(layer.input_name))
+    if (rounding.factors = equalization(filter, n.op == "DepthwiseConv2dNative", range); !rounding.factors.empty())
+      equalize(graph, id, rounding.factors, filter, range);
   layer.precision = LayerPrecision::int8;
-  layer.input = QuantParams::of_range(range.low, range.high, options.symmetric);
-  WeightLimits limits;
-  if (n.op != "DepthwiseConv2dNative") limits = {options.reduce_range ? 64 : 127, !options.full_range};
-  const QuantizedWeights weights = quantize_weights(filter, output_channels(n.op, filter.shape()), options.per_channel, limits);
+  layer.input =
+      options.records ? options.records->at(layer.name).input() : QuantParams::of_range(range.low, range.high, options.symmetric);
+  const NodeId bias = options.bias_correction && !channels_first ? bias_after(graph, uses, id, channels) : -1;
+  rounding.step = layer.input.scale;
+  const WeightLimits limits = limits_of(n.op, filter, options);
+  const std::vector<int> levels =
+      options.records ? options.records->at(layer.name).cluster : levels_of(n.op, filter, channels, options, limits);
+  layer.weight_bits = limits.max_abs <= 7 ? 4 : levels.empty() || levels.size() > 32 ? 8 : levels.size() <= 16 ? 4 : 5;
+  const std::shared_ptr<const RoundedLayer> rounded =
+      options.records ? std::make_shared<const RoundedLayer>(recorded(options, layer, filter, channels, rounding))
+                      : learned(options, layer.name, filter, channels, limits, levels, rounding);
+  const QuantizedWeights weights = rounded ? rounded->weights : quantize_weights(filter, channels, options.per_channel, limits);
   const Tensor dequantized = dequantize_weights(weights);
   layer.weight_sqnr_db = sqnr_db(filter, dequantized);
-  if (options.bias_correction && !channels_first) correct_bias(graph, uses, id, filter, dequantized, range);
+  if (bias >= 0)
+    if (const auto moved = rounded && !rounded->moved.empty() ? rounded->moved : moved_by_rounding(n, filter, dequantized, range);
+        !moved.empty())
+      correct_bias(graph, bias, n.name, moved);
   set_quantized(graph, id, layer.input, weights);
 }
 
@@ -225,6 +303,8 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
   return factors;
 }
 
+bool keeps_8_bits(const std::string& op, const Tensor& filter) { return op == "DepthwiseConv2dNative" || filter.size() < 1024; }
+
 const char* name_of(LayerPrecision precision) { return precision == LayerPrecision::int8 ? "int8" : "float"; }
 
 int QuantizeReport::int8_layers() const {
@@ -235,6 +315,7 @@ int QuantizeReport::int8_layers() const {
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options) {
   if (has_quantized(graph)) throw Error("graph", "is quantized already", "start from the float graph");
   check_exclusions(graph, options);
+  if (options.records) check_records(graph, *options.records);
   if (const std::string hash = graph_hash(graph); ranges.graph_hash != hash)
     throw Error("ranges", "belong to another graph (hash " + ranges.graph_hash + ", this graph's is " + hash + ")",
                 "calibrate this graph");
@@ -253,8 +334,30 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
     if (layer.why.empty()) quantize_layer(graph, uses, ranges, options, shared, layer);
     report.layers.push_back(std::move(layer));
   }
-  quantize_row_inputs(graph, rows, ranges, options, report);
+  if (!options.records) quantize_row_inputs(graph, rows, ranges, options, report);
   if (report.layers.empty()) throw Error("graph", "has no Conv2D, DepthwiseConv2dNative or MatMul to quantize");
+  return report;
+}
+
+QuantizeReport report_of(const Graph& graph) {
+  QuantizeReport report;
+  for (NodeId id : graph.topological_order()) {
+    const Node& n = graph.node(id);
+    if (!is_layer(n) && !is_float_layer(n)) continue;
+    QuantizedLayer layer{n.name, n.op, LayerPrecision::float32, "its input or filter is not fake-quantized with constant ranges",
+                         {},     {}};
+    layer.input_name = graph.name_of(n.inputs.at(0));
+    if (const std::optional<QuantizedConv> q = is_layer(n) ? quantized_conv(graph, id) : std::nullopt) {
+      const int8_t* codes = q->weights.values.data<int8_t>();
+      const bool four = std::all_of(codes, codes + q->weights.values.size(), [](int8_t c) { return std::abs(c) <= 7; });
+      layer.precision = LayerPrecision::int8;
+      layer.why.clear();
+      layer.input = q->quant;
+      layer.input_name = graph.name_of(q->input);
+      layer.weight_bits = four && !keeps_8_bits(n.op, q->weights.values) ? 4 : 8;
+    }
+    report.layers.push_back(std::move(layer));
+  }
   return report;
 }
 

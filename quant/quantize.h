@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,8 +11,11 @@
 
 #include "graph/quantized/quant_nodes.h"
 #include "quant/ranges.h"
+#include "quant/record.h"
 
 namespace cytodet::quant {
+
+class Moments;
 
 struct QuantizeOptions {
   bool per_channel = true;
@@ -24,6 +28,10 @@ struct QuantizeOptions {
   bool reduce_range = false;  // dense filters keep to -64..64: sums of any two products fit 16 bits
   bool elementwise = false;   // sums, products and stand-alone activations read INT8 too: less memory, less exact
   bool equalize = true;       // scales input channels before they are quantized, and the filter back; see equalization()
+  int weight_bits = 8;        // 8, or 4: of the filters that keeps_8_bits() does not name
+  int nuq_steps = 0;          // 16 or 32: so many values in such a filter, wherever they fit best; 0: all of weight_bits
+  std::shared_ptr<const Records> records = {};  // layers that have one are quantized by it, others stay in float; null: by ranges
+  std::shared_ptr<const Moments> moments = {};  // weights are rounded by them (learned_rounding.h); null: each to the nearest
 };
 
 enum class LayerPrecision { float32, int8 };
@@ -35,13 +43,18 @@ struct QuantizedLayer {
   std::string why;  // what keeps a float layer so
   QuantParams input;
   std::string input_name;
-  std::optional<double> weight_sqnr_db;  // of the quantized weights against the float ones; of a layer that has any
+  std::optional<double> weight_sqnr_db = {};  // of the quantized weights against the float ones; of a layer that has any
+  int weight_bits = 8;                        // that a weight takes in the file
 };
 
 struct QuantizeReport {
   std::vector<QuantizedLayer> layers;
   int int8_layers() const;
 };
+
+// Whether a filter has 8 bits in any case: those of depthwise layers, and of fewer than 1,024 weights, which are no part of a
+// file's size worth a loss.
+bool keeps_8_bits(const std::string& op, const Tensor& filter);
 
 // Factor per input channel that makes the channels' ranges alike: the input is multiplied by it, the filter divided. Depthwise:
 // one over the channel's range, which costs the filter nothing, since its quantized values are scaled per channel. Else the
@@ -54,6 +67,9 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
 // matrix products are in the report. `graph` is an optimized float graph, the one that the ranges were taken on. Throws Error:
 // nothing to quantize, already quantized, another graph's ranges, excluded names that do not exist (with the nearest names).
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options);
+
+// What became of each layer of a graph that is quantized already.
+QuantizeReport report_of(const Graph& graph);
 
 // Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges
 // needs. `outputs`: nodes whose names must stay.

@@ -15,7 +15,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from onnx_cases import as_json  # noqa: E402
 
 GRAPH, FEEDS = "tests/data/graph/lenet_frozen.pb", pathlib.Path("tests/data/quant/lenet")
-LEAST_DB = {"weights": 60, "float16": 60, "dynamic": 25, "int8": 25, "full-int8": 25}
+LEAST_DB = {"weights": 60, "float16": 60, "dynamic": 25, "int8": 25, "full-int8": 25, "4 bits": 25, "nuq 16": 25, "nuq 32": 25,
+            "fake-quant": 50}
+OPTIONS = {"4 bits": ["--weight-bits", "4"], "nuq 16": ["--nuq", "16"], "nuq 32": ["--nuq", "32"], "fake-quant": ["--fake-quant"]}
 
 
 def in_tensorflow(path, feed, fetch):
@@ -34,8 +36,10 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         for mode, least in LEAST_DB.items():
-            out, given = folder / f"{mode}.pb", ["--images", str(FEEDS)] if "int8" in mode else []
-            done = subprocess.run([program, "quantize", GRAPH, "--mode", mode, "-o", str(out), "--outputs", fetch, *given],
+            out, given = folder / f"{mode}.pb", OPTIONS.get(mode, ["--mode", mode])
+            if "int8" in mode or mode in OPTIONS:
+                given = [*given, "--images", str(FEEDS)]
+            done = subprocess.run([program, "quantize", GRAPH, "-o", str(out), "--outputs", fetch, *given],
                                   capture_output=True, text=True)
             if done.returncode:
                 print(f"FAIL {mode}: {done.stderr.strip()}")

@@ -105,6 +105,35 @@ bool pass_fold_constants(Graph& g, const Interface& io) {
   return changed;
 }
 
+// Only what packs filters, so that nothing else is folded before the passes that read what files say.
+bool pass_unpack_filters(Graph& g, const Interface& io) {
+  std::map<NodeId, Tensor> known;
+  std::set<NodeId> filters;
+  for (NodeId id : g.topological_order()) {
+    const Node& n = g.node(id);
+    if (n.op != "Cast" && n.op != "GatherV2" && n.op != "Reshape" && n.op != "AddV2") continue;
+    std::vector<Tensor> in;
+    for (Value v : n.inputs) {
+      const auto it = known.find(v.node);
+      const Tensor* t = it != known.end() && v.slot == 0 ? &it->second : g.constant(v);
+      if (!t || is_floating(t->dtype()) || t->dtype() == DType::string) break;
+      in.push_back(*t);
+    }
+    if (in.size() != n.inputs.size() || in.empty()) continue;
+    try {
+      std::vector<Tensor> out = evaluate(n, in);
+      if (out.size() != 1 || out[0].bytes() > kMaxFoldedBytes || is_floating(out[0].dtype())) continue;
+      if (n.op == "Reshape" && out[0].dtype() == DType::qint8) filters.insert(id);
+      known[id] = std::move(out[0]);
+    } catch (const Error&) {
+      continue;  // running the graph reports it
+    }
+  }
+  for (NodeId id : filters) become_const(g, id, known.at(id));
+  if (!filters.empty()) sweep(g, io);
+  return !filters.empty();
+}
+
 bool pass_split_shared_constants(Graph& g, const Interface& io) {
   static const char* const kReaders[] = {"Conv2D", "DepthwiseConv2dNative", "MatMul", "BiasAdd"};
   bool changed = false;

@@ -21,6 +21,8 @@ constexpr Pass kPasses[] = {
      pass_strip_unused_nodes},
     {"fold_switch_merge", "Switch/Merge with a constant predicate -> the branch taken", pass_fold_switch_merge},
     {"remove_training_nodes", "Identity, IdentityN, CheckNumerics, StopGradient -> gone", pass_remove_training_nodes},
+    {"unpack_filters", "Cast -> GatherV2 -> Reshape of a packed 8-bit filter -> Const", pass_unpack_filters},
+    {"raise_fake_quant", "FakeQuantWithMinMaxVars of a layer's input and filter -> 8-bit layer", pass_raise_fake_quant},
     {"raise_int8", "TensorFlow's integer convolutions -> convolutions between QuantizeV2 and Dequantize", pass_raise_int8},
     {"fold_constants", "op of constants -> Const", pass_fold_constants},
     {"remove_no_ops", "x * 1, x / 1, Reshape to the same shape -> x", pass_remove_no_ops},

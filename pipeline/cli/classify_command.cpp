@@ -1,5 +1,6 @@
 // cytodet classify: images in, their best classes out.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "core/file.h"
 #include "core/messages.h"
 #include "core/output_plan.h"
+#include "core/text_width.h"
 #include "pipeline/classify/class_list.h"
 #include "pipeline/cli/classify_flags.h"
 #include "pipeline/cli/commands.h"
@@ -20,7 +22,7 @@ namespace {
 
 struct ClassifyOptions : ClassifyFlags {
   std::string model, out, format = "text";
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, compare;
   int top = 5;
   bool quiet = false;
 };
@@ -28,12 +30,76 @@ struct ClassifyOptions : ClassifyFlags {
 void check_files(const ClassifyOptions& o) {
   OutputPlan plan;
   add_model(plan.inputs(), o.model);
+  for (const std::string& model : o.compare) add_model(plan.inputs(), model);
   add_labelled_images(plan.inputs(), o.inputs);
   plan.add_output(o.out, "the list of classes");
   check_outputs(plan);
 }
 
+struct Prediction {
+  std::string problem;  // empty: none
+  size_t index = 0;
+  float probability = 0;
+};
+
+// The best class of each image.
+std::vector<Prediction> predictions_of(const std::string& model, const ClassifyOptions& o, const LabelledImages& inputs,
+                                       int& exit) {
+  Classifier classifier(load_model(model), o.options());
+  std::vector<Prediction> found;
+  ClassifyHooks hooks;
+  hooks.batch = [&](const ClassifiedBatch& batch) {
+    for (const ClassifiedImage& image : batch.images) {
+      Prediction p{image.problem, 0, 0};
+      if (p.problem.empty()) {
+        const auto best = std::max_element(image.scores.begin(), image.scores.end());
+        p.index = static_cast<size_t>(best - image.scores.begin());
+        p.probability = *best;
+      }
+      found.push_back(std::move(p));
+    }
+  };
+  exit = exit_of(classify(classifier, inputs.images, hooks));
+  return found;
+}
+
+// What AMCT's samples print of a float network and its quantized form, for each image.
+int compare_predictions(const ClassifyOptions& o) {
+  check_files(o);
+  const LabelledImages inputs = list_labelled_images(o.inputs);
+  int exit = 0;
+  const std::vector<Prediction> origin = predictions_of(o.compare[0], o, inputs, exit),
+                                quantized = predictions_of(o.compare[1], o, inputs, exit);
+  std::string text;
+  size_t alike = 0, compared = 0;
+  const auto add = [&](const char* title, const Prediction& p) {
+    char line[96];
+    std::snprintf(line, sizeof line, "%s Model Prediction:\n\tcategory index: %zu\n\tcategory prob: %.3f\n", title, p.index,
+                  static_cast<double>(p.probability));
+    text += line;
+  };
+  for (size_t i = 0; i < inputs.images.size(); ++i) {
+    if (!origin[i].problem.empty()) {
+      print_error(origin[i].problem);
+      continue;
+    }
+    if (inputs.images.size() > 1) text += printable(inputs.images[i].name) + "\n";
+    add("Origin", origin[i]);
+    add("Quantized", quantized[i]);
+    ++compared;
+    alike += origin[i].index == quantized[i].index;
+  }
+  if (compared > 1) text += std::to_string(alike) + " of " + std::to_string(compared) + " images have one best class in both\n";
+  if (o.out.empty())
+    std::fputs(text.c_str(), stdout);
+  else
+    write_file(o.out, text);
+  return exit;
+}
+
 int classify_command(const ClassifyOptions& o) {
+  if (!o.compare.empty()) return compare_predictions(o);
+  if (o.model.empty()) throw UsageError("--model", "is needed", "a model file (.json), or --compare ORIGIN QUANTIZED");
   const ClassListForm form = class_list_form_named(o.format);
   check_files(o);
   Classifier classifier(load_model(o.model), o.options());
@@ -68,8 +134,10 @@ int classify_command(const ClassifyOptions& o) {
 
 std::function<int()> setup_classify(CLI::App& app) {
   auto o = std::make_shared<ClassifyOptions>();
-  app.add_option("--model", o->model, "Model file (.json) of a classification network, or a graph with one beside it")
-      ->required();
+  app.add_option("--model", o->model, "Model file (.json) of a classification network, or a graph with one beside it");
+  app.add_option("--compare", o->compare, "A network and its quantized form, instead of --model: both best classes of each image")
+      ->expected(2)
+      ->excludes("--model");
   app.add_option("INPUT", o->inputs, "Images, folders, a folder per class, tables of images and labels (.csv), TFRecord files")
       ->required();
   app.add_option("--top", o->top, "Classes per image (5)")->check(CLI::Range(1, 100000));

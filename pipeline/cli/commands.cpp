@@ -72,6 +72,10 @@ const std::vector<Command>& commands() {
       {"tune", "Search settings for the best mAP and speed", "cytodet tune configs/tune_blood.json --pick score", setup_tune},
       {"zoo", "Well-known networks from float to INT8 in one command",
        "cytodet zoo resnet50 --in_graph fp32.pb --data_location images", setup_zoo},
+      {"amct", "A quantized graph and its records, by the flags of Huawei's amct_tensorflow",
+       "cytodet amct calibration --model float.pb --outputs out:0 --input_shape in:1,224,224,3 --data_dir bins --save_path "
+       "out/net",
+       setup_amct},
   };
   return rows;
 }

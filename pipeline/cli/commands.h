@@ -50,6 +50,7 @@ std::function<int()> setup_info(CLI::App& app);
 std::function<int()> setup_doctor(CLI::App& app);
 std::function<int()> setup_tune(CLI::App& app);
 std::function<int()> setup_zoo(CLI::App& app);
+std::function<int()> setup_amct(CLI::App& app);
 
 // Whole program; main() only calls it. Catches once: one line on stderr, exit code 1 or as the Error says.
 int run_program(int argc, char** argv);

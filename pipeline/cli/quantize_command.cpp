@@ -17,12 +17,14 @@
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/fallback_search.h"
+#include "pipeline/quantize/feed_files.h"
 #include "pipeline/quantize/int8_search.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "pipeline/quantize/quantize_modes.h"
 #include "pipeline/quantize/quantize_report.h"
 #include "pipeline/quantize/tf_stages.h"
 #include "pipeline/results/folder_manifest.h"
+#include "quant/graph_hash.h"
 #include "quant/sensitivity.h"
 #include "quant/sqnr.h"
 
@@ -70,6 +72,7 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   if (target.model && o.mode != "full-int8") plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
   if (o.settings.max_drop >= 0) plan.add_output(state_of(o.out), "the state of the search");
   plan.add_output(o.report, "the report");
+  plan.add_output(o.write_record, "the records");
   return plan;
 }
 
@@ -140,9 +143,11 @@ ModeRequest request_of(const QuantizeFlags& o) {
 void check_mode(const QuantizeFlags& o, const ModeRequest& r) {
   const bool ranged = needs_ranges(r.mode);
   if (o.settings.max_drop >= 0) throw UsageError("--max-drop", "is for the INT8 graph alone", "leave out --mode and write a .pb");
-  if (!o.dump_dir.empty() || !o.report.empty())
-    throw UsageError(o.report.empty() ? "--dump-dir" : "--report", "is for the INT8 graph alone",
-                     "leave out --mode and write a .pb");
+  if (!o.dump_dir.empty() || !o.report.empty() || !o.write_record.empty() || !o.settings.record.empty())
+    throw UsageError(!o.report.empty()     ? "--report"
+                     : !o.dump_dir.empty() ? "--dump-dir"
+                                           : "--record",
+                     "is for the INT8 graph alone", "leave out --mode and write a .pb");
   if (ranged && o.settings.ranges.empty() && o.settings.images.empty())
     throw UsageError("--mode " + o.mode, "needs ranges",
                      "name images to calibrate on, --images, or ranges of all values, --ranges");
@@ -179,8 +184,10 @@ int write_mode(QuantizeFlags& o, const ModeRequest& request) {
   warn_of_pixels(o, target);
   const Ranges ranges = needs_ranges(request.mode) ? ranges_of_all_values(target, o.settings, o.quiet) : Ranges();
   std::optional<Int8Network> int8;
-  if (request.mode == QuantizeMode::full_int8 && !request.lite)
+  if (request.mode == QuantizeMode::full_int8 && !request.lite) {
+    o.settings.layers.moments = moments_of(target, o.settings, o.quiet);
     int8 = make_int8(target, ranges, o.settings, o.settings.layers, o.quiet);
+  }
   const ModeFile file = make_mode(target, request, ranges, int8 ? &int8->file : nullptr, o.out);
   check_answers_of(o, target, file);
   write_file(o.out, file.bytes);
@@ -191,19 +198,55 @@ int write_mode(QuantizeFlags& o, const ModeRequest& request) {
   return 0;
 }
 
+// A graph that is fake-quantized, and so was read as 8-bit layers: what it says is kept.
+int write_fake_quantized(const QuantizeFlags& o, const QuantizationTarget& target) {
+  Quantized q{target.graph, report_of(target.graph)};
+  Ranges none;
+  none.graph_hash = graph_hash(target.graph);
+  write_quantized(target, q, to_tf_int8(target, q, none), o.out, o.no_check ? FileCheck::no : FileCheck::yes);
+  if (!o.write_record.empty()) write_file(o.write_record, records_text(records_of(q)));
+  const std::vector<LayerRow> rows = layer_rows(target, q, nullptr);
+  if (!o.quiet) std::fputs(layer_table(rows).c_str(), stdout);
+  warn_of_floats(q.report);
+  std::printf("%d of %zu layers in INT8, %s\n", q.report.int8_layers(), rows.size(), o.out.c_str());
+  return 0;
+}
+
+int write_trainable(const QuantizeFlags& o, QuantizationTarget& target, const Int8Network& n) {
+  int layers = 0;
+  const Graph graph = trainable_graph(target, n.quantized, layers);
+  if (!o.dump_feeds.empty()) {
+    const int written =
+        write_feed_files(target, calibration_data(target, o.settings.images, o.settings.max_images), o.dump_feeds, o.overwrite);
+    std::printf("%d feeds, %s\n", written, o.dump_feeds.c_str());
+  }
+  write_network(target, graph, o.out);
+  std::printf("%d of %zu layers fake-quantized, %s\n", layers, n.quantized.report.layers.size(), o.out.c_str());
+  return 0;
+}
+
 int quantize_command(QuantizeFlags& o) {
   o.finish();
+  if (!o.write_record.empty()) o.settings.layers.equalize = false;
+  if (!o.settings.record.empty()) o.settings.search = o.settings.layers.equalize = false;  // all is said
   const ModeRequest request = request_of(o);
   if (request.mode != QuantizeMode::int8 || request.lite) return write_mode(o, request);
   o.settings.callback_folder = std::filesystem::absolute(o.out).parent_path().string();
   QuantizationTarget target = open_target(o);
+  if (o.settings.ranges.empty() && o.settings.images.empty() && o.settings.callback.empty() && o.settings.record.empty()) {
+    if (has_quantized(target.graph)) return write_fake_quantized(o, target);
+    check(o.settings);
+  }
   warn_of_pixels(o, target);
   const Ranges ranges = ranges_of(target, o.settings, o.quiet);
+  o.settings.layers.moments = moments_of(target, o.settings, o.quiet);
+  if (!o.settings.record.empty()) o.settings.layers.records = std::make_shared<const Records>(read_records(o.settings.record));
   QuantizeOptions options = o.settings.layers;
   require_int8_layers(o.graph, quantize_target(target, ranges, options).report);  // its errors come before a long search
   const Accuracy accuracy = search(o, target, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
   const Int8Network n = make_int8(target, ranges, o.settings, options, o.quiet);
+  if (o.fake_quant) return write_trainable(o, target, n);
   std::optional<HeldBack> samples;
   if (!o.settings.images.empty()) samples = held_back(target, o.settings.images, o.settings.max_images, 4);
   const std::vector<LayerRow> rows = layer_rows(target, n.quantized, samples ? &samples->data : nullptr);
@@ -213,6 +256,7 @@ int quantize_command(QuantizeFlags& o) {
     write_quantized(target, n.quantized, n.file, o.out, o.no_check || o.settings.force ? FileCheck::no : FileCheck::yes);
   }
   if (!o.dump_dir.empty()) write_stages({target.graph, n.quantized.graph, n.file}, o.dump_dir, dumped_stages(o));
+  if (!o.write_record.empty()) write_file(o.write_record, records_text(records_of(n.quantized)));
   if (!o.report.empty()) write_file(o.report, report_json(o, n, rows, accuracy).dump(1) + "\n");
   std::error_code ignored;
   if (o.settings.max_drop >= 0) std::filesystem::remove(state_of(o.out), ignored);
@@ -224,6 +268,7 @@ int quantize_command(QuantizeFlags& o) {
 
 std::function<int()> setup_quantize(CLI::App& app) {
   auto o = std::make_shared<QuantizeFlags>();
+  o->may_be_quantized = true;
   o->add(app);
   app.add_option("-o,--out", o->out, "INT8 graph (.pb), or .tflite; of a model, its model file is written beside it")->required();
   app.add_option("--mode", o->mode, "int8 (default), full-int8 (inputs and outputs too), weights, float16 or dynamic");
@@ -241,6 +286,17 @@ std::function<int()> setup_quantize(CLI::App& app) {
   app.add_option("--dump-dir", o->dump_dir, "Write the graph of each stage here");
   app.add_flag("--overwrite", o->overwrite, kOverwriteHelp);
   app.add_flag("--own-name", o->own_name, kOwnNameHelp);
+  CLI::Option* record = app.add_option("--record", o->settings.record,
+                                       "Quantize by these records of AMCT (record.txt); ranges and images are then not needed");
+  app.add_option("--write-record", o->write_record,
+                 "Also write AMCT's records (record.txt); input channels are not equalized then")
+      ->excludes(record);
+  app.add_flag(
+      "--fake-quant", o->fake_quant,
+      "Write a graph that TensorFlow trains: floats behind FakeQuant nodes with the ranges and weights of the INT8 graph");
+  app.add_option("--dump-feeds", o->dump_feeds,
+                 "With --fake-quant and --images: what the network is fed of each, as numpy's files in this folder")
+      ->needs("--fake-quant", "--images");
   app.add_option("--report", o->report, "What became of each layer (.json)");
   app.add_flag("!--no-search", o->settings.search, "Do not look for the cause where INT8 is below 20 dB of float");
   app.add_flag("--force", o->settings.force, "Also write a graph whose outputs stay below 10 dB of float");

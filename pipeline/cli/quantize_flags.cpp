@@ -28,6 +28,15 @@ void QuantizeFlags::add(CLI::App& app) {
                "Dense filters in 7 bits: TensorFlow's sums stay exact on machines without VNNI")
       ->excludes(full);
   app.add_flag("--no-equalization", no_equalization, "Quantize input channels as they are, large and small with one scale");
+  app.add_option("--rounding", settings.rounding,
+                 "Of weights: gptq, by what layers read of --images (the default with images), or nearest");
+  CLI::Option* bits = app.add_option("--weight-bits", settings.layers.weight_bits,
+                                     "4: dense filters in 4 bits, two weights a byte in the file; 8 (the default)")
+                          ->check(CLI::IsMember({4, 8}));
+  app.add_option("--nuq", settings.layers.nuq_steps,
+                 "Non-uniform weights: 16 or 32 of the 8-bit values in each dense filter, chosen to fit; 4 or 5 bits in the file")
+      ->check(CLI::IsMember({16, 32}))
+      ->excludes(bits);
   app.add_flag("--elementwise", settings.layers.elementwise,
                "Sums, products and activations read INT8 too: less memory, less exact");
   app.add_option("--exclude-ops,--excluded_ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")
@@ -43,7 +52,9 @@ void QuantizeFlags::finish() {
   settings.layers.per_channel = !per_tensor && per_channel.value_or(true);
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
-  if (mode == "int8" || mode == "full-int8") check(settings);  // the others need no ranges
+  const bool says_ranges = !settings.ranges.empty() || !settings.images.empty() || !settings.callback.empty();
+  if (may_be_quantized && !says_ranges && settings.record.empty()) return;  // check() when the graph is known
+  if (mode == "int8" || mode == "full-int8") check(settings);               // the others need no ranges
 }
 
 QuantizationTarget read_target(const QuantizeFlags& flags) {
@@ -54,6 +65,7 @@ void add_inputs(OutputPlan& plan, const QuantizeFlags& o) {
   add_model(plan.inputs(), o.graph);
   add_images(plan.inputs(), {o.settings.images}, true);
   plan.add_input(o.settings.ranges, "the ranges");
+  plan.add_input(o.settings.record, "the records");
   plan.add_input(o.truth, "the ground truth");
 }
 

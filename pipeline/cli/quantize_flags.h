@@ -17,13 +17,13 @@ class App;
 namespace cytodet::pipeline {
 
 struct QuantizeFlags {
-  std::string graph, out, dump_dir, report, truth, mode = "int8", io = "uint8";
+  std::string graph, out, dump_dir, report, truth, write_record, dump_feeds, mode = "int8", io = "uint8";
   GraphFlags target;
   QuantizeSettings settings;
   DetectSettings detection;
   std::optional<bool> per_channel;
   bool per_tensor = false, per_channel_flag = false, no_bias_correction = false, no_equalization = false, quiet = false,
-       no_check = false, overwrite = false, own_name = false;
+       may_be_quantized = false, fake_quant = false, no_check = false, overwrite = false, own_name = false;
 
   void add(CLI::App& app);  // how layers are quantized; of both commands
   void finish();            // flags into settings; throws UsageError on what cannot be

@@ -1,7 +1,10 @@
 #include "pipeline/config/quantize_settings.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/settings.h"
+#include "core/suggest.h"
 #include "quant/observers/observer.h"
 
 namespace cytodet::pipeline {
@@ -12,6 +15,10 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("max_images", s.max_images);
   f("method", s.method);
   f("percentile", s.percentile);
+  f.unless(std::string(), "record", s.record);
+  f.unless(std::string("auto"), "rounding", s.rounding);
+  f.unless(8, "weight_bits", s.layers.weight_bits);
+  f.unless(0, "nuq_steps", s.layers.nuq_steps);
   f("per_channel", s.layers.per_channel);
   f("symmetric", s.layers.symmetric);
   f("bias_correction", s.layers.bias_correction);
@@ -29,13 +36,25 @@ void fields(Fields& f, QuantizeSettings& s) {
 void check(const QuantizeSettings& s) {
   if (!s.callback.empty() && !s.ranges.empty())
     throw UsageError("--callback", "is given beside --ranges", "leave out one of them");
-  if (s.ranges.empty() && s.images.empty() && s.callback.empty())
-    throw UsageError("quantize", "needs ranges, or images to calibrate on", "run cytodet calibrate, or name a folder of images");
+  if (s.ranges.empty() && s.images.empty() && s.callback.empty() && s.record.empty())
+    throw UsageError("quantize", "needs ranges, or images to calibrate on, or records",
+                     "run cytodet calibrate, or name a folder of images");
   if (s.max_images < 1) throw UsageError("quantize.max_images", "must be at least 1");
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
   if (!(s.percentile >= 50 && s.percentile <= 100)) throw UsageError("quantize.percentile", "must be 50 to 100");
   if (s.layers.full_range && s.layers.reduce_range) throw UsageError("quantize.full_range", "contradicts reduce_range");
   require_observer(s.method);
+  if (s.layers.weight_bits != 4 && s.layers.weight_bits != 8) throw UsageError("quantize.weight_bits", "must be 4 or 8");
+  if (s.layers.nuq_steps != 0 && s.layers.nuq_steps != 16 && s.layers.nuq_steps != 32)
+    throw UsageError("quantize.nuq_steps", "must be 16 or 32", "or 0: weights are spread evenly");
+  if (s.layers.nuq_steps != 0 && s.layers.weight_bits != 8)
+    throw UsageError("quantize.nuq_steps", "chooses among the values of 8 bits", "leave out weight_bits");
+  static const std::vector<std::string> kRoundings{"auto", "nearest", "gptq"};
+  if (std::find(kRoundings.begin(), kRoundings.end(), s.rounding) == kRoundings.end())
+    throw UsageError("quantize.rounding", "is \"" + s.rounding + "\", and there is no such rounding",
+                     suggest(s.rounding, kRoundings));
+  if (s.rounding == "gptq" && s.images.empty())
+    throw UsageError("quantize.rounding", "gptq needs images", "name some with --images, or round to the nearest");
 }
 
 }  // namespace cytodet::pipeline

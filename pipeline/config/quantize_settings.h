@@ -14,6 +14,8 @@ struct QuantizeSettings {
   int max_images = 100;           // to calibrate on
   std::string method = "minmax";  // of calibration; rare cells are what a cut would cut off
   double percentile = 99.9999;    // of --method percentile
+  std::string record;             // quantization records of AMCT, by which layers are quantized; ranges are then not needed
+  std::string rounding = "auto";  // of weights: nearest; gptq, by the second moments of what layers read; auto: gptq on images
   QuantizeOptions layers;         // in files its fields stand among the others
   double max_drop = -1;           // of AP or top-1; layers return to float until it is met; < 0: not measured
   bool search = true;             // look for the cause where INT8 is far from float (pipeline/quantize/int8_search.h)

@@ -62,6 +62,7 @@ class Int8Search {
     n_ = &n;
     db_ = measure_->of(n.quantized.graph);
     if (s_.max_drop < 0) {
+      choose_rounding();
       choose_equalization();
       if (s_.search && db_ < kGoodDb) look_for_the_cause();
     }
@@ -96,6 +97,18 @@ class Int8Search {
     n_->ranges = ranges;
     db_ = db;
     return true;
+  }
+
+  // Weights to the nearest where that is better, unless s_ says how.
+  void choose_rounding() {
+    if (!n_->layers.moments || s_.rounding != "auto" || samples_.calibrated_on) return;
+    QuantizeOptions nearest = n_->layers;
+    nearest.moments = nullptr;
+    const double db = of(nearest, n_->ranges);
+    if (db <= db_) return;
+    say("weights rounded to the nearest: " + decibels(db) + " instead of " + decibels(db_) + " by second moments, taken");
+    n_->layers = nearest;
+    db_ = db;
   }
 
   // Without equalization where that is clearly better. It is measured once.
@@ -135,7 +148,7 @@ class Int8Search {
     if (!s_.ranges.empty() || !s_.callback.empty()) return found;
     QuantizeSettings other = s_;
     for (const ObserverEntry& entry : all_observers()) {
-      if (entry.name == s_.method) continue;
+      if (entry.name == s_.method || !entry.searched) continue;
       other.method = entry.name;
       found[entry.name] = ranges_of(target_, other, true);
     }

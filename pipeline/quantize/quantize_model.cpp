@@ -10,8 +10,11 @@
 #include "exec/runtime/partitioned_plan.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/tf_int8.h"
+#include "graph/quantized/packed_filters.h"
 #include "pipeline/quantize/answer_check.h"
 #include "pipeline/quantize/callback.h"
+#include "quant/clusters.h"
+#include "quant/fake_quant.h"
 #include "quant/graph_hash.h"
 
 namespace cytodet::pipeline {
@@ -25,6 +28,12 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
           "the ranges belong to another graph (hash " + ranges.graph_hash + ", that of " + target.path + " is " + hash + ")",
           "calibrate this graph");
     return ranges;
+  }
+  if (s.images.empty() && s.callback.empty()) {  // records say all that is needed
+    Ranges none;
+    none.method = "record";
+    none.graph_hash = graph_hash(target.graph);
+    return none;
   }
   if (!s.callback.empty()) return ranges_by_callback(target, {s.callback, s.callback_timeout, s.callback_folder, quiet});
   CalibrationData data = calibration_data(target, s.images, s.max_images);
@@ -41,26 +50,75 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
   }
 }
 
+std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {
+  if (s.rounding == "nearest" || s.images.empty()) return {};
+  MomentOptions options;
+  options.quiet = quiet;
+  const CalibrationData data = calibration_data(target, s.images, s.max_images);
+  try {
+    return second_moments(target.graph, target.plan, data, options);
+  } catch (const Error& e) {
+    throw e.within(target.path);
+  }
+}
+
 namespace {
 
 std::vector<std::string> outputs_of(const QuantizationTarget& target) {
   return target.interface.outputs.empty() ? find_outputs(target.graph) : target.interface.outputs;
 }
 
+void sweep_target(const QuantizationTarget& target, Graph& graph) {
+  std::vector<NodeId> kept;
+  for (const std::string& name : outputs_of(target)) kept.push_back(graph.value(name).node);
+  for (const std::string& name : target.interface.inputs) kept.push_back(graph.require(name));
+  graph.sweep(kept);
+}
+
 }  // namespace
+
+Graph trainable_graph(const QuantizationTarget& target, const Quantized& quantized, int& layers) {
+  Graph graph = quantized.graph;
+  layers = to_fake_quant(graph);
+  sweep_target(target, graph);
+  return graph;
+}
 
 Quantized quantize_target(const QuantizationTarget& target, const Ranges& ranges, const QuantizeOptions& options) {
   Quantized q{target.graph, {}};
   try {
     q.report = quantize(q.graph, ranges, options);
-    std::vector<NodeId> kept;
-    for (const std::string& name : outputs_of(target)) kept.push_back(q.graph.value(name).node);
-    for (const std::string& name : target.interface.inputs) kept.push_back(q.graph.require(name));
-    q.graph.sweep(kept);  // float filters and biases
+    sweep_target(target, q.graph);  // float filters and biases
   } catch (const Error& e) {
     throw e.code() == Exit::usage ? e : e.within(target.path);
   }
   return q;
+}
+
+Records records_of(const Quantized& quantized) {
+  Records records;
+  for (const QuantizedLayer& l : quantized.report.layers) {
+    if (l.precision != LayerPrecision::int8) continue;
+    std::string node = l.name;
+    std::optional<QuantizedConv> conv = quantized_conv(quantized.graph, quantized.graph.require(node));
+    if (!conv) {  // channels first: the convolution bears another name
+      const NodeId last = quantized.graph.find(node + "/channels_last");
+      if (last >= 0) conv = quantized_conv(quantized.graph, last);
+    }
+    if (!conv) continue;  // a pool or resize: AMCT has records of layers with weights
+    if (quantized.graph.node(conv->input.node).name.ends_with("/equalized"))
+      throw Error(l.name, "its input channels are equalized, which records cannot say", "quantize with --no-equalization");
+    LayerRecord& r = records[l.name];
+    r.scale_d = conv->quant.scale;
+    r.offset_d = conv->quant.is_signed ? 0 : conv->quant.zero_point - 128;
+    r.scale_w = conv->weights.scales;
+    if (l.weight_bits < 8) {
+      const std::vector<int64_t> counts = code_counts(conv->weights.values);
+      for (size_t code = 0; code < counts.size(); ++code)
+        if (counts[code] > 0) r.cluster.push_back(static_cast<int>(code) - 128);
+    }
+  }
+  return records;
 }
 
 void require_int8_layers(const std::string& graph, const QuantizeReport& report) {
@@ -116,6 +174,8 @@ Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, c
   Graph g = quantized.graph;
   const TensorFlowForm form = tensorflow_form(target, g, ranges, precise);
   to_tensorflow_int8(g, form.ranges, form.options);
+  const auto is_packed = [](const QuantizedLayer& l) { return l.weight_bits < 8; };
+  if (std::any_of(quantized.report.layers.begin(), quantized.report.layers.end(), is_packed)) pack_filters(g);
   return g;
 }
 

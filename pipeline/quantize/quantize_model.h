@@ -10,6 +10,7 @@
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/quantize/target.h"
 #include "quant/fallback.h"
+#include "quant/moments.h"
 #include "quant/quantize.h"
 
 namespace cytodet::pipeline {
@@ -17,16 +18,24 @@ namespace cytodet::pipeline {
 // Reads them, or calibrates: by the callback, or on images.
 Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet);
 
+// What rounding of weights goes by, of the images that calibration saw; null where s says nearest, or has no images.
+std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet);
+
 struct Quantized {
   Graph graph;  // in graph/quantized/quant_nodes.h's form
   QuantizeReport report;
 };
 Quantized quantize_target(const QuantizationTarget& target, const Ranges& ranges, const QuantizeOptions& options);
+// The records of its INT8 layers. Throws Error of a layer whose input channels are equalized: records have no form for that.
+Records records_of(const Quantized& quantized);
 // Throws Error with the most frequent reason where no layer became INT8. `graph`: its file.
 void require_int8_layers(const std::string& graph, const QuantizeReport& report);
 
 // Layers whose results leave the network without another layer in between: what they give must stay precise.
 std::set<std::string> last_layers(const QuantizationTarget& target);
+
+// As floats behind FakeQuant nodes (quant/fake_quant.h), of `layers` layers.
+Graph trainable_graph(const QuantizationTarget& target, const Quantized& quantized, int& layers);
 
 // The form that stock TensorFlow runs on integers; `precise` layers, besides last_layers(), on floats.
 Graph to_tf_int8(const QuantizationTarget& target, const Quantized& quantized, const Ranges& ranges,

@@ -120,6 +120,7 @@ Json layers_json(const std::vector<LayerRow>& rows) {
       j["scale"] = l.input.scale;
       j["zero_point"] = l.input.zero_point;
       j["signed"] = l.input.is_signed;
+      if (l.weight_bits < 8) j["weight_bits"] = l.weight_bits;
       if (l.weight_sqnr_db) j["weight_sqnr_db"] = *l.weight_sqnr_db;
     } else {
       j["why"] = l.why;

@@ -6,12 +6,13 @@
 namespace cytodet::pipeline {
 
 Quantized write_both_precisions(QuantizationTarget& target, const RunConfig& c, const std::filesystem::path& folder) {
-  const QuantizeSettings& s = *c.quantize;
+  QuantizeSettings s = *c.quantize;
   const std::filesystem::path graph32 = folder / "fp32.pb", graph8 = folder / "int8.pb";
   check_writable(target, graph8);
   check_writable(target, graph32);
   const Ranges ranges = ranges_of(target, s, false);
   write_ranges(ranges, folder / "ranges.json");
+  s.layers.moments = moments_of(target, s, false);
   QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
     const std::filesystem::path state = folder / "int8.pb.search.json";

@@ -76,4 +76,18 @@ void Histogram::merge(const Histogram& other) {
   empty_ = false;
 }
 
+float Histogram::quantile(double share) const {
+  const double wanted = share * static_cast<double>(total());
+  double below = 0;
+  for (int b = first_bin(); b <= last_bin(); ++b) {
+    auto inside = static_cast<double>(counts()[static_cast<size_t>(kBins + b)]);
+    if (inside > 0 && below + inside >= wanted) {
+      auto v = static_cast<float>((b + (wanted - below) / inside) * width());
+      return std::clamp(v, low(), high());
+    }
+    below += inside;
+  }
+  return high();
+}
+
 }  // namespace cytodet::quant

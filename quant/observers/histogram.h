@@ -21,6 +21,8 @@ class Histogram {
   float high() const { return high_; }
   double width() const;
   int64_t total() const;
+  // Below it lies this share of the numbers, which are taken as spread evenly over their bin.
+  float quantile(double share) const;
   // counts()[kBins + b] numbers lie in bin b: b * width to (b + 1) * width.
   const std::vector<int64_t>& counts() const { return counts_; }
   // Bins that hold the extremes: every number is in bins first_bin() .. last_bin().

@@ -28,14 +28,23 @@ class Observer {
   virtual Range range() const = 0;
 };
 
+// Of ifmr and hfmg: defaults of AMCT.
+struct IfmrOptions {
+  double search_start = 0.7, search_end = 1.3, search_step = 0.01;  // factors of each end
+  double max_percentile = 0.999999, min_percentile = 0.999999;      // shares of the numbers inside each end at first
+  int bins = 4096;                                                  // of hfmg
+};
+
 struct ObserverOptions {
   double percentile = 99.9999;  // share of the numbers between each end of the range and the other end's infinity
+  IfmrOptions ifmr;
 };
 
 struct ObserverEntry {
   const char* name;
   const char* summary;
   std::unique_ptr<Observer> (*make)(const ObserverOptions&);
+  bool searched = true;  // is tried where a network is far from float
 };
 std::span<const ObserverEntry> all_observers();
 // Throws UsageError with the known names.

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "exec/run_graph.h"
+#include "graph/io/tensorflow/graph_def.h"
 
 namespace cytodet {
 namespace {

@@ -118,7 +118,7 @@ TEST_F(Program, OptimizedGraphIsReadBack) {
   Output o = run({"optimize", kSource + "/models/efficientdet/efficientdet_d0_blood.pb", "-o", path("small.pb"), "--inputs",
                   "image", "--outputs", outputs, "--dump-dir", path("dump")});
   ASSERT_EQ(o.code, 0) << o.err;
-  EXPECT_EQ(names(path("dump")).size(), 18u);
+  EXPECT_EQ(names(path("dump")).size(), 20u);
   Output i = run({"inspect", path("small.pb"), "--shape", "image=1,512,512,3"});
   EXPECT_EQ(i.code, 0) << i.err;
   EXPECT_THAT(i.out, HasSubstr("Found 1 possible inputs: (name=image, type=float(1), shape="));

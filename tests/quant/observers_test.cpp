@@ -124,6 +124,14 @@ TEST(Observers, KnownAnswers) {
   Numbers values;
   for (int i = 0; i < 256; ++i) values.push_back(static_cast<float>(i) * 0.5f);
   EXPECT_EQ(observe("mse", {values}).high, 127.5f);
+  // Both ends from their quantile, times factors: what lies far out is cut off where that costs least.
+  const Range ifmr = observe("ifmr", {many}), hfmg = observe("hfmg", {all["bell"]});
+  EXPECT_LT(ifmr.high, 40.0f);
+  EXPECT_LE(hfmg.high, 1.3f * extremes(all["bell"]).high);
+  EXPECT_GE(hfmg.high, 0.7f * extremes(all["bell"]).high);
+  ObserverOptions still;
+  still.ifmr.search_start = still.ifmr.search_end = 1;
+  EXPECT_EQ(observe("hfmg", {all["bell"]}, still).high, extremes(all["bell"]).high);
   Range average = observe("moving_average", {{0, 1}, {-1, 11}, {0, 2}});
   EXPECT_FLOAT_EQ(average.low, -0.09f);
   EXPECT_FLOAT_EQ(average.high, 2.0f);

@@ -1,0 +1,115 @@
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include "core/error.h"
+#include "graph/ir/conv_node.h"
+#include "graph/ir/op.h"
+#include "graph/passes/node_edits.h"
+#include "graph/passes/passes.h"
+#include "graph/quantized/quant_nodes.h"
+
+namespace cytodet::graph {
+namespace {
+
+bool is_fake_quant_layer(const Node& n) {
+  return (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul") && n.inputs.size() == 2;
+}
+
+int bits_of(const Node& n) { return static_cast<int>(n.attr_or("num_bits", int64_t{8})); }
+
+std::optional<float> constant_scalar(const Graph& g, Value v) {
+  const Tensor* t = g.constant(v);
+  if (!t || t->dtype() != DType::f32 || t->size() != 1 || !std::isfinite(t->data<float>()[0])) return {};
+  return t->data<float>()[0];
+}
+
+// The grid of a FakeQuantWithMinMaxVars of 8 bits, as TensorFlow moves its ends until 0 is on it; empty: no such node, or its
+// range is not constant.
+std::optional<QuantParams> input_grid(const Graph& g, const Node& n) {
+  if (n.op != "FakeQuantWithMinMaxVars" || n.inputs.size() != 3 || bits_of(n) != 8) return {};
+  const std::optional<float> low = constant_scalar(g, n.inputs[1]), high = constant_scalar(g, n.inputs[2]);
+  const bool narrow = n.attr_or("narrow_range", false);
+  if (!low || !high || !(*low <= 0) || !(*high >= 0) || !(*low < *high)) return {};
+  if (narrow) {
+    if (std::abs(*low + *high) > 1e-5f * *high) return {};
+    return QuantParams{(*high - *low) / 254, 0, true};
+  }
+  const float scale = (*high - *low) / 255;
+  return QuantParams{scale, static_cast<int>(std::clamp(std::round(-*low / scale), 0.0f, 255.0f)), false};
+}
+
+// The codes and scales of a fake-quantized constant filter whose ranges are symmetric and narrow.
+std::optional<QuantizedWeights> filter_codes(const Graph& g, const Node& n, const std::string& op, const Shape& shape) {
+  const bool per_channel = n.op == "FakeQuantWithMinMaxVarsPerChannel";
+  if ((!per_channel && n.op != "FakeQuantWithMinMaxVars") || n.inputs.size() != 3 || bits_of(n) > 8 || bits_of(n) < 2) return {};
+  const Tensor *w = g.constant(n.inputs[0]), *low = g.constant(n.inputs[1]), *high = g.constant(n.inputs[2]);
+  if (!w || !low || !high || w->dtype() != DType::f32 || low->size() != high->size() || low->size() == 0 ||
+      !n.attr_or("narrow_range", false) || w->size() != elements(shape))
+    return {};
+  const int64_t groups = low->size(), channels = output_channels(op, shape);
+  if (channels < 1 || channels % groups != 0) return {};
+  const auto most = static_cast<float>((1 << (bits_of(n) - 1)) - 1);
+  QuantizedWeights q{Tensor(DType::i8, shape), {}};
+  for (int64_t c = 0; c < (groups == 1 ? 1 : channels); ++c) {
+    const float from = low->data<float>()[c % groups], to = high->data<float>()[c % groups];
+    if (!std::isfinite(from) || !std::isfinite(to) || !(to > 0) || std::abs(from + to) > 1e-5f * to) return {};
+    q.scales.push_back((to - from) / (2 * most));
+  }
+  for (int64_t i = 0; i < w->size(); ++i) {
+    const float code = w->data<float>()[i] / q.scales[q.scales.size() == 1 ? 0 : static_cast<size_t>(i % channels)];
+    if (!std::isfinite(code)) return {};
+    q.values.data<int8_t>()[i] = static_cast<int8_t>(std::floor(std::clamp(code, -most, most) + 0.5f));
+  }
+  return q;
+}
+
+bool raise_fake_quant(Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  if (!is_fake_quant_layer(n) || (n.op == "MatMul" && (n.attr_or("transpose_b", false) || n.attr_or("transpose_a", false))))
+    return false;
+  if (n.op != "MatMul" && !is_channels_last(n)) return false;
+  const Node& input = g.node(n.inputs[0].node);
+  const std::optional<QuantParams> grid = input_grid(g, input);
+  if (!grid || n.inputs[0].slot != 0) return false;
+  Value behind = n.inputs[1];
+  Shape shape;
+  if (const Node& r = g.node(behind.node); r.op == "Reshape" && r.inputs.size() == 2 && g.constant(r.inputs[1])) {
+    for (int64_t size : g.constant(r.inputs[1])->as_ints()) shape.push_back(size);
+    if (std::any_of(shape.begin(), shape.end(), [](int64_t size) { return size < 1; })) return false;
+    behind = r.inputs[0];
+  }
+  const Node& filter = g.node(behind.node);
+  if (filter.inputs.empty()) return false;
+  const Tensor* w = g.constant(filter.inputs[0]);
+  if (!w) return false;
+  if (shape.empty()) shape = w->shape();
+  if (shape.size() != (n.op == "MatMul" ? 2u : 4u)) return false;
+  const std::optional<QuantizedWeights> codes = filter_codes(g, filter, n.op, shape);
+  if (!codes) return false;
+  g.node(id).inputs[0] = input.inputs[0];
+  set_quantized(g, id, *grid, *codes);
+  return true;
+}
+
+}  // namespace
+
+bool pass_raise_fake_quant(Graph& g, const Interface& io) {
+  bool changed = false;
+  for (NodeId id : g.topological_order()) changed = raise_fake_quant(g, id) || changed;
+  if (!changed) return false;
+  // What others than layers read stays rounded, by nodes that have kernels.
+  const Consumers uses(g);
+  const std::set<NodeId> outputs = output_ids(g, io);
+  for (NodeId id : g.topological_order()) {
+    const std::optional<QuantParams> grid = input_grid(g, g.node(id));
+    if (!grid || uses.of(id).empty() || outputs.contains(id)) continue;
+    const Value input = g.node(id).inputs[0];
+    g.replace_uses({id, 0}, add_fake_quant(g, input, *grid));
+  }
+  sweep(g, io);
+  return true;
+}
+
+}  // namespace cytodet::graph
