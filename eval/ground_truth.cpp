@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "core/file.h"
+#include "eval/detection_blocks.h"
 #include "eval/json_fields.h"
 #include "eval/result_images.h"
 
@@ -230,16 +231,71 @@ void keep_known(DetectionSet& d, const ResultImages& images) {
 
 }  // namespace
 
+namespace {
+
+// What is counted while detections are read.
+struct Strange {
+  size_t unknown = 0, outside = 0;  // elements of categories that the ground truth lacks; scores outside 0 to 1
+};
+
+DetectionSet finished(DetectionSet d, ResultImages& images, const Strange& strange, bool any, const std::string& where,
+                      const GroundTruth& truth, const PathsOfIds& paths) {
+  if (paths.empty())
+    images.settle(truth, where);
+  else
+    images.settle_run(truth, where, paths);
+  keep_known(d, images);
+  d.warnings = images.warnings;
+  if (strange.unknown)
+    d.warnings.push_back(std::to_string(strange.unknown) +
+                         " detections are of categories that the ground truth lacks; they are left out");
+  if (strange.outside) d.warnings.push_back(std::to_string(strange.outside) + " scores are outside 0 to 1");
+  if (!any) d.warnings.push_back("there are no detections (pycocotools would fail)");
+  return d;
+}
+
+DetectionSet joined(const std::vector<DetectionBlock>& blocks, ResultImages& images, Strange& strange) {
+  DetectionSet d;
+  size_t count = 0;
+  for (const DetectionBlock& b : blocks) count += b.scores.size();
+  d.image.reserve(count);
+  d.category.reserve(count);
+  d.boxes.reserve(4 * count);
+  d.scores.reserve(count);
+  for (const DetectionBlock& b : blocks)
+    for (size_t i = 0; i < b.scores.size(); ++i) {
+      const size_t image = images.observe(b.image[i]);
+      if (b.category[i] < 0) {
+        ++strange.unknown;
+        continue;
+      }
+      strange.outside += b.scores[i] < 0 || b.scores[i] > 1;
+      d.image.push_back(static_cast<int32_t>(image));
+      d.category.push_back(b.category[i]);
+      d.boxes.insert(d.boxes.end(), &b.boxes[4 * i], &b.boxes[4 * i] + 4);
+      d.scores.push_back(b.scores[i]);
+    }
+  return d;
+}
+
+}  // namespace
+
 DetectionSet parse_detections(std::string_view json, const std::string& where, const GroundTruth& truth,
                               const PathsOfIds& paths) {
+  const CategoryIds categories(truth);
+  if (const auto blocks = detection_blocks(json, where, [&](int64_t id) { return categories.index_of(Id{id, {}}); })) {
+    ResultImages images;
+    Strange strange;
+    DetectionSet d = joined(*blocks, images, strange);
+    return finished(std::move(d), images, strange, true, where, truth, paths);
+  }
   dom::parser parser;
   dom::array items;
   if (parse(parser, json, where).get_array().get(items))
     throw Error(where, "is not a list of detections", "name a COCO results file");
   DetectionSet d;
   ResultImages images;
-  const CategoryIds categories(truth);
-  size_t unknown = 0, outside = 0;
+  Strange strange;
   each_object(items, where, "detections", [&](dom::object o, const Path& at) {
     auto [image_field, category_field, bbox, score_field, file_name] =
         fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
@@ -250,27 +306,16 @@ DetectionSet parse_detections(std::string_view json, const std::string& where, c
     box_of(at, required(at, "bbox", bbox), box);
     double score = finite(at, "score", required(at, "score", score_field));
     if (category < 0) {
-      ++unknown;
+      ++strange.unknown;
       return;
     }
-    outside += score < 0 || score > 1;
+    strange.outside += score < 0 || score > 1;
     d.image.push_back(static_cast<int32_t>(image));
     d.category.push_back(category);
     d.boxes.insert(d.boxes.end(), box, box + 4);
     d.scores.push_back(score);
   });
-  if (paths.empty())
-    images.settle(truth, where);
-  else
-    images.settle_run(truth, where, paths);
-  keep_known(d, images);
-  d.warnings = images.warnings;
-  if (unknown)
-    d.warnings.push_back(std::to_string(unknown) +
-                         " detections are of categories that the ground truth lacks; they are left out");
-  if (outside) d.warnings.push_back(std::to_string(outside) + " scores are outside 0 to 1");
-  if (items.begin() == items.end()) d.warnings.push_back("there are no detections (pycocotools would fail)");
-  return d;
+  return finished(std::move(d), images, strange, items.begin() != items.end(), where, truth, paths);
 }
 
 DetectionSet read_detections(const std::filesystem::path& path, const GroundTruth& truth, const PathsOfIds& paths) {

@@ -52,6 +52,16 @@ size_t ResultImages::observe(const ImageRef& r) {
   return add(it->second, fresh);
 }
 
+// Elements of an image follow each other.
+size_t ResultImages::observe(int64_t number) {
+  if (!last_ || last_->first != number) {
+    last_ = {number, observe(ImageRef{number, {}, {}, true})};
+  } else {
+    ++elements_;
+  }
+  return last_->second;
+}
+
 void refuse_no_image(const std::string& where, int64_t element) {
   throw Error(where, "detections[" + std::to_string(element) + "].image_id " + kNoImage, kNoImageAdvice);
 }

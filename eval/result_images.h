@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "eval/ground_truth.h"
@@ -30,6 +32,7 @@ class ResultImages {
  public:
   // The number under which the element's image is known here.
   size_t observe(const ImageRef& ref);
+  size_t observe(int64_t number);  // an element whose image_id is a number, without a file_name
   // Errors name the first element of an image that is not in the ground truth, that may be several of its images, or that it
   // shares with another, and say what to do. With `strangers` an image that the ground truth lacks is image -1 instead.
   void settle(const GroundTruth& truth, const std::string& where, bool strangers = false);
@@ -60,7 +63,8 @@ class ResultImages {
   std::vector<int> images_;
   std::vector<std::string> name_warnings_;
   size_t elements_ = 0;
-  std::unordered_map<int64_t, size_t> numbers_;  // of refs that are a number alone
+  std::optional<std::pair<int64_t, size_t>> last_;  // a number that was observed, and its ref
+  std::unordered_map<int64_t, size_t> numbers_;     // of refs that are a number alone
   std::unordered_map<std::string, size_t> others_;
 };
 
