@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -12,6 +13,7 @@
 #include "pipeline/detect/run_detection.h"
 #include "pipeline/detect/stop_signal.h"
 #include "pipeline/detect/timing.h"
+#include "pipeline/inputs/list_inputs.h"
 #include "pipeline/results/formats/output.h"
 
 namespace cytodet::pipeline {
@@ -20,7 +22,7 @@ namespace {
 struct DetectOptions : DetectFlags {
   std::vector<std::string> inputs, outputs;
   std::string out, truth, density_area;
-  bool overlay = false, timing = false;
+  bool overlay = false, timing = false, list = false;
   std::optional<double> overlay_score, operating_score;
   std::string overlay_format, shard, log = "text";
   FolderOptions folder;
@@ -30,6 +32,7 @@ void add_options(CLI::App& app, DetectOptions* o) {
   o->add(app);
   app.add_option("INPUT", o->inputs, "Images, slides, folders, patterns (\"slides/*.svs\"), lists (@list.txt)");
   app.add_option("-o,--out", o->out, "Folder for the results");
+  app.add_flag("--list", o->list, "Print the slides that the inputs name, one a line, and end");
   app.add_option("--truth", o->truth, "COCO ground truth that gives the image ids");
   app.add_flag("--overlay", o->overlay, "Also a picture with boxes per input");
   app.add_option("--overlay-format", o->overlay_format, "png (default) or jpg");
@@ -48,7 +51,10 @@ void add_options(CLI::App& app, DetectOptions* o) {
   app.add_flag(
       "--overwrite", o->folder.overwrite,
       "Also replace results of a version that kept no list of its files, where their content proves that they are its own");
-  app.add_option("--shard", o->shard, "i/n: only every n-th slide of the list, from the i-th on; see collect");
+  app.add_option(
+      "--shard", o->shard,
+      "i/n: only every n-th slide of the list, from the i-th on; auto or auto/N: as the scheduler says, in a folder of its "
+      "own inside OUT; see collect");
   app.add_flag("--mask-image,--mask-picture", o->folder.mask_image, "Also an image per slide of what --background skips");
   app.add_option("--log", o->log, "text, or json: one object a line on stderr")->check(CLI::IsMember({"text", "json"}));
 }
@@ -69,6 +75,14 @@ RunConfig config_of(const DetectOptions& o) {
   if (!o.overlay_format.empty()) c.overlay_format = overlay_format_named(o.overlay_format, "--overlay-format");
   if (c.inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
   return c;
+}
+
+// In the order in which shards count them.
+int print_slides(const DetectOptions& o) {
+  const std::vector<std::string> inputs = o.inputs.empty() && !o.config.empty() ? read_run_config(o.config).inputs : o.inputs;
+  if (inputs.empty()) throw UsageError("cytodet detect", "needs at least one INPUT");
+  for (const std::string& file : list_images(inputs).files) std::puts(file.c_str());
+  return 0;
 }
 
 int detect_command(Detector detector, const RunConfig& c, const FolderOptions& options, bool timing) {
@@ -96,8 +110,10 @@ std::function<int()> setup_detect(CLI::App& app) {
   auto o = std::make_shared<DetectOptions>();
   add_options(app, o.get());
   return [o] {
-    const RunConfig c = config_of(*o);
+    if (o->list) return print_slides(*o);
+    RunConfig c = config_of(*o);
     if (!o->shard.empty()) parse_shard(o->shard, o->folder);
+    if (is_automatic(o->shard)) c.output = (std::filesystem::path(c.output) / shard_folder(o->folder)).string();
     o->folder.log = {.json = o->log == "json", .quiet = o->quiet, .hear = {}};
     if (!o->config.empty()) o->folder.read_also = {o->config};
     try {

@@ -41,7 +41,20 @@ std::string state_difference(const RunState& first, const RunState& mine) {
   return {};
 }
 
-void check_shards(const std::vector<Run>& runs) {
+// What is not there: shards, and slides of shards that are.
+struct Missing {
+  std::vector<int> shards;
+  std::vector<std::string> texts;  // in words, with the folders
+
+  static std::string text_of(const std::vector<int>& numbers) {
+    std::string text;
+    for (size_t i = 0; i < numbers.size() && i < 20; ++i) text += (i ? ", " : "") + std::to_string(numbers[i]);
+    return numbers.size() > 20 ? text + ", ..." : text;
+  }
+};
+
+Missing check_shards(const std::vector<Run>& runs, bool allow_missing) {
+  Missing missing;
   std::map<int, std::string> seen;
   for (const Run& r : runs) {
     const std::string path = r.folder.path.string();
@@ -51,16 +64,21 @@ void check_shards(const std::vector<Run>& runs) {
     if (auto [it, fresh] = seen.emplace(r.state.shard.index, path); !fresh)
       throw Error(path, "is shard " + std::to_string(r.state.shard.index) + " a second time, after " + it->second,
                   "name each shard once");
-    if (const int waiting = r.state.count(ImageState::waiting))
-      throw Error(path, "has " + std::to_string(waiting) + " slides that are not done", "finish it with cytodet detect --resume");
+    if (const int waiting = r.state.count(ImageState::waiting)) {
+      const std::string what = "has " + std::to_string(waiting) + " slides that are not done";
+      if (!allow_missing) throw Error(path, what, "finish it with cytodet detect --resume, or go on with --allow-missing");
+      missing.texts.push_back(path + " " + what);
+    }
   }
-  std::string missing;
-  for (int i = 1; i <= runs[0].state.shard.count; ++i)
-    if (!seen.contains(i)) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
-  if (!missing.empty())
-    throw Error(runs[0].folder.path.string(),
-                "of " + std::to_string(runs[0].state.shard.count) + " shards these are missing: " + missing,
-                "name their run folders too");
+  const int count = runs[0].state.shard.count;
+  for (int i = 1; i <= count; ++i)
+    if (!seen.contains(i)) missing.shards.push_back(i);
+  if (missing.shards.empty()) return missing;
+  const std::string what = "of " + std::to_string(count) + " shards these are missing: " + Missing::text_of(missing.shards);
+  if (!allow_missing)
+    throw Error(runs[0].folder.path.string(), what, "name their run folders too, or go on with --allow-missing");
+  missing.texts.push_back(what);
+  return missing;
 }
 
 // Shards that were run with different ground truths may give one id to two images.
@@ -137,18 +155,30 @@ void check_target(const RunFiles& to, const Joined& all) {
 
 }  // namespace
 
-RunState collect(const std::vector<fs::path>& paths, const fs::path& out) {
+RunState collect(const std::vector<fs::path>& paths, const fs::path& out, const CollectOptions& options) {
   std::vector<Run> runs;
-  for (const fs::path& p : paths) runs.push_back({{p}, RunFolder{p}.read()});
+  std::vector<std::string> unread;
+  for (const fs::path& p : paths) try {
+      runs.push_back({{p}, RunFolder{p}.read()});
+    } catch (const Error& e) {
+      if (!options.allow_missing) throw;
+      unread.push_back(e.what());
+    }
+  if (runs.empty() && !unread.empty()) throw Error("", "none of the runs can be read: " + unread.front());
   if (runs.empty()) throw UsageError("cytodet collect", "needs at least one run folder");
   std::error_code ignored;
   for (const Run& r : runs)
     if (fs::equivalent(r.folder.path, out, ignored))
       throw UsageError(out.string(), "is one of the runs", "name another folder for the result");
-  check_shards(runs);
+  const Missing missing = check_shards(runs, options.allow_missing);
+  if (options.missing) {
+    unread.insert(unread.end(), missing.texts.begin(), missing.texts.end());
+    for (const std::string& text : unread) options.missing(text);
+  }
   check_image_ids(runs);
   Joined all = joined(runs);
   RunState& state = all.state;
+  state.shard.missing = missing.shards;
   RunFiles to(out);
   check_target(to, all);
   std::vector<const ImageResult*> slides;

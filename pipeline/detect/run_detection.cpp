@@ -12,6 +12,7 @@
 #include "pipeline/detect/files_read.h"
 #include "pipeline/detect/open_image.h"
 #include "pipeline/detect/run_writer.h"
+#include "pipeline/detect/scheduler_shard.h"
 #include "pipeline/detect/stop_signal.h"
 #include "pipeline/detect/timing.h"
 #include "pipeline/inputs/companions.h"
@@ -274,16 +275,33 @@ bool nothing_to_look_at(const RunState& s) {
   return s.count(ImageState::done) == 0 && std::any_of(s.inputs.begin(), s.inputs.end(), has_no_region);
 }
 
+bool is_automatic(const std::string& shard) { return shard == "auto" || shard.starts_with("auto/"); }
+
+std::string shard_folder(const FolderOptions& o) {
+  const std::string count = std::to_string(o.shards), index = std::to_string(o.shard);
+  return "shard-" + std::string(count.size() - index.size(), '0') + index + "-of-" + count;
+}
+
 void parse_shard(const std::string& text, FolderOptions& o) {
-  const char* end = text.data() + text.size();
+  const auto number = [end = text.data() + text.size()](const char*& at, int& value) {
+    const auto [stopped, error] = std::from_chars(at, end, value);
+    at = stopped;
+    return error == std::errc();
+  };
+  const char *at = text.data(), *end = at + text.size();
   int index = 0, count = 0;
-  const auto first = std::from_chars(text.data(), end, index);
-  bool good = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
-  if (good) {
-    const auto second = std::from_chars(first.ptr + 1, end, count);
-    good = second.ec == std::errc() && second.ptr == end && index >= 1 && index <= count;
+  if (is_automatic(text)) {
+    at += 4;
+    if (at != end && (!number(++at, count) || at != end || count < 1))
+      throw UsageError("--shard", "must be auto or auto/N with N the number of tasks, not \"" + text + "\"");
+    const SchedulerShard found = shard_of_scheduler(environment(), count ? std::optional<int>(count) : std::nullopt);
+    o.shard = found.index;
+    o.shards = found.count;
+    return;
   }
-  if (!good) throw UsageError("--shard", "must be i/n with i from 1 to n, not \"" + text + "\"");
+  const bool good =
+      number(at, index) && at != end && *at == '/' && number(++at, count) && at == end && index >= 1 && index <= count;
+  if (!good) throw UsageError("--shard", "must be i/n with i from 1 to n, or auto, not \"" + text + "\"");
   o.shard = index;
   o.shards = count;
 }

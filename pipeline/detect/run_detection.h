@@ -24,8 +24,11 @@ struct FolderRun {
 // at work in the folder, a file that would be written over one that is not ours (before any work), run.json cannot be written.
 FolderRun detect_to_folder(Detector& detector, const RunConfig& config, const FolderOptions& options = {});
 
-// "2/8". Throws UsageError.
+// "2/8"; "auto" and "auto/8" as shard_of_scheduler() says. Throws UsageError.
 void parse_shard(const std::string& text, FolderOptions& options);
+// Whether the scheduler is asked; all workers are given one folder then, and each has one of its own in it: shard-02-of-08.
+bool is_automatic(const std::string& shard);
+std::string shard_folder(const FolderOptions& options);
 
 // Whether no slide is done, and slides were skipped as they have no region of interest.
 bool nothing_to_look_at(const RunState& state);

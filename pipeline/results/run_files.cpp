@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/messages.h"
 #include "core/settings.h"
 
 namespace cytodet::pipeline {
@@ -161,10 +162,14 @@ std::optional<OwnFile> measured_file(const fs::path& folder, const std::string& 
 }
 
 FolderLock::FolderLock(const fs::path& folder) : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  if (errno == EWOULDBLOCK) {
     ::close(fd_);
     throw Error(folder.string(), "another cytodet is writing into this folder", "wait for it, or name another folder");
   }
+  // Shared storage without locks: nobody can be kept out, which the user must know.
+  print_warning(folder.string() + ": cannot be locked (" + std::strerror(errno) +
+                "): see to it that no other process writes into this folder, see docs/clusters.md");
 }
 FolderLock::~FolderLock() {
   if (fd_ >= 0) ::close(fd_);

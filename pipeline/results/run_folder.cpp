@@ -62,6 +62,7 @@ void fields(Fields& f, ShardState& s) {
   f("index", s.index);
   f("count", s.count);
   f("list_hash", s.list_hash);
+  f.unless(std::vector<int>(), "missing", s.missing);
 }
 
 void fields(Fields& f, RunState& s) {
@@ -143,7 +144,7 @@ std::string run_table(const RunState& state) {
       companions.push_back(s.path);
       continue;
     }
-    const int skipped = s.background_tiles + s.outside_tiles;
+    const int skipped = s.tiles - s.tiles_run();
     std::snprintf(line, sizeof line, " %-8s %7d %6.1f%% %5d %9lld %7.1fs  ", name_of(s.state), s.tiles,
                   s.tiles ? 100.0 * skipped / s.tiles : 0.0, s.bad_tiles, static_cast<long long>(s.counted_sum()),
                   s.times.network);

@@ -39,6 +39,7 @@ void fields(Fields& f, ModelState& s);
 struct ShardState {
   int index = 1, count = 1;  // index from 1
   std::string list_hash;     // of the whole list's names and paths
+  std::vector<int> missing;  // of a run that was joined without them
 };
 void fields(Fields& f, ShardState& s);
 

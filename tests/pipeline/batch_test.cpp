@@ -216,6 +216,54 @@ TEST_F(BatchRuns, ShardsJoinToTheWholeRun) {
     EXPECT_EQ(run(command("x", {in, "--shard", wrong})).code, 2) << wrong;
 }
 
+TEST_F(BatchRuns, CollectGoesOnWithoutWhatIsMissing) {
+  const std::string in = slides(5);
+  for (const char* i : {"1", "3"}) run(command(std::string("s") + i, {in, "--shard", std::string(i) + "/3"}));
+  std::filesystem::create_directories(folder / "s2");  // a worker that died before it wrote anything
+  const std::vector<std::string> all{"collect", path("s1"), path("s2"), path("s3"), "-o", path("joined")};
+  EXPECT_EQ(run(all).code, 1);
+  std::vector<std::string> some = all;
+  some.push_back("--allow-missing");
+  const Output o = run(some);
+  EXPECT_EQ(o.code, 3);
+  EXPECT_THAT(o.err, HasSubstr("missing: of 3 shards these are missing: 2"));
+  EXPECT_THAT(o.err, HasSubstr("s2"));
+  EXPECT_EQ(state("joined").shard.missing, (std::vector<int>{2}));
+  EXPECT_EQ(state("joined").count(ImageState::done), 3);
+  // The missing slides can be done in the joined folder.
+  EXPECT_EQ(run(command("joined", {in, "--resume"})).code, 0);
+  ASSERT_EQ(run(command("whole", {in})).code, 0);
+  expect_equal("whole", "joined");
+}
+
+TEST_F(BatchRuns, PartsAsTheSchedulerSays) {
+  const std::string in = slides(3);
+  const auto worker = [&](const char* task) {
+    ::setenv("SLURM_ARRAY_TASK_ID", task, 1);
+    const Output o = run(command("out", {in, "--shard", "auto/2"}));
+    ::unsetenv("SLURM_ARRAY_TASK_ID");
+    return o;
+  };
+  EXPECT_EQ(worker("1").code, 0);
+  EXPECT_EQ(worker("2").code, 0);
+  const Output wrong = worker("3");
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("SLURM_ARRAY_TASK_ID: is 3, but --shard auto/2 has tasks 1 to 2"));
+  ASSERT_EQ(run({"collect", path("out/shard-1-of-2"), path("out/shard-2-of-2"), "-o", path("joined")}).code, 0);
+  ASSERT_EQ(run(command("whole", {in})).code, 0);
+  expect_equal("whole", "joined");
+  EXPECT_EQ(run(command("x", {in, "--shard", "auto/2"})).code, 2) << "no scheduler";
+}
+
+TEST_F(BatchRuns, TheListIsPrintedInTheOrderOfShards) {
+  const std::string in = slides(3);
+  const Output o = run({"detect", "--list", in});
+  EXPECT_EQ(o.code, 0);
+  std::string expected;
+  for (const std::string& file : list_images({in}).files) expected += file + "\n";
+  EXPECT_EQ(o.out, expected);
+}
+
 TEST_F(BatchRuns, LogAsJson) {
   const std::string in = slides(3);
   put("slides/broken.jpg", "broken");
