@@ -59,6 +59,9 @@ void settle(const cytodet_model& model, DetectSettings& s) {
   s.streams = model.settings.streams;
   s.threads_per_stream = model.settings.threads_per_stream;
   s.precision = model.settings.precision;
+  s.network_px = model.settings.network_px;
+  s.cascade = model.settings.cascade;
+  s.tiling.fit_edges = model.settings.tiling.fit_edges;
   const double lowest = model.detector->model().suppression.score;
   if (s.score && *s.score < lowest)
     throw UsageError("detect.score", "is below the model's, " + Json(lowest).dump(), "open the model with a lower score");
@@ -68,7 +71,7 @@ void settle(const cytodet_model& model, DetectSettings& s) {
 
 DetectSettings detect_settings(const cytodet_model& model, const cytodet_settings* settings) {
   const Json json = json_of(settings);
-  for (const char* key : {"streams", "threads_per_stream", "precision"})
+  for (const char* key : {"streams", "threads_per_stream", "precision", "network_px", "cascade"})
     if (json.contains(key)) throw UsageError("detect." + std::string(key), "is the model's", "give it when the model is opened");
   DetectSettings s;
   core::read_settings(json, s, "detect");
@@ -210,7 +213,7 @@ std::unique_ptr<cytodet_results> detect_images(cytodet_model& model, const std::
   for (const cytodet_image& image : images) {
     names.push_back(image.name ? image.name : "image " + std::to_string(names.size()));
     check(image, names.back());
-    small = small && is_one_tile(image, s, model.detector->model().input);
+    small = small && is_one_tile(image, s, model.detector->frozen_input());
   }
   const int all = model.detector->streams();
   const int streams = small ? static_cast<int>(std::min<size_t>(images.size(), static_cast<size_t>(all))) : all;

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -16,6 +17,14 @@ void DetectFlags::add(CLI::App& app) {
   selection.add(app);
   app.add_option("--tile", tile, "Tile side in pixels of the working resolution");
   app.add_option("--overlap", overlap, "Pixels that neighbouring tiles share");
+  app.add_option("--network-px", network_px,
+                 "Compile the network for images of this side, or width,height; without --tile, tiles grow with it")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_flag("--fit-edges", fit_edges, "Last row and column of tiles only as large as what is left to cover");
+  app.add_option("--cascade", cascade,
+                 "First look at this share of the resolution: tiles in which it finds nothing are left out");
+  app.add_option("--cascade-score", cascade_score, "Least score of a box of the first look (0.05)");
   app.add_option("--level", level, "Work at this pyramid level");
   app.add_option("--mpp", mpp, "Work at this many micrometres per pixel");
   app.add_option("--assume-mpp", assume_mpp, "Micrometres per pixel of slides that do not say");
@@ -58,6 +67,7 @@ RunConfig DetectFlags::settings() const {
   if (!background.empty()) d.background = background;
   if (!max_bad_tiles.empty()) d.max_bad_tiles = max_bad_tiles;
   set_streams(d);
+  set_network(c);
   if (!precision.empty()) d.precision = precision_named(precision);
   if (score) d.score = score;
   if (c.model.empty()) throw UsageError("--model", "is missing", "name a model file or a config");
@@ -81,6 +91,26 @@ void DetectFlags::set_tiling(TilingSettings& t) const {
     t.assume_mpp.reset();  // of the config
   }
   if (assume_mpp) t.assume_mpp = assume_mpp;
+}
+
+void DetectFlags::set_network(RunConfig& c) const {
+  DetectSettings& d = c.detect;
+  if (fit_edges) d.tiling.fit_edges = true;
+  if (cascade) {
+    if (!d.cascade) d.cascade.emplace();
+    d.cascade->scale = *cascade;
+  }
+  if (cascade_score) {
+    if (!d.cascade) throw UsageError("--cascade-score", "needs a first look", "give --cascade SCALE, such as 0.5");
+    d.cascade->score = *cascade_score;
+  }
+  if (network_px.empty()) return;
+  check_network_px(network_px, "--network-px");
+  if (!tile && !c.model.empty()) {  // cells keep their size in the network
+    const int frozen = d.network_px.empty() ? load_model(c.model).input.width : d.network_px.front();
+    d.tiling.tile_px = static_cast<int>(std::lround(static_cast<double>(d.tiling.tile_px) * network_px.front() / frozen));
+  }
+  d.network_px = network_px;
 }
 
 void DetectFlags::set_regions(DetectSettings& d) const {

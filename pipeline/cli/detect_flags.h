@@ -20,6 +20,9 @@ struct DetectFlags {
   std::optional<int> tile, overlap, level, streams, threads, detections;
   std::optional<double> mpp, assume_mpp, scale, score, iou;
   std::vector<double> set_mpp;
+  std::vector<int> network_px;
+  std::optional<double> cascade, cascade_score;
+  bool fit_edges = false;
   std::string mode, merge, nms, hint, precision, background, roi, origin, max_bad_tiles;
   std::vector<std::string> roi_class, roi_ignore;
   bool quiet = false;
@@ -34,6 +37,7 @@ struct DetectFlags {
   void set_tiling(TilingSettings& tiling) const;
   void set_regions(DetectSettings& settings) const;
   void set_streams(DetectSettings& settings) const;
+  void set_network(RunConfig& config) const;
 };
 
 }  // namespace cytodet::pipeline

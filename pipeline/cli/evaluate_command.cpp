@@ -14,6 +14,7 @@
 #include "eval/coco.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
+#include "pipeline/cli/evaluate_cascade.h"
 #include "pipeline/cli/evaluate_classifier.h"
 #include "pipeline/cli/evaluate_figures.h"
 #include "pipeline/detect/evaluate.h"
@@ -99,6 +100,7 @@ struct Scored {
   CountingScores counting;  // of `classes`
   Classes classes;
   std::string data_hash, graph_hash;
+  std::optional<CascadeRuns> cascade;
   int code = 0;
 };
 
@@ -197,6 +199,7 @@ Scored detect_now(const EvaluateOptions& o, const GroundTruth& truth) {
   s.report["settings"] = write_settings(c);
   if (o.timing) s.timing_table = timing_table(report);
   s.code = exit_of(report);
+  if (c.detect.cascade) s.cascade = run_all_tiles(detector, truth, s.inputs, c.detect, report, o.quiet);
   return s;
 }
 
@@ -264,6 +267,12 @@ void run_all_figures(const EvaluateOptions& o, Scored& s, const GroundTruth& tru
   if (!o.figures.against.empty()) run_comparison(o.figures, in, other, options, s.report);
 }
 
+void report_cascade(const EvaluateOptions& o, Scored& s, GroundTruth& truth, const ScoreOptions& options) {
+  keep_regions(o, s, truth, s.cascade->all_tiles);
+  s.report["cascade"] = cascade_json(*s.cascade, truth, s.set, options, scores_of_categories(truth, s.counting, s.classes));
+  std::fputs(("\n" + cascade_text(s.report["cascade"])).c_str(), stdout);
+}
+
 int evaluate(const EvaluateOptions& o) {
   if (!o.model.empty() || !o.config.empty()) {
     const RunConfig c = o.settings();
@@ -285,8 +294,10 @@ int evaluate(const EvaluateOptions& o) {
   if (o.max_dets.empty()) {
     follow_slides(options, s.set, s.images);
     follow_slides(options, other, s.images);
+    if (s.cascade) follow_slides(options, s.cascade->all_tiles, s.images);
   }
   print_scores(o, score(truth, s.set, options), s);
+  if (s.cascade) report_cascade(o, s, truth, options);
   if (o.errors.wanted()) {
     ErrorOptions what;
     what.max_dets = options.max_dets.back();

@@ -112,7 +112,7 @@ std::filesystem::path picked_file(const TuneSpace& space, const TuneOptions& o) 
 
 int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator& measurer, const TuneOptions& o) {
   const std::filesystem::path folder = space.config.run.output;
-  const std::string unit = measurer.tiled() ? "slides" : "images";
+  const std::string unit = measurer.unit();
   for (const TuneFailure& f : result.failures) print_error(f.reason);
   write_file(folder / "tune.json", json_text(results_json(space, result, unit)));
   const size_t points = space.grid().points();
@@ -172,6 +172,8 @@ int tune(const TuneOptions& o) {
     measure.step = [&](size_t n) { progress.add(static_cast<int64_t>(n)); };
     result = search(space.grid(), measure, !o.exhaustive);
   }
+  const double work = measurer.work();
+  for (TunePoint& p : result.points) p.per_second = round_speed(p.per_second * work);
   return report(space, result, measurer, o);
 }
 

@@ -30,6 +30,11 @@ const char* name_of(DetectMode mode) {
 
 const char* name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "graph"; }
 
+void fields(Fields& f, CascadeSettings& s) {
+  f("scale", s.scale);
+  f("score", s.score);
+}
+
 void fields(Fields& f, DetectSettings& s) {
   std::string mode = name_of(s.mode), precision = name_of(s.precision), origin = name_of(s.origin);
   f("mode", mode);
@@ -48,12 +53,23 @@ void fields(Fields& f, DetectSettings& s) {
   f("threads_per_stream", s.threads_per_stream);
   f("precision", precision);
   s.precision = precision_named(precision);
+  f.unless(std::vector<int>(), "network_px", s.network_px);
+  f.unless(std::optional<CascadeSettings>(), "cascade", s.cascade);
   f("score", s.score);
+}
+
+void check_network_px(const std::vector<int>& px, const std::string& where) {
+  if (px.size() > 2 || std::any_of(px.begin(), px.end(), [](int v) { return v < 16 || v > 8192; }))
+    throw UsageError(where, "must be one side, or width and height, of 16 to 8192 pixels");
 }
 
 void check(const DetectSettings& s) {
   if (s.streams < 0 || s.streams > 256) throw UsageError("detect.streams", "must be 0 to 256");
   if (s.threads_per_stream < 1 || s.threads_per_stream > 256) throw UsageError("detect.threads_per_stream", "must be 1 to 256");
+  check_network_px(s.network_px, "detect.network_px");
+  if (s.cascade && !(s.cascade->scale >= 1.0 / 64 && s.cascade->scale < 1))
+    throw UsageError("detect.cascade.scale", "must be 1/64 to 1, and below 1");
+  if (s.cascade && !(s.cascade->score >= 0 && s.cascade->score < 1)) throw UsageError("detect.cascade.score", "must be 0 to 1");
   if (s.score && !(*s.score >= 0 && *s.score < 1)) throw UsageError("detect.score", "must be 0 to 1");
   if (s.roi.empty() && !(s.roi_class.empty() && s.roi_ignore.empty()))
     throw UsageError(s.roi_class.empty() ? "detect.roi_ignore" : "detect.roi_class", "needs regions of interest",

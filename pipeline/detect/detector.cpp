@@ -1,6 +1,7 @@
 #include "pipeline/detect/detector.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "core/cpu.h"
@@ -16,6 +17,10 @@
 namespace cytodet::pipeline {
 
 namespace {
+
+constexpr size_t kMostSmaller = 12;  // sizes of networks for last rows and columns that are kept
+
+MapSize size_of(const InputSettings& input) { return {input.height, input.width}; }
 
 // Tensors by name, perhaps under "inputs": what infer reads and writes. What cannot be read is not called so.
 bool holds_feeds(const std::filesystem::path& path) {
@@ -55,57 +60,138 @@ ModelFile load_model(const std::string& path) {
   return m;
 }
 
-Detector::Detector(ModelFile model, const DetectorOptions& options) : model_(make_detection_model(std::move(model))) {
+Detector::Detector(ModelFile model, const DetectorOptions& options)
+    : options_(options), frozen_(make_detection_model(std::move(model))) {
   Stopwatch watch;
-  compile(read_network(model_->file().graph), options);
+  prepare(read_network(frozen_->file().graph));
   load_ms_ = watch.ms();
 }
 
 Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options)
-    : model_(make_detection_model(std::move(model))) {
+    : options_(options), frozen_(make_detection_model(std::move(model))) {
   Stopwatch watch;
-  compile(std::move(graph), options);
+  prepare(std::move(graph));
   load_ms_ = watch.ms();
 }
 
-void Detector::compile(Graph graph, const DetectorOptions& options) {
-  PlanOptions plan;
-  plan.threads = std::max(1, options.threads_per_stream);
-  plan.precision = options.precision;
-  plan.outputs = model_->outputs();
-  plan.quantized_inputs = options.quantized_input;
-  plan.input_shapes[model_->input().node] = model_->input_shape();
+void Detector::prepare(Graph graph) {
+  const int threads = std::max(1, options_.threads_per_stream);
+  streams_ = options_.streams > 0 ? options_.streams : std::max(1, usable_cpus() / threads);
+  MapSize size = size_of(frozen_->input());
+  if (!options_.network_px.empty()) {
+    size = {options_.network_px.back(), options_.network_px.front()};
+    tile_shape_.height = static_cast<double>(size.height) / static_cast<double>(size.width);
+  }
   try {
-    if (options.optimize) {
+    if (options_.fit_edges) {
+      inline_functions(graph);
+      graph_ = graph;
+      step_ = input_step(graph, frozen_->input().node, size_of(frozen_->input()), frozen_->outputs());
+      tile_shape_.step_x = static_cast<double>(step_.width) / static_cast<double>(size.width);
+      tile_shape_.step_y = static_cast<double>(step_.height) / static_cast<double>(size.height);
+    }
+  } catch (const Error& e) {
+    throw Error(e.where(), e.problem(), "leave out detect.tiling.fit_edges (--fit-edges)").within(frozen_->file().graph);
+  }
+  main_ = compile(std::move(graph), size);
+  model_ = main_->model;
+  for (int s = 0; s < streams_; ++s) main_->runners[static_cast<size_t>(s)].emplace(main_->plan);
+}
+
+std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) const {
+  const MapSize frozen = size_of(frozen_->input());
+  auto sized = std::make_shared<Sized>();
+  ModelFile file = model_of(size);
+  sized->least_score = file.suppression.score;
+  sized->most = static_cast<size_t>(file.suppression.detections);
+  if (options_.look_score) {
+    file.suppression.score = std::min(file.suppression.score, *options_.look_score);
+    file.suppression.detections = std::max(file.suppression.detections, file.suppression.candidates_per_class);
+  }
+  sized->model = size == frozen && !options_.look_score ? frozen_ : make_detection_model(std::move(file));
+  const DetectionModel& model = *sized->model;
+  PlanOptions plan;
+  plan.threads = std::max(1, options_.threads_per_stream);
+  plan.precision = options_.precision;
+  plan.outputs = model.outputs();
+  plan.quantized_inputs = options_.quantized_input;
+  plan.input_shapes[model.input().node] = model.input_shape();
+  try {
+    if (size != frozen) {
+      inline_functions(graph);
+      resize_input(graph, model.input().node, frozen, size, plan.outputs);
+    }
+    if (options_.optimize) {
       PassOptions passes;
-      passes.interface = {{model_->input().node}, plan.outputs};
+      passes.interface = {{model.input().node}, plan.outputs};
       run_passes(graph, passes);
     }
     inline_functions(graph);  // those that the passes leave to TensorFlow's compiler
-    plan_ = Plan::compile(graph, plan);
-    input_.emplace(*plan_, model_->input());
+    sized->plan = Plan::compile(graph, plan);
+    sized->input.emplace(*sized->plan, model.input());
     std::vector<OutputSpec> outputs;
-    for (const TensorSpec& out : plan_->outputs()) outputs.push_back({out.name, out.dtype, out.shape});
-    model_->check_outputs(outputs);
+    for (const TensorSpec& out : sized->plan->outputs()) outputs.push_back({out.name, out.dtype, out.shape});
+    model.check_outputs(outputs);
   } catch (const Error& e) {
-    throw e.within(model().graph);
+    throw e.within(frozen_->file().graph);
   }
-  int streams = options.streams > 0 ? options.streams : std::max(1, usable_cpus() / plan.threads);
-  for (int i = 0; i < streams; ++i) runners_.emplace_back(plan_);
+  sized->runners.resize(static_cast<size_t>(streams_));
+  return sized;
 }
 
-Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times) {
-  Runner& r = runner(stream);
+ModelFile Detector::model_of(MapSize size) const {
+  ModelFile m = frozen_->file();
+  const double area = static_cast<double>(size.width * size.height) / (double{1} * m.input.width * m.input.height);
+  m.input.width = static_cast<int>(size.width);
+  m.input.height = static_cast<int>(size.height);
+  for (int* most : {&m.suppression.candidates_per_class, &m.suppression.detections})
+    *most = std::max(*most, static_cast<int>(std::min(1e9, std::ceil(*most * area))));
+  return m;
+}
+
+std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
+  const auto up = [](int64_t pixels, int64_t step) { return (pixels + step - 1) / step * step; };
+  const MapSize size{std::min<int64_t>(up(box.height, step_.height), model_->input().height),
+                     std::min<int64_t>(up(box.width, step_.width), model_->input().width)};
+  if (size == size_of(model_->input())) return main_;
+  const std::lock_guard lock(fitting_mutex_);
+  auto found = std::find_if(smaller_.begin(), smaller_.end(), [&](const auto& s) { return s.first == size; });
+  if (found == smaller_.end()) {
+    if (smaller_.size() == kMostSmaller) smaller_.pop_back();
+    found = smaller_.insert(smaller_.end(), {size, compile(graph_, size)});
+  }
+  std::rotate(smaller_.begin(), found, found + 1);
+  return smaller_.front().second;
+}
+
+Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {
+  const std::shared_ptr<Sized> sized = fit && options_.fit_edges ? fitting(box) : main_;
+  Detections found = run(*sized, image, box, stream, times);
+  if (options_.look_score) {  // ranked: the best come first
+    std::erase_if(found, [&](const Detection& d) { return !(static_cast<double>(d.score) > sized->least_score); });
+    if (found.size() > sized->most) found.resize(sized->most);
+  }
+  return found;
+}
+
+Detections Detector::look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {
+  return run(*(fit && options_.fit_edges ? fitting(box) : main_), image, box, stream, times);
+}
+
+Detections Detector::run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const {
+  std::optional<Runner>& own = sized.runners[static_cast<size_t>(stream)];
+  if (!own) own.emplace(sized.plan);
+  Runner& r = *own;
   Stopwatch watch;
-  input_->put(*model_, image, box, r);
+  sized.input->put(*sized.model, image, box, r);
   times.resize = watch.ms() / 1000;
   watch.restart();
   r.run();
   times.network = watch.ms() / 1000;
   watch.restart();
   std::vector<const Tensor*> outputs;
-  for (size_t i = 0; i < plan_->outputs().size(); ++i) outputs.push_back(&r.output(static_cast<int>(i)));
-  Detections found = model_->decode(outputs, box, image.width, image.height);
+  for (size_t i = 0; i < sized.plan->outputs().size(); ++i) outputs.push_back(&r.output(static_cast<int>(i)));
+  Detections found = sized.model->decode(outputs, box, image.width, image.height);
   times.decode = watch.ms() / 1000;
   return found;
 }

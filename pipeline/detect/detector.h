@@ -2,15 +2,18 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "exec/runtime/plan.h"
 #include "graph/ir/graph.h"
+#include "graph/passes/input_size.h"
 #include "models/detection_model.h"
 #include "pipeline/detect/network_input.h"
 #include "pipeline/results/image_result.h"
+#include "tiling/tiles/grid.h"
 
 namespace cytodet::pipeline {
 
@@ -21,6 +24,9 @@ struct DetectorOptions {
   Precision precision = Precision::graph;
   bool quantized_input =
       true;  // pixels become quantized bytes at once where the network would quantize its input; same detections
+  std::vector<int> network_px = {};       // compiled for images of this width and height (or side) instead of the model file's
+  bool fit_edges = false;                 // also for smaller ones, see TileShape
+  std::optional<double> look_score = {};  // least score of detections of Detector::look(), of which there may be more
 };
 
 class Detector {
@@ -30,26 +36,55 @@ class Detector {
   // `graph` instead of the model's.
   Detector(ModelFile model, Graph graph, const DetectorOptions& options);
 
-  int streams() const { return static_cast<int>(runners_.size()); }
+  int streams() const { return streams_; }
+  // The model file, with the input that the network was compiled for; as many more detections of an image are kept as it is
+  // larger.
   const ModelFile& model() const { return model_->file(); }
   const DetectionModel& network() const { return *model_; }
-  const Plan& plan() const { return *plan_; }
+  // The input that the graph was frozen for; an image over twice its side is a slide.
+  const InputSettings& frozen_input() const { return frozen_->input(); }
+  // What tiles must be like: square where the network is as it was frozen.
+  const TileShape& tile_shape() const { return tile_shape_; }
+  const Plan& plan() const { return *main_->plan; }
   double load_ms() const { return load_ms_; }  // read, passes, compile
 
   // Detections of one image in its own pixels. `box` says how it lies in the input; stream in [0, streams()). Sets the times of
   // resize, network and decode.
-  Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times);
+  // `fit`: by the smallest network that holds it. With look_score, detections that the model file would not give are left out.
+  Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit = false);
+  // run() for a first look: all detections above look_score.
+  Detections look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit);
   // The network alone on whatever lies in the input; for benches.
-  Runner& runner(int stream) { return runners_[static_cast<size_t>(stream)]; }
+  Runner& runner(int stream) { return main_->runners[static_cast<size_t>(stream)].value(); }
 
  private:
-  void compile(Graph graph, const DetectorOptions& options);
+  // The network for images of one size.
+  struct Sized {
+    std::shared_ptr<const DetectionModel> model;
+    std::shared_ptr<const Plan> plan;
+    std::optional<NetworkInput> input;
+    std::vector<std::optional<Runner>> runners;  // per stream, made when it first needs one
+    double least_score = 0;                      // of detections, and most of them, but for a first look
+    size_t most = 0;
+  };
 
-  std::shared_ptr<const DetectionModel> model_;
-  std::shared_ptr<const Plan> plan_;
-  std::optional<NetworkInput> input_;
-  std::vector<Runner> runners_;
+  void prepare(Graph graph);
+  ModelFile model_of(MapSize size) const;
+  std::shared_ptr<Sized> compile(Graph graph, MapSize size) const;
+  // The network of the smallest size that holds the image; compiled when it is first asked for.
+  std::shared_ptr<Sized> fitting(const Letterbox& box);
+  Detections run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const;
+
+  const DetectorOptions options_;
+  std::shared_ptr<const DetectionModel> frozen_, model_;  // of the model file; of what was compiled
+  std::shared_ptr<Sized> main_;
+  TileShape tile_shape_;
+  MapSize step_;
+  int streams_ = 0;
   double load_ms_ = 0;
+  std::mutex fitting_mutex_;
+  Graph graph_;                                                      // as it was read, where fit_edges
+  std::vector<std::pair<MapSize, std::shared_ptr<Sized>>> smaller_;  // used last first
 };
 
 // Whether the path is a model file (.json) or a graph with one beside it. Feeds (docs/infer.md) of the graph's name are none.

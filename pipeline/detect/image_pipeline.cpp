@@ -18,12 +18,13 @@ namespace cytodet::pipeline {
 namespace {
 
 // The letterbox that maps a tile to the network's input. All tiles of a grid share one scale, so a tile cut short by a small
-// slide stays top-left.
-Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input) {
+// slide, or made smaller at its edge, stays top-left.
+Letterbox tile_letterbox(const Tile& tile, const Image& image, const InputSettings& input, const TileShape& shape) {
   Letterbox box;
-  const int side = std::min(input.width, input.height);
-  box.scale = side / (tile.side / tile.pixel);
-  box.scale_y = side / (tile.side_y / tile.pixel);
+  const int side = std::min(input.width, input.height);  // of a square tile
+  const bool square = shape.height == 1;
+  box.scale = (square ? side : input.width) / (tile.side / tile.pixel);
+  box.scale_y = (square ? side : input.height) / (tile.side_y / tile.pixel);
   box.width = std::clamp(static_cast<int>(std::lround(image.width * box.scale)), 1, input.width);
   box.height = std::clamp(static_cast<int>(std::lround(image.height * box.scale_y)), 1, input.height);
   return box;
@@ -46,6 +47,7 @@ bool in_some_part(const std::vector<Box>& parts, const Box& b) {
 
 struct Job {
   std::shared_ptr<OpenImage> image;
+  bool look = false;           // a tile of OpenImage::look
   std::optional<size_t> tile;  // empty: only the end of the image
   bool last = false;
   std::string failure, damage;
@@ -61,7 +63,7 @@ class Batch {
         inputs_(inputs),
         settings_(settings),
         hooks_(hooks),
-        opener_(settings, detector.model().input, hooks.masks) {
+        opener_(settings, detector.frozen_input(), detector.tile_shape(), hooks.masks) {
     report_.images.resize(inputs.size());
     finished_.resize(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -106,19 +108,73 @@ class Batch {
     if (!current_) {
       if (!opening_.valid()) return std::nullopt;
       current_ = opening_.get();
-      next_tile_ = 0;
+      next_tile_ = next_look_ = 0;
       open_ahead();
     }
     Job job;
     job.image = current_;
+    if (next_look_ < current_->look.size() && !current_->given_up) {
+      job.look = true;
+      job.tile = next_look_++;
+      return job;
+    }
+    if (next_tile_ == 0 && !current_->look.empty() && !current_->given_up) end_look(*current_);
     if (next_tile_ < current_->tiles.size() && !current_->given_up) job.tile = next_tile_++;
     job.last = !job.tile || next_tile_ == current_->tiles.size();
     if (job.last) current_.reset();
     return job;
   }
 
+  // What was seen decides on the tiles, so they wait for the last look that is under way. Looks end whatever comes.
+  static void end_look(OpenImage& p) {
+    std::unique_lock lock(p.look_mutex);
+    p.looked.wait(lock, [&] { return p.look_left == 0; });
+    ImageOpener::keep_seen(p);
+  }
+
+  // A tile of the first look. What cannot be seen there is looked at.
+  void look(Job& job, int stream) {
+    OpenImage& p = *job.image;
+    const Tile& tile = p.look[*job.tile];
+    std::vector<Box> seen{tile.area};
+    const Looked looked{p, seen};
+    try {
+      if (!p.given_up) {
+        const TileImage read = read_tile_tolerant(*p.slide, tile);
+        if (!read.damaged && !read.empty) {
+          const Letterbox box = tile_letterbox(tile, read.image, detector_.model().input, detector_.tile_shape());
+          seen.clear();
+          for (const Detection& d : detector_.look(read.image, box, stream, job.times, settings_.tiling.fit_edges))
+            if (static_cast<double>(d.score) >= settings_.cascade->score) seen.push_back(to_level_0(d.box, tile));
+        }
+      }
+    } catch (const Error& e) {
+      job.failure = p.result.path + ": " + e.what();
+    } catch (const std::bad_alloc&) {
+      job.failure = p.result.path + ": out of memory; use smaller tiles or fewer streams";
+    }
+  }
+
+  // Hands over what a tile of the first look showed, however that ends.
+  struct Looked {
+    OpenImage& image;
+    const std::vector<Box>& seen;
+    ~Looked() {
+      const std::lock_guard lock(image.look_mutex);
+      image.seen.insert(image.seen.end(), seen.begin(), seen.end());
+      --image.look_left;
+      image.looked.notify_all();
+    }
+  };
+
+  static Box to_level_0(const Box& b, const Tile& tile) {
+    const double k = tile.pixel, left = tile.area.x0, top = tile.area.y0;
+    return {b.x0 * k + left, b.y0 * k + top, b.x1 * k + left, b.y1 * k + top};
+  }
+
   void work(Job& job, int stream) {
     OpenImage& p = *job.image;
+    if (job.look) return look(job, stream);
     if (!job.tile || p.given_up) return;
     const Tile& tile = p.tiles[*job.tile];
     try {
@@ -131,12 +187,11 @@ class Batch {
       job.damage = std::move(read.damage);
       if (read.empty || (read.damaged && p.bad_limit == 0)) return;
       const Image& image = read.image;
-      Letterbox box = p.result.tiled ? tile_letterbox(tile, image, detector_.model().input)
+      Letterbox box = p.result.tiled ? tile_letterbox(tile, image, detector_.model().input, detector_.tile_shape())
                                      : letterbox_of(image.width, image.height, detector_.model().input);
-      Detections found = detector_.run(image, box, stream, job.times);
+      Detections found = detector_.run(image, box, stream, job.times, p.result.tiled && settings_.tiling.fit_edges);
       for (Detection& d : found) {
-        const double k = tile.pixel, left = tile.area.x0, top = tile.area.y0;
-        d.box = {d.box.x0 * k + left, d.box.y0 * k + top, d.box.x1 * k + left, d.box.y1 * k + top};
+        d.box = to_level_0(d.box, tile);
         job.found.push_back({d, tile.index, to_inner_edge(d.box, tile)});
       }
     } catch (const Error& e) {
@@ -149,6 +204,10 @@ class Batch {
   void consume(Job& job) {
     OpenImage& p = *job.image;
     DetectedImage& r = p.result;
+    if (job.look) {
+      take(p, job);
+      return;
+    }
     if (!started_) {
       started_ = true;
       if (hooks_.started) hooks_.started(static_cast<size_t>(r.index), static_cast<int>(p.tiles.size()));
@@ -224,7 +283,7 @@ class Batch {
   // State of produce():
   std::future<std::shared_ptr<OpenImage>> opening_;
   std::shared_ptr<OpenImage> current_;
-  size_t next_input_ = 0, next_tile_ = 0;
+  size_t next_input_ = 0, next_tile_ = 0, next_look_ = 0;
   // State of consume():
   bool started_ = false;
   std::vector<RawDetection> pending_;
@@ -233,7 +292,13 @@ class Batch {
 
 }  // namespace
 
-DetectorOptions detector_options(const DetectSettings& s) { return {s.streams, s.threads_per_stream, true, s.precision}; }
+DetectorOptions detector_options(const DetectSettings& s) {
+  DetectorOptions o{s.streams, s.threads_per_stream, true, s.precision};
+  o.network_px = s.network_px;
+  o.fit_edges = s.tiling.fit_edges;
+  if (s.cascade) o.look_score = s.cascade->score;
+  return o;
+}
 
 ModelFile with_settings(ModelFile model, const DetectSettings& s) {
   if (s.score) model.suppression.score = *s.score;

@@ -1,6 +1,7 @@
 #include "pipeline/detect/open_image.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "core/timing.h"
@@ -32,7 +33,7 @@ void measure_areas(OpenImage& p) {
   all.add(scanned);
   const Roi& regions = p.roi ? *p.roi : all;
   p.result.analysed_px = p.result.run_px = regions.area(scanned, parts);
-  if (p.result.background_tiles == 0) return;
+  if (p.result.background_tiles + p.result.silent_tiles == 0) return;
   std::vector<Box> run;
   for (const Tile& t : p.tiles)
     for (const Box& part : parts)
@@ -66,8 +67,8 @@ void describe_slide(DetectedImage& r, const Slide& s) {
 
 }  // namespace
 
-ImageOpener::ImageOpener(const DetectSettings& settings, const InputSettings& input, bool masks)
-    : settings_(settings), input_(input), masks_(masks) {
+ImageOpener::ImageOpener(const DetectSettings& settings, const InputSettings& input, const TileShape& shape, bool masks)
+    : settings_(settings), input_(input), shape_(shape), masks_(masks) {
   if (!settings.roi.empty()) roi_.emplace(settings.roi, roi_choice(settings));
 }
 
@@ -81,7 +82,7 @@ void ImageOpener::cut(OpenImage& p) const {
   const bool large = s.levels.size() > 1 || !s.damage.empty() || scanned.width > side || scanned.height > side;
   p.result.tiled = settings_.mode == DetectMode::slide || (settings_.mode == DetectMode::automatic && (asks || large));
   if (p.result.tiled)
-    p.tiles = make_grid(s, settings_.tiling);
+    p.tiles = make_grid(s, settings_.tiling, shape_);
   else if (scanned.width > kMaxImagePixels / scanned.height)
     throw Error("", "is too large to be shrunk as one image", "use --mode slide");
   else
@@ -120,6 +121,36 @@ void ImageOpener::skip_background(OpenImage& p) const {
 void ImageOpener::choose_tiles(OpenImage& p) const {
   if (roi_ && !keep_in_regions(p)) return;
   if (p.result.tiled && !p.tiles.empty()) skip_background(p);
+  if (settings_.cascade && p.result.tiled && !p.tiles.empty()) plan_look(p);
+}
+
+// The first look's grid, and of its tiles those that share something with one that is to run.
+void ImageOpener::plan_look(OpenImage& p) const {
+  TilingSettings coarse = settings_.tiling;
+  const double scale = settings_.cascade->scale;
+  if (coarse.mpp) {
+    *coarse.mpp /= scale;
+  } else {
+    coarse.scale = std::min(1.0, working_scale(*p.slide, settings_.tiling).x) * scale;
+    coarse.level.reset();
+  }
+  coarse.overlap_px = static_cast<int>(std::ceil(coarse.overlap_px * scale));
+  p.look = make_grid(*p.slide, coarse, shape_);
+  std::erase_if(p.look, [&](const Tile& wide) {
+    return std::none_of(p.tiles.begin(), p.tiles.end(), [&](const Tile& t) { return intersection(t.area, wide.area) > 0; });
+  });
+  p.look_left = p.look.size();
+}
+
+void ImageOpener::keep_seen(OpenImage& p) {
+  const auto before = static_cast<int>(p.tiles.size());
+  std::erase_if(p.tiles, [&](const Tile& t) {
+    return std::none_of(p.seen.begin(), p.seen.end(), [&](const Box& b) {
+      return b.x0 < t.area.x1 && b.x1 > t.area.x0 && b.y0 < t.area.y1 && b.y1 > t.area.y0;
+    });
+  });
+  p.result.silent_tiles = before - static_cast<int>(p.tiles.size());
+  measure_areas(p);
 }
 
 std::shared_ptr<OpenImage> ImageOpener::open(const std::string& path, const Source& source) const {
@@ -148,7 +179,7 @@ std::shared_ptr<OpenImage> ImageOpener::open(const std::string& path, const Sour
   } catch (const std::bad_alloc&) {
     r.fail(path + ": out of memory; use a smaller image");
   }
-  if (r.state != ImageState::waiting) p->tiles.clear();
+  if (r.state != ImageState::waiting) p->tiles.clear(), p->look.clear();
   r.times.open = watch.ms() / 1000;
   return p;
 }

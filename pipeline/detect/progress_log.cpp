@@ -87,6 +87,7 @@ void RunLog::slide(const ImageResult& s) {
             {"tiles", s.tiles},
             {"background_tiles", s.background_tiles},
             {"outside_tiles", s.outside_tiles},
+            {"silent_tiles", s.silent_tiles},
             {"bad_tiles", s.bad_tiles},
             {"fallback_tiles", s.fallback_tiles},
             {"detections", s.detection_count},

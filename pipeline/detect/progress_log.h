@@ -23,8 +23,8 @@ struct LogOptions {
 // Events in JSON, all with "event" first:
 //   start     slides, kept (done by an earlier start), not_kept (number by reason, of a run that resumes)
 //   progress  slides_done, slides, tiles, tiles_per_s, seconds_left; once a second
-//   slide     path, name, state, reason, selection, tiles, of these background_tiles, outside_tiles, bad_tiles, fallback_tiles;
-//   detections;
+//   slide     path, name, state, reason, selection, tiles, of these background_tiles, outside_tiles, silent_tiles, bad_tiles,
+//   fallback_tiles; detections;
 //             seconds: per stage
 //   warning, error   message
 //   end       done, failed, skipped, seconds

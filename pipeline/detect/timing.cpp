@@ -4,6 +4,7 @@
 
 #include "core/settings.h"
 #include "core/timing.h"
+#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -23,10 +24,16 @@ Json percentiles(const std::vector<double>& ms) { return {{"median_ms", median(m
 
 Json timing_json(const DetectReport& report) {
   Json j;
-  double pixels = 0, tiles = 0, images = 0;
+  double pixels = 0, mm2 = 0, tiles = 0, images = 0;
+  bool sized = true;
   for (const DetectedImage& r : report.images) {
     if (!r.done()) continue;
-    pixels += static_cast<double>(r.width) * static_cast<double>(r.height);
+    const double seen = r.analysed_px.value_or(static_cast<double>(r.width) * static_cast<double>(r.height));
+    pixels += seen;
+    if (r.mpp)
+      mm2 += square_millimetres(seen, *r.mpp, r.mpp_y.value_or(*r.mpp));
+    else
+      sized = false;
     tiles += r.tiles_run();
     ++images;
   }
@@ -41,6 +48,7 @@ Json timing_json(const DetectReport& report) {
   j["images_per_s"] = seconds > 0 ? images / seconds : 0;
   j["tiles_per_s"] = seconds > 0 ? tiles / seconds : 0;
   j["megapixels_per_s"] = seconds > 0 ? pixels / 1e6 / seconds : 0;
+  if (sized && mm2 > 0) j["mm2_per_s"] = seconds > 0 ? mm2 / seconds : 0;
   return j;
 }
 
@@ -53,9 +61,14 @@ std::string timing_table(const DetectReport& report) {
                   s["p95_ms"].get<double>());
     text += line;
   }
-  std::snprintf(line, sizeof line, "%.2f images/s, %.2f tiles/s, %.2f megapixels/s\n", j["images_per_s"].get<double>(),
+  std::snprintf(line, sizeof line, "%.2f images/s, %.2f tiles/s, %.2f megapixels/s", j["images_per_s"].get<double>(),
                 j["tiles_per_s"].get<double>(), j["megapixels_per_s"].get<double>());
-  return text + line;
+  text += line;
+  if (const auto mm2 = j.find("mm2_per_s"); mm2 != j.end()) {
+    std::snprintf(line, sizeof line, ", %.3f mm2/s", mm2->get<double>());
+    text += line;
+  }
+  return text + "\n";
 }
 
 }  // namespace cytodet::pipeline

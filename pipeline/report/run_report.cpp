@@ -90,7 +90,11 @@ class Report {
     if (tiles_) item(grouped(tiles_), "tiles");
     if (results_.run() && results_.run()->timing.is_object()) {
       const Json& t = results_.run()->timing;
-      for (const auto& [key, what] : {std::pair{"wall_s", "seconds"}, {"images_per_s", "slides/s"}, {"tiles_per_s", "tiles/s"}})
+      for (const auto& [key, what] : {std::pair{"wall_s", "seconds"},
+                                      {"images_per_s", "slides/s"},
+                                      {"tiles_per_s", "tiles/s"},
+                                      {"megapixels_per_s", "megapixels/s"},
+                                      {"mm2_per_s", "mm&sup2;/s"}})
         if (auto it = t.find(key); it != t.end() && it->is_number()) item(rounded(it->get<double>(), 2), what);
     }
     out_ += "</ul>\n";

@@ -74,6 +74,7 @@ void fields(Fields& f, ImageResult& s) {
   f("tiles", s.tiles);
   f("background_tiles", s.background_tiles);
   f("outside_tiles", s.outside_tiles);
+  f.unless(0, "silent_tiles", s.silent_tiles);
   f("bad_tiles", s.bad_tiles);
   f("fallback_tiles", s.fallback_tiles);
   f("coarser_tiles", s.coarser_tiles);

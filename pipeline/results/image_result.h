@@ -73,7 +73,7 @@ struct ImageResult {
   std::string mpp_warning;          // why they may be wrong
   std::optional<PixelArea> bounds;  // of what was scanned, where the slide gives it; in JSON [x, y, width, height]
   // Area that was looked at: of what was scanned, inside the regions of interest; and the part of it inside the tiles that were
-  // run, background being left out. Files of earlier versions lack both.
+  // run, background and silence being left out. Files of earlier versions lack both.
   std::optional<double> analysed_px, run_px;
   std::string selection;              // in words, which of the images in its file was analysed; empty: there is one
   std::vector<std::string> warnings;  // what of consequence was left out of the file, or looks wrong in it
@@ -82,6 +82,7 @@ struct ImageResult {
   int tiles = 0;             // of the grid
   int background_tiles = 0;  // of the grid, skipped as background
   int outside_tiles = 0;     // of the grid, in no region of interest
+  int silent_tiles = 0;      // of the grid, not run as the first look of a cascade found nothing in them
   int bad_tiles = 0;         // run, but with damaged parts that were filled with white or from a level over twice as coarse
   int fallback_tiles = 0;    // run, not bad, but in whole or part from another level, their own being damaged
   int coarser_tiles = 0;     // bad or fallback, and some of it from a coarser level, enlarged
@@ -97,7 +98,7 @@ struct ImageResult {
   bool failed() const { return state == ImageState::failed; }
   bool skipped() const { return state == ImageState::skipped; }
   int64_t counted_sum() const;  // detection_count where `counted` is empty
-  int tiles_run() const { return tiles - background_tiles - outside_tiles; }
+  int tiles_run() const { return tiles - background_tiles - outside_tiles - silent_tiles; }
   void fail(std::string why) { state = ImageState::failed, reason = std::move(why); }
   void skip(std::string why) { state = ImageState::skipped, reason = std::move(why); }
 };

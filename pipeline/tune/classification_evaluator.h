@@ -23,7 +23,6 @@ class ClassificationMeasurer : public TuneEvaluator {
   // Top-1 of all images.
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) override;
   size_t images() const override { return images_.size(); }
-  bool tiled() const override { return false; }
   const char* figure() const override { return "top-1"; }
 
  private:

@@ -14,6 +14,7 @@
 #include "core/timing.h"
 #include "eval/coco.h"
 #include "pipeline/detect/evaluate.h"
+#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -128,16 +129,24 @@ std::string TuneMeasurer::seconds_key(size_t network, size_t parallel) const {
   Hash hash;
   hash.add("seconds").add(network_hashes_[network]).add(std::to_string(usable_cpus()));
   hash.add(std::to_string(space_.config.speed.repeats));
-  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream)).add(name_of(d.precision));
+  hash.add(std::to_string(d.streams)).add(std::to_string(d.threads_per_stream));
   for (size_t p = 0; p < timed_; ++p) hash.add(image_hashes_[p]);
   return hash.text();
 }
 
 Detector& TuneMeasurer::detector(size_t network, size_t parallel) {
-  const DetectSettings& d = space_.parallel_settings[parallel].run.detect;
+  DetectSettings d = space_.networks[network].run.detect;
+  d.streams = space_.parallel_settings[parallel].run.detect.streams;
+  d.threads_per_stream = space_.parallel_settings[parallel].run.detect.threads_per_stream;
   const std::string& path = space_.networks[network].run.model;
-  const std::string key =
-      std::to_string(d.streams) + " " + std::to_string(d.threads_per_stream) + " " + name_of(d.precision) + " " + path;
+  DetectSettings compiled;
+  compiled.streams = d.streams;
+  compiled.threads_per_stream = d.threads_per_stream;
+  compiled.precision = d.precision;
+  compiled.network_px = d.network_px;
+  compiled.cascade = d.cascade;
+  compiled.tiling.fit_edges = d.tiling.fit_edges;
+  const std::string key = json_line(write_settings(compiled)) + path;
   auto it = std::find_if(detectors_.begin(), detectors_.end(), [&](const Compiled& c) { return c.key == key; });
   if (it == detectors_.end()) {
     if (detectors_.size() == kMaxDetectors) detectors_.pop_back();
@@ -161,6 +170,7 @@ DetectReport TuneMeasurer::run(size_t network, size_t parallel, const std::vecto
   s.streams = space_.parallel_settings[parallel].run.detect.streams;
   s.threads_per_stream = space_.parallel_settings[parallel].run.detect.threads_per_stream;
   s.raw_only = true;
+  s.score.reset();  // the model has the least that is searched
   std::vector<std::string> paths;
   for (size_t p : images) paths.push_back(images_[p]);
   size_t at = 0;
@@ -274,6 +284,31 @@ double TuneMeasurer::merge_seconds(size_t merge) const {
   }
   return best / 1000 / static_cast<double>(timed_);
 }
+
+TuneMeasurer::Area TuneMeasurer::mean_area() const {
+  Area sum;
+  bool sized = true;
+  for (size_t p = 0; p < timed_; ++p) {
+    const DetectSettings& d = space_.config.run.detect;
+    const std::unique_ptr<Slide> slide = open_slide(images_[p], d.selection);
+    settle_pixel_size(*slide, d.tiling);
+    const PixelArea scanned = scanned_area(*slide);
+    const double pixels = static_cast<double>(scanned.width) * static_cast<double>(scanned.height);
+    sum.megapixels += pixels / 1e6;
+    sized = sized && slide->mpp_x;
+    if (sized) sum.mm2 += square_millimetres(pixels, *slide->mpp_x, slide->mpp_y.value_or(*slide->mpp_x));
+  }
+  const auto n = static_cast<double>(timed_);
+  return {sum.megapixels / n, sized ? sum.mm2 / n : 0};
+}
+
+double TuneMeasurer::work() const {
+  if (!tiled_) return 1;
+  const Area area = mean_area();
+  return area.mm2 > 0 ? area.mm2 : area.megapixels;
+}
+
+std::string TuneMeasurer::unit() const { return !tiled_ ? "images" : mean_area().mm2 > 0 ? "mm2" : "megapixels"; }
 
 std::vector<TuneAccuracy> TuneMeasurer::accuracy(size_t network, int stage, const std::vector<size_t>& merges) {
   const size_t images = stage_images_[static_cast<size_t>(stage)];

@@ -24,7 +24,9 @@ class TuneEvaluator {
   virtual double seconds(size_t network, size_t parallel) = 0;
   virtual std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) = 0;
   virtual size_t images() const = 0;
-  virtual bool tiled() const = 0;          // some image was cut into tiles
+  // Units of work in an image of those that speed is measured on, for speeds that are told, and what they are.
+  virtual double work() const { return 1; }
+  virtual std::string unit() const { return "images"; }
   virtual const char* figure() const = 0;  // what TuneAccuracy::map is, for tables
 };
 
@@ -41,7 +43,11 @@ class TuneMeasurer : public TuneEvaluator {
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) override;
 
   size_t images() const override { return images_.size(); }
-  bool tiled() const override { return tiled_; }
+  // Where some image was cut into tiles: the area that was scanned, as mm2 where the size of all pixels is known, else as
+  // megapixels.
+  double work() const override;
+  std::string unit() const override;
+  bool tiled() const { return tiled_; }
   const char* figure() const override { return "mAP"; }
   size_t detected() const { return detected_; }  // images that the network was run on for their detections
 
@@ -50,6 +56,10 @@ class TuneMeasurer : public TuneEvaluator {
   std::string accuracy_key(size_t network, size_t merge) const;
   std::string seconds_key(size_t network, size_t parallel) const;
   std::filesystem::path raw_path(const std::string& key) const { return folder_ / "cache" / (key + ".raw"); }
+  struct Area {
+    double megapixels = 0, mm2 = 0;  // mean of an image; mm2 0: not known
+  };
+  Area mean_area() const;
   void read_models();
   Detector& detector(size_t network, size_t parallel);
   void keep(size_t network, size_t image, DetectedImage& result) const;

@@ -11,7 +11,7 @@ namespace cytodet::pipeline {
 struct TunePoint {
   size_t network = 0, parallel = 0, merge = 0;
   double map = 0;         // mAP; -1: nothing to score
-  double per_second = 0;  // images per second, see round_speed
+  double per_second = 0;  // images, or area of slides, per second; see round_speed
 };
 
 // Three significant digits: finer differences of measured times say nothing.

@@ -70,8 +70,8 @@ class Plot {
       svg_.line({kPlotLeft, at_y(v)}, {kPlotWidth - kPlotRight, at_y(v)}, kGridLine);
       svg_.text({kPlotLeft - 8, at_y(v) + 4}, tick(v, y_), "text-anchor=\"end\" fill=\"#444444\"");
     }
-    svg_.text({(kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 14}, plot_.unit + " per second",
-              "text-anchor=\"middle\"");
+    svg_.text({(kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 14},
+              (plot_.unit == "mm2" ? "mm²" : plot_.unit) + " per second", "text-anchor=\"middle\"");
     svg_.text_upwards({22, (kPlotTop + kPlotHeight - kPlotBottom) / 2}, plot_.figure);
   }
 

@@ -9,7 +9,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr const char* kOverlapShare = "overlap_share";
+constexpr const char *kOverlapShare = "overlap_share", *kNetworkScale = "network_scale";
 constexpr size_t kMaxValues = 1000, kMaxSettings = 100'000, kMaxPoints = 1'000'000;
 
 constexpr TuneAxis kAxes[] = {
@@ -17,6 +17,8 @@ constexpr TuneAxis kAxes[] = {
     {"detect", TuneSide::network, "anything else of detection costs inference"},
     {"detect.mode", TuneSide::network, "image or slide: shrunk whole, or tiles"},
     {"detect.tiling", TuneSide::network, "tile size, overlap, level, mpp, scale"},
+    {kNetworkScale, TuneSide::network,
+     "pixels of the network per working pixel; sets detect.tiling.tile_px by detect.network_px"},
     {kOverlapShare, TuneSide::network, "overlap of tiles as a share of their side; sets detect.tiling.overlap_px"},
     {"detect.streams", TuneSide::parallel, "networks at work at once"},
     {"detect.threads_per_stream", TuneSide::parallel, "threads inside one network"},
@@ -42,7 +44,7 @@ void leaves(const Json& json, const std::string& path, std::vector<std::string>&
 }
 
 std::vector<std::string> known_keys(const Json& base) {
-  std::vector<std::string> known{"model", kOverlapShare};
+  std::vector<std::string> known{"model", kOverlapShare, kNetworkScale};
   leaves(base["detect"], "detect", known);
   known.insert(known.end(), {"classify.side", "classify.batch"});
   known.erase(std::find(known.begin(), known.end(), "detect"));
@@ -63,10 +65,16 @@ void put(Json& base, const std::string& key, const Json& value) {
     at = value;
 }
 
-// The run config that this JSON says; overlap_share, where given, is put in last.
-RunConfig run_of(const Json& json, const Json* overlap_share, const std::string& where) {
+// The run config that this JSON says; network_scale and overlap_share, where given, are put in last.
+RunConfig run_of(const Json& json, const Json* network_scale, const Json* overlap_share, const std::string& where) {
   RunConfig run;
   read_settings(json, run, where);
+  if (network_scale) {
+    if (!network_scale->is_number() || !(network_scale->get<double>() >= 0.01 && network_scale->get<double>() <= 100))
+      throw UsageError(where, "must be pixels of the network per working pixel, 0.01 to 100");
+    const std::vector<int>& px = run.detect.network_px;
+    if (!px.empty()) run.detect.tiling.tile_px = static_cast<int>(std::lround(px.front() / network_scale->get<double>()));
+  }
   if (!overlap_share) return run;
   if (!overlap_share->is_number() || !(overlap_share->get<double>() >= 0 && overlap_share->get<double>() <= 0.75))
     throw UsageError(where, "must be a share of the tile, 0 to 0.75");
@@ -76,6 +84,10 @@ RunConfig run_of(const Json& json, const Json* overlap_share, const std::string&
 
 Json base_of(const RunConfig& run) {
   Json base = write_settings(run);
+  Json& detect = base["detect"];  // also what is not written where it is not used
+  detect["network_px"] = run.detect.network_px;
+  detect["cascade"] = run.detect.cascade ? write_settings(*run.detect.cascade) : Json();
+  detect["tiling"]["fit_edges"] = run.detect.tiling.fit_edges;
   base["classify"] = write_settings(run.classify);
   return base;
 }
@@ -120,8 +132,8 @@ class Builder {
   // Types and ranges of a value alone, so that an error can name it.
   void one(const std::string& key, const Json& value, const std::string& where) const {
     Json json = base_;
-    if (key != kOverlapShare) put(json, key, value);
-    const RunConfig run = run_of(json, key == kOverlapShare ? &value : nullptr, where);
+    if (key != kOverlapShare && key != kNetworkScale) put(json, key, value);
+    const RunConfig run = run_of(json, key == kNetworkScale ? &value : nullptr, key == kOverlapShare ? &value : nullptr, where);
     if (key == "model" && run.model.empty()) throw UsageError(where, "must name a model file");
     if (axis_of(key)->side == TuneSide::network) return;
     try {
@@ -153,16 +165,20 @@ class Builder {
 
   TuneSetting setting(const std::vector<std::string>& keys, std::vector<Json> values) const {
     Json json = base_;
-    const Json* share = nullptr;
+    const Json *share = nullptr, *scale = nullptr;
     std::string where = where_;
     for (size_t i = 0; i < keys.size(); ++i) {
       where += (i ? ", " : ": ") + keys[i] + " " + values[i].dump();
       if (keys[i] == kOverlapShare)
         share = &values[i];
+      else if (keys[i] == kNetworkScale)
+        scale = &values[i];
       else
         put(json, keys[i], values[i]);
     }
-    TuneSetting s{run_of(json, share, where), {}};
+    TuneSetting s{run_of(json, scale, share, where), {}};
+    if (scale && s.run.detect.network_px.empty())
+      throw UsageError(where, "needs detect.network_px", "search it too, or give it in detect");
     const bool named = std::find(keys.begin(), keys.end(), "model") != keys.end();  // the base's is a path already
     if (named && std::filesystem::path(s.run.model).is_relative())
       s.run.model = (folder_ / s.run.model).lexically_normal().string();

@@ -73,23 +73,19 @@ TEST_F(Tune, SpaceIsTheProductOfItsLists) {
 
 TEST_F(Tune, EveryAxisCanBeSearched) {
   const std::map<std::string, std::pair<std::string, Json>> cases{
-      {"model", {"model", {"a.json", "b.json"}}},
-      {"detect", {"detect.tiling", {{{"scale", 0.5}}, {{"level", 1}}}}},
-      {"detect.mode", {"detect.mode", {"image", "slide"}}},
-      {"detect.tiling", {"detect.tiling.mpp", {0.25, 0.5}}},
-      {"overlap_share", {"overlap_share", {0.1, 0.2}}},
-      {"detect.streams", {"detect.streams", {1, 2}}},
-      {"detect.threads_per_stream", {"detect.threads_per_stream", {1, 2}}},
-      {"detect.score", {"detect.score", {0.1, 0.2}}},
-      {"detect.merge", {"detect.merge.iou", {0.1, 0.2}}},
-      {"classify.side", {"classify.side", {48, 64}}},
-      {"classify.batch", {"classify.batch", {1, 4}}},
+      {"model", {"model", {"a.json", "b.json"}}},           {"detect", {"detect.tiling", {{{"scale", 0.5}}, {{"level", 1}}}}},
+      {"detect.mode", {"detect.mode", {"image", "slide"}}}, {"detect.tiling", {"detect.tiling.mpp", {0.25, 0.5}}},
+      {"overlap_share", {"overlap_share", {0.1, 0.2}}},     {"network_scale", {"network_scale", {0.5, 0.8}}},
+      {"detect.streams", {"detect.streams", {1, 2}}},       {"detect.threads_per_stream", {"detect.threads_per_stream", {1, 2}}},
+      {"detect.score", {"detect.score", {0.1, 0.2}}},       {"detect.merge", {"detect.merge.iou", {0.1, 0.2}}},
+      {"classify.side", {"classify.side", {48, 64}}},       {"classify.batch", {"classify.batch", {1, 4}}},
   };
   for (const TuneAxis& axis : tune_axes()) {
     ASSERT_TRUE(cases.contains(axis.name)) << axis.name << " has no case";
     const auto& [key, values] = cases.at(axis.name);
     Json j = config("out");
     j["search"] = {{key, values}};
+    if (key == "network_scale") j["detect"]["network_px"] = {512};
     const TuneSpace s = space(j);
     const size_t sizes[] = {s.networks.size(), s.parallel_settings.size(), s.merges.size()};
     for (size_t side = 0; side < 3; ++side) EXPECT_EQ(sizes[side], side == static_cast<size_t>(axis.side) ? 2u : 1u) << key;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "tests/error_of.h"
 #include "tests/tiling/samples.h"
 
 namespace cytodet {
@@ -89,6 +90,57 @@ TEST(Grid, NeighboursShareAtLeastTheOverlap) {
   for (size_t i = 1; i < 9; ++i) EXPECT_GE(tiles[i - 1].x + 640 - tiles[i].x, 160);
   EXPECT_EQ(tiles[8].x, 4120 - 640) << "the last column is shifted inwards";
   EXPECT_EQ(tiles[62].y, 3160 - 640);
+}
+
+TEST(Grid, TheLastRowAndColumnAreAsSmallAsTheShapeAllows) {
+  Made slide(4120, 3160, 1);
+  TilingSettings s{640, 160};
+  const TileShape quarters{1, 0.25, 0.25};
+  EXPECT_EQ(make_grid(slide, s, quarters).back().width, 640) << "only where it is asked for";
+  s.fit_edges = true;
+  const std::vector<Tile> tiles = make_grid(slide, s, quarters);
+  ASSERT_EQ(tiles.size(), 63u);
+  for (const Tile& t : tiles) {
+    EXPECT_EQ(t.width, t.slide_right ? 320 : 640) << "280 pixels are left, 160 are a step";
+    EXPECT_EQ(t.height, t.slide_bottom ? 320 : 640);
+    EXPECT_EQ(t.side, 640) << "their scale is that of the others";
+  }
+  EXPECT_EQ(tiles[8].x, 4120 - 320);
+  EXPECT_GE(tiles[7].x + 640 - tiles[8].x, 160);
+  // On any slide each tile but the last is whole, and the last pair shares at least the overlap.
+  std::mt19937 random(5);
+  const auto between = [&](int a, int b) { return std::uniform_int_distribution<int>(a, b)(random); };
+  for (int round = 0; round < 300; ++round) {
+    Made any(between(1, 3000), between(1, 3000), between(1, 3));
+    s.tile_px = between(16, 700);
+    s.overlap_px = between(0, s.tile_px / 2);
+    s.scale = round % 2 ? std::optional<double>(between(5, 100) / 100.0) : std::nullopt;
+    const std::vector<Tile> row = make_grid(any, s, {1, 1.0 / between(1, 8), 1.0 / between(1, 8)});
+    const LevelInfo& level = any.levels[static_cast<size_t>(row[0].level)];
+    int64_t end = 0;
+    for (const Tile& t : row) {
+      if (!t.slide_top) break;
+      ASSERT_LE(t.x, end);
+      if (t.slide_left || t.slide_right)
+        ASSERT_LE(t.width, row[0].width);
+      else
+        ASSERT_EQ(t.width, row[0].width);
+      end = t.x + t.width;
+    }
+    ASSERT_EQ(end, level.width);
+  }
+}
+
+TEST(Grid, TilesHaveTheShapeOfTheNetwork) {
+  Made slide(4000, 3000, 1);
+  const std::vector<Tile> tiles = make_grid(slide, {1280, 160}, {0.5, 0, 0});
+  EXPECT_EQ(tiles[0].width, 1280);
+  EXPECT_EQ(tiles[0].height, 640);
+  EXPECT_EQ(tiles[0].side_y, 640);
+  EXPECT_THAT(cytodet::error_of([&] {
+                make_grid(slide, {1280, 500}, {0.5, 0, 0});
+              }),
+              HasSubstr("three quarters of a tile's height"));
 }
 
 TEST(Grid, ASlideSmallerThanATileIsOneTile) {

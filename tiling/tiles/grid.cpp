@@ -15,15 +15,17 @@ constexpr int kMaxTiles = 2'000'000;
 // One direction of the grid, in level pixels: tiles of `side` from `first` to `end`, neighbours sharing `overlap`.
 struct Axis {
   int64_t first = 0, end = 0, side = 0, overlap = 0;
+  double step = 0;  // the last tile may be a multiple of it; 0: it is whole
   int64_t tiles() const { return (end - first) / (side - overlap) + 1; }
 };
 
-// ratio: level pixels per working pixel.
-Axis axis_of(double ratio, int factor, const TilingSettings& s) {
+// tile_px: of a whole tile, in working pixels; ratio: level pixels per working pixel.
+Axis axis_of(double tile_px, double step, double ratio, int factor, const TilingSettings& s) {
   Axis a;
-  a.side = std::max<int64_t>(1, std::llround(s.tile_px * ratio / factor)) * factor;
+  a.side = std::max<int64_t>(1, std::llround(tile_px * ratio / factor)) * factor;
   a.overlap =
       std::min<int64_t>(a.side / factor - 1, static_cast<int64_t>(std::ceil(s.overlap_px * ratio / factor - 1e-6))) * factor;
+  if (s.fit_edges) a.step = step * static_cast<double>(a.side);
   return a;
 }
 
@@ -35,13 +37,23 @@ void set_range(Axis& a, int64_t from, int64_t to, int64_t length, int64_t level_
   a.first = std::min(a.first, a.end - 1) / factor * factor;
 }
 
-// Starts of the axis' tiles, the last pair sharing at least the overlap; all multiples of `factor`, as side and overlap are, so
-// that a codec can factor.
-std::vector<int64_t> starts(const Axis& a, int factor) {
-  std::vector<int64_t> at;
+struct Span {
+  int64_t start, length;
+};
+
+// Where the axis' tiles lie, the last pair sharing at least the overlap; all starts are multiples of `factor`, as side and
+// overlap are, so that a codec can factor.
+std::vector<Span> spans(const Axis& a, int factor) {
+  std::vector<Span> at;
   const int64_t length = a.end - a.first;
-  for (int64_t x = 0; x + a.side < length; x += a.side - a.overlap) at.push_back(a.first + x);
-  at.push_back(a.first + (std::max<int64_t>(0, length - a.side) + factor - 1) / factor * factor);
+  int64_t x = 0;
+  for (; x + a.side < length; x += a.side - a.overlap) at.push_back({a.first + x, a.side});
+  int64_t last = a.side;
+  if (a.step > 0)
+    last = std::clamp(static_cast<int64_t>(std::ceil(static_cast<double>(length - x) / a.step - 1e-6) * a.step),
+                      std::min(length - x, a.side), a.side);
+  const int64_t start = a.first + (std::max<int64_t>(0, length - last) + factor - 1) / factor * factor;
+  at.push_back({start, std::min(last, a.end - start)});
   return at;
 }
 
@@ -62,6 +74,7 @@ void fields(Fields& f, TilingSettings& s) {
   f("scale", s.scale);
   f("assume_mpp", s.assume_mpp);
   f("set_mpp", s.set_mpp);
+  f.unless(false, "fit_edges", s.fit_edges);
 }
 
 void check(const TilingSettings& s) {
@@ -104,14 +117,19 @@ WorkingScale working_scale(const Slide& slide, const TilingSettings& s) {
   return {scale, scale};
 }
 
-std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
+std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s, const TileShape& shape) {
   check(s);
+  const double tile_height = s.tile_px * shape.height;
+  if (s.overlap_px > tile_height * 0.75)
+    throw UsageError("tiling.overlap_px", "must be at most three quarters of a tile's height, which is " +
+                                              std::to_string(std::lround(tile_height)) + ", not " + std::to_string(s.overlap_px));
   const WorkingScale scale = working_scale(slide, s);
   const int level = coarsest_level(slide, 1 / std::max(scale.x, scale.y));
   const LevelInfo& info = slide.levels[static_cast<size_t>(level)];
   const double ratio_x = 1 / (scale.x * info.downsample), ratio_y = 1 / (scale.y * info.downsample);
   const int factor = std::max(1, static_cast<int>(std::min(ratio_x, ratio_y) + 1e-3));
-  Axis across = axis_of(ratio_x, factor, s), down = axis_of(ratio_y, factor, s);
+  Axis across = axis_of(s.tile_px, shape.step_x, ratio_x, factor, s),
+       down = axis_of(tile_height, shape.step_y, ratio_y, factor, s);
   const PixelArea scanned = scanned_area(slide);
   const Box all = box_of(scanned);
   set_range(across, scanned.x, scanned.x + scanned.width, slide.width(), info.width, info.downsample, factor);
@@ -121,8 +139,9 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
                 "use a larger tile or a lower resolution");
   const std::vector<Box> parts = scanned_parts(slide);
   std::vector<Tile> tiles;
-  for (int64_t y : starts(down, factor))
-    for (int64_t x : starts(across, factor)) {
+  const std::vector<Span> columns = spans(across, factor);
+  for (const auto& [y, height] : spans(down, factor))
+    for (const auto& [x, width] : columns) {
       Tile t;
       t.index = static_cast<int>(tiles.size());
       t.side = static_cast<double>(across.side) * info.downsample;
@@ -130,8 +149,8 @@ std::vector<Tile> make_grid(const Slide& slide, const TilingSettings& s) {
       t.level = level;
       t.x = x;
       t.y = y;
-      t.width = static_cast<int>(std::min(across.side, across.end - x));
-      t.height = static_cast<int>(std::min(down.side, down.end - y));
+      t.width = static_cast<int>(width);
+      t.height = static_cast<int>(height);
       t.downsample_factor = factor;
       t.pixel = info.downsample * factor;
       t.slide_left = x == across.first;
