@@ -106,7 +106,8 @@ def _key(command: Sequence[str], slides: Sequence[str]) -> str:
 
 def _state(folder: pathlib.Path) -> Optional[Dict[str, Any]]:
     try:
-        return json.loads((folder / "run.json").read_bytes())
+        state: Dict[str, Any] = json.loads((folder / "run.json").read_bytes())
+        return state
     except (OSError, ValueError):
         return None
 
@@ -181,7 +182,7 @@ def _result(client: Any, future: Any) -> str:
     since = None
     while True:
         try:
-            return future.result(timeout=_POLL)
+            return str(future.result(timeout=_POLL))
         except (TimeoutError, asyncio.TimeoutError):  # one since Python 3.11; the wait's, or the task's own
             if future.status != "pending":
                 raise
