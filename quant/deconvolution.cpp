@@ -1,9 +1,11 @@
 #include "quant/deconvolution.h"
 
 #include <algorithm>
+#include <set>
 
 #include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
+#include "graph/passes/node_edits.h"
 
 namespace cytodet::quant {
 namespace {
@@ -54,7 +56,23 @@ Tensor phases_of(const Tensor& f, const Side& y, const Side& x) {
   return t;
 }
 
-bool rewrite(Graph& g, NodeId id) {
+// The bias that alone reads the deconvolution, [out]: it can be added to each phase, before those are interleaved.
+std::optional<BiasNode> bias_of(const Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, NodeId id, int64_t out) {
+  if (outputs.contains(id) || !uses.sole(id)) return {};
+  const std::optional<BiasNode> bias = bias_behind(g, uses, {id, 0});
+  if (!bias || bias->bias->dtype() != DType::f32 || bias->bias->size() != out || bias->bias->rank() != 1) return {};
+  return g.node(bias->node).controls.empty() ? bias : std::nullopt;
+}
+
+// The bias of every phase, [phases * out].
+Tensor tiled(const Tensor& bias, int64_t phases) {
+  std::vector<float> all;
+  for (int64_t p = 0; p < phases; ++p) all.insert(all.end(), bias.data<float>(), bias.data<float>() + bias.size());
+  const auto count = static_cast<int64_t>(all.size());
+  return Tensor::from<float>({count}, all);
+}
+
+bool rewrite(Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, NodeId id) {
   const Node n = g.node(id);
   if (n.inputs.size() != 3 || !is_channels_last(n)) return false;
   const Tensor *sizes = g.constant(n.inputs[0]), *filter = g.constant(n.inputs[1]);
@@ -74,30 +92,47 @@ bool rewrite(Graph& g, NodeId id) {
   conv.emplace("explicit_paddings", ints({0, 0, y->taps() - 1, y->places() - y->in, x->taps() - 1, x->places() - x->in, 0, 0}));
   const Value phases = g.add_const(n.name + "/phase_filter", phases_of(*filter, *y, *x));
   Value at = g.add_new(n.name + "/phases", "Conv2D", {n.inputs[2], phases}, conv);
-  if (y->s > 1) {
-    AttrMap d2s;
-    d2s.emplace("T", DType::f32);
-    d2s.emplace("block_size", y->s);
-    at = g.add_new(n.name + "/interleaved", "DepthToSpace", {at}, d2s);
+  const std::optional<BiasNode> bias = bias_of(g, uses, outputs, id, filter->dim(2));
+  if (bias) {
+    const Value all = g.add_const(n.name + "/phase_bias", tiled(*bias->bias, y->s * y->s));
+    at = g.add_new(n.name + "/phases_and_bias", "BiasAdd", {at, all}, {{"T", DType::f32}});
   }
-  const auto wide = [](int64_t v) { return static_cast<int32_t>(v); };
-  const Value begin = g.add_const(n.name + "/begin", Tensor::from<int32_t>({4}, {0, wide(y->before), wide(x->before), 0})),
-              size = g.add_const(n.name + "/size", Tensor::from<int32_t>({4}, {-1, wide(y->out), wide(x->out), -1}));
-  Node& last = g.node(id);
-  last.op = "Slice";
-  last.inputs = {at, begin, size};
-  last.attrs.clear();
-  last.attrs.emplace("T", DType::f32);
-  last.attrs.emplace("Index", DType::i32);
+  const bool cropped = y->before > 0 || x->before > 0 || y->places() * y->s != y->out || x->places() * x->s != x->out;
+  AttrMap d2s;
+  d2s.emplace("T", DType::f32);
+  if (y->s > 1) d2s.emplace("block_size", y->s);
+  if (y->s > 1 && cropped) at = g.add_new(n.name + "/interleaved", "DepthToSpace", {at}, d2s);
+  // What ends the deconvolution, and its bias, takes their name.
+  const NodeId end = bias ? bias->node : id;
+  std::vector<Value> inputs{at};
+  AttrMap attrs;
+  if (cropped) {
+    const auto wide = [](int64_t v) { return static_cast<int32_t>(v); };
+    inputs.push_back(g.add_const(n.name + "/begin", Tensor::from<int32_t>({4}, {0, wide(y->before), wide(x->before), 0})));
+    inputs.push_back(g.add_const(n.name + "/size", Tensor::from<int32_t>({4}, {-1, wide(y->out), wide(x->out), -1})));
+    attrs.emplace("T", DType::f32);
+    attrs.emplace("Index", DType::i32);
+  } else {
+    attrs = d2s;
+  }
+  Node& last = g.node(end);
+  last.op = cropped ? "Slice" : y->s > 1 ? "DepthToSpace" : "Identity";
+  last.inputs = inputs;
+  last.attrs = std::move(attrs);
+  if (bias) g.remove(id);
   return true;
 }
 
 }  // namespace
 
-int deconvolutions_to_convolutions(Graph& graph) {
-  int changed = 0;
+int deconvolutions_to_convolutions(Graph& graph, const Interface& io) {
+  const Consumers uses(graph);
+  const std::set<NodeId> outputs = output_ids(graph, io);
+  std::vector<NodeId> found;
   for (NodeId id : graph.ids())
-    if (graph.node(id).op == "Conv2DBackpropInput") changed += rewrite(graph, id);
+    if (graph.node(id).op == "Conv2DBackpropInput") found.push_back(id);
+  int changed = 0;
+  for (NodeId id : found) changed += rewrite(graph, uses, outputs, id);
   return changed;
 }
 

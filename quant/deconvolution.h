@@ -2,13 +2,15 @@
 #pragma once
 
 #include "graph/ir/graph.h"
+#include "graph/passes/pass.h"
 
 namespace cytodet::quant {
 
 // Conv2DBackpropInput of a constant filter [h, w, out, in] and constant sizes, the same stride s both ways, channels last ->
 //   Conv2D (stride 1; s * s * out channels: each output pixel's place in its s x s block is a phase with taps of its own)
-//   -> DepthToSpace -> Slice, which takes the name.
+//   [-> BiasAdd] -> DepthToSpace [-> Slice, where the blocks are more than the result]; the last takes the name.
+// A bias that alone reads the deconvolution is added to the phases, where it costs nothing; the last then takes the bias' name.
 // Deconvolutions of another form stay. Returns how many were rewritten.
-int deconvolutions_to_convolutions(Graph& graph);
+int deconvolutions_to_convolutions(Graph& graph, const Interface& io = {});
 
 }  // namespace cytodet::quant

@@ -137,7 +137,8 @@ void read_graph_of(QuantizationTarget& s, const GraphChanges& changes) {
     run_passes(s.graph, in_float32);
     run_passes(s.graph, passes);
     inline_functions(s.graph);  // those that the passes leave to TensorFlow's compiler
-    deconvolutions_to_convolutions(s.graph);
+    const std::vector<std::string> outputs = s.plan.outputs.empty() ? find_outputs(s.graph) : s.plan.outputs;
+    deconvolutions_to_convolutions(s.graph, {s.interface.inputs, outputs});
   } catch (const Error& e) {
     throw e.within(s.path);
   }

@@ -63,6 +63,28 @@ TEST(Deconvolution, AsPhasesOfAConvolution) {
   }
 }
 
+TEST(Deconvolution, ABiasThatAloneReadsItIsAddedToItsPhases) {
+  for (const Deconvolution& d : {Deconvolution{8, 8, 2, 2, 2, "SAME"}, Deconvolution{7, 9, 3, 3, 2, "SAME"}})
+    for (const char* op : {"BiasAdd", "AddV2"}) {
+      Graph g = graph_of(d);
+      constant(g, "b", noise({3}, 5));
+      add(g, "z", op, {"y", "b"});
+      add(g, "end", "Relu", {"z"});
+      const Tensor x = noise({2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5}, 1);
+      const Tensor wanted = interpret(g, {{g.value("x"), x}}, {g.value("end")})[0];
+      Graph kept = g;
+      ASSERT_EQ(deconvolutions_to_convolutions(g, {{"x"}, {"end"}}), 1);
+      g.check();
+      EXPECT_EQ(count(g, "Slice"), d.height == 8 ? 0 : 1) << "blocks that are the result are not cut";
+      EXPECT_EQ(g.node(g.require("y/phases_and_bias")).op, "BiasAdd");
+      EXPECT_EQ(difference(interpret(g, {{g.value("x"), x}}, {g.value("end")})[0], wanted), "");
+      // Who asks for the deconvolution gets it without the bias.
+      const Tensor alone = interpret(kept, {{kept.value("x"), x}}, {kept.value("y")})[0];
+      ASSERT_EQ(deconvolutions_to_convolutions(kept, {{"x"}, {"end", "y"}}), 1);
+      EXPECT_EQ(difference(interpret(kept, {{kept.value("x"), x}}, {kept.value("y")})[0], alone), "");
+    }
+}
+
 TEST(Deconvolution, OthersStay) {
   Graph first = graph_of({8, 8, 3, 3, 2, "SAME"}, "NCHW");
   EXPECT_EQ(deconvolutions_to_convolutions(first), 0);
