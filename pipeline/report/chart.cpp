@@ -9,7 +9,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr double kLeft = 52, kTop = 26, kWidth = 198, kHeight = 170, kKeys = 92, kBelow = 46;
+constexpr double kChartLeft = 52, kChartTop = 26, kChartWidth = 198, kChartHeight = 170, kChartKeys = 92, kChartBelow = 46;
 
 constexpr size_t kKeyColumns = 11;
 
@@ -36,26 +36,26 @@ Axis share_axis(std::string title) { return {std::move(title), 0, 1, {0, 0.2, 0.
 Chart::Chart(std::string_view label, Axis x, Axis y, std::string_view title)
     : x_(std::move(x)),
       y_(std::move(y)),
-      svg_(kLeft + kWidth + kKeys, kTop + kHeight + kBelow, Svg::Place::page,
+      svg_(kChartLeft + kChartWidth + kChartKeys, kChartTop + kChartHeight + kChartBelow, Svg::Place::page,
            "role=\"img\" aria-label=\"" + std::string(label) + "\""),
-      next_key_(kTop + 10) {
-  if (!title.empty()) svg_.text({kLeft, 14}, title, "font-weight=\"600\"");
+      next_key_(kChartTop + 10) {
+  if (!title.empty()) svg_.text({kChartLeft, 14}, title, "font-weight=\"600\"");
   for (const double v : x_.ticks) {
     const double px = at(v, y_.low).x;
-    svg_.line({px, kTop}, {px, kTop + kHeight}, "class=\"grid\"");
-    svg_.text({px, kTop + kHeight + 16}, core::rounded(v), "text-anchor=\"middle\"");
+    svg_.line({px, kChartTop}, {px, kChartTop + kChartHeight}, "class=\"grid\"");
+    svg_.text({px, kChartTop + kChartHeight + 16}, core::rounded(v), "text-anchor=\"middle\"");
   }
   for (const double v : y_.ticks) {
     const double py = at(x_.low, v).y;
-    svg_.line({kLeft, py}, {kLeft + kWidth, py}, "class=\"grid\"");
-    svg_.text({kLeft - 6, py + 4}, core::rounded(v), "text-anchor=\"end\"");
+    svg_.line({kChartLeft, py}, {kChartLeft + kChartWidth, py}, "class=\"grid\"");
+    svg_.text({kChartLeft - 6, py + 4}, core::rounded(v), "text-anchor=\"end\"");
   }
-  svg_.text({kLeft + kWidth / 2, kTop + kHeight + 36}, x_.title, "text-anchor=\"middle\"");
-  svg_.text_upwards({12, kTop + kHeight / 2}, y_.title);
+  svg_.text({kChartLeft + kChartWidth / 2, kChartTop + kChartHeight + 36}, x_.title, "text-anchor=\"middle\"");
+  svg_.text_upwards({12, kChartTop + kChartHeight / 2}, y_.title);
 }
 
 SvgPoint Chart::at(double x, double y) const {
-  return {kLeft + share_of(x_, x) * kWidth, kTop + (1 - share_of(y_, y)) * kHeight};
+  return {kChartLeft + share_of(x_, x) * kChartWidth, kChartTop + (1 - share_of(y_, y)) * kChartHeight};
 }
 
 void Chart::line(std::span<const SvgPoint> values, std::string_view colour, std::string_view attributes) {
@@ -81,12 +81,12 @@ void Chart::whisker(double x, double low, double high, std::string_view colour) 
 
 void Chart::vertical(double x, std::string_view text) {
   const double px = at(x, y_.low).x;
-  svg_.line({px, kTop}, {px, kTop + kHeight}, "stroke=\"currentColor\" stroke-dasharray=\"2 3\"");
-  svg_.text({px, kTop - 3}, text, "text-anchor=\"middle\"");
+  svg_.line({px, kChartTop}, {px, kChartTop + kChartHeight}, "stroke=\"currentColor\" stroke-dasharray=\"2 3\"");
+  svg_.text({px, kChartTop - 3}, text, "text-anchor=\"middle\"");
 }
 
 void Chart::key(std::string_view text, std::string_view colour, bool dashed) {
-  const double x = kLeft + kWidth + 8;
+  const double x = kChartLeft + kChartWidth + 8;
   svg_.line({x, next_key_ - 4}, {x + 12, next_key_ - 4},
             "stroke-width=\"2\" stroke=\"" + std::string(colour) + "\"" + (dashed ? " stroke-dasharray=\"4 3\"" : ""));
   svg_.text({x + 16, next_key_}, cut_to_width(text, kKeyColumns));
