@@ -117,6 +117,50 @@ __attribute__((always_inline)) inline void approximate_swish(Vec (&x)[N]) {
   }
 }
 
+// GELU: max(x, 0) - t / 2 * erfc(t / sqrt 2), t = |x|; erfc(t / sqrt 2) = 2^(-t * p(t)), p the minimax polynomial for t up to 6,
+// from where on the second term is below 1e-8.
+inline Vec gelu_of(Vec x) {
+  const Vec t = V::min(V::max(x, V::sub(V::zero(), x)), V::set(6.0f));
+  Vec p = V::set(-1.5662455e-7f);
+  p = V::fma(p, t, V::set(3.9307975e-6f));
+  p = V::fma(p, t, V::set(-3.8902352e-5f));
+  p = V::fma(p, t, V::set(1.6392605e-4f));
+  p = V::fma(p, t, V::set(2.0957362e-4f));
+  p = V::fma(p, t, V::set(-7.1649235e-3f));
+  p = V::fma(p, t, V::set(5.2563298e-2f));
+  p = V::fma(p, t, V::set(4.5918893e-1f));
+  p = V::fma(p, t, V::set(1.1511069f));
+  const Vec tail = exp2(V::mul(V::sub(V::zero(), t), p));
+  return V::fnma(V::mul(t, V::set(0.5f)), tail, V::max_keep_nan(x, V::zero()));
+}
+
+// x / (1 + 2^(-2 * z)) with z = log2(e) * 0.79788456 * (x + 0.044715 * x^3).
+inline Vec gelu_tanh_of(Vec x) {
+  const Vec steep = V::fma(V::mul(x, x), V::set(-0.10294324f), V::set(-2.3022082f));
+  return V::div(x, V::add(exp2(V::mul(x, steep)), V::set(1.0f)));
+}
+
+// The same as a quotient of powers that are linear between whole ones, as swish_2e3.
+template <int N>
+__attribute__((always_inline)) inline void approximate_gelu(Vec (&x)[N]) {
+  constexpr float one = 1 << 23, max_abs = 60 * one;
+  V::I z[N];
+  Vec sum[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) {
+    const Vec steep = V::fma(V::mul(x[i], x[i]), V::set(0.05147162f * one), V::set(1.1511041f * one));
+    z[i] = V::to_int(V::limit(V::mul(x[i], steep), V::set(max_abs)));
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) {
+    const Vec up = V::linear_power(z[i]);
+    sum[i] = V::add(up, V::linear_power_minus(z[i]));
+    x[i] = V::mul(x[i], up);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = V::approximate_quotient(x[i], sum[i]);
+}
+
 constexpr bool is_approximate_swish(Act act) {
   return act == Act::swish_2e3 || act == Act::swish_2e3_bounded || act == Act::swish_3e5 || act == Act::swish_small_3e5;
 }
@@ -133,6 +177,13 @@ inline Vec activate(Vec x) {
   if constexpr (act == Act::sigmoid) return V::div(V::set(1.0f), V::keep_nan(one_plus_exp_minus(x), x));
   if constexpr (act == Act::swish) return V::div(x, one_plus_exp_minus(x));
   if constexpr (act == Act::hard_swish) return V::mul(x, V::mul(activate<Act::relu6>(V::add(x, V::set(3.0f))), V::set(1.0f / 6)));
+  if constexpr (act == Act::gelu) return gelu_of(x);
+  if constexpr (act == Act::gelu_tanh) return gelu_tanh_of(x);
+  if constexpr (act == Act::gelu_2e3) {
+    Vec one[1] = {x};
+    approximate_gelu(one);
+    return one[0];
+  }
   return x;
 }
 
@@ -140,6 +191,8 @@ template <Act act, int N>
 __attribute__((always_inline)) inline void activate_all(Vec (&x)[N]) {
   if constexpr (is_approximate_swish(act)) {
     approximate_swish<act>(x);
+  } else if constexpr (act == Act::gelu_2e3) {
+    approximate_gelu(x);
   } else {
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) x[i] = activate<act>(x[i]);
@@ -179,6 +232,15 @@ inline void with_act(Act act, Body body) {
       break;
     case Act::hard_swish:
       body.template operator()<Act::hard_swish>();
+      break;
+    case Act::gelu:
+      body.template operator()<Act::gelu>();
+      break;
+    case Act::gelu_tanh:
+      body.template operator()<Act::gelu_tanh>();
+      break;
+    case Act::gelu_2e3:
+      body.template operator()<Act::gelu_2e3>();
       break;
   }
 }

@@ -9,8 +9,8 @@
 
 namespace cytodet::exec {
 
-// Activations. The approximations of swish, x * sigmoid(x), are named by their absolute error; they are for layers in 8 bits and
-// on bf16, which cannot show less. Beside it all but swish_small_3e5 have a relative error of 2^-14.
+// Activations. Approximations, of swish, x * sigmoid(x), and of GELU, are named by their absolute error; they are for layers in
+// 8 bits and on bf16, which cannot show less. Beside it all but swish_small_3e5 have a relative error of 2^-14.
 enum class Act : int {
   none,
   relu,
@@ -22,10 +22,13 @@ enum class Act : int {
   swish_3e5,          // to swish_3e5_error(max |x|), at most 2.9e-5, where |x| <= kSwish3e5MaxInput
   swish_small_3e5,    // to swish_small_error(max |x|), at most 2.7e-5, where |x| <= kSwishSmallMaxInput
   hard_swish,         // x * relu6(x + 3) / 6
+  gelu,               // x * (1 + erf(x / sqrt 2)) / 2, to 1.2e-7 * |x| and 1e-8; of minus infinity 0
+  gelu_tanh,          // x * sigmoid(1.5957691 * (x + 0.044715 * x^3)), to float rounding
+  gelu_2e3,           // either, to kGelu2e3Error = 2e-3, of any x
 };
 constexpr float kSwish2e3MaxInput = 160, kSwish3e5MaxInput = 80, kSwishSmallMaxInput = 1.5f;
 constexpr float kSwishMin = -0.2809f;  // the least result of the approximations; swish's own is -0.2785
-constexpr float kSwish2e3Error = 2.4e-3f;
+constexpr float kSwish2e3Error = 2.4e-3f, kGelu2e3Error = 2e-3f;
 constexpr float swish_3e5_error(float max_abs) { return max_abs < 0.3f ? 1.1e-3f * max_abs * max_abs * max_abs : 2.9e-5f; }
 constexpr float swish_small_error(float max_abs) { return 5.2e-6f * max_abs * max_abs * max_abs * max_abs + 2e-7f * max_abs; }
 // swish_small_3e5 with u = x / 2 and s = u * u: u + s * (k[0] + s * (k[1] + s * (k[2] + s * k[3]))), the minimax polynomial.

@@ -46,7 +46,7 @@ class StorageAssigner {
 
   // Whether the layer's step can store its output so. Float products write f32 straight away.
   static bool stores(const Layer& layer, StorageType storage) {
-    if (layer.as<Opaque>()) return false;
+    if (const auto* opaque = layer.as<Opaque>()) return opaque->stores_rows;
     const auto* conv = layer.as<ConvChain>();
     return !conv || !conv->only_dense() || conv->dense->quant || (conv->dense->bf16 && storage != StorageType::q8);
   }

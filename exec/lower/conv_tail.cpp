@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "graph/ir/conv_node.h"
 
@@ -78,6 +79,106 @@ NodeId hard_swish_after(const Lowering& low, Value v, std::vector<NodeId>& inner
 
 namespace {
 
+// Known activations at a place.
+struct NamedAct {
+  Act act;
+  double (*at)(double);
+};
+constexpr NamedAct kComputedActs[] = {
+    {Act::gelu, [](double x) { return x * std::erfc(-x * std::sqrt(0.5)) / 2; }},
+    {Act::gelu_tanh, [](double x) { return x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) / 2; }},
+};
+
+// Computes what nodes behind v make of a few numbers.
+class ActProbe {
+ public:
+  ActProbe(const Lowering& low, Value v) : low_(low), shape_(*low.float_shape(v)) {
+    Tensor x(DType::f32, {kPoints});
+    for (int64_t i = 0; i < kPoints; ++i) x.data<float>()[i] = at(i);
+    values_.emplace(v, x);
+  }
+
+  std::optional<ComputedAct> run() {
+    while (nodes_.size() < kMaxNodes) {
+      const NodeId next = next_node();
+      if (next < 0) return {};
+      add(next);
+      if (!all_read_inside({next, 0})) continue;
+      if (const std::optional<Act> act = named(values_.at({next, 0})))
+        return ComputedAct{*act, next, {nodes_.begin(), nodes_.end() - 1}};
+    }
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kPoints = 41;
+  static constexpr size_t kMaxNodes = 16;
+  static float at(int64_t i) { return static_cast<float>(i - kPoints / 2) * 0.3f; }
+
+  // The first node of the graph that reads a value so far and is not there yet; -1 where that is no node of values and numbers.
+  NodeId next_node() const {
+    NodeId next = -1;
+    for (const auto& [v, tensor] : values_)
+      for (Consumers::Use use : low_.absorbable_uses(v))
+        if (!values_.contains({use.node, 0}) && (next < 0 || low_.position(use.node) < low_.position(next))) next = use.node;
+    return next >= 0 && is_computed(next) ? next : -1;
+  }
+
+  bool is_computed(NodeId id) const {
+    static const char* const kOps[] = {"Mul", "Add", "AddV2", "Sub", "RealDiv", "Div", "Neg", "Square", "Pow", "Tanh", "Erf", "Erfc"};
+    const Node& n = low_.graph.node(id);
+    if (low_.taken(id) || std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; })) return false;
+    if (!low_.float_shape({id, 0}) || *low_.float_shape({id, 0}) != shape_) return false;
+    return std::all_of(n.inputs.begin(), n.inputs.end(), [&](Value v) {
+      const Tensor* t = low_.constant(v);
+      return values_.contains(v) || (t && t->dtype() == DType::f32 && t->size() == 1);
+    });
+  }
+
+  void add(NodeId id) {
+    std::vector<Tensor> inputs;
+    for (Value v : low_.graph.node(id).inputs)
+      inputs.push_back(values_.contains(v) ? values_.at(v) : low_.constant(v)->reshaped({}));
+    values_.insert_or_assign(Value{id, 0}, evaluate(low_.graph.node(id), inputs)[0]);
+    nodes_.push_back(id);
+  }
+
+  // Whether only nodes so far read the values before `last`.
+  bool all_read_inside(Value last) const {
+    return std::all_of(values_.begin(), values_.end(), [&](const auto& known) {
+      if (known.first == last) return true;
+      const auto readers = low_.absorbable_uses(known.first);
+      return !readers.empty() &&
+             std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) { return values_.contains({u.node, 0}); });
+    });
+  }
+
+  static std::optional<Act> named(const Tensor& y) {
+    for (const NamedAct& known : kComputedActs) {
+      bool same = true;
+      for (int64_t i = 0; i < kPoints; ++i) {
+        const double x = at(i);
+        same &= std::abs(y.data<float>()[i] - known.at(x)) < 3e-6 * std::max(1.0, std::abs(x));
+      }
+      if (same) return known.act;
+    }
+    return {};
+  }
+
+  const Lowering& low_;
+  const Shape shape_;
+  std::map<Value, Tensor> values_;
+  std::vector<NodeId> nodes_;
+};
+
+}  // namespace
+
+std::optional<ComputedAct> computed_act_after(const Lowering& low, Value v) {
+  return low.float_shape(v) ? ActProbe(low, v).run() : std::nullopt;
+}
+
+namespace {
+
 // The constant of a bias-like Add: `channels` values on the last axis, or one.
 const Tensor* channel_constant(const Lowering& low, Value v, int64_t channels) {
   const Tensor* t = low.constant(v);
@@ -98,7 +199,7 @@ class TailWalk {
   }
 
   Tail run() {
-    while (absorb_swish() || absorb_next()) {
+    while (absorb_act() || absorb_next() || absorb_reshape()) {
     }
     return std::move(tail_);
   }
@@ -107,7 +208,7 @@ class TailWalk {
   // No activation yet, and no residual that was added behind one.
   bool takes_activation() const { return tail_.act == Act::none && (tail_.residual == kNoValue || tail_.residual_first); }
 
-  bool absorb_swish() {
+  bool absorb_act() {
     if (!takes_activation()) return false;
     NodeId sigmoid = -1;
     if (const NodeId mul = swish_after(low_, tail_.output, sigmoid); mul >= 0) {
@@ -117,11 +218,27 @@ class TailWalk {
       return true;
     }
     std::vector<NodeId> inner;
-    const NodeId last = hard_swish_after(low_, tail_.output, inner);
-    if (last < 0) return false;
-    activate(Act::hard_swish);
-    tail_.nodes.insert(tail_.nodes.end(), inner.begin(), inner.end());
-    absorb(last);
+    if (const NodeId last = hard_swish_after(low_, tail_.output, inner); last >= 0) return absorb_act({Act::hard_swish, last, inner});
+    const std::optional<ComputedAct> computed = computed_act_after(low_, tail_.output);
+    return computed && absorb_act(*computed);
+  }
+  bool absorb_act(const ComputedAct& act) {
+    activate(act.act);
+    tail_.nodes.insert(tail_.nodes.end(), act.inner.begin(), act.inner.end());
+    absorb(act.last);
+    return true;
+  }
+
+  // A reshape that keeps the channels.
+  bool absorb_reshape() {
+    const NodeId id = with_residual_ ? low_.sole_reader(tail_.output) : -1;
+    if (id < 0 || low_.taken(id) || shape_.empty()) return false;
+    const Node& n = low_.graph.node(id);
+    const Shape* shape = low_.float_shape({id, 0});
+    if (n.op != "Reshape" && n.op != "Squeeze" && n.op != "ExpandDims") return false;
+    if (n.inputs[0] != tail_.output || !shape || shape->empty() || shape->back() != shape_.back()) return false;
+    shape_ = *shape;
+    absorb(id);
     return true;
   }
 
@@ -172,7 +289,7 @@ class TailWalk {
   }
 
   const Lowering& low_;
-  const Shape shape_;
+  Shape shape_;
   const int64_t channels_;
   const bool with_residual_;
   Tail tail_;

@@ -10,9 +10,10 @@ namespace cytodet::exec {
 
 // The bias, activation and residual that follow a convolution and fit its epilogue:
 //
-//   v ─▶ [BiasAdd | Add constant]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish] ─▶ [Add residual] ─▶
+//   v ─▶ [BiasAdd | Add constant]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish | GELU] ─▶ [Add residual] ─▶
 //
 // with at most one residual. Each node is absorbed only where it alone reads the value before it, and keeps that value's shape.
+// Where a residual may be absorbed, reshapes that keep the channels may stand between.
 struct Tail {
   Value output;
   std::vector<float> bias;  // [channels]
@@ -30,6 +31,14 @@ NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid);
 // v ─┬─▶ Add 3 ─▶ Relu6 ─▶ Mul 1/6 ─▶ Mul ─▶     the same of hard swish, the two Muls in either order, or a division by 6;
 //    └────────────────────────────────┘           `inner` gets the nodes between
 NodeId hard_swish_after(const Lowering& low, Value v, std::vector<NodeId>& inner);
+
+// v ─▶ nodes of v and single numbers ─▶ last      with no other reader of v: what they compute, where that is GELU in any spelling
+struct ComputedAct {
+  Act act;
+  NodeId last;
+  std::vector<NodeId> inner;  // the nodes before it
+};
+std::optional<ComputedAct> computed_act_after(const Lowering& low, Value v);
 
 // Geometry of Conv2D and DepthwiseConv2dNative; empty where it is not static, not NHWC, or beyond what the kernels take.
 std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter);

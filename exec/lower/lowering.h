@@ -77,6 +77,7 @@ struct RowOp {
 struct Opaque {
   std::vector<Value> inputs;
   MakeStep make;
+  bool stores_rows = false;  // its output may be of any storage type
 };
 
 using LayerKind = std::variant<Opaque, RowOp, WeightedSum, ConvChain>;

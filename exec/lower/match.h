@@ -5,6 +5,7 @@
 #include <array>
 
 #include "exec/lower/lowering.h"
+#include "exec/steps/copy_step.h"
 
 namespace cytodet::exec {
 
@@ -19,6 +20,7 @@ std::optional<size_t> dimension_of(int64_t axis, size_t rank);
 // The dimension that a node's constant input names.
 std::optional<size_t> known_dimension(const Lowering& low, const Node& n, size_t input, size_t rank);
 
+bool match_norm(Lowering& low, NodeId id);        // layer, group, instance and root-mean-square norms, from their pieces
 bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
 bool match_depthwise(Lowering& low, NodeId id);   // DepthwiseConv2dNative, constant filter, multiplier 1
 bool match_matmul(Lowering& low, NodeId id);      // MatMul, constant right side
@@ -62,8 +64,18 @@ std::optional<Dilated> dilated_by_batches(const Lowering& low, Value input, Node
 // False where the sizes of the convolution's input and result do not agree with it.
 bool set_dilation(ConvShape& s, const Dilated& d);
 
-bool match_deconv(Lowering& low, NodeId id);         // Conv2DBackpropInput
-bool match_onednn_matmul(Lowering& low, NodeId id);  // MatMul, BatchMatMul* of two computed sides
+// Whether the op gives its input's elements in their order.
+bool is_alias(const std::string& op);
+// v as elements of the first input (of Split, the second) of its node, where that only moves elements: one list for each dimension
+// of v. Nothing where some are filled in.
+std::optional<Copy> one_move(const Lowering& low, Value v);
+// `then` moves elements of a value of shape `between`, whose elements are those of `first`: both in one. Nothing where that is no sum
+// of parts.
+std::optional<Copy> composed(const Copy& first, const Shape& between, const Copy& then);
+
+bool match_deconv(Lowering& low, NodeId id);     // Conv2DBackpropInput
+bool match_attention(Lowering& low, NodeId id);  // the product before a Softmax, the Softmax, and the product behind it
+bool match_computed_product(Lowering& low, NodeId id);  // MatMul, BatchMatMul*, Einsum of two computed sides
 bool match_softmax(Lowering& low, NodeId id);
 
 void fuse_fake_quant(Lowering& low);           // QuantizeV2 -> Dequantize -> a layer that reads in rows: read fake-quantized

@@ -206,6 +206,40 @@ int64_t count_of(const Copy& copy) {
   return count;
 }
 
+// What the parts of Split, SplitV or Unpack hold.
+struct Parts {
+  Value input;
+  std::vector<Copy> copies;
+};
+std::optional<Parts> parts_of(const Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  const bool split = n.op == "Split", split_v = n.op == "SplitV", unpack = n.op == "Unpack";
+  if (!split && !split_v && !unpack) return {};
+  if (n.inputs.size() != (split ? 2u : split_v ? 3u : 1u)) return {};
+  Parts parts{n.inputs[split ? 1 : 0], {}};
+  const Shape* in = low.float_shape(parts.input);
+  if (!in || in->empty() || elements(*in) == 0 || low.constant(parts.input)) return {};
+  const auto axis =
+      unpack ? dimension_of(n.attr_or("axis", int64_t{0}), in->size()) : known_dimension(low, n, split ? 0 : 2, in->size());
+  if (!axis) return {};
+  const int64_t count = n.attr_or(unpack ? "num" : "num_split", int64_t{0}), stride = dense_strides(*in)[*axis];
+  int64_t begin = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const Shape* shape = low.float_shape({id, static_cast<int>(i)});
+    if (!shape || elements(*shape) == 0) return {};
+    const int64_t size = unpack ? 1 : (*shape)[*axis];
+    Copy copy = whole(*in);
+    copy.offsets[*axis] = even(size, stride, begin);
+    begin += size;
+    if (count_of(copy) != elements(*shape)) return {};
+    // Without the dimension that Unpack takes away.
+    if (unpack) copy.first = copy.offsets[*axis][0], copy.offsets.erase(copy.offsets.begin() + static_cast<long>(*axis));
+    parts.copies.push_back(std::move(copy));
+  }
+  if (begin != (*in)[*axis]) return {};
+  return parts;
+}
+
 void claim_copy(Lowering& low, NodeId id, Value input, Value output, Copy copy) {
   MakeStep make = [copy = std::move(copy)](const LayerIo& io) { return make_copy(copy, io.inputs[0], io.output); };
   low.add_layer(output, Opaque{{input}, std::move(make)}, {id});
@@ -225,35 +259,99 @@ bool match_copy(Lowering& low, NodeId id) {
   return true;
 }
 
+namespace {
+
+// With one list for each dimension of `shape`: those of one element come and go. Nothing where the others differ.
+std::optional<Copy> over_dimensions(const Copy& copy, const Shape& shape) {
+  Copy out{{}, copy.first, copy.fill};
+  size_t next = 0;
+  const auto skip = [&] {
+    for (; next < copy.offsets.size() && copy.offsets[next].size() == 1; ++next) out.first += copy.offsets[next][0];
+  };
+  for (int64_t size : shape) {
+    skip();
+    if (size == 1) {
+      out.offsets.push_back({0});
+      continue;
+    }
+    if (next == copy.offsets.size() || static_cast<int64_t>(copy.offsets[next].size()) != size) return {};
+    out.offsets.push_back(copy.offsets[next++]);
+  }
+  skip();
+  return next == copy.offsets.size() ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Copy> one_move(const Lowering& low, Value v) {
+  const Node& n = low.graph.node(v.node);
+  if (n.inputs.empty()) return {};
+  const bool part = n.op == "Split" || n.op == "SplitV" || n.op == "Unpack";
+  const Shape *out = low.float_shape(v), *in = low.float_shape(n.inputs[n.op == "Split" ? 1 : 0]);
+  if (!in || !out || elements(*in) == 0 || elements(*out) == 0 || (v.slot != 0 && !part)) return {};
+  std::optional<Copy> copy;
+  if (part) {
+    const std::optional<Parts> parts = parts_of(low, v.node);
+    if (parts && static_cast<size_t>(v.slot) < parts->copies.size()) copy = parts->copies[static_cast<size_t>(v.slot)];
+  } else if (is_alias(n.op)) {
+    copy = whole(*out);
+  } else {
+    copy = copy_of(low, n, *in, *out);
+  }
+  if (!copy || count_of(*copy) != elements(*out)) return {};
+  for (const Offsets& offsets : copy->offsets)
+    if (std::count(offsets.begin(), offsets.end(), kFill) > 0) return {};
+  return over_dimensions(*copy, *out);
+}
+
+std::optional<Copy> composed(const Copy& first, const Shape& between, const Copy& then) {
+  if (first.offsets.size() != between.size()) return {};
+  const std::vector<int64_t> strides = dense_strides(between);
+  const auto place = [&](int64_t element, size_t d) { return element / strides[d] % between[d]; };
+  Copy out{then.offsets, first.first, first.fill};
+  for (Offsets& offsets : out.offsets) std::fill(offsets.begin(), offsets.end(), 0);
+  for (size_t d = 0; d < between.size(); ++d) {
+    const int64_t start = place(then.first, d);
+    // The dimensions of the result that move over this one.
+    std::vector<size_t> over;
+    int64_t largest = start;
+    for (size_t r = 0; r < then.offsets.size(); ++r) {
+      int64_t most = 0;
+      for (int64_t offset : then.offsets[r]) {
+        if (offset < 0) return {};
+        most = std::max(most, place(offset, d));
+      }
+      if (most > 0) over.push_back(r);
+      largest += most;
+    }
+    if (largest >= between[d]) return {};  // a sum of parts would carry over
+    const Offsets& own = first.offsets[d];
+    if (over.size() == 1) {
+      for (size_t i = 0; i < then.offsets[over[0]].size(); ++i)
+        out.offsets[over[0]][i] += own[static_cast<size_t>(start + place(then.offsets[over[0]][i], d))];
+      continue;
+    }
+    out.first += own[static_cast<size_t>(start)];
+    const int64_t step = own.size() > 1 ? own[1] - own[0] : 0;
+    for (size_t i = 1; !over.empty() && i < own.size(); ++i)
+      if (own[i] - own[i - 1] != step) return {};
+    for (size_t r : over)
+      for (size_t i = 0; i < then.offsets[r].size(); ++i) out.offsets[r][i] += step * place(then.offsets[r][i], d);
+  }
+  return out;
+}
+
 // Split, SplitV and Unpack: a copy for each of the parts that are read. None may be an output of the plan: what nobody reads is
 // not scheduled.
 bool match_split(Lowering& low, NodeId id) {
-  const Node& n = low.graph.node(id);
-  const bool split = n.op == "Split", split_v = n.op == "SplitV", unpack = n.op == "Unpack";
-  if (!split && !split_v && !unpack) return false;
-  if (n.inputs.size() != (split ? 2u : split_v ? 3u : 1u)) return false;
-  const Value input = n.inputs[split ? 1 : 0];
-  const Shape* in = low.float_shape(input);
-  if (!in || in->empty() || elements(*in) == 0 || low.constant(input)) return false;
-  const auto axis =
-      unpack ? dimension_of(n.attr_or("axis", int64_t{0}), in->size()) : known_dimension(low, n, split ? 0 : 2, in->size());
-  if (!axis) return false;
-  const int64_t parts = n.attr_or(unpack ? "num" : "num_split", int64_t{0}), stride = dense_strides(*in)[*axis];
-  int64_t begin = 0;
-  std::vector<std::pair<Value, Copy>> copies;
-  for (int64_t i = 0; i < parts; ++i) {
+  std::optional<Parts> parts = parts_of(low, id);
+  if (!parts) return false;
+  for (size_t i = 0; i < parts->copies.size(); ++i)
+    if (low.is_wanted({id, static_cast<int>(i)})) return false;
+  for (size_t i = 0; i < parts->copies.size(); ++i) {
     const Value part{id, static_cast<int>(i)};
-    const Shape* shape = low.float_shape(part);
-    if (!shape || elements(*shape) == 0 || low.is_wanted(part)) return false;
-    const int64_t size = unpack ? 1 : (*shape)[*axis];
-    Copy copy = whole(*in);
-    copy.offsets[*axis] = even(size, stride, begin);
-    begin += size;
-    if (count_of(copy) != elements(*shape)) return false;
-    if (!low.absorbable_uses(part).empty()) copies.emplace_back(part, std::move(copy));
+    if (!low.absorbable_uses(part).empty()) claim_copy(low, id, parts->input, part, std::move(parts->copies[i]));
   }
-  if (begin != (*in)[*axis]) return false;
-  for (auto& [part, copy] : copies) claim_copy(low, id, input, part, std::move(copy));
   low.take({id});
   return true;
 }

@@ -47,12 +47,16 @@ class ConcatStep : public Step {
 
 }  // namespace
 
+bool is_alias(const std::string& op) {
+  static const char* const kOps[] = {"Identity",     "Reshape",         "Squeeze",  "ExpandDims",
+                                     "StopGradient", "PreventGradient", "Snapshot", "EnsureShape"};
+  return std::any_of(std::begin(kOps), std::end(kOps), [&](const char* known) { return op == known; });
+}
+
 //   x ─▶ Identity | Reshape | Squeeze | ExpandDims | ...: the same elements in the same order
 bool match_alias(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  static const char* const kOps[] = {"Identity",     "Reshape",         "Squeeze",  "ExpandDims",
-                                     "StopGradient", "PreventGradient", "Snapshot", "EnsureShape"};
-  if (std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; })) return false;
+  if (!is_alias(n.op)) return false;
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});
   if (!in || !out || low.constant(n.inputs[0]) || elements(*in) != elements(*out)) return false;

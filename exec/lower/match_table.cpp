@@ -4,12 +4,14 @@ namespace cytodet::exec {
 
 std::vector<KernelEntry> kernel_entries() {
   return {
+      {"norm", match_norm},
+      {"attention", match_attention},
       {"dense_conv", match_dense_conv},
       {"depthwise", match_depthwise},
       {"grouped", match_grouped},
       {"matmul", match_matmul},
       {"deconv", match_deconv},
-      {"onednn_matmul", match_onednn_matmul},
+      {"computed_product", match_computed_product},
       {"expression", match_expression},
       {"weighted_sum", match_sum},
       {"mean", match_mean},

@@ -31,11 +31,6 @@ dnnl::engine& engine() {
   return e;
 }
 
-memory::desc plain(const Shape& shape) {
-  memory::dims dims(shape.begin(), shape.end()), strides(dims.size(), 1);
-  for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
-  return {dims, memory::data_type::f32, strides};
-}
 memory::desc nhwc(const Shape& s) { return {{s[0], s[3], s[1], s[2]}, memory::data_type::f32, memory::format_tag::nhwc}; }
 
 struct Argument {
@@ -91,16 +86,6 @@ std::unique_ptr<Step> checked(Make make) {
   }
 }
 
-// One side of a matrix product, with its last two axes swapped when it is transposed.
-memory::desc side(const Shape& s, bool transposed) {
-  memory::desc d = plain(s);
-  if (!transposed) return d;
-  std::vector<int> order(s.size());
-  for (size_t i = 0; i < s.size(); ++i) order[i] = static_cast<int>(i);
-  std::swap(order[s.size() - 1], order[s.size() - 2]);
-  return d.permute_axes(order);
-}
-
 dnnl::post_ops activation(Act act) {
   dnnl::post_ops ops;
   if (act == Act::relu) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0, 0);
@@ -108,6 +93,8 @@ dnnl::post_ops activation(Act act) {
   if (act == Act::sigmoid) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_logistic, 0, 0);
   if (act == Act::swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1, 0);
   if (act == Act::hard_swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_hardswish, 0, 0);
+  if (act == Act::gelu) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0, 0);
+  if (act == Act::gelu_tanh) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0, 0);
   return ops;
 }
 
@@ -147,17 +134,6 @@ std::unique_ptr<Step> deconv_step(const Deconv& d, int input, int output) {
 }
 
 }  // namespace
-
-std::unique_ptr<Step> make_onednn_matmul(const MatmulShape& shape, int a, int b, int output) {
-  return checked([&] {
-    const memory::desc da = side(shape.a, shape.transpose_a), db = side(shape.b, shape.transpose_b), dc = plain(shape.c);
-    const dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(da, db, dc), user_scratchpad(), engine());
-    return std::make_unique<PrimitiveStep>(
-        dnnl::matmul(pd),
-        std::vector<Argument>{{DNNL_ARG_SRC, a, da, {}}, {DNNL_ARG_WEIGHTS, b, db, {}}, {DNNL_ARG_DST, output, dc, {}}},
-        pd.scratchpad_desc(), "onednn_matmul");
-  });
-}
 
 std::unique_ptr<Step> make_onednn_deconv(const Deconv& deconv, int input, int output) {
   return checked([&] { return deconv_step(deconv, input, output); });

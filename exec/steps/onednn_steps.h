@@ -8,13 +8,6 @@
 
 namespace cytodet::exec {
 
-// c = a * b over the last two axes, each transposed when asked, batched over those before: kernel "onednn_matmul".
-struct MatmulShape {
-  Shape a, b, c;
-  bool transpose_a = false, transpose_b = false;
-};
-std::unique_ptr<Step> make_onednn_matmul(const MatmulShape& shape, int a, int b, int output);
-
 // Any deconvolution: kernel "onednn_deconv".
 std::unique_ptr<Step> make_onednn_deconv(const Deconv& deconv, int input, int output);
 

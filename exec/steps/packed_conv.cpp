@@ -111,6 +111,7 @@ Act PackedRequantizeParams::exact_enough(const PackedDense& product, Act act, in
       params_.inverse_scales + panel * product.panel, params_.inverse_scales + std::min(product.n, (panel + 1) * product.panel));
   const float max_abs = product.max_abs(panel);
   const auto shows = [&](float error) { return error * largest_inverse_scale > kMaxSwishErrorSteps; };
+  if (cheapest == Act::gelu_2e3) return shows(kGelu2e3Error) ? act : cheapest;
   if (cheapest == Act::swish_small_3e5 && !shows(swish_small_error(max_abs))) return cheapest;
   if (shows(kSwish2e3Error)) return max_abs <= kSwish3e5MaxInput && !shows(swish_3e5_error(max_abs)) ? Act::swish_3e5 : act;
   return kSwishMin * largest_inverse_scale > params_.qmin - 0.5f ? cheapest : Act::swish_2e3;

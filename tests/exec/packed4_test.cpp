@@ -24,7 +24,10 @@ const Act kActs[] = {Act::none,
                      Act::swish_2e3_bounded,
                      Act::swish_3e5,
                      Act::swish_small_3e5,
-                     Act::hard_swish};
+                     Act::hard_swish,
+                     Act::gelu,
+                     Act::gelu_tanh,
+                     Act::gelu_2e3};
 
 // The largest |x| that an activation is for, and the factor that makes values up to kSwish3e5MaxInput so small.
 float bound_of(Act act) { return act == Act::swish_small_3e5 ? kSwishSmallMaxInput : kSwish3e5MaxInput; }
@@ -43,6 +46,11 @@ double act_of(Act act, double x) {
       return sigmoid;
     case Act::hard_swish:
       return x * std::clamp(x + 3, 0.0, 6.0) / 6;
+    case Act::gelu:
+    case Act::gelu_2e3:
+      return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+    case Act::gelu_tanh:
+      return x / (1 + std::exp(-1.5957691216 * (x + 0.044715 * x * x * x)));
     default:
       return x * sigmoid;
   }
@@ -51,8 +59,9 @@ double error_of(Act act, double x) {
   return act == Act::swish_2e3 || act == Act::swish_2e3_bounded ? kSwish2e3Error + std::abs(x) / 16384
          : act == Act::swish_small_3e5                          ? swish_small_error(static_cast<float>(std::abs(x)))
          : act == Act::swish_3e5 ? swish_3e5_error(static_cast<float>(std::abs(x))) + std::abs(x) / 16384
-         : act == Act::sigmoid || act == Act::swish || act == Act::hard_swish ? 1e-6 * std::max(1.0, std::abs(x))
-                                                                              : 0;
+         : act == Act::gelu_2e3  ? kGelu2e3Error + std::abs(x) / 16384
+         : act == Act::none || act == Act::relu || act == Act::relu6 ? 0
+                                                                     : 1e-6 * std::max(1.0, std::abs(x));
 }
 
 // The nearest half-precision value, ties to even.

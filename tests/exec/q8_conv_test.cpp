@@ -196,7 +196,7 @@ TEST(Q8DepthwiseWindows, AloneAndBehindAnExpansion) {
 TEST(Q8ExpandDepthwise, EveryActivationIsRequantized) {
   std::mt19937 random(3);
   const QuantParams quants[] = {{0.03f, 10, false}, {0.004f, 0, true}, {6.0f / 255, 0, false}};  // the last ends at 6
-  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish", "hard_swish"})
+  for (const char* act : {"none", "Relu", "Relu6", "Sigmoid", "swish", "hard_swish", "gelu", "gelu by tanh"})
     for (const QuantParams& quant : quants)
       for (const auto& [largest, bias, kernel] :
            {std::tuple{0.4f, 1.0f, 1}, {40.0f, 1.0f, 1}, {0.1f, 1.0f, 3}, {0.01f, 0.1f, 1}}) {
@@ -223,6 +223,8 @@ TEST(Q8ExpandDepthwise, EveryActivationIsRequantized) {
           add(g, "gate", "Mul", {"relu6", "sixth"});
           add(g, "act", "Mul", {"bias", "gate"});
           last = "act";
+        } else if (std::string(act).starts_with("gelu")) {
+          add_gelu(g, last = "act", "bias", std::string(act) == "gelu" ? 1 : 2);
         } else if (std::string(act) != "none") {
           add(g, "act", act, {"bias"});
           last = "act";

@@ -236,6 +236,36 @@ void softmax(const float* a, float* out, int64_t rows, int64_t n) {
   }
 }
 
+void exp_rows(float* a, int64_t lda, int64_t rows, int64_t n, float* inverse_sums) {
+  for (int64_t row = 0; row < rows; ++row, a += lda) {
+    const float largest = max_of_all(a, n, -kInfinity);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) a[i] = exp_of(a[i] - largest);
+    inverse_sums[row] = 1.0f / sum(a, n);
+  }
+}
+
+// The sum of (a - mean)^2, in lanes as reduce().
+inline float squares(const float* a, int64_t n, float mean) {
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int j = 0; j < kLanes; ++j) lanes[j] = fma_of(a[i + j] - mean, a[i + j] - mean, lanes[j]);
+  for (int j = 0; i < n; ++i, ++j) lanes[j] = fma_of(a[i] - mean, a[i] - mean, lanes[j]);
+  return sum(lanes, kLanes);
+}
+
+void normalize(const float* a, int64_t rows, int64_t n, float epsilon, bool centred, const float* scale, const float* shift,
+               float* out) {
+  const float share = 1.0f / static_cast<float>(n);
+  for (int64_t row = 0; row < rows; ++row, a += n, out += n) {
+    const float mean = centred ? sum(a, n) * share : 0.0f;
+    const float factor = 1.0f / __builtin_sqrtf(squares(a, n, mean) * share + epsilon);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = fma_of((a[i] - mean) * factor, scale[i], shift[i]);
+  }
+}
+
 #define CYTODET_THREE(NAME) \
   { binary_##NAME##_none, binary_##NAME##_left, binary_##NAME##_right }
 constexpr ExpressionKernels kThese = {
@@ -249,7 +279,9 @@ constexpr ExpressionKernels kThese = {
     sum,
     max_of_all,
     min_of_all,
-    softmax};
+    softmax,
+    exp_rows,
+    normalize};
 #undef CYTODET_THREE
 
 }  // namespace

@@ -22,22 +22,6 @@ void claim_onednn(Lowering& low, NodeId id, Value output, std::vector<Value> inp
 
 }  // namespace
 
-//   a ─▶ MatMul | BatchMatMul* ◀─ b     neither constant, of equal batch axes
-bool match_onednn_matmul(Lowering& low, NodeId id) {
-  const Node& n = low.graph.node(id);
-  const bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
-  if ((!batch && n.op != "MatMul") || n.inputs.size() != 2) return false;
-  const Shape *a = low.float_shape(n.inputs[0]), *b = low.float_shape(n.inputs[1]), *c = low.float_shape({id, 0});
-  if (!a || !b || !c || a->size() != b->size() || a->size() < 2 || a->size() > 5 || elements(*c) == 0 || elements(*a) == 0)
-    return false;
-  if (low.constant(n.inputs[0]) || low.constant(n.inputs[1]) || !std::equal(a->begin(), a->end() - 2, b->begin())) return false;
-  const MatmulShape shape{*a, *b, *c, n.attr_or(batch ? "adj_x" : "transpose_a", false),
-                          n.attr_or(batch ? "adj_y" : "transpose_b", false)};
-  claim_onednn(low, id, {id, 0}, n.inputs, {id},
-               [shape](const std::vector<int>& in, int out) { return make_onednn_matmul(shape, in[0], in[1], out); });
-  return true;
-}
-
 //   x ─▶ Conv2DBackpropInput(constant filter) ─▶ tail without residual
 bool match_deconv(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);

@@ -1,0 +1,281 @@
+#include "exec/steps/attention_step.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "exec/kernels/expression/expression.h"
+#include "exec/kernels/pack_weights.h"
+
+namespace cytodet::exec {
+namespace {
+
+// The distance between neighbours where all are equal; 0 of one element; -1 otherwise.
+int64_t even_distance(const std::vector<int64_t>& places) {
+  if (places.size() < 2) return 0;
+  const int64_t step = places[1] - places[0];
+  for (size_t i = 1; i < places.size(); ++i)
+    if (places[i] - places[i - 1] != step) return -1;
+  return step;
+}
+bool are_neighbours(const std::vector<int64_t>& places) { return places.size() == 1 || even_distance(places) == 1; }
+
+// The right side of a product: matrices [k, n] that are packed into panels.
+class RightSide {
+ public:
+  RightSide(const KernelSet& set, MatrixPlaces places, float scale)
+      : places_(std::move(places)),
+        scale_(scale),
+        panel_(set.panel),
+        k_(static_cast<int64_t>(places_.rows.size())),
+        n_(static_cast<int64_t>(places_.columns.size())),
+        in_rows_(are_neighbours(places_.columns)) {}
+
+  int64_t panels() const { return (n_ + panel_ - 1) / panel_; }
+  int64_t floats() const { return packed_f32_size(k_, n_, panel_); }
+  PackedF32Weights matrix(const float* packed) const { return {packed, k_, n_}; }
+
+  void pack(const float* map, int64_t batch, float* out) const {
+    const float* from = map + places_.batch[static_cast<size_t>(batch)];
+    for (int64_t column = 0; column < n_; column += panel_, out += k_ * panel_) {
+      const int64_t valid = std::min<int64_t>(panel_, n_ - column);
+      if (in_rows_)
+        pack_rows(from + places_.columns[static_cast<size_t>(column)], valid, out);
+      else
+        pack_columns(from, column, valid, out);
+      if (scale_ != 1)
+        for (int64_t i = 0; i < k_ * panel_; ++i) out[i] *= scale_;
+    }
+  }
+
+ private:
+  void pack_rows(const float* from, int64_t valid, float* out) const {
+    for (int64_t i = 0; i < k_; ++i, out += panel_) {
+      std::memcpy(out, from + places_.rows[static_cast<size_t>(i)], static_cast<size_t>(valid) * sizeof(float));
+      std::fill(out + valid, out + panel_, 0.0f);
+    }
+  }
+  // Squares, so that a line of the cache is read once.
+  void pack_columns(const float* from, int64_t column, int64_t valid, float* out) const {
+    constexpr int64_t kSide = 16;
+    for (int64_t first = 0; first < k_; first += kSide) {
+      const int64_t last = std::min(k_, first + kSide);
+      for (int64_t j = 0; j < valid; ++j) {
+        const float* line = from + places_.columns[static_cast<size_t>(column + j)];
+        for (int64_t i = first; i < last; ++i) out[i * panel_ + j] = line[places_.rows[static_cast<size_t>(i)]];
+      }
+      for (int64_t i = first; i < last; ++i) std::fill(out + i * panel_ + valid, out + (i + 1) * panel_, 0.0f);
+    }
+  }
+
+  MatrixPlaces places_;
+  float scale_;
+  int64_t panel_, k_, n_;
+  bool in_rows_;
+};
+
+// The left side: rows of k floats, read where they lie, or gathered.
+class LeftSide {
+ public:
+  explicit LeftSide(MatrixPlaces places)
+      : places_(std::move(places)),
+        k_(static_cast<int64_t>(places_.columns.size())),
+        distance_(even_distance(places_.rows)),
+        direct_(are_neighbours(places_.columns) && distance_ >= 0) {}
+
+  int64_t rows() const { return static_cast<int64_t>(places_.rows.size()); }
+  int64_t k() const { return k_; }
+  int64_t scratch(int64_t rows) const { return direct_ ? 0 : rows * k_; }
+  int64_t stride() const { return direct_ ? std::max<int64_t>(distance_, 1) : k_; }
+  const float* block(const float* map, int64_t batch, int64_t first, int64_t rows, float* scratch) const {
+    const float* from = map + places_.batch[static_cast<size_t>(batch)];
+    if (direct_) return from + places_.rows[static_cast<size_t>(first)] + places_.columns[0];
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* line = from + places_.rows[static_cast<size_t>(first + r)];
+      for (int64_t i = 0; i < k_; ++i) scratch[r * k_ + i] = line[places_.columns[static_cast<size_t>(i)]];
+    }
+    return scratch;
+  }
+
+ private:
+  MatrixPlaces places_;
+  int64_t k_, distance_;
+  bool direct_;
+};
+
+int64_t padded_columns(int64_t n) { return (n + 31) / 32 * 32; }
+
+// Runs work(batch, first row, rows, thread, whether the batch is a new one of this thread) for blocks of rows of every matrix.
+template <class Work>
+void for_each_row_block(RunContext& context, int64_t batch, int64_t rows, int64_t block, Work work) {
+  const int64_t blocks = (rows + block - 1) / block;
+  // Whole matrices, unless they are too few for the threads.
+  const int64_t least = batch >= 4 * context.threads ? blocks : (blocks + 1) / 2;
+  for_each_chunk(context.threads, batch * blocks, least, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % blocks * block;
+      work(i / blocks, first, std::min(block, rows - first), thread, i == begin || i % blocks == 0);
+    }
+  });
+}
+
+class ComputedProductStep : public Step {
+ public:
+  ComputedProductStep(const ComputedProduct& product, const StepInput& a, const StepInput& b, const StepOutput& output)
+      : set_(kernels()),
+        batch_(static_cast<int64_t>(product.a.batch.size())),
+        n_(static_cast<int64_t>(product.b.columns.size())),
+        left_(product.a),
+        right_(set_, product.b, product.scale),
+        results_(set_, output, n_),
+        no_bias_(padded_columns(n_)) {
+    inputs = {a.tensor, b.tensor};
+    outputs = {output.tensor};
+    info.kernel = "matmul";
+    info.macs = batch_ * left_.rows() * left_.k() * n_;
+    block_ = std::clamp<int64_t>(kBlock / std::max(n_, left_.k()) / kRows, 1, (left_.rows() + kRows - 1) / kRows) * kRows;
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
+  }
+
+  void run(RunContext& context) const override {
+    for_each_row_block(context, batch_, left_.rows(), block_, [&](int64_t b, int64_t first, int64_t rows, int thread, bool fresh) {
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
+      if (fresh) right_.pack(context.in(inputs[1]), b, ws.right);
+      const float* left = left_.block(context.in(inputs[0]), b, first, rows, ws.left);
+      const int64_t pixel = b * left_.rows() + first;
+      set_.gemm(left, left_.stride(), rows, right_.matrix(ws.right), 0, right_.panels(),
+                results_.floats(context, pixel, ws.results), n_, Epilogue{no_bias_.data()});
+      results_.store(context, pixel, rows, ws.results);
+    });
+  }
+
+ private:
+  static constexpr int64_t kRows = 12, kBlock = 96 * 1024;
+
+  struct Workspace {
+    float *right, *left, *results;
+  };
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float *right = alloc.floats(right_.floats()), *left = alloc.floats(left_.scratch(block_));
+    return {right, left, alloc.floats(results_.scratch(block_))};
+  }
+
+  const KernelSet& set_;
+  int64_t batch_, n_;
+  LeftSide left_;
+  RightSide right_;
+  ResultRows results_;
+  FloatBuffer no_bias_;
+  int64_t block_ = kRows;
+};
+
+class AttentionStep : public Step {
+ public:
+  AttentionStep(const Attention& attention, const std::vector<StepInput>& in, const StepOutput& output)
+      : a_(attention),
+        set_(kernels()),
+        kernels_(expression_kernels()),
+        batch_(static_cast<int64_t>(attention.q.batch.size())),
+        n_(static_cast<int64_t>(attention.k.rows.size())),
+        width_(static_cast<int64_t>(attention.v.columns.size())),
+        q_(attention.q),
+        k_(set_, attention.k.transposed(), attention.scale),
+        v_(set_, attention.v, 1),
+        results_(set_, output, attention.result.channels),
+        no_bias_(padded_columns(std::max(n_, width_))) {
+    for (const StepInput& input : in) inputs.push_back(input.tensor);
+    outputs = {output.tensor};
+    info.kernel = "attention";
+    info.macs = batch_ * q_.rows() * n_ * (q_.k() + width_);
+    stride_ = (n_ + 15) / 16 * 16;
+    if (stride_ % 256 == 0) stride_ += 16;  // rows at such distances share few sets of the first cache
+    block_ = std::clamp<int64_t>(kBlock / stride_ / kRows, 1, (q_.rows() + kRows - 1) / kRows) * kRows;
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
+  }
+
+  void run(RunContext& context) const override {
+    for_each_row_block(context, batch_, q_.rows(), block_, [&](int64_t b, int64_t first, int64_t rows, int thread, bool fresh) {
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      const Workspace ws = workspace(alloc);
+      if (fresh) {
+        k_.pack(context.in(inputs[1]), b, ws.k);
+        v_.pack(context.in(inputs[2]), b, ws.v);
+      }
+      const float* q = q_.block(context.in(inputs[0]), b, first, rows, ws.q);
+      set_.gemm(q, q_.stride(), rows, k_.matrix(ws.k), 0, k_.panels(), ws.scores, stride_, bias(context, b, first));
+      kernels_.exp_rows(ws.scores, stride_, rows, n_, ws.shares);
+      weigh(context, b, first, rows, ws);
+    });
+  }
+
+ private:
+  static constexpr int64_t kRows = 12, kBlock = 8 * 1024;  // floats of a block of scores
+
+  struct Workspace {
+    float *k, *v, *q, *scores, *shares, *results;
+  };
+  Workspace workspace(ScratchAllocator& alloc) const {
+    float *k = alloc.floats(k_.floats()), *v = alloc.floats(v_.floats()), *q = alloc.floats(q_.scratch(block_));
+    float *scores = alloc.floats(block_ * stride_), *shares = alloc.floats(block_);
+    return {k, v, q, scores, shares, alloc.floats(block_ * width_)};
+  }
+
+  Epilogue bias(const RunContext& context, int64_t b, int64_t first) const {
+    Epilogue e{no_bias_.data()};
+    if (a_.bias_batch.empty()) return e;
+    const float* map = a_.bias ? static_cast<const Tensor&>(*a_.bias).data<float>() : context.in(inputs[3]);
+    e.residual = map + a_.bias_batch[static_cast<size_t>(b)] + first * a_.bias_row;
+    e.residual_stride = a_.bias_row;
+    return e;
+  }
+
+  // The exponentials times v, each row divided by its sum.
+  void weigh(const RunContext& context, int64_t b, int64_t first, int64_t rows, const Workspace& ws) const {
+    const int64_t* places = a_.result.rows.data() + b * q_.rows() + first;
+    const int64_t channels = a_.result.channels;
+    bool even = true;
+    for (int64_t r = 1; r < rows; ++r) even &= places[r] - places[r - 1] == channels;
+    const bool direct = even && results_.storage() == StorageType::f32;
+    float* to = direct ? context.out(outputs[0]) + places[0] : ws.results;
+    const int64_t stride = direct ? channels : width_;
+    set_.gemm(ws.scores, stride_, rows, v_.matrix(ws.v), 0, v_.panels(), to, stride, Epilogue{no_bias_.data()});
+    const auto times = kernels_.of_two(ExprOp::mul, OneValue::right);
+    for (int64_t r = 0; r < rows; ++r) times(to + r * stride, ws.shares + r, to + r * stride, width_);
+    if (direct) return;
+    for (int64_t r = 0; r < rows; r += even ? rows : 1) store(context, places[r], even ? rows : 1, to + r * width_);
+  }
+
+  void store(const RunContext& context, int64_t place, int64_t rows, const float* from) const {
+    if (results_.storage() == StorageType::f32)
+      std::memcpy(context.out(outputs[0]) + place, from, static_cast<size_t>(width_) * sizeof(float));
+    else
+      results_.store_columns(context, place / a_.result.channels, rows, place % a_.result.channels, width_, from, width_);
+  }
+
+  Attention a_;
+  const KernelSet& set_;
+  const ExpressionKernels& kernels_;
+  int64_t batch_, n_, width_;
+  LeftSide q_;
+  RightSide k_, v_;
+  ResultRows results_;
+  FloatBuffer no_bias_;
+  int64_t stride_ = 16, block_ = kRows;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_computed_product(const ComputedProduct& product, const StepInput& a, const StepInput& b,
+                                            const StepOutput& output) {
+  return std::make_unique<ComputedProductStep>(product, a, b, output);
+}
+
+std::unique_ptr<Step> make_attention(const Attention& attention, const std::vector<StepInput>& inputs, const StepOutput& output) {
+  return std::make_unique<AttentionStep>(attention, inputs, output);
+}
+
+}  // namespace cytodet::exec

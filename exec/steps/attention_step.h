@@ -1,0 +1,46 @@
+// Products of two computed matrices, and attention: softmax(q * k' + bias) * v.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "exec/steps/row_io.h"
+
+namespace cytodet::exec {
+
+// Matrices that lie anywhere in a map of floats: element (i, j) of matrix b is map[batch[b] + rows[i] + columns[j]].
+struct MatrixPlaces {
+  std::vector<int64_t> batch, rows, columns;
+  MatrixPlaces transposed() const { return {batch, columns, rows}; }
+};
+
+// Result row i of matrix b is row [b * rows + i] of a map of `channels` channels: its first element is rows[b * rows + i].
+struct ResultPlaces {
+  std::vector<int64_t> rows;
+  int64_t channels = 1;
+};
+
+// scale * a * b, of matrices [m, k] and [k, n]: kernel "matmul". The result is [batch][m][n].
+struct ComputedProduct {
+  MatrixPlaces a, b;
+  float scale = 1;
+};
+std::unique_ptr<Step> make_computed_product(const ComputedProduct& product, const StepInput& a, const StepInput& b,
+                                            const StepOutput& output);
+
+// softmax(scale * q * k' + bias) * v, with q [m, k], k [n, k] and v [n, width]: kernel "attention". A block of rows stays in the
+// cache from the first product to the last.
+struct Attention {
+  MatrixPlaces q, k, v;
+  float scale = 1;
+  // [n] floats for each row: they begin at bias_batch[b] + i * bias_row of a constant, or of inputs[3].
+  std::optional<Tensor> bias;
+  std::vector<int64_t> bias_batch;  // empty: no bias
+  int64_t bias_row = 0;
+  ResultPlaces result;
+};
+// inputs: q, k, v and, where it is not a constant, bias.
+std::unique_ptr<Step> make_attention(const Attention& attention, const std::vector<StepInput>& inputs, const StepOutput& output);
+
+}  // namespace cytodet::exec
