@@ -66,7 +66,7 @@ inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int64_t pixels, 
   for (int ky = 0; ky < job.kernel_h; ++ky, w += KernelW * kPanel) {
     const float* in = job.rows[ky] + x * job.pixel_stride + first;
     Vec taps[KernelW][Vectors];
-#pragma GCC unroll 5
+#pragma GCC unroll 7
     for (int kx = 0; kx < KernelW; ++kx)
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) taps[kx][v] = V::load(w + kx * kPanel + v * V::width);
@@ -75,7 +75,7 @@ inline void depthwise_slide(const DepthwiseRow& job, int64_t x, int64_t pixels, 
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) {
         const Vec pixel = V::load(in + column * job.pixel_stride + v * V::width);
-#pragma GCC unroll 5
+#pragma GCC unroll 7
         for (int kx = 0; kx < KernelW; ++kx)
           if (column - kx >= 0 && column - kx < Pixels) acc[column - kx][v] = V::fma(taps[kx][v], pixel, acc[column - kx][v]);
       }
@@ -100,7 +100,7 @@ inline void depthwise_tile(const DepthwiseRow& job, int64_t x, int64_t pixels, V
   const float* w = job.weights;
   for (int ky = 0; ky < job.kernel_h; ++ky) {
     const float* in = job.rows[ky] + x * step;
-#pragma GCC unroll 5
+#pragma GCC unroll 7
     for (int kx = 0; kx < taps; ++kx, in += tap_step, w += kPanel)
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) {
@@ -153,6 +153,9 @@ inline void depthwise_taps(const DepthwiseRow& job) {
       break;
     case 5:
       depthwise_pixels<Results, act, 5, Vectors>(job);
+      break;
+    case 7:
+      depthwise_pixels<Results, act, 7, Vectors>(job);
       break;
     default:
       depthwise_pixels<Results, act, 0, Vectors>(job);

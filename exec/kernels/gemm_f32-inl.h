@@ -14,6 +14,11 @@ inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, fl
     Vec start = V::load(end.bias + v * V::width);
     for (int r = 0; r < Rows; ++r) acc[r][v] = start;
   }
+  // Rows are reached from every third one, so that the addresses of tall tiles fit the registers too.
+  constexpr int kBases = (Rows + 2) / 3;
+  const float* base[kBases];
+#pragma GCC unroll 16
+  for (int i = 0; i < kBases; ++i) base[i] = a + 3 * i * lda;
   // The tile's rows are more streams than the hardware prefetcher follows: the next tile's are prefetched, a cache line at a
   // time.
   constexpr int64_t kLine = 16;
@@ -24,8 +29,9 @@ inline void gemm_tile(const float* a, int64_t lda, int64_t k, const float* b, fl
     for (; i < last; ++i) {
       Vec bv[Vectors];
       for (int v = 0; v < Vectors; ++v) bv[v] = V::load(b + i * kPanel + v * V::width);
+#pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        Vec av = V::set(a[r * lda + i]);
+        Vec av = V::set(base[r / 3][r % 3 * lda + i]);
         for (int v = 0; v < Vectors; ++v) acc[r][v] = V::fma(av, bv[v], acc[r][v]);
       }
     }
@@ -48,12 +54,29 @@ inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, in
   }
 }
 
+// How many of `rows` rows are left for tiles of 7 and 4 rows behind those of Tall. Maps of 7 * 2^n pixels in a row are common, and
+// tiles of one or two rows wait for their sums: with tall tiles of 14 rows, one of those gives its rows up where that avoids them.
+template <int Tall>
+inline int64_t rows_left(int64_t rows) {
+  const int64_t left = rows % Tall;
+  if (Tall != 14 || left == 0 || left == 4 || left == 7 || left == 8 || left == 11 || left == 12) return left;
+  return rows > Tall ? left + Tall : left;
+}
+
 template <Act act, int Vectors>
 inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
                       const TileEpilogue& end, FinishRows finish) {
+  constexpr int kTall = V::f32_tile_rows;
+  const int64_t left = rows_left<kTall>(rows), tall = rows - left;
   int64_t m = 0;
-  if (end.from_memory) gemm_tiles<act, V::f32_tile_rows, Vectors, true>(m, rows, a, lda, k, b, c, ldc, end, finish);
-  gemm_tiles<act, V::f32_tile_rows, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
+  if (end.from_memory) gemm_tiles<act, kTall, Vectors, true>(m, tall, a, lda, k, b, c, ldc, end, finish);
+  gemm_tiles<act, kTall, Vectors>(m, tall, a, lda, k, b, c, ldc, end, finish);
+  if constexpr (kTall == 14) {
+    int64_t sevens = 0;  // so many that fours are left, or as many as there are
+    while (7 * sevens <= left && (left - 7 * sevens) % 4 != 0) ++sevens;
+    if (7 * sevens > left) sevens = left / 7;
+    gemm_tiles<act, 7, Vectors>(m, tall + 7 * sevens, a, lda, k, b, c, ldc, end, finish);
+  }
   gemm_tiles<act, 4, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
   gemm_tiles<act, 2, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
   gemm_tiles<act, 1, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);

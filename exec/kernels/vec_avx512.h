@@ -15,7 +15,7 @@ struct V {
   using T = __m512;
   static constexpr int width = 16;
   static constexpr int q8_tile_rows = 12;
-  static constexpr int f32_tile_rows = 12;
+  static constexpr int f32_tile_rows = 14;
   static constexpr int segment_tile_rows = 14;
   using I = __m512i;
   static I izero() { return _mm512_setzero_si512(); }

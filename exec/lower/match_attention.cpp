@@ -6,8 +6,8 @@
 //
 // Splits, slices, transpositions and reshapes before q, k and v are not carried out: the step reads the elements where they lie.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
-#include <numeric>
 
 #include "exec/lower/match.h"
 #include "exec/steps/attention_step.h"
@@ -71,34 +71,101 @@ Origin origin_of(const Lowering& low, Value v) {
   return from;
 }
 
-// The last two dimensions are those of matrices, the others are the batch.
-MatrixPlaces places_of(const Copy& copy) {
-  MatrixPlaces places{{copy.first}, copy.offsets[copy.offsets.size() - 2], copy.offsets.back()};
-  for (size_t d = 0; d + 2 < copy.offsets.size(); ++d) {
-    std::vector<int64_t> batch;
-    for (int64_t outer : places.batch)
-      for (int64_t inner : copy.offsets[d]) batch.push_back(outer + inner);
-    places.batch = std::move(batch);
+using Dimensions = std::vector<size_t>;
+
+// Where the elements of some dimensions lie, the last of them running first.
+std::vector<int64_t> outer_sums(const Copy& copy, const Dimensions& dimensions, int64_t first = 0) {
+  std::vector<int64_t> sums{first};
+  for (size_t d : dimensions) {
+    std::vector<int64_t> next;
+    for (int64_t outer : sums)
+      for (int64_t inner : copy.offsets[d]) next.push_back(outer + inner);
+    sums = std::move(next);
   }
-  return places;
+  return sums;
 }
 
+// Which dimensions of an operand are the batch, the rows and the columns of its matrices.
+struct Roles {
+  Dimensions batch, rows, columns;
+  Roles transposed() const { return {batch, columns, rows}; }
+  MatrixPlaces places(const Copy& copy) const {
+    return {outer_sums(copy, batch, copy.first), outer_sums(copy, rows), outer_sums(copy, columns)};
+  }
+};
+
+// a [batch][m][k] times b [batch][k][n]. `result`: the dimensions of the node's value that are batch, rows and columns.
 struct Product {
   Value a, b;
-  bool transpose_a, transpose_b;
+  Roles of_a, of_b, result;
 };
+
+Roles last_two(size_t rank, bool transposed) {
+  Roles roles{{}, {rank - 2}, {rank - 1}};
+  for (size_t d = 0; d + 2 < rank; ++d) roles.batch.push_back(d);
+  return transposed ? roles.transposed() : roles;
+}
+
+// "abc,acd->abd" as a product; the sides change places where the result has the second one's dimensions first.
+std::optional<Product> product_of_einsum(const Lowering& low, NodeId id) {
+  const Node& n = low.graph.node(id);
+  const std::string equation = n.attr_or<std::string>("equation", "");
+  const size_t comma = equation.find(','), arrow = equation.find("->");
+  if (n.inputs.size() != 2 || comma == std::string::npos || arrow == std::string::npos || comma > arrow) return {};
+  const std::string labels[] = {equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1), equation.substr(arrow + 2)};
+  for (const std::string& side : labels)
+    for (char c : side)
+      if (std::isalpha(static_cast<unsigned char>(c)) == 0 || std::count(side.begin(), side.end(), c) != 1) return {};
+  const auto has = [&](size_t side, char c) { return labels[side].find(c) != std::string::npos; };
+  const auto at = [&](size_t side, char c) { return labels[side].find(c); };
+  if (labels[2].empty() || (has(0, labels[2].back()) && has(1, labels[2].back()))) return {};
+  const size_t b = has(1, labels[2].back()) ? 1 : 0, a = 1 - b;  // the right side has the last dimension of the result
+  Product product{n.inputs[a], n.inputs[b], {}, {}, {}};
+  for (char c : labels[2]) {
+    const bool in_a = has(a, c), in_b = has(b, c);
+    if (!in_a && !in_b) return {};
+    (in_a && in_b ? product.result.batch : in_a ? product.result.rows : product.result.columns).push_back(at(2, c));
+    if (in_a) (in_b ? product.of_a.batch : product.of_a.rows).push_back(at(a, c));
+    if (in_b) (in_a ? product.of_b.batch : product.of_b.columns).push_back(at(b, c));
+  }
+  for (char c : labels[a])
+    if (!has(2, c)) {
+      if (!has(b, c)) return {};
+      product.of_a.columns.push_back(at(a, c));
+      product.of_b.rows.push_back(at(b, c));
+    }
+  for (char c : labels[b])
+    if (!has(2, c) && !has(a, c)) return {};
+  const Shape *sides[] = {low.float_shape(n.inputs[0]), low.float_shape(n.inputs[1])};
+  for (size_t i = 0; i < 2; ++i)
+    if (!sides[i] || sides[i]->size() != labels[i].size()) return {};
+  for (char c : labels[a])
+    if (has(b, c) && (*sides[a])[at(a, c)] != (*sides[b])[at(b, c)]) return {};
+  return product;
+}
+
+// A MatMul, BatchMatMul or Einsum of two computed sides.
 std::optional<Product> product_of_two(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
-  if ((!batch && n.op != "MatMul") || n.inputs.size() != 2) return {};
+  if ((!batch && n.op != "MatMul" && n.op != "Einsum") || n.inputs.size() != 2) return {};
+  if (low.constant(n.inputs[0]) || low.constant(n.inputs[1])) return {};
   const Shape *a = low.float_shape(n.inputs[0]), *b = low.float_shape(n.inputs[1]), *c = low.float_shape({id, 0});
-  if (!a || !b || !c || a->size() != b->size() || a->size() < 2 || elements(*a) == 0 || elements(*b) == 0 || elements(*c) == 0) return {};
-  if (low.constant(n.inputs[0]) || low.constant(n.inputs[1]) || !std::equal(a->begin(), a->end() - 2, b->begin())) return {};
-  const Product product{n.inputs[0], n.inputs[1], n.attr_or(batch ? "adj_x" : "transpose_a", false),
-                        n.attr_or(batch ? "adj_y" : "transpose_b", false)};
-  const size_t last = a->size() - 1;
-  if ((*a)[product.transpose_a ? last - 1 : last] != (*b)[product.transpose_b ? last : last - 1]) return {};
-  return product;
+  if (!a || !b || !c || elements(*a) == 0 || elements(*b) == 0 || elements(*c) == 0) return {};
+  if (n.op == "Einsum") return product_of_einsum(low, id);
+  if (a->size() != b->size() || a->size() < 2 || !std::equal(a->begin(), a->end() - 2, b->begin())) return {};
+  const Product product{n.inputs[0], n.inputs[1], last_two(a->size(), n.attr_or(batch ? "adj_x" : "transpose_a", false)),
+                        last_two(b->size(), n.attr_or(batch ? "adj_y" : "transpose_b", false)), last_two(c->size(), false)};
+  return (*a)[product.of_a.columns[0]] == (*b)[product.of_b.rows[0]] ? std::optional(product) : std::nullopt;
+}
+
+// Whether matrices lie one after another, row by row.
+bool in_order(const Roles& roles) {
+  size_t next = 0;
+  for (const Dimensions* part : {&roles.batch, &roles.rows, &roles.columns})
+    for (size_t d : *part)
+      if (d != next++) return false;
+  return true;
 }
 
 // Takes those of the nodes that no other node reads any more.
@@ -131,7 +198,9 @@ std::optional<Scores> scores_of(const Lowering& low, Value v) {
     scores.nodes.push_back(v.node);
     if (const auto product = product_of_two(low, v.node)) {
       scores.product = *product;
-      return scores;
+      return in_order(product->result) && product->result.rows.size() == 1 && product->result.columns.size() == 1
+                 ? std::optional(scores)
+                 : std::nullopt;
     }
     if (const auto scaled = scaled_by_number(low, n)) {
       if (*low.float_shape(scaled->first) != *low.float_shape(v)) return {};
@@ -182,6 +251,21 @@ Tensor sum_of_biases(const Tensor& a, const Tensor& b) {
   return evaluate(add, std::vector<Tensor>{a, b})[0];
 }
 
+// Adds what is added to scores of this shape: constants, or one computed value.
+bool add_biases(const Lowering& low, const std::vector<Value>& biases, const Shape& scores, Attention& attention,
+                std::vector<Value>& inputs) {
+  for (Value bias : biases) {
+    const Tensor* t = low.constant(bias);
+    if (t && t->dtype() == DType::f32) {
+      attention.bias = attention.bias ? sum_of_biases(*attention.bias, *t) : *t;
+      continue;
+    }
+    if (biases.size() > 1 || !low.float_shape(bias)) return false;
+    inputs.push_back(bias);
+  }
+  return biases.empty() || place_bias(attention, attention.bias ? attention.bias->shape() : *low.float_shape(inputs.back()), scores);
+}
+
 // What a product's result becomes through nodes that only move its elements, as long as each alone reads the one before: where
 // its rows of `width` go.
 struct Destination {
@@ -206,11 +290,24 @@ std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_
   }
   return places;
 }
-Destination destination_of(const Lowering& low, Value v) {
-  const Shape start = *low.float_shape(v);
-  const int64_t width = start.back(), count = elements(start);
-  Copy copy = all_of(start);
-  Destination to{v, {}, *rows_of(copy, start, width, count)};
+// Of the result of a product, whose matrices are [batch][m][width].
+std::optional<Destination> destination_of(const Lowering& low, NodeId id, const Roles& roles) {
+  Value v{id, 0};
+  const Shape& shape = *low.float_shape(v);
+  int64_t width = 1;
+  for (size_t d : roles.columns) width *= shape[d];
+  // The value's dimensions as places among the matrices.
+  Copy copy{std::vector<std::vector<int64_t>>(shape.size())};
+  int64_t stride = elements(shape);
+  for (const Dimensions* part : {&roles.batch, &roles.rows, &roles.columns})
+    for (size_t d : *part) {
+      stride /= shape[d];
+      for (int64_t i = 0; i < shape[d]; ++i) copy.offsets[d].push_back(i * stride);
+    }
+  const int64_t count = elements(shape);
+  std::optional<ResultPlaces> places = rows_of(copy, shape, width, count);
+  std::optional<Destination> to;
+  if (places) to = Destination{v, {}, std::move(*places)};
   std::vector<NodeId> nodes;
   for (NodeId next = low.sole_reader(v); next >= 0 && !low.taken(next); next = low.sole_reader(v)) {
     const std::string& op = low.graph.node(next).op;
@@ -221,7 +318,7 @@ Destination destination_of(const Lowering& low, Value v) {
     copy = *both;
     v = {next, 0};
     nodes.push_back(next);
-    if (auto places = rows_of(copy, *low.float_shape(v), width, count)) to = {v, nodes, std::move(*places)};
+    if (auto more = rows_of(copy, *low.float_shape(v), width, count)) to = Destination{v, nodes, std::move(*more)};
   }
   return to;
 }
@@ -230,61 +327,47 @@ Destination destination_of(const Lowering& low, Value v) {
 
 bool match_attention(Lowering& low, NodeId id) {
   const std::optional<Product> weighed = product_of_two(low, id);
-  if (!weighed || weighed->transpose_a || weighed->a.slot != 0) return false;
+  if (!weighed || !in_order(weighed->of_a) || weighed->a.slot != 0) return false;
   const NodeId softmax = weighed->a.node;
   const Shape* shape = low.float_shape(weighed->a);
   if (low.graph.node(softmax).op != "Softmax" || low.taken(softmax) || low.sole_reader(weighed->a) != id) return false;
-  if (elements(*low.float_shape({id, 0})) > (16 << 20)) return false;
-  std::optional<Scores> scores = scores_of(low, low.graph.node(softmax).inputs[0]);
+  const std::optional<Scores> scores = scores_of(low, low.graph.node(softmax).inputs[0]);
   if (!scores || *low.float_shape(low.graph.node(softmax).inputs[0]) != *shape) return false;
+  if (weighed->of_a.rows.size() != 1 || weighed->of_a.columns.size() != 1) return false;
   const Origin q = origin_of(low, scores->product.a), k = origin_of(low, scores->product.b), v = origin_of(low, weighed->b);
+  std::optional<Destination> to = destination_of(low, id, weighed->result);
+  if (!to || v.scale != 1) return false;
   Attention attention;
-  attention.q = places_of(q.copy);
-  if (scores->product.transpose_a) attention.q = attention.q.transposed();
-  attention.k = places_of(k.copy);
-  if (!scores->product.transpose_b) attention.k = attention.k.transposed();
-  attention.v = places_of(v.copy);
-  if (weighed->transpose_b) attention.v = attention.v.transposed();
+  attention.q = scores->product.of_a.places(q.copy);
+  attention.k = scores->product.of_b.transposed().places(k.copy);
+  attention.v = weighed->of_b.places(v.copy);
   attention.scale = scores->scale * q.scale * k.scale;
+  attention.result = std::move(to->places);
   std::vector<Value> inputs{q.input, k.input, v.input};
-  if (v.scale != 1) return false;
-  if (!scores->biases.empty()) {
-    std::optional<Tensor> sum;
-    for (Value bias : scores->biases) {
-      const Tensor* t = low.constant(bias);
-      if (!t || t->dtype() != DType::f32) {
-        if (scores->biases.size() > 1 || !low.float_shape(bias)) return false;
-        inputs.push_back(bias);
-      } else {
-        sum = sum ? sum_of_biases(*sum, *t) : *t;
-      }
-    }
-    attention.bias = sum;
-    if (!place_bias(attention, sum ? sum->shape() : *low.float_shape(inputs.back()), *shape)) return false;
-  }
-  Destination to = destination_of(low, {id, 0});
-  attention.result = std::move(to.places);
+  if (!add_biases(low, scores->biases, *shape, attention, inputs)) return false;
   std::vector<NodeId> nodes = scores->nodes;
-  nodes.insert(nodes.end(), to.nodes.begin(), to.nodes.end());
+  nodes.insert(nodes.end(), to->nodes.begin(), to->nodes.end());
   nodes.insert(nodes.end(), {id, softmax});
   MakeStep make = [attention = std::move(attention)](const LayerIo& io) { return make_attention(attention, io.inputs, io.output); };
-  low.add_layer(to.output, Opaque{std::move(inputs), std::move(make), true}, nodes);
+  low.add_layer(to->output, Opaque{std::move(inputs), std::move(make), true}, nodes);
   for (const Origin* o : {&q, &k, &v}) take_unread(low, o->nodes);
   return true;
 }
 
-//   a ─▶ MatMul | BatchMatMul* ◀─ b     neither constant, of equal batch axes
+//   a ─▶ MatMul | BatchMatMul* | Einsum ◀─ b     neither constant, of equal batch axes
 bool match_computed_product(Lowering& low, NodeId id) {
   const std::optional<Product> product = product_of_two(low, id);
   if (!product) return false;
   const Origin a = origin_of(low, product->a), b = origin_of(low, product->b);
-  ComputedProduct computed{places_of(a.copy), places_of(b.copy), a.scale * b.scale};
-  if (product->transpose_a) computed.a = computed.a.transposed();
-  if (product->transpose_b) computed.b = computed.b.transposed();
+  std::optional<Destination> to = destination_of(low, id, product->result);
+  if (!to) return false;
+  ComputedProduct computed{product->of_a.places(a.copy), product->of_b.places(b.copy), a.scale * b.scale, std::move(to->places)};
+  std::vector<NodeId> nodes = to->nodes;
+  nodes.push_back(id);
   MakeStep make = [computed = std::move(computed)](const LayerIo& io) {
     return make_computed_product(computed, io.inputs[0], io.inputs[1], io.output);
   };
-  low.add_layer({id, 0}, Opaque{{a.input, b.input}, std::move(make), true}, {id});
+  low.add_layer(to->output, Opaque{{a.input, b.input}, std::move(make), true}, nodes);
   for (const Origin* o : {&a, &b}) take_unread(low, o->nodes);
   return true;
 }

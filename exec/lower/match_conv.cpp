@@ -122,22 +122,23 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   return true;
 }
 
-//   x [rows, k] ─▶ MatMul(constant [k, n]) ─▶ tail; in 8 bits as match_dense_conv
+//   x [..., k] ─▶ MatMul | BatchMatMul*(constant [k, n]) ─▶ tail; MatMul in 8 bits as match_dense_conv
 bool match_matmul(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "MatMul" || n.attr_or("transpose_a", false)) return false;
+  const bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
+  if ((n.op != "MatMul" && !batch) || n.attr_or(batch ? "adj_x" : "transpose_a", false)) return false;
   const std::optional<Operands> from = operands(low, id);
   if (!from) return false;
   const Tensor& b = from->filter;
   const Shape *in = low.float_shape(from->input), *out = low.float_shape({id, 0});
-  if (b.dtype() != DType::f32 || b.rank() != 2 || !in || !out || in->size() != 2 || elements(*in) == 0 || elements(*out) == 0)
-    return false;
+  if (b.dtype() != DType::f32 || b.rank() != 2 || !in || !out || elements(*in) == 0 || elements(*out) == 0) return false;
+  if (in->size() < 2 || (!batch && in->size() != 2)) return false;
   require_finite(b, n.name);
-  const Tensor weights = n.attr_or("transpose_b", false) ? transposed(b) : b;
-  if (weights.dim(0) != (*in)[1]) return false;
+  const Tensor weights = n.attr_or(batch ? "adj_y" : "transpose_b", false) ? transposed(b) : b;
+  if (weights.dim(0) != in->back()) return false;
   ConvShape s;  // of a pointwise convolution of one row of pixels
-  s.in_w = s.out_w = (*in)[0];
-  s.in_c = (*in)[1];
+  s.in_w = s.out_w = elements(*in) / in->back();
+  s.in_c = in->back();
   s.out_c = weights.dim(1);
   const Tail tail = absorb_tail(low, {id, 0}, s.out_c, true);
   ConvChain chain;

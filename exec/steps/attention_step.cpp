@@ -102,6 +102,49 @@ class LeftSide {
   bool direct_;
 };
 
+// Writes rows of `width` floats to their places in the output.
+class ScatteredRows {
+ public:
+  ScatteredRows(const KernelSet& set, ResultPlaces places, int64_t width, const StepOutput& output)
+      : places_(std::move(places)), width_(width), results_(set, output, places_.channels) {}
+
+  // Where to compute rows [first, first + rows) of all: in the output itself, or in `scratch` for store().
+  struct Target {
+    float* to;
+    int64_t stride;
+    bool direct;
+  };
+  Target target(const RunContext& context, int tensor, int64_t first, int64_t rows, float* scratch) const {
+    const bool direct = results_.storage() == StorageType::f32 && are_even(first, rows);
+    return direct ? Target{context.out(tensor) + at(first), places_.channels, true} : Target{scratch, width_, false};
+  }
+  void store(const RunContext& context, int tensor, int64_t first, int64_t rows, const Target& from) const {
+    if (from.direct) return;
+    const int64_t run = are_even(first, rows) ? rows : 1;
+    for (int64_t r = 0; r < rows; r += run) {
+      const float* row = from.to + r * width_;
+      const int64_t place = at(first + r);
+      if (results_.storage() == StorageType::f32)
+        std::memcpy(context.out(tensor) + place, row, static_cast<size_t>(width_) * sizeof(float));
+      else
+        results_.store_columns(context, place / places_.channels, run, place % places_.channels, width_, row, width_);
+    }
+  }
+
+ private:
+  int64_t at(int64_t row) const { return places_.rows[static_cast<size_t>(row)]; }
+  // Whether the rows lie in the same channels of neighbouring pixels.
+  bool are_even(int64_t first, int64_t rows) const {
+    for (int64_t r = 1; r < rows; ++r)
+      if (at(first + r) - at(first + r - 1) != places_.channels) return false;
+    return true;
+  }
+
+  ResultPlaces places_;
+  int64_t width_;
+  ResultRows results_;
+};
+
 int64_t padded_columns(int64_t n) { return (n + 31) / 32 * 32; }
 
 // Runs work(batch, first row, rows, thread, whether the batch is a new one of this thread) for blocks of rows of every matrix.
@@ -126,7 +169,7 @@ class ComputedProductStep : public Step {
         n_(static_cast<int64_t>(product.b.columns.size())),
         left_(product.a),
         right_(set_, product.b, product.scale),
-        results_(set_, output, n_),
+        results_(set_, product.result, n_, output),
         no_bias_(padded_columns(n_)) {
     inputs = {a.tensor, b.tensor};
     outputs = {output.tensor};
@@ -144,29 +187,29 @@ class ComputedProductStep : public Step {
       const Workspace ws = workspace(alloc);
       if (fresh) right_.pack(context.in(inputs[1]), b, ws.right);
       const float* left = left_.block(context.in(inputs[0]), b, first, rows, ws.left);
-      const int64_t pixel = b * left_.rows() + first;
-      set_.gemm(left, left_.stride(), rows, right_.matrix(ws.right), 0, right_.panels(),
-                results_.floats(context, pixel, ws.results), n_, Epilogue{no_bias_.data()});
-      results_.store(context, pixel, rows, ws.results);
+      const auto target = results_.target(context, outputs[0], b * left_.rows() + first, rows, ws.results);
+      set_.gemm(left, left_.stride(), rows, right_.matrix(ws.right), 0, right_.panels(), target.to, target.stride,
+                Epilogue{no_bias_.data()});
+      results_.store(context, outputs[0], b * left_.rows() + first, rows, target);
     });
   }
 
  private:
-  static constexpr int64_t kRows = 12, kBlock = 96 * 1024;
+  static constexpr int64_t kRows = 14, kBlock = 96 * 1024;
 
   struct Workspace {
     float *right, *left, *results;
   };
   Workspace workspace(ScratchAllocator& alloc) const {
     float *right = alloc.floats(right_.floats()), *left = alloc.floats(left_.scratch(block_));
-    return {right, left, alloc.floats(results_.scratch(block_))};
+    return {right, left, alloc.floats(block_ * n_)};
   }
 
   const KernelSet& set_;
   int64_t batch_, n_;
   LeftSide left_;
   RightSide right_;
-  ResultRows results_;
+  ScatteredRows results_;
   FloatBuffer no_bias_;
   int64_t block_ = kRows;
 };
@@ -183,7 +226,7 @@ class AttentionStep : public Step {
         q_(attention.q),
         k_(set_, attention.k.transposed(), attention.scale),
         v_(set_, attention.v, 1),
-        results_(set_, output, attention.result.channels),
+        results_(set_, attention.result, width_, output),
         no_bias_(padded_columns(std::max(n_, width_))) {
     for (const StepInput& input : in) inputs.push_back(input.tensor);
     outputs = {output.tensor};
@@ -213,7 +256,7 @@ class AttentionStep : public Step {
   }
 
  private:
-  static constexpr int64_t kRows = 12, kBlock = 8 * 1024;  // floats of a block of scores
+  static constexpr int64_t kRows = 14, kBlock = 8 * 1024;  // floats of a block of scores
 
   struct Workspace {
     float *k, *v, *q, *scores, *shares, *results;
@@ -235,25 +278,11 @@ class AttentionStep : public Step {
 
   // The exponentials times v, each row divided by its sum.
   void weigh(const RunContext& context, int64_t b, int64_t first, int64_t rows, const Workspace& ws) const {
-    const int64_t* places = a_.result.rows.data() + b * q_.rows() + first;
-    const int64_t channels = a_.result.channels;
-    bool even = true;
-    for (int64_t r = 1; r < rows; ++r) even &= places[r] - places[r - 1] == channels;
-    const bool direct = even && results_.storage() == StorageType::f32;
-    float* to = direct ? context.out(outputs[0]) + places[0] : ws.results;
-    const int64_t stride = direct ? channels : width_;
-    set_.gemm(ws.scores, stride_, rows, v_.matrix(ws.v), 0, v_.panels(), to, stride, Epilogue{no_bias_.data()});
+    const auto target = results_.target(context, outputs[0], b * q_.rows() + first, rows, ws.results);
+    set_.gemm(ws.scores, stride_, rows, v_.matrix(ws.v), 0, v_.panels(), target.to, target.stride, Epilogue{no_bias_.data()});
     const auto times = kernels_.of_two(ExprOp::mul, OneValue::right);
-    for (int64_t r = 0; r < rows; ++r) times(to + r * stride, ws.shares + r, to + r * stride, width_);
-    if (direct) return;
-    for (int64_t r = 0; r < rows; r += even ? rows : 1) store(context, places[r], even ? rows : 1, to + r * width_);
-  }
-
-  void store(const RunContext& context, int64_t place, int64_t rows, const float* from) const {
-    if (results_.storage() == StorageType::f32)
-      std::memcpy(context.out(outputs[0]) + place, from, static_cast<size_t>(width_) * sizeof(float));
-    else
-      results_.store_columns(context, place / a_.result.channels, rows, place % a_.result.channels, width_, from, width_);
+    for (int64_t r = 0; r < rows; ++r) times(target.to + r * target.stride, ws.shares + r, target.to + r * target.stride, width_);
+    results_.store(context, outputs[0], b * q_.rows() + first, rows, target);
   }
 
   Attention a_;
@@ -262,7 +291,7 @@ class AttentionStep : public Step {
   int64_t batch_, n_, width_;
   LeftSide q_;
   RightSide k_, v_;
-  ResultRows results_;
+  ScatteredRows results_;
   FloatBuffer no_bias_;
   int64_t stride_ = 16, block_ = kRows;
 };

@@ -15,16 +15,17 @@ struct MatrixPlaces {
   MatrixPlaces transposed() const { return {batch, columns, rows}; }
 };
 
-// Result row i of matrix b is row [b * rows + i] of a map of `channels` channels: its first element is rows[b * rows + i].
+// Row i of the result's matrix b begins at element rows[b * m + i] of a map of `channels` channels, and lies in one pixel.
 struct ResultPlaces {
   std::vector<int64_t> rows;
   int64_t channels = 1;
 };
 
-// scale * a * b, of matrices [m, k] and [k, n]: kernel "matmul". The result is [batch][m][n].
+// scale * a * b, of matrices [m, k] and [k, n]: kernel "matmul".
 struct ComputedProduct {
   MatrixPlaces a, b;
   float scale = 1;
+  ResultPlaces result;
 };
 std::unique_ptr<Step> make_computed_product(const ComputedProduct& product, const StepInput& a, const StepInput& b,
                                             const StepOutput& output);

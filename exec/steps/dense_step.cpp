@@ -94,9 +94,10 @@ class DenseStep : public Step {
                 context.out(io_.output.tensor) + (first + begin) * packed_.n, packed_.n,
                 epilogue(context, first + begin, end - begin, nullptr));
     };
-    if (pixels >= kRows * 2 * context.threads)
-      for_each_chunk(context.threads, (pixels + kRows - 1) / kRows, 1,
-                     [&](int64_t b, int64_t e, int) { part(b * kRows, std::min(pixels, e * kRows), 0, packed_.panels()); });
+    if (pixels >= kFloatRows * 2 * context.threads)
+      for_each_chunk(context.threads, (pixels + kFloatRows - 1) / kFloatRows, 1, [&](int64_t b, int64_t e, int) {
+        part(b * kFloatRows, std::min(pixels, e * kFloatRows), 0, packed_.panels());
+      });
     else
       for_each_chunk(context.threads, packed_.panels(), 1, [&](int64_t b, int64_t e, int) { part(0, pixels, b, e); });
   }
@@ -166,7 +167,7 @@ class DenseStep : public Step {
   ResultRows results_;
   const bool stores_itself_;  // products store their results themselves
   std::optional<ResidualRows> residual_;
-  static constexpr int64_t kRows = 12;
+  static constexpr int64_t kRows = 12, kFloatRows = 28;  // whole tiles of rows, in 8 bits and in float
   int64_t row_block_ = 1, converted_block_ = kRows;
 };
 

@@ -13,6 +13,7 @@
 #include "graph/quantized/quant_nodes.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
+#include "tests/exec/gelu.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
 
