@@ -60,5 +60,38 @@ void product_row(const float* a, const float* b, int64_t b_stride, float scale, 
     });
 }
 
+// The lanes of a vector combined to one number: halves of it, until one is left.
+template <class Combine>
+inline float over_lanes(Vec x, Combine combine) {
+  alignas(64) float lanes[2 * V::width];
+  V::store(lanes, x);
+  V::store(lanes + V::width, x);
+#pragma GCC unroll 4
+  for (int half = V::width / 2; half > 0; half /= 2) {
+    const Vec both = combine(V::load(lanes), V::load(lanes + half));
+    V::store(lanes, both);
+    V::store(lanes + V::width, both);
+  }
+  return lanes[0];
+}
+
+void exp_rows(float* a, int64_t lda, int64_t rows, int64_t n, float* inverse_sums) {
+  const Vec log2e = V::set(1.44269504f);
+  for (int64_t row = 0; row < rows; ++row, a += lda) {
+    Vec most[2] = {V::load(a), V::load(a + V::width)};
+    for (int64_t i = kPanel; i < n; i += kPanel)
+      for (int v = 0; v < 2; ++v) most[v] = V::max_keep_nan(V::load(a + i + v * V::width), most[v]);
+    const Vec largest = V::set(over_lanes(V::max_keep_nan(most[0], most[1]), [](Vec x, Vec y) { return V::max_keep_nan(x, y); }));
+    Vec sums[2] = {V::zero(), V::zero()};
+    for (int64_t i = 0; i < n; i += kPanel)
+      for (int v = 0; v < 2; ++v) {
+        const Vec x = V::sub(V::load(a + i + v * V::width), largest), y = V::keep_nan(exp2(V::mul(x, log2e)), x);
+        V::store(a + i + v * V::width, y);
+        sums[v] = V::add(sums[v], y);
+      }
+    inverse_sums[row] = 1.0f / over_lanes(V::add(sums[0], sums[1]), [](Vec x, Vec y) { return V::add(x, y); });
+  }
+}
+
 }  // namespace
 }  // namespace cytodet::exec::CYTODET_TARGET

@@ -39,6 +39,7 @@ constexpr KernelSet kernel_set(const char* name) {
   set.depthwise_row = depthwise_row;
   set.weighted_sum_row = weighted_sum_row;
   set.product_row = product_row;
+  set.exp_rows = exp_rows;
   set.average_pool_row = average_pool_row;
   set.bilinear_row = bilinear_row;
   set.max_pool_row = max_pool_row;

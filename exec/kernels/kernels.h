@@ -295,6 +295,9 @@ struct KernelSet {
   void (*bilinear_row)(const BilinearRow& job);
   void (*max_pool_row)(const PoolRow<float>& job);
   void (*max_pool_q8)(const PoolRow<uint8_t>& job);
+  // Rows of n values, which begin lda floats apart, n a multiple of `panel`: a = e^(a - the row's largest); inverse_sums[row] = 1 /
+  // their sum. Relative error at most 1e-6 of the larger ones; a value of minus infinity gives 0. NaN in a row makes its sum NaN.
+  void (*exp_rows)(float* a, int64_t lda, int64_t rows, int64_t n, float* inverse_sums);
   // out[k * n panels] = b, row i multiplied by scale[i].
   void (*scale_rows)(const PackedF32Weights& b, const float* scale, float* out);
 };

@@ -192,8 +192,8 @@ bool is_add(const Node& n) { return n.op == "Add" || n.op == "AddV2" || (n.op ==
 // Walks down from a convolution's output, a node at a time.
 class TailWalk {
  public:
-  TailWalk(const Lowering& low, Value v, int64_t channels, bool with_residual)
-      : low_(low), shape_(*low.float_shape(v)), channels_(channels), with_residual_(with_residual) {
+  TailWalk(const Lowering& low, Value v, int64_t channels, bool with_residual, bool with_factors)
+      : low_(low), shape_(*low.float_shape(v)), channels_(channels), with_residual_(with_residual), with_factors_(with_factors) {
     tail_.output = v;
     tail_.bias.assign(static_cast<size_t>(channels), 0.0f);
   }
@@ -248,7 +248,7 @@ class TailWalk {
     if (id < 0 || low_.taken(id) || !low_.float_shape({id, 0}) || *low_.float_shape({id, 0}) != shape_) return false;
     const Node& n = low_.graph.node(id);
     const Value other = n.inputs.size() == 2 ? (n.inputs[0] == tail_.output ? n.inputs[1] : n.inputs[0]) : kNoValue;
-    if (!add_bias(n, other) && !activate(n) && !add_residual(n, other)) return false;
+    if (!add_bias(n, other) && !multiply(n, other) && !normalize(n) && !activate(n) && !add_residual(n, other)) return false;
     absorb(id);
     return true;
   }
@@ -259,6 +259,41 @@ class TailWalk {
     if (!bias) return false;
     require_finite(*bias, n.name);
     for (int64_t c = 0; c < channels_; ++c) tail_.bias[static_cast<size_t>(c)] += bias->data<float>()[bias->size() == 1 ? 0 : c];
+    return true;
+  }
+
+  // By numbers per channel, which the caller multiplies its weights by.
+  bool multiply(const Node& n, Value other) {
+    const bool may = with_factors_ && n.op == "Mul" && takes_bias_ && other != tail_.output;
+    const Tensor* by = may ? channel_constant(low_, other, channels_) : nullptr;
+    if (!by) return false;
+    require_finite(*by, n.name);
+    for (int64_t c = 0; c < channels_; ++c) multiply(c, by->data<float>()[by->size() == 1 ? 0 : c]);
+    return true;
+  }
+  void multiply(int64_t channel, float factor) {
+    if (tail_.factors.empty()) tail_.factors.assign(static_cast<size_t>(channels_), 1.0f);
+    tail_.factors[static_cast<size_t>(channel)] *= factor;
+    tail_.bias[static_cast<size_t>(channel)] *= factor;
+  }
+
+  // (x - mean) / sqrt(variance + epsilon) * scale + offset
+  bool normalize(const Node& n) {
+    if (!with_factors_ || !takes_bias_ || !n.op.starts_with("FusedBatchNorm") || n.inputs.size() != 5) return false;
+    if (n.attr_or("is_training", true) || !is_channels_last(n) || n.inputs[0] != tail_.output) return false;
+    const float* p[4];  // scale, offset, mean, variance
+    for (size_t i = 0; i < 4; ++i) {
+      const Tensor* t = low_.constant(n.inputs[i + 1]);
+      if (!t || t->dtype() != DType::f32 || t->size() != channels_) return false;
+      require_finite(*t, n.name);
+      p[i] = t->data<float>();
+    }
+    const double epsilon = n.attr_or("epsilon", 1e-4f);
+    for (int64_t c = 0; c < channels_; ++c) {
+      const double factor = p[0][c] / std::sqrt(p[3][c] + epsilon);
+      multiply(c, static_cast<float>(factor));
+      tail_.bias[static_cast<size_t>(c)] += static_cast<float>(p[1][c] - p[2][c] * factor);
+    }
     return true;
   }
 
@@ -291,15 +326,15 @@ class TailWalk {
   const Lowering& low_;
   Shape shape_;
   const int64_t channels_;
-  const bool with_residual_;
+  const bool with_residual_, with_factors_;
   Tail tail_;
   bool takes_bias_ = true;
 };
 
 }  // namespace
 
-Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual) {
-  return TailWalk(low, v, channels, with_residual).run();
+Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual, bool with_factors) {
+  return TailWalk(low, v, channels, with_residual, with_factors).run();
 }
 
 namespace {

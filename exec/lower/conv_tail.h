@@ -10,19 +10,20 @@ namespace cytodet::exec {
 
 // The bias, activation and residual that follow a convolution and fit its epilogue:
 //
-//   v ─▶ [BiasAdd | Add constant]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish | GELU] ─▶ [Add residual] ─▶
+//   v ─▶ [BiasAdd | Add constant | Mul constant | batch norm]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish | GELU] ─▶ [Add residual] ─▶
 //
 // with at most one residual. Each node is absorbed only where it alone reads the value before it, and keeps that value's shape.
 // Where a residual may be absorbed, reshapes that keep the channels may stand between.
 struct Tail {
   Value output;
-  std::vector<float> bias;  // [channels]
+  std::vector<float> bias;     // [channels]
+  std::vector<float> factors;  // [channels] that v is multiplied by before; empty: none
   Act act = Act::none;
   Value residual = kNoValue;
   bool residual_first = false;  // added before act
   std::vector<NodeId> nodes;
 };
-Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual);
+Tail absorb_tail(const Lowering& low, Value v, int64_t channels, bool with_residual, bool with_factors = false);
 
 // v ─┬─▶ Sigmoid ─▶ Mul ─▶     with no other reader of v: the Mul; -1 otherwise. `sigmoid` gets the Sigmoid.
 //    └─────────────┘

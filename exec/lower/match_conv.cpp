@@ -80,10 +80,23 @@ std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& 
 }
 
 // What follows the convolution, with the bias that stands inside of SpaceToBatchND and BatchToSpaceND.
-Tail tail_of(const Lowering& low, const Operands& from, int64_t channels, bool residual) {
-  Tail tail = absorb_tail(low, from.result, channels, residual);
-  for (int64_t c = 0; from.bias && c < channels; ++c) tail.bias[static_cast<size_t>(c)] += from.bias->data<float>()[c];
+Tail tail_of(const Lowering& low, const Operands& from, int64_t channels, bool residual, bool factors = false) {
+  Tail tail = absorb_tail(low, from.result, channels, residual, factors);
+  for (size_t c = 0; from.bias && c < static_cast<size_t>(channels); ++c)
+    tail.bias[c] += from.bias->data<float>()[c] * (tail.factors.empty() ? 1 : tail.factors[c]);
   return tail;
+}
+
+// Multiplies the output channels of a convolution, which are the last dimension of its weights.
+void multiply_channels(DenseConv& conv, const std::vector<float>& factors) {
+  if (factors.empty()) return;
+  conv.weights = conv.weights.clone();
+  for (int64_t i = 0; i < conv.weights.size(); ++i)
+    conv.weights.data<float>()[i] *= factors[static_cast<size_t>(i) % factors.size()];
+  if (!conv.quant) return;
+  std::vector<float>& scales = conv.quant->weights.scales;
+  if (scales.size() == 1) scales.assign(factors.size(), scales[0]);
+  for (size_t c = 0; c < factors.size(); ++c) scales[c] *= factors[c];
 }
 
 // Adds the layer of convolution `id` with the tail that follows it.
@@ -115,9 +128,10 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = tail_of(low, *from, shape->out_c, true);
+  const Tail tail = tail_of(low, *from, shape->out_c, true, true);
   ConvChain chain;
   chain.dense = DenseConv{*shape, from->filter, tail.bias, tail.act, from->quant, from->factors};
+  multiply_channels(*chain.dense, tail.factors);
   add_conv(low, id, *from, tail, std::move(chain));
   return true;
 }
@@ -140,9 +154,10 @@ bool match_matmul(Lowering& low, NodeId id) {
   s.in_w = s.out_w = elements(*in) / in->back();
   s.in_c = in->back();
   s.out_c = weights.dim(1);
-  const Tail tail = absorb_tail(low, {id, 0}, s.out_c, true);
+  const Tail tail = absorb_tail(low, {id, 0}, s.out_c, true, true);
   ConvChain chain;
   chain.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant, from->factors};
+  multiply_channels(*chain.dense, tail.factors);
   add_conv(low, id, *from, tail, std::move(chain));
   return true;
 }
@@ -182,9 +197,12 @@ bool match_grouped(Lowering& low, NodeId id) {
   if (groups < 1 || groups * group != shape->in_c || shape->out_c % groups != 0) return false;
   if (from->filter.size() != shape->taps() * group * shape->out_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = tail_of(low, *from, shape->out_c, true);
+  const Tail tail = tail_of(low, *from, shape->out_c, true, true);
   GroupedConv conv{*shape,    groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
                    tail.bias, tail.act, tail.residual_first};
+  if (!tail.factors.empty()) conv.weights = conv.weights.clone();
+  for (int64_t i = 0; !tail.factors.empty() && i < conv.weights.size(); ++i)
+    conv.weights.data<float>()[i] *= tail.factors[static_cast<size_t>(i % shape->out_c)];
   RowOp op{.inputs = {from->input}, .unbounded = true};
   if (tail.residual != kNoValue) op.inputs.push_back(tail.residual);
   op.make = [conv = std::move(conv)](const LayerIo& io) { return make_grouped_conv(conv, io.inputs, io.output); };

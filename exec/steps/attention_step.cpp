@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "exec/kernels/expression/expression.h"
 #include "exec/kernels/pack_weights.h"
@@ -28,11 +29,14 @@ class RightSide {
         panel_(set.panel),
         k_(static_cast<int64_t>(places_.rows.size())),
         n_(static_cast<int64_t>(places_.columns.size())),
-        in_rows_(are_neighbours(places_.columns)) {}
+        in_rows_(are_neighbours(places_.columns)),
+        in_columns_(are_neighbours(places_.rows)) {}
 
   int64_t panels() const { return (n_ + panel_ - 1) / panel_; }
   int64_t floats() const { return packed_f32_size(k_, n_, panel_); }
   PackedF32Weights matrix(const float* packed) const { return {packed, k_, n_}; }
+  // With the last panel's missing columns, which are zeros.
+  PackedF32Weights whole_panels(const float* packed) const { return {packed, k_, panels() * panel_}; }
 
   void pack(const float* map, int64_t batch, float* out) const {
     const float* from = map + places_.batch[static_cast<size_t>(batch)];
@@ -61,7 +65,10 @@ class RightSide {
       const int64_t last = std::min(k_, first + kSide);
       for (int64_t j = 0; j < valid; ++j) {
         const float* line = from + places_.columns[static_cast<size_t>(column + j)];
-        for (int64_t i = first; i < last; ++i) out[i * panel_ + j] = line[places_.rows[static_cast<size_t>(i)]];
+        if (in_columns_)
+          for (int64_t i = first; i < last; ++i) out[i * panel_ + j] = line[places_.rows[0] + i];
+        else
+          for (int64_t i = first; i < last; ++i) out[i * panel_ + j] = line[places_.rows[static_cast<size_t>(i)]];
       }
       for (int64_t i = first; i < last; ++i) std::fill(out + i * panel_ + valid, out + (i + 1) * panel_, 0.0f);
     }
@@ -70,7 +77,7 @@ class RightSide {
   MatrixPlaces places_;
   float scale_;
   int64_t panel_, k_, n_;
-  bool in_rows_;
+  bool in_rows_, in_columns_;  // columns, or rows, are neighbours in the map
 };
 
 // The left side: rows of k floats, read where they lie, or gathered.
@@ -145,7 +152,7 @@ class ScatteredRows {
   ResultRows results_;
 };
 
-int64_t padded_columns(int64_t n) { return (n + 31) / 32 * 32; }
+int64_t padded_columns(int64_t n, int64_t panel) { return (n + panel - 1) / panel * panel; }
 
 // Runs work(batch, first row, rows, thread, whether the batch is a new one of this thread) for blocks of rows of every matrix.
 template <class Work>
@@ -170,7 +177,7 @@ class ComputedProductStep : public Step {
         left_(product.a),
         right_(set_, product.b, product.scale),
         results_(set_, product.result, n_, output),
-        no_bias_(padded_columns(n_)) {
+        no_bias_(padded_columns(n_, set_.panel)) {
     inputs = {a.tensor, b.tensor};
     outputs = {output.tensor};
     info.kernel = "matmul";
@@ -227,13 +234,17 @@ class AttentionStep : public Step {
         k_(set_, attention.k.transposed(), attention.scale),
         v_(set_, attention.v, 1),
         results_(set_, attention.result, width_, output),
-        no_bias_(padded_columns(std::max(n_, width_))) {
+        no_bias_(padded_columns(std::max(n_, width_), set_.panel)) {
     for (const StepInput& input : in) inputs.push_back(input.tensor);
     outputs = {output.tensor};
     info.kernel = "attention";
     info.macs = batch_ * q_.rows() * n_ * (q_.k() + width_);
-    stride_ = (n_ + 15) / 16 * 16;
-    if (stride_ % 256 == 0) stride_ += 16;  // rows at such distances share few sets of the first cache
+    // Scores are whole panels: those that are missing are minus infinity, and have no share.
+    scores_ = padded_columns(n_, set_.panel);
+    stride_ = scores_ + (scores_ % 256 == 0 ? 16 : 0);  // rows at such distances share few sets of the first cache
+    no_score_ = FloatBuffer(scores_);
+    std::fill(no_score_.data() + n_, no_score_.data() + scores_, -std::numeric_limits<float>::infinity());
+    if (a_.bias) pad_bias();
     block_ = std::clamp<int64_t>(kBlock / stride_ / kRows, 1, (q_.rows() + kRows - 1) / kRows) * kRows;
     ScratchAllocator alloc(nullptr);
     workspace(alloc);
@@ -249,8 +260,8 @@ class AttentionStep : public Step {
         v_.pack(context.in(inputs[2]), b, ws.v);
       }
       const float* q = q_.block(context.in(inputs[0]), b, first, rows, ws.q);
-      set_.gemm(q, q_.stride(), rows, k_.matrix(ws.k), 0, k_.panels(), ws.scores, stride_, bias(context, b, first));
-      kernels_.exp_rows(ws.scores, stride_, rows, n_, ws.shares);
+      score(context, b, first, rows, q, ws);
+      set_.exp_rows(ws.scores, stride_, rows, scores_, ws.shares);
       weigh(context, b, first, rows, ws);
     });
   }
@@ -267,13 +278,29 @@ class AttentionStep : public Step {
     return {k, v, q, scores, shares, alloc.floats(block_ * width_)};
   }
 
-  Epilogue bias(const RunContext& context, int64_t b, int64_t first) const {
-    Epilogue e{no_bias_.data()};
-    if (a_.bias_batch.empty()) return e;
-    const float* map = a_.bias ? static_cast<const Tensor&>(*a_.bias).data<float>() : context.in(inputs[3]);
-    e.residual = map + a_.bias_batch[static_cast<size_t>(b)] + first * a_.bias_row;
-    e.residual_stride = a_.bias_row;
-    return e;
+  // A constant bias with rows of whole panels.
+  void pad_bias() {
+    const float* from = static_cast<const Tensor&>(*a_.bias).data<float>();
+    const int64_t rows = a_.bias->size() / n_;
+    Tensor padded(DType::f32, {rows, scores_});
+    for (int64_t r = 0; r < rows; ++r) std::copy_n(from + r * n_, n_, padded.data<float>() + r * scores_);
+    a_.bias = padded;
+    a_.bias_row = a_.bias_row / n_ * scores_;
+    for (int64_t& place : a_.bias_batch) place = place / n_ * scores_;
+  }
+
+  void score(const RunContext& context, int64_t b, int64_t first, int64_t rows, const float* q, const Workspace& ws) const {
+    Epilogue end{no_score_.data()};
+    const bool computed = !a_.bias_batch.empty() && !a_.bias;
+    if (!a_.bias_batch.empty()) {
+      const float* bias = a_.bias ? static_cast<const Tensor&>(*a_.bias).data<float>() : context.in(inputs[3]);
+      end.residual = bias + a_.bias_batch[static_cast<size_t>(b)] + first * a_.bias_row;
+      end.residual_stride = a_.bias_row;
+    }
+    // A computed bias has no columns beyond the last.
+    set_.gemm(q, q_.stride(), rows, computed ? k_.matrix(ws.k) : k_.whole_panels(ws.k), 0, k_.panels(), ws.scores, stride_, end);
+    for (int64_t r = 0; computed && r < rows; ++r)
+      std::copy(no_score_.data() + n_, no_score_.data() + scores_, ws.scores + r * stride_ + n_);
   }
 
   // The exponentials times v, each row divided by its sum.
@@ -292,8 +319,8 @@ class AttentionStep : public Step {
   LeftSide q_;
   RightSide k_, v_;
   ScatteredRows results_;
-  FloatBuffer no_bias_;
-  int64_t stride_ = 16, block_ = kRows;
+  FloatBuffer no_bias_, no_score_;
+  int64_t scores_ = 0, stride_ = 0, block_ = kRows;
 };
 
 }  // namespace

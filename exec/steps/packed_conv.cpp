@@ -71,7 +71,8 @@ void PackedDense::pack_quantized(const DenseConv& conv) {
   max_abs_.resize(static_cast<size_t>(panels()));
   for (int64_t i = 0; i < n; ++i) {
     float& max_abs = max_abs_[static_cast<size_t>(i / panel)];
-    max_abs = std::max(max_abs, bounds[static_cast<size_t>(i)].max_abs() * scales_.data()[i] + std::abs(bias_.data()[i]));
+    max_abs =
+        std::max(max_abs, bounds[static_cast<size_t>(i)].max_abs() * std::abs(scales_.data()[i]) + std::abs(bias_.data()[i]));
   }
 }
 

@@ -1,4 +1,4 @@
-// One convolution for each channel, as exports write a convolution of as many groups as channels where nothing runs groups.
+// One convolution for each group of channels, as exports write a convolution of groups where nothing runs those.
 #include <algorithm>
 
 #include "graph/ir/conv_node.h"
@@ -8,10 +8,10 @@
 namespace cytodet::graph {
 namespace {
 
-//   value ─▶ Split of every channel ─▶ Conv2D, filter [h, w, 1, m] each ─▶ ConcatV2
+//   value ─▶ Split of equal parts of the channels ─▶ Conv2D, filter [h, w, c, m] each ─▶ ConcatV2
 struct ChannelConvolutions {
   Value value;
-  std::vector<NodeId> convolutions;  // by channel
+  std::vector<NodeId> convolutions;  // by part
 };
 
 // [1, size, size, 1]; 0: another list.
@@ -22,8 +22,8 @@ int64_t side_of(const Node& n, std::string_view key) {
   return v.size() == 4 && v[0] == 1 && v[3] == 1 && v[1] == v[2] ? v[1] : 0;
 }
 
-// What TensorFlow's depthwise kernels take; without oneDNN they take no dilations.
-bool can_be_depthwise(const Node& conv) {
+// What TensorFlow's depthwise kernels and its kernels of groups take; without oneDNN they take no dilations.
+bool can_be_joined(const Node& conv) {
   const auto padding = conv.attr_or<std::string>("padding", "");
   const int64_t stride = side_of(conv, "strides"), dilation = side_of(conv, "dilations");
   return !is_channels_first(conv) && (padding == "SAME" || padding == "VALID") && stride > 0 && dilation == 1;
@@ -40,20 +40,20 @@ bool is_inner(const Graph& g, const Consumers& uses, const std::set<NodeId>& out
   return uses.sole(id) && !outputs.contains(id) && g.node(id).controls.empty();
 }
 
-bool is_split_of_channels(const Graph& g, const Facts& facts, NodeId id, int64_t parts) {
+bool is_split_of_channels(const Graph& g, const Facts& facts, NodeId id, int64_t parts, int64_t channels) {
   const Node& split = g.node(id);
   if (split.op != "Split" || split.inputs.size() != 2 || split.attr_or("num_split", int64_t{0}) != parts) return false;
   const Tensor* axis = g.constant(split.inputs[0]);
   const Fact& in = facts.of(split.inputs[1]);
-  if (!axis || axis->size() != 1 || !in.shape || in.shape->size() != 4 || in.shape->back() != parts) return false;
+  if (!axis || axis->size() != 1 || !in.shape || in.shape->size() != 4 || in.shape->back() != parts * channels) return false;
   return axis->as_int() == 3 || axis->as_int() == -1;
 }
 
-// Whether the node is the convolution of channel c of a Split.
-bool is_channel_convolution(const Graph& g, const Node& n, size_t c) {
-  if (n.op != "Conv2D" || n.inputs.size() != 2 || n.inputs[0].slot != static_cast<int>(c) || !can_be_depthwise(n)) return false;
+// Whether the node is the convolution of part i of a Split.
+bool is_convolution_of_part(const Graph& g, const Node& n, size_t i) {
+  if (n.op != "Conv2D" || n.inputs.size() != 2 || n.inputs[0].slot != static_cast<int>(i) || !can_be_joined(n)) return false;
   const Tensor* filter = g.constant(n.inputs[1]);
-  return filter && filter->dtype() == DType::f32 && filter->rank() == 4 && filter->dim(2) == 1;
+  return filter && filter->dtype() == DType::f32 && filter->rank() == 4 && filter->size() > 0;
 }
 
 std::optional<ChannelConvolutions> match(const Graph& g, const Facts& facts, const Consumers& uses,
@@ -63,32 +63,34 @@ std::optional<ChannelConvolutions> match(const Graph& g, const Facts& facts, con
   const Tensor* axis = g.constant(concat.inputs.back());
   if (!axis || axis->size() != 1 || (axis->as_int() != 3 && axis->as_int() != -1)) return {};
   ChannelConvolutions found;
-  const size_t channels = concat.inputs.size() - 1;
+  const size_t parts = concat.inputs.size() - 1;
   NodeId split = -1;
-  for (size_t c = 0; c < channels; ++c) {
-    const NodeId conv = concat.inputs[c].node;
+  for (size_t i = 0; i < parts; ++i) {
+    const NodeId conv = concat.inputs[i].node;
     const Node& n = g.node(conv);
-    if (!is_channel_convolution(g, n, c) || !is_inner(g, uses, outputs, conv)) return {};
-    if (c == 0) split = n.inputs[0].node;
+    if (!is_convolution_of_part(g, n, i) || !is_inner(g, uses, outputs, conv)) return {};
+    if (i == 0) split = n.inputs[0].node;
     if (n.inputs[0].node != split || !are_alike(g, g.node(concat.inputs[0].node), n)) return {};
     found.convolutions.push_back(conv);
   }
-  if (!is_split_of_channels(g, facts, split, static_cast<int64_t>(channels)) || !g.node(split).controls.empty()) return {};
+  const int64_t channels = g.constant(g.node(found.convolutions[0]).inputs[1])->dim(2);
+  if (!is_split_of_channels(g, facts, split, static_cast<int64_t>(parts), channels) || !g.node(split).controls.empty()) return {};
   found.value = g.node(split).inputs[1];
   return found;
 }
 
-// Filters [h, w, 1, m] of the channels -> [h, w, channels, m].
+// Filters [h, w, c, m] of the parts -> [h, w, c, parts * m], or of single channels [h, w, parts, m].
 Tensor joined_filter(const Graph& g, const std::vector<NodeId>& convolutions) {
   const auto filter_of = [&](NodeId id) { return g.constant(g.node(id).inputs[1]); };
   const Tensor& first = *filter_of(convolutions[0]);
-  const auto channels = static_cast<int64_t>(convolutions.size());
-  const int64_t taps = first.dim(0) * first.dim(1), multiplier = first.dim(3);
-  Tensor joined(DType::f32, {first.dim(0), first.dim(1), channels, multiplier});
-  for (int64_t c = 0; c < channels; ++c) {
-    const float* from = filter_of(convolutions[static_cast<size_t>(c)])->data<float>();
-    for (int64_t t = 0; t < taps; ++t)
-      std::copy_n(from + t * multiplier, multiplier, joined.data<float>() + (t * channels + c) * multiplier);
+  const auto parts = static_cast<int64_t>(convolutions.size());
+  const int64_t rows = first.dim(0) * first.dim(1) * first.dim(2), columns = first.dim(3);
+  const bool depthwise = first.dim(2) == 1;
+  Tensor joined(DType::f32, {first.dim(0), first.dim(1), depthwise ? parts : first.dim(2), depthwise ? columns : parts * columns});
+  for (int64_t i = 0; i < parts; ++i) {
+    const float* from = filter_of(convolutions[static_cast<size_t>(i)])->data<float>();
+    for (int64_t r = 0; r < rows; ++r)
+      std::copy_n(from + r * columns, columns, joined.data<float>() + (r * parts + i) * columns);
   }
   return joined;
 }
@@ -109,7 +111,7 @@ bool pass_merge_channel_convolutions(Graph& g, const Interface& io) {
       if (const auto it = conv.attrs.find(key); it != conv.attrs.end()) attrs.emplace(key, it->second);
     const Value filter = add_const_like(g, conv.inputs[1], g.node(id).name + "/filter", joined_filter(g, found->convolutions));
     Node& merged = g.node(id);
-    merged.op = "DepthwiseConv2dNative";
+    merged.op = g.constant(conv.inputs[1])->dim(2) == 1 ? "DepthwiseConv2dNative" : "Conv2D";
     merged.inputs = {found->value, filter};
     merged.attrs = std::move(attrs);
     changed = true;

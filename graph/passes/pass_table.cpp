@@ -29,7 +29,7 @@ constexpr Pass kPasses[] = {
     {"split_shared_constants", "Const read by several convolutions or biases -> one each", pass_split_shared_constants},
     {"merge_dilated_convolutions", "SpaceToBatchND -> convolution -> BatchToSpaceND -> dilated convolution",
      pass_merge_dilated_convolutions},
-    {"merge_channel_convolutions", "Split -> Conv2D of every channel -> ConcatV2 -> DepthwiseConv2dNative",
+    {"merge_channel_convolutions", "Split -> Conv2D of every part -> ConcatV2 -> Conv2D of groups, or DepthwiseConv2dNative",
      pass_merge_channel_convolutions},
     {"fuse_column_wise_mul", "linear op -> Mul by a channel constant -> linear op", pass_fuse_column_wise_mul},
     {"fold_old_batch_norms", "linear op [-> BiasAdd] -> batch norm -> linear op -> BiasAdd", pass_fold_old_batch_norms},

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "exec/kernels/expression/expression.h"
+#include "exec/kernels/kernels.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/gelu.h"
@@ -182,64 +183,6 @@ TEST(Norms, WhatIsNoneStaysAsItIs) {
   }
 }
 
-// Keras' Dense on three dimensions: a product of rows between reshapes, then bias, GELU and residual in its epilogue.
-TEST(Transformers, DenseLayerWithGelu) {
-  std::mt19937 random(7);
-  for (int spelling = 0; spelling < 3; ++spelling) {
-    Graph g;
-    placeholder(g, "x", {2, 9, 40});
-    placeholder(g, "other", {2, 9, 70});
-    constant(g, "flat", Tensor::from<int32_t>({2}, {18, 40}));
-    constant(g, "back", Tensor::from<int32_t>({3}, {2, 9, 70}));
-    constant(g, "w", normal_tensor({40, 70}, random, 0.3f));
-    constant(g, "bias", normal_tensor({70}, random));
-    add(g, "rows", "Reshape", {"x", "flat"});
-    add(g, "product", "MatMul", {"rows", "w"});
-    add(g, "map", "Reshape", {"product", "back"});
-    add(g, "biased", "BiasAdd", {"map", "bias"});
-    add_gelu(g, "y", "biased", spelling);
-    add(g, "out", "AddV2", {"other", "y"});
-    const Answers a = run_both(g, {{"x", normal_tensor({2, 9, 40}, random)}, {"other", normal_tensor({2, 9, 70}, random)}}, {"out"});
-    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6) << spelling;
-    EXPECT_THAT(a.kernels, UnorderedElementsAre("alias", "gemm")) << spelling;
-  }
-}
-
-// Half of GELU, and one whose inner value is read elsewhere, are none.
-TEST(Transformers, WhatIsNoGeluStaysAsItIs) {
-  std::mt19937 random(8);
-  for (const bool read : {false, true}) {
-    Graph g;
-    placeholder(g, "x", {1, 4, 4, 12});
-    constant(g, "w", normal_tensor({1, 1, 12, 20}, random));
-    add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs());
-    add_gelu(g, "y", "conv", 1);
-    if (!read) g.node(g.find("y")).inputs[1] = g.value("y/one");
-    const std::vector<std::string> outputs = read ? std::vector<std::string>{"y", "y/erf"} : std::vector<std::string>{"y"};
-    const Answers a = run_both(g, {{"x", normal_tensor({1, 4, 4, 12}, random)}}, outputs);
-    for (size_t i = 0; i < outputs.size(); ++i) EXPECT_LT(worst_difference(a.plan[i], a.plain[i]), 2e-6);
-    EXPECT_THAT(a.kernels, Contains("elementwise"));
-  }
-}
-
-TEST(Transformers, ProductsOfComputedSides) {
-  std::mt19937 random(9);
-  for (const auto& [m, k, n] : {std::tuple{1, 1, 1}, {7, 33, 5}, {49, 32, 49}, {130, 64, 70}, {3, 700, 12}})
-    for (int sides = 0; sides < 4; ++sides) {
-      Graph g;
-      const Shape a_shape = sides & 1 ? Shape{2, 3, k, m} : Shape{2, 3, m, k}, b_shape = sides & 2 ? Shape{2, 3, n, k} : Shape{2, 3, k, n};
-      placeholder(g, "a", a_shape);
-      placeholder(g, "b", b_shape);
-      AttrMap attrs;
-      attrs.emplace("adj_x", (sides & 1) != 0);
-      attrs.emplace("adj_y", (sides & 2) != 0);
-      add(g, "c", "BatchMatMulV2", {"a", "b"}, std::move(attrs));
-      const Answers got = run_both(g, {{"a", normal_tensor(a_shape, random)}, {"b", normal_tensor(b_shape, random)}}, {"c"});
-      EXPECT_LT(worst_difference(got.plan[0], got.plain[0]), 2e-6) << m << " " << k << " " << n << " " << sides;
-      EXPECT_THAT(got.kernels, ElementsAre("matmul"));
-    }
-}
-
 struct AttentionCase {
   int64_t batch, tokens, heads, width;
   int scores;         // 0: q is scaled; 1: the scores are divided; 2: neither, and a bias per head is added; 3: a computed one
@@ -302,6 +245,121 @@ std::map<std::string, Tensor> attention_inputs(const AttentionCase& c, std::mt19
   return inputs;
 }
 
+// Keras' Dense on three dimensions: a product of rows between reshapes, then bias, GELU and residual in its epilogue.
+TEST(Transformers, DenseLayerWithGelu) {
+  std::mt19937 random(7);
+  for (int spelling = 0; spelling < 3; ++spelling) {
+    Graph g;
+    placeholder(g, "x", {2, 9, 40});
+    placeholder(g, "other", {2, 9, 70});
+    constant(g, "flat", Tensor::from<int32_t>({2}, {18, 40}));
+    constant(g, "back", Tensor::from<int32_t>({3}, {2, 9, 70}));
+    constant(g, "w", normal_tensor({40, 70}, random, 0.3f));
+    constant(g, "bias", normal_tensor({70}, random));
+    add(g, "rows", "Reshape", {"x", "flat"});
+    add(g, "product", "MatMul", {"rows", "w"});
+    add(g, "map", "Reshape", {"product", "back"});
+    add(g, "biased", "BiasAdd", {"map", "bias"});
+    add_gelu(g, "y", "biased", spelling);
+    add(g, "out", "AddV2", {"other", "y"});
+    const Answers a = run_both(g, {{"x", normal_tensor({2, 9, 40}, random)}, {"other", normal_tensor({2, 9, 70}, random)}}, {"out"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6) << spelling;
+    EXPECT_THAT(a.kernels, UnorderedElementsAre("alias", "gemm")) << spelling;
+  }
+}
+
+// ConvNeXt's scale of each channel joins the weights, also in 8 bits and where it is negative.
+TEST(Transformers, DenseLayerTimesNumbersOfChannels) {
+  std::mt19937 random(17);
+  for (const bool quantized : {false, true}) {
+    Graph g;
+    placeholder(g, "x", {2, 9, 40});
+    placeholder(g, "other", {2, 9, 70});
+    constant(g, "flat", Tensor::from<int32_t>({2}, {18, 40}));
+    constant(g, "back", Tensor::from<int32_t>({3}, {2, 9, 70}));
+    const Tensor w = normal_tensor({40, 70}, random, 0.3f);
+    constant(g, "w", w);
+    constant(g, "bias", normal_tensor({70}, random));
+    constant(g, "gamma", normal_tensor({70}, random));
+    add(g, "rows", "Reshape", {"x", "flat"});
+    const NodeId product = add(g, "product", "MatMul", {"rows", "w"});
+    add(g, "map", "Reshape", {"product", "back"});
+    add(g, "biased", "BiasAdd", {"map", "bias"});
+    add(g, "scaled", "Mul", {"gamma", "biased"});
+    add(g, "out", "AddV2", {"other", "scaled"});
+    const QuantParams quant{0.03f, 10, false};
+    if (quantized) set_quantized(g, product, quant, quantize_weights(w, 70, true));
+    const Answers a =
+        run_both(g, {{"x", tensor_near_q8({2, 9, 40}, quant, random)}, {"other", normal_tensor({2, 9, 70}, random)}}, {"out"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), quantized ? 1e-5 : 2e-6);
+    EXPECT_THAT(a.kernels, UnorderedElementsAre("alias", quantized ? "int8_gemm" : "gemm"));
+  }
+}
+
+// A norm, attention and GELU store their results as the 8-bit product behind them reads them.
+TEST(Transformers, ResultsAreStoredIn8Bits) {
+  std::mt19937 random(18);
+  const AttentionCase c{2, 30, 2, 20, 0, false};
+  Graph g = attention_graph(c, random);
+  const Tensor w = normal_tensor({40, 80}, random, 0.2f), back = normal_tensor({80, 40}, random, 0.2f);
+  constant(g, "w", w);
+  constant(g, "w2", back);
+  constant(g, "axes", Tensor::from<int32_t>({1}, {1}));
+  constant(g, "epsilon", Tensor::scalar(1e-3f));
+  const NodeId first = add(g, "first", "MatMul", {"y", "w"});
+  add_gelu(g, "gelu", "first", 0);
+  const NodeId second = add(g, "second", "MatMul", {"gelu", "w2"});
+  add(g, "mean", "Mean", {"second", "axes"}, kept_dims());
+  add(g, "squares", "SquaredDifference", {"second", "mean"});
+  add(g, "variance", "Mean", {"squares", "axes"}, kept_dims());
+  add(g, "sum", "AddV2", {"variance", "epsilon"});
+  add(g, "root", "Rsqrt", {"sum"});
+  add(g, "centred", "Sub", {"second", "mean"});
+  add(g, "norm", "Mul", {"centred", "root"});
+  const NodeId third = add(g, "third", "MatMul", {"norm", "w"});
+  set_quantized(g, first, {0.03f, 0, false}, quantize_weights(w, 80, true));
+  set_quantized(g, second, {0.02f, -110, false}, quantize_weights(back, 40, true));
+  set_quantized(g, third, {0.03f, 3, false}, quantize_weights(w, 80, true));
+  const Answers a = run_both(g, attention_inputs(c, random), {"third"});
+  EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 40);
+  EXPECT_THAT(a.kernels, UnorderedElementsAre("attention", "int8_gemm", "norm"));
+}
+
+// Half of GELU, and one whose inner value is read elsewhere, are none.
+TEST(Transformers, WhatIsNoGeluStaysAsItIs) {
+  std::mt19937 random(8);
+  for (const bool read : {false, true}) {
+    Graph g;
+    placeholder(g, "x", {1, 4, 4, 12});
+    constant(g, "w", normal_tensor({1, 1, 12, 20}, random));
+    add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs());
+    add_gelu(g, "y", "conv", 1);
+    if (!read) g.node(g.find("y")).inputs[1] = g.value("y/one");
+    const std::vector<std::string> outputs = read ? std::vector<std::string>{"y", "y/erf"} : std::vector<std::string>{"y"};
+    const Answers a = run_both(g, {{"x", normal_tensor({1, 4, 4, 12}, random)}}, outputs);
+    for (size_t i = 0; i < outputs.size(); ++i) EXPECT_LT(worst_difference(a.plan[i], a.plain[i]), 2e-6);
+    EXPECT_THAT(a.kernels, Contains("elementwise"));
+  }
+}
+
+TEST(Transformers, ProductsOfComputedSides) {
+  std::mt19937 random(9);
+  for (const auto& [m, k, n] : {std::tuple{1, 1, 1}, {7, 33, 5}, {49, 32, 49}, {130, 64, 70}, {3, 700, 12}})
+    for (int sides = 0; sides < 4; ++sides) {
+      Graph g;
+      const Shape a_shape = sides & 1 ? Shape{2, 3, k, m} : Shape{2, 3, m, k}, b_shape = sides & 2 ? Shape{2, 3, n, k} : Shape{2, 3, k, n};
+      placeholder(g, "a", a_shape);
+      placeholder(g, "b", b_shape);
+      AttrMap attrs;
+      attrs.emplace("adj_x", (sides & 1) != 0);
+      attrs.emplace("adj_y", (sides & 2) != 0);
+      add(g, "c", "BatchMatMulV2", {"a", "b"}, std::move(attrs));
+      const Answers got = run_both(g, {{"a", normal_tensor(a_shape, random)}, {"b", normal_tensor(b_shape, random)}}, {"c"});
+      EXPECT_LT(worst_difference(got.plan[0], got.plain[0]), 2e-6) << m << " " << k << " " << n << " " << sides;
+      EXPECT_THAT(got.kernels, ElementsAre("matmul"));
+    }
+}
+
 TEST(Transformers, Attention) {
   const AttentionCase cases[] = {
       {1, 196, 3, 64, 0, false},       {2, 49, 3, 32, 2, false},      {2, 49, 3, 32, 2, true},  {3, 20, 4, 8, 1, true, false},
@@ -313,6 +371,45 @@ TEST(Transformers, Attention) {
     const Answers a = run_both(g, attention_inputs(c, random), {"y"});
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 5e-6) << c.tokens << " tokens";
     EXPECT_THAT(a.kernels, ElementsAre("attention")) << c.tokens << " tokens";
+  }
+}
+
+// The same on Einsum, as Keras' MultiHeadAttention writes it.
+TEST(Transformers, AttentionOnEinsum) {
+  std::mt19937 random(16);
+  Graph g;
+  for (const char* name : {"q", "k", "v"}) placeholder(g, name, {2, 30, 3, 24});
+  constant(g, "factor", Tensor::scalar(0.2f));
+  AttrMap scores, sums;
+  scores.emplace("equation", std::string("aecd,abcd->acbe"));
+  sums.emplace("equation", std::string("acbe,aecd->abcd"));
+  add(g, "scaled", "Mul", {"q", "factor"});
+  add(g, "scores", "Einsum", {"k", "scaled"}, std::move(scores));
+  add(g, "shares", "Softmax", {"scores"});
+  add(g, "y", "Einsum", {"shares", "v"}, std::move(sums));
+  std::map<std::string, Tensor> inputs;
+  for (const char* name : {"q", "k", "v"}) inputs[name] = normal_tensor({2, 30, 3, 24}, random, 2);
+  const Answers a = run_both(g, inputs, {"y"});
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 5e-6);
+  EXPECT_THAT(a.kernels, ElementsAre("attention"));
+}
+
+TEST(Transformers, EinsumsOfTwoComputedSides) {
+  std::mt19937 random(15);
+  for (const auto& [equation, a, b] : {std::tuple{"abc,acd->abd", Shape{2, 7, 5}, Shape{2, 5, 9}},
+                                       {"bhid,bhjd->bhij", {2, 3, 4, 6}, {2, 3, 5, 6}},
+                                       {"ij,kj->ki", {4, 6}, {5, 6}},
+                                       {"abij,acij->abc", {2, 3, 4, 5}, {2, 6, 4, 5}},
+                                       {"abc,abd->acd", {2, 7, 5}, {2, 7, 4}}}) {
+    Graph g;
+    placeholder(g, "a", a);
+    placeholder(g, "b", b);
+    AttrMap attrs;
+    attrs.emplace("equation", std::string(equation));
+    add(g, "c", "Einsum", {"a", "b"}, std::move(attrs));
+    const Answers got = run_both(g, {{"a", normal_tensor(a, random)}, {"b", normal_tensor(b, random)}}, {"c"});
+    EXPECT_LT(worst_difference(got.plan[0], got.plain[0]), 2e-6) << equation;
+    EXPECT_THAT(got.kernels, ElementsAre("matmul")) << equation;
   }
 }
 
@@ -328,40 +425,54 @@ TEST(Transformers, AttentionWhoseScoresAreRead) {
 }
 
 // Every instruction set of the tables that this CPU has, against double.
-TEST(ExpressionKernels, ExponentialsAndNormsOfRows) {
+TEST(ExpressionKernels, NormsOfRows) {
   std::vector<const ExpressionKernels*> sets{&kExpressionBaseline};
   if (isa() >= Isa::avx2) sets.push_back(&kExpressionAvx2);
   if (isa() >= Isa::avx512) sets.push_back(&kExpressionAvx512);
   std::mt19937 random(12);
   for (const ExpressionKernels* set : sets)
-    for (int64_t n : {1, 3, 16, 31, 32, 33, 100, 192, 700}) {
-      const int64_t rows = 3, lda = n + 5;
-      const Tensor x = normal_tensor({rows, lda}, random, 4);
-      Tensor powers = x.clone();
-      float inverse[3];
-      set->exp_rows(powers.data<float>(), lda, rows, n, inverse);
-      const Tensor scale = normal_tensor({n}, random), shift = normal_tensor({n}, random);
-      for (int64_t r = 0; r < rows; ++r) {
-        const float *from = x.data<float>() + r * lda, *to = powers.data<float>() + r * lda;
-        const double largest = *std::max_element(from, from + n);
-        double sum = 0;
-        for (int64_t i = 0; i < n; ++i) sum += std::exp(from[i] - largest);
-        for (int64_t i = 0; i < n; ++i) EXPECT_NEAR(to[i] * double{inverse[r]}, std::exp(from[i] - largest) / sum, 1e-6) << n;
-        for (int64_t i = n; i < lda; ++i) EXPECT_EQ(to[i], from[i]) << n;
-        for (const bool centred : {false, true}) {
-          std::vector<float> got(static_cast<size_t>(n) + 1, 77);
-          set->normalize(from, 1, n, 0.01f, centred, scale.data<float>(), shift.data<float>(), got.data());
-          double mean = 0, square = 0;
-          for (int64_t i = 0; centred && i < n; ++i) mean += from[i] / static_cast<double>(n);
-          for (int64_t i = 0; i < n; ++i) square += (from[i] - mean) * (from[i] - mean) / static_cast<double>(n);
-          for (int64_t i = 0; i < n; ++i)
-            EXPECT_NEAR(got[static_cast<size_t>(i)],
-                        (from[i] - mean) / std::sqrt(square + 0.01f) * scale.data<float>()[i] + shift.data<float>()[i], 5e-6)
-                << n << " " << centred;
-          EXPECT_EQ(got.back(), 77);
-        }
+    for (int64_t n : {1, 3, 16, 31, 32, 33, 100, 192, 700})
+      for (const bool centred : {false, true}) {
+        const Tensor x = normal_tensor({n}, random, 4), scale = normal_tensor({n}, random), shift = normal_tensor({n}, random);
+        const float* from = x.data<float>();
+        std::vector<float> got(static_cast<size_t>(n) + 1, 77);
+        set->normalize(from, 1, n, 0.01f, centred, scale.data<float>(), shift.data<float>(), got.data());
+        double mean = 0, square = 0;
+        for (int64_t i = 0; centred && i < n; ++i) mean += from[i] / static_cast<double>(n);
+        for (int64_t i = 0; i < n; ++i) square += (from[i] - mean) * (from[i] - mean) / static_cast<double>(n);
+        for (int64_t i = 0; i < n; ++i)
+          EXPECT_NEAR(got[static_cast<size_t>(i)],
+                      (from[i] - mean) / std::sqrt(square + 0.01f) * scale.data<float>()[i] + shift.data<float>()[i], 5e-6)
+              << n << " " << centred;
+        EXPECT_EQ(got.back(), 77);
       }
+}
+
+TEST(RowKernels, ExponentialsOfRows) {
+  std::mt19937 random(12);
+  const KernelSet& set = kernels();
+  for (int64_t panels : {1, 2, 3, 7}) {
+    const int64_t n = panels * set.panel, lda = n + 5, rows = 4;
+    Tensor x = normal_tensor({rows, lda}, random, 20);
+    x.data<float>()[3] = -INFINITY;
+    x.data<float>()[3 * lda + 2] = NAN;
+    Tensor powers = x.clone();
+    float inverse[4];
+    set.exp_rows(powers.data<float>(), lda, rows, n, inverse);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float *from = x.data<float>() + r * lda, *to = powers.data<float>() + r * lda;
+      for (int64_t i = n; i < lda; ++i) EXPECT_EQ(to[i], from[i]);
+      if (r == 3) {
+        EXPECT_TRUE(std::isnan(inverse[r]));
+        continue;
+      }
+      const double largest = *std::max_element(from, from + n);
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) sum += std::exp(from[i] - largest);
+      for (int64_t i = 0; i < n; ++i) EXPECT_NEAR(to[i] * double{inverse[r]}, std::exp(from[i] - largest) / sum, 1e-6) << n;
     }
+    EXPECT_LT(powers.data<float>()[3], 1e-30f);
+  }
 }
 
 }  // namespace

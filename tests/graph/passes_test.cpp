@@ -81,17 +81,17 @@ TEST(Pass_merge_dilated_convolutions, OnlyWhatIsOneAndNothingElseNeeds) {
   EXPECT_FALSE(optimize(read, "merge_dilated_convolutions", {"output", "conv"}));
 }
 
-// x [1, 5, 6, 3] -> Split -> Conv2D 3x3 of each channel, 2 results each -> ConcatV2 "output".
-Graph channel_convolutions(const std::string& padding, int64_t stride, bool swap = false, bool wait = false) {
+// x [1, 5, 6, 3 * channels] -> Split -> Conv2D 3x3 of each part, 2 results each -> ConcatV2 "output".
+Graph channel_convolutions(const std::string& padding, int64_t stride, bool swap = false, bool wait = false, int64_t channels = 1) {
   Graph g;
-  placeholder(g, "x", {1, 5, 6, 3});
+  placeholder(g, "x", {1, 5, 6, 3 * channels});
   constant(g, "axis", Tensor::scalar(int32_t{3}));
   AttrMap split;
   split.emplace("num_split", int64_t{3});
   add(g, "parts", "Split", {"axis", "x"}, split);
   add(g, "first", "NoOp", {});
   for (int c = 0; c < 3; ++c) {
-    Tensor filter(DType::f32, {3, 3, 1, 2});
+    Tensor filter(DType::f32, {3, 3, channels, 2});
     for (int64_t i = 0; i < filter.size(); ++i) filter.data<float>()[i] = static_cast<float>((i * 7 + c * 5) % 11) - 5;
     const std::string number = std::to_string(c);
     constant(g, "w" + number, filter);
@@ -115,6 +115,19 @@ TEST(Pass_merge_channel_convolutions, BecomeOneDepthwiseConvolution) {
       EXPECT_EQ(count(g, "Conv2D"), 0);
       EXPECT_EQ(count(g, "DepthwiseConv2dNative"), 1);
     }
+}
+
+TEST(Pass_merge_channel_convolutions, PartsOfSeveralChannelsBecomeGroups) {
+  Tensor x(DType::f32, {1, 5, 6, 12});
+  for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i * 13 % 17) - 8;
+  for (int64_t stride : {1, 2}) {
+    Graph g = channel_convolutions("SAME", stride, false, false, 4);
+    const std::vector<float> before = run(g, "output", x);
+    EXPECT_TRUE(optimize(g, "merge_channel_convolutions", {"output"}));
+    expect_near(run(g, "output", x), before, 1e-4f);
+    EXPECT_EQ(count(g, "Conv2D"), 1);
+    EXPECT_EQ(count(g, "Split"), 0);
+  }
 }
 
 TEST(Pass_merge_channel_convolutions, OnlyInOrderAndOnlyWhatNothingElseNeeds) {

@@ -236,15 +236,6 @@ void softmax(const float* a, float* out, int64_t rows, int64_t n) {
   }
 }
 
-void exp_rows(float* a, int64_t lda, int64_t rows, int64_t n, float* inverse_sums) {
-  for (int64_t row = 0; row < rows; ++row, a += lda) {
-    const float largest = max_of_all(a, n, -kInfinity);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) a[i] = exp_of(a[i] - largest);
-    inverse_sums[row] = 1.0f / sum(a, n);
-  }
-}
-
 // The sum of (a - mean)^2, in lanes as reduce().
 inline float squares(const float* a, int64_t n, float mean) {
   float lanes[kLanes] = {};
@@ -280,7 +271,6 @@ constexpr ExpressionKernels kThese = {
     max_of_all,
     min_of_all,
     softmax,
-    exp_rows,
     normalize};
 #undef CYTODET_THREE
 

@@ -81,9 +81,6 @@ struct ExpressionKernels {
   float (*min_of_all)(const float* a, int64_t n, float so_far);
   // For each of `rows` rows of n values: e^(a - the row's largest), divided by their sum. Relative error at most 1e-6.
   void (*softmax)(const float* a, float* out, int64_t rows, int64_t n);
-  // For each of `rows` rows of n values, which begin lda floats apart: a = e^(a - the row's largest); inverse_sums[row] = 1 / their
-  // sum. Relative error at most 1e-6.
-  void (*exp_rows)(float* a, int64_t lda, int64_t rows, int64_t n, float* inverse_sums);
   // For each of `rows` rows of n values: (a - mean) / sqrt(variance + epsilon) * scale + shift, by columns; where it is not centred
   // the mean counts as 0. The variance is the mean of squares of a - mean. `out` may be `a`. Errors are those of sums in float.
   void (*normalize)(const float* a, int64_t rows, int64_t n, float epsilon, bool centred, const float* scale, const float* shift,
