@@ -288,6 +288,23 @@ class Compiler {
     plan_->list.push_back(std::move(step));
   }
 
+  // The tensor whose memory each one has: what an alias gives out lies where its input lies, for as long as either is read.
+  std::vector<size_t> owners(std::vector<Lifetime>& lives) const {
+    std::vector<size_t> owner(lives.size());
+    for (size_t i = 0; i < owner.size(); ++i) owner[i] = i;
+    for (const auto& step : plan_->list) {
+      if (step->info.kernel != "alias" && step->info.kernel != "int8_alias") continue;
+      const auto from = static_cast<size_t>(step->inputs[0]), to = static_cast<size_t>(step->outputs[0]);
+      if (plan_->places[from].kind != Place::arena || plan_->places[to].kind != Place::arena) continue;
+      Lifetime &whole = lives[owner[from]], &part = lives[to];
+      if (whole.bytes != part.bytes) continue;
+      owner[to] = owner[from];
+      whole.first = std::min(whole.first, part.first);
+      whole.last = std::max(whole.last, part.last);
+    }
+    return owner;
+  }
+
   void place() {
     int steps = static_cast<int>(plan_->list.size());
     std::vector<Lifetime> lives(plan_->places.size());
@@ -303,15 +320,17 @@ class Compiler {
             lives[static_cast<size_t>(id)].last = std::max(lives[static_cast<size_t>(id)].last, s);
           }
     for (int id : plan_->output_ids) lives[static_cast<size_t>(id)].last = steps;
+    const std::vector<size_t> owner = owners(lives);
     std::vector<Lifetime> arena;
-    std::vector<size_t> which;
+    std::vector<size_t> which(lives.size());
     for (size_t i = 0; i < lives.size(); ++i)
-      if (plan_->places[i].kind == Place::arena) {
+      if (plan_->places[i].kind == Place::arena && owner[i] == i) {
+        which[i] = arena.size();
         arena.push_back(lives[i]);
-        which.push_back(i);
       }
-    std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
-    for (size_t i = 0; i < which.size(); ++i) plan_->places[which[i]].offset = offsets[i];
+    const std::vector<int64_t> offsets = plan_arena(arena, plan_->arena_size);
+    for (size_t i = 0; i < lives.size(); ++i)
+      if (plan_->places[i].kind == Place::arena) plan_->places[i].offset = offsets[which[owner[i]]];
     if (plan_->arena_size > max_tensor_bytes() * 2)
       throw Error("graph", "needs an arena of " + std::to_string(plan_->arena_size >> 20) + " MiB",
                   "use a smaller input or batch");
