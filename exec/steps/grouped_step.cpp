@@ -1,6 +1,8 @@
 #include "exec/steps/grouped_step.h"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "exec/kernels/pack_weights.h"
 
@@ -97,17 +99,31 @@ class GroupedConvStep : public Step {
 
   // patches[out_w][kernel_h][kernel_w][in_c / groups] of the rows that the result's row reads; zeros outside.
   void fill_patches_of(int64_t g, const std::vector<const float*>& rows, float* patches) const {
+    switch (group_in_) {  // copies of a known length are a move or two
+      case 4:
+        return fill_patches_of(g, rows, patches, std::integral_constant<int64_t, 4>());
+      case 8:
+        return fill_patches_of(g, rows, patches, std::integral_constant<int64_t, 8>());
+      case 16:
+        return fill_patches_of(g, rows, patches, std::integral_constant<int64_t, 16>());
+      default:
+        return fill_patches_of(g, rows, patches, group_in_);
+    }
+  }
+  template <class Channels>
+  void fill_patches_of(int64_t g, const std::vector<const float*>& rows, float* patches, Channels channels) const {
+    const size_t bytes = static_cast<size_t>(channels) * sizeof(float);
     for (int64_t x = 0; x < s_.out_w; ++x)
-      for (const float* row : rows)
-        for (int64_t kx = 0; kx < s_.kernel_w; ++kx, patches += group_in_) {
-          const int64_t column = x * s_.stride_w - s_.pad_left + kx * s_.dilation_w;
-          if (row && column >= 0 && column < s_.in_w) {
-            const float* from = row + column * s_.in_c + g * group_in_;
-            for (int64_t c = 0; c < group_in_; ++c) patches[c] = from[c];
-          } else {
-            for (int64_t c = 0; c < group_in_; ++c) patches[c] = 0;
-          }
+      for (const float* row : rows) {
+        const int64_t first = x * s_.stride_w - s_.pad_left;
+        for (int64_t kx = 0; kx < s_.kernel_w; ++kx, patches += channels) {
+          const int64_t column = first + kx * s_.dilation_w;
+          if (row && column >= 0 && column < s_.in_w)
+            std::memcpy(patches, row + column * s_.in_c + g * channels, bytes);
+          else
+            std::memset(patches, 0, bytes);
         }
+      }
   }
 
   ConvShape s_;

@@ -1,6 +1,8 @@
 // Convolutions of several groups and depthwise ones with several results per channel, against the plain evals.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/exec/compare.h"
 #include "tests/exec/quantized_net.h"
 
@@ -39,6 +41,27 @@ TEST(GroupedConv, EveryGeometryGivesThePlainAnswer) {
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6) << c.in_c << " " << c.group << " " << c.out_c;
     EXPECT_EQ(a.kernels, std::set<std::string>{"grouped_conv"}) << c.in_c << " " << c.group << " " << c.out_c;
   }
+}
+
+// A batch norm behind joins the weights and the bias.
+TEST(GroupedConv, TakesABatchNorm) {
+  Graph g;
+  std::mt19937 random(6);
+  placeholder(g, "x", {1, 9, 9, 16});
+  constant(g, "w", normal_tensor({3, 3, 8, 24}, random, 0.2f));
+  for (const char* name : {"scale", "offset", "mean"}) constant(g, name, normal_tensor({24}, random));
+  Tensor variance = normal_tensor({24}, random);
+  for (int64_t i = 0; i < 24; ++i) variance.data<float>()[i] = std::abs(variance.data<float>()[i]) + 0.1f;
+  constant(g, "variance", variance);
+  add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs("SAME"));
+  AttrMap attrs;
+  attrs.emplace("is_training", false);
+  attrs.emplace("epsilon", Attr(1e-3f));
+  add(g, "norm", "FusedBatchNormV3", {"conv", "scale", "offset", "mean", "variance"}, std::move(attrs));
+  add(g, "y", "Relu", {"norm"});
+  const Answers a = run_both(g, {{"x", normal_tensor({1, 9, 9, 16}, random)}}, {"y"});
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6);
+  EXPECT_EQ(a.kernels, std::set<std::string>{"grouped_conv"});
 }
 
 TEST(GroupedConv, DepthwiseWithSeveralResultsPerChannel) {
