@@ -88,7 +88,8 @@ Tail tail_of(const Lowering& low, const Operands& from, int64_t channels, bool r
 }
 
 // Multiplies the output channels of a convolution, which are the last dimension of its weights.
-void multiply_channels(DenseConv& conv, const std::vector<float>& factors) {
+template <class Conv>
+void multiply_channels(Conv& conv, const std::vector<float>& factors) {
   if (factors.empty()) return;
   conv.weights = conv.weights.clone();
   for (int64_t i = 0; i < conv.weights.size(); ++i)
@@ -199,10 +200,8 @@ bool match_grouped(Lowering& low, NodeId id) {
   require_finite(from->filter, n.name);
   const Tail tail = tail_of(low, *from, shape->out_c, true, true);
   GroupedConv conv{*shape,    groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
-                   tail.bias, tail.act, tail.residual_first};
-  if (!tail.factors.empty()) conv.weights = conv.weights.clone();
-  for (int64_t i = 0; !tail.factors.empty() && i < conv.weights.size(); ++i)
-    conv.weights.data<float>()[i] *= tail.factors[static_cast<size_t>(i % shape->out_c)];
+                   tail.bias, tail.act, tail.residual_first, from->quant};
+  multiply_channels(conv, tail.factors);
   RowOp op{.inputs = {from->input}, .unbounded = true};
   if (tail.residual != kNoValue) op.inputs.push_back(tail.residual);
   op.make = [conv = std::move(conv)](const LayerIo& io) { return make_grouped_conv(conv, io.inputs, io.output); };

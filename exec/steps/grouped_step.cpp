@@ -141,6 +141,7 @@ class GroupedConvStep : public Step {
 }  // namespace
 
 std::unique_ptr<Step> make_grouped_conv(const GroupedConv& conv, const std::vector<StepInput>& inputs, const StepOutput& output) {
+  if (conv.quant) return make_quantized_groups(conv, inputs, output);
   return std::make_unique<GroupedConvStep>(conv, inputs, output);
 }
 

@@ -16,9 +16,14 @@ struct GroupedConv {
   std::vector<float> bias;
   Act act = Act::none;
   bool residual_first = false;
+  std::optional<QuantizedConv> quant;  // computed in 8 bits; `weights` are its dequantized weights
 };
 
-// act(conv(inputs[0]) + bias) [+ inputs[1], or added before act]: kernel "grouped_conv".
+// act(conv(inputs[0]) + bias) [+ inputs[1], or added before act]: kernel "grouped_conv", in 8 bits "int8_grouped_conv".
 std::unique_ptr<Step> make_grouped_conv(const GroupedConv& conv, const std::vector<StepInput>& inputs, const StepOutput& output);
+
+// The one in 8 bits.
+std::unique_ptr<Step> make_quantized_groups(const GroupedConv& conv, const std::vector<StepInput>& inputs,
+                                            const StepOutput& output);
 
 }  // namespace cytodet::exec

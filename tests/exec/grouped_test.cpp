@@ -97,7 +97,35 @@ TEST(GroupedConv, AddsAResidualAndReadsPadding) {
   EXPECT_EQ(a.kernels, std::set<std::string>{"grouped_conv"});
 }
 
-// The input is rounded to 8 bits and so are the weights; products and sums stay in float.
+// Exact products of 8-bit values, of every geometry and storage of what is read.
+TEST(GroupedConv, In8Bits) {
+  const QuantParams quant{0.03f, 10, false};
+  std::mt19937 random(4);
+  for (const GroupedCase& c : {GroupedCase{56, 8, 56, 3, 1, 1, "SAME"},
+                               {24, 8, 48, 3, 2, 1, "SAME"},
+                               {36, 4, 9, 5, 1, 1, "VALID"},
+                               {12, 6, 4, 3, 1, 2, "SAME"},
+                               {64, 32, 70, 3, 3, 1, "VALID"},
+                               {192, 96, 192, 1, 1, 1, "VALID"}}) {
+    Graph g;
+    placeholder(g, "x", {2, 11, 13, c.in_c});
+    const Tensor w = normal_tensor({c.kernel, c.kernel, c.group, c.out_c}, random, 0.2f);
+    constant(g, "w", w);
+    constant(g, "b", normal_tensor({c.out_c}, random));
+    const NodeId id = add(g, "conv", "Conv2D", {"x", "w"}, attrs_of(c));
+    add(g, "bias", "BiasAdd", {"conv", "b"});
+    add(g, "relu", "Relu", {"bias"});
+    const Shape result = *Facts(g).of(g.value("relu")).shape;
+    placeholder(g, "r", result);
+    add(g, "y", "AddV2", {"relu", "r"});
+    set_quantized(g, id, quant, quantize_weights(w, c.out_c, true));
+    const Answers a = run_both(
+        g, {{"x", tensor_near_q8({2, 11, 13, c.in_c}, quant, random)}, {"r", normal_tensor(result, random)}}, {"y"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5) << c.in_c << " " << c.group << " " << c.out_c;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"int8_grouped_conv"}) << c.in_c << " " << c.group << " " << c.out_c;
+  }
+}
+
 TEST(GroupedConv, OfQuantizedMaps) {
   QuantizedNet net;
   const QuantParams quant{0.03f, 110, false};
@@ -109,7 +137,7 @@ TEST(GroupedConv, OfQuantizedMaps) {
   set_quantized(net.graph, id, quant, quantize_weights(w, 24, true));
   net.conv("last", "grouped", 16, 1, quant);
   const Answers a = net.expect_answers({"last"});
-  EXPECT_TRUE(a.kernels.contains("grouped_conv"));
+  EXPECT_TRUE(a.kernels.contains("int8_grouped_conv"));
   EXPECT_FALSE(a.kernels.contains("plain"));
 }
 

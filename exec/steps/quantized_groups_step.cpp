@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <cstring>
+
+#include "exec/steps/grouped_step.h"
+#include "exec/steps/packed_conv.h"
+
+namespace cytodet::exec {
+namespace {
+
+// Row by row of the result, and some groups at a time: as many as fill a panel are one product, whose matrix holds zeros where one
+// group's inputs meet another's outputs. Rows of the map are quantized once, and patches are cut from them.
+class QuantizedGroupsStep : public Step {
+ public:
+  QuantizedGroupsStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)
+      : s_(conv.shape),
+        set_(kernels()),
+        act_(conv.act),
+        residual_first_(conv.residual_first),
+        input_(in[0].tensor),
+        bf16_(in[0].storage == StorageType::bf16),
+        quant_(conv.quant->quant),
+        params_(quant_, {}, s_.in_w * s_.in_c, set_.panel),
+        results_(set_, output, s_.out_c) {
+    if (in.size() > 1) residual_.emplace(set_, in[1], s_.out_c);
+    for (const StepInput& input : in) inputs.push_back(input.tensor);
+    outputs = {output.tensor};
+    info.kernel = "int8_grouped_conv";
+    const int64_t group_in = s_.in_c / conv.groups, group_out = s_.out_c / conv.groups;
+    info.macs = info.int8_macs = s_.batch * s_.out_h * s_.out_w * s_.out_c * s_.taps() * group_in;
+    info.bytes = conv.weights.size();
+    const int64_t joined = std::max<int64_t>(1, set_.panel / group_out);
+    for (int64_t first = 0; first < conv.groups; first += joined)
+      add_product(conv, first, std::min(joined, conv.groups - first), group_in, group_out);
+    ScratchAllocator alloc(nullptr);
+    workspace(alloc);
+    scratch_bytes = alloc.total();
+  }
+
+  void run(RunContext& context) const override {
+    for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t begin, int64_t end, int thread) {
+      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+      Workspace ws = workspace(alloc);
+      ws.have.assign(static_cast<size_t>(s_.kernel_h), -1);
+      for (int64_t row = begin; row < end; ++row) run_row(context, row, ws);
+    });
+  }
+
+ private:
+  // Input channels [first_in, first_in + in), output channels [first_out, first_out + out).
+  struct GroupProduct {
+    std::unique_ptr<PackedDense> packed;
+    int64_t first_in, in, first_out;
+  };
+  struct Workspace {
+    uint8_t *bytes, *pairs;     // the window's rows as bytes and as 16-bit integers; null where no product reads such
+    std::vector<int64_t> have;  // which row of all images each slot of them holds
+    uint8_t* patches;
+    float *residual, *results;
+    float* row;  // of a map of bf16 values
+  };
+
+  bool reads(int group) const {
+    return std::any_of(products_.begin(), products_.end(), [&](const GroupProduct& p) { return p.packed->group() == group; });
+  }
+  static int64_t element_bytes(int group) { return group == 4 ? 1 : 2; }
+  int64_t row_bytes(int group) const { return row_groups(s_.in_w * s_.in_c, group) * 4; }
+  Workspace workspace(ScratchAllocator& alloc) const {
+    int64_t patch = 0;
+    for (const GroupProduct& p : products_) patch = std::max(patch, p.packed->row_bytes());
+    Workspace ws;
+    ws.bytes = reads(4) ? alloc.bytes(s_.kernel_h * row_bytes(4)) : nullptr;
+    ws.pairs = reads(2) ? alloc.bytes(s_.kernel_h * row_bytes(2)) : nullptr;
+    ws.patches = alloc.bytes(s_.out_w * patch);
+    ws.residual = alloc.floats(residual_ ? residual_->scratch(s_.out_w) : 0);
+    ws.results = alloc.floats(results_.scratch(s_.out_w));
+    ws.row = alloc.floats(bf16_ ? s_.in_w * s_.in_c : 0);
+    return ws;
+  }
+
+  void add_product(const GroupedConv& conv, int64_t first, int64_t groups, int64_t group_in, int64_t group_out) {
+    DenseConv dense;
+    dense.shape = conv.shape;
+    dense.shape.in_c = groups * group_in;
+    dense.shape.out_c = groups * group_out;
+    const int64_t taps = s_.taps(), in = dense.shape.in_c, out = dense.shape.out_c, first_out = first * group_out;
+    const Shape filter{s_.kernel_h, s_.kernel_w, in, out};
+    const QuantizedWeights& w = conv.quant->weights;
+    dense.weights = Tensor(DType::f32, filter);
+    QuantizedWeights part{Tensor(DType::i8, filter), {}};
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t i = 0; i < in; ++i) {
+        const int64_t own = i / group_in * group_out;  // the outputs of this input's group
+        const int64_t from = (t * group_in + i % group_in) * s_.out_c + first_out + own, to = (t * in + i) * out + own;
+        std::copy_n(w.values.data<int8_t>() + from, group_out, part.values.data<int8_t>() + to);
+        std::copy_n(conv.weights.data<float>() + from, group_out, dense.weights.data<float>() + to);
+      }
+    const auto channels = [&](const std::vector<float>& all) {
+      return all.size() == 1 ? all : std::vector<float>(all.begin() + first_out, all.begin() + first_out + out);
+    };
+    part.scales = channels(w.scales);
+    if (!conv.bias.empty()) dense.bias = channels(conv.bias);
+    dense.bias.resize(static_cast<size_t>(out));
+    dense.quant = QuantizedConv{conv.quant->input, quant_, std::move(part)};
+    products_.push_back({std::make_unique<PackedDense>(set_, dense), first * group_in, in, first_out});
+  }
+
+  // The rows that output row `row` of all images reads, quantized: `row` of the map lies in slot row % kernel_h. Rows of a dilated
+  // window are quantized anew.
+  void quantize_row(const RunContext& context, int64_t row, const Workspace& ws, size_t slot) const {
+    const FeatureMap map = context.feature_map(input_);
+    const int64_t columns = s_.in_w * s_.in_c, first = row * columns;
+    if (bf16_) set_.bf16_to_f32(map.bf16(first), columns, ws.row);
+    const auto convert = [&](const Q8Kernels& q8, uint8_t* out) {
+      if (map.storage == StorageType::q8)
+        q8.repack_q8(map.q8(first), 1, columns, params_.qmin, out);
+      else if (map.storage == StorageType::f16)
+        q8.pack_q8_f16(map.f16(first), columns, 1, columns, nullptr, params_.params(), out);
+      else
+        q8.pack_q8(bf16_ ? ws.row : map.f32(first), columns, 1, columns, nullptr, params_.params(), out);
+    };
+    const auto at = static_cast<int64_t>(slot);
+    if (ws.bytes) convert(set_.q8.group == 4 ? set_.q8 : set_.q8_16bit_safe, ws.bytes + at * row_bytes(4));
+    if (ws.pairs) convert(set_.q8, ws.pairs + at * row_bytes(2));
+  }
+
+  void run_row(const RunContext& context, int64_t row, Workspace& ws) const {
+    const int64_t image = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top, pixel = row * s_.out_w;
+    std::vector<int64_t> slots(static_cast<size_t>(s_.kernel_h), -1);  // of the window's rows; -1: outside
+    for (int64_t ky = 0; ky < s_.kernel_h; ++ky) {
+      const int64_t y = top + ky * s_.dilation_h;
+      if (y < 0 || y >= s_.in_h) continue;
+      const int64_t wanted = image * s_.in_h + y;
+      const auto slot = static_cast<size_t>(s_.dilation_h == 1 ? y % s_.kernel_h : ky);
+      if (ws.have[slot] != wanted) quantize_row(context, wanted, ws, slot);
+      ws.have[slot] = wanted;
+      slots[static_cast<size_t>(ky)] = static_cast<int64_t>(slot);
+    }
+    const float* residual = residual_ ? residual_->values(context, pixel, s_.out_w, ws.residual) : nullptr;
+    float* out = results_.floats(context, pixel, ws.results);
+    for (const GroupProduct& p : products_) {
+      cut_patches(p, slots, ws);
+      Epilogue end;
+      end.bias = p.packed->bias();
+      end.act = p.packed->act_of(act_, 0, p.packed->panels());
+      end.residual = residual ? residual + p.first_out : nullptr;
+      end.residual_stride = s_.out_c;
+      end.residual_first = residual_first_;
+      p.packed->multiply(ws.patches, s_.out_w, 0, p.packed->panels(), out + p.first_out, s_.out_c, end);
+    }
+    results_.store(context, pixel, s_.out_w, ws.results);
+  }
+
+  // The packed rows of a product: windows of its channels, zeros of the quantized range outside of the map.
+  void cut_patches(const GroupProduct& p, const std::vector<int64_t>& slots, const Workspace& ws) const {
+    const int group = p.packed->group();
+    const int64_t size = element_bytes(group), pixel = s_.in_c * size, length = p.in * size;
+    const uint8_t* rows = group == 4 ? ws.bytes : ws.pairs;
+    const int64_t rest = p.packed->row_bytes() - s_.taps() * length;
+    uint8_t* out = ws.patches;
+    for (int64_t x = 0; x < s_.out_w; ++x) {
+      for (int64_t slot : slots)
+        for (int64_t kx = 0; kx < s_.kernel_w; ++kx, out += length) {
+          const int64_t column = x * s_.stride_w - s_.pad_left + kx * s_.dilation_w;
+          if (slot >= 0 && column >= 0 && column < s_.in_w)
+            copy_channels(rows + slot * row_bytes(group) + column * pixel + p.first_in * size, length, out);
+          else
+            std::memset(out, p.packed->image_zero(), static_cast<size_t>(length));
+        }
+      std::memset(out, 0, static_cast<size_t>(rest));
+      out += rest;
+    }
+  }
+  static void copy_channels(const uint8_t* from, int64_t bytes, uint8_t* to) {
+    if (bytes == 32)  // the usual one, as one move
+      std::memcpy(to, from, 32);
+    else
+      std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
+
+  ConvShape s_;
+  const KernelSet& set_;
+  Act act_;
+  bool residual_first_;
+  int input_;
+  bool bf16_;
+  QuantParams quant_;
+  PackedQuantizeParams params_;  // of the elements of a row of the map
+  ResultRows results_;
+  std::optional<RowSource> residual_;
+  std::vector<GroupProduct> products_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_quantized_groups(const GroupedConv& conv, const std::vector<StepInput>& inputs,
+                                            const StepOutput& output) {
+  return std::make_unique<QuantizedGroupsStep>(conv, inputs, output);
+}
+
+}  // namespace cytodet::exec
