@@ -199,8 +199,8 @@ __attribute__((always_inline)) inline void activate_all(Vec (&x)[N]) {
   }
 }
 
-// Calls body.template operator()<act>() for the run-time act.
-template <class Body>
+// Calls body.template operator()<act>() for the run-time act; without OfProducts, not for those that only products have (GELU).
+template <bool OfProducts = true, class Body>
 inline void with_act(Act act, Body body) {
   switch (act) {
     case Act::none:
@@ -234,13 +234,13 @@ inline void with_act(Act act, Body body) {
       body.template operator()<Act::hard_swish>();
       break;
     case Act::gelu:
-      body.template operator()<Act::gelu>();
+      if constexpr (OfProducts) body.template operator()<Act::gelu>();
       break;
     case Act::gelu_tanh:
-      body.template operator()<Act::gelu_tanh>();
+      if constexpr (OfProducts) body.template operator()<Act::gelu_tanh>();
       break;
     case Act::gelu_2e3:
-      body.template operator()<Act::gelu_2e3>();
+      if constexpr (OfProducts) body.template operator()<Act::gelu_2e3>();
       break;
   }
 }

@@ -165,7 +165,7 @@ inline void depthwise_taps(const DepthwiseRow& job) {
 
 template <class Results>
 void depthwise_results(const DepthwiseRow& job) {
-  with_act(job.act, [&]<Act act>() {
+  with_act<false>(job.act, [&]<Act act>() {
     if (job.channels > V::width)
       depthwise_taps<Results, act, 2>(job);
     else

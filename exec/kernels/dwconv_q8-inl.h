@@ -138,7 +138,7 @@ void depthwise_packed4_as(const DepthwisePacked4& job) {
     if (job.kernel_w == 3 && job.quads == 1) sum = job.stride == 1 ? sum_pixels<Set, 3, 1, 1> : sum_pixels<Set, 3, 1, 2>;
     if (job.kernel_w == 5 && job.quads == 2) sum = job.stride == 1 ? sum_pixels<Set, 5, 2, 1> : sum_pixels<Set, 5, 2, 2>;
   }
-  with_act(job.act, [&]<Act act>() {
+  with_act<false>(job.act, [&]<Act act>() {
     for (int64_t x = 0; x < job.width; x += kChunk) {
       const int64_t pixels = job.width - x < kChunk ? job.width - x : kChunk;
       sum(job, taps, x, pixels, sums);

@@ -34,7 +34,7 @@ inline void weighted_pixels(const WeightedRow* in, float* out, int64_t width, in
 }
 
 void weighted_sum_row(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels) {
-  with_act(act, [&]<Act a>() {
+  with_act<false>(act, [&]<Act a>() {
     switch (count) {
       case 1:
         weighted_pixels<a, 1>(in, out, width, channels);

@@ -54,8 +54,9 @@ inline void gemm_tiles(int64_t& m, int64_t rows, const float* a, int64_t lda, in
   }
 }
 
-// How many of `rows` rows are left for tiles of 7 and 4 rows behind those of Tall. Maps of 7 * 2^n pixels in a row are common, and
-// tiles of one or two rows wait for their sums: with tall tiles of 14 rows, one of those gives its rows up where that avoids them.
+// How many of `rows` rows are left for tiles of 7 and 4 rows behind those of Tall. Maps of 7 * 2^n pixels in a row are common,
+// and tiles of one or two rows wait for their sums: with tall tiles of 14 rows, one of those gives its rows up where that avoids
+// them.
 template <int Tall>
 inline int64_t rows_left(int64_t rows) {
   const int64_t left = rows % Tall;
@@ -82,11 +83,12 @@ inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, cons
   gemm_tiles<act, 1, Vectors>(m, rows, a, lda, k, b, c, ldc, end, finish);
 }
 
-// Rows in blocks of about 128 KiB of a, which stay in the L2 cache while all panels pass over them.
+// Rows in blocks of about 128 KiB of a, which stay in the L2 cache while all panels pass over them; of 256 KiB where b does not
+// stay there, so that it is read less often.
 template <Act act>
 void gemm_act(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
               float* c, int64_t ldc, const Epilogue& e, FinishRows finish) {
-  int64_t block = 128 * 1024 / 4 / (b.k > 0 ? b.k : 1);
+  int64_t block = (b.k * b.n > 128 * 1024 ? 256 : 128) * 1024 / 4 / (b.k > 0 ? b.k : 1);
   block = block < V::f32_tile_rows * 2 ? V::f32_tile_rows * 2 : block / V::f32_tile_rows * V::f32_tile_rows;
   for (int64_t row = 0; row < m; row += block) {
     int64_t rows = m - row < block ? m - row : block;

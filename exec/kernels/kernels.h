@@ -22,9 +22,10 @@ enum class Act : int {
   swish_3e5,          // to swish_3e5_error(max |x|), at most 2.9e-5, where |x| <= kSwish3e5MaxInput
   swish_small_3e5,    // to swish_small_error(max |x|), at most 2.7e-5, where |x| <= kSwishSmallMaxInput
   hard_swish,         // x * relu6(x + 3) / 6
-  gelu,               // x * (1 + erf(x / sqrt 2)) / 2, to 1.2e-7 * |x| and 1e-8; of minus infinity 0
-  gelu_tanh,          // x * sigmoid(1.5957691 * (x + 0.044715 * x^3)), to float rounding
-  gelu_2e3,           // either, to kGelu2e3Error = 2e-3, of any x
+  // Of products alone, dense or of groups:
+  gelu,       // x * (1 + erf(x / sqrt 2)) / 2, to 1.2e-7 * |x| and 1e-8; of minus infinity 0
+  gelu_tanh,  // x * sigmoid(1.5957691 * (x + 0.044715 * x^3)), to float rounding
+  gelu_2e3,   // either, to kGelu2e3Error = 2e-3, of any x
 };
 constexpr float kSwish2e3MaxInput = 160, kSwish3e5MaxInput = 80, kSwishSmallMaxInput = 1.5f;
 constexpr float kSwishMin = -0.2809f;  // the least result of the approximations; swish's own is -0.2785
@@ -295,8 +296,9 @@ struct KernelSet {
   void (*bilinear_row)(const BilinearRow& job);
   void (*max_pool_row)(const PoolRow<float>& job);
   void (*max_pool_q8)(const PoolRow<uint8_t>& job);
-  // Rows of n values, which begin lda floats apart, n a multiple of `panel`: a = e^(a - the row's largest); inverse_sums[row] = 1 /
-  // their sum. Relative error at most 1e-6 of the larger ones; a value of minus infinity gives 0. NaN in a row makes its sum NaN.
+  // Rows of n values, which begin lda floats apart, n a multiple of `panel`: a = e^(a - the row's largest); inverse_sums[row] = 1
+  // / their sum. Relative error at most 1e-6 of the larger ones; a value of minus infinity gives 0. NaN in a row makes its sum
+  // NaN.
   void (*exp_rows)(float* a, int64_t lda, int64_t rows, int64_t n, float* inverse_sums);
   // out[k * n panels] = b, row i multiplied by scale[i].
   void (*scale_rows)(const PackedF32Weights& b, const float* scale, float* out);

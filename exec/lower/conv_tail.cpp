@@ -125,9 +125,11 @@ class ActProbe {
   }
 
   bool is_computed(NodeId id) const {
-    static const char* const kOps[] = {"Mul", "Add", "AddV2", "Sub", "RealDiv", "Div", "Neg", "Square", "Pow", "Tanh", "Erf", "Erfc"};
+    static const char* const kOps[] = {"Mul", "Add",    "AddV2", "Sub",  "RealDiv", "Div",
+                                       "Neg", "Square", "Pow",   "Tanh", "Erf",     "Erfc"};
     const Node& n = low_.graph.node(id);
-    if (low_.taken(id) || std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; })) return false;
+    if (low_.taken(id) || std::none_of(std::begin(kOps), std::end(kOps), [&](const char* op) { return n.op == op; }))
+      return false;
     if (!low_.float_shape({id, 0}) || *low_.float_shape({id, 0}) != shape_) return false;
     return std::all_of(n.inputs.begin(), n.inputs.end(), [&](Value v) {
       const Tensor* t = low_.constant(v);
@@ -148,8 +150,9 @@ class ActProbe {
     return std::all_of(values_.begin(), values_.end(), [&](const auto& known) {
       if (known.first == last) return true;
       const auto readers = low_.absorbable_uses(known.first);
-      return !readers.empty() &&
-             std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) { return values_.contains({u.node, 0}); });
+      return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) {
+        return values_.contains({u.node, 0});
+      });
     });
   }
 
@@ -218,8 +221,10 @@ class TailWalk {
       return true;
     }
     std::vector<NodeId> inner;
-    if (const NodeId last = hard_swish_after(low_, tail_.output, inner); last >= 0) return absorb_act({Act::hard_swish, last, inner});
-    const std::optional<ComputedAct> computed = computed_act_after(low_, tail_.output);
+    if (const NodeId last = hard_swish_after(low_, tail_.output, inner); last >= 0)
+      return absorb_act({Act::hard_swish, last, inner});
+    // Kernels of products alone have those that are recognised by what they compute.
+    const std::optional<ComputedAct> computed = with_residual_ ? computed_act_after(low_, tail_.output) : std::nullopt;
     return computed && absorb_act(*computed);
   }
   bool absorb_act(const ComputedAct& act) {

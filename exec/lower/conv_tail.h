@@ -10,10 +10,11 @@ namespace cytodet::exec {
 
 // The bias, activation and residual that follow a convolution and fit its epilogue:
 //
-//   v ─▶ [BiasAdd | Add constant | Mul constant | batch norm]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish | GELU] ─▶ [Add residual] ─▶
+//   v ─▶ [BiasAdd | Add constant | Mul constant | batch norm]* ─▶ [Add residual] ─▶ [Relu | Relu6 | Sigmoid | swish | GELU] ─▶
+//   [Add residual] ─▶
 //
 // with at most one residual. Each node is absorbed only where it alone reads the value before it, and keeps that value's shape.
-// Where a residual may be absorbed, reshapes that keep the channels may stand between.
+// Where a residual may be absorbed, as behind a product, reshapes that keep the channels may stand between, and GELU is absorbed.
 struct Tail {
   Value output;
   std::vector<float> bias;     // [channels]
@@ -33,7 +34,8 @@ NodeId swish_after(const Lowering& low, Value v, NodeId& sigmoid);
 //    └────────────────────────────────┘           `inner` gets the nodes between
 NodeId hard_swish_after(const Lowering& low, Value v, std::vector<NodeId>& inner);
 
-// v ─▶ nodes of v and single numbers ─▶ last      with no other reader of v: what they compute, where that is GELU in any spelling
+// v ─▶ nodes of v and single numbers ─▶ last      with no other reader of v: what they compute, where that is GELU in any
+// spelling
 struct ComputedAct {
   Act act;
   NodeId last;

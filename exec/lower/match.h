@@ -66,15 +66,15 @@ bool set_dilation(ConvShape& s, const Dilated& d);
 
 // Whether the op gives its input's elements in their order.
 bool is_alias(const std::string& op);
-// v as elements of the first input (of Split, the second) of its node, where that only moves elements: one list for each dimension
-// of v. Nothing where some are filled in.
+// v as elements of the first input (of Split, the second) of its node, where that only moves elements: one list for each
+// dimension of v. Nothing where some are filled in.
 std::optional<Copy> one_move(const Lowering& low, Value v);
-// `then` moves elements of a value of shape `between`, whose elements are those of `first`: both in one. Nothing where that is no sum
-// of parts.
+// `then` moves elements of a value of shape `between`, whose elements are those of `first`: both in one. Nothing where that is no
+// sum of parts.
 std::optional<Copy> composed(const Copy& first, const Shape& between, const Copy& then);
 
-bool match_deconv(Lowering& low, NodeId id);     // Conv2DBackpropInput
-bool match_attention(Lowering& low, NodeId id);  // the product before a Softmax, the Softmax, and the product behind it
+bool match_deconv(Lowering& low, NodeId id);            // Conv2DBackpropInput
+bool match_attention(Lowering& low, NodeId id);         // the product before a Softmax, the Softmax, and the product behind it
 bool match_computed_product(Lowering& low, NodeId id);  // MatMul, BatchMatMul*, Einsum of two computed sides
 bool match_softmax(Lowering& low, NodeId id);
 

@@ -2,7 +2,8 @@
 //
 //   q ─▶ [Mul scale] ─┐
 //   k ─▶ [Mul scale] ─┴▶ BatchMatMul ─▶ [Mul, RealDiv scale]* ─▶ [Add bias]* ─▶ Softmax ─┐
-//   v ───────────────────────────────────────────────────────────────────────────────────┴▶ BatchMatMul ─▶ [Transpose, Reshape]* ─▶
+//   v ───────────────────────────────────────────────────────────────────────────────────┴▶ BatchMatMul ─▶ [Transpose, Reshape]*
+//   ─▶
 //
 // Splits, slices, transpositions and reshapes before q, k and v are not carried out: the step reads the elements where they lie.
 #include <algorithm>
@@ -112,7 +113,8 @@ std::optional<Product> product_of_einsum(const Lowering& low, NodeId id) {
   const std::string equation = n.attr_or<std::string>("equation", "");
   const size_t comma = equation.find(','), arrow = equation.find("->");
   if (n.inputs.size() != 2 || comma == std::string::npos || arrow == std::string::npos || comma > arrow) return {};
-  const std::string labels[] = {equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1), equation.substr(arrow + 2)};
+  const std::string labels[] = {equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1),
+                                equation.substr(arrow + 2)};
   for (const std::string& side : labels)
     for (char c : side)
       if (std::isalpha(static_cast<unsigned char>(c)) == 0 || std::count(side.begin(), side.end(), c) != 1) return {};
@@ -136,7 +138,7 @@ std::optional<Product> product_of_einsum(const Lowering& low, NodeId id) {
     }
   for (char c : labels[b])
     if (!has(2, c) && !has(a, c)) return {};
-  const Shape *sides[] = {low.float_shape(n.inputs[0]), low.float_shape(n.inputs[1])};
+  const Shape* sides[] = {low.float_shape(n.inputs[0]), low.float_shape(n.inputs[1])};
   for (size_t i = 0; i < 2; ++i)
     if (!sides[i] || sides[i]->size() != labels[i].size()) return {};
   for (char c : labels[a])
@@ -211,8 +213,8 @@ std::optional<Scores> scores_of(const Lowering& low, Value v) {
     if ((n.op != "Add" && n.op != "AddV2") || scores.scale != 1) return {};  // a scale of the sum is also one of the bias
     const Shape& shape = *low.float_shape(v);
     size_t side = 0;  // of the scores; the other is the bias
-    while (side < 2 && (low.constant(n.inputs[side]) || !low.float_shape(n.inputs[side]) || *low.float_shape(n.inputs[side]) != shape ||
-                        low.sole_reader(n.inputs[side]) < 0))
+    while (side < 2 && (low.constant(n.inputs[side]) || !low.float_shape(n.inputs[side]) ||
+                        *low.float_shape(n.inputs[side]) != shape || low.sole_reader(n.inputs[side]) < 0))
       ++side;
     if (side == 2) return {};
     scores.biases.push_back(n.inputs[1 - side]);
@@ -263,7 +265,8 @@ bool add_biases(const Lowering& low, const std::vector<Value>& biases, const Sha
     if (biases.size() > 1 || !low.float_shape(bias)) return false;
     inputs.push_back(bias);
   }
-  return biases.empty() || place_bias(attention, attention.bias ? attention.bias->shape() : *low.float_shape(inputs.back()), scores);
+  return biases.empty() ||
+         place_bias(attention, attention.bias ? attention.bias->shape() : *low.float_shape(inputs.back()), scores);
 }
 
 // What a product's result becomes through nodes that only move its elements, as long as each alone reads the one before: where
@@ -348,7 +351,9 @@ bool match_attention(Lowering& low, NodeId id) {
   std::vector<NodeId> nodes = scores->nodes;
   nodes.insert(nodes.end(), to->nodes.begin(), to->nodes.end());
   nodes.insert(nodes.end(), {id, softmax});
-  MakeStep make = [attention = std::move(attention)](const LayerIo& io) { return make_attention(attention, io.inputs, io.output); };
+  MakeStep make = [attention = std::move(attention)](const LayerIo& io) {
+    return make_attention(attention, io.inputs, io.output);
+  };
   low.add_layer(to->output, Opaque{std::move(inputs), std::move(make), true}, nodes);
   for (const Origin* o : {&q, &k, &v}) take_unread(low, o->nodes);
   return true;

@@ -92,8 +92,8 @@ template <class Conv>
 void multiply_channels(Conv& conv, const std::vector<float>& factors) {
   if (factors.empty()) return;
   conv.weights = conv.weights.clone();
-  for (int64_t i = 0; i < conv.weights.size(); ++i)
-    conv.weights.data<float>()[i] *= factors[static_cast<size_t>(i) % factors.size()];
+  float* weights = conv.weights.template data<float>();
+  for (int64_t i = 0; i < conv.weights.size(); ++i) weights[i] *= factors[static_cast<size_t>(i) % factors.size()];
   if (!conv.quant) return;
   std::vector<float>& scales = conv.quant->weights.scales;
   if (scales.size() == 1) scales.assign(factors.size(), scales[0]);
@@ -199,8 +199,9 @@ bool match_grouped(Lowering& low, NodeId id) {
   if (from->filter.size() != shape->taps() * group * shape->out_c) return false;
   require_finite(from->filter, n.name);
   const Tail tail = tail_of(low, *from, shape->out_c, true, true);
-  GroupedConv conv{*shape,    groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
-                   tail.bias, tail.act, tail.residual_first, from->quant};
+  GroupedConv conv{*shape,     groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
+                   tail.bias,  tail.act, tail.residual_first,
+                   from->quant};
   multiply_channels(conv, tail.factors);
   RowOp op{.inputs = {from->input}, .unbounded = true};
   if (tail.residual != kNoValue) op.inputs.push_back(tail.residual);

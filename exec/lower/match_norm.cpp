@@ -4,8 +4,8 @@
 //      └───────────────┘
 //
 // Every value behind x is written as a sum of products of x, its mean m, the mean s of its squares and r = 1 / sqrt(variance +
-// epsilon), with numbers per channel. A value that is scale * (x - m) * r + shift, or scale * x * r + shift with s in place of the
-// variance, is the result of a norm. Keras' form of a layer norm on FusedBatchNorm in training mode is one such product.
+// epsilon), with numbers per channel. A value that is scale * (x - m) * r + shift, or scale * x * r + shift with s in place of
+// the variance, is the result of a norm. Keras' form of a layer norm on FusedBatchNorm in training mode is one such product.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -24,8 +24,8 @@ struct Powers {
   int x = 0, m = 0, s = 0, r = 0;
   auto operator<=>(const Powers&) const = default;
 };
-using Numbers = std::vector<double>;          // one, or one per channel
-using Formula = std::map<Powers, Numbers>;    // a sum of products
+using Numbers = std::vector<double>;        // one, or one per channel
+using Formula = std::map<Powers, Numbers>;  // a sum of products
 
 double at(const Numbers& n, size_t i) { return n[n.size() == 1 ? 0 : i]; }
 
@@ -259,7 +259,8 @@ class NormSearch {
     const Tensor *scale = low_.constant(n.inputs[1]), *offset = low_.constant(n.inputs[2]);
     if (!scale || !offset) return {};
     const auto factor = numbers_of(*scale, scale->shape()), shift = numbers_of(*offset, offset->shape());
-    if (!factor || !shift || factor->size() != 1 || shift->size() != 1 || !set_epsilon(n.attr_or("epsilon", 1e-4f), true)) return {};
+    if (!factor || !shift || factor->size() != 1 || shift->size() != 1 || !set_epsilon(n.attr_or("epsilon", 1e-4f), true))
+      return {};
     Formula f{{{1, 0, 0, 1}, *factor}, {{0, 1, 0, 1}, {-(*factor)[0]}}};
     return is_zero(*shift) ? f : sum_of(f, {{Powers{}, *shift}});
   }
@@ -297,7 +298,8 @@ class NormSearch {
     const Formula& f = formulas_.at({id, 0});
     const Numbers *scale = coefficient(f, {1, 0, 0, 1}), *mean = coefficient(f, {0, 1, 0, 1}), *shift = coefficient(f, {});
     if (!scale || f.size() != 1u + (mean ? 1 : 0) + (shift ? 1 : 0) || norm_.centred != (mean != nullptr)) return {};
-    if (mean && !is_zero(combined(*scale, *mean, [](double a, double b) { return std::abs(a + b) > 1e-6 * std::abs(a) ? 1.0 : 0.0; })))
+    if (mean &&
+        !is_zero(combined(*scale, *mean, [](double a, double b) { return std::abs(a + b) > 1e-6 * std::abs(a) ? 1.0 : 0.0; })))
       return {};
     Found found{{id, 0}, norm_, nodes_before(id)};
     if (!is_alone(found.nodes, id) || elements(*low_.float_shape({id, 0})) != elements(*low_.float_shape(x_))) return {};
@@ -369,7 +371,8 @@ bool match_norm(Lowering& low, NodeId id) {
   }
   if (claim_norm(low, n.inputs[0], reduced)) return true;
   const Node& before = low.graph.node(n.inputs[0].node);
-  const bool squares = before.op == "Square" || (before.op == "Mul" && before.inputs[0] == before.inputs[1]) || before.op == "Pow";
+  const bool squares =
+      before.op == "Square" || (before.op == "Mul" && before.inputs[0] == before.inputs[1]) || before.op == "Pow";
   return squares && claim_norm(low, before.inputs[0], reduced);
 }
 

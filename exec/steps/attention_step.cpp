@@ -189,16 +189,17 @@ class ComputedProductStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    for_each_row_block(context, batch_, left_.rows(), block_, [&](int64_t b, int64_t first, int64_t rows, int thread, bool fresh) {
-      ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
-      const Workspace ws = workspace(alloc);
-      if (fresh) right_.pack(context.in(inputs[1]), b, ws.right);
-      const float* left = left_.block(context.in(inputs[0]), b, first, rows, ws.left);
-      const auto target = results_.target(context, outputs[0], b * left_.rows() + first, rows, ws.results);
-      set_.gemm(left, left_.stride(), rows, right_.matrix(ws.right), 0, right_.panels(), target.to, target.stride,
-                Epilogue{no_bias_.data()});
-      results_.store(context, outputs[0], b * left_.rows() + first, rows, target);
-    });
+    for_each_row_block(context, batch_, left_.rows(), block_,
+                       [&](int64_t b, int64_t first, int64_t rows, int thread, bool fresh) {
+                         ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
+                         const Workspace ws = workspace(alloc);
+                         if (fresh) right_.pack(context.in(inputs[1]), b, ws.right);
+                         const float* left = left_.block(context.in(inputs[0]), b, first, rows, ws.left);
+                         const auto target = results_.target(context, outputs[0], b * left_.rows() + first, rows, ws.results);
+                         set_.gemm(left, left_.stride(), rows, right_.matrix(ws.right), 0, right_.panels(), target.to,
+                                   target.stride, Epilogue{no_bias_.data()});
+                         results_.store(context, outputs[0], b * left_.rows() + first, rows, target);
+                       });
   }
 
  private:

@@ -43,8 +43,8 @@ class NormStep : public Step {
   static constexpr int64_t kBlock = 4096;  // floats that are worked on at a time
 
   struct Workspace {
-    float *input, *results;            // of a block
-    double* sums;                      // [channels], of the next two: of a block and of all
+    float *input, *results;                  // of a block
+    double* sums;                            // [channels], of the next two: of a block and of all
     float *part, *means, *factors, *shifts;  // [channels]
   };
   Workspace workspace(ScratchAllocator& alloc) const {

@@ -93,8 +93,6 @@ dnnl::post_ops activation(Act act) {
   if (act == Act::sigmoid) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_logistic, 0, 0);
   if (act == Act::swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1, 0);
   if (act == Act::hard_swish) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_hardswish, 0, 0);
-  if (act == Act::gelu) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0, 0);
-  if (act == Act::gelu_tanh) ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0, 0);
   return ops;
 }
 

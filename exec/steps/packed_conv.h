@@ -14,10 +14,10 @@ constexpr float kMaxSwishErrorSteps = 0.5f;  // an approximation of swish or GEL
 // kGelu2e3Error, which is about what 8 bits show of values around 1.
 inline Act approximate_act(Act act, float max_abs) {
   return act == Act::gelu || act == Act::gelu_tanh ? Act::gelu_2e3
-         : act != Act::swish                ? act
-         : max_abs <= kSwishSmallMaxInput ? Act::swish_small_3e5
-         : max_abs <= kSwish2e3MaxInput   ? Act::swish_2e3_bounded
-                                          : Act::swish_2e3;
+         : act != Act::swish                       ? act
+         : max_abs <= kSwishSmallMaxInput          ? Act::swish_small_3e5
+         : max_abs <= kSwish2e3MaxInput            ? Act::swish_2e3_bounded
+                                                   : Act::swish_2e3;
 }
 
 // A dense convolution as a product of rows (pixels, or patches of them) with a matrix [k, n]. Where it `converts`, rows of floats

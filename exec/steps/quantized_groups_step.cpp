@@ -7,8 +7,8 @@
 namespace cytodet::exec {
 namespace {
 
-// Row by row of the result, and some groups at a time: as many as fill a panel are one product, whose matrix holds zeros where one
-// group's inputs meet another's outputs. Rows of the map are quantized once, and patches are cut from them.
+// Row by row of the result, and some groups at a time: as many as fill a panel are one product, whose matrix holds zeros where
+// one group's inputs meet another's outputs. Rows of the map are quantized once, and patches are cut from them.
 class QuantizedGroupsStep : public Step {
  public:
   QuantizedGroupsStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)
@@ -104,8 +104,8 @@ class QuantizedGroupsStep : public Step {
     products_.push_back({std::make_unique<PackedDense>(set_, dense), first * group_in, in, first_out});
   }
 
-  // The rows that output row `row` of all images reads, quantized: `row` of the map lies in slot row % kernel_h. Rows of a dilated
-  // window are quantized anew.
+  // The rows that output row `row` of all images reads, quantized: `row` of the map lies in slot row % kernel_h. Rows of a
+  // dilated window are quantized anew.
   void quantize_row(const RunContext& context, int64_t row, const Workspace& ws, size_t slot) const {
     const FeatureMap map = context.feature_map(input_);
     const int64_t columns = s_.in_w * s_.in_c, first = row * columns;

@@ -86,11 +86,11 @@ Tensor joined_filter(const Graph& g, const std::vector<NodeId>& convolutions) {
   const auto parts = static_cast<int64_t>(convolutions.size());
   const int64_t rows = first.dim(0) * first.dim(1) * first.dim(2), columns = first.dim(3);
   const bool depthwise = first.dim(2) == 1;
-  Tensor joined(DType::f32, {first.dim(0), first.dim(1), depthwise ? parts : first.dim(2), depthwise ? columns : parts * columns});
+  Tensor joined(DType::f32,
+                {first.dim(0), first.dim(1), depthwise ? parts : first.dim(2), depthwise ? columns : parts * columns});
   for (int64_t i = 0; i < parts; ++i) {
     const float* from = filter_of(convolutions[static_cast<size_t>(i)])->data<float>();
-    for (int64_t r = 0; r < rows; ++r)
-      std::copy_n(from + r * columns, columns, joined.data<float>() + (r * parts + i) * columns);
+    for (int64_t r = 0; r < rows; ++r) std::copy_n(from + r * columns, columns, joined.data<float>() + (r * parts + i) * columns);
   }
   return joined;
 }

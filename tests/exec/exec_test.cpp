@@ -329,9 +329,8 @@ TEST(Kernels, OneDnnRows) {
   AttrMap transposed;
   transposed.emplace("transpose_b", true);
   add(g, "gram", "MatMul", {"rows", "rows"}, std::move(transposed));
-  EXPECT_THAT(
-      check_against_plain(g, {{"x", {1, 9, 8, 12}}}, {"gram", "max"}, random),
-      ::testing::UnorderedElementsAre("max_pool", "avg_pool", "softmax", "concat", "onednn_deconv", "matmul"));
+  EXPECT_THAT(check_against_plain(g, {{"x", {1, 9, 8, 12}}}, {"gram", "max"}, random),
+              ::testing::UnorderedElementsAre("max_pool", "avg_pool", "softmax", "concat", "onednn_deconv", "matmul"));
 }
 
 // 6 / relu6(x + 3) is no sixth of it.
@@ -428,7 +427,7 @@ TEST(KernelTable, EveryEntryIsUsedByATest) {
                                              {"matmul", "gemm"},
                                              {"deconv", "deconv"},
                                              {"computed_product", "matmul"},
-                                             {"norm", "norm"},            // transformer_test.cpp
+                                             {"norm", "norm"},  // transformer_test.cpp
                                              {"attention", "attention"},
                                              {"weighted_sum", "weighted_sum"},
                                              {"mean", "mean"},

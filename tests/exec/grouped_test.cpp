@@ -119,8 +119,8 @@ TEST(GroupedConv, In8Bits) {
     placeholder(g, "r", result);
     add(g, "y", "AddV2", {"relu", "r"});
     set_quantized(g, id, quant, quantize_weights(w, c.out_c, true));
-    const Answers a = run_both(
-        g, {{"x", tensor_near_q8({2, 11, 13, c.in_c}, quant, random)}, {"r", normal_tensor(result, random)}}, {"y"});
+    const Answers a =
+        run_both(g, {{"x", tensor_near_q8({2, 11, 13, c.in_c}, quant, random)}, {"r", normal_tensor(result, random)}}, {"y"});
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5) << c.in_c << " " << c.group << " " << c.out_c;
     EXPECT_EQ(a.kernels, std::set<std::string>{"int8_grouped_conv"}) << c.in_c << " " << c.group << " " << c.out_c;
   }

@@ -1,5 +1,5 @@
-// What transformers are made of: norms from their pieces, GELU behind products, products of computed sides, attention. Against the
-// plain evals.
+// What transformers are made of: norms from their pieces, GELU behind products, products of computed sides, attention. Against
+// the plain evals.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -111,10 +111,10 @@ TEST(Norms, OneStepInAnySpelling) {
       {"onnx", {40, 64}, {1}, {64}},
       {"squares", {3, 7, 100}, {2}, {100}},
       {"root mean square", {2, 6, 80}, {2}, {80}},
-      {"keras", {2, 4, 5, 12}, {1, 2, 3}, {4, 5, 12}},              // a layer norm over several axes
-      {"keras", {2, 5, 6, 19}, {1, 2}, {19}},                       // an instance norm
-      {"onnx", {3, 16, 70}, {1}, {70}},                             // the same, of one axis
-      {"keras", {2, 30, 40, 4, 6}, {1, 2, 4}, {1, 1, 1, 4, 6}},     // a group norm
+      {"keras", {2, 4, 5, 12}, {1, 2, 3}, {4, 5, 12}},           // a layer norm over several axes
+      {"keras", {2, 5, 6, 19}, {1, 2}, {19}},                    // an instance norm
+      {"onnx", {3, 16, 70}, {1}, {70}},                          // the same, of one axis
+      {"keras", {2, 30, 40, 4, 6}, {1, 2, 4}, {1, 1, 1, 4, 6}},  // a group norm
       {"root mean square", {2, 5, 6, 4, 8}, {1, 2, 4}, {4, 8}},
       {"onnx", {1, 70, 3}, {0, 1, 2}, {1}},
   };
@@ -157,8 +157,8 @@ TEST(Norms, LayerNormOnABatchNorm) {
   EXPECT_THAT(a.kernels, UnorderedElementsAre("norm", "alias"));
 }
 
-// What only looks like a norm: the mean is read elsewhere too, means go over other axes, the variance is of another value, epsilon
-// differs by channel.
+// What only looks like a norm: the mean is read elsewhere too, means go over other axes, the variance is of another value,
+// epsilon differs by channel.
 TEST(Norms, WhatIsNoneStaysAsItIs) {
   std::mt19937 random(6);
   for (const char* broken : {"read", "axes", "other", "epsilon", "sign"}) {
@@ -168,7 +168,8 @@ TEST(Norms, WhatIsNoneStaysAsItIs) {
     placeholder(g, "z", {3, 8, 24});
     constant(g, "axes", Tensor::from<int32_t>({1}, {2}));
     constant(g, "others", Tensor::from<int32_t>({1}, {1}));
-    constant(g, "epsilon", what == "epsilon" ? Tensor::from<float>({8, 1}, std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}) : Tensor::scalar(1.0f));
+    constant(g, "epsilon",
+             what == "epsilon" ? Tensor::from<float>({8, 1}, std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}) : Tensor::scalar(1.0f));
     add(g, "mean", "Mean", {"x", "axes"}, kept_dims());
     add(g, "squares", "SquaredDifference", {what == "other" ? "z" : "x", "mean"});
     add(g, "variance", "Mean", {"squares", what == "axes" ? "others" : "axes"}, kept_dims());
@@ -176,7 +177,8 @@ TEST(Norms, WhatIsNoneStaysAsItIs) {
     add(g, "root", "Rsqrt", {"sum"});
     add(g, "centred", what == "sign" ? "AddV2" : "Sub", {"x", "mean"});
     add(g, "y", "Mul", {"centred", "root"});
-    const std::vector<std::string> outputs = what == "read" ? std::vector<std::string>{"y", "mean"} : std::vector<std::string>{"y"};
+    const std::vector<std::string> outputs =
+        what == "read" ? std::vector<std::string>{"y", "mean"} : std::vector<std::string>{"y"};
     const Answers a = run_both(g, {{"x", normal_tensor({3, 8, 24}, random)}, {"z", normal_tensor({3, 8, 24}, random)}}, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) EXPECT_LT(worst_difference(a.plan[i], a.plain[i]), 3e-6) << broken;
     EXPECT_THAT(a.kernels, Not(Contains("norm"))) << broken;
@@ -262,7 +264,8 @@ TEST(Transformers, DenseLayerWithGelu) {
     add(g, "biased", "BiasAdd", {"map", "bias"});
     add_gelu(g, "y", "biased", spelling);
     add(g, "out", "AddV2", {"other", "y"});
-    const Answers a = run_both(g, {{"x", normal_tensor({2, 9, 40}, random)}, {"other", normal_tensor({2, 9, 70}, random)}}, {"out"});
+    const Answers a =
+        run_both(g, {{"x", normal_tensor({2, 9, 40}, random)}, {"other", normal_tensor({2, 9, 70}, random)}}, {"out"});
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6) << spelling;
     EXPECT_THAT(a.kernels, UnorderedElementsAre("alias", "gemm")) << spelling;
   }
@@ -347,7 +350,8 @@ TEST(Transformers, ProductsOfComputedSides) {
   for (const auto& [m, k, n] : {std::tuple{1, 1, 1}, {7, 33, 5}, {49, 32, 49}, {130, 64, 70}, {3, 700, 12}})
     for (int sides = 0; sides < 4; ++sides) {
       Graph g;
-      const Shape a_shape = sides & 1 ? Shape{2, 3, k, m} : Shape{2, 3, m, k}, b_shape = sides & 2 ? Shape{2, 3, n, k} : Shape{2, 3, k, n};
+      const Shape a_shape = sides & 1 ? Shape{2, 3, k, m} : Shape{2, 3, m, k},
+                  b_shape = sides & 2 ? Shape{2, 3, n, k} : Shape{2, 3, k, n};
       placeholder(g, "a", a_shape);
       placeholder(g, "b", b_shape);
       AttrMap attrs;

@@ -82,7 +82,8 @@ TEST(Pass_merge_dilated_convolutions, OnlyWhatIsOneAndNothingElseNeeds) {
 }
 
 // x [1, 5, 6, 3 * channels] -> Split -> Conv2D 3x3 of each part, 2 results each -> ConcatV2 "output".
-Graph channel_convolutions(const std::string& padding, int64_t stride, bool swap = false, bool wait = false, int64_t channels = 1) {
+Graph channel_convolutions(const std::string& padding, int64_t stride, bool swap = false, bool wait = false,
+                           int64_t channels = 1) {
   Graph g;
   placeholder(g, "x", {1, 5, 6, 3 * channels});
   constant(g, "axis", Tensor::scalar(int32_t{3}));

@@ -81,8 +81,9 @@ struct ExpressionKernels {
   float (*min_of_all)(const float* a, int64_t n, float so_far);
   // For each of `rows` rows of n values: e^(a - the row's largest), divided by their sum. Relative error at most 1e-6.
   void (*softmax)(const float* a, float* out, int64_t rows, int64_t n);
-  // For each of `rows` rows of n values: (a - mean) / sqrt(variance + epsilon) * scale + shift, by columns; where it is not centred
-  // the mean counts as 0. The variance is the mean of squares of a - mean. `out` may be `a`. Errors are those of sums in float.
+  // For each of `rows` rows of n values: (a - mean) / sqrt(variance + epsilon) * scale + shift, by columns; where it is not
+  // centred the mean counts as 0. The variance is the mean of squares of a - mean. `out` may be `a`. Errors are those of sums in
+  // float.
   void (*normalize)(const float* a, int64_t rows, int64_t n, float epsilon, bool centred, const float* scale, const float* shift,
                     float* out);
 
