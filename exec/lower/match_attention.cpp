@@ -276,6 +276,11 @@ struct Destination {
   std::vector<NodeId> nodes;
   ResultPlaces places;
 };
+ResultPlaces rows_in_order(int64_t width, int64_t count) {
+  ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width)), width};
+  for (size_t i = 0; i < places.rows.size(); ++i) places.rows[i] = static_cast<int64_t>(i) * width;
+  return places;
+}
 std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
   constexpr int64_t kMostElements = 16 << 20;
   if (shape.back() % width || elements(shape) != count || count > kMostElements) return {};
@@ -308,9 +313,11 @@ std::optional<Destination> destination_of(const Lowering& low, NodeId id, const 
       for (int64_t i = 0; i < shape[d]; ++i) copy.offsets[d].push_back(i * stride);
     }
   const int64_t count = elements(shape);
-  std::optional<ResultPlaces> places = rows_of(copy, shape, width, count);
   std::optional<Destination> to;
-  if (places) to = Destination{v, {}, std::move(*places)};
+  if (in_order(roles))
+    to = Destination{v, {}, rows_in_order(width, count)};
+  else if (std::optional<ResultPlaces> places = rows_of(copy, shape, width, count))
+    to = Destination{v, {}, std::move(*places)};
   std::vector<NodeId> nodes;
   for (NodeId next = low.sole_reader(v); next >= 0 && !low.taken(next); next = low.sole_reader(v)) {
     const std::string& op = low.graph.node(next).op;

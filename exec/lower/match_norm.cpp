@@ -322,9 +322,9 @@ class NormSearch {
   bool is_alone(const std::vector<NodeId>& nodes, NodeId last) const {
     return std::all_of(nodes.begin(), nodes.end(), [&](NodeId id) {
       if (id == last) return true;
-      const auto readers = low_.absorbable_uses({id, 0});
+      const auto& readers = low_.uses.of(id);  // of any output
       return !low_.is_wanted({id, 0}) && std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) {
-        return std::count(nodes.begin(), nodes.end(), u.node) > 0;
+        return !low_.needed(u.node) || std::count(nodes.begin(), nodes.end(), u.node) > 0;
       });
     });
   }
