@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "exec/kernels/pack_weights.h"
+#include "exec/steps/quantized_groups_step.h"
 
 namespace cytodet::exec {
 namespace {

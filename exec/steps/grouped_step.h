@@ -22,8 +22,4 @@ struct GroupedConv {
 // act(conv(inputs[0]) + bias) [+ inputs[1], or added before act]: kernel "grouped_conv", in 8 bits "int8_grouped_conv".
 std::unique_ptr<Step> make_grouped_conv(const GroupedConv& conv, const std::vector<StepInput>& inputs, const StepOutput& output);
 
-// The one in 8 bits.
-std::unique_ptr<Step> make_quantized_groups(const GroupedConv& conv, const std::vector<StepInput>& inputs,
-                                            const StepOutput& output);
-
 }  // namespace cytodet::exec

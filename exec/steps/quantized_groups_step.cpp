@@ -1,7 +1,8 @@
+#include "exec/steps/quantized_groups_step.h"
+
 #include <algorithm>
 #include <cstring>
 
-#include "exec/steps/grouped_step.h"
 #include "exec/steps/packed_conv.h"
 
 namespace cytodet::exec {
