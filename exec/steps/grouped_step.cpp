@@ -10,7 +10,8 @@
 namespace cytodet::exec {
 namespace {
 
-// Row by row of the result: the patches of a group are gathered and multiplied by its weights.
+// Some rows of the result at a time, so many that products are tall: the patches of a group are gathered and multiplied by its
+// weights.
 class GroupedConvStep : public Step {
  public:
   GroupedConvStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)
@@ -31,29 +32,38 @@ class GroupedConvStep : public Step {
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.out_c * k_;
     info.bytes = conv.weights.size() * 4;
     pack(conv);
+    block_ = std::clamp<int64_t>(kBlockPixels / std::max<int64_t>(1, s_.out_w), 1, s_.out_h);
     ScratchAllocator alloc(nullptr);
     workspace(alloc);
     scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
-    for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t begin, int64_t end, int thread) {
+    const int64_t blocks = (s_.out_h + block_ - 1) / block_;
+    for_each_chunk(context.threads, s_.batch * blocks, 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
-      std::vector<const float*> rows(static_cast<size_t>(s_.kernel_h));
-      for (int64_t row = begin; row < end; ++row) run_row(context, row, ws, rows);
+      std::vector<const float*> rows;
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t y = b % blocks * block_;
+        run_rows(context, b / blocks, y, std::min(block_, s_.out_h - y), ws, rows);
+      }
     });
   }
 
  private:
+  static constexpr int64_t kBlockPixels = 56;
+
   struct Workspace {
     float *rows, *patches, *residual, *results;
   };
+  int64_t rows_read(int64_t rows) const { return (rows - 1) * s_.stride_h + int64_t{s_.kernel_h - 1} * s_.dilation_h + 1; }
   Workspace workspace(ScratchAllocator& alloc) const {
-    float* rows = alloc.floats(s_.kernel_h * source_.scratch(s_.in_w));
-    float* patches = alloc.floats(s_.out_w * k_);
-    float* residual = alloc.floats(residual_ ? residual_->scratch(s_.out_w) : 0);
-    return {rows, patches, residual, alloc.floats(results_.scratch(s_.out_w))};
+    const int64_t pixels = block_ * s_.out_w;
+    float* rows = alloc.floats(rows_read(block_) * source_.scratch(s_.in_w));
+    float* patches = alloc.floats(pixels * k_);
+    float* residual = alloc.floats(residual_ ? residual_->scratch(pixels) : 0);
+    return {rows, patches, residual, alloc.floats(results_.scratch(pixels))};
   }
 
   int64_t panels() const { return (group_out_ + set_.panel - 1) / set_.panel; }
@@ -73,33 +83,33 @@ class GroupedConvStep : public Step {
     }
   }
 
-  void run_row(const RunContext& context, int64_t row, const Workspace& ws, std::vector<const float*>& rows) const {
-    const int64_t image = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top, pixel = row * s_.out_w;
-    for (int64_t ky = 0; ky < s_.kernel_h; ++ky) {
-      const int64_t y = top + ky * s_.dilation_h;
-      const bool inside = y >= 0 && y < s_.in_h;
-      rows[static_cast<size_t>(ky)] =
-          inside ? source_.values(context, (image * s_.in_h + y) * s_.in_w, s_.in_w, ws.rows + ky * source_.scratch(s_.in_w))
-                 : nullptr;
-    }
-    const float* residual = residual_ ? residual_->values(context, pixel, s_.out_w, ws.residual) : nullptr;
+  // Rows [y, y + count) of the result of an image; `rows` gets the rows of the map that they read, null outside.
+  void run_rows(const RunContext& context, int64_t image, int64_t y, int64_t count, const Workspace& ws,
+                std::vector<const float*>& rows) const {
+    const int64_t top = y * s_.stride_h - s_.pad_top, pixel = (image * s_.out_h + y) * s_.out_w, pixels = count * s_.out_w;
+    rows.assign(static_cast<size_t>(rows_read(count)), nullptr);
+    for (int64_t i = 0; i < rows_read(count); ++i)
+      if (top + i >= 0 && top + i < s_.in_h)
+        rows[static_cast<size_t>(i)] =
+            source_.values(context, (image * s_.in_h + top + i) * s_.in_w, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));
+    const float* residual = residual_ ? residual_->values(context, pixel, pixels, ws.residual) : nullptr;
     float* out = results_.floats(context, pixel, ws.results);
     for (int64_t g = 0; g < groups_; ++g) {
-      fill_patches_of(g, rows, ws.patches);
+      for (int64_t r = 0; r < count; ++r) fill_patches_of(g, rows.data() + r * s_.stride_h, ws.patches + r * s_.out_w * k_);
       Epilogue end;
       end.bias = bias_.data() + g * padded();
       end.act = act_;
       end.residual = residual ? residual + g * group_out_ : nullptr;
       end.residual_stride = s_.out_c;
       end.residual_first = residual_first_;
-      set_.gemm(ws.patches, k_, s_.out_w, {weights_.data() + g * packed_f32_size(k_, group_out_, set_.panel), k_, group_out_}, 0,
+      set_.gemm(ws.patches, k_, pixels, {weights_.data() + g * packed_f32_size(k_, group_out_, set_.panel), k_, group_out_}, 0,
                 panels(), out + g * group_out_, s_.out_c, end);
     }
-    results_.store(context, pixel, s_.out_w, ws.results);
+    results_.store(context, pixel, pixels, ws.results);
   }
 
-  // patches[out_w][kernel_h][kernel_w][in_c / groups] of the rows that the result's row reads; zeros outside.
-  void fill_patches_of(int64_t g, const std::vector<const float*>& rows, float* patches) const {
+  // patches[out_w][kernel_h][kernel_w][in_c / groups] of a row of the result whose windows begin in rows[0]; zeros outside.
+  void fill_patches_of(int64_t g, const float* const* rows, float* patches) const {
     switch (group_in_) {  // copies of a known length are a move or two
       case 4:
         return fill_patches_of(g, rows, patches, std::integral_constant<int64_t, 4>());
@@ -112,10 +122,11 @@ class GroupedConvStep : public Step {
     }
   }
   template <class Channels>
-  void fill_patches_of(int64_t g, const std::vector<const float*>& rows, float* patches, Channels channels) const {
+  void fill_patches_of(int64_t g, const float* const* rows, float* patches, Channels channels) const {
     const size_t bytes = static_cast<size_t>(channels) * sizeof(float);
     for (int64_t x = 0; x < s_.out_w; ++x)
-      for (const float* row : rows) {
+      for (int64_t ky = 0; ky < s_.kernel_h; ++ky) {
+        const float* row = rows[ky * s_.dilation_h];
         const int64_t first = x * s_.stride_w - s_.pad_left;
         for (int64_t kx = 0; kx < s_.kernel_w; ++kx, patches += channels) {
           const int64_t column = first + kx * s_.dilation_w;
@@ -136,6 +147,7 @@ class GroupedConvStep : public Step {
   std::optional<RowSource> residual_;
   ResultRows results_;
   int64_t group_in_, group_out_, k_;
+  int64_t block_ = 1;  // rows of the result
   FloatBuffer weights_, bias_;
 };
 

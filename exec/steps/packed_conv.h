@@ -13,11 +13,11 @@ constexpr float kMaxSwishErrorSteps = 0.5f;  // an approximation of swish or GEL
 // The activation of values of magnitude at most max_abs, in 8-bit layers and in bf16 plans: swish to kSwish2e3Error and GELU to
 // kGelu2e3Error, which is about what 8 bits show of values around 1.
 inline Act approximate_act(Act act, float max_abs) {
-  return act == Act::gelu || act == Act::gelu_tanh ? Act::gelu_2e3
-         : act != Act::swish                       ? act
-         : max_abs <= kSwishSmallMaxInput          ? Act::swish_small_3e5
-         : max_abs <= kSwish2e3MaxInput            ? Act::swish_2e3_bounded
-                                                   : Act::swish_2e3;
+  if (act == Act::gelu || act == Act::gelu_tanh) return max_abs <= kSwishSmallMaxInput ? act : Act::gelu_2e3;
+  return act != Act::swish                ? act
+         : max_abs <= kSwishSmallMaxInput ? Act::swish_small_3e5
+         : max_abs <= kSwish2e3MaxInput   ? Act::swish_2e3_bounded
+                                          : Act::swish_2e3;
 }
 
 // A dense convolution as a product of rows (pixels, or patches of them) with a matrix [k, n]. Where it `converts`, rows of floats

@@ -32,29 +32,34 @@ class QuantizedGroupsStep : public Step {
     const int64_t joined = std::max<int64_t>(1, set_.panel / group_out);
     for (int64_t first = 0; first < conv.groups; first += joined)
       add_product(conv, first, std::min(joined, conv.groups - first), group_in, group_out);
+    block_ = std::clamp<int64_t>(kBlockPixels / std::max<int64_t>(1, s_.out_w), 1, s_.out_h);
     ScratchAllocator alloc(nullptr);
     workspace(alloc);
     scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
-    for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t begin, int64_t end, int thread) {
+    const int64_t blocks = (s_.out_h + block_ - 1) / block_;
+    for_each_chunk(context.threads, s_.batch * blocks, 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
-      Workspace ws = workspace(alloc);
-      ws.have.assign(static_cast<size_t>(s_.kernel_h), -1);
-      for (int64_t row = begin; row < end; ++row) run_row(context, row, ws);
+      const Workspace ws = workspace(alloc);
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t y = b % blocks * block_;
+        run_rows(context, b / blocks, y, std::min(block_, s_.out_h - y), ws);
+      }
     });
   }
 
  private:
+  static constexpr int64_t kBlockPixels = 56;
+
   // Input channels [first_in, first_in + in), output channels [first_out, first_out + out).
   struct GroupProduct {
     std::unique_ptr<PackedDense> packed;
     int64_t first_in, in, first_out;
   };
   struct Workspace {
-    uint8_t *bytes, *pairs;     // the window's rows as bytes and as 16-bit integers; null where no product reads such
-    std::vector<int64_t> have;  // which row of all images each slot of them holds
+    uint8_t *bytes, *pairs;  // the rows that a block reads as bytes and as 16-bit integers; null where no product reads such
     uint8_t* patches;
     float *residual, *results;
     float* row;  // of a map of bf16 values
@@ -64,16 +69,18 @@ class QuantizedGroupsStep : public Step {
     return std::any_of(products_.begin(), products_.end(), [&](const GroupProduct& p) { return p.packed->group() == group; });
   }
   static int64_t element_bytes(int group) { return group == 4 ? 1 : 2; }
+  int64_t rows_read(int64_t rows) const { return (rows - 1) * s_.stride_h + int64_t{s_.kernel_h - 1} * s_.dilation_h + 1; }
   int64_t row_bytes(int group) const { return row_groups(s_.in_w * s_.in_c, group) * 4; }
   Workspace workspace(ScratchAllocator& alloc) const {
     int64_t patch = 0;
     for (const GroupProduct& p : products_) patch = std::max(patch, p.packed->row_bytes());
     Workspace ws;
-    ws.bytes = reads(4) ? alloc.bytes(s_.kernel_h * row_bytes(4)) : nullptr;
-    ws.pairs = reads(2) ? alloc.bytes(s_.kernel_h * row_bytes(2)) : nullptr;
-    ws.patches = alloc.bytes(s_.out_w * patch);
-    ws.residual = alloc.floats(residual_ ? residual_->scratch(s_.out_w) : 0);
-    ws.results = alloc.floats(results_.scratch(s_.out_w));
+    const int64_t pixels = block_ * s_.out_w;
+    ws.bytes = reads(4) ? alloc.bytes(rows_read(block_) * row_bytes(4)) : nullptr;
+    ws.pairs = reads(2) ? alloc.bytes(rows_read(block_) * row_bytes(2)) : nullptr;
+    ws.patches = alloc.bytes(pixels * patch);
+    ws.residual = alloc.floats(residual_ ? residual_->scratch(pixels) : 0);
+    ws.results = alloc.floats(results_.scratch(pixels));
     ws.row = alloc.floats(bf16_ ? s_.in_w * s_.in_c : 0);
     return ws;
   }
@@ -105,9 +112,8 @@ class QuantizedGroupsStep : public Step {
     products_.push_back({std::make_unique<PackedDense>(set_, dense), first * group_in, in, first_out});
   }
 
-  // The rows that output row `row` of all images reads, quantized: `row` of the map lies in slot row % kernel_h. Rows of a
-  // dilated window are quantized anew.
-  void quantize_row(const RunContext& context, int64_t row, const Workspace& ws, size_t slot) const {
+  // Row `row` of the maps of all images, as the products read it.
+  void quantize_row(const RunContext& context, int64_t row, const Workspace& ws, int64_t slot) const {
     const FeatureMap map = context.feature_map(input_);
     const int64_t columns = s_.in_w * s_.in_c, first = row * columns;
     if (bf16_) set_.bf16_to_f32(map.bf16(first), columns, ws.row);
@@ -119,54 +125,51 @@ class QuantizedGroupsStep : public Step {
       else
         q8.pack_q8(bf16_ ? ws.row : map.f32(first), columns, 1, columns, nullptr, params_.params(), out);
     };
-    const auto at = static_cast<int64_t>(slot);
-    if (ws.bytes) convert(set_.q8.group == 4 ? set_.q8 : set_.q8_16bit_safe, ws.bytes + at * row_bytes(4));
-    if (ws.pairs) convert(set_.q8, ws.pairs + at * row_bytes(2));
+    if (ws.bytes) convert(set_.q8.group == 4 ? set_.q8 : set_.q8_16bit_safe, ws.bytes + slot * row_bytes(4));
+    if (ws.pairs) convert(set_.q8, ws.pairs + slot * row_bytes(2));
   }
 
-  void run_row(const RunContext& context, int64_t row, Workspace& ws) const {
-    const int64_t image = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top, pixel = row * s_.out_w;
-    std::vector<int64_t> slots(static_cast<size_t>(s_.kernel_h), -1);  // of the window's rows; -1: outside
-    for (int64_t ky = 0; ky < s_.kernel_h; ++ky) {
-      const int64_t y = top + ky * s_.dilation_h;
-      if (y < 0 || y >= s_.in_h) continue;
-      const int64_t wanted = image * s_.in_h + y;
-      const auto slot = static_cast<size_t>(s_.dilation_h == 1 ? y % s_.kernel_h : ky);
-      if (ws.have[slot] != wanted) quantize_row(context, wanted, ws, slot);
-      ws.have[slot] = wanted;
-      slots[static_cast<size_t>(ky)] = static_cast<int64_t>(slot);
-    }
-    const float* residual = residual_ ? residual_->values(context, pixel, s_.out_w, ws.residual) : nullptr;
+  // Rows [y, y + count) of the result of an image.
+  void run_rows(const RunContext& context, int64_t image, int64_t y, int64_t count, const Workspace& ws) const {
+    const int64_t top = y * s_.stride_h - s_.pad_top, pixel = (image * s_.out_h + y) * s_.out_w, pixels = count * s_.out_w;
+    for (int64_t i = 0; i < rows_read(count); ++i)
+      if (is_inside(top + i)) quantize_row(context, image * s_.in_h + top + i, ws, i);
+    const float* residual = residual_ ? residual_->values(context, pixel, pixels, ws.residual) : nullptr;
     float* out = results_.floats(context, pixel, ws.results);
     for (const GroupProduct& p : products_) {
-      cut_patches(p, slots, ws);
+      for (int64_t r = 0; r < count; ++r) cut_patches(p, top, r, ws);
       Epilogue end;
       end.bias = p.packed->bias();
       end.act = p.packed->act_of(act_, 0, p.packed->panels());
       end.residual = residual ? residual + p.first_out : nullptr;
       end.residual_stride = s_.out_c;
       end.residual_first = residual_first_;
-      p.packed->multiply(ws.patches, s_.out_w, 0, p.packed->panels(), out + p.first_out, s_.out_c, end);
+      p.packed->multiply(ws.patches, pixels, 0, p.packed->panels(), out + p.first_out, s_.out_c, end);
     }
-    results_.store(context, pixel, s_.out_w, ws.results);
+    results_.store(context, pixel, pixels, ws.results);
   }
+  bool is_inside(int64_t y) const { return y >= 0 && y < s_.in_h; }
 
-  // The packed rows of a product: windows of its channels, zeros of the quantized range outside of the map.
-  void cut_patches(const GroupProduct& p, const std::vector<int64_t>& slots, const Workspace& ws) const {
+  // The packed rows of a product for row r of the block whose first window begins in row `top` of the map: windows of its
+  // channels, zeros of the quantized range outside of the map.
+  void cut_patches(const GroupProduct& p, int64_t top, int64_t r, const Workspace& ws) const {
     const int group = p.packed->group();
     const int64_t size = element_bytes(group), pixel = s_.in_c * size, length = p.in * size;
     const uint8_t* rows = group == 4 ? ws.bytes : ws.pairs;
     const int64_t rest = p.packed->row_bytes() - s_.taps() * length;
-    uint8_t* out = ws.patches;
+    uint8_t* out = ws.patches + r * s_.out_w * p.packed->row_bytes();
     for (int64_t x = 0; x < s_.out_w; ++x) {
-      for (int64_t slot : slots)
+      for (int64_t ky = 0; ky < s_.kernel_h; ++ky) {
+        const int64_t slot = r * s_.stride_h + ky * s_.dilation_h;
+        const bool inside = is_inside(top + slot);
         for (int64_t kx = 0; kx < s_.kernel_w; ++kx, out += length) {
           const int64_t column = x * s_.stride_w - s_.pad_left + kx * s_.dilation_w;
-          if (slot >= 0 && column >= 0 && column < s_.in_w)
+          if (inside && column >= 0 && column < s_.in_w)
             copy_channels(rows + slot * row_bytes(group) + column * pixel + p.first_in * size, length, out);
           else
             std::memset(out, p.packed->image_zero(), static_cast<size_t>(length));
         }
+      }
       std::memset(out, 0, static_cast<size_t>(rest));
       out += rest;
     }
@@ -189,6 +192,7 @@ class QuantizedGroupsStep : public Step {
   ResultRows results_;
   std::optional<RowSource> residual_;
   std::vector<GroupProduct> products_;
+  int64_t block_ = 1;  // rows of the result
 };
 
 }  // namespace
