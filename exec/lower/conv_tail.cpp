@@ -267,13 +267,13 @@ class TailWalk {
     return true;
   }
 
-  // By numbers per channel, which the caller multiplies its weights by.
+  // By numbers per channel, which the caller multiplies its weights by. A single number may be the weight of a sum's term.
   bool multiply(const Node& n, Value other) {
     const bool may = with_factors_ && n.op == "Mul" && takes_bias_ && other != tail_.output;
     const Tensor* by = may ? channel_constant(low_, other, channels_) : nullptr;
-    if (!by) return false;
+    if (!by || by->size() != channels_) return false;
     require_finite(*by, n.name);
-    for (int64_t c = 0; c < channels_; ++c) multiply(c, by->data<float>()[by->size() == 1 ? 0 : c]);
+    for (int64_t c = 0; c < channels_; ++c) multiply(c, by->data<float>()[c]);
     return true;
   }
   void multiply(int64_t channel, float factor) {
