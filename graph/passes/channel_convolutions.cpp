@@ -95,6 +95,16 @@ Tensor joined_filter(const Graph& g, const std::vector<NodeId>& convolutions) {
   return joined;
 }
 
+// TensorFlow fuses a BiasAdd with the convolution before it, and its fused kernel knows no groups.
+void add_biases_apart(Graph& g, const Consumers& uses, NodeId conv) {
+  for (Consumers::Use use : uses.of(Value{conv, 0})) {
+    Node& n = g.node(use.node);
+    if (n.op != "BiasAdd" || is_channels_first(n)) continue;
+    n.op = "AddV2";
+    n.attrs.erase("data_format");
+  }
+}
+
 }  // namespace
 
 bool pass_merge_channel_convolutions(Graph& g, const Interface& io) {
@@ -111,9 +121,11 @@ bool pass_merge_channel_convolutions(Graph& g, const Interface& io) {
       if (const auto it = conv.attrs.find(key); it != conv.attrs.end()) attrs.emplace(key, it->second);
     const Value filter = add_const_like(g, conv.inputs[1], g.node(id).name + "/filter", joined_filter(g, found->convolutions));
     Node& merged = g.node(id);
-    merged.op = g.constant(conv.inputs[1])->dim(2) == 1 ? "DepthwiseConv2dNative" : "Conv2D";
+    const bool depthwise = g.constant(conv.inputs[1])->dim(2) == 1;
+    merged.op = depthwise ? "DepthwiseConv2dNative" : "Conv2D";
     merged.inputs = {found->value, filter};
     merged.attrs = std::move(attrs);
+    if (!depthwise) add_biases_apart(g, uses, id);
     changed = true;
   }
   if (changed) sweep(g, io);

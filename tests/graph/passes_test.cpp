@@ -129,6 +129,14 @@ TEST(Pass_merge_channel_convolutions, PartsOfSeveralChannelsBecomeGroups) {
     EXPECT_EQ(count(g, "Conv2D"), 1);
     EXPECT_EQ(count(g, "Split"), 0);
   }
+  // TensorFlow would fuse a BiasAdd.
+  Graph g = channel_convolutions("SAME", 1, false, false, 4);
+  constant(g, "bias", Tensor::from<float>({6}, {1, 2, 3, 4, 5, 6}));
+  add(g, "biased", "BiasAdd", {"output", "bias"});
+  const std::vector<float> before = run(g, "biased", x);
+  EXPECT_TRUE(optimize(g, "merge_channel_convolutions", {"biased"}));
+  expect_near(run(g, "biased", x), before, 1e-4f);
+  EXPECT_EQ(count(g, "BiasAdd"), 0);
 }
 
 TEST(Pass_merge_channel_convolutions, OnlyInOrderAndOnlyWhatNothingElseNeeds) {
