@@ -67,7 +67,8 @@ inline int64_t rows_left(int64_t rows) {
 template <Act act, int Vectors>
 inline void gemm_rows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* b, float* c, int64_t ldc,
                       const TileEpilogue& end, FinishRows finish) {
-  constexpr int kTall = V::f32_tile_rows;
+  // Swish needs registers beside the sums: those of 14 rows leave it too few.
+  constexpr int kTall = V::f32_tile_rows == 14 && act == Act::swish ? 12 : V::f32_tile_rows;
   const int64_t left = rows_left<kTall>(rows), tall = rows - left;
   int64_t m = 0;
   if (end.from_memory) gemm_tiles<act, kTall, Vectors, true>(m, tall, a, lda, k, b, c, ldc, end, finish);
