@@ -232,9 +232,9 @@ class Translator {
     } else if (is_of(op, schema::BuiltinOperator::ASSIGN_VARIABLE)) {
       assign(g, at(op.inputs, 1), variable_of(at(op.inputs, 0), known), known);
     } else {
-      const int to = at(op.outputs, 0);
-      known[static_cast<size_t>(to)] =
-          read(g.tensors[static_cast<size_t>(to)], handles_.at({&known, at(op.inputs, 0)}), variable_of(at(op.inputs, 0), known));
+      const int to = at(op.outputs, 0), handle = at(op.inputs, 0);
+      Variable& variable = variable_of(handle, known);  // refuses a tensor that is no handle
+      known[static_cast<size_t>(to)] = read(g.tensors[static_cast<size_t>(to)], handles_.at({&known, handle}), variable);
     }
   }
 
