@@ -325,7 +325,8 @@ TEST(Transformers, ResultsAreStoredIn8Bits) {
   set_quantized(g, second, {0.02f, 20, false}, quantize_weights(back, 40, true));
   set_quantized(g, third, {0.03f, 3, false}, quantize_weights(w, 80, true));
   const Answers a = run_both(g, attention_inputs(c, random), {"third"});
-  EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 40);
+  // GELU to 2e-3 is a tenth of a step of 0.02, so that one value in ten becomes its neighbour; with Relu there it is over 40 dB.
+  EXPECT_GT(sqnr_db(a.plan[0], a.plain[0]), 36);
   EXPECT_THAT(a.kernels, UnorderedElementsAre("attention", "int8_gemm", "norm"));
 }
 
