@@ -113,6 +113,21 @@ inline simde__m512 emulated_range_ps(simde__m512 x, simde__m512 y, int how) {
   std::memcpy(&x, a, 64);
   return x;
 }
+// x * 2^floor(n). With an infinite n it is 0 or infinite also where x is no number, which SIMDe's is not.
+inline simde__m512 emulated_scalef_ps(simde__m512 x, simde__m512 n) {
+  float a[16], b[16];
+  std::memcpy(a, &x, 64);
+  std::memcpy(b, &n, 64);
+  for (int i = 0; i < 16; ++i) {
+    const float sign = std::isnan(a[i]) ? 1.0f : std::copysign(1.0f, a[i]);
+    if (std::isinf(b[i]))
+      a[i] = b[i] < 0 ? 0.0f * sign : b[i] * sign;
+    else
+      a[i] = std::isnan(b[i]) ? b[i] : std::ldexp(a[i], static_cast<int>(std::fmax(-1000, std::fmin(1000, std::floor(b[i])))));
+  }
+  std::memcpy(&x, a, 64);
+  return x;
+}
 inline simde__m512 emulated_maskz_loadu_ps(unsigned mask, const float* p) {
   float out[16] = {};
   for (int i = 0; i < 16; ++i)
@@ -130,6 +145,8 @@ inline void emulated_mask_storeu_ps(float* p, unsigned mask, simde__m512 x) {
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
 #undef _mm512_range_ps
 #define _mm512_range_ps emulated_range_ps
+#undef _mm512_scalef_ps
+#define _mm512_scalef_ps emulated_scalef_ps
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_cvtps_ph(x, rounding) emulated_cvtps_ph(x)
