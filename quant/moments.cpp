@@ -235,7 +235,7 @@ class MomentRun {
     for (size_t i : readers_[static_cast<size_t>(tap)]) {
       // Some eight windows for each weight of an output, so that their sums know more than the samples by heart.
       const int64_t wanted = 8 * layers_[i].moments.size / static_cast<int64_t>(data_.samples.size());
-      const int64_t most = std::clamp(wanted, options_.windows_per_image, kMostWindows);
+      const int64_t most = std::max(options_.windows_per_image, std::min(wanted, kMostWindows));
       if (const std::optional<Windows> w = windows_of(layers_[i], t, most, sample)) add_windows(lane[i], *w);
     }
   }

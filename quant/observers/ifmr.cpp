@@ -44,7 +44,7 @@ class Ifmr : public HistogramObserver {
   static std::vector<HistogramPoint> merged(const std::vector<HistogramPoint>& points, int bins) {
     std::vector<HistogramPoint> out;
     const float first = points.front().x, width = (points.back().x - first) / static_cast<float>(bins);
-    if (!(width > 0)) return points;
+    if (!(width > 0) || !std::isfinite(width)) return points;
     int bin = -1;
     double sum = 0, count = 0;
     const auto close = [&] {
