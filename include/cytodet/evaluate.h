@@ -138,7 +138,8 @@ inline Scores evaluate(const GroundTruth& ground_truth, const std::vector<ImageD
 // folders leave out those below Model::operating_scores(): give the others alone for the same numbers of cells. Forms: .geojson,
 // .geojson.gz, .csv, .coco.json, .heatmap.png, ... Throws Error: a form that is not known, a file that cannot be written.
 inline void write_detections(const ImageDetections& image, const std::string& path) {
-  const detail::DetectionsForC c({image});
+  const std::vector<ImageDetections> one{image};  // which `c` points into
+  const detail::DetectionsForC c(one);
   const std::vector<const char*> names = detail::pointers(c.names);
   detail::call([&](cytodet_error** error) {
     return cytodet_write_detections(c.images.data(), names.data(), names.size(), path.c_str(), nullptr, error);
