@@ -18,7 +18,9 @@ int64_t product(const Shape& s, size_t from = 0) {
 }
 
 bool is_layer(const Node& n) {
-  return n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "Conv2DBackpropInput" || n.op == "MatMul" ||
+  static const char* const kLayers[] = {
+      "Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2", "MatMul"};
+  return std::any_of(std::begin(kLayers), std::end(kLayers), [&](const char* op) { return n.op == op; }) ||
          n.op.starts_with("BatchMatMul");
 }
 
@@ -32,14 +34,15 @@ int64_t macs_of(const Node& n, const Facts& facts, NodeId id) {
   };
   std::optional<Shape> out = shape({id, 0});
   if (!out || n.inputs.size() < 2) return 0;
-  if (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative") {
+  const size_t rank = n.op.starts_with("Conv3D") ? 5 : 4;  // of filters
+  if (n.op == "Conv2D" || n.op == "Conv3D" || n.op == "DepthwiseConv2dNative") {
     std::optional<Shape> f = shape(n.inputs[1]);
-    if (!f || f->size() != 4) return 0;
-    return product(*out) * (*f)[0] * (*f)[1] * (n.op == "Conv2D" ? (*f)[2] : 1);
+    if (!f || f->size() != rank) return 0;
+    return product(*out) * (n.op == "DepthwiseConv2dNative" ? (*f)[0] * (*f)[1] : product(*f) / std::max<int64_t>(1, f->back()));
   }
-  if (n.op == "Conv2DBackpropInput" && n.inputs.size() > 2) {
+  if ((n.op == "Conv2DBackpropInput" || n.op == "Conv3DBackpropInputV2") && n.inputs.size() > 2) {
     std::optional<Shape> f = shape(n.inputs[1]), g = shape(n.inputs[2]);
-    return f && g && f->size() == 4 ? product(*g) * (*f)[0] * (*f)[1] * (*f)[2] : 0;
+    return f && g && f->size() == rank ? product(*g) * (product(*f) / std::max<int64_t>(1, f->back())) : 0;
   }
   if (n.op == "MatMul" || n.op.starts_with("BatchMatMul")) {
     std::optional<Shape> a = shape(n.inputs[0]);

@@ -22,8 +22,7 @@ namespace {
 
 bool is_layer(const Graph& graph, NodeId id) {
   const Node& n = graph.node(id);
-  return (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul") && n.inputs.size() >= 2 &&
-         graph.constant(n.inputs[1]);
+  return has_int8_form(n.op) && n.inputs.size() >= 2 && graph.constant(n.inputs[1]);
 }
 
 // The sum with a constant vector that alone reads v; v itself when there is none.

@@ -20,12 +20,9 @@
 namespace cytodet::quant {
 namespace {
 
-bool is_layer(const Node& n) { return n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul"; }
-
 // Products of numbers that have no INT8 form.
 bool is_float_layer(const Node& n) {
   static const std::set<std::string> kOps{"Conv2DBackpropInput",
-                                          "Conv3D",
                                           "Conv3DBackpropInputV2",
                                           "DepthwiseConv2dNativeBackpropInput",
                                           "BatchMatMul",
@@ -78,11 +75,14 @@ std::string bad_range(const Graph& graph, Value input, const Ranges& ranges) {
 // Why a layer stays in float; empty: it does not.
 std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, const QuantizeOptions& options) {
   if (const std::string excluded = exclusion(n, options); !excluded.empty()) return excluded;
-  if (!is_layer(n)) return n.op + " has no INT8 form";
+  if (!has_int8_form(n.op)) return n.op + " has no INT8 form";
   const Tensor* filter = n.inputs.size() == 2 ? graph.constant(n.inputs[1]) : nullptr;
   if (!filter || filter->dtype() != DType::f32) return "its filter is not a float constant";
   if (n.op == "MatMul" && n.attr_or("transpose_a", false)) return "it transposes its input";
-  if (const auto format = data_format(n); format != "NHWC" && format != "NCHW") return "its data is " + format;
+  if (const auto format = data_format(n); format != "NHWC" && format != "NCHW" && format != "NDHWC")
+    return "its data is " + format;
+  if (n.op == "Conv3D" && filter->dim(-2) % k16BitSafeRows != 0)
+    return "its " + std::to_string(filter->dim(-2)) + " channels are not groups of " + std::to_string(k16BitSafeRows);
   if (options.records) return options.records->contains(n.name) ? "" : "it has no record";
   return bad_range(graph, n.inputs[0], ranges);
 }
@@ -91,7 +91,7 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
 void check_records(const Graph& graph, const Records& records) {
   std::vector<std::string> layers;
   for (NodeId id : graph.ids())
-    if (is_layer(graph.node(id))) layers.push_back(graph.node(id).name);
+    if (has_int8_form(graph.node(id).op)) layers.push_back(graph.node(id).name);
   for (const auto& [name, record] : records) {
     if (std::find(layers.begin(), layers.end(), name) != layers.end()) continue;
     throw Error("record of " + name, "the graph has no layer of this name", suggest(name, layers));
@@ -326,7 +326,7 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
   std::set<std::string> shared;
   for (const RowInput& in : rows) shared.insert(graph.name_of(in.value));
   for (NodeId id : graph.topological_order()) {
-    if (!is_layer(graph.node(id)) && !is_float_layer(graph.node(id))) continue;
+    if (!has_int8_form(graph.node(id).op) && !is_float_layer(graph.node(id))) continue;
     const Node& n = graph.node(id);
     const std::string why =
         frames.is_inside(id) ? "it runs in a loop or behind a condition" : obstacle(graph, n, ranges, options);
@@ -343,11 +343,11 @@ QuantizeReport report_of(const Graph& graph) {
   QuantizeReport report;
   for (NodeId id : graph.topological_order()) {
     const Node& n = graph.node(id);
-    if (!is_layer(n) && !is_float_layer(n)) continue;
+    if (!has_int8_form(n.op) && !is_float_layer(n)) continue;
     QuantizedLayer layer{n.name, n.op, LayerPrecision::float32, "its input or filter is not fake-quantized with constant ranges",
                          {},     {}};
     layer.input_name = graph.name_of(n.inputs.at(0));
-    if (const std::optional<QuantizedConv> q = is_layer(n) ? quantized_conv(graph, id) : std::nullopt) {
+    if (const std::optional<QuantizedConv> q = has_int8_form(n.op) ? quantized_conv(graph, id) : std::nullopt) {
       const int8_t* codes = q->weights.values.data<int8_t>();
       const bool four = std::all_of(codes, codes + q->weights.values.size(), [](int8_t c) { return std::abs(c) <= 7; });
       layer.precision = LayerPrecision::int8;
@@ -368,7 +368,7 @@ std::map<std::string, Range> result_ranges(const Graph& graph, const Ranges& ran
   for (const std::string& name : outputs)
     if (const NodeId id = graph.find(name); id >= 0) kept.insert(id);
   for (NodeId id : graph.ids()) {
-    if (!is_layer(graph.node(id)) || !is_quantized(graph, id)) continue;
+    if (!has_int8_form(graph.node(id).op) || !is_quantized(graph, id)) continue;
     const ConvTail tail = conv_tail(graph, uses, kept, id);
     for (NodeId at : {tail.last, tail.bias}) {
       if (at < 0) continue;

@@ -16,19 +16,24 @@ try:
 except ImportError:
     tf = None  # who only wants the names
 
-# Name, height and width of the input image.
+# Name, height and width of the input image; or the shape of a volume.
 NETWORKS = {
     "MobileNetV2": 224, "MobileNetV3Small": 224, "MobileNetV3Large": 224, "ResNet50": 224, "DenseNet121": 224,
     "InceptionV3": 299, "NASNetMobile": 224, "EfficientNetV2B0": 224, "ConvNeXtTiny": 224, "RegNetY002": 224,
     "MobileNet": 224, "EfficientNetB0": 224, "ResNet101": 224,
-    "ResNet50v15": 224, "UNet": 256, "DeepLab": 256, "YOLOv8nLike": 640, "ViTTiny": 224, "SwinTiny": 224,  # network_builders.py
+    "ResNet50v15": 224, "UNet": 256, "UNet3D": (32, 64, 64, 1), "DeepLab": 256, "YOLOv8nLike": 640, "ViTTiny": 224, "SwinTiny": 224,  # network_builders.py
 }
 SEED = 7
 
 
+def shape(size):
+    """Of one image, [size, size, 3], or of one volume."""
+    return size if isinstance(size, tuple) else (size, size, 3)
+
+
 def image(size, seed=SEED):
-    """One image as the networks see it, values of about one: [1, size, size, 3]."""
-    return np.random.default_rng(seed).normal(0, 1, (1, size, size, 3)).astype("f4")
+    """One image as the networks see it, values of about one, in a batch of one."""
+    return np.random.default_rng(seed).normal(0, 1, (1, *shape(size))).astype("f4")
 
 
 def build(name, size):
@@ -54,7 +59,7 @@ def settle_batch_norms(model, x):
 def freeze(model, size, path):
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     call = tf.function(lambda x: model(x, training=False))
-    concrete = call.get_concrete_function(tf.TensorSpec((1, size, size, 3), tf.float32, name="image"))
+    concrete = call.get_concrete_function(tf.TensorSpec((1, *shape(size)), tf.float32, name="image"))
     graph = convert_variables_to_constants_v2(concrete, lower_control_flow=True).graph.as_graph_def()
     partial = path.with_suffix(".part")
     partial.write_bytes(graph.SerializeToString())

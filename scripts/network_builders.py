@@ -1,8 +1,8 @@
 """Networks that Keras applications lack, with random weights: the usual structures at their usual sizes, for make_networks.py.
 
-Sources: ResNet v1.5 (stride in the 3x3 of a bottleneck), U-Net (Ronneberger et al. 2015), DeepLab v3+ (Chen et al. 2018) on MobileNetV2,
-YOLOv8n's structure (backbone of C2f blocks, SPPF, path aggregation, decoupled heads), ViT-Ti/16 (Dosovitskiy et al. 2020, Touvron et al.
-2020), Swin-T (Liu et al. 2021)."""
+Sources: ResNet v1.5 (stride in the 3x3 of a bottleneck), U-Net (Ronneberger et al. 2015), 3-D U-Net (Çiçek et al. 2016), DeepLab
+v3+ (Chen et al. 2018) on MobileNetV2, YOLOv8n's structure (backbone of C2f blocks, SPPF, path aggregation, decoupled heads),
+ViT-Ti/16 (Dosovitskiy et al. 2020, Touvron et al. 2020), Swin-T (Liu et al. 2021)."""
 import tensorflow as tf
 
 K = tf.keras
@@ -38,6 +38,22 @@ def unet(size):
         x = L.Concatenate()([L.Conv2DTranspose(channels, 2, 2)(x), skip])
         x = conv_bn(conv_bn(x, channels, 3), channels, 3)
     return K.Model(image, L.Conv2D(3, 1)(x))
+
+
+def unet3d(shape):
+    def conv3(x, channels):
+        return L.ReLU()(L.BatchNormalization()(L.Conv3D(channels, 3, padding="same", use_bias=False)(x)))
+
+    image = x = K.Input(shape)
+    skips = []
+    for channels in (16, 32):
+        skips.append(conv3(conv3(x, channels), 2 * channels))
+        x = L.MaxPool3D(2)(skips[-1])
+    x = conv3(conv3(x, 64), 128)
+    for channels, skip in zip((64, 32), reversed(skips)):
+        x = L.Concatenate()([L.Conv3DTranspose(2 * channels, 2, 2)(x), skip])
+        x = conv3(conv3(x, channels), channels)
+    return K.Model(image, L.Conv3D(3, 1)(x))
 
 
 def deeplab(size):
@@ -152,4 +168,4 @@ def swin_tiny(size):
     return K.Model(image, L.Dense(1000)(L.GlobalAveragePooling2D()(x)))
 
 
-BUILDERS = {"ResNet50v15": resnet50_v15, "UNet": unet, "DeepLab": deeplab, "YOLOv8nLike": yolo_v8n_like, "ViTTiny": vit_tiny, "SwinTiny": swin_tiny}
+BUILDERS = {"ResNet50v15": resnet50_v15, "UNet": unet, "UNet3D": unet3d, "DeepLab": deeplab, "YOLOv8nLike": yolo_v8n_like, "ViTTiny": vit_tiny, "SwinTiny": swin_tiny}

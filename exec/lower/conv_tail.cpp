@@ -355,8 +355,10 @@ void pad_same(int64_t in, int64_t out, int kernel, int stride, int dilation, int
 bool set_padding(const Node& n, ConvShape& s) {
   const std::string padding = n.attr_or<std::string>("padding", "VALID");
   if (padding == "SAME") {
+    ConvDepth& d = s.depth;
     pad_same(s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
     pad_same(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
+    pad_same(d.in, d.out, d.kernel, d.stride, d.dilation, d.pad_front, d.pad_back);
     return true;
   }
   if (padding != "EXPLICIT") return padding == "VALID";
@@ -369,33 +371,45 @@ bool set_padding(const Node& n, ConvShape& s) {
   return true;
 }
 
+constexpr int64_t kMaxKernel = 64;
+
 }  // namespace
 
 std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter) {
   const Node& n = low.graph.node(id);
   const Shape* in = low.float_shape(input);
   const Shape* out = low.float_shape(output);
-  if (!in || !out || in->size() != 4 || out->size() != 4 || filter.rank() != 4 || filter.dtype() != DType::f32) return {};
+  if (!in || !out || filter.dtype() != DType::f32 || elements(*in) == 0 || elements(*out) == 0) return {};
+  const size_t rank = in->size();
+  if ((rank != 4 && rank != 5) || out->size() != rank || filter.rank() != static_cast<int64_t>(rank)) return {};
   if (!is_channels_last(n)) return {};
-  if (elements(*in) == 0 || elements(*out) == 0) return {};
-  AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{});
-  auto at = [](const AttrList& list, size_t i) { return list.ints.size() == 4 ? static_cast<int>(list.ints[i]) : 1; };
+  const AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", AttrList{});
+  const auto at = [&](const AttrList& list, size_t axis) {
+    return list.ints.size() == rank ? static_cast<int>(list.ints[axis]) : 1;
+  };
+  if (at(strides, 0) != 1 || at(strides, rank - 1) != 1) return {};
   ConvShape s;
   s.batch = (*in)[0];
-  s.in_h = (*in)[1];
-  s.in_w = (*in)[2];
-  s.in_c = (*in)[3];
-  s.out_h = (*out)[1];
-  s.out_w = (*out)[2];
-  s.out_c = (*out)[3];
-  s.kernel_h = static_cast<int>(filter.dim(0));
-  s.kernel_w = static_cast<int>(filter.dim(1));
-  s.stride_h = at(strides, 1);
-  s.stride_w = at(strides, 2);
-  s.dilation_h = at(dilations, 1);
-  s.dilation_w = at(dilations, 2);
-  if (at(strides, 0) != 1 || at(strides, 3) != 1 || s.kernel_h > 64 || s.kernel_w > 64) return {};
-  return set_padding(n, s) ? std::optional(s) : std::nullopt;
+  s.in_c = (*in)[rank - 1];
+  s.out_c = (*out)[rank - 1];
+  const auto along = [&](size_t axis, int64_t& in_size, int64_t& out_size, int& kernel, int& stride, int& dilation) {
+    const int64_t size = filter.dim(static_cast<int64_t>(axis) - 1);
+    in_size = (*in)[axis];
+    out_size = (*out)[axis];
+    kernel = static_cast<int>(std::min(size, kMaxKernel + 1));
+    stride = at(strides, axis);
+    dilation = at(dilations, axis);
+    return size <= kMaxKernel;
+  };
+  if (rank == 5 && !along(1, s.depth.in, s.depth.out, s.depth.kernel, s.depth.stride, s.depth.dilation)) return {};
+  if (!along(rank - 3, s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h) ||
+      !along(rank - 2, s.in_w, s.out_w, s.kernel_w, s.stride_w, s.dilation_w) || !set_padding(n, s))
+    return {};
+  if (rank == 5 && s.depth.is_flat()) {  // its planes are maps
+    s.batch *= s.depth.in;
+    s.depth = {};
+  }
+  return s;
 }
 
 }  // namespace cytodet::exec

@@ -43,7 +43,8 @@ struct ComputedAct {
 };
 std::optional<ComputedAct> computed_act_after(const Lowering& low, Value v);
 
-// Geometry of Conv2D and DepthwiseConv2dNative; empty where it is not static, not NHWC, or beyond what the kernels take.
+// Geometry of Conv2D, DepthwiseConv2dNative, Conv3D and poolings; empty where it is not static, not channels last, or beyond what
+// the kernels take.
 std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input, Value output, const Tensor& filter);
 
 }  // namespace cytodet::exec

@@ -149,6 +149,7 @@ void fuse_expand_depthwise(Lowering& low) {
   fuse_producers(low, depthwise_input, [](Layer& reader, Layer& producer) {
     auto *depthwise = reader.as<ConvChain>(), *expand = producer.as<ConvChain>();
     if (!expand || !expand->only_dense() || expand->gate != kNoValue || expand->residual != kNoValue) return false;
+    if (expand->dense->shape.is_volume()) return false;
     const ConvShape &from = expand->dense->shape, &to = depthwise->depthwise->shape;  // a reshape may stand between
     if (from.batch != to.batch || from.out_h != to.in_h || from.out_w != to.in_w) return false;
     depthwise->dense = std::move(expand->dense);

@@ -119,15 +119,16 @@ Tensor transposed(const Tensor& m) {
 
 }  // namespace
 
-//   x [─▶ Pad zeros] ─▶ Conv2D(constant filter) ─▶ tail (conv_tail.h)
+//   x [─▶ Pad zeros] ─▶ Conv2D(constant filter) ─▶ tail (conv_tail.h), or x ─▶ Conv3D(constant filter) ─▶ tail
 //   x [─▶ Mul factors] ─▶ QuantizeV2 ─▶ Dequantize ─▶ Conv2D(Dequantize(constant)) ─▶ tail     in 8 bits
 bool match_dense_conv(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "Conv2D") return false;
+  if (n.op != "Conv2D" && n.op != "Conv3D") return false;
   std::optional<Operands> from = operands(low, id);
   if (!from) return false;
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
-  if (!shape || from->filter.dim(2) != shape->in_c) return false;
+  if (!shape || from->filter.dim(-2) != shape->in_c) return false;
+  if (from->quant && shape->is_volume() && shape->in_c % k16BitSafeRows != 0) return false;  // no patches of volumes are cut
   require_finite(from->filter, n.name);
   const Tail tail = tail_of(low, *from, shape->out_c, true, true);
   ConvChain chain;

@@ -22,15 +22,16 @@ void claim_onednn(Lowering& low, NodeId id, Value output, std::vector<Value> inp
 
 }  // namespace
 
-//   x ─▶ Conv2DBackpropInput(constant filter) ─▶ tail without residual
+//   x ─▶ Conv2DBackpropInput | Conv3DBackpropInputV2(constant filter) ─▶ tail without residual
 bool match_deconv(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "Conv2DBackpropInput" || n.inputs.size() != 3) return false;
+  if ((n.op != "Conv2DBackpropInput" && n.op != "Conv3DBackpropInputV2") || n.inputs.size() != 3) return false;
   const Tensor* filter = low.constant(n.inputs[1]);
   if (!filter || low.constant(n.inputs[2])) return false;
   // The geometry is that of the convolution from this node's output to its gradient input.
   const std::optional<ConvShape> s = conv_shape(low, id, {id, 0}, n.inputs[2], *filter);
-  if (!s || s->dilation_h != 1 || s->dilation_w != 1 || filter->dim(2) != s->in_c || filter->dim(3) != s->out_c) return false;
+  if (!s || s->dilation_h != 1 || s->dilation_w != 1 || s->depth.dilation != 1) return false;
+  if (filter->dim(-2) != s->in_c || filter->dim(-1) != s->out_c) return false;
   require_finite(*filter, n.name);
   const Tail tail = absorb_tail(low, {id, 0}, s->in_c, false);
   std::vector<NodeId> nodes = tail.nodes;

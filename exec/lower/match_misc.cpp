@@ -30,17 +30,31 @@ class ConcatStep : public Step {
     info.kernel = "concat";
   }
   void run(RunContext& context) const override {
-    char* out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
-    for (int64_t o = 0; o < outer_; ++o)
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        const FeatureMap in = context.feature_map(inputs[i]);
-        const int64_t bytes = rows_[i] * static_cast<int64_t>(size_of(type_of(in.storage)));
-        std::memcpy(out, static_cast<const char*>(in.data) + o * bytes, static_cast<size_t>(bytes));
-        out += bytes;
-      }
+    struct Part {
+      const char* data;
+      size_t bytes;  // of a row
+    };
+    std::vector<Part> parts;
+    int64_t row = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const FeatureMap in = context.feature_map(inputs[i]);
+      parts.push_back({static_cast<const char*>(in.data), static_cast<size_t>(rows_[i]) * size_of(type_of(in.storage))});
+      row += static_cast<int64_t>(parts.back().bytes);
+    }
+    char* const out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
+    for_each_chunk(context.threads, outer_, std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row)),
+                   [&](int64_t begin, int64_t end, int) {
+                     char* to = out + begin * row;
+                     for (int64_t o = begin; o < end; ++o)
+                       for (const Part& p : parts) {
+                         std::memcpy(to, p.data + static_cast<size_t>(o) * p.bytes, p.bytes);
+                         to += p.bytes;
+                       }
+                   });
   }
 
  private:
+  static constexpr int64_t kChunkBytes = 64 * 1024;
   std::vector<int64_t> rows_;
   int64_t outer_;
 };

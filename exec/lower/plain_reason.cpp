@@ -16,12 +16,15 @@ constexpr const char* kCompiledOps[] = {"Add",
                                         "ArgMax",
                                         "ArgMin",
                                         "AvgPool",
+                                        "AvgPool3D",
                                         "BatchMatMulV2",
                                         "ConcatV2",
                                         "Conv2D",
                                         "BiasAdd",
                                         "Cast",
                                         "Conv2DBackpropInput",
+                                        "Conv3D",
+                                        "Conv3DBackpropInputV2",
                                         "DepthwiseConv2dNative",
                                         "DepthToSpace",
                                         "FusedBatchNormV3",
@@ -29,6 +32,7 @@ constexpr const char* kCompiledOps[] = {"Add",
                                         "MatMul",
                                         "Max",
                                         "MaxPool",
+                                        "MaxPool3D",
                                         "Mean",
                                         "Min",
                                         "MirrorPad",
@@ -63,7 +67,7 @@ std::string plain_reason(const Lowering& low, NodeId id) {
   const Fact& out = low.facts.of({id, 0});
   if (!is_known(out)) return "its shape is known only when it runs";
   if (out.dtype != DType::f32) return "its values are " + name_of(out.dtype) + ", and kernels compute f32";
-  if (is_channels_first(n)) return "its map is channels first (NCHW)";
+  if (is_channels_first(n)) return "its map is channels first";
   const bool made = std::any_of(std::begin(kCompiledOps), std::end(kCompiledOps), [&](const char* op) { return n.op == op; });
   return made ? "no kernel of " + n.op + " takes these attributes and shapes" : "no kernel computes " + n.op;
 }

@@ -100,7 +100,7 @@ class Compiler {
       auto* conv = layer.as<ConvChain>();
       if (!conv) continue;
       for (auto* dense : {&conv->dense, &conv->pointwise})
-        if (*dense) (*dense)->bf16 = !(*dense)->quant;
+        if (*dense) (*dense)->bf16 = !(*dense)->quant && !(*dense)->shape.is_volume();
       if (conv->depthwise) conv->depthwise->bf16 = !conv->depthwise->quant;
     }
   }
@@ -268,7 +268,7 @@ class Compiler {
   static void count_conv(StepInfo& info, const Conv& conv, int64_t inputs, bool bf16) {
     const ConvShape& s = conv.shape;
     info.bytes += conv.weights.size() * (conv.quant ? 1 : bf16 ? 2 : 4) + static_cast<int64_t>(conv.bias.size()) * 4;
-    const int64_t macs = s.batch * s.out_h * s.out_w * s.out_c * s.taps() * inputs;
+    const int64_t macs = s.out_planes() * s.out_h * s.out_w * s.out_c * s.taps() * inputs;
     if (conv.quant) info.int8_macs += macs;
     if (bf16) info.bf16_macs += macs;
   }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
 #include "graph/quantized/quant_nodes.h"
 
@@ -9,8 +10,7 @@ namespace cytodet::exec {
 namespace {
 
 bool has_filter_input(const Node& n) {
-  return (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul" || n.op == "Conv2DBackpropInput") &&
-         n.inputs.size() >= 2;
+  return (has_int8_form(n.op) || n.op == "Conv2DBackpropInput" || n.op == "Conv3DBackpropInputV2") && n.inputs.size() >= 2;
 }
 
 // What a Dequantize of constants gives, moved or not; empty: it is something else.

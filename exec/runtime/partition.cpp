@@ -16,8 +16,9 @@ namespace {
 size_t at(NodeId id) { return static_cast<size_t>(id); }
 
 bool is_layer_op(const std::string& op) {
-  static const char* const kLargeOps[] = {"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput",
-                                          "MatMul", "BatchMatMul",           "BatchMatMulV2"};
+  static const char* const kLargeOps[] = {
+      "Conv2D", "Conv3D",      "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2",
+      "MatMul", "BatchMatMul", "BatchMatMulV2"};
   return std::any_of(std::begin(kLargeOps), std::end(kLargeOps), [&](const char* layer) { return op == layer; });
 }
 

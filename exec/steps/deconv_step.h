@@ -9,7 +9,8 @@
 namespace cytodet::exec {
 
 // act(deconvolution + bias). `forward` is the convolution whose input gradient this is: it goes from [in_h, in_w, in_c], the
-// output here, to [out_h, out_w, out_c], the input here; filter [kernel_h, kernel_w, in_c, out_c], bias [in_c].
+// output here, to [out_h, out_w, out_c], the input here; filter [kernel_h, kernel_w, in_c, out_c], bias [in_c]. Those of a volume
+// have a depth before the height.
 struct Deconv {
   ConvShape forward;
   Tensor filter;

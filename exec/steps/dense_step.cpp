@@ -174,7 +174,7 @@ class DenseStep : public Step {
 }  // namespace
 
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) {
-  if (!conv.quant && !conv.bf16 && prefers_winograd(conv.shape)) return make_winograd_conv(conv, io);
+  if (!conv.quant && !conv.bf16 && !conv.shape.is_volume() && prefers_winograd(conv.shape)) return make_winograd_conv(conv, io);
   if (reads_windows(conv) && io.gate < 0) return make_window_conv(conv, io);
   return std::make_unique<DenseStep>(conv, io);
 }

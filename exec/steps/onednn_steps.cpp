@@ -31,7 +31,11 @@ dnnl::engine& engine() {
   return e;
 }
 
-memory::desc nhwc(const Shape& s) { return {{s[0], s[3], s[1], s[2]}, memory::data_type::f32, memory::format_tag::nhwc}; }
+// Of [n, h, w, c] or [n, d, h, w, c].
+memory::desc channels_last(const Shape& s) {
+  if (s.size() == 5) return {{s[0], s[4], s[1], s[2], s[3]}, memory::data_type::f32, memory::format_tag::ndhwc};
+  return {{s[0], s[3], s[1], s[2]}, memory::data_type::f32, memory::format_tag::nhwc};
+}
 
 struct Argument {
   int name;    // DNNL_ARG_*
@@ -96,11 +100,23 @@ dnnl::post_ops activation(Act act) {
   return ops;
 }
 
+memory::dims filter_dims(const ConvShape& s) {
+  if (s.is_volume()) return {s.in_c, s.out_c, s.depth.kernel, s.kernel_h, s.kernel_w};
+  return {s.in_c, s.out_c, s.kernel_h, s.kernel_w};
+}
+
+// Numbers along height and width, of a volume along depth too.
+memory::dims along(const ConvShape& s, int64_t depth, int64_t height, int64_t width) {
+  return s.is_volume() ? memory::dims{depth, height, width} : memory::dims{height, width};
+}
+
 // The filter in the layout that the primitive asks for.
 std::shared_ptr<memory> packed_filter(const Deconv& d, const memory::desc& wanted) {
   const ConvShape& s = d.forward;
-  const memory::desc given({s.in_c, s.out_c, s.kernel_h, s.kernel_w}, memory::data_type::f32,
-                           memory::dims{s.out_c, 1, int64_t{s.kernel_w} * s.in_c * s.out_c, s.in_c * s.out_c});
+  const int64_t column = s.in_c * s.out_c, row = s.kernel_w * column;
+  memory::dims strides{s.out_c, 1, row, column};
+  if (s.is_volume()) strides.insert(strides.begin() + 2, s.kernel_h * row);
+  const memory::desc given(filter_dims(s), memory::data_type::f32, strides);
   memory raw(given, engine(), const_cast<void*>(d.filter.raw()));
   auto packed = std::make_shared<memory>(wanted, engine());
   dnnl::stream stream(engine());
@@ -111,14 +127,21 @@ std::shared_ptr<memory> packed_filter(const Deconv& d, const memory::desc& wante
 
 std::unique_ptr<Step> deconv_step(const Deconv& d, int input, int output) {
   const ConvShape& s = d.forward;
-  const memory::desc src = nhwc({s.batch, s.out_h, s.out_w, s.out_c}), dst = nhwc({s.batch, s.in_h, s.in_w, s.in_c});
-  const memory::desc any({s.in_c, s.out_c, s.kernel_h, s.kernel_w}, memory::data_type::f32, memory::format_tag::any);
+  const ConvDepth& z = s.depth;
+  Shape from{s.batch, s.out_h, s.out_w, s.out_c}, to{s.batch, s.in_h, s.in_w, s.in_c};
+  if (s.is_volume()) {
+    from.insert(from.begin() + 1, z.out);
+    to.insert(to.begin() + 1, z.in);
+  }
+  const memory::desc src = channels_last(from), dst = channels_last(to);
+  const memory::desc any(filter_dims(s), memory::data_type::f32, memory::format_tag::any);
   const memory::desc bias({s.in_c}, memory::data_type::f32, memory::format_tag::x);
   dnnl::primitive_attr attr = user_scratchpad();
   attr.set_post_ops(activation(d.act));
   const dnnl::deconvolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, src,
-                                               any, bias, dst, {s.stride_h, s.stride_w}, {s.pad_top, s.pad_left},
-                                               {s.pad_bottom, s.pad_right});
+                                               any, bias, dst, along(s, z.stride, s.stride_h, s.stride_w),
+                                               along(s, z.pad_front, s.pad_top, s.pad_left),
+                                               along(s, z.pad_back, s.pad_bottom, s.pad_right));
   const dnnl::deconvolution_forward::primitive_desc pd(desc, attr, engine());
   const std::shared_ptr<memory> packed = packed_filter(d, pd.weights_desc());
   auto bias_memory = std::make_shared<memory>(bias, engine());

@@ -175,9 +175,9 @@ class PoolStep : public Step {
   void run(RunContext& context) const override {
     if (copies_q8_) {
       const uint8_t* in = context.feature_map(inputs[0]).q8();
-      for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t b, int64_t e, int) {
+      for_each_chunk(context.threads, s_.out_planes() * s_.out_h, 1, [&](int64_t b, int64_t e, int) {
         for (int64_t row = b; row < e; ++row) {
-          const uint8_t* rows[64];
+          const uint8_t* rows[kMaxPoolRows];
           PoolRow<uint8_t> job = window<uint8_t>(row, [&](int i, int64_t pixel) { rows[i] = in + pixel * s_.in_c; });
           job.rows = rows;
           job.out = context.q8_out(outputs[0]) + row * s_.out_w * s_.in_c;
@@ -186,7 +186,7 @@ class PoolStep : public Step {
       });
       return;
     }
-    for_each_chunk(context.threads, s_.batch * s_.out_h, 1, [&](int64_t b, int64_t e, int thread) {
+    for_each_chunk(context.threads, s_.out_planes() * s_.out_h, 1, [&](int64_t b, int64_t e, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
       for (int64_t row = b; row < e; ++row) {
@@ -194,7 +194,7 @@ class PoolStep : public Step {
           max_of_bytes(context, row, ws);
           continue;
         }
-        const float* rows[64];
+        const float* rows[kMaxPoolRows];
         PoolRow<float> job = window<float>(row, [&](int i, int64_t pixel) {
           rows[i] = source_.rows(context, pixel, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));
         });
@@ -218,7 +218,8 @@ class PoolStep : public Step {
     uint8_t* bytes;  // the largest ones, [out_w][c]
   };
   Workspace workspace(ScratchAllocator& alloc) const {
-    float* rows = alloc.floats(max_of_bytes() ? 0 : std::min<int64_t>(s_.kernel_h, s_.in_h) * source_.scratch(s_.in_w));
+    float* rows =
+        alloc.floats(max_of_bytes() ? 0 : std::min<int64_t>(s_.kernel_h, s_.in_h) * s_.depth.kernel * source_.scratch(s_.in_w));
     float* results = alloc.floats(results_.scratch(s_.out_w));
     return {rows, results, max_of_bytes() ? alloc.bytes(s_.out_w * s_.in_c) : nullptr};
   }
@@ -227,7 +228,7 @@ class PoolStep : public Step {
   bool max_of_bytes() const { return !average_ && source_.reads_bytes(); }
   void max_of_bytes(const RunContext& context, int64_t row, const Workspace& ws) const {
     const uint8_t* in = context.feature_map(inputs[0]).q8();
-    const uint8_t* rows[64];
+    const uint8_t* rows[kMaxPoolRows];
     PoolRow<uint8_t> job = window<uint8_t>(row, [&](int i, int64_t pixel) { rows[i] = in + pixel * s_.in_c; });
     job.rows = rows;
     job.out = ws.bytes;
@@ -247,11 +248,16 @@ class PoolStep : public Step {
   // The windows of output row `row`; put(i, first pixel of the row) for each input row that they hold.
   template <class T, class Put>
   PoolRow<T> window(int64_t row, Put put) const {
-    const int64_t n = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top;
+    const int64_t plane = row / s_.out_h, top = row % s_.out_h * s_.stride_h - s_.pad_top;
+    const int64_t first_plane = plane / s_.depth.out * s_.depth.in;  // of the image
     PoolRow<T> job;
     job.count = 0;
-    for (int64_t y = std::max<int64_t>(0, top); y < std::min(s_.in_h, top + s_.kernel_h); ++y)
-      put(job.count++, (n * s_.in_h + y) * s_.in_w);
+    for (int64_t tap = 0; tap < s_.depth.kernel; ++tap) {
+      const int64_t z = s_.depth.plane(plane % s_.depth.out, tap);
+      if (z < 0 || z >= s_.depth.in) continue;
+      for (int64_t y = std::max<int64_t>(0, top); y < std::min(s_.in_h, top + s_.kernel_h); ++y)
+        put(job.count++, ((first_plane + z) * s_.in_h + y) * s_.in_w);
+    }
     job.kernel_w = s_.kernel_w;
     job.stride = s_.stride_w;
     job.pad = s_.pad_left;

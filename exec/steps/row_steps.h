@@ -9,16 +9,32 @@
 namespace cytodet::exec {
 
 // Geometry of a convolution or a pooling.
+// The third dimension of a window that moves through volumes, [batch, in, in_h, in_w, in_c]; that of maps has one plane.
+struct ConvDepth {
+  int64_t in = 1, out = 1;
+  int kernel = 1, stride = 1, dilation = 1, pad_front = 0, pad_back = 0;
+
+  // Each output plane comes from the input plane of its number alone.
+  bool is_flat() const { return kernel == 1 && stride == 1 && pad_front == 0 && pad_back == 0; }
+  // The input plane that tap `tap` of output plane `plane` reads; it may lie outside of [0, in).
+  int64_t plane(int64_t out_plane, int64_t tap) const { return out_plane * stride - pad_front + tap * dilation; }
+};
+
 struct ConvShape {
   int64_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
   int64_t out_h = 1, out_w = 1, out_c = 1;
   int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  ConvDepth depth;
 
+  bool is_volume() const { return !depth.is_flat(); }
   bool pointwise() const {
-    return kernel_h == 1 && kernel_w == 1 && stride_h == 1 && stride_w == 1 && !pad_top && !pad_left && !pad_bottom && !pad_right;
+    return kernel_h == 1 && kernel_w == 1 && stride_h == 1 && stride_w == 1 && !pad_top && !pad_left && !pad_bottom &&
+           !pad_right && !is_volume();
   }
-  int64_t taps() const { return int64_t{kernel_h} * kernel_w; }
+  int64_t taps() const { return int64_t{depth.kernel} * kernel_h * kernel_w; }
+  int64_t in_planes() const { return batch * depth.in; }
+  int64_t out_planes() const { return batch * depth.out; }
 };
 
 // One term of a weighted sum: a feature map that is `repeat` times smaller in height and width (nearest upsampling).
@@ -38,7 +54,9 @@ std::unique_ptr<Step> make_weighted_sum(const Shape& shape, const std::vector<Su
 std::unique_ptr<Step> make_product(const Shape& shape, const StepInput& a, const StepInput& b, bool gate,
                                    const StepOutput& output);
 
-// The largest values, or the means, of windows: kernels "max_pool" and "avg_pool".
+// The largest values, or the means, of windows, in volumes too: kernels "max_pool" and "avg_pool". A window has at most
+// kMaxPoolRows rows of pixels.
+constexpr int64_t kMaxPoolRows = 64;
 std::unique_ptr<Step> make_pool(const ConvShape& shape, bool average, const StepInput& input, const StepOutput& output);
 
 // The mean over height and width: kernel "mean".

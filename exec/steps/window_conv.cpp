@@ -26,27 +26,29 @@ class WindowConvStep : public Step {
         stores_itself_(packed_.quantized && results_.stored_by_products()),
         act_(packed_.act_of(conv.act, 0, packed_.panels())),
         element_bytes_(packed_.quantized ? 4 / packed_.group() : 4),
-        layout_(conv.shape, element_bytes_, packed_.quantized) {
+        layout_(conv.shape, element_bytes_, packed_.quantized || conv.shape.is_volume()) {
     if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);
     inputs = {io.input};
     if (io.residual) inputs.push_back(io.residual->tensor);
     outputs = {io.output.tensor};
     info.kernel = packed_.prefix() + std::string("window_gemm");
     const bool many_weights = packed_.k * packed_.n * element_bytes_ > kManyWeights;
-    band_ = (many_weights ? kFewBandsBytes : kBandBytes) / (shape_.in_w * shape_.in_c * shape_.stride_h * element_bytes_);
+    const int64_t row_bytes = shape_.in_w * shape_.in_c * element_bytes_;
+    band_ = (many_weights ? kFewBandsBytes : kBandBytes) / (row_bytes * shape_.stride_h * shape_.depth.kernel);
     const int64_t converted =
         (stores_itself_ ? 0 : results_.scratch(1)) + (residual_ ? residual_->scratch(1) : 0);  // floats of a result
     if (converted > 0) band_ = std::min(band_, kResultBytes / (4 * shape_.out_w * converted));
     band_ = std::clamp<int64_t>(band_, 1, shape_.out_h);
     const int64_t bands = (shape_.out_h + band_ - 1) / band_;
     band_ = (shape_.out_h + bands - 1) / bands;
+    layout_.stack_planes(band_);
     ScratchAllocator alloc(nullptr);
     workspace(alloc);
     scratch_bytes = alloc.total();
   }
 
   void run(RunContext& context) const override {
-    const int64_t bands = (shape_.out_h + band_ - 1) / band_, items = shape_.batch * bands, wanted = 2 * context.threads;
+    const int64_t bands = (shape_.out_h + band_ - 1) / band_, items = shape_.out_planes() * bands, wanted = 2 * context.threads;
     const int64_t groups = context.threads == 1 || items >= wanted ? 1 : std::min(packed_.panels(), (wanted + items - 1) / items);
     for_each_chunk(context.threads, items * groups, 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
@@ -68,7 +70,7 @@ class WindowConvStep : public Step {
 
  private:
   struct Band {
-    int64_t image, y0, rows, first_panel, last_panel;
+    int64_t plane, y0, rows, first_panel, last_panel;  // plane: of the output, batch and depth in one
   };
   struct Workspace {
     uint8_t* band;         // a copy of the band's input rows
@@ -87,11 +89,14 @@ class WindowConvStep : public Step {
   }
 
   void prepare_floats(const RunContext& context, const Band& b, const Workspace& ws) const {
-    const int64_t row = shape_.in_w * shape_.in_c;
-    const float* image = context.in(io_.input) + b.image * shape_.in_h * row;
+    const int64_t row = shape_.in_w * shape_.in_c, image = shape_.in_h * row;
+    const float* in = context.in(io_.input);
     auto* band = reinterpret_cast<float*>(ws.band);
-    if (layout_.copies) layout_.copy_band([&](int64_t y) { return image + y * row; }, b.y0, b.rows, 0.0f, band);
-    layout_.windows(layout_.copies ? band : image + b.y0 * layout_.stride_h * layout_.row_stride, b.rows, ws.windows);
+    if (layout_.copies)
+      layout_.copy_planes([&](int64_t plane, int64_t y) { return in + plane * image + y * row; }, b.plane, b.y0, b.rows, 0.0f,
+                          band);
+    layout_.windows(layout_.copies ? band : in + b.plane * image + b.y0 * layout_.stride_h * layout_.row_stride, b.rows,
+                    ws.windows);
   }
 
   template <class T>
@@ -99,15 +104,15 @@ class WindowConvStep : public Step {
     const FeatureMap map = context.feature_map(io_.input);
     const int64_t row = shape_.in_w * shape_.in_c;
     auto* band = reinterpret_cast<T*>(ws.band);
-    const auto image_row = [&](int64_t y) {
-      return reinterpret_cast<const T*>(packed_.converted_image_row(map, (b.image * shape_.in_h + y) * row, row, ws.row));
+    const auto image_row = [&](int64_t plane, int64_t y) {
+      return reinterpret_cast<const T*>(packed_.converted_image_row(map, (plane * shape_.in_h + y) * row, row, ws.row));
     };
-    layout_.copy_band(image_row, b.y0, b.rows, static_cast<T>(packed_.image_zero()), band);
+    layout_.copy_planes(image_row, b.plane, b.y0, b.rows, static_cast<T>(packed_.image_zero()), band);
     layout_.windows(band, b.rows, ws.windows);
   }
 
   void multiply(const RunContext& context, const Band& b, const Workspace& ws) const {
-    const int64_t pixel = (b.image * shape_.out_h + b.y0) * shape_.out_w, pixels = b.rows * shape_.out_w;
+    const int64_t pixel = (b.plane * shape_.out_h + b.y0) * shape_.out_w, pixels = b.rows * shape_.out_w;
     Epilogue e{packed_.bias(), act_};
     if (stores_itself_) results_.store_by(context, pixel, e);
     if (residual_) residual_->add_to(e, context, pixel, pixels, ws.residual);
@@ -143,7 +148,7 @@ WindowLayout::WindowLayout(const ConvShape& s, int64_t element_bytes, bool copy)
   const bool crowded = s.in_c * element_bytes % 2048 == 0;
   int64_t width = (s.out_w - 1) * s.stride_w + int64_t{s.kernel_w - 1} * s.dilation_w + 1;  // that windows cover
   copies = copies || s.pad_left > 0 || s.pad_top > 0 || width > s.in_w || band_rows(s.out_h) > s.in_h || crowded;
-  if (copies && s.taps() == 1) {
+  if (copies && s.kernel_h == 1 && s.kernel_w == 1) {
     skip_h = std::exchange(stride_h, 1);
     skip_w = std::exchange(stride_w, 1);
     width = s.out_w;
@@ -162,6 +167,25 @@ WindowLayout::WindowLayout(const ConvShape& s, int64_t element_bytes, bool copy)
 
 int64_t WindowLayout::band_rows(int64_t out_rows) const {
   return (out_rows - 1) * stride_h + int64_t{shape.kernel_h - 1} * shape.dilation_h + 1;
+}
+
+void WindowLayout::stack_planes(int64_t max_out_rows) {
+  plane_stride = band_rows(max_out_rows) * row_stride;
+  const std::vector<RowSegment> plane = segments;
+  for (int64_t tap = 1; tap < shape.depth.kernel; ++tap)
+    for (const RowSegment& s : plane) segments.push_back({tap * plane_stride + s.offset, s.length});
+}
+
+template <class T, class ImageRow>
+void WindowLayout::copy_planes(ImageRow image_row, int64_t out_plane, int64_t y0, int64_t out_rows, T zero, T* band) const {
+  const ConvDepth& d = shape.depth;
+  for (int64_t tap = 0; tap < d.kernel; ++tap, band += plane_stride) {
+    const int64_t z = d.plane(out_plane % d.out, tap), plane = out_plane / d.out * d.in + z;
+    if (z >= 0 && z < d.in)
+      copy_band([&](int64_t y) { return image_row(plane, y); }, y0, out_rows, zero, band);
+    else
+      std::fill_n(band, band_rows(out_rows) * row_stride, zero);
+  }
 }
 
 template <class T, class ImageRow>
@@ -211,9 +235,10 @@ DenseConv widened(const DenseConv& conv, int kernel_w) {
   wide.shape.kernel_w = kernel_w;
   const Tensor& values = conv.quant->weights.values;
   Tensor& to = wide.quant->weights.values;
-  to = Tensor(values.dtype(), {s.kernel_h, kernel_w, s.in_c, s.out_c});  // zeros
+  const int64_t rows = int64_t{s.depth.kernel} * s.kernel_h;
+  to = Tensor(values.dtype(), {rows, kernel_w, s.in_c, s.out_c});  // zeros
   const int64_t row = s.kernel_w * s.in_c * s.out_c, wide_row = kernel_w * s.in_c * s.out_c;
-  for (int64_t y = 0; y < s.kernel_h; ++y) std::copy_n(values.data<int8_t>() + y * row, row, to.data<int8_t>() + y * wide_row);
+  for (int64_t y = 0; y < rows; ++y) std::copy_n(values.data<int8_t>() + y * row, row, to.data<int8_t>() + y * wide_row);
   return wide;
 }
 
@@ -234,7 +259,7 @@ std::unique_ptr<Step> make_window_conv(const DenseConv& conv, const ConvIo& io) 
   }
   const bool whole = !conv.quant || s.in_c % k16BitSafeRows == 0;
   auto step = std::make_unique<WindowConvStep>(whole ? one : widened(one, whole_kernel_width(s)), io);
-  step->info.macs = s.batch * s.out_h * s.out_w * s.taps() * s.in_c * s.out_c;
+  step->info.macs = s.out_planes() * s.out_h * s.out_w * s.taps() * s.in_c * s.out_c;
   return step;
 }
 

@@ -12,10 +12,16 @@ struct WindowLayout {
   WindowLayout(const ConvShape& shape, int64_t element_bytes, bool copy);
   int64_t band_rows(int64_t out_rows) const;  // input rows of so many output rows
   // Elements of the copy of a band of so many output rows.
-  int64_t band_size(int64_t out_rows) const { return copies ? band_rows(out_rows) * row_stride : 0; }
-  // Copies the input rows of the output rows from y0 on; image_row(y) gives those of the image, [in_w, in_c].
+  int64_t band_size(int64_t out_rows) const { return copies ? band_rows(out_rows) * row_stride * shape.depth.kernel : 0; }
+  // The copy holds the planes that the window of a volume reads one behind the other, each of the rows of so many output rows;
+  // segments of all of them are listed. To be called once, also for a map.
+  void stack_planes(int64_t max_out_rows);
+  // Copies the input rows of the output rows of `out_plane` from y0 on; image_row(plane, y) gives those of the planes, [in_w,
+  // in_c]. Planes are counted through all images.
   template <class T, class ImageRow>
-  void copy_band(ImageRow image_row, int64_t y0, int64_t out_rows, T zero, T* band) const;
+  void copy_planes(ImageRow image_row, int64_t out_plane, int64_t y0, int64_t out_rows, T zero, T* band) const;
+  template <class T, class ImageRow>
+  void copy_band(ImageRow image_row, int64_t y0, int64_t out_rows, T zero, T* band) const;  // of one plane
   // The first elements of the windows of `out_rows` output rows, the first of which begins at `from`.
   template <class T>
   void windows(const T* from, int64_t out_rows, const void** rows) const {
@@ -25,7 +31,7 @@ struct WindowLayout {
 
   ConvShape shape;
   bool copies;
-  int64_t pixel_stride = 0, row_stride = 0;
+  int64_t pixel_stride = 0, row_stride = 0, plane_stride = 0;
   int64_t skip_h = 1, skip_w = 1;    // a copy holds every skip_h-th row and every skip_w-th pixel of the image,
   int64_t stride_h, stride_w;        // and windows are so far apart there
   std::vector<RowSegment> segments;  // of a window, in the order of the weights

@@ -3,9 +3,13 @@
 namespace cytodet::graph {
 
 std::string data_format(const Node& n) { return n.attr_or<std::string>("data_format", "NHWC"); }
-bool is_channels_first(const Node& n) { return data_format(n) == "NCHW"; }
-bool is_channels_last(const Node& n) { return data_format(n) == "NHWC"; }
+bool is_channels_first(const Node& n) { return data_format(n) == "NCHW" || data_format(n) == "NCDHW"; }
+bool is_channels_last(const Node& n) { return data_format(n) == "NHWC" || data_format(n) == "NDHWC"; }
 bool channel_is_second(const Node& n, int64_t rank) { return data_format(n).starts_with("NC") && rank > 2; }
+
+bool has_int8_form(const std::string& op) {
+  return op == "Conv2D" || op == "Conv3D" || op == "DepthwiseConv2dNative" || op == "MatMul";
+}
 
 int64_t output_channels(const std::string& op, const Shape& filter) {
   return op == "DepthwiseConv2dNative" ? filter[2] * filter[3] : filter.back();

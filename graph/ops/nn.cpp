@@ -23,9 +23,9 @@ void eval_bias_add(OpCall& call) {
 void eval_fused_batch_norm(OpCall& call) {
   const Tensor &x = input(call, 0), &scale = input(call, 1), &offset = input(call, 2), &mean = input(call, 3),
                &variance = input(call, 4);
-  need(x.rank() == 4, "needs a map of 4 dimensions");
-  int axis = channel_is_second(call.node, 4) ? 1 : 3;
-  int64_t c = x.dim(axis), inner = axis == 1 ? x.dim(2) * x.dim(3) : 1, count = c ? x.size() / c : 0;
+  need(x.rank() == 4 || x.rank() == 5, "needs a map of 4 or 5 dimensions");
+  int axis = channel_is_second(call.node, x.rank()) ? 1 : x.rank() - 1;
+  int64_t c = x.dim(axis), inner = elements(Shape(x.shape().begin() + axis + 1, x.shape().end())), count = c ? x.size() / c : 0;
   bool training = call.node.attr_or("is_training", true);
   double epsilon = call.node.attr_or("epsilon", 1e-4f);
   need(scale.size() == c && offset.size() == c && (training || (mean.size() == c && variance.size() == c)),

@@ -205,6 +205,7 @@ int64_t linear_channels(const Graph& g, NodeId id) {
   const Tensor* w = g.constant(n.inputs[1]);
   if (!w || w->dtype() != DType::f32) return 0;
   if (n.op == "Conv2D" && w->rank() == 4) return w->dim(3);
+  if (n.op == "Conv3D" && w->rank() == 5) return w->dim(4);
   if (n.op == "DepthwiseConv2dNative" && w->rank() == 4) return w->dim(2) * w->dim(3);
   if (n.op == "MatMul" && w->rank() == 2) return n.attr_or("transpose_b", false) ? w->dim(0) : w->dim(1);
   return 0;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "graph/ir/conv_node.h"
 #include "graph/ir/frames.h"
 #include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
@@ -40,8 +41,7 @@ bool feeds_quantized_filter(const Graph& g, const Consumers& uses, NodeId id) {
   if (n.op == "Dequantize" && size_of(n.attr_or("T", DType::quint8)) != 1) return false;
   return std::any_of(uses.of(id).begin(), uses.of(id).end(), [&](Consumers::Use use) {
     const std::string& op = g.node(use.node).op;
-    return op == "Conv2D" || op == "DepthwiseConv2dNative" || op == "MatMul" ||
-           (n.op == "Dequantize" && feeds_quantized_filter(g, uses, use.node));
+    return has_int8_form(op) || (n.op == "Dequantize" && feeds_quantized_filter(g, uses, use.node));
   });
 }
 
@@ -135,7 +135,7 @@ bool pass_unpack_filters(Graph& g, const Interface& io) {
 }
 
 bool pass_split_shared_constants(Graph& g, const Interface& io) {
-  static const char* const kReaders[] = {"Conv2D", "DepthwiseConv2dNative", "MatMul", "BiasAdd"};
+  static const char* const kReaders[] = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BiasAdd"};
   bool changed = false;
   std::set<NodeId> outputs = output_ids(g, io);
   Consumers uses(g);

@@ -14,8 +14,6 @@ namespace {
 
 constexpr float kSmallestScale = 1e-30f;
 
-bool is_conv(const std::string& op) { return op == "Conv2D" || op == "DepthwiseConv2dNative" || op == "MatMul"; }
-
 Value add(Graph& graph, const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
   Node n;
   n.name = graph.unique_name(base);
@@ -101,7 +99,7 @@ struct QuantizedConvNodes {
 // The nodes of a quantized convolution; nothing is copied.
 std::optional<QuantizedConvNodes> quantized_conv_nodes(const Graph& graph, NodeId conv) {
   const Node& n = graph.node(conv);
-  if (!is_conv(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
+  if (!has_int8_form(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
   const std::optional<FakeQuantValue> input = fake_quant_value(graph, n.inputs[0]);
   if (!input) return {};
   const Value behind = filter_behind(graph, n.inputs[1]);

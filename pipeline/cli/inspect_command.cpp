@@ -12,6 +12,8 @@
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
+#include "pipeline/profile/network.h"
+#include "pipeline/profile/plan_report.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -23,23 +25,39 @@ std::string plain_text(const std::vector<UnraisedNode>& nodes) {
   return text;
 }
 
+struct InspectOptions {
+  std::string graph;
+  std::vector<std::string> shapes, outputs;
+  GraphFlags flags;
+  bool plan = false, structure = false, json = false;
+};
+
+// Of a model as bench and detect compile it, or of a bare graph at the shapes that it or the user states.
+int inspect_plan(const InspectOptions& o) {
+  BenchOptions network{o.graph, parse_shapes(o.shapes), {}, o.flags.changes()};
+  network.interface.outputs = o.outputs;
+  const BenchNetwork compiled(network, 1, 1);
+  std::fputs(o.json ? (plan_json(compiled.plan()).dump(1) + "\n").c_str()
+                    : printable_lines(plan_text(compiled.plan(), o.structure)).c_str(),
+             stdout);
+  return 0;
+}
+
 }  // namespace
 
 std::function<int()> setup_inspect(CLI::App& app) {
-  struct Options {
-    std::string graph;
-    std::vector<std::string> shapes;
-    GraphFlags flags;
-    bool structure = false, json = false;
-  };
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<InspectOptions>();
   app.add_option("GRAPH", o->graph, "Frozen graph, .pb or .pbtxt; SavedModel, checkpoint, ONNX or TensorFlow Lite model")
       ->required();
   app.add_option("--shape", o->shapes, "Shape of an input: name=1,512,512,3");
   o->flags.add_changes(app);
-  app.add_flag("--structure", o->structure, "One line per node");
+  app.add_flag("--plan", o->plan, "Compiles it for this CPU, and lists the kernels and what runs without one");
+  app.add_option("--outputs", o->outputs, "Of --plan: nodes that are fetched, a,b; else all that nothing reads")->delimiter(',');
+  app.add_flag("--structure", o->structure, "One line per node, or per step of --plan");
   app.add_flag("--json", o->json, "JSON instead of text");
   return [o] {
+    if (o->plan) return inspect_plan(*o);
+    if (!o->outputs.empty()) throw UsageError("--outputs", "is for --plan");
     const Graph graph = read_graph(o->graph, o->flags.changes());
     try {
       const Description d = describe(graph, parse_shapes(o->shapes));

@@ -9,6 +9,7 @@
 #include "core/messages.h"
 #include "exec/runtime/partitioned_plan.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/conv_node.h"
 #include "graph/passes/tf_int8.h"
 #include "graph/quantized/packed_filters.h"
 #include "pipeline/quantize/answer_check.h"
@@ -139,7 +140,7 @@ std::set<std::string> last_layers(const QuantizationTarget& target) {
     NodeId at = g.value(name).node;
     while (at >= 0) {
       const Node& n = g.node(at);
-      if (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul") {
+      if (has_int8_form(n.op)) {
         found.insert(n.name);
         break;
       }

@@ -11,6 +11,7 @@
 #include "graph/io/named_tensors.h"
 #include "graph/io/read_network.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/conv_node.h"
 #include "models/classification_model.h"
 #include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
@@ -103,7 +104,7 @@ void open_constants(Graph& g) {
   for (NodeId id : g.ids()) {
     const Node& layer = g.node(id);
     const bool transposed = layer.op == "Conv2DBackpropInput" && layer.inputs.size() == 3;
-    if (!transposed && layer.op != "Conv2D" && layer.op != "DepthwiseConv2dNative" && layer.op != "MatMul") continue;
+    if (!transposed && !has_int8_form(layer.op)) continue;
     if (!transposed && layer.inputs.size() != 2) continue;
     const Value data = source(layer.inputs[transposed ? 2 : 0]), filter = source(layer.inputs[1]);
     const Tensor* values = g.constant(data);

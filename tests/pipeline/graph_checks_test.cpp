@@ -153,5 +153,30 @@ TEST_F(GraphChecks, InspectCountsLayersOfUnknownSize) {
   EXPECT_THAT(run({"inspect", path("net.pb"), "--shape", "x=1,10,10,3"}).out, HasSubstr(": 21600 (21.60k)\n"));
 }
 
+// x [1,10,10,3] -> Conv2D -> Cumsum, which no kernel computes.
+TEST_F(GraphChecks, InspectNamesThePlainStepsOfAPlanBeforeItRuns) {
+  Graph g;
+  const Value x = add_value(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {1, 10, -1, 3}}}});
+  AttrList strides;
+  strides.ints = {1, 1, 1, 1};
+  const Value y = add_value(g, "y", "Conv2D", {x, g.add_const("w", Tensor(DType::f32, {3, 3, 3, 8}))},
+                            {{"strides", strides}, {"padding", "SAME"}});
+  add_value(g, "z", "Cumsum", {y, g.add_const("axis", Tensor::scalar(int32_t{1}))}, {{"Tidx", DType::i32}});
+  write_graph(g, path("net.pb"));
+  EXPECT_THAT(run({"inspect", path("net.pb"), "--plan"}).err, HasSubstr("give it: --shape x=1,"));
+  EXPECT_THAT(run({"inspect", path("net.pb"), "--outputs", "y"}).err, HasSubstr("is for --plan"));
+  const Output o = run({"inspect", path("net.pb"), "--plan", "--shape", "x=1,10,10,3"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("plan: 2 steps, 0.02 million multiply-accumulates, 0.0% of them in 8 bits; 1 plain steps\n"));
+  EXPECT_THAT(o.out, HasSubstr("\nplain step z (Cumsum): "));
+  const Json j =
+      Json::parse(run({"inspect", path("net.pb"), "--plan", "--shape", "x=1,10,10,3", "--outputs", "y", "--json"}).out);
+  EXPECT_EQ(j["plain_steps"], 0);
+  ASSERT_THAT(j["list"], SizeIs(1));
+  EXPECT_EQ(j["list"][0]["name"], "y");
+  EXPECT_EQ(j["list"][0]["macs"], 21600);
+  EXPECT_EQ(j["macs"], 21600);
+}
+
 }  // namespace
 }  // namespace cytodet::test

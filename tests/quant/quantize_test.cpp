@@ -13,6 +13,8 @@
 #include "quant/calibrate.h"
 #include "quant/graph_hash.h"
 #include "quant/sensitivity.h"
+#include "tests/exec/random.h"
+#include "tests/graph/fixtures.h"
 #include "tests/paths.h"
 #include "tests/quant/subjects.h"
 
@@ -56,6 +58,34 @@ TEST(Quantize, SignedInputsToo) {
   QuantizeReport report = quantize(g, ranges, {.symmetric = true, .exclude_ops = {}, .exclude_nodes = {}});
   for (const QuantizedLayer& l : report.layers) EXPECT_TRUE(l.input.is_signed && l.input.zero_point == 0);
   EXPECT_GE(OutputSqnr(s.graph, s.plan, s.data).of(g), 22);
+}
+
+// image [1,6,8,8,4] -> Conv3D to 16 channels -> Relu -> Conv3D: channels in groups of eight are computed in 8 bits.
+TEST(Quantize, ConvolutionsOfVolumes) {
+  TestSubject s;
+  std::mt19937 random(17);
+  placeholder(s.graph, "image", {1, 6, 8, 8, 4});
+  AttrMap attrs;
+  attrs.emplace("padding", std::string("SAME"));
+  attrs.emplace("data_format", std::string("NDHWC"));
+  attrs.emplace("strides", ints({1, 1, 1, 1, 1}));
+  constant(s.graph, "w1", normal_tensor({3, 3, 3, 4, 16}, random, 0.1f));
+  constant(s.graph, "w2", normal_tensor({3, 3, 3, 16, 5}, random, 0.05f));
+  add(s.graph, "first", "Conv3D", {"image", "w1"}, attrs);
+  add(s.graph, "act", "Relu", {"first"});
+  add(s.graph, "second", "Conv3D", {"act", "w2"}, attrs);
+  s.plan.outputs = {"second"};
+  s.plan.input_shapes["image"] = {1, 6, 8, 8, 4};
+  const Tensor image = normal_tensor({1, 6, 8, 8, 4}, random);
+  s.data = {"noise", {"a"}, [image](size_t, Runner& runner) { runner.set_input(0, image); }};
+  Graph g = s.graph;
+  const QuantizeReport report = quantize(g, calibrate(s.graph, s.plan, s.data, quiet()).ranges, {});
+  ASSERT_THAT(report.layers, SizeIs(2));
+  EXPECT_EQ(report.layers[0].why, "its 4 channels are not groups of 8");
+  EXPECT_EQ(report.layers[1].precision, LayerPrecision::int8);
+  EXPECT_GE(OutputSqnr(s.graph, s.plan, s.data).of(g), 30);
+  PlanOptions plan = s.plan;
+  EXPECT_EQ(Plan::compile(g, plan)->plain_steps(), 0);
 }
 
 // What keeps a conformance graph's layers in float; the others must keep 25 dB.
