@@ -158,7 +158,9 @@ double ProtoField::number() const {
   double v = 0;
   std::string_view digits = scalar;
   if (digits.starts_with('+')) digits.remove_prefix(1);
-  if (digits.size() > 1 && (digits.back() == 'f' || digits.back() == 'F')) digits.remove_suffix(1);
+  const bool is_float = digits.size() > 1 && (digits.back() == 'f' || digits.back() == 'F');  // 1.5f; but inf
+  if (is_float && (digits[digits.size() - 2] == '.' || (digits[digits.size() - 2] >= '0' && digits[digits.size() - 2] <= '9')))
+    digits.remove_suffix(1);
   const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), v);
   if (is_message || is_string || problem != std::errc() || end != digits.data() + digits.size())
     throw Error(where(), is_message ? "must be a number" : "is \"" + scalar + "\", which is no number");

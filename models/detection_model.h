@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/box.h"
 #include "core/image.h"
@@ -21,6 +22,10 @@ class DetectionModel : public NetworkModel {
   // Fills the input with an image that lies in it as `box` says; as float32, or as bytes where the compiled network takes those.
   virtual void preprocess(const Image& image, const Letterbox& box, float* out) const;
   virtual void preprocess(const Image& image, const Letterbox& box, const InputQuantization& quantization, uint8_t* out) const;
+
+  // The boxes that the box heads tell differences from, [n, 4]: centre x and y, width and height in pixels of the input, in the
+  // order of the heads. Empty: the family has none, or does not say.
+  virtual std::vector<float> priors() const { return {}; }
 
   // Detections of an image of width x height pixels in its own pixels, ranked (see ranks_before). The outputs are those of
   // outputs(), for one image.

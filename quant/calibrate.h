@@ -27,6 +27,7 @@ struct CalibrationData {
   std::vector<std::string> samples;  // names for errors
   // Fills the runner's inputs with one sample, called from many threads. Throws Error when the sample is bad.
   std::function<void(size_t sample, Runner& runner)> feed;
+  std::vector<std::string> files = {};  // that the samples lie in; empty: not known
 };
 
 struct Calibration {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -12,6 +13,7 @@
 #include "graph/ir/frames.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/products.h"
+#include "quant/rounding_state.h"
 
 namespace cytodet::quant {
 namespace {
@@ -19,6 +21,7 @@ namespace {
 constexpr int kLanes = 4;               // sets of sums that samples are dealt to in turn, whatever the number of threads
 constexpr int64_t kMostWindows = 2048;  // of a sample, of a layer
 constexpr int64_t kLargestBlock = 4608, kSmallestBlock = 64;
+constexpr size_t kSamplesBetweenSaves = 4;  // of each lane
 
 // One layer, and where its windows lie.
 struct WatchedLayer {
@@ -191,30 +194,58 @@ class MomentRun {
     choose_blocks(layers_, options.most_bytes);
     Lane empty;
     for (const WatchedLayer& l : layers_) empty.push_back(l.moments);
-    lanes_.assign(static_cast<size_t>(std::min<size_t>(kLanes, std::max<size_t>(1, data.samples.size()))), empty);
+    sums_.lanes.assign(static_cast<size_t>(std::min<size_t>(kLanes, std::max<size_t>(1, data.samples.size()))), empty);
+    sums_.used.assign(sums_.lanes.size(), 0);
     if (!layers_.empty()) compiled_ = Plan::compile(graph, plan);
   }
 
   std::shared_ptr<const Moments> run() {
     auto result = std::make_shared<Moments>();
+    result->state = options_.state;
     if (layers_.empty() || data_.samples.empty()) return result;
-    Progress progress("second moments", static_cast<int64_t>(data_.samples.size()), "images", options_.quiet);
-    std::vector<int64_t> used(lanes_.size(), 0);
-    parallel_for(static_cast<int64_t>(lanes_.size()), 0, [&](int64_t lane) {
-      Runner runner(compiled_);
-      for (size_t s = static_cast<size_t>(lane); s < data_.samples.size(); s += lanes_.size()) {
-        used[static_cast<size_t>(lane)] += show(s, runner, lanes_[static_cast<size_t>(lane)]);
-        progress.add();
-      }
-    });
-    for (int64_t images : used) result->images += images;
-    parallel_for(static_cast<int64_t>(layers_.size()), 0, [&](int64_t i) { join(static_cast<size_t>(i)); });
+    take_up();
+    const size_t samples = data_.samples.size(), lanes = sums_.lanes.size();
+    Progress progress("second moments", static_cast<int64_t>(samples), "images", options_.quiet);
+    progress.add(sums_.samples);
+    const size_t step = options_.state ? lanes * kSamplesBetweenSaves : samples;
+    std::vector<std::unique_ptr<Runner>> runners(lanes);
+    while (static_cast<size_t>(sums_.samples) < samples) {
+      const auto begin = static_cast<size_t>(sums_.samples), end = std::min(samples, begin + step);
+      parallel_for(static_cast<int64_t>(lanes), 0, [&](int64_t at) {
+        const auto lane = static_cast<size_t>(at);
+        if (!runners[lane]) runners[lane] = std::make_unique<Runner>(compiled_);
+        for (size_t s = begin + lane; s < end; s += lanes) {
+          sums_.used[lane] += show(s, *runners[lane], sums_.lanes[lane]);
+          progress.add();
+        }
+      });
+      sums_.samples = static_cast<int64_t>(end);
+      if (end == samples) parallel_for(static_cast<int64_t>(layers_.size()), 0, [&](int64_t i) { join(static_cast<size_t>(i)); });
+      if (options_.state) options_.state->keep_sums(sums_, end == samples);
+    }
+    for (int64_t images : sums_.used) result->images += images;
+    for (InputMoments& m : sums_.lanes[0]) divide(m);
     for (size_t i = 0; i < layers_.size(); ++i)
-      if (lanes_[0][i].windows > 0) result->layers[layers_[i].name] = std::move(lanes_[0][i]);
+      if (sums_.lanes[0][i].windows > 0) result->layers[layers_[i].name] = std::move(sums_.lanes[0][i]);
     return result;
   }
 
  private:
+  // Goes on from what a killed run kept.
+  void take_up() {
+    MomentSums kept = sums_;
+    if (!options_.state || !options_.state->read_sums(kept) || kept.samples < 0 ||
+        kept.samples > static_cast<int64_t>(data_.samples.size()))
+      return;
+    for (const Lane& lane : kept.lanes)
+      for (const InputMoments& m : lane) {
+        const bool whole =
+            static_cast<int64_t>(m.mean.size()) == m.size * m.channels && static_cast<int64_t>(m.products.size()) == sums_of(m);
+        if (!whole && (m.windows > 0 || !m.mean.empty())) return;
+      }
+    sums_ = std::move(kept);
+  }
+
   // Whether the sample could be fed.
   bool show(size_t sample, Runner& runner, Lane& lane) {
     try {
@@ -240,14 +271,14 @@ class MomentRun {
     }
   }
 
-  // All lanes' sums of a layer into the first, as means.
+  // All lanes' sums of a layer into the first.
   void join(size_t layer) {
-    InputMoments& all = lanes_[0][layer];
-    for (size_t l = 1; l < lanes_.size(); ++l) {
-      InputMoments& m = lanes_[l][layer];
+    InputMoments& all = sums_.lanes[0][layer];
+    for (size_t l = 1; l < sums_.lanes.size(); ++l) {
+      InputMoments& m = sums_.lanes[l][layer];
       if (m.windows == 0) continue;
       if (all.windows == 0) {
-        all = std::move(m);
+        all = std::exchange(m, {});
         continue;
       }
       all.windows += m.windows;
@@ -255,16 +286,20 @@ class MomentRun {
       for (size_t i = 0; i < m.products.size(); ++i) all.products[i] += m.products[i];
       m = {};
     }
-    if (all.windows == 0) return;
-    for (double& v : all.mean) v /= static_cast<double>(all.windows);
-    for (float& v : all.products) v /= static_cast<float>(all.windows);
+  }
+
+  // Sums to means.
+  static void divide(InputMoments& m) {
+    if (m.windows == 0) return;
+    for (double& v : m.mean) v /= static_cast<double>(m.windows);
+    for (float& v : m.products) v /= static_cast<float>(m.windows);
   }
 
   const CalibrationData& data_;
   const MomentOptions& options_;
   std::vector<WatchedLayer> layers_;
   std::vector<std::vector<size_t>> readers_;  // layers by tap
-  std::vector<Lane> lanes_;
+  MomentSums sums_;
   std::shared_ptr<const Plan> compiled_;
 };
 
@@ -275,7 +310,10 @@ std::shared_ptr<const RoundedLayer> Moments::rounded(const std::string& key, con
     const std::lock_guard<std::mutex> lock(mutex_);
     if (const auto it = rounded_.find(key); it != rounded_.end()) return it->second;
   }
-  auto made = std::make_shared<const RoundedLayer>(make());
+  std::optional<RoundedLayer> kept;
+  if (state) kept = state->find(key);
+  auto made = std::make_shared<const RoundedLayer>(kept ? std::move(*kept) : make());
+  if (state && !kept) state->keep(key, *made);
   const std::lock_guard<std::mutex> lock(mutex_);
   return rounded_.emplace(key, std::move(made)).first->second;
 }

@@ -34,10 +34,13 @@ struct RoundedLayer {
   std::vector<double> moved;  // how far the mean of each output channel moved by rounding; empty: not known
 };
 
+class RoundingState;
+
 class Moments {
  public:
   std::map<std::string, InputMoments> layers;  // by the layer's name
   int64_t images = 0;
+  std::shared_ptr<RoundingState> state;  // that rounded layers are taken from and kept in; null: nowhere
 
   // The result under this key: as kept, or of `make`, once. Any thread may ask.
   std::shared_ptr<const RoundedLayer> rounded(const std::string& key, const std::function<RoundedLayer()>& make) const;
@@ -51,6 +54,7 @@ struct MomentOptions {
   int64_t most_bytes = int64_t{2} << 30;  // of all sums together: larger layers are cut into blocks until they fit
   int64_t windows_per_image = 256;        // at least, where a map has as many; more where a layer has many weights
   bool quiet = false;
+  std::shared_ptr<RoundingState> state = {};  // that sums are taken from and kept in, should the run be killed; null: nowhere
 };
 
 // Runs the samples through the float network, which `plan` feeds and fetches. Layers: Conv2D and DepthwiseConv2dNative of maps

@@ -45,18 +45,6 @@ void require_known(const std::vector<std::string>& names, const std::vector<std:
   }
 }
 
-void check_exclusions(const Graph& graph, const QuantizeOptions& options) {
-  std::vector<std::string> ops, nodes;
-  for (NodeId id : graph.ids()) {
-    ops.push_back(graph.node(id).op);
-    nodes.push_back(graph.node(id).name);
-  }
-  std::sort(ops.begin(), ops.end());
-  ops.erase(std::unique(ops.begin(), ops.end()), ops.end());
-  require_known(options.exclude_ops, ops, "exclude_ops");
-  require_known(options.exclude_nodes, nodes, "exclude_nodes");
-}
-
 std::string exclusion(const Node& n, const QuantizeOptions& options) {
   auto listed = [](const std::vector<std::string>& list, const std::string& name) {
     return std::find(list.begin(), list.end(), name) != list.end();
@@ -166,9 +154,15 @@ void equalize(Graph& graph, NodeId conv, const std::vector<float>& factors, Tens
   graph.node(conv).inputs[0] = {graph.add(std::move(mul)), 0};
 }
 
-WeightLimits limits_of(const std::string& op, const Tensor& filter, const QuantizeOptions& options) {
+// Whether it has fewer bits where such are asked for.
+bool may_have_few_bits(const std::string& layer, const std::string& op, const Tensor& filter, const QuantizeOptions& options) {
+  const std::vector<std::string>& kept = options.eight_bit_nodes;
+  return !keeps_8_bits(op, filter) && std::find(kept.begin(), kept.end(), layer) == kept.end();
+}
+
+WeightLimits limits_of(const std::string& layer, const std::string& op, const Tensor& filter, const QuantizeOptions& options) {
   if (op == "DepthwiseConv2dNative") return {};
-  if (options.weight_bits == 4 && !keeps_8_bits(op, filter)) return {7, false};
+  if (options.weight_bits == 4 && may_have_few_bits(layer, op, filter, options)) return {7, false};
   return {options.reduce_range ? 64 : 127, !options.full_range};
 }
 
@@ -189,9 +183,9 @@ RoundedLayer recorded(const QuantizeOptions& options, const QuantizedLayer& laye
 }
 
 // Codes that may occur in a filter; empty: all.
-std::vector<int> levels_of(const std::string& op, const Tensor& filter, int64_t channels, const QuantizeOptions& options,
-                           const WeightLimits& limits) {
-  if (options.nuq_steps == 0 || keeps_8_bits(op, filter)) return {};
+std::vector<int> levels_of(const std::string& layer, const std::string& op, const Tensor& filter, int64_t channels,
+                           const QuantizeOptions& options, const WeightLimits& limits) {
+  if (options.nuq_steps == 0 || !may_have_few_bits(layer, op, filter, options)) return {};
   return best_clusters(code_counts(quantize_weights(filter, channels, options.per_channel, limits).values), options.nuq_steps)
       .levels;
 }
@@ -239,9 +233,9 @@ void quantize_layer(Graph& graph, const Consumers& uses, const Ranges& ranges, c
       options.records ? options.records->at(layer.name).input() : QuantParams::of_range(range.low, range.high, options.symmetric);
   const NodeId bias = options.bias_correction && !channels_first ? bias_after(graph, uses, id, channels) : -1;
   rounding.step = layer.input.scale;
-  const WeightLimits limits = limits_of(n.op, filter, options);
+  const WeightLimits limits = limits_of(layer.name, n.op, filter, options);
   const std::vector<int> levels =
-      options.records ? options.records->at(layer.name).cluster : levels_of(n.op, filter, channels, options, limits);
+      options.records ? options.records->at(layer.name).cluster : levels_of(layer.name, n.op, filter, channels, options, limits);
   layer.weight_bits = limits.max_abs <= 7 ? 4 : levels.empty() || levels.size() > 32 ? 8 : levels.size() <= 16 ? 4 : 5;
   const std::shared_ptr<const RoundedLayer> rounded =
       options.records ? std::make_shared<const RoundedLayer>(recorded(options, layer, filter, channels, rounding))
@@ -303,6 +297,19 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
   return factors;
 }
 
+void check_names(const Graph& graph, const QuantizeOptions& options) {
+  std::vector<std::string> ops, nodes;
+  for (NodeId id : graph.ids()) {
+    ops.push_back(graph.node(id).op);
+    nodes.push_back(graph.node(id).name);
+  }
+  std::sort(ops.begin(), ops.end());
+  ops.erase(std::unique(ops.begin(), ops.end()), ops.end());
+  require_known(options.exclude_ops, ops, "exclude_ops");
+  require_known(options.exclude_nodes, nodes, "exclude_nodes");
+  require_known(options.eight_bit_nodes, nodes, "eight_bit_nodes");
+}
+
 bool keeps_8_bits(const std::string& op, const Tensor& filter) { return op == "DepthwiseConv2dNative" || filter.size() < 1024; }
 
 const char* name_of(LayerPrecision precision) { return precision == LayerPrecision::int8 ? "int8" : "float"; }
@@ -314,7 +321,7 @@ int QuantizeReport::int8_layers() const {
 
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options) {
   if (has_quantized(graph)) throw Error("graph", "is quantized already", "start from the float graph");
-  check_exclusions(graph, options);
+  check_names(graph, options);
   if (options.records) check_records(graph, *options.records);
   if (const std::string hash = graph_hash(graph); ranges.graph_hash != hash)
     throw Error("ranges", "belong to another graph (hash " + ranges.graph_hash + ", this graph's is " + hash + ")",

@@ -29,7 +29,8 @@ struct QuantizeOptions {
   bool elementwise = false;   // sums, products and stand-alone activations read INT8 too: less memory, less exact
   bool equalize = true;       // scales input channels before they are quantized, and the filter back; see equalization()
   int weight_bits = 8;        // 8, or 4: of the filters that keeps_8_bits() does not name
-  int nuq_steps = 0;          // 16 or 32: so many values in such a filter, wherever they fit best; 0: all of weight_bits
+  std::vector<std::string> eight_bit_nodes = {};  // whose filters keep 8 bits, besides those
+  int nuq_steps = 0;  // 16 or 32: so many values in such a filter, wherever they fit best; 0: all of weight_bits
   std::shared_ptr<const Records> records = {};  // layers that have one are quantized by it, others stay in float; null: by ranges
   std::shared_ptr<const Moments> moments = {};  // weights are rounded by them (learned_rounding.h); null: each to the nearest
 };
@@ -55,6 +56,9 @@ struct QuantizeReport {
 // Whether a filter has 8 bits in any case: those of depthwise layers, and of fewer than 1,024 weights, which are no part of a
 // file's size worth a loss.
 bool keeps_8_bits(const std::string& op, const Tensor& filter);
+
+// Throws UsageError of names in the options that the graph does not have, with the nearest ones: as quantize(), before any work.
+void check_names(const Graph& graph, const QuantizeOptions& options);
 
 // Factor per input channel that makes the channels' ranges alike: the input is multiplied by it, the filter divided. Depthwise:
 // one over the channel's range, which costs the filter nothing, since its quantized values are scaled per channel. Else the

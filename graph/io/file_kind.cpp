@@ -185,6 +185,8 @@ std::optional<FileKind> other_kind(std::string_view bytes, const std::filesystem
   for (const Magic& m : kMagics)
     if (starts(bytes, m.bytes, m.at)) return FileKind{m.name, m.advice, m.readable};
   if (starts(bytes, "PK\x03\x04")) return zip_kind(bytes, tail, extension);
+  if (extension == ".tflite" && bytes.size() < 8)
+    return FileKind{"a TensorFlow Lite model", kExport, ReadableKind::tflite};  // cut off
   if (const auto kind = text_kind(bytes, extension)) return kind;
   if (const auto kind = protobuf_kind(bytes, extension)) return kind;
   return kind_by_name(path, extension);

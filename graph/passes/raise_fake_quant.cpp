@@ -1,3 +1,5 @@
+#include "graph/passes/raise_fake_quant.h"
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -93,7 +95,29 @@ bool raise_fake_quant(Graph& g, NodeId id) {
   return true;
 }
 
+// What is wrong with the range of a FakeQuant node of a layer's input.
+std::string input_problem(const Graph& g, const Node& n) {
+  const std::string range = "the range of " + n.name + ", behind which its input lies, ";
+  if (bits_of(n) != 8) return n.name + ", behind which its input lies, rounds to " + std::to_string(bits_of(n)) + " bits";
+  if (n.inputs.size() != 3 || !g.constant(n.inputs[1]) || !g.constant(n.inputs[2])) return range + "is not constant";
+  const std::optional<float> low = constant_scalar(g, n.inputs[1]), high = constant_scalar(g, n.inputs[2]);
+  if (!low || !high) return range + "is not finite";
+  return range + "goes from " + std::to_string(*low) + " to " + std::to_string(*high) + ", and must hold 0 and more";
+}
+
 }  // namespace
+
+std::string why_not_raised(const Graph& g) {
+  for (NodeId id : g.topological_order()) {
+    const Node& n = g.node(id);
+    if (!is_fake_quant_layer(n)) continue;
+    const Node& input = g.node(n.inputs[0].node);
+    if (!input.op.starts_with("FakeQuantWithMinMaxVars")) continue;
+    if (!input_grid(g, input)) return n.name + ": " + input_problem(g, input);
+    return n.name + ": its filter is not constant behind a FakeQuant node of a constant, finite, symmetric, narrow range";
+  }
+  return {};
+}
 
 bool pass_raise_fake_quant(Graph& g, const Interface& io) {
   bool changed = false;

@@ -54,6 +54,16 @@ class EfficientDet : public DetectionModel {
     return nodes;
   }
 
+  std::vector<float> priors() const override {
+    std::vector<float> numbers;
+    for (const AnchorLevel& level : anchors_)
+      for (int64_t i = 0; i < level.size(); ++i) {
+        const Anchor a = level[i];
+        numbers.insert(numbers.end(), {a.cx, a.cy, a.width, a.height});
+      }
+    return numbers;
+  }
+
   void check_outputs(std::span<const OutputSpec> compiled) const override {
     for (size_t i = 0; i < compiled.size(); ++i) {
       const OutputSpec& out = compiled[i];

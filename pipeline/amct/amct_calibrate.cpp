@@ -56,9 +56,12 @@ AmctPlan plan_for(const Graph& graph, const AmctRequest& r, std::vector<std::str
   if (!r.config.empty()) try {
       config = parse_amct_cfg(read_file(r.config));
     } catch (const Error& e) {
-      throw e.within(r.config);
+      throw e.where().starts_with(r.config) ? e : e.within(r.config);
     }
   notes = config.notes;
+  for (const std::string& type : config.skip_layer_types)
+    if (std::find(known_types.begin(), known_types.end(), type) == known_types.end())
+      notes.push_back("skip_layer_types: no layer is a " + type);
   for (const std::string& name : config.skip_layers) require(r.config, name, names);
   for (const auto& [name, layer] : config.by_layer) require(r.config, name, names);
   AmctPlan plan{config.batch_num, config.activation_offset, config.do_fusion, {}};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 #include "core/error.h"
 #include "core/proto_text.h"
@@ -20,10 +21,15 @@ void require_one_of(const ProtoField& f, int64_t value, std::initializer_list<in
   throw Error(f.where(), "is " + std::to_string(value), list);
 }
 
+std::string bounds(double low, double high) {
+  char text[80];
+  std::snprintf(text, sizeof text, low == high ? "%.9g" : "%.9g to %.9g", low, high);
+  return text;
+}
+
 double number_in(const ProtoField& f, double low, double high) {
   const double v = f.number();
-  if (!(v >= low && v <= high))
-    throw Error(f.where(), "is " + f.scalar + ", outside of " + json_line(low) + " .. " + json_line(high));
+  if (!(v >= low && v <= high)) throw Error(f.where(), "is " + f.scalar + ", and must be " + bounds(low, high));
   return v;
 }
 
@@ -213,7 +219,7 @@ double json_number(const Json& object, const char* key, const std::string& path,
   if (!it->is_number()) bad_member(path + "." + key, "a number");
   const double v = it->get<double>();
   if (!(v >= low && v <= high))
-    throw Error(path + "." + key, "is " + json_line(*it) + ", outside of " + json_line(low) + " .. " + json_line(high));
+    throw Error((path.empty() ? "" : path + ".") + key, "is " + json_line(*it) + ", and must be " + bounds(low, high));
   return v;
 }
 

@@ -14,10 +14,12 @@
 #include "core/output_plan.h"
 #include "core/settings.h"
 #include "exec/runtime/partitioned_plan.h"
+#include "graph/passes/raise_fake_quant.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/quantize_flags.h"
 #include "pipeline/quantize/fallback_search.h"
 #include "pipeline/quantize/feed_files.h"
+#include "pipeline/quantize/feed_labels.h"
 #include "pipeline/quantize/int8_search.h"
 #include "pipeline/quantize/quantize_model.h"
 #include "pipeline/quantize/quantize_modes.h"
@@ -71,6 +73,8 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   plan.add_output(o.out, "the INT8 graph");
   if (target.model && o.mode != "full-int8") plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
   if (o.settings.max_drop >= 0) plan.add_output(state_of(o.out), "the state of the search");
+  if (o.settings.rounding != "nearest" && !o.settings.images.empty())
+    plan.add_output(rounding_state(o.out), "the state of the rounding");
   plan.add_output(o.report, "the report");
   plan.add_output(o.write_record, "the records");
   return plan;
@@ -96,10 +100,12 @@ QuantizationTarget open_target(const QuantizeFlags& o) {
   const bool drop = o.settings.max_drop >= 0;
   if (drop && o.settings.images.empty()) throw UsageError("--max-drop", "needs --truth and --images", kWhatIsMeasured);
   QuantizationTarget target = read_target(o);
+  check_names(target.graph, o.settings.layers);
   if (drop && !target.model)
     throw UsageError("--max-drop", "needs a model file", "write one beside " + target.path + ", see docs/model_file.md");
   if (drop && o.truth.empty() && !classifies(target))
     throw UsageError("--max-drop", "needs --truth and --images", kWhatIsMeasured);
+  if (!drop) check_feed_labels(target, o.dump_feeds.empty() ? "" : o.truth);
   check_writable(target, o.out);
   check_outputs(plan_of(o, target));
   if (o.own_name && !o.overwrite) {
@@ -185,12 +191,13 @@ int write_mode(QuantizeFlags& o, const ModeRequest& request) {
   const Ranges ranges = needs_ranges(request.mode) ? ranges_of_all_values(target, o.settings, o.quiet) : Ranges();
   std::optional<Int8Network> int8;
   if (request.mode == QuantizeMode::full_int8 && !request.lite) {
-    o.settings.layers.moments = moments_of(target, o.settings, o.quiet);
+    o.settings.layers.moments = moments_of(target, o.settings, o.quiet, rounding_state(o.out));
     int8 = make_int8(target, ranges, o.settings, o.settings.layers, o.quiet);
   }
   const ModeFile file = make_mode(target, request, ranges, int8 ? &int8->file : nullptr, o.out);
   check_answers_of(o, target, file);
   write_file(o.out, file.bytes);
+  end_rounding(o.settings.layers.moments);
   const bool floats = file.takes.empty();
   if (target.model && floats) write_model_file_beside(target, o.out);
   std::printf("%s: %s\n%s", o.out.c_str(), file.did.c_str(), file.takes.c_str());
@@ -218,9 +225,12 @@ int write_trainable(const QuantizeFlags& o, QuantizationTarget& target, const In
   if (!o.dump_feeds.empty()) {
     const int written =
         write_feed_files(target, calibration_data(target, o.settings.images, o.settings.max_images), o.dump_feeds, o.overwrite);
-    std::printf("%d feeds, %s\n", written, o.dump_feeds.c_str());
+    const int labelled = write_feed_labels(target, o.settings.images, o.settings.max_images, o.truth, o.dump_feeds, o.overwrite);
+    std::printf("%d feeds%s, %s\n", written, labelled ? (", " + std::to_string(labelled) + " with labels").c_str() : "",
+                o.dump_feeds.c_str());
   }
   write_network(target, graph, o.out);
+  end_rounding(o.settings.layers.moments);
   std::printf("%d of %zu layers fake-quantized, %s\n", layers, n.quantized.report.layers.size(), o.out.c_str());
   return 0;
 }
@@ -235,11 +245,14 @@ int quantize_command(QuantizeFlags& o) {
   QuantizationTarget target = open_target(o);
   if (o.settings.ranges.empty() && o.settings.images.empty() && o.settings.callback.empty() && o.settings.record.empty()) {
     if (has_quantized(target.graph)) return write_fake_quantized(o, target);
+    if (const std::string why = why_not_raised(target.graph); !why.empty())
+      throw Error(o.graph, "is fake-quantized, but no layer can be read as one in 8 bits: " + why,
+                  "train with constant ranges, or calibrate anew with --images");
     check(o.settings);
   }
   warn_of_pixels(o, target);
   const Ranges ranges = ranges_of(target, o.settings, o.quiet);
-  o.settings.layers.moments = moments_of(target, o.settings, o.quiet);
+  o.settings.layers.moments = moments_of(target, o.settings, o.quiet, rounding_state(o.out));
   if (!o.settings.record.empty()) o.settings.layers.records = std::make_shared<const Records>(read_records(o.settings.record));
   QuantizeOptions options = o.settings.layers;
   require_int8_layers(o.graph, quantize_target(target, ranges, options).report);  // its errors come before a long search
@@ -260,6 +273,7 @@ int quantize_command(QuantizeFlags& o) {
   if (!o.report.empty()) write_file(o.report, report_json(o, n, rows, accuracy).dump(1) + "\n");
   std::error_code ignored;
   if (o.settings.max_drop >= 0) std::filesystem::remove(state_of(o.out), ignored);
+  end_rounding(o.settings.layers.moments);
   print_result(o, n, rows, accuracy);
   return 0;
 }
@@ -280,7 +294,8 @@ std::function<int()> setup_quantize(CLI::App& app) {
       ->check(CLI::Range(1, 1000000));
   app.add_option("--max-drop", o->settings.max_drop, "Most AP (or top-1) to lose; layers return to float until it is met")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--truth", o->truth, "With --max-drop: COCO ground truth of --images");
+  app.add_option("--truth", o->truth,
+                 "COCO ground truth of --images: with --max-drop to measure by, with --dump-feeds for labels");
   app.add_option("--streams", o->detection.streams, "With --max-drop: networks at work at once; 0: one per core")
       ->check(CLI::Range(0, 256));
   app.add_option("--dump-dir", o->dump_dir, "Write the graph of each stage here");

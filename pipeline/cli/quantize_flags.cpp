@@ -37,6 +37,9 @@ void QuantizeFlags::add(CLI::App& app) {
                  "Non-uniform weights: 16 or 32 of the 8-bit values in each dense filter, chosen to fit; 4 or 5 bits in the file")
       ->check(CLI::IsMember({16, 32}))
       ->excludes(bits);
+  app.add_option("--eight-bit-nodes", settings.layers.eight_bit_nodes,
+                 "With --weight-bits 4 or --nuq: layers whose filters keep 8 bits, such as the first and the last")
+      ->delimiter(',');
   app.add_flag("--elementwise", settings.layers.elementwise,
                "Sums, products and activations read INT8 too: less memory, less exact");
   app.add_option("--exclude-ops,--excluded_ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")

@@ -70,7 +70,10 @@ class Run {
     add_config(plan.inputs(), c_);
     add_labelled_images(plan.inputs(), c_.inputs);
     for (const std::string& name : files()) plan.add_output(folder_ / name, "a result");
-    if (c_.quantize) plan.add_output(folder_ / "int8.pb.search.json", "the state of the search");
+    if (c_.quantize) {
+      plan.add_output(folder_ / "int8.pb.search.json", "the state of the search");
+      plan.add_output(folder_ / "int8.pb.rounding", "the state of the rounding");
+    }
     plan.check();
     if (!overwrite_) FolderManifest(folder_).require_ours(files());
   }

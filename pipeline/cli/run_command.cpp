@@ -150,11 +150,11 @@ void check_files(const RunConfig& c, const std::string& config, bool overwrite) 
   OutputPlan plan;
   plan.add_input(config, "the run config");
   add_config(plan.inputs(), c);
-  for (const char* name :
-       {"fp32.pb", "fp32.json", "int8.pb", "int8.json", "int8.pb.search.json", "ranges.json", "comparison.json"})
+  for (const char* name : {"fp32.pb", "fp32.json", "int8.pb", "int8.json", "int8.pb.search.json", "int8.pb.rounding",
+                           "ranges.json", "comparison.json"})
     plan.add_output(folder / name, "a result");
   plan.check();
-  // The state of a search is known by its content.
+  // The states of a search and of rounding are known by their content.
   if (!overwrite)
     FolderManifest(folder).require_ours({"fp32.pb", "fp32.json", "int8.pb", "int8.json", "ranges.json", "comparison.json"});
 }

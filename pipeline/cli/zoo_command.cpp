@@ -107,6 +107,7 @@ void check_files(const ZooFlags& o) {
   plan.add_output(o.out_graph, "the INT8 graph");
   if (has_model_file(o.in_graph) || shipped_zoo_models().contains(o.name))
     plan.add_output(model_file_beside(o.out_graph), "the model file of the INT8 graph");
+  if (!o.places.data.empty()) plan.add_output(rounding_state(o.out_graph), "the state of the rounding");
   check_outputs(plan);
   if (!o.debug) return;
   for (const std::string& name : stage_names()) plan.add_output(stages_of(o) / name, "the graph of a stage");
@@ -146,10 +147,11 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   if (o.evaluate) accuracies.push_back(accuracy_of(o, target, "fp32", {}));
   const Ranges ranges = ranges_of(target, s, o.quiet);
   s.force = o.force;
-  s.layers.moments = moments_of(target, s, o.quiet);
+  s.layers.moments = moments_of(target, s, o.quiet, rounding_state(o.out_graph));
   const Int8Network n = make_int8(target, ranges, s, s.layers, o.quiet);
   const Quantized& q = n.quantized;
   write_quantized(target, q, n.file, o.out_graph, o.force ? FileCheck::no : FileCheck::yes);
+  end_rounding(s.layers.moments);
   if (o.debug) write_stages({target.graph, q.graph, n.file}, stages_of(o), stage_names());
   if (o.evaluate) {
     accuracies.push_back(accuracy_of(o, target, "int8", o.out_graph));

@@ -18,6 +18,7 @@ void fields(Fields& f, QuantizeSettings& s) {
   f.unless(std::string(), "record", s.record);
   f.unless(std::string("auto"), "rounding", s.rounding);
   f.unless(8, "weight_bits", s.layers.weight_bits);
+  f.unless(std::vector<std::string>(), "eight_bit_nodes", s.layers.eight_bit_nodes);
   f.unless(0, "nuq_steps", s.layers.nuq_steps);
   f("per_channel", s.layers.per_channel);
   f("symmetric", s.layers.symmetric);

@@ -9,15 +9,12 @@
 #include "pipeline/results/folder_manifest.h"
 
 namespace cytodet::pipeline {
-namespace {
 
-std::string feed_name(size_t i) {
+std::string feed_name(size_t sample) {
   char name[32];
-  std::snprintf(name, sizeof name, "%05zu.npy", i);
+  std::snprintf(name, sizeof name, "%05zu.npy", sample);
   return name;
 }
-
-}  // namespace
 
 std::string npy_bytes(const Tensor& t) {
   static const std::map<DType, const char*> kKinds{{DType::f32, "<f4"}, {DType::f64, "<f8"},    {DType::f16, "<f2"},

@@ -11,6 +11,9 @@ namespace cytodet::pipeline {
 // A tensor as numpy's .npy file, version 1.0. Throws Error of a type that numpy does not have.
 std::string npy_bytes(const Tensor& t);
 
+// The name of a sample's file.
+std::string feed_name(size_t sample);
+
 // The input of each sample as FOLDER/00000.npy, 00001.npy, ...: files of the program's own (FolderManifest); others of such names
 // are not replaced unless asked for. Returns how many were written; samples that cannot be fed are left out with a warning.
 // Throws UsageError for a network of several inputs.

@@ -2,21 +2,28 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
+#include <set>
 
+#include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/messages.h"
+#include "core/settings.h"
 #include "exec/runtime/partitioned_plan.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/conv_node.h"
 #include "graph/passes/tf_int8.h"
 #include "graph/quantized/packed_filters.h"
+#include "pipeline/inputs/slide_files.h"
 #include "pipeline/quantize/answer_check.h"
 #include "pipeline/quantize/callback.h"
 #include "quant/clusters.h"
 #include "quant/fake_quant.h"
 #include "quant/graph_hash.h"
+#include "quant/rounding_state.h"
 
 namespace cytodet::pipeline {
 
@@ -51,11 +58,51 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
   }
 }
 
-std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {
+std::filesystem::path rounding_state(const std::filesystem::path& out) { return out.string() + ".rounding"; }
+
+void end_rounding(const std::shared_ptr<const Moments>& moments) {
+  if (moments && moments->state) moments->state->remove();
+}
+
+namespace {
+
+// All that second moments, and weights rounded by them, depend on besides what Moments::rounded() is asked by.
+std::string rounding_settings(const QuantizationTarget& target, const CalibrationData& data) {
+  Hash hash;
+  hash.add(CYTODET_VERSION).add(name_of(isa())).add(graph_hash(target.graph));
+  for (const auto& [name, shape] : target.plan.input_shapes) hash.add(name).add(to_string(shape));
+  for (const std::string& name : target.plan.outputs) hash.add(name);
+  if (target.model) hash.add(json_line(write_settings(*target.model)));
+  std::set<std::string> seen;
+  for (size_t i = 0; i < data.samples.size(); ++i) {
+    hash.add(data.samples[i]);
+    if (!seen.insert(data.files[i]).second) continue;
+    const SlideIdentity file = slide_identity(data.files[i]);
+    hash.add(std::to_string(file.bytes)).add(std::to_string(file.time_ns)).add(file.hash);
+  }
+  return hash.text();
+}
+
+std::string going_on(const RoundingState& state) {
+  return "going on with the sums of " + std::to_string(state.kept_samples()) + " images and " +
+         std::to_string(state.kept_layers()) + " rounded layers in " + state.file().string();
+}
+
+}  // namespace
+
+std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet,
+                                          const std::filesystem::path& state) {
   if (s.rounding == "nearest" || s.images.empty()) return {};
   MomentOptions options;
   options.quiet = quiet;
   const CalibrationData data = calibration_data(target, s.images, s.max_images);
+  if (!state.empty()) {
+    options.state = std::make_shared<RoundingState>(state, rounding_settings(target, data));
+    if (options.state->kept_samples() + static_cast<int64_t>(options.state->kept_layers()) > 0) {
+      std::printf("%s\n", going_on(*options.state).c_str());
+      std::fflush(stdout);
+    }
+  }
   try {
     return second_moments(target.graph, target.plan, data, options);
   } catch (const Error& e) {

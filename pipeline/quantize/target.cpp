@@ -34,19 +34,11 @@ std::vector<T> chosen(const std::vector<T>& all, int most) {
   return some;
 }
 
-// The whole image; of one that detection would cut into tiles, the tile in the middle.
+// The pixels of input_image().
 Image read_input_image(const std::string& path, const InputSettings& input) {
-  std::unique_ptr<Slide> slide = open_slide(path);
-  const int64_t side = 2 * std::max(input.width, input.height);
-  Tile tile;
-  tile.width = static_cast<int>(slide->width());
-  tile.height = static_cast<int>(slide->height());
+  const InputImage image = input_image(path, input);
   try {
-    if (slide->levels.size() > 1 || slide->width() > side || slide->height() > side) {
-      std::vector<Tile> tiles = make_grid(*slide, {});
-      tile = tiles[tiles.size() / 2];
-    }
-    return read_tile(*slide, tile);
+    return read_tile(*image.slide, image.tile);
   } catch (const Error& e) {
     throw e.within(path);
   }
@@ -162,6 +154,21 @@ QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& al
 
 }  // namespace
 
+InputImage input_image(const std::string& path, const InputSettings& input) {
+  InputImage image{open_slide(path), {}};
+  const Slide& slide = *image.slide;
+  const int64_t side = 2 * std::max(input.width, input.height);
+  image.tile.width = static_cast<int>(slide.width());
+  image.tile.height = static_cast<int>(slide.height());
+  if (slide.levels.size() > 1 || slide.width() > side || slide.height() > side) try {
+      const std::vector<Tile> tiles = make_grid(slide, {});
+      image.tile = tiles[tiles.size() / 2];
+    } catch (const Error& e) {
+      throw e.within(path);
+    }
+  return image;
+}
+
 QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& also) {
   return target_of(std::move(model), also, {});
 }
@@ -198,7 +205,10 @@ CalibrationData data_from(QuantizationTarget& s, const std::string& images, std:
     for (const auto& [name, tensor] : read_case(samples.front().path).inputs)
       s.plan.input_shapes[s.graph.node(s.graph.value(name).node).name] = tensor.shape();
   }
-  for (const LabelledImage& sample : samples) data.samples.push_back(sample.name);
+  for (const LabelledImage& sample : samples) {
+    data.samples.push_back(sample.name);
+    data.files.push_back(sample.path);
+  }
   data.feed = [&s, samples = std::move(samples)](size_t i, Runner& runner) { feed_sample(samples[i], s, runner); };
   return data;
 }
@@ -235,6 +245,10 @@ Shared shared(const std::vector<LabelledImage>& samples, int most) {
 
 CalibrationData calibration_data(QuantizationTarget& s, const std::string& images, int most) {
   return data_from(s, images, shared(samples_of(s, images), most).calibrated);
+}
+
+std::vector<LabelledImage> calibration_samples(const QuantizationTarget& s, const std::string& images, int most) {
+  return shared(samples_of(s, images), most).calibrated;
 }
 
 HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int most) {

@@ -1,14 +1,19 @@
 // What calibration and quantization work on: a network's optimized graph, and samples to show it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "exec/runtime/plan.h"
 #include "graph/interpret/set_values.h"
 #include "graph/passes/pass.h"
 #include "models/network_model.h"
+#include "pipeline/inputs/labelled_images.h"
 #include "quant/calibrate.h"
+#include "tiling/slides/slide.h"
+#include "tiling/tiles/grid.h"
 
 namespace cytodet::pipeline {
 
@@ -38,6 +43,15 @@ CalibrationData data_of(QuantizationTarget& target, const std::string& images, i
 // quarter of them, at most kMostHeldBack, is left out.
 constexpr size_t kFewestToShare = 8, kMostHeldBack = 4;
 CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int most);
+// Its samples, in the same order.
+std::vector<LabelledImage> calibration_samples(const QuantizationTarget& target, const std::string& images, int most);
+
+// The part of an image that a detector is shown: all of it; where detection would cut it into tiles, the tile in the middle.
+struct InputImage {
+  std::unique_ptr<Slide> slide;
+  Tile tile;
+};
+InputImage input_image(const std::string& path, const InputSettings& input);
 
 // Samples to measure on: at most `most` of those that calibration_data(target, images, calibrated) leaves out; where it takes
 // all, some that were calibrated on.

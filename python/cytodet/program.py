@@ -20,10 +20,12 @@ def find() -> str:
     return found
 
 
-def run(*words: Any) -> None:
-    """Runs the program with these words; RuntimeError with its last line of error where it fails. Its output goes on to ours."""
+def run(*words: Any, printed: bool = True) -> None:
+    """Runs the program with these words; RuntimeError with its last line of error where it fails. Its output goes on to ours, what
+    it prints only where `printed`."""
     command = [find(), *map(str, words)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    process = subprocess.Popen(command, stdout=None if printed else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               errors="replace")
     error = ""
     for line in process.stderr or ():
         if line.startswith("cytodet: error: "):

@@ -4,11 +4,17 @@
     report = retrain("train.pb", "trained.pb", feeds, float_graph="float.pb", train_iter=200)
 
 train.pb is what `cytodet quantize --fake-quant` wrote; `cytodet quantize trained.pb -o int8.pb` makes 8-bit layers of the result.
+`python -m cytodet.retrain --help` does all of it from a command line, by the options of AMCT's resnet-50_v1_retrain.py.
+
 Needs TensorFlow 2 (tested with 2.15), which is not a requirement of this package.
 """
+import collections
+import concurrent.futures
+import hashlib
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Optional, Union
@@ -25,6 +31,7 @@ def _tensorflow() -> Any:
         import tensorflow
     except ImportError as error:
         raise RuntimeError("retraining needs TensorFlow: pip install tensorflow-cpu==2.15.1") from error
+    tensorflow.get_logger().setLevel("ERROR")  # of what is deprecated in it
     return tensorflow
 
 
@@ -153,6 +160,12 @@ class _LearnedStep:
         return raw, (scaled + tf.stop_gradient(raw - scaled)) * tf.constant(self.step.astype("f4"))
 
 
+def _has_open_batch(graph: Any) -> bool:
+    """Whether every input leaves its first size open."""
+    shapes = [node.attr["shape"].shape for node in graph.node if node.op == "Placeholder"]
+    return all(s.unknown_rank or (len(s.dim) > 0 and s.dim[0].size < 0) for s in shapes)
+
+
 def _import(tf: Any, graph: Any, outputs: Sequence[str], replaced: dict[str, Any], inputs: dict[str, Any]) -> list[Any]:
     """Tensors of the outputs, with some constants replaced and some placeholders fed by tensors."""
     mapping = {f"{name}:0": value for name, value in replaced.items()}
@@ -162,31 +175,122 @@ def _import(tf: Any, graph: Any, outputs: Sequence[str], replaced: dict[str, Any
     return found
 
 
-def _batches(feeds: list[Feed], seed: int) -> Iterator[Feed]:
-    """The feeds over and over, each round in another order."""
+def _order(feeds: int, buffer_size: int, repeat_count: int, seed: int) -> Iterator[int]:
+    """Indices of feeds, `repeat_count` rounds of all of them (0: without end), each round in another order: drawn from a buffer of
+    `buffer_size` feeds, as tf.data shuffles (0: of all)."""
     random = np.random.RandomState(seed)
-    while True:
-        for at in random.permutation(len(feeds)):
-            yield feeds[at]
+    done = 0
+    while repeat_count == 0 or done < repeat_count:
+        done += 1
+        if not 0 < buffer_size < feeds:
+            yield from map(int, random.permutation(feeds))
+            continue
+        buffer = list(range(buffer_size))
+        for coming in range(buffer_size, feeds):
+            at = random.randint(buffer_size)
+            yield buffer[at]
+            buffer[at] = coming
+        random.shuffle(buffer)
+        yield from buffer
 
 
-def _feeds_of(data: Union[str, "os.PathLike[str]", Sequence[Feed]]) -> list[Feed]:
+def _groups(order: Iterator[int], size: int) -> Iterator[list[int]]:
+    """Batches of `size` indices; the last one of what is left."""
+    group: list[int] = []
+    for at in order:
+        group.append(at)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _loaded(feed: Feed) -> Feed:
+    return {key: np.asarray(value() if callable(value) else value) for key, value in feed.items()}
+
+
+def _batches(feeds: list[Feed], groups: Iterator[list[int]], readers: int) -> Iterator[list[Feed]]:
+    """The feeds of the groups, read by `readers` threads ahead of their use."""
+    with concurrent.futures.ThreadPoolExecutor(max(1, readers)) as pool:
+        waiting: collections.deque[list[concurrent.futures.Future[Feed]]] = collections.deque()
+        for group in groups:
+            waiting.append([pool.submit(_loaded, feeds[at]) for at in group])
+            if len(waiting) > max(1, readers):
+                yield [future.result() for future in waiting.popleft()]
+        while waiting:
+            yield [future.result() for future in waiting.popleft()]
+
+
+def _feeds_of(data: Union[str, "os.PathLike[str]", Sequence[Feed]], labels_key: str = "labels") -> list[Feed]:
     """A list of dicts: the list itself, or of a folder the feeds (.json) as `cytodet infer` takes them, or the arrays (.npy) that
-    `cytodet quantize --dump-feeds` writes, of the network's only input."""
+    `cytodet quantize --dump-feeds` writes, of the network's only input, whose key is None; with their labels where there are such.
+    Values are arrays, or functions that make them."""
     if not isinstance(data, (str, os.PathLike)):
         return list(data)
-    arrays = [name for name in sorted(os.listdir(data)) if name.endswith(".npy")]
+    labels: dict[str, Any] = {}
+    anchors = None
+    if os.path.exists(os.path.join(data, "labels.json")):
+        with open(os.path.join(data, "labels.json"), encoding="utf-8") as file:
+            labels = json.load(file)
+        if os.path.exists(os.path.join(data, "priors.npy")):
+            anchors = np.load(os.path.join(data, "priors.npy"))
+    arrays = [name for name in sorted(os.listdir(data)) if name.endswith(".npy") and name != "priors.npy"]
     if arrays:
-        return [{None: np.load(os.path.join(data, name), mmap_mode="r")} for name in arrays]
+        found: list[Feed] = [{None: np.load(os.path.join(data, name), mmap_mode="r")} for name in arrays]
+        for name, feed in zip(arrays, found):
+            if "class" in labels.get(name, {}):
+                feed[labels_key] = np.asarray([labels[name]["class"]], "i4")
+            elif "boxes" in labels.get(name, {}) and anchors is not None:
+                feed[labels_key] = _Targets(labels[name]["boxes"], anchors)
+        return found
     types = {"float32": "f4", "float64": "f8", "int32": "i4", "int64": "i8", "uint8": "u1", "int8": "i1", "bool": "?"}
     found = []
     for name in sorted(os.listdir(data)):
-        if not name.endswith(".json"):
+        if not name.endswith(".json") or name == "labels.json":
             continue
         with open(os.path.join(data, name), encoding="utf-8") as file:
             inputs = json.load(file)["inputs"]
         found.append({key: np.asarray(t["data"], types[t["dtype"]]).reshape(t["shape"]) for key, t in inputs.items()})
     return found
+
+
+class _Targets:
+    """box_targets() of one image, made when they are needed."""
+
+    def __init__(self, boxes: list[list[float]], anchors: Any) -> None:
+        self.boxes, self.anchors = boxes, anchors
+
+    def __call__(self) -> Any:
+        return box_targets(self.boxes, self.anchors)[None]
+
+
+def box_targets(boxes: Sequence[Sequence[float]], anchors: Any, positive_iou: float = 0.5) -> Any:
+    """What the heads of a detector should say of an image, [anchors, 5]: the class of the box that an anchor (centre x and y, width,
+    height) overlaps most, -1 for the background, and that box as (ty, tx, th, tw) of the anchor. A box (x0, y0, x1, y1, class) that
+    no anchor overlaps by `positive_iou` is given the anchor that is nearest to it."""
+    targets = np.zeros((len(anchors), 5), "f4")
+    targets[:, 0] = -1
+    if not len(boxes):
+        return targets
+    wanted = np.asarray(boxes, "f4").reshape(-1, 5)
+    low, high = anchors[:, :2] - anchors[:, 2:] / 2, anchors[:, :2] + anchors[:, 2:] / 2
+    common = np.ones((len(anchors), len(wanted)), "f4")
+    for axis in (0, 1):
+        first, last = np.maximum(low[:, axis, None], wanted[:, axis]), np.minimum(high[:, axis, None], wanted[:, 2 + axis])
+        common *= np.maximum(last - first, 0)
+    areas = (wanted[:, 2] - wanted[:, 0]) * (wanted[:, 3] - wanted[:, 1])
+    iou = common / np.maximum(np.prod(anchors[:, 2:], axis=1)[:, None] + areas[None] - common, 1e-9)
+    box_of = np.where(iou.max(axis=1) >= positive_iou, iou.argmax(axis=1), -1)
+    box_of[iou.argmax(axis=0)] = np.arange(len(wanted))
+    inside = box_of >= 0
+    of, at = wanted[box_of[inside]], anchors[inside]
+    size = np.maximum(of[:, 2:4] - of[:, :2], 1e-3)
+    centre = (of[:, :2] + of[:, 2:4]) / 2
+    targets[inside, 0] = of[:, 4]
+    targets[inside, 1:3] = ((centre - at[:, :2]) / at[:, 2:])[:, ::-1]
+    targets[inside, 3:5] = np.log(size / at[:, 2:])[:, ::-1]
+    return targets
 
 
 def distillation(tf: Any, got: list[Any], wanted: Optional[list[Any]], _: Any) -> Any:
@@ -197,20 +301,52 @@ def distillation(tf: Any, got: list[Any], wanted: Optional[list[Any]], _: Any) -
 
 
 def cross_entropy(tf: Any, got: list[Any], _: Optional[list[Any]], labels: Any) -> Any:
-    """Of the first output, which is logits [n, classes], against labels [n]."""
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=got[0]))
+    """Of the first output, [n, classes], against labels [n]: logits, or where a Softmax makes it, what that reads."""
+    logits = got[0]
+    while logits.op.type in ("Identity", "Softmax", "Reshape", "Squeeze"):
+        if logits.op.type == "Softmax":
+            logits = logits.op.inputs[0]
+            break
+        logits = logits.op.inputs[0]
+    else:
+        logits = got[0]
+    logits = tf.reshape(logits, [-1, got[0].shape[-1]])
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(labels, [-1]), logits=logits))
 
 
-LOSSES: dict[str, Loss] = {"distillation": distillation, "cross_entropy": cross_entropy}
+def detection(tf: Any, got: list[Any], _: Optional[list[Any]], labels: Any, alpha: float = 0.25, gamma: float = 1.5,
+              box_weight: float = 50.0, delta: float = 0.1) -> Any:
+    """The loss that EfficientDet is trained by: focal loss (Lin et al. 2017) of the class heads, the first half of the outputs, and
+    Huber loss of the box heads, each over the number of anchors with a box. labels: box_targets(), [n, anchors, 5]."""
+    anchors = int(labels.shape[1])
+
+    def heads(part: list[Any]) -> Any:
+        flat = tf.concat([tf.reshape(head, [tf.shape(head)[0], -1]) for head in part], axis=1)
+        return tf.reshape(flat, [tf.shape(flat)[0], anchors, -1])
+
+    logits, boxes = heads(got[: len(got) // 2]), heads(got[len(got) // 2:])
+    wanted = tf.one_hot(tf.cast(labels[..., 0], tf.int32), tf.shape(logits)[2])
+    positive = tf.cast(labels[..., 0] >= 0, tf.float32)
+    count = tf.reduce_sum(positive) + 1.0
+    share = tf.nn.sigmoid(logits)
+    right = wanted * share + (1 - wanted) * (1 - share)
+    weight = (wanted * alpha + (1 - wanted) * (1 - alpha)) * tf.pow(tf.maximum(1 - right, 1e-8), gamma)
+    focal = tf.reduce_sum(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=wanted, logits=logits)) / count
+    off = tf.abs(boxes - labels[..., 1:]) * positive[..., None]
+    huber = tf.reduce_sum(tf.where(off <= delta, 0.5 * off * off, delta * (off - 0.5 * delta))) / (4 * count)
+    return focal + box_weight * huber
+
+
+LOSSES: dict[str, Loss] = {"distillation": distillation, "cross_entropy": cross_entropy, "detection": detection}
 
 
 class Report:
     """What a retraining did: losses (held-back loss by step), best_step, first_loss, best_loss, stopped (why, where it was), limit
-    (the average loss that stops it)."""
+    (the average loss that stops it), steps (that were made)."""
 
     def __init__(self) -> None:
         self.losses: dict[int, float] = {}
-        self.best_step, self.stopped = 0, ""
+        self.best_step, self.steps, self.stopped = 0, 0, ""
         self.first_loss = self.best_loss = self.limit = math.nan
 
     def __repr__(self) -> str:
@@ -225,25 +361,39 @@ class _Trainer:
         if not self.layers:
             raise ValueError("the graph has no fake-quantized layers: make it with cytodet quantize --fake-quant")
         self.labels = options["labels_key"]
+        self.filters = {layer.filter for layer in self.layers}
+        self.stacks = options["batch_size"] > 1 and _has_open_batch(graph)
         v1 = tf.compat.v1
         self.session_graph = tf.Graph()
         with self.session_graph.as_default():
             v1.set_random_seed(options["seed"])
-            self.inputs = {k: v1.placeholder(np.asarray(v).dtype, np.shape(v), name=f"fed/{k}") for k, v in example.items()}
+            shapes = {k: self._shape_of(k, np.shape(v)) for k, v in example.items()}
+            self.inputs = {k: v1.placeholder(np.asarray(v).dtype, shapes[k], name=f"fed/{k}") for k, v in example.items()}
             fed = {k: v for k, v in self.inputs.items() if k != self.labels}
             with tf.name_scope("float"):
                 wanted = _import(tf, float_graph, outputs, {}, fed) if float_graph is not None else None
             self._make_variables()
             got = _import(tf, self.computed, outputs, self.replaced, fed)
-            self.loss = options["loss"](tf, got, [tf.stop_gradient(w) for w in wanted] if wanted else None,
-                                        self.inputs.get(self.labels))
+            self.plain_loss = options["loss"](tf, got, [tf.stop_gradient(w) for w in wanted] if wanted else None,
+                                              self.inputs.get(self.labels))
+            weights = [value for name, value in self.replaced.items() if name in self.filters]
+            self.l2_loss = options["weight_decay"] * tf.add_n([tf.nn.l2_loss(w) for w in weights]) if weights else tf.constant(0.0)
+            self.loss = self.plain_loss + self.l2_loss
             optimizer = v1.train.RMSPropOptimizer(self.rate(), decay=0.9, momentum=options["momentum"], epsilon=1e-10)
-            gradients = optimizer.compute_gradients(self.loss, list(self.trained.values()))
-            self.step = optimizer.apply_gradients([(g, v) for g, v in gradients if g is not None])
+            gradients = [(g, v) for g, v in optimizer.compute_gradients(self.loss, list(self.trained.values())) if g is not None]
+            self.step = optimizer.apply_gradients(gradients)
+            # Of networks whose batch is fixed: gradients of single feeds, and the step by their mean.
+            self.gradients = [tf.convert_to_tensor(g) for g, _ in gradients]
+            self.means = [v1.placeholder(g.dtype, g.shape) for g in self.gradients]
+            self.step_by_means = optimizer.apply_gradients(zip(self.means, [v for _, v in gradients]))
             self.saver = v1.train.Saver(max_to_keep=3)
             config = v1.ConfigProto(intra_op_parallelism_threads=options["threads"], inter_op_parallelism_threads=1)
             self.session = v1.Session(config=config)
             self.session.run(v1.global_variables_initializer())
+
+    def _shape_of(self, key: Any, shape: Sequence[int]) -> list[Optional[int]]:
+        """Of a feed: its own, but for the batch where the network leaves that open."""
+        return [None, *shape[1:]] if self.stacks and len(shape) else list(shape)
 
     def rate(self) -> Any:
         self.learning_rate = self.tf.compat.v1.placeholder_with_default(self.options["learning_rate"], [], name="learning_rate")
@@ -285,16 +435,31 @@ class _Trainer:
             for name in _biases(tf, self.graph, self.layers):
                 self.replaced[name] = variable(name)
 
-    def _feed(self, sample: Feed) -> Feed:
-        return {self.inputs[key]: value for key, value in sample.items()}
+    def _feed(self, samples: list[Feed]) -> Feed:
+        """Of one run: one sample, or several where the network takes them at once."""
+        if len(samples) == 1:
+            return {self.inputs[key]: value for key, value in samples[0].items()}
+        return {self.inputs[key]: np.concatenate([sample[key] for sample in samples]) for key in samples[0]}
 
     def mean_loss(self, samples: list[Feed]) -> float:
-        return float(np.mean([self.session.run(self.loss, self._feed(s)) for s in samples]))
+        return float(np.mean([self.session.run(self.plain_loss, self._feed([_loaded(s)])) for s in samples]))
 
-    def train(self, sample: Feed, rate: float) -> float:
-        feed = self._feed(sample)
+    def train(self, samples: list[Feed], rate: float) -> tuple[float, float]:
+        """One step; the loss that the labels or the float network give, and that of the weights' size."""
+        if len(samples) == 1 or self.stacks:
+            feed = self._feed(samples)
+            feed[self.learning_rate] = rate
+            _, loss, l2_loss = self.session.run([self.step, self.plain_loss, self.l2_loss], feed)
+            return float(loss), float(l2_loss)
+        losses, sums = [], None
+        for sample in samples:
+            loss, l2_loss, found = self.session.run([self.plain_loss, self.l2_loss, self.gradients], self._feed([sample]))
+            losses.append(float(loss))
+            sums = found if sums is None else [a + b for a, b in zip(sums, found)]
+        feed = {mean: value / len(samples) for mean, value in zip(self.means, sums or [])}
         feed[self.learning_rate] = rate
-        return float(self.session.run([self.step, self.loss], feed)[1])
+        self.session.run(self.step_by_means, feed)
+        return float(np.mean(losses)), float(l2_loss)
 
     def trained_graph(self) -> Any:
         tf = self.tf
@@ -334,23 +499,29 @@ def _umask() -> int:
 def retrain(graph: Union[str, "os.PathLike[str]"], out: Union[str, "os.PathLike[str]"],
             data: Union[str, "os.PathLike[str]", Sequence[Feed]], *, float_graph: Union[str, "os.PathLike[str]", None] = None,
             outputs: Optional[Sequence[str]] = None, loss: Union[str, Loss] = "distillation", labels_key: str = "labels",
-            learn: Sequence[str] = ("weights", "biases", "ranges"), train_iter: int = 100, learning_rate: float = 1e-4,
-            momentum: float = 0.9, save_interval: int = 25, held_back: int = 4, checkpoints: Optional[str] = None,
-            events: Optional[str] = None, seed: int = 1, threads: int = 0,
+            learn: Sequence[str] = ("weights", "biases", "ranges"), train_iter: int = 100, batch_size: int = 1,
+            learning_rate: float = 1e-4, momentum: float = 0.9, weight_decay: float = 0.0, save_interval: int = 25, held_back: int = 4,
+            repeat_count: int = 0, buffer_size: int = 0, num_parallel_reads: int = 1, checkpoints: Optional[str] = None,
+            checkpoint_name: str = "retrain", events: Optional[str] = None, seed: int = 1, threads: int = 0,
             progress: Optional[Callable[[int, float], None]] = None) -> Report:
     """Trains the constants of a fake-quantized graph, and writes the graph with those of the best step.
 
     graph: path of what `cytodet quantize --fake-quant` wrote. out: path of the result, a graph of the same form; may not be `graph`.
     data: list of feeds, dicts of input name -> array, all of one shape (a batch each); or a folder of feeds: .json as `cytodet
-    infer` takes them, or .npy of `cytodet quantize --dump-feeds`. float_graph: path of the network that distillation follows. outputs: names to compare (default: nodes that
-    nobody reads). loss: "distillation", which needs no labels; "cross_entropy" on the first output and feeds[labels_key]; or a
-    callable (tf, outputs, float outputs or None, labels or None) -> scalar tensor.
+    infer` takes them, or what `cytodet quantize --dump-feeds` writes, labels included. float_graph: path of the network that
+    distillation follows. outputs: names to compare (default: nodes that nobody reads; of a model file beside the graph, its own).
+    loss: "distillation", which needs no labels; "cross_entropy" on the first output and feeds[labels_key], [n]; "detection", focal
+    and box loss on EfficientDet's heads and box_targets(); or a callable (tf, outputs, float outputs or None, labels or None) ->
+    scalar tensor.
     learn: of "weights", "biases", "ranges" (of layers' inputs) and "weight_ranges", ranges by learned step sizes (Esser et al. 2020,
     "Learned Step Size Quantization").
-    train_iter: steps; with 0 the result is the graph as it is. learning_rate: of RMSProp (decay 0.9, `momentum`), falling to 0 as
-    half a cosine; in units of each constant's root mean square. save_interval: steps between measurements on the `held_back` feeds,
-    which are not trained on, and checkpoints. checkpoints: folder; a run that finds one of its own there goes on from it.
-    events: folder of TensorBoard's event file. seed: of the order. threads: 0: all. progress: callable (step, loss).
+    train_iter: steps; with 0 the result is the graph as it is. batch_size: feeds of a step. learning_rate: of RMSProp (decay 0.9,
+    `momentum`), falling to 0 as half a cosine; in units of each constant's root mean square. weight_decay: times half the square of
+    all trained filters, added to the loss. repeat_count: rounds over the feeds, after which training ends; 0: without end.
+    buffer_size: feeds that the next is drawn from; 0: all. num_parallel_reads: threads that read feeds. save_interval: steps between
+    measurements on the `held_back` feeds, which are not trained on, and checkpoints. checkpoints: folder; a run that finds its own
+    there, of the same graphs, feeds and options, goes on from it. checkpoint_name: begins their files' names. events: folder of
+    TensorBoard's event file. seed: of the order. threads: 0: all. progress: callable (step, loss).
 
     Returns a Report. A loss that is not finite, or ten times what it was, stops the run: the best step so far is written, and
     Report.stopped says why. Raises ValueError for what cannot be trained, OSError for files.
@@ -367,92 +538,181 @@ def retrain(graph: Union[str, "os.PathLike[str]"], out: Union[str, "os.PathLike[
             raise ValueError(f"loss is {loss}: known are {', '.join(LOSSES)}")
         if loss == "distillation" and float_graph is None:
             raise ValueError("distillation needs float_graph, the network that is followed")
-        loss = LOSSES[loss]
+    for name, value, least in (("batch_size", batch_size, 1), ("train_iter", train_iter, 0), ("save_interval", save_interval, 1),
+                               ("repeat_count", repeat_count, 0), ("buffer_size", buffer_size, 0)):
+        if value < least:
+            raise ValueError(f"{name} is {value}: must be at least {least}")
     source = _read(tf, graph)
-    feeds = _feeds_of(data)
-    if feeds and None in feeds[0]:
-        inputs = [node.name for node in source.node if node.op == "Placeholder"]
-        if len(inputs) != 1:
-            raise ValueError(f"the graph has {len(inputs)} inputs: give feeds by name instead of arrays")
-        feeds = [{inputs[0]: feed[None]} for feed in feeds]
+    feeds = _named_feeds(source, _feeds_of(data, labels_key))
+    if loss in ("cross_entropy", "detection"):
+        if not any(labels_key in feed for feed in feeds):
+            raise ValueError(f"{loss} needs labels, and no feed has any")
+        feeds = [feed for feed in feeds if labels_key in feed]
+    else:
+        feeds = feeds if callable(loss) else [{k: v for k, v in feed.items() if k != labels_key} for feed in feeds]
     if len(feeds) < 2:
         raise ValueError(f"{len(feeds)} feeds: at least 2 are needed, one of them to measure on")
-    held = feeds[::max(1, len(feeds) // max(1, min(held_back, len(feeds) // 2)))][:max(1, min(held_back, len(feeds) // 2))]
+    held_count = max(1, min(held_back, len(feeds) // 2))
+    held = feeds[::max(1, len(feeds) // held_count)][:held_count]
     kept = {id(f) for f in held}
     trained_on = [f for f in feeds if id(f) not in kept]
-    options = {"loss": loss, "labels_key": labels_key, "learn": tuple(learn), "learning_rate": float(learning_rate),
-               "momentum": float(momentum), "seed": int(seed), "threads": int(threads)}
-    trainer = _Trainer(tf, source, _read(tf, os.fspath(float_graph)) if float_graph else None, outputs or _outputs_of(source),
-                       feeds[0], options)
-    return _run(tf, trainer, trained_on, held, out, train_iter, float(learning_rate), save_interval, checkpoints, events, seed, progress)
-
-
-def _run(tf: Any, trainer: _Trainer, trained_on: list[Feed], held: list[Feed], out: str, train_iter: int, learning_rate: float,
-         save_interval: int, checkpoints: Optional[str], events: Optional[str], seed: int,
-         progress: Optional[Callable[[int, float], None]]) -> Report:
-    report = Report()
-    start, best = 0, trainer.trained_graph().SerializeToString()
-    state_file = os.path.join(checkpoints, "retrain.json") if checkpoints else ""
-    report.first_loss = report.best_loss = trainer.mean_loss(held)
-    report.losses[0] = report.first_loss
+    options = {"loss": LOSSES[loss] if isinstance(loss, str) else loss, "labels_key": labels_key, "learn": tuple(learn),
+               "learning_rate": float(learning_rate), "momentum": float(momentum), "weight_decay": float(weight_decay),
+               "batch_size": int(batch_size), "seed": int(seed), "threads": int(threads)}
+    names = list(outputs or _outputs_of_model(graph, source) or _outputs_of(source))
+    trainer = _Trainer(tf, source, _read(tf, os.fspath(float_graph)) if float_graph else None, names, _loaded(feeds[0]), options)
+    settings = {"graph": _hash_of([source.SerializeToString(deterministic=True)]), "outputs": names,
+                "loss": loss if isinstance(loss, str) else getattr(loss, "__qualname__", "callable"), "learn": list(learn),
+                "train_iter": train_iter, "batch_size": batch_size, "learning_rate": learning_rate, "momentum": momentum,
+                "weight_decay": weight_decay, "save_interval": save_interval, "held_back": held_back, "repeat_count": repeat_count,
+                "buffer_size": buffer_size, "seed": seed}
+    if float_graph:
+        settings["float_graph"] = _hash_of([_read(tf, os.fspath(float_graph)).SerializeToString(deterministic=True)])
     if checkpoints:
-        os.makedirs(checkpoints, exist_ok=True)
-        start, best = _resume(trainer, checkpoints, state_file, report, best)
-    writer = None
-    if events:
-        with trainer.session_graph.as_default():
-            writer = tf.compat.v1.summary.FileWriter(events)
-    # Single feeds differ much: ten times the largest of them at first, as an average over steps, is no noise any more.
-    if start == 0:
-        report.limit = 10 * max([report.first_loss, 1e-6] + [trainer.mean_loss([feed]) for feed in trained_on[:64]])
-    limit = report.limit
-    average = math.nan
-    batches = _batches(trained_on, seed)
-    for _ in range(start):
-        next(batches)
-    for step in range(start + 1, train_iter + 1):
-        value = trainer.train(next(batches), learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / train_iter)))
-        if progress:
-            progress(step, value)
+        settings["data"] = _hash_of(part for feed in feeds for key, value in _loaded(feed).items() for part in
+                                    (str(key).encode(), str(value.shape).encode(), np.ascontiguousarray(value).tobytes()))
+    run = _Run(tf, trainer, trained_on, held, settings, checkpoints, checkpoint_name, events)
+    return run.train(out, num_parallel_reads, progress)
+
+
+def _hash_of(parts: Any) -> str:
+    hashed = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "little"))
+        hashed.update(part)
+    return hashed.hexdigest()
+
+
+def _named_feeds(source: Any, feeds: list[Feed]) -> list[Feed]:
+    """Feeds of arrays alone get the name of the graph's only input."""
+    if not feeds or None not in feeds[0]:
+        return feeds
+    inputs = [node.name for node in source.node if node.op == "Placeholder"]
+    if len(inputs) != 1:
+        raise ValueError(f"the graph has {len(inputs)} inputs: give feeds by name instead of arrays")
+    return [{inputs[0] if key is None else key: value for key, value in feed.items()} for feed in feeds]
+
+
+def _outputs_of_model(graph: str, source: Any) -> list[str]:
+    """What the model file beside the graph says that is fetched, where there is one."""
+    path = os.path.splitext(graph)[0] + ".json"
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        model = json.load(file)
+    named = [*model.get("class_logits", []), *model.get("box_deltas", [])] or [model.get("output", "")]
+    nodes = {node.name for node in source.node}
+    return named if all(_base(name) in nodes for name in named) else []
+
+
+class _Run:
+    """A training from its first step, or from its last checkpoint, to the graph of its best step."""
+
+    def __init__(self, tf: Any, trainer: _Trainer, trained_on: list[Feed], held: list[Feed], settings: dict[str, Any],
+                 checkpoints: Optional[str], checkpoint_name: str, events: Optional[str]) -> None:
+        self.tf, self.trainer, self.trained_on, self.held, self.settings = tf, trainer, trained_on, held, settings
+        self.checkpoints, self.checkpoint_name, self.events = checkpoints, checkpoint_name, events
+        self.report = Report()
+        self.start, self.best = 0, trainer.trained_graph().SerializeToString()
+        self.state_file = os.path.join(checkpoints, "retrain.json") if checkpoints else ""
+
+    def train(self, out: str, readers: int, progress: Optional[Callable[[int, float], None]]) -> Report:
+        o, report, trainer = self.settings, self.report, self.trainer
+        if not self._resume():
+            report.first_loss = report.best_loss = report.losses[0] = trainer.mean_loss(self.held)
+            # Single feeds differ much: ten times the largest of them at first, as an average over steps, is no noise any more.
+            report.limit = 10 * max([report.first_loss, 1e-6] + [trainer.mean_loss([feed]) for feed in self.trained_on[:64]])
+            if self.checkpoints:
+                os.makedirs(self.checkpoints, exist_ok=True)
+                self._save(0)
+        writer = self._event_writer()
+        average = math.nan
+        groups = _groups(_order(len(self.trained_on), o["buffer_size"], o["repeat_count"], o["seed"]), o["batch_size"])
+        for _ in range(self.start):
+            next(groups, None)
+        last = report.steps = self.start
+        for step, batch in zip(range(self.start + 1, o["train_iter"] + 1), _batches(self.trained_on, groups, readers)):
+            rate = o["learning_rate"] * 0.5 * (1 + math.cos(math.pi * (step - 1) / o["train_iter"]))
+            value, l2_loss = trainer.train(batch, rate)
+            report.steps = step
+            if progress:
+                progress(step, value)
+            if writer:
+                self._tell(writer, step, value, l2_loss)
+            average = value if math.isnan(average) else 0.9 * average + 0.1 * value
+            if not math.isfinite(value) or average > report.limit:
+                report.stopped = f"the loss is {value:.6g} at step {step}; at first single feeds had at most {report.limit / 10:.6g}"
+                break
+            if step % o["save_interval"] == 0 or step == o["train_iter"]:
+                self._measure(step)
+                last = step
+        if report.steps != last and not report.stopped:  # the feeds are used up
+            self._measure(report.steps)
         if writer:
-            writer.add_summary(tf.compat.v1.Summary(value=[tf.compat.v1.Summary.Value(tag="loss", simple_value=value)]), step)
-        average = value if math.isnan(average) else 0.9 * average + 0.1 * value
-        if not math.isfinite(value) or average > limit:
-            report.stopped = f"the loss is {value:.6g} at step {step}; at first single feeds had at most {limit / 10:.6g}"
-            break
-        if step % save_interval == 0 or step == train_iter:
-            report.losses[step] = trainer.mean_loss(held)
-            if report.losses[step] < report.best_loss:
-                report.best_loss, report.best_step = report.losses[step], step
-                best = trainer.trained_graph().SerializeToString()
-            if checkpoints:
-                _save(trainer, checkpoints, state_file, report, best, step)
-    if writer:
-        writer.close()
-    _write(out, best)
-    return report
+            writer.close()
+        _write(out, self.best)
+        return report
+
+    def _measure(self, step: int) -> None:
+        report = self.report
+        report.losses[step] = self.trainer.mean_loss(self.held)
+        if report.losses[step] < report.best_loss:
+            report.best_loss, report.best_step = report.losses[step], step
+            self.best = self.trainer.trained_graph().SerializeToString()
+        if self.checkpoints:
+            self._save(step)
+
+    def _event_writer(self) -> Any:
+        if not self.events:
+            return None
+        with self.trainer.session_graph.as_default():
+            return self.tf.compat.v1.summary.FileWriter(self.events)
+
+    def _tell(self, writer: Any, step: int, value: float, l2_loss: float) -> None:
+        v1 = self.tf.compat.v1
+        tags = {"loss": value + l2_loss, "l2_loss": l2_loss, str(self.settings["loss"]): value}
+        writer.add_summary(v1.Summary(value=[v1.Summary.Value(tag=tag, simple_value=v) for tag, v in tags.items()]), step)
+
+    def _best_file(self) -> str:
+        return os.path.join(str(self.checkpoints), f"{self.checkpoint_name}-best-{self.report.best_step}.pb")
+
+    def _save(self, step: int) -> None:
+        """The state is written last, so that a kill at any time leaves the one before it whole."""
+        folder, report = str(self.checkpoints), self.report
+        with self.trainer.session_graph.as_default():
+            self.trainer.saver.save(self.trainer.session, os.path.join(folder, self.checkpoint_name), global_step=step,
+                                    write_meta_graph=False)
+        _write(self._best_file(), self.best)
+        state = {"settings": self.settings, "step": step, "best_step": report.best_step, "best_loss": report.best_loss,
+                 "first_loss": report.first_loss, "limit": report.limit, "losses": {str(k): v for k, v in report.losses.items()}}
+        _write(self.state_file, json.dumps(state, indent=1).encode())
+        for name in os.listdir(folder):
+            if name.startswith(f"{self.checkpoint_name}-best-") and name != os.path.basename(self._best_file()):
+                os.unlink(os.path.join(folder, name))
+
+    def _resume(self) -> bool:
+        """Whether there was something to go on from."""
+        if not self.checkpoints or not os.path.exists(self.state_file):
+            return False
+        with open(self.state_file, encoding="utf-8") as file:
+            state = json.load(file)
+        now = json.loads(json.dumps(self.settings))
+        for key in sorted({*now, *state.get("settings", {})}):
+            if now.get(key) != state.get("settings", {}).get(key):
+                raise ValueError(f"{self.checkpoints} holds checkpoints of another retraining, with another {key}: name another "
+                                 "folder, or remove it")
+        with self.trainer.session_graph.as_default():
+            self.trainer.saver.restore(self.trainer.session,
+                                       os.path.join(self.checkpoints, f"{self.checkpoint_name}-{state['step']}"))
+        report = self.report
+        report.first_loss, report.best_step, report.best_loss = state["first_loss"], state["best_step"], state["best_loss"]
+        report.limit, report.losses = state["limit"], {int(k): v for k, v in state["losses"].items()}
+        with open(self._best_file(), "rb") as best:
+            self.best = best.read()
+        self.start = state["step"]
+        return True
 
 
-def _save(trainer: _Trainer, checkpoints: str, state_file: str, report: Report, best: bytes, step: int) -> None:
-    with trainer.session_graph.as_default():
-        trainer.saver.save(trainer.session, os.path.join(checkpoints, "retrain"), global_step=step, write_meta_graph=False)
-    _write(os.path.join(checkpoints, "best.pb"), best)
-    state = {"step": step, "best_step": report.best_step, "best_loss": report.best_loss, "first_loss": report.first_loss, "limit": report.limit,
-             "losses": {str(k): v for k, v in report.losses.items()}}
-    _write(state_file, json.dumps(state).encode())
-
-
-def _resume(trainer: _Trainer, checkpoints: str, state_file: str, report: Report, best: bytes) -> tuple[int, bytes]:
-    """The step to go on from, and the best graph so far."""
-    if not os.path.exists(state_file):
-        return 0, best
-    with open(state_file, encoding="utf-8") as file:
-        state = json.load(file)
-    if not math.isclose(state["first_loss"], report.first_loss, rel_tol=1e-3):
-        raise ValueError(f"{checkpoints} holds checkpoints of another retraining: name another folder, or remove it")
-    with trainer.session_graph.as_default():
-        trainer.saver.restore(trainer.session, os.path.join(checkpoints, f"retrain-{state['step']}"))
-    report.best_step, report.best_loss, report.limit = state["best_step"], state["best_loss"], state["limit"]
-    report.losses = {int(k): v for k, v in state["losses"].items()}
-    with open(os.path.join(checkpoints, "best.pb"), "rb") as file:
-        return state["step"], file.read()
+if __name__ == "__main__":
+    from cytodet import _retrain_command
+    sys.exit(_retrain_command.main())

@@ -1,6 +1,8 @@
 // AMCT's files and flags: amct calibration, records, classify --compare; weights in few bits; fake quantization.
 #include <gmock/gmock.h>
 
+#include "graph/io/read_graph.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {
@@ -157,6 +159,14 @@ TEST_F(Amct, TrainableGraphsAreReadIntoInt8) {
   EXPECT_THAT(o.out, HasSubstr("5 of 5 layers in INT8"));
   EXPECT_EQ(answer(path("int8.pb")), answer(kAmctLenet));
   one_error(run({"quantize", kAmctLenet, "-o", path("x.pb")}), "needs ranges, or images to calibrate on, or records");
+  // What cannot be read as 8 bits is named.
+  Graph g = read_graph(path("train.pb"));
+  for (NodeId id : g.ids())
+    if (g.node(id).op == "FakeQuantWithMinMaxVars") g.node(id).attrs["num_bits"] = int64_t{6};
+  write_graph(g, path("six.pb"));
+  const Output six = run({"quantize", path("six.pb"), "-o", path("x.pb")});
+  EXPECT_EQ(six.code, 1);
+  one_error(six, "six.pb: is fake-quantized, but no layer can be read as one in 8 bits: Lenet/conv1_1/Conv2D: ");
 }
 
 }  // namespace

@@ -228,6 +228,25 @@ TEST_F(QuantizeCommand, SensitivityAsTableAndJson) {
   EXPECT_EQ(run({"sensitivity", kQuantizeLenet, "-o", path("s.json")}).code, 2);
 }
 
+// Starts the program and kills it as soon as the file is there.
+void kill_when_there(std::vector<std::string> arguments, const std::filesystem::path& file) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr)) _exit(126);
+    std::vector<char*> argv{const_cast<char*>(kProgram.c_str())};
+    for (std::string& s : arguments) argv.push_back(s.data());
+    argv.push_back(nullptr);
+    ::execv(kProgram.c_str(), argv.data());
+    _exit(127);
+  }
+  int status = 0;
+  while (!std::filesystem::exists(file) && ::waitpid(child, &status, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status)) << "ended before it could be killed";
+}
+
 // The detector on two images, few layers in INT8, two of which spoil everything.
 class MaxDrop : public QuantizeCommand {
  protected:
@@ -255,24 +274,7 @@ class MaxDrop : public QuantizeCommand {
             "-o",         path("int8.pb"), "--report",        path("kept.json")};
   }
   // Starts the program and kills it as soon as its search has saved a trial.
-  void start_and_kill() const {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr)) _exit(126);
-      std::vector<std::string> a = arguments();
-      std::vector<char*> argv{const_cast<char*>(kProgram.c_str())};
-      for (std::string& s : a) argv.push_back(s.data());
-      argv.push_back(nullptr);
-      ::execv(kProgram.c_str(), argv.data());
-      _exit(127);
-    }
-    int status = 0;
-    while (!std::filesystem::exists(folder / "int8.pb.search.json") && ::waitpid(child, &status, WNOHANG) == 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    ASSERT_TRUE(WIFSIGNALED(status)) << "ended before it could be killed";
-  }
+  void start_and_kill() const { kill_when_there(arguments(), folder / "int8.pb.search.json"); }
 
   const std::string kStem = "efficientnet-b0/stem/conv2d/Conv2D", kPredict = "class_net/class-predict_1/separable_conv2d";
   std::string excluded_;
@@ -296,6 +298,88 @@ TEST_F(MaxDrop, ReturnsWhatMattersAndGoesOnAfterAKill) {
   EXPECT_EQ(whole.code, 0) << whole.err;
   EXPECT_THAT(whole.out, Not(HasSubstr("going on")));
   EXPECT_EQ(read_file(path("int8.pb")), graph);
+}
+
+TEST_F(QuantizeCommand, RoundingGoesOnAfterAKill) {
+  const std::filesystem::path state = folder / "int8.pb.rounding";
+  const auto arguments = [&](const std::string& images) {
+    return std::vector<std::string>{"quantize", kModel, "--images",      kQuantizeBlood, "--max-images",
+                                    images,     "-o",   path("int8.pb"), "--quiet"};
+  };
+  kill_when_there(arguments("8"), state);
+  EXPECT_FALSE(std::filesystem::exists(folder / "int8.pb"));
+  const std::string kept = read_file(state);
+  const Output resumed = run(arguments("8"));
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("going on with the sums of "));
+  EXPECT_FALSE(std::filesystem::exists(state)) << "of no use any more";
+  const std::string graph = read_file(path("int8.pb"));
+  write_file(state, kept);
+  const Output other = run(arguments("4"));  // of other images nothing is taken
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_THAT(other.out, Not(HasSubstr("going on")));
+  EXPECT_FALSE(std::filesystem::exists(state));
+  const Output whole = run(arguments("8"));
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_THAT(whole.out, Not(HasSubstr("going on")));
+  EXPECT_EQ(read_file(path("int8.pb")), graph);
+  write_file(state, "notes of somebody else, longer than the header that is looked for");
+  const Output refused = run(arguments("8"));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("int8.pb.rounding: stands where the state of the rounding is kept"));
+  EXPECT_THAT(read_file(state), HasSubstr("notes"));
+}
+
+TEST_F(QuantizeCommand, FeedsHaveTheBoxesOfTheGroundTruthInTheInputsPixels) {
+  const std::vector<std::string> arguments{"quantize",     kModel,
+                                           "--images",     kQuantizeBlood,
+                                           "--max-images", "3",
+                                           "--rounding",   "nearest",
+                                           "--no-search",  "--fake-quant",
+                                           "-o",           path("train.pb"),
+                                           "--dump-feeds", path("feeds"),
+                                           "--truth",      kQuantizeBlood + "/val.json",
+                                           "--quiet"};
+  const Output o = run(arguments);
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("3 feeds, 3 with labels"));
+  const Json labels = read_json(path("feeds/labels.json")), truth = read_json(kQuantizeBlood + "/val.json");
+  ASSERT_EQ(labels.size(), 3u);
+  const Json& first = labels["00000.npy"];
+  EXPECT_THAT(first["image"].get<std::string>(), HasSubstr("BloodImage_00007.jpg"));
+  const auto image = std::find_if(truth["images"].begin(), truth["images"].end(),
+                                  [](const Json& i) { return i["file_name"] == "BloodImage_00007.jpg"; });
+  std::vector<Json> wanted;
+  for (const Json& a : truth["annotations"])
+    if (a["image_id"] == (*image)["id"]) wanted.push_back(a);
+  ASSERT_EQ(first["boxes"].size(), wanted.size());
+  const double scale = 512.0 / 640;  // images of 640 x 480 at the top left
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const Json &box = first["boxes"][i], &b = wanted[i]["bbox"];
+    EXPECT_NEAR(box[0].get<double>(), scale * b[0].get<double>(), 0.01);
+    EXPECT_NEAR(box[3].get<double>(), scale * (b[1].get<double>() + b[3].get<double>()), 0.01);
+    EXPECT_EQ(box[4].get<int>() + 1, wanted[i]["category_id"].get<int>());
+  }
+  EXPECT_EQ(std::filesystem::file_size(path("feeds/priors.npy")), 128u + 49104u * 16);
+}
+
+TEST_F(QuantizeCommand, FeedsOfAClassifierHaveTheirClasses) {
+  const std::string cells = kSource + "/models/classification/blood_cells.json", images = kSource + "/tests/data/cells/val";
+  const std::vector<std::string> arguments{
+      "quantize",    cells,          "--images", images,           "--max-images", "6",           "--rounding", "nearest",
+      "--no-search", "--fake-quant", "-o",       path("train.pb"), "--dump-feeds", path("feeds"), "--quiet"};
+  const Output o = run(arguments);
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json labels = read_json(path("feeds/labels.json"));
+  EXPECT_EQ(labels.size(), 6u);
+  const std::vector<std::string> classes{"RBC", "WBC", "Platelets"};
+  for (const Json& label : labels)
+    EXPECT_THAT(label["image"].get<std::string>(), HasSubstr("/" + classes[label["class"].get<size_t>()] + "/"));
+  std::vector<std::string> wrong = arguments;
+  wrong.insert(wrong.end(), {"--truth", kQuantizeBlood + "/val.json"});
+  expect_error(run(wrong), 2, "labels come with the images");
+  std::filesystem::remove(path("feeds/.cytodet-files"));
+  expect_error(run(arguments), 2, "feeds");  // somebody else's files of these names
 }
 
 }  // namespace

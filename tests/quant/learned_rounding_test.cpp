@@ -1,8 +1,10 @@
 #include "quant/learned_rounding.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "quant/products.h"
@@ -222,6 +224,24 @@ TEST(Moments, QuantizeTakesThem) {
   quantize(again, ranges, options);
   EXPECT_GT(outputs.of(learned), outputs.of(nearest));
   EXPECT_EQ(outputs.of(learned), outputs.of(again));
+}
+
+TEST(FewBits, LayersThatAreNamedKeepEight) {
+  TestSubject s = lenet();
+  const Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  for (bool nuq : {false, true}) {
+    QuantizeOptions options;
+    (nuq ? options.nuq_steps : options.weight_bits) = nuq ? 16 : 4;
+    options.eight_bit_nodes = {"Lenet/fc7_1/MatMul"};
+    Graph g = s.graph;
+    std::map<std::string, int> bits;
+    for (const QuantizedLayer& l : quantize(g, ranges, options).layers) bits[l.name] = l.weight_bits;
+    EXPECT_EQ(bits.at("Lenet/fc7_1/MatMul"), 8);
+    EXPECT_EQ(bits.at("Lenet/conv5_1/Conv2D"), 4);
+    options.eight_bit_nodes = {"Lenet/fc7/MatMul"};
+    Graph again = s.graph;
+    EXPECT_THAT(error_of([&] { quantize(again, ranges, options); }), testing::HasSubstr("did you mean Lenet/fc7_1/MatMul"));
+  }
 }
 
 }  // namespace

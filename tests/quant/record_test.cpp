@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <functional>
+
 #include "core/file.h"
+#include "graph/passes/raise_fake_quant.h"
 #include "quant/calibrate.h"
 #include "quant/fake_quant.h"
 #include "quant/graph_hash.h"
@@ -38,7 +42,8 @@ TEST(Record, BadOnesAreRefusedByLine) {
   };
   EXPECT_THAT(problem("scale_d: 0 scale_w: 1"), HasSubstr("line 4: scale_d: of a is 0: a scale must be above 0 and finite"));
   EXPECT_THAT(problem("scale_d: nan scale_w: 1"), HasSubstr("scale_d"));
-  EXPECT_THAT(problem("scale_d: inf scale_w: 1"), HasSubstr("scale_d"));
+  for (const std::string word : {"inf", "-inf", "infinity", "nan"})
+    EXPECT_THAT(problem("scale_d: " + word + " scale_w: 1"), HasSubstr("line 4: scale_d: of a is " + word)) << word;
   EXPECT_THAT(problem("scale_d: 1e39 scale_w: 1"), HasSubstr("a scale must be above 0 and finite"));
   EXPECT_THAT(problem("scale_d: 1 scale_w: -1"), HasSubstr("line 4: scale_w"));
   EXPECT_THAT(problem("scale_d: 1 offset_d: 128 scale_w: 1"), HasSubstr("outside of -128..127"));
@@ -134,6 +139,63 @@ TEST(FakeQuant, IsReadAsTheLayersThatItWasMadeOf) {
         ASSERT_EQ(after->weights.values.data<int8_t>()[i], before.weights.values.data<int8_t>()[i]) << l.name;
     }
   }
+}
+
+// Ranges by which no layer can be made: what each is called, and that the pass leaves the layer alone.
+TEST(FakeQuant, RangesThatCannotBeReadAreCalledByTheirFault) {
+  TestSubject s = lenet();
+  const Ranges ranges = calibrate(s.graph, s.plan, s.data, quiet()).ranges;
+  Graph trainable = s.graph;
+  QuantizeOptions options;
+  options.exclude_nodes = {"Lenet/conv3_1/Conv2D", "Lenet/conv5_1/Conv2D", "Lenet/fc7_1/MatMul", "Lenet/fc9_1/MatMul"};
+  quantize(trainable, ranges, options);
+  ASSERT_EQ(to_fake_quant(trainable), 1);
+  EXPECT_EQ(why_not_raised(s.graph), "");
+  const auto fault = [&](const std::function<void(Graph&, Node & input)>& change) {
+    Graph g = trainable;
+    change(g, g.node(g.node(g.require("Lenet/conv1_1/Conv2D")).inputs[0].node));
+    PassOptions passes;
+    passes.interface = {{"input"}, s.plan.outputs};
+    run_passes(g, passes);
+    EXPECT_FALSE(has_quantized(g));
+    return why_not_raised(g);
+  };
+  const auto with_range = [&](float low, float high) {
+    return fault([&](Graph& g, Node& n) {
+      const std::string name = n.name;
+      const Value l = g.add_const(name + "/low", Tensor::scalar(low)), h = g.add_const(name + "/high", Tensor::scalar(high));
+      Node& again = g.node(g.require(name));
+      again.inputs[1] = l, again.inputs[2] = h;
+    });
+  };
+  EXPECT_THAT(with_range(0, NAN), HasSubstr("Lenet/conv1_1/Conv2D: the range of"));
+  EXPECT_THAT(with_range(0, NAN), HasSubstr("is not finite"));
+  EXPECT_THAT(with_range(-INFINITY, 1), HasSubstr("is not finite"));
+  EXPECT_THAT(with_range(0, 0), HasSubstr("must hold 0 and more"));
+  EXPECT_THAT(with_range(1, 2), HasSubstr("goes from 1.000000 to 2.000000"));
+  EXPECT_THAT(with_range(1, -1), HasSubstr("must hold 0 and more"));
+  EXPECT_THAT(fault([](Graph&, Node& n) { n.attrs["num_bits"] = int64_t{4}; }), HasSubstr("rounds to 4 bits"));
+  EXPECT_THAT(fault([](Graph& g, Node& n) {
+                const std::string name = n.name;
+                Node computed;
+                computed.name = name + "/computed";
+                computed.op = "Max";
+                const Value input = n.inputs[0];
+                computed.inputs = {input, g.add_const(name + "/axes", Tensor::from({2}, std::vector<int32_t>{0, 1}))};
+                computed.attrs["T"] = DType::f32;
+                computed.attrs["Tidx"] = DType::i32;
+                computed.attrs["keep_dims"] = false;
+                const NodeId id = g.add(std::move(computed));
+                g.node(g.require(name)).inputs[2] = {id, 0};
+              }),
+              HasSubstr("is not constant"));
+  EXPECT_THAT(fault([](Graph& g, Node& n) {
+                const NodeId conv = g.require("Lenet/conv1_1/Conv2D");
+                (void)n;
+                Node& filter = g.node(g.node(conv).inputs[1].node);
+                filter.attrs["narrow_range"] = false;
+              }),
+              HasSubstr("its filter is not constant behind a FakeQuant node"));
 }
 
 }  // namespace

@@ -1,0 +1,74 @@
+"""Raw heads of a detector in INT8 against float, in dB: quantized with the defaults on some of IMAGES, run on others of them that are
+spread evenly, and on noise.
+
+Classes and boxes are a group each, with its mean removed, as scripts/bench_peers has them. Fails below --least-db on images.
+"""
+import argparse
+import json
+import math
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("images", type=pathlib.Path)
+    parser.add_argument("--calibrate-on", type=int, default=100)
+    parser.add_argument("--measure-on", type=int, default=12)
+    parser.add_argument("--noise", type=int, default=2, help="images of noise")
+    parser.add_argument("--least-db", type=float, default=27)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/int8_heads"))
+    parser.add_argument("--cytodet", default="build/release/cytodet")
+    return parser.parse_args()
+
+
+def heads_of(o, graph, feed, settings):
+    names = settings["class_logits"] + settings["box_deltas"]
+    feeds, answer = o.out / "feeds.json", o.out / "answer.json"
+    node = settings["input"]["node"].split(":")[0]
+    feeds.write_text(json.dumps({"inputs": {f"{node}:0": {"dtype": "float32", "shape": list(feed.shape), "data": feed.ravel().tolist()}}}))
+    subprocess.run([o.cytodet, "infer", graph, "--feeds", feeds, "--outputs", ",".join(names), "-o", answer], check=True,
+                   stdout=subprocess.DEVNULL)
+    outputs = json.loads(answer.read_text())["outputs"]
+    half = len(names) // 2
+    return [np.concatenate([np.asarray(outputs[n]["data"], "f8") for n in group]) for group in (names[:half], names[half:])]
+
+
+def db(pairs):
+    exact, other = (np.concatenate(x) for x in zip(*pairs))
+    return 10 * math.log10(np.square(exact - exact.mean()).sum() / np.square(exact - other).sum())
+
+
+def main():
+    o = arguments()
+    shutil.rmtree(o.out, ignore_errors=True)
+    o.out.mkdir(parents=True)
+    settings = json.loads(o.model.read_text())
+    subprocess.run([o.cytodet, "quantize", o.model, "--images", o.images, "--max-images", str(o.calibrate_on), "-o", o.out / "int8.pb",
+                    "--quiet"], check=True)
+    subprocess.run([o.cytodet, "quantize", o.model, "--images", o.images, "--max-images", str(o.measure_on), "--rounding", "nearest",
+                    "--fake-quant", "-o", o.out / "feeds.pb", "--dump-feeds", o.out / "feeds", "--no-search", "--quiet"], check=True,
+                   stdout=subprocess.DEVNULL)
+    feeds = {"images": [np.load(f) for f in sorted((o.out / "feeds").glob("0*.npy"))]}
+    random = np.random.RandomState(1)
+    of = settings["input"]
+    shape = (1, of["height"], of["width"], 3)
+    feeds["noise"] = [((random.randint(0, 256, shape) / 255 - of["mean"]) / of["deviation"]).astype("f4") for _ in range(o.noise)]
+    least = math.inf
+    for what, samples in feeds.items():
+        both = [list(zip(heads_of(o, o.model.parent / settings["graph"], x, settings), heads_of(o, o.out / "int8.pb", x, settings)))
+                for x in samples]
+        classes, boxes = (db([pair[group] for pair in both]) for group in (0, 1))
+        print(f"{len(samples)} {what}: classes {classes:.1f} dB, boxes {boxes:.1f} dB")
+        if what == "images":
+            least = min(classes, boxes)
+    return int(not least >= o.least_db)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
