@@ -212,7 +212,7 @@ def _model_of(o: argparse.Namespace, folder: str) -> str:
 
 
 def _name_of(o: argparse.Namespace) -> str:
-    return os.path.splitext(os.path.basename(o.eval_model))[0]
+    return str(os.path.splitext(os.path.basename(o.eval_model))[0])
 
 
 def _with_graph(model: str, graph: str) -> str:
