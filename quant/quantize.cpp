@@ -9,6 +9,7 @@
 #include "graph/ir/conv_node.h"
 #include "graph/ir/frames.h"
 #include "graph/ir/op.h"
+#include "graph/layout/channels_last.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/clusters.h"
 #include "quant/graph_hash.h"
@@ -67,8 +68,7 @@ std::string obstacle(const Graph& graph, const Node& n, const Ranges& ranges, co
   const Tensor* filter = n.inputs.size() == 2 ? graph.constant(n.inputs[1]) : nullptr;
   if (!filter || filter->dtype() != DType::f32) return "its filter is not a float constant";
   if (n.op == "MatMul" && n.attr_or("transpose_a", false)) return "it transposes its input";
-  if (const auto format = data_format(n); format != "NHWC" && format != "NCHW" && format != "NDHWC")
-    return "its data is " + format;
+  if (const auto format = data_format(n); !is_channels_first(n) && !is_channels_last(n)) return "its data is " + format;
   if (n.op == "Conv3D" && filter->dim(-2) % k16BitSafeRows != 0)
     return "its " + std::to_string(filter->dim(-2)) + " channels are not groups of " + std::to_string(k16BitSafeRows);
   if (options.records) return options.records->contains(n.name) ? "" : "it has no record";
@@ -216,7 +216,7 @@ void quantize_layer(Graph& graph, const Consumers& uses, const Ranges& ranges, c
   if (const auto known = ranges.values.find(layer.input_name); known != ranges.values.end()) range = known->second;
   const bool channels_first = is_channels_first(graph.node(id));
   if (channels_first) {
-    id = put_channels_last(graph, id);
+    id = put_channels_last(graph, id, graph.constant(graph.node(id).inputs[1])->rank());
     range = {range.low, range.high, {}, {}, {}};  // its channels were not innermost
   }
   store_transposed(graph, id);

@@ -14,6 +14,8 @@ bool pass_raise_int8(Graph& g, const Interface& io);
 bool pass_split_shared_constants(Graph& g, const Interface& io);
 bool pass_fold_constants(Graph& g, const Interface& io);
 bool pass_unpack_filters(Graph& g, const Interface& io);
+bool pass_update_ops(Graph& g, const Interface& io);
+bool pass_channels_last(Graph& g, const Interface& io);
 bool pass_raise_fake_quant(Graph& g, const Interface& io);
 bool pass_remove_no_ops(Graph& g, const Interface& io);
 bool pass_merge_dilated_convolutions(Graph& g, const Interface& io);

@@ -58,8 +58,9 @@ std::string row(const std::string& first, int64_t macs, int64_t all, const std::
 Json plan_json(const Plan& plan) {
   const std::vector<StepInfo> steps = plan.steps();
   const Totals t = totals_of(steps);
-  Json j{{"steps", steps.size()},        {"plain_steps", plan.plain_steps()},   {"macs", t.macs},          {"int8_macs", t.int8_macs},
-         {"bf16_macs", t.bf16_macs},     {"stream_bytes", plan.stream_bytes()}, {"kernels", Json::array()}, {"list", Json::array()}};
+  Json j{
+      {"steps", steps.size()},    {"plain_steps", plan.plain_steps()},   {"macs", t.macs},           {"int8_macs", t.int8_macs},
+      {"bf16_macs", t.bf16_macs}, {"stream_bytes", plan.stream_bytes()}, {"kernels", Json::array()}, {"list", Json::array()}};
   for (const auto& [kernel, work] : kernels_of(steps))
     j["kernels"].push_back({{"kernel", kernel}, {"steps", work.steps}, {"macs", work.macs}});
   for (const StepInfo& s : steps) {
@@ -74,8 +75,9 @@ std::string plan_text(const Plan& plan, bool structure) {
   const std::vector<StepInfo> steps = plan.steps();
   const Totals t = totals_of(steps);
   char line[160];
-  std::snprintf(line, sizeof line, "plan: %zu steps, %.2f million multiply-accumulates, %.1f%% of them in 8 bits; %d plain steps\n",
-                steps.size(), static_cast<double>(t.macs) / 1e6, percent(t.int8_macs, t.macs), plan.plain_steps());
+  std::snprintf(line, sizeof line,
+                "plan: %zu steps, %.2f million multiply-accumulates, %.1f%% of them in 8 bits; %d plain steps\n", steps.size(),
+                static_cast<double>(t.macs) / 1e6, percent(t.int8_macs, t.macs), plan.plain_steps());
   std::string text = line;
   text += "kernel                              MMAC    share  steps\n";
   for (const auto& [kernel, work] : kernels_of(steps)) text += row(kernel, work.macs, t.macs, std::to_string(work.steps));

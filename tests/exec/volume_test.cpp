@@ -11,8 +11,8 @@ namespace {
 using namespace test;
 
 struct VolumeCase {
-  Shape in;                // [n, d, h, w, c]
-  Shape window;            // [d, h, w]
+  Shape in;      // [n, d, h, w, c]
+  Shape window;  // [d, h, w]
   std::vector<int64_t> stride, dilation;
   int64_t out_c;
   const char* padding;
@@ -45,7 +45,8 @@ AttrMap window_attrs(const VolumeCase& c) {
   return attrs;
 }
 
-void check(const Graph& g, const std::map<std::string, Tensor>& data, const std::string& output, const std::set<std::string>& kernels) {
+void check(const Graph& g, const std::map<std::string, Tensor>& data, const std::string& output,
+           const std::set<std::string>& kernels) {
   const Answers a = run_both(g, data, {output});
   EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6);
   EXPECT_EQ(a.kernels, kernels);

@@ -10,10 +10,10 @@
 #include "core/file.h"
 #include "graph/io/node_name.h"
 #include "graph/io/onnx/op_table.h"
-#include "graph/io/onnx/permuted.h"
 #include "graph/io/onnx/read_model.h"
 #include "graph/io/read_network.h"
 #include "graph/ir/endpoints.h"
+#include "graph/layout/permuted.h"
 #include "graph/quantized/quant_nodes.h"
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
@@ -116,22 +116,22 @@ TEST(Onnx, NamesOfTensorsBecomeNamesOfNodes) {
 
 // A list read along H, W, C where the model says C, H, W; and dimensions that do not lie side by side.
 TEST(Onnx, ReshapesAreSeenThroughTransposes) {
-  const onnx::Perm first = {0, 3, 1, 2};
-  const auto split = onnx::move_reshape({1, 6, 4, 5}, {1, 2, 3, 4, 5}, first);
+  const Perm first = {0, 3, 1, 2};
+  const auto split = move_reshape({1, 6, 4, 5}, {1, 2, 3, 4, 5}, first);
   ASSERT_TRUE(split);
   EXPECT_EQ(split->dims, (Shape{1, 4, 5, 2, 3}));
-  EXPECT_EQ(split->perm, (onnx::Perm{0, 3, 4, 1, 2}));
-  const auto joined = onnx::move_reshape({-1, 6, 4, 5}, {-1, 6, 20}, first);
+  EXPECT_EQ(split->perm, (Perm{0, 3, 4, 1, 2}));
+  const auto joined = move_reshape({-1, 6, 4, 5}, {-1, 6, 20}, first);
   ASSERT_TRUE(joined);
   EXPECT_EQ(joined->dims, (Shape{-1, 20, 6}));
   EXPECT_TRUE(joined->first.empty());
   // Shuffled channels: [n, h, w, 2, 3], meant as [n, 3, 2, h, w], becomes [n, h, w, 3, 2], then [n, h, w, 6].
-  const auto shuffled = onnx::move_reshape({1, 3, 2, 4, 5}, {1, 6, 4, 5}, {0, 4, 3, 1, 2});
+  const auto shuffled = move_reshape({1, 3, 2, 4, 5}, {1, 6, 4, 5}, {0, 4, 3, 1, 2});
   ASSERT_TRUE(shuffled);
-  EXPECT_EQ(shuffled->first, (onnx::Perm{0, 1, 2, 4, 3}));
+  EXPECT_EQ(shuffled->first, (Perm{0, 1, 2, 4, 3}));
   EXPECT_EQ(shuffled->dims, (Shape{1, 4, 5, 6}));
   EXPECT_EQ(shuffled->perm, first);
-  EXPECT_FALSE(onnx::move_reshape({1, 6, 4, 5}, {1, 7, 20}, first));
+  EXPECT_FALSE(move_reshape({1, 6, 4, 5}, {1, 7, 20}, first));
 }
 
 // A network that looks at images takes them as all others do, and turns nothing.

@@ -33,6 +33,21 @@ TEST(Pass_fuse_pad_and_conv, OnlyZerosAndOnlyImageSides) {
   }
 }
 
+TEST(Pass_update_ops, ConcatHasItsAxisLast) {
+  Graph g;
+  placeholder(g, "x", {1, 1, 6, 2});
+  constant(g, "axis", Tensor::scalar(int32_t{3}));
+  AttrMap attrs;
+  attrs.emplace("N", int64_t{2});
+  add(g, "twice", "AddV2", {"x", "x"});
+  add(g, "output", "Concat", {"axis", "x", "twice"}, attrs);
+  const std::vector<float> before = run(g, "output");
+  EXPECT_TRUE(optimize(g, "update_ops", {"output"}));
+  EXPECT_EQ(run(g, "output"), before);
+  EXPECT_EQ(g.node(g.require("output")).op, "ConcatV2");
+  EXPECT_FALSE(optimize(g, "update_ops", {"output"}));
+}
+
 // x [1, 7, 8, 2] -> SpaceToBatchND -> Conv2D 3x3 VALID -> BatchToSpaceND "output".
 Graph convolution_between_batches(std::vector<int32_t> pads, std::vector<int32_t> crops, const std::string& padding = "VALID",
                                   bool wait = false) {

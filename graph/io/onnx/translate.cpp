@@ -7,8 +7,8 @@
 #include "core/join.h"
 #include "core/suggest.h"
 #include "graph/io/node_name.h"
-#include "graph/io/onnx/layout.h"
 #include "graph/io/onnx/op_table.h"
+#include "graph/layout/move_transposes.h"
 
 namespace cytodet::graph::onnx {
 namespace {

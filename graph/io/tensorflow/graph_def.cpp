@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/suggest.h"
 #include "graph/io/parse_message.h"
+#include "graph/io/tensorflow/fused_ops.h"
 #include "graph/io/tensorflow/proto.h"
 
 namespace cytodet::graph {
@@ -120,7 +121,9 @@ Graph parse_graph(std::string_view bytes, const std::string& where) {
   try {
     if (message.node_size() == 0 && message.library().function_size() == 0)
       throw Error("", "holds no nodes", "name a frozen GraphDef (.pb or .pbtxt)");
-    return graph_of(message);
+    Graph graph = graph_of(message);
+    split_fused_ops(graph);
+    return graph;
   } catch (const Error& e) {
     throw e.within(where);
   }

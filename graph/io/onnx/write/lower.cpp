@@ -5,8 +5,8 @@
 #include <set>
 
 #include "core/error.h"
-#include "graph/io/onnx/layout.h"
 #include "graph/ir/conv_node.h"
+#include "graph/layout/move_transposes.h"
 #include "graph/quantized/quant_nodes.h"
 
 namespace cytodet::graph::onnx {

@@ -1,11 +1,11 @@
-#include "graph/io/onnx/move_rules.h"
+#include "graph/layout/move_rules.h"
 
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <string_view>
 
-namespace cytodet::graph::onnx {
+namespace cytodet::graph {
 namespace {
 
 using Rule = bool (*)(Move&);
@@ -432,4 +432,4 @@ bool moved_through(Move& move) {
   return false;
 }
 
-}  // namespace cytodet::graph::onnx
+}  // namespace cytodet::graph

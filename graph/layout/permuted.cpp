@@ -1,9 +1,9 @@
-#include "graph/io/onnx/permuted.h"
+#include "graph/layout/permuted.h"
 
 #include <algorithm>
 #include <numeric>
 
-namespace cytodet::graph::onnx {
+namespace cytodet::graph {
 namespace {
 
 // Whether dimensions that are not 1 keep their order.
@@ -165,4 +165,4 @@ std::optional<MovedReshape> move_reshape(const Shape& from, const Shape& to, con
   return moved;
 }
 
-}  // namespace cytodet::graph::onnx
+}  // namespace cytodet::graph

@@ -1,13 +1,13 @@
-#include "graph/io/onnx/layout.h"
+#include "graph/layout/move_transposes.h"
 
 #include <algorithm>
 #include <optional>
 #include <set>
 
 #include "core/error.h"
-#include "graph/io/onnx/move_rules.h"
+#include "graph/layout/move_rules.h"
 
-namespace cytodet::graph::onnx {
+namespace cytodet::graph {
 namespace {
 
 class Layout {
@@ -39,7 +39,10 @@ class Layout {
   Value copy(NodeId id, std::vector<Value> inputs) {
     const Node& n = from_.node(id);
     if (const Tensor* t = from_.constant(id)) return b_.named_constant(n.name, *t);
-    return b_.add_as(n.name, n.op, std::move(inputs), n.attrs);
+    const Value v = b_.add_as(n.name, n.op, std::move(inputs), n.attrs);
+    b_.graph.node(v.node).device = n.device;
+    b_.graph.node(v.node).extra = n.extra;
+    return v;
   }
 
   void run_node(NodeId id) {
@@ -143,4 +146,4 @@ Graph move_transposes(const Graph& graph, const std::vector<NodeId>& outputs) {
   return moved;
 }
 
-}  // namespace cytodet::graph::onnx
+}  // namespace cytodet::graph

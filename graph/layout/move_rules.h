@@ -1,9 +1,9 @@
 // Nodes that work on dimensions in any order.
 #pragma once
 
-#include "graph/io/onnx/permuted.h"
+#include "graph/layout/permuted.h"
 
-namespace cytodet::graph::onnx {
+namespace cytodet::graph {
 
 // A node whose inputs are seen through transposes. A rule adds what computes the same from what is there.
 struct Move {
@@ -13,7 +13,7 @@ struct Move {
   std::vector<Permuted> out;
 };
 
-// False: the node needs its inputs in the model's order; nothing is added then.
+// False: the node needs its inputs in the order that the graph states; nothing is added then.
 bool moved_through(Move& move);
 
-}  // namespace cytodet::graph::onnx
+}  // namespace cytodet::graph

@@ -6,7 +6,7 @@
 
 #include "graph/io/builder.h"
 
-namespace cytodet::graph::onnx {
+namespace cytodet::graph {
 
 using Perm = std::vector<int64_t>;  // dimension i of what is meant is dimension perm[i] of what is there
 
@@ -30,7 +30,7 @@ class Mover {
   // x transposed by perm: nothing, another shape of the same elements where only dimensions of size 1 move, a constant, or a
   // Transpose, which is made once.
   Value moved(Value x, const Perm& perm);
-  // In the model's order.
+  // In the order that is meant.
   Value made(const Permuted& x);
   // The value that, transposed by perm, is x with `rank` dimensions (missing ones of size 1 come first).
   Value before(const Permuted& x, const Perm& perm);
@@ -49,4 +49,4 @@ struct MovedReshape {
 // `from` and `to`: what is meant, before and after, with at most one unknown size each. Nothing where sizes are not known.
 std::optional<MovedReshape> move_reshape(const Shape& from, const Shape& to, const Perm& perm);
 
-}  // namespace cytodet::graph::onnx
+}  // namespace cytodet::graph
