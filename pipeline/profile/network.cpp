@@ -25,6 +25,19 @@ Tensor random_input(const TensorSpec& spec) {
   return t;
 }
 
+// Shapes of a graph's inputs where it leaves them open: as given, else one image where only their number is open.
+std::map<std::string, Shape> open_shapes(const Graph& graph, std::map<std::string, Shape> given) {
+  for (NodeId id : graph.ids()) {
+    const Node& n = graph.node(id);
+    const auto* shape = n.op == "Placeholder" ? n.find_attr<ShapeAttr>("shape") : nullptr;
+    if (!shape || !shape->known_rank || shape->dims.size() < 2 || shape->dims[0] >= 0) continue;
+    Shape one = shape->dims;
+    one[0] = 1;
+    if (is_static(one)) given.try_emplace(n.name, one);
+  }
+  return given;
+}
+
 }  // namespace
 
 BenchNetwork::BenchNetwork(const BenchOptions& options, int streams, int threads) {
@@ -62,7 +75,7 @@ void BenchNetwork::compile_graph(const BenchOptions& options, int streams, int t
     run_passes(graph, passes);
     PlanOptions plan;
     plan.outputs = passes.interface.outputs;
-    plan.input_shapes = options.shapes;
+    plan.input_shapes = open_shapes(graph, options.shapes);
     plan.threads = threads;
     plan.precision = options.precision;
     shared_ = Plan::compile(graph, plan);

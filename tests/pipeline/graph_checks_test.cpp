@@ -28,9 +28,9 @@ Value add_value(Graph& g, const char* name, const char* op, const std::vector<Va
 }
 
 // y = x * factor + 1, z = arg max of y.
-Graph scaled(float factor) {
+Graph scaled(float factor, const Shape& shape = {-1, 5}) {
   Graph g;
-  const Value x = add_value(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, {-1, 5}}}});
+  const Value x = add_value(g, "x", "Placeholder", {}, {{"dtype", DType::f32}, {"shape", ShapeAttr{true, shape}}});
   const Value y = add_value(g, "scaled", "Mul", {x, g.add_const("factor", Tensor::scalar(factor))});
   const Value sum = add_value(g, "y", "AddV2", {y, g.add_const("one", Tensor::scalar(1.0f))});
   add_value(g, "z", "ArgMax", {sum, g.add_const("axis", Tensor::scalar(int32_t{1}))}, {{"output_type", DType::i64}});
@@ -130,10 +130,13 @@ TEST_F(GraphChecks, OptimizeKeepsAnswersAndSaysWhatItCouldNotCompare) {
 }
 
 TEST_F(GraphChecks, BenchTakesABareGraph) {
-  write_graph(scaled(2), path("net.pb"));
-  const Output open = run({"bench", "--model", path("net.pb"), "--seconds", "0.1", "--outputs", "y", "--json"});
+  write_graph(scaled(2, {-1, -1}), path("net.pb"));
+  const std::vector<std::string> bench{"bench", "--model", path("net.pb"), "--seconds", "0.1", "--outputs", "y", "--json"};
+  const Output open = run(bench);
   EXPECT_EQ(open.code, 1);
   EXPECT_THAT(open.err, HasSubstr("--shape x=1,"));
+  write_graph(scaled(2), path("net.pb"));
+  EXPECT_EQ(run(bench).code, 0);  // of one image
   const Output o = run(
       {"bench", "--model", path("net.pb"), "--shape", "x=4,5", "--seconds", "0.1", "--streams", "1", "--outputs", "y", "--json"});
   ASSERT_EQ(o.code, 0) << o.err;
