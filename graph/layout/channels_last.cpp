@@ -75,7 +75,8 @@ NodeId put_channels_last(Graph& graph, NodeId id, int64_t rank) {
   std::vector<int64_t> first_to_last(static_cast<size_t>(rank)), last_to_first(static_cast<size_t>(rank));
   std::iota(first_to_last.begin(), first_to_last.end(), 0);
   first_to_last = channels_moved_last(first_to_last);
-  for (size_t i = 0; i < first_to_last.size(); ++i) last_to_first[static_cast<size_t>(first_to_last[i])] = static_cast<int64_t>(i);
+  for (size_t i = 0; i < first_to_last.size(); ++i)
+    last_to_first[static_cast<size_t>(first_to_last[i])] = static_cast<int64_t>(i);
   last.inputs[map] = transpose(graph, last.name + "/input", last.inputs[map], first_to_last);
   if (map == 2) {
     const Tensor& sizes = *graph.constant(last.inputs[0]);

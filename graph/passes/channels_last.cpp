@@ -1,8 +1,9 @@
+#include "graph/layout/channels_last.h"
+
 #include <algorithm>
 #include <set>
 
 #include "graph/ir/frames.h"
-#include "graph/layout/channels_last.h"
 #include "graph/layout/move_transposes.h"
 #include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
@@ -39,19 +40,22 @@ std::vector<NodeId> end_in_identities(Graph& g, const Interface& io) {
 }  // namespace
 
 bool pass_channels_last(Graph& g, const Interface& io) {
-  bool changed = false;
-  {
-    const Facts facts(g);
-    std::vector<std::pair<NodeId, int64_t>> first;
-    for (NodeId id : g.topological_order())
-      if (const int64_t rank = channels_first_rank(g, facts, id)) first.emplace_back(id, rank);
-    for (const auto& [id, rank] : first) put_channels_last(g, id, rank);
-    changed = !first.empty();
+  const Facts facts(g);
+  std::vector<std::pair<NodeId, int64_t>> first;
+  for (NodeId id : g.topological_order())
+    if (const int64_t rank = channels_first_rank(g, facts, id)) first.emplace_back(id, rank);
+  std::vector<std::pair<std::string, std::string>> names;  // that the nodes had and have
+  for (const auto& [id, rank] : first) {
+    const std::string name = g.node(id).name;
+    names.emplace_back(name, g.node(put_channels_last(g, id, rank)).name);
   }
-  if (!changed || !may_move(g, io)) return changed;
+  if (first.empty() || !may_move(g, io)) return !first.empty();
   Graph ended = g;
   const std::vector<NodeId> ends = end_in_identities(ended, io);
   g = move_transposes(ended, ends);
+  // Where no Transpose of the name is left, the node has its name again.
+  for (const auto& [name, turned] : names)
+    if (g.find(name) < 0 && g.find(turned) >= 0) g.rename(g.find(turned), name);
   return true;
 }
 

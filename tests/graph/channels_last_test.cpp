@@ -26,8 +26,8 @@ AttrMap first_attrs(const std::string& padding, int64_t stride) {
   return attrs;
 }
 
-// x [1, 3, 9, 8] -> Conv2D -> batch norm -> Relu -> MaxPool "pool" -> DepthwiseConv2dNative -> BiasAdd -> + pool -> concat with its
-// mean times it -> Conv2DBackpropInput "up"; "logits" is a product of the means. `wait`: a convolution has a control input.
+// x [1, 3, 9, 8] -> Conv2D -> batch norm -> Relu -> MaxPool "pool" -> DepthwiseConv2dNative -> BiasAdd -> + pool -> concat with
+// its mean times it -> Conv2DBackpropInput "up"; "logits" is a product of the means. `wait`: a convolution has a control input.
 Graph channels_first(bool wait = false) {
   Graph g;
   placeholder(g, "x", {1, 3, 9, 8});
@@ -97,6 +97,8 @@ TEST(Pass_channels_last, OneTransposeAtEachEnd) {
   expect_same_answers(before, g);
   EXPECT_EQ(channels_first_nodes(g), 0);
   EXPECT_EQ(count(g, "Transpose"), 3);  // of x, and of the maps that are outputs
+  for (const char* name : {"conv", "depthwise"})
+    EXPECT_EQ(g.node(g.require(name)).op, before.node(before.require(name)).op) << name;  // for lists of layers by name
   EXPECT_FALSE(optimize(g, "channels_last", kOutputs));
 }
 

@@ -27,8 +27,9 @@ Graph fused_graph(const std::string& op, const std::vector<std::string>& fused, 
   Graph g;
   placeholder(g, "x", matrix ? Shape{1, 2} : Shape{1, 1, 1, 2});
   const std::vector<float> weights{1, 2, -3, 0.5f}, per_channel{2, -1};
-  constant(g, "w", depthwise ? Tensor::from<float>({1, 1, 2, 1}, per_channel)
-                             : Tensor::from<float>(matrix ? Shape{2, 2} : Shape{1, 1, 2, 2}, weights));
+  constant(g, "w",
+           depthwise ? Tensor::from<float>({1, 1, 2, 1}, per_channel)
+                     : Tensor::from<float>(matrix ? Shape{2, 2} : Shape{1, 1, 2, 2}, weights));
   AttrMap attrs = matrix ? AttrMap{} : conv_attrs("SAME");
   attrs.emplace("fused_ops", texts(fused));
   attrs.emplace("num_args", static_cast<int64_t>(args.size()));
@@ -74,11 +75,14 @@ TEST(FusedOps, EveryActivation) {
 }
 
 TEST(FusedOps, InputsGoToTheOpsThatTakeThem) {
-  EXPECT_THAT(answer(fused_graph("_FusedConv2D", {"BiasAdd", "Prelu"}, {{-3, 1}, {0.5f, 0.5f}})), ::testing::ElementsAre(-0.375f, 2.25f));
-  EXPECT_THAT(answer(fused_graph("_FusedConv2D", {"BiasAdd", "Add", "Relu"}, {{-3, 1}, {1, -3}})), ::testing::ElementsAre(0.25f, 0));
+  EXPECT_THAT(answer(fused_graph("_FusedConv2D", {"BiasAdd", "Prelu"}, {{-3, 1}, {0.5f, 0.5f}})),
+              ::testing::ElementsAre(-0.375f, 2.25f));
+  EXPECT_THAT(answer(fused_graph("_FusedConv2D", {"BiasAdd", "Add", "Relu"}, {{-3, 1}, {1, -3}})),
+              ::testing::ElementsAre(0.25f, 0));
   EXPECT_THAT(answer(fused_graph("_FusedDepthwiseConv2dNative", {"BiasAdd"}, {{-3, 1}})), ::testing::ElementsAre(-1.5f, 1.5f));
   // scale * (x - mean) / sqrt(variance + epsilon) + offset
-  const std::vector<float> y = answer(fused_graph("_FusedConv2D", {"FusedBatchNorm"}, {{2, 4}, {1, 0}, {0.25f, 1.25f}, {0.75f, 2}}));
+  const std::vector<float> y =
+      answer(fused_graph("_FusedConv2D", {"FusedBatchNorm"}, {{2, 4}, {1, 0}, {0.25f, 1.25f}, {0.75f, 2}}));
   EXPECT_NEAR(y[0], 2 * (2.25 - 0.25) / 1 + 1, 1e-6);
   EXPECT_NEAR(y[1], 0, 1e-6);
 }
@@ -103,7 +107,8 @@ TEST(FusedOps, BatchNormsWithASumAndAnActivation) {
 }
 
 TEST(FusedOps, UnknownOnesStay) {
-  for (const auto& [fused, args] : {std::pair<std::vector<std::string>, size_t>{{"BiasAdd", "Whatever"}, 1}, {{"BiasAdd"}, 2}, {{}, 0}}) {
+  for (const auto& [fused, args] :
+       {std::pair<std::vector<std::string>, size_t>{{"BiasAdd", "Whatever"}, 1}, {{"BiasAdd"}, 2}, {{}, 0}}) {
     const Graph g = fused_graph("_FusedConv2D", fused, std::vector<std::vector<float>>(args, {0, 0}));
     EXPECT_EQ(g.node(g.require("y")).op, "_FusedConv2D");
   }

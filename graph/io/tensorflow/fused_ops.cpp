@@ -62,8 +62,8 @@ class Splitter {
     }
     if (fused_.inputs.size() != inputs || ops.empty()) return false;
     AttrMap attrs{{"T", type()}};
-    for (const char* key :
-         {"strides", "padding", "explicit_paddings", "data_format", "dilations", "use_cudnn_on_gpu", "transpose_a", "transpose_b"})
+    for (const char* key : {"strides", "padding", "explicit_paddings", "data_format", "dilations", "use_cudnn_on_gpu",
+                            "transpose_a", "transpose_b"})
       if (const auto it = fused_.attrs.find(key); it != fused_.attrs.end()) attrs.emplace(key, it->second);
     Value x = add(op, {fused_.inputs[0], fused_.inputs[1]}, attrs);
     keep_place(x.node);

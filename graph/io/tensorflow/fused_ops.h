@@ -6,8 +6,8 @@
 namespace cytodet::graph {
 
 // _FusedConv2D, _FusedDepthwiseConv2dNative and _FusedMatMul become Conv2D, DepthwiseConv2dNative and MatMul with the ops of
-// `fused_ops` behind them, _FusedBatchNormEx a batch norm with its sum and activation; the last keeps the name. A node with a fused
-// op that is not known here stays.
+// `fused_ops` behind them, _FusedBatchNormEx a batch norm with its sum and activation; the last keeps the name. A node with a
+// fused op that is not known here stays.
 void split_fused_ops(Graph& graph);
 
 }  // namespace cytodet::graph
