@@ -134,10 +134,12 @@ void fuse_pooled_mean(Lowering& low) {
 //   x ─▶ Mul ─▶ pointwise conv           the gate scales the rows of the weights instead of x
 //   gate ─┘
 void fuse_gate_into_pointwise(Lowering& low) {
-  fuse_producers(low, pointwise_input, [](Layer& reader, const Layer& product) {
+  fuse_producers(low, pointwise_input, [&](Layer& reader, const Layer& product) {
     auto* conv = reader.as<ConvChain>();
     const auto* gated = product.as<RowOp>();
     if (!gated || !gated->gated || !product.fake_quant.empty() || reader.fake_quant.contains(gated->inputs[0])) return false;
+    // A BatchMatMul takes the rows of all images as those of one, but each image has its own gate.
+    if (low.float_shape(gated->inputs[1])->front() != conv->dense->shape.batch) return false;
     conv->input = gated->inputs[0];
     conv->gate = gated->inputs[1];
     return true;

@@ -89,7 +89,7 @@ std::optional<Norm> layout(const Shape& shape, const std::vector<bool>& reduced)
 
 class NormSearch {
  public:
-  // Of the values behind x, whose means go over `reduced`.
+  // Searches the values behind x, whose means go over `reduced`.
   NormSearch(const Lowering& low, Value x, const std::vector<bool>& reduced) : low_(low), x_(x), reduced_(reduced) {
     formulas_[x] = {{{1, 0, 0, 0}, {1.0}}};
   }
@@ -132,20 +132,55 @@ class NormSearch {
     std::sort(order_.begin(), order_.end(), [&](NodeId a, NodeId b) { return low_.position(a) < low_.position(b); });
   }
 
-  // A constant as numbers per channel of a value of this shape.
-  std::optional<Numbers> numbers_of(const Tensor& t, const Shape& shape) const {
+  // Whether a value of this shape has x's dimensions, with 1 in place of some: then it broadcasts against x as its formula says.
+  bool is_aligned(const Shape& shape) const {
+    const Shape& of_x = *low_.float_shape(x_);
+    for (size_t i = 1; i <= shape.size(); ++i) {
+      const int64_t size = shape[shape.size() - i];
+      if (size != 1 && (i > of_x.size() || size != of_x[of_x.size() - i])) return false;
+    }
+    return true;
+  }
+  // Whether a value of this shape has as many elements as x. Row-major they are x's, so that element i is of channel
+  // i % (groups * columns) however they are shaped.
+  bool is_whole(const Shape& shape) const { return elements(shape) == elements(*low_.float_shape(x_)); }
+  // Whether a node may combine the values of its inputs that have formulas, giving a value of this shape: all broadcast against x,
+  // or all are x's elements in one other shape.
+  bool agree(const Node& n, const Shape& result) const {
+    bool aligned = is_aligned(result), whole = is_whole(result);
+    for (const Value v : n.inputs) {
+      if (!formulas_.contains(v)) continue;
+      const Shape& shape = *low_.float_shape(v);
+      aligned = aligned && is_aligned(shape);
+      whole = whole && is_whole(shape);
+    }
+    return aligned || whole;
+  }
+
+  static std::optional<Numbers> one_number(const Tensor& t) {
     if (t.dtype() != DType::f32 || t.size() == 0) return {};
     const float* p = t.data<float>();
-    if (t.size() == 1) return Numbers{p[0]};
-    const bool whole = std::all_of(p, p + t.size(), [&](float x) { return x == p[0]; });
-    if (whole) return Numbers{p[0]};
+    if (!std::all_of(p, p + t.size(), [&](float x) { return x == p[0]; })) return {};
+    return Numbers{p[0]};
+  }
+
+  // A constant as numbers per channel of a value of this shape, which it is broadcast to.
+  std::optional<Numbers> numbers_of(const Tensor& t, const Shape& shape) const {
+    if (t.dtype() != DType::f32 || t.size() == 0 || t.rank() > static_cast<int64_t>(shape.size())) return {};
+    if (std::optional<Numbers> one = one_number(t)) return one;
     // It may differ over the last dimensions alone, which are the channels.
+    const float* p = t.data<float>();
     const int64_t channels = norm_.groups * norm_.columns;
+    const Shape& of_x = *low_.float_shape(x_);
+    const Shape& whole = is_whole(shape) ? shape : of_x;
     int64_t count = 1;
-    size_t tail = shape.size();
-    while (tail > 0 && count < channels) count *= shape[--tail];
-    if (count != channels || t.rank() > static_cast<int64_t>(shape.size())) return {};
-    const size_t skipped = shape.size() - static_cast<size_t>(t.rank());
+    size_t tail_rank = 0;
+    while (tail_rank < whole.size() && count < channels) count *= whole[whole.size() - ++tail_rank];
+    if (count != channels || tail_rank > shape.size() ||
+        !std::equal(whole.end() - static_cast<std::ptrdiff_t>(tail_rank), whole.end(),
+                    shape.end() - static_cast<std::ptrdiff_t>(tail_rank)))
+      return {};
+    const size_t tail = shape.size() - tail_rank, skipped = shape.size() - static_cast<size_t>(t.rank());
     for (size_t d = skipped; d < tail; ++d)
       if (t.dim(static_cast<int64_t>(d - skipped)) != 1) return {};
     Numbers out(static_cast<size_t>(channels));
@@ -191,6 +226,7 @@ class NormSearch {
     if (n.op == "Reciprocal" || n.op == "Inv") return reciprocal(known(n, 0));
     if (n.inputs.size() != 2) return {};
     const Shape& shape = *low_.float_shape({id, 0});
+    if (!agree(n, shape)) return {};
     const auto a = operand(n.inputs[0], shape), b = operand(n.inputs[1], shape);
     if (!a || !b) return {};
     if (n.op == "Add" || n.op == "AddV2" || (n.op == "BiasAdd" && !is_channels_first(n))) return sum_of(*a, *b);
@@ -218,22 +254,16 @@ class NormSearch {
     return it == formulas_.end() ? std::nullopt : std::optional(it->second);
   }
 
-  // One that keeps the channels as the last dimensions, of one row.
+  // A layer norm's value, as large as x, whose channels stay the last dimensions.
   std::optional<Formula> reshaped(const Node& n, const Shape& to) const {
-    if (!low_.float_shape(n.inputs[0])) return {};
-    const Shape& from = *low_.float_shape(n.inputs[0]);
-    const auto f = known(n, 0);
-    const bool constant = f && std::all_of(f->begin(), f->end(), [](const auto& term) { return term.second.size() == 1; });
-    if (norm_.rows != 1 || !f) return {};
-    const auto ends_in_channels = [&](const Shape& s) {
-      int64_t count = 1;
-      for (size_t d = s.size(); d-- > 0 && count < norm_.columns;) count *= s[d];
-      return count == norm_.columns;
-    };
-    return ends_in_channels(to) && (constant || ends_in_channels(from)) ? f : std::nullopt;
+    const Shape* from = low_.float_shape(n.inputs[0]);
+    if (norm_.rows != 1 || !from || !is_whole(*from)) return {};
+    int64_t count = 1;
+    for (size_t d = to.size(); d-- > 0 && count < norm_.columns;) count *= to[d];
+    return count == norm_.columns ? known(n, 0) : std::nullopt;
   }
 
-  // Of x and its square; what is the same for all that is reduced stays as it is.
+  // The mean of x becomes m and that of its square s; factors that are the same for all that is reduced stay as they are.
   std::optional<Formula> mean_of(const Node& n) const {
     const auto f = known(n, 0);
     const auto axes = known_ints(low_, n, 1);
@@ -258,9 +288,8 @@ class NormSearch {
     if (n.inputs.size() != 5 || !n.attr_or("is_training", true) || is_channels_last(n) || n.inputs[0] != x_) return {};
     const Tensor *scale = low_.constant(n.inputs[1]), *offset = low_.constant(n.inputs[2]);
     if (!scale || !offset) return {};
-    const auto factor = numbers_of(*scale, scale->shape()), shift = numbers_of(*offset, offset->shape());
-    if (!factor || !shift || factor->size() != 1 || shift->size() != 1 || !set_epsilon(n.attr_or("epsilon", 1e-4f), true))
-      return {};
+    const auto factor = one_number(*scale), shift = one_number(*offset);
+    if (!factor || !shift || !set_epsilon(n.attr_or("epsilon", 1e-4f), true)) return {};
     Formula f{{{1, 0, 0, 1}, *factor}, {{0, 1, 0, 1}, {-(*factor)[0]}}};
     return is_zero(*shift) ? f : sum_of(f, {{Powers{}, *shift}});
   }
@@ -285,7 +314,7 @@ class NormSearch {
     return true;
   }
 
-  // Of a single product of numbers and a power of r.
+  // One over a value that is a single product of numbers and a power of r.
   static std::optional<Formula> reciprocal(const std::optional<Formula>& f) {
     if (!f || f->size() != 1) return {};
     const auto& [p, numbers] = *f->begin();
@@ -321,9 +350,15 @@ class NormSearch {
   }
   bool is_alone(const std::vector<NodeId>& nodes, NodeId last) const {
     return std::all_of(nodes.begin(), nodes.end(), [&](NodeId id) {
-      if (id == last) return true;
       const auto& readers = low_.uses.of(id);  // of any output
-      return !low_.is_wanted({id, 0}) && std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) {
+      const bool is_last = id == last;         // its first output is the layer's
+      for (const Value v : low_.wanted)
+        if (v.node == id && !(is_last && v.slot == 0)) return false;
+      if (is_last)
+        return std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) {
+          return !low_.needed(u.node) || low_.graph.node(u.node).inputs[static_cast<size_t>(u.input)].slot == 0;
+        });
+      return std::all_of(readers.begin(), readers.end(), [&](Consumers::Use u) {
         return !low_.needed(u.node) || std::count(nodes.begin(), nodes.end(), u.node) > 0;
       });
     });

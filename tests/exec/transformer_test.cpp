@@ -185,6 +185,65 @@ TEST(Norms, WhatIsNoneStaysAsItIs) {
   }
 }
 
+// Numbers that lie along other axes than those that are normalized, and reshapes that move values to other rows, are read as they
+// are: all of these have as many numbers as there are channels.
+TEST(Norms, NumbersOfRowsAreNoNumbersOfChannels) {
+  std::mt19937 random(6);
+  for (const char* broken : {"numbers", "mean", "blocks", "images"}) {
+    const std::string what = broken;
+    const Shape shape = what == "blocks" ? Shape{2, 4} : what == "images" ? Shape{2, 1, 3, 2, 2} : Shape{4, 4};
+    Graph g;
+    placeholder(g, "x", shape);
+    constant(g, "axes",
+             what == "images" ? Tensor::from<int32_t>({3}, {1, 2, 4}) : Tensor::from<int32_t>({1}, std::vector<int32_t>{1}));
+    constant(g, "epsilon", Tensor::scalar(0.1f));
+    add_moments(g, "keras");
+    add(g, "sum", "AddV2", {"variance", "epsilon"});
+    add(g, "root", "Rsqrt", {"sum"});
+    std::string x = "x", mean = "mean", root = "root";
+    if (what == "numbers" || what == "images") {
+      constant(g, "numbers", normal_tensor(what == "images" ? Shape{2, 1, 1, 1, 1} : Shape{4, 1}, random));
+      add(g, root = "factor", "Mul", {"root", "numbers"});
+    }
+    if (what == "mean") {
+      constant(g, "as_row", Tensor::from<int32_t>({2}, {1, 4}));
+      add(g, mean = "mean_row", "Reshape", {"mean", "as_row"});
+    }
+    if (what == "blocks") {
+      constant(g, "as_blocks", Tensor::from<int32_t>({3}, {2, 2, 2}));
+      add(g, x = "blocks", "Reshape", {"x", "as_blocks"});
+    }
+    add(g, "centred", "Sub", {x, mean});
+    add(g, "y", "Mul", {"centred", root});
+    const Answers a = run_both(g, {{"x", normal_tensor(shape, random)}}, {"y"});
+    EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6) << broken;
+  }
+}
+
+// A batch norm whose mean is read too is no norm alone.
+TEST(Norms, OtherOutputsOfABatchNormAreKept) {
+  std::mt19937 random(7);
+  for (const bool read : {false, true}) {
+    Graph g;
+    placeholder(g, "x", {1, 6, 20, 1});
+    Tensor ones(DType::f32, {6});
+    std::fill(ones.data<float>(), ones.data<float>() + 6, 1.0f);
+    constant(g, "ones", ones);
+    constant(g, "zeros", Tensor(DType::f32, {6}));
+    constant(g, "none", Tensor(DType::f32, {0}));
+    AttrMap attrs;
+    attrs.emplace("is_training", true);
+    attrs.emplace("data_format", "NCHW");
+    attrs.emplace("epsilon", Attr(2e-3f));
+    add(g, "norm", "FusedBatchNormV3", {"x", "ones", "zeros", "none", "none"}, std::move(attrs));
+    if (read) add(g, "means", "Neg", {"norm:1"});
+    const std::vector<std::string> outputs{"norm", read ? "means" : "norm:1"};
+    const Answers a = run_both(g, {{"x", normal_tensor({1, 6, 20, 1}, random)}}, outputs);
+    for (size_t i = 0; i < 2; ++i) EXPECT_LT(worst_difference(a.plan[i], a.plain[i]), 3e-6) << outputs[i];
+    EXPECT_THAT(a.kernels, Not(Contains("norm")));
+  }
+}
+
 struct AttentionCase {
   int64_t batch, tokens, heads, width;
   int scores;         // 0: q is scaled; 1: the scores are divided; 2: neither, and a bias per head is added; 3: a computed one
@@ -417,6 +476,40 @@ TEST(Transformers, EinsumsOfTwoComputedSides) {
     EXPECT_LT(worst_difference(got.plan[0], got.plain[0]), 2e-6) << equation;
     EXPECT_THAT(got.kernels, ElementsAre("matmul")) << equation;
   }
+}
+
+TEST(Transformers, AProductThatBecomesANumber) {
+  std::mt19937 random(17);
+  Graph g;
+  placeholder(g, "a", {1, 6});
+  placeholder(g, "b", {6, 1});
+  constant(g, "no_dimensions", Tensor(DType::i32, {0}));
+  add(g, "c", "MatMul", {"a", "b"});
+  add(g, "y", "Reshape", {"c", "no_dimensions"});
+  const Answers a = run_both(g, {{"a", normal_tensor({1, 6}, random)}, {"b", normal_tensor({6, 1}, random)}}, {"y"});
+  EXPECT_EQ(a.plan[0].shape(), Shape());
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6);
+}
+
+// A product of all rows of a batch has no image whose gate could scale its weights.
+TEST(Transformers, GatesBeforeAProductOfABatch) {
+  std::mt19937 random(18);
+  for (const int64_t batch : {1, 2})
+    for (const bool convolution : {false, true}) {
+      Graph g;
+      placeholder(g, "x", {batch, 3, 4, 8});
+      placeholder(g, "gate", {batch, 1, 1, 8});
+      add(g, "gated", "Mul", {"x", "gate"});
+      constant(g, "w", normal_tensor(convolution ? Shape{1, 1, 8, 5} : Shape{8, 5}, random));
+      add(g, "y", convolution ? "Conv2D" : "BatchMatMulV2", {"gated", "w"}, convolution ? conv_attrs("SAME") : AttrMap());
+      const Answers a =
+          run_both(g, {{"x", normal_tensor({batch, 3, 4, 8}, random)}, {"gate", normal_tensor({batch, 1, 1, 8}, random)}}, {"y"});
+      EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6) << batch << convolution;
+      if (batch == 1 || convolution)
+        EXPECT_THAT(a.kernels, ElementsAre("gemm")) << batch << convolution;
+      else
+        EXPECT_THAT(a.kernels, UnorderedElementsAre("gate", "gemm"));
+    }
 }
 
 // Scores that others read too are computed as they stand.
