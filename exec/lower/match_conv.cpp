@@ -199,7 +199,9 @@ bool match_grouped(Lowering& low, NodeId id) {
   if (groups < 1 || groups * group != shape->in_c || shape->out_c % groups != 0) return false;
   if (from->filter.size() != shape->taps() * group * shape->out_c) return false;
   require_finite(from->filter, n.name);
-  const Tail tail = tail_of(low, *from, shape->out_c, true, true);
+  Tail tail = tail_of(low, *from, shape->out_c, true, true);
+  // What the layer reads fake-quantized cannot also be its residual, which is added as it is.
+  if (from->quant && tail.residual == from->input) tail = tail_of(low, *from, shape->out_c, false, true);
   GroupedConv conv{*shape,     groups,   from->filter.reshaped({shape->kernel_h, shape->kernel_w, group, shape->out_c}),
                    tail.bias,  tail.act, tail.residual_first,
                    from->quant};

@@ -126,6 +126,22 @@ TEST(GroupedConv, In8Bits) {
   }
 }
 
+// What the convolution reads in 8 bits is added in float.
+TEST(GroupedConv, AddsWhatItReads) {
+  const QuantParams quant{0.3f, 10, false};
+  std::mt19937 random(5);
+  Graph g;
+  placeholder(g, "x", {1, 6, 7, 16});
+  const Tensor w = normal_tensor({3, 3, 4, 16}, random, 0.2f);
+  constant(g, "w", w);
+  const NodeId id = add(g, "conv", "Conv2D", {"x", "w"}, conv_attrs("SAME"));
+  add(g, "y", "AddV2", {"conv", "x"});
+  set_quantized(g, id, quant, quantize_weights(w, 16, true));
+  const Answers a = run_both(g, {{"x", tensor_near_q8({1, 6, 7, 16}, quant, random)}}, {"y"});
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5);
+  EXPECT_TRUE(a.kernels.contains("int8_grouped_conv"));
+}
+
 TEST(GroupedConv, OfQuantizedMaps) {
   QuantizedNet net;
   const QuantParams quant{0.03f, 110, false};
