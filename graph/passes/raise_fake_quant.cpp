@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -27,6 +28,9 @@ std::optional<float> constant_scalar(const Graph& g, Value v) {
   return t->data<float>()[0];
 }
 
+// Steps between codes that a grid can have: ranges near the largest or smallest floats have no such steps.
+bool is_step(float scale) { return std::isfinite(scale) && scale >= std::numeric_limits<float>::min(); }
+
 // The grid of a FakeQuantWithMinMaxVars of 8 bits, as TensorFlow moves its ends until 0 is on it; empty: no such node, or its
 // range is not constant.
 std::optional<QuantParams> input_grid(const Graph& g, const Node& n) {
@@ -34,11 +38,9 @@ std::optional<QuantParams> input_grid(const Graph& g, const Node& n) {
   const std::optional<float> low = constant_scalar(g, n.inputs[1]), high = constant_scalar(g, n.inputs[2]);
   const bool narrow = n.attr_or("narrow_range", false);
   if (!low || !high || !(*low <= 0) || !(*high >= 0) || !(*low < *high)) return {};
-  if (narrow) {
-    if (std::abs(*low + *high) > 1e-5f * *high) return {};
-    return QuantParams{(*high - *low) / 254, 0, true};
-  }
-  const float scale = (*high - *low) / 255;
+  const float scale = (*high - *low) / (narrow ? 254.0f : 255.0f);
+  if (!is_step(scale)) return {};
+  if (narrow) return std::abs(*low + *high) > 1e-5f * *high ? std::optional<QuantParams>() : QuantParams{scale, 0, true};
   return QuantParams{scale, static_cast<int>(std::clamp(std::round(-*low / scale), 0.0f, 255.0f)), false};
 }
 
@@ -47,17 +49,20 @@ std::optional<QuantizedWeights> filter_codes(const Graph& g, const Node& n, cons
   const bool per_channel = n.op == "FakeQuantWithMinMaxVarsPerChannel";
   if ((!per_channel && n.op != "FakeQuantWithMinMaxVars") || n.inputs.size() != 3 || bits_of(n) > 8 || bits_of(n) < 2) return {};
   const Tensor *w = g.constant(n.inputs[0]), *low = g.constant(n.inputs[1]), *high = g.constant(n.inputs[2]);
-  if (!w || !low || !high || w->dtype() != DType::f32 || low->size() != high->size() || low->size() == 0 ||
-      !n.attr_or("narrow_range", false) || w->size() != elements(shape))
+  if (!w || !low || !high || low->size() != high->size() || !n.attr_or("narrow_range", false) || w->size() != elements(shape))
     return {};
+  for (const Tensor* t : {w, low, high})
+    if (t->dtype() != DType::f32) return {};
+  if (per_channel ? w->rank() == 0 || low->size() != w->dim(-1) : low->size() != 1) return {};
   const int64_t groups = low->size(), channels = output_channels(op, shape);
-  if (channels < 1 || channels % groups != 0) return {};
+  if (channels < 1 || groups < 1 || channels % groups != 0) return {};
   const auto most = static_cast<float>((1 << (bits_of(n) - 1)) - 1);
   QuantizedWeights q{Tensor(DType::i8, shape), {}};
   for (int64_t c = 0; c < (groups == 1 ? 1 : channels); ++c) {
     const float from = low->data<float>()[c % groups], to = high->data<float>()[c % groups];
     if (!std::isfinite(from) || !std::isfinite(to) || !(to > 0) || std::abs(from + to) > 1e-5f * to) return {};
     q.scales.push_back((to - from) / (2 * most));
+    if (!is_step(q.scales.back())) return {};
   }
   for (int64_t i = 0; i < w->size(); ++i) {
     const float code = w->data<float>()[i] / q.scales[q.scales.size() == 1 ? 0 : static_cast<size_t>(i % channels)];

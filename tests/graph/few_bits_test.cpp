@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "graph/io/tensorflow/graph_def.h"
@@ -106,7 +107,8 @@ TEST(Pass_unpack_filters, OnlyWhatIsWorthIt) {
 }
 
 // As tensorflow-model-optimization writes a layer.
-void fake_quantize(FewBitsGraph& t, float low, float high, int bits, bool constant_range, float lowest_of_filter = -1) {
+void fake_quantize(FewBitsGraph& t, float low, float high, int bits, bool constant_range, float lowest_of_filter = -1,
+                   float highest_of_filter = 1) {
   Graph& g = t.g;
   const Value x = g.node(t.conv).inputs[0], w = g.node(t.conv).inputs[1];
   const int64_t channels = g.constant(w)->dim(3);
@@ -116,7 +118,8 @@ void fake_quantize(FewBitsGraph& t, float low, float high, int bits, bool consta
                     {{"T", DType::f32}, {"Tidx", DType::i32}, {"keep_dims", false}});
   const Value in = g.add_new("in_rounded", "FakeQuantWithMinMaxVars", {x, g.add_const("min", Tensor::scalar(low)), top},
                              {{"num_bits", int64_t{bits}}, {"narrow_range", false}});
-  std::vector<float> lows(static_cast<size_t>(channels), lowest_of_filter), highs(static_cast<size_t>(channels), 1);
+  std::vector<float> lows(static_cast<size_t>(channels), lowest_of_filter),
+      highs(static_cast<size_t>(channels), highest_of_filter);
   const Value filter =
       g.add_new("filter_rounded", "FakeQuantWithMinMaxVarsPerChannel",
                 {w, g.add_const("lows", Tensor::from({channels}, lows)), g.add_const("highs", Tensor::from({channels}, highs))},
@@ -148,6 +151,39 @@ TEST(Pass_raise_fake_quant, OthersStay) {
   fake_quantize(skewed, -1, 1, 8, true, -0.5f);
   fake_quantize(above, 0.5f, 1, 8, true);
   for (FewBitsGraph* t : {&few, &computed, &skewed, &above}) EXPECT_FALSE(t->run("raise_fake_quant"));
+}
+
+// Ranges that are no numbers, run backwards, are too wide or too narrow for steps between codes, or are stored otherwise than
+// TensorFlow stores them.
+TEST(Pass_raise_fake_quant, RangesWithoutStepsStay) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
+  const std::pair<float, float> ranges[] = {{kNaN, 1}, {-1, kNaN}, {-kInfinity, 1}, {-1, kInfinity}, {1, -1}, {0, 0},
+                                            {-3e38f, 3e38f}, {-1e-45f, 0}};
+  for (const auto& [low, high] : ranges) {
+    FewBitsGraph t("Conv2D", {3, 3, 4, 6});
+    fake_quantize(t, low, high, 8, true);
+    EXPECT_FALSE(t.run("raise_fake_quant")) << low << " " << high;
+    if (low >= 0) continue;
+    FewBitsGraph of_filter("Conv2D", {3, 3, 4, 6});
+    fake_quantize(of_filter, -1, 1, 8, true, low, high);
+    EXPECT_FALSE(of_filter.run("raise_fake_quant")) << low << " " << high;
+  }
+  for (const char* which : {"lows", "highs"})
+    for (const bool wide : {false, true}) {
+      FewBitsGraph t("Conv2D", {3, 3, 4, 6});
+      fake_quantize(t, -1, 1, 8, true);
+      const int64_t count = wide ? 6 : 3;
+      Tensor other(wide ? DType::f64 : DType::f32, {count});
+      for (int64_t i = 0; i < count; ++i) {
+        const double end = which == std::string("lows") ? -1 : 1;
+        if (wide)
+          other.data<double>()[i] = end;
+        else
+          other.data<float>()[i] = static_cast<float>(end);
+      }
+      t.g.node(t.g.require("filter_rounded")).inputs[which == std::string("lows") ? 1 : 2] = t.g.add_const("other", other);
+      EXPECT_FALSE(t.run("raise_fake_quant")) << which << wide;
+    }
 }
 
 }  // namespace
