@@ -21,7 +21,7 @@ std::string text_of(MapSize s) { return std::to_string(s.width) + " x " + std::t
 struct Growth {
   int64_t to = 1, from = 1;
   bool is_one() const { return to == from; }
-  bool divides(int64_t d) const { return d * to % from == 0; }
+  bool divides(int64_t d) const { return from != 0 && d * to % from == 0; }
   int64_t of(int64_t d) const { return d * to / from; }
 };
 
@@ -264,6 +264,7 @@ class Resizer {
     if (!target || stays(id, in) || !is_known(out)) return;
     const Shape before = *in[0].shape, after = grown_shape(id);
     if (elements(before) != elements(*out.shape)) refuse("does not keep its number of values");
+    if (elements(before) == 0) refuse("reshapes no values");
     std::vector<int64_t> numbers(*target);
     auto d = static_cast<std::ptrdiff_t>(before.size());
     int64_t left = 1, grown_left = 1;  // of the input's dimension d
@@ -327,6 +328,7 @@ class Resizer {
     for (const char* mask : {"ellipsis_mask", "new_axis_mask"})
       if (n.attr_or(mask, int64_t{0}) != 0) return;  // the check of its output decides
     const int64_t from_start = n.attr_or("begin_mask", int64_t{0}), to_end = n.attr_or("end_mask", int64_t{0});
+    if (end->size() != begin->size() || strides->size() != begin->size()) refuse("has no begin, end and stride for each dimension");
     const Shape before = *in[0].shape, after = grown_shape(id);
     std::vector<int64_t> starts(*begin), ends(*end);
     for (size_t d = 0; d < std::min(before.size(), begin->size()); ++d) {
@@ -367,15 +369,18 @@ class Resizer {
 
 void resize_input(Graph& graph, const std::string& input, MapSize from, MapSize to, const std::vector<std::string>& outputs) {
   if (from == to) return;
-  const Graph before = graph;
+  for (const MapSize size : {from, to})
+    if (size.height < 1 || size.width < 1) throw Error("input '" + input + "'", "has no image of " + text_of(size));
+  Graph resized = graph;
   try {
-    Resizer(graph, input, from, to, outputs).run();
+    Resizer(resized, input, from, to, outputs).run();
   } catch (const SizeError& e) {  // it names the first map that does not divide: another may need larger steps
-    const MapSize step = input_step(before, input, from, outputs);
+    const MapSize step = input_step(graph, input, from, outputs);
     std::string fix = advice(to.width, step.width);
     if (to.width != to.height || step.width != step.height) fix += " across, " + advice(to.height, step.height) + " down";
     throw Error(e.where(), e.problem(), fix);
   }
+  graph = std::move(resized);
 }
 
 MapSize input_step(const Graph& graph, const std::string& input, MapSize from, const std::vector<std::string>& outputs) {

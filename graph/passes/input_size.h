@@ -19,7 +19,7 @@ struct MapSize {
 // of resizes, ends of Slice and StridedSlice, windows of pools over a whole map; other ops get their shapes from their inputs.
 // Products, tables and weights that have the frozen size stay what they are, and so do means over a whole map, whose map is now
 // another one. With `to` equal to `from` nothing changes. Throws Error with the node that cannot follow, and with the sizes that
-// divide evenly where that is the reason; the graph is then half changed.
+// divide evenly where that is the reason; the graph then stays as it was.
 void resize_input(Graph& graph, const std::string& input, MapSize from, MapSize to, const std::vector<std::string>& outputs);
 
 // The steps in which the sizes of resize_input() may grow: the least common multiple of the image's pixels per pixel of its maps.

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "graph/io/read_graph.h"
+#include "graph/io/tensorflow/graph_def.h"
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
 #include "tests/graph/fixtures.h"
@@ -91,6 +92,41 @@ TEST(InputSize, ASizeThatDoesNotDivideIsRefusedWithThoseThatDo) {
   const std::string problem = error_of([&] { resize_input(g, "x", {16, 16}, {18, 16}, kOutputs); });
   EXPECT_THAT(problem, HasSubstr("node p2 (Conv2D)"));
   EXPECT_THAT(problem, HasSubstr("use multiples of 4, such as 16 or 20"));
+}
+
+TEST(InputSize, AGraphThatCannotFollowStaysAsItWas) {
+  Graph g = pyramid(16, 16);
+  const std::string before = encode_graph(g);
+  EXPECT_NE(error_of([&] { resize_input(g, "x", {16, 16}, {18, 16}, kOutputs); }), "");
+  EXPECT_EQ(encode_graph(g), before);
+  EXPECT_THAT(error_of([&] { resize_input(g, "x", {16, 16}, {0, 16}, kOutputs); }), HasSubstr("16 x 0 pixels"));
+  EXPECT_THAT(error_of([&] { resize_input(g, "x", {0, 0}, {16, 16}, kOutputs); }), HasSubstr("0 x 0 pixels"));
+  EXPECT_EQ(encode_graph(g), before);
+}
+
+// Constants that no network needs, but that a file may hold.
+TEST(InputSize, OddConstantsAreRefusedOrFollowed) {
+  const auto problem = [](const std::function<void(Graph&)>& make) {
+    Graph g;
+    placeholder(g, "x", {1, 8, 8, 2});
+    make(g);
+    return error_of([&] { resize_input(g, "x", {8, 8}, {16, 16}, {"y"}); });
+  };
+  const auto no_values = [](Graph& g) {
+    constant(g, "begin", i32({0, 0, 0, 0}));
+    constant(g, "size", i32({1, -1, 0, 2}));
+    add(g, "none", "Slice", {"x", "begin", "size"});
+    constant(g, "shape", i32({0, 4}));
+    add(g, "y", "Reshape", {"none", "shape"});
+  };
+  const auto few_strides = [](Graph& g) {
+    constant(g, "from", i32({0, 1, 1, 0}));
+    constant(g, "to", i32({1, 7, 7, 2}));
+    constant(g, "by", i32({1}));
+    add(g, "y", "StridedSlice", {"x", "from", "to", "by"}, {{"Index", DType::i32}});
+  };
+  EXPECT_THAT(problem(no_values), HasSubstr("node y (Reshape)"));
+  EXPECT_THAT(problem(few_strides), HasSubstr("node y (StridedSlice)"));
 }
 
 TEST(InputSize, WhatCannotFollowIsNamed) {
