@@ -110,16 +110,15 @@ std::filesystem::path picked_file(const TuneSpace& space, const TuneOptions& o) 
   return o.out.empty() ? std::filesystem::path(space.config.run.output) / "picked.json" : std::filesystem::path(o.out);
 }
 
-int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator& measurer, const TuneOptions& o) {
+int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator& measurer, const std::string& unit, const TuneOptions& o) {
   const std::filesystem::path folder = space.config.run.output;
-  const std::string unit = measurer.unit();
   for (const TuneFailure& f : result.failures) print_error(f.reason);
   write_file(folder / "tune.json", json_text(results_json(space, result, unit)));
   const size_t points = space.grid().points();
   std::printf("%zu of %zu settings measured, %zu given up early, on %zu images\n", result.points.size(), points, result.pruned,
               measurer.images());
   if (!result.complete) std::printf("stopped by the budget; the same command goes on\n");
-  const size_t picked = pick(result.points, o.picking);
+  const size_t picked = pick(result.points, o.picking, measurer.figure(), unit);
   std::fputs(front_table(space, result.points, picked, unit, measurer.figure()).c_str(), stdout);
   TunePlot plot{unit, result.points, {}, picked, measurer.figure()};
   for (const TunePoint& p : result.points) plot.labels.push_back(label_of(space, p));
@@ -172,9 +171,9 @@ int tune(const TuneOptions& o) {
     measure.step = [&](size_t n) { progress.add(static_cast<int64_t>(n)); };
     result = search(space.grid(), measure, !o.exhaustive);
   }
-  const double work = measurer.work();
-  for (TunePoint& p : result.points) p.per_second = round_speed(p.per_second * work);
-  return report(space, result, measurer, o);
+  const TuneWork work = measurer.work();
+  for (TunePoint& p : result.points) p.per_second = round_speed(p.per_second * work.amount);
+  return report(space, result, measurer, work.unit, o);
 }
 
 }  // namespace
@@ -185,7 +184,7 @@ std::function<int()> setup_tune(CLI::App& app) {
   std::string rules;
   for (const PickRule& r : pick_rules())
     rules += (rules.empty() ? "" : ", ") + std::string(r.name) + (r.takes_limit ? "X" : "") + " (" + r.summary + ")";
-  app.add_option("--pick", o->picking, "Setting to write as a run config: " + rules);
+  app.add_option("--pick", o->picking, "Setting to write as a run config, where mAP is top-1 of classification networks: " + rules);
   app.add_option("-o,--out", o->out, "Where to write it (default: picked.json in the output folder)");
   app.add_option("--budget", o->budget, "Minutes after which nothing more is begun")->check(CLI::Range(0.0, 1e6));
   o->selection.add(app);

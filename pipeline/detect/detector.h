@@ -27,6 +27,7 @@ struct DetectorOptions {
   std::vector<int> network_px = {};       // compiled for images of this width and height (or side) instead of the model file's
   bool fit_edges = false;                 // also for smaller ones, see TileShape
   std::optional<double> look_score = {};  // least score of detections of Detector::look(), of which there may be more
+  friend bool operator==(const DetectorOptions&, const DetectorOptions&) = default;
 };
 
 class Detector {

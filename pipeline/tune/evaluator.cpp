@@ -41,7 +41,7 @@ std::string hash_of_image(const std::string& path) {
   return hash.text();
 }
 
-// What of an image's raw detections depends on.
+// The settings that an image's raw detections depend on.
 Json network_settings(const DetectSettings& s) {
   Json json = write_settings(s);
   for (const char* key : {"merge", "score", "streams", "threads_per_stream"}) json.erase(key);
@@ -139,19 +139,13 @@ Detector& TuneMeasurer::detector(size_t network, size_t parallel) {
   d.streams = space_.parallel_settings[parallel].run.detect.streams;
   d.threads_per_stream = space_.parallel_settings[parallel].run.detect.threads_per_stream;
   const std::string& path = space_.networks[network].run.model;
-  DetectSettings compiled;
-  compiled.streams = d.streams;
-  compiled.threads_per_stream = d.threads_per_stream;
-  compiled.precision = d.precision;
-  compiled.network_px = d.network_px;
-  compiled.cascade = d.cascade;
-  compiled.tiling.fit_edges = d.tiling.fit_edges;
-  const std::string key = json_line(write_settings(compiled)) + path;
-  auto it = std::find_if(detectors_.begin(), detectors_.end(), [&](const Compiled& c) { return c.key == key; });
+  const DetectorOptions options = detector_options(d);
+  auto it = std::find_if(detectors_.begin(), detectors_.end(),
+                         [&](const Compiled& c) { return c.model == path && c.options == options; });
   if (it == detectors_.end()) {
     if (detectors_.size() == kMaxDetectors) detectors_.pop_back();
-    auto made = std::make_unique<Detector>(models_.at(path), detector_options(d));
-    it = detectors_.insert(detectors_.begin(), {key, std::move(made)});
+    auto made = std::make_unique<Detector>(models_.at(path), options);
+    it = detectors_.insert(detectors_.begin(), {path, options, std::move(made)});
   } else {
     std::rotate(detectors_.begin(), it, it + 1);
     it = detectors_.begin();
@@ -285,8 +279,25 @@ double TuneMeasurer::merge_seconds(size_t merge) const {
   return best / 1000 / static_cast<double>(timed_);
 }
 
-TuneMeasurer::Area TuneMeasurer::mean_area() const {
-  Area sum;
+// A search that goes on may find all its figures in the journal: then the cache says whether the images were cut into tiles.
+bool TuneMeasurer::is_tiled() const {
+  for (size_t network = 0; !tiled_ && network < space_.networks.size(); ++network)
+    for (size_t p = 0; p < timed_; ++p) {
+      const std::string key = image_key(network, p);
+      std::error_code ignored;
+      if (!std::filesystem::exists(raw_path(key), ignored)) continue;
+      try {
+        if (read_raw(raw_path(key), key).tiled) return true;
+      } catch (const Error&) {
+        continue;  // broken: what is measured next makes it anew
+      }
+    }
+  return tiled_;
+}
+
+TuneWork TuneMeasurer::work() const {
+  if (!is_tiled()) return {};
+  double megapixels = 0, mm2 = 0;
   bool sized = true;
   for (size_t p = 0; p < timed_; ++p) {
     const DetectSettings& d = space_.config.run.detect;
@@ -294,21 +305,13 @@ TuneMeasurer::Area TuneMeasurer::mean_area() const {
     settle_pixel_size(*slide, d.tiling);
     const PixelArea scanned = scanned_area(*slide);
     const double pixels = static_cast<double>(scanned.width) * static_cast<double>(scanned.height);
-    sum.megapixels += pixels / 1e6;
+    megapixels += pixels / 1e6;
     sized = sized && slide->mpp_x;
-    if (sized) sum.mm2 += square_millimetres(pixels, *slide->mpp_x, slide->mpp_y.value_or(*slide->mpp_x));
+    if (sized) mm2 += square_millimetres(pixels, *slide->mpp_x, slide->mpp_y.value_or(*slide->mpp_x));
   }
   const auto n = static_cast<double>(timed_);
-  return {sum.megapixels / n, sized ? sum.mm2 / n : 0};
+  return sized && mm2 > 0 ? TuneWork{mm2 / n, "mm2"} : TuneWork{megapixels / n, "megapixels"};
 }
-
-double TuneMeasurer::work() const {
-  if (!tiled_) return 1;
-  const Area area = mean_area();
-  return area.mm2 > 0 ? area.mm2 : area.megapixels;
-}
-
-std::string TuneMeasurer::unit() const { return !tiled_ ? "images" : mean_area().mm2 > 0 ? "mm2" : "megapixels"; }
 
 std::vector<TuneAccuracy> TuneMeasurer::accuracy(size_t network, int stage, const std::vector<size_t>& merges) {
   const size_t images = stage_images_[static_cast<size_t>(stage)];

@@ -16,6 +16,13 @@
 
 namespace cytodet::pipeline {
 
+// How much work an image is, as mean of those that speed is measured on, for speeds that are told: unit "images" (then it is 1),
+// or "mm2" or "megapixels" of scanned area.
+struct TuneWork {
+  double amount = 1;
+  std::string unit = "images";
+};
+
 // What a search measures settings with, whatever the network: the functions of TuneMeasure.
 class TuneEvaluator {
  public:
@@ -24,9 +31,7 @@ class TuneEvaluator {
   virtual double seconds(size_t network, size_t parallel) = 0;
   virtual std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) = 0;
   virtual size_t images() const = 0;
-  // Units of work in an image of those that speed is measured on, for speeds that are told, and what they are.
-  virtual double work() const { return 1; }
-  virtual std::string unit() const { return "images"; }
+  virtual TuneWork work() const { return {}; }
   virtual const char* figure() const = 0;  // what TuneAccuracy::map is, for tables
 };
 
@@ -43,11 +48,9 @@ class TuneMeasurer : public TuneEvaluator {
   std::vector<TuneAccuracy> accuracy(size_t network, int stage, const std::vector<size_t>& merges) override;
 
   size_t images() const override { return images_.size(); }
-  // Where some image was cut into tiles: the area that was scanned, as mm2 where the size of all pixels is known, else as
-  // megapixels.
-  double work() const override;
-  std::string unit() const override;
-  bool tiled() const { return tiled_; }
+  // Images that are not cut into tiles count as such, others by the area that was scanned: as mm2 where the size of all pixels is
+  // known, else as megapixels.
+  TuneWork work() const override;
   const char* figure() const override { return "mAP"; }
   size_t detected() const { return detected_; }  // images that the network was run on for their detections
 
@@ -56,10 +59,7 @@ class TuneMeasurer : public TuneEvaluator {
   std::string accuracy_key(size_t network, size_t merge) const;
   std::string seconds_key(size_t network, size_t parallel) const;
   std::filesystem::path raw_path(const std::string& key) const { return folder_ / "cache" / (key + ".raw"); }
-  struct Area {
-    double megapixels = 0, mm2 = 0;  // mean of an image; mm2 0: not known
-  };
-  Area mean_area() const;
+  bool is_tiled() const;
   void read_models();
   Detector& detector(size_t network, size_t parallel);
   void keep(size_t network, size_t image, DetectedImage& result) const;
@@ -81,14 +81,15 @@ class TuneMeasurer : public TuneEvaluator {
   size_t timed_ = 1;  // images that speed is measured on
   TuneJournal journal_;
   struct Compiled {
-    std::string key;
+    std::string model;  // path
+    DetectorOptions options;
     std::unique_ptr<Detector> detector;
   };
   std::vector<Compiled> detectors_;          // those used last, latest first
   size_t loaded_ = static_cast<size_t>(-1);  // network
   std::vector<RawDetections> raw_;           // of its first images
   std::set<std::string> warned_;             // of images, each reported once
-  bool tiled_ = false;
+  bool tiled_ = false;                       // an image that was loaded was cut into tiles
   size_t detected_ = 0;
 };
 

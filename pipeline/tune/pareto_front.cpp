@@ -22,7 +22,7 @@ constexpr PickRule kRules[] = {
      [](const TunePoint& p, double sum) { return std::pair(sum, p.map); }},
     {"map>=", "the fastest with at least this mAP", true, [](const TunePoint& p, double limit) { return p.map >= limit; },
      [](const TunePoint& p, double) { return std::pair(p.per_second, p.map); }},
-    {"speed>=", "the best mAP with at least this many images per second", true,
+    {"speed>=", "the best mAP with at least this many images, mm2 or megapixels per second, as the table says", true,
      [](const TunePoint& p, double limit) { return p.per_second >= limit; },
      [](const TunePoint& p, double) { return std::pair(p.map, p.per_second); }},
 };
@@ -94,7 +94,7 @@ std::span<const PickRule> pick_rules() { return kRules; }
 
 void check_pick(const std::string& rule) { parse(rule); }
 
-size_t pick(const std::vector<TunePoint>& points, const std::string& text) {
+size_t pick(const std::vector<TunePoint>& points, const std::string& text, const std::string& figure, const std::string& unit) {
   const Chosen c = parse(text);
   const std::vector<double> sums = sum_scores(points);
   const size_t none = points.size();
@@ -107,9 +107,12 @@ size_t pick(const std::vector<TunePoint>& points, const std::string& text) {
     if (best == none || c.rule->value(points[i], sums[i]) > c.rule->value(points[best], sums[best])) best = i;
   }
   if (points.empty()) throw Error("--pick " + text, "there is nothing to pick from: no setting was measured to its end");
-  char line[120];
-  std::snprintf(line, sizeof line, "the best mAP is %.4f, the best speed %.3g images/s", map, speed);
-  if (best == none) throw Error("--pick " + text, "no setting reaches that", line);
+  char numbers[2][32];
+  std::snprintf(numbers[0], sizeof numbers[0], "%.4f", map);
+  std::snprintf(numbers[1], sizeof numbers[1], "%.3g", speed);
+  if (best == none)
+    throw Error("--pick " + text, "no setting reaches that",
+                "the best " + figure + " is " + numbers[0] + ", the best speed " + numbers[1] + " " + unit + "/s");
   return best;
 }
 

@@ -26,7 +26,7 @@ std::vector<size_t> pareto_front(const std::vector<TunePoint>& points);
 // The competition's sum: mAP and speed, each relative to the best of the points; 2 is the most.
 std::vector<double> sum_scores(const std::vector<TunePoint>& points);
 
-// How one point is chosen: "max-map", "max-speed", "score", or with a limit, "map>=0.5" (then the fastest) and "speed>=2" (then
+// How one point is chosen, where mAP stands for top-1 too: "max-map", "max-speed", "score", or with a limit, "map>=0.5" (then the fastest) and "speed>=2" (then
 // the best mAP). Equal points: the better in the other figure, then the first.
 struct PickRule {
   const char* name;
@@ -40,7 +40,8 @@ std::span<const PickRule> pick_rules();
 
 // Throws UsageError on an unknown rule or limit.
 void check_pick(const std::string& rule);
-// Index of the point. Throws Error when there are no points, or none within the limit.
-size_t pick(const std::vector<TunePoint>& points, const std::string& rule);
+// Index of the point. Throws Error when there are no points, or none within the limit; its text calls the figures so.
+size_t pick(const std::vector<TunePoint>& points, const std::string& rule, const std::string& figure = "mAP",
+            const std::string& unit = "images");
 
 }  // namespace cytodet::pipeline

@@ -77,6 +77,12 @@ TEST(TuneFront, EveryPickRule) {
   EXPECT_THAT(problem("map>=half", points), HasSubstr("\"half\" is not a number"));
   EXPECT_THAT(problem("map>=0.7", points), HasSubstr("no setting reaches that; the best mAP is 0.6000"));
   EXPECT_THAT(problem("score", {}), HasSubstr("nothing to pick from"));
+  try {
+    pick(points, "speed>=9", "top-1", "mm2");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("the best top-1 is 0.6000, the best speed 4 mm2/s"));
+  }
   EXPECT_THROW(check_pick("fast"), UsageError);
 }
 

@@ -198,7 +198,7 @@ TEST_F(Tune, MeasuredFrontIsThatOfTheExhaustiveSearch) {
   const TuneResult all = search(s.grid(), measure_with(first, &bounds), false);
   EXPECT_EQ(all.points.size(), 8u);
   EXPECT_EQ(first.detected(), 4u) << "two images under two settings; the first was kept when speed was measured";
-  EXPECT_TRUE(first.tiled());
+  EXPECT_EQ(first.work().unit, "megapixels");
   std::set<double> different;
   for (const auto& network : bounds)
     for (const auto& merge : network) {
@@ -295,7 +295,9 @@ TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
   Detector detector(with_settings(load_model(run_config.model), run_config.detect), {1, 1});
   EXPECT_NEAR(measure_ap(detector, truth, images, run_config.detect, {}), best, 1e-12);
   // Another rule needs no measurement; a limit that none reaches is an error.
+  EXPECT_EQ(results["unit"], "megapixels/s");
   EXPECT_THAT(run({"tune", file, "--pick", "max-speed", "--quiet"}).out, HasSubstr("* picked by max-speed"));
+  EXPECT_EQ(read_json(folder / "out" / "tune.json"), results) << "the same figures in the same unit";
   Output none = run({"tune", file, "--pick", "map>=0.99", "--quiet"});
   EXPECT_EQ(none.code, 1);
   EXPECT_THAT(none.errors(), ElementsAre(HasSubstr("no setting reaches that")));
