@@ -89,9 +89,10 @@ class Codes {
       next_[1][c + 128] = at == levels.begin() ? c : *(at - 1);
     }
   }
-  // The nearest code in [low, high]; where there is none, the one nearest to zero.
+  // The nearest code in [low, high], for NaN that to zero; where there is none, the one nearest to zero.
   int nearest(float c, int low, int high) const {
     low = std::max(low, -most_), high = std::min(high, most_);
+    if (std::isnan(c)) c = 0;  // of a weight that is no number, or of products that ran over
     if (levels_.empty())
       return static_cast<int>(std::clamp(std::nearbyint(c), static_cast<float>(low), static_cast<float>(high)));
     const auto first = std::lower_bound(levels_.begin(), levels_.end(), low), end = std::upper_bound(first, levels_.end(), high);
@@ -295,9 +296,10 @@ QuantizedWeights best_of(const FilterRounding& rounding, const Tensor& filter, i
     const FilterRounding::Trial t = rounding.trial(share, true);
     std::vector<double> errors = t.errors;
     if (base.size() == 1) errors.assign(errors.size(), std::accumulate(errors.begin(), errors.end(), 0.0));
-    if (least.empty()) least.assign(errors.size(), INFINITY);
+    const bool is_first = least.empty();  // its codes are kept also where errors are no numbers
+    if (is_first) least.assign(errors.size(), INFINITY);
     for (int64_t c = 0; c < channels; ++c) {
-      if (!(errors[static_cast<size_t>(c)] < least[static_cast<size_t>(c)])) continue;
+      if (!is_first && !(errors[static_cast<size_t>(c)] < least[static_cast<size_t>(c)])) continue;
       least[static_cast<size_t>(c)] = errors[static_cast<size_t>(c)];
       w.scales[base.size() == 1 ? 0 : static_cast<size_t>(c)] = share * base[base.size() == 1 ? 0 : static_cast<size_t>(c)];
       for (int64_t i = c; i < filter.size(); i += channels) w.values.data<int8_t>()[i] = t.values.data<int8_t>()[i];

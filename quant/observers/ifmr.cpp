@@ -1,6 +1,7 @@
 // The activation searches of Huawei's AMCT, by their names there.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "quant/observers/coded_error.h"
 #include "quant/observers/observer_entries.h"
@@ -27,9 +28,9 @@ class Ifmr : public HistogramObserver {
     double least = INFINITY;
     const auto attempt = [&](int l, int h) {
       const double from = low * (o_.search_start + l * o_.search_step), to = high * (o_.search_start + h * o_.search_step);
-      if (!(to - from > 0)) return;
+      if (!((to - from) / kMaxValue >= std::numeric_limits<float>::min())) return;  // levels no float apart
       const double error = squared_error(points, from, to);
-      if (error >= least) return;
+      if (!(error < least)) return;
       least = error;
       best.low = static_cast<float>(std::max(from, -kMostFinite));
       best.high = static_cast<float>(std::min(to, kMostFinite));

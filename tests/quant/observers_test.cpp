@@ -146,6 +146,8 @@ TEST(Observers, DegenerateValues) {
       EXPECT_EQ(r.high, v);
       EXPECT_TRUE(is_degenerate(r));
     }
+    const Range wide = observe(row.name, {{-2.7e38f, 2.7e38f, 1e-30f}});
+    EXPECT_LE(wide.high, 2.8e38f) << "beyond what was seen";
     Range r = observe(row.name, {{-3e38f, 3e38f, 1e-30f}});
     EXPECT_TRUE(std::isfinite(r.low) && std::isfinite(r.high) && r.low < r.high);
   }
