@@ -119,7 +119,10 @@ bool rewrite(Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, N
   last.op = cropped ? "Slice" : y->s > 1 ? "DepthToSpace" : "Identity";
   last.inputs = inputs;
   last.attrs = std::move(attrs);
-  if (bias) g.remove(id);
+  if (bias) {
+    last.controls = n.controls;
+    g.remove(id);
+  }
   return true;
 }
 

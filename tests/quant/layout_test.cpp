@@ -85,6 +85,17 @@ TEST(Deconvolution, ABiasThatAloneReadsItIsAddedToItsPhases) {
     }
 }
 
+TEST(Deconvolution, WaitsForWhatItWaitedFor) {
+  Graph g = graph_of({8, 8, 2, 2, 2, "SAME"});
+  constant(g, "b", noise({3}, 5));
+  add(g, "z", "BiasAdd", {"y", "b"});
+  add(g, "first", "NoOp", {});
+  g.node(g.require("y")).controls = {g.require("first")};
+  ASSERT_EQ(deconvolutions_to_convolutions(g, {{"x"}, {"z"}}), 1);
+  g.check();
+  EXPECT_EQ(g.node(g.require("z")).controls, std::vector<NodeId>{g.require("first")});
+}
+
 TEST(Deconvolution, OthersStay) {
   Graph first = graph_of({8, 8, 3, 3, 2, "SAME"}, "NCHW");
   EXPECT_EQ(deconvolutions_to_convolutions(first), 0);
