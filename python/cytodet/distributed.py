@@ -29,6 +29,7 @@ from cytodet._errors import Error, usage
 PathLike = Union[str, "os.PathLike[str]"]
 
 _PR_SET_PDEATHSIG = 1
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 _POLL, _PATIENCE = 5.0, 60.0  # seconds: between looks at the workers; without any of them
 
 
@@ -99,9 +100,22 @@ def _slides(paths: Sequence[str]) -> List[str]:
 
 def _key(command: Sequence[str], slides: Sequence[str]) -> str:
     """Parts of another list, model or options are of no use here. Times of files are compared with nothing but themselves."""
-    files = [p for p in [command[2], *slides] if os.path.isfile(p)]
-    stamps = [(os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in files]
+    words = [word[1:] if word.startswith("@") else word for word in command]  # regions and lists are files too
+    files = [p for p in [*_files_of_model(command[2]), *words, *slides] if os.path.isfile(p)]
+    stamps = [(p, os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in files]
     return hashlib.sha256(json.dumps([list(command), list(slides), stamps]).encode()).hexdigest()[:16]
+
+
+def _files_of_model(model: str) -> List[str]:
+    """The graph of a model file, also a folder's files, and the model file beside a graph."""
+    path = pathlib.Path(model)
+    if path.suffix != ".json":
+        return [str(path.with_suffix(".json"))]
+    try:
+        graph = path.parent / str(json.loads(path.read_bytes())["graph"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # the program says what is wrong
+    return [str(p) for p in ([graph] if graph.is_file() else sorted(graph.rglob("*")))]
 
 
 def _state(folder: pathlib.Path) -> Optional[Dict[str, Any]]:
@@ -142,8 +156,9 @@ def detect_part(command: Sequence[str], parts: str, index: int, count: int) -> s
 
 
 def _die_with_parent() -> None:
-    """A program whose worker was killed would go on for nothing."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """A program whose worker was killed would go on for nothing. Runs in the fork, where nothing may be loaded any more."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _all_parts(client: Any, command: Sequence[str], parts: pathlib.Path, count: int, retries: int) -> Tuple[Dict[int, str], int]:

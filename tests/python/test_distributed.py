@@ -98,6 +98,35 @@ def test_a_caller_that_died_goes_on(tmp_path, slides, whole):
     assert results(tmp_path / "out") == whole
 
 
+def test_parts_are_of_one_graph_and_its_regions(tmp_path):
+    graph, model, regions = tmp_path / "net.pb", tmp_path / "model.json", tmp_path / "regions.json"
+    model.write_text(json.dumps({"graph": "net.pb"}))
+    regions.write_text("[]")
+    graph.write_text("one")
+    keys = set()
+
+    def key(words=()):
+        keys.add(distributed._key(["detect", "--model", str(model), "slides", *words], []))
+        return len(keys)
+    assert key() == 1 and key() == 1
+    graph.write_text("another")
+    assert key() == 2
+    options = ["--roi", str(regions)]
+    assert key(options) == 3 and key(options) == 3
+    regions.write_text("[1]")
+    assert key(options) == 4
+    model.write_text(json.dumps({"graph": "saved"}))
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved/saved_model.pb").write_text("one")
+    assert key() == 5
+    (tmp_path / "saved/saved_model.pb").write_text("another")
+    assert key() == 6
+    beside = ["detect", "--model", str(graph), "slides"]
+    before = distributed._key(beside, [])
+    (tmp_path / "net.json").write_text("{}")
+    assert distributed._key(beside, []) != before
+
+
 def test_missing_slides_may_be_left_out(tmp_path, slides):
     done = run(Client(before=dies(1, 4, 5, 6, 7)), slides, tmp_path / "out", retries=2, allow_missing=True)
     assert len(done.missing) == 1
