@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/messages.h"
 #include "core/settings.h"
 #include "eval/ground_truth.h"
 #include "pipeline/detect/files_read.h"
@@ -41,7 +42,7 @@ class FolderBatch {
     const auto caught = [&] { return signals ? signals->caught() : 0; };
     describe_settings();
     list_slides();
-    RunFiles files(config_.output);
+    RunFiles files = opened_files();
     RunWriter writer(files, run_.state, hashes_, config_, options_, [this](const std::string& w) { log_.warning(w); });
     writer.begin(files_read());
     run_.report = detect_slides(writer, caught);
@@ -55,6 +56,11 @@ class FolderBatch {
   }
 
  private:
+  RunFiles opened_files() {
+    const MessageCapture capture([this](std::string_view message) { log_.warning(std::string(message)); });
+    return RunFiles(config_.output);
+  }
+
   InputFiles files_read() const {
     std::vector<std::string> slides;
     for (const ImageResult& s : run_.state.inputs) slides.push_back(s.path);
