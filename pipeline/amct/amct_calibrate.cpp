@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/messages.h"
+#include "core/settings.h"
 #include "core/suggest.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/conv_node.h"
@@ -29,7 +30,7 @@ bool is_quantizable(const Node& n) {
   return (n.op == "Conv2D" || n.op == "DepthwiseConv2dNative" || n.op == "MatMul") && n.inputs.size() == 2;
 }
 
-// Of every layer of the graph that can be quantized, how it is to be.
+// How each layer of the graph that can be quantized is to be.
 AmctPlan plan_for(const Graph& graph, const AmctRequest& r, std::vector<std::string>& notes) {
   std::map<std::string, std::string> types;
   std::vector<std::string> names, known_types;
@@ -140,10 +141,7 @@ QuantizationTarget target_of(const AmctRequest& r) {
 std::string calibration_key(const AmctLayer& l) {
   const IfmrOptions& s = l.search;
   if (l.act_algo == "hfmg") return "hfmg " + std::to_string(s.bins);
-  std::string key = "ifmr";
-  for (double v : {s.search_start, s.search_end, s.search_step, s.max_percentile, s.min_percentile})
-    key += " " + std::to_string(v);
-  return key;
+  return "ifmr " + json_line(Json{s.search_start, s.search_end, s.search_step, s.max_percentile, s.min_percentile});
 }
 
 // The ranges of what layers read, each by its layer's algorithm, and of all results by that of most layers.

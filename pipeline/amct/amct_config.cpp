@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "core/error.h"
@@ -33,11 +34,18 @@ double number_in(const ProtoField& f, double low, double high) {
   return v;
 }
 
-int count_in(const ProtoField& f, int low, int high) { return static_cast<int>(number_in(f, low, high)); }
+int count_in(const ProtoField& f, int low, int high) {
+  f.integer();  // throws for 1.5
+  return static_cast<int>(number_in(f, low, high));
+}
+
+constexpr double kLeastFactor = 1e-6, kMostFactor = 1000;
 
 void check_search(const IfmrOptions& s, const std::string& where) {
-  if (!(s.search_start > 0 && s.search_start <= s.search_end))
-    throw Error(where, "has a search range that begins above its end, or not above 0", "0.7 to 1.3");
+  if (!(s.search_end <= kMostFactor))
+    throw Error(where, "has a search range that ends above " + json_line(kMostFactor), "0.7 to 1.3");
+  if (!(s.search_start >= kLeastFactor && s.search_start <= s.search_end))
+    throw Error(where, "has a search range that begins above its end, or below " + json_line(kLeastFactor), "0.7 to 1.3");
   if (!(s.search_step > 0 && (s.search_end - s.search_start) / s.search_step <= 1000))
     throw Error(where, "has a search step that makes more than 1,000 steps, or none", "0.01");
 }
@@ -48,9 +56,9 @@ void take_ifmr(const ProtoField& at, AmctLayer& l) {
   l.act_algo = "ifmr";
   for (const ProtoField& f : at.message()) {
     f.require_known(known);
-    if (f.name == "search_range_start") l.search.search_start = number_in(f, 1e-6, 1000);
-    if (f.name == "search_range_end") l.search.search_end = number_in(f, 1e-6, 1000);
-    if (f.name == "search_step") l.search.search_step = number_in(f, 1e-6, 1000);
+    if (f.name == "search_range_start") l.search.search_start = number_in(f, kLeastFactor, kMostFactor);
+    if (f.name == "search_range_end") l.search.search_end = number_in(f, kLeastFactor, kMostFactor);
+    if (f.name == "search_step") l.search.search_step = number_in(f, kLeastFactor, kMostFactor);
     if (f.name == "max_percentile") l.search.max_percentile = number_in(f, 0.500001, 1);
     if (f.name == "min_percentile") l.search.min_percentile = number_in(f, 0.500001, 1);
     if (f.name == "asymmetric") l.asymmetric = f.boolean();
@@ -92,6 +100,8 @@ void take_ada(const ProtoField& at, AmctLayer& l) {
     f.require_known(known);
     if (f.name == "channel_wise")
       l.channel_wise = f.boolean();
+    else if (f.name == "num_iteration")
+      f.integer();
     else
       f.number();
   }
@@ -223,6 +233,12 @@ double json_number(const Json& object, const char* key, const std::string& path,
   return v;
 }
 
+int json_count(const Json& object, const char* key, const std::string& path, int missing, int low, int high) {
+  const double v = json_number(object, key, path, missing, low, high);
+  if (v != std::floor(v)) bad_member(path + "." + key, "a whole number");
+  return static_cast<int>(v);
+}
+
 bool json_flag(const Json& object, const char* key, const std::string& path, bool missing) {
   const auto it = object.find(key);
   if (it == object.end() || it->is_null()) return missing;
@@ -244,12 +260,12 @@ void take_activations(const Json& j, const std::string& path, AmctLayer& l) {
   require_members(
       j, path,
       {"num_bits", "max_percentile", "min_percentile", "search_range", "search_step", "act_algo", "asymmetric", "num_of_bins"});
-  json_number(j, "num_bits", path, 8, 8, 8);
+  json_count(j, "num_bits", path, 8, 8, 8);
   l.act_algo = json_algorithm(j, "act_algo", path, {"ifmr", "hfmg"});
   l.search.max_percentile = json_number(j, "max_percentile", path, l.search.max_percentile, 0.500001, 1);
   l.search.min_percentile = json_number(j, "min_percentile", path, l.search.min_percentile, 0.500001, 1);
-  l.search.search_step = json_number(j, "search_step", path, l.search.search_step, 1e-6, 1000);
-  l.search.bins = static_cast<int>(json_number(j, "num_of_bins", path, l.search.bins, 1024, 8192));
+  l.search.search_step = json_number(j, "search_step", path, l.search.search_step, kLeastFactor, kMostFactor);
+  l.search.bins = json_count(j, "num_of_bins", path, l.search.bins, 1024, 8192);
   if (const auto it = j.find("search_range"); it != j.end()) {
     if (!it->is_array() || it->size() != 2 || !(*it)[0].is_number() || !(*it)[1].is_number())
       bad_member(path + ".search_range", "two numbers");
@@ -264,12 +280,12 @@ void take_weights(const Json& j, const std::string& path, AmctLayer& l) {
   require_members(j, path,
                   {"num_bits", "wts_algo", "channel_wise", "num_steps", "num_of_iteration", "num_iteration", "reg_param",
                    "beta_range", "warm_start"});
-  json_number(j, "num_bits", path, 8, 8, 8);
+  json_count(j, "num_bits", path, 8, 8, 8);
   l.wts_algo = json_algorithm(j, "wts_algo", path, {"arq_quantize", "nuq_quantize", "ada_quantize"});
   l.channel_wise = json_flag(j, "channel_wise", path, l.channel_wise);
-  l.num_steps = static_cast<int>(json_number(j, "num_steps", path, l.num_steps, 16, 32));
+  l.num_steps = json_count(j, "num_steps", path, l.num_steps, 16, 32);
   if (l.num_steps != 16 && l.num_steps != 32) throw Error(path + ".num_steps", "is " + std::to_string(l.num_steps), "16 or 32");
-  l.num_of_iteration = static_cast<int>(json_number(j, "num_of_iteration", path, l.num_of_iteration, 0, 5));
+  l.num_of_iteration = json_count(j, "num_of_iteration", path, l.num_of_iteration, 0, 5);
 }
 
 AmctLayer layer_of_json(const Json& j, const std::string& name, bool activation_offset) {
@@ -310,7 +326,7 @@ AmctPlan parse_amct_json(std::string_view text, const std::string& where) {
     if (!j.is_object()) bad_member("", "an object");
     AmctPlan plan;
     json_number(j, "version", "", 1, 1, 1);
-    plan.batch_num = static_cast<int>(json_number(j, "batch_num", "", 0, 1, 1 << 20));
+    plan.batch_num = json_count(j, "batch_num", "", 0, 1, 1 << 20);
     plan.activation_offset = json_flag(j, "activation_offset", "", true);
     plan.do_fusion = json_flag(j, "do_fusion", "", true);
     static const std::set<std::string> general{
