@@ -234,11 +234,12 @@ void quantize(const char* model, const char* out, Json json, const cytodet_callb
   pipeline::add_model(plan.inputs(), model);
   pipeline::add_images(plan.inputs(), {s.images}, true);
   plan.add_input(s.ranges, "the ranges");
+  plan.add_input(s.record, "the records");
   plan.add_output(out, "the INT8 graph");
   if (target.model) plan.add_output(pipeline::model_file_beside(out), "the model file of the INT8 graph");
   plan.check();
   const quant::Ranges ranges = ranges_for(target, s, callbacks, report);
-  s.layers.moments = pipeline::moments_of(target, s, true);
+  s.layers = pipeline::layers_of(target, s, true);
   const pipeline::Int8Network n = pipeline::make_int8(target, ranges, s, s.layers, true);
   const pipeline::Quantized& q = n.quantized;
   pipeline::write_quantized(target, q, n.file, out, check && !s.force ? pipeline::FileCheck::yes : pipeline::FileCheck::no);

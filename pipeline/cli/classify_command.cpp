@@ -42,11 +42,15 @@ struct Prediction {
   float probability = 0;
 };
 
-// The best class of each image.
-std::vector<Prediction> predictions_of(const std::string& model, const ClassifyOptions& o, const LabelledImages& inputs,
-                                       int& exit) {
+struct Predictions {
+  std::vector<Prediction> images;  // the best class of each
+  size_t classes = 0;              // scores of an image; 0 where none could be read
+  int exit = 0;
+};
+
+Predictions predictions_of(const std::string& model, const ClassifyOptions& o, const LabelledImages& inputs) {
   Classifier classifier(load_model(model), o.options());
-  std::vector<Prediction> found;
+  Predictions found;
   ClassifyHooks hooks;
   hooks.batch = [&](const ClassifiedBatch& batch) {
     for (const ClassifiedImage& image : batch.images) {
@@ -55,11 +59,12 @@ std::vector<Prediction> predictions_of(const std::string& model, const ClassifyO
         const auto best = std::max_element(image.scores.begin(), image.scores.end());
         p.index = static_cast<size_t>(best - image.scores.begin());
         p.probability = *best;
+        found.classes = image.scores.size();
       }
-      found.push_back(std::move(p));
+      found.images.push_back(std::move(p));
     }
   };
-  exit = exit_of(classify(classifier, inputs.images, hooks));
+  found.exit = exit_of(classify(classifier, inputs.images, hooks));
   return found;
 }
 
@@ -67,9 +72,12 @@ std::vector<Prediction> predictions_of(const std::string& model, const ClassifyO
 int compare_predictions(const ClassifyOptions& o) {
   check_files(o);
   const LabelledImages inputs = list_labelled_images(o.inputs);
-  int exit = 0;
-  const std::vector<Prediction> origin = predictions_of(o.compare[0], o, inputs, exit),
-                                quantized = predictions_of(o.compare[1], o, inputs, exit);
+  const Predictions origin = predictions_of(o.compare[0], o, inputs), quantized = predictions_of(o.compare[1], o, inputs);
+  if (origin.classes > 0 && quantized.classes > 0 && origin.classes != quantized.classes)
+    throw Error(o.compare[1],
+                "tells " + std::to_string(quantized.classes) + " classes apart, and " + o.compare[0] + " " +
+                    std::to_string(origin.classes),
+                "compare a network with its quantized form");
   std::string text;
   size_t alike = 0, compared = 0;
   const auto add = [&](const char* title, const Prediction& p) {
@@ -79,22 +87,24 @@ int compare_predictions(const ClassifyOptions& o) {
     text += line;
   };
   for (size_t i = 0; i < inputs.images.size(); ++i) {
-    if (!origin[i].problem.empty()) {
-      print_error(origin[i].problem);
+    const Prediction &of_origin = origin.images[i], &of_quantized = quantized.images[i];
+    if (const std::string& problem = of_origin.problem.empty() ? of_quantized.problem : of_origin.problem; !problem.empty()) {
+      print_error(problem);
       continue;
     }
     if (inputs.images.size() > 1) text += printable(inputs.images[i].name) + "\n";
-    add("Origin", origin[i]);
-    add("Quantized", quantized[i]);
+    add("Origin", of_origin);
+    add("Quantized", of_quantized);
     ++compared;
-    alike += origin[i].index == quantized[i].index;
+    alike += of_origin.index == of_quantized.index;
   }
   if (compared > 1) text += std::to_string(alike) + " of " + std::to_string(compared) + " images have one best class in both\n";
   if (o.out.empty())
     std::fputs(text.c_str(), stdout);
   else
     write_file(o.out, text);
-  return exit;
+  if (compared == 0 && !inputs.images.empty()) return static_cast<int>(Exit::failed);
+  return std::max(origin.exit, quantized.exit);
 }
 
 int classify_command(const ClassifyOptions& o) {

@@ -8,7 +8,7 @@
 
 namespace cytodet::pipeline {
 
-// Of the same images, with and without a first look.
+// Figures of the same images with a first look and, as all_..., without one.
 struct CascadeRuns {
   DetectionSet all_tiles;  // what every tile gives
   int64_t tiles = 0, silent = 0;

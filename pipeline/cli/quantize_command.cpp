@@ -149,10 +149,12 @@ ModeRequest request_of(const QuantizeFlags& o) {
 void check_mode(const QuantizeFlags& o, const ModeRequest& r) {
   const bool ranged = needs_ranges(r.mode);
   if (o.settings.max_drop >= 0) throw UsageError("--max-drop", "is for the INT8 graph alone", "leave out --mode and write a .pb");
-  if (!o.dump_dir.empty() || !o.report.empty() || !o.write_record.empty() || !o.settings.record.empty())
-    throw UsageError(!o.report.empty()     ? "--report"
-                     : !o.dump_dir.empty() ? "--dump-dir"
-                                           : "--record",
+  if (!o.dump_dir.empty() || !o.report.empty() || !o.write_record.empty() || !o.settings.record.empty() || o.fake_quant)
+    throw UsageError(!o.report.empty()         ? "--report"
+                     : !o.dump_dir.empty()     ? "--dump-dir"
+                     : !o.write_record.empty() ? "--write-record"
+                     : o.fake_quant            ? "--fake-quant"
+                                               : "--record",
                      "is for the INT8 graph alone", "leave out --mode and write a .pb");
   if (ranged && o.settings.ranges.empty() && o.settings.images.empty())
     throw UsageError("--mode " + o.mode, "needs ranges",
@@ -191,7 +193,7 @@ int write_mode(QuantizeFlags& o, const ModeRequest& request) {
   const Ranges ranges = needs_ranges(request.mode) ? ranges_of_all_values(target, o.settings, o.quiet) : Ranges();
   std::optional<Int8Network> int8;
   if (request.mode == QuantizeMode::full_int8 && !request.lite) {
-    o.settings.layers.moments = moments_of(target, o.settings, o.quiet, rounding_state(o.out));
+    o.settings.layers = layers_of(target, o.settings, o.quiet, rounding_state(o.out));
     int8 = make_int8(target, ranges, o.settings, o.settings.layers, o.quiet);
   }
   const ModeFile file = make_mode(target, request, ranges, int8 ? &int8->file : nullptr, o.out);
@@ -205,21 +207,28 @@ int write_mode(QuantizeFlags& o, const ModeRequest& request) {
   return 0;
 }
 
+// What is written beside the graph itself.
+void write_beside(const QuantizeFlags& o, const QuantizationTarget& target, const Int8Network& n, const std::vector<LayerRow>& rows,
+                  const Accuracy& accuracy) {
+  if (!o.dump_dir.empty()) write_stages({target.graph, n.quantized.graph, n.file}, o.dump_dir, dumped_stages(o));
+  if (!o.write_record.empty()) write_file(o.write_record, records_text(records_of(n.quantized)));
+  if (!o.report.empty()) write_file(o.report, report_json(o, n, rows, accuracy).dump(1) + "\n");
+}
+
 // A graph that is fake-quantized, and so was read as 8-bit layers: what it says is kept.
 int write_fake_quantized(const QuantizeFlags& o, const QuantizationTarget& target) {
-  Quantized q{target.graph, report_of(target.graph)};
-  Ranges none;
-  none.graph_hash = graph_hash(target.graph);
-  write_quantized(target, q, to_tf_int8(target, q, none), o.out, o.no_check ? FileCheck::no : FileCheck::yes);
-  if (!o.write_record.empty()) write_file(o.write_record, records_text(records_of(q)));
-  const std::vector<LayerRow> rows = layer_rows(target, q, nullptr);
-  if (!o.quiet) std::fputs(layer_table(rows).c_str(), stdout);
-  warn_of_floats(q.report);
-  std::printf("%d of %zu layers in INT8, %s\n", q.report.int8_layers(), rows.size(), o.out.c_str());
+  Int8Network n;
+  n.ranges.graph_hash = graph_hash(target.graph);
+  n.quantized = {target.graph, report_of(target.graph)};
+  n.file = to_tf_int8(target, n.quantized, n.ranges);
+  write_quantized(target, n.quantized, n.file, o.out, o.no_check ? FileCheck::no : FileCheck::yes);
+  const std::vector<LayerRow> rows = layer_rows(target, n.quantized, nullptr);
+  write_beside(o, target, n, rows, {});
+  print_result(o, n, rows, {});
   return 0;
 }
 
-int write_trainable(const QuantizeFlags& o, QuantizationTarget& target, const Int8Network& n) {
+void write_trainable(const QuantizeFlags& o, QuantizationTarget& target, const Int8Network& n) {
   int layers = 0;
   const Graph graph = trainable_graph(target, n.quantized, layers);
   if (!o.dump_feeds.empty()) {
@@ -230,9 +239,7 @@ int write_trainable(const QuantizeFlags& o, QuantizationTarget& target, const In
                 o.dump_feeds.c_str());
   }
   write_network(target, graph, o.out);
-  end_rounding(o.settings.layers.moments);
   std::printf("%d of %zu layers fake-quantized, %s\n", layers, n.quantized.report.layers.size(), o.out.c_str());
-  return 0;
 }
 
 int quantize_command(QuantizeFlags& o) {
@@ -244,37 +251,40 @@ int quantize_command(QuantizeFlags& o) {
   o.settings.callback_folder = std::filesystem::absolute(o.out).parent_path().string();
   QuantizationTarget target = open_target(o);
   if (o.settings.ranges.empty() && o.settings.images.empty() && o.settings.callback.empty() && o.settings.record.empty()) {
-    if (has_quantized(target.graph)) return write_fake_quantized(o, target);
+    if (has_quantized(target.graph)) {
+      if (o.fake_quant) throw UsageError("--fake-quant", "is for float networks, and " + target.path + " is fake-quantized");
+      return write_fake_quantized(o, target);
+    }
     if (const std::string why = why_not_raised(target.graph); !why.empty())
       throw Error(o.graph, "is fake-quantized, but no layer can be read as one in 8 bits: " + why,
                   "train with constant ranges, or calibrate anew with --images");
-    check(o.settings);
   }
+  check(o.settings);
   warn_of_pixels(o, target);
   const Ranges ranges = ranges_of(target, o.settings, o.quiet);
-  o.settings.layers.moments = moments_of(target, o.settings, o.quiet, rounding_state(o.out));
-  if (!o.settings.record.empty()) o.settings.layers.records = std::make_shared<const Records>(read_records(o.settings.record));
+  o.settings.layers = layers_of(target, o.settings, o.quiet, rounding_state(o.out));
   QuantizeOptions options = o.settings.layers;
   require_int8_layers(o.graph, quantize_target(target, ranges, options).report);  // its errors come before a long search
   const Accuracy accuracy = search(o, target, ranges);
   options.exclude_nodes.insert(options.exclude_nodes.end(), accuracy.in_float.begin(), accuracy.in_float.end());
   const Int8Network n = make_int8(target, ranges, o.settings, options, o.quiet);
-  if (o.fake_quant) return write_trainable(o, target, n);
   std::optional<HeldBack> samples;
-  if (!o.settings.images.empty()) samples = held_back(target, o.settings.images, o.settings.max_images, 4);
+  if (!o.settings.images.empty() && (!o.fake_quant || !o.report.empty()))
+    samples = held_back(target, o.settings.images, o.settings.max_images, 4);
   const std::vector<LayerRow> rows = layer_rows(target, n.quantized, samples ? &samples->data : nullptr);
   {
     std::optional<FolderManifest> own;
     if (o.own_name) own.emplace(folder_of(o.out)).list_what_is_written();
-    write_quantized(target, n.quantized, n.file, o.out, o.no_check || o.settings.force ? FileCheck::no : FileCheck::yes);
+    if (o.fake_quant)
+      write_trainable(o, target, n);
+    else
+      write_quantized(target, n.quantized, n.file, o.out, o.no_check || o.settings.force ? FileCheck::no : FileCheck::yes);
   }
-  if (!o.dump_dir.empty()) write_stages({target.graph, n.quantized.graph, n.file}, o.dump_dir, dumped_stages(o));
-  if (!o.write_record.empty()) write_file(o.write_record, records_text(records_of(n.quantized)));
-  if (!o.report.empty()) write_file(o.report, report_json(o, n, rows, accuracy).dump(1) + "\n");
+  write_beside(o, target, n, rows, accuracy);
   std::error_code ignored;
   if (o.settings.max_drop >= 0) std::filesystem::remove(state_of(o.out), ignored);
   end_rounding(o.settings.layers.moments);
-  print_result(o, n, rows, accuracy);
+  if (!o.fake_quant) print_result(o, n, rows, accuracy);
   return 0;
 }
 

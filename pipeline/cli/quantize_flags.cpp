@@ -55,9 +55,8 @@ void QuantizeFlags::finish() {
   settings.layers.per_channel = !per_tensor && per_channel.value_or(true);
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
-  const bool says_ranges = !settings.ranges.empty() || !settings.images.empty() || !settings.callback.empty();
-  if (may_be_quantized && !says_ranges && settings.record.empty()) return;  // check() when the graph is known
-  if (mode == "int8" || mode == "full-int8") check(settings);               // the others need no ranges
+  // Other modes need no ranges, nor does a graph that is fake-quantized, which is known once it is read.
+  check(settings, !may_be_quantized && (mode == "int8" || mode == "full-int8"));
 }
 
 QuantizationTarget read_target(const QuantizeFlags& flags) {

@@ -49,8 +49,7 @@ std::function<int()> setup_sensitivity(CLI::App& app) {
     check_outputs(plan);
     QuantizationTarget target = read_target(*o);
     const Ranges ranges = ranges_of(target, o->settings, o->quiet);
-    o->settings.layers.moments = moments_of(target, o->settings, o->quiet);
-    o->sensitivity.quantize = o->settings.layers;
+    o->sensitivity.quantize = layers_of(target, o->settings, o->quiet);
     o->sensitivity.quiet = o->quiet;
     const Quantized all = quantize_target(target, ranges, o->sensitivity.quantize);
     const OutputSqnr outputs(target.graph, target.plan, data_of(target, o->settings.images, o->max_images));

@@ -147,7 +147,7 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   if (o.evaluate) accuracies.push_back(accuracy_of(o, target, "fp32", {}));
   const Ranges ranges = ranges_of(target, s, o.quiet);
   s.force = o.force;
-  s.layers.moments = moments_of(target, s, o.quiet, rounding_state(o.out_graph));
+  s.layers = layers_of(target, s, o.quiet, rounding_state(o.out_graph));
   const Int8Network n = make_int8(target, ranges, s, s.layers, o.quiet);
   const Quantized& q = n.quantized;
   write_quantized(target, q, n.file, o.out_graph, o.force ? FileCheck::no : FileCheck::yes);

@@ -34,10 +34,10 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("force", s.force);
 }
 
-void check(const QuantizeSettings& s) {
+void check(const QuantizeSettings& s, bool needs_ranges) {
   if (!s.callback.empty() && !s.ranges.empty())
     throw UsageError("--callback", "is given beside --ranges", "leave out one of them");
-  if (s.ranges.empty() && s.images.empty() && s.callback.empty() && s.record.empty())
+  if (needs_ranges && s.ranges.empty() && s.images.empty() && s.callback.empty() && s.record.empty())
     throw UsageError("quantize", "needs ranges, or images to calibrate on, or records",
                      "run cytodet calibrate, or name a folder of images");
   if (s.max_images < 1) throw UsageError("quantize.max_images", "must be at least 1");

@@ -27,6 +27,7 @@ struct QuantizeSettings {
   std::string callback_folder;     // where the graph that it runs lies
 };
 void fields(Fields& f, QuantizeSettings& s);
-void check(const QuantizeSettings& s);
+// Throws UsageError on what cannot be; without `needs_ranges` ranges, images and records may all be missing.
+void check(const QuantizeSettings& s, bool needs_ranges = true);
 
 }  // namespace cytodet::pipeline

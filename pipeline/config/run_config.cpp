@@ -83,6 +83,7 @@ RunConfig parse_run_config(const Json& json, const std::filesystem::path& path) 
   }
   if (c.quantize) {
     resolve(c.quantize->ranges);
+    resolve(c.quantize->record);
     resolve(c.quantize->images);
     if (c.quantize->max_drop >= 0 && c.quantize->images.empty())
       throw UsageError(path.string() + ": quantize.max_drop", "needs truth and quantize.images");

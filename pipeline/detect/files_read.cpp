@@ -111,6 +111,7 @@ void add_config(InputFiles& read, const RunConfig& config, const std::vector<std
   read.add(config.truth, "the ground truth");
   if (!config.quantize) return;
   read.add(config.quantize->ranges, "the ranges");
+  read.add(config.quantize->record, "the records");
   if (!config.quantize->images.empty()) add_labelled_images(read, {config.quantize->images});
 }
 

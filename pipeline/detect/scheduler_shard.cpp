@@ -77,7 +77,7 @@ class Reader {
     return {(id - first) / step, (last - first) / step + 1, name};
   }
 
-  // Of auto/N: tasks that were sent again alone keep their parts.
+  // The part that --shard auto/N gives a task: tasks that are sent again alone keep theirs.
   Part numbered(const char* name, int64_t id, int64_t first) const {
     if (id < first || id - first >= *asked_)
       throw UsageError(name,

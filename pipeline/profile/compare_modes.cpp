@@ -105,8 +105,7 @@ class Comparer {
     const ModeRequest request{quantize_mode(mode), DType::u8, o_.quantize.layers.per_channel, o_.lite};
     if (needs_ranges(request.mode) && ranges_.values.empty()) ranges_ = ranges_of_all_values(target_, o_.quantize, o_.quiet);
     if (needs_ranges(request.mode) && !o_.lite && !int8_) {
-      QuantizeOptions layers = o_.quantize.layers;
-      layers.moments = moments_of(target_, o_.quantize, o_.quiet);
+      const QuantizeOptions layers = layers_of(target_, o_.quantize, o_.quiet);
       int8_ = make_int8(target_, ranges_, o_.quantize, layers, true).file;
     }
     if (request.mode == QuantizeMode::int8 && !o_.lite)

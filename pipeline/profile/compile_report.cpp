@@ -114,7 +114,7 @@ void count_kernels(CompileReport& r, const Graph& graph, const std::map<std::str
   r.rows = rows.sorted();
 }
 
-// Of a file that cannot be read whole: which of its operators are.
+// Reports which operators can be read of a file that cannot be read whole.
 bool report_unread(CompileReport& r, const std::filesystem::path& path) {
   const auto kind = kind_at(path);
   if (!kind || kind->readable != ReadableKind::tflite) return false;

@@ -48,14 +48,17 @@ int write_feed_files(QuantizationTarget& target, const CalibrationData& data, co
   make_folder(folder);
   own.list_what_is_written();
   int written = 0;
-  for (size_t i = 0; i < data.samples.size(); ++i) try {
+  for (size_t i = 0; i < data.samples.size(); ++i) {
+    try {
       data.feed(i, runner);
-      write_file(folder / names[i], npy_bytes(runner.input(0)));
-      ++written;
     } catch (const Error& e) {
-      if (e.where().find(folder.string()) != std::string::npos) throw;
       print_warning(e.what());
+      continue;
     }
+    write_file(folder / names[i], npy_bytes(runner.input(0)));
+    ++written;
+  }
+  if (written == 0) throw Error(folder.string(), "gets no feeds: the network cannot be fed any of the samples");
   return written;
 }
 

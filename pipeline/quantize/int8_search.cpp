@@ -64,7 +64,7 @@ class Int8Search {
     if (s_.max_drop < 0) {
       choose_rounding();
       choose_equalization();
-      if (s_.search && db_ < kGoodDb) look_for_the_cause();
+      if (may_search() && db_ < kGoodDb) look_for_the_cause();
     }
     n.quantized = quantize_target(target_, n.ranges, n.layers);
     require_int8_layers(target_.path, n.quantized.report);
@@ -223,10 +223,13 @@ class Int8Search {
     return g;
   }
 
+  // Records say all that could be tried.
+  bool may_search() const { return s_.search && !n_->layers.records; }
+
   // What TensorFlow gives, and the layers that it gets on floats for it.
   std::set<std::string> precise_layers(Decibels& there) {
     there = measure_->each(as_in_tensorflow({}));
-    if (!s_.search || together(there) >= kTensorFlowGoodDb || together(there) >= db_ - kTensorFlowGapDb) return {};
+    if (!may_search() || together(there) >= kTensorFlowGoodDb || together(there) >= db_ - kTensorFlowGapDb) return {};
     const std::vector<std::string> ranked = most_coarsely_rounded(target_, n_->quantized, n_->ranges);
     const std::vector<std::string> precise = fewest(ranked, db_, kTensorFlowGapDb, [&](const auto& names) {
       return measure_->of(as_in_tensorflow({names.begin(), names.end()}));

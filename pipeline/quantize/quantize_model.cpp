@@ -88,8 +88,6 @@ std::string going_on(const RoundingState& state) {
          std::to_string(state.kept_layers()) + " rounded layers in " + state.file().string();
 }
 
-}  // namespace
-
 std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet,
                                           const std::filesystem::path& state) {
   if (s.rounding == "nearest" || s.images.empty()) return {};
@@ -108,6 +106,17 @@ std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const Quan
   } catch (const Error& e) {
     throw e.within(target.path);
   }
+}
+
+}  // namespace
+
+QuantizeOptions layers_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet, const std::filesystem::path& state) {
+  QuantizeOptions layers = s.layers;
+  layers.moments = moments_of(target, s, quiet, state);
+  if (s.record.empty()) return layers;
+  layers.records = std::make_shared<const Records>(read_records(s.record));
+  layers.equalize = false;  // records say what layers read
+  return layers;
 }
 
 namespace {

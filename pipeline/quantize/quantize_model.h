@@ -18,11 +18,11 @@ namespace cytodet::pipeline {
 // Reads them, or calibrates: by the callback, or on images.
 Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet);
 
-// What rounding of weights goes by, of the images that calibration saw; null where s says nearest, or has no images. `state`: a
-// file beside the output, rounding_state(), by which a run that was killed goes on; empty: none. Whoever names one calls
-// end_rounding() when the output is written.
-std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet,
-                                          const std::filesystem::path& state = {});
+// s.layers with all that s names: the records of its file, and the second moments that weights are rounded by, of the images that
+// calibration saw (null where s says nearest, or has no images). `state`: a file beside the output, rounding_state(), by which a
+// run that was killed goes on; empty: none. Whoever names one calls end_rounding() when the output is written.
+QuantizeOptions layers_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet,
+                          const std::filesystem::path& state = {});
 std::filesystem::path rounding_state(const std::filesystem::path& out);
 void end_rounding(const std::shared_ptr<const Moments>& moments);
 

@@ -12,7 +12,7 @@ Quantized write_both_precisions(QuantizationTarget& target, const RunConfig& c, 
   check_writable(target, graph32);
   const Ranges ranges = ranges_of(target, s, false);
   write_ranges(ranges, folder / "ranges.json");
-  s.layers.moments = moments_of(target, s, false, rounding_state(graph8));
+  s.layers = layers_of(target, s, false, rounding_state(graph8));
   QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
     const std::filesystem::path state = folder / "int8.pb.search.json";

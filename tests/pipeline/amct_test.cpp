@@ -97,6 +97,29 @@ TEST_F(Amct, ConfigurationsAreFollowed) {
   EXPECT_EQ(read_file(path("json/record.txt")), record);
 }
 
+// Settings that differ from the seventh digit on are those of other calibrations.
+TEST_F(Amct, EachLayerHasItsOwnSearch) {
+  const auto scale_of = [&](const std::string& name, const std::string& common, const std::string& own) {
+    const auto ifmr = [](const std::string& factor) {
+      return "ifmr_quantize { search_range_start: " + factor + " search_range_end: " + factor + " }";
+    };
+    put(name + ".cfg", "common_config { " + ifmr(common) +
+                           " }\noverride_layer_configs { layer_name: \"Lenet/conv3_1/Conv2D\" calibration_config { " + ifmr(own) +
+                           " } }");
+    const Output o = calibration(name + "/lenet", {"--calibration_config", path(name + ".cfg"), "--quiet"});
+    EXPECT_EQ(o.code, 0) << o.err;
+    return Json::parse(read_file(path(name + "/lenet_quant.json")))["layers"].dump();
+  };
+  std::filesystem::create_directories(path("alone"));
+  std::filesystem::create_directories(path("mixed"));
+  const auto of_conv3 = [](const std::string& layers) {
+    for (const Json& layer : Json::parse(layers))
+      if (layer["name"] == "Lenet/conv3_1/Conv2D") return layer["scale_d"].get<double>();
+    return 0.0;
+  };
+  EXPECT_EQ(of_conv3(scale_of("mixed", "0.9000001", "0.9000004")), of_conv3(scale_of("alone", "0.9000004", "0.9000004")));
+}
+
 TEST_F(Amct, BadInputIsOneLine) {
   put("typo.cfg", "batch_num: 1\ncommon_config {\n  ifmr_quantise { }\n}\n");
   one_error(calibration("x/y", {"--calibration_config", path("typo.cfg")}),
@@ -105,6 +128,14 @@ TEST_F(Amct, BadInputIsOneLine) {
   one_error(calibration("x/y", {"--calibration_config", path("layer.cfg")}), "Lenet/conv3/Conv2D is no layer of the graph");
   put("steps.cfg", "common_config { nuq_quantize { num_steps: 20 } }");
   one_error(calibration("x/y", {"--calibration_config", path("steps.cfg")}), "num_steps: is 20; 16 or 32");
+  put("half.cfg", "batch_num: 1.5");
+  one_error(calibration("x/y", {"--calibration_config", path("half.cfg")}), "batch_num: is \"1.5\", which is no whole number");
+  put("half.json", R"({"batch_num": 1.5})");
+  one_error(calibration("x/y", {"--calibration_config", path("half.json")}), "batch_num: must be a whole number");
+  put("wide.json", R"({"Lenet/conv3_1/Conv2D": {"activation_quant_params": {"search_range": [1e300, 1e300]}}})");
+  one_error(calibration("x/y", {"--calibration_config", path("wide.json")}), "has a search range that ends above 1000");
+  put("fine.json", R"({"Lenet/conv3_1/Conv2D": {"activation_quant_params": {"search_step": 1e-6}}})");
+  one_error(calibration("x/y", {"--calibration_config", path("fine.json")}), "more than 1,000 steps");
   one_error(calibration("x/y", {"--batch_num", "9"}), "holds 3 .bin files, and batch_num is 9");
   put("bins/9.bin", "short");
   one_error(calibration("x/y"), "9.bin: holds 5 bytes, and [1,784] of float32 takes 3136");
@@ -127,6 +158,42 @@ TEST_F(Amct, PredictionsSideBySide) {
   EXPECT_THAT(o.out, HasSubstr("Origin Model Prediction:\n\tcategory index: "));
   EXPECT_THAT(o.out, HasSubstr("Quantized Model Prediction:\n\tcategory index: "));
   EXPECT_THAT(o.out, HasSubstr("\tcategory prob: 0."));
+  // What cannot be read is left out; where nothing is left, nothing was compared.
+  const std::string broken = put("broken.jpg", "broken");
+  const Output some = run({"classify", "--compare", kAmctCells, path("cells.json"), image, broken});
+  EXPECT_EQ(some.code, 3);
+  EXPECT_THAT(some.errors(), SizeIs(1));
+  EXPECT_THAT(some.out, Not(HasSubstr("broken.jpg\nOrigin")));
+  EXPECT_EQ(run({"classify", "--compare", kAmctCells, path("cells.json"), broken}).code, 1);
+  // Networks that tell other classes apart.
+  Graph twice = read_graph(kSource + "/models/classification/blood_cells.pb");
+  const Value scores = twice.value("predict"), axis = twice.add_const("axis", Tensor::scalar<int32_t>(1));
+  twice.add_new("six", "ConcatV2", {scores, scores, axis}, {{"T", DType::f32}, {"Tidx", DType::i32}, {"N", int64_t{2}}});
+  write_graph(twice, path("six.pb"));
+  Json six = read_json(kAmctCells);
+  six["graph"] = "six.pb";
+  six["output"] = "six";
+  six["classes"] = {"a", "b", "c", "d", "e", "f"};
+  put("six.json", six.dump());
+  one_error(run({"classify", "--compare", kAmctCells, path("six.json"), image}), "six.json: tells 6 classes apart");
+}
+
+// Records are followed whoever quantizes.
+TEST_F(Amct, RunConfigsQuantizeByRecords) {
+  const std::string calibration = kSource + "/tests/data/cells/calibration";
+  ASSERT_EQ(
+      run({"quantize", kAmctCells, "--images", calibration, "--rounding", "nearest", "--no-bias-correction", "--write-record",
+           path("record.txt"), "-o", path("first.pb"), "--quiet"})
+          .code,
+      0);
+  ASSERT_EQ(run({"quantize", kAmctCells, "--record", path("record.txt"), "-o", path("by_record.pb"), "--quiet"}).code, 0);
+  const Json config{{"model", kAmctCells},
+                    {"inputs", {kSource + "/tests/data/cells/some.tfrecord"}},
+                    {"output", "out"},
+                    {"quantize", {{"record", "record.txt"}}}};
+  const Output o = run({"run", put("run.json", config.dump()), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(read_file(path("out/int8.pb")), read_file(path("by_record.pb")));
 }
 
 TEST_F(Amct, FewBitsMakeTheFileSmaller) {
@@ -167,6 +234,53 @@ TEST_F(Amct, TrainableGraphsAreReadIntoInt8) {
   const Output six = run({"quantize", path("six.pb"), "-o", path("x.pb")});
   EXPECT_EQ(six.code, 1);
   one_error(six, "six.pb: is fake-quantized, but no layer can be read as one in 8 bits: Lenet/conv1_1/Conv2D: ");
+}
+
+// What else is asked for is written or refused, never left out in silence.
+TEST_F(Amct, TrainableGraphsComeWithTheirReport) {
+  const std::vector<std::string> words{"quantize", kAmctLenet, "--images", kAmctFeeds, "--fake-quant", "--quiet", "-o", path("train.pb")};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return run(more);
+  };
+  ASSERT_EQ(with({"--report", path("report.json"), "--dump-dir", path("stages")}).code, 0);
+  EXPECT_THAT(Json::parse(read_file(path("report.json")))["layers"], SizeIs(5));
+  EXPECT_TRUE(std::filesystem::exists(path("stages")));
+  std::filesystem::remove(path("report.json"));
+  for (const char* mode : {"weights", "full-int8"}) {
+    const Output o = with({"--mode", mode});
+    EXPECT_EQ(o.code, 2);
+    one_error(o, "--fake-quant: is for the INT8 graph alone");
+  }
+  const std::vector<std::string> again{"quantize", path("train.pb"), "--quiet", "-o", path("int8.pb")};
+  const auto again_with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), again.begin(), again.end());
+    return run(more);
+  };
+  ASSERT_EQ(again_with({"--report", path("report.json")}).code, 0);
+  EXPECT_THAT(Json::parse(read_file(path("report.json")))["layers"], SizeIs(5));
+  one_error(again_with({"--method", "minmix"}), "minmix");
+  one_error(again_with({"--rounding", "gptk"}), "gptk");
+  one_error(again_with({"--fake-quant"}), "is fake-quantized");
+}
+
+// A sample that cannot be fed is left out, whatever its folder is called; a feed that cannot be written ends it.
+TEST_F(Amct, FeedsAreWrittenWholeOrNotAtAll) {
+  std::filesystem::create_directories(path("feeds_in"));
+  std::filesystem::copy(kAmctFeeds, path("feeds_in"));
+  const auto written = [&](int64_t most) {
+    return run({"quantize", kAmctLenet, "--ranges", path("ranges.json"), "--images", path("feeds_in"), "--rounding", "nearest",
+                "--fake-quant", "--dump-feeds", path("feeds"), "-o", path("train.pb"), "--quiet"},
+               most);
+  };
+  ASSERT_EQ(run({"calibrate", kAmctLenet, "--images", kAmctFeeds, "-o", path("ranges.json"), "--quiet"}).code, 0);
+  const Output full = written(2000);
+  one_error(full, "feeds/00000.npy");
+  for (const auto& entry : std::filesystem::directory_iterator(path("feeds")))
+    EXPECT_FALSE(entry.path().extension() == ".npy" || entry.path().extension() == ".part") << entry.path();
+  EXPECT_FALSE(std::filesystem::exists(path("train.pb")));
+  EXPECT_EQ(written(0).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(path("feeds/00000.npy")));
 }
 
 }  // namespace
