@@ -19,7 +19,7 @@ struct ProtoField {
   std::string scalar;                          // without quotes, escapes resolved
   std::vector<ProtoField> fields;              // of a message
 
-  // Of this scalar. Throw Error of the field's line and name.
+  // The value as such a type. Each throws Error with the field's line and name where it is of another type.
   double number() const;    // finite
   int64_t integer() const;  // within int32
   bool boolean() const;     // true, false, 1, 0

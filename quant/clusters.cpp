@@ -26,7 +26,7 @@ struct PrefixSums {
       second.push_back(second.back() + n * c * c);
     }
   }
-  // Of the codes [from, end), by place.
+  // The level that codes [from, end), counted by place, are rounded to, and what that costs: the sum of squared differences.
   int level(size_t from, size_t end) const {
     const double mean = static_cast<double>(first[end] - first[from]) / static_cast<double>(count[end] - count[from]);
     return static_cast<int>(std::round(mean));
@@ -52,7 +52,7 @@ Clusters best_clusters(const std::vector<int64_t>& counts, int most) {
   const size_t n = sums.code.size();
   if (n <= static_cast<size_t>(most)) return {sums.code, 0};
   constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-  std::vector<int64_t> cost(n + 1, kNever);  // of the first i codes, by so many levels
+  std::vector<int64_t> cost(n + 1, kNever);  // least, of rounding the first i codes to so many levels
   cost[0] = 0;
   std::vector<std::vector<size_t>> start(static_cast<size_t>(most), std::vector<size_t>(n + 1, 0));  // of the last run
   for (auto& starts : start) {

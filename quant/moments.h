@@ -12,8 +12,8 @@
 
 namespace cytodet::quant {
 
-// Of one layer's windows, as they lie under the filter: [kernel height, kernel width, channels] numbers of a Conv2D, the row of a
-// MatMul; of a depthwise layer a window of each channel alone.
+// First and second moments of what one layer multiplies by its filter: of a Conv2D windows of [kernel height, kernel width,
+// channels] numbers, of a MatMul rows, of a depthwise layer windows of one channel.
 struct InputMoments {
   bool depthwise = false;
   int64_t windows = 0;          // that were seen

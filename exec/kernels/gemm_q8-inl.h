@@ -186,7 +186,7 @@ inline void finish_vectors(int rows, const float* sums, const Residual* residual
   }
 }
 
-// As KernelSet::quantize rounds: what is no number becomes qmin.
+// Stores results as bytes, rounded to the nearest as KernelSet::quantize does; NaN becomes qmin.
 template <Act act, class Residual>
 void finish_bytes(int64_t first, int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end) {
   const QuantizeParams& quant = end.stored.quant;

@@ -223,7 +223,7 @@ class TailWalk {
     std::vector<NodeId> inner;
     if (const NodeId last = hard_swish_after(low_, tail_.output, inner); last >= 0)
       return absorb_act({Act::hard_swish, last, inner});
-    // Kernels of products alone have those that are recognised by what they compute.
+    // GELU, which only products have a kernel for.
     const std::optional<ComputedAct> computed = with_residual_ ? computed_act_after(low_, tail_.output) : std::nullopt;
     return computed && absorb_act(*computed);
   }

@@ -14,7 +14,7 @@ namespace cytodet::exec {
 //   [Add residual] ─▶
 //
 // with at most one residual. Each node is absorbed only where it alone reads the value before it, and keeps that value's shape.
-// Where a residual may be absorbed, as behind a product, reshapes that keep the channels may stand between, and GELU is absorbed.
+// Layers whose epilogue takes a residual (absorb_tail's with_residual) also absorb GELU, and reshapes that keep the channels.
 struct Tail {
   Value output;
   std::vector<float> bias;     // [channels]

@@ -74,7 +74,7 @@ Origin origin_of(const Lowering& low, Value v) {
 
 using Dimensions = std::vector<size_t>;
 
-// Where the elements of some dimensions lie, the last of them running first.
+// The offsets of all elements of some dimensions, from `first` on; the last dimension changes fastest.
 std::vector<int64_t> outer_sums(const Copy& copy, const Dimensions& dimensions, int64_t first = 0) {
   std::vector<int64_t> sums{first};
   for (size_t d : dimensions) {
@@ -223,7 +223,8 @@ std::optional<Scores> scores_of(const Lowering& low, Value v) {
   return {};
 }
 
-// Where the parts of a bias of this shape lie: it broadcasts to the scores' shape.
+// Sets the strides by which a bias of this shape is read for each row and batch of the scores; false where it does not broadcast to
+// the scores' shape, or has not all columns.
 bool place_bias(Attention& attention, const Shape& bias, const Shape& scores) {
   if (bias.size() > scores.size() || bias.empty() || bias.back() != scores.back()) return false;
   Shape own(scores.size() - bias.size(), 1);
@@ -269,18 +270,18 @@ bool add_biases(const Lowering& low, const std::vector<Value>& biases, const Sha
          place_bias(attention, attention.bias ? attention.bias->shape() : *low.float_shape(inputs.back()), scores);
 }
 
-// What a product's result becomes through nodes that only move its elements, as long as each alone reads the one before: where
-// its rows of `width` go.
+// A product's result behind the nodes that only move its elements, each of which alone reads the one before.
 struct Destination {
   Value output;
-  std::vector<NodeId> nodes;
-  ResultPlaces places;
+  std::vector<NodeId> nodes;  // that move elements
+  ResultPlaces places;        // of the product's rows in the output
 };
 ResultPlaces rows_in_order(int64_t width, int64_t count) {
   ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width)), width};
   for (size_t i = 0; i < places.rows.size(); ++i) places.rows[i] = static_cast<int64_t>(i) * width;
   return places;
 }
+// The places of `count / width` rows after the moves of `copy`, whose result has this shape; nothing where a row is torn apart.
 std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
   constexpr int64_t kMostElements = 16 << 20;
   if (shape.empty() || shape.back() % width || elements(shape) != count || count > kMostElements) return {};
@@ -298,7 +299,7 @@ std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_
   }
   return places;
 }
-// Of the result of a product, whose matrices are [batch][m][width].
+// Follows the result of product `id`, whose matrices are [batch][m][width], as far as its rows stay whole.
 std::optional<Destination> destination_of(const Lowering& low, NodeId id, const Roles& roles) {
   Value v{id, 0};
   const Shape& shape = *low.float_shape(v);

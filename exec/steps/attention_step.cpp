@@ -115,7 +115,7 @@ class ScatteredRows {
   ScatteredRows(const KernelSet& set, ResultPlaces places, int64_t width, const StepOutput& output)
       : places_(std::move(places)), width_(width), results_(set, output, places_.channels) {}
 
-  // Where to compute rows [first, first + rows) of all: in the output itself, or in `scratch` for store().
+  // The memory that rows [first, first + rows) are computed in: the output itself, or `scratch`, from which store() moves them.
   struct Target {
     float* to;
     int64_t stride;

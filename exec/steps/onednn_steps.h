@@ -1,4 +1,4 @@
-// Steps on oneDNN primitives: tensors are f32, NHWC or plain row-major. A shape that oneDNN refuses is an Error without a place.
+// A deconvolution on oneDNN: tensors are f32, NHWC. A shape that oneDNN refuses is an Error that does not name the node.
 #pragma once
 
 #include <memory>

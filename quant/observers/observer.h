@@ -28,7 +28,7 @@ class Observer {
   virtual Range range() const = 0;
 };
 
-// Of ifmr and hfmg: defaults of AMCT.
+// Settings of the observers ifmr and hfmg; the defaults are AMCT's.
 struct IfmrOptions {
   double search_start = 0.7, search_end = 1.3, search_step = 0.01;  // factors of each end
   double max_percentile = 0.999999, min_percentile = 0.999999;      // shares of the numbers inside each end at first

@@ -28,7 +28,7 @@ class LiteWriter {
     buffers_.push_back(data.empty() ? schema::CreateBuffer(fbb_) : schema::CreateBuffer(fbb_, bytes));
     return static_cast<int>(buffers_.size()) - 1;
   }
-  // Of float32; returns its number.
+  // Adds a float32 tensor and returns its number.
   int tensor(const std::string& name, const std::vector<int>& shape, const std::vector<int>& signature = {},
              const std::string& data = {}) {
     const int at = data.empty() ? 0 : buffer(data);

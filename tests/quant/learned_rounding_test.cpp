@@ -107,7 +107,24 @@ TEST(LearnedRounding, KeepsToTheLimits) {
     EXPECT_TRUE(std::find(levels.begin(), levels.end(), few.values.data<int8_t>()[i]) != levels.end());
 }
 
-// Of a filter so small that every choice of codes can be tried.
+// A weight that is no number, and moments that ran over, give codes near zero.
+TEST(LearnedRounding, WhatIsNoNumberIsCodedAsZero) {
+  InputMoments m = moments_of_rows(correlated(kRows, kInputs, 0.9f, 1), kRows, kInputs, kInputs);
+  Tensor w = random_filter({kInputs, kOutputs}, 3);
+  const std::vector<int> levels{-60, -21, 1, 33, 90};
+  m.products[0] = INFINITY;
+  for (const bool few : {false, true}) {
+    const QuantizedWeights q = round_learned(w, kOutputs, true, {127, !few}, few ? levels : std::vector<int>(), &m, {}).weights;
+    if (!few) EXPECT_TRUE(is_16bit_safe(q.values, kOutputs));
+    for (int64_t i = 0; few && i < w.size(); ++i)
+      EXPECT_TRUE(std::find(levels.begin(), levels.end(), q.values.data<int8_t>()[i]) != levels.end());
+  }
+  w.data<float>()[7 * kOutputs] = NAN;
+  const QuantizedWeights q = round_learned(w, kOutputs, true, {127, false}, levels, nullptr, {}).weights;
+  EXPECT_EQ(q.values.data<int8_t>()[7 * kOutputs], 1);
+}
+
+// The filter is so small that every choice of codes can be tried.
 TEST(LearnedRounding, IsNearTheBestOfAllChoices) {
   const int64_t n = 4;
   const std::vector<float> x = correlated(kRows, n, 0.95f, 5);

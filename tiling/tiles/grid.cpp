@@ -41,7 +41,7 @@ struct Span {
   int64_t start, length;
 };
 
-// Where the axis' tiles lie, the last pair sharing at least the overlap; all starts are multiples of `factor`, as side and
+// The tiles along an axis, the last two of which share at least the overlap; all starts are multiples of `factor`, as side and
 // overlap are, so that a codec can factor.
 std::vector<Span> spans(const Axis& a, int factor) {
   std::vector<Span> at;
