@@ -6,6 +6,7 @@
 
 #include "exec/kernels/expression/expression.h"
 #include "exec/kernels/pack_weights.h"
+#include "exec/steps/row_blocks.h"
 
 namespace cytodet::exec {
 namespace {
@@ -157,13 +158,13 @@ int64_t padded_columns(int64_t n, int64_t panel) { return (n + panel - 1) / pane
 // Runs work(batch, first row, rows, thread, whether the batch is a new one of this thread) for blocks of rows of every matrix.
 template <class Work>
 void for_each_row_block(RunContext& context, int64_t batch, int64_t rows, int64_t block, Work work) {
-  const int64_t blocks = (rows + block - 1) / block;
+  const RowBlocks blocks{batch, rows, block};
   // Whole matrices, unless they are too few for the threads.
-  const int64_t least = batch >= 4 * context.threads ? blocks : (blocks + 1) / 2;
-  for_each_chunk(context.threads, batch * blocks, least, [&](int64_t begin, int64_t end, int thread) {
+  const int64_t least = batch >= 4 * context.threads ? blocks.per_image() : (blocks.per_image() + 1) / 2;
+  for_each_chunk(context.threads, blocks.count(), least, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % blocks * block;
-      work(i / blocks, first, std::min(block, rows - first), thread, i == begin || i % blocks == 0);
+      const RowBlock b = blocks.at(i);
+      work(b.image, b.first, b.rows, thread, i == begin || b.first == 0);
     }
   });
 }

@@ -10,7 +10,7 @@ DepthwiseWindow::DepthwiseWindow(const KernelSet& set, const PackedDepthwise& pa
       packed_(packed),
       s_(s),
       packed4_(packed.packed4()),
-      rows_(packed4_ ? 4 * packed.quads() : int64_t{s.kernel_h - 1} * s.dilation_h + 1),
+      rows_(packed4_ ? 4 * packed.quads() : s.window_h()),
       pixel_(packed4_ ? (channels + packed.panel - 1) / packed.panel * packed.panel : channels),
       columns_(s.out_w),
       zero_(packed4_ ? 0x01010101u * static_cast<uint32_t>(-packed.input.qmin) : 0) {

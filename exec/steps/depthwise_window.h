@@ -70,7 +70,7 @@ class DepthwiseWindow {
   int64_t top(int64_t y) const { return y * s_.stride_h - s_.pad_top; }
   // The slot of a row in the ring; a packed4 ring holds 4 or 8 rows.
   int64_t slot(int64_t row) const { return packed4_ ? row & (rows_ - 1) : (row % rows_ + rows_) % rows_; }
-  int64_t columns_read(int64_t width) const { return (width - 1) * s_.stride_w + int64_t{s_.kernel_w - 1} * s_.dilation_w + 1; }
+  int64_t columns_read(int64_t width) const { return (width - 1) * s_.stride_w + s_.window_w(); }
   int64_t read_ahead() const { return int64_t{kDepthwiseReadAhead} * s_.stride_w * pixel_; }  // behind the last row
   Row place(char* scratch, const Strip& strip, int64_t row) const;
   void zero(const Strip& strip, const Row& row) const;

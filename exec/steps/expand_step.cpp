@@ -32,7 +32,7 @@ class ExpandDepthwiseStep : public Step {
     if (io.pooled >= 0) outputs.push_back(io.pooled);
     info.kernel = expand_.prefix() + std::string("expand_depthwise");
     info.macs = e_.batch * e_.out_h * e_.out_w * expand_.k * expand_.n + d_.batch * d_.out_h * d_.out_w * d_.in_c * d_.taps();
-    ring_rows_ = int64_t{d_.kernel_h - 1} * d_.dilation_h + 1;
+    ring_rows_ = d_.window_h();
     const int64_t source_row_bytes = e_.out_w * (expand_.converts ? expand_.row_bytes() : expand_.k * 4);
     const int64_t rows = std::max<int64_t>(1, kBandBytes / source_row_bytes);
     const int64_t out_rows = rows >= e_.out_h ? d_.out_h : std::max<int64_t>(4, (rows - ring_rows_) / d_.stride_h + 1);

@@ -6,6 +6,7 @@
 
 #include "exec/kernels/pack_weights.h"
 #include "exec/steps/quantized_groups_step.h"
+#include "exec/steps/row_blocks.h"
 
 namespace cytodet::exec {
 namespace {
@@ -39,15 +40,12 @@ class GroupedConvStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    const int64_t blocks = (s_.out_h + block_ - 1) / block_;
-    for_each_chunk(context.threads, s_.batch * blocks, 1, [&](int64_t begin, int64_t end, int thread) {
+    const RowBlocks blocks{s_.batch, s_.out_h, block_};
+    for_each_chunk(context.threads, blocks.count(), 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
       std::vector<const float*> rows;
-      for (int64_t b = begin; b < end; ++b) {
-        const int64_t y = b % blocks * block_;
-        run_rows(context, b / blocks, y, std::min(block_, s_.out_h - y), ws, rows);
-      }
+      for (int64_t b = begin; b < end; ++b) run_rows(context, blocks.at(b), ws, rows);
     });
   }
 
@@ -57,10 +55,9 @@ class GroupedConvStep : public Step {
   struct Workspace {
     float *rows, *patches, *residual, *results;
   };
-  int64_t rows_read(int64_t rows) const { return (rows - 1) * s_.stride_h + int64_t{s_.kernel_h - 1} * s_.dilation_h + 1; }
   Workspace workspace(ScratchAllocator& alloc) const {
     const int64_t pixels = block_ * s_.out_w;
-    float* rows = alloc.floats(rows_read(block_) * source_.scratch(s_.in_w));
+    float* rows = alloc.floats(s_.rows_read(block_) * source_.scratch(s_.in_w));
     float* patches = alloc.floats(pixels * k_);
     float* residual = alloc.floats(residual_ ? residual_->scratch(pixels) : 0);
     return {rows, patches, residual, alloc.floats(results_.scratch(pixels))};
@@ -83,12 +80,12 @@ class GroupedConvStep : public Step {
     }
   }
 
-  // Rows [y, y + count) of the result of an image; `rows` gets the rows of the map that they read, null outside.
-  void run_rows(const RunContext& context, int64_t image, int64_t y, int64_t count, const Workspace& ws,
-                std::vector<const float*>& rows) const {
+  // A block of rows of the result; `rows` gets the rows of the map that they read, null outside.
+  void run_rows(const RunContext& context, const RowBlock& block, const Workspace& ws, std::vector<const float*>& rows) const {
+    const auto [image, y, count] = block;
     const int64_t top = y * s_.stride_h - s_.pad_top, pixel = (image * s_.out_h + y) * s_.out_w, pixels = count * s_.out_w;
-    rows.assign(static_cast<size_t>(rows_read(count)), nullptr);
-    for (int64_t i = 0; i < rows_read(count); ++i)
+    rows.assign(static_cast<size_t>(s_.rows_read(count)), nullptr);
+    for (int64_t i = 0; i < s_.rows_read(count); ++i)
       if (top + i >= 0 && top + i < s_.in_h)
         rows[static_cast<size_t>(i)] =
             source_.values(context, (image * s_.in_h + top + i) * s_.in_w, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));

@@ -8,9 +8,9 @@
 
 namespace cytodet::exec {
 
-// (x - mean) / sqrt(variance + epsilon) * scale + shift for each element of a map [outer][rows][groups][columns]. Mean and variance
-// are those of all rows and columns of the element's group; in a norm that is not centred the mean counts as 0. A layer norm has
-// one row and one group, an instance norm one column.
+// (x - mean) / sqrt(variance + epsilon) * scale + shift for each element of a map [outer][rows][groups][columns]. Mean and
+// variance are those of all rows and columns of the element's group; in a norm that is not centred the mean counts as 0. A layer
+// norm has one row and one group, an instance norm one column.
 struct Norm {
   int64_t outer = 1, rows = 1, groups = 1, columns = 1;
   float epsilon = 0;

@@ -229,9 +229,7 @@ void PackedDepthwise::mean_of_sums(const ConvShape& s, const float* sums, int64_
   }
 }
 
-int64_t PackedDense::image_rows(const ConvShape& s, int64_t out_rows) {
-  return std::min(s.in_h, (out_rows - 1) * s.stride_h + int64_t{s.kernel_h - 1} * s.dilation_h + 1);
-}
+int64_t PackedDense::image_rows(const ConvShape& s, int64_t out_rows) { return std::min(s.in_h, s.rows_read(out_rows)); }
 
 int64_t PackedDense::image_bytes(const ConvShape& s, int64_t out_rows) const {
   return image_rows(s, out_rows) * row_groups(s.in_w * s.in_c, group()) * 4;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "exec/steps/packed_conv.h"
+#include "exec/steps/row_blocks.h"
 
 namespace cytodet::exec {
 namespace {
@@ -39,14 +40,11 @@ class QuantizedGroupsStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    const int64_t blocks = (s_.out_h + block_ - 1) / block_;
-    for_each_chunk(context.threads, s_.batch * blocks, 1, [&](int64_t begin, int64_t end, int thread) {
+    const RowBlocks blocks{s_.batch, s_.out_h, block_};
+    for_each_chunk(context.threads, blocks.count(), 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
-      for (int64_t b = begin; b < end; ++b) {
-        const int64_t y = b % blocks * block_;
-        run_rows(context, b / blocks, y, std::min(block_, s_.out_h - y), ws);
-      }
+      for (int64_t b = begin; b < end; ++b) run_rows(context, blocks.at(b), ws);
     });
   }
 
@@ -69,15 +67,14 @@ class QuantizedGroupsStep : public Step {
     return std::any_of(products_.begin(), products_.end(), [&](const GroupProduct& p) { return p.packed->group() == group; });
   }
   static int64_t element_bytes(int group) { return group == 4 ? 1 : 2; }
-  int64_t rows_read(int64_t rows) const { return (rows - 1) * s_.stride_h + int64_t{s_.kernel_h - 1} * s_.dilation_h + 1; }
   int64_t row_bytes(int group) const { return row_groups(s_.in_w * s_.in_c, group) * 4; }
   Workspace workspace(ScratchAllocator& alloc) const {
     int64_t patch = 0;
     for (const GroupProduct& p : products_) patch = std::max(patch, p.packed->row_bytes());
     Workspace ws;
     const int64_t pixels = block_ * s_.out_w;
-    ws.bytes = reads(4) ? alloc.bytes(rows_read(block_) * row_bytes(4)) : nullptr;
-    ws.pairs = reads(2) ? alloc.bytes(rows_read(block_) * row_bytes(2)) : nullptr;
+    ws.bytes = reads(4) ? alloc.bytes(s_.rows_read(block_) * row_bytes(4)) : nullptr;
+    ws.pairs = reads(2) ? alloc.bytes(s_.rows_read(block_) * row_bytes(2)) : nullptr;
     ws.patches = alloc.bytes(pixels * patch);
     ws.residual = alloc.floats(residual_ ? residual_->scratch(pixels) : 0);
     ws.results = alloc.floats(results_.scratch(pixels));
@@ -129,10 +126,11 @@ class QuantizedGroupsStep : public Step {
     if (ws.pairs) convert(set_.q8, ws.pairs + slot * row_bytes(2));
   }
 
-  // Rows [y, y + count) of the result of an image.
-  void run_rows(const RunContext& context, int64_t image, int64_t y, int64_t count, const Workspace& ws) const {
+  // A block of rows of the result.
+  void run_rows(const RunContext& context, const RowBlock& block, const Workspace& ws) const {
+    const auto [image, y, count] = block;
     const int64_t top = y * s_.stride_h - s_.pad_top, pixel = (image * s_.out_h + y) * s_.out_w, pixels = count * s_.out_w;
-    for (int64_t i = 0; i < rows_read(count); ++i)
+    for (int64_t i = 0; i < s_.rows_read(count); ++i)
       if (is_inside(top + i)) quantize_row(context, image * s_.in_h + top + i, ws, i);
     const float* residual = residual_ ? residual_->values(context, pixel, pixels, ws.residual) : nullptr;
     float* out = results_.floats(context, pixel, ws.results);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "exec/steps/row_blocks.h"
+
 namespace cytodet::exec {
 namespace {
 
@@ -121,13 +123,13 @@ class ProductStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    const int64_t chunks = (image_ + chunk_ - 1) / chunk_, images = pixels_ / image_;
-    for_each_chunk(context.threads, images * chunks, 1, [&](int64_t begin, int64_t end, int thread) {
+    const RowBlocks chunks{pixels_ / image_, image_, chunk_};
+    for_each_chunk(context.threads, chunks.count(), 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t image = i / chunks, first = i % chunks * chunk_, pixel = image * image_ + first,
-                      count = std::min(chunk_, image_ - first);
+        const auto [image, first, count] = chunks.at(i);
+        const int64_t pixel = image * image_ + first;
         const float* a = a_.rows(context, pixel, count, ws.a);
         const float* b = gate_ ? b_.rows(context, image, 1, ws.b) : b_.rows(context, pixel, count, ws.b);
         set_.product_row(a, b, gate_ ? 0 : channels_, a_.scale() * b_.scale(), results_.floats(context, pixel, ws.results), count,

@@ -35,6 +35,10 @@ struct ConvShape {
   int64_t taps() const { return int64_t{depth.kernel} * kernel_h * kernel_w; }
   int64_t in_planes() const { return batch * depth.in; }
   int64_t out_planes() const { return batch * depth.out; }
+  // Rows and columns of the map from the first to the last tap of a window; rows that so many rows of the result read.
+  int64_t window_h() const { return int64_t{kernel_h - 1} * dilation_h + 1; }
+  int64_t window_w() const { return int64_t{kernel_w - 1} * dilation_w + 1; }
+  int64_t rows_read(int64_t out_rows) const { return (out_rows - 1) * stride_h + window_h(); }
 };
 
 // One term of a weighted sum: a feature map that is `repeat` times smaller in height and width (nearest upsampling).

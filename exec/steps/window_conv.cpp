@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "exec/steps/packed_conv.h"
+#include "exec/steps/row_blocks.h"
 
 namespace cytodet::exec {
 namespace {
@@ -48,14 +49,16 @@ class WindowConvStep : public Step {
   }
 
   void run(RunContext& context) const override {
-    const int64_t bands = (shape_.out_h + band_ - 1) / band_, items = shape_.out_planes() * bands, wanted = 2 * context.threads;
+    const RowBlocks bands{shape_.out_planes(), shape_.out_h, band_};
+    const int64_t items = bands.count(), wanted = 2 * context.threads;
     const int64_t groups = context.threads == 1 || items >= wanted ? 1 : std::min(packed_.panels(), (wanted + items - 1) / items);
     for_each_chunk(context.threads, items * groups, 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t item = i / groups, group = i % groups, y0 = item % bands * band_;
-        const Band band{item / bands, y0, std::min(band_, shape_.out_h - y0), packed_.panels() * group / groups,
+        const RowBlock rows = bands.at(i / groups);
+        const int64_t group = i % groups;
+        const Band band{rows.image, rows.first, rows.rows, packed_.panels() * group / groups,
                         packed_.panels() * (group + 1) / groups};
         if (!packed_.quantized)
           prepare_floats(context, band, ws);
@@ -146,7 +149,7 @@ WindowLayout::WindowLayout(const ConvShape& s, int64_t element_bytes, bool copy)
     : shape(s), copies(copy), stride_h(s.stride_h), stride_w(s.stride_w) {
   // Pixels at such distances share few sets of the first cache, which then cannot hold those of a tile.
   const bool crowded = s.in_c * element_bytes % 2048 == 0;
-  int64_t width = (s.out_w - 1) * s.stride_w + int64_t{s.kernel_w - 1} * s.dilation_w + 1;  // that windows cover
+  int64_t width = (s.out_w - 1) * s.stride_w + s.window_w();  // that windows cover
   copies = copies || s.pad_left > 0 || s.pad_top > 0 || width > s.in_w || band_rows(s.out_h) > s.in_h || crowded;
   if (copies && s.kernel_h == 1 && s.kernel_w == 1) {
     skip_h = std::exchange(stride_h, 1);
@@ -165,9 +168,7 @@ WindowLayout::WindowLayout(const ConvShape& s, int64_t element_bytes, bool copy)
       }
 }
 
-int64_t WindowLayout::band_rows(int64_t out_rows) const {
-  return (out_rows - 1) * stride_h + int64_t{shape.kernel_h - 1} * shape.dilation_h + 1;
-}
+int64_t WindowLayout::band_rows(int64_t out_rows) const { return (out_rows - 1) * stride_h + shape.window_h(); }
 
 void WindowLayout::stack_planes(int64_t max_out_rows) {
   plane_stride = band_rows(max_out_rows) * row_stride;
