@@ -112,7 +112,7 @@ class BoxNetwork : public DetectionModel {
     const BoxValues all{t.data<float>(), rows ? width : 1, rows ? 1 : n};
     if (joins_class()) {
       for (int64_t i = 0; i < n; ++i)
-        if (const float score = probability(all(i, 4)); score > min_score())
+        if (const float score = score_of(own_.score_form, all(i, 4)); score > min_score())
           add(class_of(all(i, 5)), score, all, i, frame, by_class);
       return;
     }
@@ -133,7 +133,8 @@ class BoxNetwork : public DetectionModel {
     const BoxValues corners{boxes.data<float>(), 4, 1}, values{scores.data<float>(), per_box, 1};
     if (!classes) return add_scores_per_class(given, corners, values, frame, by_class);
     for (int64_t i = 0; i < given; ++i)
-      if (const float score = probability(values(i, 0)); score > min_score())  // what pads the rest may name no class
+      if (const float score = score_of(own_.score_form, values(i, 0));
+          score > min_score())  // what pads the rest may name no class
         add(class_of(classes->as_double(i)), score, corners, i, frame, by_class);
   }
 
@@ -141,8 +142,7 @@ class BoxNetwork : public DetectionModel {
   // far below it, so that sigmoids are taken of few.
   void add_scores_per_class(int64_t n, const BoxValues& boxes, const BoxValues& scores, const Frame& frame,
                             std::vector<Detections>& by_class) const {
-    const float min_value =
-        own_.score_form == ScoreForm::sigmoid ? min_logit(std::max(file().suppression.score, 1e-9)) : min_score();
+    const float least_value = min_value(own_.score_form, file().suppression.score);
     std::vector<float> values(static_cast<size_t>(scores_per_box()));
     const size_t first = own_.background == Background::first;
     for (int64_t i = 0; i < n; ++i) {
@@ -151,12 +151,10 @@ class BoxNetwork : public DetectionModel {
       for (size_t k = 0; k < values.size(); ++k) values[k] = scores(i, static_cast<int64_t>(k));
       if (own_.score_form == ScoreForm::softmax) softmax(values);
       for (int c = 0; c < file().class_count(); ++c)
-        if (const float value = values[first + static_cast<size_t>(c)]; value > min_value)
-          add(c, probability(value) * object, boxes, i, frame, by_class);
+        if (const float value = values[first + static_cast<size_t>(c)]; value > least_value)
+          add(c, score_of(own_.score_form, value) * object, boxes, i, frame, by_class);
     }
   }
-
-  float probability(float value) const { return own_.score_form == ScoreForm::sigmoid ? sigmoid(value) : value; }
 
   // A detection, if its score is above the least one and its box not empty.
   void add(int c, float score, const BoxValues& boxes, int64_t i, const Frame& frame, std::vector<Detections>& by_class) const {

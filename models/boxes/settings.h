@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "models/common/scores.h"
 #include "models/model_file.h"
 
 namespace cytodet::models {
@@ -12,8 +13,7 @@ namespace cytodet::models {
 enum class BoxForm { yxyx, xyxy, xywh, cxcywh };  // two corners; left, top and sides; centre and sides
 enum class BoxUnit { share, pixels };             // of the input's height and width; pixels of the input
 enum class ClassNumbers { category_ids, channels };
-enum class ScoreForm { probability, sigmoid, softmax };  // as they are; of logits, each alone; of all logits of a box
-enum class Background { none, first, last };             // where the scores of a box have one of "nothing"
+enum class Background { none, first, last };  // where the scores of a box have one of "nothing"
 // What the four numbers of a box are relative to: nothing; or a cell of one of the grids of strides 8, 16 and 32, whose rows
 // follow each other, as YOLOX leaves them: x = (v0 + column) * stride, y = (v1 + row) * stride, width = exp(v2) * stride, height
 // = exp(v3) * stride (Ge et al., "YOLOX", 2021).

@@ -75,7 +75,7 @@ class HeatMapNetwork : public DetectionModel {
   bool is_last() const { return own_.layout == MapLayout::channels_last; }
   bool is_size(size_t i) const { return i == 1 && !own_.outputs.size.empty(); }
   int64_t channels_of(size_t i) const {
-    return i == 0 ? file().class_count() : is_size(i) && own_.size == MapSize::distances ? 4 : 2;
+    return i == 0 ? file().class_count() : is_size(i) && own_.size_form == SizeForm::distances ? 4 : 2;
   }
   const std::string& name_of_output(size_t i) const {
     return i == 0 ? own_.outputs.heat_map : is_size(i) ? own_.outputs.size : own_.outputs.offset;
@@ -108,14 +108,13 @@ class HeatMapNetwork : public DetectionModel {
   }
 
   void add_peaks(const Peaks& p, int c, Detections& to) const {
-    const bool logits = own_.scores == MapScores::sigmoid;
     const auto least = static_cast<float>(file().suppression.score);
-    const float least_value = logits ? min_logit(std::max(file().suppression.score, 1e-9)) : least;
+    const float least_value = min_value(own_.score_form, file().suppression.score);
     for (int64_t y = 0; y < p.heat.height; ++y)
       for (int64_t x = 0; x < p.heat.width; ++x) {
         const float value = p.heat(c, y, x);
         if (!(value > least_value) || !is_peak(p.heat, c, y, x, value)) continue;
-        const float score = logits ? sigmoid(value) : value;
+        const float score = score_of(own_.score_form, value);
         const Box box = box_of(p, y, x);
         if (score > least && box.width() > 0 && box.height() > 0) to.push_back({box, c, score});
       }
@@ -136,10 +135,10 @@ class HeatMapNetwork : public DetectionModel {
     const double fx = (cells ? cell_w : 1) / p.scale, fy = (cells ? cell_h : 1) / p.scale;
     const auto size = [&](int64_t c) { return static_cast<double>((*p.size)(c, y, x)); };
     double left, top, right, bottom;
-    if (own_.size == MapSize::distances) {
+    if (own_.size_form == SizeForm::distances) {
       left = size(0), top = size(1), right = size(2), bottom = size(3);
     } else {
-      const int64_t w = own_.size == MapSize::height_width;
+      const int64_t w = own_.size_form == SizeForm::height_width;
       left = right = size(w) / 2;
       top = bottom = size(1 - w) / 2;
     }

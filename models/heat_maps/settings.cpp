@@ -10,9 +10,9 @@ namespace {
 
 constexpr EnumName<MapLayout> kMapLayouts[] = {{MapLayout::channels_last, "channels_last"},
                                                {MapLayout::channels_first, "channels_first"}};
-constexpr EnumName<MapScores> kMapScores[] = {{MapScores::probability, "probability"}, {MapScores::sigmoid, "sigmoid"}};
-constexpr EnumName<MapSize> kMapSizes[] = {
-    {MapSize::width_height, "width_height"}, {MapSize::height_width, "height_width"}, {MapSize::distances, "distances"}};
+constexpr EnumName<ScoreForm> kScoreForms[] = {{ScoreForm::probability, "probability"}, {ScoreForm::sigmoid, "sigmoid"}};
+constexpr EnumName<SizeForm> kSizeForms[] = {
+    {SizeForm::width_height, "width_height"}, {SizeForm::height_width, "height_width"}, {SizeForm::distances, "distances"}};
 constexpr EnumName<MapUnit> kMapUnits[] = {{MapUnit::cells, "cells"}, {MapUnit::pixels, "pixels"}};
 
 }  // namespace
@@ -26,8 +26,8 @@ void fields(Fields& f, HeatMapOutputs& s) {
 void HeatMapSettings::describe(Fields& f) {
   f("outputs", outputs);
   enum_field(f, "layout", layout, kMapLayouts, "layout");
-  enum_field(f, "score_form", scores, kMapScores, "score_form");
-  enum_field(f, "size_form", size, kMapSizes, "size_form");
+  enum_field(f, "score_form", score_form, kScoreForms, "score_form");
+  enum_field(f, "size_form", size_form, kSizeForms, "size_form");
   enum_field(f, "size_unit", unit, kMapUnits, "size_unit");
   f("peak_window", peak_window);
   f("radius", radius);

@@ -4,14 +4,14 @@
 
 #include <string>
 
+#include "models/common/scores.h"
 #include "models/model_file.h"
 
 namespace cytodet::models {
 
-enum class MapLayout { channels_last, channels_first };        // [1, height, width, c]; [1, c, height, width]
-enum class MapScores { probability, sigmoid };                 // as they are; of logits
-enum class MapSize { width_height, height_width, distances };  // distances: of left, top, right and bottom from the centre
-enum class MapUnit { cells, pixels };                          // of sizes: cells of the map, or pixels of the input
+enum class MapLayout { channels_last, channels_first };         // [1, height, width, c]; [1, c, height, width]
+enum class SizeForm { width_height, height_width, distances };  // distances: of left, top, right and bottom from the centre
+enum class MapUnit { cells, pixels };                           // of sizes: cells of the map, or pixels of the input
 
 struct HeatMapOutputs {
   std::string heat_map;      // node: a channel for each class
@@ -22,8 +22,8 @@ void fields(Fields& f, HeatMapOutputs& s);
 struct HeatMapSettings : FamilySettings {
   HeatMapOutputs outputs;
   MapLayout layout = MapLayout::channels_last;
-  MapScores scores = MapScores::probability;
-  MapSize size = MapSize::width_height;
+  ScoreForm score_form = ScoreForm::probability;  // not softmax: a cell's scores are each of its own
+  SizeForm size_form = SizeForm::width_height;
   MapUnit unit = MapUnit::cells;
   int peak_window = 3;  // a peak is no smaller than any score of its class in so many rows and columns around it
   // Pixels of the input, for networks that give centres alone: their boxes are squares of twice the radius about the centre,
