@@ -313,8 +313,7 @@ ScoredImages scored_images(const std::vector<const ImageResult*>& results, const
     if (image_of[i] < 0 || !r.done()) continue;
     const auto image = static_cast<size_t>(image_of[i]);
     all.tiled[image] = r.tiled;
-    const double px = r.analysed_px.value_or(static_cast<double>(r.width) * static_cast<double>(r.height));
-    if (r.mpp) all.mm2[image] = square_millimetres(px, *r.mpp, r.mpp_y.value_or(*r.mpp));
+    all.mm2[image] = r.seen_mm2().value_or(-1);
   }
   if (std::any_of(all.mm2.begin(), all.mm2.end(), [](double v) { return !(v > 0); })) all.mm2.clear();
   return all;

@@ -4,7 +4,6 @@
 
 #include "core/settings.h"
 #include "core/timing.h"
-#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -28,12 +27,9 @@ Json timing_json(const DetectReport& report) {
   bool sized = true;
   for (const DetectedImage& r : report.images) {
     if (!r.done()) continue;
-    const double seen = r.analysed_px.value_or(static_cast<double>(r.width) * static_cast<double>(r.height));
-    pixels += seen;
-    if (r.mpp)
-      mm2 += square_millimetres(seen, *r.mpp, r.mpp_y.value_or(*r.mpp));
-    else
-      sized = false;
+    pixels += r.seen_px();
+    sized = sized && r.seen_mm2();
+    mm2 += r.seen_mm2().value_or(0);
     tiles += r.tiles_run();
     ++images;
   }

@@ -8,6 +8,7 @@
 #include "core/settings.h"
 #include "core/unicode.h"
 #include "pipeline/results/result_names.h"
+#include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -83,6 +84,12 @@ void fields(Fields& f, ImageResult& s) {
   f.unless(std::vector<int64_t>(), "counted", s.counted);
   f("seconds", s.times);
   f("files", s.files);
+}
+
+double ImageResult::seen_px() const { return analysed_px.value_or(static_cast<double>(width) * static_cast<double>(height)); }
+
+std::optional<double> ImageResult::seen_mm2() const {
+  return mpp ? std::optional(square_millimetres(seen_px(), *mpp, mpp_y.value_or(*mpp))) : std::nullopt;
 }
 
 int64_t ImageResult::counted_sum() const {

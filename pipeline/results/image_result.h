@@ -75,8 +75,10 @@ struct ImageResult {
   // Area that was looked at: of what was scanned, inside the regions of interest; and the part of it inside the tiles that were
   // run, background and silence being left out. Files of earlier versions lack both.
   std::optional<double> analysed_px, run_px;
-  std::string selection;              // in words, which of the images in its file was analysed; empty: there is one
-  std::vector<std::string> warnings;  // what of consequence was left out of the file, or looks wrong in it
+  double seen_px() const;                  // analysed_px, or where it lacks all of the image
+  std::optional<double> seen_mm2() const;  // the same, where the size of a pixel is known
+  std::string selection;                   // in words, which of the images in its file was analysed; empty: there is one
+  std::vector<std::string> warnings;       // what of consequence was left out of the file, or looks wrong in it
 
   // Numbers of tiles.
   int tiles = 0;             // of the grid
