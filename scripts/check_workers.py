@@ -37,9 +37,10 @@ def descendants(pid):
     return found
 
 
-def command_of(pid):
+def text_of(pid, name):
+    """What the kernel tells of a process, its parts apart by spaces: "cmdline", "environ"; empty where it has ended."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
             return file.read().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
@@ -47,14 +48,6 @@ def command_of(pid):
 
 def everyone():
     return [int(p.split("/")[2]) for p in glob.glob("/proc/[0-9]*/stat")]
-
-
-def environment_of(pid):
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def results(folder):
@@ -103,7 +96,7 @@ def under_slurm(kills, program, model, slides, whole, work, span):
 
         def targets():
             """The program of a task, or its script: processes whose environment names this run's folder."""
-            return [p for p in everyone() if f"OUT={work}/" in environment_of(p) and "SLURM_JOB_ID=" in environment_of(p)]
+            return [p for p in everyone() if all(word in text_of(p, "environ") for word in (f"OUT={work}/", "SLURM_JOB_ID="))]
 
         for i in range(kills):
             out = work / "slurm-out"
@@ -134,7 +127,7 @@ def under_dask(kills, program, model, slides, whole, work, span):
         def targets():
             """A worker that is up, or the program that it runs. (Dask's nanny gives one up that dies while it starts.)"""
             workers = [n.pid for n in list(cluster.workers.values()) if n.status.name == "running" and n.pid]
-            return workers + [p for w in workers for p in descendants(w) if " detect " in command_of(p)]
+            return workers + [p for w in workers for p in descendants(w) if " detect " in text_of(p, "cmdline")]
 
         for i in range(kills):
             out = work / "dask-out"

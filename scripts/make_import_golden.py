@@ -63,6 +63,14 @@ class Net:
         xy = self.node("Mul", [self.node("Add", [xy, grid]), strides])
         return self.node("Concat", [xy, self.node("Mul", [wh, strides])], axis=2)
 
+    def corners_and_scores(self):
+        """[1, cells, 4], two corners in pixels, and [1, cells, classes], of a detector without anchors."""
+        raw, scores = self.rows(4, BOX_BIAS, 0.3), self.node("Sigmoid", [self.rows(CLASSES, SCORE_BIAS, 0.9)])
+        xy, wh = self.split(raw, 2, 2)
+        centre, sides = self.split(self.boxes_in_pixels(xy, self.node("Softplus", [wh])), 2, 2)
+        half = self.node("Mul", [sides, self.constant([0.5])])
+        return self.node("Concat", [self.node("Sub", [centre, half]), self.node("Add", [centre, half])], axis=2), scores
+
     def split(self, x, *sizes):
         return self.node("Split", [x, self.constant(sizes, np.int64)], len(sizes), axis=2)
 
@@ -133,11 +141,7 @@ def queries(path, joined, classes, metadata=None):
 def torchvision(path):
     """Corners in pixels, and suppression inside: boxes [n, 4], scores [n], labels [n]."""
     n = Net(9)
-    raw, scores = n.rows(4, BOX_BIAS, 0.3), n.node("Sigmoid", [n.rows(CLASSES, SCORE_BIAS, 0.9)])
-    xy, wh = n.split(raw, 2, 2)
-    centre, sides = n.split(n.boxes_in_pixels(xy, n.node("Softplus", [wh])), 2, 2)
-    half = n.node("Mul", [sides, n.constant([0.5])])
-    boxes = n.node("Concat", [n.node("Sub", [centre, half]), n.node("Add", [centre, half])], axis=2)
+    boxes, scores = n.corners_and_scores()
     by_class = n.node("Transpose", [scores], perm=[0, 2, 1])
     picked = n.node("NonMaxSuppression", [boxes, by_class, n.constant([10], np.int64), n.constant([0.5]), n.constant([0.4])])
     _, classes, rows = (n.node("Squeeze", [part, n.constant([1], np.int64)]) for part in
@@ -171,11 +175,7 @@ def named(path):
 def end_to_end(path):
     """Rows of two corners, score and class: the 40 best of all cells and classes, as YOLOv10 gives them."""
     n = Net(12)
-    raw, scores = n.rows(4, BOX_BIAS, 0.3), n.node("Sigmoid", [n.rows(CLASSES, SCORE_BIAS, 0.9)])
-    xy, wh = n.split(raw, 2, 2)
-    centre, sides = n.split(n.boxes_in_pixels(xy, n.node("Softplus", [wh])), 2, 2)
-    half = n.node("Mul", [sides, n.constant([0.5])])
-    boxes = n.node("Concat", [n.node("Sub", [centre, half]), n.node("Add", [centre, half])], axis=2)
+    boxes, scores = n.corners_and_scores()
     flat = n.node("Reshape", [scores, n.constant([1, -1], np.int64)])
     best, at = n.node("TopK", [flat, n.constant([40], np.int64)], 2, axis=1)
     row = n.node("Unsqueeze", [n.node("Div", [at, n.constant([CLASSES], np.int64)]), n.constant([2], np.int64)])

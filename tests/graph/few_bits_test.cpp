@@ -10,17 +10,12 @@
 #include "graph/passes/pass.h"
 #include "graph/quantized/packed_filters.h"
 #include "graph/quantized/quant_nodes.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet {
 namespace {
 
-Tensor random_floats(const Shape& shape, unsigned seed) {
-  Tensor t(DType::f32, shape);
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> even(-1, 1);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = even(random);
-  return t;
-}
+using test::uniform_tensor;
 
 AttrList list_of(std::vector<int64_t> ints) {
   AttrList l;
@@ -42,14 +37,14 @@ struct FewBitsGraph {
     Node n;
     n.name = "out";
     n.op = op;
-    n.inputs = {{input, 0}, g.add_const("filter", random_floats(filter, 1))};
+    n.inputs = {{input, 0}, g.add_const("filter", uniform_tensor(filter, 1))};
     n.attrs = {{"T", DType::f32}, {"strides", list_of({1, 1, 1, 1})}, {"padding", std::string("SAME")}};
     conv = g.add(std::move(n));
   }
   Tensor answer() const {
     Graph copy = g;
     const NodeId x = copy.require("x");
-    return interpret(copy, {{Value{x, 0}, random_floats({1, 6, 6, copy.node(x).attr<ShapeAttr>("shape").dims[3]}, 2)}},
+    return interpret(copy, {{Value{x, 0}, uniform_tensor({1, 6, 6, copy.node(x).attr<ShapeAttr>("shape").dims[3]}, 2)}},
                      {copy.value("out")})[0];
   }
   bool run(const char* pass) {
@@ -157,8 +152,8 @@ TEST(Pass_raise_fake_quant, OthersStay) {
 // TensorFlow stores them.
 TEST(Pass_raise_fake_quant, RangesWithoutStepsStay) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
-  const std::pair<float, float> ranges[] = {{kNaN, 1}, {-1, kNaN}, {-kInfinity, 1}, {-1, kInfinity}, {1, -1}, {0, 0},
-                                            {-3e38f, 3e38f}, {-1e-45f, 0}};
+  const std::pair<float, float> ranges[] = {{kNaN, 1}, {-1, kNaN}, {-kInfinity, 1}, {-1, kInfinity},
+                                            {1, -1},   {0, 0},     {-3e38f, 3e38f}, {-1e-45f, 0}};
   for (const auto& [low, high] : ranges) {
     FewBitsGraph t("Conv2D", {3, 3, 4, 6});
     fake_quantize(t, low, high, 8, true);

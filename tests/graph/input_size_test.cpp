@@ -4,26 +4,18 @@
 #include <gmock/gmock.h>
 
 #include <functional>
-#include <random>
 
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
 #include "tests/graph/fixtures.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet::test {
 namespace {
 
 using ::testing::HasSubstr;
-
-Tensor random_tensor(Shape shape, unsigned seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> value(-1, 1);
-  Tensor t(DType::f32, std::move(shape));
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = value(random);
-  return t;
-}
 
 Tensor i32(std::vector<int32_t> v) { return Tensor::from<int32_t>({static_cast<int64_t>(v.size())}, v); }
 int32_t n(int64_t v) { return static_cast<int32_t>(v); }
@@ -33,8 +25,8 @@ int32_t n(int64_t v) { return static_cast<int32_t>(v); }
 Graph pyramid(int64_t h, int64_t w) {
   Graph g;
   placeholder(g, "x", {1, h, w, 3});
-  constant(g, "w1", random_tensor({3, 3, 3, 4}, 1));
-  constant(g, "w2", random_tensor({3, 3, 4, 4}, 2));
+  constant(g, "w1", uniform_tensor({3, 3, 3, 4}, 1));
+  constant(g, "w2", uniform_tensor({3, 3, 4, 4}, 2));
   add(g, "p1", "Conv2D", {"x", "w1"}, conv_attrs("SAME", 2));
   add(g, "p2", "Conv2D", {"p1", "w2"}, conv_attrs("SAME", 2));
   constant(g, "up_size", i32({n(h / 2), n(w / 2)}));
@@ -65,7 +57,7 @@ const std::vector<std::string> kOutputs{"all", "second", "blocks", "cut"};
 std::vector<Tensor> answers(const Graph& g, int64_t h, int64_t w) {
   std::vector<Value> fetches;
   for (const std::string& name : kOutputs) fetches.push_back(g.value(name));
-  return interpret(g, {{g.value("x"), random_tensor({1, h, w, 3}, 7)}}, fetches);
+  return interpret(g, {{g.value("x"), uniform_tensor({1, h, w, 3}, 7)}}, fetches);
 }
 
 TEST(InputSize, AResizedGraphAnswersAsOneThatWasBuiltForTheSize) {
@@ -139,17 +131,17 @@ TEST(InputSize, WhatCannotFollowIsNamed) {
   const auto dense = [](Graph& g) {
     constant(g, "shape", i32({1, 128}));
     add(g, "flat", "Reshape", {"x", "shape"});
-    constant(g, "w", random_tensor({128, 3}, 3));
+    constant(g, "w", uniform_tensor({128, 3}, 3));
     add(g, "dense", "MatMul", {"flat", "w"});
   };
   EXPECT_THAT(problem(dense, "dense"), HasSubstr("node dense (MatMul)"));
   const auto grid = [](Graph& g) {
-    constant(g, "offsets", random_tensor({1, 8, 8, 1}, 4));
+    constant(g, "offsets", uniform_tensor({1, 8, 8, 1}, 4));
     add(g, "moved", "AddV2", {"x", "offsets"});
   };
   EXPECT_THAT(problem(grid, "moved"), HasSubstr("node moved (AddV2)"));
   const auto valid = [](Graph& g) {
-    constant(g, "w", random_tensor({3, 3, 2, 2}, 5));
+    constant(g, "w", uniform_tensor({3, 3, 2, 2}, 5));
     add(g, "shrunk", "Conv2D", {"x", "w"}, conv_attrs("VALID"));
   };
   EXPECT_THAT(problem(valid, "shrunk"), HasSubstr("node shrunk (Conv2D)"));

@@ -2,23 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "graph/ir/op.h"
 #include "graph/quantized/quant_nodes.h"
 #include "tests/graph/cases.h"
 #include "tests/graph/fixtures.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet::testing {
 namespace {
-
-Tensor random_tensor(Shape shape, float low, float high, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> u(low, high);
-  Tensor t(DType::f32, std::move(shape));
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(random);
-  return t;
-}
 
 struct Case1 {
   const char* op;
@@ -36,7 +28,8 @@ TEST_P(SetQuantized, IsReadBackAndMeansItsValues) {
   Node x{"x", "Placeholder", "", {}, {}, {}, ""};
   x.attrs["dtype"] = DType::f32;
   const NodeId input = g.add(x);
-  const Tensor filter = random_tensor(c.filter, -0.5f, 0.7f, 1), data = random_tensor(c.input, c.low * 1.1f, c.high * 1.1f, 2);
+  const Tensor filter = test::uniform_tensor(c.filter, 1, -0.5f, 0.7f),
+               data = test::uniform_tensor(c.input, 2, c.low * 1.1f, c.high * 1.1f);
   Node n{"conv", c.op, "", {{input, 0}, g.add_const("w", filter)}, {}, {}, ""};
   n.attrs["T"] = DType::f32;
   if (std::string(c.op) != "MatMul") {
@@ -117,7 +110,7 @@ TEST(Is16BitSafe, FiltersAreQuantizedWithinTheirSums) {
   for (const Shape& shape : {Shape{1, 1, 96, 24}, Shape{3, 3, 3, 32}, Shape{700, 5}, Shape{5, 3}})
     for (bool per_channel : {true, false})
       for (float low : {-1.0f, 0.2f}) {
-        const Tensor filter = random_tensor(shape, low, 1, 3);
+        const Tensor filter = test::uniform_tensor(shape, 3, low, 1);
         const int64_t channels = shape.back();
         const QuantizedWeights wide = quantize_weights(filter, channels, per_channel),
                                q = quantize_weights(filter, channels, per_channel, {127, true});
@@ -136,7 +129,7 @@ TEST(Is16BitSafe, FiltersAreQuantizedWithinTheirSums) {
 }
 
 TEST(Is16BitSafe, ReachIsLimitedAlone) {
-  const Tensor filter = random_tensor({40, 6}, -1, 1, 4);
+  const Tensor filter = test::uniform_tensor({40, 6}, 4, -1, 1);
   const QuantizedWeights q = quantize_weights(filter, 6, true, {64, false});
   int most = 0;
   for (int8_t value : q.values.span<int8_t>()) most = std::max(most, std::abs(value));
@@ -163,7 +156,7 @@ TEST(SetQuantizedShared, OneValueInOneCodeIsQuantizedOnce) {
   Node x{"x", "Placeholder", "", {}, {}, {}, ""};
   x.attrs["dtype"] = DType::f32;
   const NodeId input = g.add(x);
-  const Tensor w = random_tensor({4, 4}, -1, 1, 1);
+  const Tensor w = test::uniform_tensor({4, 4}, 1, -1, 1);
   std::vector<NodeId> convs;
   for (const char* name : {"a", "b", "c"}) {
     Node n{name, "MatMul", "", {{input, 0}, g.add_const(std::string(name) + "w", w)}, {}, {}, ""};

@@ -4,22 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "tests/graph/fixtures.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet {
 namespace {
 
 using namespace test;
-
-Tensor random(Shape shape, float low, float high, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> u(low, high);
-  Tensor t(DType::f32, std::move(shape));
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(rng);
-  return t;
-}
 
 struct Conv {
   std::string name, padding;
@@ -40,13 +32,13 @@ int64_t channels(const Conv& c) { return c.depthwise ? kIn * kMultiplier : kOut;
 Graph float_graph(const Conv& c) {
   Graph g;
   placeholder(g, "x", {1, c.height, c.width, kIn});
-  constant(g, "w", random({c.kernel, c.kernel, kIn, c.depthwise ? kMultiplier : kOut}, -1, 1, 1));
+  constant(g, "w", uniform_tensor({c.kernel, c.kernel, kIn, c.depthwise ? kMultiplier : kOut}, 1, -1, 1));
   AttrMap attrs = conv_attrs(c.padding, c.stride);
   if (!c.pads.empty()) attrs["explicit_paddings"] = ints(c.pads);
   add(g, "conv", c.depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"x", "w"}, attrs);
   std::string last = "conv";
   if (c.biased) {
-    constant(g, "b", random({channels(c)}, -1, 1, 2));
+    constant(g, "b", uniform_tensor({channels(c)}, 2, -1, 1));
     add(g, "bias", "BiasAdd", {"conv", "b"});
     last = "bias";
   }
@@ -67,7 +59,7 @@ Graph quantized_graph(const Conv& c) {
   return g;
 }
 
-Tensor feed(const Conv& c) { return random({1, c.height, c.width, kIn}, c.low, c.high, 3); }
+Tensor feed(const Conv& c) { return uniform_tensor({1, c.height, c.width, kIn}, 3, c.low, c.high); }
 
 OutputRanges range_of(const Graph& g, const Conv& c) {
   const char* value = c.activation.starts_with("Relu") ? "relu" : c.biased ? "bias" : "conv";
@@ -314,7 +306,7 @@ TEST(Pass_raise_int8, CodesThatOthersReadStay) {
   EXPECT_EQ(count(f.g, "Conv2D"), 1);
   const Node& codes_node = f.g.node(f.g.node(f.g.find("out")).inputs[0].node);
   EXPECT_EQ(codes_node.op, "QuantizeV2");
-  const Tensor x = random({1, 2, 2, 2}, 0, 4, 5);
+  const Tensor x = uniform_tensor({1, 2, 2, 2}, 5, 0, 4);
   for (const char* slot : {"", ":1", ":2"}) {
     const auto value = [&](const Graph& g, Value v) { return interpret(g, {{g.value("x"), x}}, {{v.node, v.slot}})[0]; };
     const int s = slot[0] ? slot[1] - '0' : 0;
@@ -334,7 +326,7 @@ TEST(Pass_raise_int8, AMaximumOfCodesIsThatOfNumbers) {
   Graph before = f.g;
   ASSERT_TRUE(f.raise());
   EXPECT_EQ(count(f.g, "QuantizedMaxPool"), 0);
-  const Tensor x = random({1, 2, 2, 2}, 0, 4, 5);
+  const Tensor x = uniform_tensor({1, 2, 2, 2}, 5, 0, 4);
   const std::vector<float> wanted = run(before, "out", x), got = run(f.g, "out", x);
   for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 6.0 / 255);
 }
@@ -347,7 +339,7 @@ TEST(Pass_raise_int8, ARangeThatWasChosenClips) {
   f.dequantize("q", "out");
   Graph before = f.g;
   ASSERT_TRUE(f.raise());
-  const Tensor x = random({1, 2, 2, 2}, 3, 4, 5);
+  const Tensor x = uniform_tensor({1, 2, 2, 2}, 5, 3, 4);
   const std::vector<float> wanted = run(before, "out", x), got = run(f.g, "out", x);
   EXPECT_EQ(*std::max_element(wanted.begin(), wanted.end()), 2) << "the case clips";
   for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 2.0 / 255);

@@ -3,24 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "graph/io/named_tensors.h"
 #include "quant/deconvolution.h"
 #include "tests/graph/fixtures.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet {
 namespace {
 
 using namespace test;
-
-Tensor noise(Shape shape, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> u(-1, 1);
-  Tensor t(DType::f32, std::move(shape));
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(rng);
-  return t;
-}
 
 // A deconvolution to [2, height, width, 3] by a filter of [ky, kx].
 struct Deconvolution {
@@ -36,7 +27,7 @@ struct Deconvolution {
 Graph graph_of(const Deconvolution& d, const std::string& format = "NHWC") {
   Graph g;
   placeholder(g, "x", {2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5});
-  constant(g, "w", noise({d.ky, d.kx, 3, 5}, 3));
+  constant(g, "w", uniform_tensor({d.ky, d.kx, 3, 5}, 3));
   constant(g, "sizes", Tensor::from<int32_t>({4}, {2, static_cast<int32_t>(d.height), static_cast<int32_t>(d.width), 3}));
   AttrMap a = conv_attrs(d.padding, d.stride);
   a.emplace("data_format", format);
@@ -53,7 +44,7 @@ TEST(Deconvolution, AsPhasesOfAConvolution) {
                                 {2, 1, 4, 4, 2, "SAME"},   {9, 10, 3, 3, 2, "EXPLICIT", {0, 0, 1, 0, 2, 1, 0, 0}}};
   for (const Deconvolution& d : kAll) {
     Graph g = graph_of(d);
-    const Tensor x = noise({2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5}, 1);
+    const Tensor x = uniform_tensor({2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5}, 1);
     const Tensor wanted = interpret(g, {{g.value("x"), x}}, {g.value("y")})[0];
     ASSERT_EQ(deconvolutions_to_convolutions(g), 1) << d.padding << d.height;
     g.check();
@@ -67,10 +58,10 @@ TEST(Deconvolution, ABiasThatAloneReadsItIsAddedToItsPhases) {
   for (const Deconvolution& d : {Deconvolution{8, 8, 2, 2, 2, "SAME"}, Deconvolution{7, 9, 3, 3, 2, "SAME"}})
     for (const char* op : {"BiasAdd", "AddV2"}) {
       Graph g = graph_of(d);
-      constant(g, "b", noise({3}, 5));
+      constant(g, "b", uniform_tensor({3}, 5));
       add(g, "z", op, {"y", "b"});
       add(g, "end", "Relu", {"z"});
-      const Tensor x = noise({2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5}, 1);
+      const Tensor x = uniform_tensor({2, d.in(d.height, d.ky, 2), d.in(d.width, d.kx, 4), 5}, 1);
       const Tensor wanted = interpret(g, {{g.value("x"), x}}, {g.value("end")})[0];
       Graph kept = g;
       ASSERT_EQ(deconvolutions_to_convolutions(g, {{"x"}, {"end"}}), 1);
@@ -87,7 +78,7 @@ TEST(Deconvolution, ABiasThatAloneReadsItIsAddedToItsPhases) {
 
 TEST(Deconvolution, WaitsForWhatItWaitedFor) {
   Graph g = graph_of({8, 8, 2, 2, 2, "SAME"});
-  constant(g, "b", noise({3}, 5));
+  constant(g, "b", uniform_tensor({3}, 5));
   add(g, "z", "BiasAdd", {"y", "b"});
   add(g, "first", "NoOp", {});
   g.node(g.require("y")).controls = {g.require("first")};

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <functional>
-#include <random>
 
 #include "core/error.h"
 #include "graph/passes/pass.h"
@@ -14,19 +13,12 @@
 #include "quant/quantize.h"
 #include "quant/sensitivity.h"
 #include "tests/graph/fixtures.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet {
 namespace {
 
 using namespace test;
-
-Tensor uniform_noise(Shape shape, unsigned seed, float low = -1, float high = 1) {
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> u(low, high);
-  Tensor t(DType::f32, std::move(shape));
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = u(rng);
-  return t;
-}
 
 struct WholeNetwork {
   const char* name;
@@ -42,8 +34,8 @@ void PrintTo(const WholeNetwork& n, std::ostream* out) { *out << n.name; }
 
 void conv(Graph& g, const std::string& name, const std::string& x, Shape filter, AttrMap attrs, const char* op = "Conv2D") {
   const int64_t channels = std::string(op) == "Conv2D" ? filter[3] : filter[2] * filter[3];
-  constant(g, name + "/w", uniform_noise(filter, static_cast<unsigned>(name.size() + filter[0])));
-  constant(g, name + "/b", uniform_noise({channels}, 7, -.2f, .2f));
+  constant(g, name + "/w", uniform_tensor(filter, static_cast<unsigned>(name.size() + filter[0])));
+  constant(g, name + "/b", uniform_tensor({channels}, 7, -.2f, .2f));
   add(g, name + "/conv", op, {x, name + "/w"}, std::move(attrs));
   add(g, name, "BiasAdd", {name + "/conv", name + "/b"});
 }
@@ -109,19 +101,19 @@ const WholeNetwork kNetworks[] = {
     {"matmuls",
      {{"x", {6, 20}}},
      [](Graph& g) {
-       constant(g, "w1", uniform_noise({20, 12}, 1));
+       constant(g, "w1", uniform_tensor({20, 12}, 1));
        matmul(g, "h", "x", "w1", false, false);
        add(g, "r", "Relu", {"h"});
-       constant(g, "w2", uniform_noise({5, 12}, 2));
+       constant(g, "w2", uniform_tensor({5, 12}, 2));
        matmul(g, "y", "r", "w2", false, true);
      },
      2},
     {"transposed_input",
      {{"x", {20, 6}}},
      [](Graph& g) {
-       constant(g, "w", uniform_noise({20, 4}, 1));
+       constant(g, "w", uniform_tensor({20, 4}, 1));
        matmul(g, "t", "x", "w", true, false);
-       constant(g, "w2", uniform_noise({4, 4}, 3));
+       constant(g, "w2", uniform_tensor({4, 4}, 3));
        matmul(g, "y", "t", "w2", false, false);
      },
      1,
@@ -144,18 +136,18 @@ const WholeNetwork kNetworks[] = {
        a["data_format"] = std::string("NCHW");
        a["strides"] = ints({1, 1, 2, 1});
        a["explicit_paddings"] = ints({0, 0, 0, 0, 1, 2, 0, 1});
-       constant(g, "w", uniform_noise({3, 3, 5, 8}, 5));
+       constant(g, "w", uniform_tensor({3, 3, 5, 8}, 5));
        add(g, "c", "Conv2D", {"x", "w"}, a);
        AttrMap d = conv_attrs("SAME");
        d["data_format"] = std::string("NCHW");
-       constant(g, "w2", uniform_noise({3, 3, 8, 1}, 6));
+       constant(g, "w2", uniform_tensor({3, 3, 8, 1}, 6));
        add(g, "y", "DepthwiseConv2dNative", {"c", "w2"}, d);
      },
      2},
     {"dead_channels",
      {{"x", {1, 8, 8, 4}}},
      [](Graph& g) {
-       Tensor w = uniform_noise({3, 3, 4, 6}, 5), mask = uniform_noise({4}, 0, 1, 1);
+       Tensor w = uniform_tensor({3, 3, 4, 6}, 5), mask = uniform_tensor({4}, 0, 1, 1);
        for (int64_t i = 0; i < w.size(); i += 6) w.data<float>()[i] = 0;  // an output channel
        mask.data<float>()[2] = 0;                                         // an input channel
        constant(g, "mask", mask);
@@ -166,7 +158,7 @@ const WholeNetwork kNetworks[] = {
     {"dead_depthwise",
      {{"x", {1, 8, 8, 4}}},
      [](Graph& g) {
-       Tensor w = uniform_noise({3, 3, 4, 1}, 5);
+       Tensor w = uniform_tensor({3, 3, 4, 1}, 5);
        for (int64_t i = 1; i < w.size(); i += 4) w.data<float>()[i] = 0;
        for (int64_t i = 2; i < w.size(); i += 4) w.data<float>()[i] *= 1e-20f;
        constant(g, "w", w);
@@ -204,7 +196,7 @@ const WholeNetwork kRowNetworks[] = {
        conv(g, "a", "x", {3, 3, 5, 19}, conv_attrs("SAME"));
        constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
        add(g, "m", "Mean", {"a", "axes"});
-       constant(g, "w", uniform_noise({19, 5}, 2));
+       constant(g, "w", uniform_tensor({19, 5}, 2));
        matmul(g, "y", "m", "w", false, false);
      },
      3,
@@ -296,8 +288,8 @@ TEST_P(Networks, Keep25Decibels) {
   run_passes(graph, passes);
   CalibrationData data{"noise", {"a", "b"}, [&](size_t sample, Runner& runner) {
                          for (size_t i = 0; i < n.inputs.size(); ++i)
-                           runner.set_input(static_cast<int>(i), uniform_noise(runner.plan().inputs()[i].shape,
-                                                                               static_cast<unsigned>(10 * sample + i), -.5f, 2));
+                           runner.set_input(static_cast<int>(i), uniform_tensor(runner.plan().inputs()[i].shape,
+                                                                                static_cast<unsigned>(10 * sample + i), -.5f, 2));
                        }};
   CalibrateOptions quiet;
   quiet.quiet = true;
