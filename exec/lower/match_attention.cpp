@@ -223,8 +223,8 @@ std::optional<Scores> scores_of(const Lowering& low, Value v) {
   return {};
 }
 
-// Sets the strides by which a bias of this shape is read for each row and batch of the scores; false where it does not broadcast to
-// the scores' shape, or has not all columns.
+// Sets the strides by which a bias of this shape is read for each row and batch of the scores; false where it does not broadcast
+// to the scores' shape, or has not all columns.
 bool place_bias(Attention& attention, const Shape& bias, const Shape& scores) {
   if (bias.size() > scores.size() || bias.empty() || bias.back() != scores.back()) return false;
   Shape own(scores.size() - bias.size(), 1);

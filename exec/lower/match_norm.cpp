@@ -144,8 +144,8 @@ class NormSearch {
   // Whether a value of this shape has as many elements as x. Row-major they are x's, so that element i is of channel
   // i % (groups * columns) however they are shaped.
   bool is_whole(const Shape& shape) const { return elements(shape) == elements(*low_.float_shape(x_)); }
-  // Whether a node may combine the values of its inputs that have formulas, giving a value of this shape: all broadcast against x,
-  // or all are x's elements in one other shape.
+  // Whether a node may combine the values of its inputs that have formulas, giving a value of this shape: all broadcast against
+  // x, or all are x's elements in one other shape.
   bool agree(const Node& n, const Shape& result) const {
     bool aligned = is_aligned(result), whole = is_whole(result);
     for (const Value v : n.inputs) {

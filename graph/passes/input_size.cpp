@@ -328,7 +328,8 @@ class Resizer {
     for (const char* mask : {"ellipsis_mask", "new_axis_mask"})
       if (n.attr_or(mask, int64_t{0}) != 0) return;  // the check of its output decides
     const int64_t from_start = n.attr_or("begin_mask", int64_t{0}), to_end = n.attr_or("end_mask", int64_t{0});
-    if (end->size() != begin->size() || strides->size() != begin->size()) refuse("has no begin, end and stride for each dimension");
+    if (end->size() != begin->size() || strides->size() != begin->size())
+      refuse("has no begin, end and stride for each dimension");
     const Shape before = *in[0].shape, after = grown_shape(id);
     std::vector<int64_t> starts(*begin), ends(*end);
     for (size_t d = 0; d < std::min(before.size(), begin->size()); ++d) {

@@ -208,8 +208,8 @@ int write_mode(QuantizeFlags& o, const ModeRequest& request) {
 }
 
 // What is written beside the graph itself.
-void write_beside(const QuantizeFlags& o, const QuantizationTarget& target, const Int8Network& n, const std::vector<LayerRow>& rows,
-                  const Accuracy& accuracy) {
+void write_beside(const QuantizeFlags& o, const QuantizationTarget& target, const Int8Network& n,
+                  const std::vector<LayerRow>& rows, const Accuracy& accuracy) {
   if (!o.dump_dir.empty()) write_stages({target.graph, n.quantized.graph, n.file}, o.dump_dir, dumped_stages(o));
   if (!o.write_record.empty()) write_file(o.write_record, records_text(records_of(n.quantized)));
   if (!o.report.empty()) write_file(o.report, report_json(o, n, rows, accuracy).dump(1) + "\n");

@@ -110,7 +110,8 @@ std::filesystem::path picked_file(const TuneSpace& space, const TuneOptions& o) 
   return o.out.empty() ? std::filesystem::path(space.config.run.output) / "picked.json" : std::filesystem::path(o.out);
 }
 
-int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator& measurer, const std::string& unit, const TuneOptions& o) {
+int report(const TuneSpace& space, const TuneResult& result, const TuneEvaluator& measurer, const std::string& unit,
+           const TuneOptions& o) {
   const std::filesystem::path folder = space.config.run.output;
   for (const TuneFailure& f : result.failures) print_error(f.reason);
   write_file(folder / "tune.json", json_text(results_json(space, result, unit)));
@@ -184,7 +185,8 @@ std::function<int()> setup_tune(CLI::App& app) {
   std::string rules;
   for (const PickRule& r : pick_rules())
     rules += (rules.empty() ? "" : ", ") + std::string(r.name) + (r.takes_limit ? "X" : "") + " (" + r.summary + ")";
-  app.add_option("--pick", o->picking, "Setting to write as a run config, where mAP is top-1 of classification networks: " + rules);
+  app.add_option("--pick", o->picking,
+                 "Setting to write as a run config, where mAP is top-1 of classification networks: " + rules);
   app.add_option("-o,--out", o->out, "Where to write it (default: picked.json in the output folder)");
   app.add_option("--budget", o->budget, "Minutes after which nothing more is begun")->check(CLI::Range(0.0, 1e6));
   o->selection.add(app);

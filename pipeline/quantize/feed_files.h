@@ -16,7 +16,8 @@ std::string feed_name(size_t sample);
 
 // The input of each sample as FOLDER/00000.npy, 00001.npy, ...: files of the program's own (FolderManifest); others of such names
 // are not replaced unless asked for. Returns how many were written; samples that cannot be fed are left out with a warning.
-// Throws UsageError for a network of several inputs, Error where no sample can be fed or a file not be written; files appear whole.
+// Throws UsageError for a network of several inputs, Error where no sample can be fed or a file not be written; files appear
+// whole.
 int write_feed_files(QuantizationTarget& target, const CalibrationData& data, const std::filesystem::path& folder,
                      bool overwrite);
 

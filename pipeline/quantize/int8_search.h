@@ -37,11 +37,11 @@ struct Int8Network {
 
 // Quantizes as s and `layers` say, and measures it on samples of s.images, up to four that calibration leaves out where there are
 // enough. Weights are rounded to the nearest, and layers not equalized, where that is better on those. Below kGoodDb, unless
-// s.search is false or layers have records, other observers are tried for all values, then for those of the most harmful layers, then the other
-// symmetry; then as few layers return to float as reach it. Layers whose results TensorFlow would round too coarsely get the form
-// that it runs on floats. Trials are bounded: some thirty of the network, and in small networks one for each layer on one sample.
-// With s.max_drop the search for that has chosen: then it is only measured. Throws Error where no layer became INT8, and below
-// kPoorDb unless s.force.
+// s.search is false or layers have records, other observers are tried for all values, then for those of the most harmful layers,
+// then the other symmetry; then as few layers return to float as reach it. Layers whose results TensorFlow would round too
+// coarsely get the form that it runs on floats. Trials are bounded: some thirty of the network, and in small networks one for
+// each layer on one sample. With s.max_drop the search for that has chosen: then it is only measured. Throws Error where no layer
+// became INT8, and below kPoorDb unless s.force.
 Int8Network make_int8(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, const QuantizeOptions& layers,
                       bool quiet);
 

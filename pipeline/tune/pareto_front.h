@@ -26,8 +26,8 @@ std::vector<size_t> pareto_front(const std::vector<TunePoint>& points);
 // The competition's sum: mAP and speed, each relative to the best of the points; 2 is the most.
 std::vector<double> sum_scores(const std::vector<TunePoint>& points);
 
-// How one point is chosen, where mAP stands for top-1 too: "max-map", "max-speed", "score", or with a limit, "map>=0.5" (then the fastest) and "speed>=2" (then
-// the best mAP). Equal points: the better in the other figure, then the first.
+// How one point is chosen, where mAP stands for top-1 too: "max-map", "max-speed", "score", or with a limit, "map>=0.5" (then the
+// fastest) and "speed>=2" (then the best mAP). Equal points: the better in the other figure, then the first.
 struct PickRule {
   const char* name;
   const char* summary;

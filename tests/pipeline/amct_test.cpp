@@ -181,11 +181,10 @@ TEST_F(Amct, PredictionsSideBySide) {
 // Records are followed whoever quantizes.
 TEST_F(Amct, RunConfigsQuantizeByRecords) {
   const std::string calibration = kSource + "/tests/data/cells/calibration";
-  ASSERT_EQ(
-      run({"quantize", kAmctCells, "--images", calibration, "--rounding", "nearest", "--no-bias-correction", "--write-record",
-           path("record.txt"), "-o", path("first.pb"), "--quiet"})
-          .code,
-      0);
+  ASSERT_EQ(run({"quantize", kAmctCells, "--images", calibration, "--rounding", "nearest", "--no-bias-correction",
+                 "--write-record", path("record.txt"), "-o", path("first.pb"), "--quiet"})
+                .code,
+            0);
   ASSERT_EQ(run({"quantize", kAmctCells, "--record", path("record.txt"), "-o", path("by_record.pb"), "--quiet"}).code, 0);
   const Json config{{"model", kAmctCells},
                     {"inputs", {kSource + "/tests/data/cells/some.tfrecord"}},
@@ -238,7 +237,8 @@ TEST_F(Amct, TrainableGraphsAreReadIntoInt8) {
 
 // What else is asked for is written or refused, never left out in silence.
 TEST_F(Amct, TrainableGraphsComeWithTheirReport) {
-  const std::vector<std::string> words{"quantize", kAmctLenet, "--images", kAmctFeeds, "--fake-quant", "--quiet", "-o", path("train.pb")};
+  const std::vector<std::string> words{"quantize",     kAmctLenet, "--images", kAmctFeeds,
+                                       "--fake-quant", "--quiet",  "-o",       path("train.pb")};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), words.begin(), words.end());
     return run(more);
