@@ -140,8 +140,7 @@ inline Vec gelu_tanh_of(Vec x) {
   return V::div(x, V::add(exp2(V::mul(x, steep)), V::set(1.0f)));
 }
 
-// gelu_tanh_of(x) as x * 2^z / (2^z + 2^-z), where powers of two between whole exponents are taken from the straight line between
-// their neighbours, as in swish_2e3: that errs by up to kGelu2e3Error, but takes one addition.
+// gelu_tanh_of(x) = x * 2^z / (2^z + 2^-z), with powers on straight lines between those of whole numbers, as in swish_2e3.
 template <int N>
 __attribute__((always_inline)) inline void approximate_gelu(Vec (&x)[N]) {
   constexpr float one = 1 << 23, max_abs = 60 * one;
