@@ -147,6 +147,7 @@ std::function<int()> setup_classify(CLI::App& app) {
   app.add_option("--model", o->model, "Model file (.json) of a classification network, or a graph with one beside it");
   app.add_option("--compare", o->compare, "A network and its quantized form, instead of --model: both best classes of each image")
       ->expected(2)
+      ->allow_extra_args(false)  // images follow
       ->excludes("--model");
   app.add_option("INPUT", o->inputs, "Images, folders, a folder per class, tables of images and labels (.csv), TFRecord files")
       ->required();
