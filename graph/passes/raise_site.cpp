@@ -12,7 +12,7 @@ constexpr const char* kDynamic = "its ranges are computed when it runs: freeze t
 
 // The filter as [in, out]; the quantized values of a transposed one are moved.
 Tensor upright(const Node& n, const Tensor& filter) {
-  const Tensor quantized = filter.bitcast(DType::i8);
+  Tensor quantized = filter.bitcast(DType::i8);
   if (!n.attr_or("transpose_b", false) || quantized.rank() != 2) return quantized;
   const int64_t rows = quantized.dim(0), columns = quantized.dim(1);
   Tensor out(DType::i8, {columns, rows});

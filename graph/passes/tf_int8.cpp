@@ -293,7 +293,7 @@ std::vector<double> zero_point_sums(const QuantParams& quant, const QuantizedWei
 }
 
 std::optional<std::array<int64_t, 4>> paddings_of(const Node& conv, const Shape& filter, const std::optional<Shape>& input) {
-  const std::string padding = conv.attr<std::string>("padding");
+  const std::string& padding = conv.attr<std::string>("padding");
   std::array<int64_t, 4> pads{};
   if (padding == "EXPLICIT") {
     const std::vector<int64_t> all = conv.attr<AttrList>("explicit_paddings").ints;

@@ -232,7 +232,7 @@ Tensor Checkpoint::read(const std::string& name, const SliceRequest& request) co
                 "this is the checkpoint of another network");
   if (!e.slices.empty()) return read_parts(name, e, request.slice);
   const TensorSlice whole = slice_within(TensorSlice(e.shape.size()), e.shape);
-  const Tensor all = read_stored(name, e);
+  Tensor all = read_stored(name, e);
   if (shape_of(request.slice) == e.shape) return all;
   if (size_of(e.dtype) == 0) throw Error(index_path(), "tensor \"" + name + "\" is of texts, which have no slices");
   Tensor part(e.dtype, shape_of(request.slice));
