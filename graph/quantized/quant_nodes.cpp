@@ -209,9 +209,10 @@ QuantizedWeights quantize_weights(const Tensor& filter, int64_t channels, bool p
   const float max_abs = static_cast<float>(limits.max_abs);
   int8_t* values = q.values.data<int8_t>();
   for (int64_t i = 0; i < filter.size(); i += groups)
-    for (int64_t g = 0; g < groups; ++g)
-      values[i + g] =
-          static_cast<int8_t>(std::clamp(std::nearbyint(w[i + g] / q.scales[static_cast<size_t>(g)]), -max_abs, max_abs));
+    for (int64_t g = 0; g < groups; ++g) {
+      const float steps = std::nearbyint(w[i + g] / q.scales[static_cast<size_t>(g)]);
+      values[i + g] = std::isnan(steps) ? int8_t{0} : static_cast<int8_t>(std::clamp(steps, -max_abs, max_abs));
+    }
   if (limits.safe_16bit)
     for_each_16bit_sum(filter.size(), channels, [&](int64_t channel, const auto& for_each_row) {
       const float scale = q.scales[static_cast<size_t>(channel % groups)];
