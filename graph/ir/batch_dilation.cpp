@@ -25,6 +25,7 @@ bool is_all_ones(const Node& n, const char* key) {
 
 std::optional<BatchDilation> batch_dilation(const Node& before, const Node& convolution, const Node& after,
                                             const std::function<const Tensor*(Value)>& constant) {
+  if (convolution.op != "Conv2D" && convolution.op != "DepthwiseConv2dNative") return {};  // blocks of volumes are of their depth
   const std::optional<SpatialBlocks> padded = spatial_blocks(before, "SpaceToBatchND", constant);
   const std::optional<SpatialBlocks> cropped = spatial_blocks(after, "BatchToSpaceND", constant);
   if (!padded || !cropped || padded->sizes != cropped->sizes) return {};

@@ -26,8 +26,8 @@ void pad_side(const Node& n, Side& s, size_t spatial_index, size_t rank) {
   if (padding == "SAME") {
     s.out = s.in < 0 ? -1 : (s.in + s.stride - 1) / s.stride;
     const int64_t missing = s.in < 0 ? 0 : (s.out - 1) * s.stride + extent - s.in;
-    // Windows that skip elements: TensorFlow's cuboids begin inside the map, its rectangles at its edge.
-    s.before = (rank == 5 ? missing : std::max<int64_t>(0, missing)) / 2;
+    // Windows that skip elements begin at the edge of the map; TensorFlow's patches of volumes alone begin inside it.
+    s.before = (n.op == "ExtractVolumePatches" ? missing : std::max<int64_t>(0, missing)) / 2;
     return;
   }
   if (padding == "EXPLICIT") {

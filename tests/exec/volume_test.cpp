@@ -30,6 +30,7 @@ const std::vector<VolumeCase>& cases() {
       {{1, 9, 10, 9, 8}, {3, 3, 2}, {1, 1, 1}, {2, 2, 3}, 9, "SAME"},
       {{1, 4, 70, 66, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 16, "SAME"},  // several bands of a plane
       {{1, 2, 3, 3, 300}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 6, "SAME"},    // segments that are cut
+      {{1, 6, 3, 7, 4}, {3, 1, 2}, {2, 3, 3}, {1, 1, 1}, 8, "SAME"},      // windows that skip elements
   };
   return all;
 }
@@ -96,6 +97,25 @@ TEST(Volumes, WhatFollowsAConvolutionIsComputedWithIt) {
   add(g, "swish", "Mul", {"norm", "sigmoid"});
   add(g, "sum", "AddV2", {"swish", "x"});
   check(g, data, "sum", {"window_gemm"});
+}
+
+// The blocks are of depth and height, whatever else they would fit.
+TEST(Volumes, BatchesOfBlocksAreNoDilation) {
+  std::mt19937 random(11);
+  Graph g;
+  const Shape shape{1, 4, 6, 5, 2};
+  const std::map<std::string, Tensor> data{{"x", normal_tensor(shape, random)}};
+  placeholder(g, "x", shape);
+  constant(g, "block", Tensor::from<int32_t>({2}, {2, 2}));
+  constant(g, "pads", Tensor::from<int32_t>({2, 2}, {1, 1, 1, 1}));
+  constant(g, "crops", Tensor::from<int32_t>({2, 2}, {0, 0, 0, 0}));
+  constant(g, "weights", normal_tensor({1, 3, 3, 2, 4}, random));
+  add(g, "apart", "SpaceToBatchND", {"x", "block", "pads"});
+  add(g, "conv", "Conv3D", {"apart", "weights"}, window_attrs({shape, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, 4, "VALID"}));
+  add(g, "together", "BatchToSpaceND", {"conv", "block", "crops"});
+  const Answers a = run_both(g, data, {"together"});
+  ASSERT_EQ(a.plan[0].shape(), (Shape{1, 6, 4, 3, 4}));
+  EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 3e-6);
 }
 
 TEST(Volumes, PoolingsOfEveryGeometry) {
