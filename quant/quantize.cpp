@@ -214,7 +214,7 @@ void quantize_layer(Graph& graph, const Consumers& uses, const Ranges& ranges, c
   NodeId id = graph.require(layer.name);
   Range range;
   if (const auto known = ranges.values.find(layer.input_name); known != ranges.values.end()) range = known->second;
-  const bool channels_first = is_channels_first(graph.node(id));
+  const bool channels_first = graph.node(id).op != "MatMul" && is_channels_first(graph.node(id));
   if (channels_first) {
     id = put_channels_last(graph, id, graph.constant(graph.node(id).inputs[1])->rank());
     range = {range.low, range.high, {}, {}, {}};  // its channels were not innermost

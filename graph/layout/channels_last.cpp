@@ -1,9 +1,9 @@
 #include "graph/layout/channels_last.h"
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
+#include "graph/io/builder.h"
 #include "graph/ir/conv_node.h"
 
 namespace cytodet::graph {
@@ -36,17 +36,19 @@ const MapOp* map_op(const std::string& op) {
   return found == std::end(kMapOps) ? nullptr : found;
 }
 
-// [n, c, ...] -> [n, ..., c], for a list with `width` numbers per dimension.
-std::vector<int64_t> channels_moved_last(std::vector<int64_t> list, int64_t width = 1) {
-  std::rotate(list.begin() + width, list.begin() + 2 * width, list.end());
-  return list;
+// A list with `width` numbers for each dimension, in another order of the dimensions: first those of dimension perm[0].
+std::vector<int64_t> permuted(const std::vector<int64_t>& list, const std::vector<int64_t>& perm, int64_t width) {
+  std::vector<int64_t> out;
+  for (int64_t d : perm) out.insert(out.end(), list.begin() + d * width, list.begin() + (d + 1) * width);
+  return out;
 }
 
-Value transpose(Graph& graph, const std::string& name, Value x, const std::vector<int64_t>& order) {
-  const std::vector<int32_t> perm(order.begin(), order.end());
-  const Value constant = graph.add_const(name + "/order", Tensor::from({static_cast<int64_t>(perm.size())}, perm));
-  return graph.add_new(name, "Transpose", {x, constant}, {{"T", DType::f32}, {"Tperm", DType::i32}});
+Value int32s(Graph& graph, const std::string& name, const std::vector<int64_t>& values) {
+  const std::vector<int32_t> list(values.begin(), values.end());
+  return graph.add_const(name, Tensor::from({static_cast<int64_t>(list.size())}, list));
 }
+
+AttrMap transpose_attrs() { return {{"T", DType::f32}, {"Tperm", DType::i32}}; }
 
 }  // namespace
 
@@ -56,52 +58,39 @@ int64_t channels_first_rank(const Graph& graph, const Facts& facts, NodeId id) {
   if (!op || !is_channels_first(n) || n.inputs.size() <= op->map || n.attr_or("T", DType::f32) != DType::f32) return 0;
   const std::optional<Shape>& shape = facts.of(n.inputs[op->map]).shape;
   if (!shape || (shape->size() != 4 && shape->size() != 5)) return 0;
-  if (op->map == 2 && !graph.constant(n.inputs[0])) return 0;  // sizes of a deconvolution's result, which are turned too
-  return static_cast<int64_t>(shape->size());
+  const auto rank = static_cast<int64_t>(shape->size());
+  if (op->map != 2) return rank;
+  const Tensor* sizes = graph.constant(n.inputs[0]);  // of a deconvolution's result, which are turned too
+  return sizes && sizes->dtype() == DType::i32 && sizes->size() == rank ? rank : 0;
 }
 
 NodeId put_channels_last(Graph& graph, NodeId id, int64_t rank) {
+  const std::vector<int64_t> to_last = Builder::last_perm(rank), from_last = Builder::first_perm(rank);
   Node last = graph.node(id);
-  const std::string name = last.name;
   const size_t map = map_op(last.op)->map;
-  last.name = graph.unique_name(name + "/channels_last");
+  last.name = graph.unique_name(last.name + "/channels_last");
   last.attrs["data_format"] = std::string(rank == 5 && last.op != "BiasAdd" ? "NDHWC" : "NHWC");
   for (const auto& [key, width] : {std::pair{"strides", int64_t{1}}, {"dilations", 1}, {"ksize", 1}, {"explicit_paddings", 2}}) {
     AttrList list = last.attr_or(key, AttrList{});
     if (static_cast<int64_t>(list.ints.size()) != rank * width) continue;
-    list.ints = channels_moved_last(list.ints, width);
+    list.ints = permuted(list.ints, to_last, width);
     last.attrs[key] = list;
   }
-  std::vector<int64_t> first_to_last(static_cast<size_t>(rank)), last_to_first(static_cast<size_t>(rank));
-  std::iota(first_to_last.begin(), first_to_last.end(), 0);
-  first_to_last = channels_moved_last(first_to_last);
-  for (size_t i = 0; i < first_to_last.size(); ++i)
-    last_to_first[static_cast<size_t>(first_to_last[i])] = static_cast<int64_t>(i);
-  last.inputs[map] = transpose(graph, last.name + "/input", last.inputs[map], first_to_last);
-  if (map == 2) {
-    const Tensor& sizes = *graph.constant(last.inputs[0]);
-    const std::vector<int64_t> turned = channels_moved_last(sizes.as_ints());
-    Tensor t(sizes.dtype(), sizes.shape());
-    for (int64_t i = 0; i < t.size(); ++i)
-      if (t.dtype() == DType::i64)
-        t.data<int64_t>()[i] = turned[static_cast<size_t>(i)];
-      else
-        t.data<int32_t>()[i] = static_cast<int32_t>(turned[static_cast<size_t>(i)]);
-    last.inputs[0] = graph.add_const(last.name + "/sizes", t);
-  }
-  const Node old = graph.node(id);
+  const Value order = int32s(graph, last.name + "/input/order", to_last);
+  last.inputs[map] = graph.add_new(last.name + "/input", "Transpose", {last.inputs[map], order}, transpose_attrs());
+  if (map == 2)
+    last.inputs[0] = int32s(graph, last.name + "/sizes", permuted(graph.constant(last.inputs[0])->as_ints(), to_last, 1));
   const NodeId turned = graph.add(std::move(last));
   // Other outputs, as the mean of a batch norm, have no dimensions to turn.
   const Consumers uses(graph);
   for (const Consumers::Use use : uses.of(id))
     if (use.input >= 0 && graph.node(use.node).inputs[static_cast<size_t>(use.input)].slot > 0)
       graph.node(use.node).inputs[static_cast<size_t>(use.input)].node = turned;
-  const std::vector<int32_t> perm(last_to_first.begin(), last_to_first.end());
-  const Value order = graph.add_const(graph.node(turned).name + "/order", Tensor::from({rank}, perm));
+  const Value back = int32s(graph, graph.node(turned).name + "/order", from_last);
   Node& first = graph.node(id);
   first.op = "Transpose";
-  first.inputs = {{turned, 0}, order};
-  first.attrs = {{"T", DType::f32}, {"Tperm", DType::i32}};
+  first.inputs = {{turned, 0}, back};
+  first.attrs = transpose_attrs();
   return turned;
 }
 

@@ -50,10 +50,9 @@ bool pass_channels_last(Graph& g, const Interface& io) {
     names.emplace_back(name, g.node(put_channels_last(g, id, rank)).name);
   }
   if (first.empty() || !may_move(g, io)) return !first.empty();
-  Graph ended = g;
-  const std::vector<NodeId> ends = end_in_identities(ended, io);
-  g = move_transposes(ended, ends);
-  // Where no Transpose of the name is left, the node has its name again.
+  const std::vector<NodeId> ends = end_in_identities(g, io);
+  g = move_transposes(g, ends);
+  // A node whose Transposes were moved away gets back its name, by which lists of layers call it.
   for (const auto& [name, turned] : names)
     if (g.find(name) < 0 && g.find(turned) >= 0) g.rename(g.find(turned), name);
   return true;

@@ -55,9 +55,7 @@ Graph channels_first(bool wait = false) {
   add(g, "biased", "BiasAdd", {"depthwise", "b"}, bias);
   add(g, "sum", "AddV2", {"biased", "pool"});
   constant(g, "axes", Tensor::from<int32_t>({2}, {2, 3}));
-  AttrMap keep;
-  keep.emplace("keep_dims", true);
-  add(g, "mean_kept", "Mean", {"sum", "axes"}, keep);
+  add(g, "mean_kept", "Mean", {"sum", "axes"}, kept_dims());
   add(g, "gated", "Mul", {"sum", "mean_kept"});
   constant(g, "axis", Tensor::scalar(int32_t{1}));
   AttrMap two;
@@ -122,6 +120,18 @@ TEST(Pass_channels_last, WhatDoesNotSayItsShapeStays) {
   constant(g, "w", spread({3, 3, 3, 6}, 7));
   add(g, "y", "Conv2D", {"x", "w"}, first_attrs("SAME", 1));
   EXPECT_FALSE(optimize(g, "channels_last", {"y"}));
+}
+
+// The sizes of a deconvolution's result must name every dimension to be turned.
+TEST(Pass_channels_last, DeconvolutionsOfOtherSizesStay) {
+  for (const std::vector<int32_t>& sizes : {std::vector<int32_t>{}, {5}, {6, 8}, {1, 2, 6, 8, 1}}) {
+    Graph g;
+    placeholder(g, "x", {1, 3, 3, 4});
+    constant(g, "sizes", Tensor::from<int32_t>({static_cast<int64_t>(sizes.size())}, sizes));
+    constant(g, "w", spread({2, 2, 2, 3}, 7));
+    add(g, "y", "Conv2DBackpropInput", {"sizes", "w", "x"}, first_attrs("SAME", 2));
+    EXPECT_FALSE(optimize(g, "channels_last", {"y"})) << sizes.size();
+  }
 }
 
 TEST(Pass_channels_last, Volumes) {
