@@ -158,10 +158,13 @@ std::string layers_text(const LayerTable& table) {
                 "medians of %d rounds; the least of each step sum to %.3f ms; a run whose steps are not timed takes %.3f ms\n",
                 table.rounds, table.total_min_ms(), table.run_ms);
   text += line;
-  for (const Json& l : j["layers"])
-    if (l.contains("reason"))
-      text += "plain step " + l["name"].get<std::string>() + " (" + l["op"].get<std::string>() +
-              "): " + l["reason"].get<std::string>() + "\n";
+  return text + plain_steps_text(table.steps);
+}
+
+std::string plain_steps_text(const std::vector<StepInfo>& steps) {
+  std::string text;
+  for (const StepInfo& s : steps)
+    if (!s.reason.empty()) text += "plain step " + s.name + " (" + s.op + "): " + s.reason + "\n";
   return text;
 }
 

@@ -45,6 +45,8 @@ double ideal_ms(const LayerSum& work, const Peak& peak);
 // int8_macs, bf16_macs, bytes, gmacs_per_s, gb_per_s, share_of_peak}], kinds [{kernel, steps, then as layers}].
 Json layers_json(const LayerTable& table);
 std::string layers_text(const LayerTable& table);
+// A line for each step without a kernel, with the reason.
+std::string plain_steps_text(const std::vector<StepInfo>& steps);
 
 Json peak_json(const Peak& peak);
 std::string peak_text(const Peak& peak);
