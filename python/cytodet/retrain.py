@@ -8,336 +8,22 @@ train.pb is what `cytodet quantize --fake-quant` wrote; `cytodet quantize traine
 
 Needs TensorFlow 2 (tested with 2.15), which is not a requirement of this package.
 """
-import collections
-import concurrent.futures
 import hashlib
 import json
 import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
 
-Feed = dict[Any, Any]  # input name -> array
-Loss = Callable[[Any, list[Any], Optional[list[Any]], Any], Any]
+from cytodet import _retrain_feeds, _retrain_graph
+from cytodet._retrain_feeds import Feed, box_targets
+from cytodet._retrain_losses import LOSSES, Loss, cross_entropy, detection, distillation
 
-
-def _tensorflow() -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import tensorflow
-    except ImportError as error:
-        raise RuntimeError("retraining needs TensorFlow: pip install tensorflow-cpu==2.15.1") from error
-    tensorflow.get_logger().setLevel("ERROR")  # of what is deprecated in it
-    return tensorflow
-
-
-def _read(tf: Any, graph: str) -> Any:
-    found = tf.compat.v1.GraphDef()
-    with open(graph, "rb") as file:
-        found.ParseFromString(file.read())
-    return found
-
-
-def _constant(tf: Any, node: Any) -> Any:
-    return tf.make_ndarray(node.attr["value"].tensor)
-
-
-def _base(name: str) -> str:
-    return name.split(":")[0].lstrip("^")
-
-
-def _outputs_of(graph: Any) -> list[str]:
-    """Nodes that nobody reads, other than constants."""
-    read = {_base(i) for node in graph.node for i in node.input}
-    return [node.name for node in graph.node if node.name not in read and node.op not in ("Const", "NoOp", "Placeholder")]
-
-
-class _Layer:
-    """A layer whose input and constant filter go through FakeQuant nodes with constant ranges, by the names of those constants."""
-
-    def __init__(self, name: str, rounded_input: str, rounded_filter: str, constants: list[str]) -> None:
-        self.name, self.rounded_input, self.rounded_filter = name, rounded_input, rounded_filter
-        self.filter, self.filter_ends, self.input_ends = constants[0], constants[1:3], constants[3:5]
-
-
-def _layers(graph: Any) -> list[_Layer]:
-    nodes = {node.name: node for node in graph.node}
-
-    def behind(name: str) -> Any:
-        node = nodes.get(_base(name))
-        return nodes.get(_base(node.input[0])) if node is not None and node.op == "Reshape" else node
-
-    found = []
-    for node in graph.node:
-        if node.op not in ("Conv2D", "DepthwiseConv2dNative", "MatMul"):
-            continue
-        x, w = nodes.get(_base(node.input[0])), behind(node.input[1])
-        if x is None or w is None or not (x.op.startswith("FakeQuantWithMinMaxVars") and w.op.startswith("FakeQuantWithMinMaxVars")):
-            continue
-        constants = [_base(i) for i in [*w.input, *x.input[1:]]]
-        if all(c in nodes and nodes[c].op == "Const" for c in constants):
-            found.append(_Layer(node.name, x.name, w.name, constants))
-    return found
-
-
-def _biases(tf: Any, graph: Any, layers: list[_Layer]) -> list[str]:
-    """By the constant's name: vectors that a BiasAdd or Add puts behind a layer."""
-    nodes = {node.name: node for node in graph.node}
-    behind = {layer.name for layer in layers}
-    found = []
-    for node in graph.node:
-        if node.op in ("BiasAdd", "Add", "AddV2") and len(node.input) >= 2 and _base(node.input[0]) in behind:
-            bias = nodes.get(_base(node.input[1]))
-            if bias is not None and bias.op == "Const" and _constant(tf, bias).ndim == 1:
-                found.append(bias.name)
-    return found
-
-
-def _without(tf: Any, graph: Any, names: set[str]) -> Any:
-    """The graph with these constants as placeholders, which input_map replaces."""
-    cut = tf.compat.v1.GraphDef()
-    cut.CopyFrom(graph)
-    for node in cut.node:
-        if node.name in names:
-            dtype = node.attr["dtype"].type
-            node.op = "Placeholder"
-            node.ClearField("attr")
-            node.attr["dtype"].type = dtype
-    return cut
-
-
-class _LearnedStep:
-    """A FakeQuant node as ops whose gradient with respect to its step is that of learned step size quantization (Esser et al. 2020):
-    round(x / step) - x / step where x is inside, the lowest or highest code outside. The node becomes
-    step * (c + stop_gradient(round(c) - c)), c = clip(x / step, lowest, highest); the zero point stays, so that 0 stays on the grid."""
-
-    def __init__(self, tf: Any, graph: Any, node: Any, ends: list[str]) -> None:
-        nodes = {n.name: n for n in graph.node}
-        low, high = (_constant(tf, nodes[end]) for end in ends)
-        bits = node.attr["num_bits"].i or 8
-        first, last = int(node.attr["narrow_range"].b), 2**bits - 1
-        self.name, self.ends = node.name + "/step", ends
-        self.step = (high - low) / np.float32(last - first)
-        zero = np.clip(np.round(first - low / np.where(self.step > 0, self.step, 1)), first, last)
-        self.codes = ((first - zero).astype("f4"), (last - zero).astype("f4"))
-        x, target = node.input[0], node.name
-
-        def add(kind: str, name: str, inputs: list[str]) -> str:
-            made = graph.node.add()
-            made.op, made.name = kind, name
-            made.input.extend(inputs)
-            made.attr["T"].type = tf.float32.as_datatype_enum
-            return name
-
-        def constant(name: str, value: Any) -> str:
-            made = graph.node.add()
-            made.op, made.name = "Const", name
-            made.attr["dtype"].type = tf.float32.as_datatype_enum
-            made.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype=tf.float32))
-            return name
-
-        lowest, highest = constant(target + "/lowest", self.codes[0]), constant(target + "/highest", self.codes[1])
-        constant(self.name, self.step)
-        share = add("RealDiv", target + "/share", [x, self.name])
-        inside = add("Minimum", target + "/inside", [add("Maximum", target + "/above", [share, lowest]), highest])
-        change = add("StopGradient", target + "/change", [add("Sub", target + "/off", [add("Round", target + "/code", [inside]), inside])])
-        code = add("AddV2", target + "/kept", [inside, change])
-        node.op = "Mul"
-        del node.input[:]
-        node.input.extend([code, self.name])
-        node.ClearField("attr")
-        node.attr["T"].type = tf.float32.as_datatype_enum
-
-    def trained(self, tf: Any, numbers: float) -> tuple[Any, Any]:
-        """(variable, step): the step times a factor whose gradient is divided by sqrt(numbers * largest code)."""
-        raw = tf.compat.v1.get_variable("trained/" + self.name, initializer=tf.constant(1.0))
-        share = 1.0 / math.sqrt(max(1.0, numbers * float(np.max(self.codes[1]))))
-        scaled = raw * share
-        return raw, (scaled + tf.stop_gradient(raw - scaled)) * tf.constant(self.step.astype("f4"))
-
-
-def _has_open_batch(graph: Any) -> bool:
-    """Whether every input leaves its first size open."""
-    shapes = [node.attr["shape"].shape for node in graph.node if node.op == "Placeholder"]
-    return all(s.unknown_rank or (len(s.dim) > 0 and s.dim[0].size < 0) for s in shapes)
-
-
-def _import(tf: Any, graph: Any, outputs: Sequence[str], replaced: dict[str, Any], inputs: dict[str, Any]) -> list[Any]:
-    """Tensors of the outputs, with some constants replaced and some placeholders fed by tensors."""
-    mapping = {f"{name}:0": value for name, value in replaced.items()}
-    mapping.update({f"{name}:0": value for name, value in inputs.items()})
-    found: list[Any] = tf.graph_util.import_graph_def(_without(tf, graph, set(replaced)), input_map=mapping,
-                                                      return_elements=[o if ":" in o else o + ":0" for o in outputs], name="")
-    return found
-
-
-def _order(feeds: int, buffer_size: int, repeat_count: int, seed: int) -> Iterator[int]:
-    """Indices of feeds, `repeat_count` rounds of all of them (0: without end), each round in another order: drawn from a buffer of
-    `buffer_size` feeds, as tf.data shuffles (0: of all)."""
-    random = np.random.RandomState(seed)
-    done = 0
-    while repeat_count == 0 or done < repeat_count:
-        done += 1
-        if not 0 < buffer_size < feeds:
-            yield from map(int, random.permutation(feeds))
-            continue
-        buffer = list(range(buffer_size))
-        for coming in range(buffer_size, feeds):
-            at = random.randint(buffer_size)
-            yield buffer[at]
-            buffer[at] = coming
-        random.shuffle(buffer)
-        yield from buffer
-
-
-def _groups(order: Iterator[int], size: int) -> Iterator[list[int]]:
-    """Batches of `size` indices; the last one of what is left."""
-    group: list[int] = []
-    for at in order:
-        group.append(at)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _loaded(feed: Feed) -> Feed:
-    return {key: np.asarray(value() if callable(value) else value) for key, value in feed.items()}
-
-
-def _batches(feeds: list[Feed], groups: Iterator[list[int]], readers: int) -> Iterator[list[Feed]]:
-    """The feeds of the groups, read by `readers` threads ahead of their use."""
-    with concurrent.futures.ThreadPoolExecutor(max(1, readers)) as pool:
-        waiting: collections.deque[list[concurrent.futures.Future[Feed]]] = collections.deque()
-        for group in groups:
-            waiting.append([pool.submit(_loaded, feeds[at]) for at in group])
-            if len(waiting) > max(1, readers):
-                yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
-
-
-def _feeds_of(data: Union[str, "os.PathLike[str]", Sequence[Feed]], labels_key: str = "labels") -> list[Feed]:
-    """A list of dicts: the list itself, or of a folder the feeds (.json) as `cytodet infer` takes them, or the arrays (.npy) that
-    `cytodet quantize --dump-feeds` writes, of the network's only input, whose key is None; with their labels where there are such.
-    Values are arrays, or functions that make them."""
-    if not isinstance(data, (str, os.PathLike)):
-        return list(data)
-    labels: dict[str, Any] = {}
-    anchors = None
-    if os.path.exists(os.path.join(data, "labels.json")):
-        with open(os.path.join(data, "labels.json"), encoding="utf-8") as file:
-            labels = json.load(file)
-        if os.path.exists(os.path.join(data, "priors.npy")):
-            anchors = np.load(os.path.join(data, "priors.npy"))
-    arrays = [name for name in sorted(os.listdir(data)) if name.endswith(".npy") and name != "priors.npy"]
-    if arrays:
-        found: list[Feed] = [{None: np.load(os.path.join(data, name), mmap_mode="r")} for name in arrays]
-        for name, feed in zip(arrays, found):
-            if "class" in labels.get(name, {}):
-                feed[labels_key] = np.asarray([labels[name]["class"]], "i4")
-            elif "boxes" in labels.get(name, {}) and anchors is not None:
-                feed[labels_key] = _Targets(labels[name]["boxes"], anchors)
-        return found
-    types = {"float32": "f4", "float64": "f8", "int32": "i4", "int64": "i8", "uint8": "u1", "int8": "i1", "bool": "?"}
-    found = []
-    for name in sorted(os.listdir(data)):
-        if not name.endswith(".json") or name == "labels.json":
-            continue
-        with open(os.path.join(data, name), encoding="utf-8") as file:
-            inputs = json.load(file)["inputs"]
-        found.append({key: np.asarray(t["data"], types[t["dtype"]]).reshape(t["shape"]) for key, t in inputs.items()})
-    return found
-
-
-class _Targets:
-    """box_targets() of one image, made when they are needed."""
-
-    def __init__(self, boxes: list[list[float]], anchors: Any) -> None:
-        self.boxes, self.anchors = boxes, anchors
-
-    def __call__(self) -> Any:
-        return box_targets(self.boxes, self.anchors)[None]
-
-
-def box_targets(boxes: Sequence[Sequence[float]], anchors: Any, positive_iou: float = 0.5) -> Any:
-    """What the heads of a detector should say of an image, [anchors, 5]: the class of the box that an anchor (centre x and y, width,
-    height) overlaps most, -1 for the background, and that box as (ty, tx, th, tw) of the anchor. A box (x0, y0, x1, y1, class) that
-    no anchor overlaps by `positive_iou` is given the anchor that is nearest to it."""
-    targets = np.zeros((len(anchors), 5), "f4")
-    targets[:, 0] = -1
-    if not len(boxes):
-        return targets
-    wanted = np.asarray(boxes, "f4").reshape(-1, 5)
-    low, high = anchors[:, :2] - anchors[:, 2:] / 2, anchors[:, :2] + anchors[:, 2:] / 2
-    common = np.ones((len(anchors), len(wanted)), "f4")
-    for axis in (0, 1):
-        first, last = np.maximum(low[:, axis, None], wanted[:, axis]), np.minimum(high[:, axis, None], wanted[:, 2 + axis])
-        common *= np.maximum(last - first, 0)
-    areas = (wanted[:, 2] - wanted[:, 0]) * (wanted[:, 3] - wanted[:, 1])
-    iou = common / np.maximum(np.prod(anchors[:, 2:], axis=1)[:, None] + areas[None] - common, 1e-9)
-    box_of = np.where(iou.max(axis=1) >= positive_iou, iou.argmax(axis=1), -1)
-    box_of[iou.argmax(axis=0)] = np.arange(len(wanted))
-    inside = box_of >= 0
-    of, at = wanted[box_of[inside]], anchors[inside]
-    size = np.maximum(of[:, 2:4] - of[:, :2], 1e-3)
-    centre = (of[:, :2] + of[:, 2:4]) / 2
-    targets[inside, 0] = of[:, 4]
-    targets[inside, 1:3] = ((centre - at[:, :2]) / at[:, 2:])[:, ::-1]
-    targets[inside, 3:5] = np.log(size / at[:, 2:])[:, ::-1]
-    return targets
-
-
-def distillation(tf: Any, got: list[Any], wanted: Optional[list[Any]], _: Any) -> Any:
-    """Mean over outputs of the squared distance to the float network's, each divided by the mean square of the latter."""
-    assert wanted is not None
-    terms = [tf.reduce_mean(tf.math.squared_difference(g, w)) / (tf.reduce_mean(tf.square(w)) + 1e-12) for g, w in zip(got, wanted)]
-    return tf.add_n(terms) / len(terms)
-
-
-def cross_entropy(tf: Any, got: list[Any], _: Optional[list[Any]], labels: Any) -> Any:
-    """Of the first output, [n, classes], against labels [n]: logits, or where a Softmax makes it, what that reads."""
-    logits = got[0]
-    while logits.op.type in ("Identity", "Softmax", "Reshape", "Squeeze"):
-        if logits.op.type == "Softmax":
-            logits = logits.op.inputs[0]
-            break
-        logits = logits.op.inputs[0]
-    else:
-        logits = got[0]
-    logits = tf.reshape(logits, [-1, got[0].shape[-1]])
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(labels, [-1]), logits=logits))
-
-
-def detection(tf: Any, got: list[Any], _: Optional[list[Any]], labels: Any, alpha: float = 0.25, gamma: float = 1.5,
-              box_weight: float = 50.0, delta: float = 0.1) -> Any:
-    """The loss that EfficientDet is trained by: focal loss (Lin et al. 2017) of the class heads, the first half of the outputs, and
-    Huber loss of the box heads, each over the number of anchors with a box. labels: box_targets(), [n, anchors, 5]."""
-    anchors = int(labels.shape[1])
-
-    def heads(part: list[Any]) -> Any:
-        flat = tf.concat([tf.reshape(head, [tf.shape(head)[0], -1]) for head in part], axis=1)
-        return tf.reshape(flat, [tf.shape(flat)[0], anchors, -1])
-
-    logits, boxes = heads(got[: len(got) // 2]), heads(got[len(got) // 2:])
-    wanted = tf.one_hot(tf.cast(labels[..., 0], tf.int32), tf.shape(logits)[2])
-    positive = tf.cast(labels[..., 0] >= 0, tf.float32)
-    count = tf.reduce_sum(positive) + 1.0
-    share = tf.nn.sigmoid(logits)
-    right = wanted * share + (1 - wanted) * (1 - share)
-    weight = (wanted * alpha + (1 - wanted) * (1 - alpha)) * tf.pow(tf.maximum(1 - right, 1e-8), gamma)
-    focal = tf.reduce_sum(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=wanted, logits=logits)) / count
-    off = tf.abs(boxes - labels[..., 1:]) * positive[..., None]
-    huber = tf.reduce_sum(tf.where(off <= delta, 0.5 * off * off, delta * (off - 0.5 * delta))) / (4 * count)
-    return focal + box_weight * huber
-
-
-LOSSES: dict[str, Loss] = {"distillation": distillation, "cross_entropy": cross_entropy, "detection": detection}
+__all__ = ["LOSSES", "Feed", "Loss", "Report", "box_targets", "cross_entropy", "detection", "distillation", "retrain"]
 
 
 class Report:
@@ -357,12 +43,12 @@ class Report:
 class _Trainer:
     def __init__(self, tf: Any, graph: Any, float_graph: Any, outputs: Sequence[str], example: Feed, options: dict[str, Any]) -> None:
         self.tf, self.graph, self.options = tf, graph, options
-        self.layers = _layers(graph)
+        self.layers = _retrain_graph.layers(graph)
         if not self.layers:
             raise ValueError("the graph has no fake-quantized layers: make it with cytodet quantize --fake-quant")
         self.labels = options["labels_key"]
         self.filters = {layer.filter for layer in self.layers}
-        self.stacks = options["batch_size"] > 1 and _has_open_batch(graph)
+        self.stacks = options["batch_size"] > 1 and _retrain_graph.has_open_batch(graph)
         v1 = tf.compat.v1
         self.session_graph = tf.Graph()
         with self.session_graph.as_default():
@@ -371,9 +57,9 @@ class _Trainer:
             self.inputs = {k: v1.placeholder(np.asarray(v).dtype, shapes[k], name=f"fed/{k}") for k, v in example.items()}
             fed = {k: v for k, v in self.inputs.items() if k != self.labels}
             with tf.name_scope("float"):
-                wanted = _import(tf, float_graph, outputs, {}, fed) if float_graph is not None else None
+                wanted = _retrain_graph.import_graph(tf, float_graph, outputs, {}, fed) if float_graph is not None else None
             self._make_variables()
-            got = _import(tf, self.computed, outputs, self.replaced, fed)
+            got = _retrain_graph.import_graph(tf, self.computed, outputs, self.replaced, fed)
             self.plain_loss = options["loss"](tf, got, [tf.stop_gradient(w) for w in wanted] if wanted else None,
                                               self.inputs.get(self.labels))
             weights = [value for name, value in self.replaced.items() if name in self.filters]
@@ -403,14 +89,14 @@ class _Trainer:
         tf, nodes = self.tf, {node.name: node for node in self.graph.node}
         self.replaced: dict[str, Any] = {}
         self.trained: dict[str, Any] = {}
-        self.steps: list[_LearnedStep] = []
+        self.steps: list[_retrain_graph.LearnedStep] = []
         self.computed = tf.compat.v1.GraphDef()
         self.computed.CopyFrom(self.graph)
         computed = {node.name: node for node in self.computed.node}
         v1 = tf.compat.v1
 
         def variable(name: str) -> Any:
-            value = _constant(tf, nodes[name])
+            value = _retrain_graph.constant(tf, nodes[name])
             # A number moves in steps of its own magnitude, whatever that is.
             scale = float(np.sqrt(np.mean(np.square(value)))) or 1.0
             raw = v1.get_variable("trained/" + name.replace(":", "_"), initializer=tf.constant(value / scale))
@@ -420,7 +106,7 @@ class _Trainer:
         def learned(rounded: str, ends: list[str], numbers: float) -> None:
             if any(step.ends == ends for step in self.steps):  # layers that read one value
                 return
-            step = _LearnedStep(tf, self.computed, computed[rounded], ends)
+            step = _retrain_graph.LearnedStep(tf, self.computed, computed[rounded], ends)
             self.steps.append(step)
             self.trained[step.name], self.replaced[step.name] = step.trained(tf, numbers)
 
@@ -430,9 +116,9 @@ class _Trainer:
             if "ranges" in self.options["learn"]:
                 learned(layer.rounded_input, layer.input_ends, 1e4)
             if "weight_ranges" in self.options["learn"]:
-                learned(layer.rounded_filter, layer.filter_ends, _constant(tf, nodes[layer.filter]).size)
+                learned(layer.rounded_filter, layer.filter_ends, _retrain_graph.constant(tf, nodes[layer.filter]).size)
         if "biases" in self.options["learn"]:
-            for name in _biases(tf, self.graph, self.layers):
+            for name in _retrain_graph.biases(tf, self.graph, self.layers):
                 self.replaced[name] = variable(name)
 
     def _feed(self, samples: list[Feed]) -> Feed:
@@ -442,7 +128,7 @@ class _Trainer:
         return {self.inputs[key]: np.concatenate([sample[key] for sample in samples]) for key in samples[0]}
 
     def mean_loss(self, samples: list[Feed]) -> float:
-        return float(np.mean([self.session.run(self.plain_loss, self._feed([_loaded(s)])) for s in samples]))
+        return float(np.mean([self.session.run(self.plain_loss, self._feed([_retrain_feeds.loaded(s)])) for s in samples]))
 
     def train(self, samples: list[Feed], rate: float) -> tuple[float, float]:
         """One step; the loss that the labels or the float network give, and that of the weights' size."""
@@ -471,7 +157,7 @@ class _Trainer:
         result.CopyFrom(self.graph)
         for node in result.node:
             if node.name in values:
-                shape = _constant(tf, node).shape
+                shape = _retrain_graph.constant(tf, node).shape
                 node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values[node.name].reshape(shape), dtype=tf.float32))
         return result
 
@@ -526,7 +212,7 @@ def retrain(graph: Union[str, "os.PathLike[str]"], out: Union[str, "os.PathLike[
     Returns a Report. A loss that is not finite, or ten times what it was, stops the run: the best step so far is written, and
     Report.stopped says why. Raises ValueError for what cannot be trained, OSError for files.
     """
-    tf = _tensorflow()
+    tf = _retrain_graph.load_tensorflow()
     graph, out = os.fspath(graph), os.fspath(out)
     if os.path.exists(out) and os.path.samefile(graph, out):
         raise ValueError(f"{out} is the graph that is trained: choose another name")
@@ -542,8 +228,8 @@ def retrain(graph: Union[str, "os.PathLike[str]"], out: Union[str, "os.PathLike[
                                ("repeat_count", repeat_count, 0), ("buffer_size", buffer_size, 0)):
         if value < least:
             raise ValueError(f"{name} is {value}: must be at least {least}")
-    source = _read(tf, graph)
-    feeds = _named_feeds(source, _feeds_of(data, labels_key))
+    source = _retrain_graph.read(tf, graph)
+    feeds = _named_feeds(source, _retrain_feeds.feeds_of(data, labels_key))
     if loss in ("cross_entropy", "detection"):
         if not any(labels_key in feed for feed in feeds):
             raise ValueError(f"{loss} needs labels, and no feed has any")
@@ -559,17 +245,17 @@ def retrain(graph: Union[str, "os.PathLike[str]"], out: Union[str, "os.PathLike[
     options = {"loss": LOSSES[loss] if isinstance(loss, str) else loss, "labels_key": labels_key, "learn": tuple(learn),
                "learning_rate": float(learning_rate), "momentum": float(momentum), "weight_decay": float(weight_decay),
                "batch_size": int(batch_size), "seed": int(seed), "threads": int(threads)}
-    names = list(outputs or _outputs_of_model(graph, source) or _outputs_of(source))
-    trainer = _Trainer(tf, source, _read(tf, os.fspath(float_graph)) if float_graph else None, names, _loaded(feeds[0]), options)
+    names = list(outputs or _outputs_of_model(graph, source) or _retrain_graph.outputs_of(source))
+    trainer = _Trainer(tf, source, _retrain_graph.read(tf, os.fspath(float_graph)) if float_graph else None, names, _retrain_feeds.loaded(feeds[0]), options)
     settings = {"graph": _hash_of([source.SerializeToString(deterministic=True)]), "outputs": names,
                 "loss": loss if isinstance(loss, str) else getattr(loss, "__qualname__", "callable"), "learn": list(learn),
                 "train_iter": train_iter, "batch_size": batch_size, "learning_rate": learning_rate, "momentum": momentum,
                 "weight_decay": weight_decay, "save_interval": save_interval, "held_back": held_back, "repeat_count": repeat_count,
                 "buffer_size": buffer_size, "seed": seed}
     if float_graph:
-        settings["float_graph"] = _hash_of([_read(tf, os.fspath(float_graph)).SerializeToString(deterministic=True)])
+        settings["float_graph"] = _hash_of([_retrain_graph.read(tf, os.fspath(float_graph)).SerializeToString(deterministic=True)])
     if checkpoints:
-        settings["data"] = _hash_of(part for feed in feeds for key, value in _loaded(feed).items() for part in
+        settings["data"] = _hash_of(part for feed in feeds for key, value in _retrain_feeds.loaded(feed).items() for part in
                                     (str(key).encode(), str(value.shape).encode(), np.ascontiguousarray(value).tobytes()))
     run = _Run(tf, trainer, trained_on, held, settings, checkpoints, checkpoint_name, events)
     return run.train(out, num_parallel_reads, progress)
@@ -602,7 +288,7 @@ def _outputs_of_model(graph: str, source: Any) -> list[str]:
         model = json.load(file)
     named = [*model.get("class_logits", []), *model.get("box_deltas", [])] or [model.get("output", "")]
     nodes = {node.name for node in source.node}
-    return named if all(_base(name) in nodes for name in named) else []
+    return named if all(_retrain_graph.base(name) in nodes for name in named) else []
 
 
 class _Run:
@@ -627,11 +313,11 @@ class _Run:
                 self._save(0)
         writer = self._event_writer()
         average = math.nan
-        groups = _groups(_order(len(self.trained_on), o["buffer_size"], o["repeat_count"], o["seed"]), o["batch_size"])
+        groups = _retrain_feeds.groups(_retrain_feeds.order(len(self.trained_on), o["buffer_size"], o["repeat_count"], o["seed"]), o["batch_size"])
         for _ in range(self.start):
             next(groups, None)
         last = report.steps = self.start
-        for step, batch in zip(range(self.start + 1, o["train_iter"] + 1), _batches(self.trained_on, groups, readers)):
+        for step, batch in zip(range(self.start + 1, o["train_iter"] + 1), _retrain_feeds.batches(self.trained_on, groups, readers)):
             rate = o["learning_rate"] * 0.5 * (1 + math.cos(math.pi * (step - 1) / o["train_iter"]))
             value, l2_loss = trainer.train(batch, rate)
             report.steps = step

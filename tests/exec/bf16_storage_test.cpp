@@ -70,9 +70,7 @@ QuantizedNet net_of(const Bf16Block& b) {
   net.conv("dw", b.channels ? "expanded" : "x", 0, 0, {});
   add_swish(net, "map", "dw");
   net.sizes("axes", {1, 2});
-  AttrMap keep;
-  keep.emplace("keep_dims", true);
-  net.op("mean", "Mean", {"map", "axes"}, keep);
+  net.op("mean", "Mean", {"map", "axes"}, kept_dims());
   net.conv("excite", "mean", net.shape("map").back(), 1, {});
   net.op("gate", "Sigmoid", {"excite"});
   net.op("gated", "Mul", {"map", "gate"});

@@ -202,9 +202,7 @@ TEST_P(Depthwise, AloneWithSwishAndMean) {
   depthwise(g, c, "x", random);
   swish(g, "act", "dw");
   constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
-  AttrMap keep;
-  keep.emplace("keep_dims", true);
-  add(g, "mean", "Mean", {"act", "axes"}, std::move(keep));
+  add(g, "mean", "Mean", {"act", "axes"}, kept_dims());
   EXPECT_THAT(check_against_plain(g, {{"x", {c.n, c.h, c.w, c.c}}}, {"act", "mean"}, random),
               ::testing::ElementsAre("depthwise"));
 }
@@ -253,9 +251,7 @@ TEST(Kernels, SqueezeExciteBlock) {
   depthwise(g, c, "x", random);
   swish(g, "act", "dw");
   constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
-  AttrMap keep;
-  keep.emplace("keep_dims", true);
-  add(g, "mean", "Mean", {"act", "axes"}, std::move(keep));
+  add(g, "mean", "Mean", {"act", "axes"}, kept_dims());
   constant(g, "w1", normal_tensor({1, 1, 24, 6}, random));
   constant(g, "w2", normal_tensor({1, 1, 6, 24}, random));
   constant(g, "w3", normal_tensor({1, 1, 24, 24}, random));

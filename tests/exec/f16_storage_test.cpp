@@ -71,9 +71,7 @@ Graph graph_of(const F16Block& b) {
   else
     swish("map", "dw");
   constant(g, "axes", Tensor::from<int32_t>({2}, {1, 2}));
-  AttrMap keep;
-  keep.emplace("keep_dims", true);
-  add(g, "mean", "Mean", {"map", "axes"}, std::move(keep));
+  add(g, "mean", "Mean", {"map", "axes"}, kept_dims());
   for (const std::string suffix : {"", "2"}) {
     if (!suffix.empty() && !b.gated_twice) continue;
     conv("excite" + suffix, "mean", {1, 1, b.channels, b.channels}, 0.2f, conv_attrs("SAME"), nullptr);

@@ -117,9 +117,7 @@ class RandomNet {
   void gated(const std::string& name) {
     const std::string map = read();
     net.sizes(name + "/axes", {1, 2});
-    AttrMap keep;
-    keep.emplace("keep_dims", true);
-    net.op(name + "/mean", "Mean", {chance(2) ? map : any(), name + "/axes"}, std::move(keep));
+    net.op(name + "/mean", "Mean", {chance(2) ? map : any(), name + "/axes"}, kept_dims());
     net.op(name + "/gate", "Sigmoid", {name + "/mean"});
     const std::string gate = chance(3) ? net.fake_quant(name + "/gate", {0.004f, 0, false}) : name + "/gate";
     net.op(name, "Mul", chance(2) ? std::vector{gate, map} : std::vector{map, gate});

@@ -30,6 +30,12 @@ inline Attr ints(std::vector<int64_t> v) {
   return Attr(l);
 }
 
+inline AttrMap kept_dims() {
+  AttrMap a;
+  a.emplace("keep_dims", true);
+  return a;
+}
+
 inline AttrMap conv_attrs(const std::string& padding = "VALID", int64_t stride = 1) {
   AttrMap a;
   a.emplace("strides", ints({1, stride, stride, 1}));

@@ -7,24 +7,24 @@ import sys
 import numpy as np
 import pytest
 
-from cytodet import _retrain_command, retrain
+from cytodet import _retrain_command, _retrain_feeds, retrain
 
 from conftest import SOURCE
 
 
 def test_every_round_has_every_feed_once_in_an_order_that_the_seed_gives():
     for buffer_size in (0, 1, 3, 7, 20):
-        order = list(retrain._order(7, buffer_size, 3, 5))
+        order = list(_retrain_feeds.order(7, buffer_size, 3, 5))
         assert [sorted(order[i:i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
-        assert order == list(retrain._order(7, buffer_size, 3, 5))
-    assert list(retrain._order(4, 1, 1, 9)) == [0, 1, 2, 3]  # a buffer of one is no shuffling
-    assert list(retrain._order(50, 0, 1, 1)) != list(retrain._order(50, 0, 1, 2))
-    assert list(retrain._groups(iter(range(5)), 2)) == [[0, 1], [2, 3], [4]]
+        assert order == list(_retrain_feeds.order(7, buffer_size, 3, 5))
+    assert list(_retrain_feeds.order(4, 1, 1, 9)) == [0, 1, 2, 3]  # a buffer of one is no shuffling
+    assert list(_retrain_feeds.order(50, 0, 1, 1)) != list(_retrain_feeds.order(50, 0, 1, 2))
+    assert list(_retrain_feeds.groups(iter(range(5)), 2)) == [[0, 1], [2, 3], [4]]
 
 
 def test_feeds_are_read_ahead_and_stay_in_order():
     feeds = [{"x": (lambda i=i: np.full(2, i))} for i in range(9)]
-    batches = retrain._batches(feeds, retrain._groups(iter([3, 1, 4, 1, 5]), 2), 3)
+    batches = _retrain_feeds.batches(feeds, _retrain_feeds.groups(iter([3, 1, 4, 1, 5]), 2), 3)
     assert [[int(f["x"][0]) for f in batch] for batch in batches] == [[3, 1], [4, 1], [5]]
 
 
@@ -34,7 +34,7 @@ def test_a_folder_of_feeds_has_its_labels(tmp_path):
     np.save(tmp_path / "priors.npy", np.asarray([[8, 8, 8, 8], [16, 8, 8, 8]], "f4"))
     labels = {"00000.npy": {"image": "a", "class": 2}, "00001.npy": {"image": "b", "boxes": [[12, 4, 20, 12, 1]]}}
     (tmp_path / "labels.json").write_text(json.dumps(labels))
-    first, second = (retrain._loaded(f) for f in retrain._feeds_of(tmp_path))
+    first, second = (_retrain_feeds.loaded(f) for f in _retrain_feeds.feeds_of(tmp_path))
     assert first["labels"].tolist() == [2] and first[None].shape == (1, 4)
     assert second["labels"].tolist() == [[[-1, 0, 0, 0, 0], [1, 0, 0, 0, 0]]]
 
