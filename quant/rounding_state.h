@@ -32,7 +32,7 @@ class RoundingState {
 
   // The kept sums into `sums`, which has the lanes and layers that are expected, without numbers; false: none fit.
   bool read_sums(MomentSums& sums) const;
-  // Where it is time, or `last`.
+  // Writes the sums if the last write is long enough ago, or if these are the `last`.
   void keep_sums(const MomentSums& sums, bool last);
 
   // A layer's weights by their key, see Moments::rounded(). Any thread.

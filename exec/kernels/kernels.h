@@ -22,7 +22,7 @@ enum class Act : int {
   swish_3e5,          // to swish_3e5_error(max |x|), at most 2.9e-5, where |x| <= kSwish3e5MaxInput
   swish_small_3e5,    // to swish_small_error(max |x|), at most 2.7e-5, where |x| <= kSwishSmallMaxInput
   hard_swish,         // x * relu6(x + 3) / 6
-  // These only behind products, dense or of groups:
+  // Computed only in the epilogues of dense and grouped products:
   gelu,       // x * (1 + erf(x / sqrt 2)) / 2, to 1.2e-7 * |x| and 1e-8; of minus infinity 0
   gelu_tanh,  // x * sigmoid(1.5957691 * (x + 0.044715 * x^3)), to float rounding
   gelu_2e3,   // either, to kGelu2e3Error = 2e-3, of any x

@@ -394,12 +394,13 @@ std::optional<ConvShape> conv_shape(const Lowering& low, NodeId id, Value input,
   s.out_c = (*out)[rank - 1];
   const auto along = [&](size_t axis, int64_t& in_size, int64_t& out_size, int& kernel, int& stride, int& dilation) {
     const int64_t size = filter.dim(static_cast<int64_t>(axis) - 1);
+    if (size > kMaxKernel) return false;
     in_size = (*in)[axis];
     out_size = (*out)[axis];
-    kernel = static_cast<int>(std::min(size, kMaxKernel + 1));
+    kernel = static_cast<int>(size);
     stride = at(strides, axis);
     dilation = at(dilations, axis);
-    return size <= kMaxKernel;
+    return true;
   };
   if (rank == 5 && !along(1, s.depth.in, s.depth.out, s.depth.kernel, s.depth.stride, s.depth.dilation)) return {};
   if (!along(rank - 3, s.in_h, s.out_h, s.kernel_h, s.stride_h, s.dilation_h) ||

@@ -31,7 +31,7 @@ dnnl::engine& engine() {
   return e;
 }
 
-// Of [n, h, w, c] or [n, d, h, w, c].
+// How f32 maps [n, h, w, c] and volumes [n, d, h, w, c] lie in memory: channels innermost.
 memory::desc channels_last(const Shape& s) {
   if (s.size() == 5) return {{s[0], s[4], s[1], s[2], s[3]}, memory::data_type::f32, memory::format_tag::ndhwc};
   return {{s[0], s[3], s[1], s[2]}, memory::data_type::f32, memory::format_tag::nhwc};

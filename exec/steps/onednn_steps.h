@@ -1,4 +1,4 @@
-// A deconvolution on oneDNN: tensors are f32, NHWC. A shape that oneDNN refuses is an Error that does not name the node.
+// A deconvolution on oneDNN: tensors are f32, channels last. A shape that oneDNN refuses is an Error that does not name the node.
 #pragma once
 
 #include <memory>

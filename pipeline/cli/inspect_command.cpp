@@ -32,7 +32,7 @@ struct InspectOptions {
   bool plan = false, structure = false, json = false;
 };
 
-// Of a model as bench and detect compile it, or of a bare graph at the shapes that it or the user states.
+// Prints the plan of a model, compiled as bench and detect do, or of a bare graph at the shapes that it or the user states.
 int inspect_plan(const InspectOptions& o) {
   BenchOptions network{o.graph, parse_shapes(o.shapes), {}, o.flags.changes()};
   network.interface.outputs = o.outputs;
