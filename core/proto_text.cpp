@@ -13,7 +13,7 @@ namespace cytodet::core {
 namespace {
 
 constexpr int kDeepest = 32;
-constexpr size_t kMostFields = 10'000'000;
+constexpr size_t kMaxFields = 10'000'000;
 
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-' ||
@@ -99,7 +99,7 @@ class ProtoReader {
     std::vector<ProtoField> fields;
     for (char c = next(); c != '\0' && c != '}' && c != '>'; c = next()) {
       if (!is_word(c)) return fields;
-      if (++count_ > kMostFields) wrong("has more than " + std::to_string(kMostFields) + " fields");
+      if (++count_ > kMaxFields) wrong("has more than " + std::to_string(kMaxFields) + " fields");
       ProtoField f;
       f.line = line_;
       f.name = word();
@@ -119,7 +119,7 @@ class ProtoReader {
   void list(ProtoField& f, std::vector<ProtoField>& fields, int depth) {
     for (bool first = true; !take(']'); first = false) {
       if (!first && !take(',')) wrong("has a list without end");
-      if (++count_ > kMostFields) wrong("has more than " + std::to_string(kMostFields) + " fields");
+      if (++count_ > kMaxFields) wrong("has more than " + std::to_string(kMaxFields) + " fields");
       ProtoField element = f;
       value(element, true, depth);
       fields.push_back(std::move(element));

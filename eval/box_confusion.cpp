@@ -19,13 +19,13 @@ struct CrossOverlap {
 class Confusions {
  public:
   Confusions(const GroundTruth& truth, const DetectionSet& set, const std::vector<ClassOutcomes>& outcomes,
-             const std::vector<double>& least_scores, double least_iou)
-      : truth_(truth), set_(set), least_iou_(least_iou), background_(static_cast<int32_t>(truth.categories.size())) {
+             const std::vector<double>& min_scores, double min_iou)
+      : truth_(truth), set_(set), min_iou_(min_iou), background_(static_cast<int32_t>(truth.categories.size())) {
     std::vector<char> found(truth.size(), 0);
     std::vector<std::vector<int32_t>> open(truth.images.size()), missed(truth.images.size());
     for (size_t c = 0; c < outcomes.size(); ++c)
       for (const ScoredOutcome& d : outcomes[c].detections) {
-        if (!(d.score >= least_scores[c])) break;
+        if (!(d.score >= min_scores[c])) break;
         if (!d.right()) {
           open[static_cast<size_t>(d.image)].push_back(d.detection);
           continue;
@@ -44,7 +44,7 @@ class Confusions {
 
  private:
   void join(int32_t image, const std::vector<int32_t>& open, const std::vector<int32_t>& missed) {
-    overlaps_.find(truth_, missed, set_, open, least_iou_);
+    overlaps_.find(truth_, missed, set_, open, min_iou_);
     cross_.clear();
     for (size_t d = 0; d < open.size(); ++d)
       for (const Overlap& o : overlaps_.of(d)) cross_.push_back({o.iou, static_cast<int32_t>(d), o.truth});
@@ -66,7 +66,7 @@ class Confusions {
 
   const GroundTruth& truth_;
   const DetectionSet& set_;
-  double least_iou_;
+  double min_iou_;
   int32_t background_;
   Overlaps overlaps_;
   std::vector<CrossOverlap> cross_;
@@ -86,8 +86,8 @@ std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion
 }
 
 BoxConfusion box_confusion(const GroundTruth& truth, const DetectionSet& set, const std::vector<ClassOutcomes>& outcomes,
-                           const std::vector<double>& least_scores, double least_iou, const Bootstrap& bootstrap) {
-  std::vector<ConfusedPair> pairs = Confusions(truth, set, outcomes, least_scores, least_iou).pairs;
+                           const std::vector<double>& min_scores, double min_iou, const Bootstrap& bootstrap) {
+  std::vector<ConfusedPair> pairs = Confusions(truth, set, outcomes, min_scores, min_iou).pairs;
   std::stable_sort(pairs.begin(), pairs.end(), [](const ConfusedPair& a, const ConfusedPair& b) { return a.row < b.row; });
   BoxConfusion confusion;
   confusion.classes = truth.categories.size();

@@ -23,10 +23,10 @@ struct FrequentConfusion {
   Estimate count;
 };
 std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t most = 20);
-constexpr size_t kMostInTable = 20;  // classes; of more, a table of all cells is not readable
+constexpr size_t kMaxInTable = 20;  // classes; of more, a table of all cells is not readable
 
-// `least_scores`: per class; detections of a class with NaN there are left out.
+// `min_scores`: per class; detections of a class with NaN there are left out.
 BoxConfusion box_confusion(const GroundTruth& truth, const DetectionSet& set, const std::vector<ClassOutcomes>& outcomes,
-                           const std::vector<double>& least_scores, double least_iou, const Bootstrap& bootstrap);
+                           const std::vector<double>& min_scores, double min_iou, const Bootstrap& bootstrap);
 
 }  // namespace cytodet::eval

@@ -11,7 +11,7 @@ namespace cytodet::eval {
 namespace {
 
 ClassOutcomes outcomes_of_class(const GroundTruth& truth, const DetectionSet& set, const BoxGroups& truths,
-                                const BoxGroups& found, size_t c, double least_iou) {
+                                const BoxGroups& found, size_t c, double min_iou) {
   ClassOutcomes out;
   out.name = truth.categories[c].name;
   out.truths.assign(truth.images.size(), 0);
@@ -28,9 +28,9 @@ ClassOutcomes outcomes_of_class(const GroundTruth& truth, const DetectionSet& se
     ranked.assign(boxes.begin(), boxes.end());
     const auto score = [&](int32_t d) { return set.scores[static_cast<size_t>(d)]; };
     std::stable_sort(ranked.begin(), ranked.end(), [&](int32_t a, int32_t b) { return score(a) > score(b); });
-    overlaps.find(truth, wanted, set, ranked, least_iou);
+    overlaps.find(truth, wanted, set, ranked, min_iou);
     for (size_t d = 0; d < ranked.size(); ++d) {
-      const int32_t match = best_match(overlaps.of(d), least_iou, crowd, [&](int32_t g) {
+      const int32_t match = best_match(overlaps.of(d), min_iou, crowd, [&](int32_t g) {
         return taken[static_cast<size_t>(g)] && !crowd[static_cast<size_t>(g)];
       });
       if (match >= 0 && crowd[static_cast<size_t>(match)]) continue;
@@ -68,10 +68,10 @@ double f_beta_of(const PointCounts& c, double beta) {
   return right / (right + b * static_cast<double>(c.truths - c.right) + static_cast<double>(c.wrong));
 }
 
-CountsOfImages::CountsOfImages(const ClassOutcomes& outcomes, double least_score)
+CountsOfImages::CountsOfImages(const ClassOutcomes& outcomes, double min_score)
     : right_(outcomes.truths.size(), 0), wrong_(outcomes.truths.size(), 0), truths_(outcomes.truths) {
   for (const ScoredOutcome& d : outcomes.detections) {
-    if (d.score < least_score) break;
+    if (d.score < min_score) break;
     ++(d.right() ? right_ : wrong_)[static_cast<size_t>(d.image)];
   }
 }

@@ -47,7 +47,7 @@ double f_beta_of(const PointCounts& c, double beta);
 // Counts per image at a least score: sums over any weights of images are made of them.
 class CountsOfImages {
  public:
-  CountsOfImages(const ClassOutcomes& outcomes, double least_score);
+  CountsOfImages(const ClassOutcomes& outcomes, double min_score);
   PointCounts weighted(std::span<const int32_t> weights) const;
   const std::vector<int32_t>& right() const { return right_; }
   const std::vector<int32_t>& wrong() const { return wrong_; }

@@ -106,7 +106,7 @@ Comparison compare(const GroundTruth& truth, const DetectionSet& first, const De
   std::stable_sort(result.images.begin(), result.images.end(), [](const ComparedImage& a, const ComparedImage& b) {
     return std::abs(a.first - a.second) > std::abs(b.first - b.second);
   });
-  if (result.images.size() > o.most_images) result.images.resize(o.most_images);
+  if (result.images.size() > o.max_images) result.images.resize(o.max_images);
   return result;
 }
 

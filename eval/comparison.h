@@ -15,7 +15,7 @@ struct ComparisonOptions {
   double iou = 0.5;                      // of matches at the operating point
   std::vector<double> operating_scores;  // per category; NaN: none
   BootstrapOptions bootstrap;
-  size_t most_images = 10;  // that are listed
+  size_t max_images = 10;  // that are listed
 };
 
 struct ComparedFigure {

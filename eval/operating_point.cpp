@@ -116,10 +116,10 @@ OperatingRule operating_rule(const std::string& text) {
   throw UsageError("operating point \"" + text + "\"", "is no rule", kKnownRules);
 }
 
-PointFigures figures_at(const ClassOutcomes& outcomes, double least_score, std::span<const double> mm2,
+PointFigures figures_at(const ClassOutcomes& outcomes, double min_score, std::span<const double> mm2,
                         const Bootstrap& bootstrap) {
-  if (std::isnan(least_score)) return {};
-  const CountsOfImages counts(outcomes, least_score);
+  if (std::isnan(min_score)) return {};
+  const CountsOfImages counts(outcomes, min_score);
   const auto estimates = bootstrap.estimate(5, [&](std::span<const int32_t> weights, std::span<double> out) {
     const PointCounts c = counts.weighted(weights);
     const auto wrong = static_cast<double>(c.wrong);

@@ -33,8 +33,7 @@ struct PointFigures {
   Estimate fp_per_mm2;  // undefined where areas are not known
 };
 // `mm2`: per image, or empty. NaN as least score: everything undefined.
-PointFigures figures_at(const ClassOutcomes& outcomes, double least_score, std::span<const double> mm2,
-                        const Bootstrap& bootstrap);
+PointFigures figures_at(const ClassOutcomes& outcomes, double min_score, std::span<const double> mm2, const Bootstrap& bootstrap);
 
 struct OperatingPoint {
   std::optional<double> score;       // none: no score meets the rule, or the class has no ground truth

@@ -50,8 +50,8 @@ void add_curves(const ClassOutcomes& outcomes, const Bootstrap& bootstrap, Scree
   out.f1 = third(2);
 }
 
-std::vector<CountPair> counts_of(const ClassOutcomes& outcomes, double least_score) {
-  const CountsOfImages counts(outcomes, least_score);
+std::vector<CountPair> counts_of(const ClassOutcomes& outcomes, double min_score) {
+  const CountsOfImages counts(outcomes, min_score);
   std::vector<CountPair> pairs;
   for (size_t i = 0; i < outcomes.truths.size(); ++i)
     pairs.push_back({static_cast<double>(outcomes.truths[i]), static_cast<double>(counts.right()[i] + counts.wrong()[i])});

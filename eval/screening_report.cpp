@@ -90,7 +90,7 @@ std::string calibration_table(const Screening& s) {
 }
 
 std::string confusion_table(const Screening& s) {
-  if (s.confusion.classes > kMostInTable) {
+  if (s.confusion.classes > kMaxInTable) {
     TextTable t("most confused", {{"taken for", kClassColumns}, {"boxes", kEstimateColumns}});
     for (const FrequentConfusion& f : frequent_confusions(s.confusion))
       t.row(s.names[f.truth], {s.names[f.taken_for], text_of(f.count, 0)});

@@ -33,10 +33,10 @@ const char* name_of(SlideScore score) {
   return "";
 }
 
-double slide_score(SlideScore which, std::vector<double> scores, double least_score) {
+double slide_score(SlideScore which, std::vector<double> scores, double min_score) {
   if (scores.empty()) return 0;
   if (which == SlideScore::count)
-    return static_cast<double>(std::count_if(scores.begin(), scores.end(), [&](double s) { return s >= least_score; }));
+    return static_cast<double>(std::count_if(scores.begin(), scores.end(), [&](double s) { return s >= min_score; }));
   const size_t k = std::min(which == SlideScore::maximum ? size_t{1} : kTopScores, scores.size());
   std::partial_sort(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(k), scores.end(), std::greater<>());
   const double sum = std::accumulate(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(k), 0.0);

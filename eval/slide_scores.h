@@ -18,8 +18,8 @@ constexpr std::array<SlideScore, 3> kSlideScores = {SlideScore::maximum, SlideSc
 const char* name_of(SlideScore score);  // "maximum", "mean of the top 10", "count"
 
 // What a slide's detections of one class, in any order, give: the best score; the mean of the kTopScores best, a missing one
-// counted as 0; the number with at least `least_score`. 0 without detections.
-double slide_score(SlideScore which, std::vector<double> scores, double least_score);
+// counted as 0; the number with at least `min_score`. 0 without detections.
+double slide_score(SlideScore which, std::vector<double> scores, double min_score);
 
 struct RocPoint {
   double false_positive_rate = 0, sensitivity = 0;

@@ -18,8 +18,8 @@
 namespace cytodet::quant {
 namespace {
 
-constexpr int kLanes = 4;               // sets of sums that samples are dealt to in turn, whatever the number of threads
-constexpr int64_t kMostWindows = 2048;  // of a sample, of a layer
+constexpr int kLanes = 4;              // sets of sums that samples are dealt to in turn, whatever the number of threads
+constexpr int64_t kMaxWindows = 2048;  // of a sample, of a layer
 constexpr int64_t kLargestBlock = 4608, kSmallestBlock = 64;
 constexpr size_t kSamplesBetweenSaves = 4;  // of each lane
 
@@ -71,14 +71,14 @@ std::optional<WatchedLayer> watched_layer(const Graph& graph, NodeId id) {
 int64_t sums_of(const InputMoments& m) { return m.depthwise ? m.size * m.size * m.channels : m.blocks() * m.block * m.block; }
 
 // The largest blocks with which all sums fit.
-void choose_blocks(std::vector<WatchedLayer>& layers, int64_t most_bytes) {
+void choose_blocks(std::vector<WatchedLayer>& layers, int64_t max_bytes) {
   for (int64_t block = kLargestBlock;; block = std::max(kSmallestBlock, block / 16 * 8)) {
     int64_t bytes = 0;
     for (WatchedLayer& l : layers) {
       l.moments.block = std::min(block, l.moments.size);
       bytes += sums_of(l.moments) * static_cast<int64_t>(sizeof(float)) * (kLanes + 1);
     }
-    if (bytes <= most_bytes || block == kSmallestBlock) return;
+    if (bytes <= max_bytes || block == kSmallestBlock) return;
   }
 }
 
@@ -191,7 +191,7 @@ class MomentRun {
       readers_[static_cast<size_t>(l->tap)].push_back(layers_.size());
       layers_.push_back(std::move(*l));
     }
-    choose_blocks(layers_, options.most_bytes);
+    choose_blocks(layers_, options.max_bytes);
     Lane empty;
     for (const WatchedLayer& l : layers_) empty.push_back(l.moments);
     sums_.lanes.assign(static_cast<size_t>(std::min<size_t>(kLanes, std::max<size_t>(1, data.samples.size()))), empty);
@@ -266,7 +266,7 @@ class MomentRun {
     for (size_t i : readers_[static_cast<size_t>(tap)]) {
       // Some eight windows for each weight of an output, so that their sums know more than the samples by heart.
       const int64_t wanted = 8 * layers_[i].moments.size / static_cast<int64_t>(data_.samples.size());
-      const int64_t most = std::max(options_.windows_per_image, std::min(wanted, kMostWindows));
+      const int64_t most = std::max(options_.windows_per_image, std::min(wanted, kMaxWindows));
       if (const std::optional<Windows> w = windows_of(layers_[i], t, most, sample)) add_windows(lane[i], *w);
     }
   }

@@ -51,8 +51,8 @@ class Moments {
 };
 
 struct MomentOptions {
-  int64_t most_bytes = int64_t{2} << 30;  // of all sums together: larger layers are cut into blocks until they fit
-  int64_t windows_per_image = 256;        // at least, where a map has as many; more where a layer has many weights
+  int64_t max_bytes = int64_t{2} << 30;  // of all sums together: larger layers are cut into blocks until they fit
+  int64_t windows_per_image = 256;       // at least, where a map has as many; more where a layer has many weights
   bool quiet = false;
   std::shared_ptr<RoundingState> state = {};  // that sums are taken from and kept in, should the run be killed; null: nowhere
 };

@@ -102,7 +102,7 @@ def main():
                                  "cytodet_range_ms": [min(ours), max(ours)], "sahi_ms": p, "sahi_range_ms": [min(theirs), max(theirs)], "backend": backend,
                                  "ratio": p / o})
                 slowest = min(slowest or p / o, p / o)
-    (OUT / "bench_merge.json").write_text(json.dumps({"rows": rows_out, "least_ratio": slowest}, indent=1) + "\n")
+    (OUT / "bench_merge.json").write_text(json.dumps({"rows": rows_out, "min_ratio": slowest}, indent=1) + "\n")
     print(f"all merged boxes equal; least ratio {slowest:.1f}x; out/bench_merge.json")
 
 

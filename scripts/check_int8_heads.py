@@ -1,7 +1,7 @@
 """Raw heads of a detector in INT8 against float, in dB: quantized with the defaults on some of IMAGES, run on some of them that are
 spread evenly.
 
-Classes and boxes are a group each, with its mean removed, as scripts/bench_peers has them. Fails below --least-db on images.
+Classes and boxes are a group each, with its mean removed, as scripts/bench_peers has them. Fails below --min-db on images.
 """
 import argparse
 import json
@@ -21,7 +21,7 @@ def arguments():
     parser.add_argument("--calibrate-on", type=int, default=100)
     parser.add_argument("--measure-on", type=int, default=12)
     parser.add_argument("--full-range", action="store_true", help="quantize --full-range")
-    parser.add_argument("--least-db", type=float, default=27)
+    parser.add_argument("--min-db", type=float, default=27)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/int8_heads"))
     parser.add_argument("--cytodet", default="build/release/cytodet")
     return parser.parse_args()
@@ -58,8 +58,8 @@ def main():
     both = [list(zip(heads_of(o, o.model.parent / settings["graph"], x, settings), heads_of(o, o.out / "int8.pb", x, settings)))
             for x in feeds]
     classes, boxes = (db([pair[group] for pair in both]) for group in (0, 1))
-    print(f"raw heads on {len(feeds)} images: classes {classes:.1f} dB, boxes {boxes:.1f} dB (at least {o.least_db:g})")
-    return int(not min(classes, boxes) >= o.least_db)
+    print(f"raw heads on {len(feeds)} images: classes {classes:.1f} dB, boxes {boxes:.1f} dB (at least {o.min_db:g})")
+    return int(not min(classes, boxes) >= o.min_db)
 
 
 if __name__ == "__main__":

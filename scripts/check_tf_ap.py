@@ -1,7 +1,7 @@
 """Finds cells with stock TensorFlow: one prediction script for a float graph and its INT8 graph, which keep the names of inputs and outputs.
 
-Prints AP, AP50 and AP75 of both, scored by cytodet evaluate, and the sizes of their files; fails when AP moves by more than --most-drop
-or the INT8 file is larger than --most-size of the float one.
+Prints AP, AP50 and AP75 of both, scored by cytodet evaluate, and the sizes of their files; fails when AP moves by more than --max-drop
+or the INT8 file is larger than --max-size of the float one.
 """
 import argparse
 import json
@@ -25,8 +25,8 @@ def arguments():
     parser.add_argument("model", type=pathlib.Path, help="model file of either")
     parser.add_argument("images", type=pathlib.Path)
     parser.add_argument("truth", type=pathlib.Path)
-    parser.add_argument("--most-drop", type=float, default=0.01)
-    parser.add_argument("--most-size", type=float, default=0.30)
+    parser.add_argument("--max-drop", type=float, default=0.01)
+    parser.add_argument("--max-size", type=float, default=0.30)
     parser.add_argument("--max-images", type=int, default=0, help="take the first of the truth only; 0: all")
     parser.add_argument("--cytodet", default="build/release/cytodet")
     return parser.parse_args()
@@ -118,7 +118,7 @@ def main():
         print(f"{what}: AP {stats[0]:.4f}, AP50 {stats[1]:.4f}, AP75 {stats[2]:.4f}, {path.stat().st_size / 1e6:.2f} MB", flush=True)
     share = options.int8.stat().st_size / options.fp32.stat().st_size
     print(f"AP drops by {aps[0] - aps[1]:.4f} on {len(files)} images; the file is {100 * share:.1f} % of the float one")
-    return int(abs(aps[0] - aps[1]) > options.most_drop or share > options.most_size)
+    return int(abs(aps[0] - aps[1]) > options.max_drop or share > options.max_size)
 
 
 if __name__ == "__main__":

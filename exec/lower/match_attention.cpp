@@ -283,8 +283,8 @@ ResultPlaces rows_in_order(int64_t width, int64_t count) {
 }
 // The places of `count / width` rows after the moves of `copy`, whose result has this shape; nothing where a row is torn apart.
 std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
-  constexpr int64_t kMostElements = 16 << 20;
-  if (shape.empty() || shape.back() % width || elements(shape) != count || count > kMostElements) return {};
+  constexpr int64_t kMaxElements = 16 << 20;
+  if (shape.empty() || shape.back() % width || elements(shape) != count || count > kMaxElements) return {};
   ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width), -1), shape.back()};
   // Element i of the result's dimensions, counted up as a number whose last digit runs first.
   std::vector<size_t> digit(copy.offsets.size(), 0);

@@ -27,7 +27,7 @@ class ReduceStep : public Step {
   void run(RunContext& context) const override {
     const float* in = context.in(inputs[0]);
     float* out = context.out(outputs[0]);
-    const int64_t least = std::max<int64_t>(1, kLeastWork / std::max<int64_t>(1, columns_ * rows_));
+    const int64_t least = std::max<int64_t>(1, kMinWork / std::max<int64_t>(1, columns_ * rows_));
     for_each_chunk(context.threads, kept_, least, [&](int64_t begin, int64_t end, int thread) {
       char* scratch = context.scratch + thread * scratch_bytes;
       for (int64_t i = begin; i < end; ++i) {
@@ -41,7 +41,7 @@ class ReduceStep : public Step {
   }
 
  private:
-  static constexpr int64_t kBlock = 512, kRows = 32, kLeastWork = 4096;
+  static constexpr int64_t kBlock = 512, kRows = 32, kMinWork = 4096;
 
   // outer_ loops over what stays, but for a last dimension that stays (columns_); inner_ over what is reduced, but for a last
   // dimension that is reduced (columns_ too).

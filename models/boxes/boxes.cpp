@@ -138,11 +138,11 @@ class BoxNetwork : public DetectionModel {
         add(class_of(classes->as_double(i)), score, corners, i, frame, by_class);
   }
 
-  // Boxes with a score for each class, of which each above the least one becomes a detection. Most scores of a dense head are
-  // far below it, so that sigmoids are taken of few.
+  // Boxes with a score for each class: each score above the minimum becomes a detection. Most scores of a dense head are far
+  // below it, so that few sigmoids are computed.
   void add_scores_per_class(int64_t n, const BoxValues& boxes, const BoxValues& scores, const Frame& frame,
                             std::vector<Detections>& by_class) const {
-    const float least_value = min_value(own_.score_form, file().suppression.score);
+    const float threshold = min_value(own_.score_form, file().suppression.score);
     std::vector<float> values(static_cast<size_t>(scores_per_box()));
     const size_t first = own_.background == Background::first;
     for (int64_t i = 0; i < n; ++i) {
@@ -151,7 +151,7 @@ class BoxNetwork : public DetectionModel {
       for (size_t k = 0; k < values.size(); ++k) values[k] = scores(i, static_cast<int64_t>(k));
       if (own_.score_form == ScoreForm::softmax) softmax(values);
       for (int c = 0; c < file().class_count(); ++c)
-        if (const float value = values[first + static_cast<size_t>(c)]; value > least_value)
+        if (const float value = values[first + static_cast<size_t>(c)]; value > threshold)
           add(c, score_of(own_.score_form, value) * object, boxes, i, frame, by_class);
     }
   }

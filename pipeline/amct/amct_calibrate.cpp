@@ -271,7 +271,7 @@ std::vector<std::string> amct_calibrate(const AmctRequest& r) {
     QuantizeOptions options;
     options.records = std::make_shared<const Records>(records);
     if (std::any_of(records.begin(), records.end(), [](const auto& record) { return record.second.learned; }))
-      options.moments = second_moments(target.graph, target.plan, data, {MomentOptions().most_bytes, 256, r.quiet});
+      options.moments = second_moments(target.graph, target.plan, data, {MomentOptions().max_bytes, 256, r.quiet});
     const Quantized quantized = quantize_target(target, ranges, options);
     require_int8_layers(r.model, quantized.report);
     make_folder(files.log.parent_path());

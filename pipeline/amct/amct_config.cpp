@@ -39,13 +39,13 @@ int count_in(const ProtoField& f, int low, int high) {
   return static_cast<int>(number_in(f, low, high));
 }
 
-constexpr double kLeastFactor = 1e-6, kMostFactor = 1000;
+constexpr double kMinFactor = 1e-6, kMaxFactor = 1000;
 
 void check_search(const IfmrOptions& s, const std::string& where) {
-  if (!(s.search_end <= kMostFactor))
-    throw Error(where, "has a search range that ends above " + json_line(kMostFactor), "0.7 to 1.3");
-  if (!(s.search_start >= kLeastFactor && s.search_start <= s.search_end))
-    throw Error(where, "has a search range that begins above its end, or below " + json_line(kLeastFactor), "0.7 to 1.3");
+  if (!(s.search_end <= kMaxFactor))
+    throw Error(where, "has a search range that ends above " + json_line(kMaxFactor), "0.7 to 1.3");
+  if (!(s.search_start >= kMinFactor && s.search_start <= s.search_end))
+    throw Error(where, "has a search range that begins above its end, or below " + json_line(kMinFactor), "0.7 to 1.3");
   if (!(s.search_step > 0 && (s.search_end - s.search_start) / s.search_step <= 1000))
     throw Error(where, "has a search step that makes more than 1,000 steps, or none", "0.01");
 }
@@ -56,9 +56,9 @@ void take_ifmr(const ProtoField& at, AmctLayer& l) {
   l.act_algo = "ifmr";
   for (const ProtoField& f : at.message()) {
     f.require_known(known);
-    if (f.name == "search_range_start") l.search.search_start = number_in(f, kLeastFactor, kMostFactor);
-    if (f.name == "search_range_end") l.search.search_end = number_in(f, kLeastFactor, kMostFactor);
-    if (f.name == "search_step") l.search.search_step = number_in(f, kLeastFactor, kMostFactor);
+    if (f.name == "search_range_start") l.search.search_start = number_in(f, kMinFactor, kMaxFactor);
+    if (f.name == "search_range_end") l.search.search_end = number_in(f, kMinFactor, kMaxFactor);
+    if (f.name == "search_step") l.search.search_step = number_in(f, kMinFactor, kMaxFactor);
     if (f.name == "max_percentile") l.search.max_percentile = number_in(f, 0.500001, 1);
     if (f.name == "min_percentile") l.search.min_percentile = number_in(f, 0.500001, 1);
     if (f.name == "asymmetric") l.asymmetric = f.boolean();
@@ -264,7 +264,7 @@ void take_activations(const Json& j, const std::string& path, AmctLayer& l) {
   l.act_algo = json_algorithm(j, "act_algo", path, {"ifmr", "hfmg"});
   l.search.max_percentile = json_number(j, "max_percentile", path, l.search.max_percentile, 0.500001, 1);
   l.search.min_percentile = json_number(j, "min_percentile", path, l.search.min_percentile, 0.500001, 1);
-  l.search.search_step = json_number(j, "search_step", path, l.search.search_step, kLeastFactor, kMostFactor);
+  l.search.search_step = json_number(j, "search_step", path, l.search.search_step, kMinFactor, kMaxFactor);
   l.search.bins = json_count(j, "num_of_bins", path, l.search.bins, 1024, 8192);
   if (const auto it = j.find("search_range"); it != j.end()) {
     if (!it->is_array() || it->size() != 2 || !(*it)[0].is_number() || !(*it)[1].is_number())

@@ -18,7 +18,7 @@ namespace cytodet::pipeline {
 
 namespace {
 
-constexpr size_t kMostSmaller = 12;  // sizes of networks for last rows and columns that are kept
+constexpr size_t kMaxSmaller = 12;  // sizes of networks for last rows and columns that are kept
 
 MapSize size_of(const InputSettings& input) { return {input.height, input.width}; }
 
@@ -102,7 +102,7 @@ std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) co
   const MapSize frozen = size_of(frozen_->input());
   auto sized = std::make_shared<Sized>();
   ModelFile file = model_of(size);
-  sized->least_score = file.suppression.score;
+  sized->min_score = file.suppression.score;
   sized->most = static_cast<size_t>(file.suppression.detections);
   if (options_.look_score) {
     file.suppression.score = std::min(file.suppression.score, *options_.look_score);
@@ -157,7 +157,7 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
   const std::lock_guard lock(fitting_mutex_);
   auto found = std::find_if(smaller_.begin(), smaller_.end(), [&](const auto& s) { return s.first == size; });
   if (found == smaller_.end()) {
-    if (smaller_.size() == kMostSmaller) smaller_.pop_back();
+    if (smaller_.size() == kMaxSmaller) smaller_.pop_back();
     found = smaller_.insert(smaller_.end(), {size, compile(graph_, size)});
   }
   std::rotate(smaller_.begin(), found, found + 1);
@@ -168,7 +168,7 @@ Detections Detector::run(const Image& image, const Letterbox& box, int stream, S
   const std::shared_ptr<Sized> sized = fit && options_.fit_edges ? fitting(box) : main_;
   Detections found = run(*sized, image, box, stream, times);
   if (options_.look_score) {  // ranked: the best come first
-    std::erase_if(found, [&](const Detection& d) { return !(static_cast<double>(d.score) > sized->least_score); });
+    std::erase_if(found, [&](const Detection& d) { return !(static_cast<double>(d.score) > sized->min_score); });
     if (found.size() > sized->most) found.resize(sized->most);
   }
   return found;

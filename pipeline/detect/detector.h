@@ -65,7 +65,7 @@ class Detector {
     std::shared_ptr<const Plan> plan;
     std::optional<NetworkInput> input;
     std::vector<std::optional<Runner>> runners;  // per stream, made when it first needs one
-    double least_score = 0;                      // of detections, and most of them, but for a first look
+    double min_score = 0;                        // of detections, and most of them, but for a first look
     size_t most = 0;
   };
 

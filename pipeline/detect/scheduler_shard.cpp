@@ -8,7 +8,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr int64_t kMostShards = 1'000'000;
+constexpr int64_t kMaxShards = 1'000'000;
 
 constexpr SchedulerEntry kSchedulers[] = {
     {"Slurm arrays", "SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP, _COUNT"},
@@ -33,8 +33,8 @@ class Reader {
                        "contradicts " + rank->source + ", which has " + std::to_string(rank->count) + " ranks",
                        "leave /" + std::to_string(*asked_) + " out");
     const Part a = array.value_or(Part{}), r = rank.value_or(Part{});
-    if (a.count > kMostShards / r.count)
-      throw UsageError("--shard auto", "makes over " + std::to_string(kMostShards) + " parts", "use fewer tasks");
+    if (a.count > kMaxShards / r.count)
+      throw UsageError("--shard auto", "makes over " + std::to_string(kMaxShards) + " parts", "use fewer tasks");
     return {static_cast<int>(a.index * r.count + r.index + 1), static_cast<int>(a.count * r.count),
             a.source + (array && rank ? " and " : "") + r.source};
   }

@@ -18,10 +18,10 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr double kWorthDb = 0.5;                    // a choice that is not the default must gain as much
-constexpr size_t kLayersOfOwn = 6;                  // most harmful layers whose values may get another observer's range
-constexpr int64_t kMostRankingMacs = 200000000000;  // multiply-accumulates to rank layers by trials
-constexpr int kRemovals = 8;                        // trials that take one layer back out of those in float
+constexpr double kWorthDb = 0.5;                   // a choice that is not the default must gain as much
+constexpr size_t kLayersOfOwn = 6;                 // most harmful layers whose values may get another observer's range
+constexpr int64_t kMaxRankingMacs = 200000000000;  // multiply-accumulates to rank layers by trials
+constexpr int kRemovals = 8;                       // trials that take one layer back out of those in float
 
 std::string decibels(double db) {
   char text[32];
@@ -160,7 +160,7 @@ class Int8Search {
   std::vector<std::string> most_harmful() const {
     const Quantized q = quantize_target(target_, n_->ranges, n_->layers);
     const int64_t macs = work_of(target_.graph, target_.plan.input_shapes).macs;
-    if (macs * static_cast<int64_t>(q.report.layers.size()) <= kMostRankingMacs) {
+    if (macs * static_cast<int64_t>(q.report.layers.size()) <= kMaxRankingMacs) {
       SensitivityOptions options;
       options.quantize = n_->layers;
       options.quiet = true;

@@ -237,7 +237,7 @@ struct Shared {
 Shared shared(const std::vector<LabelledImage>& samples, int most) {
   std::vector<LabelledImage> used = chosen(samples, most), left = without(samples, used);
   if (!left.empty() || used.size() < kFewestToShare) return {std::move(used), std::move(left)};
-  left = chosen(used, static_cast<int>(std::min(kMostHeldBack, used.size() / 4)));
+  left = chosen(used, static_cast<int>(std::min(kMaxHeldBack, used.size() / 4)));
   return {without(used, left), std::move(left)};
 }
 

@@ -40,8 +40,8 @@ QuantizationTarget read_target(const std::string& path, const TargetOptions& opt
 CalibrationData data_of(QuantizationTarget& target, const std::string& images, int most);
 
 // As data_of, for a network that is measured afterwards: where there are kFewestToShare samples and no more than `most`, a
-// quarter of them, at most kMostHeldBack, is left out.
-constexpr size_t kFewestToShare = 8, kMostHeldBack = 4;
+// quarter of them, at most kMaxHeldBack, is left out.
+constexpr size_t kFewestToShare = 8, kMaxHeldBack = 4;
 CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int most);
 // Its samples, in the same order.
 std::vector<LabelledImage> calibration_samples(const QuantizationTarget& target, const std::string& images, int most);

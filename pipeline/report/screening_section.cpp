@@ -12,7 +12,7 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr std::ptrdiff_t kMostCharts = 24;
+constexpr std::ptrdiff_t kMaxCharts = 24;
 constexpr const char *kPrecisionColour = "#2f6fb0", *kRecallColour = "#d9822b", *kF1Colour = "#5a9e5a";
 
 std::string cell_of(const Estimate& e, int decimals = 3) { return std::isfinite(e.value) ? text_of(e, decimals) : "&ndash;"; }
@@ -38,8 +38,8 @@ class Section {
     confusion();
     calibration();
     slides();
-    if (s_.classes.size() > static_cast<size_t>(kMostCharts))
-      out_ += "<p>Charts are of the " + std::to_string(kMostCharts) + " classes with most cells.</p>\n";
+    if (s_.classes.size() > static_cast<size_t>(kMaxCharts))
+      out_ += "<p>Charts are of the " + std::to_string(kMaxCharts) + " classes with most cells.</p>\n";
     for (const std::string& note : s_.notes) out_ += "<p class=\"warning\">" + escape_html(note) + "</p>\n";
     return out_;
   }
@@ -50,7 +50,7 @@ class Section {
     const auto larger = std::count_if(s_.classes.begin(), s_.classes.end(), [&](const ScreeningClass& k) {
       return k.truths > c.truths || (k.truths == c.truths && &k < &c);
     });
-    return larger < kMostCharts;
+    return larger < kMaxCharts;
   }
   void heading(const std::string& title, const std::string& what) { out_ += "<h3>" + title + "</h3>\n<p>" + what + "</p>\n"; }
   void plots(const std::string& charts) { out_ += "<div class=\"pictures\">" + charts + "</div>\n"; }
@@ -190,7 +190,7 @@ class Section {
 
   void confusion() {
     heading("Confusion", "Rows: what the truth says; columns: what it was taken for, at the operating point.");
-    if (s_.confusion.classes > kMostInTable) {
+    if (s_.confusion.classes > kMaxInTable) {
       std::vector<std::vector<std::string>> most;
       for (const FrequentConfusion& f : frequent_confusions(s_.confusion))
         most.push_back({escape_html(s_.names[f.truth]), escape_html(s_.names[f.taken_for]), cell_of(f.count, 0)});

@@ -9,7 +9,7 @@
 namespace cytodet::quant {
 namespace {
 
-constexpr double kMostFinite = 3e38;
+constexpr double kMaxFinite = 3e38;
 
 class Ifmr : public HistogramObserver {
  public:
@@ -32,8 +32,8 @@ class Ifmr : public HistogramObserver {
       const double error = squared_error(points, from, to);
       if (!(error < least)) return;
       least = error;
-      best.low = static_cast<float>(std::max(from, -kMostFinite));
-      best.high = static_cast<float>(std::min(to, kMostFinite));
+      best.low = static_cast<float>(std::max(from, -kMaxFinite));
+      best.high = static_cast<float>(std::min(to, kMaxFinite));
     };
     for (int h = 0; h < (high > 0 ? steps : 1); ++h)
       for (int l = 0; l < (low < 0 ? steps : 1); ++l) attempt(l, h);

@@ -14,7 +14,7 @@ Value as_corners(Builder& b, Value boxes) {
                {b.add("Sub", {y, h}), b.add("Sub", {x, w}), b.add("AddV2", {y, h}), b.add("AddV2", {x, w}), b.int32(axis)});
 }
 
-constexpr int64_t kMostClasses = 4096;  // of all images of the batch: each is suppressed by a node of its own
+constexpr int64_t kMaxClasses = 4096;  // of all images of the batch: each is suppressed by a node of its own
 
 // Class by class: [image, class, box] of every box that stays. A score must be above its threshold.
 void non_max_suppression(Call& c) {
@@ -22,9 +22,9 @@ void non_max_suppression(Call& c) {
   const Value scores = c.in(1);
   const Value boxes = c.flag("center_point_box", false) ? as_corners(b, c.in(0)) : c.in(0);
   const Shape s = b.dims(scores);
-  if (s.size() != 3 || s[0] < 0 || s[1] < 0 || s[0] * s[1] > kMostClasses)
+  if (s.size() != 3 || s[0] < 0 || s[1] < 0 || s[0] * s[1] > kMaxClasses)
     refuse("suppresses boxes of " + to_string(s) + " scores",
-           "the number of images and classes must be known, and at most " + std::to_string(kMostClasses));
+           "the number of images and classes must be known, and at most " + std::to_string(kMaxClasses));
   const auto number = [&](size_t i, DType type, double fallback) {
     return c.has(i) ? b.reshape(b.cast(c.in(i), type), {}) : b.number(fallback, type);
   };

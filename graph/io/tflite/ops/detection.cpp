@@ -10,7 +10,7 @@
 namespace cytodet::graph::lite {
 namespace {
 
-constexpr int64_t kMostDetections = 100'000;
+constexpr int64_t kMaxDetections = 100'000;
 
 struct PostProcess {
   int64_t detections, classes, classes_per_box, detections_per_class;
@@ -21,7 +21,7 @@ struct PostProcess {
 int64_t count_of(const flexbuffers::Map& map, const char* key, int64_t fallback) {
   const flexbuffers::Reference v = map[key];
   const int64_t n = v.IsNull() ? fallback : v.AsInt64();
-  if (n < 1 || n > kMostDetections) refuse("has " + std::string(key) + " " + std::to_string(n), "the file is damaged");
+  if (n < 1 || n > kMaxDetections) refuse("has " + std::string(key) + " " + std::to_string(n), "the file is damaged");
   return n;
 }
 float number_of(const flexbuffers::Map& map, const char* key, float fallback) {
