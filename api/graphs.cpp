@@ -97,8 +97,9 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
 // The caller's callbacks around samples.
 class SampleWatch {
  public:
-  SampleWatch(const cytodet_callbacks* callbacks, size_t samples) {
+  SampleWatch(const cytodet_callbacks* callbacks, size_t samples, bool tells) {
     if (callbacks) std::memcpy(&call_, callbacks, std::min(sizeof call_, callbacks->struct_size));
+    if (!tells) call_.progress = nullptr;
     progress_.struct_size = sizeof progress_;
     progress_.inputs = samples;
   }
@@ -149,11 +150,13 @@ CalibrationRequest calibration_request(Json json, bool of_folder) {
   return r;
 }
 
+enum class Told { progress, nothing };
+
 // Shows the samples to the network; images that cannot be read become messages. Throws Stopped.
 quant::Ranges watched_ranges(const pipeline::QuantizationTarget& target, quant::CalibrationData data,
                              const quant::CalibrateOptions& options, const cytodet_callbacks* callbacks,
-                             cytodet_graph_report& report) {
-  SampleWatch watch(callbacks, data.samples.size());
+                             cytodet_graph_report& report, Told told = Told::progress) {
+  SampleWatch watch(callbacks, data.samples.size(), told == Told::progress);
   data.feed = [&watch, feed = std::move(data.feed)](size_t sample, exec::Runner& runner) {
     watch.check_stop();
     feed(sample, runner);
@@ -212,13 +215,13 @@ void calibrate_images(const char* model, const cytodet_image* images, size_t cou
 
 // pipeline::ranges_of(), whose calibration is told of and may be stopped.
 quant::Ranges ranges_for(pipeline::QuantizationTarget& target, const pipeline::QuantizeSettings& s,
-                         const cytodet_callbacks* callbacks, cytodet_graph_report& report) {
+                         const cytodet_callbacks* callbacks, cytodet_graph_report& report, Told told = Told::progress) {
   if (!s.ranges.empty() || s.images.empty()) return pipeline::ranges_of(target, s, true);
   quant::CalibrateOptions options;
-  options.method = s.method;
+  options.method = pipeline::first_observer(s);
   options.observer.percentile = s.percentile;
   options.quiet = true;
-  return watched_ranges(target, pipeline::calibration_data(target, s.images, s.max_images), options, callbacks, report);
+  return watched_ranges(target, pipeline::calibration_data(target, s.images, s.max_images), options, callbacks, report, told);
 }
 
 void quantize(const char* model, const char* out, Json json, const cytodet_callbacks* callbacks, cytodet_graph_report& report) {
@@ -240,7 +243,11 @@ void quantize(const char* model, const char* out, Json json, const cytodet_callb
   plan.check();
   const quant::Ranges ranges = ranges_for(target, s, callbacks, report);
   s.layers = pipeline::layers_of(target, s, true);
-  const pipeline::Int8Network n = pipeline::make_int8(target, ranges, s, s.layers, true);
+  const auto ranges_by = [&](const pipeline::QuantizeSettings& other) {
+    cytodet_graph_report again;  // what cannot be read was told
+    return ranges_for(target, other, callbacks, again, Told::nothing);
+  };
+  const pipeline::Int8Network n = pipeline::make_int8(target, ranges, s, s.layers, true, ranges_by);
   const pipeline::Quantized& q = n.quantized;
   pipeline::write_quantized(target, q, n.file, out, check && !s.force ? pipeline::FileCheck::yes : pipeline::FileCheck::no);
   for (const std::string& line : n.log) report.messages.push_back(core::valid_utf8(line));

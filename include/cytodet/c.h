@@ -497,7 +497,8 @@ CYTODET_API cytodet_graph_report* cytodet_calibrate_images(const char* model, co
  * Errors: a file that cannot be read or written, ranges of another network, answers that differ too much. Settings are the keys
  * of "quantize" in a run config (docs/quantize.md) without max_drop; those used most:
  * - images: folder of images to calibrate on; or ranges: file that cytodet_calibrate() wrote
- * - max_images, method, percentile: as of cytodet_calibrate()
+ * - method: auto (minmax, or mse where held-back images gain by it), or as of cytodet_calibrate(). Default auto
+ * - max_images, percentile: as of cytodet_calibrate()
  * - exclude_ops, exclude_nodes: lists of what stays in float
  * - check: false, the file is not run beside the network before it is written. Default true
  */

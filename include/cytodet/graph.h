@@ -92,7 +92,7 @@ struct QuantizeOptions {
   std::string images = {};                      // folder of images to calibrate on; or
   std::string ranges = {};                      // file that calibrate() wrote
   int max_images = 100;                         // to calibrate on
-  std::string method = {};                      // of calibration, as above
+  std::string method = {};                      // auto (default: minmax, or mse where that is better), or as above
   std::vector<std::string> exclude_ops = {};    // TensorFlow ops that stay in float
   std::vector<std::string> exclude_nodes = {};  // nodes that stay in float
   bool check = true;                            // the file is run beside the network before it is written

@@ -297,7 +297,8 @@ std::function<int()> setup_quantize(CLI::App& app) {
   app.add_option("-o,--out", o->out, "INT8 graph (.pb), or .tflite; of a model, its model file is written beside it")->required();
   app.add_option("--mode", o->mode, "int8 (default), full-int8 (inputs and outputs too), weights, float16 or dynamic");
   app.add_option("--io", o->io, "With --mode full-int8: what inputs and outputs hold, uint8 (default) or int8");
-  app.add_option("--method", o->settings.method, "Of calibration, without --ranges; default minmax");
+  app.add_option("--method", o->settings.method,
+                 "Of calibration, without --ranges: an observer; auto (default): minmax, or mse where images gain by it");
   app.add_option("--percentile", o->settings.percentile, "Of --method percentile; default 99.9999")
       ->check(CLI::Range(50.0, 100.0));
   app.add_option("--max-images", o->settings.max_images, "To calibrate on, without --ranges; default 100")

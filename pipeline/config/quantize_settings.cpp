@@ -9,6 +9,8 @@
 
 namespace cytodet::pipeline {
 
+std::string first_observer(const QuantizeSettings& s) { return s.method == "auto" ? "minmax" : s.method; }
+
 void fields(Fields& f, QuantizeSettings& s) {
   f("ranges", s.ranges);
   f("images", s.images);
@@ -44,7 +46,7 @@ void check(const QuantizeSettings& s, bool needs_ranges) {
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
   if (!(s.percentile >= 50 && s.percentile <= 100)) throw UsageError("quantize.percentile", "must be 50 to 100");
   if (s.layers.full_range && s.layers.reduce_range) throw UsageError("quantize.full_range", "contradicts reduce_range");
-  require_observer(s.method);
+  require_observer(first_observer(s));
   if (s.layers.weight_bits != 4 && s.layers.weight_bits != 8) throw UsageError("quantize.weight_bits", "must be 4 or 8");
   if (s.layers.nuq_steps != 0 && s.layers.nuq_steps != 16 && s.layers.nuq_steps != 32)
     throw UsageError("quantize.nuq_steps", "must be 16 or 32", "or 0: weights are spread evenly");

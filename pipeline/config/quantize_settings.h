@@ -12,7 +12,7 @@ struct QuantizeSettings {
   std::string ranges;             // of calibrate; empty: calibrate on `images`
   std::string images;             // folder of images; for a bare graph, of feeds
   int max_images = 100;           // to calibrate on
-  std::string method = "minmax";  // of calibration; rare cells are what a cut would cut off
+  std::string method = "auto";    // of calibration: an observer; auto: minmax, or mse where images show that it is better
   double percentile = 99.9999;    // of --method percentile
   std::string record;             // quantization records of AMCT, by which layers are quantized; ranges are then not needed
   std::string rounding = "auto";  // of weights: nearest; gptq, by the second moments of what layers read; auto: gptq on images
@@ -26,6 +26,8 @@ struct QuantizeSettings {
   double callback_timeout = 3600;  // seconds; 0: none
   std::string callback_folder;     // where the graph that it runs lies
 };
+// The observer that calibration begins with: minmax for auto, since rare cells are what a cut would cut off.
+std::string first_observer(const QuantizeSettings& s);
 void fields(Fields& f, QuantizeSettings& s);
 // Throws UsageError on what cannot be; without `needs_ranges` ranges, images and records may all be missing.
 void check(const QuantizeSettings& s, bool needs_ranges = true);

@@ -53,8 +53,13 @@ CalibrationData first_of(CalibrationData data) {
 
 class Int8Search {
  public:
-  Int8Search(QuantizationTarget& target, const QuantizeSettings& s, bool quiet)
-      : target_(target), s_(s), quiet_(quiet), samples_(held_back(target, s.images, s.max_images, 4)) {
+  Int8Search(QuantizationTarget& target, const QuantizeSettings& s, bool quiet, RangesBy ranges_by)
+      : target_(target),
+        s_(s),
+        quiet_(quiet),
+        ranges_by_(std::move(ranges_by)),
+        samples_(held_back(target, s.images, s.max_images, 4)) {
+    if (!ranges_by_) ranges_by_ = [this](const QuantizeSettings& other) { return ranges_of(target_, other, true); };
     measure_.emplace(target.graph, target.plan, samples_.data);
   }
 
@@ -62,6 +67,7 @@ class Int8Search {
     n_ = &n;
     db_ = measure_->of(n.quantized.graph);
     if (s_.max_drop < 0) {
+      choose_ranges();
       choose_rounding();
       choose_equalization();
       if (may_search() && db_ < kGoodDb) look_for_the_cause();
@@ -97,6 +103,18 @@ class Int8Search {
     n_->ranges = ranges;
     db_ = db;
     return true;
+  }
+
+  Ranges ranges_by(const char* method) const {
+    QuantizeSettings other = s_;
+    other.method = method;
+    return ranges_by_(other);
+  }
+
+  // Ranges of least squared error where those are clearly better, unless s_ names an observer, or ranges that are there.
+  void choose_ranges() {
+    if (s_.method != "auto" || !calibrates() || n_->layers.records || samples_.calibrated_on) return;
+    try_choice("calibrated by mse", n_->layers, ranges_by("mse"));
   }
 
   // Weights to the nearest where that is better, unless s_ says how.
@@ -145,13 +163,9 @@ class Int8Search {
 
   std::map<std::string, Ranges> other_observers() {
     std::map<std::string, Ranges> found;
-    if (!s_.ranges.empty() || !s_.callback.empty()) return found;
-    QuantizeSettings other = s_;
-    for (const ObserverEntry& entry : all_observers()) {
-      if (entry.name == s_.method || !entry.searched) continue;
-      other.method = entry.name;
-      found[entry.name] = ranges_of(target_, other, true);
-    }
+    if (!calibrates()) return found;
+    for (const ObserverEntry& entry : all_observers())
+      if (entry.searched && entry.name != n_->ranges.method) found[entry.name] = ranges_by(entry.name);
     return found;
   }
 
@@ -223,6 +237,9 @@ class Int8Search {
     return g;
   }
 
+  // Ranges come from images, by an observer.
+  bool calibrates() const { return s_.ranges.empty() && s_.callback.empty(); }
+
   // Records say all that could be tried.
   bool may_search() const { return s_.search && !n_->layers.records; }
 
@@ -254,6 +271,7 @@ class Int8Search {
   QuantizationTarget& target_;
   const QuantizeSettings& s_;
   const bool quiet_;
+  RangesBy ranges_by_;
   const HeldBack samples_;
   std::optional<OutputSqnr> measure_;
   Int8Network* n_ = nullptr;
@@ -264,14 +282,14 @@ class Int8Search {
 }  // namespace
 
 Int8Network make_int8(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, const QuantizeOptions& layers,
-                      bool quiet) {
+                      bool quiet, const RangesBy& ranges_by) {
   Int8Network n{ranges, layers, quantize_target(target, ranges, layers), {}, {}, {}};
   require_int8_layers(target.path, n.quantized.report);
   if (s.images.empty()) {
     n.file = to_tf_int8(target, n.quantized, ranges);
     return n;
   }
-  Int8Search(target, s, quiet).run(n);
+  Int8Search(target, s, quiet, ranges_by).run(n);
   const std::string figure = "in INT8 its outputs are at " + decibels(n.figures.here) + " of float (" + n.figures.samples + ")";
   if (n.figures.here < kPoorDb && !s.force)
     throw Error(target.path, figure + ", less than " + decibels(kPoorDb) + ": nothing was written",

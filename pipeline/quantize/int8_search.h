@@ -1,6 +1,7 @@
 // A network in INT8 that answers as in float: what it is measured on, and what is tried where it does not.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,14 +36,18 @@ struct Int8Network {
   std::vector<std::string> log;  // what was tried, with its figure, and what was done
 };
 
+// Ranges of the images of `s`, by s.method.
+using RangesBy = std::function<Ranges(const QuantizeSettings& s)>;
+
 // Quantizes as s and `layers` say, and measures it on samples of s.images, up to four that calibration leaves out where there are
-// enough. Weights are rounded to the nearest, and layers not equalized, where that is better on those. Below kGoodDb, unless
+// enough. On those it is measured, unless s says how, whether ranges of least squared error are better than `ranges`, whether
+// weights are better rounded to the nearest, and layers not equalized. Below kGoodDb, unless
 // s.search is false or layers have records, other observers are tried for all values, then for those of the most harmful layers,
 // then the other symmetry; then as few layers return to float as reach it. Layers whose results TensorFlow would round too
 // coarsely get the form that it runs on floats. Trials are bounded: some thirty of the network, and in small networks one for
 // each layer on one sample. With s.max_drop the search for that has chosen: then it is only measured. Throws Error where no layer
-// became INT8, and below kPoorDb unless s.force.
+// became INT8, and below kPoorDb unless s.force. `ranges_by` calibrates by other observers; empty: ranges_of().
 Int8Network make_int8(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, const QuantizeOptions& layers,
-                      bool quiet);
+                      bool quiet, const RangesBy& ranges_by = {});
 
 }  // namespace cytodet::pipeline

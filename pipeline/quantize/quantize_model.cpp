@@ -46,7 +46,7 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
   if (!s.callback.empty()) return ranges_by_callback(target, {s.callback, s.callback_timeout, s.callback_folder, quiet});
   CalibrationData data = calibration_data(target, s.images, s.max_images);
   CalibrateOptions options;
-  options.method = s.method;
+  options.method = first_observer(s);
   options.observer.percentile = s.percentile;
   options.quiet = quiet;
   try {

@@ -186,7 +186,7 @@ Ranges ranges_of_all_values(QuantizationTarget& target, const QuantizeSettings& 
   if (!s.ranges.empty()) return ranges_of(target, s, quiet);
   CalibrationData data = calibration_data(target, s.images, s.max_images);
   CalibrateOptions options;
-  options.method = s.method;
+  options.method = first_observer(s);
   options.observer.percentile = s.percentile;
   options.all_values = true;
   options.quiet = quiet;

@@ -102,9 +102,9 @@ def quantize(model: ModelLike, out: PathLike, *, images: Union[None, PathLike, I
     """Writes the network with INT8 layers to `out` (.pb), and for a model its model file beside it.
 
     images: what to calibrate on, as of calibrate(), by whose max_images and method; or ranges: the file that calibrate() wrote.
-    progress tells of the calibration. exclude_ops, exclude_nodes: what
-    stays in float. check: the file is run beside the network before it is written. settings: more keys of "quantize" of a run config
-    (docs/quantize.md), which win. Error: neither images nor ranges, ranges of another graph, no layer that can be INT8.
+    method: also "auto", the default: "minmax", or, for a folder, "mse" where held-back images gain by it. progress tells of the
+    calibration. exclude_ops, exclude_nodes: what stays in float. check: the file is run beside the network before it is written.
+    settings: more keys of "quantize" of a run config (docs/quantize.md), which win. Error: neither images nor ranges, ranges of another graph, no layer that can be INT8.
     A signal ends the calibration soon, and the rest when it is done.
     """
     _process.begin_work()
@@ -120,7 +120,8 @@ def quantize(model: ModelLike, out: PathLike, *, images: Union[None, PathLike, I
             if options.get("ranges"):
                 raise usage("ranges", "are given beside images", "give one of them")
             options["ranges"] = os.path.join(folder, "ranges.json")
-            calibrate(model, images, options["ranges"], method=options.get("method"),  # type: ignore[arg-type]
+            by = options.get("method")
+            calibrate(model, images, options["ranges"], method=None if by == "auto" else by,  # type: ignore[arg-type]
                       percentile=options.get("percentile"), max_images=options["max_images"], progress=progress)
         tell, close = reporter(None if arrays else progress)
         try:

@@ -22,9 +22,10 @@ constexpr int64_t kChannels = 8;
 
 class Int8SearchTest : public ProgramTest {
  protected:
+  explicit Int8SearchTest(int64_t side = 6) : side_(side) {}
   void SetUp() override {
     ProgramTest::SetUp();
-    placeholder(graph_, "x", {1, 6, 6, kChannels});
+    placeholder(graph_, "x", {1, side_, side_, kChannels});
   }
 
   Tensor normal(const Shape& shape, float deviation) {
@@ -54,7 +55,9 @@ class Int8SearchTest : public ProgramTest {
     write_graph(graph_, path("net.pb"));
     std::filesystem::create_directories(folder / "feeds");
     for (int i = 0; i < feeds; ++i) {
-      const NamedTensors feed{{"x:0", normal({1, 6, 6, kChannels}, 1)}};
+      NamedTensors feed{{"x:0", normal({1, side_, side_, kChannels}, 1)}};
+      Tensor& x = feed["x:0"];
+      if (i == 1) x.data<float>()[5] = outlier_;
       put("feeds/" + std::to_string(i) + ".json", Json{{"inputs", tensors_to_json(feed)}}.dump());
     }
     std::vector<std::string> a{"quantize", path("net.pb"),  "--images", path("feeds"),
@@ -71,6 +74,8 @@ class Int8SearchTest : public ProgramTest {
     return names;
   }
 
+  const int64_t side_;  // of a feed
+  float outlier_ = 0;   // in a feed that is calibrated on
   Graph graph_;
   std::mt19937 random_{11};
 };
@@ -127,6 +132,27 @@ TEST_F(Int8SearchTest, ALayerThatTensorFlowRoundsTooCoarselyIsLeftToItInFloat) {
   const double here = report()["outputs_sqnr_db"]["f"], there = report()["outputs_sqnr_db_in_tensorflow"]["f"];
   EXPECT_GE(here, 20);
   EXPECT_GE(there, here - 1);
+}
+
+class Int8SearchOfLargeFeeds : public Int8SearchTest {
+ protected:
+  Int8SearchOfLargeFeeds() : Int8SearchTest(48) {}
+};
+
+// One number far from all others: a range that cuts it gives the others smaller steps.
+TEST_F(Int8SearchOfLargeFeeds, RangesOfLeastSquaredErrorAreTakenWhereTheyAreBetter) {
+  convolution("a", "x", pointwise_weights());
+  outlier_ = 15;
+  const Output o = quantize();
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("calibrated by mse: "));
+  EXPECT_EQ(report()["ranges"]["method"], "mse") << o.out;
+  const double db = report()["outputs_sqnr_db"]["a"];
+  std::filesystem::remove_all(folder / "feeds");
+  const Output named = quantize({"--method", "minmax"});
+  EXPECT_THAT(named.out, Not(HasSubstr("calibrated by mse")));
+  EXPECT_EQ(report()["ranges"]["method"], "minmax");
+  EXPECT_GT(db, report()["outputs_sqnr_db"]["a"].get<double>() + 0.5);
 }
 
 TEST_F(Int8SearchTest, WithEightFeedsAQuarterIsHeldBack) {
