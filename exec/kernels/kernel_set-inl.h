@@ -5,6 +5,7 @@
 #include "exec/kernels/dwconv_f32-inl.h"
 #include "exec/kernels/dwconv_q8-inl.h"
 #include "exec/kernels/elementwise-inl.h"
+#include "exec/kernels/gemm_columns-inl.h"
 #include "exec/kernels/gemm_f32-inl.h"
 #include "exec/kernels/gemm_q8_segments-inl.h"
 #include "exec/kernels/gemm_segments-inl.h"
@@ -30,6 +31,8 @@ constexpr KernelSet kernel_set(const char* name) {
   if constexpr (requires { typename Set::Safe16Bit; }) set.q8_16bit_safe = q8_kernels<typename Set::Safe16Bit>();
   set.gemm = gemm;
   set.gemm_segments = gemm_segments;
+  set.few_columns = kFewColumns;
+  set.gemm_columns = gemm_columns;
   set.winograd_input = winograd_input;
   set.winograd_output = winograd_output;
   set.scale_rows = scale_rows;

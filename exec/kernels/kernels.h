@@ -107,6 +107,13 @@ struct SegmentedRows {
   int64_t count = 0;
 };
 
+// A matrix [k, n] of few columns (KernelSet::few_columns): column c at data + c * stride. `panel` / 2 floats behind each column
+// are finite.
+struct FewColumns {
+  const float* data = nullptr;
+  int64_t n = 0, stride = 0;
+};
+
 // Products of elements smaller than a float take 4 bytes of a row and of a column at once: `group` elements. A row of k elements
 // is row_groups(k, group) * 4 bytes; the missing last elements are zeros.
 static inline int64_t row_groups(int64_t k, int group) { return (k + group - 1) / group; }
@@ -248,6 +255,10 @@ struct KernelSet {
   // hundred elements are best.
   void (*gemm_segments)(const SegmentedRows& a, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
                         float* c, int64_t ldc, const Epilogue& epilogue);
+  // c[m, n] = epilogue(a[m, k] * b) of up to few_columns columns; c and the residual are contiguous. Segments are best of panel /
+  // 2 elements and more.
+  int few_columns;
+  void (*gemm_columns)(const SegmentedRows& a, int64_t m, const FewColumns& b, float* c, const Epilogue& epilogue);
   // A 3x3 convolution as 16 products (Winograd's F(2x2, 3x3)): component i of the transformed windows [tiles][channels] is
   // multiplied by component i of the transformed filter. A tile is 2x2 results; its window's pixels, row by row, are
   // pixels[tile][16], its results' pixels[tile][4] (below 0: there is none). Component i of the input begins at out + i *

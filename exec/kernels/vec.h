@@ -6,6 +6,7 @@
 //   f32_tile_rows, q8_tile_rows, segment_tile_rows   rows of a product whose sums fit the registers
 //   load, store, set, zero      unaligned; load_some(p, n): the first n floats, the others 0; store_some(p, x, n): the first n
 //   add, sub, mul, div, min, max
+//   total(x)                    the sum of x's floats
 //   fma(a, b, c), fnma(a, b, c) a * b + c, c - a * b
 //   max_keep_nan, min_keep_nan  x where x is NaN; keep_nan(y, x): y, and x where x is NaN
 //   limit(x, max_abs)           x clamped to [-max_abs, max_abs]

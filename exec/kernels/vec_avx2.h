@@ -124,6 +124,11 @@ struct V {
   }
   static T linear_power(I steps) { return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(set(1.0f)), steps)); }
   static T linear_power_minus(I steps) { return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(set(1.0f)), steps)); }
+  static float total(T x) {
+    const __m128 halves = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    const __m128 pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
+  }
   static I to_int(T x) { return _mm256_cvtps_epi32(x); }
 };
 

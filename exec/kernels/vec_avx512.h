@@ -138,6 +138,13 @@ struct V {
   static T times_power(T x, T n) { return _mm512_scalef_ps(x, n); }  // n infinite: 0 or infinity whatever x is
   static T linear_power(I steps) { return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(set(1.0f)), steps)); }
   static T linear_power_minus(I steps) { return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(set(1.0f)), steps)); }
+  static float total(T x) {
+    const __m256 low = _mm512_castps512_ps256(x), high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
+    const __m256 sums = _mm256_add_ps(low, high);
+    const __m128 halves = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+    const __m128 pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
+  }
   static I to_int(T x) { return _mm512_cvtps_epi32(x); }
 };
 

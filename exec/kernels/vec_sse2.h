@@ -69,6 +69,10 @@ struct V {
   }
   static T linear_power(I steps) { return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(set(1.0f)), steps)); }
   static T linear_power_minus(I steps) { return _mm_castsi128_ps(_mm_sub_epi32(_mm_castps_si128(set(1.0f)), steps)); }
+  static float total(T x) {
+    const T pairs = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
+  }
   static I to_int(T x) { return _mm_cvtps_epi32(x); }
 };
 

@@ -371,7 +371,7 @@ bool set_padding(const Node& n, ConvShape& s) {
   return true;
 }
 
-constexpr int64_t kMaxKernel = 64;
+constexpr int64_t kMaxKernel = 4096;  // of each side
 
 }  // namespace
 

@@ -22,7 +22,7 @@ std::optional<size_t> known_dimension(const Lowering& low, const Node& n, size_t
 
 bool match_norm(Lowering& low, NodeId id);        // layer, group, instance and root-mean-square norms, from their pieces
 bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
-bool match_depthwise(Lowering& low, NodeId id);   // DepthwiseConv2dNative, constant filter, multiplier 1
+bool match_depthwise(Lowering& low, NodeId id);   // constant filter, multiplier 1
 bool match_matmul(Lowering& low, NodeId id);      // MatMul, constant right side
 bool match_sum(Lowering& low, NodeId id);         // Add/AddN of scaled, upsampled maps, and its activation
 bool match_activation(Lowering& low, NodeId id);  // Relu, Relu6, Sigmoid, x * Sigmoid(x)

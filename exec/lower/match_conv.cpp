@@ -165,12 +165,14 @@ bool match_matmul(Lowering& low, NodeId id) {
 }
 
 //   x [─▶ Pad zeros] ─▶ DepthwiseConv2dNative(constant filter, multiplier 1) ─▶ tail without residual; in 8 bits as
-//   match_dense_conv
+//   match_dense_conv. Or ─▶ Conv2D(constant filter [h, w, 1, c]): the form where strides differ.
 bool match_depthwise(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "DepthwiseConv2dNative") return false;
+  const bool by_groups = n.op == "Conv2D";
+  if (n.op != "DepthwiseConv2dNative" && !by_groups) return false;
   std::optional<Operands> from = operands(low, id);
-  if (!from || from->filter.rank() != 4 || from->filter.dim(3) != 1) return false;
+  if (!from || from->filter.rank() != 4 || from->filter.dim(by_groups ? 2 : 3) != 1) return false;
+  if (by_groups) from->filter = from->filter.reshaped({from->filter.dim(0), from->filter.dim(1), from->filter.dim(3), 1});
   const std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(2) != shape->in_c) return false;
   require_finite(from->filter, n.name);

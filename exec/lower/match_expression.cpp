@@ -135,10 +135,7 @@ std::optional<FakeQuantGrids> fake_quant_grids(const Lowering& low, const Node& 
 }
 
 // Inputs that are read element by element; others are constants of the node.
-size_t operands(const Node& n) {
-  if (is_batch_norm(n) || is_fake_quant(n)) return 1;
-  return n.inputs.size();
-}
+size_t operands(const Node& n) { return is_batch_norm(n) || is_fake_quant(n) || n.op == "BroadcastTo" ? 1 : n.inputs.size(); }
 
 // Whether a type may be read: maps of floats, or small ones that a Cast makes floats of; constants.
 bool is_operand(const Lowering& low, const Node& n, Value v, const Shape& shape) {
@@ -158,6 +155,8 @@ bool is_elementwise(const Lowering& low, NodeId id) {
     known = n.inputs.size() == 1;
   else if (entry_named(kBinary, n.op))
     known = n.inputs.size() == 2;
+  else if (n.op == "BroadcastTo")
+    known = n.inputs.size() == 2 && low.constant(n.inputs[1]);
   else if (n.op == "BiasAdd")
     known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && (!is_channels_first(n) || shape->size() >= 2);
   else if (n.op == "LeakyRelu")
@@ -283,7 +282,8 @@ class Translator {
   bool run(const std::vector<NodeId>& nodes) {
     expression.shape = *low_.float_shape({nodes.back(), 0});
     for (NodeId id : nodes) registers_[{id, 0}] = translate(low_.graph.node(id));
-    if (expression.ops.empty() && low_.graph.node(nodes.back()).op == "Cast")  // floats of whole numbers
+    const std::string& last = low_.graph.node(nodes.back()).op;
+    if (expression.ops.empty() && (last == "Cast" || last == "BroadcastTo"))  // floats of whole numbers, or the same floats
       registers_[{nodes.back(), 0}] = emit(ExprOp::mul, registers_.at({nodes.back(), 0}), constant(1));
     if (expression.leaves.size() > kMaxLeaves || expression.ops.empty()) return false;
     // The result is that of the last operation, and leaves have the first registers.
@@ -332,6 +332,7 @@ class Translator {
     if (is_batch_norm(n)) return batch_norm(n);
     if (is_fake_quant(n)) return fake_quant(n);
     const int a = operand(n.inputs[0]);
+    if (n.op == "BroadcastTo") return a;
     if (const UnaryEntry* entry = entry_named(kUnary, n.op)) return emit(entry->op, a);
     if (n.op == "Cast")
       return low_.facts.of({low_.graph.find(n.name), 0}).dtype == DType::boolean ? emit(ExprOp::not_equal, a, constant(0)) : a;

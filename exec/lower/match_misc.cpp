@@ -21,41 +21,66 @@ class AliasStep : public Step {
   }
 };
 
+// Copies `count` elements of type T that lie one behind the other to places `stride` bytes apart.
+template <class T>
+void spread(const char* from, int64_t count, int64_t stride, char* to) {
+  for (int64_t i = 0; i < count; ++i, to += stride) std::memcpy(to, from + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
+}
+
 class ConcatStep : public Step {
  public:
-  // rows: elements of each input, which are copied `outer` times.
-  ConcatStep(std::vector<int64_t> rows, int64_t outer, std::vector<int> in, int out) : rows_(std::move(rows)), outer_(outer) {
+  struct Part {
+    int64_t row;                          // elements, which are copied `outer` times
+    std::optional<Tensor> constant = {};  // f32; else the next of the step's inputs
+  };
+  ConcatStep(std::vector<Part> parts, int64_t outer, std::vector<int> in, int out) : parts_(std::move(parts)), outer_(outer) {
     inputs = std::move(in);
     outputs = {out};
     info.kernel = "concat";
   }
   void run(RunContext& context) const override {
-    struct Part {
+    struct Source {
       const char* data;
-      size_t bytes;  // of a row
+      int64_t bytes;  // of a row
     };
-    std::vector<Part> parts;
+    std::vector<Source> sources;
     int64_t row = 0;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const FeatureMap in = context.feature_map(inputs[i]);
-      parts.push_back({static_cast<const char*>(in.data), static_cast<size_t>(rows_[i]) * size_of(type_of(in.storage))});
-      row += static_cast<int64_t>(parts.back().bytes);
+    size_t input = 0;
+    for (const Part& p : parts_) {
+      if (p.constant) {
+        sources.push_back({reinterpret_cast<const char*>(p.constant->data<float>()), p.row * int64_t{sizeof(float)}});
+      } else {
+        const FeatureMap in = context.feature_map(inputs[input++]);
+        sources.push_back({static_cast<const char*>(in.data), p.row * static_cast<int64_t>(size_of(type_of(in.storage)))});
+      }
+      row += sources.back().bytes;
     }
     char* const out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
     for_each_chunk(context.threads, outer_, std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row)),
                    [&](int64_t begin, int64_t end, int) {
-                     char* to = out + begin * row;
-                     for (int64_t o = begin; o < end; ++o)
-                       for (const Part& p : parts) {
-                         std::memcpy(to, p.data + static_cast<size_t>(o) * p.bytes, p.bytes);
-                         to += p.bytes;
+                     for (int64_t first = begin; first < end;) {
+                       const int64_t last = std::min(end, first + std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row)));
+                       char* to = out + first * row;
+                       for (const Source& s : sources) {
+                         copy(s.data + first * s.bytes, s.bytes, last - first, row, to);
+                         to += s.bytes;
                        }
+                       first = last;
+                     }
                    });
   }
 
  private:
   static constexpr int64_t kChunkBytes = 64 * 1024;
-  std::vector<int64_t> rows_;
+
+  // Parts of one or two floats are common, and a call for each would take most of the time.
+  static void copy(const char* from, int64_t bytes, int64_t count, int64_t stride, char* to) {
+    if (bytes == sizeof(float)) return spread<float>(from, count, stride, to);
+    if (bytes == sizeof(double)) return spread<double>(from, count, stride, to);
+    for (int64_t i = 0; i < count; ++i, from += bytes, to += stride) std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
+
+  std::vector<Part> parts_;
   int64_t outer_;
 };
 
@@ -109,28 +134,36 @@ bool match_product(Lowering& low, NodeId id) {
   return false;
 }
 
-//   a, b, ... ─▶ ConcatV2(constant axis)
+//   a, b, ... ─▶ ConcatV2(constant axis) | Pack; not all of them constant
 bool match_concat(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  if (n.op != "ConcatV2" || n.inputs.size() < 2) return false;
+  const bool stacks = n.op == "Pack";
+  if (n.op != "ConcatV2" && !stacks) return false;
   const Shape* out = low.float_shape({id, 0});
-  if (!out) return false;
-  const std::optional<size_t> axis = known_dimension(low, n, n.inputs.size() - 1, out->size());
+  if (!out || n.inputs.size() < (stacks ? 1 : 2)) return false;
+  const std::optional<size_t> axis = stacks ? dimension_of(n.attr_or("axis", int64_t{0}), out->size())
+                                            : known_dimension(low, n, n.inputs.size() - 1, out->size());
   if (!axis) return false;
   const auto a = static_cast<int64_t>(*axis);
-  std::vector<Value> inputs(n.inputs.begin(), n.inputs.end() - 1);
-  std::vector<int64_t> rows;
-  int64_t outer = elements(Shape(out->begin(), out->begin() + a));
-  for (Value v : inputs) {
-    const Shape* in = low.float_shape(v);
-    if (!in || in->size() != out->size() || low.constant(v)) return false;
-    rows.push_back(elements(Shape(in->begin() + a, in->end())));
+  std::vector<Value> inputs;
+  std::vector<ConcatStep::Part> parts;
+  const int64_t outer = elements(Shape(out->begin(), out->begin() + a));
+  for (auto v = n.inputs.begin(); v != n.inputs.end() - (stacks ? 0 : 1); ++v) {
+    const Shape* in = low.float_shape(*v);
+    if (!in || in->size() + (stacks ? 1 : 0) != out->size()) return false;
+    parts.push_back({elements(Shape(in->begin() + a, in->end()))});
+    if (const Tensor* constant = low.constant(*v))
+      parts.back().constant = *constant;
+    else
+      inputs.push_back(*v);
   }
-  const auto make = [rows, outer](const LayerIo& io) {
-    return std::make_unique<ConcatStep>(rows, outer, io.tensors(), io.output.tensor);
+  if (inputs.empty()) return false;
+  const bool all_computed = inputs.size() == parts.size(), last_axis = a + 1 == static_cast<int64_t>(out->size());
+  const auto make = [parts = std::move(parts), outer](const LayerIo& io) {
+    return std::make_unique<ConcatStep>(parts, outer, io.tensors(), io.output.tensor);
   };
-  const bool last_axis = a + 1 == static_cast<int64_t>(out->size());
-  claim(low, id, inputs, make).movement = last_axis ? DataMovement::joined_channels : DataMovement::same_channels;
+  Layer& layer = claim(low, id, inputs, make);
+  if (all_computed && !stacks) layer.movement = last_axis ? DataMovement::joined_channels : DataMovement::same_channels;
   return true;
 }
 

@@ -42,6 +42,7 @@ class ReduceStep : public Step {
 
  private:
   static constexpr int64_t kBlock = 512, kRows = 32, kMinWork = 4096;
+  static constexpr int64_t kFew = 16;  // elements of a sum that a call would cost more than
 
   // outer_ loops over what stays, but for a last dimension that stays (columns_); inner_ over what is reduced, but for a last
   // dimension that is reduced (columns_ too).
@@ -56,7 +57,11 @@ class ReduceStep : public Step {
       } else if (stride == columns_ && reduced[d] != last_stays_ && outer_.empty() && inner_.empty()) {
         columns_ *= shape[d];
       } else {
-        (reduced[d] ? inner_ : outer_).push_back({shape[d], stride});
+        std::vector<Loop>& loops = reduced[d] ? inner_ : outer_;
+        if (!loops.empty() && loops.back().size * loops.back().stride == stride)
+          loops.back().size *= shape[d];
+        else
+          loops.push_back({shape[d], stride});
       }
       first = false;
       stride *= shape[d];
@@ -79,6 +84,11 @@ class ReduceStep : public Step {
 
   float reduce_elements(const float* from) const {
     double total = 0;
+    if (sums() && count_ <= kFew) {
+      for (int64_t row = 0; row < rows_; ++row)
+        for (const float *x = from + offset(inner_, row), *end = x + columns_; x < end; ++x) total += static_cast<double>(*x);
+      return static_cast<float>(finish(total));
+    }
     float extreme =
         reduction_ == Reduction::max ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
     for (int64_t row = 0; row < rows_; ++row) {

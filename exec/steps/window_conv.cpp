@@ -13,6 +13,14 @@ constexpr int64_t kSegment = 512;  // elements of a segment, at most
 // Bytes of a band's input, about: it stays in the second cache while all panels pass over it. Bands are larger, and so fewer,
 // where weights do not stay there and are read again for every band.
 constexpr int64_t kBandBytes = 192 * 1024, kFewBandsBytes = 448 * 1024, kManyWeights = 512 * 1024;
+// In float with so few results per pixel that vectors lie along what a window holds, and the window's pieces are at least as
+// long.
+bool has_few_columns(const DenseConv& conv) {
+  const ConvShape& s = conv.shape;
+  const int64_t piece = s.dilation_w == 1 ? s.kernel_w * s.in_c : s.in_c;
+  return !conv.quant && !conv.bf16 && s.out_c <= kernels().few_columns && piece >= kernels().panel / 2;
+}
+
 constexpr int64_t kResultBytes = 128 * 1024;  // of a band's results, about, before they are stored in another type
 
 // A step over bands of output rows, and, where there are few bands, over groups of panels.
@@ -29,6 +37,7 @@ class WindowConvStep : public Step {
         element_bytes_(packed_.quantized ? 4 / packed_.group() : 4),
         layout_(conv.shape, element_bytes_, packed_.quantized || conv.shape.is_volume()) {
     if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);
+    if (has_few_columns(conv)) pack_columns(conv.weights.data<float>());
     inputs = {io.input};
     if (io.residual) inputs.push_back(io.residual->tensor);
     outputs = {io.output.tensor};
@@ -51,7 +60,8 @@ class WindowConvStep : public Step {
   void run(RunContext& context) const override {
     const RowBlocks bands{shape_.out_planes(), shape_.out_h, band_};
     const int64_t items = bands.count(), wanted = 2 * context.threads;
-    const int64_t groups = context.threads == 1 || items >= wanted ? 1 : std::min(packed_.panels(), (wanted + items - 1) / items);
+    const int64_t groups =
+        context.threads == 1 || items >= wanted || columns_.size() ? 1 : std::min(packed_.panels(), (wanted + items - 1) / items);
     for_each_chunk(context.threads, items * groups, 1, [&](int64_t begin, int64_t end, int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
       const Workspace ws = workspace(alloc);
@@ -121,7 +131,9 @@ class WindowConvStep : public Step {
     if (residual_) residual_->add_to(e, context, pixel, pixels, ws.residual);
     const SegmentedRows rows{ws.windows, layout_.segments.data(), static_cast<int64_t>(layout_.segments.size())};
     float* c = results_.floats(context, pixel, ws.results);
-    if (!packed_.quantized)
+    if (columns_.size())
+      set_.gemm_columns(rows, pixels, {columns_.data(), packed_.n, column_stride()}, c, e);
+    else if (!packed_.quantized)
       set_.gemm_segments(rows, pixels, packed_.matrix(), b.first_panel, b.last_panel, c, packed_.n, e);
     else
       packed_.multiply_segments(rows, pixels, b.first_panel, b.last_panel, c, packed_.n, e);
@@ -130,10 +142,20 @@ class WindowConvStep : public Step {
       results_.store_columns(context, pixel, pixels, first, last - first, c + first, packed_.n);
   }
 
+  int64_t column_stride() const { return packed_.k + set_.panel / 2; }
+  // Weights [k][n], column after column.
+  void pack_columns(const float* weights) {
+    columns_ = FloatBuffer(packed_.n * column_stride());
+    std::fill_n(columns_.data(), columns_.size(), 0.0f);
+    for (int64_t k = 0; k < packed_.k; ++k)
+      for (int64_t n = 0; n < packed_.n; ++n) columns_.data()[n * column_stride() + k] = weights[k * packed_.n + n];
+  }
+
   ConvShape shape_;
   ConvIo io_;
   const KernelSet& set_;
   PackedDense packed_;
+  FloatBuffer columns_;  // of few columns (KernelSet::gemm_columns); else empty
   ResultRows results_;
   const bool stores_itself_;  // products store their results themselves
   Act act_;
@@ -248,7 +270,9 @@ DenseConv widened(const DenseConv& conv, int kernel_w) {
 bool reads_windows(const DenseConv& conv) {
   const ConvShape& s = conv.shape;
   if (conv.quant) return !s.pointwise() && (s.in_c % k16BitSafeRows == 0 || is_stem(conv));
-  return !conv.bf16 && (!s.pointwise() || (s.in_c % 1024 == 0 && s.out_h * s.out_w >= 12));
+  const int64_t pixels = s.out_planes() * s.out_h * s.out_w;
+  return !conv.bf16 &&
+         (!s.pointwise() || (has_few_columns(conv) && pixels >= 16) || (s.in_c % 1024 == 0 && s.out_h * s.out_w >= 12));
 }
 
 std::unique_ptr<Step> make_window_conv(const DenseConv& conv, const ConvIo& io) {

@@ -37,9 +37,9 @@ struct WindowLayout {
   std::vector<RowSegment> segments;  // of a window, in the order of the weights
 };
 
-// Whether make_window_conv takes it: in float if it is not pointwise, or its pixels, so far apart as they are, would share few
-// sets of the first cache; in 8 bits if it is not pointwise and channels are groups of k16BitSafeRows, or few as those of an
-// image (with VNNI). It does not multiply by a gate.
+// Whether make_window_conv takes it: in float if it is not pointwise, or gives few results for each of many pixels, or its
+// pixels, so far apart as they are, would share few sets of the first cache; in 8 bits if it is not pointwise and channels are
+// groups of k16BitSafeRows, or few as those of an image (with VNNI). It does not multiply by a gate.
 bool reads_windows(const DenseConv& conv);
 
 // The step of make_dense_conv for these: kernels "window_gemm" and "int8_window_gemm".

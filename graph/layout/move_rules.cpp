@@ -366,7 +366,8 @@ bool product(Move& m) {
     m.out = {{add(m, {b.reshape(m.in[0].value, *m.in[0].flat), *w}, m.node.attrs), {}, {}}};
     return true;
   }
-  // The last two dimensions change places: the product reads either order.
+  // The last two dimensions change places: the product reads either order. Of layers, whose right side is constant, the left one
+  // is transposed before: kernels and 8-bit forms read rows.
   AttrMap attrs = m.node.attrs;
   std::vector<Value> inputs;
   bool changed = false;
@@ -374,7 +375,7 @@ bool product(Move& m) {
     const Permuted& p = m.in[i];
     Perm swapped = p.perm;
     if (swapped.size() >= 2) std::swap(swapped.back(), swapped[swapped.size() - 2]);
-    if (!is_moved(p) || !is_identity(swapped)) {
+    if (!is_moved(p) || !is_identity(swapped) || (i == 0 && b.constant(m.in[1].value))) {
       inputs.push_back({});
       continue;
     }

@@ -1,4 +1,4 @@
-// Local response normalisation, softmax, arg max and fake quantization, against the plain evals.
+// Concatenations, local response normalisation, softmax, arg max and fake quantization, against the plain evals.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -26,6 +26,50 @@ TEST(ChannelSteps, LocalResponseNorm) {
     const Answers a = run_both(g, {{"x", normal_tensor({2, 5, 6, 19}, random, 2)}}, {"y"});
     EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-6) << radius;
     EXPECT_EQ(a.kernels, std::set<std::string>{"lrn"});
+  }
+}
+
+// Parts of any length, computed and constant, joined along any axis; and stacked along a new one.
+TEST(ChannelSteps, Concatenations) {
+  std::mt19937 random(5);
+  for (const int axis : {0, 1, 2, -1}) {
+    std::map<std::string, Tensor> data;
+    Graph g;
+    std::vector<std::string> parts;
+    for (const int64_t size : {1, 2, 3, 5}) {
+      Shape shape{3, 4, 6};
+      shape[static_cast<size_t>((axis + 3) % 3)] = size;
+      parts.push_back("p" + std::to_string(size));
+      const Tensor part = normal_tensor(shape, random);
+      if (size == 3) {
+        constant(g, parts.back(), part);
+      } else {
+        placeholder(g, parts.back(), shape);
+        data[parts.back()] = part;
+      }
+    }
+    constant(g, "axis", Tensor::scalar<int32_t>(axis));
+    parts.push_back("axis");
+    add(g, "y", "ConcatV2", parts);
+    const Answers a = run_both(g, data, {"y"});
+    EXPECT_EQ(worst_difference(a.plan[0], a.plain[0]), 0) << axis;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"concat"}) << axis;
+  }
+  for (const int64_t axis : {0, 1, 2, 3, -1}) {
+    std::map<std::string, Tensor> data;
+    Graph g;
+    for (const char* name : {"a", "b"}) {
+      placeholder(g, name, {3, 4, 6});
+      data[name] = normal_tensor({3, 4, 6}, random);
+    }
+    constant(g, "c", normal_tensor({3, 4, 6}, random));
+    AttrMap attrs;
+    attrs.emplace("axis", Attr(axis));
+    attrs.emplace("N", Attr(int64_t{3}));
+    add(g, "y", "Pack", {"a", "c", "b"}, attrs);
+    const Answers a = run_both(g, data, {"y"});
+    EXPECT_EQ(worst_difference(a.plan[0], a.plain[0]), 0) << axis;
+    EXPECT_EQ(a.kernels, std::set<std::string>{"concat"}) << axis;
   }
 }
 

@@ -105,6 +105,19 @@ TEST(Expression, EveryBinaryOperationBroadcasts) {
     }
 }
 
+TEST(Expression, BroadcastsToAConstantShape) {
+  for (const bool alone : {true, false}) {
+    Graph g;
+    placeholder(g, "x", {3, 1, 5});
+    constant(g, "shape", Tensor::from<int32_t>({4}, {2, 3, 4, 5}));
+    add(g, "wide", "BroadcastTo", {"x", "shape"});
+    add(g, "y", alone ? "Identity" : "Exp", {"wide"});
+    const Answers a = run_both(g, {{"x", all_sizes({3, 1, 5}, 2)}}, {"y"});
+    expect_near(a.plan[0], a.plain[0], alone ? 0 : 2e-6, "BroadcastTo");
+    EXPECT_FALSE(a.kernels.contains("plain"));
+  }
+}
+
 TEST(Expression, ComparisonsAndSelectStayInsideTheExpression) {
   for (const char* op : {"Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual"}) {
     Graph g;

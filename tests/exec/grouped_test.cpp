@@ -80,6 +80,32 @@ TEST(GroupedConv, DepthwiseWithSeveralResultsPerChannel) {
   }
 }
 
+// A group for each channel is a depthwise convolution, whose strides may differ here.
+TEST(GroupedConv, OneChannelAGroupIsDepthwise) {
+  const QuantParams quant{0.03f, 10, false};
+  std::mt19937 random(4);
+  for (const bool int8 : {false, true})
+    for (const auto& [rows, columns] : {std::pair{2, 1}, {1, 2}, {1, 1}, {3, 2}})
+      for (const auto& [h, w] : {std::pair{3, 3}, {5, 3}, {1, 7}}) {
+        Graph g;
+        const Shape in{2, 11, 13, 20};
+        placeholder(g, "x", in);
+        const Tensor weights = normal_tensor({h, w, 1, 20}, random, 0.3f);
+        constant(g, "w", weights);
+        constant(g, "b", normal_tensor({20}, random));
+        AttrMap attrs = conv_attrs("SAME");
+        attrs.insert_or_assign("strides", ints({1, rows, columns, 1}));
+        const NodeId id = add(g, "conv", "Conv2D", {"x", "w"}, std::move(attrs));
+        add(g, "bias", "BiasAdd", {"conv", "b"});
+        add(g, "y", "Relu", {"bias"});
+        if (int8) set_quantized(g, id, quant, quantize_weights(weights, 20, true));
+        const Answers a = run_both(g, {{"x", tensor_near_q8(in, quant, random)}}, {"y"});
+        const std::string what = std::to_string(rows) + "," + std::to_string(columns) + " " + std::to_string(h);
+        EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5) << what;
+        EXPECT_EQ(a.kernels, std::set<std::string>{int8 ? "int8_depthwise" : "depthwise"}) << what;
+      }
+}
+
 TEST(GroupedConv, AddsAResidualAndReadsPadding) {
   Graph g;
   std::mt19937 random(6);

@@ -10,7 +10,7 @@ namespace {
 using namespace test;
 
 TEST(Reduce, EveryChoiceOfAxes) {
-  for (const Shape& shape : {Shape{2, 5, 6, 19}, {3, 1, 40, 600}, {1, 7, 1, 1}})
+  for (const Shape& shape : {Shape{2, 5, 6, 19}, {3, 1, 40, 600}, {1, 7, 1, 1}, {5, 4, 3, 2}})
     for (int mask = 0; mask < 16; ++mask)
       for (const char* op : {"Sum", "Mean", "Max", "Min"}) {
         std::vector<int32_t> axes;

@@ -80,6 +80,25 @@ TEST(WindowConv, EveryGeometryGivesThePlainAnswer) {
     }
 }
 
+// Vectors along what a window holds, for every number of results and every rest of a vector; sides of windows may be long.
+TEST(WindowConv, FewResultsPerPixel) {
+  for (int64_t out_c = 1; out_c <= 9; ++out_c)
+    for (const WindowCase& c : {WindowCase{9, 8, 16, out_c, 1, 1, 1, 1, "SAME", ""},
+                                {9, 13, 40, out_c, 1, 1, 1, 1, "SAME", ""},
+                                {11, 10, 24, out_c, 3, 3, 1, 1, "SAME", ""},
+                                {11, 12, 33, out_c, 3, 3, 2, 1, "VALID", ""},
+                                {12, 11, 17, out_c, 3, 3, 1, 2, "SAME", ""},
+                                {9, 9, 8, out_c, 5, 5, 1, 1, "SAME", ""},
+                                {1, 700, 1, out_c, 1, 300, 3, 1, "SAME", ""}})
+      for (const char* residual : {"none", "before", "after"}) {
+        SCOPED_TRACE(std::to_string(c.kernel_h) + "x" + std::to_string(c.kernel_w) + " of " + std::to_string(c.in_c) + " to " +
+                     std::to_string(out_c) + ", residual " + residual);
+        const Answers a = answers(c, residual);
+        EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 2e-6);
+        EXPECT_FALSE(a.kernels.contains("plain"));
+      }
+}
+
 // Bands and panels that threads share do not change a result.
 TEST(WindowConv, LargeMapsInBands) {
   for (const WindowCase& c :

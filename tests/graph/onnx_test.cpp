@@ -72,10 +72,10 @@ int transposes_in(const Graph& graph) {
 }
 
 // The picture comes with its channels first, and is turned once. A detector's boxes and a transformer's heads are asked for in
-// other orders than they are made in.
+// other orders than they are made in, and a layer reads rows.
 TEST(Onnx, FewTransposesStay) {
   for (const auto& [name, most] :
-       {std::pair{"resnet", 1}, {"squeezenet", 1}, {"mobilenet", 1}, {"vgg", 1}, {"quantized", 1}, {"yolo", 4}, {"attention", 6}})
+       {std::pair{"resnet", 1}, {"squeezenet", 1}, {"mobilenet", 1}, {"vgg", 1}, {"quantized", 1}, {"yolo", 4}, {"attention", 7}})
     EXPECT_LE(transposes_in(read_graph(onnx_case(std::string("net_") + name) / "model.onnx")), most) << name;
 }
 
