@@ -61,7 +61,7 @@ Facts::Facts(const Graph& graph, const std::map<Value, Fact>& known, int64_t fol
   }
 }
 
-const Fact& Facts::of(Value v) const {
+const Fact& Facts::of(Value v) const& {
   static const Fact nothing;
   if (v.node < 0 || static_cast<size_t>(v.node) >= facts_.size()) return nothing;
   const auto& out = facts_[static_cast<size_t>(v.node)];

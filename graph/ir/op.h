@@ -97,7 +97,8 @@ std::vector<Tensor> interpret(const Graph& graph, const Feeds& feeds, const std:
 class Facts {
  public:
   Facts(const Graph& graph, const std::map<Value, Fact>& known = {}, int64_t fold_bytes = 1 << 16);
-  const Fact& of(Value v) const;  // an unknown fact when nothing is known
+  const Fact& of(Value v) const&;  // an unknown fact when nothing is known
+  Fact of(Value v) const&& { return static_cast<const Facts&>(*this).of(v); }
   int outputs(NodeId id) const { return static_cast<int>(facts_[static_cast<size_t>(id)].size()); }
 
  private:

@@ -111,7 +111,7 @@ Graph with_stored_ends(const QuantizationTarget& target, const Ranges& ranges, c
   }
   for (const std::string& name : fetched_names(target)) {
     const Value v = g.value(name);
-    const Fact& fact = Facts(g).of(v);
+    const Fact fact = Facts(g).of(v);
     if (fact.dtype != DType::f32) continue;
     if (v.slot != 0) throw Error(target.path, "output " + name + " is not the first of its node", "name another with --outputs");
     const StoredGrid grid = grid_of(target, ranges, name, stored);
