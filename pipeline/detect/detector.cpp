@@ -1,6 +1,7 @@
 #include "pipeline/detect/detector.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 
@@ -22,18 +23,28 @@ constexpr size_t kMaxSmaller = 12;  // sizes of networks for last rows and colum
 
 MapSize size_of(const InputSettings& input) { return {input.height, input.width}; }
 
-// Tensors by name, perhaps under "inputs": what infer reads and writes. What cannot be read is not called so.
-bool holds_feeds(const std::filesystem::path& path) {
+// Keys that every model file may have, but for its name, which files of all kinds have.
+constexpr std::array kModelKeys{"family",      "graph",        "input",       "classes",         "classes_file",
+                                "class_count", "category_ids", "suppression", "operating_scores"};
+
+// Tensors by name, perhaps under "inputs": what infer reads and writes.
+bool holds_feeds(const Json& j) {
+  for (const char* key : {"inputs", "outputs"})
+    if (j.contains(key) && j[key].is_object()) return true;
+  return !j.empty() && std::all_of(j.begin(), j.end(), [](const Json& v) { return v.is_object() && v.contains("dtype"); });
+}
+
+// JSON that is no model file: feeds, or what another program keeps about the graph. What cannot be read is not called so.
+bool is_of_others(const std::filesystem::path& path) {
   Json j;
   try {
     j = read_json(path);
   } catch (const Error&) {
     return false;
   }
-  if (!j.is_object() || is_model_file(j)) return false;
-  for (const char* key : {"inputs", "outputs"})
-    if (j.contains(key) && j[key].is_object()) return true;
-  return !j.empty() && std::all_of(j.begin(), j.end(), [](const Json& v) { return v.is_object() && v.contains("dtype"); });
+  if (!j.is_object()) return j.is_array();
+  if (is_model_file(j)) return false;
+  return holds_feeds(j) || std::none_of(kModelKeys.begin(), kModelKeys.end(), [&](const char* key) { return j.contains(key); });
 }
 
 }  // namespace
@@ -42,7 +53,7 @@ bool has_model_file(const std::string& path) {
   if (path.ends_with(".json")) return true;
   std::error_code ignored;
   const std::filesystem::path beside = std::filesystem::path(path).replace_extension(".json");
-  return std::filesystem::exists(beside, ignored) && !holds_feeds(beside);
+  return std::filesystem::exists(beside, ignored) && !is_of_others(beside);
 }
 
 ModelFile load_model(const std::string& path) {
@@ -54,7 +65,10 @@ ModelFile load_model(const std::string& path) {
   if (!std::filesystem::exists(p, ignored) && !kind_at(p))
     throw Error(path, "cannot open: no such file", "name a model file (.json) or a graph beside one");
   if (!has_model_file(path))
-    throw Error(path, "has no model file beside it", "write " + beside.string() + ", see docs/model_file.md");
+    throw Error(path, "has no model file beside it",
+                std::filesystem::exists(beside, ignored)
+                    ? beside.filename().string() + " is none: see docs/model_file.md, and give the graph a name of its own"
+                    : "write " + beside.string() + ", see docs/model_file.md");
   ModelFile m = read_model_file(beside);
   m.graph = path;
   return m;

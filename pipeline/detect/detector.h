@@ -88,7 +88,8 @@ class Detector {
   std::vector<std::pair<MapSize, std::shared_ptr<Sized>>> smaller_;  // used last first
 };
 
-// Whether the path is a model file (.json) or a graph with one beside it. Feeds (docs/infer.md) of the graph's name are none.
+// Whether the path is a model file (.json) or a graph with one beside it. JSON of the graph's name that has no key of a model
+// file, such as feeds (docs/infer.md) or what another program keeps about the graph, is none.
 bool has_model_file(const std::string& path);
 // Model file (.json), or a bare graph (.pb, .pbtxt) beside which a model file of the same name lies.
 ModelFile load_model(const std::string& path);

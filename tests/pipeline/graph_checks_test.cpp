@@ -115,6 +115,21 @@ TEST_F(GraphChecks, FeedsBesideAGraphAreNoModelFile) {
   EXPECT_EQ(o.code, 0) << o.err;
 }
 
+// Other programs keep files of that name, too.
+TEST_F(GraphChecks, JsonOfOthersBesideAGraphIsNoModelFile) {
+  std::filesystem::copy(kLenet, path("net.pb"));
+  put("net.json", R"({"type": "micro", "author": "somebody", "model": "net.pb", "version": 2})");
+  const std::vector<std::string> calibrate{"calibrate", path("net.pb"),      "--images", kSource + "/tests/data/quant/lenet",
+                                           "-o",        path("ranges.json"), "--quiet"};
+  const Output o = run(calibrate);
+  EXPECT_EQ(o.code, 0) << o.err;
+  const Output refused = run({"detect", "--model", path("net.pb"), folder.string(), "-o", path("out")});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("net.pb: has no model file beside it; net.json is none: see docs/model_file.md"));
+  put("net.json", R"({"grpah": "net.pb", "classes": ["a"]})");  // one with a mistake is not passed over
+  EXPECT_THAT(run(calibrate).err, HasSubstr("grpah"));
+}
+
 TEST_F(GraphChecks, OptimizeKeepsAnswersAndSaysWhatItCouldNotCompare) {
   const Output o = run({"optimize", kLenet, "-o", path("small.pb")});
   EXPECT_EQ(o.code, 0) << o.err;
