@@ -68,7 +68,7 @@ def calibration_feeds(folder, feeds, rng):
 
 def check(seed, options, totals):
     """What is wrong with the network of that seed, as lines."""
-    definition, feeds, outputs, answers, blocks = maker.network(seed, options.small)
+    definition, feeds, outputs, answers, blocks = maker.network(seed, options.small, options.rank)
     folder, wrong = options.folder / f"{seed:05d}", []
     files.write(folder, definition, feeds, outputs, answers)
     graph, program = folder / "graph.pb", options.program
@@ -115,6 +115,7 @@ def main():
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seeds", type=lambda s: [int(v) for v in s.split(",")], help="these alone")
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--rank", type=int, choices=(3, 4, 5), help="of the maps; drawn without it")
     parser.add_argument("--float-only", action="store_true")
     parser.add_argument("--float-difference", type=float, default=2e-5)
     parser.add_argument("--int8-decibels", type=float, default=30)

@@ -32,10 +32,10 @@ class Value:
 
 
 class Maker:
-    """Draws a network. small: few channels and blocks, for networks that are checked in."""
+    """Draws a network. small: few channels and blocks, for networks that are checked in. rank: of its maps; None: drawn."""
 
-    def __init__(self, seed, small=False):
-        self.rng, self.small, self.seed = np.random.default_rng(seed), small, seed
+    def __init__(self, seed, small=False, rank=None):
+        self.rng, self.small, self.seed, self.rank = np.random.default_rng(seed), small, seed, rank
         self.feeds, self.values, self.taken, self.drawn = {}, [], set(), []
 
     def below(self, n):
@@ -112,6 +112,7 @@ class Maker:
     def build(self):
         """Names of the outputs; the graph is the default one."""
         rank = 4 if self.chance(0.84) else self.one_of(3, 5)
+        rank = self.rank or rank
         dynamic = self.one_of("", "", "", "batch", "all")
         sizes = {3: (23,), 4: (13, 12), 5: (6, 7, 5)}[rank] if self.small else {3: (40,), 4: (21, 18), 5: (7, 9, 8)}[rank]
         shape = [1 + self.below(3), *(max(3, s - self.below(s // 2 + 1)) for s in sizes), self.one_of(1, 3, 3, 4, 8)]
@@ -188,9 +189,9 @@ def run(definition, feeds, outputs):
             return session.run([o + ":0" for o in outputs], {k + ":0": v for k, v in feeds.items() if k in known})
 
 
-def network(seed, small=False):
+def network(seed, small=False, rank=None):
     """Graph definition, feeds, names of outputs, TensorFlow's answers and names of the blocks of the network of a seed."""
-    maker = Maker(seed, small)
+    maker = Maker(seed, small, rank)
     with tf.Graph().as_default() as g:
         outputs = maker.build()
         definition = g.as_graph_def()
