@@ -61,6 +61,21 @@ def if_model(x):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), {"x": x}
 
 
+def running_if_model(x, condition):
+    """If with a condition that is fed: one branch gives a constant of another size, the other what lies around it, and holds an If."""
+    info = helper.make_tensor_value_info
+    y = [info(name, TensorProto.FLOAT, None) for name in ("y", "a", "b", "d", "e")]
+    fixed = onnx.numpy_helper.from_array(np.float32([[1, 2]]), "fixed")
+    then = helper.make_graph([helper.make_node("Identity", ["fixed"], ["a"])], "then", [], [y[1]], [fixed])
+    inner = [helper.make_graph([helper.make_node(op, [name, "x"], [out.name])], op, [], [out])
+             for op, name, out in (("Add", "sum", y[3]), ("Mul", "x", y[4]))]
+    nodes = [helper.make_node("Sub", ["x", "x"], ["sum"]),
+             helper.make_node("If", ["c"], ["b"], then_branch=inner[0], else_branch=inner[1])]
+    node = helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=helper.make_graph(nodes, "else", [], [y[2]]))
+    graph = helper.make_graph([node], "g", [info("x", TensorProto.FLOAT, x.shape), info("c", TensorProto.BOOL, [])], [y[0]])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), {"x": x, "c": np.array(condition)}
+
+
 def own_models():
     """Operators that the wheel has no case of, or large ones."""
     r = np.random.default_rng(0)
@@ -74,6 +89,8 @@ def own_models():
     yield "InstanceNormalization", *small_model("InstanceNormalization", [x, x[0, :, 0, 0], x[0, :, 1, 1]], x.shape)
     yield "Not", *small_model("Not", [x > 0], x.shape, "bool")
     yield "If", *if_model(x)
+    yield "If then", *running_if_model(x[0, 0], True)
+    yield "If else", *running_if_model(x[0, 0], False)
     scales = np.array([1, 1, 2, 1.5], np.float32)
     yield "Resize 10", *small_model("Resize", [x, scales], [1, 3, 8, 6], opset=10, mode="linear")
     yield "Upsample 9", *small_model("Upsample", [x, scales], [1, 3, 8, 6], opset=9, mode="nearest")
@@ -90,6 +107,10 @@ def own_models():
     yield ms + "QLinearConcat", *small_model(ms + "QLinearConcat", [*out, codes, *grid, codes, *grid], [1, 4, 3, 3], "uint8", fed=(2, 5), axis=1)
     yield ms + "QuantizeLinear", *small_model(ms + "QuantizeLinear", [x, *grid], x.shape, "uint8")
     yield ms + "DequantizeLinear", *small_model(ms + "DequantizeLinear", [codes, *grid], codes.shape)
+    ends = r.uniform(-3, 10, (5, 4)).astype(np.float32)
+    for name, mode in (("RoiAlign", "half_pixel"), ("RoiAlign 10", "output_half_pixel")):
+        yield name, *small_model("RoiAlign", [x, ends, np.zeros(5, np.int64)], [5, 3, 2, 3], fed=(0, 1), output_height=2,
+                                               output_width=3, sampling_ratio=2, spatial_scale=0.5, coordinate_transformation_mode=mode)
 
 
 def run(model, inputs):
@@ -117,7 +138,7 @@ def main():
     for model, message in wheel_cases():
         for op in ops_of(message.graph) & wanted:
             known_flaws = "qlinearmatmul" in model.parent.name and "_uint8_float32" not in model.parent.name  # sums that wrap
-            rounded = "bicubic" in model.parent.name  # to four places
+            rounded = "bicubic" in model.parent.name or "roialign" in model.parent.name  # to four places
             if not ops_of(message.graph) <= wanted or known_flaws or rounded or model.parent.name == "test_if":
                 continue
             if size_of(model) > MOST_BYTES:

@@ -268,4 +268,36 @@ def integer():
     return n.model(logits=n.node("Flatten", [n.node("GlobalAveragePool", [x])], axis=1))
 
 
-NETWORKS = (resnet, squeezenet, mobilenet, vgg, yolo, attention, quantized, integer)
+def two_stages():
+    """Boxes that suppression leaves, crops of a map at these, levels joined by rows, and a branch for when none is left: as
+    torchvision exports two-stage detectors."""
+    n = Net("two_stages", 21)
+    x = n.node("Relu", [n.conv("images", 8, 3, 2)])
+    heads = n.node("Reshape", [n.node("Transpose", [n.conv(x, 5, 1)], perm=[0, 2, 3, 1]), n.ints(1, -1, 5)])
+    corners = np.stack(np.meshgrid(np.arange(16), np.arange(16)), -1).reshape(1, 256, 2) * 2.0
+    anchors = np.concatenate([corners - 3, corners + 3], -1).astype(np.float32)
+    moved = n.node("Slice", [heads, n.ints(1), n.ints(5), n.ints(2)])
+    boxes = n.node("Add", [n.constant(anchors), n.node("Tanh", [moved])])
+    scores = n.node("Transpose", [n.node("Sigmoid", [n.node("Slice", [heads, n.ints(0), n.ints(1), n.ints(2)])])], perm=[0, 2, 1])
+    kept = n.node("NonMaxSuppression", [boxes, scores, n.ints(2 ** 63 - 1), n.constant(np.float32([0.2])), n.constant(np.float32([0.7]))])
+    index = n.node("Squeeze", [n.node("Slice", [kept, n.ints(2), n.ints(3), n.ints(1)]), n.ints(1)])
+    chosen = n.node("Gather", [n.node("Squeeze", [boxes, n.ints(0)]), index], axis=0)
+    image = n.node("Mul", [index, n.constant(np.int64(0))])
+    crops = n.node("RoiAlign", [x, chosen, image], output_height=3, output_width=3, sampling_ratio=2, spatial_scale=0.5,
+                   coordinate_transformation_mode="output_half_pixel")
+    count = n.node("Shape", [index])
+    rows = n.node("Range", [n.constant(np.int64(0)), n.node("Squeeze", [count, n.ints(0)]), n.constant(np.int64(1))])
+    size = n.node("Shape", [crops])
+    column = n.node("Expand", [n.node("Unsqueeze", [rows, n.ints(1, 2, 3)]), size])
+    joined = n.node("ScatterElements", [n.node("ConstantOfShape", [size]), column, crops], axis=0)
+    features = n.linear(n.node("Flatten", [joined], axis=1), 72, 4)
+    none = n.node("Equal", [n.node("Squeeze", [count, n.ints(0)]), n.constant(np.int64(0))])
+    info = helper.make_tensor_value_info("branch", TensorProto.FLOAT, None)
+    then = helper.make_graph([helper.make_node("Identity", [n.constant(np.zeros((0, 4), np.float32))], ["branch"])], "none", [], [info])
+    half = n.node("Div", [n.node("Add", [count, n.ints(1)]), n.ints(2)])
+    other = helper.make_graph([helper.make_node("Slice", [features, n.ints(0), half, n.ints(0)], ["best"]),
+                               helper.make_node("Relu", ["best"], ["branch"])], "some", [], [info])
+    return n.model(boxes=chosen, features=features, best=n.node("If", [none], then_branch=then, else_branch=other))
+
+
+NETWORKS = (resnet, squeezenet, mobilenet, vgg, yolo, attention, quantized, integer, two_stages)

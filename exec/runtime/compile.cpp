@@ -10,6 +10,7 @@
 #include "exec/lower/plain_reason.h"
 #include "exec/runtime/compiled_plan.h"
 #include "exec/runtime/memory.h"
+#include "exec/runtime/node_kernels.h"
 #include "exec/steps/packed_conv.h"
 #include "graph/passes/pass.h"
 
@@ -19,7 +20,8 @@ namespace {
 // One node by its plain eval; its outputs are new tensors each run.
 class PlainStep : public Step {
  public:
-  PlainStep(const Node& node, std::vector<int> in, std::vector<int> out) : node_(node) {
+  // open: shapes are known only when it runs, and may have a kernel then.
+  PlainStep(const Node& node, std::vector<int> in, std::vector<int> out, bool open) : node_(node), open_(open) {
     inputs = std::move(in);
     outputs = std::move(out);
     info.kernel = "plain";
@@ -27,7 +29,8 @@ class PlainStep : public Step {
   void run(RunContext& context) const override {
     std::vector<Tensor> in;
     for (int id : inputs) in.push_back(context.tensors[static_cast<size_t>(id)]);
-    std::vector<Tensor> out = evaluate(node_, in);
+    std::vector<Tensor> out =
+        open_ && context.node_kernels ? context.node_kernels->evaluate(node_, in) : graph::evaluate(node_, in);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i] < 0) continue;
       if (i >= out.size()) throw Error(graph::node_text(node_), "gives only " + std::to_string(out.size()) + " outputs");
@@ -39,6 +42,7 @@ class PlainStep : public Step {
 
  private:
   Node node_;
+  bool open_;
 };
 
 class Compiler {
@@ -201,7 +205,12 @@ class Compiler {
       out.push_back(used ? id_of({id, s}) : -1);
       if (used) plan_->places[static_cast<size_t>(out.back())].kind = Place::dynamic;
     }
-    auto step = std::make_unique<PlainStep>(n, in, out);
+    const auto is_open = [&](Value v) {
+      const Fact& f = low_->facts.of(v);
+      return !f.shape || !is_static(*f.shape);
+    };
+    const bool open = is_open({id, 0}) || std::any_of(n.inputs.begin(), n.inputs.end(), is_open);
+    auto step = std::make_unique<PlainStep>(n, in, out, options_.fuse && open);
     step->info.reason = options_.fuse ? plain_reason(*low_, id) : "kernels are switched off";
     ++plan_->plain;
     finish(std::move(step), id);

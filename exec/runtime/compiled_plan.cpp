@@ -4,6 +4,7 @@
 #include "core/parallel_team.h"
 #include "core/timing.h"
 #include "exec/runtime/memory.h"
+#include "exec/runtime/node_kernels.h"
 
 // libgomp's, which oneDNN's threads are; declared here because clang does not see gcc's omp.h.
 extern "C" int omp_get_max_threads();
@@ -70,7 +71,7 @@ class CompiledStream : public Plan::Stream {
   void run_steps(Work work) {
     if (omp_get_max_threads() != plan_.threads) omp_set_num_threads(plan_.threads);  // oneDNN's
     team_.run([&] {
-      RunContext context{tensors_, plan_.fp16_scales, static_cast<char*>(scratch_.get()), plan_.threads};
+      RunContext context{tensors_, plan_.fp16_scales, static_cast<char*>(scratch_.get()), plan_.threads, &node_kernels_};
       for (const auto& step : plan_.list) {
         context.threads = step->small ? 1 : plan_.threads;
         work(*step, context);
@@ -82,6 +83,7 @@ class CompiledStream : public Plan::Stream {
   std::vector<Tensor> tensors_;
   std::shared_ptr<void> arena_, scratch_;
   ThreadTeam team_;
+  NodeKernels node_kernels_{1};  // steps run in the team, which is not nested
 };
 
 }  // namespace

@@ -11,28 +11,15 @@ namespace {
 
 // Ops of one output that have kernels, and whose small whole numbers are sizes or axes: where they are indices, as of slices,
 // every iteration of a loop would be compiled anew.
-constexpr const char* kNodeOps[] = {"Add",
-                                    "AddV2",
-                                    "Cast",
-                                    "ConcatV2",
-                                    "Exp",
-                                    "Max",
-                                    "Maximum",
-                                    "Mean",
-                                    "Min",
-                                    "Minimum",
-                                    "Mul",
-                                    "Pad",
-                                    "RealDiv",
-                                    "Relu",
-                                    "Relu6",
-                                    "ResizeBilinear",
-                                    "ResizeNearestNeighbor",
-                                    "Sigmoid",
-                                    "Softmax",
-                                    "Sub",
-                                    "Sum",
-                                    "Transpose"};
+constexpr const char* kNodeOps[] = {"Add",           "AddV2",          "AvgPool",
+                                    "BatchMatMulV2", "Cast",           "ConcatV2",
+                                    "Exp",           "MatMul",         "Max",
+                                    "MaxPool",       "Maximum",        "Mean",
+                                    "Min",           "Minimum",        "Mul",
+                                    "Pad",           "RealDiv",        "Relu",
+                                    "Relu6",         "ResizeBilinear", "ResizeNearestNeighbor",
+                                    "Sigmoid",       "Softmax",        "Sub",
+                                    "Sum",           "Transpose"};
 
 bool has_kernel(const Node& node) {
   return std::any_of(std::begin(kNodeOps), std::end(kNodeOps), [&](const char* op) { return node.op == op; });
@@ -101,16 +88,18 @@ NodeKernels::Entry& NodeKernels::entry(const Node& node, std::span<const Tensor>
 
 NodeEvaluator NodeKernels::evaluator_of(const Node& node) {
   if (!has_kernel(node)) return {};
-  return [this, &node](std::span<const Tensor> inputs) {
-    int64_t elements = 0;
-    for (const Tensor& t : inputs) elements += t.size();
-    return elements >= kLarge ? run(node, inputs) : evaluate(node, inputs);
-  };
+  return [this, &node](std::span<const Tensor> inputs) { return evaluate(node, inputs); };
+}
+
+std::vector<Tensor> NodeKernels::evaluate(const Node& node, std::span<const Tensor> inputs) {
+  int64_t elements = 0;
+  for (const Tensor& t : inputs) elements += t.size();
+  return elements >= kLarge && has_kernel(node) ? run(node, inputs) : graph::evaluate(node, inputs);
 }
 
 std::vector<Tensor> NodeKernels::run(const Node& node, std::span<const Tensor> inputs) {
   std::optional<Compiled>& compiled = entry(node, inputs).compiled;
-  if (!compiled) return evaluate(node, inputs);
+  if (!compiled) return graph::evaluate(node, inputs);
   for (size_t i = 0; i < compiled->inputs.size(); ++i)
     compiled->runner.set_input(static_cast<int>(i), inputs[static_cast<size_t>(compiled->inputs[i])]);
   compiled->runner.run();

@@ -19,6 +19,8 @@ class NodeKernels {
 
   // The kernel of this node, which must outlive the result; empty where there is none.
   NodeEvaluator evaluator_of(const Node& node);
+  // The node's outputs, by a kernel or plainly; it must outlive this.
+  std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs);
 
   static constexpr size_t kMaxPlans = 64;
   static constexpr int64_t kLarge = 16 * 1024;  // elements of all inputs

@@ -35,11 +35,14 @@ struct FeatureMap {
   const uint8_t* q8(int64_t element = 0) const { return static_cast<const uint8_t*>(data) + element; }
 };
 
+class NodeKernels;
+
 struct RunContext {
   std::vector<Tensor>& tensors;           // by tensor id
   const std::vector<float>& fp16_scales;  // by tensor id
   char* scratch;                          // of the running step: threads * Step::scratch_bytes, 64-byte aligned
   int threads;
+  NodeKernels* node_kernels = nullptr;  // of the stream: for nodes whose shapes are known only when they run
 
   const float* in(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).data<float>(); }
   const void* raw(int id) const { return static_cast<const Tensor&>(tensors[static_cast<size_t>(id)]).raw(); }

@@ -75,7 +75,7 @@ std::vector<TypeAttr> type_attrs(const std::string& op) {
   return {{"T", 0}};
 }
 
-bool takes_list(const std::string& op) { return op == "ConcatV2" || op == "Pack" || op == "AddN"; }
+bool takes_list(const std::string& op) { return op == "ConcatV2" || op == "Pack" || op == "AddN" || op == "Merge"; }
 
 // Quantized values of weights stay quantized values: what becomes of them is decided where the layer is.
 bool may_fold(const std::string& op) { return op != "Dequantize" && op != "Placeholder"; }

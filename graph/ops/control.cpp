@@ -21,8 +21,18 @@ void eval_merge(OpCall& call) {
     }
   throw Error("", "none of its inputs is alive");
 }
+// What all inputs have in common; nothing where one of them is not known, as in a loop.
+std::optional<Shape> common_shape(const Inputs<Fact>& facts) {
+  std::optional<Shape> common = facts.empty() ? std::nullopt : facts[0].shape;
+  for (const Fact& f : facts) {
+    if (!common || !f.shape || f.shape->size() != common->size()) return {};
+    for (size_t i = 0; i < common->size(); ++i)
+      if ((*common)[i] != (*f.shape)[i]) (*common)[i] = -1;
+  }
+  return common;
+}
 void infer_merge(InferCall& call) {
-  call.out = {fact(call.in.empty() ? DType::invalid : call.in[0].dtype), fact(DType::i32, Shape{})};
+  call.out = {fact(call.in.empty() ? DType::invalid : call.in[0].dtype, common_shape(call.in)), fact(DType::i32, Shape{})};
 }
 
 void eval_array(OpCall&) {

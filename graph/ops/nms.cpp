@@ -1,5 +1,7 @@
 // Non-maximum suppression in every form that TensorFlow has.
 #include <bit>
+#include <cmath>
+#include <limits>
 
 #include "graph/ops/eval_helpers.h"
 
@@ -118,12 +120,65 @@ class BoxColumns {
   size_t count_ = 0;
 };
 
+// BoxColumns of strips of the plane, so that a box is compared with those near it alone: a box lies in every strip that it
+// reaches, and two that overlap share one. Strips are as high as two average boxes. Boxes of several classes that were moved far
+// apart, as detectors do to suppress all of them at once, share few.
+class BoxStrips {
+ public:
+  // Of the boxes that box(i) gives for the elements i of `boxes`, which may be added.
+  template <class Box>
+  BoxStrips(const std::vector<int64_t>& boxes, Box box) {
+    double low = std::numeric_limits<double>::infinity(), high = -low, heights = 0;
+    size_t count = 0;
+    for (int64_t i : boxes) {
+      const Sides s(box(i));
+      if (!s.finite()) continue;
+      low = std::min(low, s.low);
+      high = std::max(high, s.high);
+      heights += s.high - s.low;
+      ++count;
+    }
+    if (count == 0 || !(high > low)) return;
+    low_ = low;
+    height_ = std::max((high - low) / kMaxStrips, 2 * heights / static_cast<double>(count));
+    strips_.resize(strip_at(high) + 1);
+  }
+
+  void add(const float* corners) {
+    const Sides s(corners);
+    if (!s.finite()) return;  // its overlap with any box is 0, or no number
+    for (size_t i = strip_at(s.low); i <= strip_at(s.high); ++i) strips_[i].add(corners);
+  }
+  bool any_overlaps(const float* corners, float most) const {
+    const Sides s(corners);
+    if (!s.finite()) return false;
+    for (size_t i = strip_at(s.low); i <= strip_at(s.high); ++i)
+      if (strips_[i].any_overlaps(corners, most)) return true;
+    return false;
+  }
+
+ private:
+  static constexpr double kMaxStrips = 512;
+  struct Sides {
+    explicit Sides(const float* c)
+        : low(std::min(c[0], c[2])), high(std::max(c[0], c[2])), others(static_cast<double>(c[1]) + static_cast<double>(c[3])) {}
+    bool finite() const { return std::isfinite(low) && std::isfinite(high) && std::isfinite(others); }
+    double low, high, others;
+  };
+  size_t strip_at(double y) const { return height_ > 0 ? static_cast<size_t>((y - low_) / height_) : 0; }
+
+  double low_ = 0, height_ = 0;
+  std::vector<BoxColumns> strips_ = std::vector<BoxColumns>(1);
+};
+
 // A number that is greater for what comes first: the higher score, then the lower box. Not for NaN.
 uint64_t rank_of(float score, int64_t box) {
   const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 is 0
   const uint32_t ordered = bits >> 31 ? ~bits : bits | 0x80000000u;
   return uint64_t{ordered} << 32 | (0xffffffffu - static_cast<uint32_t>(box));
 }
+
+int64_t box_of(uint64_t rank) { return 0xffffffffu - static_cast<uint32_t>(rank); }
 
 // suppress() of boxes where nobody's score falls.
 template <class Box>
@@ -136,15 +191,17 @@ std::vector<Kept> suppress_at_once(std::span<const float> scores, const Suppress
   }
   heap.resize(count);
   std::make_heap(heap.begin(), heap.end());
-  BoxColumns columns;
+  std::vector<int64_t> candidates;
+  for (uint64_t rank : heap) candidates.push_back(box_of(rank));
+  BoxStrips strips(candidates, box);
   std::vector<Kept> kept;
   while (!heap.empty() && static_cast<int64_t>(kept.size()) < s.max) {
     std::pop_heap(heap.begin(), heap.end());
-    const int64_t i = 0xffffffffu - static_cast<uint32_t>(heap.back());
+    const int64_t i = box_of(heap.back());
     heap.pop_back();
-    if (columns.any_overlaps(box(i), static_cast<float>(s.threshold))) continue;
+    if (strips.any_overlaps(box(i), static_cast<float>(s.threshold))) continue;
     kept.push_back({scores[static_cast<size_t>(i)], i});
-    columns.add(box(i));
+    strips.add(box(i));
   }
   return kept;
 }

@@ -74,6 +74,8 @@ void eval_reshape(OpCall& call) {
   need(s.rank() <= 1, "a shape must have one dimension");
   call.out = {x.reshaped(resolve_reshape(s.as_ints(), x.shape()))};
 }
+constexpr int64_t kMaxRank = 64;  // of a shape whose length alone is known
+
 void infer_reshape(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};
   if (call.in.size() < 2) return;
@@ -81,7 +83,7 @@ void infer_reshape(InferCall& call) {
     Shape wanted = call.in[1].constant->as_ints();
     if (known(call, 0) && is_static(*known(call, 0))) wanted = resolve_reshape(wanted, *known(call, 0));
     call.out[0].shape = wanted;
-  } else if (const Shape* s = known(call, 1); s && s->size() == 1 && (*s)[0] >= 0 && (*s)[0] < 64) {
+  } else if (const Shape* s = known(call, 1); s && s->size() == 1 && (*s)[0] >= 0 && (*s)[0] < kMaxRank) {
     call.out[0].shape = Shape(static_cast<size_t>((*s)[0]), -1);
   }
 }
@@ -162,7 +164,11 @@ void eval_fill(OpCall& call) {
 }
 void infer_fill(InferCall& call) {
   call.out = {fact(call.in.size() > 1 ? call.in[1].dtype : DType::invalid)};
-  if (call.in[0].constant) call.out[0].shape = call.in[0].constant->as_ints();
+  const Shape* dims = known(call, 0);
+  if (call.in[0].constant)
+    call.out[0].shape = call.in[0].constant->as_ints();
+  else if (dims && dims->size() == 1 && (*dims)[0] >= 0 && (*dims)[0] < kMaxRank)
+    call.out[0].shape = Shape(static_cast<size_t>((*dims)[0]), -1);
 }
 void eval_zeros_like(OpCall& call) { call.out = {Tensor(input(call, 0).dtype(), input(call, 0).shape())}; }
 void eval_ones_like(OpCall& call) {

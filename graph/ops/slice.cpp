@@ -294,9 +294,27 @@ void eval_strided_slice(OpCall& call) {
   if (out.size() > 0) strided_copy(x, out, strides, offset);
   call.out = {out.reshaped(p.shape)};
 }
+// Where ends are computed: sizes that no slice cuts stay, if every dimension does.
+std::optional<Shape> slices_of_computed_ends(const InferCall& call) {
+  for (const char* mask : {"ellipsis_mask", "new_axis_mask", "shrink_axis_mask"})
+    if (call.node.attr_or(mask, int64_t{0}) != 0) return {};
+  Shape s = *known(call, 0);
+  const Shape* count = known(call, 3);
+  if (!count || count->size() != 1 || (*count)[0] < 0) return {};
+  const int64_t whole = call.node.attr_or("begin_mask", int64_t{0}) & call.node.attr_or("end_mask", int64_t{0});
+  for (size_t d = 0; d < std::min(s.size(), static_cast<size_t>((*count)[0])); ++d) {
+    const bool step_of_one = call.in[3].constant && call.in[3].constant->as_int(static_cast<int64_t>(d)) == 1;
+    if (d > 62 || !(whole >> d & 1) || !step_of_one) s[d] = -1;
+  }
+  return s;
+}
 void infer_strided_slice(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};
-  if (!known(call, 0) || call.in.size() < 4 || !call.in[1].constant || !call.in[2].constant || !call.in[3].constant) return;
+  if (!known(call, 0) || call.in.size() < 4) return;
+  if (!call.in[1].constant || !call.in[2].constant || !call.in[3].constant) {
+    call.out[0].shape = slices_of_computed_ends(call);
+    return;
+  }
   call.out[0].shape = plan_slices(call.node, *known(call, 0), call.in[1].constant->as_ints(), call.in[2].constant->as_ints(),
                                   call.in[3].constant->as_ints())
                           .shape;

@@ -14,6 +14,7 @@
 #include "exec/lower/lowering.h"
 #include "exec/runtime/memory.h"
 #include "exec/runtime/plan.h"
+#include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/gelu.h"
 #include "tests/exec/random.h"

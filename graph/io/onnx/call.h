@@ -15,8 +15,10 @@ namespace cytodet::graph::onnx {
 
 class Call {
  public:
-  // The outputs of a graph within the model (a branch of If) at this place.
-  using Branch = std::function<std::vector<Value>(const OnnxGraph&)>;
+  // The outputs of a graph within the model (a branch of If) at this place. `enter` makes of a value from around the one that the
+  // branch reads; empty: the same.
+  using Enter = std::function<Value(Value)>;
+  using Branch = std::function<std::vector<Value>(const OnnxGraph&, const Enter& enter)>;
 
   Call(Builder& builder, const OnnxNode& node, int64_t set_number, std::vector<std::optional<Value>> inputs, Branch branch)
       : b(builder),
@@ -49,7 +51,7 @@ class Call {
   std::vector<int64_t> integers(std::string_view name) const { return attr<std::vector<int64_t>>(name, {}); }
   std::vector<float> reals(std::string_view name) const { return attr<std::vector<float>>(name, {}); }
   const OnnxAttr* find(std::string_view name) const;
-  std::vector<Value> run(const OnnxGraph& graph) const { return branch_(graph); }
+  std::vector<Value> run(const OnnxGraph& graph, const Enter& enter = {}) const { return branch_(graph, enter); }
 
   bool wants(size_t output) const { return output < node_.outputs.size() && !node_.outputs[output].empty(); }
   void set(size_t output, Value v);

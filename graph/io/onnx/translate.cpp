@@ -126,7 +126,9 @@ class Translator {
     const std::string own = within + node_name(!n.name.empty() ? n.name : n.outputs.empty() ? n.op : n.outputs[0]);
     b_.scope = own;
     const NodeId before = b_.graph.capacity();
-    const Call::Branch branch = [&](const OnnxGraph& inner) { return run_branch(inner, known, own); };
+    const Call::Branch branch = [&](const OnnxGraph& inner, const Call::Enter& enter) {
+      return run_branch(inner, known, own, enter);
+    };
     Call call(b_, n, opset_, inputs, branch);
     op->translate(call);
     follow_codes(n, *op, call, inputs, branch);
@@ -163,12 +165,28 @@ class Translator {
     return suggest(name, names);
   }
 
-  // What lies around a branch is seen within it.
-  std::vector<Value> run_branch(const OnnxGraph& branch, const Tensors& around, const std::string& own) {
+  // Names of tensors that a graph, and the graphs within it, read.
+  static void collect_read(const OnnxGraph& graph, std::set<std::string>& names) {
+    for (const OnnxValue& output : graph.outputs) names.insert(output.name);
+    for (const OnnxNode& n : graph.nodes) {
+      names.insert(n.inputs.begin(), n.inputs.end());
+      for (const auto& [key, attr] : n.attrs)
+        if (const auto* inner = std::get_if<std::shared_ptr<OnnxGraph>>(&attr); inner && *inner) collect_read(**inner, names);
+    }
+  }
+
+  // What lies around a branch is seen within it, through `enter`.
+  std::vector<Value> run_branch(const OnnxGraph& branch, const Tensors& around, const std::string& own,
+                                const Call::Enter& enter) {
     Tensors known = around;
-    std::vector<std::string> made;
     for (const OnnxNode& n : branch.nodes)
       for (const std::string& name : n.outputs) known.erase(name);
+    if (enter) {
+      std::set<std::string> read;
+      collect_read(branch, read);
+      for (auto& [name, value] : known)
+        if (read.contains(name) && !b_.constant(value)) value = enter(value);
+    }
     add_initializers(branch, known);
     run_nodes(branch, known, own + "/");
     b_.scope = own;

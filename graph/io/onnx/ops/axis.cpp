@@ -110,8 +110,14 @@ void slice(Call& c) {
     return spread_over(b, rank, places, b.cast(c.in(i), DType::i64), fallback);
   };
   const Value ones = b.ints(std::vector<int64_t>(static_cast<size_t>(rank), 1));
+  int64_t whole = 0;  // a bit for each axis that is not cut
+  if (!c.has(3) || c.constant(3)) {
+    const std::vector<int64_t> cut = Call::axes_in(c.has(3) ? list(3) : first, rank);
+    for (int64_t d = 0; d < std::min<int64_t>(rank, 62); ++d)
+      if (!std::binary_search(cut.begin(), cut.end(), d)) whole |= int64_t{1} << d;
+  }
   const Value begin = full(1, 0), end = full(2, std::numeric_limits<int32_t>::max());
-  c.set(0, strided_slice(b, x, begin, end, c.has(4) ? full(4, 1) : ones, 0, 0));
+  c.set(0, strided_slice(b, x, begin, end, c.has(4) ? full(4, 1) : ones, whole, whole));
 }
 
 // Elements beyond the edges, along one axis: the edge again, or the map from its other end.

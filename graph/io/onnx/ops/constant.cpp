@@ -64,15 +64,40 @@ void eye_like(Call& c) {
   c.set(0, b.cast(b.add("Equal", {column, row}), type));
 }
 
-void choose(Call& c) {
-  const Tensor* condition = c.constant(0);
-  if (!condition || condition->size() != 1)
-    refuse("decides while the model runs which branch is taken", "export the model with its conditions as constants");
-  const OnnxAttr* a = c.find(condition->as_int() ? "then_branch" : "else_branch");
+std::vector<Value> branch_of(Call& c, bool then, const Call::Enter& enter) {
+  const OnnxAttr* a = c.find(then ? "then_branch" : "else_branch");
   const auto* branch = a ? std::get_if<std::shared_ptr<OnnxGraph>>(a) : nullptr;
   if (!branch || !*branch) refuse("lacks a branch", "the model is damaged");
-  const std::vector<Value> values = c.run(**branch);
+  std::vector<Value> values = c.run(**branch, enter);
   if (values.size() != c.out.size()) refuse("has a branch with another number of outputs", "the model is damaged");
+  return values;
+}
+
+// A condition that is computed: what either branch reads, and what it gives, passes a Switch, and a Merge takes what is alive.
+// What a branch gives passes one, too, since it may be made of constants alone, which are always alive.
+void choose_while_running(Call& c) {
+  Builder& b = c.b;
+  const Value condition = b.reshape(b.type(c.in(0)) == DType::boolean ? c.in(0) : b.cast(c.in(0), DType::boolean), Shape{});
+  std::map<std::pair<Value, bool>, Value> entered;
+  const auto passed = [&](Value v, bool then) {
+    const auto [it, fresh] = entered.try_emplace({v, then});
+    if (fresh) it->second = {b.add("Switch", {v, condition}).node, then ? 1 : 0};
+    return it->second;
+  };
+  const std::vector<Value> yes = branch_of(c, true, [&](Value v) { return passed(v, true); }),
+                           no = branch_of(c, false, [&](Value v) { return passed(v, false); });
+  for (size_t i = 0; i < c.out.size(); ++i) {
+    if (!c.wants(i)) continue;
+    if (b.type(yes[i]) != b.type(no[i])) refuse("has branches whose outputs differ in type", "the model is damaged");
+    c.set(i, b.add("Merge", {passed(no[i], false), passed(yes[i], true)}));
+  }
+}
+
+void choose(Call& c) {
+  const Tensor* condition = c.constant(0);
+  if (!condition) return choose_while_running(c);
+  if (condition->size() != 1) refuse("has a condition that is not one value", "the model is damaged");
+  const std::vector<Value> values = branch_of(c, condition->as_int() != 0, {});
   for (size_t i = 0; i < values.size(); ++i) c.set(i, values[i]);
 }
 

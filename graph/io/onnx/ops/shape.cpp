@@ -60,8 +60,11 @@ void flatten(Call& c) {
     return n;
   };
   const int64_t left = product(0, axis), right = product(axis, rank);
-  if (left < 0 && right < 0)
-    refuse("flattens sizes that are not known", "give the model's inputs sizes: --input NAME=1,3,640,640");
+  if (left < 0 && right < 0) {
+    const Value sizes = b.add("Shape", {x}, {{"out_type", DType::i64}});
+    const Value rows = b.add("Prod", {b.slice(sizes, 0, 0, axis), b.ints({0})}, {{"keep_dims", true}});
+    return c.set(0, b.add("Reshape", {x, b.add("ConcatV2", {rows, b.ints({-1}), b.int32(0)})}));
+  }
   c.set(0, b.add("Reshape", {x, b.ints({left, right})}));
 }
 
