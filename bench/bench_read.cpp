@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -80,8 +81,8 @@ struct Handle {
   void read(const Tile& t, std::vector<uint32_t>& argb) const {
     argb.resize(static_cast<size_t>(t.width) * static_cast<size_t>(t.height));
     const double down = openslide_get_level_downsample(slide, t.level);
-    openslide_read_region(slide, argb.data(), static_cast<int64_t>(static_cast<double>(t.x) * down + 0.5),
-                          static_cast<int64_t>(static_cast<double>(t.y) * down + 0.5), t.level, t.width, t.height);
+    openslide_read_region(slide, argb.data(), std::llround(static_cast<double>(t.x) * down),
+                          std::llround(static_cast<double>(t.y) * down), t.level, t.width, t.height);
     if (const char* e = openslide_get_error(slide)) throw Error("OpenSlide", e);
   }
   openslide_t* slide;

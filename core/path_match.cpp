@@ -327,7 +327,7 @@ PathIndex::PathIndex(std::vector<std::string> names) : names_(std::move(names)) 
   });
   by_leaf_.reserve(order_.size());
   for (size_t i = 0; i < order_.size(); ++i) {
-    const std::string_view leaf(key(order_[i]).c_str());
+    const std::string_view whole = key(order_[i]), leaf = whole.substr(0, whole.find('\0'));
     auto [it, fresh] = by_leaf_.try_emplace(leaf, i, i);
     it->second.second = i + 1;
   }
@@ -335,7 +335,7 @@ PathIndex::PathIndex(std::vector<std::string> names) : names_(std::move(names)) 
 
 PathIndex::Match PathIndex::find(std::string_view path) const {
   const std::string wanted = key_of(path);
-  const auto same_leaf = by_leaf_.find(std::string_view(wanted.c_str()));
+  const auto same_leaf = by_leaf_.find(std::string_view(wanted).substr(0, wanted.find('\0')));
   if (wanted.empty() || same_leaf == by_leaf_.end()) return {};
   const auto begin = order_.begin() + static_cast<long>(same_leaf->second.first);
   const auto end = order_.begin() + static_cast<long>(same_leaf->second.second);

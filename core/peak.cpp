@@ -31,7 +31,7 @@ constexpr int kSums = 10;
 // empty asm keeps the compiler from seeing that a product is the same in every round.
 #define CYTODET_PEAK_LOOP(name, flags, Vector, Element, zero, one, add_product) \
   __attribute__((target(flags))) double name(long rounds) {                     \
-    Vector sums[kSums], a = one, b = one;                                       \
+    Vector sums[kSums], a = (one), b = (one);                                   \
     for (auto& s : sums) s = zero;                                              \
     for (long r = 0; r < rounds; ++r) {                                         \
       _Pragma("GCC unroll 10") for (int i = 0; i < kSums; ++i) {                \

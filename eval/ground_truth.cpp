@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <unordered_set>
+#include <utility>
 
 #include "core/file.h"
 #include "eval/detection_blocks.h"
@@ -17,7 +18,7 @@ using namespace json;
 
 std::string text_or(const std::optional<dom::element>& value, std::string otherwise) {
   std::string_view text;
-  return value && !value->get_string().get(text) ? std::string(text) : otherwise;
+  return value && !value->get_string().get(text) ? std::string(text) : std::move(otherwise);
 }
 
 int64_t whole_or_zero(const std::optional<dom::element>& value) {

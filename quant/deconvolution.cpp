@@ -19,7 +19,7 @@ struct Side {
 };
 
 std::optional<Side> side_of(const Node& n, int64_t k, int64_t s, int64_t out, int64_t explicit_before, int64_t explicit_after) {
-  const std::string padding = n.attr<std::string>("padding");
+  const std::string& padding = n.attr<std::string>("padding");
   Side side{k, s, out, 0, 0};
   if (s < 1 || out < 1) return {};
   if (padding == "SAME") {

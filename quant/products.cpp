@@ -98,6 +98,7 @@ struct ProductKernels {
   void (*add_outer)(const float*, const float*, int64_t, float*);
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): target is an attribute
 #define CYTODET_PRODUCTS(name, target, lanes)                                                                                  \
   target void add_products_##name(const float* x, int64_t rows, int64_t n, float* sums, int64_t stride) {                      \
     add_all_products<lanes>(x, rows, n, sums, stride);                                                                         \
@@ -107,6 +108,7 @@ struct ProductKernels {
   }                                                                                                                            \
   target void add_outer_##name(const float* f, const float* step, int64_t n, float* x) { add_outer_of<lanes>(f, step, n, x); } \
   constexpr ProductKernels kProducts_##name{add_products_##name, weighted_rows_##name, add_outer_##name};
+// NOLINTEND(bugprone-macro-parentheses)
 
 CYTODET_PRODUCTS(baseline, , 4)
 #if defined(__x86_64__)

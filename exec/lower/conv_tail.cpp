@@ -111,9 +111,9 @@ class ActProbe {
   }
 
  private:
-  static constexpr int64_t kPoints = 41;
+  static constexpr int64_t kPoints = 41, kMiddle = kPoints / 2;
   static constexpr size_t kMaxNodes = 16;
-  static float at(int64_t i) { return static_cast<float>(i - kPoints / 2) * 0.3f; }
+  static float at(int64_t i) { return static_cast<float>(i - kMiddle) * 0.3f; }
 
   // The first node of the graph that reads a value so far and is not there yet; -1 where that is no node of values and numbers.
   NodeId next_node() const {

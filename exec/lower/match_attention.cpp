@@ -171,7 +171,7 @@ bool in_order(const Roles& roles) {
 }
 
 // Takes those of the nodes that no other node reads any more.
-void take_unread(Lowering& low, std::vector<NodeId> nodes) {
+void take_unread(Lowering& low, const std::vector<NodeId>& nodes) {
   for (bool more = true; more;) {
     more = false;
     for (NodeId id : nodes) {

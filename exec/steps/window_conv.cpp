@@ -270,9 +270,10 @@ DenseConv widened(const DenseConv& conv, int kernel_w) {
 bool reads_windows(const DenseConv& conv) {
   const ConvShape& s = conv.shape;
   if (conv.quant) return !s.pointwise() && (s.in_c % k16BitSafeRows == 0 || is_stem(conv));
-  const int64_t pixels = s.out_planes() * s.out_h * s.out_w;
+  // By the map alone: the number of images, which are the rows of a matrix product, must not change an answer.
+  const bool large_map = s.out_h > 1 && s.out_h * s.out_w >= 16;
   return !conv.bf16 &&
-         (!s.pointwise() || (has_few_columns(conv) && pixels >= 16) || (s.in_c % 1024 == 0 && s.out_h * s.out_w >= 12));
+         (!s.pointwise() || (has_few_columns(conv) && large_map) || (s.in_c % 1024 == 0 && s.out_h * s.out_w >= 12));
 }
 
 std::unique_ptr<Step> make_window_conv(const DenseConv& conv, const ConvIo& io) {

@@ -45,8 +45,8 @@ Tensor zeros(DType dtype, Shape shape) {
   return t;
 }
 
-Tensor stacked(const std::vector<Tensor>& parts, Shape item, DType dtype) {
-  Shape s = parts.empty() ? std::move(item) : parts[0].shape();
+Tensor stacked(const std::vector<Tensor>& parts, const Shape& item, DType dtype) {
+  Shape s = parts.empty() ? item : parts[0].shape();
   for (int64_t& d : s) d = std::max<int64_t>(d, 0);
   for (const Tensor& p : parts)
     if (p.shape() != s) throw Error("", "items differ in shape");

@@ -17,7 +17,7 @@ Tensor without_first(const Tensor& x);  // [1, ...] -> [...]
 Tensor zeros(DType dtype, Shape shape);
 // Parts of one shape under a new first dimension; where there are none, of shape `item`, unknown sizes 0. Throws Error when they
 // differ.
-Tensor stacked(const std::vector<Tensor>& parts, Shape item, DType dtype);
+Tensor stacked(const std::vector<Tensor>& parts, const Shape& item, DType dtype);
 // x cut along its first dimension. Throws Error when the lengths do not fit it.
 std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& lengths);
 // The shape of the parts joined along their first dimension, and their lengths there. Throws Error when they differ otherwise.

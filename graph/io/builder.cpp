@@ -175,7 +175,7 @@ Value Builder::add_as(const std::string& name, const std::string& op, std::vecto
   return v;
 }
 
-Value Builder::add(const std::string& op, std::vector<Value> inputs, AttrMap attrs) {
+Value Builder::add(const std::string& op, const std::vector<Value>& inputs, AttrMap attrs) {
   const Value v = add_as(scope.empty() ? op : scope + "/" + op, op, inputs, std::move(attrs));
   const auto& out = facts_[static_cast<size_t>(v.node)];
   if (out.size() != 1 || inputs.empty() || !may_fold(op)) return v;

@@ -35,7 +35,7 @@ class Builder {
 
   // A node; its first output. Type attributes and N are set here. A node of constants becomes a constant, where that is no larger
   // than what it is made of, or small. Throws Error when the op refuses its inputs.
-  Value add(const std::string& op, std::vector<Value> inputs, AttrMap attrs = {});
+  Value add(const std::string& op, const std::vector<Value>& inputs, AttrMap attrs = {});
   // A node that takes no part in folding (Placeholder).
   Value add_as(const std::string& name, const std::string& op, std::vector<Value> inputs, AttrMap attrs);
   // A node of an op that is none of TensorFlow's, "onnx:Conv": its type and shape, which nothing infers, become attributes.

@@ -16,7 +16,7 @@ int64_t output_channels(const std::string& op, const Shape& filter) {
 }
 
 std::optional<BiasNode> bias_behind(const Graph& graph, const Consumers& uses, Value v) {
-  const auto readers = uses.of(v);
+  const auto& readers = uses.of(v);
   if (readers.size() != 1) return {};
   const Consumers::Use use = readers[0];
   const Node& n = graph.node(use.node);

@@ -117,7 +117,7 @@ void Frames::place(NodeId id) {
   const bool merge = is(n, "Merge");
   Guards all;
   NodeId first = -1;
-  const auto look = [&](NodeId from, Guards own) {
+  const auto look = [&](NodeId from, const Guards& own) {
     const Place& at = nodes_[static_cast<size_t>(from)];
     if (!at.placed) return;  // behind a NextIteration
     if (first >= 0 && at.frame != p.frame)

@@ -168,8 +168,8 @@ struct Power {
           if (a == T(-1)) return b % 2 ? T(-1) : T(1);
           throw Error("", "integers to negative integer powers are not allowed");
         }
-      uint64_t base = static_cast<uint64_t>(a), result = 1;
-      for (auto e = static_cast<uint64_t>(b); e; e >>= 1, base *= base)
+      uint64_t base = static_cast<uint64_t>(static_cast<int64_t>(a)), result = 1;
+      for (auto e = static_cast<uint64_t>(static_cast<int64_t>(b)); e; e >>= 1, base *= base)
         if (e & 1) result *= base;
       return static_cast<T>(result);
     } else {

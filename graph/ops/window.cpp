@@ -75,7 +75,7 @@ Tensor from_last(const Tensor& x, bool first) {
 std::vector<int64_t> spatial_attr(const Node& n, const char* name, size_t rank) {
   std::vector<int64_t> ones(rank - 2, 1);
   if (!name || !n.has_attr(name)) return ones;
-  const AttrList list = n.attr<AttrList>(name);
+  const AttrList& list = n.attr<AttrList>(name);
   if (list.ints.empty()) return ones;
   need(list.ints.size() == rank, std::string(name) + " must have " + std::to_string(rank) + " numbers");
   const int first = channels_first(n) ? 2 : 1;

@@ -177,7 +177,7 @@ bool is_16bit_safe(const Tensor& values, int64_t channels) {
   for_each_16bit_sum(values.size(), channels, [&](int64_t channel, const auto& for_each_row) {
     int positive = 0, negative = 0;
     for_each_row([&](int64_t k) {
-      const int value = w[k * channels + channel];
+      const int value = int{w[k * channels + channel]};
       (value > 0 ? positive : negative) += value;
     });
     safe &= positive <= kMax16BitSafeSum && -negative <= kMax16BitSafeSum;

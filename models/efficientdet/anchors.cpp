@@ -19,9 +19,10 @@ AnchorLevel::AnchorLevel(const InputSettings& input, const AnchorSettings& a, in
 
 Anchor AnchorLevel::operator[](int64_t i) const {
   const int64_t in_cell = static_cast<int64_t>(of_cell_.size()), cell = i / in_cell;
+  const int64_t column = cell % columns_, row = cell / columns_;
   Anchor a = of_cell_[static_cast<size_t>(i % in_cell)];
-  a.cx = static_cast<float>((static_cast<double>(cell % columns_) + 0.5) * stride_x_);
-  a.cy = static_cast<float>((static_cast<double>(cell / columns_) + 0.5) * stride_y_);
+  a.cx = static_cast<float>((static_cast<double>(column) + 0.5) * stride_x_);
+  a.cy = static_cast<float>((static_cast<double>(row) + 0.5) * stride_y_);
   return a;
 }
 

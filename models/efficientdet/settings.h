@@ -14,7 +14,7 @@ struct AnchorSettings {
   std::vector<double> aspects = {1.0, 2.0, 0.5};  // width / height
   double scale = 4.0;                             // anchor side in strides
 
-  size_t levels() const { return static_cast<size_t>(max_level - min_level + 1); }
+  size_t levels() const { return static_cast<size_t>(max_level - min_level) + 1; }
 };
 void fields(Fields& f, AnchorSettings& s);
 

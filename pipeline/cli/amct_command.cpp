@@ -27,7 +27,7 @@ std::vector<std::string> pieces_of(const std::string& text, char between) {
 // "a;b" -> a, b; without blanks around and empty ones.
 std::vector<std::string> between_semicolons(const std::string& text) {
   std::vector<std::string> parts;
-  for (std::string part : pieces_of(text, ';')) {
+  for (const std::string& part : pieces_of(text, ';')) {
     const size_t from = part.find_first_not_of(" \t"), end = part.find_last_not_of(" \t");
     if (from != std::string::npos) parts.push_back(part.substr(from, end - from + 1));
   }

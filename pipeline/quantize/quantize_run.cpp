@@ -11,6 +11,7 @@ Quantized write_both_precisions(QuantizationTarget& target, const RunConfig& c, 
   check_writable(target, graph8);
   check_writable(target, graph32);
   const Ranges ranges = ranges_of(target, s, false);
+  write_ranges(ranges, folder / "ranges.json");
   s.layers = layers_of(target, s, false, rounding_state(graph8));
   QuantizeOptions options = s.layers;
   if (s.max_drop >= 0) {
@@ -20,7 +21,7 @@ Quantized write_both_precisions(QuantizationTarget& target, const RunConfig& c, 
     std::filesystem::remove(state);
   }
   Int8Network n = make_int8(target, ranges, s, options, false);
-  write_ranges(n.ranges, folder / "ranges.json");
+  if (n.ranges.method != ranges.method) write_ranges(n.ranges, folder / "ranges.json");
   write_network(target, target.graph, graph32);
   write_quantized(target, n.quantized, n.file, graph8);
   end_rounding(s.layers.moments);

@@ -8,7 +8,7 @@ namespace cytodet::quant {
 std::vector<HistogramPoint> points_of(const Histogram& h) {
   std::vector<HistogramPoint> points;
   for (int b = h.first_bin(); b <= h.last_bin(); ++b) {
-    auto count = static_cast<float>(h.counts()[static_cast<size_t>(Histogram::kBins + b)]);
+    auto count = static_cast<float>(h.counts()[static_cast<size_t>(int64_t{Histogram::kBins} + b)]);
     bool at_zero = b == 0 || b == -1;
     if (count > 0) points.push_back({at_zero ? 0.0f : static_cast<float>((b + 0.5) * h.width()), count});
   }

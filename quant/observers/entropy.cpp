@@ -32,7 +32,7 @@ class Reference {
     counts_.assign(static_cast<size_t>(end - first_), 0);
     for (int b = h.first_bin(); b <= h.last_bin(); ++b)
       at(static_cast<int>(std::floor(b / static_cast<double>(merge)))) +=
-          static_cast<double>(h.counts()[static_cast<size_t>(Histogram::kBins + b)]);
+          static_cast<double>(h.counts()[static_cast<size_t>(int64_t{Histogram::kBins} + b)]);
     level_zero();
     for (double c : counts_) {
       sums_.push_back(sums_.back() + c);

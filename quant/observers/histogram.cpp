@@ -43,7 +43,7 @@ void Histogram::grow(float magnitude) {
   exponent_ = wanted;
   std::vector<int64_t> merged(kAll, 0);
   for (int b = -kBins; b < kBins; ++b)
-    merged[static_cast<size_t>(kBins + (b >> shift))] += counts_[static_cast<size_t>(kBins + b)];
+    merged[static_cast<size_t>(int64_t{kBins} + (b >> shift))] += counts_[static_cast<size_t>(int64_t{kBins} + b)];
   counts_ = std::move(merged);
 }
 
@@ -80,7 +80,7 @@ float Histogram::quantile(double share) const {
   const double wanted = share * static_cast<double>(total());
   double below = 0;
   for (int b = first_bin(); b <= last_bin(); ++b) {
-    auto inside = static_cast<double>(counts()[static_cast<size_t>(kBins + b)]);
+    auto inside = static_cast<double>(counts()[static_cast<size_t>(int64_t{kBins} + b)]);
     if (inside > 0 && below + inside >= wanted) {
       auto v = static_cast<float>((b + (wanted - below) / inside) * width());
       return std::clamp(v, low(), high());

@@ -45,6 +45,7 @@ TEST_F(GraphFiles, CalibratedAndQuantizedGraphEqualsTheProgramsByteForByte) {
   program({"detect", "--model", path("ours.json"), kImage, "-o", path("run"), "--quiet"});
   const std::string boxes = bytes_of(path("run") + "/boxes/BloodImage_00007.boxes");
   ASSERT_EQ(boxes.size() - boxes.find('\n') - 1, 40 * r.detections.size());
+  // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): bit for bit
   EXPECT_EQ(std::memcmp(&boxes[boxes.find('\n') + 1], &r.detections[0].box, sizeof(Box)), 0);
 }
 

@@ -102,6 +102,7 @@ inline void expect_equal(const std::vector<Detection>& a, const std::vector<Dete
   ASSERT_EQ(a.size(), b.size());
   ASSERT_FALSE(a.empty());
   for (size_t i = 0; i < a.size(); ++i) {
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): bit for bit
     EXPECT_EQ(std::memcmp(&a[i].box, &b[i].box, sizeof(Box)), 0) << "detection " << i;
     EXPECT_EQ(a[i].class_index, b[i].class_index) << "detection " << i;
     EXPECT_EQ(a[i].score, b[i].score) << "detection " << i;

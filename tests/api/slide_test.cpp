@@ -25,7 +25,7 @@ TEST_F(SlideRead, RegionIsPartOfTheWholeAndWhiteOutside) {
     for (int x = 0; x < 8; ++x) {
       const int wx = x - 2, wy = y + 470;
       const bool outside = wx < 0 || wy >= whole.height;
-      const int expected = outside ? 255 : whole.rgb[static_cast<size_t>((wy * whole.width + wx) * 3)];
+      const int expected = outside ? 255 : whole.rgb[static_cast<size_t>((int64_t{wy} * whole.width + wx) * 3)];
       EXPECT_EQ(part.rgb[static_cast<size_t>((y * 8 + x) * 3)], expected) << x << ", " << y;
     }
 }

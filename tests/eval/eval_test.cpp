@@ -140,7 +140,7 @@ TEST(EvalErrors, NameFileAndElement) {
   EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1,"bbox":[0,0,1]}]})").c_str()),
               HasSubstr("annotations[0].bbox must be four finite numbers"));
   EXPECT_THAT(truth_error((head + R"({"id":1,"image_id":1,"category_id":1}]})").c_str()), HasSubstr("bbox is missing"));
-  GroundTruth truth = parse_ground_truth((head + "]}").c_str(), "t");
+  GroundTruth truth = parse_ground_truth(head + "]}", "t");
   auto detection_error = [&](const char* text) {
     try {
       parse_detections(text, "d.json", truth);

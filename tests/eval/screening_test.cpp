@@ -299,7 +299,8 @@ TEST(Screening, AWholeSlideIsMatchedInBoundedMemory) {
   DetectionSet set;
   constexpr int kSide = 200;
   for (int i = 0; i < kSide * kSide; ++i) {
-    const double x = 30.0 * (i % kSide), y = 30.0 * (i / kSide);
+    const int column = i % kSide, row = i / kSide;
+    const double x = 30.0 * column, y = 30.0 * row;
     truth.image.push_back(0);
     truth.category.push_back(0);
     truth.boxes.insert(truth.boxes.end(), {x, y, 20, 20});
@@ -313,7 +314,8 @@ TEST(Screening, AWholeSlideIsMatchedInBoundedMemory) {
   }
   ScoreOptions options;
   options.max_dets = {1, 10, kSide * kSide};
-  const double found = (kSide * kSide - (kSide * kSide + 2) / 3) / double{kSide * kSide};
+  constexpr int kMoved = (kSide * kSide + 2) / 3;
+  const double found = (kSide * kSide - kMoved) / double{kSide * kSide};
   EXPECT_NEAR(score(truth, set, options).stats[8], found * 0.9, 1e-9);  // an IoU of 0.905 lies below the threshold 0.95
   const auto outcomes = find_class_outcomes(truth, set);
   EXPECT_NEAR(recall_of(CountsOfImages(outcomes[0], 0).weighted(std::vector<int32_t>{1})), found, 1e-12);

@@ -11,9 +11,9 @@ namespace {
 
 using namespace test;
 
-Tensor int_list(std::vector<int32_t> values) {
+Tensor int_list(const std::vector<int32_t>& values) {
   const auto n = static_cast<int64_t>(values.size());
-  return Tensor::from<int32_t>({n}, std::move(values));
+  return Tensor::from<int32_t>({n}, values);
 }
 
 AttrMap attr(const char* name, Attr value) {

@@ -478,7 +478,7 @@ TEST(Kernels, SwishIsExactAtTheEnds) {
   }
 }
 
-std::string compile_error(const Graph& g, PlanOptions o) {
+std::string compile_error(const Graph& g, const PlanOptions& o) {
   try {
     Plan::compile(g, o);
   } catch (const Error& e) {

@@ -336,7 +336,8 @@ TEST(Q8KernelTest, ExtremeValuesAreExact) {
       set.gemm(quantized.data(), m, {packed.data(), k, n, ones.data(), zero_point_corrections.data()}, 0, 2, c.data(), n,
                Epilogue{zeros.data()});
       for (int64_t i = 0; i < m * n; ++i) {
-        const int64_t q = static_cast<int64_t>(i / n % 2 ? params.qmin : params.qmax), weight = weights.data<int8_t>()[i % n];
+        const int64_t q = static_cast<int64_t>(i / n % 2 ? params.qmin : params.qmax),
+                      weight = int64_t{weights.data<int8_t>()[i % n]};
         ASSERT_EQ(c.data()[i], static_cast<float>(q * weight * k)) << i << ", lowest " << qmin << ", group " << set.group;
       }
     }

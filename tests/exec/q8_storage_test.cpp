@@ -67,10 +67,10 @@ struct Network {
     quantized.emplace_back(id, q, w, depthwise ? in_c : channels, q8_16bit_safe);
     add(graph, name, "Relu", {name + "/conv"});
   }
-  void op(const std::string& name, const std::string& type, std::vector<std::string> in, AttrMap attrs = {}) {
-    add(graph, name, type, std::move(in), std::move(attrs));
+  void op(const std::string& name, const std::string& type, const std::vector<std::string>& in, AttrMap attrs = {}) {
+    add(graph, name, type, in, std::move(attrs));
   }
-  void axes(const std::string& name, std::vector<int32_t> list, Shape shape) {
+  void axes(const std::string& name, const std::vector<int32_t>& list, Shape shape) {
     constant(graph, name, Tensor::from<int32_t>(std::move(shape), list));
   }
   void finish() {

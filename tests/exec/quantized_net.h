@@ -24,8 +24,8 @@ struct QuantizedNet {
     placeholder(graph, name, shape);
     data[name] = normal_tensor(std::move(shape), random);
   }
-  void op(const std::string& name, const std::string& type, std::vector<std::string> in, AttrMap attrs = {}) {
-    add(graph, name, type, std::move(in), std::move(attrs));
+  void op(const std::string& name, const std::string& type, const std::vector<std::string>& in, AttrMap attrs = {}) {
+    add(graph, name, type, in, std::move(attrs));
   }
   Shape shape(const std::string& value) { return *Facts(graph).of(graph.value(value)).shape; }
   int64_t elements(const std::string& value) { return cytodet::elements(shape(value)); }
@@ -43,9 +43,9 @@ struct QuantizedNet {
     const NodeId id = add(graph, name, kernel ? "Conv2D" : "DepthwiseConv2dNative", {in, name + "/w"}, conv_attrs("SAME"));
     if (quant) set_quantized(graph, id, *quant, quantize_weights(w, kernel ? channels : in_c, true));
   }
-  void sizes(const std::string& name, std::vector<int32_t> list) {
+  void sizes(const std::string& name, const std::vector<int32_t>& list) {
     const auto n = static_cast<int64_t>(list.size());
-    constant(graph, name, Tensor::from<int32_t>({n}, std::move(list)));
+    constant(graph, name, Tensor::from<int32_t>({n}, list));
   }
 
   // The answers are those of the plain evals as far as 8 bits let them, and do not depend on the number of threads.

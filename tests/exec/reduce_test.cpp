@@ -19,7 +19,7 @@ TEST(Reduce, EveryChoiceOfAxes) {
         Graph g;
         placeholder(g, "x", shape);
         const auto count = static_cast<int64_t>(axes.size());
-        constant(g, "axes", Tensor::from<int32_t>({count}, std::move(axes)));
+        constant(g, "axes", Tensor::from<int32_t>({count}, axes));
         AttrMap attrs;
         attrs.emplace("keep_dims", Attr(mask % 3 == 0));
         add(g, "y", op, {"x", "axes"}, attrs);

@@ -62,7 +62,8 @@ TEST(Volumes, ConvolutionsOfEveryGeometry) {
     placeholder(g, "x", c.in);
     Shape filter = c.window;
     filter.insert(filter.end(), {c.in.back(), c.out_c});
-    constant(g, "weights", normal_tensor(filter, random, 1 / std::sqrt(static_cast<float>(elements(filter) / c.out_c))));
+    const int64_t summands = elements(filter) / c.out_c;
+    constant(g, "weights", normal_tensor(filter, random, 1 / std::sqrt(static_cast<float>(summands))));
     constant(g, "b", normal_tensor({c.out_c}, random));
     AttrMap attrs = window_attrs(c);
     attrs.emplace("dilations", five(c.dilation));

@@ -53,6 +53,7 @@ TEST(Checkpoint, EveryTypeHasTheValuesThatWereSaved) {
   const Tensor complex = c.read("complex64");
   EXPECT_EQ(complex.dtype(), DType::c64);
   const float numbers[] = {1, 2, 3, -4};
+  // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): bit for bit
   EXPECT_EQ(std::memcmp(complex.raw(), numbers, sizeof numbers), 0);
   EXPECT_EQ(c.read("complex128").bytes(), 16u);
   EXPECT_EQ(c.read("qint8").data<int8_t>()[0], -3);

@@ -5,7 +5,8 @@
 
 namespace cytodet::test {
 
-inline NodeId add(Graph& g, const std::string& name, const std::string& op, std::vector<std::string> inputs, AttrMap attrs = {}) {
+inline NodeId add(Graph& g, const std::string& name, const std::string& op, const std::vector<std::string>& inputs,
+                  AttrMap attrs = {}) {
   Node n;
   n.name = name;
   n.op = op;

@@ -17,7 +17,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Tensor i32(std::vector<int32_t> v) { return Tensor::from<int32_t>({static_cast<int64_t>(v.size())}, v); }
+Tensor i32(const std::vector<int32_t>& v) { return Tensor::from<int32_t>({static_cast<int64_t>(v.size())}, v); }
 int32_t n(int64_t v) { return static_cast<int32_t>(v); }
 
 // Two levels with everything that a frozen size may hide in: a resize to the finer level, flattened heads, joined and cut apart

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/dispatch.h"
 #include "tests/graph/fixtures.h"
@@ -22,7 +23,7 @@ Tensor quantized(DType t, Shape shape, const Numbers& values) {
   return out;
 }
 Tensor number(float v) { return Tensor::scalar(v); }
-Tensor list(std::vector<float> v) { return Tensor::from({static_cast<int64_t>(v.size())}, v); }
+Tensor list(const std::vector<float>& v) { return Tensor::from({static_cast<int64_t>(v.size())}, v); }
 
 Numbers numbers(const Tensor& t) {
   Numbers v;
@@ -178,7 +179,7 @@ TEST_F(Requantization, PerChannel) {
   EXPECT_EQ(codes_of("RequantizePerChannel", DType::qint8, -.003f, .002f, least, most),
             (Numbers{29, 11, 38, -13, 56, 8, 127, 98}));
   const auto range = [&](const Tensor& x, AttrMap attrs) {
-    return evaluate(node("RequantizationRangePerChannel", attrs), std::vector<Tensor>{x, least, most});
+    return evaluate(node("RequantizationRangePerChannel", std::move(attrs)), std::vector<Tensor>{x, least, most});
   };
   EXPECT_NEAR(range(sums, {})[0].as_double(), -0.0036288984, 1e-9);
   EXPECT_NEAR(range(sums, {})[1].as_double(), 0.0036288984, 1e-9);

@@ -58,7 +58,7 @@ TEST(GraphIo, AnUntouchedAttributeKeepsItsBytes) {
 
 TEST(GraphIo, OneLinePerProblem) {
   EXPECT_THAT(error_of(""), HasSubstr("g.pb: is empty"));
-  EXPECT_THAT(error_of(std::string("\xff\xfe\xfd garbage \x01", 14)), HasSubstr("is not a GraphDef"));
+  EXPECT_THAT(error_of(std::string("\xff\xfe\xfd garbage \x01\0", 14)), HasSubstr("is not a GraphDef"));
   EXPECT_THAT(error_of("node { nam: \"x\" }"), HasSubstr("line 1"));
   EXPECT_THAT(error_of(R"(node { name: "a" op: "Relu" input: "bb" } node { name: "b" op: "NoOp" })"),
               HasSubstr("node a (Relu): invalid input \"bb\""));

@@ -49,8 +49,8 @@ TEST(Pass_update_ops, ConcatHasItsAxisLast) {
 }
 
 // x [1, 7, 8, 2] -> SpaceToBatchND -> Conv2D 3x3 VALID -> BatchToSpaceND "output".
-Graph convolution_between_batches(std::vector<int32_t> pads, std::vector<int32_t> crops, const std::string& padding = "VALID",
-                                  bool wait = false) {
+Graph convolution_between_batches(const std::vector<int32_t>& pads, const std::vector<int32_t>& crops,
+                                  const std::string& padding = "VALID", bool wait = false) {
   Graph g;
   placeholder(g, "x", {1, 7, 8, 2});
   constant(g, "block", Tensor::from<int32_t>({2}, {2, 3}));

@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, SetQuantized,
                                            Case1{"MatMul", {6, 20}, {20, 7}, 7, -1, 1.5f, false, true}));
 
 TEST(Is16BitSafe, SumsOfFourValues) {
-  const auto is_safe = [](int64_t rows, std::map<int64_t, int> values) {
+  const auto is_safe = [](int64_t rows, const std::map<int64_t, int>& values) {
     Tensor t(DType::i8, {rows, 2});
     for (const auto& [row, value] : values) t.data<int8_t>()[row * 2 + 1] = static_cast<int8_t>(value);
     return is_16bit_safe(t, 2);

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 
 const std::string kGolden = cytodet::source_dir() + "/tests/data/classification/";
 
-Json model_json(Json resize = {}, Json input = {}) {
+Json model_json(const Json& resize = {}, const Json& input = {}) {
   Json j{{"family", "classification"}, {"graph", "g.pb"}, {"output", "predict"}, {"classes", {"a", "b", "c"}}};
   j["input"] = {{"node", "input"}, {"width", 32}, {"height", 32}, {"divisor", 1}, {"mean", {0, 0, 0}}, {"deviation", {1, 1, 1}}};
   if (!input.is_null()) j["input"].update(input);

@@ -188,7 +188,7 @@ TEST_F(BatchRuns, ShardsJoinToTheWholeRun) {
   EXPECT_EQ(run(command("whole", {in, "--overlay", "--outputs", "csv,crops"})).code, 3);
   for (const char* i : {"1", "2", "3"})
     run(command(std::string("s") + i, {in, "--overlay", "--outputs", "csv,crops", "--shard", std::string(i) + "/3"}));
-  auto collect = [&](std::vector<std::string> runs, const std::string& out) {
+  auto collect = [&](const std::vector<std::string>& runs, const std::string& out) {
     std::vector<std::string> arguments{"collect", "-o", path(out)};
     for (const std::string& r : runs) arguments.push_back(path(r));
     return run(arguments);

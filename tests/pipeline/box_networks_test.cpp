@@ -103,7 +103,7 @@ TEST_F(BoxNetworks, AnOnnxYoloDetects) {
   Tensor pixels(DType::f32, {1, 3, 32, 32});
   for (int c = 0; c < 3; ++c)
     for (int i = 0; i < 32 * 32; ++i)
-      pixels.data<float>()[c * 32 * 32 + i] = static_cast<float>(image.rgb[static_cast<size_t>(i * 3 + c)]) / 255;
+      pixels.data<float>()[c * 32 * 32 + i] = static_cast<float>(image.rgb[static_cast<size_t>(int64_t{i} * 3 + c)]) / 255;
   Interpreter plain(graph, {graph.value("images")}, {graph.value("output0")});
   const std::vector<Tensor> out = plain.run({&pixels, 1});
   const int64_t cells = out[0].dim(2);

@@ -89,7 +89,7 @@ class ModelFamilyTest : public ProgramTest {
     write_graph(g, folder / "spots.pb");
   }
 
-  std::string write_model(Json more = Json::object()) const {
+  std::string write_model(const Json& more = Json::object()) const {
     Json j = {{"family", "spots"}, {"name", "toy"}, {"graph", "spots.pb"}, {"scores", "scores"}, {"boxes", "boxes"}};
     j["input"] = {{"width", 64}, {"height", 64}, {"mean", {0, 0, 0}}, {"deviation", {1, 1, 1}}};
     j["classes"] = {"red", "green", "blue"};

@@ -25,7 +25,7 @@ class OutputClash : public ProgramTest {
     std::filesystem::create_directory(folder / "sub");
   }
   // The command, which writes to OUT, refuses each spelling of `input`; the file stays as it is.
-  void refuses(const std::string& input, const std::string& what, std::vector<std::string> command) const {
+  void refuses(const std::string& input, const std::string& what, const std::vector<std::string>& command) const {
     const std::string file = path(input), before = read_file(file), name = std::filesystem::path(input).filename().string();
     const std::filesystem::path link = folder / ("link_" + name), hard = folder / ("hard_" + name);
     std::filesystem::remove(link);

@@ -45,7 +45,7 @@ TEST_F(Selection, IsKeptInTheRun) {
 }
 
 TEST_F(Selection, ChannelsAndDepthAreThoseThatAreMeant) {
-  const auto done = [&](const std::string& out, std::vector<std::string> more) {
+  const auto done = [&](const std::string& out, const std::vector<std::string>& more) {
     const Output o = run(command(out, more));
     EXPECT_EQ(o.code, 0) << o.err;
     return boxes(out, 0.4);

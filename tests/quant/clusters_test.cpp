@@ -15,7 +15,7 @@ using namespace quant;
 
 std::vector<int64_t> counts_of(const std::map<int, int64_t>& histogram) {
   std::vector<int64_t> counts(256, 0);
-  for (const auto& [code, n] : histogram) counts[static_cast<size_t>(code + 128)] = n;
+  for (const auto& [code, n] : histogram) counts[static_cast<size_t>(int64_t{code} + 128)] = n;
   return counts;
 }
 

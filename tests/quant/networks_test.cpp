@@ -308,7 +308,7 @@ TEST_P(Networks, Keep25Decibels) {
       std::set<std::string> kernels;
       for (const StepInfo& s : Plan::compile(g, plan)->steps()) kernels.insert(s.kernel);
       EXPECT_THAT(kernels, ::testing::IsSupersetOf(n.kernels));
-      EXPECT_FALSE(kernels.contains("plain") && n.kernels.size() > 0);
+      EXPECT_FALSE(kernels.contains("plain") && !n.kernels.empty());
       const double db = outputs.of(g);
       EXPECT_GE(db, reduce_range || symmetric ? 25 : 30) << reduce_range << symmetric;
       // To TensorFlow's form and back: the same network.
@@ -348,7 +348,7 @@ TEST(RowOps, StayInFloatWhereExcludedOrWithoutARange) {
   Ranges ranges;
   ranges.graph_hash = graph_hash(g);
   for (const char* value : {"x", "r", "p"}) ranges.values[value] = {-1, 2, {}, {}, {}};
-  const auto why = [&](const Ranges& r, QuantizeOptions options) {
+  const auto why = [&](const Ranges& r, const QuantizeOptions& options) {
     Graph copy = g;
     const QuantizeReport report = quantize(copy, r, options);
     EXPECT_EQ(report.layers.back().name, "p");

@@ -37,9 +37,11 @@ inline TestSubject lenet() {
   run_passes(s.graph, passes);
   s.data = {"waves", {"a", "b", "c", "d"}, [](size_t sample, Runner& runner) {
               float* x = runner.input(0).data<float>();
-              for (int i = 0; i < 784; ++i)
-                x[i] = .5f + .5f * std::sin(static_cast<float>(sample + 1) * .21f * static_cast<float>(i % 28) +
-                                            .13f * static_cast<float>(i / 28));
+              for (int i = 0; i < 784; ++i) {
+                const int column = i % 28, row = i / 28;
+                x[i] = .5f + .5f * std::sin(static_cast<float>(sample + 1) * .21f * static_cast<float>(column) +
+                                            .13f * static_cast<float>(row));
+              }
             }};
   return s;
 }

@@ -120,9 +120,9 @@ TEST(ContactSheet, ShowsTheCellsInTheirBoxes) {
   sheet.add({{-50, -50, -20, -10}, 1, 0.5F});  // outside: white, no crash
   const Image p = sheet.draw(*slide, {"RBC", "WBC"});
   int dark = 0;
-  const int crop = 128, cell = static_cast<int>(crop / 1.8);
+  const int crop = 128, cell = static_cast<int>(crop / 1.8), margin = cell * cell / 5;
   for (size_t i = 0; i < p.rgb.size(); i += 3) dark += p.rgb[i] < 30 && p.rgb[i + 1] < 30 && p.rgb[i + 2] < 30;
-  EXPECT_NEAR(dark, cell * cell, cell * cell / 5);
+  EXPECT_NEAR(dark, cell * cell, margin);
   EXPECT_GT(ContactSheet().draw(*slide, {}).width, 100) << "no boxes at all";
   ContactSheetOptions wrong;
   wrong.per_class = 0;

@@ -49,7 +49,8 @@ struct KfbWriter {
           ++count;
         }
       expected.emplace_back(seen.rgb.begin(), seen.rgb.end());
-      Image half(image.width / 2, image.height / 2), even(half.width * 2, half.height * 2);
+      Image half(image.width / 2, image.height / 2);
+      Image even(half.width * 2, half.height * 2);
       for (int r = 0; r < even.height; ++r) std::copy_n(image.row(r), even.width * 3, even.row(r));
       downsample_by_mean(even, 2, half.rgb.data());
       image = std::move(half);

@@ -53,7 +53,10 @@ TEST(Roi, BandsChangeNothing) {
       EXPECT_EQ(roi.contains(x, y), inside(x, y)) << points << " points at " << x << ", " << y;
       const Box b{x, y, x + 10, y + 10};
       bool any = false;
-      for (int k = 0; k < 100; ++k) any = any || inside(x + k % 10 + 0.5, y + k / 10 + 0.5);
+      for (int k = 0; k < 100; ++k) {
+        const int column = k % 10, row = k / 10;
+        any = any || inside(x + column + 0.5, y + row + 0.5);
+      }
       touched += roi.touches(b);
       agreed += !any || roi.touches(b);
     }

@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 // White but for what a test paints.
 class Canvas : public Slide {
  public:
-  Canvas(int64_t width, int64_t height, std::vector<double> downsamples = {1}) {
+  Canvas(int64_t width, int64_t height, const std::vector<double>& downsamples = {1}) {
     for (double d : downsamples)
       levels.push_back({std::llround(static_cast<double>(width) / d), std::llround(static_cast<double>(height) / d), d});
   }
@@ -158,7 +158,7 @@ TEST(SlideGeometry, TilesAreSquareInMicrometres) {
 }
 
 TEST(SlideGeometry, SettingsOverruleOrStandInForTheFile) {
-  const auto settled = [](std::optional<double> own, TilingSettings s) {
+  const auto settled = [](std::optional<double> own, const TilingSettings& s) {
     Canvas slide(10, 10);
     slide.mpp_x = slide.mpp_y = own;
     slide.mpp_source = own ? "file" : "";

@@ -105,7 +105,10 @@ TEST(TiffTiles, SixteenBitGrayIsThatOfStripsUpToTheRightEdge) {
                                strips = open_slide(data_folder() / "tiling/gray16_strips.tif");
   EXPECT_EQ(read_whole(*tiles).rgb, read_whole(*strips).rgb);
   const Image image = read_whole(*tiles);
-  for (int y : {0, 1, 31, 49}) EXPECT_NEAR(image.row(y)[69 * 3], (69 * 700 + y * 300) / 257, 1) << y;
+  for (int y : {0, 1, 31, 49}) {
+    const int gray = (69 * 700 + y * 300) / 257;
+    EXPECT_NEAR(image.row(y)[69 * 3], gray, 1) << y;
+  }
 }
 
 // Every striped sample, by rows in a strange order, against strips decoded whole.

@@ -190,7 +190,7 @@ void downsample_by_mean(const Image& image, int factor, uint8_t* rgb) {
       const auto count = static_cast<uint32_t>(columns * rows);
       uint32_t sum[3] = {count / 2, count / 2, count / 2};
       for (int c = 0; c < columns * 3; c += 3)
-        for (int k = 0; k < 3; ++k) sum[k] += down[static_cast<size_t>(x * 3 + c + k)];
+        for (int k = 0; k < 3; ++k) sum[k] += down[static_cast<size_t>(int64_t{x} * 3 + c + k)];
       for (int k = 0; k < 3; ++k) *rgb++ = static_cast<uint8_t>(sum[k] / count);
     }
   }

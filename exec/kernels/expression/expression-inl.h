@@ -164,7 +164,7 @@ CYTODET_UNARY(logical_not, x != 0 ? 0.0f : 1.0f)
   void NAME(const float* a, const float* b, float* out, int64_t n) { \
     [[maybe_unused]] const float first = *a, second = *b;            \
     _Pragma("GCC ivdep") for (int64_t i = 0; i < n; ++i) {           \
-      const float x = LEFT, y = RIGHT;                               \
+      const float x = (LEFT), y = (RIGHT);                           \
       out[i] = EXPR;                                                 \
     }                                                                \
   }

@@ -202,7 +202,7 @@ void check_tiff_directory(std::span<const uint8_t> head, int64_t size) {
   const bool little = head[0] == 'I', big_tiff = head[little ? 2 : 3] == 43;
   uint64_t at = 0;
   const int bytes = big_tiff ? 8 : 4;
-  for (int i = 0; i < bytes; ++i) at = at << 8 | head[static_cast<size_t>(bytes + (little ? bytes - 1 - i : i))];
+  for (int i = 0; i < bytes; ++i) at = at << 8 | head[static_cast<size_t>(int64_t{bytes} + (little ? bytes - 1 - i : i))];
   if (at >= static_cast<uint64_t>(size))
     throw Error("",
                 "damaged TIFF: it is cut off: its directory lies at byte " + std::to_string(at) + " and the file ends at byte " +
