@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "exec/runtime/partitioned_plan.h"
+#include "graph/ir/frames.h"
 #include "graph/ir/op.h"
 #include "graph/passes/pass.h"
 #include "quant/sqnr.h"
@@ -24,10 +25,14 @@ DType type_when_run(const Graph& graph, PlanOptions plan, const CalibrationData&
   return runner.output(0).dtype();
 }
 
-// What to compare: the outputs; for one that is not float, such as the best class, the nearest float values that it is made of.
-// Inputs are never compared: with themselves they are exact.
-std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) {
+enum class Sizes { known, any };
+
+// The outputs; for one that is not float, such as the best class, or whose size is not known before it runs, such as the boxes
+// that suppression leaves, the nearest float values outside of loops and conditions that it is made of. Inputs are never
+// compared: with themselves they are exact.
+std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& plan, const CalibrationData& data, Sizes sizes) {
   const Facts facts = facts_of(graph, plan);
+  const Frames frames(graph);
   std::vector<std::string> names;
   std::vector<Value> queue;
   for (const std::string& name : network_outputs(graph, plan)) queue.push_back(graph.value(name));
@@ -36,12 +41,26 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
     const Value v = queue[i];
     const std::string& op = graph.node(v.node).op;
     if (graph.constant(v) || op == "Placeholder" || op == "PlaceholderWithDefault" || !seen.insert(v).second) continue;
-    const DType known = facts.of(v).dtype, type = known == DType::invalid ? type_when_run(graph, plan, data, v) : known;
+    const Fact& fact = facts.of(v);
+    const bool of_known_size = fact.shape && is_static(*fact.shape);
+    const bool always_runs = frames.frame(v.node) == 0 && frames.guards(v).empty();
+    if (!always_runs || (sizes == Sizes::known && !of_known_size)) {
+      queue.insert(queue.end(), graph.node(v.node).inputs.begin(), graph.node(v.node).inputs.end());
+      continue;
+    }
+    const DType type = fact.dtype == DType::invalid ? type_when_run(graph, plan, data, v) : fact.dtype;
     if (type == DType::f32)
       names.push_back(graph.name_of(v));
     else
       queue.insert(queue.end(), graph.node(v.node).inputs.begin(), graph.node(v.node).inputs.end());
   }
+  return names;
+}
+
+// What to compare. Where nothing has a known size, sizes are taken to be those of every run.
+std::vector<std::string> compared_values(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) {
+  std::vector<std::string> names = float_outputs(graph, plan, data, Sizes::known);
+  if (names.empty()) names = float_outputs(graph, plan, data, Sizes::any);
   if (names.empty()) throw Error("graph", "has no float output to compare");
   return names;
 }
@@ -50,7 +69,7 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
 
 OutputSqnr::OutputSqnr(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) : plan_(plan) {
   if (data.samples.empty()) throw Error(data.name, "holds no samples");
-  plan_.outputs = float_outputs(graph, plan, data);
+  plan_.outputs = compared_values(graph, plan, data);
   auto compiled = Plan::compile(graph, plan_);
   Runner runner(compiled);
   for (size_t s = 0; s < data.samples.size(); ++s) {

@@ -155,6 +155,21 @@ TEST_F(Int8SearchOfLargeFeeds, RangesOfLeastSquaredErrorAreTakenWhereTheyAreBett
   EXPECT_GT(db, report()["outputs_sqnr_db"]["a"].get<double>() + 0.5);
 }
 
+// The boxes that suppression leaves are not as many in 8 bits as in float.
+TEST_F(Int8SearchTest, OutputsOfOpenSizesAreComparedByWhatTheyAreMadeOf) {
+  std::filesystem::create_directories(folder / "feeds");
+  for (int i = 0; i < 8; ++i) {
+    const NamedTensors feed{{"images:0", normal({1, 3, 32, 32}, 1)}};
+    put("feeds/" + std::to_string(i) + ".json", Json{{"inputs", tensors_to_json(feed)}}.dump());
+  }
+  const Output o = run({"quantize", kSource + "/tests/data/graph/onnx/net_two_stages/model.onnx", "--images", path("feeds"), "-o",
+                        path("int8.pb"), "--report", path("report.json")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json figures = report()["outputs_sqnr_db"];
+  EXPECT_FALSE(figures.empty());
+  for (const auto& [name, db] : figures.items()) EXPECT_GT(db.get<double>(), 15) << name;
+}
+
 TEST_F(Int8SearchTest, WithEightFeedsAQuarterIsHeldBack) {
   convolution("a", "x", pointwise_weights());
   EXPECT_THAT(quantize({}, 8).out, HasSubstr("dB on 2 images held back from calibration"));
