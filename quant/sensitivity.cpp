@@ -42,6 +42,7 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
     const std::string& op = graph.node(v.node).op;
     if (graph.constant(v) || op == "Placeholder" || op == "PlaceholderWithDefault" || !seen.insert(v).second) continue;
     const Fact& fact = facts.of(v);
+    if (fact.constant) continue;
     const bool of_known_size = fact.shape && is_static(*fact.shape);
     const bool always_runs = frames.frame(v.node) == 0 && frames.guards(v).empty();
     if (!always_runs || (sizes == Sizes::known && !of_known_size)) {

@@ -20,8 +20,9 @@ namespace {
 // One node by its plain eval; its outputs are new tensors each run.
 class PlainStep : public Step {
  public:
-  // open: shapes are known only when it runs, and may have a kernel then.
-  PlainStep(const Node& node, std::vector<int> in, std::vector<int> out, bool open) : node_(node), open_(open) {
+  // shapes_unknown: until it runs; it may have a kernel then.
+  PlainStep(const Node& node, std::vector<int> in, std::vector<int> out, bool shapes_unknown)
+      : node_(node), shapes_unknown_(shapes_unknown) {
     inputs = std::move(in);
     outputs = std::move(out);
     info.kernel = "plain";
@@ -30,7 +31,7 @@ class PlainStep : public Step {
     std::vector<Tensor> in;
     for (int id : inputs) in.push_back(context.tensors[static_cast<size_t>(id)]);
     std::vector<Tensor> out =
-        open_ && context.node_kernels ? context.node_kernels->evaluate(node_, in) : graph::evaluate(node_, in);
+        shapes_unknown_ && context.node_kernels ? context.node_kernels->evaluate(node_, in) : graph::evaluate(node_, in);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i] < 0) continue;
       if (i >= out.size()) throw Error(graph::node_text(node_), "gives only " + std::to_string(out.size()) + " outputs");
@@ -42,7 +43,7 @@ class PlainStep : public Step {
 
  private:
   Node node_;
-  bool open_;
+  bool shapes_unknown_;
 };
 
 class Compiler {
@@ -209,8 +210,8 @@ class Compiler {
       const Fact& f = low_->facts.of(v);
       return !f.shape || !is_static(*f.shape);
     };
-    const bool open = is_open({id, 0}) || std::any_of(n.inputs.begin(), n.inputs.end(), is_open);
-    auto step = std::make_unique<PlainStep>(n, in, out, options_.fuse && open);
+    const bool shapes_unknown = is_open({id, 0}) || std::any_of(n.inputs.begin(), n.inputs.end(), is_open);
+    auto step = std::make_unique<PlainStep>(n, in, out, options_.fuse && shapes_unknown);
     step->info.reason = options_.fuse ? plain_reason(*low_, id) : "kernels are switched off";
     ++plan_->plain;
     finish(std::move(step), id);

@@ -69,7 +69,9 @@ class CompiledStream : public Plan::Stream {
   // work(step, context) for every step in turn, by the team.
   template <class Work>
   void run_steps(Work work) {
-    if (omp_get_max_threads() != plan_.threads) omp_set_num_threads(plan_.threads);  // oneDNN's
+    // oneDNN's threads; restored, since a plan of one node may run within a step of another.
+    const int before = omp_get_max_threads();
+    if (before != plan_.threads) omp_set_num_threads(plan_.threads);
     team_.run([&] {
       RunContext context{tensors_, plan_.fp16_scales, static_cast<char*>(scratch_.get()), plan_.threads, &node_kernels_};
       for (const auto& step : plan_.list) {
@@ -77,6 +79,7 @@ class CompiledStream : public Plan::Stream {
         work(*step, context);
       }
     });
+    if (before != plan_.threads) omp_set_num_threads(before);
   }
 
   const CompiledPlan& plan_;

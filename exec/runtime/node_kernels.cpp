@@ -53,7 +53,7 @@ std::optional<NodeKernels::Compiled> NodeKernels::compile(const Node& node, std:
   graph.add(std::move(copy));
   const auto plan = compile_straight(graph, options);
   if (plan->plain_steps() > 0) return {};
-  Compiled compiled{Runner(plan), {}};
+  Compiled compiled{Runner(plan), {}, plan->stream_bytes()};
   for (const TensorSpec& spec : plan->inputs()) compiled.inputs.push_back(std::stoi(spec.name.substr(5)));
   return compiled;
 }
@@ -78,9 +78,11 @@ NodeKernels::Entry& NodeKernels::entry(const Node& node, std::span<const Tensor>
     signature.numbers.push_back(is_small_integer(t) ? t.clone() : Tensor());
   }
   Entry fresh{std::move(signature), compile(node, inputs)};
-  if (kept_ >= kMaxPlans) {
+  if (fresh.compiled) bytes_ += fresh.compiled->bytes;
+  if (kept_ >= kMaxPlans || bytes_ > kMaxBytes) {
     for (auto& [of, list] : entries_) list.clear();
     kept_ = 0;
+    bytes_ = fresh.compiled ? fresh.compiled->bytes : 0;
   }
   ++kept_;
   return own.emplace_back(std::move(fresh));
@@ -103,6 +105,7 @@ std::vector<Tensor> NodeKernels::run(const Node& node, std::span<const Tensor> i
   for (size_t i = 0; i < compiled->inputs.size(); ++i)
     compiled->runner.set_input(static_cast<int>(i), inputs[static_cast<size_t>(compiled->inputs[i])]);
   compiled->runner.run();
+  for (size_t i = 0; i < compiled->inputs.size(); ++i) compiled->runner.input(static_cast<int>(i)) = Tensor();  // not kept alive
   return {compiled->runner.output(0).clone()};
 }
 

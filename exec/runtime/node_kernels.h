@@ -11,7 +11,8 @@
 namespace cytodet::exec {
 
 // The kernels that the interpreter of one stream uses. A node of large inputs is compiled alone, once for each set of its inputs'
-// shapes (the last kMaxPlans of all nodes are kept); small ones, and those without a kernel, are evaluated plainly.
+// shapes (the last kMaxPlans of all nodes, and kMaxBytes of them, are kept); small ones, and those without a kernel, are
+// evaluated plainly.
 class NodeKernels {
  public:
   explicit NodeKernels(int threads) : threads_(threads) {}
@@ -23,6 +24,7 @@ class NodeKernels {
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs);
 
   static constexpr size_t kMaxPlans = 64;
+  static constexpr int64_t kMaxBytes = 256 << 20;
   static constexpr int64_t kLarge = 16 * 1024;  // elements of all inputs
 
  private:
@@ -36,6 +38,7 @@ class NodeKernels {
   struct Compiled {
     Runner runner;
     std::vector<int> inputs;  // of the node, by the plan's
+    int64_t bytes;            // of a stream
   };
   struct Entry {
     Signature signature;
@@ -47,6 +50,7 @@ class NodeKernels {
 
   int threads_;
   size_t kept_ = 0;
+  int64_t bytes_ = 0;  // of those that are kept
   std::map<const Node*, std::vector<Entry>> entries_;
 };
 

@@ -20,6 +20,8 @@ struct DenseConv {
   bool bf16 = false;                   // without `quant`: products of bf16 values, in kernel sets that have them
 };
 
+constexpr int64_t kMaxDepthwiseRows = 64;  // of the window of a depthwise convolution
+
 // Depthwise convolution, multiplier 1: weights [kernel_h, kernel_w, channels, 1].
 struct DepthwiseConv {
   ConvShape shape;

@@ -73,7 +73,7 @@ void DepthwiseWindow::run(const char* scratch, const Strip& strip, int64_t y, in
     set_.depthwise_packed4(job);
     return;
   }
-  const float* rows[64];
+  const float* rows[kMaxDepthwiseRows];
   for (int k = 0; k < s_.kernel_h; ++k)
     rows[k] = reinterpret_cast<const float*>(scratch) + slot(top(y) + int64_t{k} * s_.dilation_h) * row_ + channel;
   DepthwiseRow job = packed_.job(s_, p, act);

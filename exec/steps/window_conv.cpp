@@ -13,20 +13,24 @@ constexpr int64_t kSegment = 512;  // elements of a segment, at most
 // Bytes of a band's input, about: it stays in the second cache while all panels pass over it. Bands are larger, and so fewer,
 // where weights do not stay there and are read again for every band.
 constexpr int64_t kBandBytes = 192 * 1024, kFewBandsBytes = 448 * 1024, kManyWeights = 512 * 1024;
-// In float with so few results per pixel that vectors lie along what a window holds, and the window's pieces are at least as
-// long.
-bool has_few_columns(const DenseConv& conv) {
+// Whether vectors lie along the windows (KernelSet::gemm_columns): in float, with at most few_columns output channels, where
+// every contiguous piece of a window fills a vector; of pointwise convolutions those of large maps. By the map alone: the number
+// of images, which are the rows of a matrix product, must not change an answer.
+bool takes_columns(const DenseConv& conv) {
   const ConvShape& s = conv.shape;
   const int64_t piece = s.dilation_w == 1 ? s.kernel_w * s.in_c : s.in_c;
-  return !conv.quant && !conv.bf16 && s.out_c <= kernels().few_columns && piece >= kernels().panel / 2;
+  const bool large_map = s.out_h > 1 && s.out_h * s.out_w >= 16;
+  return !conv.quant && !conv.bf16 && s.out_c <= kernels().few_columns && piece >= kernels().panel / 2 &&
+         (large_map || !s.pointwise());
 }
 
+constexpr int64_t kColumnBands = 8;           // at least, of large maps by columns: threads share bands alone
 constexpr int64_t kResultBytes = 128 * 1024;  // of a band's results, about, before they are stored in another type
 
 // A step over bands of output rows, and, where there are few bands, over groups of panels.
 class WindowConvStep : public Step {
  public:
-  WindowConvStep(const DenseConv& conv, const ConvIo& io)
+  WindowConvStep(const DenseConv& conv, bool by_columns, const ConvIo& io)
       : shape_(conv.shape),
         io_(io),
         set_(kernels()),
@@ -37,7 +41,7 @@ class WindowConvStep : public Step {
         element_bytes_(packed_.quantized ? 4 / packed_.group() : 4),
         layout_(conv.shape, element_bytes_, packed_.quantized || conv.shape.is_volume()) {
     if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);
-    if (has_few_columns(conv)) pack_columns(conv.weights.data<float>());
+    if (by_columns) pack_columns(conv.weights.data<float>());
     inputs = {io.input};
     if (io.residual) inputs.push_back(io.residual->tensor);
     outputs = {io.output.tensor};
@@ -48,6 +52,7 @@ class WindowConvStep : public Step {
     const int64_t converted =
         (stores_itself_ ? 0 : results_.scratch(1)) + (residual_ ? residual_->scratch(1) : 0);  // floats of a result
     if (converted > 0) band_ = std::min(band_, kResultBytes / (4 * shape_.out_w * converted));
+    if (by_columns) band_ = std::min(band_, std::max<int64_t>(64 / shape_.out_w, shape_.out_h / kColumnBands));
     band_ = std::clamp<int64_t>(band_, 1, shape_.out_h);
     const int64_t bands = (shape_.out_h + band_ - 1) / band_;
     band_ = (shape_.out_h + bands - 1) / bands;
@@ -270,13 +275,13 @@ DenseConv widened(const DenseConv& conv, int kernel_w) {
 bool reads_windows(const DenseConv& conv) {
   const ConvShape& s = conv.shape;
   if (conv.quant) return !s.pointwise() && (s.in_c % k16BitSafeRows == 0 || is_stem(conv));
-  // By the map alone: the number of images, which are the rows of a matrix product, must not change an answer.
-  const bool large_map = s.out_h > 1 && s.out_h * s.out_w >= 16;
-  return !conv.bf16 &&
-         (!s.pointwise() || (has_few_columns(conv) && large_map) || (s.in_c % 1024 == 0 && s.out_h * s.out_w >= 12));
+  // Few rows would be as fast either way; of a matrix product they are images, whose number must not change an answer.
+  const bool many_rows = s.out_h == 1 || s.out_h * s.out_w >= 12;
+  return !conv.bf16 && (!s.pointwise() || takes_columns(conv) || (s.in_c % 1024 == 0 && many_rows));
 }
 
 std::unique_ptr<Step> make_window_conv(const DenseConv& conv, const ConvIo& io) {
+  const bool by_columns = takes_columns(conv);
   DenseConv one = conv;
   ConvShape& s = one.shape;
   if (s.pointwise()) {  // any number of its pixels make a band
@@ -284,7 +289,7 @@ std::unique_ptr<Step> make_window_conv(const DenseConv& conv, const ConvIo& io) 
     s.in_w = s.out_w = 1;
   }
   const bool whole = !conv.quant || s.in_c % k16BitSafeRows == 0;
-  auto step = std::make_unique<WindowConvStep>(whole ? one : widened(one, whole_kernel_width(s)), io);
+  auto step = std::make_unique<WindowConvStep>(whole ? one : widened(one, whole_kernel_width(s)), by_columns, io);
   step->info.macs = s.out_planes() * s.out_h * s.out_w * s.taps() * s.in_c * s.out_c;
   return step;
 }

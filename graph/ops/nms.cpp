@@ -161,9 +161,12 @@ class BoxStrips {
   static constexpr double kMaxStrips = 512;
   struct Sides {
     explicit Sides(const float* c)
-        : low(std::min(c[0], c[2])), high(std::max(c[0], c[2])), others(static_cast<double>(c[1]) + static_cast<double>(c[3])) {}
-    bool finite() const { return std::isfinite(low) && std::isfinite(high) && std::isfinite(others); }
-    double low, high, others;
+        : low(std::min(c[0], c[2])), high(std::max(c[0], c[2])), finite_(std::isfinite(c[1]) && std::isfinite(c[3])) {}
+    bool finite() const { return finite_ && std::isfinite(low) && std::isfinite(high); }
+    double low, high;
+
+   private:
+    bool finite_;
   };
   size_t strip_at(double y) const { return height_ > 0 ? static_cast<size_t>((y - low_) / height_) : 0; }
 

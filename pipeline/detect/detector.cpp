@@ -35,7 +35,7 @@ bool holds_feeds(const Json& j) {
 }
 
 // JSON that is no model file: feeds, or what another program keeps about the graph. What cannot be read is not called so.
-bool is_of_others(const std::filesystem::path& path) {
+bool is_foreign_json(const std::filesystem::path& path) {
   Json j;
   try {
     j = read_json(path);
@@ -43,7 +43,8 @@ bool is_of_others(const std::filesystem::path& path) {
     return false;
   }
   if (!j.is_object()) return j.is_array();
-  if (is_model_file(j)) return false;
+  const bool is_bare = j.empty() || (j.size() == 1 && j.contains("name"));  // all other keys have defaults
+  if (is_model_file(j) || is_bare) return false;
   return holds_feeds(j) || std::none_of(kModelKeys.begin(), kModelKeys.end(), [&](const char* key) { return j.contains(key); });
 }
 
@@ -53,7 +54,7 @@ bool has_model_file(const std::string& path) {
   if (path.ends_with(".json")) return true;
   std::error_code ignored;
   const std::filesystem::path beside = std::filesystem::path(path).replace_extension(".json");
-  return std::filesystem::exists(beside, ignored) && !is_of_others(beside);
+  return std::filesystem::exists(beside, ignored) && !is_foreign_json(beside);
 }
 
 ModelFile load_model(const std::string& path) {

@@ -106,6 +106,25 @@ TEST(GroupedConv, OneChannelAGroupIsDepthwise) {
       }
 }
 
+// Depthwise kernels hold as many rows of a window as common networks have, and those of groups any number.
+TEST(GroupedConv, LongDepthwiseWindows) {
+  std::mt19937 random(4);
+  for (const bool int8 : {false, true})
+    for (const auto& [h, w] : {std::pair{64, 1}, {65, 1}, {150, 1}, {1, 150}}) {
+      const QuantParams quant{0.03f, 10, false};
+      Graph g;
+      const Shape in{1, 90, 80, 9};
+      placeholder(g, "x", in);
+      const Tensor weights = normal_tensor({h, w, 9, 1}, random, 0.1f);
+      constant(g, "w", weights);
+      const NodeId id = add(g, "y", "DepthwiseConv2dNative", {"x", "w"}, conv_attrs("SAME"));
+      if (int8) set_quantized(g, id, quant, quantize_weights(weights, 9, true));
+      const Answers a = run_both(g, {{"x", tensor_near_q8(in, quant, random)}}, {"y"});
+      EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5) << h << " " << w;
+      EXPECT_FALSE(a.kernels.contains("plain")) << h << " " << w;
+    }
+}
+
 TEST(GroupedConv, AddsAResidualAndReadsPadding) {
   Graph g;
   std::mt19937 random(6);

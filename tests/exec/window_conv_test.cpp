@@ -99,6 +99,29 @@ TEST(WindowConv, FewResultsPerPixel) {
       }
 }
 
+// Rows of a product, which are images of a batch, give what each gives alone.
+TEST(WindowConv, FewResultsOfManyRowsAreThoseOfOne) {
+  for (const int64_t k : {64, 2048}) {
+    std::mt19937 random(4);
+    const Tensor rows = normal_tensor({40, k}, random), weights = normal_tensor({k, 2}, random, 0.1f);
+    const auto product = [&](const Tensor& x) {
+      Graph g;
+      placeholder(g, "x", x.shape());
+      constant(g, "w", weights);
+      add(g, "y", "MatMul", {"x", "w"});
+      return run_both(g, {{"x", x}}, {"y"}).plan[0];
+    };
+    const Tensor all = product(rows);
+    for (int64_t i = 0; i < 40; i += 13) {
+      Tensor row(DType::f32, {1, k});
+      std::copy_n(rows.data<float>() + i * k, k, row.data<float>());
+      const Tensor one = product(row);
+      EXPECT_EQ(one.data<float>()[0], all.data<float>()[2 * i]) << k << " " << i;
+      EXPECT_EQ(one.data<float>()[1], all.data<float>()[2 * i + 1]) << k << " " << i;
+    }
+  }
+}
+
 // Bands and panels that threads share do not change a result.
 TEST(WindowConv, LargeMapsInBands) {
   for (const WindowCase& c :

@@ -118,25 +118,31 @@ void scatter_nd(Call& c) {
   c.set(0, scattered(c, c.in(0), checked_places(c.b, c.in(0), c.in(1), 0), c.in(2), c.text("reduction", "none")));
 }
 
-// Where indices along the first axis are a column that was expanded, as [n, 1, 1] to [n, h, w], whole rows are meant: the column.
-// Not where updates are known to be narrower than the rows.
-std::optional<Value> column_of_rows(const Call& c) {
-  const Builder& b = c.b;
+// The rows [n] that are written as a whole, where indices [n, h, w] along the first axis are a column [n, 1, 1] that was
+// expanded. Nothing where updates may be narrower than the data's rows: sizes that are not known are taken to be equal where the
+// data is a Fill, made for the updates.
+std::optional<Value> rows_of_expanded_column(const Call& c) {
+  Builder& b = c.b;
   const Node& n = b.graph.node(c.in(1).node);
   if (n.op != "BroadcastTo" || c.in(1).slot != 0) return {};
   const Shape column = b.dims(n.inputs[0]), data = b.dims(c.in(0)), updates = b.dims(c.in(2));
   if (column.size() < 2 || column.size() != data.size() || updates.size() != data.size()) return {};
-  for (size_t d = 1; d < data.size(); ++d)
-    if (column[d] != 1 || (data[d] >= 0 && updates[d] >= 0 && data[d] != updates[d])) return {};
-  return n.inputs[0];
+  const bool made_for_them = b.graph.node(c.in(0).node).op == "Fill";
+  for (size_t d = 1; d < data.size(); ++d) {
+    const bool equal = data[d] >= 0 && updates[d] >= 0 ? data[d] == updates[d] : made_for_them;
+    if (column[d] != 1 || !equal) return {};
+  }
+  Value rows = c.in(1);  // as many as after the expansion
+  for (size_t d = 1; d < data.size(); ++d) rows = b.slice(rows, static_cast<int64_t>(d), 0, 1);
+  return b.add("Reshape", {rows, b.ints({-1})});
 }
 
 void scatter_elements(Call& c) {
   Builder& b = c.b;
   const Value x = c.in(0);
   const int64_t axis = Call::axis_in(c.integer("axis", 0), b.rank(x));
-  if (const std::optional<Value> column = axis == 0 ? column_of_rows(c) : std::nullopt) {
-    const Value rows = from_start(b, as_indices(b, b.add("Reshape", {*column, b.ints({-1})})), b.dimension(x, 0));
+  if (const std::optional<Value> written = axis == 0 ? rows_of_expanded_column(c) : std::nullopt) {
+    const Value rows = from_start(b, as_indices(b, *written), b.dimension(x, 0));
     return c.set(0, scattered(c, x, b.add("ExpandDims", {rows, b.int32(1)}), c.in(2), c.text("reduction", "none")));
   }
   c.set(0, scattered(c, x, places_along(b, x, c.in(1), axis), c.in(2), c.text("reduction", "none")));
