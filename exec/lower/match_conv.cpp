@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "exec/lower/conv_tail.h"
 #include "exec/lower/match.h"
@@ -79,6 +80,63 @@ std::optional<ConvShape> padded_shape(const Lowering& low, NodeId id, Operands& 
   return s;
 }
 
+// The taps [first, last] of a side of a window that touch the map for some result; all where none does.
+struct Taps {
+  int first, last;
+};
+Taps touching_taps(int kernel, int dilation, int stride, int before, int64_t in, int64_t out) {
+  Taps taps{kernel, -1};
+  for (int k = 0; k < kernel; ++k)
+    for (int64_t y = 0; y < out; ++y) {
+      const int64_t at = y * stride - before + int64_t{k} * dilation;
+      if (at < 0 || at >= in) continue;
+      taps = {std::min(taps.first, k), k};
+      break;
+    }
+  if (taps.last < 0 || taps.first * dilation > before) taps.first = 0;  // windows begin no later than the map
+  if (taps.last < 0) taps.last = kernel - 1;
+  return taps;
+}
+
+// Rows and columns [first, last] of a filter [h, w, ...].
+Tensor cut(const Tensor& filter, Taps rows, Taps columns) {
+  const int64_t w = filter.dim(1), inner = filter.size() / (filter.dim(0) * w);
+  Shape shape = filter.shape();
+  shape[0] = rows.last - rows.first + 1;
+  shape[1] = columns.last - columns.first + 1;
+  Tensor out(filter.dtype(), shape);
+  const auto bytes = static_cast<size_t>(shape[1] * inner) * size_of(filter.dtype());
+  for (int64_t y = 0; y < shape[0]; ++y)
+    std::memcpy(static_cast<char*>(out.raw()) + static_cast<size_t>(y) * bytes,
+                static_cast<const char*>(filter.raw()) +
+                    static_cast<size_t>(((rows.first + y) * w + columns.first) * inner) * size_of(filter.dtype()),
+                bytes);
+  return out;
+}
+
+// Taps that only ever read zeros around the map are left out, as most of a strongly dilated convolution of a small map (DeepLab).
+void leave_out_padding_taps(Operands& from, ConvShape& s) {
+  if (s.is_volume() || from.filter.rank() != 4) return;
+  const Taps rows = touching_taps(s.kernel_h, s.dilation_h, s.stride_h, s.pad_top, s.in_h, s.out_h),
+             columns = touching_taps(s.kernel_w, s.dilation_w, s.stride_w, s.pad_left, s.in_w, s.out_w);
+  const auto narrow = [](Taps taps, int& kernel, int& dilation, int& before, int& after) {
+    before -= taps.first * dilation;
+    after = std::max(0, after - (kernel - 1 - taps.last) * dilation);
+    kernel = taps.last - taps.first + 1;
+    if (kernel == 1) dilation = 1;
+  };
+  if (rows.last - rows.first + 1 == s.kernel_h && columns.last - columns.first + 1 == s.kernel_w) return;
+  from.filter = cut(from.filter, rows, columns);
+  if (from.quant) {
+    Tensor& values = from.quant->weights.values;
+    Shape shape = from.filter.shape();
+    values = cut(values.reshaped({s.kernel_h, s.kernel_w, values.size() / (int64_t{s.kernel_h} * s.kernel_w)}), rows, columns)
+                 .reshaped(shape);
+  }
+  narrow(rows, s.kernel_h, s.dilation_h, s.pad_top, s.pad_bottom);
+  narrow(columns, s.kernel_w, s.dilation_w, s.pad_left, s.pad_right);
+}
+
 // What follows the convolution, with the bias that stands inside of SpaceToBatchND and BatchToSpaceND.
 Tail tail_of(const Lowering& low, const Operands& from, int64_t channels, bool residual, bool factors = false) {
   Tail tail = absorb_tail(low, from.result, channels, residual, factors);
@@ -126,8 +184,9 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   if (n.op != "Conv2D" && n.op != "Conv3D") return false;
   std::optional<Operands> from = operands(low, id);
   if (!from) return false;
-  const std::optional<ConvShape> shape = padded_shape(low, id, *from);
+  std::optional<ConvShape> shape = padded_shape(low, id, *from);
   if (!shape || from->filter.dim(-2) != shape->in_c) return false;
+  leave_out_padding_taps(*from, *shape);
   if (from->quant && shape->is_volume() && shape->in_c % k16BitSafeRows != 0) return false;  // no patches of volumes are cut
   require_finite(from->filter, n.name);
   const Tail tail = tail_of(low, *from, shape->out_c, true, true);
@@ -173,7 +232,8 @@ bool match_depthwise(Lowering& low, NodeId id) {
   std::optional<Operands> from = operands(low, id);
   if (!from || from->filter.rank() != 4 || from->filter.dim(by_groups ? 2 : 3) != 1) return false;
   if (by_groups) from->filter = from->filter.reshaped({from->filter.dim(0), from->filter.dim(1), from->filter.dim(3), 1});
-  const std::optional<ConvShape> shape = padded_shape(low, id, *from);
+  std::optional<ConvShape> shape = padded_shape(low, id, *from);
+  if (shape && from->filter.dim(2) == shape->in_c) leave_out_padding_taps(*from, *shape);
   if (!shape || from->filter.dim(2) != shape->in_c || shape->kernel_h > kMaxDepthwiseRows) return false;
   require_finite(from->filter, n.name);
   const Tail tail = tail_of(low, *from, shape->out_c, false);

@@ -61,7 +61,7 @@ constexpr WindowCase kCases[] = {
     {7, 6, 200, 9, 3, 3, 1, 1, "SAME", "window_gemm"},    // rows of windows are cut into segments
     {9, 9, 512, 34, 1, 1, 2, 1, "VALID", "window_gemm"},  // pixels that crowd the cache are moved apart
     {5, 5, 512, 16, 3, 3, 2, 1, "SAME", "window_gemm"},   //
-    {1, 1, 40, 8, 3, 3, 1, 1, "SAME", "window_gemm"},     //
+    {2, 2, 40, 8, 3, 3, 1, 1, "SAME", "window_gemm"},     // every window reaches beyond the map on two sides
     {8, 8, 32, 32, 3, 3, 1, 1, "SAME", "winograd"},       //
     {9, 11, 33, 45, 3, 3, 1, 1, "SAME", "winograd"},      // odd everything
     {13, 10, 40, 70, 3, 3, 1, 1, "VALID", "winograd"},    //
@@ -120,6 +120,35 @@ TEST(WindowConv, FewResultsOfManyRowsAreThoseOfOne) {
       EXPECT_EQ(one.data<float>()[1], all.data<float>()[2 * i + 1]) << k << " " << i;
     }
   }
+}
+
+// Windows that reach far beyond the map: taps that never touch it are left out.
+TEST(WindowConv, TapsBeyondTheMap) {
+  for (const auto& [size, stride, dilation] :
+       {std::tuple{16, 1, 12}, {16, 1, 24}, {5, 1, 4}, {5, 1, 5}, {7, 2, 9}, {1, 1, 1}, {2, 1, 3}})
+    for (const bool depthwise : {false, true})
+      for (const bool int8 : {false, true}) {
+        std::mt19937 random(3);
+        const QuantParams quant{0.03f, 10, false};
+        const int64_t channels = 16;
+        Graph g;
+        const Shape in{2, size, size + 3, channels};
+        placeholder(g, "x", in);
+        const Tensor weights = normal_tensor({3, 3, channels, depthwise ? 1 : 24}, random, 0.1f);
+        constant(g, "w", weights);
+        AttrMap attrs = conv_attrs("SAME", stride);
+        attrs.insert_or_assign("dilations", ints({1, dilation, dilation, 1}));
+        const NodeId id = add(g, "conv", depthwise ? "DepthwiseConv2dNative" : "Conv2D", {"x", "w"}, std::move(attrs));
+        add(g, "y", "Relu", {"conv"});
+        if (int8) set_quantized(g, id, quant, quantize_weights(weights, depthwise ? channels : 24, true));
+        const Answers a = run_both(g, {{"x", tensor_near_q8(in, quant, random)}}, {"y"});
+        const std::string what = std::to_string(size) + " " + std::to_string(dilation) + (depthwise ? " depthwise" : "");
+        EXPECT_LT(worst_difference(a.plan[0], a.plain[0]), 1e-5) << what;
+        EXPECT_FALSE(a.kernels.contains("plain")) << what;
+        if (!depthwise && dilation == 24) {
+          EXPECT_TRUE(a.kernels.contains(int8 ? "int8_gemm" : "gemm")) << *a.kernels.begin();
+        }
+      }
 }
 
 // Bands and panels that threads share do not change a result.

@@ -127,7 +127,9 @@ std::optional<Value> rows_of_expanded_column(const Call& c) {
   if (n.op != "BroadcastTo" || c.in(1).slot != 0) return {};
   const Shape column = b.dims(n.inputs[0]), data = b.dims(c.in(0)), updates = b.dims(c.in(2));
   if (column.size() < 2 || column.size() != data.size() || updates.size() != data.size()) return {};
-  const bool made_for_them = b.graph.node(c.in(0).node).op == "Fill";
+  NodeId made = c.in(0).node;  // levels are written one after another
+  while (b.graph.node(made).op.starts_with("TensorScatter")) made = b.graph.node(made).inputs[0].node;
+  const bool made_for_them = b.graph.node(made).op == "Fill";
   for (size_t d = 1; d < data.size(); ++d) {
     const bool equal = data[d] >= 0 && updates[d] >= 0 ? data[d] == updates[d] : made_for_them;
     if (column[d] != 1 || !equal) return {};
