@@ -58,7 +58,7 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
   return names;
 }
 
-// What to compare. Where nothing has a known size, sizes are taken to be those of every run.
+// What to compare. If nothing has a known size, the sizes of one run are taken to be those of every run.
 std::vector<std::string> compared_values(const Graph& graph, const PlanOptions& plan, const CalibrationData& data) {
   std::vector<std::string> names = float_outputs(graph, plan, data, Sizes::known);
   if (names.empty()) names = float_outputs(graph, plan, data, Sizes::any);

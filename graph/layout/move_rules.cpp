@@ -366,8 +366,8 @@ bool product(Move& m) {
     m.out = {{add(m, {b.reshape(m.in[0].value, *m.in[0].flat), *w}, m.node.attrs), {}, {}}};
     return true;
   }
-  // The last two dimensions change places: the product reads either order. Of layers, whose right side is constant, the left one
-  // is transposed before: kernels and 8-bit forms read rows.
+  // The last two dimensions change places: the product reads either order. The left side of a layer, whose right side is
+  // constant, is transposed before it, since kernels and 8-bit forms read rows.
   AttrMap attrs = m.node.attrs;
   std::vector<Value> inputs;
   bool changed = false;

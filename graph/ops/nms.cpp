@@ -125,7 +125,7 @@ class BoxColumns {
 // apart, as detectors do to suppress all of them at once, share few.
 class BoxStrips {
  public:
-  // Of the boxes that box(i) gives for the elements i of `boxes`, which may be added.
+  // boxes: the numbers of all boxes that may be added; box(i): the corners of one.
   template <class Box>
   BoxStrips(const std::vector<int64_t>& boxes, Box box) {
     double low = std::numeric_limits<double>::infinity(), high = -low, heights = 0;
