@@ -134,9 +134,8 @@ std::optional<Value> rows_of_expanded_column(const Call& c) {
     const bool equal = data[d] >= 0 && updates[d] >= 0 ? data[d] == updates[d] : made_for_them;
     if (column[d] != 1 || !equal) return {};
   }
-  Value rows = c.in(1);  // as many as after the expansion
-  for (size_t d = 1; d < data.size(); ++d) rows = b.slice(rows, static_cast<int64_t>(d), 0, 1);
-  return b.add("Reshape", {rows, b.ints({-1})});
+  const Value count = b.reshape(b.dimension(c.in(2), 0), {1});  // of one row the expansion may have made many
+  return b.add("BroadcastTo", {b.add("Reshape", {n.inputs[0], b.ints({-1})}), count});
 }
 
 void scatter_elements(Call& c) {
