@@ -217,11 +217,8 @@ void calibrate_images(const char* model, const cytodet_image* images, size_t cou
 quant::Ranges ranges_for(pipeline::QuantizationTarget& target, const pipeline::QuantizeSettings& s,
                          const cytodet_callbacks* callbacks, cytodet_graph_report& report, Told told = Told::progress) {
   if (!s.ranges.empty() || s.images.empty()) return pipeline::ranges_of(target, s, true);
-  quant::CalibrateOptions options;
-  options.method = pipeline::first_observer(s);
-  options.observer.percentile = s.percentile;
-  options.quiet = true;
-  return watched_ranges(target, pipeline::calibration_data(target, s.images, s.max_images), options, callbacks, report, told);
+  return watched_ranges(target, pipeline::calibration_data(target, s.images, s.max_images), pipeline::calibrate_options(s, true),
+                        callbacks, report, told);
 }
 
 void quantize(const char* model, const char* out, Json json, const cytodet_callbacks* callbacks, cytodet_graph_report& report) {

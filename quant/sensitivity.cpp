@@ -43,14 +43,10 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
     if (graph.constant(v) || op == "Placeholder" || op == "PlaceholderWithDefault" || !seen.insert(v).second) continue;
     const Fact& fact = facts.of(v);
     if (fact.constant) continue;
-    const bool of_known_size = fact.shape && is_static(*fact.shape);
     const bool always_runs = frames.frame(v.node) == 0 && frames.guards(v).empty();
-    if (!always_runs || (sizes == Sizes::known && !of_known_size)) {
-      queue.insert(queue.end(), graph.node(v.node).inputs.begin(), graph.node(v.node).inputs.end());
-      continue;
-    }
-    const DType type = fact.dtype == DType::invalid ? type_when_run(graph, plan, data, v) : fact.dtype;
-    if (type == DType::f32)
+    const bool fits = sizes == Sizes::any || (fact.shape && is_static(*fact.shape));
+    const auto type = [&] { return fact.dtype == DType::invalid ? type_when_run(graph, plan, data, v) : fact.dtype; };
+    if (always_runs && fits && type() == DType::f32)
       names.push_back(graph.name_of(v));
     else
       queue.insert(queue.end(), graph.node(v.node).inputs.begin(), graph.node(v.node).inputs.end());

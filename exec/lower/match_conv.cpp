@@ -233,8 +233,9 @@ bool match_depthwise(Lowering& low, NodeId id) {
   if (!from || from->filter.rank() != 4 || from->filter.dim(by_groups ? 2 : 3) != 1) return false;
   if (by_groups) from->filter = from->filter.reshaped({from->filter.dim(0), from->filter.dim(1), from->filter.dim(3), 1});
   std::optional<ConvShape> shape = padded_shape(low, id, *from);
-  if (shape && from->filter.dim(2) == shape->in_c) leave_out_padding_taps(*from, *shape);
-  if (!shape || from->filter.dim(2) != shape->in_c || shape->kernel_h > kMaxDepthwiseRows) return false;
+  if (!shape || from->filter.dim(2) != shape->in_c) return false;
+  leave_out_padding_taps(*from, *shape);
+  if (shape->kernel_h > kMaxDepthwiseRows) return false;
   require_finite(from->filter, n.name);
   const Tail tail = tail_of(low, *from, shape->out_c, false);
   ConvChain chain;

@@ -56,18 +56,16 @@ class ConcatStep : public Step {
       row += sources.back().bytes;
     }
     char* const out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
-    for_each_chunk(context.threads, outer_, std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row)),
-                   [&](int64_t begin, int64_t end, int) {
-                     for (int64_t first = begin; first < end;) {
-                       const int64_t last = std::min(end, first + std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row)));
-                       char* to = out + first * row;
-                       for (const Source& s : sources) {
-                         copy(s.data + first * s.bytes, s.bytes, last - first, row, to);
-                         to += s.bytes;
-                       }
-                       first = last;
-                     }
-                   });
+    const int64_t block = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row));  // rows that stay in the first cache
+    for_each_chunk(context.threads, outer_, block, [&](int64_t begin, int64_t end, int) {
+      for (int64_t first = begin; first < end; first += block) {
+        char* to = out + first * row;
+        for (const Source& s : sources) {
+          copy(s.data + first * s.bytes, s.bytes, std::min(block, end - first), row, to);
+          to += s.bytes;
+        }
+      }
+    });
   }
 
  private:

@@ -7,8 +7,6 @@
 namespace cytodet::exec {
 namespace {
 
-bool is_known(const Fact& fact) { return fact.shape && is_static(*fact.shape); }
-
 // Ops that kernels are made for, under conditions.
 constexpr const char* kCompiledOps[] = {"Add",
                                         "AddN",
@@ -58,6 +56,8 @@ constexpr const char* kCompiledOps[] = {"Add",
                                         "Unpack"};
 
 }  // namespace
+
+bool is_known(const Fact& fact) { return fact.shape && is_static(*fact.shape); }
 
 std::string plain_reason(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);

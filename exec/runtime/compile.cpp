@@ -206,11 +206,8 @@ class Compiler {
       out.push_back(used ? id_of({id, s}) : -1);
       if (used) plan_->places[static_cast<size_t>(out.back())].kind = Place::dynamic;
     }
-    const auto is_open = [&](Value v) {
-      const Fact& f = low_->facts.of(v);
-      return !f.shape || !is_static(*f.shape);
-    };
-    const bool shapes_unknown = is_open({id, 0}) || std::any_of(n.inputs.begin(), n.inputs.end(), is_open);
+    const auto unknown = [&](Value v) { return !is_known(low_->facts.of(v)); };
+    const bool shapes_unknown = unknown({id, 0}) || std::any_of(n.inputs.begin(), n.inputs.end(), unknown);
     auto step = std::make_unique<PlainStep>(n, in, out, options_.fuse && shapes_unknown);
     step->info.reason = options_.fuse ? plain_reason(*low_, id) : "kernels are switched off";
     ++plan_->plain;

@@ -294,7 +294,8 @@ void eval_strided_slice(OpCall& call) {
   if (out.size() > 0) strided_copy(x, out, strides, offset);
   call.out = {out.reshaped(p.shape)};
 }
-// Where ends are computed: sizes that no slice cuts stay, if every dimension does.
+// The shape of slices whose begins or ends are known only when they run: the size of each dimension that is taken whole, -1 of
+// the others. Nothing where dimensions are added or removed.
 std::optional<Shape> slices_of_computed_ends(const InferCall& call) {
   for (const char* mask : {"ellipsis_mask", "new_axis_mask", "shrink_axis_mask"})
     if (call.node.attr_or(mask, int64_t{0}) != 0) return {};

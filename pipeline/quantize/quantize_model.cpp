@@ -27,6 +27,14 @@
 
 namespace cytodet::pipeline {
 
+CalibrateOptions calibrate_options(const QuantizeSettings& s, bool quiet) {
+  CalibrateOptions options;
+  options.method = first_observer(s);
+  options.observer.percentile = s.percentile;
+  options.quiet = quiet;
+  return options;
+}
+
 Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {
   if (!s.ranges.empty()) {
     Ranges ranges = read_ranges(s.ranges);
@@ -45,12 +53,8 @@ Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool qui
   }
   if (!s.callback.empty()) return ranges_by_callback(target, {s.callback, s.callback_timeout, s.callback_folder, quiet});
   CalibrationData data = calibration_data(target, s.images, s.max_images);
-  CalibrateOptions options;
-  options.method = first_observer(s);
-  options.observer.percentile = s.percentile;
-  options.quiet = quiet;
   try {
-    Calibration c = calibrate(target.graph, target.plan, data, options);
+    Calibration c = calibrate(target.graph, target.plan, data, calibrate_options(s, quiet));
     for (const std::string& problem : c.problems) print_warning(problem);
     return c.ranges;
   } catch (const Error& e) {

@@ -15,6 +15,8 @@
 
 namespace cytodet::pipeline {
 
+// How images are calibrated on: by the first observer of s.
+CalibrateOptions calibrate_options(const QuantizeSettings& s, bool quiet);
 // Reads them, or calibrates: by the callback, or on images.
 Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet);
 

@@ -185,11 +185,8 @@ QuantizeMode quantize_mode(const std::string& name) {
 Ranges ranges_of_all_values(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {
   if (!s.ranges.empty()) return ranges_of(target, s, quiet);
   CalibrationData data = calibration_data(target, s.images, s.max_images);
-  CalibrateOptions options;
-  options.method = first_observer(s);
-  options.observer.percentile = s.percentile;
+  CalibrateOptions options = calibrate_options(s, quiet);
   options.all_values = true;
-  options.quiet = quiet;
   try {
     const Calibration c = calibrate(target.graph, target.plan, data, options);
     for (const std::string& problem : c.problems) print_warning(problem);
