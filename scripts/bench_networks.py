@@ -20,15 +20,12 @@ import tempfile
 import numpy as np
 
 import bench_peers
+import bench_program
 import make_networks
 import make_peers
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = ("TensorFlow", "OpenVINO", "ONNX Runtime", "TFLite")
-
-
-def tensors_json(inputs):
-    return {f"{name}:0": {"dtype": x.dtype.name, "shape": list(x.shape), "data": x.ravel().tolist()} for name, x in inputs.items()}
 
 
 def random_like(x, seed):
@@ -43,30 +40,18 @@ class Cytodet:
     def __init__(self, precision, file):
         self.precision, self.file, self.layers = precision, file, []
 
-    def command(self, *arguments):
-        done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(done.stderr.strip().splitlines()[-1])
-        return done.stdout
-
     def load(self, network, options):
         self.network, self.options = network, options
         if self.precision == "int8":
             quantize(network, options, self.file)
 
     def answers(self):
-        with tempfile.TemporaryDirectory() as folder:
-            feeds, out = pathlib.Path(folder) / "feeds.json", pathlib.Path(folder) / "out.json"
-            feeds.write_text(json.dumps({"inputs": tensors_json({self.network.input: self.network.image})}))
-            self.command("infer", self.file, "--feeds", feeds, "-o", out, "--outputs", ",".join(self.network.heads))
-            outputs = json.loads(out.read_text())["outputs"]
-            answers = [outputs.get(head) or outputs[head + ":0"] for head in self.network.heads]
-            return [np.array(a["data"], "f4").reshape(a["shape"]) for a in answers]
+        inputs = {f"{self.network.input}:0": self.network.image}
+        return [a.astype("f4") for a in bench_program.answers(self.options.program, self.file, inputs, self.network.heads)]
 
     def bench(self, *arguments):
         shape = f"{self.network.input}={','.join(map(str, self.network.shape))}"
-        return json.loads(self.command("bench", "--model", self.file, "--streams", 1, "--threads", self.options.threads, "--json",
-                                       "--no-pin", "--shape", shape, *arguments))
+        return bench_program.bench(self.options.program, self.file, "--shape", shape, *arguments, threads=self.options.threads)
 
     def measure(self, seconds):
         if not self.layers:
@@ -171,7 +156,7 @@ def quantize(network, options, out):
     """cytodet's INT8 graph, calibrated on the images that the peers are calibrated on."""
     with tempfile.TemporaryDirectory() as folder:
         for i, sample in enumerate(network.samples):
-            (pathlib.Path(folder) / f"{i}.json").write_text(json.dumps({"inputs": tensors_json({network.input: sample})}))
+            (pathlib.Path(folder) / f"{i}.json").write_text(bench_program.feeds_json({f"{network.input}:0": sample}))
         done = subprocess.run([options.program, "quantize", network.graph, "--images", folder, "--quiet", "--no-search", "--force", "-o", out],
                               capture_output=True, text=True)
         if done.returncode:

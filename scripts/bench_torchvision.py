@@ -5,18 +5,16 @@ floats relative to their largest value; of detectors, whose boxes of equal score
 are there with the same label, a score within 1e-4 and corners within 0.1 pixels. Prints how many steps run without a kernel, and
 their share of the time."""
 import argparse
-import json
 import pathlib
-import subprocess
 import sys
-import tempfile
-import time
 import warnings
 
 import numpy as np
 import onnxruntime
 import torch
 import torchvision
+
+import bench_program
 
 M, D = torchvision.models, torchvision.models.detection
 PLAIN = {"weights": None}
@@ -61,23 +59,6 @@ def exported(name, folder):
     return file
 
 
-def command(program, *arguments):
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return done.stdout
-
-
-def answers(program, file, image, names):
-    with tempfile.TemporaryDirectory() as folder:
-        feeds, out = pathlib.Path(folder) / "feeds.json", pathlib.Path(folder) / "out.json"
-        feeds.write_text(json.dumps({"inputs": {"x:0": {"dtype": "float32", "shape": list(image.shape), "data": image.ravel().tolist()}}}))
-        command(program, "infer", file, "--feeds", feeds, "-o", out, "--outputs", ",".join(names))
-        outputs = json.loads(out.read_text())["outputs"]
-        found = [outputs.get(n) or outputs[n + ":0"] for n in names]
-        return [np.array([float(v) for v in a["data"]]).reshape(a["shape"]) for a in found]
-
-
 def boxes_missing(got, wanted):
     """Boxes, scores and labels, by their shapes and types."""
     def rows(outputs):
@@ -103,15 +84,6 @@ def difference(got, wanted):
     return f"{max(float(np.abs(g - w).max() / max(np.abs(w).max(), 1e-30)) for g, w in zip(got, wanted)):.0e}"
 
 
-def cpu_ms(run, seconds):
-    run()
-    start, begin, n = time.process_time(), time.perf_counter(), 0
-    while n == 0 or time.perf_counter() - begin < seconds:
-        run()
-        n += 1
-    return 1000 * (time.process_time() - start) / n
-
-
 def measure(name, options):
     file = exported(name, options.folder)
     settings = onnxruntime.SessionOptions()
@@ -119,12 +91,12 @@ def measure(name, options):
     peer = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
     image, names = np.random.default_rng(0).random(NETWORKS[name][2]).astype("f4"), [o.name for o in peer.get_outputs()]
     wanted = peer.run(names, {"x": image})
-    same = (boxes_missing if name in DETECTORS else difference)(answers(options.program, file, image, names), wanted)
+    same = (boxes_missing if name in DETECTORS else difference)(bench_program.answers(options.program, file, {"x:0": image}, names), wanted)
 
     def bench(*more):
-        return json.loads(command(options.program, "bench", "--model", file, "--streams", 1, "--threads", 1, "--no-pin", "--json", *more))
+        return bench_program.bench(options.program, file, *more)
 
-    rounds = [(bench("--seconds", options.seconds)["cpu_ms_per_image"], cpu_ms(lambda: peer.run(names, {"x": image}), options.seconds))
+    rounds = [(bench("--seconds", options.seconds)["cpu_ms_per_image"], bench_program.cpu_ms(lambda: peer.run(names, {"x": image}), options.seconds))
               for _ in range(options.rounds)]
     ours, theirs = np.median(rounds, axis=0)
     plain = [s["share"] for s in bench("--seconds", 0.1, "--layers", "--rounds", 2)["layers"] if s["kernel"] == "plain"]
