@@ -44,7 +44,7 @@ std::vector<std::string> float_outputs(const Graph& graph, const PlanOptions& pl
     const Fact& fact = facts.of(v);
     if (fact.constant) continue;
     const bool always_runs = frames.frame(v.node) == 0 && frames.guards(v).empty();
-    const bool fits = sizes == Sizes::any || (fact.shape && is_static(*fact.shape));
+    const bool fits = sizes == Sizes::any || fact.has_static_shape();
     const auto type = [&] { return fact.dtype == DType::invalid ? type_when_run(graph, plan, data, v) : fact.dtype; };
     if (always_runs && fits && type() == DType::f32)
       names.push_back(graph.name_of(v));

@@ -196,7 +196,11 @@ bool is_add(const Node& n) { return n.op == "Add" || n.op == "AddV2" || (n.op ==
 class TailWalk {
  public:
   TailWalk(const Lowering& low, Value v, int64_t channels, bool with_residual, bool with_factors)
-      : low_(low), shape_(*low.float_shape(v)), channels_(channels), with_residual_(with_residual), with_factors_(with_factors) {
+      : low_(low),
+        shape_(*low.open_float_shape(v)),
+        channels_(channels),
+        with_residual_(with_residual),
+        with_factors_(with_factors) {
     tail_.output = v;
     tail_.bias.assign(static_cast<size_t>(channels), 0.0f);
   }
@@ -237,7 +241,7 @@ class TailWalk {
   // A reshape that keeps the channels.
   bool absorb_reshape() {
     const NodeId id = with_residual_ ? low_.sole_reader(tail_.output) : -1;
-    if (id < 0 || low_.taken(id) || shape_.empty()) return false;
+    if (id < 0 || low_.taken(id) || shape_.empty() || !is_static(shape_)) return false;
     const Node& n = low_.graph.node(id);
     const Shape* shape = low_.float_shape({id, 0});
     if (n.op != "Reshape" && n.op != "Squeeze" && n.op != "ExpandDims") return false;
@@ -250,7 +254,7 @@ class TailWalk {
   // The node that alone reads the output so far.
   bool absorb_next() {
     const NodeId id = low_.sole_reader(tail_.output);
-    if (id < 0 || low_.taken(id) || !low_.float_shape({id, 0}) || *low_.float_shape({id, 0}) != shape_) return false;
+    if (id < 0 || low_.taken(id) || !low_.open_float_shape({id, 0}) || *low_.open_float_shape({id, 0}) != shape_) return false;
     const Node& n = low_.graph.node(id);
     const Value other = n.inputs.size() == 2 ? (n.inputs[0] == tail_.output ? n.inputs[1] : n.inputs[0]) : kNoValue;
     if (!add_bias(n, other) && !multiply(n, other) && !normalize(n) && !activate(n) && !add_residual(n, other)) return false;

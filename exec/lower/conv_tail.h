@@ -14,7 +14,8 @@ namespace cytodet::exec {
 //   [Add residual] ─▶
 //
 // with at most one residual. Each node is absorbed only where it alone reads the value before it, and keeps that value's shape.
-// Layers whose epilogue takes a residual (absorb_tail's with_residual) also absorb GELU, and reshapes that keep the channels.
+// Layers whose epilogue takes a residual (absorb_tail's with_residual) also absorb GELU, and reshapes that keep the channels. A
+// value whose rows are known only when it runs has neither: only biases, multiplications and other activations are absorbed.
 struct Tail {
   Value output;
   std::vector<float> bias;     // [channels]

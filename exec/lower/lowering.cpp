@@ -121,9 +121,13 @@ const Tensor* Lowering::constant(Value v) const {
 }
 
 const Shape* Lowering::float_shape(Value v) const {
+  const Shape* shape = open_float_shape(v);
+  return shape && is_static(*shape) ? shape : nullptr;
+}
+
+const Shape* Lowering::open_float_shape(Value v) const {
   const Fact& fact = facts.of(v);
-  if (fact.dtype != DType::f32 || !fact.shape || !is_static(*fact.shape)) return nullptr;
-  return &*fact.shape;
+  return fact.dtype == DType::f32 && fact.shape ? &*fact.shape : nullptr;
 }
 
 std::vector<Consumers::Use> Lowering::absorbable_uses(Value v) const {

@@ -139,6 +139,8 @@ class Lowering {
   const Tensor* constant(Value v) const;
   // Shape of a float value when every dimension is known; null otherwise.
   const Shape* float_shape(Value v) const;
+  // The same where dimensions may be known only when it runs (-1), but not their number.
+  const Shape* open_float_shape(Value v) const;
   // Needed nodes that read v, when v is no plan output (else empty: nothing may be absorbed across it).
   std::vector<Consumers::Use> absorbable_uses(Value v) const;
   // The one node that reads v (data), if v is no plan output; -1 otherwise.

@@ -20,17 +20,19 @@ std::optional<size_t> dimension_of(int64_t axis, size_t rank);
 // The dimension that a node's constant input names.
 std::optional<size_t> known_dimension(const Lowering& low, const Node& n, size_t input, size_t rank);
 
-bool match_norm(Lowering& low, NodeId id);        // layer, group, instance and root-mean-square norms, from their pieces
-bool match_dense_conv(Lowering& low, NodeId id);  // Conv2D, constant filter
-bool match_depthwise(Lowering& low, NodeId id);   // constant filter, multiplier 1
-bool match_matmul(Lowering& low, NodeId id);      // MatMul, constant right side
-bool match_sum(Lowering& low, NodeId id);         // Add/AddN of scaled, upsampled maps, and its activation
-bool match_activation(Lowering& low, NodeId id);  // Relu, Relu6, Sigmoid, x * Sigmoid(x)
-bool match_alias(Lowering& low, NodeId id);       // Identity, Reshape, Squeeze, ExpandDims: the same bytes
-bool match_mean(Lowering& low, NodeId id);        // Mean over height and width
-bool match_pool(Lowering& low, NodeId id);        // MaxPool, AvgPool over height and width
-bool match_product(Lowering& low, NodeId id);     // Mul of two feature maps, or of one by a value per image and channel
-bool match_concat(Lowering& low, NodeId id);      // ConcatV2
+bool match_norm(Lowering& low, NodeId id);         // layer, group, instance and root-mean-square norms, from their pieces
+bool match_dense_conv(Lowering& low, NodeId id);   // Conv2D, constant filter
+bool match_depthwise(Lowering& low, NodeId id);    // constant filter, multiplier 1
+bool match_matmul(Lowering& low, NodeId id);       // MatMul, constant right side
+bool match_open_matmul(Lowering& low, NodeId id);  // the same of rows whose number is known only when it runs
+bool match_crops(Lowering& low, NodeId id);        // CropAndResize, and the AvgPool behind it
+bool match_sum(Lowering& low, NodeId id);          // Add/AddN of scaled, upsampled maps, and its activation
+bool match_activation(Lowering& low, NodeId id);   // Relu, Relu6, Sigmoid, x * Sigmoid(x)
+bool match_alias(Lowering& low, NodeId id);        // Identity, Reshape, Squeeze, ExpandDims: the same bytes
+bool match_mean(Lowering& low, NodeId id);         // Mean over height and width
+bool match_pool(Lowering& low, NodeId id);         // MaxPool, AvgPool over height and width
+bool match_product(Lowering& low, NodeId id);      // Mul of two feature maps, or of one by a value per image and channel
+bool match_concat(Lowering& low, NodeId id);       // ConcatV2
 bool match_resize_nearest(Lowering& low, NodeId id);
 bool match_resize_bilinear(Lowering& low, NodeId id);
 bool match_grouped(Lowering& low, NodeId id);          // Conv2D of several groups, DepthwiseConv2dNative of any multiplier

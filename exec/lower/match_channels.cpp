@@ -39,7 +39,7 @@ bool match_channels(Lowering& low, NodeId id) {
   const Fact& out = low.facts.of({id, 0});
   if (known_dimension(low, n, 1, in->size()) != in->size() - 1) return false;
   if (out.dtype != DType::i32 && out.dtype != DType::i64) return false;
-  if (!out.shape || !is_static(*out.shape) || elements(*out.shape) != pixels) return false;
+  if (!out.has_static_shape() || elements(*out.shape) != pixels) return false;
   claim(low, id, {n.inputs[0]}, [=, type = out.dtype](const LayerIo& io) {
     return make_arg_extreme(pixels, channels, largest, type, io.inputs[0], io.output);
   });

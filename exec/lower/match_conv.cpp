@@ -197,29 +197,69 @@ bool match_dense_conv(Lowering& low, NodeId id) {
   return true;
 }
 
-//   x [..., k] ─▶ MatMul | BatchMatMul*(constant [k, n]) ─▶ tail; MatMul in 8 bits as match_dense_conv
-bool match_matmul(Lowering& low, NodeId id) {
+namespace {
+
+// The constant right side [k, n] of MatMul and its kin.
+struct ConstantProduct {
+  Operands from;
+  Tensor weights;
+};
+std::optional<ConstantProduct> constant_product(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
-  if ((n.op != "MatMul" && !batch) || n.attr_or(batch ? "adj_x" : "transpose_a", false)) return false;
-  const std::optional<Operands> from = operands(low, id);
-  if (!from) return false;
-  const Tensor& b = from->filter;
-  const Shape *in = low.float_shape(from->input), *out = low.float_shape({id, 0});
-  if (b.dtype() != DType::f32 || b.rank() != 2 || !in || !out || elements(*in) == 0 || elements(*out) == 0) return false;
-  if (in->size() < 2 || (!batch && in->size() != 2)) return false;
-  require_finite(b, n.name);
-  const Tensor weights = n.attr_or(batch ? "adj_y" : "transpose_b", false) ? transposed(b) : b;
-  if (weights.dim(0) != in->back()) return false;
-  ConvShape s;  // of a pointwise convolution of one row of pixels
-  s.in_w = s.out_w = elements(*in) / in->back();
-  s.in_c = in->back();
-  s.out_c = weights.dim(1);
-  const Tail tail = absorb_tail(low, {id, 0}, s.out_c, true, true);
+  if ((n.op != "MatMul" && !batch) || n.attr_or(batch ? "adj_x" : "transpose_a", false)) return {};
+  std::optional<Operands> from = operands(low, id);
+  if (!from || from->filter.dtype() != DType::f32 || from->filter.rank() != 2) return {};
+  const Shape *in = low.open_float_shape(from->input), *out = low.open_float_shape({id, 0});
+  if (!in || !out || in->size() < 2 || (!batch && in->size() != 2)) return {};
+  require_finite(from->filter, n.name);
+  ConstantProduct product{std::move(*from), {}};
+  product.weights = n.attr_or(batch ? "adj_y" : "transpose_b", false) ? transposed(product.from.filter) : product.from.filter;
+  return product;
+}
+
+// A pointwise convolution of one row of pixels, the rows of the product.
+DenseConv dense_of(const ConstantProduct& product, int64_t rows, const Tail& tail) {
+  ConvShape s;
+  s.in_w = s.out_w = rows;
+  s.in_c = product.weights.dim(0);
+  s.out_c = product.weights.dim(1);
+  DenseConv conv{
+      s, product.weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, product.from.quant, product.from.factors};
+  multiply_channels(conv, tail.factors);
+  return conv;
+}
+
+}  // namespace
+
+//   x [..., k] ─▶ MatMul | BatchMatMul*(constant [k, n]) ─▶ tail; MatMul in 8 bits as match_dense_conv
+bool match_matmul(Lowering& low, NodeId id) {
+  const std::optional<ConstantProduct> product = constant_product(low, id);
+  if (!product) return false;
+  const Shape *in = low.float_shape(product->from.input), *out = low.float_shape({id, 0});
+  if (!in || !out || elements(*in) == 0 || elements(*out) == 0 || product->weights.dim(0) != in->back()) return false;
+  const Tail tail = absorb_tail(low, {id, 0}, product->weights.dim(1), true, true);
   ConvChain chain;
-  chain.dense = DenseConv{s, weights.reshaped({1, 1, s.in_c, s.out_c}), tail.bias, tail.act, from->quant, from->factors};
-  multiply_channels(*chain.dense, tail.factors);
-  add_conv(low, id, *from, tail, std::move(chain));
+  chain.dense = dense_of(*product, elements(*in) / in->back(), tail);
+  add_conv(low, id, product->from, tail, std::move(chain));
+  return true;
+}
+
+//   The same with rows whose number is known only when it runs, as of the boxes that suppression leaves.
+bool match_open_matmul(Lowering& low, NodeId id) {
+  const std::optional<ConstantProduct> product = constant_product(low, id);
+  if (!product || product->weights.size() == 0) return false;
+  const Shape& in = *low.open_float_shape(product->from.input);
+  if (is_static(in) || (in.back() >= 0 && in.back() != product->weights.dim(0))) return false;
+  const Tail tail = absorb_tail(low, {id, 0}, product->weights.dim(1), true, true);
+  DenseConv conv = dense_of(*product, 1, tail);
+  conv.open_rows = true;
+  std::vector<NodeId> nodes{id};
+  for (const auto* more : {&tail.nodes, &product->from.nodes}) nodes.insert(nodes.end(), more->begin(), more->end());
+  const auto make = [conv = std::move(conv)](const LayerIo& io) {
+    return make_dense_conv(conv, {.input = io.inputs[0].tensor, .output = io.output});
+  };
+  low.add_layer(tail.output, Opaque{{product->from.input}, make}, nodes);
   return true;
 }
 

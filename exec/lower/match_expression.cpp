@@ -81,7 +81,7 @@ bool is_number(DType type) { return type == DType::f32 || type == DType::boolean
 
 const Shape* shape_of(const Lowering& low, Value v) {
   const Fact& fact = low.facts.of(v);
-  return fact.shape && is_static(*fact.shape) ? &*fact.shape : nullptr;
+  return fact.has_static_shape() ? &*fact.shape : nullptr;
 }
 
 // Whether `from` broadcasts to `to`.

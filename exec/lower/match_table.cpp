@@ -10,6 +10,8 @@ std::vector<KernelEntry> kernel_entries() {
       {"depthwise", match_depthwise},
       {"grouped", match_grouped},
       {"matmul", match_matmul},
+      {"open_matmul", match_open_matmul},
+      {"crops", match_crops},
       {"deconv", match_deconv},
       {"computed_product", match_computed_product},
       {"expression", match_expression},

@@ -57,15 +57,13 @@ constexpr const char* kCompiledOps[] = {"Add",
 
 }  // namespace
 
-bool is_known(const Fact& fact) { return fact.shape && is_static(*fact.shape); }
-
 std::string plain_reason(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   for (Value v : n.inputs)
-    if (!low.constant(v) && !is_known(low.facts.of(v)))
+    if (!low.constant(v) && !low.facts.of(v).has_static_shape())
       return "the shape of its input " + low.graph.name_of(v) + " is known only when it runs";
   const Fact& out = low.facts.of({id, 0});
-  if (!is_known(out)) return "its shape is known only when it runs";
+  if (!out.has_static_shape()) return "its shape is known only when it runs";
   if (out.dtype != DType::f32) return "its values are " + name_of(out.dtype) + ", and kernels compute f32";
   if (is_channels_first(n)) return "its map is channels first";
   const bool made = std::any_of(std::begin(kCompiledOps), std::end(kCompiledOps), [&](const char* op) { return n.op == op; });

@@ -7,9 +7,6 @@
 
 namespace cytodet::exec {
 
-// Whether the shape is known before the value is computed.
-bool is_known(const Fact& fact);
-
 // One clause, as in "no kernel computes Conv3D".
 std::string plain_reason(const Lowering& low, NodeId id);
 

@@ -206,7 +206,7 @@ class Compiler {
       out.push_back(used ? id_of({id, s}) : -1);
       if (used) plan_->places[static_cast<size_t>(out.back())].kind = Place::dynamic;
     }
-    const auto unknown = [&](Value v) { return !is_known(low_->facts.of(v)); };
+    const auto unknown = [&](Value v) { return !low_->facts.of(v).has_static_shape(); };
     const bool shapes_unknown = unknown({id, 0}) || std::any_of(n.inputs.begin(), n.inputs.end(), unknown);
     auto step = std::make_unique<PlainStep>(n, in, out, options_.fuse && shapes_unknown);
     step->info.reason = options_.fuse ? plain_reason(*low_, id) : "kernels are switched off";
@@ -218,7 +218,10 @@ class Compiler {
     const StepOutput output{id_of(layer.output), layer.storage_quant, layer.float_storage};
     if (output.storage() != StorageType::f32) place_of(output.tensor).dtype = type_of(output.storage());
     plan_->fp16_scales[static_cast<size_t>(output.tensor)] = layer.fp16_scale;
-    for (Value v : layer.writes()) place_of(id_of(v)).kind = Place::arena;
+    for (Value v : layer.writes()) {
+      Place& place = place_of(id_of(v));
+      place.kind = is_static(place.shape) ? Place::arena : Place::dynamic;  // a dynamic one is allocated by its step
+    }
     std::unique_ptr<Step> step = std::visit([&](const auto& kind) { return make_step(layer, kind, output); }, layer.kind);
     if (layer.movement != DataMovement::none && layer.storage_quant) step->info.kernel = "int8_" + step->info.kernel;
     finish(std::move(step), layer.root);

@@ -209,7 +209,7 @@ class PartitionedPlan : public Plan {
   void compile_known() {
     const auto is_known = [&](Value v) {
       const Fact& f = facts_->of(v);
-      return f.dtype != DType::invalid && f.shape && is_static(*f.shape);
+      return f.dtype != DType::invalid && f.has_static_shape();
     };
     for (PartPlan& p : parts) {
       if (p.part.interpreted || !std::all_of(p.part.inputs.begin(), p.part.inputs.end(), is_known)) continue;

@@ -18,6 +18,7 @@ struct DenseConv {
   std::optional<QuantizedConv> quant;  // computed in 8 bits: the input is quantized first; `weights` are its dequantized weights
   std::vector<float> factors;          // multiply the input's channels before they are quantized; empty: 1
   bool bf16 = false;                   // without `quant`: products of bf16 values, in kernel sets that have them
+  bool open_rows = false;              // a matrix product of rows whose number is known only when it runs; `shape` has one
 };
 
 constexpr int64_t kMaxDepthwiseRows = 64;  // of the window of a depthwise convolution

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/error.h"
 #include "exec/steps/packed_conv.h"
 #include "exec/steps/window_conv.h"
 #include "exec/steps/winograd_conv.h"
@@ -13,6 +14,7 @@ class DenseStep : public Step {
  public:
   DenseStep(const DenseConv& conv, const ConvIo& io)
       : shape_(conv.shape),
+        open_rows_(conv.open_rows),
         act_(conv.act),
         io_(io),
         set_(kernels()),
@@ -38,6 +40,7 @@ class DenseStep : public Step {
   }
 
   void run(RunContext& context) const override {
+    if (open_rows_) allocate_rows(context);
     for (int64_t n = 0; n < shape_.batch; ++n) {
       PackedF32Weights matrix = packed_.matrix();
       if (io_.gate >= 0 && !packed_.converts) {
@@ -78,6 +81,19 @@ class DenseStep : public Step {
     if (!stores_itself_) results_.store(context, pixel, pixels, ws.results);
   }
 
+  // Of an image; of a product with open rows all rows.
+  int64_t pixels_of(const RunContext& context) const {
+    return open_rows_ ? context.tensors[static_cast<size_t>(io_.input)].size() / packed_.k : shape_.out_h * shape_.out_w;
+  }
+  void allocate_rows(RunContext& context) const {
+    Shape shape = context.tensors[static_cast<size_t>(io_.input)].shape();
+    if (shape.empty() || shape.back() != packed_.k)
+      throw Error("node " + info.name,
+                  "multiplies rows of " + std::to_string(packed_.k) + " numbers, and gets " + to_string(shape));
+    shape.back() = packed_.n;
+    open_output(context, io_.output.tensor, shape);
+  }
+
   // For `pixels` pixels from `pixel` on; `residual` is scratch for their residual.
   Epilogue epilogue(RunContext& context, int64_t pixel, int64_t pixels, float* residual) const {
     Epilogue e{packed_.bias(), act_};
@@ -87,9 +103,8 @@ class DenseStep : public Step {
   }
 
   void run_pointwise(RunContext& context, int64_t n, const PackedF32Weights& matrix) const {
-    int64_t pixels = shape_.out_h * shape_.out_w;
-    int64_t first = n * pixels;
-    auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end) {
+    const int64_t pixels = pixels_of(context), first = n * pixels;
+    const auto part = [&](int64_t begin, int64_t end, int64_t panel_begin, int64_t panel_end) {
       set_.gemm(context.in(io_.input) + (first + begin) * packed_.k, packed_.k, end - begin, matrix, panel_begin, panel_end,
                 context.out(io_.output.tensor) + (first + begin) * packed_.n, packed_.n,
                 epilogue(context, first + begin, end - begin, nullptr));
@@ -103,7 +118,7 @@ class DenseStep : public Step {
   }
 
   void run_converted(RunContext& context, int64_t n) const {
-    const int64_t pixels = shape_.out_h * shape_.out_w, first = n * pixels;
+    const int64_t pixels = pixels_of(context), first = n * pixels;
     const float* gate = io_.gate >= 0 ? context.in(io_.gate) + n * shape_.in_c : nullptr;
     const auto scratch = [&](int thread) {
       ScratchAllocator alloc(context.scratch + thread * scratch_bytes);
@@ -160,6 +175,7 @@ class DenseStep : public Step {
   }
 
   ConvShape shape_;
+  const bool open_rows_;
   Act act_;
   ConvIo io_;
   const KernelSet& set_;
@@ -174,6 +190,7 @@ class DenseStep : public Step {
 }  // namespace
 
 std::unique_ptr<Step> make_dense_conv(const DenseConv& conv, const ConvIo& io) {
+  if (conv.open_rows) return std::make_unique<DenseStep>(conv, io);
   if (!conv.quant && !conv.bf16 && !conv.shape.is_volume() && prefers_winograd(conv.shape)) return make_winograd_conv(conv, io);
   if (reads_windows(conv) && io.gate < 0) return make_window_conv(conv, io);
   return std::make_unique<DenseStep>(conv, io);

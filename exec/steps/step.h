@@ -55,6 +55,14 @@ struct RunContext {
   uint16_t* out_16bit(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };
 
+// The tensor of an output, of a shape that may be known only now: that of the last run where it has this shape. Of a static
+// output it is the place in the arena.
+inline Tensor& open_output(RunContext& context, int id, const Shape& shape) {
+  Tensor& t = context.tensors[static_cast<size_t>(id)];
+  if (!t.defined() || t.dtype() != DType::f32 || t.shape() != shape) t = Tensor(DType::f32, shape);
+  return t;
+}
+
 class Step {
  public:
   virtual ~Step() = default;

@@ -112,7 +112,7 @@ Shape Builder::dims(Value v) const {
                 "give the model's inputs shapes: --input NAME=1,3,640,640");
   return *fact(v).shape;
 }
-bool Builder::is_static(Value v) const { return fact(v).shape && graph::is_static(*fact(v).shape); }
+bool Builder::is_static(Value v) const { return fact(v).has_static_shape(); }
 Shape Builder::static_dims(Value v) const {
   const Shape s = dims(v);
   if (!graph::is_static(s))
@@ -189,7 +189,7 @@ Value Builder::add(const std::string& op, const std::vector<Value>& inputs, Attr
       tensors.push_back(*t);
       bytes += static_cast<int64_t>(t->bytes());
     }
-    if (!out[0].shape || !graph::is_static(*out[0].shape)) return v;
+    if (!out[0].has_static_shape()) return v;
     if (elements(*out[0].shape) > (bytes + kFoldBytes) / static_cast<int64_t>(std::max<size_t>(1, size_of(out[0].dtype))))
       return v;
     const Op* known = find_op(op);

@@ -8,7 +8,7 @@ namespace cytodet::graph {
 namespace {
 
 bool small(const Fact& f, int64_t limit) {
-  if (!f.shape || !is_static(*f.shape)) return true;
+  if (!f.has_static_shape()) return true;
   return elements(*f.shape) * static_cast<int64_t>(std::max<size_t>(1, size_of(f.dtype))) <= limit;
 }
 

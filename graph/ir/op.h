@@ -18,6 +18,8 @@ struct Fact {
   DType dtype = DType::invalid;
   std::optional<Shape> shape;  // nothing: unknown rank; -1: unknown dimension
   std::optional<Tensor> constant;
+
+  bool has_static_shape() const { return shape && is_static(*shape); }
 };
 
 // A node's inputs. Asking for one that a (broken) node lacks throws Error.

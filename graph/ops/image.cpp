@@ -1,4 +1,5 @@
 // Resizing, cropping, box suppression, colour.
+#include "graph/ir/crop_side.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
@@ -97,18 +98,6 @@ void infer_crop_and_resize(InferCall& call) {
     h = call.in[3].constant->as_int(0), w = call.in[3].constant->as_int(1);
   call.out = {fact(DType::f32, Shape{known_dim(call, 1, 0), h, w, known_dim(call, 0, 3)})};
 }
-// The places of a crop's points along one side of a map: from * (side - 1) + i * step, i in [0, points). Computed in float32 in
-// TensorFlow's order of operations, for rounding decides whether a last point at the edge still lies inside.
-struct CropSide {
-  CropSide(float from, float to, int64_t side, int64_t points)
-      : last(static_cast<float>(side - 1)),
-        first(points > 1 ? from * last : static_cast<float>(0.5 * (from + to) * last)),
-        step(points > 1 ? (to - from) * last / static_cast<float>(points - 1) : 0) {}
-  float at(int64_t i) const { return first + static_cast<float>(i) * step; }
-  bool holds(float place) const { return place >= 0 && place <= last; }
-  float last, first, step;
-};
-
 template <class T>
 void copy_pixel(const T* from, float* to, int64_t channels) {
   for (int64_t i = 0; i < channels; ++i) to[i] = static_cast<float>(widen(from[i]));

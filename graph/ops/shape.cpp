@@ -1,4 +1,6 @@
 // Ops about shape: what is where, not what is computed.
+#include <cstring>
+
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
@@ -155,7 +157,15 @@ void infer_rank(InferCall& call) {
 
 Tensor filled(const Shape& shape, const Tensor& value) {
   Tensor out(value.dtype(), shape);
-  for (int64_t i = 0; i < out.size(); ++i) copy_element(out, i, value, 0);
+  if (out.size() == 0) return out;
+  copy_element(out, 0, value, 0);
+  if (value.dtype() == DType::string) {
+    for (int64_t i = 1; i < out.size(); ++i) copy_element(out, i, value, 0);
+    return out;
+  }
+  char* bytes = static_cast<char*>(out.raw());
+  for (size_t done = value.bytes(); done < out.bytes(); done *= 2)
+    std::memcpy(bytes + done, bytes, std::min(done, out.bytes() - done));
   return out;
 }
 void eval_fill(OpCall& call) {

@@ -37,8 +37,6 @@ std::string advice(int64_t size, int64_t step) {
          " or " + std::to_string((size / step + 1) * step);
 }
 
-bool is_known(const Fact& f) { return f.shape && is_static(*f.shape); }
-
 class Resizer {
  public:
   Resizer(Graph& graph, const std::string& input, MapSize from, MapSize to, const std::vector<std::string>& outputs)
@@ -149,7 +147,9 @@ class Resizer {
   void check_product(const Node& n) const {
     if (n.op.find("MatMul") == n.op.npos) return;
     const std::vector<Fact> now = facts_of(n, grown_);
-    if (now.size() < 2 || !is_known(now[0]) || !is_known(now[1]) || now[0].shape->size() < 2 || now[1].shape->size() < 2) return;
+    if (now.size() < 2 || !now[0].has_static_shape() || !now[1].has_static_shape() || now[0].shape->size() < 2 ||
+        now[1].shape->size() < 2)
+      return;
     const auto flag = [&](const char* a, const char* b) { return n.attr_or(a, false) || n.attr_or(b, false); };
     const Shape &a = *now[0].shape, &b = *now[1].shape;
     const int64_t left = flag("transpose_a", "adj_x") ? a[a.size() - 2] : a.back(),
@@ -177,14 +177,14 @@ class Resizer {
   void check(const Node& n, const Fact& before, const Fact& after) {
     if (!before.shape && !after.shape) return;  // known only when it runs
     if (!before.shape || !after.shape || before.shape->size() != after.shape->size()) refuse("gives another rank");
-    if (before.shape->size() == 4 && is_known(before) && !is_one_pixel(before)) {
+    if (before.shape->size() == 4 && before.has_static_shape() && !is_one_pixel(before)) {
       if ((*before.shape)[1] != (*after.shape)[1] && !is_as_input(n, 1, before, after)) height_of((*before.shape)[1]);
       if ((*before.shape)[2] != (*after.shape)[2] && !is_as_input(n, 2, before, after)) width_of((*before.shape)[2]);
     }
     for (size_t d = 0; d < before.shape->size(); ++d)
       if (!grew_evenly((*before.shape)[d], (*after.shape)[d]) && !is_as_input(n, d, before, after))
         refuse("gives " + to_string(*after.shape) + " where it gave " + to_string(*before.shape) + " for " + text_of(from_));
-    if (is_known(before) && is_known(after) && n.op != "Const") note_steps(n, *before.shape, *after.shape);
+    if (before.has_static_shape() && after.has_static_shape() && n.op != "Const") note_steps(n, *before.shape, *after.shape);
   }
   // Whether the dimension is that of an input, or differs from it by a border that is added or cut off, the same for both sizes:
   // what reads it takes the border into account, as convolutions do whose padding is a node of its own.
@@ -192,7 +192,7 @@ class Resizer {
     const std::vector<Fact> in = facts_of(n, frozen_), now = facts_of(n, grown_);
     const bool border = n.op == "Pad" || n.op == "PadV2" || n.op == "MirrorPad" || n.op == "Slice" || n.op == "StridedSlice";
     for (size_t i = 0; i < in.size() && i < now.size(); ++i) {
-      if (!is_known(in[i]) || !is_known(now[i]) || in[i].shape->size() != before.shape->size()) continue;
+      if (!in[i].has_static_shape() || !now[i].has_static_shape() || in[i].shape->size() != before.shape->size()) continue;
       const int64_t grown = (*after.shape)[d] - (*before.shape)[d], in_grown = (*now[i].shape)[d] - (*in[i].shape)[d];
       if (grown == in_grown && (border ? i == 0 : *in[i].shape == *before.shape && *now[i].shape == *after.shape)) return true;
     }
@@ -243,7 +243,7 @@ class Resizer {
   // Whether input 0 is one size for both images.
   bool stays(NodeId id, const std::vector<Fact>& in) const {
     const std::vector<Fact> now = facts_of(graph_.node(id), grown_);
-    return in.empty() || !is_known(in[0]) || !is_known(now[0]) || *in[0].shape == *now[0].shape;
+    return in.empty() || !in[0].has_static_shape() || !now[0].has_static_shape() || *in[0].shape == *now[0].shape;
   }
   Shape grown_shape(NodeId id) const { return *facts_of(graph_.node(id), grown_)[0].shape; }
 
@@ -253,7 +253,7 @@ class Resizer {
     replace(id, 1, {height_of((*size)[0]), width_of((*size)[1])}, *in[1].constant);
   }
   static bool is_one_pixel_map(const std::vector<Fact>& in) {
-    return !in.empty() && is_known(in[0]) && in[0].shape->size() == 4 && is_one_pixel(in[0]);
+    return !in.empty() && in[0].has_static_shape() && in[0].shape->size() == 4 && is_one_pixel(in[0]);
   }
 
   // Row-major, a target dimension is made of whole dimensions of the input, innermost first, and of a part of one more: that part
@@ -261,7 +261,7 @@ class Resizer {
   void adapt_reshape(NodeId id, const std::vector<Fact>& in) {
     const auto target = fixed(id, 1, in);
     const Fact& out = frozen_.at(id).empty() ? Fact() : frozen_.at(id)[0];
-    if (!target || stays(id, in) || !is_known(out)) return;
+    if (!target || stays(id, in) || !out.has_static_shape()) return;
     const Shape before = *in[0].shape, after = grown_shape(id);
     if (elements(before) != elements(*out.shape)) refuse("does not keep its number of values");
     if (elements(before) == 0) refuse("reshapes no values");

@@ -422,6 +422,8 @@ TEST(KernelTable, EveryEntryIsUsedByATest) {
   std::map<std::string, std::string> covered{{"dense_conv", "gemm"},
                                              {"depthwise", "depthwise"},
                                              {"matmul", "gemm"},
+                                             {"open_matmul", "gemm"},  // open_rows_test.cpp
+                                             {"crops", "crops"},
                                              {"deconv", "deconv"},
                                              {"computed_product", "matmul"},
                                              {"norm", "norm"},  // transformer_test.cpp

@@ -7,7 +7,7 @@ namespace cytodet::graph::lite {
 
 Shape LiteEmit::shape_of(Value v) const {
   const Fact& f = w_.facts.of(v);
-  if (!f.shape || !is_static(*f.shape))
+  if (!f.has_static_shape())
     throw Error("", "reads or makes " + graph.name_of(v) + " of " + (f.shape ? to_string(*f.shape) : "a size that is not known"),
                 "TensorFlow Lite wants fixed sizes: state those of the inputs, --input NAME=1,224,224,3");
   return *f.shape;
