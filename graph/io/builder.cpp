@@ -39,6 +39,7 @@ const std::vector<OpTypes>& op_type_entries() {
       {"LogicalAnd", {}},
       {"LogicalNot", {}},
       {"LogicalOr", {}},
+      {"LoopCond", {}},
       {"Max", {{"T", 0}, {"Tidx", 1}}},
       {"Mean", {{"T", 0}, {"Tidx", 1}}},
       {"Min", {{"T", 0}, {"Tidx", 1}}},
@@ -62,6 +63,9 @@ const std::vector<OpTypes>& op_type_entries() {
       {"Select", {{"T", 1}}},
       {"SelectV2", {{"T", 1}}},
       {"Sum", {{"T", 0}, {"Tidx", 1}}},
+      {"TensorArrayGatherV3", {}},
+      {"TensorArrayV3", {}},
+      {"TensorArrayWriteV3", {{"T", 2}}},
       {"Tile", {{"T", 0}, {"Tmultiples", 1}}},
       {"Transpose", {{"T", 0}, {"Tperm", 1}}},
   };
@@ -135,6 +139,8 @@ void Builder::remember(Value v) {
   facts_.resize(static_cast<size_t>(graph.capacity()));
   std::vector<Fact>& facts = facts_[static_cast<size_t>(v.node)];
   facts = facts_of_node(n, in, graph.constant(v.node), kFoldBytes);
+  if (const AttrList* known = n.op == "Merge" ? n.find_attr<AttrList>(kOutputShapes) : nullptr; known && !known->shapes.empty())
+    facts.at(0).shape = known->shapes[0].known_rank ? std::optional(known->shapes[0].dims) : std::nullopt;
   if (may_fold(n.op)) return;
   for (Fact& f : facts) f.constant.reset();
 }
@@ -151,6 +157,22 @@ Value Builder::add_onnx(const std::string& name, const std::string& op, std::vec
 Value Builder::adopt(Value v) {
   for (NodeId id = static_cast<NodeId>(facts_.size()); id < graph.capacity(); ++id) remember({id, 0});
   return v;
+}
+
+Value Builder::add_loop_merge(Value enter, const std::optional<Shape>& shape) {
+  AttrList known;
+  known.shapes.push_back({shape.has_value(), shape.value_or(Shape())});
+  return add("Merge", {enter, enter}, {{kOutputShapes, known}});
+}
+void Builder::close_loop(Value merge, Value next) { graph.node(merge.node).inputs[1] = add("NextIteration", {next}); }
+
+void Builder::remove_since(NodeId first) {
+  for (NodeId id = graph.capacity() - 1; id >= first; --id) {
+    if (!graph.alive(id)) continue;
+    graph.remove(id);
+    if (static_cast<size_t>(id) < facts_.size()) facts_[static_cast<size_t>(id)].clear();
+  }
+  std::erase_if(made_of, [&](const auto& entry) { return entry.first.node >= first || entry.second.number.node >= first; });
 }
 
 Value Builder::named_constant(const std::string& name, Tensor t) {

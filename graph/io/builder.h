@@ -42,6 +42,11 @@ class Builder {
   Value add_onnx(const std::string& name, const std::string& op, std::vector<Value> inputs, AttrMap attrs, DType type,
                  const std::optional<Shape>& shape);
   Value adopt(Value v);  // v, of nodes that were added to the graph itself
+  // The Merge at the head of a loop: `enter` in the first iteration, later what close_loop gives. `shape` must hold in all of
+  // them (-1: a dimension that changes; nothing: the rank, too).
+  Value add_loop_merge(Value enter, const std::optional<Shape>& shape);
+  void close_loop(Value merge, Value next);
+  void remove_since(NodeId first);  // this node and all that were added after it
   static Value output(Value node, int slot) { return {node.node, slot}; }
 
   Value constant(Tensor t);
@@ -73,6 +78,7 @@ class Builder {
   std::vector<std::vector<Fact>> facts_;
 };
 
+constexpr const char* kOutputShapes = "_output_shapes";  // TensorFlow's attribute: what is known of a Merge of a loop
 constexpr const char *kOnnxType = "onnx_type", *kOnnxShape = "onnx_shape";  // attributes of what add_onnx adds
 bool is_onnx_op(const std::string& op);
 

@@ -20,6 +20,7 @@ class Layout {
     const std::set<NodeId> last(outputs.begin(), outputs.end());
     for (NodeId id : from_.topological_order())
       if (!last.contains(id) && from_.node(id).op != "Placeholder") run_node(id);
+    for (const auto& [merge, next] : back_edges_) b_.graph.node(copied_.at(merge)).inputs[1] = {copied_.at(next), 0};
     std::vector<NodeId> kept;
     for (NodeId id : from_.ids())
       if (from_.node(id).op == "Placeholder") kept.push_back(copied_.at(id));
@@ -38,20 +39,29 @@ class Layout {
 
   Value copy(NodeId id, std::vector<Value> inputs) {
     const Node& n = from_.node(id);
-    if (const Tensor* t = from_.constant(id)) return b_.named_constant(n.name, *t);
-    const Value v = b_.add_as(n.name, n.op, std::move(inputs), n.attrs);
+    const Tensor* t = from_.constant(id);
+    const Value v = t ? b_.named_constant(n.name, *t) : b_.add_as(n.name, n.op, std::move(inputs), n.attrs);
+    for (NodeId c : n.controls) b_.graph.node(v.node).controls.push_back(waited_for(c));
+    if (t) return v;
     b_.graph.node(v.node).device = n.device;
     b_.graph.node(v.node).extra = n.extra;
     return v;
   }
 
+  // A node that others wait for; of one that was moved through, a copy of what it gives.
+  NodeId waited_for(NodeId id) {
+    const auto it = copied_.find(id);
+    return it != copied_.end() ? it->second : b_.add("Identity", {mover_.made(input({id, 0}))}).node;
+  }
+
   void run_node(NodeId id) {
     const Node& n = from_.node(id);
+    if (is_loop_merge(n)) return begin_loop(id);
     std::vector<Permuted> in;
     for (Value v : n.inputs) in.push_back(input(v));
     b_.scope = n.name;
     Move move{mover_, n, in, {}};
-    if (moved_through(move)) {
+    if (n.controls.empty() && moved_through(move)) {
       for (size_t slot = 0; slot < move.out.size(); ++slot) known_[{id, static_cast<int>(slot)}] = move.out[slot];
       return;
     }
@@ -59,6 +69,16 @@ class Layout {
     for (const Permuted& p : in) inputs.push_back(mover_.made(p));
     b_.scope = n.name;
     copied_[id] = copy(id, std::move(inputs)).node;
+  }
+
+  bool is_loop_merge(const Node& n) const {
+    return n.op == "Merge" && n.inputs.size() == 2 && from_.node(n.inputs[1].node).op == "NextIteration";
+  }
+  // What the Merge of a loop takes from the iteration before is connected when that is there.
+  void begin_loop(NodeId id) {
+    const Value enter = mover_.made(input(from_.node(id).inputs[0]));
+    copied_[id] = copy(id, {enter, enter}).node;
+    back_edges_.emplace_back(id, from_.node(id).inputs[1].node);
   }
 
   // Under its own name, which another node gives up. A node that nobody else reads takes the name itself.
@@ -74,8 +94,9 @@ class Layout {
   const Graph& from_;
   Builder b_;
   Mover mover_;
-  std::map<NodeId, NodeId> copied_;  // nodes that read and give what the model means
-  std::map<Value, Permuted> known_;  // outputs of the others
+  std::vector<std::pair<NodeId, NodeId>> back_edges_;  // Merge, NextIteration
+  std::map<NodeId, NodeId> copied_;                    // nodes that read and give what the model means
+  std::map<Value, Permuted> known_;                    // outputs of the others
 };
 
 // Output k is an Identity: what it reads takes its name where nobody else reads that.

@@ -42,6 +42,16 @@ void eval_array(OpCall&) {
 void infer_array(InferCall& call) { call.out = {Fact{}, fact(DType::f32, Shape{})}; }
 void infer_flow(InferCall& call) { call.out = {fact(DType::f32, Shape{})}; }
 void infer_element(InferCall& call) { call.out = {fact(call.node.attr_or("dtype", DType::invalid))}; }
+// One element per index, of the shape that the node states.
+void infer_array_gather(InferCall& call) {
+  std::optional<Shape> shape;
+  if (const ShapeAttr element = call.node.attr_or("element_shape", ShapeAttr{false, {}});
+      element.known_rank && !element.dims.empty()) {
+    shape = element.dims;
+    shape->insert(shape->begin(), known_dim(call, 1, 0));
+  }
+  call.out = {fact(call.node.attr_or("dtype", DType::invalid), shape)};
+}
 void infer_count(InferCall& call) { call.out = {fact(DType::i32, Shape{})}; }
 void infer_array_concat(InferCall& call) {
   call.out = {fact(call.node.attr_or("dtype", DType::invalid)), fact(DType::i64, Shape{-1})};
@@ -66,7 +76,7 @@ const std::vector<Op>& control_ops() {
       {"Switch", infer_switch, eval_switch, true},
       {"TensorArrayCloseV3", infer_nothing, eval_array, true},
       {"TensorArrayConcatV3", infer_array_concat, eval_array, true},
-      {"TensorArrayGatherV3", infer_element, eval_array, true},
+      {"TensorArrayGatherV3", infer_array_gather, eval_array, true},
       {"TensorArrayReadV3", infer_element, eval_array, true},
       {"TensorArrayScatterV3", infer_flow, eval_array, true},
       {"TensorArraySizeV3", infer_count, eval_array, true},

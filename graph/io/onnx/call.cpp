@@ -27,6 +27,21 @@ const OnnxAttr* Call::find(std::string_view name) const {
   const auto it = node_.attrs.find(name);
   return it == node_.attrs.end() ? nullptr : &it->second;
 }
+const OnnxGraph& Call::graph(std::string_view name, const char* what) const {
+  const OnnxAttr* a = find(name);
+  const auto* inner = a ? std::get_if<std::shared_ptr<OnnxGraph>>(a) : nullptr;
+  if (!inner || !*inner) refuse(std::string("lacks ") + what, "the model is damaged");
+  return **inner;
+}
+
+Value Call::anchored(Builder& b, Value v, NodeId anchor) {
+  if (anchor < 0) return v;
+  const Tensor* t = b.constant(v);
+  const Value copy = t ? b.constant(*t) : b.add("Identity", {v});
+  b.graph.node(copy.node).controls = {anchor};
+  return copy;
+}
+
 template <class T>
 T Call::attr(std::string_view name, T fallback) const {
   const OnnxAttr* a = find(name);

@@ -15,14 +15,19 @@ namespace cytodet::graph::onnx {
 
 class Call {
  public:
-  // The outputs of a graph within the model (a branch of If) at this place. `enter` makes of a value from around the one that the
-  // branch reads; empty: the same.
-  using Enter = std::function<Value(Value)>;
-  using Branch = std::function<std::vector<Value>(const OnnxGraph&, const Enter& enter)>;
+  // How a graph within the model (a branch of If, the body of a loop) runs at this place.
+  struct Inside {
+    std::vector<Value> inputs;          // the graph's own
+    std::function<Value(Value)> enter;  // makes of a value from around the one that the graph reads; empty: the same
+    NodeId anchor = -1;                 // a node that runs when the graph does, in its loop; -1: that of what lies around
+  };
+  using Branch = std::function<std::vector<Value>(const OnnxGraph&, const Inside&)>;
 
-  Call(Builder& builder, const OnnxNode& node, int64_t set_number, std::vector<std::optional<Value>> inputs, Branch branch)
+  Call(Builder& builder, const OnnxNode& node, int64_t set_number, std::vector<std::optional<Value>> inputs, Branch branch,
+       NodeId around = -1)
       : b(builder),
         opset(set_number),
+        anchor(around),
         out(node.outputs.size()),
         node_(node),
         inputs_(std::move(inputs)),
@@ -30,6 +35,7 @@ class Call {
 
   Builder& b;
   const int64_t opset;  // of ONNX's own operators
+  const NodeId anchor;  // a node that runs when this one does, in its loop; -1: it runs once, always
   std::vector<std::optional<Value>> out;
 
   // Inputs. Those that are left out count, but has() is false for them.
@@ -51,7 +57,14 @@ class Call {
   std::vector<int64_t> integers(std::string_view name) const { return attr<std::vector<int64_t>>(name, {}); }
   std::vector<float> reals(std::string_view name) const { return attr<std::vector<float>>(name, {}); }
   const OnnxAttr* find(std::string_view name) const;
-  std::vector<Value> run(const OnnxGraph& graph, const Enter& enter = {}) const { return branch_(graph, enter); }
+  // The outputs of a graph within the model.
+  std::vector<Value> run(const OnnxGraph& graph, const Inside& inside) const { return branch_(graph, inside); }
+  // The graph of an attribute. Throws Error when there is none; `what` names it: "its body".
+  const OnnxGraph& graph(std::string_view name, const char* what) const;
+
+  // The value, there only when this node runs, also where it is made of constants alone: what a loop begins with must be so.
+  Value anchored(Value v) const { return anchored(b, v, anchor); }
+  static Value anchored(Builder& b, Value v, NodeId anchor);
 
   bool wants(size_t output) const { return output < node_.outputs.size() && !node_.outputs[output].empty(); }
   void set(size_t output, Value v);

@@ -8,10 +8,14 @@
 #include "core/suggest.h"
 #include "graph/io/node_name.h"
 #include "graph/io/onnx/op_table.h"
+#include "graph/io/onnx/settle_loops.h"
 #include "graph/layout/move_transposes.h"
 
 namespace cytodet::graph::onnx {
 namespace {
+
+// Nodes that are read at most, those of the bodies of loops each time.
+constexpr int64_t kMostNodes = 1000000;
 
 using Tensors = std::map<std::string, Value, std::less<>>;
 
@@ -28,14 +32,16 @@ class Translator {
     std::vector<NodeId> kept;
     for (const OnnxValue& input : model_.graph.inputs)
       if (known.find(input.name) == known.end()) kept.push_back(add_input(input, known));
-    run_nodes(model_.graph, known, "");
+    run_nodes(model_.graph, known, {"", -1});
     std::vector<NodeId> outputs;
     b_.scope.clear();
     for (const OnnxValue& output : model_.graph.outputs) outputs.push_back(add_output(output.name, known));
     if (outputs.empty()) throw Error("", "has no outputs", "the model is damaged");
     kept.insert(kept.end(), outputs.begin(), outputs.end());
     b_.graph.sweep(kept);
-    return move_transposes(b_.graph, outputs);
+    Graph graph = move_transposes(b_.graph, outputs);
+    settle_loops(graph);
+    return graph;
   }
 
  private:
@@ -97,10 +103,16 @@ class Translator {
     return b_.add_as(node_name(input.name), "Placeholder", {}, {{"dtype", input.dtype}, {"shape", shape}});
   }
 
-  void run_nodes(const OnnxGraph& graph, Tensors& known, const std::string& within) {
+  // Where nodes run: their names begin with `name`; the anchor is that of Call.
+  struct Place {
+    std::string name;
+    NodeId anchor;
+  };
+
+  void run_nodes(const OnnxGraph& graph, Tensors& known, const Place& place) {
     for (const OnnxNode& n : graph.nodes) {
       try {
-        run_node(n, known, within);
+        run_node(n, known, place);
       } catch (const Error& e) {
         if (e.where().starts_with("node ")) throw;  // of a branch
         throw e.within(n.text());
@@ -108,7 +120,10 @@ class Translator {
     }
   }
 
-  void run_node(const OnnxNode& n, Tensors& known, const std::string& within) {
+  void run_node(const OnnxNode& n, Tensors& known, const Place& place) {
+    if (++nodes_read_ > kMostNodes)
+      throw Error("", "lies in loops within loops that are read more than " + std::to_string(kMostNodes) + " nodes long",
+                  "export the model with fewer of them");
     const OnnxOp* op = entry(n);
     if (!op)
       throw Error("", "operator set " + std::to_string(opset_) + ": " + full_name(n) + " is not read",
@@ -123,13 +138,13 @@ class Translator {
       if (it == known.end()) throw Error("", "reads tensor " + name + ", which no node before it makes", nearest(name, known));
       inputs.push_back(it->second);
     }
-    const std::string own = within + node_name(!n.name.empty() ? n.name : n.outputs.empty() ? n.op : n.outputs[0]);
+    const std::string own = place.name + node_name(!n.name.empty() ? n.name : n.outputs.empty() ? n.op : n.outputs[0]);
     b_.scope = own;
     const NodeId before = b_.graph.capacity();
-    const Call::Branch branch = [&](const OnnxGraph& inner, const Call::Enter& enter) {
-      return run_branch(inner, known, own, enter);
+    const Call::Branch branch = [&](const OnnxGraph& inner, const Call::Inside& inside) {
+      return run_branch(inner, known, {b_.scope, place.anchor}, inside);
     };
-    Call call(b_, n, opset_, inputs, branch);
+    Call call(b_, n, opset_, inputs, branch, place.anchor);
     op->translate(call);
     follow_codes(n, *op, call, inputs, branch);
     for (size_t i = 0; i < n.outputs.size(); ++i) {
@@ -154,7 +169,7 @@ class Translator {
     if (it == b_.made_of.end() || *made.out[0] == *inputs[0]) return;
     const Builder::QuantizedFrom from = it->second;
     inputs[0] = from.number;
-    Call numbers(b_, n, opset_, std::move(inputs), branch);
+    Call numbers(b_, n, opset_, std::move(inputs), branch, made.anchor);
     op.translate(numbers);
     b_.made_of.insert_or_assign(*made.out[0], Builder::QuantizedFrom{numbers.out.at(0).value(), from.scale, from.zero_point});
   }
@@ -175,21 +190,33 @@ class Translator {
     }
   }
 
-  // What lies around a branch is seen within it, through `enter`.
-  std::vector<Value> run_branch(const OnnxGraph& branch, const Tensors& around, const std::string& own,
-                                const Call::Enter& enter) {
-    Tensors known = around;
-    for (const OnnxNode& n : branch.nodes)
-      for (const std::string& name : n.outputs) known.erase(name);
-    if (enter) {
-      std::set<std::string> read;
-      collect_read(branch, read);
-      for (auto& [name, value] : known)
-        if (read.contains(name) && !b_.constant(value)) value = enter(value);
+  // What lies around a branch or body, and is read within it, is seen there through `enter`.
+  Tensors seen_within(const OnnxGraph& inner, const Tensors& around, const Call::Inside& inside) {
+    std::set<std::string> read, own;
+    collect_read(inner, read);
+    for (const OnnxNode& n : inner.nodes) own.insert(n.outputs.begin(), n.outputs.end());
+    for (const OnnxValue& input : inner.inputs) own.insert(input.name);
+    for (const auto& [name, tensor] : inner.initializers) own.insert(name);
+    Tensors known;
+    for (const std::string& name : read) {
+      const auto it = around.find(name);
+      if (it == around.end() || own.contains(name)) continue;
+      known.emplace(name, inside.enter && !b_.constant(it->second) ? inside.enter(it->second) : it->second);
     }
+    return known;
+  }
+
+  std::vector<Value> run_branch(const OnnxGraph& branch, const Tensors& around, const Place& place, const Call::Inside& inside) {
+    Tensors known = seen_within(branch, around, inside);
     add_initializers(branch, known);
-    run_nodes(branch, known, own + "/");
-    b_.scope = own;
+    if (inside.inputs.size() != branch.inputs.size())
+      throw Error("",
+                  "has a graph of " + std::to_string(branch.inputs.size()) + " inputs for " +
+                      std::to_string(inside.inputs.size()) + " values",
+                  "the model is damaged");
+    for (size_t i = 0; i < inside.inputs.size(); ++i) known.insert_or_assign(branch.inputs[i].name, inside.inputs[i]);
+    run_nodes(branch, known, {place.name + "/", inside.anchor >= 0 ? inside.anchor : place.anchor});
+    b_.scope = place.name;
     std::vector<Value> values;
     for (const OnnxValue& output : branch.outputs) {
       const auto it = known.find(output.name);
@@ -214,6 +241,7 @@ class Translator {
   const int64_t opset_;
   const ImageInputs images_;
   Builder b_;
+  int64_t nodes_read_ = 0;  // those of loops as often as they were tried
 };
 
 }  // namespace

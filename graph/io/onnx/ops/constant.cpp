@@ -64,11 +64,8 @@ void eye_like(Call& c) {
   c.set(0, b.cast(b.add("Equal", {column, row}), type));
 }
 
-std::vector<Value> branch_of(Call& c, bool then, const Call::Enter& enter) {
-  const OnnxAttr* a = c.find(then ? "then_branch" : "else_branch");
-  const auto* branch = a ? std::get_if<std::shared_ptr<OnnxGraph>>(a) : nullptr;
-  if (!branch || !*branch) refuse("lacks a branch", "the model is damaged");
-  std::vector<Value> values = c.run(**branch, enter);
+std::vector<Value> branch_of(Call& c, bool then, const Call::Inside& inside) {
+  std::vector<Value> values = c.run(c.graph(then ? "then_branch" : "else_branch", "a branch"), inside);
   if (values.size() != c.out.size()) refuse("has a branch with another number of outputs", "the model is damaged");
   return values;
 }
@@ -81,11 +78,14 @@ void choose_while_running(Call& c) {
   std::map<std::pair<Value, bool>, Value> entered;
   const auto passed = [&](Value v, bool then) {
     const auto [it, fresh] = entered.try_emplace({v, then});
-    if (fresh) it->second = {b.add("Switch", {v, condition}).node, then ? 1 : 0};
+    if (fresh || !b.graph.alive(it->second.node)) it->second = {b.add("Switch", {v, condition}).node, then ? 1 : 0};
     return it->second;
   };
-  const std::vector<Value> yes = branch_of(c, true, [&](Value v) { return passed(v, true); }),
-                           no = branch_of(c, false, [&](Value v) { return passed(v, false); });
+  const auto outputs_of = [&](bool then) {
+    const Value alive = b.add("Identity", {passed(condition, then)});
+    return branch_of(c, then, {{}, [&, then](Value v) { return passed(v, then); }, alive.node});
+  };
+  const std::vector<Value> yes = outputs_of(true), no = outputs_of(false);
   for (size_t i = 0; i < c.out.size(); ++i) {
     if (!c.wants(i)) continue;
     if (b.type(yes[i]) != b.type(no[i])) refuse("has branches whose outputs differ in type", "the model is damaged");
