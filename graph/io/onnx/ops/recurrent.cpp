@@ -120,8 +120,15 @@ class Layer {
  private:
   // Of three dimensions: with layout 1 the batch is the first, else the second.
   Value turned(Value v) const {
+    if (!b_.fact(v).shape) v = of_three(v);
     if (b_.rank(v) != 3) refuse("has an input of " + std::to_string(b_.rank(v)) + " dimensions, not 3", "the model is damaged");
     return rows_first_ ? b_.transpose(v, {1, 0, 2}) : v;
+  }
+
+  // A value of which the number of dimensions is not known: it must be 3.
+  Value of_three(Value v) const {
+    const Value first = b_.add("Slice", {b_.shape(v), b_.ints({0}), b_.ints({3})});
+    return b_.add("Reshape", {v, first});
   }
 
   void refuse_attributes() const {
@@ -134,7 +141,7 @@ class Layer {
   void check_shapes() const {
     const int64_t gates = kind_.gates * units_;
     const auto check = [&](size_t input, const Shape& wanted) {
-      if (!c_.has(input)) return;
+      if (!c_.has(input) || !b_.fact(c_.in(input)).shape) return;
       const Shape s = b_.dims(c_.in(input));
       bool good = s.size() == wanted.size();
       for (size_t d = 0; good && d < s.size(); ++d) good = wanted[d] < 0 || s[d] == wanted[d];

@@ -107,7 +107,13 @@ void squeeze(Call& c) {
 void unsqueeze(Call& c) {
   Builder& b = c.b;
   const Value x = c.in(0);
-  const auto axes = stated_axes(c);
+  auto axes = stated_axes(c);
+  // Of an unknown number of dimensions: axes count from the result's first, or a single one from its last.
+  const auto counts = [](int64_t a) { return a >= 0; };
+  if (axes && !b.fact(x).shape && (axes->size() == 1 || std::all_of(axes->begin(), axes->end(), counts))) {
+    std::sort(axes->begin(), axes->end());
+    return c.set(0, b.expand_dims(x, *axes));
+  }
   if (axes) {
     const Value y = b.expand_dims(x, Call::axes_in(*axes, b.rank(x) + static_cast<int64_t>(axes->size())));
     return c.set(0, y == x ? b.add("Identity", {x}) : y);
@@ -131,6 +137,7 @@ void tile(Call& c) { c.set(0, c.b.add("Tile", {c.in(0), c.in(1)})); }
 void shape(Call& c) {
   Builder& b = c.b;
   const Value x = c.in(0);
+  if (!b.fact(x).shape && c.integer("start", 0) == 0 && !c.has_attr("end")) return c.set(0, b.shape(x));
   const int64_t rank = b.rank(x);
   const auto bound = [&](const char* name, int64_t fallback) {
     const int64_t v = c.integer(name, fallback);
