@@ -136,8 +136,8 @@ void eval_shape(OpCall& call) {
 void infer_shape(InferCall& call) {
   call.out = {fact(out_type(call.node))};
   const Shape* s = known(call, 0);
+  call.out[0].shape = Shape{s ? static_cast<int64_t>(s->size()) : -1};
   if (!s) return;
-  call.out[0].shape = Shape{static_cast<int64_t>(s->size())};
   if (is_static(*s)) call.out[0].constant = int_tensor(out_type(call.node), *call.out[0].shape, *s);
 }
 void eval_shape_n(OpCall& call) {

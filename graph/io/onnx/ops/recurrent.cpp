@@ -144,7 +144,7 @@ class Layer {
       if (!c_.has(input) || !b_.fact(c_.in(input)).shape) return;
       const Shape s = b_.dims(c_.in(input));
       bool good = s.size() == wanted.size();
-      for (size_t d = 0; good && d < s.size(); ++d) good = wanted[d] < 0 || s[d] == wanted[d];
+      for (size_t d = 0; good && d < s.size(); ++d) good = wanted[d] < 0 || s[d] < 0 || s[d] == wanted[d];
       if (!good)
         refuse("has an input " + std::to_string(input) + " of shape " + to_string(s) + ", not " + to_string(wanted),
                "the model is damaged");
