@@ -41,6 +41,15 @@ inline std::string onnx_input(const std::string& name, const std::vector<int64_t
   return onnx_value(11, name, dims, type);
 }
 inline std::string onnx_output(const std::string& name) { return onnx_bytes(12, onnx_bytes(1, name)); }
+inline std::string onnx_number_attr(const std::string& name, int64_t value) {
+  return onnx_bytes(5, onnx_bytes(1, name) + onnx_number(3, value) + onnx_number(20, 2));
+}
+inline std::string onnx_text_attr(const std::string& name, const std::string& value) {
+  return onnx_bytes(5, onnx_bytes(1, name) + onnx_bytes(4, value) + onnx_number(20, 3));
+}
+inline std::string onnx_graph_attr(const std::string& name, const std::string& graph) {
+  return onnx_bytes(5, onnx_bytes(1, name) + onnx_bytes(6, graph) + onnx_number(20, 5));
+}
 // rest: fields of the values.
 inline std::string onnx_tensor(const std::string& name, const std::vector<int64_t>& dims, int type, const std::string& rest) {
   std::string t;

@@ -10,6 +10,11 @@ Value Call::in(size_t i) const {
   if (!has(i)) throw Error("", "has no input " + std::to_string(i), "the model is damaged or of another operator set");
   return *inputs_[i];
 }
+Value Call::in_of_rank(size_t i, int64_t rank) const {
+  const Value v = in(i);
+  if (b.fact(v).shape) return v;
+  return b.add("Reshape", {v, b.add("Slice", {b.shape(v), b.ints({0}), b.ints({rank})})});
+}
 std::vector<Value> Call::all() const {
   std::vector<Value> values;
   for (size_t i = 0; i < inputs_.size(); ++i) values.push_back(in(i));

@@ -43,6 +43,8 @@ class Call {
   bool has(size_t i) const { return i < inputs_.size() && inputs_[i]; }
   Value in(size_t i) const;  // throws Error when it is left out
   std::vector<Value> all() const;
+  // An input of so many dimensions, by the word of the operator where their number is not known.
+  Value in_of_rank(size_t i, int64_t rank) const;
   // The input's tensor, or null when it is not constant. Throws Error when it is left out.
   const Tensor* constant(size_t i) const { return b.constant(in(i)); }
   // Throws Error when it is not constant; `what` names it: "the scales".

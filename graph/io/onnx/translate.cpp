@@ -15,7 +15,7 @@ namespace cytodet::graph::onnx {
 namespace {
 
 // Nodes that are read at most, those of the bodies of loops each time.
-constexpr int64_t kMostNodes = 1000000;
+constexpr int64_t kMostNodes = 300000;
 
 using Tensors = std::map<std::string, Value, std::less<>>;
 
@@ -221,7 +221,7 @@ class Translator {
     for (const OnnxValue& output : branch.outputs) {
       const auto it = known.find(output.name);
       if (it == known.end())
-        throw Error("", "has a branch whose output " + output.name + " no node makes", "the model is damaged");
+        throw Error("", "has a branch or body whose output " + output.name + " no node makes", "the model is damaged");
       values.push_back(it->second);
     }
     return values;

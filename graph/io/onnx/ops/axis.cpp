@@ -1,4 +1,5 @@
 // Along axes: joined, split, cut out, padded, reversed.
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -11,7 +12,9 @@ void concat(Call& c) {
   Builder& b = c.b;
   std::vector<Value> in = c.all();
   if (in.empty()) refuse("joins nothing", "the model is damaged");
-  const int64_t axis = Call::axis_in(c.integer("axis", 1), b.rank(in[0]));
+  const auto known = std::find_if(in.begin(), in.end(), [&](Value v) { return b.fact(v).shape.has_value(); });
+  int64_t axis = c.integer("axis", 1);
+  if (known != in.end()) axis = Call::axis_in(axis, b.rank(*known));
   if (in.size() == 1) return c.set(0, b.add("Identity", {in[0]}));
   in.push_back(b.int32(axis));
   c.set(0, b.add("ConcatV2", in));

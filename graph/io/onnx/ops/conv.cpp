@@ -50,7 +50,7 @@ Value convolve(Builder& b, Value x, Value filter, const std::vector<Window>& win
 }
 
 void conv(Call& c) {
-  const Value x = c.in(0), w = c.in(1);
+  const Value w = c.in(1), x = c.in_of_rank(0, c.b.rank(w));
   const Value y = conv_of(c, x, w, c.has(2) ? std::optional(c.in(2)) : std::nullopt);
   c.set(0, y);
 }

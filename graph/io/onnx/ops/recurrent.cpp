@@ -93,7 +93,7 @@ class Layer {
       refuse("has direction " + direction, "the model is damaged");
     directions_ = direction == "bidirectional" ? 2 : 1;
     reverse_ = direction == "reverse";
-    x_ = turned(c.in(0));
+    x_ = turned(c.in_of_rank(0, 3));
     if (b_.rank(c.in(2)) != 3)
       refuse("has weights of " + std::to_string(b_.rank(c.in(2))) + " dimensions", "the model is damaged");
     units_ = b_.dims(c.in(2))[2];
@@ -120,15 +120,8 @@ class Layer {
  private:
   // Of three dimensions: with layout 1 the batch is the first, else the second.
   Value turned(Value v) const {
-    if (!b_.fact(v).shape) v = of_three(v);
     if (b_.rank(v) != 3) refuse("has an input of " + std::to_string(b_.rank(v)) + " dimensions, not 3", "the model is damaged");
     return rows_first_ ? b_.transpose(v, {1, 0, 2}) : v;
-  }
-
-  // A value of which the number of dimensions is not known: it must be 3.
-  Value of_three(Value v) const {
-    const Value first = b_.add("Slice", {b_.shape(v), b_.ints({0}), b_.ints({3})});
-    return b_.add("Reshape", {v, first});
   }
 
   void refuse_attributes() const {
@@ -212,7 +205,7 @@ class Layer {
   }
 
   Value first_state(size_t input, int64_t d) const {
-    if (c_.has(input)) return of_direction(turned(c_.in(input)), d);
+    if (c_.has(input)) return of_direction(turned(c_.in_of_rank(input, 3)), d);
     const Value sizes = b_.add("ConcatV2", {b_.reshape(b_.dimension(x_, 1), {1}), b_.ints({units_}), b_.int32(0)});
     return b_.add("Fill", {sizes, b_.number(0, x_)});
   }

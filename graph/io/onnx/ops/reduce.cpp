@@ -1,4 +1,5 @@
 // Reductions along axes, and what is found along one: places of extremes, largest elements, running sums.
+#include <algorithm>
 #include <numeric>
 
 #include "graph/io/onnx/op_table.h"
@@ -15,13 +16,17 @@ struct Axes {
 
 Axes axes_of_call(const Call& c) {
   Builder& b = c.b;
-  const int64_t rank = b.rank(c.in(0));
   std::vector<int64_t> axes = c.integers("axes");
   if (c.has(1)) {
     const Tensor* t = c.constant(1);
     if (!t && b.dims(c.in(1)) != Shape{0}) return {c.in(1), {}, false};
     if (t) axes = t->as_ints();
   }
+  // Of an unknown number of dimensions: axes that count from the first.
+  const bool known_rank = b.fact(c.in(0)).shape.has_value();
+  if (!known_rank && !axes.empty() && std::all_of(axes.begin(), axes.end(), [](int64_t a) { return a >= 0; }))
+    return {b.int32s(axes), axes, false};
+  const int64_t rank = b.rank(c.in(0));
   if (axes.empty()) {
     if (c.flag("noop_with_empty_axes", false)) return {c.in(0), {}, true};
     axes.resize(static_cast<size_t>(rank));
