@@ -2,7 +2,7 @@
 
 Figures are milliseconds of CPU time per run on one thread, medians of rounds in turn. Answers are compared first: outputs of
 floats relative to their largest value; of detectors, whose boxes of equal scores have no order, how many of ONNX Runtime's boxes
-are there with the same label, a score within 1e-4 and corners within 0.1 pixels. Prints how many steps run without a kernel, and
+are there with the same label, a score within 1e-4 and corners, masks and key points within 0.1. Prints how many steps run without a kernel, and
 their share of the time."""
 import argparse
 import pathlib
@@ -15,6 +15,7 @@ import torch
 import torchvision
 
 import bench_program
+from onnx_cases import node_name
 
 M, D = torchvision.models, torchvision.models.detection
 PLAIN = {"weights": None}
@@ -29,7 +30,9 @@ SMALL = {"min_size": 320, "max_size": 320}
 DETECTORS = {"ssd300_vgg16": (D.ssd300_vgg16, BARE, (1, 3, 300, 300)), "ssdlite320_mobilenet_v3_large": (D.ssdlite320_mobilenet_v3_large, BARE, (1, 3, 320, 320)),
              "retinanet_resnet50_fpn": (D.retinanet_resnet50_fpn, BARE | SMALL, (1, 3, 320, 320)),
              "fcos_resnet50_fpn": (D.fcos_resnet50_fpn, BARE | SMALL, (1, 3, 320, 320)),
-             "fasterrcnn_mobilenet_v3_large_320_fpn": (D.fasterrcnn_mobilenet_v3_large_320_fpn, BARE | {"box_score_thresh": 0.0110}, (1, 3, 320, 320))}
+             "fasterrcnn_mobilenet_v3_large_320_fpn": (D.fasterrcnn_mobilenet_v3_large_320_fpn, BARE | {"box_score_thresh": 0.0110}, (1, 3, 320, 320)),
+             "maskrcnn_resnet50_fpn": (D.maskrcnn_resnet50_fpn, BARE | SMALL | {"box_score_thresh": 0.0110}, (1, 3, 320, 320)),
+             "keypointrcnn_resnet50_fpn": (D.keypointrcnn_resnet50_fpn, BARE | SMALL | {"box_score_thresh": 0.5}, (1, 3, 320, 320))}
 NETWORKS = CLASSIFIERS | MAPS | VOLUMES | DETECTORS
 
 
@@ -60,7 +63,7 @@ def exported(name, folder):
 
 
 def boxes_missing(got, wanted):
-    """Boxes, scores and labels, by their shapes and types."""
+    """Boxes, scores and labels, by their shapes and types; with masks or key points, those too."""
     def rows(outputs):
         boxes = next(o for o in outputs if o.ndim == 2)
         one = [o for o in outputs if o.ndim == 1]
@@ -68,9 +71,11 @@ def boxes_missing(got, wanted):
         scores = next(o for o in one if o is not labels)
         return np.concatenate([boxes, scores[:, None], labels[:, None]], 1)
     g, w = rows(got), rows(wanted)
+    more = [(a, b) for a, b in zip(got, wanted) if b.ndim > 2]
     left, missing = list(range(len(g))), 0
-    for row in w:
-        near = [i for i in left if g[i, 5] == row[5] and abs(g[i, 4] - row[4]) < 1e-4 and np.abs(g[i, :4] - row[:4]).max() < 0.1]
+    for k, row in enumerate(w):
+        near = [i for i in left if g[i, 5] == row[5] and abs(g[i, 4] - row[4]) < 1e-4 and np.abs(g[i, :4] - row[:4]).max() < 0.1
+                and all(np.abs(a[i] - b[k]).max() < 0.1 for a, b in more)]
         if near:
             left.remove(near[0])
         else:
@@ -91,7 +96,7 @@ def measure(name, options):
     peer = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
     image, names = np.random.default_rng(0).random(NETWORKS[name][2]).astype("f4"), [o.name for o in peer.get_outputs()]
     wanted = peer.run(names, {"x": image})
-    same = (boxes_missing if name in DETECTORS else difference)(bench_program.answers(options.program, file, {"x:0": image}, names), wanted)
+    same = (boxes_missing if name in DETECTORS else difference)(bench_program.answers(options.program, file, {"x:0": image}, [node_name(n) for n in names]), wanted)
 
     def bench(*more):
         return bench_program.bench(options.program, file, *more)

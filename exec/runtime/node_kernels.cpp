@@ -11,18 +11,44 @@ namespace {
 
 // Ops of one output that have kernels, and whose small whole numbers are sizes or axes: where they are indices, as of slices,
 // every iteration of a loop would be compiled anew.
-constexpr const char* kNodeOps[] = {"Add",           "AddV2",          "AvgPool",
-                                    "BatchMatMulV2", "Cast",           "ConcatV2",
-                                    "Exp",           "MatMul",         "Max",
-                                    "MaxPool",       "Maximum",        "Mean",
-                                    "Min",           "Minimum",        "Mul",
-                                    "Pad",           "RealDiv",        "Relu",
-                                    "Relu6",         "ResizeBilinear", "ResizeNearestNeighbor",
-                                    "Sigmoid",       "Softmax",        "Sub",
-                                    "Sum",           "Transpose"};
+constexpr const char* kNodeOps[] = {"Add",
+                                    "AddV2",
+                                    "AvgPool",
+                                    "BatchMatMulV2",
+                                    "Cast",
+                                    "ConcatV2",
+                                    "Conv2D",
+                                    "Conv2DBackpropInput",
+                                    "DepthwiseConv2dNative",
+                                    "Exp",
+                                    "MatMul",
+                                    "Max",
+                                    "MaxPool",
+                                    "Maximum",
+                                    "Mean",
+                                    "Min",
+                                    "Minimum",
+                                    "Mul",
+                                    "Pad",
+                                    "RealDiv",
+                                    "Relu",
+                                    "Relu6",
+                                    "ResizeBilinear",
+                                    "ResizeNearestNeighbor",
+                                    "Sigmoid",
+                                    "Softmax",
+                                    "Sub",
+                                    "Sum",
+                                    "Transpose"};
 
 bool has_kernel(const Node& node) {
   return std::any_of(std::begin(kNodeOps), std::end(kNodeOps), [&](const char* op) { return node.op == op; });
+}
+
+// Of a convolution the weights are input 1, which kernels pack once.
+bool is_convolution(const Node& node) { return node.op.starts_with("Conv2D") || node.op == "DepthwiseConv2dNative"; }
+bool is_constant(const Node& node, std::span<const Tensor> inputs, size_t i) {
+  return is_small_integer(inputs[i]) || (i == 1 && is_convolution(node));
 }
 
 bool are_equal(const Tensor& a, const Tensor& b) { return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0; }
@@ -39,7 +65,7 @@ std::optional<NodeKernels::Compiled> NodeKernels::compile(const Node& node, std:
   copy.inputs.clear();
   copy.controls.clear();
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (is_small_integer(inputs[i])) {
+    if (is_constant(node, inputs, i)) {
       copy.inputs.push_back(graph.add_const("constant", inputs[i]));
       continue;
     }
@@ -62,7 +88,7 @@ bool NodeKernels::Signature::fits(std::span<const Tensor> inputs) const {
   if (inputs.size() != types.size()) return false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].dtype() != types[i] || inputs[i].shape() != shapes[i]) return false;
-    if (numbers[i].defined() && !are_equal(numbers[i], inputs[i])) return false;
+    if (constants[i].defined() && !are_equal(constants[i], inputs[i])) return false;
   }
   return true;
 }
@@ -72,17 +98,20 @@ NodeKernels::Entry& NodeKernels::entry(const Node& node, std::span<const Tensor>
   for (Entry& e : own)
     if (e.signature.fits(inputs)) return e;
   Signature signature;
-  for (const Tensor& t : inputs) {
-    signature.types.push_back(t.dtype());
-    signature.shapes.push_back(t.shape());
-    signature.numbers.push_back(is_small_integer(t) ? t.clone() : Tensor());
+  int64_t bytes = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    signature.types.push_back(inputs[i].dtype());
+    signature.shapes.push_back(inputs[i].shape());
+    signature.constants.push_back(is_constant(node, inputs, i) ? inputs[i].clone() : Tensor());
+    if (signature.constants.back().defined()) bytes += static_cast<int64_t>(inputs[i].bytes());
   }
   Entry fresh{std::move(signature), compile(node, inputs)};
-  if (fresh.compiled) bytes_ += fresh.compiled->bytes;
+  if (fresh.compiled) bytes += fresh.compiled->bytes;
+  bytes_ += bytes;
   if (kept_ >= kMaxPlans || bytes_ > kMaxBytes) {
     for (auto& [of, list] : entries_) list.clear();
     kept_ = 0;
-    bytes_ = fresh.compiled ? fresh.compiled->bytes : 0;
+    bytes_ = bytes;
   }
   ++kept_;
   return own.emplace_back(std::move(fresh));

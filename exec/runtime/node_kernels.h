@@ -28,11 +28,11 @@ class NodeKernels {
   static constexpr int64_t kLarge = 16 * 1024;  // elements of all inputs
 
  private:
-  // What a plan is compiled for: types and shapes, and the values of small whole numbers.
+  // What a plan is compiled for: types and shapes, and the values of small whole numbers and of a convolution's weights.
   struct Signature {
     std::vector<DType> types;
     std::vector<Shape> shapes;
-    std::vector<Tensor> numbers;  // undefined: no small whole numbers
+    std::vector<Tensor> constants;  // undefined: any values
     bool fits(std::span<const Tensor> inputs) const;
   };
   struct Compiled {
