@@ -151,6 +151,30 @@ TEST(OpenRows, OtherWidthsAreRefused) {
   }
 }
 
+// Kernels for maps of this many images and for these weights: neither may be taken for those of the run before.
+TEST(OpenRows, ConvolutionsFollowTheirWeights) {
+  QuantizedNet net;
+  net.input("maps", {6, 12, 12, 32});
+  net.input("w", {3, 3, 32, 32});
+  keep_rows(net, "maps", 6);
+  net.op("y", "Conv2D", {"kept", "w"}, conv_attrs("SAME", 1));
+  PlanOptions options;
+  options.outputs = {"y"};
+  const auto plan = Plan::compile(net.graph, options);
+  Runner runner(plan);
+  Tensor& keep = net.data["keep"];
+  for (int64_t run = 0; run < 4; ++run) {
+    for (int64_t i = 0; i < 6; ++i) keep.data<float>()[i] = i < 6 - 2 * (run / 2) ? 1.0f : -1.0f;
+    net.data["w"] = normal_tensor({3, 3, 32, 32}, net.random);
+    Feeds feeds;
+    for (const auto& [name, tensor] : net.data) feeds[net.graph.value(name)] = tensor;
+    for (size_t i = 0; i < plan->inputs().size(); ++i)
+      runner.set_input(static_cast<int>(i), net.data.at(plan->inputs()[i].name).clone());
+    runner.run();
+    EXPECT_LT(worst_difference(runner.output(0), interpret(net.graph, feeds, {net.graph.value("y")})[0]), 1e-4) << run;
+  }
+}
+
 struct CropCase {
   int64_t height, width;
   int pool;          // 0: none

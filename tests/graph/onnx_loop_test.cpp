@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int kFloat = 1, kInt64 = 7, kBool = 9;
+constexpr int kInt64 = 7, kBool = 9;
 
 std::string le_int64(int64_t v) {
   std::string bytes(8, '\0');
