@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
 
 namespace cytodet::quant {
@@ -26,6 +27,15 @@ class RowOps {
   bool pools(const Node& n) const {
     if (n.op == "AvgPool" || n.op == "ResizeBilinear") return true;
     return n.op == "Mean" && n.inputs.size() == 2 && are_height_and_width(graph_.constant(n.inputs[1]));
+  }
+
+  // Whether nothing but convolutions, products and pools reads v: all of them quantize it, and alike.
+  bool read_by_layers(Value v) const {
+    const std::vector<Consumers::Use> readers = uses_.of(v);
+    return std::all_of(readers.begin(), readers.end(), [&](Consumers::Use use) {
+      const Node& n = graph_.node(use.node);
+      return use.input == 0 && (pools(n) || (has_int8_form(n.op) && graph_.constant(n.inputs[1])));
+    });
   }
 
   // Whether all that the node reads are maps of one shape.
@@ -132,7 +142,7 @@ std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise) {
   std::vector<RowInput> found;
   for (NodeId id : order) {
     const Node& n = graph.node(id);
-    if (ops.pools(n) && ops.read_once(n.inputs[0]) && ops.is_map(n.inputs[0])) found.push_back({id, id, 0, n.inputs[0]});
+    if (ops.pools(n) && ops.read_by_layers(n.inputs[0]) && ops.is_map(n.inputs[0])) found.push_back({id, id, 0, n.inputs[0]});
   }
   if (elementwise) add_elementwise(graph, ops, order, found);
   return found;

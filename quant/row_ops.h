@@ -15,9 +15,10 @@ struct RowInput {
   Value value;
 };
 
-// The inputs of average pools, means and bilinear resizes that are the only readers of their input. (Other pools, concatenations,
-// reshapes and resizes only move values: they take the quantization of their readers.) With `elementwise` also the inputs of
-// sums, products and activations, except the output of a convolution with no other reader: its epilogue does that work.
+// The inputs of average pools, means and bilinear resizes that read a value alone, or beside layers that are quantized, so that
+// it can be kept in bytes. (Other pools, concatenations, reshapes and resizes only move values: they take the quantization of
+// their readers.) With `elementwise` also the inputs of sums, products and activations, except the output of a convolution with
+// no other reader: its epilogue does that work.
 std::vector<RowInput> row_inputs(const Graph& graph, bool elementwise);
 
 }  // namespace cytodet::quant

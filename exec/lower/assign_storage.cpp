@@ -103,9 +103,12 @@ class StorageAssigner {
   // bound, or by 1.
   double bound_of(const Layer& layer, const RowOp& op) {
     if (op.unbounded) return std::numeric_limits<double>::infinity();
-    double max_abs = 1;
-    for (Value v : op.inputs) max_abs *= read_bound(layer, v);
-    return op.inputs.size() == 1 ? std::max(max_abs, 1.0) : max_abs;
+    double product = 1, largest = 0;
+    for (Value v : op.inputs) {
+      product *= read_bound(layer, v);
+      largest = std::max(largest, read_bound(layer, v));
+    }
+    return op.joins ? largest : op.inputs.size() == 1 ? std::max(product, 1.0) : product;
   }
   double bound_of(const Layer& layer, const WeightedSum& sum) {
     double max_abs = 0;
@@ -142,11 +145,19 @@ class StorageAssigner {
                        [&](Consumers::Use use) { return low_.needed(use.node) && !low_.taken(use.node); });
   }
 
-  // A layer that moves quantized values needs all of its inputs quantized as its output is.
+  // Whether it does to quantized values what it does to floats. Otherwise it reads floats.
+  bool moves(size_t layer) const { return low_.layers[layer].movement != DataMovement::none && !refused_[layer]; }
+  static bool joins(const Layer& layer) {
+    const auto* op = layer.as<RowOp>();
+    return op && op->joins;
+  }
+
+  // A layer that moves quantized values needs all of its inputs quantized as its output is; one that joins them quantizes the
+  // rest.
   bool refuse_one() {
     for (size_t i = 0; i < low_.layers.size(); ++i) {
       const Layer& layer = low_.layers[i];
-      if (layer.movement == DataMovement::none || refused_[i] || !requested(layer.output)) continue;
+      if (!moves(i) || joins(layer) || !requested(layer.output)) continue;
       for (Value v : layer.reads())
         if (!requested(v) || requested(v) != request_of(i, v)) {
           refused_[i] = 1;
@@ -165,9 +176,8 @@ class StorageAssigner {
   // How all readers of v would quantize it, where its writer can store it so.
   StorageRequest agreed(Value v) {
     const auto writer = writer_.find(v);
-    if (writer == writer_.end() || refused_[writer->second]) return {};
-    const Layer& layer = low_.layers[writer->second];
-    return layer.movement == DataMovement::none && !stores(layer, StorageType::q8) ? StorageRequest{} : common_request(v);
+    if (writer == writer_.end()) return {};
+    return moves(writer->second) || stores(low_.layers[writer->second], StorageType::q8) ? common_request(v) : StorageRequest{};
   }
 
   StorageRequest common_request(Value v) {
@@ -183,7 +193,7 @@ class StorageAssigner {
 
   StorageRequest request_of(size_t reader, Value v) {
     const Layer& layer = low_.layers[reader];
-    if (layer.movement != DataMovement::none) {
+    if (moves(reader)) {
       const StorageRequest& whole = requested(layer.output);
       return whole ? part_of(*whole, layer, v) : StorageRequest{};
     }
@@ -201,6 +211,7 @@ class StorageAssigner {
   // not correspond.
   StorageRequest part_of(const QuantizeSpec& whole, const Layer& layer, Value v) const {
     if (whole.factors.empty()) return whole;
+    if (layer.movement == DataMovement::other_channels) return before_copy(whole, layer);
     const Shape& shape = *low_.float_shape(v);
     const int64_t channels = shape.empty() ? 0 : shape.back();
     int64_t first = 0;
@@ -212,6 +223,14 @@ class StorageAssigner {
       return {};
     }
     return QuantizeSpec{whole.quant, {whole.factors.begin() + first, whole.factors.begin() + first + channels}};
+  }
+
+  static StorageRequest before_copy(const QuantizeSpec& whole, const Layer& layer) {
+    if (layer.channels_after.empty()) return {};
+    QuantizeSpec part{whole.quant, {}};
+    for (int64_t channel : layer.channels_after)
+      part.factors.push_back(channel < 0 ? 1 : whole.factors[static_cast<size_t>(channel)]);
+    return part;
   }
 
   static constexpr int64_t kLargeMapElements = 512 * 1024;

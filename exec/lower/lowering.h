@@ -24,8 +24,9 @@ struct Term {
 };
 
 // Whether a layer only moves data, so that it does the same to quantized values: none (it computes), same_channels (every value
-// stays in its channel), joined_channels (its inputs' channels become the output's channels, one after another).
-enum class DataMovement { none, same_channels, joined_channels };
+// stays in its channel), joined_channels (its inputs' channels become the output's channels, one after another), other_channels
+// (values may come to other channels, and zeros between them). One that reads floats all the same quantizes them where it can.
+enum class DataMovement { none, same_channels, joined_channels, other_channels };
 
 // The tensors that a step is made of.
 struct LayerIo {
@@ -71,6 +72,7 @@ struct RowOp {
   MakeStep make;
   bool gated = false;      // a product, whose inputs[1] is one pixel per image
   bool unbounded = false;  // its results may be larger in magnitude than the product of its inputs
+  bool joins = false;      // its results are the values of its inputs, each of which may be stored in its own way
 };
 
 // Any other step: it reads and writes f32 (where it moves data, whatever its inputs are stored as).
@@ -87,6 +89,8 @@ struct Layer {
   Value output;
   LayerKind kind;
   DataMovement movement = DataMovement::none;
+  // Of other_channels: the output channel that the values of each input channel come to, -1: none; empty: to several.
+  std::vector<int64_t> channels_after;
   // What the graph has it fake-quantize on read (quantize, then dequantize). What a convolution multiplies is not listed here: it
   // has its parameters in DenseConv and DepthwiseConv.
   std::map<Value, QuantParams> fake_quant;

@@ -3,6 +3,7 @@
 // depthwise convolution, which pads by itself.
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "exec/lower/match.h"
 #include "exec/steps/copy_step.h"
@@ -240,9 +241,38 @@ std::optional<Parts> parts_of(const Lowering& low, NodeId id) {
   return parts;
 }
 
+// The output channel that the values of each input channel come to, -1 where none is read; empty where they come to several.
+std::vector<int64_t> channels_after(const Copy& copy, int64_t channels) {
+  std::set<int64_t> starts{copy.first % channels};  // input channels at which pixels of the output begin
+  for (size_t d = 0; d + 1 < copy.offsets.size(); ++d) {
+    std::set<int64_t> more;
+    for (int64_t offset : std::set<int64_t>(copy.offsets[d].begin(), copy.offsets[d].end()))
+      for (int64_t start : starts)
+        if (offset != kFill) more.insert((start + offset) % channels);
+    starts = std::move(more);
+  }
+  std::vector<int64_t> after(static_cast<size_t>(channels), -1);
+  for (int64_t start : starts)
+    for (size_t c = 0; c < copy.offsets.back().size(); ++c) {
+      if (copy.offsets.back()[c] == kFill) continue;
+      int64_t& to = after[static_cast<size_t>((start + copy.offsets.back()[c]) % channels)];
+      if (to >= 0 && to != static_cast<int64_t>(c)) return {};
+      to = static_cast<int64_t>(c);
+    }
+  return after;
+}
+
 void claim_copy(Lowering& low, NodeId id, Value input, Value output, Copy copy) {
+  const bool fills = std::any_of(copy.offsets.begin(), copy.offsets.end(),
+                                 [](const Offsets& offsets) { return std::count(offsets.begin(), offsets.end(), kFill) > 0; });
+  const bool moves = !fills || copy.fill == 0;
+  const Shape &in = *low.float_shape(input), &out = *low.float_shape(output);
+  const bool has_channels = !in.empty() && !out.empty() && static_cast<int64_t>(copy.offsets.back().size()) == out.back();
+  std::vector<int64_t> after = moves && has_channels ? channels_after(copy, in.back()) : std::vector<int64_t>();
   MakeStep make = [copy = std::move(copy)](const LayerIo& io) { return make_copy(copy, io.inputs[0], io.output); };
-  low.add_layer(output, Opaque{{input}, std::move(make)}, {id});
+  Layer& layer = low.add_layer(output, Opaque{{input}, std::move(make)}, {id});
+  if (moves) layer.movement = DataMovement::other_channels;
+  layer.channels_after = std::move(after);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "exec/lower/match.h"
+#include "exec/steps/concat_step.h"
 
 namespace cytodet::exec {
 namespace {
@@ -19,67 +20,6 @@ class AliasStep : public Step {
     Tensor& out = context.tensors[static_cast<size_t>(outputs[0])];
     if (in.raw() != out.raw()) std::memcpy(out.raw(), in.raw(), out.bytes());
   }
-};
-
-// Copies `count` elements of type T that lie one behind the other to places `stride` bytes apart.
-template <class T>
-void spread(const char* from, int64_t count, int64_t stride, char* to) {
-  for (int64_t i = 0; i < count; ++i, to += stride) std::memcpy(to, from + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
-}
-
-class ConcatStep : public Step {
- public:
-  struct Part {
-    int64_t row;                          // elements, which are copied `outer` times
-    std::optional<Tensor> constant = {};  // f32; else the next of the step's inputs
-  };
-  ConcatStep(std::vector<Part> parts, int64_t outer, std::vector<int> in, int out) : parts_(std::move(parts)), outer_(outer) {
-    inputs = std::move(in);
-    outputs = {out};
-    info.kernel = "concat";
-  }
-  void run(RunContext& context) const override {
-    struct Source {
-      const char* data;
-      int64_t bytes;  // of a row
-    };
-    std::vector<Source> sources;
-    int64_t row = 0;
-    size_t input = 0;
-    for (const Part& p : parts_) {
-      if (p.constant) {
-        sources.push_back({reinterpret_cast<const char*>(p.constant->data<float>()), p.row * int64_t{sizeof(float)}});
-      } else {
-        const FeatureMap in = context.feature_map(inputs[input++]);
-        sources.push_back({static_cast<const char*>(in.data), p.row * static_cast<int64_t>(size_of(type_of(in.storage)))});
-      }
-      row += sources.back().bytes;
-    }
-    char* const out = static_cast<char*>(context.tensors[static_cast<size_t>(outputs[0])].raw());
-    const int64_t block = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row));  // rows that stay in the first cache
-    for_each_chunk(context.threads, outer_, block, [&](int64_t begin, int64_t end, int) {
-      for (int64_t first = begin; first < end; first += block) {
-        char* to = out + first * row;
-        for (const Source& s : sources) {
-          copy(s.data + first * s.bytes, s.bytes, std::min(block, end - first), row, to);
-          to += s.bytes;
-        }
-      }
-    });
-  }
-
- private:
-  static constexpr int64_t kChunkBytes = 64 * 1024;
-
-  // Parts of one or two floats are common, and a call for each would take most of the time.
-  static void copy(const char* from, int64_t bytes, int64_t count, int64_t stride, char* to) {
-    if (bytes == sizeof(float)) return spread<float>(from, count, stride, to);
-    if (bytes == sizeof(double)) return spread<double>(from, count, stride, to);
-    for (int64_t i = 0; i < count; ++i, from += bytes, to += stride) std::memcpy(to, from, static_cast<size_t>(bytes));
-  }
-
-  std::vector<Part> parts_;
-  int64_t outer_;
 };
 
 }  // namespace
@@ -143,25 +83,29 @@ bool match_concat(Lowering& low, NodeId id) {
                                             : known_dimension(low, n, n.inputs.size() - 1, out->size());
   if (!axis) return false;
   const auto a = static_cast<int64_t>(*axis);
+  Concat concat{.outer = elements(Shape(out->begin(), out->begin() + a)), .channels = out->empty() ? 1 : out->back()};
+  concat.along_channels = a + 1 == static_cast<int64_t>(out->size());
   std::vector<Value> inputs;
-  std::vector<ConcatStep::Part> parts;
-  const int64_t outer = elements(Shape(out->begin(), out->begin() + a));
   for (auto v = n.inputs.begin(); v != n.inputs.end() - (stacks ? 0 : 1); ++v) {
     const Shape* in = low.float_shape(*v);
     if (!in || in->size() + (stacks ? 1 : 0) != out->size()) return false;
-    parts.push_back({elements(Shape(in->begin() + a, in->end()))});
+    concat.parts.push_back({elements(Shape(in->begin() + a, in->end()))});
     if (const Tensor* constant = low.constant(*v))
-      parts.back().constant = *constant;
+      concat.parts.back().constant = *constant;
     else
       inputs.push_back(*v);
   }
   if (inputs.empty()) return false;
-  const bool all_computed = inputs.size() == parts.size(), last_axis = a + 1 == static_cast<int64_t>(out->size());
-  const auto make = [parts = std::move(parts), outer](const LayerIo& io) {
-    return std::make_unique<ConcatStep>(parts, outer, io.tensors(), io.output.tensor);
-  };
-  Layer& layer = claim(low, id, inputs, make);
-  if (all_computed && !stacks) layer.movement = last_axis ? DataMovement::joined_channels : DataMovement::same_channels;
+  const bool of_floats = stacks || inputs.size() < concat.parts.size() || elements(*out) == 0;
+  const DataMovement movement = concat.along_channels ? DataMovement::joined_channels : DataMovement::same_channels;
+  const auto make = [concat = std::move(concat)](const LayerIo& io) { return make_concat(concat, io.inputs, io.output); };
+  if (of_floats) {
+    claim(low, id, inputs, make);
+    return true;
+  }
+  Layer& layer = claim_rows(low, id, inputs, make);
+  layer.movement = movement;
+  layer.as<RowOp>()->joins = true;
   return true;
 }
 

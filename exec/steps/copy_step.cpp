@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace cytodet::exec {
 namespace {
@@ -57,24 +58,33 @@ class CopyStep : public Step {
     // A transposition: neighbours of the result's rows are neighbours in the input.
     const std::vector<int64_t>& before = copy_.offsets[copy_.offsets.size() - 2];
     transposes_ = runs_.size() == 1 && runs_[0].step > 1 && even_step(before) == 1;
+    if (output.quant) zero_ = static_cast<uint8_t>(-PackedQuantizeParams(output.quant->quant, {}, 1, 1).qmin);
   }
 
   void run(RunContext& context) const override {
-    const float* in = context.in(inputs[0]) + copy_.first;
-    float* out = context.out(outputs[0]);
-    if (transposes_) return transpose(context, in, out);
+    const auto in = static_cast<size_t>(inputs[0]), out = static_cast<size_t>(outputs[0]);
+    if (context.tensors[out].dtype() == DType::u8)
+      move(context, std::as_const(context.tensors[in]).data<uint8_t>(), zero_, context.tensors[out].data<uint8_t>());
+    else
+      move(context, std::as_const(context.tensors[in]).data<float>(), copy_.fill, context.tensors[out].data<float>());
+  }
+
+ private:
+  template <class T>
+  void move(RunContext& context, const T* in, T fill, T* out) const {
+    in += copy_.first;
+    if (transposes_) return transpose(context, in, fill, out);
     for_each_chunk(context.threads, rows_, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t offset = offset_of(row);
         if (offset == kFill)
-          std::fill(out + row * columns_, out + (row + 1) * columns_, copy_.fill);
+          std::fill(out + row * columns_, out + (row + 1) * columns_, fill);
         else
-          copy_row(in + offset, out + row * columns_);
+          copy_row(in + offset, fill, out + row * columns_);
       }
     });
   }
 
- private:
   // A part of a row: evenly spaced elements, or ones to fill.
   struct Run {
     int64_t count, offset, step;
@@ -108,12 +118,13 @@ class CopyStep : public Step {
     return offset;
   }
 
-  void copy_row(const float* in, float* out) const {
+  template <class T>
+  void copy_row(const T* in, T fill, T* out) const {
     for (const Run& run : runs_) {
       if (run.offset == kFill)
-        std::fill(out, out + run.count, copy_.fill);
+        std::fill(out, out + run.count, fill);
       else if (run.step == 1)
-        std::memcpy(out, in + run.offset, static_cast<size_t>(run.count) * sizeof(float));
+        std::memcpy(out, in + run.offset, static_cast<size_t>(run.count) * sizeof(T));
       else
         for (int64_t i = 0; i < run.count; ++i) out[i] = in[run.offset + i * run.step];
       out += run.count;
@@ -121,7 +132,8 @@ class CopyStep : public Step {
   }
 
   // Squares of rows and columns at a time, so that a line of the cache is read once.
-  void transpose(RunContext& context, const float* in, float* out) const {
+  template <class T>
+  void transpose(RunContext& context, const T* in, T fill, T* out) const {
     constexpr int64_t kSide = 16;
     const auto group = static_cast<int64_t>(copy_.offsets[copy_.offsets.size() - 2].size());
     const int64_t blocks = (group + kSide - 1) / kSide, step = runs_[0].step;
@@ -130,10 +142,10 @@ class CopyStep : public Step {
         const int64_t row = b / blocks * group + b % blocks * kSide, count = std::min(kSide, group - b % blocks * kSide);
         const int64_t offset = offset_of(row);
         if (offset == kFill) {
-          std::fill(out + row * columns_, out + (row + count) * columns_, copy_.fill);
+          std::fill(out + row * columns_, out + (row + count) * columns_, fill);
           continue;
         }
-        const float* from = in + offset + runs_[0].offset;
+        const T* from = in + offset + runs_[0].offset;
         for (int64_t first = 0; first < columns_; first += kSide)
           for (int64_t r = 0; r < count; ++r)
             for (int64_t c = first; c < std::min(first + kSide, columns_); ++c)
@@ -143,6 +155,7 @@ class CopyStep : public Step {
   }
 
   Copy copy_;
+  uint8_t zero_ = 0;  // 0 quantized
   int64_t rows_ = 1, columns_ = 1;
   std::vector<Run> runs_;
   bool transposes_ = false;

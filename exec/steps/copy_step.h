@@ -18,7 +18,7 @@ struct Copy {
   float fill = 0;
 };
 
-// Kernel "copy".
+// Kernel "copy", of floats, or of q8 values with the fill 0.
 std::unique_ptr<Step> make_copy(const Copy& copy, const StepInput& input, const StepOutput& output);
 
 }  // namespace cytodet::exec

@@ -214,7 +214,7 @@ const WholeNetwork kRowNetworks[] = {
      "",
      false,
      {"int8_resize_bilinear"}},
-    {"pool_that_shares_its_input",
+    {"pool_beside_layers",
      {{"x", {1, 8, 8, 4}}},
      [](Graph& g) {
        conv(g, "a", "x", {1, 1, 4, 8}, conv_attrs("SAME"));
@@ -224,7 +224,19 @@ const WholeNetwork kRowNetworks[] = {
        constant(g, "axis", Tensor::scalar(int32_t{3}));
        add(g, "y", "ConcatV2", {"b", "c", "axis"});
      },
-     3,
+     4,
+     "",
+     false,
+     {"int8_avg_pool"}},
+    {"pool_that_shares_its_input",
+     {{"x", {1, 8, 8, 4}}},
+     [](Graph& g) {
+       conv(g, "a", "x", {1, 1, 4, 8}, conv_attrs("SAME"));
+       pool(g, "p", "a", "AvgPool", 3, 1);
+       conv(g, "b", "p", {1, 1, 8, 8}, conv_attrs("SAME"));
+       add(g, "y", "AddV2", {"b", "a"});
+     },
+     2,
      "",
      false,
      {"avg_pool"}},
