@@ -47,6 +47,7 @@ constexpr KernelSet kernel_set(const char* name) {
   set.bilinear_row = bilinear_row;
   set.max_pool_row = max_pool_row;
   set.max_pool_q8 = max_pool_q8;
+  set.sum_q8 = sum_q8;
   if constexpr (Set::packed4) {
     set.depthwise_packed4 = depthwise_packed4<Set>;
     set.pack4_f32 = pack4_f32<Set>;

@@ -307,6 +307,8 @@ struct KernelSet {
   void (*bilinear_row)(const BilinearRow& job);
   void (*max_pool_row)(const PoolRow<float>& job);
   void (*max_pool_q8)(const PoolRow<uint8_t>& job);
+  // out[n] = the sum of q, of `count` rows of q8 values, at least one: exact up to 65,793 rows.
+  void (*sum_q8)(const uint8_t* const* rows, int count, int64_t n, float qmin, float* out);
   // Rows of n values, which begin lda floats apart, n a multiple of `panel`: a = e^(a - the row's largest); inverse_sums[row] = 1
   // / their sum. Relative error at most 1e-6 of the larger ones; a value of minus infinity gives 0. NaN in a row makes its sum
   // NaN.

@@ -45,11 +45,36 @@ void max_pool_q8(const PoolRow<uint8_t>& job) {
   }
 }
 
+// out[n] = the sum of Count rows + first, or added to it.
+template <int Count, bool Adds>
+inline void add_bytes(const uint8_t* const* rows, int64_t n, float first, float* __restrict out) {
+  const uint8_t* __restrict row[Count];
+  for (int r = 0; r < Count; ++r) row[r] = rows[r];
+  for (int64_t i = 0; i < n; ++i) {
+    int32_t sum = 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < Count; ++r) sum += row[r][i];
+    out[i] = (Adds ? out[i] : first) + static_cast<float>(sum);
+  }
+}
+
+void sum_q8(const uint8_t* const* rows, int count, int64_t n, float qmin, float* out) {
+  const float first = static_cast<float>(count) * qmin;
+  const auto add = [&]<bool Adds>(const uint8_t* const* some, int left) {
+    return left >= 3   ? (add_bytes<3, Adds>(some, n, first, out), 3)
+           : left == 2 ? (add_bytes<2, Adds>(some, n, first, out), 2)
+                       : (add_bytes<1, Adds>(some, n, first, out), 1);
+  };
+  for (int done = add.template operator()<false>(rows, count); done < count;)
+    done += add.template operator()<true>(rows + done, count - done);
+}
+
 void average_pool_row(const PoolRow<float>& job, float scale) {
+  const float row_share = scale / static_cast<float>(job.count);  // first, as where the rows are summed before (sum_q8)
   for (int64_t x = 0; x < job.width; ++x) {
     int64_t from, to;
     window_of(job, x, from, to);
-    const Vec share = V::set(scale / static_cast<float>(job.count * (to - from)));
+    const Vec share = V::set(row_share / static_cast<float>(to - from));
     for_channels(job.channels, [&](int64_t c, int columns) {
       Vec sum = V::zero();
       for (int r = 0; r < job.count; ++r)

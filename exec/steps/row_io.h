@@ -62,6 +62,10 @@ class RowSource {
   bool reads_bytes() const { return quantized() && in_.storage == StorageType::q8; }
   // The quantized integers of such bytes, as floats.
   void from_bytes(const uint8_t* bytes, int64_t values, float* out) const { set_.dequantize(bytes, values, params_.qmin, out); }
+  // The sums of `count` rows of them.
+  void sum_of_bytes(const uint8_t* const* rows, int count, int64_t values, float* out) const {
+    set_.sum_q8(rows, count, values, params_.qmin, out);
+  }
   // rows() multiplied by scale().
   const float* values(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
 

@@ -196,6 +196,10 @@ class PoolStep : public Step {
           max_of_bytes(context, row, ws);
           continue;
         }
+        if (mean_of_bytes()) {
+          mean_of_bytes(context, row, ws);
+          continue;
+        }
         const float* rows[kMaxPoolRows];
         PoolRow<float> job = window<float>(row, [&](int i, int64_t pixel) {
           rows[i] = source_.rows(context, pixel, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));
@@ -220,8 +224,10 @@ class PoolStep : public Step {
     uint8_t* bytes;  // the largest ones, [out_w][c]
   };
   Workspace workspace(ScratchAllocator& alloc) const {
-    float* rows =
-        alloc.floats(max_of_bytes() ? 0 : std::min<int64_t>(s_.kernel_h, s_.in_h) * s_.depth.kernel * source_.scratch(s_.in_w));
+    const int64_t rows_at_once = max_of_bytes()    ? 0
+                                 : mean_of_bytes() ? 1
+                                                   : std::min<int64_t>(s_.kernel_h, s_.in_h) * s_.depth.kernel;
+    float* rows = alloc.floats(rows_at_once * source_.scratch(s_.in_w));
     float* results = alloc.floats(results_.scratch(s_.out_w));
     return {rows, results, max_of_bytes() ? alloc.bytes(s_.out_w * s_.in_c) : nullptr};
   }
@@ -238,6 +244,22 @@ class PoolStep : public Step {
     float* out = results_.floats(context, row * s_.out_w, ws.results);
     source_.from_bytes(ws.bytes, s_.out_w * s_.in_c, out);
     scale_row(out);
+    results_.store(context, row * s_.out_w, s_.out_w, ws.results);
+  }
+
+  // The columns of windows are summed first, as bytes.
+  bool mean_of_bytes() const { return average_ && source_.reads_bytes(); }
+  void mean_of_bytes(const RunContext& context, int64_t row, const Workspace& ws) const {
+    const uint8_t* in = context.feature_map(inputs[0]).q8();
+    const uint8_t* rows[kMaxPoolRows];
+    PoolRow<float> job = window<float>(row, [&](int i, int64_t pixel) { rows[i] = in + pixel * s_.in_c; });
+    source_.sum_of_bytes(rows, job.count, s_.in_w * s_.in_c, ws.rows);
+    const float share = source_.scale() / static_cast<float>(job.count);
+    const float* sums[] = {ws.rows};
+    job.rows = sums;
+    job.count = 1;
+    job.out = results_.floats(context, row * s_.out_w, ws.results);
+    set_.average_pool_row(job, share);
     results_.store(context, row * s_.out_w, s_.out_w, ws.results);
   }
 

@@ -88,6 +88,21 @@ TEST_F(RowKernels, AveragePool) {
   });
 }
 
+TEST_F(RowKernels, SumsOfBytes) {
+  for (int count : {1, 2, 3, 4, 7, 64}) {
+    std::vector<std::vector<uint8_t>> bytes(static_cast<size_t>(count), std::vector<uint8_t>(101));
+    std::vector<const uint8_t*> rows;
+    std::vector<double> wanted(101, -128.0 * count);
+    for (std::vector<uint8_t>& row : bytes) {
+      for (size_t i = 0; i < row.size(); ++i) wanted[i] += row[i] = static_cast<uint8_t>(255 - i * 37 % 256 * rows.size() % 251);
+      rows.push_back(row.data());
+    }
+    Results out(101);
+    set.sum_q8(rows.data(), count, 101, -128, out.data());
+    out.expect(wanted);
+  }
+}
+
 TEST_F(RowKernels, Bilinear) {
   const BetweenPixels columns[] = {{0, 0, 0}, {0, 1, 0.25f}, {1, 2, 0.9f}, {2, 2, 0.5f}};
   for_channels([&](int64_t channels) {
