@@ -148,13 +148,25 @@ function(cytodet_test name)
 endfunction()
 
 # A program under sanitizers takes long to start, so ctest runs it whole, in four parts, without the tests that
-# tests/sanitizers/<preset>_left_out.txt lists.
+# tests/sanitizers/<preset>_left_out.txt lists. Those of tests/slow.txt, of which one may take half an hour there, are run alone, with
+# the label "slow".
 function(cytodet_sanitized_tests name)
   set(kind asan)
   if(CYTODET_SANITIZE MATCHES thread)
     set(kind tsan)
   endif()
   cytodet_read_list(${CMAKE_CURRENT_SOURCE_DIR}/sanitizers/${kind}_left_out.txt left_out)
+  if(kind STREQUAL asan)
+    cytodet_read_list(${CMAKE_CURRENT_SOURCE_DIR}/slow.txt slow)
+    list(FILTER slow INCLUDE REGEX "^${name} ")
+    list(TRANSFORM slow REPLACE "^${name} " "")
+    list(REMOVE_ITEM slow ${left_out})
+    foreach(test IN LISTS slow)
+      add_test(NAME ${name}.${test} COMMAND test_${name} --gtest_brief=1 --gtest_filter=${test})
+      set_tests_properties(${name}.${test} PROPERTIES TIMEOUT 3600 LABELS "${name};slow")
+    endforeach()
+    list(APPEND left_out ${slow})
+  endif()
   list(JOIN left_out ":" left_out)
   foreach(part RANGE 3)
     add_test(NAME ${name}_${part} COMMAND test_${name} --gtest_brief=1 --gtest_filter=-${left_out})
