@@ -48,6 +48,7 @@ void Layer::read_instead(Value of, Value instead) {
 std::vector<Value> Layer::writes() const {
   std::vector<Value> values{output};
   if (const auto* conv = as<ConvChain>(); conv && conv->pooled != kNoValue) values.push_back(conv->pooled);
+  if (const auto* opaque = as<Opaque>(); opaque && opaque->second != kNoValue) values.push_back(opaque->second);
   return values;
 }
 

@@ -32,6 +32,7 @@ enum class DataMovement { none, same_channels, joined_channels, other_channels }
 struct LayerIo {
   std::vector<StepInput> inputs;
   StepOutput output;
+  int second = -1;                   // the tensor of Opaque::second
   std::vector<int> tensors() const;  // of the inputs, for steps that take them as they stand
 };
 
@@ -80,6 +81,7 @@ struct Opaque {
   std::vector<Value> inputs;
   MakeStep make;
   bool stores_rows = false;  // its output may be of any storage type
+  Value second = kNoValue;   // another output, in floats
 };
 
 using LayerKind = std::variant<Opaque, RowOp, WeightedSum, ConvChain>;

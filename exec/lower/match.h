@@ -26,6 +26,7 @@ bool match_depthwise(Lowering& low, NodeId id);    // constant filter, multiplie
 bool match_matmul(Lowering& low, NodeId id);       // MatMul, constant right side
 bool match_open_matmul(Lowering& low, NodeId id);  // the same of rows whose number is known only when it runs
 bool match_crops(Lowering& low, NodeId id);        // CropAndResize, and the AvgPool behind it
+bool match_lstm(Lowering& low, NodeId id);         // BlockLSTM and BlockLSTMV2 without peepholes
 bool match_sum(Lowering& low, NodeId id);          // Add/AddN of scaled, upsampled maps, and its activation
 bool match_activation(Lowering& low, NodeId id);   // Relu, Relu6, Sigmoid, x * Sigmoid(x)
 bool match_alias(Lowering& low, NodeId id);        // Identity, Reshape, Squeeze, ExpandDims: the same bytes

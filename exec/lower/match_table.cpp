@@ -12,6 +12,7 @@ std::vector<KernelEntry> kernel_entries() {
       {"matmul", match_matmul},
       {"open_matmul", match_open_matmul},
       {"crops", match_crops},
+      {"lstm", match_lstm},
       {"deconv", match_deconv},
       {"computed_product", match_computed_product},
       {"expression", match_expression},

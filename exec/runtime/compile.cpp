@@ -241,7 +241,9 @@ class Compiler {
   }
 
   std::unique_ptr<Step> make_step(const Layer& layer, const Opaque& kind, const StepOutput& output) {
-    return kind.make(io_of(layer, kind.inputs, output));
+    LayerIo io = io_of(layer, kind.inputs, output);
+    io.second = optional_id(kind.second);
+    return kind.make(io);
   }
   std::unique_ptr<Step> make_step(const Layer& layer, const RowOp& kind, const StepOutput& output) {
     return kind.make(io_of(layer, kind.inputs, output));

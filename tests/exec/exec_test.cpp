@@ -424,6 +424,7 @@ TEST(KernelTable, EveryEntryIsUsedByATest) {
                                              {"matmul", "gemm"},
                                              {"open_matmul", "gemm"},  // open_rows_test.cpp
                                              {"crops", "crops"},
+                                             {"lstm", "lstm"},  // lstm_test.cpp
                                              {"deconv", "deconv"},
                                              {"computed_product", "matmul"},
                                              {"norm", "norm"},  // transformer_test.cpp

@@ -210,8 +210,40 @@ class Layer {
     return b_.add("Fill", {sizes, b_.number(0, x_)});
   }
 
+  // Whether it is what BlockLSTMV2 computes: sequences of one length, and the usual activations.
+  bool is_block_lstm(const Cell& cell) const {
+    static const std::vector<std::string> kUsual = {"Sigmoid", "Tanh", "Tanh"};
+    return kind_.states == 2 && !lengths_ && cell.activations == kUsual && b_.dims(x_)[0] != 0 && b_.type(x_) == DType::f32;
+  }
+
+  // [4 * units, ...], gates i, o, f, c -> i, f, c, o.
+  Value in_block_order(Value v) const {
+    std::vector<Value> parts;
+    for (int64_t gate : {0, 2, 3, 1}) parts.push_back(b_.slice(v, 0, gate * units_, (gate + 1) * units_));
+    parts.push_back(b_.int32(0));
+    return b_.add("ConcatV2", parts);
+  }
+
+  Repeated run_block_lstm(int64_t d, bool backwards, const Cell& cell) {
+    const auto weights = [&](size_t input) { return b_.transpose(in_block_order(of_direction(c_.in(input), d)), {1, 0}); };
+    const Value w = b_.add("ConcatV2", {weights(1), weights(2), b_.int32(0)});
+    const Value sum = b_.add("AddV2", {bias(d, 0), bias(d, 1)}), none = b_.add("Fill", {b_.ints({units_}), b_.number(0, x_)});
+    const auto peephole = [&](int64_t gate) {
+      return cell.peepholes ? b_.slice(*cell.peepholes, 0, gate * units_, (gate + 1) * units_) : none;
+    };
+    const auto turned_round = [&](Value v) { return backwards ? b_.add("ReverseV2", {v, b_.int32s({0})}) : v; };
+    const Value all = b_.add("BlockLSTMV2",
+                             {steps_, turned_round(x_), first_state(6, d), first_state(5, d), w, peephole(0), peephole(2),
+                              peephole(1), in_block_order(sum)},
+                             {{"cell_clip", 0.0f}, {"use_peephole", cell.peepholes.has_value()}});
+    const Value h = Builder::output(all, 6), cs = Builder::output(all, 1), last = b_.add("Sub", {steps_, b_.int64(1)});
+    const auto at_end = [&](Value v) { return element_of(b_, v, last, 0); };
+    return {{at_end(h), c_.wants(2) ? at_end(cs) : at_end(h)}, {turned_round(h)}};
+  }
+
   Repeated run_direction(int64_t d, bool backwards) {
     const Cell cell = cell_of(d);
+    if (is_block_lstm(cell)) return run_block_lstm(d, backwards, cell);
     const Value inputs = products_of_inputs(d, cell);
     Repetition r;
     r.rounds = steps_;
