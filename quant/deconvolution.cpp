@@ -6,6 +6,7 @@
 #include "graph/ir/conv_node.h"
 #include "graph/ir/op.h"
 #include "graph/passes/node_edits.h"
+#include "graph/quantized/quant_nodes.h"
 
 namespace cytodet::quant {
 namespace {
@@ -40,19 +41,42 @@ AttrList ints(std::vector<int64_t> values) {
   return list;
 }
 
-// Filter [h, w, out, in] of the deconvolution -> [taps, taps, in, stride * stride * out] of all phases, last tap first.
-Tensor phases_of(const Tensor& f, const Side& y, const Side& x) {
-  const int64_t out = f.dim(2), in = f.dim(3), s = y.s;
-  Tensor t(DType::f32, {y.taps(), x.taps(), in, s * s * out});
+using Sides = std::vector<Side>;  // height and width, or depth, height and width
+
+template <class Get>
+int64_t product(const Sides& sides, Get get) {
+  int64_t all = 1;
+  for (const Side& side : sides) all *= get(side);
+  return all;
+}
+int64_t phase_count(const Sides& sides) {
+  return product(sides, [](const Side& side) { return side.s; });
+}
+
+// Filter [k..., out, in] of the deconvolution -> [taps..., in, phases * out], last tap first; phases in the order of their places
+// in a block.
+Tensor phases_of(const Tensor& f, const Sides& sides) {
+  const int64_t out = f.dim(-2), in = f.dim(-1), columns = phase_count(sides) * out;
+  Shape shape;
+  for (const Side& side : sides) shape.push_back(side.taps());
+  shape.insert(shape.end(), {in, columns});
+  Tensor t(DType::f32, shape);
   std::fill_n(t.data<float>(), t.size(), 0.0f);
-  for (int64_t ky = 0; ky < y.k; ++ky)
-    for (int64_t kx = 0; kx < x.k; ++kx) {
-      const int64_t ty = y.taps() - 1 - ky / s, tx = x.taps() - 1 - kx / s, phase = ky % s * s + kx % s;
-      for (int64_t o = 0; o < out; ++o)
-        for (int64_t i = 0; i < in; ++i)
-          t.data<float>()[((ty * x.taps() + tx) * in + i) * s * s * out + phase * out + o] =
-              f.data<float>()[((ky * x.k + kx) * out + o) * in + i];
+  for (int64_t place = 0; place < f.size() / (out * in); ++place) {  // of the filter, whose last side is innermost
+    int64_t tap = 0, phase = 0, rest = place, taps_inside = 1, phases_inside = 1;
+    for (size_t d = sides.size(); d-- > 0;) {
+      const Side& side = sides[d];
+      const int64_t k = rest % side.k;
+      rest /= side.k;
+      tap += (side.taps() - 1 - k / side.s) * taps_inside;
+      phase += k % side.s * phases_inside;
+      taps_inside *= side.taps();
+      phases_inside *= side.s;
     }
+    for (int64_t o = 0; o < out; ++o)
+      for (int64_t i = 0; i < in; ++i)
+        t.data<float>()[(tap * in + i) * columns + phase * out + o] = f.data<float>()[(place * out + o) * in + i];
+  }
   return t;
 }
 
@@ -72,53 +96,132 @@ Tensor tiled(const Tensor& bias, int64_t phases) {
   return Tensor::from<float>({count}, all);
 }
 
+// The sides of a deconvolution that can be rewritten; empty where it cannot.
+Sides sides_of(const Graph& g, const Node& n) {
+  const bool volume = n.op == "Conv3DBackpropInputV2";
+  const size_t dims = volume ? 3 : 2, rank = dims + 2;
+  if (n.inputs.size() != 3 || !is_channels_last(n)) return {};
+  const Tensor *sizes = g.constant(n.inputs[0]), *filter = g.constant(n.inputs[1]);
+  if (!sizes || !filter || sizes->size() != static_cast<int64_t>(rank)) return {};
+  if (filter->dtype() != DType::f32 || filter->rank() != static_cast<int64_t>(rank)) return {};
+  const AttrList ones = ints(std::vector<int64_t>(rank, 1));
+  const AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", ones),
+                 pads = n.attr_or("explicit_paddings", AttrList{});
+  if (strides.ints.size() != rank || dilations.ints != ones.ints) return {};
+  if (!volume && strides.ints[1] != strides.ints[2]) return {};    // DepthToSpace has one
+  if (volume && filter->dim(-1) % k16BitSafeRows != 0) return {};  // would stay in float
+  const auto pad = [&](size_t i) { return i < pads.ints.size() ? pads.ints[i] : 0; };
+  Sides sides;
+  for (size_t d = 1; d <= dims; ++d) {
+    const auto axis = static_cast<int64_t>(d);
+    const auto side = side_of(n, filter->dim(axis - 1), strides.ints[d], sizes->as_int(axis), pad(2 * d), pad(2 * d + 1));
+    if (!side) return {};
+    sides.push_back(*side);
+  }
+  return sides;
+}
+
+Tensor int32s(const std::vector<int64_t>& values) {
+  std::vector<int32_t> narrow;
+  for (int64_t v : values) narrow.push_back(static_cast<int32_t>(v));
+  return Tensor::from<int32_t>({static_cast<int64_t>(narrow.size())}, narrow);
+}
+
+// A node that is not there yet, or that another becomes.
+struct NewNode {
+  std::string op;
+  std::vector<Value> inputs;
+  AttrMap attrs = {{"T", DType::f32}};
+};
+
+class Rewriting {
+ public:
+  Rewriting(Graph& g, const Node& n, Sides sides) : g_(g), n_(n), sides_(std::move(sides)) {}
+
+  // All phases of the map x, in the channels.
+  Value phases(Value x) {
+    const Value filter = g_.add_const(n_.name + "/phase_filter", phases_of(*g_.constant(n_.inputs[1]), sides_));
+    std::vector<int64_t> pads{0, 0};
+    for (const Side& side : sides_) pads.insert(pads.end(), {side.taps() - 1, side.places() - side.in});
+    pads.insert(pads.end(), {0, 0});
+    NewNode conv{volume() ? "Conv3D" : "Conv2D", {x, filter}};
+    conv.attrs.emplace("strides", ints(std::vector<int64_t>(sides_.size() + 2, 1)));
+    conv.attrs.emplace("padding", std::string(volume() ? "VALID" : "EXPLICIT"));
+    if (!volume()) conv.attrs.emplace("explicit_paddings", ints(pads));
+    if (volume() && *std::max_element(pads.begin(), pads.end()) > 0) {  // Conv3D has no padding of its own
+      const Value padding = g_.add_const(n_.name + "/padding", int32s(pads).reshaped({static_cast<int64_t>(pads.size()) / 2, 2}));
+      conv.inputs[0] = add("padded", {"Pad", {x, padding}, {{"T", DType::f32}, {"Tpaddings", DType::i32}}});
+    }
+    return add("phases", conv);
+  }
+
+  Value with_bias(Value phases, const Tensor& bias) {
+    const Value all = g_.add_const(n_.name + "/phase_bias", tiled(bias, phase_count(sides_)));
+    return add("phases_and_bias", {"BiasAdd", {phases, all}});
+  }
+
+  // What interleaves the phases and cuts off what is too much: its last node.
+  NewNode last(Value phases) {
+    NewNode node = phase_count(sides_) == 1 ? NewNode{"Identity", {phases}}
+                   : volume()               ? pixels_of_volume(phases)
+                                            : pixels(phases);
+    if (!cropped()) return node;
+    const Value whole = phase_count(sides_) == 1 ? phases : add("interleaved", node);
+    std::vector<int64_t> begin{0}, size{-1};
+    for (const Side& side : sides_) begin.push_back(side.before), size.push_back(side.out);
+    begin.push_back(0), size.push_back(-1);
+    const Value from = g_.add_const(n_.name + "/begin", int32s(begin)), count = g_.add_const(n_.name + "/size", int32s(size));
+    return {"Slice", {whole, from, count}, {{"T", DType::f32}, {"Index", DType::i32}}};
+  }
+
+ private:
+  bool volume() const { return sides_.size() == 3; }
+  bool cropped() const {
+    return std::any_of(sides_.begin(), sides_.end(),
+                       [](const Side& side) { return side.before > 0 || side.places() * side.s != side.out; });
+  }
+  Value add(const std::string& name, const NewNode& node) {
+    return g_.add_new(n_.name + "/" + name, node.op, node.inputs, node.attrs);
+  }
+
+  NewNode pixels(Value phases) const { return {"DepthToSpace", {phases}, {{"T", DType::f32}, {"block_size", sides_[0].s}}}; }
+
+  // [n, d, h, w, phases * c] -> [n, d, h, w, sd, sh, sw, c] -> [n, d, sd, h, sh, w, sw, c] -> [n, d * sd, h * sh, w * sw, c].
+  NewNode pixels_of_volume(Value phases) {
+    std::vector<int64_t> apart{-1}, joined{-1};
+    for (const Side& side : sides_) apart.push_back(side.places());
+    for (const Side& side : sides_) apart.push_back(side.s), joined.push_back(side.places() * side.s);
+    const int64_t channels = g_.constant(n_.inputs[1])->dim(-2);
+    apart.push_back(channels), joined.push_back(channels);
+    const auto reshape = [&](const char* name, Value x, const std::vector<int64_t>& shape) {
+      const Value to = g_.add_const(n_.name + "/" + name, int32s(shape));
+      return NewNode{"Reshape", {x, to}, {{"T", DType::f32}, {"Tshape", DType::i32}}};
+    };
+    const Value blocks = add("blocks", reshape("blocks_shape", phases, apart));
+    const Value order = g_.add_const(n_.name + "/order", int32s({0, 1, 4, 2, 5, 3, 6, 7}));
+    const Value turned = add("turned", {"Transpose", {blocks, order}, {{"T", DType::f32}, {"Tperm", DType::i32}}});
+    return reshape("whole_shape", turned, joined);
+  }
+
+  Graph& g_;
+  const Node& n_;
+  const Sides sides_;
+};
+
 bool rewrite(Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, NodeId id) {
   const Node n = g.node(id);
-  if (n.inputs.size() != 3 || !is_channels_last(n)) return false;
-  const Tensor *sizes = g.constant(n.inputs[0]), *filter = g.constant(n.inputs[1]);
-  if (!sizes || !filter || sizes->size() != 4 || filter->dtype() != DType::f32 || filter->rank() != 4) return false;
-  const AttrList strides = n.attr_or("strides", AttrList{}), dilations = n.attr_or("dilations", ints({1, 1, 1, 1})),
-                 pads = n.attr_or("explicit_paddings", AttrList{});
-  if (strides.ints.size() != 4 || strides.ints[1] != strides.ints[2] || dilations.ints != ints({1, 1, 1, 1}).ints) return false;
-  const auto pad = [&](size_t i) { return i < pads.ints.size() ? pads.ints[i] : 0; };
-  const auto y = side_of(n, filter->dim(0), strides.ints[1], sizes->as_int(1), pad(2), pad(3)),
-             x = side_of(n, filter->dim(1), strides.ints[2], sizes->as_int(2), pad(4), pad(5));
-  if (!y || !x) return false;
-
-  AttrMap conv;
-  conv.emplace("T", DType::f32);
-  conv.emplace("strides", ints({1, 1, 1, 1}));
-  conv.emplace("padding", std::string("EXPLICIT"));
-  conv.emplace("explicit_paddings", ints({0, 0, y->taps() - 1, y->places() - y->in, x->taps() - 1, x->places() - x->in, 0, 0}));
-  const Value phases = g.add_const(n.name + "/phase_filter", phases_of(*filter, *y, *x));
-  Value at = g.add_new(n.name + "/phases", "Conv2D", {n.inputs[2], phases}, conv);
-  const std::optional<BiasNode> bias = bias_of(g, uses, outputs, id, filter->dim(2));
-  if (bias) {
-    const Value all = g.add_const(n.name + "/phase_bias", tiled(*bias->bias, y->s * y->s));
-    at = g.add_new(n.name + "/phases_and_bias", "BiasAdd", {at, all}, {{"T", DType::f32}});
-  }
-  const bool cropped = y->before > 0 || x->before > 0 || y->places() * y->s != y->out || x->places() * x->s != x->out;
-  AttrMap d2s;
-  d2s.emplace("T", DType::f32);
-  if (y->s > 1) d2s.emplace("block_size", y->s);
-  if (y->s > 1 && cropped) at = g.add_new(n.name + "/interleaved", "DepthToSpace", {at}, d2s);
+  const Sides sides = sides_of(g, n);
+  if (sides.empty()) return false;
+  Rewriting r(g, n, sides);
+  Value at = r.phases(n.inputs[2]);
+  const std::optional<BiasNode> bias = bias_of(g, uses, outputs, id, g.constant(n.inputs[1])->dim(-2));
+  if (bias) at = r.with_bias(at, *bias->bias);
+  NewNode end = r.last(at);
   // What ends the deconvolution, and its bias, takes their name.
-  const NodeId end = bias ? bias->node : id;
-  std::vector<Value> inputs{at};
-  AttrMap attrs;
-  if (cropped) {
-    const auto wide = [](int64_t v) { return static_cast<int32_t>(v); };
-    inputs.push_back(g.add_const(n.name + "/begin", Tensor::from<int32_t>({4}, {0, wide(y->before), wide(x->before), 0})));
-    inputs.push_back(g.add_const(n.name + "/size", Tensor::from<int32_t>({4}, {-1, wide(y->out), wide(x->out), -1})));
-    attrs.emplace("T", DType::f32);
-    attrs.emplace("Index", DType::i32);
-  } else {
-    attrs = d2s;
-  }
-  Node& last = g.node(end);
-  last.op = cropped ? "Slice" : y->s > 1 ? "DepthToSpace" : "Identity";
-  last.inputs = inputs;
-  last.attrs = std::move(attrs);
+  Node& last = g.node(bias ? bias->node : id);
+  last.op = end.op;
+  last.inputs = std::move(end.inputs);
+  last.attrs = std::move(end.attrs);
   if (bias) {
     last.controls = n.controls;
     g.remove(id);
@@ -133,7 +236,7 @@ int deconvolutions_to_convolutions(Graph& graph, const Interface& io) {
   const std::set<NodeId> outputs = output_ids(graph, io);
   std::vector<NodeId> found;
   for (NodeId id : graph.ids())
-    if (graph.node(id).op == "Conv2DBackpropInput") found.push_back(id);
+    if (graph.node(id).op == "Conv2DBackpropInput" || graph.node(id).op == "Conv3DBackpropInputV2") found.push_back(id);
   int changed = 0;
   for (NodeId id : found) changed += rewrite(graph, uses, outputs, id);
   return changed;

@@ -37,9 +37,14 @@ bool match_alias(Lowering& low, NodeId id) {
   const Shape* in = low.float_shape(n.inputs[0]);
   const Shape* out = low.float_shape({id, 0});
   if (!in || !out || low.constant(n.inputs[0]) || elements(*in) != elements(*out)) return false;
-  claim(low, id, {n.inputs[0]}, [](const LayerIo& io) {
-    return std::make_unique<AliasStep>(io.inputs[0].tensor, io.output.tensor);
-  }).movement = DataMovement::same_channels;
+  Layer& layer = claim(low, id, {n.inputs[0]},
+                       [](const LayerIo& io) { return std::make_unique<AliasStep>(io.inputs[0].tensor, io.output.tensor); });
+  layer.movement = DataMovement::same_channels;
+  const int64_t before = in->empty() ? 1 : in->back(), after = out->empty() ? 1 : out->back();
+  if (before != after && after > 0 && before % after == 0) {  // channels become pixels
+    layer.movement = DataMovement::other_channels;
+    for (int64_t c = 0; c < before; ++c) layer.channels_after.push_back(c % after);
+  }
   return true;
 }
 

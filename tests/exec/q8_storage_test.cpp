@@ -283,6 +283,19 @@ TEST_P(Q8Storage, PixelsOutOfChannelsAreMovedWithTheirFactors) {
   expect_same(net, "c", {"a", "pixels"});
 }
 
+// A reshape that makes pixels of channels moves them with their factors.
+TEST_P(Q8Storage, ChannelsBecomePixels) {
+  Network net;
+  net.input("x", {3, 4, 5, 4});
+  net.conv("a", "x", 2 * channels, 3);
+  net.op("same", "Relu6", {"a"});
+  net.axes("other", {3, 4, 10, channels}, {4});
+  net.op("rows", "Reshape", {"same", "other"});
+  net.conv("b", "rows", 4, 1, kStoredQuant, factors, q8_16bit_safe);
+  net.between = {"same", "rows"};
+  expect_same(net, "b", {"same", "rows"});
+}
+
 // A channel whose values come to several has several factors.
 TEST_P(Q8Storage, ChannelsThatAreMixedStayFloats) {
   Network net;
@@ -353,7 +366,7 @@ TEST(Q8StorageRefused, ReadersThatQuantizeDifferentlyGetFloats) {
     net.conv("a", "x", 8, 3);
     net.axes("shape", {3, 5, 4, 8}, {4});
     net.op("same", "Reshape", {"a", "shape"});
-    net.axes("other", {3, 5, 8, 4}, {4});
+    net.axes("other", {3, 5, 2, 16}, {4});
     net.op("rows", "Reshape", {"same", "other"});
     net.conv("b", "rows", 4, 1, kStoredQuant, true);
     net.between = {"rows"};  // the first reshape is the convolution's own

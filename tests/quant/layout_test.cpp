@@ -54,6 +54,58 @@ TEST(Deconvolution, AsPhasesOfAConvolution) {
   }
 }
 
+// A deconvolution of a volume of 8 channels to `out` of 3.
+struct VolumeDeconvolution {
+  Shape out, kernel;
+  std::vector<int64_t> strides;
+  std::string padding;
+  Shape in() const {
+    Shape shape{2};
+    for (size_t d = 0; d < 3; ++d)
+      shape.push_back(padding == "SAME" ? (out[d] + strides[d] - 1) / strides[d] : (out[d] - kernel[d]) / strides[d] + 1);
+    shape.push_back(8);
+    return shape;
+  }
+};
+
+Graph graph_of(const VolumeDeconvolution& d, bool biased) {
+  Graph g;
+  placeholder(g, "x", d.in());
+  constant(g, "w", uniform_tensor({d.kernel[0], d.kernel[1], d.kernel[2], 3, 8}, 3));
+  std::vector<int32_t> sizes{2};
+  for (int64_t v : d.out) sizes.push_back(static_cast<int32_t>(v));
+  sizes.push_back(3);
+  constant(g, "sizes", Tensor::from<int32_t>({5}, sizes));
+  constant(g, "b", uniform_tensor({3}, 5));
+  AttrMap a;
+  a.emplace("strides", ints({1, d.strides[0], d.strides[1], d.strides[2], 1}));
+  a.emplace("padding", d.padding);
+  a.emplace("data_format", std::string("NDHWC"));
+  a.emplace("Tshape", DType::i32);
+  add(g, "y", "Conv3DBackpropInputV2", {"sizes", "w", "x"}, a);
+  if (biased) add(g, "z", "BiasAdd", {"y", "b"});
+  return g;
+}
+
+TEST(Deconvolution, OfVolumes) {
+  const VolumeDeconvolution kAll[] = {{{4, 6, 8}, {2, 2, 2}, {2, 2, 2}, "SAME"}, {{4, 6, 8}, {2, 2, 2}, {2, 2, 2}, "VALID"},
+                                      {{5, 7, 6}, {3, 3, 3}, {2, 2, 2}, "SAME"}, {{9, 7, 5}, {3, 1, 2}, {2, 1, 3}, "VALID"},
+                                      {{4, 5, 6}, {3, 3, 3}, {1, 1, 1}, "SAME"}, {{3, 8, 8}, {1, 4, 4}, {1, 2, 2}, "SAME"}};
+  for (const VolumeDeconvolution& d : kAll)
+    for (bool biased : {false, true}) {
+      Graph g = graph_of(d, biased);
+      const std::string end = biased ? "z" : "y";
+      const Tensor x = uniform_tensor(d.in(), 1), wanted = interpret(g, {{g.value("x"), x}}, {g.value(end)})[0];
+      ASSERT_EQ(deconvolutions_to_convolutions(g, {{"x"}, {end}}), 1);
+      g.check();
+      EXPECT_EQ(count(g, "Conv3D"), 1);
+      EXPECT_EQ(difference(interpret(g, {{g.value("x"), x}}, {g.value(end)})[0], wanted), "") << to_string(d.out);
+    }
+  Graph few = graph_of(kAll[0], false);
+  few.node(few.require("y")).inputs[1] = few.add_const("few", uniform_tensor({2, 2, 2, 3, 7}, 3));
+  EXPECT_EQ(deconvolutions_to_convolutions(few), 0);
+}
+
 TEST(Deconvolution, ABiasThatAloneReadsItIsAddedToItsPhases) {
   for (const Deconvolution& d : {Deconvolution{8, 8, 2, 2, 2, "SAME"}, Deconvolution{7, 9, 3, 3, 2, "SAME"}})
     for (const char* op : {"BiasAdd", "AddV2"}) {
