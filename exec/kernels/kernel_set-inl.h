@@ -9,6 +9,7 @@
 #include "exec/kernels/gemm_f32-inl.h"
 #include "exec/kernels/gemm_q8_segments-inl.h"
 #include "exec/kernels/gemm_segments-inl.h"
+#include "exec/kernels/grouped-inl.h"
 #include "exec/kernels/pool_resize-inl.h"
 #include "exec/kernels/winograd-inl.h"
 
@@ -40,6 +41,7 @@ constexpr KernelSet kernel_set(const char* name) {
   set.quantize = quantize<Set>;
   set.dequantize = dequantize;
   set.depthwise_row = depthwise_row;
+  set.grouped_row = grouped_row<Set>;
   set.weighted_sum_row = weighted_sum_row;
   set.product_row = product_row;
   set.exp_rows = exp_rows;
@@ -50,6 +52,7 @@ constexpr KernelSet kernel_set(const char* name) {
   set.sum_q8 = sum_q8;
   if constexpr (Set::packed4) {
     set.depthwise_packed4 = depthwise_packed4<Set>;
+    set.grouped_row_q8 = grouped_row_q8<Set>;
     set.pack4_f32 = pack4_f32<Set>;
     set.pack4_q8 = pack4_q8<Set>;
     set.pack4_fill = pack4_fill<Set>;

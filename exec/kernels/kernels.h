@@ -204,6 +204,24 @@ struct PoolRow {
   T* out = nullptr;  // [width][channels]
 };
 
+// A row of the result of a convolution of groups, each of as many channels in as out: 4, 8 or 16, at most a vector (`panel` / 2).
+// Bytes are q - qmin, and a vector of them is read beyond a pixel's last channel.
+template <class T>
+struct GroupedRow {
+  const T* const* pixels =
+      nullptr;  // [taps][width]: channel 0 of the pixel that a tap of a result reads, also outside of the map
+  int taps = 1, group = 4;
+  int64_t width = 0, channels = 0;
+  // Of each vector of channels, the last padded with zeros, [taps][group][vector] floats, or [taps][group / 4][vector][4] signed
+  // bytes.
+  const void* weights = nullptr;
+  const float* bias = nullptr;                      // [padded channels]
+  const float* scales = nullptr;                    // of bytes: result = 32-bit sum * scale + bias
+  const int32_t* zero_point_corrections = nullptr;  // of bytes: what sums start from
+  Act act = Act::none;
+  float* out = nullptr;  // [width][channels]
+};
+
 // A position between two pixels of a row: pixel `low` plus `share` of the way to pixel `high`.
 struct BetweenPixels {
   int32_t low, high;
@@ -297,6 +315,9 @@ struct KernelSet {
   void (*f32_to_f16)(const float* in, int64_t lda, int64_t rows, int64_t k, float scale, uint16_t* out, int64_t ldo);
   void (*f16_to_f32)(const Fp16Values& in, int64_t n, float* out);
 
+  // The second is null without VNNI.
+  void (*grouped_row)(const GroupedRow<float>& job);
+  void (*grouped_row_q8)(const GroupedRow<uint8_t>& job);
   // out[width, channels] = act(sum of weight_i * in_i), 1 to 4 inputs.
   void (*weighted_sum_row)(const WeightedRow* in, int count, Act act, float* out, int64_t width, int64_t channels);
   // out[pixels][channels] = a * b * scale; b_stride: floats between pixels of b (0: one pixel for all).

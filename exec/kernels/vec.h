@@ -12,6 +12,7 @@
 //   limit(x, max_abs)           x clamped to [-max_abs, max_abs]
 //   approximate_quotient(a, b)  a / b to 2^-14; approximate_quotient_plus(a, b, c): c added, rounded once (sets with packed4)
 //   round, to_int, to_float     to the nearest, ties to even
+//   spread(x, lanes)            lane l is lane lanes[l] of x (optional: width 4 has no use for it)
 //   scale_by_power(p, shifted)  p * 2^n, n the low bits of shifted = n + 1.5 * 2^23
 //   times_power(x, n)           x * 2^n of any n (optional)
 //   linear_power(i)             the float with the bits of 1.0f plus i; linear_power_minus(i): minus i
@@ -30,6 +31,7 @@
 //   ByteLane(qmin, byte), merge_q8(p, x, lane)   byte `byte` of the integers at p becomes q of x, counted from qmin
 //   merge_bytes(p, x, lane)     ... becomes the lowest byte of x
 //   shift_bytes(low, below, n)  low moved up by n bytes, filled from below
+//   repeat_bytes(p)             `width` bytes again and again; spread_bytes(x, lanes): four bytes each, as spread
 //   bits                        the bits of floats
 //   store_f16, load_f16, store_q8_bytes
 //

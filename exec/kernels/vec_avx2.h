@@ -48,6 +48,11 @@ struct V {
   }
   static void store_q8(uint8_t* p, const T (&x)[4], float qmin) { store_bytes(p, x, qmin); }
 
+  static I repeat_bytes(const uint8_t* p) {
+    return _mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static I spread_bytes(I x, I lanes) { return _mm256_permutevar8x32_epi32(x, lanes); }
+
   static constexpr bool packed4 = true;
   static constexpr int packed4_pixels = 4;
   struct ByteLane {
@@ -105,6 +110,7 @@ struct V {
   static T load_some(const float* p, int n) { return _mm256_maskload_ps(p, first(n)); }
   static void store_some(float* p, T x, int n) { _mm256_maskstore_ps(p, first(n), x); }
   static I first(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0)); }
+  static T spread(T x, I lanes) { return _mm256_permutevar8x32_ps(x, lanes); }
   static T add(T a, T b) { return _mm256_add_ps(a, b); }
   static T sub(T a, T b) { return _mm256_sub_ps(a, b); }
   static T mul(T a, T b) { return _mm256_mul_ps(a, b); }

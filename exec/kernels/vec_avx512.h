@@ -48,6 +48,9 @@ struct V {
     _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(pair(x[0], x[1]), pair(x[2], x[3]))));
   }
 
+  static I repeat_bytes(const uint8_t* p) { return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static I spread_bytes(I x, I lanes) { return _mm512_permutexvar_epi32(lanes, x); }
+
   static constexpr bool packed4 = true;
   static constexpr int packed4_pixels = 8;
   struct ByteLane {
@@ -118,6 +121,7 @@ struct V {
   static void store(float* p, T x) { _mm512_storeu_ps(p, x); }
   static T load_some(const float* p, int n) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p); }
   static void store_some(float* p, T x, int n) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), x); }
+  static T spread(T x, I lanes) { return _mm512_permutexvar_ps(lanes, x); }
   static T add(T a, T b) { return _mm512_add_ps(a, b); }
   static T sub(T a, T b) { return _mm512_sub_ps(a, b); }
   static T mul(T a, T b) { return _mm512_mul_ps(a, b); }

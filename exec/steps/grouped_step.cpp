@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "exec/kernels/pack_weights.h"
+#include "exec/steps/group_rows.h"
 #include "exec/steps/quantized_groups_step.h"
 #include "exec/steps/row_blocks.h"
 
@@ -12,7 +13,7 @@ namespace cytodet::exec {
 namespace {
 
 // Some rows of the result at a time, so many that products are tall: the patches of a group are gathered and multiplied by its
-// weights.
+// weights. Where there is a kernel for such groups, it makes a row of the result of all of them.
 class GroupedConvStep : public Step {
  public:
   GroupedConvStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)
@@ -25,14 +26,18 @@ class GroupedConvStep : public Step {
         results_(set_, output, s_.out_c),
         group_in_(s_.in_c / groups_),
         group_out_(s_.out_c / groups_),
-        k_(s_.taps() * group_in_) {
+        k_(s_.taps() * group_in_),
+        by_rows_(in.size() == 1 && takes_group_rows(set_, conv)) {
     if (in.size() > 1) residual_.emplace(set_, in[1], s_.out_c);
     for (const StepInput& input : in) inputs.push_back(input.tensor);
     outputs = {output.tensor};
     info.kernel = "grouped_conv";
     info.macs = s_.batch * s_.out_h * s_.out_w * s_.out_c * k_;
     info.bytes = conv.weights.size() * 4;
-    pack(conv);
+    if (by_rows_)
+      pack_rows(conv);
+    else
+      pack(conv);
     block_ = std::clamp<int64_t>(kBlockPixels / std::max<int64_t>(1, s_.out_w), 1, s_.out_h);
     ScratchAllocator alloc(nullptr);
     workspace(alloc);
@@ -54,13 +59,16 @@ class GroupedConvStep : public Step {
 
   struct Workspace {
     float *rows, *patches, *residual, *results;
+    const float** pixels;  // GroupedRow::pixels
   };
   Workspace workspace(ScratchAllocator& alloc) const {
     const int64_t pixels = block_ * s_.out_w;
     float* rows = alloc.floats(s_.rows_read(block_) * source_.scratch(s_.in_w));
-    float* patches = alloc.floats(pixels * k_);
+    float* patches = alloc.floats(by_rows_ ? 0 : pixels * k_);
     float* residual = alloc.floats(residual_ ? residual_->scratch(pixels) : 0);
-    return {rows, patches, residual, alloc.floats(results_.scratch(pixels))};
+    float* results = alloc.floats(results_.scratch(pixels));
+    const int64_t pointers = by_rows_ ? s_.taps() * s_.out_w * static_cast<int64_t>(sizeof(float*)) : 0;
+    return {rows, patches, residual, results, reinterpret_cast<const float**>(alloc.bytes(pointers))};
   }
 
   int64_t panels() const { return (group_out_ + set_.panel - 1) / set_.panel; }
@@ -80,6 +88,13 @@ class GroupedConvStep : public Step {
     }
   }
 
+  void pack_rows(const GroupedConv& conv) {
+    weights_ = pack_group_weights(set_, conv);
+    bias_ = FloatBuffer((s_.out_c + set_.panel - 1) / set_.panel * set_.panel);
+    std::copy(conv.bias.begin(), conv.bias.end(), bias_.data());
+    outside_ = FloatBuffer(s_.in_c);
+  }
+
   // A block of rows of the result; `rows` gets the rows of the map that they read, null outside.
   void run_rows(const RunContext& context, const RowBlock& block, const Workspace& ws, std::vector<const float*>& rows) const {
     const auto [image, y, count] = block;
@@ -91,7 +106,8 @@ class GroupedConvStep : public Step {
             source_.values(context, (image * s_.in_h + top + i) * s_.in_w, s_.in_w, ws.rows + i * source_.scratch(s_.in_w));
     const float* residual = residual_ ? residual_->values(context, pixel, pixels, ws.residual) : nullptr;
     float* out = results_.floats(context, pixel, ws.results);
-    for (int64_t g = 0; g < groups_; ++g) {
+    for (int64_t r = 0; by_rows_ && r < count; ++r) make_row(rows.data() + r * s_.stride_h, ws, out + r * s_.out_w * s_.out_c);
+    for (int64_t g = 0; !by_rows_ && g < groups_; ++g) {
       for (int64_t r = 0; r < count; ++r) fill_patches_of(g, rows.data() + r * s_.stride_h, ws.patches + r * s_.out_w * k_);
       Epilogue end;
       end.bias = bias_.data() + g * padded();
@@ -103,6 +119,22 @@ class GroupedConvStep : public Step {
                 panels(), out + g * group_out_, s_.out_c, end);
     }
     results_.store(context, pixel, pixels, ws.results);
+  }
+
+  // A row of the result, whose windows begin in rows[0].
+  void make_row(const float* const* rows, const Workspace& ws, float* out) const {
+    find_group_pixels(s_, rows, outside_.data(), ws.pixels);
+    GroupedRow<float> job;
+    job.pixels = ws.pixels;
+    job.taps = static_cast<int>(s_.taps());
+    job.group = static_cast<int>(group_in_);
+    job.width = s_.out_w;
+    job.channels = s_.out_c;
+    job.weights = weights_.data();
+    job.bias = bias_.data();
+    job.act = act_;
+    job.out = out;
+    set_.grouped_row(job);
   }
 
   // patches[out_w][kernel_h][kernel_w][in_c / groups] of a row of the result whose windows begin in rows[0]; zeros outside.
@@ -146,6 +178,8 @@ class GroupedConvStep : public Step {
   int64_t group_in_, group_out_, k_;
   int64_t block_ = 1;  // rows of the result
   FloatBuffer weights_, bias_;
+  const bool by_rows_;   // by KernelSet::grouped_row
+  FloatBuffer outside_;  // a pixel of zeros, for these
 };
 
 }  // namespace

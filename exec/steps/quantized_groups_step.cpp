@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "exec/steps/group_rows.h"
 #include "exec/steps/packed_conv.h"
 #include "exec/steps/row_blocks.h"
 
@@ -10,7 +11,8 @@ namespace cytodet::exec {
 namespace {
 
 // Row by row of the result, and some groups at a time: as many as fill a panel are one product, whose matrix holds zeros where
-// one group's inputs meet another's outputs. Rows of the map are quantized once, and patches are cut from them.
+// one group's inputs meet another's outputs. Rows of the map are quantized once, and patches are cut from them. Where there is a
+// kernel for such groups, it makes a row of the result of all of them.
 class QuantizedGroupsStep : public Step {
  public:
   QuantizedGroupsStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)
@@ -31,7 +33,8 @@ class QuantizedGroupsStep : public Step {
     info.macs = info.int8_macs = s_.batch * s_.out_h * s_.out_w * s_.out_c * s_.taps() * group_in;
     info.bytes = conv.weights.size();
     const int64_t joined = std::max<int64_t>(1, set_.panel / group_out);
-    for (int64_t first = 0; first < conv.groups; first += joined)
+    if (in.size() == 1 && takes_group_rows(set_, conv)) rows_.emplace(set_, conv, params_);
+    for (int64_t first = 0; !rows_ && first < conv.groups; first += joined)
       add_product(conv, first, std::min(joined, conv.groups - first), group_in, group_out);
     block_ = std::clamp<int64_t>(kBlockPixels / std::max<int64_t>(1, s_.out_w), 1, s_.out_h);
     ScratchAllocator alloc(nullptr);
@@ -56,11 +59,39 @@ class QuantizedGroupsStep : public Step {
     std::unique_ptr<PackedDense> packed;
     int64_t first_in, in, first_out;
   };
+  // What KernelSet::grouped_row_q8 reads of all groups.
+  struct PackedRows {
+    PackedRows(const KernelSet& set, const GroupedConv& conv, const PackedQuantizeParams& params)
+        : group(static_cast<int>(conv.shape.in_c / conv.groups)),
+          weights(pack_quantized_group_weights(set, conv)),
+          bias(padded(set, conv.shape.out_c)),
+          scales(padded(set, conv.shape.out_c)),
+          corrections(padded(set, conv.shape.out_c)),
+          outside(conv.shape.in_c + set.panel) {
+      const QuantizedWeights& w = conv.quant->weights;
+      for (int64_t c = 0; c < conv.shape.out_c; ++c) {
+        bias.data()[c] = conv.bias.empty() ? 0 : conv.bias[static_cast<size_t>(c)];
+        scales.data()[c] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(c)];
+      }
+      const int8_t* values = w.values.data<int8_t>();
+      for (int64_t i = 0; i < w.values.size(); ++i)
+        corrections.data()[i % conv.shape.out_c] += static_cast<int32_t>(params.qmin) * values[i];
+      std::fill_n(outside.data(), outside.size(), static_cast<uint8_t>(-params.qmin));
+    }
+    static int64_t padded(const KernelSet& set, int64_t channels) { return (channels + set.panel - 1) / set.panel * set.panel; }
+
+    int group;
+    Buffer<int8_t> weights;
+    FloatBuffer bias, scales;
+    Buffer<int32_t> corrections;
+    Buffer<uint8_t> outside;  // a pixel of zeros
+  };
   struct Workspace {
     uint8_t *bytes, *pairs;  // the rows that a block reads as bytes and as 16-bit integers; null where no product reads such
     uint8_t* patches;
     float *residual, *results;
-    float* row;  // of a map of bf16 values
+    float* row;              // of a map of bf16 values
+    const uint8_t** pixels;  // GroupedRow::pixels
   };
 
   bool reads(int group) const {
@@ -73,12 +104,14 @@ class QuantizedGroupsStep : public Step {
     for (const GroupProduct& p : products_) patch = std::max(patch, p.packed->row_bytes());
     Workspace ws;
     const int64_t pixels = block_ * s_.out_w;
-    ws.bytes = reads(4) ? alloc.bytes(s_.rows_read(block_) * row_bytes(4)) : nullptr;
+    ws.bytes = rows_ || reads(4) ? alloc.bytes(s_.rows_read(block_) * row_bytes(4) + set_.panel) : nullptr;
     ws.pairs = reads(2) ? alloc.bytes(s_.rows_read(block_) * row_bytes(2)) : nullptr;
     ws.patches = alloc.bytes(pixels * patch);
     ws.residual = alloc.floats(residual_ ? residual_->scratch(pixels) : 0);
     ws.results = alloc.floats(results_.scratch(pixels));
     ws.row = alloc.floats(bf16_ ? s_.in_w * s_.in_c : 0);
+    const int64_t pointers = rows_ ? s_.taps() * s_.out_w * static_cast<int64_t>(sizeof(uint8_t*)) : 0;
+    ws.pixels = reinterpret_cast<const uint8_t**>(alloc.bytes(pointers));
     return ws;
   }
 
@@ -134,6 +167,7 @@ class QuantizedGroupsStep : public Step {
       if (is_inside(top + i)) quantize_row(context, image * s_.in_h + top + i, ws, i);
     const float* residual = residual_ ? residual_->values(context, pixel, pixels, ws.residual) : nullptr;
     float* out = results_.floats(context, pixel, ws.results);
+    for (int64_t r = 0; rows_ && r < count; ++r) make_row(top, r, ws, out + r * s_.out_w * s_.out_c);
     for (const GroupProduct& p : products_) {
       for (int64_t r = 0; r < count; ++r) cut_patches(p, top, r, ws);
       Epilogue end;
@@ -147,6 +181,29 @@ class QuantizedGroupsStep : public Step {
     results_.store(context, pixel, pixels, ws.results);
   }
   bool is_inside(int64_t y) const { return y >= 0 && y < s_.in_h; }
+
+  // Row r of the block whose first window begins in row `top` of the map.
+  void make_row(int64_t top, int64_t r, const Workspace& ws, float* out) const {
+    const uint8_t* rows[kMaxGroupRows];
+    for (int64_t i = 0; i < s_.window_h(); ++i) {
+      const int64_t slot = r * s_.stride_h + i;
+      rows[i] = is_inside(top + slot) ? ws.bytes + slot * row_bytes(4) : nullptr;
+    }
+    find_group_pixels(s_, rows, rows_->outside.data(), ws.pixels);
+    GroupedRow<uint8_t> job;
+    job.pixels = ws.pixels;
+    job.taps = static_cast<int>(s_.taps());
+    job.group = rows_->group;
+    job.width = s_.out_w;
+    job.channels = s_.out_c;
+    job.weights = rows_->weights.data();
+    job.bias = rows_->bias.data();
+    job.scales = rows_->scales.data();
+    job.zero_point_corrections = rows_->corrections.data();
+    job.act = approximate_act(act_, std::numeric_limits<float>::infinity());
+    job.out = out;
+    set_.grouped_row_q8(job);
+  }
 
   // The packed rows of a product for row r of the block whose first window begins in row `top` of the map: windows of its
   // channels, zeros of the quantized range outside of the map.
@@ -189,6 +246,7 @@ class QuantizedGroupsStep : public Step {
   PackedQuantizeParams params_;  // of the elements of a row of the map
   ResultRows results_;
   std::optional<RowSource> residual_;
+  std::optional<PackedRows> rows_;  // instead of products
   std::vector<GroupProduct> products_;
   int64_t block_ = 1;  // rows of the result
 };

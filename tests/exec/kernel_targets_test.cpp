@@ -37,7 +37,7 @@ TEST(KernelTargets, HaveEveryMandatoryKernel) {
     EXPECT_TRUE(set.gemm_segments && set.winograd_input && set.winograd_output);
     EXPECT_TRUE(set.fake_quantize && set.quantize && set.dequantize);
     EXPECT_TRUE(set.weighted_sum_row && set.product_row && set.exp_rows && set.average_pool_row && set.bilinear_row);
-    EXPECT_TRUE(set.max_pool_row && set.max_pool_q8 && set.sum_q8);
+    EXPECT_TRUE(set.max_pool_row && set.max_pool_q8 && set.sum_q8 && set.grouped_row);
   }
 }
 
