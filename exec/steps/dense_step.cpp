@@ -22,7 +22,7 @@ class DenseStep : public Step {
         results_(set_, io.output, packed_.n),
         stores_itself_(packed_.quantized && results_.stored_by_products()) {
     if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);
-    act_ = packed_.act_of(act_, 0, packed_.panels());
+    act_ = packed_.act_of(act_, 0, packed_.panels(), io.residual && io.residual_first);
     inputs = {io.input};
     if (io.gate >= 0) inputs.push_back(io.gate);
     if (io.residual) inputs.push_back(io.residual->tensor);

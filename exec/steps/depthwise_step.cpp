@@ -28,7 +28,8 @@ class DepthwiseChainStep : public Step {
     }
     if (io.residual) residual_.emplace(set_, *io.residual, results_.channels(), io.residual_first, stores_itself());
     if (depthwise_.approximate) terms_act_ = approximate_act(terms_act_, std::numeric_limits<float>::infinity());
-    if (pointwise_) pointwise_act_ = pointwise_->act_of(pointwise_act_, 0, pointwise_->panels());
+    if (pointwise_)
+      pointwise_act_ = pointwise_->act_of(pointwise_act_, 0, pointwise_->panels(), io.residual && io.residual_first);
     for (const SumTerm& t : terms_) inputs.push_back(t.input.tensor);
     if (terms_.empty()) inputs.push_back(io.input);
     if (io.residual) inputs.push_back(io.residual->tensor);

@@ -26,7 +26,7 @@ class ExpandDepthwiseStep : public Step {
         depthwise_.packed4() || !set_.depthwise_packed4;  // requantized results are what the depthwise layer reads
     if (expand_.quantized && depthwise_.quantized && as_read) requantize_.emplace(expand_, depthwise_.input, expand.act);
     for (int64_t p = 0; p < expand_.panels(); ++p)
-      expand_acts_.push_back(requantize_ ? requantize_->act_of(p) : expand_.act_of(expand.act, p, p + 1));
+      expand_acts_.push_back(requantize_ ? requantize_->act_of(p) : expand_.act_of(expand.act, p, p + 1, false));
     inputs = {io.input};
     outputs = {io.output.tensor};
     if (io.pooled >= 0) outputs.push_back(io.pooled);

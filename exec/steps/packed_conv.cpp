@@ -76,10 +76,10 @@ void PackedDense::pack_quantized(const DenseConv& conv) {
   }
 }
 
-Act PackedDense::act_of(Act act, int64_t first, int64_t last) const {
+Act PackedDense::act_of(Act act, int64_t first, int64_t last, bool added) const {
   if (!converts) return act;
-  return approximate_act(act, quantized ? *std::max_element(max_abs_.begin() + first, max_abs_.begin() + last)
-                                        : std::numeric_limits<float>::infinity());
+  return approximate_act(act, quantized && !added ? *std::max_element(max_abs_.begin() + first, max_abs_.begin() + last)
+                                                  : std::numeric_limits<float>::infinity());
 }
 
 PackedRequantizeParams::PackedRequantizeParams(const PackedDense& product, const PackedQuantizeParams& quant, Act act)
@@ -106,7 +106,7 @@ bool PackedRequantizeParams::ends_at_6(const PackedDense& product, int64_t panel
 
 Act PackedRequantizeParams::exact_enough(const PackedDense& product, Act act, int64_t panel) const {
   if (act == Act::relu6) return ends_at_6(product, panel) ? Act::relu : act;
-  const Act cheapest = product.act_of(act, panel, panel + 1);
+  const Act cheapest = product.act_of(act, panel, panel + 1, false);
   if (cheapest == act) return act;
   const float largest_inverse_scale = *std::max_element(
       params_.inverse_scales + panel * product.panel, params_.inverse_scales + std::min(product.n, (panel + 1) * product.panel));

@@ -37,8 +37,9 @@ class PackedDense {
   const float* scales() const { return scales_.data(); }
   const PackedQuantizeParams& input() const { return input_; }
   float max_abs(int64_t p) const { return max_abs_[static_cast<size_t>(p)]; }
-  // `act` for the results of panels [first, last), approximate where that is enough.
-  Act act_of(Act act, int64_t first, int64_t last) const;
+  // `act` for the results of panels [first, last), approximate where that is enough. `added`: to them comes a residual first,
+  // which has no bound.
+  Act act_of(Act act, int64_t first, int64_t last, bool added) const;
 
   // In float: for KernelSet::gemm, and for KernelSet::scale_rows, which needs matrix_size() floats.
   PackedF32Weights matrix() const { return {weights_.data(), k, n}; }

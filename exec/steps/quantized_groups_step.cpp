@@ -172,7 +172,7 @@ class QuantizedGroupsStep : public Step {
       for (int64_t r = 0; r < count; ++r) cut_patches(p, top, r, ws);
       Epilogue end;
       end.bias = p.packed->bias();
-      end.act = p.packed->act_of(act_, 0, p.packed->panels());
+      end.act = p.packed->act_of(act_, 0, p.packed->panels(), residual && residual_first_);
       end.residual = residual ? residual + p.first_out : nullptr;
       end.residual_stride = s_.out_c;
       end.residual_first = residual_first_;

@@ -37,7 +37,7 @@ class WindowConvStep : public Step {
         packed_(set_, conv),
         results_(set_, io.output, packed_.n),
         stores_itself_(packed_.quantized && results_.stored_by_products()),
-        act_(packed_.act_of(conv.act, 0, packed_.panels())),
+        act_(packed_.act_of(conv.act, 0, packed_.panels(), io.residual && io.residual_first)),
         element_bytes_(packed_.quantized ? 4 / packed_.group() : 4),
         layout_(conv.shape, element_bytes_, packed_.quantized || conv.shape.is_volume()) {
     if (io.residual) residual_.emplace(set_, *io.residual, packed_.n, io.residual_first, stores_itself_);

@@ -14,6 +14,7 @@
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/gelu.h"
+#include "tests/exec/quantized_net.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
 
@@ -427,6 +428,33 @@ TEST(Q8KernelTest, RowsOfEveryLengthAreQuantized) {
           }
         }
       }
+}
+
+// swish(convolution + residual), where the convolution's own results are so small that an approximation of swish for small values
+// would do for them alone.
+TEST(Q8Residual, BeforeSwishIsNotTakenForSmall) {
+  for (int kernel : {1, 3, 0, 8}) {  // 0: depthwise and pointwise, 8: groups of 8
+    SCOPED_TRACE(kernel);
+    QuantizedNet net;
+    const QuantParams small{0.0005f, 128, false};
+    net.input("x", {1, 9, 11, 16});
+    net.input("residual", {1, 9, 11, 16});
+    if (kernel == 8) {
+      const Tensor w = normal_tensor({3, 3, 8, 16}, net.random, 0.1f);
+      constant(net.graph, "c/w", w);
+      set_quantized(net.graph, add(net.graph, "c", "Conv2D", {"x", "c/w"}, conv_attrs("SAME")), small,
+                    quantize_weights(w, 16, true));
+    } else {
+      if (kernel == 0) net.conv("d", "x", 16, 0, small);
+      net.conv("c", kernel == 0 ? "d" : "x", 16, kernel == 0 ? 1 : kernel, small);
+    }
+    for (int64_t i = 0; i < net.data["residual"].size(); ++i) net.data["residual"].data<float>()[i] *= 3;
+    net.op("sum", "AddV2", {"c", "residual"});
+    net.op("sigmoid", "Sigmoid", {"sum"});
+    net.op("y", "Mul", {"sum", "sigmoid"});
+    const Answers a = net.expect_answers({"y"}, 55);
+    EXPECT_FALSE(a.kernels.contains("elementwise"));
+  }
 }
 
 }  // namespace

@@ -48,7 +48,8 @@ TEST(SwishApproximation, IsAsExactAsTheQuantizationBehindIt) {
   };
   EXPECT_EQ(small_act_of(small_edge * 1.01f), Act::swish_small_3e5);
   EXPECT_EQ(small_act_of(small_edge * 0.99f), Act::swish);
-  EXPECT_EQ(small.act_of(Act::swish, 0, 1), Act::swish_small_3e5);
+  EXPECT_EQ(small.act_of(Act::swish, 0, 1, false), Act::swish_small_3e5);
+  EXPECT_EQ(small.act_of(Act::swish, 0, 1, true), Act::swish_2e3);
   conv.bias[2] = 2 * kSwish2e3MaxInput;
   const PackedDense large(kernels(), conv);
   EXPECT_EQ(PackedRequantizeParams(large, PackedQuantizeParams({0.1f, 3, false}, {}, 5, large.panel), Act::swish).act_of(0),
