@@ -101,12 +101,17 @@ class NormStep : public Step {
     for (int64_t c = 0; c < channels_; ++c) {
       const auto i = static_cast<size_t>(c);
       ws.factors[c] = norm_.scale[i] / std::sqrt(ws.factors[c] + norm_.epsilon);
-      ws.shifts[c] = norm_.shift[i] - ws.means[c] * ws.factors[c];
+      ws.shifts[c] = norm_.shift[i];
     }
+    // The mean is taken off first: rounded after a multiplication it would show where values hardly differ.
+    const auto subtract = kernels_.of_two(ExprOp::sub, OneValue::none);
     const auto mul_add = kernels_.of_three(ExprOp::mul_add);
     for_each_block(context, first, ws, [&](const float* in, int64_t pixel, int64_t rows) {
       float* out = results_.floats(context, pixel, ws.results);
-      for (int64_t r = 0; r < rows; ++r) mul_add(in + r * channels_, ws.factors, ws.shifts, out + r * channels_, channels_);
+      for (int64_t r = 0; r < rows; ++r) {
+        subtract(in + r * channels_, ws.means, ws.part, channels_);
+        mul_add(ws.part, ws.factors, ws.shifts, out + r * channels_, channels_);
+      }
       results_.store(context, pixel, rows, ws.results);
     });
   }

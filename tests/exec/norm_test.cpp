@@ -115,6 +115,20 @@ TEST(Norms, OneStepInAnySpelling) {
 }
 
 // Keras computes a layer norm with an epsilon above 1e-3 as a batch norm of one image whose channels are the rows.
+// Where all values are the same, their distance from the mean is 0, whatever they are divided by.
+TEST(Norms, OfEqualValuesIsTheShift) {
+  std::mt19937 random(8);
+  for (const NormCase& c : {NormCase{"keras", {2, 5, 6, 16}, {3}, {16}}, {"keras", {2, 5, 6, 16}, {1, 2}, {16}}}) {
+    Graph g = norm_graph(c, random);
+    Tensor x(DType::f32, c.x);
+    std::fill_n(x.data<float>(), x.size(), 31.25f);
+    const Answers a = run_both(g, {{"x", x}}, {"y"});
+    EXPECT_TRUE(a.kernels.contains("norm"));
+    const Tensor& shift = *g.constant(g.value("shift"));
+    for (int64_t i = 0; i < x.size(); ++i) ASSERT_EQ(a.plan[0].data<float>()[i], shift.data<float>()[i % 16]);
+  }
+}
+
 TEST(Norms, LayerNormOnABatchNorm) {
   std::mt19937 random(5);
   Graph g;
