@@ -15,6 +15,8 @@
 #include "graph/quantized/quant_nodes.h"
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
+#include "tests/graph/fixtures.h"
+#include "tests/uniform_tensor.h"
 
 namespace cytodet::testing {
 namespace {
@@ -107,6 +109,33 @@ std::vector<std::string> network_names() {
 }
 std::string network_name(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
 INSTANTIATE_TEST_SUITE_P(Networks, WrittenNetwork, ::testing::ValuesIn(network_names()), network_name);
+
+// Of BlockLSTM ONNX has the states h, without clipping; wci is that of i.
+TEST(WriteOnnx, PeepholesAndForgetBiases) {
+  using namespace test;
+  for (const char* op : {"BlockLSTM", "BlockLSTMV2"}) {
+    Graph g;
+    placeholder(g, "x", {5, 2, 3});
+    const auto numbers = [&](const std::string& name, const Shape& shape) {
+      constant(g, name, uniform_tensor(shape, static_cast<unsigned>(name.size() + name.back())));
+    };
+    constant(g, "length", Tensor::scalar(int64_t{5}));
+    for (const char* state : {"cs", "h"}) numbers(state, {2, 4});
+    numbers("w", {7, 16});
+    for (const char* peephole : {"wci", "wcf", "wco"}) numbers(peephole, {4});
+    numbers("b", {16});
+    AttrMap attrs;
+    attrs.emplace("use_peephole", true);
+    attrs.emplace("cell_clip", -1.0f);
+    add(g, "lstm", op, {"length", "x", "cs", "h", "w", "wci", "wcf", "wco", "b"}, attrs);
+    add(g, "y", "Identity", {"lstm:6"});
+    const NamedTensors x{{"x", uniform_tensor({5, 2, 3}, 1)}};
+    const Graph again = parse_onnx(encode_onnx(g, {"y"}), "again", {});
+    EXPECT_EQ(difference(answers(again, x, {"y"})[0], answers(g, x, {"y"})[0]), "") << op;
+    add(g, "cells", "Identity", {"lstm:1"});
+    EXPECT_THAT(error_of([&] { encode_onnx(g, {"y", "cells"}); }), ::testing::HasSubstr("gives more than its states h"));
+  }
+}
 
 TEST(WriteOnnx, WhatIsNotWrittenIsNamed) {
   const WrittenCase w = fed_case(data("graph/ops/Cholesky"));

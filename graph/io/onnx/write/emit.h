@@ -75,6 +75,7 @@ struct EmitEntry {
   void (*emit)(Emit&);
 };
 const std::vector<EmitEntry>& emit_math_entries();
+const std::vector<EmitEntry>& emit_recurrent_entries();
 const std::vector<EmitEntry>& emit_shape_entries();
 
 }  // namespace cytodet::graph::onnx

@@ -15,7 +15,7 @@ namespace {
 using onnx::EmitEntry;
 
 const EmitEntry* emit_entry(const std::string& op) {
-  for (const auto* entries : {&onnx::emit_math_entries(), &onnx::emit_shape_entries()})
+  for (const auto* entries : {&onnx::emit_math_entries(), &onnx::emit_recurrent_entries(), &onnx::emit_shape_entries()})
     for (const EmitEntry& entry : *entries)
       if (op == entry.op) return &entry;
   return nullptr;
