@@ -11,7 +11,7 @@ namespace {
 enum LstmInput : size_t { kLength, kX, kCs, kH, kWeights, kPeepholes, kBias = 8 };
 enum LstmOutput { kCsOut = 1, kHOut = 6, kLstmOutputs };
 
-// The number of outputs that are read, beside h and cs, is 0.
+// Whether nobody reads an output besides h and cs.
 bool gates_are_unread(const Lowering& low, NodeId id) {
   for (int slot = 0; slot < kLstmOutputs; ++slot)
     if (slot != kCsOut && slot != kHOut && (low.is_wanted({id, slot}) || !low.uses.of(Value{id, slot}).empty())) return false;

@@ -295,7 +295,9 @@ class Compiler {
                               static_cast<int64_t>(size_of(plan_->places[static_cast<size_t>(id)].dtype));
     if (!step->outputs.empty() && step->outputs[0] >= 0)
       step->info.shape = plan_->places[static_cast<size_t>(step->outputs[0])].shape;
-    step->small = step->info.macs < kSmallMacs && step->info.bytes < kSmallBytes;
+    const auto open = [&](int id) { return id >= 0 && !is_static(plan_->places[static_cast<size_t>(id)].shape); };
+    const bool has_open_output = std::any_of(step->outputs.begin(), step->outputs.end(), open);  // of any number of rows
+    step->small = step->info.macs < kSmallMacs && step->info.bytes < kSmallBytes && !has_open_output;
     plan_->scratch_size = std::max(plan_->scratch_size, step->scratch_bytes * plan_->threads);
     plan_->list.push_back(std::move(step));
   }

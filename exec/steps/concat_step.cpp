@@ -88,7 +88,7 @@ class ConcatStep : public Step {
     return same_storage(s) && !(halves && context.fp16_scale(s.input->tensor) != context.fp16_scale(outputs[0]));
   }
   static int64_t pixels_at_once(const Source& s) {
-    return std::max<int64_t>(1, kChunkBytes / (s.channels * static_cast<int64_t>(sizeof(float))));
+    return std::max<int64_t>(1, kChunkBytes / (std::max<int64_t>(1, s.channels) * static_cast<int64_t>(sizeof(float))));
   }
 
   // Rows [first, first + count) of part i.

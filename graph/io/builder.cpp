@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "core/dispatch.h"
 #include "graph/ir/node_facts.h"
@@ -205,11 +206,12 @@ Value Builder::add(const std::string& op, const std::vector<Value>& inputs, Attr
   if (!value) {
     std::vector<Tensor> tensors;
     int64_t bytes = 0;
+    std::set<Value> counted;  // once each, or a value joined with itself again and again would grow without end
     for (Value i : inputs) {
       const Tensor* t = graph.constant(i);
       if (!t || t->dtype() == DType::string) return v;
       tensors.push_back(*t);
-      bytes += static_cast<int64_t>(t->bytes());
+      if (counted.insert(i).second) bytes += static_cast<int64_t>(t->bytes());
     }
     if (!out[0].has_static_shape()) return v;
     if (elements(*out[0].shape) > (bytes + kFoldBytes) / static_cast<int64_t>(std::max<size_t>(1, size_of(out[0].dtype))))

@@ -118,14 +118,16 @@ TEST(Norms, OneStepInAnySpelling) {
 // Where all values are the same, their distance from the mean is 0, whatever they are divided by.
 TEST(Norms, OfEqualValuesIsTheShift) {
   std::mt19937 random(8);
-  for (const NormCase& c : {NormCase{"keras", {2, 5, 6, 16}, {3}, {16}}, {"keras", {2, 5, 6, 16}, {1, 2}, {16}}}) {
+  for (const NormCase& c : {NormCase{"keras", {2, 5, 6, 16}, {3}, {16}},
+                            {"keras", {2, 5, 6, 17}, {3}, {17}},
+                            {"keras", {2, 5, 6, 16}, {1, 2}, {16}}}) {
     Graph g = norm_graph(c, random);
     Tensor x(DType::f32, c.x);
     std::fill_n(x.data<float>(), x.size(), 31.25f);
     const Answers a = run_both(g, {{"x", x}}, {"y"});
     EXPECT_TRUE(a.kernels.contains("norm"));
     const Tensor& shift = *g.constant(g.value("shift"));
-    for (int64_t i = 0; i < x.size(); ++i) ASSERT_EQ(a.plan[0].data<float>()[i], shift.data<float>()[i % 16]);
+    for (int64_t i = 0; i < x.size(); ++i) ASSERT_EQ(a.plan[0].data<float>()[i], shift.data<float>()[i % c.scale[0]]);
   }
 }
 

@@ -235,6 +235,43 @@ TEST_P(Q8Storage, ConcatenationsQuantizeFloats) {
   }
 }
 
+// What the graph fake-quantizes before a concatenation is joined as numbers, not as quantized integers.
+TEST_P(Q8Storage, ConcatenationsOfFakeQuantizedValues) {
+  for (const bool quantized_reader : {false, true}) {
+    Network net;
+    net.input("x", {1, 6, 6, channels});
+    net.input("z", {1, 6, 6, 5});
+    net.conv("a", "x", channels, 3);
+    const std::string a = net.graph.name_of(add_fake_quant(net.graph, net.graph.value("a"), {0.003f, 0, false})),
+                      z = net.graph.name_of(add_fake_quant(net.graph, net.graph.value("z"), {0.02f, 128, false}));
+    net.axes("axis", {3}, {});
+    net.op("both", "ConcatV2", {a, z, "axis"});
+    if (quantized_reader)
+      net.conv("y", "both", 8, 1, kOtherQuant, factors, q8_16bit_safe);
+    else
+      net.op("y", "Relu", {"both"});
+    net.finish();
+    const Answer kernels = run(net, {"y"}, 1);
+    const Feeds feeds{{net.graph.value("x"), random_tensor({1, 6, 6, channels}, 2, 'x')},
+                      {net.graph.value("z"), random_tensor({1, 6, 6, 5}, 2, 'z')}};
+    const Tensor plain = interpret(net.graph, feeds, {net.graph.value("y")})[0];
+    EXPECT_LT(worst_difference(kernels.result, plain), 0.02) << quantized_reader;
+  }
+}
+
+// A part without channels adds nothing.
+TEST_P(Q8Storage, ConcatenationsOfNothing) {
+  Network net;
+  net.input("x", {1, 6, 6, channels});
+  net.input("z", {1, 6, 6, 0});
+  net.conv("a", "x", channels, 3);
+  net.axes("axis", {3}, {});
+  net.op("both", "ConcatV2", {"a", "z", "axis"});
+  net.conv("c", "both", 8, 1, kOtherQuant, factors, q8_16bit_safe);
+  net.between = {"a", "both"};
+  expect_same(net, "c", {"a", "both"});
+}
+
 // A pool reads a map of floats, and stores what the layer behind it reads.
 TEST_P(Q8Storage, APoolOfFloatsQuantizesItsResults) {
   Network net;

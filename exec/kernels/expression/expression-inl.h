@@ -248,10 +248,10 @@ inline float squares(const float* a, int64_t n, float mean) {
 
 void normalize(const float* a, int64_t rows, int64_t n, float epsilon, bool centred, const float* scale, const float* shift,
                float* out) {
-  const float share = 1.0f / static_cast<float>(n);
+  const auto count = static_cast<float>(n);  // divided by, so that the mean of equal values is their value
   for (int64_t row = 0; row < rows; ++row, a += n, out += n) {
-    const float mean = centred ? sum(a, n) * share : 0.0f;
-    const float factor = 1.0f / __builtin_sqrtf(squares(a, n, mean) * share + epsilon);
+    const float mean = centred ? sum(a, n) / count : 0.0f;
+    const float factor = 1.0f / __builtin_sqrtf(squares(a, n, mean) / count + epsilon);
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = fma_of((a[i] - mean) * factor, scale[i], shift[i]);
   }

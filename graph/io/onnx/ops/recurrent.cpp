@@ -213,7 +213,8 @@ class Layer {
   // Whether it is what BlockLSTMV2 computes: sequences of one length, and the usual activations.
   bool is_block_lstm(const Cell& cell) const {
     static const std::vector<std::string> kUsual = {"Sigmoid", "Tanh", "Tanh"};
-    return kind_.states == 2 && !lengths_ && cell.activations == kUsual && b_.dims(x_)[0] != 0 && b_.type(x_) == DType::f32;
+    const bool may_be_empty = b_.dims(x_)[0] < 1 && (c_.wants(1) || c_.wants(2));  // then there is no last step to give
+    return kind_.states == 2 && !lengths_ && cell.activations == kUsual && !may_be_empty && b_.type(x_) == DType::f32;
   }
 
   // [4 * units, ...], gates i, o, f, c -> i, f, c, o.
