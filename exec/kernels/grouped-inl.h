@@ -91,14 +91,23 @@ inline void grouped_pixels(const GroupedRow<uint8_t>& job, int64_t x, int64_t c,
   finish_grouped(result, job.act, job.out + x * job.channels + c, job.channels, columns);
 }
 
+// All results of a vector of channels, N at a time; the last ones again where N does not divide their number.
+template <class Set, int Group, int N, class T, class Weight>
+inline void grouped_blocks(const GroupedRow<T>& job, int64_t c, int columns, const Weight* weights) {
+  for (int64_t x = 0; x < job.width; x += N)
+    grouped_pixels<Set, Group, N>(job, x + N <= job.width ? x : job.width - N, c, columns, weights);
+}
+
 template <class Set, int Group, class T, class Weight>
 inline void grouped_vectors(const GroupedRow<T>& job, const Weight* weights) {
-  constexpr int kPixels = V::f32_tile_rows >= 12 ? 8 : 4;
   for_channels(job.channels, [&](int64_t c, int columns) {
     const Weight* own = weights + c * job.taps * Group;
-    int64_t x = 0;
-    for (; x + kPixels <= job.width; x += kPixels) grouped_pixels<Set, Group, kPixels>(job, x, c, columns, own);
-    for (; x < job.width; ++x) grouped_pixels<Set, Group, 1>(job, x, c, columns, own);
+    if constexpr (V::f32_tile_rows >= 12)
+      if (job.width >= 8) return grouped_blocks<Set, Group, 8>(job, c, columns, own);
+    if (job.width >= 4)
+      grouped_blocks<Set, Group, 4>(job, c, columns, own);
+    else
+      grouped_blocks<Set, Group, 1>(job, c, columns, own);
   });
 }
 
