@@ -29,7 +29,7 @@ VOLUMES = {n: (getattr(M.video, n), PLAIN, (1, 3, 8, 112, 112)) for n in ("r3d_1
 SMALL = {"min_size": 320, "max_size": 320}
 DETECTORS = {"ssd300_vgg16": (D.ssd300_vgg16, BARE, (1, 3, 300, 300)), "ssdlite320_mobilenet_v3_large": (D.ssdlite320_mobilenet_v3_large, BARE, (1, 3, 320, 320)),
              "retinanet_resnet50_fpn": (D.retinanet_resnet50_fpn, BARE | SMALL, (1, 3, 320, 320)),
-             "fcos_resnet50_fpn": (D.fcos_resnet50_fpn, BARE | SMALL, (1, 3, 320, 320)),
+             "fcos_resnet50_fpn": (D.fcos_resnet50_fpn, BARE | SMALL | {"score_thresh": 0.07}, (1, 3, 320, 320)),
              "fasterrcnn_mobilenet_v3_large_320_fpn": (D.fasterrcnn_mobilenet_v3_large_320_fpn, BARE | {"box_score_thresh": 0.0110}, (1, 3, 320, 320)),
              "maskrcnn_resnet50_fpn": (D.maskrcnn_resnet50_fpn, BARE | SMALL | {"box_score_thresh": 0.0110}, (1, 3, 320, 320)),
              "keypointrcnn_resnet50_fpn": (D.keypointrcnn_resnet50_fpn, BARE | SMALL | {"box_score_thresh": 0.5}, (1, 3, 320, 320))}
