@@ -43,14 +43,10 @@ AttrList ints(std::vector<int64_t> values) {
 
 using Sides = std::vector<Side>;  // height and width, or depth, height and width
 
-template <class Get>
-int64_t product(const Sides& sides, Get get) {
-  int64_t all = 1;
-  for (const Side& side : sides) all *= get(side);
-  return all;
-}
 int64_t phase_count(const Sides& sides) {
-  return product(sides, [](const Side& side) { return side.s; });
+  int64_t count = 1;
+  for (const Side& side : sides) count *= side.s;
+  return count;
 }
 
 // Filter [k..., out, in] of the deconvolution -> [taps..., in, phases * out], last tap first; phases in the order of their places

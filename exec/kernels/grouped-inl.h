@@ -42,7 +42,7 @@ __attribute__((always_inline)) inline void add_tap(const float* const* pixels, i
   }
 }
 
-// Of bytes, weights [Group / 4][width][4].
+// The same tap in bytes, exact in 32 bits: weights [Group / 4][width][4].
 template <class Set, int Group, int N>
 __attribute__((always_inline)) inline void add_tap(const uint8_t* const* pixels, int64_t c, int, const int8_t* weights,
                                                    typename V::I (&sum)[N]) {

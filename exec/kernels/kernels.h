@@ -212,8 +212,8 @@ struct GroupedRow {
       nullptr;  // [taps][width]: channel 0 of the pixel that a tap of a result reads, also outside of the map
   int taps = 1, group = 4;
   int64_t width = 0, channels = 0;
-  // Of each vector of channels, the last padded with zeros, [taps][group][vector] floats, or [taps][group / 4][vector][4] signed
-  // bytes.
+  // A block for each vector of channels, one behind the other, the last padded with zeros: [taps][group][vector] floats, or
+  // [taps][group / 4][vector][4] signed bytes.
   const void* weights = nullptr;
   const float* bias = nullptr;                      // [padded channels]
   const float* scales = nullptr;                    // of bytes: result = 32-bit sum * scale + bias

@@ -147,17 +147,13 @@ class StorageAssigner {
 
   // Whether it does to quantized values what it does to floats. Otherwise it reads floats.
   bool moves(size_t layer) const { return low_.layers[layer].movement != DataMovement::none && !refused_[layer]; }
-  static bool joins(const Layer& layer) {
-    const auto* op = layer.as<RowOp>();
-    return op && op->joins;
-  }
 
   // A layer that moves quantized values needs all of its inputs quantized as its output is; one that joins them quantizes the
   // rest.
   bool refuse_one() {
     for (size_t i = 0; i < low_.layers.size(); ++i) {
       const Layer& layer = low_.layers[i];
-      if (!moves(i) || joins(layer) || !requested(layer.output)) continue;
+      if (!moves(i) || layer.joins() || !requested(layer.output)) continue;
       for (Value v : layer.reads())
         if (!requested(v) || requested(v) != request_of(i, v)) {
           refused_[i] = 1;
@@ -211,9 +207,9 @@ class StorageAssigner {
   // not correspond.
   StorageRequest part_of(const QuantizeSpec& whole, const Layer& layer, Value v) const {
     if (whole.factors.empty()) return whole;
-    if (layer.movement == DataMovement::other_channels) return before_copy(whole, layer);
     const Shape& shape = *low_.float_shape(v);
     const int64_t channels = shape.empty() ? 0 : shape.back();
+    if (layer.movement == DataMovement::other_channels) return before_copy(whole, layer.channels_after, channels);
     int64_t first = 0;
     if (layer.movement == DataMovement::joined_channels) {
       const std::vector<Value> inputs = layer.reads();
@@ -225,11 +221,13 @@ class StorageAssigner {
     return QuantizeSpec{whole.quant, {whole.factors.begin() + first, whole.factors.begin() + first + channels}};
   }
 
-  static StorageRequest before_copy(const QuantizeSpec& whole, const Layer& layer) {
-    if (layer.channels_after.empty()) return {};
+  static StorageRequest before_copy(const QuantizeSpec& whole, const std::vector<int64_t>& after, int64_t channels) {
+    if (after.empty()) return {};
     QuantizeSpec part{whole.quant, {}};
-    for (int64_t channel : layer.channels_after)
-      part.factors.push_back(channel < 0 ? 1 : whole.factors[static_cast<size_t>(channel)]);
+    for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+      const int64_t to = after[c % after.size()];
+      part.factors.push_back(to < 0 ? 1 : whole.factors[static_cast<size_t>(to)]);
+    }
     return part;
   }
 

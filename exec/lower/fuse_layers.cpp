@@ -54,7 +54,7 @@ bool reads(const Layer& layer, Value v) {
 // Makes the layer read `input` fake-quantized instead of `dequantized`; false where it cannot.
 bool read_fake_quantized(Layer& layer, Value dequantized, Value input, const QuantParams& quant) {
   if (!layer.reads_in_rows(dequantized) || layer.fake_quant.contains(dequantized) || reads(layer, input)) return false;
-  if (const auto* op = layer.as<RowOp>(); op && op->joins) return false;  // it hands values on as they are stored
+  if (layer.joins()) return false;  // it hands values on as they are stored
   layer.read_instead(dequantized, input);
   layer.fake_quant[input] = quant;
   layer.movement = DataMovement::none;

@@ -91,7 +91,8 @@ struct Layer {
   Value output;
   LayerKind kind;
   DataMovement movement = DataMovement::none;
-  // Of other_channels: the output channel that the values of each input channel come to, -1: none; empty: to several.
+  // Where movement is other_channels: values of input channel i come to output channel channels_after[i % its size], -1: to none.
+  // Empty where a channel's values come to several.
   std::vector<int64_t> channels_after;
   // What the graph has it fake-quantize on read (quantize, then dequantize). What a convolution multiplies is not listed here: it
   // has its parameters in DenseConv and DepthwiseConv.
@@ -111,6 +112,10 @@ struct Layer {
     return std::get_if<Kind>(&kind);
   }
 
+  bool joins() const {  // RowOp::joins
+    const auto* op = as<RowOp>();
+    return op && op->joins;
+  }
   std::vector<Value> reads() const;
   std::vector<Value> writes() const;
   void read_instead(Value of, Value instead);
@@ -145,7 +150,8 @@ class Lowering {
   const Tensor* constant(Value v) const;
   // Shape of a float value when every dimension is known; null otherwise.
   const Shape* float_shape(Value v) const;
-  // The same where dimensions may be known only when it runs (-1), but not their number.
+  // Shape of a float value when the number of its dimensions is known, -1 for each that is known only when it runs; null
+  // otherwise.
   const Shape* open_float_shape(Value v) const;
   // Needed nodes that read v, when v is no plan output (else empty: nothing may be absorbed across it).
   std::vector<Consumers::Use> absorbable_uses(Value v) const;

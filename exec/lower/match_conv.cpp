@@ -158,14 +158,19 @@ void multiply_channels(Conv& conv, const std::vector<float>& factors) {
   for (size_t c = 0; c < factors.size(); ++c) scales[c] *= factors[c];
 }
 
+// What the layer of `id` takes.
+std::vector<NodeId> nodes_of(NodeId id, const Operands& from, const Tail& tail) {
+  std::vector<NodeId> nodes{id};
+  for (const auto* more : {&tail.nodes, &from.nodes}) nodes.insert(nodes.end(), more->begin(), more->end());
+  return nodes;
+}
+
 // Adds the layer of convolution `id` with the tail that follows it.
 void add_conv(Lowering& low, NodeId id, const Operands& from, const Tail& tail, ConvChain chain) {
   chain.input = from.input;
   chain.residual = tail.residual;
   chain.residual_first = tail.residual_first;
-  std::vector<NodeId> nodes{id};
-  for (const auto* more : {&tail.nodes, &from.nodes}) nodes.insert(nodes.end(), more->begin(), more->end());
-  low.add_layer(tail.output, std::move(chain), nodes);
+  low.add_layer(tail.output, std::move(chain), nodes_of(id, from, tail));
 }
 
 Tensor transposed(const Tensor& m) {
@@ -199,19 +204,19 @@ bool match_dense_conv(Lowering& low, NodeId id) {
 
 namespace {
 
-// The constant right side [k, n] of MatMul and its kin.
+// MatMul and its kin with a constant right side [k, n], of a left side whose sizes are all known, or, where `open`, not all.
 struct ConstantProduct {
   Operands from;
   Tensor weights;
 };
-std::optional<ConstantProduct> constant_product(const Lowering& low, NodeId id) {
+std::optional<ConstantProduct> constant_product(const Lowering& low, NodeId id, bool open) {
   const Node& n = low.graph.node(id);
   const bool batch = n.op == "BatchMatMul" || n.op == "BatchMatMulV2" || n.op == "BatchMatMulV3";
   if ((n.op != "MatMul" && !batch) || n.attr_or(batch ? "adj_x" : "transpose_a", false)) return {};
   std::optional<Operands> from = operands(low, id);
   if (!from || from->filter.dtype() != DType::f32 || from->filter.rank() != 2) return {};
   const Shape *in = low.open_float_shape(from->input), *out = low.open_float_shape({id, 0});
-  if (!in || !out || in->size() < 2 || (!batch && in->size() != 2)) return {};
+  if (!in || !out || in->size() < 2 || (!batch && in->size() != 2) || is_static(*in) == open) return {};
   require_finite(from->filter, n.name);
   ConstantProduct product{std::move(*from), {}};
   product.weights = n.attr_or(batch ? "adj_y" : "transpose_b", false) ? transposed(product.from.filter) : product.from.filter;
@@ -234,7 +239,7 @@ DenseConv dense_of(const ConstantProduct& product, int64_t rows, const Tail& tai
 
 //   x [..., k] ─▶ MatMul | BatchMatMul*(constant [k, n]) ─▶ tail; MatMul in 8 bits as match_dense_conv
 bool match_matmul(Lowering& low, NodeId id) {
-  const std::optional<ConstantProduct> product = constant_product(low, id);
+  const std::optional<ConstantProduct> product = constant_product(low, id, false);
   if (!product) return false;
   const Shape *in = low.float_shape(product->from.input), *out = low.float_shape({id, 0});
   if (!in || !out || elements(*in) == 0 || elements(*out) == 0 || product->weights.dim(0) != in->back()) return false;
@@ -245,21 +250,20 @@ bool match_matmul(Lowering& low, NodeId id) {
   return true;
 }
 
-//   The same with rows whose number is known only when it runs, as of the boxes that suppression leaves.
+//   x [?, k] ─▶ MatMul(constant [k, n]) ─▶ tail: the number of rows is known only when it runs, as that of the boxes that
+//   suppression leaves
 bool match_open_matmul(Lowering& low, NodeId id) {
-  const std::optional<ConstantProduct> product = constant_product(low, id);
+  const std::optional<ConstantProduct> product = constant_product(low, id, true);
   if (!product || product->weights.size() == 0) return false;
-  const Shape& in = *low.open_float_shape(product->from.input);
-  if (is_static(in) || (in.back() >= 0 && in.back() != product->weights.dim(0))) return false;
+  const int64_t k = low.open_float_shape(product->from.input)->back();
+  if (k >= 0 && k != product->weights.dim(0)) return false;
   const Tail tail = absorb_tail(low, {id, 0}, product->weights.dim(1), true, true);
   DenseConv conv = dense_of(*product, 1, tail);
   conv.open_rows = true;
-  std::vector<NodeId> nodes{id};
-  for (const auto* more : {&tail.nodes, &product->from.nodes}) nodes.insert(nodes.end(), more->begin(), more->end());
   const auto make = [conv = std::move(conv)](const LayerIo& io) {
     return make_dense_conv(conv, {.input = io.inputs[0].tensor, .output = io.output});
   };
-  low.add_layer(tail.output, Opaque{{product->from.input}, make}, nodes);
+  low.add_layer(tail.output, Opaque{{product->from.input}, make}, nodes_of(id, product->from, tail));
   return true;
 }
 
@@ -312,10 +316,7 @@ bool match_grouped(Lowering& low, NodeId id) {
   RowOp op{.inputs = {from->input}, .unbounded = true};
   if (tail.residual != kNoValue) op.inputs.push_back(tail.residual);
   op.make = [conv = std::move(conv)](const LayerIo& io) { return make_grouped_conv(conv, io.inputs, io.output); };
-  std::vector<NodeId> nodes{id};
-  nodes.insert(nodes.end(), tail.nodes.begin(), tail.nodes.end());
-  nodes.insert(nodes.end(), from->nodes.begin(), from->nodes.end());
-  Layer& layer = low.add_layer(tail.output, std::move(op), nodes);
+  Layer& layer = low.add_layer(tail.output, std::move(op), nodes_of(id, *from, tail));
   if (from->quant) layer.fake_quant[from->input] = from->quant->quant;
   return true;
 }

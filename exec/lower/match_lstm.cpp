@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <array>
 
 #include "exec/lower/match.h"
 #include "exec/steps/lstm_step.h"
+#include "graph/ir/lstm_form.h"
 
 namespace cytodet::exec {
 namespace {
@@ -28,8 +28,8 @@ const Tensor* float_constant(const Lowering& low, Value v, int64_t rank) {
 //   length, x [steps, batch, inputs], cs, h, constant w [inputs + units, 4 * units], ... ─▶ BlockLSTM | BlockLSTMV2 ─▶ cs, h
 bool match_lstm(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  const bool second = n.op == "BlockLSTMV2";
-  if ((n.op != "BlockLSTM" && !second) || n.inputs.size() != 9 || n.attr_or("use_peephole", false)) return false;
+  const LstmForm form = graph::lstm_form(n);
+  if ((n.op != "BlockLSTM" && n.op != "BlockLSTMV2") || n.inputs.size() != 9 || form.use_peephole) return false;
   const Tensor *weights = float_constant(low, n.inputs[kWeights], 2), *bias = float_constant(low, n.inputs[kBias], 1);
   if (!weights || !bias || !gates_are_unread(low, id)) return false;
   const int64_t units = bias->size() / 4;
@@ -39,11 +39,9 @@ bool match_lstm(Lowering& low, NodeId id) {
   require_finite(*weights, n.name);
   require_finite(*bias, n.name);
   Lstm lstm{*weights, {bias->data<float>(), bias->data<float>() + bias->size()}, units};
-  const std::array<int, 4> gates = second ? std::array{0, 1, 3, 2} : std::array{0, 2, 3, 1};  // i f c o, or i c f o
-  std::copy(gates.begin(), gates.end(), lstm.gate);
-  const float forget_bias = second ? 0 : n.attr_or("forget_bias", 1.0f);
-  for (int64_t u = 0; u < units; ++u) lstm.bias[static_cast<size_t>(lstm.gate[1] * units + u)] += forget_bias;
-  lstm.clip = std::max(0.0f, n.attr_or("cell_clip", second ? 0.0f : 3.0f));
+  for (const auto& [gate, block] : {std::pair(0, form.i), {1, form.f}, {2, form.o}, {3, form.c}}) lstm.gate[gate] = block;
+  for (int64_t u = 0; u < units; ++u) lstm.bias[static_cast<size_t>(form.f * units + u)] += form.forget_bias;
+  lstm.clip = std::max(0.0f, form.cell_clip);
   const Value h{id, kHOut}, cs{id, kCsOut};
   const bool cs_read = low.is_wanted(cs) || !low.uses.of(cs).empty();
   Opaque kind{{n.inputs[kLength], n.inputs[kX], n.inputs[kCs], n.inputs[kH]}, {}};

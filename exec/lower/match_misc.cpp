@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "exec/lower/match.h"
 #include "exec/steps/concat_step.h"
@@ -43,7 +44,8 @@ bool match_alias(Lowering& low, NodeId id) {
   const int64_t before = in->empty() ? 1 : in->back(), after = out->empty() ? 1 : out->back();
   if (before != after && after > 0 && before % after == 0) {  // channels become pixels
     layer.movement = DataMovement::other_channels;
-    for (int64_t c = 0; c < before; ++c) layer.channels_after.push_back(c % after);
+    layer.channels_after.resize(static_cast<size_t>(after));
+    std::iota(layer.channels_after.begin(), layer.channels_after.end(), 0);
   }
   return true;
 }

@@ -45,7 +45,7 @@ bool has_kernel(const Node& node) {
   return std::any_of(std::begin(kNodeOps), std::end(kNodeOps), [&](const char* op) { return node.op == op; });
 }
 
-// Of a convolution the weights are input 1, which kernels pack once.
+// Convolutions read their weights, which kernels pack once, as input 1.
 bool is_convolution(const Node& node) { return node.op.starts_with("Conv2D") || node.op == "DepthwiseConv2dNative"; }
 bool is_constant(const Node& node, std::span<const Tensor> inputs, size_t i) {
   return is_small_integer(inputs[i]) || (i == 1 && is_convolution(node));

@@ -58,7 +58,7 @@ class CopyStep : public Step {
     // A transposition: neighbours of the result's rows are neighbours in the input.
     const std::vector<int64_t>& before = copy_.offsets[copy_.offsets.size() - 2];
     transposes_ = runs_.size() == 1 && runs_[0].step > 1 && even_step(before) == 1;
-    if (output.quant) zero_ = static_cast<uint8_t>(-PackedQuantizeParams(output.quant->quant, {}, 1, 1).qmin);
+    if (output.quant) zero_ = static_cast<uint8_t>(output.quant->quant.zero_point - output.quant->quant.qmin());
   }
 
   void run(RunContext& context) const override {
@@ -155,7 +155,7 @@ class CopyStep : public Step {
   }
 
   Copy copy_;
-  uint8_t zero_ = 0;  // 0 quantized
+  uint8_t zero_ = 0;  // the byte of the number 0
   int64_t rows_ = 1, columns_ = 1;
   std::vector<Run> runs_;
   bool transposes_ = false;

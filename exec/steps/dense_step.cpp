@@ -81,7 +81,7 @@ class DenseStep : public Step {
     if (!stores_itself_) results_.store(context, pixel, pixels, ws.results);
   }
 
-  // Of an image; of a product with open rows all rows.
+  // Pixels of an image; all rows where the product has open rows.
   int64_t pixels_of(const RunContext& context) const {
     return open_rows_ ? context.tensors[static_cast<size_t>(io_.input)].size() / packed_.k : shape_.out_h * shape_.out_w;
   }

@@ -14,10 +14,16 @@ bool takes_group_rows(const KernelSet& set, const GroupedConv& conv);
 FloatBuffer pack_group_weights(const KernelSet& set, const GroupedConv& conv);
 Buffer<int8_t> pack_quantized_group_weights(const KernelSet& set, const GroupedConv& conv);
 
-// GroupedRow::pixels of a row of the result: rows[i] is row i of the map from the windows' first row on, null outside of the map,
-// and `outside` a pixel of zeros.
+// A row of the result, without weights and activation. rows[i] is row i of the map from the windows' first row on, null outside
+// of the map; `outside` is a pixel of zeros; `pixels` gets GroupedRow::pixels.
 template <class T>
-void find_group_pixels(const ConvShape& s, const T* const* rows, const T* outside, const T** pixels) {
+GroupedRow<T> group_row(const ConvShape& s, int64_t group, const T* const* rows, const T* outside, const T** pixels) {
+  GroupedRow<T> job;
+  job.pixels = pixels;
+  job.taps = static_cast<int>(s.taps());
+  job.group = static_cast<int>(group);
+  job.width = s.out_w;
+  job.channels = s.out_c;
   for (int ky = 0; ky < s.kernel_h; ++ky) {
     const T* row = rows[ky * s.dilation_h];
     for (int kx = 0; kx < s.kernel_w; ++kx)
@@ -26,6 +32,7 @@ void find_group_pixels(const ConvShape& s, const T* const* rows, const T* outsid
         *pixels++ = row && column >= 0 && column < s.in_w ? row + column * s.in_c : outside;
       }
   }
+  return job;
 }
 
 }  // namespace cytodet::exec

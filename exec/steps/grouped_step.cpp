@@ -123,13 +123,7 @@ class GroupedConvStep : public Step {
 
   // A row of the result, whose windows begin in rows[0].
   void make_row(const float* const* rows, const Workspace& ws, float* out) const {
-    find_group_pixels(s_, rows, outside_.data(), ws.pixels);
-    GroupedRow<float> job;
-    job.pixels = ws.pixels;
-    job.taps = static_cast<int>(s_.taps());
-    job.group = static_cast<int>(group_in_);
-    job.width = s_.out_w;
-    job.channels = s_.out_c;
+    GroupedRow<float> job = group_row<float>(s_, group_in_, rows, outside_.data(), ws.pixels);
     job.weights = weights_.data();
     job.bias = bias_.data();
     job.act = act_;

@@ -25,11 +25,6 @@ struct AccumulatorBound {
   float max_abs() const { return std::max(-low, high); }
 };
 
-// The scale of an output channel's weights.
-float weight_scale(const QuantizedWeights& w, int64_t channel) {
-  return w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(channel)];
-}
-
 }  // namespace
 
 PackedDense::PackedDense(const KernelSet& set, const DenseConv& conv)
@@ -63,7 +58,7 @@ void PackedDense::pack_quantized(const DenseConv& conv) {
   corrections_ = Buffer<int32_t>(bias_.size());
   add_zero_point_corrections(w.values.data<int8_t>(), k, n, static_cast<int>(input_.qmin), corrections_.data());
   scales_ = FloatBuffer(bias_.size());
-  for (int64_t i = 0; i < n; ++i) scales_.data()[i] = conv.quant->quant.scale * weight_scale(w, i);
+  for (int64_t i = 0; i < n; ++i) scales_.data()[i] = conv.quant->quant.scale * w.scale_of(static_cast<size_t>(i));
   std::vector<AccumulatorBound> bounds(static_cast<size_t>(n));
   for (int64_t row = 0; row < k; ++row)
     for (int64_t i = 0; i < n; ++i)
@@ -188,7 +183,7 @@ void PackedDepthwise::pack_taps(const QuantizedConv& quant) {
         tap |= static_cast<uint32_t>(static_cast<uint8_t>(weight)) << 8 * (ky % 4);
         zero_point_corrections.data()[c] += static_cast<int32_t>(input.qmin) * weight;
       }
-    scales.data()[c] = quant.quant.scale * weight_scale(w, c);
+    scales.data()[c] = quant.quant.scale * w.scale_of(static_cast<size_t>(c));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "exec/kernels/pack_weights.h"
 #include "exec/steps/group_rows.h"
 #include "exec/steps/packed_conv.h"
 #include "exec/steps/row_blocks.h"
@@ -62,7 +63,7 @@ class QuantizedGroupsStep : public Step {
   // What KernelSet::grouped_row_q8 reads of all groups.
   struct PackedRows {
     PackedRows(const KernelSet& set, const GroupedConv& conv, const PackedQuantizeParams& params)
-        : group(static_cast<int>(conv.shape.in_c / conv.groups)),
+        : group(conv.shape.in_c / conv.groups),
           weights(pack_quantized_group_weights(set, conv)),
           bias(padded(set, conv.shape.out_c)),
           scales(padded(set, conv.shape.out_c)),
@@ -71,16 +72,15 @@ class QuantizedGroupsStep : public Step {
       const QuantizedWeights& w = conv.quant->weights;
       for (int64_t c = 0; c < conv.shape.out_c; ++c) {
         bias.data()[c] = conv.bias.empty() ? 0 : conv.bias[static_cast<size_t>(c)];
-        scales.data()[c] = conv.quant->quant.scale * w.scales[w.scales.size() == 1 ? 0 : static_cast<size_t>(c)];
+        scales.data()[c] = conv.quant->quant.scale * w.scale_of(static_cast<size_t>(c));
       }
-      const int8_t* values = w.values.data<int8_t>();
-      for (int64_t i = 0; i < w.values.size(); ++i)
-        corrections.data()[i % conv.shape.out_c] += static_cast<int32_t>(params.qmin) * values[i];
+      add_zero_point_corrections(w.values.data<int8_t>(), w.values.size() / conv.shape.out_c, conv.shape.out_c,
+                                 static_cast<int>(params.qmin), corrections.data());
       std::fill_n(outside.data(), outside.size(), static_cast<uint8_t>(-params.qmin));
     }
     static int64_t padded(const KernelSet& set, int64_t channels) { return (channels + set.panel - 1) / set.panel * set.panel; }
 
-    int group;
+    int64_t group;
     Buffer<int8_t> weights;
     FloatBuffer bias, scales;
     Buffer<int32_t> corrections;
@@ -189,13 +189,7 @@ class QuantizedGroupsStep : public Step {
       const int64_t slot = r * s_.stride_h + i;
       rows[i] = is_inside(top + slot) ? ws.bytes + slot * row_bytes(4) : nullptr;
     }
-    find_group_pixels(s_, rows, rows_->outside.data(), ws.pixels);
-    GroupedRow<uint8_t> job;
-    job.pixels = ws.pixels;
-    job.taps = static_cast<int>(s_.taps());
-    job.group = rows_->group;
-    job.width = s_.out_w;
-    job.channels = s_.out_c;
+    GroupedRow<uint8_t> job = group_row<uint8_t>(s_, rows_->group, rows, rows_->outside.data(), ws.pixels);
     job.weights = rows_->weights.data();
     job.bias = rows_->bias.data();
     job.scales = rows_->scales.data();

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "graph/ir/frames.h"
 
 namespace cytodet::graph {
 namespace {
@@ -76,8 +77,7 @@ class Orderer {
   void each_input(NodeId id, Visit visit) const {
     const Node& n = graph_.node(id);
     for (Value v : n.inputs)
-      if (!fed_.contains(v) && frame(v.node) >= 0 && !(n.op == "Merge" && graph_.node(v.node).op == "NextIteration"))
-        visit(v.node);
+      if (!fed_.contains(v) && frame(v.node) >= 0 && !is_back_edge(n, graph_.node(v.node))) visit(v.node);
     for (NodeId c : n.controls)
       if (frame(c) >= 0) visit(c);
   }

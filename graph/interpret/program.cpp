@@ -11,6 +11,7 @@
 #include "graph/interpret/loop_order.h"
 #include "graph/interpret/tensor_arrays.h"
 #include "graph/interpret/tensor_lists.h"
+#include "graph/ir/frames.h"
 
 namespace cytodet::graph {
 namespace {
@@ -42,7 +43,7 @@ std::vector<NodeId> needed_order(const Graph& graph, const std::set<Value>& fed,
         const size_t i = next++;
         if (i < n.inputs.size() && fed.contains(n.inputs[i])) continue;
         const NodeId from = i < n.inputs.size() ? n.inputs[i].node : n.controls[i - n.inputs.size()];
-        if (n.op == "Merge" && graph.node(from).op == "NextIteration")
+        if (is_back_edge(n, graph.node(from)))
           roots.push_back(from);
         else if (state[at(from)] != done)
           visit(from);
@@ -139,7 +140,7 @@ class Preparer {
     }
   }
   bool is_back_edge(const Node& reader, Value v) const {
-    return reader.op == "Merge" && !fed_.contains(v) && graph_.node(v.node).op == "NextIteration";
+    return !fed_.contains(v) && graph::is_back_edge(reader, graph_.node(v.node));
   }
 
   // What twins have in common besides their attributes; empty: it is no node that can have one.

@@ -160,6 +160,10 @@ Value Builder::adopt(Value v) {
   return v;
 }
 
+AttrMap enter_attrs(DType type, const std::string& frame, bool is_constant) {
+  return {{"T", type}, {"frame_name", frame}, {"is_constant", is_constant}, {"parallel_iterations", int64_t{10}}};
+}
+
 Value Builder::add_loop_merge(Value enter, const std::optional<Shape>& shape) {
   AttrList known;
   known.shapes.push_back({shape.has_value(), shape.value_or(Shape())});

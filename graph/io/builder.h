@@ -78,6 +78,9 @@ class Builder {
   std::vector<std::vector<Fact>> facts_;
 };
 
+// The attributes of an Enter into the loop `frame`.
+AttrMap enter_attrs(DType type, const std::string& frame, bool is_constant);
+
 constexpr const char* kOutputShapes = "_output_shapes";  // TensorFlow's attribute: what is known of a Merge of a loop
 constexpr const char *kOnnxType = "onnx_type", *kOnnxShape = "onnx_shape";  // attributes of what add_onnx adds
 bool is_onnx_op(const std::string& op);

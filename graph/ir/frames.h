@@ -14,6 +14,8 @@ bool is_control_flow_op(const std::string& op);
 // What reads one of its ways does so through an Identity: TensorFlow's optimizer mistakes the way for the first where a sum reads
 // it twice, and control edges cannot name it.
 bool is_switch(const Node& n);
+// Whether `reader` takes `read` from the iteration before.
+inline bool is_back_edge(const Node& reader, const Node& read) { return reader.op == "Merge" && read.op == "NextIteration"; }
 
 class Frames {
  public:

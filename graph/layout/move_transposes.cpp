@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "graph/ir/frames.h"
 #include "graph/layout/move_rules.h"
 
 namespace cytodet::graph {
@@ -71,9 +72,7 @@ class Layout {
     copied_[id] = copy(id, std::move(inputs)).node;
   }
 
-  bool is_loop_merge(const Node& n) const {
-    return n.op == "Merge" && n.inputs.size() == 2 && from_.node(n.inputs[1].node).op == "NextIteration";
-  }
+  bool is_loop_merge(const Node& n) const { return n.inputs.size() == 2 && is_back_edge(n, from_.node(n.inputs[1].node)); }
   // What the Merge of a loop takes from the iteration before is connected when that is there.
   void begin_loop(NodeId id) {
     const Value enter = mover_.made(input(from_.node(id).inputs[0]));

@@ -1,4 +1,5 @@
-// Cells of recurrent networks. The LSTM gates lie in the weights as i, c (candidate), f, o; GRU's as r, u.
+// Cells of recurrent networks. LSTM's gates lie in the weights as LstmForm says; GRU's as r, u.
+#include "graph/ir/lstm_form.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
@@ -8,28 +9,24 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 struct Lstm {
   const Tensor &w, &wci, &wcf, &wco, &b;
-  double forget_bias, clip;  // clip <= 0: none
-  bool peephole, ifco;       // ifco: gates in the order i, f, c, o (BlockLSTMV2)
+  const LstmForm form;
   int64_t units, inputs;
 
-  Lstm(const OpCall& call, size_t first, int64_t inputs_, int64_t units_, double default_forget, double default_clip)
+  Lstm(const OpCall& call, size_t first, int64_t inputs_, int64_t units_)
       : w(input(call, first)),
         wci(input(call, first + 1)),
         wcf(input(call, first + 2)),
         wco(input(call, first + 3)),
         b(input(call, first + 4)),
-        forget_bias(call.node.attr_or("forget_bias", static_cast<float>(default_forget))),
-        clip(call.node.attr_or("cell_clip", static_cast<float>(default_clip))),
-        peephole(call.node.attr_or("use_peephole", false)),
-        ifco(call.node.op == "BlockLSTMV2"),
+        form(lstm_form(call.node)),
         units(units_),
         inputs(inputs_) {
     need(w.rank() == 2 && w.dim(0) == inputs + units && w.dim(1) == 4 * units && b.size() == 4 * units,
          "weights do not fit inputs and units");
-    need(!peephole || (wci.size() == units && wcf.size() == units && wco.size() == units),
+    need(!form.use_peephole || (wci.size() == units && wcf.size() == units && wco.size() == units),
          "peephole weights do not fit the units");
     need(w.dtype() == b.dtype() &&
-             (!peephole || (wci.dtype() == w.dtype() && wcf.dtype() == w.dtype() && wco.dtype() == w.dtype())),
+             (!form.use_peephole || (wci.dtype() == w.dtype() && wcf.dtype() == w.dtype() && wco.dtype() == w.dtype())),
          "weights differ in type");
   }
 
@@ -45,13 +42,13 @@ struct Lstm {
     auto put = [](T& to, double v) { to = static_cast<T>(static_cast<wide_t<T>>(v)); };
     for (int64_t u = 0; u < units; ++u) {
       auto gate = [&](int64_t g) { return gates[static_cast<size_t>(g * units + u)]; };
-      const double before = widen(cs_prev[u]), pi = peephole ? before * widen(wci.data<T>()[u]) : 0,
-                   pf = peephole ? before * widen(wcf.data<T>()[u]) : 0;
-      const double i = sigmoid(gate(0) + pi), f = sigmoid(gate(ifco ? 1 : 2) + forget_bias + pf),
-                   ci = std::tanh(gate(ifco ? 2 : 1));
+      const double before = widen(cs_prev[u]), pi = form.use_peephole ? before * widen(wci.data<T>()[u]) : 0,
+                   pf = form.use_peephole ? before * widen(wcf.data<T>()[u]) : 0;
+      const double i = sigmoid(gate(form.i) + pi), f = sigmoid(gate(form.f) + double{form.forget_bias} + pf),
+                   ci = std::tanh(gate(form.c));
       double cs = ci * i + before * f;
-      if (clip > 0) cs = std::clamp(cs, -clip, clip);
-      const double o = sigmoid(gate(3) + (peephole ? cs * widen(wco.data<T>()[u]) : 0)), co = std::tanh(cs);
+      if (const double clip = form.cell_clip; clip > 0) cs = std::clamp(cs, -clip, clip);
+      const double o = sigmoid(gate(form.o) + (form.use_peephole ? cs * widen(wco.data<T>()[u]) : 0)), co = std::tanh(cs);
       put(out[0][u], i), put(out[1][u], cs), put(out[2][u], f), put(out[3][u], o), put(out[4][u], ci), put(out[5][u], co),
           put(out[6][u], co * o);
     }
@@ -63,7 +60,7 @@ void eval_lstm_cell(OpCall& call) {
   need(x.rank() == 2 && cs.rank() == 2 && h.shape() == cs.shape() && x.dim(0) == cs.dim(0) && x.dtype() == cs.dtype() &&
            x.dtype() == h.dtype(),
        "x, cs_prev and h_prev do not fit");
-  const Lstm cell(call, 3, x.dim(1), cs.dim(1), 1, 3);
+  const Lstm cell(call, 3, x.dim(1), cs.dim(1));
   need(cell.w.dtype() == x.dtype(), "weights differ in type from x");
   call.out.clear();
   for (int k = 0; k < 7; ++k) call.out.emplace_back(x.dtype(), cs.shape());
@@ -85,7 +82,7 @@ void eval_block_lstm(OpCall& call) {
   need(x.rank() == 3 && cs.rank() == 2 && h.shape() == cs.shape() && x.dim(1) == cs.dim(0) && x.dtype() == cs.dtype() &&
            x.dtype() == h.dtype(),
        "x, cs_prev and h_prev do not fit");
-  const Lstm cell(call, 4, x.dim(2), cs.dim(1), call.node.op == "BlockLSTM" ? 1 : 0, call.node.op == "BlockLSTM" ? 3 : 0);
+  const Lstm cell(call, 4, x.dim(2), cs.dim(1));
   need(cell.w.dtype() == x.dtype(), "weights differ in type from x");
   const int64_t steps = length.as_int(), batch = x.dim(1), plane = batch * cell.units;
   need(steps >= 0 && steps <= x.dim(0), "seq_len_max is out of range");

@@ -65,7 +65,7 @@ std::optional<QuantizedWeights> filter_codes(const Graph& g, const Node& n, cons
     if (!is_step(q.scales.back())) return {};
   }
   for (int64_t i = 0; i < w->size(); ++i) {
-    const float code = w->data<float>()[i] / q.scales[q.scales.size() == 1 ? 0 : static_cast<size_t>(i % channels)];
+    const float code = w->data<float>()[i] / q.scale_of(static_cast<size_t>(i % channels));
     if (!std::isfinite(code)) return {};
     q.values.data<int8_t>()[i] = static_cast<int8_t>(std::floor(std::clamp(code, -most, most) + 0.5f));
   }

@@ -165,8 +165,7 @@ Value Raiser::with_bias(Value product, const Site& site, const Source& source, d
   const std::vector<double> sums = code_sums(site.weights, site.bias.size());
   std::vector<float> bias;
   for (size_t c = 0; c < sums.size(); ++c) {
-    const double moved = at_zero * site.weights.scales[site.weights.scales.size() == 1 ? 0 : c] * sums[c],
-                 b = site.bias[c] + moved + offset;
+    const double moved = at_zero * site.weights.scale_of(c) * sums[c], b = site.bias[c] + moved + offset;
     // What is left when all of a float32 was compensation is its rounding.
     bias.push_back(std::abs(b) <= std::ldexp(std::abs(moved) + std::abs(offset), -24) ? 0.0f : static_cast<float>(b));
   }

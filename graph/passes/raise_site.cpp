@@ -139,7 +139,7 @@ Why Raiser::read_bias(Site& site) const {
   if (!bias || bias->size() != static_cast<int64_t>(site.bias.size())) return "its bias is not constant";
   site.whole_bias = bias->dtype() == DType::qint32;
   for (size_t c = 0; c < site.bias.size(); ++c) {
-    const double w = site.weights.scales[site.weights.scales.size() == 1 ? 0 : c];
+    const double w = site.weights.scale_of(c);
     site.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (site.whole_bias ? site.step * w : 1);
   }
   return {};

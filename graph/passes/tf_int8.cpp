@@ -128,7 +128,7 @@ std::vector<Value> Emitter::filter_and_bias(NodeId conv, const ConvTail& tail, c
   const std::vector<double> sums = zero_point_sums(q.quant, q.weights, channels);
   const Tensor* given = tail.bias < 0 ? nullptr : g_.constant(g_.node(tail.bias).inputs[1]);
   for (size_t c = 0; c < sums.size(); ++c) {
-    high.push_back(127 * q.weights.scales[q.weights.scales.size() == 1 ? 0 : c]);
+    high.push_back(127 * q.weights.scale_of(c));
     bias.push_back(static_cast<float>((given ? given->as_double(static_cast<int64_t>(c)) : 0) - sums[c] - low_end));
   }
   AttrMap attrs;
@@ -287,8 +287,7 @@ std::vector<double> zero_point_sums(const QuantParams& quant, const QuantizedWei
     for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += values[i + c];
   std::vector<double> out;
   for (size_t c = 0; c < sums.size(); ++c)
-    out.push_back(static_cast<double>(quant.zero_point) * quant.scale * weights.scales[weights.scales.size() == 1 ? 0 : c] *
-                  static_cast<double>(sums[c]));
+    out.push_back(static_cast<double>(quant.zero_point) * quant.scale * weights.scale_of(c) * static_cast<double>(sums[c]));
   return out;
 }
 

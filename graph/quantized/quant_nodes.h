@@ -37,6 +37,7 @@ struct QuantParams {
 struct QuantizedWeights {
   Tensor values;              // i8, the filter's shape: HWIO; [h, w, channels, multiplier]; [in, out]
   std::vector<float> scales;  // one per output channel (depthwise: channels * multiplier); one alone: per tensor
+  float scale_of(size_t channel) const { return scales[scales.size() == 1 ? 0 : channel]; }
 };
 
 // CPUs that do not sum products of four bytes in 32 bits (VNNI) are fastest where four products may be summed in 16 bits without

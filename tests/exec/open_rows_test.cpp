@@ -66,22 +66,19 @@ QuantizedNet box_head(const Sizes& s, bool quantized) {
   return net;
 }
 
+void expect_head(const Sizes& s, bool quantized, const char* kernel, double min_db) {
+  QuantizedNet net = box_head(s, quantized);
+  const Answers a = net.expect_answers({"scores", "relu"}, min_db);
+  EXPECT_EQ(a.steps.at("relu").kernel, kernel);
+  EXPECT_EQ(a.steps.at("scores").kernel, kernel);
+}
+
 TEST(OpenRows, ProductsPackTheirWeightsOnce) {
-  for (const Sizes s : {Sizes{7, 3, 4}, Sizes{40, 65, 33}, Sizes{300, 130, 64}}) {
-    QuantizedNet net = box_head(s, false);
-    const Answers a = net.expect_answers({"scores", "relu"}, 100);
-    EXPECT_EQ(a.steps.at("relu").kernel, "gemm");
-    EXPECT_EQ(a.steps.at("scores").kernel, "gemm");
-  }
+  for (const Sizes s : {Sizes{7, 3, 4}, Sizes{40, 65, 33}, Sizes{300, 130, 64}}) expect_head(s, false, "gemm", 100);
 }
 
 TEST(OpenRows, ProductsInEightBits) {
-  for (const Sizes s : {Sizes{7, 4, 4}, Sizes{40, 66, 33}, Sizes{300, 130, 64}}) {
-    QuantizedNet net = box_head(s, true);
-    const Answers a = net.expect_answers({"scores", "relu"}, 45);
-    EXPECT_EQ(a.steps.at("relu").kernel, "int8_gemm");
-    EXPECT_EQ(a.steps.at("scores").kernel, "int8_gemm");
-  }
+  for (const Sizes s : {Sizes{7, 4, 4}, Sizes{40, 66, 33}, Sizes{300, 130, 64}}) expect_head(s, true, "int8_gemm", 45);
 }
 
 TEST(OpenRows, AllOrNoneAreKept) {

@@ -38,9 +38,7 @@ class Settler {
     NodeId merge = -1;  // one that lives in every iteration
   };
 
-  bool is_back_edge(NodeId id, Value v) const {
-    return graph_.node(id).op == "Merge" && graph_.node(v.node).op == "NextIteration";
-  }
+  bool is_back_edge(NodeId id, Value v) const { return graph::is_back_edge(graph_.node(id), graph_.node(v.node)); }
 
   // Of an Enter the loop around the one that it leads into, of an Exit the one that it leaves; of a NextIteration that of the
   // Merge that reads it, though it may be given a constant.
@@ -83,8 +81,7 @@ class Settler {
 
   Value entered(Value v, const Loop& loop) {
     const Value outside = brought(v, loop.around);
-    AttrMap attrs{{"T", type_of(v)}, {"frame_name", loop.name}, {"is_constant", true}, {"parallel_iterations", int64_t{10}}};
-    return graph_.add_new(graph_.node(v.node).name + "/enter", "Enter", {outside}, std::move(attrs));
+    return graph_.add_new(graph_.node(v.node).name + "/enter", "Enter", {outside}, enter_attrs(type_of(v), loop.name, true));
   }
 
   // Of a value that was made of constants, but is too large to be one.

@@ -118,7 +118,8 @@ class Layer {
   }
 
  private:
-  // Of three dimensions: with layout 1 the batch is the first, else the second.
+  // v [steps, batch, ...] of a model that gives it as [batch, steps, ...] with layout 1, and back. Throws where v has not three
+  // dimensions.
   Value turned(Value v) const {
     if (b_.rank(v) != 3) refuse("has an input of " + std::to_string(b_.rank(v)) + " dimensions, not 3", "the model is damaged");
     return rows_first_ ? b_.transpose(v, {1, 0, 2}) : v;

@@ -126,8 +126,7 @@ class While {
   long states() const { return static_cast<long>(r_.states.size()); }
 
   Value enter(Value v, DType type, bool constant) {
-    return b_.add_as(constant ? frame_ + "/enter" : frame_, "Enter", {c_.anchored(v)},
-                     {{"T", type}, {"frame_name", frame_}, {"is_constant", constant}, {"parallel_iterations", int64_t{10}}});
+    return b_.add_as(constant ? frame_ + "/enter" : frame_, "Enter", {c_.anchored(v)}, enter_attrs(type, frame_, constant));
   }
   Value enter(Value v, bool constant) { return enter(v, b_.type(v), constant); }
 
@@ -254,9 +253,7 @@ class While {
                             {b_.add("Switch", {c_.anchored(b_.constant(Tensor(type, none))), empty}).node, 1}});
   }
   Value enter_handle(Value array) {
-    return b_.add_as(
-        frame_ + "/enter", "Enter", {array},
-        {{"T", DType::resource}, {"frame_name", frame_}, {"is_constant", true}, {"parallel_iterations", int64_t{10}}});
+    return b_.add_as(frame_ + "/enter", "Enter", {array}, enter_attrs(DType::resource, frame_, true));
   }
 
   Call& c_;

@@ -4,12 +4,13 @@
 
 #include "core/error.h"
 #include "graph/io/onnx/write/emit.h"
+#include "graph/ir/lstm_form.h"
 
 namespace cytodet::graph::onnx {
 namespace {
 
-// The gates of ONNX, i, o, f, c, as blocks of the columns of BlockLSTM (i, c, f, o) and BlockLSTMV2 (i, f, c, o).
-using GateBlocks = std::array<int64_t, 4>;
+// Where ONNX's gates, i, o, f, c, lie in the weights (LstmForm).
+using GateBlocks = std::array<int, 4>;
 
 // Rows [first, first + rows) of w [.., 4 * units], transposed and in ONNX's order: [1, 4 * units, rows].
 Tensor gate_rows(const Tensor& w, const GateBlocks& blocks, int64_t first, int64_t rows) {
@@ -33,7 +34,7 @@ const Tensor& float_constant(const Emit& e, size_t input, int64_t rank) {
 // length, x, cs, h, w, wci, wcf, wco, b -> LSTM, of which the states h are written.
 void emit_block_lstm(Emit& e) {
   if (e.n.inputs.size() != 9) throw Error("", "has not nine inputs", "the graph is damaged");
-  const bool second = e.n.op == "BlockLSTMV2";
+  const LstmForm form = lstm_form(e.n);
   for (NodeId id : e.graph.ids())
     for (Value v : e.graph.node(id).inputs)
       if (v.node == e.id && v.slot != 6) throw Error("", "gives more than its states h", "ONNX has them of the last step alone");
@@ -41,15 +42,15 @@ void emit_block_lstm(Emit& e) {
   const Shape x = e.fact(1).shape.value_or(Shape{});
   if (x.size() != 3 || length.size() != 1 || length.as_int() != x[0])
     throw Error("", "runs over a part of its sequence, or its length is not known", "state the sizes of the inputs: --input");
-  if (e.n.attr_or("cell_clip", second ? 0.0f : 3.0f) > 0) throw Error("", "clips its cells", "ONNX's LSTM does not");
-  const GateBlocks blocks = second ? GateBlocks{0, 3, 1, 2} : GateBlocks{0, 3, 2, 1};
+  if (form.cell_clip > 0) throw Error("", "clips its cells", "ONNX's LSTM does not");
+  const GateBlocks blocks = {form.i, form.o, form.f, form.c};
   const int64_t units = b.size() / 4, inputs = w.dim(0) - units;
   if (units < 1 || inputs < 1 || b.size() != 4 * units || w.dim(1) != b.size())
     throw Error("", "has weights that do not fit each other", "the graph is damaged");
   const Tensor biases = gate_rows(b.reshaped({1, b.size()}), blocks, 0, 1);
   Tensor both(DType::f32, {1, 8 * units});  // of the inputs, and zeros of the states
   std::copy_n(biases.data<float>(), 4 * units, both.data<float>());
-  for (int64_t u = 0; u < units; ++u) both.data<float>()[2 * units + u] += second ? 0 : e.n.attr_or("forget_bias", 1.0f);
+  for (int64_t u = 0; u < units; ++u) both.data<float>()[2 * units + u] += form.forget_bias;
   const auto state = [&](size_t input) { return e.add("Unsqueeze", {e.in(input), e.ints({0})}); };
   std::vector<std::string> in{e.in(1),
                               e.held("W", gate_rows(w, blocks, 0, inputs)),
@@ -58,7 +59,7 @@ void emit_block_lstm(Emit& e) {
                               "",
                               state(3),
                               state(2)};
-  if (e.n.attr_or("use_peephole", false)) {
+  if (form.use_peephole) {
     Tensor peepholes(DType::f32, {1, 3 * units});
     for (size_t i : {0, 1, 2}) {  // i, o, f
       const Tensor& p = float_constant(e, i == 0 ? 5 : i == 1 ? 7 : 6, 1);
