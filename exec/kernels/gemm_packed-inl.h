@@ -9,7 +9,8 @@ namespace {
 // The epilogue of a tile of packed products; pointers are at the tile's first row and column.
 struct ProductEpilogue {
   // What is left to do with `rows` rows of float sums, bias included, [rows][kPanel], of which the first is row `first` of all.
-  using Finish = void (*)(int64_t first, int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end);
+  // They may be overwritten.
+  using Finish = void (*)(int64_t first, int rows, float* sums, float* c, int64_t ldc, const ProductEpilogue& end);
 
   TileEpilogue floats;
   const float* scales;                    // q8: result = 32-bit sum * scale + bias
@@ -17,12 +18,12 @@ struct ProductEpilogue {
   RequantizeParams requantize;            // q8, where results are requantized
   float least = 0;                        // q8: requantized results are clamped to [least, qmax]
   StoredResults stored;                   // q8: `out` at the tile's first column, of row 0
-  Fp16Values residual_f16;                // at the tile's first column, of row 0
+  StoredResidual stored_residual;         // at the tile's first column, of row 0
   Finish finish = nullptr;                // null: tiles are finished in registers
 };
 
 template <Act act>
-void finish_floats(int64_t, int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
+void finish_floats(int64_t, int rows, float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
   finish_panel<act>(rows, sums, c, ldc, end.floats);
 }
 
@@ -81,6 +82,24 @@ inline void product_tile(const typename P::Element* a, int64_t lda, const typena
   P::template finish<act, Requantize>(acc, c, ldc, end);
 }
 
+// Asks for the memory of `Rows` rows from row m on, which the epilogue of the tile after the next one reads and writes: the CPU
+// does not foresee addresses that lie a row of the map apart, and would wait for each tile's.
+template <int Rows>
+inline void prefetch_epilogue(int64_t m, const ProductEpilogue& end) {
+  const StoredResults& to = end.stored;
+  if (!to.out) return;
+  const int64_t row_bytes = to.stride * (to.storage == StorageType::q8 ? 1 : 2);
+  const char* out = static_cast<const char*>(to.out) + m * row_bytes;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) __builtin_prefetch(out + r * row_bytes, 1);
+  const StoredResidual& residual = end.stored_residual;
+  if (!residual.data) return;
+  const int64_t ldr_bytes = end.floats.ldr * (residual.storage == StorageType::q8 ? 1 : 2);
+  const char* add = static_cast<const char*>(residual.data) + m * ldr_bytes;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) __builtin_prefetch(add + r * ldr_bytes);
+}
+
 template <class P, Act act, bool Requantize, int Rows, int Vectors>
 inline void product_tiles(int64_t& m, int64_t rows, const typename P::Element* a, int64_t lda, const typename P::Element* b,
                           float* c, int64_t ldc, ProductEpilogue end) {
@@ -93,6 +112,7 @@ inline void product_tiles(int64_t& m, int64_t rows, const typename P::Element* a
     if (residual) end.floats.residual = residual + m * end.floats.ldr;
     float* const to = c + m * ldc;
     if constexpr (act == Act::none && !Requantize) {
+      if (m + 2 * Rows <= rows) prefetch_epilogue<Rows>(m + Rows, end);
       const bool in_memory = end.finish != nullptr;
       product_tile<P, act, Requantize, Rows, Vectors>(a + m * lda, lda, b, in_memory ? sums : to, in_memory ? kPanel : ldc,
                                                       in_memory ? only_sums : end);

@@ -1,6 +1,8 @@
 // Products of q8 values (Q8Kernels::gemm), with results in float or requantized in the epilogue.
 #pragma once
 
+#include <type_traits>
+
 #include "exec/kernels/gemm_packed-inl.h"
 
 namespace cytodet::exec::CYTODET_TARGET {
@@ -128,7 +130,11 @@ struct Q8Product {
       } else {
         end.stored.out = static_cast<uint16_t*>(e.stored.out) + column;
       }
-      if (e.residual_f16.data) end.residual_f16 = {e.residual_f16.data + column, e.residual_f16.scale};
+      if (const StoredResidual& residual = e.stored_residual; residual.data) {
+        end.stored_residual = residual;
+        end.stored_residual.data =
+            static_cast<const uint8_t*>(residual.data) + column * (residual.storage == StorageType::q8 ? 1 : 2);
+      }
     }
     if (!e.requantize) return end;
     end.requantize = *e.requantize;
@@ -142,7 +148,7 @@ struct Q8Product {
 
 // Activation and requantization of `rows` rows of sums, [rows][kPanel], for activations that need them as floats.
 template <Act act>
-void requantize_floats(int64_t, int rows, const float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
+void requantize_floats(int64_t, int rows, float* sums, float* c, int64_t ldc, const ProductEpilogue& end) {
   const QuantizeParams& quant = end.requantize.quant;
   for (int r = 0; r < rows; ++r, sums += kPanel, c += ldc)
     for (int at = 0; at < end.floats.columns; at += V::width) {
@@ -151,89 +157,159 @@ void requantize_floats(int64_t, int rows, const float* sums, float* c, int64_t l
     }
 }
 
-// `left` values of a residual, at most a vector of them; 0 where there are none.
-inline Vec residual_values(const float* p, float, int left) {
-  return left >= V::width ? V::load(p) : left > 0 ? V::load_some(p, left) : V::zero();
-}
+// A residual's values, a vector of them at a time.
+struct NoResidual {
+  static constexpr bool present = false;
+};
+struct F32Residual {
+  static constexpr bool present = true;
+  using Element = float;
+  const float* data;
+  explicit F32Residual(const ProductEpilogue& end) : data(end.floats.residual) {}
+  Vec values(const float* p) const { return V::load(p); }
+};
 template <class Set = V>
-inline Vec residual_values(const uint16_t* p, float scale, int left) {
-  if (left >= V::width) return V::mul(Set::load_f16(p), V::set(scale));
-  uint16_t some[V::width] = {};
-  for (int i = 0; i < left; ++i) some[i] = p[i];
-  return V::mul(Set::load_f16(some), V::set(scale));
-}
+struct F16Residual {
+  static constexpr bool present = true;
+  using Element = uint16_t;
+  const uint16_t* data;
+  Vec scale;
+  explicit F16Residual(const ProductEpilogue& end)
+      : data(static_cast<const uint16_t*>(end.stored_residual.data)), scale(V::set(end.stored_residual.scale)) {}
+  Vec values(const uint16_t* p) const { return V::mul(Set::load_f16(p), scale); }
+};
+struct Q8Residual {
+  static constexpr bool present = true;
+  using Element = uint8_t;
+  const uint8_t* data;
+  Vec scale, qmin;
+  explicit Q8Residual(const ProductEpilogue& end)
+      : data(static_cast<const uint8_t*>(end.stored_residual.data)),
+        scale(V::set(end.stored_residual.scale)),
+        qmin(V::set(end.stored_residual.qmin)) {}
+  Vec values(const uint8_t* p) const { return V::mul(V::add(V::load_bytes(p), qmin), scale); }
+};
 
-// Calls put(row, x) with the two vectors of each of `rows` rows of sums, [rows][kPanel], activated and with the residual added.
-template <Act act, class Residual, class Put>
-inline void finish_vectors(int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end,
-                           Put put) {
-  const int columns = end.floats.columns;
-  const int64_t ldr = end.floats.ldr;
-  const bool residual_first = end.floats.residual_first;
-  for (int r = 0; r < rows; ++r, sums += kPanel) {
-    Vec x[2];
+// How rows of results are stored: two vectors of a row at a time, `stride` elements between rows, from row 0 on.
+// As bytes, rounded to the nearest as KernelSet::quantize does; NaN becomes qmin.
+struct ByteResults {
+  uint8_t* out;
+  int64_t stride;
+  float qmin;  // copied, since stores of bytes may alias the epilogue
+  Vec qmax, inverse[2];
+  explicit ByteResults(const StoredResults& to)
+      : out(static_cast<uint8_t*>(to.out)),
+        stride(to.stride),
+        qmin(to.quant.qmin),
+        qmax(V::set(to.quant.qmax)),
+        inverse{V::load(to.quant.inverse_scales), V::load(to.quant.inverse_scales + V::width)} {}
+  void store(uint8_t* to, const Vec (&x)[2]) const {
+    V::store_bytes(to, V::min_keep_nan(V::mul(x[0], inverse[0]), qmax), V::min_keep_nan(V::mul(x[1], inverse[1]), qmax), qmin);
+  }
+};
+// As fp16.
+template <class Set = V>
+struct F16Results {
+  uint16_t* out;
+  int64_t stride;
+  Vec factor;
+  explicit F16Results(const StoredResults& to)
+      : out(static_cast<uint16_t*>(to.out)), stride(to.stride), factor(V::set(1 / to.fp16_scale)) {}
+  void store(uint16_t* to, const Vec (&x)[2]) const {
+    Set::store_f16(to, V::mul(x[0], factor));
+    Set::store_f16(to + V::width, V::mul(x[1], factor));
+  }
+};
+// As the tile's sums, of which `out` is what row 0 would be.
+struct SumResults {
+  float* out;
+  static constexpr int64_t stride = kPanel;
+  void store(float* to, const Vec (&x)[2]) const {
+    V::store(to, x[0]);
+    V::store(to + V::width, x[1]);
+  }
+};
+
+// Adds the residual to `rows` rows of sums, [rows][kPanel], activates them and stores them as rows [first, first + rows). Columns
+// of a panel that the matrix has not are not stored, nor is their residual read.
+template <Act act, class Results, class Residual>
+void finish_and_store(int64_t first, int rows, const float* sums, Residual residual, Results results, const TileEpilogue& tile) {
+  auto* out = results.out + first * results.stride;
+  const int64_t stride = results.stride, ldr = tile.ldr;
+  if constexpr (Residual::present) residual.data += first * ldr;
+  if (tile.columns == kPanel) {
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r) {
+      Vec x[2];
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-      const int at = v * V::width;
-      x[v] = at < columns ? V::load(sums + at) : V::zero();
-      const Vec add = residual ? residual_values(residual + at, scale, columns - at) : V::zero();
-      if (residual && residual_first) x[v] = V::add(x[v], add);
-      x[v] = activate<act>(x[v]);
-      if (residual && !residual_first) x[v] = V::add(x[v], add);
+      for (int v = 0; v < 2; ++v) {
+        x[v] = V::load(sums + v * V::width);
+        if constexpr (Residual::present) x[v] = V::add(x[v], residual.values(residual.data + v * V::width));
+        x[v] = activate<act>(x[v]);
+      }
+      results.store(out, x);
+      out += stride;
+      sums += kPanel;
+      if constexpr (Residual::present) residual.data += ldr;
     }
-    if (residual) residual += ldr;
-    put(r, x);
+    return;
+  }
+  for (int r = 0; r < rows; ++r) {
+    Vec x[2] = {V::load(sums + r * kPanel), tile.columns > V::width ? V::load(sums + r * kPanel + V::width) : V::zero()};
+    if constexpr (Residual::present) {
+      typename Residual::Element some[kPanel] = {};
+      for (int i = 0; i < tile.columns; ++i) some[i] = residual.data[r * ldr + i];
+      for (int v = 0; v < 2; ++v) x[v] = V::add(x[v], residual.values(some + v * V::width));
+    }
+    for (Vec& values : x) values = activate<act>(values);
+    std::remove_pointer_t<decltype(out)> stored[kPanel];
+    results.store(stored, x);
+    for (int i = 0; i < tile.columns; ++i) out[r * stride + i] = stored[i];
   }
 }
 
-// Stores results as bytes, rounded to the nearest as KernelSet::quantize does; NaN becomes qmin.
-template <Act act, class Residual>
-void finish_bytes(int64_t first, int rows, const float* sums, const Residual* residual, float scale, const ProductEpilogue& end) {
-  const QuantizeParams& quant = end.stored.quant;
-  const float qmin = quant.qmin;  // copied, since stores of bytes may alias it
-  const Vec qmax = V::set(quant.qmax), inverse[2] = {V::load(quant.inverse_scales), V::load(quant.inverse_scales + V::width)};
-  const int columns = end.floats.columns;
-  const int64_t stride = end.stored.stride;
-  uint8_t* out = static_cast<uint8_t*>(end.stored.out) + first * stride;
-  finish_vectors<act>(rows, sums, residual, scale, end, [&](int r, const Vec(&x)[2]) {
-    const Vec low = V::min_keep_nan(V::mul(x[0], inverse[0]), qmax), high = V::min_keep_nan(V::mul(x[1], inverse[1]), qmax);
-    uint8_t* to = out + r * stride;
-    if (columns == kPanel) return V::store_bytes(to, low, high, qmin);
-    uint8_t bytes[kPanel];
-    V::store_bytes(bytes, low, high, qmin);
-    for (int i = 0; i < columns; ++i) to[i] = bytes[i];
-  });
+// Calls body(residual), of the type that the residual is stored in. Row `first` of floats is what `end` points at.
+template <class Set, class Body>
+__attribute__((always_inline)) inline void with_residual(int64_t first, const ProductEpilogue& end, Body body) {
+  if constexpr (Set::packed4)
+    if (end.stored_residual.storage == StorageType::f16) return body(F16Residual<Set>(end));
+  if (end.stored_residual.storage == StorageType::q8) return body(Q8Residual(end));
+  F32Residual floats(end);
+  floats.data -= first * end.floats.ldr;
+  body(floats);
 }
 
 template <Act act, class Set, class Residual>
-void finish_halves(int64_t first, int rows, const float* sums, const Residual* residual, float scale,
-                   const ProductEpilogue& end) {
-  const Vec factor = V::set(1 / end.stored.fp16_scale);
-  const int columns = end.floats.columns;
-  const int64_t stride = end.stored.stride;
-  uint16_t* out = static_cast<uint16_t*>(end.stored.out) + first * stride;
-  finish_vectors<act>(rows, sums, residual, scale, end, [&](int r, const Vec(&x)[2]) {
-    uint16_t* to = out + r * stride;
-    uint16_t halves[kPanel];
-    uint16_t* const at = columns == kPanel ? to : halves;
-    Set::store_f16(at, V::mul(x[0], factor));
-    Set::store_f16(at + V::width, V::mul(x[1], factor));
-    if (columns == kPanel) return;
-    for (int i = 0; i < columns; ++i) to[i] = halves[i];
-  });
+inline void finish_and_store_as(int64_t first, int rows, const float* sums, const Residual& residual,
+                                const ProductEpilogue& end) {
+  if constexpr (Set::packed4)
+    if (end.stored.storage == StorageType::f16)
+      return finish_and_store<act>(first, rows, sums, residual, F16Results<Set>(end.stored), end.floats);
+  finish_and_store<act>(first, rows, sums, residual, ByteResults(end.stored), end.floats);
 }
 
-// Finishes `rows` rows of sums, from row `first` on, and stores them as end.stored says. The residual of floats is at these rows.
+template <Act act, class Set>
+void finish_with_residual(int64_t first, int rows, const float* sums, const ProductEpilogue& end) {
+  with_residual<Set>(first, end, [&](const auto& residual) { finish_and_store_as<act, Set>(first, rows, sums, residual, end); });
+}
+
+// Finishes `rows` rows of sums, from row `first` on, and stores them as end.stored says. With a residual only relu and no
+// activation take one pass: each pair of an activation and a type of residual is kilobytes of code.
 template <Act act, class Set = V>
-void finish_stored(int64_t first, int rows, const float* sums, float*, int64_t, const ProductEpilogue& end) {
-  const auto finish = [&](const auto* residual, float scale) {
-    if constexpr (Set::packed4)
-      if (end.stored.storage == StorageType::f16) return finish_halves<act, Set>(first, rows, sums, residual, scale, end);
-    finish_bytes<act>(first, rows, sums, residual, scale, end);
-  };
-  if constexpr (Set::packed4)
-    if (end.residual_f16.data) return finish(end.residual_f16.data + first * end.floats.ldr, end.residual_f16.scale);
-  finish(end.floats.residual, 1);
+void finish_stored(int64_t first, int rows, float* sums, float*, int64_t, const ProductEpilogue& end) {
+  const NoResidual none;
+  if (!end.floats.residual && !end.stored_residual.data) return finish_and_store_as<act, Set>(first, rows, sums, none, end);
+  if constexpr (act == Act::none || act == Act::relu)
+    if (act == Act::none || end.floats.residual_first) return finish_with_residual<act, Set>(first, rows, sums, end);
+  const SumResults in_place{sums - first * kPanel};
+  if (end.floats.residual_first) {
+    with_residual<Set>(first, end, [&](const auto& residual) {
+      finish_and_store<Act::none>(first, rows, sums, residual, in_place, end.floats);
+    });
+    return finish_and_store_as<act, Set>(first, rows, sums, none, end);
+  }
+  finish_and_store<act>(first, rows, sums, none, in_place, end.floats);
+  finish_with_residual<Act::none, Set>(first, rows, sums, end);
 }
 
 template <class Layout>

@@ -75,19 +75,26 @@ struct StoredResults {
   int64_t stride = 0;
 };
 
+// A residual as its feature map stores it: fp16 values times `scale` (in sets that have fp16), or bytes, (byte + qmin) * scale.
+struct StoredResidual {
+  StorageType storage = StorageType::f32;  // f32: there is none; q8 or f16
+  const void* data = nullptr;
+  float scale = 1, qmin = 0;
+};
+
 // What happens to a result while it is in registers: act(x + bias) + residual, or act(x + bias + residual).
 struct Epilogue {
   const float* bias = nullptr;  // [columns padded to a multiple of `panel`]; never null
   Act act = Act::none;
   const float* residual = nullptr;  // row-major like the result; null: none
-  int64_t residual_stride = 0;      // floats between rows
+  int64_t residual_stride = 0;      // elements between rows
   bool residual_first = false;      // added before act
   // Q8Kernels::gemm on whole panels, without a residual, quantizes its results so; null: they stay floats. For no other kernel.
   const RequantizeParams* requantize = nullptr;
   // Q8Kernels::gemm and gemm_segments, without `requantize`, store their results so, and do not touch c: as KernelSet::quantize
   // or f32_to_f16 would store the floats. For no other kernel.
   StoredResults stored;
-  Fp16Values residual_f16;  // instead of `residual`, where `stored` is not f32, in sets that have halves
+  StoredResidual stored_residual;  // instead of `residual`, where `stored` is not f32
 };
 
 // A matrix [k, n] cut into panels of `panel` columns, each stored row after row; the last panel is padded with zeros.

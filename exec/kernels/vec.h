@@ -25,6 +25,7 @@
 //   vectors, store_q8(p, x, qmin)      packs so many vectors of floats; NaN becomes qmin, bytes count from qmin
 //   Safe16Bit                   a second layout, for 16-bit-safe weights (optional)
 //   store_bytes(p, ..., qmin)   bytes that count from qmin
+//   load_bytes(p)               `width` unsigned bytes as floats
 //
 // packed4: the target sums products of four bytes in 32 bits (VNNI). Then also, for DepthwisePacked4:
 //   packed4_pixels              output pixels whose sums fit the registers

@@ -22,6 +22,9 @@ struct V {
   static I iload(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }
   static void istore(void* p, I x) { _mm256_storeu_si256(static_cast<I*>(p), x); }
   static I four_bytes(const void* p) { return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(p))); }
+  static T load_bytes(const uint8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
   static T to_float(I x) { return _mm256_cvtepi32_ps(x); }
   static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static void store_bytes(uint8_t* p, T x, T y, float qmin) {

@@ -22,6 +22,9 @@ struct V {
   static I iload(const void* p) { return _mm512_loadu_si512(p); }
   static void istore(void* p, I x) { _mm512_storeu_si512(p, x); }
   static I four_bytes(const void* p) { return _mm512_castps_si512(_mm512_set1_ps(*static_cast<const float*>(p))); }
+  static T load_bytes(const uint8_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
   static T to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static void store_bytes(uint8_t* p, T x, T y, float qmin) {

@@ -23,6 +23,7 @@ struct V {
   static void istore(void* p, I x) { _mm_storeu_si128(static_cast<I*>(p), x); }
   static I four_bytes(const void* p) { return _mm_castps_si128(_mm_load1_ps(static_cast<const float*>(p))); }
   static I dot(I sum, I a, I b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
+  static T load_bytes(const uint8_t* p) { return _mm_set_ps(p[3], p[2], p[1], p[0]); }
   static T to_float(I x) { return _mm_cvtepi32_ps(x); }
   static T round(T x) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(x)); }  // of values that an int holds
   static void store_bytes(uint8_t* p, T x, T y, float qmin) {

@@ -51,10 +51,12 @@ class StorageAssigner {
     return !conv || !conv->only_dense() || conv->dense->quant || (conv->dense->bf16 && storage != StorageType::q8);
   }
 
-  // Depthwise kernels write 16 bits themselves; other layers in a pass of its own, which pays where a map does not stay in cache.
-  bool writes_16bit(const Layer& layer) const {
+  // Depthwise kernels write 16 bits themselves, and products in 8 bits write and read them; other layers do in a pass of its own,
+  // which pays where a map does not stay in cache.
+  bool writes_16bit(const Layer& layer) {
     const auto* conv = layer.as<ConvChain>();
     if (conv && conv->depthwise && !conv->pointwise) return true;
+    if (is_int8_product(layer) && all_readers(layer.output, is_int8_product)) return true;
     const Shape* shape = low_.float_shape(layer.output);
     return shape && elements(*shape) >= kLargeMapElements && stores(layer, StorageType::f16);
   }
@@ -68,8 +70,17 @@ class StorageAssigner {
 
   bool all_take(Value v, StorageType storage) {
     if (low_.is_wanted(v) || read_plainly(v) || readers_[v].empty()) return false;
-    return std::all_of(readers_[v].begin(), readers_[v].end(),
-                       [&](size_t reader) { return takes(low_.layers[reader], v, storage); });
+    return all_readers(v, [&](const Layer& reader) { return takes(reader, v, storage); });
+  }
+
+  template <class Test>
+  bool all_readers(Value v, Test test) {
+    return std::all_of(readers_[v].begin(), readers_[v].end(), [&](size_t reader) { return test(low_.layers[reader]); });
+  }
+
+  static bool is_int8_product(const Layer& layer) {
+    const auto* conv = layer.as<ConvChain>();
+    return conv && conv->only_dense() && conv->dense->quant;
   }
 
   static bool takes(const Layer& layer, Value v, StorageType storage) {

@@ -60,6 +60,12 @@ class RowSource {
   const float* rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
   // Whether the map holds the quantized integers as bytes, whose order is that of the values.
   bool reads_bytes() const { return quantized() && in_.storage == StorageType::q8; }
+  // Pixels from `pixel` on as the map holds them: such bytes, or fp16 values that are not quantized.
+  StoredResidual stored(const RunContext& context, int64_t pixel) const {
+    const FeatureMap map = context.feature_map(in_.tensor);
+    if (reads_bytes()) return {StorageType::q8, map.q8(pixel * channels_), scale(), params_.qmin};
+    return {StorageType::f16, map.f16(pixel * channels_).data, map.fp16_scale, 0};
+  }
   // The quantized integers of such bytes, as floats.
   void from_bytes(const uint8_t* bytes, int64_t values, float* out) const { set_.dequantize(bytes, values, params_.qmin, out); }
   // The sums of `count` rows of them.
@@ -115,7 +121,7 @@ class ResultRows {
   PackedQuantizeParams params_;
 };
 
-// The residual of a product: pixels from `pixel` on, as floats, or as the halves of the map where the product stores its results
+// The residual of a product: pixels from `pixel` on, as floats, or as the map holds them where the product stores its results
 // itself and so can read them. `e.stored` is set before.
 class ResidualRows {
  public:
@@ -123,13 +129,13 @@ class ResidualRows {
       : source_(set, in, channels),
         channels_(channels),
         added_first_(added_first),
-        as_halves_(stores_itself && in.storage == StorageType::f16 && !in.fake_quant) {}
-  int64_t scratch(int64_t pixels) const { return as_halves_ ? 0 : source_.scratch(pixels); }
+        as_stored_(stores_itself && (source_.reads_bytes() || (in.storage == StorageType::f16 && !in.fake_quant))) {}
+  int64_t scratch(int64_t pixels) const { return as_stored_ ? 0 : source_.scratch(pixels); }
   void add_to(Epilogue& e, const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
     e.residual_stride = channels_;
     e.residual_first = added_first_;
-    if (as_halves_)
-      e.residual_f16 = context.feature_map(source_.tensor()).f16(pixel * channels_);
+    if (as_stored_)
+      e.stored_residual = source_.stored(context, pixel);
     else
       e.residual = source_.values(context, pixel, pixels, scratch);
   }
@@ -137,7 +143,7 @@ class ResidualRows {
  private:
   RowSource source_;
   int64_t channels_;
-  bool added_first_, as_halves_;
+  bool added_first_, as_stored_;
 };
 
 }  // namespace cytodet::exec

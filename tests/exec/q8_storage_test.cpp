@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "exec/kernels/kernels.h"
 #include "exec/runtime/plan.h"
 #include "graph/ir/op.h"
 #include "graph/quantized/quant_nodes.h"
@@ -362,8 +363,16 @@ TEST_P(Q8Storage, AReshapeMovesQuantizedValues) {
 INSTANTIATE_TEST_SUITE_P(Channels, Q8Storage,
                          ::testing::Combine(::testing::Values(12, 13, 40), ::testing::Bool(), ::testing::Bool()));
 
+// Kernels without fp16, in plans compiled while it lives: there maps are bytes or floats.
+struct KernelsWithoutFp16 {
+  const KernelSet& before = kernels();
+  KernelsWithoutFp16() { use_kernels(sse2_kernels()); }
+  ~KernelsWithoutFp16() { use_kernels(before); }
+};
+
 // Maps stay floats where readers would quantize them differently, or read floats.
 TEST(Q8StorageRefused, ReadersThatQuantizeDifferentlyGetFloats) {
+  const KernelsWithoutFp16 kernels_of_this_test;
   for (const bool factors : {false, true}) {
     SCOPED_TRACE(factors ? "factors of one reader" : "two codings");
     Network net;

@@ -94,6 +94,15 @@ inline simde__m512 emulated_cvtph_ps(simde__m256i x) {
   std::memcpy(&y, out, 64);
   return y;
 }
+inline simde__m512i emulated_cvtepu8_epi32(__m128i x) {
+  uint8_t in[16];
+  uint32_t out[16];
+  std::memcpy(in, &x, 16);
+  for (int i = 0; i < 16; ++i) out[i] = in[i];
+  simde__m512i y;
+  std::memcpy(&y, out, 64);
+  return y;
+}
 inline simde__m512i emulated_cvtepu16_epi32(simde__m256i x) {
   uint16_t in[16];
   uint32_t out[16];
@@ -142,6 +151,7 @@ inline void emulated_mask_storeu_ps(float* p, unsigned mask, simde__m512 x) {
   for (int i = 0; i < 16; ++i)
     if (mask >> i & 1) p[i] = in[i];
 }
+#define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
 #undef _mm512_range_ps
 #define _mm512_range_ps emulated_range_ps
