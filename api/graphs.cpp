@@ -143,7 +143,7 @@ CalibrationRequest calibration_request(Json json, bool of_folder) {
   pipeline::QuantizeSettings checked;
   checked.images = "images";
   checked.max_images = r.max_images;
-  checked.method = options.method;
+  checked.method = &quant::require_observer(options.method);
   checked.percentile = options.observer.percentile;
   pipeline::check(checked);
   if (options.streams < 0 || options.streams > 256) throw core::UsageError("streams", "must be 0 to 256");

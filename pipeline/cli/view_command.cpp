@@ -32,7 +32,7 @@ bool holds_results(const std::filesystem::path& path) {
 }
 
 ViewSlide view_of(SavedResults& results, const ImageResult& s, const std::filesystem::path& file) {
-  ViewSlide v{s.name,         file.string(),       s.width, s.height, s.mpp, s.detection_count, name_of(s.state),
+  ViewSlide v{s.name,         file.string(),       s.width, s.height, s.mpp, s.detection_count, s.state,
               damage_text(s), results.selection(), s.mpp_y, s.bounds};
   try {
     const OutputImage image = results.measured_image(s);
@@ -120,7 +120,7 @@ std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSele
               slide->height(),
               slide->mpp_x,
               0,
-              "",
+              std::nullopt,
               "",
               selection,
               slide->mpp_y,

@@ -102,7 +102,7 @@ class Comparer {
       const std::string bytes = o_.lite ? encode_tflite(target_.graph, outputs, lite) : encode_graph(target_.graph);
       return {static_cast<int64_t>(bytes.size()), target_.graph};
     }
-    const ModeRequest request{quantize_mode(mode), DType::u8, o_.quantize.layers.per_channel, o_.lite};
+    const ModeRequest request{quantize_mode_named(mode), DType::u8, o_.quantize.layers.per_channel, o_.lite};
     if (needs_ranges(request.mode) && ranges_.values.empty()) ranges_ = ranges_of_all_values(target_, o_.quantize, o_.quiet);
     if (needs_ranges(request.mode) && !o_.lite && !int8_) {
       const QuantizeOptions layers = layers_of(target_, o_.quantize, o_.quiet);

@@ -155,7 +155,7 @@ Json ViewSite::slides_json() const {
                            {"zooms", zooms(s)},
                            {"boxes", s.boxes},
                            {"pixels", !s.path.empty()},
-                           {"state", s.state},
+                           {"state", s.state ? name_of(*s.state) : ""},
                            {"reason", s.reason}});
   return j;
 }

@@ -15,6 +15,7 @@
 #include "core/json_fwd.h"
 #include "core/lru_cache.h"
 #include "pipeline/results/formats/output.h"
+#include "pipeline/results/image_result.h"
 #include "pipeline/view/http.h"
 
 namespace cytodet::pipeline {
@@ -24,7 +25,8 @@ struct ViewSlide {
   int64_t width = 0, height = 0;  // level-0 pixels
   std::optional<double> mpp;
   int64_t boxes = 0;
-  std::string state, reason;             // as in run.json; empty: a slide alone
+  std::optional<ImageState> state;       // of the run; none: a slide alone
+  std::string reason;                    // as in run.json
   ImageSelection selection;              // of the file
   std::optional<double> mpp_y = {};      // down; empty: as across
   std::optional<PixelArea> bounds = {};  // of what was scanned, which is shown first

@@ -28,7 +28,7 @@ TEST_F(Raw, MergesAsADetectorWithOtherSettings) {
   low_raw.raw_only = true;
   DetectSettings high = low;
   high.score = 0.35;
-  high.merge.method = "nms";
+  high.merge.method = MergeMethod::nms;
   high.merge.iou = 0.3;
   for (const SuppressionMethod suppression : {SuppressionMethod::hard, SuppressionMethod::gaussian}) {
     const DetectedImage a = found(low, suppression), b = found(high, suppression), r = found(low_raw, suppression);

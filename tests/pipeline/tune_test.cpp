@@ -63,7 +63,7 @@ TEST_F(Tune, SpaceIsTheProductOfItsLists) {
   EXPECT_EQ(run.detect.tiling.overlap_px, 100);
   EXPECT_EQ(run.detect.streams, 2);
   EXPECT_EQ(run.detect.score, 0.3);
-  EXPECT_EQ(run.detect.merge.method, "owner");
+  EXPECT_EQ(run.detect.merge.method, MergeMethod::owner);
   EXPECT_EQ(run.detect.merge.iou, 0.3);
   EXPECT_EQ(run.model, kModel);
   EXPECT_EQ(s.at({0, 0, 0, 0, 0}).detect.tiling.overlap_px, 0);

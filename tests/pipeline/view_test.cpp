@@ -130,7 +130,8 @@ class Site : public ::testing::Test {
  protected:
   Site() {
     classes.add(1, "R<B>C");
-    slides = {{"one", kViewSlide, 4120, 3160, 0.25, 2, "done", ""}, {"gone", "", 1000, 500, std::nullopt, 0, "done", ""}};
+    slides = {{"one", kViewSlide, 4120, 3160, 0.25, 2, ImageState::done, ""},
+              {"gone", "", 1000, 500, std::nullopt, 0, ImageState::done, ""}};
     site = std::make_unique<ViewSite>("</script>", slides, classes, [](size_t i) {
       return i == 0 ? Detections{{{1, 2, 3, 4}, 0, 0.5F}, {{5, 6, 7, 8.5}, 0, 0.25F}} : Detections{};
     });

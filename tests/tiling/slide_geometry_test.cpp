@@ -126,7 +126,7 @@ TEST(SlideGeometry, TheBackgroundMaskLiesOnTheScan) {
   Canvas slide(8000, 8000, {1, 2});
   slide.bounds = {4000, 4200, 2600, 2400};
   slide.dark = {{6000, 6000, 6300, 6300}};
-  const CellMask mask = cell_mask(slide, background_method("otsu"));
+  const CellMask mask = cell_mask(slide, BackgroundMethod::otsu);
   EXPECT_NEAR(mask.left, 4000, 4);
   EXPECT_NEAR(mask.top, 4200, 4);
   EXPECT_TRUE(mask.touches({6100, 6100, 6200, 6200}));
