@@ -136,7 +136,7 @@ Detector DetectFlags::detector(const RunConfig& c) const {
   if (!nms.empty()) m.suppression.method = suppression_method_named(nms, "--nms");
   if (iou) m.suppression.iou = *iou;
   check(m, c.model);
-  return Detector(std::move(m), detector_options(c.detect));
+  return Detector(std::move(m), c.detect);
 }
 
 }  // namespace cytodet::pipeline

@@ -16,7 +16,6 @@
 #include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/image_pipeline.h"
-#include "pipeline/detect/network_input.h"
 #include "pipeline/inputs/labelled_images.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "quant/deconvolution.h"

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/lru_cache.h"
 #include "eval/ground_truth.h"
 #include "pipeline/tune/detection_cache.h"
 #include "pipeline/tune/journal.h"
@@ -80,12 +81,9 @@ class TuneMeasurer : public TuneEvaluator {
   std::vector<size_t> stage_images_;
   size_t timed_ = 1;  // images that speed is measured on
   TuneJournal journal_;
-  struct Compiled {
-    std::string model;  // path
-    DetectorOptions options;
-    std::unique_ptr<Detector> detector;
-  };
-  std::vector<Compiled> detectors_;          // those used last, latest first
+  static constexpr size_t kMaxDetectors = 3;  // that are kept compiled
+  LruCache<std::pair<std::string, std::string>, std::unique_ptr<Detector>> detectors_{
+      kMaxDetectors};                        // by path of the model and detector_key()
   size_t loaded_ = static_cast<size_t>(-1);  // network
   std::vector<RawDetections> raw_;           // of its first images
   std::set<std::string> warned_;             // of images, each reported once

@@ -12,7 +12,7 @@ class Raw : public ::testing::Test {
   static DetectedImage found(const DetectSettings& s, SuppressionMethod suppression) {
     ModelFile model = load_model(kModel);
     model.suppression.method = suppression;
-    Detector detector(with_settings(model, s), {1, 1});
+    Detector detector(with_settings(model, s), {.streams = 1});
     DetectReport r = detect(detector, {kSource + "/tests/data/slides/blood-mosaic.tif"}, s);
     EXPECT_EQ(r.images[0].reason, "");
     return r.images[0];
