@@ -54,11 +54,11 @@ struct ClassMatches {
   int64_t cut = 0;                         // detections beyond the last of max_dets
 };
 
-// The truth that a detection takes, -1 for none: the best of the free ones that overlap by at least `least`, of equal ones the
-// later; an ignored one only where no other does. A crowd is always free.
+// The truth that a detection takes, -1 for none: the best of the free ones that overlap by at least `min_overlap`, of equal ones
+// the later; an ignored one only where no other does. A crowd is always free.
 template <class IsTaken>
-int32_t best_match(std::span<const Overlap> pairs, double least, const std::vector<char>& ignored, IsTaken is_taken) {
-  double best = least < 1 - 1e-10 ? least : 1 - 1e-10;
+int32_t best_match(std::span<const Overlap> pairs, double min_overlap, const std::vector<char>& ignored, IsTaken is_taken) {
+  double best = min_overlap < 1 - 1e-10 ? min_overlap : 1 - 1e-10;
   int32_t match = -1;
   for (const bool of_ignored : {false, true}) {
     if (of_ignored && match >= 0) break;

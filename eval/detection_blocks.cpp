@@ -11,7 +11,7 @@ namespace cytodet::eval {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{256} << 10;  // a block and its parsed form stay in the cache
-constexpr size_t kFewestBytes = 4 * kBlockBytes;   // shorter lists are read faster than threads start
+constexpr size_t kMinBytes = 4 * kBlockBytes;      // shorter lists are read faster than threads start
 
 bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -20,7 +20,7 @@ bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; 
 std::optional<std::vector<std::string_view>> pieces_of(std::string_view json) {
   while (!json.empty() && is_blank(json.front())) json.remove_prefix(1);
   while (!json.empty() && is_blank(json.back())) json.remove_suffix(1);
-  if (json.size() < kFewestBytes || json.front() != '[' || json.back() != ']') return std::nullopt;
+  if (json.size() < kMinBytes || json.front() != '[' || json.back() != ']') return std::nullopt;
   json.remove_prefix(1);
   json.remove_suffix(1);
   std::vector<std::string_view> pieces;

@@ -98,7 +98,7 @@ void write_tflite(const Graph& source, const Graph& graph, const ConvertOptions&
 int convert(ConvertOptions o) {
   if (!ends_in(o.out, ".onnx") && !ends_in(o.out, ".tflite") && !ends_in(o.out, ".pb") && !ends_in(o.out, ".pbtxt"))
     throw UsageError("--out " + o.out, "is of no format that is written", "known are .onnx, .tflite, .pb and .pbtxt");
-  lite_mode_of(o);  // a wrong --mode is told before anything is read
+  lite_mode_of(o);  // a wrong --mode is reported before anything is read
   Interface io = interface_of_convert(o);
   check_convert_files(o);
   const Graph source = read_graph(o.graph, o.flags.changes());

@@ -67,7 +67,7 @@ struct Results {
 };
 
 // Boxes are marked with their tile's number; whether that tile cuts them is known when all tiles are.
-void read_file_of(const std::string& file, double least, const MergeSettings& settings, Results& all) {
+void read_file_of(const std::string& file, double min_score, const MergeSettings& settings, Results& all) {
   const std::string stem = std::filesystem::path(file).stem().string();
   int64_t number = 0;
   read_results(file, [&](const AnyResult& r) {
@@ -79,7 +79,7 @@ void read_file_of(const std::string& file, double least, const MergeSettings& se
                        "the owner rule needs to know where each was found; choose another --method");
     if (!r.box_list && !r.has_image && r.file_name.empty()) refuse_no_image(file, number);
     ++number;
-    if (r.score < least) return;
+    if (r.score < min_score) return;
     ImageBoxes& p = all.image_of(r, r.box_list ? stem : "", file);
     TileDetection d{{r.box, all.number_of(r, file), static_cast<float>(r.score)}, 0, false};
     if (r.tile) {
@@ -173,7 +173,7 @@ std::function<int()> setup_merge(CLI::App& app) {
   struct Options {
     std::vector<std::string> results;
     std::string out;
-    double least = -HUGE_VAL;
+    double min_score = -HUGE_VAL;
     bool overwrite = false;
     MergeSettings settings{.method = MergeMethod::nms};
     std::string method = name_of(settings.method), metric = name_of(settings.metric), wbf_score = name_of(settings.wbf_score);
@@ -188,7 +188,7 @@ std::function<int()> setup_merge(CLI::App& app) {
   app.add_option("--iou", s.iou, "Boxes that overlap more are one")->capture_default_str();
   app.add_option("--metric", o->metric, "Overlap: iou, or ios (intersection over the smaller box)")->capture_default_str();
   app.add_flag("--class-agnostic", s.class_agnostic, "Boxes of different classes merge too");
-  app.add_option("--score", o->least, "Leave out what scores less before merging");
+  app.add_option("--score", o->min_score, "Leave out what scores less before merging");
   app.add_option("--soft-sigma", s.soft_sigma, "soft_nms: width of the decay")->capture_default_str();
   app.add_option("--soft-score", s.soft_score, "soft_nms: least score that is kept")->capture_default_str();
   app.add_option("--wbf-score", o->wbf_score, "wbf: max, or avg over the files as models")->capture_default_str();
@@ -202,7 +202,7 @@ std::function<int()> setup_merge(CLI::App& app) {
     o->settings.wbf_models = static_cast<int>(o->results.size());
     check(o->settings);
     Results all;
-    for (const std::string& file : o->results) read_file_of(file, o->least, o->settings, all);
+    for (const std::string& file : o->results) read_file_of(file, o->min_score, o->settings, all);
     check_files(all, o->results, o->out, o->overwrite);
     const std::vector<std::string> categories = all.sort_categories();
     std::vector<ImageBoxes*> images;

@@ -19,7 +19,7 @@ namespace cytodet::pipeline {
 // Texts in files and on the command line: auto, image, slide.
 enum class DetectMode {
   automatic,  // slide when pyramidal, damaged or over twice the input's side; else image
-  image,      // the whole image shrunk to the input
+  image,      // the whole image scaled down to the input
   slide       // tiles
 };
 // Throws UsageError with the known ones.

@@ -85,9 +85,10 @@ void TuneMeasurer::read_models() {
     const std::string& path = n.run.model;
     if (!models_.contains(path)) {
       ModelFile m = load_model(path);
-      double least = 1;
-      for (const TuneSetting& s : space_.merges) least = std::min(least, s.run.detect.score.value_or(m.suppression.score));
-      m.suppression.score = least;
+      double min_score = 1;
+      for (const TuneSetting& s : space_.merges)
+        min_score = std::min(min_score, s.run.detect.score.value_or(m.suppression.score));
+      m.suppression.score = min_score;
       ModelFile meaning = m;
       meaning.graph = Hash().add(read_file(m.graph)).text();
       hashes[path] = Hash().add(CYTODET_VERSION).add(name_of(isa())).add(json_line(write_settings(meaning))).text();

@@ -17,8 +17,8 @@
 
 namespace cytodet::pipeline {
 
-// How much work an image is, as mean of those that speed is measured on, for speeds that are told: unit "images" (then it is 1),
-// or "mm2" or "megapixels" of scanned area.
+// How much work an image is, as mean of those that speed is measured on, for speeds that are reported: unit "images" (then it is
+// 1), or "mm2" or "megapixels" of scanned area.
 struct TuneWork {
   double amount = 1;
   std::string unit = "images";

@@ -54,11 +54,11 @@ class ByteCache {
 //   SLIDE/boxes              "CYB1", count (uint32), then little-endian columns: x0, y0, x1, y1, score (float32), class (uint16)
 // clang-format on
 // Anything else is 404.
-class ViewSite {
+class ViewServer {
  public:
   using Boxes = std::function<Detections(size_t slide)>;
   // `counting`: the scores at which the page's sliders begin.
-  ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting = {});
+  ViewServer(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting = {});
   // Gives what pack_truth() makes of each slide; set before anything is asked for.
   using Truth = std::function<std::string(size_t slide)>;
   void set_truth(Truth truth) { read_truth_ = std::move(truth); }
