@@ -15,8 +15,8 @@
 #include "graph/passes/pass.h"
 #include "models/common/letterbox.h"
 #include "models/detection_model.h"
+#include "pipeline/detect/detector.h"
 #include "pipeline/detect/files_read.h"
-#include "pipeline/detect/network_input.h"
 #include "pipeline/quantize/answer_check.h"
 #include "pipeline/quantize/int8_search.h"
 #include "quant/calibrate.h"
@@ -97,9 +97,9 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
 // The caller's callbacks around samples.
 class SampleWatch {
  public:
-  SampleWatch(const cytodet_callbacks* callbacks, size_t samples, bool tells) {
+  SampleWatch(const cytodet_callbacks* callbacks, size_t samples, bool reports) {
     if (callbacks) std::memcpy(&call_, callbacks, std::min(sizeof call_, callbacks->struct_size));
-    if (!tells) call_.progress = nullptr;
+    if (!reports) call_.progress = nullptr;
     progress_.struct_size = sizeof progress_;
     progress_.inputs = samples;
   }
@@ -143,20 +143,20 @@ CalibrationRequest calibration_request(Json json, bool of_folder) {
   pipeline::QuantizeSettings checked;
   checked.images = "images";
   checked.max_images = r.max_images;
-  checked.method = options.method;
+  checked.method = &quant::require_observer(options.method);
   checked.percentile = options.observer.percentile;
   pipeline::check(checked);
   if (options.streams < 0 || options.streams > 256) throw core::UsageError("streams", "must be 0 to 256");
   return r;
 }
 
-enum class Told { progress, nothing };
+enum class Reports { progress, nothing };
 
 // Shows the samples to the network; images that cannot be read become messages. Throws Stopped.
 quant::Ranges watched_ranges(const pipeline::QuantizationTarget& target, quant::CalibrationData data,
                              const quant::CalibrateOptions& options, const cytodet_callbacks* callbacks,
-                             cytodet_graph_report& report, Told told = Told::progress) {
-  SampleWatch watch(callbacks, data.samples.size(), told == Told::progress);
+                             cytodet_graph_report& report, Reports reports = Reports::progress) {
+  SampleWatch watch(callbacks, data.samples.size(), reports == Reports::progress);
   data.feed = [&watch, feed = std::move(data.feed)](size_t sample, exec::Runner& runner) {
     watch.check_stop();
     feed(sample, runner);
@@ -213,12 +213,12 @@ void calibrate_images(const char* model, const cytodet_image* images, size_t cou
   quant::write_ranges(watched_ranges(target, data, request.options, callbacks, report), out);
 }
 
-// pipeline::ranges_of(), whose calibration is told of and may be stopped.
+// pipeline::ranges_of(), whose calibration reports its progress and may be stopped.
 quant::Ranges ranges_for(pipeline::QuantizationTarget& target, const pipeline::QuantizeSettings& s,
-                         const cytodet_callbacks* callbacks, cytodet_graph_report& report, Told told = Told::progress) {
+                         const cytodet_callbacks* callbacks, cytodet_graph_report& report, Reports reports = Reports::progress) {
   if (!s.ranges.empty() || s.images.empty()) return pipeline::ranges_of(target, s, true);
   return watched_ranges(target, pipeline::calibration_data(target, s.images, s.max_images), pipeline::calibrate_options(s, true),
-                        callbacks, report, told);
+                        callbacks, report, reports);
 }
 
 void quantize(const char* model, const char* out, Json json, const cytodet_callbacks* callbacks, cytodet_graph_report& report) {
@@ -241,8 +241,8 @@ void quantize(const char* model, const char* out, Json json, const cytodet_callb
   const quant::Ranges ranges = ranges_for(target, s, callbacks, report);
   s.layers = pipeline::layers_of(target, s, true);
   const auto ranges_by = [&](const pipeline::QuantizeSettings& other) {
-    cytodet_graph_report again;  // what cannot be read was told
-    return ranges_for(target, other, callbacks, again, Told::nothing);
+    cytodet_graph_report again;  // what cannot be read was reported
+    return ranges_for(target, other, callbacks, again, Reports::nothing);
   };
   const pipeline::Int8Network n = pipeline::make_int8(target, ranges, s, s.layers, true, ranges_by);
   const pipeline::Quantized& q = n.quantized;

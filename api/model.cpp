@@ -49,7 +49,7 @@ std::unique_ptr<cytodet_model> open_model(const char* path, Json json) {
   file.suppression.iou = take(json, "iou", file.suppression.iou);
   refuse_rest(json, {"streams", "threads_per_stream", "precision", "score", "detections", "nms", "iou"});
   models::check(file, path);
-  model->detector = std::make_unique<pipeline::Detector>(std::move(file), pipeline::detector_options(model->settings));
+  model->detector = std::make_unique<pipeline::Detector>(std::move(file), model->settings);
   model->pool = std::make_unique<StreamPool>(model->detector->streams());
   return model;
 }

@@ -8,7 +8,7 @@
 #include "api/pixels_slide.h"
 #include "api/tensors.h"
 #include "models/common/letterbox.h"
-#include "pipeline/detect/network_input.h"
+#include "pipeline/detect/detector.h"
 
 namespace cytodet::api {
 namespace {

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   for (Detection d; in >> d.box.x0 >> d.box.y0 >> d.box.x1 >> d.box.y1 >> d.score >> d.category;) boxes.push_back({d, 0, false});
   try {
     MergeSettings settings;
-    settings.method = argv[2];
+    settings.method = cytodet::merge_method_named(argv[2]);
     settings.metric = merge_metric_named(argv[3]);
     settings.iou = std::atof(argv[4]);
     Detections merged;

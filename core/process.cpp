@@ -105,7 +105,7 @@ struct Pipe {
   ::signal(SIGPIPE, SIG_DFL);
   if (::dup2(nothing, 0) >= 0 && ::dup2(output, 1) >= 0 && ::dup2(output, 2) >= 0) ::execvp(argv[0], argv.data());
   const int problem = errno;
-  [[maybe_unused]] const ssize_t told = ::write(failure, &problem, sizeof problem);
+  [[maybe_unused]] const ssize_t sent = ::write(failure, &problem, sizeof problem);
   ::_exit(127);
 }
 

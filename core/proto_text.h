@@ -1,6 +1,6 @@
 // The text form of protocol buffers without a schema: a tree of names, scalars and messages. "key { .. }" and "key : { .. }" are
 // one; "#" begins a comment; separators "," and ";" between fields are allowed; adjoining strings are one. protobuf's own reader,
-// TextFormat, would want schemas that AMCT has published in part only, and tells no line of a value that is well-formed but
+// TextFormat, would want schemas that AMCT has published in part only, and gives no line of a value that is well-formed but
 // impossible.
 #pragma once
 

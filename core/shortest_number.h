@@ -2,6 +2,10 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
 #include <string>
 
 #include "core/namespaces.h"
@@ -17,6 +21,19 @@ template <class T>
 std::string shortest(T v) {
   std::string text;
   append_shortest(text, v);
+  return text;
+}
+// As TensorFlow prints a number: with the digits that every number of its type keeps (6 of float, 15 of double) where they read
+// back as v, else with those that distinguish all (9, 17).
+template <class T>
+std::string tensorflow_text(T v) {
+  if (std::isnan(v)) return "nan";
+  if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
+  char text[40];
+  T back = 0;
+  std::snprintf(text, sizeof text, "%.*g", std::numeric_limits<T>::digits10, static_cast<double>(v));
+  std::from_chars(text, text + std::strlen(text), back);
+  if (back != v) std::snprintf(text, sizeof text, "%.*g", std::numeric_limits<T>::max_digits10, static_cast<double>(v));
   return text;
 }
 // The double that is written as the shortest decimal of v, for JSON writers that know doubles only; v itself if it is not finite.

@@ -74,14 +74,14 @@ class Confusions {
 
 }  // namespace
 
-std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t most) {
+std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t max_count) {
   std::vector<FrequentConfusion> all;
   for (size_t row = 0; row < confusion.classes; ++row)
     for (size_t column = 0; column < confusion.classes; ++column)
       if (row != column && confusion.at(row, column).value > 0) all.push_back({row, column, confusion.at(row, column)});
   std::stable_sort(all.begin(), all.end(),
                    [](const FrequentConfusion& a, const FrequentConfusion& b) { return a.count.value > b.count.value; });
-  if (all.size() > most) all.resize(most);
+  if (all.size() > max_count) all.resize(max_count);
   return all;
 }
 

@@ -22,7 +22,7 @@ struct FrequentConfusion {
   size_t truth = 0, taken_for = 0;
   Estimate count;
 };
-std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t most = 20);
+std::vector<FrequentConfusion> frequent_confusions(const BoxConfusion& confusion, size_t max_count = 20);
 constexpr size_t kMaxInTable = 20;  // classes; of more, a table of all cells is not readable
 
 // `min_scores`: per class; detections of a class with NaN there are left out.

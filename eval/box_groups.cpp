@@ -51,7 +51,7 @@ double box_iou(const double* d, const double* g, bool crowd) {
 }
 
 void Overlaps::find(const GroundTruth& truth, std::span<const int32_t> truths, const DetectionSet& set,
-                    std::span<const int32_t> detections, double least) {
+                    std::span<const int32_t> detections, double min_overlap) {
   pairs_.clear();
   begin_.assign(1, 0);
   const auto box_of_truth = [&](int32_t place) {
@@ -77,7 +77,7 @@ void Overlaps::find(const GroundTruth& truth, std::span<const int32_t> truths, c
     const double* box = &set.boxes[static_cast<size_t>(d) * 4];
     const auto offer = [&](int32_t place) {
       const double o = box_iou(box, box_of_truth(place), is_crowd(place));
-      if (o >= least) pairs_.push_back({place, o});
+      if (o >= min_overlap) pairs_.push_back({place, o});
     };
     if (few) {
       for (int32_t p = 0; p < static_cast<int32_t>(truths.size()); ++p) offer(p);

@@ -55,11 +55,11 @@ struct Overlap {
   double iou = 0;
 };
 
-// The pairs of one image that overlap by at least `least` > 0. Memory grows with the pairs that do.
+// The pairs of one image that overlap by at least `min_overlap` > 0. Memory grows with the pairs that do.
 class Overlaps {
  public:
   void find(const GroundTruth& truth, std::span<const int32_t> truths, const DetectionSet& set,
-            std::span<const int32_t> detections, double least);
+            std::span<const int32_t> detections, double min_overlap);
   // The overlaps of the d-th detection, truths ascending.
   std::span<const Overlap> of(size_t d) const { return {pairs_.data() + begin_[d], pairs_.data() + begin_[d + 1]}; }
 

@@ -81,14 +81,14 @@ std::string class_table(const ClassificationScores& s) {
   return text;
 }
 
-std::string confusion_text(const ClassificationScores& s, size_t most) {
-  if (s.classes().size() <= most) return confusion_table(s);
+std::string confusion_text(const ClassificationScores& s, size_t max_classes) {
+  if (s.classes().size() <= max_classes) return confusion_table(s);
   std::vector<std::pair<int64_t, std::pair<int, int>>> wrong;
   for (const auto& [pair, n] : s.pairs())
     if (pair.first != pair.second) wrong.push_back({-n, pair});
   std::sort(wrong.begin(), wrong.end());
   std::string text = "images  label -> predicted, the most frequent\n";
-  for (size_t i = 0; i < std::min(most, wrong.size()); ++i)
+  for (size_t i = 0; i < std::min(max_classes, wrong.size()); ++i)
     text += count_text(-wrong[i].first, 6) + "  " + printable(s.classes()[static_cast<size_t>(wrong[i].second.first)]) + " -> " +
             printable(s.classes()[static_cast<size_t>(wrong[i].second.second)]) + "\n";
   return text;

@@ -59,8 +59,8 @@ class ClassificationScores {
 // Per class: images, recall, precision and their harmonic mean (F1), "-" for one that is not defined. Classes without images and
 // predictions are left out.
 std::string class_table(const ClassificationScores& scores);
-// Rows: labels; columns: predicted. Up to `most` classes as a table; of more, the most frequent confusions.
-std::string confusion_text(const ClassificationScores& scores, size_t most = 20);
+// Rows: labels; columns: predicted. Up to `max_classes` classes as a table; of more, the most frequent confusions.
+std::string confusion_text(const ClassificationScores& scores, size_t max_classes = 20);
 Json to_json(const ClassificationScores& scores);
 
 }  // namespace cytodet::eval

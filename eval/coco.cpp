@@ -63,18 +63,9 @@ Curve curve_of(const Turns& turns, size_t t, double truths, std::array<double, k
     rc.push_back(tp / truths);
     pr.push_back(tp / (fp + tp + std::numeric_limits<double>::epsilon()));
   }
-  for (size_t i = pr.size(); i-- > 1;) pr[i - 1] = std::max(pr[i - 1], pr[i]);
-  Curve c;
-  c.recall = rc.empty() ? 0 : rc.back();
-  size_t at = 0;
-  for (size_t r = 0; r < kRecalls; ++r) {
-    while (at < rc.size() && rc[at] < recalls[r]) ++at;
-    const double p = at < pr.size() ? pr[at] : 0;
-    c.ap += p;
-    if (precision) (*precision)[r] = p;
-  }
-  c.ap /= static_cast<double>(kRecalls);
-  return c;
+  const double ap = average_precision(
+      pr, [&](size_t i, size_t r) { return rc[i] >= recalls[r]; }, precision);
+  return {ap, rc.empty() ? 0 : rc.back()};
 }
 
 Accumulated accumulate(const ClassMatches& work, const std::vector<int>& max_dets) {

@@ -1,6 +1,7 @@
 // Matching by pycocotools' rules at its ten IoU thresholds. For the sources of this room.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -15,6 +16,23 @@ constexpr uint16_t kAllThresholds = (1u << kThresholds) - 1;
 
 std::array<double, kThresholds> iou_thresholds();  // 0.5, 0.55 .. 0.95, as numpy.linspace rounds them
 std::array<double, kRecalls> recall_thresholds();  // 0, 0.01 .. 1
+
+// The 101-point average precision of a curve: the mean, over the recall thresholds r, of the largest precision at any recall that
+// reaches r. `precision`: after each match, in the order of scores; becomes its envelope, which never rises. reaches(i, r):
+// recall after match i is at least threshold r. `at_recalls`: also gets the precision at each r; may be null.
+template <class Reaches>
+double average_precision(std::vector<double>& precision, Reaches reaches, std::array<double, kRecalls>* at_recalls = nullptr) {
+  for (size_t i = precision.size(); i-- > 1;) precision[i - 1] = std::max(precision[i - 1], precision[i]);
+  double total = 0;
+  size_t at = 0;
+  for (size_t r = 0; r < kRecalls; ++r) {
+    while (at < precision.size() && !reaches(at, r)) ++at;
+    const double p = at < precision.size() ? precision[at] : 0;
+    total += p;
+    if (at_recalls) (*at_recalls)[r] = p;
+  }
+  return total / static_cast<double>(kRecalls);
+}
 
 // One detection that is scored. Bit t of an area range: matched, ignored at IoU threshold t.
 struct DetectionMatches {
@@ -36,11 +54,11 @@ struct ClassMatches {
   int64_t cut = 0;                         // detections beyond the last of max_dets
 };
 
-// The truth that a detection takes, -1 for none: the best of the free ones that overlap by at least `least`, of equal ones the
-// later; an ignored one only where no other does. A crowd is always free.
+// The truth that a detection takes, -1 for none: the best of the free ones that overlap by at least `min_overlap`, of equal ones
+// the later; an ignored one only where no other does. A crowd is always free.
 template <class IsTaken>
-int32_t best_match(std::span<const Overlap> pairs, double least, const std::vector<char>& ignored, IsTaken is_taken) {
-  double best = least < 1 - 1e-10 ? least : 1 - 1e-10;
+int32_t best_match(std::span<const Overlap> pairs, double min_overlap, const std::vector<char>& ignored, IsTaken is_taken) {
+  double best = min_overlap < 1 - 1e-10 ? min_overlap : 1 - 1e-10;
   int32_t match = -1;
   for (const bool of_ignored : {false, true}) {
     if (of_ignored && match >= 0) break;

@@ -10,10 +10,8 @@
 namespace cytodet::eval {
 namespace {
 
-using namespace json;
-
 constexpr size_t kBlockBytes = size_t{256} << 10;  // a block and its parsed form stay in the cache
-constexpr size_t kFewestBytes = 4 * kBlockBytes;   // shorter lists are read faster than threads start
+constexpr size_t kMinBytes = 4 * kBlockBytes;      // shorter lists are read faster than threads start
 
 bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -22,7 +20,7 @@ bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; 
 std::optional<std::vector<std::string_view>> pieces_of(std::string_view json) {
   while (!json.empty() && is_blank(json.front())) json.remove_prefix(1);
   while (!json.empty() && is_blank(json.back())) json.remove_suffix(1);
-  if (json.size() < kFewestBytes || json.front() != '[' || json.back() != ']') return std::nullopt;
+  if (json.size() < kMinBytes || json.front() != '[' || json.back() != ']') return std::nullopt;
   json.remove_prefix(1);
   json.remove_suffix(1);
   std::vector<std::string_view> pieces;
@@ -60,16 +58,17 @@ struct PieceReader {
 };
 
 // False where the element is no plain one.
-bool add_element(dom::element item, const Path& at, const std::function<int32_t(int64_t)>& category, DetectionBlock& to) {
+bool add_element(dom::element item, const json::Path& at, const std::function<int32_t(int64_t)>& category, DetectionBlock& to) {
   dom::object object;
   if (item.get_object().get(object)) return false;
-  const auto [image, id, bbox, score, file_name] = fields<5>(object, {"image_id", "category_id", "bbox", "score", "file_name"});
+  const auto [image, id, bbox, score, file_name] =
+      json::fields<5>(object, {"image_id", "category_id", "bbox", "score", "file_name"});
   int64_t number = 0, class_id = 0;
   if (!image || !id || !bbox || !score || file_name || image->get_int64().get(number) || id->get_int64().get(class_id))
     return false;
   double box[4];
-  box_of(at, *bbox, box);
-  to.scores.push_back(finite(at, "score", *score));
+  json::box_of(at, *bbox, box);
+  to.scores.push_back(json::finite(at, "score", *score));
   to.image.push_back(number);
   to.category.push_back(category(class_id));
   to.boxes.insert(to.boxes.end(), box, box + 4);
@@ -80,7 +79,7 @@ bool read_piece(PieceReader& reader, std::string_view piece, const std::string& 
                 const std::function<int32_t(int64_t)>& category, DetectionBlock& to) {
   dom::array items;
   if (!reader.list_of(piece, items) || items.size() == 0) return false;
-  const Path at{where, "detections", 0};
+  const json::Path at{where, "detections", 0};
   try {
     for (const dom::element item : items)
       if (!add_element(item, at, category, to)) return false;

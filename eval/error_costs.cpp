@@ -4,6 +4,8 @@
 #include <functional>
 #include <numeric>
 
+#include "eval/coco_matching.h"
+
 namespace cytodet::eval {
 namespace {
 
@@ -11,8 +13,7 @@ namespace {
 enum class Fix { none, right, drop };
 
 // Detections of one class, best first, as bits: a match or not.
-double average_precision(const std::vector<uint8_t>& correct, int64_t truths, std::vector<double>& recall,
-                         std::vector<double>& precision) {
+double ap_of(const std::vector<uint8_t>& correct, int64_t truths, std::vector<double>& recall, std::vector<double>& precision) {
   if (truths <= 0) return 0;
   recall.clear();
   precision.clear();
@@ -23,14 +24,7 @@ double average_precision(const std::vector<uint8_t>& correct, int64_t truths, st
     precision.push_back(right / all);
     recall.push_back(right / static_cast<double>(truths));
   }
-  for (size_t i = precision.size(); i-- > 1;) precision[i - 1] = std::max(precision[i - 1], precision[i]);
-  double total = 0;
-  size_t at = 0;
-  for (int r = 0; r <= 100; ++r) {
-    while (at < recall.size() && recall[at] < r / 100.0) ++at;
-    if (at < recall.size()) total += precision[at];
-  }
-  return total / 101;
+  return average_precision(precision, [&](size_t i, size_t r) { return recall[i] >= static_cast<double>(r) / 100; });
 }
 
 class Costs {
@@ -94,7 +88,7 @@ class Costs {
     occurs_.assign(truths.size(), false);
     for (size_t c = 0; c < truths.size(); ++c) {
       occurs_[c] = !lists_[c].empty() || truths[c] != 0;
-      ap_[c] = average_precision(lists_[c], truths[c], recall_, precision_);
+      ap_[c] = ap_of(lists_[c], truths[c], recall_, precision_);
     }
     return ap_;
   }

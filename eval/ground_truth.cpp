@@ -14,8 +14,6 @@ namespace cytodet::eval {
 
 namespace {
 
-using namespace json;
-
 std::string text_or(const std::optional<dom::element>& value, std::string otherwise) {
   std::string_view text;
   return value && !value->get_string().get(text) ? std::string(text) : std::move(otherwise);
@@ -26,13 +24,13 @@ int64_t whole_or_zero(const std::optional<dom::element>& value) {
   return value && !value->get_int64().get(i) ? i : 0;
 }
 
-bool flag(const Path& at, const char* field, const std::optional<dom::element>& value) {
+bool flag(const json::Path& at, const char* field, const std::optional<dom::element>& value) {
   bool b = false;
   if (!value || value->is_null()) return false;
-  return value->get_bool().get(b) ? whole(at, field, *value) != 0 : b;
+  return value->get_bool().get(b) ? json::whole(at, field, *value) != 0 : b;
 }
 
-std::string shown(const Id& id) { return id.text.empty() ? std::to_string(id.number) : "\"" + id.text + "\""; }
+std::string shown(const json::Id& id) { return id.text.empty() ? std::to_string(id.number) : "\"" + id.text + "\""; }
 
 template <class Items>
 void sort_unique(Items& items, const std::string& where, const char* list) {
@@ -67,7 +65,7 @@ int find_id(const Items& items, int64_t id) {
 
 // Index of the item with this id, which may be a text; -1: unknown. A number that stands for a text is nobody's id.
 template <class Items>
-int index_of(const Items& items, const Id& id, const std::unordered_map<std::string, int64_t>& texts) {
+int index_of(const Items& items, const json::Id& id, const std::unordered_map<std::string, int64_t>& texts) {
   if (!id.text.empty()) {
     const auto it = texts.find(id.text);
     return it == texts.end() ? -1 : find_id(items, it->second);
@@ -118,18 +116,18 @@ PathAssignment GroundTruth::images_of(const std::vector<std::string>& paths) con
 GroundTruth parse_ground_truth(std::string_view json, const std::string& where) {
   dom::parser parser;
   dom::object root;
-  if (parse(parser, json, where).get_object().get(root))
+  if (json::parse(parser, json, where).get_object().get(root))
     throw Error(where, "is not a COCO ground truth object", "it needs \"images\", \"annotations\" and \"categories\"");
   GroundTruth t;
   t.where = where;
-  each_object(list_of(root, where, "images"), where, "images", [&](dom::object o, const Path& at) {
-    auto [id, name, width, height] = fields<4>(o, {"id", "file_name", "width", "height"});
-    const Id own = id_of(at, "id", required(at, "id", id));
+  json::each_object(list_of(root, where, "images"), where, "images", [&](dom::object o, const json::Path& at) {
+    auto [id, name, width, height] = json::fields<4>(o, {"id", "file_name", "width", "height"});
+    const json::Id own = json::id_of(at, "id", json::required(at, "id", id));
     t.images.push_back({own.number, text_or(name, ""), whole_or_zero(width), whole_or_zero(height), own.text});
   });
-  each_object(list_of(root, where, "categories"), where, "categories", [&](dom::object o, const Path& at) {
-    auto [id_field, name] = fields<2>(o, {"id", "name"});
-    const Id id = id_of(at, "id", required(at, "id", id_field));
+  json::each_object(list_of(root, where, "categories"), where, "categories", [&](dom::object o, const json::Path& at) {
+    auto [id_field, name] = json::fields<2>(o, {"id", "name"});
+    const json::Id id = json::id_of(at, "id", json::required(at, "id", id_field));
     t.categories.push_back({id.number, text_or(name, id.text.empty() ? std::to_string(id.number) : id.text), id.text});
   });
   const auto image_texts = number_texts(t.images), category_texts = number_texts(t.categories);
@@ -138,24 +136,24 @@ GroundTruth parse_ground_truth(std::string_view json, const std::string& where) 
   size_t without_area = 0, ignored = 0, zero_id = 0, without_id = 0;
   std::unordered_set<int64_t> seen;
   std::unordered_set<std::string> seen_texts;
-  each_object(list_of(root, where, "annotations"), where, "annotations", [&](dom::object o, const Path& at) {
+  json::each_object(list_of(root, where, "annotations"), where, "annotations", [&](dom::object o, const json::Path& at) {
     auto [image_field, category_field, bbox, area_field, crowd_field, ignore_field, id_field] =
-        fields<7>(o, {"image_id", "category_id", "bbox", "area", "iscrowd", "ignore", "id"});
-    const Id image_id = id_of(at, "image_id", required(at, "image_id", image_field));
-    const Id category_id = id_of(at, "category_id", required(at, "category_id", category_field));
+        json::fields<7>(o, {"image_id", "category_id", "bbox", "area", "iscrowd", "ignore", "id"});
+    const json::Id image_id = json::id_of(at, "image_id", json::required(at, "image_id", image_field));
+    const json::Id category_id = json::id_of(at, "category_id", json::required(at, "category_id", category_field));
     const int image = index_of(t.images, image_id, image_texts), category = index_of(t.categories, category_id, category_texts);
     if (image < 0) at.fail("image_id", shown(image_id) + " is not among the images", "add the image or drop the annotation");
     if (category < 0)
       at.fail("category_id", shown(category_id) + " is not among the categories", "add the category or drop the annotation");
     double box[4];
-    box_of(at, required(at, "bbox", bbox), box);
+    json::box_of(at, json::required(at, "bbox", bbox), box);
     // Other writers put null where they have nothing.
     if (area_field && area_field->is_null()) area_field.reset();
     if (id_field && id_field->is_null()) id_field.reset();
-    double area = area_field ? finite(at, "area", *area_field) : box[2] * box[3];
+    double area = area_field ? json::finite(at, "area", *area_field) : box[2] * box[3];
     bool crowd = flag(at, "iscrowd", crowd_field);
     const bool has_id = id_field && !id_field->is_null();
-    const Id own = has_id ? id_of(at, "id", *id_field) : Id{static_cast<int64_t>(at.index) + 1, {}};
+    const json::Id own = has_id ? json::id_of(at, "id", *id_field) : json::Id{static_cast<int64_t>(at.index) + 1, {}};
     if (own.text.empty() ? !seen.insert(own.number).second : !seen_texts.insert(own.text).second)
       at.fail("id", shown(own) + " is used twice", "ids must be unique");
     const int64_t id = own.text.empty() ? own.number : static_cast<int64_t>(at.index) + 1;
@@ -199,7 +197,7 @@ class CategoryIds {
     for (size_t i = 0; i < truth.categories.size(); ++i)
       if (const std::string& key = truth.categories[i].key; !key.empty()) texts_[key] = static_cast<int32_t>(i);
   }
-  int32_t index_of(const Id& id) const {
+  int32_t index_of(const json::Id& id) const {
     if (id.text.empty()) {
       const auto it = numbers_.find(id.number);
       return it == numbers_.end() ? -1 : it->second;
@@ -284,7 +282,7 @@ DetectionSet joined(const std::vector<DetectionBlock>& blocks, ResultImages& ima
 DetectionSet parse_detections(std::string_view json, const std::string& where, const GroundTruth& truth,
                               const PathsOfIds& paths) {
   const CategoryIds categories(truth);
-  if (const auto blocks = detection_blocks(json, where, [&](int64_t id) { return categories.index_of(Id{id, {}}); })) {
+  if (const auto blocks = detection_blocks(json, where, [&](int64_t id) { return categories.index_of(json::Id{id, {}}); })) {
     ResultImages images;
     Strange strange;
     DetectionSet d = joined(*blocks, images, strange);
@@ -292,20 +290,20 @@ DetectionSet parse_detections(std::string_view json, const std::string& where, c
   }
   dom::parser parser;
   dom::array items;
-  if (parse(parser, json, where).get_array().get(items))
+  if (json::parse(parser, json, where).get_array().get(items))
     throw Error(where, "is not a list of detections", "name a COCO results file");
   DetectionSet d;
   ResultImages images;
   Strange strange;
-  each_object(items, where, "detections", [&](dom::object o, const Path& at) {
+  json::each_object(items, where, "detections", [&](dom::object o, const json::Path& at) {
     auto [image_field, category_field, bbox, score_field, file_name] =
-        fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
-    ResultIds ids = result_ids(at, image_field, category_field, file_name);
+        json::fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
+    json::ResultIds ids = json::result_ids(at, image_field, category_field, file_name);
     const int32_t category = categories.index_of(ids.category);
     const size_t image = images.observe({ids.image.number, std::move(ids.image.text), std::move(ids.file_name), ids.has_image});
     double box[4];
-    box_of(at, required(at, "bbox", bbox), box);
-    double score = finite(at, "score", required(at, "score", score_field));
+    json::box_of(at, json::required(at, "bbox", bbox), box);
+    double score = json::finite(at, "score", json::required(at, "score", score_field));
     if (category < 0) {
       ++strange.unknown;
       return;

@@ -12,9 +12,11 @@
 
 #include "core/error.h"
 
-namespace cytodet::eval::json {
+namespace cytodet::eval {
 
 namespace dom = simdjson::dom;
+
+namespace json {
 
 // A position in the document, as errors name it; its text is built only when an error is thrown.
 struct Path {
@@ -121,4 +123,5 @@ size_t each_object(dom::array items, const std::string& where, const char* list,
   return index;
 }
 
-}  // namespace cytodet::eval::json
+}  // namespace json
+}  // namespace cytodet::eval

@@ -13,16 +13,16 @@ namespace {
 
 constexpr const char* kKnownRules = "known: f1, fbeta:2, count, recall>=0.95, precision>=0.9, fp-per-image<=1, fp-per-mm2<=5";
 
-struct RuleForm {
+struct RulePattern {
   const char* prefix;
   RuleKind kind;
-  double least, most;  // of the value
+  double min, max;  // of the value
 };
-constexpr RuleForm kForms[] = {{"fbeta:", RuleKind::f_beta, 1e-3, 1e3},
-                               {"recall>=", RuleKind::recall, 1e-9, 1},
-                               {"precision>=", RuleKind::precision, 1e-9, 1},
-                               {"fp-per-image<=", RuleKind::fp_per_image, 0, 1e9},
-                               {"fp-per-mm2<=", RuleKind::fp_per_mm2, 0, 1e9}};
+constexpr RulePattern kPatterns[] = {{"fbeta:", RuleKind::f_beta, 1e-3, 1e3},
+                                     {"recall>=", RuleKind::recall, 1e-9, 1},
+                                     {"precision>=", RuleKind::precision, 1e-9, 1},
+                                     {"fp-per-image<=", RuleKind::fp_per_image, 0, 1e9},
+                                     {"fp-per-mm2<=", RuleKind::fp_per_mm2, 0, 1e9}};
 
 // The score that a rule chooses, and what comes nearest where none meets it.
 struct Choice {
@@ -100,18 +100,18 @@ double score_between(double below, double above) {
 OperatingRule operating_rule(const std::string& text) {
   if (text == "f1") return {RuleKind::f_beta, 1, text};
   if (text == "count") return {RuleKind::count, 0, text};
-  for (const RuleForm& form : kForms) {
-    const std::string_view prefix = form.prefix;
+  for (const RulePattern& pattern : kPatterns) {
+    const std::string_view prefix = pattern.prefix;
     if (!text.starts_with(prefix)) continue;
     double value = 0;
     const char* end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data() + prefix.size(), end, value);
-    if (error != std::errc() || stopped != end || !(value >= form.least && value <= form.most))
+    if (error != std::errc() || stopped != end || !(value >= pattern.min && value <= pattern.max))
       throw UsageError(
           "operating point \"" + text + "\"",
-          "needs a number from " + core::rounded(form.least) + " to " + core::rounded(form.most) + " behind " + form.prefix,
+          "needs a number from " + core::rounded(pattern.min) + " to " + core::rounded(pattern.max) + " behind " + pattern.prefix,
           kKnownRules);
-    return {form.kind, value, text};
+    return {pattern.kind, value, text};
   }
   throw UsageError("operating point \"" + text + "\"", "is no rule", kKnownRules);
 }

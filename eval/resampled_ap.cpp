@@ -56,15 +56,7 @@ struct ResampledAp::Class {
       s.precision.push_back(static_cast<double>(found) / (all + std::numeric_limits<double>::epsilon()));
       s.found.push_back(found);
     }
-    for (size_t i = s.precision.size(); i-- > 1;) s.precision[i - 1] = std::max(s.precision[i - 1], s.precision[i]);
-    double total = 0;
-    size_t k = 0;
-    for (size_t r = 0; r < kRecalls; ++r) {
-      while (k < s.found.size() && s.found[k] < s.needed[r]) ++k;
-      if (k == s.found.size()) break;
-      total += s.precision[k];
-    }
-    return total / static_cast<double>(kRecalls);
+    return average_precision(s.precision, [&](size_t i, size_t r) { return s.found[i] >= s.needed[r]; });
   }
 };
 

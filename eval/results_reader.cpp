@@ -14,12 +14,10 @@ namespace cytodet::eval {
 
 namespace {
 
-using namespace json;
-
 constexpr size_t kBlock = size_t{256} << 10, kMaxElement = size_t{4} << 20;
 constexpr double kFarthest = 1e9;
 
-using Element = std::function<void(dom::object, const Path&)>;
+using Element = std::function<void(dom::object, const json::Path&)>;
 
 // Cuts a JSON list at the commas between its elements; whole elements are parsed a block at a time.
 class ListReader {
@@ -98,9 +96,9 @@ class ListReader {
     // A block after the first begins with a bracket that the file does not have.
     const size_t before = parsed_ ? parsed_ - 1 : 0;
     parsed_ += block_.size() - (parsed_ ? 1 : 0);
-    if (parse(parser_, block_, where_, before).get_array().get(items)) throw Error(where_, "is not a list of detections");
+    if (json::parse(parser_, block_, where_, before).get_array().get(items)) throw Error(where_, "is not a list of detections");
     const size_t first = count_;
-    count_ = each_object(items, where_, "detections", element_, count_);
+    count_ = json::each_object(items, where_, "detections", element_, count_);
     if (count_ == first && !(last && !cut_))
       throw Error(where_, "not valid JSON: a comma without an element", "check the file with a JSON tool");
     cut_ = true;
@@ -125,25 +123,25 @@ struct Descriptor {
   }
 };
 
-Box near_box(const Path& at, const char* field, const double* box) {
+Box near_box(const json::Path& at, const char* field, const double* box) {
   for (int i = 0; i < 4; ++i)
     if (std::abs(box[i]) > kFarthest) at.fail(field, "is beyond 1e9 pixels");
   return {box[0], box[1], box[0] + box[2], box[1] + box[3]};
 }
 
-double near_score(const Path& at, const char* field, const std::optional<dom::element>& value) {
-  const double score = finite(at, field, required(at, field, value));
+double near_score(const json::Path& at, const char* field, const std::optional<dom::element>& value) {
+  const double score = json::finite(at, field, json::required(at, field, value));
   if (std::abs(score) > kFarthest) at.fail(field, "is beyond 1e9");
   return score;
 }
 
-Box required_box(const Path& at, const char* field, const std::optional<dom::element>& value) {
+Box required_box(const json::Path& at, const char* field, const std::optional<dom::element>& value) {
   double box[4];
-  box_of(at, required(at, field, value), box, field);
+  json::box_of(at, json::required(at, field, value), box, field);
   return near_box(at, field, box);
 }
 
-void set_ids(CocoResult& r, ResultIds ids) {
+void set_ids(CocoResult& r, json::ResultIds ids) {
   r.image_id = ids.image.number;
   r.image_key = std::move(ids.image.text);
   r.category_id = ids.category.number;
@@ -153,10 +151,11 @@ void set_ids(CocoResult& r, ResultIds ids) {
 }
 
 Element coco_element(const std::function<void(const CocoResult&)>& each) {
-  return [&each](dom::object o, const Path& at) {
-    auto [image, category, bbox, score, file_name] = fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
+  return [&each](dom::object o, const json::Path& at) {
+    auto [image, category, bbox, score, file_name] =
+        json::fields<5>(o, {"image_id", "category_id", "bbox", "score", "file_name"});
     CocoResult r;
-    set_ids(r, result_ids(at, image, category, file_name));
+    set_ids(r, json::result_ids(at, image, category, file_name));
     r.box = required_box(at, "bbox", bbox);
     r.score = near_score(at, "score", score);
     each(r);
@@ -164,22 +163,23 @@ Element coco_element(const std::function<void(const CocoResult&)>& each) {
 }
 
 Element any_element(const std::function<void(const AnyResult&)>& each) {
-  return [&each, box_list = std::optional<bool>()](dom::object o, const Path& at) mutable {
+  return [&each, box_list = std::optional<bool>()](dom::object o, const json::Path& at) mutable {
     auto [image, category, bbox, score, tile, x, y, w, h, p, file_name] =
-        fields<11>(o, {"image_id", "category_id", "bbox", "score", "tile", "x", "y", "w", "h", "p", "file_name"});
+        json::fields<11>(o, {"image_id", "category_id", "bbox", "score", "tile", "x", "y", "w", "h", "p", "file_name"});
     AnyResult r;
     r.box_list = !bbox && !image && (x || p);
     if (box_list.value_or(r.box_list) != r.box_list)
       at.fail("", "is of another form than those before it", "a file holds COCO results or a box list");
     box_list = r.box_list;
     if (r.box_list) {
-      const double box[4] = {finite(at, "x", required(at, "x", x)), finite(at, "y", required(at, "y", y)),
-                             finite(at, "w", required(at, "w", w)), finite(at, "h", required(at, "h", h))};
+      const double box[4] = {json::finite(at, "x", json::required(at, "x", x)), json::finite(at, "y", json::required(at, "y", y)),
+                             json::finite(at, "w", json::required(at, "w", w)),
+                             json::finite(at, "h", json::required(at, "h", h))};
       if (box[2] < 0 || box[3] < 0) at.fail("", "has a negative width or height");
       r.box = near_box(at, "", box);
       r.score = near_score(at, "p", p);
     } else {
-      set_ids(r, result_ids(at, image, category, file_name));
+      set_ids(r, json::result_ids(at, image, category, file_name));
       r.box = required_box(at, "bbox", bbox);
       r.score = near_score(at, "score", score);
       if (tile) r.tile = required_box(at, "tile", tile);

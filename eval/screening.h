@@ -18,12 +18,12 @@ struct ScreeningOptions {
   ScoreOptions score;  // of AP
   double iou = 0.5;    // least overlap of a match
   BootstrapOptions bootstrap;
-  std::vector<double> operating_scores;  // per category; NaN: none, and nothing is told at it
+  std::vector<double> operating_scores;  // per category; NaN: none, and nothing is reported at it
   std::vector<double> mm2;               // per image, what was looked at; empty: not known
   std::vector<int> labels;               // per image: 1 positive, 0 negative, -1 not known; empty: none
 };
 
-constexpr size_t kScoreSteps = 100;  // curves over the score are told at 0, 0.01 .. 1
+constexpr size_t kScoreSteps = 100;  // curves over the score are reported at 0, 0.01 .. 1
 
 struct ScreeningClass {
   std::string name;
@@ -46,7 +46,7 @@ struct Screening {
   double iou = 0.5;
   BootstrapOptions bootstrap;
   size_t images = 0;
-  std::vector<std::string> notes;  // what could not be told, and why
+  std::vector<std::string> notes;  // what could not be computed, and why
 };
 
 Screening screen(const GroundTruth& truth, const DetectionSet& set, const ScreeningOptions& options);

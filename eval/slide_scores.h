@@ -1,4 +1,4 @@
-// Scores of whole slides, and how well they tell positive slides from negative ones.
+// Scores of whole slides, and how well they separate positive slides from negative ones.
 #pragma once
 
 #include <array>

@@ -13,9 +13,9 @@ void fuzz_one(std::string_view bytes) {
   cytodet::parse_results(bytes, "results", [&](const cytodet::AnyResult& r) {
     all.push_back({{r.box, static_cast<int>(r.category_id), static_cast<float>(r.score)}, r.tile ? 1 : 0, r.tile.has_value()});
   });
-  for (const cytodet::MergeMethod& m : cytodet::merge_methods()) {
+  for (const cytodet::MergeMethodEntry& m : cytodet::merge_methods()) {
     cytodet::MergeSettings s;
-    s.method = m.name;
+    s.method = m.method;
     if (cytodet::merge(all, s).size() > all.size()) std::abort();
   }
 }

@@ -30,5 +30,5 @@ void fuzz_one(std::string_view bytes) {
   }
   const std::unique_ptr<cytodet::Slide> filled = with_damage_filled(slide);
   cytodet::thumbnail(*filled, 64);
-  cytodet::cell_mask(*filled, cytodet::background_method("otsu"));
+  cytodet::cell_mask(*filled, cytodet::BackgroundMethod::otsu);
 }

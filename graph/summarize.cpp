@@ -1,11 +1,10 @@
 #include "graph/summarize.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <cstdlib>
 
 #include "core/join.h"
+#include "core/shortest_number.h"
 #include "graph/io/tensorflow/graph_def.h"
 
 namespace cytodet::graph {
@@ -13,18 +12,6 @@ namespace {
 
 std::string type_name(DType t) {
   return t == DType::f32 ? "float" : t == DType::f64 ? "double" : t == DType::f16 ? "half" : name_of(t);
-}
-
-// The shortest of 6 and 9 digits (15 and 17 for doubles) that reads back as the same number.
-std::string number_text(double v, bool is_double) {
-  if (std::isnan(v)) return "nan";
-  if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
-  char text[40];
-  std::snprintf(text, sizeof text, "%.*g", is_double ? 15 : 6, v);
-  const double back = std::strtod(text, nullptr);
-  const bool same = is_double ? back == v : static_cast<float>(back) == static_cast<float>(v);
-  if (!same) std::snprintf(text, sizeof text, "%.*g", is_double ? 17 : 9, v);
-  return text;
 }
 
 std::string escaped(char c) {
@@ -57,7 +44,8 @@ std::string escaped(const std::string& bytes) {
 
 std::string element_text(const Tensor& t, int64_t i) {
   if (t.dtype() == DType::string) return escaped(t.strings()[static_cast<size_t>(i)]);
-  if (is_floating(t.dtype())) return number_text(t.as_double(i), t.dtype() == DType::f64);
+  if (t.dtype() == DType::f64) return tensorflow_text(t.as_double(i));
+  if (is_floating(t.dtype())) return tensorflow_text(static_cast<float>(t.as_double(i)));
   if (t.dtype() == DType::u64) return std::to_string(t.data<uint64_t>()[i]);
   return std::to_string(t.as_int(i));
 }

@@ -23,8 +23,8 @@ class DetectionModel : public NetworkModel {
   virtual void preprocess(const Image& image, const Letterbox& box, float* out) const;
   virtual void preprocess(const Image& image, const Letterbox& box, const InputQuantization& quantization, uint8_t* out) const;
 
-  // The boxes that the box heads tell differences from, [n, 4]: centre x and y, width and height in pixels of the input, in the
-  // order of the heads. Empty: the family has none, or does not say.
+  // The boxes that the values of box heads are relative to, [n, 4]: centre x and y, width and height in pixels of the input, in
+  // the order of the heads. Empty: the family has none, or does not say.
   virtual std::vector<float> priors() const { return {}; }
 
   // Detections of an image of width x height pixels in its own pixels, ranked (see ranks_before). The outputs are those of

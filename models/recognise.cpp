@@ -56,10 +56,10 @@ const Recogniser& chosen(const NetworkDescription& network, const ImportAnswers&
 
 const std::vector<Recogniser>& recognisers() {
   static const std::vector<Recogniser> all = [] {
-    std::vector<Recogniser> rows = box_recognisers();
-    rows.push_back(kRecogniseEfficientDet);
-    for (const Recogniser& r : heat_map_recognisers()) rows.push_back(r);
-    return rows;
+    std::vector<Recogniser> entries = box_recognisers();
+    entries.push_back(kRecogniseEfficientDet);
+    for (const Recogniser& r : heat_map_recognisers()) entries.push_back(r);
+    return entries;
   }();
   return all;
 }

@@ -6,9 +6,9 @@ namespace cytodet::graph::ops {
 namespace {
 
 void depth_space(OpCall& call, bool to_space) {
-  const std::string f = data_format(call.node);
-  need(input(call, 0).rank() == 4 && (f == "NHWC" || f == "NCHW"), "needs a map in NHWC or NCHW");
-  const Tensor x = to_last(call.in[0], f == "NCHW");
+  const bool first = is_channels_first(call.node);
+  need(input(call, 0).rank() == 4 && (first || is_channels_last(call.node)), "needs a map in NHWC or NCHW");
+  const Tensor x = to_last(call.in[0], first);
   int64_t b = call.node.attr<int64_t>("block_size"), n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   need(b > 0 && b < 1 << 20, "block size must be positive");
   need(to_space ? c % (b * b) == 0 : h % b == 0 && w % b == 0, "the block does not fit " + to_string(x.shape()));
@@ -24,7 +24,7 @@ void depth_space(OpCall& call, bool to_space) {
     else
       copy_element(out, deep, x, i);
   }
-  call.out = {from_last(out, f == "NCHW")};
+  call.out = {from_last(out, first)};
 }
 void infer_depth_space(InferCall& call) {
   call.out = {fact(call.in[0].dtype)};

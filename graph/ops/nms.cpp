@@ -8,7 +8,8 @@
 namespace cytodet::graph::ops {
 namespace {
 
-// Intersection over union of two boxes given by any two opposite corners.
+// Intersection over union of two boxes given by any two opposite corners, in float as TensorFlow's kernel computes it: a box at
+// the threshold must fall on the same side. core/box.h and the suppressions on it compute in double.
 float corner_iou(const float* p, const float* q) {
   auto ordered = [](const float* c) {
     return std::array<float, 4>{std::min(c[0], c[2]), std::min(c[1], c[3]), std::max(c[0], c[2]), std::max(c[1], c[3])};

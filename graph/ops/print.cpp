@@ -1,40 +1,18 @@
 // Print: passes a value on and writes others to stderr, in TensorFlow's words. Calibration logs are made of such lines.
-#include <charconv>
 #include <cstdio>
 #include <map>
 #include <mutex>
 
+#include "core/shortest_number.h"
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {
 namespace {
 
-// 6 digits where they are the number, else 9.
-std::string float_text(float v) {
-  if (std::isnan(v)) return "nan";
-  if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
-  char text[32];
-  float back = 0;
-  std::snprintf(text, sizeof text, "%.6g", static_cast<double>(v));
-  std::from_chars(text, text + std::strlen(text), back);
-  if (back != v) std::snprintf(text, sizeof text, "%.9g", static_cast<double>(v));
-  return text;
-}
-std::string double_text(double v) {
-  if (std::isnan(v)) return "nan";
-  if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
-  char text[40];
-  double back = 0;
-  std::snprintf(text, sizeof text, "%.15g", v);
-  std::from_chars(text, text + std::strlen(text), back);
-  if (back != v) std::snprintf(text, sizeof text, "%.17g", v);
-  return text;
-}
-
 std::string element_text(const Tensor& t, int64_t i) {
   if (t.dtype() == DType::string) return t.strings()[static_cast<size_t>(i)];
-  if (t.dtype() == DType::f64) return double_text(t.as_double(i));
-  if (is_floating(t.dtype())) return float_text(static_cast<float>(t.as_double(i)));
+  if (t.dtype() == DType::f64) return tensorflow_text(t.as_double(i));
+  if (is_floating(t.dtype())) return tensorflow_text(static_cast<float>(t.as_double(i)));
   return std::to_string(t.as_int(i));
 }
 

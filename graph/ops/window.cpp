@@ -53,9 +53,8 @@ Shape Windows::out_shape(int64_t n, int64_t c, size_t rank) const {
 }
 
 bool channels_first(const Node& n) {
-  const std::string f = data_format(n);
-  need(f == "NHWC" || f == "NCHW" || f == "NDHWC" || f == "NCDHW", "data format " + f + " is not supported");
-  return f[1] == 'C';
+  need(is_channels_first(n) || is_channels_last(n), "data format " + data_format(n) + " is not supported");
+  return is_channels_first(n);
 }
 
 Tensor to_last(const Tensor& x, bool first) {

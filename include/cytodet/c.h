@@ -169,7 +169,7 @@ typedef struct cytodet_result cytodet_result;
  * input that cannot be opened or read has a result of state CYTODET_INPUT_FAILED; it does not fail the call. Results do not
  * depend on streams and threads, which are the model's, as is the precision. Settings are the other keys of "detect" in a run
  * config (docs/detect.md); those used most:
- * - mode: "image", the whole image shrunk to the network's input; "slide", tiles; "auto", tiles when the file has several
+ * - mode: "image", the whole image scaled down to the network's input; "slide", tiles; "auto", tiles when the file has several
  *   levels or a side longer than twice the input's. Default "auto"
  * - tiling.tile_px: side of a tile, pixels of the working resolution. Default 640
  * - tiling.overlap_px: pixels that neighbouring tiles share. Default 160
@@ -483,8 +483,8 @@ CYTODET_API cytodet_graph_report* cytodet_optimize(const char* graph, const char
  */
 CYTODET_API cytodet_graph_report* cytodet_calibrate(const char* model, const char* images, const char* out,
                                                     const cytodet_settings* settings, cytodet_error** error);
-/* cytodet_calibrate() with callbacks: progress is told in inputs; when `stop` returns not 0, the call ends with CYTODET_STOPPED
- * and nothing is written. */
+/* cytodet_calibrate() with callbacks: progress is counted in inputs; when `stop` returns not 0, the call ends with
+ * CYTODET_STOPPED and nothing is written. */
 CYTODET_API cytodet_graph_report* cytodet_calibrate_folder(const char* model, const char* images, const char* out,
                                                            const cytodet_settings* settings, const cytodet_callbacks* callbacks,
                                                            cytodet_error** error);

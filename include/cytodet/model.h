@@ -38,12 +38,12 @@ struct Progress {
 
 // What is not set is decided by the library as described.
 struct DetectOptions {
-  std::string mode = {};             // "image": the whole image shrunk to the network's input; "slide": tiles; "auto" (default)
-  std::optional<int> tile = {};      // side of a tile, pixels of the working resolution; default 640
-  std::optional<int> overlap = {};   // pixels that neighbouring tiles share; default 160, or a quarter of `tile`
-  std::optional<double> mpp = {};    // working resolution: micrometres per pixel,
-  std::optional<int> level = {};     // or that of a pyramid level,
-  std::optional<double> scale = {};  // or working pixels per level-0 pixel, (0, 1]; default: level 0
+  std::string mode = {};         // "image": the whole image scaled down to the network's input; "slide": tiles; "auto" (default)
+  std::optional<int> tile = {};  // side of a tile, pixels of the working resolution; default 640
+  std::optional<int> overlap = {};        // pixels that neighbouring tiles share; default 160, or a quarter of `tile`
+  std::optional<double> mpp = {};         // working resolution: micrometres per pixel,
+  std::optional<int> level = {};          // or that of a pyramid level,
+  std::optional<double> scale = {};       // or working pixels per level-0 pixel, (0, 1]; default: level 0
   std::optional<double> assume_mpp = {};  // micrometres per pixel of slides that do not say
   std::string merge = {};                 // owner (default), nms, soft_nms, greedy_nmm, nmm, wbf
   std::optional<double> merge_iou = {};   // boxes of overlapping tiles that overlap more are one; default 0.5

@@ -136,6 +136,9 @@ class KeptBoxes {
   Detections kept_;
 };
 
+// Not shared with tiling/merge: there all of a slide's boxes are kept, so that each kept one drops its neighbours in a spatial
+// index, and soft scores fall in double; here a few boxes are kept of thousands, and comparing each with those is faster.
+
 // Hard non-maximum suppression of boxes by falling score: drops those whose IoU with a kept one exceeds s.iou.
 Detections hard(const Detections& boxes, const SuppressionSettings& s) {
   KeptBoxes kept(s.iou);

@@ -108,7 +108,7 @@ class HeatMapNetwork : public DetectionModel {
   }
 
   void add_peaks(const Peaks& p, int c, Detections& to) const {
-    const auto least = static_cast<float>(file().suppression.score);
+    const auto min_score = static_cast<float>(file().suppression.score);
     const float threshold = min_value(own_.score_form, file().suppression.score);
     for (int64_t y = 0; y < p.heat.height; ++y)
       for (int64_t x = 0; x < p.heat.width; ++x) {
@@ -116,7 +116,7 @@ class HeatMapNetwork : public DetectionModel {
         if (!(value > threshold) || !is_peak(p.heat, c, y, x, value)) continue;
         const float score = score_of(own_.score_form, value);
         const Box box = box_of(p, y, x);
-        if (score > least && box.width() > 0 && box.height() > 0) to.push_back({box, c, score});
+        if (score > min_score && box.width() > 0 && box.height() > 0) to.push_back({box, c, score});
       }
   }
 

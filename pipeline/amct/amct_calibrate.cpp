@@ -150,7 +150,7 @@ Ranges ranges_by_layer(const QuantizationTarget& target, const AmctPlan& plan, c
   for (const auto& [name, layer] : plan.layers)
     if (layer.enabled) layers[calibration_key(layer)].push_back(name);
   Ranges all;
-  size_t most = 0;
+  size_t max_layers = 0;
   std::map<std::string, Range> own;
   for (const auto& [key, names] : layers) {
     const AmctLayer& first = plan.layers.at(names[0]);
@@ -164,7 +164,7 @@ Ranges ranges_by_layer(const QuantizationTarget& target, const AmctPlan& plan, c
       const std::string input = target.graph.name_of(target.graph.node(target.graph.require(name)).inputs[0]);
       if (const auto it = c.ranges.values.find(input); it != c.ranges.values.end()) own[input] = it->second;
     }
-    if (names.size() > most) most = names.size(), all = std::move(c.ranges);
+    if (names.size() > max_layers) max_layers = names.size(), all = std::move(c.ranges);
   }
   for (auto& [value, range] : own) all.values[value] = std::move(range);
   if (all.graph_hash.empty()) all.graph_hash = graph_hash(target.graph);

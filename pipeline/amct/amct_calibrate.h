@@ -40,7 +40,7 @@ AmctFiles amct_files(const AmctRequest& request);
 // Error for a layer of the configuration that the graph does not hold (with the nearest), data of another size, too few samples.
 std::vector<std::string> amct_calibrate(const AmctRequest& request);
 
-// The layers of a quantized graph as AMCT's <name>_quant.json tells of them.
+// The layers of a quantized graph as AMCT's <name>_quant.json lists them.
 Json quant_layers_json(const QuantizeReport& report, const Records& records);
 
 }  // namespace cytodet::pipeline

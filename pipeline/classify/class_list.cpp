@@ -14,16 +14,16 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr EnumName<ClassListForm> kForms[] = {
-    {ClassListForm::text, "text"}, {ClassListForm::json, "json"}, {ClassListForm::csv, "csv"}};
+constexpr EnumName<ClassListFormat> kFormats[] = {
+    {ClassListFormat::text, "text"}, {ClassListFormat::json, "json"}, {ClassListFormat::csv, "csv"}};
 
 }  // namespace
 
-ClassListForm class_list_form_named(const std::string& name) { return value_named(kForms, name, "--format", "form"); }
+ClassListFormat class_list_format_named(const std::string& name) { return value_named(kFormats, name, "--format", "form"); }
 
-ClassList::ClassList(ClassListForm form, int top, const std::vector<LabelledImage>& images,
+ClassList::ClassList(ClassListFormat format, int top, const std::vector<LabelledImage>& images,
                      const std::vector<std::string>& classes)
-    : form_(form), top_(std::min(top, static_cast<int>(classes.size()))), images_(images), classes_(classes) {}
+    : format_(format), top_(std::min(top, static_cast<int>(classes.size()))), images_(images), classes_(classes) {}
 
 std::string ClassList::line(const ClassifiedImage& image, const std::vector<int>& best) const {
   std::string text = printable(images_[image.index].name) + ":";
@@ -63,23 +63,23 @@ std::string ClassList::add(const ClassifiedBatch& batch) {
   std::string text;
   for (const ClassifiedImage& image : batch.images) {
     const std::vector<int> best = image.problem.empty() ? top_k(image.scores, top_) : std::vector<int>();
-    if (form_ == ClassListForm::json)
+    if (format_ == ClassListFormat::json)
       all_.push_back(json_of(image, best));
     else if (image.problem.empty())
-      text += form_ == ClassListForm::csv ? csv_row(image, best) : line(image, best);
+      text += format_ == ClassListFormat::csv ? csv_row(image, best) : line(image, best);
   }
   return text;
 }
 
 std::string ClassList::begin() const {
-  if (form_ != ClassListForm::csv) return "";
+  if (format_ != ClassListFormat::csv) return "";
   std::string heading = "filename,actual,prediction,score";
   for (int i = 2; i <= top_; ++i) heading += ",prediction_" + std::to_string(i) + ",score_" + std::to_string(i);
   return heading + "\n";
 }
 
 std::string ClassList::end(const std::string& model) const {
-  if (form_ != ClassListForm::json) return "";
+  if (format_ != ClassListFormat::json) return "";
   return json_text(Json{{"model", model}, {"images", all_}});
 }
 

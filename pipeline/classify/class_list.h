@@ -9,15 +9,15 @@
 
 namespace cytodet::pipeline {
 
-enum class ClassListForm { text, json, csv };
+enum class ClassListFormat { text, json, csv };
 // Throws UsageError with the known ones.
-ClassListForm class_list_form_named(const std::string& name);
+ClassListFormat class_list_format_named(const std::string& name);
 
 // Grows batch by batch. Images that could not be read are in JSON with their problem, and in no other form.
 class ClassList {
  public:
   // `images` and `classes` must outlive it; top: classes per image.
-  ClassList(ClassListForm form, int top, const std::vector<LabelledImage>& images, const std::vector<std::string>& classes);
+  ClassList(ClassListFormat format, int top, const std::vector<LabelledImage>& images, const std::vector<std::string>& classes);
 
   // The text of a batch: lines in text and CSV; JSON comes whole at the end.
   std::string add(const ClassifiedBatch& batch);
@@ -30,7 +30,7 @@ class ClassList {
   std::string csv_row(const ClassifiedImage& image, const std::vector<int>& best) const;
   Json json_of(const ClassifiedImage& image, const std::vector<int>& best) const;
 
-  const ClassListForm form_;
+  const ClassListFormat format_;
   const int top_;
   const std::vector<LabelledImage>& images_;
   const std::vector<std::string>& classes_;

@@ -75,7 +75,7 @@ ClassifyReport classify(Classifier& classifier, const std::vector<LabelledImage>
     size_t first = 0;
     ClassifiedBatch batch;
   };
-  const auto most = static_cast<size_t>(classifier.batch());
+  const auto max_images = static_cast<size_t>(classifier.batch());
   size_t next = 0;
   ClassifyReport report;
   Stopwatch watch;
@@ -84,7 +84,7 @@ ClassifyReport classify(Classifier& classifier, const std::vector<LabelledImage>
     if (next >= images.size()) return std::nullopt;
     Job job;
     job.first = next;
-    job.batch.images.resize(std::min(most, images.size() - next));
+    job.batch.images.resize(std::min(max_images, images.size() - next));
     next += job.batch.images.size();
     return job;
   };
@@ -96,7 +96,7 @@ ClassifyReport classify(Classifier& classifier, const std::vector<LabelledImage>
       rows[i].index = job.first + i;
       if (!rows[i].problem.empty()) std::fill_n(input, elements(classifier.network().input_shape()), 0.0f);
     }
-    for (size_t i = rows.size(); i < most; ++i)
+    for (size_t i = rows.size(); i < max_images; ++i)
       std::fill_n(classifier.input(stream, static_cast<int>(i)), elements(classifier.network().input_shape()), 0.0f);
     Stopwatch network;
     classifier.run(stream);
@@ -108,7 +108,7 @@ ClassifyReport classify(Classifier& classifier, const std::vector<LabelledImage>
   pipeline.consume = [&](Job& job) {
     report.images += job.batch.images.size();
     report.network_ms += job.batch.network_ms;
-    report.rows += most;
+    report.rows += max_images;
     for (const ClassifiedImage& image : job.batch.images) report.failed += !image.problem.empty();
     if (hooks.batch) hooks.batch(job.batch);
   };

@@ -110,12 +110,12 @@ int compare_predictions(const ClassifyOptions& o) {
 int classify_command(const ClassifyOptions& o) {
   if (!o.compare.empty()) return compare_predictions(o);
   if (o.model.empty()) throw UsageError("--model", "is needed", "a model file (.json), or --compare ORIGIN QUANTIZED");
-  const ClassListForm form = class_list_form_named(o.format);
+  const ClassListFormat format = class_list_format_named(o.format);
   check_files(o);
   Classifier classifier(load_model(o.model), o.options());
   const LabelledImages inputs = list_labelled_images(o.inputs);
   if (!inputs.companions.empty() && !o.quiet) print_warning("no images: " + names_of_files(inputs.companions));
-  ClassList list(form, o.top, inputs.images, classifier.model().classes);
+  ClassList list(format, o.top, inputs.images, classifier.model().classes);
   std::optional<AtomicFile> file;
   if (!o.out.empty()) file.emplace(o.out);
   const auto write = [&](const std::string& text) {

@@ -12,9 +12,11 @@ void ClassifyFlags::add_batch(CLI::App& app) {
 void ClassifyFlags::add_parallel(CLI::App& app) {
   app.add_option("--streams", streams, "Networks at work at once; 0: one per core")->check(CLI::Range(0, 256));
   app.add_option("--threads", threads, "Threads inside one network")->check(CLI::Range(1, 256));
-  app.add_option("--precision", precision, "What layers in float are computed in: graph (as they are) or bf16");
+  app.add_option_function<std::string>(
+      "--precision", [this](const std::string& name) { precision = precision_named(name); },
+      "What layers in float are computed in: graph (as they are) or bf16");
 }
 
-ClassifierOptions ClassifyFlags::options() const { return {batch, streams, threads, true, precision_named(precision)}; }
+ClassifierOptions ClassifyFlags::options() const { return {batch, streams, threads, true, precision}; }
 
 }  // namespace cytodet::pipeline

@@ -1,8 +1,6 @@
 // Options that classify and evaluate share for classification networks.
 #pragma once
 
-#include <string>
-
 #include "pipeline/classify/classifier.h"
 
 namespace CLI {
@@ -13,7 +11,7 @@ namespace cytodet::pipeline {
 
 struct ClassifyFlags {
   int batch = 1, streams = 0, threads = 1;
-  std::string precision = "graph";
+  Precision precision = Precision::graph;
 
   void add_batch(CLI::App& app);
   // Streams, threads and precision, which evaluate has of its own.

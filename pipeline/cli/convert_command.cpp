@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "core/enum_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/output_plan.h"
@@ -23,6 +24,7 @@
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/files_read.h"
 #include "pipeline/quantize/answer_check.h"
+#include "pipeline/quantize/quantize_modes.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -68,20 +70,15 @@ void write_onnx(const Graph& source, const Graph& graph, const ConvertOptions& o
   write_bytes(source, parse_onnx(bytes, o.out, std::filesystem::path(o.out).parent_path()), bytes, o, check);
 }
 
-struct NamedLiteMode {
-  const char* name;
-  LiteMode mode;
-};
-constexpr NamedLiteMode kLiteModes[] = {
-    {"", LiteMode::as_is}, {"float", LiteMode::as_is}, {"weights", LiteMode::weights}, {"float16", LiteMode::float16}};
+constexpr EnumName<LiteMode> kLiteModes[] = {
+    {LiteMode::as_is, ""}, {LiteMode::as_is, "float"}, {LiteMode::weights, "weights"}, {LiteMode::float16, "float16"}};
 
 // Throws UsageError where --mode is none that is made without calibration, or is not for this output.
 LiteMode lite_mode_of(const ConvertOptions& o) {
   if (!o.mode.empty() && !ends_in(o.out, ".tflite"))
     throw UsageError("--mode", "is for .tflite files", "cytodet quantize --mode writes .pb files");
-  for (const NamedLiteMode& known : kLiteModes)
-    if (o.mode == known.name) return known.mode;
-  if (o.mode == "int8" || o.mode == "full-int8")
+  if (const LiteMode* mode = value_in(kLiteModes, o.mode)) return *mode;
+  if (const auto mode = find_quantize_mode(o.mode); mode && needs_ranges(*mode))
     throw UsageError("--mode " + o.mode, "needs calibration",
                      "cytodet quantize MODEL --mode " + o.mode + " --images DIR -o " + o.out);
   throw UsageError("--mode " + o.mode, "there is no such mode", "known are float, weights and float16");
@@ -101,7 +98,7 @@ void write_tflite(const Graph& source, const Graph& graph, const ConvertOptions&
 int convert(ConvertOptions o) {
   if (!ends_in(o.out, ".onnx") && !ends_in(o.out, ".tflite") && !ends_in(o.out, ".pb") && !ends_in(o.out, ".pbtxt"))
     throw UsageError("--out " + o.out, "is of no format that is written", "known are .onnx, .tflite, .pb and .pbtxt");
-  lite_mode_of(o);  // a wrong --mode is told before anything is read
+  lite_mode_of(o);  // a wrong --mode is reported before anything is read
   Interface io = interface_of_convert(o);
   check_convert_files(o);
   const Graph source = read_graph(o.graph, o.flags.changes());

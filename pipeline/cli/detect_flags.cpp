@@ -61,10 +61,10 @@ RunConfig DetectFlags::settings() const {
   if (!mode.empty()) d.mode = mode_named(mode);
   selection.apply(d.selection);
   set_tiling(d.tiling);
-  if (!merge.empty()) d.merge.method = merge;
+  if (!merge.empty()) d.merge.method = merge_method_named(merge);
   if (iou) d.merge.iou = *iou;
   set_regions(d);
-  if (!background.empty()) d.background = background;
+  if (!background.empty()) d.background = background_method_named(background);
   if (!max_bad_tiles.empty()) d.max_bad_tiles = max_bad_tiles;
   set_streams(d);
   set_network(c);
@@ -136,7 +136,7 @@ Detector DetectFlags::detector(const RunConfig& c) const {
   if (!nms.empty()) m.suppression.method = suppression_method_named(nms, "--nms");
   if (iou) m.suppression.iou = *iou;
   check(m, c.model);
-  return Detector(std::move(m), detector_options(c.detect));
+  return Detector(std::move(m), c.detect);
 }
 
 }  // namespace cytodet::pipeline

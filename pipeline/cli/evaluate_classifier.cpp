@@ -37,7 +37,7 @@ AccuracyRun score_model(const LabelEvaluation& o, const std::string& model, cons
   const ModelFile loaded = load_model(model);
   Classifier classifier(first ? with_settings(loaded, o.settings) : loaded, o.flags.options());
   const std::string name = std::filesystem::path(model).stem().string();
-  ClassList list(ClassListForm::csv, 1, images, classifier.model().classes);
+  ClassList list(ClassListFormat::csv, 1, images, classifier.model().classes);
   std::optional<AtomicFile> file;
   if (first && !o.results_file.empty()) file.emplace(o.results_file);
   if (file) file->write(list.begin());

@@ -217,7 +217,7 @@ int evaluate_labels(const EvaluateOptions& o, const RunConfig& c) {
   e.settings = c.classify;
   e.flags.streams = c.detect.streams;
   e.flags.threads = c.detect.threads_per_stream;
-  e.flags.precision = name_of(c.detect.precision);
+  e.flags.precision = c.detect.precision;
   return e.run();
 }
 

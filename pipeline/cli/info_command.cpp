@@ -201,7 +201,7 @@ Json to_json(const SlideInfo& info, const InfoOptions& o, const Detector* detect
 int run_info(const InfoOptions& o) {
   check(o.tiling);
   std::unique_ptr<Detector> detector;
-  if (!o.model.empty()) detector = std::make_unique<Detector>(load_model(o.model), DetectorOptions{1, 1});
+  if (!o.model.empty()) detector = std::make_unique<Detector>(load_model(o.model), DetectSettings{.streams = 1});
   const int streams = usable_cpus();
   const InputList inputs = list_images(o.slides);
   const std::vector<std::string>& files = inputs.files;

@@ -67,19 +67,19 @@ struct Results {
 };
 
 // Boxes are marked with their tile's number; whether that tile cuts them is known when all tiles are.
-void read_file_of(const std::string& file, double least, const MergeSettings& settings, Results& all) {
+void read_file_of(const std::string& file, double min_score, const MergeSettings& settings, Results& all) {
   const std::string stem = std::filesystem::path(file).stem().string();
   int64_t number = 0;
   read_results(file, [&](const AnyResult& r) {
     (r.box_list ? all.box_list : all.coco) = file;
     if (!all.box_list.empty() && !all.coco.empty())
       throw UsageError(file, "is of another form than the files before it", "merge COCO results and box lists apart");
-    if (settings.method == "owner" && !r.tile)
+    if (settings.method == MergeMethod::owner && !r.tile)
       throw UsageError(file + ": detections[" + std::to_string(number) + "]", "has no \"tile\": [x, y, width, height]",
                        "the owner rule needs to know where each was found; choose another --method");
     if (!r.box_list && !r.has_image && r.file_name.empty()) refuse_no_image(file, number);
     ++number;
-    if (r.score < least) return;
+    if (r.score < min_score) return;
     ImageBoxes& p = all.image_of(r, r.box_list ? stem : "", file);
     TileDetection d{{r.box, all.number_of(r, file), static_cast<float>(r.score)}, 0, false};
     if (r.tile) {
@@ -173,22 +173,22 @@ std::function<int()> setup_merge(CLI::App& app) {
   struct Options {
     std::vector<std::string> results;
     std::string out;
-    double least = -HUGE_VAL;
+    double min_score = -HUGE_VAL;
     bool overwrite = false;
-    MergeSettings settings{.method = "nms"};
-    std::string metric = name_of(settings.metric), wbf_score = name_of(settings.wbf_score);
+    MergeSettings settings{.method = MergeMethod::nms};
+    std::string method = name_of(settings.method), metric = name_of(settings.metric), wbf_score = name_of(settings.wbf_score);
   };
   auto o = std::make_shared<Options>();
   MergeSettings& s = o->settings;
   std::string methods;
-  for (const MergeMethod& m : merge_methods()) methods += (methods.empty() ? "" : ", ") + std::string(m.name);
+  for (const MergeMethodEntry& m : merge_methods()) methods += (methods.empty() ? "" : ", ") + std::string(m.name);
   app.add_option("RESULTS", o->results, "COCO results files, or box lists, one per image")->required();
   app.add_option("-o,--out", o->out, "Merged results; a folder for box lists of several images")->required();
-  app.add_option("--method", s.method, methods)->capture_default_str();
+  app.add_option("--method", o->method, methods)->capture_default_str();
   app.add_option("--iou", s.iou, "Boxes that overlap more are one")->capture_default_str();
   app.add_option("--metric", o->metric, "Overlap: iou, or ios (intersection over the smaller box)")->capture_default_str();
   app.add_flag("--class-agnostic", s.class_agnostic, "Boxes of different classes merge too");
-  app.add_option("--score", o->least, "Leave out what scores less before merging");
+  app.add_option("--score", o->min_score, "Leave out what scores less before merging");
   app.add_option("--soft-sigma", s.soft_sigma, "soft_nms: width of the decay")->capture_default_str();
   app.add_option("--soft-score", s.soft_score, "soft_nms: least score that is kept")->capture_default_str();
   app.add_option("--wbf-score", o->wbf_score, "wbf: max, or avg over the files as models")->capture_default_str();
@@ -196,12 +196,13 @@ std::function<int()> setup_merge(CLI::App& app) {
   app.add_option("--cover", s.cover, "owner: share of a cut box that another tile's box must hold")->capture_default_str();
   app.add_flag("--overwrite", o->overwrite, "Also replace files of these names in the folder that another program or hand made");
   return [o] {
+    o->settings.method = merge_method_named(o->method);
     o->settings.metric = merge_metric_named(o->metric);
     o->settings.wbf_score = wbf_score_named(o->wbf_score);
     o->settings.wbf_models = static_cast<int>(o->results.size());
     check(o->settings);
     Results all;
-    for (const std::string& file : o->results) read_file_of(file, o->least, o->settings, all);
+    for (const std::string& file : o->results) read_file_of(file, o->min_score, o->settings, all);
     check_files(all, o->results, o->out, o->overwrite);
     const std::vector<std::string> categories = all.sort_categories();
     std::vector<ImageBoxes*> images;
@@ -209,7 +210,7 @@ std::function<int()> setup_merge(CLI::App& app) {
     std::vector<Detections> merged(images.size());
     parallel_for(static_cast<int64_t>(images.size()), 0, [&](int64_t i) {
       ImageBoxes& p = *images[static_cast<size_t>(i)];
-      if (o->settings.method == "owner") mark_cut(p, o->settings.edge_px);
+      if (o->settings.method == MergeMethod::owner) mark_cut(p, o->settings.edge_px);
       merged[static_cast<size_t>(i)] = merge(std::move(p.found), o->settings);
     });
     const int64_t left = write(all, categories, merged, o->out);

@@ -71,9 +71,10 @@ OutputPlan plan_of(const QuantizeFlags& o, const QuantizationTarget& target) {
   OutputPlan plan;
   add_inputs(plan, o);
   plan.add_output(o.out, "the INT8 graph");
-  if (target.model && o.mode != "full-int8") plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
+  if (target.model && o.mode != QuantizeMode::full_int8)
+    plan.add_output(model_file_beside(o.out), "the model file of the INT8 graph");
   if (o.settings.max_drop >= 0) plan.add_output(state_of(o.out), "the state of the search");
-  if (o.settings.rounding != "nearest" && !o.settings.images.empty())
+  if (o.settings.rounding != Rounding::nearest && !o.settings.images.empty())
     plan.add_output(rounding_state(o.out), "the state of the rounding");
   plan.add_output(o.report, "the report");
   plan.add_output(o.write_record, "the records");
@@ -139,7 +140,7 @@ void print_result(const QuantizeFlags& o, const Int8Network& n, const std::vecto
 bool is_lite(const std::string& out) { return std::filesystem::path(out).extension() == ".tflite"; }
 
 ModeRequest request_of(const QuantizeFlags& o) {
-  ModeRequest r{quantize_mode(o.mode), DType::u8, o.settings.layers.per_channel, is_lite(o.out)};
+  ModeRequest r{o.mode, DType::u8, o.settings.layers.per_channel, is_lite(o.out)};
   if (o.io != "uint8" && o.io != "int8") throw UsageError("--io " + o.io, "there is no such type", "known are uint8 and int8");
   if (o.io == "int8") r.stored = DType::i8;
   return r;
@@ -157,7 +158,7 @@ void check_mode(const QuantizeFlags& o, const ModeRequest& r) {
                                                : "--record",
                      "is for the INT8 graph alone", "leave out --mode and write a .pb");
   if (ranged && o.settings.ranges.empty() && o.settings.images.empty())
-    throw UsageError("--mode " + o.mode, "needs ranges",
+    throw UsageError(std::string("--mode ") + name_of(o.mode), "needs ranges",
                      "name images to calibrate on, --images, or ranges of all values, --ranges");
 }
 
@@ -295,10 +296,13 @@ std::function<int()> setup_quantize(CLI::App& app) {
   o->may_be_quantized = true;
   o->add(app);
   app.add_option("-o,--out", o->out, "INT8 graph (.pb), or .tflite; of a model, its model file is written beside it")->required();
-  app.add_option("--mode", o->mode, "int8 (default), full-int8 (inputs and outputs too), weights, float16 or dynamic");
+  app.add_option_function<std::string>(
+      "--mode", [o](const std::string& name) { o->mode = quantize_mode_named(name); },
+      "int8 (default), full-int8 (inputs and outputs too), weights, float16 or dynamic");
   app.add_option("--io", o->io, "With --mode full-int8: what inputs and outputs hold, uint8 (default) or int8");
-  app.add_option("--method", o->settings.method,
-                 "Of calibration, without --ranges: an observer; auto (default): minmax, or mse where images gain by it");
+  app.add_option_function<std::string>(
+      "--method", [o](const std::string& name) { o->settings.method = calibration_method_named(name); },
+      "Of calibration, without --ranges: an observer; auto (default): minmax, or mse where images gain by it");
   app.add_option("--percentile", o->settings.percentile, "Of --method percentile; default 99.9999")
       ->check(CLI::Range(50.0, 100.0));
   app.add_option("--max-images", o->settings.max_images, "To calibrate on, without --ranges; default 100")

@@ -28,8 +28,9 @@ void QuantizeFlags::add(CLI::App& app) {
                "Dense filters in 7 bits: TensorFlow's sums stay exact on machines without VNNI")
       ->excludes(full);
   app.add_flag("--no-equalization", no_equalization, "Quantize input channels as they are, large and small with one scale");
-  app.add_option("--rounding", settings.rounding,
-                 "Of weights: gptq, by what layers read of --images (the default with images), or nearest");
+  app.add_option_function<std::string>(
+      "--rounding", [this](const std::string& name) { settings.rounding = rounding_named(name); },
+      "Of weights: gptq, by what layers read of --images (the default with images), or nearest");
   CLI::Option* bits = app.add_option("--weight-bits", settings.layers.weight_bits,
                                      "4: dense filters in 4 bits, two weights a byte in the file; 8 (the default)")
                           ->check(CLI::IsMember({4, 8}));
@@ -56,7 +57,7 @@ void QuantizeFlags::finish() {
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
   // Other modes need no ranges, nor does a graph that is fake-quantized, which is known once it is read.
-  check(settings, !may_be_quantized && (mode == "int8" || mode == "full-int8"));
+  check(settings, !may_be_quantized && needs_ranges(mode));
 }
 
 QuantizationTarget read_target(const QuantizeFlags& flags) {

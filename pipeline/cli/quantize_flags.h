@@ -8,6 +8,7 @@
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/config/detect_settings.h"
 #include "pipeline/config/quantize_settings.h"
+#include "pipeline/quantize/quantize_modes.h"
 #include "pipeline/quantize/target.h"
 
 namespace CLI {
@@ -17,7 +18,8 @@ class App;
 namespace cytodet::pipeline {
 
 struct QuantizeFlags {
-  std::string graph, out, dump_dir, report, truth, write_record, dump_feeds, mode = "int8", io = "uint8";
+  std::string graph, out, dump_dir, report, truth, write_record, dump_feeds, io = "uint8";
+  QuantizeMode mode = QuantizeMode::int8;
   GraphFlags target;
   QuantizeSettings settings;
   DetectSettings detection;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "core/enum_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/output_plan.h"
@@ -28,7 +29,10 @@ struct QuantizeGraphFlags {
   float input_min = 0, input_max = 1;
 };
 
-constexpr const char* kModes[] = {"round", "quantize", "eightbit", "weights", "test", "weights_rounded"};
+enum class GraphMode { eightbit, weights, of_tests };
+constexpr EnumName<GraphMode> kModes[] = {{GraphMode::of_tests, "round"},    {GraphMode::of_tests, "quantize"},
+                                          {GraphMode::eightbit, "eightbit"}, {GraphMode::weights, "weights"},
+                                          {GraphMode::of_tests, "test"},     {GraphMode::of_tests, "weights_rounded"}};
 
 std::set<std::string> set_of(const std::string& text) {
   const std::vector<std::string> names = names_between_commas(text);
@@ -46,16 +50,20 @@ float number_of(const char* flag, const std::string& text) {
   return v;
 }
 
-void check_flags(const QuantizeGraphFlags& f) {
-  if (std::find(std::begin(kModes), std::end(kModes), f.mode) == std::end(kModes))
-    throw Error("", "mode is '" + f.mode + "', not in round, quantize, eightbit, weights, test, weights_rounded.");
-  if (f.mode != "eightbit" && f.mode != "weights")
+GraphMode mode_of(const QuantizeGraphFlags& f) {
+  const GraphMode* mode = value_in(kModes, f.mode);
+  if (!mode) throw Error("", "mode is '" + f.mode + "', not in round, quantize, eightbit, weights, test, weights_rounded.");
+  if (*mode == GraphMode::of_tests)
     throw Error("--mode", "is " + f.mode + ", which serves tests of the source tool alone", "eightbit or weights");
+  return *mode;
+}
+
+void check_flags(const QuantizeGraphFlags& f, GraphMode mode) {
   if (f.quantized_input) throw Error("--quantized_input", "is not taken: inputs stay floats", "leave it out");
   if (f.depth != 8) throw Error("--bitdepth", "is " + std::to_string(f.depth), "8");
   if (f.fallback_min.empty() != f.fallback_max.empty())
     throw Error("--quantized_fallback_min", "needs --quantized_fallback_max beside it, and the other way round");
-  if (!f.fallback_min.empty() && f.mode != "eightbit") throw Error("--quantized_fallback_min", "is for --mode=eightbit");
+  if (!f.fallback_min.empty() && mode != GraphMode::eightbit) throw Error("--quantized_fallback_min", "is for --mode=eightbit");
   if (f.out.empty()) throw Error("", "needs a name for the result", "--output=GRAPH.pb");
   if (f.outputs.empty()) throw Error("", "needs the outputs", "--output_node_names=a,b");
 }
@@ -77,7 +85,8 @@ void quantize_eightbit(Graph& graph, const QuantizeGraphFlags& f) {
 int run(const QuantizeGraphFlags& f) {
   std::error_code ignored;
   if (!std::filesystem::exists(f.in, ignored)) throw Error("", "Input graph file '" + f.in + "' does not exist!");
-  check_flags(f);
+  const GraphMode mode = mode_of(f);
+  check_flags(f, mode);
   OutputPlan plan;
   add_graph(plan.inputs(), f.in);
   plan.add_output(f.out, "the quantized graph");
@@ -87,7 +96,7 @@ int run(const QuantizeGraphFlags& f) {
   try {
     const Interface io{{}, names_between_commas(f.outputs)};
     for (const std::string& name : io.outputs) graph.value(name);
-    if (f.mode == "weights") {
+    if (mode == GraphMode::weights) {
       apply_transforms(graph, io, parse_transforms("quantize_weights(minimum_size=16)"), quiet);
     } else {
       apply_transforms(graph, io, parse_transforms("strip_unused_nodes remove_nodes(op=Identity, op=CheckNumerics)"), quiet);

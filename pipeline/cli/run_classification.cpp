@@ -82,7 +82,7 @@ class Run {
   int classify_with(const std::string& name, const fs::path& model, Precision precision, bool listed) {
     Classifier classifier(with_settings(load_model(model.string()), c_.classify),
                           {c_.classify.batch, c_.detect.streams, c_.detect.threads_per_stream, true, precision});
-    ClassList list(ClassListForm::csv, c_.classify.top, images_, classifier.model().classes);
+    ClassList list(ClassListFormat::csv, c_.classify.top, images_, classifier.model().classes);
     std::optional<AtomicFile> file;
     if (listed) file.emplace(folder_ / kClasses);
     if (file) file->write(list.begin());

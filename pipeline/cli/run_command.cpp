@@ -42,7 +42,7 @@ ScoreOptions score_options(const RunConfig& c, const DetectionSet& set, const Sc
 constexpr const char* kScores = "scores.json";
 
 int run_float(const RunConfig& c, FolderOptions options) {
-  Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
+  Detector detector(with_settings(load_model(c.model), c.detect), c.detect);
   if (!c.truth.empty()) options.run_also = {kScores};
   const FolderRun run = detect_to_folder(detector, c, options);
   if (run.signal) end_by(run.signal);
@@ -76,7 +76,7 @@ struct Row {
 Row measured(const std::string& precision, const std::filesystem::path& model, RunConfig c, FolderOptions options) {
   c.model = model.string();
   c.output = (std::filesystem::path(c.output) / precision).string();
-  Detector detector(with_settings(load_model(c.model), c.detect), detector_options(c.detect));
+  Detector detector(with_settings(load_model(c.model), c.detect), c.detect);
   if (!c.truth.empty()) options.run_also = {kScores};
   const FolderRun run = detect_to_folder(detector, c, options);
   if (run.signal) end_by(run.signal);

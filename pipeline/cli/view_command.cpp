@@ -13,7 +13,7 @@
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/selection_flags.h"
 #include "pipeline/results/saved_results.h"
-#include "pipeline/view/site.h"
+#include "pipeline/view/view_server.h"
 
 namespace cytodet::pipeline {
 namespace {
@@ -32,7 +32,7 @@ bool holds_results(const std::filesystem::path& path) {
 }
 
 ViewSlide view_of(SavedResults& results, const ImageResult& s, const std::filesystem::path& file) {
-  ViewSlide v{s.name,         file.string(),       s.width, s.height, s.mpp, s.detection_count, name_of(s.state),
+  ViewSlide v{s.name,         file.string(),       s.width, s.height, s.mpp, s.detection_count, s.state,
               damage_text(s), results.selection(), s.mpp_y, s.bounds};
   try {
     const OutputImage image = results.measured_image(s);
@@ -83,7 +83,7 @@ std::function<std::vector<TruthBox>(size_t)> truth_of_slides(const std::string& 
   };
 }
 
-std::unique_ptr<ViewSite> site_of_results(const std::string& path, const ResultsHints& hints) {
+std::unique_ptr<ViewServer> server_of_results(const std::string& path, const ResultsHints& hints) {
   auto results = std::make_shared<SavedResults>(path, hints);
   std::vector<ViewSlide> slides;
   std::vector<ImageResult> states;
@@ -101,17 +101,17 @@ std::unique_ptr<ViewSite> site_of_results(const std::string& path, const Results
                  "cytodet: warning: %d of %zu slides are not at hand, boxes alone are shown; name their folder by --slides\n",
                  missing, slides.size());
   const std::string title = std::filesystem::path(path).lexically_normal().string();
-  auto site = std::make_unique<ViewSite>(
+  auto server = std::make_unique<ViewServer>(
       title, std::move(slides), results->classes(), [results, states](size_t i) { return results->detections(states.at(i)); },
       results->counting());
   if (!hints.truth.empty())
-    site->set_truth([results, states, truth = truth_of_slides(hints.truth, states, *results)](size_t i) {
+    server->set_truth([results, states, truth = truth_of_slides(hints.truth, states, *results)](size_t i) {
       return pack_truth(results->detections(states.at(i)), truth(i), results->classes().all().size());
     });
-  return site;
+  return server;
 }
 
-std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSelection& selection) {
+std::unique_ptr<ViewServer> server_of_slide(const std::string& path, const ImageSelection& selection) {
   const auto slide = open_slide(path, selection);
   for (const std::string& w : slide->warnings) print_warning(path + ": " + w);
   ViewSlide v{std::filesystem::path(path).stem().string(),
@@ -120,13 +120,13 @@ std::unique_ptr<ViewSite> site_of_slide(const std::string& path, const ImageSele
               slide->height(),
               slide->mpp_x,
               0,
-              "",
+              std::nullopt,
               "",
               selection,
               slide->mpp_y,
               slide->bounds};
-  return std::make_unique<ViewSite>(std::filesystem::path(path).filename().string(), std::vector<ViewSlide>{v}, Classes{},
-                                    [](size_t) { return Detections{}; });
+  return std::make_unique<ViewServer>(std::filesystem::path(path).filename().string(), std::vector<ViewSlide>{v}, Classes{},
+                                      [](size_t) { return Detections{}; });
 }
 
 }  // namespace
@@ -158,8 +158,9 @@ std::function<int()> setup_view(CLI::App& app) {
       if (results) throw UsageError("--results", "goes with a slide", "give the slide first");
       o->hints.slides = o->subject;
     }
-    std::unique_ptr<ViewSite> site = results || !o->results.empty() ? site_of_results(results ? o->subject : o->results, o->hints)
-                                                                    : site_of_slide(o->subject, o->hints.selection);
+    std::unique_ptr<ViewServer> server = results || !o->results.empty()
+                                             ? server_of_results(results ? o->subject : o->results, o->hints)
+                                             : server_of_slide(o->subject, o->hints.selection);
     // Blocked before the server's threads start, so that only sigtimedwait gets them.
     sigset_t signals;
     sigemptyset(&signals);
@@ -167,8 +168,8 @@ std::function<int()> setup_view(CLI::App& app) {
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     o->http.token = random_token();
-    HttpServer server(o->http, [&](std::string_view path) { return site->answer(path); });
-    std::printf("%s\n", server.url().c_str());
+    HttpServer http(o->http, [&](std::string_view path) { return server->answer(path); });
+    std::printf("%s\n", http.url().c_str());
     std::fflush(stdout);
     std::fputs("cytodet: open the address above in a browser; Ctrl-C ends\n", stderr);
     if (o->seconds > 0) {
@@ -178,7 +179,7 @@ std::function<int()> setup_view(CLI::App& app) {
       int unused = 0;
       sigwait(&signals, &unused);
     }
-    site->stop();
+    server->stop();
     return 0;
   };
 }

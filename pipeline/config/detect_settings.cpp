@@ -4,9 +4,9 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/enum_names.h"
 #include "core/error.h"
 #include "core/settings.h"
-#include "tiling/background/background.h"
 
 namespace cytodet::pipeline {
 
@@ -42,7 +42,7 @@ void fields(Fields& f, DetectSettings& s) {
   f("selection", s.selection);
   f("tiling", s.tiling);
   f("merge", s.merge);
-  f("background", s.background);
+  enum_field(f, "background", s.background, background_method_named);
   f("roi", s.roi);
   f("roi_class", s.roi_class);
   f("roi_ignore", s.roi_ignore);
@@ -80,7 +80,6 @@ void check(const DetectSettings& s) {
   check(s.selection);
   check(s.tiling);
   merge({}, s.merge);
-  background_method(s.background);
   bad_tile_limit(s.max_bad_tiles, 0);
 }
 

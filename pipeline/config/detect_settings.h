@@ -7,6 +7,7 @@
 
 #include "core/json_fwd.h"
 #include "exec/runtime/plan.h"
+#include "tiling/background/background.h"
 #include "tiling/merge/merge.h"
 #include "tiling/regions/roi.h"
 #include "tiling/slides/image_selection.h"
@@ -18,7 +19,7 @@ namespace cytodet::pipeline {
 // Texts in files and on the command line: auto, image, slide.
 enum class DetectMode {
   automatic,  // slide when pyramidal, damaged or over twice the input's side; else image
-  image,      // the whole image shrunk to the input
+  image,      // the whole image scaled down to the input
   slide       // tiles
 };
 // Throws UsageError with the known ones.
@@ -39,11 +40,11 @@ struct DetectSettings {
   ImageSelection selection;  // of files that hold several images
   TilingSettings tiling;
   MergeSettings merge;
-  std::string background = "none";                 // an entry of background_methods(); of slides
-  std::string roi;                                 // regions of interest, see RoiSource; empty: all is looked at
-  std::vector<std::string> roi_class, roi_ignore;  // of these classes, without these; see RoiChoice
-  Origin origin = Origin::bounds;                  // of coordinates in GeoJSON, read and written
-  std::string max_bad_tiles = "5%";                // a number of tiles, or a share of those run; a slide with more has failed
+  BackgroundMethod background = BackgroundMethod::none;  // of slides
+  std::string roi;                                       // regions of interest, see RoiSource; empty: all is looked at
+  std::vector<std::string> roi_class, roi_ignore;        // of these classes, without these; see RoiChoice
+  Origin origin = Origin::bounds;                        // of coordinates in GeoJSON, read and written
+  std::string max_bad_tiles = "5%";  // a number of tiles, or a share of those run; a slide with more has failed
   int streams = 0;
   int threads_per_stream = 1;
   Precision precision = Precision::graph;

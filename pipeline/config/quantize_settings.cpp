@@ -1,24 +1,42 @@
 #include "pipeline/config/quantize_settings.h"
 
-#include <algorithm>
-
+#include "core/enum_names.h"
 #include "core/error.h"
 #include "core/settings.h"
 #include "core/suggest.h"
-#include "quant/observers/observer.h"
 
 namespace cytodet::pipeline {
+namespace {
 
-std::string first_observer(const QuantizeSettings& s) { return s.method == "auto" ? "minmax" : s.method; }
+constexpr const char* kAutomatic = "auto";
+constexpr EnumName<Rounding> kRoundings[] = {
+    {Rounding::automatic, kAutomatic}, {Rounding::nearest, "nearest"}, {Rounding::gptq, "gptq"}};
+
+}  // namespace
+
+Rounding rounding_named(const std::string& name) {
+  if (const Rounding* rounding = value_in(kRoundings, name)) return *rounding;
+  throw UsageError("quantize.rounding", "is \"" + name + "\", and there is no such rounding",
+                   suggest(name, names_of(kRoundings)));
+}
+
+const ObserverEntry* calibration_method_named(const std::string& name) {
+  return name == kAutomatic ? nullptr : &require_observer(name);
+}
+
+std::string first_observer(const QuantizeSettings& s) { return s.method ? s.method->name : "minmax"; }
 
 void fields(Fields& f, QuantizeSettings& s) {
   f("ranges", s.ranges);
   f("images", s.images);
   f("max_images", s.max_images);
-  f("method", s.method);
+  std::string method = s.method ? s.method->name : kAutomatic, rounding = name_in(kRoundings, s.rounding);
+  f("method", method);
+  s.method = calibration_method_named(method);
   f("percentile", s.percentile);
   f.unless(std::string(), "record", s.record);
-  f.unless(std::string("auto"), "rounding", s.rounding);
+  f.unless(std::string(kAutomatic), "rounding", rounding);
+  s.rounding = rounding_named(rounding);
   f.unless(8, "weight_bits", s.layers.weight_bits);
   f.unless(std::vector<std::string>(), "eight_bit_nodes", s.layers.eight_bit_nodes);
   f.unless(0, "nuq_steps", s.layers.nuq_steps);
@@ -46,17 +64,12 @@ void check(const QuantizeSettings& s, bool needs_ranges) {
   if (!(s.max_drop <= 1)) throw UsageError("quantize.max_drop", "must be at most 1", "0.005 is half a point of AP");
   if (!(s.percentile >= 50 && s.percentile <= 100)) throw UsageError("quantize.percentile", "must be 50 to 100");
   if (s.layers.full_range && s.layers.reduce_range) throw UsageError("quantize.full_range", "contradicts reduce_range");
-  require_observer(first_observer(s));
   if (s.layers.weight_bits != 4 && s.layers.weight_bits != 8) throw UsageError("quantize.weight_bits", "must be 4 or 8");
   if (s.layers.nuq_steps != 0 && s.layers.nuq_steps != 16 && s.layers.nuq_steps != 32)
     throw UsageError("quantize.nuq_steps", "must be 16 or 32", "or 0: weights are spread evenly");
   if (s.layers.nuq_steps != 0 && s.layers.weight_bits != 8)
     throw UsageError("quantize.nuq_steps", "chooses among the values of 8 bits", "leave out weight_bits");
-  static const std::vector<std::string> kRoundings{"auto", "nearest", "gptq"};
-  if (std::find(kRoundings.begin(), kRoundings.end(), s.rounding) == kRoundings.end())
-    throw UsageError("quantize.rounding", "is \"" + s.rounding + "\", and there is no such rounding",
-                     suggest(s.rounding, kRoundings));
-  if (s.rounding == "gptq" && s.images.empty())
+  if (s.rounding == Rounding::gptq && s.images.empty())
     throw UsageError("quantize.rounding", "gptq needs images", "name some with --images, or round to the nearest");
 }
 

@@ -19,8 +19,6 @@ namespace cytodet::pipeline {
 
 namespace {
 
-constexpr size_t kMaxSmaller = 12;  // sizes of networks for last rows and columns that are kept
-
 MapSize size_of(const InputSettings& input) { return {input.height, input.width}; }
 
 // Keys that every model file may have, but for its name, which files of all kinds have.
@@ -48,7 +46,35 @@ bool is_foreign_json(const std::filesystem::path& path) {
   return holds_feeds(j) || std::none_of(kModelKeys.begin(), kModelKeys.end(), [&](const char* key) { return j.contains(key); });
 }
 
+bool is_plain(const InputSettings& s) {
+  const ChannelScale scale = channel_scale(s);
+  return std::all_of(scale.factor, scale.factor + 3, [](float v) { return v == 1; }) &&
+         std::all_of(scale.offset, scale.offset + 3, [](float v) { return v == 0; });
+}
+
 }  // namespace
+
+NetworkInput::NetworkInput(const Plan& plan, const InputSettings& settings) {
+  const TensorSpec& spec = plan.inputs().at(0);
+  if (spec.quant) {
+    bytes_ = InputQuantization{{}, spec.quant->qmin, spec.quant->qmax};
+    std::copy(spec.quant->inverse_scales.begin(), spec.quant->inverse_scales.end(), bytes_->inverse_scale);
+  } else if (spec.dtype == DType::u8) {
+    if (!is_plain(settings))
+      throw Error("input " + spec.name, "takes bytes of pixels, but the model file normalises them",
+                  "set input.divisor to 1, input.mean to [0, 0, 0], input.deviation to [1, 1, 1]");
+    bytes_ = InputQuantization{};
+  } else if (spec.dtype != DType::f32) {
+    throw Error("input " + spec.name, "is of type " + name_of(spec.dtype), "images are fed as float32 or uint8");
+  }
+}
+
+void NetworkInput::put(const DetectionModel& network, const Image& image, const Letterbox& box, Runner& runner) const {
+  if (bytes_)
+    network.preprocess(image, box, *bytes_, runner.input(0).data<uint8_t>());
+  else
+    network.preprocess(image, box, runner.input(0).data<float>());
+}
 
 bool has_model_file(const std::string& path) {
   if (path.ends_with(".json")) return true;
@@ -75,30 +101,30 @@ ModelFile load_model(const std::string& path) {
   return m;
 }
 
-Detector::Detector(ModelFile model, const DetectorOptions& options)
-    : options_(options), frozen_(make_detection_model(std::move(model))) {
+Detector::Detector(ModelFile model, const DetectSettings& settings, bool quantized_input)
+    : settings_(settings), optimize_(true), quantized_input_(quantized_input), frozen_(make_detection_model(std::move(model))) {
   Stopwatch watch;
   prepare(read_network(frozen_->file().graph));
   load_ms_ = watch.ms();
 }
 
-Detector::Detector(ModelFile model, Graph graph, const DetectorOptions& options)
-    : options_(options), frozen_(make_detection_model(std::move(model))) {
+Detector::Detector(ModelFile model, Graph graph, const DetectSettings& settings)
+    : settings_(settings), optimize_(false), quantized_input_(true), frozen_(make_detection_model(std::move(model))) {
   Stopwatch watch;
   prepare(std::move(graph));
   load_ms_ = watch.ms();
 }
 
 void Detector::prepare(Graph graph) {
-  const int threads = std::max(1, options_.threads_per_stream);
-  streams_ = options_.streams > 0 ? options_.streams : std::max(1, usable_cpus() / threads);
+  const int threads = std::max(1, settings_.threads_per_stream);
+  streams_ = settings_.streams > 0 ? settings_.streams : std::max(1, usable_cpus() / threads);
   MapSize size = size_of(frozen_->input());
-  if (!options_.network_px.empty()) {
-    size = {options_.network_px.back(), options_.network_px.front()};
+  if (!settings_.network_px.empty()) {
+    size = {settings_.network_px.back(), settings_.network_px.front()};
     tile_shape_.height = static_cast<double>(size.height) / static_cast<double>(size.width);
   }
   try {
-    if (options_.fit_edges) {
+    if (settings_.tiling.fit_edges) {
       inline_functions(graph);
       graph_ = graph;
       step_ = input_step(graph, frozen_->input().node, size_of(frozen_->input()), frozen_->outputs());
@@ -118,25 +144,25 @@ std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) co
   auto sized = std::make_shared<Sized>();
   ModelFile file = model_of(size);
   sized->min_score = file.suppression.score;
-  sized->most = static_cast<size_t>(file.suppression.detections);
-  if (options_.look_score) {
-    file.suppression.score = std::min(file.suppression.score, *options_.look_score);
+  sized->max_detections = static_cast<size_t>(file.suppression.detections);
+  if (settings_.cascade) {
+    file.suppression.score = std::min(file.suppression.score, settings_.cascade->score);
     file.suppression.detections = std::max(file.suppression.detections, file.suppression.candidates_per_class);
   }
-  sized->model = size == frozen && !options_.look_score ? frozen_ : make_detection_model(std::move(file));
+  sized->model = size == frozen && !settings_.cascade ? frozen_ : make_detection_model(std::move(file));
   const DetectionModel& model = *sized->model;
   PlanOptions plan;
-  plan.threads = std::max(1, options_.threads_per_stream);
-  plan.precision = options_.precision;
+  plan.threads = std::max(1, settings_.threads_per_stream);
+  plan.precision = settings_.precision;
   plan.outputs = model.outputs();
-  plan.quantized_inputs = options_.quantized_input;
+  plan.quantized_inputs = quantized_input_;
   plan.input_shapes[model.input().node] = model.input_shape();
   try {
     if (size != frozen) {
       inline_functions(graph);
       resize_input(graph, model.input().node, frozen, size, plan.outputs);
     }
-    if (options_.optimize) {
+    if (optimize_) {
       PassOptions passes;
       passes.interface = {{model.input().node}, plan.outputs};
       run_passes(graph, passes);
@@ -159,8 +185,8 @@ ModelFile Detector::model_of(MapSize size) const {
   const double area = static_cast<double>(size.width * size.height) / (double{1} * m.input.width * m.input.height);
   m.input.width = static_cast<int>(size.width);
   m.input.height = static_cast<int>(size.height);
-  for (int* most : {&m.suppression.candidates_per_class, &m.suppression.detections})
-    *most = std::max(*most, static_cast<int>(std::min(1e9, std::ceil(*most * area))));
+  for (int* limit : {&m.suppression.candidates_per_class, &m.suppression.detections})
+    *limit = std::max(*limit, static_cast<int>(std::min(1e9, std::ceil(*limit * area))));
   return m;
 }
 
@@ -170,27 +196,23 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
                      std::min<int64_t>(up(box.width, step_.width), model_->input().width)};
   if (size == size_of(model_->input())) return main_;
   const std::lock_guard lock(fitting_mutex_);
-  auto found = std::find_if(smaller_.begin(), smaller_.end(), [&](const auto& s) { return s.first == size; });
-  if (found == smaller_.end()) {
-    if (smaller_.size() == kMaxSmaller) smaller_.pop_back();
-    found = smaller_.insert(smaller_.end(), {size, compile(graph_, size)});
-  }
-  std::rotate(smaller_.begin(), found, found + 1);
-  return smaller_.front().second;
+  const std::pair key(size.height, size.width);
+  if (const std::shared_ptr<Sized>* known = smaller_.get(key)) return *known;
+  return smaller_.put(key, compile(graph_, size));
 }
 
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {
-  const std::shared_ptr<Sized> sized = fit && options_.fit_edges ? fitting(box) : main_;
+  const std::shared_ptr<Sized> sized = fit && settings_.tiling.fit_edges ? fitting(box) : main_;
   Detections found = run(*sized, image, box, stream, times);
-  if (options_.look_score) {  // ranked: the best come first
+  if (settings_.cascade) {  // ranked: the best come first
     std::erase_if(found, [&](const Detection& d) { return !(static_cast<double>(d.score) > sized->min_score); });
-    if (found.size() > sized->most) found.resize(sized->most);
+    if (found.size() > sized->max_detections) found.resize(sized->max_detections);
   }
   return found;
 }
 
 Detections Detector::look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {
-  return run(*(fit && options_.fit_edges ? fitting(box) : main_), image, box, stream, times);
+  return run(*(fit && settings_.tiling.fit_edges ? fitting(box) : main_), image, box, stream, times);
 }
 
 Detections Detector::run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const {
@@ -209,6 +231,15 @@ Detections Detector::run(Sized& sized, const Image& image, const Letterbox& box,
   Detections found = sized.model->decode(outputs, box, image.width, image.height);
   times.decode = watch.ms() / 1000;
   return found;
+}
+
+std::string detector_key(const DetectSettings& s) {
+  return json_line(Json{{"streams", s.streams},
+                        {"threads_per_stream", s.threads_per_stream},
+                        {"precision", name_of(s.precision)},
+                        {"network_px", s.network_px},
+                        {"fit_edges", s.tiling.fit_edges},
+                        {"cascade_score", s.cascade ? Json(s.cascade->score) : Json()}});
 }
 
 }  // namespace cytodet::pipeline

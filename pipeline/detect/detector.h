@@ -1,4 +1,4 @@
-// Detector: a model file compiled for detection; one Runner per stream.
+// Detector: a model file compiled for detection, one Runner per stream; images become its input and its outputs become boxes.
 #pragma once
 
 #include <memory>
@@ -7,35 +7,38 @@
 #include <string>
 #include <vector>
 
+#include "core/lru_cache.h"
 #include "exec/runtime/plan.h"
 #include "graph/ir/graph.h"
 #include "graph/passes/input_size.h"
 #include "models/detection_model.h"
-#include "pipeline/detect/network_input.h"
+#include "pipeline/config/detect_settings.h"
 #include "pipeline/results/image_result.h"
-#include "tiling/tiles/grid.h"
 
 namespace cytodet::pipeline {
 
-struct DetectorOptions {
-  int streams = 0;  // networks at work at once; 0: one per usable core
-  int threads_per_stream = 1;
-  bool optimize = true;  // run the passes first
-  Precision precision = Precision::graph;
-  bool quantized_input =
-      true;  // pixels become quantized bytes at once where the network would quantize its input; same detections
-  std::vector<int> network_px = {};       // compiled for images of this width and height (or side) instead of the model file's
-  bool fit_edges = false;                 // also for smaller ones, see TileShape
-  std::optional<double> look_score = {};  // least score of detections of Detector::look(), of which there may be more
-  friend bool operator==(const DetectorOptions&, const DetectorOptions&) = default;
+// An image becomes the input of a compiled network, in the type that the plan takes.
+class NetworkInput {
+ public:
+  // The plan's first input. Throws Error where it is neither floats nor bytes, and where it is bytes of pixels, which the graph
+  // itself normalises, but the model file asks for a normalisation.
+  NetworkInput(const Plan& plan, const InputSettings& settings);
+
+  // Fills the runner's input with the image, which lies in it as `box` says.
+  void put(const DetectionModel& network, const Image& image, const Letterbox& box, Runner& runner) const;
+
+ private:
+  std::optional<InputQuantization> bytes_;  // nothing: floats
 };
 
 class Detector {
  public:
   // Throws Error: the model file, its graph, outputs that do not exist or do not fit.
-  Detector(ModelFile model, const DetectorOptions& options);
-  // `graph` instead of the model's.
-  Detector(ModelFile model, Graph graph, const DetectorOptions& options);
+  // From `settings`: streams and threads, precision, the network's input, fit_edges, and the cascade's least score. Without
+  // `quantized_input` the input is floats even where the network quantizes it; detections are the same.
+  Detector(ModelFile model, const DetectSettings& settings, bool quantized_input = true);
+  // `graph` as it is, without passes, instead of the model's.
+  Detector(ModelFile model, Graph graph, const DetectSettings& settings);
 
   int streams() const { return streams_; }
   // The model file, with the input that the network was compiled for; as many more detections of an image are kept as it is
@@ -51,22 +54,24 @@ class Detector {
 
   // Detections of one image in its own pixels. `box` says how it lies in the input; stream in [0, streams()). Sets the times of
   // resize, network and decode.
-  // `fit`: by the smallest network that holds it. With look_score, detections that the model file would not give are left out.
+  // `fit`: by the smallest network that holds it. With a cascade, detections that the model file would not give are left out.
   Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit = false);
-  // run() for a first look: all detections above look_score.
+  // run() for a first look: all detections above the cascade's score.
   Detections look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit);
   // The network alone on whatever lies in the input; for benches.
   Runner& runner(int stream) { return main_->runners[static_cast<size_t>(stream)].value(); }
 
  private:
+  static constexpr size_t kMaxSmaller = 12;  // sizes of networks for last rows and columns that are kept
+
   // The network for images of one size.
   struct Sized {
     std::shared_ptr<const DetectionModel> model;
     std::shared_ptr<const Plan> plan;
     std::optional<NetworkInput> input;
     std::vector<std::optional<Runner>> runners;  // per stream, made when it first needs one
-    double min_score = 0;                        // of detections, and most of them, but for a first look
-    size_t most = 0;
+    double min_score = 0;                        // of detections, but for a first look
+    size_t max_detections = 0;                   // the same
   };
 
   void prepare(Graph graph);
@@ -76,7 +81,8 @@ class Detector {
   std::shared_ptr<Sized> fitting(const Letterbox& box);
   Detections run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const;
 
-  const DetectorOptions options_;
+  const DetectSettings settings_;
+  const bool optimize_, quantized_input_;
   std::shared_ptr<const DetectionModel> frozen_, model_;  // of the model file; of what was compiled
   std::shared_ptr<Sized> main_;
   TileShape tile_shape_;
@@ -84,9 +90,12 @@ class Detector {
   int streams_ = 0;
   double load_ms_ = 0;
   std::mutex fitting_mutex_;
-  Graph graph_;                                                      // as it was read, where fit_edges
-  std::vector<std::pair<MapSize, std::shared_ptr<Sized>>> smaller_;  // used last first
+  Graph graph_;                                                                         // as it was read, where fit_edges
+  LruCache<std::pair<int64_t, int64_t>, std::shared_ptr<Sized>> smaller_{kMaxSmaller};  // by height and width
 };
+
+// What of the settings a Detector depends on, as a text.
+std::string detector_key(const DetectSettings& settings);
 
 // Whether the path is a model file (.json) or a graph with one beside it. JSON of the graph's name that has no key of a model
 // file, such as feeds (docs/infer.md) or what another program keeps about the graph, is none.

@@ -327,12 +327,12 @@ ScoredImages scored_images(const RunState& state, const GroundTruth& truth) {
 
 void follow_slides(ScoreOptions& options, const DetectionSet& set, const ScoredImages& images) {
   std::map<std::pair<int32_t, int32_t>, int> counts;  // of tiled images alone
-  int most = 0;
+  int max_per_image = 0;
   for (size_t i = 0; i < set.size(); ++i)
     if (const auto image = static_cast<size_t>(set.image[i]); image < images.tiled.size() && images.tiled[image])
-      most = std::max(most, ++counts[{set.image[i], options.use_categories ? set.category[i] : 0}]);
-  if (most <= options.max_dets.back()) return;
-  options.max_dets.back() = most;
+      max_per_image = std::max(max_per_image, ++counts[{set.image[i], options.use_categories ? set.category[i] : 0}]);
+  if (max_per_image <= options.max_dets.back()) return;
+  options.max_dets.back() = max_per_image;
   options.follows_slides = true;
 }
 

@@ -1,5 +1,5 @@
-// How a run folder is written, beside what the run config says: the third and last of the structs of options on the way from the
-// command line to the boxes (RunConfig with its DetectSettings, DetectorOptions, FolderOptions).
+// How a run folder is written, beside what the run config says. It is the third and last struct of options on the way from the
+// command line to the boxes: the flags of a command (DetectFlags), the run config with its DetectSettings, and this.
 #pragma once
 
 #include <string>

@@ -292,14 +292,6 @@ class Batch {
 
 }  // namespace
 
-DetectorOptions detector_options(const DetectSettings& s) {
-  DetectorOptions o{s.streams, s.threads_per_stream, true, s.precision};
-  o.network_px = s.network_px;
-  o.fit_edges = s.tiling.fit_edges;
-  if (s.cascade) o.look_score = s.cascade->score;
-  return o;
-}
-
 ModelFile with_settings(ModelFile model, const DetectSettings& s) {
   if (s.score) model.suppression.score = *s.score;
   return model;

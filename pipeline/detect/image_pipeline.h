@@ -14,8 +14,7 @@
 
 namespace cytodet::pipeline {
 
-// What the settings say of the network, and the model with what they say of it.
-DetectorOptions detector_options(const DetectSettings& s);
+// The model with what the settings say of it.
 ModelFile with_settings(ModelFile model, const DetectSettings& s);
 
 // A detection before merging. inner_edge_px: level-0 pixels, 0 or more, to the nearest edge of its tile that is not the slide's;

@@ -107,12 +107,12 @@ bool ImageOpener::keep_in_regions(OpenImage& p) const {
 }
 
 void ImageOpener::skip_background(OpenImage& p) const {
-  const BackgroundMethod& method = background_method(settings_.background);
-  if (!method.cells && !masks_) return;
+  const bool all = settings_.background == BackgroundMethod::none;
+  if (all && !masks_) return;
   DetectedImage& r = p.result;
-  const CellMask mask = cell_mask(*p.slide, method);
+  const CellMask mask = cell_mask(*p.slide, settings_.background);
   if (masks_) r.mask = mask_image(mask);
-  if (!method.cells) return;
+  if (all) return;
   std::erase_if(p.tiles, [&](const Tile& t) { return !mask.touches(t.area); });
   r.background_tiles = r.tiles - r.outside_tiles - static_cast<int>(p.tiles.size());
   if (p.tiles.empty()) r.skip("all of its " + std::to_string(r.background_tiles) + " tiles are background");

@@ -102,7 +102,7 @@ class Comparer {
       const std::string bytes = o_.lite ? encode_tflite(target_.graph, outputs, lite) : encode_graph(target_.graph);
       return {static_cast<int64_t>(bytes.size()), target_.graph};
     }
-    const ModeRequest request{quantize_mode(mode), DType::u8, o_.quantize.layers.per_channel, o_.lite};
+    const ModeRequest request{quantize_mode_named(mode), DType::u8, o_.quantize.layers.per_channel, o_.lite};
     if (needs_ranges(request.mode) && ranges_.values.empty()) ranges_ = ranges_of_all_values(target_, o_.quantize, o_.quiet);
     if (needs_ranges(request.mode) && !o_.lite && !int8_) {
       const QuantizeOptions layers = layers_of(target_, o_.quantize, o_.quiet);
@@ -203,12 +203,12 @@ const char* const kModeColours[] = {"#4c72b0", "#dd8452", "#55a868", "#c44e52", 
 void bar_panel(Svg& svg, double x, const std::string& title, const std::vector<std::string>& names,
                const std::vector<double>& values, const char* form, int per_name) {
   svg.text({x, kPanelTop - 24}, title, "font-size=\"13\" font-weight=\"bold\"");
-  double most = 1e-9;
-  for (double v : values) most = std::max(most, v);
+  double max = 1e-9;
+  for (double v : values) max = std::max(max, v);
   const double width = kPanel / static_cast<double>(std::max<size_t>(1, values.size()));
   for (size_t i = 0; i < values.size(); ++i) {
     const size_t name = i / static_cast<size_t>(per_name);
-    const double left = x + width * static_cast<double>(i), height = kPanelBars * std::max(0.0, values[i]) / most;
+    const double left = x + width * static_cast<double>(i), height = kPanelBars * std::max(0.0, values[i]) / max;
     svg.rect(left + 2, kPanelTop + kPanelBars - height, std::max(1.0, width - 4), height,
              std::string("fill=\"") + kModeColours[name % std::size(kModeColours)] + "\"",
              names[name] + ": " + number_text(form, values[i]));

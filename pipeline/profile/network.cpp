@@ -50,7 +50,8 @@ BenchNetwork::BenchNetwork(const BenchOptions& options, int streams, int threads
     compile_classifier(std::move(model), options.precision, streams, threads);
     return;
   }
-  detector_ = std::make_unique<Detector>(std::move(model), DetectorOptions{streams, threads, true, options.precision, false});
+  const DetectSettings settings{.streams = streams, .threads_per_stream = threads, .precision = options.precision};
+  detector_ = std::make_unique<Detector>(std::move(model), settings, false);
   for (int s = 0; s < detector_->streams(); ++s) runners_.push_back(&detector_->runner(s));
   plan_ = &detector_->plan();
   load_ms_ = detector_->load_ms();

@@ -43,10 +43,13 @@ Measured ap_of_detections(const QuantizationTarget& target, const QuantizeSettin
   const std::vector<std::string> images = images_in_ground_truth(truth, {s.images}, truth_file, matching);
   warn(matching);
   truth = truth_of(truth, images);
-  return {kAp, images, [&target, truth, images, settings](const Graph& graph) {
-            Detector detector(*target.model, graph, {settings.streams, settings.threads_per_stream, false, settings.precision});
-            return measure_ap(detector, truth, images, settings, {});
-          }};
+  return {
+      kAp, images, [&target, truth, images, settings](const Graph& graph) {
+        Detector detector(
+            *target.model, graph,
+            {.streams = settings.streams, .threads_per_stream = settings.threads_per_stream, .precision = settings.precision});
+        return measure_ap(detector, truth, images, settings, {});
+      }};
 }
 
 Measured top1_of_classes(const QuantizationTarget& target, const QuantizeSettings& s, const DetectSettings& settings) {

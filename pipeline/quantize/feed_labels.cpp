@@ -92,10 +92,10 @@ void check_feed_labels(const QuantizationTarget& target, const std::string& trut
                      "train without labels");
 }
 
-int write_feed_labels(QuantizationTarget& target, const std::string& images, int most, const std::string& truth,
+int write_feed_labels(QuantizationTarget& target, const std::string& images, int max_samples, const std::string& truth,
                       const std::filesystem::path& folder, bool overwrite) {
   check_feed_labels(target, truth);
-  const std::vector<LabelledImage> samples = calibration_samples(target, images, most);
+  const std::vector<LabelledImage> samples = calibration_samples(target, images, max_samples);
   Json labels = Json::object();
   if (!truth.empty())
     labels = detection_labels(target, samples, truth);

@@ -10,10 +10,10 @@ namespace cytodet::pipeline {
 
 // FOLDER/labels.json, by the file of a feed: "image"; of a classification network "class", its channel; with `truth`, the COCO
 // ground truth of a detector, "boxes", [x0, y0, x1, y1, class] in pixels of the input. And, with truth, FOLDER/priors.npy:
-// DetectionModel::priors(), [n, 4]. Feeds are those of calibration_data(target, images, most). Returns the number of feeds with
-// labels; 0: nothing is written. Throws UsageError where ground truth is given and the network has no priors, or where it names
-// none of the images.
-int write_feed_labels(QuantizationTarget& target, const std::string& images, int most, const std::string& truth,
+// DetectionModel::priors(), [n, 4]. Feeds are those of calibration_data(target, images, max_samples). Returns the number of feeds
+// with labels; 0: nothing is written. Throws UsageError where ground truth is given and the network has no priors, or where it
+// names none of the images.
+int write_feed_labels(QuantizationTarget& target, const std::string& images, int max_samples, const std::string& truth,
                       const std::filesystem::path& folder, bool overwrite);
 
 // Throws as write_feed_labels() would of the network.

@@ -105,21 +105,21 @@ class Int8Search {
     return true;
   }
 
-  Ranges ranges_by(const char* method) const {
+  Ranges ranges_by(const ObserverEntry& observer) const {
     QuantizeSettings other = s_;
-    other.method = method;
+    other.method = &observer;
     return ranges_by_(other);
   }
 
   // Ranges of least squared error where those are clearly better, unless s_ names an observer, or ranges that are there.
   void choose_ranges() {
-    if (s_.method != "auto" || !calibrates() || n_->layers.records || samples_.calibrated_on) return;
-    try_choice("calibrated by mse", n_->layers, ranges_by("mse"));
+    if (s_.method || !calibrates() || n_->layers.records || samples_.calibrated_on) return;
+    try_choice("calibrated by mse", n_->layers, ranges_by(require_observer("mse")));
   }
 
   // Weights to the nearest where that is better, unless s_ says how.
   void choose_rounding() {
-    if (!n_->layers.moments || s_.rounding != "auto" || samples_.calibrated_on) return;
+    if (!n_->layers.moments || s_.rounding != Rounding::automatic || samples_.calibrated_on) return;
     QuantizeOptions nearest = n_->layers;
     nearest.moments = nullptr;
     const double db = of(nearest, n_->ranges);
@@ -165,7 +165,7 @@ class Int8Search {
     std::map<std::string, Ranges> found;
     if (!calibrates()) return found;
     for (const ObserverEntry& entry : all_observers())
-      if (entry.searched && entry.name != n_->ranges.method) found[entry.name] = ranges_by(entry.name);
+      if (entry.searched && entry.name != n_->ranges.method) found[entry.name] = ranges_by(entry);
     return found;
   }
 

@@ -94,7 +94,7 @@ std::string going_on(const RoundingState& state) {
 
 std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet,
                                           const std::filesystem::path& state) {
-  if (s.rounding == "nearest" || s.images.empty()) return {};
+  if (s.rounding == Rounding::nearest || s.images.empty()) return {};
   MomentOptions options;
   options.quiet = quiet;
   const CalibrationData data = calibration_data(target, s.images, s.max_images);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <set>
 
+#include "core/enum_names.h"
 #include "core/error.h"
 #include "core/messages.h"
 #include "core/suggest.h"
@@ -22,11 +23,11 @@
 namespace cytodet::pipeline {
 namespace {
 
-const std::pair<const char*, QuantizeMode> kModes[] = {{"int8", QuantizeMode::int8},
-                                                       {"weights", QuantizeMode::weights},
-                                                       {"float16", QuantizeMode::float16},
-                                                       {"full-int8", QuantizeMode::full_int8},
-                                                       {"dynamic", QuantizeMode::dynamic}};
+constexpr EnumName<QuantizeMode> kModes[] = {{QuantizeMode::int8, "int8"},
+                                             {QuantizeMode::weights, "weights"},
+                                             {QuantizeMode::float16, "float16"},
+                                             {QuantizeMode::full_int8, "full-int8"},
+                                             {QuantizeMode::dynamic, "dynamic"}};
 
 std::vector<std::string> fetched_names(const QuantizationTarget& target) {
   return target.interface.outputs.empty() ? find_outputs(target.graph) : target.interface.outputs;
@@ -173,13 +174,16 @@ ModeFile lite_file(const QuantizationTarget& target, const ModeRequest& request,
 
 }  // namespace
 
-QuantizeMode quantize_mode(const std::string& name) {
-  std::vector<std::string> known;
-  for (const auto& [known_name, mode] : kModes) {
-    if (name == known_name) return mode;
-    known.emplace_back(known_name);
-  }
-  throw UsageError("--mode " + name, "there is no such mode", suggest(name, known));
+const char* name_of(QuantizeMode mode) { return name_in(kModes, mode); }
+
+std::optional<QuantizeMode> find_quantize_mode(const std::string& name) {
+  const QuantizeMode* mode = value_in(kModes, name);
+  return mode ? std::optional(*mode) : std::nullopt;
+}
+
+QuantizeMode quantize_mode_named(const std::string& name) {
+  if (const auto mode = find_quantize_mode(name)) return *mode;
+  throw UsageError("--mode " + name, "there is no such mode", suggest(name, names_of(kModes)));
 }
 
 Ranges ranges_of_all_values(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {

@@ -11,8 +11,11 @@
 namespace cytodet::pipeline {
 
 enum class QuantizeMode { int8, weights, float16, full_int8, dynamic };
-// By its name: "int8", "weights", "float16", "full-int8", "dynamic". Throws UsageError with the known ones.
-QuantizeMode quantize_mode(const std::string& name);
+// Its name: "int8", "weights", "float16", "full-int8" or "dynamic".
+const char* name_of(QuantizeMode mode);
+std::optional<QuantizeMode> find_quantize_mode(const std::string& name);
+// Throws UsageError with the known ones.
+QuantizeMode quantize_mode_named(const std::string& name);
 bool needs_ranges(QuantizeMode mode);
 
 // Ranges of all float values: those of s.ranges, or calibrated on s.images.

@@ -16,7 +16,6 @@
 #include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/detect/image_pipeline.h"
-#include "pipeline/detect/network_input.h"
 #include "pipeline/inputs/labelled_images.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "quant/deconvolution.h"
@@ -25,10 +24,10 @@
 namespace cytodet::pipeline {
 namespace {
 
-// At most `most`, evenly spaced.
+// At most `max_samples`, evenly spaced.
 template <class T>
-std::vector<T> chosen(const std::vector<T>& all, int most) {
-  const auto n = static_cast<int64_t>(all.size()), take = std::min<int64_t>(n, most);
+std::vector<T> chosen(const std::vector<T>& all, int max_samples) {
+  const auto n = static_cast<int64_t>(all.size()), take = std::min<int64_t>(n, max_samples);
   std::vector<T> some;
   for (int64_t i = 0; i < take; ++i) some.push_back(all[static_cast<size_t>(i * n / take)]);
   return some;
@@ -215,8 +214,8 @@ CalibrationData data_from(QuantizationTarget& s, const std::string& images, std:
 
 }  // namespace
 
-CalibrationData data_of(QuantizationTarget& s, const std::string& images, int most) {
-  return data_from(s, images, chosen(samples_of(s, images), most));
+CalibrationData data_of(QuantizationTarget& s, const std::string& images, int max_samples) {
+  return data_from(s, images, chosen(samples_of(s, images), max_samples));
 }
 
 namespace {
@@ -234,26 +233,26 @@ std::vector<LabelledImage> without(const std::vector<LabelledImage>& samples, co
 struct Shared {
   std::vector<LabelledImage> calibrated, left;
 };
-Shared shared(const std::vector<LabelledImage>& samples, int most) {
-  std::vector<LabelledImage> used = chosen(samples, most), left = without(samples, used);
-  if (!left.empty() || used.size() < kFewestToShare) return {std::move(used), std::move(left)};
+Shared shared(const std::vector<LabelledImage>& samples, int max_samples) {
+  std::vector<LabelledImage> used = chosen(samples, max_samples), left = without(samples, used);
+  if (!left.empty() || used.size() < kMinToShare) return {std::move(used), std::move(left)};
   left = chosen(used, static_cast<int>(std::min(kMaxHeldBack, used.size() / 4)));
   return {without(used, left), std::move(left)};
 }
 
 }  // namespace
 
-CalibrationData calibration_data(QuantizationTarget& s, const std::string& images, int most) {
-  return data_from(s, images, shared(samples_of(s, images), most).calibrated);
+CalibrationData calibration_data(QuantizationTarget& s, const std::string& images, int max_samples) {
+  return data_from(s, images, shared(samples_of(s, images), max_samples).calibrated);
 }
 
-std::vector<LabelledImage> calibration_samples(const QuantizationTarget& s, const std::string& images, int most) {
-  return shared(samples_of(s, images), most).calibrated;
+std::vector<LabelledImage> calibration_samples(const QuantizationTarget& s, const std::string& images, int max_samples) {
+  return shared(samples_of(s, images), max_samples).calibrated;
 }
 
-HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int most) {
+HeldBack held_back(QuantizationTarget& s, const std::string& images, int calibrated, int max_samples) {
   const std::vector<LabelledImage> samples = samples_of(s, images), left = shared(samples, calibrated).left;
-  return {data_from(s, images, chosen(left.empty() ? samples : left, most)), left.empty()};
+  return {data_from(s, images, chosen(left.empty() ? samples : left, max_samples)), left.empty()};
 }
 
 }  // namespace cytodet::pipeline

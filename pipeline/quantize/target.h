@@ -35,16 +35,17 @@ QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& 
 // Model file (.json), graph with one beside it, or bare graph.
 QuantizationTarget read_target(const std::string& path, const TargetOptions& options = {});
 
-// At most `most` samples, evenly spaced over the sorted list: images for a model (of a classification network in any form that
-// list_labelled_images() takes), otherwise feeds (.json), whose shapes go into target.plan. The target must outlive the result.
-CalibrationData data_of(QuantizationTarget& target, const std::string& images, int most);
+// At most `max_samples` samples, evenly spaced over the sorted list: images for a model (of a classification network in any form
+// that list_labelled_images() takes), otherwise feeds (.json), whose shapes go into target.plan. The target must outlive the
+// result.
+CalibrationData data_of(QuantizationTarget& target, const std::string& images, int max_samples);
 
-// As data_of, for a network that is measured afterwards: where there are kFewestToShare samples and no more than `most`, a
+// As data_of, for a network that is measured afterwards: where there are kMinToShare samples and no more than `max_samples`, a
 // quarter of them, at most kMaxHeldBack, is left out.
-constexpr size_t kFewestToShare = 8, kMaxHeldBack = 4;
-CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int most);
+constexpr size_t kMinToShare = 8, kMaxHeldBack = 4;
+CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int max_samples);
 // Its samples, in the same order.
-std::vector<LabelledImage> calibration_samples(const QuantizationTarget& target, const std::string& images, int most);
+std::vector<LabelledImage> calibration_samples(const QuantizationTarget& target, const std::string& images, int max_samples);
 
 // The part of an image that a detector is shown: all of it; where detection would cut it into tiles, the tile in the middle.
 struct InputImage {
@@ -53,12 +54,12 @@ struct InputImage {
 };
 InputImage input_image(const std::string& path, const InputSettings& input);
 
-// Samples to measure on: at most `most` of those that calibration_data(target, images, calibrated) leaves out; where it takes
-// all, some that were calibrated on.
+// Samples to measure on: at most `max_samples` of those that calibration_data(target, images, calibrated) leaves out; where it
+// takes all, some that were calibrated on.
 struct HeldBack {
   CalibrationData data;
   bool calibrated_on = false;
 };
-HeldBack held_back(QuantizationTarget& target, const std::string& images, int calibrated, int most);
+HeldBack held_back(QuantizationTarget& target, const std::string& images, int calibrated, int max_samples);
 
 }  // namespace cytodet::pipeline

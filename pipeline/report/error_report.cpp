@@ -40,10 +40,10 @@ Drawn drawn(DetectionOutcome outcome, ErrorKind kind) {
   return kBackground;
 }
 
-DetectionSet top_scoring(const DetectionSet& all, double least) {
+DetectionSet top_scoring(const DetectionSet& all, double min_score) {
   DetectionSet some;
   for (size_t i = 0; i < all.size(); ++i) {
-    if (all.scores[i] < least) continue;
+    if (all.scores[i] < min_score) continue;
     some.image.push_back(all.image[i]);
     some.category.push_back(all.category[i]);
     some.scores.push_back(all.scores[i]);

@@ -128,12 +128,12 @@ std::string precision_recall_svg(const Scores& scores) {
   return svg.finish();
 }
 
-std::string stacked_bar(std::span<const double> parts, double most) {
+std::string stacked_bar(std::span<const double> parts, double max) {
   constexpr double kWidth = 260, kHeight = 12;
   Svg svg(kWidth, kHeight, Svg::Place::page, "class=\"bar\" aria-hidden=\"true\"");
   double at = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
-    const double w = most > 0 ? std::max(0.0, parts[i]) / most * kWidth : 0;
+    const double w = max > 0 ? std::max(0.0, parts[i]) / max * kWidth : 0;
     if (w > 0) svg.rect(at, 0, w, kHeight, "class=\"p" + std::to_string(i) + "\"");
     at += w;
   }

@@ -28,8 +28,8 @@ std::string table(const std::vector<std::string>& head, const std::vector<std::v
 // Precision over recall of each class at IoU 0.5 (full) and 0.75 (dashed), as <svg>. Classes without ground truth are left out.
 std::string precision_recall_svg(const Scores& scores);
 
-// A bar of coloured parts, as wide as its sum's share of `most`, as <svg>.
-std::string stacked_bar(std::span<const double> parts, double most);
+// A bar of coloured parts, as wide as its sum's share of `max`, as <svg>.
+std::string stacked_bar(std::span<const double> parts, double max);
 // A square in the colour that stacked_bar gives its part of this number.
 std::string stage_key(size_t stage);
 

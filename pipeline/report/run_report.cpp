@@ -242,13 +242,13 @@ class Report {
   }
 
   void times() {
-    double most = 0;
+    double max_seconds = 0;
     StageTimes all;
     for (const ImageResult& s : results_.images()) {
-      most = std::max(most, sum(s.times));
+      max_seconds = std::max(max_seconds, sum(s.times));
       for (const Stage& stage : kStages) all.*stage.seconds += s.times.*stage.seconds;
     }
-    if (most <= 0) return;
+    if (max_seconds <= 0) return;
     heading("Time");
     out_ += "<p>Seconds per stage, summed over threads.</p><p class=\"key\">";
     const auto totals = parts_of(all);
@@ -257,7 +257,8 @@ class Report {
     out_ += "</p>\n";
     std::vector<std::vector<std::string>> rows;
     for (const ImageResult& s : results_.images())
-      if (sum(s.times) > 0) rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.times), most), rounded(sum(s.times), 2)});
+      if (sum(s.times) > 0)
+        rows.push_back({escape_html(s.name), stacked_bar(parts_of(s.times), max_seconds), rounded(sum(s.times), 2)});
     out_ += table({"slide", "", "seconds"}, rows, 2);
   }
 

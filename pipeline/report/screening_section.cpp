@@ -115,13 +115,13 @@ class Section {
   }
 
   static std::string counts_of(const ScreeningClass& c, const std::string& colour) {
-    double most = 1;
-    for (const CountPair& p : c.counts.pairs) most = std::max({most, p.truth, p.found});
-    Chart chart("counts against the truth", linear_axis("cells of the truth", 0, most), linear_axis("boxes that count", 0, most),
+    double max = 1;
+    for (const CountPair& p : c.counts.pairs) max = std::max({max, p.truth, p.found});
+    Chart chart("counts against the truth", linear_axis("cells of the truth", 0, max), linear_axis("boxes that count", 0, max),
                 c.name);
     // Parallel to the line of equal counts, cut where it leaves the chart.
     const auto parallel = [&](double shift, const char* attributes) {
-      const double first = std::max(0.0, -shift), last = std::min(most, most - shift);
+      const double first = std::max(0.0, -shift), last = std::min(max, max - shift);
       if (first < last)
         chart.line(std::vector<SvgPoint>{{first, first + shift}, {last, last + shift}}, "currentColor", attributes);
     };
@@ -166,15 +166,15 @@ class Section {
   }
 
   std::string froc_chart(Froc ScreeningClass::*which, const char* title) const {
-    constexpr double kLeast = 0.125, kMost = 16;
-    Chart chart("FROC", {title, kLeast, kMost, {kLeast, 0.5, 2, 8}, true}, share_axis("sensitivity"));
+    constexpr double kMinRate = 0.125, kMaxRate = 16;
+    Chart chart("FROC", {title, kMinRate, kMaxRate, {kMinRate, 0.5, 2, 8}, true}, share_axis("sensitivity"));
     for (size_t i = 0; i < s_.classes.size(); ++i) {
       std::vector<SvgPoint> points;
-      double last = kLeast;
+      double last = kMinRate;
       for (const FrocPoint& p : (s_.classes[i].*which).curve) {
-        if (p.rate > kMost) break;
-        last = std::max(kLeast, p.rate);
-        if (p.rate <= kLeast) points.clear();
+        if (p.rate > kMaxRate) break;
+        last = std::max(kMinRate, p.rate);
+        if (p.rate <= kMinRate) points.clear();
         // A step: the sensitivity rises where its false boxes are reached.
         if (!points.empty() && p.sensitivity == points.back().y) continue;
         if (!points.empty()) points.push_back({last, points.back().y});
@@ -191,10 +191,10 @@ class Section {
   void confusion() {
     heading("Confusion", "Rows: what the truth says; columns: what it was taken for, at the operating point.");
     if (s_.confusion.classes > kMaxInTable) {
-      std::vector<std::vector<std::string>> most;
+      std::vector<std::vector<std::string>> confusions;
       for (const FrequentConfusion& f : frequent_confusions(s_.confusion))
-        most.push_back({escape_html(s_.names[f.truth]), escape_html(s_.names[f.taken_for]), cell_of(f.count, 0)});
-      out_ += "<p>The most frequent confusions of classes.</p>\n" + table({"truth", "taken for", "boxes"}, most, 2);
+        confusions.push_back({escape_html(s_.names[f.truth]), escape_html(s_.names[f.taken_for]), cell_of(f.count, 0)});
+      out_ += "<p>The most frequent confusions of classes.</p>\n" + table({"truth", "taken for", "boxes"}, confusions, 2);
       return;
     }
     std::vector<std::string> head = {"truth"};

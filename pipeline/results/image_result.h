@@ -65,7 +65,7 @@ struct ImageResult {
   std::string reason;  // of failed and skipped
 
   // The slide's file. Level-0 pixels.
-  bool tiled = false;  // false: shrunk as one image
+  bool tiled = false;  // false: scaled down as one image
   int64_t width = 0, height = 0;
   std::optional<double> mpp;        // micrometres per level-0 pixel across, where known, assumed or set
   std::optional<double> mpp_y;      // and down; files of earlier versions lack it

@@ -47,10 +47,11 @@ bool is_device(std::string_view name) {
   return false;
 }
 
-// The last place of at most `most` bytes that parts neither a character from its bytes nor an escape, nor a mark from its letter.
-size_t whole_characters(std::string_view name, size_t most) {
+// The last place of at most `max_bytes` bytes that parts neither a character from its bytes nor an escape, nor a mark from its
+// letter.
+size_t whole_characters(std::string_view name, size_t max_bytes) {
   size_t good = 0;
-  for (size_t at = 0; at <= most && at < name.size();) {
+  for (size_t at = 0; at <= max_bytes && at < name.size();) {
     const bool mark = (name[at] == '\xCC' || (name[at] == '\xCD' && at + 1 < name.size() && name[at + 1] < '\xB0')) ||
                       name.substr(at, 3) == "\u200D";
     if (!mark) good = at;

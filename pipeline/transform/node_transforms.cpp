@@ -119,12 +119,12 @@ void number_nodes(Graph& g, const std::vector<NodeId>& order) {
 void transform_remove_nodes(TransformContext& c) {
   const std::vector<std::string> ops = c.call.all("op");
   if (ops.empty()) throw Error(c.call.name, "needs op=..., such as remove_nodes(op=Identity)");
-  const double most = c.call.number("max_inputs", 1);
+  const double max_inputs = c.call.number("max_inputs", 1);
   const std::set<NodeId> kept = kept_nodes(c);
   for (NodeId id : c.graph.ids()) {
     const Node& n = c.graph.node(id);
     if (std::find(ops.begin(), ops.end(), n.op) == ops.end() || kept.contains(id)) continue;
-    if (n.inputs.empty() || static_cast<double>(n.inputs.size()) > most) continue;
+    if (n.inputs.empty() || static_cast<double>(n.inputs.size()) > max_inputs) continue;
     bypass(c.graph, id);
   }
 }

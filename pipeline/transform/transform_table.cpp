@@ -41,7 +41,7 @@ void fold_constants(TransformContext& c) {
 constexpr const char* kKernelsDo = "kernels resize and pad while they read: nothing is to be fused in the graph";
 
 const std::vector<Transform>& table() {
-  static const std::vector<Transform> rows = {
+  static const std::vector<Transform> transforms = {
       {"add_default_attributes", {}, "an attribute that is absent has its default here", nullptr},
       {"backport_concatv2", {}, "ConcatV2 -> Concat", transform_backport_concatv2},
       {"backport_tensor_array_v3", {}, "it is for TensorFlow 0.12: TensorArrayV3 runs as it is", nullptr},
@@ -113,7 +113,7 @@ const std::vector<Transform>& table() {
        "what no output needs -> gone",
        transform_strip_unused_nodes},
   };
-  return rows;
+  return transforms;
 }
 
 const Transform& require_transform(const TransformCall& call) {

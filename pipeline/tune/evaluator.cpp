@@ -19,7 +19,6 @@
 namespace cytodet::pipeline {
 namespace {
 
-constexpr size_t kMaxDetectors = 3;
 constexpr double kRounding = 1e-12;  // of an AP: a mean over some thousand numbers
 
 std::string regions_key(const DetectSettings& d) { return d.roi + '\n' + json_line(Json{d.roi_class, d.roi_ignore}); }
@@ -86,9 +85,10 @@ void TuneMeasurer::read_models() {
     const std::string& path = n.run.model;
     if (!models_.contains(path)) {
       ModelFile m = load_model(path);
-      double least = 1;
-      for (const TuneSetting& s : space_.merges) least = std::min(least, s.run.detect.score.value_or(m.suppression.score));
-      m.suppression.score = least;
+      double min_score = 1;
+      for (const TuneSetting& s : space_.merges)
+        min_score = std::min(min_score, s.run.detect.score.value_or(m.suppression.score));
+      m.suppression.score = min_score;
       ModelFile meaning = m;
       meaning.graph = Hash().add(read_file(m.graph)).text();
       hashes[path] = Hash().add(CYTODET_VERSION).add(name_of(isa())).add(json_line(write_settings(meaning))).text();
@@ -139,18 +139,9 @@ Detector& TuneMeasurer::detector(size_t network, size_t parallel) {
   d.streams = space_.parallel_settings[parallel].run.detect.streams;
   d.threads_per_stream = space_.parallel_settings[parallel].run.detect.threads_per_stream;
   const std::string& path = space_.networks[network].run.model;
-  const DetectorOptions options = detector_options(d);
-  auto it = std::find_if(detectors_.begin(), detectors_.end(),
-                         [&](const Compiled& c) { return c.model == path && c.options == options; });
-  if (it == detectors_.end()) {
-    if (detectors_.size() == kMaxDetectors) detectors_.pop_back();
-    auto made = std::make_unique<Detector>(models_.at(path), options);
-    it = detectors_.insert(detectors_.begin(), {path, options, std::move(made)});
-  } else {
-    std::rotate(detectors_.begin(), it, it + 1);
-    it = detectors_.begin();
-  }
-  return *it->detector;
+  const std::pair key(path, detector_key(d));
+  if (const std::unique_ptr<Detector>* known = detectors_.get(key)) return **known;
+  return *detectors_.put(key, std::make_unique<Detector>(models_.at(path), d));
 }
 
 void TuneMeasurer::keep(size_t network, size_t image, DetectedImage& result) const {

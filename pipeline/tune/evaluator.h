@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/lru_cache.h"
 #include "eval/ground_truth.h"
 #include "pipeline/tune/detection_cache.h"
 #include "pipeline/tune/journal.h"
@@ -16,8 +17,8 @@
 
 namespace cytodet::pipeline {
 
-// How much work an image is, as mean of those that speed is measured on, for speeds that are told: unit "images" (then it is 1),
-// or "mm2" or "megapixels" of scanned area.
+// How much work an image is, as mean of those that speed is measured on, for speeds that are reported: unit "images" (then it is
+// 1), or "mm2" or "megapixels" of scanned area.
 struct TuneWork {
   double amount = 1;
   std::string unit = "images";
@@ -80,12 +81,9 @@ class TuneMeasurer : public TuneEvaluator {
   std::vector<size_t> stage_images_;
   size_t timed_ = 1;  // images that speed is measured on
   TuneJournal journal_;
-  struct Compiled {
-    std::string model;  // path
-    DetectorOptions options;
-    std::unique_ptr<Detector> detector;
-  };
-  std::vector<Compiled> detectors_;          // those used last, latest first
+  static constexpr size_t kMaxDetectors = 3;  // that are kept compiled
+  LruCache<std::pair<std::string, std::string>, std::unique_ptr<Detector>> detectors_{
+      kMaxDetectors};                        // by path of the model and detector_key()
   size_t loaded_ = static_cast<size_t>(-1);  // network
   std::vector<RawDetections> raw_;           // of its first images
   std::set<std::string> warned_;             // of images, each reported once

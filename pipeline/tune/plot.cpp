@@ -107,17 +107,17 @@ class Plot {
 
 }  // namespace
 
-Ticks ticks_for(double least, double most) {
-  if (!(most > least)) {
-    const double half = least != 0 ? std::fabs(least) / 10 : 0.5;
-    least -= half;
-    most += half;
+Ticks ticks_for(double low, double high) {
+  if (!(high > low)) {
+    const double half = low != 0 ? std::fabs(low) / 10 : 0.5;
+    low -= half;
+    high += half;
   }
-  const double raw = (most - least) / 6, power = std::pow(10, std::floor(std::log10(raw)));
+  const double raw = (high - low) / 6, power = std::pow(10, std::floor(std::log10(raw)));
   double step = 10 * power;
   for (double k : {5.0, 2.0, 1.0})
     if (k * power >= raw * 0.999) step = k * power;
-  return {std::floor(least / step) * step, std::ceil(most / step) * step, step};
+  return {std::floor(low / step) * step, std::ceil(high / step) * step, step};
 }
 
 std::string to_svg(const TunePlot& plot) { return Plot(plot).text(); }

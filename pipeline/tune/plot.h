@@ -22,6 +22,6 @@ std::string to_svg(const TunePlot& plot);
 struct Ticks {
   double low = 0, high = 1, step = 0.1;
 };
-Ticks ticks_for(double least, double most);
+Ticks ticks_for(double low, double high);
 
 }  // namespace cytodet::pipeline

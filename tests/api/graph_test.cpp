@@ -112,7 +112,7 @@ TEST(Models, ErrorsNameTheFile) {
   EXPECT_EQ(error_of([&] { Model(kModel, options); }).kind(), ErrorKind::usage);
 }
 
-TEST(Version, OfHeadersAndLibraryAreOne) {
+TEST(Version, HeadersAndLibraryAgree) {
   EXPECT_EQ(version(), CYTODET_VERSION_STRING);
   EXPECT_EQ(cytodet_c_api_version(), CYTODET_C_API_VERSION);
   EXPECT_EQ(version(), std::to_string(CYTODET_VERSION_MAJOR) + "." + std::to_string(CYTODET_VERSION_MINOR) + "." +

@@ -37,7 +37,7 @@ TEST(Peak, IsPositiveAndSaysHow) {
   EXPECT_EQ(p.bf16_instruction.empty(), p.bf16_gmacs == 0);
 }
 
-TEST(Peak, OfAWhileIsAtMostThePeak) {
+TEST(Peak, PeakOfAPeriodIsAtMostThePeak) {
   Peak p = measure_peak(1);
   const double gmacs = sustained_gmacs(p.int8_instruction, {cpus_of_stream(0, 1, 1)}, 0.02);
   EXPECT_GT(gmacs, 0);

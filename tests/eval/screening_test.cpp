@@ -164,7 +164,7 @@ TEST(OperatingPointTest, RulesChooseTheScoresThatOtherToolsChoose) {
     }
 }
 
-TEST(OperatingPointTest, WhatCannotBeReachedIsToldWithTheNearest) {
+TEST(OperatingPointTest, UnreachableTargetNamesTheNearest) {
   const BloodCells cells;
   auto outcomes = find_class_outcomes(cells.truth, cells.set);
   std::erase_if(outcomes[0].detections, [](const ScoredOutcome& d) { return d.image == 0; });
@@ -261,7 +261,7 @@ TEST(ComparisonTest, IsThePairedBootstrapOfTheDifference) {
   }
 }
 
-TEST(Screening, OfManyClassesTheMostFrequentConfusionsAreTold) {
+TEST(Screening, ManyClassesListTheMostFrequentConfusions) {
   GroundTruth truth;
   DetectionSet set;
   truth.images.resize(2);

@@ -78,7 +78,7 @@ QuantizedNet net_of(const Bf16Block& b) {
   return net;
 }
 
-TEST_F(Bf16Storage, OfADepthwiseLayerBeforeAGatedProduct) {
+TEST_F(Bf16Storage, DepthwiseLayerBeforeGatedProduct) {
   for (const Bf16Block& b : {Bf16Block{}, Bf16Block{{1, 12, 11, 8}, 37}, Bf16Block{{1, 9, 70, 17}}, Bf16Block{{1, 40, 33, 6}, 70},
                              Bf16Block{{1, 8, 8, 5}, 33}}) {
     SCOPED_TRACE(::testing::PrintToString(b.in) + " " + std::to_string(b.channels));
@@ -89,14 +89,14 @@ TEST_F(Bf16Storage, OfADepthwiseLayerBeforeAGatedProduct) {
 }
 
 // Then the gate is a step of its own.
-TEST_F(Bf16Storage, OfAGateBeforeAConvolution) {
+TEST_F(Bf16Storage, GateBeforeConvolution) {
   const QuantizedNet net = net_of({.kernel = 3});
   expect_storage(net, {"out"}, true);
   expect_answers(net, {"out"});
 }
 
 // A product without a gate reads a bf16 map in place; of odd channels and of patches it makes a copy.
-TEST_F(Bf16Storage, OfADepthwiseLayerBeforeConvolutions) {
+TEST_F(Bf16Storage, DepthwiseLayerBeforeConvolutions) {
   for (const int channels : {6, 7, 33, 64})
     for (const int kernel : {1, 3}) {
       SCOPED_TRACE(::testing::Message() << channels << " channels, kernel " << kernel);
@@ -112,7 +112,7 @@ TEST_F(Bf16Storage, OfADepthwiseLayerBeforeConvolutions) {
     }
 }
 
-TEST_F(Bf16Storage, OfADepthwiseLayerBeforeSumsAndDepthwiseLayers) {
+TEST_F(Bf16Storage, DepthwiseLayerBeforeSumsAndDepthwiseLayers) {
   QuantizedNet net;
   net.input("x", {1, 14, 18, 21});
   net.conv("map", "x", 0, 0, {});
@@ -128,7 +128,7 @@ TEST_F(Bf16Storage, OfADepthwiseLayerBeforeSumsAndDepthwiseLayers) {
 }
 
 // Other layers store bf16 in a pass of its own, which pays where a map is large.
-TEST_F(Bf16Storage, OfLargeProductsAndSums) {
+TEST_F(Bf16Storage, LargeProductsAndSums) {
   for (const int64_t side : {127, 128}) {
     SCOPED_TRACE(side);
     QuantizedNet net;
@@ -145,7 +145,7 @@ TEST_F(Bf16Storage, OfLargeProductsAndSums) {
   }
 }
 
-TEST_F(Bf16Storage, IsRefusedWhereOthersReadTheMap) {
+TEST_F(Bf16Storage, RefusedIfOthersReadTheMap) {
   const std::function<void(QuantizedNet&)> readers[] = {
       [](QuantizedNet& net) { net.op("other", "Sin", {"map"}); },
       [](QuantizedNet& net) { net.op("other", "Identity", {"map"}); },
@@ -167,7 +167,7 @@ TEST_F(Bf16Storage, IsRefusedWhereOthersReadTheMap) {
 }
 
 // A depthwise layer in 8 bits stores bf16 for a product that is not in 8 bits.
-TEST_F(Bf16Storage, OfADepthwiseLayerIn8Bits) {
+TEST_F(Bf16Storage, DepthwiseLayerIn8Bits) {
   QuantizedNet net;
   net.input("x", {2, 13, 15, 40});
   net.conv("map", "x", 0, 0, QuantParams{0.03f, 128, false});
@@ -178,7 +178,7 @@ TEST_F(Bf16Storage, OfADepthwiseLayerIn8Bits) {
 }
 
 // A map of one pixel may be a gate itself, which is floats.
-TEST_F(Bf16Storage, IsRefusedWhereTheMapIsAGate) {
+TEST_F(Bf16Storage, RefusedIfTheMapIsAGate) {
   QuantizedNet net;
   net.input("x", {1, 1, 1, 24});
   net.input("y", {1, 7, 6, 24});

@@ -36,7 +36,7 @@ void expect_storage(const QuantizedNet& net, std::vector<std::string> outputs, b
             halves && kernels().f32_to_f16 ? 2 * elements(*Facts(net.graph).of(net.graph.value(map)).shape) : 0);
 }
 
-TEST(LargeMapsInF16, OfAResidualAndAProduct) {
+TEST(LargeMapsInF16, ResidualAndProduct) {
   QuantizedNet net = net_of_map();
   net.conv("inner", "map", 8, 1, kQuant);
   net.conv("last", "inner", 32, 1, kOther);
@@ -45,7 +45,7 @@ TEST(LargeMapsInF16, OfAResidualAndAProduct) {
   net.expect_answers({"out"});
 }
 
-TEST(LargeMapsInF16, OfAPoolAndASum) {
+TEST(LargeMapsInF16, PoolAndSum) {
   QuantizedNet net = net_of_map();
   net.op("pool", "MaxPool", {"map"}, pool_attrs(3, 2));
   net.input("y", {1, 128, 128, 32});
@@ -54,7 +54,7 @@ TEST(LargeMapsInF16, OfAPoolAndASum) {
   net.expect_answers({"pool", "sum"});
 }
 
-TEST(LargeMapsInF16, OfResizesAndProducts) {
+TEST(LargeMapsInF16, ResizesAndProducts) {
   QuantizedNet net = net_of_map();
   net.sizes("size", {50, 140});
   net.op("resized", "ResizeBilinear", {"map", "size"});
@@ -64,7 +64,7 @@ TEST(LargeMapsInF16, OfResizesAndProducts) {
   net.expect_answers({"resized", "average", "square"});
 }
 
-TEST(LargeMapsInF16, OfASumWithUpsamplingBeforeADepthwiseChain) {
+TEST(LargeMapsInF16, SumWithUpsamplingBeforeDepthwiseChain) {
   QuantizedNet net = net_of_map();
   net.input("small", {1, 64, 64, 4});
   net.input("y", {1, 128, 128, 32});

@@ -115,7 +115,7 @@ Answers expect_answers(const Graph& g, const F16Block& b, const std::vector<std:
 
 class F16Storage : public ::testing::TestWithParam<F16Block> {};
 
-TEST_P(F16Storage, OfADepthwiseMapBeforeAGatedProduct) {
+TEST_P(F16Storage, DepthwiseMapBeforeGatedProduct) {
   const F16Block& b = GetParam();
   const Graph g = graph_of(b);
   expect_f16(g, {"out"}, true);
@@ -157,7 +157,7 @@ TEST(F16StorageOf, ValuesOfAnySizeKeepTheirPrecision) {
       }
 }
 
-TEST(F16StorageRefused, WithoutABoundOfTheValues) {
+TEST(F16StorageRefused, ValuesUnbounded) {
   const F16Block b{.relu = true, .bias = 1e31f};
   const Graph g = graph_of(b);
   expect_f16(g, {"out"}, false);
@@ -257,7 +257,7 @@ TEST(F16StorageOf, AGatedProductThatAddsTheMap) {
   expect_answers(g, b, {"sum"});
 }
 
-TEST(F16StorageRefused, WhereTheMapOrTheProductIsNotQuantized) {
+TEST(F16StorageRefused, MapOrProductNotQuantized) {
   for (const F16Block& b : {F16Block{.quantized_map = false}, F16Block{.coded_out = false}}) {
     SCOPED_TRACE(::testing::Message() << b.quantized_map << b.coded_out);
     const Graph g = graph_of(b);
@@ -275,7 +275,7 @@ TEST(F16StorageOf, AGateBeforeAConvolution) {
 }
 
 // A map of one pixel may be a gate itself.
-TEST(F16StorageRefused, WhereTheMapIsAGate) {
+TEST(F16StorageRefused, MapIsGate) {
   Graph g;
   std::mt19937 random(4);
   placeholder(g, "x", {1, 1, 1, 24});

@@ -187,7 +187,7 @@ TEST(GroupedConv, AddsWhatItReads) {
   EXPECT_TRUE(a.kernels.contains("int8_grouped_conv"));
 }
 
-TEST(GroupedConv, OfQuantizedMaps) {
+TEST(GroupedConv, QuantizedMaps) {
   QuantizedNet net;
   const QuantParams quant{0.03f, 110, false};
   net.input("x", {1, 12, 12, 20});

@@ -116,7 +116,7 @@ TEST(Norms, OneStepInAnySpelling) {
 
 // Keras computes a layer norm with an epsilon above 1e-3 as a batch norm of one image whose channels are the rows.
 // Where all values are the same, their distance from the mean is 0, whatever they are divided by.
-TEST(Norms, OfEqualValuesIsTheShift) {
+TEST(Norms, EqualValuesGiveTheShift) {
   std::mt19937 random(8);
   for (const NormCase& c : {NormCase{"keras", {2, 5, 6, 16}, {3}, {16}},
                             {"keras", {2, 5, 6, 17}, {3}, {17}},
@@ -160,7 +160,7 @@ TEST(Norms, LayerNormOnABatchNorm) {
 
 // What only looks like a norm: the mean is read elsewhere too, means go over other axes, the variance is of another value,
 // epsilon differs by channel.
-TEST(Norms, WhatIsNoneStaysAsItIs) {
+TEST(Norms, SimilarChainsStayAsTheyAre) {
   std::mt19937 random(6);
   for (const char* broken : {"read", "axes", "other", "epsilon", "sign"}) {
     const std::string what = broken;

@@ -84,7 +84,7 @@ TEST(SwishApproximation, ErrorOfSwishSmall3e5) {
 }
 
 // Values beyond the bound of the bounded swish are themselves.
-TEST(SwishApproximation, OfLargeValuesIsTheValue) {
+TEST(SwishApproximation, LargeValuesPassUnchanged) {
   std::mt19937 random(9);
   const QuantParams quant{0.021f, 13, false};
   for (const bool depthwise : {false, true}) {

@@ -173,7 +173,7 @@ TEST(Transformers, ResultsAreStoredIn8Bits) {
 }
 
 // Half of GELU, and one whose inner value is read elsewhere, are none.
-TEST(Transformers, WhatIsNoGeluStaysAsItIs) {
+TEST(Transformers, SimilarToGeluStaysAsItIs) {
   std::mt19937 random(8);
   for (const bool read : {false, true}) {
     Graph g;

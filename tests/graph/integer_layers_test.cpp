@@ -191,7 +191,7 @@ TEST_F(Requantization, PerChannel) {
   EXPECT_NEAR(range(sums, clip)[0].as_double(), -.002, 1e-9);
 }
 
-TEST_F(Requantization, OfOneRange) {
+TEST_F(Requantization, OneRange) {
   EXPECT_EQ(codes_of("Requantize", DType::quint8, 0, .003f, number(-1000), number(1000)),
             (Numbers{58, 46, 76, 0, 113, 31, 255, 255}));
   EXPECT_EQ(codes_of("Requantize", DType::qint8, -.003f, .002f, number(-1000), number(1000)),

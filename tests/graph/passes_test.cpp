@@ -68,7 +68,7 @@ Graph convolution_between_batches(const std::vector<int32_t>& pads, const std::v
   return g;
 }
 
-TEST(Pass_merge_dilated_convolutions, OfEveryPadding) {
+TEST(Pass_merge_dilated_convolutions, EveryPadding) {
   Tensor x(DType::f32, {1, 7, 8, 2});
   for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i * 13 % 17) - 8;
   struct Case {
@@ -87,7 +87,7 @@ TEST(Pass_merge_dilated_convolutions, OfEveryPadding) {
   }
 }
 
-TEST(Pass_merge_dilated_convolutions, OnlyWhatIsOneAndNothingElseNeeds) {
+TEST(Pass_merge_dilated_convolutions, KeepsPaddedWaitingCroppedOrFetchedConvolutions) {
   Graph same = convolution_between_batches({2, 3, 3, 4}, {0, 1, 0, 1}, "SAME"),
         waiting = convolution_between_batches({2, 3, 3, 4}, {0, 1, 0, 1}, "VALID", true),
         read = convolution_between_batches({2, 3, 3, 4}, {0, 1, 0, 1}),

@@ -136,7 +136,7 @@ TEST(Is16BitSafe, ReachIsLimitedAlone) {
   EXPECT_EQ(most, 64);
 }
 
-TEST(QuantParams, OfRange) {
+TEST(QuantParams, FromRange) {
   EXPECT_EQ(QuantParams::of_range(0, 255, false), (QuantParams{1, 0, false}));
   EXPECT_EQ(QuantParams::of_range(-127, 12, true), (QuantParams{1, 0, true}));
   EXPECT_EQ(QuantParams::of_range(-1, 254, false), (QuantParams{1, 1, false}));

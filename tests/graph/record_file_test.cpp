@@ -72,7 +72,7 @@ TEST(ImageExamples, NumbersArePackedOrNot) {
   }
 }
 
-TEST(ImageExamples, OfTensorFlow) {
+TEST(ImageExamples, WrittenByTensorFlow) {
   const std::string file = source_dir() + "/tests/data/cells/some.tfrecord";
   const std::vector<RecordPlace> places = list_records(file);
   ASSERT_EQ(places.size(), 12u);
@@ -84,7 +84,7 @@ TEST(ImageExamples, OfTensorFlow) {
   }
 }
 
-TEST(ImageExamples, WhatIsNoneIsRefused) {
+TEST(ImageExamples, OtherRecordsAreRefused) {
   const auto problem = [](const std::string& bytes) { return error_of([&] { parse_image_example(bytes, "f, record 3"); }); };
   EXPECT_THAT(problem("\xff\xff\xff"), HasSubstr("f, record 3: is no tensorflow.Example"));
   EXPECT_THAT(problem(""), HasSubstr("f, record 3: has no image/encoded"));

@@ -188,7 +188,7 @@ INSTANTIATE_TEST_SUITE_P(Convolutions, TfInt8, ::testing::ValuesIn(kConvs), [](c
 
 const Conv kPlain{"plain", "SAME", 3, 1, 6, 6, false, "Relu"};
 
-TEST(TfInt8Rules, WithoutARangeOrPreciseStays) {
+TEST(TfInt8Rules, ConvolutionWithoutRangeOrKeptPreciseStays) {
   Graph g = quantized_graph(kPlain);
   const OutputRanges ranges = range_of(g, kPlain);
   EXPECT_EQ(to_tensorflow_int8(g, {}), 0);

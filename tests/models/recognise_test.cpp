@@ -81,7 +81,7 @@ Tensor boxes_over(double side, bool rows, int64_t boxes) {
   return t;
 }
 
-TEST(Recognise, WhatTheNetworkGivesTellsTheUnitOfBoxes) {
+TEST(Recognise, OutputsGiveTheUnitOfBoxes) {
   for (const bool rows : {false, true}) {
     const int64_t boxes = rows ? 3 * 336 : 336;
     const NetworkDescription n = network({1, 128, 128, 3}, {port("output", rows ? Shape{1, boxes, 6} : Shape{1, 6, boxes})});

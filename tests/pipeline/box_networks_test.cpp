@@ -44,7 +44,7 @@ TEST_F(BoxNetworks, DetectionsAreTensorFlows) {
   for (const std::string name : {"small", "small_fpn", "small_rcnn"}) {
     SCOPED_TRACE(name);
     for (const auto& old : std::filesystem::directory_iterator(folder)) std::filesystem::remove_all(old.path());
-    Detector detector(load_model(make_model(name)), {1, 1});
+    Detector detector(load_model(make_model(name)), {.streams = 1});
     StageTimes times;
     const Detections found = detector.run(image_, letterbox_of(image_.width, image_.height, detector.model().input), 0, times);
     ASSERT_EQ(found.size(), static_cast<size_t>(answer("num_detections")[0]));
@@ -95,7 +95,7 @@ TEST_F(BoxNetworks, AnOnnxYoloDetects) {
   Image image(32, 32);
   std::mt19937 random(3);
   for (uint8_t& v : image.rgb) v = static_cast<uint8_t>(random() >> 24);
-  Detector detector(model, {1, 1});
+  Detector detector(model, {.streams = 1});
   StageTimes times;
   const Detections found = detector.run(image, letterbox_of(32, 32, model.input), 0, times);
 

@@ -57,7 +57,7 @@ class Coordinates : public ProgramTest {
   }
 };
 
-TEST_F(Coordinates, OfASlideScannedInPartCountAsItsViewerCounts) {
+TEST_F(Coordinates, SlideScannedInPartCountsAsItsViewer) {
   ASSERT_EQ(detect(kScan, "run", {"--outputs", "geojson,summary,csv", "--overlay"}).code, 0);
   EXPECT_EQ(input(folder / "run")["tiles"], 6);
   EXPECT_EQ(input(folder / "run")["bounds"], Json::array({2000, 2400, 1280, 960}));

@@ -111,7 +111,7 @@ TEST_F(ModelFamilyTest, DetectsThroughTheWholePath) {
   Image slide(160, 64);  // two tiles and a half
   slide.row(20)[(96 + 40) * 3 + 2] = 204;
   write_image(slide, folder / "blue.png");
-  Detector detector(load_model(write_model()), {1, 1});
+  Detector detector(load_model(write_model()), {.streams = 1});
   DetectReport report = detect(detector, {path("green.png")}, {});
   EXPECT_EQ(report.images[0].reason, "");
   ASSERT_EQ(report.images[0].detections.size(), 1u);
@@ -146,7 +146,7 @@ TEST_F(ModelFamilyTest, ItsChecksAreAsked) {
   EXPECT_THAT(error_of([&] { load_model(write_model({{"scores", ""}})); }), HasSubstr("spots.json: scores: is missing"));
   EXPECT_THAT(error_of([&] { load_model(write_model({{"boxez", "boxes"}})); }), HasSubstr("did you mean boxes?"));
   EXPECT_THAT(error_of([&] {
-                Detector(load_model(write_model({{"classes", {"one"}}})), {1, 1});
+                Detector(load_model(write_model({{"classes", {"one"}}})), {.streams = 1});
               }),
               HasSubstr("spots.pb: output scores: is no head of scores"));
 }

@@ -12,7 +12,7 @@ class Raw : public ::testing::Test {
   static DetectedImage found(const DetectSettings& s, SuppressionMethod suppression) {
     ModelFile model = load_model(kModel);
     model.suppression.method = suppression;
-    Detector detector(with_settings(model, s), {1, 1});
+    Detector detector(with_settings(model, s), {.streams = 1});
     DetectReport r = detect(detector, {kSource + "/tests/data/slides/blood-mosaic.tif"}, s);
     EXPECT_EQ(r.images[0].reason, "");
     return r.images[0];
@@ -28,7 +28,7 @@ TEST_F(Raw, MergesAsADetectorWithOtherSettings) {
   low_raw.raw_only = true;
   DetectSettings high = low;
   high.score = 0.35;
-  high.merge.method = "nms";
+  high.merge.method = MergeMethod::nms;
   high.merge.iou = 0.3;
   for (const SuppressionMethod suppression : {SuppressionMethod::hard, SuppressionMethod::gaussian}) {
     const DetectedImage a = found(low, suppression), b = found(high, suppression), r = found(low_raw, suppression);

@@ -63,7 +63,7 @@ TEST_F(Tune, SpaceIsTheProductOfItsLists) {
   EXPECT_EQ(run.detect.tiling.overlap_px, 100);
   EXPECT_EQ(run.detect.streams, 2);
   EXPECT_EQ(run.detect.score, 0.3);
-  EXPECT_EQ(run.detect.merge.method, "owner");
+  EXPECT_EQ(run.detect.merge.method, MergeMethod::owner);
   EXPECT_EQ(run.detect.merge.iou, 0.3);
   EXPECT_EQ(run.model, kModel);
   EXPECT_EQ(s.at({0, 0, 0, 0, 0}).detect.tiling.overlap_px, 0);
@@ -251,7 +251,7 @@ TEST_F(Tune, OnlyRegionsOfInterestAreScored) {
   // The setting that was picked, run: the same figure.
   const RunConfig c = read_run_config(folder / "out" / "picked.json");
   const std::vector<std::string> images = expand_inputs(c.inputs);
-  Detector detector(with_settings(load_model(c.model), c.detect), {1, 1});
+  Detector detector(with_settings(load_model(c.model), c.detect), {.streams = 1});
   EXPECT_NEAR(measure_ap(detector, truth_of(read_ground_truth(c.truth), images), images, c.detect, {}), half, 1e-12);
   EXPECT_GT(half, 0.4) << "cells outside do not count as missed";
   put("roi.json", R"([{"class":"roi","x":0,"y":0,"w":100,"h":480}])");
@@ -292,7 +292,7 @@ TEST_F(Tune, GoesOnAfterAKillAndItsPickRuns) {
   for (const Json& input : c["inputs"]) images.push_back((folder / "out" / input.get<std::string>()).string());
   const RunConfig run_config = read_run_config(folder / "out" / "picked.json");
   const GroundTruth truth = truth_of(read_ground_truth(run_config.truth), images);
-  Detector detector(with_settings(load_model(run_config.model), run_config.detect), {1, 1});
+  Detector detector(with_settings(load_model(run_config.model), run_config.detect), {.streams = 1});
   EXPECT_NEAR(measure_ap(detector, truth, images, run_config.detect, {}), best, 1e-12);
   // Another rule needs no measurement; a limit that none reaches is an error.
   EXPECT_EQ(results["unit"], "megapixels/s");

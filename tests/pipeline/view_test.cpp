@@ -1,4 +1,4 @@
-// The viewer's server and site: what is served, and what is refused.
+// The viewer's HTTP server and what it answers: what is served, and what is refused.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@
 #include "core/settings.h"
 #include "pipeline/view/http.h"
 #include "pipeline/view/pages.h"
-#include "pipeline/view/site.h"
+#include "pipeline/view/view_server.h"
 #include "tests/pipeline/program.h"
 #include "tiling/slides/image_io.h"
 
@@ -126,22 +126,23 @@ TEST(HttpServer, TokensAreRandomAndLoopbackIsKnown) {
   EXPECT_THROW(is_loopback("example"), Error);
 }
 
-class Site : public ::testing::Test {
+class ViewServerTest : public ::testing::Test {
  protected:
-  Site() {
+  ViewServerTest() {
     classes.add(1, "R<B>C");
-    slides = {{"one", kViewSlide, 4120, 3160, 0.25, 2, "done", ""}, {"gone", "", 1000, 500, std::nullopt, 0, "done", ""}};
-    site = std::make_unique<ViewSite>("</script>", slides, classes, [](size_t i) {
+    slides = {{"one", kViewSlide, 4120, 3160, 0.25, 2, ImageState::done, ""},
+              {"gone", "", 1000, 500, std::nullopt, 0, ImageState::done, ""}};
+    server = std::make_unique<ViewServer>("</script>", slides, classes, [](size_t i) {
       return i == 0 ? Detections{{{1, 2, 3, 4}, 0, 0.5F}, {{5, 6, 7, 8.5}, 0, 0.25F}} : Detections{};
     });
   }
-  HttpReply ask(const std::string& path) { return site->answer(path); }
+  HttpReply ask(const std::string& path) { return server->answer(path); }
   Classes classes;
   std::vector<ViewSlide> slides;
-  std::unique_ptr<ViewSite> site;
+  std::unique_ptr<ViewServer> server;
 };
 
-TEST_F(Site, ThePageLoadsNothingFromElsewhere) {
+TEST_F(ViewServerTest, ThePageLoadsNothingFromElsewhere) {
   ASSERT_EQ(pages().size(), 3u);
   for (const Page& p : pages()) {
     EXPECT_EQ(*ask(std::string(p.path)).body, p.text);
@@ -151,7 +152,7 @@ TEST_F(Site, ThePageLoadsNothingFromElsewhere) {
   }
 }
 
-TEST_F(Site, SlidesAreListedAsTheyAre) {
+TEST_F(ViewServerTest, SlidesAreListedAsTheyAre) {
   Json j = Json::parse(*ask("slides.json").body);
   EXPECT_EQ(j["title"], "</script>");
   EXPECT_EQ(j["classes"][0]["name"], "R<B>C");
@@ -160,7 +161,7 @@ TEST_F(Site, SlidesAreListedAsTheyAre) {
   EXPECT_EQ(j["slides"][1]["pixels"], false);
 }
 
-TEST_F(Site, BoxesAreColumns) {
+TEST_F(ViewServerTest, BoxesAreColumns) {
   const std::string b = *ask("0/boxes").body;
   ASSERT_EQ(b.size(), 8 + 2 * 22u);
   EXPECT_EQ(b.substr(0, 4), "CYB1");
@@ -170,9 +171,9 @@ TEST_F(Site, BoxesAreColumns) {
   EXPECT_EQ(ask("1/boxes").body->size(), 8u);
 }
 
-TEST_F(Site, TruthSaysWhichBoxesAreRight) {
+TEST_F(ViewServerTest, TruthSaysWhichBoxesAreRight) {
   EXPECT_EQ(ask("0/truth").status, 404) << "none was given";
-  site->set_truth([](size_t) {
+  server->set_truth([](size_t) {
     return pack_truth({{{1, 2, 3, 4}, 0, 0.5F}, {{5, 6, 7, 8.5}, 0, 0.25F}, {{50, 50, 60, 60}, 1, 0.2F}},
                       {{{5, 6, 7, 8}, 0, false}, {{40, 40, 90, 90}, 1, true}}, 2);
   });
@@ -189,7 +190,7 @@ TEST_F(Site, TruthSaysWhichBoxesAreRight) {
   EXPECT_EQ(Json::parse(*ask("slides.json").body)["truth"], true);
 }
 
-TEST_F(Site, TilesCoverTheSlide) {
+TEST_F(ViewServerTest, TilesCoverTheSlide) {
   for (int zoom = 0; zoom < 5; ++zoom) {
     const int64_t side = int64_t{512} << zoom, x = (4120 - 1) / side, y = (3160 - 1) / side;
     HttpReply r = ask("0/tile/" + std::to_string(zoom) + "/" + std::to_string(x) + "/" + std::to_string(y));
@@ -203,7 +204,7 @@ TEST_F(Site, TilesCoverTheSlide) {
   EXPECT_EQ(ask("0/tile/2/1/1").body, ask("0/tile/2/1/1").body) << "kept";
 }
 
-TEST_F(Site, PathsAreNumbersAndFixedWords) {
+TEST_F(ViewServerTest, PathsAreNumbersAndFixedWords) {
   for (const char* path : {"../etc/passwd",
                            "0/../../etc/passwd",
                            "/etc/passwd",

@@ -87,7 +87,7 @@ Graph graph_of(const VolumeDeconvolution& d, bool biased) {
   return g;
 }
 
-TEST(Deconvolution, OfVolumes) {
+TEST(Deconvolution, Volumes) {
   const VolumeDeconvolution kAll[] = {{{4, 6, 8}, {2, 2, 2}, {2, 2, 2}, "SAME"}, {{4, 6, 8}, {2, 2, 2}, {2, 2, 2}, "VALID"},
                                       {{5, 7, 6}, {3, 3, 3}, {2, 2, 2}, "SAME"}, {{9, 7, 5}, {3, 1, 2}, {2, 1, 3}, "VALID"},
                                       {{4, 5, 6}, {3, 3, 3}, {1, 1, 1}, "SAME"}, {{3, 8, 8}, {1, 4, 4}, {1, 2, 2}, "SAME"}};

@@ -118,7 +118,7 @@ TEST_F(RoundingStateTest, NoByteOfItIsTrusted) {
   }
 }
 
-TEST_F(RoundingStateTest, OfOtherSettingsNothingIsTakenAndTheFileGoes) {
+TEST_F(RoundingStateTest, OtherSettingsTakeNothingAndRemoveTheFile) {
   { RoundingState(file, kSettings, 0).keep("a", layer(1)); }
   RoundingState state(file, "fedcba9876543210", 0);
   EXPECT_EQ(state.kept_layers(), 0u);

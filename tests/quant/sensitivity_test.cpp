@@ -39,7 +39,7 @@ TEST(Sensitivity, RanksTheWorstLayerFirst) {
   EXPECT_EQ(sensitivity(s.graph, ranges, outputs, options).size(), 4u);
 }
 
-TEST(Sqnr, OfKnownNoise) {
+TEST(Sqnr, KnownNoise) {
   Sqnr s;
   s.add(Tensor::from<float>({2}, {3, 4}), Tensor::from<float>({2}, {3, 4}));
   EXPECT_EQ(s.db(), kExactDb);

@@ -31,8 +31,8 @@ TEST(Background, OtsuSplitsTwoHumps) {
 TEST(Background, NoTileWithACellIsDropped) {
   std::unique_ptr<Slide> slide = open_slide(data_folder() / "slides/blood-mosaic.tif");
   const GroundTruth truth = read_ground_truth(data_folder() / "slides/blood-mosaic.json");
-  for (const BackgroundMethod& method : background_methods()) {
-    const CellMask mask = cell_mask(*slide, method);
+  for (const BackgroundMethodEntry& method : background_methods()) {
+    const CellMask mask = cell_mask(*slide, method.method);
     int dropped = 0, tiles = 0;
     for (int side : {128, 320, 640}) {
       TilingSettings s;
@@ -68,15 +68,15 @@ TEST(Background, EveryEntrySeparatesCellsFromGlass) {
       glass.row(y)[3 * x + 1] = 120;
     }
   std::unique_ptr<Slide> slide = make_memory_slide(std::move(glass));
-  for (const BackgroundMethod& method : background_methods()) {
+  for (const BackgroundMethodEntry& method : background_methods()) {
     ASSERT_TRUE(skips_glass.contains(method.name)) << method.name << " has no case";
-    const CellMask mask = cell_mask(*slide, method);
+    const CellMask mask = cell_mask(*slide, method.method);
     EXPECT_TRUE(mask.touches({1400, 200, 1600, 400})) << method.name;
     EXPECT_EQ(mask.touches({0, 0, 1000, 1000}), !skips_glass.at(method.name)) << method.name;
     const Image image = mask_image(mask);
     EXPECT_EQ(image.row(10)[30] < 100, skips_glass.at(method.name)) << method.name;
   }
-  EXPECT_THAT(error_of([] { background_method("otso"); }), ::testing::HasSubstr("did you mean otsu"));
+  EXPECT_THAT(error_of([] { background_method_named("otso"); }), ::testing::HasSubstr("did you mean otsu"));
 }
 
 TEST(Background, AllTissueAndAllGlass) {
@@ -90,8 +90,9 @@ TEST(Background, AllTissueAndAllGlass) {
     }
   std::fill(white.rgb.begin(), white.rgb.end(), uint8_t{255});
   std::unique_ptr<Slide> full = make_memory_slide(std::move(tissue)), empty = make_memory_slide(std::move(white));
-  for (const char* name : {"otsu", "variance"}) {
-    const CellMask all = cell_mask(*full, background_method(name)), nothing = cell_mask(*empty, background_method(name));
+  for (const BackgroundMethod method : {BackgroundMethod::otsu, BackgroundMethod::variance}) {
+    const char* name = name_of(method);
+    const CellMask all = cell_mask(*full, method), nothing = cell_mask(*empty, method);
     for (int at = 0; at < 600; at += 50) EXPECT_TRUE(all.touches({double(at), double(at), at + 30.0, at + 30.0})) << name;
     EXPECT_FALSE(nothing.touches({0, 0, 600, 600})) << name;
   }
@@ -109,7 +110,7 @@ class HalfDamaged : public Slide {
 };
 
 TEST(Background, DamageIsNotBackground) {
-  const CellMask mask = cell_mask(HalfDamaged(), background_method("otsu"));
+  const CellMask mask = cell_mask(HalfDamaged(), BackgroundMethod::otsu);
   EXPECT_FALSE(mask.touches({0, 0, 4000, 1500}));
   EXPECT_TRUE(mask.touches({0, 2500, 4000, 4000}));
 }

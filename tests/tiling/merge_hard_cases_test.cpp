@@ -16,7 +16,7 @@ TileDetection scored(Box box, float score, int category = 0) { return {{box, cat
 
 MergeSettings settings(const char* method, double limit = 0.5) {
   MergeSettings s;
-  s.method = method;
+  s.method = merge_method_named(method);
   s.iou = limit;
   return s;
 }
@@ -33,7 +33,7 @@ class Clock {
 TEST(MergeHardCases, IdenticalBoxesAreOne) {
   Clock clock;
   const std::vector<TileDetection> all(50000, scored({10, 10, 50, 40}, 0.5f));
-  for (const MergeMethod& m : merge_methods()) {
+  for (const MergeMethodEntry& m : merge_methods()) {
     if (std::string(m.name) == "soft_nms") continue;  // lowers them one after the other, below
     const Detections merged = merge(all, settings(m.name));
     ASSERT_EQ(merged.size(), 1u) << m.name;
@@ -63,7 +63,7 @@ TEST(MergeHardCases, AChainGrowsFromEndToEnd) {
   const Detections chain = merge(all, s);
   ASSERT_EQ(chain.size(), 1u);
   EXPECT_EQ(chain[0].box, (Box{0, 0, 29999 * 10.0 + 25, 20}));
-  s.method = "greedy_nmm";
+  s.method = MergeMethod::greedy_nmm;
   EXPECT_GT(merge(all, s).size(), 9000u);
 }
 
@@ -112,7 +112,7 @@ TEST(MergeHardCases, BarsThatCross) {
 }
 
 TEST(MergeHardCases, FarAwayEmptyAndEnormousBoxes) {
-  for (const MergeMethod& m : merge_methods()) {
+  for (const MergeMethodEntry& m : merge_methods()) {
     const Detections merged =
         merge({scored({-1e300, -1e300, 1e300, 1e300}, 0.9f), scored({1e300, 0, 1.5e300, 9}, 0.8f), scored({5, 5, 5, 5}, 0.7f),
                scored({5, 5, 5, 5}, 0.65f), scored({9e15, 9e15, 9e15 + 8, 9e15 + 8}, 0.6f),
@@ -124,7 +124,7 @@ TEST(MergeHardCases, FarAwayEmptyAndEnormousBoxes) {
 
 TEST(MergeHardCases, WhatIsNotFiniteIsRefused) {
   const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
-  for (const MergeMethod& m : merge_methods())
+  for (const MergeMethodEntry& m : merge_methods())
     for (const TileDetection& bad : {scored({nan, 0, 1, 1}, 0.8f), scored({0, 0, inf, 1}, 0.8f), scored({0, -inf, 1, 1}, 0.8f),
                                      scored({0, 0, 1, 1}, std::numeric_limits<float>::quiet_NaN())})
       EXPECT_NE(error_of([&] {
@@ -137,7 +137,7 @@ TEST(MergeHardCases, WhatIsNotFiniteIsRefused) {
 TEST(MergeHardCases, ClassesMergeOnlyWhenAsked) {
   const std::vector<TileDetection> all = {scored({0, 0, 10, 10}, 0.9f, 2), scored({0, 0, 10, 11}, 0.8f, 1),
                                           scored({0, 0, 10, 12}, 0.7f, 2)};
-  for (const MergeMethod& m : merge_methods()) {
+  for (const MergeMethodEntry& m : merge_methods()) {
     if (std::string(m.name) == "soft_nms") continue;
     MergeSettings s = settings(m.name);
     EXPECT_EQ(merge(all, s).size(), 2u) << m.name;

@@ -38,7 +38,7 @@ TEST(MergePeers, SameBoxes) {
       Json settings = answer;
       settings.erase("merged");
       read_settings(settings, s, "answer");
-      methods.insert(s.method);
+      methods.insert(name_of(s.method));
       Detections ours = merge(boxes, s);
       ASSERT_EQ(ours.size(), answer["merged"].size());
       for (const Json& row : answer["merged"]) {

@@ -19,7 +19,7 @@ TileDetection found(Box box, float score, int tile = 0, bool cut = false, int ca
 
 Detections merged(const char* method, std::vector<TileDetection> all) {
   MergeSettings s;
-  s.method = method;
+  s.method = merge_method_named(method);
   return merge(std::move(all), s);
 }
 
@@ -153,19 +153,19 @@ Detections by_definition(const std::string& method, const std::vector<TileDetect
 }
 
 TEST(Merge, EveryEntryEqualsItsDefinition) {
-  for (const MergeMethod& method : merge_methods()) {
+  for (const MergeMethodEntry& method : merge_methods()) {
     SCOPED_TRACE(method.name);
     for (unsigned seed = 0; seed < 6; ++seed) {
       const std::vector<TileDetection> all = random_boxes(700, seed < 3 ? 300 : 2000, seed);
       MergeSettings s;
-      s.method = method.name;
+      s.method = method.method;
       s.iou = seed % 2 ? 0.5 : 0.2;
       const Detections expected = by_definition(method.name, all, s);
       const Detections got = merge(all, s);
       ASSERT_EQ(got.size(), expected.size());
       for (size_t i = 0; i < got.size(); ++i) {
         EXPECT_NEAR(got[i].score, expected[i].score, 1e-6);
-        EXPECT_TRUE(s.method == "soft_nms" || got[i].box == expected[i].box);
+        EXPECT_TRUE(s.method == MergeMethod::soft_nms || got[i].box == expected[i].box);
       }
     }
   }
@@ -174,7 +174,7 @@ TEST(Merge, EveryEntryEqualsItsDefinition) {
 TEST(Merge, OrderOfTilesDoesNotMatter) {
   std::vector<TileDetection> all = random_boxes(2000, 600, 7);
   std::mt19937 random(3);
-  for (const MergeMethod& method : merge_methods()) {
+  for (const MergeMethodEntry& method : merge_methods()) {
     const Detections first = merged(method.name, all);
     EXPECT_TRUE(std::is_sorted(first.begin(), first.end(), ranks_before)) << method.name;
     for (int i = 0; i < 4; ++i) {
@@ -202,7 +202,7 @@ TEST(Merge, ACutCellThatNobodySeesWholeStays) {
 }
 
 TEST(Merge, EmptyAndSingle) {
-  for (const MergeMethod& method : merge_methods()) {
+  for (const MergeMethodEntry& method : merge_methods()) {
     EXPECT_TRUE(merged(method.name, {}).empty());
     EXPECT_EQ(merged(method.name, {found({1, 2, 3, 4}, 0.5f)}).size(), 1u);
   }
@@ -217,7 +217,7 @@ TEST(Merge, UnknownMethodAndImpossibleValues) {
   refused([](MergeSettings& s) { s.iou = 1.5; }, "merge.iou");
   refused([](MergeSettings& s) { s.iou = std::nan(""); }, "merge.iou");
   refused([](MergeSettings& s) { s.metric = merge_metric_named("giou"); }, "merge.metric");
-  refused([](MergeSettings& s) { s.method = "wbf", s.metric = MergeMetric::ios; }, "wbf is defined by iou");
+  refused([](MergeSettings& s) { s.method = MergeMethod::wbf, s.metric = MergeMetric::ios; }, "wbf is defined by iou");
   refused([](MergeSettings& s) { s.wbf_score = wbf_score_named("mean"); }, "merge.wbf_score");
   refused([](MergeSettings& s) { s.wbf_models = 0; }, "merge.wbf_models");
   refused([](MergeSettings& s) { s.cover = -1; }, "merge.cover");

@@ -116,7 +116,7 @@ TEST(PixelSize, UnusualSizesAreNamed) {
     EXPECT_THAT(warning(wrong), HasSubstr("unusual for a microscope")) << wrong;
 }
 
-TEST(PixelSize, OfFiles) {
+TEST(PixelSize, ReadFromFiles) {
   struct Case {
     const char* file;
     double x, y;
@@ -170,7 +170,7 @@ TEST(PixelSize, PlainImagesReportAFineResolution) {
 }
 
 // Two strips, what the file says on the second image only.
-TEST(PixelSize, OfTextOnAnotherPage) {
+TEST(PixelSize, ReadFromTheTextOfAnotherPage) {
   const ScratchFolder folder;
   const std::string file = (folder.path / "a.tif").string();
   TIFF* tiff = TIFFOpen(file.c_str(), "w");

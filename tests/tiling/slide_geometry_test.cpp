@@ -126,7 +126,7 @@ TEST(SlideGeometry, TheBackgroundMaskLiesOnTheScan) {
   Canvas slide(8000, 8000, {1, 2});
   slide.bounds = {4000, 4200, 2600, 2400};
   slide.dark = {{6000, 6000, 6300, 6300}};
-  const CellMask mask = cell_mask(slide, background_method("otsu"));
+  const CellMask mask = cell_mask(slide, BackgroundMethod::otsu);
   EXPECT_NEAR(mask.left, 4000, 4);
   EXPECT_NEAR(mask.top, 4200, 4);
   EXPECT_TRUE(mask.touches({6100, 6100, 6200, 6200}));
@@ -216,7 +216,7 @@ TEST(SlideGeometry, RegionsOfAViewerMoveByTheBounds) {
   EXPECT_TRUE(roi.contains(5, 5)) << "counts from the slide's own corner";
 }
 
-TEST(Area, OfSimpleShapes) {
+TEST(Area, SimpleShapesHaveTheirKnownArea) {
   Roi roi;
   const Box all{0, 0, 1000, 1000};
   roi.add({{{0, 0}, {100, 0}, {100, 100}, {0, 100}}, {{20, 20}, {40, 20}, {40, 40}, {20, 40}}});
@@ -242,7 +242,7 @@ TEST(Area, OfSimpleShapes) {
   EXPECT_NEAR(circle.area(all) / (M_PI * 400 * 400), 1, 1e-5);
 }
 
-TEST(Area, OfRandomPolygonsEqualsCountedPoints) {
+TEST(Area, RandomPolygonsEqualCountedPoints) {
   std::mt19937 random(11);
   std::uniform_real_distribution<double> at(-100, 1100);
   for (int trial = 0; trial < 5; ++trial) {
@@ -272,7 +272,7 @@ TEST(Area, OfRandomPolygonsEqualsCountedPoints) {
   }
 }
 
-TEST(Area, OfManyPointsIsQuick) {
+TEST(Area, ManyPointsAreQuick) {
   std::mt19937 random(5);
   std::uniform_real_distribution<double> at(0, 100000);
   Roi cells, wild;

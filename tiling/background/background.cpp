@@ -16,14 +16,23 @@ namespace {
 constexpr int kMargin = 8;
 constexpr int64_t kMinSide = 2048, kMaxSide = 4096;
 
-const BackgroundMethod kBackgroundMethods[] = {{"none", "all tiles are run", nullptr}, kOtsu, kVariance};
+const BackgroundMethodEntry kBackgroundMethods[] = {
+    {BackgroundMethod::none, "none", "all tiles are run", nullptr}, kOtsu, kVariance};
+
+const BackgroundMethodEntry& entry_of(BackgroundMethod method) {
+  for (const BackgroundMethodEntry& entry : kBackgroundMethods)
+    if (entry.method == method) return entry;
+  throw Error("background", "a method has no entry in kBackgroundMethods");
+}
 
 }  // namespace
 
-std::span<const BackgroundMethod> background_methods() { return kBackgroundMethods; }
+std::span<const BackgroundMethodEntry> background_methods() { return kBackgroundMethods; }
 
-const BackgroundMethod& background_method(const std::string& name) {
-  if (const BackgroundMethod* entry = entry_named(kBackgroundMethods, name)) return *entry;
+const char* name_of(BackgroundMethod method) { return entry_of(method).name; }
+
+BackgroundMethod background_method_named(const std::string& name) {
+  if (const BackgroundMethodEntry* entry = entry_named(kBackgroundMethods, name)) return entry->method;
   throw UsageError("background", "\"" + name + "\" is no background method", suggest(name, names_of(kBackgroundMethods)));
 }
 
@@ -55,7 +64,7 @@ LevelRange level_range(int64_t from, int64_t size, int64_t length, int64_t level
 
 }  // namespace
 
-CellMask cell_mask(const Slide& slide, const BackgroundMethod& method) {
+CellMask cell_mask(const Slide& slide, BackgroundMethod method) {
   const PixelArea scanned = scanned_area(slide);
   const auto columns_of = [&](const LevelInfo& l) { return level_range(scanned.x, scanned.width, slide.width(), l.width); };
   const auto rows_of = [&](const LevelInfo& l) { return level_range(scanned.y, scanned.height, slide.height(), l.height); };
@@ -97,10 +106,10 @@ CellMask cell_mask(const Slide& slide, const BackgroundMethod& method) {
                           double(std::min(y + rows, mask.image.height))});
       }
     }
-  if (!method.cells)
-    mask.cells.assign(static_cast<size_t>(mask.image.width) * static_cast<size_t>(mask.image.height), 1);
+  if (const auto cells = entry_of(method).cells)
+    mask.cells = cells(mask.image);
   else
-    mask.cells = method.cells(mask.image);
+    mask.cells.assign(static_cast<size_t>(mask.image.width) * static_cast<size_t>(mask.image.height), 1);
   for (const Box& b : unread)
     for (int y = static_cast<int>(b.y0); y < static_cast<int>(b.y1); ++y)
       std::fill_n(mask.cells.begin() + static_cast<std::ptrdiff_t>(y) * mask.image.width + static_cast<int>(b.x0),

@@ -11,15 +11,19 @@
 
 namespace cytodet::tiling {
 
+enum class BackgroundMethod { none, otsu, variance };
+const char* name_of(BackgroundMethod method);
+// Throws UsageError naming the known ones.
+BackgroundMethod background_method_named(const std::string& name);
+
 // An entry: which pixels of a small image may belong to cells (1) and which are background (0).
-struct BackgroundMethod {
+struct BackgroundMethodEntry {
+  BackgroundMethod method;
   const char* name;
   const char* summary;
   std::vector<uint8_t> (*cells)(const Image& image);  // null: everything is cells
 };
-std::span<const BackgroundMethod> background_methods();
-// Throws UsageError naming the known ones.
-const BackgroundMethod& background_method(const std::string& name);
+std::span<const BackgroundMethodEntry> background_methods();
 
 struct CellMask {
   Image image;
@@ -34,7 +38,7 @@ struct CellMask {
 
 // The mask of the scanned part of the slide, from the coarsest level on which it is at least 2048 pixels long, downsampled to at
 // most 4096. Parts that cannot be read count as cells.
-CellMask cell_mask(const Slide& slide, const BackgroundMethod& method);
+CellMask cell_mask(const Slide& slide, BackgroundMethod method);
 
 // The image with its background darkened.
 Image mask_image(const CellMask& mask);

@@ -53,7 +53,7 @@ int otsu_threshold(std::span<const int64_t> histogram) {
   return threshold;
 }
 
-constinit const BackgroundMethod kOtsu{"otsu", "colour: saturation over Otsu's threshold, and all that is dark",
-                                       cells_by_saturation};
+constinit const BackgroundMethodEntry kOtsu{
+    BackgroundMethod::otsu, "otsu", "colour: saturation over Otsu's threshold, and all that is dark", cells_by_saturation};
 
 }  // namespace cytodet::tiling

@@ -27,7 +27,8 @@ std::vector<uint8_t> cells_by_variance(const Image& image) {
 
 }  // namespace
 
-constinit const BackgroundMethod kVariance{
-    "variance", "texture: standard deviation of luminance in small windows, and all that is dark", cells_by_variance};
+constinit const BackgroundMethodEntry kVariance{BackgroundMethod::variance, "variance",
+                                                "texture: standard deviation of luminance in small windows, and all that is dark",
+                                                cells_by_variance};
 
 }  // namespace cytodet::tiling

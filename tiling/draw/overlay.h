@@ -14,7 +14,7 @@ struct OverlayOptions {
   int max_side = 2048;  // pixels of the image's longer side
 };
 
-// The slide shrunk, boxes in one colour per class, and above it a legend with the number of boxes drawn per class.
+// The slide scaled down, boxes in one colour per class, and above it a legend with the number of boxes drawn per class.
 Image draw_overlay(const Slide& slide, const Detections& detections, const std::vector<std::string>& classes,
                    const OverlayOptions& options = {});
 

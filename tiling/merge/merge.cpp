@@ -9,21 +9,28 @@
 #include "core/settings.h"
 #include "core/suggest.h"
 #include "tiling/merge/merge_entries.h"
+#include "tiling/merge/remaining_boxes.h"
 
 namespace cytodet::tiling {
 namespace {
 
-constexpr MergeMethod kMergeMethods[] = {
-    {"nms", "the best of boxes that overlap stays", false, merge_nms},
-    {"soft_nms", "scores fall by the overlap with better boxes", true, merge_soft_nms},
-    {"greedy_nmm", "the best of boxes that overlap grows to enclose them", false, merge_greedy_nmm},
-    {"nmm", "as greedy_nmm, through chains of boxes", false, merge_nmm},
-    {"wbf", "boxes that overlap become their mean, weighted by score", true, merge_wbf},
-    {"owner", "cut boxes give way to the tile that sees the cell whole, then nms", false, merge_owner},
+constexpr MergeMethodEntry kMergeMethods[] = {
+    {MergeMethod::nms, "nms", "the best of boxes that overlap stays", false, merge_nms},
+    {MergeMethod::soft_nms, "soft_nms", "scores fall by the overlap with better boxes", true, merge_soft_nms},
+    {MergeMethod::greedy_nmm, "greedy_nmm", "the best of boxes that overlap grows to enclose them", false, merge_greedy_nmm},
+    {MergeMethod::nmm, "nmm", "as greedy_nmm, through chains of boxes", false, merge_nmm},
+    {MergeMethod::wbf, "wbf", "boxes that overlap become their mean, weighted by score", true, merge_wbf},
+    {MergeMethod::owner, "owner", "cut boxes give way to the tile that sees the cell whole, then nms", false, merge_owner},
 };
 
 constexpr EnumName<MergeMetric> kMetrics[] = {{MergeMetric::iou, "iou"}, {MergeMetric::ios, "ios"}};
 constexpr EnumName<WbfScore> kWbfScores[] = {{WbfScore::max, "max"}, {WbfScore::avg, "avg"}};
+
+const MergeMethodEntry& entry_of(MergeMethod method) {
+  for (const MergeMethodEntry& entry : kMergeMethods)
+    if (entry.method == method) return entry;
+  throw Error("merge", "a method has no entry in kMergeMethods");
+}
 
 bool finite(const Detection& d) {
   return std::isfinite(d.box.x0) && std::isfinite(d.box.y0) && std::isfinite(d.box.x1) && std::isfinite(d.box.y1) &&
@@ -84,13 +91,18 @@ Overlap overlap_of(const MergeSettings& s) {
   return {s.metric == MergeMetric::ios ? Overlap::Of::smaller : Overlap::Of::both, s.iou};
 }
 
+const char* name_of(MergeMethod method) { return entry_of(method).name; }
 const char* name_of(MergeMetric metric) { return name_in(kMetrics, metric); }
 const char* name_of(WbfScore score) { return name_in(kWbfScores, score); }
+MergeMethod merge_method_named(const std::string& name) {
+  if (const MergeMethodEntry* entry = entry_named(kMergeMethods, name)) return entry->method;
+  throw UsageError("merge.method", "there is no method \"" + name + "\"", suggest(name, names_of(kMergeMethods)));
+}
 MergeMetric merge_metric_named(const std::string& name) { return value_named(kMetrics, name, "merge.metric", "metric"); }
 WbfScore wbf_score_named(const std::string& name) { return value_named(kWbfScores, name, "merge.wbf_score", "score"); }
 
 void fields(Fields& f, MergeSettings& s) {
-  f("method", s.method);
+  enum_field(f, "method", s.method, merge_method_named);
   enum_field(f, "metric", s.metric, merge_metric_named);
   f("iou", s.iou);
   f("class_agnostic", s.class_agnostic);
@@ -102,14 +114,11 @@ void fields(Fields& f, MergeSettings& s) {
   f("wbf_models", s.wbf_models);
 }
 
-std::span<const MergeMethod> merge_methods() { return kMergeMethods; }
+std::span<const MergeMethodEntry> merge_methods() { return kMergeMethods; }
 
 void check(const MergeSettings& s) {
-  const MergeMethod* method = entry_named(kMergeMethods, s.method);
-  if (!method)
-    throw UsageError("merge.method", "there is no method \"" + s.method + "\"", suggest(s.method, names_of(kMergeMethods)));
-  if (method->iou_only && s.metric != MergeMetric::iou)
-    throw UsageError("merge.metric", s.method + " is defined by iou", "leave metric away");
+  if (entry_of(s.method).iou_only && s.metric != MergeMetric::iou)
+    throw UsageError("merge.metric", std::string(name_of(s.method)) + " is defined by iou", "leave metric away");
   if (!(s.iou >= 0 && s.iou <= 1)) throw UsageError("merge.iou", "must be 0 to 1");
   if (!(s.cover >= 0 && s.cover <= 1)) throw UsageError("merge.cover", "must be 0 to 1");
   if (!(s.edge_px >= 0)) throw UsageError("merge.edge_px", "must be 0 or more");
@@ -123,8 +132,54 @@ Detections merge(std::vector<TileDetection> detections, const MergeSettings& s) 
   for (size_t i = 0; i < detections.size(); ++i)
     if (!finite(detections[i].detection))
       throw Error("merge", "detection " + std::to_string(i) + " has a coordinate or score that is not finite");
-  Detections out = entry_named(kMergeMethods, s.method)->run(std::move(detections), s);
+  Detections out = entry_of(s.method).run(std::move(detections), s);
   if (!std::is_sorted(out.begin(), out.end(), ranks_before)) std::sort(out.begin(), out.end(), ranks_before);
+  return out;
+}
+
+void suppress(std::span<const TileDetection> ranked, const Overlap& overlap, Detections& out) {
+  RemainingBoxes left(boxes_of(ranked));
+  const std::vector<uint8_t> isolated = left.remove_isolated(overlap);
+  std::vector<bool> gone(ranked.size(), false);
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    if (gone[i]) continue;
+    out.push_back(ranked[i].detection);
+    if (isolated[i]) continue;
+    left.remove(static_cast<int>(i));
+    left.each(ranked[i].detection.box, overlap, [&](int id, const Box&) {
+      gone[static_cast<size_t>(id)] = true;
+      return RemainingBoxes::Visit::remove;
+    });
+  }
+}
+
+Detections merge_nms(std::vector<TileDetection> all, const MergeSettings& s) {
+  Detections out;
+  for (const auto& group : ranked_groups(all, s)) suppress(group, overlap_of(s), out);
+  return out;
+}
+
+Detections merge_owner(std::vector<TileDetection> all, const MergeSettings& s) {
+  const Overlap part{Overlap::Of::first, s.cover};
+  Detections out;
+  std::vector<TileDetection> rest, whole;
+  for (const auto& group : ranked_groups(all, s)) {
+    rest.clear();
+    whole.clear();
+    for (const TileDetection& d : group)
+      if (!d.cut) whole.push_back(d);
+    RemainingBoxes uncut(boxes_of(whole));
+    for (const TileDetection& d : group) {
+      bool owned = false;
+      if (d.cut)
+        uncut.each(d.detection.box, part, [&](int id, const Box&) {
+          owned = whole[static_cast<size_t>(id)].tile != d.tile;
+          return owned ? RemainingBoxes::Visit::stop : RemainingBoxes::Visit::keep;
+        });
+      if (!owned) rest.push_back(d);
+    }
+    suppress(rest, overlap_of(s), out);
+  }
   return out;
 }
 

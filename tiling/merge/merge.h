@@ -11,17 +11,20 @@
 
 namespace cytodet::tiling {
 
+enum class MergeMethod { nms, soft_nms, greedy_nmm, nmm, wbf, owner };
 enum class MergeMetric { iou, ios };  // overlap of two boxes: over their union, or over the smaller box
 enum class WbfScore { max, avg };     // of a fused box
 
 // Names in settings and on the command line; an unknown name is a UsageError that lists the known ones.
+const char* name_of(MergeMethod method);
 const char* name_of(MergeMetric metric);
 const char* name_of(WbfScore score);
+MergeMethod merge_method_named(const std::string& name);
 MergeMetric merge_metric_named(const std::string& name);
 WbfScore wbf_score_named(const std::string& name);
 
 struct MergeSettings {
-  std::string method = "owner";  // an entry of merge_methods()
+  MergeMethod method = MergeMethod::owner;
   MergeMetric metric = MergeMetric::iou;
   double iou = 0.5;                    // boxes that overlap more, by that metric, are one
   bool class_agnostic = false;         // boxes of different classes merge too; the best one's class stays
@@ -40,15 +43,16 @@ struct TileDetection {
   bool cut = false;  // touches a tile edge that is not the slide's
 };
 
-struct MergeMethod {
+struct MergeMethodEntry {
+  MergeMethod method;
   const char* name;
   const char* summary;
   bool iou_only;  // defined by IoU; another metric is refused
   Detections (*run)(std::vector<TileDetection> detections, const MergeSettings& settings);
 };
-std::span<const MergeMethod> merge_methods();
+std::span<const MergeMethodEntry> merge_methods();
 
-// Throws UsageError on an unknown method or impossible values.
+// Throws UsageError on impossible values.
 void check(const MergeSettings& settings);
 
 // Ranked detections. Throws UsageError as check() does, and Error on a coordinate or score that is not finite.

@@ -15,7 +15,8 @@ std::vector<std::span<TileDetection>> ranked_groups(std::vector<TileDetection>& 
 std::vector<Box> boxes_of(std::span<const TileDetection> group);
 Overlap overlap_of(const MergeSettings& settings);
 
-// Greedy suppression: best first, each box drops the rest that it overlaps.
+// Greedy suppression: best first, each box drops the rest that it overlaps. All that is left is kept, up to a slide's millions of
+// boxes; models/common/suppress keeps a few per image.
 void suppress(std::span<const TileDetection> ranked, const Overlap& overlap, Detections& out);
 
 Detections merge_nms(std::vector<TileDetection> all, const MergeSettings& settings);

@@ -44,8 +44,9 @@ int bits_for(double largest);
 
 // An image in a file, for people.
 struct HeldImage {
-  std::string kind;  // image, label, macro, thumbnail, overview, mask, page, ...
-  std::string name;  // where the file gives one
+  std::string kind;        // image, label, macro, thumbnail, overview, mask, page, ...
+  bool auxiliary = false;  // a label, a thumbnail or the like, not an image that one may have wanted to analyse
+  std::string name;        // where the file gives one
   int64_t width = 0, height = 0;
   std::string form;    // "RGB, 8 bits"; empty: not known
   std::string option;  // what selects it: "--page 3"; empty: nothing does

@@ -122,7 +122,7 @@ void in_file(const std::string& name, Look look) {
 }
 
 // Null when `measured` is wanted and the file is a plain image.
-std::unique_ptr<Slide> open_by_rows(const std::filesystem::path& path, bool measured, const ImageSelection& selection) {
+std::unique_ptr<Slide> open_by_formats(const std::filesystem::path& path, bool measured, const ImageSelection& selection) {
   const std::string name = path.string();
   std::error_code error, no_link;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
@@ -212,7 +212,7 @@ std::unique_ptr<Slide> make_memory_slide(Image image) { return std::make_unique<
 std::span<const SlideFormat> slide_formats() { return kSlideFormats; }
 
 std::unique_ptr<Slide> open_slide(const std::filesystem::path& path, const ImageSelection& selection) {
-  return open_by_rows(path, false, selection);
+  return open_by_formats(path, false, selection);
 }
 
 std::optional<SlideContents> list_contents(const std::filesystem::path& path) {
@@ -235,7 +235,7 @@ std::string mpp_properties_of(const Slide& slide) {
 }
 
 std::unique_ptr<Slide> open_measured_slide(const std::filesystem::path& path, const ImageSelection& selection) {
-  return open_by_rows(path, true, selection);
+  return open_by_formats(path, true, selection);
 }
 
 }  // namespace cytodet::tiling

@@ -22,7 +22,7 @@ struct DecodeWork {
 class StoredBlocks {
  public:
   virtual ~StoredBlocks() = default;
-  // Tiles of `height` rows of the level, shrunk by `factor`.
+  // Tiles of `height` rows of the level, reduced by `factor`.
   virtual ReadPlan plan_reads(int level, int64_t height, int factor) const = 0;
   virtual DecodeWork decoded() const = 0;
 };

@@ -55,7 +55,7 @@ WorkingScale working_scale(const Slide& slide, const TilingSettings& s);
 
 // Rows of tiles that cover what was scanned of the slide, left to right, top to bottom. The last row and column are shifted
 // inwards; with fit_edges they are first made as small as the shape's steps allow, so that they share less with their neighbours.
-// Tiles are read from the coarsest level that still holds the working resolution, and shrunk by a whole number where
+// Tiles are read from the coarsest level that still holds the working resolution, and reduced by a whole number where
 // that level is twice as fine or more. Tiles have their shape at the working resolution: where pixels are not, their sides in
 // level pixels differ. Tiles that hold nothing of a slide's scanned parts are left out. Throws UsageError where the overlap is
 // over three quarters of a tile's height.

@@ -92,7 +92,7 @@ function countClasses() {
 // ---- tiles
 const tiles = new Map();
 let loading = 0;
-const kMostTiles = 400, kLoading = 6;
+const kMaxTiles = 400, kLoading = 6;
 
 function tile(zoom, x, y) {
   const key = `${slideIndex}/${zoom}/${x}/${y}`;
@@ -118,8 +118,8 @@ function load(wanted) {
     t.image.src = t.path;
   }
   status.pendingTiles = wanted.filter(t => t.state === 'wanted' || t.state === 'loading').length;
-  if (tiles.size > kMostTiles)
-    [...tiles.values()].filter(t => t.state !== 'loading').sort((a, b) => a.used - b.used).slice(0, tiles.size - kMostTiles).forEach(t => tiles.delete(t.key));
+  if (tiles.size > kMaxTiles)
+    [...tiles.values()].filter(t => t.state !== 'loading').sort((a, b) => a.used - b.used).slice(0, tiles.size - kMaxTiles).forEach(t => tiles.delete(t.key));
 }
 
 function drawTiles(g, w, h) {

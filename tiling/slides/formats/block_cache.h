@@ -1,6 +1,7 @@
 // Decoded stored tiles of one slide. Threads that ask for the same block at once decode it once. Slides are read in rows of
 // tiles, top to bottom, so the upmost block is dropped first; blocks long unused before all others. Strips, which every tile of a
-// row wants, are dropped in the order of their last use.
+// row wants, are dropped in the order of their last use. Not an LruCache (core/lru_cache.h): blocks that are being decoded stay
+// whatever they are, and what is dropped first depends on the place in the slide.
 #pragma once
 
 #include <cstdint>

@@ -146,7 +146,7 @@ class OpenSlideSlide : public Slide {
     const char* vendor = openslide_get_property_value(s, OPENSLIDE_PROPERTY_NAME_VENDOR);
     contents.kind = vendor ? vendor : "";
     for (const char* const* name = openslide_get_associated_image_names(s); name && *name; ++name) {
-      HeldImage h{*name, "", 0, 0, "", ""};
+      HeldImage h{.kind = *name, .auxiliary = true};
       openslide_get_associated_image_dimensions(s, *name, &h.width, &h.height);
       contents.others.push_back(std::move(h));
     }

@@ -171,11 +171,11 @@ class Chooser {
     for (size_t i = 0; i < c_.series.size(); ++i) {
       const TiffSeries& s = c_.series[i];
       if (static_cast<int>(i) == taken) continue;
-      HeldImage h{"image", s.name, s.width, s.height, in_words(s.form), "--series " + std::to_string(i)};
+      HeldImage h{"image", false, s.name, s.width, s.height, in_words(s.form), "--series " + std::to_string(i)};
       std::string name = s.name;
       for (char& ch : name) ch = static_cast<char>(ch >= 'A' && ch <= 'Z' ? ch + 32 : ch);
       for (const char* kind : {"label", "macro", "thumbnail", "overview"})
-        if (name.find(kind) != std::string::npos) h.kind = kind;
+        if (name.find(kind) != std::string::npos) h.kind = kind, h.auxiliary = true;
       out_.contents.others.push_back(std::move(h));
     }
   }
@@ -185,7 +185,7 @@ class Chooser {
     std::string text;
     int count = 0;
     for (const HeldImage& h : out_.contents.others)
-      if (h.kind == "image" || h.kind == "unreadable") {
+      if (!h.auxiliary) {
         if (++count <= 3)
           text += (count > 1 ? ", " : "") + (h.width > 0 ? size_text(h.width, h.height) : h.form) + " (" + h.option + ")";
       }
@@ -294,7 +294,7 @@ SlideContents listing(const TiffContents& c) {
   for (size_t i = 0; i < c.series.size(); ++i) {
     const TiffSeries& s = c.series[i];
     const TiffPlace& first = s.images[0][0];
-    HeldImage h{"image", s.name, s.width, s.height, in_words(s.form), ""};
+    HeldImage h{"image", false, s.name, s.width, s.height, in_words(s.form), ""};
     if (c.unrelated)
       h.option = "--page " + std::to_string(first.stack > 0 ? first.stack : static_cast<int64_t>(first.where));
     else if (c.series.size() > 1)

@@ -111,13 +111,19 @@ class DirectoryReader {
     h.height = p.image.height;
     h.option = "--page " + std::to_string(i);
     h.form = p.problem.empty() ? in_words(p.image.form) : p.problem;
-    h.kind = kind_of(p);
+    const std::optional<std::string> kind = auxiliary_kind(p);
+    h.auxiliary = kind.has_value();
+    h.kind = kind ? *kind : p.problem.empty() ? "image" : "unreadable";
     return h;
   }
-  std::string kind_of(const TiffPage& p) const {
-    if (!p.problem.empty()) return "unreadable";
+  // "label", "thumbnail" and the like; none: nothing says that it is one.
+  std::optional<std::string> auxiliary_kind(const TiffPage& p) const {
+    if (!p.problem.empty()) return std::nullopt;
     if (p.image.subfile_type & FILETYPE_MASK) return "mask";
-    if (const std::string_view type = text_of(p.description, "ImageType"); !type.empty()) return lower_ascii(name_in_line(type));
+    if (const std::string_view type = text_of(p.description, "ImageType"); !type.empty()) {
+      const std::string kind = lower_ascii(name_in_line(type));
+      return kind == "image" || kind == "unreadable" ? std::nullopt : std::optional(kind);
+    }
     if (const std::string_view kind = associated(p.description); !kind.empty()) return std::string(kind);
     if (c_.kind == "Aperio SVS") {
       return "thumbnail";
@@ -128,7 +134,7 @@ class DirectoryReader {
       full.height = s.height;
       if (is_smaller_copy(full, p.image) && (s.width > p.image.width * 3 / 2)) return "thumbnail";
     }
-    return p.image.subfile_type & FILETYPE_REDUCEDIMAGE ? "reduced image" : "image";
+    return p.image.subfile_type & FILETYPE_REDUCEDIMAGE ? std::optional<std::string>("reduced image") : std::nullopt;
   }
 
   // Pages of one size: the largest. None where all are unreadable.

@@ -1,4 +1,4 @@
-#include "pipeline/view/site.h"
+#include "pipeline/view/view_server.h"
 
 #include <algorithm>
 #include <charconv>
@@ -119,20 +119,20 @@ std::string pack_truth(const Detections& detections, const std::vector<TruthBox>
   return out + right;
 }
 
-ViewSite::ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting)
+ViewServer::ViewServer(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting)
     : title_(std::move(title)),
       slides_(std::move(slides)),
       classes_(std::move(classes)),
       read_boxes_(std::move(boxes)),
       counting_(std::move(counting)) {}
 
-int ViewSite::zooms(const ViewSlide& s) {
+int ViewServer::zooms(const ViewSlide& s) {
   int n = 1;
   for (int64_t side = std::max(s.width, s.height); side > kTile; side = (side + 1) / 2) ++n;
   return n;
 }
 
-Json ViewSite::slides_json() const {
+Json ViewServer::slides_json() const {
   Json j{{"title", title_}, {"tile", kTile}};
   j["classes"] = Json::array();
   for (size_t c = 0; c < classes_.all().size(); ++c)
@@ -155,18 +155,18 @@ Json ViewSite::slides_json() const {
                            {"zooms", zooms(s)},
                            {"boxes", s.boxes},
                            {"pixels", !s.path.empty()},
-                           {"state", s.state},
+                           {"state", s.state ? name_of(*s.state) : ""},
                            {"reason", s.reason}});
   return j;
 }
 
-std::shared_ptr<const Slide> ViewSite::open(size_t slide) {
+std::shared_ptr<const Slide> ViewServer::open(size_t slide) {
   std::lock_guard lock(open_mutex_);
   if (const auto* known = open_.get(slide)) return *known;
   return open_.put(slide, with_damage_filled(open_slide(slides_[slide].path, slides_[slide].selection)));
 }
 
-HttpReply ViewSite::tile(size_t slide, int zoom, int64_t x, int64_t y) {
+HttpReply ViewServer::tile(size_t slide, int zoom, int64_t x, int64_t y) {
   const ViewSlide& s = slides_[slide];
   if (s.path.empty() || zoom >= zooms(s)) return nothing();
   const int64_t step = int64_t{1} << zoom, side = kTile * step;
@@ -182,7 +182,7 @@ HttpReply ViewSite::tile(size_t slide, int zoom, int64_t x, int64_t y) {
   return bytes("image/jpeg", body, true);
 }
 
-HttpReply ViewSite::boxes(size_t slide) {
+HttpReply ViewServer::boxes(size_t slide) {
   const std::string key = std::to_string(slide);
   std::lock_guard lock(boxes_mutex_);
   auto body = box_bytes_.get(key);
@@ -193,7 +193,7 @@ HttpReply ViewSite::boxes(size_t slide) {
   return bytes("application/octet-stream", body, false);
 }
 
-HttpReply ViewSite::truth(size_t slide) {
+HttpReply ViewServer::truth(size_t slide) {
   if (!read_truth_) return nothing();
   const std::string key = std::to_string(slide) + "/truth";
   std::lock_guard lock(boxes_mutex_);
@@ -205,7 +205,7 @@ HttpReply ViewSite::truth(size_t slide) {
   return bytes("application/octet-stream", body, false);
 }
 
-HttpReply ViewSite::answer(std::string_view path) {
+HttpReply ViewServer::answer(std::string_view path) {
   for (const Page& p : pages())
     if (path == p.path) return bytes(p.type, std::make_shared<const std::string>(p.text), false);
   if (path == "slides.json")

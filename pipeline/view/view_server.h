@@ -15,6 +15,7 @@
 #include "core/json_fwd.h"
 #include "core/lru_cache.h"
 #include "pipeline/results/formats/output.h"
+#include "pipeline/results/image_result.h"
 #include "pipeline/view/http.h"
 
 namespace cytodet::pipeline {
@@ -24,7 +25,8 @@ struct ViewSlide {
   int64_t width = 0, height = 0;  // level-0 pixels
   std::optional<double> mpp;
   int64_t boxes = 0;
-  std::string state, reason;             // as in run.json; empty: a slide alone
+  std::optional<ImageState> state;       // of the run; none: a slide alone
+  std::string reason;                    // as in run.json
   ImageSelection selection;              // of the file
   std::optional<double> mpp_y = {};      // down; empty: as across
   std::optional<PixelArea> bounds = {};  // of what was scanned, which is shown first
@@ -52,11 +54,11 @@ class ByteCache {
 //   SLIDE/boxes              "CYB1", count (uint32), then little-endian columns: x0, y0, x1, y1, score (float32), class (uint16)
 // clang-format on
 // Anything else is 404.
-class ViewSite {
+class ViewServer {
  public:
   using Boxes = std::function<Detections(size_t slide)>;
   // `counting`: the scores at which the page's sliders begin.
-  ViewSite(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting = {});
+  ViewServer(std::string title, std::vector<ViewSlide> slides, Classes classes, Boxes boxes, CountingScores counting = {});
   // Gives what pack_truth() makes of each slide; set before anything is asked for.
   using Truth = std::function<std::string(size_t slide)>;
   void set_truth(Truth truth) { read_truth_ = std::move(truth); }
