@@ -7,7 +7,8 @@ namespace {
 
 void depth_space(OpCall& call, bool to_space) {
   const bool first = is_channels_first(call.node);
-  need(input(call, 0).rank() == 4 && (first || is_channels_last(call.node)), "needs a map in NHWC or NCHW");
+  need(input(call, 0).rank() == 4 && data_format(call.node).size() == 4 && (first || is_channels_last(call.node)),
+       "needs a map in NHWC or NCHW");
   const Tensor x = to_last(call.in[0], first);
   int64_t b = call.node.attr<int64_t>("block_size"), n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   need(b > 0 && b < 1 << 20, "block size must be positive");
