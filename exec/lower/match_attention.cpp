@@ -1,11 +1,7 @@
-// Products of two computed sides, and attention:
+// Products of two computed sides, and attention.
 //
-//   q ─▶ [Mul scale] ─┐
-//   k ─▶ [Mul scale] ─┴▶ BatchMatMul ─▶ [Mul, RealDiv scale]* ─▶ [Add bias]* ─▶ Softmax ─┐
-//   v ───────────────────────────────────────────────────────────────────────────────────┴▶ BatchMatMul ─▶ [Transpose, Reshape]*
-//   ─▶
-//
-// Splits, slices, transpositions and reshapes before q, k and v are not carried out: the step reads the elements where they lie.
+// Splits, slices, transpositions and reshapes before the sides of a product are not carried out: the step reads the elements
+// where they lie.
 #include <algorithm>
 #include <cctype>
 #include <cmath>
@@ -49,7 +45,9 @@ std::optional<std::pair<Value, float>> scaled_by_number(const Lowering& low, con
   return {};
 }
 
-// Walks back from v through nodes that move elements, or multiply all by a number.
+// Walks back from v through nodes that move elements, or multiply all by a number:
+//
+//   x ─▶ [move | Mul number | RealDiv number]* ─▶ v
 Origin origin_of(const Lowering& low, Value v) {
   Origin from{v, all_of(*low.float_shape(v))};
   while (!low.taken(from.input.node)) {
@@ -186,7 +184,9 @@ void take_unread(Lowering& low, const std::vector<NodeId>& nodes) {
   }
 }
 
-// The scores that a Softmax reads: scale * a * b' + bias.
+// The scores that a Softmax reads, scale * a * b' + bias:
+//
+//   a, b ─▶ product ─▶ [Mul | RealDiv number]* ─▶ [Add bias]* ─▶ v, each read by the next alone
 struct Scores {
   Product product;
   float scale = 1;
@@ -336,22 +336,28 @@ std::optional<Destination> destination_of(const Lowering& low, NodeId id, const 
 
 }  // namespace
 
+//   q ─▶ [move | Mul scale]* ─┐
+//   k ─▶ [move | Mul scale]* ─┴▶ product ─▶ [Mul | RealDiv scale]* ─▶ [Add bias]* ─▶ Softmax ─┐
+//   v ─▶ [move]* ─────────────────────────────────────────────────────────────────────────────┴▶ product ─▶ [move]* ─▶
+//
+// product: as in match_computed_product; move: of elements (Split, Slice, Transpose, Reshape, ...), behind the second product
+// only Transpose and aliases that keep its rows whole.
 bool match_attention(Lowering& low, NodeId id) {
-  const std::optional<Product> weighed = product_of_two(low, id);
-  if (!weighed || !in_order(weighed->of_a) || weighed->a.slot != 0) return false;
-  const NodeId softmax = weighed->a.node;
-  const Shape* shape = low.float_shape(weighed->a);
-  if (low.graph.node(softmax).op != "Softmax" || low.taken(softmax) || low.sole_reader(weighed->a) != id) return false;
+  const std::optional<Product> second = product_of_two(low, id);
+  if (!second || !in_order(second->of_a) || second->a.slot != 0) return false;
+  const NodeId softmax = second->a.node;
+  const Shape* shape = low.float_shape(second->a);
+  if (low.graph.node(softmax).op != "Softmax" || low.taken(softmax) || low.sole_reader(second->a) != id) return false;
   const std::optional<Scores> scores = scores_of(low, low.graph.node(softmax).inputs[0]);
   if (!scores || *low.float_shape(low.graph.node(softmax).inputs[0]) != *shape) return false;
-  if (weighed->of_a.rows.size() != 1 || weighed->of_a.columns.size() != 1) return false;
-  const Origin q = origin_of(low, scores->product.a), k = origin_of(low, scores->product.b), v = origin_of(low, weighed->b);
-  std::optional<Destination> to = destination_of(low, id, weighed->result);
+  if (second->of_a.rows.size() != 1 || second->of_a.columns.size() != 1) return false;
+  const Origin q = origin_of(low, scores->product.a), k = origin_of(low, scores->product.b), v = origin_of(low, second->b);
+  std::optional<Destination> to = destination_of(low, id, second->result);
   if (!to || v.scale != 1) return false;
   Attention attention;
   attention.q = scores->product.of_a.places(q.copy);
   attention.k = scores->product.of_b.transposed().places(k.copy);
-  attention.v = weighed->of_b.places(v.copy);
+  attention.v = second->of_b.places(v.copy);
   attention.scale = scores->scale * q.scale * k.scale;
   attention.result = std::move(to->places);
   std::vector<Value> inputs{q.input, k.input, v.input};
@@ -367,7 +373,8 @@ bool match_attention(Lowering& low, NodeId id) {
   return true;
 }
 
-//   a ─▶ MatMul | BatchMatMul* | Einsum ◀─ b     neither constant, of equal batch axes
+//   a ─▶ [move | Mul scale]* ─┐
+//   b ─▶ [move | Mul scale]* ─┴▶ MatMul | BatchMatMul* | Einsum ─▶ [Transpose | alias]* ─▶     a and b not constant
 bool match_computed_product(Lowering& low, NodeId id) {
   const std::optional<Product> product = product_of_two(low, id);
   if (!product) return false;

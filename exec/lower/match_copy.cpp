@@ -371,8 +371,10 @@ std::optional<Copy> composed(const Copy& first, const Shape& between, const Copy
   return out;
 }
 
-// Split, SplitV and Unpack: a copy for each of the parts that are read. None may be an output of the plan: what nobody reads is
-// not scheduled.
+//   value ─▶ Split | SplitV | Unpack ─┬▶ part     each part that is read becomes a layer that copies it
+//                                     └▶ part ...
+//
+// No part may be an output of the plan: a part that no node reads gets no layer.
 bool match_split(Lowering& low, NodeId id) {
   std::optional<Parts> parts = parts_of(low, id);
   if (!parts) return false;

@@ -417,7 +417,8 @@ bool match_expression(Lowering& low, NodeId id) {
   return !all_have_kernels && claim_expression(low, nodes);
 }
 
-// Element-wise nodes that no layer has taken after all fusions.
+//   values ─▶ element-wise node ─▶ … ─▶ element-wise node     of nodes that no layer has taken after all fusions, also of those
+//   that have kernels of their own
 bool match_expression_rest(Lowering& low, NodeId id) {
   return low.needed(id) && !low.taken(id) && is_elementwise(low, id) && claim_expression(low, expression_with(low, id));
 }

@@ -72,6 +72,11 @@ std::optional<QuantizedWeights> filter_codes(const Graph& g, const Node& n, cons
   return q;
 }
 
+//   x ─▶ FakeQuantWithMinMaxVars, 8 bits ───────────────────────────────────────────────────┐
+//   filter ─▶ FakeQuantWithMinMaxVars | ...PerChannel, narrow ranges [─▶ Reshape constant] ─┴▶ Conv2D | Depthwise... | MatMul
+// becomes
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─┐
+//   8-bit filter ─▶ Dequantize ────┴▶ Conv2D | DepthwiseConv2dNative | MatMul
 bool raise_fake_quant(Graph& g, NodeId id) {
   const Node& n = g.node(id);
   if (!is_fake_quant_layer(n) || (n.op == "MatMul" && (n.attr_or("transpose_b", false) || n.attr_or("transpose_a", false))))

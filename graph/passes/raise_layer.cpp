@@ -220,6 +220,10 @@ void Raiser::give(const std::vector<NodeId>& readers, Value& result) {
   }
 }
 
+//   values ─▶ integer layer (ir/integer_layer.h) [─▶ Requantize | RequantizePerChannel] [─▶ Dequantize]
+// becomes, with x the floats that `values` were quantized from,
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─▶ Conv2D | DepthwiseConv2dNative | MatMul [─▶ BiasAdd] [─▶ AddV2 summand] [─▶ Relu | Relu6]
+// A Dequantize of the result becomes the last of these nodes; others read the result through a new QuantizeV2.
 Why Raiser::raise_layer(NodeId id) {
   Site site;
   if (Why why = read_site(id, site); !why.empty()) return why;

@@ -38,6 +38,9 @@ bool is_concat(const Node& n) { return n.op == "QuantizedConcatV2" || n.op == "Q
 
 }  // namespace
 
+//   x, y, ... ─▶ QuantizeV2 each ─▶ QuantizedConcatV2 | QuantizedConcat
+// becomes
+//   x, y, ... ─▶ ConcatV2 ─▶ QuantizeV2     inputs of a smaller range than the widest stay rounded to their own grid
 Why Raiser::raise_concat(NodeId id) {
   const Node old = g_.node(id);
   if (old.inputs.size() < 4 || (old.inputs.size() - 1) % 3 != 0) return "it has an unusual number of inputs";
@@ -70,6 +73,10 @@ Why Raiser::raise_concat(NodeId id) {
   return {};
 }
 
+//   x ─▶ QuantizeV2 ─▶ QuantizedMaxPool | QuantizedAvgPool | QuantizedReshape | QuantizedRelu | QuantizedRelu6
+// becomes
+//   x ─▶ MaxPool | Reshape | Relu | Relu6 ─▶ QuantizeV2
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─▶ AvgPool ─▶ QuantizeV2
 Why Raiser::raise_map(NodeId id) {
   const Node old = g_.node(id);
   if (frames_.frame(id) != 0) return "it lies in a loop";

@@ -81,6 +81,8 @@ Why Raiser::read_requantize(Site& site) const {
   return {};
 }
 
+//   integer layer ─▶ floats | quantized values and their range
+//   integer layer ─▶ 32-bit sums and their range ─▶ Requantize | RequantizePerChannel, which alone reads them
 Why Raiser::read_result(Site& site) const {
   const Node& n = g_.node(site.node);
   site.observed = n.attr_or("_observed", false);
@@ -145,6 +147,9 @@ Why Raiser::read_bias(Site& site) const {
   return {};
 }
 
+//   values, constant range ───────────┐
+//   constant filter, constant range ──┼▶ integer layer [─▶ Requantize | RequantizePerChannel of a constant range]
+//   [constant bias] ──────────────────┘
 Why Raiser::read_site(NodeId id, Site& site) const {
   const Node& n = g_.node(id);
   const std::optional<IntegerLayer> layer = integer_layer(n);
