@@ -345,7 +345,7 @@ void write_folded(Graph& g, NodeId last, NodeId linear, const Affine& all, int64
 }  // namespace
 
 //   linear op ─▶ node ─▶ ... ─▶ last                       becomes  linear op with scaled weights [─▶ BiasAdd], by last's name
-//   ConcatV2 | BatchToSpaceND of linear ops ─▶ batch norm  becomes  the same of linear ops with scaled weights and biases
+//   ConcatV2 | BatchToSpaceND of linear ops ─▶ batch norm  becomes  scaled linear ops ─▶ BiasAdd ─▶ ConcatV2 | BatchToSpaceND
 bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs,
                 bool (*accept)(const std::vector<std::string>&)) {
   const std::optional<Chain> chain = chain_to(g, uses, last, outputs);

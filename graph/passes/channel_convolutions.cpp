@@ -55,8 +55,8 @@ bool is_convolution_of_part(const Graph& g, const Node& n, size_t i) {
   return filter && filter->dtype() == DType::f32 && filter->rank() == 4 && filter->size() > 0;
 }
 
-//         ┌▶ Conv2D(constant [h, w, c, m]) ─┐
-//   value ─▶ Split ─▶ Conv2D(constant [h, w, c, m]) ─┴▶ ConcatV2     each part of c channels, convolved alike
+//   value ─▶ Split ─┬▶ Conv2D(constant [h, w, c, m]) ─┬▶ ConcatV2     parts of c channels, convolutions with equal attributes
+//                   └▶ Conv2D(constant [h, w, c, m]) ─┘
 std::optional<ChannelConvolutions> match(const Graph& g, const Facts& facts, const Consumers& uses,
                                          const std::set<NodeId>& outputs, NodeId id) {
   const Node& concat = g.node(id);

@@ -39,11 +39,11 @@ QuantizationTarget read_target(const std::string& path, const TargetOptions& opt
 // list_labelled_images() takes), otherwise feeds (.json), whose shapes go into target.plan. The target must outlive the result.
 CalibrationData data_of(QuantizationTarget& target, const std::string& images, int most);
 
-// As data_of, for a network that is measured afterwards: where there are kFewestToShare samples and no more than `most`, a
-// quarter of them, at most kMaxHeldBack, is left out.
+// data_of for a network that is measured afterwards: of kFewestToShare or more samples, if they are no more than `most`, a
+// quarter, at most kMaxHeldBack, is left out.
 constexpr size_t kFewestToShare = 8, kMaxHeldBack = 4;
 CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int most);
-// Its samples, in the same order.
+// The samples that calibration_data() reads, in their order.
 std::vector<LabelledImage> calibration_samples(const QuantizationTarget& target, const std::string& images, int most);
 
 // The part of an image that a detector is shown: all of it; where detection would cut it into tiles, the tile in the middle.
@@ -53,8 +53,8 @@ struct InputImage {
 };
 InputImage input_image(const std::string& path, const InputSettings& input);
 
-// Samples to measure on: at most `most` of those that calibration_data(target, images, calibrated) leaves out; where it takes
-// all, some that were calibrated on.
+// Samples to measure on: at most `most` of the samples that calibration_data(target, images, calibrated) leaves out; if it leaves
+// out none, some that were calibrated on.
 struct HeldBack {
   CalibrationData data;
   bool calibrated_on = false;
