@@ -88,7 +88,7 @@ std::vector<int64_t> outer_sums(const Copy& copy, const Dimensions& dimensions, 
 struct Roles {
   Dimensions batch, rows, columns;
   Roles transposed() const { return {batch, columns, rows}; }
-  MatrixPlaces places(const Copy& copy) const {
+  MatrixLayout places(const Copy& copy) const {
     return {outer_sums(copy, batch, copy.first), outer_sums(copy, rows), outer_sums(copy, columns)};
   }
 };
@@ -274,18 +274,18 @@ bool add_biases(const Lowering& low, const std::vector<Value>& biases, const Sha
 struct Destination {
   Value output;
   std::vector<NodeId> nodes;  // that move elements
-  ResultPlaces places;        // of the product's rows in the output
+  ResultLayout places;        // of the product's rows in the output
 };
-ResultPlaces rows_in_order(int64_t width, int64_t count) {
-  ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width)), width};
+ResultLayout rows_in_order(int64_t width, int64_t count) {
+  ResultLayout places{std::vector<int64_t>(static_cast<size_t>(count / width)), width};
   for (size_t i = 0; i < places.rows.size(); ++i) places.rows[i] = static_cast<int64_t>(i) * width;
   return places;
 }
 // The places of `count / width` rows after the moves of `copy`, whose result has this shape; nothing where a row is torn apart.
-std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
+std::optional<ResultLayout> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
   constexpr int64_t kMaxElements = 16 << 20;
   if (shape.empty() || shape.back() % width || elements(shape) != count || count > kMaxElements) return {};
-  ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width), -1), shape.back()};
+  ResultLayout places{std::vector<int64_t>(static_cast<size_t>(count / width), -1), shape.back()};
   // Element i of the result's dimensions, counted up as a number whose last digit runs first.
   std::vector<size_t> digit(copy.offsets.size(), 0);
   for (int64_t i = 0; i < count; ++i) {
@@ -317,7 +317,7 @@ std::optional<Destination> destination_of(const Lowering& low, NodeId id, const 
   std::optional<Destination> to;
   if (in_order(roles))
     to = Destination{v, {}, rows_in_order(width, count)};
-  else if (std::optional<ResultPlaces> places = rows_of(copy, shape, width, count))
+  else if (std::optional<ResultLayout> places = rows_of(copy, shape, width, count))
     to = Destination{v, {}, std::move(*places)};
   std::vector<NodeId> nodes;
   for (NodeId next = low.sole_reader(v); next >= 0 && !low.taken(next); next = low.sole_reader(v)) {

@@ -46,8 +46,8 @@ struct PackedQuantizeParams {
   float qmin = 0, qmax = 0;
 };
 
-// Reads pixels of a feature map of [pixels][channels] as floats. Where they are fake-quantized, the floats are the quantized
-// integers, and the caller multiplies its result by scale().
+// Reads pixels of a feature map of [pixels][channels] as floats. If they are to be fake-quantized, rows() gives the quantized
+// integers as floats, and the caller multiplies its result by scale().
 class RowSource {
  public:
   RowSource(const KernelSet& set, const StepInput& in, int64_t channels);
@@ -58,11 +58,11 @@ class RowSource {
   int64_t scratch(int64_t pixels) const { return in_.storage == StorageType::f32 && !quantized() ? 0 : pixels * channels_; }
   // Pixels [pixel, pixel + pixels), divided by scale(): the map's own memory, or converted in `scratch`.
   const float* rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
-  // Whether the map holds the quantized integers as bytes, whose order is that of the values.
+  // Whether the map is stored as the bytes q - qmin of these integers; the larger value has the larger byte.
   bool reads_bytes() const { return quantized() && in_.storage == StorageType::q8; }
-  // The quantized integers of such bytes, as floats.
+  // If reads_bytes(): out[values] = the integers q of the map's bytes, as floats.
   void from_bytes(const uint8_t* bytes, int64_t values, float* out) const { set_.dequantize(bytes, values, params_.qmin, out); }
-  // The sums of `count` rows of them.
+  // If reads_bytes(): out[values] = the sums of q over `count` rows of bytes.
   void sum_of_bytes(const uint8_t* const* rows, int count, int64_t values, float* out) const {
     set_.sum_q8(rows, count, values, params_.qmin, out);
   }
@@ -115,20 +115,20 @@ class ResultRows {
   PackedQuantizeParams params_;
 };
 
-// The residual of a product: pixels from `pixel` on, as floats, or as the halves of the map where the product stores its results
-// itself and so can read them. `e.stored` is set before.
+// The residual of a product: pixels from `pixel` on, as floats, or as the map's own fp16 values where the product stores its
+// results itself and so can read them. `e.stored` is set before.
 class ResidualRows {
  public:
   ResidualRows(const KernelSet& set, const StepInput& in, int64_t channels, bool added_first, bool stores_itself)
       : source_(set, in, channels),
         channels_(channels),
         added_first_(added_first),
-        as_halves_(stores_itself && in.storage == StorageType::f16 && !in.fake_quant) {}
-  int64_t scratch(int64_t pixels) const { return as_halves_ ? 0 : source_.scratch(pixels); }
+        as_fp16_(stores_itself && in.storage == StorageType::f16 && !in.fake_quant) {}
+  int64_t scratch(int64_t pixels) const { return as_fp16_ ? 0 : source_.scratch(pixels); }
   void add_to(Epilogue& e, const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const {
     e.residual_stride = channels_;
     e.residual_first = added_first_;
-    if (as_halves_)
+    if (as_fp16_)
       e.residual_f16 = context.feature_map(source_.tensor()).f16(pixel * channels_);
     else
       e.residual = source_.values(context, pixel, pixels, scratch);
@@ -137,7 +137,7 @@ class ResidualRows {
  private:
   RowSource source_;
   int64_t channels_;
-  bool added_first_, as_halves_;
+  bool added_first_, as_fp16_;
 };
 
 }  // namespace cytodet::exec
