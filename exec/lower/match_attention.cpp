@@ -3,6 +3,7 @@
 // Splits, slices, transpositions and reshapes before the sides of a product are not carried out: the step reads the elements
 // where they lie.
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 
@@ -105,43 +106,65 @@ Roles last_two(size_t rank, bool transposed) {
   return transposed ? roles.transposed() : roles;
 }
 
+// The labels of an Einsum's two sides and of its result: "abc,acd->abd" is {"abc", "acd", "abd"}. Nothing where there are not two
+// sides, or a label is no letter or occurs twice in one of the three.
+using EinsumLabels = std::array<std::string, 3>;
+std::optional<EinsumLabels> einsum_labels(const std::string& equation) {
+  const size_t comma = equation.find(','), arrow = equation.find("->");
+  if (comma == std::string::npos || arrow == std::string::npos || comma > arrow) return {};
+  EinsumLabels labels{equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1), equation.substr(arrow + 2)};
+  for (const std::string& part : labels)
+    for (char c : part)
+      if (std::isalpha(static_cast<unsigned char>(c)) == 0 || std::count(part.begin(), part.end(), c) != 1) return {};
+  return labels;
+}
+
+bool has(const std::string& labels, char c) { return labels.find(c) != std::string::npos; }
+
+// The roles of the dimensions of a and b, whose labels these are, and of their product: a label of all three is of the batch, one
+// of a and the result of rows, one of b and the result of columns; the sum goes over labels of a and b. Nothing where another
+// label is there.
+struct EinsumRoles {
+  Roles of_a, of_b, result;
+};
+std::optional<EinsumRoles> einsum_roles(const std::string& a, const std::string& b, const std::string& result) {
+  EinsumRoles roles;
+  for (char c : result) {
+    const bool in_a = has(a, c), in_b = has(b, c);
+    if (!in_a && !in_b) return {};
+    (in_a && in_b ? roles.result.batch : in_a ? roles.result.rows : roles.result.columns).push_back(result.find(c));
+    if (in_a) (in_b ? roles.of_a.batch : roles.of_a.rows).push_back(a.find(c));
+    if (in_b) (in_a ? roles.of_b.batch : roles.of_b.columns).push_back(b.find(c));
+  }
+  for (char c : a)
+    if (!has(result, c)) {
+      if (!has(b, c)) return {};
+      roles.of_a.columns.push_back(a.find(c));
+      roles.of_b.rows.push_back(b.find(c));
+    }
+  for (char c : b)
+    if (!has(result, c) && !has(a, c)) return {};
+  return roles;
+}
+
+// Whether the sides have a dimension for each label, of one size where they share the label.
+bool sizes_agree(const Shape* a, const Shape* b, const std::string& labels_a, const std::string& labels_b) {
+  if (!a || !b || a->size() != labels_a.size() || b->size() != labels_b.size()) return false;
+  return std::all_of(labels_a.begin(), labels_a.end(),
+                     [&](char c) { return !has(labels_b, c) || (*a)[labels_a.find(c)] == (*b)[labels_b.find(c)]; });
+}
+
 // "abc,acd->abd" as a product; the sides change places where the result has the second one's dimensions first.
 std::optional<Product> product_of_einsum(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  const std::string equation = n.attr_or<std::string>("equation", "");
-  const size_t comma = equation.find(','), arrow = equation.find("->");
-  if (n.inputs.size() != 2 || comma == std::string::npos || arrow == std::string::npos || comma > arrow) return {};
-  const std::string labels[] = {equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1),
-                                equation.substr(arrow + 2)};
-  for (const std::string& side : labels)
-    for (char c : side)
-      if (std::isalpha(static_cast<unsigned char>(c)) == 0 || std::count(side.begin(), side.end(), c) != 1) return {};
-  const auto has = [&](size_t side, char c) { return labels[side].find(c) != std::string::npos; };
-  const auto at = [&](size_t side, char c) { return labels[side].find(c); };
-  if (labels[2].empty() || (has(0, labels[2].back()) && has(1, labels[2].back()))) return {};
-  const size_t b = has(1, labels[2].back()) ? 1 : 0, a = 1 - b;  // the right side has the last dimension of the result
-  Product product{n.inputs[a], n.inputs[b], {}, {}, {}};
-  for (char c : labels[2]) {
-    const bool in_a = has(a, c), in_b = has(b, c);
-    if (!in_a && !in_b) return {};
-    (in_a && in_b ? product.result.batch : in_a ? product.result.rows : product.result.columns).push_back(at(2, c));
-    if (in_a) (in_b ? product.of_a.batch : product.of_a.rows).push_back(at(a, c));
-    if (in_b) (in_a ? product.of_b.batch : product.of_b.columns).push_back(at(b, c));
-  }
-  for (char c : labels[a])
-    if (!has(2, c)) {
-      if (!has(b, c)) return {};
-      product.of_a.columns.push_back(at(a, c));
-      product.of_b.rows.push_back(at(b, c));
-    }
-  for (char c : labels[b])
-    if (!has(2, c) && !has(a, c)) return {};
-  const Shape* sides[] = {low.float_shape(n.inputs[0]), low.float_shape(n.inputs[1])};
-  for (size_t i = 0; i < 2; ++i)
-    if (!sides[i] || sides[i]->size() != labels[i].size()) return {};
-  for (char c : labels[a])
-    if (has(b, c) && (*sides[a])[at(a, c)] != (*sides[b])[at(b, c)]) return {};
-  return product;
+  const std::optional<EinsumLabels> labels = einsum_labels(n.attr_or<std::string>("equation", ""));
+  if (!labels || n.inputs.size() != 2) return {};
+  const std::string& result = (*labels)[2];
+  if (result.empty() || (has((*labels)[0], result.back()) && has((*labels)[1], result.back()))) return {};
+  const size_t b = has((*labels)[1], result.back()) ? 1 : 0, a = 1 - b;  // the right side has the last dimension of the result
+  const std::optional<EinsumRoles> roles = einsum_roles((*labels)[a], (*labels)[b], result);
+  if (!roles || !sizes_agree(low.float_shape(n.inputs[a]), low.float_shape(n.inputs[b]), (*labels)[a], (*labels)[b])) return {};
+  return Product{n.inputs[a], n.inputs[b], roles->of_a, roles->of_b, roles->result};
 }
 
 // A MatMul, BatchMatMul or Einsum of two computed sides.
