@@ -22,7 +22,7 @@ class Error : public std::runtime_error {
 
   // A copy of this error that has a cause: throw Error(...).caused_by(Cause::disk_full).
   Error caused_by(Cause cause) const;
-  // The same error with `outer` put before where: Error("node x", ...).within("g.pb") -> "g.pb: node x: ...".
+  // A copy of this error with `outer` put before where: Error("node x", ...).within("g.pb") -> "g.pb: node x: ...".
   Error within(const std::string& outer) const;
 
   const std::string& where() const { return where_; }

@@ -23,8 +23,8 @@ std::string shortest(T v) {
   append_shortest(text, v);
   return text;
 }
-// As TensorFlow prints a number: with the digits that every number of its type keeps (6 of float, 15 of double) where they read
-// back as v, else with those that distinguish all (9, 17).
+// The text of v in TensorFlow's form: with the digits that every number of its type keeps (6 of float, 15 of double) where they
+// read back as v, else with those that distinguish all (9, 17).
 template <class T>
 std::string tensorflow_text(T v) {
   if (std::isnan(v)) return "nan";

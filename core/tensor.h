@@ -83,9 +83,9 @@ class Tensor {
   std::vector<int64_t> as_ints() const;  // all elements, flattened
 
   Tensor clone() const;
-  // The same buffer under another shape of equal size. Throws Error otherwise.
+  // This tensor's buffer under another shape of equal size. Throws Error otherwise.
   Tensor reshaped(Shape shape) const;
-  // The same bytes under another dtype of equal size (int8 <-> qint8). Throws Error otherwise.
+  // This tensor's bytes under another dtype of equal size (int8 <-> qint8). Throws Error otherwise.
   Tensor bitcast(DType dtype) const;
 
  private:

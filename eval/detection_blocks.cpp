@@ -15,8 +15,8 @@ constexpr size_t kMinBytes = 4 * kBlockBytes;      // shorter lists are read fas
 
 bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-// Cuts the text of a list into pieces at commas between "}" and "{". Such a comma inside of a text or of a list in an element
-// leaves a piece with an open bracket or text, which does not parse.
+// Cuts the text of a list into pieces at commas between "}" and "{". A cut at such a comma inside a text, or inside a list of an
+// element, leaves a piece with an open bracket or text, which does not parse.
 std::optional<std::vector<std::string_view>> pieces_of(std::string_view json) {
   while (!json.empty() && is_blank(json.front())) json.remove_prefix(1);
   while (!json.empty() && is_blank(json.back())) json.remove_suffix(1);

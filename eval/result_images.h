@@ -37,7 +37,7 @@ class ResultImages {
   // shares with another, and say what to do. With `strangers` an image that the ground truth lacks is image -1 instead.
   void settle(const GroundTruth& truth, const std::string& where, bool strangers = false);
 
-  // As settle(), for results of a run: run.json gives the paths of its images, which are matched by path. Images that the ground
+  // settle() for results of a run: run.json gives the paths of its images, which are matched by path. Images that the ground
   // truth lacks are -1.
   void settle_run(const GroundTruth& truth, const std::string& where, const std::unordered_map<int64_t, std::string>& paths,
                   bool strangers = false);

@@ -7,7 +7,8 @@
 namespace cytodet::eval {
 namespace {
 
-// As printf writes it with "%.<digits>f" or "%.<digits>g" in the C locale: in another one printf puts a comma into JSON.
+// Appends v as printf writes it with "%.<digits>f" or "%.<digits>g" in the C locale: in another one printf puts a comma into
+// JSON.
 void append_number(std::string& text, double v, std::chars_format format, int digits) {
   char buffer[400];  // the largest double has 309 digits before the point
   text.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v, format, digits).ptr);

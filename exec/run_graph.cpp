@@ -18,7 +18,7 @@ namespace {
 
 // difference(), but quantized values of older tools' 8-bit layers, which kernels compute with one rounding and without -128,
 // may be three off.
-std::string difference_in_codes(const Tensor& got, const Tensor& wanted, double tolerance) {
+std::string difference_in_quantized(const Tensor& got, const Tensor& wanted, double tolerance) {
   const DType t = wanted.dtype();
   if (tolerance > 0) return difference(got, wanted, tolerance);
   if ((t != DType::qint8 && t != DType::quint8 && t != DType::qint32) || got.dtype() != t || got.shape() != wanted.shape())
@@ -164,7 +164,7 @@ std::vector<CaseResult> run_cases(const std::filesystem::path& folder, const Inf
       for (const auto& [name, tensor] : c.outputs) own.outputs.push_back(name);
       NamedTensors got = infer(graph_of_case(f), c.inputs, own);
       for (const auto& [name, wanted] : c.outputs)
-        if (std::string d = difference_in_codes(got.at(name), wanted, tolerance_of(c, name)); !d.empty()) {
+        if (std::string d = difference_in_quantized(got.at(name), wanted, tolerance_of(c, name)); !d.empty()) {
           result.problem = "output " + name + ": " + d;
           break;
         }

@@ -7,7 +7,7 @@
 namespace cytodet::graph {
 namespace {
 
-// Nodes on 8-bit codes that no kernel will run, and why.
+// Nodes on 8-bit quantized values that no kernel will run, and why.
 std::vector<UnraisedNode> nodes_without_kernel(const Graph& graph) {
   Graph g = graph;
   PassOptions before;

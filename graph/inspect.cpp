@@ -24,31 +24,47 @@ bool is_layer(const Node& n) {
          n.op.starts_with("BatchMatMul");
 }
 
-// Work of a node from the facts of its inputs and output; 0 when something is unknown.
+// A value's shape, with 1 for an unknown number of images; nothing where another size is not known.
+std::optional<Shape> shape_of_one_image(const Facts& facts, Value v) {
+  std::optional<Shape> s = facts.of(v).shape;
+  if (s && !s->empty() && (*s)[0] < 0) (*s)[0] = 1;
+  return s && is_static(*s) ? s : std::nullopt;
+}
+
+// The filter's shape where it has as many dimensions as the op's filters have.
+std::optional<Shape> filter_shape(const Node& n, const Facts& facts) {
+  const std::optional<Shape> f = shape_of_one_image(facts, n.inputs[1]);
+  return f && f->size() == (n.op.starts_with("Conv3D") ? 5u : 4u) ? f : std::nullopt;
+}
+
+// Multiplications for one element of a value of as many channels as the filter's last dimension.
+int64_t macs_of_element(const Shape& filter) { return product(filter) / std::max<int64_t>(1, filter.back()); }
+
+int64_t convolution_macs(const Node& n, const Facts& facts, const Shape& out) {
+  const std::optional<Shape> f = filter_shape(n, facts);
+  if (!f) return 0;
+  return product(out) * (n.op == "DepthwiseConv2dNative" ? (*f)[0] * (*f)[1] : macs_of_element(*f));
+}
+
+int64_t deconvolution_macs(const Node& n, const Facts& facts) {
+  if (n.inputs.size() < 3) return 0;
+  const std::optional<Shape> f = filter_shape(n, facts), gradient = shape_of_one_image(facts, n.inputs[2]);
+  return f && gradient ? product(*gradient) * macs_of_element(*f) : 0;
+}
+
+int64_t matmul_macs(const Node& n, const Facts& facts, const Shape& out) {
+  const std::optional<Shape> a = shape_of_one_image(facts, n.inputs[0]);
+  const bool transposed = n.attr_or("transpose_a", n.attr_or("adj_x", false));
+  return a && a->size() >= 2 ? product(out) * (*a)[a->size() - (transposed ? 2 : 1)] : 0;
+}
+
+// Multiply-accumulates of a node from the facts of its inputs and output; 0 when something is unknown.
 int64_t macs_of(const Node& n, const Facts& facts, NodeId id) {
-  auto shape = [&](Value v) -> std::optional<Shape> {
-    std::optional<Shape> s = facts.of(v).shape;
-    if (s && !s->empty() && (*s)[0] < 0) (*s)[0] = 1;
-    if (!s || !is_static(*s)) return {};
-    return s;
-  };
-  std::optional<Shape> out = shape({id, 0});
+  const std::optional<Shape> out = shape_of_one_image(facts, {id, 0});
   if (!out || n.inputs.size() < 2) return 0;
-  const size_t rank = n.op.starts_with("Conv3D") ? 5 : 4;  // of filters
-  if (n.op == "Conv2D" || n.op == "Conv3D" || n.op == "DepthwiseConv2dNative") {
-    std::optional<Shape> f = shape(n.inputs[1]);
-    if (!f || f->size() != rank) return 0;
-    return product(*out) * (n.op == "DepthwiseConv2dNative" ? (*f)[0] * (*f)[1] : product(*f) / std::max<int64_t>(1, f->back()));
-  }
-  if ((n.op == "Conv2DBackpropInput" || n.op == "Conv3DBackpropInputV2") && n.inputs.size() > 2) {
-    std::optional<Shape> f = shape(n.inputs[1]), g = shape(n.inputs[2]);
-    return f && g && f->size() == rank ? product(*g) * (product(*f) / std::max<int64_t>(1, f->back())) : 0;
-  }
-  if (n.op == "MatMul" || n.op.starts_with("BatchMatMul")) {
-    std::optional<Shape> a = shape(n.inputs[0]);
-    bool transposed = n.attr_or("transpose_a", n.attr_or("adj_x", false));
-    return a && a->size() >= 2 ? product(*out) * (*a)[a->size() - (transposed ? 2 : 1)] : 0;
-  }
+  if (n.op == "Conv2D" || n.op == "Conv3D" || n.op == "DepthwiseConv2dNative") return convolution_macs(n, facts, *out);
+  if (n.op == "Conv2DBackpropInput" || n.op == "Conv3DBackpropInputV2") return deconvolution_macs(n, facts);
+  if (n.op == "MatMul" || n.op.starts_with("BatchMatMul")) return matmul_macs(n, facts, *out);
   return 0;
 }
 

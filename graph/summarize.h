@@ -35,7 +35,7 @@ std::string ops_line(const OpCounts& ops);
 // `structure`: also a line for each node, inputs before their readers.
 std::string summary(const Graph& graph, const std::string& graph_path, bool structure);
 
-// As TensorFlow shows a tensor: "Tensor<type: float shape: [2,2] values: [1 2][3...]...>".
+// A tensor as TensorFlow shows it: "Tensor<type: float shape: [2,2] values: [1 2][3...]...>".
 std::string tensor_text(const Tensor& tensor, int64_t max_values = 3);
 
 }  // namespace cytodet::graph

@@ -9,24 +9,24 @@
 namespace cytodet::quant {
 namespace {
 
-constexpr int kCodes = 256, kLowest = -128;
+constexpr int kValues = 256, kLowest = -128;
 
-// Sums over codes below one, from which the cost of any run follows.
+// Sums over the values below each one, from which the cost of any run of values follows.
 struct PrefixSums {
-  std::vector<int> code;  // that occur, ascending
+  std::vector<int> value;  // that occur, ascending
   std::vector<int64_t> count{0}, first{0}, second{0};
 
   explicit PrefixSums(const std::vector<int64_t>& counts) {
-    for (int i = 0; i < kCodes; ++i) {
+    for (int i = 0; i < kValues; ++i) {
       const int64_t n = counts[static_cast<size_t>(i)], c = kLowest + i;
       if (n == 0) continue;
-      code.push_back(static_cast<int>(c));
+      value.push_back(static_cast<int>(c));
       count.push_back(count.back() + n);
       first.push_back(first.back() + n * c);
       second.push_back(second.back() + n * c * c);
     }
   }
-  // The level that codes [from, end), counted by place, are rounded to, and what that costs: the sum of squared differences.
+  // The level that value[from] .. value[end - 1] are rounded to, and its cost: the sum of squared differences.
   int level(size_t from, size_t end) const {
     const double mean = static_cast<double>(first[end] - first[from]) / static_cast<double>(count[end] - count[from]);
     return static_cast<int>(std::round(mean));
@@ -39,22 +39,22 @@ struct PrefixSums {
 
 }  // namespace
 
-std::vector<int64_t> code_counts(const Tensor& codes) {
-  std::vector<int64_t> counts(kCodes, 0);
-  const int8_t* v = codes.data<int8_t>();
-  for (int64_t i = 0; i < codes.size(); ++i) ++counts[static_cast<size_t>(v[i] - kLowest)];
+std::vector<int64_t> value_counts(const Tensor& values) {
+  std::vector<int64_t> counts(kValues, 0);
+  const int8_t* v = values.data<int8_t>();
+  for (int64_t i = 0; i < values.size(); ++i) ++counts[static_cast<size_t>(v[i] - kLowest)];
   return counts;
 }
 
-Clusters best_clusters(const std::vector<int64_t>& counts, int most) {
-  if (counts.size() != kCodes || most < 1) throw Error("clusters", "need 256 counts and at least one level");
+Clusters best_clusters(const std::vector<int64_t>& counts, int max_levels) {
+  if (counts.size() != kValues || max_levels < 1) throw Error("clusters", "need 256 counts and at least one level");
   const PrefixSums sums(counts);
-  const size_t n = sums.code.size();
-  if (n <= static_cast<size_t>(most)) return {sums.code, 0};
+  const size_t n = sums.value.size();
+  if (n <= static_cast<size_t>(max_levels)) return {sums.value, 0};
   constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-  std::vector<int64_t> cost(n + 1, kNever);  // least, of rounding the first i codes to so many levels
+  std::vector<int64_t> cost(n + 1, kNever);  // the smallest, of rounding the first i values to so many levels
   cost[0] = 0;
-  std::vector<std::vector<size_t>> start(static_cast<size_t>(most), std::vector<size_t>(n + 1, 0));  // of the last run
+  std::vector<std::vector<size_t>> start(static_cast<size_t>(max_levels), std::vector<size_t>(n + 1, 0));  // of the last run
   for (auto& starts : start) {
     std::vector<int64_t> next(n + 1, kNever);
     for (size_t end = 1; end <= n; ++end)
@@ -66,7 +66,8 @@ Clusters best_clusters(const std::vector<int64_t>& counts, int most) {
   }
   Clusters found{{}, cost[n]};
   size_t end = n;
-  for (size_t k = static_cast<size_t>(most); k-- > 0; end = start[k][end]) found.levels.push_back(sums.level(start[k][end], end));
+  for (size_t k = static_cast<size_t>(max_levels); k-- > 0; end = start[k][end])
+    found.levels.push_back(sums.level(start[k][end], end));
   std::sort(found.levels.begin(), found.levels.end());
   found.levels.erase(std::unique(found.levels.begin(), found.levels.end()), found.levels.end());
   return found;

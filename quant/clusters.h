@@ -10,14 +10,15 @@ namespace cytodet::quant {
 
 struct Clusters {
   std::vector<int> levels;  // ascending, at most as many as asked for
-  int64_t cost = 0;         // sum over codes of (code - its level)^2
+  int64_t cost = 0;         // sum over values of (value - its level)^2
 };
 
-// How often each code -128 .. 127 occurs, at [code + 128].
-std::vector<int64_t> code_counts(const Tensor& codes);
+// How often each value -128 .. 127 occurs, at [value + 128].
+std::vector<int64_t> value_counts(const Tensor& values);
 
-// The `most` levels of least cost, exactly: on a line every level stands for a run of codes, and is their rounded mean (halves
-// away from zero); dynamic programming over runs, O(most * 256^2). `counts`: of code_counts().
-Clusters best_clusters(const std::vector<int64_t>& counts, int most);
+// The at most `max_levels` levels of the smallest cost, exactly: each level stands for a run of consecutive values and is their
+// mean, rounded (.5 away from zero), so that dynamic programming over runs finds them, O(max_levels * 256^2). `counts`: of
+// value_counts().
+Clusters best_clusters(const std::vector<int64_t>& counts, int max_levels);
 
 }  // namespace cytodet::quant

@@ -10,9 +10,9 @@
 namespace cytodet::quant {
 namespace {
 
-int bits_for(const Tensor& codes) {
-  const int8_t* v = codes.data<int8_t>();
-  return std::all_of(v, v + codes.size(), [](int8_t c) { return std::abs(c) <= 7; }) ? 4 : 8;
+int bits_for(const Tensor& values) {
+  const int8_t* v = values.data<int8_t>();
+  return std::all_of(v, v + values.size(), [](int8_t c) { return std::abs(c) <= 7; }) ? 4 : 8;
 }
 
 Value fake(Graph& g, const std::string& name, const char* op, Value x, Value low, Value high, int bits, bool narrow) {
@@ -34,9 +34,9 @@ void rewrite_layer(Graph& g, NodeId id, const QuantizedConv& q) {
   const Shape shape = q.weights.values.shape();
   const int64_t channels = output_channels(op, shape);
   const int bits = bits_for(q.weights.values);
-  const auto most = static_cast<float>(bits == 4 ? 7 : 127);
+  const auto max_abs = static_cast<float>(bits == 4 ? 7 : 127);
   std::vector<float> low, high;
-  for (float s : q.weights.scales) low.push_back(-most * s), high.push_back(most * s);
+  for (float s : q.weights.scales) low.push_back(-max_abs * s), high.push_back(max_abs * s);
   const bool per_channel = low.size() > 1 || channels == 1;
   const bool depthwise = op == "DepthwiseConv2dNative";
   const Shape ends = per_channel ? Shape{channels} : Shape{};

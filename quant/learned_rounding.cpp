@@ -12,11 +12,11 @@ namespace cytodet::quant {
 namespace {
 
 constexpr double kDamping = 0.01;  // of the mean of the diagonal
-constexpr int kSweeps = 2;         // over all codes, one step each
+constexpr int kSweeps = 2;         // over all values, one step each
 constexpr int64_t kFactorRows = 64;
 
-// H of one block of a filter's rows, in the order in which they are kept: the rows that matter most last, since those are coded
-// first.
+// H of one block of a filter's rows, in the order in which they are kept: the rows that matter most last, since rounding begins
+// with the last row.
 struct Quadratic {
   int64_t n = 0;
   std::vector<int64_t> order;  // row of the block at each place
@@ -76,11 +76,11 @@ Quadratic quadratic_of(const SquareSource& s, int64_t windows, int64_t size, con
   return q;
 }
 
-// The codes that may occur, and how much room sums of four rows leave (WeightLimits).
-class Codes {
+// The quantized values that weights may have (WeightLimits, levels).
+class AllowedValues {
  public:
-  Codes(const WeightLimits& limits, const std::vector<int>& levels) : limits_(limits), levels_(levels) {
-    most_ = limits.max_abs;
+  AllowedValues(const WeightLimits& limits, const std::vector<int>& levels) : limits_(limits), levels_(levels) {
+    max_ = limits.max_abs;
     if (levels.empty()) return;
     for (int c = -128; c <= 128; ++c) {
       const auto up = std::upper_bound(levels.begin(), levels.end(), c);
@@ -89,9 +89,9 @@ class Codes {
       next_[1][c + 128] = at == levels.begin() ? c : *(at - 1);
     }
   }
-  // The nearest code in [low, high], for NaN that to zero; where there is none, the one nearest to zero.
+  // The allowed value in [low, high] nearest to c, for NaN to 0; without one in it, the one nearest to 0.
   int nearest(float c, int low, int high) const {
-    low = std::max(low, -most_), high = std::min(high, most_);
+    low = std::max(low, -max_), high = std::min(high, max_);
     if (std::isnan(c)) c = 0;  // of a weight that is no number, or of products that ran over
     if (levels_.empty())
       return static_cast<int>(std::clamp(std::nearbyint(c), static_cast<float>(low), static_cast<float>(high)));
@@ -102,82 +102,82 @@ class Codes {
     if (at == end || (at != first && c - static_cast<float>(*(at - 1)) <= static_cast<float>(*at) - c)) --at;
     return *at;
   }
-  // The next code above or below; the same where there is none.
-  int next(int code, bool up) const {
-    if (levels_.empty()) return std::clamp(up ? code + 1 : code - 1, -most_, most_);
-    return next_[up ? 0 : 1][code + 128];
+  // The next allowed value above or below; `value` where there is none.
+  int next(int value, bool up) const {
+    if (levels_.empty()) return std::clamp(up ? value + 1 : value - 1, -max_, max_);
+    return next_[up ? 0 : 1][value + 128];
   }
   bool safe_16bit() const { return limits_.safe_16bit; }
 
  private:
   WeightLimits limits_;
   const std::vector<int>& levels_;
-  int most_ = 127;
+  int max_ = 127;
   int next_[2][257] = {};
 };
 
 // The sum of four products (is_16bit_safe) that a filter's row is in.
 int64_t sum_of_row(int64_t row) { return row / k16BitSafeRows * 2 + row % 4 / 2; }
 
-// kCodedColumns output channels of one filter.
-class ColumnCoder {
+// kColumns output channels of one filter.
+class ColumnRounder {
  public:
-  ColumnCoder(const Codes& codes, int64_t rows) : codes_(codes), sums_(static_cast<size_t>((rows / k16BitSafeRows + 1) * 2)) {}
+  ColumnRounder(const AllowedValues& allowed, int64_t rows)
+      : allowed_(allowed), sums_(static_cast<size_t>((rows / k16BitSafeRows + 1) * 2)) {}
 
   void start() { std::fill(sums_.begin(), sums_.end(), Room{}); }
 
-  // Codes the rows first .. first + q.n. weights: [q.n, kCodedColumns] in q's order; result likewise. Returns each column's
-  // error.
-  void code(const Quadratic& q, int64_t first, const float* weights, const float* scales, int columns, int8_t* result,
-            double* errors) {
+  // Rounds the rows first .. first + q.n. weights, result: [q.n, kColumns] in q.order. Adds each column's error to errors.
+  void round(const Quadratic& q, int64_t first, const float* weights, const float* scales, int columns, int8_t* result,
+             double* errors) {
     const int64_t n = q.n;
-    e_.resize(static_cast<size_t>(n * kCodedColumns));
-    alignas(64) float ahead[kCodedColumns];
+    e_.resize(static_cast<size_t>(n * kColumns));
+    alignas(64) float ahead[kColumns];
     for (int64_t k = n - 1; k >= 0; --k) {
       const float* u = q.u.data() + k * n;
-      weighted_rows(u + k + 1, e_.data() + (k + 1) * kCodedColumns, n - k - 1, ahead);
+      weighted_rows(u + k + 1, e_.data() + (k + 1) * kColumns, n - k - 1, ahead);
       const int64_t sum = sum_of_row(first + q.order[static_cast<size_t>(k)]);
-      for (int c = 0; c < kCodedColumns; ++c) {
-        float& e = e_[static_cast<size_t>(k * kCodedColumns + c)];
+      for (int c = 0; c < kColumns; ++c) {
+        float& e = e_[static_cast<size_t>(k * kColumns + c)];
         e = 0;
         if (c >= columns) continue;
-        const float wanted = weights[k * kCodedColumns + c] + ahead[c] / u[k];
-        const int code = put(sum, c, wanted / scales[c]);
-        result[k * kCodedColumns + c] = static_cast<int8_t>(code);
-        e = weights[k * kCodedColumns + c] - static_cast<float>(code) * scales[c];
-        const double off = static_cast<double>(u[k]) * (wanted - static_cast<float>(code) * scales[c]);
+        const float wanted = weights[k * kColumns + c] + ahead[c] / u[k];
+        const int value = put(sum, c, wanted / scales[c]);
+        result[k * kColumns + c] = static_cast<int8_t>(value);
+        e = weights[k * kColumns + c] - static_cast<float>(value) * scales[c];
+        const double off = static_cast<double>(u[k]) * (wanted - static_cast<float>(value) * scales[c]);
         errors[c] += off * off;
       }
     }
   }
 
-  // Moves single codes by a step while that lowers a column's error. Behind code() of the same block.
-  void improve(const Quadratic& q, int64_t first, const float* scales, int columns, int8_t* codes) {
+  // Moves single values by a step while that lowers a column's error. Called after round() of the same block.
+  void improve(const Quadratic& q, int64_t first, const float* scales, int columns, int8_t* values) {
     const int64_t n = q.n;
-    gradient_.resize(static_cast<size_t>(n * kCodedColumns));
-    for (int64_t k = 0; k < n; ++k) weighted_rows(q.h.data() + k * n, e_.data(), n, gradient_.data() + k * kCodedColumns);
+    gradient_.resize(static_cast<size_t>(n * kColumns));
+    for (int64_t k = 0; k < n; ++k) weighted_rows(q.h.data() + k * n, e_.data(), n, gradient_.data() + k * kColumns);
     for (int sweep = 0; sweep < kSweeps; ++sweep) {
       bool moved = false;
-      for (int64_t k = n - 1; k >= 0; --k) moved |= improve_row(q, k, first, scales, columns, codes);
+      for (int64_t k = n - 1; k >= 0; --k) moved |= improve_row(q, k, first, scales, columns, values);
       if (!moved) break;
     }
   }
 
  private:
   struct Room {
-    int up[kCodedColumns] = {}, down[kCodedColumns] = {};  // taken by positive and by negative codes
+    int up[kColumns] = {}, down[kColumns] = {};  // the sums of positive and of negative values, as magnitudes
   };
 
-  int put(int64_t sum, int column, float code) {
-    if (!codes_.safe_16bit()) return codes_.nearest(code, -127, 127);
+  int put(int64_t sum, int column, float value) {
+    if (!allowed_.safe_16bit()) return allowed_.nearest(value, -127, 127);
     Room& room = sums_[static_cast<size_t>(sum)];
-    const int c = codes_.nearest(code, room.down[column] - kMax16BitSafeSum, kMax16BitSafeSum - room.up[column]);
+    const int c = allowed_.nearest(value, room.down[column] - kMax16BitSafeSum, kMax16BitSafeSum - room.up[column]);
     (c > 0 ? room.up[column] : room.down[column]) += std::abs(c);
     return c;
   }
 
   bool fits(int64_t sum, int column, int from, int to) {
-    if (!codes_.safe_16bit()) return true;
+    if (!allowed_.safe_16bit()) return true;
     const Room& room = sums_[static_cast<size_t>(sum)];
     return to > 0 ? room.up[column] - std::max(from, 0) + to <= kMax16BitSafeSum
                   : room.down[column] - std::max(-from, 0) - to <= kMax16BitSafeSum;
@@ -188,33 +188,33 @@ class ColumnCoder {
     room.down[column] += std::max(-to, 0) - std::max(-from, 0);
   }
 
-  bool improve_row(const Quadratic& q, int64_t k, int64_t first, const float* scales, int columns, int8_t* codes) {
-    alignas(64) float step[kCodedColumns] = {};
+  bool improve_row(const Quadratic& q, int64_t k, int64_t first, const float* scales, int columns, int8_t* values) {
+    alignas(64) float step[kColumns] = {};
     bool moved = false;
     const float h = q.h[static_cast<size_t>(k * q.n + k)];
     const int64_t sum = sum_of_row(first + q.order[static_cast<size_t>(k)]);
     for (int c = 0; c < columns; ++c) {
-      const float g = gradient_[static_cast<size_t>(k * kCodedColumns + c)];
-      int8_t& code = codes[k * kCodedColumns + c];
-      const int to = codes_.next(code, g > 0);
-      const float d = static_cast<float>(to - code) * scales[c];
-      if (!(d * d * h < 2 * d * g * 0.9999f) || !fits(sum, c, code, to)) continue;
-      move(sum, c, code, to);
-      code = static_cast<int8_t>(to);
+      const float g = gradient_[static_cast<size_t>(k * kColumns + c)];
+      int8_t& value = values[k * kColumns + c];
+      const int to = allowed_.next(value, g > 0);
+      const float d = static_cast<float>(to - value) * scales[c];
+      if (!(d * d * h < 2 * d * g * 0.9999f) || !fits(sum, c, value, to)) continue;
+      move(sum, c, value, to);
+      value = static_cast<int8_t>(to);
       step[c] = -d;
-      e_[static_cast<size_t>(k * kCodedColumns + c)] -= d;
+      e_[static_cast<size_t>(k * kColumns + c)] -= d;
       moved = true;
     }
     if (moved) add_outer(q.h.data() + k * q.n, step, q.n, gradient_.data());
     return moved;
   }
 
-  const Codes& codes_;
+  const AllowedValues& allowed_;
   std::vector<Room> sums_;
   std::vector<float> e_, gradient_;
 };
 
-// Columns of a filter that share their quadratic forms: kCodedColumns of a dense one at most, those of one input of a depthwise.
+// Columns of a filter that share their quadratic forms: kColumns of a dense one at most, those of one input of a depthwise.
 struct ColumnGroup {
   int64_t first = 0;  // output channel
   int columns = 0;
@@ -237,11 +237,11 @@ class FilterRounding {
       : filter_(filter),
         channels_(channels),
         rows_(filter.size() / channels),
-        codes_(limits, levels),
+        allowed_(limits, levels),
         base_(base),
         groups_(std::move(groups)) {}
 
-  // The codes and errors of one share of the scales, of each channel.
+  // The quantized values, and the errors of each channel, with the scales times one share.
   struct Trial {
     Tensor values;
     std::vector<double> errors;
@@ -249,31 +249,29 @@ class FilterRounding {
   Trial trial(float share, bool improve) const {
     Trial t{Tensor(DType::i8, filter_.shape()), std::vector<double>(static_cast<size_t>(channels_), 0)};
     parallel_for(static_cast<int64_t>(groups_.size()), 0,
-                 [&](int64_t g) { code(groups_[static_cast<size_t>(g)], share, improve, t); });
+                 [&](int64_t g) { round_group(groups_[static_cast<size_t>(g)], share, improve, t); });
     return t;
   }
 
  private:
-  void code(const ColumnGroup& group, float share, bool improve, Trial& t) const {
-    ColumnCoder coder(codes_, rows_);
-    coder.start();
-    float scales[kCodedColumns];
+  void round_group(const ColumnGroup& group, float share, bool improve, Trial& t) const {
+    ColumnRounder rounder(allowed_, rows_);
+    rounder.start();
+    float scales[kColumns];
     for (int c = 0; c < group.columns; ++c)
       scales[c] = share * base_[base_.size() == 1 ? 0 : static_cast<size_t>(group.first + c)];
-    double errors[kCodedColumns] = {};
+    double errors[kColumns] = {};
     std::vector<float> weights;
-    std::vector<int8_t> codes;
+    std::vector<int8_t> values;
     int64_t first = 0;
     for (const Quadratic& q : *group.blocks) {
-      weights.assign(static_cast<size_t>(q.n * kCodedColumns), 0);
-      codes.assign(weights.size(), 0);
+      weights.assign(static_cast<size_t>(q.n * kColumns), 0);
+      values.assign(weights.size(), 0);
       const auto at = [&](int64_t k) { return (first + q.order[static_cast<size_t>(k)]) * channels_ + group.first; };
-      for (int64_t k = 0; k < q.n; ++k)
-        std::copy_n(filter_.data<float>() + at(k), group.columns, weights.data() + k * kCodedColumns);
-      coder.code(q, first, weights.data(), scales, group.columns, codes.data(), errors);
-      if (improve) coder.improve(q, first, scales, group.columns, codes.data());
-      for (int64_t k = 0; k < q.n; ++k)
-        std::copy_n(codes.data() + k * kCodedColumns, group.columns, t.values.data<int8_t>() + at(k));
+      for (int64_t k = 0; k < q.n; ++k) std::copy_n(filter_.data<float>() + at(k), group.columns, weights.data() + k * kColumns);
+      rounder.round(q, first, weights.data(), scales, group.columns, values.data(), errors);
+      if (improve) rounder.improve(q, first, scales, group.columns, values.data());
+      for (int64_t k = 0; k < q.n; ++k) std::copy_n(values.data() + k * kColumns, group.columns, t.values.data<int8_t>() + at(k));
       first += q.n;
     }
     for (int c = 0; c < group.columns; ++c) t.errors[static_cast<size_t>(group.first + c)] = errors[c];
@@ -281,26 +279,26 @@ class FilterRounding {
 
   const Tensor& filter_;
   int64_t channels_, rows_;
-  Codes codes_;
+  AllowedValues allowed_;
   const std::vector<float>& base_;
   std::vector<ColumnGroup> groups_;
 };
 
-// For each channel, or for all together, the share with the least error.
+// For each channel, or for all together, the share with the smallest error.
 QuantizedWeights best_of(const FilterRounding& rounding, const Tensor& filter, int64_t channels, const std::vector<float>& base,
                          const std::vector<float>& shares) {
   std::vector<float> best(static_cast<size_t>(channels), shares.front());
-  std::vector<double> least;
+  std::vector<double> min_errors;
   QuantizedWeights w{Tensor(DType::i8, filter.shape()), base};
   for (float share : shares) {
     const FilterRounding::Trial t = rounding.trial(share, true);
     std::vector<double> errors = t.errors;
     if (base.size() == 1) errors.assign(errors.size(), std::accumulate(errors.begin(), errors.end(), 0.0));
-    const bool is_first = least.empty();  // its codes are kept also where errors are no numbers
-    if (is_first) least.assign(errors.size(), INFINITY);
+    const bool is_first = min_errors.empty();  // its values are kept also where errors are NaN
+    if (is_first) min_errors.assign(errors.size(), INFINITY);
     for (int64_t c = 0; c < channels; ++c) {
-      if (!is_first && !(errors[static_cast<size_t>(c)] < least[static_cast<size_t>(c)])) continue;
-      least[static_cast<size_t>(c)] = errors[static_cast<size_t>(c)];
+      if (!is_first && !(errors[static_cast<size_t>(c)] < min_errors[static_cast<size_t>(c)])) continue;
+      min_errors[static_cast<size_t>(c)] = errors[static_cast<size_t>(c)];
       w.scales[base.size() == 1 ? 0 : static_cast<size_t>(c)] = share * base[base.size() == 1 ? 0 : static_cast<size_t>(c)];
       for (int64_t i = c; i < filter.size(); i += channels) w.values.data<int8_t>()[i] = t.values.data<int8_t>()[i];
     }
@@ -367,8 +365,8 @@ RoundedLayer round_learned(const Tensor& filter, int64_t channels, bool per_chan
   std::vector<std::vector<Quadratic>> forms;
   std::vector<ColumnGroup> groups;
   const auto add_groups = [&](int64_t first, int64_t end, const std::vector<Quadratic>& blocks) {
-    for (int64_t c = first; c < end; c += kCodedColumns)
-      groups.push_back({c, static_cast<int>(std::min<int64_t>(kCodedColumns, end - c)), &blocks});
+    for (int64_t c = first; c < end; c += kColumns)
+      groups.push_back({c, static_cast<int>(std::min<int64_t>(kColumns, end - c)), &blocks});
   };
   if (moments && moments->depthwise) {
     const int64_t multiplier = channels / moments->channels;

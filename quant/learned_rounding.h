@@ -10,18 +10,19 @@
 namespace cytodet::quant {
 
 struct RoundingInput {
-  std::vector<float> factors;  // that the input channels were multiplied by, and the filter divided; empty: none
-  float step = 0;              // of the input's own values: its rounding adds noise of step^2 / 12 to each
-  std::vector<float> scales;   // that codes are for, one or one per channel; empty: the best are looked for
+  std::vector<float> factors;  // [input channels] that the input was multiplied by, and the filter divided; empty: none
+  float step = 0;              // between quantized values of the input: rounding adds noise of variance step^2 / 12 to each
+  std::vector<float> scales;   // of the weights, one or one per output channel; empty: the best are looked for
 };
 
-// Codes of a float filter (in the order of quantize_weights: [.., channels], of a depthwise layer [h, w, inputs, multiplier]),
-// such that E[(sum of x * (code * scale - weight))^2] is small for each output channel: by the factor U of H = U'U, where H holds
-// the second moments of the window's numbers x, codes are chosen from the last row on, each as near as possible to the weight
-// plus what the errors of the rows before it ask for; then single codes move by one step while that gains. H off the diagonal is
-// weighed by windows / (windows + size), and the diagonal gets 1 % of its mean. Scales: the best of a few shares of those of
-// quantize_weights(). `levels`: the codes that may occur, ascending; empty: all within the limits. Without moments (null) H is
-// the identity.
+// Quantized values q of a float filter w (in the order of quantize_weights: [.., channels]; of a depthwise layer [h, w, inputs,
+// multiplier]), chosen so that E[(sum of x * (q * scale - w))^2] is small for each output channel, x: the window that the layer
+// reads, flattened to [size]. H [size, size] holds E[x x'], as measured on `moments`.windows windows; without moments (null) it
+// is the identity. With H = U'U each q is rounded in turn, from the last row on, after w was shifted so that it makes up for the
+// errors of the rows that are rounded already; then single q move by one step as long as that lowers the error.
+// Elements of H off the diagonal are multiplied by windows / (windows + size), and 1 % of the diagonal's mean is added to it.
+// The scales are those of quantize_weights() times the best of a few factors. `levels`: the values that q may have, ascending;
+// empty: all within the limits.
 RoundedLayer round_learned(const Tensor& filter, int64_t channels, bool per_channel, const WeightLimits& limits,
                            const std::vector<int>& levels, const InputMoments* moments, const RoundingInput& input);
 

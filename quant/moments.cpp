@@ -82,17 +82,17 @@ void choose_blocks(std::vector<WatchedLayer>& layers, int64_t max_bytes) {
   }
 }
 
-// Positions 0 .. of - 1, at most `most`, spread evenly, each at another place of its share in each sample.
-std::vector<int64_t> spread(int64_t of, int64_t most, size_t sample) {
+// Positions 0 .. of - 1, at most `max_windows`, spread evenly, each at another place of its share in each sample.
+std::vector<int64_t> spread(int64_t of, int64_t max_windows, size_t sample) {
   std::vector<int64_t> at;
-  if (of <= most) {
+  if (of <= max_windows) {
     for (int64_t i = 0; i < of; ++i) at.push_back(i);
     return at;
   }
   uint64_t state = 0x9e3779b97f4a7c15u * (static_cast<uint64_t>(sample) + 1);
-  for (int64_t i = 0; i < most; ++i) {
+  for (int64_t i = 0; i < max_windows; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    const int64_t low = i * of / most, high = (i + 1) * of / most;
+    const int64_t low = i * of / max_windows, high = (i + 1) * of / max_windows;
     at.push_back(low + static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(high - low)));
   }
   return at;
@@ -104,13 +104,14 @@ struct Windows {
   std::vector<float> numbers;
 };
 
-std::optional<Windows> windows_of(const WatchedLayer& l, const Tensor& map, int64_t most, size_t sample) {
+std::optional<Windows> windows_of(const WatchedLayer& l, const Tensor& map, int64_t max_windows, size_t sample) {
   Windows out;
   const float* x = map.data<float>();
   const int64_t c = l.channels;
   if (map.dim(-1) != c || map.rank() != (l.matrix ? 2 : 4)) return {};  // several groups, or another rank
   if (l.matrix) {
-    for (int64_t row : spread(map.dim(0), most, sample)) out.numbers.insert(out.numbers.end(), x + row * c, x + (row + 1) * c);
+    for (int64_t row : spread(map.dim(0), max_windows, sample))
+      out.numbers.insert(out.numbers.end(), x + row * c, x + (row + 1) * c);
     out.count = static_cast<int64_t>(out.numbers.size()) / c;
     return out;
   }
@@ -123,7 +124,7 @@ std::optional<Windows> windows_of(const WatchedLayer& l, const Tensor& map, int6
     if (whole < extent) return {};
     places[side] = (whole - extent) / l.stride[side] + 1;
   }
-  const std::vector<int64_t> chosen = spread(map.dim(0) * places[0] * places[1], most, sample);
+  const std::vector<int64_t> chosen = spread(map.dim(0) * places[0] * places[1], max_windows, sample);
   const int64_t wide = l.kernel[0] * l.kernel[1] * c;
   out.count = static_cast<int64_t>(chosen.size());
   out.numbers.assign(static_cast<size_t>(out.count * wide), 0.0f);
@@ -266,8 +267,8 @@ class MomentRun {
     for (size_t i : readers_[static_cast<size_t>(tap)]) {
       // Some eight windows for each weight of an output, so that their sums know more than the samples by heart.
       const int64_t wanted = 8 * layers_[i].moments.size / static_cast<int64_t>(data_.samples.size());
-      const int64_t most = std::max(options_.windows_per_image, std::min(wanted, kMaxWindows));
-      if (const std::optional<Windows> w = windows_of(layers_[i], t, most, sample)) add_windows(lane[i], *w);
+      const int64_t max_windows = std::max(options_.windows_per_image, std::min(wanted, kMaxWindows));
+      if (const std::optional<Windows> w = windows_of(layers_[i], t, max_windows, sample)) add_windows(lane[i], *w);
     }
   }
 

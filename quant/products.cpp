@@ -62,11 +62,11 @@ template <int lanes>
 template <int lanes>
 [[gnu::always_inline]] inline void weighted_rows_of(const float* factor, const float* x, int64_t n, float* out) {
   using V = typename Lanes<lanes>::type;
-  constexpr int vectors = kCodedColumns / lanes, chains = 4;
+  constexpr int vectors = kColumns / lanes, chains = 4;
   V sum[chains][vectors] = {};
   const auto add = [&](int chain, int64_t i) __attribute__((always_inline)) {
     V row[vectors];
-    std::memcpy(row, x + i * kCodedColumns, sizeof row);
+    std::memcpy(row, x + i * kColumns, sizeof row);
     for (int v = 0; v < vectors; ++v) sum[chain][v] += factor[i] * row[v];
   };
   int64_t i = 0;
@@ -81,14 +81,14 @@ template <int lanes>
 template <int lanes>
 [[gnu::always_inline]] inline void add_outer_of(const float* factor, const float* step, int64_t n, float* x) {
   using V = typename Lanes<lanes>::type;
-  constexpr int vectors = kCodedColumns / lanes;
+  constexpr int vectors = kColumns / lanes;
   V by[vectors];
   std::memcpy(by, step, sizeof by);
   for (int64_t i = 0; i < n; ++i) {
     V row[vectors];
-    std::memcpy(row, x + i * kCodedColumns, sizeof row);
+    std::memcpy(row, x + i * kColumns, sizeof row);
     for (int v = 0; v < vectors; ++v) row[v] += factor[i] * by[v];
-    std::memcpy(x + i * kCodedColumns, row, sizeof row);
+    std::memcpy(x + i * kColumns, row, sizeof row);
   }
 }
 

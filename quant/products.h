@@ -6,14 +6,14 @@
 
 namespace cytodet::quant {
 
-// sums[i, j] += sum over rows of x[row, i] * x[row, j], for j >= i; what lies below the diagonal is not meant. x: [rows, n];
-// sums: n rows, `stride` apart.
+// sums[i, j] += sum over rows of x[row, i] * x[row, j], for j >= i; sums below the diagonal (j < i) are left with any values.
+// x: [rows, n]; sums: n rows, `stride` apart.
 void add_products(const float* x, int64_t rows, int64_t n, float* sums, int64_t stride);
 
-// Columns that the two functions below work on at once.
-constexpr int kCodedColumns = 16;
+// Columns of x in weighted_rows and add_outer.
+constexpr int kColumns = 16;
 
-// out[column] = sum over i of factor[i] * x[i, column]; x: [n, kCodedColumns].
+// out[column] = sum over i of factor[i] * x[i, column]; x: [n, kColumns].
 void weighted_rows(const float* factor, const float* x, int64_t n, float* out);
 // x[i, column] += factor[i] * step[column].
 void add_outer(const float* factor, const float* step, int64_t n, float* x);

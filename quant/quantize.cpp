@@ -9,7 +9,7 @@
 #include "graph/ir/conv_node.h"
 #include "graph/ir/frames.h"
 #include "graph/ir/op.h"
-#include "graph/layout/channels_last.h"
+#include "graph/layout/put_channels_last.h"
 #include "graph/passes/tf_int8.h"
 #include "quant/clusters.h"
 #include "quant/graph_hash.h"
@@ -182,11 +182,11 @@ RoundedLayer recorded(const QuantizeOptions& options, const QuantizedLayer& laye
   return round_learned(filter, channels, r.scale_w.size() > 1, {}, r.cluster, moments, input);
 }
 
-// Codes that may occur in a filter; empty: all.
+// Quantized values that may occur in a filter, ascending; empty: all.
 std::vector<int> levels_of(const std::string& layer, const std::string& op, const Tensor& filter, int64_t channels,
                            const QuantizeOptions& options, const WeightLimits& limits) {
   if (options.nuq_steps == 0 || !may_have_few_bits(layer, op, filter, options)) return {};
-  return best_clusters(code_counts(quantize_weights(filter, channels, options.per_channel, limits).values), options.nuq_steps)
+  return best_clusters(value_counts(quantize_weights(filter, channels, options.per_channel, limits).values), options.nuq_steps)
       .levels;
 }
 
@@ -355,8 +355,8 @@ QuantizeReport report_of(const Graph& graph) {
                          {},     {}};
     layer.input_name = graph.name_of(n.inputs.at(0));
     if (const std::optional<QuantizedConv> q = has_int8_form(n.op) ? quantized_conv(graph, id) : std::nullopt) {
-      const int8_t* codes = q->weights.values.data<int8_t>();
-      const bool four = std::all_of(codes, codes + q->weights.values.size(), [](int8_t c) { return std::abs(c) <= 7; });
+      const int8_t* values = q->weights.values.data<int8_t>();
+      const bool four = std::all_of(values, values + q->weights.values.size(), [](int8_t c) { return std::abs(c) <= 7; });
       layer.precision = LayerPrecision::int8;
       layer.why.clear();
       layer.input = q->quant;

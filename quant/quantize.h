@@ -28,9 +28,9 @@ struct QuantizeOptions {
   bool reduce_range = false;  // dense filters keep to -64..64: sums of any two products fit 16 bits
   bool elementwise = false;   // sums, products and stand-alone activations read INT8 too: less memory, less exact
   bool equalize = true;       // scales input channels before they are quantized, and the filter back; see equalization()
-  int weight_bits = 8;        // 8, or 4: of the filters that keeps_8_bits() does not name
-  std::vector<std::string> eight_bit_nodes = {};  // whose filters keep 8 bits, besides those
-  int nuq_steps = 0;  // 16 or 32: so many values in such a filter, wherever they fit best; 0: all of weight_bits
+  int weight_bits = 8;        // 8, or 4: of filters for which keeps_8_bits() is false
+  std::vector<std::string> eight_bit_nodes = {};  // layers whose filters keep 8 bits too
+  int nuq_steps = 0;  // 16 or 32: the values of a filter that need not keep 8 bits, where they fit best; 0: all of weight_bits
   std::shared_ptr<const Records> records = {};  // layers that have one are quantized by it, others stay in float; null: by ranges
   std::shared_ptr<const Moments> moments = {};  // weights are rounded by them (learned_rounding.h); null: each to the nearest
 };
@@ -53,17 +53,18 @@ struct QuantizeReport {
   int int8_layers() const;
 };
 
-// Whether a filter has 8 bits in any case: those of depthwise layers, and of fewer than 1,024 weights, which are no part of a
-// file's size worth a loss.
+// Whether a filter has 8 bits whatever weight_bits is: one of a depthwise layer, or of fewer than 1,024 weights, whose share of
+// the file's size is not worth a loss.
 bool keeps_8_bits(const std::string& op, const Tensor& filter);
 
 // Throws UsageError of names in the options that the graph does not have, with the nearest ones: as quantize(), before any work.
 void check_names(const Graph& graph, const QuantizeOptions& options);
 
-// Factor per input channel that makes the channels' ranges alike: the input is multiplied by it, the filter divided. Depthwise:
-// one over the channel's range, which costs the filter nothing, since its quantized values are scaled per channel. Else the
-// square root of what the filter's reach has over the input's ("Data-free quantization", Nagel et al. 2019, formula 11, one side
-// of it). Largest 1; exact in half precision, so that a file can keep them in 16 bits.
+// Factors [input channels] that make the channels' ranges alike: the input is multiplied by them, the filter divided. Depthwise:
+// 1 / the channel's range, which costs the filter nothing, since its quantized values are scaled per channel. Else
+// sqrt(max |weight| of the channel / the channel's range) ("Data-free quantization", Nagel et al. 2019, formula 11, one side of
+// it). The factors are divided by the largest, which becomes 1; all are exact in half precision, so that a file can keep them in
+// 16 bits.
 std::vector<float> equalization(const Tensor& filter, bool depthwise, const Range& input);
 
 // Quantizes every Conv2D, DepthwiseConv2dNative and MatMul with a constant filter whose input has a range, average pools, means
@@ -72,13 +73,13 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
 // nothing to quantize, already quantized, another graph's ranges, excluded names that do not exist (with the nearest names).
 QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOptions& options);
 
-// What became of each layer of a graph that is quantized already.
+// The report of a graph that is quantized already.
 QuantizeReport report_of(const Graph& graph);
 
 // Range of each quantized convolution's sum after its bias (and Relu or Relu6), by convolution: what a file with frozen ranges
 // needs. `outputs`: nodes whose names must stay.
 std::map<std::string, Range> result_ranges(const Graph& graph, const Ranges& ranges, const std::set<std::string>& outputs = {});
-// The ends of those.
+// The lower and upper ends of result_ranges().
 std::map<std::string, std::pair<float, float>> output_ranges(const Graph& graph, const Ranges& ranges,
                                                              const std::set<std::string>& outputs = {});
 

@@ -37,7 +37,7 @@ float positive(const ProtoField& f) {
   return v;
 }
 
-int code_of(const ProtoField& f) {
+int int8_field(const ProtoField& f) {
   const int64_t v = f.integer();
   if (v < -128 || v > 127) throw Error(f.where(), "is " + f.scalar + ", outside of -128..127");
   return static_cast<int>(v);
@@ -53,14 +53,14 @@ LayerRecord layer_record(const ProtoField& value) {
       r.scale_d = positive(f);
       has_scale = true;
     } else if (f.name == "offset_d") {
-      r.offset_d = code_of(f);
+      r.offset_d = int8_field(f);
     } else if (f.name == "scale_w") {
       r.scale_w.push_back(positive(f));
     } else if (f.name == "offset_w") {
       if (f.integer() != 0) throw Error(f.where(), "is " + f.scalar + ": weights have no offset", "0");
       ++weight_offsets;
     } else if (f.name == "cluster") {
-      r.cluster.push_back(code_of(f));
+      r.cluster.push_back(int8_field(f));
     } else if (f.name == "skip_fusion") {
       r.skip_fusion = f.boolean();
     } else if (f.name == "tensor_balance_factor") {

@@ -2,7 +2,7 @@
 //
 //   record { key: "conv1" value { scale_d: 0.0039 offset_d: -128 scale_w: 0.01 scale_w: .. offset_w: 0 .. } }
 //
-// code of a layer's input = clamp(round(x / scale_d) + offset_d, -128, 127), of a weight = round(w / scale_w).
+// A layer's input x is quantized as clamp(round(x / scale_d) + offset_d, -128, 127), a weight w as round(w / scale_w).
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,7 @@ struct LayerRecord {
   float scale_d = 1;
   int offset_d = 0;            // -128..127: that of QuantParams::zero_point - 128
   std::vector<float> scale_w;  // one, or one per output channel
-  std::vector<int> cluster;    // of non-uniform weights: the codes that occur, ascending
+  std::vector<int> cluster;    // of non-uniform weights: the quantized values that occur, ascending
   bool skip_fusion = false;
   bool learned = false;  // not in files: weights are rounded by second moments where they are known
 

@@ -38,12 +38,12 @@ class OutputSqnr {
   std::vector<std::vector<Tensor>> inputs_, outputs_;  // by sample
 };
 
-// Every layer that quantize() would make INT8, the one that does most harm first: alone in INT8 the least SQNR, alone in float
-// the greatest. Independent of threads. Throws Error as quantize() does.
+// Every layer that quantize() would make INT8, the most harmful first: with it alone in INT8 the SQNR is lowest, with it alone in
+// float highest. Independent of threads. Throws Error as quantize() does.
 std::vector<LayerSensitivity> sensitivity(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
                                           const SensitivityOptions& options);
 
-// Names of these layers, the one that does most harm first.
+// The names of the layers of sensitivity(), in its order.
 std::vector<std::string> layers_by_harm(const Graph& graph, const Ranges& ranges, const OutputSqnr& outputs,
                                         const SensitivityOptions& options);
 

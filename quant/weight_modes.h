@@ -12,13 +12,14 @@ struct WeightReport {
   int64_t before = 0, after = 0;  // bytes of all constants of floats
 };
 
-// Filters of Conv2D, DepthwiseConv2dNative and MatMul of at least kFewestCodedWeights numbers: symmetric 8-bit values behind
-// Dequantize, one scale for each output channel, or one for all. Smaller ones are worth no scales.
-constexpr int64_t kFewestCodedWeights = 1024;
+// Filters of Conv2D, DepthwiseConv2dNative and MatMul of at least kMinInt8Weights weights become symmetric 8-bit values behind
+// Dequantize, with one scale for each output channel, or one for all. In smaller filters the scales would outweigh the gain.
+constexpr int64_t kMinInt8Weights = 1024;
 WeightReport weights_to_int8(Graph& graph, bool per_channel);
 
-// Float constants of at least kFewestHalves numbers: float16 behind a Cast that has their name. Those beyond its range stay.
-constexpr int64_t kFewestHalves = 16;
+// Float constants of at least kMinFloat16Values values become float16 behind a Cast that takes their name. Constants with values
+// beyond float16's range stay.
+constexpr int64_t kMinFloat16Values = 16;
 WeightReport constants_to_float16(Graph& graph);
 
 }  // namespace cytodet::quant

@@ -190,8 +190,9 @@ struct Q8Residual {
   Vec values(const uint8_t* p) const { return V::mul(V::add(V::load_bytes(p), qmin), scale); }
 };
 
-// How rows of results are stored: two vectors of a row at a time, `stride` elements between rows, from row 0 on.
-// As bytes, rounded to the nearest as KernelSet::quantize does; NaN becomes qmin.
+// Results store rows of a product, two vectors of a row at a time; `out` is row 0, `stride` the elements between rows.
+
+// Results are bytes, rounded to the nearest as KernelSet::quantize does; NaN becomes qmin.
 struct ByteResults {
   uint8_t* out;
   int64_t stride;
@@ -207,7 +208,7 @@ struct ByteResults {
     V::store_bytes(to, V::min_keep_nan(V::mul(x[0], inverse[0]), qmax), V::min_keep_nan(V::mul(x[1], inverse[1]), qmax), qmin);
   }
 };
-// As fp16.
+// Results are fp16.
 template <class Set = V>
 struct F16Results {
   uint16_t* out;
@@ -220,7 +221,7 @@ struct F16Results {
     Set::store_f16(to + V::width, V::mul(x[1], factor));
   }
 };
-// As the tile's sums, of which `out` is what row 0 would be.
+// Results stay sums, [rows][kPanel].
 struct SumResults {
   float* out;
   static constexpr int64_t stride = kPanel;

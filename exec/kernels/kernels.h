@@ -10,7 +10,7 @@
 namespace cytodet::exec {
 
 // Activations. Approximations, of swish, x * sigmoid(x), and of GELU, are named by their absolute error; they are for layers in
-// 8 bits and on bf16, which cannot show less. Beside it all but swish_small_3e5 have a relative error of 2^-14.
+// 8 bits and on bf16, which cannot show less. All but swish_small_3e5 have a relative error of 2^-14 besides.
 enum class Act : int {
   none,
   relu,
@@ -18,7 +18,7 @@ enum class Act : int {
   sigmoid,
   swish,              // to float rounding
   swish_2e3,          // to kSwish2e3Error = 2.4e-3, of any x
-  swish_2e3_bounded,  // the same, where |x| <= kSwish2e3MaxInput, and where results are requantized kSwishMin is not below qmin
+  swish_2e3_bounded,  // swish_2e3 for |x| <= kSwish2e3MaxInput; where results are requantized, kSwishMin is not below qmin
   swish_3e5,          // to swish_3e5_error(max |x|), at most 2.9e-5, where |x| <= kSwish3e5MaxInput
   swish_small_3e5,    // to swish_small_error(max |x|), at most 2.7e-5, where |x| <= kSwishSmallMaxInput
   hard_swish,         // x * relu6(x + 3) / 6
@@ -28,7 +28,7 @@ enum class Act : int {
   gelu_2e3,   // either, to kGelu2e3Error = 2e-3, of any x
 };
 constexpr float kSwish2e3MaxInput = 160, kSwish3e5MaxInput = 80, kSwishSmallMaxInput = 1.5f;
-constexpr float kSwishMin = -0.2809f;  // the least result of the approximations; swish's own is -0.2785
+constexpr float kSwishMin = -0.2809f;  // the smallest result of the approximations; that of swish itself is -0.2785
 constexpr float kSwish2e3Error = 2.4e-3f, kGelu2e3Error = 2e-3f;
 constexpr float swish_3e5_error(float max_abs) { return max_abs < 0.3f ? 1.1e-3f * max_abs * max_abs * max_abs : 2.9e-5f; }
 constexpr float swish_small_error(float max_abs) { return 5.2e-6f * max_abs * max_abs * max_abs * max_abs + 2e-7f * max_abs; }
@@ -46,7 +46,8 @@ struct QuantizeParams {
 // bytes (q - qmin of QuantizeParams).
 enum class StorageType : int { f32, f16, bf16, q8 };
 
-// Half-precision values: x[i] = data[i] * scale. Scales are powers of two, so that x of any size keeps all 11 bits of a half.
+// Half-precision values: x[i] = data[i] * scale. Scales are powers of two, so that x of any size keeps all 11 bits of an fp16
+// value.
 struct Fp16Values {
   const uint16_t* data = nullptr;
   float scale = 1;
@@ -65,7 +66,7 @@ struct RequantizeParams {
   int byte = 0;
 };
 
-// How the products of q8 values store their results beside floats: as q8, or as halves where the set has them. Element
+// How the products of q8 values store their results where not as floats: as q8, or as fp16 in sets that have it. Element
 // r * stride + c of `out` is row r and column c.
 struct StoredResults {
   StorageType storage = StorageType::f32;  // f32: floats, `out` is not used; q8 or f16
@@ -89,10 +90,10 @@ struct Epilogue {
   const float* residual = nullptr;  // row-major like the result; null: none
   int64_t residual_stride = 0;      // elements between rows
   bool residual_first = false;      // added before act
-  // Q8Kernels::gemm on whole panels, without a residual, quantizes its results so; null: they stay floats. For no other kernel.
+  // Read by Q8Kernels::gemm alone, on whole panels and without a residual: how its results are quantized; null: they stay floats.
   const RequantizeParams* requantize = nullptr;
-  // Q8Kernels::gemm and gemm_segments, without `requantize`, store their results so, and do not touch c: as KernelSet::quantize
-  // or f32_to_f16 would store the floats. For no other kernel.
+  // Read by Q8Kernels::gemm and gemm_segments alone, without `requantize`: where it is not f32 they store their results there, as
+  // KernelSet::quantize or f32_to_f16 would store the floats, and leave c alone.
   StoredResults stored;
   StoredResidual stored_residual;  // instead of `residual`, where `stored` is not f32
 };
@@ -103,8 +104,8 @@ struct PackedF32Weights {
   int64_t k = 0, n = 0;
 };
 
-// Rows of a matrix [m, k] that lie in memory in segments: element `offset` from rows[r] on begins a segment of row r, the
-// segments one after another are the row. A convolution reads its image so: rows are windows, segments the rows of a window.
+// Rows of a matrix [m, k] that lie in memory in segments: row r is segments[0], segments[1], ... one after another, each read
+// from element `offset` counted from rows[r]. A convolution reads its image so: rows are windows, segments the rows of a window.
 struct RowSegment {
   int64_t offset, length;  // elements
 };
@@ -148,14 +149,14 @@ struct WinogradResults {
   const Epilogue* epilogue = nullptr;
 };
 
-// Depthwise kernels compute output pixels in blocks, also the last ones of a row: what they read for up to so many output pixels
-// behind it must be readable, and is not used.
+// Depthwise kernels compute the output pixels of a row in blocks, the last one as whole as the others: the input of up to so many
+// output pixels behind the row must be readable, and is not used.
 constexpr int kDepthwiseReadAhead = 7;
 
 // One row of a depthwise convolution, one panel of channels:
 // out[x][c] = act(bias[c] + sum over ky, kx of rows[ky][x * stride + kx * dilation][c] * weights[ky][kx][c]).
-// A whole panel is read (never stored) at every pixel, so rows need `panel` floats of slack behind their last channel, and
-// kDepthwiseReadAhead.
+// A whole panel is read (never stored) at every pixel, so rows need `panel` floats of slack behind their last channel, and the
+// pixels of kDepthwiseReadAhead.
 struct DepthwiseRow {
   const float* const* rows = nullptr;  // kernel_h pointers to the panel's first channel of pixel 0
   int64_t pixel_stride = 0;            // floats between pixels of a row
@@ -170,9 +171,9 @@ struct DepthwiseRow {
   float* sums = nullptr;  // [panel]: += the row's results, before they are stored, per channel; null: none
 };
 
-// The same over quantized rows, exact in 32 bits. Four rows are interleaved to 32-bit elements (packed4), so that one instruction
-// multiplies four taps: row r lies in packed4[(r / 4) % quads], in byte r % 4, as q - qmin. Whole panels are read, and
-// kDepthwiseReadAhead.
+// One row of a depthwise convolution of q8 values, one panel of channels, with sums exact in 32 bits. Four input rows are
+// interleaved to 32-bit elements (packed4), so that one instruction multiplies four taps: row r lies in packed4[(r / 4) % quads],
+// in byte r % 4, as q - qmin. Whole panels are read, and the pixels of kDepthwiseReadAhead.
 struct DepthwisePacked4 {
   const uint32_t* packed4 = nullptr;  // [quads][pixels][channels]: the panel's first channel of pixel 0, quad 0
   int64_t quad_stride = 0, pixel_stride = 0;
@@ -249,10 +250,11 @@ struct BilinearRow {
 // bytes], what `gemm` reads.
 struct Q8Kernels {
   int group = 0;
-  // As KernelSet::gemm on m packed rows; the epilogue gets sum * scales[column] as x.
+  // c[m, n] = epilogue((a[m, k] * b) * scales[column]) of packed rows a; panels, c and ldc as in KernelSet::gemm.
   void (*gemm)(const void* a, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel, float* c, int64_t ldc,
                const Epilogue& epilogue) = nullptr;
-  // As KernelSet::gemm_segments on packed rows; segments are whole groups (of 16-bit-safe weights: two). Results stay floats.
+  // gemm of packed rows that lie in segments, each a whole number of groups (of 16-bit-safe weights: of pairs of groups).
+  // Epilogue::requantize is not read.
   void (*gemm_segments)(const SegmentedRows& a, int64_t m, const PackedQ8Weights& b, int64_t first_panel, int64_t last_panel,
                         float* c, int64_t ldc, const Epilogue& epilogue) = nullptr;
   // Quantizes in[rows][lda], column i multiplied by gate[i] first (null: 1), and packs.
@@ -276,27 +278,26 @@ struct KernelSet {
   // and residual point at column 0 of the whole result.
   void (*gemm)(const float* a, int64_t lda, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
                float* c, int64_t ldc, const Epilogue& epilogue);
-  // The same where rows lie in segments; sums of more than some hundred products are those of parts. Segments of up to some
-  // hundred elements are best.
+  // gemm of rows that lie in segments. A sum of more than some hundred products is added up in parts. Segments of up to some
+  // hundred elements are fastest.
   void (*gemm_segments)(const SegmentedRows& a, int64_t m, const PackedF32Weights& b, int64_t first_panel, int64_t last_panel,
                         float* c, int64_t ldc, const Epilogue& epilogue);
-  // c[m, n] = epilogue(a[m, k] * b) of up to few_columns columns; c and the residual are contiguous. Segments are best of panel /
-  // 2 elements and more.
+  // c[m, n] = epilogue(a[m, k] * b) of up to few_columns columns; c and the residual are contiguous. Segments of panel / 2 and
+  // more elements are fastest.
   int few_columns;
   void (*gemm_columns)(const SegmentedRows& a, int64_t m, const FewColumns& b, float* c, const Epilogue& epilogue);
   // A 3x3 convolution as 16 products (Winograd's F(2x2, 3x3)): component i of the transformed windows [tiles][channels] is
   // multiplied by component i of the transformed filter. A tile is 2x2 results; its window's pixels, row by row, are
   // pixels[tile][16], its results' pixels[tile][4] (below 0: there is none). Component i of the input begins at out + i *
-  // component_stride, its rows are ldo apart. The output's sums are [16][tiles][panel], those of one panel of columns.
+  // component_stride, its rows are ldo apart. winograd_output reads the sums [16][tiles][panel] of one panel of columns.
   void (*winograd_input)(const float* const* pixels, int64_t tiles, int64_t channels, float* out, int64_t ldo,
                          int64_t component_stride);
   void (*winograd_output)(const float* sums, int64_t tiles, const int64_t* pixels, const WinogradResults& to, int64_t panel);
-  // The same as gemm on bf16 rows [m][row_groups(k, 2) * 2], with sums in float. This and the next four are null where the CPU
-  // has no bf16 products.
+  // On bf16 values; gemm_bf16, pack_bf16, repack_bf16, f32_to_bf16 and bf16_to_f32 are null where the CPU has no bf16 products.
+  // c[m, n] = epilogue(a[m, k] * b) of bf16 rows [m][row_groups(k, 2) * 2], with sums in float; else as gemm.
   void (*gemm_bf16)(const void* a, int64_t m, const PackedBf16Weights& b, int64_t first_panel, int64_t last_panel, float* c,
                     int64_t ldc, const Epilogue& epilogue);
-  // Rows for gemm_bf16: rounds in[rows][lda], column i multiplied by gate[i] first (null: 1); and of values [rows][k] that are
-  // bf16.
+  // Rows for gemm_bf16, column i multiplied by gate[i] (null: 1): of floats in[rows][lda], and of bf16 values in[rows][k].
   void (*pack_bf16)(const float* in, int64_t lda, int64_t rows, int64_t k, const float* gate, void* out);
   void (*repack_bf16)(const uint16_t* in, int64_t rows, int64_t k, const float* gate, void* out);
   // out[rows][ldo] = in[rows][lda], k columns of each, rounded to the nearest, ties to even; and back.
@@ -311,9 +312,11 @@ struct KernelSet {
   void (*dequantize)(const uint8_t* in, int64_t n, float qmin, float* out);
 
   void (*depthwise_row)(const DepthwiseRow& job);
-  // This and the next five are null where the CPU does not sum products of four bytes in 32 bits (VNNI).
+  // depthwise_packed4, pack4_f32, pack4_q8, pack4_fill, f32_to_f16 and f16_to_f32 are null where the CPU does not sum products of
+  // four bytes in 32 bits (VNNI).
   void (*depthwise_packed4)(const DepthwisePacked4& job);
-  // Set byte `byte` of out[pixels][pixel_stride], `channels` of each: quantized floats, q8 values, or n elements to `value`.
+  // Set byte `byte` of 32-bit elements: of out[pixels][pixel_stride], `channels` of each pixel, to the quantized floats or the q8
+  // values of `in`; of packed4[n] to `value`.
   void (*pack4_f32)(const float* in, int64_t pixels, int64_t channels, const QuantizeParams& params, int byte, uint32_t* out,
                     int64_t pixel_stride);
   void (*pack4_q8)(const uint8_t* in, int64_t pixels, int64_t channels, int byte, uint32_t* out, int64_t pixel_stride);
@@ -322,7 +325,7 @@ struct KernelSet {
   void (*f32_to_f16)(const float* in, int64_t lda, int64_t rows, int64_t k, float scale, uint16_t* out, int64_t ldo);
   void (*f16_to_f32)(const Fp16Values& in, int64_t n, float* out);
 
-  // The second is null without VNNI.
+  // A row of a convolution of groups, of floats and of q8 values; grouped_row_q8 is null without VNNI.
   void (*grouped_row)(const GroupedRow<float>& job);
   void (*grouped_row_q8)(const GroupedRow<uint8_t>& job);
   // out[width, channels] = act(sum of weight_i * in_i), 1 to 4 inputs.
@@ -335,7 +338,7 @@ struct KernelSet {
   void (*bilinear_row)(const BilinearRow& job);
   void (*max_pool_row)(const PoolRow<float>& job);
   void (*max_pool_q8)(const PoolRow<uint8_t>& job);
-  // out[n] = the sum of q, of `count` rows of q8 values, at least one: exact up to 65,793 rows.
+  // out[n] = the sums of q over `count` rows of q8 values, at least one: exact up to 65,793 rows.
   void (*sum_q8)(const uint8_t* const* rows, int count, int64_t n, float qmin, float* out);
   // Rows of n values, which begin lda floats apart, n a multiple of `panel`: a = e^(a - the row's largest); inverse_sums[row] = 1
   // / their sum. Relative error at most 1e-6 of the larger ones; a value of minus infinity gives 0. NaN in a row makes its sum

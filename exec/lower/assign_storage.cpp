@@ -32,7 +32,7 @@ class StorageAssigner {
   }
 
  private:
-  // As f16 or bf16, where all readers take it.
+  // Stores the output as f16 or bf16 where all readers take it.
   void choose_16bit(Layer& layer) {
     if (!writes_16bit(layer)) return;
     const float scale = kernels().f32_to_f16 && all_take(layer.output, StorageType::f16) ? fp16_scale_of(bound(layer.output)) : 0;
@@ -61,8 +61,8 @@ class StorageAssigner {
     return shape && elements(*shape) >= kLargeMapElements && stores(layer, StorageType::f16);
   }
 
-  // Such that the bound is 2^14 to 2^15 scales: a half holds up to 65504, and has all of its 11 bits down to 2^-14. 0 where no
-  // bound is known.
+  // The scale of fp16 values of magnitude at most `bound`: the power of two for which bound / scale lies in [2^14, 2^15), below
+  // the largest fp16 value, 65504. Values down to bound / 2^28 keep all 11 bits. 0: no bound is known.
   static float fp16_scale_of(double bound) {
     if (!(bound < 1e30)) return 0;
     return static_cast<float>(std::ldexp(1.0, bound > 0 ? std::max(std::ilogb(bound), -100) - 14 : 0));

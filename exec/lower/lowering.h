@@ -1,4 +1,4 @@
-// Lowering: Graph -> layers -> steps. Kernel rows claim nodes of the graph as layers; fusions join layers; then every layer
+// Lowering: Graph -> layers -> steps. Kernel entries claim nodes of the graph as layers; fusions join layers; then every layer
 // becomes a step over numbered tensors. A node nobody claims becomes a plain step.
 #pragma once
 
@@ -38,7 +38,7 @@ struct LayerIo {
 
 using MakeStep = std::function<std::unique_ptr<Step>(const LayerIo&)>;
 
-// What a layer computes: one of the next four.
+// What a layer computes is a ConvChain, a WeightedSum, a RowOp or an Opaque (LayerKind).
 
 // [terms ->] [dense ->] [depthwise ->] [pointwise], on the own kernels (conv_steps.h):
 //
@@ -76,7 +76,7 @@ struct RowOp {
   bool joins = false;      // its results are the values of its inputs, each of which may be stored in its own way
 };
 
-// Any other step: it reads and writes f32 (where it moves data, whatever its inputs are stored as).
+// Any other step. It reads and writes f32; one that moves data takes its inputs as they are stored.
 struct Opaque {
   std::vector<Value> inputs;
   MakeStep make;
@@ -91,8 +91,8 @@ struct Layer {
   Value output;
   LayerKind kind;
   DataMovement movement = DataMovement::none;
-  // Where movement is other_channels: values of input channel i come to output channel channels_after[i % its size], -1: to none.
-  // Empty where a channel's values come to several.
+  // For movement other_channels: values of input channel i come to output channel channels_after[i % channels_after.size()], to
+  // none where that is -1. Empty: the values of one channel come to several.
   std::vector<int64_t> channels_after;
   // What the graph has it fake-quantize on read (quantize, then dequantize). What a convolution multiplies is not listed here: it
   // has its parameters in DenseConv and DepthwiseConv.

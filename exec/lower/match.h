@@ -24,7 +24,7 @@ bool match_norm(Lowering& low, NodeId id);         // layer, group, instance and
 bool match_dense_conv(Lowering& low, NodeId id);   // Conv2D, constant filter
 bool match_depthwise(Lowering& low, NodeId id);    // constant filter, multiplier 1
 bool match_matmul(Lowering& low, NodeId id);       // MatMul, constant right side
-bool match_open_matmul(Lowering& low, NodeId id);  // the same of rows whose number is known only when it runs
+bool match_open_matmul(Lowering& low, NodeId id);  // match_matmul of a left side whose number of rows is known only when it runs
 bool match_crops(Lowering& low, NodeId id);        // CropAndResize, and the AvgPool behind it
 bool match_lstm(Lowering& low, NodeId id);         // BlockLSTM and BlockLSTMV2 without peepholes
 bool match_sum(Lowering& low, NodeId id);          // Add/AddN of scaled, upsampled maps, and its activation
@@ -36,14 +36,15 @@ bool match_product(Lowering& low, NodeId id);      // Mul of two feature maps, o
 bool match_concat(Lowering& low, NodeId id);       // ConcatV2
 bool match_resize_nearest(Lowering& low, NodeId id);
 bool match_resize_bilinear(Lowering& low, NodeId id);
-bool match_grouped(Lowering& low, NodeId id);          // Conv2D of several groups, DepthwiseConv2dNative of any multiplier
-bool match_reduce(Lowering& low, NodeId id);           // Sum, Mean, Max, Min over constant axes
-bool match_channels(Lowering& low, NodeId id);         // LRN; ArgMax and ArgMin along the last dimension
-bool match_copy(Lowering& low, NodeId id);             // Pad, Slice, StridedSlice, Transpose, Tile and the like: elements move
-bool match_split(Lowering& low, NodeId id);            // Split, SplitV, Unpack
-bool match_expression(Lowering& low, NodeId id);       // chains of element-wise nodes that no other row is made for
-bool match_expression_rest(Lowering& low, NodeId id);  // element-wise nodes that all other rows have left
-bool match_fake_quant(Lowering& low, NodeId id);       // QuantizeV2 -> Dequantize alone
+bool match_grouped(Lowering& low, NodeId id);     // Conv2D of several groups, DepthwiseConv2dNative of any multiplier
+bool match_reduce(Lowering& low, NodeId id);      // Sum, Mean, Max, Min over constant axes
+bool match_channels(Lowering& low, NodeId id);    // LRN; ArgMax and ArgMin along the last dimension
+bool match_copy(Lowering& low, NodeId id);        // Pad, Slice, StridedSlice, Transpose, Tile and the like: elements move
+bool match_split(Lowering& low, NodeId id);       // Split, SplitV, Unpack
+bool match_expression(Lowering& low, NodeId id);  // chains of element-wise nodes that no other kernel is made for
+bool match_expression_rest(Lowering& low,
+                           NodeId id);            // element-wise nodes that all other kernel entries and all fusions have left
+bool match_fake_quant(Lowering& low, NodeId id);  // QuantizeV2 -> Dequantize alone
 
 // input ─▶ Pad | PadV2 zeros over height and width ─▶ v; nothing when v is something else.
 struct ZeroPad {

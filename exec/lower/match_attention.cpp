@@ -1,12 +1,9 @@
-// Products of two computed sides, and attention:
+// Products of two computed sides, and attention.
 //
-//   q ─▶ [Mul scale] ─┐
-//   k ─▶ [Mul scale] ─┴▶ BatchMatMul ─▶ [Mul, RealDiv scale]* ─▶ [Add bias]* ─▶ Softmax ─┐
-//   v ───────────────────────────────────────────────────────────────────────────────────┴▶ BatchMatMul ─▶ [Transpose, Reshape]*
-//   ─▶
-//
-// Splits, slices, transpositions and reshapes before q, k and v are not carried out: the step reads the elements where they lie.
+// Splits, slices, transpositions and reshapes before the sides of a product are not carried out: the step reads the elements
+// where they lie.
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 
@@ -49,7 +46,9 @@ std::optional<std::pair<Value, float>> scaled_by_number(const Lowering& low, con
   return {};
 }
 
-// Walks back from v through nodes that move elements, or multiply all by a number.
+// Walks back from v through nodes that move elements, or multiply all by a number:
+//
+//   x ─▶ [move | Mul number | RealDiv number]* ─▶ v
 Origin origin_of(const Lowering& low, Value v) {
   Origin from{v, all_of(*low.float_shape(v))};
   while (!low.taken(from.input.node)) {
@@ -90,7 +89,7 @@ std::vector<int64_t> outer_sums(const Copy& copy, const Dimensions& dimensions, 
 struct Roles {
   Dimensions batch, rows, columns;
   Roles transposed() const { return {batch, columns, rows}; }
-  MatrixPlaces places(const Copy& copy) const {
+  MatrixLayout places(const Copy& copy) const {
     return {outer_sums(copy, batch, copy.first), outer_sums(copy, rows), outer_sums(copy, columns)};
   }
 };
@@ -107,43 +106,65 @@ Roles last_two(size_t rank, bool transposed) {
   return transposed ? roles.transposed() : roles;
 }
 
+// The labels of an Einsum's two sides and of its result: "abc,acd->abd" is {"abc", "acd", "abd"}. Nothing where there are not two
+// sides, or a label is no letter or occurs twice in one of the three.
+using EinsumLabels = std::array<std::string, 3>;
+std::optional<EinsumLabels> einsum_labels(const std::string& equation) {
+  const size_t comma = equation.find(','), arrow = equation.find("->");
+  if (comma == std::string::npos || arrow == std::string::npos || comma > arrow) return {};
+  EinsumLabels labels{equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1), equation.substr(arrow + 2)};
+  for (const std::string& part : labels)
+    for (char c : part)
+      if (std::isalpha(static_cast<unsigned char>(c)) == 0 || std::count(part.begin(), part.end(), c) != 1) return {};
+  return labels;
+}
+
+bool has(const std::string& labels, char c) { return labels.find(c) != std::string::npos; }
+
+// The roles of the dimensions of a and b, whose labels these are, and of their product: a label of all three is of the batch, one
+// of a and the result of rows, one of b and the result of columns; the sum goes over labels of a and b. Nothing where another
+// label is there.
+struct EinsumRoles {
+  Roles of_a, of_b, result;
+};
+std::optional<EinsumRoles> einsum_roles(const std::string& a, const std::string& b, const std::string& result) {
+  EinsumRoles roles;
+  for (char c : result) {
+    const bool in_a = has(a, c), in_b = has(b, c);
+    if (!in_a && !in_b) return {};
+    (in_a && in_b ? roles.result.batch : in_a ? roles.result.rows : roles.result.columns).push_back(result.find(c));
+    if (in_a) (in_b ? roles.of_a.batch : roles.of_a.rows).push_back(a.find(c));
+    if (in_b) (in_a ? roles.of_b.batch : roles.of_b.columns).push_back(b.find(c));
+  }
+  for (char c : a)
+    if (!has(result, c)) {
+      if (!has(b, c)) return {};
+      roles.of_a.columns.push_back(a.find(c));
+      roles.of_b.rows.push_back(b.find(c));
+    }
+  for (char c : b)
+    if (!has(result, c) && !has(a, c)) return {};
+  return roles;
+}
+
+// Whether the sides have a dimension for each label, of one size where they share the label.
+bool sizes_agree(const Shape* a, const Shape* b, const std::string& labels_a, const std::string& labels_b) {
+  if (!a || !b || a->size() != labels_a.size() || b->size() != labels_b.size()) return false;
+  return std::all_of(labels_a.begin(), labels_a.end(),
+                     [&](char c) { return !has(labels_b, c) || (*a)[labels_a.find(c)] == (*b)[labels_b.find(c)]; });
+}
+
 // "abc,acd->abd" as a product; the sides change places where the result has the second one's dimensions first.
 std::optional<Product> product_of_einsum(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
-  const std::string equation = n.attr_or<std::string>("equation", "");
-  const size_t comma = equation.find(','), arrow = equation.find("->");
-  if (n.inputs.size() != 2 || comma == std::string::npos || arrow == std::string::npos || comma > arrow) return {};
-  const std::string labels[] = {equation.substr(0, comma), equation.substr(comma + 1, arrow - comma - 1),
-                                equation.substr(arrow + 2)};
-  for (const std::string& side : labels)
-    for (char c : side)
-      if (std::isalpha(static_cast<unsigned char>(c)) == 0 || std::count(side.begin(), side.end(), c) != 1) return {};
-  const auto has = [&](size_t side, char c) { return labels[side].find(c) != std::string::npos; };
-  const auto at = [&](size_t side, char c) { return labels[side].find(c); };
-  if (labels[2].empty() || (has(0, labels[2].back()) && has(1, labels[2].back()))) return {};
-  const size_t b = has(1, labels[2].back()) ? 1 : 0, a = 1 - b;  // the right side has the last dimension of the result
-  Product product{n.inputs[a], n.inputs[b], {}, {}, {}};
-  for (char c : labels[2]) {
-    const bool in_a = has(a, c), in_b = has(b, c);
-    if (!in_a && !in_b) return {};
-    (in_a && in_b ? product.result.batch : in_a ? product.result.rows : product.result.columns).push_back(at(2, c));
-    if (in_a) (in_b ? product.of_a.batch : product.of_a.rows).push_back(at(a, c));
-    if (in_b) (in_a ? product.of_b.batch : product.of_b.columns).push_back(at(b, c));
-  }
-  for (char c : labels[a])
-    if (!has(2, c)) {
-      if (!has(b, c)) return {};
-      product.of_a.columns.push_back(at(a, c));
-      product.of_b.rows.push_back(at(b, c));
-    }
-  for (char c : labels[b])
-    if (!has(2, c) && !has(a, c)) return {};
-  const Shape* sides[] = {low.float_shape(n.inputs[0]), low.float_shape(n.inputs[1])};
-  for (size_t i = 0; i < 2; ++i)
-    if (!sides[i] || sides[i]->size() != labels[i].size()) return {};
-  for (char c : labels[a])
-    if (has(b, c) && (*sides[a])[at(a, c)] != (*sides[b])[at(b, c)]) return {};
-  return product;
+  const std::optional<EinsumLabels> labels = einsum_labels(n.attr_or<std::string>("equation", ""));
+  if (!labels || n.inputs.size() != 2) return {};
+  const std::string& result = (*labels)[2];
+  if (result.empty() || (has((*labels)[0], result.back()) && has((*labels)[1], result.back()))) return {};
+  const size_t b = has((*labels)[1], result.back()) ? 1 : 0, a = 1 - b;  // the right side has the last dimension of the result
+  const std::optional<EinsumRoles> roles = einsum_roles((*labels)[a], (*labels)[b], result);
+  if (!roles || !sizes_agree(low.float_shape(n.inputs[a]), low.float_shape(n.inputs[b]), (*labels)[a], (*labels)[b])) return {};
+  return Product{n.inputs[a], n.inputs[b], roles->of_a, roles->of_b, roles->result};
 }
 
 // A MatMul, BatchMatMul or Einsum of two computed sides.
@@ -186,7 +207,9 @@ void take_unread(Lowering& low, const std::vector<NodeId>& nodes) {
   }
 }
 
-// The scores that a Softmax reads: scale * a * b' + bias.
+// The scores that a Softmax reads, scale * a * b' + bias:
+//
+//   a, b ─▶ product ─▶ [Mul | RealDiv number]* ─▶ [Add bias]* ─▶ v, each read by the next alone
 struct Scores {
   Product product;
   float scale = 1;
@@ -274,18 +297,18 @@ bool add_biases(const Lowering& low, const std::vector<Value>& biases, const Sha
 struct Destination {
   Value output;
   std::vector<NodeId> nodes;  // that move elements
-  ResultPlaces places;        // of the product's rows in the output
+  ResultLayout places;        // of the product's rows in the output
 };
-ResultPlaces rows_in_order(int64_t width, int64_t count) {
-  ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width)), width};
+ResultLayout rows_in_order(int64_t width, int64_t count) {
+  ResultLayout places{std::vector<int64_t>(static_cast<size_t>(count / width)), width};
   for (size_t i = 0; i < places.rows.size(); ++i) places.rows[i] = static_cast<int64_t>(i) * width;
   return places;
 }
 // The places of `count / width` rows after the moves of `copy`, whose result has this shape; nothing where a row is torn apart.
-std::optional<ResultPlaces> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
+std::optional<ResultLayout> rows_of(const Copy& copy, const Shape& shape, int64_t width, int64_t count) {
   constexpr int64_t kMaxElements = 16 << 20;
   if (shape.empty() || shape.back() % width || elements(shape) != count || count > kMaxElements) return {};
-  ResultPlaces places{std::vector<int64_t>(static_cast<size_t>(count / width), -1), shape.back()};
+  ResultLayout places{std::vector<int64_t>(static_cast<size_t>(count / width), -1), shape.back()};
   // Element i of the result's dimensions, counted up as a number whose last digit runs first.
   std::vector<size_t> digit(copy.offsets.size(), 0);
   for (int64_t i = 0; i < count; ++i) {
@@ -317,7 +340,7 @@ std::optional<Destination> destination_of(const Lowering& low, NodeId id, const 
   std::optional<Destination> to;
   if (in_order(roles))
     to = Destination{v, {}, rows_in_order(width, count)};
-  else if (std::optional<ResultPlaces> places = rows_of(copy, shape, width, count))
+  else if (std::optional<ResultLayout> places = rows_of(copy, shape, width, count))
     to = Destination{v, {}, std::move(*places)};
   std::vector<NodeId> nodes;
   for (NodeId next = low.sole_reader(v); next >= 0 && !low.taken(next); next = low.sole_reader(v)) {
@@ -336,22 +359,28 @@ std::optional<Destination> destination_of(const Lowering& low, NodeId id, const 
 
 }  // namespace
 
+//   q ─▶ [move | Mul scale]* ─┐
+//   k ─▶ [move | Mul scale]* ─┴▶ product ─▶ [Mul | RealDiv scale]* ─▶ [Add bias]* ─▶ Softmax ─┐
+//   v ─▶ [move]* ─────────────────────────────────────────────────────────────────────────────┴▶ product ─▶ [move]* ─▶
+//
+// product: as in match_computed_product; move: of elements (Split, Slice, Transpose, Reshape, ...), behind the second product
+// only Transpose and aliases that keep its rows whole.
 bool match_attention(Lowering& low, NodeId id) {
-  const std::optional<Product> weighed = product_of_two(low, id);
-  if (!weighed || !in_order(weighed->of_a) || weighed->a.slot != 0) return false;
-  const NodeId softmax = weighed->a.node;
-  const Shape* shape = low.float_shape(weighed->a);
-  if (low.graph.node(softmax).op != "Softmax" || low.taken(softmax) || low.sole_reader(weighed->a) != id) return false;
+  const std::optional<Product> second = product_of_two(low, id);
+  if (!second || !in_order(second->of_a) || second->a.slot != 0) return false;
+  const NodeId softmax = second->a.node;
+  const Shape* shape = low.float_shape(second->a);
+  if (low.graph.node(softmax).op != "Softmax" || low.taken(softmax) || low.sole_reader(second->a) != id) return false;
   const std::optional<Scores> scores = scores_of(low, low.graph.node(softmax).inputs[0]);
   if (!scores || *low.float_shape(low.graph.node(softmax).inputs[0]) != *shape) return false;
-  if (weighed->of_a.rows.size() != 1 || weighed->of_a.columns.size() != 1) return false;
-  const Origin q = origin_of(low, scores->product.a), k = origin_of(low, scores->product.b), v = origin_of(low, weighed->b);
-  std::optional<Destination> to = destination_of(low, id, weighed->result);
+  if (second->of_a.rows.size() != 1 || second->of_a.columns.size() != 1) return false;
+  const Origin q = origin_of(low, scores->product.a), k = origin_of(low, scores->product.b), v = origin_of(low, second->b);
+  std::optional<Destination> to = destination_of(low, id, second->result);
   if (!to || v.scale != 1) return false;
   Attention attention;
   attention.q = scores->product.of_a.places(q.copy);
   attention.k = scores->product.of_b.transposed().places(k.copy);
-  attention.v = weighed->of_b.places(v.copy);
+  attention.v = second->of_b.places(v.copy);
   attention.scale = scores->scale * q.scale * k.scale;
   attention.result = std::move(to->places);
   std::vector<Value> inputs{q.input, k.input, v.input};
@@ -367,7 +396,8 @@ bool match_attention(Lowering& low, NodeId id) {
   return true;
 }
 
-//   a ─▶ MatMul | BatchMatMul* | Einsum ◀─ b     neither constant, of equal batch axes
+//   a ─▶ [move | Mul scale]* ─┐
+//   b ─▶ [move | Mul scale]* ─┴▶ MatMul | BatchMatMul* | Einsum ─▶ [Transpose | alias]* ─▶     a and b not constant
 bool match_computed_product(Lowering& low, NodeId id) {
   const std::optional<Product> product = product_of_two(low, id);
   if (!product) return false;

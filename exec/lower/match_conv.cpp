@@ -268,7 +268,7 @@ bool match_open_matmul(Lowering& low, NodeId id) {
 }
 
 //   x [─▶ Pad zeros] ─▶ DepthwiseConv2dNative(constant filter, multiplier 1) ─▶ tail without residual; in 8 bits as
-//   match_dense_conv. Or ─▶ Conv2D(constant filter [h, w, 1, c]): the form where strides differ.
+//   match_dense_conv. Or ─▶ Conv2D(constant filter [h, w, 1, c]), which TensorFlow has where the two strides differ.
 bool match_depthwise(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool by_groups = n.op == "Conv2D";
@@ -288,7 +288,10 @@ bool match_depthwise(Lowering& low, NodeId id) {
   return true;
 }
 
-// What grouped convolutions read is fake-quantized channel by channel alike: factors stay a product before it.
+//   x [─▶ Pad zeros] ─▶ Conv2D(constant filter [h, w, c / groups, m]) | DepthwiseConv2dNative(any multiplier) ─▶ tail
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─▶ the convolution of a Dequantize(constant) ─▶ tail     reads x fake-quantized
+//
+// All channels of x are quantized with one scale: a Mul by factors before QuantizeV2 stays a layer of its own.
 bool match_grouped(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const bool depthwise = n.op == "DepthwiseConv2dNative";

@@ -76,7 +76,7 @@ std::optional<Copy> slice_copy(const Lowering& low, const Node& n, const Shape& 
   return copy;
 }
 
-// What the plain eval makes of the indices of the input tells where each element comes from.
+// What the plain eval makes of the indices of the input says where each element comes from.
 std::optional<Copy> probed_copy(const Lowering& low, const Node& n, const Shape& in, const Shape& out) {
   constexpr int64_t kMaxProbe = 4 << 20;
   if (elements(in) > kMaxProbe || elements(out) > kMaxProbe) return {};
@@ -101,9 +101,9 @@ std::optional<Copy> probed_copy(const Lowering& low, const Node& n, const Shape&
   }
   // Parts are counted from the smallest, so that none is kFill.
   for (Offsets& offsets : copy.offsets) {
-    const int64_t least = *std::min_element(offsets.begin(), offsets.end());
-    for (int64_t& o : offsets) o -= least;
-    copy.first += least;
+    const int64_t min = *std::min_element(offsets.begin(), offsets.end());
+    for (int64_t& o : offsets) o -= min;
+    copy.first += min;
   }
   return copy;
 }
@@ -346,13 +346,13 @@ std::optional<Copy> composed(const Copy& first, const Shape& between, const Copy
     std::vector<size_t> over;
     int64_t largest = start;
     for (size_t r = 0; r < then.offsets.size(); ++r) {
-      int64_t most = 0;
+      int64_t max_place = 0;
       for (int64_t offset : then.offsets[r]) {
         if (offset < 0) return {};
-        most = std::max(most, place(offset, d));
+        max_place = std::max(max_place, place(offset, d));
       }
-      if (most > 0) over.push_back(r);
-      largest += most;
+      if (max_place > 0) over.push_back(r);
+      largest += max_place;
     }
     if (largest >= between[d]) return {};  // a sum of parts would carry over
     const Offsets& own = first.offsets[d];
@@ -371,8 +371,10 @@ std::optional<Copy> composed(const Copy& first, const Shape& between, const Copy
   return out;
 }
 
-// Split, SplitV and Unpack: a copy for each of the parts that are read. None may be an output of the plan: what nobody reads is
-// not scheduled.
+//   value ─▶ Split | SplitV | Unpack ─┬▶ part     each part that is read becomes a layer that copies it
+//                                     └▶ part ...
+//
+// No part may be an output of the plan: a part that no node reads gets no layer.
 bool match_split(Lowering& low, NodeId id) {
   std::optional<Parts> parts = parts_of(low, id);
   if (!parts) return false;

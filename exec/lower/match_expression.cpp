@@ -145,36 +145,50 @@ bool is_operand(const Lowering& low, const Node& n, Value v, const Shape& shape)
   return is_number(type) || (n.op == "Cast" && (type == DType::u8 || type == DType::i32));
 }
 
+// Ops that are no entry of kUnary or kBinary, and whether an expression can hold a node of such an op, whose value is of this
+// shape.
+struct OtherEntry {
+  const char* name;  // of the op
+  bool (*takes)(const Lowering&, const Node&, const Shape&);
+};
+constexpr OtherEntry kOther[] = {
+    {"AddN", [](const Lowering&, const Node& n, const Shape&) { return !n.inputs.empty() && n.inputs.size() <= 8; }},
+    {"BiasAdd",
+     [](const Lowering& low, const Node& n, const Shape& shape) {
+       return n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && (!is_channels_first(n) || shape.size() >= 2);
+     }},
+    {"BroadcastTo", [](const Lowering& low, const Node& n,
+                       const Shape&) { return n.inputs.size() == 2 && low.constant(n.inputs[1]) != nullptr; }},
+    {"Cast", [](const Lowering&, const Node& n, const Shape&) { return n.inputs.size() == 1; }},
+    {"ClipByValue", [](const Lowering&, const Node& n, const Shape&) { return n.inputs.size() == 3; }},
+    {"LeakyRelu", [](const Lowering&, const Node& n, const Shape&) { return n.inputs.size() == 1; }},
+    {"Pow",
+     [](const Lowering& low, const Node& n, const Shape&) {
+       return n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && low.constant(n.inputs[1])->size() == 1;
+     }},
+    {"Select",
+     [](const Lowering& low, const Node& n, const Shape& shape) {
+       return n.inputs.size() == 3 && shape_of(low, n.inputs[0]) && *shape_of(low, n.inputs[0]) == shape;
+     }},
+    {"SelectV2", [](const Lowering&, const Node& n, const Shape&) { return n.inputs.size() == 3; }},
+};
+
+// Whether an expression has the node's op, with inputs and attributes as this node has them.
+bool has_known_op(const Lowering& low, const Node& n, const Shape& shape) {
+  if (entry_named(kUnary, n.op)) return n.inputs.size() == 1;
+  if (entry_named(kBinary, n.op)) return n.inputs.size() == 2;
+  if (const OtherEntry* entry = entry_named(kOther, n.op)) return entry->takes(low, n, shape);
+  if (is_fake_quant(n)) return fake_quant_grids(low, n, shape.empty() ? 1 : shape.back()).has_value();
+  return is_batch_norm(n) && shape.size() == 4 &&
+         std::all_of(n.inputs.begin() + 1, n.inputs.end(), [&](Value v) { return is_float_constant(low, v); });
+}
+
 // Whether the node is an element-wise one that an expression can hold.
 bool is_elementwise(const Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   const Shape* shape = shape_of(low, {id, 0});
   if (!shape || elements(*shape) == 0 || !is_number(low.facts.of({id, 0}).dtype) || low.constant({id, 0})) return false;
-  bool known = false;
-  if (entry_named(kUnary, n.op) || n.op == "Cast")
-    known = n.inputs.size() == 1;
-  else if (entry_named(kBinary, n.op))
-    known = n.inputs.size() == 2;
-  else if (n.op == "BroadcastTo")
-    known = n.inputs.size() == 2 && low.constant(n.inputs[1]);
-  else if (n.op == "BiasAdd")
-    known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && (!is_channels_first(n) || shape->size() >= 2);
-  else if (n.op == "LeakyRelu")
-    known = n.inputs.size() == 1;
-  else if (n.op == "AddN")
-    known = !n.inputs.empty() && n.inputs.size() <= 8;
-  else if (n.op == "ClipByValue" || n.op == "SelectV2")
-    known = n.inputs.size() == 3;
-  else if (n.op == "Select")
-    known = n.inputs.size() == 3 && shape_of(low, n.inputs[0]) && *shape_of(low, n.inputs[0]) == *shape;
-  else if (n.op == "Pow")
-    known = n.inputs.size() == 2 && is_float_constant(low, n.inputs[1]) && low.constant(n.inputs[1])->size() == 1;
-  else if (is_fake_quant(n))
-    known = fake_quant_grids(low, n, shape->empty() ? 1 : shape->back()).has_value();
-  else if (is_batch_norm(n))
-    known = std::all_of(n.inputs.begin() + 1, n.inputs.end(), [&](Value v) { return is_float_constant(low, v); }) &&
-            shape->size() == 4;
-  if (!known) return false;
+  if (!has_known_op(low, n, *shape)) return false;
   if (n.op == "BiasAdd") return is_operand(low, n, n.inputs[0], *shape);
   return std::all_of(n.inputs.begin(), n.inputs.begin() + static_cast<long>(operands(n)),
                      [&](Value v) { return is_operand(low, n, v, *shape); });
@@ -417,7 +431,8 @@ bool match_expression(Lowering& low, NodeId id) {
   return !all_have_kernels && claim_expression(low, nodes);
 }
 
-// Element-wise nodes that no layer has taken after all fusions.
+//   values ─▶ element-wise node ─▶ … ─▶ element-wise node     of nodes that no layer has taken after all fusions, also of those
+//   that have kernels of their own
 bool match_expression_rest(Lowering& low, NodeId id) {
   return low.needed(id) && !low.taken(id) && is_elementwise(low, id) && claim_expression(low, expression_with(low, id));
 }

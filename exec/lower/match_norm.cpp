@@ -4,14 +4,15 @@
 //      └───────────────┘
 //
 // Every value behind x is written as a sum of products of x, its mean m, the mean s of its squares and r = 1 / sqrt(variance +
-// epsilon), with numbers per channel. A value that is scale * (x - m) * r + shift, or scale * x * r + shift with s in place of
-// the variance, is the result of a norm. Keras' form of a layer norm on FusedBatchNorm in training mode is one such product.
+// epsilon), with coefficients per channel. A value that is scale * (x - m) * r + shift, or scale * x * r + shift with s in place
+// of the variance, is the result of a norm. Keras' form of a layer norm on FusedBatchNorm in training mode is one such product.
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <utility>
 
+#include "core/suggest.h"
 #include "exec/lower/match.h"
 #include "exec/steps/norm_step.h"
 #include "graph/ir/conv_node.h"
@@ -24,27 +25,27 @@ struct Powers {
   int x = 0, m = 0, s = 0, r = 0;
   auto operator<=>(const Powers&) const = default;
 };
-using Numbers = std::vector<double>;        // one, or one per channel
-using Formula = std::map<Powers, Numbers>;  // a sum of products
+using Coefficients = std::vector<double>;        // one, or one per channel
+using Formula = std::map<Powers, Coefficients>;  // a sum of products
 
-double at(const Numbers& n, size_t i) { return n[n.size() == 1 ? 0 : i]; }
+double at(const Coefficients& n, size_t i) { return n[n.size() == 1 ? 0 : i]; }
 
 template <class Combine>
-Numbers combined(const Numbers& a, const Numbers& b, Combine combine) {
-  Numbers out(std::max(a.size(), b.size()));
+Coefficients combined(const Coefficients& a, const Coefficients& b, Combine combine) {
+  Coefficients out(std::max(a.size(), b.size()));
   for (size_t i = 0; i < out.size(); ++i) out[i] = combine(at(a, i), at(b, i));
   return out;
 }
-Numbers product(const Numbers& a, const Numbers& b) { return combined(a, b, std::multiplies<double>()); }
+Coefficients product(const Coefficients& a, const Coefficients& b) { return combined(a, b, std::multiplies<double>()); }
 
-bool is_zero(const Numbers& n) {
+bool is_zero(const Coefficients& n) {
   return std::all_of(n.begin(), n.end(), [](double x) { return x == 0; });
 }
 
 Formula sum_of(Formula a, const Formula& b, double sign = 1) {
-  for (const auto& [powers, numbers] : b) {
-    auto [it, fresh] = a.try_emplace(powers, Numbers{0.0});
-    it->second = combined(it->second, numbers, [sign](double x, double y) { return x + sign * y; });
+  for (const auto& [powers, coefficients] : b) {
+    auto [it, fresh] = a.try_emplace(powers, Coefficients{0.0});
+    it->second = combined(it->second, coefficients, [sign](double x, double y) { return x + sign * y; });
     if (is_zero(it->second)) a.erase(it);
   }
   return a;
@@ -53,20 +54,20 @@ Formula sum_of(Formula a, const Formula& b, double sign = 1) {
 // Nothing where the product has higher powers than any norm.
 std::optional<Formula> product_of(const Formula& a, const Formula& b) {
   Formula out;
-  for (const auto& [p, numbers] : a)
+  for (const auto& [p, coefficients] : a)
     for (const auto& [q, others] : b) {
       const Powers powers{p.x + q.x, p.m + q.m, p.s + q.s, p.r + q.r};
       if (powers.x + powers.m + 2 * powers.s > 2 || std::abs(powers.r) > 1) return {};
-      out = sum_of(std::move(out), {{powers, product(numbers, others)}});
+      out = sum_of(std::move(out), {{powers, product(coefficients, others)}});
     }
   return out;
 }
 
-const Numbers* coefficient(const Formula& f, Powers powers) {
+const Coefficients* coefficient(const Formula& f, Powers powers) {
   const auto it = f.find(powers);
   return it == f.end() ? nullptr : &it->second;
 }
-bool is_one(const Numbers* n) { return n && n->size() == 1 && std::abs((*n)[0] - 1) < 1e-6; }
+bool is_one(const Coefficients* n) { return n && n->size() == 1 && std::abs((*n)[0] - 1) < 1e-6; }
 
 // [outer][rows][groups][columns] of a shape with these reduced dimensions; nothing of other orders.
 std::optional<Norm> layout(const Shape& shape, const std::vector<bool>& reduced) {
@@ -157,17 +158,17 @@ class NormSearch {
     return aligned || whole;
   }
 
-  static std::optional<Numbers> one_number(const Tensor& t) {
+  static std::optional<Coefficients> one_coefficient(const Tensor& t) {
     if (t.dtype() != DType::f32 || t.size() == 0) return {};
     const float* p = t.data<float>();
     if (!std::all_of(p, p + t.size(), [&](float x) { return x == p[0]; })) return {};
-    return Numbers{p[0]};
+    return Coefficients{p[0]};
   }
 
-  // A constant as numbers per channel of a value of this shape, which it is broadcast to.
-  std::optional<Numbers> numbers_of(const Tensor& t, const Shape& shape) const {
+  // A constant as coefficients per channel of a value of this shape, which it is broadcast to.
+  std::optional<Coefficients> coefficients_of(const Tensor& t, const Shape& shape) const {
     if (t.dtype() != DType::f32 || t.size() == 0 || t.rank() > static_cast<int64_t>(shape.size())) return {};
-    if (std::optional<Numbers> one = one_number(t)) return one;
+    if (std::optional<Coefficients> one = one_coefficient(t)) return one;
     // It may differ over the last dimensions alone, which are the channels.
     const float* p = t.data<float>();
     const int64_t channels = norm_.groups * norm_.columns;
@@ -183,7 +184,7 @@ class NormSearch {
     const size_t tail = shape.size() - tail_rank, skipped = shape.size() - static_cast<size_t>(t.rank());
     for (size_t d = skipped; d < tail; ++d)
       if (t.dim(static_cast<int64_t>(d - skipped)) != 1) return {};
-    Numbers out(static_cast<size_t>(channels));
+    Coefficients out(static_cast<size_t>(channels));
     for (int64_t c = 0; c < channels; ++c) {
       int64_t rest = c, offset = 0, stride = 1;
       for (size_t d = shape.size(); d-- > tail;) {
@@ -202,52 +203,68 @@ class NormSearch {
   std::optional<Formula> operand(Value v, const Shape& shape) const {
     if (const auto known = formulas_.find(v); known != formulas_.end()) return known->second;
     const Tensor* t = low_.constant(v);
-    const std::optional<Numbers> numbers = t ? numbers_of(*t, shape) : std::nullopt;
-    if (!numbers) return {};
-    return is_zero(*numbers) ? Formula{} : Formula{{Powers{}, *numbers}};
+    const std::optional<Coefficients> coefficients = t ? coefficients_of(*t, shape) : std::nullopt;
+    if (!coefficients) return {};
+    return is_zero(*coefficients) ? Formula{} : Formula{{Powers{}, *coefficients}};
   }
 
-  std::optional<Formula> formula_of(NodeId id) {
+  using Maybe = std::optional<Formula>;
+
+  // Nothing where the node's op has no formula, or one of its inputs has none.
+  Maybe formula_of(NodeId id) {
     const Node& n = low_.graph.node(id);
     static const char* const kSame[] = {"Identity", "StopGradient", "PreventGradient", "Snapshot"};
     if (std::any_of(std::begin(kSame), std::end(kSame), [&](const char* op) { return n.op == op; })) return known(n, 0);
     if (n.op == "Reshape") return reshaped(n, *low_.float_shape({id, 0}));
     if (n.op == "Mean") return mean_of(n);
     if (n.op.starts_with("FusedBatchNorm")) return batch_norm(n);
-    if (n.op == "Square") {
-      const auto f = known(n, 0);
-      return f ? product_of(*f, *f) : f;
+    if (n.op == "BiasAdd" && is_channels_first(n)) return {};
+    if (const auto* entry = entry_named(kOfOne, n.op)) {
+      const Maybe x = known(n, 0);
+      return x ? entry->formula(*this, *x) : x;
     }
-    if (n.op == "Neg") {
-      const auto f = known(n, 0);
-      return f ? std::optional(sum_of({}, *f, -1)) : f;
-    }
-    if (n.op == "Sqrt" || n.op == "Rsqrt") return root(known(n, 0), n.op == "Sqrt" ? -1 : 1);
-    if (n.op == "Reciprocal" || n.op == "Inv") return reciprocal(known(n, 0));
-    if (n.inputs.size() != 2) return {};
+    const auto* entry = entry_named(kOfTwo, n.op);
+    if (!entry || n.inputs.size() != 2) return {};
     const Shape& shape = *low_.float_shape({id, 0});
     if (!agree(n, shape)) return {};
-    const auto a = operand(n.inputs[0], shape), b = operand(n.inputs[1], shape);
-    if (!a || !b) return {};
-    if (n.op == "Add" || n.op == "AddV2" || (n.op == "BiasAdd" && !is_channels_first(n))) return sum_of(*a, *b);
-    if (n.op == "Sub") return sum_of(*a, *b, -1);
-    if (n.op == "Mul") return product_of(*a, *b);
-    if (n.op == "SquaredDifference") {
-      const Formula d = sum_of(*a, *b, -1);
-      return product_of(d, d);
-    }
-    if (n.op == "RealDiv" || n.op == "Div") {
-      const auto inverse = reciprocal(b);
-      return inverse ? product_of(*a, *inverse) : inverse;
-    }
-    if (n.op == "Pow") {
-      const Numbers* exponent = b->size() == 1 ? coefficient(*b, {}) : nullptr;
-      if (!exponent || exponent->size() != 1) return {};
-      if ((*exponent)[0] == 2) return product_of(*a, *a);
-      if (std::abs((*exponent)[0]) == 0.5) return root(a, (*exponent)[0] > 0 ? -1 : 1);
-    }
+    const Maybe a = operand(n.inputs[0], shape), b = operand(n.inputs[1], shape);
+    return a && b ? entry->formula(*this, *a, *b) : Maybe();
+  }
+
+  static Maybe sum(NormSearch&, const Formula& a, const Formula& b) { return sum_of(a, b); }
+  static Maybe difference(NormSearch&, const Formula& a, const Formula& b) { return sum_of(a, b, -1); }
+  static Maybe times(NormSearch&, const Formula& a, const Formula& b) { return product_of(a, b); }
+  static Maybe quotient(NormSearch& search, const Formula& a, const Formula& b) {
+    const Maybe inverse = reciprocal(search, b);
+    return inverse ? product_of(a, *inverse) : inverse;
+  }
+  static Maybe squared_difference(NormSearch&, const Formula& a, const Formula& b) {
+    const Formula d = sum_of(a, b, -1);
+    return product_of(d, d);
+  }
+  static Maybe power(NormSearch& search, const Formula& a, const Formula& b) {
+    const Coefficients* exponent = b.size() == 1 ? coefficient(b, {}) : nullptr;
+    if (!exponent || exponent->size() != 1) return {};
+    if ((*exponent)[0] == 2) return product_of(a, a);
+    if (std::abs((*exponent)[0]) == 0.5) return search.root(a, (*exponent)[0] > 0 ? -1 : 1);
     return {};
   }
+  static Maybe negative(NormSearch&, const Formula& x) { return sum_of({}, x, -1); }
+  static Maybe square(NormSearch&, const Formula& x) { return product_of(x, x); }
+  static Maybe square_root(NormSearch& search, const Formula& x) { return search.root(x, -1); }
+  static Maybe inverse_square_root(NormSearch& search, const Formula& x) { return search.root(x, 1); }
+
+  // Ops of one value, and of two of which one may be a constant.
+  struct OfOne {
+    const char* name;
+    Maybe (*formula)(NormSearch&, const Formula&);
+  };
+  struct OfTwo {
+    const char* name;
+    Maybe (*formula)(NormSearch&, const Formula&, const Formula&);
+  };
+  static const OfOne kOfOne[6];
+  static const OfTwo kOfTwo[9];
 
   std::optional<Formula> known(const Node& n, size_t input) const {
     const auto it = formulas_.find(n.inputs[input]);
@@ -275,10 +292,10 @@ class NormSearch {
       if (const auto d = dimension_of(a, shape.size())) reduced[*d] = true;
     if (reduced != reduced_) return {};
     Formula out;
-    for (const auto& [p, numbers] : *f) {
-      if (numbers.size() != 1 || p.r != 0 || (p.x == 2 && (p.m || p.s))) return {};
+    for (const auto& [p, coefficients] : *f) {
+      if (coefficients.size() != 1 || p.r != 0 || (p.x == 2 && (p.m || p.s))) return {};
       const Powers mean = p.x == 2 ? Powers{0, 0, p.s + 1, 0} : Powers{0, p.m + p.x, p.s, 0};
-      out = sum_of(std::move(out), {{mean, numbers}});
+      out = sum_of(std::move(out), {{mean, coefficients}});
     }
     return out;
   }
@@ -288,20 +305,20 @@ class NormSearch {
     if (n.inputs.size() != 5 || !n.attr_or("is_training", true) || is_channels_last(n) || n.inputs[0] != x_) return {};
     const Tensor *scale = low_.constant(n.inputs[1]), *offset = low_.constant(n.inputs[2]);
     if (!scale || !offset) return {};
-    const auto factor = one_number(*scale), shift = one_number(*offset);
+    const auto factor = one_coefficient(*scale), shift = one_coefficient(*offset);
     if (!factor || !shift || !set_epsilon(n.attr_or("epsilon", 1e-4f), true)) return {};
     Formula f{{{1, 0, 0, 1}, *factor}, {{0, 1, 0, 1}, {-(*factor)[0]}}};
     return is_zero(*shift) ? f : sum_of(f, {{Powers{}, *shift}});
   }
 
   // 1 / sqrt(variance + epsilon) = r where `power` is 1, or the root itself.
-  std::optional<Formula> root(const std::optional<Formula>& f, int power) {
-    if (!f || !is_one(coefficient(*f, {0, 0, 1, 0}))) return {};
-    const Numbers* square = coefficient(*f, {0, 2, 0, 0});
-    const Numbers* epsilon = coefficient(*f, {});
+  Maybe root(const Formula& f, int power) {
+    if (!is_one(coefficient(f, {0, 0, 1, 0}))) return {};
+    const Coefficients* square = coefficient(f, {0, 2, 0, 0});
+    const Coefficients* epsilon = coefficient(f, {});
     if (square && !(square->size() == 1 && std::abs((*square)[0] + 1) < 1e-6)) return {};
     if (epsilon && (epsilon->size() != 1 || (*epsilon)[0] < 0)) return {};
-    if (f->size() != 1u + (square ? 1 : 0) + (epsilon ? 1 : 0)) return {};
+    if (f.size() != 1u + (square ? 1 : 0) + (epsilon ? 1 : 0)) return {};
     if (!set_epsilon(epsilon ? static_cast<float>((*epsilon)[0]) : 0, square != nullptr)) return {};
     return Formula{{{0, 0, 0, power}, {1.0}}};
   }
@@ -314,18 +331,18 @@ class NormSearch {
     return true;
   }
 
-  // One over a value that is a single product of numbers and a power of r.
-  static std::optional<Formula> reciprocal(const std::optional<Formula>& f) {
-    if (!f || f->size() != 1) return {};
-    const auto& [p, numbers] = *f->begin();
-    if (p.x || p.m || p.s || std::any_of(numbers.begin(), numbers.end(), [](double x) { return x == 0; })) return {};
-    return Formula{{{0, 0, 0, -p.r}, combined(numbers, {1.0}, [](double x, double) { return 1 / x; })}};
+  // One over a value that is a single product of coefficients and a power of r.
+  static Maybe reciprocal(NormSearch&, const Formula& f) {
+    if (f.size() != 1) return {};
+    const auto& [p, coefficients] = *f.begin();
+    if (p.x || p.m || p.s || std::any_of(coefficients.begin(), coefficients.end(), [](double x) { return x == 0; })) return {};
+    return Formula{{{0, 0, 0, -p.r}, combined(coefficients, {1.0}, [](double x, double) { return 1 / x; })}};
   }
 
   // The norm that a node's value is; nothing where it is none, or others read what lies between.
   std::optional<Found> found_at(NodeId id) {
     const Formula& f = formulas_.at({id, 0});
-    const Numbers *scale = coefficient(f, {1, 0, 0, 1}), *mean = coefficient(f, {0, 1, 0, 1}), *shift = coefficient(f, {});
+    const Coefficients *scale = coefficient(f, {1, 0, 0, 1}), *mean = coefficient(f, {0, 1, 0, 1}), *shift = coefficient(f, {});
     if (!scale || f.size() != 1u + (mean ? 1 : 0) + (shift ? 1 : 0) || norm_.centred != (mean != nullptr)) return {};
     if (mean &&
         !is_zero(combined(*scale, *mean, [](double a, double b) { return std::abs(a + b) > 1e-6 * std::abs(a) ? 1.0 : 0.0; })))
@@ -372,6 +389,13 @@ class NormSearch {
   std::map<Value, Formula> formulas_;
   std::vector<NodeId> order_;
 };
+
+const NormSearch::OfOne NormSearch::kOfOne[6] = {{"Square", square},         {"Neg", negative},
+                                                 {"Sqrt", square_root},      {"Rsqrt", inverse_square_root},
+                                                 {"Reciprocal", reciprocal}, {"Inv", reciprocal}};
+const NormSearch::OfTwo NormSearch::kOfTwo[9] = {{"Add", sum},        {"AddV2", sum}, {"BiasAdd", sum},
+                                                 {"Sub", difference}, {"Mul", times}, {"RealDiv", quotient},
+                                                 {"Div", quotient},   {"Pow", power}, {"SquaredDifference", squared_difference}};
 
 bool claim_norm(Lowering& low, Value x, const std::vector<bool>& reduced) {
   const Shape* shape = low.float_shape(x);

@@ -130,8 +130,8 @@ class Compiler {
 
   // Sums of bytes do not overflow after this.
   void require_memory(Value v, const Place& p) const {
-    const int64_t most = max_tensor_bytes() / std::max<int64_t>(1, static_cast<int64_t>(size_of(p.dtype)));
-    if (is_static(p.shape) && elements(p.shape) > most)
+    const int64_t max_elements = max_tensor_bytes() / std::max<int64_t>(1, static_cast<int64_t>(size_of(p.dtype)));
+    if (is_static(p.shape) && elements(p.shape) > max_elements)
       throw Error("value " + graph_.name_of(v),
                   "is " + to_string(p.shape) + ", more than the " + std::to_string(max_tensor_bytes() >> 20) + " MiB of a tensor",
                   "use a smaller input or batch");

@@ -5,7 +5,7 @@
 
 namespace cytodet::exec {
 
-// As Plan::compile; control flow is an unknown op here.
+// Plan::compile of a graph without control flow, whose ops are unknown ops here.
 std::shared_ptr<const Plan> compile_straight(const Graph& graph, const PlanOptions& options);
 
 }  // namespace cytodet::exec

@@ -204,7 +204,7 @@ class Partitioner {
       if (some.contains(groups_.of(id))) interpreted_[at(id)] = 1;
   }
 
-  // Even ranks are compiled, odd ones interpreted; a node's rank is the least one of its kind that is not below its sources'.
+  // Even ranks are compiled, odd ones interpreted; a node's rank is the smallest one of its kind that is not below its sources'.
   void rank() {
     std::map<int, std::vector<NodeId>> members;
     for (NodeId id : nodes_) members[groups_.of(id)].push_back(id);
@@ -228,8 +228,8 @@ class Partitioner {
       ready.pop_back();
       for (int reader : readers[group]) {
         int& own = rank_[reader];
-        const int least = rank_[group] + (rank_[group] % 2 == own % 2 ? 0 : 1);
-        own = std::max(own, least);
+        const int min_rank = rank_[group] + (rank_[group] % 2 == own % 2 ? 0 : 1);
+        own = std::max(own, min_rank);
         if (--waiting[reader] == 0) ready.push_back(reader);
       }
     }

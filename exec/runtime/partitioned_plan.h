@@ -8,10 +8,10 @@ namespace cytodet::exec {
 // Whether the outputs need a node of a loop or a condition.
 bool needs_partition(const Graph& graph, const PlanOptions& options);
 
-// As Plan::compile. A part whose input shapes are known before data is compiled at once. A part with convolutions or products
-// whose shapes come from a loop is compiled when they are known, once for each set of shapes; the last kMaxSizes are kept. Whole
-// numbers that it reads (sizes, as a rule) are constants of it. Parts without such layers are interpreted then. A tap inside a
-// loop or a condition is an Error.
+// Plan::compile of a graph with loops or conditions. A part whose input shapes are known before data is compiled at once. A part
+// with convolutions or products whose shapes come from a loop is compiled when they are known, once for each set of shapes; the
+// last kMaxSizes are kept, and integers that the part reads (sizes, as a rule) are its constants. A part of such shapes without
+// convolutions and products is interpreted. A tap inside a loop or a condition is an Error.
 std::shared_ptr<const Plan> compile_partitioned(const Graph& graph, const PlanOptions& options);
 
 constexpr size_t kMaxSizes = 8;

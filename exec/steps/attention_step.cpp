@@ -24,7 +24,7 @@ bool are_neighbours(const std::vector<int64_t>& places) { return places.size() =
 // The right side of a product: matrices [k, n] that are packed into panels.
 class RightSide {
  public:
-  RightSide(const KernelSet& set, MatrixPlaces places, float scale)
+  RightSide(const KernelSet& set, MatrixLayout places, float scale)
       : places_(std::move(places)),
         scale_(scale),
         panel_(set.panel),
@@ -75,7 +75,7 @@ class RightSide {
     }
   }
 
-  MatrixPlaces places_;
+  MatrixLayout places_;
   float scale_;
   int64_t panel_, k_, n_;
   bool in_rows_, in_columns_;  // columns, or rows, are neighbours in the map
@@ -84,7 +84,7 @@ class RightSide {
 // The left side: rows of k floats, read where they lie, or gathered.
 class LeftSide {
  public:
-  explicit LeftSide(MatrixPlaces places)
+  explicit LeftSide(MatrixLayout places)
       : places_(std::move(places)),
         k_(static_cast<int64_t>(places_.columns.size())),
         distance_(even_distance(places_.rows)),
@@ -105,7 +105,7 @@ class LeftSide {
   }
 
  private:
-  MatrixPlaces places_;
+  MatrixLayout places_;
   int64_t k_, distance_;
   bool direct_;
 };
@@ -113,7 +113,7 @@ class LeftSide {
 // Writes rows of `width` floats to their places in the output.
 class ScatteredRows {
  public:
-  ScatteredRows(const KernelSet& set, ResultPlaces places, int64_t width, const StepOutput& output)
+  ScatteredRows(const KernelSet& set, ResultLayout places, int64_t width, const StepOutput& output)
       : places_(std::move(places)), width_(width), results_(set, output, places_.channels) {}
 
   // The memory that rows [first, first + rows) are computed in: the output itself, or `scratch`, from which store() moves them.
@@ -148,7 +148,7 @@ class ScatteredRows {
     return true;
   }
 
-  ResultPlaces places_;
+  ResultLayout places_;
   int64_t width_;
   ResultRows results_;
 };
@@ -160,8 +160,8 @@ template <class Work>
 void for_each_row_block(RunContext& context, int64_t batch, int64_t rows, int64_t block, Work work) {
   const RowBlocks blocks{batch, rows, block};
   // Whole matrices, unless they are too few for the threads.
-  const int64_t least = batch >= 4 * context.threads ? blocks.per_image() : (blocks.per_image() + 1) / 2;
-  for_each_chunk(context.threads, blocks.count(), least, [&](int64_t begin, int64_t end, int thread) {
+  const int64_t min_chunk = batch >= 4 * context.threads ? blocks.per_image() : (blocks.per_image() + 1) / 2;
+  for_each_chunk(context.threads, blocks.count(), min_chunk, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; ++i) {
       const RowBlock b = blocks.at(i);
       work(b.image, b.first, b.rows, thread, i == begin || b.first == 0);
@@ -264,7 +264,7 @@ class AttentionStep : public Step {
       const float* q = q_.block(context.in(inputs[0]), b, first, rows, ws.q);
       score(context, b, first, rows, q, ws);
       set_.exp_rows(ws.scores, stride_, rows, scores_, ws.shares);
-      weigh(context, b, first, rows, ws);
+      weighted_sums(context, b, first, rows, ws);
     });
   }
 
@@ -306,7 +306,7 @@ class AttentionStep : public Step {
   }
 
   // The exponentials times v, each row divided by its sum.
-  void weigh(const RunContext& context, int64_t b, int64_t first, int64_t rows, const Workspace& ws) const {
+  void weighted_sums(const RunContext& context, int64_t b, int64_t first, int64_t rows, const Workspace& ws) const {
     const auto target = results_.target(context, outputs[0], b * q_.rows() + first, rows, ws.results);
     set_.gemm(ws.scores, stride_, rows, v_.matrix(ws.v), 0, v_.panels(), target.to, target.stride, Epilogue{no_bias_.data()});
     const auto times = kernels_.of_two(ExprOp::mul, OneValue::right);

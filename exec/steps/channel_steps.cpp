@@ -78,8 +78,8 @@ class SoftmaxStep : public Step {
   void run(RunContext& context) const override {
     const float* in = context.in(inputs[0]);
     float* out = context.out(outputs[0]);
-    const int64_t least = std::max<int64_t>(1, 2048 / channels_);
-    for_each_chunk(context.threads, pixels_, least, [&](int64_t begin, int64_t end, int) {
+    const int64_t min_chunk = std::max<int64_t>(1, 2048 / channels_);
+    for_each_chunk(context.threads, pixels_, min_chunk, [&](int64_t begin, int64_t end, int) {
       softmax_(in + begin * channels_, out + begin * channels_, end - begin, channels_);
     });
   }
@@ -101,8 +101,8 @@ class ArgExtremeStep : public Step {
   void run(RunContext& context) const override {
     const float* in = context.in(inputs[0]);
     Tensor& out = context.tensors[static_cast<size_t>(outputs[0])];
-    const int64_t least = std::max<int64_t>(1, 4096 / channels_);
-    for_each_chunk(context.threads, pixels_, least, [&](int64_t begin, int64_t end, int) {
+    const int64_t min_chunk = std::max<int64_t>(1, 4096 / channels_);
+    for_each_chunk(context.threads, pixels_, min_chunk, [&](int64_t begin, int64_t end, int) {
       for (int64_t p = begin; p < end; ++p) {
         const int64_t at = find(in + p * channels_);
         if (type_ == DType::i32)

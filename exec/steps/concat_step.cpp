@@ -84,8 +84,8 @@ class ConcatStep : public Step {
   }
   bool same_storage(const Source& s) const { return !s.input || s.input->storage == storage_; }
   bool copies(const RunContext& context, const Source& s) const {
-    const bool halves = storage_ == StorageType::f16;  // have a scale
-    return same_storage(s) && !(halves && context.fp16_scale(s.input->tensor) != context.fp16_scale(outputs[0]));
+    const bool fp16 = storage_ == StorageType::f16;  // have a scale
+    return same_storage(s) && !(fp16 && context.fp16_scale(s.input->tensor) != context.fp16_scale(outputs[0]));
   }
   static int64_t pixels_at_once(const Source& s) {
     return std::max<int64_t>(1, kChunkBytes / (std::max<int64_t>(1, s.channels) * static_cast<int64_t>(sizeof(float))));

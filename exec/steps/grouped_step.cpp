@@ -12,8 +12,8 @@
 namespace cytodet::exec {
 namespace {
 
-// Some rows of the result at a time, so many that products are tall: the patches of a group are gathered and multiplied by its
-// weights. Where there is a kernel for such groups, it makes a row of the result of all of them.
+// Computes a block of rows of the result at a time, enough of them for tall products: the patches of each group are gathered and
+// multiplied by its weights. Groups that KernelSet::grouped_row takes are computed by it instead, all groups of a row at once.
 class GroupedConvStep : public Step {
  public:
   GroupedConvStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)

@@ -59,7 +59,7 @@ class LstmStep : public Step {
  private:
   struct Memory {
     FloatBuffer x_gates, x_candidates;  // [steps * batch][3 * units], [steps * batch][units]: what the inputs give
-    FloatBuffer gates, candidates;      // the same of one step, whole
+    FloatBuffer gates, candidates;      // [batch][3 * units], [batch][units]: of one step, with what the state gives
     FloatBuffer cs, tanh_cs;            // [batch][units]
     Memory(int64_t rows, int64_t batch, int64_t units)
         : x_gates(rows * 3 * units),

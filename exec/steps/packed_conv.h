@@ -20,8 +20,8 @@ inline Act approximate_act(Act act, float max_abs) {
                                           : Act::swish_2e3;
 }
 
-// A dense convolution as a product of rows (pixels, or patches of them) with a matrix [k, n]. Where it `converts`, rows of floats
-// are packed to q8 or bf16 values right before their product.
+// A dense convolution as a product of rows (pixels, or patches of them) with a matrix [k, n]. If `converts`, rows of floats are
+// packed to q8 or bf16 values right before their product.
 class PackedDense {
  public:
   PackedDense(const KernelSet& set, const DenseConv& conv);

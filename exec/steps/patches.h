@@ -18,7 +18,7 @@ struct ImageRows {
 // to `patch` elements. T: float, uint16_t (q8 values in 16 bits, bf16) or uint8_t (q8 values).
 template <class T>
 void fill_patches(const ConvShape& s, const ImageRows<T>& image, int64_t y0, int64_t y1, int64_t patch, T* out);
-// The same of floats, without elements past the window; `in` is an image [in_h, in_w, in_c].
+// out[y1 - y0][out_w][kernel_h * kernel_w * in_c] of output rows [y0, y1) of the float image in[in_h][in_w][in_c].
 void fill_patches(const ConvShape& s, const float* in, int64_t y0, int64_t y1, float* out);
 
 }  // namespace cytodet::exec

@@ -11,9 +11,9 @@
 namespace cytodet::exec {
 namespace {
 
-// Row by row of the result, and some groups at a time: as many as fill a panel are one product, whose matrix holds zeros where
-// one group's inputs meet another's outputs. Rows of the map are quantized once, and patches are cut from them. Where there is a
-// kernel for such groups, it makes a row of the result of all of them.
+// Computes a row of the result at a time, and in it as many groups as fill a panel: they are one product, whose matrix holds
+// zeros between one group's inputs and another's outputs. Rows of the map are quantized once, and patches are cut from them.
+// Groups that KernelSet::grouped_row_q8 takes are computed by it instead, all groups of a row at once.
 class QuantizedGroupsStep : public Step {
  public:
   QuantizedGroupsStep(const GroupedConv& conv, const std::vector<StepInput>& in, const StepOutput& output)

@@ -27,8 +27,8 @@ class ReduceStep : public Step {
   void run(RunContext& context) const override {
     const float* in = context.in(inputs[0]);
     float* out = context.out(outputs[0]);
-    const int64_t least = std::max<int64_t>(1, kMinWork / std::max<int64_t>(1, columns_ * rows_));
-    for_each_chunk(context.threads, kept_, least, [&](int64_t begin, int64_t end, int thread) {
+    const int64_t min_chunk = std::max<int64_t>(1, kMinWork / std::max<int64_t>(1, columns_ * rows_));
+    for_each_chunk(context.threads, kept_, min_chunk, [&](int64_t begin, int64_t end, int thread) {
       char* scratch = context.scratch + thread * scratch_bytes;
       for (int64_t i = begin; i < end; ++i) {
         const float* from = in + offset(outer_, i);

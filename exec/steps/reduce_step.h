@@ -10,8 +10,8 @@ namespace cytodet::exec {
 
 enum class Reduction { sum, mean, max, min };
 
-// Over the dimensions of `shape` that `reduced` names (as many flags as dimensions): kernel "reduce". Sums are in float over up
-// to 512 elements (over up to 32 where the last dimension stays), of those in double.
+// Reduces the dimensions of `shape` whose flag in `reduced` is set (one flag for each dimension): kernel "reduce". A sum is of
+// double, added up from float sums of up to 512 elements (up to 32 where the last dimension stays).
 std::unique_ptr<Step> make_reduce(Reduction reduction, const Shape& shape, const std::vector<bool>& reduced,
                                   const StepInput& input, const StepOutput& output);
 

@@ -46,8 +46,8 @@ struct PackedQuantizeParams {
   float qmin = 0, qmax = 0;
 };
 
-// Reads pixels of a feature map of [pixels][channels] as floats. Where they are fake-quantized, the floats are the quantized
-// integers, and the caller multiplies its result by scale().
+// Reads pixels of a feature map of [pixels][channels] as floats. If they are to be fake-quantized, rows() gives the quantized
+// integers as floats, and the caller multiplies its result by scale().
 class RowSource {
  public:
   RowSource(const KernelSet& set, const StepInput& in, int64_t channels);
@@ -58,7 +58,7 @@ class RowSource {
   int64_t scratch(int64_t pixels) const { return in_.storage == StorageType::f32 && !quantized() ? 0 : pixels * channels_; }
   // Pixels [pixel, pixel + pixels), divided by scale(): the map's own memory, or converted in `scratch`.
   const float* rows(const RunContext& context, int64_t pixel, int64_t pixels, float* scratch) const;
-  // Whether the map holds the quantized integers as bytes, whose order is that of the values.
+  // Whether the map is stored as the bytes q - qmin of these integers; the larger value has the larger byte.
   bool reads_bytes() const { return quantized() && in_.storage == StorageType::q8; }
   // Pixels from `pixel` on as the map holds them: such bytes, or fp16 values that are not quantized.
   StoredResidual stored(const RunContext& context, int64_t pixel) const {
@@ -66,9 +66,9 @@ class RowSource {
     if (reads_bytes()) return {StorageType::q8, map.q8(pixel * channels_), scale(), params_.qmin};
     return {StorageType::f16, map.f16(pixel * channels_).data, map.fp16_scale, 0};
   }
-  // The quantized integers of such bytes, as floats.
+  // If reads_bytes(): out[values] = the integers q of the map's bytes, as floats.
   void from_bytes(const uint8_t* bytes, int64_t values, float* out) const { set_.dequantize(bytes, values, params_.qmin, out); }
-  // The sums of `count` rows of them.
+  // If reads_bytes(): out[values] = the sums of q over `count` rows of bytes.
   void sum_of_bytes(const uint8_t* const* rows, int count, int64_t values, float* out) const {
     set_.sum_q8(rows, count, values, params_.qmin, out);
   }

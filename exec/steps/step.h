@@ -55,8 +55,8 @@ struct RunContext {
   uint16_t* out_16bit(int id) const { return static_cast<uint16_t*>(tensors[static_cast<size_t>(id)].raw()); }
 };
 
-// The tensor of an output, of a shape that may be known only now: that of the last run where it has this shape. Of a static
-// output it is the place in the arena.
+// The tensor of output `id`, whose shape may be known only when the step runs. A tensor of this shape, in the arena or left from
+// the last run, is used again; else a new one takes its place.
 inline Tensor& open_output(RunContext& context, int id, const Shape& shape) {
   Tensor& t = context.tensors[static_cast<size_t>(id)];
   if (!t.defined() || t.dtype() != DType::f32 || t.shape() != shape) t = Tensor(DType::f32, shape);
@@ -92,7 +92,7 @@ class Buffer {
 using FloatBuffer = Buffer<float>;
 
 // Lays the buffers of a step's workspace out in scratch memory, each 64-byte aligned. A step's workspace(alloc) asks for its
-// buffers one after another; with a null base it only counts (total()), so that the same function tells Step::scratch_bytes.
+// buffers one after another; with a null base it only counts (total()), so that the same function computes Step::scratch_bytes.
 class ScratchAllocator {
  public:
   explicit ScratchAllocator(char* base) : base_(base) {}

@@ -54,8 +54,8 @@ class WinogradStep : public Step {
     outputs = {io.output.tensor};
     info.kernel = "winograd";
     info.macs = shape_.batch * shape_.out_h * shape_.out_w * shape_.taps() * channels_ * n_;
-    const int64_t most = std::clamp(kInputBytes / (kComponents * row_stride_ * 4), kMinTiles, kMaxTiles);
-    blocks_ = (tiles_ + most - 1) / most;
+    const int64_t max_tiles = std::clamp(kInputBytes / (kComponents * row_stride_ * 4), kMinTiles, kMaxTiles);
+    blocks_ = (tiles_ + max_tiles - 1) / max_tiles;
     block_ = (tiles_ + blocks_ - 1) / blocks_;
     std::copy(conv.bias.begin(), conv.bias.end(), bias_.data());
     pack(conv.weights.data<float>());

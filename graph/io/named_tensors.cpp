@@ -58,7 +58,7 @@ std::vector<const Json*> flat_values(const Json& data) {
   return flat;
 }
 
-// As many values as the shape has elements; or one, which is repeated.
+// A tensor of these values: as many as the shape has elements, or one, which is repeated.
 Tensor tensor_of(const std::vector<const Json*>& values, DType dtype, const Shape& shape, const std::string& where) {
   Tensor t(dtype, shape);
   const auto value = [&](int64_t i) -> const Json& { return *values[values.size() == 1 ? 0 : static_cast<size_t>(i)]; };

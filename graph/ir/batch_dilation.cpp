@@ -23,6 +23,7 @@ bool is_all_ones(const Node& n, const char* key) {
 
 }  // namespace
 
+//   x ─▶ SpaceToBatchND [b, b] ─▶ Conv2D | DepthwiseConv2dNative, VALID, stride 1, dilation 1 ─▶ BatchToSpaceND [b, b]
 std::optional<BatchDilation> batch_dilation(const Node& before, const Node& convolution, const Node& after,
                                             const std::function<const Tensor*(Value)>& constant) {
   if (convolution.op != "Conv2D" && convolution.op != "DepthwiseConv2dNative") return {};  // blocks of volumes are of their depth

@@ -10,7 +10,7 @@ namespace {
 
 using Rule = bool (*)(Move&);
 
-// What a rule asks of its node.
+// Inputs of a rule's node, and nodes that rules add.
 const Tensor* constant_input(const Move& m, size_t i) { return i < m.in.size() ? m.mover.b.constant(m.in[i].value) : nullptr; }
 bool is_moved(const Permuted& p) { return !p.flat && !is_identity(p.perm); }
 Perm perm_of(const Move& m, const Permuted& p) {
@@ -34,7 +34,10 @@ std::optional<std::vector<int64_t>> axes_in(const Tensor* t, size_t rank) {
   return axes;
 }
 
-// The permutation of what is left when dimensions of what is there are gone.
+// Below, a value "meant" is that of the graph before layouts moved; "there" is the value in its place, which has the same
+// elements with dimensions permuted: dimension d of the meant value is dimension perm[d] of the one there.
+
+// The permutation that is left of `perm` when the dimensions `gone` of the value there are removed.
 Perm without(const Perm& perm, const std::vector<int64_t>& gone) {
   Perm left;
   for (int64_t p : perm)
@@ -42,12 +45,13 @@ Perm without(const Perm& perm, const std::vector<int64_t>& gone) {
   for (int64_t& p : left) p -= std::count_if(gone.begin(), gone.end(), [&](int64_t g) { return g < p; });
   return left;
 }
+// Axes of the meant value as axes of the one there.
 std::vector<int64_t> mapped(const Perm& perm, const std::vector<int64_t>& axes) {
   std::vector<int64_t> there;
   for (int64_t a : axes) there.push_back(perm[static_cast<size_t>(a)]);
   return there;
 }
-// Entry d of a list per dimension is meant for dimension perm[d] of what is there.
+// A list with an entry for each dimension of the meant value, in the order of the dimensions there.
 std::vector<int64_t> placed(const Perm& perm, const std::vector<int64_t>& list) {
   std::vector<int64_t> there(list.size());
   for (size_t d = 0; d < list.size(); ++d) there[static_cast<size_t>(perm[d])] = list[d];
@@ -287,7 +291,8 @@ bool shape_of(Move& m) {
   return true;
 }
 
-// What is meant before a Reshape, and its sizes, with those that follow from the rest.
+// The sizes that a Reshape of a value of shape `from` gives, with the one that is -1 computed from the others; nothing where they
+// do not divide it.
 std::optional<Shape> resolved(const Shape& from, const Tensor& sizes) {
   Shape to = sizes.as_ints();
   const auto open = std::find(to.begin(), to.end(), -1);
@@ -314,21 +319,22 @@ bool reshape(Move& m) {
     m.out = {{b.reshape(m.in[0].value, moved->dims), moved->perm, {}}};
     return true;
   }
-  // A map as one row for each image: who multiplies it may take the rows of its weights in another order.
+  // A map as one row for each image: a product with it may take the rows of its weights in another order (`reordered`).
   if (to->size() == 2 && perm[0] == 0 && from.size() >= 3 && (*to)[0] == from[0]) {
     m.out = {{m.in[0].value, perm, *to}};
     return true;
   }
-  // One transpose either way; here the rest stays as it lies.
+  // One transpose is needed, before the Reshape or behind it. Before it, the nodes behind keep the moved layout.
   if (!moved || is_identity(moved->perm)) return false;
   m.out = {{b.reshape(m.mover.moved(m.in[0].value, moved->first), moved->dims), moved->perm, {}}};
   return true;
 }
 
-// [rows of what is meant, columns] -> rows in the order in which they lie there.
+// The right side w [rows, columns] of a product whose left side is a map as one row for each image: the rows of w in the order in
+// which the elements of an image lie in the map there, of shape `map`.
 std::optional<Value> reordered(Builder& b, Value w, const Shape& map, const Perm& perm) {
-  Perm inner;  // of the map without its pictures
-  Shape meant;
+  Perm inner;   // `perm` without the dimension of images
+  Shape meant;  // of one image
   for (size_t d = 1; d < perm.size(); ++d) {
     inner.push_back(perm[d] - 1);
     meant.push_back(map[static_cast<size_t>(perm[d])]);

@@ -1,4 +1,4 @@
-// Colour spaces, and the resizes that weigh more than their nearest four pixels.
+// Colour spaces, and the resizes that read more than the nearest four pixels.
 #include "graph/ops/eval_helpers.h"
 
 namespace cytodet::graph::ops {

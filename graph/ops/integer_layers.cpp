@@ -34,9 +34,9 @@ std::vector<float> counted_from(const Tensor& quantized, double zero) {
 }
 
 float largest(const std::vector<float>& v) {
-  float most = 0;
-  for (float x : v) most = std::max(most, std::abs(x));
-  return most;
+  float max = 0;
+  for (float x : v) max = std::max(max, std::abs(x));
+  return max;
 }
 
 // Rows of sums of products of whole numbers. Floats hold them exactly up to 2^24: so many are summed as floats before they go
@@ -165,9 +165,10 @@ Channels channels_of(const OpCall& call, const IntegerLayer& l, const Sides& sid
   const Tensor &low = in(l.filter_range), &high = in(l.filter_range + 1);
   need(low.size() == high.size() && (low.size() == 1 || low.size() == count), "needs one filter range, or one per channel");
   const bool min_first = is_min_first(call.node, l, call.in[0]);
-  const float least = finite(in(l.input_range), 0), most = finite(in(l.input_range + 1), 0);
-  const double step = min_first ? (static_cast<double>(most) - least) / 255
-                                : std::max(std::abs(least), std::abs(most)) / (call.in[0].dtype() == DType::quint8 ? 255.0 : 127);
+  const float input_low = finite(in(l.input_range), 0), input_high = finite(in(l.input_range + 1), 0);
+  const double step =
+      min_first ? (static_cast<double>(input_high) - input_low) / 255
+                : std::max(std::abs(input_low), std::abs(input_high)) / (call.in[0].dtype() == DType::quint8 ? 255.0 : 127);
   Channels all;
   for (int64_t c = 0; c < count; ++c) {
     const double filter_step = top_of(low, high, low.size() == 1 ? 0 : c) / 127;
@@ -178,7 +179,7 @@ Channels channels_of(const OpCall& call, const IntegerLayer& l, const Sides& sid
     if (min_first && (l.bias < 0 || in(l.bias).dtype() != DType::qint32)) {
       double sum = 0;
       for (size_t i = static_cast<size_t>(c); i < sides.filter.size(); i += static_cast<size_t>(count)) sum += sides.filter[i];
-      offset += least * filter_step * sum;
+      offset += input_low * filter_step * sum;
     }
     all.offset.push_back(offset);
     all.whole.push_back(whole);
@@ -187,19 +188,19 @@ Channels channels_of(const OpCall& call, const IntegerLayer& l, const Sides& sid
 }
 
 // The ends of the range that 32-bit sums span.
-void add_sum_ranges(OpCall& call, const IntegerLayer& l, double codes_in, double codes_filter) {
+void add_sum_ranges(OpCall& call, const IntegerLayer& l, double steps_in, double steps_filter) {
   const auto in = [&](int i) -> const Tensor& { return call.in[static_cast<size_t>(i)]; };
   const Tensor &low = in(l.filter_range), &high = in(l.filter_range + 1);
-  const float level_in = static_cast<float>((in(l.input_range + 1).as_double() - in(l.input_range).as_double()) / codes_in);
-  std::vector<float> least, most;
+  const float level_in = static_cast<float>((in(l.input_range + 1).as_double() - in(l.input_range).as_double()) / steps_in);
+  std::vector<float> low_ends, high_ends;
   for (int64_t c = 0; c < low.size(); ++c) {
-    const float level = level_in * static_cast<float>((high.as_double(c) - low.as_double(c)) / codes_filter);
-    least.push_back(level * -2147483648.0f);
-    most.push_back(level * 2147483648.0f);
+    const float level = level_in * static_cast<float>((high.as_double(c) - low.as_double(c)) / steps_filter);
+    low_ends.push_back(level * -2147483648.0f);
+    high_ends.push_back(level * 2147483648.0f);
   }
   const Shape shape = low.size() > 1 ? Shape{low.size()} : Shape{};
-  call.out.push_back(Tensor::from(shape, least));
-  call.out.push_back(Tensor::from(shape, most));
+  call.out.push_back(Tensor::from(shape, low_ends));
+  call.out.push_back(Tensor::from(shape, high_ends));
 }
 
 // Sums in units of the steps, a bias and a summand of floats rounded to them.

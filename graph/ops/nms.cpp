@@ -104,7 +104,7 @@ class BoxColumns {
   struct Block {
     float top[kBlock] = {}, left[kBlock] = {}, bottom[kBlock] = {}, right[kBlock] = {}, area[kBlock] = {};
   };
-  // As std::min and std::max.
+  // std::min(a, b) and std::max(a, b), also of NaN.
   static float smaller(float a, float b) { return b < a ? b : a; }
   static float larger(float a, float b) { return a < b ? b : a; }
   struct Ordered {

@@ -8,7 +8,7 @@ namespace {
 
 const std::vector<Op>& table() {
   static const std::vector<Op> all = [] {
-    std::vector<Op> rows;
+    std::vector<Op> ops;
     for (const auto* part : {&ops::elementwise_ops(),
                              &ops::special_ops(),
                              &ops::grad_ops(),
@@ -36,9 +36,9 @@ const std::vector<Op>& table() {
                              &ops::random_ops(),
                              &ops::control_ops(),
                              &ops::misc_ops()})
-      rows.insert(rows.end(), part->begin(), part->end());
-    std::sort(rows.begin(), rows.end(), [](const Op& a, const Op& b) { return std::string_view(a.name) < b.name; });
-    return rows;
+      ops.insert(ops.end(), part->begin(), part->end());
+    std::sort(ops.begin(), ops.end(), [](const Op& a, const Op& b) { return std::string_view(a.name) < b.name; });
+    return ops;
   }();
   return all;
 }
@@ -48,8 +48,7 @@ const std::vector<Op>& table() {
 std::span<const Op> all_ops() { return table(); }
 
 const Op* find_op(std::string_view name) {
-  auto it =
-      std::lower_bound(table().begin(), table().end(), name, [](const Op& row, std::string_view n) { return row.name < n; });
+  auto it = std::lower_bound(table().begin(), table().end(), name, [](const Op& op, std::string_view n) { return op.name < n; });
   return it != table().end() && name == it->name ? &*it : nullptr;
 }
 
@@ -58,7 +57,7 @@ std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) {
   const Op* op = find_op(node.op);
   if (!op) {
     std::vector<std::string> known;
-    for (const Op& row : all_ops()) known.push_back(row.name);
+    for (const Op& other : all_ops()) known.push_back(other.name);
     std::string hint;
     for (const std::string& n : nearest(node.op, known)) hint += (hint.empty() ? "similar known ops: " : ", ") + n;
     throw Error(where, "op " + node.op + " is not known", hint.empty() ? "cut the graph in front of it" : hint);

@@ -107,11 +107,11 @@ void eval_dequantize(OpCall& call) {
   Tensor out(call.node.attr_or("dtype", DType::f32), x.shape());
   on_floats(out.dtype(), [&]<class T>() {
     T* to = out.data<T>();
-    const auto fill = [&](const auto& code_at) {
+    const auto fill = [&](const auto& value_at) {
       for (int64_t i = 0; i < x.size();)
         for (const Line& line : lines)
           for (int64_t j = 0; j < slices.inner && i < x.size(); ++j, ++i)
-            to[i] = static_cast<T>(static_cast<wide_t<T>>((code_at(i) + shift) * line.scale + line.base));
+            to[i] = static_cast<T>(static_cast<wide_t<T>>((value_at(i) + shift) * line.scale + line.base));
     };
     if (x.dtype() == DType::qint8)
       fill([codes8 = static_cast<const int8_t*>(x.raw())](int64_t i) { return static_cast<double>(codes8[i]); });
@@ -136,7 +136,7 @@ std::pair<float, float> used_range(const Tensor& x, double lo, double hi) {
 }
 // From qint32 to quint8 TensorFlow counts in fixed point of 16 bits, with quantized value 0 in the middle of the range: a
 // quantized value may differ by one from the general way's. Empty where the numbers of the ranges leave 64 bits.
-std::optional<std::vector<uint8_t>> fixed_point_codes(const Tensor& x, float from_lo, float from_hi, float lo, float hi) {
+std::optional<std::vector<uint8_t>> fixed_point_quantized(const Tensor& x, float from_lo, float from_hi, float lo, float hi) {
   constexpr double one = 1 << 16;
   const float from_range = from_hi - from_lo, range = hi - lo, middle = static_cast<float>((from_lo + from_hi) / 2.0);
   const float per_unit = range == 0 ? 0 : static_cast<float>(255.0 / range);
@@ -159,7 +159,7 @@ void requantize(OpCall& call, float lo, float hi) {
   Tensor out(type, x.shape());
   std::optional<std::vector<uint8_t>> fixed;
   if (x.dtype() == DType::qint32 && type == DType::quint8)
-    fixed = fixed_point_codes(x, finite(call.in[1], 0), finite(call.in[2], 0), lo, hi);
+    fixed = fixed_point_quantized(x, finite(call.in[1], 0), finite(call.in[2], 0), lo, hi);
   if (fixed)
     std::copy(fixed->begin(), fixed->end(), out.data<uint8_t>());
   else

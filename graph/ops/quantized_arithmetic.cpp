@@ -37,7 +37,7 @@ void eval_quantized_bias_add(OpCall& call) {
 void infer_bias_add(InferCall& call) { infer_quantized(call, DType::qint32); }
 
 // f(flat output index, quantized value of x, quantized value of y) over the broadcast shape.
-Tensor broadcast_codes(const OpCall& call, const std::function<double(double, double)>& f) {
+Tensor broadcast_quantized(const OpCall& call, const std::function<double(double, double)>& f) {
   const Tensor &x = input(call, 0), &y = input(call, 1);
   const Shape shape = broadcast_shapes(x.shape(), y.shape());
   Tensor out(DType::qint32, shape);
@@ -67,7 +67,7 @@ void eval_quantized_add(OpCall& call) {
   const float top = largest_end(call) * 16384.0f;
   need(top > 0, "a range is empty");
   const Line x(call, 0, 2, top), y(call, 1, 4, top);
-  call.out = {broadcast_codes(call, [&](double a, double b) { return x(a) + y(b); }), range_end(-top), range_end(top)};
+  call.out = {broadcast_quantized(call, [&](double a, double b) { return x(a) + y(b); }), range_end(-top), range_end(top)};
 }
 
 void eval_mul(OpCall& call) {
@@ -78,7 +78,7 @@ void eval_mul(OpCall& call) {
   };
   const double zero_x = zero(0, 2), zero_y = zero(1, 4);
   const float level = (low_at(call, 3) - low_at(call, 2)) / 255.0f * ((low_at(call, 5) - low_at(call, 4)) / 255.0f);
-  call.out = {broadcast_codes(call, [&](double a, double b) { return (a - zero_x) * (b - zero_y); }),
+  call.out = {broadcast_quantized(call, [&](double a, double b) { return (a - zero_x) * (b - zero_y); }),
               range_end(level * -2147483648.0f), range_end(level * 2147483648.0f)};
 }
 void infer_pair(InferCall& call) {
@@ -149,17 +149,17 @@ void eval_instance_norm(OpCall& call) {
     const size_t slot = static_cast<size_t>(i / c / pixels * c + i % c);
     normed.push_back(static_cast<float>(step * (x.as_double(i) - m.mean[slot]) / std::sqrt(m.variance[slot] + epsilon)));
   }
-  float least = *std::min_element(normed.begin(), normed.end()), most = *std::max_element(normed.begin(), normed.end());
+  float min = *std::min_element(normed.begin(), normed.end()), max = *std::max_element(normed.begin(), normed.end());
   if (call.node.attr_or("output_range_given", false)) {
-    least = call.node.attr_or("given_y_min", 0.0f);
-    most = call.node.attr_or("given_y_max", 0.0f);
-    need(least < most, "given_y_min must be below given_y_max");
+    min = call.node.attr_or("given_y_min", 0.0f);
+    max = call.node.attr_or("given_y_max", 0.0f);
+    need(min < max, "given_y_min must be below given_y_max");
   }
-  most = std::max(most, least + call.node.attr_or("min_separation", 1e-3f));
-  const FloatSpread to(DType::quint8, least, most);
+  max = std::max(max, min + call.node.attr_or("min_separation", 1e-3f));
+  const FloatSpread to(DType::quint8, min, max);
   Tensor out(DType::quint8, x.shape());
   for (int64_t i = 0; i < x.size(); ++i) put_quantized(out, i, to.quantize(normed[static_cast<size_t>(i)]));
-  call.out = {out, range_end(least), range_end(most)};
+  call.out = {out, range_end(min), range_end(max)};
 }
 void infer_instance_norm(InferCall& call) { infer_quantized(call, DType::quint8); }
 

@@ -34,9 +34,9 @@ FloatSpread::FloatSpread(DType t, float lo, float hi)
 
 double FloatSpread::quantize(float v) const {
   // Floats that 32 bits hold.
-  const float least = static_cast<float>(range.min), most = std::min(static_cast<float>(range.max), 2147483520.0f);
-  const float moved = std::round(v * per_unit) - (low_q - least);
-  return std::min(std::max(moved, least), most);
+  const float min = static_cast<float>(range.min), max = std::min(static_cast<float>(range.max), 2147483520.0f);
+  const float moved = std::round(v * per_unit) - (low_q - min);
+  return std::min(std::max(moved, min), max);
 }
 
 void put_quantized(Tensor& out, int64_t i, double q) {

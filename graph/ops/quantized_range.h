@@ -5,7 +5,7 @@
 
 namespace cytodet::graph::ops {
 
-// The least and greatest quantized value of a quantized type; throws Error for other types.
+// The smallest and largest quantized value of a quantized type; throws Error for other types.
 struct QuantizedRange {
   double min, max;
   explicit QuantizedRange(DType t);
@@ -30,8 +30,8 @@ struct Spread {
   }
 };
 
-// The same in float, step by step as TensorFlow's vector code rounds: where a range's end lies halfway between codes this
-// decides.
+// Spread's conversions in float, step by step as TensorFlow's vector code rounds, which decides where a range's end lies halfway
+// between quantized values.
 struct FloatSpread {
   QuantizedRange range;
   float low, step, rounded_low, per_unit, low_q;

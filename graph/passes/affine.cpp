@@ -146,6 +146,8 @@ Value push(Graph& g, Value v, const std::vector<double>& scale, const std::vecto
   return {g.add(std::move(add)), 0};
 }
 
+//   linear op [─▶ BiasAdd], ... ─▶ ConcatV2 ─▶ last
+//   linear op [─▶ BiasAdd] ─▶ BatchToSpaceND ─▶ last     `a` is what `last` computes; it becomes an Identity
 bool fold_through(Graph& g, const Consumers& uses, NodeId last, const Affine& a, const std::set<NodeId>& outputs,
                   int64_t channels) {
   const Node& source = g.node(a.input.node);
@@ -342,6 +344,8 @@ void write_folded(Graph& g, NodeId last, NodeId linear, const Affine& all, int64
 
 }  // namespace
 
+//   linear op ─▶ node ─▶ ... ─▶ last                       becomes  linear op with scaled weights [─▶ BiasAdd], by last's name
+//   ConcatV2 | BatchToSpaceND of linear ops ─▶ batch norm  becomes  scaled linear ops ─▶ BiasAdd ─▶ ConcatV2 | BatchToSpaceND
 bool fold_chain(Graph& g, const Consumers& uses, NodeId last, const std::set<NodeId>& outputs,
                 bool (*accept)(const std::vector<std::string>&)) {
   const std::optional<Chain> chain = chain_to(g, uses, last, outputs);

@@ -7,6 +7,10 @@
 namespace cytodet::graph {
 namespace {
 
+// Below, `linear op` is a Conv2D, Conv3D, DepthwiseConv2dNative or MatMul with constant weights; Mul, Add and the like have one
+// constant input, of one value or one per channel. `─▶` is read by the next node alone. All become
+//
+//   linear op with scaled weights [─▶ BiasAdd]
 using Ops = std::vector<std::string>;
 
 bool fold_all(Graph& g, const Interface& io, bool (*ends)(const std::string&), bool (*accept)(const Ops&)) {
@@ -24,20 +28,25 @@ bool is_sum(const std::string& op) { return op == "Add" || op == "AddV2" || op =
 
 }  // namespace
 
+//   linear op ─▶ Mul
 bool pass_fuse_column_wise_mul(Graph& g, const Interface& io) {
   return fold_all(g, io, is_mul, [](const Ops& ops) { return ops.size() == 1; });
 }
 
+//   linear op ─▶ Mul [─▶ Mul]*
 bool pass_fold_batch_norms(Graph& g, const Interface& io) {
   return fold_all(g, io, is_mul, [](const Ops& ops) { return std::all_of(ops.begin(), ops.end(), is_mul); });
 }
 
+//   linear op [─▶ BiasAdd]* ─▶ FusedBatchNorm* | BatchNormWithGlobalNormalization
+//   ConcatV2 | BatchToSpaceND of linear ops ─▶ FusedBatchNorm* | BatchNormWithGlobalNormalization
 bool pass_fold_old_batch_norms(Graph& g, const Interface& io) {
   return fold_all(g, io, is_batch_norm, [](const Ops& ops) {
     return std::all_of(ops.begin(), ops.end() - 1, [](const std::string& op) { return op == "BiasAdd"; });
   });
 }
 
+//   linear op ─▶ [Mul | Add | AddV2 | Sub | BiasAdd]* ─▶ Add | AddV2 | Sub     with at least one Mul
 bool pass_fuse_decomposed_batch_norm(Graph& g, const Interface& io) {
   return fold_all(g, io, is_sum, [](const Ops& ops) {
     bool sums =
@@ -46,6 +55,7 @@ bool pass_fuse_decomposed_batch_norm(Graph& g, const Interface& io) {
   });
 }
 
+//   linear op ─▶ Sub ─▶ RealDiv ─▶ Mul ─▶ BiasAdd
 bool pass_fold_subdivmul_batch_norms(Graph& g, const Interface& io) {
   return fold_all(
       g, io, [](const std::string& op) { return op == "BiasAdd"; },
@@ -54,10 +64,12 @@ bool pass_fold_subdivmul_batch_norms(Graph& g, const Interface& io) {
       });
 }
 
+//   linear op ─▶ BiasAdd ─▶ Mul
 bool pass_fold_convolutionwithbias_mul(Graph& g, const Interface& io) {
   return fold_all(g, io, is_mul, [](const Ops& ops) { return ops == Ops{"BiasAdd", "Mul"}; });
 }
 
+//   linear op ─▶ [BiasAdd | Add | AddV2]* ─▶ Add | AddV2
 bool pass_add_to_bias(Graph& g, const Interface& io) {
   return fold_all(
       g, io, [](const std::string& op) { return op == "Add" || op == "AddV2"; },
@@ -67,6 +79,9 @@ bool pass_add_to_bias(Graph& g, const Interface& io) {
       });
 }
 
+//   x ─▶ Pad | PadV2 zeros over height and width ─▶ Conv2D, VALID, channels last
+// becomes
+//   x ─▶ Conv2D, EXPLICIT
 bool pass_fuse_pad_and_conv(Graph& g, const Interface& io) {
   std::set<NodeId> outputs = output_ids(g, io);
   bool changed = false;

@@ -8,7 +8,6 @@
 namespace cytodet::graph {
 namespace {
 
-//   value ─▶ Split of equal parts of the channels ─▶ Conv2D, filter [h, w, c, m] each ─▶ ConcatV2
 struct ChannelConvolutions {
   Value value;
   std::vector<NodeId> convolutions;  // by part
@@ -56,6 +55,8 @@ bool is_convolution_of_part(const Graph& g, const Node& n, size_t i) {
   return filter && filter->dtype() == DType::f32 && filter->rank() == 4 && filter->size() > 0;
 }
 
+//   value ─▶ Split ─┬▶ Conv2D(constant [h, w, c, m]) ─┬▶ ConcatV2     parts of c channels, convolutions with equal attributes
+//                   └▶ Conv2D(constant [h, w, c, m]) ─┘
 std::optional<ChannelConvolutions> match(const Graph& g, const Facts& facts, const Consumers& uses,
                                          const std::set<NodeId>& outputs, NodeId id) {
   const Node& concat = g.node(id);
@@ -107,6 +108,9 @@ void add_biases_apart(Graph& g, const Consumers& uses, NodeId conv) {
 
 }  // namespace
 
+//   value ─▶ Split ─▶ Conv2D of each part ─▶ ConcatV2
+// becomes
+//   value ─▶ Conv2D of groups | DepthwiseConv2dNative (parts of one channel)
 bool pass_merge_channel_convolutions(Graph& g, const Interface& io) {
   const Facts facts(g);
   const Consumers uses(g);

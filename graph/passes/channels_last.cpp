@@ -1,10 +1,9 @@
-#include "graph/layout/channels_last.h"
-
 #include <algorithm>
 #include <set>
 
 #include "graph/ir/frames.h"
 #include "graph/layout/move_transposes.h"
+#include "graph/layout/put_channels_last.h"
 #include "graph/passes/node_edits.h"
 #include "graph/passes/passes.h"
 
@@ -53,8 +52,8 @@ bool pass_channels_last(Graph& g, const Interface& io) {
   const std::vector<NodeId> ends = end_in_identities(g, io);
   g = move_transposes(g, ends);
   // A node whose Transposes were moved away gets back its name, by which lists of layers call it.
-  for (const auto& [name, turned] : names)
-    if (g.find(name) < 0 && g.find(turned) >= 0) g.rename(g.find(turned), name);
+  for (const auto& [name, moved] : names)
+    if (g.find(name) < 0 && g.find(moved) >= 0) g.rename(g.find(moved), name);
   return true;
 }
 

@@ -105,7 +105,11 @@ bool pass_fold_constants(Graph& g, const Interface& io) {
   return changed;
 }
 
-// Only what packs filters, so that nothing else is folded before the passes that read what files say.
+//   Const of integers ─▶ [Cast | GatherV2 | Reshape | AddV2]* ─▶ Reshape of qint8     a packed filter (packed_filters.h)
+// becomes
+//   Const of qint8
+//
+// No other nodes are folded here: passes between this one and fold_constants look for ops as the file has them.
 bool pass_unpack_filters(Graph& g, const Interface& io) {
   std::map<NodeId, Tensor> known;
   std::set<NodeId> filters;
@@ -134,6 +138,8 @@ bool pass_unpack_filters(Graph& g, const Interface& io) {
   return !filters.empty();
 }
 
+//   Const ─┬▶ Conv2D | Conv3D | DepthwiseConv2dNative | MatMul | BiasAdd
+//          └▶ another of them     reads a copy of the Const from now on
 bool pass_split_shared_constants(Graph& g, const Interface& io) {
   static const char* const kReaders[] = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BiasAdd"};
   bool changed = false;

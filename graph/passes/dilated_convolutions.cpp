@@ -26,7 +26,9 @@ std::string padding_name(const BatchDilation& d, const Tensor& filter) {
   return d.padding == same ? "SAME" : "EXPLICIT";
 }
 
-// The dilated convolution that ends in node `id`, a BatchToSpaceND.
+// The dilated convolution that ends in node `id`, a BatchToSpaceND:
+//
+//   x ─▶ SpaceToBatchND ─▶ Conv2D(constant filter), channels last ─▶ BatchToSpaceND
 std::optional<DilatedConvolution> dilated_convolution(const Graph& g, const Consumers& uses, const std::set<NodeId>& outputs,
                                                       NodeId id) {
   const Node& after = g.node(id);
@@ -51,6 +53,9 @@ void set_ints(Node& n, const char* key, std::vector<int64_t> ints) {
 
 }  // namespace
 
+//   x ─▶ SpaceToBatchND ─▶ Conv2D ─▶ BatchToSpaceND
+// becomes
+//   x ─▶ Conv2D with dilations
 bool pass_merge_dilated_convolutions(Graph& g, const Interface& io) {
   const Consumers uses(g);
   const std::set<NodeId> outputs = output_ids(g, io);

@@ -28,7 +28,7 @@ std::optional<float> constant_scalar(const Graph& g, Value v) {
   return t->data<float>()[0];
 }
 
-// Steps between codes that a grid can have: ranges near the largest or smallest floats have no such steps.
+// Whether `scale` can be the step between quantized values: ranges near the largest or smallest floats have no such step.
 bool is_step(float scale) { return std::isfinite(scale) && scale >= std::numeric_limits<float>::min(); }
 
 // The grid of a FakeQuantWithMinMaxVars of 8 bits, as TensorFlow moves its ends until 0 is on it; empty: no such node, or its
@@ -44,34 +44,57 @@ std::optional<QuantParams> input_grid(const Graph& g, const Node& n) {
   return QuantParams{scale, static_cast<int>(std::clamp(std::round(-*low / scale), 0.0f, 255.0f)), false};
 }
 
-// The codes and scales of a fake-quantized constant filter whose ranges are symmetric and narrow.
-std::optional<QuantizedWeights> filter_codes(const Graph& g, const Node& n, const std::string& op, const Shape& shape) {
+// A constant filter behind a FakeQuant node of 2 to 8 bits and narrow ranges, one or one per channel.
+struct FakeQuantFilter {
+  const Tensor *weights, *low, *high;
+  float max_value;  // of its quantized values: 2^(bits - 1) - 1
+};
+std::optional<FakeQuantFilter> fake_quant_filter(const Graph& g, const Node& n) {
   const bool per_channel = n.op == "FakeQuantWithMinMaxVarsPerChannel";
   if ((!per_channel && n.op != "FakeQuantWithMinMaxVars") || n.inputs.size() != 3 || bits_of(n) > 8 || bits_of(n) < 2) return {};
+  if (!n.attr_or("narrow_range", false)) return {};
   const Tensor *w = g.constant(n.inputs[0]), *low = g.constant(n.inputs[1]), *high = g.constant(n.inputs[2]);
-  if (!w || !low || !high || low->size() != high->size() || !n.attr_or("narrow_range", false) || w->size() != elements(shape))
-    return {};
   for (const Tensor* t : {w, low, high})
-    if (t->dtype() != DType::f32) return {};
+    if (!t || t->dtype() != DType::f32) return {};
+  if (low->size() != high->size()) return {};
   if (per_channel ? w->rank() == 0 || low->size() != w->dim(-1) : low->size() != 1) return {};
-  const int64_t groups = low->size(), channels = output_channels(op, shape);
-  if (channels < 1 || groups < 1 || channels % groups != 0) return {};
-  const auto most = static_cast<float>((1 << (bits_of(n) - 1)) - 1);
-  QuantizedWeights q{Tensor(DType::i8, shape), {}};
+  return FakeQuantFilter{w, low, high, static_cast<float>((1 << (bits_of(n) - 1)) - 1)};
+}
+
+// The scale of each range of the filter, repeated for `channels` where there are several; empty where one is not symmetric.
+std::vector<float> scales_of(const FakeQuantFilter& f, int64_t channels) {
+  const int64_t groups = f.low->size();
+  std::vector<float> scales;
   for (int64_t c = 0; c < (groups == 1 ? 1 : channels); ++c) {
-    const float from = low->data<float>()[c % groups], to = high->data<float>()[c % groups];
+    const float from = f.low->data<float>()[c % groups], to = f.high->data<float>()[c % groups];
     if (!std::isfinite(from) || !std::isfinite(to) || !(to > 0) || std::abs(from + to) > 1e-5f * to) return {};
-    q.scales.push_back((to - from) / (2 * most));
-    if (!is_step(q.scales.back())) return {};
+    scales.push_back((to - from) / (2 * f.max_value));
+    if (!is_step(scales.back())) return {};
   }
-  for (int64_t i = 0; i < w->size(); ++i) {
-    const float code = w->data<float>()[i] / q.scale_of(static_cast<size_t>(i % channels));
-    if (!std::isfinite(code)) return {};
-    q.values.data<int8_t>()[i] = static_cast<int8_t>(std::floor(std::clamp(code, -most, most) + 0.5f));
+  return scales;
+}
+
+// The quantized values and scales of the filter of `shape` behind node `n`, which a layer of kind `op` reads.
+std::optional<QuantizedWeights> quantized_weights_of(const Graph& g, const Node& n, const std::string& op, const Shape& shape) {
+  const std::optional<FakeQuantFilter> f = fake_quant_filter(g, n);
+  if (!f || f->weights->size() != elements(shape)) return {};
+  const int64_t groups = f->low->size(), channels = output_channels(op, shape);
+  if (channels < 1 || groups < 1 || channels % groups != 0) return {};
+  QuantizedWeights q{Tensor(DType::i8, shape), scales_of(*f, channels)};
+  if (q.scales.empty()) return {};
+  for (int64_t i = 0; i < f->weights->size(); ++i) {
+    const float steps = f->weights->data<float>()[i] / q.scale_of(static_cast<size_t>(i % channels));
+    if (!std::isfinite(steps)) return {};
+    q.values.data<int8_t>()[i] = static_cast<int8_t>(std::floor(std::clamp(steps, -f->max_value, f->max_value) + 0.5f));
   }
   return q;
 }
 
+//   x ─▶ FakeQuantWithMinMaxVars, 8 bits ───────────────────────────────────────────────────┐
+//   filter ─▶ FakeQuantWithMinMaxVars | ...PerChannel, narrow ranges [─▶ Reshape constant] ─┴▶ Conv2D | Depthwise... | MatMul
+// becomes
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─┐
+//   8-bit filter ─▶ Dequantize ────┴▶ Conv2D | DepthwiseConv2dNative | MatMul
 bool raise_fake_quant(Graph& g, NodeId id) {
   const Node& n = g.node(id);
   if (!is_fake_quant_layer(n) || (n.op == "MatMul" && (n.attr_or("transpose_b", false) || n.attr_or("transpose_a", false))))
@@ -93,10 +116,10 @@ bool raise_fake_quant(Graph& g, NodeId id) {
   if (!w) return false;
   if (shape.empty()) shape = w->shape();
   if (shape.size() != (n.op == "MatMul" ? 2u : 4u)) return false;
-  const std::optional<QuantizedWeights> codes = filter_codes(g, filter, n.op, shape);
-  if (!codes) return false;
+  const std::optional<QuantizedWeights> weights = quantized_weights_of(g, filter, n.op, shape);
+  if (!weights) return false;
   g.node(id).inputs[0] = input.inputs[0];
-  set_quantized(g, id, *grid, *codes);
+  set_quantized(g, id, *grid, *weights);
   return true;
 }
 

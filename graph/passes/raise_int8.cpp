@@ -11,22 +11,22 @@ namespace raise {
 namespace {
 
 // Ops that compute with quantized values or give them, apart from integer layers and QuantizeV2.
-bool is_on_codes(const std::string& op) {
+bool is_on_quantized_values(const std::string& op) {
   return (op.starts_with("Quantized") && !op.starts_with("QuantizedConv2DBackprop")) || op.starts_with("Requantiz") ||
          op == "QuantizeDownAndShrinkRange";
 }
 
 }  // namespace
 
-Raiser::Raiser(Graph& graph, const Interface& io)
+Int8Rewriter::Int8Rewriter(Graph& graph, const Interface& io)
     : g_(graph), facts_(graph), frames_(graph), uses_(graph), outputs_(output_ids(graph, io)) {}
 
-Value Raiser::add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
+Value Int8Rewriter::add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs) {
   attrs["T"] = DType::f32;
   return g_.add_new(base, std::move(op), std::move(inputs), std::move(attrs));
 }
 
-void Raiser::become_quantized(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends) {
+void Int8Rewriter::become_quantized(NodeId id, Value floats, const QuantParams& quant, const Ends& ends) {
   const std::string name = g_.node(id).name;
   const float scale = quant.scale;
   const Ends own = quant.zero_point ? ends : quant.is_signed ? Ends{-127 * scale, 127 * scale} : Ends{0, 255 * scale};
@@ -40,13 +40,13 @@ void Raiser::become_quantized(NodeId id, Value numbers, const QuantParams& quant
   }
   Node& n = g_.node(id);
   n.op = "QuantizeV2";
-  n.inputs = {numbers, low, high};
+  n.inputs = {floats, low, high};
   n.attrs = {{"T", quant.is_signed ? DType::qint8 : DType::quint8},
              {"mode", std::string(quant.zero_point ? "MIN_FIRST" : "SCALED")},
              {"round_mode", std::string(quant.zero_point ? "HALF_AWAY_FROM_ZERO" : "HALF_TO_EVEN")},
              {"ensure_minimum_range", 0.0f}};
   if (quant.is_signed) n.attrs["narrow_range"] = true;
-  quantized_by_value_[{id, 0}] = {numbers, quant, ends};
+  quantized_by_value_[{id, 0}] = {floats, quant, ends};
   ends_[id] = ends;
   if (quant.zero_point) return;
   // One mode for the quantized values and back, where both mean the same.
@@ -58,7 +58,7 @@ void Raiser::become_quantized(NodeId id, Value numbers, const QuantParams& quant
   }
 }
 
-bool Raiser::raise(NodeId id) {
+bool Int8Rewriter::raise(NodeId id) {
   if (!g_.alive(id)) return false;
   const std::string op = g_.node(id).op;
   if (op == "QuantizeV2") {
@@ -66,7 +66,7 @@ bool Raiser::raise(NodeId id) {
     return false;
   }
   const bool layer = integer_layer(g_.node(id)) || op.starts_with("_FusedQuantized");
-  if (!layer && !is_on_codes(op)) return false;
+  if (!layer && !is_on_quantized_values(op)) return false;
   const Why why = layer ? raise_layer(id) : raise_map(id);
   if (!why.empty()) left_[id] = why;
   return why.empty();
@@ -78,10 +78,10 @@ namespace {
 
 std::map<NodeId, raise::Why> raise_all(Graph& g, const Interface& io, bool& changed) {
   const int before = g.capacity();
-  raise::Raiser raiser(g, io);
-  for (NodeId id : g.topological_order()) changed = raiser.raise(id) || changed;
+  raise::Int8Rewriter rewriter(g, io);
+  for (NodeId id : g.topological_order()) changed = rewriter.raise(id) || changed;
   if (g.capacity() != before) sweep(g, io);
-  return raiser.left();
+  return rewriter.left();
 }
 
 }  // namespace

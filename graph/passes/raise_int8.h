@@ -42,40 +42,40 @@ struct QuantizedSource {
 };
 
 // An integer layer with constant filter and ranges, or one with the Requantize that alone reads its sums.
-struct Site {
+struct LayerFacts {
   IntegerLayer layer;
   NodeId node = -1, last = -1;  // the layer; the node that gives the result
   bool is_signed = false, min_first = false;
   Ends input{0, 0};
-  double step = 1;  // of a quantized value of the input; a zero point is input.low where min_first, else 0
+  double step = 1;  // of the input: its quantized value q is q * step, where min_first input.low + q * step
   QuantizedWeights weights;
-  std::vector<double> bias;  // per output channel; the part of integers in units of the numbers
-  bool whole_bias = false;   // of integers: it holds what the minimum of the input adds
-  // A result of quantized values: how they stand for numbers, and the range that is stated for them.
+  std::vector<double> bias;  // per output channel, in units of the float result
+  bool whole_bias = false;   // stored as 32-bit integers; it then includes what input.low adds to the sums
+  // The scale and zero point of a quantized result, and the range that the node states for it.
   QuantParams result;
   Ends result_ends{0, 0};
-  bool observed = false;  // the range is that of calibration: what lies beyond it need not be cut off
+  bool observed = false;  // the range is that of calibration: results beyond it need not be cut off
 };
 
 // Whether nothing is wrong; else why.
 using Why = std::string;
 
-class Raiser {
+class Int8Rewriter {
  public:
-  Raiser(Graph& graph, const Interface& io);
+  Int8Rewriter(Graph& graph, const Interface& io);
   // Raises the node if it is one on quantized values; true when it was.
   bool raise(NodeId id);
   const std::map<NodeId, Why>& left() const { return left_; }
 
  private:
-  // raise_site.cpp: what is known of a node.
+  // read_layer_facts.cpp: what is known of a node.
   std::optional<Ends> ends_of(Value low, Value high) const;
   void note_quantize(NodeId id);
-  Why read_site(NodeId id, Site& site) const;
-  Why read_result(Site& site) const;
-  Why read_weights(Site& site) const;
-  Why read_bias(Site& site) const;
-  Why read_requantize(Site& site) const;
+  Why read_layer_facts(NodeId id, LayerFacts& facts) const;
+  Why read_result(LayerFacts& facts) const;
+  Why read_weights(LayerFacts& facts) const;
+  Why read_bias(LayerFacts& facts) const;
+  Why read_requantize(LayerFacts& facts) const;
 
   // raise_layer.cpp
   struct Source {
@@ -84,16 +84,16 @@ class Raiser {
     std::array<int64_t, 4> pads{};
   };
   Why raise_layer(NodeId id);
-  std::optional<Source> source_of(const Site& site);
-  bool look_behind_shift(const Site& site, Source& source) const;
+  std::optional<Source> source_of(const LayerFacts& facts);
+  bool look_behind_shift(const LayerFacts& facts, Source& source) const;
   void look_behind_pad(Source& source) const;
-  std::optional<Value> summand_of(const Site& site);
-  bool pads(const Site& site) const;
-  NodeId add_product(const Site& site, const Source& source);
+  std::optional<Value> summand_of(const LayerFacts& facts);
+  bool pads(const LayerFacts& facts) const;
+  NodeId add_product(const LayerFacts& facts, const Source& source);
   void set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const;
-  Value with_bias(Value product, const Site& site, const Source& source, double offset);
-  // The Dequantizes of the result that become the numbers themselves, and what they add to them.
-  std::vector<NodeId> readers_of_numbers(const Site& site, double& offset) const;
+  Value with_bias(Value product, const LayerFacts& facts, const Source& source, double offset);
+  // The Dequantizes of the result, which give the float result from now on, and the offset that they add to it.
+  std::vector<NodeId> readers_of_floats(const LayerFacts& facts, double& offset) const;
   void give(const std::vector<NodeId>& readers, Value& result);
 
   // raise_maps.cpp
@@ -103,8 +103,8 @@ class Raiser {
   // Whether a node or one of its constants waits for others: what takes its place would not.
   bool waits(NodeId id) const;
   Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs = {});
-  // The node gives the quantized values of `numbers` from now on.
-  void become_quantized(NodeId id, Value numbers, const QuantParams& quant, const Ends& ends);
+  // The node gives the quantized values of `floats` from now on.
+  void become_quantized(NodeId id, Value floats, const QuantParams& quant, const Ends& ends);
 
   Graph& g_;
   const Facts facts_;

@@ -26,7 +26,7 @@ std::optional<double> offset_of(const Graph& g, const Node& d, NodeId quantized,
 bool close(double a, double b) { return std::abs(a - b) <= 1e-5 * std::abs(b); }
 
 // Sums of the weights' quantized values of each output channel.
-std::vector<double> code_sums(const QuantizedWeights& weights, size_t channels) {
+std::vector<double> weight_sums(const QuantizedWeights& weights, size_t channels) {
   std::vector<double> sums(channels, 0);
   const int8_t* values = weights.values.data<int8_t>();
   for (int64_t i = 0; i < weights.values.size(); ++i) sums[static_cast<size_t>(i) % channels] += values[i];
@@ -35,9 +35,9 @@ std::vector<double> code_sums(const QuantizedWeights& weights, size_t channels) 
 
 }  // namespace
 
-// x in PadV2(x) with zeros around a map: changes source. Other pads stay where they are, which is only right without a zero
-// point.
-void Raiser::look_behind_pad(Source& source) const {
+// If source.value is PadV2(x) of zeros around a map, makes x the source and notes the pads. Other pads stay nodes of their own,
+// which is only right without a zero point.
+void Int8Rewriter::look_behind_pad(Source& source) const {
   const Node& pad = g_.node(source.value.node);
   if (!(pad.op == "Pad" && pad.inputs.size() == 2) && !(pad.op == "PadV2" && pad.inputs.size() == 3)) return;
   const Tensor *sizes = g_.constant(pad.inputs[1]), *value = pad.op == "PadV2" ? g_.constant(pad.inputs[2]) : nullptr;
@@ -48,12 +48,12 @@ void Raiser::look_behind_pad(Source& source) const {
   source.value = pad.inputs[0];
 }
 
-// x in AddV2(x, zero_point * scale) in front of QuantizeV2: quantized values with a zero point. False when the sum is another
-// one.
-bool Raiser::look_behind_shift(const Site& site, Source& source) const {
+// If source.value is AddV2(x, zero_point * scale) in front of QuantizeV2, makes x the source, with that zero point. False: it is
+// something else.
+bool Int8Rewriter::look_behind_shift(const LayerFacts& facts, Source& source) const {
   const Node& add = g_.node(source.value.node);
   if (add.op != "AddV2" || add.inputs.size() != 2 || source.quant.is_signed || source.value.slot != 0) return false;
-  if (source.quant.zero_point || pads(site) || waits(source.value.node)) return false;
+  if (source.quant.zero_point || pads(facts) || waits(source.value.node)) return false;
   const Tensor* shift = g_.constant(add.inputs[1]);
   if (!shift || shift->size() != 1 || shift->dtype() != DType::f32) return false;
   const double z = shift->as_double() / source.quant.scale, rounded = std::nearbyint(z);
@@ -64,43 +64,43 @@ bool Raiser::look_behind_shift(const Site& site, Source& source) const {
 }
 
 // Whether the layer pads its input, or may.
-bool Raiser::pads(const Site& site) const {
-  if (site.layer.product == IntegerLayer::Product::matmul) return false;
-  const Node& n = g_.node(site.node);
-  const auto own = paddings_of(with_explicit_padding(n), site.weights.values.shape(), facts_.of(n.inputs[0]).shape);
+bool Int8Rewriter::pads(const LayerFacts& facts) const {
+  if (facts.layer.product == IntegerLayer::Product::matmul) return false;
+  const Node& n = g_.node(facts.node);
+  const auto own = paddings_of(with_explicit_padding(n), facts.weights.values.shape(), facts_.of(n.inputs[0]).shape);
   return !own || !all_zero(*own);
 }
 
-std::optional<Raiser::Source> Raiser::source_of(const Site& site) {
-  const Value quantized = g_.node(site.node).inputs[0];
+std::optional<Int8Rewriter::Source> Int8Rewriter::source_of(const LayerFacts& facts) {
+  const Value quantized = g_.node(facts.node).inputs[0];
   const auto it = quantized_by_value_.find(quantized);
   if (it == quantized_by_value_.end()) {
-    // Quantized values of elsewhere: their numbers, which are quantized values again where the layer reads them.
-    if (g_.constant(quantized) || !frames_.agree(quantized, site.node)) return {};
-    const Ends e = site.min_first ? site.input : Ends{site.is_signed ? -site.input.top() : 0, site.input.top()};
-    AttrMap attrs{{"T", site.is_signed ? DType::qint8 : DType::quint8},
-                  {"mode", std::string(site.min_first ? "MIN_COMBINED" : "SCALED")}};
-    const std::string name = g_.node(site.node).name;
+    // Quantized values of a node that is not raised: dequantized here, and quantized again where the layer reads them.
+    if (g_.constant(quantized) || !frames_.agree(quantized, facts.node)) return {};
+    const Ends e = facts.min_first ? facts.input : Ends{facts.is_signed ? -facts.input.top() : 0, facts.input.top()};
+    AttrMap attrs{{"T", facts.is_signed ? DType::qint8 : DType::quint8},
+                  {"mode", std::string(facts.min_first ? "MIN_COMBINED" : "SCALED")}};
+    const std::string name = g_.node(facts.node).name;
     const Value low = g_.add_const(name + "/input_min", Tensor::scalar(e.low)),
                 high = g_.add_const(name + "/input_max", Tensor::scalar(e.high));
-    const int zero_point = site.min_first ? static_cast<int>(std::clamp(-std::round(e.low / site.step), 0.0, 255.0)) : 0;
+    const int zero_point = facts.min_first ? static_cast<int>(std::clamp(-std::round(e.low / facts.step), 0.0, 255.0)) : 0;
     return Source{g_.add_new(name + "/input", "Dequantize", {quantized, low, high}, attrs),
-                  {static_cast<float>(site.step), zero_point, site.is_signed}};
+                  {static_cast<float>(facts.step), zero_point, facts.is_signed}};
   }
   Source s{it->second.x, it->second.quant};
-  if (s.quant.is_signed != site.is_signed) return {};
-  if (close(s.quant.scale, site.step)) s.quant.scale = static_cast<float>(site.step);
+  if (s.quant.is_signed != facts.is_signed) return {};
+  if (close(s.quant.scale, facts.step)) s.quant.scale = static_cast<float>(facts.step);
   const Value before = s.value;
   const Node& q = g_.node(quantized.node);
-  if (q.op == "QuantizeV2" && q.inputs[0] == before && look_behind_shift(site, s) && !waits(s.value.node)) look_behind_pad(s);
+  if (q.op == "QuantizeV2" && q.inputs[0] == before && look_behind_shift(facts, s) && !waits(s.value.node)) look_behind_pad(s);
   return s;
 }
 
-std::optional<Value> Raiser::summand_of(const Site& site) {
-  const Node& n = g_.node(site.node);
-  const Value v = n.inputs[static_cast<size_t>(site.layer.summand)];
-  if (site.layer.summand_range < 0) return v;
-  const size_t at = static_cast<size_t>(site.layer.summand_range);
+std::optional<Value> Int8Rewriter::summand_of(const LayerFacts& facts) {
+  const Node& n = g_.node(facts.node);
+  const Value v = n.inputs[static_cast<size_t>(facts.layer.summand)];
+  if (facts.layer.summand_range < 0) return v;
+  const size_t at = static_cast<size_t>(facts.layer.summand_range);
   const auto ends = ends_of(n.inputs[at], n.inputs[at + 1]);
   if (!ends) return {};
   const DType type = n.attr_or("Tsummand", DType::quint8);
@@ -111,15 +111,16 @@ std::optional<Value> Raiser::summand_of(const Site& site) {
     if (q.zero_point || q.is_signed != (type == DType::qint8) || !close(q.scale, step)) return {};
     return add_fake_quant(g_, it->second.x, q);
   }
-  if (!frames_.agree(v, site.node)) return {};
+  if (!frames_.agree(v, facts.node)) return {};
   const std::string name = n.name;
   const Value low = g_.add_const(name + "/summand_min", Tensor::scalar(type == DType::qint8 ? -ends->top() : 0.0f)),
               high = g_.add_const(name + "/summand_max", Tensor::scalar(ends->top()));
   return g_.add_new(name + "/summand", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
 }
 
-// SAME where it means the paddings that were in front of QuantizeV2.
-void Raiser::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
+// The strides, dilations and padding of `conv`: those of the node `old`, or the paddings that stood in front of QuantizeV2, as
+// SAME where that means them.
+void Int8Rewriter::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
   for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
     if (auto it = old.attrs.find(kept); it != old.attrs.end()) conv.attrs.insert_or_assign(kept, it->second);
   AttrList list = old.attr_or("padding_list", AttrList{});
@@ -133,40 +134,41 @@ void Raiser::set_padding(Node& conv, const Node& old, const Shape& filter, const
   conv.attrs["explicit_paddings"] = list;
 }
 
-NodeId Raiser::add_product(const Site& site, const Source& source) {
-  const Node old = g_.node(site.node);
+NodeId Int8Rewriter::add_product(const LayerFacts& facts, const Source& source) {
+  const Node old = g_.node(facts.node);
   std::string name = old.name;
   for (const char* tail :
        {"_eightbit_requantize", "_eightbit_quantized_conv", "_eightbit_quantized_depthwise_conv", "_eightbit_quantized_mat_mul"})
     if (name.ends_with(tail)) name.resize(name.size() - std::char_traits<char>::length(tail));
-  if (name == old.name && !outputs_.contains(site.node)) g_.rename(site.node, g_.unique_name(name + "_codes"));
+  if (name == old.name && !outputs_.contains(facts.node)) g_.rename(facts.node, g_.unique_name(name + "_codes"));
   using Product = IntegerLayer::Product;
-  const bool matmul = site.layer.product == Product::matmul;
-  const char* op = matmul ? "MatMul" : site.layer.product == Product::conv ? "Conv2D" : "DepthwiseConv2dNative";
+  const bool matmul = facts.layer.product == Product::matmul;
+  const char* op = matmul ? "MatMul" : facts.layer.product == Product::conv ? "Conv2D" : "DepthwiseConv2dNative";
   const NodeId product = add(name, op, {source.value, source.value}).node;
   g_.node(product).controls = old.controls;
   if (!matmul) {
     g_.node(product).attrs["data_format"] = "NHWC";
-    set_padding(g_.node(product), old, site.weights.values.shape(), source);
+    set_padding(g_.node(product), old, facts.weights.values.shape(), source);
   }
-  // Quantized values that the layer reads with another step than they were made with.
-  QuantizedWeights weights = site.weights;
-  if (!close(source.quant.scale, site.step))
-    for (float& s : weights.scales) s = static_cast<float>(s * (site.step / source.quant.scale));
+  // The layer may read its input with another step than it was quantized with: the scales of the weights make up for that.
+  QuantizedWeights weights = facts.weights;
+  if (!close(source.quant.scale, facts.step))
+    for (float& s : weights.scales) s = static_cast<float>(s * (facts.step / source.quant.scale));
   set_quantized(g_, product, source.quant, weights);
   return product;
 }
 
-// The bias, with what a zero point adds that is not the number 0.
-Value Raiser::with_bias(Value product, const Site& site, const Source& source, double offset) {
+// The product plus the bias. To the bias comes what the zero point added to the integer layer's sums, which are of quantized
+// values: these lie zero_point * step above the floats that the product reads.
+Value Int8Rewriter::with_bias(Value product, const LayerFacts& facts, const Source& source, double offset) {
   const std::string name = g_.node(product.node).name;
-  const double at_zero = (site.min_first && !site.whole_bias ? double{site.input.low} : 0) +
-                         static_cast<double>(source.quant.zero_point) * site.step;
-  const std::vector<double> sums = code_sums(site.weights, site.bias.size());
+  const double at_zero = (facts.min_first && !facts.whole_bias ? double{facts.input.low} : 0) +
+                         static_cast<double>(source.quant.zero_point) * facts.step;
+  const std::vector<double> sums = weight_sums(facts.weights, facts.bias.size());
   std::vector<float> bias;
   for (size_t c = 0; c < sums.size(); ++c) {
-    const double moved = at_zero * site.weights.scale_of(c) * sums[c], b = site.bias[c] + moved + offset;
-    // What is left when all of a float32 was compensation is its rounding.
+    const double moved = at_zero * facts.weights.scale_of(c) * sums[c], b = facts.bias[c] + moved + offset;
+    // A bias that only made up for the zero point leaves a rounding error of float32: it is 0.
     bias.push_back(std::abs(b) <= std::ldexp(std::abs(moved) + std::abs(offset), -24) ? 0.0f : static_cast<float>(b));
   }
   if (std::all_of(bias.begin(), bias.end(), [](float b) { return b == 0; })) return product;
@@ -174,13 +176,13 @@ Value Raiser::with_bias(Value product, const Site& site, const Source& source, d
   return add(name + "/bias_add", "BiasAdd", {product, values}, {{"data_format", std::string("NHWC")}});
 }
 
-std::vector<NodeId> Raiser::readers_of_numbers(const Site& site, double& offset) const {
+std::vector<NodeId> Int8Rewriter::readers_of_floats(const LayerFacts& facts, double& offset) const {
   std::vector<NodeId> readers;
   std::set<NodeId> others;
-  for (Consumers::Use use : uses_.of(site.last)) {
-    const std::optional<double> o = offset_of(g_, g_.node(use.node), site.last, site.result_ends.top());
-    if (use.input == 0 && o && !(site.layer.relu && *o != 0) && (readers.empty() || *o == offset) && !waits(use.node) &&
-        frames_.agree(Value{site.last, 0}, use.node)) {
+  for (Consumers::Use use : uses_.of(facts.last)) {
+    const std::optional<double> o = offset_of(g_, g_.node(use.node), facts.last, facts.result_ends.top());
+    if (use.input == 0 && o && !(facts.layer.relu && *o != 0) && (readers.empty() || *o == offset) && !waits(use.node) &&
+        frames_.agree(Value{facts.last, 0}, use.node)) {
       offset = *o;
       readers.push_back(use.node);
     } else {
@@ -188,7 +190,7 @@ std::vector<NodeId> Raiser::readers_of_numbers(const Site& site, double& offset)
     }
   }
   for (NodeId reader : readers) others.erase(reader);
-  // Quantized values that others read are of numbers without the offset.
+  // Other readers take the quantized values as those of floats without the offset.
   if (offset != 0 && !others.empty()) {
     offset = 0;
     return {};
@@ -196,8 +198,8 @@ std::vector<NodeId> Raiser::readers_of_numbers(const Site& site, double& offset)
   return readers;
 }
 
-// Every Dequantize of the quantized values becomes the numbers themselves; the first takes over their last node.
-void Raiser::give(const std::vector<NodeId>& readers, Value& result) {
+// The Dequantizes `readers` give the float result from now on: the first becomes its last node, the others an Identity of that.
+void Int8Rewriter::give(const std::vector<NodeId>& readers, Value& result) {
   bool taken = false;
   for (NodeId reader : readers) {
     Node& d = g_.node(reader);
@@ -220,38 +222,42 @@ void Raiser::give(const std::vector<NodeId>& readers, Value& result) {
   }
 }
 
-Why Raiser::raise_layer(NodeId id) {
-  Site site;
-  if (Why why = read_site(id, site); !why.empty()) return why;
-  const std::optional<Source> source = source_of(site);
+//   values ─▶ integer layer (ir/integer_layer.h) [─▶ Requantize | RequantizePerChannel] [─▶ Dequantize]
+// becomes, with x the floats that `values` were quantized from,
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─▶ Conv2D | DepthwiseConv2dNative | MatMul [─▶ BiasAdd] [─▶ AddV2 summand] [─▶ Relu | Relu6]
+// A Dequantize of the result becomes the last of these nodes; others read the result through a new QuantizeV2.
+Why Int8Rewriter::raise_layer(NodeId id) {
+  LayerFacts facts;
+  if (Why why = read_layer_facts(id, facts); !why.empty()) return why;
+  const std::optional<Source> source = source_of(facts);
   if (!source) return "its input is constant or of other quantized values";
   // Padding by the layer itself pads with the quantized value 0.
-  if (source->quant.zero_point && all_zero(source->pads) && pads(site)) return "its padding is another number than 0";
+  if (source->quant.zero_point && all_zero(source->pads) && pads(facts)) return "its padding is another number than 0";
   std::optional<Value> summand;
-  if (site.layer.summand >= 0 && !(summand = summand_of(site)))
+  if (facts.layer.summand >= 0 && !(summand = summand_of(facts)))
     return "its summand has a range that is not known or a zero point";
 
   const bool six =
-      site.layer.relu && (site.result_ends.top() == 6 || g_.node(id).attr_or<std::string>("_activation", "") == "Relu6");
+      facts.layer.relu && (facts.result_ends.top() == 6 || g_.node(id).attr_or<std::string>("_activation", "") == "Relu6");
   double offset = 0;
   std::vector<NodeId> readers;
-  if (site.layer.result != IntegerLayer::Result::floats) readers = readers_of_numbers(site, offset);
-  // A range that was chosen cuts off what lies beyond it: its readers get numbers of quantized values. Those that begin at an
-  // offset are quantized values with a zero point.
-  const bool cut = !site.observed && !six;
-  const QuantParams shifted{site.result.scale, static_cast<int>(std::clamp(-std::round(offset / site.result.scale), -1.0, 256.0)),
-                            false};
+  if (facts.layer.result != IntegerLayer::Result::floats) readers = readers_of_floats(facts, offset);
+  // A range that was chosen, not observed, cuts off results beyond it: readers of floats read them fake-quantized, with a zero
+  // point where the range begins at an offset.
+  const bool cut = !facts.observed && !six;
+  const QuantParams shifted{facts.result.scale,
+                            static_cast<int>(std::clamp(-std::round(offset / facts.result.scale), -1.0, 256.0)), false};
   if (cut && (offset == 0 || shifted.zero_point < 0 || shifted.zero_point > 255)) {
     readers.clear();
     offset = 0;
   }
 
-  const Value product{add_product(site, *source), 0};
+  const Value product{add_product(facts, *source), 0};
   const std::string name = g_.node(product.node).name;
-  Value result = with_bias(product, site, *source, offset);
+  Value result = with_bias(product, facts, *source, offset);
   if (summand) result = add(name + "/sum", "AddV2", {result, *summand});
-  if (site.layer.relu) result = add(name + "/relu", six ? "Relu6" : "Relu", {result});
-  if (site.layer.result == IntegerLayer::Result::floats) {
+  if (facts.layer.relu) result = add(name + "/relu", six ? "Relu6" : "Relu", {result});
+  if (facts.layer.result == IntegerLayer::Result::floats) {
     Node& n = g_.node(id);
     n.op = "Identity";
     n.inputs = {result};
@@ -261,7 +267,7 @@ Why Raiser::raise_layer(NodeId id) {
   }
   if (cut && !readers.empty()) result = add_fake_quant(g_, result, shifted);
   give(readers, result);
-  if (offset == 0) become_quantized(site.last, result, site.result, site.result_ends);
+  if (offset == 0) become_quantized(facts.last, result, facts.result, facts.result_ends);
   return {};
 }
 

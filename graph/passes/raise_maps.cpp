@@ -1,5 +1,5 @@
-// Pools, concatenations and the like of quantized values: the same of numbers. The greatest number has the greatest quantized
-// value, so that what only compares or moves may do so before the numbers become quantized values.
+// Pools, concatenations and the like of quantized values become those of floats. The largest float has the largest quantized
+// value, so that an op that only compares or moves values gives the same result before they are quantized.
 #include <algorithm>
 #include <cmath>
 
@@ -10,10 +10,10 @@ namespace {
 
 struct MapEntry {
   const char* op;
-  const char* floats;             // the op on numbers
+  const char* floats;             // the op on floats
   std::vector<const char*> kept;  // attributes
   size_t inputs;                  // in front of the range
-  bool of_quantized = false;      // it computes: it reads numbers that quantized values hold
+  bool of_quantized = false;      // it computes: its float form reads fake-quantized floats
 };
 
 const std::vector<MapEntry>& map_entries() {
@@ -38,7 +38,10 @@ bool is_concat(const Node& n) { return n.op == "QuantizedConcatV2" || n.op == "Q
 
 }  // namespace
 
-Why Raiser::raise_concat(NodeId id) {
+//   x, y, ... ─▶ QuantizeV2 each ─▶ QuantizedConcatV2 | QuantizedConcat
+// becomes
+//   x, y, ... ─▶ ConcatV2 ─▶ QuantizeV2     inputs of a smaller range than the widest stay rounded to their own grid
+Why Int8Rewriter::raise_concat(NodeId id) {
   const Node old = g_.node(id);
   if (old.inputs.size() < 4 || (old.inputs.size() - 1) % 3 != 0) return "it has an unusual number of inputs";
   const size_t count = (old.inputs.size() - 1) / 3, first = old.op == "QuantizedConcat" ? 1 : 0;
@@ -70,7 +73,11 @@ Why Raiser::raise_concat(NodeId id) {
   return {};
 }
 
-Why Raiser::raise_map(NodeId id) {
+//   x ─▶ QuantizeV2 ─▶ QuantizedMaxPool | QuantizedAvgPool | QuantizedReshape | QuantizedRelu | QuantizedRelu6
+// becomes
+//   x ─▶ MaxPool | Reshape | Relu | Relu6 ─▶ QuantizeV2
+//   x ─▶ QuantizeV2 ─▶ Dequantize ─▶ AvgPool ─▶ QuantizeV2
+Why Int8Rewriter::raise_map(NodeId id) {
   const Node old = g_.node(id);
   if (frames_.frame(id) != 0) return "it lies in a loop";
   if (waits(id)) return "a control input holds it";

@@ -105,6 +105,7 @@ bool pass_strip_unused_nodes(Graph& g, const Interface& io) {
   return changed || g.size() != before;
 }
 
+//   x ─▶ Identity | IdentityN | CheckNumerics | StopGradient | PreventGradient | Snapshot ─▶ ...  becomes  x ─▶ ...
 bool pass_remove_training_nodes(Graph& g, const Interface& io) {
   static const char* const kPass[] = {"Identity", "IdentityN", "CheckNumerics", "StopGradient", "PreventGradient", "Snapshot"};
   std::set<NodeId> kept = output_ids(g, io);
@@ -128,6 +129,9 @@ bool pass_remove_training_nodes(Graph& g, const Interface& io) {
   return changed;
 }
 
+//   x ─▶ Reshape | Cast | Squeeze to its own shape and type ─▶ ...
+//   x ─▶ Mul 1 | RealDiv 1 ─▶ ...
+// become x ─▶ ...
 bool pass_remove_no_ops(Graph& g, const Interface& io) {
   std::set<NodeId> kept = output_ids(g, io);
   Facts facts(g);

@@ -116,6 +116,10 @@ bool goes_whole(const Graph& g, const Decided& d, const std::set<NodeId>& output
 
 }  // namespace
 
+//   x ──────────────────┐        ┌▶ ... ─┐
+//   constant predicate ─┴▶ Switch┤       ├▶ Merge ─▶
+//                                └▶ ... ─┘
+// becomes x ─▶ ... ─▶, the branch that the predicate takes; a Merge keeps those of its inputs that may live.
 bool pass_fold_switch_merge(Graph& g, const Interface& io) {
   std::set<NodeId> fed;
   for (const std::string& name : io.inputs) fed.insert(g.value(name).node);

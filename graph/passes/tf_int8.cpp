@@ -242,7 +242,9 @@ bool exact_in_half(const Tensor& t) {
   return std::all_of(v.begin(), v.end(), [](float x) { return static_cast<float>(Half(x)) == x; });
 }
 
-// Factors that 16 bits hold exactly -> Cast of them.
+//   Const f32 [64 or more], exact in float16 ─▶ Mul
+// becomes
+//   Const f16 ─▶ Cast ─▶ Mul
 void store_factors_in_half(Graph& g) {
   constexpr int64_t kSmallest = 64;  // below it the Cast takes more than it saves
   const Consumers uses(g);
@@ -269,6 +271,7 @@ void store_factors_in_half(Graph& g) {
 
 }  // namespace
 
+//   conv ─▶ [BiasAdd constant] ─▶ [Relu | Relu6]     each read by the next alone
 ConvTail conv_tail(const Graph& g, const Consumers& uses, const std::set<NodeId>& outputs, NodeId conv) {
   ConvTail t{-1, -1, conv};
   auto next = [&]() -> NodeId { return uses.sole(t.last) && !outputs.contains(t.last) ? uses.of(t.last)[0].node : -1; };

@@ -3,10 +3,10 @@
 //   x [-> PadV2] [-> AddV2 zero_point * scale] -> QuantizeV2 SCALED
 //     -> _FusedQuantizedConv2D | _FusedQuantizedDepthwiseConv2D {BiasAdd, [Relu,] Requantize} -> Dequantize
 //
-// Its quantized values have no zero point: the sum moves the value above 0 and the bias takes zero_point * scale * sum of weights
-// back. The padding comes first, so that a padded 0 moves as well. Results without Relu leave the same way: the bias also takes
-// the low end of the range off, the quantized values are unsigned, and Dequantize MIN_COMBINED adds it again. The pass
-// raise_int8 is the way back to graph/quantized/quant_nodes.h's form.
+// TensorFlow's convolutions take no zero point. So AddV2 shifts x above 0, and the bias subtracts zero_point * scale * sum of
+// weights. The padding comes first, so that a padded 0 is shifted as well. Results without Relu are shifted too: the bias
+// subtracts the lower end of their range, the quantized values are unsigned, and Dequantize MIN_COMBINED adds that end again. The
+// pass raise_int8 brings the form of graph/quantized/quant_nodes.h back.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@
 
 namespace cytodet::graph {
 
-// By convolution: least and greatest number of what follows it (after BiasAdd, and Relu or Relu6 behind it; see conv_tail).
+// By convolution: the smallest and largest value of its result (after the BiasAdd, Relu or Relu6 behind it; see conv_tail).
 using OutputRanges = std::map<std::string, std::pair<float, float>>;
 
 struct TfInt8Options {

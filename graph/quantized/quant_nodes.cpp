@@ -63,6 +63,7 @@ struct QuantizedFilterNodes {
   const Tensor *values, *low, *high;
 };
 
+//   constant qint8 values, constant low and high ─▶ Dequantize SCALED ─▶ v
 std::optional<QuantizedFilterNodes> quantized_filter(const Graph& graph, Value v) {
   const Node& d = graph.node(v.node);
   if (v.slot != 0 || d.op != "Dequantize" || d.inputs.size() != 3 || quantize_mode(d) != "SCALED") return {};
@@ -97,6 +98,9 @@ struct QuantizedConvNodes {
 };
 
 // The nodes of a quantized convolution; nothing is copied.
+//
+//   x ─▶ QuantizeV2 ─▶ Dequantize ───────────────────────────────────┐
+//   constant qint8 values ─▶ Dequantize [─▶ Reshape constant sizes] ─┴▶ Conv2D | DepthwiseConv2dNative | MatMul | ...
 std::optional<QuantizedConvNodes> quantized_conv_nodes(const Graph& graph, NodeId conv) {
   const Node& n = graph.node(conv);
   if (!has_int8_form(n.op) || n.inputs.size() < 2 || (n.op == "MatMul" && n.attr_or("transpose_b", false))) return {};
@@ -232,6 +236,7 @@ Tensor dequantize_weights(const QuantizedWeights& weights) {
   return out;
 }
 
+//   x, constant low and high ─▶ QuantizeV2 ─▶ Dequantize ─▶     both nodes of one mode
 std::optional<FakeQuantValue> fake_quant_value(const Graph& graph, Value dequantized) {
   const Node& d = graph.node(dequantized.node);
   if (dequantized.slot != 0 || d.inputs.size() != 3 || d.inputs[0].slot != 0 || d.op != "Dequantize") return {};

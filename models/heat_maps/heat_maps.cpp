@@ -98,7 +98,7 @@ class HeatMapNetwork : public DetectionModel {
     return {t.data<float>(), height, width, channels, width, 1, height * width};
   }
 
-  // Whether no score of the class around (y, x) is larger. Of equal neighbours each is one, as in the networks' own decoders.
+  // Whether no score of the class around (y, x) is larger. Equal neighbours are all peaks, as in the networks' own decoders.
   bool is_peak(const MapView& heat, int64_t c, int64_t y, int64_t x, float value) const {
     const int64_t r = own_.peak_window / 2;
     for (int64_t v = std::max<int64_t>(0, y - r); v <= std::min(heat.height - 1, y + r); ++v)

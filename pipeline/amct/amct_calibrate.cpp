@@ -194,7 +194,7 @@ Records records_for(const QuantizationTarget& target, const AmctPlan& plan, cons
     r.offset_d = quant.is_signed ? 0 : quant.zero_point - 128;
     r.scale_w = w.scales;
     r.learned = layer.wts_algo == "ada_quantize";
-    if (layer.wts_algo == "nuq_quantize") r.cluster = best_clusters(code_counts(w.values), layer.num_steps).levels;
+    if (layer.wts_algo == "nuq_quantize") r.cluster = best_clusters(value_counts(w.values), layer.num_steps).levels;
   }
   return records;
 }

@@ -23,8 +23,8 @@ Tile sample_of(const Slide& slide, Tile tile) {
   return tile;
 }
 
-// For slides that report their stored blocks: times decoding and the rest separately. Where rows are decoded in order, the
-// samples are tiles from top to bottom as far as the time goes, each of which had all rows above it decoded.
+// For slides that report their stored blocks: times decoding and the rest separately. If rows are decoded in order, the samples
+// are tiles from top to bottom until the time is up, so that the rows above a sample were decoded before it.
 ReadEstimate by_blocks(const Slide& slide, const std::vector<Tile>& tiles, const ReadPlan& plan) {
   ReadEstimate e{0, 0, 0, plan.in_order, plan.kept_bytes};
   const DecodeWork before = decoded(slide);

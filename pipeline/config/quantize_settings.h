@@ -18,7 +18,7 @@ enum class Rounding {
 // Throws UsageError with the known ones.
 Rounding rounding_named(const std::string& name);
 
-// Of calibration: null for "auto", else the observer of this name. Throws UsageError with the known ones.
+// The observer of calibration: null for "auto", else the observer of this name. Throws UsageError with the known ones.
 const ObserverEntry* calibration_method_named(const std::string& name);
 
 struct QuantizeSettings {

@@ -72,7 +72,7 @@ class FilesBelow {
   std::vector<std::pair<std::filesystem::path, int>> links_;  // and their depth
 };
 
-// As expand_inputs(), but with all files below each folder.
+// expand_inputs(), but with all files below each folder.
 std::vector<std::string> files_below(const std::vector<std::string>& inputs) {
   FilesBelow below;
   std::error_code ignored;

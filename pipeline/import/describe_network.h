@@ -7,8 +7,8 @@
 
 namespace cytodet::pipeline {
 
-// Images are channels last. Where the file leaves the size of an image open, that of the answers is taken. Throws Error with the
-// path: a file that cannot be read.
+// Images are channels last. A size of the image that the file leaves open is taken from the answers. Throws Error with the path:
+// a file that cannot be read.
 NetworkDescription describe_network(const std::string& path, const ImportAnswers& answers);
 
 }  // namespace cytodet::pipeline

@@ -31,11 +31,13 @@ struct CompileReport {
   std::vector<CompileRow> rows;    // by operator, then status
 };
 
-// By this program's compiler: operators of the optimized graph, each with the kind of the kernel that computes it. Where some are
-// not known, nothing is compiled and the rest is counted as such. `shapes`: of inputs that the graph leaves open.
+// The report of this program's compiler: operators of the optimized graph, each with the kind of the kernel that computes it. For
+// a .tflite file with operators that are not read, each operator is said to be known or not, and nothing is compiled. `shapes`:
+// of inputs that the graph leaves open.
 CompileReport compile_here(const std::filesystem::path& graph, const GraphChanges& changes,
                            const std::map<std::string, Shape>& shapes);
-// By the published rules of the Edge TPU compiler (graph/io/tflite/edge_tpu.h). Throws Error where it is no .tflite file.
+// The report by the published rules of the Edge TPU compiler (graph/io/tflite/edge_tpu.h). Throws Error where it is no .tflite
+// file.
 CompileReport forecast_edge_tpu_of(const std::filesystem::path& model);
 
 std::string to_text(const CompileReport& report);

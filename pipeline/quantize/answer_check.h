@@ -39,7 +39,7 @@ AnswerCheck check_answers(const Graph& source, const Graph& result, const Answer
 // source's file, for errors.
 void write_checked(const Graph& source, const Graph& graph, const std::string& out, const AnswerOptions& options,
                    const std::string& where);
-// As above for bytes of any format: `again` is the graph that was read from them.
+// write_checked for bytes of any format: `again` is the graph that was read from them.
 void write_checked(const Graph& source, const Graph& again, const std::string& bytes, const std::string& out,
                    const AnswerOptions& options, const std::string& where);
 

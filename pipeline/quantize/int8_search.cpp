@@ -230,7 +230,7 @@ class Int8Search {
     try_choice(std::to_string(in_float.size()) + " layers in float (" + listed(in_float) + ")", without(in_float), n_->ranges);
   }
 
-  // As TensorFlow runs the file that is written with these layers left on floats.
+  // The graph that computes what TensorFlow computes of the file that is written with these layers left on floats.
   Graph as_in_tensorflow(const std::set<std::string>& precise) const {
     Graph g = n_->quantized.graph;
     round_as_tensorflow(target_, g, n_->ranges, precise);

@@ -39,14 +39,15 @@ struct Int8Network {
 // Ranges of the images of `s`, by s.method.
 using RangesBy = std::function<Ranges(const QuantizeSettings& s)>;
 
-// Quantizes as s and `layers` say, and measures it on samples of s.images, up to four that calibration leaves out where there are
-// enough. On those it is measured, unless s says how, whether ranges of least squared error are better than `ranges`, whether
-// weights are better rounded to the nearest, and layers not equalized. Below kGoodDb, unless
-// s.search is false or layers have records, other observers are tried for all values, then for those of the most harmful layers,
-// then the other symmetry; then as few layers return to float as reach it. Layers whose results TensorFlow would round too
-// coarsely get the form that it runs on floats. Trials are bounded: some thirty of the network, and in small networks one for
-// each layer on one sample. With s.max_drop the search for that has chosen: then it is only measured. Throws Error where no layer
-// became INT8, and below kPoorDb unless s.force. `ranges_by` calibrates by other observers; empty: ranges_of().
+// Quantizes as s and `layers` say, and measures the result on samples of s.images: up to four that calibration leaves out, if
+// there are enough. It then tries on these samples, as far as s leaves the choice open, whether ranges of the smallest squared
+// error are better than `ranges`, whether rounding weights to the nearest is better, and whether layers are better not equalized.
+// If the result is below kGoodDb, unless s.search is false or layers have records, it tries in turn: other observers for all
+// values; other observers for the values of the most harmful layers; the other symmetry; the fewest layers in float that reach
+// kGoodDb. Layers whose results TensorFlow would round too coarsely get the form that it runs on floats. Trials are bounded: some
+// thirty of the network, and in small networks one for each layer on one sample. With s.max_drop nothing is tried, since the
+// search for that has chosen already. Throws Error if no layer became INT8, and below kPoorDb unless s.force. `ranges_by`
+// calibrates by other observers; empty: ranges_of().
 Int8Network make_int8(QuantizationTarget& target, const Ranges& ranges, const QuantizeSettings& s, const QuantizeOptions& layers,
                       bool quiet, const RangesBy& ranges_by = {});
 

@@ -174,7 +174,7 @@ Records records_of(const Quantized& quantized) {
     r.offset_d = conv->quant.is_signed ? 0 : conv->quant.zero_point - 128;
     r.scale_w = conv->weights.scales;
     if (l.weight_bits < 8) {
-      const std::vector<int64_t> counts = code_counts(conv->weights.values);
+      const std::vector<int64_t> counts = value_counts(conv->weights.values);
       for (size_t code = 0; code < counts.size(); ++code)
         if (counts[code] > 0) r.cluster.push_back(static_cast<int>(code) - 128);
     }

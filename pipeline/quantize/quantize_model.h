@@ -41,7 +41,7 @@ void require_int8_layers(const std::string& graph, const QuantizeReport& report)
 // Layers whose results leave the network without another layer in between: what they give must stay precise.
 std::set<std::string> last_layers(const QuantizationTarget& target);
 
-// As floats behind FakeQuant nodes (quant/fake_quant.h), of `layers` layers.
+// The graph with FakeQuant nodes in place of its quantized layers (quant/fake_quant.h); `layers`: how many they are.
 Graph trainable_graph(const QuantizationTarget& target, const Quantized& quantized, int& layers);
 
 // The form that stock TensorFlow runs on integers; `precise` layers, besides last_layers(), on floats.
@@ -53,7 +53,7 @@ void round_as_tensorflow(const QuantizationTarget& target, Graph& quantized, con
 // The layers that it rounds, those first whose channels lie in the smallest shares of the range that all are rounded by.
 std::vector<std::string> most_coarsely_rounded(const QuantizationTarget& target, const Quantized& quantized,
                                                const Ranges& ranges);
-// What whoever reads that form again runs: what is measured must be this.
+// The network that this program runs after it read `file`, a graph of to_tf_int8(): figures must be measured on it.
 Graph from_tf_int8(const QuantizationTarget& target, Graph file);
 
 // The path of the model file that is written beside an INT8 graph; check_writable throws Error before any work when graph or

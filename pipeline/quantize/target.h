@@ -40,11 +40,11 @@ QuantizationTarget read_target(const std::string& path, const TargetOptions& opt
 // result.
 CalibrationData data_of(QuantizationTarget& target, const std::string& images, int max_samples);
 
-// As data_of, for a network that is measured afterwards: where there are kMinToShare samples and no more than `max_samples`, a
-// quarter of them, at most kMaxHeldBack, is left out.
+// data_of for a network that is measured afterwards: of kMinToShare or more samples, if they are no more than `max_samples`, a
+// quarter, at most kMaxHeldBack, is left out.
 constexpr size_t kMinToShare = 8, kMaxHeldBack = 4;
 CalibrationData calibration_data(QuantizationTarget& target, const std::string& images, int max_samples);
-// Its samples, in the same order.
+// The samples that calibration_data() reads, in their order.
 std::vector<LabelledImage> calibration_samples(const QuantizationTarget& target, const std::string& images, int max_samples);
 
 // The part of an image that a detector is shown: all of it; where detection would cut it into tiles, the tile in the middle.
@@ -54,8 +54,8 @@ struct InputImage {
 };
 InputImage input_image(const std::string& path, const InputSettings& input);
 
-// Samples to measure on: at most `max_samples` of those that calibration_data(target, images, calibrated) leaves out; where it
-// takes all, some that were calibrated on.
+// Samples to measure on: at most `max_samples` of the samples that calibration_data(target, images, calibrated) leaves out; if it
+// leaves out none, some that were calibrated on.
 struct HeldBack {
   CalibrationData data;
   bool calibrated_on = false;

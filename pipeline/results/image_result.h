@@ -91,7 +91,7 @@ struct ImageResult {
   std::string damage;        // the first damage met
 
   int64_t detection_count = 0;  // JSON: "detections"; all, from the low score of the model file on
-  // Those of the detections that count, per class (RunState::counting); in run.json alone. Empty: a run of an earlier version.
+  // How many detections count, per class (RunState::counting); in run.json alone. Empty: a run of an earlier version.
   std::vector<int64_t> counted;
   StageTimes times;            // JSON: "seconds"
   std::vector<OwnFile> files;  // its result files; in run.json alone

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kReplacement = "\uFFFD";
 
-// As earlier versions wrote names: U+FFFD for what is not UTF-8.
+// A name as earlier versions wrote it: U+FFFD for bytes that are not UTF-8.
 std::string replaced(const std::string& bytes) { return Json::parse(json_line(bytes)).get<std::string>(); }
 
 // The one file of the folder whose name was written so; `name` where there is none.

@@ -65,7 +65,15 @@ class EightBitRewriter {
     return options_.excluded_ops.contains(n.op) || options_.excluded_nodes.contains(n.name) || !n.controls.empty();
   }
 
+  // Each adds to `f` the node that alone reads its last one, if it is a bias, a sum with another map, or Relu.
+  void fuse_bias(Fused& f, int64_t channels) const;
+  void fuse_summand(Fused& f) const;
+  void fuse_activation(Fused& f) const;
   Fused fused_behind(NodeId conv, int64_t channels) const;
+  NodeId sole_reader(NodeId id) const;
+  bool can_convert(const Node& conv) const;
+  Value add_sums(const Fused& f, const Node& conv);
+  std::pair<Value, Value> result_range(const Fused& f, const std::string& base, const std::vector<Value>& sums);
   bool convert_convolution(NodeId id);
   void convert_pool(NodeId id);
   void convert_concat(NodeId id);
@@ -86,31 +94,50 @@ class EightBitRewriter {
   EightbitReport report_;
 };
 
-// What alone reads the convolution, one after another: a bias, a sum with another map, Relu.
+bool is_sum_of_two(const Node& n) {
+  return (n.op == "Add" || n.op == "AddV2" || n.op == "AddN" || n.op == "BiasAdd") && n.inputs.size() == 2 && n.controls.empty();
+}
+
+// The one of two inputs that is not the value of `node`.
+Value input_beside(const Node& n, NodeId node) { return n.inputs[n.inputs[0].node == node ? 1 : 0]; }
+
+// The node that alone reads `id`, if no output needs it; -1.
+NodeId EightBitRewriter::sole_reader(NodeId id) const {
+  return uses_.sole(id) && !outputs_.contains(id) ? uses_.of(id)[0].node : -1;
+}
+
+void EightBitRewriter::fuse_bias(Fused& f, int64_t channels) const {
+  const NodeId n = sole_reader(f.last);
+  if (n < 0 || !is_sum_of_two(g_.node(n))) return;
+  const Tensor* t = g_.constant(input_beside(g_.node(n), f.last));
+  if (t && t->dtype() == DType::f32 && t->size() == channels && t->dim(-1) == channels) f.bias = t, f.last = n;
+}
+
+void EightBitRewriter::fuse_summand(Fused& f) const {
+  const NodeId n = sole_reader(f.last);
+  if (n < 0 || !is_sum_of_two(g_.node(n)) || g_.node(n).op == "BiasAdd") return;
+  const Value v = input_beside(g_.node(n), f.last);
+  const auto &own = facts_.of({f.conv, 0}).shape, &theirs = facts_.of(v).shape;
+  if (!g_.constant(v) && v.node != f.last && own && theirs && *own == *theirs) f.summand = v, f.last = n;
+}
+
+void EightBitRewriter::fuse_activation(Fused& f) const {
+  const NodeId n = sole_reader(f.last);
+  if (n < 0 || !g_.node(n).controls.empty()) return;
+  const std::string& op = g_.node(n).op;
+  f.clipped = op == "Relu6";
+  f.relu = op == "Relu" || (f.clipped && options_.per_channel);
+  if (f.relu) f.last = n;
+}
+
+//   conv [─▶ Add of a bias] [─▶ Relu | Relu6]
+//   conv [─▶ Add of a bias] ─▶ Add of another map ─▶ Relu | Relu6     each read by the next alone; Relu6 only with per_channel
 Fused EightBitRewriter::fused_behind(NodeId conv, int64_t channels) const {
   Fused f{conv, conv};
-  const auto next = [&]() -> NodeId { return uses_.sole(f.last) && !outputs_.contains(f.last) ? uses_.of(f.last)[0].node : -1; };
-  const auto is_sum = [](const Node& n) {
-    return (n.op == "Add" || n.op == "AddV2" || n.op == "AddN" || n.op == "BiasAdd") && n.inputs.size() == 2 &&
-           n.controls.empty();
-  };
-  const auto other = [&](const Node& n) { return n.inputs[n.inputs[0].node == f.last ? 1 : 0]; };
-  if (const NodeId n = next(); n >= 0 && is_sum(g_.node(n))) {
-    const Tensor* t = g_.constant(other(g_.node(n)));
-    if (t && t->dtype() == DType::f32 && t->size() == channels && t->dim(-1) == channels) f.bias = t, f.last = n;
-  }
+  fuse_bias(f, channels);
   const Fused without_sum = f;
-  if (const NodeId n = next(); n >= 0 && is_sum(g_.node(n)) && g_.node(n).op != "BiasAdd") {
-    const Value v = other(g_.node(n));
-    const auto &own = facts_.of({conv, 0}).shape, &theirs = facts_.of(v).shape;
-    if (!g_.constant(v) && v.node != f.last && own && theirs && *own == *theirs) f.summand = v, f.last = n;
-  }
-  if (const NodeId n = next(); n >= 0 && g_.node(n).controls.empty()) {
-    const std::string& op = g_.node(n).op;
-    f.clipped = op == "Relu6";
-    f.relu = op == "Relu" || (f.clipped && options_.per_channel);
-    if (f.relu) f.last = n;
-  }
+  fuse_summand(f);
+  fuse_activation(f);
   // A sum is fused in front of Relu alone.
   return f.summand.node >= 0 && !f.relu ? without_sum : f;
 }
@@ -174,52 +201,67 @@ void EightBitRewriter::dequantize(NodeId id, const QuantizedTensor& from, const 
   dequantized_[{id, 0}] = from;
 }
 
-bool EightBitRewriter::convert_convolution(NodeId id) {
-  const Node conv = g_.node(id);
+// Whether TensorFlow has an 8-bit op for the convolution: of a constant float filter, channels last, in one group.
+bool EightBitRewriter::can_convert(const Node& conv) const {
   const bool depthwise = conv.op == "DepthwiseConv2dNative";
   const Tensor* filter = conv.inputs.size() == 2 ? g_.constant(conv.inputs[1]) : nullptr;
   if (!filter || filter->dtype() != DType::f32 || filter->rank() != 4 || is_channels_first(conv)) return false;
   if (depthwise && !options_.per_channel) return false;
   const auto& in = facts_.of(conv.inputs[0]);
-  // Groups have no 8-bit op.
-  if (in.dtype != DType::f32 ||
-      (in.shape && (in.shape->size() != 4 || (in.shape->back() >= 0 && in.shape->back() != filter->dim(2)))))
-    return false;
-  if (!in.shape && !depthwise) return false;
-  const AttrList pads = conv.attr_or("explicit_paddings", AttrList{});
-  const Fused f = fused_behind(id, output_channels(conv.op, filter->shape()));
-  const bool per_channel = options_.per_channel;
+  if (in.dtype != DType::f32) return false;
+  if (!in.shape) return depthwise;
+  return in.shape->size() == 4 && (in.shape->back() < 0 || in.shape->back() == filter->dim(2));
+}
+
+// The convolution on quantized values, with what is fused: its 32-bit sums, and their range in outputs 1 and 2.
+Value EightBitRewriter::add_sums(const Fused& f, const Node& conv) {
+  const bool depthwise = conv.op == "DepthwiseConv2dNative";
   const QuantizedTensor input = quantized(conv.inputs[0], conv.name);
-  const std::vector<Value> filters = filter_inputs(f, *filter, per_channel);
+  const std::vector<Value> filters = filter_inputs(f, *g_.constant(conv.inputs[1]), options_.per_channel);
   std::vector<Value> inputs{input.quantized, filters[0], filters[1], input.low, input.high, filters[2], filters[3]};
   if (f.summand.node >= 0) inputs.push_back(f.summand);
-
   AttrMap attrs{{"Tinput", input.type}, {"Tfilter", DType::qint8}, {"out_type", DType::qint32}};
   for (const char* kept : {"strides", "padding", "dilations"})
     if (auto a = conv.attrs.find(kept); a != conv.attrs.end()) attrs.insert(*a);
+  const AttrList pads = conv.attr_or("explicit_paddings", AttrList{});
   if (!pads.ints.empty() && conv.attr_or<std::string>("padding", "") == "EXPLICIT") {
     attrs["padding"] = std::string("VALID");
     attrs["padding_list"] = pads;
   }
-  const std::string base = conv.name + "_eightbit";
   const std::string op = std::string(depthwise ? "QuantizedDepthwiseConv2D" : "QuantizedConv2D") + "WithBias" +
                          (f.summand.node >= 0 ? "Sum" : "") + (f.relu ? "AndRelu" : "");
-  const Value sums = g_.add_new(base + (depthwise ? "_quantized_depthwise_conv" : "_quantized_conv"), op, inputs, attrs);
+  return g_.add_new(conv.name + "_eightbit" + (depthwise ? "_quantized_depthwise_conv" : "_quantized_conv"), op, inputs, attrs);
+}
+
+// The range that the sums are requantized to: the fallback, or the one that each run computes from them.
+std::pair<Value, Value> EightBitRewriter::result_range(const Fused& f, const std::string& base, const std::vector<Value>& sums) {
+  if (options_.fallback) {
+    const Value low = constant(base + "_fallback_min", Tensor::scalar(options_.fallback->first));
+    return {low, constant(base + "_fallback_max", Tensor::scalar(options_.fallback->second))};
+  }
+  const bool per_channel = options_.per_channel;
+  AttrMap attrs{{per_channel ? "T" : "Tinput", DType::qint32}};
+  if (per_channel) attrs["clip_value_max"] = f.clipped && f.relu ? 6.0f : 1e30f;
+  const Value low =
+      g_.add_new(base + "_requant_range", per_channel ? "RequantizationRangePerChannel" : "RequantizationRange", sums, attrs);
+  return {low, {low.node, 1}};
+}
+
+//   x, constant filter ─▶ Conv2D | DepthwiseConv2dNative ─▶ what fused_behind finds
+// becomes
+//   x ─▶ QuantizeV2 ─▶ QuantizedConv2DWithBias... | QuantizedDepthwiseConv2DWithBias... ─▶ Requantize* ─▶ Dequantize
+bool EightBitRewriter::convert_convolution(NodeId id) {
+  const Node conv = g_.node(id);
+  if (!can_convert(conv)) return false;
+  const bool per_channel = options_.per_channel;
+  const Fused f = fused_behind(id, output_channels(conv.op, g_.constant(conv.inputs[1])->shape()));
+  const std::string base = conv.name + "_eightbit";
+  const Value sums = add_sums(f, conv);
   const std::vector<Value> of_sums{sums, {sums.node, 1}, {sums.node, 2}};
   // Signed results of one range are unsigned quantized values with a zero point; those of ranges per channel are signed
   // quantized values.
   const DType type = f.relu || !per_channel ? DType::quint8 : DType::qint8;
-  Value low, high;
-  if (options_.fallback) {
-    low = constant(base + "_fallback_min", Tensor::scalar(options_.fallback->first));
-    high = constant(base + "_fallback_max", Tensor::scalar(options_.fallback->second));
-  } else {
-    AttrMap range{{per_channel ? "T" : "Tinput", DType::qint32}};
-    if (per_channel) range["clip_value_max"] = f.clipped && f.relu ? 6.0f : 1e30f;
-    low = g_.add_new(base + "_requant_range", per_channel ? "RequantizationRangePerChannel" : "RequantizationRange", of_sums,
-                     range);
-    high = {low.node, 1};
-  }
+  const auto [low, high] = result_range(f, base, of_sums);
   const Value quantized = g_.add_new(base + "_requantize", per_channel ? "RequantizePerChannel" : "Requantize",
                                      {of_sums[0], of_sums[1], of_sums[2], low, high},
                                      {{per_channel ? "T" : "Tinput", DType::qint32}, {"out_type", type}});

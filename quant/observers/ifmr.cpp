@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "quant/observers/coded_error.h"
 #include "quant/observers/observer_entries.h"
+#include "quant/observers/quantization_error.h"
 
 namespace cytodet::quant {
 namespace {
@@ -16,7 +16,7 @@ class Ifmr : public HistogramObserver {
   explicit Ifmr(const ObserverOptions& options, bool merged) : o_(options.ifmr), merged_(merged) {}
 
   // Both ends begin at their quantile (that of hfmg at the extreme) and are multiplied by every factor of the search; the pair
-  // with the least squared error wins.
+  // with the smallest squared error wins.
   Range range() const override {
     Range best{histogram_.low(), histogram_.high(), {}, {}};
     if (best.low == best.high) return best;
@@ -25,13 +25,13 @@ class Ifmr : public HistogramObserver {
     if (high - low <= kMaxValue * histogram_.width()) return best;  // levels finer than bins: nothing to measure by
     const std::vector<HistogramPoint> points = merged_ ? merged(points_of(histogram_), o_.bins) : points_of(histogram_);
     const int steps = static_cast<int>(std::lround((o_.search_end - o_.search_start) / o_.search_step)) + 1;
-    double least = INFINITY;
+    double min_error = INFINITY;
     const auto attempt = [&](int l, int h) {
       const double from = low * (o_.search_start + l * o_.search_step), to = high * (o_.search_start + h * o_.search_step);
       if (!((to - from) / kMaxValue >= std::numeric_limits<float>::min())) return;  // levels no float apart
       const double error = squared_error(points, from, to);
-      if (!(error < least)) return;
-      least = error;
+      if (!(error < min_error)) return;
+      min_error = error;
       best.low = static_cast<float>(std::max(from, -kMaxFinite));
       best.high = static_cast<float>(std::min(to, kMaxFinite));
     };

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quant/observers/coded_error.h"
 #include "quant/observers/observer_entries.h"
+#include "quant/observers/quantization_error.h"
 
 namespace cytodet::quant {
 namespace {

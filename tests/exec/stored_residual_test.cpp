@@ -59,8 +59,9 @@ TEST(StoredResidual, IsAddedInEveryOrderAndTypeOfStorage) {
         for (const bool halves : {false, true})
           for (const int64_t channels : {6, 19, 32, 40})
             for (const int kernel : {1, 3}) {
-              SCOPED_TRACE(testing::Message() << "storage " << static_cast<int>(storage) << ", " << act << ", first " << added_first
-                                              << ", fp16 results " << halves << ", " << channels << " channels, kernel " << kernel);
+              SCOPED_TRACE(testing::Message()
+                           << "storage " << static_cast<int>(storage) << ", " << act << ", first " << added_first
+                           << ", fp16 results " << halves << ", " << channels << " channels, kernel " << kernel);
               answers({storage, act, added_first, halves}, channels, kernel);
             }
 }

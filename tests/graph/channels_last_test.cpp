@@ -1,9 +1,8 @@
 // Maps that are channels first become channels last, with the answers and names that they had.
-#include "graph/layout/channels_last.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "graph/layout/put_channels_last.h"
 #include "tests/graph/fixtures.h"
 #include "tests/graph/optimize_pass.h"
 

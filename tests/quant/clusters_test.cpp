@@ -42,7 +42,7 @@ TEST(Clusters, BellShapedWeights) {
   Tensor codes(DType::i8, {20000});
   for (size_t i = 0; i < w.size(); ++i) codes.data<int8_t>()[i] = static_cast<int8_t>(std::lround(w[i] * 127 / most));
   for (const auto& [steps, db] : {std::pair{64, 31.2}, {32, 25.9}, {16, 20.2}}) {
-    const Clusters found = best_clusters(code_counts(codes), steps);
+    const Clusters found = best_clusters(value_counts(codes), steps);
     double signal = 0, noise = 0;
     for (size_t i = 0; i < w.size(); ++i) {
       double nearest = 1e9;

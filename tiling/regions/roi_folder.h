@@ -13,8 +13,8 @@ namespace cytodet::tiling {
 class RoiFolder {
  public:
   RoiFolder() = default;
-  // `files`: paths in a folder, or entries of an archive, which is `where`. Those without an extension of region_extensions() are
-  // left out, and hidden ones.
+  // `files`: paths in the folder `where`, or entries of the archive `where`. Hidden files, and files without an extension of
+  // region_extensions(), are left out.
   RoiFolder(std::string where, const std::vector<std::string>& files);
 
   // One of the files; empty: there is none. Throws Error that lists them when there are several.

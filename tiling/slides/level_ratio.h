@@ -20,10 +20,10 @@ RatioFit ratio_fit(StoredLength full, StoredLength level, double ratio);
 
 // Sets the downsample of each padded level to the whole number that padding explains (a power of two, the step of the levels
 // before, or the next whole number), in both directions, and its width and height to what level 0 has at that ratio, so that
-// padding is outside the slide. Where levels hold something at places that distinguish the numbers, both levels are compared
-// there and the better correlation decides, also against padding; where all is blank a ratio within 10 % of a power of two is
-// that power. Levels whose ratio is another (3.2), or differs from a whole number by rounding (4.0003), stay as they are. The
-// levels must be readable as they are stored.
+// padding is outside the slide. Candidate ratios are compared on pixels: at places where they differ and the levels are not
+// blank, the level is correlated with level 0, and the better correlation decides, also against padding; if all such places are
+// blank, a ratio within 10 % of a power of two is that power. A level whose ratio no padding makes whole (3.2), or differs from a
+// whole number by rounding (4.0003), stays as it is. The levels must be readable as they are stored.
 void settle_level_ratios(Slide& slide);
 
 }  // namespace cytodet::tiling

@@ -37,9 +37,10 @@ class Slide {
   // threads. Throws Error (without the file: the caller adds it) when the stored data is damaged.
   virtual void read(int level, int64_t x, int64_t y, int w, int h, uint8_t* rgb) const = 0;
 
-  // The same pixels, each factor x factor of them made one: rows of ceil(w / factor) * 3 bytes, ceil(h / factor) of them. A pixel
-  // is the mean of those it covers; where x and y are multiples of factor, a format may take its codec's own reduction instead,
-  // which differs from the mean by what the codec filters, and at the slide's right and lower edge by what is stored beyond it.
+  // The pixels of read(), each factor x factor of them made one: rgb gets ceil(h / factor) rows of ceil(w / factor) * 3 bytes. A
+  // pixel is the mean of those it covers; if x and y are multiples of factor, a format may take its codec's own reduction
+  // instead, which differs from the mean by what the codec filters, and at the slide's right and lower edge by what is stored
+  // beyond it.
   virtual void read_downsampled(int level, int64_t x, int64_t y, int w, int h, int factor, uint8_t* rgb) const;
 
   int64_t width() const { return levels[0].width; }

@@ -18,7 +18,7 @@ class Call {
   // How a graph within the model (a branch of If, the body of a loop) runs at this place.
   struct Inside {
     std::vector<Value> inputs;          // the graph's own
-    std::function<Value(Value)> enter;  // makes of a value from around the one that the graph reads; empty: the same
+    std::function<Value(Value)> enter;  // the value within the graph for one from around it; empty: itself
     NodeId anchor = -1;                 // a node that runs when the graph does, in its loop; -1: that of what lies around
   };
   using Branch = std::function<std::vector<Value>(const OnnxGraph&, const Inside&)>;
@@ -38,7 +38,7 @@ class Call {
   const NodeId anchor;  // a node that runs when this one does, in its loop; -1: it runs once, always
   std::vector<std::optional<Value>> out;
 
-  // Inputs. Those that are left out count, but has() is false for them.
+  // Inputs. An input that is left out counts, but has() is false for it.
   size_t inputs() const { return inputs_.size(); }
   bool has(size_t i) const { return i < inputs_.size() && inputs_[i]; }
   Value in(size_t i) const;  // throws Error when it is left out

@@ -14,7 +14,7 @@ namespace cytodet::graph {
 
 // Throws Error with the path (graph/io/onnx/read_model.h, translate.h).
 Graph read_onnx(const std::filesystem::path& path, const InputSizes& sizes = {});
-// The same with its images as [n, h, w, c].
+// read_onnx with inputs that are images as [n, h, w, c].
 Graph read_onnx_channels_last(const std::filesystem::path& path, const InputSizes& sizes = {});
 // `folder`: where external data lies; `sizes`: of inputs that the model leaves open, by their names as nodes.
 Graph parse_onnx(std::string_view bytes, const std::string& where, const std::filesystem::path& folder,

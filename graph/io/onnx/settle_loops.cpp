@@ -40,8 +40,8 @@ class Settler {
 
   bool is_back_edge(NodeId id, Value v) const { return graph::is_back_edge(graph_.node(id), graph_.node(v.node)); }
 
-  // Of an Enter the loop around the one that it leads into, of an Exit the one that it leaves; of a NextIteration that of the
-  // Merge that reads it, though it may be given a constant.
+  // The loop in which a node reads its inputs: for an Enter the loop around the one that it leads into; for an Exit the one that
+  // it leaves; for a NextIteration that of the Merge that reads it, also where its own input is a constant.
   int frame_inside(NodeId id) const {
     const Node& n = graph_.node(id);
     if (n.op == "Enter") return loops_.at(frames_.frame(id)).around;
@@ -64,7 +64,7 @@ class Settler {
     }
   }
 
-  // The value in a loop, or in one within it.
+  // The value v as nodes of loop `frame` read it.
   Value brought(Value v, int frame) {
     const int from = frames_.frame(v.node);
     if (from == frame || !loops_.contains(frame)) return v;
@@ -84,7 +84,7 @@ class Settler {
     return graph_.add_new(graph_.node(v.node).name + "/enter", "Enter", {outside}, enter_attrs(type_of(v), loop.name, true));
   }
 
-  // Of a value that was made of constants, but is too large to be one.
+  // Facts are computed on the first call: only a value outside of loops that is too large for a constant gets here.
   DType type_of(Value v) {
     if (!facts_) facts_.emplace(graph_);
     return facts_->of(v).dtype;

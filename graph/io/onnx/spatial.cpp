@@ -7,14 +7,14 @@ namespace {
 
 constexpr int64_t kLargest = 1 << 20;
 
-std::vector<int64_t> list_of(const Call& c, const char* name, size_t count, int64_t fallback, int64_t least) {
+std::vector<int64_t> list_of(const Call& c, const char* name, size_t count, int64_t fallback, int64_t min) {
   std::vector<int64_t> list = c.integers(name);
   if (list.empty()) list.assign(count, fallback);
   if (list.size() != count)
     refuse(std::string(name) + " has " + std::to_string(list.size()) + " numbers, not " + std::to_string(count),
            "the model is damaged");
   for (int64_t v : list)
-    if (v < least || v >= kLargest) refuse(std::string(name) + " has " + std::to_string(v), "it is out of range");
+    if (v < min || v >= kLargest) refuse(std::string(name) + " has " + std::to_string(v), "it is out of range");
   return list;
 }
 

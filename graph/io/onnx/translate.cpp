@@ -14,8 +14,8 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-// Nodes that are read at most, those of the bodies of loops each time.
-constexpr int64_t kMostNodes = 300000;
+// How many nodes are read at most; the nodes of a loop's body count each time it is read.
+constexpr int64_t kMaxNodes = 300000;
 
 using Tensors = std::map<std::string, Value, std::less<>>;
 
@@ -55,7 +55,8 @@ class Translator {
     return it->second;
   }
 
-  // Operators that are missing are named together. Those in branches are looked at when one is taken.
+  // Throws Error that names all missing operators of the graph. Operators in branches (If, Loop) are looked up when the branch is
+  // translated.
   void refuse_missing() const {
     std::map<std::string, const OnnxNode*> missing;
     for (const OnnxNode& n : model_.graph.nodes)
@@ -103,7 +104,7 @@ class Translator {
     return b_.add_as(node_name(input.name), "Placeholder", {}, {{"dtype", input.dtype}, {"shape", shape}});
   }
 
-  // Where nodes run: their names begin with `name`; the anchor is that of Call.
+  // The loop or branch that nodes are added to: `name` begins their names; `anchor` as in Call.
   struct Place {
     std::string name;
     NodeId anchor;
@@ -121,8 +122,8 @@ class Translator {
   }
 
   void run_node(const OnnxNode& n, Tensors& known, const Place& place) {
-    if (++nodes_read_ > kMostNodes)
-      throw Error("", "lies in loops within loops that are read more than " + std::to_string(kMostNodes) + " nodes long",
+    if (++nodes_read_ > kMaxNodes)
+      throw Error("", "lies in loops within loops that are read more than " + std::to_string(kMaxNodes) + " nodes long",
                   "export the model with fewer of them");
     const OnnxOp* op = entry(n);
     if (!op)
@@ -146,7 +147,7 @@ class Translator {
     };
     Call call(b_, n, opset_, inputs, branch, place.anchor);
     op->translate(call);
-    follow_codes(n, *op, call, inputs, branch);
+    follow_quantized(n, *op, call, inputs, branch);
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (n.outputs[i].empty()) continue;
       if (i >= call.out.size() || !call.out[i])
@@ -159,19 +160,19 @@ class Translator {
     if (last >= before && b_.graph.alive(last) && b_.graph.find(own) < 0) b_.graph.rename(last, own);
   }
 
-  // Quantized values that are moved, or the largest of which are taken, are those of numbers to which the same is done: who
-  // reads them back finds these numbers on their grid.
-  void follow_codes(const OnnxNode& n, const OnnxOp& op, const Call& made, std::vector<std::optional<Value>> inputs,
-                    const Call::Branch& branch) {
+  // An operator that moves quantized values, or takes the largest, gives the quantized values of what it makes of the floats
+  // behind them: it is translated for these floats too, and made_of says so, so that a DequantizeLinear behind it finds them.
+  void follow_quantized(const OnnxNode& n, const OnnxOp& op, const Call& made, std::vector<std::optional<Value>> inputs,
+                        const Call::Branch& branch) {
     static const std::set<std::string> kMoves = {"Flatten", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"};
     if (!n.domain.empty() || !kMoves.contains(n.op) || n.outputs.size() != 1 || !inputs.at(0) || !made.out.at(0)) return;
     const auto it = b_.made_of.find(*inputs[0]);
     if (it == b_.made_of.end() || *made.out[0] == *inputs[0]) return;
     const Builder::QuantizedFrom from = it->second;
     inputs[0] = from.number;
-    Call numbers(b_, n, opset_, std::move(inputs), branch, made.anchor);
-    op.translate(numbers);
-    b_.made_of.insert_or_assign(*made.out[0], Builder::QuantizedFrom{numbers.out.at(0).value(), from.scale, from.zero_point});
+    Call floats(b_, n, opset_, std::move(inputs), branch, made.anchor);
+    op.translate(floats);
+    b_.made_of.insert_or_assign(*made.out[0], Builder::QuantizedFrom{floats.out.at(0).value(), from.scale, from.zero_point});
   }
 
   static std::string nearest(const std::string& name, const Tensors& known) {

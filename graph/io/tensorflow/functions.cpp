@@ -27,7 +27,7 @@ std::string called_function(const Node& n, const Library& library) {
   return library.by_name.contains(n.op) ? n.op : std::string();
 }
 
-// Types of the values of one named output or input of a function's signature; invalid where the call does not tell.
+// Types of the values of one named output or input of a function's signature; invalid where the call does not state them.
 std::vector<DType> types_of(const proto::OpDef::ArgDef& arg, const AttrMap& attrs) {
   if (!arg.type_list_attr().empty()) {
     const AttrList* list = find_attr<AttrList>(attrs, arg.type_list_attr());

@@ -10,7 +10,7 @@
 
 namespace cytodet::graph {
 
-// Binary .pb or text .pbtxt, told apart by content. Every attribute, control edge, device, library function, version and
+// Binary .pb or text .pbtxt, whichever the content is. Every attribute, control edge, device, library function, version and
 // unknown op survives read + write. Errors name the file and, where there is one, the node: missing or dangling inputs,
 // duplicate names, constants whose shape does not fit their data or exceeds the limit, truncated bytes.
 Graph parse_graph(std::string_view bytes, const std::string& where);

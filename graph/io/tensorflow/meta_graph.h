@@ -29,7 +29,7 @@ struct MetaGraph {
   std::vector<std::string> assets;    // file names
 };
 
-// Binary or text, told apart by content.
+// Binary or text, whichever the content is.
 MetaGraph parse_meta_graph(std::string_view bytes, const std::string& where);
 MetaGraph read_meta_graph(const std::filesystem::path& path);
 

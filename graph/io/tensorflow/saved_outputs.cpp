@@ -40,9 +40,9 @@ bool is_call(const Graph& g, const Node& n) {
   return n.op.ends_with("PartitionedCall") || (!g.library.empty() && n.op.starts_with("__"));
 }
 
-DType type_of(const Graph& g, Value v, DType told) {
+DType type_of(const Graph& g, Value v, DType stated) {
   const AttrList types = g.node(v.node).attr_or("Tout", AttrList{});
-  return static_cast<size_t>(v.slot) < types.types.size() ? types.types[static_cast<size_t>(v.slot)] : told;
+  return static_cast<size_t>(v.slot) < types.types.size() ? types.types[static_cast<size_t>(v.slot)] : stated;
 }
 
 // The node itself, or an Identity of its output, which is to be called `name`.

@@ -65,7 +65,7 @@ void append_text(std::string& key, std::string_view text) {
   key += '\1';
 }
 
-// n bytes hold 7 n - 1 bits and a sign; the first bits tell n: as many ones as further bytes, inverted for negative numbers.
+// n bytes hold 7 n - 1 bits and a sign; the first bits say n: as many ones as further bytes, inverted for negative numbers.
 void append_signed(std::string& key, int64_t v) {
   const uint64_t magnitude = static_cast<uint64_t>(v < 0 ? ~v : v);
   const int n = std::bit_width(magnitude) / 7 + 1;

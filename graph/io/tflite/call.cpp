@@ -132,7 +132,7 @@ Value constant_weights(const Call& c, size_t input) {
 Value weights_of(Call& c, size_t input, const std::vector<int64_t>& perm) {
   const LiteTensor& t = c.tensor(input);
   if (t.data.empty()) return c.b.transpose(c.in(input), perm);
-  const auto [it, is_new] = c.turned_weights.try_emplace({&t, perm});
+  const auto [it, is_new] = c.permuted_weights.try_emplace({&t, perm});
   if (is_new) it->second = c.b.transpose(constant_weights(c, input), perm);
   return it->second;
 }

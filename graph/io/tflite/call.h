@@ -19,7 +19,7 @@ namespace cytodet::graph::lite {
 namespace schema = cytodet::lite_schema;
 
 // Constant weights with their dimensions in another order, which all operators that read them so share.
-using TurnedWeights = std::map<std::pair<const LiteTensor*, std::vector<int64_t>>, Value>;
+using PermutedWeights = std::map<std::pair<const LiteTensor*, std::vector<int64_t>>, Value>;
 
 class Call {
  public:
@@ -27,14 +27,14 @@ class Call {
   // values were only moved.
   using NumberOf = std::function<Value(int tensor, bool rounded)>;
 
-  Call(Builder& builder, TurnedWeights& turned, const LiteGraph& graph, const LiteOp& op, NumberOf number)
-      : b(builder), turned_weights(turned), out(op.outputs.size()), graph_(graph), op_(op), number_(std::move(number)) {}
+  Call(Builder& builder, PermutedWeights& permuted, const LiteGraph& graph, const LiteOp& op, NumberOf number)
+      : b(builder), permuted_weights(permuted), out(op.outputs.size()), graph_(graph), op_(op), number_(std::move(number)) {}
 
   Builder& b;
-  TurnedWeights& turned_weights;
+  PermutedWeights& permuted_weights;
   std::vector<std::optional<Value>> out;
 
-  // Inputs. Those that are left out count, but has() is false for them.
+  // Inputs. An input that is left out counts, but has() is false for it.
   size_t inputs() const { return op_.inputs.size(); }
   bool has(size_t i) const { return i < inputs() && op_.inputs[i] >= 0; }
   Value in(size_t i) const;        // throws Error when it is left out

@@ -159,8 +159,8 @@ const std::map<Code, Rule>& edge_rules() {
 
 bool is_8bit(const LiteTensor& t) { return t.dtype == DType::i8 || t.dtype == DType::u8; }
 
-// On its own, whatever stands before it.
-void judge(const Seen& s, EdgeOp& op) {
+// Sets whether the operator maps to the chip, and why not, by the rules for it alone: the operators before it do not count.
+void apply_rules(const Seen& s, EdgeOp& op) {
   const auto refuse = [&](const char* status, const std::string& rule) {
     op.status = status;
     op.rule = rule;
@@ -199,7 +199,7 @@ EdgeForecast forecast_edge_tpu(const LiteModel& model) {
   for (const LiteOp& op : g.ops) {
     const Seen s{g, op};
     EdgeOp e{op.name(), s.out(0) ? s.out(0)->name : "", false, {}, {}};
-    judge(s, e);
+    apply_rules(s, e);
     bool behind = false, back = false;
     for (int t : op.inputs)
       if (t >= 0) {

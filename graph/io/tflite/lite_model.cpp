@@ -88,13 +88,13 @@ class ModelReader {
     return s->str();
   }
 
-  // Empty: the file states none. Dimensions below `least` and too many of them are refused.
-  std::optional<Shape> shape_of(const flatbuffers::Vector<int32_t>* dims, int64_t least) {
+  // Empty: the file states none. Dimensions below `min` and too many of them are refused.
+  std::optional<Shape> shape_of(const flatbuffers::Vector<int32_t>* dims, int64_t min) {
     if (!dims) return {};
     if (dims->size() > kMaxRank) throw Error("", "has " + std::to_string(dims->size()) + " dimensions", kDamaged);
     Shape shape = list_of<int64_t>(dims);
     for (int64_t d : shape)
-      if (d < least) throw Error("", "has a shape of " + to_string(shape), kDamaged);
+      if (d < min) throw Error("", "has a shape of " + to_string(shape), kDamaged);
     return shape;
   }
 
@@ -176,10 +176,10 @@ class ModelReader {
     charge(t.data.size());
   }
 
-  std::vector<int> indices_of(const flatbuffers::Vector<int32_t>* list, size_t tensors, int least) {
+  std::vector<int> indices_of(const flatbuffers::Vector<int32_t>* list, size_t tensors, int min) {
     std::vector<int> indices = list_of<int>(list);
     for (int i : indices)
-      if (i < least || i >= static_cast<int>(tensors))
+      if (i < min || i >= static_cast<int>(tensors))
         throw Error("", "names tensor " + std::to_string(i) + " of " + std::to_string(tensors), kDamaged);
     return indices;
   }

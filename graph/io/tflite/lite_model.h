@@ -39,7 +39,7 @@ struct LiteTensor {
   Tensor stored() const;
 };
 
-// The least and the greatest stored value of a quantized tensor.
+// The smallest and the largest stored value of a quantized tensor.
 struct StoredRange {
   int64_t low = 0, high = 0;
 };

@@ -7,15 +7,15 @@
 #include "core/error.h"
 #include "core/join.h"
 #include "graph/io/node_name.h"
-#include "graph/io/tflite/grid.h"
 #include "graph/io/tflite/op_table.h"
+#include "graph/io/tflite/quant_grid.h"
 #include "graph/quantized/quant_nodes.h"
 
 namespace cytodet::graph::lite {
 namespace {
 
 // Operators may share constants, and make new ones of them: the constants and names of a graph are together at most this many
-// times the file's size (4-bit values as floats, turned, are 16 times theirs) and kSmallConstants bytes.
+// times the file's size (4-bit values as floats, permuted, are 16 times theirs) and kSmallConstants bytes.
 constexpr int64_t kMaxConstants = 32, kSmallConstants = int64_t{64} << 20;
 constexpr int kCustom = static_cast<int>(schema::BuiltinOperator::CUSTOM);
 
@@ -174,7 +174,7 @@ class Translator {
     if (is_of_variables(op)) return run_variable(g, op, known);
     const LiteEntry* entry = find_lite_entry(op.code);
     const NodeId before = b_.graph.capacity();
-    Call call(b_, turned_, g, op,
+    Call call(b_, permuted_, g, op,
               [&](int tensor, bool rounded) { return rounded ? rounded_of(g, tensor, known) : number_of(g, tensor, known); });
     entry ? entry->translate(call) : custom_entry(op)->translate(call);
     const std::optional<Grid> grid = entry && entry->moves && call.keeps_grid ? common_grid(g, op, known) : std::nullopt;
@@ -302,7 +302,7 @@ class Translator {
   Builder b_;
   int64_t left_;        // bytes of constants and names that may still be made
   NodeId charged_ = 0;  // nodes before it are counted
-  TurnedWeights turned_;
+  PermutedWeights permuted_;
   std::set<int> started_;  // graphs that CALL_ONCE ran
   std::map<std::string, Variable> variables_;
   std::map<std::pair<const Numbers*, int>, std::string> handles_;

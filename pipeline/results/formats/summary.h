@@ -21,8 +21,7 @@ class Summary {
   int64_t boxes() const { return boxes_; }
   const std::vector<Class>& classes() const { return classes_; }
   // image, image_id, width, height (of what was scanned), boxes, and per class boxes, mean score, mean width and height in
-  // pixels. Where the micrometres per pixel are known also mpp, area_mm2, area_of (which area that is) and boxes per mm²;
-  // otherwise these are null.
+  // pixels; mpp, area_mm2, area_of (which area that is) and boxes per mm², null if the micrometres per pixel are not known.
   // `counting`: which boxes were added, as boxes_count; left out where all were.
   Json json(const OutputImage& image, DensityOf density_area = DensityOf::regions, const CountingScores& counting = {}) const;
 

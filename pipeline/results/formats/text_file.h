@@ -1,4 +1,4 @@
-// Text written aside a piece at a time, gzipped on the way when asked. The same text gives the same bytes.
+// Text written aside a piece at a time, gzipped on the way when asked. Equal texts give equal bytes.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// labelme: {"shapes": [{"label": "roi", "points": [[x, y], ...], "shape_type": "polygon"}, ...], "imagePath": "a.jpg"}. Where a
+// labelme: {"shapes": [{"label": "roi", "points": [[x, y], ...], "shape_type": "polygon"}, ...], "imagePath": "a.jpg"}. If any
 // shape is labelled roi, the others are cells.
 #include <algorithm>
 #include <cmath>

@@ -13,8 +13,8 @@
 namespace cytodet::tiling {
 namespace {
 
-// What the file says of the size of a pixel of `image`, which is current; an image without a description has that of the file's
-// first, where that is as large. Those of other images are looked at where it says nothing itself.
+// Sets the slide's pixel size to what the file says of `image`, which is the current directory; an image without a description
+// takes the first image's, if that is as wide. The tags of other images are looked at if those of `image` say nothing.
 void read_pixel_size(const TiffFile& file, const TiffDirectory& image, const TiffContents& held, Slide& slide) {
   TiffScale scale;
   scale.description = file.description();

@@ -1,4 +1,4 @@
-// Activations. Those that TensorFlow has no op for are composed in the forms in which the compiler finds them.
+// Activations. One that TensorFlow has no op for is composed of several, in a form that the compiler finds.
 #include <cmath>
 
 #include "graph/io/onnx/op_table.h"

@@ -63,13 +63,36 @@ Value grown(Builder& b, Value in, const Window& w, int64_t out_padding) {
   return b.add("AddV2", {scaled, b.int32(more)});
 }
 
-// Pads of the transposed convolution, whose roles of in and out are changed: pads shorten the output.
+// `w`, a window of a transposed convolution, for a result of `size` (-1: not known), of which windows reach `full`. Its pads
+// shorten the result; where `size` is beyond `full`, out_padding grows.
+void set_result_size(Window& w, int64_t size, int64_t full, bool more_before, int64_t& out_padding) {
+  w.out = size;
+  const int64_t total = std::max<int64_t>(0, full - w.out);
+  out_padding += std::max<int64_t>(0, w.out - full);
+  w.before = more_before ? total - total / 2 : total / 2;
+  w.after = total - w.before;
+  if (w.out < 1 || w.out - full >= w.stride) refuse("has an output_shape that its windows do not reach", "the model is damaged");
+}
+
+// `w` with the pads of its dimension; full -1: not known.
+void set_pads(Window& w, int64_t before, int64_t after, int64_t full) {
+  w.before = before;
+  w.after = after;
+  if (w.before < 0 || w.after < 0) refuse("has a padding below 0");
+  if (full < 0) return;
+  w.out = full - w.before - w.after;
+  if (w.out < 1) refuse("has more padding than map", "the model is damaged");
+}
+
+// Windows of the transposed convolution of a map with spatial sizes `in`. in, out: of the transposed convolution, so that pads
+// shorten the output.
 std::vector<Window> transposed_windows(const Call& c, const Shape& in, const Shape& kernel, std::vector<int64_t>& out_padding) {
   const size_t n = in.size();
   out_padding = c.integers("output_padding");
   out_padding.resize(n, 0);
   const std::vector<int64_t> wanted = c.integers("output_shape");
   const std::string automatic = c.text("auto_pad", "NOTSET");
+  const bool by_size = !wanted.empty() || automatic.starts_with("SAME");
   const std::vector<int64_t> strides = c.integers("strides"), dilations = c.integers("dilations"), pads = c.integers("pads");
   std::vector<Window> windows;
   for (size_t i = 0; i < n; ++i) {
@@ -77,23 +100,15 @@ std::vector<Window> transposed_windows(const Call& c, const Shape& in, const Sha
     if (w.kernel < 1 || w.stride < 1 || w.dilation < 1 || out_padding[i] < 0)
       refuse("has a number out of range", "the model is damaged");
     const int64_t full = w.in < 0 ? -1 : w.stride * (w.in - 1) + w.extent() + out_padding[i];
-    const bool same = automatic.starts_with("SAME");
-    if (!wanted.empty() || same) {
+    if (by_size) {
       if (full < 0) refuse("needs the map's size", "give the model's inputs sizes: --input NAME=1,3,640,640");
       const size_t at = wanted.size() >= n ? wanted.size() - n + i : i;
-      w.out = wanted.empty() ? w.in * w.stride : at < wanted.size() ? wanted[at] : -1;
-      const int64_t total = std::max<int64_t>(0, full - w.out);
-      out_padding[i] += std::max<int64_t>(0, w.out - full);
-      w.before = automatic == "SAME_UPPER" ? total / 2 : total - total / 2;
-      w.after = total - w.before;
-      if (w.out < 1 || w.out - full >= w.stride)
-        refuse("has an output_shape that its windows do not reach", "the model is damaged");
+      const int64_t size = wanted.empty() ? w.in * w.stride : at < wanted.size() ? wanted[at] : -1;
+      set_result_size(w, size, full, automatic != "SAME_UPPER", out_padding[i]);
     } else {
       if (!pads.empty() && pads.size() != 2 * n) refuse("has pads of another length", "the model is damaged");
-      if (!pads.empty() && automatic != "VALID") w.before = pads[i], w.after = pads[n + i];
-      if (w.before < 0 || w.after < 0) refuse("has a padding below 0");
-      if (full >= 0) w.out = full - w.before - w.after;
-      if (full >= 0 && w.out < 1) refuse("has more padding than map", "the model is damaged");
+      const bool padded = !pads.empty() && automatic != "VALID";
+      set_pads(w, padded ? pads[i] : 0, padded ? pads[n + i] : 0, full);
     }
     windows.push_back(w);
   }

@@ -32,17 +32,18 @@ void non_max_suppression(Call& c) {
     return c.has(i) ? b.reshape(b.cast(c.in(i), type), {}) : b.number(fallback, type);
   };
   const double all = std::numeric_limits<int32_t>::max();  // a larger number of boxes, too, means all
-  const Value most = c.has(2) ? b.reshape(b.cast(b.add("Minimum", {c.in(2), b.number(all, b.type(c.in(2)))}), DType::i32), {})
+  const Value max_boxes = c.has(2)
+                              ? b.reshape(b.cast(b.add("Minimum", {c.in(2), b.number(all, b.type(c.in(2)))}), DType::i32), {})
                               : b.number(0, DType::i32);
   const Value overlap = number(3, DType::f32, 0);
-  const Value least = number(4, DType::f32, -3.4e38);
+  const Value min_score = number(4, DType::f32, -3.4e38);
   std::vector<Value> found;
   for (int64_t image = 0; image < s[0]; ++image) {
     const Value own = b.squeeze(b.slice(boxes, 0, image, image + 1), {0}),
                 of_image = b.squeeze(b.slice(scores, 0, image, image + 1), {0});
     for (int64_t k = 0; k < s[1]; ++k) {
       const Value of_class = b.squeeze(b.slice(of_image, 0, k, k + 1), {0});
-      const Value kept = b.cast(b.add("NonMaxSuppressionV3", {own, of_class, most, overlap, least}), DType::i64);
+      const Value kept = b.cast(b.add("NonMaxSuppressionV3", {own, of_class, max_boxes, overlap, min_score}), DType::i64);
       const Value column = b.add("ExpandDims", {kept, b.int32(1)});
       const Value label = b.reshape(b.ints({image, k}), {1, 2});
       const Value count = b.add("Shape", {kept}, {{"out_type", DType::i64}});

@@ -7,7 +7,7 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-// The same op under TensorFlow's name.
+// An ONNX operator that TensorFlow has under the name `tf`.
 #define ONE_TO_ONE(onnx, tf)                                 \
   {                                                          \
     onnx, 1, [](Call& c) { c.set(0, c.b.add(tf, c.all())); } \

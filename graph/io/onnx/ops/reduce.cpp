@@ -22,7 +22,7 @@ Axes axes_of_call(const Call& c) {
     if (!t && b.dims(c.in(1)) != Shape{0}) return {c.in(1), {}, false};
     if (t) axes = t->as_ints();
   }
-  // Of an unknown number of dimensions: axes that count from the first.
+  // Axes that count from the first dimension do not need the number of dimensions.
   const bool known_rank = b.fact(c.in(0)).shape.has_value();
   if (!known_rank && !axes.empty() && std::all_of(axes.begin(), axes.end(), [](int64_t a) { return a >= 0; }))
     return {b.int32s(axes), axes, false};

@@ -5,9 +5,9 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-constexpr int64_t kMostRounds = 64;   // that become copies of the body
-constexpr int kMostCopied = 1 << 14;  // nodes and constants of all the copies
-constexpr int kTries = 6;             // after which shapes of states are taken for unknown
+constexpr int64_t kMaxRounds = 64;   // that become copies of the body
+constexpr int kMaxCopied = 1 << 14;  // nodes and constants of all the copies
+constexpr int kTries = 6;            // after which shapes of states are taken for unknown
 
 using OptionalShape = std::optional<Shape>;
 
@@ -35,19 +35,19 @@ class Copies {
   Copies(Call& c, const Repetition& r) : c_(c), b_(c.b), r_(r), first_(c.b.graph.capacity()) {}
 
   std::optional<Repeated> run() {
-    const std::optional<int64_t> most = rounds();
-    if (!most) return {};
-    if (*most == 0) return none();
+    const std::optional<int64_t> max_rounds = rounds();
+    if (!max_rounds) return {};
+    if (*max_rounds == 0) return none();
     Repeated out{r_.states, {}};
     std::vector<std::vector<Value>> lists;
     const std::string scope = b_.scope;
     bool more = true;
-    for (int64_t k = 0; k < *most && more; ++k) {
+    for (int64_t k = 0; k < *max_rounds && more; ++k) {
       b_.scope = scope + "/" + std::to_string(k);
       const RoundResult round = r_.body({b_.int64(k), out.states, {{}, {}, c_.anchor}});
       b_.scope = scope;
       const std::optional<bool> go_on = known_truth(b_, round.go_on);
-      if (!go_on || b_.graph.capacity() - first_ > kMostCopied) return given_up();
+      if (!go_on || b_.graph.capacity() - first_ > kMaxCopied) return given_up();
       check_states(b_, out.states, round.states);
       out.states = round.states;
       lists.resize(round.items.size());
@@ -64,8 +64,8 @@ class Copies {
     if (begin && !*begin) return 0;
     const Tensor* t = r_.rounds ? b_.constant(*r_.rounds) : nullptr;
     if (!t || t->size() != 1) return {};
-    const int64_t most = std::max<int64_t>(0, t->as_int());
-    return most == 0 || (begin && most <= kMostRounds) ? std::optional(most) : std::nullopt;
+    const int64_t max_rounds = std::max<int64_t>(0, t->as_int());
+    return max_rounds == 0 || (begin && max_rounds <= kMaxRounds) ? std::optional(max_rounds) : std::nullopt;
   }
 
   std::optional<Repeated> given_up() {
@@ -144,8 +144,8 @@ class While {
       conditions.push_back(heads_.back());
     }
     if (r_.rounds) {
-      const Value most = b_.constant(*r_.rounds) ? *r_.rounds : enter(*r_.rounds, true);
-      conditions.push_back(b_.add("Less", {heads_[0], most}));
+      const Value max_rounds = b_.constant(*r_.rounds) ? *r_.rounds : enter(*r_.rounds, true);
+      conditions.push_back(b_.add("Less", {heads_[0], max_rounds}));
     }
     go_on_ = b_.add("LoopCond", {conditions.size() == 2 ? b_.add("LogicalAnd", conditions) : conditions[0]});
     for (Value head : heads_) {

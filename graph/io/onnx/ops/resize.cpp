@@ -22,15 +22,15 @@ struct Method {
 };
 
 // Arithmetic of float64 values.
-struct Numbers {
+struct Arithmetic {
   Builder& b;
   Value of(double v) const { return b.number(v, DType::f64); }
   Value plus(Value x, Value y) const { return b.add("AddV2", {x, y}); }
   Value minus(Value x, Value y) const { return b.add("Sub", {x, y}); }
   Value times(Value x, Value y) const { return b.add("Mul", {x, y}); }
   Value over(Value x, Value y) const { return b.add("RealDiv", {x, y}); }
-  Value least(Value x, Value y) const { return b.add("Minimum", {x, y}); }
-  Value most(Value x, Value y) const { return b.add("Maximum", {x, y}); }
+  Value smaller(Value x, Value y) const { return b.add("Minimum", {x, y}); }
+  Value larger(Value x, Value y) const { return b.add("Maximum", {x, y}); }
   Value where(const char* comparison, Value x, Value y, Value then, Value otherwise) const {
     return b.add("SelectV2", {b.add(comparison, {x, y}), then, otherwise});
   }
@@ -39,7 +39,7 @@ struct Numbers {
 };
 
 // For each element of the result its coordinate in the input, [out].
-Value places(const Numbers& n, const Method& m, const Side& s) {
+Value places(const Arithmetic& n, const Method& m, const Side& s) {
   const Value i = n.range(n.of(0), s.out), one = n.of(1), half = n.of(0.5);
   const Value size = n.times(s.scale, s.in);  // of the result, before it is rounded down
   const Value half_pixel = n.minus(n.over(n.plus(i, half), s.scale), half);
@@ -67,7 +67,7 @@ Value places(const Numbers& n, const Method& m, const Side& s) {
 }
 
 // The nearest elements, [out] int64.
-Value nearest(const Numbers& n, const Method& m, const Side& s, Value at) {
+Value nearest(const Arithmetic& n, const Method& m, const Side& s, Value at) {
   Value chosen;
   if (m.nearest == "floor")
     chosen = n.b.add("Floor", {at});
@@ -79,12 +79,12 @@ Value nearest(const Numbers& n, const Method& m, const Side& s, Value at) {
     chosen = n.b.add("Floor", {n.plus(at, n.of(0.5))});
   else
     refuse("has nearest_mode " + m.nearest, "known are floor, ceil, round_prefer_floor, round_prefer_ceil");
-  return n.b.cast(n.least(n.most(chosen, n.of(0)), n.minus(s.in, n.of(1))), DType::i64);
+  return n.b.cast(n.smaller(n.larger(chosen, n.of(0)), n.minus(s.in, n.of(1))), DType::i64);
 }
 
-// How much an element weighs at a distance.
-Value linear_weight(const Numbers& n, Value distance) { return n.most(n.minus(n.of(1), distance), n.of(0)); }
-Value cubic_weight(const Numbers& n, Value d, double a) {
+// The weight of an element at a distance.
+Value linear_weight(const Arithmetic& n, Value distance) { return n.larger(n.minus(n.of(1), distance), n.of(0)); }
+Value cubic_weight(const Arithmetic& n, Value d, double a) {
   const auto polynomial = [&](double c3, double c2, double c1, double c0) {
     const Value first = n.plus(n.times(n.plus(n.times(n.of(c3), d), n.of(c2)), d), n.of(c1));
     return n.plus(n.times(first, d), n.of(c0));
@@ -94,24 +94,24 @@ Value cubic_weight(const Numbers& n, Value d, double a) {
 }
 
 // [out, in]: the weight of every element of the input in one of the result. Elements outside are those at the edge, or none.
-Value weights(const Numbers& n, const Method& m, const Side& s, Value at) {
-  const Value shrink = m.antialias ? n.least(s.scale, n.of(1)) : n.of(1), last = n.minus(s.in, n.of(1));
+Value weights(const Arithmetic& n, const Method& m, const Side& s, Value at) {
+  const Value shrink = m.antialias ? n.smaller(s.scale, n.of(1)) : n.of(1), last = n.minus(s.in, n.of(1));
   const double reach = m.mode == "cubic" ? 2 : 1;
   // Elements beyond the edges that windows reach, as far as the first and last places lie outside.
   const Value margin = m.exclude_outside ? n.of(0) : n.plus(n.b.add("Ceil", {n.over(n.of(reach), shrink)}), n.of(2));
   const Value taps = n.range(n.b.add("Neg", {margin}), n.plus(s.in, margin));
-  const Value inside = n.least(n.most(at, n.of(-1)), s.in);  // farther out nothing changes
+  const Value inside = n.smaller(n.larger(at, n.of(-1)), s.in);  // farther out nothing changes
   const Value place = m.mode == "cubic" || m.exclude_outside || m.antialias ? at : inside;
   const Value distance = n.times(n.b.add("Abs", {n.minus(taps, n.column(place))}), shrink);
   Value w = m.mode == "cubic" ? cubic_weight(n, distance, m.cubic) : linear_weight(n, distance);
   w = n.over(w, n.b.add("Sum", {w, n.b.int32s({1})}, {{"keep_dims", true}}));
   if (m.exclude_outside) return w;
-  const Value clamped = n.column(n.least(n.most(taps, n.of(0)), last));
+  const Value clamped = n.column(n.smaller(n.larger(taps, n.of(0)), last));
   const Value fold = n.b.cast(n.b.add("Equal", {clamped, n.range(n.of(0), s.in)}), DType::f64);
   return n.b.add("MatMul", {w, fold}, {{"transpose_a", false}, {"transpose_b", false}});
 }
 
-Value resize_axis(const Numbers& n, const Method& m, const Side& s, Value x) {
+Value resize_axis(const Arithmetic& n, const Method& m, const Side& s, Value x) {
   Builder& b = n.b;
   const Value at = places(n, m, s);
   Value y;
@@ -136,13 +136,14 @@ Value resize_axis(const Numbers& n, const Method& m, const Side& s, Value x) {
   return b.add("SelectV2", {held, y, b.number(m.outside, y)});
 }
 
-struct Form {
+// Attributes of TensorFlow's resizes: align_corners, half_pixel_centers.
+struct ResizeGrid {
   bool corners, half;
 };
-constexpr Form kForms[] = {{false, true}, {false, false}, {true, false}};
+constexpr ResizeGrid kResizeGrids[] = {{false, true}, {false, false}, {true, false}};
 
-// Whether TensorFlow's op of a form takes the same elements, or weighs them alike, along an axis of known sizes.
-bool takes_same(const Method& m, const Form& f, const Tensor& wanted, int64_t in, int64_t out) {
+// Whether TensorFlow's op with a grid takes the same elements, or gives them the same weights, along an axis of known sizes.
+bool takes_same(const Method& m, const ResizeGrid& f, const Tensor& wanted, int64_t in, int64_t out) {
   if (m.mode == "nearest") {
     const float factor = f.corners && out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1)
                                               : static_cast<float>(in) / static_cast<float>(out);
@@ -168,36 +169,36 @@ bool takes_same(const Method& m, const Form& f, const Tensor& wanted, int64_t in
   return true;
 }
 
-// The form for maps whose size is not known, by the names of the modes. The nearest elements are the same ones only where none
-// lies between two: at whole scales.
-std::optional<Form> form_by_name(const Builder& b, const Method& m, const std::vector<Side>& sides) {
+// The grid for maps whose size is not known, by the names of the modes. With half_pixel the nearest elements are the same ones
+// only at whole scales, where no place lies halfway between two.
+std::optional<ResizeGrid> grid_by_name(const Builder& b, const Method& m, const std::vector<Side>& sides) {
   const std::string& c = m.coordinates;
   const bool linear = m.mode == "linear";
-  if (c == "align_corners" && linear) return Form{true, false};
-  if (c == "asymmetric" && (linear || m.nearest == "floor")) return Form{false, false};
+  if (c == "align_corners" && linear) return ResizeGrid{true, false};
+  if (c == "asymmetric" && (linear || m.nearest == "floor")) return ResizeGrid{false, false};
   if (c != "half_pixel" && c != "pytorch_half_pixel") return std::nullopt;
   for (const Side& s : sides) {
     const Tensor* scale = b.constant(s.scale);
     if (!linear && (!scale || scale->as_double() < 1 || scale->as_double() != std::floor(scale->as_double())))
       return std::nullopt;
   }
-  return Form{false, true};
+  return ResizeGrid{false, true};
 }
 
-std::optional<Form> form_of(const Numbers& n, const Method& m, const std::vector<Side>& sides, Value x) {
+std::optional<ResizeGrid> grid_of(const Arithmetic& n, const Method& m, const std::vector<Side>& sides, Value x) {
   Builder& b = n.b;
   if (b.rank(x) != 4 || sides.size() != 2 || sides[0].axis != 2 || sides[1].axis != 3 || m.antialias || m.exclude_outside)
     return {};
   if (m.mode == "cubic" || (m.mode == "linear" && b.type(x) != DType::f32)) return {};
   std::vector<const Tensor*> wanted;
   for (const Side& s : sides) {
-    if (!b.constant(s.in)) return form_by_name(b, m, sides);
+    if (!b.constant(s.in)) return grid_by_name(b, m, sides);
     if (!b.constant(s.out)) return {};
     const Value at = places(n, m, s);
     wanted.push_back(b.constant(m.mode == "nearest" ? nearest(n, m, s, at) : weights(n, m, s, at)));
     if (!wanted.back()) return {};
   }
-  for (const Form& f : kForms) {
+  for (const ResizeGrid& f : kResizeGrids) {
     bool same = true;
     for (size_t i = 0; i < 2; ++i)
       same = same && takes_same(m, f, *wanted[i], b.constant(sides[i].in)->as_int(), b.constant(sides[i].out)->as_int());
@@ -208,15 +209,15 @@ std::optional<Form> form_of(const Numbers& n, const Method& m, const std::vector
 
 void resize_sides(Call& c, const Method& m, const std::vector<Side>& sides) {
   Builder& b = c.b;
-  const Numbers n{b};
+  const Arithmetic n{b};
   Value x = c.in(0);
   if (m.mode != "nearest" && m.mode != "linear" && m.mode != "cubic")
     refuse("has mode " + m.mode, "known are nearest, linear, cubic");
-  if (const auto form = form_of(n, m, sides, x)) {
+  if (const auto grid = grid_of(n, m, sides, x)) {
     const Value size =
         b.add("Pack", {b.cast(sides[0].out, DType::i32), b.cast(sides[1].out, DType::i32)}, {{"axis", int64_t{0}}});
     const Value y = b.add(m.mode == "nearest" ? "ResizeNearestNeighbor" : "ResizeBilinear", {b.to_last(x), size},
-                          {{"align_corners", form->corners}, {"half_pixel_centers", form->half}});
+                          {{"align_corners", grid->corners}, {"half_pixel_centers", grid->half}});
     return c.set(0, b.from_last(y));
   }
   const DType type = b.type(x);
@@ -227,16 +228,16 @@ void resize_sides(Call& c, const Method& m, const std::vector<Side>& sides) {
 }
 
 // Element i of a list as a float64 value.
-Value element(const Numbers& n, Value list, int64_t i) {
+Value element(const Arithmetic& n, Value list, int64_t i) {
   return n.b.cast(n.b.reshape(n.b.slice(list, 0, i, i + 1), {}), DType::f64);
 }
 
 // One size for both axes of a image that keeps its proportions.
-Value common_scale(const Numbers& n, const std::vector<Side>& sides, const std::vector<Value>& sizes, bool larger) {
+Value common_scale(const Arithmetic& n, const std::vector<Side>& sides, const std::vector<Value>& sizes, bool larger) {
   Value scale = n.over(sizes[0], sides[0].in);
   for (size_t i = 1; i < sides.size(); ++i) {
     const Value other = n.over(sizes[i], sides[i].in);
-    scale = larger ? n.most(scale, other) : n.least(scale, other);
+    scale = larger ? n.larger(scale, other) : n.smaller(scale, other);
   }
   return scale;
 }
@@ -244,7 +245,7 @@ Value common_scale(const Numbers& n, const std::vector<Side>& sides, const std::
 // `scales` or `sizes` for the axes that are named; axes that are known to stay are left out.
 void resize_by(Call& c, const Method& m, std::optional<Value> scales, std::optional<Value> sizes, std::optional<Value> roi) {
   Builder& b = c.b;
-  const Numbers n{b};
+  const Arithmetic n{b};
   const Value x = c.in(0);
   const int64_t rank = b.rank(x);
   std::vector<int64_t> axes = c.integers("axes");

@@ -108,7 +108,7 @@ void unsqueeze(Call& c) {
   Builder& b = c.b;
   const Value x = c.in(0);
   auto axes = stated_axes(c);
-  // Of an unknown number of dimensions: axes count from the result's first, or a single one from its last.
+  // Axes that count from the result's first dimension, and a single one of any sign, do not need the number of dimensions.
   const auto counts = [](int64_t a) { return a >= 0; };
   if (axes && !b.fact(x).shape && (axes->size() == 1 || std::all_of(axes->begin(), axes->end(), counts))) {
     std::sort(axes->begin(), axes->end());

@@ -61,8 +61,8 @@ void emit_cast(Emit& e) {
   e.last("Cast", {e.in(0)}, {{"to", int64_t{type}}});
 }
 
-std::string turned(Emit& e, size_t i, bool turn) {
-  if (!turn) return e.in(i);
+std::string transposed(Emit& e, size_t i, bool transpose) {
+  if (!transpose) return e.in(i);
   AttrList perm;
   for (int64_t d = 0; d < e.rank(i); ++d) perm.ints.push_back(d);
   std::swap(perm.ints.back(), perm.ints[perm.ints.size() - 2]);
@@ -70,8 +70,8 @@ std::string turned(Emit& e, size_t i, bool turn) {
 }
 void emit_product(Emit& e) {
   const bool batch = e.n.op != "MatMul";
-  const std::string a = turned(e, 0, e.n.attr_or(batch ? "adj_x" : "transpose_a", false));
-  e.last("MatMul", {a, turned(e, 1, e.n.attr_or(batch ? "adj_y" : "transpose_b", false))});
+  const std::string a = transposed(e, 0, e.n.attr_or(batch ? "adj_x" : "transpose_a", false));
+  e.last("MatMul", {a, transposed(e, 1, e.n.attr_or(batch ? "adj_y" : "transpose_b", false))});
 }
 
 // The last dimension.

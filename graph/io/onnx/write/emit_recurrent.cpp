@@ -9,7 +9,7 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-// Where ONNX's gates, i, o, f, c, lie in the weights (LstmForm).
+// For each gate in ONNX's order, i, o, f, c: its block of columns in the weights (LstmForm).
 using GateBlocks = std::array<int, 4>;
 
 // Rows [first, first + rows) of w [.., 4 * units], transposed and in ONNX's order: [1, 4 * units, rows].

@@ -1,4 +1,4 @@
-// Activations and normalizations. Those that TensorFlow has no op for are composed in the forms in which the compiler finds them.
+// Activations and normalizations. One that TensorFlow has no op for is composed of several, in a form that the compiler finds.
 #include <algorithm>
 #include <cmath>
 

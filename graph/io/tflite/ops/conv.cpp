@@ -1,4 +1,4 @@
-// Convolutions, their transposes and matrix products. Maps are [n, h, w, c] as in TensorFlow; filters are turned.
+// Convolutions, their transposes and matrix products. Maps are [n, h, w, c] as in TensorFlow; filters are permuted.
 #include <algorithm>
 
 #include "graph/io/tflite/op_table.h"

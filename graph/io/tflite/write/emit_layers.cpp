@@ -1,4 +1,4 @@
-// Layers with weights, pools and resizes. Filters are turned to TensorFlow Lite's order of dimensions.
+// Layers with weights, pools and resizes. Filters are permuted to TensorFlow Lite's order of dimensions.
 #include <algorithm>
 #include <limits>
 
@@ -13,7 +13,7 @@ namespace {
 using Code = schema::BuiltinOperator;
 
 // Dimension d of the result is d = perm[d] of t.
-Tensor turned(const Tensor& t, const std::vector<int64_t>& perm) {
+Tensor permuted(const Tensor& t, const std::vector<int64_t>& perm) {
   Node n;
   n.name = "turned";
   n.op = "Transpose";
@@ -94,7 +94,7 @@ void emit_conv(LiteEmit& e) {
   const auto stride = plane_of(e, "strides"), dilation = plane_of(e, "dilations");
   const Padded x = padded(e, 0);
   Value end{e.id, 0};
-  const int w = filter_tensor(e, f, turned(f.numbers, {3, 0, 1, 2}), 0), b = bias_tensor(e, end, f.numbers.dim(3));
+  const int w = filter_tensor(e, f, permuted(f.numbers, {3, 0, 1, 2}), 0), b = bias_tensor(e, end, f.numbers.dim(3));
   const auto activation = e.activation_behind(end);
   e.op<schema::Conv2DOptions>(Code::CONV_2D, {x.tensor, w, b}, {e.result(end)}, [=](auto& fbb) {
     return schema::CreateConv2DOptions(fbb, x.padding, static_cast<int>(stride[1]), static_cast<int>(stride[0]), activation,
@@ -131,7 +131,7 @@ void emit_deconv(LiteEmit& e) {
   Value end{e.id, 0};
   const Shape y = e.shape_of(end);
   const int sizes = e.ints("sizes", {y.begin(), y.end()});
-  const int w = filter_tensor(e, f, turned(f.numbers, {2, 0, 1, 3}), 0), b = bias_tensor(e, end, y.back());
+  const int w = filter_tensor(e, f, permuted(f.numbers, {2, 0, 1, 3}), 0), b = bias_tensor(e, end, y.back());
   const auto activation = e.activation_behind(end);
   e.op<schema::TransposeConvOptions>(Code::TRANSPOSE_CONV, {sizes, w, e.in(2), b}, {e.result(end)}, [=](auto& fbb) {
     return schema::CreateTransposeConvOptions(fbb, pad, static_cast<int>(stride[1]), static_cast<int>(stride[0]), activation);
@@ -148,7 +148,7 @@ void emit_matmul(LiteEmit& e) {
   if (turn_x || !e.constant(1)) return emit_matmul_of_two(e, turn_x, turn_w);
   const Filter f = filter_of(e);
   Value end{e.id, 0};
-  const Tensor numbers = turn_w ? f.numbers : turned(f.numbers, {1, 0});
+  const Tensor numbers = turn_w ? f.numbers : permuted(f.numbers, {1, 0});
   const int w = filter_tensor(e, f, numbers, 0), b = bias_tensor(e, end, numbers.dim(0));
   const auto activation = e.activation_behind(end);
   e.op<schema::FullyConnectedOptions>(Code::FULLY_CONNECTED, {e.in(0), w, b}, {e.result(end)},

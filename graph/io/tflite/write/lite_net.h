@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/io/tflite/grid.h"
+#include "graph/io/tflite/quant_grid.h"
 #include "lite_model_generated.h"
 
 namespace cytodet::graph::lite {

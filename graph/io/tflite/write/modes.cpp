@@ -201,12 +201,12 @@ class Int8Net {
     if (io_ == Stored::int8) {
       store(own, *t.grid);
     } else {  // QUANTIZE between the two signs
-      NetTensor codes = t;
-      codes.dtype = DType::u8;
-      codes.quant = {{t.grid->scale}, {t.grid->zero_point + 128}, 0};
+      NetTensor quantized = t;
+      quantized.dtype = DType::u8;
+      quantized.quant = {{t.grid->scale}, {t.grid->zero_point + 128}, 0};
       t.name += "_int8";
       store(own, *t.grid);
-      input = net_.add(codes);
+      input = net_.add(quantized);
       quantize(input, own);
     }
   }
@@ -216,7 +216,7 @@ class Int8Net {
     NetTensor& tensor = net_.at(t);
     tensor.dtype = DType::i8;
     tensor.quant = {{grid.scale}, {grid.zero_point}, 0};
-    codes_.emplace(t, t);
+    int8_.emplace(t, t);
   }
   void quantize(int from, int to) {
     net_.ops.push_back({Code::QUANTIZE,
@@ -235,23 +235,23 @@ class Int8Net {
   }
 
   // The values of a float as int8 on its own grid.
-  int codes_of(int t) {
-    if (const auto it = codes_.find(t); it != codes_.end()) return it->second;
+  int int8_of(int t) {
+    if (const auto it = int8_.find(t); it != int8_.end()) return it->second;
     const Grid g = *net_.at(t).grid;
     const int to = copy_of(t, "_int8", DType::i8, {{g.scale}, {g.zero_point}, 0});
     quantize(t, to);
-    return codes_[t] = to;
+    return int8_[t] = to;
   }
-  // On another grid.
-  int codes_on(int t, const Grid& wanted) {
-    const int own = codes_of(t);
+  // int8_of on another grid.
+  int int8_on(int t, const Grid& wanted) {
+    const int own = int8_of(t);
     if (net_.at(t).grid->equals(wanted)) return own;
     const int to = copy_of(t, "_requantized", DType::i8, {{wanted.scale}, {wanted.zero_point}, 0});
     quantize(own, to);
     return to;
   }
   int floats_of(int t) {
-    if (t < 0 || net_.at(t).dtype != DType::i8 || !codes_.contains(t) || codes_.at(t) != t) return t;
+    if (t < 0 || net_.at(t).dtype != DType::i8 || !int8_.contains(t) || int8_.at(t) != t) return t;
     if (const auto it = dequantized_.find(t); it != dequantized_.end()) return it->second;
     const int to = copy_of(t, "_float", DType::f32, {});
     dequantize(t, to);
@@ -276,20 +276,20 @@ class Int8Net {
     std::vector<int> inputs;
     for (size_t i = 0; i < op.inputs.size(); ++i) {
       const int x = op.inputs[i];
-      if (!is_float(x) && !(x >= 0 && codes_.contains(x)))
+      if (!is_float(x) && !(x >= 0 && int8_.contains(x)))
         inputs.push_back(x);
       else if (net_.at(x).data)
         inputs.push_back(x);  // below
       else if (kind == Kind::joins)
-        inputs.push_back(codes_on(x, *net_.at(op.outputs[0]).grid));
+        inputs.push_back(int8_on(x, *net_.at(op.outputs[0]).grid));
       else
-        inputs.push_back(codes_of(x));
+        inputs.push_back(int8_of(x));
     }
     if (has_filter(op.code))
       store_layer(op, inputs);
     else
       for (size_t i = 0; i < inputs.size(); ++i)
-        if (is_float(inputs[i]) && net_.at(inputs[i]).data) inputs[i] = constant_codes(op, kind, inputs[i]);
+        if (is_float(inputs[i]) && net_.at(inputs[i]).data) inputs[i] = int8_constant(op, kind, inputs[i]);
     for (int y : op.outputs)
       if (is_float(y)) store(y, *net_.at(y).grid);
     op.inputs = inputs;
@@ -297,7 +297,7 @@ class Int8Net {
     net_.ops.push_back(std::move(op));
   }
 
-  int constant_codes(const NetOp& op, Kind kind, int t) {
+  int int8_constant(const NetOp& op, Kind kind, int t) {
     NetTensor copy = net_.at(t);
     copy.name += "_int8";
     if (kind != Kind::free) {  // on the grid of the result
@@ -339,38 +339,38 @@ class Int8Net {
     inputs[at] = net_.add(b);
   }
 
-  // Under its own name, in the form that was asked for.
+  // Makes `output` a tensor of the output's name and of the type that was asked for.
   void give_output(int& output) {
     const int t = output;
-    if (net_.at(t).data || (net_.at(t).dtype != DType::f32 && !codes_.contains(t))) return;
-    const bool coded = codes_.contains(t) && codes_.at(t) == t;
+    if (net_.at(t).data || (net_.at(t).dtype != DType::f32 && !int8_.contains(t))) return;
+    const bool is_int8 = int8_.contains(t) && int8_.at(t) == t;
     const std::optional<Grid> grid = net_.at(t).grid;
     const std::string name = net_.at(t).name;
     if (io_ == Stored::as_float || !grid) {
-      if (!coded) return;
+      if (!is_int8) return;
       net_.at(t).name += "_int8";
       output = copy_of(t, "", DType::f32, {});
       net_.at(output).name = name;
       return dequantize(t, output);
     }
-    const int codes = coded ? t : codes_of(t);
+    const int quantized = is_int8 ? t : int8_of(t);
     if (io_ == Stored::int8) {
-      if (!coded) {
+      if (!is_int8) {
         net_.at(t).name += "_float";
-        net_.at(codes).name = name;
+        net_.at(quantized).name = name;
       }
-      output = codes;
+      output = quantized;
       return;
     }
     net_.at(t).name += "_int8";
-    output = copy_of(codes, "", DType::u8, {{grid->scale}, {grid->zero_point + 128}, 0});
+    output = copy_of(quantized, "", DType::u8, {{grid->scale}, {grid->zero_point + 128}, 0});
     net_.at(output).name = name;
-    quantize(codes, output);
+    quantize(quantized, output);
   }
 
   LiteNet& net_;
   const Stored io_;
-  std::map<int, int> codes_;        // of a float tensor that was, or is beside it: the int8 one
+  std::map<int, int> int8_;         // of a float tensor that was, or is beside it: the int8 one
   std::map<int, int> dequantized_;  // of one that became int8
 };
 
@@ -395,10 +395,10 @@ void to_float16(LiteNet& net) {
       made.name += "_float32";
       const int to = net.add(made);
       NetTensor& t = net.at(own);
-      Tensor halves(DType::f16, t.shape);
-      std::transform(t.data->data<float>(), t.data->data<float>() + halves.size(), halves.data<Half>(),
+      Tensor fp16(DType::f16, t.shape);
+      std::transform(t.data->data<float>(), t.data->data<float>() + fp16.size(), fp16.data<Half>(),
                      [](float v) { return Half(v); });
-      t.data = halves;
+      t.data = fp16;
       t.dtype = DType::f16;
       net.ops.push_back({Code::DEQUANTIZE,
                          {own},
@@ -414,9 +414,10 @@ void to_float16(LiteNet& net) {
 
 void to_weights(LiteNet& net) {
   for (NetOp& op : net.ops) {
-    if (!has_filter(op.code) || op.code == Code::TRANSPOSE_CONV) continue;  // which has no such kernel
+    if (!has_filter(op.code) || op.code == Code::TRANSPOSE_CONV)
+      continue;  // TRANSPOSE_CONV has no kernel with 8-bit weights alone
     NetTensor w = net.at(op.inputs[kFilter]);
-    if (!w.data || w.dtype != DType::f32 || w.data->size() < kFewestWeights) continue;
+    if (!w.data || w.dtype != DType::f32 || w.data->size() < kMinInt8Weights) continue;
     store_filter(w, is_per_channel(op.code));
     op.inputs[kFilter] = net.add(w);
     op.version = op.code == Code::CONV_2D ? 5 : op.code == Code::DEPTHWISE_CONV_2D ? 6 : 3;

@@ -1,4 +1,4 @@
-#include "quant/observers/coded_error.h"
+#include "quant/observers/quantization_error.h"
 
 #include <algorithm>
 #include <cmath>

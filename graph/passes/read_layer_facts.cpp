@@ -23,7 +23,7 @@ Tensor upright(const Node& n, const Tensor& filter) {
 
 }  // namespace
 
-std::optional<Ends> Raiser::ends_of(Value low, Value high) const {
+std::optional<Ends> Int8Rewriter::ends_of(Value low, Value high) const {
   if (low.node == high.node && low.slot == 1 && high.slot == 2)
     if (const auto it = ends_.find(low.node); it != ends_.end()) return it->second;
   const Tensor *a = g_.constant(low), *b = g_.constant(high);
@@ -32,8 +32,8 @@ std::optional<Ends> Raiser::ends_of(Value low, Value high) const {
   return std::isfinite(e.top()) && e.top() > 0 ? std::optional(e) : std::nullopt;
 }
 
-// The range that QuantizeV2 states is its own: its evaluation tells.
-void Raiser::note_quantize(NodeId id) {
+// QuantizeV2 may widen the range of its inputs: the range that it states is taken from its evaluation.
+void Int8Rewriter::note_quantize(NodeId id) {
   const Node& n = g_.node(id);
   if (n.inputs.size() != 3 || frames_.frame(id) != 0 || waits(id)) return;
   const Tensor *low = g_.constant(n.inputs[1]), *high = g_.constant(n.inputs[2]);
@@ -61,14 +61,14 @@ void Raiser::note_quantize(NodeId id) {
 }
 
 // How Requantize and RequantizePerChannel write quantized values.
-Why Raiser::read_requantize(Site& site) const {
-  const Node& n = g_.node(site.last);
+Why Int8Rewriter::read_requantize(LayerFacts& facts) const {
+  const Node& n = g_.node(facts.last);
   const DType type = n.attr_or("out_type", DType::quint8);
   const auto requested = ends_of(n.inputs[3], n.inputs[4]);
   if (!requested) return kDynamic;
-  Ends& e = site.result_ends = *requested;
+  Ends& e = facts.result_ends = *requested;
   if (n.op == "RequantizePerChannel") {
-    site.result = {e.top() / static_cast<float>(type == DType::qint8 ? 127 : 255), 0, type == DType::qint8};
+    facts.result = {e.top() / static_cast<float>(type == DType::qint8 ? 127 : 255), 0, type == DType::qint8};
     return {};
   }
   e.low = std::min(0.0f, e.low);
@@ -77,75 +77,80 @@ Why Raiser::read_requantize(Site& site) const {
   const double zero = -std::round(e.low / scale) + (type == DType::qint8 ? -128 : 0);
   if (type == DType::qint8 && zero != 0) return "its signed quantized values have a zero point";
   if (zero > 255) return "its range does not hold 0";
-  site.result = {scale, static_cast<int>(zero), type == DType::qint8};
+  facts.result = {scale, static_cast<int>(zero), type == DType::qint8};
   return {};
 }
 
-Why Raiser::read_result(Site& site) const {
-  const Node& n = g_.node(site.node);
-  site.observed = n.attr_or("_observed", false);
-  if (site.layer.result == IntegerLayer::Result::floats) return {};
-  if (site.layer.result == IntegerLayer::Result::sums) {
-    const std::vector<Consumers::Use>& uses = uses_.of(site.node);
+//   integer layer ─▶ floats | quantized values and their range
+//   integer layer ─▶ 32-bit sums and their range ─▶ Requantize | RequantizePerChannel, which alone reads them
+Why Int8Rewriter::read_result(LayerFacts& facts) const {
+  const Node& n = g_.node(facts.node);
+  facts.observed = n.attr_or("_observed", false);
+  if (facts.layer.result == IntegerLayer::Result::floats) return {};
+  if (facts.layer.result == IntegerLayer::Result::sums) {
+    const std::vector<Consumers::Use>& uses = uses_.of(facts.node);
     const auto requantizes = [&](Consumers::Use use) {
       const Node& r = g_.node(use.node);
       return (r.op == "Requantize" || r.op == "RequantizePerChannel") && r.inputs.size() == 5 && use.node == uses[0].node &&
              use.input == r.inputs[static_cast<size_t>(use.input)].slot;
     };
-    if (uses.size() != 3 || !std::all_of(uses.begin(), uses.end(), requantizes) || outputs_.contains(site.node))
+    if (uses.size() != 3 || !std::all_of(uses.begin(), uses.end(), requantizes) || outputs_.contains(facts.node))
       return std::any_of(uses.begin(), uses.end(),
                          [&](Consumers::Use use) { return g_.node(use.node).op.starts_with("RequantizationRange"); })
                  ? kDynamic
                  : "its 32-bit sums are not read by one Requantize alone";
-    site.last = uses[0].node;
-    site.observed = g_.node(site.last).attr_or("_observed", site.observed);
-    if (waits(site.last) || !frames_.agree(Value{site.node, 0}, site.last)) return "a control input holds it";
-    return read_requantize(site);
+    facts.last = uses[0].node;
+    facts.observed = g_.node(facts.last).attr_or("_observed", facts.observed);
+    if (waits(facts.last) || !frames_.agree(Value{facts.node, 0}, facts.last)) return "a control input holds it";
+    return read_requantize(facts);
   }
-  const size_t at = static_cast<size_t>(site.layer.result_range);
+  const size_t at = static_cast<size_t>(facts.layer.result_range);
   const auto range = ends_of(n.inputs[at], n.inputs[at + 1]);
   if (!range) return kDynamic;
   const DType type = n.attr_or("out_type", n.attr_or("Toutput", DType::quint8));
-  site.result_ends = *range;
-  site.result = {range->top() / static_cast<float>(type == DType::qint8 ? 127 : 255), 0, type == DType::qint8};
+  facts.result_ends = *range;
+  facts.result = {range->top() / static_cast<float>(type == DType::qint8 ? 127 : 255), 0, type == DType::qint8};
   return {};
 }
 
-Why Raiser::read_weights(Site& site) const {
-  const Node& n = g_.node(site.node);
-  const size_t at = static_cast<size_t>(site.layer.filter_range);
+Why Int8Rewriter::read_weights(LayerFacts& facts) const {
+  const Node& n = g_.node(facts.node);
+  const size_t at = static_cast<size_t>(facts.layer.filter_range);
   Value low = n.inputs[at], high = n.inputs[at + 1];
   if (const Node& neg = g_.node(low.node); neg.op == "Neg" && neg.inputs.size() == 1) low = neg.inputs[0];
   const Tensor *filter = g_.constant(n.inputs[1]), *lo = g_.constant(low), *hi = g_.constant(high);
   if (!filter) return "its filter is not constant";
   if (!lo || !hi) return "the range of its filter is not constant";
   if (filter->dtype() != DType::qint8) return "its filter is of unsigned quantized values";
-  const bool matmul = site.layer.product == IntegerLayer::Product::matmul;
+  const bool matmul = facts.layer.product == IntegerLayer::Product::matmul;
   if (filter->rank() != (matmul ? 2 : 4)) return "its filter has an unusual rank";
-  site.weights.values = upright(n, *filter);
-  const Shape& shape = site.weights.values.shape();
-  const int64_t channels = site.layer.product == IntegerLayer::Product::depthwise ? shape[2] * shape[3] : shape.back();
+  facts.weights.values = upright(n, *filter);
+  const Shape& shape = facts.weights.values.shape();
+  const int64_t channels = facts.layer.product == IntegerLayer::Product::depthwise ? shape[2] * shape[3] : shape.back();
   if (lo->size() != hi->size() || (lo->size() != 1 && lo->size() != channels))
     return "its filter has an unusual number of ranges";
   for (int64_t i = 0; i < lo->size(); ++i)
-    site.weights.scales.push_back(static_cast<float>(std::max(std::abs(lo->as_double(i)), std::abs(hi->as_double(i))) / 127));
-  site.bias.assign(static_cast<size_t>(channels), 0);
+    facts.weights.scales.push_back(static_cast<float>(std::max(std::abs(lo->as_double(i)), std::abs(hi->as_double(i))) / 127));
+  facts.bias.assign(static_cast<size_t>(channels), 0);
   return {};
 }
 
-Why Raiser::read_bias(Site& site) const {
-  if (site.layer.bias < 0) return {};
-  const Tensor* bias = g_.constant(g_.node(site.node).inputs[static_cast<size_t>(site.layer.bias)]);
-  if (!bias || bias->size() != static_cast<int64_t>(site.bias.size())) return "its bias is not constant";
-  site.whole_bias = bias->dtype() == DType::qint32;
-  for (size_t c = 0; c < site.bias.size(); ++c) {
-    const double w = site.weights.scale_of(c);
-    site.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (site.whole_bias ? site.step * w : 1);
+Why Int8Rewriter::read_bias(LayerFacts& facts) const {
+  if (facts.layer.bias < 0) return {};
+  const Tensor* bias = g_.constant(g_.node(facts.node).inputs[static_cast<size_t>(facts.layer.bias)]);
+  if (!bias || bias->size() != static_cast<int64_t>(facts.bias.size())) return "its bias is not constant";
+  facts.whole_bias = bias->dtype() == DType::qint32;
+  for (size_t c = 0; c < facts.bias.size(); ++c) {
+    const double w = facts.weights.scale_of(c);
+    facts.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (facts.whole_bias ? facts.step * w : 1);
   }
   return {};
 }
 
-Why Raiser::read_site(NodeId id, Site& site) const {
+//   values, constant range ───────────┐
+//   constant filter, constant range ──┼▶ integer layer [─▶ Requantize | RequantizePerChannel of a constant range]
+//   [constant bias] ──────────────────┘
+Why Int8Rewriter::read_layer_facts(NodeId id, LayerFacts& facts) const {
   const Node& n = g_.node(id);
   const std::optional<IntegerLayer> layer = integer_layer(n);
   if (!layer) return "it fuses what is not known";
@@ -154,24 +159,24 @@ Why Raiser::read_site(NodeId id, Site& site) const {
   if (waits(id)) return "a control input holds it";
   if (!is_channels_last(n)) return "its map is channels first (NCHW)";
   if (n.attr_or("transpose_a", false)) return "its left side is transposed";
-  site.layer = *layer;
-  site.node = site.last = id;
+  facts.layer = *layer;
+  facts.node = facts.last = id;
   const size_t at = static_cast<size_t>(layer->input_range);
   const auto in = ends_of(n.inputs[at], n.inputs[at + 1]);
   if (!in) return kDynamic;
-  site.input = *in;
+  facts.input = *in;
   const bool matmul = layer->product == IntegerLayer::Product::matmul;
-  site.is_signed = n.attr_or(matmul ? "T1" : "Tinput", DType::quint8) == DType::qint8;
-  site.min_first = matmul && !site.is_signed && n.attr_or<std::string>("input_quant_mode", "MIN_FIRST") == "MIN_FIRST";
-  site.step =
-      static_cast<float>(site.min_first ? (double{in->high} - in->low) / 255 : double{in->top()} / (site.is_signed ? 127 : 255));
-  if (!(site.step > 0)) return "the range of its input is empty";
-  for (const auto read : {&Raiser::read_weights, &Raiser::read_bias, &Raiser::read_result})
-    if (Why why = (this->*read)(site); !why.empty()) return why;
+  facts.is_signed = n.attr_or(matmul ? "T1" : "Tinput", DType::quint8) == DType::qint8;
+  facts.min_first = matmul && !facts.is_signed && n.attr_or<std::string>("input_quant_mode", "MIN_FIRST") == "MIN_FIRST";
+  facts.step = static_cast<float>(facts.min_first ? (double{in->high} - in->low) / 255
+                                                  : double{in->top()} / (facts.is_signed ? 127 : 255));
+  if (!(facts.step > 0)) return "the range of its input is empty";
+  for (const auto read : {&Int8Rewriter::read_weights, &Int8Rewriter::read_bias, &Int8Rewriter::read_result})
+    if (Why why = (this->*read)(facts); !why.empty()) return why;
   return {};
 }
 
-bool Raiser::waits(NodeId id) const {
+bool Int8Rewriter::waits(NodeId id) const {
   const auto held = [&](Value v) { return g_.constant(v) && !g_.node(v.node).controls.empty(); };
   const Node& n = g_.node(id);
   return !n.controls.empty() || std::any_of(n.inputs.begin(), n.inputs.end(), held);

@@ -1,4 +1,4 @@
-#include "graph/layout/channels_last.h"
+#include "graph/layout/put_channels_last.h"
 
 #include <algorithm>
 #include <vector>
@@ -60,7 +60,7 @@ int64_t channels_first_rank(const Graph& graph, const Facts& facts, NodeId id) {
   if (!shape || (shape->size() != 4 && shape->size() != 5)) return 0;
   const auto rank = static_cast<int64_t>(shape->size());
   if (op->map != 2) return rank;
-  const Tensor* sizes = graph.constant(n.inputs[0]);  // of a deconvolution's result, which are turned too
+  const Tensor* sizes = graph.constant(n.inputs[0]);  // of a deconvolution's result: they are permuted too
   return sizes && sizes->dtype() == DType::i32 && sizes->size() == rank ? rank : 0;
 }
 
@@ -80,18 +80,18 @@ NodeId put_channels_last(Graph& graph, NodeId id, int64_t rank) {
   last.inputs[map] = graph.add_new(last.name + "/input", "Transpose", {last.inputs[map], order}, transpose_attrs());
   if (map == 2)
     last.inputs[0] = int32s(graph, last.name + "/sizes", permuted(graph.constant(last.inputs[0])->as_ints(), to_last, 1));
-  const NodeId turned = graph.add(std::move(last));
-  // Other outputs, as the mean of a batch norm, have no dimensions to turn.
+  const NodeId moved = graph.add(std::move(last));
+  // Other outputs, such as the mean of a batch norm, have no dimensions to permute.
   const Consumers uses(graph);
   for (const Consumers::Use use : uses.of(id))
     if (use.input >= 0 && graph.node(use.node).inputs[static_cast<size_t>(use.input)].slot > 0)
-      graph.node(use.node).inputs[static_cast<size_t>(use.input)].node = turned;
-  const Value back = int32s(graph, graph.node(turned).name + "/order", from_last);
+      graph.node(use.node).inputs[static_cast<size_t>(use.input)].node = moved;
+  const Value back = int32s(graph, graph.node(moved).name + "/order", from_last);
   Node& first = graph.node(id);
   first.op = "Transpose";
-  first.inputs = {{turned, 0}, back};
+  first.inputs = {{moved, 0}, back};
   first.attrs = transpose_attrs();
-  return turned;
+  return moved;
 }
 
 }  // namespace cytodet::graph

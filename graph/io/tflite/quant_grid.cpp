@@ -1,4 +1,4 @@
-#include "graph/io/tflite/grid.h"
+#include "graph/io/tflite/quant_grid.h"
 
 #include "core/error.h"
 #include "graph/quantized/quant_nodes.h"
