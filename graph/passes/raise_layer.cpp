@@ -73,6 +73,16 @@ bool Raiser::pads(const Site& site) const {
 
 std::optional<Raiser::Source> Raiser::source_of(const Site& site) {
   const Value quantized = g_.node(site.node).inputs[0];
+  if (site.computes_range) {
+    if (!frames_.agree(quantized, site.node)) return {};
+    const auto known = numbers_.find(quantized);
+    if (known != numbers_.end()) return Source{known->second, {}};
+    AttrMap attrs{{"T", site.is_signed ? DType::qint8 : DType::quint8}, {"mode", std::string("SCALED")}};
+    if (site.is_signed) attrs["narrow_range"] = true;
+    const Value numbers = g_.add_new(g_.node(quantized.node).name + "/numbers", "Dequantize",
+                                     {quantized, {quantized.node, 1}, {quantized.node, 2}}, attrs);
+    return Source{numbers_[quantized] = numbers, {}};
+  }
   const auto it = quantized_by_value_.find(quantized);
   if (it == quantized_by_value_.end()) {
     // Quantized values of elsewhere: their numbers, which are quantized values again where the layer reads them.
@@ -118,6 +128,20 @@ std::optional<Value> Raiser::summand_of(const Site& site) {
   return g_.add_new(name + "/summand", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
 }
 
+// The quantized values of v, of a node that stays too; empty where they have no constant range from 0 on.
+std::optional<QuantizedSource> Raiser::quantized_source(Value v, const Ends& ends, DType type) {
+  if (const auto it = quantized_by_value_.find(v); it != quantized_by_value_.end()) return it->second;
+  if (!ends_.contains(v.node) || v.slot != 0 || (type != DType::quint8 && type != DType::qint8)) return {};
+  const bool is_signed = type == DType::qint8;
+  if (!is_signed && ends.low < -1e-6f * ends.high) return {};
+  const std::string name = g_.node(v.node).name;
+  const Value low = g_.add_const(name + "/numbers_min", Tensor::scalar(is_signed ? -ends.top() : 0.0f)),
+              high = g_.add_const(name + "/numbers_max", Tensor::scalar(ends.top()));
+  const Value numbers =
+      g_.add_new(name + "/numbers", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
+  return quantized_by_value_[v] = {numbers, {ends.top() / static_cast<float>(is_signed ? 127 : 255), 0, is_signed}, ends};
+}
+
 // SAME where it means the paddings that were in front of QuantizeV2.
 void Raiser::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
   for (const char* kept : {"strides", "padding", "explicit_paddings", "dilations"})
@@ -148,6 +172,10 @@ NodeId Raiser::add_product(const Site& site, const Source& source) {
   if (!matmul) {
     g_.node(product).attrs["data_format"] = "NHWC";
     set_padding(g_.node(product), old, site.weights.values.shape(), source);
+  }
+  if (site.computes_range) {  // the same numbers as of integers, each product rounded as a float
+    g_.node(product).inputs[1] = g_.add_const(name + "/filter", dequantize_weights(site.weights));
+    return product;
   }
   // Quantized values that the layer reads with another step than they were made with.
   QuantizedWeights weights = site.weights;
@@ -223,6 +251,7 @@ void Raiser::give(const std::vector<NodeId>& readers, Value& result) {
 Why Raiser::raise_layer(NodeId id) {
   Site site;
   if (Why why = read_site(id, site); !why.empty()) return why;
+  const UnraisedNode old{g_.node(id).name, g_.node(id).op, kComputesRange};
   const std::optional<Source> source = source_of(site);
   if (!source) return "its input is constant or of other quantized values";
   // Padding by the layer itself pads with the quantized value 0.
@@ -246,6 +275,7 @@ Why Raiser::raise_layer(NodeId id) {
     offset = 0;
   }
 
+  if (site.computes_range) left_[site.last] = old;
   const Value product{add_product(site, *source), 0};
   const std::string name = g_.node(product.node).name;
   Value result = with_bias(product, site, *source, offset);

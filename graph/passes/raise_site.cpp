@@ -10,6 +10,14 @@ namespace {
 
 constexpr const char* kDynamic = "its ranges are computed when it runs: freeze them (freeze_requantization_ranges)";
 
+// Whether these are the two ends of the range that QuantizeV2 states for values that it makes as integer layers read them.
+bool is_range_of_quantize(const Graph& g, const Node& layer, Value low, Value high) {
+  const Value v = layer.inputs[0];
+  const Node& q = g.node(v.node);
+  return q.op == "QuantizeV2" && v.slot == 0 && low == Value{v.node, 1} && high == Value{v.node, 2} &&
+         q.attr_or<std::string>("mode", "MIN_COMBINED") == "SCALED" && q.attr_or("axis", int64_t{-1}) == -1;
+}
+
 // The filter as [in, out]; the quantized values of a transposed one are moved.
 Tensor upright(const Node& n, const Tensor& filter) {
   Tensor quantized = filter.bitcast(DType::i8);
@@ -58,6 +66,25 @@ void Raiser::note_quantize(NodeId id) {
     return;
   }
   if (q.scale > 0 && q.zero_point >= 0 && q.zero_point <= 255) quantized_by_value_[{id, 0}] = {n.inputs[0], q, e};
+}
+
+// A node that stays states a constant range for the quantized values that it gives, where it was given one: those that read them
+// need not stay.
+void Raiser::note_range(NodeId id) {
+  const Node& n = g_.node(id);
+  if (frames_.frame(id) != 0) return;
+  std::optional<Ends> ends;
+  if (const auto layer = integer_layer(n)) {
+    if (layer->result == IntegerLayer::Result::quantized && n.inputs.size() == layer->inputs) {
+      const size_t at = static_cast<size_t>(layer->result_range);
+      ends = ends_of(n.inputs[at], n.inputs[at + 1]);
+    }
+  } else if (n.op == "RequantizePerChannel" && n.inputs.size() == 5) {
+    ends = ends_of(n.inputs[3], n.inputs[4]);
+  } else if (n.op == "QuantizedMaxPool" || n.op == "QuantizedAvgPool") {
+    ends = n.inputs.size() == 3 ? ends_of(n.inputs[1], n.inputs[2]) : std::nullopt;
+  }
+  if (ends) ends_[id] = *ends;
 }
 
 // How Requantize and RequantizePerChannel write quantized values.
@@ -138,6 +165,7 @@ Why Raiser::read_bias(Site& site) const {
   const Tensor* bias = g_.constant(g_.node(site.node).inputs[static_cast<size_t>(site.layer.bias)]);
   if (!bias || bias->size() != static_cast<int64_t>(site.bias.size())) return "its bias is not constant";
   site.whole_bias = bias->dtype() == DType::qint32;
+  if (site.whole_bias && site.computes_range) return kComputesRange;
   for (size_t c = 0; c < site.bias.size(); ++c) {
     const double w = site.weights.scale_of(c);
     site.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (site.whole_bias ? site.step * w : 1);
@@ -158,11 +186,19 @@ Why Raiser::read_site(NodeId id, Site& site) const {
   site.node = site.last = id;
   const size_t at = static_cast<size_t>(layer->input_range);
   const auto in = ends_of(n.inputs[at], n.inputs[at + 1]);
-  if (!in) return kDynamic;
-  site.input = *in;
+  const bool by_quantize = is_range_of_quantize(g_, n, n.inputs[at], n.inputs[at + 1]);
+  if (!in && !by_quantize) return kDynamic;
+  site.computes_range = !in;
   const bool matmul = layer->product == IntegerLayer::Product::matmul;
   site.is_signed = n.attr_or(matmul ? "T1" : "Tinput", DType::quint8) == DType::qint8;
   site.min_first = matmul && !site.is_signed && n.attr_or<std::string>("input_quant_mode", "MIN_FIRST") == "MIN_FIRST";
+  if (site.computes_range) {
+    if (site.min_first) return kComputesRange;
+    for (const auto read : {&Raiser::read_weights, &Raiser::read_bias, &Raiser::read_result})
+      if (Why why = (this->*read)(site); !why.empty()) return why;
+    return {};
+  }
+  site.input = *in;
   site.step =
       static_cast<float>(site.min_first ? (double{in->high} - in->low) / 255 : double{in->top()} / (site.is_signed ? 127 : 255));
   if (!(site.step > 0)) return "the range of its input is empty";
