@@ -13,6 +13,7 @@ namespace {
 std::string float_text(float v) {
   if (std::isnan(v)) return "nan";
   if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
+  if (std::fpclassify(v) == FP_SUBNORMAL) return std::signbit(v) ? "-0" : "0";  // TensorFlow's kernels flush them
   char text[32];
   float back = 0;
   std::snprintf(text, sizeof text, "%.6g", static_cast<double>(v));
@@ -44,6 +45,7 @@ class Summary {
  public:
   Summary(const Tensor& t, int64_t limit) : t_(t), limit_(std::min(limit < 0 ? t.size() : limit, t.size())) {}
   std::string text() {
+    if (limit_ == 0 && t_.dtype() == DType::boolean && t_.rank() == 1) return text_;  // as TensorFlow does, without "..."
     if (t_.rank() > 0)
       add(0);
     else if (limit_ > 0)
