@@ -275,4 +275,17 @@ void make_folder(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path, error)) throw Error(path.string(), "is not a folder", "name another output folder");
 }
 
+ResultFolder::ResultFolder(std::filesystem::path path) {
+  std::error_code ignored;
+  if (path.empty()) return;
+  const bool there = std::filesystem::exists(path, ignored);
+  make_folder(path);
+  if (!there) made_ = std::move(path);
+}
+
+ResultFolder::~ResultFolder() {
+  std::error_code in_use;  // it is not empty
+  if (!made_.empty()) std::filesystem::remove(made_, in_use);
+}
+
 }  // namespace cytodet::core

@@ -74,4 +74,16 @@ void write_file(const std::filesystem::path& path, std::string_view bytes);
 // Makes the folder and its parents. Throws Error when it cannot, or when something else has that name.
 void make_folder(const std::filesystem::path& path);
 
+// make_folder() for results that are written later: a folder that was not there, and that nothing was written into when this
+// ends, is removed again. An empty path: nothing.
+class ResultFolder {
+ public:
+  explicit ResultFolder(std::filesystem::path path);
+  ~ResultFolder();
+  ResultFolder(const ResultFolder&) = delete;
+
+ private:
+  std::filesystem::path made_;  // empty: it was there
+};
+
 }  // namespace cytodet::core

@@ -64,6 +64,12 @@ void ClassificationScores::add(std::span<const float> scores, int label) {
   ++pairs_[{label, predicted}];
 }
 
+void ClassificationScores::add_miss(std::optional<int> label) {
+  ++images_;
+  ++without_;
+  if (label) ++of_classes_.at(static_cast<size_t>(*label)).images;
+}
+
 TopShares ClassificationScores::shares() const {
   const auto share = [&](int64_t n) { return images_ ? static_cast<double>(n) / static_cast<double>(images_) : 0; };
   return {share(top1_), share(top5_), share(strict1_), share(strict5_)};
@@ -97,6 +103,7 @@ std::string confusion_text(const ClassificationScores& s, size_t max_classes) {
 Json to_json(const ClassificationScores& s) {
   const TopShares shares = s.shares();
   Json j{{"images", s.images()}, {"top1", shares.top1}, {"top5", shares.top5}};
+  if (s.misses_without_prediction()) j["misses_without_prediction"] = s.misses_without_prediction();
   j["strict_top1"] = shares.strict_top1;
   j["strict_top5"] = shares.strict_top5;
   j["classes"] = Json::array();

@@ -40,8 +40,11 @@ class ClassificationScores {
 
   // `scores`: one per class, all finite. The predicted class is the best one, the first of equal ones.
   void add(std::span<const float> scores, int label);
+  // An image that has no class to be right by, its label being none of them (nullopt) or its scores no finite numbers: a miss.
+  void add_miss(std::optional<int> label);
 
   int64_t images() const { return images_; }
+  int64_t misses_without_prediction() const { return without_; }
   TopShares shares() const;
   const std::vector<std::string>& classes() const { return classes_; }
   const std::vector<ClassScore>& of_classes() const { return of_classes_; }
@@ -53,7 +56,7 @@ class ClassificationScores {
   std::vector<std::string> classes_;
   std::vector<ClassScore> of_classes_;
   Pairs pairs_;
-  int64_t images_ = 0, top1_ = 0, top5_ = 0, strict1_ = 0, strict5_ = 0;
+  int64_t images_ = 0, without_ = 0, top1_ = 0, top5_ = 0, strict1_ = 0, strict5_ = 0;
 };
 
 // Per class: images, recall, precision and their harmonic mean (F1), "-" for one that is not defined. Classes without images and

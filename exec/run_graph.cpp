@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "core/messages.h"
 #include "exec/runtime/plan.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
@@ -118,8 +119,11 @@ NamedTensors GraphRunner::run_compiled(const NamedTensors& feeds, const std::vec
       runner->set_input(static_cast<int>(i), tensor);
       fed = true;
     }
-    if (options_.all_fed && !fed)
-      throw UsageError("input " + c->plan->inputs()[i].name, "is not fed", "feed it, or fetch other outputs");
+    if (fed) continue;
+    const std::string& name = c->plan->inputs()[i].name;
+    if (options_.all_fed) throw UsageError("input " + name, "is not fed", "feed it, or fetch other outputs");
+    if (const NodeId id = graph_.find(name); id >= 0 && graph_.node(id).op == "Placeholder")
+      print_warning("input " + name + " is not fed: all of it is 0");
   }
   runner->run();
   NamedTensors results;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -298,16 +299,23 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
 }
 
 void check_names(const Graph& graph, const QuantizeOptions& options) {
-  std::vector<std::string> ops, nodes;
-  for (NodeId id : graph.ids()) {
-    ops.push_back(graph.node(id).op);
-    nodes.push_back(graph.node(id).name);
-  }
-  std::sort(ops.begin(), ops.end());
-  ops.erase(std::unique(ops.begin(), ops.end()), ops.end());
-  require_known(options.exclude_ops, ops, "exclude_ops");
-  require_known(options.exclude_nodes, nodes, "exclude_nodes");
-  require_known(options.eight_bit_nodes, nodes, "eight_bit_nodes");
+  std::vector<std::string> nodes;
+  for (NodeId id : graph.ids()) nodes.push_back(graph.node(id).name);
+  require_known(options.exclude_nodes, nodes, "excluded nodes");
+  require_known(options.eight_bit_nodes, nodes, "nodes of 8 bits");
+}
+
+std::string unknown_exclusions(const Graph& graph, const QuantizeOptions& options) {
+  std::set<std::string> ops;
+  for (NodeId id : graph.ids()) ops.insert(graph.node(id).op);
+  std::string text;
+  for (const std::string& op : options.exclude_ops)
+    if (!ops.contains(op)) {
+      const std::string near = suggest(op, {ops.begin(), ops.end()});
+      text += (text.empty() ? "excluded ops: " : "; ") + op + " is not in the graph";
+      if (near.starts_with("did you mean")) text += ", " + near;
+    }
+  return text;
 }
 
 bool keeps_8_bits(const std::string& op, const Tensor& filter) { return op == "DepthwiseConv2dNative" || filter.size() < 1024; }

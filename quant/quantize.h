@@ -57,8 +57,11 @@ struct QuantizeReport {
 // the file's size is not worth a loss.
 bool keeps_8_bits(const std::string& op, const Tensor& filter);
 
-// Throws UsageError of names in the options that the graph does not have, with the nearest ones: as quantize(), before any work.
+// Throws UsageError of nodes in the options that the graph does not have, with the nearest ones: as quantize(), before any work.
 void check_names(const Graph& graph, const QuantizeOptions& options);
+// Excluded ops that the graph does not have, with the nearest ones, as a warning; empty: none. Lists of ops are written for many
+// networks, so an op that one of them lacks is no error.
+std::string unknown_exclusions(const Graph& graph, const QuantizeOptions& options);
 
 // Factors [input channels] that make the channels' ranges alike: the input is multiplied by them, the filter divided. Depthwise:
 // 1 / the channel's range, which costs the filter nothing, since its quantized values are scaled per channel. Else

@@ -46,7 +46,9 @@ NodeId Graph::require(std::string_view name) const {
   std::vector<std::string> known;
   for (const auto& [key, unused] : by_name_) known.push_back(key);
   std::sort(known.begin(), known.end());
-  throw Error("node " + std::string(name), "there is no such node in the graph", suggest(name, known));
+  const bool too_many = known.size() > 12 && nearest(name, known).empty();  // to list those that are known
+  throw Error("node " + std::string(name), "there is no such node in the graph",
+              too_many ? "cytodet inspect --structure lists all nodes" : suggest(name, known));
 }
 
 Value Graph::value(std::string_view text) const {

@@ -1,4 +1,5 @@
 // Print: passes a value on and writes others to stderr, in TensorFlow's words. Calibration logs are made of such lines.
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <mutex>
@@ -12,7 +13,11 @@ namespace {
 std::string element_text(const Tensor& t, int64_t i) {
   if (t.dtype() == DType::string) return t.strings()[static_cast<size_t>(i)];
   if (t.dtype() == DType::f64) return tensorflow_text(t.as_double(i));
-  if (is_floating(t.dtype())) return tensorflow_text(static_cast<float>(t.as_double(i)));
+  if (is_floating(t.dtype())) {
+    const float v = static_cast<float>(t.as_double(i));
+    if (std::fpclassify(v) == FP_SUBNORMAL) return std::signbit(v) ? "-0" : "0";  // TensorFlow's kernels flush them
+    return tensorflow_text(v);
+  }
   return std::to_string(t.as_int(i));
 }
 
@@ -22,6 +27,7 @@ class Summary {
  public:
   Summary(const Tensor& t, int64_t limit) : t_(t), limit_(std::min(limit < 0 ? t.size() : limit, t.size())) {}
   std::string text() {
+    if (limit_ == 0 && t_.dtype() == DType::boolean && t_.rank() == 1) return text_;  // as TensorFlow does, without "..."
     if (t_.rank() > 0)
       add(0);
     else if (limit_ > 0)

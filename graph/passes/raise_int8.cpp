@@ -67,16 +67,22 @@ bool Int8Rewriter::raise(NodeId id) {
   }
   const bool layer = integer_layer(g_.node(id)) || op.starts_with("_FusedQuantized");
   if (!layer && !is_on_quantized_values(op)) return false;
+  const std::string name = g_.node(id).name;
   const Why why = layer ? raise_layer(id) : raise_map(id);
-  if (!why.empty()) left_[id] = why;
-  return why.empty();
+  if (why.empty()) return true;
+  left_[id] = {name, op, why};
+  // What turns the sums of a layer that stays into quantized values stays for its sake.
+  if (const Node& n = g_.node(id); op.starts_with("Requantiz") && !n.inputs.empty())
+    if (const auto of = left_.find(n.inputs[0].node); of != left_.end()) left_[id].why = "it belongs to " + of->second.name;
+  note_range(id);
+  return false;
 }
 
 }  // namespace raise
 
 namespace {
 
-std::map<NodeId, raise::Why> raise_all(Graph& g, const Interface& io, bool& changed) {
+std::map<NodeId, UnraisedNode> raise_all(Graph& g, const Interface& io, bool& changed) {
   const int before = g.capacity();
   raise::Int8Rewriter rewriter(g, io);
   for (NodeId id : g.topological_order()) changed = rewriter.raise(id) || changed;
@@ -90,8 +96,8 @@ std::vector<UnraisedNode> unraised_nodes(const Graph& graph, const Interface& io
   Graph g = graph;
   bool changed = false;
   std::vector<UnraisedNode> nodes;
-  for (const auto& [id, why] : raise_all(g, io, changed))
-    if (g.alive(id) && g.node(id).op != "QuantizeV2") nodes.push_back({g.node(id).name, g.node(id).op, why});
+  for (const auto& [id, node] : raise_all(g, io, changed))
+    if (node.why == raise::kComputesRange || (g.alive(id) && g.node(id).op != "QuantizeV2")) nodes.push_back(node);
   return nodes;
 }
 

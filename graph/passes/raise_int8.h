@@ -18,7 +18,7 @@
 
 namespace cytodet::graph {
 
-// A node on quantized values that stays as it is, and why.
+// A node on quantized values that no 8-bit kernel runs, and why: it stays as it is, or computes with floats.
 struct UnraisedNode {
   std::string name, op, why;
 };
@@ -47,7 +47,8 @@ struct LayerFacts {
   NodeId node = -1, last = -1;  // the layer; the node that gives the result
   bool is_signed = false, min_first = false;
   Ends input{0, 0};
-  double step = 1;  // of the input: its quantized value q is q * step, where min_first input.low + q * step
+  bool computes_range = false;  // QuantizeV2 makes the input with a range that each run computes: the product is one of floats
+  double step = 1;              // of the input: its quantized value q is q * step, where min_first input.low + q * step
   QuantizedWeights weights;
   std::vector<double> bias;  // per output channel, in units of the float result
   bool whole_bias = false;   // stored as 32-bit integers; it then includes what input.low adds to the sums
@@ -59,18 +60,21 @@ struct LayerFacts {
 
 // Whether nothing is wrong; else why.
 using Why = std::string;
+constexpr const char* kComputesRange =
+    "it computes with floats, as the range of what it reads is computed when it runs: freeze it (freeze_min, freeze_max)";
 
 class Int8Rewriter {
  public:
   Int8Rewriter(Graph& graph, const Interface& io);
   // Raises the node if it is one on quantized values; true when it was.
   bool raise(NodeId id);
-  const std::map<NodeId, Why>& left() const { return left_; }
+  const std::map<NodeId, UnraisedNode>& left() const { return left_; }
 
  private:
   // read_layer_facts.cpp: what is known of a node.
   std::optional<Ends> ends_of(Value low, Value high) const;
   void note_quantize(NodeId id);
+  void note_range(NodeId id);
   Why read_layer_facts(NodeId id, LayerFacts& facts) const;
   Why read_result(LayerFacts& facts) const;
   Why read_weights(LayerFacts& facts) const;
@@ -85,6 +89,7 @@ class Int8Rewriter {
   };
   Why raise_layer(NodeId id);
   std::optional<Source> source_of(const LayerFacts& facts);
+  std::optional<QuantizedSource> quantized_source(Value v, const Ends& ends, DType type);
   bool look_behind_shift(const LayerFacts& facts, Source& source) const;
   void look_behind_pad(Source& source) const;
   std::optional<Value> summand_of(const LayerFacts& facts);
@@ -112,8 +117,9 @@ class Int8Rewriter {
   const Consumers uses_;
   const std::set<NodeId> outputs_;
   std::map<Value, QuantizedSource> quantized_by_value_;
-  std::map<NodeId, Ends> ends_;  // of nodes whose outputs 1 and 2 are a constant range
-  std::map<NodeId, Why> left_;
+  std::map<NodeId, Ends> ends_;     // of nodes whose outputs 1 and 2 are a constant range
+  std::map<Value, Value> numbers_;  // of quantized values whose range each run computes
+  std::map<NodeId, UnraisedNode> left_;
 };
 
 }  // namespace raise

@@ -73,6 +73,16 @@ bool Int8Rewriter::pads(const LayerFacts& facts) const {
 
 std::optional<Int8Rewriter::Source> Int8Rewriter::source_of(const LayerFacts& facts) {
   const Value quantized = g_.node(facts.node).inputs[0];
+  if (facts.computes_range) {
+    if (!frames_.agree(quantized, facts.node)) return {};
+    const auto known = numbers_.find(quantized);
+    if (known != numbers_.end()) return Source{known->second, {}};
+    AttrMap attrs{{"T", facts.is_signed ? DType::qint8 : DType::quint8}, {"mode", std::string("SCALED")}};
+    if (facts.is_signed) attrs["narrow_range"] = true;
+    const Value numbers = g_.add_new(g_.node(quantized.node).name + "/numbers", "Dequantize",
+                                     {quantized, {quantized.node, 1}, {quantized.node, 2}}, attrs);
+    return Source{numbers_[quantized] = numbers, {}};
+  }
   const auto it = quantized_by_value_.find(quantized);
   if (it == quantized_by_value_.end()) {
     // Quantized values of a node that is not raised: dequantized here, and quantized again where the layer reads them.
@@ -118,6 +128,20 @@ std::optional<Value> Int8Rewriter::summand_of(const LayerFacts& facts) {
   return g_.add_new(name + "/summand", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
 }
 
+// The quantized values of v, of a node that stays too; empty where they have no constant range from 0 on.
+std::optional<QuantizedSource> Int8Rewriter::quantized_source(Value v, const Ends& ends, DType type) {
+  if (const auto it = quantized_by_value_.find(v); it != quantized_by_value_.end()) return it->second;
+  if (!ends_.contains(v.node) || v.slot != 0 || (type != DType::quint8 && type != DType::qint8)) return {};
+  const bool is_signed = type == DType::qint8;
+  if (!is_signed && ends.low < -1e-6f * ends.high) return {};
+  const std::string name = g_.node(v.node).name;
+  const Value low = g_.add_const(name + "/numbers_min", Tensor::scalar(is_signed ? -ends.top() : 0.0f)),
+              high = g_.add_const(name + "/numbers_max", Tensor::scalar(ends.top()));
+  const Value numbers =
+      g_.add_new(name + "/numbers", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
+  return quantized_by_value_[v] = {numbers, {ends.top() / static_cast<float>(is_signed ? 127 : 255), 0, is_signed}, ends};
+}
+
 // The strides, dilations and padding of `conv`: those of the node `old`, or the paddings that stood in front of QuantizeV2, as
 // SAME where that means them.
 void Int8Rewriter::set_padding(Node& conv, const Node& old, const Shape& filter, const Source& source) const {
@@ -149,6 +173,10 @@ NodeId Int8Rewriter::add_product(const LayerFacts& facts, const Source& source) 
   if (!matmul) {
     g_.node(product).attrs["data_format"] = "NHWC";
     set_padding(g_.node(product), old, facts.weights.values.shape(), source);
+  }
+  if (facts.computes_range) {  // the same numbers as of integers, each product rounded as a float
+    g_.node(product).inputs[1] = g_.add_const(name + "/filter", dequantize_weights(facts.weights));
+    return product;
   }
   // The layer may read its input with another step than it was quantized with: the scales of the weights make up for that.
   QuantizedWeights weights = facts.weights;
@@ -229,6 +257,7 @@ void Int8Rewriter::give(const std::vector<NodeId>& readers, Value& result) {
 Why Int8Rewriter::raise_layer(NodeId id) {
   LayerFacts facts;
   if (Why why = read_layer_facts(id, facts); !why.empty()) return why;
+  const UnraisedNode old{g_.node(id).name, g_.node(id).op, kComputesRange};
   const std::optional<Source> source = source_of(facts);
   if (!source) return "its input is constant or of other quantized values";
   // Padding by the layer itself pads with the quantized value 0.
@@ -252,6 +281,7 @@ Why Int8Rewriter::raise_layer(NodeId id) {
     offset = 0;
   }
 
+  if (facts.computes_range) left_[facts.last] = old;
   const Value product{add_product(facts, *source), 0};
   const std::string name = g_.node(product.node).name;
   Value result = with_bias(product, facts, *source, offset);

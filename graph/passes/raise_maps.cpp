@@ -50,10 +50,10 @@ Why Int8Rewriter::raise_concat(NodeId id) {
   float top = 0;
   std::vector<QuantizedSource> parts;
   for (size_t i = 0; i < count; ++i) {
-    const auto it = quantized_by_value_.find(old.inputs[first + i]);
     const auto ends = ends_of(old.inputs[1 + count + i], old.inputs[1 + 2 * count + i]);
-    if (it == quantized_by_value_.end() || !ends) return kNotQuantized;
-    const QuantizedSource& c = it->second;
+    const auto found = ends ? quantized_source(old.inputs[first + i], *ends, old.attr_or("T", DType::quint8)) : std::nullopt;
+    if (!found) return kNotQuantized;
+    const QuantizedSource& c = *found;
     if (c.quant.zero_point || c.quant.is_signed != parts.emplace_back(c).quant.is_signed ||
         c.quant.is_signed != parts[0].quant.is_signed)
       return "its inputs are quantized values of several kinds";
@@ -85,10 +85,11 @@ Why Int8Rewriter::raise_map(NodeId id) {
   const auto entry = std::find_if(map_entries().begin(), map_entries().end(), [&](const MapEntry& r) { return old.op == r.op; });
   if (entry == map_entries().end()) return "no float form of it is known";
   if (old.inputs.size() != entry->inputs + 2) return "it has an unusual number of inputs";
-  const auto it = quantized_by_value_.find(old.inputs[0]);
   const auto ends = ends_of(old.inputs[entry->inputs], old.inputs[entry->inputs + 1]);
-  if (it == quantized_by_value_.end() || !ends) return kNotQuantized;
-  const QuantizedSource from = it->second;
+  const DType type = old.attr_or("T", old.attr_or("Tinput", DType::quint8));
+  const auto found = ends ? quantized_source(old.inputs[0], *ends, type) : std::nullopt;
+  if (!found) return kNotQuantized;
+  const QuantizedSource& from = *found;
   const float stated = ends->top(), own = from.quant.scale * static_cast<float>(from.quant.qmax());
   if (!same(*ends, from.ends) && (from.quant.zero_point || std::abs(stated - own) > 1e-5f * own))
     return "its input is of another range than it states";

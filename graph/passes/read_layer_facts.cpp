@@ -10,6 +10,14 @@ namespace {
 
 constexpr const char* kDynamic = "its ranges are computed when it runs: freeze them (freeze_requantization_ranges)";
 
+// Whether these are the two ends of the range that QuantizeV2 states for values that it makes as integer layers read them.
+bool is_range_of_quantize(const Graph& g, const Node& layer, Value low, Value high) {
+  const Value v = layer.inputs[0];
+  const Node& q = g.node(v.node);
+  return q.op == "QuantizeV2" && v.slot == 0 && low == Value{v.node, 1} && high == Value{v.node, 2} &&
+         q.attr_or<std::string>("mode", "MIN_COMBINED") == "SCALED" && q.attr_or("axis", int64_t{-1}) == -1;
+}
+
 // The filter as [in, out]; the quantized values of a transposed one are moved.
 Tensor upright(const Node& n, const Tensor& filter) {
   Tensor quantized = filter.bitcast(DType::i8);
@@ -58,6 +66,25 @@ void Int8Rewriter::note_quantize(NodeId id) {
     return;
   }
   if (q.scale > 0 && q.zero_point >= 0 && q.zero_point <= 255) quantized_by_value_[{id, 0}] = {n.inputs[0], q, e};
+}
+
+// A node that stays states a constant range for the quantized values that it gives, where it was given one: those that read them
+// need not stay.
+void Int8Rewriter::note_range(NodeId id) {
+  const Node& n = g_.node(id);
+  if (frames_.frame(id) != 0) return;
+  std::optional<Ends> ends;
+  if (const auto layer = integer_layer(n)) {
+    if (layer->result == IntegerLayer::Result::quantized && n.inputs.size() == layer->inputs) {
+      const size_t at = static_cast<size_t>(layer->result_range);
+      ends = ends_of(n.inputs[at], n.inputs[at + 1]);
+    }
+  } else if (n.op == "RequantizePerChannel" && n.inputs.size() == 5) {
+    ends = ends_of(n.inputs[3], n.inputs[4]);
+  } else if (n.op == "QuantizedMaxPool" || n.op == "QuantizedAvgPool") {
+    ends = n.inputs.size() == 3 ? ends_of(n.inputs[1], n.inputs[2]) : std::nullopt;
+  }
+  if (ends) ends_[id] = *ends;
 }
 
 // How Requantize and RequantizePerChannel write quantized values.
@@ -140,6 +167,7 @@ Why Int8Rewriter::read_bias(LayerFacts& facts) const {
   const Tensor* bias = g_.constant(g_.node(facts.node).inputs[static_cast<size_t>(facts.layer.bias)]);
   if (!bias || bias->size() != static_cast<int64_t>(facts.bias.size())) return "its bias is not constant";
   facts.whole_bias = bias->dtype() == DType::qint32;
+  if (facts.whole_bias && facts.computes_range) return kComputesRange;
   for (size_t c = 0; c < facts.bias.size(); ++c) {
     const double w = facts.weights.scale_of(c);
     facts.bias[c] = bias->as_double(static_cast<int64_t>(c)) * (facts.whole_bias ? facts.step * w : 1);
@@ -163,11 +191,19 @@ Why Int8Rewriter::read_layer_facts(NodeId id, LayerFacts& facts) const {
   facts.node = facts.last = id;
   const size_t at = static_cast<size_t>(layer->input_range);
   const auto in = ends_of(n.inputs[at], n.inputs[at + 1]);
-  if (!in) return kDynamic;
-  facts.input = *in;
+  const bool by_quantize = is_range_of_quantize(g_, n, n.inputs[at], n.inputs[at + 1]);
+  if (!in && !by_quantize) return kDynamic;
+  facts.computes_range = !in;
   const bool matmul = layer->product == IntegerLayer::Product::matmul;
   facts.is_signed = n.attr_or(matmul ? "T1" : "Tinput", DType::quint8) == DType::qint8;
   facts.min_first = matmul && !facts.is_signed && n.attr_or<std::string>("input_quant_mode", "MIN_FIRST") == "MIN_FIRST";
+  if (facts.computes_range) {
+    if (facts.min_first) return kComputesRange;
+    for (const auto read : {&Int8Rewriter::read_weights, &Int8Rewriter::read_bias, &Int8Rewriter::read_result})
+      if (Why why = (this->*read)(facts); !why.empty()) return why;
+    return {};
+  }
+  facts.input = *in;
   facts.step = static_cast<float>(facts.min_first ? (double{in->high} - in->low) / 255
                                                   : double{in->top()} / (facts.is_signed ? 127 : 255));
   if (!(facts.step > 0)) return "the range of its input is empty";

@@ -9,8 +9,10 @@
 namespace cytodet::models {
 namespace {
 
-constexpr EnumName<Placement> kPlacements[] = {
-    {Placement::top_left, "top_left"}, {Placement::center, "center"}, {Placement::stretch, "stretch"}};
+constexpr EnumName<Placement> kPlacements[] = {{Placement::top_left, "top_left"},
+                                               {Placement::center, "center"},
+                                               {Placement::stretch, "stretch"},
+                                               {Placement::image, "image"}};
 
 }  // namespace
 
@@ -37,6 +39,12 @@ void check(const InputSettings& s, const std::string& where) {
   need(s.deviation.size() == 3 && *std::min_element(s.deviation.begin(), s.deviation.end()) > 0, "input.deviation",
        "must have three positive numbers", where);
   need(!s.fill || (*s.fill >= 0 && *s.fill <= 255), "input.fill", "must be 0 to 255", where);
+}
+
+int longest_whole_side(const InputSettings& s) {
+  constexpr int kPhotograph = 2048;  // pixels
+  const int twice = 2 * std::max(s.width, s.height);
+  return s.placement == Placement::stretch || s.placement == Placement::image ? std::max(twice, kPhotograph) : twice;
 }
 
 ChannelScale channel_scale(const InputSettings& s) {

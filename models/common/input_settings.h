@@ -10,8 +10,8 @@
 namespace cytodet::models {
 
 // The place of an image that has another shape than the input: the corner, the middle; or it fills the input, its aspect not
-// kept.
-enum class Placement { top_left, center, stretch };
+// kept; or the input takes the image's own size, as the graph resizes it itself (detection; where a size is fixed, as stretch).
+enum class Placement { top_left, center, stretch, image };
 
 struct InputSettings {
   std::string node = "image";                        // a placeholder [1, height, width, 3], float32
@@ -30,6 +30,9 @@ struct ChannelScale {
   float factor[3], offset[3];
 };
 ChannelScale channel_scale(const InputSettings& s);
+// The longest side of an image that is looked at whole unless asked otherwise: beyond twice the input's, detail would be lost,
+// and it is cut into tiles. Networks that are shown photographs whole, whatever their aspect, were trained so on all usual sizes.
+int longest_whole_side(const InputSettings& s);
 // Throws UsageError with the key: "m.json: input.width: must be 1 to 16384".
 void check(const InputSettings& s, const std::string& where);
 

@@ -6,7 +6,7 @@
 namespace cytodet::models {
 
 Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input) {
-  if (input.placement == Placement::stretch)
+  if (input.placement == Placement::stretch || input.placement == Placement::image)
     return {static_cast<double>(input.width) / source_width, static_cast<double>(input.height) / source_height, input.width,
             input.height};
   double scale = std::min(static_cast<double>(input.height) / source_height, static_cast<double>(input.width) / source_width);

@@ -11,7 +11,8 @@ struct Letterbox {
   int width = 0, height = 0;  // part of the input that holds the image [pixels]
   int left = 0, top = 0;      // where that part begins [pixels]
 };
-// The largest scale at which the whole source fits, its aspect kept unless it is stretched.
+// The largest scale at which the whole source fits, its aspect kept unless it is stretched (also where the input could take its
+// own size).
 Letterbox letterbox_of(int source_width, int source_height, const InputSettings& input);
 
 }  // namespace cytodet::models

@@ -42,11 +42,10 @@ AccuracyRun run_accuracy(const std::string& name, Classifier& classifier, const 
   ClassifyHooks each;
   each.labels_needed = true;
   each.batch = [&](const ClassifiedBatch& batch) {
-    for (const ClassifiedImage& image : batch.images)
-      if (image.problem.empty())
-        run.scores.add(image.scores, *image.channel);
-      else if (hooks.problem)
-        hooks.problem(image.problem);
+    for (const ClassifiedImage& image : batch.images) {
+      add_to(run.scores, image);
+      if (!image.problem.empty() && hooks.problem) hooks.problem(image.problem);
+    }
     if (hooks.batch) hooks.batch(batch);
     if (hooks.progress) hooks.progress(progress_lines(batch, run.scores));
   };
@@ -66,6 +65,10 @@ std::string accuracy_table(const std::vector<AccuracyRun>& runs) {
                                                       static_cast<double>(run.file_bytes) / 1e6);
     if (&run != &runs.front()) text += drop_row(runs.front().scores.shares(), s, width);
   }
+  for (const AccuracyRun& run : runs)
+    if (const int64_t misses = run.scores.misses_without_prediction(); misses > 0)
+      text += printable(run.name) + ": " + std::to_string(misses) + " of " + std::to_string(run.scores.images()) +
+              " images are misses, as their labels are none of the classes or their scores no finite numbers\n";
   return text;
 }
 

@@ -21,7 +21,7 @@ struct AccuracyRun {
 struct AccuracyHooks {
   std::function<void(const std::string& line)> progress;    // lines of a batch; empty: none
   std::function<void(const ClassifiedBatch&)> batch;        // as ClassifyHooks
-  std::function<void(const std::string& problem)> problem;  // an image that could not be read; it is not scored
+  std::function<void(const std::string& problem)> problem;  // an image without scores: a miss, or not scored
 };
 
 // Scores all images, also those of a last batch that is not full. Throws Error where none could be scored.
@@ -32,7 +32,8 @@ AccuracyRun run_accuracy(const std::string& name, Classifier& classifier, const 
 // 1.0000)", running means.
 std::string progress_lines(const ClassifiedBatch& batch, const ClassificationScores& scores);
 
-// A row per network, and behind each but the first what it loses against that one. Images per second count reading and all
+// A row per network, and behind each but the first what it loses against that one; then how many images were misses without a
+// prediction. Images per second count reading and all
 // streams. Networks are to be compared on images that all of them have scored: see compared_alike().
 std::string accuracy_table(const std::vector<AccuracyRun>& runs);
 // Empty, or which network scored another number of images than the first, so that their figures do not compare.

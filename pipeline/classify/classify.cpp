@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -13,13 +14,22 @@ namespace {
 
 constexpr const char* kHowToLabel = "name a folder per class, a CSV of images and labels, or TFRecords with labels";
 
+Error why_without_label(const LabelledImage& image) {
+  std::error_code error;
+  if (!std::filesystem::exists(image.path, error))
+    return UsageError(image.name, "cannot open: no such file or folder", "check the path");
+  if (std::filesystem::is_regular_file(image.path, error) && std::filesystem::file_size(image.path, error) == 0)
+    return UsageError(image.name, "is empty", kHowToLabel);
+  return UsageError(image.name, "has no label", kHowToLabel);
+}
+
 // Labels of records are known when they are read.
 void check_labels(const ClassificationModel& network, const std::vector<LabelledImage>& images, bool needed) {
   for (const LabelledImage& image : images)
     if (image.label.given())
       channel_of(network, image.label, image.name);
     else if (needed && image.record_offset < 0)
-      throw UsageError(image.name, "has no label", kHowToLabel);
+      throw why_without_label(image);
 }
 
 // Reads an image into its place in the batch.
@@ -27,8 +37,13 @@ ClassifiedImage load_into(const ClassificationModel& network, const LabelledImag
   ClassifiedImage result;
   const LoadedImage loaded = load_labelled_image(image, network.jpeg());
   result.label = loaded.label.text();
-  if (loaded.label.given())
-    result.channel = channel_of(network, loaded.label, image.name);
+  if (loaded.label.given()) try {
+      result.channel = channel_of(network, loaded.label, image.name);
+    } catch (const Error& e) {
+      result.problem = e.what();
+      result.is_miss = true;
+      return result;
+    }
   else if (labels_needed)
     throw Error(image.name, "has no label", kHowToLabel);
   try {
@@ -49,6 +64,7 @@ void take_scores(ClassifiedImage& image, std::vector<float> scores, const std::s
   else
     image.problem =
         Error(name, "the network gives it scores that are no finite numbers", "check the graph and its model file").what();
+  image.is_miss = !image.problem.empty();
 }
 
 }  // namespace
@@ -117,15 +133,21 @@ ClassifyReport classify(Classifier& classifier, const std::vector<LabelledImage>
   return report;
 }
 
+bool add_to(ClassificationScores& scores, const ClassifiedImage& image) {
+  if (image.problem.empty())
+    scores.add(image.scores, *image.channel);
+  else if (image.is_miss)
+    scores.add_miss(image.channel);
+  return image.problem.empty() || image.is_miss;
+}
+
 ClassificationScores measure_accuracy(Classifier& classifier, const std::vector<LabelledImage>& images) {
   ClassificationScores scores(classifier.model().classes);
   ClassifyHooks hooks;
   hooks.labels_needed = true;
   hooks.batch = [&](const ClassifiedBatch& batch) {
-    for (const ClassifiedImage& image : batch.images) {
-      if (!image.problem.empty()) throw Error("", image.problem);
-      scores.add(image.scores, *image.channel);
-    }
+    for (const ClassifiedImage& image : batch.images)
+      if (!add_to(scores, image)) throw Error("", image.problem);
   };
   classify(classifier, images, hooks);
   return scores;

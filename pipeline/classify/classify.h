@@ -15,6 +15,7 @@ namespace cytodet::pipeline {
 struct ClassifiedImage {
   size_t index = 0;            // among the images given
   std::string problem;         // why it has no scores: it cannot be read, or they are not finite; empty: it has
+  bool is_miss = false;        // with a problem: it was read, and counts as a miss of an accuracy
   std::vector<float> scores;   // one per class; empty with a problem
   std::string label;           // as its data set calls it; empty: none
   std::optional<int> channel;  // of the label; none: no label
@@ -47,6 +48,9 @@ ClassifyReport classify(Classifier& classifier, const std::vector<LabelledImage>
 // (class_count), always the latter. Throws UsageError of `where` with the nearest classes, and where several classes have the
 // name.
 int channel_of(const ClassificationModel& network, const ImageLabel& label, const std::string& where);
+
+// Adds what is known of an image; false where it could not be read and so is not scored.
+bool add_to(ClassificationScores& scores, const ClassifiedImage& image);
 
 // Scores of all images, which need labels. Throws Error when one cannot be read.
 ClassificationScores measure_accuracy(Classifier& classifier, const std::vector<LabelledImage>& images);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -91,6 +92,67 @@ std::vector<std::string> words_of(int argc, char** argv) {
   return words;
 }
 
+// Names between commas without the blanks around them and without empty ones.
+std::string tidy_list(const std::string& text) {
+  std::string tidy;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    const size_t first = text.find_first_not_of(' ', at), last = text.find_last_not_of(' ', comma - 1);
+    if (comma > at && first < comma) tidy += (tidy.empty() ? "" : ",") + text.substr(first, last + 1 - first);
+    at = comma + 1;
+  }
+  return tidy;
+}
+
+// What a flag takes, where it takes no text: it is not to be empty.
+const char* needed_value(const CLI::Option& option) {
+  if (option.get_items_expected_min() == 0) return "true or false";
+  const std::string type = option.get_type_name();
+  for (const char* number : {"INT", "UINT", "FLOAT"})
+    if (type.starts_with(number)) return option.get_delimiter() == '\0' ? "a number" : "numbers between commas";
+  return nullptr;
+}
+
+// The words as CLI11 is to read them. It takes "--flag=" for "--flag" whose value is the next word, and so does a list of commas
+// alone: an empty value becomes a word of its own, and an empty list is as if it were not given.
+std::vector<std::string> with_empty_values(const std::vector<std::string>& words, const CLI::App& command) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--") return out.insert(out.end(), words.begin() + static_cast<std::ptrdiff_t>(i), words.end()), out;
+    const size_t equals = word.find('=');
+    const bool joined = equals != std::string::npos;
+    const std::string name = word.substr(0, equals);
+    const CLI::Option* option = i > 1 && word.starts_with("--") ? command.get_option_no_throw(name) : nullptr;
+    const bool takes_next =
+        option && !joined && option->get_items_expected_max() > 0 && i + 1 < words.size() && !words[i + 1].starts_with("--");
+    if (!option || (!joined && !takes_next)) {
+      out.push_back(word);
+      continue;
+    }
+    const std::string value = joined ? word.substr(equals + 1) : words[++i];
+    const bool list = option->get_delimiter() != '\0';
+    const std::string tidy = list ? tidy_list(value) : value;
+    if (!tidy.empty()) {
+      out.push_back(joined ? name + "=" + tidy : name);
+      if (!joined) out.push_back(tidy);
+      continue;
+    }
+    if (const char* needed = needed_value(*option)) throw UsageError("cytodet " + words[1] + " " + name, "has no value", needed);
+    if (list) continue;
+    out.push_back(name);
+    out.emplace_back();
+  }
+  return out;
+}
+
+// What must be given is not given by an empty word.
+void check_required(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_required() && !option->results().empty() && option->results().front().empty())
+      throw UsageError("cytodet " + command.get_name() + " " + option->get_name(), "has no value");
+}
+
 int program(const std::vector<std::string>& words) {
   isa();  // an unknown cap is a usage error of every command
   CLI::App app("cytodet finds cells on images and whole slides with a frozen TensorFlow detector graph.", "cytodet");
@@ -104,8 +166,13 @@ int program(const std::vector<std::string>& words) {
     parsed.emplace_back(sub, c.setup(*sub));
   }
   CLI::App* help = app.add_subcommand("help", "This text");
+  std::vector<std::string> given = words;
+  for (const auto& [sub, unused] : parsed)
+    if (words.size() > 1 && words[1] == sub->get_name()) given = with_empty_values(words, *sub);
   try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend() - 1));
+    app.parse(std::vector<std::string>(given.rbegin(), given.rend() - 1));
+    for (const auto& [sub, unused] : parsed)
+      if (sub->parsed()) check_required(*sub);
   } catch (const CLI::CallForHelp& e) {
     return app.exit(e);
   } catch (const CLI::CallForVersion& e) {

@@ -66,8 +66,7 @@ bool is_classification_model(const std::string& model) try {
 }
 
 void LabelEvaluation::add(CLI::App& app) {
-  app.add_option("--compare", compare,
-                 "Classification: further models on the same images, and what each loses against the first");
+  app.add_option("--compare", compare, "Further models on the same images, and what each loses against the first");
   app.add_option("--results-file,--results-file-path", results_file, "Classification: CSV of file, label and best class");
   flags.add_batch(app);
 }

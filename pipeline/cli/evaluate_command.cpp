@@ -11,6 +11,7 @@
 #include "core/messages.h"
 #include "core/output_plan.h"
 #include "core/settings.h"
+#include "core/text_width.h"
 #include "eval/coco.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
@@ -63,6 +64,7 @@ void check_files(const EvaluateOptions& o) {
   if (!o.config.empty()) add_config(plan.inputs(), read_run_config(o.config));
   plan.add_input(o.config, "the run config");
   add_model(plan.inputs(), o.model);
+  for (const std::string& model : o.labels.compare) add_model(plan.inputs(), model);
   plan.add_input(o.truth, "the ground truth");
   plan.add_input(o.detections_file, "the detections");
   plan.add_input(o.figures.against, "the results that are compared");
@@ -223,8 +225,9 @@ int evaluate_labels(const EvaluateOptions& o, const RunConfig& c) {
 
 // What is asked for fits together, which is said before any work.
 void check_task(const EvaluateOptions& o) {
-  if (!o.labels.compare.empty() || !o.labels.results_file.empty())
-    throw UsageError(o.labels.compare.empty() ? "--results-file" : "--compare", "is for classification networks");
+  if (!o.labels.results_file.empty()) throw UsageError("--results-file", "is for classification networks");
+  if (!o.labels.compare.empty() && !o.detections_file.empty())
+    throw UsageError("--compare", "needs --model and --images", "to compare results that are there: --against");
   if (o.truth.empty()) throw UsageError("cytodet evaluate", "needs --truth", "name the COCO ground truth");
 }
 void check_options(const EvaluateOptions& o) {
@@ -273,6 +276,57 @@ void report_cascade(const EvaluateOptions& o, Scored& s, GroundTruth& truth, con
   std::fputs(("\n" + cascade_text(s.report["cascade"])).c_str(), stdout);
 }
 
+// A detector in the table of --compare.
+struct ComparedRow {
+  std::string name;
+  double ap = 0, ap50 = 0, ap75 = 0, ms_per_image = 0, megabytes = 0;
+};
+
+ComparedRow compared_row(const std::string& model, const Scored& s, const Scores& scores) {
+  const Json& timing = s.report["timing"];
+  const auto images = timing["images"].get<double>();
+  std::error_code error;
+  const auto bytes = static_cast<double>(std::filesystem::file_size(load_model(model).graph, error));
+  return {std::filesystem::path(model).stem().string(),
+          scores.stats.at(0),
+          scores.stats.at(1),
+          scores.stats.at(2),
+          images > 0 ? 1000 * timing["wall_s"].get<double>() / images : 0,
+          error ? 0 : bytes / 1e6};
+}
+
+// Further detectors on the same images, and what each loses against the first.
+int compare_detectors(const EvaluateOptions& o, Scored& first, const Scores& first_scores, GroundTruth& truth,
+                      const ScoreOptions& options) {
+  std::vector<ComparedRow> rows{compared_row(o.settings().model, first, first_scores)};
+  int code = 0;
+  for (const std::string& model : o.labels.compare) {
+    EvaluateOptions other = o;
+    other.model = model;
+    Scored s = detect_now(other, truth);
+    keep_regions(o, s, truth, s.set);
+    const Scores scores = score(truth, s.set, options);
+    warn(scores.warnings);
+    rows.push_back(compared_row(model, s, scores));
+    code = std::max(code, s.code);
+  }
+  size_t width = 8;
+  for (const ComparedRow& row : rows) width = std::max(width, std::min<size_t>(display_width(row.name), 40));
+  std::printf("\n%s       AP     AP50     AP75  ms/image  file MB\n", left_aligned("", width).c_str());
+  for (const ComparedRow& row : rows) {
+    std::printf("%s  %7.4f  %7.4f  %7.4f  %8.1f  %7.2f\n", left_aligned(row.name, width).c_str(), row.ap, row.ap50, row.ap75,
+                row.ms_per_image, row.megabytes);
+    Json j{{"model", row.name}, {"AP", row.ap}, {"AP50", row.ap50}, {"AP75", row.ap75}, {"ms_per_image", row.ms_per_image}};
+    if (&row != &rows.front()) {
+      std::printf("%s  %7.4f  %7.4f  %7.4f\n", left_aligned("  drop", width).c_str(), rows[0].ap - row.ap,
+                  rows[0].ap50 - row.ap50, rows[0].ap75 - row.ap75);
+      j["AP_drop"] = rows[0].ap - row.ap;
+    }
+    first.report["compare"].push_back(j);
+  }
+  return code;
+}
+
 int evaluate(const EvaluateOptions& o) {
   if (!o.model.empty() || !o.config.empty()) {
     const RunConfig c = o.settings();
@@ -296,7 +350,8 @@ int evaluate(const EvaluateOptions& o) {
     follow_slides(options, other, s.images);
     if (s.cascade) follow_slides(options, s.cascade->all_tiles, s.images);
   }
-  print_scores(o, score(truth, s.set, options), s);
+  const Scores scores = score(truth, s.set, options);
+  print_scores(o, scores, s);
   if (s.cascade) report_cascade(o, s, truth, options);
   if (o.errors.wanted()) {
     ErrorOptions what;
@@ -304,6 +359,7 @@ int evaluate(const EvaluateOptions& o) {
     o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
   }
   if (o.figures.wanted()) run_all_figures(o, s, truth, other, options);
+  if (!o.labels.compare.empty()) s.code = std::max(s.code, compare_detectors(o, s, scores, truth, options));
   if (!o.out.empty()) write_file(o.out, json_text(s.report));
   return s.code;
 }

@@ -9,6 +9,7 @@
 #include "core/join.h"
 #include "core/output_plan.h"
 #include "core/text_width.h"
+#include "graph/io/file_kind.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/freeze.h"
 #include "graph/io/tensorflow/graph_def.h"
@@ -47,6 +48,8 @@ fs::path existing_checkpoint(const std::string& name) {
 Unfrozen unfrozen_source(const std::string& path) {
   if (const auto found = find_unfrozen(path)) return *found;
   if (!is_there(path)) throw Error(path, "cannot open: no such file, folder or checkpoint", "check the path");
+  if (const auto kind = kind_at(path); kind && kind->readable == ReadableKind::none)
+    throw Error(path, "is " + kind->name + ", neither a SavedModel nor a checkpoint", kind->advice);
   throw Error(path, "is neither a SavedModel nor a checkpoint",
               "a graph without variables is frozen; with a checkpoint: --input_graph " + path + " --input_checkpoint PREFIX");
 }

@@ -1,6 +1,7 @@
 // cytodet inspect: what is in a graph.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <memory>
 
 #include "core/error.h"
@@ -20,9 +21,19 @@ namespace {
 
 std::string plain_text(const std::vector<UnraisedNode>& nodes) {
   if (nodes.empty()) return {};
-  std::string text = std::to_string(nodes.size()) + " nodes on 8-bit codes run plainly, without a kernel:\n";
+  std::string text = std::to_string(nodes.size()) + " nodes on 8-bit codes run without an 8-bit kernel:\n";
   for (const UnraisedNode& n : nodes) text += "  " + n.name + " (" + n.op + "): " + n.why + "\n";
   return text;
+}
+
+// Ops that no run of the graph here gets past.
+std::string unknown_text(const Graph& graph) {
+  std::map<std::string, int> unknown;
+  for (NodeId id : graph.ids())
+    if (const Node& n = graph.node(id); n.op.starts_with("_Mkl")) ++unknown[n.op];
+  std::string text;
+  for (const auto& [op, count] : unknown) text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + op;
+  return text.empty() ? text : "Ops that are not known here: " + text + "\n";
 }
 
 struct InspectOptions {
@@ -62,7 +73,7 @@ std::function<int()> setup_inspect(CLI::App& app) {
     try {
       const Description d = describe(graph, parse_shapes(o->shapes));
       const std::string text = o->json ? to_json(d).dump(1) + "\n"
-                                       : printable_lines(to_text(d.report, o->graph, o->structure) +
+                                       : printable_lines(to_text(d.report, o->graph, o->structure) + unknown_text(graph) +
                                                          plain_text(d.plain_integer_nodes) + to_text(d.map_transposes));
       std::fputs(text.c_str(), stdout);
     } catch (const UsageError&) {

@@ -120,7 +120,6 @@ QuantizationTarget open_target(const QuantizeFlags& o) {
     for (const std::string& name : names) plan.add_output(std::filesystem::path(o.dump_dir) / name, "the graph of a stage");
     plan.check();
     if (!o.overwrite) FolderManifest(o.dump_dir).require_ours(names);
-    make_folder(o.dump_dir);
   }
   return target;
 }
@@ -251,6 +250,7 @@ int quantize_command(QuantizeFlags& o) {
   if (request.mode != QuantizeMode::int8 || request.lite) return write_mode(o, request);
   o.settings.callback_folder = std::filesystem::absolute(o.out).parent_path().string();
   QuantizationTarget target = open_target(o);
+  const ResultFolder stages(o.dump_dir);
   if (o.settings.ranges.empty() && o.settings.images.empty() && o.settings.callback.empty() && o.settings.record.empty()) {
     if (has_quantized(target.graph)) {
       if (o.fake_quant) throw UsageError("--fake-quant", "is for float networks, and " + target.path + " is fake-quantized");

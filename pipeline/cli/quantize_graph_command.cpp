@@ -80,6 +80,11 @@ void quantize_eightbit(Graph& graph, const QuantizeGraphFlags& f) {
   const EightbitReport r = to_eightbit(graph, options);
   std::printf("%d of %d convolutions on 8-bit codes, %d pools, %d concatenations\n", r.convolutions, r.convolutions + r.in_float,
               r.pools, r.concatenations);
+  if (r.signed_depthwise > 0)
+    std::printf(
+        "%d depthwise convolutions read signed values: TensorFlow has no kernel for them; "
+        "--excluded_ops=DepthwiseConv2dNative leaves all in float\n",
+        r.signed_depthwise);
 }
 
 int run(const QuantizeGraphFlags& f) {

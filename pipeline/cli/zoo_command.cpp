@@ -32,7 +32,7 @@ struct ZooFlags {
   ZooPlaces places;
   double timeout = QuantizeSettings().callback_timeout;
   int max_images = QuantizeSettings().max_images, batch = 1;
-  bool list = false, debug = false, evaluate = false, quiet = false, overwrite = false, force = false;
+  bool list = false, model_file = false, debug = false, evaluate = false, quiet = false, overwrite = false, force = false;
 };
 
 std::vector<ZooEntry> read_zoo(const ZooFlags& o) {
@@ -69,20 +69,24 @@ std::string command_of(const ZooFlags& o, const ZooEntry& e) {
   return o.places.models_zoo.empty() ? "" : zoo_command(e, o.places);
 }
 
+// By what the program knows of the network.
+QuantizationTarget shipped_target(const ZooFlags& o, const ZooEntry& e) {
+  Json json = shipped_zoo_models()[e.name];
+  json["name"] = e.name;
+  json["graph"] = o.in_graph;
+  json["input"]["node"] = e.converter.inputs[0];
+  return read_target(parse_model_file(json, "configs/zoo/model_files.json: " + e.name), e.converter.outputs);
+}
+
 QuantizationTarget target_of(const ZooFlags& o, const ZooEntry& e, bool by_command) {
   if (has_model_file(o.in_graph)) return read_target(load_model(o.in_graph), e.converter.outputs);
-  const Json models = shipped_zoo_models();
-  if (!models.contains(e.name)) {
+  if (!shipped_zoo_models().contains(e.name)) {
     if (!by_command && o.places.data.empty())
       throw UsageError("cytodet zoo", "does not know how " + e.name + " is shown images",
                        "give --callback or --models_zoo_location");
     return read_target(o.in_graph, {{}, {e.converter.inputs, e.converter.outputs}});
   }
-  Json json = models[e.name];
-  json["name"] = e.name;
-  json["graph"] = o.in_graph;
-  json["input"]["node"] = e.converter.inputs[0];
-  return read_target(parse_model_file(json, "configs/zoo/model_files.json: " + e.name), e.converter.outputs);
+  return shipped_target(o, e);
 }
 
 // A form of the network on the data, which must have labels; `graph` in place of the float one.
@@ -98,7 +102,7 @@ AccuracyRun accuracy_of(const ZooFlags& o, const QuantizationTarget& target, con
 
 fs::path stages_of(const ZooFlags& o) { return fs::path(o.out_graph).replace_extension() += "_stages"; }
 
-// Whether all can be written; makes the folder of the stages.
+// Whether all can be written.
 void check_files(const ZooFlags& o) {
   OutputPlan plan;
   add_model(plan.inputs(), o.in_graph);
@@ -113,7 +117,20 @@ void check_files(const ZooFlags& o) {
   for (const std::string& name : stage_names()) plan.add_output(stages_of(o) / name, "the graph of a stage");
   plan.check();
   if (!o.overwrite) FolderManifest(stages_of(o)).require_ours(stage_names());
-  make_folder(stages_of(o));
+}
+
+// The model file of the float graph, by what is known of the network, for detect, classify and evaluate.
+int write_float_model(const ZooFlags& o, const ZooEntry& e) {
+  if (o.in_graph.empty()) throw UsageError("cytodet zoo", "needs --in_graph", "name the float graph of " + e.name);
+  const fs::path to = model_file_beside(o.in_graph);
+  std::error_code ignored;
+  if (fs::exists(to, ignored) && !o.overwrite)
+    throw UsageError(to.string(), "stands there already", "use it, or replace it by --overwrite");
+  if (!shipped_zoo_models().contains(e.name))
+    throw UsageError("cytodet zoo", "does not know how " + e.name + " is shown images", "see docs/model_file.md");
+  write_model_file(*shipped_target(o, e).model, to);
+  std::printf("%s\n", to.c_str());
+  return 0;
 }
 
 int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry& e) {
@@ -133,6 +150,7 @@ int quantize_entry(ZooFlags& o, const std::vector<ZooEntry>& zoo, const ZooEntry
   QuantizationTarget target = target_of(o, e, !command.empty());
   check_writable(target, o.out_graph);
   check_files(o);
+  const ResultFolder stages(o.debug ? stages_of(o) : fs::path());
   QuantizeSettings s;
   s.images = command.empty() ? o.places.data : "";
   s.max_images = o.max_images;
@@ -181,6 +199,8 @@ std::function<int()> setup_zoo(CLI::App& app) {
   app.add_option("--callback-timeout", o->timeout, "Seconds after which a command is ended; 0: never")
       ->check(CLI::Range(0.0, 1e7));
   app.add_option("--max-images", o->max_images, "To calibrate on; default 100")->check(CLI::Range(1, 1000000));
+  app.add_flag("--model-file", o->model_file,
+               "Only write a model file beside the float graph: detect, classify and evaluate then take it");
   app.add_flag("--evaluate", o->evaluate, "Also top-1 and top-5 of both graphs on the data");
   app.add_option("--batch", o->batch, "With --evaluate: images at once")->check(CLI::Range(1, 4096));
   app.add_flag("--debug", o->debug, "Keep the graph of each stage in a folder beside the INT8 graph, of its name with _stages");
@@ -193,6 +213,7 @@ std::function<int()> setup_zoo(CLI::App& app) {
     const std::vector<ZooEntry> zoo = read_zoo(*o);
     if (o->list) return print_list(zoo);
     if (o->name.empty()) throw UsageError("cytodet zoo", "needs NAME or --list", suggest("", names_of(zoo)));
+    if (o->model_file) return write_float_model(*o, entry_of(zoo, o->name));
     return quantize_entry(*o, zoo, entry_of(zoo, o->name));
   };
 }

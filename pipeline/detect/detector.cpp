@@ -21,6 +21,14 @@ namespace {
 
 MapSize size_of(const InputSettings& input) { return {input.height, input.width}; }
 
+// Whether the placeholder leaves height and width open.
+bool leaves_size_open(const Graph& graph, const std::string& input) {
+  const NodeId id = graph.find(input);
+  if (id < 0 || graph.node(id).op != "Placeholder") return false;
+  const ShapeAttr shape = graph.node(id).attr_or("shape", ShapeAttr{});
+  return !shape.known_rank || shape.dims.empty() || (shape.dims.size() == 4 && shape.dims[1] < 0 && shape.dims[2] < 0);
+}
+
 // Keys that every model file may have, but for its name, which files of all kinds have.
 constexpr std::array kModelKeys{"family",      "graph",        "input",       "classes",         "classes_file",
                                 "class_count", "category_ids", "suppression", "operating_scores"};
@@ -134,6 +142,9 @@ void Detector::prepare(Graph graph) {
   } catch (const Error& e) {
     throw Error(e.where(), e.problem(), "leave out detect.tiling.fit_edges (--fit-edges)").within(frozen_->file().graph);
   }
+  any_size_ = frozen_->input().placement == Placement::image && settings_.network_px.empty() &&
+              leaves_size_open(graph, frozen_->input().node);
+  if (any_size_ && !settings_.tiling.fit_edges) graph_ = graph;
   main_ = compile(std::move(graph), size);
   model_ = main_->model;
   for (int s = 0; s < streams_; ++s) main_->runners[static_cast<size_t>(s)].emplace(main_->plan);
@@ -160,7 +171,7 @@ std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) co
   try {
     if (size != frozen) {
       inline_functions(graph);
-      resize_input(graph, model.input().node, frozen, size, plan.outputs);
+      if (!any_size_) resize_input(graph, model.input().node, frozen, size, plan.outputs);
     }
     if (optimize_) {
       PassOptions passes;
@@ -182,7 +193,8 @@ std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) co
 
 ModelFile Detector::model_of(MapSize size) const {
   ModelFile m = frozen_->file();
-  const double area = static_cast<double>(size.width * size.height) / (double{1} * m.input.width * m.input.height);
+  const double area =
+      any_size_ ? 1 : static_cast<double>(size.width * size.height) / (double{1} * m.input.width * m.input.height);
   m.input.width = static_cast<int>(size.width);
   m.input.height = static_cast<int>(size.height);
   for (int* limit : {&m.suppression.candidates_per_class, &m.suppression.detections})
@@ -194,6 +206,10 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
   const auto up = [](int64_t pixels, int64_t step) { return (pixels + step - 1) / step * step; };
   const MapSize size{std::min<int64_t>(up(box.height, step_.height), model_->input().height),
                      std::min<int64_t>(up(box.width, step_.width), model_->input().width)};
+  return of_size(size);
+}
+
+std::shared_ptr<Detector::Sized> Detector::of_size(MapSize size) {
   if (size == size_of(model_->input())) return main_;
   const std::lock_guard lock(fitting_mutex_);
   const std::pair key(size.height, size.width);
@@ -203,10 +219,22 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
 
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {
   const std::shared_ptr<Sized> sized = fit && settings_.tiling.fit_edges ? fitting(box) : main_;
-  Detections found = run(*sized, image, box, stream, times);
+  return ranked(run(*sized, image, box, stream, times), *sized);
+}
+
+Detections Detector::run_whole(const Image& image, int stream, StageTimes& times) {
+  if (!any_size_) return run(image, letterbox_of(image.width, image.height, model_->input()), stream, times);
+  const std::shared_ptr<Sized> sized = of_size({image.height, image.width});
+  Letterbox box;
+  box.width = image.width;
+  box.height = image.height;
+  return ranked(run(*sized, image, box, stream, times), *sized);
+}
+
+Detections Detector::ranked(Detections found, const Sized& sized) const {
   if (settings_.cascade) {  // ranked: the best come first
-    std::erase_if(found, [&](const Detection& d) { return !(static_cast<double>(d.score) > sized->min_score); });
-    if (found.size() > sized->max_detections) found.resize(sized->max_detections);
+    std::erase_if(found, [&](const Detection& d) { return !(static_cast<double>(d.score) > sized.min_score); });
+    if (found.size() > sized.max_detections) found.resize(sized.max_detections);
   }
   return found;
 }

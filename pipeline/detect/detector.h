@@ -56,6 +56,9 @@ class Detector {
   // resize, network and decode.
   // `fit`: by the smallest network that holds it. With a cascade, detections that the model file would not give are left out.
   Detections run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit = false);
+  // Detections of an image that is shown whole: as it is where the network takes images of any size, else as input.placement
+  // says.
+  Detections run_whole(const Image& image, int stream, StageTimes& times);
   // run() for a first look: all detections above the cascade's score.
   Detections look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit);
   // The network alone on whatever lies in the input; for benches.
@@ -79,6 +82,8 @@ class Detector {
   std::shared_ptr<Sized> compile(Graph graph, MapSize size) const;
   // The network of the smallest size that holds the image; compiled when it is first asked for.
   std::shared_ptr<Sized> fitting(const Letterbox& box);
+  std::shared_ptr<Sized> of_size(MapSize size);
+  Detections ranked(Detections found, const Sized& sized) const;
   Detections run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const;
 
   const DetectSettings settings_;
@@ -90,7 +95,8 @@ class Detector {
   int streams_ = 0;
   double load_ms_ = 0;
   std::mutex fitting_mutex_;
-  Graph graph_;                                                                         // as it was read, where fit_edges
+  bool any_size_ = false;  // the graph takes images as they are
+  Graph graph_;            // as it was read, where fit_edges or any_size_
   LruCache<std::pair<int64_t, int64_t>, std::shared_ptr<Sized>> smaller_{kMaxSmaller};  // by height and width
 };
 

@@ -187,9 +187,12 @@ class Batch {
       job.damage = std::move(read.damage);
       if (read.empty || (read.damaged && p.bad_limit == 0)) return;
       const Image& image = read.image;
-      Letterbox box = p.result.tiled ? tile_letterbox(tile, image, detector_.model().input, detector_.tile_shape())
-                                     : letterbox_of(image.width, image.height, detector_.model().input);
-      Detections found = detector_.run(image, box, stream, job.times, p.result.tiled && settings_.tiling.fit_edges);
+      Detections found;
+      if (p.result.tiled)
+        found = detector_.run(image, tile_letterbox(tile, image, detector_.model().input, detector_.tile_shape()), stream,
+                              job.times, settings_.tiling.fit_edges);
+      else
+        found = detector_.run_whole(image, stream, job.times);
       for (Detection& d : found) {
         d.box = to_level_0(d.box, tile);
         job.found.push_back({d, tile.index, to_inner_edge(d.box, tile)});

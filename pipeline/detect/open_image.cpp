@@ -75,7 +75,7 @@ ImageOpener::ImageOpener(const DetectSettings& settings, const InputSettings& in
 void ImageOpener::cut(OpenImage& p) const {
   const Slide& s = *p.slide;
   const PixelArea scanned = scanned_area(s);
-  const int64_t side = 2 * std::max(input_.width, input_.height);
+  const int64_t side = longest_whole_side(input_);
   const bool asks = asks_resolution(settings_.tiling);
   if (settings_.mode == DetectMode::image && asks)
     throw Error("", "mode image shrinks the whole image whatever level, mpp or scale is asked for", "leave one of them out");

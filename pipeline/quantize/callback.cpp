@@ -55,6 +55,13 @@ struct Printed {
   std::string records, last;  // lines with records; the last other line
 };
 
+// A line that a person may read: no bytes of a binary file.
+bool is_text(std::string_view line) {
+  return std::none_of(line.begin(), line.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\r' && c != '\b' && c != '\033') || c == '\177';
+  });
+}
+
 Printed run_callback(const Callback& callback, const std::string& graph) {
   std::vector<std::string> words = split_command(callback_command(callback.command), kWhere);
   for (std::string& word : words)
@@ -65,7 +72,7 @@ Printed run_callback(const Callback& callback, const std::string& graph) {
       if (printed.records.size() + line.size() < kMaxLog) printed.records += std::string(line) + "\n";
       return;
     }
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos || !is_text(line)) return;
     printed.last = line.substr(0, 300);
     if (!callback.quiet) std::fprintf(stderr, "%s\n", printable(line).c_str());
   });

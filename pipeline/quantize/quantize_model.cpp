@@ -36,6 +36,7 @@ CalibrateOptions calibrate_options(const QuantizeSettings& s, bool quiet) {
 }
 
 Ranges ranges_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet) {
+  check_names(target.graph, s.layers);
   if (!s.ranges.empty()) {
     Ranges ranges = read_ranges(s.ranges);
     if (const std::string hash = graph_hash(target.graph); !has_quantized(target.graph) && ranges.graph_hash != hash)
@@ -116,6 +117,7 @@ std::shared_ptr<const Moments> moments_of(QuantizationTarget& target, const Quan
 
 QuantizeOptions layers_of(QuantizationTarget& target, const QuantizeSettings& s, bool quiet, const std::filesystem::path& state) {
   QuantizeOptions layers = s.layers;
+  if (const std::string unknown = unknown_exclusions(target.graph, layers); !unknown.empty()) print_warning(unknown);
   layers.moments = moments_of(target, s, quiet, state);
   if (s.record.empty()) return layers;
   layers.records = std::make_shared<const Records>(read_records(s.record));

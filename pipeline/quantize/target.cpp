@@ -6,12 +6,14 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/join.h"
 #include "graph/interpret/feed_check.h"
 #include "graph/interpret/set_values.h"
 #include "graph/io/named_tensors.h"
 #include "graph/io/read_network.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/conv_node.h"
+#include "graph/ir/op.h"
 #include "models/classification_model.h"
 #include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
@@ -136,6 +138,36 @@ void read_graph_of(QuantizationTarget& s, const GraphChanges& changes) {
   }
 }
 
+// Whether the graph is the network that the model file says, as far as its shapes are known before it runs.
+void check_fits(const QuantizationTarget& s) {
+  const NodeId id = s.graph.find(s.network->input().node);
+  const Shape given = s.network->input_shape();
+  try {
+    if (id >= 0) {
+      const ShapeAttr shape = s.graph.node(id).attr_or("shape", ShapeAttr{});
+      const auto differs = [&](size_t d) { return shape.dims[d] >= 0 && shape.dims[d] != given[d]; };
+      if (shape.known_rank && !shape.dims.empty() && (shape.dims.size() != 4 || differs(1) || differs(2) || differs(3)))
+        throw Error("input " + s.network->input().node, "is " + to_string(shape.dims) + ", and not " + to_string(given));
+    }
+    Fact input;
+    if (id >= 0) input = Facts(s.graph).of({id, 0});
+    input.shape = given;
+    const Facts facts(s.graph, {{Value{id, 0}, input}});
+    std::vector<OutputSpec> outputs;
+    for (const std::string& name : s.plan.outputs) {
+      const Fact& fact = facts.of(s.graph.value(name));
+      if (!fact.shape || fact.dtype == DType::invalid || !is_static(*fact.shape)) return;
+      outputs.push_back({name, fact.dtype, *fact.shape});
+    }
+    s.network->check_outputs(outputs);
+  } catch (const Error& e) {
+    throw Error(s.path,
+                "does not fit the model file" + (s.model->name.empty() ? "" : " of " + s.model->name) + ": " + e.where() + " " +
+                    e.problem(),
+                "name the graph that it is of, or check its input, outputs and classes");
+  }
+}
+
 QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& also, const GraphChanges& changes) {
   QuantizationTarget s;
   s.network = make_model(model);
@@ -148,7 +180,26 @@ QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& al
     if (std::find(s.plan.outputs.begin(), s.plan.outputs.end(), name) == s.plan.outputs.end())
       s.interface.outputs.push_back(name);
   read_graph_of(s, changes);
+  check_fits(s);
   return s;
+}
+
+// The model file, and the outputs beside its own that were asked for. What is to be fed and fetched may be said again.
+QuantizationTarget target_of_stated(const std::string& path, const TargetOptions& options) {
+  ModelFile model = load_model(path);
+  const std::shared_ptr<const NetworkModel> network = make_model(model);
+  const auto plain = [](std::string name) { return name.ends_with(":0") ? name.substr(0, name.size() - 2) : name; };
+  std::vector<std::string> also;
+  for (const std::string& name : options.interface.outputs) also.push_back(plain(name));
+  const std::vector<std::string> own = network->outputs();
+  const bool fetched = also.empty() || std::all_of(own.begin(), own.end(), [&](const std::string& name) {
+                         return std::find(also.begin(), also.end(), name) != also.end();
+                       });
+  const auto& fed = options.interface.inputs;
+  if (!fetched || (!fed.empty() && (fed.size() != 1 || plain(fed[0]) != network->input().node)))
+    throw UsageError(path, "its model file says that " + network->input().node + " is fed and " + join(own, ", ") + " fetched",
+                     "leave out --inputs and --outputs, or give these");
+  return target_of(std::move(model), also, options.changes);
 }
 
 }  // namespace
@@ -156,7 +207,7 @@ QuantizationTarget target_of(ModelFile model, const std::vector<std::string>& al
 InputImage input_image(const std::string& path, const InputSettings& input) {
   InputImage image{open_slide(path), {}};
   const Slide& slide = *image.slide;
-  const int64_t side = 2 * std::max(input.width, input.height);
+  const int64_t side = longest_whole_side(input);
   image.tile.width = static_cast<int>(slide.width());
   image.tile.height = static_cast<int>(slide.height());
   if (slide.levels.size() > 1 || slide.width() > side || slide.height() > side) try {
@@ -173,11 +224,7 @@ QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& 
 }
 
 QuantizationTarget read_target(const std::string& path, const TargetOptions& options) {
-  if (has_model_file(path)) {
-    if (!options.interface.inputs.empty() || !options.interface.outputs.empty())
-      throw UsageError(path, "its model file names what is fed and fetched", "leave out --inputs and --outputs");
-    return target_of(load_model(path), {}, options.changes);
-  }
+  if (has_model_file(path)) return target_of_stated(path, options);
   QuantizationTarget s;
   s.path = path;
   s.plan.outputs = options.interface.outputs;

@@ -28,7 +28,9 @@ struct QuantizationTarget {
 
 struct TargetOptions {
   GraphChanges changes;
-  Interface interface;  // of a bare graph: what is fed and fetched; the rest is left out
+  // Of a bare graph: what is fed and fetched; the rest is left out. Beside a model file it may only repeat that, and name further
+  // outputs.
+  Interface interface;
 };
 // The network of a model; the graph's other nodes `also` stay outputs of what is written.
 QuantizationTarget read_target(ModelFile model, const std::vector<std::string>& also = {});

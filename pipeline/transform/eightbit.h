@@ -27,7 +27,8 @@ struct EightbitOptions {
 
 struct EightbitReport {
   int convolutions = 0, pools = 0, concatenations = 0;
-  int in_float = 0;  // convolutions that stay
+  int in_float = 0;          // convolutions that stay
+  int signed_depthwise = 0;  // of the others those that TensorFlow has no kernel for
 };
 
 EightbitReport to_eightbit(Graph& graph, const EightbitOptions& options);

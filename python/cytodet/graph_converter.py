@@ -5,8 +5,8 @@
     resnet.gen_calib_data_cmds = "python infer.py --in-graph {}"
     resnet.convert()
 """
-import logging
 import os
+import warnings
 from typing import Any, Iterable, List, Optional, Union
 
 from cytodet import program
@@ -15,7 +15,7 @@ _OPTIMIZED = "fp32_optimized_graph.pb"
 _DEFAULT_OUTPUT = "int8_final_fused_graph.pb"
 _PathLike = Union[str, "os.PathLike[str]"]
 _Names = Union[str, Iterable[str], None]
-_log = logging.getLogger("cytodet")
+_ALGORITHMS = ("DIRECT", "KL", "MA")
 
 
 def _names(value: _Names) -> List[str]:
@@ -31,7 +31,7 @@ class GraphConverter:
     input_graph: path of the float graph. output_graph: path of the INT8 graph; None: int8_final_fused_graph.pb beside the input.
     inputs, outputs: names of nodes; none: all placeholders, and the nodes that nobody reads. excluded_ops, excluded_nodes stay in
     float. per_channel: a scale per output channel of a filter. input_graph_is_binary: kept for the callers, the form is known by
-    content. algo: "DIRECT", the only one.
+    content. algo: "DIRECT"; "KL" and "MA" are taken with a warning, and ranges are those of "DIRECT".
 
     ValueError: the graph does not exist, the output's folder does not exist, no command was given, the program is not found.
     RuntimeError: the program failed, with its message; also where a file of a name that this class chose (the optimized graph, the
@@ -44,8 +44,10 @@ class GraphConverter:
         self.input_graph = os.fspath(input_graph)
         if not os.path.exists(self.input_graph):
             raise ValueError(f"Input graph pb file {self.input_graph} does not exist.")
+        if algo not in _ALGORITHMS:
+            raise ValueError(f"algo must be one of {', '.join(_ALGORITHMS)}, not {algo}.")
         if algo != "DIRECT":
-            raise ValueError(f"algo must be DIRECT, not {algo}.")
+            warnings.warn(f"algo {algo}: ranges are percentiles of the logged extremes, as of DIRECT", stacklevel=2)
         if output_graph is None:
             output_graph = os.path.join(os.path.dirname(os.path.abspath(self.input_graph)), _DEFAULT_OUTPUT)
             self._own_name: List[str] = ["--own-name"]
@@ -118,4 +120,4 @@ class GraphConverter:
         if self._debug:
             words += ["--dump-dir", self._folder]
         program.run(*words, *self._own_name, *self._overwrite())
-        _log.info("Converted graph file is saved to: %s", self.output_graph)
+        print(f"Converted graph file is saved to: {self.output_graph}", flush=True)

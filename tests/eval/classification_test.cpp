@@ -76,6 +76,21 @@ TEST(ClassificationScores, TablesShowWhichClassIsTakenForWhich) {
   EXPECT_EQ(j["confusion"][1], (Json{{"label", "red"}, {"predicted", "white"}, {"images", 1}}));
 }
 
+// An image whose label is no class, or whose scores are no numbers, is a miss of the shares.
+TEST(ClassificationScores, WhatHasNoPredictionIsAMiss) {
+  ClassificationScores s({"red", "white"});
+  s.add(std::vector<float>{.9f, .1f}, 0);
+  s.add_miss(1);
+  s.add_miss(std::nullopt);
+  s.add_miss(std::nullopt);
+  EXPECT_EQ(s.images(), 4);
+  EXPECT_EQ(s.misses_without_prediction(), 3);
+  EXPECT_EQ(s.shares().top1, 0.25);
+  EXPECT_EQ(s.shares().strict_top5, 0.25);
+  EXPECT_EQ(s.of_classes()[1].images, 1);
+  EXPECT_EQ(to_json(s)["misses_without_prediction"], 3);
+}
+
 TEST(ClassificationScores, SharesOfNothingAreNotDefined) {
   ClassificationScores s({"red", "white", "other"});
   s.add(std::vector<float>{.1f, .8f, .1f}, 0);

@@ -106,6 +106,28 @@ TEST(FusedOps, BatchNormsWithASumAndAnActivation) {
   EXPECT_THAT(answer(parse_graph(encode_graph(g), "norm.pb")), ::testing::ElementsAre(0.75f, 0));  // 2 * 0.5 - 1 + 0.75; -6 - 0.5
 }
 
+// Names that oneDNN's pass gives; those of TensorFlow 1 have as many inputs more, of layouts.
+TEST(MklOps, GetTheirOwnNamesBack) {
+  const auto read = [](const std::string& format, bool layouts) {
+    Graph g;
+    std::vector<std::string> inputs{"x", "low", "high"};
+    placeholder(g, "x", {1, 4, 4, 2});
+    g.node(g.find("x")).attrs["dtype"] = DType::quint8;
+    constant(g, "low", Tensor::scalar(0.0f));
+    constant(g, "high", Tensor::scalar(6.0f));
+    if (layouts) inputs.insert(inputs.end(), {"x", "low", "high"});
+    AttrMap attrs{{"T", DType::quint8}, {"data_format", format}, {"is_filter_const", true}};
+    add(g, "y", "_MklQuantizedMaxPool", inputs, attrs);
+    return parse_graph(encode_graph(g), "mkl.pb");
+  };
+  const Graph g = read("NHWC", false);
+  const Node& n = g.node(g.require("y"));
+  EXPECT_EQ(n.op, "QuantizedMaxPool");
+  EXPECT_FALSE(n.attrs.contains("data_format") || n.attrs.contains("is_filter_const")) << "TensorFlow's op has none";
+  for (const Graph& stays : {read("NCHW", false), read("NHWC", true)})
+    EXPECT_EQ(stays.node(stays.require("y")).op, "_MklQuantizedMaxPool");
+}
+
 TEST(FusedOps, UnknownOnesStay) {
   for (const auto& [fused, args] :
        {std::pair<std::vector<std::string>, size_t>{{"BiasAdd", "Whatever"}, 1}, {{"BiasAdd"}, 2}, {{}, 0}}) {

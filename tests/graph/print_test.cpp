@@ -43,6 +43,13 @@ TEST(Print, ListsAndWhatIsLeftOut) {
   EXPECT_EQ(printed({Tensor(DType::f32, {0, 3})}), "m:[]\n");
 }
 
+// TensorFlow's kernels flush numbers that small to 0; a list of truths of which none is shown has no dots there.
+TEST(Print, SmallestNumbersAndNoTruths) {
+  EXPECT_EQ(printed({Tensor::scalar(1.4013e-45f), Tensor::scalar(-1e-40f), Tensor::scalar(1.17549435e-38f)}),
+            "m:[0][-0][1.17549435e-38]\n");
+  EXPECT_EQ(printed({Tensor::from<bool>({2}, {true, false}), Tensor::from<float>({2}, {1, 2})}, summarize(0)), "m:[][...]\n");
+}
+
 TEST(Print, FirstNCountsByName) {
   const AttrMap twice{{"first_n", int64_t{2}}};
   EXPECT_EQ(printed({Tensor::scalar(1.0f)}, twice), "m:[1]\n");

@@ -73,8 +73,69 @@ TEST_F(BoxNetworks, DetectAndQuantizeTakeThem) {
   EXPECT_GT(read_json(folder / "out8/one.json").size(), 0u);
 }
 
+// The graph resizes images itself: it is shown them as they are, whatever size the model file names.
+TEST_F(BoxNetworks, ImagesOfTheirOwnSize) {
+  Json json = read_json(make_model("small"));
+  json["input"].update({{"width", 64}, {"height", 48}, {"placement", "image"}});
+  put("net.json", json.dump());
+  const Output o = run({"detect", "--model", path("net.json"), path("images"), "-o", path("out")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  Json found = read_json(folder / "out/detections.json");
+  std::sort(found.begin(), found.end(), [](const Json& a, const Json& b) { return a["score"] > b["score"]; });
+  ASSERT_EQ(found.size(), static_cast<size_t>(answer("num_detections")[0]));
+  for (size_t i = 0; i < found.size(); ++i) {
+    const float* box = answer("detection_boxes") + 4 * i;
+    EXPECT_NEAR(found[i]["score"].get<double>(), answer("detection_scores")[i], 1e-5);
+    EXPECT_NEAR(found[i]["bbox"][0].get<double>(), box[1] * 40, 2e-3);
+    EXPECT_NEAR(found[i]["bbox"][1].get<double>(), box[0] * 24, 2e-3);
+  }
+}
+
+TEST(LongestWholeSide, PhotographsAreNotCut) {
+  InputSettings input;
+  input.width = 300;
+  input.height = 200;
+  EXPECT_EQ(longest_whole_side(input), 600);
+  input.placement = Placement::image;
+  EXPECT_EQ(longest_whole_side(input), 2048);
+}
+
+// Several detectors on the same images, in one table.
+TEST_F(BoxNetworks, EvaluateComparesDetectors) {
+  const std::string model = make_model("small");
+  const float* box = answer("detection_boxes");
+  const Json truth{{"images", {{{"id", 1}, {"file_name", "one.png"}, {"width", 40}, {"height", 24}}}},
+                   {"categories", {{{"id", 1}, {"name", "a"}}, {{"id", 2}, {"name", "b"}}, {{"id", 3}, {"name", "c"}}}},
+                   {"annotations",
+                    {{{"id", 1},
+                      {"image_id", 1},
+                      {"category_id", static_cast<int>(answer("detection_classes")[0])},
+                      {"bbox", {box[1] * 40, box[0] * 24, (box[3] - box[1]) * 40, (box[2] - box[0]) * 24}},
+                      {"area", 10},
+                      {"iscrowd", 0}}}}};
+  Json other = read_json(model);
+  other["suppression"] = {{"score", 0.999}};
+  put("strict.json", other.dump());
+  const Output o = run({"evaluate", "--truth", put("truth.json", truth.dump()), "--model", model, "--compare",
+                        path("strict.json"), "--images", path("images"), "-o", path("report.json"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("      AP     AP50     AP75  ms/image  file MB\nnet "));
+  EXPECT_THAT(o.out, HasSubstr("\nstrict "));
+  EXPECT_THAT(o.out, HasSubstr("\n  drop "));
+  const Json rows = read_json(path("report.json"))["compare"];
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1]["AP_drop"].get<double>(), rows[0]["AP"].get<double>() - rows[1]["AP"].get<double>());
+  EXPECT_EQ(rows[0]["AP"], read_json(path("report.json"))["stats"]["AP"]);
+}
+
 TEST_F(BoxNetworks, TheZooKnowsTheirOutputs) {
   make_model("small");
+  std::filesystem::remove(folder / "net.json");
+  const Output made = run({"zoo", "ssd_mobilenet", "--in_graph", path("net.pb"), "--model-file"});
+  EXPECT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(read_json(folder / "net.json")["input"]["placement"], "image");
+  EXPECT_EQ(run({"zoo", "ssd_mobilenet", "--in_graph", path("net.pb"), "--model-file"}).code, 2) << "it stands there";
+  EXPECT_EQ(run({"detect", "--model", path("net.pb"), path("images"), "-o", path("float")}).code, 0);
   std::filesystem::remove(folder / "net.json");
   Output o = run({"zoo", "ssd_mobilenet", "--in_graph", path("net.pb"), "--out_graph", path("int8.pb"), "--data_location",
                   path("images"), "--quiet"});

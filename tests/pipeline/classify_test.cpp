@@ -188,7 +188,9 @@ TEST_F(Classify, BadImagesLeaveTheOthersAlone) {
   EXPECT_EQ(records.code, 3);
   EXPECT_THAT(records.errors(), ElementsAre(HasSubstr("some.tfrecord, record 1: has a wrong checksum"),
                                             HasSubstr("some.tfrecord, record 2: label 7 is none of the 3 classes")));
-  EXPECT_THAT(records.out, HasSubstr("1 images scored"));
+  EXPECT_THAT(records.out, HasSubstr("2 images scored"));
+  EXPECT_THAT(records.out, HasSubstr("1 of 2 images are misses, as their labels are none of the classes"));
+  EXPECT_THAT(records.out, HasSubstr("0.5000   0.5000   0.5000"));
   put("cut.tfrecord", good + flipped.substr(0, 30));
   expect_error(evaluate({"--images", path("cut.tfrecord")}), 1, "cut.tfrecord: record 1 at byte");
 }
@@ -222,6 +224,18 @@ TEST_F(Classify, ScoresThatAreNotFiniteAreReported) {
   const Output o = run({"classify", "--model", put("m.json", model.dump()), cell});
   expect_error(o, 1, cell + ": the network gives it scores that are no finite numbers");
   EXPECT_EQ(o.out, "");
+  // Of an accuracy it is a miss.
+  const Output scored =
+      run({"evaluate", "--model", path("m.json"), "--images", put("a.csv", cell + ",RBC\n"), "-o", path("o.json"), "--quiet"});
+  expect_error(scored, 3, "the network gives it scores that are no finite numbers");
+  EXPECT_THAT(scored.out, HasSubstr("m: 1 of 1 images are misses"));
+  EXPECT_EQ(read_json(path("o.json"))["models"][0]["top1"], 0);
+  EXPECT_EQ(read_json(path("o.json"))["models"][0]["images"], 1);
+}
+
+TEST_F(Classify, WhatCannotHaveALabelIsNamed) {
+  expect_error(evaluate({"--images", path("nowhere")}), 2, "nowhere: cannot open: no such file or folder");
+  expect_error(evaluate({"--images", put("empty.tfrecord", "")}), 2, "empty.tfrecord: is empty");
 }
 
 TEST_F(Classify, KindsOfNetworksAreNotTakenForEachOther) {

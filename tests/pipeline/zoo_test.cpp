@@ -198,6 +198,73 @@ TEST_F(Zoo, FalseMeansFalse) {
   expect_error(run(quantize(command, {"--per_channel", "maybe"})), 2, "--per_channel: is \"maybe\"");
 }
 
+// Empty lists mean none, as the tutorial types them; lists of ops are written for many networks.
+TEST_F(Zoo, EmptyExclusionsAndThoseOfOtherNetworks) {
+  const std::string command = logging_command();
+  const auto bytes_of = [&](const std::vector<std::string>& more) {
+    const Output o = run(quantize(command, more));
+    EXPECT_EQ(o.code, 0) << o.err;
+    return std::pair(read_file(path("int8.pb")), o.err);
+  };
+  const std::string plain = bytes_of({"--quiet"}).first;
+  EXPECT_EQ(bytes_of({"--quiet", "--excluded_ops", "", "--excluded_nodes", ""}).first, plain);
+  EXPECT_EQ(bytes_of({"--excluded_ops=", "--excluded_nodes=", "--quiet"}).first, plain);
+  EXPECT_EQ(bytes_of({"--excluded_ops", ",", "--quiet"}).first, plain);
+  EXPECT_EQ(bytes_of({"--quiet", "--excluded_ops=MatMul, MaxPool"}).first,
+            bytes_of({"--quiet", "--excluded_ops", "MatMul,MaxPool"}).first);
+  const auto [bytes, err] = bytes_of({"--quiet", "--excluded_ops", "ConcatV2"});
+  EXPECT_EQ(bytes, plain);
+  EXPECT_THAT(err, HasSubstr("warning: excluded ops: ConcatV2 is not in the graph"));
+  EXPECT_EQ(err.find("ConcatV2"), err.rfind("ConcatV2")) << "said once";
+  expect_error(run(quantize("sh no.sh {}", {"--excluded_nodes", "predictt"})), 2,
+               "excluded nodes: predictt is not in the graph; did you mean predict");
+}
+
+// A model file beside the graph says what is fed and fetched; to say the same again is no error.
+TEST_F(Zoo, InputsAndOutputsBesideAModelFile) {
+  for (const char* end : {".json", ".pb"})
+    std::filesystem::copy_file(kSource + "/models/classification/blood_cells" + end, path(std::string("blood_cells") + end));
+  const auto quantize = [&](const std::string& input, const std::string& output) {
+    return run({"quantize", path("blood_cells.pb"), "--inputs", input, "--outputs", output, "--images", kCells + "/calibration",
+                "--max-images", "2", "-o", path("int8.pb"), "--rounding", "nearest", "--quiet"});
+  };
+  const Output same = quantize("input", "predict:0");
+  EXPECT_EQ(same.code, 0) << same.err;
+  expect_error(quantize("input", "logits"), 2, "its model file says that input is fed and predict fetched");
+  expect_error(quantize("image", "predict"), 2, "its model file says that input is fed and predict fetched");
+}
+
+TEST_F(Zoo, AGraphOfAnotherNetworkIsRefusedBeforeTheWork) {
+  std::filesystem::copy_file(kCellGraph, folder / "fp32.pb");
+  const Output o = run({"zoo", "resnet50", "--in_graph", path("fp32.pb"), "--out_graph", path("int8.pb"), "--data_location",
+                        kCells + "/calibration"});
+  expect_error(o, 1, "fp32.pb: does not fit the model file of resnet50: input input is [?,64,64,3], and not [1,224,224,3]");
+  // The same of any model file.
+  Json model = read_json(kClassifier);
+  model["graph"] = "fp32.pb";
+  model["classes"] = {"a", "b"};
+  const Output other = run({"quantize", put("m.json", model.dump()), "--images", kCells + "/calibration", "-o", path("int8.pb")});
+  expect_error(other, 1, "output predict is float32 [1,3], but float scores of 2 classes are expected");
+  EXPECT_THAT(names(folder), ElementsAre("fp32.pb", "m.json"));
+}
+
+TEST_F(Zoo, NoEmptyFolderStaysOfARunThatFails) {
+  put("fails.sh", "exit 4\n");
+  EXPECT_EQ(run({"zoo", "resnet50", "--in_graph", kClassifier, "--out_graph", path("int8.pb"), "--callback",
+                 "sh " + path("fails.sh") + " {}", "--debug"})
+                .code,
+            1);
+  EXPECT_EQ(run(quantize("sh " + path("fails.sh") + " {}", {"--dump-dir", path("dump")})).code, 1);
+  EXPECT_THAT(names(folder), ElementsAre("fails.sh", "fp32.pb"));
+}
+
+// A command that prints the graph itself.
+TEST_F(Zoo, BytesOfAGraphAreNotPrinted) {
+  const Output o = run(quantize("cat {}"));
+  expect_error(o, 1, "callback: printed no records");
+  EXPECT_LT(o.err.size(), 5000u);
+}
+
 TEST_F(Zoo, NodesThatPrintNothingAreNamed) {
   const std::string command = logging_command();
   std::string log = read_file(path("log.txt"));
@@ -278,6 +345,30 @@ TEST_F(PythonPackage, LeavesFilesOfOthersOfTheNamesThatItChooses) {
   EXPECT_EQ(convert("c.debug = True\nc.overwrite = True\n").code, 0);
   EXPECT_NE(read_file(path("int8_logged_graph.pb")), "mine");
   EXPECT_EQ(convert("c.debug = True\n").code, 0);  // all of them are its own now
+}
+
+TEST_F(PythonPackage, TakesTheAlgorithmsOfTheOriginalAndSaysWhereTheGraphIs) {
+  const std::string command = logging_command();
+  std::filesystem::copy_file(kCellGraph, folder / "fp32.pb");
+  const Ran r = python("from cytodet import GraphConverter\nc = GraphConverter('" + path("fp32.pb") + "', '" + path("o.pb") +
+                       "', ['input'], ['predict'], excluded_ops=['ConcatV2'], algo='KL')\nc.gen_calib_data_cmds = '" + command +
+                       "'\nc.convert()\n");
+  EXPECT_EQ(r.code, 0) << r.text;
+  EXPECT_THAT(r.text, HasSubstr("algo KL: ranges are percentiles of the logged extremes, as of DIRECT"));
+  EXPECT_THAT(r.text, HasSubstr("Converted graph file is saved to: " + path("o.pb") + "\n"));
+}
+
+// `python freeze_graph.py ...`, and a link that is called so.
+TEST_F(PythonPackage, LinksAreCommandsOfTheProgram) {
+  std::filesystem::create_symlink(kSource + "/python/cytodet/tool.py", folder / "summarize_graph.py");
+  std::string text;
+  for (const bool by_python : {true, false}) {
+    std::vector<std::string> words{"env", "CYTODET=" + kProgram, "PYTHONDONTWRITEBYTECODE=1"};
+    if (by_python) words.push_back("python3");
+    words.insert(words.end(), {path("summarize_graph.py"), "--in_graph=" + kCellGraph});
+    EXPECT_EQ(run_process(words, 60, [&](std::string_view line) { text += std::string(line) + "\n"; }).code, 0) << text;
+  }
+  EXPECT_NE(text.find("Found 1 possible inputs"), text.rfind("Found 1 possible inputs")) << text;
 }
 
 TEST_F(PythonPackage, ErrorsAreThoseOfTheOriginal) {

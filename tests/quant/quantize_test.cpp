@@ -147,10 +147,15 @@ TEST(Quantize, Errors) {
   QuantizeOptions options;
   options.exclude_nodes = {"Lenet/conv1_1/Conv2d"};
   EXPECT_THAT(error_of([&] { quantize(g, ranges, options); }),
-              HasSubstr("Lenet/conv1_1/Conv2d is not in the graph; did you mean Lenet/conv1_1/Conv2D"));
+              HasSubstr("excluded nodes: Lenet/conv1_1/Conv2d is not in the graph; did you mean Lenet/conv1_1/Conv2D"));
   options.exclude_nodes = {};
-  options.exclude_ops = {"Conv3D"};
-  EXPECT_THAT(error_of([&] { quantize(g, ranges, options); }), HasSubstr("did you mean Conv2D"));
+  options.exclude_ops = {"Conv3D", "MatMul", "SparseSoftmaxCrossEntropyWithLogits"};
+  EXPECT_EQ(
+      unknown_exclusions(g, options),
+      "excluded ops: Conv3D is not in the graph, did you mean Conv2D, Const?; SparseSoftmaxCrossEntropyWithLogits is not in the "
+      "graph");
+  Graph without = g;
+  EXPECT_EQ(error_of([&] { quantize(without, ranges, options); }), "");
   Ranges other = ranges;
   other.graph_hash = "0";
   EXPECT_THAT(error_of([&] { quantize(g, other, {}); }), HasSubstr("belong to another graph"));

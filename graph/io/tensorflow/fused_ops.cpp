@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <string_view>
+
+#include "graph/ir/conv_node.h"
+#include "graph/ir/integer_layer.h"
 
 namespace cytodet::graph {
 namespace {
@@ -169,6 +173,35 @@ class Splitter {
 };
 
 }  // namespace
+
+namespace {
+
+// How many inputs an op on quantized values has; none for another op.
+std::optional<size_t> inputs_of_quantized(const Node& n) {
+  static const std::pair<const char*, size_t> kOps[] = {{"Dequantize", 3},          {"QuantizeV2", 3},
+                                                        {"QuantizedAvgPool", 3},    {"QuantizedMaxPool", 3},
+                                                        {"Requantize", 5},          {"RequantizationRangePerChannel", 3},
+                                                        {"RequantizePerChannel", 5}};
+  if (const auto layer = integer_layer(n)) return layer->inputs;
+  if (n.op == "QuantizedConcatV2" || n.op == "QuantizedConcat") return 3 * static_cast<size_t>(n.attr_or("N", int64_t{0})) + 1;
+  for (const auto& [op, inputs] : kOps)
+    if (n.op == op) return inputs;
+  return {};
+}
+
+}  // namespace
+
+void rename_mkl_ops(Graph& graph) {
+  constexpr std::string_view kPrefix = "_Mkl";
+  for (NodeId id : graph.ids()) {
+    if (!graph.node(id).op.starts_with(kPrefix)) continue;
+    Node plain = graph.node(id);
+    plain.op.erase(0, kPrefix.size());
+    if (inputs_of_quantized(plain) != plain.inputs.size() || is_channels_first(plain)) continue;
+    for (const char* internal : {"data_format", "is_filter_const", "is_bias_const"}) plain.attrs.erase(internal);
+    graph.node(id) = std::move(plain);
+  }
+}
 
 void split_fused_ops(Graph& graph) {
   for (NodeId id : graph.ids())

@@ -123,6 +123,7 @@ Graph parse_graph(std::string_view bytes, const std::string& where) {
       throw Error("", "holds no nodes", "name a frozen GraphDef (.pb or .pbtxt)");
     Graph graph = graph_of(message);
     split_fused_ops(graph);
+    rename_mkl_ops(graph);
     return graph;
   } catch (const Error& e) {
     throw e.within(where);
