@@ -39,6 +39,7 @@ class Translator {
     if (outputs.empty()) throw Error("", "has no outputs", "the model is damaged");
     kept.insert(kept.end(), outputs.begin(), outputs.end());
     b_.graph.sweep(kept);
+    for (const NodeId id : outputs) b_.graph.output_order.push_back(b_.graph.node(id).name);
     Graph graph = move_transposes(b_.graph, outputs);
     settle_loops(graph);
     return graph;
