@@ -118,8 +118,7 @@ NamedTensors GraphRunner::run_compiled(const NamedTensors& feeds, const std::vec
       runner->set_input(static_cast<int>(i), tensor);
       fed = true;
     }
-    if (options_.all_fed && !fed)
-      throw UsageError("input " + c->plan->inputs()[i].name, "is not fed", "feed it, or fetch other outputs");
+    if (!fed) throw UsageError("input " + c->plan->inputs()[i].name, "is not fed", "feed it, or fetch other outputs");
   }
   runner->run();
   NamedTensors results;

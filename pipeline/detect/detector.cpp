@@ -101,7 +101,9 @@ void Detector::prepare(Graph graph) {
     if (options_.fit_edges) {
       inline_functions(graph);
       graph_ = graph;
-      step_ = input_step(graph, frozen_->input().node, size_of(frozen_->input()), frozen_->outputs());
+      Graph fitted = graph;
+      fit_to_image(fitted, *frozen_);
+      step_ = input_step(fitted, frozen_->input().node, size_of(frozen_->input()), frozen_->outputs());
       tile_shape_.step_x = static_cast<double>(step_.width) / static_cast<double>(size.width);
       tile_shape_.step_y = static_cast<double>(step_.height) / static_cast<double>(size.height);
     }
@@ -132,6 +134,7 @@ std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) co
   plan.quantized_inputs = options_.quantized_input;
   plan.input_shapes[model.input().node] = model.input_shape();
   try {
+    fit_to_image(graph, model);
     if (size != frozen) {
       inline_functions(graph);
       resize_input(graph, model.input().node, frozen, size, plan.outputs);
