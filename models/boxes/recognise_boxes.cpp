@@ -19,7 +19,8 @@ bool has_metadata(const Network& n, const char* key) { return n.metadata.contain
 
 // ---- one output of all boxes
 
-// The only output, or the one beside the heads it is made of, [1, anchors, height, width, values], as YOLOv5 and v7 export both.
+// The only output, or the one beside the heads it is made of, [1, boxes of a cell, height, width, values], as YOLOv5 and v7
+// export both.
 const Port* joined_output(const Network& n) {
   const Port* found = nullptr;
   for (const Port& p : n.outputs)
