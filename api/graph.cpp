@@ -1,18 +1,24 @@
 // Functions of cytodet/c.h that open a graph and run it.
+#include <algorithm>
+#include <cstring>
 #include <memory>
+#include <new>
 
 #include "api/handles.h"
 #include "api/tensors.h"
 #include "core/settings.h"
+#include "core/stop.h"
 #include "exec/run_graph.h"
 #include "graph/description.h"
+#include "graph/interpret/feed_check.h"
 #include "graph/ir/endpoints.h"
 #include "graph/ir/op.h"
 
 struct cytodet_graph {
-  explicit cytodet_graph(const char* path, const cytodet::exec::InferOptions& options) : runner(path, options) {}
+  explicit cytodet_graph(const char* file, const cytodet::exec::InferOptions& options) : runner(file, options), path(file) {}
 
   cytodet::exec::GraphRunner runner;
+  std::string path;
   cytodet_tensors inputs, outputs;  // descriptions
   std::string description;
 };
@@ -36,7 +42,6 @@ exec::InferOptions infer_options(core::Json json) {
   o.plain = take(json, "plain", false);
   o.changes.set = take(json, "set", o.changes.set);
   o.changes.sizes = sizes_of(take(json, "sizes", core::Json::object()));
-  o.all_fed = true;
   refuse_rest(json, {"threads", "precision", "plain", "set", "sizes"});
   if (o.threads < 1 || o.threads > 256) throw core::UsageError("threads", "must be 1 to 256");
   return o;
@@ -65,6 +70,17 @@ cytodet_graph* open_graph(const char* path, const cytodet_settings* settings) {
   return handle.release();
 }
 
+// Feeds and outputs are the caller's: what is wrong with them is a UsageError.
+void check_request(const cytodet_graph& g, const graph::NamedTensors& feeds, const std::vector<std::string>& outputs) {
+  const graph::Graph& graph = g.runner.graph();
+  try {
+    for (const auto& [name, values] : feeds) check_feed(graph, graph.value(name), values);
+    for (const std::string& name : outputs) graph.value(name);
+  } catch (const core::Error& e) {
+    throw core::UsageError(e.where(), e.problem(), e.fix()).within(g.path);
+  }
+}
+
 cytodet_tensors* run_graph(const cytodet_graph& g, const cytodet_tensor* feeds, size_t count, const char* const* outputs,
                            size_t output_count) {
   graph::NamedTensors fed;
@@ -78,6 +94,7 @@ cytodet_tensors* run_graph(const cytodet_graph& g, const cytodet_tensor* feeds, 
       wanted.emplace_back(outputs[i]);
     }
   if (wanted.empty()) wanted = g.runner.outputs();
+  check_request(g, fed, wanted);
   graph::NamedTensors answers = g.runner.run(fed, wanted);
   auto tensors = std::make_unique<cytodet_tensors>();
   for (const std::string& name : wanted) add_values(*tensors, name, answers.at(name));
@@ -104,9 +121,26 @@ const cytodet_tensor* cytodet_graph_output(const cytodet_graph* g, size_t index)
 const char* cytodet_graph_description(const cytodet_graph* g) { return g ? g->description.c_str() : ""; }
 cytodet_tensors* cytodet_graph_run(cytodet_graph* graph, const cytodet_tensor* feeds, size_t count, const char* const* outputs,
                                    size_t output_count, cytodet_error** error) {
-  return guarded(error, [&] {
+  return cytodet_graph_run_watched(graph, feeds, count, outputs, output_count, nullptr, error);
+}
+cytodet_tensors* cytodet_graph_run_watched(cytodet_graph* graph, const cytodet_tensor* feeds, size_t count,
+                                           const char* const* outputs, size_t output_count, const cytodet_callbacks* callbacks,
+                                           cytodet_error** error) {
+  bool stopped = false;
+  cytodet_tensors* answers = guarded(error, [&]() -> cytodet_tensors* {
     require(graph, "graph");
-    return run_graph(*graph, feeds, count, outputs, output_count);
+    cytodet_callbacks call{};
+    if (callbacks) std::memcpy(&call, callbacks, std::min(sizeof call, callbacks->struct_size));
+    const core::StopScope scope([&] { return call.stop && call.stop(call.user) != 0; });
+    try {
+      return run_graph(*graph, feeds, count, outputs, output_count);
+    } catch (const core::Stopped&) {
+      stopped = true;
+      return nullptr;
+    }
   });
+  if (stopped && error)
+    *error = new (std::nothrow) cytodet_error{CYTODET_STOPPED, graph->path + ": was stopped", graph->path, "was stopped", ""};
+  return answers;
 }
 void cytodet_graph_free(cytodet_graph* g) { delete g; }

@@ -111,6 +111,7 @@ class Watch {
   }
   void input_done() { ++inputs_done_; }
   bool stopped() const { return stopped_; }
+  bool keeps_part() const { return call_.keep_part != 0; }
 
  private:
   void report() {
@@ -174,6 +175,7 @@ std::unique_ptr<cytodet_results> detect(cytodet_model& model, const std::vector<
     }
   };
   hooks.done = [&](pipeline::DetectedImage&) { watch.input_done(); };
+  hooks.keep_part = watch.keeps_part();
   const StreamPool::Lease lease = model.pool->take(streams);
   hooks.streams = lease.streams();
   pipeline::DetectReport report = pipeline::detect(*model.detector, names, settings, hooks);

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "core/error.h"
+#include "core/stop.h"
 
 namespace cytodet::core {
 namespace {
@@ -128,8 +129,13 @@ std::shared_ptr<void> aligned_buffer(size_t bytes) {
   if (posix_memalign(&p, huge ? kHugePage : 64, rounded) != 0) p = nullptr;
   if (p && huge) madvise(p, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);  // maps are walked once: few pages, few misses
   if (!p) throw Error("", "out of memory allocating " + std::to_string(bytes) + " bytes", "use smaller inputs or fewer streams");
-  std::memset(p, 0, rounded);
-  return {p, [](void* q) { std::free(q); }};
+  std::shared_ptr<void> buffer(p, [](void* q) { std::free(q); });
+  constexpr size_t kPart = size_t{64} << 20;  // gigabytes take seconds
+  for (size_t at = 0; at < rounded; at += kPart) {
+    if (huge) check_stop();
+    std::memset(static_cast<char*>(p) + at, 0, std::min(kPart, rounded - at));
+  }
+  return buffer;
 }
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)), size_(elements(shape_)) {

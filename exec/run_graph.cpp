@@ -121,9 +121,9 @@ NamedTensors GraphRunner::run_compiled(const NamedTensors& feeds, const std::vec
     }
     if (fed) continue;
     const std::string& name = c->plan->inputs()[i].name;
-    if (options_.all_fed) throw UsageError("input " + name, "is not fed", "feed it, or fetch other outputs");
-    if (const NodeId id = graph_.find(name); id >= 0 && graph_.node(id).op == "Placeholder")
-      print_warning("input " + name + " is not fed: all of it is 0");
+    if (!options_.changes.sizes.contains(name))
+      throw UsageError("input " + name, "is not fed", "feed it, or fetch other outputs");
+    print_warning("input " + name + " is not fed: all of it is 0");
   }
   runner->run();
   NamedTensors results;

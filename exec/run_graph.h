@@ -20,7 +20,6 @@ struct InferOptions {
   int threads = 1;
   Precision precision = Precision::graph;
   GraphChanges changes = {};
-  bool all_fed = false;  // throw UsageError where an input that the outputs need is not fed
 };
 // A graph that is run many times: compiled once for each set of outputs and shapes of feeds. Several threads may run one.
 class GraphRunner {
@@ -32,7 +31,8 @@ class GraphRunner {
   const Graph& graph() const { return graph_; }
   // What is fetched where a run names nothing: options.outputs, or those of the graph.
   const std::vector<std::string>& outputs() const { return outputs_; }
-  // Throws Error with file and node: a feed of another type or shape than the graph's, nodes that are unknown or cannot be run.
+  // Throws Error with file and node: a feed of another type or shape than the graph's, an input that the outputs need and that is
+  // not fed (one that options.changes.sizes names is zeros then, with a warning), nodes that are unknown or cannot be run.
   NamedTensors run(const NamedTensors& feeds, const std::vector<std::string>& outputs) const;
 
  private:

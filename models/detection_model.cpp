@@ -1,7 +1,6 @@
 #include "models/detection_model.h"
 
 #include <algorithm>
-#include <tuple>
 
 namespace cytodet::models {
 
@@ -24,22 +23,13 @@ void move_into(Detections& found, double left, double top, double width, double 
   std::erase_if(found, [](const Detection& d) { return d.box.width() <= 0 || d.box.height() <= 0; });
 }
 
-// A side of a box from `low` to `high`, made shorter at both ends alike until it is within 0 and `end`, but not under a pixel.
-std::pair<double, double> side_about_centre(double low, double high, double end) {
-  const double centre = (low + high) / 2, half = std::max(0.5, std::min({(high - low) / 2, centre, end - centre}));
-  return {std::max(0.0, centre - half), std::min(end, centre + half)};
-}
-
-// move_into() for boxes whose middles count.
+// move_into() for boxes whose middles count: they are not clipped, so that all are of one size, also those that tiles share.
 void move_centres_into(Detections& found, double left, double top, double width, double height) {
   std::erase_if(found, [&](const Detection& d) {
     const double x = (d.box.x0 + d.box.x1) / 2 - left, y = (d.box.y0 + d.box.y1) / 2 - top;
     return !(x >= 0 && x <= width && y >= 0 && y <= height);
   });
-  for (Detection& d : found) {
-    std::tie(d.box.x0, d.box.x1) = side_about_centre(d.box.x0 - left, d.box.x1 - left, width);
-    std::tie(d.box.y0, d.box.y1) = side_about_centre(d.box.y0 - top, d.box.y1 - top, height);
-  }
+  for (Detection& d : found) d.box = {d.box.x0 - left, d.box.y0 - top, d.box.x1 - left, d.box.y1 - top};
 }
 
 }  // namespace

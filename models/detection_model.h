@@ -34,8 +34,8 @@ class DetectionModel : public NetworkModel {
  protected:
   // The above for an image whose pixels are square: input = source * scale both across and down. Boxes are clipped to the image.
   virtual Detections decode_square(std::span<const Tensor* const> outputs, double scale, double width, double height) const = 0;
-  // Whether a box's middle is what was found, and its sides are not: then decode_square() does not clip, decode() drops what has
-  // its middle outside of the image, and makes boxes over the image's edge narrower on both sides alike, to one pixel at least.
+  // Whether a box's middle is what was found, and its sides are not: then decode_square() does not clip, and decode() drops what
+  // has its middle outside of the image.
   virtual bool keeps_centres() const { return false; }
 };
 

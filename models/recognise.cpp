@@ -32,6 +32,37 @@ std::vector<const Recogniser*> fitting(const NetworkDescription& network, const 
   return fit;
 }
 
+// Throws where the metadata that ultralytics writes says that the network is for something else.
+void require_detection(const NetworkDescription& n) {
+  const auto task = n.metadata.find("task");
+  if (task != n.metadata.end() && task->second != "detect")
+    throw Error("metadata \"task\"", "is \"" + task->second + "\": no network that gives boxes alone",
+                "export one for \"detect\"");
+}
+
+void require_one_image(const NetworkDescription& n) {
+  for (const Port& p : n.inputs)
+    if (p.is_rank(4) && p.dim(0) > 1)
+      throw Error("input " + p.name, "takes batches of " + std::to_string(p.dim(0)) + " images: " + to_string(p.shape),
+                  "export the network with a batch of one, or with an open one");
+}
+
+// Throws where an answer about boxes is none that the family asks.
+void require_used(const ImportAnswers& a, const Recognition& found) {
+  if (found.model.value("family", "") != "boxes") return;
+  struct Answer {
+    const char *option, *key;
+    const std::string& value;
+  };
+  for (const Answer& given : {Answer{"--box-form", "box_form", a.box_form}, Answer{"--box-unit", "box_unit", a.box_unit},
+                              Answer{"--class-numbers", "class_numbers", a.class_numbers}})
+    if (!given.value.empty() && found.model.value(given.key, "") != given.value)
+      throw UsageError(std::string(given.option) + " " + given.value,
+                       "is no answer for the family " + found.family + ", which " +
+                           (found.model.contains(given.key) ? "has " + found.model.value(given.key, "") : "has none"),
+                       "leave it out, or say another --family");
+}
+
 const Recogniser& chosen(const NetworkDescription& network, const ImportAnswers& answers) {
   if (!answers.family.empty()) {
     const Recogniser* named = entry_named(recognisers(), answers.family);
@@ -65,12 +96,15 @@ const std::vector<Recogniser>& recognisers() {
 }
 
 Recognition recognise(const NetworkDescription& network, const ImportAnswers& answers) {
+  require_detection(network);
+  require_one_image(network);
   const Recogniser& r = chosen(network, answers);
   Recognition found;
   found.family = r.name;
   found.model = Json::object();
   found.findings.push_back({r.summary, r.evidence});
   r.describe(network, answers, found);
+  require_used(answers, found);
   return found;
 }
 

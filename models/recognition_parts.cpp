@@ -133,6 +133,14 @@ std::vector<std::string> python_names(const std::string& text) {
   return in.at_end() ? names : std::vector<std::string>{};
 }
 
+const Port* size_input(const NetworkDescription& network) {
+  for (const Port& p : network.inputs)
+    if ((p.dtype == DType::i64 || p.dtype == DType::i32) && p.is_rank(2) && p.dim(1) == 2 &&
+        node_word(p.name).find("size") != std::string::npos)
+      return &p;
+  return nullptr;
+}
+
 InputSize size_of_input(const NetworkDescription& network, const ImportAnswers& answers) {
   if (answers.width && answers.height) return {*answers.width, *answers.height};
   const Port* image = image_input(network);
@@ -148,9 +156,13 @@ void find_input(const NetworkDescription& network, const ImportAnswers& answers,
   const Port* image = image_input(network);
   if (!image)
     throw Error("inputs", "hold not one image [1, height, width, 3] alone: there are " + std::to_string(network.inputs.size()),
-                "an ONNX model takes [1, 3, height, width]; export it with a batch of one image and no other input");
+                "an ONNX model takes [1, 3, height, width]");
   Json& input = to.model["input"];
   input["node"] = image->name;
+  if (const Port* sizes = size_input(network)) {
+    input["size_node"] = sizes->name;
+    to.findings.push_back({"input " + sizes->name + " takes width and height of input " + image->name, "its name and shape"});
+  }
   const InputSize size = size_of_input(network, answers);
   if (!size.width) {
     to.questions.push_back({"--size WIDTHxHEIGHT", "the file leaves the size of input " + image->name + " open"});

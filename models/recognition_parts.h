@@ -9,13 +9,16 @@
 namespace cytodet::models {
 
 // The image input: the only one that may be one. Throws Error where there is none, or several. The size comes from the answers,
-// the file's shape, or metadata "imgsz"; else it is asked for.
+// the file's shape, or metadata "imgsz"; else it is asked for. A size_input() is set to it.
 void find_input(const NetworkDescription& network, const ImportAnswers& answers, Recognition& to);
 // Width and height once found; 0: not known.
 struct InputSize {
   int width = 0, height = 0;
 };
 InputSize size_of_input(const NetworkDescription& network, const ImportAnswers& answers);
+
+// The input of integers [1, 2] with "size" in its name, which takes width and height of the image's input; null: none.
+const Port* size_input(const NetworkDescription& network);
 
 // The names that an exporter wrote as a Python dict or list: {0: 'person', 1: "cell"}, ['a', 'b']; empty where it is neither, or
 // where numbers are missing. At most 10,000 names of 1 MiB in all.

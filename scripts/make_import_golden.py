@@ -74,14 +74,32 @@ class Net:
     def split(self, x, *sizes):
         return self.node("Split", [x, self.constant(sizes, np.int64)], len(sizes), axis=2)
 
-    def save(self, path, outputs, metadata=None, integers=(), shapes=None):
-        """outputs: name -> tensor."""
+    def best(self, scores, count):
+        """Of [1, cells, classes] the `count` best: scores [1, count], cells and classes [1, count] int64."""
+        best, at = self.node("TopK", [self.node("Reshape", [scores, self.constant([1, -1], np.int64)]), self.constant([count], np.int64)], 2,
+                             axis=1)
+        return best, *(self.node(op, [at, self.constant([CLASSES], np.int64)]) for op in ("Div", "Mod"))
+
+    def rows_at(self, boxes, cells, count):
+        """[1, count, 4] of [1, cells, 4]."""
+        rows = self.node("Unsqueeze", [cells, self.constant([2], np.int64)])
+        return self.node("GatherElements", [boxes, self.node("Expand", [rows, self.constant([1, count, 4], np.int64)])], axis=1)
+
+    def column(self, x):
+        return self.node("Unsqueeze", [x, self.constant([2], np.int64)])
+
+    def save(self, path, outputs, metadata=None, integers=(), shapes=None, more_inputs=(), dtype=TensorProto.FLOAT):
+        """outputs: name -> tensor. dtype: of the image and of outputs that are not integers; the rest is float."""
         for name, tensor in outputs.items():
-            self.nodes.append(helper.make_node("Identity", [tensor], [name]))
-        infos = [helper.make_tensor_value_info(n, TensorProto.INT64 if n in integers else TensorProto.FLOAT, (shapes or {}).get(n))
-                 for n in outputs]
-        image = helper.make_tensor_value_info(self.input, TensorProto.FLOAT, [1, 3, SIDE, SIDE])
-        graph = helper.make_graph(self.nodes, "net", [image], infos, self.constants)
+            op, how = ("Identity", {}) if dtype == TensorProto.FLOAT else ("Cast", {"to": dtype})
+            self.nodes.append(helper.make_node(op, [tensor], [name], **how))
+        infos = [helper.make_tensor_value_info(n, TensorProto.INT64 if n in integers else dtype, (shapes or {}).get(n)) for n in outputs]
+        image = helper.make_tensor_value_info(self.input, dtype, [1, 3, SIDE, SIDE])
+        if dtype != TensorProto.FLOAT:
+            for node in self.nodes:
+                node.input[:] = ["image_in_float" if i == self.input else i for i in node.input]
+            self.nodes.insert(0, helper.make_node("Cast", [self.input], ["image_in_float"], to=TensorProto.FLOAT))
+        graph = helper.make_graph(self.nodes, "net", [image, *more_inputs], infos, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         for key, value in (metadata or {}).items():
             entry = model.metadata_props.add()
@@ -93,15 +111,15 @@ ULTRALYTICS = {"names": NAMES, "imgsz": "[64, 64]", "stride": "32", "task": "det
 BOX_BIAS, SCORE_BIAS = [0.5, 0.5, 0.8, 0.7], [-1.2, -1.0, -1.4]
 
 
-def yolov8(path):
+def yolov8(path, dtype=TensorProto.FLOAT):
     n = Net(1)
     raw, scores = n.rows(4, BOX_BIAS, 0.3), n.node("Sigmoid", [n.rows(CLASSES, SCORE_BIAS, 0.9)])
     xy, wh = n.split(raw, 2, 2)
     boxes = n.boxes_in_pixels(xy, n.node("Softplus", [wh]))
-    n.save(path, {"output0": n.node("Transpose", [n.node("Concat", [boxes, scores], axis=2)], perm=[0, 2, 1])}, ULTRALYTICS)
+    n.save(path, {"output0": n.node("Transpose", [n.node("Concat", [boxes, scores], axis=2)], perm=[0, 2, 1])}, ULTRALYTICS, dtype=dtype)
 
 
-def yolov5(path):
+def yolov5(path, heads=False):
     n = Net(2)
     parts = []
     for anchor in range(3):
@@ -109,7 +127,13 @@ def yolov5(path):
         xy, wh = n.split(raw, 2, 2)
         boxes = n.boxes_in_pixels(xy, n.node("Softplus", [wh]))
         parts.append(n.node("Concat", [boxes, n.node("Sigmoid", [n.rows(1 + CLASSES, [0.5] + SCORE_BIAS, 0.9)])], axis=2))
-    n.save(path, {"output0": n.node("Concat", parts, axis=1)}, {"stride": "32", "names": "['round', \"d'oh\", 'flat']"})
+    joined, outputs = n.node("Concat", parts, axis=1), {}
+    if heads:  # what the rows are made of, as [1, anchors, height, width, values]: of them only the shape matters here
+        for i, (x, cells) in enumerate(zip(n.levels, CELLS)):
+            y = n.node("Conv", [x, n.constant(n.random.normal(0, 0.3, (3 * (5 + CLASSES), 16, 1, 1)))])
+            y = n.node("Reshape", [y, n.constant([1, 3, 5 + CLASSES, cells, cells], np.int64)])
+            outputs[f"head{i}"] = n.node("Transpose", [y], perm=[0, 1, 3, 4, 2])
+    n.save(path, {"output0": joined, **outputs}, {"stride": "32", "names": "['round', \"d'oh\", 'flat']"})
 
 
 def yolox(path, decoded):
@@ -138,9 +162,8 @@ def queries(path, joined, classes, metadata=None):
         n.save(path, {"logits": logits, "pred_boxes": boxes}, metadata)
 
 
-def torchvision(path):
-    """Corners in pixels, and suppression inside: boxes [n, 4], scores [n], labels [n]."""
-    n = Net(9)
+def after_suppression(n):
+    """boxes [n, 4], corners in pixels, scores [n] and classes [n] int64, suppressed in the graph."""
     boxes, scores = n.corners_and_scores()
     by_class = n.node("Transpose", [scores], perm=[0, 2, 1])
     picked = n.node("NonMaxSuppression", [boxes, by_class, n.constant([10], np.int64), n.constant([0.5]), n.constant([0.4])])
@@ -148,10 +171,61 @@ def torchvision(path):
                         n.node("Split", [picked, n.constant([1, 1, 1], np.int64)], 3, axis=1))
     flat = n.node("Reshape", [by_class, n.constant([-1], np.int64)])
     at = n.node("Add", [n.node("Mul", [classes, n.constant([sum(c * c for c in CELLS)], np.int64)]), rows])
-    n.save(path, {"boxes": n.node("Gather", [n.node("Squeeze", [boxes, n.constant([0], np.int64)]), rows], axis=0),
-                  "scores": n.node("Gather", [flat, at], axis=0),
-                  "labels": n.node("Add", [classes, n.constant([1], np.int64)])},
+    return (n.node("Gather", [n.node("Squeeze", [boxes, n.constant([0], np.int64)]), rows], axis=0),
+            n.node("Gather", [flat, at], axis=0), classes)
+
+
+def torchvision(path):
+    n = Net(9)
+    boxes, scores, classes = after_suppression(n)
+    n.save(path, {"boxes": boxes, "scores": scores, "labels": n.node("Add", [classes, n.constant([1], np.int64)])},
            integers=("labels",), shapes={"boxes": ["n", 4], "scores": ["n"], "labels": ["n"]})
+
+
+def yolov7_end_to_end(path):
+    """Rows of the image's number, two corners, class and score."""
+    n = Net(15)
+    boxes, scores, classes = after_suppression(n)
+    column = lambda x: n.node("Unsqueeze", [x, n.constant([1], np.int64)])  # noqa: E731
+    kinds, scores = column(n.node("Cast", [classes], to=TensorProto.FLOAT)), column(scores)
+    image = n.node("Mul", [kinds, n.constant([0.0])])
+    n.save(path, {"output": n.node("Concat", [image, boxes, kinds, scores], axis=1)}, {"names": NAMES}, shapes={"output": ["n", 7]})
+
+
+def deployed_rtdetr(path):
+    """The 40 best, their boxes in pixels of the sizes (width, height) that a second input states."""
+    n = Net(16)
+    boxes, scores = n.corners_and_scores()
+    best, cells, kinds = n.best(scores, 40)
+    share = n.node("Mul", [n.rows_at(boxes, cells, 40), n.constant([1 / SIDE])])
+    sizes = n.node("Cast", ["orig_target_sizes"], to=TensorProto.FLOAT)
+    sizes = n.node("Unsqueeze", [n.node("Concat", [sizes, sizes], axis=1), n.constant([1], np.int64)])
+    n.save(path, {"labels": kinds, "boxes": n.node("Mul", [share, sizes]), "scores": best}, integers=("labels",),
+           more_inputs=[helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, ["N", 2])])
+
+
+def mmdetection(path):
+    """The 40 best: two corners and a score, and the class apart."""
+    n = Net(17)
+    boxes, scores = n.corners_and_scores()
+    best, cells, kinds = n.best(scores, 40)
+    n.save(path, {"dets": n.node("Concat", [n.rows_at(boxes, cells, 40), n.column(best)], axis=2), "labels": kinds}, integers=("labels",),
+           shapes={"dets": [1, 40, 5], "labels": [1, 40]})
+
+
+PRIORS = 25  # in each cell: more rows than there are queries
+
+
+def ssd(path):
+    """Corners as shares, and probabilities of which the first is that of no object, of every prior."""
+    n = Net(18)
+    count = PRIORS * sum(c * c for c in CELLS)
+    values = n.node("Sigmoid", [n.node("Reshape", [n.rows(4 * PRIORS, [0] * 4 * PRIORS, 0.4), n.constant([1, count, 4], np.int64)])])
+    low, sides = n.split(values, 2, 2)
+    boxes = n.node("Concat", [low, n.node("Add", [low, n.node("Mul", [sides, n.constant([0.3])])])], axis=2)
+    logits = n.node("Reshape", [n.rows((1 + CLASSES) * PRIORS, [1, 0, 0, 0] * PRIORS, 0.9), n.constant([1, count, 1 + CLASSES], np.int64)])
+    n.save(path, {"scores": n.node("Softmax", [logits], axis=2), "boxes": boxes},
+           shapes={"scores": [1, count, 1 + CLASSES], "boxes": [1, count, 4]})
 
 
 def named(path):
@@ -277,13 +351,6 @@ def peaks(scores, least):
     return np.argwhere((scores >= around) & (scores > least))
 
 
-def centred(low, high, end):
-    """A side that is made shorter at both ends alike until it is within the image; a pixel at least."""
-    centre = (low + high) / 2
-    half = max(0.5, min((high - low) / 2, centre, end - centre))
-    return max(0, centre - half), min(end, centre + half)
-
-
 def from_maps(scores, least, offset, sides, back, image):
     """sides: (c, y, x) -> width and height in pixels of the input, and whether the centre is what counts."""
     found = []
@@ -297,8 +364,6 @@ def from_maps(scores, least, offset, sides, back, image):
         if centre_counts:
             if not (0 <= (box[0] + box[2]) / 2 <= width and 0 <= (box[1] + box[3]) / 2 <= height):
                 continue
-            (x0, x1), (y0, y1) = centred(box[0], box[2], width), centred(box[1], box[3], height)
-            box = np.array([x0, y0, x1, y1])
         else:
             box = np.clip(box, 0, [width, height, width, height])
         if box[2] > box[0] and box[3] > box[1]:
@@ -324,8 +389,15 @@ def main():
     def run(name, **how):
         x, back = network_input(image, **how)
         session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
-        outputs = session.run(None, {session.get_inputs()[0].name: x})
-        return [o[0] if o.ndim == 3 else o for o in outputs], back
+        image_input, *sizes = session.get_inputs()
+        feeds = {image_input.name: x.astype(np.float16) if image_input.type == "tensor(float16)" else x}
+        feeds.update({s.name: np.array([[SIDE, SIDE]], np.int64) for s in sizes})
+        return [o[0] if o.ndim == 3 else o for o in session.run(None, feeds)], back
+
+    def rows_found(boxes, scores, kinds, back, least=0.3):
+        """boxes [n, 4], corners in the input, each with a score and a class, that the network has suppressed."""
+        found = [[*to_image(b[None], back, image)[0].tolist(), float(s), int(c)] for b, s, c in zip(boxes, scores, kinds) if s > least]
+        return sorted((d for d in found if d[2] > d[0] and d[3] > d[1]), key=lambda d: -d[4])
 
     def case(name, family, options, model, found, least=0.3):
         options = [*options, "--score", str(least)]
@@ -337,10 +409,33 @@ def main():
     (out,), back = run("yolov8", **yolo)
     case("yolov8", "yolov8", [], {"input": {"placement": "center", "fill": 114, "width": 64}, "classes": ["round", "d'oh", "flat"]},
          detections(corners(out[:4].T), out[4:].T, 0.3, 0.5, back, image))
-    yolov5(folder / "yolov5.onnx")
-    (out,), back = run("yolov5", **yolo)
-    case("yolov5", "yolov5", [], {"objectness": True, "suppressed": False},
-         detections(corners(out[:, :4]), out[:, 5:] * out[:, 4:5], 0.45, 0.5, back, image), 0.45)
+    yolov8(folder / "yolov8_float16.onnx", TensorProto.FLOAT16)
+    (out,), back = run("yolov8_float16", **yolo)
+    out = out.astype(np.float32)
+    case("yolov8_float16", "yolov8", [], {}, detections(corners(out[:4].T), out[4:].T, 0.3, 0.5, back, image))
+    for name, heads in (("yolov5", False), ("yolov5_heads", True)):
+        yolov5(folder / f"{name}.onnx", heads)
+        (out, *_), back = run(name, **yolo)
+        case(name, "yolov5", [], {"objectness": True, "suppressed": False, "outputs": {"joined": "output0"}},
+             detections(corners(out[:, :4]), out[:, 5:] * out[:, 4:5], 0.45, 0.5, back, image), 0.45)
+    yolov7_end_to_end(folder / "yolov7_end_to_end.onnx")
+    (out,), back = run("yolov7_end_to_end", **yolo)
+    case("yolov7_end_to_end", "yolov7_end_to_end", [], {"joined_form": "image_class_score", "suppressed": True},
+         rows_found(out[:, 1:5], out[:, 6], out[:, 5], back))
+    deployed_rtdetr(folder / "rtdetr_deployed.onnx")
+    (labels, boxes, scores), back = run("rtdetr_deployed", placement="stretch")
+    case("rtdetr_deployed", "rtdetr_deployed", classes, {"input": {"size_node": "orig_target_sizes", "placement": "stretch"}},
+         rows_found(boxes, scores[0], labels[0], back))
+    mmdetection(folder / "mmdetection.onnx")
+    (out, labels), back = run("mmdetection")
+    stated = ["--divisor", "255", "--mean", "0,0,0", "--deviation", "1,1,1"]
+    case("mmdetection", "mmdetection", [*classes, *stated], {"joined_form": "score", "outputs": {"joined": "dets", "classes": "labels"}},
+         rows_found(out[:, :4], out[:, 4], labels[0], back))
+    ssd(folder / "ssd.onnx")
+    (scores, boxes), back = run("ssd")
+    case("ssd", "ssd", [*classes, *stated, "--box-form", "xyxy", "--box-unit", "share"],
+         {"background": "first", "score_form": "probability", "suppressed": False},
+         detections(boxes * SIDE, scores[:, 1:], 0.8, 0.5, back, image), 0.8)
     for name, decoded, options in (("yolox", True, classes), ("yolox_raw", False, ["--family", "yolox", *classes])):
         yolox(folder / f"{name}.onnx", decoded)
         (out,), back = run(name, fill=114, scale=1.0, bgr=True)

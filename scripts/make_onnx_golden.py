@@ -44,7 +44,7 @@ def small_model(op, inputs, shape, out="float32", opset=17, fed=(0,), **attribut
     """One node; the inputs of numbers in `fed` are the model's, the others constants."""
     domain, _, name = op.rpartition(".")
     names = [f"x{i}" for i in range(len(inputs))]
-    node = helper.make_node(name, names, ["y"], name="node", domain=domain, **attributes)
+    node = helper.make_node(name, names, ["y"], name="node", domain=domain, **{k.rstrip("_"): v for k, v in attributes.items()})
     infos = [helper.make_tensor_value_info(names[i], TYPES[inputs[i].dtype.name], inputs[i].shape) for i in fed]
     held = [onnx.numpy_helper.from_array(np.asarray(a), n) for i, (n, a) in enumerate(zip(names, inputs)) if i not in fed]
     graph = helper.make_graph([node], "g", infos, [helper.make_tensor_value_info("y", TYPES[out], shape)], held)
@@ -78,6 +78,31 @@ def running_if_model(x, condition):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), {"x": x, "c": np.array(condition)}
 
 
+def function_model(x):
+    """Functions of the model's own: an attribute of the call, one that is left out, a function in a function, an If that reads what
+    lies in the function."""
+    info, held = helper.make_tensor_value_info, onnx.numpy_helper.from_array
+
+    def refers(name):
+        return onnx.AttributeProto(name=name, ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+
+    sets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    leaky = helper.make_node("LeakyRelu", ["a"], ["b"])
+    leaky.attribute.append(refers("alpha"))
+    branch = [helper.make_graph([helper.make_node(op, ["b", "a"], ["z"])], op, [], [info("z", TensorProto.FLOAT, None)])
+              for op in ("Add", "Mul")]
+    inner = helper.make_function("own", "Inner", ["a", "c"], ["b", "d"], [leaky, helper.make_node("If", ["c"], ["d"], then_branch=branch[0],
+                                                                                          else_branch=branch[1])], sets, ["slope"])
+    call = helper.make_node("Inner", ["a", "c"], ["p", "q"], domain="own", name="inside")
+    call.attribute.append(refers("slope"))
+    outer = helper.make_function("own", "Outer", ["a", "c"], ["s"], [call, helper.make_node("Sub", ["p", "q"], ["s"])], sets, ["slope"])
+    nodes = [helper.make_node("Outer", ["x", "no"], ["m"], domain="own", name="first", slope=0.3),
+             helper.make_node("Inner", ["m", "yes"], ["y", "more"], domain="own"), helper.make_node("Identity", ["more"], ["w"])]
+    graph = helper.make_graph(nodes, "g", [info("x", TensorProto.FLOAT, x.shape)],
+                              [info(n, TensorProto.FLOAT, x.shape) for n in ("y", "w")], [held(np.array(True), "yes"), held(np.array(False), "no")])
+    return helper.make_model(graph, opset_imports=sets, functions=[inner, outer], ir_version=8), {"x": x}
+
+
 def own_models():
     """Operators that the wheel has no case of, or large ones."""
     r = np.random.default_rng(0)
@@ -109,10 +134,30 @@ def own_models():
     yield ms + "QLinearConcat", *small_model(ms + "QLinearConcat", [*out, codes, *grid, codes, *grid], [1, 4, 3, 3], "uint8", fed=(2, 5), axis=1)
     yield ms + "QuantizeLinear", *small_model(ms + "QuantizeLinear", [x, *grid], x.shape, "uint8")
     yield ms + "DequantizeLinear", *small_model(ms + "DequantizeLinear", [codes, *grid], codes.shape)
+    yield from quantized_models()
+    mats = [np.random.default_rng(6).standard_normal(s).astype(np.float32) for s in ((2, 3), (3, 4), (4, 2))]
+    yield "Einsum three", *small_model("Einsum", mats, [2, 2], fed=(0, 1, 2), equation="ij,jk,kl->il")
+    yield "Identity function", *function_model(x)
     ends = r.uniform(-3, 10, (5, 4)).astype(np.float32)
     for name, mode in (("RoiAlign", "half_pixel"), ("RoiAlign 10", "output_half_pixel")):
         yield name, *small_model("RoiAlign", [x, ends, np.zeros(5, np.int64)], [5, 3, 2, 3], fed=(0, 1), output_height=2,
                                                output_width=3, sampling_ratio=2, spatial_scale=0.5, coordinate_transformation_mode=mode)
+
+
+def quantized_models():
+    r = np.random.default_rng(5)
+    ms, out = "com.microsoft.", [np.float32(0.073), np.uint8(110)]
+    a, w = r.integers(0, 255, (5, 12)).astype(np.uint8), r.integers(-128, 127, (7, 12)).astype(np.int8)
+    scales, bias = r.uniform(0.002, 0.01, 7).astype(np.float32), r.integers(-3000, 3000, 7).astype(np.int32)
+    gemm = [a, np.float32(0.02), np.uint8(100), w, scales, np.zeros(7, np.int8), bias]
+    yield ms + "QGemm", *small_model(ms + "QGemm", [*gemm, np.float32(0.08), np.uint8(120)], [5, 7], "uint8", transB=1, alpha=0.75)
+    about_128 = [a, np.float32(0.02), np.uint8(100), (w.T.astype(int) + 128).astype(np.uint8), np.float32(0.005), np.uint8(128)]
+    yield ms + "QGemm floats", *small_model(ms + "QGemm", about_128, [5, 7])
+    codes, grid = r.integers(0, 255, (1, 2, 5, 5)).astype(np.uint8), [np.float32(0.05), np.uint8(120)]
+    yield ms + "QLinearAveragePool", *small_model(ms + "QLinearAveragePool", [codes, *grid, *out], [1, 2, 3, 3], "uint8", kernel_shape=[3, 3],
+                                                  strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=0)
+    yield ms + "QLinearSoftmax", *small_model(ms + "QLinearSoftmax", [codes[0, :, 0], *grid, np.float32(1 / 256), np.uint8(0)], [2, 5], "uint8",
+                                              axis=-1, opset_=13)
 
 
 def run(model, inputs):

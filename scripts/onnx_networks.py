@@ -204,8 +204,9 @@ def attention():
     return n.model(map=n.conv(x, 4, 3))
 
 
-def quantized():
-    """QDQ as ONNX Runtime's quantizer writes it: int8 weights per channel, uint8 activations, int32 biases."""
+def quantized(unsigned=False):
+    """QDQ as ONNX Runtime's quantizer writes it: int8 weights per channel, uint8 activations, int32 biases. unsigned: uint8 weights
+    about 128, whose least value is 128 steps below; those of the dense layer about 100."""
     n = Net("quantized", 7, opset=13)
 
     def grid(x, scale, zero):
@@ -214,9 +215,11 @@ def quantized():
 
     def conv(x, scale, out, k, stride=1, groups=1):
         w = n.weights(out, n.channels[x] // groups, k, k)
-        steps = (np.abs(w).reshape(out, -1).max(1) / 127).astype(np.float32)
-        codes = np.clip(np.round(w / steps.reshape(-1, 1, 1, 1)), -127, 127).astype(np.int8)
+        steps = (np.abs(w).reshape(out, -1).max(1) / (127.5 if unsigned else 127)).astype(np.float32)
+        codes = np.clip(np.round(w / steps.reshape(-1, 1, 1, 1)), -128 if unsigned else -127, 127).astype(np.int8)
         zeros = n.constant(np.zeros(out, np.int8))
+        if unsigned:
+            codes, zeros = (codes.astype(int) + 128).astype(np.uint8), n.constant(np.full(out, 128, np.uint8))
         weights = n.node("DequantizeLinear", [n.constant(codes), n.constant(steps), zeros], axis=0)
         bias_steps = (steps * scale).astype(np.float32)
         bias = np.round(n.random.standard_normal(out) * 0.1 / bias_steps).astype(np.int32)
@@ -233,10 +236,15 @@ def quantized():
     x, s = grid(n.node("GlobalAveragePool", [x]), 6 / 255, 0)
     x = n.node("Flatten", [x], axis=1)
     w = n.weights(10, 16)
-    step = np.float32(np.abs(w).max() / 127)
-    codes = n.constant(np.round(w / step).astype(np.int8))
-    w = n.node("DequantizeLinear", [codes, n.constant(step), n.constant(np.int8(0))])
+    step = np.float32(np.abs(w).max() / (90 if unsigned else 127))
+    codes = np.round(w / step).astype(np.int8)
+    zero = np.uint8(100) if unsigned else np.int8(0)
+    w = n.node("DequantizeLinear", [n.constant((codes.astype(int) + int(zero)).astype(zero.dtype)), n.constant(step), n.constant(zero)])
     return n.model(logits=n.node("Gemm", [x, w], transB=1))
+
+
+def quantized_uint8():
+    return quantized(unsigned=True)
 
 
 def integer():
@@ -300,4 +308,4 @@ def two_stages():
     return n.model(boxes=chosen, features=features, best=n.node("If", [none], then_branch=then, else_branch=other))
 
 
-NETWORKS = (resnet, squeezenet, mobilenet, vgg, yolo, attention, quantized, integer, two_stages)
+NETWORKS = (resnet, squeezenet, mobilenet, vgg, yolo, attention, quantized, quantized_uint8, integer, two_stages)

@@ -10,6 +10,12 @@ Layer& claim_rows(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep 
   return low.add_layer({id, 0}, RowOp{std::move(inputs), std::move(make)}, {id});
 }
 
+bool fits_tensor(const Lowering& low, Value v) {
+  const Fact& f = low.facts.of(v);
+  const auto size = static_cast<int64_t>(std::max<size_t>(1, size_of(f.dtype)));
+  return !f.shape || !is_static(*f.shape) || elements(*f.shape) <= max_tensor_bytes() / size;
+}
+
 std::optional<std::vector<int64_t>> known_ints(const Lowering& low, const Node& n, size_t input) {
   const Tensor* t = input < n.inputs.size() ? low.constant(n.inputs[input]) : nullptr;
   if (!t || (t->dtype() != DType::i32 && t->dtype() != DType::i64)) return {};

@@ -13,6 +13,10 @@ namespace cytodet::exec {
 Layer& claim(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make);
 Layer& claim_rows(Lowering& low, NodeId id, std::vector<Value> inputs, MakeStep make);
 
+// Whether a value of known shape is within the limit of a tensor. One that is not is refused when it is given its place: no table
+// of its rows or elements may be made before.
+bool fits_tensor(const Lowering& low, Value v);
+
 // The integers of a node's constant input; nothing where there is no such input or it is not known.
 std::optional<std::vector<int64_t>> known_ints(const Lowering& low, const Node& n, size_t input);
 // The dimension that an axis names, which counts from the end where it is negative; nothing where there is none.

@@ -282,7 +282,7 @@ bool match_copy(Lowering& low, NodeId id) {
   const Node& n = low.graph.node(id);
   if (n.inputs.empty() || low.constant(n.inputs[0])) return false;
   const Shape *in = low.float_shape(n.inputs[0]), *out = low.float_shape({id, 0});
-  if (!in || !out || elements(*in) == 0 || elements(*out) == 0) return false;
+  if (!in || !out || elements(*in) == 0 || elements(*out) == 0 || !fits_tensor(low, {id, 0})) return false;
   std::optional<Copy> copy = copy_of(low, n, *in, *out);
   if (!copy || count_of(*copy) != elements(*out)) return false;
   claim_copy(low, id, n.inputs[0], {id, 0}, std::move(*copy));

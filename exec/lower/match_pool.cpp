@@ -61,9 +61,7 @@ bool match_resize_bilinear(Lowering& low, NodeId id) {
   if (n.op != "ResizeBilinear" || low.constant(n.inputs[0])) return false;
   const Shape *in = low.float_shape(n.inputs[0]), *out = low.float_shape({id, 0});
   if (!in || !out || in->size() != 4 || out->size() != 4 || elements(*in) == 0 || elements(*out) == 0) return false;
-  // Larger ones are refused when they run; their columns must not be listed before.
-  const int64_t max_elements = max_tensor_bytes() / static_cast<int64_t>(sizeof(float));
-  if (elements(*in) > max_elements || elements(*out) > max_elements) return false;
+  if (!fits_tensor(low, n.inputs[0]) || !fits_tensor(low, {id, 0})) return false;
   const auto along = [&](size_t axis) {
     std::vector<BetweenPixels> all;
     for (const ResizeTap& t : resize_taps(n, (*in)[axis], (*out)[axis]))

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/parallel_team.h"
+#include "core/stop.h"
 #include "core/timing.h"
 #include "exec/runtime/memory.h"
 #include "exec/runtime/node_kernels.h"
@@ -75,6 +76,7 @@ class CompiledStream : public Plan::Stream {
     team_.run([&] {
       RunContext context{tensors_, plan_.fp16_scales, static_cast<char*>(scratch_.get()), plan_.threads, &node_kernels_};
       for (const auto& step : plan_.list) {
+        check_stop();
         context.threads = step->small ? 1 : plan_.threads;
         work(*step, context);
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/stop.h"
 #include "graph/interpret/loop_order.h"
 
 namespace cytodet::graph {
@@ -190,6 +191,7 @@ std::vector<Tensor> Interpreter::outputs_of(int number) {
       throw e.within(node_text(*step.node));
     }
   }
+  check_stop();
   if (const NodeEvaluator& evaluator = evaluators_[at(number)]) return evaluator(inputs_);
   if (!step.op) return evaluate(*step.node, inputs_);  // says which ops are like it
   OpCall call{*step.node, inputs_, {}};

@@ -43,7 +43,15 @@ std::vector<fs::path> files_of_unfrozen(const fs::path& path) { return files_of(
 Graph read_graph_def(const fs::path& path, const InputSizes& sizes) {
   const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
   if (const auto kind = other_kind(bytes, path)) refuse_kind(path, *kind);
-  return sized(parse_graph(bytes, path.string()), sizes);
+  try {
+    return sized(parse_graph(bytes, path.string()), sizes);
+  } catch (const Error& e) {
+    const std::string name = path.extension().string();
+    if (name != ".onnx" && name != ".tflite") throw;
+    throw Error(path.string(),
+                bytes.empty() ? "is empty" : std::string("is no ") + (name == ".onnx" ? "ONNX" : "TensorFlow Lite") + " model",
+                "export or copy it again");
+  }
 }
 
 const GraphFormat kGraphFormats[] = {

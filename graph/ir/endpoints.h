@@ -15,6 +15,7 @@ struct Interface {
 };
 
 // Nodes that nobody consumes, no Const, Assign, NoOp or Placeholder; ends inside loops and branches only if there are no others.
+// In the order of Graph::output_order, then in that of the nodes.
 std::vector<std::string> find_outputs(const Graph& graph);
 std::vector<std::string> find_inputs(const Graph& graph);  // Placeholders
 

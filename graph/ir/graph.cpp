@@ -20,7 +20,8 @@ void missing_attr(const Node& node, std::string_view name) {
 }
 }  // namespace detail
 
-Graph::Graph(const Graph& other) : extra(other.extra), library(other.library), by_name_(other.by_name_) {
+Graph::Graph(const Graph& other)
+    : extra(other.extra), library(other.library), output_order(other.output_order), by_name_(other.by_name_) {
   nodes_.reserve(other.nodes_.size());
   for (const auto& node : other.nodes_) nodes_.push_back(node ? std::make_unique<Node>(*node) : nullptr);
 }

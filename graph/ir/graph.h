@@ -116,6 +116,9 @@ class Graph {
 
   std::string extra;    // encoded GraphDef fields other than nodes and library (versions, debug info)
   std::string library;  // encoded FunctionDefLibrary; empty when there is none
+  // Names of the outputs in the order in which the file, or who fetches them, lists them: find_outputs() keeps to it. Empty: no
+  // order is known but that of the nodes.
+  std::vector<std::string> output_order;
 
  private:
   std::vector<std::unique_ptr<Node>> nodes_;

@@ -28,6 +28,7 @@ class Layout {
     for (NodeId id : outputs) kept.push_back(add_output(id));
     b_.graph.extra = from_.extra;
     b_.graph.library = from_.library;
+    b_.graph.output_order = from_.output_order;
     b_.graph.sweep(kept);
     return std::move(b_.graph);
   }

@@ -85,6 +85,8 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   Interface io = options.interface;
   if (io.outputs.empty()) io.outputs = find_outputs(graph);
   if (io.outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
+  graph.output_order.clear();  // nodes that replace outputs stand where passes add them
+  for (const std::string& name : io.outputs) graph.output_order.push_back(graph.node(graph.value(name).node).name);
   if (!options.dump_dir.empty()) make_folder(options.dump_dir);
 
   std::vector<PassReport> reports;

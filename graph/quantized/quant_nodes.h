@@ -33,7 +33,7 @@ struct QuantParams {
   float dequantize(int q) const { return static_cast<float>(q - zero_point) * scale; }
 };
 
-// 8-bit weights: values in -127..127, weight = value * scale of its output channel.
+// 8-bit weights: values in -127..127, or -128 in files of others; weight = value * scale of its output channel.
 struct QuantizedWeights {
   Tensor values;              // i8, the filter's shape: HWIO; [h, w, channels, multiplier]; [in, out]
   std::vector<float> scales;  // one per output channel (depthwise: channels * multiplier); one alone: per tensor

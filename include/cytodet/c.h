@@ -149,6 +149,9 @@ typedef struct cytodet_callbacks {
   /* Asked before each tile, by any thread, perhaps several at once. Not 0: the call ends soon, without the inputs that are not
    * finished. */
   int (*stop)(void* user);
+  /* Not 0: of a call that is stopped the input at work comes, too, as CYTODET_INPUT_FAILED with the detections of the tiles that
+   * were run. For cytodet_detect_files() and cytodet_detect_images(). */
+  int keep_part;
 } cytodet_callbacks;
 
 typedef struct cytodet_detection {
@@ -546,6 +549,11 @@ CYTODET_API const char* cytodet_graph_description(const cytodet_graph* graph);
  * CYTODET_FAILED: a node that is not known or cannot be computed. */
 CYTODET_API cytodet_tensors* cytodet_graph_run(cytodet_graph* graph, const cytodet_tensor* feeds, size_t count,
                                                const char* const* outputs, size_t output_count, cytodet_error** error);
+/* cytodet_graph_run() with callbacks: when `stop`, which is asked between the steps of the network, returns not 0, the call ends
+ * with CYTODET_STOPPED. `progress` is not called. */
+CYTODET_API cytodet_tensors* cytodet_graph_run_watched(cytodet_graph* graph, const cytodet_tensor* feeds, size_t count,
+                                                       const char* const* outputs, size_t output_count,
+                                                       const cytodet_callbacks* callbacks, cytodet_error** error);
 CYTODET_API void cytodet_graph_free(cytodet_graph* graph);
 
 #ifdef __cplusplus

@@ -37,8 +37,8 @@ class BoxNetwork : public DetectionModel {
 
   std::vector<std::string> outputs() const override {
     const BoxOutputs& o = own_.outputs;
-    if (!o.joined.empty()) return {o.joined};
-    std::vector<std::string> nodes{o.boxes, o.scores};
+    std::vector<std::string> nodes{o.joined};
+    if (o.joined.empty()) nodes = {o.boxes, o.scores};
     for (const std::string& name : {o.classes, o.count})
       if (!name.empty()) nodes.push_back(name);
     return nodes;
@@ -47,11 +47,12 @@ class BoxNetwork : public DetectionModel {
   void check_outputs(std::span<const OutputSpec> compiled) const override {
     for (size_t i = 0; i < compiled.size(); ++i) {
       const OutputSpec& out = compiled[i];
-      if (out.dtype != DType::f32 && (i < 2 || !is_number(out.dtype)))
+      const size_t values = own_.outputs.joined.empty() ? 2 : 1;  // then classes and their count
+      if (out.dtype != DType::f32 && (i < values || !is_number(out.dtype)))
         throw Error("output " + out.name, "is " + name_of(out.dtype) + ", but float values are expected", kBoxAdvice);
-      if (!own_.outputs.joined.empty())
+      if (!own_.outputs.joined.empty() && i == 0)
         check_joined(out);
-      else
+      else if (own_.outputs.joined.empty())
         check_last(out, i == 0 ? 4 : i == 1 && scores_per_box() != 1 ? scores_per_box() : 0);
     }
   }
@@ -61,7 +62,7 @@ class BoxNetwork : public DetectionModel {
     const Frame frame{scale, width, height};
     std::vector<Detections> by_class(static_cast<size_t>(file().class_count()));
     if (!own_.outputs.joined.empty())
-      add_joined(*outputs[0], frame, by_class);
+      add_joined(outputs, frame, by_class);
     else
       add_apart(outputs, frame, by_class);
     return own_.suppressed ? best_of_classes(by_class, file().suppression.detections)
@@ -75,12 +76,19 @@ class BoxNetwork : public DetectionModel {
 
   static bool is_number(DType t) { return t == DType::i32 || t == DType::i64 || t == DType::u8 || t == DType::f64; }
 
-  bool joins_class() const { return own_.joined_form == JoinedForm::score_and_class; }
+  // Where a row of `joined` with one score has its values; class -1: beside it.
+  struct Row {
+    int64_t box, score, class_at, width;
+  };
+  Row row() const {
+    if (own_.joined_form == JoinedForm::image_class_score) return {1, 6, 5, 7};
+    return own_.joined_form == JoinedForm::score ? Row{0, 4, -1, 5} : Row{0, 4, 5, 6};
+  }
+  bool scores_one() const { return own_.joined_form != JoinedForm::scores; }
   int64_t scores_per_box() const {
-    if (joins_class()) return 2;
     return own_.outputs.classes.empty() ? file().class_count() + (own_.background != Background::none) : 1;
   }
-  int64_t joined_width() const { return 4 + own_.objectness + scores_per_box(); }
+  int64_t joined_width() const { return scores_one() ? row().width : 4 + own_.objectness + scores_per_box(); }
   float min_score() const { return static_cast<float>(file().suppression.score); }
 
   static void check_last(const OutputSpec& out, int64_t wanted) {
@@ -97,7 +105,8 @@ class BoxNetwork : public DetectionModel {
                   kBoxAdvice);
   }
 
-  void add_joined(const Tensor& t, const Frame& frame, std::vector<Detections>& by_class) const {
+  void add_joined(std::span<const Tensor* const> outputs, const Frame& frame, std::vector<Detections>& by_class) const {
+    const Tensor& t = *outputs[0];
     const int64_t width = joined_width(), n = t.size() / width;
     const bool rows = t.rank() >= 2 && t.dim(-1) == width, columns = t.rank() >= 2 && t.dim(-2) == width;
     if ((!rows && !columns) || n * width != t.size() || (t.rank() == 3 && t.dim(0) != 1) || t.rank() > 3)
@@ -110,15 +119,24 @@ class BoxNetwork : public DetectionModel {
                   "has " + std::to_string(n) + " boxes, but grids of strides 8, 16 and 32 have " + std::to_string(cells_.size()),
                   kBoxAdvice);
     const BoxValues all{t.data<float>(), rows ? width : 1, rows ? 1 : n};
-    if (joins_class()) {
-      for (int64_t i = 0; i < n; ++i)
-        if (const float score = score_of(own_.score_form, all(i, 4)); score > min_score())
-          add(class_of(all(i, 5)), score, all, i, frame, by_class);
-      return;
-    }
+    if (scores_one()) return add_rows(n, all, outputs.size() > 1 ? outputs[1] : nullptr, frame, by_class);
     BoxValues scores = all;
     scores.at += (4 + own_.objectness) * all.step;
     add_scores_per_class(n, all, scores, frame, by_class);
+  }
+
+  // Rows with the score of one class. `classes`: of all rows, where they do not hold them.
+  void add_rows(int64_t n, const BoxValues& rows, const Tensor* classes, const Frame& frame,
+                std::vector<Detections>& by_class) const {
+    const Row at = row();
+    if (classes && classes->size() != n)
+      throw Error("output " + own_.outputs.classes,
+                  "has shape " + to_string(classes->shape()) + " for " + std::to_string(n) + " boxes", kBoxAdvice);
+    BoxValues boxes = rows;
+    boxes.at += at.box * rows.step;
+    for (int64_t i = 0; i < n; ++i)
+      if (const float score = score_of(own_.score_form, rows(i, at.score)); score > min_score())
+        add(class_of(classes ? classes->as_double(i) : rows(i, at.class_at)), score, boxes, i, frame, by_class);
   }
 
   void add_apart(std::span<const Tensor* const> outputs, const Frame& frame, std::vector<Detections>& by_class) const {
@@ -175,6 +193,17 @@ class BoxNetwork : public DetectionModel {
     return static_cast<int64_t>(count);
   }
 
+  // What to do about a class that is not known: what are.
+  std::string known_classes() const {
+    const int n = file().class_count(), first = file().category_id(0);
+    if (own_.class_numbers == ClassNumbers::channels)
+      return "numbers of classes are places in the list of " + std::to_string(n) + " names, 0 to " + std::to_string(n - 1) +
+             ": complete classes (import: --classes)";
+    return "category ids " + std::to_string(first) + (n > 1 ? " to " + std::to_string(file().category_id(n - 1)) : "") +
+           " are known: complete classes and category_ids (import: --classes, --category-ids), or count places from 0 "
+           "(--class-numbers channels)";
+  }
+
   int class_of(double number) const {
     const auto id = static_cast<int>(std::clamp(std::nearbyint(number), -1e9, 1e9));
     if (own_.class_numbers == ClassNumbers::channels) {
@@ -182,9 +211,8 @@ class BoxNetwork : public DetectionModel {
     } else if (const auto found = channel_of_id_.find(id); found != channel_of_id_.end()) {
       return found->second;
     }
-    throw Error("output " + (joins_class() ? own_.outputs.joined : own_.outputs.classes),
-                "gives class " + std::to_string(id) + ", which the model file does not know",
-                "complete classes and category_ids, or check class_numbers");
+    throw Error("output " + (own_.outputs.classes.empty() ? own_.outputs.joined : own_.outputs.classes),
+                "gives class " + std::to_string(id) + ", which the model file does not know", known_classes());
   }
 
   // In pixels of the source.

@@ -19,10 +19,21 @@ bool has_metadata(const Network& n, const char* key) { return n.metadata.contain
 
 // ---- one output of all boxes
 
+// The only output, or the one beside the heads it is made of, [1, boxes of a cell, height, width, values], as YOLOv5 and v7
+// export both.
 const Port* joined_output(const Network& n) {
-  if (n.outputs.size() != 1 || !n.outputs[0].is_rank(3)) return nullptr;
-  return n.outputs[0].dim(0) == 1 || n.outputs[0].dim(0) == -1 ? &n.outputs[0] : nullptr;
+  const Port* found = nullptr;
+  for (const Port& p : n.outputs)
+    if (!p.is_rank(5)) {
+      if (found) return nullptr;
+      found = &p;
+    }
+  if (!found || !found->is_rank(3) || (found->dim(0) != 1 && found->dim(0) != -1)) return nullptr;
+  const bool made_of_them =
+      std::all_of(n.outputs.begin(), n.outputs.end(), [&](const Port& p) { return &p == found || p.dim(4) == found->dim(2); });
+  return made_of_them ? found : nullptr;
 }
+const Port& joined(const Network& n) { return *joined_output(n); }
 
 // Whether `boxes` is the number that grids over the input have, `per_cell` in each.
 bool fills_grids(int64_t boxes, int64_t per_cell, const Network& n, const Answers& a) {
@@ -31,17 +42,9 @@ bool fills_grids(int64_t boxes, int64_t per_cell, const Network& n, const Answer
          (boxes == per_cell * grid_cells(size, kStrides) || boxes == per_cell * grid_cells(size, kStridesP6));
 }
 
-// Throws where the metadata that ultralytics writes says that the network is for something else.
-void require_detection(const Network& n) {
-  const auto task = n.metadata.find("task");
-  if (task != n.metadata.end() && task->second != "detect")
-    throw Error("metadata \"task\"", "is \"" + task->second + "\": no network that gives boxes alone",
-                "export one for \"detect\"");
-}
-
 void set_joined(const Network& n, Recognition& to) {
   to.model["family"] = "boxes";
-  to.model["outputs"]["joined"] = n.outputs[0].name;
+  to.model["outputs"]["joined"] = joined(n).name;
   to.model["box_form"] = "cxcywh";
   to.model["suppressed"] = false;
 }
@@ -73,7 +76,7 @@ void set_box_unit_of_grids(const Answers& a, Recognition& to) {
     to.findings.push_back({"boxes in " + a.box_unit, "--box-unit"});
 }
 
-std::string boxes_text(const Network& n) { return "output " + n.outputs[0].name + " " + to_string(n.outputs[0].shape); }
+std::string boxes_text(const Network& n) { return "output " + joined(n).name + " " + to_string(joined(n).shape); }
 
 const PixelRule kUltralytics{"how YOLO's exports are run", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "center", 114};
 
@@ -82,14 +85,13 @@ bool is_yolov8(const Network& n, const Answers& a) {
   return out && out->dim(1) >= 5 && fills_grids(out->dim(2), 1, n, a);
 }
 void describe_yolov8(const Network& n, const Answers& a, Recognition& to) {
-  require_detection(n);
   set_joined(n, to);
   set_box_unit_of_grids(a, to);
-  to.findings.push_back({boxes_text(n) + ": 4 values and " + std::to_string(n.outputs[0].dim(1) - 4) + " scores in columns",
+  to.findings.push_back({boxes_text(n) + ": 4 values and " + std::to_string(joined(n).dim(1) - 4) + " scores in columns",
                          "a box for each cell of the grids of strides 8, 16, 32"});
   find_input(n, a, to);
   set_pixels(kUltralytics, a, to);
-  find_classes(n, a, n.outputs[0].dim(1) - 4, to);
+  find_classes(n, a, joined(n).dim(1) - 4, to);
 }
 
 bool is_yolov5(const Network& n, const Answers& a) {
@@ -97,11 +99,10 @@ bool is_yolov5(const Network& n, const Answers& a) {
   return out && out->dim(2) >= 6 && fills_grids(out->dim(1), 3, n, a);
 }
 void describe_rows_with_objectness(const Network& n, const Answers& a, Recognition& to) {
-  require_detection(n);
   set_joined(n, to);
   to.model["objectness"] = true;
   find_input(n, a, to);
-  find_classes(n, a, n.outputs[0].dim(2) - 5, to);
+  find_classes(n, a, joined(n).dim(2) - 5, to);
 }
 void describe_decoded_rows(const char* why, const Network& n, const Answers& a, Recognition& to) {
   to.findings.push_back({boxes_text(n) + ": 4 values, objectness and scores in rows", why});
@@ -125,7 +126,7 @@ void describe_yolox(const Network& n, const Answers& a, Recognition& to) {
     to.findings.push_back({"boxes decoded", "the graph computes the exponentials of widths and heights"});
     set_box_unit_of_grids(a, to);
   } else {
-    if (const InputSize size = size_of_input(n, a); n.outputs[0].dim(1) != grid_cells(size, kStrides))
+    if (const InputSize size = size_of_input(n, a); joined(n).dim(1) != grid_cells(size, kStrides))
       throw Error(boxes_text(n), "holds boxes relative to the cells of grids of strides 8 to 64; those of 8, 16 and 32 are known",
                   "export the network with its boxes decoded (--decode_in_inference), or say --family yolov6 if they are");
     to.model["box_unit"] = "pixels";
@@ -147,7 +148,6 @@ bool is_yolo_end_to_end(const Network& n, const Answers& a) {
          !fills_grids(out->dim(1), 3, n, a);
 }
 void describe_yolo_end_to_end(const Network& n, const Answers& a, Recognition& to) {
-  require_detection(n);
   set_joined(n, to);
   to.model["joined_form"] = "score_and_class";
   to.model["box_form"] = "xyxy";
@@ -156,6 +156,27 @@ void describe_yolo_end_to_end(const Network& n, const Answers& a, Recognition& t
   to.findings.push_back({boxes_text(n) + ": two corners, score and class in rows", "a row for each box that is left"});
   set_box_unit_of_grids(a, to);
   to.look_at = nullptr;  // what is found in a gray image says nothing
+  find_input(n, a, to);
+  set_pixels(kUltralytics, a, to);
+  find_classes(n, a, -1, to);
+}
+
+// The form of YOLOv7's --end2end: [n, 7].
+bool is_yolov7_end_to_end(const Network& n, const Answers&) {
+  return n.outputs.size() == 1 && n.outputs[0].is_rank(2) && n.outputs[0].dim(1) == 7;
+}
+void describe_yolov7_end_to_end(const Network& n, const Answers& a, Recognition& to) {
+  const Port& out = n.outputs[0];
+  to.model = {{"family", "boxes"},
+              {"outputs", {{"joined", out.name}}},
+              {"joined_form", "image_class_score"},
+              {"box_form", "xyxy"},
+              {"class_numbers", "channels"},
+              {"suppressed", true},
+              {"box_unit", a.box_unit.empty() ? "pixels" : a.box_unit}};
+  to.findings.push_back(
+      {"output " + out.name + " " + to_string(out.shape) + ": number of the image, two corners, class and score",
+       "a row of 7 for each box that is left"});
   find_input(n, a, to);
   set_pixels(kUltralytics, a, to);
   find_classes(n, a, -1, to);
@@ -170,7 +191,6 @@ bool is_rtdetr_joined(const Network& n, const Answers& a) {
          !fills_grids(out->dim(1), 1, n, a);
 }
 void describe_rtdetr_joined(const Network& n, const Answers& a, Recognition& to) {
-  require_detection(n);
   set_joined(n, to);
   to.model["box_unit"] = "share";
   to.model["suppression"]["iou"] = 1.0;
@@ -178,21 +198,26 @@ void describe_rtdetr_joined(const Network& n, const Answers& a, Recognition& to)
       {boxes_text(n) + ": 4 values and scores in rows", "a row for each query, and the classes of the metadata"});
   find_input(n, a, to);
   set_pixels({"how ultralytics runs RT-DETR", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"}, a, to);
-  find_classes(n, a, n.outputs[0].dim(2) - 4, to);
+  find_classes(n, a, joined(n).dim(2) - 4, to);
 }
 
 struct Queries {
   const Port *boxes = nullptr, *logits = nullptr;
 };
-// [1, q, 4] and [1, q, classes].
-Queries queries_of(const Network& n) {
+constexpr int64_t kMostQueries = 2000;
+// [1, n, 4] and [1, n, classes].
+Queries boxes_and_scores(const Network& n) {
   if (n.outputs.size() != 2 || !n.outputs[0].is_rank(3) || !n.outputs[1].is_rank(3)) return {};
   const Port *a = &n.outputs[0], *b = &n.outputs[1];
-  if (a->dim(1) != b->dim(1) || a->dim(1) > 2000) return {};
+  if (a->dim(1) != b->dim(1)) return {};
   const auto named_boxes = [](const Port* p) { return p->name.find("box") != std::string::npos; };
   if (a->dim(2) == 4 && (b->dim(2) != 4 || named_boxes(a))) return {a, b};
   if (b->dim(2) == 4) return {b, a};
   return {};
+}
+Queries queries_of(const Network& n) {
+  const Queries q = boxes_and_scores(n);
+  return q.boxes && q.boxes->dim(1) <= kMostQueries ? q : Queries{};
 }
 // A class more than there are names is the one of "no object".
 bool is_detr(const Network& n, const Answers& a) {
@@ -313,8 +338,87 @@ void describe_torchvision(const Network& n, const Answers& a, Recognition& to) {
   find_input(n, a, to);
   set_pixels({"torchvision's detectors normalise inside", "RGB"}, a, to);
   find_classes(n, a, -1, to);
-  if (a.category_ids.empty())
+  if (!a.class_numbers.empty()) {
+    to.model["class_numbers"] = a.class_numbers;
+    to.findings.push_back(
+        {a.class_numbers == "channels" ? "labels count classes from 0" : "labels are category ids", "--class-numbers"});
+  } else if (a.category_ids.empty()) {
     to.findings.push_back({"labels are category ids, from 1", "torchvision's label 0 is the background"});
+  }
+}
+
+// Two corners and a score [1, n, 5], classes [1, n] of integers.
+struct Rows {
+  const Port *boxes = nullptr, *classes = nullptr;
+};
+Rows mmdetection_outputs(const Network& n) {
+  if (n.outputs.size() != 2) return {};
+  const size_t first = is_integer_port(n.outputs[0]);
+  const Port &boxes = n.outputs[first], &classes = n.outputs[1 - first];
+  const bool fits = is_integer_port(classes) && !is_integer_port(boxes) && (!classes.known_rank || classes.is_rank(2)) &&
+                    (boxes.is_rank(3) ? boxes.dim(2) == 5 || (boxes.dim(2) == -1 && node_word(boxes.name) == "dets")
+                                      : !boxes.known_rank && node_word(boxes.name) == "dets");
+  return fits ? Rows{&boxes, &classes} : Rows{};
+}
+bool is_mmdetection(const Network& n, const Answers&) { return mmdetection_outputs(n).boxes; }
+void describe_mmdetection(const Network& n, const Answers& a, Recognition& to) {
+  const Rows o = mmdetection_outputs(n);
+  to.model = {{"family", "boxes"},      {"outputs", {{"joined", o.boxes->name}, {"classes", o.classes->name}}},
+              {"joined_form", "score"}, {"box_form", "xyxy"},
+              {"box_unit", "pixels"},   {"class_numbers", "channels"},
+              {"suppressed", true}};
+  to.findings.push_back(
+      {"boxes " + o.boxes->name + " " + to_string(o.boxes->shape) + ": two corners and score in rows; classes " + o.classes->name,
+       "as many rows in both, the classes integers"});
+  find_input(n, a, to);
+  set_stated_pixels(a, to);
+  find_classes(n, a, -1, to);
+}
+
+// The last step of RT-DETR, D-FINE and their like inside: boxes in pixels of the sizes that a second input states.
+Apart deployed_rtdetr_outputs(const Network& n) {
+  if (n.outputs.size() != 3 || !size_input(n)) return {};
+  const Apart o{output_with(n, {"boxes"}, true), output_with(n, {"scores"}, true), output_with(n, {"labels"}, true), nullptr};
+  return o.complete() && is_integer_port(*o.classes) ? o : Apart{};
+}
+bool is_deployed_rtdetr(const Network& n, const Answers&) { return deployed_rtdetr_outputs(n).complete(); }
+void describe_deployed_rtdetr(const Network& n, const Answers& a, Recognition& to) {
+  set_apart(deployed_rtdetr_outputs(n), to);
+  to.model["box_form"] = "xyxy";
+  to.model["box_unit"] = "pixels";
+  to.model["class_numbers"] = "channels";
+  find_input(n, a, to);
+  set_pixels({"how RT-DETR is trained", "RGB", 255, {0, 0, 0}, {1, 1, 1}, "stretch"}, a, to);
+  find_classes(n, a, -1, to);
+}
+
+// Boxes [1, n, 4] and scores [1, n, classes + 1] of all priors: SSD whose suppression is left to others.
+Queries priors_of(const Network& n) {
+  const Queries q = boxes_and_scores(n);
+  return q.boxes && q.boxes->dim(1) > kMostQueries && q.logits->dim(2) >= 2 ? q : Queries{};
+}
+bool is_ssd(const Network& n, const Answers&) { return priors_of(n).boxes; }
+void describe_ssd(const Network& n, const Answers& a, Recognition& to) {
+  const Queries q = priors_of(n);
+  const bool normalised = n.has_op("Softmax");
+  to.model = {{"family", "boxes"},
+              {"outputs", {{"boxes", q.boxes->name}, {"scores", q.logits->name}}},
+              {"score_form", normalised ? "probability" : "softmax"},
+              {"background", "first"},
+              {"suppressed", false}};
+  to.findings.push_back({"boxes " + q.boxes->name + " " + to_string(q.boxes->shape) + ", scores " + q.logits->name + " " +
+                             to_string(q.logits->shape) + ", the first of no object",
+                         "as many rows in both, more than queries are"});
+  to.findings.push_back({normalised ? "scores are probabilities" : "scores are logits",
+                         normalised ? "the graph's Softmax" : "the graph has no Softmax"});
+  find_input(n, a, to);
+  if (a.box_form.empty())
+    to.questions.push_back({"--box-form yxyx|xyxy|xywh|cxcywh", "the order of a box's values is not in the file"});
+  if (a.box_unit.empty()) to.questions.push_back({"--box-unit share|pixels", "nor what they are in"});
+  for (const auto& [key, value] : {std::pair{"box_form", &a.box_form}, {"box_unit", &a.box_unit}})
+    if (!value->empty()) to.model[key] = *value;
+  set_stated_pixels(a, to);
+  find_classes(n, a, q.logits->dim(2) - 1, to);
 }
 
 Apart named_outputs(const Network& n) {
@@ -348,16 +452,26 @@ std::vector<Recogniser> box_recognisers() {
        is_yolov8, describe_yolov8},
       {"yolov5", "YOLOv5, YOLOv7", "one output [1, boxes, 5 + classes], three boxes for each cell of the grids", false, is_yolov5,
        describe_yolov5},
-      {"yolox", "YOLOX, decoded or not", "one output [1, boxes, 5 + classes], one box for each cell of the grids", false,
-       is_yolox, describe_yolox},
+      {"yolox", "YOLOX", "one output [1, boxes, 5 + classes], one box for each cell of the grids", false, is_yolox,
+       describe_yolox},
       {"yolov6", "YOLOv6", "as yolox, without exponentials in the graph", false, is_yolov6, describe_yolov6},
       {"yolo_end_to_end", "YOLOv10, and YOLO exported with its suppression",
        "one output [1, boxes, 6] of corners, score and class, fewer boxes than the grids have cells", false, is_yolo_end_to_end,
        describe_yolo_end_to_end},
+      {"yolov7_end_to_end", "YOLOv7 exported with its suppression (--end2end)",
+       "one output [boxes, 7]: number of the image, corners, class, score", false, is_yolov7_end_to_end,
+       describe_yolov7_end_to_end},
       {"rtdetr_joined", "RT-DETR of ultralytics", "one output [1, queries, 4 + classes], the classes in the metadata", false,
        is_rtdetr_joined, describe_rtdetr_joined},
       {"detr", "DETR and its like", "two outputs [1, queries, 4] and [1, queries, classes + 1]", false, is_detr, describe_detr},
       {"rtdetr", "RT-DETR", "two outputs [1, queries, 4] and [1, queries, classes]", false, is_rtdetr, describe_rtdetr},
+      {"rtdetr_deployed", "RT-DETR, D-FINE and their like exported with their last step",
+       "outputs labels, boxes and scores, and a second input of two integers with size in its name", false, is_deployed_rtdetr,
+       describe_deployed_rtdetr},
+      {"ssd", "SSD without its suppression", "two outputs [1, n, 4] and [1, n, classes + 1], more than 2000 rows", false, is_ssd,
+       describe_ssd},
+      {"mmdetection", "detectors of MMDetection, exported by MMDeploy",
+       "two outputs: [1, n, 5] of corners and score, [1, n] of integers", false, is_mmdetection, describe_mmdetection},
       {"object_detection", "SSD, Faster R-CNN, ... of TensorFlow's object-detection API",
        "outputs detection_boxes, detection_scores, detection_classes", false, is_object_detection, describe_object_detection},
       {"tflite_detection", "SSD and others of TensorFlow Lite",
@@ -366,7 +480,7 @@ std::vector<Recogniser> box_recognisers() {
       {"torchvision", "RetinaNet, FCOS, Faster R-CNN, SSD of torchvision",
        "three outputs: boxes [n, 4], scores [n], labels [n] of integers; suppression in the graph", false, is_torchvision,
        describe_torchvision},
-      {"boxes", "other networks that give boxes, scores and classes", "outputs with these words in their names", true, is_named,
+      {"boxes", "a network that gives boxes, scores and classes", "outputs with these words in their names", true, is_named,
        describe_named},
   };
 }

@@ -18,7 +18,9 @@ constexpr EnumName<ScoreForm> kScoreForms[] = {
 constexpr EnumName<Background> kBackgrounds[] = {
     {Background::none, "none"}, {Background::first, "first"}, {Background::last, "last"}};
 constexpr EnumName<JoinedForm> kJoinedForms[] = {{JoinedForm::scores, "scores"},
-                                                 {JoinedForm::score_and_class, "score_and_class"}};
+                                                 {JoinedForm::score_and_class, "score_and_class"},
+                                                 {JoinedForm::score, "score"},
+                                                 {JoinedForm::image_class_score, "image_class_score"}};
 constexpr EnumName<Grid> kGrids[] = {{Grid::none, "none"}, {Grid::yolox, "yolox"}};
 
 }  // namespace
@@ -61,14 +63,16 @@ void check_boxes(const ModelFile& model, const std::string& where) {
     need(!o.scores.empty(), "outputs.scores", "must name the node that gives the scores", where);
     need(!s.objectness, "objectness", "is read from outputs.joined", where);
   } else {
-    need(o.boxes.empty() && o.scores.empty() && o.classes.empty() && o.count.empty(), "outputs.joined",
-         "stands for all outputs: leave out the others", where);
+    need(o.boxes.empty() && o.scores.empty() && o.count.empty() && (o.classes.empty() || s.joined_form == JoinedForm::score),
+         "outputs.joined", "stands for all outputs: leave out the others", where);
+    need(s.joined_form != JoinedForm::score || !o.classes.empty(), "outputs.classes",
+         "must name the node that gives the classes: joined_form is score", where);
   }
   need(s.grid == Grid::none || (!o.joined.empty() && s.form == BoxForm::cxcywh && s.unit == BoxUnit::pixels), "grid",
        "is of outputs.joined, box_form cxcywh and box_unit pixels", where);
-  const bool names_class = !o.classes.empty() || s.joined_form == JoinedForm::score_and_class;
+  const bool names_class = !o.classes.empty() || s.joined_form != JoinedForm::scores;
   need(s.joined_form == JoinedForm::scores || (!o.joined.empty() && !s.objectness && s.grid == Grid::none), "joined_form",
-       "score_and_class is of outputs.joined, without objectness and grid", where);
+       name_in(kJoinedForms, s.joined_form) + std::string(" is of outputs.joined, without objectness and grid"), where);
   const bool scores_each_class = !names_class && model.class_count() > 1;
   need(!scores_each_class || !s.suppressed, "suppressed", "must be false: boxes with a score for each class overlap", where);
   const bool about_each_class = s.background != Background::none || s.score_form == ScoreForm::softmax;

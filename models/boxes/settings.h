@@ -19,13 +19,15 @@ enum class Background { none, first, last };  // where the scores of a box have 
 // = exp(v3) * stride (Ge et al., "YOLOX", 2021).
 enum class Grid { none, yolox };
 
-enum class JoinedForm { scores, score_and_class };  // what follows the box in `joined`: a score for each class; or these two
+// What a row of `joined` holds: a box and a score for each class; box, score and class; box and score, the class in `classes`;
+// the number of the image in its batch, box, class and score.
+enum class JoinedForm { scores, score_and_class, score, image_class_score };
 
 struct BoxOutputs {
   std::string boxes, scores;   // nodes: [1, n, 4]; [1, n], or without `classes` [1, n, classes]
   std::string classes, count;  // nodes: [1, n], numbers of classes; [1], how many of the n count. Empty: none
-  // Instead of all of them: a node of [1, n, width] or [1, width, n], width = 4 of the box, 1 of objectness, scores; or
-  // 4 of the box, score, class.
+  // Instead of all of them: a node of [1, n, width] or [1, width, n], width = 4 of the box, 1 of objectness, scores; or what
+  // JoinedForm says, one form of which has `classes` beside it.
   std::string joined;
 };
 void fields(Fields& f, BoxOutputs& s);

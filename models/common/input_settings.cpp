@@ -28,6 +28,7 @@ void fields(Fields& f, InputSettings& s) {
   f.unless(std::string("top_left"), "placement", placement);
   s.placement = value_named(kPlacements, placement, "input.placement", "placement");
   f.unless(std::optional<int>(), "fill", s.fill);
+  f.unless(std::string(), "size_node", s.size_node);
 }
 
 void check(const InputSettings& s, const std::string& where) {
@@ -39,6 +40,7 @@ void check(const InputSettings& s, const std::string& where) {
   need(s.deviation.size() == 3 && *std::min_element(s.deviation.begin(), s.deviation.end()) > 0, "input.deviation",
        "must have three positive numbers", where);
   need(!s.fill || (*s.fill >= 0 && *s.fill <= 255), "input.fill", "must be 0 to 255", where);
+  need(s.size_node.empty() || s.size_node != s.node, "input.size_node", "must be another node than input.node", where);
 }
 
 int longest_whole_side(const InputSettings& s) {

@@ -22,6 +22,7 @@ struct InputSettings {
   std::vector<double> deviation = {0.229, 0.224, 0.225};
   Placement placement = Placement::top_left;
   std::optional<int> fill = {};  // pixel value 0..255 around the image; none: 0 after normalisation
+  std::string size_node = {};    // a second placeholder [1, 2] that takes width and height of the input; empty: none
 };
 void fields(Fields& f, InputSettings& s);
 

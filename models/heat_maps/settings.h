@@ -27,7 +27,7 @@ struct HeatMapSettings : FamilySettings {
   MapUnit unit = MapUnit::cells;
   int peak_window = 3;  // a peak is no smaller than any score of its class in so many rows and columns around it
   // Pixels of the input, for networks that give centres alone: their boxes are squares of twice the radius about the centre,
-  // narrower where the image ends, so that a box's middle always is the centre. 0: sizes come from a map.
+  // also over the edge of the image or tile, so that a box's middle always is the centre. 0: sizes come from a map.
   double radius = 0;
   bool suppressed = true;  // peaks are objects; false: `suppression` drops boxes that overlap
 

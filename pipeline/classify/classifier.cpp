@@ -10,6 +10,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "models/classification/settings.h"
+#include "pipeline/detect/fit_to_image.h"
 
 namespace cytodet::pipeline {
 
@@ -39,6 +40,7 @@ void Classifier::compile(Graph graph, const ClassifierOptions& options) {
   plan.outputs = model_->outputs();
   plan.input_shapes[model_->input().node] = model_->input_shape(batch_);
   try {
+    fit_to_image(graph, *model_);
     if (options.optimize) {
       PassOptions passes;
       passes.interface = {{model_->input().node}, plan.outputs};
@@ -46,6 +48,7 @@ void Classifier::compile(Graph graph, const ClassifierOptions& options) {
     }
     inline_functions(graph);  // those that the passes leave to TensorFlow's compiler
     plan_ = Plan::compile(graph, plan);
+    check_inputs(*plan_, model_->input());
     std::vector<OutputSpec> outputs;
     for (const TensorSpec& out : plan_->outputs()) outputs.push_back({out.name, out.dtype, out.shape});
     model_->check_outputs(outputs);

@@ -196,7 +196,9 @@ std::function<int()> setup_export(CLI::App& app) {
   app.add_option("RESULTS", o->results, "Run folder, or COCO results from anywhere")->required();
   app.add_option("-o,--out", o->out, "File, its form recognised by its name; or folder, for a file per image and form")
       ->required();
-  app.add_option("--format", o->formats, "Forms: " + output_names())->delimiter(',')->allow_extra_args(false);
+  app.add_option("--format", o->formats, "Forms, with commas between them: " + output_names())
+      ->delimiter(',')
+      ->allow_extra_args(false);
   CLI::Option* image = app.add_option("--image", o->image, "Only the image with this id");
   app.add_option("--score", o->hints.score,
                  "Minimum score of a box (default: of the forms that count cells, the operating point)")

@@ -40,7 +40,11 @@ int infer_once(const InferFlags& o, const InferOptions& options) {
   plan.add_input(o.feeds, "the feeds");
   plan.add_output(o.out, "the answer");
   check_outputs(plan);
-  Json j{{"outputs", tensors_to_json(infer(o.graph, read_feeds(o.feeds), options))}};
+  const GraphRunner runner(o.graph, options);
+  const NamedTensors answers = runner.run(read_feeds(o.feeds), {});
+  Json tensors = Json::object();
+  for (const std::string& name : runner.outputs()) tensors[name] = tensors_to_json({{name, answers.at(name)}})[name];
+  Json j{{"outputs", std::move(tensors)}};
   std::string text = j.dump() + "\n";
   if (o.out.empty())
     std::fputs(text.c_str(), stdout);

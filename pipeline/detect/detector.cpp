@@ -14,6 +14,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
 #include "models/registry.h"
+#include "pipeline/detect/fit_to_image.h"
 
 namespace cytodet::pipeline {
 
@@ -63,6 +64,7 @@ bool is_plain(const InputSettings& s) {
 }  // namespace
 
 NetworkInput::NetworkInput(const Plan& plan, const InputSettings& settings) {
+  check_inputs(plan, settings);
   const TensorSpec& spec = plan.inputs().at(0);
   if (spec.quant) {
     bytes_ = InputQuantization{{}, spec.quant->qmin, spec.quant->qmax};
@@ -135,7 +137,9 @@ void Detector::prepare(Graph graph) {
     if (settings_.tiling.fit_edges) {
       inline_functions(graph);
       graph_ = graph;
-      step_ = input_step(graph, frozen_->input().node, size_of(frozen_->input()), frozen_->outputs());
+      Graph fitted = graph;
+      fit_to_image(fitted, *frozen_);
+      step_ = input_step(fitted, frozen_->input().node, size_of(frozen_->input()), frozen_->outputs());
       tile_shape_.step_x = static_cast<double>(step_.width) / static_cast<double>(size.width);
       tile_shape_.step_y = static_cast<double>(step_.height) / static_cast<double>(size.height);
     }
@@ -169,6 +173,7 @@ std::shared_ptr<Detector::Sized> Detector::compile(Graph graph, MapSize size) co
   plan.quantized_inputs = quantized_input_;
   plan.input_shapes[model.input().node] = model.input_shape();
   try {
+    fit_to_image(graph, model);
     if (size != frozen) {
       inline_functions(graph);
       if (!any_size_) resize_input(graph, model.input().node, frozen, size, plan.outputs);

@@ -20,8 +20,8 @@ namespace cytodet::pipeline {
 // An image becomes the input of a compiled network, in the type that the plan takes.
 class NetworkInput {
  public:
-  // The plan's first input. Throws Error where it is neither floats nor bytes, and where it is bytes of pixels, which the graph
-  // itself normalises, but the model file asks for a normalisation.
+  // The plan's only input. Throws Error as check_inputs() does, where it is neither floats nor bytes, and where it is bytes of
+  // pixels, which the graph itself normalises, but the model file asks for a normalisation.
   NetworkInput(const Plan& plan, const InputSettings& settings);
 
   // Fills the runner's input with the image, which lies in it as `box` says.

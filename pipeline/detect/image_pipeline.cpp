@@ -81,6 +81,7 @@ class Batch {
     pipeline.run(streams, streams * 2 + 1);
     if (finishing_.valid()) finishing_.get();
     if (opening_.valid()) opening_.wait();
+    if (hooks_.keep_part && started_ && at_work_) finish(*at_work_, std::move(pending_), true);
     if (stopping())
       std::erase_if(report_.images, [this](const DetectedImage& r) { return !finished_[static_cast<size_t>(r.index)]; });
     report_.wall_ms = watch.ms();
@@ -213,14 +214,18 @@ class Batch {
     }
     if (!started_) {
       started_ = true;
+      at_work_ = job.image;
+      tiles_done_ = 0;
       if (hooks_.started) hooks_.started(static_cast<size_t>(r.index), static_cast<int>(p.tiles.size()));
     }
     if (job.tile && !r.failed()) {
       take(p, job);
+      ++tiles_done_;
       if (hooks_.tile) hooks_.tile(static_cast<size_t>(r.index));
     }
     if (!job.last) return;
     started_ = false;
+    at_work_.reset();
     // One image is finished at a time, beside the tiles of the next.
     if (finishing_.valid()) finishing_.get();
     finishing_ =
@@ -248,7 +253,8 @@ class Batch {
       pending_.insert(pending_.end(), job.found.begin(), job.found.end());
   }
 
-  void finish(OpenImage& p, std::vector<RawDetection> pending) {
+  // is_part: not all tiles were run.
+  void finish(OpenImage& p, std::vector<RawDetection> pending, bool is_part = false) {
     DetectedImage& r = report_.images[static_cast<size_t>(p.result.index)];
     r = std::move(p.result);
     finished_[static_cast<size_t>(r.index)] = true;
@@ -266,6 +272,9 @@ class Batch {
         r.fail(r.path + ": out of memory while merging; use a higher --score");
       }
       r.times.merge = watch.ms() / 1000;
+      if (is_part)
+        r.fail(r.path + ": was stopped after " + std::to_string(tiles_done_) + " of " + std::to_string(p.tiles.size()) +
+               " tiles");
     }
     if (hooks_.done) try {
         hooks_.done(r);
@@ -289,6 +298,8 @@ class Batch {
   size_t next_input_ = 0, next_tile_ = 0, next_look_ = 0;
   // State of consume():
   bool started_ = false;
+  std::shared_ptr<OpenImage> at_work_;  // that has started and not ended
+  int64_t tiles_done_ = 0;              // of it
   std::vector<RawDetection> pending_;
   std::future<void> finishing_;
 };

@@ -50,6 +50,8 @@ struct DetectHooks {
   std::function<void(DetectedImage&)> done;  // an Error it throws is the image's failure. It may move the detections away.
   bool masks = false;                        // make DetectedImage::mask
   std::function<bool()> stop;                // true: no further tile is run; images that are not whole are left out of the report
+  // When stopped, the image at work is reported, too: as failed, with what its tiles have given.
+  bool keep_part = false;
   // Opens an input instead of the file that it names: pixels in memory. One call at a time.
   std::function<std::unique_ptr<Slide>(size_t input)> open;
   std::vector<int> streams;  // the detector's streams that are used, each in [0, Detector::streams()); empty: all

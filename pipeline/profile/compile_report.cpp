@@ -9,6 +9,7 @@
 #include "core/settings.h"
 #include "core/timing.h"
 #include "exec/runtime/plan.h"
+#include "graph/io/onnx/onnx.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/io/tflite/edge_tpu.h"
@@ -117,17 +118,20 @@ void count_kernels(CompileReport& r, const Graph& graph, const std::map<std::str
 // Reports which operators can be read of a file that cannot be read whole.
 bool report_unread(CompileReport& r, const std::filesystem::path& path) {
   const auto kind = kind_at(path);
-  if (!kind || kind->readable != ReadableKind::tflite) return false;
-  const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
-  const lite::LiteModel model = lite::parse_lite(bytes, path.string());
   CompileRows rows;
   bool all = true;
-  for (const lite::LiteOp& op : model.graphs.at(0).ops) {
-    const bool known = lite::is_read(op);
-    rows.add(op.name(), known ? "Known" : "Not supported: it is not read");
+  const auto add = [&](const std::string& op, bool known) {
+    rows.add(op, known ? "Known" : "Not supported: it is not read");
     all &= known;
     ++r.operations;
     r.mapped += known;
+  };
+  if (kind && kind->readable == ReadableKind::tflite) {
+    const std::string bytes = read_file(path, (int64_t{2} << 30) - 1);
+    const lite::LiteModel model = lite::parse_lite(bytes, path.string());
+    for (const lite::LiteOp& op : model.graphs.at(0).ops) add(op.name(), lite::is_read(op));
+  } else if (kind && kind->readable == ReadableKind::onnx) {
+    for (const onnx::OperatorUse& op : onnx_operators(path)) add(op.name, op.is_read);
   }
   r.rows = rows.sorted();
   return !all;

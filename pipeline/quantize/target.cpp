@@ -17,6 +17,7 @@
 #include "models/classification_model.h"
 #include "models/detection_model.h"
 #include "pipeline/detect/detector.h"
+#include "pipeline/detect/fit_to_image.h"
 #include "pipeline/detect/image_pipeline.h"
 #include "pipeline/inputs/labelled_images.h"
 #include "pipeline/inputs/list_inputs.h"
@@ -120,6 +121,7 @@ void read_graph_of(QuantizationTarget& s, const GraphChanges& changes) {
   if (s.model) {
     s.graph = read_network(s.path, changes.sizes);
     set_values(s.graph, changes.set);
+    fit_to_image(s.graph, *s.network);
   } else {
     s.graph = read_graph(s.path, changes);
   }
@@ -238,8 +240,10 @@ namespace {
 void feed_sample(const LabelledImage& sample, const QuantizationTarget& s, Runner& runner) {
   if (const auto* detector = dynamic_cast<const DetectionModel*>(s.network.get()))
     return feed_image(sample.path, *detector, runner);
-  if (const auto* classifier = dynamic_cast<const ClassificationModel*>(s.network.get()))
+  if (const auto* classifier = dynamic_cast<const ClassificationModel*>(s.network.get())) {
+    check_inputs(runner.plan(), classifier->input());
     return classifier->preprocess(load_labelled_image(sample, classifier->jpeg()).image, runner.input(0).data<float>());
+  }
   feed_case(sample.path, s.graph, runner);
 }
 

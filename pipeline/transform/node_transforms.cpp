@@ -99,6 +99,7 @@ void number_nodes(Graph& g, const std::vector<NodeId>& order) {
   Graph sorted;
   sorted.extra = g.extra;
   sorted.library = g.library;
+  sorted.output_order = g.output_order;
   std::map<NodeId, NodeId> at;
   for (NodeId id : order) {
     Node n = g.node(id);

@@ -42,3 +42,7 @@ def make(kind: int, message: str, where: str, problem: str, advice: str) -> Erro
 def usage(where: str, problem: str, advice: str = "") -> UsageError:
     """UsageError in the form of the library's."""
     return UsageError(f"{where}: {problem}" + (f"; {advice}" if advice else ""), where, problem, advice)
+
+
+def out_of_memory(where: str, problem: str, advice: str) -> OutOfMemoryError:
+    return OutOfMemoryError(f"{where}: {problem}; {advice}", where, problem, advice)

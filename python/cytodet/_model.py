@@ -1,8 +1,9 @@
 """Models: networks that detect."""
 from __future__ import annotations
 
+import copy
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -177,7 +178,16 @@ class Model(Opened[_binding.Model]):
         return self._finished(self._opened().detect_images, images, options, progress)
 
     def _on_files(self, sources: List[Any], options: Dict[str, Any], progress: ProgressLike) -> Results:
-        return self._finished(self._opened().detect_files, [_settings.path_bytes(s, "source") for s in sources], options, progress)
+        paths = [_settings.path_bytes(s, "source") for s in sources]
+        keys = [os.path.abspath(p) for p in paths]
+        once = dict(zip(reversed(keys), reversed(paths)))  # the first of equal ones: the library takes a file once
+        firsts = [once[k] for k in dict.fromkeys(keys)]
+        results = self._finished(self._opened().detect_files, firsts, options, progress)
+        if len(firsts) == len(paths) or [os.fsencode(r.name) for r in results] != firsts:
+            return results
+        place = {k: i for i, k in enumerate(dict.fromkeys(keys))}
+        given: Set[bytes] = set()
+        return Results((_first_or_copy(results[place[k]], k, given) for k in keys), results.stopped)
 
     def _finished(self, call: Any, inputs: List[Any], options: Dict[str, Any], progress: ProgressLike) -> Results:
         tell, close = reporter(progress)
@@ -190,6 +200,15 @@ class Model(Opened[_binding.Model]):
             stopped_by.results = results
             raise stopped_by
         return results
+
+
+def _first_or_copy(result: Result, key: bytes, given: Set[bytes]) -> Result:
+    """The result of a file, and copies of it where the file is named again, so that a list gives a list as long."""
+    if key in given:
+        result = copy.copy(result)
+        result.boxes, result.scores, result.classes = result.boxes.copy(), result.scores.copy(), result.classes.copy()
+    given.add(key)
+    return result
 
 
 def _only(results: Results, source: Any) -> Result:

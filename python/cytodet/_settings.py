@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from cytodet._errors import UsageError, usage
 
@@ -54,6 +55,20 @@ def plain(value: Any) -> Any:
     raise usage("settings", f"hold {type(value).__name__}", "use numbers, texts, lists and dicts")
 
 
+def _numbers(values: Any, key: str = "settings") -> Iterator[Tuple[str, float]]:
+    """The floats in settings, each with the key that holds it."""
+    if isinstance(values, Mapping):
+        for k, v in values.items():
+            yield from _numbers(v, str(k))
+    elif isinstance(values, (list, tuple)):
+        for v in values:
+            yield from _numbers(v, key)
+    elif isinstance(values, float):
+        yield key, values
+    elif hasattr(values, "tolist"):
+        yield from _numbers(values.tolist(), key)
+
+
 def text_of(values: Mapping[str, Any]) -> str:
     """JSON for the library."""
     try:
@@ -61,6 +76,9 @@ def text_of(values: Mapping[str, Any]) -> str:
     except UsageError:
         raise
     except (TypeError, ValueError) as e:
+        for key, value in _numbers(values):
+            if not math.isfinite(value):
+                raise usage(key, f"is {value}", "give a finite number") from None
         raise usage("settings", str(e)) from None
 
 

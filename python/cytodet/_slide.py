@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from cytodet import _binding, _process, _settings
-from cytodet._errors import usage
+from cytodet._errors import out_of_memory, usage
 from cytodet._opened import Opened
 from cytodet._settings import PathLike
 
@@ -60,9 +60,11 @@ class Slide(Opened[_binding.Slide]):
     def read(self, level: int, x: int, y: int, w: int, h: int) -> np.ndarray:
         """The pixels [x, x + w) x [y, y + h) of a level, in pixels of that level: uint8 [h, w, 3], RGB; white outside.
 
-        UsageError: no such level, a size that is not positive. Error: stored data that is damaged.
+        UsageError: no such level, a size that is not positive. Error: stored data that is damaged. OutOfMemoryError: more pixels
+        than memory holds.
         """
-        return self._opened().read(*_whole({"level": level}, 31), *_whole({"x": x, "y": y}, 63), *_whole({"w": w, "h": h}, 31))
+        (number,), (left, top), (width, height) = _whole({"level": level}, 31), _whole({"x": x, "y": y}, 63), _whole({"w": w, "h": h}, 31)
+        return self._pixels(width, height, lambda handle: handle.read(number, left, top, width, height))
 
     def read_scaled(self, box: Tuple[float, float, float, float], w: int, h: int) -> np.ndarray:
         """The area x0, y0, x1, y1 [level-0 pixels] as uint8 [h, w, 3]: shrinking takes the mean, enlarging is bilinear."""
@@ -70,13 +72,22 @@ class Slide(Opened[_binding.Slide]):
             x0, y0, x1, y1 = (float(v) for v in box)
         except (TypeError, ValueError):
             raise usage("box", f"is {box!r}", "give x0, y0, x1, y1 in level-0 pixels") from None
-        return self._opened().read_scaled(x0, y0, x1, y1, *_whole({"w": w, "h": h}, 31))
+        width, height = _whole({"w": w, "h": h}, 31)
+        return self._pixels(width, height, lambda handle: handle.read_scaled(x0, y0, x1, y1, width, height))
 
     def thumbnail(self, max_side: int = 1024) -> np.ndarray:
         """What was scanned, its longer side max_side pixels: uint8 [height, width, 3]."""
         x, y, width, height = self.bounds
         scale = _whole({"max_side": max_side}, 31)[0] / max(width, height)
         return self.read_scaled((x, y, x + width, y + height), max(1, round(width * scale)), max(1, round(height * scale)))
+
+    def _pixels(self, width: int, height: int, read: Callable[[_binding.Slide], np.ndarray]) -> np.ndarray:
+        handle = self._opened()
+        try:
+            return read(handle)
+        except MemoryError:
+            raise out_of_memory(self.path, f"{width} x {height} pixels are {3 * width * height / 2**30:.1f} GiB, more than memory holds",
+                                "read less at once, or a coarser level") from None
 
 
 def _whole(values: Dict[str, Any], bits: int) -> List[int]:

@@ -4,6 +4,7 @@
 
 #include "python/src/binding.h"
 #include "python/src/tensors.h"
+#include "python/src/watched_call.h"
 
 namespace cytodet::python {
 namespace {
@@ -37,9 +38,13 @@ class PyGraph {
     std::vector<cytodet_tensor> tensors;
     for (const Feed& f : feeds) tensors.push_back(f.tensor());
     const std::vector<const char*> names = detail::pointers(outputs);
-    return list_of_tensors(call_unlocked([&](cytodet_error** error) {
-      return cytodet_graph_run(graph_.get(), tensors.data(), tensors.size(), names.data(), names.size(), error);
-    }));
+    WatchedCall call(nb::none());
+    cytodet_tensors* answers = call.run([&](const cytodet_callbacks* callbacks, cytodet_error** error) {
+      return cytodet_graph_run_watched(graph_.get(), tensors.data(), tensors.size(), names.data(), names.size(), callbacks,
+                                       error);
+    });
+    call.rethrow();
+    return list_of_tensors(answers);
   }
 
  private:

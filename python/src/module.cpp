@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 
 #include <exception>
+#include <new>
 
 #include "python/src/binding.h"
 
@@ -16,6 +17,10 @@ void translate(const std::exception_ptr& thrown, void*) {
   } catch (const Error& e) {
     const nb::object made = nb::module_::import_("cytodet._errors")
                                 .attr("make")(static_cast<int>(e.kind()), e.what(), e.where(), e.problem(), e.advice());
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
+  } catch (const std::bad_alloc&) {
+    const nb::object made = nb::module_::import_("cytodet._errors")
+                                .attr("out_of_memory")("memory", "ran out", "give smaller arrays, or fewer at once");
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
   }
 }

@@ -18,6 +18,7 @@ WatchedCall::WatchedCall(nb::object progress) : progress_(std::move(progress)) {
   callbacks_.struct_size = sizeof callbacks_;
   callbacks_.user = this;
   callbacks_.stop = on_stop;
+  callbacks_.keep_part = 1;
   if (!progress_.is_none()) callbacks_.progress = on_progress;
 }
 

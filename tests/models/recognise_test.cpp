@@ -54,6 +54,54 @@ TEST(Recognise, OtherTasksThanDetectionAreRefused) {
   EXPECT_THAT(error_of([&] { recognised(n, with_classes(5)); }), HasSubstr("\"obb\""));
 }
 
+TEST(Recognise, BatchesOfSeveralImagesAreNamed) {
+  NetworkDescription n = network({4, 64, 64, 3}, {port("output0", {4, 9, 84})});
+  EXPECT_THAT(error_of([&] { recognised(n, with_classes(5)); }),
+              HasSubstr("input images: takes batches of 4 images: [4,64,64,3]; export the network with a batch of one"));
+}
+
+TEST(Recognise, HeadsBesideTheRowsThatAreMadeOfThemAreLeftAside) {
+  NetworkDescription n = network({1, 64, 64, 3}, {port("out", {1, 252, 8}), port("r1", {1, 3, 8, 8, 8}),
+                                                  port("r2", {1, 3, 4, 4, 8}), port("r3", {1, 3, 2, 2, 8})});
+  std::swap(n.outputs[0], n.outputs[2]);
+  const Recognition r = recognised(n, with_classes(3));
+  EXPECT_EQ(r.family, "yolov5");
+  EXPECT_EQ(r.model["outputs"]["joined"], "out");
+  n.outputs[1].shape.back() = 7;  // made of something else
+  EXPECT_THAT(error_of([&] { recognised(n, with_classes(3)); }), HasSubstr("no family"));
+}
+
+TEST(Recognise, AnswersThatAFamilyDoesNotAskAreRefused) {
+  const NetworkDescription n = network({1, 64, 64, 3}, {port("output0", {1, 9, 84})});
+  ImportAnswers a = with_classes(5);
+  a.box_form = "xyxy";
+  EXPECT_THAT(error_of([&] { recognised(n, a); }),
+              HasSubstr("--box-form xyxy: is no answer for the family yolov8, which has cxcywh; leave it out"));
+  a.box_form = "";
+  a.class_numbers = "channels";
+  EXPECT_THAT(error_of([&] { recognised(n, a); }), HasSubstr("--class-numbers channels: is no answer for the family yolov8"));
+}
+
+TEST(Recognise, NumbersOfTorchvisionsLabelsAreAnswered) {
+  NetworkDescription n =
+      network({1, 64, 64, 3}, {port("boxes", {-1, 4}), port("scores", {-1}), port("labels", {-1}, DType::i64)});
+  n.ops = {{"NonMaxSuppressionV3", 1}};
+  EXPECT_FALSE(recognised(n, with_classes(3)).model.contains("class_numbers"));
+  ImportAnswers a = with_classes(4);
+  a.class_numbers = "channels";
+  EXPECT_EQ(recognised(n, a).model["class_numbers"], "channels");
+}
+
+TEST(Recognise, ASecondInputOfSizesIsFed) {
+  NetworkDescription n =
+      network({1, 64, 64, 3}, {port("labels", {-1, -1}, DType::i64), port("boxes", {-1, -1, 4}), port("scores", {-1, -1})});
+  n.inputs.push_back(port("orig_target_sizes", {-1, 2}, DType::i64));
+  const Recognition r = recognised(n, with_classes(3));
+  EXPECT_EQ(r.family, "rtdetr_deployed");
+  EXPECT_EQ(r.model["input"]["size_node"], "orig_target_sizes");
+  EXPECT_EQ(r.model["input"]["node"], "images");
+}
+
 TEST(Recognise, ExponentialsTellYoloxDecoded) {
   NetworkDescription n = network({1, 128, 128, 3}, {port("output", {1, 336, 85})});
   n.ops = {{"Exp", 1}};

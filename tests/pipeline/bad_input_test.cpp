@@ -42,11 +42,13 @@ TEST_F(BadInput, GraphFiles) {
   std::string whole = read_file(kSource + "/models/efficientdet/efficientdet_d0_blood.pb");
   expect_one_line(run({"inspect", path("none.pb")}), 1, {"none.pb", "cannot open", "check the path"});
   expect_one_line(run({"inspect", put("empty.pb", "")}), 1, {"empty.pb", "is empty"});
+  expect_one_line(run({"inspect", put("empty.onnx", "")}), 1, {"empty.onnx: is empty; export or copy it again"});
+  expect_one_line(run({"inspect", put("text.onnx", "a text")}), 1, {"text.onnx: is no ONNX model; export or copy it again"});
   expect_one_line(run({"inspect", folder.string()}), 1, {"is a directory"});
   expect_one_line(run({"inspect", put("short.pb", whole.substr(0, whole.size() / 2))}), 1, {"short.pb", "is not a GraphDef"});
   expect_one_line(run({"inspect", put("text.pbtxt", "node { name: \"a\" op: }")}), 1, {"text.pbtxt", "line 1"});
   expect_one_line(run({"optimize", put("random.pb", std::string(5000, '\x93')), "-o", path("out.pb")}), 1, {"random.pb"});
-  EXPECT_THAT(names(folder), ElementsAre("empty.pb", "random.pb", "short.pb", "text.pbtxt"));
+  EXPECT_THAT(names(folder), ElementsAre("empty.onnx", "empty.pb", "random.pb", "short.pb", "text.onnx", "text.pbtxt"));
 }
 
 // An OME-TIFF of three channels is one image; one of five is not, and spares the others.

@@ -9,6 +9,7 @@
 #include "graph/io/read_graph.h"
 #include "pipeline/detect/detector.h"
 #include "tests/error_of.h"
+#include "tests/graph/onnx_writer.h"
 #include "tests/pipeline/program.h"
 #include "tiling/slides/image_io.h"
 
@@ -188,6 +189,40 @@ TEST_F(BoxNetworks, AnOnnxYoloDetects) {
     EXPECT_NEAR(found[i].box.x0, wanted[i].box.x0, 1e-3);
     EXPECT_NEAR(found[i].box.y1, wanted[i].box.y1, 1e-3);
   }
+}
+
+// A network that gives the place of every bright pixel. What two tiles see of one is one point, wherever the seam is: its box is
+// of one size in both.
+TEST_F(BoxNetworks, PointsOnTheSeamsOfTilesAreFoundOnce) {
+  using namespace cytodet::testing;
+  put("net.onnx",
+      onnx_model(
+          onnx_input("images", {1, 3, 256, 256}) + onnx_node("ReduceMax", {"images"}, {"gray"}, onnx_ints("axes", {1})) +
+              onnx_node("MaxPool", {"gray"}, {"heatmap"}, onnx_ints("kernel_shape", {4, 4}) + onnx_ints("strides", {4, 4})) +
+              onnx_output("heatmap"),
+          13));
+  const std::string model = put("net.json", R"({"family": "heat_maps", "graph": "net.onnx", "classes": ["cell"],
+    "input": {"node": "images", "width": 256, "height": 256, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
+    "outputs": {"heat_map": "heatmap"}, "layout": "channels_first", "radius": 10, "suppression": {"score": 0.3, "detections": 1000}})");
+  Image image(700, 500);
+  size_t dots = 0;
+  for (int y = 1; y < image.height; y += 29)
+    for (int x = 1 + y % 7; x < image.width; x += 27, ++dots)
+      std::fill_n(&image.rgb[static_cast<size_t>(3 * (y * image.width + x))], 3, 230);
+  std::filesystem::create_directory(folder / "images");
+  put("images/dots.png", encode_image(image, false));
+  for (const char* overlap : {"20", "64"})
+    for (const char* method : {"owner", "nms", "wbf", "greedy_nmm", "nmm"}) {
+      const Output o = run({"detect", "--model", model, path("images"), "-o", path("out"), "--overwrite", "--mode", "slide",
+                            "--tile", "256", "--overlap", overlap, "--merge", method, "--detections", "1000"});
+      ASSERT_EQ(o.code, 0) << o.err;
+      const Json found = read_json(folder / "out/detections.json");
+      EXPECT_EQ(found.size(), dots) << method << " " << overlap;
+      for (const Json& d : found) {
+        EXPECT_NEAR(d["bbox"][2].get<double>(), 20, 1e-6);
+        EXPECT_NEAR(d["bbox"][3].get<double>(), 20, 1e-6);
+      }
+    }
 }
 
 TEST_F(BoxNetworks, BytesAreFedAsTheyAre) {

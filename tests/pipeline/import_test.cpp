@@ -145,6 +145,38 @@ TEST_F(Import, WhatTheFileDoesNotSayIsAskedFor) {
                                             HasSubstr("--divisor"))));
 }
 
+// What a network takes beside the image is a constant, or it is refused: zeros would give boxes of nothing.
+TEST_F(Import, InputsThatNothingFeedsAreNamed) {
+  ASSERT_EQ(import(copy("rtdetr_deployed.onnx"), {"--classes", "a,b,c"}).code, 0);
+  const Output inferred = run({"infer", path("rtdetr_deployed.onnx")});
+  EXPECT_EQ(inferred.code, 2);
+  EXPECT_THAT(inferred.errors(), ElementsAre(AllOf(HasSubstr("rtdetr_deployed.onnx: input "), HasSubstr("is not fed"))));
+  Json model = read_json(path("rtdetr_deployed.json"));
+  model["input"].erase("size_node");
+  put("rtdetr_deployed.json", model.dump());
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"detect", "--model"}, {"quantize"}, {"bench", "--model"}}) {
+    std::vector<std::string> all = words;
+    all.push_back(path("rtdetr_deployed.json"));
+    if (words[0] == "detect") all.insert(all.end(), {kNetworks + "/cells.png", "-o", path("out")});
+    if (words[0] == "quantize") all.insert(all.end(), {"--images", kSource + "/tests/data/bccd", "-o", path("int8.pb")});
+    const Output o = run(all);
+    EXPECT_EQ(o.code, 1) << words[0];
+    EXPECT_THAT(o.err, AllOf(HasSubstr("rtdetr_deployed.onnx: "),
+                             HasSubstr("input orig_target_sizes: is fed by nothing: the model file feeds images "
+                                       "alone; make it a constant")))
+        << words[0];
+  }
+}
+
+TEST_F(Import, SizesThatANetworkTakesStayInAQuantizedOne) {
+  ASSERT_EQ(import(copy("rtdetr_deployed.onnx"), {"--classes", "round,d'oh,flat", "--score", "0.3"}).code, 0);
+  Output o =
+      run({"quantize", path("rtdetr_deployed.json"), "--images", kNetworks + "/cells.png", "-o", path("int8.pb"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(detected(path("int8.json")).size(), 20u);
+}
+
 TEST_F(Import, WhatIsNoDetectionNetworkIsRefused) {
   EXPECT_THAT(import(kSource + "/tests/data/graph/lenet_frozen.pb", {"-o", path("x.json")}).errors(),
               ElementsAre(AllOf(HasSubstr("lenet_frozen.pb"), HasSubstr("are those of no family that is known"))));

@@ -1,6 +1,7 @@
 // quantize --mode, convert to .tflite, compile-report and compare-modes.
 #include <gmock/gmock.h>
 
+#include "tests/graph/onnx_writer.h"
 #include "tests/pipeline/program.h"
 
 namespace cytodet::test {
@@ -100,6 +101,25 @@ TEST_F(QuantizeModes, TheReportCountsEveryOperator) {
   const Output text = run({"compile-report", kLite + "net_integer/model.tflite"});
   EXPECT_THAT(text.out, AllOf(HasSubstr("Model compiled successfully for this machine"), HasSubstr("100.0 % of them in 8 bits"),
                               ::testing::ContainsRegex("Conv2D +5 +INT8 kernel\n")));
+}
+
+// A file whose operators are not all read is counted all the same.
+TEST_F(QuantizeModes, TheReportCountsOperatorsOfOnnxThatAreNotRead) {
+  using namespace cytodet::testing;
+  put("net.onnx",
+      onnx_model(onnx_input("x", {1, 3, 8, 8}) + onnx_node("Relu", {"x"}, {"a"}) +
+                 onnx_node("Foo", {"a"}, {"b"}, onnx_bytes(7, "com.x")) + onnx_node("Foo", {"b"}, {"c"}, onnx_bytes(7, "com.x")) +
+                 onnx_node("STFT", {"c"}, {"y"}) + onnx_output("y")));
+  const Output o = run({"compile-report", path("net.onnx"), "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json j = json_of(o.out);
+  EXPECT_EQ(j["operations"], 4);
+  EXPECT_EQ(j["mapped"], 1);
+  ASSERT_EQ(j["operators"].size(), 3u);
+  EXPECT_EQ(j["operators"][2]["operator"], "com.x.Foo");
+  EXPECT_EQ(j["operators"][2]["count"], 2);
+  EXPECT_THAT(run({"compile-report", path("net.onnx")}).out,
+              ::testing::ContainsRegex("com.x.Foo +2 +Not supported: it is not read\n"));
 }
 
 // As the compiler's own logs have it: of a model with floats at its ends the two conversions stay on the CPU.

@@ -1,6 +1,8 @@
 """Detection on files, slides and pixels: the program's boxes, and what is refused."""
 import copy
+import os
 import pickle
+import re
 import threading
 import time
 
@@ -69,10 +71,24 @@ def test_errors_are_the_lines_of_the_program(model, tmp_path):
     usage(lambda: model.detect(IMAGES), "is no single file", "give a list")
     usage(lambda: model.detect(IMAGE, settings={"tiling": {"tile_pxx": 3}}), "tile_pxx", "tile_px")
     usage(lambda: model.detect(IMAGE, tile=-4), "tile_px")
+    usage(lambda: model.detect(IMAGE, mpp=float("nan")), "mpp: is nan; give a finite number")
+    usage(lambda: model.detect(IMAGE, settings={"merge": {"iou": np.float32("inf")}}), "iou: is inf")
     usage(lambda: model.detect(IMAGE, score=0.001), "detect.score", "below the model's")
     usage(lambda: cytodet.load(MODEL, streams=-3), "streams")
     usage(lambda: cytodet.load("a\0b"), "no path")
     usage(lambda: cytodet.load(3), "path: is int")
+
+
+def test_a_list_gives_a_list_as_long(model, tmp_path):
+    other = tmp_path / "other.jpg"
+    other.write_bytes(IMAGE.read_bytes())
+    there = os.path.join(os.path.dirname(IMAGE), ".", os.path.basename(IMAGE))
+    results = model.detect([IMAGE, other, there, str(IMAGE)])
+    assert [r.name for r in results] == [str(IMAGE), str(other), str(IMAGE), str(IMAGE)]
+    results[2].boxes[0] = 0
+    assert (results[0].boxes[0] != 0).any() and (results[3].boxes[0] != 0).any()
+    missing = model.detect([tmp_path / "none.png", IMAGE, tmp_path / "none.png"])
+    assert [r.state for r in missing] == ["failed", "done", "failed"]
 
 
 def test_closed_objects_say_so(pixels):
@@ -159,7 +175,10 @@ def test_what_progress_raises_ends_the_call_and_keeps_what_is_done(model):
 
     with pytest.raises(RuntimeError, match="enough") as caught:
         model.detect([IMAGE, SLIDE], **TILES, progress=stop)
-    assert [r.name for r in caught.value.results] == [str(IMAGE)] and caught.value.results.stopped
+    whole, part = caught.value.results
+    assert (whole.name, whole.state, part.name, part.state) == (str(IMAGE), "done", str(SLIDE), "failed")
+    assert caught.value.results.stopped and len(part) > 0
+    assert re.search(r"blood-mosaic.tif: was stopped after \d+ of \d+ tiles", str(part.error))
 
 
 def test_results_are_values(model, pixels):

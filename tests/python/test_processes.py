@@ -92,6 +92,62 @@ def test_a_fork_behind_work_says_why_it_does_not():
     assert lines[3] == "True", ran.stderr
 
 
+SENT = """
+import multiprocessing, os, sys, cytodet
+def use(args):
+    opened, attribute = args
+    try:
+        return str(getattr(opened, attribute) if attribute else opened.detect(sys.argv[2]))
+    except cytodet.UsageError as e:
+        return str(e)
+if __name__ == "__main__":
+    model = cytodet.load(sys.argv[1], streams=1)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        for line in pool.map(use, [(model, ""), (model, "class_names"), (model, "path")]):
+            print(line)
+"""
+
+
+def test_a_model_sent_to_a_fork_says_why_it_is_of_no_use(tmp_path):
+    file = tmp_path / "sent.py"
+    file.write_text(SENT)
+    ran = subprocess.run([sys.executable, file, MODEL, IMAGE], capture_output=True, text=True, env=environment(), timeout=60)
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 3, ran.stderr
+    assert "threads do not outlive a fork" in lines[0] and "threads do not outlive a fork" in lines[1]
+    assert lines[2] == str(MODEL)
+
+
+LONG_RUN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import sys, time, numpy, cytodet
+graph = cytodet.Graph(sys.argv[1])
+def run(images):
+    began = time.process_time()
+    try:
+        graph.run({"image": numpy.zeros((images, 512, 512, 3), numpy.float32)}, "class_logits_3")
+    except KeyboardInterrupt:
+        print("interrupted")
+    return time.process_time() - began
+run(4)
+whole = 16 * run(4)
+print("working", flush=True)
+print(run(64) / whole, flush=True)
+"""
+
+
+def test_an_interrupt_stops_a_graph_between_its_steps():
+    child = subprocess.Popen([sys.executable, "-c", LONG_RUN, MODEL.with_suffix(".pb")], stdout=subprocess.PIPE, text=True,
+                             env=environment())
+    assert child.stdout.readline() == "working\n"
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    words = child.stdout.read().split()
+    child.wait(60)
+    assert words[0] == "interrupted" and float(words[1]) < 0.8  # of the processor time of the whole run
+
+
 INTERRUPTED = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it

@@ -27,6 +27,8 @@ def test_regions_of_a_slide():
         usage(lambda: slide.read(0, 0.5, 0, 5, 5), "x: is 0.5")
         usage(lambda: slide.read(0, 0, 0, 1 << 40, 5), "w: is 1099511627776")
         usage(lambda: slide.read_scaled((0, 0, 0, 5), 5, 5), "area: is empty")
+        with pytest.raises(cytodet.OutOfMemoryError, match=r"blood-mosaic.tif: 2147483647 x 2147483647 pixels are .* GiB, more than memory"):
+            slide.read(0, 0, 0, 2**31 - 1, 2**31 - 1)
     usage(lambda: cytodet.open_slide(IMAGE, page=-1), "page")
     with pytest.raises(cytodet.Error, match="none.tif: cannot open"):
         cytodet.open_slide("none.tif")
@@ -101,14 +103,11 @@ def test_feeds_that_do_not_fit_are_refused():
     graph = cytodet.Graph(GRAPH)
     name, output = "image", "class_logits_3"
     good = np.zeros((1, 512, 512, 3), np.float32)
-    with pytest.raises(cytodet.Error, match="is fed float64, but the graph takes float32; feed float32"):
-        graph.run({name: good.astype(np.float64)}, output)
-    with pytest.raises(cytodet.Error, match=r"is fed \[1,512,512,4\], but the graph takes"):
-        graph.run({name: np.zeros((1, 512, 512, 4), np.float32)}, output)
-    with pytest.raises(cytodet.Error, match="node nothing: there is no such node in the graph"):
-        graph.run({"nothing": good}, output)
-    with pytest.raises(cytodet.Error, match="node no_such: there is no such node in the graph"):
-        graph.run({name: good}, "no_such")
+    usage(lambda: graph.run({name: good.astype(np.float64)}, output), "is fed float64, but the graph takes float32; feed float32")
+    usage(lambda: graph.run({name: np.zeros((1, 512, 512, 4), np.float32)}, output), str(GRAPH),
+          "is fed [1,512,512,4], but the graph takes")
+    usage(lambda: graph.run({"nothing": good}, output), "node nothing: there is no such node in the graph")
+    usage(lambda: graph.run({name: good}, "no_such"), "node no_such: there is no such node in the graph")
     usage(lambda: graph.run({}, output), name, "is not fed")
     usage(lambda: graph.run({name: good}), "training/targets", "is not fed")
     usage(lambda: graph.run(good), "feeds: is ndarray, and the graph has 2 inputs", "image, training/targets")

@@ -33,6 +33,11 @@ class Call {
         inputs_(std::move(inputs)),
         branch_(std::move(branch)) {}
 
+  // The same node on other inputs, as of another operator set.
+  Call on(std::vector<std::optional<Value>> inputs, int64_t set_number) const {
+    return {b, node_, set_number, std::move(inputs), branch_, anchor};
+  }
+
   Builder& b;
   const int64_t opset;  // of ONNX's own operators
   const NodeId anchor;  // a node that runs when this one does, in its loop; -1: it runs once, always

@@ -46,6 +46,10 @@ std::map<std::string, std::string> onnx_metadata(const std::filesystem::path& pa
   return onnx::metadata_of_model(read_file(path, kMaxModelBytes), path.string());
 }
 
+std::vector<onnx::OperatorUse> onnx_operators(const std::filesystem::path& path) {
+  return onnx::operators_of(onnx::parse_model(read_file(path, kMaxModelBytes), path.string(), path.parent_path()));
+}
+
 std::vector<std::filesystem::path> files_of_onnx(const std::filesystem::path& path) {
   std::vector<std::filesystem::path> files{path};
   for (std::filesystem::path& file : onnx::external_files(read_file(path, kMaxModelBytes), path.string(), path.parent_path()))

@@ -23,6 +23,9 @@ Graph parse_onnx(std::string_view bytes, const std::string& where, const std::fi
 // What the exporter wrote beside the graph, by its keys ("names", "imgsz", ...). Throws Error with the path.
 std::map<std::string, std::string> onnx_metadata(const std::filesystem::path& path);
 
+// The operator of every node outside of branches and bodies. Throws Error with the path.
+std::vector<onnx::OperatorUse> onnx_operators(const std::filesystem::path& path);
+
 // The model and its external data.
 std::vector<std::filesystem::path> files_of_onnx(const std::filesystem::path& path);
 

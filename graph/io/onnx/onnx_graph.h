@@ -24,7 +24,8 @@ struct OnnxNode {
   std::vector<std::string> inputs, outputs;  // names of tensors; "": left out
   std::map<std::string, OnnxAttr, std::less<>> attrs;
 
-  std::string text() const;  // "node conv1 (Conv)", with its first output where it has no name
+  std::string called() const;  // "node conv1", with its first output where it has no name
+  std::string text() const;    // "node conv1 (Conv)"
 };
 
 struct OnnxValue {

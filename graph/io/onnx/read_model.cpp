@@ -3,8 +3,10 @@
 #include <google/protobuf/arena.h>
 
 #include <set>
+#include <type_traits>
 
 #include "core/error.h"
+#include "graph/io/onnx/local_functions.h"
 #include "graph/io/onnx/tensors.h"
 #include "graph/io/parse_message.h"
 #include "onnx_model.pb.h"
@@ -20,7 +22,8 @@ constexpr int kMaxDepth = 16;
 OnnxGraph graph_of_message(const proto::GraphProto& m, ExternalData& external, int depth);
 
 OnnxAttr attr_of(const proto::AttributeProto& m, ExternalData& external, int depth) {
-  if (!m.ref_attr_name().empty()) throw Error("", "refers to a function's attribute", "functions of a model's own are not read");
+  if (!m.ref_attr_name().empty())
+    throw Error("", "refers to an attribute of a function, but stands in none", "the model is damaged");
   enum Kind { none, f, i, s, t, g, tensors = 9, floats = 6, ints = 7, strings = 8 };
   int kind = m.type();
   if (kind == none)  // models before IR version 3 state no type
@@ -113,31 +116,37 @@ proto::ModelProto& parsed(std::string_view bytes, const std::string& where, goog
   return message;
 }
 
-void list_external(const proto::GraphProto& m, std::set<std::string>& names) {
-  const auto add = [&](const proto::TensorProto& t) {
-    for (const auto& entry : t.external_data())
-      if (t.data_location() == 1 && entry.key() == "location") names.insert(entry.value());
-  };
-  for (const auto& t : m.initializer()) add(t);
+void list_external(const proto::TensorProto& t, std::set<std::string>& names) {
+  for (const auto& entry : t.external_data())
+    if (t.data_location() == 1 && entry.key() == "location") names.insert(entry.value());
+}
+
+// Of a graph's or function's nodes, and of the graphs within them.
+template <class Nodes>
+void list_external(const Nodes& m, std::set<std::string>& names) {
+  if constexpr (std::is_same_v<Nodes, proto::GraphProto>)
+    for (const auto& t : m.initializer()) list_external(t, names);
   for (const auto& n : m.node())
     for (const auto& a : n.attribute()) {
-      add(a.t());
+      list_external(a.t(), names);
       if (a.has_g()) list_external(a.g(), names);
     }
 }
 
 }  // namespace
 
-std::string OnnxNode::text() const {
-  const std::string called = !name.empty() ? name : outputs.empty() ? "without a name" : "of output " + outputs[0];
-  return "node " + called + " (" + (domain.empty() ? "" : domain + ".") + op + ")";
+std::string OnnxNode::called() const {
+  return "node " + (!name.empty() ? name : outputs.empty() ? "without a name" : "of output " + outputs[0]);
 }
+
+std::string OnnxNode::text() const { return called() + " (" + (domain.empty() ? "" : domain + ".") + op + ")"; }
 
 OnnxModel parse_model(std::string_view bytes, const std::string& where, const std::filesystem::path& folder) {
   google::protobuf::Arena arena;
-  const proto::ModelProto& message = parsed(bytes, where, arena);
+  proto::ModelProto& message = parsed(bytes, where, arena);
   try {
     if (!message.has_graph()) throw Error("", "holds no graph", "name an ONNX model (.onnx)");
+    expand_local_functions(message);
     OnnxModel model;
     for (const auto& set : message.opset_import()) model.opsets[set.domain() == "ai.onnx" ? "" : set.domain()] = set.version();
     ExternalData external(folder);
@@ -159,7 +168,9 @@ std::vector<std::filesystem::path> external_files(std::string_view bytes, const 
                                                   const std::filesystem::path& folder) {
   google::protobuf::Arena arena;
   std::set<std::string> names;
-  list_external(parsed(bytes, where, arena).graph(), names);
+  const proto::ModelProto& model = parsed(bytes, where, arena);
+  list_external(model.graph(), names);
+  for (const auto& f : model.functions()) list_external(f, names);
   std::vector<std::filesystem::path> files;
   for (const std::string& name : names) files.push_back(folder / name);
   return files;

@@ -21,6 +21,11 @@ using Tensors = std::map<std::string, Value, std::less<>>;
 
 std::string full_name(const OnnxNode& n) { return n.domain.empty() ? n.op : n.domain + "." + n.op; }
 
+const OnnxOp* entry_of(const OnnxModel& model, const OnnxNode& n) {
+  const auto it = model.opsets.find(n.domain);
+  return find_onnx_op(full_name(n), it == model.opsets.end() ? 1 : it->second);
+}
+
 class Translator {
  public:
   Translator(const OnnxModel& model, ImageInputs images) : model_(model), opset_(opset_of(model)), images_(images) {}
@@ -39,6 +44,7 @@ class Translator {
     if (outputs.empty()) throw Error("", "has no outputs", "the model is damaged");
     kept.insert(kept.end(), outputs.begin(), outputs.end());
     b_.graph.sweep(kept);
+    for (const NodeId id : outputs) b_.graph.output_order.push_back(b_.graph.node(id).name);
     Graph graph = move_transposes(b_.graph, outputs);
     settle_loops(graph);
     return graph;
@@ -62,19 +68,20 @@ class Translator {
     for (const OnnxNode& n : model_.graph.nodes)
       if (!entry(n)) missing.emplace(full_name(n), &n);
     if (missing.empty()) return;
+    if (missing.size() == 1)
+      throw Error(missing.begin()->second->text(), not_read(*missing.begin()->second), "export the model without");
     std::vector<std::string> names;
-    for (const auto& [name, node] : missing) names.push_back(name + " (" + node->text() + ")");
-    throw Error(missing.size() == 1 ? missing.begin()->second->text() : "operator set " + std::to_string(opset_),
-                "operator set " + std::to_string(opset_) + ": " + (missing.size() == 1 ? missing.begin()->first : listed(names)) +
-                    (missing.size() == 1 ? " is not read" : " are not read"),
-                "export the model without");
+    for (const auto& [name, node] : missing) names.push_back(name + " (" + node->called() + ")");
+    throw Error("", "operators are not read, of operator set " + std::to_string(opset_) + " or other domains: " + listed(names),
+                "export the model without; cytodet compile-report counts them");
   }
 
-  const OnnxOp* entry(const OnnxNode& n) const {
-    if (n.domain.empty()) return find_onnx_op(n.op, opset_);
-    const auto it = model_.opsets.find(n.domain);
-    return find_onnx_op(full_name(n), it == model_.opsets.end() ? 1 : it->second);
+  // Of ONNX's own operators the set says which are meant.
+  std::string not_read(const OnnxNode& n) const {
+    return (n.domain.empty() ? "operator set " + std::to_string(opset_) + ": " : "") + full_name(n) + " is not read";
   }
+
+  const OnnxOp* entry(const OnnxNode& n) const { return entry_of(model_, n); }
 
   void add_initializers(const OnnxGraph& graph, Tensors& known) {
     for (const auto& [name, tensor] : graph.initializers) {
@@ -126,9 +133,7 @@ class Translator {
       throw Error("", "lies in loops within loops that are read more than " + std::to_string(kMaxNodes) + " nodes long",
                   "export the model with fewer of them");
     const OnnxOp* op = entry(n);
-    if (!op)
-      throw Error("", "operator set " + std::to_string(opset_) + ": " + full_name(n) + " is not read",
-                  "export the model without");
+    if (!op) throw Error("", not_read(n), "export the model without");
     std::vector<std::optional<Value>> inputs;
     for (const std::string& name : n.inputs) {
       if (name.empty()) {
@@ -246,6 +251,14 @@ class Translator {
 };
 
 }  // namespace
+
+std::vector<OperatorUse> operators_of(const OnnxModel& model) {
+  std::vector<OperatorUse> all;
+  const auto set = model.opsets.find("");
+  if (set == model.opsets.end() || set->second < kFirstOpset || set->second > kLastOpset) return all;  // translate() says so
+  for (const OnnxNode& n : model.graph.nodes) all.push_back({full_name(n), entry_of(model, n) != nullptr});
+  return all;
+}
 
 Graph translate(const OnnxModel& model, ImageInputs images) { return Translator(model, images).run(); }
 

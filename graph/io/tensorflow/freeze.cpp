@@ -70,6 +70,7 @@ class Freezer {
     g_.check();
     Frozen result{std::move(g_), {}, frozen};
     for (const SavedOutput& o : outputs_) result.outputs.push_back(result.graph.node(o.node).name);
+    result.graph.output_order = result.outputs;
     return result;
   }
 

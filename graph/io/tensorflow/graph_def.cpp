@@ -5,7 +5,9 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -94,11 +96,30 @@ Graph graph_of(proto::GraphDef& message) {
 
 namespace {
 
+// Nodes as they are written: ends of the graph that are not in the order of outputs, which no other part of a GraphDef tells,
+// follow all other nodes in it.
+std::vector<NodeId> written_order(const Graph& graph) {
+  std::vector<NodeId> ids = graph.ids();
+  if (graph.output_order.size() < 2) return ids;
+  std::set<NodeId> read;
+  for (NodeId id : ids) {
+    for (Value v : graph.node(id).inputs) read.insert(v.node);
+    read.insert(graph.node(id).controls.begin(), graph.node(id).controls.end());
+  }
+  std::vector<NodeId> ends;
+  for (const std::string& name : graph.output_order)
+    if (const NodeId id = graph.find(name); id >= 0 && !read.contains(id)) ends.push_back(id);
+  if (std::is_sorted(ends.begin(), ends.end())) return ids;
+  std::erase_if(ids, [&](NodeId id) { return std::find(ends.begin(), ends.end(), id) != ends.end(); });
+  ids.insert(ids.end(), ends.begin(), ends.end());
+  return ids;
+}
+
 void to_message(const Graph& graph, proto::GraphDef& message) {
   if (!message.ParseFromString(graph.extra)) throw Error("", "the graph's versions could not be encoded again");
   if (!graph.library.empty() && !message.mutable_library()->ParseFromString(graph.library))
     throw Error("", "the graph's function library could not be encoded again");
-  for (NodeId id : graph.ids()) {
+  for (NodeId id : written_order(graph)) {
     const Node& node = graph.node(id);
     proto::NodeDef& n = *message.add_node();
     if (!node.extra.empty() && !n.ParseFromString(node.extra)) throw Error("node " + node.name, "could not be encoded again");

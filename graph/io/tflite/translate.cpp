@@ -53,7 +53,10 @@ class Translator {
     std::vector<NodeId> kept = add_inputs(g, known);
     run_ops(g, known);
     b_.scope.clear();
-    for (int output : g.outputs) kept.push_back(add_output(g.tensors[static_cast<size_t>(output)], number_of(g, output, known)));
+    for (int output : g.outputs) {
+      kept.push_back(add_output(g.tensors[static_cast<size_t>(output)], number_of(g, output, known)));
+      b_.graph.output_order.push_back(b_.graph.node(kept.back()).name);
+    }
     for (const auto& [name, variable] : variables_) {
       if (!variable.assigned) continue;
       kept.push_back(variable.input);

@@ -26,18 +26,50 @@ void gemm(Call& c) {
   c.set(0, whole && is_floating(b.type(y)) ? b.add("BiasAdd", {y, bias}, {{"data_format", "NHWC"}}) : b.add("AddV2", {y, bias}));
 }
 
+Value einsum_of(Builder& b, const std::string& equation, const std::vector<Value>& in) {
+  return b.add("Einsum", in, {{"equation", equation}, {"N", static_cast<int64_t>(in.size())}});
+}
+
+// Of several operands the first two become one, which keeps the letters that the others or the result have, until two are left.
+Value einsum_by_pairs(Builder& b, const std::string& equation, std::vector<Value> in) {
+  const size_t arrow = equation.find("->");
+  const std::string result = equation.substr(arrow + 2);
+  std::vector<std::string> terms(1);
+  for (const char ch : equation.substr(0, arrow))
+    if (ch == ',')
+      terms.emplace_back();
+    else
+      terms.back() += ch;
+  if (terms.size() != in.size()) refuse("has " + std::to_string(in.size()) + " operands for " + equation, "the model is damaged");
+  if (equation.find('.') != std::string::npos) refuse("has dimensions without letters (...) in more than two operands");
+  while (in.size() > 2) {
+    std::string kept;
+    for (const char ch : terms[0] + terms[1]) {
+      const bool needed = result.find(ch) != std::string::npos || std::any_of(terms.begin() + 2, terms.end(), [&](const auto& t) {
+                            return t.find(ch) != std::string::npos;
+                          });
+      if (needed && kept.find(ch) == std::string::npos) kept += ch;
+    }
+    in[1] = einsum_of(b, terms[0] + "," + terms[1] + "->" + kept, {in[0], in[1]});
+    terms[1] = kept;
+    in.erase(in.begin());
+    terms.erase(terms.begin());
+  }
+  return einsum_of(b, terms[0] + "," + terms[1] + "->" + result, in);
+}
+
 void einsum(Call& c) {
   std::string equation = c.text("equation", "");
   equation.erase(std::remove(equation.begin(), equation.end(), ' '), equation.end());
   const std::vector<Value> in = c.all();
-  if (in.empty() || in.size() > 2) refuse("has " + std::to_string(in.size()) + " operands", "one and two are read");
+  if (in.empty()) refuse("has no operands", "the model is damaged");
   if (equation.find("->") == std::string::npos) {  // the result's letters: those that stand once, in order; all of "..." first
     std::string once;
     for (char ch = 'A'; ch <= 'z'; ++ch)
       if (std::count(equation.begin(), equation.end(), ch) == 1) once += ch;
     equation += (equation.find("...") == std::string::npos ? "->" : "->...") + once;
   }
-  c.set(0, c.b.add("Einsum", in, {{"equation", equation}, {"N", static_cast<int64_t>(in.size())}}));
+  c.set(0, in.size() > 2 ? einsum_by_pairs(c.b, equation, in) : einsum_of(c.b, equation, in));
 }
 
 }  // namespace

@@ -77,17 +77,31 @@ Value quantized(Builder& b, Value x, const Scaling& s, DType type) {
   return y;
 }
 
+// Quantized values less their zero points, one or one for each entry of the axis: signed values about 0. Nothing where one is no
+// int8: uint8 weights about 128 are.
+std::optional<Tensor> about_zero(const Tensor& t, const Tensor* zero, int64_t axis) {
+  Tensor out(DType::i8, t.shape());
+  const int64_t entries = zero ? zero->size() : 1;
+  const int64_t inner = entries > 1 ? elements(Shape(t.shape().begin() + axis + 1, t.shape().end())) : 1;
+  for (int64_t i = 0; i < t.size(); ++i) {
+    const int64_t v = t.as_int(i) - (zero ? zero->as_int(entries > 1 ? i / inner % entries : 0) : 0);
+    if (v < -128 || v > 127) return {};
+    out.data<int8_t>()[i] = static_cast<int8_t>(v);
+  }
+  return out;
+}
+
 // Quantized values of weights: signed, about 0, with one range or one for each entry of an axis.
 std::optional<Value> weights_of(Builder& b, Value quantized, const Scaling& s) {
   const Tensor *t = b.constant(quantized), *scale = b.constant(s.scale), *zero = s.zero ? b.constant(*s.zero) : nullptr;
-  if (!t || t->dtype() != DType::i8 || t->rank() < 2 || s.block || !scale || scale->dtype() != DType::f32 || (s.zero && !zero))
+  if (!t || (t->dtype() != DType::i8 && t->dtype() != DType::u8) || t->rank() < 2 || s.block || !scale ||
+      scale->dtype() != DType::f32 || (s.zero && !zero))
     return {};
-  for (int64_t i = 0; zero && i < zero->size(); ++i)
-    if (zero->as_int(i) != 0) return {};
-  for (int8_t v : t->span<int8_t>())
-    if (v == -128) return {};
   const int64_t axis = scale->size() == 1 ? -1 : Call::axis_in(s.axis, t->rank());
   if (axis >= 0 && scale->size() != t->dim(static_cast<int>(axis))) return {};
+  if (zero && zero->size() != 1 && zero->size() != scale->size()) return {};
+  const std::optional<Tensor> centred = about_zero(*t, zero, axis);
+  if (!centred) return {};
   std::vector<float> low, high;
   for (float v : scale->span<float>()) {
     if (!(v > 0) || !std::isfinite(v)) return {};
@@ -95,7 +109,7 @@ std::optional<Value> weights_of(Builder& b, Value quantized, const Scaling& s) {
     high.push_back(127 * v);
   }
   const Shape ranges = axis < 0 ? Shape{} : Shape{scale->size()};
-  const Value c = b.constant(t->bitcast(DType::qint8)), lo = b.constant(Tensor::from<float>(ranges, low)),
+  const Value c = b.constant(centred->bitcast(DType::qint8)), lo = b.constant(Tensor::from<float>(ranges, low)),
               hi = b.constant(Tensor::from<float>(ranges, high));
   return b.add("Dequantize", {c, lo, hi}, {{"mode", "SCALED"}, {"axis", axis}});
 }
@@ -222,6 +236,41 @@ void qlinear_global_average(Call& c) {
   std::iota(axes.begin(), axes.end(), 2);
   give_quantized(c, c.b.add("Mean", {x, c.b.int32s(axes)}, {{"keep_dims", true}}), scaling_at(c, 3, 1));
 }
+// alpha * A' B' + alpha * scale of A * scale of B * C, which holds sums of products; numbers where the result has no scale.
+void qgemm(Call& c) {
+  Builder& b = c.b;
+  const float alpha = c.real("alpha", 1);
+  const bool across = c.flag("transB", false);
+  Value x = dequantized(b, c.in(0), scaling_at(c, 1, 1)), w = dequantized(b, c.in(3), scaling_at(c, 4, across ? 0 : 1));
+  if (across) w = b.transpose(w, {1, 0});
+  Value y = b.add("MatMul", {x, w}, {{"transpose_a", c.flag("transA", false)}, {"transpose_b", false}});
+  if (alpha != 1) y = b.add("Mul", {y, b.number(alpha, y)});
+  if (c.has(6)) {
+    Value step = b.add("Mul", {b.reshape(c.in(1), {}), c.in(4)});
+    if (alpha != 1) step = b.add("Mul", {step, b.number(alpha, step)});
+    const Value bias = b.add("Mul", {b.cast(c.in(6), DType::f32), step});
+    const Shape s = b.dims(bias), out = b.dims(y);
+    const bool whole = s.size() == 1 && s[0] > 0 && s[0] == out[1];
+    y = whole ? b.add("BiasAdd", {y, bias}, {{"data_format", "NHWC"}}) : b.add("AddV2", {y, bias});
+  }
+  if (!c.has(7)) return c.set(0, y);
+  give_quantized(c, y, scaling_at(c, 7, 1));
+}
+
+// What ONNX's operator of this name does to the numbers.
+template <const char* (*op)()>
+void qlinear_of_numbers(Call& c) {
+  if (c.flag("channels_last", false)) refuse("has its channels last");
+  const Value x = dequantized(c.b, c.in(0), scaling_at(c, 1, 1));
+  Call numbers = c.on({x}, c.integer("opset", c.opset));
+  const OnnxOp* meant = find_onnx_op(op(), numbers.opset);
+  if (!meant) refuse("is meant as of operator set " + std::to_string(numbers.opset), "the model is damaged");
+  meant->translate(numbers);
+  give_quantized(c, numbers.out.at(0).value(), scaling_at(c, 3, 1));
+}
+const char* average_pool_op() { return "AveragePool"; }
+const char* softmax_op() { return "Softmax"; }
+
 void qlinear_concat(Call& c) {
   Builder& b = c.b;
   std::vector<Value> parts;
@@ -243,12 +292,15 @@ const std::vector<OnnxOp>& quantize_entries() {
       {"QLinearMatMul", 10, qlinear_matmul},
       {"QuantizeLinear", 10, quantize_linear},
       {"com.microsoft.DequantizeLinear", 1, dequantize_linear},
+      {"com.microsoft.QGemm", 1, qgemm},
       {"com.microsoft.QLinearAdd", 1, qlinear_binary<qadd_op>},
+      {"com.microsoft.QLinearAveragePool", 1, qlinear_of_numbers<average_pool_op>},
       {"com.microsoft.QLinearConcat", 1, qlinear_concat},
       {"com.microsoft.QLinearGlobalAveragePool", 1, qlinear_global_average},
       {"com.microsoft.QLinearLeakyRelu", 1, qlinear_leaky_relu},
       {"com.microsoft.QLinearMul", 1, qlinear_binary<qmul_op>},
       {"com.microsoft.QLinearSigmoid", 1, qlinear_sigmoid},
+      {"com.microsoft.QLinearSoftmax", 1, qlinear_of_numbers<softmax_op>},
       {"com.microsoft.QuantizeLinear", 1, quantize_linear},
   };
   return entries;

@@ -207,10 +207,25 @@ std::optional<ResizeGrid> grid_of(const Arithmetic& n, const Method& m, const st
   return {};
 }
 
+// Throws where the result is known to be larger than any tensor: before its rows and columns are listed one by one.
+void refuse_vast(const Builder& b, const std::vector<Side>& sides, Value x) {
+  double values = 1;
+  std::vector<double> size;
+  for (const int64_t d : b.dims(x)) size.push_back(static_cast<double>(std::max<int64_t>(d, 1)));
+  for (const Side& s : sides)
+    if (const Tensor* out = b.constant(s.out); out && static_cast<size_t>(s.axis) < size.size())
+      size[static_cast<size_t>(s.axis)] = out->as_double();
+  for (const double d : size) values *= std::max(d, 1.0);
+  const double bytes = values * static_cast<double>(std::max<size_t>(1, size_of(b.type(x))));
+  if (bytes > static_cast<double>(max_tensor_bytes()))
+    refuse("gives more than the " + std::to_string(max_tensor_bytes() >> 20) + " MiB of a tensor", "use smaller scales or sizes");
+}
+
 void resize_sides(Call& c, const Method& m, const std::vector<Side>& sides) {
   Builder& b = c.b;
   const Arithmetic n{b};
   Value x = c.in(0);
+  refuse_vast(b, sides, x);
   if (m.mode != "nearest" && m.mode != "linear" && m.mode != "cubic")
     refuse("has mode " + m.mode, "known are nearest, linear, cubic");
   if (const auto grid = grid_of(n, m, sides, x)) {

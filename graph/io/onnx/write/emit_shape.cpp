@@ -182,6 +182,22 @@ void emit_cumsum(Emit& e) {
          {{"exclusive", int64_t{e.n.attr_or("exclusive", false)}}, {"reverse", int64_t{e.n.attr_or("reverse", false)}}});
 }
 
+// ONNX suppresses boxes of many images and classes at once, and tells of each box that stays all three numbers.
+void emit_nms(Emit& e) {
+  const std::string one = e.ints({1});
+  const std::string picked =
+      e.add("NonMaxSuppression",
+            {e.add("Unsqueeze", {e.in(0), e.ints({0})}), e.add("Unsqueeze", {e.in(1), e.ints({0, 1})}),
+             e.add("Reshape", {e.as_int64(2), one}), e.add("Reshape", {e.in(3), one}), e.add("Reshape", {e.in(4), one})});
+  e.last("Cast", {e.add("Gather", {picked, e.number(2, DType::i64)}, {{"axis", int64_t{1}}})}, {{"to", int64_t{6}}});
+}
+void emit_where(Emit& e) { e.last("Transpose", {e.add("NonZero", {e.in(0)})}, {{"perm", attr_ints({1, 0})}}); }
+void emit_scatter_update(Emit& e) { e.last("ScatterND", {e.in(0), e.as_int64(1), e.in(2)}); }
+void emit_truncate_div(Emit& e) {  // of whole numbers Div drops what is left
+  if (!is_integer(e.fact(0).dtype)) throw Error("", "divides and truncates numbers of type " + name_of(e.fact(0).dtype));
+  e.last("Div", {e.in(0), e.in(1)});
+}
+
 }  // namespace
 
 const std::vector<EmitEntry>& emit_shape_entries() {
@@ -199,6 +215,7 @@ const std::vector<EmitEntry>& emit_shape_entries() {
       {"Mean", emit_reduction<reduce_mean_op>},
       {"Min", emit_reduction<reduce_min_op>},
       {"MirrorPad", emit_pad},
+      {"NonMaxSuppressionV3", emit_nms},
       {"Pack", emit_pack},
       {"Pad", emit_pad},
       {"PadV2", emit_pad},
@@ -213,10 +230,13 @@ const std::vector<EmitEntry>& emit_shape_entries() {
       {"Squeeze", emit_squeeze},
       {"StridedSlice", emit_strided_slice},
       {"Sum", emit_reduction<reduce_sum_op>},
+      {"TensorScatterUpdate", emit_scatter_update},
       {"Tile", emit_tile},
       {"TopKV2", emit_top_k},
       {"Transpose", emit_transpose},
+      {"TruncateDiv", emit_truncate_div},
       {"Unpack", emit_unpack},
+      {"Where", emit_where},
   };
   return entries;
 }
