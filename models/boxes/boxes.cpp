@@ -76,7 +76,7 @@ class BoxNetwork : public DetectionModel {
 
   static bool is_number(DType t) { return t == DType::i32 || t == DType::i64 || t == DType::u8 || t == DType::f64; }
 
-  // Where a row of `joined` with one score has its values; class -1: beside it.
+  // The places of the values in a row of `joined` with one score; class -1: the class is in another output.
   struct Row {
     int64_t box, score, class_at, width;
   };

@@ -121,7 +121,7 @@ void list_external(const proto::TensorProto& t, std::set<std::string>& names) {
     if (t.data_location() == 1 && entry.key() == "location") names.insert(entry.value());
 }
 
-// Of a graph's or function's nodes, and of the graphs within them.
+// For the nodes of a graph or function, and of the graphs within them.
 template <class Nodes>
 void list_external(const Nodes& m, std::set<std::string>& names) {
   if constexpr (std::is_same_v<Nodes, proto::GraphProto>)

@@ -76,7 +76,7 @@ class Translator {
                 "export the model without; cytodet compile-report counts them");
   }
 
-  // Of ONNX's own operators the set says which are meant.
+  // Why the node cannot be read; for ONNX's own operators with the operator set, which says what version is meant.
   std::string not_read(const OnnxNode& n) const {
     return (n.domain.empty() ? "operator set " + std::to_string(opset_) + ": " : "") + full_name(n) + " is not read";
   }

@@ -15,7 +15,7 @@ struct OperatorUse {
   std::string name;
   bool is_read = false;
 };
-// Of every node outside of branches and bodies; empty where the model's operator set is not read.
+// The operators of all nodes outside of branches and bodies; empty where the model's operator set is not read.
 std::vector<OperatorUse> operators_of(const OnnxModel& model);
 
 // Inputs become Placeholders, outputs nodes that nobody reads, both under their own names as far as those can be names of nodes

@@ -30,7 +30,7 @@ Value einsum_of(Builder& b, const std::string& equation, const std::vector<Value
   return b.add("Einsum", in, {{"equation", equation}, {"N", static_cast<int64_t>(in.size())}});
 }
 
-// Of several operands the first two become one, which keeps the letters that the others or the result have, until two are left.
+// The first two of several operands become one, which keeps the letters that the others or the result have, until two are left.
 Value einsum_by_pairs(Builder& b, const std::string& equation, std::vector<Value> in) {
   const size_t arrow = equation.find("->");
   const std::string result = equation.substr(arrow + 2);
