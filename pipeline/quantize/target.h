@@ -28,8 +28,8 @@ struct QuantizationTarget {
 
 struct TargetOptions {
   GraphChanges changes;
-  // What is fed to a bare graph and fetched from it; the rest is left out. Beside a model file it may only repeat that, and name
-  // further outputs.
+  // What is fed to a bare graph and fetched from it; the rest is left out. With a model file it may only repeat what the file
+  // says, and name further outputs.
   Interface interface;
 };
 // The network of a model; the graph's other nodes `also` stay outputs of what is written.
