@@ -19,8 +19,8 @@ class EmptyFlags : public ProgramTest {
 };
 
 TEST_F(EmptyFlags, ToolsOfTensorFlow) {
-  Output o = run({"transform_graph", "--in_graph=" + slim_ + "frozen.pb", "--out_graph=" + path("o.pb"), "--inputs=",
-                  "--outputs=Net/predictions", "--transforms=strip_unused_nodes"});
+  Output o = run({"transform_graph", "--in_graph=" + slim_ + "frozen.pb", "--out_graph=" + path("o.pb"),
+                  "--inputs=", "--outputs=Net/predictions", "--transforms=strip_unused_nodes"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_EQ(error_of({"transform_graph", "--in_graph=" + slim_ + "frozen.pb", "--out_graph=" + path("o.pb"), "--transforms="}),
             "You must specify at least one transform.; --transforms='strip_unused_nodes'");
@@ -48,8 +48,8 @@ TEST_F(EmptyFlags, OtherCommands) {
               HasSubstr("--score: has no value; a number"));
   EXPECT_THAT(error_of({"quantize", "g.pb", "--ranges", "r.json", "--out="}), HasSubstr("--out: has no value"));
   EXPECT_THAT(error_of({"inspect", ""}), HasSubstr("GRAPH: has no value"));
-  const Output o = run({"optimize", slim_ + "frozen.pb", "-o", path("o.pb"), "--inputs=", "--outputs", "Net/predictions, ",
-                        "--passes="});
+  const Output o =
+      run({"optimize", slim_ + "frozen.pb", "-o", path("o.pb"), "--inputs=", "--outputs", "Net/predictions, ", "--passes="});
   EXPECT_EQ(o.code, 0) << o.err;
 }
 
