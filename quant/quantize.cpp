@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "core/ascii.h"
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/suggest.h"
@@ -301,6 +302,10 @@ std::vector<float> equalization(const Tensor& filter, bool depthwise, const Rang
 void check_names(const Graph& graph, const QuantizeOptions& options) {
   std::vector<std::string> nodes;
   for (NodeId id : graph.ids()) nodes.push_back(graph.node(id).name);
+  for (const std::string& op : options.exclude_ops)
+    for (NodeId id : graph.ids())
+      if (const std::string& known = graph.node(id).op; op != known && lower_ascii(op) == lower_ascii(known))
+        throw UsageError("excluded ops", op + " is not in the graph", "did you mean " + known + "?");
   require_known(options.exclude_nodes, nodes, "excluded nodes");
   require_known(options.eight_bit_nodes, nodes, "nodes of 8 bits");
 }

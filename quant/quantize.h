@@ -57,7 +57,8 @@ struct QuantizeReport {
 // the file's size is not worth a loss.
 bool keeps_8_bits(const std::string& op, const Tensor& filter);
 
-// Throws UsageError of nodes in the options that the graph does not have, with the nearest ones: as quantize(), before any work.
+// Throws UsageError of nodes in the options that the graph does not have, with the nearest ones, and of ops that it has in
+// another case: as quantize(), before any work.
 void check_names(const Graph& graph, const QuantizeOptions& options);
 // Excluded ops that the graph does not have, with the nearest ones, as a warning; empty: none. Lists of ops are written for many
 // networks, so an op that one of them lacks is no error.

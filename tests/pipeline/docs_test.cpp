@@ -114,7 +114,8 @@ TEST_F(Docs, RecipeOfTheCompetitionRuns) {
   const std::string text = read_file(page);
   int rows = 0;
   constexpr double kTolerance = 0.012;  // on 36 images; calibration and INT8 kernels differ a little by instruction set
-  for (const Json& row : parse_json(read_file("out/compared.json"), "compared.json").at("compare")) {
+  const Json report = parse_json(read_file("out/compared.json"), "compared.json");
+  for (const Json& row : report.at("compare")) {
     const std::string model = row.at("model").get<std::string>();
     const size_t at = text.find("\n" + model + " ");
     ASSERT_NE(at, std::string::npos) << model;
