@@ -267,7 +267,7 @@ bool EightBitRewriter::convert_convolution(NodeId id) {
                                      {{per_channel ? "T" : "Tinput", DType::qint32}, {"out_type", type}});
   dequantize(f.last, {quantized, {quantized.node, 1}, {quantized.node, 2}, type}, f.relu || per_channel ? "SCALED" : "MIN_FIRST");
   ++report_.convolutions;
-  report_.signed_depthwise += depthwise && input.type == DType::qint8;
+  report_.signed_depthwise += conv.op == "DepthwiseConv2dNative" && g_.node(sums.node).attr<DType>("Tinput") == DType::qint8;
   return true;
 }
 
