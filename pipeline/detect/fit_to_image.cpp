@@ -83,10 +83,9 @@ void check_inputs(const Plan& plan, const InputSettings& settings) {
   bool image = false;
   for (const TensorSpec& input : plan.inputs()) {
     if (input.name != settings.node)
-      throw Error("input " + input.name, "is fed by nothing: the model file feeds " + settings.node + " alone",
-                  "make it a constant (cytodet optimize --set " + input.name +
-                      "=VALUE), or export the network without it; one "
-                      "that takes width and height is named by input.size_node");
+      throw Error(
+          "input " + input.name, "is fed by nothing: the model file feeds " + settings.node + " alone",
+          "make it a constant where the network is exported; one that takes width and height is named by input.size_node");
     image = true;
   }
   if (!image) throw Error("input " + settings.node, "is not read: no output depends on it", "check input.node and the outputs");

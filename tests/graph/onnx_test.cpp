@@ -178,6 +178,27 @@ TEST(Onnx, ResultsOfAbsurdSizesAreRefusedAtOnce) {
         "m.onnx: node r (Resize): gives more than the 8192 MiB of a tensor; use smaller scales or sizes");
 }
 
+// What functions of a model's own are is in the case own_Identity_function.
+TEST(Onnx, FunctionsThatCannotBeAreRefused) {
+  const auto model = [](const std::string& nodes, int64_t opset = 17) {
+    const std::string f = onnx_bytes(1, "F") + onnx_bytes(4, "a") + onnx_bytes(5, "b") + nodes +
+                          onnx_bytes(9, onnx_number(2, opset)) + onnx_bytes(10, "own");
+    const std::string graph = onnx_input("x", {4}) + onnx_node("F", {"x"}, {"y"}, onnx_bytes(7, "own"), "call") +
+                              onnx_node("F", {"x"}, {"z"}, onnx_bytes(7, "own"), "call") + onnx_output("y") + onnx_output("z");
+    return onnx_model(graph) + onnx_bytes(25, f);
+  };
+  const auto within = [](const std::string& node) { return onnx_bytes(7, node.substr(2)); };  // as nodes of a function are
+  const std::string neg = within(onnx_node("Neg", {"a"}, {"b"}));
+  EXPECT_EQ(find_outputs(parse_onnx(model(neg), "m.onnx", ".")), (std::vector<std::string>{"y", "z"})) << "calls of one name";
+  EXPECT_THAT(refusal(model(neg, 16)), HasSubstr("m.onnx: function own.F: is of operator set 16, the model of 17; inline it"));
+  EXPECT_THAT(refusal(model(within(onnx_node("F", {"a"}, {"b"}, onnx_bytes(7, "own"))))),
+              HasSubstr("function own.F: is called 32 functions deep, perhaps by itself"));
+  EXPECT_THAT(refusal(model(within(onnx_node("F", {"a"}, {"c"}, onnx_bytes(7, "own"))) +
+                            within(onnx_node("F", {"c"}, {"b"}, onnx_bytes(7, "own"))))),
+              HasSubstr("deep"));
+  EXPECT_THAT(refusal(model(within(onnx_node("Neg", {"a"}, {"c"})))), HasSubstr("is made by no node"));
+}
+
 TEST(Onnx, WhatIsNotReadIsNamed) {
   const std::string x = onnx_input("x", {1, 3, 8, 8}), y = onnx_output("y");
   const auto one = [&](const std::string& op, const std::string& attributes = {}) {

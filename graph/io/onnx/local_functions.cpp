@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -13,8 +14,8 @@ namespace {
 
 namespace proto = cytodet::onnx_proto;
 
-constexpr int kMostWithin = 32;         // functions in functions
-constexpr int64_t kMostNodes = 300000;  // of all calls
+constexpr int kMostWithin = 32;                                        // functions in functions
+constexpr int64_t kMostNodes = 300000, kMostBytes = int64_t{2} << 30;  // of all calls
 
 std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 std::string text_of(const proto::FunctionProto& f) {
@@ -96,14 +97,15 @@ class Expansion {
                     "is of operator set " + std::to_string(set.version()) + ", the model of " + std::to_string(opset_),
                     "inline it: onnx.inliner.inline_local_functions");
     nodes_ += f.node_size();
-    if (nodes_ > kMostNodes)
-      throw Error(text_of(f), "makes the model more than " + std::to_string(kMostNodes) + " nodes long", "the model is damaged");
+    bytes_ += static_cast<int64_t>(f.ByteSizeLong());  // with its constants
+    if (nodes_ > kMostNodes || bytes_ > kMostBytes)
+      throw Error(text_of(f), "is called too often: all calls become more than " + std::to_string(kMostNodes) + " nodes or 2 GiB",
+                  "the model is damaged");
     std::map<std::string, const proto::AttributeProto*> given;
     for (const auto& a : f.attribute_proto()) given.emplace(a.name(), &a);
     for (const auto& a : call.attribute()) given.insert_or_assign(a.name(), &a);
-    const std::string own = !call.name().empty() ? call.name()
-                            : call.output_size() ? call.output(0)
-                                                 : call.op_type() + std::to_string(nodes_);
+    std::string own = !call.name().empty() ? call.name() : call.output_size() ? call.output(0) : call.op_type();
+    if (own.empty() || !used_.insert(own).second) own += "_" + std::to_string(nodes_);  // of two calls of one name
     const Names names = names_of(f, call, own);
     proto::GraphProto body;
     for (const auto& n : f.node()) {
@@ -126,7 +128,8 @@ class Expansion {
     for (auto& node : *body.mutable_node()) to.add_node()->Swap(&node);
   }
 
-  int64_t opset_ = 0, nodes_ = 0;
+  int64_t opset_ = 0, nodes_ = 0, bytes_ = 0;
+  std::set<std::string> used_;  // names of calls
   std::map<std::pair<std::string, std::string>, const proto::FunctionProto*> functions_;
 };
 
