@@ -89,6 +89,7 @@ inline void prefetch_epilogue(int64_t m, const ProductEpilogue& end) {
   const StoredResults& to = end.stored;
   if (!to.out) return;
   const int64_t row_bytes = to.stride * (to.storage == StorageType::q8 ? 1 : 2);
+  if (row_bytes < 256) return;  // rows that lie close together are foreseen
   const char* out = static_cast<const char*>(to.out) + m * row_bytes;
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) __builtin_prefetch(out + r * row_bytes, 1);
@@ -151,8 +152,8 @@ void gemm_panels(const typename P::Element* a, int64_t m, const typename P::Matr
     const int64_t column = p * kPanel;
     const int valid = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
     const int columns = e.requantize ? (valid > V::width ? kPanel : V::width) : valid;
-    const TileEpilogue floats{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
-                              columns};
+    const TileEpilogue floats{
+        e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns, false, p > 0};
     ProductEpilogue end = P::end(b, floats, e, column);
     end.finish = finish;
     const auto* panel = static_cast<const typename P::Element*>(b.data) + column * lda;

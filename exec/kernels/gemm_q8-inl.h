@@ -231,6 +231,35 @@ struct SumResults {
   }
 };
 
+// Copies the first `columns` elements of a vector, all of them where there are more.
+template <class Element>
+inline void copy_vector(const Element* from, int columns, Element* to) {
+  if (columns >= V::width) {
+    __builtin_memcpy(to, from, V::width * sizeof(Element));
+    return;
+  }
+  for (int i = 0; i < columns; ++i) to[i] = from[i];
+}
+
+// The residual's values for the first vector of a row's `columns` columns from p on, or for the second, which begins behind it.
+// Other lanes than the row's hold any values. Where the row is as long before its end, the last part of it is read as a whole
+// vector and its lanes are moved: a vector that was just written in pieces is slow to read.
+template <class Residual, class Set = V>
+inline Vec residual_values(const Residual& residual, const typename Residual::Element* p, int columns, int vector,
+                           bool preceded) {
+  const int left = columns - vector * V::width;
+  if (left >= V::width) return residual.values(p + vector * V::width);
+  if constexpr (requires(Vec x, typename Set::I lanes) { Set::spread(x, lanes); })
+    if (vector > 0 || preceded) {
+      int32_t lanes[V::width];
+      for (int i = 0; i < V::width; ++i) lanes[i] = (i - columns) & (V::width - 1);
+      return Set::spread(residual.values(p + columns - V::width), V::iload(lanes));
+    }
+  typename Residual::Element some[V::width] = {};
+  copy_vector(p + vector * V::width, left, some);
+  return residual.values(some);
+}
+
 // Adds the residual to `rows` rows of sums, [rows][kPanel], activates them and stores them as rows [first, first + rows). Columns
 // of a panel that the matrix has not are not stored, nor is their residual read.
 template <Act act, class Results, class Residual>
@@ -255,17 +284,19 @@ void finish_and_store(int64_t first, int rows, const float* sums, Residual resid
     }
     return;
   }
-  for (int r = 0; r < rows; ++r) {
-    Vec x[2] = {V::load(sums + r * kPanel), tile.columns > V::width ? V::load(sums + r * kPanel + V::width) : V::zero()};
+  const int last = tile.columns > V::width ? tile.columns - V::width : 0;  // columns of the second vector
+  for (int r = 0; r < rows; ++r, out += stride, sums += kPanel) {
+    Vec x[2] = {V::load(sums), last > 0 ? V::load(sums + V::width) : V::zero()};
     if constexpr (Residual::present) {
-      typename Residual::Element some[kPanel] = {};
-      for (int i = 0; i < tile.columns; ++i) some[i] = residual.data[r * ldr + i];
-      for (int v = 0; v < 2; ++v) x[v] = V::add(x[v], residual.values(some + v * V::width));
+      for (int v = 0; v < (last > 0 ? 2 : 1); ++v)
+        x[v] = V::add(x[v], residual_values(residual, residual.data, tile.columns, v, tile.preceded));
+      residual.data += ldr;
     }
     for (Vec& values : x) values = activate<act>(values);
     std::remove_pointer_t<decltype(out)> stored[kPanel];
     results.store(stored, x);
-    for (int i = 0; i < tile.columns; ++i) out[r * stride + i] = stored[i];
+    copy_vector(stored, tile.columns, out);
+    copy_vector(stored + V::width, last, out + V::width);
   }
 }
 

@@ -131,8 +131,8 @@ void gemm_q8_segments(const SegmentedRows& a, int64_t m, const PackedQ8Weights& 
   for (int64_t p = first_panel; p < last_panel; ++p) {
     const int64_t column = p * kPanel;
     const int columns = static_cast<int>(b.n - column < kPanel ? b.n - column : kPanel);
-    const TileEpilogue floats{e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first,
-                              columns};
+    const TileEpilogue floats{
+        e.bias + column, e.residual ? e.residual + column : nullptr, e.residual_stride, e.residual_first, columns, false, p > 0};
     ProductEpilogue end = P::end(b, floats, e, column);
     if (e.stored.storage != StorageType::f32) with_act(e.act, [&]<Act act>() { end.finish = finish_stored<act>; });
     const auto* panel = static_cast<const typename P::Element*>(b.data) + column * k;

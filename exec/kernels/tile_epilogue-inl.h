@@ -14,6 +14,7 @@ struct TileEpilogue {
   bool residual_first;
   int columns;
   bool from_memory = false;  // gemm_f32: nothing has read the rows of a yet, and they are too many to just stream by
+  bool preceded = false;     // q8: other panels lie before, so that rows have at least kPanel columns in front of these
 };
 
 // Adds the residual to a tile's sums, applies the activation, and stores `columns` columns of each row.
