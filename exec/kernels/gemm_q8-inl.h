@@ -242,8 +242,8 @@ inline void copy_vector(const Element* from, int columns, Element* to) {
 }
 
 // The residual's values for the first vector of a row's `columns` columns from p on, or for the second, which begins behind it.
-// Other lanes than the row's hold any values. Where the row is as long before its end, the last part of it is read as a whole
-// vector and its lanes are moved: a vector that was just written in pieces is slow to read.
+// Other lanes than the row's hold any values. If the row has a vector's values before its end, they are read as a whole and moved
+// to their lanes: a vector that was just written in pieces is slow to read.
 template <class Residual, class Set = V>
 inline Vec residual_values(const Residual& residual, const typename Residual::Element* p, int columns, int vector,
                            bool preceded) {
