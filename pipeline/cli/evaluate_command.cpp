@@ -13,6 +13,7 @@
 #include "core/settings.h"
 #include "core/text_width.h"
 #include "eval/coco.h"
+#include "models/registry.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
 #include "pipeline/cli/evaluate_cascade.h"
@@ -295,6 +296,15 @@ ComparedRow compared_row(const std::string& model, const Scored& s, const Scores
           error ? 0 : bytes / 1e6};
 }
 
+// The further detectors can be opened, which is known before the first has worked for hours.
+void check_compared(const EvaluateOptions& o) {
+  for (const std::string& model : o.labels.compare) {
+    const ModelFile file = load_model(model);
+    if (!std::filesystem::exists(file.graph)) throw Error(file.graph, "cannot open: no such file").within(model);
+    make_detection_model(file);
+  }
+}
+
 // Further detectors on the same images, and what each loses against the first.
 int compare_detectors(const EvaluateOptions& o, Scored& first, const Scores& first_scores, GroundTruth& truth,
                       const ScoreOptions& options) {
@@ -339,6 +349,7 @@ int evaluate(const EvaluateOptions& o) {
   check_task(o);
   check_files(o);
   check_options(o);
+  check_compared(o);
   GroundTruth truth = read_ground_truth(o.truth);
   if (!o.figures.slide_labels.empty()) read_slide_labels(o.figures.slide_labels, truth);  // its errors come before the work
   ScoreOptions options = score_options(o);

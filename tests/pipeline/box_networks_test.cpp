@@ -101,6 +101,23 @@ TEST(LongestWholeSide, PhotographsAreNotCut) {
   EXPECT_EQ(longest_whole_side(input), 2048);
 }
 
+// A detector that cannot be opened is told of before the first has worked.
+TEST_F(BoxNetworks, EvaluateOpensComparedDetectorsFirst) {
+  const std::string model = make_model("small"),
+                    truth = put("truth.json", R"({"images": [], "categories": [], "annotations": []})");
+  put("lost.json", R"({"graph": "lost.pb", "classes": ["a"], "input": {"node": "image_tensor", "width": 40, "height": 24},
+    "outputs": {"boxes": "detection_boxes", "scores": "detection_scores"}})");
+  for (const char* other : {"nowhere.json", "lost.json"}) {
+    const Output o =
+        run({"evaluate", "--truth", truth, "--model", model, "--compare", path(other), "--images", path("images"), "--quiet"});
+    EXPECT_NE(o.code, 0);
+    EXPECT_EQ(o.out, "");
+    ASSERT_EQ(o.errors().size(), 1u) << o.err;
+    EXPECT_THAT(o.errors()[0], HasSubstr(other));
+    EXPECT_THAT(o.errors()[0], HasSubstr("o such file"));
+  }
+}
+
 // Several detectors on the same images, in one table.
 TEST_F(BoxNetworks, EvaluateComparesDetectors) {
   const std::string model = make_model("small");
