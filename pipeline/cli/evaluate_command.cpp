@@ -305,20 +305,29 @@ void check_compared(const EvaluateOptions& o) {
   }
 }
 
-// Further detectors on the same images, and what each loses against the first.
-int compare_detectors(const EvaluateOptions& o, Scored& first, const Scores& first_scores, GroundTruth& truth,
-                      const ScoreOptions& options) {
-  std::vector<ComparedRow> rows{compared_row(o.settings().model, first, first_scores)};
-  int code = 0;
+// What the further detectors find on the same images.
+std::vector<Scored> detect_compared(const EvaluateOptions& o, GroundTruth& truth) {
+  std::vector<Scored> all;
   for (const std::string& model : o.labels.compare) {
     EvaluateOptions other = o;
     other.model = model;
     Scored s = detect_now(other, truth);
     keep_regions(o, s, truth, s.set);
-    const Scores scores = score(truth, s.set, options);
+    all.push_back(std::move(s));
+  }
+  return all;
+}
+
+// The further detectors beside the first, and what each loses against it.
+int compare_detectors(const EvaluateOptions& o, Scored& first, const Scores& first_scores, const std::vector<Scored>& others,
+                      const GroundTruth& truth, const ScoreOptions& options) {
+  std::vector<ComparedRow> rows{compared_row(o.settings().model, first, first_scores)};
+  int code = 0;
+  for (size_t i = 0; i < others.size(); ++i) {
+    const Scores scores = score(truth, others[i].set, options);
     warn(scores.warnings);
-    rows.push_back(compared_row(model, s, scores));
-    code = std::max(code, s.code);
+    rows.push_back(compared_row(o.labels.compare[i], others[i], scores));
+    code = std::max(code, others[i].code);
   }
   size_t width = 8;
   for (const ComparedRow& row : rows) width = std::max(width, std::min<size_t>(display_width(row.name), 40));
@@ -356,10 +365,12 @@ int evaluate(const EvaluateOptions& o) {
   Scored s = o.detections_file.empty() ? detect_now(o, truth) : read_given(o, truth);
   keep_regions(o, s, truth, s.set);
   const DetectionSet other = read_other(o, s, truth);
+  const std::vector<Scored> compared = detect_compared(o, truth);
   if (o.max_dets.empty()) {
     follow_slides(options, s.set, s.images);
     follow_slides(options, other, s.images);
     if (s.cascade) follow_slides(options, s.cascade->all_tiles, s.images);
+    for (const Scored& c : compared) follow_slides(options, c.set, c.images);
   }
   const Scores scores = score(truth, s.set, options);
   print_scores(o, scores, s);
@@ -370,7 +381,7 @@ int evaluate(const EvaluateOptions& o) {
     o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
   }
   if (o.figures.wanted()) run_all_figures(o, s, truth, other, options);
-  if (!o.labels.compare.empty()) s.code = std::max(s.code, compare_detectors(o, s, scores, truth, options));
+  if (!o.labels.compare.empty()) s.code = std::max(s.code, compare_detectors(o, s, scores, compared, truth, options));
   if (!o.out.empty()) write_file(o.out, json_text(s.report));
   return s.code;
 }

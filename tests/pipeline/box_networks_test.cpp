@@ -35,6 +35,31 @@ class BoxNetworks : public ProgramTest {
       "outputs": {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes",
                   "count": "num_detections"}})");
   }
+  // A model file of a network that gives the place of every bright pixel, as a box of 20 by 20 in the input.
+  std::string make_dots_model(int side, const Json& changes = Json::object()) {
+    using namespace cytodet::testing;
+    put("dots.onnx",
+        onnx_model(
+            onnx_input("images", {1, 3, side, side}) + onnx_node("ReduceMax", {"images"}, {"gray"}, onnx_ints("axes", {1})) +
+                onnx_node("MaxPool", {"gray"}, {"heatmap"}, onnx_ints("kernel_shape", {4, 4}) + onnx_ints("strides", {4, 4})) +
+                onnx_output("heatmap"),
+            13));
+    Json model = Json::parse(R"({"family": "heat_maps", "graph": "dots.onnx", "classes": ["cell"],
+      "input": {"node": "images", "width": 256, "height": 256, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
+      "outputs": {"heat_map": "heatmap"}, "layout": "channels_first", "radius": 10,
+      "suppression": {"score": 0.3, "detections": 1000}})");
+    model.merge_patch(changes);
+    return put("dots.json", model.dump());
+  }
+  // An image with a bright dot every few pixels, and how many there are.
+  static std::pair<Image, size_t> dotted(int width, int height) {
+    Image image(width, height);
+    size_t dots = 0;
+    for (int y = 1; y < image.height; y += 29)
+      for (int x = 1 + y % 7; x < image.width; x += 27, ++dots)
+        std::fill_n(&image.rgb[static_cast<size_t>(3 * (y * image.width + x))], 3, 230);
+    return {std::move(image), dots};
+  }
   const float* answer(const std::string& name) const { return case_.outputs.at(name + ":0").data<float>(); }
 
   Case case_;
@@ -99,6 +124,36 @@ TEST(LongestWholeSide, PhotographsAreNotCut) {
   EXPECT_EQ(longest_whole_side(input), 600);
   input.placement = Placement::image;
   EXPECT_EQ(longest_whole_side(input), 2048);
+}
+
+// Slides are scored at the number of boxes that the best of the detectors finds, not at the 100 of COCO.
+TEST_F(BoxNetworks, EvaluateComparesDetectorsOnSlides) {
+  const std::string model = make_dots_model(256);
+  std::filesystem::create_directory(folder / "images");
+  put("images/dots.png", encode_image(dotted(700, 500).first, false));
+  const std::vector<std::string> tiles{"--mode", "slide", "--tile", "256", "--overlap", "64"};
+  const auto with_tiles = [&](std::vector<std::string> words) {
+    words.insert(words.end(), tiles.begin(), tiles.end());
+    return run(std::move(words));
+  };
+  Output o = with_tiles({"detect", "--model", model, path("images"), "-o", path("out")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  Json truth{{"images", {{{"id", 1}, {"file_name", "dots.png"}, {"width", 700}, {"height", 500}}}},
+             {"categories", {{{"id", 1}, {"name", "cell"}}}},
+             {"annotations", read_json(folder / "out/detections.json")}};
+  int id = 0;
+  for (Json& a : truth["annotations"]) a.update({{"id", ++id}, {"image_id", 1}, {"area", 400}, {"iscrowd", 0}});
+  ASSERT_GT(id, 300);
+  Json strict = read_json(model);
+  strict["suppression"]["score"] = 0.95;
+  put("strict.json", strict.dump());
+  const std::string truth_file = put("truth.json", truth.dump());
+  o = with_tiles({"evaluate", "--truth", truth_file, "--model", path("strict.json"), "--compare", model, "--images",
+                  path("images"), "-o", path("report.json"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json rows = read_json(path("report.json"))["compare"];
+  EXPECT_EQ(rows[0]["AP"], 0);
+  EXPECT_GT(rows[1]["AP"], 0.99);
 }
 
 // A detector that cannot be opened is told of before the first has worked.
@@ -208,24 +263,10 @@ TEST_F(BoxNetworks, AnOnnxYoloDetects) {
   }
 }
 
-// A network that gives the place of every bright pixel. What two tiles see of one is one point, wherever the seam is: its box is
-// of one size in both.
+// What two tiles see of a dot is one point, wherever the seam is: its box is of one size in both.
 TEST_F(BoxNetworks, PointsOnTheSeamsOfTilesAreFoundOnce) {
-  using namespace cytodet::testing;
-  put("net.onnx",
-      onnx_model(
-          onnx_input("images", {1, 3, 256, 256}) + onnx_node("ReduceMax", {"images"}, {"gray"}, onnx_ints("axes", {1})) +
-              onnx_node("MaxPool", {"gray"}, {"heatmap"}, onnx_ints("kernel_shape", {4, 4}) + onnx_ints("strides", {4, 4})) +
-              onnx_output("heatmap"),
-          13));
-  const std::string model = put("net.json", R"({"family": "heat_maps", "graph": "net.onnx", "classes": ["cell"],
-    "input": {"node": "images", "width": 256, "height": 256, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
-    "outputs": {"heat_map": "heatmap"}, "layout": "channels_first", "radius": 10, "suppression": {"score": 0.3, "detections": 1000}})");
-  Image image(700, 500);
-  size_t dots = 0;
-  for (int y = 1; y < image.height; y += 29)
-    for (int x = 1 + y % 7; x < image.width; x += 27, ++dots)
-      std::fill_n(&image.rgb[static_cast<size_t>(3 * (y * image.width + x))], 3, 230);
+  const std::string model = make_dots_model(256);
+  const auto [image, dots] = dotted(700, 500);
   std::filesystem::create_directory(folder / "images");
   put("images/dots.png", encode_image(image, false));
   for (const char* overlap : {"20", "64"})
