@@ -216,10 +216,31 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
 
 std::shared_ptr<Detector::Sized> Detector::of_size(MapSize size) {
   if (size == size_of(model_->input())) return main_;
+  const Size key(size.height, size.width);
+  constexpr size_t kLeastCost = kMaxOtherBytes / kMaxOther;
+  std::unique_lock lock(fitting_mutex_);
+  if (const auto* known = others_.get(key)) {
+    const auto theirs = *known;
+    lock.unlock();
+    return theirs.get();  // once whoever asked first has compiled it
+  }
+  std::promise<std::shared_ptr<Sized>> made;
+  const auto future = others_.put(key, made.get_future().share(), kLeastCost);
+  lock.unlock();
+  try {
+    made.set_value(compile(graph_, size));
+  } catch (...) {
+    made.set_exception(std::current_exception());
+  }
+  const std::shared_ptr<Sized> sized = future.get();
+  lock.lock();
+  others_.put(key, future, std::max(static_cast<size_t>(sized->plan->stream_bytes() * streams_), kLeastCost));
+  return sized;
+}
+
+size_t Detector::other_bytes() {
   const std::lock_guard lock(fitting_mutex_);
-  const std::pair key(size.height, size.width);
-  if (const std::shared_ptr<Sized>* known = smaller_.get(key)) return *known;
-  return smaller_.put(key, compile(graph_, size));
+  return others_.cost();
 }
 
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {

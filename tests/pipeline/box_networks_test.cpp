@@ -2,7 +2,11 @@
 // tests/data/graph/detectors (scripts/make_detector_graphs.py).
 #include <gmock/gmock.h>
 
+#include <map>
+#include <mutex>
 #include <random>
+#include <set>
+#include <thread>
 
 #include "graph/interpret/interpreter.h"
 #include "graph/io/named_tensors.h"
@@ -122,8 +126,46 @@ TEST(LongestWholeSide, PhotographsAreNotCut) {
   input.width = 300;
   input.height = 200;
   EXPECT_EQ(longest_whole_side(input), 600);
-  input.placement = Placement::image;
-  EXPECT_EQ(longest_whole_side(input), 2048);
+  for (const Placement placement : {Placement::stretch, Placement::image}) {
+    input.placement = placement;
+    EXPECT_EQ(longest_whole_side(input), 2048);
+  }
+}
+
+// Each stream shows each image to the network of its size, whichever of them is compiled meanwhile.
+TEST_F(BoxNetworks, ImagesOfSeveralSizesInSeveralStreams) {
+  Detector detector(load_model(make_dots_model(-1, {{"input", {{"placement", "image"}}}})), {.streams = 4});
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::map<std::pair<int, int>, std::set<size_t>> found;
+  for (int stream = 0; stream < 4; ++stream)
+    threads.emplace_back([&, stream] {
+      for (const int width : {120, 300, 160, 120, 256})
+        for (const int height : {100, 256}) {
+          StageTimes times;
+          const size_t count = detector.run_whole(dotted(width, height).first, stream, times).size();
+          const std::lock_guard lock(mutex);
+          found[{width, height}].insert(count);
+        }
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(found.size(), 8u);
+  for (const auto& [size, counts] : found) EXPECT_EQ(counts, std::set<size_t>{dotted(size.first, size.second).second});
+}
+
+// Networks of other sizes are kept by the memory that they take, not by their number alone.
+TEST_F(BoxNetworks, LargeNetworksOfOtherSizesAreLetGo) {
+  Detector detector(load_model(make_dots_model(-1, {{"input", {{"placement", "image"}}}})), {.streams = 100});
+  StageTimes times;
+  size_t largest = 0;
+  for (const int width : {1500, 1504, 1508, 1512}) {
+    detector.run_whole(Image(width, 1500), 0, times);
+    largest = std::max(largest, detector.other_bytes());
+    EXPECT_GT(detector.other_bytes(), size_t{100} * 1500 * 1500 * 3);
+  }
+  EXPECT_LE(largest, Detector::kMaxOtherBytes);
+  for (int width = 8; width < 8 * 20; width += 8) detector.run_whole(Image(width, 16), 0, times);
+  EXPECT_LE(detector.other_bytes(), Detector::kMaxOtherBytes) << "small ones are bounded in number";
 }
 
 // Slides are scored at the number of boxes that the best of the detectors finds, not at the 100 of COCO.
