@@ -249,12 +249,32 @@ Detections Detector::run(const Image& image, const Letterbox& box, int stream, S
 }
 
 Detections Detector::run_whole(const Image& image, int stream, StageTimes& times) {
-  if (!any_size_) return run(image, letterbox_of(image.width, image.height, model_->input()), stream, times);
-  const std::shared_ptr<Sized> sized = of_size({image.height, image.width});
+  const auto [sized, box] = whole(image);
+  return ranked(run(*sized, image, box, stream, times), *sized);
+}
+
+std::vector<Tensor> Detector::values_of_whole(const Image& image, int stream) {
+  const auto [sized, box] = whole(image);
+  Runner& r = runner_of(*sized, stream);
+  sized->input->put(*sized->model, image, box, r);
+  r.run();
+  std::vector<Tensor> values;
+  for (size_t i = 0; i < sized->plan->outputs().size(); ++i) values.push_back(r.output(static_cast<int>(i)).clone());
+  return values;
+}
+
+std::pair<std::shared_ptr<Detector::Sized>, Letterbox> Detector::whole(const Image& image) {
+  if (!any_size_) return {main_, letterbox_of(image.width, image.height, model_->input())};
   Letterbox box;
   box.width = image.width;
   box.height = image.height;
-  return ranked(run(*sized, image, box, stream, times), *sized);
+  return {of_size({image.height, image.width}), box};
+}
+
+Runner& Detector::runner_of(Sized& sized, int stream) {
+  std::optional<Runner>& own = sized.runners[static_cast<size_t>(stream)];
+  if (!own) own.emplace(sized.plan);
+  return *own;
 }
 
 Detections Detector::ranked(Detections found, const Sized& sized) const {
@@ -270,9 +290,7 @@ Detections Detector::look(const Image& image, const Letterbox& box, int stream, 
 }
 
 Detections Detector::run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const {
-  std::optional<Runner>& own = sized.runners[static_cast<size_t>(stream)];
-  if (!own) own.emplace(sized.plan);
-  Runner& r = *own;
+  Runner& r = runner_of(sized, stream);
   Stopwatch watch;
   sized.input->put(*sized.model, image, box, r);
   times.resize = watch.ms() / 1000;

@@ -60,6 +60,8 @@ class Detector {
   // Detections of an image that is shown whole: as it is where the network takes images of any size, else as input.placement
   // says.
   Detections run_whole(const Image& image, int stream, StageTimes& times);
+  // The network alone on such an image: its outputs, in the order of plan().outputs().
+  std::vector<Tensor> values_of_whole(const Image& image, int stream);
   // run() for a first look: all detections above the cascade's score.
   Detections look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit);
   // The network alone on whatever lies in the input; for benches.
@@ -87,6 +89,9 @@ class Detector {
   // The network of the smallest size that holds the image; compiled when it is first asked for.
   std::shared_ptr<Sized> fitting(const Letterbox& box);
   std::shared_ptr<Sized> of_size(MapSize size);
+  // The network that an image is shown whole, and how it lies in the input.
+  std::pair<std::shared_ptr<Sized>, Letterbox> whole(const Image& image);
+  static Runner& runner_of(Sized& sized, int stream);
   Detections ranked(Detections found, const Sized& sized) const;
   Detections run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const;
 
