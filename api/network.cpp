@@ -3,11 +3,11 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "api/model.h"
 #include "api/pixels_slide.h"
 #include "api/tensors.h"
-#include "models/common/letterbox.h"
 #include "pipeline/detect/detector.h"
 
 namespace cytodet::api {
@@ -15,17 +15,14 @@ namespace {
 
 using core::DType, core::Shape, core::Tensor, core::UsageError;
 
-// fill(runner), the network, and copies of its outputs.
-template <class Fill>
-cytodet_tensors* run_network(cytodet_model& model, Fill fill) {
+// values(stream): the network's outputs.
+template <class Values>
+cytodet_tensors* run_network(cytodet_model& model, Values values) {
   const StreamPool::Lease lease = model.pool->take(1);
-  pipeline::Detector& detector = *model.detector;
-  exec::Runner& runner = detector.runner(lease.streams().front());
-  fill(runner);
-  runner.run();
+  const std::vector<Tensor> found = values(lease.streams().front());
   auto tensors = std::make_unique<cytodet_tensors>();
-  const auto& outputs = detector.plan().outputs();
-  for (size_t i = 0; i < outputs.size(); ++i) add_values(*tensors, outputs[i].name, runner.output(static_cast<int>(i)).clone());
+  const auto& outputs = model.detector->plan().outputs();
+  for (size_t i = 0; i < outputs.size(); ++i) add_values(*tensors, outputs[i].name, found[i]);
   return tensors.release();
 }
 
@@ -33,11 +30,7 @@ cytodet_tensors* on_image(cytodet_model& model, const cytodet_image* image) {
   require(image, "image");
   const cytodet_image given = images_of(image, 1).front();
   const core::Image pixels = pixels_of(given, given.name ? given.name : "image");
-  const models::DetectionModel& network = model.detector->network();
-  const models::Letterbox box = models::letterbox_of(pixels.width, pixels.height, network.input());
-  return run_network(model, [&](exec::Runner& runner) {
-    pipeline::NetworkInput(runner.plan(), network.input()).put(network, pixels, box, runner);
-  });
+  return run_network(model, [&](int stream) { return model.detector->values_of_whole(pixels, stream); });
 }
 
 // Values of the float input as the bytes that the plan takes.
@@ -61,12 +54,17 @@ cytodet_tensors* on_tensor(cytodet_model& model, const cytodet_tensor* input) {
   if (values.dtype() != wanted || values.shape() != shape)
     throw UsageError("input " + spec.name, "is fed " + core::name_of(values.dtype()) + " " + core::to_string(values.shape()),
                      "feed " + core::name_of(wanted) + " " + core::to_string(shape));
-  return run_network(model, [&](exec::Runner& runner) {
+  return run_network(model, [&](int stream) {
+    exec::Runner& runner = model.detector->runner(stream);
     Tensor& to = runner.input(0);
     if (spec.quant)
       put_quantized(values, *spec.quant, to);
     else
       std::memcpy(to.raw(), values.raw(), values.bytes());
+    runner.run();
+    std::vector<Tensor> found;
+    for (size_t i = 0; i < runner.plan().outputs().size(); ++i) found.push_back(runner.output(static_cast<int>(i)).clone());
+    return found;
   });
 }
 

@@ -14,6 +14,21 @@ extern "C" void omp_set_num_threads(int threads);
 namespace cytodet::exec {
 namespace {
 
+// The threads of oneDNN while it lives; then what they were, however a run ends: a plan of one node may run within a step of
+// another, and the program around may have a setting of its own.
+class OpenMpThreads {
+ public:
+  explicit OpenMpThreads(int threads) : before_(omp_get_max_threads()) {
+    if (threads != before_) omp_set_num_threads(threads);
+  }
+  ~OpenMpThreads() { omp_set_num_threads(before_); }
+  OpenMpThreads(const OpenMpThreads&) = delete;
+  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
+
+ private:
+  const int before_;
+};
+
 class CompiledStream : public Plan::Stream {
  public:
   explicit CompiledStream(const CompiledPlan& plan)
@@ -70,9 +85,7 @@ class CompiledStream : public Plan::Stream {
   // work(step, context) for every step in turn, by the team.
   template <class Work>
   void run_steps(Work work) {
-    // oneDNN's threads; restored, since a plan of one node may run within a step of another.
-    const int before = omp_get_max_threads();
-    if (before != plan_.threads) omp_set_num_threads(plan_.threads);
+    const OpenMpThreads threads(plan_.threads);
     team_.run([&] {
       RunContext context{tensors_, plan_.fp16_scales, static_cast<char*>(scratch_.get()), plan_.threads, &node_kernels_};
       for (const auto& step : plan_.list) {
@@ -81,7 +94,6 @@ class CompiledStream : public Plan::Stream {
         work(*step, context);
       }
     });
-    if (before != plan_.threads) omp_set_num_threads(before);
   }
 
   const CompiledPlan& plan_;

@@ -173,7 +173,8 @@ typedef struct cytodet_result cytodet_result;
  * depend on streams and threads, which are the model's, as is the precision. Settings are the other keys of "detect" in a run
  * config (docs/detect.md); those used most:
  * - mode: "image", the whole image scaled down to the network's input; "slide", tiles; "auto", tiles when the file has several
- *   levels or a side longer than twice the input's. Default "auto"
+ *   levels or a side longer than twice the input's, with the model file's input.placement "stretch" or "image" also longer than
+ *   2048 pixels. Default "auto"
  * - tiling.tile_px: side of a tile, pixels of the working resolution. Default 640
  * - tiling.overlap_px: pixels that neighbouring tiles share. Default 160
  * - tiling.mpp: working resolution, micrometres per pixel; or tiling.level, a pyramid level; or tiling.scale, working pixels

@@ -33,8 +33,8 @@ AccuracyRun run_accuracy(const std::string& name, Classifier& classifier, const 
 std::string progress_lines(const ClassifiedBatch& batch, const ClassificationScores& scores);
 
 // A row per network, and behind each but the first what it loses against that one; then how many images were misses without a
-// prediction. Images per second count reading and all
-// streams. Networks are to be compared on images that all of them have scored: see compared_alike().
+// prediction. Images per second count reading and all streams. Networks are to be compared on images that all of them have
+// scored: see compared_alike().
 std::string accuracy_table(const std::vector<AccuracyRun>& runs);
 // Empty, or which network scored another number of images than the first, so that their figures do not compare.
 std::string compared_alike(const std::vector<AccuracyRun>& runs);

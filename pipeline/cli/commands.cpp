@@ -104,12 +104,12 @@ std::string tidy_list(const std::string& text) {
   return tidy;
 }
 
-// What a flag takes, where it takes no text: it is not to be empty.
+// What is to be given to a flag, where it takes no text: it is not to be empty.
 const char* needed_value(const CLI::Option& option) {
-  if (option.get_items_expected_min() == 0) return "true or false";
+  if (option.get_items_expected_min() == 0) return "give true or false";
   const std::string type = option.get_type_name();
   for (const char* number : {"INT", "UINT", "FLOAT"})
-    if (type.starts_with(number)) return option.get_delimiter() == '\0' ? "a number" : "numbers between commas";
+    if (type.starts_with(number)) return option.get_delimiter() == '\0' ? "give a number" : "give numbers between commas";
   return nullptr;
 }
 
@@ -136,6 +136,8 @@ std::vector<std::string> with_empty_values(const std::vector<std::string>& words
     if (!tidy.empty()) {
       out.push_back(joined ? name + "=" + tidy : name);
       if (!joined) out.push_back(tidy);
+      while (list && option->get_allow_extra_args() && i + 1 < words.size() && !words[i + 1].starts_with("-"))
+        if (const std::string more = tidy_list(words[++i]); !more.empty()) out.push_back(more);
       continue;
     }
     if (const char* needed = needed_value(*option)) throw UsageError("cytodet " + words[1] + " " + name, "has no value", needed);

@@ -13,6 +13,7 @@
 #include "core/settings.h"
 #include "core/text_width.h"
 #include "eval/coco.h"
+#include "models/registry.h"
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/detect_flags.h"
 #include "pipeline/cli/evaluate_cascade.h"
@@ -295,20 +296,38 @@ ComparedRow compared_row(const std::string& model, const Scored& s, const Scores
           error ? 0 : bytes / 1e6};
 }
 
-// Further detectors on the same images, and what each loses against the first.
-int compare_detectors(const EvaluateOptions& o, Scored& first, const Scores& first_scores, GroundTruth& truth,
-                      const ScoreOptions& options) {
-  std::vector<ComparedRow> rows{compared_row(o.settings().model, first, first_scores)};
-  int code = 0;
+// The further detectors can be opened, which is known before the first has worked for hours.
+void check_compared(const EvaluateOptions& o) {
+  for (const std::string& model : o.labels.compare) {
+    const ModelFile file = load_model(model);
+    if (!std::filesystem::exists(file.graph)) throw Error(file.graph, "cannot open: no such file").within(model);
+    make_detection_model(file);
+  }
+}
+
+// What the further detectors find on the same images.
+std::vector<Scored> detect_compared(const EvaluateOptions& o, GroundTruth& truth) {
+  std::vector<Scored> all;
   for (const std::string& model : o.labels.compare) {
     EvaluateOptions other = o;
     other.model = model;
     Scored s = detect_now(other, truth);
     keep_regions(o, s, truth, s.set);
-    const Scores scores = score(truth, s.set, options);
+    all.push_back(std::move(s));
+  }
+  return all;
+}
+
+// The further detectors beside the first, and what each loses against it.
+int compare_detectors(const EvaluateOptions& o, Scored& first, const Scores& first_scores, const std::vector<Scored>& others,
+                      const GroundTruth& truth, const ScoreOptions& options) {
+  std::vector<ComparedRow> rows{compared_row(o.settings().model, first, first_scores)};
+  int code = 0;
+  for (size_t i = 0; i < others.size(); ++i) {
+    const Scores scores = score(truth, others[i].set, options);
     warn(scores.warnings);
-    rows.push_back(compared_row(model, s, scores));
-    code = std::max(code, s.code);
+    rows.push_back(compared_row(o.labels.compare[i], others[i], scores));
+    code = std::max(code, others[i].code);
   }
   size_t width = 8;
   for (const ComparedRow& row : rows) width = std::max(width, std::min<size_t>(display_width(row.name), 40));
@@ -339,16 +358,19 @@ int evaluate(const EvaluateOptions& o) {
   check_task(o);
   check_files(o);
   check_options(o);
+  check_compared(o);
   GroundTruth truth = read_ground_truth(o.truth);
   if (!o.figures.slide_labels.empty()) read_slide_labels(o.figures.slide_labels, truth);  // its errors come before the work
   ScoreOptions options = score_options(o);
   Scored s = o.detections_file.empty() ? detect_now(o, truth) : read_given(o, truth);
   keep_regions(o, s, truth, s.set);
   const DetectionSet other = read_other(o, s, truth);
+  const std::vector<Scored> compared = detect_compared(o, truth);
   if (o.max_dets.empty()) {
     follow_slides(options, s.set, s.images);
     follow_slides(options, other, s.images);
     if (s.cascade) follow_slides(options, s.cascade->all_tiles, s.images);
+    for (const Scored& c : compared) follow_slides(options, c.set, c.images);
   }
   const Scores scores = score(truth, s.set, options);
   print_scores(o, scores, s);
@@ -359,7 +381,7 @@ int evaluate(const EvaluateOptions& o) {
     o.errors.run(truth, s.set, what, s.inputs, s.selection, s.report);
   }
   if (o.figures.wanted()) run_all_figures(o, s, truth, other, options);
-  if (!o.labels.compare.empty()) s.code = std::max(s.code, compare_detectors(o, s, scores, truth, options));
+  if (!o.labels.compare.empty()) s.code = std::max(s.code, compare_detectors(o, s, scores, compared, truth, options));
   if (!o.out.empty()) write_file(o.out, json_text(s.report));
   return s.code;
 }

@@ -93,7 +93,7 @@ std::function<int()> setup_import(CLI::App& app) {
   app.add_option("--divisor", a.divisor, "Pixels are divided by it");
   app.add_option("--mean", a.mean, "Then this is taken off, per channel")->delimiter(',')->expected(3);
   app.add_option("--deviation", a.deviation, "And they are divided by this, per channel")->delimiter(',')->expected(3);
-  app.add_option("--placement", a.placement, "Where an image of another shape lies: top_left, center, stretch");
+  app.add_option("--placement", a.placement, "Where an image of another shape lies: top_left, center, stretch, image");
   app.add_option("--box-form", a.box_form, "Values of a box: yxyx, xyxy, xywh, cxcywh");
   app.add_option("--box-unit", a.box_unit, "share of the input, or pixels; of YOLO networks, too");
   app.add_option("--class-numbers", a.class_numbers, "Classes are category_ids, or channels: places in the list of names");

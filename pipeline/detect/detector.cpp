@@ -216,10 +216,31 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
 
 std::shared_ptr<Detector::Sized> Detector::of_size(MapSize size) {
   if (size == size_of(model_->input())) return main_;
+  const Size key(size.height, size.width);
+  constexpr size_t kLeastCost = kMaxOtherBytes / kMaxOther;
+  std::unique_lock lock(fitting_mutex_);
+  if (const auto* known = others_.get(key)) {
+    const auto theirs = *known;
+    lock.unlock();
+    return theirs.get();  // once whoever asked first has compiled it
+  }
+  std::promise<std::shared_ptr<Sized>> made;
+  const auto future = others_.put(key, made.get_future().share(), kLeastCost);
+  lock.unlock();
+  try {
+    made.set_value(compile(graph_, size));
+  } catch (...) {
+    made.set_exception(std::current_exception());
+  }
+  const std::shared_ptr<Sized> sized = future.get();
+  lock.lock();
+  others_.put(key, future, std::max(static_cast<size_t>(sized->plan->stream_bytes() * streams_), kLeastCost));
+  return sized;
+}
+
+size_t Detector::other_bytes() {
   const std::lock_guard lock(fitting_mutex_);
-  const std::pair key(size.height, size.width);
-  if (const std::shared_ptr<Sized>* known = smaller_.get(key)) return *known;
-  return smaller_.put(key, compile(graph_, size));
+  return others_.cost();
 }
 
 Detections Detector::run(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit) {
@@ -228,12 +249,32 @@ Detections Detector::run(const Image& image, const Letterbox& box, int stream, S
 }
 
 Detections Detector::run_whole(const Image& image, int stream, StageTimes& times) {
-  if (!any_size_) return run(image, letterbox_of(image.width, image.height, model_->input()), stream, times);
-  const std::shared_ptr<Sized> sized = of_size({image.height, image.width});
+  const auto [sized, box] = whole(image);
+  return ranked(run(*sized, image, box, stream, times), *sized);
+}
+
+std::vector<Tensor> Detector::values_of_whole(const Image& image, int stream) {
+  const auto [sized, box] = whole(image);
+  Runner& r = runner_of(*sized, stream);
+  sized->input->put(*sized->model, image, box, r);
+  r.run();
+  std::vector<Tensor> values;
+  for (size_t i = 0; i < sized->plan->outputs().size(); ++i) values.push_back(r.output(static_cast<int>(i)).clone());
+  return values;
+}
+
+std::pair<std::shared_ptr<Detector::Sized>, Letterbox> Detector::whole(const Image& image) {
+  if (!any_size_) return {main_, letterbox_of(image.width, image.height, model_->input())};
   Letterbox box;
   box.width = image.width;
   box.height = image.height;
-  return ranked(run(*sized, image, box, stream, times), *sized);
+  return {of_size({image.height, image.width}), box};
+}
+
+Runner& Detector::runner_of(Sized& sized, int stream) {
+  std::optional<Runner>& own = sized.runners[static_cast<size_t>(stream)];
+  if (!own) own.emplace(sized.plan);
+  return *own;
 }
 
 Detections Detector::ranked(Detections found, const Sized& sized) const {
@@ -249,9 +290,7 @@ Detections Detector::look(const Image& image, const Letterbox& box, int stream, 
 }
 
 Detections Detector::run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const {
-  std::optional<Runner>& own = sized.runners[static_cast<size_t>(stream)];
-  if (!own) own.emplace(sized.plan);
-  Runner& r = *own;
+  Runner& r = runner_of(sized, stream);
   Stopwatch watch;
   sized.input->put(*sized.model, image, box, r);
   times.resize = watch.ms() / 1000;

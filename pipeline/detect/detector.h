@@ -1,6 +1,7 @@
 // Detector: a model file compiled for detection, one Runner per stream; images become its input and its outputs become boxes.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,13 +60,18 @@ class Detector {
   // Detections of an image that is shown whole: as it is where the network takes images of any size, else as input.placement
   // says.
   Detections run_whole(const Image& image, int stream, StageTimes& times);
+  // The network alone on such an image: its outputs, in the order of plan().outputs().
+  std::vector<Tensor> values_of_whole(const Image& image, int stream);
   // run() for a first look: all detections above the cascade's score.
   Detections look(const Image& image, const Letterbox& box, int stream, StageTimes& times, bool fit);
   // The network alone on whatever lies in the input; for benches.
   Runner& runner(int stream) { return main_->runners[static_cast<size_t>(stream)].value(); }
+  // Memory that networks for other sizes may take in all streams together. The one that was used last is kept whatever it takes.
+  static constexpr size_t kMaxOtherBytes = size_t{4} << 30;
+  size_t other_bytes();  // what those that are kept may take; the least that one is counted as is a share of the limit
 
  private:
-  static constexpr size_t kMaxSmaller = 12;  // sizes of networks for last rows and columns that are kept
+  static constexpr size_t kMaxOther = 12;  // networks for other sizes that are kept: last rows and columns, whole images
 
   // The network for images of one size.
   struct Sized {
@@ -83,6 +89,9 @@ class Detector {
   // The network of the smallest size that holds the image; compiled when it is first asked for.
   std::shared_ptr<Sized> fitting(const Letterbox& box);
   std::shared_ptr<Sized> of_size(MapSize size);
+  // The network that an image is shown whole, and how it lies in the input.
+  std::pair<std::shared_ptr<Sized>, Letterbox> whole(const Image& image);
+  static Runner& runner_of(Sized& sized, int stream);
   Detections ranked(Detections found, const Sized& sized) const;
   Detections run(Sized& sized, const Image& image, const Letterbox& box, int stream, StageTimes& times) const;
 
@@ -94,10 +103,11 @@ class Detector {
   MapSize step_;
   int streams_ = 0;
   double load_ms_ = 0;
-  std::mutex fitting_mutex_;
-  bool any_size_ = false;  // the graph takes images as they are
-  Graph graph_;            // as it was read, where fit_edges or any_size_
-  LruCache<std::pair<int64_t, int64_t>, std::shared_ptr<Sized>> smaller_{kMaxSmaller};  // by height and width
+  std::mutex fitting_mutex_;                 // of others_; not held while a network is compiled
+  bool any_size_ = false;                    // the graph takes images as they are
+  Graph graph_;                              // as it was read, where fit_edges or any_size_
+  using Size = std::pair<int64_t, int64_t>;  // height and width
+  LruCache<Size, std::shared_future<std::shared_ptr<Sized>>> others_{kMaxOtherBytes};
 };
 
 // What of the settings a Detector depends on, as a text.

@@ -32,8 +32,8 @@ struct CompileReport {
 };
 
 // The report of this program's compiler: operators of the optimized graph, each with the kind of the kernel that computes it. For
-// a .tflite file with operators that are not read, each operator is said to be known or not, and nothing is compiled. `shapes`:
-// of inputs that the graph leaves open.
+// a .tflite or ONNX file with operators that are not read, each operator is said to be known or not, and nothing is compiled.
+// `shapes`: of inputs that the graph leaves open.
 CompileReport compile_here(const std::filesystem::path& graph, const GraphChanges& changes,
                            const std::map<std::string, Shape>& shapes);
 // The report by the published rules of the Edge TPU compiler (graph/io/tflite/edge_tpu.h). Throws Error where it is no .tflite

@@ -53,6 +53,35 @@ TEST_F(Tensors, NetworkOfAnImageIsThatOfItsNormalisedPixels) {
   for (size_t i = 0; i < a.size(); ++i) EXPECT_LT(largest_difference(a[i].floats(), b[i].floats()), 1e-2) << a[i].name;
 }
 
+// A network that takes images of any size is shown the image as it is, as detection shows it.
+TEST_F(Tensors, NetworkOfAnImageOfItsOwnSize) {
+  const std::string graph_file = kSource + "/tests/data/graph/detectors/small/graph.pb";
+  std::filesystem::copy_file(graph_file, folder / "net.pb");
+  std::ofstream(folder / "net.json") << R"({"graph": "net.pb", "classes": ["a", "b", "c"],
+    "input": {"node": "image_tensor", "width": 64, "height": 48, "divisor": 1, "mean": [0, 0, 0], "deviation": [1, 1, 1],
+              "placement": "image"},
+    "outputs": {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes",
+                "count": "num_detections"}})";
+  Image image;
+  image.width = 40;
+  image.height = 24;
+  for (int i = 0; i < 40 * 24 * 3; ++i) image.rgb.push_back(static_cast<uint8_t>(i * 37 % 256));
+  const std::vector<Tensor> found = Model(path("net.json")).network(ImageView(image));
+  std::vector<std::string> names;
+  for (const Tensor& t : found) names.push_back(t.name);
+  Tensor input;
+  input.name = "image_tensor";
+  input.dtype = CYTODET_UINT8;
+  input.shape = {1, 24, 40, 3};
+  input.bytes.assign(image.rgb.begin(), image.rgb.end());
+  GraphOptions options;
+  options.sizes["image_tensor"] = {1, 24, 40, 3};
+  const std::vector<Tensor> wanted = Graph(graph_file, options).run({input}, names);
+  ASSERT_EQ(found.size(), 4u);
+  for (size_t i = 0; i < found.size(); ++i)
+    EXPECT_LT(largest_difference(found[i].floats(), wanted[i].floats()), 1e-4) << found[i].name;
+}
+
 TEST_F(Tensors, FeedsThatDoNotFitAreRefused) {
   const Tensor small("", {1, 2, 2, 3}, std::vector<float>(12));
   EXPECT_NE(std::string(error_of([&] { model().network(small); }).what()).find("feed float32 [1,512,512,3]"), std::string::npos);

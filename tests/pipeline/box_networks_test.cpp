@@ -2,7 +2,11 @@
 // tests/data/graph/detectors (scripts/make_detector_graphs.py).
 #include <gmock/gmock.h>
 
+#include <map>
+#include <mutex>
 #include <random>
+#include <set>
+#include <thread>
 
 #include "graph/interpret/interpreter.h"
 #include "graph/io/named_tensors.h"
@@ -34,6 +38,31 @@ class BoxNetworks : public ProgramTest {
       "input": {"node": "image_tensor", "width": 40, "height": 24, "divisor": 1, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
       "outputs": {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes",
                   "count": "num_detections"}})");
+  }
+  // A model file of a network that gives the place of every bright pixel, as a box of 20 by 20 in the input.
+  std::string make_dots_model(int side, const Json& changes = Json::object()) {
+    using namespace cytodet::testing;
+    put("dots.onnx",
+        onnx_model(
+            onnx_input("images", {1, 3, side, side}) + onnx_node("ReduceMax", {"images"}, {"gray"}, onnx_ints("axes", {1})) +
+                onnx_node("MaxPool", {"gray"}, {"heatmap"}, onnx_ints("kernel_shape", {4, 4}) + onnx_ints("strides", {4, 4})) +
+                onnx_output("heatmap"),
+            13));
+    Json model = Json::parse(R"({"family": "heat_maps", "graph": "dots.onnx", "classes": ["cell"],
+      "input": {"node": "images", "width": 256, "height": 256, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
+      "outputs": {"heat_map": "heatmap"}, "layout": "channels_first", "radius": 10,
+      "suppression": {"score": 0.3, "detections": 1000}})");
+    model.merge_patch(changes);
+    return put("dots.json", model.dump());
+  }
+  // An image with a bright dot every few pixels, and how many there are.
+  static std::pair<Image, size_t> dotted(int width, int height) {
+    Image image(width, height);
+    size_t dots = 0;
+    for (int y = 1; y < image.height; y += 29)
+      for (int x = 1 + y % 7; x < image.width; x += 27, ++dots)
+        std::fill_n(&image.rgb[static_cast<size_t>(3 * (y * image.width + x))], 3, 230);
+    return {std::move(image), dots};
   }
   const float* answer(const std::string& name) const { return case_.outputs.at(name + ":0").data<float>(); }
 
@@ -97,8 +126,93 @@ TEST(LongestWholeSide, PhotographsAreNotCut) {
   input.width = 300;
   input.height = 200;
   EXPECT_EQ(longest_whole_side(input), 600);
-  input.placement = Placement::image;
-  EXPECT_EQ(longest_whole_side(input), 2048);
+  for (const Placement placement : {Placement::stretch, Placement::image}) {
+    input.placement = placement;
+    EXPECT_EQ(longest_whole_side(input), 2048);
+  }
+}
+
+// Each stream shows each image to the network of its size, whichever of them is compiled meanwhile.
+TEST_F(BoxNetworks, ImagesOfSeveralSizesInSeveralStreams) {
+  Detector detector(load_model(make_dots_model(-1, {{"input", {{"placement", "image"}}}})), {.streams = 4});
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::map<std::pair<int, int>, std::set<size_t>> found;
+  for (int stream = 0; stream < 4; ++stream)
+    threads.emplace_back([&, stream] {
+      for (const int width : {120, 300, 160, 120, 256})
+        for (const int height : {100, 256}) {
+          StageTimes times;
+          const size_t count = detector.run_whole(dotted(width, height).first, stream, times).size();
+          const std::lock_guard lock(mutex);
+          found[{width, height}].insert(count);
+        }
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(found.size(), 8u);
+  for (const auto& [size, counts] : found) EXPECT_EQ(counts, std::set<size_t>{dotted(size.first, size.second).second});
+}
+
+// Networks of other sizes are kept by the memory that they take, not by their number alone.
+TEST_F(BoxNetworks, LargeNetworksOfOtherSizesAreLetGo) {
+  Detector detector(load_model(make_dots_model(-1, {{"input", {{"placement", "image"}}}})), {.streams = 100});
+  StageTimes times;
+  size_t largest = 0;
+  for (const int width : {1500, 1504, 1508, 1512}) {
+    detector.run_whole(Image(width, 1500), 0, times);
+    largest = std::max(largest, detector.other_bytes());
+    EXPECT_GT(detector.other_bytes(), size_t{100} * 1500 * 1500 * 3);
+  }
+  EXPECT_LE(largest, Detector::kMaxOtherBytes);
+  for (int width = 8; width < 8 * 20; width += 8) detector.run_whole(Image(width, 16), 0, times);
+  EXPECT_LE(detector.other_bytes(), Detector::kMaxOtherBytes) << "small ones are bounded in number";
+}
+
+// Slides are scored at the number of boxes that the best of the detectors finds, not at the 100 of COCO.
+TEST_F(BoxNetworks, EvaluateComparesDetectorsOnSlides) {
+  const std::string model = make_dots_model(256);
+  std::filesystem::create_directory(folder / "images");
+  put("images/dots.png", encode_image(dotted(700, 500).first, false));
+  const std::vector<std::string> tiles{"--mode", "slide", "--tile", "256", "--overlap", "64"};
+  const auto with_tiles = [&](std::vector<std::string> words) {
+    words.insert(words.end(), tiles.begin(), tiles.end());
+    return run(std::move(words));
+  };
+  Output o = with_tiles({"detect", "--model", model, path("images"), "-o", path("out")});
+  ASSERT_EQ(o.code, 0) << o.err;
+  Json truth{{"images", {{{"id", 1}, {"file_name", "dots.png"}, {"width", 700}, {"height", 500}}}},
+             {"categories", {{{"id", 1}, {"name", "cell"}}}},
+             {"annotations", read_json(folder / "out/detections.json")}};
+  int id = 0;
+  for (Json& a : truth["annotations"]) a.update({{"id", ++id}, {"image_id", 1}, {"area", 400}, {"iscrowd", 0}});
+  ASSERT_GT(id, 300);
+  Json strict = read_json(model);
+  strict["suppression"]["score"] = 0.95;
+  put("strict.json", strict.dump());
+  const std::string truth_file = put("truth.json", truth.dump());
+  o = with_tiles({"evaluate", "--truth", truth_file, "--model", path("strict.json"), "--compare", model, "--images",
+                  path("images"), "-o", path("report.json"), "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json rows = read_json(path("report.json"))["compare"];
+  EXPECT_EQ(rows[0]["AP"], 0);
+  EXPECT_GT(rows[1]["AP"], 0.99);
+}
+
+// A detector that cannot be opened is told of before the first has worked.
+TEST_F(BoxNetworks, EvaluateOpensComparedDetectorsFirst) {
+  const std::string model = make_model("small"),
+                    truth = put("truth.json", R"({"images": [], "categories": [], "annotations": []})");
+  put("lost.json", R"({"graph": "lost.pb", "classes": ["a"], "input": {"node": "image_tensor", "width": 40, "height": 24},
+    "outputs": {"boxes": "detection_boxes", "scores": "detection_scores"}})");
+  for (const char* other : {"nowhere.json", "lost.json"}) {
+    const Output o =
+        run({"evaluate", "--truth", truth, "--model", model, "--compare", path(other), "--images", path("images"), "--quiet"});
+    EXPECT_NE(o.code, 0);
+    EXPECT_EQ(o.out, "");
+    ASSERT_EQ(o.errors().size(), 1u) << o.err;
+    EXPECT_THAT(o.errors()[0], HasSubstr(other));
+    EXPECT_THAT(o.errors()[0], HasSubstr("o such file"));
+  }
 }
 
 // Several detectors on the same images, in one table.
@@ -191,24 +305,10 @@ TEST_F(BoxNetworks, AnOnnxYoloDetects) {
   }
 }
 
-// A network that gives the place of every bright pixel. What two tiles see of one is one point, wherever the seam is: its box is
-// of one size in both.
+// What two tiles see of a dot is one point, wherever the seam is: its box is of one size in both.
 TEST_F(BoxNetworks, PointsOnTheSeamsOfTilesAreFoundOnce) {
-  using namespace cytodet::testing;
-  put("net.onnx",
-      onnx_model(
-          onnx_input("images", {1, 3, 256, 256}) + onnx_node("ReduceMax", {"images"}, {"gray"}, onnx_ints("axes", {1})) +
-              onnx_node("MaxPool", {"gray"}, {"heatmap"}, onnx_ints("kernel_shape", {4, 4}) + onnx_ints("strides", {4, 4})) +
-              onnx_output("heatmap"),
-          13));
-  const std::string model = put("net.json", R"({"family": "heat_maps", "graph": "net.onnx", "classes": ["cell"],
-    "input": {"node": "images", "width": 256, "height": 256, "mean": [0, 0, 0], "deviation": [1, 1, 1]},
-    "outputs": {"heat_map": "heatmap"}, "layout": "channels_first", "radius": 10, "suppression": {"score": 0.3, "detections": 1000}})");
-  Image image(700, 500);
-  size_t dots = 0;
-  for (int y = 1; y < image.height; y += 29)
-    for (int x = 1 + y % 7; x < image.width; x += 27, ++dots)
-      std::fill_n(&image.rgb[static_cast<size_t>(3 * (y * image.width + x))], 3, 230);
+  const std::string model = make_dots_model(256);
+  const auto [image, dots] = dotted(700, 500);
   std::filesystem::create_directory(folder / "images");
   put("images/dots.png", encode_image(image, false));
   for (const char* overlap : {"20", "64"})

@@ -37,19 +37,19 @@ TEST_F(EmptyFlags, ToolsOfTensorFlow) {
 
 TEST_F(EmptyFlags, OtherCommands) {
   EXPECT_THAT(error_of({"freeze_graph", "--input_binary=", "--output_graph", path("f.pb")}),
-              HasSubstr("--input_binary: has no value; true or false"));
+              HasSubstr("--input_binary: has no value; give true or false"));
   EXPECT_THAT(error_of({"detect", "--model=", "--streams", "1", "a.png", "-o", "out"}), HasSubstr("--model"));
   EXPECT_THAT(error_of({"optimize", slim_ + "frozen.pb", "-o", path("o.pb"), "--passes=", "--inputs=", "--no-such-flag"}),
               HasSubstr("--no-such-flag"));
   EXPECT_THAT(error_of({"detect", "--network-px=", "--model", "m.json", "a.png", "-o", "out"}),
-              HasSubstr("--network-px: has no value; numbers between commas"));
-  EXPECT_THAT(error_of({"zoo", "resnet50", "--max-images=", "--quiet"}), HasSubstr("--max-images: has no value; a number"));
+              HasSubstr("--network-px: has no value; give numbers between commas"));
+  EXPECT_THAT(error_of({"zoo", "resnet50", "--max-images=", "--quiet"}), HasSubstr("--max-images: has no value; give a number"));
   EXPECT_THAT(error_of({"detect", "--score", "", "--model", "m.json", "a.png", "-o", "out"}),
-              HasSubstr("--score: has no value; a number"));
+              HasSubstr("--score: has no value; give a number"));
   EXPECT_THAT(error_of({"quantize", "g.pb", "--ranges", "r.json", "--out="}), HasSubstr("--out: has no value"));
   EXPECT_THAT(error_of({"inspect", ""}), HasSubstr("GRAPH: has no value"));
   const Output o =
-      run({"optimize", slim_ + "frozen.pb", "-o", path("o.pb"), "--inputs=", "--outputs", "Net/predictions, ", "--passes="});
+      run({"optimize", slim_ + "frozen.pb", "-o", path("o.pb"), "--inputs=", "--outputs", "Net/predictions, ", "", "--passes="});
   EXPECT_EQ(o.code, 0) << o.err;
 }
 
