@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
-#include <utility>
+#include <tuple>
 
 #include "core/error.h"
 #include "onnx_model.pb.h"
@@ -27,7 +27,9 @@ class Expansion {
   explicit Expansion(const proto::ModelProto& model) {
     for (const auto& set : model.opset_import())
       if (domain_of(set.domain()).empty()) opset_ = set.version();
-    for (const auto& f : model.functions()) functions_.emplace(std::pair(domain_of(f.domain()), f.name()), &f);
+    for (const auto& f : model.functions())
+      if (!functions_.emplace(Key(domain_of(f.domain()), f.name(), f.overload()), &f).second)
+        throw Error(text_of(f), "is there twice", "the model is damaged");
   }
 
   void run(proto::GraphProto& graph, int depth = 0) {
@@ -35,7 +37,7 @@ class Expansion {
     for (auto& node : *graph.mutable_node()) {
       for (auto& a : *node.mutable_attribute())
         if (a.has_g()) run(*a.mutable_g(), depth);
-      const auto it = functions_.find({domain_of(node.domain()), node.op_type()});
+      const auto it = functions_.find({domain_of(node.domain()), node.op_type(), node.overload()});
       if (it == functions_.end())
         expanded.add_node()->Swap(&node);
       else
@@ -45,6 +47,7 @@ class Expansion {
   }
 
  private:
+  using Key = std::tuple<std::string, std::string, std::string>;  // domain, name, overload
   using Names = std::map<std::string, std::string>;
 
   // What the names of a function's body are where it is called.
@@ -130,7 +133,7 @@ class Expansion {
 
   int64_t opset_ = 0, nodes_ = 0, bytes_ = 0;
   std::set<std::string> used_;  // names of calls
-  std::map<std::pair<std::string, std::string>, const proto::FunctionProto*> functions_;
+  std::map<Key, const proto::FunctionProto*> functions_;
 };
 
 }  // namespace
