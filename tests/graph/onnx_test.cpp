@@ -229,6 +229,16 @@ TEST(Onnx, OverloadsOfAFunctionAreDistinguished) {
               HasSubstr("m.onnx: function own.F: is there twice; the model is damaged"));
 }
 
+TEST(Onnx, NamesWithinFunctionsAreOfTheirOwn) {
+  const std::string f = onnx_function("F", {onnx_node("Neg", {"a"}, {"t"}), onnx_node("Abs", {"t"}, {"b"})});
+  const auto model = [&](const std::string& nodes) { return onnx_model(onnx_input("x", {1}) + nodes + onnx_output("y")) + f; };
+  EXPECT_EQ(y_of(model(onnx_node("Add", {"x", "x"}, {"c/t"}) + onnx_call("c", "x", "q") + onnx_node("Add", {"q", "c/t"}, {"y"}))),
+            -3)
+      << "a tensor of the model has the name";
+  for (const char* third : {"c_1", "c_2", "c_3", "c_4", "c_5", "c_6"})
+    EXPECT_EQ(y_of(model(onnx_call("c", "x", "q") + onnx_call("c", "q", "r") + onnx_call(third, "r", "y"))), 3) << third;
+}
+
 TEST(Onnx, WhatIsNotReadIsNamed) {
   const std::string x = onnx_input("x", {1, 3, 8, 8}), y = onnx_output("y");
   const auto one = [&](const std::string& op, const std::string& attributes = {}) {
