@@ -397,7 +397,11 @@ Queries priors_of(const Network& n) {
   const Queries q = boxes_and_scores(n);
   return q.boxes && q.boxes->dim(1) > kMostQueries && q.logits->dim(2) >= 2 ? q : Queries{};
 }
-bool is_ssd(const Network& n, const Answers&) { return priors_of(n).boxes; }
+// Sigmoids without a Softmax may be those of the scores, as RetinaNet's, which have no class of no object: only where it is
+// named.
+bool is_ssd(const Network& n, const Answers& a) {
+  return priors_of(n).boxes && (n.has_op("Softmax") || !n.has_op("Sigmoid") || a.family == "ssd");
+}
 void describe_ssd(const Network& n, const Answers& a, Recognition& to) {
   const Queries q = priors_of(n);
   const bool normalised = n.has_op("Softmax");
@@ -468,7 +472,8 @@ std::vector<Recogniser> box_recognisers() {
       {"rtdetr_deployed", "RT-DETR, D-FINE and their like exported with their last step",
        "outputs labels, boxes and scores, and a second input of two integers with size in its name", false, is_deployed_rtdetr,
        describe_deployed_rtdetr},
-      {"ssd", "SSD without its suppression", "two outputs [1, n, 4] and [1, n, classes + 1], more than 2000 rows", false, is_ssd,
+      {"ssd", "SSD without its suppression",
+       "two outputs [1, n, 4] and [1, n, classes + 1], more than 2000 rows; a Softmax, or no Sigmoid", false, is_ssd,
        describe_ssd},
       {"mmdetection", "detectors of MMDetection, exported by MMDeploy",
        "two outputs: [1, n, 5] of corners and score, [1, n] of integers", false, is_mmdetection, describe_mmdetection},
