@@ -52,6 +52,8 @@ TEST(Recognise, OtherTasksThanDetectionAreRefused) {
   NetworkDescription n = network({1, 64, 64, 3}, {port("output0", {1, 9, 84})});
   n.metadata = {{"task", "obb"}};
   EXPECT_THAT(error_of([&] { recognised(n, with_classes(5)); }), HasSubstr("\"obb\""));
+  n.metadata = {{"task", "object-detection"}};  // of another exporter
+  EXPECT_EQ(recognised(n, with_classes(5)).family, "yolov8");
 }
 
 TEST(Recognise, SigmoidsWithoutSoftmaxAreOfNoSsd) {
