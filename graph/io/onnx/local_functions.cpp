@@ -15,8 +15,8 @@ namespace {
 
 namespace proto = cytodet::onnx_proto;
 
-constexpr int kMostWithin = 32;                                        // functions in functions
-constexpr int64_t kMostNodes = 300000, kMostBytes = int64_t{2} << 30;  // of all calls
+constexpr int kMaxWithin = 32;                                       // functions in functions
+constexpr int64_t kMaxNodes = 300000, kMaxBytes = int64_t{2} << 30;  // of all calls
 
 std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 std::string text_of(const proto::FunctionProto& f) {
@@ -105,7 +105,7 @@ class Expansion {
   }
 
   void add_body(const proto::FunctionProto& f, const proto::NodeProto& call, proto::GraphProto& to, int depth) {
-    if (depth >= kMostWithin)
+    if (depth >= kMaxWithin)
       throw Error(text_of(f), "is called " + std::to_string(depth) + " functions deep, perhaps by itself",
                   "the model is damaged");
     for (const auto& set : f.opset_import())
@@ -115,8 +115,8 @@ class Expansion {
                     "inline it: onnx.inliner.inline_local_functions");
     nodes_ += f.node_size();
     bytes_ += static_cast<int64_t>(f.ByteSizeLong());  // with its constants
-    if (nodes_ > kMostNodes || bytes_ > kMostBytes)
-      throw Error(text_of(f), "is called too often: all calls become more than " + std::to_string(kMostNodes) + " nodes or 2 GiB",
+    if (nodes_ > kMaxNodes || bytes_ > kMaxBytes)
+      throw Error(text_of(f), "is called too often: all calls become more than " + std::to_string(kMaxNodes) + " nodes or 2 GiB",
                   "the model is damaged");
     std::map<std::string, const proto::AttributeProto*> given;
     for (const auto& a : f.attribute_proto()) given.emplace(a.name(), &a);
