@@ -32,12 +32,14 @@ std::vector<const Recogniser*> fitting(const NetworkDescription& network, const 
   return fit;
 }
 
-// Throws where the metadata that ultralytics writes says that the network is for something else.
+// Throws where the metadata that ultralytics writes says that the network is for something else. Others write their own words.
 void require_detection(const NetworkDescription& n) {
   const auto task = n.metadata.find("task");
-  if (task != n.metadata.end() && task->second != "detect")
-    throw Error("metadata \"task\"", "is \"" + task->second + "\": no network that gives boxes alone",
-                "export one for \"detect\"");
+  if (task == n.metadata.end()) return;
+  for (const char* other : {"segment", "semantic", "pose", "classify", "obb"})
+    if (task->second == other)
+      throw Error("metadata \"task\"", "is \"" + task->second + "\": no network that gives boxes alone",
+                  "export one for \"detect\"");
 }
 
 void require_one_image(const NetworkDescription& n) {

@@ -23,12 +23,12 @@ Tensor floats(Shape shape, const std::vector<float>& v) { return Tensor::from(st
 template <class T>
 void quantize_scaled(const Tensor& x, float low, float high, float scale, double min, Tensor& out) {
   constexpr float kWhole = 12582912;  // 1.5 * 2^23: in a sum with it nothing behind the point is left
-  const float least = static_cast<float>(min), most = std::numeric_limits<T>::max();
+  const float lowest = static_cast<float>(min), highest = std::numeric_limits<T>::max();
   const float* from = x.data<float>();
   T* to = static_cast<T*>(out.raw());
   for (int64_t i = 0; i < x.size(); ++i) {
     const float number = from[i] == from[i] ? from[i] : 0, v = std::min(std::max(number, low), high) * scale;
-    to[i] = static_cast<T>(static_cast<int>(std::min(std::max((v + kWhole) - kWhole, least), most)));
+    to[i] = static_cast<T>(static_cast<int>(std::min(std::max((v + kWhole) - kWhole, lowest), highest)));
   }
 }
 

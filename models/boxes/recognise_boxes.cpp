@@ -204,7 +204,7 @@ void describe_rtdetr_joined(const Network& n, const Answers& a, Recognition& to)
 struct Queries {
   const Port *boxes = nullptr, *logits = nullptr;
 };
-constexpr int64_t kMostQueries = 2000;
+constexpr int64_t kMaxQueries = 2000;
 // [1, n, 4] and [1, n, classes].
 Queries boxes_and_scores(const Network& n) {
   if (n.outputs.size() != 2 || !n.outputs[0].is_rank(3) || !n.outputs[1].is_rank(3)) return {};
@@ -217,7 +217,7 @@ Queries boxes_and_scores(const Network& n) {
 }
 Queries queries_of(const Network& n) {
   const Queries q = boxes_and_scores(n);
-  return q.boxes && q.boxes->dim(1) <= kMostQueries ? q : Queries{};
+  return q.boxes && q.boxes->dim(1) <= kMaxQueries ? q : Queries{};
 }
 // A class more than there are names is the one of "no object".
 bool is_detr(const Network& n, const Answers& a) {
@@ -395,9 +395,13 @@ void describe_deployed_rtdetr(const Network& n, const Answers& a, Recognition& t
 // Boxes [1, n, 4] and scores [1, n, classes + 1] of all priors: SSD whose suppression is left to others.
 Queries priors_of(const Network& n) {
   const Queries q = boxes_and_scores(n);
-  return q.boxes && q.boxes->dim(1) > kMostQueries && q.logits->dim(2) >= 2 ? q : Queries{};
+  return q.boxes && q.boxes->dim(1) > kMaxQueries && q.logits->dim(2) >= 2 ? q : Queries{};
 }
-bool is_ssd(const Network& n, const Answers&) { return priors_of(n).boxes; }
+// Sigmoids without a Softmax may be those of the scores, as RetinaNet's, which have no class of no object: only where it is
+// named.
+bool is_ssd(const Network& n, const Answers& a) {
+  return priors_of(n).boxes && (n.has_op("Softmax") || !n.has_op("Sigmoid") || a.family == "ssd");
+}
 void describe_ssd(const Network& n, const Answers& a, Recognition& to) {
   const Queries q = priors_of(n);
   const bool normalised = n.has_op("Softmax");
@@ -468,7 +472,8 @@ std::vector<Recogniser> box_recognisers() {
       {"rtdetr_deployed", "RT-DETR, D-FINE and their like exported with their last step",
        "outputs labels, boxes and scores, and a second input of two integers with size in its name", false, is_deployed_rtdetr,
        describe_deployed_rtdetr},
-      {"ssd", "SSD without its suppression", "two outputs [1, n, 4] and [1, n, classes + 1], more than 2000 rows", false, is_ssd,
+      {"ssd", "SSD without its suppression",
+       "two outputs [1, n, 4] and [1, n, classes + 1], more than 2000 rows; a Softmax, or no Sigmoid", false, is_ssd,
        describe_ssd},
       {"mmdetection", "detectors of MMDetection, exported by MMDeploy",
        "two outputs: [1, n, 5] of corners and score, [1, n] of integers", false, is_mmdetection, describe_mmdetection},

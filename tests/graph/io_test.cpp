@@ -9,6 +9,7 @@
 #include "graph/io/read_graph.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/ir/endpoints.h"
+#include "graph/passes/pass.h"
 #include "tests/error_of.h"
 #include "tests/graph/fixtures.h"
 #include "tests/paths.h"
@@ -125,6 +126,25 @@ TEST(GraphIo, OutputsAreWrittenInTheirOrder) {
   graph.output_order = {"third", "first", "second"};
   EXPECT_EQ(find_outputs(graph), graph.output_order);
   EXPECT_EQ(find_outputs(parse_graph(encode_graph(graph), "g.pb")), graph.output_order);
+  graph.output_order = {"third", "first", "third"};
+  EXPECT_EQ(find_outputs(parse_graph(encode_graph(graph), "g.pb")), (std::vector<std::string>{"second", "third", "first"}))
+      << "an output that is named twice is written once";
+}
+
+TEST(GraphIo, SlotsOfOneNodeAreOutputs) {
+  Graph graph;
+  placeholder(graph, "x", {2});
+  for (const char* name : {"first", "second"}) {
+    AttrMap attrs;
+    attrs.emplace("num", int64_t{2});
+    add(graph, name, "Unpack", {"x"}, std::move(attrs));
+  }
+  PassOptions options;
+  options.only = std::vector<std::string>{};
+  options.interface.outputs = {"second:0", "first:0", "second:1"};
+  run_passes(graph, options);
+  EXPECT_EQ(graph.output_order, (std::vector<std::string>{"second", "first"}));
+  EXPECT_EQ(parse_graph(encode_graph(graph), "g.pb").size(), graph.size());
 }
 
 }  // namespace

@@ -199,6 +199,46 @@ TEST(Onnx, FunctionsThatCannotBeAreRefused) {
   EXPECT_THAT(refusal(model(within(onnx_node("Neg", {"a"}, {"c"})))), HasSubstr("is made by no node"));
 }
 
+// A function of the domain "own" from a to b of a model; and a call of it.
+std::string onnx_function(const std::string& name, const std::vector<std::string>& nodes, const std::string& overload = {}) {
+  std::string f = onnx_bytes(1, name) + onnx_bytes(4, "a") + onnx_bytes(5, "b");
+  for (const std::string& node : nodes) f += onnx_bytes(7, node.substr(2));
+  return onnx_bytes(
+      25, f + onnx_bytes(9, onnx_number(2, 17)) + onnx_bytes(10, "own") + (overload.empty() ? "" : onnx_bytes(13, overload)));
+}
+std::string onnx_call(const std::string& name, const std::string& from, const std::string& to, const std::string& overload = {}) {
+  return onnx_node("F", {from}, {to}, onnx_bytes(7, "own") + (overload.empty() ? "" : onnx_bytes(8, overload)), name);
+}
+// What the model's y is where its x is -3.
+float y_of(const std::string& model) {
+  const Graph graph = parse_onnx(model, "m.onnx", ".");
+  return interpret(graph, {{graph.value("x"), Tensor::from({1}, std::vector<float>{-3})}}, {graph.value("y")})[0]
+      .data<float>()[0];
+}
+
+TEST(Onnx, OverloadsOfAFunctionAreDistinguished) {
+  const std::string neg = onnx_node("Neg", {"a"}, {"b"}), abs = onnx_node("Abs", {"a"}, {"b"}),
+                    square = onnx_node("Mul", {"a", "a"}, {"b"});
+  const auto model = [&](const std::string& overload) {
+    return onnx_model(onnx_input("x", {1}) + onnx_call("c", "x", "y", overload) + onnx_output("y")) +
+           onnx_function("F", {abs}, "one") + onnx_function("F", {square}, "two");
+  };
+  EXPECT_EQ(y_of(model("one")), 3);
+  EXPECT_EQ(y_of(model("two")), 9);
+  EXPECT_THAT(refusal(model("two") + onnx_function("F", {neg}, "two")),
+              HasSubstr("m.onnx: function own.F: is there twice; the model is damaged"));
+}
+
+TEST(Onnx, NamesWithinFunctionsAreOfTheirOwn) {
+  const std::string f = onnx_function("F", {onnx_node("Neg", {"a"}, {"t"}), onnx_node("Abs", {"t"}, {"b"})});
+  const auto model = [&](const std::string& nodes) { return onnx_model(onnx_input("x", {1}) + nodes + onnx_output("y")) + f; };
+  EXPECT_EQ(y_of(model(onnx_node("Add", {"x", "x"}, {"c/t"}) + onnx_call("c", "x", "q") + onnx_node("Add", {"q", "c/t"}, {"y"}))),
+            -3)
+      << "a tensor of the model has the name";
+  for (const char* third : {"c_1", "c_2", "c_3", "c_4", "c_5", "c_6"})
+    EXPECT_EQ(y_of(model(onnx_call("c", "x", "q") + onnx_call("c", "q", "r") + onnx_call(third, "r", "y"))), 3) << third;
+}
+
 TEST(Onnx, WhatIsNotReadIsNamed) {
   const std::string x = onnx_input("x", {1, 3, 8, 8}), y = onnx_output("y");
   const auto one = [&](const std::string& op, const std::string& attributes = {}) {

@@ -52,6 +52,22 @@ TEST(Recognise, OtherTasksThanDetectionAreRefused) {
   NetworkDescription n = network({1, 64, 64, 3}, {port("output0", {1, 9, 84})});
   n.metadata = {{"task", "obb"}};
   EXPECT_THAT(error_of([&] { recognised(n, with_classes(5)); }), HasSubstr("\"obb\""));
+  n.metadata = {{"task", "object-detection"}};  // of another exporter
+  EXPECT_EQ(recognised(n, with_classes(5)).family, "yolov8");
+}
+
+TEST(Recognise, SigmoidsWithoutSoftmaxAreOfNoSsd) {
+  NetworkDescription n = network({1, 300, 300, 3}, {port("loc", {1, 3000, 4}), port("conf", {1, 3000, 3})});
+  const Recognition logits = recognised(n, with_classes(2));
+  EXPECT_EQ(logits.family, "ssd");
+  EXPECT_EQ(logits.model["score_form"], "softmax");
+  n.ops = {{"Sigmoid", 1}};  // of the scores, as of RetinaNet's, which have no class of no object, or of layers within
+  EXPECT_THAT(error_of([&] { recognised(n, with_classes(2)); }), HasSubstr("no family"));
+  ImportAnswers a = with_classes(2);
+  a.family = "ssd";
+  EXPECT_EQ(recognised(n, a).family, "ssd");
+  n.ops["Softmax"] = 1;
+  EXPECT_EQ(recognised(n, with_classes(2)).model["score_form"], "probability");
 }
 
 TEST(Recognise, BatchesOfSeveralImagesAreNamed) {

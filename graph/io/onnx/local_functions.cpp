@@ -4,7 +4,8 @@
 #include <map>
 #include <set>
 #include <string>
-#include <utility>
+#include <tuple>
+#include <vector>
 
 #include "core/error.h"
 #include "onnx_model.pb.h"
@@ -14,8 +15,8 @@ namespace {
 
 namespace proto = cytodet::onnx_proto;
 
-constexpr int kMostWithin = 32;                                        // functions in functions
-constexpr int64_t kMostNodes = 300000, kMostBytes = int64_t{2} << 30;  // of all calls
+constexpr int kMaxWithin = 32;                                       // functions in functions
+constexpr int64_t kMaxNodes = 300000, kMaxBytes = int64_t{2} << 30;  // of all calls
 
 std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 std::string text_of(const proto::FunctionProto& f) {
@@ -27,7 +28,12 @@ class Expansion {
   explicit Expansion(const proto::ModelProto& model) {
     for (const auto& set : model.opset_import())
       if (domain_of(set.domain()).empty()) opset_ = set.version();
-    for (const auto& f : model.functions()) functions_.emplace(std::pair(domain_of(f.domain()), f.name()), &f);
+    for (const auto& f : model.functions())
+      if (!functions_.emplace(Key(domain_of(f.domain()), f.name(), f.overload()), &f).second)
+        throw Error(text_of(f), "is there twice", "the model is damaged");
+    collect(model.graph());
+    for (const auto& f : model.functions())
+      for (const auto& node : f.node()) collect(node);
   }
 
   void run(proto::GraphProto& graph, int depth = 0) {
@@ -35,7 +41,7 @@ class Expansion {
     for (auto& node : *graph.mutable_node()) {
       for (auto& a : *node.mutable_attribute())
         if (a.has_g()) run(*a.mutable_g(), depth);
-      const auto it = functions_.find({domain_of(node.domain()), node.op_type()});
+      const auto it = functions_.find({domain_of(node.domain()), node.op_type(), node.overload()});
       if (it == functions_.end())
         expanded.add_node()->Swap(&node);
       else
@@ -45,20 +51,31 @@ class Expansion {
   }
 
  private:
+  using Key = std::tuple<std::string, std::string, std::string>;  // domain, name, overload
   using Names = std::map<std::string, std::string>;
 
-  // What the names of a function's body are where it is called.
-  static Names names_of(const proto::FunctionProto& f, const proto::NodeProto& call, const std::string& own) {
+  void collect(const proto::NodeProto& node) {
+    taken_.insert(node.output().begin(), node.output().end());
+    for (const auto& a : node.attribute())
+      if (a.has_g()) collect(a.g());
+  }
+  void collect(const proto::GraphProto& graph) {
+    for (const auto& input : graph.input()) taken_.insert(input.name());
+    for (const auto& t : graph.initializer()) taken_.insert(t.name());
+    for (const auto& t : graph.sparse_initializer()) taken_.insert(t.values().name());
+    for (const auto& node : graph.node()) collect(node);
+  }
+
+  // What the names of a function's body are where it is called; `made`: those that are not the call's.
+  static Names names_of(const proto::FunctionProto& f, const proto::NodeProto& call, const std::string& own,
+                        std::vector<std::string>& made) {
     Names names;
     for (int i = 0; i < f.input_size(); ++i) names[f.input(i)] = i < call.input_size() ? call.input(i) : "";
+    for (int i = 0; i < f.output_size() && i < call.output_size(); ++i)
+      if (!call.output(i).empty()) names.emplace(f.output(i), call.output(i));
     for (const auto& n : f.node())
       for (const std::string& output : n.output())
-        if (!output.empty()) names.emplace(output, own + "/" + output);
-    for (int i = 0; i < f.output_size(); ++i) {
-      const bool wanted = i < call.output_size() && !call.output(i).empty();
-      if (const auto it = names.find(f.output(i)); wanted && it != names.end() && it->second == own + "/" + f.output(i))
-        it->second = call.output(i);
-    }
+        if (!output.empty() && names.emplace(output, own + "/" + output).second) made.push_back(own + "/" + output);
     return names;
   }
 
@@ -88,7 +105,7 @@ class Expansion {
   }
 
   void add_body(const proto::FunctionProto& f, const proto::NodeProto& call, proto::GraphProto& to, int depth) {
-    if (depth >= kMostWithin)
+    if (depth >= kMaxWithin)
       throw Error(text_of(f), "is called " + std::to_string(depth) + " functions deep, perhaps by itself",
                   "the model is damaged");
     for (const auto& set : f.opset_import())
@@ -98,15 +115,23 @@ class Expansion {
                     "inline it: onnx.inliner.inline_local_functions");
     nodes_ += f.node_size();
     bytes_ += static_cast<int64_t>(f.ByteSizeLong());  // with its constants
-    if (nodes_ > kMostNodes || bytes_ > kMostBytes)
-      throw Error(text_of(f), "is called too often: all calls become more than " + std::to_string(kMostNodes) + " nodes or 2 GiB",
+    if (nodes_ > kMaxNodes || bytes_ > kMaxBytes)
+      throw Error(text_of(f), "is called too often: all calls become more than " + std::to_string(kMaxNodes) + " nodes or 2 GiB",
                   "the model is damaged");
     std::map<std::string, const proto::AttributeProto*> given;
     for (const auto& a : f.attribute_proto()) given.emplace(a.name(), &a);
     for (const auto& a : call.attribute()) given.insert_or_assign(a.name(), &a);
     std::string own = !call.name().empty() ? call.name() : call.output_size() ? call.output(0) : call.op_type();
-    if (own.empty() || !used_.insert(own).second) own += "_" + std::to_string(nodes_);  // of two calls of one name
-    const Names names = names_of(f, call, own);
+    std::vector<std::string> made;
+    Names names = names_of(f, call, own, made);
+    const auto is_taken = [&](const std::string& name) { return taken_.contains(name); };
+    for (const std::string stem = own; own.empty() || used_.contains(own) || std::any_of(made.begin(), made.end(), is_taken);) {
+      own = stem + "_" + std::to_string(++suffix_);
+      made.clear();
+      names = names_of(f, call, own, made);
+    }
+    used_.insert(own);
+    taken_.insert(made.begin(), made.end());
     proto::GraphProto body;
     for (const auto& n : f.node()) {
       auto& node = *body.add_node();
@@ -128,9 +153,9 @@ class Expansion {
     for (auto& node : *body.mutable_node()) to.add_node()->Swap(&node);
   }
 
-  int64_t opset_ = 0, nodes_ = 0, bytes_ = 0;
-  std::set<std::string> used_;  // names of calls
-  std::map<std::pair<std::string, std::string>, const proto::FunctionProto*> functions_;
+  int64_t opset_ = 0, nodes_ = 0, bytes_ = 0, suffix_ = 0;
+  std::set<std::string> used_, taken_;  // names of calls; of tensors
+  std::map<Key, const proto::FunctionProto*> functions_;
 };
 
 }  // namespace

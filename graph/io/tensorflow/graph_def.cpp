@@ -107,8 +107,9 @@ std::vector<NodeId> written_order(const Graph& graph) {
     read.insert(graph.node(id).controls.begin(), graph.node(id).controls.end());
   }
   std::vector<NodeId> ends;
+  std::set<NodeId> listed;  // an output may be named twice
   for (const std::string& name : graph.output_order)
-    if (const NodeId id = graph.find(name); id >= 0 && !read.contains(id)) ends.push_back(id);
+    if (const NodeId id = graph.find(name); id >= 0 && !read.contains(id) && listed.insert(id).second) ends.push_back(id);
   if (std::is_sorted(ends.begin(), ends.end())) return ids;
   std::erase_if(ids, [&](NodeId id) { return std::find(ends.begin(), ends.end(), id) != ends.end(); });
   ids.insert(ids.end(), ends.begin(), ends.end());
