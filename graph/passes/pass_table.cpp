@@ -87,9 +87,9 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   if (io.outputs.empty()) io.outputs = find_outputs(graph);
   if (io.outputs.empty()) throw Error("graph", "has no outputs", "name them with --outputs");
   graph.output_order.clear();  // nodes that replace outputs stand where passes add them
-  std::set<NodeId> listed;     // outputs may be of one node
+  std::set<NodeId> ordered;    // outputs may be of one node
   for (const std::string& name : io.outputs)
-    if (const NodeId id = graph.value(name).node; listed.insert(id).second) graph.output_order.push_back(graph.node(id).name);
+    if (const NodeId id = graph.value(name).node; ordered.insert(id).second) graph.output_order.push_back(graph.node(id).name);
   if (!options.dump_dir.empty()) make_folder(options.dump_dir);
 
   std::vector<PassReport> reports;
