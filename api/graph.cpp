@@ -1,8 +1,5 @@
 // Functions of cytodet/c.h that open a graph and run it.
-#include <algorithm>
-#include <cstring>
 #include <memory>
-#include <new>
 
 #include "api/handles.h"
 #include "api/tensors.h"
@@ -126,21 +123,11 @@ cytodet_tensors* cytodet_graph_run(cytodet_graph* graph, const cytodet_tensor* f
 cytodet_tensors* cytodet_graph_run_watched(cytodet_graph* graph, const cytodet_tensor* feeds, size_t count,
                                            const char* const* outputs, size_t output_count, const cytodet_callbacks* callbacks,
                                            cytodet_error** error) {
-  bool stopped = false;
-  cytodet_tensors* answers = guarded(error, [&]() -> cytodet_tensors* {
+  return stoppable(graph ? graph->path : "graph", error, [&] {
     require(graph, "graph");
-    cytodet_callbacks call{};
-    if (callbacks) std::memcpy(&call, callbacks, std::min(sizeof call, callbacks->struct_size));
+    const cytodet_callbacks call = callbacks_of(callbacks);
     const core::StopScope scope([&] { return call.stop && call.stop(call.user) != 0; });
-    try {
-      return run_graph(*graph, feeds, count, outputs, output_count);
-    } catch (const core::Stopped&) {
-      stopped = true;
-      return nullptr;
-    }
+    return run_graph(*graph, feeds, count, outputs, output_count);
   });
-  if (stopped && error)
-    *error = new (std::nothrow) cytodet_error{CYTODET_STOPPED, graph->path + ": was stopped", graph->path, "was stopped", ""};
-  return answers;
 }
 void cytodet_graph_free(cytodet_graph* g) { delete g; }

@@ -1,9 +1,6 @@
 // Functions of cytodet/c.h that rewrite graphs: optimize, calibrate, quantize.
-#include <algorithm>
-#include <cstring>
 #include <memory>
 #include <mutex>
-#include <new>
 
 #include "api/handles.h"
 #include "api/pixels_slide.h"
@@ -42,26 +39,6 @@ cytodet_graph_report* reported(F f) {
   return report.release();
 }
 
-// Thrown through calibration where the caller asks to stop.
-struct Stopped {};
-
-// guarded(f), where the caller may stop f.
-template <class F>
-cytodet_graph_report* stoppable(const std::string& what, cytodet_error** error, F f) noexcept {
-  bool stopped = false;
-  cytodet_graph_report* report = guarded(error, [&]() -> cytodet_graph_report* {
-    try {
-      return f();
-    } catch (const Stopped&) {
-      stopped = true;
-      return nullptr;
-    }
-  });
-  if (stopped && error)
-    *error = new (std::nothrow) cytodet_error{CYTODET_STOPPED, what + ": was stopped", what, "was stopped", ""};
-  return report;
-}
-
 graph::Graph optimized(const graph::Graph& source, const graph::PassOptions& options, const char* file) {
   graph::Graph graph = source;
   try {
@@ -97,15 +74,14 @@ void optimize(const char* file, const char* out, Json json, cytodet_graph_report
 // The caller's callbacks around samples.
 class SampleWatch {
  public:
-  SampleWatch(const cytodet_callbacks* callbacks, size_t samples, bool reports) {
-    if (callbacks) std::memcpy(&call_, callbacks, std::min(sizeof call_, callbacks->struct_size));
+  SampleWatch(const cytodet_callbacks* callbacks, size_t samples, bool reports) : call_(callbacks_of(callbacks)) {
     if (!reports) call_.progress = nullptr;
     progress_.struct_size = sizeof progress_;
     progress_.inputs = samples;
   }
   // Throws Stopped.
   void check_stop() const {
-    if (call_.stop && call_.stop(call_.user)) throw Stopped();
+    if (call_.stop && call_.stop(call_.user)) throw core::Stopped();
   }
   void end(size_t sample) {
     const std::lock_guard lock(mutex_);

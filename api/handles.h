@@ -1,7 +1,10 @@
 // What the functions of cytodet/c.h share: handles of errors and settings, and the border that no exception crosses.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <functional>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +13,7 @@
 #include "core/error.h"
 #include "core/messages.h"
 #include "core/settings.h"
+#include "core/stop.h"
 #include "cytodet/c.h"
 
 struct cytodet_error {
@@ -53,6 +57,30 @@ cytodet_status guarded_status(cytodet_error** error, F f) noexcept {
     set_error(error);
     return status;
   }
+}
+
+// guarded(f), where the caller may stop f, which throws core::Stopped then: *error says that `what` was stopped.
+template <class F>
+auto stoppable(const std::string& what, cytodet_error** error, F f) noexcept -> decltype(f()) {
+  bool stopped = false;
+  const auto result = guarded(error, [&]() -> decltype(f()) {
+    try {
+      return f();
+    } catch (const core::Stopped&) {
+      stopped = true;
+      return nullptr;
+    }
+  });
+  if (stopped && error)
+    *error = new (std::nothrow) cytodet_error{CYTODET_STOPPED, what + ": was stopped", what, "was stopped", ""};
+  return result;
+}
+
+// The caller's callbacks as this version knows them, those of an older or newer caller too; null: none.
+inline cytodet_callbacks callbacks_of(const cytodet_callbacks* given) {
+  cytodet_callbacks callbacks{};
+  if (given) std::memcpy(&callbacks, given, std::min(sizeof callbacks, given->struct_size));
+  return callbacks;
 }
 
 // Throws UsageError where a parameter is NULL.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
 
 #include "api/pixels_slide.h"
@@ -84,8 +83,7 @@ DetectSettings detect_settings(const cytodet_model& model, const cytodet_setting
 // The caller's callbacks as hooks of a batch, and how far it is.
 class Watch {
  public:
-  Watch(const cytodet_callbacks* callbacks, size_t inputs) {
-    if (callbacks) std::memcpy(&call_, callbacks, std::min(sizeof call_, callbacks->struct_size));
+  Watch(const cytodet_callbacks* callbacks, size_t inputs) : call_(callbacks_of(callbacks)) {
     progress_.struct_size = sizeof progress_;
     progress_.inputs = inputs;
   }
@@ -201,7 +199,7 @@ std::vector<std::string> texts_of(const char* const* inputs, size_t count) {
 
 // Whether detection runs on the whole image, as one tile.
 bool is_one_tile(const cytodet_image& image, const DetectSettings& s, const models::InputSettings& input) {
-  const int64_t side = 2 * std::max(input.width, input.height);
+  const int64_t side = models::longest_whole_side(input);
   return s.mode == pipeline::DetectMode::image ||
          (s.mode == pipeline::DetectMode::automatic && !tiling::asks_resolution(s.tiling) && image.width <= side &&
           image.height <= side);

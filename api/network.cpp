@@ -62,9 +62,7 @@ cytodet_tensors* on_tensor(cytodet_model& model, const cytodet_tensor* input) {
     else
       std::memcpy(to.raw(), values.raw(), values.bytes());
     runner.run();
-    std::vector<Tensor> found;
-    for (size_t i = 0; i < runner.plan().outputs().size(); ++i) found.push_back(runner.output(static_cast<int>(i)).clone());
-    return found;
+    return runner.outputs();
   });
 }
 

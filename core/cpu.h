@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,11 +44,15 @@ struct IsaEntry {
   T value;
 };
 template <class T>
-T select_for_isa(std::initializer_list<IsaEntry<T>> entries, Isa best = isa()) {
-  T selected = entries.begin()->value;
+const IsaEntry<T>& select_for_isa(std::span<const IsaEntry<T>> entries, Isa best = isa()) {
+  const IsaEntry<T>* selected = entries.data();
   for (const IsaEntry<T>& entry : entries)
-    if (entry.isa <= best) selected = entry.value;
-  return selected;
+    if (entry.isa <= best) selected = &entry;
+  return *selected;
+}
+template <class T>
+T select_for_isa(std::initializer_list<IsaEntry<T>> entries, Isa best = isa()) {
+  return select_for_isa(std::span<const IsaEntry<T>>(entries.begin(), entries.size()), best).value;
 }
 
 // Processors this process may use (affinity and cgroup quota respected).

@@ -71,10 +71,10 @@ OutputSqnr::OutputSqnr(const Graph& graph, const PlanOptions& plan, const Calibr
   Runner runner(compiled);
   for (size_t s = 0; s < data.samples.size(); ++s) {
     data.feed(s, runner);
-    std::vector<Tensor>&in = inputs_.emplace_back(), &out = outputs_.emplace_back();
+    std::vector<Tensor>& in = inputs_.emplace_back();
     for (size_t i = 0; i < compiled->inputs().size(); ++i) in.push_back(runner.input(static_cast<int>(i)).clone());
     runner.run();
-    for (size_t i = 0; i < compiled->outputs().size(); ++i) out.push_back(runner.output(static_cast<int>(i)).clone());
+    outputs_.push_back(runner.outputs());
   }
 }
 

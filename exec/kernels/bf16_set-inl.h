@@ -1,4 +1,4 @@
-// What deals with bf16 in a target that has all other kernels from another one (bf16_table.h).
+// What deals with bf16 in a target that has all other kernels from another one (target_parts.h).
 #pragma once
 
 #include "exec/kernels/convert_bf16-inl.h"

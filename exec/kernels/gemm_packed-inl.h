@@ -82,20 +82,20 @@ inline void product_tile(const typename P::Element* a, int64_t lda, const typena
   P::template finish<act, Requantize>(acc, c, ldc, end);
 }
 
-// Asks for the memory of `Rows` rows from row m on, which the epilogue of the tile after the next one reads and writes: the CPU
-// does not foresee addresses that lie a row of the map apart, and would wait for each tile's.
+// Asks for the memory of `Rows` rows from row m on, the next tile's, which its epilogue reads and writes: the CPU does not
+// foresee addresses that lie a row of the map apart, and would wait for each tile's.
 template <int Rows>
 inline void prefetch_epilogue(int64_t m, const ProductEpilogue& end) {
   const StoredResults& to = end.stored;
   if (!to.out) return;
-  const int64_t row_bytes = to.stride * (to.storage == StorageType::q8 ? 1 : 2);
+  const int64_t row_bytes = to.stride * stored_bytes(to.storage);
   if (row_bytes < 256) return;  // rows that lie close together are foreseen
   const char* out = static_cast<const char*>(to.out) + m * row_bytes;
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) __builtin_prefetch(out + r * row_bytes, 1);
   const StoredResidual& residual = end.stored_residual;
   if (!residual.data) return;
-  const int64_t ldr_bytes = end.floats.ldr * (residual.storage == StorageType::q8 ? 1 : 2);
+  const int64_t ldr_bytes = end.floats.ldr * stored_bytes(residual.storage);
   const char* add = static_cast<const char*>(residual.data) + m * ldr_bytes;
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) __builtin_prefetch(add + r * ldr_bytes);

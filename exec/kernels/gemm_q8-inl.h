@@ -124,16 +124,11 @@ struct Q8Product {
     ProductEpilogue end{floats, b.scales + column, group == 4 ? b.zero_point_corrections + column : nullptr, {}};
     if (e.stored.storage != StorageType::f32) {
       end.stored = e.stored;
-      if (e.stored.storage == StorageType::q8) {
-        end.stored.out = static_cast<uint8_t*>(e.stored.out) + column;
-        end.stored.quant.inverse_scales += column;
-      } else {
-        end.stored.out = static_cast<uint16_t*>(e.stored.out) + column;
-      }
+      end.stored.out = static_cast<uint8_t*>(e.stored.out) + column * stored_bytes(e.stored.storage);
+      if (e.stored.storage == StorageType::q8) end.stored.quant.inverse_scales += column;
       if (const StoredResidual& residual = e.stored_residual; residual.data) {
         end.stored_residual = residual;
-        end.stored_residual.data =
-            static_cast<const uint8_t*>(residual.data) + column * (residual.storage == StorageType::q8 ? 1 : 2);
+        end.stored_residual.data = static_cast<const uint8_t*>(residual.data) + column * stored_bytes(residual.storage);
       }
     }
     if (!e.requantize) return end;

@@ -42,7 +42,7 @@ __attribute__((always_inline)) inline void add_tap(const float* const* pixels, i
   }
 }
 
-// The same tap in bytes, exact in 32 bits: weights [Group / 4][width][4].
+// Adds the products of one tap in bytes, [N][width] sums exact in 32 bits: weights [Group / 4][width][4].
 template <class Set, int Group, int N>
 __attribute__((always_inline)) inline void add_tap(const uint8_t* const* pixels, int64_t c, int, const int8_t* weights,
                                                    typename V::I (&sum)[N]) {

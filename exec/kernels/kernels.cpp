@@ -1,8 +1,9 @@
 #include "exec/kernels/kernels.h"
 
 #include <atomic>
+#include <span>
 
-#include "exec/kernels/bf16_table.h"
+#include "exec/kernels/target_parts.h"
 
 namespace cytodet::exec {
 namespace {
@@ -11,36 +12,61 @@ std::atomic<const KernelSet*> chosen = nullptr;
 
 }  // namespace
 
-KernelSet with_bf16(const char* name, const KernelSet& base, const KernelSet& bf16) {
+KernelSet with_part(const char* name, const KernelSet& base, const KernelSet& part) {
   KernelSet set = base;
   set.name = name;
-  set.gemm_bf16 = bf16.gemm_bf16;
-  set.pack_bf16 = bf16.pack_bf16;
-  set.repack_bf16 = bf16.repack_bf16;
-  set.f32_to_bf16 = bf16.f32_to_bf16;
-  set.bf16_to_f32 = bf16.bf16_to_f32;
-  set.depthwise_row = bf16.depthwise_row;
-  set.depthwise_packed4 = bf16.depthwise_packed4;
+  if (part.q8.gemm) {
+    set.q8 = part.q8;
+    set.q8_16bit_safe = part.q8_16bit_safe;
+  }
+  const auto take = [&](auto... kernel) { ((set.*kernel = part.*kernel ? part.*kernel : set.*kernel), ...); };
+  using K = KernelSet;
+  take(&K::quantize, &K::depthwise_packed4, &K::grouped_row_q8, &K::pack4_f32, &K::pack4_q8, &K::pack4_fill, &K::f32_to_f16,
+       &K::f16_to_f32);
+  take(&K::gemm_bf16, &K::pack_bf16, &K::repack_bf16, &K::f32_to_bf16, &K::bf16_to_f32, &K::depthwise_row);
   return set;
 }
 
+#ifdef CYTODET_AVX2_KERNELS
+const KernelSet& avx2_vnni_kernels() {
+  static const KernelSet set = with_part("avx2_vnni", avx2_kernels(), avx2_vnni_part());
+  return set;
+}
+#endif
+#ifdef CYTODET_AVX512_KERNELS
+const KernelSet& avx512_vnni_kernels() {
+  static const KernelSet set = with_part("avx512_vnni", avx512_kernels(), avx512_vnni_part());
+  return set;
+}
 const KernelSet& avx512_bf16_kernels() {
-  static const KernelSet set = with_bf16("avx512_bf16", avx512_vnni_kernels(), avx512_bf16_part());
+  static const KernelSet set = with_part("avx512_bf16", avx512_vnni_kernels(), avx512_bf16_part());
   return set;
 }
+#endif
 
-const KernelSet& kernels(Isa isa) {
-  return core::select_for_isa<const KernelSet& (*)()>(
-      {
-          {Isa::baseline, sse2_kernels},
-          {Isa::avx2, avx2_kernels},
-          {Isa::avx2_vnni, avx2_vnni_kernels},
-          {Isa::avx512, avx512_kernels},
-          {Isa::avx512_vnni, avx512_vnni_kernels},
-          {Isa::avx512_bf16, avx512_bf16_kernels},
-      },
-      isa)();
-}
+namespace {
+
+using Target = core::IsaEntry<const KernelSet& (*)()>;
+// What is built: CYTODET_KERNELS of CMake.
+constexpr Target kTargets[] = {
+    {Isa::baseline, sse2_kernels},
+#ifdef CYTODET_AVX2_KERNELS
+    {Isa::avx2, avx2_kernels},
+    {Isa::avx2_vnni, avx2_vnni_kernels},
+#endif
+#ifdef CYTODET_AVX512_KERNELS
+    {Isa::avx512, avx512_kernels},
+    {Isa::avx512_vnni, avx512_vnni_kernels},
+    {Isa::avx512_bf16, avx512_bf16_kernels},
+#endif
+};
+const Target& target_of(Isa isa) { return core::select_for_isa(std::span<const Target>(kTargets), isa); }
+
+}  // namespace
+
+const KernelSet& kernels(Isa isa) { return target_of(isa).value(); }
+
+bool has_kernels_of(Isa isa) { return target_of(isa).isa == isa; }
 
 const KernelSet& kernels() {
   const KernelSet* set = chosen.load(std::memory_order_acquire);

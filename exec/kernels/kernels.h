@@ -76,6 +76,9 @@ struct StoredResults {
   int64_t stride = 0;
 };
 
+// Bytes of an element that products store: of q8 or fp16.
+static inline constexpr int64_t stored_bytes(StorageType storage) { return storage == StorageType::q8 ? 1 : 2; }
+
 // A residual as its feature map stores it: fp16 values times `scale` (in sets that have fp16), or bytes, (byte + qmin) * scale.
 struct StoredResidual {
   StorageType storage = StorageType::f32;  // f32: there is none; q8 or f16
@@ -356,7 +359,8 @@ const KernelSet& avx512_kernels();
 const KernelSet& avx512_vnni_kernels();
 const KernelSet& avx512_bf16_kernels();
 
-const KernelSet& kernels(Isa isa);
+const KernelSet& kernels(Isa isa);  // of the best target that is built and not better than `isa`
+bool has_kernels_of(Isa isa);       // whether that is `isa` itself: CYTODET_KERNELS=native leaves targets out
 const KernelSet& kernels();              // of isa(), unless use_kernels chose others
 void use_kernels(const KernelSet& set);  // in plans compiled from now on; for tests of sets that this CPU lacks
 

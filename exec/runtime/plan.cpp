@@ -49,6 +49,11 @@ void Runner::run(const Plan::Tap& tap) {
 }
 
 const Tensor& Runner::output(int i) const { return stream_->output(i); }
+std::vector<Tensor> Runner::outputs() const {
+  std::vector<Tensor> copies;
+  for (size_t i = 0; i < plan_->outputs().size(); ++i) copies.push_back(output(static_cast<int>(i)).clone());
+  return copies;
+}
 
 void Runner::run_timed(std::vector<double>& ms) { stream_->run_timed(ms); }
 

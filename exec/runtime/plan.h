@@ -90,6 +90,7 @@ class Runner {
   void run(const Plan::Tap& tap);
   // Valid until the next run(). Index as in Plan::outputs().
   const Tensor& output(int i) const;
+  std::vector<Tensor> outputs() const;  // copies of all, in the order of Plan::outputs()
   // run(), adding each step's milliseconds to ms[step] (resized to the number of steps).
   void run_timed(std::vector<double>& ms);
   const Plan& plan() const { return *plan_; }

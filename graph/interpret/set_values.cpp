@@ -39,16 +39,12 @@ std::optional<Shape> whole_shape(const Node& n) {
 
 void set_value(Graph& graph, const std::string& name, const std::string& text) {
   const NodeId id = placeholder_named(graph, name);
-  Node& n = graph.node(id);
+  const Node& n = graph.node(id);
   const std::string where = "--set " + name + "=" + text;
   try {
     const Tensor value = nested_tensor(value_of(text), n.attr_or("dtype", DType::f32), whole_shape(n), where);
     check_feed(graph, {id, 0}, value);
-    n.op = "Const";
-    n.inputs.clear();
-    n.attrs.clear();
-    n.attrs.emplace("dtype", value.dtype());
-    n.attrs.emplace("value", value);
+    graph.become_const(id, value);
   } catch (const Error& e) {
     throw UsageError(where, e.problem(), e.fix());
   }

@@ -264,6 +264,13 @@ std::vector<int64_t> Builder::last_perm(int64_t rank) {
 }
 std::vector<int64_t> Builder::first_perm(int64_t rank) { return inverse_perm(last_perm(rank)); }
 
+Value Builder::add_bias(Value product, Value bias) {
+  const Shape numbers = dims(bias), result = dims(product);
+  const bool whole = numbers.size() == 1 && numbers[0] > 0 && numbers[0] == result[1];
+  if (whole && is_floating(type(product))) return add("BiasAdd", {product, bias}, {{"data_format", "NHWC"}});
+  return add("AddV2", {product, bias});
+}
+
 Value Builder::transpose(Value x, const std::vector<int64_t>& perm) {
   if (std::is_sorted(perm.begin(), perm.end())) return x;
   const Node& n = graph.node(x.node);

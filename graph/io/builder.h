@@ -61,6 +61,8 @@ class Builder {
   // The usual compositions; each returns its input where there is nothing to do.
   Value cast(Value x, DType to);
   Value transpose(Value x, const std::vector<int64_t>& perm);
+  // A product's result [rows, columns] plus a bias: BiasAdd where that is a number for each column of floats, else AddV2.
+  Value add_bias(Value product, Value bias);
   Value reshape(Value x, const Shape& dims);
   Value shape(Value x);                                          // int64 [rank]; a constant when all dimensions are known
   Value expand_dims(Value x, const std::vector<int64_t>& axes);  // axes of the result, in [0, rank of the result)

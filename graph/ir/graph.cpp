@@ -110,10 +110,18 @@ Value Graph::add_new(std::string_view base, std::string op, std::vector<Value> i
 Value Graph::add_const(std::string_view base, Tensor tensor) {
   Node n;
   n.name = unique_name(base);
+  const NodeId id = add(std::move(n));
+  become_const(id, std::move(tensor));
+  return {id, 0};
+}
+
+void Graph::become_const(NodeId id, Tensor tensor) {
+  Node& n = node(id);
   n.op = "Const";
+  n.inputs.clear();
+  n.attrs.clear();
   n.attrs.emplace("dtype", tensor.dtype());
   n.attrs.emplace("value", std::move(tensor));
-  return {add(std::move(n)), 0};
 }
 
 void Graph::replace_uses(Value from, Value to) {

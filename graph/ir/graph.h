@@ -98,6 +98,9 @@ class Graph {
   // Adds a Const of `tensor` under unique_name(base); returns its value.
   Value add_const(std::string_view base, Tensor tensor);
 
+  // The node becomes a Const of `tensor`; its name and control inputs stay.
+  void become_const(NodeId id, Tensor tensor);
+
   // Every data input `from` becomes `to`.
   void replace_uses(Value from, Value to);
   // Every data input from any slot s of `from` becomes {to, s}; control inputs on `from` go to `to`.

@@ -16,11 +16,7 @@ void become_const(Graph& g, NodeId id, Tensor value) {
   Node& n = g.node(id);
   for (Value v : n.inputs)
     if (g.constant(v)) wait_for(n, g.node(v.node).controls);
-  n.op = "Const";
-  n.inputs.clear();
-  n.attrs.clear();
-  n.attrs.emplace("dtype", value.dtype());
-  n.attrs.emplace("value", std::move(value));
+  g.become_const(id, std::move(value));
 }
 
 bool foldable(const Graph& g, NodeId id) {

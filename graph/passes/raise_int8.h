@@ -32,6 +32,8 @@ namespace raise {
 struct Ends {
   float low, high;
   float top() const { return std::max(std::abs(low), std::abs(high)); }
+  // What mode SCALED takes it for: symmetric where quantized values are signed, else from 0 on.
+  Ends scaled(bool is_signed) const { return {is_signed ? -top() : 0, top()}; }
 };
 
 // Quantized values that are `quant` of x. `ends`: the range that the node states for them.
@@ -108,6 +110,8 @@ class Int8Rewriter {
   // Whether a node or one of its constants waits for others: what takes its place would not.
   bool waits(NodeId id) const;
   Value add(const std::string& base, std::string op, std::vector<Value> inputs, AttrMap attrs = {});
+  // Dequantize `name` of quantized values with a constant range: SCALED, or MIN_COMBINED.
+  Value add_dequantize(const std::string& name, Value quantized, DType type, const Ends& range, const char* mode = "SCALED");
   // The node gives the quantized values of `floats` from now on.
   void become_quantized(NodeId id, Value floats, const QuantParams& quant, const Ends& ends);
 

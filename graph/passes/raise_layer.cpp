@@ -87,14 +87,10 @@ std::optional<Int8Rewriter::Source> Int8Rewriter::source_of(const LayerFacts& fa
   if (it == quantized_by_value_.end()) {
     // Quantized values of a node that is not raised: dequantized here, and quantized again where the layer reads them.
     if (g_.constant(quantized) || !frames_.agree(quantized, facts.node)) return {};
-    const Ends e = facts.min_first ? facts.input : Ends{facts.is_signed ? -facts.input.top() : 0, facts.input.top()};
-    AttrMap attrs{{"T", facts.is_signed ? DType::qint8 : DType::quint8},
-                  {"mode", std::string(facts.min_first ? "MIN_COMBINED" : "SCALED")}};
-    const std::string name = g_.node(facts.node).name;
-    const Value low = g_.add_const(name + "/input_min", Tensor::scalar(e.low)),
-                high = g_.add_const(name + "/input_max", Tensor::scalar(e.high));
+    const Ends e = facts.min_first ? facts.input : facts.input.scaled(facts.is_signed);
     const int zero_point = facts.min_first ? static_cast<int>(std::clamp(-std::round(e.low / facts.step), 0.0, 255.0)) : 0;
-    return Source{g_.add_new(name + "/input", "Dequantize", {quantized, low, high}, attrs),
+    return Source{add_dequantize(g_.node(facts.node).name + "/input", quantized, facts.is_signed ? DType::qint8 : DType::quint8,
+                                 e, facts.min_first ? "MIN_COMBINED" : "SCALED"),
                   {static_cast<float>(facts.step), zero_point, facts.is_signed}};
   }
   Source s{it->second.x, it->second.quant};
@@ -122,10 +118,7 @@ std::optional<Value> Int8Rewriter::summand_of(const LayerFacts& facts) {
     return add_fake_quant(g_, it->second.x, q);
   }
   if (!frames_.agree(v, facts.node)) return {};
-  const std::string name = n.name;
-  const Value low = g_.add_const(name + "/summand_min", Tensor::scalar(type == DType::qint8 ? -ends->top() : 0.0f)),
-              high = g_.add_const(name + "/summand_max", Tensor::scalar(ends->top()));
-  return g_.add_new(name + "/summand", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
+  return add_dequantize(n.name + "/summand", v, type, ends->scaled(type == DType::qint8));
 }
 
 // The quantized values of v, of a node that stays too; empty where they have no constant range from 0 on.
@@ -134,12 +127,14 @@ std::optional<QuantizedSource> Int8Rewriter::quantized_source(Value v, const End
   if (!ends_.contains(v.node) || v.slot != 0 || (type != DType::quint8 && type != DType::qint8)) return {};
   const bool is_signed = type == DType::qint8;
   if (!is_signed && ends.low < -1e-6f * ends.high) return {};
-  const std::string name = g_.node(v.node).name;
-  const Value low = g_.add_const(name + "/numbers_min", Tensor::scalar(is_signed ? -ends.top() : 0.0f)),
-              high = g_.add_const(name + "/numbers_max", Tensor::scalar(ends.top()));
-  const Value numbers =
-      g_.add_new(name + "/numbers", "Dequantize", {v, low, high}, {{"T", type}, {"mode", std::string("SCALED")}});
+  const Value numbers = add_dequantize(g_.node(v.node).name + "/numbers", v, type, ends.scaled(is_signed));
   return quantized_by_value_[v] = {numbers, {ends.top() / static_cast<float>(is_signed ? 127 : 255), 0, is_signed}, ends};
+}
+
+Value Int8Rewriter::add_dequantize(const std::string& name, Value quantized, DType type, const Ends& range, const char* mode) {
+  const Value low = g_.add_const(name + "_min", Tensor::scalar(range.low)),
+              high = g_.add_const(name + "_max", Tensor::scalar(range.high));
+  return g_.add_new(name, "Dequantize", {quantized, low, high}, {{"T", type}, {"mode", std::string(mode)}});
 }
 
 // The strides, dilations and padding of `conv`: those of the node `old`, or the paddings that stood in front of QuantizeV2, as

@@ -197,16 +197,13 @@ Why Int8Rewriter::read_layer_facts(NodeId id, LayerFacts& facts) const {
   const bool matmul = layer->product == IntegerLayer::Product::matmul;
   facts.is_signed = n.attr_or(matmul ? "T1" : "Tinput", DType::quint8) == DType::qint8;
   facts.min_first = matmul && !facts.is_signed && n.attr_or<std::string>("input_quant_mode", "MIN_FIRST") == "MIN_FIRST";
-  if (facts.computes_range) {
-    if (facts.min_first) return kComputesRange;
-    for (const auto read : {&Int8Rewriter::read_weights, &Int8Rewriter::read_bias, &Int8Rewriter::read_result})
-      if (Why why = (this->*read)(facts); !why.empty()) return why;
-    return {};
+  if (facts.computes_range && facts.min_first) return kComputesRange;
+  if (in) {
+    facts.input = *in;
+    facts.step = static_cast<float>(facts.min_first ? (double{in->high} - in->low) / 255
+                                                    : double{in->top()} / (facts.is_signed ? 127 : 255));
+    if (!(facts.step > 0)) return "the range of its input is empty";
   }
-  facts.input = *in;
-  facts.step = static_cast<float>(facts.min_first ? (double{in->high} - in->low) / 255
-                                                  : double{in->top()} / (facts.is_signed ? 127 : 255));
-  if (!(facts.step > 0)) return "the range of its input is empty";
   for (const auto read : {&Int8Rewriter::read_weights, &Int8Rewriter::read_bias, &Int8Rewriter::read_result})
     if (Why why = (this->*read)(facts); !why.empty()) return why;
   return {};

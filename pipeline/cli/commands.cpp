@@ -15,6 +15,7 @@
 #include "core/live_paths.h"
 #include "core/messages.h"
 #include "core/suggest.h"
+#include "exec/kernels/kernels.h"
 
 namespace cytodet::pipeline {
 
@@ -156,7 +157,9 @@ void check_required(const CLI::App& command) {
 }
 
 int program(const std::vector<std::string>& words) {
-  isa();  // an unknown cap is a usage error of every command
+  if (!has_kernels_of(isa()))  // an unknown cap is a usage error of every command
+    print_warning("built for another CPU: this one's instruction set, " + name_of(isa()) + ", has no kernels here, those of " +
+                  kernels().name + " run; build with -DCYTODET_KERNELS=all");
   CLI::App app("cytodet finds cells on images and whole slides with a frozen TensorFlow detector graph.", "cytodet");
   app.set_version_flag("--version", std::string("cytodet " CYTODET_VERSION));
   app.require_subcommand(0, 1);

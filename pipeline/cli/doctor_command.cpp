@@ -202,7 +202,8 @@ int run_doctor(bool json) {
           effective > 0 ? formatted("at work together as many as %.2f", effective).c_str() : "too busy to measure them together",
           apart > 0 ? formatted("%.0f ns apart", apart).c_str() : "too busy to measure how far apart");
     std::printf("has       %s\nlacks     %s\n", present.c_str(), absent.empty() ? " nothing" : absent.c_str());
-    std::printf("kernels    %s (instruction set %s)\n", kernels().name, name_of(isa()).c_str());
+    std::printf("kernels    %s (instruction set %s%s)\n", kernels().name, name_of(isa()).c_str(),
+                has_kernels_of(isa()) ? "" : "; its own were not built: CYTODET_KERNELS=native");
     std::printf("memory     %.1f GiB, %.1f available\nlibraries  %s\n", static_cast<double>(memory_bytes("MemTotal")) / (1 << 30),
                 static_cast<double>(memory_bytes("MemAvailable")) / (1 << 30), versions.c_str());
     for (const Finding& f : findings) std::printf("%-6s     %s: %s\n", f.ok ? "ok" : "FAILED", f.name.c_str(), f.text.c_str());

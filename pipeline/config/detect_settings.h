@@ -18,7 +18,7 @@ namespace cytodet::pipeline {
 
 // Texts in files and on the command line: auto, image, slide.
 enum class DetectMode {
-  automatic,  // slide when pyramidal, damaged or over twice the input's side; else image
+  automatic,  // slide when pyramidal, damaged or longer than longest_whole_side() of the input; else image
   image,      // the whole image scaled down to the input
   slide       // tiles
 };

@@ -217,7 +217,7 @@ std::shared_ptr<Detector::Sized> Detector::fitting(const Letterbox& box) {
 std::shared_ptr<Detector::Sized> Detector::of_size(MapSize size) {
   if (size == size_of(model_->input())) return main_;
   const Size key(size.height, size.width);
-  constexpr size_t kLeastCost = kMaxOtherBytes / kMaxOther;
+  constexpr size_t kMinCost = kMaxOtherBytes / kMaxOther;
   std::unique_lock lock(fitting_mutex_);
   if (const auto* known = others_.get(key)) {
     const auto theirs = *known;
@@ -225,7 +225,7 @@ std::shared_ptr<Detector::Sized> Detector::of_size(MapSize size) {
     return theirs.get();  // once whoever asked first has compiled it
   }
   std::promise<std::shared_ptr<Sized>> made;
-  const auto future = others_.put(key, made.get_future().share(), kLeastCost);
+  const auto future = others_.put(key, made.get_future().share(), kMinCost);
   lock.unlock();
   try {
     made.set_value(compile(graph_, size));
@@ -234,7 +234,7 @@ std::shared_ptr<Detector::Sized> Detector::of_size(MapSize size) {
   }
   const std::shared_ptr<Sized> sized = future.get();
   lock.lock();
-  others_.put(key, future, std::max(static_cast<size_t>(sized->plan->stream_bytes() * streams_), kLeastCost));
+  others_.put(key, future, std::max(static_cast<size_t>(sized->plan->stream_bytes() * streams_), kMinCost));
   return sized;
 }
 
@@ -258,9 +258,7 @@ std::vector<Tensor> Detector::values_of_whole(const Image& image, int stream) {
   Runner& r = runner_of(*sized, stream);
   sized->input->put(*sized->model, image, box, r);
   r.run();
-  std::vector<Tensor> values;
-  for (size_t i = 0; i < sized->plan->outputs().size(); ++i) values.push_back(r.output(static_cast<int>(i)).clone());
-  return values;
+  return r.outputs();
 }
 
 std::pair<std::shared_ptr<Detector::Sized>, Letterbox> Detector::whole(const Image& image) {

@@ -46,7 +46,7 @@ class Detector {
   // larger.
   const ModelFile& model() const { return model_->file(); }
   const DetectionModel& network() const { return *model_; }
-  // The input that the graph was frozen for; an image over twice its side is a slide.
+  // The input that the graph was frozen for; an image longer than its longest_whole_side() is a slide.
   const InputSettings& frozen_input() const { return frozen_->input(); }
   // What tiles must be like: square where the network is as it was frozen.
   const TileShape& tile_shape() const { return tile_shape_; }

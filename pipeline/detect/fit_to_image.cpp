@@ -11,7 +11,7 @@ namespace {
 void set_size_input(Graph& graph, const InputSettings& settings) {
   const NodeId id = settings.size_node.empty() ? -1 : graph.find(settings.size_node);
   if (id < 0 || graph.node(id).op != "Placeholder") return;  // a quantized graph has the constant already
-  Node& n = graph.node(id);
+  const Node& n = graph.node(id);
   const DType type = n.attr_or("dtype", DType::invalid);
   const ShapeAttr* shape = n.find_attr<ShapeAttr>("shape");
   const Shape one = shape && shape->known_rank && shape->dims.size() == 1 ? Shape{2} : Shape{1, 2};
@@ -30,10 +30,7 @@ void set_size_input(Graph& graph, const InputSettings& settings) {
     value = Tensor::from<float>(one, {static_cast<float>(settings.width), static_cast<float>(settings.height)});
   else
     throw Error("input " + n.name, is, "int64, int32 and float32 are known");
-  n.op = "Const";
-  n.attrs.clear();
-  n.attrs.emplace("dtype", type);
-  n.attrs.emplace("value", value);
+  graph.become_const(id, std::move(value));
 }
 
 bool is_narrow(DType t) { return t == DType::f16 || t == DType::bf16; }

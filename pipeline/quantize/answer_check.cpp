@@ -45,9 +45,7 @@ struct Network {
     for (size_t i = 0; i < runner.plan().inputs().size(); ++i)
       runner.set_input(static_cast<int>(i), feeds.at(runner.plan().inputs()[i].name));
     runner.run();
-    std::vector<Tensor> values;
-    for (size_t i = 0; i < outputs.size(); ++i) values.push_back(runner.output(static_cast<int>(i)).clone());
-    return values;
+    return runner.outputs();
   }
 };
 

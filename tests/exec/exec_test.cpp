@@ -10,20 +10,15 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
-#include "core/stop.h"
 #include "exec/kernels/kernels.h"
 #include "exec/lower/lowering.h"
 #include "exec/runtime/memory.h"
 #include "exec/runtime/plan.h"
-#include "tests/error_of.h"
 #include "tests/exec/answers.h"
 #include "tests/exec/compare.h"
 #include "tests/exec/gelu.h"
 #include "tests/exec/random.h"
 #include "tests/graph/fixtures.h"
-
-extern "C" int omp_get_max_threads();
-extern "C" void omp_set_num_threads(int threads);
 
 namespace cytodet {
 namespace {
@@ -451,51 +446,6 @@ std::string compile_error(const Graph& g, const PlanOptions& o) {
   return "no error";
 }
 
-// Steps that list the rows or elements of what they give must not do so for what no tensor can hold.
-TEST(PlanErrors, ResultsOfAbsurdSizesAreRefusedAtOnce) {
-  struct Bomb {
-    const char* op;
-    std::vector<Tensor> constants;
-    AttrMap attrs;
-  };
-  const int64_t k = int64_t{1} << 50, m = int64_t{1} << 30;
-  const auto ints = [](const std::vector<int64_t>& v) { return Tensor::from<int64_t>({static_cast<int64_t>(v.size())}, v); };
-  const auto size = [](int32_t h, int32_t w) { return Tensor::from<int32_t>({2}, {h, w}); };
-  const Tensor pads = Tensor::from<int64_t>({4, 2}, {0, 0, 0, k, 0, 0, 0, 0}), filter(DType::f32, {1, 1, 3, 4});
-  AttrList wide, ones;
-  wide.ints = {0, 0, 0, 1 << 19, 0, 1 << 19, 0, 0};
-  ones.ints = {1, 1, 1, 1};
-  const std::vector<Bomb> bombs = {
-      {"Pad", {pads}, {}},
-      {"PadV2", {pads, Tensor::scalar(1.0f)}, {}},
-      {"Tile", {ints({1, m, 4, 1})}, {}},
-      {"BroadcastTo", {ints({1 << 20, 4 << 10, 4, 3})}, {}},
-      {"ResizeNearestNeighbor", {size(1 << 30, 1 << 30)}, {}},
-      {"ResizeBilinear", {size(1 << 30, 1 << 30)}, {}},
-      {"ResizeBicubic", {size(1 << 30, 1 << 30)}, {}},
-      {"ResizeArea", {size(1 << 30, 1 << 30)}, {}},
-      {"SpaceToBatchND", {ints({1, 1}), Tensor::from<int64_t>({2, 2}, {0, k, 0, 0})}, {}},
-      {"Conv2D", {filter}, {{"strides", ones}, {"padding", "EXPLICIT"}, {"explicit_paddings", wide}}},
-  };
-  for (const Bomb& bomb : bombs) {
-    Graph g;
-    placeholder(g, "x", {1, 4, 4, 3});
-    std::vector<std::string> inputs{"x"};
-    for (size_t i = 0; i < bomb.constants.size(); ++i)
-      constant(g, inputs.emplace_back("c" + std::to_string(i)), bomb.constants[i]);
-    add(g, "y", bomb.op, inputs, bomb.attrs);
-    PlanOptions o;
-    o.outputs = {"y"};
-    EXPECT_THAT(error_of([&] { Plan::compile(g, o); }), ::testing::HasSubstr("more than the 8192 MiB of a tensor")) << bomb.op;
-    const Tensor x(DType::f32, {1, 4, 4, 3});
-    EXPECT_THAT(error_of([&] {
-                  interpret(g, {{g.value("x"), x}}, {g.value("y")});
-                }),
-                ::testing::Not(::testing::IsEmpty()))
-        << bomb.op;
-  }
-}
-
 TEST(PlanErrors, NameTheNode) {
   Graph g;
   placeholder(g, "x", {1, 4, 4, 2});
@@ -537,25 +487,6 @@ TEST(Arena, OverlappingLifetimesNeverShare) {
     }
     EXPECT_LT(total, sum);
   }
-}
-
-// A run that is stopped leaves the threads of OpenMP, which the program around may use, as they were.
-TEST(Runner, StoppedLeavesTheThreadsOfOpenMp) {
-  Graph graph;
-  const NodeId in = graph.add({.name = "in", .op = "Placeholder", .attrs = {{"dtype", DType::f32}}});
-  graph.add({.name = "out", .op = "Neg", .inputs = {{in, 0}}, .attrs = {}});
-  PlanOptions options;
-  options.outputs = {"out"};
-  options.input_shapes = {{"in", {4}}};
-  Runner runner(Plan::compile(graph, options));
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(7);
-  runner.run();
-  EXPECT_EQ(omp_get_max_threads(), 7);
-  const core::StopScope stop([] { return true; });
-  EXPECT_THROW(runner.run(), core::Stopped);
-  EXPECT_EQ(omp_get_max_threads(), 7);
-  omp_set_num_threads(before);
 }
 
 }  // namespace

@@ -256,6 +256,20 @@ struct Foreign {
     scaled["mode"] = "SCALED";
     add(g, name, "Dequantize", {quantized_name, quantized_name + ":1", quantized_name + ":2"}, scaled);
   }
+  // q -> pool -> q2 -> out, where q2 has a filter of its own, and q's bias and ranges.
+  void add_second_layer() {
+    AttrMap pool;
+    pool["T"] = DType::quint8;
+    pool["ksize"] = pool["strides"] = ints({1, 1, 1, 1});
+    pool["padding"] = std::string("VALID");
+    add(g, "pool", "QuantizedMaxPool", {"q", "q:1", "q:2"}, pool);
+    Tensor filter(DType::qint8, {1, 1, 3, 3});
+    for (int64_t i = 0; i < filter.size(); ++i) filter.data<int8_t>()[i] = static_cast<int8_t>(25 * i - 90);
+    constant(g, "filter2", filter);
+    add(g, "q2", "QuantizedConv2DWithBiasAndReluAndRequantize",
+        {"pool", "filter2", "bias", "pool:1", "pool:2", "low", "high", "zero", "six"}, attrs());
+    dequantize("q2", "out");
+  }
   bool raise() { return run_passes(g, {{{}, {"out"}}, {{"raise_int8"}}, {}, "", {}})[0].changed; }
 };
 
@@ -355,16 +369,7 @@ TEST(Pass_raise_int8, OnlyTheLayerWhoseRangeIsComputedIsNotIn8Bits) {
     return AttrMap{{"keep_dims", false}};
   }());
   f.g.node(f.g.find("codes")).inputs[2] = f.g.value("top");
-  AttrMap attrs = f.attrs();
-  attrs["T"] = DType::quint8;
-  attrs["ksize"] = attrs["strides"] = ints({1, 1, 1, 1});
-  add(f.g, "pool", "QuantizedMaxPool", {"q", "q:1", "q:2"}, attrs);
-  Tensor filter(DType::qint8, {1, 1, 3, 3});
-  for (int64_t i = 0; i < filter.size(); ++i) filter.data<int8_t>()[i] = static_cast<int8_t>(25 * i - 90);
-  constant(f.g, "filter2", filter);
-  add(f.g, "q2", "QuantizedConv2DWithBiasAndReluAndRequantize",
-      {"pool", "filter2", "bias", "pool:1", "pool:2", "low", "high", "zero", "six"}, f.attrs());
-  f.dequantize("q2", "out");
+  f.add_second_layer();
   const Graph before = f.g;
   const std::vector<UnraisedNode> left = unraised_nodes(before, {{}, {"out"}});
   ASSERT_EQ(left.size(), 1u);
@@ -389,17 +394,7 @@ TEST(Pass_raise_int8, LayersBehindOneThatStaysAreRaised) {
   for (int i = 0; i < 3; ++i) whole.data<int32_t>()[i] = 100 * i;
   constant(f.g, "whole", whole);
   f.g.node(f.g.find("q")).inputs[2] = f.g.value("whole");
-  AttrMap attrs;
-  attrs["T"] = DType::quint8;
-  attrs["ksize"] = attrs["strides"] = ints({1, 1, 1, 1});
-  attrs["padding"] = std::string("VALID");
-  add(f.g, "pool", "QuantizedMaxPool", {"q", "q:1", "q:2"}, attrs);
-  Tensor filter(DType::qint8, {1, 1, 3, 3});
-  for (int64_t i = 0; i < filter.size(); ++i) filter.data<int8_t>()[i] = static_cast<int8_t>(25 * i - 90);
-  constant(f.g, "filter2", filter);
-  add(f.g, "q2", "QuantizedConv2DWithBiasAndReluAndRequantize",
-      {"pool", "filter2", "bias", "pool:1", "pool:2", "low", "high", "zero", "six"}, f.attrs());
-  f.dequantize("q2", "out");
+  f.add_second_layer();
   const Graph before = f.g;
   ASSERT_TRUE(f.raise());
   EXPECT_EQ(count(f.g, "QuantizedConv2DWithBiasAndReluAndRequantize"), 1);

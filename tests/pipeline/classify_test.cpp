@@ -224,7 +224,7 @@ TEST_F(Classify, ScoresThatAreNotFiniteAreReported) {
   const Output o = run({"classify", "--model", put("m.json", model.dump()), cell});
   expect_error(o, 1, cell + ": the network gives it scores that are no finite numbers");
   EXPECT_EQ(o.out, "");
-  // Of an accuracy it is a miss.
+  // evaluate counts such an image as a miss.
   const Output scored =
       run({"evaluate", "--model", path("m.json"), "--images", put("a.csv", cell + ",RBC\n"), "-o", path("o.json"), "--quiet"});
   expect_error(scored, 3, "the network gives it scores that are no finite numbers");

@@ -239,7 +239,7 @@ TEST_F(Zoo, AGraphOfAnotherNetworkIsRefusedBeforeTheWork) {
   const Output o = run({"zoo", "resnet50", "--in_graph", path("fp32.pb"), "--out_graph", path("int8.pb"), "--data_location",
                         kCells + "/calibration"});
   expect_error(o, 1, "fp32.pb: does not fit the model file of resnet50: input input is [?,64,64,3], and not [1,224,224,3]");
-  // The same of any model file.
+  // A model file of a user's own is checked against its graph as the zoo's are.
   Json model = read_json(kClassifier);
   model["graph"] = "fp32.pb";
   model["classes"] = {"a", "b"};

@@ -60,9 +60,7 @@ std::vector<Tensor> plan_answers(const RandomNetwork& r, const Graph& graph) {
   Runner runner(Plan::compile(graph, r.subject.plan));
   r.subject.data.feed(0, runner);
   runner.run();
-  std::vector<Tensor> answers;
-  for (size_t i = 0; i < r.subject.plan.outputs.size(); ++i) answers.push_back(runner.output(static_cast<int>(i)).clone());
-  return answers;
+  return runner.outputs();
 }
 
 struct QuantizedNetwork {

@@ -1,7 +1,7 @@
 // AVX-512 with VNNI and BF16.
 #define CYTODET_TARGET avx512_bf16
 #include "exec/kernels/bf16_set-inl.h"
-#include "exec/kernels/bf16_table.h"
+#include "exec/kernels/target_parts.h"
 
 namespace cytodet::exec {
 

@@ -33,7 +33,7 @@ class Call {
         inputs_(std::move(inputs)),
         branch_(std::move(branch)) {}
 
-  // The same node on other inputs, as of another operator set.
+  // A call of this node, its attributes included, on other inputs and read by the rules of operator set `set_number`.
   Call on(std::vector<std::optional<Value>> inputs, int64_t set_number) const {
     return {b, node_, set_number, std::move(inputs), branch_, anchor};
   }

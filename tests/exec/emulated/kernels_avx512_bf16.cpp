@@ -5,7 +5,7 @@
 #define __AVX512BF16__ 1
 #define CYTODET_TARGET emulated_avx512_bf16
 #include "exec/kernels/bf16_set-inl.h"
-#include "exec/kernels/bf16_table.h"
+#include "exec/kernels/target_parts.h"
 
 namespace cytodet::exec {
 
@@ -13,7 +13,7 @@ const KernelSet& emulated_avx512_vnni_kernels();
 
 const KernelSet& emulated_avx512_bf16_kernels() {
   static constexpr KernelSet part = emulated_avx512_bf16::bf16_kernels<emulated_avx512_vnni_kernels>();
-  static const KernelSet set = with_bf16("avx512_bf16", emulated_avx512_vnni_kernels(), part);
+  static const KernelSet set = with_part("avx512_bf16", emulated_avx512_vnni_kernels(), part);
   return set;
 }
 

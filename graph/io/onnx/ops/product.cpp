@@ -21,9 +21,7 @@ void gemm(Call& c) {
   if (!c.has(2) || beta == 0) return c.set(0, y);
   Value bias = c.in(2);
   if (beta != 1) bias = b.add("Mul", {bias, b.number(beta, bias)});
-  const Shape s = b.dims(bias), out = b.dims(y);
-  const bool whole = s.size() == 1 && s[0] > 0 && s[0] == out[1];
-  c.set(0, whole && is_floating(b.type(y)) ? b.add("BiasAdd", {y, bias}, {{"data_format", "NHWC"}}) : b.add("AddV2", {y, bias}));
+  c.set(0, b.add_bias(y, bias));
 }
 
 Value einsum_of(Builder& b, const std::string& equation, const std::vector<Value>& in) {

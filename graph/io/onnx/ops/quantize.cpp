@@ -248,10 +248,7 @@ void qgemm(Call& c) {
   if (c.has(6)) {
     Value step = b.add("Mul", {b.reshape(c.in(1), {}), c.in(4)});
     if (alpha != 1) step = b.add("Mul", {step, b.number(alpha, step)});
-    const Value bias = b.add("Mul", {b.cast(c.in(6), DType::f32), step});
-    const Shape s = b.dims(bias), out = b.dims(y);
-    const bool whole = s.size() == 1 && s[0] > 0 && s[0] == out[1];
-    y = whole ? b.add("BiasAdd", {y, bias}, {{"data_format", "NHWC"}}) : b.add("AddV2", {y, bias});
+    y = b.add_bias(y, b.add("Mul", {b.cast(c.in(6), DType::f32), step}));
   }
   if (!c.has(7)) return c.set(0, y);
   give_quantized(c, y, scaling_at(c, 7, 1));
