@@ -25,7 +25,7 @@ void fuzz_one(std::string_view bytes) {
       entries.emplace_back(bytes.substr(at, key), bytes.substr(std::min(at + key, bytes.size()), value));
       at += key + value;
     }
-    index = cytodet::testing::table_of(entries);
+    index = cytodet::test::table_of(entries);
   }
   for (const char* prefix : {"types/all.ckpt", "slices/parts.ckpt"}) {
     const cytodet::Checkpoint checkpoint(kSaved + prefix, index);

@@ -22,11 +22,11 @@ std::vector<std::string> fuzz_seeds() {
                            "TFLite_Detection_PostProcess", "STRIDED_SLICE_uint8", "net_float16", "net_full_integer"})
     seeds.push_back(cases + name + "/model.tflite");
   // Tables that share lists and filters, which a mutation rarely makes: large ones are refused, small ones are mutated.
-  check_refused(cytodet::testing::lite_of_shared_scales(300, 50'000));
-  check_refused(cytodet::testing::lite_of_shared_inputs(300, 100'000));
-  static const fuzz::ScratchFile scales("shared-scales.tflite", cytodet::testing::lite_of_shared_scales(10, 20)),
-      inputs("shared-inputs.tflite", cytodet::testing::lite_of_shared_inputs(10, 20)),
-      filter("shared-filter.tflite", cytodet::testing::lite_of_shared_filter(10, 16));
+  check_refused(cytodet::test::lite_of_shared_scales(300, 50'000));
+  check_refused(cytodet::test::lite_of_shared_inputs(300, 100'000));
+  static const fuzz::ScratchFile scales("shared-scales.tflite", cytodet::test::lite_of_shared_scales(10, 20)),
+      inputs("shared-inputs.tflite", cytodet::test::lite_of_shared_inputs(10, 20)),
+      filter("shared-filter.tflite", cytodet::test::lite_of_shared_filter(10, 16));
   for (const fuzz::ScratchFile* file : {&scales, &inputs, &filter}) seeds.push_back(file->path);
   return seeds;
 }

@@ -27,17 +27,19 @@ KernelSet with_part(const char* name, const KernelSet& base, const KernelSet& pa
   return set;
 }
 
-#ifdef CYTODET_AVX2_KERNELS
+#ifdef CYTODET_HAS_AVX2_VNNI
 const KernelSet& avx2_vnni_kernels() {
   static const KernelSet set = with_part("avx2_vnni", avx2_kernels(), avx2_vnni_part());
   return set;
 }
 #endif
-#ifdef CYTODET_AVX512_KERNELS
+#ifdef CYTODET_HAS_AVX512_VNNI
 const KernelSet& avx512_vnni_kernels() {
   static const KernelSet set = with_part("avx512_vnni", avx512_kernels(), avx512_vnni_part());
   return set;
 }
+#endif
+#ifdef CYTODET_HAS_AVX512_BF16
 const KernelSet& avx512_bf16_kernels() {
   static const KernelSet set = with_part("avx512_bf16", avx512_vnni_kernels(), avx512_bf16_part());
   return set;
@@ -50,13 +52,19 @@ using Target = core::IsaEntry<const KernelSet& (*)()>;
 // What is built: CYTODET_KERNELS of CMake.
 constexpr Target kTargets[] = {
     {Isa::baseline, sse2_kernels},
-#ifdef CYTODET_AVX2_KERNELS
+#ifdef CYTODET_HAS_AVX2
     {Isa::avx2, avx2_kernels},
+#endif
+#ifdef CYTODET_HAS_AVX2_VNNI
     {Isa::avx2_vnni, avx2_vnni_kernels},
 #endif
-#ifdef CYTODET_AVX512_KERNELS
+#ifdef CYTODET_HAS_AVX512
     {Isa::avx512, avx512_kernels},
+#endif
+#ifdef CYTODET_HAS_AVX512_VNNI
     {Isa::avx512_vnni, avx512_vnni_kernels},
+#endif
+#ifdef CYTODET_HAS_AVX512_BF16
     {Isa::avx512_bf16, avx512_bf16_kernels},
 #endif
 };

@@ -359,8 +359,8 @@ const KernelSet& avx512_kernels();
 const KernelSet& avx512_vnni_kernels();
 const KernelSet& avx512_bf16_kernels();
 
-const KernelSet& kernels(Isa isa);  // of the best target that is built and not better than `isa`
-bool has_kernels_of(Isa isa);       // whether that is `isa` itself: CYTODET_KERNELS=native leaves targets out
+const KernelSet& kernels(Isa isa);       // of the best target that is built and not better than `isa`
+bool has_kernels_of(Isa isa);            // whether that is `isa` itself: CYTODET_KERNELS=native leaves targets out
 const KernelSet& kernels();              // of isa(), unless use_kernels chose others
 void use_kernels(const KernelSet& set);  // in plans compiled from now on; for tests of sets that this CPU lacks
 

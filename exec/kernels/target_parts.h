@@ -1,5 +1,5 @@
-// Tables of targets that are another one and some faster kernels: VNNI's products of bytes, products of bf16. Only what differs is
-// compiled for them. The tables are put together by code that every CPU runs: a target's own sources are compiled for its
+// Tables of targets that are another one and some faster kernels: VNNI's products of bytes, products of bf16. Only what differs
+// is compiled for them. The tables are put together by code that every CPU runs: a target's own sources are compiled for its
 // instructions, which a CPU that only looks at the table may lack.
 #pragma once
 

@@ -9,7 +9,7 @@
 #include "models/common/scores.h"
 #include "models/detection_model.h"
 #include "models/efficientdet/anchors.h"
-#include "models/efficientdet/settings.h"
+#include "models/efficientdet/efficientdet_settings.h"
 
 namespace cytodet::models {
 namespace {
@@ -25,12 +25,12 @@ struct Candidate {
 // found(i, x[i]) for every x[i] above `min`, of which there are few.
 template <class Found>
 void for_each_above(const float* x, int64_t n, float min, Found found) {
-  constexpr int64_t kBlock = 64;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    const int64_t last = std::min(n, first + kBlock);
-    if (last - first == kBlock) {
+  constexpr int64_t kAtOnce = 64;
+  for (int64_t first = 0; first < n; first += kAtOnce) {
+    const int64_t last = std::min(n, first + kAtOnce);
+    if (last - first == kAtOnce) {
       int any = 0;
-      for (int64_t i = 0; i < kBlock; ++i) any |= x[first + i] > min;
+      for (int64_t i = 0; i < kAtOnce; ++i) any |= x[first + i] > min;
       if (!any) continue;
     }
     for (int64_t i = first; i < last; ++i)

@@ -4,7 +4,7 @@
 
 #include "tests/error_of.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 enum class Side { left, right, none };
@@ -24,4 +24,4 @@ TEST(EnumNames, UnknownOnesAreRefusedWithTheKnown) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

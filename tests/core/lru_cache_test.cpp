@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 TEST(LruCache, ForgetsWhatWasUsedLongestAgo) {
@@ -47,4 +47,4 @@ TEST(LruCache, AKeyHasOneValue) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -1,11 +1,10 @@
-#include "eval/classification.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "core/settings.h"
+#include "eval/classifier_scores.h"
 #include "eval/top_k.h"
 
 namespace cytodet {

@@ -9,7 +9,7 @@
 #include "graph/passes/pass.h"
 #include "tests/paths.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 TEST(FloatFilters, AreMadeOnce) {
@@ -30,4 +30,4 @@ TEST(FloatFilters, AreMadeOnce) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

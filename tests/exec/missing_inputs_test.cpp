@@ -20,7 +20,7 @@ Graph graph_with(const std::string& op, size_t count) {
   return graph;
 }
 
-class MissingInputs : public testing::TestWithParam<const char*> {};
+class MissingInputs : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(MissingInputs, AreAnErrorOrAPlainNode) {
   for (size_t count : {0u, 1u, 2u}) {
@@ -41,7 +41,7 @@ std::vector<const char*> op_names() {
   for (const Op& op : all_ops()) names.push_back(op.name);
   return names;
 }
-INSTANTIATE_TEST_SUITE_P(EveryOp, MissingInputs, testing::ValuesIn(op_names()),
+INSTANTIATE_TEST_SUITE_P(EveryOp, MissingInputs, ::testing::ValuesIn(op_names()),
                          [](const auto& row) { return std::string(row.param); });
 
 TEST(NodeInputs, OneThatIsNotThereIsAnError) {

@@ -255,7 +255,7 @@ TEST_F(Packed4, EveryActivationInEveryStorageType) {
     if (act >= Act::gelu) continue;  // of products alone
     for (int kernel : {3, 4})
       for (int c : channels) {
-        SCOPED_TRACE(testing::Message() << "act " << static_cast<int>(act) << " kernel " << kernel << " channels " << c);
+        SCOPED_TRACE(::testing::Message() << "act " << static_cast<int>(act) << " kernel " << kernel << " channels " << c);
         Layer layer({kernel, kernel, 1, 1, 1, 67, c, -120}, random);
         for (int i = 0; i < panel; ++i) {
           layer.scales.data()[i] = shrink_of(act) / static_cast<float>(1 << (13 + i % 4));
@@ -456,7 +456,7 @@ TEST_F(Packed4, ProductsAreRequantizedIntoAByte) {
     for (int64_t n : {1, panel / 2, panel / 2 + 1, panel, panel + 3})
       for (int64_t m = 1; m <= 20; ++m) {
         const int byte = static_cast<int>(m + n) % 4;
-        SCOPED_TRACE(testing::Message() << "act " << static_cast<int>(act) << ", " << m << " rows, " << n << " columns");
+        SCOPED_TRACE(::testing::Message() << "act " << static_cast<int>(act) << ", " << m << " rows, " << n << " columns");
         const int64_t padded = (n + panel - 1) / panel * panel;
         const int qmin = -90;
         std::vector<int8_t> weights(static_cast<size_t>(k * n));

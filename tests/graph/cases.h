@@ -13,7 +13,7 @@
 #include "graph/ir/op.h"
 #include "tests/paths.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 
 struct GraphCase {
   std::string name;
@@ -43,4 +43,4 @@ inline GraphCase read_graph_case(const std::filesystem::path& folder) {
   return c;
 }
 
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -13,7 +13,7 @@
 #include "tests/graph/cases.h"
 #include "tests/graph/table_writer.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 using ::testing::AllOf;
@@ -137,4 +137,4 @@ TEST(Checkpoint, EntriesThatCannotBeAreRefused) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -3,7 +3,7 @@
 
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 class Conformance : public ::testing::TestWithParam<std::string> {};
@@ -60,4 +60,4 @@ std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
 INSTANTIATE_TEST_SUITE_P(Graphs, Conformance, ::testing::ValuesIn(case_names(data("graph/conformance"))), test_name);
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

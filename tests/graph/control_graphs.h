@@ -12,7 +12,7 @@
 #include "graph/passes/pass.h"
 #include "tests/paths.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 
 struct ControlGraph {
   std::filesystem::path folder;
@@ -52,4 +52,4 @@ inline ControlGraph read_control_graph(const std::filesystem::path& folder) {
   return control;
 }
 
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

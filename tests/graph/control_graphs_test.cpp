@@ -20,7 +20,7 @@
 namespace cytodet {
 namespace {
 
-using testing::ControlGraph;
+using test::ControlGraph;
 
 // Empty when the interpreter gives TensorFlow's answers in all cases.
 std::string wrong_answer(Graph graph, const ControlGraph& control) {
@@ -65,12 +65,12 @@ std::string wrong_pass(const ControlGraph& control, const std::string& only) {
 
 TEST(ControlGraphs, AreAllHere) {
   if (std::getenv("CYTODET_CONTROL_GRAPHS")) GTEST_SKIP();
-  EXPECT_GE(testing::control_folders().size(), 100u + 20u + 7u);
+  EXPECT_GE(test::control_folders().size(), 100u + 20u + 7u);
 }
 
 TEST(ControlGraphs, InterpreterGivesTensorFlowsAnswers) {
-  for (const auto& folder : testing::control_folders()) {
-    const ControlGraph control = testing::read_control_graph(folder);
+  for (const auto& folder : test::control_folders()) {
+    const ControlGraph control = test::read_control_graph(folder);
     EXPECT_EQ(problem_in(control.graph), "") << folder;
     EXPECT_EQ(wrong_answer(control.graph, control), "") << folder;
   }
@@ -78,9 +78,9 @@ TEST(ControlGraphs, InterpreterGivesTensorFlowsAnswers) {
 
 // A prepared interpreter keeps nothing of a run but what depends on constants alone.
 TEST(ControlGraphs, RunsOfOneInterpreterDoNotDependOnEachOther) {
-  for (const auto& folder : testing::control_folders()) {
+  for (const auto& folder : test::control_folders()) {
     SCOPED_TRACE(folder.string());
-    ControlGraph control = testing::read_control_graph(folder);
+    ControlGraph control = test::read_control_graph(folder);
     inline_functions(control.graph);
     std::vector<Value> fed, fetches;
     for (const auto& [name, tensor] : control.cases[0].inputs) fed.push_back(control.graph.value(name));
@@ -101,8 +101,8 @@ TEST(ControlGraphs, RunsOfOneInterpreterDoNotDependOnEachOther) {
 TEST(ControlGraphs, EveryPassAloneAndAllTogetherKeepTensorFlowsAnswers) {
   std::vector<std::string> names{"all"};
   for (const Pass& pass : all_passes()) names.push_back(pass.name);
-  for (const auto& folder : testing::control_folders()) {
-    const ControlGraph control = testing::read_control_graph(folder);
+  for (const auto& folder : test::control_folders()) {
+    const ControlGraph control = test::read_control_graph(folder);
     for (const std::string& name : names) EXPECT_EQ(wrong_pass(control, name), "") << folder << " " << name;
   }
 }

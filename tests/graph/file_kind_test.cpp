@@ -11,7 +11,7 @@
 #include "graph/io/tensorflow/graph_def.h"
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 std::string field(int number, const std::string& bytes) {
@@ -107,4 +107,4 @@ TEST(FileKind, GraphsAreNotTakenForOthers) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

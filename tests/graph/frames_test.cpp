@@ -178,7 +178,7 @@ TEST(Passes, NothingCanBeFedInsideALoop) {
 
 TEST(InlineFunctions, ConvolutionsOfCompiledFunctionsBecomeOneOfGroups) {
   const auto folder = std::filesystem::path(source_dir()) / "tests/data/field/graphs/grouped_regnet_block";
-  testing::ControlGraph control = testing::read_control_graph(folder);
+  test::ControlGraph control = test::read_control_graph(folder);
   PassOptions o;
   o.interface = control.interface;
   run_passes(control.graph, o);
@@ -197,7 +197,7 @@ TEST(InlineFunctions, ConvolutionsOfCompiledFunctionsBecomeOneOfGroups) {
 
 TEST(InlineFunctions, WhatOnlyTheCompilerRunsStaysACall) {
   const auto folder = std::filesystem::path(source_dir()) / "tests/data/field/graphs/grouped_regnet_block";
-  testing::ControlGraph control = testing::read_control_graph(folder);
+  test::ControlGraph control = test::read_control_graph(folder);
   // Without the input's size the number of groups is not known.
   for (NodeId id : control.graph.ids())
     if (control.graph.node(id).op == "Placeholder")

@@ -16,7 +16,7 @@
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 using ::testing::AllOf;
@@ -261,4 +261,4 @@ TEST(Freeze, MissingFilesAreNamed) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -6,7 +6,7 @@
 #include "graph/interpret/feed_check.h"
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 enum class Known { values, shapes, ranks, types };
@@ -125,4 +125,4 @@ TEST(FeedCheck, NamesTheVariableOfAnUnfrozenGraph) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -10,7 +10,7 @@
 #include "tests/graph/cases.h"
 #include "tests/graph/onnx_writer.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -63,4 +63,4 @@ TEST(MapTransposes, AreListedWithTheirReasons) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

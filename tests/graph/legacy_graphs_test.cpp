@@ -10,7 +10,7 @@ namespace cytodet {
 namespace {
 
 using namespace test;
-using namespace testing;
+using namespace test;
 
 class LegacyGraph : public ::testing::TestWithParam<std::string> {};
 

@@ -6,7 +6,7 @@
 
 #include "lite_model_generated.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 
 namespace schema = cytodet::lite_schema;
 
@@ -145,4 +145,4 @@ inline std::string lite_of_shared_filter(int ops, int channels) {
   return w.bytes({x}, outputs);
 }
 
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

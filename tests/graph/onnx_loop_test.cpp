@@ -11,7 +11,7 @@
 #include "tests/graph/cases.h"
 #include "tests/graph/onnx_writer.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -187,4 +187,4 @@ TEST(OnnxLoop, RecurrentLayersThatAreNotReadAreNamed) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

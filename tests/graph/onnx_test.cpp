@@ -21,7 +21,7 @@
 #include "tests/graph/cases.h"
 #include "tests/graph/onnx_writer.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -305,4 +305,4 @@ TEST(Onnx, ExternalDataLiesInTheModelsFolder) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

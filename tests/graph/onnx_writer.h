@@ -5,13 +5,10 @@
 #include <string>
 #include <vector>
 
-namespace cytodet::testing {
+#include "tests/graph/varint.h"
 
-inline std::string varint(uint64_t v) {
-  std::string bytes;
-  for (; v >= 128; v >>= 7) bytes += static_cast<char>((v & 127) | 128);
-  return bytes + static_cast<char>(v);
-}
+namespace cytodet::test {
+
 inline std::string onnx_number(int field, int64_t v) {
   return varint(static_cast<uint64_t>(field) << 3) + varint(static_cast<uint64_t>(v));
 }
@@ -70,4 +67,4 @@ inline std::string onnx_model(const std::string& graph, int64_t opset = 17) {
   return onnx_number(1, 8) + onnx_bytes(7, graph) + onnx_bytes(8, onnx_number(2, opset));
 }
 
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

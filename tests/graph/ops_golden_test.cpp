@@ -5,7 +5,7 @@
 
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 // TensorFlow has other roundings for equal shapes, for rows and for single values: a code of 32 bits more or less.
@@ -84,4 +84,4 @@ TEST(OpTable, NamesAreUniqueAndOrdered) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -9,7 +9,7 @@
 #include "tests/graph/fixtures.h"
 #include "tests/uniform_tensor.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 struct Case1 {
@@ -172,4 +172,4 @@ TEST(SetQuantizedShared, OneValueInOneCodeIsQuantizedOnce) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -12,7 +12,7 @@
 #include "graph/io/file_kind.h"
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -96,4 +96,4 @@ TEST(ReadGraph, WhatLiesBehindTheFirst64KiBIsNotTakenForItsEnd) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

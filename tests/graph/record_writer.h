@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/crc32c.h"
+#include "tests/graph/varint.h"
 
 namespace cytodet::test {
 
@@ -20,11 +21,6 @@ inline std::string record(std::string_view data) {
   return length + little_endian(masked_crc(crc32c(length)), 4) + std::string(data) + little_endian(masked_crc(crc32c(data)), 4);
 }
 
-inline std::string varint(uint64_t v) {
-  std::string text;
-  for (; v >= 0x80; v >>= 7) text += static_cast<char>(v | 0x80);
-  return text + static_cast<char>(v);
-}
 // A protobuf field of bytes.
 inline std::string field_of(int number, std::string_view bytes) {
   return varint(static_cast<uint64_t>(number) << 3 | 2) + varint(bytes.size()) + std::string(bytes);

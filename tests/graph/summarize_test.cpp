@@ -4,7 +4,7 @@
 
 #include "graph/io/tensorflow/graph_def.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 Graph small_graph() {
@@ -63,4 +63,4 @@ TEST(Summarize, Counts) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

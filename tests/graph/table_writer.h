@@ -6,14 +6,9 @@
 #include <vector>
 
 #include "core/crc32c.h"
+#include "tests/graph/varint.h"
 
-namespace cytodet::testing {
-
-inline std::string varint(uint64_t v) {
-  std::string s;
-  for (; v >= 128; v >>= 7) s += static_cast<char>((v & 127) | 128);
-  return s + static_cast<char>(v);
-}
+namespace cytodet::test {
 
 inline std::string fixed32(uint32_t v) {
   std::string s;
@@ -37,4 +32,4 @@ inline std::string table_of(const std::vector<std::pair<std::string, std::string
   return data + index + footer + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
 }
 
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -15,7 +15,7 @@
 #include "tests/graph/cases.h"
 #include "tests/graph/lite_writer.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -115,7 +115,7 @@ TEST(Lite, OpenSizesAreStated) {
   EXPECT_THAT(error_of([&] { shape({{"z", {3, 4}}}); }), HasSubstr("no input of this name"));
 }
 
-std::string refusal(const std::string& bytes) {
+std::string lite_refusal(const std::string& bytes) {
   return error_of([&] { parse_tflite(bytes, "m.tflite"); });
 }
 
@@ -128,23 +128,23 @@ TEST(Lite, WhatIsNotReadIsNamed) {
     w.op(code, {0}, {1}, custom);
     return w.bytes({0}, {1});
   };
-  EXPECT_THAT(refusal(one(BuiltinOperator::LSTM)), HasSubstr("m.tflite: operator LSTM (tensor y) is not read"));
-  EXPECT_THAT(refusal(one(BuiltinOperator::DENSIFY)), HasSubstr("its weights are stored sparse"));
-  EXPECT_THAT(refusal(one(BuiltinOperator::CUSTOM, "MyOp")), HasSubstr("operator MyOp (tensor y) is not read"));
-  EXPECT_THAT(refusal(one(static_cast<BuiltinOperator>(999))), HasSubstr("operator 999"));
-  EXPECT_THAT(refusal(one(BuiltinOperator::CONV_2D)), HasSubstr("m.tflite: operator CONV_2D of tensor y: has no input 1"));
-  EXPECT_THAT(refusal(one(BuiltinOperator::READ_VARIABLE)), HasSubstr("reads no variable"));
+  EXPECT_THAT(lite_refusal(one(BuiltinOperator::LSTM)), HasSubstr("m.tflite: operator LSTM (tensor y) is not read"));
+  EXPECT_THAT(lite_refusal(one(BuiltinOperator::DENSIFY)), HasSubstr("its weights are stored sparse"));
+  EXPECT_THAT(lite_refusal(one(BuiltinOperator::CUSTOM, "MyOp")), HasSubstr("operator MyOp (tensor y) is not read"));
+  EXPECT_THAT(lite_refusal(one(static_cast<BuiltinOperator>(999))), HasSubstr("operator 999"));
+  EXPECT_THAT(lite_refusal(one(BuiltinOperator::CONV_2D)), HasSubstr("m.tflite: operator CONV_2D of tensor y: has no input 1"));
+  EXPECT_THAT(lite_refusal(one(BuiltinOperator::READ_VARIABLE)), HasSubstr("reads no variable"));
 }
 
 TEST(Lite, DamagedFilesAreRefused) {
   const std::string whole = read_file(lite_case("CONV_2D_int8") / "model.tflite");
-  EXPECT_THAT(refusal(""), HasSubstr("m.tflite: is empty"));
-  EXPECT_THAT(refusal("xxxxTFL4xxxx"), HasSubstr("is no TensorFlow Lite model"));
-  EXPECT_THAT(refusal(whole.substr(0, whole.size() / 2)),
+  EXPECT_THAT(lite_refusal(""), HasSubstr("m.tflite: is empty"));
+  EXPECT_THAT(lite_refusal("xxxxTFL4xxxx"), HasSubstr("is no TensorFlow Lite model"));
+  EXPECT_THAT(lite_refusal(whole.substr(0, whole.size() / 2)),
               HasSubstr("m.tflite: is a TensorFlow Lite model whose tables do not fit"));
   std::string flipped = whole;  // the offset of the root table
   flipped[1] = '\x7f';
-  EXPECT_THAT(refusal(flipped), HasSubstr("m.tflite"));
+  EXPECT_THAT(lite_refusal(flipped), HasSubstr("m.tflite"));
   using lite::schema::BuiltinOperator;
   const auto with = [](auto change) {
     LiteWriter w;
@@ -155,18 +155,19 @@ TEST(Lite, DamagedFilesAreRefused) {
     change(w, in, out);
     return w.bytes(in, out);
   };
-  EXPECT_THAT(refusal(with([](LiteWriter&, auto&, auto& out) { out = {7}; })), HasSubstr("names tensor 7 of 2"));
-  EXPECT_THAT(refusal(with([](LiteWriter&, auto&, auto& out) { out = {}; })), HasSubstr("has no outputs"));
-  EXPECT_THAT(refusal(with([](LiteWriter& w, auto&, auto&) { w.tensor("w", {-1}); })), HasSubstr("tensor w: has a shape of"));
-  EXPECT_THAT(refusal(with([](LiteWriter& w, auto&, auto&) { w.tensor("w", {3}, {}, std::string(4, 'a')); })),
+  EXPECT_THAT(lite_refusal(with([](LiteWriter&, auto&, auto& out) { out = {7}; })), HasSubstr("names tensor 7 of 2"));
+  EXPECT_THAT(lite_refusal(with([](LiteWriter&, auto&, auto& out) { out = {}; })), HasSubstr("has no outputs"));
+  EXPECT_THAT(lite_refusal(with([](LiteWriter& w, auto&, auto&) { w.tensor("w", {-1}); })),
+              HasSubstr("tensor w: has a shape of"));
+  EXPECT_THAT(lite_refusal(with([](LiteWriter& w, auto&, auto&) { w.tensor("w", {3}, {}, std::string(4, 'a')); })),
               HasSubstr("tensor w: has 4 bytes for [3] values of float32"));
-  EXPECT_THAT(refusal(with([](LiteWriter& w, auto&, auto&) {
+  EXPECT_THAT(lite_refusal(with([](LiteWriter& w, auto&, auto&) {
                 w.tensor("w", {1 << 30, 1 << 30}, {}, std::string(4, 'a'));
               })),
               HasSubstr("tensor w"));
-  EXPECT_THAT(refusal(with([](LiteWriter& w, auto&, auto&) { w.op(BuiltinOperator::RELU, {0}, {1}); })),
+  EXPECT_THAT(lite_refusal(with([](LiteWriter& w, auto&, auto&) { w.op(BuiltinOperator::RELU, {0}, {1}); })),
               HasSubstr("makes tensor y, which is made before"));
-  EXPECT_THAT(refusal(with([](LiteWriter& w, auto& in, auto&) {
+  EXPECT_THAT(lite_refusal(with([](LiteWriter& w, auto& in, auto&) {
                 w.op(BuiltinOperator::RELU, {1}, {0});
                 in = {};
               })),
@@ -175,24 +176,24 @@ TEST(Lite, DamagedFilesAreRefused) {
   LiteWriter shared;
   const int buffer = shared.buffer(std::string(1 << 20, 'a'));
   for (int i = 0; i < 100; ++i) shared.tensor_of("t" + std::to_string(i), {1 << 18}, buffer);
-  EXPECT_THAT(refusal(shared.bytes({}, {0})), HasSubstr("is one of many of the same data"));
+  EXPECT_THAT(lite_refusal(shared.bytes({}, {0})), HasSubstr("is one of many of the same data"));
 }
 
 // Tables of a file may share what they hold: a small file must not stand for gigabytes.
 TEST(Lite, SharedListsAreBoundTogether) {
   using lite::schema::BuiltinOperator;
-  EXPECT_THAT(refusal(lite_of_shared_scales(300, 50'000)), HasSubstr("is one of many of the same data"));
-  EXPECT_THAT(refusal(lite_of_shared_inputs(300, 100'000)),
+  EXPECT_THAT(lite_refusal(lite_of_shared_scales(300, 50'000)), HasSubstr("is one of many of the same data"));
+  EXPECT_THAT(lite_refusal(lite_of_shared_inputs(300, 100'000)),
               HasSubstr("m.tflite: operator ADD_N: is one of many of the same data"));
   LiteWriter names;
   const auto name = names.tables().CreateString(std::string(1 << 20, 'n'));
   for (int i = 0; i < 100; ++i) names.tensor_of(name, {1}, lite::schema::TensorType::FLOAT32, 0);
-  EXPECT_THAT(refusal(names.bytes({0}, {0})), HasSubstr("is one of many of the same data"));
+  EXPECT_THAT(lite_refusal(names.bytes({0}, {0})), HasSubstr("is one of many of the same data"));
   LiteWriter graphs;  // one graph of 1001 operators, 100 times
   graphs.tensor("x", {1});
   graphs.tensor("y", {1});
   for (int i = 0; i < 1001; ++i) graphs.op(BuiltinOperator::RELU, {0}, {1});
-  EXPECT_THAT(refusal(graphs.bytes({0}, {1}, 100)), HasSubstr("holds more than 100000 operators"));
+  EXPECT_THAT(lite_refusal(graphs.bytes({0}, {1}, 100)), HasSubstr("holds more than 100000 operators"));
 }
 
 int64_t bytes_of_constants(const Graph& g) {
@@ -224,7 +225,7 @@ TEST(Lite, ConstantsMadeOfConstantsAreBoundTogether) {
     outputs.push_back(w.tensor("y" + std::to_string(i), {1 << 18}));
     w.op(BuiltinOperator::NEG, {0}, {outputs.back()});
   }
-  EXPECT_THAT(refusal(w.bytes({}, outputs)), HasSubstr("makes constants that are together far larger than the file"));
+  EXPECT_THAT(lite_refusal(w.bytes({}, outputs)), HasSubstr("makes constants that are together far larger than the file"));
 }
 
 TEST(Lite, AGraphThatStartsVariablesRunsOnce) {
@@ -260,7 +261,7 @@ TEST(Lite, ZeroPointsAreStoredValues) {
     const std::string data(type == TensorType::INT16 ? 4 : type == TensorType::INT4 ? 1 : 2, '\1');
     w.tensor_of(w.tables().CreateString("w"), {2}, type, w.buffer(data), w.quant(std::vector<float>(zeros.size(), 0.5f), zeros));
     w.op(lite::schema::BuiltinOperator::ADD, {0, 2}, {1});
-    return refusal(w.bytes({0}, {1}));
+    return lite_refusal(w.bytes({0}, {1}));
   };
   constexpr int64_t kLeast = std::numeric_limits<int64_t>::min(), kMost = std::numeric_limits<int64_t>::max();
   EXPECT_THAT(with(TensorType::INT8, {kLeast}),
@@ -293,4 +294,4 @@ TEST(Lite, NoByteCrashesTheReader) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -18,7 +18,7 @@
 #include "tests/graph/fixtures.h"
 #include "tests/uniform_tensor.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 // The graph of a case with the shapes of its feeds, and its outputs by name. `fixed`: whole numbers, as axes, are constants.
@@ -141,9 +141,9 @@ TEST(WriteOnnx, WhatIsNotWrittenIsNamed) {
   const WrittenCase w = fed_case(data("graph/ops/Cholesky"));
   EXPECT_THAT(error_of([&] { encode_onnx(w.c.graph, w.outputs); }),
               ::testing::HasSubstr("these ops are not written as ONNX: Cholesky (node "));
-  const Graph conditions = read_graph(data("graph/onnx/net_two_stages/model.onnx"), {});
+  const Graph conditions = read_graph(data("graph/onnx/net_two_stages/model.onnx"), InputSizes{});
   EXPECT_THAT(error_of([&] { encode_onnx(conditions, {"best"}); }), ::testing::HasSubstr("Merge (node best)"));
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

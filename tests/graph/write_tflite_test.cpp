@@ -16,7 +16,7 @@
 #include "tests/error_of.h"
 #include "tests/graph/cases.h"
 
-namespace cytodet::testing {
+namespace cytodet::test {
 namespace {
 
 bool is_filter(const Graph& graph, const Consumers& uses, Value v) {
@@ -189,4 +189,4 @@ TEST(WriteLite, WhatIsNotWrittenIsNamed) {
 }
 
 }  // namespace
-}  // namespace cytodet::testing
+}  // namespace cytodet::test

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "core/settings.h"
-#include "models/boxes/settings.h"
+#include "models/boxes/box_settings.h"
 #include "models/detection_model.h"
 #include "tests/error_of.h"
 #include "tests/models/expect_box.h"

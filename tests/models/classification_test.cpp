@@ -8,7 +8,7 @@
 
 #include "core/file.h"
 #include "core/settings.h"
-#include "models/classification/settings.h"
+#include "models/classification/classifier_settings.h"
 #include "models/classification_model.h"
 #include "models/detection_model.h"
 #include "models/registry.h"

@@ -9,7 +9,7 @@
 #include "core/settings.h"
 #include "models/efficientdet/anchors.h"
 #include "models/efficientdet/configurations.h"
-#include "models/efficientdet/settings.h"
+#include "models/efficientdet/efficientdet_settings.h"
 #include "models/registry.h"
 #include "tests/paths.h"
 

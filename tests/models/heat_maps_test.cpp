@@ -8,7 +8,7 @@
 
 #include "core/settings.h"
 #include "models/detection_model.h"
-#include "models/heat_maps/settings.h"
+#include "models/heat_maps/heat_map_settings.h"
 #include "tests/error_of.h"
 #include "tests/models/expect_box.h"
 

@@ -41,7 +41,7 @@ class BoxNetworks : public ProgramTest {
   }
   // A model file of a network that gives the place of every bright pixel, as a box of 20 by 20 in the input.
   std::string make_dots_model(int side, const Json& changes = Json::object()) {
-    using namespace cytodet::testing;
+    using namespace cytodet::test;
     put("dots.onnx",
         onnx_model(
             onnx_input("images", {1, 3, side, side}) + onnx_node("ReduceMax", {"images"}, {"gray"}, onnx_ints("axes", {1})) +

@@ -14,7 +14,7 @@
 namespace cytodet {
 namespace {
 
-std::string wrong_answer(const std::filesystem::path& graph, const testing::ControlGraph& control) {
+std::string wrong_answer(const std::filesystem::path& graph, const test::ControlGraph& control) {
   try {
     for (size_t i = 0; i < control.cases.size(); ++i) {
       InferOptions options;
@@ -31,14 +31,14 @@ std::string wrong_answer(const std::filesystem::path& graph, const testing::Cont
 }
 
 TEST(ControlGraphs, InferGivesTensorFlowsAnswers) {
-  for (const auto& folder : testing::control_folders())
-    EXPECT_EQ(wrong_answer(folder / "graph.pb", testing::read_control_graph(folder)), "") << folder;
+  for (const auto& folder : test::control_folders())
+    EXPECT_EQ(wrong_answer(folder / "graph.pb", test::read_control_graph(folder)), "") << folder;
 }
 
 TEST(ControlGraphs, InferGivesTensorFlowsAnswersAfterEveryPass) {
   const auto file = std::filesystem::path(::testing::TempDir()) / ("control_" + std::to_string(getpid()) + ".pb");
-  for (const auto& folder : testing::control_folders()) {
-    const testing::ControlGraph control = testing::read_control_graph(folder);
+  for (const auto& folder : test::control_folders()) {
+    const test::ControlGraph control = test::read_control_graph(folder);
     const std::string before = encode_graph(control.graph);
     for (size_t i = 0; i <= all_passes().size(); ++i) {
       PassOptions options;

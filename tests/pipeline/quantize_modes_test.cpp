@@ -105,7 +105,7 @@ TEST_F(QuantizeModes, TheReportCountsEveryOperator) {
 
 // A file whose operators are not all read is counted all the same.
 TEST_F(QuantizeModes, TheReportCountsOperatorsOfOnnxThatAreNotRead) {
-  using namespace cytodet::testing;
+  using namespace cytodet::test;
   put("net.onnx",
       onnx_model(onnx_input("x", {1, 3, 8, 8}) + onnx_node("Relu", {"x"}, {"a"}) +
                  onnx_node("Foo", {"a"}, {"b"}, onnx_bytes(7, "com.x")) + onnx_node("Foo", {"b"}, {"c"}, onnx_bytes(7, "com.x")) +

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "core/settings.h"
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/tune/evaluator.h"
 #include "tests/pipeline/program.h"

@@ -259,7 +259,7 @@ TEST(ImageJ, DescriptionOfAStack) {
 }
 
 TEST(TiffSamples, PackedValuesOfAnyBits) {
-  TiffForm form;
+  TiffLayout form;
   form.bits = 12;
   const uint8_t row[] = {0x12, 0x3f, 0xff, 0x00, 0x10};
   double values[3];
@@ -268,7 +268,7 @@ TEST(TiffSamples, PackedValuesOfAnyBits) {
 }
 
 TEST(TiffSamples, OneSampleOfColoursIsItsOwn) {
-  TiffForm form;
+  TiffLayout form;
   form.photometric = 2;
   form.samples = 3;
   EXPECT_EQ(sample_reading(form, -1, {}).by, SampleReading::By::library);
