@@ -1,13 +1,12 @@
 // Functions of cytodet/c.h on ground truths and scores.
-#include "pipeline/detect/evaluate.h"
-
 #include <memory>
 
 #include "api/detections.h"
-#include "api/model.h"
+#include "api/model_handle.h"
 #include "core/settings.h"
 #include "core/text_width.h"
 #include "eval/coco.h"
+#include "pipeline/detect/score_detections.h"
 
 struct cytodet_ground_truth {
   cytodet::eval::GroundTruth truth;

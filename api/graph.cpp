@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "api/handles.h"
-#include "api/tensors.h"
+#include "api/tensor_lists.h"
 #include "core/settings.h"
 #include "core/stop.h"
 #include "exec/run_graph.h"

@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "api/model.h"
+#include "api/model_handle.h"
 #include "api/pixels_slide.h"
-#include "api/tensors.h"
+#include "api/tensor_lists.h"
 #include "pipeline/detect/detector.h"
 
 namespace cytodet::api {

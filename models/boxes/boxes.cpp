@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/settings.h"
-#include "models/boxes/settings.h"
+#include "models/boxes/box_settings.h"
 #include "models/common/scores.h"
 #include "models/detection_model.h"
 
@@ -217,7 +217,7 @@ class BoxNetwork : public DetectionModel {
 
   // In pixels of the source.
   Box box_of(const BoxValues& v, int64_t i, const Frame& frame) const {
-    const bool y_first = own_.form == BoxForm::yxyx;
+    const bool y_first = own_.format == BoxFormat::yxyx;
     double x0 = v(i, y_first ? 1 : 0), y0 = v(i, y_first ? 0 : 1), x1 = v(i, y_first ? 3 : 2), y1 = v(i, y_first ? 2 : 3);
     if (!cells_.empty()) {
       const Cell& cell = cells_[static_cast<size_t>(i)];
@@ -226,11 +226,11 @@ class BoxNetwork : public DetectionModel {
       x1 = std::exp(x1) * cell.stride;
       y1 = std::exp(y1) * cell.stride;
     }
-    if (own_.form == BoxForm::cxcywh) {
+    if (own_.format == BoxFormat::cxcywh) {
       x0 -= x1 / 2;
       y0 -= y1 / 2;
     }
-    if (own_.form == BoxForm::cxcywh || own_.form == BoxForm::xywh) {
+    if (own_.format == BoxFormat::cxcywh || own_.format == BoxFormat::xywh) {
       x1 += x0;
       y1 += y0;
     }

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/image.h"
-#include "models/classification/settings.h"
+#include "models/classification/classifier_settings.h"
 
 namespace cytodet::models {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "models/common/input_settings.h"
-#include "models/efficientdet/settings.h"
+#include "models/efficientdet/efficientdet_settings.h"
 
 namespace cytodet::models {
 

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
-#include "models/efficientdet/settings.h"
+#include "models/efficientdet/efficientdet_settings.h"
 
 namespace cytodet::models {
 namespace {

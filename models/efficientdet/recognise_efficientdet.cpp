@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/settings.h"
 #include "models/efficientdet/configurations.h"
-#include "models/efficientdet/settings.h"
+#include "models/efficientdet/efficientdet_settings.h"
 #include "models/recognition_parts.h"
 
 namespace cytodet::models {

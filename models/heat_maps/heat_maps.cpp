@@ -7,7 +7,7 @@
 #include "core/settings.h"
 #include "models/common/scores.h"
 #include "models/detection_model.h"
-#include "models/heat_maps/settings.h"
+#include "models/heat_maps/heat_map_settings.h"
 
 namespace cytodet::models {
 namespace {

@@ -9,7 +9,7 @@
 #include "graph/io/read_network.h"
 #include "graph/io/tensorflow/graph_def.h"
 #include "graph/passes/pass.h"
-#include "models/classification/settings.h"
+#include "models/classification/classifier_settings.h"
 #include "pipeline/detect/fit_to_image.h"
 
 namespace cytodet::pipeline {

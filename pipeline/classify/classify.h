@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/classification.h"
+#include "eval/classifier_scores.h"
 #include "pipeline/classify/classifier.h"
 #include "pipeline/inputs/labelled_images.h"
 

@@ -12,7 +12,7 @@
 #include "pipeline/cli/detect_flags.h"
 #include "pipeline/detect/run_detection.h"
 #include "pipeline/detect/stop_signal.h"
-#include "pipeline/detect/timing.h"
+#include "pipeline/detect/timing_table.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/results/formats/output.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "eval/coco.h"
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 
 namespace cytodet::pipeline {
 

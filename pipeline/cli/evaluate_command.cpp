@@ -19,10 +19,10 @@
 #include "pipeline/cli/evaluate_cascade.h"
 #include "pipeline/cli/evaluate_classifier.h"
 #include "pipeline/cli/evaluate_figures.h"
-#include "pipeline/detect/evaluate.h"
 #include "pipeline/detect/files_read.h"
+#include "pipeline/detect/score_detections.h"
 #include "pipeline/detect/slide_labels.h"
-#include "pipeline/detect/timing.h"
+#include "pipeline/detect/timing_table.h"
 #include "pipeline/inputs/slide_files.h"
 #include "pipeline/report/error_report.h"
 

@@ -8,7 +8,7 @@
 #include "core/json_fwd.h"
 #include "eval/comparison.h"
 #include "eval/screening.h"
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 #include "pipeline/results/formats/output.h"
 
 namespace CLI {

@@ -13,7 +13,7 @@
 #include "pipeline/cli/commands.h"
 #include "pipeline/cli/graph_flags.h"
 #include "pipeline/cli/input_shapes.h"
-#include "pipeline/profile/network.h"
+#include "pipeline/profile/bench_network.h"
 #include "pipeline/profile/plan_report.h"
 
 namespace cytodet::pipeline {

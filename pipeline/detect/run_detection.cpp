@@ -15,7 +15,7 @@
 #include "pipeline/detect/run_writer.h"
 #include "pipeline/detect/scheduler_shard.h"
 #include "pipeline/detect/stop_signal.h"
-#include "pipeline/detect/timing.h"
+#include "pipeline/detect/timing_table.h"
 #include "pipeline/inputs/companions.h"
 #include "pipeline/inputs/list_inputs.h"
 #include "pipeline/inputs/slide_files.h"

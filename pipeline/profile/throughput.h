@@ -7,7 +7,7 @@
 
 #include "core/json_fwd.h"
 #include "core/parallel.h"
-#include "pipeline/profile/network.h"
+#include "pipeline/profile/bench_network.h"
 
 namespace cytodet::pipeline {
 

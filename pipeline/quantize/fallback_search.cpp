@@ -8,7 +8,7 @@
 #include "core/settings.h"
 #include "models/classification_model.h"
 #include "pipeline/classify/classify.h"
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 #include "quant/sensitivity.h"
 
 namespace cytodet::pipeline {

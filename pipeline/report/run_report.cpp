@@ -7,7 +7,7 @@
 #include "core/settings.h"
 #include "eval/coco.h"
 #include "eval/ground_truth.h"
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 #include "pipeline/detect/slide_labels.h"
 #include "pipeline/report/html.h"
 #include "pipeline/report/screening_section.h"
@@ -190,50 +190,58 @@ class Report {
     head.insert(head.end(), {"boxes/mm&sup2;", "seconds"});
     std::vector<std::vector<std::string>> rows;
     bool unknown_area = false;
-    for (size_t i = 0; i < results_.images().size(); ++i) {
-      const ImageResult& s = results_.images()[i];
-      const Summary& summary = summaries_[i];
-      const bool done = s.done();
-      std::string state = "<span class=\"" +
-                          std::string(done         ? "good"
-                                      : s.failed() ? "bad"
-                                                   : "soft") +
-                          "\">" + escape_html(name_of(s.state)) + "</span>";
-      if (!s.reason.empty())
-        state += "<br><span class=\"reason\">" + escape_html(s.reason) + "</span>";
-      else if (!s.damage.empty())
-        state += "<br><span class=\"reason\">" + escape_html(damage_text(s)) + "</span>";
-      if (!s.selection.empty()) state += "<br><span class=\"reason\">" + escape_html(s.selection) + "</span>";
-      for (const std::string& w : s.warnings) state += "<br><span class=\"reason\">" + escape_html(w) + "</span>";
-      if (!s.mpp_warning.empty()) state += "<br><span class=\"reason\">" + escape_html(s.mpp_warning) + "</span>";
-      OutputImage image = results_.output_image(s, false);
-      try {
-        image = results_.measured_image(s);
-      } catch (const Error& e) {
-        state += "<br><span class=\"reason\">" + escape_html(e.what()) + "</span>";
-      }
-      std::vector<std::string> row = {
-          escape_html(s.name),
-          state,
-          image.width > 0 ? grouped(image.shown_width()) + " &times; " + grouped(image.shown_height()) : "",
-          mpp_text(image),
-          s.tiles ? grouped(s.tiles) : "",
-          done ? grouped(summary.boxes()) : ""};
-      for (size_t c = 0; c < per_class_.size(); ++c)
-        row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
-      const auto area = density_area(image, options_.density_area);
-      const bool dense = done && area && area->mm2 > 0;
-      row.push_back(dense ? rounded(static_cast<double>(summary.boxes()) / area->mm2, 1) + (area->unknown ? "*" : "") : "");
-      unknown_area |= dense && area->unknown;
-      row.push_back(sum(s.times) > 0 ? rounded(sum(s.times), 2) : "");
-      rows.push_back(std::move(row));
-    }
+    for (size_t i = 0; i < results_.images().size(); ++i)
+      rows.push_back(slide_row(results_.images()[i], summaries_[i], unknown_area));
     out_ += table(head, rows, 2);
     if (options_.density_area != DensityOf::regions || has_regions(results_.run() ? results_.run()->settings : Json()))
       out_ += "<p>Boxes per mm&sup2; are of the area of " + density_text() + ".</p>\n";
     if (unknown_area)
       out_ += "<p class=\"warning\">* of the area of the whole slide: the run does not give the area of its " +
               std::string(name_of(options_.density_area)) + ".</p>\n";
+  }
+
+  // `unknown_area` becomes true where the density is marked as that of the whole slide.
+  std::vector<std::string> slide_row(const ImageResult& s, const Summary& summary, bool& unknown_area) const {
+    const bool done = s.done();
+    std::string state = state_cell(s);
+    OutputImage image = results_.output_image(s, false);
+    try {
+      image = results_.measured_image(s);
+    } catch (const Error& e) {
+      state += state_reason(e.what());
+    }
+    std::vector<std::string> row = {
+        escape_html(s.name),
+        state,
+        image.width > 0 ? grouped(image.shown_width()) + " &times; " + grouped(image.shown_height()) : "",
+        mpp_text(image),
+        s.tiles ? grouped(s.tiles) : "",
+        done ? grouped(summary.boxes()) : ""};
+    for (size_t c = 0; c < per_class_.size(); ++c)
+      row.push_back(!done ? "" : grouped(c < summary.classes().size() ? summary.classes()[c].boxes : 0));
+    const auto area = density_area(image, options_.density_area);
+    const bool dense = done && area && area->mm2 > 0;
+    row.push_back(dense ? rounded(static_cast<double>(summary.boxes()) / area->mm2, 1) + (area->unknown ? "*" : "") : "");
+    unknown_area |= dense && area->unknown;
+    row.push_back(sum(s.times) > 0 ? rounded(sum(s.times), 2) : "");
+    return row;
+  }
+
+  static std::string state_reason(const std::string& text) {
+    return "<br><span class=\"reason\">" + escape_html(text) + "</span>";
+  }
+  // The state of a slide, and below it what is to be known of it.
+  static std::string state_cell(const ImageResult& s) {
+    const char* kind = s.done() ? "good" : s.failed() ? "bad" : "soft";
+    std::string cell = std::string("<span class=\"") + kind + "\">" + escape_html(name_of(s.state)) + "</span>";
+    if (!s.reason.empty())
+      cell += state_reason(s.reason);
+    else if (!s.damage.empty())
+      cell += state_reason(damage_text(s));
+    if (!s.selection.empty()) cell += state_reason(s.selection);
+    for (const std::string& w : s.warnings) cell += state_reason(w);
+    if (!s.mpp_warning.empty()) cell += state_reason(s.mpp_warning);
+    return cell;
   }
 
   std::string density_text() const {

@@ -13,7 +13,7 @@
 #include "core/settings.h"
 #include "core/timing.h"
 #include "eval/coco.h"
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 #include "tiling/tiles/slide_geometry.h"
 
 namespace cytodet::pipeline {

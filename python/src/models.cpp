@@ -2,8 +2,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "python/src/arrays.h"
 #include "python/src/binding.h"
-#include "python/src/tensors.h"
 #include "python/src/watched_call.h"
 
 namespace cytodet::python {

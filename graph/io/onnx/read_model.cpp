@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "graph/io/onnx/local_functions.h"
-#include "graph/io/onnx/tensors.h"
+#include "graph/io/onnx/tensor_proto.h"
 #include "graph/io/parse_message.h"
 #include "onnx_model.pb.h"
 

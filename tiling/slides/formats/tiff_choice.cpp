@@ -84,7 +84,7 @@ class Chooser {
       refuse(std::to_string(pages) + (pages == 1 ? " page" : " pages") + "; there is no page " + std::to_string(page),
              "pages count from 0; cytodet info lists them");
     say("page " + number_of(page, static_cast<int>(pages)));
-    const TiffForm form =
+    const TiffLayout form =
         best ? best->form : c_.chain[std::min<size_t>(static_cast<size_t>(page), c_.chain.size() - 1)].image.form;
     std::vector<TiffPlace> alone = image ? *image : std::vector<TiffPlace>{{false, static_cast<uint64_t>(page)}};
     TiffSeries one;

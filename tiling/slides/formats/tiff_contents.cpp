@@ -46,7 +46,7 @@ std::string_view associated(std::string_view description) {
   return {};
 }
 
-bool same_form(const TiffForm& a, const TiffForm& b) {
+bool same_layout(const TiffLayout& a, const TiffLayout& b) {
   return a.samples == b.samples && a.bits == b.bits && a.sample_format == b.sample_format && a.gray() == b.gray();
 }
 bool same_size(const TiffDirectory& a, const TiffDirectory& b) { return a.width == b.width && a.height == b.height; }
@@ -494,7 +494,7 @@ void add_samples_as_channels(TiffSeries& s) {
 
 bool is_level(const TiffDirectory& a, const TiffDirectory& b) {
   return is_smaller_copy(a, b) && !(b.subfile_type & FILETYPE_MASK) && b.orientation == a.orientation &&
-         same_form(a.form, b.form) && (b.tiled || (b.subfile_type & FILETYPE_REDUCEDIMAGE));
+         same_layout(a.form, b.form) && (b.tiled || (b.subfile_type & FILETYPE_REDUCEDIMAGE));
 }
 
 TiffContents tiff_contents(TiffFile& file) { return DirectoryReader(file).read(); }

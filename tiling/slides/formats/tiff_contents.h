@@ -25,7 +25,7 @@ struct TiffPlace {
 struct TiffSeries {
   std::string name;
   int64_t width = 0, height = 0;
-  TiffForm form;
+  TiffLayout form;
   int channels = 1, planes = 1, times = 1;
   std::vector<std::string> channel_names;  // as many as channels, or none
   int base_plane = -1;                     // that the writer calls its own; -1: none

@@ -303,7 +303,7 @@ Block TiffFile::decode(const TiffDirectory& d, const BlockPlace& at) {
 }
 
 bool stores_rgb_bytes(const TiffDirectory& d) {
-  const TiffForm& f = d.form;
+  const TiffLayout& f = d.form;
   return d.reading.by == SampleReading::By::library && f.photometric == PHOTOMETRIC_RGB && f.bits == 8 && f.samples == 3 &&
          !f.separate && d.stack == 0 && d.codec.find("JPEG") == std::string::npos;
 }

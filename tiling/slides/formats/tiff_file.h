@@ -27,7 +27,7 @@ struct TiffDirectory {
   bool plain_jpeg = false;   // blocks are JPEG streams of 8-bit gray, RGB or YCbCr, which libjpeg reads directly
   uint16_t orientation = 1;  // TIFF 6.0, tag 274
   uint32_t subfile_type = 0;
-  TiffForm form;
+  TiffLayout form;
   SampleReading reading;  // once prepared
   int64_t stack = 0;      // number among the images that the directory describes, stored behind each other
 };

@@ -42,7 +42,7 @@ std::string name_of(const Name (&names)[n], uint16_t value, const char* what) {
 }
 
 // The forms that are read. A form is the first entry that fits; none fits: it is refused.
-struct FormEntry {
+struct LayoutEntry {
   uint16_t photometric;
   Format format;
   uint64_t bits;                                  // a set
@@ -56,28 +56,28 @@ constexpr uint64_t bit_set(std::initializer_list<int> bits) {
 }
 constexpr uint64_t up_to(int bits) { return (uint64_t{1} << bits) - 1; }
 constexpr uint64_t kIntBits = bit_set({8, 16, 32}), kFloatBits = bit_set({16, 32, 64});
-constexpr FormEntry kSampleForms[] = {
-    {kMinIsBlack, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormEntry::By::library},
-    {kMinIsWhite, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, FormEntry::By::library},
-    {kRgb, kUnsigned, bit_set({8, 16}), 3, FormEntry::By::library},
-    {kPalette, kUnsigned, bit_set({1, 2, 4, 8}), 1, FormEntry::By::library},
-    {kCmyk, kUnsigned, bit_set({8}), 4, FormEntry::By::library},
-    {kYcbcr, kUnsigned, bit_set({8}), 3, FormEntry::By::library},
-    {kMinIsBlack, kUnsigned, up_to(16), 1, FormEntry::By::own},
-    {kMinIsWhite, kUnsigned, up_to(16), 1, FormEntry::By::own},
-    {kRgb, kUnsigned, up_to(16), 3, FormEntry::By::own},
-    {kMinIsBlack, kUnsigned, up_to(32), 1, FormEntry::By::with_range},
-    {kMinIsWhite, kUnsigned, up_to(32), 1, FormEntry::By::with_range},
-    {kRgb, kUnsigned, up_to(32), 3, FormEntry::By::with_range},
-    {kMinIsBlack, kSigned, kIntBits, 1, FormEntry::By::with_range},
-    {kRgb, kSigned, kIntBits, 3, FormEntry::By::with_range},
-    {kMinIsBlack, kFloat, kFloatBits, 1, FormEntry::By::with_range},
-    {kRgb, kFloat, kFloatBits, 3, FormEntry::By::with_range},
+constexpr LayoutEntry kSampleForms[] = {
+    {kMinIsBlack, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, LayoutEntry::By::library},
+    {kMinIsWhite, kUnsigned, bit_set({1, 2, 4, 8, 16}), 1, LayoutEntry::By::library},
+    {kRgb, kUnsigned, bit_set({8, 16}), 3, LayoutEntry::By::library},
+    {kPalette, kUnsigned, bit_set({1, 2, 4, 8}), 1, LayoutEntry::By::library},
+    {kCmyk, kUnsigned, bit_set({8}), 4, LayoutEntry::By::library},
+    {kYcbcr, kUnsigned, bit_set({8}), 3, LayoutEntry::By::library},
+    {kMinIsBlack, kUnsigned, up_to(16), 1, LayoutEntry::By::own},
+    {kMinIsWhite, kUnsigned, up_to(16), 1, LayoutEntry::By::own},
+    {kRgb, kUnsigned, up_to(16), 3, LayoutEntry::By::own},
+    {kMinIsBlack, kUnsigned, up_to(32), 1, LayoutEntry::By::with_range},
+    {kMinIsWhite, kUnsigned, up_to(32), 1, LayoutEntry::By::with_range},
+    {kRgb, kUnsigned, up_to(32), 3, LayoutEntry::By::with_range},
+    {kMinIsBlack, kSigned, kIntBits, 1, LayoutEntry::By::with_range},
+    {kRgb, kSigned, kIntBits, 3, LayoutEntry::By::with_range},
+    {kMinIsBlack, kFloat, kFloatBits, 1, LayoutEntry::By::with_range},
+    {kRgb, kFloat, kFloatBits, 3, LayoutEntry::By::with_range},
 };
 
-const FormEntry* entry_of(const TiffForm& f) {
+const LayoutEntry* entry_of(const TiffLayout& f) {
   const Format format = f.sample_format == kUndefined ? kUnsigned : static_cast<Format>(f.sample_format);
-  for (const FormEntry& entry : kSampleForms)
+  for (const LayoutEntry& entry : kSampleForms)
     if (entry.photometric == f.photometric && entry.format == format && f.bits >= 1 && f.bits <= 64 &&
         (entry.bits >> (f.bits - 1) & 1) && f.samples >= entry.colours)
       return &entry;
@@ -85,7 +85,7 @@ const FormEntry* entry_of(const TiffForm& f) {
 }
 
 // First sample beyond the colours that is alpha; -1: none.
-int alpha_of(const TiffForm& f, int colours) {
+int alpha_of(const TiffLayout& f, int colours) {
   for (int i = colours; i < f.samples; ++i) {
     const size_t e = f.extra.size() + static_cast<size_t>(i) - f.samples;
     if (e < f.extra.size() && f.extra[e] != kUnspecified) return i;
@@ -124,19 +124,19 @@ void unpack_bits(int bits, const uint8_t* row, int64_t count, double* values) {
 
 }  // namespace
 
-int TiffForm::gray_channels() const {
+int TiffLayout::gray_channels() const {
   if (!gray()) return 1;
   const int alpha = alpha_of(*this, 1);
   return std::max(1, samples - (alpha >= 0));
 }
 
-int TiffForm::unknown_samples() const {
-  const FormEntry* entry = entry_of(*this);
+int TiffLayout::unknown_samples() const {
+  const LayoutEntry* entry = entry_of(*this);
   if (!entry || gray()) return 0;
   return std::max(0, samples - entry->colours - (alpha_of(*this, entry->colours) >= 0));
 }
 
-std::string in_words(const TiffForm& f) {
+std::string in_words(const TiffLayout& f) {
   std::string text = name_of(kPhotometrics, f.photometric, "photometric interpretation") + ", " + std::to_string(f.bits) +
                      (f.bits == 1 ? " bit" : " bits");
   if (const std::string kind = name_of(kSampleFormats, f.sample_format, "of sample format"); !kind.empty()) text += " " + kind;
@@ -144,15 +144,32 @@ std::string in_words(const TiffForm& f) {
   return text;
 }
 
-SampleReading sample_reading(const TiffForm& f, int channel, const std::optional<StretchRange>& range) {
-  const FormEntry* entry = entry_of(f);
+namespace {
+
+// What the library's 8-bit values become when the samples in `range` are stretched over 0..255. Those of 1, 2 and 4 bits come
+// from the library as 8.
+std::shared_ptr<const std::array<uint8_t, 256>> stretch_table(const TiffLayout& f, const StretchRange& range, bool inverted) {
+  const double unit = f.bits < 8 && f.photometric != kPalette ? 255 / (std::exp2(f.bits) - 1) : 1;
+  auto table = std::make_shared<std::array<uint8_t, 256>>();
+  for (int i = 0; i < 256; ++i) {
+    const double value = (inverted ? 255 - i : i) / unit;
+    const double shown = std::clamp((value - range.low) / (range.high - range.low), 0.0, 1.0) * 255;
+    (*table)[static_cast<size_t>(i)] = static_cast<uint8_t>(std::lround(inverted ? 255 - shown : shown));
+  }
+  return table;
+}
+
+}  // namespace
+
+SampleReading sample_reading(const TiffLayout& f, int channel, const std::optional<StretchRange>& range) {
+  const LayoutEntry* entry = entry_of(f);
   if (!entry)
     throw Error("",
                 "TIFF of a form that is not read: " + in_words(f) + " (photometric interpretation " +
                     std::to_string(f.photometric) + ", sample format " + std::to_string(f.sample_format) + ", " +
                     std::to_string(f.bits) + " bits, " + std::to_string(f.samples) + " samples)",
                 "save it as 8-bit RGB");
-  if (entry->by == FormEntry::By::with_range && !range)
+  if (entry->by == LayoutEntry::By::with_range && !range)
     throw Error("", "TIFF of " + in_words(f) + ": which values are black and white is not known",
                 "give --stretch auto, or --stretch MIN,MAX");
   SampleReading r;
@@ -165,7 +182,7 @@ SampleReading sample_reading(const TiffForm& f, int channel, const std::optional
   if (channel >= 0) r.samples = {channel};
   const bool plain = f.samples == entry->colours || (f.photometric == kRgb && f.samples == 4 && r.alpha == 3);
   const bool own =
-      channel >= 0 || entry->by != FormEntry::By::library || !plain ||
+      channel >= 0 || entry->by != LayoutEntry::By::library || !plain ||
       (range && (f.bits > 8 || r.alpha >= 0) && entry->colours != 4 && f.photometric != kPalette && f.photometric != kYcbcr);
   if (own && (f.photometric == kPalette || f.photometric == kCmyk || f.photometric == kYcbcr))
     throw Error("", "TIFF of a form that is not read: " + in_words(f) + ", " + std::to_string(f.samples) + " samples",
@@ -173,20 +190,12 @@ SampleReading sample_reading(const TiffForm& f, int channel, const std::optional
   if (own) {
     r.by = SampleReading::By::own;
   } else if (range) {
-    auto table = std::make_shared<std::array<uint8_t, 256>>();
-    // 1, 2 and 4 bits come as 8.
-    const double unit = f.bits < 8 && f.photometric != kPalette ? 255 / (std::exp2(f.bits) - 1) : 1;
-    for (int i = 0; i < 256; ++i) {
-      const double value = (r.inverted ? 255 - i : i) / unit;
-      const double shown = std::clamp((value - range->low) / (range->high - range->low), 0.0, 1.0) * 255;
-      (*table)[static_cast<size_t>(i)] = static_cast<uint8_t>(std::lround(r.inverted ? 255 - shown : shown));
-    }
-    r.table = std::move(table);
+    r.table = stretch_table(f, *range, r.inverted);
   }
   return r;
 }
 
-void unpack_samples(const TiffForm& f, const uint8_t* row, int64_t count, double* values) {
+void unpack_samples(const TiffLayout& f, const uint8_t* row, int64_t count, double* values) {
   const bool is_signed = f.sample_format == kSigned;
   if (f.sample_format == kFloat) {
     if (f.bits == 64) return widen<double>(row, count, values);

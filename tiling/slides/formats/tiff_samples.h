@@ -18,7 +18,7 @@
 namespace cytodet::tiling {
 
 // Tags of a TIFF that say what a sample is, by their numbers in the TIFF 6.0 specification.
-struct TiffForm {
+struct TiffLayout {
   uint16_t photometric = 1;     // tag 262
   uint16_t sample_format = 1;   // tag 339: 1 unsigned, 2 signed, 3 float, 4 undefined, 5 and 6 complex
   uint16_t bits = 8;            // tag 258, of each sample
@@ -33,7 +33,7 @@ struct TiffForm {
   int gray_channels() const;
 };
 // "RGB, 8 bits", "gray, 16 bits signed, 3 samples".
-std::string in_words(const TiffForm& form);
+std::string in_words(const TiffLayout& form);
 
 // What turns the samples of an image into RGB.
 struct SampleReading {
@@ -49,11 +49,11 @@ struct SampleReading {
 
 // channel: the gray sample to take, -1: all that there is. range: values that become black and white; none: the whole range of
 // the sample's bits. Throws Error when the form is not read, or only with a range.
-SampleReading sample_reading(const TiffForm& form, int channel, const std::optional<StretchRange>& range);
+SampleReading sample_reading(const TiffLayout& form, int channel, const std::optional<StretchRange>& range);
 
 // Samples of a row as numbers: `count` values of form.bits bits each, as libtiff gives them: in the order of this machine, those
 // of a number of bits that is no multiple of 8 packed from the highest bit on.
-void unpack_samples(const TiffForm& form, const uint8_t* row, int64_t count, double* values);
+void unpack_samples(const TiffLayout& form, const uint8_t* row, int64_t count, double* values);
 
 // A row of pixels into RGB. samples: of each of reading.samples, then of alpha where there is one, `width` values. What is not a
 // number becomes white, as what lies outside a slide.

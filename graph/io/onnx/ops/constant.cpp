@@ -1,6 +1,6 @@
 // Constants, types, sequences of numbers, and the branch of If that a constant chooses.
 #include "graph/io/onnx/op_table.h"
-#include "graph/io/onnx/tensors.h"
+#include "graph/io/onnx/tensor_proto.h"
 
 namespace cytodet::graph::onnx {
 namespace {

@@ -7,7 +7,7 @@
 #include "graph/io/onnx/op_table.h"
 #include "graph/io/onnx/ops/conv.h"
 #include "graph/io/onnx/ops/product.h"
-#include "graph/io/onnx/tensors.h"
+#include "graph/io/onnx/tensor_proto.h"
 #include "graph/quantized/quant_nodes.h"
 
 namespace cytodet::graph::onnx {

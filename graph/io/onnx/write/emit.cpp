@@ -5,7 +5,7 @@
 
 #include "core/dispatch.h"
 #include "core/error.h"
-#include "graph/io/onnx/tensors.h"
+#include "graph/io/onnx/tensor_proto.h"
 #include "onnx_model.pb.h"
 
 namespace cytodet::graph::onnx {

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "graph/io/builder.h"
-#include "graph/io/onnx/tensors.h"
+#include "graph/io/onnx/tensor_proto.h"
 #include "graph/io/onnx/write/emit.h"
 
 namespace cytodet::graph::onnx {

@@ -1,4 +1,4 @@
-#include "api/model.h"
+#include "api/model_handle.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "models/heat_maps/settings.h"
+#include "models/heat_maps/heat_map_settings.h"
 
 #include "core/enum_names.h"
 #include "core/error.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr EnumName<MapLayout> kMapLayouts[] = {{MapLayout::channels_last, "channels_last"},
                                                {MapLayout::channels_first, "channels_first"}};
-constexpr EnumName<ScoreForm> kScoreForms[] = {{ScoreForm::probability, "probability"}, {ScoreForm::sigmoid, "sigmoid"}};
+constexpr EnumName<ScoreForm> kPeakScoreForms[] = {{ScoreForm::probability, "probability"}, {ScoreForm::sigmoid, "sigmoid"}};
 constexpr EnumName<SizeForm> kSizeForms[] = {
     {SizeForm::width_height, "width_height"}, {SizeForm::height_width, "height_width"}, {SizeForm::distances, "distances"}};
 constexpr EnumName<MapUnit> kMapUnits[] = {{MapUnit::cells, "cells"}, {MapUnit::pixels, "pixels"}};
@@ -26,7 +26,7 @@ void fields(Fields& f, HeatMapOutputs& s) {
 void HeatMapSettings::describe(Fields& f) {
   f("outputs", outputs);
   enum_field(f, "layout", layout, kMapLayouts, "layout");
-  enum_field(f, "score_form", score_form, kScoreForms, "score_form");
+  enum_field(f, "score_form", score_form, kPeakScoreForms, "score_form");
   enum_field(f, "size_form", size_form, kSizeForms, "size_form");
   enum_field(f, "size_unit", unit, kMapUnits, "size_unit");
   f("peak_window", peak_window);

@@ -1,4 +1,4 @@
-#include "graph/io/onnx/tensors.h"
+#include "graph/io/onnx/tensor_proto.h"
 
 #include <array>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "pipeline/detect/evaluate.h"
+#include "pipeline/detect/score_detections.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "pipeline/detect/timing.h"
+#include "pipeline/detect/timing_table.h"
 
 #include <cstdio>
 

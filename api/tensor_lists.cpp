@@ -1,4 +1,4 @@
-#include "api/tensors.h"
+#include "api/tensor_lists.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "models/classification/settings.h"
+#include "models/classification/classifier_settings.h"
 
 #include <algorithm>
 

@@ -10,8 +10,8 @@
 namespace cytodet::models {
 
 // What the four numbers of a box are.
-enum class BoxForm { yxyx, xyxy, xywh, cxcywh };  // two corners; left, top and sides; centre and sides
-enum class BoxUnit { share, pixels };             // of the input's height and width; pixels of the input
+enum class BoxFormat { yxyx, xyxy, xywh, cxcywh };  // two corners; left, top and sides; centre and sides
+enum class BoxUnit { share, pixels };               // of the input's height and width; pixels of the input
 enum class ClassNumbers { category_ids, channels };
 enum class Background { none, first, last };  // where the scores of a box have one of "nothing"
 // What the four numbers of a box are relative to: nothing; or a cell of one of the grids of strides 8, 16 and 32, whose rows
@@ -34,7 +34,7 @@ void fields(Fields& f, BoxOutputs& s);
 
 struct BoxSettings : FamilySettings {
   BoxOutputs outputs;
-  BoxForm form = BoxForm::yxyx;
+  BoxFormat format = BoxFormat::yxyx;
   BoxUnit unit = BoxUnit::share;
   ClassNumbers class_numbers = ClassNumbers::category_ids;  // what `classes` gives: ids, or places in the list of classes
   ScoreForm score_form = ScoreForm::probability;

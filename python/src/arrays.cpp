@@ -1,4 +1,4 @@
-#include "python/src/tensors.h"
+#include "python/src/arrays.h"
 
 #include <nanobind/stl/string.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/profile/network.h"
+#include "pipeline/profile/bench_network.h"
 
 #include <random>
 

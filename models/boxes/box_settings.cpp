@@ -1,4 +1,4 @@
-#include "models/boxes/settings.h"
+#include "models/boxes/box_settings.h"
 
 #include "core/enum_names.h"
 #include "core/error.h"
@@ -8,8 +8,8 @@
 namespace cytodet::models {
 namespace {
 
-constexpr EnumName<BoxForm> kBoxForms[] = {
-    {BoxForm::yxyx, "yxyx"}, {BoxForm::xyxy, "xyxy"}, {BoxForm::xywh, "xywh"}, {BoxForm::cxcywh, "cxcywh"}};
+constexpr EnumName<BoxFormat> kBoxFormats[] = {
+    {BoxFormat::yxyx, "yxyx"}, {BoxFormat::xyxy, "xyxy"}, {BoxFormat::xywh, "xywh"}, {BoxFormat::cxcywh, "cxcywh"}};
 constexpr EnumName<BoxUnit> kBoxUnits[] = {{BoxUnit::share, "share"}, {BoxUnit::pixels, "pixels"}};
 constexpr EnumName<ClassNumbers> kClassNumbers[] = {{ClassNumbers::category_ids, "category_ids"},
                                                     {ClassNumbers::channels, "channels"}};
@@ -35,7 +35,7 @@ void fields(Fields& f, BoxOutputs& s) {
 
 void BoxSettings::describe(Fields& f) {
   f("outputs", outputs);
-  enum_field(f, "box_form", form, kBoxForms, "box_form");
+  enum_field(f, "box_form", format, kBoxFormats, "box_form");
   enum_field(f, "box_unit", unit, kBoxUnits, "box_unit");
   enum_field(f, "class_numbers", class_numbers, kClassNumbers, "class_numbers");
   enum_field(f, "score_form", score_form, kScoreForms, "score_form");
@@ -68,7 +68,7 @@ void check_boxes(const ModelFile& model, const std::string& where) {
     need(s.joined_form != JoinedForm::score || !o.classes.empty(), "outputs.classes",
          "must name the node that gives the classes: joined_form is score", where);
   }
-  need(s.grid == Grid::none || (!o.joined.empty() && s.form == BoxForm::cxcywh && s.unit == BoxUnit::pixels), "grid",
+  need(s.grid == Grid::none || (!o.joined.empty() && s.format == BoxFormat::cxcywh && s.unit == BoxUnit::pixels), "grid",
        "is of outputs.joined, box_form cxcywh and box_unit pixels", where);
   const bool names_class = !o.classes.empty() || s.joined_form != JoinedForm::scores;
   need(s.joined_form == JoinedForm::scores || (!o.joined.empty() && !s.objectness && s.grid == Grid::none), "joined_form",

@@ -1,4 +1,4 @@
-#include "eval/classification.h"
+#include "eval/classifier_scores.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "models/efficientdet/settings.h"
+#include "models/efficientdet/efficientdet_settings.h"
 
 #include <algorithm>
 
