@@ -73,7 +73,7 @@ std::vector<Value> lstm_step(const Cell& k, Value x, const std::vector<Value>& s
   return {k.times(k.activated(0, g[1]), k.activated(2, after)), after};
 }
 
-struct Kind {
+struct CellKind {
   int64_t gates;
   size_t states;
   std::vector<const char*> activations;  // when none are stated
@@ -86,7 +86,7 @@ struct Kind {
 // the end leave the state as it is.
 class Layer {
  public:
-  Layer(Call& c, const Kind& kind) : c_(c), b_(c.b), kind_(kind), rows_first_(c.flag("layout", false)) {
+  Layer(Call& c, const CellKind& kind) : c_(c), b_(c.b), kind_(kind), rows_first_(c.flag("layout", false)) {
     refuse_attributes();
     const std::string direction = c.text("direction", "forward");
     if (direction != "forward" && direction != "reverse" && direction != "bidirectional")
@@ -273,7 +273,7 @@ class Layer {
 
   Call& c_;
   Builder& b_;
-  const Kind& kind_;
+  const CellKind& kind_;
   const bool rows_first_;
   int64_t directions_ = 1, units_ = 0;
   bool reverse_ = false;
@@ -282,15 +282,15 @@ class Layer {
 };
 
 void rnn(Call& c) {
-  static const Kind kind{1, 1, {"Tanh"}, rnn_step};
+  static const CellKind kind{1, 1, {"Tanh"}, rnn_step};
   Layer(c, kind).run();
 }
 void gru(Call& c) {
-  static const Kind kind{3, 1, {"Sigmoid", "Tanh"}, gru_step};
+  static const CellKind kind{3, 1, {"Sigmoid", "Tanh"}, gru_step};
   Layer(c, kind).run();
 }
 void lstm(Call& c) {
-  static const Kind kind{4, 2, {"Sigmoid", "Tanh", "Tanh"}, lstm_step};
+  static const CellKind kind{4, 2, {"Sigmoid", "Tanh", "Tanh"}, lstm_step};
   Layer(c, kind).run();
 }
 

@@ -7,8 +7,8 @@
 namespace cytodet::graph::onnx {
 namespace {
 
-// Arithmetic of float values.
-struct Arithmetic {
+// GridArithmetic of float values.
+struct GridArithmetic {
   Builder& b;
   Value number(double v) const { return b.number(v, DType::f32); }
   Value plus(Value x, Value y) const { return b.add("AddV2", {x, y}); }
@@ -23,14 +23,14 @@ struct GridOptions {
 };
 
 // One coordinate of the grid, -1 to 1, in pixels of a side.
-Value pixels(const Arithmetic& a, const GridOptions& o, Value g, Value size) {
+Value pixels(const GridArithmetic& a, const GridOptions& o, Value g, Value size) {
   const Value one = a.number(1), half = a.number(0.5), shifted = a.plus(g, one);
   if (o.corners) return a.times(a.times(shifted, half), a.minus(size, one));
   return a.times(a.minus(a.times(shifted, size), one), half);
 }
 
 // Mirrored at both ends: about the outermost pixels, or their outer edges.
-Value reflected(const Arithmetic& a, const GridOptions& o, Value x, Value size) {
+Value reflected(const GridArithmetic& a, const GridOptions& o, Value x, Value size) {
   const Value low = a.number(o.corners ? 0 : -0.5);
   const Value span = o.corners ? a.minus(size, a.number(1)) : size;
   const Value safe = a.b.add("Maximum", {span, a.number(1e-6)});
@@ -39,7 +39,7 @@ Value reflected(const Arithmetic& a, const GridOptions& o, Value x, Value size) 
   return a.plus(a.b.add("Minimum", {within, a.minus(period, within)}), low);
 }
 
-Value placed(const Arithmetic& a, const GridOptions& o, Value x, Value size) {
+Value placed(const GridArithmetic& a, const GridOptions& o, Value x, Value size) {
   const Value last = a.minus(size, a.number(1));
   if (o.padding == "border") return a.clamped(x, a.number(0), last);
   if (o.padding == "reflection") return a.clamped(reflected(a, o, x, size), a.number(0), last);
@@ -47,7 +47,7 @@ Value placed(const Arithmetic& a, const GridOptions& o, Value x, Value size) {
 }
 
 // The pixels [n, ..., c] at whole places y, x [n, ...] of a map [n, h, w, c]; those outside are 0.
-Value pixels_at(const Arithmetic& a, Value map, Value y, Value x, Value h, Value w) {
+Value pixels_at(const GridArithmetic& a, Value map, Value y, Value x, Value h, Value w) {
   Builder& b = a.b;
   const Value zero = a.number(0), one = a.number(1);
   const Value rows = a.clamped(y, zero, a.minus(h, one)), columns = a.clamped(x, zero, a.minus(w, one));
@@ -63,7 +63,7 @@ Value pixels_at(const Arithmetic& a, Value map, Value y, Value x, Value h, Value
 }
 
 // Weights of the four elements about a place, `t` behind the second of them.
-std::array<Value, 4> cubic_weights(const Arithmetic& a, Value t) {
+std::array<Value, 4> cubic_weights(const GridArithmetic& a, Value t) {
   constexpr double k = -0.75;
   const auto near = [&](Value d) {  // up to one away
     const Value line = a.minus(a.times(a.number(k + 2), d), a.number(k + 3));
@@ -79,7 +79,7 @@ std::array<Value, 4> cubic_weights(const Arithmetic& a, Value t) {
 
 void grid_sample(Call& c) {
   Builder& b = c.b;
-  const Arithmetic a{b};
+  const GridArithmetic a{b};
   if (b.rank(c.in(0)) != 4) refuse("samples a map of " + std::to_string(b.rank(c.in(0)) - 2) + " dimensions", "planes are read");
   const DType type = b.type(c.in(0));
   const Value map = b.cast(b.to_last(c.in(0)), DType::f32), grid = b.cast(c.in(1), DType::f32);
