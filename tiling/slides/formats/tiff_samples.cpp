@@ -146,8 +146,8 @@ std::string in_words(const TiffLayout& f) {
 
 namespace {
 
-// What the library's 8-bit values become when the samples in `range` are stretched over 0..255. Those of 1, 2 and 4 bits come
-// from the library as 8.
+// What the library's 8-bit values become when the samples in `range` are stretched over 0..255. The library gives samples of 1, 2
+// and 4 bits as 8.
 std::shared_ptr<const std::array<uint8_t, 256>> stretch_table(const TiffLayout& f, const StretchRange& range, bool inverted) {
   const double unit = f.bits < 8 && f.photometric != kPalette ? 255 / (std::exp2(f.bits) - 1) : 1;
   auto table = std::make_shared<std::array<uint8_t, 256>>();
