@@ -65,5 +65,13 @@ TEST(KernelTargets, TheBestThatAMachineOffersIsChosen) {
   EXPECT_EQ(best(Isa::avx512_bf16), "c");
 }
 
+// CYTODET_KERNELS=native leaves targets out; tests run with all of them.
+TEST(KernelTargets, EveryInstructionSetHasItsKernels) {
+  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16}) {
+    EXPECT_TRUE(has_kernels_of(isa)) << core::name_of(isa);
+    EXPECT_STREQ(kernels(isa).name, isa == Isa::baseline ? "sse2" : core::name_of(isa).c_str());
+  }
+}
+
 }  // namespace
 }  // namespace cytodet
