@@ -81,9 +81,10 @@ class Model(Opened[_binding.Model]):
         of paths (also folders, patterns such as "slides/*.svs", lists "@list.txt"), or of pixels.
 
         mode: "image", the whole image shrunk to the network's input; "slide", tiles; "auto" (default), tiles where the image is
-        larger than twice the input, with the model file's input.placement "stretch" or "image" than 2048 pixels too. tile: side of a tile [pixels of the working resolution], default 640. overlap: what
-        neighbouring tiles share, default 160, or a quarter of `tile`. mpp [micrometres per pixel], level (of the pyramid) or scale
-        (working pixels per level-0 pixel, (0, 1]): the working resolution, default level 0. assume_mpp: of slides that do not say.
+        larger than twice the input, with the model file's input.placement "stretch" or "image" than 2048 pixels too. tile: side of
+        a tile [pixels of the working resolution], default 640. overlap: what neighbouring tiles share, default 160, or a quarter of
+        `tile`. mpp [micrometres per pixel], level (of the pyramid) or scale (working pixels per level-0 pixel, (0, 1]): the working
+        resolution, default level 0. assume_mpp: of slides that do not say.
         merge: "owner" (default), "nms", "soft_nms", "greedy_nmm", "nmm", "wbf", beyond an overlap of merge_iou (0.5).
         score: detections with this score or less are left out. roi: file or folder of regions of interest. background: tiles of
         bare glass to skip are found by "none" (default), "otsu" or "variance". max_bad_tiles: damaged tiles that a slide may have,
