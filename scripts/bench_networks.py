@@ -140,7 +140,7 @@ def network_of(name, graph, options):
     folder.mkdir(parents=True, exist_ok=True)
     link(folder / "graph.pb", graph)
     network = make_peers.FrozenGraph(folder / "graph.pb", node, shape, described["outputs"], folder,
-                                     [random_like(like, 100 + i) for i in range(3)])
+                                     [random_like(like, 100 + i) for i in range(8)])
     network.image = make_networks.image(make_networks.NETWORKS[name], seed=11) if name in make_networks.NETWORKS else random_like(like, 11)
     network.image_file = folder / "image.npy"
     np.save(network.image_file, network.image)

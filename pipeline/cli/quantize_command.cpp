@@ -244,7 +244,10 @@ void write_trainable(const QuantizeFlags& o, QuantizationTarget& target, const I
 
 int quantize_command(QuantizeFlags& o) {
   o.finish();
-  if (!o.write_record.empty()) o.settings.layers.equalize = false;
+  if (!o.write_record.empty()) {  // which says nothing of either
+    o.settings.layers.equalize = false;
+    if (!o.settings.elementwise) o.settings.elementwise = false;
+  }
   if (!o.settings.record.empty()) o.settings.search = o.settings.layers.equalize = false;  // all is said
   const ModeRequest request = request_of(o);
   if (request.mode != QuantizeMode::int8 || request.lite) return write_mode(o, request);

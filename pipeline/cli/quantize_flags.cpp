@@ -41,8 +41,10 @@ void QuantizeFlags::add(CLI::App& app) {
   app.add_option("--eight-bit-nodes", settings.layers.eight_bit_nodes,
                  "With --weight-bits 4 or --nuq: layers whose filters keep 8 bits, such as the first and the last")
       ->delimiter(',');
-  app.add_flag("--elementwise", settings.layers.elementwise,
-               "Sums, products and activations read INT8 too: less memory, less exact");
+  CLI::Option* bytes = app.add_flag("--elementwise", elementwise,
+                                    "Sums, products and activations read INT8 too: faster where there are many, a little less "
+                                    "exact; the default is where images show that it costs little");
+  app.add_flag("--no-elementwise", no_elementwise, "They read floats")->excludes(bytes);
   app.add_option("--exclude-ops,--excluded_ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")
       ->delimiter(',');
   app.add_option("--exclude-nodes,--excluded_nodes", settings.layers.exclude_nodes, "Nodes that stay in float")->delimiter(',');
@@ -56,6 +58,8 @@ void QuantizeFlags::finish() {
   settings.layers.per_channel = !per_tensor && per_channel.value_or(true);
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
+  if (elementwise || no_elementwise) settings.elementwise = elementwise;
+  settings.layers.elementwise = elementwise;
   // Other modes need no ranges, nor does a graph that is fake-quantized, which is known once it is read.
   check(settings, !may_be_quantized && needs_ranges(mode));
 }

@@ -24,8 +24,9 @@ struct QuantizeFlags {
   QuantizeSettings settings;
   DetectSettings detection;
   std::optional<bool> per_channel;
-  bool per_tensor = false, per_channel_flag = false, no_bias_correction = false, no_equalization = false, quiet = false,
-       may_be_quantized = false, fake_quant = false, no_check = false, overwrite = false, own_name = false;
+  bool per_tensor = false, per_channel_flag = false, no_bias_correction = false, no_equalization = false, elementwise = false,
+       no_elementwise = false, quiet = false, may_be_quantized = false, fake_quant = false, no_check = false, overwrite = false,
+       own_name = false;
 
   void add(CLI::App& app);  // how layers are quantized; of both commands
   void finish();            // flags into settings; throws UsageError on what cannot be

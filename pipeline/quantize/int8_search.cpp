@@ -12,6 +12,7 @@
 #include "graph/inspect.h"
 #include "pipeline/quantize/quantize_report.h"
 #include "quant/fallback.h"
+#include "quant/row_ops.h"
 #include "quant/sensitivity.h"
 #include "quant/sqnr.h"
 
@@ -19,6 +20,7 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr double kWorthDb = 0.5;                   // a choice that is not the default must gain as much
+constexpr double kSpeedWorthDb = 0.25;             // what bytes between layers, which are faster, may cost
 constexpr size_t kLayersOfOwn = 6;                 // most harmful layers whose values may get another observer's range
 constexpr int64_t kMaxRankingMacs = 200000000000;  // multiply-accumulates to rank layers by trials
 constexpr int kRemovals = 8;                       // trials that take one layer back out of those in float
@@ -70,6 +72,7 @@ class Int8Search {
       choose_ranges();
       choose_rounding();
       choose_equalization();
+      choose_elementwise();
       if (may_search() && db_ < kGoodDb) look_for_the_cause();
     }
     n.quantized = quantize_target(target_, n.ranges, n.layers);
@@ -134,6 +137,23 @@ class Int8Search {
     if (!n_->layers.equalize || samples_.calibrated_on) return;
     not_equalized_db_ = of(not_equalized(), n_->ranges);
     if (*not_equalized_db_ > db_ + kWorthDb) try_not_equalized();
+  }
+
+  // Sums, products and activations in INT8 where that costs little, unless s_ says. Both are measured with weights to the
+  // nearest: rounding them by moments takes minutes.
+  void choose_elementwise() {
+    if (s_.elementwise || n_->layers.records || samples_.calibrated_on) return;
+    if (row_inputs(target_.graph, true).size() == row_inputs(target_.graph, false).size()) return;
+    QuantizeOptions floats = n_->layers;
+    floats.moments = nullptr;
+    QuantizeOptions bytes = floats;
+    bytes.elementwise = true;
+    const double with = of(bytes, n_->ranges), cost = of(floats, n_->ranges) - with;
+    const bool taken = cost <= kSpeedWorthDb && (with >= kGoodDb || db_ < kGoodDb);
+    say("sums and products in INT8 too: costs " + decibels(cost) + (taken ? ", taken" : ", not taken"));
+    if (!taken) return;
+    n_->layers.elementwise = true;
+    db_ = of(n_->layers, n_->ranges);
   }
 
   QuantizeOptions not_equalized() const {

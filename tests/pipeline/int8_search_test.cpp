@@ -155,6 +155,60 @@ TEST_F(Int8SearchOfLargeFeeds, RangesOfLeastSquaredErrorAreTakenWhereTheyAreBett
   EXPECT_GT(db, report()["outputs_sqnr_db"]["a"].get<double>() + 0.5);
 }
 
+// A block whose input is added to what its convolution gives. The sum reads the bytes of that input, or floats: factors that
+// differ by channel, which the last convolution takes back, need floats.
+class Int8SearchOfSums : public Int8SearchTest {
+ protected:
+  Int8SearchOfSums() : Int8SearchTest(16) {}
+  void block(float factor_of_next_channel) {
+    Tensor first = pointwise_weights(), last = pointwise_weights();
+    for (int64_t c = 0; c < kChannels; ++c)
+      for (int64_t i = 0; i < kChannels; ++i) {
+        const float factor = std::pow(factor_of_next_channel, static_cast<float>(c));
+        first.data<float>()[i * kChannels + c] *= factor;
+        last.data<float>()[c * kChannels + i] /= factor;
+      }
+    std::string before = "x";
+    for (int i = 0; i < 6; ++i) {  // whose noise hides that of one value more in 8 bits
+      const std::string name = "before_" + std::to_string(i);
+      convolution(name, before, pointwise_weights());
+      add(graph_, before = name + "/relu", "Relu", {name});
+    }
+    convolution("a", before, first);
+    add(graph_, "b", "Relu", {"a"});
+    convolution("c", "b", normal({1, 1, kChannels, kChannels}, 0.01f));
+    add(graph_, "sum", "AddV2", {"c", "b"});
+    convolution("d", "sum", last);
+  }
+  bool sum_reads_bytes() { return layers("int8").contains("sum"); }
+};
+
+TEST_F(Int8SearchOfSums, BytesAreTakenWhereTheyCostLittle) {
+  block(1);
+  const Output o = quantize();
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, ::testing::ContainsRegex("sums and products in INT8 too: costs -?0[.][0-2] dB, taken"));
+  EXPECT_TRUE(sum_reads_bytes()) << report().dump(1);
+}
+
+TEST_F(Int8SearchOfSums, FloatsWhereBytesCostMuch) {
+  block(0.5f);
+  const Output o = quantize();
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("sums and products in INT8 too: costs "));
+  EXPECT_THAT(o.out, HasSubstr("dB, not taken"));
+  EXPECT_FALSE(sum_reads_bytes());
+}
+
+TEST_F(Int8SearchOfSums, WhoSaysGetsWhatIsSaid) {
+  block(1);
+  EXPECT_THAT(quantize({"--no-elementwise"}).out, Not(HasSubstr("sums and products")));
+  EXPECT_FALSE(sum_reads_bytes());
+  std::filesystem::remove_all(folder / "feeds");
+  EXPECT_THAT(quantize({"--elementwise"}).out, Not(HasSubstr("sums and products")));
+  EXPECT_TRUE(sum_reads_bytes());
+}
+
 // The boxes that suppression leaves are not as many in 8 bits as in float.
 TEST_F(Int8SearchTest, OutputsOfOpenSizesAreComparedByWhatTheyAreMadeOf) {
   std::filesystem::create_directories(folder / "feeds");
