@@ -139,21 +139,18 @@ class Int8Search {
     if (*not_equalized_db_ > db_ + kWorthDb) try_not_equalized();
   }
 
-  // Sums, products and activations in INT8 where that costs little, unless s_ says. Both are measured with weights to the
-  // nearest: rounding them by moments takes minutes.
+  // Sums, products and activations in INT8 where that costs little, unless s_ says.
   void choose_elementwise() {
     if (s_.elementwise || n_->layers.records || samples_.calibrated_on) return;
     if (row_inputs(target_.graph, true).size() == row_inputs(target_.graph, false).size()) return;
-    QuantizeOptions floats = n_->layers;
-    floats.moments = nullptr;
-    QuantizeOptions bytes = floats;
+    QuantizeOptions bytes = n_->layers;
     bytes.elementwise = true;
-    const double with = of(bytes, n_->ranges), cost = of(floats, n_->ranges) - with;
-    const bool taken = cost <= kSpeedWorthDb && (with >= kGoodDb || db_ < kGoodDb);
+    const double db = of(bytes, n_->ranges), cost = db_ - db;
+    const bool taken = cost <= kSpeedWorthDb && (db >= kGoodDb || db_ < kGoodDb);
     say("sums and products in INT8 too: costs " + decibels(cost) + (taken ? ", taken" : ", not taken"));
     if (!taken) return;
-    n_->layers.elementwise = true;
-    db_ = of(n_->layers, n_->ranges);
+    n_->layers = bytes;
+    db_ = db;
   }
 
   QuantizeOptions not_equalized() const {
