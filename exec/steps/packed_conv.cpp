@@ -54,15 +54,16 @@ void PackedDense::pack_quantized(const DenseConv& conv) {
   input_ = PackedQuantizeParams(conv.quant->quant, conv.factors, k, panel);
   if (!conv.shape.pointwise())
     image_ = PackedQuantizeParams(conv.quant->quant, conv.factors, conv.shape.in_w * conv.shape.in_c, panel);
-  pack_q8_weights(w.values.data<int8_t>(), k, n, panel, group(), packed_.data());
+  const int8_t* const values = w.values.data<int8_t>();
+  pack_q8_weights(values, k, n, panel, group(), packed_.data());
   corrections_ = Buffer<int32_t>(bias_.size());
-  add_zero_point_corrections(w.values.data<int8_t>(), k, n, static_cast<int>(input_.qmin), corrections_.data());
+  add_zero_point_corrections(values, k, n, static_cast<int>(input_.qmin), corrections_.data());
   scales_ = FloatBuffer(bias_.size());
   for (int64_t i = 0; i < n; ++i) scales_.data()[i] = conv.quant->quant.scale * w.scale_of(static_cast<size_t>(i));
   std::vector<AccumulatorBound> bounds(static_cast<size_t>(n));
   for (int64_t row = 0; row < k; ++row)
     for (int64_t i = 0; i < n; ++i)
-      bounds[static_cast<size_t>(i)].add(static_cast<float>(w.values.data<int8_t>()[row * n + i]), input_);
+      bounds[static_cast<size_t>(i)].add(static_cast<float>(values[row * n + i]), input_);
   max_abs_.resize(static_cast<size_t>(panels()));
   for (int64_t i = 0; i < n; ++i) {
     float& max_abs = max_abs_[static_cast<size_t>(i / panel)];
@@ -174,11 +175,12 @@ void PackedDepthwise::pack_taps(const QuantizedConv& quant) {
   zero_point_corrections = Buffer<int32_t>(bias.size());
   scales = FloatBuffer(bias.size());
   const QuantizedWeights& w = quant.weights;
+  const int8_t* const values = w.values.data<int8_t>();
   for (int64_t c = 0; c < channels; ++c) {
     const int64_t p = c / panel;
     for (int ky = 0; ky < kernel_h; ++ky)
       for (int kx = 0; kx < kernel_w; ++kx) {
-        const int8_t weight = w.values.data<int8_t>()[(ky * kernel_w + kx) * channels + c];
+        const int8_t weight = values[(ky * kernel_w + kx) * channels + c];
         uint32_t& tap = packed4_taps.data()[((p * kernel_w + kx) * quads() + ky / 4) * panel + c % panel];
         tap |= static_cast<uint32_t>(static_cast<uint8_t>(weight)) << 8 * (ky % 4);
         zero_point_corrections.data()[c] += static_cast<int32_t>(input.qmin) * weight;

@@ -29,7 +29,9 @@ bool close(double a, double b) { return std::abs(a - b) <= 1e-5 * std::abs(b); }
 std::vector<double> weight_sums(const QuantizedWeights& weights, size_t channels) {
   std::vector<double> sums(channels, 0);
   const int8_t* values = weights.values.data<int8_t>();
-  for (int64_t i = 0; i < weights.values.size(); ++i) sums[static_cast<size_t>(i) % channels] += values[i];
+  const int8_t* const end = values + weights.values.size();
+  for (; values < end; values += channels)
+    for (size_t c = 0; c < channels; ++c) sums[c] += values[c];
   return sums;
 }
 

@@ -66,7 +66,7 @@ TEST_F(GraphFiles, TheCalibrationOfQuantizeIsWatched) {
     return static_cast<int>(w->told >= w->stop_at);
   };
   const std::string images = kImages;
-  cytodet_settings* s = settings(R"({"max_images": 2, "check": false})");
+  cytodet_settings* s = settings(R"({"max_images": 2, "rounding": "nearest", "check": false})");
   cytodet_settings_set_text(s, "images", images.c_str());
   watch.stop_at = 1;
   cytodet_error* error = nullptr;
@@ -85,6 +85,7 @@ TEST_F(GraphFiles, TheCalibrationOfQuantizeIsWatched) {
   options.images = kImages;
   options.max_images = 2;
   options.check = false;
+  options.json = R"({"rounding": "nearest"})";
   quantize(kModel, path("unwatched.pb"), options);
   EXPECT_TRUE(bytes_of(path("int8.pb")) == bytes_of(path("unwatched.pb")));
 }
