@@ -455,7 +455,10 @@ def main():
             for worker in workers.values():
                 worker.close()
     isa = next((r["detail"]["isa"] for result in results for r in result["rows"] if r["detail"]), "")
-    model_name = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    about = dict(line.split(":", 1) for line in pathlib.Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
+    about = {key.strip(): value.strip() for key, value in about.items()}
+    # Names hide generations: of an "AMD EPYC" of family 25 (Zen 3, 4) and 26 (Zen 5) the second has twice the 512-bit products a clock.
+    model_name = f"{about.get('model name', '')}, family {about.get('cpu family', '?')}"
     versions = {p: importlib.metadata.version(p) for p in ("openvino", "nncf", "onnxruntime")} | {"tensorflow": "2.15.1"}
     result = {"cpu": f"{model_name}, {isa}{' (capped)' if CAP else ''}, {CORES} cores", "features": cpu_features(), "versions": versions, "rounds": a.rounds, "seconds": a.seconds,
               "calibration_images": count, "graphs": results}
