@@ -62,8 +62,7 @@ void PackedDense::pack_quantized(const DenseConv& conv) {
   for (int64_t i = 0; i < n; ++i) scales_.data()[i] = conv.quant->quant.scale * w.scale_of(static_cast<size_t>(i));
   std::vector<AccumulatorBound> bounds(static_cast<size_t>(n));
   for (int64_t row = 0; row < k; ++row)
-    for (int64_t i = 0; i < n; ++i)
-      bounds[static_cast<size_t>(i)].add(static_cast<float>(values[row * n + i]), input_);
+    for (int64_t i = 0; i < n; ++i) bounds[static_cast<size_t>(i)].add(static_cast<float>(values[row * n + i]), input_);
   max_abs_.resize(static_cast<size_t>(panels()));
   for (int64_t i = 0; i < n; ++i) {
     float& max_abs = max_abs_[static_cast<size_t>(i / panel)];

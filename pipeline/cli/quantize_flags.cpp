@@ -42,8 +42,8 @@ void QuantizeFlags::add(CLI::App& app) {
                  "With --weight-bits 4 or --nuq: layers whose filters keep 8 bits, such as the first and the last")
       ->delimiter(',');
   CLI::Option* bytes = app.add_flag("--elementwise", elementwise,
-                                    "Sums, products and activations read INT8 too: faster where there are many, a little less "
-                                    "exact; the default is where images show that it costs little");
+                                    "Sums, products and activations read INT8 too: less memory, a little less exact; the "
+                                    "default is where images show that it costs little");
   app.add_flag("--no-elementwise", no_elementwise, "They read floats")->excludes(bytes);
   app.add_option("--exclude-ops,--excluded_ops", settings.layers.exclude_ops, "TensorFlow ops that stay in float")
       ->delimiter(',');

@@ -20,7 +20,7 @@ namespace cytodet::pipeline {
 namespace {
 
 constexpr double kWorthDb = 0.5;                   // a choice that is not the default must gain as much
-constexpr double kSpeedWorthDb = 0.25;             // what bytes between layers, which are faster, may cost
+constexpr double kBytesMayCostDb = 0.25;           // what bytes between layers may cost, which are half of the memory
 constexpr size_t kLayersOfOwn = 6;                 // most harmful layers whose values may get another observer's range
 constexpr int64_t kMaxRankingMacs = 200000000000;  // multiply-accumulates to rank layers by trials
 constexpr int kRemovals = 8;                       // trials that take one layer back out of those in float
@@ -146,7 +146,7 @@ class Int8Search {
     QuantizeOptions bytes = n_->layers;
     bytes.elementwise = true;
     const double db = of(bytes, n_->ranges), cost = db_ - db;
-    const bool taken = cost <= kSpeedWorthDb && (db >= kGoodDb || db_ < kGoodDb);
+    const bool taken = cost <= kBytesMayCostDb && (db >= kGoodDb || db_ < kGoodDb);
     say("sums and products in INT8 too: costs " + decibels(cost) + (taken ? ", taken" : ", not taken"));
     if (!taken) return;
     n_->layers = bytes;
