@@ -73,7 +73,7 @@ TEST(Strips, EachIsDecodedOnceForAllTiles) {
     EXPECT_LE(slide.plan_reads(0, 640, 1).kept_bytes, kRowOfTiles + 4096);
     EXPECT_EQ(walk(slide, threads), 0);
     EXPECT_GE(slide.decoded().blocks, kStrips);
-    // A thread that a busy machine stops for long finds its strips gone; without sharing, four threads decode most of them twice.
+    // A thread that a busy machine stops for long finds its strips gone, and decodes them again.
     EXPECT_LE(slide.decoded().blocks, kStrips * (threads == 1 ? 100 : 150) / 100) << threads << " threads";
   }
 }
