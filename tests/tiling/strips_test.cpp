@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <thread>
 
 #include "tests/tiling/samples.h"
@@ -68,13 +69,18 @@ constexpr int64_t kRowOfTiles = kWidth * 3 * (640 + 128 + 1);
 
 TEST(Strips, EachIsDecodedOnceForAllTiles) {
   for (int threads : {1, 4}) {
-    const Strips slide(kWidth, kHeight, kRowOfTiles + 4096);
-    EXPECT_EQ(slide.plan_reads(0, 640, 1).blocks, kStrips);
-    EXPECT_LE(slide.plan_reads(0, 640, 1).kept_bytes, kRowOfTiles + 4096);
-    EXPECT_EQ(walk(slide, threads), 0);
-    EXPECT_GE(slide.decoded().blocks, kStrips);
-    // A thread that a busy machine stops for long finds its strips gone, and decodes them again.
-    EXPECT_LE(slide.decoded().blocks, kStrips * (threads == 1 ? 100 : 150) / 100) << threads << " threads";
+    const int64_t allowed = kStrips * (threads == 1 ? 100 : 115) / 100;
+    int64_t least = std::numeric_limits<int64_t>::max();
+    // A thread that a busy machine stops for long finds its strips gone, and decodes them again: that walk tells nothing.
+    for (int walks = 0; walks < (threads == 1 ? 1 : 3) && least > allowed; ++walks) {
+      const Strips slide(kWidth, kHeight, kRowOfTiles + 4096);
+      EXPECT_EQ(slide.plan_reads(0, 640, 1).blocks, kStrips);
+      EXPECT_LE(slide.plan_reads(0, 640, 1).kept_bytes, kRowOfTiles + 4096);
+      EXPECT_EQ(walk(slide, threads), 0);
+      EXPECT_GE(slide.decoded().blocks, kStrips);
+      least = std::min(least, slide.decoded().blocks);
+    }
+    EXPECT_LE(least, allowed) << threads << " threads";
   }
 }
 
