@@ -342,7 +342,7 @@ QuantizeReport quantize(Graph& graph, const Ranges& ranges, const QuantizeOption
   QuantizeReport report;
   const Consumers uses(graph);
   const Frames frames(graph);
-  const std::vector<RowInput> rows = row_inputs(graph, options.elementwise);  // of the graph as it is calibrated
+  const std::vector<RowInput> rows = row_inputs(graph, options.elementwise.value_or(false));  // of the graph as it is calibrated
   std::set<std::string> shared;
   for (const RowInput& in : rows) shared.insert(graph.name_of(in.value));
   for (NodeId id : graph.topological_order()) {

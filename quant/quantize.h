@@ -26,9 +26,11 @@ struct QuantizeOptions {
   bool full_range =
       false;  // dense filters need not be 16-bit safe (graph/quantized/quant_nodes.h is_16bit_safe): slower without VNNI
   bool reduce_range = false;  // dense filters keep to -64..64: sums of any two products fit 16 bits
-  bool elementwise = false;   // sums, products and stand-alone activations read INT8 too: less memory, less exact
-  bool equalize = true;       // scales input channels before they are quantized, and the filter back; see equalization()
-  int weight_bits = 8;        // 8, or 4: of filters for which keeps_8_bits() is false
+  // Sums, products and stand-alone activations read INT8 too: less memory, less exact. Null: not, but
+  // pipeline/quantize/int8_search takes it where images show that it costs little.
+  std::optional<bool> elementwise = {};
+  bool equalize = true;  // scales input channels before they are quantized, and the filter back; see equalization()
+  int weight_bits = 8;   // 8, or 4: of filters for which keeps_8_bits() is false
   std::vector<std::string> eight_bit_nodes = {};  // layers whose filters keep 8 bits too
   int nuq_steps = 0;  // 16 or 32: the values of a filter that need not keep 8 bits, where they fit best; 0: all of weight_bits
   std::shared_ptr<const Records> records = {};  // layers that have one are quantized by it, others stay in float; null: by ranges

@@ -32,10 +32,15 @@ if os.environ.get("CYTODET_MAX_ISA") and not CAP:
     raise SystemExit(f"bench_peers: error: CYTODET_MAX_ISA: peers can be capped to {', '.join(CAPS)}, not to \"{os.environ['CYTODET_MAX_ISA']}\"")
 
 
+def about_cpu(key):
+    """What /proc/cpuinfo says under this key of the first processor; empty: nothing."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith(key)), "")
+
+
 def cpu_features():
     """What decides whether 8 or 16 bits pay."""
-    text = pathlib.Path("/proc/cpuinfo").read_text()
-    flags = next((line.split(":")[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    flags = about_cpu("flags").split()
     known = CAP[1] if CAP else ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
     return [f for f in known if f in flags]
 
@@ -455,12 +460,10 @@ def main():
             for worker in workers.values():
                 worker.close()
     isa = next((r["detail"]["isa"] for result in results for r in result["rows"] if r["detail"]), "")
-    about = dict(line.split(":", 1) for line in pathlib.Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
-    about = {key.strip(): value.strip() for key, value in about.items()}
     # Names hide generations: of an "AMD EPYC" of family 25 (Zen 3, 4) and 26 (Zen 5) the second has twice the 512-bit products a clock.
-    model_name = f"{about.get('model name', '')}, family {about.get('cpu family', '?')}"
+    processor = f"{about_cpu('model name')}, family {about_cpu('cpu family')}"
     versions = {p: importlib.metadata.version(p) for p in ("openvino", "nncf", "onnxruntime")} | {"tensorflow": "2.15.1"}
-    result = {"cpu": f"{model_name}, {isa}{' (capped)' if CAP else ''}, {CORES} cores", "features": cpu_features(), "versions": versions, "rounds": a.rounds, "seconds": a.seconds,
+    result = {"cpu": f"{processor}, {isa}{' (capped)' if CAP else ''}, {CORES} cores", "features": cpu_features(), "versions": versions, "rounds": a.rounds, "seconds": a.seconds,
               "calibration_images": count, "graphs": results}
     text = "\n".join(table_of(r) for r in results)
     text += f"\n{result['cpu']} ({', '.join(result['features'])}); {', '.join(f'{k} {v}' for k, v in versions.items())}; {a.rounds} rounds of {a.seconds:g} s.\n"

@@ -246,7 +246,7 @@ int quantize_command(QuantizeFlags& o) {
   o.finish();
   if (!o.write_record.empty()) {  // which says nothing of either
     o.settings.layers.equalize = false;
-    if (!o.settings.elementwise) o.settings.elementwise = false;
+    if (!o.settings.layers.elementwise) o.settings.layers.elementwise = false;
   }
   if (!o.settings.record.empty()) o.settings.search = o.settings.layers.equalize = false;  // all is said
   const ModeRequest request = request_of(o);

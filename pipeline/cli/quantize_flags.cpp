@@ -58,8 +58,7 @@ void QuantizeFlags::finish() {
   settings.layers.per_channel = !per_tensor && per_channel.value_or(true);
   settings.layers.bias_correction = !no_bias_correction;
   settings.layers.equalize = !no_equalization;
-  if (elementwise || no_elementwise) settings.elementwise = elementwise;
-  settings.layers.elementwise = elementwise;
+  if (elementwise || no_elementwise) settings.layers.elementwise = elementwise;
   // Other modes need no ranges, nor does a graph that is fake-quantized, which is known once it is read.
   check(settings, !may_be_quantized && needs_ranges(mode));
 }

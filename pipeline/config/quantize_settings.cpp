@@ -46,8 +46,7 @@ void fields(Fields& f, QuantizeSettings& s) {
   f("full_range", s.layers.full_range);
   f("reduce_range", s.layers.reduce_range);
   f("equalize", s.layers.equalize);
-  f.unless(std::optional<bool>(), "elementwise", s.elementwise);
-  s.layers.elementwise = s.elementwise.value_or(false);
+  f.unless(std::optional<bool>(), "elementwise", s.layers.elementwise);
   f("exclude_ops", s.layers.exclude_ops);
   f("exclude_nodes", s.layers.exclude_nodes);
   f("max_drop", s.max_drop);

@@ -1,7 +1,6 @@
 // How a network is quantized: keys of a run config and options of the commands.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "core/json_fwd.h"
@@ -31,7 +30,6 @@ struct QuantizeSettings {
   std::string record;  // quantization records of AMCT, by which layers are quantized; ranges are then not needed
   Rounding rounding = Rounding::automatic;  // of weights
   QuantizeOptions layers;                   // in files its fields stand among the others
-  std::optional<bool> elementwise;          // layers.elementwise; null: where images show that it costs little
   double max_drop = -1;                     // of AP or top-1; layers return to float until it is met; < 0: not measured
   bool search = true;                       // look for the cause where INT8 is far from float (pipeline/quantize/int8_search.h)
   bool force = false;                       // also write a network that stays far from float

@@ -139,9 +139,9 @@ class Int8Search {
     if (*not_equalized_db_ > db_ + kWorthDb) try_not_equalized();
   }
 
-  // Sums, products and activations in INT8 where that costs little, unless s_ says.
+  // Sums, products and activations in INT8 where that costs little, unless the options say.
   void choose_elementwise() {
-    if (s_.elementwise || n_->layers.records || samples_.calibrated_on) return;
+    if (n_->layers.elementwise || n_->layers.records || samples_.calibrated_on) return;
     if (row_inputs(target_.graph, true).size() == row_inputs(target_.graph, false).size()) return;
     QuantizeOptions bytes = n_->layers;
     bytes.elementwise = true;
